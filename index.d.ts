@@ -1,0 +1,178 @@
+/// <reference types="node" />
+
+/** A file's name, as everywhere in `node:fs`: a string, the raw bytes, or a `file:` URL. */
+export type PathLike = string | Buffer | URL
+
+/** What is to be written: a string, or every byte that a view (of any kind, at any offset) or a buffer shows. */
+export type Data = string | NodeJS.ArrayBufferView | ArrayBuffer
+
+
+/**
+ * Which binding artifact the generated loader actually loaded: `'native'` for
+ * a native addon, otherwise the `platformArchABI` of the WASI flavor. Every
+ * flavor napi-rs can build is listed, because `NAPI_RS_NATIVE_LIBRARY_PATH`
+ * can point the loader at a WASI artifact this package does not build itself.
+ */
+export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
+
+/**
+ * Changes a JSON file, and never loses an update: any number of calls, worker threads and processes
+ * may do it at once, and each works on what the one before it left.
+ *
+ * `fn` gets the parsed index and returns the next one; the same object, changed in place, is fine.
+ * It may be async, and it may run again for one call (when somebody changed the file without the
+ * lock): it must have no side effects. What it throws is what the caller catches, the very same
+ * value. Whatever goes wrong, the file is untouched then and the lock is free.
+ *
+ * The text is written as by {@link atomicWrite}; text that equals the file's is not written again.
+ * Indent and final newline stay as they are in the file. Waiting costs no thread, and a holder that
+ * is killed holds nobody up. While an update runs, `.NAME.lock` lies beside the file.
+ *
+ * Rejects as {@link atomicWrite} does, and with
+ * - `ERR_ATOMIC_CORRUPT_INDEX`: the file is not JSON (an empty one is not); `offset`, `line` and
+ *   `column` say where. Its bytes are never overwritten;
+ * - `ERR_ATOMIC_LOCK_TIMEOUT`: the index was not ours within `timeout`;
+ * - `ERR_INVALID_RETURN_VALUE`: `fn` returned no object or array, or one that is not JSON.
+ *
+ * Not promised: anything about programs that change the file without this function, other than
+ * that their changes are noticed until right before the rename. Do not wait inside `fn` for another
+ * update of the same file: that waits for this one.
+ */
+export declare function atomicIndexUpdate<T = any>(path: PathLike, fn: (index: T) => T | Promise<T>, options?: UpdateOptions<T> | null): Promise<UpdateResult>
+
+/**
+ * Writes a file so that it is never half there: resolves when `data` is on disk, read back, under
+ * its final name. Every reader, at any time and after any crash, finds the old file or the new one.
+ *
+ * `data` is copied at the call and may be changed right after it. Writes to one file, by whatever
+ * name and from whatever thread of this process, run in the order of the calls: the last call wins.
+ * Symbolic links are followed and stay links. Owner, mode, ACLs and extended attributes of a file
+ * that is replaced are kept (as far as the system permits); its hard links keep the old content.
+ *
+ * Rejects with errors as `node:fs` has them (`code`, `errno`, `syscall`, `path`, `dest`) and with
+ * - `ERR_ATOMIC_VERIFY`: what was read back is not what was given;
+ * - `ERR_ATOMIC_NOT_REGULAR`: the target is a device, a FIFO or a socket (a directory is `EISDIR`);
+ * - `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ABORT_ERR`.
+ *
+ * After a rejection the old file is there, byte for byte, and nothing else. The one exception says
+ * so: `error.committed === true`, the new file has its name, but flushing the directory (or closing
+ * the file) failed, and a power cut may bring the old one back.
+ *
+ * Not promised: an order between two files, and protection from a disk that lies about flushes.
+ * Other processes' writes to the file are not waited for; the last rename wins.
+ */
+export declare function atomicWrite(path: PathLike, data: Data, options?: WriteOptions | BufferEncoding | null): Promise<WriteResult>
+
+/**
+ * Options of {@link atomicIndexUpdate}; `mode`, `flush`, `verify`, `mkdir` and `signal` are those of
+ * {@link atomicWrite}.
+ */
+export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flush' | 'verify' | 'mkdir' | 'signal'> {
+  /**
+   * What `fn` is given when the file does not exist. It is copied as JSON at the call, so that one
+   * value can serve many calls.
+   *
+   * @default undefined
+   */
+  initial?: T
+  /**
+   * `JSON.stringify`'s.
+   *
+   * @default the file's own indent, else 2
+   */
+  space?: number | string
+  /**
+   * Keep the version before this one: as `${path}.backup`, or under the given name. It costs no
+   * copy: the old file is linked. It is not touched when nothing is written.
+   *
+   * @default false
+   */
+  backup?: boolean | PathLike
+  /**
+   * Milliseconds to wait for the index, from the call: for earlier calls of this process, then for
+   * other processes.
+   *
+   * @default 30_000
+   */
+  timeout?: number
+}
+
+/** What an update did. */
+export interface UpdateResult extends WriteResult {
+  /** Milliseconds from the call until the index was ours. */
+  lockWaitMs: number
+  /** How many updates shared this commit. */
+  batchSize: number
+}
+
+/** Options of {@link atomicWrite}. They are read once, at the call. */
+export interface WriteOptions {
+  /**
+   * How a string becomes bytes. Other data is written as it is.
+   *
+   * With `'utf8'` a string with a lone surrogate is refused (`ERR_INVALID_ARG_VALUE`): UTF-8 has no
+   * bytes for it, and U+FFFD in its place would not be what was given.
+   *
+   * @default 'utf8'
+   */
+  encoding?: BufferEncoding
+  /**
+   * Permission bits, as a number or as a string of octal digits; set exactly, the umask does not
+   * apply.
+   *
+   * @default the mode of the file that is replaced; for a new file 0o666 less the umask
+   */
+  mode?: number | string
+  /**
+   * `'wx'` fails with `EEXIST` if there is anything by that name, be it a dangling link. Of two
+   * that try at once, one succeeds.
+   *
+   * @default 'w'
+   */
+  flag?: 'w' | 'wx'
+  /**
+   * Flush the file before it gets its name, and the directory after. Without it a power cut can
+   * bring the old file back; other readers see the old or the new one all the same.
+   *
+   * @default true
+   */
+  flush?: boolean
+  /**
+   * Read the file back and compare before it gets its name. `true` reads what the system has in
+   * its cache: that finds short and lying writes. `'device'` has the system drop its cache first,
+   * and finds what was lost on the way to the disk as well; it needs `flush`, and Linux.
+   *
+   * @default true
+   */
+  verify?: boolean | 'device'
+  /**
+   * Leave a file that holds these bytes already alone: inode, mtime and mode stay. With `flush` it
+   * is flushed nevertheless, for whoever wrote it may not have.
+   *
+   * @default false
+   */
+  ifChanged?: boolean
+  /**
+   * Make missing parent directories, durably. They stay if the write fails.
+   *
+   * @default true
+   */
+  mkdir?: boolean
+  /** Rejects with an `AbortError` unless the file has its name already. The old file stands. */
+  signal?: AbortSignal
+}
+
+/** What a write did: what was really done, never what was hoped for. */
+export interface WriteResult {
+  /** `false`: the file held these bytes already and was left alone. */
+  written: boolean
+  /** Size of the file. */
+  bytes: number
+  /**
+   * File and directory were flushed. `false` without `flush`, in memory (tmpfs), on an overlay
+   * mounted `volatile`, and wherever the file system or the platform offers no such operation.
+   */
+  durable: boolean
+  /** How far the bytes were read back: through the system's cache, or from the device. */
+  verified: 'cache' | 'device' | false
+}

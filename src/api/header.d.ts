@@ -1,0 +1,8 @@
+/// <reference types="node" />
+
+/** A file's name, as everywhere in `node:fs`: a string, the raw bytes, or a `file:` URL. */
+export type PathLike = string | Buffer | URL
+
+/** What is to be written: a string, or every byte that a view (of any kind, at any offset) or a buffer shows. */
+export type Data = string | NodeJS.ArrayBufferView | ArrayBuffer
+

@@ -1,0 +1,5 @@
+//! What JavaScript sees: one file a function, its doc comments the user's documentation.
+
+mod atomic_index_update;
+mod atomic_write;
+mod options;

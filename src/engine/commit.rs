@@ -1,0 +1,166 @@
+//! The commit protocol: stage, write, take over owner and mode, flush, verify, rename, flush the
+//! directory. Each step is there because data was lost without it; `docs/design.md` has the figures.
+
+use std::fs::File;
+
+use super::cancel::Cancel;
+use super::error::{Error, ErrorKind, Named, Result};
+use super::staged::{self, Publish, Staged};
+use super::sweep;
+use super::sys::{self, Dir, Stat, Version};
+use super::target::Target;
+use super::verify::{self, Level};
+
+/// How to write.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Permission bits; `None`: those of the file that is replaced, else 0o666 less the umask.
+    pub mode: Option<u32>,
+    /// Fail with `EEXIST` if there is a file.
+    pub exclusive: bool,
+    /// Flush the file and its directory.
+    pub flush: bool,
+    /// Read back and compare.
+    pub verify: Option<Level>,
+    /// Leave a file that holds these bytes already as it is.
+    pub if_changed: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { mode: None, exclusive: false, flush: true, verify: Some(Level::Cache), if_changed: false }
+    }
+}
+
+/// What was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// `false`: the file held these bytes already.
+    pub written: bool,
+    /// How many bytes the file has.
+    pub bytes: u64,
+    /// File and directory were flushed, on a file system where that means something.
+    pub durable: bool,
+    /// How far the bytes were read back.
+    pub verified: Option<Level>,
+}
+
+/// Puts `data` under the name of `target`. The caller has the turn for it ([`super::queue`]).
+///
+/// # Errors
+/// Whatever fails first. The old file stands, unless [`Error::committed`].
+pub fn write(target: &Target, data: &[u8], options: &Options, cancel: &Cancel) -> Result<Receipt> {
+    cancel.check()?;
+    let old = target.existing()?;
+    if options.exclusive && old.is_some() {
+        return Err(Error::raw("open", sys::EEXIST));
+    }
+    if options.if_changed
+        && old.is_some()
+        && let Some(receipt) = leave_alone(target, data, options, cancel)?
+    {
+        return Ok(receipt);
+    }
+    let publish = match (options.exclusive, old.is_some()) {
+        (true, _) => Publish::Create,
+        (false, false) => Publish::CreateOrReplace,
+        (false, true) => Publish::Replace,
+    };
+    match commit(target, data, options, cancel, old.as_ref(), publish, &mut || Ok(true))? {
+        Some(receipt) => Ok(receipt),
+        None => Err(Error::raw("open", sys::EEXIST)),
+    }
+}
+
+/// As [`write`], but only over the version `expected` (`None`: no file). Otherwise nothing changes
+/// and the answer is `None`. `before` runs when all is staged, right before the file is replaced.
+///
+/// Who changes the file between the last look and the rename, without the turn and the lock, is not
+/// seen: rename(2) has no condition.
+///
+/// # Errors
+/// As [`write`]; those of `before`.
+pub fn replace(
+    target: &Target,
+    data: &[u8],
+    options: &Options,
+    cancel: &Cancel,
+    expected: Option<&Version>,
+    before: &mut dyn FnMut() -> Result<()>,
+) -> Result<Option<Receipt>> {
+    cancel.check()?;
+    let unchanged = || -> Result<(bool, Option<Stat>)> {
+        let found = target.existing()?;
+        Ok((found.as_ref().map(|stat| &stat.version) == expected, found))
+    };
+    let (true, old) = unchanged()? else { return Ok(None) };
+    let publish = if old.is_some() { Publish::Replace } else { Publish::Create };
+    commit(target, data, options, cancel, old.as_ref(), publish, &mut || {
+        let (same, _) = unchanged()?;
+        if same {
+            before()?;
+        }
+        Ok(same)
+    })
+}
+
+/// Stages, and publishes if `ready` says so. `None`: it did not, or the name was taken.
+fn commit(
+    target: &Target,
+    data: &[u8],
+    options: &Options,
+    cancel: &Cancel,
+    old: Option<&Stat>,
+    publish: Publish,
+    ready: &mut dyn FnMut() -> Result<bool>,
+) -> Result<Option<Receipt>> {
+    sweep::once(&target.dir);
+    loop {
+        let private = old.is_some() || options.mode.is_some();
+        let mut staged = Staged::new(target, private)?;
+        staged.write(data, cancel)?;
+        staged.set_access(target, old, options.mode)?;
+        let mut durable = options.flush && staged.sync()?;
+        let verified = options.verify.map(|level| staged.verify(data, level, cancel)).transpose()?;
+        cancel.check()?;
+        if !ready()? {
+            return Ok(None);
+        }
+        match staged.publish(target, publish) {
+            Ok(()) => {}
+            Err(error) if target.dir.must_name() && staged::cannot_link(&error) => continue,
+            Err(error) if publish == Publish::Create && is_taken(&error) => return Ok(None),
+            Err(error) => return Err(error),
+        }
+        if options.flush {
+            durable &= target.dir.sync_all().map_err(Error::after_commit)?;
+        }
+        return Ok(Some(Receipt { written: true, bytes: data.len() as u64, durable, verified }));
+    }
+}
+
+/// For a file that holds `data` already: flushes it, for whoever wrote it may not have.
+///
+/// `None`: it holds something else, or may not be read.
+fn leave_alone(target: &Target, data: &[u8], options: &Options, cancel: &Cancel) -> Result<Option<Receipt>> {
+    let Ok(file) = target.dir.open_file(&target.name) else { return Ok(None) };
+    if Dir::stat_file(&file).named("fstat")?.1.size != data.len() as u64 {
+        return Ok(None);
+    }
+    let level = match verify::verify(&file, data, options.verify.unwrap_or(Level::Cache), cancel) {
+        Ok(level) => level,
+        Err(error) if matches!(error.kind(), ErrorKind::Verify { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    confirm(target, &file, data.len() as u64, options, level).map(Some)
+}
+
+/// Makes sure that a file which holds the right bytes already will go on doing so.
+pub(super) fn confirm(target: &Target, file: &File, bytes: u64, options: &Options, level: Level) -> Result<Receipt> {
+    let durable = options.flush && sys::sync_file(file).named("fsync")? && target.dir.sync_all()?;
+    Ok(Receipt { written: false, bytes, durable, verified: Some(level) })
+}
+
+fn is_taken(error: &Error) -> bool {
+    error.errno_of("link").or(error.errno_of("rename")) == Some(sys::EEXIST)
+}

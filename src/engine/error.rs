@@ -1,0 +1,209 @@
+//! What can go wrong, as the engine tells it: the operation that failed and the system's own
+//! error, never a bare message. The N-API side turns it into the shape of `node:fs`.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::sys;
+
+/// The engine's result.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A failed operation. Unless [`Error::committed`], the file is what it was before, byte for byte.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    committed: bool,
+}
+
+/// What happened.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A system call failed.
+    System {
+        /// The call, by the name that `node:fs` uses for it.
+        operation: &'static str,
+        /// The system's error.
+        source: io::Error,
+        /// The other name, for calls that take two.
+        dest: Option<PathBuf>,
+    },
+    /// What was read back is not what was written; `offset` is the first byte that differs.
+    Verify {
+        /// In bytes from the start of the file.
+        offset: u64,
+    },
+    /// The target is a device, a FIFO or a socket.
+    NotRegular {
+        /// "a FIFO", "a socket", …
+        what: &'static str,
+    },
+    /// The index is not UTF-8 or not JSON.
+    CorruptIndex {
+        /// In bytes from the start of the file.
+        offset: u64,
+        /// From 1.
+        line: u64,
+        /// In bytes, from 1.
+        column: u64,
+        /// What the parser said.
+        reason: String,
+    },
+    /// The text given for the index is not JSON.
+    InvalidJson {
+        /// What the parser said.
+        reason: String,
+    },
+    /// The lock did not come in time.
+    LockTimeout {
+        /// How long the caller waited.
+        waited: Duration,
+    },
+    /// The caller cancelled.
+    Aborted,
+    /// A bug in this library: a panic, caught.
+    Panic(String),
+}
+
+impl Error {
+    /// A failed system call.
+    pub fn system(operation: &'static str, source: io::Error) -> Self {
+        ErrorKind::System { operation, source, dest: None }.into()
+    }
+
+    /// A system error of our own making, by its number.
+    pub fn raw(operation: &'static str, errno: i32) -> Self {
+        Self::system(operation, io::Error::from_raw_os_error(errno))
+    }
+
+    /// The same failure, of a call that takes two names.
+    pub fn with_dest(mut self, path: PathBuf) -> Self {
+        if let ErrorKind::System { dest, .. } = &mut self.kind {
+            *dest = Some(path);
+        }
+        self
+    }
+
+    /// The same failure, after the new file had got its name.
+    pub fn after_commit(mut self) -> Self {
+        self.committed = true;
+        self
+    }
+
+    /// The same failure, of a file other than the one that the caller wants to change.
+    pub(crate) fn not_committed(mut self) -> Self {
+        self.committed = false;
+        self
+    }
+
+    /// The error's number, if it is the failure of that call and nothing was committed.
+    pub(crate) fn errno_of(&self, call: &str) -> Option<i32> {
+        match &self.kind {
+            ErrorKind::System { operation, source, .. } if *operation == call && !self.committed => {
+                source.raw_os_error()
+            }
+            _ => None,
+        }
+    }
+
+    /// What happened.
+    pub fn kind(&self) -> &ErrorKind {
+        &self.kind
+    }
+
+    /// A short name: the system's (`ENOSPC`), or one of ours (`ERR_ATOMIC_VERIFY`).
+    pub fn code(&self) -> &'static str {
+        match &self.kind {
+            ErrorKind::System { source, .. } => sys::describe(source).0,
+            ErrorKind::Verify { .. } => "ERR_ATOMIC_VERIFY",
+            ErrorKind::NotRegular { .. } => "ERR_ATOMIC_NOT_REGULAR",
+            ErrorKind::CorruptIndex { .. } => "ERR_ATOMIC_CORRUPT_INDEX",
+            ErrorKind::InvalidJson { .. } => "ERR_INVALID_RETURN_VALUE",
+            ErrorKind::LockTimeout { .. } => "ERR_ATOMIC_LOCK_TIMEOUT",
+            ErrorKind::Aborted => "ABORT_ERR",
+            ErrorKind::Panic(_) => "ERR_INTERNAL_ASSERTION",
+        }
+    }
+
+    /// libuv's words for the system's error.
+    pub fn words(&self) -> String {
+        match &self.kind {
+            ErrorKind::System { source, .. } => sys::describe(source).1,
+            _ => self.to_string(),
+        }
+    }
+
+    /// The system's error as `node:fs` numbers it: negative.
+    pub fn errno(&self) -> Option<i32> {
+        match &self.kind {
+            ErrorKind::System { source, .. } => Some(sys::node_errno(source)),
+            _ => None,
+        }
+    }
+
+    /// Whether the file was replaced all the same: the rename happened, what follows it failed.
+    pub fn committed(&self) -> bool {
+        self.committed
+    }
+
+    /// Whether the cause passes by itself: the process or the system is out of descriptors.
+    pub fn is_passing(&self) -> bool {
+        match &self.kind {
+            ErrorKind::System { source, .. } => {
+                !self.committed && source.raw_os_error().is_some_and(sys::is_passing)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl From<ErrorKind> for Error {
+    fn from(kind: ErrorKind) -> Self {
+        Self { kind, committed: false }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            ErrorKind::System { operation, source, .. } => write!(f, "{operation}: {source}"),
+            ErrorKind::Verify { offset } => {
+                write!(f, "the bytes read back differ from the bytes given at offset {offset}")
+            }
+            ErrorKind::NotRegular { what } => write!(f, "the target is {what}, not a regular file"),
+            ErrorKind::CorruptIndex { offset, line, column, reason } => {
+                write!(f, "the index is not valid JSON: {reason} at byte {offset} (line {line}, column {column})")
+            }
+            ErrorKind::InvalidJson { reason } => write!(f, "the new text is not valid JSON: {reason}"),
+            ErrorKind::LockTimeout { waited } => {
+                write!(f, "the lock did not come within {} ms", waited.as_millis())
+            }
+            ErrorKind::Aborted => f.write_str("the operation was aborted"),
+            ErrorKind::Panic(message) => write!(f, "a bug in @pipeline/atomic: {message}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.kind {
+            ErrorKind::System { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+/// Names the system call in a failed `io::Result`.
+pub(crate) trait Named<T> {
+    /// `operation` is the call, by the name that `node:fs` uses for it.
+    fn named(self, operation: &'static str) -> Result<T>;
+}
+
+impl<T> Named<T> for io::Result<T> {
+    fn named(self, operation: &'static str) -> Result<T> {
+        self.map_err(|source| Error::system(operation, source))
+    }
+}

@@ -1,0 +1,193 @@
+//! A JSON index that any number of processes change at once: read it, make the next version, and
+//! replace exactly the version that was read.
+//!
+//! Two operations are all that the code above needs to know of the storage: [`IndexFile::read`] and
+//! [`IndexFile::replace`], which refuses when the version is not the expected one any more. A store
+//! with conditional writes could stand here in the place of the file and its lock.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::cancel::Cancel;
+use super::commit::{self, Options, Receipt};
+use super::error::{Error, ErrorKind, Named, Result};
+use super::json;
+use super::lock::Lock;
+use super::queue::{Place, Turn};
+use super::staged;
+use super::sys::{self, Dir, Kind, Version};
+use super::target::{Resolve, Target};
+use super::verify::Level;
+
+/// An index that is ours alone until this is dropped.
+#[derive(Debug)]
+pub struct IndexFile {
+    // Dropped in this order: who gets the turn next finds the lock free.
+    _lock: Lock,
+    _turn: Turn,
+    target: Target,
+}
+
+/// One version of an index.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// JSON, checked.
+    pub text: Vec<u8>,
+    version: Version,
+    file: File,
+}
+
+impl Snapshot {
+    /// The text as a string.
+    pub fn as_str(&self) -> &str {
+        // Checked when it was read.
+        std::str::from_utf8(&self.text).unwrap_or_default()
+    }
+}
+
+/// How an index is replaced.
+#[derive(Clone, Debug, Default)]
+pub struct UpdateOptions {
+    /// As for any file; `exclusive` and `if_changed` mean nothing here.
+    pub commit: Options,
+    /// Where to keep the version before.
+    pub backup: Option<PathBuf>,
+}
+
+impl IndexFile {
+    /// For who has the turn in this process: the lock among processes, if it is free.
+    ///
+    /// # Errors
+    /// Those of [`Lock::try_acquire`].
+    pub fn try_open(target: Target, turn: Turn) -> Result<Opening> {
+        match Lock::try_acquire(&target) {
+            Ok(Some(lock)) => Ok(Opening::Open(Self { _lock: lock, _turn: turn, target })),
+            Err(error) if !error.is_passing() => Err(error),
+            _ => Ok(Opening::Busy(target, turn)),
+        }
+    }
+
+    /// Waits for the turn and for the lock, without a thread.
+    ///
+    /// # Errors
+    /// [`ErrorKind::LockTimeout`] after `timeout` from `since`; [`ErrorKind::Aborted`]; those of
+    /// [`Lock::try_acquire`].
+    pub async fn open(target: Target, wait: Wait, since: Instant, timeout: Duration, cancel: &Cancel) -> Result<Self> {
+        let turn = match wait {
+            Wait::Lock(turn) => turn,
+            Wait::Turn(place) => tokio::select! {
+                turn = place.turn() => turn,
+                () = tokio::time::sleep(timeout.saturating_sub(since.elapsed())) => {
+                    return Err(ErrorKind::LockTimeout { waited: since.elapsed() }.into());
+                }
+                () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
+            },
+        };
+        let lock = Lock::acquire(&target, since, timeout, cancel).await?;
+        Ok(Self { _lock: lock, _turn: turn, target })
+    }
+
+    /// The version that is there now, or `None` without a file.
+    ///
+    /// # Errors
+    /// [`ErrorKind::CorruptIndex`]; `EISDIR`, [`ErrorKind::NotRegular`]; a failed open or read.
+    pub fn read(&self) -> Result<Option<Snapshot>> {
+        if self.target.existing()?.is_none() {
+            return Ok(None);
+        }
+        let mut file = match self.target.dir.open_file(&self.target.name) {
+            Err(error) if error.raw_os_error() == Some(sys::ENOENT) => return Ok(None),
+            opened => opened.named("open")?,
+        };
+        let (kind, version) = Dir::stat_file(&file).named("fstat")?;
+        if kind != Kind::File {
+            return Err(ErrorKind::NotRegular { what: "not the file that it was a moment ago" }.into());
+        }
+        let mut text = Vec::with_capacity(usize::try_from(version.size).unwrap_or(0) + 1);
+        file.read_to_end(&mut text).named("read")?;
+        json::check_index(&text)?;
+        Ok(Some(Snapshot { text, version, file }))
+    }
+
+    /// Writes `text`, which must be JSON, in the place of `expected`. `None`: somebody without the
+    /// lock has changed the file since; nothing was written.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidJson`]; those of [`commit::replace`].
+    pub fn replace(
+        &self,
+        text: &[u8],
+        expected: Option<&Snapshot>,
+        options: &UpdateOptions,
+        cancel: &Cancel,
+    ) -> Result<Option<Receipt>> {
+        json::check_text(text)?;
+        let version = expected.map(|snapshot| &snapshot.version);
+        if let Some(old) = expected
+            && old.text == text
+        {
+            let now = self.target.existing()?.map(|stat| stat.version);
+            if now.as_ref() != version {
+                return Ok(None);
+            }
+            return commit::confirm(&self.target, &old.file, text.len() as u64, &options.commit, Level::Cache).map(Some);
+        }
+        commit::replace(&self.target, text, &options.commit, cancel, version, &mut || {
+            match (expected, &options.backup) {
+                (Some(old), Some(path)) => self.back_up(old, path, options, cancel),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    /// The old version is still an inode: a link keeps it, however large it is. Where that is not
+    /// possible (another file system, somebody else's file) its text is written once more.
+    fn back_up(&self, old: &Snapshot, path: &Path, options: &UpdateOptions, cancel: &Cancel) -> Result<()> {
+        let backup = Target::resolve(path, Resolve { mkdir: true, exclusive: false })?;
+        if backup.key() == self.target.key() {
+            return Err(Error::raw("link", sys::EINVAL).with_dest(backup.path().to_owned()));
+        }
+        match backup.existing()? {
+            // From an update that was cut short. Renaming one name of a file over another does nothing.
+            Some(there) if there.version.id == old.version.id => return Ok(()),
+            _ => {}
+        }
+        // A sweeper must not take the link for an orphan while it has its temp name. Somebody else's
+        // lock on the index does as well.
+        drop(old.file.try_lock());
+        let linked = staged::link_over(&self.target, &backup);
+        drop(old.file.unlock());
+        match linked {
+            Ok(()) if options.commit.flush && backup.dir.id() != self.target.dir.id() => {
+                backup.dir.sync_all()?;
+                Ok(())
+            }
+            Err(error) if staged::cannot_link(&error) => {
+                let mode = self.target.existing()?.map(|stat| stat.access.mode);
+                let copy = Options { mode, exclusive: false, if_changed: false, ..options.commit.clone() };
+                commit::write(&backup, &old.text, &copy, cancel).map(drop).map_err(Error::not_committed)
+            }
+            linked => linked,
+        }
+    }
+}
+
+/// What came of a try to open an index.
+#[derive(Debug)]
+pub enum Opening {
+    /// It is ours.
+    Open(IndexFile),
+    /// Somebody else has the lock.
+    Busy(Target, Turn),
+}
+
+/// What an update waits for.
+#[derive(Debug)]
+pub enum Wait {
+    /// Its place in this process's line; then for the lock.
+    Turn(Place),
+    /// The lock; the turn has come.
+    Lock(Turn),
+}

@@ -1,0 +1,20 @@
+//! The engine: plain Rust, no JavaScript.
+//!
+//! [`commit`] replaces a file so that every reader, at any time and after any crash, finds the old
+//! bytes or the new ones; [`index`] puts a read-modify-write of a JSON file on top of it that any
+//! number of processes can run at once.
+
+pub mod cancel;
+pub mod commit;
+mod directory;
+pub mod error;
+pub mod index;
+pub mod json;
+pub mod lock;
+mod names;
+pub mod queue;
+mod staged;
+mod sweep;
+mod sys;
+pub mod target;
+pub mod verify;

@@ -1,0 +1,204 @@
+//! Writes to one file run in the order of the calls, whichever thread they came from.
+//!
+//! Which file a call means is known only after its path was resolved, and that is I/O: it happens
+//! on a worker thread, in any order. So a call takes a [`Ticket`] at once, and joins the line of its
+//! file only when every call before it has joined one or is gone. Nobody blocks: a worker that does
+//! not get its turn at once leaves a [`Place`] behind, which can be awaited.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ffi::OsString;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use super::sys::FileId;
+
+/// One file: its directory, and its name as the file system compares names.
+pub type Key = (FileId, OsString);
+
+/// A call's rank among all calls of this process.
+#[derive(Debug)]
+pub struct Ticket(u64);
+
+/// A call's place in the line of its file.
+#[derive(Debug)]
+pub struct Place(oneshot::Receiver<Turn>);
+
+/// The right to change the file. Dropped, it passes to the next in line.
+#[derive(Debug)]
+pub struct Turn(Key);
+
+#[derive(Default)]
+struct Lines {
+    issued: u64,
+    /// Calls that have not joined a line yet; `Some` once they know which.
+    joining: BTreeMap<u64, Option<(Key, oneshot::Sender<Turn>)>>,
+    /// Who waits for a file. An entry, even an empty one, means that somebody has the turn.
+    lines: HashMap<Key, VecDeque<oneshot::Sender<Turn>>>,
+}
+
+static LINES: Mutex<Option<Lines>> = Mutex::new(None);
+
+/// Runs `change` under the lock, then hands out the turns it returns, outside of it: a turn that
+/// finds nobody waiting any more comes back here from its `drop`.
+fn update<T>(change: impl FnOnce(&mut Lines) -> (T, Vec<(oneshot::Sender<Turn>, Turn)>)) -> T {
+    let (value, granted) = {
+        let mut guard: MutexGuard<'_, Option<Lines>> = LINES.lock().unwrap_or_else(PoisonError::into_inner);
+        change(guard.get_or_insert_default())
+    };
+    for (waiter, turn) in granted {
+        drop(waiter.send(turn));
+    }
+    value
+}
+
+impl Lines {
+    /// Lets every call join whose predecessors have all joined.
+    fn advance(&mut self) -> Vec<(oneshot::Sender<Turn>, Turn)> {
+        let mut granted = Vec::new();
+        while let Some(first) = self.joining.first_entry() {
+            if first.get().is_none() {
+                break;
+            }
+            if let Some((key, waiter)) = first.remove() {
+                match self.lines.get_mut(&key) {
+                    Some(line) => line.push_back(waiter),
+                    None => {
+                        self.lines.insert(key.clone(), VecDeque::new());
+                        granted.push((waiter, Turn(key)));
+                    }
+                }
+            }
+        }
+        granted
+    }
+
+    fn pass_on(&mut self, key: &Key) -> Option<oneshot::Sender<Turn>> {
+        let line = self.lines.get_mut(key)?;
+        while let Some(waiter) = line.pop_front() {
+            if !waiter.is_closed() {
+                return Some(waiter);
+            }
+        }
+        self.lines.remove(key);
+        None
+    }
+}
+
+impl Ticket {
+    /// The next rank. Held until the call joins a line, it holds up those after it: take it when the
+    /// work is about to start.
+    pub fn take() -> Self {
+        update(|lines| {
+            lines.issued += 1;
+            lines.joining.insert(lines.issued, None);
+            (Self(lines.issued), Vec::new())
+        })
+    }
+
+    /// Joins the line of `key`.
+    pub fn join(self, key: Key) -> Place {
+        let (waiter, place) = oneshot::channel();
+        update(|lines| {
+            if let Entry::Occupied(mut entry) = lines.joining.entry(self.0) {
+                entry.insert(Some((key, waiter)));
+            }
+            ((), lines.advance())
+        });
+        // The rank is used up; `drop` would take it out of the line again.
+        std::mem::forget(self);
+        Place(place)
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        update(|lines| {
+            lines.joining.remove(&self.0);
+            ((), lines.advance())
+        });
+    }
+}
+
+impl Place {
+    /// The turn, if it has come.
+    pub fn try_turn(&mut self) -> Option<Turn> {
+        self.0.try_recv().ok()
+    }
+
+    /// Waits for the turn. Dropped before, it leaves the line.
+    pub async fn turn(self) -> Turn {
+        match self.0.await {
+            Ok(turn) => turn,
+            // A waiter is only dropped together with the closed place it belongs to.
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        update(|lines| {
+            let next = lines.pass_on(&self.0);
+            ((), next.map(|waiter| (waiter, Turn(self.0.clone()))).into_iter().collect())
+        });
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn key(name: &str) -> Key {
+        (FileId::for_tests(name), name.into())
+    }
+
+    #[test]
+    fn the_order_is_that_of_the_tickets_not_of_the_arrivals() {
+        let (first, second) = (Ticket::take(), Ticket::take());
+        let mut late = second.join(key("order"));
+        assert!(late.try_turn().is_none(), "the second waits for the first to join");
+        let mut early = first.join(key("order"));
+        let turn = early.try_turn().unwrap();
+        assert!(late.try_turn().is_none());
+        drop(turn);
+        assert!(late.try_turn().is_some());
+    }
+
+    #[test]
+    fn files_do_not_wait_for_each_other() {
+        let mut a = Ticket::take().join(key("a"));
+        let mut b = Ticket::take().join(key("b"));
+        assert!(a.try_turn().is_some() && b.try_turn().is_some());
+    }
+
+    #[test]
+    fn a_call_that_fails_before_it_joins_holds_up_nobody() {
+        let (first, second) = (Ticket::take(), Ticket::take());
+        let mut late = second.join(key("failed"));
+        drop(first);
+        assert!(late.try_turn().is_some());
+    }
+
+    #[test]
+    fn who_gives_up_is_passed_over() {
+        let mut first = Ticket::take().join(key("gone"));
+        let places: Vec<_> = (0..1000).map(|_| Ticket::take().join(key("gone"))).collect();
+        let mut last = Ticket::take().join(key("gone"));
+        let turn = first.try_turn().unwrap();
+        drop(places);
+        drop(turn);
+        assert!(last.try_turn().is_some());
+    }
+
+    #[test]
+    fn a_turn_that_nobody_picked_up_passes_on() {
+        let first = Ticket::take().join(key("unread"));
+        let mut second = Ticket::take().join(key("unread"));
+        drop(first);
+        assert!(second.try_turn().is_some());
+        drop(second);
+    }
+}

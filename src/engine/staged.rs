@@ -1,0 +1,189 @@
+//! A file on its way: complete and on disk before anybody sees it.
+//!
+//! Where the file system can, it has no name until the very end: a writer that is killed leaves
+//! nothing, and no watcher sees a stranger. Elsewhere it has a temp name that its lock vouches for.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, TryLockError};
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use super::cancel::Cancel;
+use super::directory::Directory;
+use super::error::{Error, Named, Result};
+use super::names;
+use super::sys::{self, Stat};
+use super::target::Target;
+use super::verify::{self, Level};
+
+/// Mode of a file that nobody else is to see yet.
+const PRIVATE: u32 = 0o600;
+/// Mode of a new file, for the kernel to apply the umask and the directory's default ACL to.
+const PUBLIC: u32 = 0o666;
+
+/// How much is written between two looks at the caller's signal.
+const CHUNK: usize = 4 << 20;
+
+/// A staged file. Dropped before [`Staged::publish`], it is gone.
+#[derive(Debug)]
+pub struct Staged {
+    file: File,
+    name: Option<TempName>,
+}
+
+/// How the staged file takes its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Publish {
+    /// Whatever is there is replaced.
+    Replace,
+    /// There must be nothing.
+    Create,
+    /// There was nothing a moment ago: without a temp name it is one call less. What has come
+    /// meanwhile is replaced.
+    CreateOrReplace,
+}
+
+impl Staged {
+    /// Starts a file for `target`. `private`: nobody else may look until its mode is set.
+    pub fn new(target: &Target, private: bool) -> Result<Self> {
+        let mode = if private { PRIVATE } else { PUBLIC };
+        if !target.dir.must_name() && let Some(file) = target.dir.create_unnamed(mode).named("open")? {
+            return Ok(Self { file, name: None });
+        }
+        loop {
+            let (name, file) =
+                names::with_temp_name(&target.name, |name| target.dir.create_new(name, mode)).named("open")?;
+            let name = TempName { dir: target.dir.clone(), name };
+            // A sweeper may have found it before it was locked.
+            if lock(&file)? && target.dir.is_same(&name.name, &file).named("fstat")? {
+                return Ok(Self { file, name: Some(name) });
+            }
+        }
+    }
+
+    /// Writes all of `data`.
+    pub fn write(&mut self, data: &[u8], cancel: &Cancel) -> Result<()> {
+        for chunk in data.chunks(CHUNK) {
+            cancel.check()?;
+            // Continues after short writes and signals; a write of nothing is an error.
+            self.file.write_all(chunk).named("write")?;
+        }
+        Ok(())
+    }
+
+    /// Gives the file its mode, and what else it takes over from the one it replaces.
+    pub fn set_access(&self, target: &Target, old: Option<&Stat>, mode: Option<u32>) -> Result<()> {
+        match (old, mode) {
+            (Some(old), mode) => sys::inherit(&self.file, &target.dir, &target.name, &old.access, mode),
+            (None, Some(mode)) => sys::set_mode(&self.file, mode),
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// Flushes content and attributes. `false`: the file system has no such operation.
+    pub fn sync(&self) -> Result<bool> {
+        sys::sync_file(&self.file).named("fsync")
+    }
+
+    /// Reads back and compares.
+    pub fn verify(&self, expected: &[u8], level: Level, cancel: &Cancel) -> Result<Level> {
+        verify::verify(&self.file, expected, level, cancel)
+    }
+
+    /// Gives the file its final name. An error means that it has not got it, unless
+    /// [`Error::committed`].
+    ///
+    /// # Errors
+    /// `EEXIST` for [`Publish::Create`] when there is something by that name.
+    pub fn publish(mut self, target: &Target, publish: Publish) -> Result<()> {
+        // Some file systems tell only here that a write was lost. The lock must last, so a copy is closed.
+        sys::flush_and_close_copy(&self.file).named("close")?;
+        match (self.name.take(), publish) {
+            (None, Publish::Replace) => self.link_and_replace(target)?,
+            (None, _) => match self.link(target, &target.name) {
+                Err(error) if publish == Publish::CreateOrReplace && error.raw_os_error() == Some(sys::EEXIST) => {
+                    self.link_and_replace(target)?;
+                }
+                linked => linked.named("link")?,
+            },
+            (Some(name), Publish::Create) => {
+                target.dir.rename_new(&name.name, &target.name).map_err(|error| renamed(error, target))?;
+                name.forget();
+            }
+            (Some(name), _) => name.replace(target)?,
+        }
+        sys::close(self.file).named("close").map_err(Error::after_commit)
+    }
+
+    /// From no name by way of a temp name to the final one.
+    fn link_and_replace(&self, target: &Target) -> Result<()> {
+        lock(&self.file)?;
+        let (name, ()) = names::with_temp_name(&target.name, |name| self.link(target, name)).named("link")?;
+        TempName { dir: target.dir.clone(), name }.replace(target)
+    }
+
+    fn link(&self, target: &Target, name: &OsStr) -> io::Result<()> {
+        let linked = target.dir.link_unnamed(&self.file, name);
+        if linked.as_ref().is_err_and(|error| error.raw_os_error().is_some_and(sys::cannot_link)) {
+            target.dir.set_must_name();
+        }
+        linked
+    }
+}
+
+/// Whether we have the lock now. A file system without locks has no sweeper to fear either: it
+/// could not lock the file as well.
+fn lock(file: &File) -> Result<bool> {
+    match file.try_lock() {
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+    }
+}
+
+fn renamed(error: io::Error, target: &Target) -> Error {
+    Error::system("rename", error).with_dest(target.path().to_owned())
+}
+
+/// A second name for a file that is already there; the two are one inode, nothing is copied.
+///
+/// # Errors
+/// `EXDEV`, `EPERM`, `EMLINK`, … where links cannot be made; nothing has changed then.
+pub fn link_over(from: &Target, to: &Target) -> Result<()> {
+    let (name, ()) = names::with_temp_name(&to.name, |name| from.dir.link(&from.name, &to.dir, name))
+        .map_err(|error| Error::system("link", error).with_dest(to.path().to_owned()))?;
+    TempName { dir: to.dir.clone(), name }.replace(to)
+}
+
+/// A temp name, removed on drop.
+#[derive(Debug)]
+struct TempName {
+    dir: Arc<Directory>,
+    name: OsString,
+}
+
+impl TempName {
+    fn replace(self, target: &Target) -> Result<()> {
+        target.dir.rename(&self.name, &target.name).map_err(|error| renamed(error, target))?;
+        self.forget();
+        Ok(())
+    }
+
+    /// The name is not ours any more.
+    fn forget(mut self) {
+        self.name.clear();
+    }
+}
+
+impl Drop for TempName {
+    fn drop(&mut self) {
+        if !self.name.is_empty() {
+            // The first error is the one to report, and a sweep comes by later.
+            drop(self.dir.unlink(&self.name));
+        }
+    }
+}
+
+/// Whether a link failed that can be done without.
+pub fn cannot_link(error: &Error) -> bool {
+    error.errno_of("link").is_some_and(sys::cannot_link)
+}

@@ -1,0 +1,55 @@
+//! The operating system, as the engine needs it: the only place that knows platforms.
+//!
+//! Everything works on an open directory and a name in it, so that a directory that is renamed or
+//! replaced meanwhile is still the one that the caller's path meant.
+
+mod errno;
+
+#[cfg(unix)]
+mod unix;
+#[cfg(unix)]
+pub use unix::*;
+
+#[cfg(windows)]
+mod windows;
+#[cfg(windows)]
+pub use windows::*;
+
+pub use errno::{describe, node_errno};
+
+/// What a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    Symlink,
+    /// Anything else, in words.
+    Other(&'static str),
+}
+
+/// Tells one state of a file from another: which file it is, its length, its times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// Which file.
+    pub id: FileId,
+    /// In bytes.
+    pub size: u64,
+    /// Last change of the content, in nanoseconds since 1970.
+    pub modified: i128,
+    /// Last change of anything, in nanoseconds since 1970.
+    pub changed: i128,
+}
+
+/// What the directory says about a name.
+#[derive(Clone, Debug)]
+pub struct Stat {
+    /// What the name stands for.
+    pub kind: Kind,
+    /// Which state of it this is.
+    pub version: Version,
+    /// Owner and permissions, where the platform has them.
+    pub access: Access,
+}

@@ -1,0 +1,138 @@
+//! Who owns a file and what others may do with it: carried over from the file that is replaced.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+
+use rustix::fs::{Gid, Mode, Uid, XattrFlags};
+use rustix::io::Errno;
+
+use super::Dir;
+use crate::engine::error::{Named, Result};
+
+const SET_ID: u32 = 0o6000;
+const GROUP: u32 = 0o070;
+
+/// Owner and permissions of a file.
+#[derive(Clone, Copy, Debug)]
+pub struct Access {
+    uid: u32,
+    gid: u32,
+    /// Permission bits, with set-id and sticky.
+    pub mode: u32,
+}
+
+impl Access {
+    #[allow(clippy::unnecessary_cast, clippy::useless_conversion, reason = "mode_t is u16 on macOS")]
+    pub(super) fn of(stat: &rustix::fs::Stat) -> Self {
+        Self { uid: stat.st_uid, gid: stat.st_gid, mode: u32::from(stat.st_mode) & 0o7777 }
+    }
+}
+
+/// Gives `file` the owner, the extended attributes (ACLs among them) and the mode of the file
+/// `name`, which it is to replace. A caller's own `mode` wins.
+///
+/// Only root may give a file away. Where the owner cannot be kept, nobody gains by it: set-id bits
+/// go, and a foreign group gets no more than everybody.
+pub fn inherit(file: &File, dir: &Dir, name: &OsStr, old: &Access, mode: Option<u32>) -> Result<()> {
+    let new = Access::of(&rustix::fs::fstat(file).map_err(io::Error::from).named("fstat")?);
+    let mut kept = old.mode;
+    if new.uid != old.uid || new.gid != old.gid {
+        let (uid, gid) = (Uid::from_raw(old.uid), Gid::from_raw(old.gid));
+        if !allowed(rustix::fs::fchown(file, Some(uid), Some(gid))).named("fchown")? {
+            kept &= !SET_ID;
+            if new.gid != old.gid && !allowed(rustix::fs::fchown(file, None, Some(gid))).named("fchown")? {
+                kept &= !GROUP | ((kept & 0o007) << 3);
+            }
+        }
+    }
+    copy_xattrs(file, dir, name)?;
+    set_mode(file, mode.unwrap_or(kept))
+}
+
+/// Sets the permission bits, if they are not these already.
+pub fn set_mode(file: &File, mode: u32) -> Result<()> {
+    let now = Access::of(&rustix::fs::fstat(file).map_err(io::Error::from).named("fstat")?);
+    if now.mode == mode {
+        return Ok(());
+    }
+    #[allow(clippy::useless_conversion, reason = "mode_t is u16 on macOS")]
+    let mode = Mode::from_raw_mode(mode.try_into().unwrap_or_default());
+    rustix::fs::fchmod(file, mode).map_err(io::Error::from).named("fchmod")
+}
+
+/// `false`: not permitted, and not root. EINVAL: an id that this user namespace does not have.
+fn allowed(result: rustix::io::Result<()>) -> io::Result<bool> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(Errno::INVAL) => Ok(false),
+        Err(Errno::PERM | Errno::ACCESS) if !rustix::process::geteuid().is_root() => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn copy_xattrs(file: &File, dir: &Dir, name: &OsStr) -> Result<()> {
+    use std::os::fd::{AsFd, AsRawFd};
+    use std::path::Path;
+
+    // By path, for a file that may not be read can have attributes too.
+    let old = Path::new("/proc/self/fd").join(dir.as_fd().as_raw_fd().to_string()).join(name);
+    let mut small = [0; 512];
+    let names = match rustix::fs::llistxattr(&old, &mut small) {
+        Ok(length) => small[..length].to_vec(),
+        // ENOENT: no /proc here. A file system without attributes says NOTSUP.
+        Err(Errno::NOTSUP | Errno::NOENT) => return Ok(()),
+        Err(Errno::RANGE) => grow(|buffer| rustix::fs::llistxattr(&old, buffer)).named("listxattr")?,
+        Err(error) => return Err(io::Error::from(error)).named("listxattr"),
+    };
+    for attribute in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+        // Rights and digests that were granted to the old content.
+        if [&b"security.capability"[..], b"security.ima", b"security.evm"].contains(&attribute) {
+            continue;
+        }
+        let value = match grow(|buffer| rustix::fs::lgetxattr(&old, attribute, buffer)) {
+            // Not ours to read, or gone since it was listed.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES | libc::ENODATA)) => continue,
+            value => value.named("getxattr")?,
+        };
+        let set = rustix::fs::fsetxattr(file, attribute, &value, XattrFlags::empty());
+        let labels = attribute.starts_with(b"security.");
+        if !(labels && matches!(set, Err(Errno::PERM | Errno::NOTSUP))) {
+            allowed(set).named("setxattr")?;
+        }
+    }
+    Ok(())
+}
+
+/// Attributes can grow between two calls.
+#[cfg(target_os = "linux")]
+fn grow(read: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> io::Result<Vec<u8>> {
+    let mut buffer = vec![0; 1024];
+    loop {
+        match read(&mut buffer) {
+            Ok(length) => {
+                buffer.truncate(length);
+                return Ok(buffer);
+            }
+            // 64 KiB is the kernel's own limit.
+            Err(Errno::RANGE) if buffer.len() < 1 << 17 => buffer.resize(buffer.len() * 8, 0),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// macOS keeps its ACLs elsewhere and most of its attributes describe the content that is replaced.
+#[cfg(not(target_os = "linux"))]
+fn copy_xattrs(file: &File, dir: &Dir, name: &OsStr) -> Result<()> {
+    let Ok(old) = dir.open_file(name) else { return Ok(()) };
+    let mut names = vec![0; 1 << 16];
+    let Ok(length) = rustix::fs::flistxattr(&old, &mut names) else { return Ok(()) };
+    for attribute in names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+        let mut value = vec![0; 1 << 16];
+        if let Ok(length) = rustix::fs::fgetxattr(&old, attribute, &mut value) {
+            allowed(rustix::fs::fsetxattr(file, attribute, &value[..length], XattrFlags::empty())).named("setxattr")?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! Linux and macOS. Differences between the two are decided here and nowhere else.
+
+mod access;
+mod cache;
+mod dir;
+mod durability;
+
+pub use access::{Access, inherit, set_mode};
+pub use cache::{drop_pages, read_at};
+pub use dir::Dir;
+pub use durability::{close, flush_and_close_copy, sync_file};
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+pub use libc::{EEXIST, EINVAL, EISDIR, ELOOP, ENOENT};
+
+/// Which file: device and inode.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+#[cfg(test)]
+impl FileId {
+    pub(crate) fn for_tests(name: &str) -> Self {
+        Self { device: u64::MAX, inode: name.bytes().fold(7, |sum, b| sum * 31 + u64::from(b)) }
+    }
+}
+
+/// The number of an error; what Rust made up by itself counts as an I/O error.
+pub(super) fn posix_errno(error: &io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(libc::EIO)
+}
+
+/// Errors that go away when somebody else lets go of something.
+pub fn is_passing(errno: i32) -> bool {
+    matches!(errno, libc::EMFILE | libc::ENFILE | libc::EAGAIN)
+}
+
+/// Errors of a link(2) that a file with a name of its own does without: no /proc, no right to link
+/// (some sandboxes), no hard links at all.
+pub fn cannot_link(errno: i32) -> bool {
+    matches!(errno, libc::ENOENT | libc::EPERM | libc::EINVAL | libc::ENOSYS | libc::EOPNOTSUPP | libc::EXDEV | libc::EMLINK)
+}
+
+/// A name as the file system compares it. Taking two names for one only makes them wait for each
+/// other, so every macOS volume counts as case-insensitive.
+pub fn fold(name: &OsStr) -> OsString {
+    if cfg!(target_os = "macos") {
+        name.to_string_lossy().to_lowercase().into()
+    } else {
+        name.to_owned()
+    }
+}
+
+/// At most `max` bytes of `name`, not cut inside a character.
+pub fn cut(name: &OsStr, max: usize) -> OsString {
+    let bytes = name.as_bytes();
+    let mut end = bytes.len().min(max);
+    if end < bytes.len() && std::str::from_utf8(bytes).is_ok() {
+        // Not below 0: a string does not begin with a continuation byte.
+        while bytes[end] & 0b1100_0000 == 0b1000_0000 {
+            end -= 1;
+        }
+    }
+    OsString::from_vec(bytes[..end].to_vec())
+}
+
+/// How many descriptors this process may have open.
+pub fn descriptor_limit() -> u64 {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// Whether a path ends in a separator, and so can only mean a directory.
+pub fn names_directory(path: &OsStr) -> bool {
+    path.as_bytes().ends_with(b"/")
+}

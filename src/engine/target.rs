@@ -1,0 +1,102 @@
+//! From a path to the file that it means: an open directory and a name in it.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::directory::Directory;
+use super::error::{Error, ErrorKind, Result};
+use super::queue::Key;
+use super::sys::{self, Kind, Stat};
+
+/// As many links as Linux itself follows.
+const MAX_LINKS: usize = 40;
+
+/// The file that a path means, links followed.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub(super) dir: Arc<Directory>,
+    pub(super) name: OsString,
+    /// Where the links led, for messages.
+    path: PathBuf,
+}
+
+/// What to do on the way.
+#[derive(Clone, Copy, Debug)]
+pub struct Resolve {
+    /// Make missing directories.
+    pub mkdir: bool,
+    /// A symbolic link counts as a file that is there (`O_EXCL`), even if it leads nowhere.
+    pub exclusive: bool,
+}
+
+impl Target {
+    /// Follows `path`, which is absolute, to the file it means; the file need not be there.
+    ///
+    /// # Errors
+    /// Those of open(2) with `O_CREAT`: `ENOENT`, `ENOTDIR`, `EACCES`, `EISDIR`, `ELOOP`,
+    /// `ENAMETOOLONG`, …; `EEXIST` for a link when exclusive.
+    pub fn resolve(path: &Path, how: Resolve) -> Result<Self> {
+        let mut base: Option<Arc<Directory>> = None;
+        let mut path = path.to_owned();
+        let mut shown = path.clone();
+        for _ in 0..=MAX_LINKS {
+            let name = file_name(base.as_ref(), &path)?;
+            let parent = path.parent().unwrap_or(Path::new(""));
+            let dir = Directory::open(base.as_ref(), parent, how.mkdir)?;
+            match dir.stat(&name).map_err(|error| Error::system("open", error))? {
+                Some(stat) if stat.kind == Kind::Symlink => {
+                    if how.exclusive {
+                        return Err(Error::raw("open", sys::EEXIST));
+                    }
+                    path = dir.read_link(&name).map_err(|error| Error::system("readlink", error))?;
+                    shown.pop();
+                    shown.push(&path);
+                    base = Some(dir);
+                }
+                _ => return Ok(Self { dir, name, path: shown }),
+            }
+        }
+        Err(Error::raw("open", sys::ELOOP))
+    }
+
+    /// What is under the name now.
+    ///
+    /// # Errors
+    /// `EISDIR`, or [`ErrorKind::NotRegular`], if it is not a regular file.
+    pub fn existing(&self) -> Result<Option<Stat>> {
+        let stat = self.dir.stat(&self.name).map_err(|error| Error::system("open", error))?;
+        match stat.as_ref().map(|stat| stat.kind) {
+            None | Some(Kind::File) => Ok(stat),
+            Some(Kind::Directory) => Err(Error::raw("open", sys::EISDIR)),
+            // It was none when the path was followed: somebody is playing games.
+            Some(Kind::Symlink) => Err(Error::raw("open", sys::ELOOP)),
+            Some(Kind::Other(what)) => Err(ErrorKind::NotRegular { what }.into()),
+        }
+    }
+
+    /// What to line up for before changing this file.
+    pub fn key(&self) -> Key {
+        (self.dir.id().clone(), sys::fold(&self.name))
+    }
+
+    /// The resolved path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// The last component, if it can be a file's name.
+fn file_name(base: Option<&Arc<Directory>>, path: &Path) -> Result<OsString> {
+    if path.as_os_str().is_empty() {
+        return Err(Error::raw("open", sys::ENOENT));
+    }
+    match path.file_name() {
+        Some(name) if !sys::names_directory(path.as_os_str()) => Ok(name.to_owned()),
+        // `/`, `..`, `dir/`: a directory, or nothing that open(2) would make a file of.
+        _ => {
+            let dir = Directory::open(base, path, false);
+            dir.and_then(|_| Err(Error::raw("open", sys::EISDIR)))
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The N-API boundary: arguments, promises, errors, signals. Nothing else knows JavaScript.
+
+pub mod args;
+pub mod data;
+pub mod error;
+pub mod index_job;
+pub mod promise;
+pub mod signal;
+pub mod task;
+pub mod value;

@@ -1,0 +1,86 @@
+//! Promises: every exported function answers with one, and whatever goes wrong rejects it.
+
+use napi::bindgen_prelude::{CallbackContext, PromiseRaw, Unknown};
+use napi::{Env, JsValue as _};
+
+use super::value::{self, Result, Thrown};
+
+/// What an exported function returns. An error becomes a rejection, also one of its arguments':
+/// nothing is ever thrown at the caller.
+pub fn answer<'env>(env: &'env Env, result: Result<'env, Unknown<'env>>) -> napi::Result<Unknown<'env>> {
+    match result {
+        Ok(promise) => Ok(promise),
+        Err(Thrown(reason)) => {
+            let promise = PromiseRaw::<Unknown<'env>>::reject(env, reason)?;
+            // SAFETY: a promise of the current scope.
+            Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), promise.value().value) })
+        }
+    }
+}
+
+/// `promise.then(react)`; what `react` fails with is thrown as it is.
+pub fn then<'env, R>(env: &'env Env, promise: &Unknown<'_>, react: R) -> Result<'env, Unknown<'env>>
+where
+    R: for<'scope> FnOnce(&'scope Env, Unknown<'scope>) -> Result<'scope, Unknown<'scope>> + 'static,
+{
+    let promise = PromiseRaw::<Unknown<'static>>::new(env.raw(), promise.raw());
+    adopt(env, promise.then(move |context: CallbackContext<Unknown<'static>>| Ok(run(context, react))))
+}
+
+/// `promise.finally(react)`: waits for what `react` returns, and settles as `promise` did.
+pub fn finally<'env, R>(env: &'env Env, promise: &Unknown<'_>, react: R) -> Result<'env, Unknown<'env>>
+where
+    R: for<'scope> FnOnce(&'scope Env) -> Result<'scope, Unknown<'scope>> + 'static,
+{
+    let mut promise = PromiseRaw::<Raw>::new(env.raw(), promise.raw());
+    adopt(env, promise.finally(move |env| Ok(leave(&env, react(&env)))))
+}
+
+/// A promise of what is known already.
+pub fn of<'env>(env: &'env Env, result: Result<'env, Unknown<'env>>) -> Result<'env, Unknown<'env>> {
+    answer(env, result).map_err(|error| super::error::internal(env, &error.to_string()))
+}
+
+fn adopt<'env>(env: &'env Env, promise: napi::Result<PromiseRaw<'_, Raw>>) -> Result<'env, Unknown<'env>> {
+    match promise {
+        // SAFETY: a promise of the current scope.
+        Ok(promise) => Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), promise.value().value) }),
+        Err(error) => Err(super::error::internal(env, &error.to_string())),
+    }
+}
+
+/// A value of the scope in which a reaction runs, on its way out of it.
+pub struct Raw(napi::sys::napi_value);
+
+impl napi::bindgen_prelude::FromNapiValue for Raw {
+    unsafe fn from_napi_value(_env: napi::sys::napi_env, raw: napi::sys::napi_value) -> napi::Result<Self> {
+        Ok(Self(raw))
+    }
+}
+
+impl napi::bindgen_prelude::ToNapiValue for Raw {
+    unsafe fn to_napi_value(_env: napi::sys::napi_env, raw: Self) -> napi::Result<napi::sys::napi_value> {
+        Ok(raw.0)
+    }
+}
+
+fn run<R>(context: CallbackContext<Unknown<'static>>, react: R) -> Raw
+where
+    R: for<'scope> FnOnce(&'scope Env, Unknown<'scope>) -> Result<'scope, Unknown<'scope>>,
+{
+    let env = context.env;
+    let result = react(&env, context.value);
+    leave(&env, result)
+}
+
+/// Out of a callback, by returning or by throwing.
+fn leave<'env>(env: &'env Env, result: Result<'env, Unknown<'env>>) -> Raw {
+    match result {
+        Ok(result) => Raw(result.raw()),
+        Err(Thrown(reason)) => {
+            // SAFETY: a value of the current scope. N-API throws it when this callback returns.
+            unsafe { napi::sys::napi_throw(env.raw(), reason.raw()) };
+            Raw(value::undefined(env).raw())
+        }
+    }
+}
