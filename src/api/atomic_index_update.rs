@@ -1,6 +1,5 @@
 //! `atomicIndexUpdate`: read, change and replace a JSON file, one process at a time.
 
-use std::cell::Cell;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -11,14 +10,12 @@ use napi_derive::napi;
 
 use super::options::{Checked, WriteOptions, WriteResult, milliseconds};
 use crate::engine::index::UpdateOptions as EngineOptions;
-use crate::engine::json::Layout;
 use crate::engine::queue::Ticket;
-use crate::js::error::{Failure, from_failure, invalid_return};
-use crate::js::index_job::{CommitJob, Committed, OpenJob, Opened, Release};
+use crate::js::index_job::OpenJob;
 use crate::js::signal::Signal;
-use crate::js::task;
-use crate::js::value::{self, Kept, Result, Thrown};
-use crate::js::{args, error, promise};
+use crate::js::update::{Call, Space, Updated};
+use crate::js::value::{self, Kept, Result};
+use crate::js::{args, memory, promise, task, update};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -94,32 +91,21 @@ pub struct UpdateResult {
 pub fn atomic_index_update<'env>(
     env: &'env Env,
     path: Unknown<'env>,
-    update: Unknown<'env>,
+    function: Unknown<'env>,
     options: Unknown<'env>,
 ) -> napi::Result<Unknown<'env>> {
-    promise::answer(env, start(env, &path, &update, &options))
+    promise::answer(env, start(env, &path, &function, &options))
 }
 
-/// One call, for as long as it takes.
-struct Call {
-    update: Kept,
-    shown: String,
-    initial: Option<Vec<u16>>,
-    space: Option<Space>,
-    engine: EngineOptions,
-    signal: Signal,
-    deadline: Option<Instant>,
-}
-
-enum Space {
-    Number(f64),
-    Text(String),
-}
-
-fn start<'env>(env: &'env Env, path: &Unknown<'_>, update: &Unknown<'_>, options: &Unknown<'env>) -> Result<'env, Unknown<'env>> {
+fn start<'env>(
+    env: &'env Env,
+    path: &Unknown<'_>,
+    function: &Unknown<'_>,
+    options: &Unknown<'env>,
+) -> Result<'env, Unknown<'env>> {
     let since = Instant::now();
     let path = args::path(env, "path", path)?;
-    args::function(env, "fn", update)?;
+    args::function(env, "fn", function)?;
     let own = args::options::<UpdateOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
     let shared = args::options::<WriteOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
     let shared = WriteOptions { encoding: None, flag: None, if_changed: None, ..shared };
@@ -132,21 +118,33 @@ fn start<'env>(env: &'env Env, path: &Unknown<'_>, update: &Unknown<'_>, options
     let cancel = signal.cancel();
     let job = OpenJob::new(path.absolute, mkdir, Ticket::take(), since, timeout, cancel);
     let call = Call {
-        update: Kept::new(env, update)?,
+        function: Kept::new(env, function)?,
         shown: path.shown,
         initial,
         space,
-        engine: EngineOptions { commit, backup },
+        options: EngineOptions { commit, backup },
         signal,
         deadline: since.checked_add(timeout),
+        answer,
     };
     task::start(env, job, move |env, outcome| match outcome {
-        Ok(opened) => run(env, Rc::new(call), opened),
+        Ok(opened) => update::run(env, Rc::new(call), opened),
         Err(failure) => Err(call.failed(env, &failure)),
     })
 }
 
-fn backup<'env>(env: &'env Env, given: Option<&Unknown<'_>>, path: &args::FilePath) -> Result<'env, Option<PathBuf>> {
+fn answer(env: &Env, updated: Updated) -> Result<'_, Unknown<'_>> {
+    let write = value::to_js(env, WriteResult::from(updated.receipt))?;
+    let update = UpdateResult { lock_wait_ms: updated.waited.as_secs_f64() * 1000.0, batch_size: 1 };
+    let update = value::to_js(env, update)?;
+    value::invoke(env, &value::global(env, c"Object")?, c"assign", &[write, update])
+}
+
+fn backup<'env>(
+    env: &'env Env,
+    given: Option<&Unknown<'_>>,
+    path: &args::FilePath,
+) -> Result<'env, Option<PathBuf>> {
     match given {
         None => Ok(None),
         Some(given) if value::type_of(given) == ValueType::Boolean => {
@@ -164,7 +162,7 @@ fn snapshot<'env>(env: &'env Env, initial: &Unknown<'_>) -> Result<'env, Vec<u16
     let json = value::global(env, c"JSON")?;
     let text = value::invoke(env, &json, c"stringify", &[*initial])?;
     match value::type_of(&text) {
-        ValueType::String => value::utf16(env, &text),
+        ValueType::String => memory::utf16(env, &text),
         _ => Err(args::wrong_value(env, "options.initial", "must be JSON", initial)),
     }
 }
@@ -172,138 +170,7 @@ fn snapshot<'env>(env: &'env Env, initial: &Unknown<'_>) -> Result<'env, Vec<u16
 fn space<'env>(env: &'env Env, given: &Unknown<'_>) -> Result<'env, Space> {
     match value::type_of(given) {
         ValueType::Number => Ok(Space::Number(value::from_js(env, given).unwrap_or_default())),
-        ValueType::String => value::text(env, given).map(Space::Text),
+        ValueType::String => memory::text(env, given).map(Space::Text),
         _ => Err(args::wrong_type(env, "options.space", "of type number or string", given)),
-    }
-}
-
-/// Calls `fn` and commits what it returns. Whatever fails, the lock is free before the caller hears
-/// of it.
-fn run<'env>(env: &'env Env, call: Rc<Call>, opened: Opened) -> Result<'env, Unknown<'env>> {
-    let opened = Rc::new(Cell::new(Some(opened)));
-    let result = apply(env, &call, &opened).and_then(|next| {
-        if !is_thenable(env, &next)? {
-            return commit(env, &call, &opened, &next);
-        }
-        let promise = value::invoke(env, &value::global(env, c"Promise")?, c"resolve", &[next])?;
-        let promise = call.signal.race(env, promise)?;
-        let (call, opened) = (call.clone(), opened.clone());
-        promise::then(env, &promise, move |env, next| commit(env, &call, &opened, &next))
-    });
-    let unsettled = match (result, opened.take()) {
-        // The commit has it.
-        (result, None) => return result,
-        (result, still) => {
-            opened.set(still);
-            promise::of(env, result)?
-        }
-    };
-    // `fn` may reject, or what it resolves to may be of no use.
-    promise::finally(env, &unsettled, move |env| match opened.take() {
-        Some(opened) => {
-            call.signal.detach(env)?;
-            task::start(env, Release(opened), |env, _| Ok(value::undefined(env)))
-        }
-        None => Ok(value::undefined(env)),
-    })
-}
-
-/// `fn(index)`.
-fn apply<'env>(env: &'env Env, call: &Call, opened: &Rc<Cell<Option<Opened>>>) -> Result<'env, Unknown<'env>> {
-    let Some(holder) = opened.take() else { return Err(error::internal(env, "an update without its index")) };
-    let text = match (&holder.snapshot, &call.initial) {
-        (Some(snapshot), _) => Some(value::string(env, snapshot.as_str(), holder.ascii)),
-        (None, Some(initial)) => Some(value::string_utf16(env, initial)),
-        (None, None) => None,
-    };
-    opened.set(Some(holder));
-    let index = match text {
-        Some(text) => {
-            let json = value::global(env, c"JSON")?;
-            value::invoke(env, &json, c"parse", &[text?])?
-        }
-        None => value::undefined(env),
-    };
-    value::call(env, &value::undefined(env), &call.update.get(env)?, &[index])
-}
-
-fn is_thenable<'env>(env: &'env Env, value: &Unknown<'_>) -> Result<'env, bool> {
-    match value::type_of(value) {
-        ValueType::Object => Ok(value::type_of(&value::get(env, value, c"then")?) == ValueType::Function),
-        _ => Ok(false),
-    }
-}
-
-/// Writes the next index; begins again if the file has changed meanwhile.
-fn commit<'env>(
-    env: &'env Env,
-    call: &Rc<Call>,
-    opened: &Rc<Cell<Option<Opened>>>,
-    next: &Unknown<'_>,
-) -> Result<'env, Unknown<'env>> {
-    if call.signal.cancel().is_cancelled() {
-        return Err(error::abort(env, call.signal.reason(env)));
-    }
-    let text = stringify(env, call, opened, next)?;
-    let Some(holder) = opened.take() else { return Err(error::internal(env, "an update without its index")) };
-    let waited = holder.waited;
-    let job = CommitJob::new(holder, text, call.engine.clone(), call.deadline, call.signal.cancel());
-    let call = call.clone();
-    task::start(env, job, move |env, outcome| match outcome {
-        Ok(Committed::Written(receipt)) => {
-            call.signal.detach(env)?;
-            let write = value::to_js(env, WriteResult::from(receipt))?;
-            let update = UpdateResult { lock_wait_ms: waited.as_secs_f64() * 1000.0, batch_size: 1 };
-            let update = value::to_js(env, update)?;
-            value::invoke(env, &value::global(env, c"Object")?, c"assign", &[write, update])
-        }
-        Ok(Committed::Changed(opened)) => run(env, call, opened),
-        Err(failure) => Err(call.failed(env, &failure)),
-    })
-}
-
-/// The text of the next index, in the layout of the last.
-fn stringify<'env>(
-    env: &'env Env,
-    call: &Call,
-    opened: &Rc<Cell<Option<Opened>>>,
-    next: &Unknown<'_>,
-) -> Result<'env, Vec<u16>> {
-    if value::type_of(next) != ValueType::Object {
-        let message = format!("The function must return an object or an array. Received {}", args::describe(env, next));
-        return Err(invalid_return(env, &message, None));
-    }
-    let holder = opened.take();
-    let Layout { indent, newline } = holder.as_ref().map(|holder| holder.layout.clone()).unwrap_or_default();
-    opened.set(holder);
-    let space = match &call.space {
-        Some(Space::Number(space)) => value::to_js(env, *space)?,
-        Some(Space::Text(space)) => value::to_js(env, space.as_str())?,
-        None => value::to_js(env, indent)?,
-    };
-    let json = value::global(env, c"JSON")?;
-    let not_json = |cause: Option<Thrown<'env>>| invalid_return(env, "What the function returned is not JSON", cause);
-    let text = match value::invoke(env, &json, c"stringify", &[*next, value::null(env)?, space]) {
-        Ok(text) if value::type_of(&text) == ValueType::String => text,
-        Ok(_) => return Err(not_json(None)),
-        Err(cause) => return Err(not_json(Some(cause))),
-    };
-    let mut units = value::utf16(env, &text)?;
-    // A `toJSON` can make anything of an object.
-    if !matches!(units.first(), Some(&first) if first == u16::from(b'{') || first == u16::from(b'[')) {
-        return Err(not_json(None));
-    }
-    if newline {
-        units.push(u16::from(b'\n'));
-    }
-    Ok(units)
-}
-
-impl Call {
-    fn failed<'env>(&self, env: &'env Env, failure: &Failure) -> Thrown<'env> {
-        match self.signal.detach(env) {
-            Ok(()) => from_failure(env, failure, &self.shown, &self.signal),
-            Err(thrown) => thrown,
-        }
     }
 }

@@ -51,7 +51,12 @@ pub fn atomic_write<'env>(
     promise::answer(env, start(env, &path, &data, options))
 }
 
-fn start<'env>(env: &'env Env, path: &Unknown<'_>, data: &Unknown<'_>, options: Unknown<'env>) -> Result<'env, Unknown<'env>> {
+fn start<'env>(
+    env: &'env Env,
+    path: &Unknown<'_>,
+    data: &Unknown<'_>,
+    options: Unknown<'env>,
+) -> Result<'env, Unknown<'env>> {
     let path = args::path(env, "path", path)?;
     let options = match value::type_of(&options) {
         ValueType::String => WriteOptions { encoding: Some(options), ..WriteOptions::default() },

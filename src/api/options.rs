@@ -87,13 +87,22 @@ impl WriteOptions<'_> {
             Some(flag) => match args::word(env, flag)?.as_deref() {
                 Some("w") => false,
                 Some("wx") => true,
-                _ => return Err(args::wrong_value(env, "options.flag", "must be 'w' or 'wx'", flag)),
+                _ => {
+                    return Err(args::wrong_value(env, "options.flag", "must be 'w' or 'wx'", flag));
+                }
             },
         };
         let verify = match self.verify.as_ref() {
-            Some(verify) if args::word(env, verify)?.is_some_and(|word| word == "device") => Some(Level::Device),
+            Some(verify) if args::word(env, verify)?.is_some_and(|word| word == "device") => {
+                Some(Level::Device)
+            }
             Some(verify) if value::type_of(verify) != napi::ValueType::Boolean => {
-                return Err(args::wrong_value(env, "options.verify", "must be true, false or 'device'", verify));
+                return Err(args::wrong_value(
+                    env,
+                    "options.verify",
+                    "must be true, false or 'device'",
+                    verify,
+                ));
             }
             verify => args::boolean(env, "options.verify", verify, true)?.then_some(Level::Cache),
         };
@@ -132,7 +141,12 @@ impl From<Receipt> for WriteResult {
 }
 
 /// Milliseconds, as timers have them: none of them negative; `Infinity` is longer than anybody waits.
-pub fn milliseconds<'env>(env: &'env Env, name: &str, given: Option<&Unknown<'_>>, default: Duration) -> Result<'env, Duration> {
+pub fn milliseconds<'env>(
+    env: &'env Env,
+    name: &str,
+    given: Option<&Unknown<'_>>,
+    default: Duration,
+) -> Result<'env, Duration> {
     let Some(given) = given else { return Ok(default) };
     if value::type_of(given) != napi::ValueType::Number {
         return Err(args::wrong_type(env, name, "of type number", given));

@@ -44,7 +44,9 @@ impl Cancel {
 
     /// Resolves when cancelled.
     pub async fn cancelled(&self) {
-        let Some(state) = &self.0 else { return std::future::pending().await };
+        let Some(state) = &self.0 else {
+            return std::future::pending().await;
+        };
         // Registered before the flag is read, or a cancel in between would be missed.
         let changed = state.changed.notified();
         if !state.cancelled.load(Ordering::Acquire) {

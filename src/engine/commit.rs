@@ -93,7 +93,9 @@ pub fn replace(
         let found = target.existing()?;
         Ok((found.as_ref().map(|stat| &stat.version) == expected, found))
     };
-    let (true, old) = unchanged()? else { return Ok(None) };
+    let (true, old) = unchanged()? else {
+        return Ok(None);
+    };
     let publish = if old.is_some() { Publish::Replace } else { Publish::Create };
     commit(target, data, options, cancel, old.as_ref(), publish, &mut || {
         let (same, _) = unchanged()?;
@@ -143,7 +145,9 @@ fn commit(
 ///
 /// `None`: it holds something else, or may not be read.
 fn leave_alone(target: &Target, data: &[u8], options: &Options, cancel: &Cancel) -> Result<Option<Receipt>> {
-    let Ok(file) = target.dir.open_file(&target.name) else { return Ok(None) };
+    let Ok(file) = target.dir.open_file(&target.name) else {
+        return Ok(None);
+    };
     if Dir::stat_file(&file).named("fstat")?.1.size != data.len() as u64 {
         return Ok(None);
     }
@@ -156,7 +160,13 @@ fn leave_alone(target: &Target, data: &[u8], options: &Options, cancel: &Cancel)
 }
 
 /// Makes sure that a file which holds the right bytes already will go on doing so.
-pub(super) fn confirm(target: &Target, file: &File, bytes: u64, options: &Options, level: Level) -> Result<Receipt> {
+pub(super) fn confirm(
+    target: &Target,
+    file: &File,
+    bytes: u64,
+    options: &Options,
+    level: Level,
+) -> Result<Receipt> {
     let durable = options.flush && sys::sync_file(file).named("fsync")? && target.dir.sync_all()?;
     Ok(Receipt { written: false, bytes, durable, verified: Some(level) })
 }

@@ -57,7 +57,13 @@ impl Directory {
         if let Some(shared) = open.get(&id).and_then(Weak::upgrade) {
             return Ok(shared);
         }
-        let directory = Arc::new(Self { dir, id: id.clone(), durable: OnceLock::new(), must_name: AtomicBool::new(false), unsynced: Mutex::default() });
+        let directory = Arc::new(Self {
+            dir,
+            id: id.clone(),
+            durable: OnceLock::new(),
+            must_name: AtomicBool::new(false),
+            unsynced: Mutex::default(),
+        });
         open.insert(id, Arc::downgrade(&directory));
         Ok(directory)
     }
@@ -69,7 +75,9 @@ impl Directory {
         let mut parent = loop {
             match Self::open_existing(base, &existing) {
                 Err(error) if error.raw_os_error() == Some(sys::ENOENT) && existing.parent().is_some() => {
-                    missing.extend(existing.components().next_back().map(|last| PathBuf::from(last.as_os_str())));
+                    missing.extend(
+                        existing.components().next_back().map(|last| PathBuf::from(last.as_os_str())),
+                    );
                     existing.pop();
                 }
                 opened => break opened.named("open")?,

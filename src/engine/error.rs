@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::sys;
@@ -15,6 +15,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
+    about: Option<PathBuf>,
     committed: bool,
 }
 
@@ -93,10 +94,17 @@ impl Error {
         self
     }
 
-    /// The same failure, of a file other than the one that the caller wants to change.
-    pub(crate) fn not_committed(mut self) -> Self {
+    /// The same failure, of a file other than the one that the caller wants to change: its backup,
+    /// its lock. What happened to that one says nothing about the file itself.
+    pub(crate) fn about(mut self, path: impl Into<PathBuf>) -> Self {
+        self.about = Some(path.into());
         self.committed = false;
         self
+    }
+
+    /// The file that the failure is about, if it is not the one that the caller named.
+    pub fn other_path(&self) -> Option<&Path> {
+        self.about.as_deref()
     }
 
     /// The error's number, if it is the failure of that call and nothing was committed.
@@ -162,7 +170,7 @@ impl Error {
 
 impl From<ErrorKind> for Error {
     fn from(kind: ErrorKind) -> Self {
-        Self { kind, committed: false }
+        Self { kind, about: None, committed: false }
     }
 }
 
@@ -175,7 +183,10 @@ impl fmt::Display for Error {
             }
             ErrorKind::NotRegular { what } => write!(f, "the target is {what}, not a regular file"),
             ErrorKind::CorruptIndex { offset, line, column, reason } => {
-                write!(f, "the index is not valid JSON: {reason} at byte {offset} (line {line}, column {column})")
+                write!(
+                    f,
+                    "the index is not valid JSON: {reason} at byte {offset} (line {line}, column {column})"
+                )
             }
             ErrorKind::InvalidJson { reason } => write!(f, "the new text is not valid JSON: {reason}"),
             ErrorKind::LockTimeout { waited } => {

@@ -34,17 +34,11 @@ pub struct IndexFile {
 #[derive(Debug)]
 pub struct Snapshot {
     /// JSON, checked.
-    pub text: Vec<u8>,
+    pub text: String,
+    /// Whether the text is plain ASCII, which some can take without decoding it.
+    pub ascii: bool,
     version: Version,
     file: File,
-}
-
-impl Snapshot {
-    /// The text as a string.
-    pub fn as_str(&self) -> &str {
-        // Checked when it was read.
-        std::str::from_utf8(&self.text).unwrap_or_default()
-    }
 }
 
 /// How an index is replaced.
@@ -57,13 +51,18 @@ pub struct UpdateOptions {
 }
 
 impl IndexFile {
+    /// For who has both the turn and the lock.
+    pub fn new(lock: Lock, turn: Turn, target: Target) -> Self {
+        Self { _lock: lock, _turn: turn, target }
+    }
+
     /// For who has the turn in this process: the lock among processes, if it is free.
     ///
     /// # Errors
     /// Those of [`Lock::try_acquire`].
     pub fn try_open(target: Target, turn: Turn) -> Result<Opening> {
         match Lock::try_acquire(&target) {
-            Ok(Some(lock)) => Ok(Opening::Open(Self { _lock: lock, _turn: turn, target })),
+            Ok(Some(lock)) => Ok(Opening::Open(Self::new(lock, turn, target))),
             Err(error) if !error.is_passing() => Err(error),
             _ => Ok(Opening::Busy(target, turn)),
         }
@@ -74,7 +73,13 @@ impl IndexFile {
     /// # Errors
     /// [`ErrorKind::LockTimeout`] after `timeout` from `since`; [`ErrorKind::Aborted`]; those of
     /// [`Lock::try_acquire`].
-    pub async fn open(target: Target, wait: Wait, since: Instant, timeout: Duration, cancel: &Cancel) -> Result<Self> {
+    pub async fn open(
+        target: Target,
+        wait: Wait,
+        since: Instant,
+        timeout: Duration,
+        cancel: &Cancel,
+    ) -> Result<Self> {
         let turn = match wait {
             Wait::Lock(turn) => turn,
             Wait::Turn(place) => tokio::select! {
@@ -86,7 +91,7 @@ impl IndexFile {
             },
         };
         let lock = Lock::acquire(&target, since, timeout, cancel).await?;
-        Ok(Self { _lock: lock, _turn: turn, target })
+        Ok(Self::new(lock, turn, target))
     }
 
     /// The version that is there now, or `None` without a file.
@@ -105,10 +110,10 @@ impl IndexFile {
         if kind != Kind::File {
             return Err(ErrorKind::NotRegular { what: "not the file that it was a moment ago" }.into());
         }
-        let mut text = Vec::with_capacity(usize::try_from(version.size).unwrap_or(0) + 1);
-        file.read_to_end(&mut text).named("read")?;
-        json::check_index(&text)?;
-        Ok(Some(Snapshot { text, version, file }))
+        let mut bytes = Vec::with_capacity(usize::try_from(version.size).unwrap_or(0) + 1);
+        file.read_to_end(&mut bytes).named("read")?;
+        let text = json::check_index(bytes)?;
+        Ok(Some(Snapshot { ascii: text.is_ascii(), text, version, file }))
     }
 
     /// Writes `text`, which must be JSON, in the place of `expected`. `None`: somebody without the
@@ -126,19 +131,29 @@ impl IndexFile {
         json::check_text(text)?;
         let version = expected.map(|snapshot| &snapshot.version);
         if let Some(old) = expected
-            && old.text == text
+            && old.text.as_bytes() == text
         {
             let now = self.target.existing()?.map(|stat| stat.version);
             if now.as_ref() != version {
                 return Ok(None);
             }
-            return commit::confirm(&self.target, &old.file, text.len() as u64, &options.commit, Level::Cache).map(Some);
+            return commit::confirm(
+                &self.target,
+                &old.file,
+                text.len() as u64,
+                &options.commit,
+                Level::Cache,
+            )
+            .map(Some);
         }
-        commit::replace(&self.target, text, &options.commit, cancel, version, &mut || {
-            match (expected, &options.backup) {
-                (Some(old), Some(path)) => self.back_up(old, path, options, cancel),
-                _ => Ok(()),
+        commit::replace(&self.target, text, &options.commit, cancel, version, &mut || match (
+            expected,
+            &options.backup,
+        ) {
+            (Some(old), Some(path)) => {
+                self.back_up(old, path, options, cancel).map_err(|error| error.about(path))
             }
+            _ => Ok(()),
         })
     }
 
@@ -147,7 +162,7 @@ impl IndexFile {
     fn back_up(&self, old: &Snapshot, path: &Path, options: &UpdateOptions, cancel: &Cancel) -> Result<()> {
         let backup = Target::resolve(path, Resolve { mkdir: true, exclusive: false })?;
         if backup.key() == self.target.key() {
-            return Err(Error::raw("link", sys::EINVAL).with_dest(backup.path().to_owned()));
+            return Err(Error::raw("link", sys::EINVAL));
         }
         match backup.existing()? {
             // From an update that was cut short. Renaming one name of a file over another does nothing.
@@ -156,9 +171,9 @@ impl IndexFile {
         }
         // A sweeper must not take the link for an orphan while it has its temp name. Somebody else's
         // lock on the index does as well.
-        drop(old.file.try_lock());
+        sys::hold(&old.file);
         let linked = staged::link_over(&self.target, &backup);
-        drop(old.file.unlock());
+        sys::release(&old.file);
         match linked {
             Ok(()) if options.commit.flush && backup.dir.id() != self.target.dir.id() => {
                 backup.dir.sync_all()?;
@@ -167,7 +182,7 @@ impl IndexFile {
             Err(error) if staged::cannot_link(&error) => {
                 let mode = self.target.existing()?.map(|stat| stat.access.mode);
                 let copy = Options { mode, exclusive: false, if_changed: false, ..options.commit.clone() };
-                commit::write(&backup, &old.text, &copy, cancel).map(drop).map_err(Error::not_committed)
+                commit::write(&backup, old.text.as_bytes(), &copy, cancel).map(drop)
             }
             linked => linked,
         }

@@ -24,25 +24,28 @@ impl Default for Layout {
 ///
 /// # Errors
 /// [`ErrorKind::CorruptIndex`], with the place.
-pub fn check_index(bytes: &[u8]) -> Result<&str> {
-    let corrupt = |offset: usize, reason: String| {
-        let before = &bytes[..offset];
-        let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-        ErrorKind::CorruptIndex {
-            offset: offset as u64,
-            line: 1 + before.iter().filter(|byte| **byte == b'\n').count() as u64,
-            column: (offset - line_start) as u64 + 1,
-            reason,
-        }
-    };
-    let text = simdutf8::compat::from_utf8(bytes)
-        .map_err(|error| corrupt(error.valid_up_to(), "invalid UTF-8".to_owned()))?;
-    if bytes.is_empty() {
-        return Err(corrupt(0, "the file is empty".to_owned()).into());
+pub fn check_index(bytes: Vec<u8>) -> Result<String> {
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let offset = error.utf8_error().valid_up_to();
+        corrupt(error.as_bytes(), offset, "invalid UTF-8".to_owned())
+    })?;
+    if text.is_empty() {
+        return Err(corrupt(&[], 0, "the file is empty".to_owned()).into());
     }
-    match parse(text) {
+    match parse(&text) {
         Ok(()) => Ok(text),
-        Err(error) => Err(corrupt(offset_of(text, &error), reason_of(&error)).into()),
+        Err(error) => Err(corrupt(text.as_bytes(), offset_of(&text, &error), reason_of(&error)).into()),
+    }
+}
+
+fn corrupt(bytes: &[u8], offset: usize, reason: String) -> ErrorKind {
+    let before = &bytes[..offset];
+    let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+    ErrorKind::CorruptIndex {
+        offset: offset as u64,
+        line: 1 + before.iter().filter(|byte| **byte == b'\n').count() as u64,
+        column: (offset - line_start) as u64 + 1,
+        reason,
     }
 }
 
@@ -101,7 +104,7 @@ mod tests {
     use super::*;
 
     fn corrupt(bytes: &[u8]) -> (u64, u64, u64) {
-        match check_index(bytes).unwrap_err().kind() {
+        match check_index(bytes.to_vec()).unwrap_err().kind() {
             ErrorKind::CorruptIndex { offset, line, column, .. } => (*offset, *line, *column),
             other => panic!("{other:?}"),
         }
@@ -111,7 +114,7 @@ mod tests {
     fn json_is_accepted_however_deep_or_odd() {
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
         for text in ["{}", " [1e999] \n", r#""\ud800""#, "null", &deep] {
-            assert!(check_index(text.as_bytes()).is_ok(), "{}", &text[..text.len().min(20)]);
+            assert!(check_index(text.into()).is_ok(), "{}", &text[..text.len().min(20)]);
         }
     }
 

@@ -5,7 +5,7 @@
 //! release. Somebody may have opened it just before, and would lock a file that has no name: so who
 //! gets the lock looks whether the name still stands for it, and starts over if not.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, TryLockError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,17 +44,23 @@ impl Lock {
     /// # Errors
     /// Those of open(2); [`ErrorKind::NotRegular`] if something else lies where the lock belongs.
     pub fn try_acquire(target: &Target) -> Result<Option<Self>> {
-        let Some(slot) = Slot::take() else { return Ok(None) };
         let name = names::lock(&target.name);
+        Self::try_name(target, &name).map_err(|error| error.about(target.path().with_file_name(&name)))
+    }
+
+    fn try_name(target: &Target, name: &OsStr) -> Result<Option<Self>> {
+        let Some(slot) = Slot::take() else { return Ok(None) };
         for _ in 0..ROUNDS {
-            let Some(file) = open(&target.dir, &name)? else { continue };
+            let Some(file) = open(&target.dir, name)? else {
+                continue;
+            };
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Ok(None),
                 Err(TryLockError::Error(error)) => return Err(error).named("flock"),
             }
-            if target.dir.is_same(&name, &file).named("stat")? {
-                return Ok(Some(Self { dir: target.dir.clone(), name, file, _slot: slot }));
+            if target.dir.is_same(name, &file).named("stat")? {
+                return Ok(Some(Self { dir: target.dir.clone(), name: name.to_owned(), file, _slot: slot }));
             }
         }
         Ok(None)
@@ -65,31 +71,73 @@ impl Lock {
     /// # Errors
     /// [`ErrorKind::LockTimeout`] after `timeout` from `since`; [`ErrorKind::Aborted`]; those of
     /// [`Lock::try_acquire`].
-    pub async fn acquire(target: &Target, since: Instant, timeout: Duration, cancel: &Cancel) -> Result<Self> {
-        let mut wait = FIRST_WAIT;
+    pub async fn acquire(
+        target: &Target,
+        since: Instant,
+        timeout: Duration,
+        cancel: &Cancel,
+    ) -> Result<Self> {
+        let mut wait = Backoff::new(since, timeout);
         loop {
-            match Self::try_acquire(target) {
-                Ok(Some(lock)) => return Ok(lock),
-                Err(error) if !error.is_passing() => return Err(error),
-                _ => {}
+            if let Some(lock) = Self::try_patiently(target)? {
+                return Ok(lock);
             }
-            let waited = since.elapsed();
-            if waited >= timeout {
-                return Err(ErrorKind::LockTimeout { waited }.into());
-            }
-            // Jitter, or processes that started together would knock together for ever.
-            let pause = wait.mul_f64(0.5 + fastrand::f64() / 2.0).min(timeout - waited);
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(wait.pause()?) => {}
                 () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
             }
-            wait = (wait * 3 / 2).min(LONGEST_WAIT);
+        }
+    }
+
+    /// Waits for the lock and blocks the thread.
+    ///
+    /// # Errors
+    /// Those of [`Lock::acquire`].
+    pub fn acquire_blocking(target: &Target, since: Instant, timeout: Duration) -> Result<Self> {
+        let mut wait = Backoff::new(since, timeout);
+        loop {
+            if let Some(lock) = Self::try_patiently(target)? {
+                return Ok(lock);
+            }
+            std::thread::sleep(wait.pause()?);
+        }
+    }
+
+    /// A lack of descriptors passes, like somebody else's lock.
+    fn try_patiently(target: &Target) -> Result<Option<Self>> {
+        match Self::try_acquire(target) {
+            Err(error) if error.is_passing() => Ok(None),
+            tried => tried,
         }
     }
 }
 
+/// How long to wait until the next look.
+struct Backoff {
+    next: Duration,
+    since: Instant,
+    timeout: Duration,
+}
+
+impl Backoff {
+    fn new(since: Instant, timeout: Duration) -> Self {
+        Self { next: FIRST_WAIT, since, timeout }
+    }
+
+    fn pause(&mut self) -> Result<Duration> {
+        let waited = self.since.elapsed();
+        if waited >= self.timeout {
+            return Err(ErrorKind::LockTimeout { waited }.into());
+        }
+        // Jitter, or processes that started together would knock together for ever.
+        let pause = self.next.mul_f64(0.5 + fastrand::f64() / 2.0).min(self.timeout - waited);
+        self.next = (self.next * 3 / 2).min(LONGEST_WAIT);
+        Ok(pause)
+    }
+}
+
 /// `None`: it was there, and then it was not.
-fn open(dir: &Directory, name: &OsString) -> Result<Option<File>> {
+fn open(dir: &Directory, name: &OsStr) -> Result<Option<File>> {
     let gone = |error: &std::io::Error| matches!(error.raw_os_error(), Some(sys::ENOENT | sys::EEXIST));
     let opened = match dir.open_lock(name, false) {
         Err(error) if error.raw_os_error() == Some(sys::ENOENT) => dir.open_lock(name, true),

@@ -4,6 +4,7 @@
 //! bytes or the new ones; [`index`] puts a read-modify-write of a JSON file on top of it that any
 //! number of processes can run at once.
 
+pub mod blocking;
 pub mod cancel;
 pub mod commit;
 mod directory;

@@ -19,7 +19,10 @@ const NAME_MAX: usize = 255;
 ///
 /// # Errors
 /// Those of `make`, other than that the name is taken.
-pub fn with_temp_name<T>(name: &OsStr, mut make: impl FnMut(&OsStr) -> io::Result<T>) -> io::Result<(OsString, T)> {
+pub fn with_temp_name<T>(
+    name: &OsStr,
+    mut make: impl FnMut(&OsStr) -> io::Result<T>,
+) -> io::Result<(OsString, T)> {
     let mut prefix = OsString::from(".");
     prefix.push(sys::cut(name, NAME_MAX - ".".len() - ".".len() - RANDOM - TEMP_SUFFIX.len()));
     prefix.push(".");
@@ -64,7 +67,9 @@ pub fn lock(name: &OsStr) -> OsString {
 
 /// FNV-1a. Every version of this library must come to the same lock, so no hasher that may change.
 fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]
@@ -95,7 +100,15 @@ mod tests {
 
     #[test]
     fn other_peoples_files_are_not_taken_for_ours() {
-        for name in ["index.json", ".atomic-tmp", ".x.atomic-tmp", ".x.abc.atomic-tmp", "x.abcdefghijkl.atomic-tmp", ".abcdefghijkl.atomic-tmp", ".x.abcdefghijk-.atomic-tmp"] {
+        for name in [
+            "index.json",
+            ".atomic-tmp",
+            ".x.atomic-tmp",
+            ".x.abc.atomic-tmp",
+            "x.abcdefghijkl.atomic-tmp",
+            ".abcdefghijkl.atomic-tmp",
+            ".x.abcdefghijk-.atomic-tmp",
+        ] {
             assert!(!is_temp(name.as_ref()), "{name}");
         }
         assert!(is_temp(".x.abcdefghijkl.atomic-tmp".as_ref()));

@@ -127,6 +127,11 @@ impl Place {
         self.0.try_recv().ok()
     }
 
+    /// Waits for the turn and blocks the thread.
+    pub fn turn_blocking(self) -> Option<Turn> {
+        self.0.blocking_recv().ok()
+    }
+
     /// Waits for the turn. Dropped before, it leaves the line.
     pub async fn turn(self) -> Turn {
         match self.0.await {

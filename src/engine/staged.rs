@@ -1,10 +1,10 @@
 //! A file on its way: complete and on disk before anybody sees it.
 //!
 //! Where the file system can, it has no name until the very end: a writer that is killed leaves
-//! nothing, and no watcher sees a stranger. Elsewhere it has a temp name that its lock vouches for.
+//! nothing, and no watcher sees a stranger. Elsewhere it has a temp name, and is held from the start.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -47,15 +47,17 @@ impl Staged {
     /// Starts a file for `target`. `private`: nobody else may look until its mode is set.
     pub fn new(target: &Target, private: bool) -> Result<Self> {
         let mode = if private { PRIVATE } else { PUBLIC };
-        if !target.dir.must_name() && let Some(file) = target.dir.create_unnamed(mode).named("open")? {
+        if !target.dir.must_name()
+            && let Some(file) = target.dir.create_unnamed(mode).named("open")?
+        {
             return Ok(Self { file, name: None });
         }
         loop {
-            let (name, file) =
-                names::with_temp_name(&target.name, |name| target.dir.create_new(name, mode)).named("open")?;
+            let (name, file) = names::with_temp_name(&target.name, |name| target.dir.create_new(name, mode))
+                .named("open")?;
             let name = TempName { dir: target.dir.clone(), name };
-            // A sweeper may have found it before it was locked.
-            if lock(&file)? && target.dir.is_same(&name.name, &file).named("fstat")? {
+            // A sweeper may have found it before it was held.
+            if sys::hold(&file) && target.dir.is_same(&name.name, &file).named("fstat")? {
                 return Ok(Self { file, name: Some(name) });
             }
         }
@@ -101,7 +103,9 @@ impl Staged {
         match (self.name.take(), publish) {
             (None, Publish::Replace) => self.link_and_replace(target)?,
             (None, _) => match self.link(target, &target.name) {
-                Err(error) if publish == Publish::CreateOrReplace && error.raw_os_error() == Some(sys::EEXIST) => {
+                Err(error)
+                    if publish == Publish::CreateOrReplace && error.raw_os_error() == Some(sys::EEXIST) =>
+                {
                     self.link_and_replace(target)?;
                 }
                 linked => linked.named("link")?,
@@ -117,7 +121,7 @@ impl Staged {
 
     /// From no name by way of a temp name to the final one.
     fn link_and_replace(&self, target: &Target) -> Result<()> {
-        lock(&self.file)?;
+        sys::hold(&self.file);
         let (name, ()) = names::with_temp_name(&target.name, |name| self.link(target, name)).named("link")?;
         TempName { dir: target.dir.clone(), name }.replace(target)
     }
@@ -131,15 +135,6 @@ impl Staged {
     }
 }
 
-/// Whether we have the lock now. A file system without locks has no sweeper to fear either: it
-/// could not lock the file as well.
-fn lock(file: &File) -> Result<bool> {
-    match file.try_lock() {
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(true),
-        Err(TryLockError::WouldBlock) => Ok(false),
-    }
-}
-
 fn renamed(error: io::Error, target: &Target) -> Error {
     Error::system("rename", error).with_dest(target.path().to_owned())
 }
@@ -149,8 +144,8 @@ fn renamed(error: io::Error, target: &Target) -> Error {
 /// # Errors
 /// `EXDEV`, `EPERM`, `EMLINK`, … where links cannot be made; nothing has changed then.
 pub fn link_over(from: &Target, to: &Target) -> Result<()> {
-    let (name, ()) = names::with_temp_name(&to.name, |name| from.dir.link(&from.name, &to.dir, name))
-        .map_err(|error| Error::system("link", error).with_dest(to.path().to_owned()))?;
+    let (name, ()) =
+        names::with_temp_name(&to.name, |name| from.dir.link(&from.name, &to.dir, name)).named("link")?;
     TempName { dir: to.dir.clone(), name }.replace(to)
 }
 

@@ -5,8 +5,6 @@
 //! across containers, ages across clocks.
 
 use std::collections::HashSet;
-use std::ffi::OsStr;
-use std::fs::File;
 use std::sync::{Mutex, PoisonError};
 
 use super::directory::Directory;
@@ -30,16 +28,12 @@ pub fn once(dir: &Directory) {
 fn sweep(dir: &Directory) {
     let Ok(entries) = dir.names() else { return };
     for name in entries.filter(|name| names::is_temp(name)) {
-        if let Ok(file) = dir.open_file(&name) {
-            remove_orphan(dir, &name, &file);
+        // Held first, compared then: the name may have been given to another file in between.
+        if let Ok(Some(file)) = dir.open_orphan(&name)
+            && Dir::stat_file(&file).is_ok_and(|(kind, _)| kind == Kind::File)
+            && dir.is_same(&name, &file).unwrap_or(false)
+        {
+            drop(dir.unlink(&name));
         }
-    }
-}
-
-fn remove_orphan(dir: &Dir, name: &OsStr, file: &File) {
-    let regular = Dir::stat_file(file).is_ok_and(|(kind, _)| kind == Kind::File);
-    // Locked first, compared then: the name may have been renamed away in between.
-    if regular && file.try_lock().is_ok() && dir.is_same(name, file).unwrap_or(false) {
-        drop(dir.unlink(name));
     }
 }

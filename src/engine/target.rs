@@ -54,7 +54,9 @@ impl Target {
                     shown.push(&path);
                     base = Some(dir);
                 }
-                _ => return Ok(Self { dir, name, path: shown }),
+                _ => {
+                    return Ok(Self { dir, name, path: shown });
+                }
             }
         }
         Err(Error::raw("open", sys::ELOOP))

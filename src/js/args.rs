@@ -6,6 +6,7 @@ use napi::bindgen_prelude::{FromNapiValue, Unknown};
 use napi::{Env, ValueType};
 
 use super::error::type_error;
+use super::memory;
 use super::value::{self, Result, Thrown};
 
 /// A file's name: where it is, and what the caller calls it.
@@ -34,9 +35,9 @@ pub fn wrong_value<'env>(env: &'env Env, name: &str, reason: &str, got: &Unknown
 /// A string, the bytes of a name, or a `file:` URL.
 pub fn path<'env>(env: &'env Env, name: &str, path: &Unknown<'_>) -> Result<'env, FilePath> {
     let bytes = match value::type_of(path) {
-        ValueType::String => value::text(env, path)?.into_bytes(),
+        ValueType::String => memory::text(env, path)?.into_bytes(),
         ValueType::Object if value::is_instance(env, path, c"Uint8Array") => {
-            value::bytes(env, path).unwrap_or_default()
+            memory::bytes(env, path).unwrap_or_default()
         }
         ValueType::Object => match url(env, path)? {
             Some(bytes) => bytes,
@@ -77,7 +78,7 @@ fn url<'env>(env: &'env Env, url: &Unknown<'_>) -> Result<'env, Option<Vec<u8>>>
     if !value::is_instance(env, url, c"URL") {
         return Ok(None);
     }
-    let part = |name| value::get(env, url, name).and_then(|part| value::text(env, &part));
+    let part = |name| value::get(env, url, name).and_then(|part| memory::text(env, &part));
     if part(c"protocol")? != "file:" {
         return Err(type_error(env, "ERR_INVALID_URL_SCHEME", "The URL must be of scheme file"));
     }
@@ -90,7 +91,11 @@ fn url<'env>(env: &'env Env, url: &Unknown<'_>) -> Result<'env, Option<Vec<u8>>>
     let decoded: Vec<u8> = percent_encoding::percent_decode_str(&pathname).collect();
     if cfg!(windows) {
         let path = String::from_utf8_lossy(&decoded).replace('/', "\\");
-        let path = if host.is_empty() { path.trim_start_matches('\\').to_owned() } else { format!("\\\\{host}{path}") };
+        let path = if host.is_empty() {
+            path.trim_start_matches('\\').to_owned()
+        } else {
+            format!("\\\\{host}{path}")
+        };
         return Ok(Some(path.into_bytes()));
     }
     if !host.is_empty() {
@@ -101,7 +106,11 @@ fn url<'env>(env: &'env Env, url: &Unknown<'_>) -> Result<'env, Option<Vec<u8>>>
 }
 
 /// An options object, read once. `undefined` and `null` mean none.
-pub fn options<'env, T: FromNapiValue>(env: &'env Env, expected: &str, options: &Unknown<'_>) -> Result<'env, Option<T>> {
+pub fn options<'env, T: FromNapiValue>(
+    env: &'env Env,
+    expected: &str,
+    options: &Unknown<'_>,
+) -> Result<'env, Option<T>> {
     match value::type_of(options) {
         ValueType::Undefined | ValueType::Null => Ok(None),
         ValueType::Object => value::convert(env, options).map(Some),
@@ -110,10 +119,17 @@ pub fn options<'env, T: FromNapiValue>(env: &'env Env, expected: &str, options: 
 }
 
 /// `true` or `false`.
-pub fn boolean<'env>(env: &'env Env, name: &str, given: Option<&Unknown<'_>>, default: bool) -> Result<'env, bool> {
+pub fn boolean<'env>(
+    env: &'env Env,
+    name: &str,
+    given: Option<&Unknown<'_>>,
+    default: bool,
+) -> Result<'env, bool> {
     match given {
         None => Ok(default),
-        Some(given) if value::type_of(given) == ValueType::Boolean => Ok(value::from_js(env, given).unwrap_or(default)),
+        Some(given) if value::type_of(given) == ValueType::Boolean => {
+            Ok(value::from_js(env, given).unwrap_or(default))
+        }
         Some(given) => Err(wrong_type(env, name, "of type boolean", given)),
     }
 }
@@ -125,7 +141,9 @@ pub fn mode<'env>(env: &'env Env, given: Option<&Unknown<'_>>) -> Result<'env, O
         ValueType::Number => value::from_js::<f64>(env, given)
             .filter(|mode| mode.fract() == 0.0 && (0.0..=f64::from(0o7777)).contains(mode))
             .map(|mode| mode as u32),
-        ValueType::String => u32::from_str_radix(&value::text(env, given)?, 8).ok().filter(|mode| *mode <= 0o7777),
+        ValueType::String => {
+            u32::from_str_radix(&memory::text(env, given)?, 8).ok().filter(|mode| *mode <= 0o7777)
+        }
         _ => return Err(wrong_type(env, "options.mode", "of type number or string", given)),
     };
     let octal = "must be permission bits, at most 0o7777, as a number or as a string of octal digits";
@@ -135,7 +153,7 @@ pub fn mode<'env>(env: &'env Env, given: Option<&Unknown<'_>>) -> Result<'env, O
 /// A text, or `None` for a value that is no string.
 pub fn word<'env>(env: &'env Env, given: &Unknown<'_>) -> Result<'env, Option<String>> {
     match value::type_of(given) {
-        ValueType::String => value::text(env, given).map(Some),
+        ValueType::String => memory::text(env, given).map(Some),
         _ => Ok(None),
     }
 }
@@ -154,7 +172,8 @@ pub fn describe(env: &Env, what: &Unknown<'_>) -> String {
 }
 
 fn describe_or_throw<'env>(env: &'env Env, what: &Unknown<'_>) -> Result<'env, String> {
-    let name_of = |value: &Unknown<'_>| value::get(env, value, c"name").and_then(|name| value::text(env, &name));
+    let name_of =
+        |value: &Unknown<'_>| value::get(env, value, c"name").and_then(|name| memory::text(env, &name));
     Ok(match value::type_of(what) {
         ValueType::Undefined => "undefined".to_owned(),
         ValueType::Null => "null".to_owned(),
@@ -165,7 +184,7 @@ fn describe_or_throw<'env>(env: &'env Env, what: &Unknown<'_>) -> Result<'env, S
         },
         ValueType::Symbol => "type symbol".to_owned(),
         ValueType::String => {
-            let text = value::text(env, what)?;
+            let text = memory::text(env, what)?;
             let short: String = text.chars().take(25).collect();
             let more = if short.len() < text.len() { "..." } else { "" };
             format!("type string ('{}'{more})", short.replace('\0', "\\x00"))
@@ -173,7 +192,7 @@ fn describe_or_throw<'env>(env: &'env Env, what: &Unknown<'_>) -> Result<'env, S
         kind => {
             let name = format!("{kind:?}").to_lowercase();
             let shown = value::call(env, &value::undefined(env), &value::global(env, c"String")?, &[*what])?;
-            format!("type {name} ({})", value::text(env, &shown)?)
+            format!("type {name} ({})", memory::text(env, &shown)?)
         }
     })
 }

@@ -6,6 +6,7 @@ use napi::{Env, ValueType};
 
 use super::args::{self, wrong_type, wrong_value};
 use super::error::Failure;
+use super::memory;
 use super::value::{self, Result};
 
 /// A copy of the caller's data. Strings are copied as they are in memory and encoded on the worker,
@@ -19,15 +20,20 @@ pub enum Data {
 
 impl Data {
     /// Copies a string, a view or an array buffer.
-    pub fn copy<'env>(env: &'env Env, data: &Unknown<'_>, encoding: Option<&Unknown<'_>>) -> Result<'env, Self> {
+    pub fn copy<'env>(
+        env: &'env Env,
+        data: &Unknown<'_>,
+        encoding: Option<&Unknown<'_>>,
+    ) -> Result<'env, Self> {
         let encoding = Encoding::parse(env, encoding)?;
         if value::type_of(data) == ValueType::String {
             return encoding.copy(env, data);
         }
-        match value::bytes(env, data) {
+        match memory::bytes(env, data) {
             Some(bytes) => Ok(Self::Bytes(bytes)),
             None => {
-                let expected = "of type string or an instance of Buffer, TypedArray, DataView, or ArrayBuffer";
+                let expected =
+                    "of type string or an instance of Buffer, TypedArray, DataView, or ArrayBuffer";
                 Err(wrong_type(env, "data", expected, data))
             }
         }
@@ -83,7 +89,9 @@ enum Encoding {
 
 impl Encoding {
     fn parse<'env>(env: &'env Env, encoding: Option<&Unknown<'_>>) -> Result<'env, Self> {
-        let Some(given) = encoding else { return Ok(Self::Utf8) };
+        let Some(given) = encoding else {
+            return Ok(Self::Utf8);
+        };
         let name = args::word(env, given)?.unwrap_or_default().to_ascii_lowercase();
         match name.as_str() {
             "utf8" | "utf-8" => Ok(Self::Utf8),
@@ -95,15 +103,15 @@ impl Encoding {
 
     fn copy<'env>(self, env: &'env Env, text: &Unknown<'_>) -> Result<'env, Data> {
         match self {
-            Self::Utf8 => Ok(Data::Text(value::utf16(env, text)?)),
+            Self::Utf8 => Ok(Data::Text(memory::utf16(env, text)?)),
             Self::Utf16Le => {
-                let units = value::utf16(env, text)?;
+                let units = memory::utf16(env, text)?;
                 Ok(Data::Bytes(units.iter().flat_map(|unit| unit.to_le_bytes()).collect()))
             }
             Self::Node(name) => {
                 let name = value::to_js(env, name)?;
                 let buffer = value::invoke(env, &value::global(env, c"Buffer")?, c"from", &[*text, name])?;
-                Ok(Data::Bytes(value::bytes(env, &buffer).unwrap_or_default()))
+                Ok(Data::Bytes(memory::bytes(env, &buffer).unwrap_or_default()))
             }
         }
     }
@@ -116,7 +124,8 @@ mod tests {
 
     #[test]
     fn text_becomes_the_same_utf8_that_rust_makes() {
-        for text in ["", "plain", &"漢字".repeat(10_000), &"mixed ünïcödé 😀 ".repeat(1_000), "a\u{fffd}b"] {
+        for text in ["", "plain", &"漢字".repeat(10_000), &"mixed ünïcödé 😀 ".repeat(1_000), "a\u{fffd}b"]
+        {
             let units: Vec<u16> = text.encode_utf16().collect();
             assert_eq!(Data::Text(units).into_bytes().unwrap(), text.as_bytes());
         }

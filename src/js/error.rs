@@ -2,6 +2,7 @@
 
 use napi::{Env, JsValue as _, sys};
 
+use super::memory;
 use super::signal::Signal;
 use super::value::{self, Thrown};
 use crate::engine::error::{Error, ErrorKind};
@@ -38,12 +39,16 @@ enum Class {
 /// frames to the stack.
 fn create<'env>(env: &'env Env, class: Class, message: &str) -> Thrown<'env> {
     let mut raw = std::ptr::null_mut();
-    let Ok(text) = value::string(env, message, false) else { return Thrown(value::undefined(env)) };
+    let Ok(text) = memory::string(env, message, false) else {
+        return Thrown(value::undefined(env));
+    };
     // SAFETY: `text` is a string of the current scope; a null code means none.
     let status = unsafe {
         match class {
             Class::Error => sys::napi_create_error(env.raw(), std::ptr::null_mut(), text.raw(), &mut raw),
-            Class::TypeError => sys::napi_create_type_error(env.raw(), std::ptr::null_mut(), text.raw(), &mut raw),
+            Class::TypeError => {
+                sys::napi_create_type_error(env.raw(), std::ptr::null_mut(), text.raw(), &mut raw)
+            }
         }
     };
     if status != sys::Status::napi_ok {
@@ -54,7 +59,12 @@ fn create<'env>(env: &'env Env, class: Class, message: &str) -> Thrown<'env> {
 }
 
 impl<'env> Thrown<'env> {
-    fn with<T: napi::bindgen_prelude::ToNapiValue>(self, env: &'env Env, name: &std::ffi::CStr, property: T) -> Self {
+    fn with<T: napi::bindgen_prelude::ToNapiValue>(
+        self,
+        env: &'env Env,
+        name: &std::ffi::CStr,
+        property: T,
+    ) -> Self {
         // A fresh error takes any property; should it ever not, the error is worth more than it.
         if let Ok(property) = value::to_js(env, property) {
             drop(value::set(env, &self.0, name, &property));
@@ -84,9 +94,11 @@ pub fn invalid_return<'env>(env: &'env Env, message: &str, cause: Option<Thrown<
 
 /// As Node's own: `AbortError`, `ABORT_ERR`, and the signal's reason as the cause.
 pub fn abort<'env>(env: &'env Env, reason: Option<napi::Unknown<'env>>) -> Thrown<'env> {
-    let error = create(env, Class::Error, "The operation was aborted")
-        .with(env, c"name", "AbortError")
-        .with(env, c"code", "ABORT_ERR");
+    let error = create(env, Class::Error, "The operation was aborted").with(env, c"name", "AbortError").with(
+        env,
+        c"code",
+        "ABORT_ERR",
+    );
     match reason {
         Some(reason) => error.with(env, c"cause", reason),
         None => error,
@@ -95,6 +107,8 @@ pub fn abort<'env>(env: &'env Env, reason: Option<napi::Unknown<'env>>) -> Throw
 
 /// An engine's error about the file that the caller calls `path`.
 fn from_engine<'env>(env: &'env Env, error: &Error, path: &str) -> Thrown<'env> {
+    let other = error.other_path().map(|other| other.to_string_lossy());
+    let path = other.as_deref().unwrap_or(path);
     let thrown = match error.kind() {
         ErrorKind::Aborted => return abort(env, None),
         ErrorKind::System { operation, dest, .. } => {
@@ -136,7 +150,9 @@ fn from_engine<'env>(env: &'env Env, error: &Error, path: &str) -> Thrown<'env> 
 /// Why a call about `path` failed, for the reaction that rejects its promise.
 pub fn from_failure<'env>(env: &'env Env, failure: &Failure, path: &str, signal: &Signal) -> Thrown<'env> {
     match failure {
-        Failure::Engine(error) if matches!(error.kind(), ErrorKind::Aborted) => abort(env, signal.reason(env)),
+        Failure::Engine(error) if matches!(error.kind(), ErrorKind::Aborted) => {
+            abort(env, signal.reason(env))
+        }
         Failure::Engine(error) => from_engine(env, error, path),
         Failure::Argument(message) => type_error(env, "ERR_INVALID_ARG_VALUE", message),
     }

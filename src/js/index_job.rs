@@ -9,7 +9,7 @@ use super::error::Failure;
 use super::task::{Job, Step};
 use crate::engine::cancel::Cancel;
 use crate::engine::commit::Receipt;
-use crate::engine::error::ErrorKind;
+use crate::engine::error::{Error, ErrorKind};
 use crate::engine::index::{IndexFile, Opening, Snapshot, UpdateOptions, Wait};
 use crate::engine::json::{self, Layout};
 use crate::engine::queue::Ticket;
@@ -22,8 +22,6 @@ pub struct Opened {
     pub snapshot: Option<Snapshot>,
     /// How its text is laid out.
     pub layout: Layout,
-    /// Its text is plain ASCII, which V8 takes without decoding.
-    pub ascii: bool,
     /// From the call until the index was ours.
     pub waited: Duration,
 }
@@ -46,7 +44,14 @@ enum Stage {
 
 impl OpenJob {
     /// For a call made at `since`.
-    pub fn new(path: PathBuf, mkdir: bool, ticket: Ticket, since: Instant, timeout: Duration, cancel: Cancel) -> Self {
+    pub fn new(
+        path: PathBuf,
+        mkdir: bool,
+        ticket: Ticket,
+        since: Instant,
+        timeout: Duration,
+        cancel: Cancel,
+    ) -> Self {
         Self { stage: Stage::Called(path, ticket), mkdir, since, timeout, cancel }
     }
 
@@ -68,7 +73,9 @@ impl Job for OpenJob {
         }
         let (index, waited) = match self.stage {
             Stage::Open(index, waited) => (index, waited),
-            Stage::Waiting => return Step::Done(Err(ErrorKind::Panic("an update ran while it waited".into()).into())),
+            Stage::Waiting => {
+                return Step::Done(Err(ErrorKind::Panic("an update ran while it waited".into()).into()));
+            }
             Stage::Called(path, ticket) => {
                 let target = match Target::resolve(&path, Resolve { mkdir: self.mkdir, exclusive: false }) {
                     Ok(target) => target,
@@ -80,7 +87,9 @@ impl Job for OpenJob {
                 };
                 let mut place = ticket.join(target.key());
                 self.stage = Stage::Waiting;
-                let Some(turn) = place.try_turn() else { return self.wait(target, Wait::Turn(place)) };
+                let Some(turn) = place.try_turn() else {
+                    return self.wait(target, Wait::Turn(place));
+                };
                 match IndexFile::try_open(target, turn) {
                     Ok(Opening::Open(index)) => (index, self.since.elapsed()),
                     Ok(Opening::Busy(target, turn)) => return self.wait(target, Wait::Lock(turn)),
@@ -88,26 +97,26 @@ impl Job for OpenJob {
                 }
             }
         };
-        match Opened::read(index, waited) {
+        match Opened::read(index, waited).map_err(|failed| *failed) {
+            Ok(opened) => Step::Done(Ok(opened)),
             Err((index, error)) if error.is_passing() => {
                 self.stage = Stage::Open(index, waited);
                 Step::Again(self, error)
             }
             Err((_, error)) => Step::Done(Err(error.into())),
-            Ok(opened) => Step::Done(Ok(opened)),
         }
     }
 }
 
 impl Opened {
-    fn read(index: IndexFile, waited: Duration) -> Result<Self, (IndexFile, crate::engine::error::Error)> {
+    fn read(index: IndexFile, waited: Duration) -> Result<Self, Box<(IndexFile, Error)>> {
         match index.read() {
             Ok(snapshot) => {
-                let layout = snapshot.as_ref().map(|snapshot| json::layout(snapshot.as_str())).unwrap_or_default();
-                let ascii = snapshot.as_ref().is_some_and(|snapshot| snapshot.text.is_ascii());
-                Ok(Self { index, snapshot, layout, ascii, waited })
+                let layout =
+                    snapshot.as_ref().map(|snapshot| json::layout(&snapshot.text)).unwrap_or_default();
+                Ok(Self { index, snapshot, layout, waited })
             }
-            Err(error) => Err((index, error)),
+            Err(error) => Err(Box::new((index, error))),
         }
     }
 }
@@ -131,12 +140,18 @@ pub enum Committed {
     /// The file holds the text.
     Written(Receipt),
     /// Somebody without the lock was faster: the index as it is now.
-    Changed(Opened),
+    Changed(Box<Opened>),
 }
 
 impl CommitJob {
     /// `text` is to replace the snapshot in `opened`.
-    pub fn new(opened: Opened, text: Vec<u16>, options: UpdateOptions, deadline: Option<Instant>, cancel: Cancel) -> Self {
+    pub fn new(
+        opened: Opened,
+        text: Vec<u16>,
+        options: UpdateOptions,
+        deadline: Option<Instant>,
+        cancel: Cancel,
+    ) -> Self {
         Self { opened, text: Text::Given(Data::Text(text)), options, deadline, cancel }
     }
 }
@@ -159,8 +174,8 @@ impl Job for CommitJob {
                 Step::Done(Err(ErrorKind::LockTimeout { waited: *waited }.into()))
             }
             Ok(None) => Step::Done(match Opened::read(self.opened.index, self.opened.waited) {
-                Ok(opened) => Ok(Committed::Changed(opened)),
-                Err((_, error)) => Err(error.into()),
+                Ok(opened) => Ok(Committed::Changed(Box::new(opened))),
+                Err(failed) => Err(failed.1.into()),
             }),
             Err(error) if error.is_passing() => {
                 self.text = Text::Encoded(text);

@@ -32,7 +32,9 @@ impl Signal {
     /// # Errors
     /// `AbortError` if it is aborted already; a `TypeError` if it is no signal.
     pub fn attach<'env>(env: &'env Env, signal: Option<&Unknown<'_>>) -> Result<'env, Self> {
-        let Some(signal) = signal else { return Ok(Self::default()) };
+        let Some(signal) = signal else {
+            return Ok(Self::default());
+        };
         let type_error = || wrong_type(env, "options.signal", "an instance of AbortSignal", signal);
         if value::type_of(signal) != ValueType::Object {
             return Err(type_error());
@@ -57,7 +59,8 @@ impl Signal {
         let listener = unsafe { Unknown::from_raw_unchecked(env.raw(), listener.raw()) };
         let event = value::to_js(env, "abort")?;
         value::invoke(env, signal, c"addEventListener", &[event, listener])?;
-        let listening = Listening { signal: Kept::new(env, signal)?, listener: Kept::new(env, &listener)?, aborted };
+        let listening =
+            Listening { signal: Kept::new(env, signal)?, listener: Kept::new(env, &listener)?, aborted };
         Ok(Self { cancel, listening: Some(listening) })
     }
 
@@ -74,7 +77,9 @@ impl Signal {
 
     /// A promise that settles as `promise` does, or is fulfilled at once on abort.
     pub fn race<'env>(&self, env: &'env Env, promise: Unknown<'env>) -> Result<'env, Unknown<'env>> {
-        let Some(listening) = &self.listening else { return Ok(promise) };
+        let Some(listening) = &self.listening else {
+            return Ok(promise);
+        };
         let (mut deferred, mut raw) = (std::ptr::null_mut(), std::ptr::null_mut());
         // SAFETY: valid places for the results; the deferred is settled once, by the listener or by
         // `detach`.
@@ -92,7 +97,9 @@ impl Signal {
 
     /// Stops listening: a signal may outlive a thousand calls.
     pub fn detach<'env>(&self, env: &'env Env) -> Result<'env, ()> {
-        let Some(listening) = &self.listening else { return Ok(()) };
+        let Some(listening) = &self.listening else {
+            return Ok(());
+        };
         settle(env, &listening.aborted);
         let event = value::to_js(env, "abort")?;
         let signal = listening.signal.get(env)?;

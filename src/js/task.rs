@@ -64,7 +64,10 @@ struct Retry {
 pub fn start<'env, J, R>(env: &'env Env, job: J, react: R) -> Result<'env, Unknown<'env>>
 where
     J: Job,
-    R: for<'scope> FnOnce(&'scope Env, std::result::Result<J::Output, Failure>) -> Result<'scope, Unknown<'scope>>
+    R: for<'scope> FnOnce(
+            &'scope Env,
+            std::result::Result<J::Output, Failure>,
+        ) -> Result<'scope, Unknown<'scope>>
         + 'static,
 {
     let outcome: Outcome<J> = Arc::default();
@@ -73,7 +76,10 @@ where
     let work = work.map_err(|error| super::error::internal(env, &error.to_string()))?;
     promise::then(env, &work, move |env, _| {
         let outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
-        react(env, outcome.unwrap_or_else(|| Err(ErrorKind::Panic("a job ended without an outcome".into()).into())))
+        react(
+            env,
+            outcome.unwrap_or_else(|| Err(ErrorKind::Panic("a job ended without an outcome".into()).into())),
+        )
     })
 }
 
@@ -88,9 +94,12 @@ impl<'task, J: Job> ScopedTask<'task> for Work<J> {
     type JsValue = Unknown<'task>;
 
     fn compute(&mut self) -> napi::Result<Self::Output> {
-        let Some(job) = self.job.take() else { return Ok(None) };
+        let Some(job) = self.job.take() else {
+            return Ok(None);
+        };
         // A panic here would end the process.
-        let step = catch_unwind(AssertUnwindSafe(|| job.run())).unwrap_or_else(|panic| Step::Done(Err(bug(&*panic))));
+        let step = catch_unwind(AssertUnwindSafe(|| job.run()))
+            .unwrap_or_else(|panic| Step::Done(Err(bug(&*panic))));
         match step {
             Step::Done(result) => {
                 self.settle(result);

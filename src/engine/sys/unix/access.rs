@@ -93,7 +93,11 @@ fn copy_xattrs(file: &File, dir: &Dir, name: &OsStr) -> Result<()> {
         }
         let value = match grow(|buffer| rustix::fs::lgetxattr(&old, attribute, buffer)) {
             // Not ours to read, or gone since it was listed.
-            Err(error) if matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES | libc::ENODATA)) => continue,
+            Err(error)
+                if matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES | libc::ENODATA)) =>
+            {
+                continue;
+            }
             value => value.named("getxattr")?,
         };
         let set = rustix::fs::fsetxattr(file, attribute, &value, XattrFlags::empty());
@@ -125,13 +129,18 @@ fn grow(read: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> io::Result<Vec
 /// macOS keeps its ACLs elsewhere and most of its attributes describe the content that is replaced.
 #[cfg(not(target_os = "linux"))]
 fn copy_xattrs(file: &File, dir: &Dir, name: &OsStr) -> Result<()> {
-    let Ok(old) = dir.open_file(name) else { return Ok(()) };
+    let Ok(old) = dir.open_file(name) else {
+        return Ok(());
+    };
     let mut names = vec![0; 1 << 16];
-    let Ok(length) = rustix::fs::flistxattr(&old, &mut names) else { return Ok(()) };
+    let Ok(length) = rustix::fs::flistxattr(&old, &mut names) else {
+        return Ok(());
+    };
     for attribute in names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
         let mut value = vec![0; 1 << 16];
         if let Ok(length) = rustix::fs::fgetxattr(&old, attribute, &mut value) {
-            allowed(rustix::fs::fsetxattr(file, attribute, &value[..length], XattrFlags::empty())).named("setxattr")?;
+            allowed(rustix::fs::fsetxattr(file, attribute, &value[..length], XattrFlags::empty()))
+                .named("setxattr")?;
         }
     }
     Ok(())

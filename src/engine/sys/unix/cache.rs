@@ -43,7 +43,14 @@ fn any_cached(file: &File, size: u64) -> bool {
         // SAFETY: a fresh shared read-only mapping at an address of the kernel's choice; it is not
         // accessed, and unmapped below.
         let address = unsafe {
-            libc::mmap(std::ptr::null_mut(), length, libc::PROT_READ, libc::MAP_SHARED, file.as_raw_fd(), offset as libc::off_t)
+            libc::mmap(
+                std::ptr::null_mut(),
+                length,
+                libc::PROT_READ,
+                libc::MAP_SHARED,
+                file.as_raw_fd(),
+                offset as libc::off_t,
+            )
         };
         if address == libc::MAP_FAILED {
             return true;

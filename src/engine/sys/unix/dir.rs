@@ -36,7 +36,9 @@ impl Dir {
     /// What `name` stands for; a symbolic link is not followed.
     pub fn stat(&self, name: &OsStr) -> io::Result<Option<Stat>> {
         match rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(Some(Stat { kind: kind(&stat), version: version(&stat), access: Access::of(&stat) })),
+            Ok(stat) => {
+                Ok(Some(Stat { kind: kind(&stat), version: version(&stat), access: Access::of(&stat) }))
+            }
             Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -62,7 +64,11 @@ impl Dir {
     /// refused in sticky directories (`fs.protected_regular`), even to those who may open it.
     pub fn open_lock(&self, name: &OsStr, create: bool) -> io::Result<File> {
         if create {
-            return self.open_with(name, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NONBLOCK, 0o666);
+            return self.open_with(
+                name,
+                OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NONBLOCK,
+                0o666,
+            );
         }
         match self.open_with(name, OFlags::RDWR | OFlags::NONBLOCK, 0) {
             // Another user's: reading is enough for flock, but for NFS.
@@ -76,13 +82,24 @@ impl Dir {
         self.open_with(name, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, mode)
     }
 
+    /// Opens a temp file that no living writer holds.
+    pub fn open_orphan(&self, name: &OsStr) -> io::Result<Option<File>> {
+        let file = self.open_file(name)?;
+        Ok(super::hold(&file).then_some(file))
+    }
+
     /// Makes a file without a name; `None` where the file system cannot.
     #[cfg(target_os = "linux")]
     pub fn create_unnamed(&self, mode: u32) -> io::Result<Option<File>> {
         match self.open_with(OsStr::new("."), OFlags::RDWR | OFlags::TMPFILE, mode) {
             Ok(file) => Ok(Some(file)),
             // EISDIR: a kernel or a file system that does not know the flag sees only "open a directory".
-            Err(error) if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EISDIR | libc::EINVAL | libc::ENOSYS)) => {
+            Err(error)
+                if matches!(
+                    error.raw_os_error(),
+                    Some(libc::EOPNOTSUPP | libc::EISDIR | libc::EINVAL | libc::ENOSYS)
+                ) =>
+            {
                 Ok(None)
             }
             Err(error) => Err(error),

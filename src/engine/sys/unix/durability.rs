@@ -35,7 +35,14 @@ impl Dir {
 fn supported(result: io::Result<()>) -> io::Result<bool> {
     match result {
         Ok(()) => Ok(true),
-        Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS | libc::EOPNOTSUPP | libc::EBADF)) => Ok(false),
+        Err(error)
+            if matches!(
+                error.raw_os_error(),
+                Some(libc::EINVAL | libc::ENOSYS | libc::EOPNOTSUPP | libc::EBADF)
+            ) =>
+        {
+            Ok(false)
+        }
         Err(error) => Err(error),
     }
 }
@@ -63,7 +70,9 @@ fn is_durable(_directory: BorrowedFd<'_>) -> bool {
 /// doubt, volatile.
 #[cfg(target_os = "linux")]
 fn is_volatile(directory: BorrowedFd<'_>) -> bool {
-    let (Ok(stat), Ok(mounts)) = (rustix::fs::fstat(directory), std::fs::read_to_string("/proc/self/mountinfo")) else {
+    let (Ok(stat), Ok(mounts)) =
+        (rustix::fs::fstat(directory), std::fs::read_to_string("/proc/self/mountinfo"))
+    else {
         return true;
     };
     let device = format!("{}:{}", rustix::fs::major(stat.st_dev), rustix::fs::minor(stat.st_dev));
@@ -71,7 +80,9 @@ fn is_volatile(directory: BorrowedFd<'_>) -> bool {
         .lines()
         .find(|line| line.split(' ').nth(2) == Some(&device))
         .and_then(|line| line.rsplit(' ').next())
-        .is_none_or(|options| options.split(',').any(|option| option == "volatile" || option == "fsync=volatile"))
+        .is_none_or(|options| {
+            options.split(',').any(|option| option == "volatile" || option == "fsync=volatile")
+        })
 }
 
 /// Closes a file and says what the system says about it: some file systems report here that
@@ -81,7 +92,8 @@ pub fn close(file: File) -> io::Result<()> {
     match unsafe { libc::close(file.into_raw_fd()) } {
         0 => Ok(()),
         // Linux has closed it all the same.
-        _ => Err(io::Error::last_os_error()).or_else(|error| if error.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(error) }),
+        _ => Err(io::Error::last_os_error())
+            .or_else(|error| if error.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(error) }),
     }
 }
 

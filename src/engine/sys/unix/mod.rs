@@ -11,6 +11,7 @@ pub use dir::Dir;
 pub use durability::{close, flush_and_close_copy, sync_file};
 
 use std::ffi::{OsStr, OsString};
+use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
@@ -35,6 +36,19 @@ pub(super) fn posix_errno(error: &io::Error) -> i32 {
     error.raw_os_error().unwrap_or(libc::EIO)
 }
 
+/// Marks a file as in use, for as long as it is open: a lock, which dies with its process. `false`
+/// when somebody else has it.
+///
+/// Where a file system has no locks, nobody could find the file unlocked either.
+pub fn hold(file: &File) -> bool {
+    !matches!(file.try_lock(), Err(TryLockError::WouldBlock))
+}
+
+/// Takes the mark off a file that stays open.
+pub fn release(file: &File) {
+    drop(file.unlock());
+}
+
 /// Errors that go away when somebody else lets go of something.
 pub fn is_passing(errno: i32) -> bool {
     matches!(errno, libc::EMFILE | libc::ENFILE | libc::EAGAIN)
@@ -43,17 +57,22 @@ pub fn is_passing(errno: i32) -> bool {
 /// Errors of a link(2) that a file with a name of its own does without: no /proc, no right to link
 /// (some sandboxes), no hard links at all.
 pub fn cannot_link(errno: i32) -> bool {
-    matches!(errno, libc::ENOENT | libc::EPERM | libc::EINVAL | libc::ENOSYS | libc::EOPNOTSUPP | libc::EXDEV | libc::EMLINK)
+    matches!(
+        errno,
+        libc::ENOENT
+            | libc::EPERM
+            | libc::EINVAL
+            | libc::ENOSYS
+            | libc::EOPNOTSUPP
+            | libc::EXDEV
+            | libc::EMLINK
+    )
 }
 
 /// A name as the file system compares it. Taking two names for one only makes them wait for each
 /// other, so every macOS volume counts as case-insensitive.
 pub fn fold(name: &OsStr) -> OsString {
-    if cfg!(target_os = "macos") {
-        name.to_string_lossy().to_lowercase().into()
-    } else {
-        name.to_owned()
-    }
+    if cfg!(target_os = "macos") { name.to_string_lossy().to_lowercase().into() } else { name.to_owned() }
 }
 
 /// At most `max` bytes of `name`, not cut inside a character.
