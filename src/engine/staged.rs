@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::cancel::Cancel;
 use super::directory::Directory;
 use super::error::{Error, Named, Result};
+use super::mutant::{Step, leaves_out};
 use super::names;
 use super::sys::{self, Stat};
 use super::target::Target;
@@ -67,6 +68,9 @@ impl Staged {
     pub fn write(&mut self, data: &[u8], cancel: &Cancel) -> Result<()> {
         for chunk in data.chunks(CHUNK) {
             cancel.check()?;
+            if leaves_out(Step::WriteLoop) {
+                return self.file.write(data).map(drop).named("write");
+            }
             // Continues after short writes and signals; a write of nothing is an error.
             self.file.write_all(chunk).named("write")?;
         }
@@ -84,11 +88,17 @@ impl Staged {
 
     /// Flushes content and attributes. `false`: the file system has no such operation.
     pub fn sync(&self) -> Result<bool> {
+        if leaves_out(Step::FileSync) || leaves_out(Step::SyncOrder) {
+            return Ok(true);
+        }
         sys::sync_file(&self.file).named("fsync")
     }
 
     /// Reads back and compares.
     pub fn verify(&self, expected: &[u8], level: Level, cancel: &Cancel) -> Result<Level> {
+        if leaves_out(Step::Verify) {
+            return Ok(level);
+        }
         verify::verify(&self.file, expected, level, cancel)
     }
 
@@ -115,6 +125,9 @@ impl Staged {
                 name.forget();
             }
             (Some(name), _) => name.replace(target)?,
+        }
+        if leaves_out(Step::SyncOrder) {
+            sys::sync_file(&self.file).named("fsync")?;
         }
         sys::close(self.file).named("close").map_err(Error::after_commit)
     }

@@ -1,0 +1,52 @@
+//! Steps of the protocol that the crash lab leaves out, one at a time, to show that it would notice.
+//!
+//! Only builds with the feature `mutants` can: there the environment variable `ATOMIC_MUTANT` names
+//! the step. In every other build [`leaves_out`] is a constant `false`, and gone.
+
+/// A step that can be left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "mutants"), allow(dead_code, reason = "named only by the variable"))]
+pub enum Step {
+    /// `file-fsync`: before the rename.
+    FileSync,
+    /// `dir-fsync`: after the rename.
+    DirSync,
+    /// `fsync-order`: the file is flushed only after its rename.
+    SyncOrder,
+    /// `write-loop`: what one write(2) takes is all that is written.
+    WriteLoop,
+    /// `verify`: the read-back.
+    Verify,
+    /// `lock-identity`: whether the lock file still has its name.
+    LockIdentity,
+}
+
+/// Whether this process is to do without `step`. `fsync` stands for both flushes.
+#[cfg(feature = "mutants")]
+pub fn leaves_out(step: Step) -> bool {
+    static LEFT_OUT: std::sync::OnceLock<Vec<Step>> = std::sync::OnceLock::new();
+    LEFT_OUT.get_or_init(|| named(&std::env::var("ATOMIC_MUTANT").unwrap_or_default())).contains(&step)
+}
+
+/// Nothing is left out.
+#[cfg(not(feature = "mutants"))]
+pub const fn leaves_out(_step: Step) -> bool {
+    false
+}
+
+#[cfg(feature = "mutants")]
+fn named(names: &str) -> Vec<Step> {
+    let step = |name| match name {
+        "" => vec![],
+        "file-fsync" => vec![Step::FileSync],
+        "dir-fsync" => vec![Step::DirSync],
+        "fsync" => vec![Step::FileSync, Step::DirSync],
+        "fsync-order" => vec![Step::SyncOrder],
+        "write-loop" => vec![Step::WriteLoop],
+        "verify" => vec![Step::Verify],
+        "lock-identity" => vec![Step::LockIdentity],
+        // A typing error must not pass for a mutant that survives.
+        other => panic!("ATOMIC_MUTANT: no step is called {other}"),
+    };
+    names.split(',').flat_map(step).collect()
+}
