@@ -6,15 +6,6 @@ export type PathLike = string | Buffer | URL
 /** What is to be written: a string, or every byte that a view (of any kind, at any offset) or a buffer shows. */
 export type Data = string | NodeJS.ArrayBufferView | ArrayBuffer
 
-
-/**
- * Which binding artifact the generated loader actually loaded: `'native'` for
- * a native addon, otherwise the `platformArchABI` of the WASI flavor. Every
- * flavor napi-rs can build is listed, because `NAPI_RS_NATIVE_LIBRARY_PATH`
- * can point the loader at a WASI artifact this package does not build itself.
- */
-export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
-
 /**
  * Changes a JSON file, and never loses an update: any number of calls, worker threads and processes
  * may do it at once, and each works on what the one before it left.

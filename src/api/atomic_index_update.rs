@@ -160,10 +160,12 @@ fn backup<'env>(
 /// A value as JSON, so that neither a later change nor `fn` itself can alter it.
 fn snapshot<'env>(env: &'env Env, initial: &Unknown<'_>) -> Result<'env, Vec<u16>> {
     let json = value::global(env, c"JSON")?;
-    let text = value::invoke(env, &json, c"stringify", &[*initial])?;
-    match value::type_of(&text) {
-        ValueType::String => memory::utf16(env, &text),
-        _ => Err(args::wrong_value(env, "options.initial", "must be JSON", initial)),
+    match value::invoke(env, &json, c"stringify", &[*initial]) {
+        Ok(text) if value::type_of(&text) == ValueType::String => memory::utf16(env, &text),
+        not_json => {
+            let error = args::wrong_value(env, "options.initial", "must be JSON", initial);
+            Err(error.caused_by(env, not_json.err()))
+        }
     }
 }
 

@@ -37,7 +37,7 @@ pub fn write(path: &Path, data: &[u8], options: &Options) -> Result<Receipt> {
 ///
 /// # Errors
 /// Those of `change`; [`ErrorKind::LockTimeout`], [`ErrorKind::CorruptIndex`],
-/// [`ErrorKind::InvalidJson`]; those of [`write`]. The old file stands, unless [`Error::committed`].
+/// [`ErrorKind::InvalidJson`]; those of [`write()`]. The old file stands, unless [`Error::committed`].
 pub fn update<E: From<Error>>(
     path: &Path,
     options: &UpdateOptions,

@@ -72,14 +72,14 @@ pub fn write(target: &Target, data: &[u8], options: &Options, cancel: &Cancel) -
     }
 }
 
-/// As [`write`], but only over the version `expected` (`None`: no file). Otherwise nothing changes
+/// As [`write()`], but only over the version `expected` (`None`: no file). Otherwise nothing changes
 /// and the answer is `None`. `before` runs when all is staged, right before the file is replaced.
 ///
 /// Who changes the file between the last look and the rename, without the turn and the lock, is not
 /// seen: rename(2) has no condition.
 ///
 /// # Errors
-/// As [`write`]; those of `before`.
+/// As [`write()`]; those of `before`.
 pub fn replace(
     target: &Target,
     data: &[u8],

@@ -70,6 +70,7 @@ pub fn layout(text: &str) -> Layout {
     }
     let indent = match inside.trim_start_matches(['\r', ' ', '\t']).strip_prefix('\n') {
         Some(first_line) => {
+            let first_line = first_line.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
             let end = first_line.find(|c| c != ' ' && c != '\t').unwrap_or(0);
             first_line[..end].to_owned()
         }
@@ -84,13 +85,15 @@ fn parse(text: &str) -> serde_json::Result<()> {
     deserializer.end()
 }
 
-/// serde_json counts lines and columns from 1; its column is 0 right after a newline.
+/// serde_json counts lines from 1. Its column is the number of bytes it has read of the line, with
+/// the one that offends, but without a control character in a string.
 fn offset_of(text: &str, error: &serde_json::Error) -> usize {
     let line_start = match error.line().saturating_sub(1) {
         0 => 0,
         newlines => text.match_indices('\n').nth(newlines - 1).map_or(text.len(), |(at, _)| at + 1),
     };
-    (line_start + error.column().saturating_sub(1)).min(text.len())
+    let offender = usize::from(!reason_of(error).starts_with("control character"));
+    (line_start + error.column()).saturating_sub(offender).min(text.len())
 }
 
 fn reason_of(error: &serde_json::Error) -> String {
@@ -126,6 +129,7 @@ mod tests {
         assert_eq!(corrupt(b"[1,\n\xff]"), (4, 2, 1));
         assert_eq!(corrupt(&[0; 10]), (0, 1, 1));
         assert_eq!(corrupt(b"[1,2").0, 3);
+        assert_eq!(corrupt(b"[\n\"a\nb\"]"), (4, 2, 3), "a newline inside a string");
         assert_eq!(corrupt("\u{feff}{}".as_bytes()).0, 0);
     }
 
@@ -138,6 +142,7 @@ mod tests {
         assert_eq!(layout_of("{\n    \"a\": 1\n}\n"), ("    ".into(), true));
         assert_eq!(layout_of("[\n\t1\n]"), ("\t".into(), false));
         assert_eq!(layout_of("{\r\n  \"a\": 1\r\n}\r\n"), ("  ".into(), true));
+        assert_eq!(layout_of("{\n\n   \"a\": 1\n}"), ("   ".into(), false));
         assert_eq!(layout_of("{\"a\":[\n1]}"), (String::new(), false));
         assert_eq!(layout_of("{}\n"), ("  ".into(), true));
         assert_eq!(layout_of("[]"), ("  ".into(), false));

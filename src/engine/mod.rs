@@ -17,6 +17,6 @@ mod names;
 pub mod queue;
 mod staged;
 mod sweep;
-mod sys;
+pub(crate) mod sys;
 pub mod target;
 pub mod verify;

@@ -8,6 +8,7 @@ use napi::{Env, ValueType};
 use super::error::type_error;
 use super::memory;
 use super::value::{self, Result, Thrown};
+use crate::engine::sys;
 
 /// A file's name: where it is, and what the caller calls it.
 #[derive(Clone, Debug)]
@@ -61,10 +62,7 @@ fn not_a_path<'env>(env: &'env Env, name: &str, got: &Unknown<'_>) -> Thrown<'en
 
 /// The empty path stays empty: it means no file, not the working directory.
 fn absolute(bytes: Vec<u8>) -> Option<PathBuf> {
-    #[cfg(unix)]
-    let path = PathBuf::from(<std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(bytes));
-    #[cfg(not(unix))]
-    let path = PathBuf::from(String::from_utf8(bytes).ok()?);
+    let path = sys::path_from_bytes(bytes)?;
     if path.as_os_str().is_empty() || path.is_absolute() {
         return Some(path);
     }
@@ -84,25 +82,18 @@ fn url<'env>(env: &'env Env, url: &Unknown<'_>) -> Result<'env, Option<Vec<u8>>>
     }
     let (host, pathname) = (part(c"hostname")?, part(c"pathname")?);
     let lower = pathname.to_ascii_lowercase();
-    if lower.contains("%2f") || cfg!(windows) && lower.contains("%5c") {
+    if sys::URL_SEPARATORS.iter().any(|separator| lower.contains(separator)) {
         let message = "File URL path must not include encoded / characters";
         return Err(type_error(env, "ERR_INVALID_FILE_URL_PATH", message));
     }
-    let decoded: Vec<u8> = percent_encoding::percent_decode_str(&pathname).collect();
-    if cfg!(windows) {
-        let path = String::from_utf8_lossy(&decoded).replace('/', "\\");
-        let path = if host.is_empty() {
-            path.trim_start_matches('\\').to_owned()
-        } else {
-            format!("\\\\{host}{path}")
-        };
-        return Ok(Some(path.into_bytes()));
+    let decoded = percent_encoding::percent_decode_str(&pathname).collect();
+    match sys::path_from_url(&host, decoded) {
+        Some(path) => Ok(Some(path)),
+        None => {
+            let message = "File URL host must be \"localhost\" or empty";
+            Err(type_error(env, "ERR_INVALID_FILE_URL_HOST", message))
+        }
     }
-    if !host.is_empty() {
-        let message = "File URL host must be \"localhost\" or empty";
-        return Err(type_error(env, "ERR_INVALID_FILE_URL_HOST", message));
-    }
-    Ok(Some(decoded))
 }
 
 /// An options object, read once. `undefined` and `null` mean none.

@@ -59,6 +59,14 @@ fn create<'env>(env: &'env Env, class: Class, message: &str) -> Thrown<'env> {
 }
 
 impl<'env> Thrown<'env> {
+    /// With the error that led to this one, if there was one.
+    pub fn caused_by(self, env: &'env Env, cause: Option<Self>) -> Self {
+        match cause {
+            Some(cause) => self.with(env, c"cause", cause.0),
+            None => self,
+        }
+    }
+
     fn with<T: napi::bindgen_prelude::ToNapiValue>(
         self,
         env: &'env Env,
@@ -85,11 +93,7 @@ pub fn type_error<'env>(env: &'env Env, code: &str, message: &str) -> Thrown<'en
 
 /// What `fn` returned is not an index.
 pub fn invalid_return<'env>(env: &'env Env, message: &str, cause: Option<Thrown<'env>>) -> Thrown<'env> {
-    let error = type_error(env, "ERR_INVALID_RETURN_VALUE", message);
-    match cause {
-        Some(cause) => error.with(env, c"cause", cause.0),
-        None => error,
-    }
+    type_error(env, "ERR_INVALID_RETURN_VALUE", message).caused_by(env, cause)
 }
 
 /// As Node's own: `AbortError`, `ABORT_ERR`, and the signal's reason as the cause.

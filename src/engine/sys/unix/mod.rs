@@ -14,6 +14,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
 
 pub use libc::{EEXIST, EINVAL, EISDIR, ELOOP, ENOENT};
 
@@ -96,4 +97,17 @@ pub fn descriptor_limit() -> u64 {
 /// Whether a path ends in a separator, and so can only mean a directory.
 pub fn names_directory(path: &OsStr) -> bool {
     path.as_bytes().ends_with(b"/")
+}
+
+/// A path may be any bytes.
+pub fn path_from_bytes(bytes: Vec<u8>) -> Option<PathBuf> {
+    Some(OsString::from_vec(bytes).into())
+}
+
+/// What separates names, as it must not be hidden in a `file:` URL.
+pub const URL_SEPARATORS: &[&str] = &["%2f"];
+
+/// The path of a `file:` URL, decoded; `None`: there are no hosts here.
+pub fn path_from_url(host: &str, pathname: Vec<u8>) -> Option<Vec<u8>> {
+    host.is_empty().then_some(pathname)
 }

@@ -13,6 +13,7 @@ use std::fs::File;
 use std::io;
 use std::os::windows::ffi::{OsStrExt, OsStringExt};
 use std::os::windows::fs::FileExt;
+use std::path::PathBuf;
 
 use crate::engine::error::{Named, Result};
 
@@ -161,4 +162,20 @@ pub fn descriptor_limit() -> u64 {
 /// Whether a path ends in a separator, and so can only mean a directory.
 pub fn names_directory(path: &OsStr) -> bool {
     path.encode_wide().last().is_some_and(|unit| unit == u16::from(b'/') || unit == u16::from(b'\\'))
+}
+
+/// A path is Unicode.
+pub fn path_from_bytes(bytes: Vec<u8>) -> Option<PathBuf> {
+    String::from_utf8(bytes).ok().map(PathBuf::from)
+}
+
+/// What separates names, as it must not be hidden in a `file:` URL.
+pub const URL_SEPARATORS: &[&str] = &["%2f", "%5c"];
+
+/// The path of a `file:` URL, decoded: `/C:/x` is `C:\x`, and a host makes it a share's.
+pub fn path_from_url(host: &str, pathname: Vec<u8>) -> Option<Vec<u8>> {
+    let path = String::from_utf8(pathname).ok()?.replace('/', "\\");
+    let path =
+        if host.is_empty() { path.trim_start_matches('\\').to_owned() } else { format!("\\\\{host}{path}") };
+    Some(path.into_bytes())
 }

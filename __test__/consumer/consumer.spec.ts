@@ -1,0 +1,200 @@
+// A user's project: the main package and this platform's, packed as they are published, installed without a
+// network into an empty folder, and used from there in each of the ways that users have.
+
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { platform } from '../../scripts/prepare.mjs'
+import { root, run, runNode, runNpm } from '../../scripts/tools.mjs'
+
+const scratch = mkdtempSync(join(tmpdir(), 'atomic-consumer-'))
+const project = join(scratch, 'project')
+const addon = `atomic.${platform()}.node`
+
+/** What the runner above us set would reach the tools below: they are to start as from a user's shell. */
+const cleanEnv = Object.fromEntries(
+  Object.keys(process.env)
+    .filter((name) =>
+      /^(npm_|vitest|jest_|node_env$|node_options$|vite_|test$|dev$|prod$|mode$|tinypool)/i.test(name),
+    )
+    .map((name) => [name, undefined]),
+)
+
+async function succeed(ran: ReturnType<typeof run>): Promise<string> {
+  const { code, output, stdout } = await ran
+  expect(code, output).toBe(0)
+  return stdout
+}
+
+function npm(cwd: string, ...args: string[]): Promise<string> {
+  return succeed(runNpm(args, { cwd, quiet: true, env: cleanEnv }))
+}
+
+function node(...args: string[]): Promise<string> {
+  return succeed(runNode(args, { cwd: project, quiet: true, env: cleanEnv }))
+}
+
+/** Runs a development tool of this repository in the user's project. */
+function tool(script: string, ...args: string[]): Promise<string> {
+  return node(join(root, 'node_modules', script), ...args)
+}
+
+/** Packs a folder as `npm publish` does; returns the tarball's path and what is in it. */
+async function pack(folder: string): Promise<{ tarball: string; files: string[] }> {
+  const [packed] = JSON.parse(await npm(folder, 'pack', '--json', '--pack-destination', scratch))
+  const files: string[] = packed.files.map((file: { path: string }) => file.path).sort()
+  return { tarball: join(scratch, packed.filename.replace('@', '').replace('/', '-')), files }
+}
+
+/**
+ * The main package as published: `npm pack` of this repository, plus the optionalDependencies that
+ * `napi pre-publish` writes at a release. That command wants the binaries of all platforms, so its one edit is
+ * made here, from the same folders in npm/.
+ */
+async function packMain(): Promise<{ tarball: string; files: string[] }> {
+  const { tarball, files } = await pack(root)
+  await succeed(run('tar', ['-xzf', tarball, '-C', scratch], { quiet: true }))
+  rmSync(tarball)
+  const manifestPath = join(scratch, 'package/package.json')
+  const manifest = readJson(manifestPath)
+  const optionalDependencies = Object.fromEntries(
+    readJson(join(root, 'package.json')).napi.targets.map((target: string) => {
+      const { name, version } = readJson(join(root, 'npm', folderOf(target), 'package.json'))
+      return [name, version]
+    }),
+  )
+  writeFileSync(manifestPath, JSON.stringify({ ...manifest, optionalDependencies }, null, 2))
+  return { tarball: (await pack(join(scratch, 'package'))).tarball, files }
+}
+
+/** `x86_64-unknown-linux-gnu` is `linux-x64-gnu` in npm/. */
+function folderOf(target: string): string {
+  const [cpu, , os, abi] = target.split('-')
+  const system = { windows: 'win32', linux: 'linux', darwin: 'darwin' }[String(os)]
+  return [system, cpu === 'aarch64' ? 'arm64' : 'x64', abi].filter(Boolean).join('-')
+}
+
+function readJson(path: string): any {
+  return JSON.parse(readFileSync(path, 'utf8'))
+}
+
+let main: Awaited<ReturnType<typeof pack>>
+let binary: Awaited<ReturnType<typeof pack>>
+
+beforeAll(async () => {
+  main = await packMain()
+
+  const platformFolder = join(scratch, platform())
+  cpSync(join(root, 'npm', platform()), platformFolder, { recursive: true })
+  copyFileSync(join(root, addon), join(platformFolder, addon))
+  binary = await pack(platformFolder)
+
+  cpSync(join(root, '__test__/consumer/project'), project, { recursive: true })
+  writeFileSync(
+    join(project, 'package.json'),
+    JSON.stringify({ name: 'consumer', private: true, type: 'module' }),
+  )
+  const tarballs = [main.tarball, binary.tarball]
+  await npm(project, 'install', '--offline', '--no-audit', '--no-fund', '--no-package-lock', ...tarballs)
+
+  // Node's types are the user's own; these are the repository's, so that nothing is downloaded.
+  mkdirSync(join(project, 'node_modules/@types'))
+  symlinkSync(join(root, 'node_modules/@types/node'), join(project, 'node_modules/@types/node'), 'junction')
+}, 180_000)
+
+afterAll(() => rmSync(scratch, { recursive: true, force: true }))
+
+describe('the packed packages', () => {
+  test('hold the loader, the types and the texts, and nothing else', () => {
+    expect(main.files.filter((file) => file !== 'README.md')).toEqual([
+      'LICENSE',
+      'index.d.ts',
+      'index.js',
+      'package.json',
+    ])
+    expect(binary.files).toEqual(['README.md', addon, 'package.json'])
+  })
+
+  test('are installed side by side, the binary only in the package of this platform', () => {
+    const scope = join(project, 'node_modules/@pipeline')
+    expect(existsSync(join(scope, `atomic-${platform()}`, addon))).toBe(true)
+    expect(existsSync(join(scope, 'atomic', addon))).toBe(false)
+  })
+
+  test('have one version and licence', () => {
+    const { version, license, engines } = readJson(join(root, 'package.json'))
+    const inPlatform = readJson(join(project, `node_modules/@pipeline/atomic-${platform()}/package.json`))
+    expect(inPlatform).toMatchObject({
+      version,
+      license,
+      engines,
+      os: [process.platform],
+      cpu: [process.arch],
+    })
+  })
+})
+
+describe('a project that installed them can', () => {
+  test('import', async () => {
+    expect(await node('import.mjs')).toBe('imported\n')
+    expect(readFileSync(join(project, 'import.json'), 'utf8')).toBe('{\n  "n": 1\n}')
+  })
+
+  test('require', async () => {
+    expect(await node('require.cjs')).toBe('required\n')
+  })
+
+  test('see nothing but the API', async () => {
+    const named = await node(
+      '--input-type=module',
+      '-e',
+      `console.log(Object.keys(await import('@pipeline/atomic')).join())`,
+    )
+    const declared = exportsOf(readFileSync(join(root, 'index.d.ts'), 'utf8')).values
+    expect(
+      named
+        .trim()
+        .split(',')
+        .filter((name) => !/^(default|module\.exports)$/.test(name))
+        .sort(),
+    ).toEqual(declared)
+  })
+
+  test.each(['nodenext', 'bundler'])('compile TypeScript with "%s" resolution', async (resolution) => {
+    await tool('typescript/bin/tsc', '--project', `tsconfig.${resolution}.json`)
+  })
+
+  test('name every exported type: the TypeScript above leaves none out', () => {
+    const { values, types } = exportsOf(readFileSync(join(root, 'index.d.ts'), 'utf8'))
+    const used = readFileSync(join(project, 'types.ts'), 'utf8')
+    expect([...values, ...types].filter((name) => !new RegExp(`\\b${name}\\b`).test(used))).toEqual([])
+  })
+
+  test('test with jest', async () => {
+    const config = JSON.stringify({ testMatch: ['**/jest.test.cjs'], transform: {}, watchman: false })
+    await tool('jest/bin/jest.js', '--ci', '--rootDir', project, '--config', config)
+  })
+
+  test('test with vitest', async () => {
+    await tool('vitest/vitest.mjs', 'run', '--root', project, '--globals', 'vitest.test.mjs')
+  })
+})
+
+function exportsOf(declarations: string): { values: string[]; types: string[] } {
+  const names = (kinds: string) =>
+    [...declarations.matchAll(new RegExp(`^export (?:declare )?(?:${kinds}) (\\w+)`, 'gm'))]
+      .map(([, name]) => String(name))
+      .sort()
+  return { values: names('function|class|const|const enum|enum'), types: names('interface|type') }
+}

@@ -1,0 +1,86 @@
+// Compiled, never run: every name that the package exports, used as a user would, and misused where it says so.
+import {
+  atomicIndexUpdate,
+  atomicWrite,
+  type Data,
+  type PathLike,
+  type UpdateOptions,
+  type UpdateResult,
+  type WriteOptions,
+  type WriteResult,
+} from '@pipeline/atomic'
+
+interface Index {
+  documents: Record<string, { title: string }>
+}
+
+const paths: PathLike[] = ['a', Buffer.from('a'), new URL('file:///a')]
+const contents: Data[] = [
+  'a',
+  Buffer.from('a'),
+  new Float64Array(1),
+  new DataView(new ArrayBuffer(1)),
+  new ArrayBuffer(1),
+]
+
+const writeOptions: WriteOptions = {
+  encoding: 'utf8',
+  mode: 0o644,
+  flag: 'wx',
+  flush: true,
+  verify: 'device',
+  ifChanged: false,
+  mkdir: true,
+  signal: AbortSignal.timeout(1000),
+}
+const updateOptions: UpdateOptions<Index> = {
+  initial: { documents: {} },
+  space: '\t',
+  backup: new URL('file:///backup'),
+  timeout: 1000,
+  mode: '644',
+  flush: true,
+  verify: true,
+  mkdir: true,
+  signal: AbortSignal.timeout(1000),
+}
+
+export async function write(): Promise<WriteResult[]> {
+  const results: WriteResult[] = []
+  for (const path of paths)
+    for (const data of contents) results.push(await atomicWrite(path, data, writeOptions))
+  results.push(
+    await atomicWrite('a', 'a'),
+    await atomicWrite('a', 'a', 'latin1'),
+    await atomicWrite('a', 'a', null),
+  )
+  const { written, bytes, durable, verified } = await atomicWrite('a', 'a', {})
+  const facts: [boolean, number, boolean, 'cache' | 'device' | false] = [written, bytes, durable, verified]
+  console.log(facts)
+  return results
+}
+
+export async function update(): Promise<UpdateResult> {
+  await atomicIndexUpdate<Index>('i', async (index) => index)
+  await atomicIndexUpdate('i', (untyped) => ({ ...untyped, any: 'thing' }))
+  const result: WriteResult & { lockWaitMs: number; batchSize: number } = await atomicIndexUpdate<Index>(
+    'i',
+    (index) => {
+      index.documents.a = { title: 'a' }
+      return index
+    },
+    updateOptions,
+  )
+  return result
+}
+
+export function misuse(): void {
+  // @ts-expect-error: a number is neither text nor bytes
+  void atomicWrite('a', 1)
+  // @ts-expect-error: appending is not atomic
+  void atomicWrite('a', 'a', { flag: 'a' })
+  // @ts-expect-error: fn has to return the index
+  void atomicIndexUpdate<Index>('i', () => undefined)
+  // @ts-expect-error: the index has no such member
+  void atomicIndexUpdate<Index>('i', (index) => index.pages)
+}

@@ -1,0 +1,87 @@
+// `npm run check`: what CI asks before it runs the tests. One line a step, the output of those that fail,
+// and all steps run even if one fails. `npm run check -- NAME …` runs the steps with these names.
+
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { auditCrates, auditPackages, checkLicences } from './check/dependencies.mjs'
+import { checkHouse, checkLayers } from './check/house.mjs'
+import { canGenerate, generate, nodeOfNapiCli } from './generate.mjs'
+import { install } from './prepare.mjs'
+import { Complaint, listFiles, root, runAsScript, runCargo, runNode, withTemporaryFolder } from './tools.mjs'
+
+/** What a step found: problems to show, or why it could not look. @typedef {string | { skipped: string }} Finding */
+
+/** A step is its name and what returns an empty string when all is well. */
+/** @type {[name: string, step: () => Promise<Finding> | Finding][]} */
+const steps = [
+  ['rustfmt', () => cargo('fmt', '--check')],
+  ['clippy', () => cargo('clippy', '-q', '--all-targets', '--', '-D', 'warnings')],
+  // The engine by itself: this is what keeps N-API out of it.
+  [
+    'clippy-engine',
+    () => cargo('clippy', '-q', '--no-default-features', '--all-targets', '--', '-D', 'warnings'),
+  ],
+  ['rustdoc', () => cargo('doc', '-q', '--no-deps', '--document-private-items')],
+  ['layers', checkLayers],
+  ['biome', () => tool('@biomejs/biome/bin/biome', 'check', '--error-on-warnings')],
+  ['types', () => tool('typescript/bin/tsc', '--project', 'tsconfig.json')],
+  ['types-tests', () => tool('typescript/bin/tsc', '--project', '__test__/tsconfig.json')],
+  ['generated', checkGenerated],
+  ['licences', checkLicences],
+  ['advisories-npm', auditPackages],
+  ['advisories-cargo', auditCrates],
+  ['house', checkHouse],
+]
+
+async function cargo(/** @type {string[]} */ ...args) {
+  const { code, output } = await runCargo(args, { quiet: true, env: { RUSTDOCFLAGS: '-D warnings' } })
+  return code === 0 ? '' : output
+}
+
+async function tool(/** @type {string} */ script, /** @type {string[]} */ ...args) {
+  const { code, output } = await runNode([join(root, 'node_modules', script), ...args], { quiet: true })
+  return code === 0 ? '' : output
+}
+
+/** Are the committed generated files what the sources give now? */
+async function checkGenerated() {
+  if (!(await canGenerate())) return { skipped: `the napi command line needs ${nodeOfNapiCli}` }
+  return withTemporaryFolder(async (folder) => {
+    const names = (await generate(folder)).flatMap((name) => listFiles(folder, name))
+    const stale = names.filter((name) => read(join(folder, name)) !== read(join(root, name)))
+    return stale.length ? `not what the sources give (npm run generate): ${stale.join(', ')}` : ''
+  })
+}
+
+function read(/** @type {string} */ path) {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return undefined
+  }
+}
+
+runAsScript(import.meta.url, async () => {
+  const wanted = process.argv.slice(2)
+  const unknown = wanted.filter((name) => !steps.some(([step]) => step === name))
+  if (unknown.length) {
+    throw new Complaint(`No step ${unknown.join(', ')}. Steps: ${steps.map(([name]) => name).join(' ')}`)
+  }
+  await install()
+  const failed = []
+  for (const [name, step] of steps) {
+    if (wanted.length && !wanted.includes(name)) continue
+    const start = performance.now()
+    const finding = await Promise.resolve()
+      .then(step)
+      .catch((error) => (error instanceof Complaint ? error.message : `${error?.stack ?? error}`))
+    const seconds = ((performance.now() - start) / 1000).toFixed(1).padStart(6)
+    const verdict = typeof finding !== 'string' ? `skipped: ${finding.skipped}` : finding ? 'FAILED' : 'ok'
+    console.log(`${name.padEnd(16)} ${seconds} s  ${verdict}`)
+    if (typeof finding === 'string' && finding) {
+      console.log(finding.trimEnd().replace(/^/gm, '    '))
+      failed.push(name)
+    }
+  }
+  if (failed.length) throw new Complaint(`check failed: ${failed.join(', ')}`)
+})

@@ -1,0 +1,157 @@
+// Makes a clone ready to run: the development packages as package-lock.json says, and the addon
+// beside index.js. `npm test`, `npm run demo` and `npm run bench` start here, so that a fresh machine
+// needs nothing but Node and Rust; when nothing changed it costs a fraction of a second.
+//
+// The addon is built with cargo itself: the napi command line needs Node 20.17, this package 20.3.
+
+import { copyFileSync, readFileSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
+import { Complaint, root, runAsScript, runCargo, runNode, runNpm } from './tools.mjs'
+
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+
+/** Ends with a clear message on a Node that is too old. */
+function requireNode() {
+  const least = manifest.engines.node.replace('>=', '')
+  if (isOlder(process.versions.node, least)) {
+    throw new Complaint(`Node ${least} or newer is needed; this is ${process.version}.`)
+  }
+}
+
+/** Ends with a clear message where Rust is missing or too old: an old cargo cannot even read Cargo.toml. */
+async function requireRust() {
+  const least = /^rust-version = "(.+)"$/m.exec(readFileSync(join(root, 'Cargo.toml'), 'utf8'))?.[1] ?? '0'
+  const { stdout, output } = await runCargo(['--version'], { quiet: true })
+  const version = /^cargo (\d+\.\d+\.\d+)/.exec(stdout)?.[1]
+  if (!version) throw new Complaint(`cargo does not tell its version:\n${output}`)
+  if (isOlder(version, least)) {
+    throw new Complaint(`Rust ${least} or newer is needed; this is ${version}. Run: rustup update`)
+  }
+}
+
+/** Installs the development packages if what node_modules holds is not what the lock file says. */
+export async function install() {
+  requireNode()
+  if (isInstalled()) return
+  console.error('Installing the development packages')
+  const { code } = await runNpm(installation)
+  if (code !== 0) throw new Complaint('npm install failed: see above.')
+}
+
+/**
+ * Exactly what the lock file says, which stays as it is. Not `npm ci`: npm 11 refuses a lock file that leaves out
+ * another platform's optional binaries, and such a one comes of a registry that does not carry them. The short
+ * waits are for a machine without a network, on which npm asks for those again and again.
+ */
+const installation = [
+  'install',
+  '--no-save',
+  '--prefer-offline',
+  '--no-audit',
+  '--no-fund',
+  '--loglevel=error',
+  '--fetch-retry-mintimeout=500',
+  '--fetch-retry-maxtimeout=4000',
+]
+
+/**
+ * Compares npm's record of what it installed with the lock file, package by package: unlike a time stamp,
+ * this is right after a checkout too. npm writes the record last, so an interrupted install has none.
+ */
+function isInstalled() {
+  const wanted = readPackages('package-lock.json')
+  const installed = readPackages('node_modules/.package-lock.json')
+  if (!wanted || !installed) return false
+  return Object.entries(wanted).every(([path, entry]) => {
+    if (path === '') return true
+    const found = installed[path]
+    // An optional package may be for another platform.
+    return found ? found.version === entry.version && found.integrity === entry.integrity : entry.optional
+  })
+}
+
+/** @returns {Record<string, { version?: string, integrity?: string, optional?: boolean }> | undefined} */
+function readPackages(/** @type {string} */ file) {
+  try {
+    return JSON.parse(readFileSync(join(root, file), 'utf8')).packages
+  } catch {
+    return undefined
+  }
+}
+
+/** Builds the addon (cargo decides what is stale) and puts it where index.js looks for it. */
+export async function build() {
+  await requireRust()
+  let library = ''
+  const color = process.stderr.isTTY ? ['--color=always'] : []
+  const { code } = await runCargo(
+    ['build', '--release', '--lib', '--message-format=json-render-diagnostics', ...color],
+    {
+      quiet: true,
+      onLine(line, from) {
+        // With nothing to do cargo says that it finished: not worth a line before every run.
+        if (from === 'stderr' && !/^\s*Finished/.test(stripVTControlCharacters(line))) console.error(line)
+        if (from === 'stdout') library = sharedLibrary(line) ?? library
+      },
+    },
+  )
+  if (code !== 0) throw new Complaint('The addon could not be built: see above.')
+  if (!library) throw new Complaint('cargo built no shared library.')
+  await place(library, join(root, `${manifest.napi.binaryName}.${platform()}.node`))
+}
+
+/** The path of the shared library, if this line of cargo's messages tells it. */
+function sharedLibrary(/** @type {string} */ line) {
+  if (!line.startsWith('{')) return
+  const message = JSON.parse(line)
+  if (message.reason !== 'compiler-artifact' || !message.target.crate_types.includes('cdylib')) return
+  return message.filenames.find((/** @type {string} */ name) => /\.(so|dylib|dll)$/.test(name))
+}
+
+/** Copies the library unless it is there already, and sees that node can load it. */
+async function place(/** @type {string} */ library, /** @type {string} */ addon) {
+  const source = statSync(library)
+  const present = statSync(addon, { throwIfNoEntry: false })
+  if (present && present.size === source.size && Math.abs(present.mtimeMs - source.mtimeMs) < 2) return
+  // By rename: a running process may have the present file mapped, and would crash on seeing it change.
+  const staged = `${addon}.${process.pid}.new`
+  try {
+    copyFileSync(library, staged)
+    utimesSync(staged, source.atime, source.mtime)
+    renameSync(staged, addon)
+  } catch (error) {
+    rmSync(staged, { force: true })
+    const reason = error instanceof Error ? error.message : error
+    throw new Complaint(
+      `${basename(addon)} could not be replaced (does a running process use it?): ${reason}`,
+    )
+  }
+  const { code, output } = await runNode(['-e', 'require(".")'], { quiet: true })
+  if (code !== 0) throw new Complaint(`${basename(addon)} was built, but node cannot load it:\n${output}`)
+}
+
+/** This platform as index.js and the folders in npm/ name it. */
+export function platform() {
+  const { platform, arch } = process
+  if (platform === 'win32') return `win32-${arch}-msvc`
+  if (platform !== 'linux') return `${platform}-${arch}`
+  if (process.report) Object.assign(process.report, { excludeNetwork: true })
+  const report = /** @type {{ header?: { glibcVersionRuntime?: string } }} */ (process.report?.getReport())
+  return `linux-${arch}-${report?.header?.glibcVersionRuntime ? 'gnu' : 'musl'}`
+}
+
+/** Is version `a` older than `b`? Both are numbers and dots; a missing part is zero. */
+function isOlder(/** @type {string} */ a, /** @type {string} */ b) {
+  const [left, right] = [a, b].map((version) => version.split('.').map(Number))
+  const differs = [0, 1, 2].find((i) => (left?.[i] ?? 0) !== (right?.[i] ?? 0))
+  return differs !== undefined && (left?.[differs] ?? 0) < (right?.[differs] ?? 0)
+}
+
+/** Everything that has to be there before the package can be used from this clone. */
+export async function prepare() {
+  await install()
+  await build()
+}
+
+runAsScript(import.meta.url, prepare)

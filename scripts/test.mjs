@@ -1,0 +1,95 @@
+// `npm test`: the specs in __test__ (vitest), then the engine's own tests (cargo test), and one closing line
+// that is the sum of both. `npm run test:js -- NAME` and `npm run test:rust -- NAME` run a part.
+
+import { existsSync, readFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
+import { prepare } from './prepare.mjs'
+import { root, runAsScript, runCargo, runNode, withTemporaryFolder } from './tools.mjs'
+
+/** @typedef {{ passed: number, failed: number, skipped: string[] }} Counts */
+
+/** @returns {Promise<Counts>} */
+async function runVitest(/** @type {string[]} */ args) {
+  return withTemporaryFolder(async (folder) => {
+    const file = join(folder, 'vitest.json')
+    const { code } = await runNode(
+      [
+        join(root, 'node_modules/vitest/vitest.mjs'),
+        'run',
+        ...['--reporter=default', '--reporter=json', `--outputFile.json=${file}`],
+        ...args,
+      ],
+      { env: process.stdout.isTTY ? { FORCE_COLOR: '1' } : { NO_COLOR: '1', FORCE_COLOR: undefined } },
+    )
+    const counts = existsSync(file)
+      ? countVitest(JSON.parse(readFileSync(file, 'utf8')))
+      : { passed: 0, failed: 0, skipped: [] }
+    return neverGreenWhenRed(counts, code)
+  })
+}
+
+/** @returns {Counts} */
+function countVitest(
+  /** @type {{ testResults: { name: string, status: string,
+   *   assertionResults: { status: string, fullName: string }[] }[] }} */ report,
+) {
+  const counts = { passed: 0, failed: 0, skipped: /** @type {string[]} */ ([]) }
+  for (const file of report.testResults) {
+    const name = relative(root, file.name)
+    let failed = 0
+    for (const test of file.assertionResults) {
+      if (test.status === 'passed') counts.passed++
+      else if (test.status === 'failed') failed++
+      else counts.skipped.push(`${name}: ${test.fullName}`)
+    }
+    // A file that could not be loaded, or whose hook failed, has no failed test: it counts as one.
+    counts.failed += failed || (file.status === 'failed' ? 1 : 0)
+  }
+  return counts
+}
+
+/** @returns {Promise<Counts>} */
+async function runCargoTest(/** @type {string[]} */ args) {
+  const counts = { passed: 0, failed: 0, skipped: /** @type {string[]} */ ([]) }
+  // libtest's JSON is unstable; these two kinds of line are what every Rust tool reads.
+  const closing = /^test result: \w+\. (\d+) passed; (\d+) failed; \d+ ignored;/
+  const ignored = /^test (\S+(?: - .*)?) \.\.\. ignored(.*)$/
+  const { code } = await runCargo(['test', '--no-fail-fast', ...args], {
+    onLine(text) {
+      const line = stripVTControlCharacters(text)
+      const sum = closing.exec(line)
+      if (sum) {
+        counts.passed += Number(sum[1])
+        counts.failed += Number(sum[2])
+      }
+      const skipped = ignored.exec(line)
+      if (skipped) counts.skipped.push(`cargo: ${skipped[1]}${skipped[2]}`)
+    },
+  })
+  return neverGreenWhenRed(counts, code)
+}
+
+/** What failed outside any test (a compile error, an abort, an unhandled rejection) counts as one failure. */
+function neverGreenWhenRed(/** @type {Counts} */ counts, /** @type {number} */ code) {
+  return code !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts
+}
+
+runAsScript(import.meta.url, async () => {
+  const [part, ...rest] = process.argv.slice(2)
+  const parts = { js: runVitest, rust: runCargoTest }
+  await prepare()
+  const results =
+    part === 'js' || part === 'rust'
+      ? [await parts[part](rest)]
+      : [await runVitest([]), await runCargoTest([])]
+
+  const sum = (/** @type {(counts: Counts) => number} */ of) =>
+    results.reduce((total, one) => total + of(one), 0)
+  const failed = sum(({ failed }) => failed)
+  const passed = sum(({ passed }) => passed)
+  const skipped = results.flatMap(({ skipped }) => skipped)
+  console.log(skipped.length ? `\nskipped here:\n${skipped.map((name) => `  ${name}\n`).join('')}` : '')
+  console.log(`${passed} passed, ${failed} failed, ${skipped.length} skipped`)
+  if (failed > 0 || passed === 0) process.exitCode = 1
+})

@@ -1,0 +1,138 @@
+// What the scripts here share: where the project is, and how a command is run.
+// Only Node's own modules, as these scripts run before anything is installed.
+
+import { spawn } from 'node:child_process'
+import { existsSync, lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { homedir, tmpdir } from 'node:os'
+import { delimiter, join, posix } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+
+/** The folder of package.json and Cargo.toml. */
+export const root = fileURLToPath(new URL('..', import.meta.url))
+
+/** A message for the person at the terminal; its stack would tell them nothing. */
+export class Complaint extends Error {}
+
+/** Runs `main` if `moduleUrl` is the script that node was started with. */
+export function runAsScript(/** @type {string} */ moduleUrl, /** @type {() => unknown} */ main) {
+  if (!process.argv[1] || pathToFileURL(process.argv[1]).href !== moduleUrl) return
+  Promise.resolve()
+    .then(main)
+    .catch((error) => {
+      console.error(error instanceof Complaint ? error.message : error)
+      process.exitCode = 1
+    })
+}
+
+/**
+ * Runs a command in the project's folder and waits for it.
+ *
+ * `onLine` is called with each line of the output as it comes; `quiet` keeps the output from being shown.
+ *
+ * @param {string} command
+ * @param {string[]} args
+ * @param {{ env?: NodeJS.ProcessEnv, cwd?: string, quiet?: boolean,
+ *   onLine?: (line: string, from: 'stdout' | 'stderr') => void }} [options]
+ * @returns {Promise<{ code: number, stdout: string, stderr: string, output: string }>}
+ */
+export function run(command, args, { env, cwd = root, quiet = false, onLine } = {}) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, {
+      cwd,
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      // npm and the like are .cmd files there, which only a shell starts.
+      shell: process.platform === 'win32' && /^(npm|npx)$/.test(command),
+    })
+    const text = { stdout: '', stderr: '', output: '' }
+    for (const from of /** @type {const} */ (['stdout', 'stderr'])) {
+      let rest = ''
+      child[from].setEncoding('utf8').on('data', (/** @type {string} */ chunk) => {
+        text[from] += chunk
+        text.output += chunk
+        if (!quiet) process[from].write(chunk)
+        if (!onLine) return
+        const lines = (rest + chunk).split('\n')
+        rest = lines.pop() ?? ''
+        for (const line of lines) onLine(line, from)
+      })
+      child[from].on('end', () => rest && onLine?.(rest, from))
+    }
+    child.on('error', reject)
+    child.on('close', (code, signal) => {
+      if (signal) text.output += `ended by ${signal}\n`
+      resolve({ code: code ?? 1, ...text })
+    })
+  })
+}
+
+/** Runs a JavaScript command-line tool with this very node. */
+export function runNode(
+  /** @type {string[]} */ args,
+  /** @type {Parameters<typeof run>[2]} */ options = undefined,
+) {
+  return run(process.execPath, args, options)
+}
+
+/** npm, the one that started this script where there is one. */
+export function runNpm(
+  /** @type {string[]} */ args,
+  /** @type {Parameters<typeof run>[2]} */ options = undefined,
+) {
+  const started = process.env.npm_execpath
+  return started?.endsWith('npm-cli.js') ? runNode([started, ...args], options) : run('npm', args, options)
+}
+
+/** cargo: `$CARGO`, the one on the PATH, or where rustup puts it for a shell that has not been restarted yet. */
+export function findCargo() {
+  const name = process.platform === 'win32' ? 'cargo.exe' : 'cargo'
+  if (process.env.CARGO) return process.env.CARGO
+  const folders = (process.env.PATH ?? process.env.Path ?? '').split(delimiter).filter(Boolean)
+  folders.push(join(process.env.CARGO_HOME ?? join(homedir(), '.cargo'), 'bin'))
+  return folders.map((folder) => join(folder, name)).find((path) => existsSync(path))
+}
+
+/** Runs cargo; on CI `--locked`, as nobody is there to commit a changed lock file. */
+export async function runCargo(
+  /** @type {string[]} */ args,
+  /** @type {Parameters<typeof run>[2]} */ options = undefined,
+) {
+  const cargo = findCargo()
+  if (!cargo) throw new Complaint('cargo was not found: install Rust with rustup, then run this again.')
+  const [command = '', ...rest] = args
+  const locked = process.env.CI && /^(build|clippy|doc|metadata|test)$/.test(command) ? ['--locked'] : []
+  return run(cargo, [command, ...locked, ...rest], options)
+}
+
+/**
+ * Calls `use` with a temporary folder that is gone afterwards.
+ *
+ * @template T
+ * @param {(folder: string) => Promise<T>} use
+ */
+export async function withTemporaryFolder(use) {
+  const folder = mkdtempSync(join(tmpdir(), 'pipeline-atomic-'))
+  try {
+    return await use(folder)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/**
+ * The files in `folder/name` (or that file itself), named relative to `folder` with `/`, in order.
+ *
+ * @param {string} folder
+ * @param {string} name
+ * @param {(path: string) => boolean} [wanted] not asked about what is in an unwanted folder
+ * @returns {string[]}
+ */
+export function listFiles(folder, name, wanted = () => true) {
+  const path = posix.normalize(name)
+  if (path !== '.' && !wanted(path)) return []
+  const kind = lstatSync(join(folder, path))
+  if (!kind.isDirectory()) return kind.isFile() ? [path] : []
+  return readdirSync(join(folder, path))
+    .sort()
+    .flatMap((entry) => listFiles(folder, posix.join(path, entry), wanted))
+}
