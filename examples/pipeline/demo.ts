@@ -1,0 +1,164 @@
+/**
+ * The promise, shown: four publishers at once put every README and CHANGELOG below node_modules/ into
+ * one content folder; one of them is killed with SIGKILL in the middle and started again; then the disk
+ * is read and compared with what was to be published. Exits 1 if anything is lost, torn or left over.
+ */
+
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, relative, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import pc from 'picocolors'
+import { type Corpus, collect } from './demo/corpus'
+import { inspect, progressOf } from './demo/inspect'
+import { openProgress } from './demo/progress'
+import { killAll, Publisher } from './demo/publisher'
+import { watchIndexes } from './demo/reader'
+import { type Row, table } from './demo/table'
+import { CONTENT_ENV } from './lib/content/paths'
+import { getLockMetrics } from './scripts/pipeline/lock-metrics'
+
+const PUBLISHERS = 4
+const VICTIM = 1
+/** The victim dies when it has published this part of its documents. */
+const KILL_AT = 0.4
+const MODULES = resolve(__dirname, '../../node_modules')
+
+/** Ignored by git, on the disk that the repository is on. */
+const OWN_CONTENT = join(__dirname, 'content')
+
+interface Options {
+  content: string
+  limit: number
+  keep: boolean
+}
+
+function options(): Options {
+  const { values } = parseArgs({
+    options: {
+      content: { type: 'string' },
+      limit: { type: 'string' },
+      keep: { type: 'boolean', default: false },
+    },
+  })
+  const limit = values.limit === undefined ? Number.POSITIVE_INFINITY : Number(values.limit)
+  if (!(limit >= PUBLISHERS * 2))
+    throw new Error(`--limit is a number of documents, at least ${PUBLISHERS * 2}`)
+  const content = resolve(values.content ?? OWN_CONTENT)
+  return { content, limit, keep: values.keep || content !== OWN_CONTENT }
+}
+
+/** The example's own content folder is emptied; any other must be empty already. */
+async function prepare(content: string): Promise<void> {
+  if (content === OWN_CONTENT) await rm(content, { recursive: true, force: true })
+  const names = await readdir(content).catch(() => [])
+  if (names.length > 0) throw new Error(`${content} is not empty`)
+  process.env[CONTENT_ENV] = content
+}
+
+const say = (line: string) => process.stdout.write(`${line}\n`)
+
+async function killInMidWork(victim: Publisher, corpus: Corpus): Promise<string> {
+  const mine = corpus.shares[VICTIM] ?? []
+  await victim.reaches(Math.max(1, Math.floor(mine.length * KILL_AT)))
+  await victim.kill()
+  const { published, begun } = await progressOf(mine)
+  const untouched = mine.length - published - begun
+  if (published === 0 || untouched === 0)
+    throw new Error(`the kill missed: ${published} of ${mine.length} published`)
+  return (
+    `publisher ${VICTIM + 1} killed with SIGKILL, its documents: ` +
+    `${published} published, ${begun} half published, ${untouched} not begun`
+  )
+}
+
+/** All publishers at once, one killed and started again, until all of them are done. */
+async function publishAll(corpus: Corpus, input: string, content: string) {
+  const started = Date.now()
+  const progress = openProgress(corpus.shares.map((share) => share.length))
+  const publishers = corpus.shares.map(
+    (_, i) => new Publisher(content, join(input, String(i)), progress.of(i)),
+  )
+  const reader = watchIndexes()
+
+  const victim = publishers[VICTIM] as Publisher
+  const others = publishers.filter((publisher) => publisher !== victim)
+  const killed = killInMidWork(victim, corpus).then(async (story) => {
+    progress.say(story)
+    victim.start()
+    progress.say(`publisher ${VICTIM + 1} started again`)
+    await victim.ends()
+  })
+  try {
+    await Promise.all([killed, ...others.map((publisher) => publisher.ends())])
+  } finally {
+    progress.close()
+    await reader.stop()
+  }
+  return { seconds: (Date.now() - started) / 1000, reads: reader.result }
+}
+
+async function run(input: string, { content, limit }: Options): Promise<boolean> {
+  await prepare(content)
+  const corpus = await collect(MODULES, input, { shares: PUBLISHERS, limit })
+  const n = corpus.all.length
+  const from = relative(process.cwd(), MODULES) || MODULES
+  say(`${n} documents from ${from}, ${PUBLISHERS} publishers, into ${content}`)
+
+  const { seconds, reads } = await publishAll(corpus, input, content)
+  const found = await inspect(corpus.all, content)
+
+  // Only now, since it would repair: everything once more, and there must be nothing to do.
+  const again = new Publisher(content, input, () => {})
+  await again.ends()
+  const locks = await getLockMetrics()
+
+  const rows: Row[] = [
+    ['documents published', found.documents, found.documents === n],
+    ['records in contentIndex', found.listed, found.listed === n],
+    ['records in topicIndex', found.topics, found.topics === n],
+    ['publishes counted in metrics', found.counted, found.counted === n],
+    ['lost records', found.lost, found.lost === 0],
+    ['duplicate records', found.duplicates, found.duplicates === 0],
+    ['torn files', found.torn, found.torn === 0],
+    [`torn reads (of ${reads.total} while publishing)`, reads.torn, reads.torn === 0],
+    ['leftovers (temp and lock files)', found.leftovers, found.leftovers === 0],
+    ['changes by publishing all once more', again.changed, again.changed === 0],
+    ['lock files of the killed, taken over', locks.totalCleanups, undefined],
+    ['time', `${seconds.toFixed(1)} s`, undefined],
+    ['documents per second', (n / seconds).toFixed(0), undefined],
+  ]
+  say(`\n${table(rows)}`)
+  for (const line of [...found.faults, ...reads.faults].slice(0, 20)) say(pc.red(`  ${line}`))
+  return rows.every(([, , ok]) => ok !== false)
+}
+
+async function main(): Promise<void> {
+  const chosen = options()
+  const input = await mkdtemp(join(tmpdir(), 'pipeline-demo-'))
+  const cleanUp = async () => {
+    await killAll()
+    await rm(input, { recursive: true, force: true })
+  }
+  // `on`, not `once`: a terminal and the program that started this one may both send the signal.
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const) {
+    process.on(signal, () => void cleanUp().finally(() => process.exit(code)))
+  }
+  try {
+    const ok = await run(input, chosen)
+    if (ok) say(pc.green('\nNothing lost, nothing torn, nothing left over.'))
+    else say(pc.red(`\nThe disk is not as it should be: see ${chosen.content}`))
+    if (ok && !chosen.keep) await rm(chosen.content, { recursive: true })
+    process.exitCode = ok ? 0 : 1
+  } finally {
+    await cleanUp()
+  }
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`demo: ${error instanceof Error ? error.message : String(error)}\n`)
+  process.exitCode = 1
+})

@@ -1,0 +1,114 @@
+/** What is really on disk, compared with what was to be published. Nothing here asks the publishers. */
+
+import { readdir } from 'node:fs/promises'
+import { join, relative } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
+import { contentHash } from '../lib/content/document'
+import { entryKey, SECTIONS, type Section, toEntry } from '../lib/content/listing'
+import { documentPath, topicKeyOf } from '../lib/content/paths'
+import { parseJson, readIfThere } from '../lib/content/read-json'
+import type { ListingEntry } from '../lib/content/types'
+import { getMetrics } from '../scripts/pipeline/metrics'
+import { loadContentIndex } from '../scripts/pipeline/publisher'
+import { loadTopicIndex } from '../scripts/pipeline/topicIndex'
+import type { Expected } from './corpus'
+
+/** The names the addon gives to its temp files and lock files. */
+const LEFTOVER = /^\..*(?:\.[0-9A-Za-z]{12}\.atomic-tmp|\.lock)$/
+
+export interface Findings {
+  documents: number
+  listed: number
+  topics: number
+  counted: number
+  lost: number
+  duplicates: number
+  torn: number
+  leftovers: number
+  faults: string[]
+}
+
+/** How far a publisher came with its documents: published, and begun without being finished. */
+export async function progressOf(share: readonly Expected[]): Promise<{ published: number; begun: number }> {
+  const status = new Map((await loadTopicIndex()).map((record) => [record.topicKey, record.status]))
+  const count = (wanted: string) => share.filter(({ doc }) => status.get(topicKeyOf(doc)) === wanted).length
+  return { published: count('published'), begun: count('failed') }
+}
+
+export async function inspect(all: readonly Expected[], content: string): Promise<Findings> {
+  const [index, topics, metrics] = await Promise.all([loadContentIndex(), loadTopicIndex(), getMetrics()])
+  const found: Findings = {
+    documents: 0,
+    listed: 0,
+    topics: topics.length,
+    counted: metrics.summary.totalSuccesses,
+    lost: 0,
+    duplicates: 0,
+    torn: 0,
+    leftovers: 0,
+    faults: [],
+  }
+
+  const entries = new Map<string, ListingEntry>()
+  for (const section of Object.values(SECTIONS)) {
+    for (const entry of index[section] as ListingEntry[])
+      entries.set(`${section} ${entryKey(section, entry)}`, entry)
+    found.listed += index[section].length
+  }
+  const records = new Map(topics.map((record) => [record.topicKey, record]))
+  found.duplicates = found.listed - entries.size + (topics.length - records.size)
+
+  for (const { doc, text } of all) {
+    const path = documentPath(doc)
+    const section: Section = SECTIONS[doc.pageType]
+    const record = records.get(topicKeyOf(doc))
+    const entry = entries.get(`${section} ${entryKey(section, toEntry(doc))}`)
+    if (record?.status !== 'published' || record.contentHash !== contentHash(text)) {
+      found.lost += 1
+      found.faults.push(`${topicKeyOf(doc)} is not published in topicIndex`)
+    }
+    if (!isDeepStrictEqual(entry, toEntry(doc))) {
+      found.lost += 1
+      found.faults.push(`${topicKeyOf(doc)} is not in contentIndex as it should be`)
+    }
+    const bytes = await readIfThere(path)
+    if (bytes === undefined) found.faults.push(`${path} is missing`)
+    else found.documents += 1
+  }
+
+  await inspectFiles(all, content, found)
+  return found
+}
+
+/** Every file below the content folder: whole, known, and nothing that should have been removed. */
+async function inspectFiles(all: readonly Expected[], content: string, found: Findings): Promise<void> {
+  const texts = new Map(all.map(({ doc, text }) => [documentPath(doc), text]))
+  for (const file of await readdir(content, { withFileTypes: true, recursive: true })) {
+    if (file.isDirectory()) continue
+    const path = join(file.parentPath ?? file.path, file.name)
+    if (LEFTOVER.test(file.name)) {
+      found.leftovers += 1
+      found.faults.push(`${relative(content, path)} was left over`)
+      continue
+    }
+    const bytes = (await readIfThere(path)) ?? Buffer.alloc(0)
+    const expected = texts.get(path)
+    const isSystem = relative(content, path).startsWith('_system')
+    if (expected === undefined && !isSystem) {
+      found.leftovers += 1
+      found.faults.push(`${relative(content, path)} does not belong there`)
+    } else if (isSystem ? !parses(bytes, path) : !bytes.equals(Buffer.from(expected ?? ''))) {
+      found.torn += 1
+      found.faults.push(`${relative(content, path)} is torn`)
+    }
+  }
+}
+
+function parses(bytes: Buffer, path: string): boolean {
+  try {
+    parseJson(bytes, path)
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,50 @@
+/** Four bars on a terminal; in a log, a line at every quarter of a publisher's way. */
+
+import { MultiBar } from 'cli-progress'
+
+/** A line printed above a bar is printed over it: what the bar leaves to its right goes. */
+const CLEAR_TO_END = '\u001b[K'
+
+export interface Progress {
+  of(publisher: number): (dealtWith: number) => void
+  say(line: string): void
+  close(): void
+}
+
+export function openProgress(totals: readonly number[]): Progress {
+  return process.stdout.isTTY ? bars(totals) : lines(totals)
+}
+
+function lines(totals: readonly number[]): Progress {
+  return {
+    of: (i) => {
+      const total = totals[i] ?? 0
+      let quarter = 0
+      return (dealtWith) => {
+        const reached = Math.floor((dealtWith / total) * 4)
+        if (reached < quarter) quarter = 0 // started again
+        if (reached === quarter) return
+        quarter = reached
+        process.stdout.write(`publisher ${i + 1}: ${dealtWith} of ${total}\n`)
+      }
+    },
+    say: (line) => process.stdout.write(`${line}\n`),
+    close: () => {},
+  }
+}
+
+function bars(totals: readonly number[]): Progress {
+  const multi = new MultiBar({
+    format: '{name} {bar} {value}/{total}',
+    barCompleteChar: '█',
+    barIncompleteChar: '░',
+    barsize: 40,
+    hideCursor: true,
+  })
+  const all = totals.map((total, i) => multi.create(total, 0, { name: `publisher ${i + 1}` }))
+  return {
+    of: (i) => (dealtWith) => all[i]?.update(dealtWith),
+    say: (line) => multi.log(`${line}${CLEAR_TO_END}\n`),
+    close: () => multi.stop(),
+  }
+}

@@ -1,0 +1,95 @@
+/** One publisher process: the command line of this example, nothing else. Its output tells how far it is. */
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+
+const CLI = join(__dirname, '../cli.ts')
+/** `--require` runs TypeScript in the process itself; the tsx command would put one between us and the publisher. */
+const TSX = require.resolve('tsx/cjs')
+
+const running = new Set<ChildProcess>()
+
+/** Ends every publisher and waits until it has. */
+export async function killAll(): Promise<void> {
+  await Promise.all(
+    [...running].map((child) => {
+      child.kill('SIGKILL')
+      return child.exitCode === null && child.signalCode === null ? once(child, 'close') : undefined
+    }),
+  )
+}
+
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
+export class Publisher {
+  /** Documents it has written, in all its lives. */
+  changed = 0
+  private dealtWith = 0
+  private stderr = ''
+  private child!: ChildProcess
+  private closed!: Promise<unknown>
+  private waiting?: { target: number; resolve: () => void }
+
+  constructor(
+    private readonly content: string,
+    private readonly folder: string,
+    private readonly onProgress: (dealtWith: number) => void,
+  ) {
+    this.start()
+  }
+
+  start(): void {
+    const args = ['--require', TSX, CLI, '--content', this.content, 'publish', this.folder]
+    this.child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = this.child
+    running.add(child)
+    this.dealtWith = 0
+    this.stderr = ''
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.stderr += text
+    })
+    if (child.stdout) createInterface({ input: child.stdout }).on('line', (line) => this.read(line))
+    this.closed = once(child, 'close').finally(() => running.delete(child))
+  }
+
+  private read(line: string): void {
+    if (!/^(?:published|unchanged) +\//.test(line)) return
+    this.dealtWith += 1
+    if (line.startsWith('published')) this.changed += 1
+    this.onProgress(this.dealtWith)
+    if (this.waiting && this.dealtWith >= this.waiting.target) this.waiting.resolve()
+  }
+
+  /** @throws if it ends before. */
+  async reaches(target: number): Promise<void> {
+    const reached = new Promise<void>((resolve) => {
+      this.waiting = { target, resolve }
+    })
+    await Promise.race([
+      reached,
+      this.ends().then(() => Promise.reject(new Error('the publisher was done before it could be killed'))),
+    ])
+  }
+
+  /** Resolves when it is gone. */
+  async kill(): Promise<void> {
+    this.child.kill('SIGKILL')
+    await this.closed
+    if (this.child.signalCode !== 'SIGKILL')
+      throw new Error('the publisher was done before it could be killed')
+  }
+
+  /** @throws with what it said if it did not do all it was to do. */
+  async ends(): Promise<void> {
+    const { child } = this
+    await this.closed
+    if (child.exitCode === 0) return
+    throw new Error(
+      `a publisher ended with ${child.signalCode ?? `exit code ${child.exitCode}`}\n${this.stderr.trim()}`,
+    )
+  }
+}

@@ -1,0 +1,16 @@
+/** Name, figure, and whether it is as it should be: readable in a terminal and in a log. */
+
+import pc from 'picocolors'
+
+/** `undefined`: a figure to know, not a promise. */
+export type Row = readonly [name: string, value: number | string, ok: boolean | undefined]
+
+export function table(rows: readonly Row[]): string {
+  const names = Math.max(...rows.map(([name]) => name.length))
+  const values = Math.max(...rows.map(([, value]) => String(value).length))
+  const lines = rows.map(([name, value, ok]) => {
+    const verdict = ok === undefined ? '' : ok ? pc.green('ok') : pc.red('WRONG')
+    return `  ${name.padEnd(names)}  ${String(value).padStart(values)}  ${verdict}`.trimEnd()
+  })
+  return lines.join('\n')
+}

@@ -1,0 +1,18 @@
+/** Finding files. Names that begin with a dot are other people's business: lock files and temp files among them. */
+
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+
+/** @returns the regular files below `folder` whose names match, sorted; none if there is no such folder. */
+export async function filesBelow(folder: string, name: RegExp): Promise<string[]> {
+  const found = await readdir(folder, { withFileTypes: true, recursive: true }).catch(
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return []
+      throw error
+    },
+  )
+  return found
+    .filter((entry) => entry.isFile() && name.test(entry.name) && !entry.name.startsWith('.'))
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name)) // parentPath came with 20.12
+    .sort()
+}

@@ -1,0 +1,119 @@
+/**
+ * The content index as a value: entries made from documents, put in by pure functions. They return the
+ * very index they were given when nothing changes, so an update that has nothing to say writes nothing,
+ * and they never change it in place, because an update function may be run again.
+ */
+
+import { isDeepStrictEqual } from 'node:util'
+import { z } from 'zod'
+import type { PipelineDocument } from './document'
+import type { ContentIndex, ListingEntry, LocationEntry } from './types'
+
+const KEYWORDS_MAX = 10
+const TAGS_MAX = 5
+
+const entries = z.array(z.looseObject({ slug: z.string() }))
+
+export const contentIndexSchema = z.looseObject({
+  version: z.string(),
+  lastUpdated: z.string(),
+  species: entries,
+  howTo: entries,
+  locations: z.array(z.looseObject({ slug: z.string(), stateSlug: z.string(), citySlug: z.string() })),
+  blogPosts: entries,
+})
+
+export const SECTIONS = {
+  blog: 'blogPosts',
+  species: 'species',
+  'how-to': 'howTo',
+  location: 'locations',
+} as const
+export type Section = (typeof SECTIONS)[keyof typeof SECTIONS]
+
+export function emptyContentIndex(): ContentIndex {
+  return {
+    version: '1.0.0',
+    lastUpdated: new Date(0).toISOString(),
+    species: [],
+    howTo: [],
+    locations: [],
+    blogPosts: [],
+  }
+}
+
+export function countWords(text: string): number {
+  return text.match(/[\p{L}\p{N}]+(?:['’-][\p{L}\p{N}]+)*/gu)?.length ?? 0
+}
+
+export function toEntry(doc: PipelineDocument): ListingEntry {
+  const entry: ListingEntry = {
+    slug: doc.slug,
+    title: doc.title,
+    description: doc.description,
+    publishedAt: doc.dates.publishedAt,
+    updatedAt: doc.dates.updatedAt,
+    wordCount: countWords(doc.body),
+    author: { name: doc.author.name },
+    flags: { draft: doc.flags.draft, noindex: doc.flags.noindex },
+    keywords: [...new Set([doc.primaryKeyword, ...doc.secondaryKeywords])].slice(0, KEYWORDS_MAX),
+  }
+  if (doc.pageType === 'location') {
+    return { ...entry, stateSlug: doc.stateSlug, citySlug: doc.citySlug } as LocationEntry
+  }
+  if (doc.pageType !== 'blog') return entry
+  return {
+    ...entry,
+    category: doc.categorySlug,
+    ...(doc.heroImage !== undefined && { heroImage: doc.heroImage }),
+    ...(doc.tags !== undefined && { tags: doc.tags.slice(0, TAGS_MAX) }),
+  } as ListingEntry
+}
+
+/** What is unique in a section: a city within its state, everywhere else the slug. */
+export function entryKey(section: Section, entry: ListingEntry): string {
+  if (section !== 'locations') return entry.slug
+  const { stateSlug, citySlug } = entry as LocationEntry
+  return `${stateSlug}/${citySlug}`
+}
+
+/** Sections are kept in this order, so the index does not depend on who of two publishers came first. */
+function byKey(section: Section) {
+  return (a: ListingEntry, b: ListingEntry) => {
+    const [left, right] = [entryKey(section, a), entryKey(section, b)]
+    return left < right ? -1 : left > right ? 1 : 0
+  }
+}
+
+export function findEntry(index: ContentIndex, doc: PipelineDocument): ListingEntry | undefined {
+  const section = SECTIONS[doc.pageType]
+  const key = entryKey(section, toEntry(doc))
+  return (index[section] as ListingEntry[]).find((entry) => entryKey(section, entry) === key)
+}
+
+export function isListed(index: ContentIndex, doc: PipelineDocument): boolean {
+  return isDeepStrictEqual(findEntry(index, doc), toEntry(doc))
+}
+
+/** @returns an index that lists every one of `docs` exactly once and as it is now. */
+export function withDocuments(index: ContentIndex, docs: readonly PipelineDocument[]): ContentIndex {
+  const next: ContentIndex = { ...index }
+  for (const [pageType, section] of Object.entries(SECTIONS) as Array<
+    [PipelineDocument['pageType'], Section]
+  >) {
+    const fresh = docs.filter((doc) => doc.pageType === pageType).map(toEntry)
+    if (fresh.length === 0) continue
+    const listed = new Map(
+      (index[section] as ListingEntry[]).map((entry) => [entryKey(section, entry), entry]),
+    )
+    for (const entry of fresh) listed.set(entryKey(section, entry), entry)
+    Object.assign(next, { [section]: [...listed.values()].sort(byKey(section)) })
+  }
+  return stampedIfChanged(index, next)
+}
+
+/** `lastUpdated` moves only when an entry did. */
+export function stampedIfChanged(before: ContentIndex, after: ContentIndex): ContentIndex {
+  if (isDeepStrictEqual({ ...before, lastUpdated: '' }, { ...after, lastUpdated: '' })) return before
+  return { ...after, lastUpdated: new Date().toISOString() }
+}

@@ -1,0 +1,129 @@
+/**
+ * Markdown into pipeline documents. The parser's tokens are used, not patterns over the text: a `#` in a
+ * code block is no heading and a question in one is no FAQ.
+ */
+
+import { marked, type Token, type Tokens } from 'marked'
+import type { PipelineDocument } from './document'
+
+const DESCRIPTION_MAX = 160
+const SOURCES_MAX = 50
+const KEYWORDS_MAX = 12
+
+/** What the text cannot say about itself. */
+export interface Origin {
+  id: string
+  slug: string
+  /** When the text has no first heading. */
+  title: string
+  author: string
+  publishedAt: string
+  updatedAt: string
+  /** Before those found in the text. */
+  keywords?: string[]
+}
+
+type Common = Omit<Extract<PipelineDocument, { pageType: 'species' }>, 'pageType'>
+
+/** Everything but the page type and its own fields, which the caller adds. */
+export function fromMarkdown(markdown: string, origin: Origin): Common {
+  const tokens = marked.lexer(markdown)
+  const headings = tokens
+    .filter(isHeading)
+    .map(({ depth, tokens }) => ({ level: depth, text: plain(tokens).trim() }))
+  const title = headings.find(({ level, text }) => level === 1 && text)?.text ?? origin.title
+  const [primaryKeyword = title, ...secondaryKeywords] = keywordsOf(tokens, origin.keywords ?? [])
+  return {
+    id: origin.id,
+    slug: origin.slug,
+    title,
+    description: describe(tokens) ?? title,
+    body: markdown.trim() === '' ? title : markdown,
+    primaryKeyword,
+    secondaryKeywords,
+    headings: headings.filter(({ text }) => text !== ''),
+    faqs: faqsOf(tokens),
+    sources: sourcesOf(tokens).map((url) => ({ url })),
+    author: { name: origin.author },
+    dates: { publishedAt: origin.publishedAt, updatedAt: origin.updatedAt },
+    flags: { draft: false, noindex: false },
+  }
+}
+
+/** A slug from any text: accents dropped, everything else that is no letter or digit a hyphen. */
+export function slugify(text: string): string {
+  const ascii = text.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase()
+  return ascii.replace(/[^a-z0-9]+/g, '-').replace(/^-+|-+$/g, '')
+}
+
+function isHeading(token: Token): token is Tokens.Heading {
+  return token.type === 'heading'
+}
+
+/** The words a reader sees: no markup, no images, no HTML. */
+function plain(tokens: readonly Token[] = []): string {
+  const text = tokens.map((token) => {
+    if (token.type === 'image' || token.type === 'html') return ''
+    if (token.type === 'br') return ' '
+    if (token.type === 'list') return (token as Tokens.List).items.map((item) => plain(item.tokens)).join(' ')
+    return 'tokens' in token && token.tokens ? plain(token.tokens) : 'text' in token ? String(token.text) : ''
+  })
+  return text.join('').replace(/\s+/g, ' ')
+}
+
+function describe(tokens: readonly Token[]): string | undefined {
+  for (const token of tokens) {
+    if (token.type !== 'paragraph') continue
+    const text = plain(token.tokens).trim()
+    if (text.length < 20) continue // a row of badges
+    if (text.length <= DESCRIPTION_MAX) return text
+    return `${text.slice(0, DESCRIPTION_MAX).replace(/\s+\S*$/, '')}…`
+  }
+  return undefined
+}
+
+/** A heading that asks, and the text up to the next heading that answers. */
+function faqsOf(tokens: readonly Token[]): Array<{ question: string; answer: string }> {
+  const faqs: Array<{ question: string; answer: string }> = []
+  for (const [at, token] of tokens.entries()) {
+    if (!isHeading(token)) continue
+    const question = plain(token.tokens).trim()
+    if (!question.endsWith('?')) continue
+    const next = tokens.findIndex((other, i) => i > at && isHeading(other))
+    const answer = tokens.slice(at + 1, next === -1 ? undefined : next).map((part) => plain([part]).trim())
+    if (answer.some(Boolean)) faqs.push({ question, answer: answer.filter(Boolean).join('\n') })
+  }
+  return faqs
+}
+
+function sourcesOf(tokens: readonly Token[]): string[] {
+  const urls = new Set<string>()
+  marked.walkTokens(tokens as Token[], (token) => {
+    if (token.type === 'link' && /^https?:\/\//.test(token.href) && URL.canParse(token.href))
+      urls.add(token.href)
+  })
+  return [...urls].slice(0, SOURCES_MAX)
+}
+
+const COMMON = new Set(
+  (
+    'about after also because been before both does each from have here into just like make more most must only other over ' +
+    'same should some such than that their them then there these they this those very were what when where which will with ' +
+    'would your https http'
+  ).split(' '),
+)
+
+/** Those given, then the text's most frequent words. */
+function keywordsOf(tokens: readonly Token[], given: readonly string[]): string[] {
+  const seen = new Map<string, number>()
+  for (const token of tokens) {
+    if (token.type === 'code') continue
+    for (const [word] of plain([token])
+      .toLowerCase()
+      .matchAll(/\p{L}[\p{L}\p{N}-]{3,}/gu)) {
+      if (!COMMON.has(word)) seen.set(word, (seen.get(word) ?? 0) + 1)
+    }
+  }
+  const frequent = [...seen].sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1)).map(([word]) => word)
+  return [...new Set([...given.filter((word) => word.trim() !== ''), ...frequent])].slice(0, KEYWORDS_MAX)
+}

@@ -1,0 +1,59 @@
+/**
+ * Where everything lies. The content folder is read from the environment at each call, so that one
+ * process (a test, a preview server) can point it elsewhere; a document's parts of a path have been
+ * through `document.ts`, which lets no separator and no dot in.
+ */
+
+import { join, resolve } from 'node:path'
+import type { PipelineDocument } from './document'
+
+export const CONTENT_ENV = 'PIPELINE_CONTENT'
+
+/** `$PIPELINE_CONTENT`, else `content` in the current folder. */
+export function contentRoot(): string {
+  return resolve(process.env[CONTENT_ENV] || 'content')
+}
+
+function systemPath(name: string): string {
+  return join(contentRoot(), '_system', name)
+}
+
+export const contentIndexPath = () => systemPath('contentIndex.json')
+export const contentIndexBackupPath = () => systemPath('contentIndex.json.backup')
+export const topicIndexPath = () => systemPath('topicIndex.json')
+export const publishMetricsPath = () => systemPath('publish-metrics.json')
+export const lockMetricsPath = () => systemPath('lock-metrics.json')
+
+/** Folders below the content root that hold documents, by page type. */
+export const FOLDERS = {
+  blog: 'blog',
+  species: 'species',
+  'how-to': 'how-to',
+  location: 'locations',
+} as const
+
+function address(doc: PipelineDocument): string[] {
+  return doc.pageType === 'location' ? [doc.stateSlug, doc.citySlug] : [doc.slug]
+}
+
+export function documentPath(doc: PipelineDocument): string {
+  return `${join(contentRoot(), FOLDERS[doc.pageType], ...address(doc))}.json`
+}
+
+/** The document's URL path on the site. */
+export function routePath(doc: PipelineDocument): string {
+  return `/${[FOLDERS[doc.pageType], ...address(doc)].join('/')}`
+}
+
+export function topicKeyOf(doc: PipelineDocument): string {
+  switch (doc.pageType) {
+    case 'blog':
+      return `blog::${doc.slug}`
+    case 'species':
+      return `species::${doc.slug}::global`
+    case 'how-to':
+      return `howto::${doc.slug}`
+    case 'location':
+      return `location::${doc.stateSlug}::${doc.citySlug}`
+  }
+}

@@ -1,0 +1,58 @@
+/**
+ * The one way JSON is read here. "Not there" and "broken" are different answers: a loader that takes
+ * broken JSON for an empty index lets the next save wipe everything that was in it.
+ */
+
+import { readFile } from 'node:fs/promises'
+import { basename } from 'node:path'
+import type { z } from 'zod'
+import { PublishError } from '../../scripts/pipeline/errors'
+
+/** @returns the bytes, or `undefined` if there is no such file. Any other error is the caller's. */
+export async function readIfThere(path: string): Promise<Buffer | undefined> {
+  try {
+    return await readFile(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/** `fatal`: bytes that are not UTF-8 are damage, not U+FFFD. */
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/** @throws PublishError `INVALID_JSON` that names the file. */
+export function parseJson(bytes: Uint8Array, path: string): unknown {
+  try {
+    return JSON.parse(utf8.decode(bytes))
+  } catch (cause) {
+    const reason = (cause as Error).message
+    throw new PublishError(`${basename(path)} is not valid JSON: ${reason} (${path})`, 'INVALID_JSON', {
+      cause,
+    })
+  }
+}
+
+/** Checks that `value` has the shape of an index. The value itself, not the schema's copy of it, is kept. */
+export function assertShape<T>(value: unknown, schema: z.ZodType, path: string): asserts value is T {
+  const result = schema.safeParse(value)
+  if (result.success) return
+  const issue = result.error.issues[0]
+  const where = issue?.path.join('.') || 'top level'
+  throw new PublishError(
+    `${basename(path)} has not the expected shape: ${where}: ${issue?.message} (${path})`,
+    'INVALID_JSON',
+  )
+}
+
+/**
+ * @returns the file's JSON, or `empty()` if the file does not exist.
+ * @throws PublishError `INVALID_JSON` if the file is there and is not what it should be.
+ */
+export async function loadIndex<T>(path: string, schema: z.ZodType, empty: () => T): Promise<T> {
+  const bytes = await readIfThere(path)
+  if (bytes === undefined) return empty()
+  const value = parseJson(bytes, path)
+  assertShape<T>(value, schema, path)
+  return value
+}

@@ -1,0 +1,107 @@
+/**
+ * The shapes of the files under `content/_system/`. The documents' own shape is a schema in
+ * `document.ts`, because documents come from outside and are checked; these are written by us alone.
+ */
+
+export type PageType = 'blog' | 'species' | 'how-to' | 'location'
+
+/** What a list page needs to know about a document, and no more. */
+export interface ListingEntry {
+  slug: string
+  title: string
+  description: string
+  publishedAt: string
+  updatedAt: string
+  wordCount: number
+  author: { name: string }
+  flags: { draft: boolean; noindex: boolean }
+  keywords: string[]
+}
+
+export interface BlogEntry extends ListingEntry {
+  category: string
+  heroImage?: string
+  tags?: string[]
+}
+
+export interface LocationEntry extends ListingEntry {
+  stateSlug: string
+  citySlug: string
+}
+
+export interface ContentIndex {
+  version: string
+  lastUpdated: string
+  species: ListingEntry[]
+  howTo: ListingEntry[]
+  locations: LocationEntry[]
+  blogPosts: BlogEntry[]
+}
+
+export interface TopicRecord {
+  topicKey: string
+  pageType: PageType
+  slug: string
+  /** `published`: the topic is on the site. `failed`: it is not, or not yet. */
+  status: 'published' | 'failed'
+  /** SHA-256 of the document's file. */
+  contentHash: string
+  sourcesUsed: string[]
+  lastUpdatedAt: string
+  lastPublishedAt?: string
+  lastError?: string
+  /** Failed attempts since the last success. */
+  attempts?: number
+  /** The document that owns the topic: another one with the same address is a conflict. */
+  documentId?: string
+}
+
+export type TopicIndex = TopicRecord[]
+
+export type FailureKind = 'validation' | 'qualityGate' | 'api' | 'write' | 'indexUpdate' | 'other'
+
+export interface PublishAttempt {
+  outcome: 'success' | 'failure' | 'quarantined'
+  durationMs: number
+  topicKey?: string
+  pageType?: PageType
+  slug?: string
+  contentHash?: string
+  /** Of a failure: what went wrong. Default `other`. */
+  failure?: FailureKind
+  errorCode?: string
+}
+
+export interface PublishMetrics {
+  version: string
+  lastUpdated: string
+  summary: {
+    totalAttempts: number
+    totalSuccesses: number
+    totalFailures: number
+    totalQuarantined: number
+    /** Over the successes. */
+    averagePublishTimeMs: number
+  }
+  failures: Record<FailureKind, number>
+  /** Newest first, at most 100. */
+  recentPublishes: Array<PublishAttempt & { timestamp: string }>
+}
+
+export interface LockCleanup {
+  timestamp: string
+  /** Relative to the content folder. */
+  lockPath: string
+  /** How long before its removal the dead holder had made it. */
+  ageMs: number
+}
+
+export interface LockMetrics {
+  version: string
+  lastUpdated: string
+  totalCleanups: number
+  /** Newest first, at most 100. */
+  recentCleanups: LockCleanup[]
+  waits: { updates: number; waited: number; totalMs: number; longestMs: number }
+  totalTimeouts: number
+}

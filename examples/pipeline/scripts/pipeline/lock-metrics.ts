@@ -1,0 +1,157 @@
+/**
+ * What locks cost and what became of them. The lock is the kernel's and dies with its holder, so none
+ * goes stale; what a killed holder leaves is its file's name, which the next update takes over and
+ * removes. That is seen here by identity: a live holder removes its lock file when done, so a file that
+ * was there before our call and is still the very same one while we hold the lock belongs to a dead one.
+ *
+ * Statistics never fail, delay or repeat a publish: updates of this file are not themselves observed,
+ * waits are collected in the process and written now and then, and an error becomes a process warning.
+ */
+
+import { stat } from 'node:fs/promises'
+import { basename, dirname, join, relative } from 'node:path'
+import { atomicIndexUpdate, atomicWrite } from '@pipeline/atomic'
+import { z } from 'zod'
+import { contentRoot, lockMetricsPath } from '../../lib/content/paths'
+import { assertShape, loadIndex } from '../../lib/content/read-json'
+import type { LockCleanup, LockMetrics } from '../../lib/content/types'
+import { asPublishError } from './errors'
+import { warn } from './warn'
+
+const RECENT_MAX = 100
+/** Waits are written after so many updates; a program that ends calls `flushLockMetrics`. */
+const FLUSH_EVERY = 200
+/** Statistics do not make a publisher wait for long. */
+const LOCK_TIMEOUT_MS = 2_000
+
+const count = z.number().nonnegative()
+const lockMetricsSchema = z.looseObject({
+  version: z.string(),
+  totalCleanups: count,
+  recentCleanups: z.array(z.looseObject({ lockPath: z.string() })),
+  waits: z.looseObject({ updates: count, waited: count, totalMs: count, longestMs: count }),
+  totalTimeouts: count,
+})
+
+const noWaits = () => ({ updates: 0, waited: 0, totalMs: 0, longestMs: 0 })
+let pending = { waits: noWaits(), timeouts: 0 }
+
+export function emptyLockMetrics(): LockMetrics {
+  return {
+    version: '1.0.0',
+    lastUpdated: new Date(0).toISOString(),
+    totalCleanups: 0,
+    recentCleanups: [],
+    waits: noWaits(),
+    totalTimeouts: 0,
+  }
+}
+
+async function change(fn: (metrics: LockMetrics) => LockMetrics): Promise<void> {
+  const path = lockMetricsPath()
+  const checked = (metrics: unknown) => {
+    assertShape<LockMetrics>(metrics, lockMetricsSchema, path)
+    return { ...fn(metrics), lastUpdated: new Date().toISOString() }
+  }
+  try {
+    await atomicIndexUpdate(path, checked, { initial: emptyLockMetrics(), timeout: LOCK_TIMEOUT_MS })
+  } catch (error) {
+    throw asPublishError(error, 'index')
+  }
+}
+
+export async function recordLockCleanup(lockPath: string, ageMs: number): Promise<void> {
+  const cleanup: LockCleanup = { timestamp: new Date().toISOString(), lockPath, ageMs }
+  await change((metrics) => ({
+    ...metrics,
+    totalCleanups: metrics.totalCleanups + 1,
+    recentCleanups: [cleanup, ...metrics.recentCleanups].slice(0, RECENT_MAX),
+  }))
+}
+
+/** @throws PublishError `INVALID_JSON` if the file is broken. */
+export function getLockMetrics(): Promise<LockMetrics> {
+  return loadIndex(lockMetricsPath(), lockMetricsSchema, emptyLockMetrics)
+}
+
+/** Starts over, also from a broken file. */
+export async function resetLockMetrics(): Promise<void> {
+  pending = { waits: noWaits(), timeouts: 0 }
+  try {
+    await change(emptyLockMetrics)
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== 'INVALID_JSON') throw error
+    await atomicWrite(lockMetricsPath(), `${JSON.stringify(emptyLockMetrics(), null, 2)}\n`)
+  }
+}
+
+/** Writes what this process has collected. A failure is a warning, and the figures are kept for next time. */
+export async function flushLockMetrics(): Promise<void> {
+  const { waits, timeouts } = pending
+  if (waits.updates === 0 && timeouts === 0) return
+  pending = { waits: noWaits(), timeouts: 0 }
+  try {
+    await change((metrics) => ({
+      ...metrics,
+      waits: addWaits(metrics.waits, waits),
+      totalTimeouts: metrics.totalTimeouts + timeouts,
+    }))
+  } catch (error) {
+    pending = { waits: addWaits(pending.waits, waits), timeouts: pending.timeouts + timeouts }
+    warn('Lock metrics were not written', error)
+  }
+}
+
+function addWaits(a: LockMetrics['waits'], b: LockMetrics['waits']): LockMetrics['waits'] {
+  return {
+    updates: a.updates + b.updates,
+    waited: a.waited + b.waited,
+    totalMs: a.totalMs + b.totalMs,
+    longestMs: Math.max(a.longestMs, b.longestMs),
+  }
+}
+
+export async function observeUpdate(lockWaitMs: number, takenOver: LockSeen | undefined): Promise<void> {
+  const waited = lockWaitMs >= 1 ? 1 : 0
+  const wait = { updates: 1, waited, totalMs: waited ? lockWaitMs : 0, longestMs: lockWaitMs }
+  pending.waits = addWaits(pending.waits, wait)
+  if (takenOver) {
+    await recordLockCleanup(relative(contentRoot(), takenOver.path), takenOver.ageMs).catch((error) => {
+      warn('A lock cleanup was not recorded', error)
+    })
+  }
+  if (pending.waits.updates % FLUSH_EVERY === 0) await flushLockMetrics()
+}
+
+/** A timeout is rare and worth keeping, so it does not wait for the next flush. */
+export async function observeTimeout(): Promise<void> {
+  pending.timeouts += 1
+  await flushLockMetrics()
+}
+
+interface LockSeen {
+  path: string
+  identity: string
+  ageMs: number
+}
+
+/** The inode number alone is not enough: file systems hand out a freed one again at once. */
+async function look(path: string): Promise<LockSeen | undefined> {
+  const found = await stat(path, { bigint: true }).catch(() => undefined)
+  if (!found) return undefined
+  const ageMs = Math.max(0, Date.now() - Number(found.birthtimeMs || found.mtimeMs))
+  return { path, identity: `${found.dev}:${found.ino}:${found.birthtimeNs}`, ageMs }
+}
+
+/** Call before an update; call `held` in its function, where the lock is ours. */
+export async function watchLock(indexPath: string) {
+  const lockPath = join(dirname(indexPath), `.${basename(indexPath)}.lock`)
+  const before = await look(lockPath)
+  return {
+    takenOver: undefined as LockSeen | undefined,
+    async held() {
+      const now = before && (await look(lockPath))
+      this.takenOver = now?.identity === before?.identity ? now : undefined
+    },
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * How publishing goes, counted. A success is counted before its topic is marked published, and a second
+ * time only if something else happened to the topic in between: a publisher that dies right after
+ * counting and is started again leaves one success, not two.
+ */
+
+import { atomicWrite } from '@pipeline/atomic'
+import { z } from 'zod'
+import { publishMetricsPath } from '../../lib/content/paths'
+import { loadIndex } from '../../lib/content/read-json'
+import type { PublishAttempt, PublishMetrics } from '../../lib/content/types'
+import { PublishError } from './errors'
+import { type IndexFile, updateIndex } from './indexUpdate'
+
+const RECENT_MAX = 100
+
+const count = z.number().nonnegative()
+
+const metricsFile: IndexFile<PublishMetrics> = {
+  path: publishMetricsPath,
+  schema: z.looseObject({
+    version: z.string(),
+    summary: z.looseObject({
+      totalAttempts: count,
+      totalSuccesses: count,
+      totalFailures: count,
+      totalQuarantined: count,
+      averagePublishTimeMs: count,
+    }),
+    failures: z.record(z.string(), count),
+    recentPublishes: z.array(z.looseObject({ outcome: z.string() })),
+  }),
+  empty: emptyMetrics,
+}
+
+export function emptyMetrics(): PublishMetrics {
+  return {
+    version: '1.0.0',
+    lastUpdated: new Date(0).toISOString(),
+    summary: {
+      totalAttempts: 0,
+      totalSuccesses: 0,
+      totalFailures: 0,
+      totalQuarantined: 0,
+      averagePublishTimeMs: 0,
+    },
+    failures: { validation: 0, qualityGate: 0, api: 0, write: 0, indexUpdate: 0, other: 0 },
+    recentPublishes: [],
+  }
+}
+
+/** The success a stopped publisher counted just before it could mark the topic published. */
+function isCounted(metrics: PublishMetrics, attempt: PublishAttempt): boolean {
+  if (attempt.outcome !== 'success' || attempt.topicKey === undefined) return false
+  const last = metrics.recentPublishes.find(({ topicKey }) => topicKey === attempt.topicKey)
+  return last?.outcome === 'success' && last.contentHash === attempt.contentHash
+}
+
+function withAttempt(metrics: PublishMetrics, attempt: PublishAttempt): PublishMetrics {
+  if (isCounted(metrics, attempt)) return metrics
+  const summary = { ...metrics.summary, totalAttempts: metrics.summary.totalAttempts + 1 }
+  const failures = { ...metrics.failures }
+  switch (attempt.outcome) {
+    case 'success': {
+      summary.totalSuccesses += 1
+      const average = summary.averagePublishTimeMs
+      summary.averagePublishTimeMs = average + (attempt.durationMs - average) / summary.totalSuccesses
+      break
+    }
+    case 'failure': {
+      const kind = attempt.failure ?? 'other'
+      summary.totalFailures += 1
+      failures[kind] = (failures[kind] ?? 0) + 1
+      break
+    }
+    case 'quarantined':
+      summary.totalQuarantined += 1
+  }
+  const timestamp = new Date().toISOString()
+  const recentPublishes = [{ timestamp, ...attempt }, ...metrics.recentPublishes].slice(0, RECENT_MAX)
+  return { ...metrics, lastUpdated: timestamp, summary, failures, recentPublishes }
+}
+
+export async function recordPublishAttempt(attempt: PublishAttempt): Promise<void> {
+  await updateIndex(metricsFile, (metrics) => withAttempt(metrics, attempt))
+}
+
+/** @throws PublishError `INVALID_JSON` if the file is broken. */
+export function getMetrics(): Promise<PublishMetrics> {
+  return loadIndex(metricsFile.path(), metricsFile.schema, metricsFile.empty)
+}
+
+/** Starts over, also from a broken file: this is the way out of `INVALID_JSON`, and it is asked for by name. */
+export async function resetMetrics(): Promise<void> {
+  try {
+    await updateIndex(metricsFile, emptyMetrics)
+  } catch (error) {
+    if (!(error instanceof PublishError) || error.code !== 'INVALID_JSON') throw error
+    await atomicWrite(metricsFile.path(), JSON.stringify(emptyMetrics(), null, 2))
+  }
+}
