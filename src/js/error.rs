@@ -1,8 +1,11 @@
 //! Errors as JavaScript is to see them: the system's in the shape of `node:fs`, our own with a code.
 
+use std::ffi::CStr;
+use std::ptr;
+
+use napi::bindgen_prelude::{ToNapiValue, Unknown};
 use napi::{Env, JsValue as _, sys};
 
-use super::memory;
 use super::signal::Signal;
 use super::value::{self, Thrown};
 use crate::engine::error::{Error, ErrorKind};
@@ -37,25 +40,32 @@ enum Class {
 
 /// Made inside a promise reaction of the exported call, so that V8 adds the caller's `at async`
 /// frames to the stack.
+///
+/// Nothing in here asks for errors: in an environment that is ending every call fails, and telling of
+/// that would need an error again. What cannot be made is `undefined`, and nobody is left to see it.
 fn create<'env>(env: &'env Env, class: Class, message: &str) -> Thrown<'env> {
-    let mut raw = std::ptr::null_mut();
-    let Ok(text) = memory::string(env, message, false) else {
-        return Thrown(value::undefined(env));
-    };
-    // SAFETY: `text` is a string of the current scope; a null code means none.
+    let (mut text, mut raw, code) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+    // SAFETY: `message` is valid UTF-8 of that length, `text` is a string if the first call says so,
+    // and a null code means none.
     let status = unsafe {
-        match class {
-            Class::Error => sys::napi_create_error(env.raw(), std::ptr::null_mut(), text.raw(), &mut raw),
-            Class::TypeError => {
-                sys::napi_create_type_error(env.raw(), std::ptr::null_mut(), text.raw(), &mut raw)
+        match sys::napi_create_string_utf8(
+            env.raw(),
+            message.as_ptr().cast(),
+            message.len() as isize,
+            &mut text,
+        ) {
+            sys::Status::napi_ok if class == Class::Error => {
+                sys::napi_create_error(env.raw(), code, text, &mut raw)
             }
+            sys::Status::napi_ok => sys::napi_create_type_error(env.raw(), code, text, &mut raw),
+            failed => failed,
         }
     };
     if status != sys::Status::napi_ok {
         return Thrown(value::undefined(env));
     }
     // SAFETY: the call succeeded.
-    Thrown(unsafe { napi::Unknown::from_raw_unchecked(env.raw(), raw) })
+    Thrown(unsafe { Unknown::from_raw_unchecked(env.raw(), raw) })
 }
 
 impl<'env> Thrown<'env> {
@@ -67,15 +77,12 @@ impl<'env> Thrown<'env> {
         }
     }
 
-    fn with<T: napi::bindgen_prelude::ToNapiValue>(
-        self,
-        env: &'env Env,
-        name: &std::ffi::CStr,
-        property: T,
-    ) -> Self {
-        // A fresh error takes any property; should it ever not, the error is worth more than it.
-        if let Ok(property) = value::to_js(env, property) {
-            drop(value::set(env, &self.0, name, &property));
+    fn with<T: ToNapiValue>(self, env: &'env Env, name: &CStr, property: T) -> Self {
+        // SAFETY: on the thread of `env`; the values belong to the current scope, `name` ends in a NUL.
+        unsafe {
+            if let Ok(property) = T::to_napi_value(env.raw(), property) {
+                sys::napi_set_named_property(env.raw(), self.0.raw(), name.as_ptr(), property);
+            }
         }
         self
     }
@@ -97,7 +104,7 @@ pub fn invalid_return<'env>(env: &'env Env, message: &str, cause: Option<Thrown<
 }
 
 /// As Node's own: `AbortError`, `ABORT_ERR`, and the signal's reason as the cause.
-pub fn abort<'env>(env: &'env Env, reason: Option<napi::Unknown<'env>>) -> Thrown<'env> {
+pub fn abort<'env>(env: &'env Env, reason: Option<Unknown<'env>>) -> Thrown<'env> {
     let error = create(env, Class::Error, "The operation was aborted").with(env, c"name", "AbortError").with(
         env,
         c"code",

@@ -104,12 +104,6 @@ pub fn get<'env>(env: &'env Env, object: &Unknown<'_>, name: &CStr) -> Result<'e
     value(env, |raw| unsafe { sys::napi_get_named_property(env.raw(), object.raw(), name.as_ptr(), raw) })
 }
 
-/// `object[name] = what`.
-pub fn set<'env>(env: &'env Env, object: &Unknown<'_>, name: &CStr, what: &Unknown<'_>) -> Result<'env, ()> {
-    // SAFETY: as in `get`.
-    check(env, unsafe { sys::napi_set_named_property(env.raw(), object.raw(), name.as_ptr(), what.raw()) })
-}
-
 /// `function.call(this, ...args)`.
 pub fn call<'env>(
     env: &'env Env,
