@@ -15,6 +15,7 @@ use super::commit::{self, Options, Receipt};
 use super::error::{Error, ErrorKind, Named, Result};
 use super::json;
 use super::lock::Lock;
+use super::memory::room;
 use super::queue::{Place, Turn};
 use super::staged;
 use super::sys::{self, Dir, Kind, Version};
@@ -110,7 +111,7 @@ impl IndexFile {
         if kind != Kind::File {
             return Err(ErrorKind::NotRegular { what: "not the file that it was a moment ago" }.into());
         }
-        let mut bytes = Vec::with_capacity(usize::try_from(version.size).unwrap_or(0) + 1);
+        let mut bytes = room(usize::try_from(version.size).unwrap_or(0) + 1);
         file.read_to_end(&mut bytes).named("read")?;
         let text = json::check_index(bytes)?;
         Ok(Some(Snapshot { ascii: text.is_ascii(), text, version, file }))

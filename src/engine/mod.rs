@@ -12,6 +12,7 @@ pub mod error;
 pub mod index;
 pub mod json;
 pub mod lock;
+pub mod memory;
 mod mutant;
 mod names;
 pub mod queue;

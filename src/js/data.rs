@@ -8,6 +8,7 @@ use super::args::{self, wrong_type, wrong_value};
 use super::error::Failure;
 use super::memory;
 use super::value::{self, Result};
+use crate::engine::memory::room;
 
 /// A copy of the caller's data. Strings are copied as they are in memory and encoded on the worker,
 /// which takes a fraction of V8's time and finds lone surrogates on the way.
@@ -39,6 +40,30 @@ impl Data {
         }
     }
 
+    /// Copies a string that is to be UTF-8.
+    pub fn text<'env>(env: &'env Env, text: &Unknown<'_>) -> Result<'env, Self> {
+        match memory::ascii(env, text)? {
+            Some(bytes) => Ok(Self::Bytes(bytes)),
+            None => Ok(Self::Text(memory::utf16(env, text)?)),
+        }
+    }
+
+    /// Whether it begins with this ASCII character.
+    pub fn begins_with(&self, first: u8) -> bool {
+        match self {
+            Self::Bytes(bytes) => bytes.first() == Some(&first),
+            Self::Text(units) => units.first() == Some(&u16::from(first)),
+        }
+    }
+
+    /// Adds an ASCII character at the end.
+    pub fn push(&mut self, last: u8) {
+        match self {
+            Self::Bytes(bytes) => bytes.push(last),
+            Self::Text(units) => units.push(u16::from(last)),
+        }
+    }
+
     /// The bytes to write.
     ///
     /// # Errors
@@ -64,7 +89,9 @@ impl Data {
 /// Encodes well-formed UTF-16.
 fn to_utf8(units: &[u16]) -> Vec<u8> {
     // Room for plain ASCII and some more; what does not fit goes into the next round.
-    let mut bytes = vec![0; units.len() + units.len() / 8 + 16];
+    let most = units.len() + units.len() / 8 + 16;
+    let mut bytes = room(most);
+    bytes.resize(most, 0);
     let (mut read, mut written) = (0, 0);
     loop {
         let (more_read, more_written) =
@@ -103,7 +130,7 @@ impl Encoding {
 
     fn copy<'env>(self, env: &'env Env, text: &Unknown<'_>) -> Result<'env, Data> {
         match self {
-            Self::Utf8 => Ok(Data::Text(memory::utf16(env, text)?)),
+            Self::Utf8 => Data::text(env, text),
             Self::Utf16Le => {
                 let units = memory::utf16(env, text)?;
                 Ok(Data::Bytes(units.iter().flat_map(|unit| unit.to_le_bytes()).collect()))

@@ -147,12 +147,12 @@ impl CommitJob {
     /// `text` is to replace the snapshot in `opened`.
     pub fn new(
         opened: Opened,
-        text: Vec<u16>,
+        text: Data,
         options: UpdateOptions,
         deadline: Option<Instant>,
         cancel: Cancel,
     ) -> Self {
-        Self { opened, text: Text::Given(Data::Text(text)), options, deadline, cancel }
+        Self { opened, text: Text::Given(text), options, deadline, cancel }
     }
 }
 

@@ -6,6 +6,7 @@ use napi::bindgen_prelude::Unknown;
 use napi::{Env, JsValue as _, sys};
 
 use super::value::{Result, check, value};
+use crate::engine::memory::room;
 
 /// A string of these code units.
 pub fn string_utf16<'env>(env: &'env Env, units: &[u16]) -> Result<'env, Unknown<'env>> {
@@ -30,14 +31,50 @@ pub fn string<'env>(env: &'env Env, text: &str, ascii: bool) -> Result<'env, Unk
     })
 }
 
-/// A string's code units, as they are: lone surrogates too.
-pub fn utf16<'env>(env: &'env Env, text: &Unknown<'_>) -> Result<'env, Vec<u16>> {
+/// A string's bytes, if all of it is ASCII: half the memory of its code units, and nothing to encode.
+pub fn ascii<'env>(env: &'env Env, text: &Unknown<'_>) -> Result<'env, Option<Vec<u8>>> {
+    // The longest character and the NUL that N-API adds, and some. With so much to spare, a text that
+    // comes to as many bytes as it has code units was ASCII throughout: any other would be longer.
+    const SPARE: usize = 8;
+    // Most text that is not ASCII shows it early: then only this much was converted in vain.
+    const PROBE: usize = 4096;
+
+    let length = length(env, text)?;
+    if length > PROBE && !utf8(env, text, Vec::with_capacity(PROBE))?.is_ascii() {
+        return Ok(None);
+    }
+    let bytes = utf8(env, text, room(length + SPARE))?;
+    Ok((bytes.len() == length).then_some(bytes))
+}
+
+/// As much of a string as `room` has capacity for, in UTF-8.
+fn utf8<'env>(env: &'env Env, text: &Unknown<'_>, mut room: Vec<u8>) -> Result<'env, Vec<u8>> {
+    let mut copied = 0;
+    // SAFETY: writes within the capacity, NUL included, and tells how much without it.
+    unsafe {
+        let start = room.as_mut_ptr().cast();
+        let status =
+            sys::napi_get_value_string_utf8(env.raw(), text.raw(), start, room.capacity(), &mut copied);
+        check(env, status)?;
+        room.set_len(copied);
+    }
+    Ok(room)
+}
+
+/// A string's length in code units.
+fn length<'env>(env: &'env Env, text: &Unknown<'_>) -> Result<'env, usize> {
     let mut length = 0;
     // SAFETY: without a buffer the call only tells the length.
     check(env, unsafe {
         sys::napi_get_value_string_utf16(env.raw(), text.raw(), ptr::null_mut(), 0, &mut length)
     })?;
-    let mut units = Vec::with_capacity(length + 1);
+    Ok(length)
+}
+
+/// A string's code units, as they are: lone surrogates too.
+pub fn utf16<'env>(env: &'env Env, text: &Unknown<'_>) -> Result<'env, Vec<u16>> {
+    let mut length = length(env, text)?;
+    let mut units = room(length + 1);
     // SAFETY: room for `length` units and the NUL that N-API adds; that many were written.
     unsafe {
         let status = sys::napi_get_value_string_utf16(
@@ -93,7 +130,9 @@ pub fn bytes(env: &Env, from: &Unknown<'_>) -> Option<Vec<u8>> {
         if start.is_null() || length == 0 {
             return Some(Vec::new());
         }
-        Some(std::slice::from_raw_parts(start.cast::<u8>(), length).to_vec())
+        let mut copy = room(length);
+        copy.extend_from_slice(std::slice::from_raw_parts(start.cast::<u8>(), length));
+        Some(copy)
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 
+use super::data::Data;
 use super::error::{self, Failure, from_failure, invalid_return};
 use super::index_job::{CommitJob, Committed, Opened, Release};
 use super::signal::Signal;
@@ -140,7 +141,7 @@ fn commit<'env>(
 }
 
 /// The text of the next index, in the layout of the last.
-fn stringify<'env>(env: &'env Env, call: &Call, hand: &Hand, next: &Unknown<'_>) -> Result<'env, Vec<u16>> {
+fn stringify<'env>(env: &'env Env, call: &Call, hand: &Hand, next: &Unknown<'_>) -> Result<'env, Data> {
     if value::type_of(next) != ValueType::Object {
         let got = args::describe(env, next);
         let message = format!("The function must return an object or an array. Received {got}");
@@ -159,13 +160,13 @@ fn stringify<'env>(env: &'env Env, call: &Call, hand: &Hand, next: &Unknown<'_>)
     if value::type_of(&text) != ValueType::String {
         return Err(not_json(None));
     }
-    let mut text = memory::utf16(env, &text)?;
+    let mut text = Data::text(env, &text)?;
     // A `toJSON` can make anything of an object.
-    if !matches!(text.first().map(|first| char::from_u32(u32::from(*first))), Some(Some('{' | '['))) {
+    if !text.begins_with(b'{') && !text.begins_with(b'[') {
         return Err(not_json(None));
     }
     if layout.newline {
-        text.push(u16::from(b'\n'));
+        text.push(b'\n');
     }
     Ok(text)
 }

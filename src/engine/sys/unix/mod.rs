@@ -4,11 +4,13 @@ mod access;
 mod cache;
 mod dir;
 mod durability;
+mod memory;
 
 pub use access::{Access, inherit, set_mode};
 pub use cache::{drop_pages, read_at};
 pub use dir::Dir;
 pub use durability::{close, flush_and_close_copy, sync_file};
+pub use memory::prefer_huge_pages;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, TryLockError};

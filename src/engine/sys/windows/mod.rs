@@ -51,6 +51,9 @@ pub struct Access {
     pub mode: u32,
 }
 
+/// Large pages need a privilege here that nobody has.
+pub fn prefer_huge_pages<T>(_memory: &mut [std::mem::MaybeUninit<T>]) {}
+
 /// A writer's handle is open, and that says enough.
 pub fn hold(_file: &File) -> bool {
     true

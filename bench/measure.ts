@@ -1,0 +1,97 @@
+// One case: every contender in every round, in random order, so that whatever else the machine
+// does falls on all of them alike. Only ratios within a round are compared.
+
+import { mkdir, open, readdir, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Case } from './cases'
+import { type Cost, clock } from './clock'
+import type { Contender } from './contenders'
+
+/** Long enough that the clock's start and end and one hiccup do not show. */
+const BATCH_MS = 60
+const MOST_ROUNDS = 200
+
+export interface Measured {
+  contender: Contender
+  /** One batch of writes a round. */
+  rounds: Cost[]
+}
+
+interface Entrant extends Measured {
+  folder: string
+}
+
+/** Measures for about `seconds`, but `fewest` rounds at least, in folders below `folder`. */
+export async function measure(
+  what: Case,
+  contenders: Contender[],
+  folder: string,
+  seconds: number,
+  fewest: number,
+): Promise<Measured[]> {
+  const deadline = performance.now() + seconds * 1000
+  const entrants = contenders.map(
+    (contender, index): Entrant => ({ contender, rounds: [], folder: join(folder, String(index)) }),
+  )
+  try {
+    let slowest = 0
+    for (const entrant of entrants) {
+      await mkdir(entrant.folder, { recursive: true })
+      await warmUp(what, entrant)
+      slowest = Math.max(slowest, (await batch(what, entrant, 1)).wall)
+    }
+    const writes = Math.max(1, Math.round(BATCH_MS / slowest))
+    for (let round = 0; round < MOST_ROUNDS; round++) {
+      if (round >= fewest && performance.now() > deadline) break
+      for (const entrant of shuffled(entrants)) entrant.rounds.push(await batch(what, entrant, writes))
+    }
+    return entrants
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/** `writes` one after the other, in as many lanes as the case has writes in flight. */
+async function batch(what: Case, { contender, folder }: Entrant, writes: number): Promise<Cost> {
+  const lanes = Array.from({ length: what.atOnce }, (_, lane) => join(folder, `${lane}.json`))
+  const cost = await clock(() =>
+    Promise.all(
+      lanes.map(async (path) => {
+        for (let write = 0; write < writes; write++) await contender.write(path, what.data)
+      }),
+    ),
+  )
+  await settle(lanes)
+  return cost
+}
+
+/** Who does not flush leaves that to whoever comes next: it is done here, off the clock. */
+async function settle(paths: string[]): Promise<void> {
+  for (const path of paths) {
+    const file = await open(path, 'r+')
+    await file.sync()
+    await file.close()
+  }
+}
+
+/** The first writes load code and make the files; the last one shows that the contender does what it says. */
+async function warmUp(what: Case, entrant: Entrant): Promise<void> {
+  const start = performance.now()
+  do await batch(what, entrant, 1)
+  while (performance.now() - start < BATCH_MS)
+  const expected = Buffer.from(what.data as string)
+  const names = await readdir(entrant.folder)
+  for (const name of names) {
+    if ((await readFile(join(entrant.folder, name))).equals(expected)) continue
+    throw new Error(`${entrant.contender.name} wrote something else (${what.title}, ${name})`)
+  }
+  if (names.length !== what.atOnce) throw new Error(`${entrant.contender.name} left files behind: ${names}`)
+}
+
+/** By chance: in a fixed cycle everyone would always follow the same one, and inherit what it left to do. */
+function shuffled<T>(entrants: T[]): T[] {
+  return entrants
+    .map((entrant) => ({ entrant, rank: Math.random() }))
+    .sort((a, b) => a.rank - b.rank)
+    .map(({ entrant }) => entrant)
+}

@@ -1,0 +1,27 @@
+// Figures that hold on another machine: how many times as much as atomicWrite, and how far rounds differ.
+
+export interface Ratio {
+  /** Of the medians. */
+  value: number
+  /** Quartiles of the rounds' own ratios. */
+  low: number
+  high: number
+}
+
+/** `rival` and `subject` have one figure a round. */
+export function ratioOf(rival: number[], subject: number[]): Ratio {
+  const rounds = rival.map((figure, round) => figure / (subject[round] ?? Number.NaN))
+  return {
+    value: quantile(rival, 0.5) / quantile(subject, 0.5),
+    low: quantile(rounds, 0.25),
+    high: quantile(rounds, 0.75),
+  }
+}
+
+function quantile(figures: number[], share: number): number {
+  const sorted = [...figures].sort((a, b) => a - b)
+  const position = (sorted.length - 1) * share
+  const below = sorted[Math.floor(position)] ?? Number.NaN
+  const above = sorted[Math.ceil(position)] ?? below
+  return below + (above - below) * (position - Math.floor(position))
+}
