@@ -27,7 +27,7 @@ export type Data = string | NodeJS.ArrayBufferView | ArrayBuffer
  *
  * Not promised: anything about programs that change the file without this function, other than
  * that their changes are noticed until right before the rename. Do not wait inside `fn` for another
- * update of the same file: that waits for this one.
+ * update or write of the same file: that waits for this one.
  */
 export declare function atomicIndexUpdate<T = any>(path: PathLike, fn: (index: T) => T | Promise<T>, options?: UpdateOptions<T> | null): Promise<UpdateResult>
 
@@ -80,8 +80,8 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
    */
   backup?: boolean | PathLike
   /**
-   * Milliseconds to wait for the index, from the call: for earlier calls of this process, then for
-   * other processes.
+   * Milliseconds to wait for the index: for earlier calls of this process, then for other processes.
+   * With 0 it is tried once.
    *
    * @default 30_000
    */

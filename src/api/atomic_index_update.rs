@@ -45,8 +45,8 @@ pub struct UpdateOptions<'env> {
     /// @default false
     #[napi(ts_type = "boolean | PathLike")]
     pub backup: Option<Unknown<'env>>,
-    /// Milliseconds to wait for the index, from the call: for earlier calls of this process, then for
-    /// other processes.
+    /// Milliseconds to wait for the index: for earlier calls of this process, then for other processes.
+    /// With 0 it is tried once.
     ///
     /// @default 30_000
     #[napi(ts_type = "number")]
@@ -82,7 +82,7 @@ pub struct UpdateResult {
 ///
 /// Not promised: anything about programs that change the file without this function, other than
 /// that their changes are noticed until right before the rename. Do not wait inside `fn` for another
-/// update of the same file: that waits for this one.
+/// update or write of the same file: that waits for this one.
 #[napi(
     ts_generic_types = "T = any",
     ts_args_type = "path: PathLike, fn: (index: T) => T | Promise<T>, options?: UpdateOptions<T> | null",
@@ -122,7 +122,7 @@ fn start<'env>(
         shown: path.shown,
         initial,
         space,
-        options: EngineOptions { commit, backup },
+        options: EngineOptions { commit, backup, mkdir },
         signal,
         deadline: since.checked_add(timeout),
         answer,
@@ -172,7 +172,11 @@ fn snapshot<'env>(env: &'env Env, initial: &Unknown<'_>) -> Result<'env, Vec<u16
 fn space<'env>(env: &'env Env, given: &Unknown<'_>) -> Result<'env, Space> {
     match value::type_of(given) {
         ValueType::Number => Ok(Space::Number(value::from_js(env, given).unwrap_or_default())),
-        ValueType::String => memory::text(env, given).map(Space::Text),
+        ValueType::String => match memory::text(env, given)? {
+            // Anything else would make the text no JSON.
+            space if space.chars().all(|c| matches!(c, ' ' | '\t' | '\n' | '\r')) => Ok(Space::Text(space)),
+            _ => Err(args::wrong_value(env, "options.space", "must consist of white space", given)),
+        },
         _ => Err(args::wrong_type(env, "options.space", "of type number or string", given)),
     }
 }

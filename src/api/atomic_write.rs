@@ -90,8 +90,9 @@ struct How {
 enum Stage {
     /// The path is to be resolved, and the data to be encoded.
     Called(PathBuf, Ticket, Data),
-    /// It is our turn.
-    Ready(Target, Turn, Vec<u8>),
+    /// It is our turn. A call that waits keeps the path, not the directory: a thousand that wait
+    /// would keep a thousand descriptors.
+    Ready(PathBuf, Turn, Vec<u8>),
 }
 
 impl Job for WriteJob {
@@ -99,23 +100,27 @@ impl Job for WriteJob {
 
     fn run(self) -> Step<Self> {
         let Self { stage, how } = self;
+        let path = match &stage {
+            Stage::Called(path, ..) | Stage::Ready(path, ..) => path,
+        };
+        let resolve = Resolve { mkdir: how.mkdir, exclusive: how.options.exclusive };
+        let target = match how.cancel.check().and_then(|()| Target::resolve(path, resolve)) {
+            Ok(target) => target,
+            Err(error) if error.is_passing() => return Step::Again(Self { stage, how }, error),
+            Err(error) => return Step::Done(Err(error.into())),
+        };
         match stage {
-            Stage::Called(path, ticket, data) => {
-                let resolve = Resolve { mkdir: how.mkdir, exclusive: how.options.exclusive };
-                match how.cancel.check().and_then(|()| Target::resolve(&path, resolve)) {
-                    Ok(target) => line_up(target, ticket, data, how),
-                    Err(error) if error.is_passing() => {
-                        Step::Again(Self { stage: Stage::Called(path, ticket, data), how }, error)
-                    }
-                    Err(error) => Step::Done(Err(error.into())),
-                }
+            Stage::Called(path, ticket, data) => line_up(path, &target, ticket, data, how),
+            Stage::Ready(path, turn, data) if *turn.key() == target.key() => {
+                write(path, &target, turn, data, how)
             }
-            Stage::Ready(target, turn, data) => write(target, turn, data, how),
+            // A link leads elsewhere by now.
+            Stage::Ready(path, _, data) => line_up(path, &target, Ticket::take(), Data::Bytes(data), how),
         }
     }
 }
 
-fn line_up(target: Target, ticket: Ticket, data: Data, how: How) -> Step<WriteJob> {
+fn line_up(path: PathBuf, target: &Target, ticket: Ticket, data: Data, how: How) -> Step<WriteJob> {
     // Before the data is encoded, which may take longer than all of the next call.
     let mut place = ticket.join(target.key());
     let data = match data.into_bytes() {
@@ -123,21 +128,21 @@ fn line_up(target: Target, ticket: Ticket, data: Data, how: How) -> Step<WriteJo
         Err(failure) => return Step::Done(Err(failure)),
     };
     if let Some(turn) = place.try_turn() {
-        return write(target, turn, data, how);
+        return write(path, target, turn, data, how);
     }
     Step::Wait(Box::pin(async move {
         let turn = tokio::select! {
             turn = place.turn() => turn,
             () = how.cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
         };
-        Ok(WriteJob { stage: Stage::Ready(target, turn, data), how })
+        Ok(WriteJob { stage: Stage::Ready(path, turn, data), how })
     }))
 }
 
-fn write(target: Target, turn: Turn, data: Vec<u8>, how: How) -> Step<WriteJob> {
-    match commit::write(&target, &data, &how.options, &how.cancel) {
+fn write(path: PathBuf, target: &Target, turn: Turn, data: Vec<u8>, how: How) -> Step<WriteJob> {
+    match commit::write(target, &data, &how.options, &how.cancel) {
         Err(error) if error.is_passing() => {
-            Step::Again(WriteJob { stage: Stage::Ready(target, turn, data), how }, error)
+            Step::Again(WriteJob { stage: Stage::Ready(path, turn, data), how }, error)
         }
         result => Step::Done(result.map_err(Failure::from)),
     }

@@ -46,7 +46,7 @@ pub fn update<E: From<Error>>(
 ) -> std::result::Result<Receipt, E> {
     let since = Instant::now();
     let (target, turn) = line_up(path, false)?;
-    let index = IndexFile::new(Lock::acquire_blocking(&target, since, timeout)?, turn, target);
+    let index = IndexFile::new(Lock::acquire_blocking(&target, timeout)?, turn, target);
     loop {
         let snapshot = index.read()?;
         let text = change(snapshot.as_ref().map(|snapshot| snapshot.text.as_str()))?;

@@ -50,25 +50,22 @@ pub struct Receipt {
 /// # Errors
 /// Whatever fails first. The old file stands, unless [`Error::committed`].
 pub fn write(target: &Target, data: &[u8], options: &Options, cancel: &Cancel) -> Result<Receipt> {
-    cancel.check()?;
-    let old = target.existing()?;
-    if options.exclusive && old.is_some() {
-        return Err(Error::raw("open", sys::EEXIST));
-    }
-    if options.if_changed
-        && old.is_some()
-        && let Some(receipt) = leave_alone(target, data, options, cancel)?
-    {
-        return Ok(receipt);
-    }
-    let publish = match (options.exclusive, old.is_some()) {
-        (true, _) => Publish::Create,
-        (false, false) => Publish::CreateOrReplace,
-        (false, true) => Publish::Replace,
-    };
-    match commit(target, data, options, cancel, old.as_ref(), publish, &mut || Ok(true))? {
-        Some(receipt) => Ok(receipt),
-        None => Err(Error::raw("open", sys::EEXIST)),
+    loop {
+        cancel.check()?;
+        let old = target.existing()?;
+        if options.exclusive && old.is_some() {
+            return Err(Error::raw("open", sys::EEXIST));
+        }
+        if options.if_changed
+            && old.is_some()
+            && let Some(receipt) = leave_alone(target, data, options, cancel)?
+        {
+            return Ok(receipt);
+        }
+        // Without: somebody made the file meanwhile. It has an owner and a mode to take over.
+        if let Some(receipt) = commit(target, data, options, cancel, old.as_ref(), &mut || Ok(true))? {
+            return Ok(receipt);
+        }
     }
 }
 
@@ -91,13 +88,17 @@ pub fn replace(
     cancel.check()?;
     let unchanged = || -> Result<(bool, Option<Stat>)> {
         let found = target.existing()?;
-        Ok((found.as_ref().map(|stat| &stat.version) == expected, found))
+        let same = match (&found, expected) {
+            (None, None) => true,
+            (Some(found), Some(expected)) => found.version.has_content_of(expected),
+            _ => false,
+        };
+        Ok((same, found))
     };
     let (true, old) = unchanged()? else {
         return Ok(None);
     };
-    let publish = if old.is_some() { Publish::Replace } else { Publish::Create };
-    commit(target, data, options, cancel, old.as_ref(), publish, &mut || {
+    commit(target, data, options, cancel, old.as_ref(), &mut || {
         let (same, _) = unchanged()?;
         if same {
             before()?;
@@ -113,7 +114,6 @@ fn commit(
     options: &Options,
     cancel: &Cancel,
     old: Option<&Stat>,
-    publish: Publish,
     ready: &mut dyn FnMut() -> Result<bool>,
 ) -> Result<Option<Receipt>> {
     sweep::once(&target.dir);
@@ -128,6 +128,7 @@ fn commit(
         if !ready()? {
             return Ok(None);
         }
+        let publish = if old.is_some() { Publish::Replace } else { Publish::Create };
         match staged.publish(target, publish) {
             Ok(()) => {}
             Err(error) if target.dir.must_name() && staged::cannot_link(&error) => continue,
@@ -135,7 +136,7 @@ fn commit(
             Err(error) => return Err(error),
         }
         if options.flush {
-            durable &= target.dir.sync_all().map_err(Error::after_commit)?;
+            durable &= target.dir.sync().map_err(Error::after_commit)? && target.dir.is_durable();
         }
         return Ok(Some(Receipt { written: true, bytes: data.len() as u64, durable, verified }));
     }
@@ -167,7 +168,10 @@ pub(super) fn confirm(
     options: &Options,
     level: Level,
 ) -> Result<Receipt> {
-    let durable = options.flush && sys::sync_file(file).named("fsync")? && target.dir.sync_all()?;
+    let durable = options.flush
+        && sys::sync_file(file).named("fsync")?
+        && target.dir.sync()?
+        && target.dir.is_durable();
     Ok(Receipt { written: false, bytes, durable, verified: Some(level) })
 }
 

@@ -1,14 +1,11 @@
-//! Open directories, shared by all who work in them.
-//!
-//! One descriptor a directory, however many calls are in flight in it. And it is the place to
-//! remember that a directory was made by us and its own name is not on disk yet: whoever promises
-//! durability in it flushes its parents too, even if another call made them.
+//! Open directories, shared by all who work in them at the moment: one descriptor a directory,
+//! however many calls are in flight in it.
 
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use super::error::{Error, Named, Result};
 use super::mutant::{Step, leaves_out};
@@ -22,8 +19,6 @@ pub struct Directory {
     durable: OnceLock<bool>,
     /// Files without a name cannot be linked here, so staged ones need one from the start.
     must_name: AtomicBool,
-    /// Parents whose entry for this directory may not be on disk.
-    unsynced: Mutex<Vec<Arc<Directory>>>,
 }
 
 static OPEN: Mutex<Option<HashMap<FileId, Weak<Directory>>>> = Mutex::new(None);
@@ -63,7 +58,6 @@ impl Directory {
             id: id.clone(),
             durable: OnceLock::new(),
             must_name: AtomicBool::new(false),
-            unsynced: Mutex::default(),
         });
         open.insert(id, Arc::downgrade(&directory));
         Ok(directory)
@@ -85,26 +79,16 @@ impl Directory {
             }
         };
         for name in missing.iter().rev() {
-            if !matches!(name.components().next(), Some(Component::Normal(_))) {
-                // `missing/..`: nothing to make, and nothing to open either.
-                return Err(Error::raw("open", sys::ENOENT));
+            if matches!(name.components().next(), Some(Component::Normal(_))) {
+                match parent.make_dir(name.as_os_str()) {
+                    Ok(()) => {}
+                    // Somebody was faster, and may not have flushed it yet.
+                    Err(error) if error.raw_os_error() == Some(sys::EEXIST) => {}
+                    Err(error) => return Err(Error::system("mkdir", error)),
+                }
+                parent.sync()?;
             }
-            let made = match parent.make_dir(name.as_os_str()) {
-                Ok(()) => true,
-                // Somebody was faster: another call of ours, perhaps, that has not flushed it yet.
-                Err(error) if error.raw_os_error() == Some(sys::EEXIST) => false,
-                Err(error) => return Err(Error::system("mkdir", error)),
-            };
-            let child = Self::open_existing(Some(&parent), name).named("open")?;
-            if made {
-                let mut above = parent.unsynced().clone();
-                above.push(parent);
-                *child.unsynced() = above;
-            } else {
-                let above = parent.unsynced().clone();
-                child.unsynced().extend(above);
-            }
-            parent = child;
+            parent = Self::open_existing(Some(&parent), name).named("open")?;
         }
         Ok(parent)
     }
@@ -114,24 +98,15 @@ impl Directory {
         &self.id
     }
 
-    /// Flushes the entries of this directory, and those of parents that were made for it.
-    ///
-    /// `false`: not everything could be brought to a disk here.
-    pub fn sync_all(&self) -> Result<bool> {
+    /// Flushes the entries of this directory; `false` when that cannot be done here.
+    pub fn sync(&self) -> Result<bool> {
         if leaves_out(Step::DirSync) {
             return Ok(true);
         }
-        let mut durable = self.dir.sync().named("fsync")? && self.is_durable();
-        let above = self.unsynced().clone();
-        for parent in &above {
-            durable &= parent.dir.sync().named("fsync")?;
-        }
-        // Others may have added to the list meanwhile: only what was flushed is crossed out.
-        self.unsynced().retain(|parent| !above.iter().any(|synced| Arc::ptr_eq(synced, parent)));
-        Ok(durable)
+        self.dir.sync().named("fsync")
     }
 
-    /// Whether the file system keeps anything at all.
+    /// Whether the file system keeps anything at all over a power cut.
     pub fn is_durable(&self) -> bool {
         *self.durable.get_or_init(|| self.dir.is_durable())
     }
@@ -144,10 +119,6 @@ impl Directory {
     /// Called when a file without a name could not be linked.
     pub fn set_must_name(&self) {
         self.must_name.store(true, Ordering::Relaxed);
-    }
-
-    fn unsynced(&self) -> MutexGuard<'_, Vec<Arc<Self>>> {
-        self.unsynced.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -58,7 +58,7 @@ pub enum ErrorKind {
         /// What the parser said.
         reason: String,
     },
-    /// The lock did not come in time.
+    /// The lock did not come in time, or the index never held still under it.
     LockTimeout {
         /// How long the caller waited.
         waited: Duration,
@@ -190,7 +190,7 @@ impl fmt::Display for Error {
             }
             ErrorKind::InvalidJson { reason } => write!(f, "the new text is not valid JSON: {reason}"),
             ErrorKind::LockTimeout { waited } => {
-                write!(f, "the lock did not come within {} ms", waited.as_millis())
+                write!(f, "the index was not ours, unchanged by others, within {} ms", waited.as_millis())
             }
             ErrorKind::Aborted => f.write_str("the operation was aborted"),
             ErrorKind::Panic(message) => write!(f, "a bug in @pipeline/atomic: {message}"),

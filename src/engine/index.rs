@@ -8,13 +8,13 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::cancel::Cancel;
 use super::commit::{self, Options, Receipt};
 use super::error::{Error, ErrorKind, Named, Result};
 use super::json;
-use super::lock::Lock;
+use super::lock::{Backoff, Lock};
 use super::memory::room;
 use super::queue::{Place, Turn};
 use super::staged;
@@ -49,6 +49,8 @@ pub struct UpdateOptions {
     pub commit: Options,
     /// Where to keep the version before.
     pub backup: Option<PathBuf>,
+    /// Make missing directories for the backup.
+    pub mkdir: bool,
 }
 
 impl IndexFile {
@@ -62,37 +64,56 @@ impl IndexFile {
     /// # Errors
     /// Those of [`Lock::try_acquire`].
     pub fn try_open(target: Target, turn: Turn) -> Result<Opening> {
-        match Lock::try_acquire(&target) {
-            Ok(Some(lock)) => Ok(Opening::Open(Self::new(lock, turn, target))),
-            Err(error) if !error.is_passing() => Err(error),
-            _ => Ok(Opening::Busy(target, turn)),
+        match Lock::try_patiently(&target)? {
+            Some(lock) => Ok(Opening::Open(Self::new(lock, turn, target))),
+            None => Ok(Opening::Busy(turn)),
         }
     }
 
-    /// Waits for the turn and for the lock, without a thread.
+    /// Waits for the turn and for the lock, without a thread, and without keeping the directory open.
+    ///
+    /// `None`: `path` means another file by now.
     ///
     /// # Errors
-    /// [`ErrorKind::LockTimeout`] after `timeout` from `since`; [`ErrorKind::Aborted`]; those of
+    /// [`ErrorKind::LockTimeout`] after `timeout`; [`ErrorKind::Aborted`]; those of
     /// [`Lock::try_acquire`].
-    pub async fn open(
-        target: Target,
-        wait: Wait,
-        since: Instant,
-        timeout: Duration,
-        cancel: &Cancel,
-    ) -> Result<Self> {
+    pub async fn open(path: &Path, wait: Wait, timeout: Duration, cancel: &Cancel) -> Result<Option<Self>> {
         let turn = match wait {
             Wait::Lock(turn) => turn,
-            Wait::Turn(place) => tokio::select! {
-                turn = place.turn() => turn,
-                () = tokio::time::sleep(timeout.saturating_sub(since.elapsed())) => {
-                    return Err(ErrorKind::LockTimeout { waited: since.elapsed() }.into());
+            Wait::Turn(mut place) => {
+                tokio::select! {
+                    () = place.joined() => {}
+                    () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
                 }
-                () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
-            },
+                tokio::select! {
+                    // A turn that is there is taken, however short the time.
+                    biased;
+                    turn = place.turn() => turn,
+                    () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
+                    () = tokio::time::sleep(timeout) => {
+                        return Err(ErrorKind::LockTimeout { waited: timeout }.into());
+                    }
+                }
+            }
         };
-        let lock = Lock::acquire(&target, since, timeout, cancel).await?;
-        Ok(Self::new(lock, turn, target))
+        let mut wait = Backoff::new(timeout);
+        loop {
+            match Target::resolve(path, Resolve { mkdir: false, exclusive: false }) {
+                Ok(target) if target.key() != *turn.key() => return Ok(None),
+                Ok(target) => {
+                    if let Some(lock) = Lock::try_patiently(&target)? {
+                        return Ok(Some(Self::new(lock, turn, target)));
+                    }
+                }
+                Err(error) if error.is_passing() => {}
+                // The directory is gone: for the next resolution to make or to tell.
+                Err(_) => return Ok(None),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(wait.pause()?) => {}
+                () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
+            }
+        }
     }
 
     /// The version that is there now, or `None` without a file.
@@ -134,9 +155,9 @@ impl IndexFile {
         if let Some(old) = expected
             && old.text.as_bytes() == text
         {
-            let now = self.target.existing()?.map(|stat| stat.version);
-            if now.as_ref() != version {
-                return Ok(None);
+            match self.target.existing()? {
+                Some(now) if now.version.has_content_of(&old.version) => {}
+                _ => return Ok(None),
             }
             return commit::confirm(
                 &self.target,
@@ -161,7 +182,7 @@ impl IndexFile {
     /// The old version is still an inode: a link keeps it, however large it is. Where that is not
     /// possible (another file system, somebody else's file) its text is written once more.
     fn back_up(&self, old: &Snapshot, path: &Path, options: &UpdateOptions, cancel: &Cancel) -> Result<()> {
-        let backup = Target::resolve(path, Resolve { mkdir: true, exclusive: false })?;
+        let backup = Target::resolve(path, Resolve { mkdir: options.mkdir, exclusive: false })?;
         if backup.key() == self.target.key() {
             return Err(Error::raw("link", sys::EINVAL));
         }
@@ -177,7 +198,7 @@ impl IndexFile {
         sys::release(&old.file);
         match linked {
             Ok(()) if options.commit.flush && backup.dir.id() != self.target.dir.id() => {
-                backup.dir.sync_all()?;
+                backup.dir.sync()?;
                 Ok(())
             }
             Err(error) if staged::cannot_link(&error) => {
@@ -196,7 +217,7 @@ pub enum Opening {
     /// It is ours.
     Open(IndexFile),
     /// Somebody else has the lock.
-    Busy(Target, Turn),
+    Busy(Turn),
 }
 
 /// What an update waits for.

@@ -5,17 +5,18 @@
 //! release. Somebody may have opened it just before, and would lock a file that has no name: so who
 //! gets the lock looks whether the name still stands for it, and starts over if not.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, TryLockError};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::cancel::Cancel;
 use super::directory::Directory;
 use super::error::{ErrorKind, Named, Result};
 use super::mutant::{Step, leaves_out};
 use super::names;
+use super::queue::Key;
 use super::sys::{self, Dir, Kind};
 use super::target::Target;
 
@@ -25,6 +26,13 @@ const FIRST_WAIT: Duration = Duration::from_micros(500);
 const LONGEST_WAIT: Duration = Duration::from_millis(12);
 /// Each round means that somebody else held and released the lock meanwhile: progress, not ours.
 const ROUNDS: usize = 16;
+
+/// Until when this process leaves a lock to others. Whoever waits looks again only after a pause,
+/// while the next call in our own line would have the lock within microseconds, for ever.
+fn courtesy() -> MutexGuard<'static, BTreeMap<Key, Instant>> {
+    static COURTESY: Mutex<BTreeMap<Key, Instant>> = Mutex::new(BTreeMap::new());
+    COURTESY.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// How many locks this process holds: each keeps descriptors open while JavaScript works, and some
 /// must be left for the work to go on.
@@ -50,6 +58,11 @@ impl Lock {
     }
 
     fn try_name(target: &Target, name: &OsStr) -> Result<Option<Self>> {
+        let key = (target.dir.id().clone(), name.to_owned());
+        if courtesy().get(&key).is_some_and(|until| Instant::now() < *until) {
+            return Ok(None);
+        }
+        courtesy().remove(&key);
         let Some(slot) = Slot::take() else { return Ok(None) };
         for _ in 0..ROUNDS {
             let Some(file) = open(&target.dir, name)? else {
@@ -57,7 +70,11 @@ impl Lock {
             };
             match file.try_lock() {
                 Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::WouldBlock) => {
+                    // For the holder to see that somebody waits; it goes with the lock file.
+                    drop(file.set_len(1));
+                    return Ok(None);
+                }
                 Err(TryLockError::Error(error)) => return Err(error).named("flock"),
             }
             if leaves_out(Step::LockIdentity) || target.dir.is_same(name, &file).named("stat")? {
@@ -67,35 +84,12 @@ impl Lock {
         Ok(None)
     }
 
-    /// Waits for the lock, without a thread.
-    ///
-    /// # Errors
-    /// [`ErrorKind::LockTimeout`] after `timeout` from `since`; [`ErrorKind::Aborted`]; those of
-    /// [`Lock::try_acquire`].
-    pub async fn acquire(
-        target: &Target,
-        since: Instant,
-        timeout: Duration,
-        cancel: &Cancel,
-    ) -> Result<Self> {
-        let mut wait = Backoff::new(since, timeout);
-        loop {
-            if let Some(lock) = Self::try_patiently(target)? {
-                return Ok(lock);
-            }
-            tokio::select! {
-                () = tokio::time::sleep(wait.pause()?) => {}
-                () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
-            }
-        }
-    }
-
     /// Waits for the lock and blocks the thread.
     ///
     /// # Errors
-    /// Those of [`Lock::acquire`].
-    pub fn acquire_blocking(target: &Target, since: Instant, timeout: Duration) -> Result<Self> {
-        let mut wait = Backoff::new(since, timeout);
+    /// [`ErrorKind::LockTimeout`] after `timeout`; those of [`Lock::try_acquire`].
+    pub fn acquire_blocking(target: &Target, timeout: Duration) -> Result<Self> {
+        let mut wait = Backoff::new(timeout);
         loop {
             if let Some(lock) = Self::try_patiently(target)? {
                 return Ok(lock);
@@ -104,8 +98,11 @@ impl Lock {
         }
     }
 
-    /// A lack of descriptors passes, like somebody else's lock.
-    fn try_patiently(target: &Target) -> Result<Option<Self>> {
+    /// As [`Lock::try_acquire`]; a lack of descriptors passes, like somebody else's lock.
+    ///
+    /// # Errors
+    /// Those of [`Lock::try_acquire`], but for that.
+    pub fn try_patiently(target: &Target) -> Result<Option<Self>> {
         match Self::try_acquire(target) {
             Err(error) if error.is_passing() => Ok(None),
             tried => tried,
@@ -114,18 +111,23 @@ impl Lock {
 }
 
 /// How long to wait until the next look.
-struct Backoff {
+pub struct Backoff {
     next: Duration,
     since: Instant,
     timeout: Duration,
 }
 
 impl Backoff {
-    fn new(since: Instant, timeout: Duration) -> Self {
-        Self { next: FIRST_WAIT, since, timeout }
+    /// For who begins to wait now.
+    pub fn new(timeout: Duration) -> Self {
+        Self { next: FIRST_WAIT, since: Instant::now(), timeout }
     }
 
-    fn pause(&mut self) -> Result<Duration> {
+    /// The next pause.
+    ///
+    /// # Errors
+    /// [`ErrorKind::LockTimeout`] when the time is up.
+    pub fn pause(&mut self) -> Result<Duration> {
         let waited = self.since.elapsed();
         if waited >= self.timeout {
             return Err(ErrorKind::LockTimeout { waited }.into());
@@ -139,13 +141,12 @@ impl Backoff {
 
 /// `None`: it was there, and then it was not.
 fn open(dir: &Directory, name: &OsStr) -> Result<Option<File>> {
-    let gone = |error: &std::io::Error| matches!(error.raw_os_error(), Some(sys::ENOENT | sys::EEXIST));
     let opened = match dir.open_lock(name, false) {
         Err(error) if error.raw_os_error() == Some(sys::ENOENT) => dir.open_lock(name, true),
         opened => opened,
     };
     let file = match opened {
-        Err(error) if gone(&error) => return Ok(None),
+        Err(error) if error.raw_os_error() == Some(sys::EEXIST) => return Ok(None),
         opened => opened.named("open")?,
     };
     match Dir::stat_file(&file).named("fstat")? {
@@ -157,6 +158,10 @@ fn open(dir: &Directory, name: &OsStr) -> Result<Option<File>> {
 
 impl Drop for Lock {
     fn drop(&mut self) {
+        if self.file.metadata().is_ok_and(|metadata| metadata.len() > 0) {
+            let key = (self.dir.id().clone(), self.name.clone());
+            courtesy().insert(key, Instant::now() + LONGEST_WAIT);
+        }
         // Removed first, released then: the other way round, the next holder's file would be removed.
         if self.dir.is_same(&self.name, &self.file).unwrap_or(false) {
             drop(self.dir.unlink(&self.name));
@@ -174,7 +179,8 @@ impl Slot {
         let most = (sys::descriptor_limit() / 8).max(8);
         HELD.fetch_update(Ordering::AcqRel, Ordering::Acquire, |held| (held < most).then_some(held + 1))
             .is_ok()
-            .then_some(Self)
+            // Not `then_some`: a slot that was made and not given out would be given back.
+            .then(|| Self)
     }
 }
 

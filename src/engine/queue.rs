@@ -21,9 +21,12 @@ pub type Key = (FileId, OsString);
 #[derive(Debug)]
 pub struct Ticket(u64);
 
-/// A call's place in the line of its file.
+/// A call's place in the line of its file, or on the way there.
 #[derive(Debug)]
-pub struct Place(oneshot::Receiver<Turn>);
+pub struct Place {
+    joined: oneshot::Receiver<()>,
+    turn: oneshot::Receiver<Turn>,
+}
 
 /// The right to change the file. Dropped, it passes to the next in line.
 #[derive(Debug)]
@@ -33,9 +36,16 @@ pub struct Turn(Key);
 struct Lines {
     issued: u64,
     /// Calls that have not joined a line yet; `Some` once they know which.
-    joining: BTreeMap<u64, Option<(Key, oneshot::Sender<Turn>)>>,
+    joining: BTreeMap<u64, Option<Arrival>>,
     /// Who waits for a file. An entry, even an empty one, means that somebody has the turn.
     lines: HashMap<Key, VecDeque<oneshot::Sender<Turn>>>,
+}
+
+/// A call that knows which line it wants to join.
+struct Arrival {
+    key: Key,
+    joined: oneshot::Sender<()>,
+    waiter: oneshot::Sender<Turn>,
 }
 
 static LINES: Mutex<Option<Lines>> = Mutex::new(None);
@@ -61,7 +71,8 @@ impl Lines {
             if first.get().is_none() {
                 break;
             }
-            if let Some((key, waiter)) = first.remove() {
+            if let Some(Arrival { key, joined, waiter }) = first.remove() {
+                let _ = joined.send(());
                 match self.lines.get_mut(&key) {
                     Some(line) => line.push_back(waiter),
                     None => {
@@ -99,16 +110,17 @@ impl Ticket {
 
     /// Joins the line of `key`.
     pub fn join(self, key: Key) -> Place {
-        let (waiter, place) = oneshot::channel();
+        let (waiter, turn) = oneshot::channel();
+        let (joined, has_joined) = oneshot::channel();
         update(|lines| {
             if let Entry::Occupied(mut entry) = lines.joining.entry(self.0) {
-                entry.insert(Some((key, waiter)));
+                entry.insert(Some(Arrival { key, joined, waiter }));
             }
             ((), lines.advance())
         });
         // The rank is used up; `drop` would take it out of the line again.
         std::mem::forget(self);
-        Place(place)
+        Place { joined: has_joined, turn }
     }
 }
 
@@ -124,21 +136,35 @@ impl Drop for Ticket {
 impl Place {
     /// The turn, if it has come.
     pub fn try_turn(&mut self) -> Option<Turn> {
-        self.0.try_recv().ok()
+        self.turn.try_recv().ok()
+    }
+
+    /// Resolves when only calls for the same file are before this one, and no more calls that may or may
+    /// not turn out to be.
+    pub async fn joined(&mut self) {
+        // An error means that it was told before.
+        drop((&mut self.joined).await);
     }
 
     /// Waits for the turn and blocks the thread.
     pub fn turn_blocking(self) -> Option<Turn> {
-        self.0.blocking_recv().ok()
+        self.turn.blocking_recv().ok()
     }
 
     /// Waits for the turn. Dropped before, it leaves the line.
     pub async fn turn(self) -> Turn {
-        match self.0.await {
+        match self.turn.await {
             Ok(turn) => turn,
             // A waiter is only dropped together with the closed place it belongs to.
             Err(_) => std::future::pending().await,
         }
+    }
+}
+
+impl Turn {
+    /// Which file it is the turn for.
+    pub fn key(&self) -> &Key {
+        &self.0
     }
 }
 

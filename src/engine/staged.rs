@@ -39,9 +39,6 @@ pub enum Publish {
     Replace,
     /// There must be nothing.
     Create,
-    /// There was nothing a moment ago: without a temp name it is one call less. What has come
-    /// meanwhile is replaced.
-    CreateOrReplace,
 }
 
 impl Staged {
@@ -112,19 +109,12 @@ impl Staged {
         sys::flush_and_close_copy(&self.file).named("close")?;
         match (self.name.take(), publish) {
             (None, Publish::Replace) => self.link_and_replace(target)?,
-            (None, _) => match self.link(target, &target.name) {
-                Err(error)
-                    if publish == Publish::CreateOrReplace && error.raw_os_error() == Some(sys::EEXIST) =>
-                {
-                    self.link_and_replace(target)?;
-                }
-                linked => linked.named("link")?,
-            },
+            (None, Publish::Create) => self.link(target, &target.name).named("link")?,
             (Some(name), Publish::Create) => {
                 target.dir.rename_new(&name.name, &target.name).map_err(|error| renamed(error, target))?;
                 name.forget();
             }
-            (Some(name), _) => name.replace(target)?,
+            (Some(name), Publish::Replace) => name.replace(target)?,
         }
         if leaves_out(Step::SyncOrder) {
             sys::sync_file(&self.file).named("fsync")?;

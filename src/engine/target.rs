@@ -26,7 +26,7 @@ pub struct Target {
 pub struct Resolve {
     /// Make missing directories.
     pub mkdir: bool,
-    /// A symbolic link counts as a file that is there (`O_EXCL`), even if it leads nowhere.
+    /// Anything by that name is refused (`O_EXCL`), even a symbolic link that leads nowhere.
     pub exclusive: bool,
 }
 
@@ -35,7 +35,7 @@ impl Target {
     ///
     /// # Errors
     /// Those of open(2) with `O_CREAT`: `ENOENT`, `ENOTDIR`, `EACCES`, `EISDIR`, `ELOOP`,
-    /// `ENAMETOOLONG`, …; `EEXIST` for a link when exclusive.
+    /// `ENAMETOOLONG`, …; `EEXIST` when exclusive; [`ErrorKind::NotRegular`].
     pub fn resolve(path: &Path, how: Resolve) -> Result<Self> {
         let mut base: Option<Arc<Directory>> = None;
         let mut path = path.to_owned();
@@ -45,16 +45,15 @@ impl Target {
             let parent = path.parent().unwrap_or(Path::new(""));
             let dir = Directory::open(base.as_ref(), parent, how.mkdir)?;
             match dir.stat(&name).map_err(|error| Error::system("open", error))? {
+                Some(_) if how.exclusive => return Err(Error::raw("open", sys::EEXIST)),
                 Some(stat) if stat.kind == Kind::Symlink => {
-                    if how.exclusive {
-                        return Err(Error::raw("open", sys::EEXIST));
-                    }
                     path = dir.read_link(&name).map_err(|error| Error::system("readlink", error))?;
                     shown.pop();
                     shown.push(&path);
                     base = Some(dir);
                 }
-                _ => {
+                stat => {
+                    regular(stat)?;
                     return Ok(Self { dir, name, path: shown });
                 }
             }
@@ -68,13 +67,7 @@ impl Target {
     /// `EISDIR`, or [`ErrorKind::NotRegular`], if it is not a regular file.
     pub fn existing(&self) -> Result<Option<Stat>> {
         let stat = self.dir.stat(&self.name).map_err(|error| Error::system("open", error))?;
-        match stat.as_ref().map(|stat| stat.kind) {
-            None | Some(Kind::File) => Ok(stat),
-            Some(Kind::Directory) => Err(Error::raw("open", sys::EISDIR)),
-            // It was none when the path was followed: somebody is playing games.
-            Some(Kind::Symlink) => Err(Error::raw("open", sys::ELOOP)),
-            Some(Kind::Other(what)) => Err(ErrorKind::NotRegular { what }.into()),
-        }
+        regular(stat)
     }
 
     /// What to line up for before changing this file.
@@ -88,6 +81,17 @@ impl Target {
     }
 }
 
+/// Passes on what is a regular file, or nothing.
+fn regular(stat: Option<Stat>) -> Result<Option<Stat>> {
+    match stat.as_ref().map(|stat| stat.kind) {
+        None | Some(Kind::File) => Ok(stat),
+        Some(Kind::Directory) => Err(Error::raw("open", sys::EISDIR)),
+        // It was none when the path was followed: somebody is playing games.
+        Some(Kind::Symlink) => Err(Error::raw("open", sys::ELOOP)),
+        Some(Kind::Other(what)) => Err(ErrorKind::NotRegular { what }.into()),
+    }
+}
+
 /// The last component, if it can be a file's name.
 fn file_name(base: Option<&Arc<Directory>>, path: &Path) -> Result<OsString> {
     if path.as_os_str().is_empty() {
@@ -95,10 +99,8 @@ fn file_name(base: Option<&Arc<Directory>>, path: &Path) -> Result<OsString> {
     }
     match path.file_name() {
         Some(name) if !sys::names_directory(path.as_os_str()) => Ok(name.to_owned()),
-        // `/`, `..`, `dir/`: a directory, or nothing that open(2) would make a file of.
-        _ => {
-            let dir = Directory::open(base, path, false);
-            dir.and_then(|_| Err(Error::raw("open", sys::EISDIR)))
-        }
+        Some(_) => Err(Error::raw("open", sys::EISDIR)),
+        // `/` or `..`
+        None => Directory::open(base, path, false).and_then(|_| Err(Error::raw("open", sys::EISDIR))),
     }
 }

@@ -30,7 +30,7 @@ thread_local! {
 pub fn verify(file: &File, expected: &[u8], wanted: Level, cancel: &Cancel) -> Result<Level> {
     let size = expected.len() as u64;
     let level = match wanted {
-        Level::Device if sys::drop_pages(file, size) => Level::Device,
+        Level::Device if size > 0 && sys::drop_pages(file, size) => Level::Device,
         _ => Level::Cache,
     };
     match first_difference(file, expected, cancel)? {

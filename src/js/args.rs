@@ -1,6 +1,6 @@
 //! Arguments, checked as `node:fs` checks them and refused in its words.
 
-use std::path::PathBuf;
+use std::path::{MAIN_SEPARATOR, PathBuf};
 
 use napi::bindgen_prelude::{FromNapiValue, Unknown};
 use napi::{Env, ValueType};
@@ -37,7 +37,7 @@ pub fn wrong_value<'env>(env: &'env Env, name: &str, reason: &str, got: &Unknown
 pub fn path<'env>(env: &'env Env, name: &str, path: &Unknown<'_>) -> Result<'env, FilePath> {
     let bytes = match value::type_of(path) {
         ValueType::String => memory::text(env, path)?.into_bytes(),
-        ValueType::Object if value::is_instance(env, path, c"Uint8Array") => {
+        ValueType::Object if memory::is_uint8_array(env, path) => {
             memory::bytes(env, path).unwrap_or_default()
         }
         ValueType::Object => match url(env, path)? {
@@ -71,9 +71,13 @@ fn absolute(bytes: Vec<u8>) -> Option<PathBuf> {
     Some(std::env::current_dir().unwrap_or_default().join(path))
 }
 
-/// As `url.fileURLToPath`.
+/// As `url.fileURLToPath`; like Node, by its looks, for a URL may come from another realm.
 fn url<'env>(env: &'env Env, url: &Unknown<'_>) -> Result<'env, Option<Vec<u8>>> {
-    if !value::is_instance(env, url, c"URL") {
+    let kind = |name| value::get(env, url, name).map(|part| value::type_of(&part));
+    if kind(c"href")? != ValueType::String
+        || kind(c"protocol")? != ValueType::String
+        || kind(c"auth")? != ValueType::Undefined
+    {
         return Ok(None);
     }
     let part = |name| value::get(env, url, name).and_then(|part| memory::text(env, &part));
@@ -81,17 +85,24 @@ fn url<'env>(env: &'env Env, url: &Unknown<'_>) -> Result<'env, Option<Vec<u8>>>
         return Err(type_error(env, "ERR_INVALID_URL_SCHEME", "The URL must be of scheme file"));
     }
     let (host, pathname) = (part(c"hostname")?, part(c"pathname")?);
+    let windows = MAIN_SEPARATOR == '\\';
     let lower = pathname.to_ascii_lowercase();
-    if sys::URL_SEPARATORS.iter().any(|separator| lower.contains(separator)) {
+    if lower.contains("%2f") || windows && lower.contains("%5c") {
         let message = "File URL path must not include encoded / characters";
         return Err(type_error(env, "ERR_INVALID_FILE_URL_PATH", message));
     }
-    let decoded = percent_encoding::percent_decode_str(&pathname).collect();
-    match sys::path_from_url(&host, decoded) {
-        Some(path) => Ok(Some(path)),
-        None => {
+    let decoded: Vec<u8> = percent_encoding::percent_decode_str(&pathname).collect();
+    match (windows, host.as_str()) {
+        (false, "") => Ok(Some(decoded)),
+        (false, _) => {
             let message = "File URL host must be \"localhost\" or empty";
             Err(type_error(env, "ERR_INVALID_FILE_URL_HOST", message))
+        }
+        // `/C:/x` is `C:\x`, and a host makes it a share's.
+        (true, host) => {
+            let path = String::from_utf8_lossy(&decoded).replace('/', "\\");
+            let share = if host.is_empty() { String::new() } else { format!("\\\\{host}\\") };
+            Ok(Some(format!("{share}{}", path.trim_start_matches('\\')).into_bytes()))
         }
     }
 }
@@ -130,15 +141,16 @@ pub fn mode<'env>(env: &'env Env, given: Option<&Unknown<'_>>) -> Result<'env, O
     let Some(given) = given else { return Ok(None) };
     let mode = match value::type_of(given) {
         ValueType::Number => value::from_js::<f64>(env, given)
-            .filter(|mode| mode.fract() == 0.0 && (0.0..=f64::from(0o7777)).contains(mode))
+            .filter(|mode| mode.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(mode))
             .map(|mode| mode as u32),
         ValueType::String => {
             u32::from_str_radix(&memory::text(env, given)?, 8).ok().filter(|mode| *mode <= 0o7777)
         }
         _ => return Err(wrong_type(env, "options.mode", "of type number or string", given)),
     };
-    let octal = "must be permission bits, at most 0o7777, as a number or as a string of octal digits";
-    mode.map(Some).ok_or_else(|| wrong_value(env, "options.mode", octal, given))
+    let octal = "must be permission bits as a number or as a string of octal digits";
+    // What `fs.stat` calls a mode has the file's type in it as well.
+    mode.map(|mode| Some(mode & 0o7777)).ok_or_else(|| wrong_value(env, "options.mode", octal, given))
 }
 
 /// A text, or `None` for a value that is no string.

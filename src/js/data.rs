@@ -31,6 +31,10 @@ impl Data {
             return encoding.copy(env, data);
         }
         match memory::bytes(env, data) {
+            // Nothing is what a detached buffer shows, and not what the caller means to write.
+            Some(bytes) if bytes.is_empty() && memory::is_detached(env, data)? => {
+                Err(wrong_value(env, "data", "must not be detached", data))
+            }
             Some(bytes) => Ok(Self::Bytes(bytes)),
             None => {
                 let expected =
@@ -119,6 +123,9 @@ impl Encoding {
         let Some(given) = encoding else {
             return Ok(Self::Utf8);
         };
+        if value::type_of(given) == ValueType::Null {
+            return Ok(Self::Utf8);
+        }
         let name = args::word(env, given)?.unwrap_or_default().to_ascii_lowercase();
         match name.as_str() {
             "utf8" | "utf-8" => Ok(Self::Utf8),

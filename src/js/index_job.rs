@@ -22,7 +22,9 @@ pub struct Opened {
     pub snapshot: Option<Snapshot>,
     /// How its text is laid out.
     pub layout: Layout,
-    /// From the call until the index was ours.
+    /// When the call was made.
+    since: Instant,
+    /// From then until the index was ours.
     pub waited: Duration,
 }
 
@@ -55,10 +57,12 @@ impl OpenJob {
         Self { stage: Stage::Called(path, ticket), mkdir, since, timeout, cancel }
     }
 
-    fn wait(mut self, target: Target, wait: Wait) -> Step<Self> {
+    fn wait(mut self, path: PathBuf, wait: Wait) -> Step<Self> {
         Step::Wait(Box::pin(async move {
-            let index = IndexFile::open(target, wait, self.since, self.timeout, &self.cancel).await?;
-            self.stage = Stage::Open(index, self.since.elapsed());
+            self.stage = match IndexFile::open(&path, wait, self.timeout, &self.cancel).await? {
+                Some(index) => Stage::Open(index, self.since.elapsed()),
+                None => Stage::Called(path, Ticket::take()),
+            };
             Ok(self)
         }))
     }
@@ -88,16 +92,16 @@ impl Job for OpenJob {
                 let mut place = ticket.join(target.key());
                 self.stage = Stage::Waiting;
                 let Some(turn) = place.try_turn() else {
-                    return self.wait(target, Wait::Turn(place));
+                    return self.wait(path, Wait::Turn(place));
                 };
                 match IndexFile::try_open(target, turn) {
                     Ok(Opening::Open(index)) => (index, self.since.elapsed()),
-                    Ok(Opening::Busy(target, turn)) => return self.wait(target, Wait::Lock(turn)),
+                    Ok(Opening::Busy(turn)) => return self.wait(path, Wait::Lock(turn)),
                     Err(error) => return Step::Done(Err(error.into())),
                 }
             }
         };
-        match Opened::read(index, waited).map_err(|failed| *failed) {
+        match Opened::read(index, self.since, waited).map_err(|failed| *failed) {
             Ok(opened) => Step::Done(Ok(opened)),
             Err((index, error)) if error.is_passing() => {
                 self.stage = Stage::Open(index, waited);
@@ -109,12 +113,12 @@ impl Job for OpenJob {
 }
 
 impl Opened {
-    fn read(index: IndexFile, waited: Duration) -> Result<Self, Box<(IndexFile, Error)>> {
+    fn read(index: IndexFile, since: Instant, waited: Duration) -> Result<Self, Box<(IndexFile, Error)>> {
         match index.read() {
             Ok(snapshot) => {
                 let layout =
                     snapshot.as_ref().map(|snapshot| json::layout(&snapshot.text)).unwrap_or_default();
-                Ok(Self { index, snapshot, layout, waited })
+                Ok(Self { index, snapshot, layout, since, waited })
             }
             Err(error) => Err(Box::new((index, error))),
         }
@@ -167,16 +171,18 @@ impl Job for CommitJob {
             },
             Text::Encoded(text) => text,
         };
-        let Opened { index, snapshot, waited, .. } = &self.opened;
+        let Opened { index, snapshot, since, .. } = &self.opened;
         match index.replace(&text, snapshot.as_ref(), &self.options, &self.cancel) {
             Ok(Some(receipt)) => Step::Done(Ok(Committed::Written(receipt))),
             Ok(None) if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
-                Step::Done(Err(ErrorKind::LockTimeout { waited: *waited }.into()))
+                Step::Done(Err(ErrorKind::LockTimeout { waited: since.elapsed() }.into()))
             }
-            Ok(None) => Step::Done(match Opened::read(self.opened.index, self.opened.waited) {
-                Ok(opened) => Ok(Committed::Changed(Box::new(opened))),
-                Err(failed) => Err(failed.1.into()),
-            }),
+            Ok(None) => {
+                Step::Done(match Opened::read(self.opened.index, self.opened.since, self.opened.waited) {
+                    Ok(opened) => Ok(Committed::Changed(Box::new(opened))),
+                    Err(failed) => Err(failed.1.into()),
+                })
+            }
             Err(error) if error.is_passing() => {
                 self.text = Text::Encoded(text);
                 Step::Again(self, error)

@@ -95,6 +95,26 @@ pub fn text<'env>(env: &'env Env, from: &Unknown<'_>) -> Result<'env, String> {
     Ok(String::from_utf16_lossy(&utf16(env, from)?))
 }
 
+/// Whether a value is a `Uint8Array`, of whatever realm.
+pub fn is_uint8_array(env: &Env, value: &Unknown<'_>) -> bool {
+    let (mut is, mut kind) = (false, 0);
+    // SAFETY: plain calls on a value of the current scope; only the kind is asked for.
+    unsafe {
+        sys::napi_is_typedarray(env.raw(), value.raw(), &mut is) == sys::Status::napi_ok
+            && is
+            && sys::napi_get_typedarray_info(
+                env.raw(),
+                value.raw(),
+                &mut kind,
+                ptr::null_mut(),
+                ptr::null_mut(),
+                ptr::null_mut(),
+                ptr::null_mut(),
+            ) == sys::Status::napi_ok
+            && (kind == sys::TypedarrayType::uint8_array || kind == sys::TypedarrayType::uint8_clamped_array)
+    }
+}
+
 /// The bytes of any view or array buffer, copied; `None` for other values.
 pub fn bytes(env: &Env, from: &Unknown<'_>) -> Option<Vec<u8>> {
     let (env, from) = (env.raw(), from.raw());
@@ -134,6 +154,16 @@ pub fn bytes(env: &Env, from: &Unknown<'_>) -> Option<Vec<u8>> {
         copy.extend_from_slice(std::slice::from_raw_parts(start.cast::<u8>(), length));
         Some(copy)
     }
+}
+
+/// Whether JavaScript has given a buffer's memory away, or that of a view's buffer.
+pub fn is_detached<'env>(env: &'env Env, data: &Unknown<'_>) -> Result<'env, bool> {
+    let buffer = super::value::get(env, data, c"buffer")?;
+    let buffer = if super::value::type_of(&buffer) == napi::ValueType::Object { &buffer } else { data };
+    let mut is = false;
+    // SAFETY: a value of the current scope; what is no array buffer is not detached.
+    let known = unsafe { sys::napi_is_detached_arraybuffer(env.raw(), buffer.raw(), &mut is) };
+    Ok(known == sys::Status::napi_ok && is)
 }
 
 fn element_size(kind: sys::napi_typedarray_type) -> usize {

@@ -1,5 +1,7 @@
 //! Promises: every exported function answers with one, and whatever goes wrong rejects it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use napi::bindgen_prelude::{CallbackContext, PromiseRaw, Unknown};
 use napi::{Env, JsValue as _};
 
@@ -33,7 +35,7 @@ where
     R: for<'scope> FnOnce(&'scope Env) -> Result<'scope, Unknown<'scope>> + 'static,
 {
     let mut promise = PromiseRaw::<Raw>::new(env.raw(), promise.raw());
-    adopt(env, promise.finally(move |env| Ok(leave(&env, react(&env)))))
+    adopt(env, promise.finally(move |env| Ok(leave(&env, || react(&env)))))
 }
 
 /// A promise of what is known already.
@@ -69,13 +71,13 @@ where
     R: for<'scope> FnOnce(&'scope Env, Unknown<'scope>) -> Result<'scope, Unknown<'scope>>,
 {
     let env = context.env;
-    let result = react(&env, context.value);
-    leave(&env, result)
+    leave(&env, || react(&env, context.value))
 }
 
-/// Out of a callback, by returning or by throwing.
-fn leave<'env>(env: &'env Env, result: Result<'env, Unknown<'env>>) -> Raw {
-    match result {
+/// Runs a callback and leaves it, by returning or by throwing. A panic would end the process.
+fn leave<'env>(env: &'env Env, react: impl FnOnce() -> Result<'env, Unknown<'env>>) -> Raw {
+    let result = catch_unwind(AssertUnwindSafe(react));
+    match result.unwrap_or_else(|_| Err(super::error::internal(env, "a bug in @pipeline/atomic: a panic"))) {
         Ok(result) => Raw(result.raw()),
         Err(Thrown(reason)) => {
             // SAFETY: a value of the current scope. N-API throws it when this callback returns.

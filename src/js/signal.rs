@@ -1,10 +1,13 @@
 //! AbortSignal. napi's own overwrites `onabort` and misses signals that are used again, so this
-//! listens like any other listener, and stops when the call is settled.
+//! listens like any other listener: once for all calls that share a signal, for Node warns of a leak
+//! from the eleventh listener on, and not a moment longer than a call is in flight.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::ptr;
 use std::rc::Rc;
 
-use napi::bindgen_prelude::Unknown;
+use napi::bindgen_prelude::{External, Unknown};
 use napi::{Env, JsValue as _, ValueType, sys};
 
 use super::args::wrong_type;
@@ -15,15 +18,29 @@ use crate::engine::cancel::Cancel;
 /// The caller's signal, while a call that heeds it is in flight.
 #[derive(Default)]
 pub struct Signal {
-    cancel: Cancel,
+    call: Rc<Call>,
     listening: Option<Listening>,
+}
+
+#[derive(Default)]
+struct Call {
+    cancel: Cancel,
+    /// Resolved on abort: what a call that waits for JavaScript races with.
+    aborted: Cell<Option<sys::napi_deferred>>,
 }
 
 struct Listening {
     signal: Kept,
-    listener: Kept,
-    /// Resolved on abort: what a call that waits for JavaScript races with.
-    aborted: Rc<Cell<Option<sys::napi_deferred>>>,
+    hub: Rc<Hub>,
+    place: u64,
+}
+
+/// All calls that heed one signal, by the order in which they came.
+struct Hub {
+    calls: RefCell<BTreeMap<u64, Rc<Call>>>,
+    issued: Cell<u64>,
+    /// The function that listens, which keeps this alive in turn until it is removed.
+    listener: RefCell<Option<Kept>>,
 }
 
 impl Signal {
@@ -32,9 +49,7 @@ impl Signal {
     /// # Errors
     /// `AbortError` if it is aborted already; a `TypeError` if it is no signal.
     pub fn attach<'env>(env: &'env Env, signal: Option<&Unknown<'_>>) -> Result<'env, Self> {
-        let Some(signal) = signal else {
-            return Ok(Self::default());
-        };
+        let Some(signal) = signal else { return Ok(Self::default()) };
         let type_error = || wrong_type(env, "options.signal", "an instance of AbortSignal", signal);
         if value::type_of(signal) != ValueType::Object {
             return Err(type_error());
@@ -44,29 +59,17 @@ impl Signal {
             Some(true) => return Err(error::abort(env, Some(value::get(env, signal, c"reason")?))),
             None => return Err(type_error()),
         }
-        let cancel = Cancel::new();
-        let aborted: Rc<Cell<Option<sys::napi_deferred>>> = Rc::default();
-        let listener = {
-            let (cancel, aborted) = (cancel.clone(), aborted.clone());
-            env.create_function_from_closure::<(), (), _>("abort", move |context| {
-                cancel.cancel();
-                settle(context.env, &aborted);
-                Ok(())
-            })
-        };
-        let listener = listener.map_err(|error| error::internal(env, &error.to_string()))?;
-        // SAFETY: a function of the current scope.
-        let listener = unsafe { Unknown::from_raw_unchecked(env.raw(), listener.raw()) };
-        let event = value::to_js(env, "abort")?;
-        value::invoke(env, signal, c"addEventListener", &[event, listener])?;
-        let listening =
-            Listening { signal: Kept::new(env, signal)?, listener: Kept::new(env, &listener)?, aborted };
-        Ok(Self { cancel, listening: Some(listening) })
+        let hub = Hub::of(env, signal)?;
+        let call = Rc::new(Call { cancel: Cancel::new(), aborted: Cell::default() });
+        let place = hub.issued.get();
+        hub.issued.set(place + 1);
+        hub.calls.borrow_mut().insert(place, call.clone());
+        Ok(Self { call, listening: Some(Listening { signal: Kept::new(env, signal)?, hub, place }) })
     }
 
     /// What the engine looks at.
     pub fn cancel(&self) -> Cancel {
-        self.cancel.clone()
+        self.call.cancel.clone()
     }
 
     /// The reason that was given to `abort`.
@@ -77,35 +80,78 @@ impl Signal {
 
     /// A promise that settles as `promise` does, or is fulfilled at once on abort.
     pub fn race<'env>(&self, env: &'env Env, promise: Unknown<'env>) -> Result<'env, Unknown<'env>> {
-        let Some(listening) = &self.listening else {
+        if self.listening.is_none() {
             return Ok(promise);
-        };
-        let (mut deferred, mut raw) = (std::ptr::null_mut(), std::ptr::null_mut());
-        // SAFETY: valid places for the results; the deferred is settled once, by the listener or by
-        // `detach`.
-        let aborted = unsafe {
-            if sys::napi_create_promise(env.raw(), &mut deferred, &mut raw) != sys::Status::napi_ok {
-                return Err(error::internal(env, "cannot create a promise"));
-            }
-            Unknown::from_raw_unchecked(env.raw(), raw)
-        };
-        settle(env, &listening.aborted);
-        listening.aborted.set(Some(deferred));
+        }
+        let (deferred, aborted) = value::promise(env)?;
+        settle(env, &self.call.aborted);
+        self.call.aborted.set(Some(deferred));
         let both = value::array(env, &[promise, aborted])?;
         value::invoke(env, &value::global(env, c"Promise")?, c"race", &[both])
     }
 
     /// Stops listening: a signal may outlive a thousand calls.
     pub fn detach<'env>(&self, env: &'env Env) -> Result<'env, ()> {
-        let Some(listening) = &self.listening else {
+        let Some(Listening { signal, hub, place }) = &self.listening else { return Ok(()) };
+        settle(env, &self.call.aborted);
+        hub.calls.borrow_mut().remove(place);
+        if !hub.calls.borrow().is_empty() {
             return Ok(());
-        };
-        settle(env, &listening.aborted);
+        }
+        let Some(listener) = hub.listener.take() else { return Ok(()) };
+        let signal = signal.get(env)?;
+        value::invoke(env, &hubs(env)?, c"delete", &[signal])?;
         let event = value::to_js(env, "abort")?;
-        let signal = listening.signal.get(env)?;
-        value::invoke(env, &signal, c"removeEventListener", &[event, listening.listener.get(env)?])?;
+        value::invoke(env, &signal, c"removeEventListener", &[event, listener.get(env)?])?;
         Ok(())
     }
+}
+
+impl Hub {
+    /// The one that listens to `signal`, or a new one.
+    fn of<'env>(env: &'env Env, signal: &Unknown<'_>) -> Result<'env, Rc<Self>> {
+        let hubs = hubs(env)?;
+        let known = value::invoke(env, &hubs, c"get", &[*signal])?;
+        if let Some(hub) = value::from_js::<&External<Rc<Self>>>(env, &known) {
+            return Ok(Rc::clone(hub));
+        }
+        let hub =
+            Rc::new(Self { calls: RefCell::default(), issued: Cell::new(0), listener: RefCell::new(None) });
+        let listening = hub.clone();
+        let listener = env.create_function_from_closure::<(), (), _>("abort", move |context| {
+            // Nobody is added meanwhile: the signal is aborted by now.
+            for call in listening.calls.borrow().values() {
+                call.cancel.cancel();
+                settle(context.env, &call.aborted);
+            }
+            Ok(())
+        });
+        let listener = listener.map_err(|error| error::internal(env, &error.to_string()))?;
+        // SAFETY: a function of the current scope.
+        let listener = unsafe { Unknown::from_raw_unchecked(env.raw(), listener.raw()) };
+        hub.listener.replace(Some(Kept::new(env, &listener)?));
+        let event = value::to_js(env, "abort")?;
+        value::invoke(env, signal, c"addEventListener", &[event, listener])?;
+        let external = value::to_js(env, External::new(hub.clone()))?;
+        value::invoke(env, &hubs, c"set", &[*signal, external])?;
+        Ok(hub)
+    }
+}
+
+thread_local! {
+    /// The environment's `WeakMap` from signal to hub. Not a `Kept`: the thread outlives its
+    /// environment, which frees what refers into it.
+    static HUBS: Cell<(sys::napi_env, sys::napi_ref)> = const { Cell::new((ptr::null_mut(), ptr::null_mut())) };
+}
+
+fn hubs(env: &Env) -> Result<'_, Unknown<'_>> {
+    let (of, reference) = HUBS.get();
+    if of == env.raw() {
+        return value::referenced(env, reference);
+    }
+    let hubs = value::construct(env, &value::global(env, c"WeakMap")?)?;
+    HUBS.set((env.raw(), Kept::new(env, &hubs)?.into_raw()));
+    Ok(hubs)
 }
 
 fn settle(env: &Env, deferred: &Cell<Option<sys::napi_deferred>>) {

@@ -9,12 +9,12 @@ use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, JsValue as _, ScopedTask};
-use tokio::runtime::Runtime;
+use tokio::runtime::Handle;
 
 use super::error::Failure;
 use super::promise;
@@ -114,6 +114,16 @@ impl<'task, J: Job> ScopedTask<'task> for Work<J> {
     }
 
     fn resolve(&mut self, env: &'task Env, step: Self::Output) -> napi::Result<Self::JsValue> {
+        catch_unwind(AssertUnwindSafe(|| self.go_on(env, step))).unwrap_or_else(|panic| {
+            self.settle(Err(bug(&*panic)));
+            Ok(value::undefined(env))
+        })
+    }
+}
+
+impl<J: Job> Work<J> {
+    /// From the end of one work to the start of the next, if there is one.
+    fn go_on<'env>(&self, env: &'env Env, step: Option<Step<J>>) -> napi::Result<Unknown<'env>> {
         let retry = Retry { since: None, pause: FIRST_PAUSE };
         match step {
             None | Some(Step::Done(_)) => Ok(value::undefined(env)),
@@ -132,9 +142,7 @@ impl<'task, J: Job> ScopedTask<'task> for Work<J> {
             }
         }
     }
-}
 
-impl<J: Job> Work<J> {
     fn settle(&self, result: std::result::Result<J::Output, Failure>) {
         *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
     }
@@ -149,7 +157,7 @@ impl<J: Job> Work<J> {
         let runtime = match runtime() {
             Ok(runtime) => runtime,
             Err(error) => {
-                self.settle(Err(Error::system("thread", std::io::Error::from(error.kind())).into()));
+                self.settle(Err(Error::system("thread", error).into()));
                 return Ok(value::undefined(env));
             }
         };
@@ -193,16 +201,18 @@ fn bug(panic: &(dyn Any + Send)) -> Failure {
     ErrorKind::Panic(message).into()
 }
 
-/// One thread is enough: it sleeps, and looks at locks.
-fn runtime() -> std::result::Result<&'static Runtime, &'static std::io::Error> {
-    static RUNTIME: OnceLock<std::io::Result<Runtime>> = OnceLock::new();
-    RUNTIME
-        .get_or_init(|| {
-            tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(1)
-                .thread_name("atomic-wait")
-                .enable_time()
-                .build()
-        })
-        .as_ref()
+/// One thread is enough: it sleeps, and looks at locks. Started by hand, for tokio would panic where
+/// the system has no thread to give; and not given up on, for it may have one later.
+fn runtime() -> std::io::Result<Handle> {
+    static RUNTIME: Mutex<Option<Handle>> = Mutex::new(None);
+    let mut running = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(handle) = &*running {
+        return Ok(handle.clone());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let handle = runtime.handle().clone();
+    std::thread::Builder::new()
+        .name("atomic-wait".to_owned())
+        .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
+    Ok(running.insert(handle).clone())
 }

@@ -74,8 +74,9 @@ pub fn run<'env>(env: &'env Env, call: Rc<Call>, opened: Opened) -> Result<'env,
         if !is_thenable(env, &next)? {
             return commit(env, &call, &hand, &next);
         }
-        let next = value::invoke(env, &value::global(env, c"Promise")?, c"resolve", &[next])?;
-        let next = call.signal.race(env, next)?;
+        // Following takes two turns of the microtask queue at least: by then the caller's promise hangs
+        // on the reaction below, and an error made there knows the caller.
+        let next = call.signal.race(env, value::follow(env, &next)?)?;
         let (call, hand) = (call.clone(), hand.clone());
         promise::then(env, &next, move |env, next| commit(env, &call, &hand, &next))
     });
@@ -110,6 +111,7 @@ fn apply<'env>(env: &'env Env, call: &Call, hand: &Hand) -> Result<'env, Unknown
 
 fn is_thenable<'env>(env: &'env Env, value: &Unknown<'_>) -> Result<'env, bool> {
     match value::type_of(value) {
+        ValueType::Object if value::is_promise(env, value) => Ok(true),
         ValueType::Object => Ok(value::type_of(&value::get(env, value, c"then")?) == ValueType::Function),
         _ => Ok(false),
     }

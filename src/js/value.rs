@@ -142,17 +142,39 @@ pub fn null(env: &Env) -> Result<'_, Unknown<'_>> {
     value(env, |raw| unsafe { sys::napi_get_null(env.raw(), raw) })
 }
 
-/// `value instanceof globalThis[name]`; `false` where there is no such class.
-pub fn is_instance(env: &Env, value: &Unknown<'_>, class: &CStr) -> bool {
-    let mut answer = false;
-    let Ok(class) = global(env, class) else {
-        return false;
-    };
-    // SAFETY: both values belong to the current scope.
-    type_of(&class) == ValueType::Function
-        && check(env, unsafe { sys::napi_instanceof(env.raw(), value.raw(), class.raw(), &mut answer) })
-            .is_ok()
-        && answer
+/// `new Class()`.
+pub fn construct<'env>(env: &'env Env, class: &Unknown<'_>) -> Result<'env, Unknown<'env>> {
+    // SAFETY: a function of the current scope; without arguments there is no array to point to.
+    value(env, |raw| unsafe { sys::napi_new_instance(env.raw(), class.raw(), 0, ptr::null(), raw) })
+}
+
+/// A promise and the means to settle it, once.
+pub fn promise(env: &Env) -> Result<'_, (sys::napi_deferred, Unknown<'_>)> {
+    let mut deferred = ptr::null_mut();
+    // SAFETY: valid places for both results.
+    let promise = value(env, |raw| unsafe { sys::napi_create_promise(env.raw(), &mut deferred, raw) })?;
+    Ok((deferred, promise))
+}
+
+/// Whether this is one of the engine's own promises.
+pub fn is_promise(env: &Env, value: &Unknown<'_>) -> bool {
+    let mut is = false;
+    // SAFETY: a value of the current scope.
+    unsafe { sys::napi_is_promise(env.raw(), value.raw(), &mut is) == sys::Status::napi_ok && is }
+}
+
+/// A promise that follows `next`, be it a promise or any other thenable.
+pub fn follow<'env>(env: &'env Env, next: &Unknown<'_>) -> Result<'env, Unknown<'env>> {
+    let (deferred, promise) = promise(env)?;
+    // SAFETY: made just now, and settled once.
+    check(env, unsafe { sys::napi_resolve_deferred(env.raw(), deferred, next.raw()) })?;
+    Ok(promise)
+}
+
+/// What a reference refers to.
+pub fn referenced(env: &Env, reference: sys::napi_ref) -> Result<'_, Unknown<'_>> {
+    // SAFETY: the callers keep their references alive.
+    value(env, |raw| unsafe { sys::napi_get_reference_value(env.raw(), reference, raw) })
 }
 
 /// A value that is kept across calls. It stays on the thread of its environment.
@@ -172,8 +194,12 @@ impl Kept {
 
     /// The value.
     pub fn get<'env>(&self, env: &'env Env) -> Result<'env, Unknown<'env>> {
-        // SAFETY: the reference lives as long as `self`.
-        value(env, |raw| unsafe { sys::napi_get_reference_value(env.raw(), self.reference, raw) })
+        referenced(env, self.reference)
+    }
+
+    /// Keeps the value until the environment ends.
+    pub fn into_raw(self) -> sys::napi_ref {
+        std::mem::ManuallyDrop::new(self).reference
     }
 }
 

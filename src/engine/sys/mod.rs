@@ -41,6 +41,18 @@ pub struct Version {
     pub modified: i128,
     /// Last change of anything, in nanoseconds since 1970.
     pub changed: i128,
+    /// How many names the file has. One more or less is a change of the file, but not of its content.
+    pub links: u64,
+}
+
+impl Version {
+    /// Whether nothing speaks against it that the content is that of `earlier`.
+    pub fn has_content_of(&self, earlier: &Self) -> bool {
+        self.id == earlier.id
+            && self.size == earlier.size
+            && self.modified == earlier.modified
+            && (self.changed == earlier.changed || self.links != earlier.links)
+    }
 }
 
 /// What the directory says about a name.

@@ -82,10 +82,11 @@ fn copy_xattrs(file: &File, dir: &Dir, name: &OsStr) -> Result<()> {
     let names = match rustix::fs::llistxattr(&old, &mut small) {
         Ok(length) => small[..length].to_vec(),
         // ENOENT: no /proc here. A file system without attributes says NOTSUP.
-        Err(Errno::NOTSUP | Errno::NOENT) => return Ok(()),
+        Err(Errno::NOTSUP | Errno::NOENT) => Vec::new(),
         Err(Errno::RANGE) => grow(|buffer| rustix::fs::llistxattr(&old, buffer)).named("listxattr")?,
         Err(error) => return Err(io::Error::from(error)).named("listxattr"),
     };
+    drop_default_acl(file, &names)?;
     for attribute in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
         // Rights and digests that were granted to the old content.
         if [&b"security.capability"[..], b"security.ima", b"security.evm"].contains(&attribute) {
@@ -109,8 +110,21 @@ fn copy_xattrs(file: &File, dir: &Dir, name: &OsStr) -> Result<()> {
     Ok(())
 }
 
-/// Attributes can grow between two calls.
+/// A new file has its directory's default ACL. Where the old file has none, neither may the new one:
+/// with the mode it would let people in whom the old one kept out.
 #[cfg(target_os = "linux")]
+fn drop_default_acl(file: &File, names: &[u8]) -> Result<()> {
+    const ACL: &str = "system.posix_acl_access";
+    if names.split(|byte| *byte == 0).any(|name| name == ACL.as_bytes()) {
+        return Ok(());
+    }
+    match rustix::fs::fremovexattr(file, ACL) {
+        Ok(()) | Err(Errno::NODATA | Errno::NOTSUP) => Ok(()),
+        Err(error) => Err(io::Error::from(error)).named("removexattr"),
+    }
+}
+
+/// Attributes can grow between two calls.
 fn grow(read: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> io::Result<Vec<u8>> {
     let mut buffer = vec![0; 1024];
     loop {
@@ -119,8 +133,8 @@ fn grow(read: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> io::Result<Vec
                 buffer.truncate(length);
                 return Ok(buffer);
             }
-            // 64 KiB is the kernel's own limit.
-            Err(Errno::RANGE) if buffer.len() < 1 << 17 => buffer.resize(buffer.len() * 8, 0),
+            // 64 KiB is Linux's own limit; resource forks on macOS are larger.
+            Err(Errno::RANGE) if buffer.len() < 1 << 28 => buffer.resize(buffer.len() * 8, 0),
             Err(error) => return Err(error.into()),
         }
     }
@@ -129,19 +143,18 @@ fn grow(read: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> io::Result<Vec
 /// macOS keeps its ACLs elsewhere and most of its attributes describe the content that is replaced.
 #[cfg(not(target_os = "linux"))]
 fn copy_xattrs(file: &File, dir: &Dir, name: &OsStr) -> Result<()> {
-    let Ok(old) = dir.open_file(name) else {
-        return Ok(());
+    let old = match dir.open_file(name) {
+        // Not ours to read; its attributes neither.
+        Err(error) if error.raw_os_error() == Some(libc::EACCES) => return Ok(()),
+        old => old.named("open")?,
     };
-    let mut names = vec![0; 1 << 16];
-    let Ok(length) = rustix::fs::flistxattr(&old, &mut names) else {
-        return Ok(());
+    let names = match grow(|buffer| rustix::fs::flistxattr(&old, buffer)) {
+        Err(error) if error.raw_os_error() == Some(libc::ENOTSUP) => return Ok(()),
+        names => names.named("listxattr")?,
     };
-    for attribute in names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        let mut value = vec![0; 1 << 16];
-        if let Ok(length) = rustix::fs::fgetxattr(&old, attribute, &mut value) {
-            allowed(rustix::fs::fsetxattr(file, attribute, &value[..length], XattrFlags::empty()))
-                .named("setxattr")?;
-        }
+    for attribute in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+        let value = grow(|buffer| rustix::fs::fgetxattr(&old, attribute, buffer)).named("getxattr")?;
+        allowed(rustix::fs::fsetxattr(file, attribute, &value, XattrFlags::empty())).named("setxattr")?;
     }
     Ok(())
 }

@@ -85,7 +85,8 @@ impl Dir {
     /// Opens a temp file that no living writer holds.
     pub fn open_orphan(&self, name: &OsStr) -> io::Result<Option<File>> {
         let file = self.open_file(name)?;
-        Ok(super::hold(&file).then_some(file))
+        // Not `hold`: where there are no locks, nothing is known.
+        Ok(file.try_lock().is_ok().then_some(file))
     }
 
     /// Makes a file without a name; `None` where the file system cannot.
@@ -140,7 +141,9 @@ impl Dir {
             // Not every file system knows the flag; a link refuses a taken name everywhere.
             Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
                 self.link(from, self, to)?;
-                self.unlink(from)
+                // It has its name now, and a sweep finds the other one.
+                drop(self.unlink(from));
+                Ok(())
             }
             renamed => Ok(renamed?),
         }
@@ -225,5 +228,6 @@ fn version(stat: &rustix::fs::Stat) -> Version {
         size: stat.st_size as u64,
         modified: nanos(stat.st_mtime as i64, stat.st_mtime_nsec as i64),
         changed: nanos(stat.st_ctime as i64, stat.st_ctime_nsec as i64),
+        links: stat.st_nlink as u64,
     }
 }

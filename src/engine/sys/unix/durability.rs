@@ -11,17 +11,13 @@ use super::Dir;
 /// `false`: the file system has no such operation. Errors are final: the kernel marks the pages
 /// clean after a failed write-back, and a second fsync would succeed over lost data.
 pub fn sync_file(file: &File) -> io::Result<bool> {
-    supported(file.sync_all())
+    supported(fsync(file.as_fd()))
 }
 
 impl Dir {
     /// Flushes the directory's entries; `false` when that cannot be done here.
     pub fn sync(&self) -> io::Result<bool> {
-        // Through std for macOS: it knows F_FULLFSYNC. A duplicate, for std wants to own a `File`.
-        #[cfg(target_os = "macos")]
-        return supported(self.as_fd().try_clone_to_owned().and_then(|fd| File::from(fd).sync_all()));
-        #[cfg(not(target_os = "macos"))]
-        supported(rustix::io::retry_on_intr(|| rustix::fs::fsync(self)).map_err(io::Error::from))
+        supported(fsync(self.as_fd()))
     }
 
     /// Whether anything in this directory can outlive a power cut: not in memory, and not on an
@@ -29,6 +25,22 @@ impl Dir {
     pub fn is_durable(&self) -> bool {
         is_durable(self.as_fd())
     }
+}
+
+/// fsync(2) on macOS leaves the data in the drive's cache. Network volumes know nothing else.
+#[cfg(target_os = "macos")]
+fn fsync(fd: BorrowedFd<'_>) -> io::Result<()> {
+    match rustix::io::retry_on_intr(|| rustix::fs::fcntl_fullfsync(fd)) {
+        Err(rustix::io::Errno::NOTTY | rustix::io::Errno::NOTSUP) => {
+            Ok(rustix::io::retry_on_intr(|| rustix::fs::fsync(fd))?)
+        }
+        synced => Ok(synced?),
+    }
+}
+
+#[cfg(not(target_os = "macos"))]
+fn fsync(fd: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(rustix::io::retry_on_intr(|| rustix::fs::fsync(fd))?)
 }
 
 /// EBADF: a directory that could be opened, but not for reading. The others: no such operation here.
@@ -49,16 +61,27 @@ fn supported(result: io::Result<()>) -> io::Result<bool> {
 
 #[cfg(target_os = "linux")]
 fn is_durable(directory: BorrowedFd<'_>) -> bool {
-    const TMPFS: i64 = 0x0102_1994;
-    const RAMFS: i64 = 0x8584_58f6;
-    const OVERLAY: i64 = 0x794c_7630;
-
-    #[allow(clippy::unnecessary_cast, reason = "the field's type differs between platforms")]
-    match rustix::fs::fstatfs(directory).map(|stat| i64::from(stat.f_type as u32)) {
-        Ok(TMPFS | RAMFS) => false,
-        Ok(OVERLAY) => !is_volatile(directory),
+    match rustix::fs::fstatfs(directory) {
+        Ok(stat) if is_memory(&stat) => false,
+        Ok(stat) if magic(&stat) == OVERLAY => !is_volatile(directory),
         _ => true,
     }
+}
+
+#[cfg(target_os = "linux")]
+const OVERLAY: u32 = 0x794c_7630;
+
+#[cfg(target_os = "linux")]
+#[allow(clippy::cast_possible_truncation, reason = "magic numbers have 32 bits, whatever the field has")]
+fn magic(stat: &rustix::fs::StatFs) -> u32 {
+    stat.f_type as u32
+}
+
+#[cfg(target_os = "linux")]
+fn is_memory(stat: &rustix::fs::StatFs) -> bool {
+    const TMPFS: u32 = 0x0102_1994;
+    const RAMFS: u32 = 0x8584_58f6;
+    matches!(magic(stat), TMPFS | RAMFS)
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -76,13 +99,17 @@ fn is_volatile(directory: BorrowedFd<'_>) -> bool {
         return true;
     };
     let device = format!("{}:{}", rustix::fs::major(stat.st_dev), rustix::fs::minor(stat.st_dev));
-    mounts
-        .lines()
-        .find(|line| line.split(' ').nth(2) == Some(&device))
-        .and_then(|line| line.rsplit(' ').next())
-        .is_none_or(|options| {
-            options.split(',').any(|option| option == "volatile" || option == "fsync=volatile")
-        })
+    let mut mounts = mounts.lines();
+    let Some(options) =
+        mounts.find(|line| line.split(' ').nth(2) == Some(&device)).and_then(|line| line.rsplit(' ').next())
+    else {
+        return true;
+    };
+    options.split(',').any(|option| match option.strip_prefix("upperdir=") {
+        // Seen from here only if it was mounted here.
+        Some(upper) => rustix::fs::statfs(upper).is_ok_and(|stat| is_memory(&stat)),
+        None => matches!(option, "volatile" | "fsync=volatile"),
+    })
 }
 
 /// Closes a file and says what the system says about it: some file systems report here that

@@ -42,7 +42,8 @@ pub(super) fn posix_errno(error: &io::Error) -> i32 {
 /// Marks a file as in use, for as long as it is open: a lock, which dies with its process. `false`
 /// when somebody else has it.
 ///
-/// Where a file system has no locks, nobody could find the file unlocked either.
+/// Where a file system has no locks it is `true`: there the sweeper finds none to go by, and sweeps
+/// nothing.
 pub fn hold(file: &File) -> bool {
     !matches!(file.try_lock(), Err(TryLockError::WouldBlock))
 }
@@ -52,9 +53,9 @@ pub fn release(file: &File) {
     drop(file.unlock());
 }
 
-/// Errors that go away when somebody else lets go of something.
+/// Errors that go away by themselves: somebody else lets go of something, or it was only a signal.
 pub fn is_passing(errno: i32) -> bool {
-    matches!(errno, libc::EMFILE | libc::ENFILE | libc::EAGAIN)
+    matches!(errno, libc::EMFILE | libc::ENFILE | libc::EAGAIN | libc::EINTR)
 }
 
 /// Errors of a link(2) that a file with a name of its own does without: no /proc, no right to link
@@ -96,20 +97,13 @@ pub fn descriptor_limit() -> u64 {
     rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-/// Whether a path ends in a separator, and so can only mean a directory.
+/// Whether a path ends in a separator or in `/.`, and so can only mean a directory.
 pub fn names_directory(path: &OsStr) -> bool {
-    path.as_bytes().ends_with(b"/")
+    path.as_bytes().ends_with(b"/") || path.as_bytes().ends_with(b"/.")
 }
 
 /// A path may be any bytes.
+#[cfg_attr(not(feature = "node"), allow(dead_code, reason = "Rust programs have paths"))]
 pub fn path_from_bytes(bytes: Vec<u8>) -> Option<PathBuf> {
     Some(OsString::from_vec(bytes).into())
-}
-
-/// What separates names, as it must not be hidden in a `file:` URL.
-pub const URL_SEPARATORS: &[&str] = &["%2f"];
-
-/// The path of a `file:` URL, decoded; `None`: there are no hosts here.
-pub fn path_from_url(host: &str, pathname: Vec<u8>) -> Option<Vec<u8>> {
-    host.is_empty().then_some(pathname)
 }

@@ -37,7 +37,7 @@ fn one_number(error: io::Error) -> io::Error {
 
 fn version(metadata: &std::fs::Metadata, id: FileId) -> Version {
     let modified = i128::from(metadata.last_write_time()) * 100;
-    Version { id, size: metadata.len(), modified, changed: modified }
+    Version { id, size: metadata.len(), modified, changed: modified, links: 1 }
 }
 
 fn kind(metadata: &std::fs::Metadata) -> Kind {
@@ -177,8 +177,10 @@ impl Dir {
 
     /// Flushes the directory's entries; `false` for users who may not open it for writing.
     pub fn sync(&self) -> io::Result<bool> {
-        let opened = OpenOptions::new().write(true).custom_flags(FILE_FLAG_BACKUP_SEMANTICS).open(&self.0);
-        Ok(opened.is_ok_and(|directory| directory.sync_all().is_ok()))
+        match OpenOptions::new().write(true).custom_flags(FILE_FLAG_BACKUP_SEMANTICS).open(&self.0) {
+            Ok(directory) => directory.sync_all().map(|()| true),
+            Err(_) => Ok(false),
+        }
     }
 
     /// Nothing here says otherwise.

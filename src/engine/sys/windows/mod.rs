@@ -168,17 +168,7 @@ pub fn names_directory(path: &OsStr) -> bool {
 }
 
 /// A path is Unicode.
+#[cfg_attr(not(feature = "node"), allow(dead_code, reason = "Rust programs have paths"))]
 pub fn path_from_bytes(bytes: Vec<u8>) -> Option<PathBuf> {
     String::from_utf8(bytes).ok().map(PathBuf::from)
-}
-
-/// What separates names, as it must not be hidden in a `file:` URL.
-pub const URL_SEPARATORS: &[&str] = &["%2f", "%5c"];
-
-/// The path of a `file:` URL, decoded: `/C:/x` is `C:\x`, and a host makes it a share's.
-pub fn path_from_url(host: &str, pathname: Vec<u8>) -> Option<Vec<u8>> {
-    let path = String::from_utf8(pathname).ok()?.replace('/', "\\");
-    let path =
-        if host.is_empty() { path.trim_start_matches('\\').to_owned() } else { format!("\\\\{host}{path}") };
-    Some(path.into_bytes())
 }

@@ -1,0 +1,86 @@
+// Tests that ask for more than a plain machine has: without it they are skipped, and say why.
+
+import { execFileSync, spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmdirSync, statfsSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { TMPFS } from './files'
+import { isRoot, test } from './index-file'
+
+const isLinux = process.platform === 'linux'
+
+const runs = (command: string, ...args: string[]) =>
+  spawnSync(command, args, { timeout: 10_000 }).status === 0
+
+function mayMount() {
+  if (!isRoot || !isLinux) return false
+  const dir = mkdtempSync(join(tmpdir(), 'atomic-needs-'))
+  try {
+    return runs('mount', '-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', dir) && runs('umount', dir)
+  } finally {
+    rmdirSync(dir)
+  }
+}
+
+/** Attaching to a process that is no child of its own is refused on some systems to all but root. */
+function mayAttach() {
+  const attach = 'sleep 9 & strace -qq -e trace=none -p $! & sleep 0.2; kill $(jobs -p %1); wait %2'
+  return isLinux && runs('strace', '-V') && runs('bash', '-c', attach)
+}
+
+const present = {
+  linux: () => isLinux,
+  root: () => isRoot,
+  'a user other than root': () => !isRoot,
+  'root that may mount': mayMount,
+  'strace that may attach': mayAttach,
+  'a C compiler': () => isLinux && runs('cc', '--version'),
+  python3: () => runs('python3', '--version'),
+  prlimit: () => runs('prlimit', '--version'),
+  flock: () => runs('flock', '--version'),
+  'a temporary folder on a disk': () => isLinux && statfsSync(tmpdir()).type !== TMPFS,
+  'a second file system in /dev/shm': () =>
+    isLinux && runs('test', '-w', '/dev/shm') && !runs('test', '/dev/shm', '-ef', tmpdir()),
+}
+
+type Need = keyof typeof present
+
+const answers = new Map<Need, boolean>()
+
+function isHere(need: Need) {
+  const answer = answers.get(need) ?? present[need]()
+  answers.set(need, answer)
+  return answer
+}
+
+type Body = (context: { dir: string }) => unknown
+
+/** `test`, or where something is missing a skipped test whose title says what. */
+export function needs(...wanted: Need[]): (title: string, body: Body) => void {
+  const missing = wanted.filter((need) => !isHere(need))
+  return (title, body) =>
+    missing.length > 0
+      ? test.skip(`${title} (needs ${missing.join(', ')})`)
+      : test(title, async ({ dir }) => {
+          await body({ dir })
+        })
+}
+
+/** Mounts something at a new folder while `body` runs. */
+export async function mounted<T>(
+  at: string,
+  options: string[],
+  body: (at: string) => Promise<T>,
+): Promise<T> {
+  mkdirSync(at, { recursive: true })
+  execFileSync('mount', [...options, at])
+  try {
+    return await body(at)
+  } finally {
+    // Lazily: a descriptor on its way out is not what the test is about.
+    execFileSync('umount', ['-l', at])
+  }
+}
+
+/** A file system in memory, of that size. */
+export const tmpfs = (size: string) => ['-t', 'tmpfs', '-o', `size=${size},mode=777`, 'tmpfs']
