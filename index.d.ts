@@ -123,7 +123,8 @@ export interface WriteOptions {
   flag?: 'w' | 'wx'
   /**
    * Flush the file before it gets its name, and the directory after. Without it a power cut can
-   * bring the old file back; other readers see the old or the new one all the same.
+   * bring the old file back; other readers see the old or the new one all the same. Directories that
+   * had to be made are flushed in any case.
    *
    * @default true
    */

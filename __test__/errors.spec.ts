@@ -74,7 +74,7 @@ describe('a wrong option is refused', () => {
         1.5,
         Number.NaN,
         Number.POSITIVE_INFINITY,
-        0o10000,
+        2 ** 32,
         2 ** 32,
         '',
         '8',

@@ -271,7 +271,7 @@ describe('arguments', () => {
     ['a space that is true', ['index.json', fn, { space: true }], 'ERR_INVALID_ARG_TYPE'],
     ['a number as backup', ['index.json', fn, { backup: 1 }], 'ERR_INVALID_ARG_TYPE'],
     ['a backup with a NUL', ['index.json', fn, { backup: 'a\0b' }], 'ERR_INVALID_ARG_VALUE'],
-    ['a mode out of range', ['index.json', fn, { mode: 0o10000 }], 'ERR_INVALID_ARG_VALUE'],
+    ['a mode out of range', ['index.json', fn, { mode: -1 }], 'ERR_INVALID_ARG_VALUE'],
     ['a mode that is not octal', ['index.json', fn, { mode: '9' }], 'ERR_INVALID_ARG_VALUE'],
     ['a flush in words', ['index.json', fn, { flush: 'yes' }], 'ERR_INVALID_ARG_TYPE'],
     ['an unknown verify', ['index.json', fn, { verify: 'disk' }], 'ERR_INVALID_ARG_VALUE'],

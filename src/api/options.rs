@@ -36,7 +36,8 @@ pub struct WriteOptions<'env> {
     #[napi(ts_type = "'w' | 'wx'")]
     pub flag: Option<Unknown<'env>>,
     /// Flush the file before it gets its name, and the directory after. Without it a power cut can
-    /// bring the old file back; other readers see the old or the new one all the same.
+    /// bring the old file back; other readers see the old or the new one all the same. Directories that
+    /// had to be made are flushed in any case.
     ///
     /// @default true
     #[napi(ts_type = "boolean")]

@@ -62,9 +62,11 @@ pub fn write(target: &Target, data: &[u8], options: &Options, cancel: &Cancel) -
         {
             return Ok(receipt);
         }
-        // Without: somebody made the file meanwhile. It has an owner and a mode to take over.
-        if let Some(receipt) = commit(target, data, options, cancel, old.as_ref(), &mut || Ok(true))? {
-            return Ok(receipt);
+        match commit(target, data, options, cancel, old.as_ref(), &mut || Ok(true))? {
+            Some(receipt) => return Ok(receipt),
+            None if options.exclusive => return Err(Error::raw("open", sys::EEXIST)),
+            // Somebody made the file meanwhile. It has an owner and a mode to take over.
+            None => {}
         }
     }
 }
