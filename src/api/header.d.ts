@@ -5,4 +5,3 @@ export type PathLike = string | Buffer | URL
 
 /** What is to be written: a string, or every byte that a view (of any kind, at any offset) or a buffer shows. */
 export type Data = string | NodeJS.ArrayBufferView | ArrayBuffer
-

@@ -18,6 +18,6 @@ mod names;
 pub mod queue;
 mod staged;
 mod sweep;
-pub(crate) mod sys;
+mod sys;
 pub mod target;
 pub mod verify;

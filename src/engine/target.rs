@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::directory::Directory;
 use super::error::{Error, ErrorKind, Result};
 use super::queue::Key;
+pub use super::sys::path_from_bytes;
 use super::sys::{self, Kind, Stat};
 
 /// As many links as Linux itself follows.

@@ -8,7 +8,7 @@ use napi::{Env, ValueType};
 use super::error::type_error;
 use super::memory;
 use super::value::{self, Result, Thrown};
-use crate::engine::sys;
+use crate::engine::target::path_from_bytes;
 
 /// A file's name: where it is, and what the caller calls it.
 #[derive(Clone, Debug)]
@@ -62,7 +62,7 @@ fn not_a_path<'env>(env: &'env Env, name: &str, got: &Unknown<'_>) -> Thrown<'en
 
 /// The empty path stays empty: it means no file, not the working directory.
 fn absolute(bytes: Vec<u8>) -> Option<PathBuf> {
-    let path = sys::path_from_bytes(bytes)?;
+    let path = path_from_bytes(bytes)?;
     if path.as_os_str().is_empty() || path.is_absolute() {
         return Some(path);
     }

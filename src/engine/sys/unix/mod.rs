@@ -103,7 +103,6 @@ pub fn names_directory(path: &OsStr) -> bool {
 }
 
 /// A path may be any bytes.
-#[cfg_attr(not(feature = "node"), allow(dead_code, reason = "Rust programs have paths"))]
 pub fn path_from_bytes(bytes: Vec<u8>) -> Option<PathBuf> {
     Some(OsString::from_vec(bytes).into())
 }

@@ -168,7 +168,6 @@ pub fn names_directory(path: &OsStr) -> bool {
 }
 
 /// A path is Unicode.
-#[cfg_attr(not(feature = "node"), allow(dead_code, reason = "Rust programs have paths"))]
 pub fn path_from_bytes(bytes: Vec<u8>) -> Option<PathBuf> {
     String::from_utf8(bytes).ok().map(PathBuf::from)
 }
