@@ -1,0 +1,250 @@
+//! Whether a call that met an error told the truth about it: invariants 1, 3, 4, 6 and 9.
+
+use std::fmt;
+use std::path::Path;
+
+use anyhow::Result;
+use serde_json::Value;
+
+use super::fallback;
+use super::table::{ignored, node_names, number};
+use crate::walk::check::{Content, Found};
+use crate::walk::scene::{ORPHAN, Scene, TARGET, backup};
+use crate::walk::strace::{Call, Object};
+use crate::walk::{Bench, Point, Thread};
+
+/// They go away when somebody lets go of something; what met them is done again.
+const PASSING: [&str; 2] = ["EINTR", "EMFILE"];
+
+/// One error at one call.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    pub point: Point,
+    pub error: &'static str,
+    /// Every later call of the name fails as well.
+    pub persistent: bool,
+}
+
+impl fmt::Display for Trial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plus = if self.persistent { "+" } else { "" };
+        write!(f, "{}{plus} {}", self.point.describe(), self.error)
+    }
+}
+
+impl Trial {
+    /// The library waits for descriptors before it gives up.
+    pub fn takes_long(&self) -> bool {
+        self.error == "EMFILE" && self.persistent
+    }
+
+    fn why_ignored(&self) -> Option<&'static str> {
+        let Point { call, thread, .. } = &self.point;
+        if *thread == Thread::Waiter && [Object::Directory, Object::Target].contains(&call.object) {
+            return Some("the wait ends, and the worker resolves the path again and tells what it finds");
+        }
+        ignored(&self.point.call, self.error, self.point.committed)
+    }
+
+    /// Whether `name` may still be there after a rejection, or after a success that could not remove it.
+    ///
+    /// A lock file whose identity cannot be told must stay: it may be the next holder's already.
+    fn may_leave(&self, name: &str) -> bool {
+        let call = &self.point.call;
+        if name.contains(ORPHAN) {
+            return true;
+        }
+        let looks = ["fstat", "newfstatat", "flock"].contains(&call.name.as_str());
+        if name.ends_with(".lock") && looks && (call.object == Object::Lock || self.persistent) {
+            return true;
+        }
+        call.name == "unlinkat" || self.why_ignored().is_some()
+    }
+}
+
+/// The bench's folder now.
+pub fn look(scene: &Scene, bench: &Bench) -> Result<Found> {
+    Found::look(scene, &bench.folder)
+}
+
+/// The call that met the error. `Some`: what was wrong.
+pub fn first_call(trial: &Trial, bench: &Bench, said: &Value, calls: &[Call]) -> Result<Option<String>> {
+    let scene = trial.point.scene;
+    let found = look(scene, bench)?;
+    if let Some(problem) = found.broken(scene) {
+        return Ok(Some(problem));
+    }
+    if leaks(said).len() > unclosed(calls) {
+        return Ok(Some(format!("descriptors leaked: {}", said["leaked"])));
+    }
+    if !found.leftovers.iter().all(|name| trial.may_leave(name)) {
+        return Ok(Some(format!("left {:?}", found.leftovers)));
+    }
+    if let Some(problem) = flushed_again(calls) {
+        return Ok(Some(problem));
+    }
+    let error = &said["error"];
+    if let Some((durable, why)) = fallback::instead(&trial.point.call, trial.error) {
+        // A flush before the rename is that of a backup; `durable` speaks of the file itself.
+        let of_backup = trial.point.call.object == Object::Directory && !trial.point.committed;
+        let problem = fell_back(trial, &found, said, durable || (of_backup && !trial.persistent));
+        return Ok(problem.map(|problem| format!("not so: {why}: {problem}")));
+    }
+    Ok(if error.is_object() {
+        rejected(trial, bench, &found, error, calls)
+    } else {
+        resolved(trial, &found, &said["result"], calls)
+    })
+}
+
+fn leaks(said: &Value) -> Vec<&Value> {
+    said["leaked"].as_array().map(|leaked| leaked.iter().collect()).unwrap_or_default()
+}
+
+/// A close(2) that fails has closed the descriptor, but for one that strace makes fail: it never happens.
+fn unclosed(calls: &[Call]) -> usize {
+    calls.iter().filter(|call| call.name == "close" && call.is_injected()).count()
+}
+
+/// The kernel marks pages clean that it could not write: a second fsync would lie.
+fn flushed_again(calls: &[Call]) -> Option<String> {
+    // What cannot be flushed at all was not lost by the first try.
+    let passes = |call: &Call| {
+        ["EINTR", "EINVAL", "ENOSYS", "EOPNOTSUPP", "EBADF"].iter().any(|error| call.result.contains(error))
+    };
+    let failed = |call: &&Call| call.name == "fsync" && call.is_injected() && !passes(call);
+    let at = calls.iter().position(|call| failed(&call))?;
+    let descriptor = |call: &Call| call.line.split(" = ").next().map(str::trim).map(str::to_owned);
+    calls[at + 1..]
+        .iter()
+        .find(|call| call.name == "fsync" && descriptor(call) == descriptor(&calls[at]))
+        .map(|call| format!("fsync was tried again: {}", call.line))
+}
+
+/// There is another way, and it was taken.
+fn fell_back(trial: &Trial, found: &Found, said: &Value, durable: bool) -> Option<String> {
+    let result = &said["result"];
+    let level = result["verified"].as_str().unwrap_or_default();
+    let deeper = level == "device" && !trial.point.scene.verifies_device();
+    let fine = found.target == Content::Version(2)
+        && result["written"] == true
+        && result["durable"] == durable
+        && ["cache", "device"].contains(&level)
+        && !deeper;
+    (!fine).then(|| format!("{said}, {found:?}"))
+}
+
+fn rejected(trial: &Trial, bench: &Bench, found: &Found, error: &Value, calls: &[Call]) -> Option<String> {
+    let scene = trial.point.scene;
+    let wrong = |what: &str| Some(format!("{what}: {error}"));
+    if (found.target == Content::Version(2)) != (error["committed"] == true) {
+        return wrong(&format!("the target is {:?}", found.target));
+    }
+    if PASSING.contains(&trial.error) && !trial.persistent {
+        return wrong("an error that passes by itself");
+    }
+    // Descriptors are waited for like a lock, and as long.
+    let waits = trial.error == "EMFILE" && trial.point.call.object == Object::Lock;
+    if waits && error["code"] == "ERR_ATOMIC_LOCK_TIMEOUT" {
+        return None;
+    }
+    if error["code"] != trial.error || error["errno"] != -number(trial.error) {
+        return wrong("the code");
+    }
+    // The first that failed may be one that is ignored.
+    let target = scene.target(&bench.folder);
+    if !calls.iter().any(|call| call.is_injected() && explains(call, scene, &target, error)) {
+        return wrong("no call that failed explains it");
+    }
+    let message = error["message"].as_str().unwrap_or_default();
+    let [path, syscall] = ["path", "syscall"].map(|key| error[key].as_str().unwrap_or_default());
+    let grammar = message.starts_with(&format!("{}: ", trial.error))
+        && message.contains(&format!(", {syscall} '{path}'"))
+        && error["dest"].as_str().is_none_or(|dest| message.ends_with(&format!(" -> '{dest}'")));
+    if !grammar {
+        return wrong("the message");
+    }
+    let stack = error["stack"].as_str().unwrap_or_default();
+    (!stack.contains("call.mjs")).then(|| format!("the stack does not reach the caller: {stack}"))
+}
+
+/// Whether an error in the shape of `node:fs` is what this call's failure has to become.
+fn explains(call: &Call, scene: &Scene, target: &Path, error: &Value) -> bool {
+    let path = match call.object {
+        Object::Lock => target.with_file_name(format!(".{TARGET}.lock")),
+        Object::Backup => backup(target),
+        _ => target.to_owned(),
+    };
+    let syscall = error["syscall"].as_str().unwrap_or_default();
+    // Directories on the way, and whatever else a backup takes, may be told as the backup's.
+    let also = scene.has_backup() && error["path"] == *backup(target).to_string_lossy();
+    node_names(&call.name).contains(&syscall) && (also || error["path"] == *path.to_string_lossy())
+}
+
+fn resolved(trial: &Trial, found: &Found, result: &Value, calls: &[Call]) -> Option<String> {
+    let Trial { point, error, .. } = trial;
+    let wrong = |what: &str| Some(format!("{what}: {result}"));
+    if found.target != Content::Version(2) || result["written"] != true {
+        return wrong(&format!("false success, the target is {:?}", found.target));
+    }
+    if !PASSING.contains(error) && trial.why_ignored().is_none() {
+        return wrong("swallowed");
+    }
+    let durable = result["durable"] == true;
+    // A trace of the waiter does not show what the worker flushed.
+    if durable && point.thread == Thread::Worker && !were_flushed(calls) {
+        return wrong("not everything was flushed");
+    }
+    if !durable && *error != "EACCES" {
+        return wrong("nothing speaks against durable: true");
+    }
+    let dropped = !["fadvise64", "mincore"].contains(&point.call.name.as_str());
+    if result["verified"] == "device" && !(point.scene.verifies_device() && dropped) {
+        return wrong("verified");
+    }
+    if !["cache", "device"].contains(&result["verified"].as_str().unwrap_or_default()) {
+        return wrong("verified");
+    }
+    None
+}
+
+/// The file before it got its name, its directory after.
+fn were_flushed(calls: &[Call]) -> bool {
+    let publishes = |call: &Call| {
+        call.succeeded()
+            && call.object != Object::Backup
+            && (call.name.starts_with("rename") || call.name == "linkat")
+    };
+    let Some(published) = calls.iter().rposition(publishes) else { return false };
+    let flushes = |calls: &[Call], object| {
+        calls.iter().any(|call| call.name == "fsync" && call.object == object && call.succeeded())
+    };
+    flushes(&calls[..published], Object::Staged) && flushes(&calls[published..], Object::Directory)
+}
+
+/// A call after it, with nothing in its way. `Some`: what was wrong.
+pub fn next_call(
+    scene: &Scene,
+    bench: &Bench,
+    before: &Found,
+    said: &Value,
+    calls: &[Call],
+) -> Result<Option<String>> {
+    if scene.is_exclusive() && before.target == Content::Version(2) {
+        return Ok((said["error"]["code"] != "EEXIST").then(|| format!("wx over a file: {said}")));
+    }
+    let next = match before.target {
+        Content::Version(version) if scene.update => Content::Version(version + 1),
+        _ => Content::Version(2),
+    };
+    let found = look(scene, bench)?;
+    if said["result"]["durable"] != true || found.target != next {
+        return Ok(Some(format!("{:?} became {:?}: {said}", before.target, found.target)));
+    }
+    let new: Vec<_> = found.leftovers.iter().filter(|name| !before.leftovers.contains(name)).collect();
+    // What strace kept open has another name by now.
+    if !new.is_empty() || (!leaks(said).is_empty() && unclosed(calls) == 0) {
+        return Ok(Some(format!("left {new:?}, leaked {}", said["leaked"])));
+    }
+    Ok(None)
+}

@@ -1,0 +1,200 @@
+//! What can fail how, and which failures the library means to ignore: the two tables that the walk of
+//! errors goes by. A failure that is neither reported nor in the second table is a bug.
+
+use crate::walk::scene::ORPHAN;
+use crate::walk::strace::{Call, Object};
+
+/// Errors that a call can return on a file system that is full, over quota, dying or not ours, in a process
+/// that is out of descriptors or gets a signal. Manual pages: section 2 of each; what they leave out is in
+/// the third column.
+const POSSIBLE: &[(&str, &[&str], &str)] = &[
+    (
+        "openat",
+        &["ENOSPC", "EIO", "EDQUOT", "EACCES", "EMFILE", "EINTR"],
+        "EIO: the directory's blocks; EINTR: a FUSE or NFS server that is slow",
+    ),
+    ("mkdirat", &["ENOSPC", "EIO", "EDQUOT", "EACCES"], ""),
+    ("write", &["ENOSPC", "EIO", "EDQUOT", "EINTR"], ""),
+    ("fsync", &["ENOSPC", "EIO", "EDQUOT", "EINTR"], "write-back was put off until now"),
+    ("close", &["ENOSPC", "EIO", "EDQUOT", "EINTR"], "NFS, FUSE and AFS flush here"),
+    ("read", &["EIO", "EINTR"], ""),
+    ("pread64", &["EIO", "EINTR"], ""),
+    ("linkat", &["ENOSPC", "EIO", "EDQUOT", "EACCES"], ""),
+    ("renameat", &["ENOSPC", "EIO", "EDQUOT", "EACCES"], ""),
+    ("renameat2", &["ENOSPC", "EIO", "EDQUOT", "EACCES"], ""),
+    ("unlinkat", &["ENOSPC", "EIO", "EACCES"], "ENOSPC: btrfs copies the directory's block"),
+    ("fchmod", &["ENOSPC", "EIO", "EDQUOT"], "ENOSPC, EDQUOT: copy-on-write inodes"),
+    ("fchown", &["ENOSPC", "EIO", "EDQUOT"], "EDQUOT: the new owner's"),
+    ("fsetxattr", &["ENOSPC", "EIO", "EDQUOT", "EACCES"], ""),
+    ("llistxattr", &["EIO", "EACCES"], ""),
+    ("lgetxattr", &["EIO", "EACCES"], ""),
+    ("newfstatat", &["EIO", "EACCES"], "EACCES: the search bit was taken away"),
+    ("fstat", &["EIO"], "NFS asks the server"),
+    ("statx", &["EIO"], ""),
+    ("ftruncate", &["ENOSPC", "EIO", "EDQUOT", "EINTR"], ""),
+    ("fstatfs", &["EIO"], ""),
+    ("lseek", &["EIO"], ""),
+    ("getdents64", &["EIO", "EACCES"], ""),
+    ("readlinkat", &["EIO", "EACCES"], ""),
+    ("flock", &["EIO", "EINTR"], "EIO: NFS turns it into a remote lock"),
+    ("fcntl", &["EMFILE"], "F_DUPFD"),
+    ("fadvise64", &["EIO"], ""),
+    ("mincore", &["EIO"], ""),
+];
+
+/// Errors to inject into `call`.
+pub fn possible(call: &Call) -> &'static [&'static str] {
+    let duplicates = call.line.contains("F_DUPFD");
+    POSSIBLE
+        .iter()
+        .find(|(name, ..)| *name == call.name && (call.name != "fcntl" || duplicates))
+        .map_or(&[], |(_, errors, _)| errors)
+}
+
+/// A failure that a caller does not hear of, and why that is right.
+struct Ignored {
+    call: &'static str,
+    object: Object,
+    /// Part of the trace's line; empty: any.
+    mark: &'static str,
+    /// Empty: any.
+    errors: &'static [&'static str],
+    /// Only after the new file has its name.
+    committed_only: bool,
+    why: &'static str,
+}
+
+const ANY: Ignored =
+    Ignored { call: "", object: Object::Directory, mark: "", errors: &[], committed_only: false, why: "" };
+
+const SWEEP: &str = "the sweep of orphans: nothing depends on it, the next process sweeps again";
+const RELEASE: &str = "the release of the lock: the kernel frees it with the descriptor, a lock file that stays is \
+    taken over by the next holder";
+const READ_ONLY: &str = "nothing was written through this descriptor, and Linux closes it all the same";
+const HOLD: &str =
+    "the mark against sweepers: where locks fail, a sweeper cannot find the file unlocked either";
+const HINT: &str = "only how large a buffer to start with (std's read_to_end)";
+const LEVEL: &str = "the pages may not have been dropped: the result says verified: 'cache'";
+const COURTESY: &str = "the mark by which a holder sees that another process waits: without it the other waits a \
+    little longer";
+const FALLBACK: &str = "there is another way: a directory that may not be listed is opened with O_PATH (durable \
+    is false then), somebody else's lock for reading";
+const FOREIGN: &str = "an attribute that may not be read is not ours to copy";
+
+const IGNORED: &[Ignored] = &[
+    Ignored { call: "openat", mark: "\".\", O_RDONLY", why: SWEEP, ..ANY },
+    Ignored { call: "getdents64", why: SWEEP, ..ANY },
+    Ignored { call: "fcntl", mark: "F_GETFL", why: SWEEP, ..ANY },
+    Ignored { call: "openat", object: Object::Staged, mark: ORPHAN, why: SWEEP, ..ANY },
+    Ignored { call: "flock", object: Object::Staged, mark: ORPHAN, why: SWEEP, ..ANY },
+    Ignored { call: "fstat", object: Object::Staged, mark: ORPHAN, why: SWEEP, ..ANY },
+    Ignored { call: "newfstatat", object: Object::Staged, mark: ORPHAN, why: SWEEP, ..ANY },
+    Ignored { call: "unlinkat", object: Object::Staged, mark: ORPHAN, why: SWEEP, ..ANY },
+    Ignored { call: "close", object: Object::Staged, mark: ORPHAN, why: SWEEP, ..ANY },
+    Ignored { call: "fstat", object: Object::Lock, committed_only: true, why: RELEASE, ..ANY },
+    Ignored { call: "newfstatat", object: Object::Lock, committed_only: true, why: RELEASE, ..ANY },
+    Ignored { call: "unlinkat", object: Object::Lock, why: RELEASE, ..ANY },
+    Ignored { call: "statx", object: Object::Lock, committed_only: true, why: COURTESY, ..ANY },
+    Ignored { call: "ftruncate", object: Object::Lock, why: COURTESY, ..ANY },
+    Ignored { call: "flock", object: Object::Lock, mark: "LOCK_UN", why: RELEASE, ..ANY },
+    Ignored { call: "close", object: Object::Lock, why: RELEASE, ..ANY },
+    Ignored { call: "close", why: READ_ONLY, ..ANY },
+    // The version that was read; the new one bears the name by then.
+    Ignored { call: "close", object: Object::Target, mark: ">(deleted)", why: READ_ONLY, ..ANY },
+    Ignored { call: "flock", object: Object::Staged, mark: "LOCK_EX", why: HOLD, ..ANY },
+    Ignored { call: "flock", object: Object::Target, why: HOLD, ..ANY },
+    Ignored { call: "flock", object: Object::Backup, mark: "LOCK_EX", why: HOLD, ..ANY },
+    Ignored { call: "statx", object: Object::Target, why: HINT, ..ANY },
+    Ignored { call: "lseek", object: Object::Target, why: HINT, ..ANY },
+    Ignored { call: "fadvise64", object: Object::Staged, why: LEVEL, ..ANY },
+    Ignored { call: "mincore", object: Object::Node, why: LEVEL, ..ANY },
+    Ignored { call: "openat", errors: &["EACCES"], why: FALLBACK, ..ANY },
+    Ignored { call: "openat", object: Object::Lock, errors: &["EACCES"], why: FALLBACK, ..ANY },
+    Ignored { call: "lgetxattr", object: Object::Target, errors: &["EACCES"], why: FOREIGN, ..ANY },
+];
+
+/// Why `call` may fail with `error` and nobody be told.
+pub fn ignored(call: &Call, error: &str, committed: bool) -> Option<&'static str> {
+    IGNORED
+        .iter()
+        .find(|entry| {
+            (entry.call, entry.object) == (call.name.as_str(), call.object)
+                && call.line.contains(entry.mark)
+                && (entry.errors.is_empty() || entry.errors.contains(&error))
+                && (committed || !entry.committed_only)
+        })
+        .map(|entry| entry.why)
+}
+
+/// What `node:fs` calls a system call, by strace's name for it.
+pub fn node_names(call: &str) -> &'static [&'static str] {
+    match call {
+        "openat" => &["open"],
+        "mkdirat" => &["mkdir"],
+        "pread64" => &["read"],
+        "linkat" => &["link"],
+        "renameat" | "renameat2" => &["rename"],
+        "unlinkat" => &["unlink"],
+        "llistxattr" => &["listxattr"],
+        "lgetxattr" => &["getxattr"],
+        "fsetxattr" => &["setxattr"],
+        // Looking at a name is part of opening it.
+        "newfstatat" => &["stat", "open", "lstat", "fstat"],
+        "fstat" => &["fstat", "open", "stat"],
+        "readlinkat" => &["readlink"],
+        // The copy is made in order to be closed.
+        "fcntl" => &["close"],
+        "write" => &["write"],
+        "fsync" => &["fsync"],
+        "close" => &["close"],
+        "read" => &["read"],
+        "fchmod" => &["fchmod"],
+        "fchown" => &["fchown"],
+        "flock" => &["flock"],
+        "fstatfs" => &["fstatfs"],
+        _ => &[],
+    }
+}
+
+/// The number of an error by its name.
+pub fn number(error: &str) -> i32 {
+    match error {
+        "EACCES" => libc::EACCES,
+        "EDQUOT" => libc::EDQUOT,
+        "EINTR" => libc::EINTR,
+        "EMFILE" => libc::EMFILE,
+        "ENOSPC" => libc::ENOSPC,
+        _ => libc::EIO,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::errors::fallback;
+
+    /// The tables are for readers too: a line that is missing is printed, to be pasted.
+    #[test]
+    fn the_page_lists_what_is_ignored_and_what_there_is_another_way_for() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/crash-lab-faults.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let missing: Vec<String> =
+            lines().chain(fallback::lines()).filter(|line| !page.contains(line.as_str())).collect();
+        assert!(missing.is_empty(), "{}", missing.join("\n"));
+    }
+
+    fn lines() -> impl Iterator<Item = String> {
+        IGNORED.iter().map(|entry| {
+            let object = format!("{:?}", entry.object).to_lowercase();
+            let mark = match entry.mark {
+                ORPHAN => " (an orphan)".to_owned(),
+                "" => String::new(),
+                mark => format!(" (`{mark}`)"),
+            };
+            let errors = if entry.errors.is_empty() { "any".into() } else { entry.errors.join(", ") };
+            let when = if entry.committed_only { ", after the rename" } else { "" };
+            format!("| `{}` | {object}{mark}{when} | {errors} | {} |", entry.call, entry.why)
+        })
+    }
+}

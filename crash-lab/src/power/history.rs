@@ -1,0 +1,137 @@
+//! What the workload said it did, and so what may and what must be found after a power cut.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::recorder::Entry;
+
+/// When: a position in the recorder's log.
+pub type Moment = usize;
+
+/// A version of a file that `atomicWrite` was given.
+#[derive(Debug)]
+pub struct Version {
+    /// Before this moment nothing of it can be on the disk.
+    pub started: Moment,
+    /// From this moment on it must be, it or a later one.
+    pub durable: Option<Moment>,
+    pub bytes: Vec<u8>,
+}
+
+/// One update of an index.
+#[derive(Debug)]
+pub struct Update {
+    pub started: Moment,
+    pub durable: Option<Moment>,
+    pub entry: String,
+    /// How many updates shared its commit.
+    pub batch: usize,
+}
+
+/// An index; its updates are in the order in which they were applied.
+#[derive(Debug, Default)]
+pub struct Index {
+    pub filler: String,
+    pub updates: Vec<Update>,
+    pub backup: bool,
+}
+
+/// All that was done, by path.
+#[derive(Debug, Default)]
+pub struct History {
+    pub files: BTreeMap<String, Vec<Version>>,
+    pub indexes: BTreeMap<String, Index>,
+}
+
+impl History {
+    /// Reads the messages in a log.
+    pub fn read(log: &[Entry]) -> Result<Self> {
+        let mut history = Self::default();
+        let mut places = Places::default();
+        let mut rest: Vec<u8> = Vec::new();
+        for (moment, entry) in log.iter().enumerate() {
+            let Entry::Message(bytes) = entry else { continue };
+            rest.extend_from_slice(bytes);
+            // A long message comes in several pieces; it was said when the last one came.
+            while let Some((message, bytes, used)) = take(&rest)? {
+                history.note(moment, &message, bytes, &mut places)?;
+                rest.drain(..used);
+            }
+        }
+        ensure!(rest.is_empty(), "the workload's last message is cut off");
+        Ok(history)
+    }
+
+    fn note(&mut self, moment: Moment, message: &Value, bytes: Vec<u8>, places: &mut Places) -> Result<()> {
+        let path = || message["path"].as_str().map(str::to_owned).context("a message without a path");
+        if let Some(id) = message["write"].as_u64() {
+            let versions = self.files.entry(path()?).or_default();
+            places.insert(id, Place::File(path()?, versions.len()));
+            versions.push(Version { started: moment, durable: None, bytes });
+        } else if let Some(id) = message["update"].as_u64() {
+            let index = self.indexes.entry(path()?).or_default();
+            index.backup |= message["backup"] == true;
+            let entry = message["entry"].as_str().context("an update without an entry")?.to_owned();
+            places.insert(id, Place::Index(path()?, entry.clone()));
+            index.updates.push(Update { started: moment, durable: None, entry, batch: 1 });
+        } else if let Some(id) = message["done"].as_u64() {
+            let durable = (message["durable"] == true).then_some(moment);
+            match places.get(&id).context("done, but never started")? {
+                Place::File(path, number) => {
+                    self.files.get_mut(path).context("no such file")?[*number].durable = durable;
+                }
+                Place::Index(path, entry) => {
+                    let index = self.indexes.get_mut(path).context("no such index")?;
+                    let update = index.updates.iter_mut().find(|update| update.entry == *entry);
+                    let update = update.context("no such update")?;
+                    update.durable = durable;
+                    update.batch = message["batch"].as_u64().unwrap_or(1) as usize;
+                }
+            }
+        } else if let Some(path) = message["index"].as_str() {
+            self.indexes.get_mut(path).context("no such index")?.order(message)?;
+        } else {
+            bail!("a message that means nothing: {message}");
+        }
+        Ok(())
+    }
+
+    /// Whether anything was acknowledged as durable: without that, nothing is shown.
+    pub fn promises(&self) -> usize {
+        let files = self.files.values().flatten().filter(|version| version.durable.is_some()).count();
+        let updates = self.indexes.values().flat_map(|index| &index.updates);
+        files + updates.filter(|update| update.durable.is_some()).count()
+    }
+}
+
+impl Index {
+    /// Puts the updates into the order in which they were applied.
+    fn order(&mut self, message: &Value) -> Result<()> {
+        let text = message["filler"].as_str().context("no filler")?;
+        self.filler = text.to_owned();
+        let applied = message["entries"].as_array().context("no entries")?;
+        // What is acknowledged and missing even without a power cut was lost before it.
+        ensure!(applied.len() == self.updates.len(), "the index has lost an update without any power cut");
+        self.updates.sort_by_key(|update| applied.iter().position(|entry| *entry == *update.entry));
+        Ok(())
+    }
+}
+
+type Places = std::collections::HashMap<u64, Place>;
+
+/// Where an operation's outcome is noted.
+enum Place {
+    File(String, usize),
+    Index(String, String),
+}
+
+/// The first whole message: its head, its bytes, and how long it is in all.
+fn take(stream: &[u8]) -> Result<Option<(Value, Vec<u8>, usize)>> {
+    let Some(end) = stream.iter().position(|byte| *byte == b'\n') else { return Ok(None) };
+    let head: Value = serde_json::from_slice(&stream[..end])?;
+    let count = head["bytes"].as_u64().context("a message without a length")? as usize;
+    let all = end + 1 + count;
+    Ok((stream.len() >= all).then(|| (head, stream[end + 1..all].to_vec(), all)))
+}

@@ -1,0 +1,84 @@
+//! Which names may be found after a power cut.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Component, Path};
+
+use anyhow::{Context, Result};
+
+use super::check::Window;
+use super::history::{History, Version};
+
+/// Where the workload's noise writes; nothing is promised there.
+pub const NOISE: &str = "noise";
+
+/// Every name below `folder`; directories end with a slash.
+fn walk(root: &Path, folder: &Path, found: &mut BTreeSet<String>) -> Result<()> {
+    let context = || format!("cannot be listed: {}", folder.display());
+    for entry in fs::read_dir(root.join(folder)).with_context(context)? {
+        let entry = entry.with_context(context)?;
+        let path = folder.join(entry.file_name());
+        let name = path.to_str().context("a name that is not UTF-8")?.to_owned();
+        if entry.file_type()?.is_dir() {
+            found.insert(format!("{name}/"));
+            if name != NOISE {
+                walk(root, &path, found)?;
+            }
+        } else {
+            found.insert(name);
+        }
+    }
+    Ok(())
+}
+
+/// Fails if there is a name that is nobody's.
+pub fn check(root: &Path, history: &History, window: Window) -> Result<()> {
+    let mut found = BTreeSet::new();
+    walk(root, Path::new(""), &mut found)?;
+    let mut known: BTreeSet<String> = [format!("{NOISE}/"), "lost+found/".into()].into();
+    let started = |versions: &[Version]| versions.iter().any(|version| version.started < window.from);
+    for (path, _) in history.files.iter().filter(|(_, versions)| started(versions)) {
+        know(&mut known, path);
+    }
+    for (path, index) in &history.indexes {
+        if index.updates.iter().any(|update| update.started < window.from) {
+            know(&mut known, path);
+            known.insert(beside(path, |name| format!(".{name}.lock")));
+            if index.backup {
+                known.insert(format!("{path}.backup"));
+            }
+        }
+    }
+    let stranger = found.iter().find(|name| !known.contains(*name) && !is_temp(name));
+    match stranger {
+        Some(name) => anyhow::bail!("a name that nobody gave: {name}"),
+        None => Ok(()),
+    }
+}
+
+/// A target, and the directories that were made for it.
+fn know(known: &mut BTreeSet<String>, path: &str) {
+    known.insert(path.to_owned());
+    for parent in Path::new(path).ancestors().skip(1).filter(|parent| parent.components().next().is_some()) {
+        known.insert(format!("{}/", parent.display()));
+    }
+}
+
+fn beside(path: &str, name: impl Fn(&str) -> String) -> String {
+    match path.rsplit_once('/') {
+        Some((folder, file)) => format!("{folder}/{}", name(file)),
+        None => name(path),
+    }
+}
+
+/// `/^\..*\.[0-9A-Za-z]{12}\.atomic-tmp$/`, written down here a second time on purpose: the lab does not
+/// ask the library what its names are.
+fn is_temp(path: &str) -> bool {
+    let last = Path::new(path).components().next_back().map(Component::as_os_str).and_then(OsStr::to_str);
+    let middle =
+        last.and_then(|name| name.strip_prefix('.')).and_then(|name| name.strip_suffix(".atomic-tmp"));
+    middle.and_then(|middle| middle.rsplit_once('.')).is_some_and(|(_, random)| {
+        random.len() == 12 && random.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    })
+}

@@ -1,0 +1,85 @@
+//! Runs the workload on a recording disk.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::history::History;
+use super::names::NOISE;
+use crate::drive::Drive;
+use crate::filesystem::{Kind, Mounted};
+use crate::lab::{self, Lab};
+use crate::pages::Pages;
+use crate::recorder::{Entry, Recorder};
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Workload<'a> {
+    pub addon: &'a Path,
+    /// For `$ATOMIC_MUTANT`.
+    pub mutant: Option<&'a str>,
+    /// Bytes of a file.
+    pub size: usize,
+    pub rounds: usize,
+}
+
+/// What the disk was asked to do, from what content on.
+#[derive(Debug)]
+pub struct Recording {
+    pub base: Pages,
+    pub log: Vec<Entry>,
+    pub history: History,
+}
+
+/// Records the workload on a fresh file system.
+pub fn record(lab: &Lab, kind: &Kind, folder: &Path, workload: &Workload) -> Result<Recording> {
+    let image = folder.join("image");
+    kind.make(&image)?;
+    let recorder = Arc::new(Recorder::new(kind.size, Pages::load(&image)?));
+    fs::remove_file(image)?;
+    let drive = Drive::serve(recorder.clone(), &folder.join("record"))?;
+    let mounted = Mounted::mount(kind, &drive.image(), &folder.join("mounted"), false)?;
+    let noise = mounted.folder().join(NOISE);
+    fs::create_dir(&noise)?;
+    rustix::fs::syncfs(File::open(&noise)?)?;
+
+    let base = recorder.start();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let noise = scope.spawn(|| make_noise(&noise, &stop));
+        let mut node = lab.node("power.mjs", workload.addon);
+        node.arg(mounted.folder()).arg(drive.control());
+        node.args([workload.size, workload.rounds].map(|number| number.to_string()));
+        node.env("ATOMIC_MUTANT", workload.mutant.unwrap_or_default());
+        let ran = lab::run(&mut node);
+        stop.store(true, Ordering::Relaxed);
+        noise.join().map_err(|_| anyhow::anyhow!("the noise panicked"))?.context("noise")?;
+        ran
+    })?;
+    let log = recorder.log();
+    mounted.unmount()?;
+    let history = History::read(&log)?;
+    ensure!(history.promises() > 0, "nothing was acknowledged as durable");
+    Ok(Recording { base, log, history })
+}
+
+/// Flushes other files of the same file system all the time, as other programs do. Without it a rename
+/// stays in memory with the data that was not flushed, and protocols that are broken pass.
+fn make_noise(folder: &Path, stop: &AtomicBool) -> Result<()> {
+    let mut rng = fastrand::Rng::with_seed(7);
+    for turn in 0_u32.. {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let mut file = File::create(folder.join(format!("file-{}", turn % 4)))?;
+        file.write_all(&turn.to_le_bytes())?;
+        file.sync_all()?;
+        std::thread::sleep(Duration::from_micros(rng.u64(0..1500)));
+    }
+    Ok(())
+}

@@ -1,0 +1,186 @@
+//! Which states a power cut can leave: at every position in the log, all that was flushed, plus a choice
+//! of what was not.
+//!
+//! Between two flushes the order of writes binds a drive to nothing. So a state is an epoch (the writes
+//! between two flushes) and a subset of it; the subsets that tell most are tried all, others by chance.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use fastrand::Rng;
+
+use super::check::Window;
+use crate::pages::{PAGE, Pages};
+use crate::recorder::Entry;
+
+/// Above this many pages no drive is thought to tear a write in more than one place at once.
+const TEAR: u64 = PAGE as u64;
+
+/// One crash state: what of an epoch's writes reached the medium.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// Number of its epoch.
+    pub epoch: usize,
+    /// When the power was cut.
+    pub window: Window,
+    choice: Choice,
+}
+
+/// A subset of an epoch's writes, as positions in the log.
+#[derive(Clone, Debug)]
+struct Choice {
+    written: Vec<usize>,
+    /// The last of them is torn: of its pages only these reached the medium.
+    torn: Option<Torn>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Torn {
+    /// The first so many pages.
+    Head(u64),
+    /// All but the first so many.
+    Tail(u64),
+}
+
+/// The stretches of the log between flushes.
+pub fn epochs(log: &[Entry]) -> Vec<Range<usize>> {
+    let mut epochs = Vec::new();
+    let mut start = 0;
+    for (at, entry) in log.iter().enumerate() {
+        if matches!(entry, Entry::Flush) {
+            epochs.push(start..at);
+            start = at + 1;
+        }
+    }
+    epochs.push(start..log.len());
+    epochs
+}
+
+/// All states of a log over the image `base` that differ, the same image in one epoch counted once.
+pub fn enumerate(log: &[Entry], base: &Pages, rng: &mut Rng) -> Vec<State> {
+    let mut states = Vec::new();
+    let mut base = base.clone();
+    for (number, epoch) in epochs(log).into_iter().enumerate() {
+        let mut seen: HashMap<u64, usize> = HashMap::new();
+        for choice in choices(log, epoch.clone(), rng) {
+            // Nothing later can have started: the last write that is in it had been issued. And the power may
+            // have failed as late as right before the next flush, after all that was acknowledged by then.
+            let from = choice.written.last().copied().unwrap_or(epoch.start);
+            let state = State { epoch: number, window: Window { from, to: epoch.end }, choice };
+            let image = state.image(log, &base).fingerprint(&base);
+            match seen.get(&image) {
+                Some(&same) => {
+                    let earlier: &mut State = &mut states[same];
+                    earlier.window.from = earlier.window.from.min(from);
+                }
+                None => {
+                    seen.insert(image, states.len());
+                    states.push(state);
+                }
+            }
+        }
+        let pages = written(log, epoch, &base);
+        base.absorb(&pages);
+    }
+    states
+}
+
+/// What lies over `below` when all writes of an epoch have reached the medium.
+pub fn written(log: &[Entry], epoch: Range<usize>, below: &Pages) -> Pages {
+    let mut above = Pages::default();
+    for entry in &log[epoch] {
+        apply(entry, None, &mut above, below);
+    }
+    above
+}
+
+impl State {
+    /// What this state puts over the image that the flushes before it left.
+    pub fn image(&self, log: &[Entry], base: &Pages) -> Pages {
+        let mut image = Pages::default();
+        let Choice { written, torn } = &self.choice;
+        for (i, at) in written.iter().enumerate() {
+            apply(&log[*at], torn.filter(|_| i + 1 == written.len()), &mut image, base);
+        }
+        image
+    }
+}
+
+fn apply(entry: &Entry, torn: Option<Torn>, above: &mut Pages, below: &Pages) {
+    match entry {
+        Entry::Write(at, data) => {
+            // Cut where a sector of the medium ends.
+            let cut = |pages: u64| ((at / TEAR + pages) * TEAR).saturating_sub(*at).min(data.len() as u64);
+            let part = match torn {
+                None => 0..data.len(),
+                Some(Torn::Head(pages)) => 0..cut(pages) as usize,
+                Some(Torn::Tail(pages)) => cut(pages) as usize..data.len(),
+            };
+            above.write(at + part.start as u64, &data[part], below);
+        }
+        Entry::Zero(at, len) => above.zero(*at, *len, below),
+        Entry::Flush | Entry::Message(_) => {}
+    }
+}
+
+fn choices(log: &[Entry], epoch: Range<usize>, rng: &mut Rng) -> Vec<Choice> {
+    let writes: Vec<usize> =
+        epoch.filter(|at| matches!(log[*at], Entry::Write(..) | Entry::Zero(..))).collect();
+    let whole = |written: Vec<usize>| Choice { written, torn: None };
+    let mut choices = vec![whole(vec![])];
+    for (i, at) in writes.iter().enumerate() {
+        let before = &writes[..i];
+        // All up to here; only this one; all but this one.
+        choices.push(whole(writes[..=i].to_vec()));
+        choices.push(whole(vec![*at]));
+        choices.push(whole(writes.iter().copied().filter(|other| other != at).collect()));
+        // The last one and some of those before it.
+        for _ in 0..2 {
+            let mut some: Vec<usize> = before.iter().copied().filter(|_| rng.bool()).collect();
+            some.push(*at);
+            choices.push(whole(some));
+        }
+        let Entry::Write(start, data) = &log[*at] else { continue };
+        let pages = (start % TEAR + data.len() as u64).div_ceil(TEAR);
+        if pages > 1 {
+            let cut = rng.u64(1..pages);
+            let torn = if rng.bool() { Torn::Head(cut) } else { Torn::Tail(cut) };
+            choices.push(Choice { written: writes[..=i].to_vec(), torn: Some(torn) });
+            choices.push(Choice { written: vec![*at], torn: Some(torn) });
+        }
+    }
+    choices
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(at: u64, byte: u8, pages: usize) -> Entry {
+        Entry::Write(at * TEAR, vec![byte; pages * PAGE].into())
+    }
+
+    #[test]
+    fn what_was_flushed_is_in_every_state_and_what_was_not_is_in_some() {
+        let log = [write(0, 1, 1), Entry::Flush, write(1, 2, 1), write(2, 3, 1)];
+        let states = enumerate(&log, &Pages::default(), &mut Rng::with_seed(1));
+        // Nothing or page 0; then page 0 with each subset of pages 1 and 2.
+        assert_eq!(states.iter().filter(|state| state.epoch == 0).count(), 2);
+        assert_eq!(states.iter().filter(|state| state.epoch == 1).count(), 4);
+    }
+
+    #[test]
+    fn a_write_is_torn_where_a_page_ends() {
+        let log = [write(0, 1, 2)];
+        let states = enumerate(&log, &Pages::default(), &mut Rng::with_seed(1));
+        assert_eq!(states.len(), 3);
+    }
+
+    #[test]
+    fn a_state_must_hold_what_was_acknowledged_before_the_next_flush() {
+        let log = [write(0, 1, 1), Entry::Message(vec![]), Entry::Flush];
+        let states = enumerate(&log, &Pages::default(), &mut Rng::with_seed(1));
+        assert!(states.iter().filter(|state| state.epoch == 0).all(|state| state.window.to == 2));
+        assert_eq!(states.iter().filter(|state| state.epoch == 1).count(), 1);
+    }
+}

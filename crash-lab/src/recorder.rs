@@ -1,0 +1,100 @@
+//! A disk that writes down what it is asked to do: every write with its data, every flush, and the
+//! messages that came in between.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use fuser::Errno;
+
+use crate::drive::Backing;
+use crate::pages::Pages;
+
+/// One entry of the log.
+#[derive(Clone, Debug)]
+pub enum Entry {
+    /// Into the disk's cache.
+    Write(u64, Arc<[u8]>),
+    /// A discard.
+    Zero(u64, u64),
+    /// All before it is on the medium.
+    Flush,
+    /// Not a request: what somebody said at this point.
+    Message(Vec<u8>),
+}
+
+/// The recording disk.
+#[derive(Debug)]
+pub struct Recorder {
+    size: u64,
+    state: Mutex<State>,
+    /// Writes fail with EIO, as on a disk that is dying.
+    pub fail_writes: AtomicBool,
+}
+
+#[derive(Debug)]
+struct State {
+    now: Pages,
+    log: Vec<Entry>,
+}
+
+impl Recorder {
+    /// A disk of `size` bytes that holds `image`.
+    pub fn new(size: u64, image: Pages) -> Self {
+        let state = State { now: image, log: Vec::new() };
+        Self { size, state: Mutex::new(state), fail_writes: AtomicBool::new(false) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts a new log: what the disk holds now, and the log that it writes from now on to
+    /// [`Recorder::log`].
+    pub fn start(&self) -> Pages {
+        let mut state = self.state();
+        state.log.clear();
+        state.now.clone()
+    }
+
+    /// The log up to now; nothing more is kept.
+    pub fn log(&self) -> Vec<Entry> {
+        std::mem::take(&mut self.state().log)
+    }
+}
+
+impl Backing for Recorder {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read(&self, at: u64, buffer: &mut [u8]) -> Result<(), Errno> {
+        self.state().now.read(at, buffer, &Pages::default());
+        Ok(())
+    }
+
+    fn write(&self, at: u64, data: &[u8]) -> Result<(), Errno> {
+        if self.fail_writes.load(Ordering::Relaxed) {
+            return Err(Errno::EIO);
+        }
+        let mut state = self.state();
+        state.now.write(at, data, &Pages::default());
+        state.log.push(Entry::Write(at, data.into()));
+        Ok(())
+    }
+
+    fn zero(&self, at: u64, len: u64) -> Result<(), Errno> {
+        let mut state = self.state();
+        state.now.zero(at, len, &Pages::default());
+        state.log.push(Entry::Zero(at, len));
+        Ok(())
+    }
+
+    fn flush(&self) -> Result<(), Errno> {
+        self.state().log.push(Entry::Flush);
+        Ok(())
+    }
+
+    fn message(&self, bytes: &[u8]) {
+        self.state().log.push(Entry::Message(bytes.into()));
+    }
+}

@@ -1,0 +1,112 @@
+//! What lies in a test's folder, against the invariants of `docs/design.md`.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use super::scene::{Scene, TARGET, backup};
+
+const TEMP_SUFFIX: &str = ".atomic-tmp";
+const RANDOM: usize = 12;
+
+/// Which bytes a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    Absent,
+    Version(u32),
+    /// Invariant 1 is broken.
+    Torn(usize),
+}
+
+/// A folder, looked at from outside.
+#[derive(Debug)]
+pub struct Found {
+    pub target: Content,
+    pub backup: Content,
+    /// Names of temp files and locks.
+    pub leftovers: Vec<String>,
+    /// Names that nobody may leave.
+    pub strangers: Vec<String>,
+}
+
+impl Found {
+    /// What `folder` holds now.
+    pub fn look(scene: &Scene, folder: &Path) -> Result<Self> {
+        let target = scene.target(folder);
+        let mut found = Self {
+            target: content(scene, &target)?,
+            backup: content(scene, &backup(&target))?,
+            leftovers: Vec::new(),
+            strangers: Vec::new(),
+        };
+        let mut path = folder.to_owned();
+        found.names(scene, &path, &target)?;
+        for part in Path::new(scene.missing) {
+            path.push(part);
+            if path.exists() {
+                found.names(scene, &path, &target)?;
+            }
+        }
+        Ok(found)
+    }
+
+    fn names(&mut self, scene: &Scene, folder: &Path, target: &Path) -> Result<()> {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let expected =
+                path == target || target.starts_with(&path) || (scene.has_backup() && path == backup(target));
+            if is_temp(&name) || name == format!(".{TARGET}.lock") {
+                self.leftovers.push(name);
+            } else if !expected {
+                self.strangers.push(name);
+            }
+        }
+        Ok(())
+    }
+
+    /// Invariant 1, and the first half of 5: old or new, and nothing by a name that is not ours.
+    pub fn broken(&self, scene: &Scene) -> Option<String> {
+        let old = if scene.old { Content::Version(1) } else { Content::Absent };
+        if ![old, Content::Version(2)].contains(&self.target) {
+            return Some(format!("the target is {:?}", self.target));
+        }
+        if scene.has_backup() && ![Content::Version(0), Content::Version(1)].contains(&self.backup) {
+            return Some(format!("the backup is {:?}", self.backup));
+        }
+        (!self.strangers.is_empty()).then(|| format!("strangers: {:?}", self.strangers))
+    }
+}
+
+fn content(scene: &Scene, path: &PathBuf) -> Result<Content> {
+    match fs::read(path) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound) => Ok(Content::Absent),
+        Err(error) => Err(error.into()),
+        Ok(bytes) => Ok(scene.version(&bytes).map_or(Content::Torn(bytes.len()), Content::Version)),
+    }
+}
+
+/// `/^\..*\.[0-9A-Za-z]{12}\.atomic-tmp$/`: the documented pattern, told without the library's own help.
+pub fn is_temp(name: &str) -> bool {
+    let Some(rest) = name.strip_prefix('.').and_then(|rest| rest.strip_suffix(TEMP_SUFFIX)) else {
+        return false;
+    };
+    rest.rsplit_once('.').is_some_and(|(_, random)| {
+        random.len() == RANDOM && random.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_documented_pattern_is_a_temp_name() {
+        assert!(is_temp(".index.json.0aZ0aZ0aZ0aZ.atomic-tmp"));
+        for name in ["index.json.0aZ0aZ0aZ0aZ.atomic-tmp", ".index.json.0aZ.atomic-tmp", ".index.json.lock"] {
+            assert!(!is_temp(name), "{name}");
+        }
+    }
+}

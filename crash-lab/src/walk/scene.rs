@@ -1,0 +1,170 @@
+//! The calls that are walked through: what is there before, what is called, what must be there after.
+
+use std::fs::{self, File};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use rustix::fs::{FlockOperation, XattrFlags, flock};
+use serde_json::{Value, json};
+
+/// Name of the target in every scene; its folder differs.
+pub const TARGET: &str = "index.json";
+
+/// Part of the name of a temp file whose writer is dead.
+pub const ORPHAN: &str = "0rphan0rphan";
+
+/// One kind of call.
+#[derive(Clone, Copy, Debug)]
+pub struct Scene {
+    pub name: &'static str,
+    pub update: bool,
+    /// There is a file before, version 1.
+    pub old: bool,
+    /// Folders between the test's and the target that are missing.
+    pub missing: &'static str,
+    /// Another process has the lock at first.
+    pub waits: bool,
+    /// A killed writer's temp file lies about.
+    pub orphan: bool,
+    pub size: usize,
+    /// As JSON.
+    pub options: &'static str,
+    /// Not ours, but `fs.writeFile`: the lab has to find something.
+    pub control: bool,
+    /// Not worth its time in the short form.
+    pub long: bool,
+}
+
+/// A file that is replaced by default options.
+pub const WRITE: Scene = Scene {
+    name: "",
+    update: false,
+    old: true,
+    missing: "",
+    waits: false,
+    orphan: false,
+    size: 10_000,
+    options: "{}",
+    control: false,
+    long: false,
+};
+/// An index that is changed by default options.
+pub const UPDATE: Scene = Scene { update: true, options: r#"{"timeout":3000}"#, ..WRITE };
+
+pub const SCENES: &[Scene] = &[
+    Scene { name: "new file", old: false, ..WRITE },
+    Scene { name: "new file in new directories", old: false, missing: "a/b", ..WRITE },
+    Scene { name: "replacement", ..WRITE },
+    Scene { name: "replacement, orphan about", orphan: true, long: true, ..WRITE },
+    Scene { name: "replacement of 9 MB", size: 9_000_000, long: true, ..WRITE },
+    Scene { name: "replacement, verify: 'device'", options: r#"{"verify":"device"}"#, long: true, ..WRITE },
+    Scene { name: "exclusive creation", old: false, options: r#"{"flag":"wx"}"#, long: true, ..WRITE },
+    Scene { name: "index update", ..UPDATE },
+    Scene { name: "update with backup", options: r#"{"timeout":3000,"backup":true}"#, ..UPDATE },
+    Scene { name: "index creation", old: false, ..UPDATE },
+    Scene { name: "waiting update", waits: true, ..UPDATE },
+    Scene { name: "control: fs.writeFile", control: true, ..WRITE },
+];
+
+impl Scene {
+    pub fn target(&self, folder: &Path) -> PathBuf {
+        folder.join(self.missing).join(TARGET)
+    }
+
+    pub fn has_backup(&self) -> bool {
+        self.options.contains("backup")
+    }
+
+    pub fn is_exclusive(&self) -> bool {
+        self.options.contains("wx")
+    }
+
+    pub fn verifies_device(&self) -> bool {
+        self.options.contains("device")
+    }
+
+    /// The bytes of the version `n`: 1 is there before, the call makes 2 (or one more) of it.
+    pub fn bytes(&self, n: u32) -> Vec<u8> {
+        if self.update {
+            let pad = "x".repeat(self.size);
+            return format!("{{\n  \"n\": {n},\n  \"pad\": \"{pad}\"\n}}").into_bytes();
+        }
+        fill(n).bytes().cycle().take(self.size).collect()
+    }
+
+    /// Which version `bytes` are.
+    pub fn version(&self, bytes: &[u8]) -> Option<u32> {
+        (0..=4).find(|n| self.bytes(*n) == bytes)
+    }
+
+    /// Lays out `folder` anew: the state before the call.
+    pub fn prepare(&self, folder: &Path) -> Result<()> {
+        if folder.exists() {
+            fs::remove_dir_all(folder)?;
+        }
+        fs::create_dir(folder)?;
+        let target = self.target(folder);
+        if self.old {
+            fs::write(&target, self.bytes(1))?;
+            if !self.update {
+                // So that owner, mode and attributes are calls of the routine too. Not every ground has them.
+                let _ = chown(&target, Some(1000), Some(1000));
+                let _ = fs::set_permissions(&target, fs::Permissions::from_mode(0o640));
+                let _ = rustix::fs::setxattr(&target, "user.crash-lab", b"1", XattrFlags::empty());
+            }
+        }
+        if self.has_backup() {
+            fs::write(backup(&target), self.bytes(0))?;
+        }
+        if self.orphan {
+            fs::write(folder.join(format!(".{TARGET}.{ORPHAN}.atomic-tmp")), "half a fi")?;
+        }
+        Ok(())
+    }
+
+    /// What `workload/call.mjs` is told.
+    pub fn spec(&self, folder: &Path, calls: u32, traced: bool, warm: &Path) -> Result<Value> {
+        let options: Value = serde_json::from_str(self.options)?;
+        Ok(json!({
+            "op": if self.control { "control" } else if self.update { "update" } else { "write" },
+            "path": self.target(folder),
+            "fill": fill(2),
+            "size": self.size,
+            "options": options,
+            "warm": (self.waits && traced).then_some(warm),
+            "waits": self.waits && traced,
+            "calls": calls,
+            "traced": traced,
+        }))
+    }
+
+    /// The lock, held by this process as another process of the library's would.
+    pub fn hold_lock(&self, folder: &Path) -> Result<Held> {
+        let path = folder.join(format!(".{TARGET}.lock"));
+        let file = File::create_new(&path).context("the lab's own lock")?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Held { path, _file: file })
+    }
+}
+
+fn fill(n: u32) -> String {
+    format!("version {n}, 0123456789 ")
+}
+
+pub fn backup(target: &Path) -> PathBuf {
+    target.with_file_name(format!("{TARGET}.backup"))
+}
+
+/// A lock that is removed and then released, as the library does it.
+#[derive(Debug)]
+pub struct Held {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}

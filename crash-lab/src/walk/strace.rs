@@ -1,0 +1,235 @@
+//! strace, attached to one thread of a running Node: it shows which system calls a call of the addon
+//! makes, and makes the k-th of a kind fail or be the process's last.
+//!
+//! strace counts `when=` per thread and per call, and `-f` would count Node's own threads too. So the
+//! worker thread alone is traced, from a moment when it has nothing to do: every count is the routine's.
+//! `--seccomp-bpf` is not used: with it an injected signal never fires, and nothing says so.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+use crate::lab::die_with_parent;
+
+/// The workload looks for these, with access(2), right before and right after the call.
+const BEGIN: &str = "\"/atomic-lab-begin\"";
+const END: &str = "\"/atomic-lab-end\"";
+
+/// What a system call is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Object {
+    /// The file that the caller named.
+    Target,
+    /// The version before it.
+    Backup,
+    /// The index's sidecar lock.
+    Lock,
+    /// A file on its way, with or without a temp name.
+    Staged,
+    /// A directory of the test's.
+    Directory,
+    /// Node's own: libuv's eventfd, `/proc`.
+    Node,
+}
+
+/// One line of a trace.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub name: String,
+    pub object: Object,
+    /// The how-manieth of its name on this thread, from 1: strace's `when=`.
+    pub nth: usize,
+    /// What it returned; "?" if the process did not live to see it.
+    pub result: String,
+    /// The whole line, for messages.
+    pub line: String,
+}
+
+impl Call {
+    /// Whether strace made it fail.
+    pub fn is_injected(&self) -> bool {
+        self.result.ends_with("(INJECTED)")
+    }
+
+    /// Whether it did what it was asked.
+    pub fn succeeded(&self) -> bool {
+        !self.result.starts_with("-1") && !self.result.starts_with('?')
+    }
+
+    /// Whether two runs mean the same call.
+    pub fn matches(&self, other: &Self) -> bool {
+        (&self.name, self.object, self.nth) == (&other.name, other.object, other.nth)
+    }
+}
+
+/// What to do to a call.
+#[derive(Clone, Debug)]
+pub struct Inject {
+    pub call: String,
+    /// As strace has it: `signal=SIGKILL`, `error=EIO`.
+    pub what: String,
+    /// As strace has it: `3`, `3+`, `3..5`.
+    pub when: String,
+}
+
+/// The process groups of those at work, each led by an strace.
+static GROUPS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+/// Kills all that are at work, for whoever is about to exit. An strace that dies while it starts leaves a child
+/// behind, with which it tries out what ptrace(2) can do.
+pub fn kill_all() {
+    let groups = groups();
+    for group in groups.iter().filter_map(|group| Pid::from_raw(*group)) {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    // For good: no other is started.
+    std::mem::forget(groups);
+}
+
+fn groups() -> MutexGuard<'static, BTreeSet<i32>> {
+    GROUPS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An strace at work.
+#[derive(Debug)]
+pub struct Tracer {
+    child: Child,
+    group: i32,
+    output: PathBuf,
+}
+
+impl Tracer {
+    /// Attaches to the thread `tid`; returns when strace has it.
+    pub fn attach(tid: u32, inject: Option<&Inject>, output: &Path) -> Result<Self> {
+        let mut command = Command::new("strace");
+        command.args(["-y", "-s", "64", "-e", "trace=%file,%desc,%memory", "-o"]).arg(output);
+        command.args(["-p", &tid.to_string()]);
+        if let Some(Inject { call, what, when }) = inject {
+            command.args(["-e", &format!("inject={call}:{what}:when={when}")]);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut tracer = {
+            let mut groups = groups();
+            let child = die_with_parent(&mut command).process_group(0).spawn().context("strace")?;
+            let group = i32::try_from(child.id())?;
+            groups.insert(group);
+            Self { child, group, output: output.to_owned() }
+        };
+        let mut said = String::new();
+        let stderr = tracer.child.stderr.take().context("strace without stderr")?;
+        let mut stderr = BufReader::new(stderr);
+        stderr.read_line(&mut said)?;
+        if !said.contains("attached") {
+            stderr.read_to_string(&mut said)?;
+            bail!("strace did not attach: {said}");
+        }
+        Ok(tracer)
+    }
+
+    /// Lets the thread go and reads what was seen.
+    pub fn finish(mut self, folder: &Path) -> Result<Vec<Call>> {
+        if let Some(pid) = Pid::from_raw(self.group)
+            && self.child.try_wait()?.is_none()
+        {
+            kill_process(pid, Signal::TERM)?;
+        }
+        let patience = Instant::now() + Duration::from_secs(10);
+        while self.child.try_wait()?.is_none() {
+            if Instant::now() > patience {
+                bail!("strace does not end");
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(parse(&fs::read_to_string(&self.output)?, folder))
+    }
+}
+
+impl Drop for Tracer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        groups().remove(&self.group);
+    }
+}
+
+/// The calls between the two marks (or all, in a trace of a thread that does not make them).
+fn parse(trace: &str, folder: &Path) -> Vec<Call> {
+    let mut seen = std::collections::HashMap::<String, usize>::new();
+    let mut calls = Vec::new();
+    for line in trace.lines() {
+        let Some((name, rest)) = line.split_once('(') else { continue };
+        if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+            continue;
+        }
+        let nth = seen.entry(name.to_owned()).or_default();
+        *nth += 1;
+        let (arguments, result) = rest.rsplit_once(" = ").unwrap_or((rest, "?"));
+        if arguments.contains(BEGIN) {
+            calls.clear();
+            continue;
+        }
+        if arguments.contains(END) {
+            break;
+        }
+        calls.push(Call {
+            name: name.to_owned(),
+            object: object(arguments, &folder.to_string_lossy()),
+            nth: *nth,
+            result: result.trim().to_owned(),
+            line: line.to_owned(),
+        });
+    }
+    calls
+}
+
+fn object(arguments: &str, folder: &str) -> Object {
+    let any = |parts: &[&str]| parts.iter().any(|part| arguments.contains(part));
+    if any(&[".lock\"", ".lock>"]) {
+        Object::Lock
+    } else if any(&["index.json.backup"]) {
+        Object::Backup
+    } else if any(&[".atomic-tmp", "/#", "O_TMPFILE"]) {
+        Object::Staged
+    } else if any(&["index.json\"", "index.json>"]) {
+        Object::Target
+    } else if any(&[folder]) {
+        Object::Directory
+    } else {
+        Object::Node
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_lies_between_the_marks_counts_but_all_is_counted() {
+        let trace = "close(3</x>) = 0\n\
+            access(\"/atomic-lab-begin\", F_OK) = -1 ENOENT (No such file or directory)\n\
+            write(17<anon_inode:[eventfd]>, \"\\1\", 8) = 8\n\
+            openat(4</d>, \".\", O_RDWR|O_TMPFILE, 0600) = 5</d/#12>(deleted)\n\
+            close(5</d/#12>(deleted))   = -1 EIO (Input/output error) (INJECTED)\n\
+            fsync(4</d>) = ?\n+++ killed by SIGKILL +++\n";
+        let calls = parse(trace, Path::new("/d"));
+        let short: Vec<_> = calls.iter().map(|call| (call.name.as_str(), call.object, call.nth)).collect();
+        assert_eq!(
+            short,
+            [
+                ("write", Object::Node, 1),
+                ("openat", Object::Staged, 1),
+                ("close", Object::Staged, 2),
+                ("fsync", Object::Directory, 1)
+            ]
+        );
+        assert!(calls[2].is_injected() && calls[1].succeeded() && !calls[3].succeeded());
+    }
+}

@@ -1,0 +1,101 @@
+// One call of the addon, for a driver that traces it: says which threads there are, waits until the tracer has
+// them, makes the call, says what came of it, and (if told to go on) makes it again.
+
+import { readdirSync, readFileSync, readlinkSync, readSync, writeSync } from 'node:fs'
+import { access, readlink, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { performance } from 'node:perf_hooks'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+const { atomicIndexUpdate, atomicWrite } = createRequire(import.meta.url)('../..')
+
+/** @type {{ op: 'write' | 'update' | 'control', path: string, fill: string, size: number, options: object,
+ *   warm?: string, waits?: boolean, calls: number, traced: boolean }} */
+const spec = JSON.parse(process.argv[2])
+
+const say = (line) => writeSync(1, `${JSON.stringify(line)}\n`)
+
+/** Blocks the thread: no timer, no read of libuv's runs beside the call. */
+const waitForDriver = () => readSync(0, Buffer.alloc(1)) === 1
+
+/** What every open descriptor stands for; in a table, as one file may be open twice. */
+function descriptors() {
+  const open = new Map()
+  for (const fd of readdirSync('/proc/self/fd')) {
+    let link
+    try {
+      link = readlinkSync(`/proc/self/fd/${fd}`)
+    } catch {
+      continue // the descriptor that lists the others
+    }
+    open.set(link, (open.get(link) ?? 0) + 1)
+  }
+  return open
+}
+
+/** What is open now and was not before. A worker may be closing: it gets a moment. */
+async function leaked(before) {
+  for (let attempt = 0; ; attempt++) {
+    const more = [...descriptors()].filter(([link, count]) => count > (before.get(link) ?? 0))
+    if (more.length === 0 || attempt === 20) return more.map(([link]) => link)
+    await sleep(10)
+  }
+}
+
+const initial = { n: 1, pad: 'x'.repeat(spec.size) }
+
+function increment(index) {
+  return { ...index, n: index.n + 1 }
+}
+
+async function call() {
+  const data = () => Buffer.alloc(spec.size, spec.fill)
+  if (spec.op === 'update') return atomicIndexUpdate(spec.path, increment, { initial, ...spec.options })
+  if (spec.op === 'write') return atomicWrite(spec.path, data(), spec.options)
+  // What the lab must find fault with.
+  await writeFile(spec.path, data())
+  return { written: true, durable: true, verified: 'cache' }
+}
+
+async function mark(name) {
+  if (spec.traced) await access(`/atomic-lab-${name}`).catch(() => {})
+}
+
+async function attempt() {
+  const before = descriptors()
+  await mark('begin')
+  const start = performance.now()
+  const waiting = spec.waits ? setTimeout(() => say({ waiting: true }), 10) : undefined
+  let outcome
+  try {
+    outcome = { result: await call() }
+  } catch (error) {
+    const { name, code, errno, syscall, path, dest, committed, message, stack } = error
+    outcome = { error: { name, code, errno, syscall, path, dest, committed, message, stack } }
+  }
+  clearTimeout(waiting)
+  const ms = performance.now() - start
+  await mark('end')
+  say({ ...outcome, ms, leaked: await leaked(before) })
+}
+
+/** The thread that waits for locks exists from the first wait on. */
+async function startWaiter(folder) {
+  const path = `${folder}/warm.json`
+  const slow = atomicIndexUpdate(path, async () => ({ slept: await sleep(5) }))
+  await Promise.all([slow, atomicIndexUpdate(path, (index) => index)])
+  const tasks = readdirSync('/proc/self/task')
+  return Number(
+    tasks.find((tid) => readFileSync(`/proc/self/task/${tid}/comm`, 'utf8').trim() === 'atomic-wait'),
+  )
+}
+
+const waiter = spec.warm ? await startWaiter(spec.warm) : undefined
+// UV_THREADPOOL_SIZE=1: the one worker tells its own id.
+const worker = Number((await readlink('/proc/thread-self')).split('/').at(-1))
+
+say({ worker, waiter })
+for (let i = 0; i < spec.calls; i++) {
+  if (spec.traced && !waitForDriver()) break
+  await attempt()
+}

@@ -1,0 +1,84 @@
+// Calls under a fault, each judged at once: a line of JSON a call, with `problem` if a promise was broken.
+//
+// node fault.mjs short FOLDER          no file may become larger than the limit of this process
+// node fault.mjs lying FOLDER          the drive loses pages that start with MARK
+// node fault.mjs update PROCESSES NUMBER FOLDER  one of several processes that update an index
+// node fault.mjs count PROCESSES FOLDER          what has become of their updates
+
+import { execFileSync } from 'node:child_process'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { setImmediate as tick } from 'node:timers/promises'
+
+const { atomicWrite, atomicIndexUpdate } = createRequire(import.meta.url)('../..')
+const MARK = 'THE DRIVE LOSES THIS PAGE'
+const UPDATES = 100
+const [fault, ...rest] = process.argv.slice(2)
+const folder = rest.at(-1) ?? '.'
+
+/** Writes over an old file; what resolves must be there, what rejects must have left the old one. */
+async function judge(/** @type {Buffer} */ data, /** @type {object} */ options, reread = readFileSync) {
+  const path = join(folder, 'target')
+  const old = Buffer.from('the old version')
+  writeFileSync(path, old, { flush: true })
+  const outcome = await atomicWrite(path, data, options).catch((error) => error)
+  const failed = outcome instanceof Error
+  const found = reread(path)
+  const right = found.equals(failed ? old : data)
+  const said = failed ? outcome.code : JSON.stringify(outcome)
+  console.log(JSON.stringify(right ? {} : { problem: `${said}, but ${found.length} bytes are there` }))
+}
+
+/** From the drive, the caches having been dropped. */
+function fromDrive(/** @type {string} */ path) {
+  execFileSync('sync', ['-f', path])
+  writeFileSync('/proc/sys/vm/drop_caches', '1')
+  try {
+    return readFileSync(path)
+  } catch (error) {
+    // btrfs finds the lie by its checksum.
+    return Buffer.from(`${error}`)
+  }
+}
+
+if (fault === 'short') {
+  for (const length of [1, 50_000, 99_999, 100_000, 100_001, 150_000, 200_000, 5_000_000]) {
+    await judge(Buffer.alloc(length, 'a'), { verify: false })
+    await judge(Buffer.alloc(length, 'b'), { verify: true })
+  }
+} else if (fault === 'lying') {
+  for (const pages of [1, 3, 16, 80]) {
+    for (const lost of new Set([0, pages >> 1, pages - 1])) {
+      const data = Buffer.alloc(pages * 4096, `${pages} ${lost} `)
+      await judge(data, { verify: 'device' }, fromDrive)
+      data.write(MARK, lost * 4096)
+      await judge(data, { verify: 'device' }, fromDrive)
+    }
+  }
+} else if (fault === 'update') {
+  const [processes, number] = rest.map(Number)
+  // One that is done before the next has started shows nothing.
+  writeFileSync(join(folder, `ready-${number}`), '')
+  const ready = () => readdirSync(folder).filter((name) => name.startsWith('ready-')).length
+  while (ready() < Number(processes)) {
+    if (performance.now() > 60_000) throw new Error('the other processes have not started')
+    await tick()
+  }
+  for (let i = 0; i < UPDATES; i++) {
+    await atomicIndexUpdate(join(folder, 'index.json'), (index) => ({ ...index, [`${number}-${i}`]: i }), {
+      initial: {},
+      flush: false,
+    })
+  }
+} else if (fault === 'count') {
+  const index = JSON.parse(readFileSync(join(folder, 'index.json'), 'utf8'))
+  for (let number = 0; number < Number(rest[0]); number++) {
+    for (let i = 0; i < UPDATES; i++) {
+      const lost = index[`${number}-${i}`] !== i
+      console.log(JSON.stringify(lost ? { problem: `update ${i} of process ${number} is lost` } : {}))
+    }
+  }
+} else {
+  throw new Error(`no such fault: ${fault}`)
+}

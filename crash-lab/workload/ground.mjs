@@ -1,0 +1,109 @@
+// A walk through what the library promises, on whatever file system the folder lies: one line a check.
+
+import assert from 'node:assert/strict'
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+
+const { atomicIndexUpdate, atomicWrite } = createRequire(import.meta.url)('../..')
+
+/** `durable`: what the results must say. `modes`: whether files have permission bits here. `old`: a file that is
+ * there already, with `{"n":1}` in it.
+ * @type {{ folder: string, durable: boolean, modes: boolean, old?: string }} */
+const { folder, durable, modes, old } = JSON.parse(process.argv[2])
+
+const say = (line) => console.log(JSON.stringify(line))
+const path = (name) => join(folder, name)
+const read = (name) => readFileSync(path(name), 'utf8')
+const increment = (index) => ({ ...index, n: (index?.n ?? 0) + 1 })
+
+function isTrue(result, written = true) {
+  assert.equal(result.durable, durable, 'durable')
+  assert.equal(result.written, written, 'written')
+  assert.ok(['cache', 'device'].includes(result.verified), 'verified')
+}
+
+const checks = {
+  async 'a new file'() {
+    isTrue(await atomicWrite(path('new'), 'one'))
+    assert.equal(read('new'), 'one')
+  },
+  async 'an empty file'() {
+    isTrue(await atomicWrite(path('empty'), ''))
+    assert.equal(read('empty'), '')
+  },
+  async 'a file in new directories'() {
+    isTrue(await atomicWrite(path('a/b/c/deep'), 'one'))
+    isTrue(await atomicWrite(path('a/b/c/deep'), 'two'))
+    assert.equal(read('a/b/c/deep'), 'two')
+  },
+  async 'a replacement keeps the mode'() {
+    writeFileSync(path('mode'), 'one')
+    if (modes) chmodSync(path('mode'), 0o640)
+    const before = statSync(path('mode')).mode
+    isTrue(await atomicWrite(path('mode'), 'two'))
+    assert.equal(read('mode'), 'two')
+    assert.equal(statSync(path('mode')).mode, before)
+  },
+  async '3 MB, read back from the device where that can be'() {
+    const data = Buffer.alloc(3_000_000, 'three megabytes ')
+    const result = await atomicWrite(path('large'), data, { verify: 'device' })
+    isTrue(result)
+    assert.ok(readFileSync(path('large')).equals(data))
+    if (!durable) assert.equal(result.verified, 'cache', 'there is no device')
+  },
+  async 'exclusive creation'() {
+    isTrue(await atomicWrite(path('once'), 'one', { flag: 'wx' }))
+    await assert.rejects(atomicWrite(path('once'), 'two', { flag: 'wx' }), {
+      code: 'EEXIST',
+      syscall: 'open',
+    })
+    assert.equal(read('once'), 'one')
+  },
+  async 'identical bytes are left alone'() {
+    isTrue(await atomicWrite(path('same'), 'one'))
+    const { ino, mtimeMs } = statSync(path('same'))
+    isTrue(await atomicWrite(path('same'), 'one', { ifChanged: true }), false)
+    const after = statSync(path('same'))
+    assert.deepEqual([after.ino, after.mtimeMs], [ino, mtimeMs])
+  },
+  async 'an index is made, changed and backed up'() {
+    isTrue(await atomicIndexUpdate(path('index.json'), increment, { initial: { n: 0 } }))
+    isTrue(await atomicIndexUpdate(path('index.json'), increment, { backup: true }))
+    isTrue(await atomicIndexUpdate(path('index.json'), increment, { backup: true }))
+    assert.equal(JSON.parse(read('index.json')).n, 3)
+    assert.equal(JSON.parse(read('index.json.backup')).n, 2)
+  },
+  async 'fifty updates at once'() {
+    const updates = Array.from({ length: 50 }, () => atomicIndexUpdate(path('many.json'), increment))
+    for (const result of await Promise.all(updates)) isTrue(result)
+    assert.equal(JSON.parse(read('many.json')).n, 50)
+  },
+  async 'a file that was there before'() {
+    if (!old) return
+    isTrue(await atomicIndexUpdate(path(old), increment, { backup: true }))
+    assert.equal(JSON.parse(read(old)).n, 2)
+    assert.equal(JSON.parse(read(`${old}.backup`)).n, 1)
+    isTrue(await atomicWrite(path(old), '{}'))
+    assert.equal(read(old), '{}')
+  },
+  async 'nothing is left'() {
+    for (const folder of [path('.'), dirname(path('a/b/c/deep'))]) {
+      const left = readdirSync(folder).filter((name) => /^\.|atomic-tmp/.test(name))
+      assert.deepEqual(left, [], folder)
+    }
+    const open = readdirSync('/proc/self/fd').filter((fd) => existsSync(`/proc/self/fd/${fd}`))
+    assert.ok(open.length < 40, `${open.length} descriptors are open`)
+  },
+}
+
+mkdirSync(folder, { recursive: true })
+for (const [check, run] of Object.entries(checks)) {
+  try {
+    await run()
+    say({ check })
+  } catch (error) {
+    say({ check, problem: `${error.message} (${error.code})` })
+  }
+}
+say({ done: true })

@@ -1,0 +1,85 @@
+// What goes on while the power is cut: every way of writing that promises something, several at a time.
+// Each operation is announced to the recorder with its bytes before it starts, and reported when its
+// promise has resolved, so that the lab knows what may and what must be on the disk at any moment.
+//
+// node power.mjs FOLDER CONTROL SIZE ROUNDS
+
+import { openSync, readFileSync, writeSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+
+const { atomicWrite, atomicIndexUpdate } = createRequire(import.meta.url)('../..')
+const [folder, control, size, rounds] = [process.argv[2], process.argv[3], +process.argv[4], +process.argv[5]]
+const recorder = openSync(control, 'w')
+let operations = 0
+/** @type {Set<string>} */
+const indexes = new Set()
+
+/** One message: its length, a line of JSON, and bytes. It is in the recorder's log when this returns. */
+function tell(/** @type {object} */ message, /** @type {Uint8Array} */ bytes = Buffer.alloc(0)) {
+  const head = `${JSON.stringify({ ...message, bytes: bytes.length })}\n`
+  const frame = Buffer.concat([Buffer.from(head), bytes])
+  for (let done = 0; done < frame.length; ) done += writeSync(recorder, frame, done)
+}
+
+/** Bytes that belong to this operation alone, and look different on every page. */
+function content(/** @type {number} */ id, length = size) {
+  const bytes = Buffer.alloc(length)
+  for (let i = 0, word = id * 2654435761; i + 4 <= length; i += 4) {
+    word = (Math.imul(word ^ (word >>> 15), 2246822519) + i) | 0
+    bytes.writeInt32LE(word, i)
+  }
+  bytes.write(`operation ${id}\n`)
+  return bytes
+}
+
+async function write(/** @type {string} */ path, /** @type {object} */ options = {}, length = size) {
+  const id = operations++
+  const bytes = content(id, length)
+  tell({ write: id, path }, bytes)
+  const { durable } = await atomicWrite(join(folder, path), bytes, options)
+  tell({ done: id, durable })
+}
+
+async function update(/** @type {string} */ path, /** @type {object} */ options = {}) {
+  const id = operations++
+  indexes.add(path)
+  const entry = `${id} ${'x'.repeat(40)}`
+  tell({ update: id, path, entry, backup: Boolean(options.backup) })
+  const add = (/** @type {{ entries: string[] }} */ index) => {
+    index.entries.push(entry)
+    return index
+  }
+  const initial = { filler: content(id, Math.max(0, size - 100) >> 1).toString('hex'), entries: [] }
+  const { durable, batchSize } = await atomicIndexUpdate(join(folder, path), add, { initial, ...options })
+  tell({ done: id, durable, batch: batchSize })
+}
+
+/** The entries in the order in which they came: every earlier version of the index is a beginning of it. */
+function last(/** @type {string} */ path) {
+  const { filler, entries } = JSON.parse(readFileSync(join(folder, path), 'utf8'))
+  tell({ index: path, entries, filler })
+}
+
+for (let round = 0; round < rounds; round++) {
+  // New, in a directory that is there, and in ones that are not; two at once in the same new ones.
+  await write(`new-${round % 3}-${round}`)
+  await Promise.all([
+    write(`made-${round}/here/a`),
+    write(`made-${round}/here/b`, { verify: 'device' }),
+    write(`made-${round}/c`),
+  ])
+  // Replaced, one after the other and with several on their way to one file.
+  await write('steady', { ifChanged: true })
+  await Promise.all([write('busy'), write('busy'), write('other', { verify: false }), write('busy')])
+  await write(`exclusive-${round}`, { flag: 'wx' }, size >> 1)
+  // Indexes: alone, and as a group that shares a commit.
+  await update('index.json', { backup: true })
+  await Promise.all([
+    update('index.json', { backup: true }),
+    update('index.json', { backup: true }),
+    update(`made-${round % 2}/index.json`),
+    write('steady'),
+  ])
+}
+for (const path of indexes) last(path)

@@ -1,0 +1,82 @@
+// Thirty-two worker threads write and update without an end, and are terminated in the middle of it, again and
+// again. The process must live, the files must be whole, and the next calls must find nothing in their way.
+
+import assert from 'node:assert/strict'
+import { mkdirSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Worker } from 'node:worker_threads'
+
+const { atomicIndexUpdate, atomicWrite } = createRequire(import.meta.url)('../..')
+
+const WORKERS = 32
+
+const { FILES, increment, page } = createRequire(import.meta.url)('./worker.cjs')
+const isWhole = (bytes) => bytes.equals(page(bytes.toString().split(';', 1)[0]))
+
+async function terminateWorkers({ folder, rounds }) {
+  mkdirSync(folder, { recursive: true })
+  const acknowledged = new Int32Array(new SharedArrayBuffer(4))
+  let before
+  for (let round = 0; round < rounds; round++) {
+    const workers = Array.from({ length: WORKERS }, (_, i) => {
+      return new Worker(new URL('worker.cjs', import.meta.url), {
+        workerData: { folder, id: round * WORKERS + i, acknowledged },
+      })
+    })
+    const failures = workers.map((worker) => new Promise((_, reject) => worker.once('error', reject)))
+    for (const failure of failures) failure.catch(() => {})
+    let problem
+    try {
+      await Promise.race([Promise.all(workers.map((worker) => online(worker))), ...failures])
+      // Each worker at another moment, the first ones when the last have hardly begun.
+      await Promise.all(workers.map((worker, i) => sleep(20 + ((i * 7) % 60)).then(() => worker.terminate())))
+      await Promise.race([lookAround(folder, acknowledged, (round + 1) * WORKERS), timeOut(10_000)])
+      before ??= open()
+      assert.deepEqual(open(), before, 'descriptors')
+    } catch (error) {
+      problem = error.message
+    }
+    console.log(JSON.stringify({ check: `round ${round}`, count: WORKERS, problem }))
+  }
+  console.log(JSON.stringify({ done: true, acknowledged: acknowledged[0] }))
+  process.exit()
+}
+
+/** What is open, but for the sockets and pipes of Node's own. */
+function open() {
+  const links = readdirSync('/proc/self/fd').map((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`)
+    } catch {
+      return '' // the descriptor that lists the others
+    }
+  })
+  return links.sort()
+}
+
+const online = (worker) => new Promise((resolve) => worker.once('online', resolve))
+
+async function timeOut(ms) {
+  await sleep(ms, undefined, { ref: false })
+  throw new Error('the next calls hang')
+}
+
+async function lookAround(folder, acknowledged, most) {
+  const names = readdirSync(folder)
+  for (const name of names.filter((name) => name.startsWith('page-'))) {
+    assert.ok(isWhole(readFileSync(join(folder, name))), `${name} is torn`)
+  }
+  const atLeast = acknowledged[0]
+  for (let i = 0; i < FILES; i++) await atomicWrite(join(folder, `page-${i}`), page('main'))
+  await atomicIndexUpdate(join(folder, 'index.json'), increment, { timeout: 8000 })
+  Atomics.add(acknowledged, 0, 1)
+  const { n } = JSON.parse(readFileSync(join(folder, 'index.json'), 'utf8'))
+  // What a worker was told is there; what it was not told may be.
+  assert.ok(n >= atLeast + 1 && n <= acknowledged[0] + most, `${n} updates, ${atLeast} acknowledged before`)
+  const left = readdirSync(folder).filter((name) => name.startsWith('.'))
+  assert.deepEqual(left, [], 'leftovers')
+}
+
+await terminateWorkers(JSON.parse(process.argv[2]))
