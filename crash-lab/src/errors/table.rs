@@ -70,6 +70,7 @@ const ANY: Ignored =
 const SWEEP: &str = "the sweep of orphans: nothing depends on it, the next process sweeps again";
 const RELEASE: &str = "the release of the lock: the kernel frees it with the descriptor, a lock file that stays is \
     taken over by the next holder";
+const KIND: &str = "what kind of file system it is cannot be told: the result says durable: false";
 const READ_ONLY: &str = "nothing was written through this descriptor, and Linux closes it all the same";
 const HOLD: &str =
     "the mark against sweepers: where locks fail, a sweeper cannot find the file unlocked either";
@@ -108,6 +109,7 @@ const IGNORED: &[Ignored] = &[
     Ignored { call: "lseek", object: Object::Target, why: HINT, ..ANY },
     Ignored { call: "fadvise64", object: Object::Staged, why: LEVEL, ..ANY },
     Ignored { call: "mincore", object: Object::Node, why: LEVEL, ..ANY },
+    Ignored { call: "fstatfs", why: KIND, ..ANY },
     Ignored { call: "openat", errors: &["EACCES"], why: FALLBACK, ..ANY },
     Ignored { call: "openat", object: Object::Lock, errors: &["EACCES"], why: FALLBACK, ..ANY },
     Ignored { call: "lgetxattr", object: Object::Target, errors: &["EACCES"], why: FOREIGN, ..ANY },

@@ -62,9 +62,10 @@ fn supported(result: io::Result<()>) -> io::Result<bool> {
 #[cfg(target_os = "linux")]
 fn is_durable(directory: BorrowedFd<'_>) -> bool {
     match rustix::fs::fstatfs(directory) {
-        Ok(stat) if is_memory(&stat) => false,
         Ok(stat) if magic(&stat) == OVERLAY => !is_volatile(directory),
-        _ => true,
+        Ok(stat) => !is_memory(&stat),
+        // What cannot be told is not promised.
+        Err(_) => false,
     }
 }
 
