@@ -8,7 +8,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::cancel::Cancel;
 use super::commit::{self, Options, Receipt};
@@ -78,6 +78,7 @@ impl IndexFile {
     /// [`ErrorKind::LockTimeout`] after `timeout`; [`ErrorKind::Aborted`]; those of
     /// [`Lock::try_acquire`].
     pub async fn open(path: &Path, wait: Wait, timeout: Duration, cancel: &Cancel) -> Result<Option<Self>> {
+        let mut since = Instant::now();
         let turn = match wait {
             Wait::Lock(turn) => turn,
             Wait::Turn(mut place) => {
@@ -85,18 +86,20 @@ impl IndexFile {
                     () = place.joined() => {}
                     () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
                 }
+                // Only now is it this index that is waited for, and not other calls' paths.
+                since = Instant::now();
                 tokio::select! {
                     // A turn that is there is taken, however short the time.
                     biased;
                     turn = place.turn() => turn,
                     () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
                     () = tokio::time::sleep(timeout) => {
-                        return Err(ErrorKind::LockTimeout { waited: timeout }.into());
+                        return Err(ErrorKind::LockTimeout { waited: since.elapsed() }.into());
                     }
                 }
             }
         };
-        let mut wait = Backoff::new(timeout);
+        let mut wait = Backoff::new(since, timeout);
         loop {
             match Target::resolve(path, Resolve { mkdir: false, exclusive: false }) {
                 Ok(target) if target.key() != *turn.key() => return Ok(None),

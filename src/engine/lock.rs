@@ -89,7 +89,7 @@ impl Lock {
     /// # Errors
     /// [`ErrorKind::LockTimeout`] after `timeout`; those of [`Lock::try_acquire`].
     pub fn acquire_blocking(target: &Target, timeout: Duration) -> Result<Self> {
-        let mut wait = Backoff::new(timeout);
+        let mut wait = Backoff::new(Instant::now(), timeout);
         loop {
             if let Some(lock) = Self::try_patiently(target)? {
                 return Ok(lock);
@@ -118,9 +118,9 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// For who begins to wait now.
-    pub fn new(timeout: Duration) -> Self {
-        Self { next: FIRST_WAIT, since: Instant::now(), timeout }
+    /// For who has waited since `since`, and will for `timeout` in all.
+    pub fn new(since: Instant, timeout: Duration) -> Self {
+        Self { next: FIRST_WAIT, since, timeout }
     }
 
     /// The next pause.
