@@ -71,14 +71,14 @@ impl Cut<'_> {
         let what = format!("{}-{}-{}", self.kind.name, self.size, self.mutant.unwrap_or("whole"));
         let mut rng = Rng::with_seed(lab.seed);
         let enough = row.states + self.states as u64;
-        let (before, start) = (row.states, Instant::now());
+        let (before, bad_before, start) = (row.states, row.bad, Instant::now());
         while row.states < enough && !(self.until_bad && row.bad > 0) {
             let most = (enough - row.states) as usize;
             self.once(lab, &what, most, &mut rng, &mut row).with_context(|| what.clone())?;
         }
         let seen = row.states - before;
         let rate = seen as f64 / start.elapsed().as_secs_f64() * 60.0;
-        let (seen, bad, rate) = (grouped(seen), grouped(row.bad), grouped(rate as u64));
+        let (seen, bad, rate) = (grouped(seen), grouped(row.bad - bad_before), grouped(rate as u64));
         eprintln!("{what}: {seen} states, {bad} bad; {rate} a minute");
         Ok(row)
     }
