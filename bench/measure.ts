@@ -53,39 +53,46 @@ export async function measure(
 
 /** `writes` one after the other, in as many lanes as the case has writes in flight. */
 async function batch(what: Case, { contender, folder }: Entrant, writes: number): Promise<Cost> {
-  const lanes = Array.from({ length: what.atOnce }, (_, lane) => join(folder, `${lane}.json`))
+  const lanes = Array.from({ length: what.atOnce }, (_, lane) =>
+    Array.from({ length: writes }, (_, write) => join(folder, `${lane}-${what.fresh ? write : 0}.json`)),
+  )
   const cost = await clock(() =>
     Promise.all(
-      lanes.map(async (path) => {
-        for (let write = 0; write < writes; write++) await contender.write(path, what.data)
+      lanes.map(async (paths) => {
+        for (const path of paths) await contender.write(path, what.data)
       }),
     ),
   )
-  await settle(lanes)
+  await settle(new Set(lanes.flat()), what.fresh)
   return cost
 }
 
 /** Who does not flush leaves that to whoever comes next: it is done here, off the clock. */
-async function settle(paths: string[]): Promise<void> {
+async function settle(paths: Set<string>, remove: boolean): Promise<void> {
   for (const path of paths) {
     const file = await open(path, 'r+')
     await file.sync()
     await file.close()
+    if (remove) await rm(path)
   }
 }
 
-/** The first writes load code and make the files; the last one shows that the contender does what it says. */
+/** The first writes load code and make the files; one more shows that the contender does what it says. */
 async function warmUp(what: Case, entrant: Entrant): Promise<void> {
+  const { contender, folder } = entrant
   const start = performance.now()
   do await batch(what, entrant, 1)
   while (performance.now() - start < BATCH_MS)
-  const expected = Buffer.from(what.data as string)
-  const names = await readdir(entrant.folder)
-  for (const name of names) {
-    if ((await readFile(join(entrant.folder, name))).equals(expected)) continue
-    throw new Error(`${entrant.contender.name} wrote something else (${what.title}, ${name})`)
+  const others = await readdir(folder)
+  if (others.length !== (what.fresh ? 0 : what.atOnce)) {
+    throw new Error(`${contender.name} left files behind: ${others}`)
   }
-  if (names.length !== what.atOnce) throw new Error(`${entrant.contender.name} left files behind: ${names}`)
+  const path = join(folder, 'check.json')
+  await contender.write(path, what.data)
+  if (!(await readFile(path)).equals(Buffer.from(what.data as string))) {
+    throw new Error(`${contender.name} wrote something else (${what.title})`)
+  }
+  await rm(path)
 }
 
 /** By chance: in a fixed cycle everyone would always follow the same one, and inherit what it left to do. */
