@@ -134,6 +134,33 @@ describe('a signal that is aborted', () => {
     expect(names(dir)).toEqual(['index.json'])
   })
 
+  test('by an fn that never ends: it is not waited for', async ({ dir, file }) => {
+    const controller = new AbortController()
+    const fn = () => {
+      controller.abort(reason)
+      return new Promise<never>(() => {})
+    }
+    expectAborted(await rejection(atomicIndexUpdate(file, fn, { signal: controller.signal })))
+    expect(names(dir)).toEqual([])
+  })
+
+  test('at any moment before fn is called: fn is not called', async ({ dir, file }) => {
+    for (let round = 0; round < 40; round++) {
+      const controller = new AbortController()
+      let called = 0
+      const fn = () => {
+        if (controller.signal.aborted) called++
+        return new Promise<never>(() => {})
+      }
+      const update = rejection(atomicIndexUpdate(file, fn, { signal: controller.signal }))
+      for (let turn = 0; turn < round % 8; turn++) await new Promise(setImmediate)
+      controller.abort(reason)
+      expectAborted(await update)
+      expect(called).toBe(0)
+    }
+    expect(names(dir)).toEqual([])
+  })
+
   test('after the update: it does not matter', async ({ file }) => {
     const controller = new AbortController()
     await atomicIndexUpdate(file, () => ({ n: 1 }), { signal: controller.signal })

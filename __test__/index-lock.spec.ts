@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { atomicIndexUpdate } from '@pipeline/atomic'
 import { describe, expect, onTestFinished } from 'vitest'
+import { inProcess } from './helpers/elsewhere'
 import {
   gate,
   holderOf,
@@ -135,6 +136,21 @@ describe('another process that is inside an update', () => {
     const error = await rejection(atomicIndexUpdate(file, increment, { timeout: 0 }))
     expect(error).toMatchObject({ code: 'ERR_ATOMIC_LOCK_TIMEOUT' })
     expect(performance.now() - start).toBeLessThan(1000)
+  })
+
+  test('is had at once with a timeout of 0 when who waited for it has gone', async ({ file }) => {
+    const { open, opened } = gate<{ n: number }>()
+    const update = atomicIndexUpdate(file, () => opened)
+    const hasty = inProcess(
+      ({ atomicIndexUpdate }, file) =>
+        atomicIndexUpdate(file, () => ({}), { timeout: 0 }).catch(({ code }) => code),
+      [file],
+    )
+    expect(await hasty.returned).toBe('ERR_ATOMIC_LOCK_TIMEOUT')
+    open({ n: 1 })
+    await update
+    await atomicIndexUpdate(file, increment, { timeout: 0 })
+    expect(readJson(file)).toEqual({ n: 2 })
   })
 
   test('is waited for as long as it takes with a timeout of Infinity', async ({ file }) => {

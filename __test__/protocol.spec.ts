@@ -135,6 +135,14 @@ describe('new folders', () => {
     expect(flushed(calls)).toStrictEqual([dir, `${dir}/a`])
   })
 
+  traced('whose flush failed are not called durable by the next call', async ({ dir }) => {
+    const writer = await Writer.start()
+    const path = join(dir, 'a', 'file')
+    const { error } = await writer.traced(path, 'x', {}, 'fsync:error=EIO:when=1')
+    expect(error).toMatchObject({ code: 'EIO', syscall: 'fsync' })
+    expect(await writer.write(path, 'x')).toMatchObject({ result: { written: true, durable: false } })
+  })
+
   traced('that a call with flush: false made are flushed, and nothing else', async ({ dir }) => {
     const writer = await Writer.start()
     const { calls } = await writer.traced(join(dir, 'a', 'b', 'one'), 'x', { flush: false })

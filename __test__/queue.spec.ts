@@ -1,4 +1,4 @@
-import { readFileSync, symlinkSync } from 'node:fs'
+import { readFileSync, renameSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { atomicWrite } from '@pipeline/atomic'
@@ -35,6 +35,20 @@ describe('calls for one file', () => {
       await Promise.all(calls)
       expect(readFileSync(join(dir, 'file'), 'utf8').slice(0, 10)).toBe('last')
     }
+  })
+
+  test('keep their order when a link on the way is switched while they wait', async ({ dir }) => {
+    for (const folder of ['a', 'b']) makeDir(dir, folder)
+    symlinkSync('a', join(dir, 'current'))
+    const path = join(dir, 'current', 'file')
+    const waiting = [atomicWrite(path, 'x'.repeat(64 << 20), quick), atomicWrite(path, 'second', quick)]
+    // Until both have their place; then what a deployment does.
+    await atomicWrite(join(dir, 'other'), '', quick)
+    symlinkSync('b', join(dir, 'next'))
+    renameSync(join(dir, 'next'), join(dir, 'current'))
+    await Promise.all([...waiting, atomicWrite(path, 'third', quick)])
+    expect(readFileSync(join(dir, 'a', 'file'), 'utf8')).toBe('second')
+    expect(readFileSync(join(dir, 'b', 'file'), 'utf8')).toBe('third')
   })
 
   test('are one queue by whatever name they come: the last call wins', async ({ dir }) => {

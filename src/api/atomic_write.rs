@@ -1,6 +1,6 @@
 //! `atomicWrite`: one file, replaced as a whole.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
@@ -87,12 +87,18 @@ struct How {
     cancel: Cancel,
 }
 
+/// The file by the caller's path, and by one without links.
+struct Paths {
+    given: PathBuf,
+    real: PathBuf,
+}
+
 enum Stage {
     /// The path is to be resolved, and the data to be encoded.
     Called(PathBuf, Ticket, Data),
-    /// It is our turn. A call that waits keeps the path, not the directory: a thousand that wait
-    /// would keep a thousand descriptors.
-    Ready(PathBuf, Turn, Vec<u8>),
+    /// It is our turn. A call that waits keeps paths, not the directory: a thousand that wait would
+    /// keep a thousand descriptors.
+    Ready(Paths, Turn, Vec<u8>),
 }
 
 impl Job for WriteJob {
@@ -100,49 +106,64 @@ impl Job for WriteJob {
 
     fn run(self) -> Step<Self> {
         let Self { stage, how } = self;
-        let path = match &stage {
-            Stage::Called(path, ..) | Stage::Ready(path, ..) => path,
+        let resolve = |path: &Path, mkdir| {
+            how.cancel.check()?;
+            Target::resolve(path, Resolve { mkdir, exclusive: how.options.exclusive })
         };
-        let resolve = Resolve { mkdir: how.mkdir, exclusive: how.options.exclusive };
-        let target = match how.cancel.check().and_then(|()| Target::resolve(path, resolve)) {
+        // Where it was when the call joined the line; only if it is there no more, where the caller said.
+        if let Stage::Ready(paths, turn, _) = &stage
+            && let Ok(target) = resolve(&paths.real, false)
+            && target.key() == *turn.key()
+            && let Stage::Ready(paths, turn, data) = stage
+        {
+            return write(paths, &target, turn, data, how);
+        }
+        let path = match &stage {
+            Stage::Called(path, ..) | Stage::Ready(Paths { given: path, .. }, ..) => path,
+        };
+        let target = match resolve(path, how.mkdir) {
             Ok(target) => target,
             Err(error) if error.is_passing() => return Step::Again(Self { stage, how }, error),
             Err(error) => return Step::Done(Err(error.into())),
         };
         match stage {
             Stage::Called(path, ticket, data) => line_up(path, &target, ticket, data, how),
-            Stage::Ready(path, turn, data) if *turn.key() == target.key() => {
-                write(path, &target, turn, data, how)
+            Stage::Ready(paths, turn, data) if *turn.key() == target.key() => {
+                write(paths, &target, turn, data, how)
             }
-            // A link leads elsewhere by now.
-            Stage::Ready(path, _, data) => line_up(path, &target, Ticket::take(), Data::Bytes(data), how),
+            Stage::Ready(paths, _, data) => {
+                line_up(paths.given, &target, Ticket::take(), Data::Bytes(data), how)
+            }
         }
     }
 }
 
-fn line_up(path: PathBuf, target: &Target, ticket: Ticket, data: Data, how: How) -> Step<WriteJob> {
+fn line_up(given: PathBuf, target: &Target, ticket: Ticket, data: Data, how: How) -> Step<WriteJob> {
     // Before the data is encoded, which may take longer than all of the next call.
     let mut place = ticket.join(target.key());
     let data = match data.into_bytes() {
         Ok(data) => data,
         Err(failure) => return Step::Done(Err(failure)),
     };
-    if let Some(turn) = place.try_turn() {
-        return write(path, target, turn, data, how);
+    let turn = place.try_turn();
+    let paths = Paths { given, real: if turn.is_some() { PathBuf::new() } else { target.real_path() } };
+    if let Some(turn) = turn {
+        return write(paths, target, turn, data, how);
     }
     Step::Wait(Box::pin(async move {
         let turn = tokio::select! {
             turn = place.turn() => turn,
             () = how.cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
         };
-        Ok(WriteJob { stage: Stage::Ready(path, turn, data), how })
+        Ok(WriteJob { stage: Stage::Ready(paths, turn, data), how })
     }))
 }
 
-fn write(path: PathBuf, target: &Target, turn: Turn, data: Vec<u8>, how: How) -> Step<WriteJob> {
+fn write(paths: Paths, target: &Target, turn: Turn, data: Vec<u8>, how: How) -> Step<WriteJob> {
     match commit::write(target, &data, &how.options, &how.cancel) {
         Err(error) if error.is_passing() => {
-            Step::Again(WriteJob { stage: Stage::Ready(path, turn, data), how }, error)
+            let paths = Paths { real: target.real_path(), ..paths };
+            Step::Again(WriteJob { stage: Stage::Ready(paths, turn, data), how }, error)
         }
         result => Step::Done(result.map_err(Failure::from)),
     }

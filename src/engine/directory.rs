@@ -1,11 +1,11 @@
 //! Open directories, shared by all who work in them at the moment: one descriptor a directory,
 //! however many calls are in flight in it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Deref;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use super::error::{Error, Named, Result};
 use super::mutant::{Step, leaves_out};
@@ -22,6 +22,13 @@ pub struct Directory {
 }
 
 static OPEN: Mutex<Option<HashMap<FileId, Weak<Directory>>>> = Mutex::new(None);
+
+/// Directories that we made and whose own entry may not be on disk: flushing their parent failed, or is
+/// not possible. For as long as this process lives nothing in them is called durable.
+fn doubtful() -> MutexGuard<'static, BTreeSet<FileId>> {
+    static DOUBTFUL: Mutex<BTreeSet<FileId>> = Mutex::new(BTreeSet::new());
+    DOUBTFUL.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl Deref for Directory {
     type Target = Dir;
@@ -86,9 +93,16 @@ impl Directory {
                     Err(error) if error.raw_os_error() == Some(sys::EEXIST) => {}
                     Err(error) => return Err(Error::system("mkdir", error)),
                 }
-                parent.sync()?;
+                let synced = parent.sync();
+                let child = Self::open_existing(Some(&parent), name).named("open")?;
+                if !matches!(synced, Ok(true)) || parent.is_doubtful() {
+                    doubtful().insert(child.id.clone());
+                }
+                synced?;
+                parent = child;
+            } else {
+                parent = Self::open_existing(Some(&parent), name).named("open")?;
             }
-            parent = Self::open_existing(Some(&parent), name).named("open")?;
         }
         Ok(parent)
     }
@@ -108,7 +122,11 @@ impl Directory {
 
     /// Whether the file system keeps anything at all over a power cut.
     pub fn is_durable(&self) -> bool {
-        *self.durable.get_or_init(|| self.dir.is_durable())
+        *self.durable.get_or_init(|| self.dir.is_durable()) && !self.is_doubtful()
+    }
+
+    fn is_doubtful(&self) -> bool {
+        doubtful().contains(&self.id)
     }
 
     /// Whether staged files need a name from the start.

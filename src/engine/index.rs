@@ -101,19 +101,21 @@ impl IndexFile {
         };
         let mut wait = Backoff::new(since, timeout);
         loop {
-            match Target::resolve(path, Resolve { mkdir: false, exclusive: false }) {
-                Ok(target) if target.key() != *turn.key() => return Ok(None),
-                Ok(target) => {
-                    if let Some(lock) = Lock::try_patiently(&target)? {
-                        return Ok(Some(Self::new(lock, turn, target)));
-                    }
+            let target = match Target::resolve(path, Resolve { mkdir: false, exclusive: false }) {
+                Ok(target) if target.key() == *turn.key() => Some(target),
+                Err(error) if error.is_passing() => None,
+                // Moved, or gone: for the next resolution to make or to tell.
+                _ => return Ok(None),
+            };
+            let pause = wait.pause();
+            if let Some(target) = target {
+                let lock = if pause.is_ok() { Lock::try_patiently(&target) } else { Lock::insist(&target) };
+                if let Some(lock) = lock? {
+                    return Ok(Some(Self::new(lock, turn, target)));
                 }
-                Err(error) if error.is_passing() => {}
-                // The directory is gone: for the next resolution to make or to tell.
-                Err(_) => return Ok(None),
             }
             tokio::select! {
-                () = tokio::time::sleep(wait.pause()?) => {}
+                () = tokio::time::sleep(pause?) => {}
                 () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
             }
         }

@@ -54,15 +54,23 @@ impl Lock {
     /// Those of open(2); [`ErrorKind::NotRegular`] if something else lies where the lock belongs.
     pub fn try_acquire(target: &Target) -> Result<Option<Self>> {
         let name = names::lock(&target.name);
+        let key = (target.dir.id().clone(), name.clone());
+        if courtesy().get(&key).is_some_and(|until| Instant::now() < *until) {
+            return Ok(None);
+        }
+        Self::try_name(target, &name).map_err(|error| error.about(target.path().with_file_name(&name)))
+    }
+
+    /// As [`Lock::try_acquire`], even if it is others' turn: for who cannot wait any longer.
+    ///
+    /// # Errors
+    /// Those of [`Lock::try_acquire`].
+    pub fn insist(target: &Target) -> Result<Option<Self>> {
+        let name = names::lock(&target.name);
         Self::try_name(target, &name).map_err(|error| error.about(target.path().with_file_name(&name)))
     }
 
     fn try_name(target: &Target, name: &OsStr) -> Result<Option<Self>> {
-        let key = (target.dir.id().clone(), name.to_owned());
-        if courtesy().get(&key).is_some_and(|until| Instant::now() < *until) {
-            return Ok(None);
-        }
-        courtesy().remove(&key);
         let Some(slot) = Slot::take() else { return Ok(None) };
         for _ in 0..ROUNDS {
             let Some(file) = open(&target.dir, name)? else {
@@ -91,10 +99,12 @@ impl Lock {
     pub fn acquire_blocking(target: &Target, timeout: Duration) -> Result<Self> {
         let mut wait = Backoff::new(Instant::now(), timeout);
         loop {
-            if let Some(lock) = Self::try_patiently(target)? {
-                return Ok(lock);
+            let pause = wait.pause();
+            let lock = if pause.is_ok() { Self::try_patiently(target) } else { Self::insist(target) };
+            match lock? {
+                Some(lock) => return Ok(lock),
+                None => std::thread::sleep(pause?),
             }
-            std::thread::sleep(wait.pause()?);
         }
     }
 
@@ -160,7 +170,10 @@ impl Drop for Lock {
     fn drop(&mut self) {
         if self.file.metadata().is_ok_and(|metadata| metadata.len() > 0) {
             let key = (self.dir.id().clone(), self.name.clone());
-            courtesy().insert(key, Instant::now() + LONGEST_WAIT);
+            let now = Instant::now();
+            let mut courtesy = courtesy();
+            courtesy.retain(|_, until| *until > now);
+            courtesy.insert(key, now + LONGEST_WAIT);
         }
         // Removed first, released then: the other way round, the next holder's file would be removed.
         if self.dir.is_same(&self.name, &self.file).unwrap_or(false) {

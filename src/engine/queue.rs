@@ -50,39 +50,53 @@ struct Arrival {
 
 static LINES: Mutex<Option<Lines>> = Mutex::new(None);
 
-/// Runs `change` under the lock, then hands out the turns it returns, outside of it: a turn that
-/// finds nobody waiting any more comes back here from its `drop`.
-fn update<T>(change: impl FnOnce(&mut Lines) -> (T, Vec<(oneshot::Sender<Turn>, Turn)>)) -> T {
-    let (value, granted) = {
+/// What a waiting call is to hear.
+#[derive(Default)]
+struct Notice {
+    turn: Option<(oneshot::Sender<Turn>, Turn)>,
+    joined: Option<oneshot::Sender<()>>,
+}
+
+/// Runs `change` under the lock, then sends the notices it returns, outside of it: a turn that finds
+/// nobody waiting any more comes back here from its `drop`.
+fn update<T>(change: impl FnOnce(&mut Lines) -> (T, Vec<Notice>)) -> T {
+    let (value, notices) = {
         let mut guard: MutexGuard<'_, Option<Lines>> = LINES.lock().unwrap_or_else(PoisonError::into_inner);
         change(guard.get_or_insert_default())
     };
-    for (waiter, turn) in granted {
-        drop(waiter.send(turn));
+    for Notice { turn, joined } in notices {
+        // The turn first: who hears of having joined may look for it at once.
+        if let Some((waiter, turn)) = turn {
+            drop(waiter.send(turn));
+        }
+        if let Some(joined) = joined {
+            let _ = joined.send(());
+        }
     }
     value
 }
 
 impl Lines {
     /// Lets every call join whose predecessors have all joined.
-    fn advance(&mut self) -> Vec<(oneshot::Sender<Turn>, Turn)> {
-        let mut granted = Vec::new();
+    fn advance(&mut self) -> Vec<Notice> {
+        let mut notices = Vec::new();
         while let Some(first) = self.joining.first_entry() {
             if first.get().is_none() {
                 break;
             }
             if let Some(Arrival { key, joined, waiter }) = first.remove() {
-                let _ = joined.send(());
+                let mut notice = Notice { joined: Some(joined), turn: None };
                 match self.lines.get_mut(&key) {
                     Some(line) => line.push_back(waiter),
                     None => {
                         self.lines.insert(key.clone(), VecDeque::new());
-                        granted.push((waiter, Turn(key)));
+                        notice.turn = Some((waiter, Turn(key)));
                     }
                 }
+                notices.push(notice);
             }
         }
-        granted
+        notices
     }
 
     fn pass_on(&mut self, key: &Key) -> Option<oneshot::Sender<Turn>> {
@@ -140,9 +154,8 @@ impl Place {
     }
 
     /// Resolves when only calls for the same file are before this one, and no more calls that may or may
-    /// not turn out to be.
+    /// not turn out to be. To be awaited once.
     pub async fn joined(&mut self) {
-        // An error means that it was told before.
         drop((&mut self.joined).await);
     }
 
@@ -171,8 +184,8 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         update(|lines| {
-            let next = lines.pass_on(&self.0);
-            ((), next.map(|waiter| (waiter, Turn(self.0.clone()))).into_iter().collect())
+            let next = lines.pass_on(&self.0).map(|waiter| (waiter, Turn(self.0.clone())));
+            ((), next.map(|turn| Notice { turn: Some(turn), joined: None }).into_iter().collect())
         });
     }
 }

@@ -76,6 +76,12 @@ impl Target {
         (self.dir.id().clone(), sys::fold(&self.name))
     }
 
+    /// A path that means this file still when a link on the caller's path has been switched: for who
+    /// has to wait, and gives the directory back meanwhile.
+    pub fn real_path(&self) -> PathBuf {
+        self.dir.path().map_or_else(|_| self.path.clone(), |dir| dir.join(&self.name))
+    }
+
     /// The resolved path.
     pub fn path(&self) -> &Path {
         &self.path

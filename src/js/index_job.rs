@@ -57,9 +57,9 @@ impl OpenJob {
         Self { stage: Stage::Called(path, ticket), mkdir, since, timeout, cancel }
     }
 
-    fn wait(mut self, path: PathBuf, wait: Wait) -> Step<Self> {
+    fn wait(mut self, path: PathBuf, real: PathBuf, wait: Wait) -> Step<Self> {
         Step::Wait(Box::pin(async move {
-            self.stage = match IndexFile::open(&path, wait, self.timeout, &self.cancel).await? {
+            self.stage = match IndexFile::open(&real, wait, self.timeout, &self.cancel).await? {
                 Some(index) => Stage::Open(index, self.since.elapsed()),
                 None => Stage::Called(path, Ticket::take()),
             };
@@ -92,11 +92,12 @@ impl Job for OpenJob {
                 let mut place = ticket.join(target.key());
                 self.stage = Stage::Waiting;
                 let Some(turn) = place.try_turn() else {
-                    return self.wait(path, Wait::Turn(place));
+                    return self.wait(path, target.real_path(), Wait::Turn(place));
                 };
+                let real = target.real_path();
                 match IndexFile::try_open(target, turn) {
                     Ok(Opening::Open(index)) => (index, self.since.elapsed()),
-                    Ok(Opening::Busy(turn)) => return self.wait(path, Wait::Lock(turn)),
+                    Ok(Opening::Busy(turn)) => return self.wait(path, real, Wait::Lock(turn)),
                     Err(error) => return Step::Done(Err(error.into())),
                 }
             }

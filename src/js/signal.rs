@@ -86,6 +86,10 @@ impl Signal {
         let (deferred, aborted) = value::promise(env)?;
         settle(env, &self.call.aborted);
         self.call.aborted.set(Some(deferred));
+        if self.call.cancel.is_cancelled() {
+            // Before there was anything to settle, and it will not be told again.
+            settle(env, &self.call.aborted);
+        }
         let both = value::array(env, &[promise, aborted])?;
         value::invoke(env, &value::global(env, c"Promise")?, c"race", &[both])
     }
@@ -129,9 +133,9 @@ impl Hub {
         let listener = listener.map_err(|error| error::internal(env, &error.to_string()))?;
         // SAFETY: a function of the current scope.
         let listener = unsafe { Unknown::from_raw_unchecked(env.raw(), listener.raw()) };
-        hub.listener.replace(Some(Kept::new(env, &listener)?));
         let event = value::to_js(env, "abort")?;
         value::invoke(env, signal, c"addEventListener", &[event, listener])?;
+        hub.listener.replace(Some(Kept::new(env, &listener)?));
         let external = value::to_js(env, External::new(hub.clone()))?;
         value::invoke(env, &hubs, c"set", &[*signal, external])?;
         Ok(hub)

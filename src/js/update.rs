@@ -97,6 +97,9 @@ pub fn run<'env>(env: &'env Env, call: Rc<Call>, opened: Opened) -> Result<'env,
 
 /// `fn(index)`.
 fn apply<'env>(env: &'env Env, call: &Call, hand: &Hand) -> Result<'env, Unknown<'env>> {
+    if call.signal.cancel().is_cancelled() {
+        return Err(error::abort(env, call.signal.reason(env)));
+    }
     let text = match (hand.borrow().as_ref().and_then(|opened| opened.snapshot.as_ref()), &call.initial) {
         (Some(snapshot), _) => Some(memory::string(env, &snapshot.text, snapshot.ascii)?),
         (None, Some(initial)) => Some(memory::string_utf16(env, initial)?),

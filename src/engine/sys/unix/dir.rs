@@ -28,6 +28,24 @@ impl Dir {
         open_dir(&self.0, path)
     }
 
+    /// Where the directory is, links resolved.
+    #[cfg(target_os = "linux")]
+    pub fn path(&self) -> io::Result<PathBuf> {
+        std::fs::read_link(format!("/proc/self/fd/{}", self.0.as_raw_fd()))
+    }
+
+    /// Where the directory is, links resolved.
+    #[cfg(target_os = "macos")]
+    pub fn path(&self) -> io::Result<PathBuf> {
+        Ok(OsString::from_vec(rustix::fs::getpath(&self.0)?.into_bytes()).into())
+    }
+
+    /// Where the directory is, links resolved: not known here.
+    #[cfg(not(any(target_os = "linux", target_os = "macos")))]
+    pub fn path(&self) -> io::Result<PathBuf> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Which directory this is.
     pub fn id(&self) -> io::Result<FileId> {
         Ok(version(&rustix::fs::fstat(&self.0)?).id)

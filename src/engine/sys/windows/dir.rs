@@ -64,6 +64,11 @@ impl Dir {
         Self::open(&self.0.join(path))
     }
 
+    /// Where the directory is, links resolved.
+    pub fn path(&self) -> io::Result<PathBuf> {
+        Ok(self.0.clone())
+    }
+
     /// Which directory this is.
     pub fn id(&self) -> io::Result<FileId> {
         Ok(id(&same_file::Handle::from_path(&self.0)?))
