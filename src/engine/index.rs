@@ -101,21 +101,18 @@ impl IndexFile {
         };
         let mut wait = Backoff::new(since, timeout);
         loop {
-            let target = match Target::resolve(path, Resolve { mkdir: false, exclusive: false }) {
-                Ok(target) if target.key() == *turn.key() => Some(target),
-                Err(error) if error.is_passing() => None,
-                // Moved, or gone: for the next resolution to make or to tell.
-                _ => return Ok(None),
-            };
             let pause = wait.pause();
-            if let Some(target) = target {
-                let lock = if pause.is_ok() { Lock::try_patiently(&target) } else { Lock::insist(&target) };
-                if let Some(lock) = lock? {
-                    return Ok(Some(Self::new(lock, turn, target)));
-                }
-            }
+            let obstacle = match look(path, &turn, pause.is_ok()) {
+                Ok(Look::Ours(lock, target)) => return Ok(Some(Self::new(lock, turn, target))),
+                Ok(Look::Elsewhere) => return Ok(None),
+                Ok(Look::Busy) => None,
+                Err(error) if error.is_passing() => Some(error),
+                Err(error) => return Err(error),
+            };
+            // If not the lock was in the way but a lack of descriptors, that is what to tell.
+            let pause = pause.map_err(|timeout| obstacle.unwrap_or(timeout))?;
             tokio::select! {
-                () = tokio::time::sleep(pause?) => {}
+                () = tokio::time::sleep(pause) => {}
                 () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
             }
         }
@@ -214,6 +211,28 @@ impl IndexFile {
             linked => linked,
         }
     }
+}
+
+/// What a waiting call sees.
+enum Look {
+    Ours(Lock, Target),
+    Busy,
+    /// The directory was moved, or is gone: for the next resolution to make or to tell.
+    Elsewhere,
+}
+
+/// Courtesy is for who can wait: the last look does without.
+fn look(path: &Path, turn: &Turn, can_wait: bool) -> Result<Look> {
+    let target = match Target::resolve(path, Resolve { mkdir: false, exclusive: false }) {
+        Ok(target) if target.key() == *turn.key() => target,
+        Err(error) if error.is_passing() => return Err(error),
+        _ => return Ok(Look::Elsewhere),
+    };
+    let lock = if can_wait { Lock::try_acquire(&target) } else { Lock::insist(&target) }?;
+    Ok(match lock {
+        Some(lock) => Look::Ours(lock, target),
+        None => Look::Busy,
+    })
 }
 
 /// What came of a try to open an index.
