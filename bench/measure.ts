@@ -19,7 +19,12 @@ export interface Measured {
 
 interface Entrant extends Measured {
   folder: string
+  /** Bytes in new files that have not been removed yet. */
+  kept: number
 }
+
+/** Removing files keeps a disk busy for a while after it, so it is done seldom, and for all at once. */
+const MOST_KEPT = 512 << 20
 
 /** Measures for about `seconds`, but `fewest` rounds at least, in folders below `folder`. */
 export async function measure(
@@ -31,7 +36,7 @@ export async function measure(
 ): Promise<Measured[]> {
   const deadline = performance.now() + seconds * 1000
   const entrants = contenders.map(
-    (contender, index): Entrant => ({ contender, rounds: [], folder: join(folder, String(index)) }),
+    (contender, index): Entrant => ({ contender, rounds: [], folder: join(folder, String(index)), kept: 0 }),
   )
   try {
     let slowest = 0
@@ -51,10 +56,14 @@ export async function measure(
   }
 }
 
+let newFiles = 0
+
 /** `writes` one after the other, in as many lanes as the case has writes in flight. */
-async function batch(what: Case, { contender, folder }: Entrant, writes: number): Promise<Cost> {
+async function batch(what: Case, entrant: Entrant, writes: number): Promise<Cost> {
+  const { contender, folder } = entrant
+  const name = (lane: number) => (what.fresh ? `new-${newFiles++}` : lane)
   const lanes = Array.from({ length: what.atOnce }, (_, lane) =>
-    Array.from({ length: writes }, (_, write) => join(folder, `${lane}-${what.fresh ? write : 0}.json`)),
+    Array.from({ length: writes }, () => join(folder, `${name(lane)}.json`)),
   )
   const cost = await clock(() =>
     Promise.all(
@@ -63,18 +72,27 @@ async function batch(what: Case, { contender, folder }: Entrant, writes: number)
       }),
     ),
   )
-  await settle(new Set(lanes.flat()), what.fresh)
+  await settle(new Set(lanes.flat()))
+  if (what.fresh) {
+    entrant.kept += what.bytes * what.atOnce * writes
+    if (entrant.kept > MOST_KEPT) await clear(entrant)
+  }
   return cost
 }
 
 /** Who does not flush leaves that to whoever comes next: it is done here, off the clock. */
-async function settle(paths: Set<string>, remove: boolean): Promise<void> {
+async function settle(paths: Set<string>): Promise<void> {
   for (const path of paths) {
     const file = await open(path, 'r+')
     await file.sync()
     await file.close()
-    if (remove) await rm(path)
   }
+}
+
+async function clear(entrant: Entrant): Promise<void> {
+  await rm(entrant.folder, { recursive: true })
+  await mkdir(entrant.folder)
+  entrant.kept = 0
 }
 
 /** The first writes load code and make the files; one more shows that the contender does what it says. */
@@ -83,10 +101,8 @@ async function warmUp(what: Case, entrant: Entrant): Promise<void> {
   const start = performance.now()
   do await batch(what, entrant, 1)
   while (performance.now() - start < BATCH_MS)
-  const others = await readdir(folder)
-  if (others.length !== (what.fresh ? 0 : what.atOnce)) {
-    throw new Error(`${contender.name} left files behind: ${others}`)
-  }
+  const strangers = (await readdir(folder)).filter((name) => !/^(new-)?\d+\.json$/.test(name))
+  if (strangers.length > 0) throw new Error(`${contender.name} left files behind: ${strangers}`)
   const path = join(folder, 'check.json')
   await contender.write(path, what.data)
   if (!(await readFile(path)).equals(Buffer.from(what.data as string))) {

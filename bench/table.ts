@@ -38,7 +38,7 @@ export function formatLegend(subject: Contender, threadTime: string): string {
   return [
     `Times as much as ${subject.name} (fsync file: ${file}, fsync dir: ${directory}, read back: ${readBack}): more than 1 is slower`,
     'than it. Ratio of the medians, and in brackets the quartiles of the ratios of single rounds.',
-    'time: until all writes of a batch are done..',
+    'time: until all writes of a batch are done.',
     `JS thread: ${threadTime}.`,
     'fs/promises: handle.writeFile and readFile; tuned: one handle.write and one handle.read for all bytes.',
   ].join('\n')
