@@ -110,18 +110,15 @@ impl Job for WriteJob {
             how.cancel.check()?;
             Target::resolve(path, Resolve { mkdir, exclusive: how.options.exclusive })
         };
-        // Where it was when the call joined the line; only if it is there no more, where the caller said.
-        if let Stage::Ready(paths, turn, _) = &stage
-            && let Ok(target) = resolve(&paths.real, false)
-            && target.key() == *turn.key()
-            && let Stage::Ready(paths, turn, data) = stage
-        {
-            return write(paths, &target, turn, data, how);
-        }
-        let path = match &stage {
-            Stage::Called(path, ..) | Stage::Ready(Paths { given: path, .. }, ..) => path,
+        let found = match &stage {
+            Stage::Called(path, ..) => resolve(path, how.mkdir),
+            // Where it was when the call joined its line; only if it is there no more, where the caller said.
+            Stage::Ready(paths, turn, _) => match resolve(&paths.real, false) {
+                Ok(target) if target.key() == *turn.key() => Ok(target),
+                _ => resolve(&paths.given, how.mkdir),
+            },
         };
-        let target = match resolve(path, how.mkdir) {
+        let target = match found {
             Ok(target) => target,
             Err(error) if error.is_passing() => return Step::Again(Self { stage, how }, error),
             Err(error) => return Step::Done(Err(error.into())),
