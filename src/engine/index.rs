@@ -66,7 +66,7 @@ impl IndexFile {
     pub fn try_open(target: Target, turn: Turn) -> Result<Opening> {
         match Lock::try_patiently(&target)? {
             Some(lock) => Ok(Opening::Open(Self::new(lock, turn, target))),
-            None => Ok(Opening::Busy(turn)),
+            None => Ok(Opening::Busy(target, turn)),
         }
     }
 
@@ -241,7 +241,7 @@ pub enum Opening {
     /// It is ours.
     Open(IndexFile),
     /// Somebody else has the lock.
-    Busy(Turn),
+    Busy(Target, Turn),
 }
 
 /// What an update waits for.

@@ -94,10 +94,11 @@ impl Job for OpenJob {
                 let Some(turn) = place.try_turn() else {
                     return self.wait(path, target.real_path(), Wait::Turn(place));
                 };
-                let real = target.real_path();
                 match IndexFile::try_open(target, turn) {
                     Ok(Opening::Open(index)) => (index, self.since.elapsed()),
-                    Ok(Opening::Busy(turn)) => return self.wait(path, real, Wait::Lock(turn)),
+                    Ok(Opening::Busy(target, turn)) => {
+                        return self.wait(path, target.real_path(), Wait::Lock(turn));
+                    }
                     Err(error) => return Step::Done(Err(error.into())),
                 }
             }

@@ -200,7 +200,8 @@ fn object(arguments: &str, folder: &str) -> Object {
         Object::Staged
     } else if any(&["index.json\"", "index.json>"]) {
         Object::Target
-    } else if any(&[folder]) {
+    } else if any(&[folder, "\"/proc/self/fd/"]) {
+        // The latter is where a directory's own path is read; other names under it were told above.
         Object::Directory
     } else {
         Object::Node
