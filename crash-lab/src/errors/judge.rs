@@ -60,6 +60,14 @@ impl Trial {
         }
         call.name == "unlinkat" || self.why_ignored().is_some()
     }
+
+    /// Whether a directory that was made may not be on disk: as long as the process remembers, nothing in
+    /// it is durable.
+    pub fn casts_doubt(&self) -> bool {
+        let Point { call, scene, committed, .. } = &self.point;
+        let flush = call.name == "fsync" && call.object == Object::Directory && self.error != "EINTR";
+        flush && !committed && !scene.missing.is_empty()
+    }
 }
 
 /// The bench's folder now.
@@ -86,7 +94,8 @@ pub fn first_call(trial: &Trial, bench: &Bench, said: &Value, calls: &[Call]) ->
     let error = &said["error"];
     if let Some((durable, why)) = fallback::instead(&trial.point.call, trial.error) {
         // A flush before the rename is that of a backup; `durable` speaks of the file itself.
-        let of_backup = trial.point.call.object == Object::Directory && !trial.point.committed;
+        let before_rename = trial.point.call.object == Object::Directory && !trial.point.committed;
+        let of_backup = before_rename && !trial.casts_doubt();
         let problem = fell_back(trial, &found, said, durable || (of_backup && !trial.persistent));
         return Ok(problem.map(|problem| format!("not so: {why}: {problem}")));
     }
@@ -229,6 +238,7 @@ pub fn next_call(
     before: &Found,
     said: &Value,
     calls: &[Call],
+    durable: bool,
 ) -> Result<Option<String>> {
     if scene.is_exclusive() && before.target == Content::Version(2) {
         return Ok((said["error"]["code"] != "EEXIST").then(|| format!("wx over a file: {said}")));
@@ -238,7 +248,7 @@ pub fn next_call(
         _ => Content::Version(2),
     };
     let found = look(scene, bench)?;
-    if said["result"]["durable"] != true || found.target != next {
+    if said["result"]["durable"] != durable || found.target != next {
         return Ok(Some(format!("{:?} became {:?}: {said}", before.target, found.target)));
     }
     let new: Vec<_> = found.leftovers.iter().filter(|name| !before.leftovers.contains(name)).collect();

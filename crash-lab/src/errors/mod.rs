@@ -131,7 +131,8 @@ fn fail_once(lab: &Lab, bench: &Bench, trial: &Trial) -> Result<Option<String>> 
     let Ok(said) = done.session.expect_answer(PATIENCE) else {
         return Ok(Some("the next call in this process hangs or dies".into()));
     };
-    if let Some(problem) = judge::next_call(scene, bench, &before, &said, &done.calls)? {
+    let durable = !trial.casts_doubt();
+    if let Some(problem) = judge::next_call(scene, bench, &before, &said, &done.calls, durable)? {
         return Ok(Some(format!("the next call in this process: {problem}")));
     }
     done.session.kill();
@@ -143,7 +144,7 @@ fn fail_once(lab: &Lab, bench: &Bench, trial: &Trial) -> Result<Option<String>> 
     let Some(said) = call_again(lab, scene, &bench.folder, *ground, PATIENCE)? else {
         return Ok(Some("the next process hangs or dies".into()));
     };
-    let problem = judge::next_call(scene, bench, &before, &said, &[])?;
+    let problem = judge::next_call(scene, bench, &before, &said, &[], true)?;
     let left = judge::look(scene, bench)?.leftovers;
     Ok(problem.or_else(|| (!left.is_empty()).then(|| format!("the next process leaves {left:?}"))))
 }
