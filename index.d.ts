@@ -11,9 +11,17 @@ export type Data = string | NodeJS.ArrayBufferView | ArrayBuffer
  * may do it at once, and each works on what the one before it left.
  *
  * `fn` gets the parsed index and returns the next one; the same object, changed in place, is fine.
- * It may be async, and it may run again for one call (when somebody changed the file without the
- * lock): it must have no side effects. What it throws is what the caller catches, the very same
- * value. Whatever goes wrong, the file is untouched then and the lock is free.
+ * What it throws is what the caller catches, the very same value. Whatever goes wrong, the file has
+ * nothing of it and the lock is free.
+ *
+ * Calls that wait for one index in one thread share the next commit if their options are the same (all
+ * but `initial`, `timeout` and `signal`): their functions are called in call order, each with what the
+ * one before it returned, and the result is written once. `batchSize` tells how many did. Each promise
+ * resolves only after that. A thousand calls at once cost little more than one.
+ *
+ * `fn` may be async, and it may run again for one call (when a function after it fails, or somebody
+ * changed the file without the lock): it must have no side effects. One that keeps functions before it
+ * waiting for more than 100 ms runs again after they were written.
  *
  * The text is written as by {@link atomicWrite}; text that equals the file's is not written again.
  * Indent and final newline stay as they are in the file. Waiting costs no thread, and a holder that
@@ -24,6 +32,8 @@ export type Data = string | NodeJS.ArrayBufferView | ArrayBuffer
  *   `column` say where. Its bytes are never overwritten;
  * - `ERR_ATOMIC_LOCK_TIMEOUT`: the index was not ours within `timeout`;
  * - `ERR_INVALID_RETURN_VALUE`: `fn` returned no object or array, or one that is not JSON.
+ *
+ * An abort takes a call out until its commit begins; of a call that is written alone, until its rename.
  *
  * Not promised: anything about programs that change the file without this function, other than
  * that their changes are noticed until right before the rename. Do not wait inside `fn` for another
@@ -74,7 +84,8 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
   space?: number | string
   /**
    * Keep the version before this one: as `${path}.backup`, or under the given name. It costs no
-   * copy: the old file is linked. It is not touched when nothing is written.
+   * copy: the old file is linked. It is not touched when nothing is written. Of calls that share a
+   * commit it is the version before all of them.
    *
    * @default false
    */
@@ -90,7 +101,7 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
 
 /** What an update did. */
 export interface UpdateResult extends WriteResult {
-  /** Milliseconds from the call until the index was ours. */
+  /** Milliseconds from the call until the index was this call's. */
   lockWaitMs: number
   /** How many updates shared this commit. */
   batchSize: number

@@ -1,7 +1,6 @@
 //! `atomicIndexUpdate`: read, change and replace a JSON file, one process at a time.
 
 use std::path::PathBuf;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use napi::bindgen_prelude::Unknown;
@@ -11,11 +10,11 @@ use napi_derive::napi;
 use super::options::{Checked, WriteOptions, WriteResult, milliseconds};
 use crate::engine::index::UpdateOptions as EngineOptions;
 use crate::engine::queue::Ticket;
+use crate::js::call::{self, Given, Space, Updated};
 use crate::js::index_job::OpenJob;
 use crate::js::signal::Signal;
-use crate::js::update::{Call, Space, Updated};
 use crate::js::value::{self, Kept, Result};
-use crate::js::{args, memory, promise, task, update};
+use crate::js::{args, memory, promise};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -40,7 +39,8 @@ pub struct UpdateOptions<'env> {
     #[napi(ts_type = "number | string")]
     pub space: Option<Unknown<'env>>,
     /// Keep the version before this one: as `${path}.backup`, or under the given name. It costs no
-    /// copy: the old file is linked. It is not touched when nothing is written.
+    /// copy: the old file is linked. It is not touched when nothing is written. Of calls that share a
+    /// commit it is the version before all of them.
     ///
     /// @default false
     #[napi(ts_type = "boolean | PathLike")]
@@ -56,7 +56,7 @@ pub struct UpdateOptions<'env> {
 /// What an update did.
 #[napi(object, object_from_js = false, js_name = "UpdateResult extends WriteResult")]
 pub struct UpdateResult {
-    /// Milliseconds from the call until the index was ours.
+    /// Milliseconds from the call until the index was this call's.
     pub lock_wait_ms: f64,
     /// How many updates shared this commit.
     pub batch_size: u32,
@@ -66,9 +66,17 @@ pub struct UpdateResult {
 /// may do it at once, and each works on what the one before it left.
 ///
 /// `fn` gets the parsed index and returns the next one; the same object, changed in place, is fine.
-/// It may be async, and it may run again for one call (when somebody changed the file without the
-/// lock): it must have no side effects. What it throws is what the caller catches, the very same
-/// value. Whatever goes wrong, the file is untouched then and the lock is free.
+/// What it throws is what the caller catches, the very same value. Whatever goes wrong, the file has
+/// nothing of it and the lock is free.
+///
+/// Calls that wait for one index in one thread share the next commit if their options are the same (all
+/// but `initial`, `timeout` and `signal`): their functions are called in call order, each with what the
+/// one before it returned, and the result is written once. `batchSize` tells how many did. Each promise
+/// resolves only after that. A thousand calls at once cost little more than one.
+///
+/// `fn` may be async, and it may run again for one call (when a function after it fails, or somebody
+/// changed the file without the lock): it must have no side effects. One that keeps functions before it
+/// waiting for more than 100 ms runs again after they were written.
 ///
 /// The text is written as by {@link atomicWrite}; text that equals the file's is not written again.
 /// Indent and final newline stay as they are in the file. Waiting costs no thread, and a holder that
@@ -79,6 +87,8 @@ pub struct UpdateResult {
 ///   `column` say where. Its bytes are never overwritten;
 /// - `ERR_ATOMIC_LOCK_TIMEOUT`: the index was not ours within `timeout`;
 /// - `ERR_INVALID_RETURN_VALUE`: `fn` returned no object or array, or one that is not JSON.
+///
+/// An abort takes a call out until its commit begins; of a call that is written alone, until its rename.
 ///
 /// Not promised: anything about programs that change the file without this function, other than
 /// that their changes are noticed until right before the rename. Do not wait inside `fn` for another
@@ -116,26 +126,28 @@ fn start<'env>(
     let space = own.space.as_ref().map(|given| space(env, given)).transpose()?;
     let signal = Signal::attach(env, shared.signal.as_ref())?;
     let cancel = signal.cancel();
-    let job = OpenJob::new(path.absolute, mkdir, Ticket::take(), since, timeout, cancel);
-    let call = Call {
+    let id = call::next_id();
+    let given = Given {
         function: Kept::new(env, function)?,
         shown: path.shown,
         initial,
         space,
         options: EngineOptions { commit, backup, mkdir },
         signal,
+        since,
         deadline: since.checked_add(timeout),
         answer,
     };
-    task::start(env, job, move |env, outcome| match outcome {
-        Ok(opened) => update::run(env, Rc::new(call), opened),
-        Err(failure) => Err(call.failed(env, &failure)),
-    })
+    let job = OpenJob::new(id, path.absolute, mkdir, Ticket::take(), since, timeout, cancel);
+    call::start(env, id, given, job)
 }
 
 fn answer(env: &Env, updated: Updated) -> Result<'_, Unknown<'_>> {
     let write = value::to_js(env, WriteResult::from(updated.receipt))?;
-    let update = UpdateResult { lock_wait_ms: updated.waited.as_secs_f64() * 1000.0, batch_size: 1 };
+    let update = UpdateResult {
+        lock_wait_ms: updated.waited.as_secs_f64() * 1000.0,
+        batch_size: u32::try_from(updated.batch).unwrap_or(u32::MAX),
+    };
     let update = value::to_js(env, update)?;
     value::invoke(env, &value::global(env, c"Object")?, c"assign", &[write, update])
 }

@@ -15,7 +15,7 @@ use crate::engine::target::{Resolve, Target};
 use crate::js::data::Data;
 use crate::js::error::{Failure, from_failure};
 use crate::js::signal::Signal;
-use crate::js::task::{self, Job, Step};
+use crate::js::task::{self, After, Job, Step};
 use crate::js::value::{self, Result};
 use crate::js::{args, promise};
 
@@ -137,7 +137,7 @@ impl Job for WriteJob {
 
 fn line_up(given: PathBuf, target: &Target, ticket: Ticket, data: Data, how: How) -> Step<WriteJob> {
     // Before the data is encoded, which may take longer than all of the next call.
-    let mut place = ticket.join(target.key());
+    let mut place = ticket.join(target.key(), None);
     let data = match data.into_bytes() {
         Ok(data) => data,
         Err(failure) => return Step::Done(Err(failure)),
@@ -148,11 +148,10 @@ fn line_up(given: PathBuf, target: &Target, ticket: Ticket, data: Data, how: How
         return write(paths, target, turn, data, how);
     }
     Step::Wait(Box::pin(async move {
-        let turn = tokio::select! {
-            turn = place.turn() => turn,
-            () = how.cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
-        };
-        Ok(WriteJob { stage: Stage::Ready(paths, turn, data), how })
+        tokio::select! {
+            turn = place.turn() => After::Run(WriteJob { stage: Stage::Ready(paths, turn, data), how }),
+            () = how.cancel.cancelled() => After::Done(Err(ErrorKind::Aborted.into())),
+        }
     }))
 }
 

@@ -65,7 +65,7 @@ fn line_up(path: &Path, exclusive: bool) -> Result<(Target, Turn)> {
     let path = std::path::absolute(path).map_err(|error| Error::system("open", error))?;
     let ticket = Ticket::take();
     let target = Target::resolve(&path, Resolve { mkdir: true, exclusive })?;
-    match ticket.join(target.key()).turn_blocking() {
+    match ticket.join(target.key(), None).turn_blocking() {
         Some(turn) => Ok((target, turn)),
         None => Err(ErrorKind::Panic("a place in line was lost".to_owned()).into()),
     }

@@ -12,7 +12,7 @@ use super::target::Target;
 use super::verify::{self, Level};
 
 /// How to write.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Permission bits; `None`: those of the file that is replaced, else 0o666 less the umask.
     pub mode: Option<u32>,

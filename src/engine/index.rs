@@ -16,7 +16,7 @@ use super::error::{Error, ErrorKind, Named, Result};
 use super::json;
 use super::lock::{Backoff, Lock};
 use super::memory::room;
-use super::queue::{Place, Turn};
+use super::queue::{CallId, Called, Place, Turn};
 use super::staged;
 use super::sys::{self, Dir, Kind, Version};
 use super::target::{Resolve, Target};
@@ -27,7 +27,7 @@ use super::verify::Level;
 pub struct IndexFile {
     // Dropped in this order: who gets the turn next finds the lock free.
     _lock: Lock,
-    _turn: Turn,
+    turn: Turn,
     target: Target,
 }
 
@@ -43,7 +43,7 @@ pub struct Snapshot {
 }
 
 /// How an index is replaced.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UpdateOptions {
     /// As for any file; `exclusive` and `if_changed` mean nothing here.
     pub commit: Options,
@@ -56,7 +56,7 @@ pub struct UpdateOptions {
 impl IndexFile {
     /// For who has both the turn and the lock.
     pub fn new(lock: Lock, turn: Turn, target: Target) -> Self {
-        Self { _lock: lock, _turn: turn, target }
+        Self { _lock: lock, turn, target }
     }
 
     /// For who has the turn in this process: the lock among processes, if it is free.
@@ -72,39 +72,24 @@ impl IndexFile {
 
     /// Waits for the turn and for the lock, without a thread, and without keeping the directory open.
     ///
-    /// `None`: `path` means another file by now.
-    ///
     /// # Errors
     /// [`ErrorKind::LockTimeout`] after `timeout`; [`ErrorKind::Aborted`]; those of
     /// [`Lock::try_acquire`].
-    pub async fn open(path: &Path, wait: Wait, timeout: Duration, cancel: &Cancel) -> Result<Option<Self>> {
+    pub async fn open(path: &Path, wait: Wait, timeout: Duration, cancel: &Cancel) -> Result<Waited> {
         let mut since = Instant::now();
         let turn = match wait {
             Wait::Lock(turn) => turn,
-            Wait::Turn(mut place) => {
-                tokio::select! {
-                    () = place.joined() => {}
-                    () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
-                }
-                // Only now is it this index that is waited for, and not other calls' paths.
-                since = Instant::now();
-                tokio::select! {
-                    // A turn that is there is taken, however short the time.
-                    biased;
-                    turn = place.turn() => turn,
-                    () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
-                    () = tokio::time::sleep(timeout) => {
-                        return Err(ErrorKind::LockTimeout { waited: since.elapsed() }.into());
-                    }
-                }
-            }
+            Wait::Turn(place) => match line_up(place, timeout, cancel, &mut since).await? {
+                Called::Turn(turn) => turn,
+                Called::Along => return Ok(Waited::Along),
+            },
         };
         let mut wait = Backoff::new(since, timeout);
         loop {
             let pause = wait.pause();
             let obstacle = match look(path, &turn, pause.is_ok()) {
-                Ok(Look::Ours(lock, target)) => return Ok(Some(Self::new(lock, turn, target))),
-                Ok(Look::Elsewhere) => return Ok(None),
+                Ok(Look::Ours(lock, target)) => return Ok(Waited::Open(Self::new(lock, turn, target))),
+                Ok(Look::Elsewhere) => return Ok(Waited::Elsewhere),
                 Ok(Look::Busy) => None,
                 Err(error) if error.is_passing() => Some(error),
                 Err(error) => return Err(error),
@@ -116,6 +101,12 @@ impl IndexFile {
                 () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
             }
         }
+    }
+
+    /// Has the next call in this process's line go along, if it is `wanted`: its change is made with
+    /// this one's, and the line goes on behind it.
+    pub fn take_along(&self, wanted: impl Fn(CallId) -> bool) -> Option<CallId> {
+        self.turn.take_along(wanted)
     }
 
     /// The version that is there now, or `None` without a file.
@@ -213,6 +204,33 @@ impl IndexFile {
     }
 }
 
+/// From joining the line until the call is called; `since` becomes the beginning of its wait for this
+/// index, and not for other calls' paths.
+async fn line_up(
+    mut place: Place,
+    timeout: Duration,
+    cancel: &Cancel,
+    since: &mut Instant,
+) -> Result<Called> {
+    tokio::select! {
+        () = place.joined() => {}
+        () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
+    }
+    *since = Instant::now();
+    let gave_up = tokio::select! {
+        // A turn that is there is taken, however short the time.
+        biased;
+        called = place.called() => return Ok(called),
+        () = cancel.cancelled() => ErrorKind::Aborted,
+        () = tokio::time::sleep(timeout) => ErrorKind::LockTimeout { waited: since.elapsed() },
+    };
+    match place.leave() {
+        // Another call has this one's function in hand, and will see to the signal as well.
+        Some(Called::Along) => Ok(Called::Along),
+        _ => Err(gave_up.into()),
+    }
+}
+
 /// What a waiting call sees.
 enum Look {
     Ours(Lock, Target),
@@ -233,6 +251,17 @@ fn look(path: &Path, turn: &Turn, can_wait: bool) -> Result<Look> {
         Some(lock) => Look::Ours(lock, target),
         None => Look::Busy,
     })
+}
+
+/// What came of waiting for an index.
+#[derive(Debug)]
+pub enum Waited {
+    /// It is ours.
+    Open(IndexFile),
+    /// The path means another file by now.
+    Elsewhere,
+    /// Another call does this one's work with its own.
+    Along,
 }
 
 /// What came of a try to open an index.

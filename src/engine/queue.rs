@@ -3,7 +3,8 @@
 //! Which file a call means is known only after its path was resolved, and that is I/O: it happens
 //! on a worker thread, in any order. So a call takes a [`Ticket`] at once, and joins the line of its
 //! file only when every call before it has joined one or is gone. Nobody blocks: a worker that does
-//! not get its turn at once leaves a [`Place`] behind, which can be awaited.
+//! not get its turn at once leaves a [`Place`] behind, which can be awaited. Who has the turn may take
+//! along those right behind it that have said they would go along: a group that commits as one.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -25,8 +26,20 @@ pub struct Ticket(u64);
 #[derive(Debug)]
 pub struct Place {
     joined: oneshot::Receiver<()>,
-    turn: oneshot::Receiver<Turn>,
+    called: oneshot::Receiver<Called>,
 }
+
+/// What comes of waiting in line.
+#[derive(Debug)]
+pub enum Called {
+    /// It is this call's turn.
+    Turn(Turn),
+    /// The one that has the turn does this call's work with its own.
+    Along,
+}
+
+/// By what a call that would go along is known to those that might take it.
+pub type CallId = u64;
 
 /// The right to change the file. Dropped, it passes to the next in line.
 #[derive(Debug)]
@@ -38,14 +51,22 @@ struct Lines {
     /// Calls that have not joined a line yet; `Some` once they know which.
     joining: BTreeMap<u64, Option<Arrival>>,
     /// Who waits for a file. An entry, even an empty one, means that somebody has the turn.
-    lines: HashMap<Key, VecDeque<oneshot::Sender<Turn>>>,
+    lines: HashMap<Key, VecDeque<Waiter>>,
+}
+
+/// Somebody in line.
+#[derive(Debug)]
+struct Waiter {
+    call: oneshot::Sender<Called>,
+    /// Whether it would go along with another.
+    id: Option<CallId>,
 }
 
 /// A call that knows which line it wants to join.
 struct Arrival {
     key: Key,
     joined: oneshot::Sender<()>,
-    waiter: oneshot::Sender<Turn>,
+    waiter: Waiter,
 }
 
 static LINES: Mutex<Option<Lines>> = Mutex::new(None);
@@ -53,7 +74,7 @@ static LINES: Mutex<Option<Lines>> = Mutex::new(None);
 /// What a waiting call is to hear.
 #[derive(Default)]
 struct Notice {
-    turn: Option<(oneshot::Sender<Turn>, Turn)>,
+    turn: Option<(Waiter, Turn)>,
     joined: Option<oneshot::Sender<()>>,
 }
 
@@ -67,7 +88,7 @@ fn update<T>(change: impl FnOnce(&mut Lines) -> (T, Vec<Notice>)) -> T {
     for Notice { turn, joined } in notices {
         // The turn first: who hears of having joined may look for it at once.
         if let Some((waiter, turn)) = turn {
-            drop(waiter.send(turn));
+            drop(waiter.call.send(Called::Turn(turn)));
         }
         if let Some(joined) = joined {
             let _ = joined.send(());
@@ -99,14 +120,30 @@ impl Lines {
         notices
     }
 
-    fn pass_on(&mut self, key: &Key) -> Option<oneshot::Sender<Turn>> {
+    fn pass_on(&mut self, key: &Key) -> Option<Waiter> {
         let line = self.lines.get_mut(key)?;
         while let Some(waiter) = line.pop_front() {
-            if !waiter.is_closed() {
+            if !waiter.call.is_closed() {
                 return Some(waiter);
             }
         }
         self.lines.remove(key);
+        None
+    }
+
+    /// Takes the first in line out if it would go along and is `wanted`.
+    fn take_along(&mut self, key: &Key, wanted: impl Fn(CallId) -> bool) -> Option<CallId> {
+        let line = self.lines.get_mut(key)?;
+        while let Some(waiter) = line.front() {
+            if !waiter.call.is_closed() && !waiter.id.is_some_and(&wanted) {
+                return None;
+            }
+            let Waiter { call, id } = line.pop_front()?;
+            // It may have given up this very moment; then the next one is asked.
+            if call.send(Called::Along).is_ok() {
+                return id;
+            }
+        }
         None
     }
 }
@@ -122,10 +159,11 @@ impl Ticket {
         })
     }
 
-    /// Joins the line of `key`.
-    pub fn join(self, key: Key) -> Place {
-        let (waiter, turn) = oneshot::channel();
+    /// Joins the line of `key`. With an `id` the call may be taken along by the one before it.
+    pub fn join(self, key: Key, id: Option<CallId>) -> Place {
+        let (call, called) = oneshot::channel();
         let (joined, has_joined) = oneshot::channel();
+        let waiter = Waiter { call, id };
         update(|lines| {
             if let Entry::Occupied(mut entry) = lines.joining.entry(self.0) {
                 entry.insert(Some(Arrival { key, joined, waiter }));
@@ -134,7 +172,7 @@ impl Ticket {
         });
         // The rank is used up; `drop` would take it out of the line again.
         std::mem::forget(self);
-        Place { joined: has_joined, turn }
+        Place { joined: has_joined, called }
     }
 }
 
@@ -149,8 +187,8 @@ impl Drop for Ticket {
 
 impl Place {
     /// The turn, if it has come.
-    pub fn try_turn(&mut self) -> Option<Turn> {
-        self.turn.try_recv().ok()
+    pub fn try_called(&mut self) -> Option<Called> {
+        self.called.try_recv().ok()
     }
 
     /// Resolves when only calls for the same file are before this one, and no more calls that may or may
@@ -161,16 +199,41 @@ impl Place {
 
     /// Waits for the turn and blocks the thread.
     pub fn turn_blocking(self) -> Option<Turn> {
-        self.turn.blocking_recv().ok()
+        match self.called.blocking_recv() {
+            Ok(Called::Turn(turn)) => Some(turn),
+            _ => None,
+        }
     }
 
-    /// Waits for the turn. Dropped before, it leaves the line.
-    pub async fn turn(self) -> Turn {
-        match self.turn.await {
-            Ok(turn) => turn,
+    /// The turn, if it has come: for a call that goes along with nobody.
+    pub fn try_turn(&mut self) -> Option<Turn> {
+        match self.try_called() {
+            Some(Called::Turn(turn)) => Some(turn),
+            _ => None,
+        }
+    }
+
+    /// Waits for the turn: for a call that goes along with nobody. Dropped before, this leaves the line.
+    pub async fn turn(&mut self) -> Turn {
+        match self.called().await {
+            Called::Turn(turn) => turn,
+            Called::Along => std::future::pending().await,
+        }
+    }
+
+    /// Waits to be called. Dropped before, this leaves the line.
+    pub async fn called(&mut self) -> Called {
+        match (&mut self.called).await {
+            Ok(called) => called,
             // A waiter is only dropped together with the closed place it belongs to.
             Err(_) => std::future::pending().await,
         }
+    }
+
+    /// Leaves the line, unless this call was called just now.
+    pub fn leave(mut self) -> Option<Called> {
+        self.called.close();
+        self.called.try_recv().ok()
     }
 }
 
@@ -178,6 +241,12 @@ impl Turn {
     /// Which file it is the turn for.
     pub fn key(&self) -> &Key {
         &self.0
+    }
+
+    /// Has the next in line go along, if it is one that would and is `wanted`. That is asked under the
+    /// lock of all lines, so it must be quick and not come back here.
+    pub fn take_along(&self, wanted: impl Fn(CallId) -> bool) -> Option<CallId> {
+        update(|lines| (lines.take_along(&self.0, wanted), Vec::new()))
     }
 }
 
@@ -202,47 +271,72 @@ mod tests {
     #[test]
     fn the_order_is_that_of_the_tickets_not_of_the_arrivals() {
         let (first, second) = (Ticket::take(), Ticket::take());
-        let mut late = second.join(key("order"));
-        assert!(late.try_turn().is_none(), "the second waits for the first to join");
-        let mut early = first.join(key("order"));
-        let turn = early.try_turn().unwrap();
-        assert!(late.try_turn().is_none());
+        let mut late = second.join(key("order"), None);
+        assert!(late.try_called().is_none(), "the second waits for the first to join");
+        let mut early = first.join(key("order"), None);
+        let turn = early.try_called().unwrap();
+        assert!(late.try_called().is_none());
         drop(turn);
-        assert!(late.try_turn().is_some());
+        assert!(late.try_called().is_some());
     }
 
     #[test]
     fn files_do_not_wait_for_each_other() {
-        let mut a = Ticket::take().join(key("a"));
-        let mut b = Ticket::take().join(key("b"));
-        assert!(a.try_turn().is_some() && b.try_turn().is_some());
+        let mut a = Ticket::take().join(key("a"), None);
+        let mut b = Ticket::take().join(key("b"), None);
+        assert!(a.try_called().is_some() && b.try_called().is_some());
     }
 
     #[test]
     fn a_call_that_fails_before_it_joins_holds_up_nobody() {
         let (first, second) = (Ticket::take(), Ticket::take());
-        let mut late = second.join(key("failed"));
+        let mut late = second.join(key("failed"), None);
         drop(first);
-        assert!(late.try_turn().is_some());
+        assert!(late.try_called().is_some());
     }
 
     #[test]
     fn who_gives_up_is_passed_over() {
-        let mut first = Ticket::take().join(key("gone"));
-        let places: Vec<_> = (0..1000).map(|_| Ticket::take().join(key("gone"))).collect();
-        let mut last = Ticket::take().join(key("gone"));
-        let turn = first.try_turn().unwrap();
+        let mut first = Ticket::take().join(key("gone"), None);
+        let places: Vec<_> = (0..1000).map(|_| Ticket::take().join(key("gone"), None)).collect();
+        let mut last = Ticket::take().join(key("gone"), None);
+        let turn = first.try_called().unwrap();
         drop(places);
         drop(turn);
-        assert!(last.try_turn().is_some());
+        assert!(last.try_called().is_some());
     }
 
     #[test]
     fn a_turn_that_nobody_picked_up_passes_on() {
-        let first = Ticket::take().join(key("unread"));
-        let mut second = Ticket::take().join(key("unread"));
+        let first = Ticket::take().join(key("unread"), None);
+        let mut second = Ticket::take().join(key("unread"), None);
         drop(first);
-        assert!(second.try_turn().is_some());
+        assert!(second.try_called().is_some());
         drop(second);
+    }
+
+    #[test]
+    fn who_has_the_turn_takes_along_those_right_behind_it_that_are_wanted() {
+        let mut first = Ticket::take().join(key("group"), Some(1));
+        let mut others: Vec<_> =
+            [Some(2), Some(3), None, Some(4)].map(|id| Ticket::take().join(key("group"), id)).into();
+        let Some(Called::Turn(turn)) = first.try_called() else { panic!() };
+        assert_eq!(turn.take_along(|id| id != 2), None, "nobody is passed over");
+        assert_eq!(turn.take_along(|_| true), Some(2));
+        assert!(matches!(others[0].try_called(), Some(Called::Along)));
+        drop(others.remove(1));
+        assert_eq!(turn.take_along(|_| true), None, "3 is gone, and the next would not go along");
+        drop(turn);
+        let Some(Called::Turn(turn)) = others[1].try_called() else { panic!() };
+        assert_eq!(turn.take_along(|_| true), Some(4));
+    }
+
+    #[test]
+    fn who_was_called_while_it_left_hears_of_it() {
+        let mut first = Ticket::take().join(key("left"), None);
+        let second = Ticket::take().join(key("left"), Some(2));
+        let Some(Called::Turn(turn)) = first.try_called() else { panic!() };
+        assert_eq!(turn.take_along(|_| true), Some(2));
+        assert!(matches!(second.leave(), Some(Called::Along)));
     }
 }

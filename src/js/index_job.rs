@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use super::data::Data;
 use super::error::Failure;
-use super::task::{Job, Step};
+use super::task::{After, Job, Step};
 use crate::engine::cancel::Cancel;
 use crate::engine::commit::Receipt;
 use crate::engine::error::{Error, ErrorKind};
-use crate::engine::index::{IndexFile, Opening, Snapshot, UpdateOptions, Wait};
+use crate::engine::index::{IndexFile, Opening, Snapshot, UpdateOptions, Wait, Waited};
 use crate::engine::json::{self, Layout};
-use crate::engine::queue::Ticket;
+use crate::engine::queue::{CallId, Called, Ticket};
 use crate::engine::target::{Resolve, Target};
 
 /// An index in our hands, and what it says.
@@ -22,19 +22,26 @@ pub struct Opened {
     pub snapshot: Option<Snapshot>,
     /// How its text is laid out.
     pub layout: Layout,
-    /// When the call was made.
-    since: Instant,
-    /// From then until the index was ours.
+    /// From the call until the index was ours.
     pub waited: Duration,
 }
 
 /// From the call to the parsed index.
 pub struct OpenJob {
+    id: CallId,
     stage: Stage,
     mkdir: bool,
     since: Instant,
     timeout: Duration,
     cancel: Cancel,
+}
+
+/// How a call comes to its index.
+pub enum Come {
+    /// It has it.
+    Open(Box<Opened>),
+    /// Another call has it, and runs this one's function too.
+    Along,
 }
 
 enum Stage {
@@ -45,8 +52,9 @@ enum Stage {
 }
 
 impl OpenJob {
-    /// For a call made at `since`.
+    /// For the call `id`, made at `since`.
     pub fn new(
+        id: CallId,
         path: PathBuf,
         mkdir: bool,
         ticket: Ticket,
@@ -54,22 +62,24 @@ impl OpenJob {
         timeout: Duration,
         cancel: Cancel,
     ) -> Self {
-        Self { stage: Stage::Called(path, ticket), mkdir, since, timeout, cancel }
+        Self { id, stage: Stage::Called(path, ticket), mkdir, since, timeout, cancel }
     }
 
     fn wait(mut self, path: PathBuf, real: PathBuf, wait: Wait) -> Step<Self> {
         Step::Wait(Box::pin(async move {
-            self.stage = match IndexFile::open(&real, wait, self.timeout, &self.cancel).await? {
-                Some(index) => Stage::Open(index, self.since.elapsed()),
-                None => Stage::Called(path, Ticket::take()),
+            self.stage = match IndexFile::open(&real, wait, self.timeout, &self.cancel).await {
+                Ok(Waited::Open(index)) => Stage::Open(index, self.since.elapsed()),
+                Ok(Waited::Elsewhere) => Stage::Called(path, Ticket::take()),
+                Ok(Waited::Along) => return After::Done(Ok(Come::Along)),
+                Err(error) => return After::Done(Err(error.into())),
             };
-            Ok(self)
+            After::Run(self)
         }))
     }
 }
 
 impl Job for OpenJob {
-    type Output = Opened;
+    type Output = Come;
 
     fn run(mut self) -> Step<Self> {
         if let Err(error) = self.cancel.check() {
@@ -89,10 +99,12 @@ impl Job for OpenJob {
                     }
                     Err(error) => return Step::Done(Err(error.into())),
                 };
-                let mut place = ticket.join(target.key());
+                let mut place = ticket.join(target.key(), Some(self.id));
                 self.stage = Stage::Waiting;
-                let Some(turn) = place.try_turn() else {
-                    return self.wait(path, target.real_path(), Wait::Turn(place));
+                let turn = match place.try_called() {
+                    Some(Called::Turn(turn)) => turn,
+                    Some(Called::Along) => return Step::Done(Ok(Come::Along)),
+                    None => return self.wait(path, target.real_path(), Wait::Turn(place)),
                 };
                 match IndexFile::try_open(target, turn) {
                     Ok(Opening::Open(index)) => (index, self.since.elapsed()),
@@ -103,8 +115,8 @@ impl Job for OpenJob {
                 }
             }
         };
-        match Opened::read(index, self.since, waited).map_err(|failed| *failed) {
-            Ok(opened) => Step::Done(Ok(opened)),
+        match Opened::read(index, waited).map_err(|failed| *failed) {
+            Ok(opened) => Step::Done(Ok(Come::Open(Box::new(opened)))),
             Err((index, error)) if error.is_passing() => {
                 self.stage = Stage::Open(index, waited);
                 Step::Again(self, error)
@@ -115,12 +127,17 @@ impl Job for OpenJob {
 }
 
 impl Opened {
-    fn read(index: IndexFile, since: Instant, waited: Duration) -> Result<Self, Box<(IndexFile, Error)>> {
+    /// Has the next call in line go along, if it is `wanted`.
+    pub fn take_along(&self, wanted: impl Fn(CallId) -> bool) -> Option<CallId> {
+        self.index.take_along(wanted)
+    }
+
+    fn read(index: IndexFile, waited: Duration) -> Result<Self, Box<(IndexFile, Error)>> {
         match index.read() {
             Ok(snapshot) => {
                 let layout =
                     snapshot.as_ref().map(|snapshot| json::layout(&snapshot.text)).unwrap_or_default();
-                Ok(Self { index, snapshot, layout, since, waited })
+                Ok(Self { index, snapshot, layout, waited })
             }
             Err(error) => Err(Box::new((index, error))),
         }
@@ -132,7 +149,7 @@ pub struct CommitJob {
     opened: Opened,
     text: Text,
     options: UpdateOptions,
-    deadline: Option<Instant>,
+    keep: bool,
     cancel: Cancel,
 }
 
@@ -142,23 +159,17 @@ enum Text {
 }
 
 /// What came of a commit.
-pub enum Committed {
-    /// The file holds the text.
-    Written(Receipt),
-    /// Somebody without the lock was faster: the index as it is now.
-    Changed(Box<Opened>),
+pub struct Committed {
+    /// `None`: somebody without the lock was faster, and nothing was written.
+    pub receipt: std::result::Result<Option<Receipt>, Failure>,
+    /// The index as it is now, if it is still to be changed.
+    pub opened: std::result::Result<Option<Opened>, Failure>,
 }
 
 impl CommitJob {
-    /// `text` is to replace the snapshot in `opened`.
-    pub fn new(
-        opened: Opened,
-        text: Data,
-        options: UpdateOptions,
-        deadline: Option<Instant>,
-        cancel: Cancel,
-    ) -> Self {
-        Self { opened, text: Text::Given(text), options, deadline, cancel }
+    /// `text` is to replace the snapshot in `opened`. `keep`: the index is needed after that as well.
+    pub fn new(opened: Opened, text: Data, options: UpdateOptions, keep: bool, cancel: Cancel) -> Self {
+        Self { opened, text: Text::Given(text), options, keep, cancel }
     }
 }
 
@@ -167,30 +178,27 @@ impl Job for CommitJob {
 
     fn run(mut self) -> Step<Self> {
         let text = match self.text {
-            Text::Given(data) => match data.into_bytes() {
-                Ok(text) => text,
-                Err(failure) => return Step::Done(Err(failure)),
-            },
-            Text::Encoded(text) => text,
+            Text::Given(data) => data.into_bytes(),
+            Text::Encoded(text) => Ok(text),
         };
-        let Opened { index, snapshot, since, .. } = &self.opened;
-        match index.replace(&text, snapshot.as_ref(), &self.options, &self.cancel) {
-            Ok(Some(receipt)) => Step::Done(Ok(Committed::Written(receipt))),
-            Ok(None) if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
-                Step::Done(Err(ErrorKind::LockTimeout { waited: since.elapsed() }.into()))
-            }
-            Ok(None) => {
-                Step::Done(match Opened::read(self.opened.index, self.opened.since, self.opened.waited) {
-                    Ok(opened) => Ok(Committed::Changed(Box::new(opened))),
-                    Err(failed) => Err(failed.1.into()),
-                })
-            }
-            Err(error) if error.is_passing() => {
-                self.text = Text::Encoded(text);
-                Step::Again(self, error)
-            }
-            Err(error) => Step::Done(Err(Failure::from(error))),
-        }
+        let Opened { index, snapshot, .. } = &self.opened;
+        let receipt = match text {
+            Err(failure) => Err(failure),
+            Ok(text) => match index.replace(&text, snapshot.as_ref(), &self.options, &self.cancel) {
+                Err(error) if error.is_passing() => {
+                    self.text = Text::Encoded(text);
+                    return Step::Again(self, error);
+                }
+                receipt => receipt.map_err(Failure::from),
+            },
+        };
+        let opened = if self.keep || matches!(receipt, Ok(None)) {
+            let Opened { index, waited, .. } = self.opened;
+            Opened::read(index, waited).map(Some).map_err(|failed| failed.1.into())
+        } else {
+            Ok(None)
+        };
+        Step::Done(Ok(Committed { receipt, opened }))
     }
 }
 

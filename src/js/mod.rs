@@ -1,12 +1,15 @@
 //! The N-API boundary: arguments, promises, errors, signals. Nothing else knows JavaScript.
 
 pub mod args;
+pub mod call;
 pub mod data;
 pub mod error;
+pub mod group;
 pub mod index_job;
 pub mod memory;
 pub mod promise;
 pub mod signal;
+pub mod stringify;
 pub mod task;
 pub mod update;
 pub mod value;

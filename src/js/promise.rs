@@ -1,5 +1,6 @@
 //! Promises: every exported function answers with one, and whatever goes wrong rejects it.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use napi::bindgen_prelude::{CallbackContext, PromiseRaw, Unknown};
@@ -41,6 +42,28 @@ where
 /// A promise of what is known already.
 pub fn of<'env>(env: &'env Env, result: Result<'env, Unknown<'env>>) -> Result<'env, Unknown<'env>> {
     answer(env, result).map_err(|error| super::error::internal(env, &error.to_string()))
+}
+
+/// A promise that waits for us, one at a time; it is fulfilled with nothing.
+#[derive(Default)]
+pub struct Bell(Cell<Option<napi::sys::napi_deferred>>);
+
+impl Bell {
+    /// A promise for when this rings next. The one before, if there is one, is fulfilled.
+    pub fn wait<'env>(&self, env: &'env Env) -> Result<'env, Unknown<'env>> {
+        self.ring(env);
+        let (deferred, promise) = value::promise(env)?;
+        self.0.set(Some(deferred));
+        Ok(promise)
+    }
+
+    /// Fulfils the promise, if there is one.
+    pub fn ring(&self, env: &Env) {
+        if let Some(deferred) = self.0.take() {
+            // SAFETY: made in `wait`, and taken out, so settled once.
+            unsafe { napi::sys::napi_resolve_deferred(env.raw(), deferred, value::undefined(env).raw()) };
+        }
+    }
 }
 
 fn adopt<'env>(env: &'env Env, promise: napi::Result<PromiseRaw<'_, Raw>>) -> Result<'env, Unknown<'env>> {

@@ -12,6 +12,7 @@ use napi::{Env, JsValue as _, ValueType, sys};
 
 use super::args::wrong_type;
 use super::error;
+use super::promise::Bell;
 use super::value::{self, Kept, Result};
 use crate::engine::cancel::Cancel;
 
@@ -25,8 +26,8 @@ pub struct Signal {
 #[derive(Default)]
 struct Call {
     cancel: Cancel,
-    /// Resolved on abort: what a call that waits for JavaScript races with.
-    aborted: Cell<Option<sys::napi_deferred>>,
+    /// Rings on abort: what a call that waits for JavaScript races with.
+    interrupt: Bell,
 }
 
 struct Listening {
@@ -60,7 +61,7 @@ impl Signal {
             None => return Err(type_error()),
         }
         let hub = Hub::of(env, signal)?;
-        let call = Rc::new(Call { cancel: Cancel::new(), aborted: Cell::default() });
+        let call = Rc::new(Call { cancel: Cancel::new(), interrupt: Bell::default() });
         let place = hub.issued.get();
         hub.issued.set(place + 1);
         hub.calls.borrow_mut().insert(place, call.clone());
@@ -78,26 +79,33 @@ impl Signal {
         value::get(env, &signal, c"reason").ok()
     }
 
-    /// A promise that settles as `promise` does, or is fulfilled at once on abort.
+    /// Whether there is a signal to heed.
+    pub fn is_given(&self) -> bool {
+        self.listening.is_some()
+    }
+
+    /// A promise that settles as `promise` does, or is fulfilled at once on abort and by [`interrupt`].
+    ///
+    /// [`interrupt`]: Self::interrupt
     pub fn race<'env>(&self, env: &'env Env, promise: Unknown<'env>) -> Result<'env, Unknown<'env>> {
-        if self.listening.is_none() {
-            return Ok(promise);
-        }
-        let (deferred, aborted) = value::promise(env)?;
-        settle(env, &self.call.aborted);
-        self.call.aborted.set(Some(deferred));
+        let interrupted = self.call.interrupt.wait(env)?;
         if self.call.cancel.is_cancelled() {
-            // Before there was anything to settle, and it will not be told again.
-            settle(env, &self.call.aborted);
+            // Before there was anything to ring, and it will not be told again.
+            self.interrupt(env);
         }
-        let both = value::array(env, &[promise, aborted])?;
+        let both = value::array(env, &[promise, interrupted])?;
         value::invoke(env, &value::global(env, c"Promise")?, c"race", &[both])
+    }
+
+    /// Ends a race.
+    pub fn interrupt(&self, env: &Env) {
+        self.call.interrupt.ring(env);
     }
 
     /// Stops listening: a signal may outlive a thousand calls.
     pub fn detach<'env>(&self, env: &'env Env) -> Result<'env, ()> {
         let Some(Listening { signal, hub, place }) = &self.listening else { return Ok(()) };
-        settle(env, &self.call.aborted);
+        self.interrupt(env);
         hub.calls.borrow_mut().remove(place);
         if !hub.calls.borrow().is_empty() {
             return Ok(());
@@ -126,7 +134,7 @@ impl Hub {
             // Nobody is added meanwhile: the signal is aborted by now.
             for call in listening.calls.borrow().values() {
                 call.cancel.cancel();
-                settle(context.env, &call.aborted);
+                call.interrupt.ring(context.env);
             }
             Ok(())
         });
@@ -156,11 +164,4 @@ fn hubs(env: &Env) -> Result<'_, Unknown<'_>> {
     let hubs = value::construct(env, &value::global(env, c"WeakMap")?)?;
     HUBS.set((env.raw(), Kept::new(env, &hubs)?.into_raw()));
     Ok(hubs)
-}
-
-fn settle(env: &Env, deferred: &Cell<Option<sys::napi_deferred>>) {
-    if let Some(deferred) = deferred.take() {
-        // SAFETY: made in `race`, and taken out, so settled once.
-        unsafe { sys::napi_resolve_deferred(env.raw(), deferred, value::undefined(env).raw()) };
-    }
 }

@@ -35,9 +35,20 @@ pub enum Step<J: Job> {
     /// To its end.
     Done(std::result::Result<J::Output, Failure>),
     /// It waits, and goes on when this resolves.
-    Wait(Pin<Box<dyn Future<Output = std::result::Result<J, Failure>> + Send>>),
+    Wait(Waiting<J>),
     /// Nothing was changed, and the cause passes by itself: to be tried again.
     Again(J, Error),
+}
+
+/// What a job waits for.
+pub type Waiting<J> = Pin<Box<dyn Future<Output = After<J>> + Send>>;
+
+/// How a job goes on after it has waited.
+pub enum After<J: Job> {
+    /// On a worker.
+    Run(J),
+    /// Not at all: it is done.
+    Done(std::result::Result<J::Output, Failure>),
 }
 
 /// How long a job puts up with a lack of descriptors.
@@ -136,7 +147,7 @@ impl<J: Job> Work<J> {
                 };
                 let future = async move {
                     tokio::time::sleep(pause).await;
-                    Ok(job)
+                    After::Run(job)
                 };
                 self.wait(env, Box::pin(future), retry)
             }
@@ -148,12 +159,7 @@ impl<J: Job> Work<J> {
     }
 
     /// Answers with a promise for the rest of the job.
-    fn wait<'env>(
-        &self,
-        env: &'env Env,
-        future: Pin<Box<dyn Future<Output = std::result::Result<J, Failure>> + Send>>,
-        retry: Retry,
-    ) -> napi::Result<Unknown<'env>> {
+    fn wait<'env>(&self, env: &'env Env, future: Waiting<J>, retry: Retry) -> napi::Result<Unknown<'env>> {
         let runtime = match runtime() {
             Ok(runtime) => runtime,
             Err(error) => {
@@ -167,18 +173,12 @@ impl<J: Job> Work<J> {
         runtime.spawn(async move {
             let next = future.await;
             // Should the environment be gone, this is dropped, and with it what the job holds.
-            deferred.resolve(Box::new(move |env| {
-                let work = match next {
-                    Ok(job) => Work { job: Some(job), outcome, retry },
-                    Err(failure) => {
-                        *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(Err(failure));
-                        Work { job: None, outcome, retry }
-                    }
-                };
-                if work.job.is_none() {
-                    return unscoped(value::undefined(&env));
+            deferred.resolve(Box::new(move |env| match next {
+                After::Run(job) => unscoped(spawn(&env, Work { job: Some(job), outcome, retry })?),
+                After::Done(result) => {
+                    *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+                    unscoped(value::undefined(&env))
                 }
-                unscoped(spawn(&env, work)?)
             }));
         });
         // SAFETY: a promise of the current scope.
