@@ -156,11 +156,16 @@ fn line_up(given: PathBuf, target: &Target, ticket: Ticket, data: Data, how: How
 }
 
 fn write(paths: Paths, target: &Target, turn: Turn, data: Vec<u8>, how: How) -> Step<WriteJob> {
-    match commit::write(target, &data, &how.options, &how.cancel) {
+    match commit::publish(target, &data, &how.options, &how.cancel) {
         Err(error) if error.is_passing() => {
             let paths = Paths { real: target.real_path(), ..paths };
             Step::Again(WriteJob { stage: Stage::Ready(paths, turn, data), how }, error)
         }
-        result => Step::Done(result.map_err(Failure::from)),
+        Err(error) => Step::Done(Err(error.into())),
+        // The next write of the file need not wait for that: its own flush comes later still.
+        Ok(published) if published.is_better_shared() => Step::Wait(Box::pin(async move {
+            After::Done(published.flush_with_others().await.map_err(Failure::from))
+        })),
+        Ok(published) => Step::Done(published.flush().map_err(Failure::from)),
     }
 }

@@ -49,10 +49,8 @@ pub fn update<E: From<Error>>(
     let index = IndexFile::new(Lock::acquire_blocking(&target, timeout)?, turn, target);
     loop {
         let snapshot = index.read()?;
-        let text = change(snapshot.as_ref().map(|snapshot| snapshot.text.as_str()))?;
-        if let Some(receipt) =
-            index.replace(text.as_bytes(), snapshot.as_ref(), options, &Cancel::default())?
-        {
+        let mut text = change(snapshot.as_ref().map(|snapshot| snapshot.text.as_str()))?.into_bytes();
+        if let Some(receipt) = index.replace(&mut text, snapshot.as_ref(), options, &Cancel::default())? {
             return Ok(receipt);
         }
         if since.elapsed() >= timeout {

@@ -2,8 +2,10 @@
 //! directory. Each step is there because data was lost without it; `docs/design.md` has the figures.
 
 use std::fs::File;
+use std::sync::Arc;
 
 use super::cancel::Cancel;
+use super::directory::Directory;
 use super::error::{Error, ErrorKind, Named, Result};
 use super::staged::{self, Publish, Staged};
 use super::sweep;
@@ -45,11 +47,63 @@ pub struct Receipt {
     pub verified: Option<Level>,
 }
 
+/// A file that has its final name, in a directory that may have to be flushed yet.
+#[derive(Debug)]
+#[must_use = "a power cut could still take the name away"]
+pub struct Published {
+    receipt: Receipt,
+    unflushed: Option<Arc<Directory>>,
+}
+
+impl Published {
+    /// Flushes the directory.
+    ///
+    /// # Errors
+    /// That of the flush, [`Error::committed`].
+    pub fn flush(self) -> Result<Receipt> {
+        match self.unflushed {
+            Some(dir) => flushed(self.receipt, &dir, dir.sync()),
+            None => Ok(self.receipt),
+        }
+    }
+
+    /// Whether to use [`Published::flush_with_others`]: others are at work in the directory, and flushing
+    /// it takes longer than handing that over.
+    pub fn is_better_shared(&self) -> bool {
+        self.unflushed.as_ref().is_some_and(|dir| Arc::strong_count(dir) > 1 && dir.is_slow())
+    }
+
+    /// As [`Published::flush`], together with all that wait for the same directory, and on no thread of
+    /// the caller's.
+    ///
+    /// # Errors
+    /// As [`Published::flush`].
+    pub async fn flush_with_others(self) -> Result<Receipt> {
+        match self.unflushed {
+            Some(dir) => flushed(self.receipt, &dir, dir.sync_with_others().await),
+            None => Ok(self.receipt),
+        }
+    }
+}
+
+fn flushed(receipt: Receipt, dir: &Directory, synced: Result<bool>) -> Result<Receipt> {
+    let synced = synced.map_err(Error::after_commit)?;
+    Ok(Receipt { durable: receipt.durable && synced && dir.is_durable(), ..receipt })
+}
+
 /// Puts `data` under the name of `target`. The caller has the turn for it ([`super::queue`]).
 ///
 /// # Errors
 /// Whatever fails first. The old file stands, unless [`Error::committed`].
 pub fn write(target: &Target, data: &[u8], options: &Options, cancel: &Cancel) -> Result<Receipt> {
+    publish(target, data, options, cancel)?.flush()
+}
+
+/// As [`write()`], but for the last step.
+///
+/// # Errors
+/// As [`write()`].
+pub fn publish(target: &Target, data: &[u8], options: &Options, cancel: &Cancel) -> Result<Published> {
     loop {
         cancel.check()?;
         let old = target.existing()?;
@@ -60,10 +114,10 @@ pub fn write(target: &Target, data: &[u8], options: &Options, cancel: &Cancel) -
             && old.is_some()
             && let Some(receipt) = leave_alone(target, data, options, cancel)?
         {
-            return Ok(receipt);
+            return Ok(Published { receipt, unflushed: None });
         }
-        match commit(target, data, options, cancel, old.as_ref(), &mut || Ok(true))? {
-            Some(receipt) => return Ok(receipt),
+        match commit(target, data, options, cancel, old.as_ref(), &mut || Ok(true), &mut |_| {})? {
+            Some(published) => return Ok(published),
             None if options.exclusive => return Err(Error::raw("open", sys::EEXIST)),
             // Somebody made the file meanwhile. It has an owner and a mode to take over.
             None => {}
@@ -72,7 +126,8 @@ pub fn write(target: &Target, data: &[u8], options: &Options, cancel: &Cancel) -
 }
 
 /// As [`write()`], but only over the version `expected` (`None`: no file). Otherwise nothing changes
-/// and the answer is `None`. `before` runs when all is staged, right before the file is replaced.
+/// and the answer is `None`. `before` runs when all is staged, right before the file is replaced, and
+/// `after` right after it, with the new file.
 ///
 /// Who changes the file between the last look and the rename, without the turn and the lock, is not
 /// seen: rename(2) has no condition.
@@ -86,6 +141,7 @@ pub fn replace(
     cancel: &Cancel,
     expected: Option<&Version>,
     before: &mut dyn FnMut() -> Result<()>,
+    after: &mut dyn FnMut(&File),
 ) -> Result<Option<Receipt>> {
     cancel.check()?;
     let unchanged = || -> Result<(bool, Option<Stat>)> {
@@ -100,16 +156,19 @@ pub fn replace(
     let (true, old) = unchanged()? else {
         return Ok(None);
     };
-    commit(target, data, options, cancel, old.as_ref(), &mut || {
+    let mut ready = || {
         let (same, _) = unchanged()?;
         if same {
             before()?;
         }
         Ok(same)
-    })
+    };
+    let published = commit(target, data, options, cancel, old.as_ref(), &mut ready, after)?;
+    published.map(Published::flush).transpose()
 }
 
-/// Stages, and publishes if `ready` says so. `None`: it did not, or the name was taken.
+/// Stages, and publishes if `ready` says so; `after` gets to see the file under its final name. `None`:
+/// it was not ready, or the name was taken.
 fn commit(
     target: &Target,
     data: &[u8],
@@ -117,14 +176,15 @@ fn commit(
     cancel: &Cancel,
     old: Option<&Stat>,
     ready: &mut dyn FnMut() -> Result<bool>,
-) -> Result<Option<Receipt>> {
+    after: &mut dyn FnMut(&File),
+) -> Result<Option<Published>> {
     sweep::once(&target.dir);
     loop {
         let private = old.is_some() || options.mode.is_some();
         let mut staged = Staged::new(target, private)?;
         staged.write(data, cancel)?;
         staged.set_access(target, old, options.mode)?;
-        let mut durable = options.flush && staged.sync()?;
+        let durable = options.flush && staged.sync()?;
         let verified = options.verify.map(|level| staged.verify(data, level, cancel)).transpose()?;
         cancel.check()?;
         if !ready()? {
@@ -132,15 +192,16 @@ fn commit(
         }
         let publish = if old.is_some() { Publish::Replace } else { Publish::Create };
         match staged.publish(target, publish) {
-            Ok(()) => {}
+            Ok(file) => {
+                after(&file);
+                sys::close(file).named("close").map_err(Error::after_commit)?;
+            }
             Err(error) if target.dir.must_name() && staged::cannot_link(&error) => continue,
             Err(error) if publish == Publish::Create && is_taken(&error) => return Ok(None),
             Err(error) => return Err(error),
         }
-        if options.flush {
-            durable &= target.dir.sync().map_err(Error::after_commit)? && target.dir.is_durable();
-        }
-        return Ok(Some(Receipt { written: true, bytes: data.len() as u64, durable, verified }));
+        let receipt = Receipt { written: true, bytes: data.len() as u64, durable, verified };
+        return Ok(Some(Published { receipt, unflushed: options.flush.then(|| target.dir.clone()) }));
     }
 }
 

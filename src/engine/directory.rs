@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use super::error::{Error, Named, Result};
+use super::flush::Flushes;
 use super::mutant::{Step, leaves_out};
 use super::sys::{self, Dir, FileId};
 
@@ -19,6 +20,7 @@ pub struct Directory {
     durable: OnceLock<bool>,
     /// Files without a name cannot be linked here, so staged ones need one from the start.
     must_name: AtomicBool,
+    flushes: Flushes,
 }
 
 static OPEN: Mutex<Option<HashMap<FileId, Weak<Directory>>>> = Mutex::new(None);
@@ -65,6 +67,7 @@ impl Directory {
             id: id.clone(),
             durable: OnceLock::new(),
             must_name: AtomicBool::new(false),
+            flushes: Flushes::default(),
         });
         open.insert(id, Arc::downgrade(&directory));
         Ok(directory)
@@ -117,7 +120,32 @@ impl Directory {
         if leaves_out(Step::DirSync) {
             return Ok(true);
         }
-        self.dir.sync().named("fsync")
+        self.flushes.now(|| self.dir.sync()).named("fsync")
+    }
+
+    /// Whether flushing takes long here.
+    pub fn is_slow(&self) -> bool {
+        self.flushes.are_slow()
+    }
+
+    /// As [`Directory::sync`], once for all that wait for it, and on a thread of its own.
+    pub async fn sync_with_others(self: &Arc<Self>) -> Result<bool> {
+        if leaves_out(Step::DirSync) {
+            return Ok(true);
+        }
+        let (next, begins) = self.flushes.join();
+        if !begins && leaves_out(Step::NextFlush) {
+            return Ok(true);
+        }
+        if begins {
+            let dir = self.clone();
+            let serve = move || dir.flushes.serve(|| dir.dir.sync());
+            // Without a thread it is done right here: that holds others up, which is better than failing.
+            if std::thread::Builder::new().name("atomic-flush".to_owned()).spawn(serve).is_err() {
+                self.flushes.serve(|| self.dir.sync());
+            }
+        }
+        next.flushed().await
     }
 
     /// Whether the file system keeps anything at all over a power cut.

@@ -10,6 +10,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::base;
 use super::cancel::Cancel;
 use super::commit::{self, Options, Receipt};
 use super::error::{Error, ErrorKind, Named, Result};
@@ -125,20 +126,26 @@ impl IndexFile {
         if kind != Kind::File {
             return Err(ErrorKind::NotRegular { what: "not the file that it was a moment ago" }.into());
         }
-        let mut bytes = room(usize::try_from(version.size).unwrap_or(0) + 1);
-        file.read_to_end(&mut bytes).named("read")?;
-        let text = json::check_index(bytes)?;
+        let text = match base::take(&self.target.key(), &file) {
+            Some(text) => text,
+            None => {
+                let mut bytes = room(usize::try_from(version.size).unwrap_or(0) + 1);
+                file.read_to_end(&mut bytes).named("read")?;
+                json::check_index(bytes)?
+            }
+        };
         Ok(Some(Snapshot { ascii: text.is_ascii(), text, version, file }))
     }
 
     /// Writes `text`, which must be JSON, in the place of `expected`. `None`: somebody without the
-    /// lock has changed the file since; nothing was written.
+    /// lock has changed the file since; nothing was written. What was written is kept for the next
+    /// update, and `text` empty then.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidJson`]; those of [`commit::replace`].
     pub fn replace(
         &self,
-        text: &[u8],
+        text: &mut Vec<u8>,
         expected: Option<&Snapshot>,
         options: &UpdateOptions,
         cancel: &Cancel,
@@ -146,7 +153,7 @@ impl IndexFile {
         json::check_text(text)?;
         let version = expected.map(|snapshot| &snapshot.version);
         if let Some(old) = expected
-            && old.text.as_bytes() == text
+            && old.text.as_bytes() == *text
         {
             match self.target.existing()? {
                 Some(now) if now.version.has_content_of(&old.version) => {}
@@ -161,15 +168,23 @@ impl IndexFile {
             )
             .map(Some);
         }
-        commit::replace(&self.target, text, &options.commit, cancel, version, &mut || match (
-            expected,
-            &options.backup,
-        ) {
+        let mut before = || match (expected, &options.backup) {
             (Some(old), Some(path)) => {
                 self.back_up(old, path, options, cancel).map_err(|error| error.about(path))
             }
             _ => Ok(()),
-        })
+        };
+        let mut state = None;
+        let mut after = |file: &File| state = base::State::of(file);
+        let receipt =
+            commit::replace(&self.target, text, &options.commit, cancel, version, &mut before, &mut after)?;
+        if receipt.is_some()
+            && let Some(state) = state
+            && let Ok(text) = String::from_utf8(std::mem::take(text))
+        {
+            base::keep(self.target.key(), state, text);
+        }
+        Ok(receipt)
     }
 
     /// The old version is still an inode: a link keeps it, however large it is. Where that is not

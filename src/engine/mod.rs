@@ -4,11 +4,13 @@
 //! bytes or the new ones; [`index`] puts a read-modify-write of a JSON file on top of it that any
 //! number of processes can run at once.
 
+mod base;
 pub mod blocking;
 pub mod cancel;
 pub mod commit;
 mod directory;
 pub mod error;
+mod flush;
 pub mod index;
 pub mod json;
 pub mod lock;

@@ -17,6 +17,8 @@ pub enum Step {
     WriteLoop,
     /// `verify`: the read-back.
     Verify,
+    /// `next-flush`: a call that shares a directory's flush waits for one that began after its rename.
+    NextFlush,
     /// `lock-identity`: whether the lock file still has its name.
     LockIdentity,
 }
@@ -44,6 +46,7 @@ fn named(names: &str) -> Vec<Step> {
         "fsync-order" => vec![Step::SyncOrder],
         "write-loop" => vec![Step::WriteLoop],
         "verify" => vec![Step::Verify],
+        "next-flush" => vec![Step::NextFlush],
         "lock-identity" => vec![Step::LockIdentity],
         // A typing error must not pass for a mutant that survives.
         other => panic!("ATOMIC_MUTANT: no step is called {other}"),

@@ -99,12 +99,12 @@ impl Staged {
         verify::verify(&self.file, expected, level, cancel)
     }
 
-    /// Gives the file its final name. An error means that it has not got it, unless
-    /// [`Error::committed`].
+    /// Gives the file its final name, and hands it out. An error means that it has not got the name,
+    /// unless [`Error::committed`].
     ///
     /// # Errors
     /// `EEXIST` for [`Publish::Create`] when there is something by that name.
-    pub fn publish(mut self, target: &Target, publish: Publish) -> Result<()> {
+    pub fn publish(mut self, target: &Target, publish: Publish) -> Result<File> {
         // Some file systems tell only here that a write was lost. The lock must last, so a copy is closed.
         sys::flush_and_close_copy(&self.file).named("close")?;
         match (self.name.take(), publish) {
@@ -119,7 +119,7 @@ impl Staged {
         if leaves_out(Step::SyncOrder) {
             sys::sync_file(&self.file).named("fsync")?;
         }
-        sys::close(self.file).named("close").map_err(Error::after_commit)
+        Ok(self.file)
     }
 
     /// From no name by way of a temp name to the final one.

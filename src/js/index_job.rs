@@ -184,7 +184,7 @@ impl Job for CommitJob {
         let Opened { index, snapshot, .. } = &self.opened;
         let receipt = match text {
             Err(failure) => Err(failure),
-            Ok(text) => match index.replace(&text, snapshot.as_ref(), &self.options, &self.cancel) {
+            Ok(mut text) => match index.replace(&mut text, snapshot.as_ref(), &self.options, &self.cancel) {
                 Err(error) if error.is_passing() => {
                     self.text = Text::Encoded(text);
                     return Step::Again(self, error);

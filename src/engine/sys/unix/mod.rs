@@ -15,6 +15,8 @@ pub use memory::prefer_huge_pages;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, TryLockError};
 use std::io;
+#[cfg(target_os = "linux")]
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
@@ -90,6 +92,22 @@ pub fn cut(name: &OsStr, max: usize) -> OsString {
         }
     }
     OsString::from_vec(bytes[..end].to_vec())
+}
+
+/// Tells a file from those that had its inode number before it; `None` where the file system does not.
+#[cfg(target_os = "linux")]
+pub fn generation(file: &File) -> Option<u64> {
+    // Said to be a long; every file system stores an int.
+    let mut generation: libc::c_long = 0;
+    // SAFETY: writes at most a long to where it points.
+    let status = unsafe { libc::ioctl(file.as_raw_fd(), libc::FS_IOC_GETVERSION, &raw mut generation) };
+    (status == 0).then_some(generation as u64)
+}
+
+/// Tells a file from those that had its inode number before it: not known here.
+#[cfg(not(target_os = "linux"))]
+pub fn generation(_file: &File) -> Option<u64> {
+    None
 }
 
 /// How many descriptors this process may have open.

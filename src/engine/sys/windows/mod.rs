@@ -54,6 +54,11 @@ pub struct Access {
 /// Large pages need a privilege here that nobody has.
 pub fn prefer_huge_pages<T>(_memory: &mut [std::mem::MaybeUninit<T>]) {}
 
+/// Tells a file from those that had its number before it: not known here.
+pub fn generation(_file: &File) -> Option<u64> {
+    None
+}
+
 /// A writer's handle is open, and that says enough.
 pub fn hold(_file: &File) -> bool {
     true

@@ -1,0 +1,137 @@
+//! Flushing a directory once for all that wait for it.
+//!
+//! A flush covers every change that was made before it began. So whoever comes while one is under way
+//! waits for the next, with everybody else who does: a thousand files that get their names at once
+//! need a handful of flushes, and no thread but one waits for the disk.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::error::{Error, ErrorKind, Result};
+
+/// A flush that is quicker than this costs less than handing it over to another thread.
+const SLOW: Duration = Duration::from_micros(300);
+
+/// The flushes of one directory.
+#[derive(Debug, Default)]
+pub struct Flushes {
+    line: Mutex<Line>,
+    /// The last one, in nanoseconds.
+    took: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Line {
+    /// Somebody flushes, and will go on until nobody waits.
+    served: bool,
+    waiting: Vec<oneshot::Sender<Flushed>>,
+}
+
+/// What a flush came to, with the system's number for a failure: it is told to many.
+type Flushed = std::result::Result<bool, Option<i32>>;
+
+/// A flush that begins later than now.
+#[derive(Debug)]
+pub struct Next(oneshot::Receiver<Flushed>);
+
+impl Flushes {
+    /// Flushes now, and takes the time.
+    pub fn now(&self, flush: impl FnOnce() -> io::Result<bool>) -> io::Result<bool> {
+        let since = Instant::now();
+        let flushed = flush();
+        self.took.store(u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        flushed
+    }
+
+    /// Whether the last one was slow.
+    pub fn are_slow(&self) -> bool {
+        u128::from(self.took.load(Ordering::Relaxed)) >= SLOW.as_nanos()
+    }
+
+    /// Joins those that wait. `true`: nobody flushes at the moment, and the caller has to see to it that
+    /// somebody [serves](Self::serve).
+    pub fn join(&self) -> (Next, bool) {
+        let (tell, flushed) = oneshot::channel();
+        let mut line = self.line();
+        line.waiting.push(tell);
+        (Next(flushed), !std::mem::replace(&mut line.served, true))
+    }
+
+    /// Flushes until nobody waits any more.
+    pub fn serve(&self, mut flush: impl FnMut() -> io::Result<bool>) {
+        loop {
+            let waiting = {
+                let mut line = self.line();
+                line.served = !line.waiting.is_empty();
+                if !line.served {
+                    return;
+                }
+                std::mem::take(&mut line.waiting)
+            };
+            let flushed = self.now(&mut flush).map_err(|error| error.raw_os_error());
+            for tell in waiting {
+                let _ = tell.send(flushed);
+            }
+        }
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Next {
+    /// # Errors
+    /// Those of the flush.
+    pub async fn flushed(self) -> Result<bool> {
+        match self.0.await {
+            Ok(Ok(flushed)) => Ok(flushed),
+            Ok(Err(Some(errno))) => Err(Error::raw("fsync", errno)),
+            Ok(Err(None)) | Err(_) => Err(ErrorKind::Panic("a flush had no end".to_owned()).into()),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_comes_during_a_flush_waits_for_the_next() {
+        let flushes = Flushes::default();
+        let (mut first, begins) = flushes.join();
+        assert!(begins);
+        let mut late = Vec::new();
+        let mut count = 0;
+        flushes.serve(|| {
+            count += 1;
+            if count == 1 {
+                for _ in 0..3 {
+                    let (next, begins) = flushes.join();
+                    assert!(!begins);
+                    late.push(next);
+                }
+            } else {
+                assert_eq!(first.0.try_recv().unwrap(), Ok(true));
+                assert!(late.iter_mut().all(|next| next.0.try_recv().is_err()), "not by the first one");
+            }
+            Ok(true)
+        });
+        assert_eq!(count, 2, "three shared the second");
+        assert!(late.iter_mut().all(|next| next.0.try_recv().unwrap() == Ok(true)));
+        assert!(flushes.join().1, "and it is over");
+    }
+
+    #[test]
+    fn a_failure_is_told_to_all_that_shared_it() {
+        let flushes = Flushes::default();
+        let mut waiting = [flushes.join().0, flushes.join().0];
+        flushes.serve(|| Err(io::Error::from_raw_os_error(5)));
+        assert!(waiting.iter_mut().all(|next| next.0.try_recv().unwrap() == Err(Some(5))));
+    }
+}
