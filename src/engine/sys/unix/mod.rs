@@ -9,7 +9,7 @@ mod memory;
 pub use access::{Access, inherit, set_mode};
 pub use cache::{drop_pages, read_at};
 pub use dir::Dir;
-pub use durability::{close, flush_and_close_copy, sync_file};
+pub use durability::{close, flush_and_close_copy, start_write_back, sync_file};
 pub use memory::prefer_huge_pages;
 
 use std::ffi::{OsStr, OsString};
