@@ -115,7 +115,8 @@ export async function observeUpdate(lockWaitMs: number, takenOver: LockSeen | un
   const waited = lockWaitMs >= 1 ? 1 : 0
   const wait = { updates: 1, waited, totalMs: waited ? lockWaitMs : 0, longestMs: lockWaitMs }
   pending.waits = addWaits(pending.waits, wait)
-  if (takenOver) {
+  if (takenOver && takenOver.identity !== lastTakenOver) {
+    lastTakenOver = takenOver.identity
     await recordLockCleanup(relative(contentRoot(), takenOver.path), takenOver.ageMs).catch((error) => {
       warn('A lock cleanup was not recorded', error)
     })
@@ -128,6 +129,9 @@ export async function observeTimeout(): Promise<void> {
   pending.timeouts += 1
   await flushLockMetrics()
 }
+
+/** Updates that share a commit share its lock, and each of them sees whose file it was. */
+let lastTakenOver: string | undefined
 
 interface LockSeen {
   path: string
