@@ -2,7 +2,8 @@
  * What locks cost and what became of them. The lock is the kernel's and dies with its holder, so none
  * goes stale; what a killed holder leaves is its file's name, which the next update takes over and
  * removes. That is seen here by identity: a live holder removes its lock file when done, so a file that
- * was there before our call and is still the very same one while we hold the lock belongs to a dead one.
+ * was there before our call and is still the very same one while we hold the lock belongs to a dead one,
+ * unless another update of this process shares it with us.
  *
  * Statistics never fail, delay or repeat a publish: updates of this file are not themselves observed,
  * waits are collected in the process and written now and then, and an error becomes a process warning.
@@ -115,8 +116,7 @@ export async function observeUpdate(lockWaitMs: number, takenOver: LockSeen | un
   const waited = lockWaitMs >= 1 ? 1 : 0
   const wait = { updates: 1, waited, totalMs: waited ? lockWaitMs : 0, longestMs: lockWaitMs }
   pending.waits = addWaits(pending.waits, wait)
-  if (takenOver && takenOver.identity !== lastTakenOver) {
-    lastTakenOver = takenOver.identity
+  if (takenOver) {
     await recordLockCleanup(relative(contentRoot(), takenOver.path), takenOver.ageMs).catch((error) => {
       warn('A lock cleanup was not recorded', error)
     })
@@ -130,8 +130,8 @@ export async function observeTimeout(): Promise<void> {
   await flushLockMetrics()
 }
 
-/** Updates that share a commit share its lock, and each of them sees whose file it was. */
-let lastTakenOver: string | undefined
+/** The lock file last held here, by its path: updates that share a commit share its lock. */
+const held = new Map<string, string>()
 
 interface LockSeen {
   path: string
@@ -154,8 +154,10 @@ export async function watchLock(indexPath: string) {
   return {
     takenOver: undefined as LockSeen | undefined,
     async held() {
-      const now = before && (await look(lockPath))
-      this.takenOver = now?.identity === before?.identity ? now : undefined
+      const now = await look(lockPath)
+      if (!now || now.identity === held.get(lockPath)) return
+      held.set(lockPath, now.identity)
+      this.takenOver = now.identity === before?.identity ? now : undefined
     },
   }
 }
