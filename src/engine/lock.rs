@@ -23,7 +23,7 @@ use super::target::Target;
 /// Waiters look again after this long at first, and after half as long again each time.
 const FIRST_WAIT: Duration = Duration::from_micros(500);
 /// The most that a release can go unnoticed.
-const LONGEST_WAIT: Duration = Duration::from_millis(12);
+const LONGEST_WAIT: Duration = Duration::from_millis(3);
 /// Each round means that somebody else held and released the lock meanwhile: progress, not ours.
 const ROUNDS: usize = 16;
 
