@@ -48,9 +48,9 @@ pub fn update<E: From<Error>>(
     let (target, turn) = line_up(path, false)?;
     let index = IndexFile::new(Lock::acquire_blocking(&target, timeout)?, turn, target);
     loop {
-        let snapshot = index.read()?;
+        let mut snapshot = index.read()?;
         let mut text = change(snapshot.as_ref().map(|snapshot| snapshot.text.as_str()))?.into_bytes();
-        if let Some(receipt) = index.replace(&mut text, snapshot.as_ref(), options, &Cancel::default())? {
+        if let Some(receipt) = index.replace(&mut text, &mut snapshot, options, &Cancel::default())? {
             return Ok(receipt);
         }
         if since.elapsed() >= timeout {

@@ -1,12 +1,15 @@
 //! The commit protocol: stage, write, take over owner and mode, flush, verify, rename, flush the
 //! directory. Each step is there because data was lost without it; `docs/design.md` has the figures.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::cancel::Cancel;
 use super::directory::Directory;
 use super::error::{Error, ErrorKind, Named, Result};
+use super::reap;
 use super::staged::{self, Publish, Staged};
 use super::sweep;
 use super::sys::{self, Dir, Stat, Version};
@@ -120,7 +123,18 @@ pub fn publish(target: &Target, data: &[u8], options: &Options, cancel: &Cancel)
         {
             return Ok(Published { receipt, unflushed: None });
         }
-        match commit(target, data, options, cancel, old.as_ref(), &mut || Ok(true), &mut |_| {})? {
+        let replaced = Cell::new(None);
+        let mut ready = || {
+            let held = if old.is_some() && reap::is_slow() { target.dir.keep(&target.name) } else { None };
+            replaced.set(Some((held, Instant::now())));
+            Ok(true)
+        };
+        let mut after = |_: &File| match replaced.take() {
+            Some((Some(held), _)) => reap::close(held),
+            Some((None, since)) if old.is_some() => reap::note(since.elapsed()),
+            _ => {}
+        };
+        match commit(target, data, options, cancel, old.as_ref(), &mut ready, &mut after)? {
             Some(published) => return Ok(published),
             None if options.exclusive => return Err(Error::raw("open", sys::EEXIST)),
             // Somebody made the file meanwhile. It has an owner and a mode to take over.
@@ -174,6 +188,24 @@ pub fn replace(
 /// Stages, and publishes if `ready` says so; `after` gets to see the file under its final name. `None`:
 /// it was not ready, or the name was taken.
 fn commit(
+    target: &Target,
+    data: &[u8],
+    options: &Options,
+    cancel: &Cancel,
+    old: Option<&Stat>,
+    ready: &mut dyn FnMut() -> Result<bool>,
+    after: &mut dyn FnMut(&File),
+) -> Result<Option<Published>> {
+    match attempt(target, data, options, cancel, old, ready, after) {
+        // By what we have replaced ourselves, and not given back yet.
+        Err(error) if error.is_full() && reap::drain() => {
+            attempt(target, data, options, cancel, old, ready, after)
+        }
+        done => done,
+    }
+}
+
+fn attempt(
     target: &Target,
     data: &[u8],
     options: &Options,

@@ -117,6 +117,12 @@ impl Error {
         }
     }
 
+    /// There was no room on the disk, or no more of it for this user. Nothing was committed.
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(&self.kind, ErrorKind::System { source, .. }
+            if !self.committed && source.raw_os_error().is_some_and(sys::is_full))
+    }
+
     /// What happened.
     pub fn kind(&self) -> &ErrorKind {
         &self.kind

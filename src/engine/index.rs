@@ -18,6 +18,7 @@ use super::json;
 use super::lock::{Backoff, Lock};
 use super::memory::room;
 use super::queue::{CallId, Called, Place, Turn};
+use super::reap;
 use super::staged;
 use super::sys::{self, Dir, Kind, Version};
 use super::target::{Resolve, Target};
@@ -139,20 +140,20 @@ impl IndexFile {
 
     /// Writes `text`, which must be JSON, in the place of `expected`. `None`: somebody without the
     /// lock has changed the file since; nothing was written. What was written is kept for the next
-    /// update, and `text` empty then.
+    /// update, and `text` and `expected` are empty then.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidJson`]; those of [`commit::replace`].
     pub fn replace(
         &self,
         text: &mut Vec<u8>,
-        expected: Option<&Snapshot>,
+        expected: &mut Option<Snapshot>,
         options: &UpdateOptions,
         cancel: &Cancel,
     ) -> Result<Option<Receipt>> {
         json::check_text(text)?;
-        let version = expected.map(|snapshot| &snapshot.version);
-        if let Some(old) = expected
+        let version = expected.as_ref().map(|snapshot| &snapshot.version);
+        if let Some(old) = &*expected
             && old.text.as_bytes() == *text
         {
             match self.target.existing()? {
@@ -168,7 +169,7 @@ impl IndexFile {
             )
             .map(Some);
         }
-        let mut before = || match (expected, &options.backup) {
+        let mut before = || match (&*expected, &options.backup) {
             (Some(old), Some(path)) => {
                 self.back_up(old, path, options, cancel).map_err(|error| error.about(path))
             }
@@ -178,6 +179,11 @@ impl IndexFile {
         let mut after = |file: &File| state = base::State::of(file);
         let receipt =
             commit::replace(&self.target, text, &options.commit, cancel, version, &mut before, &mut after)?;
+        if receipt.is_some()
+            && let Some(old) = expected.take()
+        {
+            reap::close(old.file);
+        }
         if receipt.is_some()
             && let Some(state) = state
             && let Ok(text) = String::from_utf8(std::mem::take(text))

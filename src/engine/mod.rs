@@ -18,6 +18,7 @@ pub mod memory;
 mod mutant;
 mod names;
 pub mod queue;
+mod reap;
 mod staged;
 mod sweep;
 mod sys;

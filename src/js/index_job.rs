@@ -181,10 +181,10 @@ impl Job for CommitJob {
             Text::Given(data) => data.into_bytes(),
             Text::Encoded(text) => Ok(text),
         };
-        let Opened { index, snapshot, .. } = &self.opened;
+        let Opened { index, snapshot, .. } = &mut self.opened;
         let receipt = match text {
             Err(failure) => Err(failure),
-            Ok(mut text) => match index.replace(&mut text, snapshot.as_ref(), &self.options, &self.cancel) {
+            Ok(mut text) => match index.replace(&mut text, snapshot, &self.options, &self.cancel) {
                 Err(error) if error.is_passing() => {
                     self.text = Text::Encoded(text);
                     return Step::Again(self, error);

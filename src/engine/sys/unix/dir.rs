@@ -78,6 +78,18 @@ impl Dir {
         self.open_with(name, OFlags::RDONLY | OFlags::NONBLOCK, 0)
     }
 
+    /// Keeps what `name` stands for alive, without opening it for anything.
+    #[cfg(target_os = "linux")]
+    pub fn keep(&self, name: &OsStr) -> Option<File> {
+        self.open_with(name, OFlags::PATH, 0).ok()
+    }
+
+    /// Keeps what `name` stands for alive: not done here.
+    #[cfg(not(target_os = "linux"))]
+    pub fn keep(&self, _name: &OsStr) -> Option<File> {
+        None
+    }
+
     /// Opens a lock file, or makes it. `create` decides: an `O_CREAT` on a file that exists is
     /// refused in sticky directories (`fs.protected_regular`), even to those who may open it.
     pub fn open_lock(&self, name: &OsStr, create: bool) -> io::Result<File> {

@@ -60,6 +60,11 @@ pub fn is_passing(errno: i32) -> bool {
     matches!(errno, libc::EMFILE | libc::ENFILE | libc::EAGAIN | libc::EINTR)
 }
 
+/// Errors that say that a disk, or a user's part of it, is full.
+pub fn is_full(errno: i32) -> bool {
+    matches!(errno, libc::ENOSPC | libc::EDQUOT)
+}
+
 /// Errors of a link(2) that a file with a name of its own does without: no /proc, no right to link
 /// (some sandboxes), no hard links at all.
 pub fn cannot_link(errno: i32) -> bool {

@@ -142,6 +142,11 @@ pub fn is_passing(errno: i32) -> bool {
     errno == 4
 }
 
+/// ERROR_HANDLE_DISK_FULL, ERROR_DISK_FULL, ERROR_DISK_QUOTA_EXCEEDED.
+pub fn is_full(errno: i32) -> bool {
+    matches!(errno, 39 | 112 | 1295)
+}
+
 /// ERROR_INVALID_FUNCTION, ERROR_NOT_SAME_DEVICE, ERROR_NOT_SUPPORTED, ERROR_TOO_MANY_LINKS.
 pub fn cannot_link(errno: i32) -> bool {
     matches!(errno, 1 | 17 | 50 | 1142)

@@ -1,0 +1,114 @@
+//! Lets go of replaced files after the answer, not before it.
+//!
+//! Who closes the last name or descriptor of a file frees its blocks, and some file systems tell the
+//! device so there and then (ext4 without a journal, mounted `discard`: 1 ms a megabyte). Nobody who
+//! waits for the new file needs that done. Held open across the rename, the old file is freed by whoever
+//! closes it: a thread of its own. Where freeing is quick a thread would only cost, so the time is watched.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Each costs a descriptor and, until it is freed, its space. Who comes when there are more closes its
+/// own: nobody replaces files faster than the device frees them.
+const BACKLOG: usize = 16;
+/// Worth a thread. Elsewhere freeing takes some 10 microseconds.
+const SLOW: Duration = Duration::from_micros(300);
+
+/// What freeing a file took lately, in nanoseconds: a moving average.
+static AVERAGE: AtomicU64 = AtomicU64::new(0);
+
+struct Backlog {
+    files: VecDeque<File>,
+    /// A thread closes files, and will until there are none.
+    served: bool,
+}
+
+static BACKLOG_OF_FILES: Mutex<Backlog> = Mutex::new(Backlog { files: VecDeque::new(), served: false });
+static EMPTY: Condvar = Condvar::new();
+
+fn backlog() -> MutexGuard<'static, Backlog> {
+    BACKLOG_OF_FILES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether a file that is about to be replaced had better be held open, for [`close`].
+pub fn is_slow() -> bool {
+    u128::from(AVERAGE.load(Ordering::Relaxed)) >= SLOW.as_nanos()
+}
+
+/// Takes note of how long it took to free a file.
+pub fn note(took: Duration) {
+    let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX).min(1_000_000_000);
+    AVERAGE.store((AVERAGE.load(Ordering::Relaxed) * 3 + took) / 4, Ordering::Relaxed);
+}
+
+/// Closes a replaced file: later, if that takes long.
+pub fn close(file: File) {
+    if !is_slow() {
+        return close_now(file);
+    }
+    let begins = {
+        let mut backlog = backlog();
+        if backlog.files.len() >= BACKLOG {
+            drop(backlog);
+            return close_now(file);
+        }
+        backlog.files.push_back(file);
+        !std::mem::replace(&mut backlog.served, true)
+    };
+    if begins && std::thread::Builder::new().name("atomic-reap".to_owned()).spawn(serve).is_err() {
+        serve();
+    }
+}
+
+fn close_now(file: File) {
+    let since = Instant::now();
+    drop(file);
+    note(since.elapsed());
+}
+
+fn serve() {
+    loop {
+        let next = {
+            let mut backlog = backlog();
+            let next = backlog.files.pop_front();
+            backlog.served = next.is_some();
+            next
+        };
+        match next {
+            Some(file) => close_now(file),
+            None => return EMPTY.notify_all(),
+        }
+    }
+}
+
+/// Waits until all is freed: for who found the disk full. `false`: there was nothing to wait for.
+pub fn drain() -> bool {
+    let mut backlog = backlog();
+    let any = backlog.served;
+    while backlog.served {
+        backlog = EMPTY.wait(backlog).unwrap_or_else(PoisonError::into_inner);
+    }
+    any
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slow_files_are_closed_by_and_by_and_the_backlog_has_an_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = |at: usize| File::create(dir.path().join(at.to_string())).unwrap();
+        for at in 0..3 * BACKLOG {
+            note(Duration::from_secs(1));
+            close(open(at));
+            assert!(backlog().files.len() <= BACKLOG);
+        }
+        drain();
+        assert!(backlog().files.is_empty() && !backlog().served);
+    }
+}
