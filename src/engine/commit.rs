@@ -16,8 +16,8 @@ use super::sys::{self, Dir, Stat, Version};
 use super::target::Target;
 use super::verify::{self, Level};
 
-/// While others are at work in the directory, the device is told of a file this large before its fsync: 32
-/// MiB at once went 1.2 times as fast, and nothing changed up to 1 MiB.
+/// A file this large is on its way to the device while it is read back, before its fsync: 32 MiB went 1.15
+/// times as fast, and 1 MiB no faster.
 const LARGE: usize = 4 << 20;
 
 /// How to write.
@@ -218,13 +218,19 @@ fn attempt(
     loop {
         let private = old.is_some() || options.mode.is_some();
         let mut staged = Staged::new(target, private)?;
-        staged.write(data, cancel)?;
-        if options.flush && data.len() >= LARGE && Arc::strong_count(&target.dir) > 1 {
-            staged.start_write_back();
-        }
+        let large = options.flush && data.len() >= LARGE;
+        let alone = Arc::strong_count(&target.dir) == 1;
+        staged.write(data, large && alone, cancel)?;
         staged.set_access(target, old, options.mode)?;
-        let durable = options.flush && staged.sync()?;
-        let verified = options.verify.map(|level| staged.verify(data, level, cancel)).transpose()?;
+        let verify = || options.verify.map(|level| staged.verify(data, level, cancel)).transpose();
+        let (durable, verified) = if large && options.verify == Some(Level::Cache) {
+            // The device works meanwhile.
+            staged.start_write_back();
+            let verified = verify()?;
+            (staged.sync()?, verified)
+        } else {
+            (options.flush && staged.sync()?, verify()?)
+        };
         cancel.check()?;
         if !ready()? {
             return Ok(None);

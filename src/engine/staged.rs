@@ -61,8 +61,9 @@ impl Staged {
         }
     }
 
-    /// Writes all of `data`.
-    pub fn write(&mut self, data: &[u8], cancel: &Cancel) -> Result<()> {
+    /// Writes all of `data`. `ahead`: each piece is sent to the device at once. (That pays for who is
+    /// alone there; four files of 32 MiB took 1.6 times as long.)
+    pub fn write(&mut self, data: &[u8], ahead: bool, cancel: &Cancel) -> Result<()> {
         for chunk in data.chunks(CHUNK) {
             cancel.check()?;
             if leaves_out(Step::WriteLoop) {
@@ -70,6 +71,9 @@ impl Staged {
             }
             // Continues after short writes and signals; a write of nothing is an error.
             self.file.write_all(chunk).named("write")?;
+            if ahead {
+                self.start_write_back();
+            }
         }
         Ok(())
     }
