@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::cancel::Cancel;
-use super::directory::Directory;
 use super::error::{Error, ErrorKind, Named, Result};
+use super::published::Published;
 use super::reap;
 use super::staged::{self, Publish, Staged};
 use super::sweep;
@@ -52,50 +52,6 @@ pub struct Receipt {
     pub durable: bool,
     /// How far the bytes were read back.
     pub verified: Option<Level>,
-}
-
-/// A file that has its final name, in a directory that may have to be flushed yet.
-#[derive(Debug)]
-#[must_use = "a power cut could still take the name away"]
-pub struct Published {
-    receipt: Receipt,
-    unflushed: Option<Arc<Directory>>,
-}
-
-impl Published {
-    /// Flushes the directory.
-    ///
-    /// # Errors
-    /// That of the flush, [`Error::committed`].
-    pub fn flush(self) -> Result<Receipt> {
-        match self.unflushed {
-            Some(dir) => flushed(self.receipt, &dir, dir.sync()),
-            None => Ok(self.receipt),
-        }
-    }
-
-    /// Whether to use [`Published::flush_with_others`]: others are at work in the directory, and flushing
-    /// it takes longer than handing that over.
-    pub fn is_better_shared(&self) -> bool {
-        self.unflushed.as_ref().is_some_and(|dir| Arc::strong_count(dir) > 1 && dir.is_slow())
-    }
-
-    /// As [`Published::flush`], together with all that wait for the same directory, and on no thread of
-    /// the caller's.
-    ///
-    /// # Errors
-    /// As [`Published::flush`].
-    pub async fn flush_with_others(self) -> Result<Receipt> {
-        match self.unflushed {
-            Some(dir) => flushed(self.receipt, &dir, dir.sync_with_others().await),
-            None => Ok(self.receipt),
-        }
-    }
-}
-
-fn flushed(receipt: Receipt, dir: &Directory, synced: Result<bool>) -> Result<Receipt> {
-    let synced = synced.map_err(Error::after_commit)?;
-    Ok(Receipt { durable: receipt.durable && synced && dir.is_durable(), ..receipt })
 }
 
 /// Puts `data` under the name of `target`. The caller has the turn for it ([`super::queue`]).

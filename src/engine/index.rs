@@ -8,16 +8,15 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use super::base;
 use super::cancel::Cancel;
 use super::commit::{self, Options, Receipt};
 use super::error::{Error, ErrorKind, Named, Result};
 use super::json;
-use super::lock::{Backoff, Lock};
+use super::lock::Lock;
 use super::memory::room;
-use super::queue::{CallId, Called, Place, Turn};
+use super::queue::{CallId, Turn};
 use super::reap;
 use super::staged;
 use super::sys::{self, Dir, Kind, Version};
@@ -69,39 +68,6 @@ impl IndexFile {
         match Lock::try_patiently(&target)? {
             Some(lock) => Ok(Opening::Open(Self::new(lock, turn, target))),
             None => Ok(Opening::Busy(target, turn)),
-        }
-    }
-
-    /// Waits for the turn and for the lock, without a thread, and without keeping the directory open.
-    ///
-    /// # Errors
-    /// [`ErrorKind::LockTimeout`] after `timeout`; [`ErrorKind::Aborted`]; those of
-    /// [`Lock::try_acquire`].
-    pub async fn open(path: &Path, wait: Wait, timeout: Duration, cancel: &Cancel) -> Result<Waited> {
-        let mut since = Instant::now();
-        let turn = match wait {
-            Wait::Lock(turn) => turn,
-            Wait::Turn(place) => match line_up(place, timeout, cancel, &mut since).await? {
-                Called::Turn(turn) => turn,
-                Called::Along => return Ok(Waited::Along),
-            },
-        };
-        let mut wait = Backoff::new(since, timeout);
-        loop {
-            let pause = wait.pause();
-            let obstacle = match look(path, &turn, pause.is_ok()) {
-                Ok(Look::Ours(lock, target)) => return Ok(Waited::Open(Self::new(lock, turn, target))),
-                Ok(Look::Elsewhere) => return Ok(Waited::Elsewhere),
-                Ok(Look::Busy) => None,
-                Err(error) if error.is_passing() => Some(error),
-                Err(error) => return Err(error),
-            };
-            // If not the lock was in the way but a lack of descriptors, that is what to tell.
-            let pause = pause.map_err(|timeout| obstacle.unwrap_or(timeout))?;
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
-            }
         }
     }
 
@@ -208,7 +174,7 @@ impl IndexFile {
         // A sweeper must not take the link for an orphan while it has its temp name. Somebody else's
         // lock on the index does as well.
         sys::hold(&old.file);
-        let linked = staged::link_over(&self.target, &backup);
+        let linked = staged::link_over(&self.target, &backup, options.commit.flush);
         sys::release(&old.file);
         match linked {
             Ok(()) if options.commit.flush && backup.dir.id() != self.target.dir.id() => {
@@ -225,66 +191,6 @@ impl IndexFile {
     }
 }
 
-/// From joining the line until the call is called; `since` becomes the beginning of its wait for this
-/// index, and not for other calls' paths.
-async fn line_up(
-    mut place: Place,
-    timeout: Duration,
-    cancel: &Cancel,
-    since: &mut Instant,
-) -> Result<Called> {
-    tokio::select! {
-        () = place.joined() => {}
-        () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
-    }
-    *since = Instant::now();
-    let gave_up = tokio::select! {
-        // A turn that is there is taken, however short the time.
-        biased;
-        called = place.called() => return Ok(called),
-        () = cancel.cancelled() => ErrorKind::Aborted,
-        () = tokio::time::sleep(timeout) => ErrorKind::LockTimeout { waited: since.elapsed() },
-    };
-    match place.leave() {
-        // Another call has this one's function in hand, and will see to the signal as well.
-        Some(Called::Along) => Ok(Called::Along),
-        _ => Err(gave_up.into()),
-    }
-}
-
-/// What a waiting call sees.
-enum Look {
-    Ours(Lock, Target),
-    Busy,
-    /// The directory was moved, or is gone: for the next resolution to make or to tell.
-    Elsewhere,
-}
-
-/// Courtesy is for who can wait: the last look does without.
-fn look(path: &Path, turn: &Turn, can_wait: bool) -> Result<Look> {
-    let target = match Target::resolve(path, Resolve { mkdir: false, exclusive: false }) {
-        Ok(target) if target.key() == *turn.key() => target,
-        Err(error) if error.is_passing() => return Err(error),
-        _ => return Ok(Look::Elsewhere),
-    };
-    let lock = if can_wait { Lock::try_acquire(&target) } else { Lock::insist(&target) }?;
-    Ok(match lock {
-        Some(lock) => Look::Ours(lock, target),
-        None => Look::Busy,
-    })
-}
-
-/// What came of waiting for an index.
-#[derive(Debug)]
-pub enum Waited {
-    /// It is ours.
-    Open(IndexFile),
-    /// The path means another file by now.
-    Elsewhere,
-    /// Another call does this one's work with its own.
-    Along,
-}
-
 /// What came of a try to open an index.
 #[derive(Debug)]
 pub enum Opening {
@@ -292,13 +198,4 @@ pub enum Opening {
     Open(IndexFile),
     /// Somebody else has the lock.
     Busy(Target, Turn),
-}
-
-/// What an update waits for.
-#[derive(Debug)]
-pub enum Wait {
-    /// Its place in this process's line; then for the lock.
-    Turn(Place),
-    /// The lock; the turn has come.
-    Lock(Turn),
 }

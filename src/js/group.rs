@@ -6,79 +6,32 @@
 //! half changed is parsed anew, and those that had succeeded run again.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
-use super::call::{self, Call, Order, Outcome};
+use super::call::{Call, Order, Outcome};
 use super::data::Data;
 use super::error::Failure;
-use super::index_job::{CommitJob, Committed, Opened, Release};
+use super::index_job::{Committed, Opened, Release};
+use super::members::{Members, Turn};
 use super::value::{self, Kept, Result, Thrown};
 use super::{memory, stringify, task};
-use crate::engine::cancel::Cancel;
 use crate::engine::error::ErrorKind;
 
-/// A group takes no more calls after this many: the first of them waits for the last.
-const MOST: usize = 1000;
-/// Nor after its functions have had the index for this long.
-const LONGEST: Duration = Duration::from_millis(50);
 /// Those before an async function do not wait longer for it: they are written without it, and it runs
 /// again, first of the rest.
 const PATIENCE_MS: f64 = 100.0;
 
 /// Updates that share the index at the moment.
-pub struct Group(RefCell<State>);
-
-/// One run of one function.
-pub type Turn = u64;
-
-struct State {
-    /// Whose options are everybody's.
-    leader: Rc<Call>,
-    /// Not ours while a commit has it.
-    opened: Option<Opened>,
-    /// As the functions have left it; `None`: to be parsed.
-    index: Option<Kept>,
-    /// Whose functions are to run, before any call that is still in line.
-    to_run: VecDeque<Rc<Call>>,
-    /// Who has the index: no function is called twice in one turn.
-    running: Option<Rc<Call>>,
-    turn: Turn,
-    /// The function has seen the index, and may have changed it.
-    touched: bool,
-    /// Whose changes are in the index.
-    applied: Vec<Rc<Call>>,
-    /// Who has failed, and what each is to do when all is over: nobody hears of a failure while there is
-    /// a lock file.
-    out: Vec<(Rc<Call>, Order)>,
-    /// How many may be written as one.
-    limit: usize,
-    since: Instant,
-    timer: Option<Kept>,
-}
+pub struct Group(RefCell<Members>);
 
 impl Group {
     /// Starts with `leader`, who has `opened` the index.
     pub fn lead(env: &Env, leader: Rc<Call>, opened: Opened) {
         leader.has_index_after(opened.waited);
-        let group = Rc::new(Self(RefCell::new(State {
-            opened: Some(opened),
-            index: None,
-            to_run: VecDeque::from([leader.clone()]),
-            leader,
-            running: None,
-            turn: 0,
-            touched: false,
-            applied: Vec::new(),
-            out: Vec::new(),
-            limit: MOST,
-            since: Instant::now(),
-            timer: None,
-        })));
+        let group = Rc::new(Self(RefCell::new(Members::new(leader, opened))));
         group.go_on(env);
     }
 
@@ -246,9 +199,7 @@ impl Group {
         };
         match done {
             Some(outcome) => {
-                state.limit = (state.limit * 2).min(MOST);
-                let applied = std::mem::take(&mut state.applied);
-                settle(env, applied, Rc::new(outcome));
+                settle(env, state.take_applied(), Rc::new(outcome));
             }
             None => {
                 state.begin_again();
@@ -283,88 +234,6 @@ impl Group {
             dismiss(env, out);
             Ok(value::undefined(env))
         }));
-    }
-}
-
-impl State {
-    /// Whose turn is next.
-    fn next(&mut self) -> Option<Rc<Call>> {
-        self.running = None;
-        if self.applied.len() >= self.limit {
-            return None;
-        }
-        let next = self.to_run.pop_front().or_else(|| self.take_along())?;
-        self.turn += 1;
-        self.touched = false;
-        self.running = Some(next.clone());
-        Some(next)
-    }
-
-    /// The next call in line, if it can be written together with the leader.
-    fn take_along(&self) -> Option<Rc<Call>> {
-        if self.since.elapsed() >= LONGEST {
-            return None;
-        }
-        let suits = |id| call::find(id).is_some_and(|call| call.can_share_with(&self.leader));
-        let call = call::find(self.opened.as_ref()?.take_along(suits)?)?;
-        call.has_index_after(call.since.elapsed());
-        Some(call)
-    }
-
-    /// The index has changes that are not to be written, or is another by now.
-    fn begin_again(&mut self) {
-        self.index = None;
-        let later = std::mem::take(&mut self.to_run);
-        self.to_run = self.applied.drain(..).chain(later).collect();
-    }
-
-    /// Whether there were calls that nobody wants any more.
-    fn leave_out_aborted(&mut self) -> bool {
-        let (aborted, wanted): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.applied).into_iter().partition(|call| call.is_aborted());
-        self.applied = wanted;
-        if aborted.is_empty() {
-            return false;
-        }
-        self.begin_again();
-        let outcome: Outcome = Rc::new(Err(ErrorKind::Aborted.into()));
-        self.out.extend(aborted.into_iter().map(|call| (call, Order::Settle(outcome.clone()))));
-        true
-    }
-
-    /// Somebody without the lock is faster time and again: not for ever.
-    fn leave_out_late(&mut self) {
-        let now = Instant::now();
-        let (late, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.to_run)
-            .into_iter()
-            .partition(|call| call.deadline.is_some_and(|deadline| now >= deadline));
-        self.to_run = rest.into();
-        self.out.extend(late.into_iter().map(|call| {
-            let failure = ErrorKind::LockTimeout { waited: call.since.elapsed() }.into();
-            (call, Order::Settle(Rc::new(Err(failure))))
-        }));
-    }
-
-    /// What the functions have made is no JSON. If there were several, fewer are tried next time, until
-    /// it is known whose fault it was.
-    fn refuse(&mut self, rejection: Order) {
-        if self.applied.len() > 1 {
-            self.limit = self.applied.len() / 2;
-            self.begin_again();
-        } else {
-            self.out.extend(self.applied.pop().map(|call| (call, rejection)));
-        }
-    }
-
-    fn job(&mut self, text: Data) -> Option<CommitJob> {
-        let opened = self.opened.take()?;
-        // One of several comes too late with its abort.
-        let cancel = match &*self.applied {
-            [only] => only.signal.cancel(),
-            _ => Cancel::default(),
-        };
-        let keep = !self.to_run.is_empty();
-        Some(CommitJob::new(opened, text, self.leader.options.clone(), keep, cancel))
     }
 }
 

@@ -10,10 +10,11 @@ use super::task::{After, Job, Step};
 use crate::engine::cancel::Cancel;
 use crate::engine::commit::Receipt;
 use crate::engine::error::{Error, ErrorKind};
-use crate::engine::index::{IndexFile, Opening, Snapshot, UpdateOptions, Wait, Waited};
+use crate::engine::index::{IndexFile, Opening, Snapshot, UpdateOptions};
 use crate::engine::json::{self, Layout};
 use crate::engine::queue::{CallId, Called, Ticket};
 use crate::engine::target::{Resolve, Target};
+use crate::engine::waiting::{self, Wait, Waited};
 
 /// An index in our hands, and what it says.
 pub struct Opened {
@@ -67,7 +68,7 @@ impl OpenJob {
 
     fn wait(mut self, path: PathBuf, real: PathBuf, wait: Wait) -> Step<Self> {
         Step::Wait(Box::pin(async move {
-            self.stage = match IndexFile::open(&real, wait, self.timeout, &self.cancel).await {
+            self.stage = match waiting::open(&real, wait, self.timeout, &self.cancel).await {
                 Ok(Waited::Open(index)) => Stage::Open(index, self.since.elapsed()),
                 Ok(Waited::Elsewhere) => Stage::Called(path, Ticket::take()),
                 Ok(Waited::Along) => return After::Done(Ok(Come::Along)),

@@ -6,6 +6,7 @@ pub mod data;
 pub mod error;
 pub mod group;
 pub mod index_job;
+pub mod members;
 pub mod memory;
 pub mod promise;
 pub mod signal;

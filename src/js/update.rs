@@ -7,7 +7,8 @@ use napi::{Env, ValueType};
 
 use super::call::Call;
 use super::error::{self, invalid_return};
-use super::group::{Group, Turn};
+use super::group::Group;
+use super::members::Turn;
 use super::value::{self, Kept, Result};
 use super::{args, promise};
 

@@ -1,0 +1,52 @@
+//! The last step of a commit: the new name reaches the disk, alone or together with others'.
+
+use std::sync::Arc;
+
+use super::commit::Receipt;
+use super::directory::Directory;
+use super::error::{Error, Result};
+
+/// A file that has its final name, in a directory that may have to be flushed yet.
+#[derive(Debug)]
+#[must_use = "a power cut could still take the name away"]
+pub struct Published {
+    pub(super) receipt: Receipt,
+    /// `None`: there is nothing to flush, or nobody wants it.
+    pub(super) unflushed: Option<Arc<Directory>>,
+}
+
+impl Published {
+    /// Flushes the directory.
+    ///
+    /// # Errors
+    /// That of the flush, [`Error::committed`].
+    pub fn flush(self) -> Result<Receipt> {
+        match self.unflushed {
+            Some(dir) => flushed(self.receipt, &dir, dir.sync()),
+            None => Ok(self.receipt),
+        }
+    }
+
+    /// Whether to use [`Published::flush_with_others`]: others are at work in the directory, and flushing
+    /// it takes longer than handing that over.
+    pub fn is_better_shared(&self) -> bool {
+        self.unflushed.as_ref().is_some_and(|dir| Arc::strong_count(dir) > 1 && dir.is_slow())
+    }
+
+    /// As [`Published::flush`], together with all that wait for the same directory, and on no thread of
+    /// the caller's.
+    ///
+    /// # Errors
+    /// As [`Published::flush`].
+    pub async fn flush_with_others(self) -> Result<Receipt> {
+        match self.unflushed {
+            Some(dir) => flushed(self.receipt, &dir, dir.sync_with_others().await),
+            None => Ok(self.receipt),
+        }
+    }
+}
+
+fn flushed(receipt: Receipt, dir: &Directory, synced: Result<bool>) -> Result<Receipt> {
+    let synced = synced.map_err(Error::after_commit)?;
+    Ok(Receipt { durable: receipt.durable && synced && dir.is_durable(), ..receipt })
+}
