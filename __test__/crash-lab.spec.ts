@@ -14,6 +14,8 @@ interface Row {
   ground: string
   states: number
   bad: number
+  /** How they were bad: torn, lost, stuck, … */
+  harms: Record<string, number>
   expect: 'none-bad' | 'caught'
   details: string[]
   skipped: string | null

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::report::{self, Row, grouped};
+use crate::report::{self, Row};
 
 const BEGIN: &str = "<!-- figures: begin (made by `crash-lab all --write`, not by hand) -->";
 const END: &str = "<!-- figures: end -->";
@@ -25,14 +25,8 @@ fn figures(rows: &[Row], seed: u64) -> String {
     let uname = rustix::system::uname();
     let kernel = uname.release().to_string_lossy();
     let mut text = format!("Linux {kernel}, Node {}, seed {seed}, commit {}.\n\n", node(), commit());
-    let honest = rows.iter().filter(|row| row.expect == report::Expect::NoneBad);
-    let (states, bad) = honest.fold((0, 0), |sum, row| (sum.0 + row.states, sum.1 + row.bad));
-    let _ = writeln!(
-        text,
-        "With every step in its place {} of {} checks found a broken promise. Cells: bad / checked.\n",
-        grouped(bad),
-        grouped(states)
-    );
+    let _ = writeln!(text, "{}", report::summary(rows));
+    text.push_str("In detail, bad / checked, and how the bad ones were:\n\n");
     text.push_str(report::tables(rows).trim_end());
     text.push('\n');
     text

@@ -13,6 +13,7 @@ use crate::filesystem::{Kind, Mounted};
 use crate::lab::{self, Lab};
 use crate::liar::Liar;
 use crate::pages::Pages;
+use crate::problem::Problem;
 use crate::report::Row;
 
 /// How large a file may become where writes are to be short.
@@ -68,8 +69,7 @@ impl Fault {
         let image = liar.as_ref().map_or(image, |(_, drive)| drive.image());
         let mounted = Mounted::mount(kind, &image, &folder.join("mounted"), false)?;
         for told in self.call(lab, mounted.folder(), addon, mutant)? {
-            let problem = told["problem"].as_str().map(str::to_owned);
-            row.count(problem);
+            row.count(Problem::said(&told)?);
         }
         if let Some((liar, _)) = &liar {
             // A lie that was never told shows nothing.

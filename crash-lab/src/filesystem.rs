@@ -1,6 +1,7 @@
 //! The file systems that the power is cut under: how they are made and mounted.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
+use std::fmt::Write as _;
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
@@ -104,6 +105,26 @@ impl Mounted {
         let flags = if read_only { MountFlags::RDONLY } else { MountFlags::empty() };
         mount(device.path(), folder, kind.name, flags, None::<&CStr>)
             .with_context(|| format!("mounting {}", kind.name))?;
+        Ok(Self { folder: folder.to_owned() })
+    }
+
+    /// An overlay of `lower` folders, the uppermost first; with `upper`, and its work folder, it can be written to.
+    pub fn overlay(
+        lower: &[&Path],
+        upper: Option<(&Path, &Path)>,
+        volatile: bool,
+        folder: &Path,
+    ) -> Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let lower: Vec<_> = lower.iter().map(|path| path.display().to_string()).collect();
+        let mut options = format!("lowerdir={}", lower.join(":"));
+        if let Some((upper, work)) = upper {
+            let _ = write!(options, ",upperdir={},workdir={}", upper.display(), work.display());
+        }
+        options.push_str(if volatile { ",volatile" } else { "" });
+        let options = CString::new(options)?;
+        mount("overlay", folder, "overlay", MountFlags::empty(), Some(options.as_c_str()))
+            .context("mounting an overlay")?;
         Ok(Self { folder: folder.to_owned() })
     }
 

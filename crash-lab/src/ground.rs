@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 use crate::disk;
 use crate::filesystem::{KINDS, Mounted};
 use crate::lab::{Lab, run as run_command};
+use crate::problem::{Harm, Problem};
 use crate::report::Row;
 use crate::walk::session::{Ground, Said, Session};
 
 const SECTION: &str = "ground";
-const WALK: &str = "plain walk";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Section 5 of the lab.
@@ -73,7 +73,8 @@ fn walk(lab: &Lab, name: &str, folder: &Path, expected: &Expected, ground: Groun
     let spec = json!({
         "folder": folder, "durable": expected.durable, "modes": expected.modes, "old": expected.old, "workers": 4,
     });
-    checks(Session::start(lab, "ground.mjs", &spec, ground)?, Row::new(SECTION, WALK, name))
+    let row = Row::new(SECTION, format!("plain walk: {name}"), "");
+    checks(Session::start(lab, "ground.mjs", &spec, ground)?, row)
 }
 
 /// Counts the lines of a workload until it says that it is done.
@@ -82,14 +83,16 @@ fn checks(mut session: Session, mut row: Row) -> Result<Row> {
         let line = match session.line(PATIENCE)? {
             Said::Line(line) => line,
             end => {
-                row.count(Some(format!("{}: the process died or hangs: {end:?}", row.ground)));
+                let harm = if matches!(end, Said::Nothing) { Harm::Stuck } else { Harm::Untested };
+                row.count(Some(harm.told(format!("{}: the process says no more: {end:?}", row.name))));
                 return Ok(row);
             }
         };
         if line["done"] == true {
             break;
         }
-        let problem = line["problem"].as_str().map(|why| format!("{}: {}: {why}", row.ground, line["check"]));
+        let at = format!("{}: {}", row.name, line["check"]);
+        let problem = Problem::said(&line)?.map(|problem| problem.at(at));
         if let Some(problem) = &problem {
             eprintln!("bad: {problem}");
         }
@@ -98,7 +101,7 @@ fn checks(mut session: Session, mut row: Row) -> Result<Row> {
     }
     match session.end(PATIENCE)? {
         Some(status) if status.success() => {}
-        other => row.count(Some(format!("{}: it ended with {other:?}", row.ground))),
+        other => row.count(Some(Harm::Stuck.told(format!("{}: it ended with {other:?}", row.name)))),
     }
     Ok(row)
 }
@@ -119,11 +122,11 @@ fn vfat(lab: &Lab, base: &Path) -> Result<Row> {
 /// overlayfs: on a disk it keeps what it is given, mounted `volatile` it drops every fsync and says nothing.
 fn overlays(lab: &Lab, disk: &Path, base: &Path) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for (name, options, durable) in [
-        ("overlay", "", true),
-        ("overlay, volatile", ",volatile", false),
+    for (name, durable) in [
+        ("overlay", true),
+        ("overlay, volatile", false),
         // Lower files have another device's number until they are copied up.
-        ("overlay over another file system", "", true),
+        ("overlay over another file system", true),
     ] {
         let place = disk.join(name.replace([' ', ','], "-"));
         let (upper, work) = (place.join("upper"), place.join("work"));
@@ -133,12 +136,9 @@ fn overlays(lab: &Lab, disk: &Path, base: &Path) -> Result<Vec<Row>> {
             fs::create_dir_all(folder)?;
         }
         fs::write(lower.join("old.json"), r#"{"n":1}"#)?;
-        let parts = [("lowerdir", &lower), ("upperdir", &upper), ("workdir", &work)]
-            .map(|(key, folder)| format!("{key}={}", folder.display()));
-        let options = format!("{}{options}", parts.join(","));
-        run_command(Command::new("mount").args(["-t", "overlay", "overlay", "-o", &options]).arg(&merged))?;
+        let overlay = Mounted::overlay(&[&lower], Some((&upper, &work)), !durable, &merged)?;
         let expected = Expected { durable, old: Some("old.json"), ..Expected::disk() };
-        rows.push(walk(lab, name, &merged, &expected, Ground::Unnamed)?);
+        rows.push(walk(lab, name, overlay.folder(), &expected, Ground::Unnamed)?);
     }
     Ok(rows)
 }
@@ -164,5 +164,5 @@ fn workers(lab: &Lab, disk: &Path) -> Result<Row> {
     let rounds = if lab.short { 5 } else { 60 };
     let spec: Value = json!({ "folder": disk.join("workers"), "rounds": rounds, "workers": 4 });
     let session = Session::start(lab, "workers.mjs", &spec, Ground::Unnamed)?;
-    checks(session, Row::new(SECTION, "32 worker threads, terminated", "ext4"))
+    checks(session, Row::new(SECTION, "32 worker threads, terminated", ""))
 }

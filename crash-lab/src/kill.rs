@@ -8,9 +8,11 @@ use anyhow::Result;
 
 use crate::disk;
 use crate::lab::Lab;
+use crate::problem::Harm::{self, FalseSuccess, Lost, Stuck, Untested};
+use crate::problem::Problem;
 use crate::report::Row;
 use crate::walk::check::{Content, Found};
-use crate::walk::session::call_again;
+use crate::walk::session::{all_durable, call_again};
 use crate::walk::strace::{Call, Inject, Object};
 use crate::walk::{self, Attempt, Bench, PATIENCE, Point};
 
@@ -49,15 +51,15 @@ fn is_ours(point: &Point) -> bool {
 }
 
 /// One death. `Some`: what was wrong after it.
-fn kill(lab: &Lab, bench: &Bench, point: &Point) -> Result<Option<String>> {
+fn kill(lab: &Lab, bench: &Bench, point: &Point) -> Result<Option<Problem>> {
     let problem = match die(lab, bench, point)? {
         Some(problem) => Some(problem),
         None => go_on(lab, bench, point)?,
     };
-    Ok(problem.map(|problem| format!("{}: {problem} [{}]", point.describe(), point.call.line)))
+    Ok(problem.map(|problem| problem.at(point.describe()).after(&point.call.line)))
 }
 
-fn die(lab: &Lab, bench: &Bench, point: &Point) -> Result<Option<String>> {
+fn die(lab: &Lab, bench: &Bench, point: &Point) -> Result<Option<Problem>> {
     let Point { scene, ground, thread, call, .. } = point;
     let inject =
         Inject { call: call.name.clone(), what: "signal=SIGKILL".into(), when: call.nth.to_string() };
@@ -65,45 +67,49 @@ fn die(lab: &Lab, bench: &Bench, point: &Point) -> Result<Option<String>> {
     let hit = |done: &Attempt| done.calls.last().is_some_and(here);
     let done = walk::attempt_until(lab, bench, (scene, *ground, *thread), &inject, PATIENCE, hit)?;
     if done.ended.and_then(|status| status.signal()) != Some(libc::SIGKILL) {
-        return Ok(Some(format!("the lab: it was not killed ({:?}, {:?})", done.said, done.ended)));
+        return Ok(Some(Untested.told(format!("it was not killed ({:?}, {:?})", done.said, done.ended))));
     }
-    if !hit(&done) {
-        return Ok(Some(format!("the lab: it died elsewhere: {:?}", done.calls.last())));
+    // A group parts where the clock will have it; every death in it is judged by what had been told until then.
+    if !hit(&done) && scene.group == 0 {
+        return Ok(Some(Untested.told(format!("it died elsewhere: {:?}", done.calls.last()))));
     }
     let found = Found::look(scene, &bench.folder)?;
-    let expected = point.committed.then_some(Content::Version(2));
-    if expected.is_some_and(|expected| found.target != expected) {
-        return Ok(Some(format!("after the rename the target is {:?}", found.target)));
+    if let Some(problem) = found.broken(scene) {
+        return Ok(Some(problem));
     }
-    Ok(found.broken(scene))
+    if scene.group > 0 {
+        return Ok(found.misses(&done.resolved));
+    }
+    let gone = point.committed && found.target != Content::Version(2);
+    Ok(gone.then(|| Lost.told(format!("after the rename the target is {:?}", found.target))))
 }
 
 /// The same call in a fresh process: at once, and nothing is left.
-fn go_on(lab: &Lab, bench: &Bench, point: &Point) -> Result<Option<String>> {
+fn go_on(lab: &Lab, bench: &Bench, point: &Point) -> Result<Option<Problem>> {
     let scene = point.scene;
     let before = Found::look(scene, &bench.folder)?;
     let Some(said) = call_again(lab, scene, &bench.folder, point.ground, Duration::from_secs(8))? else {
-        return Ok(Some("the next call hangs or dies".into()));
+        return Ok(Some(Stuck.told("the next call hangs or dies")));
     };
     if scene.is_exclusive() && before.target == Content::Version(2) {
-        return Ok((said["error"]["code"] != "EEXIST").then(|| format!("wx over a file: {said}")));
+        let right = said["error"]["code"] == "EEXIST";
+        return Ok((!right).then(|| FalseSuccess.told(format!("wx over a file: {said}"))));
     }
-    if said["result"]["durable"] != true {
-        return Ok(Some(format!("the next call says {said}")));
+    if !all_durable(&said, true) {
+        return Ok(Some(Stuck.told(format!("the next call says {said}"))));
     }
     if said["ms"].as_f64().is_none_or(|ms| ms > AT_ONCE_MS) {
-        return Ok(Some(format!("the next call took {} ms", said["ms"])));
+        return Ok(Some(Stuck.told(format!("the next call took {} ms", said["ms"]))));
     }
     let next = match before.target {
-        Content::Version(version) if scene.update => Content::Version(version + 1),
+        Content::Version(version) => Content::Version(scene.next(version)),
         _ => Content::Version(2),
     };
     let found = Found::look(scene, &bench.folder)?;
     if found.target != next {
-        return Ok(Some(format!("the next call made {:?} of {:?}", found.target, before.target)));
+        let made = format!("the next call made {:?} of {:?}", found.target, before.target);
+        return Ok(Some(FalseSuccess.told(made)));
     }
-    if !found.leftovers.is_empty() || !found.strangers.is_empty() {
-        return Ok(Some(format!("the next call left {:?} {:?}", found.leftovers, found.strangers)));
-    }
-    Ok(None)
+    let left = [found.leftovers, found.strangers].concat();
+    Ok((!left.is_empty()).then(|| Harm::of_leftovers(&left).told(format!("the next call left {left:?}"))))
 }

@@ -16,6 +16,7 @@ mod mutants;
 mod pages;
 mod parallel;
 mod power;
+mod problem;
 mod recorder;
 mod report;
 mod undertaker;
@@ -68,7 +69,7 @@ fn main() -> Result<ExitCode> {
         }
         Err(why) => rows.extend(chosen.iter().map(|(name, _)| Row::skipped(name, "all of it", why.clone()))),
     }
-    println!("\n{}", report::tables(&rows));
+    println!("\n{}\n{}", report::summary(&rows), report::tables(&rows));
     if let Some(path) = &arguments.json {
         std::fs::write(path, serde_json::to_string_pretty(&rows)?)?;
     }

@@ -7,13 +7,22 @@ use crate::fault::Fault;
 use crate::filesystem::{KINDS, Kind};
 use crate::lab::Lab;
 use crate::parallel::{self, Job};
+use crate::power::setting::Setting;
 use crate::power::{Cut, SIZES};
 use crate::report::{Expect, Row};
 
 const SECTION: &str = "mutants";
 
 /// What only a power cut brings to light.
-const FOR_POWER: [&str; 4] = ["fsync", "file-fsync", "dir-fsync", "fsync-order"];
+const FOR_POWER: [&str; 5] = ["fsync", "file-fsync", "dir-fsync", "fsync-order", "next-flush"];
+
+/// Once more where a flush takes another way.
+const ELSEWHERE: [(&str, Setting); 4] = [
+    ("file-fsync", Setting::Named),
+    ("dir-fsync", Setting::Named),
+    ("file-fsync", Setting::Overlay),
+    ("dir-fsync", Setting::Overlay),
+];
 
 /// What other faults bring to light.
 const FOR_FAULTS: [(&str, Fault); 3] = [
@@ -33,9 +42,11 @@ pub fn run(lab: &Lab) -> Result<Vec<Row>> {
         here.iter().cycle().skip(turn).take(count).copied().collect::<Vec<_>>()
     };
     let mut jobs: Vec<Job<'_, Row>> = Vec::new();
-    for (turn, mutant) in FOR_POWER.into_iter().enumerate() {
+    let elsewhere = ELSEWHERE.into_iter().filter(|_| !lab.short);
+    let for_power = FOR_POWER.map(|mutant| (mutant, Setting::Plain)).into_iter().chain(elsewhere);
+    for (turn, (mutant, setting)) in for_power.enumerate() {
         for kind in grounds(turn) {
-            jobs.push(Box::new(move || cut(lab, mutant, kind)));
+            jobs.push(Box::new(move || cut(lab, mutant, setting, kind)));
         }
     }
     for (turn, (mutant, fault)) in FOR_FAULTS.into_iter().enumerate() {
@@ -55,16 +66,25 @@ pub fn run(lab: &Lab) -> Result<Vec<Row>> {
         }
     }
     lab.mutant_addon()?;
-    rows.extend(parallel::all(jobs)?);
+    rows.extend(parallel::all(&jobs)?);
     Ok(rows)
 }
 
-fn cut(lab: &Lab, mutant: &str, kind: &Kind) -> Result<Row> {
-    let mut row = Row { expect: Expect::Caught, ..Row::new(SECTION, mutant, kind.name) };
+fn cut(lab: &Lab, mutant: &str, setting: Setting, kind: &Kind) -> Result<Row> {
+    let name = match setting {
+        Setting::Plain => mutant.to_owned(),
+        other => format!("{mutant}, {}", other.name()),
+    };
+    let mut row = Row { expect: Expect::Caught, ..Row::new(SECTION, name, kind.name) };
     let addon = lab.mutant_addon()?;
     for (_, size) in SIZES {
-        let states = if lab.short { 150 } else { 400 };
-        let cut = Cut { kind, addon: &addon, mutant: Some(mutant), size, states, until_bad: lab.short };
+        let states = match setting {
+            _ if lab.short => 150,
+            Setting::Plain => 400,
+            _ => 200,
+        };
+        let mutant = Some(mutant);
+        let cut = Cut { kind, addon: &addon, mutant, setting, size, states, until_bad: lab.short };
         row = cut.run(lab, row)?;
         if lab.short && row.bad > 0 {
             break;

@@ -9,8 +9,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 const { atomicIndexUpdate, atomicWrite } = createRequire(import.meta.url)('../..')
 
-/** @type {{ op: 'write' | 'update' | 'control', path: string, fill: string, size: number, options: object,
- *   warm?: string, waits?: boolean, calls: number, traced: boolean }} */
+/** `group`: so many updates at once are one call.
+ * @type {{ op: 'write' | 'update' | 'control', path: string, fill: string, size: number, options: object,
+ *   group: number, warm?: string, waits?: boolean, calls: number, traced: boolean }} */
 const spec = JSON.parse(process.argv[2])
 
 const say = (line) => writeSync(1, `${JSON.stringify(line)}\n`)
@@ -57,6 +58,27 @@ async function call() {
   return { written: true, durable: true, verified: 'cache' }
 }
 
+/** What came of it, for the driver. */
+async function outcome(/** @type {Promise<object>} */ promise) {
+  try {
+    return { result: await promise }
+  } catch (error) {
+    const { name, code, errno, syscall, path, dest, committed, message, stack } = error
+    return { error: { name, code, errno, syscall, path, dest, committed, message, stack } }
+  }
+}
+
+/** None waits for another; each is told as soon as its own promise resolves. */
+function group() {
+  const add = (id) => (index) => ({ ...increment(index), done: [...(index.done ?? []), id] })
+  const update = async (id) => {
+    const came = await outcome(atomicIndexUpdate(spec.path, add(id), { initial, ...spec.options }))
+    if (came.result) say({ resolved: id })
+    return came
+  }
+  return Promise.all(Array.from({ length: spec.group }, (_, id) => update(id)))
+}
+
 async function mark(name) {
   if (spec.traced) await access(`/atomic-lab-${name}`).catch(() => {})
 }
@@ -66,24 +88,18 @@ async function attempt() {
   await mark('begin')
   const start = performance.now()
   const waiting = spec.waits ? setTimeout(() => say({ waiting: true }), 10) : undefined
-  let outcome
-  try {
-    outcome = { result: await call() }
-  } catch (error) {
-    const { name, code, errno, syscall, path, dest, committed, message, stack } = error
-    outcome = { error: { name, code, errno, syscall, path, dest, committed, message, stack } }
-  }
+  const came = spec.group > 0 ? { group: await group() } : await outcome(call())
   clearTimeout(waiting)
   const ms = performance.now() - start
   await mark('end')
-  say({ ...outcome, ms, leaked: await leaked(before) })
+  say({ ...came, ms, leaked: await leaked(before) })
 }
 
-/** The thread that waits for locks exists from the first wait on. */
+/** The thread that waits for locks exists from the first wait on; the driver holds this lock until it is told. */
 async function startWaiter(folder) {
-  const path = `${folder}/warm.json`
-  const slow = atomicIndexUpdate(path, async () => ({ slept: await sleep(5) }))
-  await Promise.all([slow, atomicIndexUpdate(path, (index) => index)])
+  const waiting = setTimeout(() => say({ waiting: true }), 10)
+  await atomicIndexUpdate(`${folder}/index.json`, () => ({ warm: true }))
+  clearTimeout(waiting)
   const tasks = readdirSync('/proc/self/task')
   return Number(
     tasks.find((tid) => readFileSync(`/proc/self/task/${tid}/comm`, 'utf8').trim() === 'atomic-wait'),

@@ -27,7 +27,8 @@ async function judge(/** @type {Buffer} */ data, /** @type {object} */ options, 
   const found = reread(path)
   const right = found.equals(failed ? old : data)
   const said = failed ? outcome.code : JSON.stringify(outcome)
-  console.log(JSON.stringify(right ? {} : { problem: `${said}, but ${found.length} bytes are there` }))
+  const harm = failed ? 'false-failure' : 'false-success'
+  console.log(JSON.stringify(right ? {} : { problem: `${said}, but ${found.length} bytes are there`, harm }))
 }
 
 /** From the drive, the caches having been dropped. */
@@ -76,7 +77,7 @@ if (fault === 'short') {
   for (let number = 0; number < Number(rest[0]); number++) {
     for (let i = 0; i < UPDATES; i++) {
       const lost = index[`${number}-${i}`] !== i
-      console.log(JSON.stringify(lost ? { problem: `update ${i} of process ${number} is lost` } : {}))
+      console.log(JSON.stringify(lost ? { problem: `update ${i} of process ${number}`, harm: 'lost' } : {}))
     }
   }
 } else {

@@ -15,10 +15,12 @@ const { folder, durable, modes, old } = JSON.parse(process.argv[2])
 const say = (line) => console.log(JSON.stringify(line))
 const path = (name) => join(folder, name)
 const read = (name) => readFileSync(path(name), 'utf8')
+/** An error that says which column of the tables it belongs to. */
+const harmed = (harm, message) => Object.assign(new Error(message), { harm })
 const increment = (index) => ({ ...index, n: (index?.n ?? 0) + 1 })
 
 function isTrue(result, written = true) {
-  assert.equal(result.durable, durable, 'durable')
+  if (result.durable !== durable) throw harmed(durable ? 'false-failure' : 'false-success', 'durable')
   assert.equal(result.written, written, 'written')
   assert.ok(['cache', 'device'].includes(result.verified), 'verified')
 }
@@ -90,10 +92,10 @@ const checks = {
   async 'nothing is left'() {
     for (const folder of [path('.'), dirname(path('a/b/c/deep'))]) {
       const left = readdirSync(folder).filter((name) => /^\.|atomic-tmp/.test(name))
-      assert.deepEqual(left, [], folder)
+      if (left.length > 0) throw harmed('leftover', `${folder}: ${left}`)
     }
     const open = readdirSync('/proc/self/fd').filter((fd) => existsSync(`/proc/self/fd/${fd}`))
-    assert.ok(open.length < 40, `${open.length} descriptors are open`)
+    if (open.length >= 40) throw harmed('leftover', `${open.length} descriptors are open`)
   },
 }
 
@@ -103,7 +105,9 @@ for (const [check, run] of Object.entries(checks)) {
     await run()
     say({ check })
   } catch (error) {
-    say({ check, problem: `${error.message} (${error.code})` })
+    // What resolved and was not so; or what should have resolved.
+    const harm = error.harm ?? (error.code === 'ERR_ASSERTION' ? 'false-success' : 'false-failure')
+    say({ check, problem: `${error.message} (${error.code})`, harm })
   }
 }
 say({ done: true })

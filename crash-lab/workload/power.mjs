@@ -33,6 +33,9 @@ function content(/** @type {number} */ id, length = size) {
   return bytes
 }
 
+const times = (/** @type {number} */ count, /** @type {(i: number) => Promise<void>} */ run) =>
+  Array.from({ length: count }, (_, i) => run(i))
+
 async function write(/** @type {string} */ path, /** @type {object} */ options = {}, length = size) {
   const id = operations++
   const bytes = content(id, length)
@@ -80,6 +83,12 @@ for (let round = 0; round < rounds; round++) {
     update('index.json', { backup: true }),
     update(`made-${round % 2}/index.json`),
     write('steady'),
+  ])
+  // Many at once, none waiting for another: updates that may share a commit, files that may share their folder's flush.
+  await Promise.all([
+    ...times(8, () => update('group.json')),
+    ...times(16, (i) => write(`crowd/${i}`, {}, Math.min(size, 10_000))),
+    write('below/deep'),
   ])
 }
 for (const path of indexes) last(path)

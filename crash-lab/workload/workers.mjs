@@ -1,7 +1,6 @@
 // Thirty-two worker threads write and update without an end, and are terminated in the middle of it, again and
 // again. The process must live, the files must be whole, and the next calls must find nothing in their way.
 
-import assert from 'node:assert/strict'
 import { mkdirSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
@@ -28,17 +27,20 @@ async function terminateWorkers({ folder, rounds }) {
     const failures = workers.map((worker) => new Promise((_, reject) => worker.once('error', reject)))
     for (const failure of failures) failure.catch(() => {})
     let problem
+    let harm
     try {
       await Promise.race([Promise.all(workers.map((worker) => online(worker))), ...failures])
       // Each worker at another moment, the first ones when the last have hardly begun.
       await Promise.all(workers.map((worker, i) => sleep(20 + ((i * 7) % 60)).then(() => worker.terminate())))
       await Promise.race([lookAround(folder, acknowledged, (round + 1) * WORKERS), timeOut(10_000)])
       before ??= open()
-      assert.deepEqual(open(), before, 'descriptors')
+      holds('leftover', JSON.stringify(open()) === JSON.stringify(before), `descriptors: ${open()}`)
     } catch (error) {
       problem = error.message
+      // A call of the main thread that was rejected.
+      harm = error.harm ?? 'stuck'
     }
-    console.log(JSON.stringify({ check: `round ${round}`, count: WORKERS, problem }))
+    console.log(JSON.stringify({ check: `round ${round}`, count: WORKERS, problem, harm }))
   }
   console.log(JSON.stringify({ done: true, acknowledged: acknowledged[0] }))
   process.exit()
@@ -56,17 +58,22 @@ function open() {
   return links.sort()
 }
 
+/** Throws what is counted in the column `harm`. */
+function holds(harm, condition, message) {
+  if (!condition) throw Object.assign(new Error(message), { harm })
+}
+
 const online = (worker) => new Promise((resolve) => worker.once('online', resolve))
 
 async function timeOut(ms) {
   await sleep(ms, undefined, { ref: false })
-  throw new Error('the next calls hang')
+  holds('stuck', false, 'the next calls hang')
 }
 
 async function lookAround(folder, acknowledged, most) {
   const names = readdirSync(folder)
   for (const name of names.filter((name) => name.startsWith('page-'))) {
-    assert.ok(isWhole(readFileSync(join(folder, name))), `${name} is torn`)
+    holds('torn', isWhole(readFileSync(join(folder, name))), name)
   }
   const atLeast = acknowledged[0]
   for (let i = 0; i < FILES; i++) await atomicWrite(join(folder, `page-${i}`), page('main'))
@@ -74,9 +81,10 @@ async function lookAround(folder, acknowledged, most) {
   Atomics.add(acknowledged, 0, 1)
   const { n } = JSON.parse(readFileSync(join(folder, 'index.json'), 'utf8'))
   // What a worker was told is there; what it was not told may be.
-  assert.ok(n >= atLeast + 1 && n <= acknowledged[0] + most, `${n} updates, ${atLeast} acknowledged before`)
+  holds('lost', n >= atLeast + 1, `${n} updates, ${atLeast} acknowledged before`)
+  holds('torn', n <= acknowledged[0] + most, `${n} updates, more than were begun`)
   const left = readdirSync(folder).filter((name) => name.startsWith('.'))
-  assert.deepEqual(left, [], 'leftovers')
+  holds('leftover', left.length === 0, `${left}`)
 }
 
 await terminateWorkers(JSON.parse(process.argv[2]))

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::disk as disks;
@@ -16,6 +16,8 @@ use crate::drive::Drive;
 use crate::filesystem::{KINDS, Kind, Mounted};
 use crate::lab::{Lab, run as run_command};
 use crate::pages::Pages;
+use crate::problem::Harm::{self, FalseFailure, FalseSuccess, Leftover, Lost, Stuck, Torn};
+use crate::problem::Problem;
 use crate::recorder::Recorder;
 use crate::report::Row;
 use crate::walk::PATIENCE;
@@ -82,7 +84,7 @@ fn full(lab: &Lab, disk: &Path, ground: &str) -> Result<Row> {
             if problem.is_none() {
                 problem = goes_on(lab, scene, &folder)?;
             }
-            row.count(problem.map(|problem| format!("full {ground}, {}: {problem}", scene.name)));
+            row.count(problem.map(|problem| problem.at(format!("full {ground}, {}", scene.name))));
         }
     }
     Ok(row)
@@ -123,7 +125,7 @@ fn limited(lab: &Lab, disk: &Path, ground: &str) -> Result<Row> {
         if problem.is_none() {
             problem = goes_on(lab, scene, &folder)?;
         }
-        row.count(problem.map(|problem| format!("limit on {ground}, {}: {problem}", scene.name)));
+        row.count(problem.map(|problem| problem.at(format!("limit on {ground}, {}", scene.name))));
     }
     Ok(row)
 }
@@ -135,12 +137,12 @@ fn failing(lab: &Lab, kind: &Kind) -> Result<Row> {
     let scenes = if lab.short { &SCENES[..1] } else { &SCENES };
     for scene in scenes.iter().chain([&DEVICE, &UNFLUSHED]) {
         let problem = fail_write_back(lab, kind, scene)?;
-        row.count(problem.map(|problem| format!("failing {}, {}: {problem}", kind.name, scene.name)));
+        row.count(problem.map(|problem| problem.at(format!("failing {}, {}", kind.name, scene.name))));
     }
     Ok(row)
 }
 
-fn fail_write_back(lab: &Lab, kind: &Kind, scene: &Scene) -> Result<Option<String>> {
+fn fail_write_back(lab: &Lab, kind: &Kind, scene: &Scene) -> Result<Option<Problem>> {
     let place = lab.folder("failing")?;
     let image = place.join("image");
     kind.make(&image)?;
@@ -168,9 +170,9 @@ fn fail_write_back(lab: &Lab, kind: &Kind, scene: &Scene) -> Result<Option<Strin
     let mut problem = if scene.options == UNFLUSHED.options {
         let result = &said["result"];
         let claims = result["verified"] == "device" || result["durable"] == true;
-        claims.then(|| format!("claims what cannot be: {said}"))
+        claims.then(|| FalseSuccess.told(format!("claims what cannot be: {said}")))
     } else if flushes.len() != 1 || flushes[0].succeeded() {
-        Some(format!("one failed fsync was expected: {flushes:?}, {said}"))
+        Some(FalseSuccess.told(format!("one failed fsync was expected: {flushes:?}, {said}")))
     } else {
         judge(scene, &folder, Some(&said), &["EIO", "EROFS"], &["fsync"])?
     };
@@ -194,33 +196,39 @@ fn judge(
     said: Option<&Value>,
     codes: &[&str],
     syscalls: &[&str],
-) -> Result<Option<String>> {
-    let Some(said) = said else { return Ok(Some("it hangs or dies".into())) };
+) -> Result<Option<Problem>> {
+    let Some(said) = said else { return Ok(Some(Stuck.told("it hangs or dies"))) };
     let found = Found::look(scene, folder)?;
     let error = &said["error"];
     let is = |value: &Value, of: &[&str]| of.contains(&value.as_str().unwrap_or_default());
     if !is(&error["code"], codes) || !is(&error["syscall"], syscalls) || error["committed"] == true {
-        return Ok(Some(format!("{codes:?} from {syscalls:?} was expected: {said}")));
+        let harm = if error.is_object() { FalseFailure } else { FalseSuccess };
+        return Ok(Some(harm.told(format!("{codes:?} from {syscalls:?} was expected: {said}"))));
     }
     let old = if scene.old { Content::Version(1) } else { Content::Absent };
-    if found.target != old || !found.leftovers.is_empty() || !found.strangers.is_empty() {
-        return Ok(Some(format!("it changed something: {found:?}")));
+    if found.target != old {
+        return Ok(Some(FalseFailure.told(format!("it changed something: {found:?}"))));
+    }
+    let left = [found.leftovers, found.strangers].concat();
+    if !left.is_empty() {
+        return Ok(Some(Harm::of_leftovers(&left).told(format!("left {left:?}"))));
     }
     let leaked = said["leaked"].as_array().context("no list of descriptors")?;
-    Ok((!leaked.is_empty()).then(|| format!("descriptors leaked: {leaked:?}")))
+    Ok((!leaked.is_empty()).then(|| Leftover.told(format!("descriptors leaked: {leaked:?}"))))
 }
 
 /// The old file is there, and the same call succeeds in a fresh process.
-fn goes_on(lab: &Lab, scene: &Scene, folder: &Path) -> Result<Option<String>> {
+fn goes_on(lab: &Lab, scene: &Scene, folder: &Path) -> Result<Option<Problem>> {
     let before = Found::look(scene, folder)?;
     let old = if scene.old { Content::Version(1) } else { Content::Absent };
     if before.target != old {
-        return Ok(Some(format!("the old file is {:?}", before.target)));
+        let harm = if matches!(before.target, Content::Torn(_)) { Torn } else { Lost };
+        return Ok(Some(harm.told(format!("the old file is {:?}", before.target))));
     }
     let Some(said) = call_again(lab, scene, folder, Ground::Unnamed, PATIENCE)? else {
-        bail!("the call after it hangs or dies");
+        return Ok(Some(Stuck.told("the call after it hangs or dies")));
     };
     let found = Found::look(scene, folder)?;
     let fine = found.target == Content::Version(2) && found.leftovers.is_empty() && said["error"].is_null();
-    Ok((!fine).then(|| format!("the next call: {found:?}, {said}")))
+    Ok((!fine).then(|| Stuck.told(format!("the next call: {found:?}, {said}"))))
 }

@@ -1,74 +1,20 @@
 //! Whether a call that met an error told the truth about it: invariants 1, 3, 4, 6 and 9.
 
-use std::fmt;
 use std::path::Path;
 
 use anyhow::Result;
 use serde_json::Value;
 
 use super::fallback;
-use super::table::{ignored, node_names, number};
+use super::table::{node_names, number};
+use super::trial::{PASSING, Trial};
+use crate::problem::Harm::{self, FalseFailure, FalseSuccess, Leftover, Stuck};
+use crate::problem::Problem;
 use crate::walk::check::{Content, Found};
-use crate::walk::scene::{ORPHAN, Scene, TARGET, backup};
+use crate::walk::scene::{Scene, TARGET, backup};
+use crate::walk::session::{all_durable, outcomes};
 use crate::walk::strace::{Call, Object};
-use crate::walk::{Bench, Point, Thread};
-
-/// They go away when somebody lets go of something; what met them is done again.
-const PASSING: [&str; 2] = ["EINTR", "EMFILE"];
-
-/// One error at one call.
-#[derive(Clone, Debug)]
-pub struct Trial {
-    pub point: Point,
-    pub error: &'static str,
-    /// Every later call of the name fails as well.
-    pub persistent: bool,
-}
-
-impl fmt::Display for Trial {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plus = if self.persistent { "+" } else { "" };
-        write!(f, "{}{plus} {}", self.point.describe(), self.error)
-    }
-}
-
-impl Trial {
-    /// The library waits for descriptors before it gives up.
-    pub fn takes_long(&self) -> bool {
-        self.error == "EMFILE" && self.persistent
-    }
-
-    fn why_ignored(&self) -> Option<&'static str> {
-        let Point { call, thread, .. } = &self.point;
-        if *thread == Thread::Waiter && [Object::Directory, Object::Target].contains(&call.object) {
-            return Some("the wait ends, and the worker resolves the path again and tells what it finds");
-        }
-        ignored(&self.point.call, self.error, self.point.committed)
-    }
-
-    /// Whether `name` may still be there after a rejection, or after a success that could not remove it.
-    ///
-    /// A lock file whose identity cannot be told must stay: it may be the next holder's already.
-    fn may_leave(&self, name: &str) -> bool {
-        let call = &self.point.call;
-        if name.contains(ORPHAN) {
-            return true;
-        }
-        let looks = ["fstat", "newfstatat", "flock"].contains(&call.name.as_str());
-        if name.ends_with(".lock") && looks && (call.object == Object::Lock || self.persistent) {
-            return true;
-        }
-        call.name == "unlinkat" || self.why_ignored().is_some()
-    }
-
-    /// Whether a directory that was made may not be on disk: as long as the process remembers, nothing in
-    /// it is durable.
-    pub fn casts_doubt(&self) -> bool {
-        let Point { call, scene, committed, .. } = &self.point;
-        let flush = call.name == "fsync" && call.object == Object::Directory && self.error != "EINTR";
-        flush && !committed && !scene.missing.is_empty()
-    }
-}
+use crate::walk::{Bench, Thread};
 
 /// The bench's folder now.
 pub fn look(scene: &Scene, bench: &Bench) -> Result<Found> {
@@ -76,19 +22,10 @@ pub fn look(scene: &Scene, bench: &Bench) -> Result<Found> {
 }
 
 /// The call that met the error. `Some`: what was wrong.
-pub fn first_call(trial: &Trial, bench: &Bench, said: &Value, calls: &[Call]) -> Result<Option<String>> {
+pub fn first_call(trial: &Trial, bench: &Bench, said: &Value, calls: &[Call]) -> Result<Option<Problem>> {
     let scene = trial.point.scene;
     let found = look(scene, bench)?;
-    if let Some(problem) = found.broken(scene) {
-        return Ok(Some(problem));
-    }
-    if leaks(said).len() > unclosed(calls) {
-        return Ok(Some(format!("descriptors leaked: {}", said["leaked"])));
-    }
-    if !found.leftovers.iter().all(|name| trial.may_leave(name)) {
-        return Ok(Some(format!("left {:?}", found.leftovers)));
-    }
-    if let Some(problem) = flushed_again(calls) {
+    if let Some(problem) = around(trial, &found, said, calls).or_else(|| flushed_again(calls)) {
         return Ok(Some(problem));
     }
     let error = &said["error"];
@@ -97,13 +34,25 @@ pub fn first_call(trial: &Trial, bench: &Bench, said: &Value, calls: &[Call]) ->
         let before_rename = trial.point.call.object == Object::Directory && !trial.point.committed;
         let of_backup = before_rename && !trial.casts_doubt();
         let problem = fell_back(trial, &found, said, durable || (of_backup && !trial.persistent));
-        return Ok(problem.map(|problem| format!("not so: {why}: {problem}")));
+        return Ok(problem.map(|problem| problem.at(format!("not so: {why}"))));
     }
     Ok(if error.is_object() {
         rejected(trial, bench, &found, error, calls)
     } else {
         resolved(trial, &found, &said["result"], calls)
     })
+}
+
+/// What must be so whatever came of the call: nothing torn, nothing left.
+pub fn around(trial: &Trial, found: &Found, said: &Value, calls: &[Call]) -> Option<Problem> {
+    if let Some(problem) = found.broken(trial.point.scene) {
+        return Some(problem);
+    }
+    if leaks(said).len() > unclosed(calls) {
+        return Some(Leftover.told(format!("descriptors leaked: {}", said["leaked"])));
+    }
+    let left: Vec<_> = found.leftovers.iter().filter(|name| !trial.may_leave(name)).collect();
+    (!left.is_empty()).then(|| Harm::of_leftovers(&left).told(format!("left {left:?}")))
 }
 
 fn leaks(said: &Value) -> Vec<&Value> {
@@ -116,7 +65,7 @@ fn unclosed(calls: &[Call]) -> usize {
 }
 
 /// The kernel marks pages clean that it could not write: a second fsync would lie.
-fn flushed_again(calls: &[Call]) -> Option<String> {
+fn flushed_again(calls: &[Call]) -> Option<Problem> {
     // What cannot be flushed at all was not lost by the first try.
     let passes = |call: &Call| {
         ["EINTR", "EINVAL", "ENOSYS", "EOPNOTSUPP", "EBADF"].iter().any(|error| call.result.contains(error))
@@ -127,11 +76,11 @@ fn flushed_again(calls: &[Call]) -> Option<String> {
     calls[at + 1..]
         .iter()
         .find(|call| call.name == "fsync" && descriptor(call) == descriptor(&calls[at]))
-        .map(|call| format!("fsync was tried again: {}", call.line))
+        .map(|call| FalseSuccess.told(format!("fsync was tried again: {}", call.line)))
 }
 
 /// There is another way, and it was taken.
-fn fell_back(trial: &Trial, found: &Found, said: &Value, durable: bool) -> Option<String> {
+fn fell_back(trial: &Trial, found: &Found, said: &Value, durable: bool) -> Option<Problem> {
     let result = &said["result"];
     let level = result["verified"].as_str().unwrap_or_default();
     let deeper = level == "device" && !trial.point.scene.verifies_device();
@@ -140,15 +89,22 @@ fn fell_back(trial: &Trial, found: &Found, said: &Value, durable: bool) -> Optio
         && result["durable"] == durable
         && ["cache", "device"].contains(&level)
         && !deeper;
-    (!fine).then(|| format!("{said}, {found:?}"))
+    let harm = if said["error"].is_object() { FalseFailure } else { FalseSuccess };
+    (!fine).then(|| harm.told(format!("{said}, {found:?}")))
 }
 
-fn rejected(trial: &Trial, bench: &Bench, found: &Found, error: &Value, calls: &[Call]) -> Option<String> {
-    let scene = trial.point.scene;
-    let wrong = |what: &str| Some(format!("{what}: {error}"));
+fn rejected(trial: &Trial, bench: &Bench, found: &Found, error: &Value, calls: &[Call]) -> Option<Problem> {
+    let wrong = |what: &str| Some(FalseFailure.told(format!("{what}: {error}")));
     if (found.target == Content::Version(2)) != (error["committed"] == true) {
         return wrong(&format!("the target is {:?}", found.target));
     }
+    shape(trial, bench, error, calls)
+}
+
+/// What an error that reached the caller has to look like.
+pub fn shape(trial: &Trial, bench: &Bench, error: &Value, calls: &[Call]) -> Option<Problem> {
+    let scene = trial.point.scene;
+    let wrong = |what: &str| Some(FalseFailure.told(format!("{what}: {error}")));
     if PASSING.contains(&trial.error) && !trial.persistent {
         return wrong("an error that passes by itself");
     }
@@ -174,7 +130,7 @@ fn rejected(trial: &Trial, bench: &Bench, found: &Found, error: &Value, calls: &
         return wrong("the message");
     }
     let stack = error["stack"].as_str().unwrap_or_default();
-    (!stack.contains("call.mjs")).then(|| format!("the stack does not reach the caller: {stack}"))
+    if stack.contains("call.mjs") { None } else { wrong("the stack does not reach the caller") }
 }
 
 /// Whether an error in the shape of `node:fs` is what this call's failure has to become.
@@ -190,11 +146,11 @@ fn explains(call: &Call, scene: &Scene, target: &Path, error: &Value) -> bool {
     node_names(&call.name).contains(&syscall) && (also || error["path"] == *path.to_string_lossy())
 }
 
-fn resolved(trial: &Trial, found: &Found, result: &Value, calls: &[Call]) -> Option<String> {
+fn resolved(trial: &Trial, found: &Found, result: &Value, calls: &[Call]) -> Option<Problem> {
     let Trial { point, error, .. } = trial;
-    let wrong = |what: &str| Some(format!("{what}: {result}"));
+    let wrong = |what: &str| Some(FalseSuccess.told(format!("{what}: {result}")));
     if found.target != Content::Version(2) || result["written"] != true {
-        return wrong(&format!("false success, the target is {:?}", found.target));
+        return wrong(&format!("the target is {:?}", found.target));
     }
     if !PASSING.contains(error) && trial.why_ignored().is_none() {
         return wrong("swallowed");
@@ -205,7 +161,7 @@ fn resolved(trial: &Trial, found: &Found, result: &Value, calls: &[Call]) -> Opt
         return wrong("not everything was flushed");
     }
     if !durable && *error != "EACCES" && point.call.name != "fstatfs" {
-        return wrong("nothing speaks against durable: true");
+        return Some(FalseFailure.told(format!("nothing speaks against durable: true: {result}")));
     }
     let dropped = !["fadvise64", "mincore"].contains(&point.call.name.as_str());
     if result["verified"] == "device" && !(point.scene.verifies_device() && dropped) {
@@ -239,22 +195,33 @@ pub fn next_call(
     said: &Value,
     calls: &[Call],
     durable: bool,
-) -> Result<Option<String>> {
+) -> Result<Option<Problem>> {
     if scene.is_exclusive() && before.target == Content::Version(2) {
-        return Ok((said["error"]["code"] != "EEXIST").then(|| format!("wx over a file: {said}")));
+        let right = said["error"]["code"] == "EEXIST";
+        return Ok((!right).then(|| FalseSuccess.told(format!("wx over a file: {said}"))));
     }
     let next = match before.target {
-        Content::Version(version) if scene.update => Content::Version(version + 1),
+        Content::Version(version) => Content::Version(scene.next(version)),
         _ => Content::Version(2),
     };
     let found = look(scene, bench)?;
-    if said["result"]["durable"] != durable || found.target != next {
-        return Ok(Some(format!("{:?} became {:?}: {said}", before.target, found.target)));
+    if !all_durable(said, durable) || found.target != next {
+        let odd = outcomes(said)
+            .iter()
+            .find(|one| one["result"]["durable"] != durable)
+            .unwrap_or(&outcomes(said)[0]);
+        let harm = match &odd["result"]["durable"] {
+            Value::Bool(said) if *said == durable || *said => FalseSuccess,
+            Value::Bool(_) => FalseFailure,
+            _ => Stuck,
+        };
+        return Ok(Some(harm.told(format!("{:?} became {:?}: {said}", before.target, found.target))));
     }
     let new: Vec<_> = found.leftovers.iter().filter(|name| !before.leftovers.contains(name)).collect();
     // What strace kept open has another name by now.
     if !new.is_empty() || (!leaks(said).is_empty() && unclosed(calls) == 0) {
-        return Ok(Some(format!("left {new:?}, leaked {}", said["leaked"])));
+        let harm = Harm::of_leftovers(&new);
+        return Ok(Some(harm.told(format!("left {new:?}, leaked {}", said["leaked"]))));
     }
     Ok(None)
 }

@@ -3,21 +3,24 @@
 
 mod disk;
 mod fallback;
+mod group;
 mod judge;
 mod table;
+mod trial;
 
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::disk as disks;
 use crate::lab::Lab;
+use crate::problem::{Harm, Problem};
 use crate::report::Row;
-use crate::walk::session::call_again;
+use crate::walk::session::{Said, call_again};
 use crate::walk::strace::{Call, Inject, Object};
-use judge::Trial;
 use table::possible;
+use trial::Trial;
 
 use crate::walk::{self, Attempt, Bench, PATIENCE, Point};
 
@@ -99,16 +102,16 @@ fn trials(lab: &Lab, point: &Point) -> Vec<Trial> {
 }
 
 /// One call that fails. `Some`: what was wrong about it.
-fn fail(lab: &Lab, bench: &Bench, trial: &Trial) -> Result<Option<String>> {
+fn fail(lab: &Lab, bench: &Bench, trial: &Trial) -> Result<Option<Problem>> {
     let problem = match fail_once(lab, bench, trial) {
         // The lab's own trouble is told with the point it had it at, and does not end the walk.
-        Err(error) => Some(format!("the lab: {error:#}")),
+        Err(error) => Some(Harm::Untested.told(format!("{error:#}"))),
         Ok(problem) => problem,
     };
-    Ok(problem.map(|problem| format!("{trial}: {problem} [{}]", trial.point.call.line)))
+    Ok(problem.map(|problem| problem.at(trial).after(&trial.point.call.line)))
 }
 
-fn fail_once(lab: &Lab, bench: &Bench, trial: &Trial) -> Result<Option<String>> {
+fn fail_once(lab: &Lab, bench: &Bench, trial: &Trial) -> Result<Option<Problem>> {
     let Trial { point, error, persistent } = trial;
     let Point { scene, ground, thread, call, .. } = point;
     let inject = Inject {
@@ -121,19 +124,29 @@ fn fail_once(lab: &Lab, bench: &Bench, trial: &Trial) -> Result<Option<String>> 
     let hit = |done: &Attempt| seen(&done.calls).is_some_and(|injected| injected.matches(call));
     let at = (*scene, *ground, *thread);
     let mut done = walk::attempt_until(lab, bench, at, &inject, patience, hit)?;
-    ensure!(hit(&done), "it was injected elsewhere: {:?}", seen(&done.calls));
-    let Some(said) = &done.said else { return Ok(Some(format!("no answer ({:?})", done.ended))) };
-    if let Some(problem) = judge::first_call(trial, bench, said, &done.calls)? {
+    let mut trial = trial.clone();
+    if !hit(&done) {
+        let elsewhere = seen(&done.calls).context("nothing was injected")?;
+        ensure!(scene.group > 0, "it was injected elsewhere: {elsewhere:?}");
+        // A group parts where the clock will have it.
+        trial.point.call = elsewhere;
+    }
+    let trial = &trial;
+    let Some(said) = &done.said else {
+        return Ok(Some(Harm::Stuck.told(format!("no answer ({:?})", done.ended))));
+    };
+    let judge = if scene.group > 0 { group::first_call } else { judge::first_call };
+    if let Some(problem) = judge(trial, bench, said, &done.calls)? {
         return Ok(Some(problem));
     }
     let before = judge::look(scene, bench)?;
     done.session.go()?;
-    let Ok(said) = done.session.expect_answer(PATIENCE) else {
-        return Ok(Some("the next call in this process hangs or dies".into()));
+    let Said::Line(said) = done.session.answer(PATIENCE)? else {
+        return Ok(Some(Harm::Stuck.told("the next call in this process hangs or dies")));
     };
     let durable = !trial.casts_doubt();
     if let Some(problem) = judge::next_call(scene, bench, &before, &said, &done.calls, durable)? {
-        return Ok(Some(format!("the next call in this process: {problem}")));
+        return Ok(Some(problem.at("the next call in this process")));
     }
     done.session.kill();
     // A process sweeps a folder once: what could not be removed is for the next one.
@@ -142,9 +155,10 @@ fn fail_once(lab: &Lab, bench: &Bench, trial: &Trial) -> Result<Option<String>> 
         return Ok(None);
     }
     let Some(said) = call_again(lab, scene, &bench.folder, *ground, PATIENCE)? else {
-        return Ok(Some("the next process hangs or dies".into()));
+        return Ok(Some(Harm::Stuck.told("the next process hangs or dies")));
     };
     let problem = judge::next_call(scene, bench, &before, &said, &[], true)?;
     let left = judge::look(scene, bench)?.leftovers;
-    Ok(problem.or_else(|| (!left.is_empty()).then(|| format!("the next process leaves {left:?}"))))
+    let stays = || Harm::of_leftovers(&left).told(format!("the next process leaves {left:?}"));
+    Ok(problem.or_else(|| (!left.is_empty()).then(stays)))
 }

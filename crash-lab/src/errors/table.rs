@@ -40,6 +40,7 @@ const POSSIBLE: &[(&str, &[&str], &str)] = &[
     ("fcntl", &["EMFILE"], "F_DUPFD"),
     ("fadvise64", &["EIO"], ""),
     ("mincore", &["EIO"], ""),
+    ("ioctl", &["EIO"], ""),
 ];
 
 /// Errors to inject into `call`.
@@ -78,9 +79,12 @@ const HINT: &str = "only how large a buffer to start with (std's read_to_end)";
 const LEVEL: &str = "the pages may not have been dropped: the result says verified: 'cache'";
 const COURTESY: &str = "the mark by which a holder sees that another process waits: without it the other waits a \
     little longer";
+const KEPT: &str = "what was written is not kept in memory then: the next update reads the file again";
 const FALLBACK: &str = "there is another way: a directory that may not be listed is opened with O_PATH (durable \
     is false then), somebody else's lock for reading";
 const FOREIGN: &str = "an attribute that may not be read is not ours to copy";
+
+const VERSION: &str = "FS_IOC_GETVERSION";
 
 const IGNORED: &[Ignored] = &[
     Ignored { call: "openat", mark: "\".\", O_RDONLY", why: SWEEP, ..ANY },
@@ -107,6 +111,11 @@ const IGNORED: &[Ignored] = &[
     Ignored { call: "flock", object: Object::Backup, mark: "LOCK_EX", why: HOLD, ..ANY },
     Ignored { call: "statx", object: Object::Target, why: HINT, ..ANY },
     Ignored { call: "lseek", object: Object::Target, why: HINT, ..ANY },
+    // The staged file goes by that name still, or by the target's.
+    Ignored { call: "fstat", object: Object::Staged, committed_only: true, why: KEPT, ..ANY },
+    Ignored { call: "fstat", object: Object::Target, committed_only: true, why: KEPT, ..ANY },
+    Ignored { call: "ioctl", object: Object::Staged, mark: VERSION, why: KEPT, ..ANY },
+    Ignored { call: "ioctl", object: Object::Target, mark: VERSION, why: KEPT, ..ANY },
     Ignored { call: "fadvise64", object: Object::Staged, why: LEVEL, ..ANY },
     Ignored { call: "mincore", object: Object::Node, why: LEVEL, ..ANY },
     Ignored { call: "fstatfs", why: KIND, ..ANY },

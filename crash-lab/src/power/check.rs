@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::history::{History, Index, Moment};
 use super::names;
+use crate::problem::Harm::{Lost, Torn};
+use crate::problem::Problem;
 
 /// The span of time in which the power may have been cut to leave this state.
 #[derive(Clone, Copy, Debug)]
@@ -19,40 +20,39 @@ pub struct Window {
 }
 
 /// What is wrong with the file system at `root`, if anything.
-pub fn check(root: &Path, history: &History, window: Window) -> Option<String> {
-    let looked = names::check(root, history, window)
-        .and_then(|()| files(root, history, window))
-        .and_then(|()| indexes(root, history, window));
-    looked.err().map(|error| format!("{error:#}"))
+pub fn check(root: &Path, history: &History, window: Window) -> Result<(), Problem> {
+    names::check(root, history, window)?;
+    files(root, history, window)?;
+    indexes(root, history, window)
 }
 
 /// `None`: there is none.
-fn content(root: &Path, path: &str) -> Result<Option<Vec<u8>>> {
+fn content(root: &Path, path: &str) -> Result<Option<Vec<u8>>, Problem> {
     match fs::read(root.join(path)) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("cannot be read: {path}")),
+        Err(error) => Err(Torn.told(format!("{path} cannot be read: {error}"))),
     }
 }
 
-fn files(root: &Path, history: &History, window: Window) -> Result<()> {
+fn files(root: &Path, history: &History, window: Window) -> Result<(), Problem> {
     for (path, versions) in &history.files {
         // Writes to one file happen in the order of the calls.
         let oldest = versions.iter().rposition(|version| version.durable.is_some_and(|at| at < window.to));
-        let given = || versions.iter().enumerate().filter(|(_, version)| version.started < window.from);
-        match content(root, path)? {
-            None => anyhow::ensure!(oldest.is_none(), "lost: {path} was acknowledged and is absent"),
-            Some(bytes) => {
+        let given = || versions.iter().enumerate().filter(|(_, version)| version.started < Some(window.from));
+        match (content(root, path)?, oldest) {
+            (None, None) => {}
+            (None, Some(_)) => return Err(Lost.told(format!("{path} is absent"))),
+            (Some(bytes), oldest) => {
                 // Looked for from the back: the newest is the likeliest.
                 let version = given().rfind(|(_, version)| version.bytes == bytes);
                 let Some((number, _)) = version else {
-                    anyhow::bail!("torn: {path} is {}", describe(&bytes));
+                    return Err(Torn.told(format!("{path} is {}", describe(&bytes))));
                 };
                 let oldest = oldest.unwrap_or(0);
-                anyhow::ensure!(
-                    number >= oldest,
-                    "lost: {path} is version {number}, {oldest} was acknowledged"
-                );
+                if number < oldest {
+                    return Err(Lost.told(format!("{path} is version {number}, {oldest} was acknowledged")));
+                }
             }
         }
     }
@@ -65,7 +65,7 @@ fn describe(bytes: &[u8]) -> String {
     format!("{} bytes, {zeros} of them NUL, and starts with {start:?}", bytes.len())
 }
 
-fn indexes(root: &Path, history: &History, window: Window) -> Result<()> {
+fn indexes(root: &Path, history: &History, window: Window) -> Result<(), Problem> {
     for (path, index) in &history.indexes {
         // Numbers of updates that a version holds: at least, and what is there.
         let mut least = 0;
@@ -77,33 +77,42 @@ fn indexes(root: &Path, history: &History, window: Window) -> Result<()> {
             }
         }
         let now = version(root, path, index, window)?;
-        anyhow::ensure!(now >= least, "lost: {path} has {now} updates, {least} were acknowledged");
+        if now < least {
+            return Err(Lost.told(format!("{path} has {now} updates, {least} were acknowledged")));
+        }
         if index.backup {
             let backup = format!("{path}.backup");
             let before = version(root, &backup, index, window)?;
-            anyhow::ensure!(
-                before >= backup_least,
-                "lost: {backup} has {before} updates, not {backup_least}"
-            );
-            anyhow::ensure!(before <= now, "{backup} has {before} updates, its index {now}");
+            if before < backup_least {
+                return Err(Lost.told(format!("{backup} has {before} updates, not {backup_least}")));
+            }
+            if before > now {
+                return Err(Torn.told(format!("{backup} has {before} updates, its index {now}")));
+            }
         }
     }
     Ok(())
 }
 
 /// How many updates the index at `path` holds; none if it is absent.
-fn version(root: &Path, path: &str, index: &Index, window: Window) -> Result<usize> {
+fn version(root: &Path, path: &str, index: &Index, window: Window) -> Result<usize, Problem> {
     let Some(bytes) = content(root, path)? else { return Ok(0) };
-    let torn = || format!("torn: {path} is {}", describe(&bytes));
-    let value: Value = serde_json::from_slice(&bytes).with_context(torn)?;
+    let torn = |what: &str| Torn.told(format!("{path} {what}: {}", describe(&bytes)));
+    let value: Value = serde_json::from_slice(&bytes).map_err(|_| torn("is not JSON"))?;
     let count = value["entries"].as_array().map_or(0, Vec::len);
-    anyhow::ensure!((1..=index.updates.len()).contains(&count), "{path} has {count} entries");
+    // Half a group is nothing that was ever committed.
+    if !index.commits.contains(&count) {
+        return Err(torn(&format!("has {count} entries")));
+    }
     let updates = &index.updates[..count];
     let entries: Vec<_> = updates.iter().map(|update| update.entry.as_str()).collect();
-    let whole = serde_json::to_string_pretty(&json!({ "filler": index.filler, "entries": entries }))?;
-    anyhow::ensure!(bytes.strip_suffix(b"\n").unwrap_or(&bytes) == whole.as_bytes(), torn());
-    let early = updates.iter().all(|update| update.started < window.from);
-    anyhow::ensure!(early, "{path} holds an update that had not started");
+    let whole = format!("{:#}", json!({ "filler": index.filler, "entries": entries }));
+    if bytes.strip_suffix(b"\n").unwrap_or(&bytes) != whole.as_bytes() {
+        return Err(torn("is not what it was made"));
+    }
+    if updates.iter().any(|update| update.started >= Some(window.from)) {
+        return Err(torn("holds an update that had not started"));
+    }
     Ok(count)
 }
 
@@ -113,9 +122,10 @@ mod tests {
     use super::*;
 
     const ALL: Window = Window { from: 100, to: 100 };
+    const LOST: &str = "acknowledged but lost";
 
     fn version(at: Moment, bytes: &[u8]) -> Version {
-        Version { started: at, durable: Some(at + 1), bytes: bytes.into() }
+        Version { started: Some(at), durable: Some(at + 1), bytes: bytes.into() }
     }
 
     fn two_versions() -> History {
@@ -128,13 +138,14 @@ mod tests {
         static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let root = std::env::temp_dir().join(format!("crash-lab-check-{}-{number}", std::process::id()));
+        fs::create_dir(&root).unwrap();
         for (path, bytes) in files {
             fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
             fs::write(root.join(path), bytes).unwrap();
         }
-        let problem = check(&root, history, window);
+        let checked = check(&root, history, window);
         fs::remove_dir_all(root).unwrap();
-        problem.unwrap_or_default()
+        checked.err().map(|problem| problem.to_string()).unwrap_or_default()
     }
 
     #[test]
@@ -147,9 +158,10 @@ mod tests {
     #[test]
     fn what_is_older_than_acknowledged_is_lost() {
         let history = two_versions();
-        assert!(verdict(&[("made/file", "old")], &history, ALL).starts_with("lost"));
+        assert!(verdict(&[("made/file", "old")], &history, ALL).starts_with(LOST));
         assert!(verdict(&[("made/other.lock", "")], &history, ALL).contains("nobody gave"));
-        assert!(verdict(&[(".x.0123456789ab.atomic-tmp", "")], &history, ALL).starts_with("lost"));
+        let temp = verdict(&[(".x.0123456789ab.atomic-tmp", "")], &history, ALL);
+        assert!(temp.starts_with(LOST));
     }
 
     #[test]
@@ -162,18 +174,37 @@ mod tests {
     #[test]
     fn an_index_is_one_of_its_versions_with_all_that_was_acknowledged() {
         let update =
-            |at, entry: &str| Update { started: at, durable: Some(at), entry: entry.into(), batch: 1 };
+            |at, entry: &str| Update { started: Some(at), durable: Some(at), entry: entry.into(), batch: 1 };
         let updates = vec![update(1, "a"), update(2, "b")];
-        let index = Index { filler: "f".into(), updates, backup: true };
+        let index = Index { filler: "f".into(), updates, commits: [1, 2].into(), backup: true };
         let history = History { indexes: [("i".to_owned(), index)].into(), ..History::default() };
         let text = |entries: &[&str]| {
             serde_json::to_string_pretty(&json!({ "filler": "f", "entries": entries })).unwrap()
         };
         let (one, two) = (text(&["a"]), text(&["a", "b"]));
         assert_eq!(verdict(&[("i", &two), ("i.backup", &one), (".i.lock", "")], &history, ALL), "");
-        assert!(verdict(&[("i", &one), ("i.backup", &one)], &history, ALL).starts_with("lost"));
-        assert!(verdict(&[("i", &two)], &history, ALL).starts_with("lost"));
+        assert!(verdict(&[("i", &one), ("i.backup", &one)], &history, ALL).starts_with(LOST));
+        assert!(verdict(&[("i", &two)], &history, ALL).starts_with(LOST));
         assert!(verdict(&[("i", &text(&["b"]))], &history, ALL).starts_with("torn"));
         assert!(verdict(&[("i", &two[1..])], &history, ALL).starts_with("torn"));
+    }
+
+    #[test]
+    fn half_a_group_is_torn() {
+        let update = |entry: &str| Update { started: Some(1), durable: None, entry: entry.into(), batch: 2 };
+        let updates = vec![update("a"), update("b")];
+        let index = Index { updates, commits: [2].into(), ..Index::default() };
+        let history = History { indexes: [("i".to_owned(), index)].into(), ..History::default() };
+        let text = |entries: &[&str]| format!("{:#}", json!({ "filler": "", "entries": entries }));
+        assert_eq!(verdict(&[("i", &text(&["a", "b"]))], &history, ALL), "");
+        assert!(verdict(&[("i", &text(&["a"]))], &history, ALL).starts_with("torn"));
+    }
+
+    #[test]
+    fn what_was_there_before_may_be_there_at_any_moment() {
+        let before = Version { started: None, durable: Some(0), bytes: b"below".into() };
+        let history = History { files: [("file".to_owned(), vec![before])].into(), ..History::default() };
+        assert_eq!(verdict(&[("file", "below")], &history, Window { from: 0, to: 0 }), "");
+        assert!(verdict(&[], &history, Window { from: 1, to: 1 }).starts_with(LOST));
     }
 }

@@ -1,6 +1,6 @@
 //! What the workload said it did, and so what may and what must be found after a power cut.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -13,8 +13,8 @@ pub type Moment = usize;
 /// A version of a file that `atomicWrite` was given.
 #[derive(Debug)]
 pub struct Version {
-    /// Before this moment nothing of it can be on the disk.
-    pub started: Moment,
+    /// Before this moment nothing of it can be on the disk. `None`: it was there before the recording.
+    pub started: Option<Moment>,
     /// From this moment on it must be, it or a later one.
     pub durable: Option<Moment>,
     pub bytes: Vec<u8>,
@@ -23,7 +23,7 @@ pub struct Version {
 /// One update of an index.
 #[derive(Debug)]
 pub struct Update {
-    pub started: Moment,
+    pub started: Option<Moment>,
     pub durable: Option<Moment>,
     pub entry: String,
     /// How many updates shared its commit.
@@ -35,6 +35,8 @@ pub struct Update {
 pub struct Index {
     pub filler: String,
     pub updates: Vec<Update>,
+    /// How many updates each commit left in it.
+    pub commits: BTreeSet<usize>,
     pub backup: bool,
 }
 
@@ -43,12 +45,14 @@ pub struct Index {
 pub struct History {
     pub files: BTreeMap<String, Vec<Version>>,
     pub indexes: BTreeMap<String, Index>,
+    /// What each result said about `durable`.
+    pub results: Vec<bool>,
 }
 
 impl History {
-    /// Reads the messages in a log.
-    pub fn read(log: &[Entry]) -> Result<Self> {
-        let mut history = Self::default();
+    /// Reads the messages in a log, of what was done to what was there `before`.
+    pub fn read(log: &[Entry], before: Self) -> Result<Self> {
+        let mut history = before;
         let mut places = Places::default();
         let mut rest: Vec<u8> = Vec::new();
         for (moment, entry) in log.iter().enumerate() {
@@ -69,15 +73,16 @@ impl History {
         if let Some(id) = message["write"].as_u64() {
             let versions = self.files.entry(path()?).or_default();
             places.insert(id, Place::File(path()?, versions.len()));
-            versions.push(Version { started: moment, durable: None, bytes });
+            versions.push(Version { started: Some(moment), durable: None, bytes });
         } else if let Some(id) = message["update"].as_u64() {
             let index = self.indexes.entry(path()?).or_default();
             index.backup |= message["backup"] == true;
             let entry = message["entry"].as_str().context("an update without an entry")?.to_owned();
             places.insert(id, Place::Index(path()?, entry.clone()));
-            index.updates.push(Update { started: moment, durable: None, entry, batch: 1 });
+            index.updates.push(Update { started: Some(moment), durable: None, entry, batch: 1 });
         } else if let Some(id) = message["done"].as_u64() {
             let durable = (message["durable"] == true).then_some(moment);
+            self.results.push(durable.is_some());
             match places.get(&id).context("done, but never started")? {
                 Place::File(path, number) => {
                     self.files.get_mut(path).context("no such file")?[*number].durable = durable;
@@ -98,11 +103,10 @@ impl History {
         Ok(())
     }
 
-    /// Whether anything was acknowledged as durable: without that, nothing is shown.
-    pub fn promises(&self) -> usize {
-        let files = self.files.values().flatten().filter(|version| version.durable.is_some()).count();
+    /// The most updates that shared a commit.
+    pub fn largest_batch(&self) -> usize {
         let updates = self.indexes.values().flat_map(|index| &index.updates);
-        files + updates.filter(|update| update.durable.is_some()).count()
+        updates.map(|update| update.batch).max().unwrap_or_default()
     }
 }
 
@@ -115,6 +119,17 @@ impl Index {
         // What is acknowledged and missing even without a power cut was lost before it.
         ensure!(applied.len() == self.updates.len(), "the index has lost an update without any power cut");
         self.updates.sort_by_key(|update| applied.iter().position(|entry| *entry == *update.entry));
+        let mut count = 0;
+        while let Some(first) = self.updates.get(count) {
+            // Those of one commit stand together, and all say how many they are.
+            let group = self.updates.get(count..count + first.batch).context("a group that is not whole")?;
+            ensure!(
+                !group.is_empty() && group.iter().all(|update| update.batch == first.batch),
+                "a torn group"
+            );
+            count += first.batch;
+            self.commits.insert(count);
+        }
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 
 use super::check::Window;
 use super::history::{History, Version};
+use crate::problem::{Harm, Problem};
 
 /// Where the workload's noise writes; nothing is promised there.
 pub const NOISE: &str = "noise";
@@ -33,16 +34,16 @@ fn walk(root: &Path, folder: &Path, found: &mut BTreeSet<String>) -> Result<()> 
 }
 
 /// Fails if there is a name that is nobody's.
-pub fn check(root: &Path, history: &History, window: Window) -> Result<()> {
+pub fn check(root: &Path, history: &History, window: Window) -> Result<(), Problem> {
     let mut found = BTreeSet::new();
-    walk(root, Path::new(""), &mut found)?;
+    walk(root, Path::new(""), &mut found).map_err(|error| Harm::Torn.told(format!("{error:#}")))?;
     let mut known: BTreeSet<String> = [format!("{NOISE}/"), "lost+found/".into()].into();
-    let started = |versions: &[Version]| versions.iter().any(|version| version.started < window.from);
+    let started = |versions: &[Version]| versions.iter().any(|version| version.started < Some(window.from));
     for (path, _) in history.files.iter().filter(|(_, versions)| started(versions)) {
         know(&mut known, path);
     }
     for (path, index) in &history.indexes {
-        if index.updates.iter().any(|update| update.started < window.from) {
+        if index.updates.iter().any(|update| update.started < Some(window.from)) {
             know(&mut known, path);
             known.insert(beside(path, |name| format!(".{name}.lock")));
             if index.backup {
@@ -52,7 +53,7 @@ pub fn check(root: &Path, history: &History, window: Window) -> Result<()> {
     }
     let stranger = found.iter().find(|name| !known.contains(*name) && !is_temp(name));
     match stranger {
-        Some(name) => anyhow::bail!("a name that nobody gave: {name}"),
+        Some(name) => Err(Harm::Torn.told(format!("a name that nobody gave: {name}"))),
         None => Ok(()),
     }
 }

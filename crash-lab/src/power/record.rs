@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::history::History;
 use super::names::NOISE;
+use super::setting::Setting;
 use crate::drive::Drive;
 use crate::filesystem::{Kind, Mounted};
 use crate::lab::{self, Lab};
@@ -26,6 +27,7 @@ pub struct Workload<'a> {
     /// Bytes of a file.
     pub size: usize,
     pub rounds: usize,
+    pub setting: Setting,
 }
 
 /// What the disk was asked to do, from what content on.
@@ -46,6 +48,8 @@ pub fn record(lab: &Lab, kind: &Kind, folder: &Path, workload: &Workload) -> Res
     let mounted = Mounted::mount(kind, &drive.image(), &folder.join("mounted"), false)?;
     let noise = mounted.folder().join(NOISE);
     fs::create_dir(&noise)?;
+    let before = workload.setting.lay(mounted.folder(), workload.size)?;
+    let over = workload.setting.enter(mounted.folder(), &folder.join("merged"))?;
     rustix::fs::syncfs(File::open(&noise)?)?;
 
     let base = recorder.start();
@@ -53,18 +57,20 @@ pub fn record(lab: &Lab, kind: &Kind, folder: &Path, workload: &Workload) -> Res
     std::thread::scope(|scope| {
         let noise = scope.spawn(|| make_noise(&noise, &stop));
         let mut node = lab.node("power.mjs", workload.addon);
-        node.arg(mounted.folder()).arg(drive.control());
+        node.arg(over.as_ref().unwrap_or(&mounted).folder()).arg(drive.control());
         node.args([workload.size, workload.rounds].map(|number| number.to_string()));
         node.env("ATOMIC_MUTANT", workload.mutant.unwrap_or_default());
+        workload.setting.ground().confine(&mut node);
         let ran = lab::run(&mut node);
         stop.store(true, Ordering::Relaxed);
         noise.join().map_err(|_| anyhow::anyhow!("the noise panicked"))?.context("noise")?;
         ran
     })?;
     let log = recorder.log();
+    over.map(Mounted::unmount).transpose()?;
     mounted.unmount()?;
-    let history = History::read(&log)?;
-    ensure!(history.promises() > 0, "nothing was acknowledged as durable");
+    let history = History::read(&log, before)?;
+    ensure!(!history.results.is_empty(), "nothing was acknowledged");
     Ok(Recording { base, log, history })
 }
 

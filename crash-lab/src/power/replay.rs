@@ -8,8 +8,10 @@ use super::check::check;
 use super::history::History;
 use super::image::Image;
 use super::record::Recording;
+use super::setting::Setting;
 use super::states::{State, epochs, written};
 use crate::filesystem::{Kind, Mounted};
+use crate::problem::{Harm, Problem};
 use crate::recorder::Entry;
 
 /// A recording that is played again.
@@ -19,20 +21,21 @@ pub struct Replay<'a> {
     log: &'a [Entry],
     history: &'a History,
     image: Image,
+    setting: Setting,
     folder: PathBuf,
     epoch: usize,
 }
 
 impl<'a> Replay<'a> {
     /// Nothing has reached the medium yet. Works in `folder`.
-    pub fn new(kind: &'a Kind, recording: &'a Recording, folder: &Path) -> Result<Self> {
+    pub fn new(kind: &'a Kind, setting: Setting, recording: &'a Recording, folder: &Path) -> Result<Self> {
         let image = Image::new(&folder.join("replay"), kind.size, recording.base.clone())?;
         let Recording { log, history, .. } = recording;
-        Ok(Self { kind, log, history, image, folder: folder.join("state"), epoch: 0 })
+        Ok(Self { kind, log, history, image, setting, folder: folder.to_owned(), epoch: 0 })
     }
 
     /// What is wrong with a state. They come in the order of their epochs.
-    pub fn look(&mut self, state: &State) -> Result<Option<String>> {
+    pub fn look(&mut self, state: &State) -> Result<Option<Problem>> {
         for epoch in &epochs(self.log)[self.epoch..state.epoch] {
             let pages = written(self.log, epoch.clone(), self.image.below());
             self.image.settle(pages)?;
@@ -40,12 +43,18 @@ impl<'a> Replay<'a> {
         self.epoch = state.epoch;
         let pages = state.image(self.log, self.image.below());
         self.image.show(&pages)?;
-        let mounted = match Mounted::mount(self.kind, self.image.path(), &self.folder, true) {
-            Ok(mounted) => mounted,
-            Err(error) => return Ok(Some(format!("cannot be mounted: {error:#}"))),
+        let broken = |error: anyhow::Error| Ok(Some(Harm::Torn.told(format!("{error:#}"))));
+        let disk = match Mounted::mount(self.kind, self.image.path(), &self.folder.join("state"), true) {
+            Ok(disk) => disk,
+            Err(error) => return broken(error),
         };
-        let problem = check(mounted.folder(), self.history, state.window);
-        mounted.unmount()?;
-        Ok(problem)
+        let over = match self.setting.look(disk.folder(), &self.folder.join("merged")) {
+            Ok(over) => over,
+            Err(error) => return broken(error),
+        };
+        let checked = check(over.as_ref().unwrap_or(&disk).folder(), self.history, state.window);
+        over.map(Mounted::unmount).transpose()?;
+        disk.unmount()?;
+        Ok(checked.err())
     }
 }

@@ -1,12 +1,12 @@
 //! Where the points of a walk are tried, several at a time.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Result;
 
 use crate::lab::Lab;
+use crate::parallel;
 
 /// Folders of one walker, on a file system that keeps what it is given.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Bench {
     }
 }
 
-/// Does `work` to all `items`, on several threads; the results are in the order of the items.
+/// Does `work` to all `items`, on several threads with a bench each.
 pub fn in_parallel<T: Sync, R: Send>(
     lab: &Lab,
     disk: &Path,
@@ -35,29 +35,5 @@ pub fn in_parallel<T: Sync, R: Send>(
     threads: usize,
     work: impl Fn(&Bench, &T) -> Result<R> + Sync,
 ) -> Result<Vec<R>> {
-    let next = AtomicUsize::new(0);
-    let results = Mutex::new(Vec::new());
-    std::thread::scope(|scope| -> Result<()> {
-        let walkers: Vec<_> = (0..threads)
-            .map(|index| {
-                let (next, results, work) = (&next, &results, &work);
-                scope.spawn(move || -> Result<()> {
-                    let bench = Bench::new(lab, disk, index)?;
-                    loop {
-                        let at = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(item) = items.get(at) else { return Ok(()) };
-                        let result = work(&bench, item)?;
-                        results.lock().unwrap_or_else(|poison| poison.into_inner()).push((at, result));
-                    }
-                })
-            })
-            .collect();
-        for walker in walkers {
-            walker.join().map_err(|_| anyhow::anyhow!("a walker panicked"))??;
-        }
-        Ok(())
-    })?;
-    let mut results = results.into_inner().unwrap_or_else(|poison| poison.into_inner());
-    results.sort_by_key(|(at, _)| *at);
-    Ok(results.into_iter().map(|(_, result)| result).collect())
+    parallel::each(items, threads, |index| Bench::new(lab, disk, index), work)
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::scene::{Scene, TARGET, backup};
+use crate::problem::{Harm, Problem};
 
 const TEMP_SUFFIX: &str = ".atomic-tmp";
 const RANDOM: usize = 12;
@@ -24,6 +25,8 @@ pub enum Content {
 #[derive(Debug)]
 pub struct Found {
     pub target: Content,
+    /// Which updates of a group it holds.
+    pub done: Vec<u64>,
     pub backup: Content,
     /// Names of temp files and locks.
     pub leftovers: Vec<String>,
@@ -37,6 +40,7 @@ impl Found {
         let target = scene.target(folder);
         let mut found = Self {
             target: content(scene, &target)?,
+            done: done(scene, &target),
             backup: content(scene, &backup(&target))?,
             leftovers: Vec::new(),
             strangers: Vec::new(),
@@ -68,16 +72,35 @@ impl Found {
     }
 
     /// Invariant 1, and the first half of 5: old or new, and nothing by a name that is not ours.
-    pub fn broken(&self, scene: &Scene) -> Option<String> {
+    pub fn broken(&self, scene: &Scene) -> Option<Problem> {
         let old = if scene.old { Content::Version(1) } else { Content::Absent };
-        if ![old, Content::Version(2)].contains(&self.target) {
-            return Some(format!("the target is {:?}", self.target));
+        let right = match self.target {
+            Content::Version(version) if scene.group > 0 => (1..=scene.next(1)).contains(&version),
+            other => [old, Content::Version(2)].contains(&other),
+        };
+        if !right {
+            return Some(Harm::Torn.told(format!("the target is {:?}", self.target)));
         }
         if scene.has_backup() && ![Content::Version(0), Content::Version(1)].contains(&self.backup) {
-            return Some(format!("the backup is {:?}", self.backup));
+            return Some(Harm::Torn.told(format!("the backup is {:?}", self.backup)));
         }
-        (!self.strangers.is_empty()).then(|| format!("strangers: {:?}", self.strangers))
+        (!self.strangers.is_empty()).then(|| Harm::Torn.told(format!("strangers: {:?}", self.strangers)))
     }
+
+    /// Of a group: what was `resolved` is there, and nothing twice.
+    pub fn misses(&self, resolved: &[u64]) -> Option<Problem> {
+        let count = |id: &u64| self.done.iter().filter(|done| *done == id).count();
+        if let Some(id) = resolved.iter().find(|id| count(id) == 0) {
+            return Some(Harm::Lost.told(format!("update {id} was acknowledged, {:?} are there", self.done)));
+        }
+        let twice = self.done.iter().any(|id| count(id) > 1);
+        twice.then(|| Harm::Torn.told(format!("an update is there twice: {:?}", self.done)))
+    }
+}
+
+fn done(scene: &Scene, path: &Path) -> Vec<u64> {
+    let bytes = fs::read(path).ok().filter(|_| scene.group > 0);
+    bytes.and_then(|bytes| scene.done(&bytes)).unwrap_or_default()
 }
 
 fn content(scene: &Scene, path: &PathBuf) -> Result<Content> {

@@ -16,10 +16,11 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::lab::Lab;
+use crate::problem::Problem;
 use crate::report::{Expect, Row};
 pub use bench::{Bench, in_parallel};
 use scene::{SCENES, Scene};
-use session::{Ground, Said, Session};
+use session::{Ground, Said, Session, all_durable};
 use strace::{Call, Inject, Object, Tracer};
 
 /// For what takes milliseconds when all is well.
@@ -58,6 +59,8 @@ pub struct Attempt {
     pub session: Session,
     /// What the workload reported.
     pub said: Option<Value>,
+    /// Those of a group that were acknowledged.
+    pub resolved: Vec<u64>,
     /// It ended instead.
     pub ended: Option<ExitStatus>,
     pub calls: Vec<Call>,
@@ -74,8 +77,15 @@ pub fn attempt(
     scene.prepare(&bench.folder)?;
     let mut held = scene.waits.then(|| scene.hold_lock(&bench.folder)).transpose()?;
     let spec = scene.spec(&bench.folder, 2, true, &bench.warm)?;
+    let mut warm = scene.waits.then(|| scene.hold_lock(&bench.warm)).transpose()?;
     let mut session = Session::start(lab, "call.mjs", &spec, ground)?;
-    let ready = session.expect_line(PATIENCE)?;
+    let ready = loop {
+        match session.expect_line(PATIENCE)? {
+            line if line["waiting"] == true => warm = None,
+            line => break line,
+        }
+    };
+    drop(warm);
     let tid = match thread {
         Thread::Worker => &ready["worker"],
         Thread::Waiter => &ready["waiter"],
@@ -83,8 +93,10 @@ pub fn attempt(
     let tid = tid.as_u64().and_then(|tid| u32::try_from(tid).ok()).context("no thread to trace")?;
     let tracer = Tracer::attach(tid, inject, &bench.trace)?;
     session.go()?;
+    let mut resolved = Vec::new();
     let said = loop {
         match session.line(patience)? {
+            Said::Line(line) if line["resolved"].is_u64() => resolved.extend(line["resolved"].as_u64()),
             Said::Line(line) if line["waiting"] == true => held = None,
             Said::Line(line) => break Some(line),
             Said::Gone | Said::Nothing => break None,
@@ -93,11 +105,11 @@ pub fn attempt(
     drop(held);
     let ended = if said.is_none() { session.end(Duration::from_secs(1))? } else { None };
     let calls = tracer.finish(&bench.folder)?;
-    Ok(Attempt { session, said, ended, calls })
+    Ok(Attempt { session, said, resolved, ended, calls })
 }
 
 /// As [`attempt`], again if it did not `hit`: when the machine is busy, who waits for a lock may find it gone
-/// between two calls and look once more.
+/// between two calls and look once more, and a group may part in another place.
 pub fn attempt_until(
     lab: &Lab,
     bench: &Bench,
@@ -106,7 +118,7 @@ pub fn attempt_until(
     patience: Duration,
     hit: impl Fn(&Attempt) -> bool,
 ) -> Result<Attempt> {
-    let mut tries = if at.0.waits { 5 } else { 1 };
+    let mut tries = if at.0.waits || at.0.group > 0 { 10 } else { 1 };
     loop {
         let done = attempt(lab, bench, at, Some(inject), patience)?;
         tries -= 1;
@@ -119,7 +131,8 @@ pub fn attempt_until(
 /// Every scene on each ground, for the long or the short form.
 pub fn scenes(lab: &Lab) -> Vec<(&'static Scene, Ground)> {
     let wanted = SCENES.iter().filter(|scene| !(lab.short && scene.long));
-    let grounds = |scene: &Scene| if scene.control { &[Ground::Unnamed][..] } else { &Ground::ALL };
+    let once = |scene: &Scene| scene.control || (lab.short && scene.group > 0);
+    let grounds = |scene: &Scene| if once(scene) { &[Ground::Unnamed][..] } else { &Ground::ALL };
     wanted.flat_map(|scene| grounds(scene).iter().map(move |ground| (scene, *ground))).collect()
 }
 
@@ -132,13 +145,20 @@ pub fn baseline(lab: &Lab, bench: &Bench, scene: &'static Scene, ground: Ground)
         }
         let done = attempt(lab, bench, (scene, ground, thread), None, PATIENCE)?;
         let said = done.said.with_context(|| format!("{}: no baseline", scene.name))?;
-        ensure!(said["result"]["durable"] == true, "{}: the baseline says {said}", scene.name);
+        ensure!(all_durable(&said, true), "{}: the baseline says {said}", scene.name);
         let published = done.calls.iter().rposition(publishes);
         if thread == Thread::Worker && published.is_none() && !scene.control {
             bail!("{}: nothing publishes the file in {:#?}", scene.name, done.calls);
         }
+        // Who waits, and where a group parts, depends on the clock: what is in every trace can be met again.
+        let mut others = Vec::new();
+        for _ in 0..if scene.group > 0 || scene.waits { 3 } else { 0 } {
+            others.push(attempt(lab, bench, (scene, ground, thread), None, PATIENCE)?.calls);
+        }
+        let always = |call: &Call| others.iter().all(|calls| calls.iter().any(|other| other.matches(call)));
         let calls = done.calls.into_iter().enumerate();
-        points.extend(calls.filter(|(_, call)| is_certain(call, thread)).map(|(at, call)| Point {
+        let certain = calls.filter(|(_, call)| is_certain(call, thread) && always(call));
+        points.extend(certain.map(|(at, call)| Point {
             scene,
             ground,
             thread,
@@ -175,13 +195,14 @@ pub fn sample(points: Vec<Point>) -> Vec<Point> {
                     point.committed,
                     point.ground.name(),
                     point.thread as u8,
+                    point.scene.group,
                 ))
         })
         .collect()
 }
 
 /// Counts a result in the row of its scene and ground; what is wrong is told at once, and in full.
-pub fn tally(rows: &mut Vec<Row>, section: &'static str, point: &Point, problem: Option<String>) {
+pub fn tally(rows: &mut Vec<Row>, section: &'static str, point: &Point, problem: Option<Problem>) {
     let at = (point.scene.name, point.ground.name());
     let same = |row: &Row| (row.name.as_str(), row.ground.as_str()) == at;
     let index = rows.iter().position(same).unwrap_or_else(|| {

@@ -19,6 +19,8 @@ pub const ORPHAN: &str = "0rphan0rphan";
 pub struct Scene {
     pub name: &'static str,
     pub update: bool,
+    /// So many updates at once are one call; 0: it is a single one.
+    pub group: u32,
     /// There is a file before, version 1.
     pub old: bool,
     /// Folders between the test's and the target that are missing.
@@ -40,6 +42,7 @@ pub struct Scene {
 pub const WRITE: Scene = Scene {
     name: "",
     update: false,
+    group: 0,
     old: true,
     missing: "",
     waits: false,
@@ -64,6 +67,7 @@ pub const SCENES: &[Scene] = &[
     Scene { name: "update with backup", options: r#"{"timeout":3000,"backup":true}"#, ..UPDATE },
     Scene { name: "index creation", old: false, ..UPDATE },
     Scene { name: "waiting update", waits: true, ..UPDATE },
+    Scene { name: "eight updates at once", group: 8, ..UPDATE },
     Scene { name: "control: fs.writeFile", control: true, ..WRITE },
 ];
 
@@ -93,9 +97,32 @@ impl Scene {
         fill(n).bytes().cycle().take(self.size).collect()
     }
 
+    /// The version that the call makes of `version`.
+    pub fn next(&self, version: u32) -> u32 {
+        if self.update { version + self.group.max(1) } else { 2 }
+    }
+
     /// Which version `bytes` are.
     pub fn version(&self, bytes: &[u8]) -> Option<u32> {
+        if self.group > 0 {
+            return Some(1 + u32::try_from(self.done(bytes)?.len()).ok()?);
+        }
         (0..=4).find(|n| self.bytes(*n) == bytes)
+    }
+
+    /// Which updates of a group are in `bytes`; `None` if that is no version at all.
+    pub fn done(&self, bytes: &[u8]) -> Option<Vec<u64>> {
+        let value: Value = serde_json::from_slice(bytes).ok()?;
+        let done: Vec<u64> = match &value["done"] {
+            Value::Null => Vec::new(),
+            done => serde_json::from_value(done.clone()).ok()?,
+        };
+        let mut whole: Value =
+            serde_json::from_slice(&self.bytes(1 + u32::try_from(done.len()).ok()?)).ok()?;
+        if !done.is_empty() {
+            whole["done"] = json!(done);
+        }
+        (format!("{whole:#}").as_bytes() == bytes).then_some(done)
     }
 
     /// Lays out `folder` anew: the state before the call.
@@ -132,6 +159,7 @@ impl Scene {
             "fill": fill(2),
             "size": self.size,
             "options": options,
+            "group": self.group,
             "warm": (self.waits && traced).then_some(warm),
             "waits": self.waits && traced,
             "calls": calls,

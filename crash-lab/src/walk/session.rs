@@ -32,6 +32,13 @@ impl Ground {
             Self::Named => "temp names",
         }
     }
+
+    /// Has `command` find no more than this.
+    pub fn confine(self, command: &mut Command) {
+        if self == Self::Named {
+            refuse::names_only(command);
+        }
+    }
 }
 
 /// What came of waiting for a line.
@@ -68,9 +75,7 @@ impl Session {
     }
 
     fn spawn(mut node: Command, spec: &Value, ground: Ground) -> Result<Self> {
-        if ground == Ground::Named {
-            refuse::names_only(&mut node);
-        }
+        ground.confine(&mut node);
         // One worker, so that a count of its calls is a count of the routine's.
         let workers = spec["workers"].as_u64().unwrap_or(1);
         node.arg(spec.to_string()).env("UV_THREADPOOL_SIZE", workers.to_string());
@@ -105,12 +110,12 @@ impl Session {
         }
     }
 
-    /// The next line that tells how a call ended.
-    pub fn expect_answer(&self, patience: Duration) -> Result<Value> {
+    /// The next line that tells how a call ended, if it comes in time.
+    pub fn answer(&self, patience: Duration) -> Result<Said> {
         loop {
-            match self.expect_line(patience)? {
-                line if line["waiting"] == true => {}
-                line => return Ok(line),
+            match self.line(patience)? {
+                Said::Line(line) if line["waiting"] == true || line["resolved"].is_u64() => {}
+                said => return Ok(said),
             }
         }
     }
@@ -148,6 +153,16 @@ impl Drop for Session {
     }
 }
 
+/// What came of each of the calls that an answer is about.
+pub fn outcomes(said: &Value) -> &[Value] {
+    said["group"].as_array().map_or_else(|| std::slice::from_ref(said), Vec::as_slice)
+}
+
+/// Whether all of them resolved, and say so about `durable`.
+pub fn all_durable(said: &Value, durable: bool) -> bool {
+    outcomes(said).iter().all(|one| one["result"]["durable"] == durable)
+}
+
 /// Runs a scene's call once in a fresh process, untraced: what it said.
 pub fn call_again(
     lab: &Lab,
@@ -159,7 +174,7 @@ pub fn call_again(
     let spec = scene.spec(folder, 1, false, folder)?;
     let mut session = Session::start(lab, "call.mjs", &spec, ground)?;
     session.expect_line(patience)?;
-    let said = session.line(patience)?;
+    let said = session.answer(patience)?;
     match (said, session.end(patience)?) {
         (Said::Line(line), Some(status)) if status.success() => Ok(Some(line)),
         _ => Ok(None),

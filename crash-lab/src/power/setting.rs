@@ -1,0 +1,87 @@
+//! What lies between the workload and the disk: nothing, a filter, or an overlay whose folders are all on the disk.
+//!
+//! The lower folder holds the first version of some targets, so that the overlay has to copy them up.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::history::{History, Index, Update, Version};
+use crate::filesystem::Mounted;
+use crate::walk::session::Ground;
+
+/// Files of the workload that lie in the lower folder at first; one in a folder that is there only.
+const BELOW: [&str; 2] = ["steady", "below/deep"];
+const INDEX_BELOW: &str = "index.json";
+
+/// A way to the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setting {
+    Plain,
+    /// `O_TMPFILE` and hard links are refused: staged files have a temp name from the start.
+    Named,
+    Overlay,
+    /// An overlay that drops every flush: nothing may be called durable.
+    Volatile,
+}
+
+impl Setting {
+    /// For a table; empty if there is nothing to be said.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Named => "temp names",
+            Self::Overlay => "overlay",
+            Self::Volatile => "overlay, volatile",
+        }
+    }
+
+    /// What the library finds there.
+    pub fn ground(self) -> Ground {
+        if self == Self::Named { Ground::Named } else { Ground::Unnamed }
+    }
+
+    fn is_overlay(self) -> bool {
+        matches!(self, Self::Overlay | Self::Volatile)
+    }
+
+    /// Lays out `disk` before anything is recorded; what the workload will find.
+    pub fn lay(self, disk: &Path, size: usize) -> Result<History> {
+        let mut before = History::default();
+        if !self.is_overlay() {
+            return Ok(before);
+        }
+        let [lower, upper, work] = ["lower", "upper", "work"].map(|name| disk.join(name));
+        for folder in [&lower.join("below"), &upper, &work] {
+            fs::create_dir_all(folder)?;
+        }
+        for path in BELOW {
+            let bytes: Vec<u8> = format!("from below {path}\n").bytes().cycle().take(size).collect();
+            fs::write(lower.join(path), &bytes)?;
+            before.files.insert(path.into(), vec![Version { started: None, durable: Some(0), bytes }]);
+        }
+        let (filler, entry) = ("below".repeat(size / 5), "from below".to_owned());
+        let text = serde_json::to_string_pretty(&json!({ "filler": filler, "entries": [entry] }))?;
+        fs::write(lower.join(INDEX_BELOW), text)?;
+        let updates = vec![Update { started: None, durable: Some(0), entry, batch: 1 }];
+        before.indexes.insert(INDEX_BELOW.into(), Index { filler, updates, ..Index::default() });
+        Ok(before)
+    }
+
+    /// Mounts what lies over `disk`, at `merged`; `None`: the workload runs on the disk itself.
+    pub fn enter(self, disk: &Path, merged: &Path) -> Result<Option<Mounted>> {
+        let [lower, upper, work] = ["lower", "upper", "work"].map(|name| disk.join(name));
+        let volatile = self == Self::Volatile;
+        let mount = || Mounted::overlay(&[&lower], Some((&upper, &work)), volatile, merged);
+        self.is_overlay().then(mount).transpose()
+    }
+
+    /// As [`Setting::enter`], for a disk that is there for reading only.
+    pub fn look(self, disk: &Path, merged: &Path) -> Result<Option<Mounted>> {
+        let [lower, upper] = ["lower", "upper"].map(|name| disk.join(name));
+        let mount = || Mounted::overlay(&[&upper, &lower], None, false, merged);
+        self.is_overlay().then(mount).transpose()
+    }
+}
