@@ -1,58 +1,101 @@
-// `npm run bench`: atomicWrite side by side with its rivals, as ratios.
+// `npm run bench`: atomicWrite and atomicIndexUpdate side by side with their rivals, as ratios.
 //
-//   npm run bench -- [--quick] [--seconds N] [--dir FOLDER] [WORD ...]
+//   npm run bench -- [--suite reach|scale] [--quick] [--seconds N] [--dir FOLDER] [--out FOLDER] [WORD ...]
 //
-// Words choose the cases whose titles have them all: `npm run bench -- 32 string`.
+// Words choose the cases whose titles have them all: `npm run bench -- new 32`. A whole run writes
+// docs/benchmarks.md; one that is quick or of some cases only does so where --out says.
 
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { selectCases } from './cases'
-import { threadClock } from './clock'
-import { rivals, subject } from './contenders'
-import { describeMachine } from './machine'
-import { measure } from './measure'
-import { formatCase, formatLegend } from './table'
+import { root } from '../scripts/tools.mjs'
+import { describeMachine } from './report/machine'
+import { writeReport } from './report/markdown'
+import { updatePage } from './report/page'
+import { formatCase, formatTable, reachTable } from './report/table'
+import { flushesSuite } from './suites/flushes'
+import { processesSuite } from './suites/processes'
+import { scaleSuites } from './suites/scale'
+import type { Context, Section, Suite } from './suites/suite'
+import { updatesSuite } from './suites/updates'
+import { writesSuite } from './suites/writes'
+import { reach } from './targets'
 
-/** For the whole run; every case has its fewest rounds, whatever that takes. */
-const THOROUGH = { seconds: 150, fewestRounds: 7 }
-const QUICK = { seconds: 15, fewestRounds: 3 }
+/** For all suites of a group; every case has its fewest rounds, whatever that takes. */
+const THOROUGH = { seconds: 270, fewest: 5 }
+const QUICK = { seconds: 30, fewest: 2 }
+
+/** A suite, and how much of the time it gets. */
+const groups: Record<string, [suite: Suite, share: number][]> = {
+  reach: [
+    [writesSuite, 0.6],
+    [updatesSuite, 0.15],
+    [processesSuite, 0.1],
+    [flushesSuite, 0.15],
+  ],
+  scale: scaleSuites,
+}
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
+      suite: { type: 'string', default: 'reach' },
       quick: { type: 'boolean', default: false },
       seconds: { type: 'string' },
       dir: { type: 'string', default: tmpdir() },
+      out: { type: 'string' },
     },
   })
-  const cases = selectCases(positionals)
+  const suites = groups[values.suite]
   const effort = values.quick ? QUICK : THOROUGH
   const seconds = Number(values.seconds ?? effort.seconds)
-  if (cases.length === 0) throw new Error(`No case is called ${positionals.join(' ')}`)
+  if (!suites) throw new Error(`--suite must be one of ${Object.keys(groups).join(', ')}`)
   if (!(seconds > 0)) throw new Error('--seconds must be a number above 0')
 
+  const started = performance.now()
   const folder = await mkdtemp(join(resolve(values.dir), 'atomic-bench-'))
   try {
-    console.log(await describeMachine(folder))
-    console.log(`\n${formatLegend(subject, threadClock.description)}`)
-    const end = performance.now() + seconds * 1000
-    for (const [index, what] of cases.entries()) {
-      // What one case overruns, those after it make up for.
-      const share = (end - performance.now()) / 1000 / (cases.length - index)
-      const measured = await measure(
-        what,
-        [subject, ...rivals],
-        join(folder, 'case'),
-        share,
-        effort.fewestRounds,
+    const machine = await describeMachine(folder)
+    console.log(machine.join('\n'))
+    console.log('\ntime, JS thread: times as much as the first line of a table, ratio of the medians,')
+    console.log('and in brackets the quartiles of the ratios of single rounds.')
+    const sections: Section[] = []
+    for (const [suite, share] of suites) {
+      sections.push(
+        ...(await suite(contextFor(folder, positionals, seconds * share, effort.fewest, values.quick))),
       )
-      console.log(`\n${formatCase(what, measured)}`)
     }
+    if (sections.length === 0) throw new Error(`No case is called ${positionals.join(' ')}`)
+    for (const table of sections.flatMap(({ tables }) => tables ?? [])) console.log(`\n${formatTable(table)}`)
+    const facts = reach(sections)
+    if (facts.length > 0) console.log(`\n${formatTable(reachTable(facts))}`)
+    console.log(`\n${Math.round((performance.now() - started) / 1000)} s`)
+
+    const whole = !values.quick && positionals.length === 0
+    const out = values.out ? resolve(values.out) : whole ? join(root, 'docs') : undefined
+    if (out)
+      await updatePage(out, values.suite, writeReport(machine, sections, facts, `benchmarks/${values.suite}`))
   } finally {
     await rm(folder, { recursive: true, force: true })
+  }
+}
+
+function contextFor(
+  folder: string,
+  words: string[],
+  seconds: number,
+  fewest: number,
+  quick: boolean,
+): Context {
+  return {
+    folder,
+    quick,
+    effort: { seconds, fewest },
+    wanted: (title) => words.every((word) => title.toLowerCase().includes(word.toLowerCase())),
+    show: (measured) => console.log(`\n${formatCase(measured)}`),
+    say: (line) => console.log(line),
   }
 }
 

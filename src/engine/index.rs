@@ -21,7 +21,7 @@ use super::reap;
 use super::staged;
 use super::sys::{self, Dir, Kind, Version};
 use super::target::{Resolve, Target};
-use super::verify::Level;
+use super::verify::{self, Level};
 
 /// An index that is ours alone until this is dropped.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub struct IndexFile {
 /// One version of an index.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// JSON, checked.
+    /// JSON, checked. Whoever has parsed it may clear it: the file is still there.
     pub text: String,
     /// Whether the text is plain ASCII, which some can take without decoding it.
     pub ascii: bool,
@@ -120,7 +120,8 @@ impl IndexFile {
         json::check_text(text)?;
         let version = expected.as_ref().map(|snapshot| &snapshot.version);
         if let Some(old) = &*expected
-            && old.text.as_bytes() == *text
+            && old.version.size == text.len() as u64
+            && old.holds(text, cancel)?
         {
             match self.target.existing()? {
                 Some(now) if now.version.has_content_of(&old.version) => {}
@@ -184,10 +185,36 @@ impl IndexFile {
             Err(error) if staged::cannot_link(&error) => {
                 let mode = self.target.existing()?.map(|stat| stat.access.mode);
                 let copy = Options { mode, exclusive: false, if_changed: false, ..options.commit.clone() };
-                commit::write(&backup, old.text.as_bytes(), &copy, cancel).map(drop)
+                commit::write(&backup, &old.bytes()?, &copy, cancel).map(drop)
             }
             linked => linked,
         }
+    }
+}
+
+impl Snapshot {
+    /// Whether its bytes are these.
+    fn holds(&self, text: &[u8], cancel: &Cancel) -> Result<bool> {
+        match verify::verify(&self.file, text, Level::Cache, cancel) {
+            Ok(_) => Ok(true),
+            Err(error) if matches!(error.kind(), ErrorKind::Verify { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// All of its bytes.
+    fn bytes(&self) -> Result<Vec<u8>> {
+        let mut bytes = room(usize::try_from(self.version.size).unwrap_or(0));
+        bytes.resize(bytes.capacity(), 0);
+        let mut got = 0;
+        loop {
+            match sys::read_at(&self.file, &mut bytes[got..], got as u64).named("read")? {
+                0 => break,
+                more => got += more,
+            }
+        }
+        bytes.truncate(got);
+        Ok(bytes)
     }
 }
 

@@ -52,14 +52,6 @@ impl Data {
         }
     }
 
-    /// Whether it begins with this ASCII character.
-    pub fn begins_with(&self, first: u8) -> bool {
-        match self {
-            Self::Bytes(bytes) => bytes.first() == Some(&first),
-            Self::Text(units) => units.first() == Some(&u16::from(first)),
-        }
-    }
-
     /// Adds an ASCII character at the end.
     pub fn push(&mut self, last: u8) {
         match self {

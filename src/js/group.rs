@@ -166,8 +166,17 @@ impl Group {
         let Some(index) = index else { return self.release(env) };
         let text =
             index.get(env).and_then(|index| stringify::stringify(env, &index, space.as_ref(), &layout));
-        match text {
-            Ok(text) => self.write(env, text),
+        let data = text.and_then(|text| {
+            // Of a large index one text at a time is enough.
+            self.0.borrow_mut().forget_base();
+            let mut data = Data::text(env, &text)?;
+            if layout.newline {
+                data.push(b'\n');
+            }
+            Ok(data)
+        });
+        match data {
+            Ok(data) => self.write(env, data),
             Err(Thrown(error)) => {
                 self.0.borrow_mut().refuse(Kept::new(env, &error).map_or(Order::Dismiss, Order::Reject));
                 self.go_on(env);

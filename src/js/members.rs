@@ -142,6 +142,13 @@ impl Members {
         }
     }
 
+    /// The text that was parsed is not needed any more.
+    pub fn forget_base(&mut self) {
+        if let Some(snapshot) = self.opened.as_mut().and_then(|opened| opened.snapshot.as_mut()) {
+            snapshot.text = String::new();
+        }
+    }
+
     /// Writes `text` for those whose changes are in it.
     pub fn job(&mut self, text: Data) -> Option<CommitJob> {
         let opened = self.opened.take()?;

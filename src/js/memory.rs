@@ -61,6 +61,18 @@ fn utf8<'env>(env: &'env Env, text: &Unknown<'_>, mut room: Vec<u8>) -> Result<'
     Ok(room)
 }
 
+/// A string's first code unit.
+pub fn first_unit<'env>(env: &'env Env, text: &Unknown<'_>) -> Result<'env, Option<u16>> {
+    // With room for the NUL that N-API adds.
+    let mut first = [0u16; 2];
+    let mut copied = 0;
+    // SAFETY: writes at most two units, NUL included.
+    check(env, unsafe {
+        sys::napi_get_value_string_utf16(env.raw(), text.raw(), first.as_mut_ptr(), first.len(), &mut copied)
+    })?;
+    Ok((copied > 0).then_some(first[0]))
+}
+
 /// A string's length in code units.
 fn length<'env>(env: &'env Env, text: &Unknown<'_>) -> Result<'env, usize> {
     let mut length = 0;

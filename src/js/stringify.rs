@@ -4,12 +4,12 @@ use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 
 use super::call::Space;
-use super::data::Data;
 use super::error::invalid_return;
+use super::memory;
 use super::value::{self, Result};
 use crate::engine::json::Layout;
 
-/// `JSON.stringify(index, null, space)`, and the newline at the end if there was one.
+/// `JSON.stringify(index, null, space)`: a string.
 ///
 /// # Errors
 /// `ERR_INVALID_RETURN_VALUE` for what is no JSON.
@@ -18,7 +18,7 @@ pub fn stringify<'env>(
     index: &Unknown<'_>,
     space: Option<&Space>,
     layout: &Layout,
-) -> Result<'env, Data> {
+) -> Result<'env, Unknown<'env>> {
     let space = match space {
         Some(Space::Number(space)) => value::to_js(env, *space)?,
         Some(Space::Text(space)) => value::to_js(env, space.as_str())?,
@@ -28,16 +28,8 @@ pub fn stringify<'env>(
     let json = value::global(env, c"JSON")?;
     let text = value::invoke(env, &json, c"stringify", &[*index, value::null(env)?, space])
         .map_err(|cause| not_json(Some(cause)))?;
-    if value::type_of(&text) != ValueType::String {
-        return Err(not_json(None));
-    }
-    let mut text = Data::text(env, &text)?;
     // A `toJSON` can make anything of an object.
-    if !text.begins_with(b'{') && !text.begins_with(b'[') {
-        return Err(not_json(None));
-    }
-    if layout.newline {
-        text.push(b'\n');
-    }
-    Ok(text)
+    let is_index = value::type_of(&text) == ValueType::String
+        && matches!(memory::first_unit(env, &text)?, Some(0x5b | 0x7b));
+    if is_index { Ok(text) } else { Err(not_json(None)) }
 }

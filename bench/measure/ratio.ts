@@ -1,4 +1,4 @@
-// Figures that hold on another machine: how many times as much as atomicWrite, and how far rounds differ.
+// Figures that hold on another machine: how many times as much as the subject, and how far rounds differ.
 
 export interface Ratio {
   /** Of the medians. */
@@ -12,10 +12,14 @@ export interface Ratio {
 export function ratioOf(rival: number[], subject: number[]): Ratio {
   const rounds = rival.map((figure, round) => figure / (subject[round] ?? Number.NaN))
   return {
-    value: quantile(rival, 0.5) / quantile(subject, 0.5),
+    value: median(rival) / median(subject),
     low: quantile(rounds, 0.25),
     high: quantile(rounds, 0.75),
   }
+}
+
+export function median(figures: number[]): number {
+  return quantile(figures, 0.5)
 }
 
 function quantile(figures: number[], share: number): number {

@@ -1,0 +1,101 @@
+// The floor: bench/floor, a Rust program that does the same writes on as many threads as libuv has, without
+// Node. It is kept running and asked for a batch at a time, so that it takes its turn like everybody else.
+
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { Readable, Writable } from 'node:stream'
+import { Complaint, root, runCargo } from '../../scripts/tools.mjs'
+import { type Guarantees, guarantee } from './guarantees'
+
+export type FloorKind = 'engine' | 'bare'
+
+export const floorContenders: (Guarantees & { kind: FloorKind })[] = [
+  { ...guarantee('floor: engine from Rust', 'fsyncFile', 'fsyncDirectory', 'readBack'), kind: 'engine' },
+  ...(process.platform === 'linux'
+    ? [
+        {
+          ...guarantee('floor: system calls', 'fsyncFile', 'fsyncDirectory', 'readBack'),
+          kind: 'bare' as const,
+        },
+      ]
+    : []),
+]
+
+/** What the floor is to do; `bench/floor/src/main.rs` tells the fields' meaning. */
+export interface FloorBatch {
+  fresh: boolean
+  lanes: number
+  writes: number
+  first: number
+  folder: string
+}
+
+/** Writes in flight occupy at most the pool's threads: the floor gets as many. */
+export const poolThreads = Number(process.env.UV_THREADPOOL_SIZE) || 4
+
+export class Floor {
+  private readonly waiting: ((answer: string) => void)[] = []
+
+  private constructor(private readonly child: ChildProcessByStdio<Writable, Readable, null>) {
+    createInterface({ input: child.stdout }).on('line', (line) => this.waiting.shift()?.(line))
+    child.on('exit', (code, signal) => {
+      for (const answer of this.waiting.splice(0)) answer(`error\tthe floor ended: ${signal ?? code}`)
+    })
+  }
+
+  static async start(): Promise<Floor> {
+    return new Floor(spawn(await build(), { stdio: ['pipe', 'pipe', 'inherit'] }))
+  }
+
+  /** What is written from now on: the content of `file`. */
+  async use(file: string): Promise<void> {
+    await this.ask(['data', file])
+  }
+
+  /** The milliseconds that the batch took. */
+  run(kind: FloorKind, { fresh, lanes, writes, first, folder }: FloorBatch): Promise<number> {
+    const threads = Math.min(lanes, poolThreads)
+    return this.ask(['run', kind, fresh ? 'new' : 'replaced', threads, lanes, writes, first, folder])
+  }
+
+  stop(): void {
+    this.child.stdin.end()
+  }
+
+  private async ask(request: (string | number)[]): Promise<number> {
+    const answer = await new Promise<string>((resolve) => {
+      this.waiting.push(resolve)
+      this.child.stdin.write(`${request.join('\t')}\n`)
+    })
+    const [verdict, what] = answer.split('\t')
+    if (verdict !== 'ok') throw new Error(`floor: ${what} (${request.join(' ')})`)
+    return Number(what) / 1e6
+  }
+}
+
+/**
+ * Into a target folder of its own: the engine alone is built from the same library as the addon, and cargo keeps the
+ * shared library of both under one name.
+ */
+async function build(): Promise<string> {
+  let executable = ''
+  const target = join(process.env.CARGO_TARGET_DIR ?? join(root, 'target'), 'floor')
+  const { code, stderr } = await runCargo(
+    [
+      'build',
+      '--release',
+      '--package=bench-floor',
+      `--target-dir=${target}`,
+      '--message-format=json-render-diagnostics',
+    ],
+    {
+      quiet: true,
+      onLine(line, from) {
+        if (from === 'stdout' && line.startsWith('{')) executable = JSON.parse(line).executable ?? executable
+      },
+    },
+  )
+  if (code !== 0 || !executable) throw new Complaint(`The floor could not be built:\n${stderr}`)
+  return executable
+}

@@ -1,0 +1,46 @@
+// The index that is updated: records as a publishing pipeline keeps them, about 200 bytes each as text.
+
+import { readFile, writeFile } from 'node:fs/promises'
+
+export interface Index {
+  version: string
+  /** One more with every update: fewer than updates means lost ones. */
+  updates: number
+  /** Which process made each update, in the order of the commits. */
+  turns: number[]
+  records: { topicKey: string; status: string; contentHash: string; updatedAt: string; attempts: number }[]
+}
+
+export function makeIndex(records: number): Index {
+  return {
+    version: '1.0.0',
+    updates: 0,
+    turns: [],
+    records: Array.from({ length: records }, (_, number) => ({
+      topicKey: `blog::post-${String(number).padStart(7, '0')}`,
+      status: 'published',
+      contentHash: (Math.imul(number + 1, 2654435761) >>> 0).toString(16).padStart(8, '0').repeat(4),
+      updatedAt: '2025-10-04T00:00:00.000Z',
+      attempts: 1,
+    })),
+  }
+}
+
+export async function writeIndex(path: string, records: number): Promise<void> {
+  await writeFile(path, JSON.stringify(makeIndex(records), null, 2))
+}
+
+export async function readIndex(path: string): Promise<Index> {
+  return JSON.parse(await readFile(path, 'utf8'))
+}
+
+/** One update: the record of `number`, and what tells afterwards that it was done. */
+export function change(number: number, process?: number): (index: Index) => Index {
+  return (index) => {
+    index.updates++
+    if (process !== undefined) index.turns.push(process)
+    const record = index.records[number % index.records.length]
+    if (record) record.attempts = 1 + ((record.attempts + 1) % 9)
+    return index
+  }
+}

@@ -1,0 +1,87 @@
+// Who changes an index.
+
+import { readFile } from 'node:fs/promises'
+import { atomicIndexUpdate } from '@pipeline/atomic'
+import { Low } from 'lowdb'
+import { JSONFile } from 'lowdb/node'
+import lockfile from 'proper-lockfile'
+import writeFileAtomic from 'write-file-atomic'
+import { formerLockedUpdate, formerUpdate } from './former'
+import { type Guarantees, guarantee } from './guarantees'
+import { type Index, makeIndex } from './index-file'
+
+export type Change = (index: Index) => Index
+
+export interface Updater extends Guarantees {
+  /** Concurrent calls lose nothing within the process. Without that it is only measured one call at a time. */
+  concurrent: boolean
+  /** What it takes to begin, and the function that makes one update and tells how many shared its commit. */
+  open(path: string): Promise<(change: Change) => Promise<number>>
+}
+
+export const indexUpdater: Updater = {
+  ...guarantee('atomicIndexUpdate', 'fsyncFile', 'fsyncDirectory', 'readBack', 'exclusion'),
+  concurrent: true,
+  // The wait for a turn is what is measured: nobody is to give up.
+  open: async (path) => async (change) =>
+    (await atomicIndexUpdate<Index>(path, change, { timeout: 600_000 })).batchSize,
+}
+
+export const lockedFormerUpdater: Updater = {
+  ...guarantee('former locked update', 'readBack', 'exclusion'),
+  concurrent: true,
+  open: async (path) => (change) => alone(formerLockedUpdate(path, change)),
+}
+
+export const formerUpdater: Updater = {
+  ...guarantee('former update, no lock', 'readBack'),
+  concurrent: false,
+  open: async (path) => (change) => alone(formerUpdate(path, change)),
+}
+
+/** It reads once, and from then on trusts its memory: what others write is overwritten. */
+export const lowdbUpdater: Updater = {
+  ...guarantee('lowdb'),
+  concurrent: true,
+  async open(path) {
+    const db = new Low(new JSONFile<Index>(path), makeIndex(0))
+    await db.read()
+    return (change) =>
+      alone(
+        db.update((index) => {
+          change(index)
+        }),
+      )
+  },
+}
+
+/** Its default is not to wait at all; these are short pauses, and no end to them. */
+const retries = { forever: true, retries: 8, factor: 1.5, minTimeout: 5, maxTimeout: 50, randomize: true }
+
+export const properLockfileUpdater: Updater = {
+  ...guarantee('proper-lockfile + write-file-atomic', 'fsyncFile', 'exclusion'),
+  concurrent: true,
+  open: async (path) => async (change) => {
+    const release = await lockfile.lock(path, { retries })
+    try {
+      const index = change(JSON.parse(await readFile(path, 'utf8')))
+      await writeFileAtomic(path, JSON.stringify(index, null, 2))
+    } finally {
+      await release()
+    }
+    return 1
+  },
+}
+
+export const updaters = [
+  indexUpdater,
+  lockedFormerUpdater,
+  formerUpdater,
+  lowdbUpdater,
+  properLockfileUpdater,
+]
+
+async function alone(update: Promise<unknown>): Promise<number> {
+  await update
+  return 1
+}

@@ -1,0 +1,56 @@
+// Where the figures come from: what has an influence on them, and no name of the machine.
+
+import { readFileSync } from 'node:fs'
+import { realpath } from 'node:fs/promises'
+import { availableParallelism, release, type } from 'node:os'
+import { join } from 'node:path'
+import { root } from '../../scripts/tools.mjs'
+
+const compared = ['write-file-atomic', 'atomically', 'fast-write-atomic', 'steno', 'lowdb', 'proper-lockfile']
+
+/** Of a mount's options those that a write or a flush feels. */
+const telling =
+  /^(discard|nodiscard|sync|dirsync|data=.*|(no)?barrier|commit=.*|compress.*|nodatacow|volatile|noatime|relatime)$/
+
+/** Versions, kernel, processors, and the file system of `folder`: a line each. */
+export async function describeMachine(folder: string): Promise<string[]> {
+  const cpus = availableParallelism()
+  const versions = compared.map((name) => `${name} ${versionOf(join('node_modules', name))}`)
+  return [
+    `Node ${process.versions.node}, ${type()} ${release()} ${process.arch}, ${cpus} CPU${cpus === 1 ? '' : 's'}`,
+    `File system: ${(await describeMount(folder)) ?? 'unknown'}`,
+    `Compared: @pipeline/atomic ${versionOf('.')}, ${versions.join(', ')}`,
+  ]
+}
+
+/** The last mount whose point is above the folder. Linux only. */
+async function describeMount(folder: string): Promise<string | undefined> {
+  const path = await realpath(folder)
+  let found: string | undefined
+  let longest = -1
+  for (const line of readMounts()) {
+    const [mount = '', fileSystem = ''] = line.split(' - ')
+    const [, , , , point = '', options = ''] = mount.split(' ')
+    const [kind, , superOptions = ''] = fileSystem.split(' ')
+    const above = point === '/' || path === point || path.startsWith(`${point}/`)
+    if (!above || point.length < longest) continue
+    longest = point.length
+    const shown = new Set(
+      [...options.split(','), ...superOptions.split(',')].filter((one) => telling.test(one)),
+    )
+    found = shown.size ? `${kind}, mounted with ${[...shown].join(', ')}` : kind
+  }
+  return found
+}
+
+function readMounts(): string[] {
+  try {
+    return readFileSync('/proc/self/mountinfo', 'utf8').trimEnd().split('\n')
+  } catch {
+    return []
+  }
+}
+
+function versionOf(folder: string): string {
+  return JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8')).version
+}

@@ -1,0 +1,168 @@
+// A slower disk: every flush takes 2 ms longer, by strace(1), which also lists them.
+
+import { spawnSync } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Child } from '../children/child'
+import { markOf, type Question } from '../children/marks'
+import { type Guarantees, guaranteeCells, guaranteeColumns } from '../contenders/guarantees'
+import {
+  indexUpdater,
+  lockedFormerUpdater,
+  lowdbUpdater,
+  properLockfileUpdater,
+} from '../contenders/updaters'
+import { atomicWriter, writeFileAtomicWriter, writers } from '../contenders/writers'
+import { type Entrant, measure } from '../measure/rounds'
+import type { Context, Section, Table } from './suite'
+
+const DELAY_MS = 2
+/** A round takes many seconds, most of them the same delays: rounds hardly differ. */
+const FEWEST_ROUNDS = 3
+
+type Batch = Omit<Question, 'folder' | 'contender'>
+type Part = [contender: Guarantees, batch: Batch]
+
+const section: Omit<Section, 'cases'> = {
+  id: 'flushes',
+  title: `Flushes of ${DELAY_MS} ms`,
+  notes: [
+    `Every fsync and fdatasync of every contender is begun ${DELAY_MS} ms late (strace --inject), as on a slower disk;`,
+    'files of 1 KB, all in one directory, with the thread pool that libuv has by default. Cost of one write or update.',
+  ],
+}
+
+export async function flushesSuite(context: Context): Promise<Section[]> {
+  const wanted = cases(context.quick).filter(({ title }) => context.wanted(`${section.title}, ${title}`))
+  if (wanted.length === 0) return []
+  const trace = join(context.folder, 'flushes.trace')
+  const strace = [
+    'strace',
+    ...['-f', '--seccomp-bpf', '-qq', '-o', trace, '-e', 'trace=fsync,fdatasync,/^mkdir', '-s', '300'],
+    ...['-e', `inject=fsync,fdatasync:delay_enter=${DELAY_MS * 1000}`],
+  ]
+  if (spawnSync('strace', [...strace.slice(1), 'true']).status !== 0) {
+    context.say(`${section.title}: left out, as there is no strace here that could slow a flush down.`)
+    return [{ ...section, notes: ['Left out: there was no strace that could slow a flush down.'], cases: [] }]
+  }
+  // Through io_uring, which some versions of libuv use, a flush would be no system call.
+  const child = await Child.start('flushes.ts', { before: strace, env: { UV_USE_IO_URING: '0' } })
+  const measured = []
+  try {
+    for (const { title, parts } of wanted) {
+      const seconds = context.effort.seconds / wanted.length
+      const entrants = parts.map(([contender, batch]) => entrantOf(child, contender, batch, parts, context))
+      // One round of fewer writes loads the code.
+      for (const [contender, batch] of parts)
+        await run(child, contender, { ...batch, operations: 10 }, context)
+      const result = await measure(title, entrants, {
+        fewest: Math.min(FEWEST_ROUNDS, context.effort.fewest),
+        seconds,
+      })
+      measured.push(result)
+      context.show({ ...result, title: `${section.title}, ${title}` })
+    }
+    for (const [contender, batch] of counted) await run(child, contender, batch, context)
+  } finally {
+    await child.stop()
+  }
+  return [{ ...section, cases: measured, tables: [await countFlushes(trace)] }]
+}
+
+function cases(quick: boolean): { title: string; parts: Part[] }[] {
+  const files = quick ? 200 : 1000
+  const updates = quick ? 200 : 1000
+  return [
+    {
+      title: '1,000 files at once',
+      parts: [
+        [atomicWriter, { operations: files, atOnce: true }],
+        [atomicWriter, { operations: files, atOnce: false }],
+        [writeFileAtomicWriter, { operations: files, atOnce: true }],
+        [writeFileAtomicWriter, { operations: files, atOnce: false }],
+      ],
+    },
+    {
+      title: '1,000 updates at once, 1,000 records',
+      parts: [
+        [indexUpdater, { operations: updates, atOnce: true, records: 1000 }],
+        [indexUpdater, { operations: 50, atOnce: false, records: 1000 }],
+        [lockedFormerUpdater, { operations: 50, atOnce: true, records: 1000 }],
+        [lowdbUpdater, { operations: updates, atOnce: true, records: 1000 }],
+        [properLockfileUpdater, { operations: 50, atOnce: true, records: 1000 }],
+      ],
+    },
+  ]
+}
+
+/** Everybody's flushes are counted, on files in turn and at once, and on an index. */
+const counted: Part[] = [
+  ...writers.flatMap((writer): Part[] => [
+    [writer, { operations: 50, atOnce: false }],
+    [writer, { operations: 200, atOnce: true }],
+  ]),
+  ...[indexUpdater, lockedFormerUpdater, lowdbUpdater, properLockfileUpdater].flatMap((updater): Part[] => [
+    [updater, { operations: 20, atOnce: false, records: 100 }],
+    [updater, { operations: 100, atOnce: true, records: 100 }],
+  ]),
+]
+
+function entrantOf(
+  child: Child,
+  contender: Guarantees,
+  batch: Batch,
+  parts: Part[],
+  context: Context,
+): Entrant {
+  const first = parts[0]?.[1] ?? batch
+  const scaled = batch.operations !== first.operations
+  const how = batch.atOnce ? 'at once' : 'one after the other'
+  return {
+    contender:
+      batch.atOnce === first.atOnce ? contender : { ...contender, name: `${contender.name}, ${how}` },
+    ...(scaled ? { note: `${batch.operations} measured` } : {}),
+    async round() {
+      const wall = (await run(child, contender, batch, context)) / batch.operations
+      return { wall, jsThread: Number.NaN }
+    },
+  }
+}
+
+function run(child: Child, { name }: Guarantees, batch: Batch, { folder }: Context): Promise<number> {
+  return child.ask<number>({ ...batch, contender: name, folder: join(folder, 'flushes') } satisfies Question)
+}
+
+/** Of the last batch of each kind: how many flushes it issued, a write or update. */
+async function countFlushes(trace: string): Promise<Table> {
+  const lines = (await readFile(trace, 'utf8')).split('\n')
+  const flushes = ([contender, batch]: Part): number => {
+    const question = { ...batch, contender: contender.name, folder: '' }
+    const end = lines.findLastIndex((line) => line.includes(`${markOf(question, 'end')}"`))
+    const begin = lines.findLastIndex((line) => line.includes(`${markOf(question, 'begin')}"`))
+    const issued = lines.slice(begin, end).filter((line) => /\b(fsync|fdatasync)\(/.test(line))
+    return issued.length / batch.operations
+  }
+  const pairs = Array.from({ length: counted.length / 2 }, (_, index) =>
+    counted.slice(2 * index, 2 * index + 2),
+  )
+  const title = 'Flushes issued, a write or an update of an index'
+  const how = ['one after the other', '200 files or 100 updates at once']
+  const names = pairs.map(([part]) => part?.[0].name ?? '')
+  return {
+    title,
+    head: ['', ...guaranteeColumns, ...how],
+    rows: pairs.map((pair, index) => [
+      names[index] ?? '',
+      ...(pair[0] ? guaranteeCells(pair[0][0]) : []),
+      ...pair.map((part) => flushes(part).toFixed(2)),
+    ]),
+    chart: {
+      title,
+      groups: names,
+      series: how.map((name, which) => ({
+        name,
+        values: pairs.map((pair) => (pair[which] ? flushes(pair[which]) : 0)),
+      })),
+    },
+  }
+}

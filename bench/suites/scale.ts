@@ -1,0 +1,14 @@
+// What grows: the index, its text, writes in flight, processes.
+
+import { crowdSuite, inFlightSuite } from './scale-crowd'
+import { scaleIndexSuite } from './scale-index'
+import { stallSuite } from './stall'
+import type { Suite } from './suite'
+
+/** Each with its share of the time. Those that measure in fresh processes take what they take. */
+export const scaleSuites: [suite: Suite, share: number][] = [
+  [scaleIndexSuite, 0],
+  [stallSuite, 0],
+  [inFlightSuite, 0.4],
+  [crowdSuite, 0.3],
+]

@@ -1,0 +1,69 @@
+// What a suite is given, and what it hands back: a section of the report.
+
+import type { Guarantees } from '../contenders/guarantees'
+import type { Case, Effort } from '../measure/rounds'
+
+export interface Context {
+  /** Empty, on the disk that is measured; gone after the run. */
+  folder: string
+  effort: Effort
+  /** `--quick`: smaller counts where a count is not the point. */
+  quick: boolean
+  /** Whether the case with this title is wanted. */
+  wanted(title: string): boolean
+  /** Shows a case as soon as it is measured. */
+  show(measured: Case): void
+  /** A line for the terminal. */
+  say(line: string): void
+}
+
+export interface Section {
+  id: string
+  title: string
+  /** Sentences for the reader, one each. */
+  notes: string[]
+  cases: Case[]
+  /** Also compare the time on the JS thread. */
+  threads?: boolean
+  /** What is no ratio of times to the subject. */
+  tables?: Table[]
+  /** Values that a target is held against, by the target's row. */
+  facts?: Fact[]
+}
+
+export interface Table {
+  title: string
+  head: string[]
+  rows: string[][]
+  chart?: Lines | Bars
+}
+
+/** A line chart: a series a line, x in common. */
+export interface Lines {
+  title: string
+  x: { title: string; values: number[] }
+  y: { title: string; log?: boolean }
+  series: { name: string; values: (number | null)[] }[]
+}
+
+/** Grouped bars: a group a row, a colour a series. */
+export interface Bars {
+  title: string
+  groups: string[]
+  series: { name: string; values: number[] }[]
+}
+
+export interface Fact {
+  row: string
+  against: string
+  /** What that one guarantees, if it is a contender. */
+  guarantees?: Guarantees
+  /** With its unit or sign, as it is shown: `≥ 0.5`. */
+  target: string
+  reached: string
+  /** Reached, of the target; more than 1 is more than was asked for. */
+  share?: number
+  met: boolean
+}
+
+export type Suite = (context: Context) => Promise<Section[]>

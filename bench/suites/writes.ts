@@ -1,0 +1,105 @@
+// Files: new ones, replaced ones, and strings instead of Buffers.
+
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { Floor } from '../contenders/floor'
+import { writers } from '../contenders/writers'
+import { threadClock } from '../measure/clock'
+import { type Case, type Effort, measure } from '../measure/rounds'
+import type { Context, Section } from './suite'
+import { MiB, makeData, type WriteCase, writeCases } from './write-cases'
+import { fillTogether, floorEntrants, writerEntrant } from './write-entrants'
+
+const sections: Section[] = [
+  {
+    id: 'new',
+    title: 'New files',
+    notes: [
+      'SIZE × N: N writes in flight, each to a file of its own; every write makes a new file; the data is a Buffer.',
+      'fs/promises uses handle.writeFile and readFile; tuned: one handle.write and one handle.read for all bytes.',
+      'The floor has as many threads as libuv gives to file operations, or one where one write is in flight.',
+    ],
+    cases: [],
+    threads: true,
+  },
+  {
+    id: 'replaced',
+    title: 'Replaced files',
+    notes: [
+      'As above, but every write replaces a file of the same size, whose blocks the file system takes back:',
+      'on a disk that is mounted with `discard` that is a good part of what everybody needs.',
+    ],
+    cases: [],
+    threads: true,
+  },
+  {
+    id: 'strings',
+    title: 'Strings',
+    notes: ['One at a time, new files, from a string: the JS thread copies it or encodes it.'],
+    cases: [],
+    threads: true,
+  },
+]
+
+/** A round of the biggest case moves 512 MB a contender: there, those who are not in a target stay out. */
+const BIG = 256 * MiB
+const inTargets = /^(atomicWrite|fs\/promises|write-file-atomic|former routine|floor: engine.*)$/
+
+export async function writesSuite(context: Context): Promise<Section[]> {
+  const wanted = writeCases.filter((what) => context.wanted(`${sectionOf(what).title} ${what.title}`))
+  if (wanted.length === 0) return []
+  const floor = await Floor.start()
+  try {
+    const end = performance.now() + context.effort.seconds * 1000
+    const measured = new Map<WriteCase, Case>()
+    // Small ones first: a disk that was written much to is another one for a while.
+    const order = [...wanted].sort((a, b) => a.bytes * a.atOnce - b.bytes * b.atOnce)
+    for (const [index, what] of order.entries()) {
+      const left = order.slice(index).reduce((sum, one) => sum + weightOf(one), 0)
+      const seconds = (Math.max(0, end - performance.now()) / 1000) * (weightOf(what) / left)
+      const result = await measureWrites(what, floor, context, { ...context.effort, seconds })
+      measured.set(what, result)
+      context.show({ ...result, title: `${sectionOf(what).title}, ${what.title}` })
+    }
+    return sections
+      .map((section) => ({
+        ...section,
+        notes: [...section.notes, `JS thread: ${threadClock.description}.`],
+        cases: wanted
+          .filter((what) => sectionOf(what) === section)
+          .flatMap((what) => measured.get(what) ?? []),
+      }))
+      .filter(({ cases }) => cases.length > 0)
+  } finally {
+    floor.stop()
+  }
+}
+
+/** Of the time: the big ones need more for their fewest rounds. */
+function weightOf({ bytes, atOnce }: WriteCase): number {
+  const size = bytes * atOnce
+  return size >= BIG ? 6 : size >= 16 * MiB ? 2 : 1
+}
+
+function sectionOf({ section }: WriteCase): Section {
+  const found = sections.find(({ id }) => id === section)
+  if (!found) throw new Error(`no section ${section}`)
+  return found
+}
+
+async function measureWrites(what: WriteCase, floor: Floor, { folder }: Context, effort: Effort) {
+  const data = makeData(what)
+  const place = join(folder, 'writes')
+  const big = what.bytes * what.atOnce >= BIG
+  try {
+    const entrants = [
+      ...writers.map((writer, index) => writerEntrant(writer, what, data, join(place, String(index)))),
+      ...(what.kind === 'Buffer' ? await floorEntrants(floor, what, data, join(place, 'floor')) : []),
+    ].filter(({ contender }) => !big || inTargets.test(contender.name))
+    await fillTogether(entrants)
+    // Half a minute for seven rounds would buy little: rounds as long as these hardly differ.
+    return await measure(what.title, entrants, { ...effort, fewest: big ? 3 : effort.fewest })
+  } finally {
+    rmSync(place, { recursive: true, force: true })
+  }
+}
