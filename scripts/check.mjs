@@ -21,6 +21,10 @@ const steps = [
     'clippy-engine',
     () => cargo('clippy', '-q', '--no-default-features', '--all-targets', '--', '-D', 'warnings'),
   ],
+  [
+    'clippy-lab',
+    () => (process.platform === 'linux' ? lintLab() : { skipped: 'the crash lab is for Linux' }),
+  ],
   ['rustdoc', () => cargo('doc', '-q', '--no-deps', '--document-private-items')],
   ['layers', checkLayers],
   ['biome', () => tool('@biomejs/biome/bin/biome', 'check', '--error-on-warnings')],
@@ -32,6 +36,22 @@ const steps = [
   ['advisories-cargo', auditCrates],
   ['house', checkHouse],
 ]
+
+/** What is no part of the package: the crash lab, and the engine's share of the benchmarks. */
+function lintLab() {
+  return cargo(
+    'clippy',
+    '-q',
+    '-p',
+    'crash-lab',
+    '-p',
+    'bench-floor',
+    '--all-targets',
+    '--',
+    '-D',
+    'warnings',
+  )
+}
 
 async function cargo(/** @type {string[]} */ ...args) {
   const { code, output } = await runCargo(args, { quiet: true, env: { RUSTDOCFLAGS: '-D warnings' } })
