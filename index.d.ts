@@ -19,9 +19,11 @@ export type Data = string | NodeJS.ArrayBufferView | ArrayBuffer
  * one before it returned, and the result is written once. `batchSize` tells how many did. Each promise
  * resolves only after that. A thousand calls at once cost little more than one.
  *
- * `fn` may be async, and it may run again for one call (when a function after it fails, or somebody
- * changed the file without the lock): it must have no side effects. One that keeps functions before it
- * waiting for more than 100 ms runs again after they were written.
+ * `fn` may be async, and it may run again for one call (when it or a function that shares its commit
+ * fails, or somebody changed the file without the lock): it must have no side effects. One that keeps
+ * functions before it waiting for more than 100 ms runs again after they were written. In a shared commit
+ * it is given the very object that the function before it returned, with whatever is in it that JSON
+ * would not keep; should it fail on that, it runs again on what was written.
  *
  * The text is written as by {@link atomicWrite}; text that equals the file's is not written again.
  * Indent and final newline stay as they are in the file. Waiting costs no thread, and a holder that

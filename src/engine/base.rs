@@ -14,6 +14,8 @@ use super::sys::{self, Dir, Version};
 
 /// Bytes kept in all: reading a larger index again costs little beside parsing it.
 const MOST: usize = 128 << 20;
+/// A program that goes through more indexes than this does not come back to each soon.
+const MOST_FILES: usize = 64;
 
 struct Base {
     key: Key,
@@ -29,10 +31,14 @@ pub struct State {
 }
 
 impl State {
-    /// That of an open file; `None` where there is no telling.
+    /// That of an open file that has just got its name; `None` where there is no telling.
+    ///
+    /// The name is the last change of all but the content. If the clock has not gone on since the content
+    /// was written, an edit in place could still leave the times as they are.
     pub fn of(file: &File) -> Option<Self> {
         let (_, version) = Dir::stat_file(file).ok()?;
-        Some(Self { version, generation: sys::generation(file)? })
+        let tells = version.modified < version.changed;
+        Some(Self { version, generation: sys::generation(file).filter(|_| tells)? })
     }
 }
 
@@ -55,7 +61,7 @@ pub fn keep(key: Key, state: State, text: String) {
     if state.version.size == text.len() as u64 {
         bases.push_back(Base { key, state, text });
     }
-    while bases.iter().map(|base| base.text.len()).sum::<usize>() > MOST {
+    while bases.len() > MOST_FILES || bases.iter().map(|base| base.text.len()).sum::<usize>() > MOST {
         bases.pop_front();
     }
 }

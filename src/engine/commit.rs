@@ -3,7 +3,6 @@
 
 use std::cell::Cell;
 use std::fs::File;
-use std::sync::Arc;
 use std::time::Instant;
 
 use super::cancel::Cancel;
@@ -171,11 +170,12 @@ fn attempt(
     after: &mut dyn FnMut(&File),
 ) -> Result<Option<Published>> {
     sweep::once(&target.dir);
+    let _at_work = target.dir.begin_commit();
     loop {
         let private = old.is_some() || options.mode.is_some();
         let mut staged = Staged::new(target, private)?;
         let large = options.flush && data.len() >= LARGE;
-        let alone = Arc::strong_count(&target.dir) == 1;
+        let alone = target.dir.commits() == 1;
         staged.write(data, large && alone, cancel)?;
         staged.set_access(target, old, options.mode)?;
         let verify = || options.verify.map(|level| staged.verify(data, level, cancel)).transpose();

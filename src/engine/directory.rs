@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Deref;
 use std::path::{Component, Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use super::error::{Error, Named, Result};
@@ -21,6 +21,17 @@ pub struct Directory {
     /// Files without a name cannot be linked here, so staged ones need one from the start.
     must_name: AtomicBool,
     flushes: Flushes,
+    /// How many are at work on a file in here.
+    commits: AtomicUsize,
+}
+
+/// One of those at work in a directory, until it is dropped.
+pub struct AtWork<'dir>(&'dir Directory);
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        self.0.commits.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 static OPEN: Mutex<Option<HashMap<FileId, Weak<Directory>>>> = Mutex::new(None);
@@ -68,6 +79,7 @@ impl Directory {
             durable: OnceLock::new(),
             must_name: AtomicBool::new(false),
             flushes: Flushes::default(),
+            commits: AtomicUsize::new(0),
         });
         open.insert(id, Arc::downgrade(&directory));
         Ok(directory)
@@ -121,6 +133,17 @@ impl Directory {
             return Ok(true);
         }
         self.flushes.now(|| self.dir.sync()).named("fsync")
+    }
+
+    /// Counts the caller among those at work in here.
+    pub fn begin_commit(&self) -> AtWork<'_> {
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        AtWork(self)
+    }
+
+    /// How many are at work in here.
+    pub fn commits(&self) -> usize {
+        self.commits.load(Ordering::Relaxed)
     }
 
     /// Whether flushing takes long here.

@@ -16,12 +16,22 @@ use super::error::{Error, ErrorKind, Result};
 /// A flush that is quicker than this costs less than handing it over to another thread.
 const SLOW: Duration = Duration::from_micros(300);
 
+/// What the last flush of any directory took, in nanoseconds. A directory is closed between calls that
+/// are not made at once, and would forget.
+static LAST: AtomicU64 = AtomicU64::new(0);
+
 /// The flushes of one directory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Flushes {
     line: Mutex<Line>,
-    /// The last one, in nanoseconds.
+    /// What the last one took, in nanoseconds; before there was one, what it took elsewhere.
     took: AtomicU64,
+}
+
+impl Default for Flushes {
+    fn default() -> Self {
+        Self { line: Mutex::default(), took: LAST.load(Ordering::Relaxed).into() }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -43,7 +53,9 @@ impl Flushes {
     pub fn now(&self, flush: impl FnOnce() -> io::Result<bool>) -> io::Result<bool> {
         let since = Instant::now();
         let flushed = flush();
-        self.took.store(u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        let took = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.took.store(took, Ordering::Relaxed);
+        LAST.store(took, Ordering::Relaxed);
         flushed
     }
 

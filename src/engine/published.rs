@@ -15,6 +15,9 @@ pub struct Published {
     pub(super) unflushed: Option<Arc<Directory>>,
 }
 
+/// References to the directory that the call itself has: its target's, and this.
+const OURS: usize = 2;
+
 impl Published {
     /// Flushes the directory.
     ///
@@ -30,7 +33,7 @@ impl Published {
     /// Whether to use [`Published::flush_with_others`]: others are at work in the directory, and flushing
     /// it takes longer than handing that over.
     pub fn is_better_shared(&self) -> bool {
-        self.unflushed.as_ref().is_some_and(|dir| Arc::strong_count(dir) > 1 && dir.is_slow())
+        self.unflushed.as_ref().is_some_and(|dir| Arc::strong_count(dir) > OURS && dir.is_slow())
     }
 
     /// As [`Published::flush`], together with all that wait for the same directory, and on no thread of

@@ -20,17 +20,24 @@ const SLOW: Duration = Duration::from_micros(300);
 /// What freeing a file took lately, in nanoseconds: a moving average.
 static AVERAGE: AtomicU64 = AtomicU64::new(0);
 
+/// How long a full disk is waited for. Other disks' files may be in the backlog, and one may hang.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 struct Backlog {
     files: VecDeque<File>,
     /// A thread closes files, and will until there are none.
     served: bool,
+    /// How many there have been, and how many of them are closed.
+    taken: u64,
+    closed: u64,
 }
 
-static BACKLOG_OF_FILES: Mutex<Backlog> = Mutex::new(Backlog { files: VecDeque::new(), served: false });
-static EMPTY: Condvar = Condvar::new();
+static FILES: Mutex<Backlog> =
+    Mutex::new(Backlog { files: VecDeque::new(), served: false, taken: 0, closed: 0 });
+static CLOSED: Condvar = Condvar::new();
 
 fn backlog() -> MutexGuard<'static, Backlog> {
-    BACKLOG_OF_FILES.lock().unwrap_or_else(PoisonError::into_inner)
+    FILES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether a file that is about to be replaced had better be held open, for [`close`].
@@ -56,6 +63,7 @@ pub fn close(file: File) {
             return close_now(file);
         }
         backlog.files.push_back(file);
+        backlog.taken += 1;
         !std::mem::replace(&mut backlog.served, true)
     };
     if begins && std::thread::Builder::new().name("atomic-reap".to_owned()).spawn(serve).is_err() {
@@ -79,19 +87,20 @@ fn serve() {
         };
         match next {
             Some(file) => close_now(file),
-            None => return EMPTY.notify_all(),
+            None => return,
         }
+        backlog().closed += 1;
+        CLOSED.notify_all();
     }
 }
 
-/// Waits until all is freed: for who found the disk full. `false`: there was nothing to wait for.
+/// Waits until all is freed that was replaced before now: for who found the disk full. `false`: there was
+/// nothing to wait for.
 pub fn drain() -> bool {
-    let mut backlog = backlog();
-    let any = backlog.served;
-    while backlog.served {
-        backlog = EMPTY.wait(backlog).unwrap_or_else(PoisonError::into_inner);
-    }
-    any
+    let backlog = backlog();
+    let (taken, closed) = (backlog.taken, backlog.closed);
+    drop(CLOSED.wait_timeout_while(backlog, PATIENCE, |backlog| backlog.closed < taken));
+    closed < taken
 }
 
 #[cfg(test)]

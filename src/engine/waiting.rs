@@ -51,17 +51,21 @@ async fn line_up(
     cancel: &Cancel,
     since: &mut Instant,
 ) -> Result<Called> {
-    tokio::select! {
-        () = place.joined() => {}
-        () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
-    }
+    let joined = tokio::select! {
+        () = place.joined() => true,
+        () = cancel.cancelled() => false,
+    };
     *since = Instant::now();
-    let gave_up = tokio::select! {
-        // A turn that is there is taken, however short the time.
-        biased;
-        called = place.called() => return Ok(called),
-        () = cancel.cancelled() => ErrorKind::Aborted,
-        () = tokio::time::sleep(timeout) => ErrorKind::LockTimeout { waited: since.elapsed() },
+    let gave_up = if joined {
+        tokio::select! {
+            // A turn that is there is taken, however short the time.
+            biased;
+            called = place.called() => return Ok(called),
+            () = cancel.cancelled() => ErrorKind::Aborted,
+            () = tokio::time::sleep(timeout) => ErrorKind::LockTimeout { waited: since.elapsed() },
+        }
+    } else {
+        ErrorKind::Aborted
     };
     match place.leave() {
         // Another call has this one's function in hand, and will see to the signal as well.

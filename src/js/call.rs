@@ -88,6 +88,8 @@ pub struct Call {
     /// From the call until the index was ours.
     waited: Cell<Duration>,
     order: RefCell<Option<Order>>,
+    /// The caller was told: there are no more orders.
+    over: Cell<bool>,
     bell: Bell,
 }
 
@@ -110,13 +112,13 @@ pub fn find(id: CallId) -> Option<Rc<Call>> {
 
 /// Starts the call `id`, whose index is opened by `job`.
 pub fn start<'env>(env: &'env Env, id: CallId, given: Given, job: OpenJob) -> Result<'env, Unknown<'env>> {
-    let (order, bell) = (RefCell::default(), Bell::default());
-    let call = Rc::new(Call { id, given, waited: Cell::default(), order, bell });
+    let (waited, order, over, bell) = (Cell::default(), RefCell::default(), Cell::default(), Bell::default());
+    let call = Rc::new(Call { id, given, waited, order, over, bell });
     CALLS.with_borrow_mut(|calls| calls.insert(id, Rc::downgrade(&call)));
     let answer = call.next_order(env)?;
     task::start(env, job, move |env, outcome| {
         match outcome {
-            Ok(Come::Open(opened)) => Group::lead(env, call, *opened),
+            Ok(Come::Open(opened)) => Group::lead(env, &call, *opened),
             Ok(Come::Along) => {}
             Err(failure) => call.give(env, Order::Settle(Rc::new(Err(failure)))),
         }
@@ -155,6 +157,7 @@ impl Call {
         if let Some(Order::Apply(group)) = order {
             return update::apply(env, &self, &group);
         }
+        self.over.set(true);
         self.signal.detach(env)?;
         match order {
             Some(Order::Settle(outcome)) => match &*outcome {
@@ -175,9 +178,9 @@ impl Call {
         self.waited.set(waited);
     }
 
-    /// Whether the two can be written as one.
-    pub fn can_share_with(&self, other: &Self) -> bool {
-        self.options == other.options && self.space == other.space
+    /// Whether the caller was told what came of it.
+    pub fn is_over(&self) -> bool {
+        self.over.get()
     }
 
     /// Whether the caller does not want it any more.

@@ -19,6 +19,13 @@ pub enum Failure {
     Argument(String),
 }
 
+impl Failure {
+    /// Whether a text is to blame, and not the world.
+    pub fn is_invalid_json(&self) -> bool {
+        matches!(self, Self::Engine(error) if matches!(error.kind(), ErrorKind::InvalidJson { .. }))
+    }
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Engine(error)

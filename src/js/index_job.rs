@@ -179,7 +179,10 @@ impl Job for CommitJob {
 
     fn run(mut self) -> Step<Self> {
         let text = match self.text {
-            Text::Given(data) => data.into_bytes(),
+            // Only a raw value can have one, and then JSON has no bytes for it.
+            Text::Given(data) => data
+                .into_bytes()
+                .map_err(|_| ErrorKind::InvalidJson { reason: "a lone surrogate".to_owned() }.into()),
             Text::Encoded(text) => Ok(text),
         };
         let Opened { index, snapshot, .. } = &mut self.opened;
@@ -193,7 +196,11 @@ impl Job for CommitJob {
                 receipt => receipt.map_err(Failure::from),
             },
         };
-        let opened = if self.keep || matches!(receipt, Ok(None)) {
+        let again = match &receipt {
+            Ok(receipt) => receipt.is_none(),
+            Err(failure) => failure.is_invalid_json(),
+        };
+        let opened = if self.keep || again {
             let Opened { index, waited, .. } = self.opened;
             Opened::read(index, waited).map(Some).map_err(|failed| failed.1.into())
         } else {

@@ -1,15 +1,20 @@
 //! Who has a part in a group: whose turn it is, whose changes are in the index, and who is out.
 
 use std::collections::VecDeque;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
-use super::call::{self, Call, Order, Outcome};
+use napi::Env;
+
+use super::call::{self, Call, Order, Outcome, Space};
 use super::data::Data;
+use super::error::Failure;
 use super::index_job::{CommitJob, Opened};
 use super::value::Kept;
 use crate::engine::cancel::Cancel;
+use crate::engine::commit::Receipt;
 use crate::engine::error::ErrorKind;
+use crate::engine::index::UpdateOptions;
 
 /// A group takes no more calls after this many: the first of them waits for the last.
 const MOST: usize = 1000;
@@ -20,42 +25,48 @@ const LONGEST: Duration = Duration::from_millis(50);
 pub type Turn = u64;
 
 /// The calls of a group, and the index they share.
+///
+/// The calls are not kept from here: each belongs to the reaction in which it waits, and has the group in
+/// its orders in turn. An environment that ends in between would leave the two to each other, with the lock.
 pub struct Members {
-    /// Whose options are everybody's.
-    pub leader: Rc<Call>,
+    /// How all are written.
+    options: UpdateOptions,
+    /// As all want their text laid out.
+    pub space: Option<Space>,
     /// Not ours while a commit has it.
     pub opened: Option<Opened>,
     /// As the functions have left it; `None`: to be parsed.
     pub index: Option<Kept>,
     /// Whose functions are to run, before any call that is still in line.
-    pub to_run: VecDeque<Rc<Call>>,
-    /// Who has the index: no function is called twice in one turn.
-    pub running: Option<Rc<Call>>,
+    to_run: VecDeque<Weak<Call>>,
+    /// Who has the index.
+    running: Option<Weak<Call>>,
     /// The last turn that was given.
     pub turn: Turn,
     /// The function has seen the index, and may have changed it.
     pub touched: bool,
     /// Whose changes are in the index.
-    pub applied: Vec<Rc<Call>>,
+    applied: Vec<Weak<Call>>,
     /// Who has failed, and what each is to do when all is over: nobody hears of a failure while there is
     /// a lock file.
-    pub out: Vec<(Rc<Call>, Order)>,
+    out: Vec<(Weak<Call>, Order)>,
     /// How many may be written as one.
-    pub limit: usize,
+    limit: usize,
     /// When the first function was called.
-    pub since: Instant,
+    since: Instant,
     /// Bounds the current turn.
     pub timer: Option<Kept>,
 }
 
 impl Members {
     /// A group of one, who has opened the index.
-    pub fn new(leader: Rc<Call>, opened: Opened) -> Self {
+    pub fn new(leader: &Rc<Call>, opened: Opened) -> Self {
         Self {
+            options: leader.options.clone(),
+            space: leader.space.clone(),
             opened: Some(opened),
             index: None,
-            to_run: VecDeque::from([leader.clone()]),
-            leader,
+            to_run: VecDeque::from([Rc::downgrade(leader)]),
             running: None,
             turn: 0,
             touched: false,
@@ -67,10 +78,14 @@ impl Members {
         }
     }
 
-    /// Those whose changes are in the index were written, or failed together.
-    pub fn take_applied(&mut self) -> Vec<Rc<Call>> {
-        self.limit = (self.limit * 2).min(MOST);
-        std::mem::take(&mut self.applied)
+    /// Whether that turn is not over yet.
+    pub fn is_at(&self, turn: Turn) -> bool {
+        self.turn == turn && self.running.is_some()
+    }
+
+    /// Whether other calls wait for the one that has the index.
+    pub fn has_others(&self) -> bool {
+        !(self.applied.is_empty() && self.out.is_empty() && self.to_run.is_empty())
     }
 
     /// Whose turn is next.
@@ -79,22 +94,58 @@ impl Members {
         if self.applied.len() >= self.limit {
             return None;
         }
-        let next = self.to_run.pop_front().or_else(|| self.take_along())?;
+        let waiting = std::iter::from_fn(|| self.to_run.pop_front())
+            .find_map(|call| call.upgrade().filter(|call| !call.is_over()));
+        let next = waiting.or_else(|| self.take_along())?;
         self.turn += 1;
         self.touched = false;
-        self.running = Some(next.clone());
+        self.running = Some(Rc::downgrade(&next));
         Some(next)
     }
 
-    /// The next call in line, if it can be written together with the leader.
+    /// The next call in line, if it can be written together with these.
     fn take_along(&self) -> Option<Rc<Call>> {
         if self.since.elapsed() >= LONGEST {
             return None;
         }
-        let suits = |id| call::find(id).is_some_and(|call| call.can_share_with(&self.leader));
-        let call = call::find(self.opened.as_ref()?.take_along(suits)?)?;
+        let suits = |call: &Rc<Call>| call.options == self.options && call.space == self.space;
+        let wanted = |id| call::find(id).is_some_and(|call| suits(&call));
+        let call = call::find(self.opened.as_ref()?.take_along(wanted)?)?;
         call.has_index_after(call.since.elapsed());
         Some(call)
+    }
+
+    /// The function has made `next` of the index.
+    pub fn accept(&mut self, call: &Rc<Call>, next: Kept) {
+        self.index = Some(next);
+        self.applied.push(Rc::downgrade(call));
+    }
+
+    /// The function has failed.
+    pub fn leave_out(&mut self, call: &Rc<Call>) {
+        if self.touched {
+            self.begin_again();
+        }
+        self.out.push((Rc::downgrade(call), Order::Dismiss));
+    }
+
+    /// Who has the index.
+    pub fn running(&self) -> Option<Rc<Call>> {
+        self.running.as_ref()?.upgrade()
+    }
+
+    /// Those before the function that has the turn are to be written without it, and it runs again after
+    /// them. `false`: there are none.
+    pub fn put_off(&mut self) -> bool {
+        if self.applied.is_empty() {
+            return false;
+        }
+        self.limit = self.applied.len();
+        if let Some(running) = self.running.take() {
+            self.to_run.push_front(running);
+        }
+        self.begin_again();
+        true
     }
 
     /// The index has changes that are not to be written, or is another by now.
@@ -104,42 +155,53 @@ impl Members {
         self.to_run = self.applied.drain(..).chain(later).collect();
     }
 
-    /// Whether there were calls that nobody wants any more.
+    /// Whether there were calls among those to be written that nobody wants any more.
     pub fn leave_out_aborted(&mut self) -> bool {
         let (aborted, wanted): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.applied).into_iter().partition(|call| call.is_aborted());
+            std::mem::take(&mut self.applied).into_iter().partition(is_aborted);
         self.applied = wanted;
         if aborted.is_empty() {
             return false;
         }
         self.begin_again();
-        let outcome: Outcome = Rc::new(Err(ErrorKind::Aborted.into()));
-        self.out.extend(aborted.into_iter().map(|call| (call, Order::Settle(outcome.clone()))));
+        self.out.extend(aborted.into_iter().map(|call| (call, aborted_order())));
         true
     }
 
-    /// Somebody without the lock is faster time and again: not for ever.
+    /// Those that are to run, but have waited too long or are not wanted any more.
     pub fn leave_out_late(&mut self) {
         let now = Instant::now();
-        let (late, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.to_run)
-            .into_iter()
-            .partition(|call| call.deadline.is_some_and(|deadline| now >= deadline));
-        self.to_run = rest.into();
-        self.out.extend(late.into_iter().map(|call| {
-            let failure = ErrorKind::LockTimeout { waited: call.since.elapsed() }.into();
-            (call, Order::Settle(Rc::new(Err(failure))))
-        }));
+        let mut rest = VecDeque::new();
+        for waiting in self.to_run.drain(..) {
+            let Some(call) = waiting.upgrade() else { continue };
+            if call.is_aborted() {
+                self.out.push((waiting, aborted_order()));
+            } else if call.deadline.is_some_and(|deadline| now >= deadline) {
+                let failure = ErrorKind::LockTimeout { waited: call.since.elapsed() }.into();
+                self.out.push((waiting, Order::Settle(Rc::new(Err(failure)))));
+            } else {
+                rest.push_back(waiting);
+            }
+        }
+        self.to_run = rest;
     }
 
-    /// What the functions have made is no JSON. If there were several, fewer are tried next time, until
-    /// it is known whose fault it was.
+    /// What the functions have made is no JSON.
     pub fn refuse(&mut self, rejection: Order) {
-        if self.applied.len() > 1 {
-            self.limit = self.applied.len() / 2;
-            self.begin_again();
-        } else {
+        if !self.halve() {
             self.out.extend(self.applied.pop().map(|call| (call, rejection)));
         }
+    }
+
+    /// Something is wrong with what several have made: fewer are tried next time, until it is known whose
+    /// fault it was. `false`: it is known.
+    pub fn halve(&mut self) -> bool {
+        let several = self.applied.len() > 1;
+        if several {
+            self.limit = self.applied.len() / 2;
+            self.begin_again();
+        }
+        several
     }
 
     /// The text that was parsed is not needed any more.
@@ -154,10 +216,47 @@ impl Members {
         let opened = self.opened.take()?;
         // One of several comes too late with its abort.
         let cancel = match &*self.applied {
-            [only] => only.signal.cancel(),
+            [only] => only.upgrade().map(|call| call.signal.cancel()).unwrap_or_default(),
             _ => Cancel::default(),
         };
         let keep = !self.to_run.is_empty();
-        Some(CommitJob::new(opened, text, self.leader.options.clone(), keep, cancel))
+        Some(CommitJob::new(opened, text, self.options.clone(), keep, cancel))
+    }
+
+    /// Tells those whose changes are in the index what came of writing it.
+    pub fn settle(&mut self, env: &Env, outcome: std::result::Result<Receipt, Failure>) {
+        self.limit = (self.limit * 2).min(MOST);
+        let applied = std::mem::take(&mut self.applied);
+        let outcome: Outcome = Rc::new(outcome.map(|receipt| (receipt, applied.len())));
+        tell(env, applied.into_iter().map(|call| (call, Order::Settle(outcome.clone()))));
+    }
+
+    /// The index is gone: nobody runs any more.
+    pub fn fail(&mut self, env: &Env, failure: Failure) {
+        let outcome: Outcome = Rc::new(Err(failure));
+        let rest = std::mem::take(&mut self.to_run);
+        tell(env, rest.into_iter().map(|call| (call, Order::Settle(outcome.clone()))));
+    }
+
+    /// Those that have failed.
+    pub fn take_out(&mut self) -> Vec<(Weak<Call>, Order)> {
+        std::mem::take(&mut self.out)
+    }
+}
+
+fn is_aborted(call: &Weak<Call>) -> bool {
+    call.upgrade().is_some_and(|call| call.is_aborted())
+}
+
+fn aborted_order() -> Order {
+    Order::Settle(Rc::new(Err(ErrorKind::Aborted.into())))
+}
+
+/// Gives each its order.
+pub fn tell(env: &Env, orders: impl IntoIterator<Item = (Weak<Call>, Order)>) {
+    for (call, order) in orders {
+        if let Some(call) = call.upgrade() {
+            call.give(env, order);
+        }
     }
 }

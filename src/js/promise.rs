@@ -30,6 +30,15 @@ where
     adopt(env, promise.then(move |context: CallbackContext<Unknown<'static>>| Ok(run(context, react))))
 }
 
+/// `promise.catch(react)`; what `react` fails with is thrown as it is.
+pub fn catch<'env, R>(env: &'env Env, promise: &Unknown<'_>, react: R) -> Result<'env, Unknown<'env>>
+where
+    R: for<'scope> FnOnce(&'scope Env, Unknown<'scope>) -> Result<'scope, Unknown<'scope>> + 'static,
+{
+    let promise = PromiseRaw::<Unknown<'static>>::new(env.raw(), promise.raw());
+    adopt(env, promise.catch(move |context: CallbackContext<Unknown<'static>>| Ok(run(context, react))))
+}
+
 /// `promise.finally(react)`: waits for what `react` returns, and settles as `promise` did.
 pub fn finally<'env, R>(env: &'env Env, promise: &Unknown<'_>, react: R) -> Result<'env, Unknown<'env>>
 where

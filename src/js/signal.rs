@@ -104,8 +104,8 @@ impl Signal {
 
     /// Stops listening: a signal may outlive a thousand calls.
     pub fn detach<'env>(&self, env: &'env Env) -> Result<'env, ()> {
-        let Some(Listening { signal, hub, place }) = &self.listening else { return Ok(()) };
         self.interrupt(env);
+        let Some(Listening { signal, hub, place }) = &self.listening else { return Ok(()) };
         hub.calls.borrow_mut().remove(place);
         if !hub.calls.borrow().is_empty() {
             return Ok(());

@@ -9,7 +9,7 @@ use super::call::Call;
 use super::error::{self, invalid_return};
 use super::group::Group;
 use super::members::Turn;
-use super::value::{self, Kept, Result};
+use super::value::{self, Kept, Result, Thrown};
 use super::{args, promise};
 
 /// Calls the function. The promise settles when the call is over, in whichever commit.
@@ -36,13 +36,19 @@ pub fn apply<'env>(env: &'env Env, call: &Rc<Call>, group: &Rc<Group>) -> Result
     // The function threw, or it is at work still and may yet fail, or return what is no index.
     let result = promise::of(env, result)?;
     let (call, group) = (call.clone(), group.clone());
-    promise::finally(env, &result, move |env| {
+    promise::catch(env, &result, move |env, error| {
         if !group.is_at(turn) {
-            return Ok(value::undefined(env));
+            return Err(Thrown(error));
         }
-        let rest = call.next_order(env)?;
-        group.leave_out(env, call);
-        Ok(rest)
+        if !call.is_aborted() && group.put_off(env) {
+            return call.next_order(env);
+        }
+        let rejected = promise::of(env, Err(Thrown(error)))?;
+        promise::finally(env, &rejected, move |env| {
+            let rest = call.next_order(env)?;
+            group.leave_out(env, &call);
+            Ok(rest)
+        })
     })
 }
 
@@ -72,7 +78,7 @@ fn accept<'env>(
     next: &Unknown<'_>,
 ) -> Result<'env, Unknown<'env>> {
     if !group.is_at(turn) {
-        // The function took too long for those before it, and is to run again.
+        // The function took too long for those before it, and runs again.
         return call.next_order(env);
     }
     if call.is_aborted() {
@@ -85,6 +91,6 @@ fn accept<'env>(
     }
     let next = Kept::new(env, next)?;
     let rest = call.next_order(env)?;
-    group.accept(env, call.clone(), next);
+    group.accept(env, call, next);
     Ok(rest)
 }
