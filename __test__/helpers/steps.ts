@@ -2,7 +2,8 @@
 
 import type { Call } from './trace'
 
-export const isDirSync = (call: Call, dir: string) => call.name === 'fsync' && call.args.endsWith(`<${dir}>`)
+export const isDirSync = (call: Pick<Call, 'name' | 'args'>, dir: string) =>
+  call.name === 'fsync' && call.args.endsWith(`<${dir}>`)
 
 /** The steps among the calls, in order, each as one word. */
 export function steps(calls: Call[], dir: string): string[] {

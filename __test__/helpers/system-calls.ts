@@ -1,0 +1,66 @@
+// What a whole process asks of the kernel, in the order in which that happens, and faults put into it: strace.
+
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
+import { inProcess, type There } from './elsewhere'
+
+/** One call of any thread. One that ended before another began was over by then. */
+export interface SystemCall {
+  name: string
+  args: string
+  result: string
+  began: number
+  ended: number
+}
+
+interface Tracing {
+  /** The calls to look at. */
+  trace: string[]
+  /** Look only at calls on exactly these paths. */
+  paths?: string[]
+  /** strace's options of that name. Its `when` counts for each thread by itself. */
+  inject?: string[]
+  env?: NodeJS.ProcessEnv
+}
+
+/** Runs `main` in another process under strace, to its end. */
+export async function systemCalls<A extends unknown[] | [], R>(
+  main: (there: There, ...args: A) => Promise<R>,
+  args: A,
+  { trace, paths = [], inject = [], env = {} }: Tracing,
+): Promise<{ returned: R; calls: SystemCall[] }> {
+  const dir = mkdtempSync(join(tmpdir(), 'atomic-trace-'))
+  onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
+  const out = join(dir, 'calls')
+  const options = [
+    ...['-f', '-qq', '-y', '-o', out, '-e', `trace=${trace.join()}`],
+    ...paths.flatMap((path) => ['-P', path]),
+    ...inject.flatMap((fault) => ['-e', `inject=${fault}`]),
+  ]
+  const before = `set -- strace ${options.map((option) => `'${option}'`).join(' ')} "$@"`
+  const child = inProcess(main, args, { before, env })
+  const returned: R = await child.returned
+  await child.exit
+  return { returned, calls: parse(readFileSync(out, 'utf8')) }
+}
+
+function parse(output: string): SystemCall[] {
+  const begun = new Map<string, { at: number; text: string }>()
+  const calls = output.split('\n').flatMap((line, at) => {
+    const [, thread = '', text = ''] = /^(\d+)\s+(.*)$/.exec(line) ?? []
+    const [, start] = /^(.*) <unfinished \.\.\.>$/.exec(text) ?? []
+    if (start !== undefined) {
+      begun.set(thread, { at, text: start })
+      return []
+    }
+    const [, rest] = /^<\.\.\. \w+ resumed>(.*)$/.exec(text) ?? []
+    const earlier = rest === undefined ? undefined : begun.get(thread)
+    const whole = earlier ? earlier.text + rest : text
+    const [, name, args, result] = /^(\w+)\((.*)\)\s+= (.*)$/.exec(whole) ?? []
+    if (name === undefined || args === undefined || result === undefined) return []
+    return [{ name, args, result, began: earlier?.at ?? at, ended: at }]
+  })
+  return calls.sort((one, other) => one.began - other.began)
+}

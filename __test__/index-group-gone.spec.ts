@@ -1,0 +1,83 @@
+// What a group leaves behind when its caller gives up, or is gone, at the wrong moment.
+
+import { writeFileSync } from 'node:fs'
+import { describe, expect } from 'vitest'
+import { inProcess, type There } from './helpers/elsewhere'
+import { readJson, test } from './helpers/index-file'
+
+describe('an abort while the calls still find their places', () => {
+  const race = async ({ atomicIndexUpdate }: There, file: string, late: boolean) => {
+    const { signal, abort } = (() => {
+      const controller = new AbortController()
+      return { signal: controller.signal, abort: () => controller.abort() }
+    })()
+    const turnsLater = async () => {
+      for (let turn = 0; turn < 30; turn++) await null
+      abort()
+    }
+    const calls = [
+      atomicIndexUpdate(file, (index) => ({ ...index, a: 1 })),
+      atomicIndexUpdate(
+        file,
+        (index) => {
+          if (late) turnsLater()
+          return { ...index, b: 1 }
+        },
+        { signal },
+      ),
+      atomicIndexUpdate(file, async () => {
+        abort()
+        await new Promise((resolve) => setTimeout(resolve, 20))
+        throw new Error('no')
+      }),
+    ]
+    // All of them are read and joined on the one worker before JavaScript hears of the first.
+    for (const start = Date.now(); Date.now() - start < 30; );
+    const settled = await Promise.allSettled(calls)
+    await atomicIndexUpdate(file, (index) => ({ ...index, next: 1 }), { timeout: 5_000 })
+    return settled.map(({ status }) => status)
+  }
+
+  for (const late of [false, true]) {
+    test(`${late ? 'after' : 'before'} its function ran: in the file or rejected, and the index is free`, async ({
+      file,
+    }) => {
+      for (let round = 0; round < 8; round++) {
+        writeFileSync(file, '{}')
+        const child = inProcess(race, [file, late], { env: { UV_THREADPOOL_SIZE: '1' } })
+        const [first, second] = (await child.returned) as string[]
+        expect(first).toBe('fulfilled')
+        const written = { a: 1, ...(second === 'fulfilled' ? { b: 1 } : {}), next: 1 }
+        expect(readJson(file)).toEqual(written)
+      }
+    })
+  }
+})
+
+test('nothing of async functions that waited in company is kept', async ({ file }) => {
+  const main = async ({ atomicIndexUpdate, require }: There, file: string) => {
+    require('node:v8').setFlagsFromString('--expose-gc')
+    const collect = require('node:vm').runInNewContext('gc') as () => void
+    const heap = () => {
+      collect()
+      return process.memoryUsage().heapUsed
+    }
+    const rounds = async (count: number) => {
+      for (let round = 0; round < count; round++) {
+        await Promise.all(
+          Array.from({ length: 10 }, () =>
+            atomicIndexUpdate(file, async (index) => ({ ...index }), { flush: false }),
+          ),
+        )
+      }
+    }
+    await rounds(10)
+    const before = heap()
+    await rounds(60)
+    return heap() - before
+  }
+  const records = Array.from({ length: 2_000 }, (_, at) => [`record-${at}`, { at, text: 'x'.repeat(50) }])
+  writeFileSync(file, JSON.stringify(Object.fromEntries(records)))
+  // An index of this size has half a megabyte; one of ten calls was kept each time.
+  expect(await inProcess(main, [file]).returned).toBeLessThan(5e6)
+})
