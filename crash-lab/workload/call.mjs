@@ -95,15 +95,27 @@ async function attempt() {
   say({ ...came, ms, leaked: await leaked(before) })
 }
 
-/** The thread that waits for locks exists from the first wait on; the driver holds this lock until it is told. */
+/** The thread that waits for locks, once there is one. */
+function waiterThread() {
+  return readdirSync('/proc/self/task').find((tid) => {
+    try {
+      return readFileSync(`/proc/self/task/${tid}/comm`, 'utf8').trim() === 'atomic-wait'
+    } catch {
+      return false // it has ended meanwhile
+    }
+  })
+}
+
+/** It exists from the first wait on; the driver holds this lock until it is told that there is somebody waiting. */
 async function startWaiter(folder) {
-  const waiting = setTimeout(() => say({ waiting: true }), 10)
+  const looking = setInterval(() => {
+    if (!waiterThread()) return
+    clearInterval(looking)
+    say({ waiting: true })
+  }, 5)
   await atomicIndexUpdate(`${folder}/index.json`, () => ({ warm: true }))
-  clearTimeout(waiting)
-  const tasks = readdirSync('/proc/self/task')
-  return Number(
-    tasks.find((tid) => readFileSync(`/proc/self/task/${tid}/comm`, 'utf8').trim() === 'atomic-wait'),
-  )
+  clearInterval(looking)
+  return Number(waiterThread())
 }
 
 const waiter = spec.warm ? await startWaiter(spec.warm) : undefined

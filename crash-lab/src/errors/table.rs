@@ -62,11 +62,20 @@ struct Ignored {
     errors: &'static [&'static str],
     /// Only after the new file has its name.
     committed_only: bool,
+    /// Only of a descriptor that was opened for reading.
+    reading_only: bool,
     why: &'static str,
 }
 
-const ANY: Ignored =
-    Ignored { call: "", object: Object::Directory, mark: "", errors: &[], committed_only: false, why: "" };
+const ANY: Ignored = Ignored {
+    call: "",
+    object: Object::Directory,
+    mark: "",
+    errors: &[],
+    committed_only: false,
+    reading_only: false,
+    why: "",
+};
 
 const SWEEP: &str = "the sweep of orphans: nothing depends on it, the next process sweeps again";
 const RELEASE: &str = "the release of the lock: the kernel frees it with the descriptor, a lock file that stays is \
@@ -106,6 +115,8 @@ const IGNORED: &[Ignored] = &[
     Ignored { call: "close", why: READ_ONLY, ..ANY },
     // The version that was read; the new one bears the name by then.
     Ignored { call: "close", object: Object::Target, mark: ">(deleted)", why: READ_ONLY, ..ANY },
+    // The link that becomes the backup: opened only to be flushed, and that was told. A copy is written.
+    Ignored { call: "close", object: Object::Backup, reading_only: true, why: READ_ONLY, ..ANY },
     Ignored { call: "flock", object: Object::Staged, mark: "LOCK_EX", why: HOLD, ..ANY },
     Ignored { call: "flock", object: Object::Target, why: HOLD, ..ANY },
     Ignored { call: "flock", object: Object::Backup, mark: "LOCK_EX", why: HOLD, ..ANY },
@@ -133,6 +144,7 @@ pub fn ignored(call: &Call, error: &str, committed: bool) -> Option<&'static str
                 && call.line.contains(entry.mark)
                 && (entry.errors.is_empty() || entry.errors.contains(&error))
                 && (committed || !entry.committed_only)
+                && (call.ends_reading || !entry.reading_only)
         })
         .map(|entry| entry.why)
 }
@@ -204,7 +216,11 @@ mod tests {
                 mark => format!(" (`{mark}`)"),
             };
             let errors = if entry.errors.is_empty() { "any".into() } else { entry.errors.join(", ") };
-            let when = if entry.committed_only { ", after the rename" } else { "" };
+            let when = match entry {
+                Ignored { committed_only: true, .. } => ", after the rename",
+                Ignored { reading_only: true, .. } => ", opened for reading",
+                _ => "",
+            };
             format!("| `{}` | {object}{mark}{when} | {errors} | {} |", entry.call, entry.why)
         })
     }

@@ -25,6 +25,8 @@ use strace::{Call, Inject, Object, Tracer};
 
 /// For what takes milliseconds when all is well.
 pub const PATIENCE: Duration = Duration::from_secs(10);
+/// How often a call is made again because the clock had its way with it.
+const TRIES: usize = 10;
 
 /// Which thread of the process is walked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +111,8 @@ pub fn attempt(
 }
 
 /// As [`attempt`], again if it did not `hit`: when the machine is busy, who waits for a lock may find it gone
-/// between two calls and look once more, and a group may part in another place.
+/// between two calls and look once more, a group may part in another place, and a file whose replacement took
+/// long is closed by another thread.
 pub fn attempt_until(
     lab: &Lab,
     bench: &Bench,
@@ -118,14 +121,13 @@ pub fn attempt_until(
     patience: Duration,
     hit: impl Fn(&Attempt) -> bool,
 ) -> Result<Attempt> {
-    let mut tries = if at.0.waits || at.0.group > 0 { 10 } else { 1 };
-    loop {
+    for _ in 1..TRIES {
         let done = attempt(lab, bench, at, Some(inject), patience)?;
-        tries -= 1;
-        if tries == 0 || hit(&done) {
+        if hit(&done) {
             return Ok(done);
         }
     }
+    attempt(lab, bench, at, Some(inject), patience)
 }
 
 /// Every scene on each ground, for the long or the short form.
@@ -143,20 +145,19 @@ pub fn baseline(lab: &Lab, bench: &Bench, scene: &'static Scene, ground: Ground)
         if thread == Thread::Waiter && !scene.waits {
             continue;
         }
-        let done = attempt(lab, bench, (scene, ground, thread), None, PATIENCE)?;
-        let said = done.said.with_context(|| format!("{}: no baseline", scene.name))?;
-        ensure!(all_durable(&said, true), "{}: the baseline says {said}", scene.name);
-        let published = done.calls.iter().rposition(publishes);
-        if thread == Thread::Worker && published.is_none() && !scene.control {
-            bail!("{}: nothing publishes the file in {:#?}", scene.name, done.calls);
-        }
+        let trace = || undisturbed(lab, bench, (scene, ground, thread));
         // Who waits, and where a group parts, depends on the clock: what is in every trace can be met again.
-        let mut others = Vec::new();
-        for _ in 0..if scene.group > 0 || scene.waits { 3 } else { 0 } {
-            others.push(attempt(lab, bench, (scene, ground, thread), None, PATIENCE)?.calls);
+        let (calls, others) = if scene.group > 0 || scene.waits {
+            (trace()?, vec![trace()?, trace()?, trace()?])
+        } else {
+            (twice(trace).with_context(|| scene.name)?, vec![])
+        };
+        let published = calls.iter().rposition(publishes);
+        if thread == Thread::Worker && published.is_none() && !scene.control {
+            bail!("{}: nothing publishes the file in {calls:#?}", scene.name);
         }
         let always = |call: &Call| others.iter().all(|calls| calls.iter().any(|other| other.matches(call)));
-        let calls = done.calls.into_iter().enumerate();
+        let calls = calls.into_iter().enumerate();
         let certain = calls.filter(|(_, call)| is_certain(call, thread) && always(call));
         points.extend(certain.map(|(at, call)| Point {
             scene,
@@ -167,6 +168,36 @@ pub fn baseline(lab: &Lab, bench: &Bench, scene: &'static Scene, ground: Ground)
         }));
     }
     Ok(points)
+}
+
+/// What a call does when it is let alone.
+fn undisturbed(lab: &Lab, bench: &Bench, at: (&Scene, Ground, Thread)) -> Result<Vec<Call>> {
+    let done = attempt(lab, bench, at, None, PATIENCE)?;
+    let said = done.said.with_context(|| format!("{}: no baseline", at.0.name))?;
+    ensure!(all_durable(&said, true), "{}: the baseline says {said}", at.0.name);
+    Ok(done.calls)
+}
+
+/// A trace that came twice: one that the clock has had a hand in is no measure.
+fn twice(trace: impl Fn() -> Result<Vec<Call>>) -> Result<Vec<Call>> {
+    let mut seen: Vec<Vec<Call>> = Vec::new();
+    for _ in 0..TRIES {
+        let calls = trace()?;
+        if seen.iter().any(|other| are_alike(other, &calls)) {
+            return Ok(calls);
+        }
+        seen.push(calls);
+    }
+    bail!("no two traces are alike, of {TRIES}")
+}
+
+/// Whether two runs made the same calls, but for Node's own.
+fn are_alike(one: &[Call], other: &[Call]) -> bool {
+    let ours = |calls: &[Call]| {
+        let ours = calls.iter().filter(|call| call.object != Object::Node);
+        ours.map(|call| (call.name.clone(), call.object, call.nth)).collect::<Vec<_>>()
+    };
+    ours(one) == ours(other)
 }
 
 /// The call that gives the new file its name: the last that links or renames anything but a backup.

@@ -5,7 +5,7 @@
 //! worker thread alone is traced, from a moment when it has nothing to do: every count is the routine's.
 //! `--seccomp-bpf` is not used: with it an injected signal never fires, and nothing says so.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
@@ -49,6 +49,8 @@ pub struct Call {
     pub nth: usize,
     /// What it returned; "?" if the process did not live to see it.
     pub result: String,
+    /// A close(2) of what this thread had opened for reading only.
+    pub ends_reading: bool,
     /// The whole line, for messages.
     pub line: String,
 }
@@ -162,7 +164,8 @@ impl Drop for Tracer {
 
 /// The calls between the two marks (or all, in a trace of a thread that does not make them).
 fn parse(trace: &str, folder: &Path) -> Vec<Call> {
-    let mut seen = std::collections::HashMap::<String, usize>::new();
+    let mut seen = HashMap::<String, usize>::new();
+    let mut readers = HashSet::<&str>::new();
     let mut calls = Vec::new();
     for line in trace.lines() {
         let Some((name, rest)) = line.split_once('(') else { continue };
@@ -172,6 +175,10 @@ fn parse(trace: &str, folder: &Path) -> Vec<Call> {
         let nth = seen.entry(name.to_owned()).or_default();
         *nth += 1;
         let (arguments, result) = rest.rsplit_once(" = ").unwrap_or((rest, "?"));
+        let ends_reading = name == "close" && readers.remove(descriptor(arguments));
+        if name == "openat" && arguments.contains(", O_RDONLY") && !arguments.contains("O_CREAT") {
+            readers.insert(descriptor(result.trim()));
+        }
         if arguments.contains(BEGIN) {
             calls.clear();
             continue;
@@ -184,10 +191,16 @@ fn parse(trace: &str, folder: &Path) -> Vec<Call> {
             object: object(arguments, &folder.to_string_lossy()),
             nth: *nth,
             result: result.trim().to_owned(),
+            ends_reading,
             line: line.to_owned(),
         });
     }
     calls
+}
+
+/// The number that an argument or a result starts with: `22</path>`.
+fn descriptor(text: &str) -> &str {
+    text.split_once('<').map_or(text, |(number, _)| number)
 }
 
 fn object(arguments: &str, folder: &str) -> Object {
@@ -232,5 +245,17 @@ mod tests {
             ]
         );
         assert!(calls[2].is_injected() && calls[1].succeeded() && !calls[3].succeeded());
+    }
+
+    #[test]
+    fn a_descriptor_that_was_opened_for_reading_is_told_from_one_that_was_written_through() {
+        let trace = "openat(4</d>, \"x\", O_RDONLY|O_CLOEXEC) = 5</d/x>\n\
+            close(5</d/x>) = 0\n\
+            openat(4</d>, \"x\", O_RDWR|O_CREAT, 0600) = 5</d/x>\n\
+            close(5</d/x>) = 0\n\
+            openat(4</d>, \"x\", O_RDONLY) = -1 EIO (Input/output error) (INJECTED)\n";
+        let calls = parse(trace, Path::new("/d"));
+        let reading: Vec<_> = calls.iter().map(|call| call.ends_reading).collect();
+        assert_eq!(reading, [false, true, false, false, false]);
     }
 }
