@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::cancel::Cancel;
 use super::error::{Error, ErrorKind, Named, Result};
+use super::flush::Failed;
 use super::published::Published;
 use super::reap;
 use super::staged::{self, Publish, Staged};
@@ -192,6 +193,7 @@ fn attempt(
             return Ok(None);
         }
         let publish = if old.is_some() { Publish::Replace } else { Publish::Create };
+        let failed = target.dir.failed_flushes();
         match staged.publish(target, publish) {
             Ok(file) => {
                 after(&file);
@@ -202,7 +204,10 @@ fn attempt(
             Err(error) => return Err(error),
         }
         let receipt = Receipt { written: true, bytes: data.len() as u64, durable, verified };
-        return Ok(Some(Published { receipt, unflushed: options.flush.then(|| target.dir.clone()) }));
+        return Ok(Some(Published {
+            receipt,
+            unflushed: options.flush.then(|| (target.dir.clone(), failed)),
+        }));
     }
 }
 
@@ -232,10 +237,13 @@ pub(super) fn confirm(
     options: &Options,
     level: Level,
 ) -> Result<Receipt> {
+    // The name may be among what a failed flush has lost.
+    let lost = target.dir.failed_flushes() != Failed::default();
     let durable = options.flush
         && sys::sync_file(file).named("fsync")?
         && target.dir.sync()?
-        && target.dir.is_durable();
+        && target.dir.is_durable()
+        && !lost;
     Ok(Receipt { written: false, bytes, durable, verified: Some(level) })
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use super::error::{Error, Named, Result};
-use super::flush::Flushes;
+use super::flush::{Failed, Flushes};
 use super::mutant::{Step, leaves_out};
 use super::sys::{self, Dir, FileId};
 
@@ -144,6 +144,18 @@ impl Directory {
     /// How many are at work in here.
     pub fn commits(&self) -> usize {
         self.commits.load(Ordering::Relaxed)
+    }
+
+    /// How many flushes have failed so far.
+    pub fn failed_flushes(&self) -> Failed {
+        self.flushes.failed()
+    }
+
+    /// # Errors
+    /// If a flush has failed since: whatever had been changed by then may be lost, and a later flush that
+    /// succeeds says nothing about it.
+    pub fn check_flushes(&self, before: Failed) -> Result<()> {
+        self.flushes.check_since(before)
     }
 
     /// Whether flushing takes long here.

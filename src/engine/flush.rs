@@ -26,11 +26,23 @@ pub struct Flushes {
     line: Mutex<Line>,
     /// What the last one took, in nanoseconds; before there was one, what it took elsewhere.
     took: AtomicU64,
+    /// The system tells of a failure once. Whoever else had changed something before has to know too.
+    failures: Mutex<Failures>,
 }
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Failures {
+    count: u64,
+    last: Option<i32>,
+}
+
+/// How many flushes had failed at some moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Failed(u64);
 
 impl Default for Flushes {
     fn default() -> Self {
-        Self { line: Mutex::default(), took: LAST.load(Ordering::Relaxed).into() }
+        Self { line: Mutex::default(), took: LAST.load(Ordering::Relaxed).into(), failures: Mutex::default() }
     }
 }
 
@@ -56,7 +68,30 @@ impl Flushes {
         let took = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.took.store(took, Ordering::Relaxed);
         LAST.store(took, Ordering::Relaxed);
+        if let Err(error) = &flushed {
+            let mut failures = self.failures();
+            *failures = Failures { count: failures.count + 1, last: error.raw_os_error() };
+        }
         flushed
+    }
+
+    /// How many have failed so far: to be asked before the change that is to be flushed.
+    pub fn failed(&self) -> Failed {
+        Failed(self.failures().count)
+    }
+
+    /// # Errors
+    /// That of the last failed flush, if one has failed since.
+    pub fn check_since(&self, before: Failed) -> Result<()> {
+        let failures = *self.failures();
+        match failures.last {
+            Some(errno) if Failed(failures.count) != before => Err(Error::raw("fsync", errno)),
+            _ => Ok(()),
+        }
+    }
+
+    fn failures(&self) -> MutexGuard<'_, Failures> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the last one was slow.

@@ -23,6 +23,9 @@ use super::sys::{self, Dir, Kind, Version};
 use super::target::{Resolve, Target};
 use super::verify::{self, Level};
 
+/// Of an index this large one text at a time is enough.
+const LARGE: usize = 16 << 20;
+
 /// An index that is ours alone until this is dropped.
 #[derive(Debug)]
 pub struct IndexFile {
@@ -35,7 +38,7 @@ pub struct IndexFile {
 /// One version of an index.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// JSON, checked. Whoever has parsed it may clear it: the file is still there.
+    /// JSON, checked; empty if it was forgotten.
     pub text: String,
     /// Whether the text is plain ASCII, which some can take without decoding it.
     pub ascii: bool,
@@ -193,8 +196,18 @@ impl IndexFile {
 }
 
 impl Snapshot {
+    /// Lets go of the text, if it is a large one: it can be compared with the file as well.
+    pub fn forget(&mut self) {
+        if self.text.len() >= LARGE {
+            self.text = String::new();
+        }
+    }
+
     /// Whether its bytes are these.
     fn holds(&self, text: &[u8], cancel: &Cancel) -> Result<bool> {
+        if !self.text.is_empty() {
+            return Ok(self.text.as_bytes() == text);
+        }
         match verify::verify(&self.file, text, Level::Cache, cancel) {
             Ok(_) => Ok(true),
             Err(error) if matches!(error.kind(), ErrorKind::Verify { .. }) => Ok(false),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::commit::Receipt;
 use super::directory::Directory;
 use super::error::{Error, Result};
+use super::flush::Failed;
 
 /// A file that has its final name, in a directory that may have to be flushed yet.
 #[derive(Debug)]
@@ -12,7 +13,8 @@ use super::error::{Error, Result};
 pub struct Published {
     pub(super) receipt: Receipt,
     /// `None`: there is nothing to flush, or nobody wants it.
-    pub(super) unflushed: Option<Arc<Directory>>,
+    /// Else the directory, and how many of its flushes had failed before the file got its name.
+    pub(super) unflushed: Option<(Arc<Directory>, Failed)>,
 }
 
 /// References to the directory that the call itself has: its target's, and this.
@@ -25,7 +27,7 @@ impl Published {
     /// That of the flush, [`Error::committed`].
     pub fn flush(self) -> Result<Receipt> {
         match self.unflushed {
-            Some(dir) => flushed(self.receipt, &dir, dir.sync()),
+            Some((dir, failed)) => flushed(self.receipt, &dir, failed, dir.sync()),
             None => Ok(self.receipt),
         }
     }
@@ -33,7 +35,7 @@ impl Published {
     /// Whether to use [`Published::flush_with_others`]: others are at work in the directory, and flushing
     /// it takes longer than handing that over.
     pub fn is_better_shared(&self) -> bool {
-        self.unflushed.as_ref().is_some_and(|dir| Arc::strong_count(dir) > OURS && dir.is_slow())
+        self.unflushed.as_ref().is_some_and(|(dir, _)| Arc::strong_count(dir) > OURS && dir.is_slow())
     }
 
     /// As [`Published::flush`], together with all that wait for the same directory, and on no thread of
@@ -43,13 +45,14 @@ impl Published {
     /// As [`Published::flush`].
     pub async fn flush_with_others(self) -> Result<Receipt> {
         match self.unflushed {
-            Some(dir) => flushed(self.receipt, &dir, dir.sync_with_others().await),
+            Some((dir, failed)) => flushed(self.receipt, &dir, failed, dir.sync_with_others().await),
             None => Ok(self.receipt),
         }
     }
 }
 
-fn flushed(receipt: Receipt, dir: &Directory, synced: Result<bool>) -> Result<Receipt> {
+fn flushed(receipt: Receipt, dir: &Directory, failed: Failed, synced: Result<bool>) -> Result<Receipt> {
+    let synced = synced.and_then(|synced| dir.check_flushes(failed).map(|()| synced));
     let synced = synced.map_err(Error::after_commit)?;
     Ok(Receipt { durable: receipt.durable && synced && dir.is_durable(), ..receipt })
 }

@@ -264,12 +264,19 @@ impl Drop for Turn {
 mod tests {
     use super::*;
 
+    /// A ticket that one test holds would hold up those of another.
+    fn alone() -> MutexGuard<'static, ()> {
+        static ALONE: Mutex<()> = Mutex::new(());
+        ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn key(name: &str) -> Key {
         (FileId::for_tests(name), name.into())
     }
 
     #[test]
     fn the_order_is_that_of_the_tickets_not_of_the_arrivals() {
+        let _alone = alone();
         let (first, second) = (Ticket::take(), Ticket::take());
         let mut late = second.join(key("order"), None);
         assert!(late.try_called().is_none(), "the second waits for the first to join");
@@ -282,6 +289,7 @@ mod tests {
 
     #[test]
     fn files_do_not_wait_for_each_other() {
+        let _alone = alone();
         let mut a = Ticket::take().join(key("a"), None);
         let mut b = Ticket::take().join(key("b"), None);
         assert!(a.try_called().is_some() && b.try_called().is_some());
@@ -289,6 +297,7 @@ mod tests {
 
     #[test]
     fn a_call_that_fails_before_it_joins_holds_up_nobody() {
+        let _alone = alone();
         let (first, second) = (Ticket::take(), Ticket::take());
         let mut late = second.join(key("failed"), None);
         drop(first);
@@ -297,6 +306,7 @@ mod tests {
 
     #[test]
     fn who_gives_up_is_passed_over() {
+        let _alone = alone();
         let mut first = Ticket::take().join(key("gone"), None);
         let places: Vec<_> = (0..1000).map(|_| Ticket::take().join(key("gone"), None)).collect();
         let mut last = Ticket::take().join(key("gone"), None);
@@ -308,6 +318,7 @@ mod tests {
 
     #[test]
     fn a_turn_that_nobody_picked_up_passes_on() {
+        let _alone = alone();
         let first = Ticket::take().join(key("unread"), None);
         let mut second = Ticket::take().join(key("unread"), None);
         drop(first);
@@ -317,6 +328,7 @@ mod tests {
 
     #[test]
     fn who_has_the_turn_takes_along_those_right_behind_it_that_are_wanted() {
+        let _alone = alone();
         let mut first = Ticket::take().join(key("group"), Some(1));
         let mut others: Vec<_> =
             [Some(2), Some(3), None, Some(4)].map(|id| Ticket::take().join(key("group"), id)).into();
@@ -333,6 +345,7 @@ mod tests {
 
     #[test]
     fn who_was_called_while_it_left_hears_of_it() {
+        let _alone = alone();
         let mut first = Ticket::take().join(key("left"), None);
         let second = Ticket::take().join(key("left"), Some(2));
         let Some(Called::Turn(turn)) = first.try_called() else { panic!() };

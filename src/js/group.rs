@@ -158,7 +158,6 @@ impl Group {
         let text =
             index.get(env).and_then(|index| stringify::stringify(env, &index, space.as_ref(), &layout));
         let data = text.and_then(|text| {
-            // Of a large index one text at a time is enough.
             self.0.borrow_mut().forget_base();
             let mut data = Data::text(env, &text)?;
             if layout.newline {

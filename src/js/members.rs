@@ -207,7 +207,7 @@ impl Members {
     /// The text that was parsed is not needed any more.
     pub fn forget_base(&mut self) {
         if let Some(snapshot) = self.opened.as_mut().and_then(|opened| opened.snapshot.as_mut()) {
-            snapshot.text = String::new();
+            snapshot.forget();
         }
     }
 
