@@ -100,12 +100,20 @@ impl Group {
         if !self.has_others() {
             return;
         }
-        let group = self.clone();
+        // napi keeps the closure of a function that could not be made for ever, and with it the lock: in an
+        // environment that is ending.
+        let held = Rc::new(RefCell::new(Some(self.clone())));
+        let group = held.clone();
         let late = env.create_function_from_closure::<(), (), _>("late", move |context| {
-            group.is_late(context.env, turn);
+            if let Some(group) = group.take() {
+                group.is_late(context.env, turn);
+            }
             Ok(())
         });
-        let Ok(late) = late else { return };
+        let Ok(late) = late else {
+            held.take();
+            return;
+        };
         // SAFETY: a function of the current scope.
         let late = unsafe { Unknown::from_raw_unchecked(env.raw(), napi::JsValue::raw(&late)) };
         let timer = value::to_js(env, PATIENCE_MS).and_then(|after| {

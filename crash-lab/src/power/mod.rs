@@ -32,6 +32,9 @@ pub const SIZES: [(&str, usize); 3] = [("200 B", 200), ("10 KB", 10_000), ("300 
 /// be read to its last byte: so there are many short recordings.
 const ROUNDS: usize = 2;
 
+/// From one recording, where one bad state is enough: what a mutant does shows in some recordings and not in others.
+const FROM_ONE: usize = 50;
+
 /// Results are counted there, not states.
 const RESULTS: usize = 400;
 
@@ -106,7 +109,8 @@ impl Cut<'_> {
         let enough = row.states + self.states as u64;
         let (before, bad_before, start) = (row.states, row.bad, Instant::now());
         while row.states < enough && !(self.until_bad && row.bad > 0) {
-            let most = (enough - row.states) as usize;
+            let left = (enough - row.states) as usize;
+            let most = if self.until_bad { left.min(FROM_ONE) } else { left };
             self.once(lab, &what, most, &mut rng, &mut row).with_context(|| what.clone())?;
         }
         let seen = row.states - before;
