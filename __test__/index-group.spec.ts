@@ -1,6 +1,6 @@
 // Group commit: updates of one index that wait at the same time are applied together and written once.
 
-import { readFileSync, statSync, symlinkSync } from 'node:fs'
+import { readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
@@ -187,4 +187,23 @@ needs('strace that may attach')('a group is read once, flushed once and renamed 
   expect(calls.filter(({ name, args }) => name === 'renameat' && args.endsWith('"index.json"'))).toHaveLength(
     1,
   )
+})
+
+test('calls at once share a commit also of an index that takes long to parse', async ({ file }) => {
+  const records = Array.from({ length: 120_000 }, (_, at) => ({
+    at,
+    text: `record ${at} ${'x'.repeat(120)}`,
+  }))
+  writeFileSync(file, JSON.stringify({ records, made: [] }))
+  const results = await Promise.all(
+    times(20, (at) =>
+      atomicIndexUpdate(file, (index) => {
+        index.made.push(at)
+        return index
+      }),
+    ),
+  )
+  // The first may be alone, and all others were there when it was parsed.
+  expect(Math.max(...batchSizes(results))).toBeGreaterThan(5)
+  expect(readJson(file).made).toHaveLength(20)
 })

@@ -64,10 +64,15 @@ impl Group {
             match (snapshot, &call.initial) {
                 (Some(snapshot), _) => memory::string(env, &snapshot.text, snapshot.ascii)?,
                 (None, Some(initial)) => memory::string_utf16(env, initial)?,
-                (None, None) => return Ok(value::undefined(env)),
+                (None, None) => {
+                    members.begin();
+                    return Ok(value::undefined(env));
+                }
             }
         };
-        value::invoke(env, &value::global(env, c"JSON")?, c"parse", &[text])
+        let index = value::invoke(env, &value::global(env, c"JSON")?, c"parse", &[text]);
+        self.0.borrow_mut().begin();
+        index
     }
 
     /// The turn is over, with `next` as the index.

@@ -52,8 +52,8 @@ pub struct Members {
     out: Vec<(Weak<Call>, Order)>,
     /// How many may be written as one.
     limit: usize,
-    /// When the first function was called.
-    since: Instant,
+    /// When the first function was called: parsing the index is not held against those that come.
+    since: Option<Instant>,
     /// Bounds the current turn.
     pub timer: Option<Kept>,
 }
@@ -73,9 +73,14 @@ impl Members {
             applied: Vec::new(),
             out: Vec::new(),
             limit: MOST,
-            since: Instant::now(),
+            since: None,
             timer: None,
         }
+    }
+
+    /// The index is parsed, and the functions begin.
+    pub fn begin(&mut self) {
+        self.since.get_or_insert_with(Instant::now);
     }
 
     /// Whether that turn is not over yet.
@@ -105,7 +110,7 @@ impl Members {
 
     /// The next call in line, if it can be written together with these.
     fn take_along(&self) -> Option<Rc<Call>> {
-        if self.since.elapsed() >= LONGEST {
+        if self.since.is_some_and(|since| since.elapsed() >= LONGEST) {
             return None;
         }
         let suits = |call: &Rc<Call>| call.options == self.options && call.space == self.space;
