@@ -52,6 +52,8 @@ pub struct Members {
     out: Vec<(Weak<Call>, Order)>,
     /// How many may be written as one.
     limit: usize,
+    /// The limit is low because somebody's part is no JSON, and rises only step by step.
+    wary: bool,
     /// When the first function was called: parsing the index is not held against those that come.
     since: Option<Instant>,
     /// Bounds the current turn.
@@ -73,6 +75,7 @@ impl Members {
             applied: Vec::new(),
             out: Vec::new(),
             limit: MOST,
+            wary: false,
             since: None,
             timer: None,
         }
@@ -204,6 +207,7 @@ impl Members {
         let several = self.applied.len() > 1;
         if several {
             self.limit = self.applied.len() / 2;
+            self.wary = true;
             self.begin_again();
         }
         several
@@ -230,7 +234,7 @@ impl Members {
 
     /// Tells those whose changes are in the index what came of writing it.
     pub fn settle(&mut self, env: &Env, outcome: std::result::Result<Receipt, Failure>) {
-        self.limit = (self.limit * 2).min(MOST);
+        self.limit = if self.wary { (self.limit * 2).min(MOST) } else { MOST };
         let applied = std::mem::take(&mut self.applied);
         let outcome: Outcome = Rc::new(outcome.map(|receipt| (receipt, applied.len())));
         tell(env, applied.into_iter().map(|call| (call, Order::Settle(outcome.clone()))));
