@@ -178,7 +178,7 @@ impl IndexFile {
         // A sweeper must not take the link for an orphan while it has its temp name. Somebody else's
         // lock on the index does as well.
         sys::hold(&old.file);
-        let linked = staged::link_over(&self.target, &backup, options.commit.flush);
+        let linked = staged::link_over(&self.target, &backup, options.commit.flush.then_some(&old.file));
         sys::release(&old.file);
         match linked {
             Ok(()) if options.commit.flush && backup.dir.id() != self.target.dir.id() => {

@@ -153,16 +153,21 @@ fn renamed(error: io::Error, target: &Target) -> Error {
 
 /// A second name for a file that is already there; the two are one inode, nothing is copied.
 ///
-/// With `flush` its content is flushed first: nobody knows whether who wrote it did. And an overlay makes
-/// the two names one by copying the file up, unflushed (on btrfs it was empty after a power cut).
+/// The content of `flush`, the open file, is flushed first: nobody knows whether who wrote it did. An overlay
+/// makes the two names one by copying the file up, unflushed (on btrfs it was empty after a power cut):
+/// there the copy is flushed, by its new name.
 ///
 /// # Errors
 /// `EXDEV`, `EPERM`, `EMLINK`, … where links cannot be made; nothing has changed then.
-pub fn link_over(from: &Target, to: &Target, flush: bool) -> Result<()> {
+pub fn link_over(from: &Target, to: &Target, flush: Option<&File>) -> Result<()> {
+    let copies_up = flush.is_some() && from.dir.copies_up();
+    if let (Some(file), false) = (flush, copies_up) {
+        sys::sync_file(file).named("fsync")?;
+    }
     let (name, ()) =
         names::with_temp_name(&to.name, |name| from.dir.link(&from.name, &to.dir, name)).named("link")?;
     let temp = TempName { dir: to.dir.clone(), name };
-    if flush {
+    if copies_up {
         let file = to.dir.open_file(&temp.name).named("open")?;
         sys::hold(&file);
         sys::sync_file(&file).named("fsync")?;

@@ -31,6 +31,12 @@ impl Dir {
         supported(fsync(self.as_fd()))
     }
 
+    /// Whether a file in here may be another one after it was linked: an overlay copies it up. When in doubt,
+    /// it may.
+    pub fn copies_up(&self) -> bool {
+        copies_up(self.as_fd())
+    }
+
     /// Whether anything in this directory can outlive a power cut: not in memory, and not on an
     /// overlay that was mounted `volatile`, where fsync does nothing and says that all is well.
     pub fn is_durable(&self) -> bool {
@@ -78,6 +84,16 @@ fn is_durable(directory: BorrowedFd<'_>) -> bool {
         // What cannot be told is not promised.
         Err(_) => false,
     }
+}
+
+#[cfg(target_os = "linux")]
+fn copies_up(directory: BorrowedFd<'_>) -> bool {
+    rustix::fs::fstatfs(directory).map_or(true, |stat| magic(&stat) == OVERLAY)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn copies_up(_directory: BorrowedFd<'_>) -> bool {
+    false
 }
 
 #[cfg(target_os = "linux")]

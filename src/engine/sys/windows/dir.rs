@@ -105,6 +105,11 @@ impl Dir {
         File::open(self.0.join(name)).map_err(one_number)
     }
 
+    /// Whether a file in here may be another one after it was linked: never.
+    pub fn copies_up(&self) -> bool {
+        false
+    }
+
     /// Keeps what `name` stands for alive: not done here.
     pub fn keep(&self, _name: &OsStr) -> Option<File> {
         None
