@@ -18,9 +18,15 @@ describe('the bytes of the index', () => {
     calls.filter(({ name, args }) => /read|mmap/.test(name) && args.includes(`<${file}>`))
   const trace = ['read', 'pread64', 'readv', 'preadv', 'mmap', 'renameat', 'linkat']
 
-  const updates = async ({ atomicIndexUpdate, require }: There, file: string, meddle: boolean) => {
+  /** An index that grows, or one whose text is as long each time. */
+  const updates = async (
+    { atomicIndexUpdate, require }: There,
+    file: string,
+    meddle: boolean,
+    grows: boolean,
+  ) => {
     const { appendFileSync } = require('node:fs') as typeof import('node:fs')
-    const add = (index: number[]) => [...index, index.length]
+    const add = (index: number[]) => (grows ? [...index, index.length] : [(index[0] ?? 0) + 1])
     for (let round = 0; round < 4; round++) {
       await atomicIndexUpdate(file, add, { initial: [] })
       if (meddle) appendFileSync(file, '\n')
@@ -29,17 +35,22 @@ describe('the bytes of the index', () => {
   }
 
   const traced = needs('strace that may attach')
-  traced('are not read again after a commit of this process', async ({ dir }) => {
-    const file = join(dir, 'index.json')
-    const { calls } = await systemCalls(updates, [file, false], { trace })
-    expect(calls.filter(({ name }) => name === 'renameat').length).toBeGreaterThan(3)
-    expect(reads(calls, file)).toEqual([])
-    expect(readJson(file)).toEqual([0, 1, 2, 3, 4, 5])
-  })
+  for (const grows of [true, false]) {
+    traced(
+      `are not read again after a commit of this process (${grows ? 'it grows' : 'as long as before'})`,
+      async ({ dir }) => {
+        const file = join(dir, 'index.json')
+        const { calls } = await systemCalls(updates, [file, false, grows], { trace })
+        expect(calls.filter(({ name }) => name === 'renameat').length).toBeGreaterThan(3)
+        expect(reads(calls, file)).toEqual([])
+        expect(readJson(file)).toEqual(grows ? [0, 1, 2, 3, 4, 5] : [6])
+      },
+    )
+  }
 
   traced('are read again when somebody has changed the file', async ({ dir }) => {
     const file = join(dir, 'index.json')
-    const { calls } = await systemCalls(updates, [file, true], { trace })
+    const { calls } = await systemCalls(updates, [file, true, true], { trace })
     expect(reads(calls, file).length).toBeGreaterThanOrEqual(3)
     expect(readJson(file)).toEqual([0, 1, 2, 3, 4, 5])
   })

@@ -2,7 +2,7 @@
 
 import { atomicIndexUpdate } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { append, batchSizes, inTime, times, together } from './helpers/group'
+import { append, batchSizes, inTime, places, times, together } from './helpers/group'
 import { names, readJson, rejection, state, test, writeJson } from './helpers/index-file'
 
 const reason = { why: 'no' }
@@ -50,15 +50,6 @@ const failures: [how: string, fn: (index: any) => any, caught: unknown][] = [
     async () => null,
     expect.objectContaining({ name: 'TypeError', code: 'ERR_INVALID_RETURN_VALUE' }),
   ],
-]
-
-const places: [where: string, failing: number[]][] = [
-  ['the first', [0]],
-  ['one in the middle', [2]],
-  ['the last', [4]],
-  ['the first two', [0, 1]],
-  ['every other one', [1, 3]],
-  ['all but the last', [0, 1, 2, 3]],
 ]
 
 for (const [how, fn, caught] of failures) {

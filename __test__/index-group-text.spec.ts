@@ -3,19 +3,10 @@
 import { writeFileSync } from 'node:fs'
 import { atomicIndexUpdate } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { append, times, together } from './helpers/group'
+import { append, places, times, together } from './helpers/group'
 import { names, readJson, rejection, state, test, writeJson } from './helpers/index-file'
 
 const reason = { why: 'no' }
-
-const places: [where: string, failing: number[]][] = [
-  ['the first', [0]],
-  ['one in the middle', [2]],
-  ['the last', [4]],
-  ['the first two', [0, 1]],
-  ['every other one', [1, 3]],
-  ['all but the last', [0, 1, 2, 3]],
-]
 
 describe('a result that cannot be made text fails for its own caller alone', () => {
   const cycle: { self?: unknown } = {}

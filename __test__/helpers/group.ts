@@ -128,3 +128,13 @@ export async function groupThere(
   }
   return { outcomes, distinct, open: openHere() }
 }
+
+/** Which of five calls are to fail. */
+export const places: [where: string, failing: number[]][] = [
+  ['the first', [0]],
+  ['one in the middle', [2]],
+  ['the last', [4]],
+  ['the first two', [0, 1]],
+  ['every other one', [1, 3]],
+  ['all but the last', [0, 1, 2, 3]],
+]

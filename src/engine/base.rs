@@ -47,8 +47,8 @@ fn bases() -> MutexGuard<'static, VecDeque<Base>> {
     BASES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The text of `file`, if it is in the state in which it was kept. It is handed out once: of a large
-/// index two copies are enough, this one and the next.
+/// The text of `file`, if it is in the state in which it was kept. It is handed out once: whoever
+/// has it decides how long it is needed.
 pub fn take(key: &Key, file: &File) -> Option<String> {
     let base = remove(&mut bases(), key)?;
     (State::of(file)? == base.state).then_some(base.text)
