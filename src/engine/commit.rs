@@ -3,22 +3,18 @@
 
 use std::cell::Cell;
 use std::fs::File;
-use std::time::Instant;
 
 use super::cancel::Cancel;
 use super::error::{Error, ErrorKind, Named, Result};
+use super::finish::{finish, is_taken};
 use super::flush::Failed;
 use super::published::Published;
-use super::reap;
+use super::reap::{self, Replaced};
 use super::staged::{self, Publish, Staged};
 use super::sweep;
 use super::sys::{self, Dir, Stat, Version};
 use super::target::Target;
-use super::verify::{self, Level};
-
-/// A file this large is on its way to the device while it is read back, before its fsync: 32 MiB went 1.15
-/// times as fast, and 1 MiB no faster.
-const LARGE: usize = 4 << 20;
+use super::verify::{self, Content, Level};
 
 /// How to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,16 +77,16 @@ pub fn publish(target: &Target, data: &[u8], options: &Options, cancel: &Cancel)
         }
         let replaced = Cell::new(None);
         let mut ready = || {
-            let held = if old.is_some() && reap::is_slow() { target.dir.keep(&target.name) } else { None };
-            replaced.set(Some((held, Instant::now())));
+            replaced.set(old.is_some().then(|| Replaced::hold(&target.dir, &target.name)));
             Ok(true)
         };
-        let mut after = |_: &File| match replaced.take() {
-            Some((Some(held), _)) => reap::close(held),
-            Some((None, since)) if old.is_some() => reap::note(since.elapsed()),
-            _ => {}
+        let mut after = |_: &File| {
+            if let Some(replaced) = replaced.take() {
+                replaced.let_go();
+            }
         };
-        match commit(target, data, options, cancel, old.as_ref(), &mut ready, &mut after)? {
+        let commit = Commit { target, data, options, cancel, old: old.as_ref() };
+        match commit.run(&mut ready, &mut after)? {
             Some(published) => return Ok(published),
             None if options.exclusive => return Err(Error::raw("open", sys::EEXIST)),
             // Somebody made the file meanwhile. It has an owner and a mode to take over.
@@ -137,77 +133,63 @@ pub fn replace(
         }
         Ok(same)
     };
-    let published = commit(target, data, options, cancel, old.as_ref(), &mut ready, after)?;
-    published.map(Published::flush).transpose()
+    let commit = Commit { target, data, options, cancel, old: old.as_ref() };
+    commit.run(&mut ready, after)?.map(Published::flush).transpose()
 }
 
-/// Stages, and publishes if `ready` says so; `after` gets to see the file under its final name. `None`:
-/// it was not ready, or the name was taken.
-fn commit(
-    target: &Target,
-    data: &[u8],
-    options: &Options,
-    cancel: &Cancel,
-    old: Option<&Stat>,
-    ready: &mut dyn FnMut() -> Result<bool>,
-    after: &mut dyn FnMut(&File),
-) -> Result<Option<Published>> {
-    match attempt(target, data, options, cancel, old, ready, after) {
-        // By what we have replaced ourselves, and not given back yet.
-        Err(error) if error.is_full() && reap::drain() => {
-            attempt(target, data, options, cancel, old, ready, after)
+/// One file on its way from bytes to its name.
+struct Commit<'a> {
+    target: &'a Target,
+    data: &'a [u8],
+    options: &'a Options,
+    cancel: &'a Cancel,
+    old: Option<&'a Stat>,
+}
+
+impl Commit<'_> {
+    /// Stages, and publishes if `ready` says so; `after` gets to see the file under its final name. `None`:
+    /// it was not ready, or the name was taken.
+    fn run(
+        &self,
+        ready: &mut dyn FnMut() -> Result<bool>,
+        after: &mut dyn FnMut(&File),
+    ) -> Result<Option<Published>> {
+        match self.attempt(ready, after) {
+            // By what we have replaced ourselves, and not given back yet.
+            Err(error) if error.is_full() && reap::drain() => self.attempt(ready, after),
+            done => done,
         }
-        done => done,
     }
-}
 
-fn attempt(
-    target: &Target,
-    data: &[u8],
-    options: &Options,
-    cancel: &Cancel,
-    old: Option<&Stat>,
-    ready: &mut dyn FnMut() -> Result<bool>,
-    after: &mut dyn FnMut(&File),
-) -> Result<Option<Published>> {
-    sweep::once(&target.dir);
-    let _at_work = target.dir.begin_commit();
-    loop {
-        let private = old.is_some() || options.mode.is_some();
-        let mut staged = Staged::new(target, private)?;
-        let large = options.flush && data.len() >= LARGE;
-        let alone = target.dir.commits() == 1;
-        staged.write(data, large && alone, cancel)?;
-        staged.set_access(target, old, options.mode)?;
-        let verify = || options.verify.map(|level| staged.verify(data, level, cancel)).transpose();
-        let (durable, verified) = if large && options.verify == Some(Level::Cache) {
-            // The device works meanwhile.
-            staged.start_write_back();
-            let verified = verify()?;
-            (staged.sync()?, verified)
-        } else {
-            (options.flush && staged.sync()?, verify()?)
-        };
-        cancel.check()?;
-        if !ready()? {
-            return Ok(None);
-        }
-        let publish = if old.is_some() { Publish::Replace } else { Publish::Create };
-        let failed = target.dir.failed_flushes();
-        match staged.publish(target, publish) {
-            Ok(file) => {
-                after(&file);
-                sys::close(file).named("close").map_err(Error::after_commit)?;
+    fn attempt(
+        &self,
+        ready: &mut dyn FnMut() -> Result<bool>,
+        after: &mut dyn FnMut(&File),
+    ) -> Result<Option<Published>> {
+        let Self { target, data, options, cancel, old } = *self;
+        sweep::once(&target.dir);
+        let _at_work = target.dir.begin_commit();
+        loop {
+            let mut staged = Staged::new(target, old.is_some() || options.mode.is_some())?;
+            let content = Content::Bytes(data);
+            staged.write(data, options.is_large(content) && target.dir.commits() == 1, cancel)?;
+            let finished = finish(&staged, target, old, content, options, cancel)?;
+            cancel.check()?;
+            if !ready()? {
+                return Ok(None);
             }
-            Err(error) if target.dir.must_name() && staged::cannot_link(&error) => continue,
-            Err(error) if publish == Publish::Create && is_taken(&error) => return Ok(None),
-            Err(error) => return Err(error),
+            let publish = if old.is_some() { Publish::Replace } else { Publish::Create };
+            match finished.publish(&mut staged, target, publish) {
+                Ok(published) => {
+                    after(staged.file());
+                    staged.close()?;
+                    return Ok(Some(published));
+                }
+                Err(error) if target.dir.must_name() && staged::cannot_link(&error) => {}
+                Err(error) if publish == Publish::Create && is_taken(&error) => return Ok(None),
+                Err(error) => return Err(error),
+            }
         }
-        let receipt = Receipt { written: true, bytes: data.len() as u64, durable, verified };
-        return Ok(Some(Published {
-            receipt,
-            unflushed: options.flush.then(|| (target.dir.clone(), failed)),
-        }));
     }
 }
 
@@ -221,11 +203,12 @@ fn leave_alone(target: &Target, data: &[u8], options: &Options, cancel: &Cancel)
     if Dir::stat_file(&file).named("fstat")?.1.size != data.len() as u64 {
         return Ok(None);
     }
-    let level = match verify::verify(&file, data, options.verify.unwrap_or(Level::Cache), cancel) {
-        Ok(level) => level,
-        Err(error) if matches!(error.kind(), ErrorKind::Verify { .. }) => return Ok(None),
-        Err(error) => return Err(error),
-    };
+    let level =
+        match verify::verify(&file, Content::Bytes(data), options.verify.unwrap_or(Level::Cache), cancel) {
+            Ok(level) => level,
+            Err(error) if matches!(error.kind(), ErrorKind::Verify { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
     confirm(target, &file, data.len() as u64, options, level).map(Some)
 }
 
@@ -245,8 +228,4 @@ pub(super) fn confirm(
         && target.dir.is_durable()
         && !lost;
     Ok(Receipt { written: false, bytes, durable, verified: Some(level) })
-}
-
-fn is_taken(error: &Error) -> bool {
-    error.errno_of("link").or(error.errno_of("rename")) == Some(sys::EEXIST)
 }

@@ -32,10 +32,10 @@ pub enum ErrorKind {
         /// The other name, for calls that take two.
         dest: Option<PathBuf>,
     },
-    /// What was read back is not what was written; `offset` is the first byte that differs.
+    /// What was read back is not what was written.
     Verify {
-        /// In bytes from the start of the file.
-        offset: u64,
+        /// The first byte that differs, from the start of the file; `None` where only a digest is known.
+        offset: Option<u64>,
     },
     /// The target is a device, a FIFO or a socket.
     NotRegular {
@@ -185,7 +185,8 @@ impl fmt::Display for Error {
         match &self.kind {
             ErrorKind::System { operation, source, .. } => write!(f, "{operation}: {source}"),
             ErrorKind::Verify { offset } => {
-                write!(f, "the bytes read back differ from the bytes given at offset {offset}")
+                f.write_str("the bytes read back differ from the bytes given")?;
+                offset.map_or(Ok(()), |offset| write!(f, " at offset {offset}"))
             }
             ErrorKind::NotRegular { what } => write!(f, "the target is {what}, not a regular file"),
             ErrorKind::CorruptIndex { offset, line, column, reason } => {

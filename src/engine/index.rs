@@ -21,7 +21,7 @@ use super::reap;
 use super::staged;
 use super::sys::{self, Dir, Kind, Version};
 use super::target::{Resolve, Target};
-use super::verify::{self, Level};
+use super::verify::{self, Content, Level};
 
 /// Of an index this large one text at a time is enough.
 const LARGE: usize = 16 << 20;
@@ -208,7 +208,7 @@ impl Snapshot {
         if !self.text.is_empty() {
             return Ok(self.text.as_bytes() == text);
         }
-        match verify::verify(&self.file, text, Level::Cache, cancel) {
+        match verify::verify(&self.file, Content::Bytes(text), Level::Cache, cancel) {
             Ok(_) => Ok(true),
             Err(error) if matches!(error.kind(), ErrorKind::Verify { .. }) => Ok(false),
             Err(error) => Err(error),

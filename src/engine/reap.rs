@@ -6,10 +6,13 @@
 //! closes it: a thread of its own. Where freeing is quick a thread would only cost, so the time is watched.
 
 use std::collections::VecDeque;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use super::sys::Dir;
 
 /// Each costs a descriptor and, until it is freed, its space. Who comes when there are more closes its
 /// own: nobody replaces files faster than the device frees them.
@@ -40,13 +43,35 @@ fn backlog() -> MutexGuard<'static, Backlog> {
     FILES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether a file that is about to be replaced had better be held open, for [`close`].
-pub fn is_slow() -> bool {
+/// A file that is about to be replaced, held open if it had better be freed later.
+#[derive(Debug)]
+pub struct Replaced {
+    held: Option<File>,
+    since: Instant,
+}
+
+impl Replaced {
+    /// To be called right before the rename.
+    pub fn hold(dir: &Dir, name: &OsStr) -> Self {
+        let held = if is_slow() { dir.keep(name) } else { None };
+        Self { held, since: Instant::now() }
+    }
+
+    /// To be called right after it.
+    pub fn let_go(self) {
+        match self.held {
+            Some(held) => close(held),
+            None => note(self.since.elapsed()),
+        }
+    }
+}
+
+fn is_slow() -> bool {
     u128::from(AVERAGE.load(Ordering::Relaxed)) >= SLOW.as_nanos()
 }
 
 /// Takes note of how long it took to free a file.
-pub fn note(took: Duration) {
+fn note(took: Duration) {
     let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX).min(1_000_000_000);
     AVERAGE.store((AVERAGE.load(Ordering::Relaxed) * 3 + took) / 4, Ordering::Relaxed);
 }

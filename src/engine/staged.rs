@@ -15,7 +15,7 @@ use super::mutant::{Step, leaves_out};
 use super::names;
 use super::sys::{self, Stat};
 use super::target::Target;
-use super::verify::{self, Level};
+use super::verify::{self, Content, Level};
 
 /// Mode of a file that nobody else is to see yet.
 const PRIVATE: u32 = 0o600;
@@ -101,34 +101,46 @@ impl Staged {
     }
 
     /// Reads back and compares.
-    pub fn verify(&self, expected: &[u8], level: Level, cancel: &Cancel) -> Result<Level> {
+    pub fn verify(&self, expected: Content<'_>, level: Level, cancel: &Cancel) -> Result<Level> {
         if leaves_out(Step::Verify) {
             return Ok(level);
         }
         verify::verify(&self.file, expected, level, cancel)
     }
 
-    /// Gives the file its final name, and hands it out. An error means that it has not got the name,
-    /// unless [`Error::committed`].
+    /// Gives the file its final name. After an error it has not got it.
     ///
     /// # Errors
-    /// `EEXIST` for [`Publish::Create`] when there is something by that name.
-    pub fn publish(mut self, target: &Target, publish: Publish) -> Result<File> {
+    /// `EEXIST` for [`Publish::Create`] when there is something by that name; it can be tried again then.
+    pub fn publish(&mut self, target: &Target, publish: Publish) -> Result<()> {
         // Some file systems tell only here that a write was lost. The lock must last, so a copy is closed.
         sys::flush_and_close_copy(&self.file).named("close")?;
-        match (self.name.take(), publish) {
+        match (&mut self.name, publish) {
             (None, Publish::Replace) => self.link_and_replace(target)?,
             (None, Publish::Create) => self.link(target, &target.name).named("link")?,
-            (Some(name), Publish::Create) => {
-                target.dir.rename_new(&name.name, &target.name).map_err(|error| renamed(error, target))?;
-                name.forget();
+            (Some(temp), Publish::Create) => {
+                target.dir.rename_new(&temp.name, &target.name).map_err(|error| renamed(error, target))?;
+                temp.forget();
             }
-            (Some(name), Publish::Replace) => name.replace(target)?,
+            (Some(temp), Publish::Replace) => temp.replace(target)?,
         }
         if leaves_out(Step::SyncOrder) {
             sys::sync_file(&self.file).named("fsync")?;
         }
-        Ok(self.file)
+        Ok(())
+    }
+
+    /// The open file.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Closes the file, which has its final name by now.
+    ///
+    /// # Errors
+    /// [`Error::committed`], all of them.
+    pub fn close(self) -> Result<()> {
+        sys::close(self.file).named("close").map_err(Error::after_commit)
     }
 
     /// From no name by way of a temp name to the final one.
@@ -166,7 +178,7 @@ pub fn link_over(from: &Target, to: &Target, flush: Option<&File>) -> Result<()>
     }
     let (name, ()) =
         names::with_temp_name(&to.name, |name| from.dir.link(&from.name, &to.dir, name)).named("link")?;
-    let temp = TempName { dir: to.dir.clone(), name };
+    let mut temp = TempName { dir: to.dir.clone(), name };
     if copies_up {
         let file = to.dir.open_file(&temp.name).named("open")?;
         sys::hold(&file);
@@ -183,14 +195,14 @@ struct TempName {
 }
 
 impl TempName {
-    fn replace(self, target: &Target) -> Result<()> {
+    fn replace(&mut self, target: &Target) -> Result<()> {
         target.dir.rename(&self.name, &target.name).map_err(|error| renamed(error, target))?;
         self.forget();
         Ok(())
     }
 
     /// The name is not ours any more.
-    fn forget(mut self) {
+    fn forget(&mut self) {
         self.name.clear();
     }
 }

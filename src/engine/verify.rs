@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::fs::File;
 
 use super::cancel::Cancel;
-use super::error::{ErrorKind, Named, Result};
+use super::digest::{Digest, Running};
+use super::error::{Error, ErrorKind, Named, Result};
 use super::sys::{self, Dir, Kind};
 
 /// How far a read-back reached.
@@ -16,6 +17,25 @@ pub enum Level {
     Device,
 }
 
+/// What a file is to hold.
+#[derive(Clone, Copy, Debug)]
+pub enum Content<'a> {
+    /// These bytes.
+    Bytes(&'a [u8]),
+    /// Bytes with this digest.
+    Digest(Digest),
+}
+
+impl Content<'_> {
+    /// How many bytes.
+    pub fn size(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Digest(digest) => digest.bytes,
+        }
+    }
+}
+
 /// Large enough that calls cost nothing, small enough to stay in the second-level cache.
 const CHUNK: usize = 256 * 1024;
 
@@ -23,41 +43,74 @@ thread_local! {
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Compares a file's size and bytes with `expected`, and says how far it could see.
+/// Compares a file's size and content with what is `expected`, and says how far it could see.
 ///
 /// # Errors
-/// [`ErrorKind::Verify`] at the first difference; [`ErrorKind::Aborted`]; a failed read.
-pub fn verify(file: &File, expected: &[u8], wanted: Level, cancel: &Cancel) -> Result<Level> {
-    let size = expected.len() as u64;
+/// [`ErrorKind::Verify`], with the first difference if the bytes are known; [`ErrorKind::Aborted`]; a failed read.
+pub fn verify(file: &File, expected: Content<'_>, wanted: Level, cancel: &Cancel) -> Result<Level> {
+    let size = expected.size();
     let level = match wanted {
         Level::Device if size > 0 && sys::drop_pages(file, size) => Level::Device,
         _ => Level::Cache,
     };
-    match first_difference(file, expected, cancel)? {
-        None => Ok(level),
-        Some(offset) => Err(ErrorKind::Verify { offset }.into()),
+    let (kind, version) = Dir::stat_file(file).named("fstat")?;
+    if kind != Kind::File || version.size != size {
+        return Err(differs(Some(version.size.min(size))));
     }
+    match expected {
+        Content::Bytes(expected) => compare(file, expected, cancel)?,
+        Content::Digest(expected) if digest(file, size, cancel)? != expected => return Err(differs(None)),
+        Content::Digest(_) => {}
+    }
+    Ok(level)
 }
 
-fn first_difference(file: &File, expected: &[u8], cancel: &Cancel) -> Result<Option<u64>> {
-    let (kind, version) = Dir::stat_file(file).named("fstat")?;
-    if kind != Kind::File || version.size != expected.len() as u64 {
-        return Ok(Some(version.size.min(expected.len() as u64)));
-    }
+fn differs(offset: Option<u64>) -> Error {
+    ErrorKind::Verify { offset }.into()
+}
+
+fn compare(file: &File, expected: &[u8], cancel: &Cancel) -> Result<()> {
+    let rest = read(file, expected.len() as u64, cancel, |offset, read| {
+        let given = &expected[offset as usize..][..read.len()];
+        if read == given {
+            return Ok(());
+        }
+        let same = read.iter().zip(given).take_while(|(read, given)| read == given).count();
+        Err(differs(Some(offset + same as u64)))
+    })?;
+    if rest == 0 { Ok(()) } else { Err(differs(Some(expected.len() as u64 - rest))) }
+}
+
+/// The digest of a file's first `size` bytes, or of all if there are less.
+fn digest(file: &File, size: u64, cancel: &Cancel) -> Result<Digest> {
+    let mut running = Running::default();
+    read(file, size, cancel, |_, read| {
+        running.add(read);
+        Ok(())
+    })?;
+    Ok(running.digest())
+}
+
+/// Reads the first `size` bytes piece by piece, and answers how many were missing.
+fn read(
+    file: &File,
+    size: u64,
+    cancel: &Cancel,
+    mut each: impl FnMut(u64, &[u8]) -> Result<()>,
+) -> Result<u64> {
     BUFFER.with_borrow_mut(|buffer| {
         buffer.resize(CHUNK, 0);
         let mut offset = 0;
-        while offset < expected.len() {
+        while offset < size {
             cancel.check()?;
-            let want = CHUNK.min(expected.len() - offset);
-            let got = sys::read_at(file, &mut buffer[..want], offset as u64).named("read")?;
-            let (read, given) = (&buffer[..got], &expected[offset..offset + got]);
-            if got == 0 || read != given {
-                let same = read.iter().zip(given).take_while(|(read, given)| read == given).count();
-                return Ok(Some((offset + same) as u64));
+            let want = usize::try_from(size - offset).map_or(CHUNK, |rest| rest.min(CHUNK));
+            let got = sys::read_at(file, &mut buffer[..want], offset).named("read")?;
+            if got == 0 {
+                break;
             }
-            offset += got;
+            each(offset, &buffer[..got])?;
+            offset += got as u64;
         }
-        Ok(None)
+        Ok(size - offset)
     })
 }

@@ -153,7 +153,7 @@ fn from_engine<'env>(env: &'env Env, error: &Error, path: &str) -> Thrown<'env> 
                 .with(env, c"code", error.code())
                 .with(env, c"path", path);
             match kind {
-                ErrorKind::Verify { offset } => thrown.with(env, c"offset", *offset as f64),
+                ErrorKind::Verify { offset: Some(offset) } => thrown.with(env, c"offset", *offset as f64),
                 ErrorKind::CorruptIndex { offset, line, column, .. } => thrown
                     .with(env, c"offset", *offset as f64)
                     .with(env, c"line", *line as f64)

@@ -1,0 +1,45 @@
+//! What is known of bytes that were not kept: how many there were, and a hash of 128 bits.
+//!
+//! XXH3 runs at memory speed. It finds what disks and bugs do to bytes; it is no protection from somebody who
+//! forges them, and nobody who could put other bytes into the file needs a collision for it.
+
+use xxhash_rust::xxh3::Xxh3;
+
+/// The digest of some bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digest {
+    /// How many there were.
+    pub bytes: u64,
+    hash: u128,
+}
+
+/// A digest that is being made.
+#[derive(Clone, Default)]
+pub struct Running {
+    bytes: u64,
+    hash: Xxh3,
+}
+
+impl Running {
+    /// Adds what comes next.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+        self.hash.update(bytes);
+    }
+
+    /// How many bytes were added.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The digest of all that was added.
+    pub fn digest(&self) -> Digest {
+        Digest { bytes: self.bytes, hash: self.hash.digest128() }
+    }
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.digest().fmt(f)
+    }
+}
