@@ -7,6 +7,66 @@ export type PathLike = string | Buffer | URL
 export type Data = string | NodeJS.ArrayBufferView | ArrayBuffer
 
 /**
+ * A file that is written piece by piece and takes its place as a whole: until {@link AtomicFile.commit}
+ * resolves, and after any crash, every reader finds the old file or none.
+ *
+ * What was written is not kept in memory: a digest is, and the file is read back against it.
+ *
+ * ```ts
+ * await using file = await AtomicFile.open('sitemap.xml')
+ * for (const url of urls) await file.write(`<url><loc>${url}</loc></url>`)
+ * await file.commit()
+ * ```
+ *
+ * Leaving the block without a commit, by an exception say, leaves the old file and nothing else. Without
+ * `await using` call {@link AtomicFile.abort} yourself; a file that is forgotten is given up when it is
+ * collected, and one that a killed process had open is gone, or swept away by the next write there.
+ *
+ * Rejections look as those of {@link atomicWrite}. A method that does not go with what was done before
+ * (a write after the commit, a second commit) rejects with `ERR_INVALID_STATE` and changes nothing.
+ */
+export declare class AtomicFile {
+  /**
+   * Follows `path`, makes missing directories and starts a file beside it, which nobody sees.
+   * The options are those of {@link atomicWrite}; a string is the encoding. `flag: 'wx'` is looked at
+   * here, and decided by the commit. An abort of `signal` gives the file up.
+   */
+  static open(path: PathLike, options?: WriteOptions | BufferEncoding | null): Promise<AtomicFile>
+  /**
+   * Appends, in call order. The data is copied at the call. Resolves when there is room for more: await
+   * it, and memory stays bounded by about a megabyte and what one call is given.
+   *
+   * That the data has been written is not said before {@link AtomicFile.commit} resolves. After a
+   * failure (a full disk) the file is given up, and all methods but `abort` reject with that failure, so
+   * that a write that nobody awaited is not lost.
+   */
+  write(chunk: Data, encoding?: BufferEncoding): Promise<void>
+  /**
+   * The file as a stream, for `pipeTo` and `stream.pipeline`. Closing it ends the content and does not
+   * commit; aborting it gives the file up.
+   */
+  get writable(): WritableStream<Data>
+  /**
+   * Waits for all writes, flushes the file, reads it back, and puts it under its name: what
+   * {@link atomicWrite} does when it has written. Its place among the writes to one file is that of
+   * this call. After a rejection the old file is there, unless `error.committed === true`, and this
+   * one is given up.
+   */
+  commit(): Promise<WriteResult>
+  /**
+   * Gives the file up: nothing of it is left when this resolves. A commit that is under way is stopped,
+   * and rejects with an `AbortError`, unless it has come too far: then this rejects.
+   * Aborting twice does nothing.
+   */
+  abort(): Promise<void>
+  /**
+   * What `await using` calls: gives the file up, unless it is committed; waits for a commit that is
+   * under way.
+   */
+  [globalThis.Symbol.asyncDispose](): Promise<void>
+}
+
+/**
  * Changes a JSON file, and never loses an update: any number of calls, worker threads and processes
  * may do it at once, and each works on what the one before it left.
  *

@@ -771,5 +771,6 @@ if (
 }
 
 module.exports = nativeBinding
+module.exports.AtomicFile = nativeBinding.AtomicFile
 module.exports.atomicIndexUpdate = nativeBinding.atomicIndexUpdate
 module.exports.atomicWrite = nativeBinding.atomicWrite

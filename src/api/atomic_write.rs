@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use napi::Env;
 use napi::bindgen_prelude::Unknown;
-use napi::{Env, ValueType};
 use napi_derive::napi;
 
 use super::options::{Checked, WriteOptions, WriteResult};
@@ -58,10 +58,7 @@ fn start<'env>(
     options: Unknown<'env>,
 ) -> Result<'env, Unknown<'env>> {
     let path = args::path(env, "path", path)?;
-    let options = match value::type_of(&options) {
-        ValueType::String => WriteOptions { encoding: Some(options), ..WriteOptions::default() },
-        _ => args::options(env, "of type string or an instance of Object", &options)?.unwrap_or_default(),
-    };
+    let options = WriteOptions::read(env, options)?;
     let Checked { commit, mkdir } = options.check(env)?;
     let data = Data::copy(env, data, options.encoding.as_ref())?;
     let signal = Signal::attach(env, options.signal.as_ref())?;

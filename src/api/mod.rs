@@ -1,5 +1,6 @@
 //! What JavaScript sees: one file a function, its doc comments the user's documentation.
 
+mod atomic_file;
 mod atomic_index_update;
 mod atomic_write;
 mod options;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use napi::Env;
 use napi::bindgen_prelude::{Either, Unknown};
+use napi::{Env, ValueType};
 use napi_derive::napi;
 
 use crate::engine::commit::{self, Receipt};
@@ -80,6 +80,16 @@ pub struct WriteResult {
     pub verified: Either<&'static str, bool>,
 }
 
+impl<'env> WriteOptions<'env> {
+    /// An options object, or just an encoding.
+    pub fn read(env: &'env Env, options: Unknown<'env>) -> Result<'env, Self> {
+        Ok(match value::type_of(&options) {
+            ValueType::String => Self { encoding: Some(options), ..Self::default() },
+            _ => args::options(env, "of type string or an instance of Object", &options)?.unwrap_or_default(),
+        })
+    }
+}
+
 impl WriteOptions<'_> {
     /// Checks all but `encoding` and `signal`, which need more than a look.
     pub fn check<'env>(&self, env: &'env Env) -> Result<'env, Checked> {
@@ -97,7 +107,7 @@ impl WriteOptions<'_> {
             Some(verify) if args::word(env, verify)?.is_some_and(|word| word == "device") => {
                 Some(Level::Device)
             }
-            Some(verify) if value::type_of(verify) != napi::ValueType::Boolean => {
+            Some(verify) if value::type_of(verify) != ValueType::Boolean => {
                 return Err(args::wrong_value(
                     env,
                     "options.verify",
@@ -149,7 +159,7 @@ pub fn milliseconds<'env>(
     default: Duration,
 ) -> Result<'env, Duration> {
     let Some(given) = given else { return Ok(default) };
-    if value::type_of(given) != napi::ValueType::Number {
+    if value::type_of(given) != ValueType::Number {
         return Err(args::wrong_type(env, name, "of type number", given));
     }
     const YEAR: f64 = 365.0 * 24.0 * 3_600_000.0;

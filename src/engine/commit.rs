@@ -71,7 +71,7 @@ pub fn publish(target: &Target, data: &[u8], options: &Options, cancel: &Cancel)
         }
         if options.if_changed
             && old.is_some()
-            && let Some(receipt) = leave_alone(target, data, options, cancel)?
+            && let Some(receipt) = leave_alone(target, Content::Bytes(data), options, cancel)?
         {
             return Ok(Published { receipt, unflushed: None });
         }
@@ -193,23 +193,29 @@ impl Commit<'_> {
     }
 }
 
-/// For a file that holds `data` already: flushes it, for whoever wrote it may not have.
+/// For a file that holds the right bytes already: flushes it, for whoever wrote it may not have.
 ///
 /// `None`: it holds something else, or may not be read.
-fn leave_alone(target: &Target, data: &[u8], options: &Options, cancel: &Cancel) -> Result<Option<Receipt>> {
-    let Ok(file) = target.dir.open_file(&target.name) else {
-        return Ok(None);
+pub(super) fn leave_alone(
+    target: &Target,
+    content: Content<'_>,
+    options: &Options,
+    cancel: &Cancel,
+) -> Result<Option<Receipt>> {
+    let file = match target.dir.open_file(&target.name).named("open") {
+        Ok(file) => file,
+        Err(error) if error.is_passing() => return Err(error),
+        Err(_) => return Ok(None),
     };
-    if Dir::stat_file(&file).named("fstat")?.1.size != data.len() as u64 {
+    if Dir::stat_file(&file).named("fstat")?.1.size != content.size() {
         return Ok(None);
     }
-    let level =
-        match verify::verify(&file, Content::Bytes(data), options.verify.unwrap_or(Level::Cache), cancel) {
-            Ok(level) => level,
-            Err(error) if matches!(error.kind(), ErrorKind::Verify { .. }) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-    confirm(target, &file, data.len() as u64, options, level).map(Some)
+    let level = match verify::verify(&file, content, options.verify.unwrap_or(Level::Cache), cancel) {
+        Ok(level) => level,
+        Err(error) if matches!(error.kind(), ErrorKind::Verify { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    confirm(target, &file, content.size(), options, level).map(Some)
 }
 
 /// Makes sure that a file which holds the right bytes already will go on doing so.

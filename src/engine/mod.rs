@@ -28,3 +28,4 @@ mod sys;
 pub mod target;
 pub mod verify;
 pub mod waiting;
+pub mod writer;

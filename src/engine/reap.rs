@@ -78,15 +78,13 @@ fn note(took: Duration) {
 
 /// Closes a replaced file: later, if that takes long.
 pub fn close(file: File) {
-    if !is_slow() {
-        return close_now(file);
-    }
+    if is_slow() && backlog().files.len() < BACKLOG { close_later(file) } else { close_now(file) }
+}
+
+/// Closes a file that nobody needs any more, for who must not be held up however long it takes.
+pub fn close_later(file: File) {
     let begins = {
         let mut backlog = backlog();
-        if backlog.files.len() >= BACKLOG {
-            drop(backlog);
-            return close_now(file);
-        }
         backlog.files.push_back(file);
         backlog.taken += 1;
         !std::mem::replace(&mut backlog.served, true)

@@ -5,7 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
 
 use super::cancel::Cancel;
@@ -13,6 +13,7 @@ use super::directory::Directory;
 use super::error::{Error, Named, Result};
 use super::mutant::{Step, leaves_out};
 use super::names;
+use super::reap;
 use super::sys::{self, Stat};
 use super::target::Target;
 use super::verify::{self, Content, Level};
@@ -78,6 +79,24 @@ impl Staged {
         Ok(())
     }
 
+    /// Takes back what was written after the first `length` bytes.
+    pub fn cut(&mut self, length: u64) -> Result<()> {
+        self.file.set_len(length).named("ftruncate")?;
+        self.file.seek(SeekFrom::Start(length)).named("lseek").map(drop)
+    }
+
+    /// Writes all that another staged file holds.
+    pub fn copy(&mut self, other: &mut Self, cancel: &Cancel) -> Result<()> {
+        other.file.seek(SeekFrom::Start(0)).named("lseek")?;
+        loop {
+            cancel.check()?;
+            let mut piece = (&other.file).take(CHUNK as u64);
+            if io::copy(&mut piece, &mut self.file).named("write")? == 0 {
+                return Ok(());
+            }
+        }
+    }
+
     /// Gives the file its mode, and what else it takes over from the one it replaces.
     pub fn set_access(&self, target: &Target, old: Option<&Stat>, mode: Option<u32>) -> Result<()> {
         match (old, mode) {
@@ -128,6 +147,14 @@ impl Staged {
             sys::sync_file(&self.file).named("fsync")?;
         }
         Ok(())
+    }
+
+    /// Does away with a file that is not to be published after all: its name at once, its blocks later and
+    /// on another thread.
+    pub fn discard(self) {
+        let Self { file, name } = self;
+        drop(name);
+        reap::close_later(file);
     }
 
     /// The open file.

@@ -24,6 +24,13 @@ pub enum Content<'a> {
     Bytes(&'a [u8]),
     /// Bytes with this digest.
     Digest(Digest),
+    /// The first `bytes` of another file.
+    Copy {
+        /// The other file.
+        of: &'a File,
+        /// How many.
+        bytes: u64,
+    },
 }
 
 impl Content<'_> {
@@ -32,6 +39,7 @@ impl Content<'_> {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
             Self::Digest(digest) => digest.bytes,
+            Self::Copy { bytes, .. } => *bytes,
         }
     }
 }
@@ -58,7 +66,17 @@ pub fn verify(file: &File, expected: Content<'_>, wanted: Level, cancel: &Cancel
         return Err(differs(Some(version.size.min(size))));
     }
     match expected {
-        Content::Bytes(expected) => compare(file, expected, cancel)?,
+        Content::Bytes(expected) => compare(file, size, cancel, |offset, read| {
+            Ok(alike(read, &expected[offset as usize..][..read.len()]))
+        })?,
+        Content::Copy { of, .. } => {
+            let mut given = Vec::new();
+            compare(file, size, cancel, |offset, read| {
+                given.resize(read.len(), 0);
+                let got = read_fully(of, &mut given, offset)?;
+                Ok(alike(read, &given[..got]))
+            })?;
+        }
         Content::Digest(expected) if digest(file, size, cancel)? != expected => return Err(differs(None)),
         Content::Digest(_) => {}
     }
@@ -69,16 +87,38 @@ fn differs(offset: Option<u64>) -> Error {
     ErrorKind::Verify { offset }.into()
 }
 
-fn compare(file: &File, expected: &[u8], cancel: &Cancel) -> Result<()> {
-    let rest = read(file, expected.len() as u64, cancel, |offset, read| {
-        let given = &expected[offset as usize..][..read.len()];
-        if read == given {
-            return Ok(());
-        }
-        let same = read.iter().zip(given).take_while(|(read, given)| read == given).count();
-        Err(differs(Some(offset + same as u64)))
+/// Reads a file; `alike` tells of each piece how many of its bytes are right.
+fn compare(
+    file: &File,
+    size: u64,
+    cancel: &Cancel,
+    mut alike: impl FnMut(u64, &[u8]) -> Result<usize>,
+) -> Result<()> {
+    let missing = read(file, size, cancel, |offset, read| match alike(offset, read)? {
+        all if all == read.len() => Ok(()),
+        some => Err(differs(Some(offset + some as u64))),
     })?;
-    if rest == 0 { Ok(()) } else { Err(differs(Some(expected.len() as u64 - rest))) }
+    if missing == 0 { Ok(()) } else { Err(differs(Some(size - missing))) }
+}
+
+/// How many bytes two slices have in common at their beginning.
+fn alike(read: &[u8], given: &[u8]) -> usize {
+    if read == given {
+        return read.len();
+    }
+    read.iter().zip(given).take_while(|(read, given)| read == given).count()
+}
+
+/// Reads until `buffer` is full or the file ends.
+fn read_fully(file: &File, buffer: &mut [u8], offset: u64) -> Result<usize> {
+    let mut got = 0;
+    while got < buffer.len() {
+        match sys::read_at(file, &mut buffer[got..], offset + got as u64).named("read")? {
+            0 => break,
+            more => got += more,
+        }
+    }
+    Ok(got)
 }
 
 /// The digest of a file's first `size` bytes, or of all if there are less.

@@ -26,7 +26,11 @@ impl Data {
         data: &Unknown<'_>,
         encoding: Option<&Unknown<'_>>,
     ) -> Result<'env, Self> {
-        let encoding = Encoding::parse(env, encoding)?;
+        Self::copy_as(env, data, &Encoding::parse(env, encoding)?)
+    }
+
+    /// As [`Data::copy`], the encoding being known.
+    pub fn copy_as<'env>(env: &'env Env, data: &Unknown<'_>, encoding: &Encoding) -> Result<'env, Self> {
         if value::type_of(data) == ValueType::String {
             return encoding.copy(env, data);
         }
@@ -52,6 +56,23 @@ impl Data {
         }
     }
 
+    /// Refuses a text that UTF-8 has no bytes for, for who has to know before a worker comes to it.
+    pub fn check<'env>(&self, env: &'env Env) -> Result<'env, ()> {
+        match self {
+            Self::Bytes(_) => Ok(()),
+            Self::Text(units) => well_formed(units)
+                .map_err(|message| super::error::type_error(env, "ERR_INVALID_ARG_VALUE", &message)),
+        }
+    }
+
+    /// How much memory it takes.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Text(units) => units.len() * 2,
+        }
+    }
+
     /// Adds an ASCII character at the end.
     pub fn push(&mut self, last: u8) {
         match self {
@@ -69,17 +90,24 @@ impl Data {
         match self {
             Self::Bytes(bytes) => Ok(bytes),
             Self::Text(units) => {
-                let valid = encoding_rs::mem::utf16_valid_up_to(&units);
-                if valid < units.len() {
-                    return Err(Failure::Argument(format!(
-                        "The argument 'data' must be well-formed UTF-16 to be written as UTF-8. \
-                         There is a lone surrogate at index {valid}"
-                    )));
-                }
+                well_formed(&units).map_err(Failure::Argument)?;
                 Ok(to_utf8(&units))
             }
         }
     }
+}
+
+/// # Errors
+/// A message, for a lone surrogate.
+fn well_formed(units: &[u16]) -> std::result::Result<(), String> {
+    let valid = encoding_rs::mem::utf16_valid_up_to(units);
+    if valid == units.len() {
+        return Ok(());
+    }
+    Err(format!(
+        "The argument 'data' must be well-formed UTF-16 to be written as UTF-8. There is a lone surrogate at index \
+         {valid}"
+    ))
 }
 
 /// Encodes well-formed UTF-16.
@@ -103,15 +131,20 @@ fn to_utf8(units: &[u16]) -> Vec<u8> {
     }
 }
 
-enum Encoding {
+/// How a string becomes bytes.
+#[derive(Clone)]
+pub enum Encoding {
+    /// The default.
     Utf8,
+    /// Its code units as they are.
     Utf16Le,
     /// Node's own decoders: a copy more, and exactly its leniency.
     Node(String),
 }
 
 impl Encoding {
-    fn parse<'env>(env: &'env Env, encoding: Option<&Unknown<'_>>) -> Result<'env, Self> {
+    /// By the name that Node has for it.
+    pub fn parse<'env>(env: &'env Env, encoding: Option<&Unknown<'_>>) -> Result<'env, Self> {
         let Some(given) = encoding else {
             return Ok(Self::Utf8);
         };
@@ -127,7 +160,7 @@ impl Encoding {
         }
     }
 
-    fn copy<'env>(self, env: &'env Env, text: &Unknown<'_>) -> Result<'env, Data> {
+    fn copy<'env>(&self, env: &'env Env, text: &Unknown<'_>) -> Result<'env, Data> {
         match self {
             Self::Utf8 => Data::text(env, text),
             Self::Utf16Le => {

@@ -105,6 +105,11 @@ pub fn type_error<'env>(env: &'env Env, code: &str, message: &str) -> Thrown<'en
     create(env, Class::TypeError, message).with(env, c"code", code)
 }
 
+/// A method that does not go with what was done before.
+pub fn invalid_state<'env>(env: &'env Env, message: &str) -> Thrown<'env> {
+    create(env, Class::Error, &format!("Invalid state: {message}")).with(env, c"code", "ERR_INVALID_STATE")
+}
+
 /// What `fn` returned is not an index.
 pub fn invalid_return<'env>(env: &'env Env, message: &str, cause: Option<Thrown<'env>>) -> Thrown<'env> {
     type_error(env, "ERR_INVALID_RETURN_VALUE", message).caused_by(env, cause)

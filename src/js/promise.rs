@@ -21,6 +21,15 @@ pub fn answer<'env>(env: &'env Env, result: Result<'env, Unknown<'env>>) -> napi
     }
 }
 
+/// What an accessor returns, or throws: there a promise would surprise.
+pub fn or_throw<'env>(env: &'env Env, result: Result<'env, Unknown<'env>>) -> napi::Result<Unknown<'env>> {
+    result.or_else(|Thrown(reason)| {
+        // SAFETY: a value of the current scope. N-API throws it when the accessor returns.
+        unsafe { napi::sys::napi_throw(env.raw(), reason.raw()) };
+        Ok(value::undefined(env))
+    })
+}
+
 /// `promise.then(react)`; what `react` fails with is thrown as it is.
 pub fn then<'env, R>(env: &'env Env, promise: &Unknown<'_>, react: R) -> Result<'env, Unknown<'env>>
 where
@@ -50,7 +59,15 @@ where
 
 /// A promise of what is known already.
 pub fn of<'env>(env: &'env Env, result: Result<'env, Unknown<'env>>) -> Result<'env, Unknown<'env>> {
-    answer(env, result).map_err(|error| super::error::internal(env, &error.to_string()))
+    let (deferred, promise) = value::promise(env)?;
+    // SAFETY: made just now, and settled once.
+    value::check(env, unsafe {
+        match result {
+            Ok(value) => napi::sys::napi_resolve_deferred(env.raw(), deferred, value.raw()),
+            Err(Thrown(reason)) => napi::sys::napi_reject_deferred(env.raw(), deferred, reason.raw()),
+        }
+    })?;
+    Ok(promise)
 }
 
 /// A promise that waits for us, one at a time; it is fulfilled with nothing.

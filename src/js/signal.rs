@@ -97,6 +97,19 @@ impl Signal {
         value::invoke(env, &value::global(env, c"Promise")?, c"race", &[both])
     }
 
+    /// A promise that is fulfilled on abort, or when [`detach`](Self::detach) is called; `None` without a
+    /// signal. To be asked for once, and not by who races.
+    pub fn ended<'env>(&self, env: &'env Env) -> Result<'env, Option<Unknown<'env>>> {
+        if !self.is_given() {
+            return Ok(None);
+        }
+        let ended = self.call.interrupt.wait(env)?;
+        if self.call.cancel.is_cancelled() {
+            self.interrupt(env);
+        }
+        Ok(Some(ended))
+    }
+
     /// Ends a race.
     pub fn interrupt(&self, env: &Env) {
         self.call.interrupt.ring(env);
@@ -116,6 +129,15 @@ impl Signal {
         let event = value::to_js(env, "abort")?;
         value::invoke(env, &signal, c"removeEventListener", &[event, listener.get(env)?])?;
         Ok(())
+    }
+}
+
+/// For who is collected before it could stop listening: the listener stays, and has nobody to tell.
+impl Drop for Listening {
+    fn drop(&mut self) {
+        if let Ok(mut calls) = self.hub.calls.try_borrow_mut() {
+            calls.remove(&self.place);
+        }
     }
 }
 
@@ -161,7 +183,7 @@ fn hubs(env: &Env) -> Result<'_, Unknown<'_>> {
     if of == env.raw() {
         return value::referenced(env, reference);
     }
-    let hubs = value::construct(env, &value::global(env, c"WeakMap")?)?;
+    let hubs = value::construct(env, &value::global(env, c"WeakMap")?, &[])?;
     HUBS.set((env.raw(), Kept::new(env, &hubs)?.into_raw()));
     Ok(hubs)
 }

@@ -142,10 +142,62 @@ pub fn null(env: &Env) -> Result<'_, Unknown<'_>> {
     value(env, |raw| unsafe { sys::napi_get_null(env.raw(), raw) })
 }
 
-/// `new Class()`.
-pub fn construct<'env>(env: &'env Env, class: &Unknown<'_>) -> Result<'env, Unknown<'env>> {
-    // SAFETY: a function of the current scope; without arguments there is no array to point to.
-    value(env, |raw| unsafe { sys::napi_new_instance(env.raw(), class.raw(), 0, ptr::null(), raw) })
+/// `new Class(...args)`.
+pub fn construct<'env>(
+    env: &'env Env,
+    class: &Unknown<'_>,
+    args: &[Unknown<'_>],
+) -> Result<'env, Unknown<'env>> {
+    let args: Vec<_> = args.iter().map(|arg| arg.raw()).collect();
+    // SAFETY: all values belong to the current scope; `args` outlives the call.
+    value(env, |raw| unsafe {
+        sys::napi_new_instance(env.raw(), class.raw(), args.len(), args.as_ptr(), raw)
+    })
+}
+
+/// `{}`.
+pub fn object(env: &Env) -> Result<'_, Unknown<'_>> {
+    // SAFETY: a plain call on the current environment.
+    value(env, |raw| unsafe { sys::napi_create_object(env.raw(), raw) })
+}
+
+/// `object[name] = property`, as an own property, whatever its prototype has by that name.
+pub fn define<'env>(
+    env: &'env Env,
+    object: &Unknown<'_>,
+    name: &CStr,
+    property: &Unknown<'_>,
+) -> Result<'env, ()> {
+    let descriptor = sys::napi_property_descriptor {
+        utf8name: name.as_ptr(),
+        name: ptr::null_mut(),
+        method: None,
+        getter: None,
+        setter: None,
+        value: property.raw(),
+        attributes: sys::PropertyAttributes::enumerable,
+        data: ptr::null_mut(),
+    };
+    // SAFETY: both values belong to the current scope; the descriptor outlives the call.
+    check(env, unsafe { sys::napi_define_properties(env.raw(), object.raw(), 1, &descriptor) })
+}
+
+/// A function that answers with a promise, and passes on its first argument.
+pub fn function<'env, F>(env: &'env Env, name: &str, function: F) -> Result<'env, Unknown<'env>>
+where
+    F: for<'scope> Fn(&'scope Env, Unknown<'scope>) -> Result<'scope, Unknown<'scope>> + 'static,
+{
+    let made = env.create_function_from_closure::<(), Unknown<'static>, _>(name, move |context| {
+        let given = if context.length() > 0 { Some(context.get::<Unknown<'_>>(0)?) } else { None };
+        let env = context.env;
+        let argument = given.unwrap_or_else(|| undefined(env));
+        let answer = super::promise::answer(env, function(env, argument))?;
+        // SAFETY: handed back to N-API before the scope ends.
+        Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), answer.raw()) })
+    });
+    let made = made.map_err(|error| super::error::internal(env, &error.to_string()))?;
+    // SAFETY: a function of the current scope.
+    Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), made.raw()) })
 }
 
 /// A promise and the means to settle it, once.

@@ -21,6 +21,8 @@ use crate::engine::error::{Named, Result};
 pub const ENOENT: i32 = 2;
 /// ERROR_FILE_EXISTS; ERROR_ALREADY_EXISTS is turned into it.
 pub const EEXIST: i32 = 80;
+/// ERROR_INVALID_HANDLE
+pub const EBADF: i32 = 6;
 /// ERROR_INVALID_PARAMETER.
 pub const EINVAL: i32 = 87;
 // Windows has no numbers for these: the customer bit and libuv's.

@@ -1,0 +1,155 @@
+//! A file that comes piece by piece, for content that is never in memory as a whole.
+//!
+//! The path is followed, and the file staged, when it is opened; from then on only a digest of what was
+//! written is kept, and what is on disk is read back against it. Whatever happens before the commit, the
+//! file that is there already is not touched.
+
+use std::path::Path;
+
+use super::cancel::Cancel;
+use super::commit::{Options, leave_alone};
+use super::digest::Running;
+use super::error::{Error, Result};
+use super::finish::{LARGE, finish, is_taken};
+use super::published::Published;
+use super::queue::Key;
+use super::reap::{self, Replaced};
+use super::staged::{self, Publish, Staged};
+use super::sweep;
+use super::sys;
+use super::target::{Resolve, Target};
+use super::verify::Content;
+
+/// A file on its way. Dropped before it was committed, it is gone.
+#[derive(Debug)]
+pub struct Writer {
+    target: Target,
+    /// `None` once it is closed.
+    staged: Option<Staged>,
+    written: Running,
+    /// How much of it the device has been told to begin with.
+    sent: u64,
+    options: Options,
+}
+
+impl Writer {
+    /// Follows `path` and stages a file for it.
+    ///
+    /// # Errors
+    /// Those of [`Target::resolve`] and of open(2).
+    pub fn open(path: &Path, options: Options, mkdir: bool, cancel: &Cancel) -> Result<Self> {
+        cancel.check()?;
+        let target = Target::resolve(path, Resolve { mkdir, exclusive: options.exclusive })?;
+        sweep::once(&target.dir);
+        let staged = stage(&target, &options)?;
+        Ok(Self { target, staged: Some(staged), written: Running::default(), sent: 0, options })
+    }
+
+    /// What to line up for before the commit.
+    pub fn key(&self) -> Key {
+        self.target.key()
+    }
+
+    /// Appends.
+    ///
+    /// # Errors
+    /// Those of write(2); the file is of no use then.
+    pub fn write(&mut self, data: &[u8], cancel: &Cancel) -> Result<()> {
+        let alone = self.target.dir.commits() == 0;
+        let staged = self.staged.as_mut().ok_or_else(closed)?;
+        match staged.write(data, false, cancel) {
+            // By what we have replaced ourselves, and not given back yet.
+            Err(error) if error.is_full() && reap::drain() => {
+                staged.cut(self.written.bytes())?;
+                staged.write(data, false, cancel)?;
+            }
+            written => written?,
+        }
+        self.written.add(data);
+        if self.options.flush && alone && self.written.bytes() - self.sent >= LARGE as u64 {
+            staged.start_write_back();
+            self.sent = self.written.bytes();
+        }
+        Ok(())
+    }
+
+    /// Puts the file under its name. The caller has the turn for it ([`super::queue`]).
+    ///
+    /// # Errors
+    /// Whatever fails first. The old file stands, unless [`Error::committed`]. After an error that
+    /// [passes](Error::is_passing) it can be tried again.
+    pub fn publish(&mut self, cancel: &Cancel) -> Result<Published> {
+        let Self { target, staged, written, options, .. } = self;
+        let content = Content::Digest(written.digest());
+        let _at_work = target.dir.begin_commit();
+        loop {
+            cancel.check()?;
+            let file = staged.as_mut().ok_or_else(closed)?;
+            let old = target.existing()?;
+            if options.exclusive && old.is_some() {
+                return Err(Error::raw("open", sys::EEXIST));
+            }
+            if options.if_changed && old.is_some() {
+                if let Some(level) = options.verify {
+                    // Or what is compared with the old file is not what was given.
+                    file.verify(content, level, cancel)?;
+                }
+                let same = Content::Copy { of: file.file(), bytes: content.size() };
+                if let Some(receipt) = leave_alone(target, same, options, cancel)? {
+                    *staged = None;
+                    return Ok(Published { receipt, unflushed: None });
+                }
+            }
+            let finished = finish(file, target, old.as_ref(), content, options, cancel)?;
+            cancel.check()?;
+            let replaced = old.is_some().then(|| Replaced::hold(&target.dir, &target.name));
+            let publish = if old.is_some() { Publish::Replace } else { Publish::Create };
+            match finished.publish(file, target, publish) {
+                Ok(published) => {
+                    if let Some(replaced) = replaced {
+                        replaced.let_go();
+                    }
+                    staged.take().map(Staged::close).transpose()?;
+                    return Ok(published);
+                }
+                // What has no name cannot get one here: its content moves into a file that has one.
+                Err(error) if target.dir.must_name() && staged::cannot_link(&error) => {
+                    let mut named = stage(target, options)?;
+                    named.copy(file, cancel)?;
+                    *staged = Some(named);
+                }
+                Err(error) if publish == Publish::Create && is_taken(&error) => {
+                    if options.exclusive {
+                        return Err(Error::raw("open", sys::EEXIST));
+                    }
+                    // Somebody made the file meanwhile. It has an owner and a mode to take over.
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl Writer {
+    /// Does away with the file, here and now.
+    pub fn discard(mut self) {
+        drop(self.staged.take());
+    }
+}
+
+/// Freeing what was written takes long for a large file, and whoever drops this may be JavaScript's thread.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if let Some(staged) = self.staged.take() {
+            staged.discard();
+        }
+    }
+}
+
+fn stage(target: &Target, options: &Options) -> Result<Staged> {
+    Staged::new(target, options.mode.is_some() || target.existing()?.is_some())
+}
+
+fn closed() -> Error {
+    Error::raw("write", sys::EBADF)
+}

@@ -1,0 +1,370 @@
+//! An open `AtomicFile`, on the JavaScript thread: what has been asked of it, and what comes next.
+//!
+//! Writes are gathered and go to a worker in one piece, so that a thousand small ones cost little more than
+//! their bytes; a write is answered as soon as there is room for more. So a failure may come to light
+//! later than at its write, and then it is everybody's: no method succeeds after it, and the commit least of all.
+
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+
+use napi::Env;
+use napi::bindgen_prelude::Unknown;
+
+use super::data::{Data, Encoding};
+use super::error::{Failure, abort, from_failure, internal, invalid_state};
+use super::file_job::{Append, Commit, Discard, OpenFile, Wait};
+use super::promise::{self, Bell};
+use super::signal::Signal;
+use super::task;
+use super::value::{self, Result};
+use crate::engine::cancel::Cancel;
+use crate::engine::commit::{Options, Receipt};
+use crate::engine::error::ErrorKind;
+use crate::engine::queue::{Key, Ticket};
+use crate::engine::writer::Writer;
+
+/// Less than this is not worth a job, unless somebody waits for it.
+const WORTH_A_JOB: usize = 64 << 10;
+/// Who writes when there is more than this to be written has to wait.
+const ROOM: usize = 1 << 20;
+
+/// What was asked of a file last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// All has been written.
+    Ended,
+    Committing,
+    Committed,
+    Aborted,
+}
+
+/// What a file was opened with.
+pub struct Given {
+    /// What the caller calls the file.
+    pub shown: String,
+    /// Absolute.
+    pub path: std::path::PathBuf,
+    pub options: Options,
+    pub mkdir: bool,
+    /// For strings that come without one.
+    pub encoding: Encoding,
+    pub signal: Signal,
+    /// Makes the caller's result of a commit.
+    pub answer: fn(&Env, Receipt) -> Result<'_, Unknown<'_>>,
+}
+
+/// An open file.
+pub struct File {
+    shown: String,
+    encoding: Encoding,
+    answer: fn(&Env, Receipt) -> Result<'_, Unknown<'_>>,
+    key: Key,
+    signal: Signal,
+    cancel: Cancel,
+    phase: Cell<Phase>,
+    /// `None` while a job has it, and when it is of no more use.
+    writer: RefCell<Option<Writer>>,
+    busy: Cell<bool>,
+    pending: RefCell<Vec<Data>>,
+    /// Bytes that are pending or being written.
+    held: Cell<usize>,
+    failure: RefCell<Option<Rc<Failure>>>,
+    waiting: RefCell<Vec<Bell>>,
+}
+
+/// Opens a file; the promise is for what `wrap` makes of it.
+pub fn open<'env>(
+    env: &'env Env,
+    given: Given,
+    wrap: fn(&Env, Rc<File>) -> Result<'_, Unknown<'_>>,
+) -> Result<'env, Unknown<'env>> {
+    let Given { shown, path, options, mkdir, encoding, signal, answer } = given;
+    let cancel = if signal.is_given() { signal.cancel() } else { Cancel::new() };
+    let job = OpenFile { path, options, mkdir, cancel: cancel.clone() };
+    task::start(env, job, move |env, opened| {
+        let writer = match opened {
+            Ok(writer) => writer,
+            Err(failure) => {
+                signal.detach(env)?;
+                return Err(from_failure(env, &failure, &shown, &signal));
+            }
+        };
+        let file = Rc::new(File {
+            shown,
+            encoding,
+            answer,
+            key: writer.key(),
+            signal,
+            cancel,
+            phase: Cell::new(Phase::Open),
+            writer: RefCell::new(Some(writer)),
+            busy: Cell::new(false),
+            pending: RefCell::default(),
+            held: Cell::new(0),
+            failure: RefCell::default(),
+            waiting: RefCell::default(),
+        });
+        file.heed(env)?;
+        wrap(env, file)
+    })
+}
+
+impl File {
+    /// Appends `data`; the promise is fulfilled when there is room for more.
+    pub fn write<'env>(
+        self: &Rc<Self>,
+        env: &'env Env,
+        data: &Unknown<'_>,
+        encoding: Option<&Unknown<'_>>,
+    ) -> Result<'env, Unknown<'env>> {
+        if let Some(failed) = self.failed(env)? {
+            return Ok(failed);
+        }
+        self.expect(env, &[Phase::Open])?;
+        let data = match encoding {
+            Some(encoding) => Data::copy(env, data, Some(encoding))?,
+            None => Data::copy_as(env, data, &self.encoding)?,
+        };
+        data.check(env)?;
+        self.held.set(self.held.get() + data.size());
+        self.pending.borrow_mut().push(data);
+        if self.held.get() >= WORTH_A_JOB {
+            self.append(env)?;
+        }
+        if self.has_room() {
+            return promise::of(env, Ok(value::undefined(env)));
+        }
+        let file = self.clone();
+        let done =
+            promise::then(env, &self.until(env, Self::has_room)?, move |env, _| match file.failed(env)? {
+                Some(failed) => Ok(failed),
+                None if file.phase.get() == Phase::Aborted => Err(abort(env, None)),
+                None => Ok(value::undefined(env)),
+            })?;
+        handled(env, done)
+    }
+
+    /// No more writes. The promise is fulfilled when all are done.
+    pub fn end<'env>(self: &Rc<Self>, env: &'env Env) -> Result<'env, Unknown<'env>> {
+        if let Some(failed) = self.failed(env)? {
+            return Ok(failed);
+        }
+        self.expect(env, &[Phase::Open, Phase::Ended])?;
+        self.phase.set(Phase::Ended);
+        let file = self.clone();
+        promise::then(env, &self.written(env)?, move |env, _| {
+            Ok(file.failed(env)?.unwrap_or_else(|| value::undefined(env)))
+        })
+    }
+
+    /// Puts the file under its name.
+    pub fn commit<'env>(self: &Rc<Self>, env: &'env Env) -> Result<'env, Unknown<'env>> {
+        if let Some(failed) = self.failed(env)? {
+            return Ok(failed);
+        }
+        self.expect(env, &[Phase::Open, Phase::Ended])?;
+        self.phase.set(Phase::Committing);
+        // Calls after this one that mean the same file come after it.
+        let place = Ticket::take().join(self.key.clone(), None);
+        let file = self.clone();
+        promise::then(env, &self.written(env)?, move |env, _| {
+            if let Some(failed) = file.failed(env)? {
+                return Ok(failed);
+            }
+            let Some(writer) = file.writer.take() else {
+                return Err(internal(env, "a file without a writer was to be committed"));
+            };
+            let job = Commit { writer, wait: Wait::InLine(place), cancel: file.cancel.clone() };
+            task::start(env, job, move |env, outcome| file.committed(env, outcome))
+        })
+    }
+
+    fn committed<'env>(
+        &self,
+        env: &'env Env,
+        outcome: std::result::Result<Receipt, Failure>,
+    ) -> Result<'env, Unknown<'env>> {
+        match outcome {
+            Ok(receipt) => {
+                self.phase.set(Phase::Committed);
+                self.signal.detach(env)?;
+                self.ring(env);
+                (self.answer)(env, receipt)
+            }
+            Err(failure) => {
+                let error = from_failure(env, &failure, &self.shown, &self.signal);
+                self.fail(env, failure)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives the file up: nothing of it is left when the promise is fulfilled.
+    pub fn abort<'env>(self: &Rc<Self>, env: &'env Env) -> Result<'env, Unknown<'env>> {
+        match self.phase.get() {
+            Phase::Open | Phase::Ended => return self.give_up(env),
+            Phase::Committing => self.cancel.cancel(),
+            Phase::Committed | Phase::Aborted => {}
+        }
+        let file = self.clone();
+        promise::then(env, &self.settled(env)?, move |env, _| {
+            // It was too late, and whoever counts on the old file has to know.
+            file.expect(env, &[Phase::Aborted])?;
+            Ok(value::undefined(env))
+        })
+    }
+
+    /// Gives the file up unless it is committed, or about to be.
+    pub fn dispose<'env>(self: &Rc<Self>, env: &'env Env) -> Result<'env, Unknown<'env>> {
+        match self.phase.get() {
+            Phase::Open | Phase::Ended => self.give_up(env),
+            Phase::Committing | Phase::Committed | Phase::Aborted => self.settled(env),
+        }
+    }
+
+    fn give_up<'env>(self: &Rc<Self>, env: &'env Env) -> Result<'env, Unknown<'env>> {
+        self.phase.set(Phase::Aborted);
+        self.cancel.cancel();
+        self.forget_pending();
+        self.signal.detach(env)?;
+        let file = self.clone();
+        promise::then(env, &self.until(env, |file| !file.busy.get())?, move |env, _| {
+            let Some(writer) = file.writer.take() else { return Ok(value::undefined(env)) };
+            file.busy.set(true);
+            task::start(env, Discard(writer), move |env, _| {
+                file.busy.set(false);
+                file.ring(env);
+                Ok(value::undefined(env))
+            })
+        })
+    }
+
+    fn has_room(&self) -> bool {
+        self.held.get() <= ROOM
+    }
+
+    fn forget_pending(&self) {
+        self.pending.take();
+        self.held.set(0);
+    }
+
+    /// Gives the file up when its signal is aborted.
+    fn heed<'env>(self: &Rc<Self>, env: &'env Env) -> Result<'env, ()> {
+        let Some(ended) = self.signal.ended(env)? else { return Ok(()) };
+        // Weakly: a signal may live for ever, and a file that is forgotten is to be collected.
+        let file: Weak<Self> = Rc::downgrade(self);
+        promise::then(env, &ended, move |env, _| {
+            if let Some(file) = file.upgrade() {
+                file.look_at_signal(env)?;
+            }
+            Ok(value::undefined(env))
+        })?;
+        Ok(())
+    }
+
+    fn look_at_signal<'env>(self: &Rc<Self>, env: &'env Env) -> Result<'env, ()> {
+        if self.cancel.is_cancelled() && matches!(self.phase.get(), Phase::Open | Phase::Ended) {
+            self.failure.replace(Some(Rc::new(ErrorKind::Aborted.into())));
+            self.give_up(env)?;
+        }
+        Ok(())
+    }
+
+    /// Has a worker write what is pending, if none does.
+    fn append<'env>(self: &Rc<Self>, env: &'env Env) -> Result<'env, ()> {
+        if self.busy.get() || self.pending.borrow().is_empty() {
+            return Ok(());
+        }
+        let Some(writer) = self.writer.take() else { return Ok(()) };
+        let pieces = self.pending.take();
+        let size: usize = pieces.iter().map(Data::size).sum();
+        self.busy.set(true);
+        let file = self.clone();
+        let job = Append { writer, pieces, cancel: self.cancel.clone() };
+        task::start(env, job, move |env, outcome| {
+            file.busy.set(false);
+            file.held.set(file.held.get().saturating_sub(size));
+            match outcome {
+                Ok(writer) => drop(file.writer.replace(Some(writer))),
+                // Of an abort that was asked for.
+                Err(_) if file.phase.get() == Phase::Aborted => {}
+                Err(failure) => file.fail(env, failure)?,
+            }
+            file.ring(env);
+            Ok(value::undefined(env))
+        })?;
+        Ok(())
+    }
+
+    /// The file is of no more use, and everybody is to know why.
+    fn fail<'env>(&self, env: &'env Env, failure: Failure) -> Result<'env, ()> {
+        self.failure.replace(Some(Rc::new(failure)));
+        self.phase.set(Phase::Aborted);
+        self.forget_pending();
+        self.signal.detach(env)?;
+        self.ring(env);
+        Ok(())
+    }
+
+    /// A promise that is rejected with what went wrong, if something did.
+    fn failed<'env>(self: &Rc<Self>, env: &'env Env) -> Result<'env, Option<Unknown<'env>>> {
+        self.look_at_signal(env)?;
+        let Some(failure) = self.failure.borrow().clone() else { return Ok(None) };
+        let error = from_failure(env, &failure, &self.shown, &self.signal);
+        handled(env, promise::of(env, Err(error))?).map(Some)
+    }
+
+    /// Refuses what does not go with the phase.
+    fn expect<'env>(&self, env: &'env Env, phases: &[Phase]) -> Result<'env, ()> {
+        let phase = self.phase.get();
+        if phases.contains(&phase) {
+            return Ok(());
+        }
+        Err(invalid_state(
+            env,
+            match phase {
+                Phase::Open | Phase::Ended => "the file is complete already",
+                Phase::Committing => "the file is being committed",
+                Phase::Committed => "the file was committed",
+                Phase::Aborted => "the file was aborted",
+            },
+        ))
+    }
+
+    /// A promise for when nothing is left to be written, or it failed.
+    fn written<'env>(self: &Rc<Self>, env: &'env Env) -> Result<'env, Unknown<'env>> {
+        self.until(env, |file| !file.busy.get() && file.pending.borrow().is_empty())
+    }
+
+    /// A promise for when it is decided whether the file is committed.
+    fn settled<'env>(self: &Rc<Self>, env: &'env Env) -> Result<'env, Unknown<'env>> {
+        self.until(env, |file| file.phase.get() != Phase::Committing && !file.busy.get())
+    }
+
+    /// A promise for when `over` holds, or there is nothing more to wait for.
+    fn until<'env>(self: &Rc<Self>, env: &'env Env, over: fn(&Self) -> bool) -> Result<'env, Unknown<'env>> {
+        if over(self) || (self.failure.borrow().is_some() && !self.busy.get()) {
+            return promise::of(env, Ok(value::undefined(env)));
+        }
+        self.append(env)?;
+        let bell = Bell::default();
+        let rung = bell.wait(env)?;
+        self.waiting.borrow_mut().push(bell);
+        let file = self.clone();
+        promise::then(env, &rung, move |env, _| file.until(env, over))
+    }
+
+    /// Has all who wait look again.
+    fn ring(&self, env: &Env) {
+        for bell in self.waiting.take() {
+            bell.ring(env);
+        }
+    }
+}
+
+/// Who does not await a write hears of its failure from the commit; the process is not to end for it.
+fn handled<'env>(env: &'env Env, promise: Unknown<'env>) -> Result<'env, Unknown<'env>> {
+    promise::catch(env, &promise, |env, _| Ok(value::undefined(env)))?;
+    Ok(promise)
+}

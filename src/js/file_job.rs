@@ -1,0 +1,136 @@
+//! What workers do for an open file: open, append, commit, discard. One job at a time has the writer, and
+//! gives it back.
+
+use std::path::PathBuf;
+
+use super::data::Data;
+use super::error::Failure;
+use super::task::{After, Job, Step};
+use crate::engine::cancel::Cancel;
+use crate::engine::commit::{Options, Receipt};
+use crate::engine::error::ErrorKind;
+use crate::engine::queue::{Place, Turn};
+use crate::engine::writer::Writer;
+
+/// Stages a file.
+pub struct OpenFile {
+    /// Absolute.
+    pub path: PathBuf,
+    pub options: Options,
+    pub mkdir: bool,
+    pub cancel: Cancel,
+}
+
+impl Job for OpenFile {
+    type Output = Writer;
+
+    fn run(self) -> Step<Self> {
+        match Writer::open(&self.path, self.options.clone(), self.mkdir, &self.cancel) {
+            Err(error) if error.is_passing() => Step::Again(self, error),
+            opened => Step::Done(opened.map_err(Failure::from)),
+        }
+    }
+}
+
+/// Writes what has come.
+pub struct Append {
+    pub writer: Writer,
+    pub pieces: Vec<Data>,
+    pub cancel: Cancel,
+}
+
+impl Job for Append {
+    type Output = Writer;
+
+    fn run(self) -> Step<Self> {
+        let Self { mut writer, pieces, cancel } = self;
+        // Small ones are put together: a write(2) each would cost more than the copy.
+        let mut together = Vec::new();
+        for piece in pieces {
+            let written = match piece.into_bytes() {
+                Ok(bytes) if bytes.len() < TOGETHER => {
+                    together.extend_from_slice(&bytes);
+                    if together.len() < TOGETHER {
+                        Ok(())
+                    } else {
+                        flush(&mut writer, &mut together, &cancel)
+                    }
+                }
+                Ok(bytes) => flush(&mut writer, &mut together, &cancel)
+                    .and_then(|()| writer.write(&bytes, &cancel).map_err(Failure::from)),
+                Err(failure) => Err(failure),
+            };
+            if let Err(failure) = written {
+                return Step::Done(Err(failure));
+            }
+        }
+        Step::Done(flush(&mut writer, &mut together, &cancel).map(|()| writer))
+    }
+}
+
+const TOGETHER: usize = 64 << 10;
+
+fn flush(writer: &mut Writer, bytes: &mut Vec<u8>, cancel: &Cancel) -> Result<(), Failure> {
+    if !bytes.is_empty() {
+        writer.write(bytes, cancel)?;
+        bytes.clear();
+    }
+    Ok(())
+}
+
+/// Publishes a file that is complete.
+pub struct Commit {
+    pub writer: Writer,
+    pub wait: Wait,
+    pub cancel: Cancel,
+}
+
+/// How far a commit is on the way to its turn.
+pub enum Wait {
+    InLine(Place),
+    Over(Turn),
+}
+
+impl Job for Commit {
+    type Output = Receipt;
+
+    fn run(self) -> Step<Self> {
+        let Self { mut writer, wait, cancel } = self;
+        let turn = match wait {
+            Wait::Over(turn) => turn,
+            Wait::InLine(mut place) => match place.try_turn() {
+                Some(turn) => turn,
+                None => {
+                    return Step::Wait(Box::pin(async move {
+                        tokio::select! {
+                            turn = place.turn() => After::Run(Self { writer, wait: Wait::Over(turn), cancel }),
+                            () = cancel.cancelled() => After::Done(Err(ErrorKind::Aborted.into())),
+                        }
+                    }));
+                }
+            },
+        };
+        match writer.publish(&cancel) {
+            Err(error) if error.is_passing() => {
+                Step::Again(Self { writer, wait: Wait::Over(turn), cancel }, error)
+            }
+            Err(error) => Step::Done(Err(error.into())),
+            Ok(published) if published.is_better_shared() => Step::Wait(Box::pin(async move {
+                After::Done(published.flush_with_others().await.map_err(Failure::from))
+            })),
+            Ok(published) => Step::Done(published.flush().map_err(Failure::from)),
+        }
+    }
+}
+
+/// Does away with a file, and is done when nothing of it is left.
+pub struct Discard(pub Writer);
+
+impl Job for Discard {
+    type Output = ();
+
+    fn run(self) -> Step<Self> {
+        self.0.discard();
+        Step::Done(Ok(()))
+    }
+}
