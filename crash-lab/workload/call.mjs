@@ -7,10 +7,10 @@ import { createRequire } from 'node:module'
 import { performance } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-const { atomicIndexUpdate, atomicWrite } = createRequire(import.meta.url)('../..')
+const { AtomicFile, atomicIndexUpdate, atomicWrite } = createRequire(import.meta.url)('../..')
 
 /** `group`: so many updates at once are one call.
- * @type {{ op: 'write' | 'update' | 'control', path: string, fill: string, size: number, options: object,
+ * @type {{ op: 'write' | 'update' | 'file' | 'control', path: string, fill: string, size: number, options: object,
  *   group: number, warm?: string, waits?: boolean, calls: number, traced: boolean }} */
 const spec = JSON.parse(process.argv[2])
 
@@ -53,9 +53,20 @@ async function call() {
   const data = () => Buffer.alloc(spec.size, spec.fill)
   if (spec.op === 'update') return atomicIndexUpdate(spec.path, increment, { initial, ...spec.options })
   if (spec.op === 'write') return atomicWrite(spec.path, data(), spec.options)
+  if (spec.op === 'file') return pieceByPiece(data())
   // What the lab must find fault with.
   await writeFile(spec.path, data())
   return { written: true, durable: true, verified: 'cache' }
+}
+
+/** Each piece is large enough to be written by itself. Nothing is tidied up by hand when it fails. */
+async function pieceByPiece(/** @type {Buffer} */ data) {
+  const file = await AtomicFile.open(spec.path, spec.options)
+  for (let at = 0; at < data.length; at += 70_000) {
+    await file.write(data.subarray(at, at + 70_000))
+    await new Promise(setImmediate)
+  }
+  return file.commit()
 }
 
 /** What came of it, for the driver. */

@@ -8,7 +8,7 @@ import { openSync, readFileSync, writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 
-const { atomicWrite, atomicIndexUpdate } = createRequire(import.meta.url)('../..')
+const { AtomicFile, atomicWrite, atomicIndexUpdate } = createRequire(import.meta.url)('../..')
 const [folder, control, size, rounds] = [process.argv[2], process.argv[3], +process.argv[4], +process.argv[5]]
 const recorder = openSync(control, 'w')
 let operations = 0
@@ -44,6 +44,17 @@ async function write(/** @type {string} */ path, /** @type {object} */ options =
   tell({ done: id, durable })
 }
 
+/** The same, in pieces that come as they come. */
+async function stream(/** @type {string} */ path, /** @type {object} */ options = {}) {
+  const id = operations++
+  const bytes = content(id)
+  tell({ write: id, path }, bytes)
+  const file = await AtomicFile.open(join(folder, path), options)
+  for (let at = 0, some = 1; at < size; at += some, some *= 7) await file.write(bytes.subarray(at, at + some))
+  const { durable } = await file.commit()
+  tell({ done: id, durable })
+}
+
 async function update(/** @type {string} */ path, /** @type {object} */ options = {}) {
   const id = operations++
   indexes.add(path)
@@ -76,6 +87,9 @@ for (let round = 0; round < rounds; round++) {
   await write('steady', { ifChanged: true })
   await Promise.all([write('busy'), write('busy'), write('other', { verify: false }), write('busy')])
   await write(`exclusive-${round}`, { flag: 'wx' }, size >> 1)
+  // Piece by piece: new, replaced, and beside a write of the same file.
+  await stream(`streamed-${round}`)
+  await Promise.all([stream('streamed'), stream('below/streamed', { verify: 'device' }), write('below/other')])
   // Indexes: alone, and as a group that shares a commit.
   await update('index.json', { backup: true })
   await Promise.all([

@@ -19,7 +19,7 @@ use crate::lab::Lab;
 use crate::problem::Problem;
 use crate::report::{Expect, Row};
 pub use bench::{Bench, in_parallel};
-use scene::{SCENES, Scene};
+use scene::{Op, SCENES, Scene};
 use session::{Ground, Said, Session, all_durable};
 use strace::{Call, Inject, Object, Tracer};
 
@@ -133,7 +133,7 @@ pub fn attempt_until(
 /// Every scene on each ground, for the long or the short form.
 pub fn scenes(lab: &Lab) -> Vec<(&'static Scene, Ground)> {
     let wanted = SCENES.iter().filter(|scene| !(lab.short && scene.long));
-    let once = |scene: &Scene| scene.control || (lab.short && scene.group > 0);
+    let once = |scene: &Scene| scene.is_control() || (lab.short && scene.group > 0);
     let grounds = |scene: &Scene| if once(scene) { &[Ground::Unnamed][..] } else { &Ground::ALL };
     wanted.flat_map(|scene| grounds(scene).iter().map(move |ground| (scene, *ground))).collect()
 }
@@ -153,7 +153,7 @@ pub fn baseline(lab: &Lab, bench: &Bench, scene: &'static Scene, ground: Ground)
             (twice(trace).with_context(|| scene.name)?, vec![])
         };
         let published = calls.iter().rposition(publishes);
-        if thread == Thread::Worker && published.is_none() && !scene.control {
+        if thread == Thread::Worker && published.is_none() && !scene.is_control() {
             bail!("{}: nothing publishes the file in {calls:#?}", scene.name);
         }
         let always = |call: &Call| others.iter().all(|calls| calls.iter().any(|other| other.matches(call)));
@@ -219,7 +219,7 @@ pub fn sample(points: Vec<Point>) -> Vec<Point> {
         .into_iter()
         .filter(|point| {
             let call = &point.call;
-            point.scene.control
+            point.scene.is_control()
                 || seen.insert((
                     call.name.clone(),
                     call.object,
@@ -227,6 +227,8 @@ pub fn sample(points: Vec<Point>) -> Vec<Point> {
                     point.ground.name(),
                     point.thread as u8,
                     point.scene.group,
+                    // Who opens and commits apart makes the same calls at other times.
+                    point.scene.op == Op::File,
                 ))
         })
         .collect()
@@ -240,7 +242,7 @@ pub fn tally(rows: &mut Vec<Row>, section: &'static str, point: &Point, problem:
         rows.push(Row::new(section, at.0, at.1));
         rows.len() - 1
     });
-    if point.scene.control {
+    if point.scene.is_control() {
         rows[index].expect = Expect::Caught;
     } else if let Some(problem) = &problem {
         eprintln!("bad: {problem}");

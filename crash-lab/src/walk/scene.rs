@@ -14,11 +14,33 @@ pub const TARGET: &str = "index.json";
 /// Part of the name of a temp file whose writer is dead.
 pub const ORPHAN: &str = "0rphan0rphan";
 
+/// What is called; the names are those that `workload/call.mjs` knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    Write,
+    Update,
+    /// `AtomicFile`, in several pieces.
+    File,
+    /// Not ours, but `fs.writeFile`: the lab has to find something.
+    Control,
+}
+
+impl Op {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Write => "write",
+            Self::Update => "update",
+            Self::File => "file",
+            Self::Control => "control",
+        }
+    }
+}
+
 /// One kind of call.
 #[derive(Clone, Copy, Debug)]
 pub struct Scene {
     pub name: &'static str,
-    pub update: bool,
+    pub op: Op,
     /// So many updates at once are one call; 0: it is a single one.
     pub group: u32,
     /// There is a file before, version 1.
@@ -32,8 +54,6 @@ pub struct Scene {
     pub size: usize,
     /// As JSON.
     pub options: &'static str,
-    /// Not ours, but `fs.writeFile`: the lab has to find something.
-    pub control: bool,
     /// Not worth its time in the short form.
     pub long: bool,
 }
@@ -41,7 +61,7 @@ pub struct Scene {
 /// A file that is replaced by default options.
 pub const WRITE: Scene = Scene {
     name: "",
-    update: false,
+    op: Op::Write,
     group: 0,
     old: true,
     missing: "",
@@ -49,11 +69,10 @@ pub const WRITE: Scene = Scene {
     orphan: false,
     size: 10_000,
     options: "{}",
-    control: false,
     long: false,
 };
 /// An index that is changed by default options.
-pub const UPDATE: Scene = Scene { update: true, options: r#"{"timeout":3000}"#, ..WRITE };
+pub const UPDATE: Scene = Scene { op: Op::Update, options: r#"{"timeout":3000}"#, ..WRITE };
 
 pub const SCENES: &[Scene] = &[
     Scene { name: "new file", old: false, ..WRITE },
@@ -68,12 +87,23 @@ pub const SCENES: &[Scene] = &[
     Scene { name: "index creation", old: false, ..UPDATE },
     Scene { name: "waiting update", waits: true, ..UPDATE },
     Scene { name: "eight updates at once", group: 8, ..UPDATE },
-    Scene { name: "control: fs.writeFile", control: true, ..WRITE },
+    Scene { name: "replacement piece by piece", op: Op::File, size: 200_000, ..WRITE },
+    Scene { name: "new file piece by piece", op: Op::File, old: false, missing: "a/b", long: true, ..WRITE },
+    Scene { name: "control: fs.writeFile", op: Op::Control, ..WRITE },
 ];
 
 impl Scene {
     pub fn target(&self, folder: &Path) -> PathBuf {
         folder.join(self.missing).join(TARGET)
+    }
+
+    pub fn is_update(&self) -> bool {
+        self.op == Op::Update
+    }
+
+    /// The lab has to find something wrong with it.
+    pub fn is_control(&self) -> bool {
+        self.op == Op::Control
     }
 
     pub fn has_backup(&self) -> bool {
@@ -90,7 +120,7 @@ impl Scene {
 
     /// The bytes of the version `n`: 1 is there before, the call makes 2 (or one more) of it.
     pub fn bytes(&self, n: u32) -> Vec<u8> {
-        if self.update {
+        if self.is_update() {
             let pad = "x".repeat(self.size);
             return format!("{{\n  \"n\": {n},\n  \"pad\": \"{pad}\"\n}}").into_bytes();
         }
@@ -99,7 +129,7 @@ impl Scene {
 
     /// The version that the call makes of `version`.
     pub fn next(&self, version: u32) -> u32 {
-        if self.update { version + self.group.max(1) } else { 2 }
+        if self.is_update() { version + self.group.max(1) } else { 2 }
     }
 
     /// Which version `bytes` are.
@@ -134,7 +164,7 @@ impl Scene {
         let target = self.target(folder);
         if self.old {
             fs::write(&target, self.bytes(1))?;
-            if !self.update {
+            if !self.is_update() {
                 // So that owner, mode and attributes are calls of the routine too. Not every ground has them.
                 let _ = chown(&target, Some(1000), Some(1000));
                 let _ = fs::set_permissions(&target, fs::Permissions::from_mode(0o640));
@@ -154,7 +184,7 @@ impl Scene {
     pub fn spec(&self, folder: &Path, calls: u32, traced: bool, warm: &Path) -> Result<Value> {
         let options: Value = serde_json::from_str(self.options)?;
         Ok(json!({
-            "op": if self.control { "control" } else if self.update { "update" } else { "write" },
+            "op": self.op.name(),
             "path": self.target(folder),
             "fill": fill(2),
             "size": self.size,
