@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::history::{History, Index, Moment};
 use super::names;
+use super::trees;
 use crate::problem::Harm::{Lost, Torn};
 use crate::problem::Problem;
 
@@ -23,6 +24,9 @@ pub struct Window {
 pub fn check(root: &Path, history: &History, window: Window) -> Result<(), Problem> {
     names::check(root, history, window)?;
     files(root, history, window)?;
+    for (path, versions) in &history.trees {
+        trees::check(root, path, versions, window)?;
+    }
     indexes(root, history, window)
 }
 
@@ -119,6 +123,7 @@ fn version(root: &Path, path: &str, index: &Index, window: Window) -> Result<usi
 #[cfg(test)]
 mod tests {
     use super::super::history::{Update, Version};
+    use super::super::trees::Tree;
     use super::*;
 
     const ALL: Window = Window { from: 100, to: 100 };
@@ -198,6 +203,36 @@ mod tests {
         let text = |entries: &[&str]| format!("{:#}", json!({ "filler": "", "entries": entries }));
         assert_eq!(verdict(&[("i", &text(&["a", "b"]))], &history, ALL), "");
         assert!(verdict(&[("i", &text(&["a"]))], &history, ALL).starts_with("torn"));
+    }
+
+    #[test]
+    fn a_directory_is_one_version_whole() {
+        let tree = |at, bytes: &str| Tree {
+            started: Some(at),
+            durable: Some(at + 1),
+            files: [("a".to_owned(), bytes.into()), ("b/c".to_owned(), bytes.into())].into(),
+        };
+        let trees = [("site".to_owned(), vec![tree(1, "1"), tree(5, "2")])].into();
+        let history = History { trees, ..History::default() };
+        let site = |a, c| [("site/a", a), ("site/b/c", c)];
+        assert_eq!(verdict(&site("2", "2"), &history, ALL), "");
+        assert_eq!(
+            verdict(
+                &[&site("2", "2")[..], &[("site.previous/a", "1"), ("site.previous/b/c", "1")]].concat(),
+                &history,
+                ALL
+            ),
+            ""
+        );
+        assert!(verdict(&site("1", "1"), &history, ALL).starts_with(LOST));
+        assert!(verdict(&[], &history, ALL).starts_with(LOST));
+        assert!(verdict(&site("2", "1"), &history, ALL).starts_with("torn"));
+        assert!(verdict(&site("2", "2")[..1], &history, ALL).starts_with("torn"));
+        assert!(
+            verdict(&[&site("2", "2")[..], &[("site.previous/a", "1")]].concat(), &history, ALL)
+                .starts_with("torn")
+        );
+        assert_eq!(verdict(&site("1", "1"), &history, Window { from: 4, to: 4 }), "");
     }
 
     #[test]

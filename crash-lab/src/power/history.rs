@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
+use super::trees::{Files, Tree};
 use crate::recorder::Entry;
 
 /// When: a position in the recorder's log.
@@ -45,6 +46,7 @@ pub struct Index {
 pub struct History {
     pub files: BTreeMap<String, Vec<Version>>,
     pub indexes: BTreeMap<String, Index>,
+    pub trees: BTreeMap<String, Vec<Tree>>,
     /// What each result said about `durable`.
     pub results: Vec<bool>,
 }
@@ -74,6 +76,18 @@ impl History {
             let versions = self.files.entry(path()?).or_default();
             places.insert(id, Place::File(path()?, versions.len()));
             versions.push(Version { started: Some(moment), durable: None, bytes });
+        } else if let Some(id) = message["tree"].as_u64() {
+            let versions = self.trees.entry(path()?).or_default();
+            let file = message["file"].as_str().context("a tree without a file")?.to_owned();
+            match places.get(&id) {
+                Some(Place::Tree(_, number)) => versions[*number].files.insert(file, bytes),
+                _ => {
+                    places.insert(id, Place::Tree(path()?, versions.len()));
+                    let files = Files::from([(file, bytes)]);
+                    versions.push(Tree { started: Some(moment), durable: None, files });
+                    None
+                }
+            };
         } else if let Some(id) = message["update"].as_u64() {
             let index = self.indexes.entry(path()?).or_default();
             index.backup |= message["backup"] == true;
@@ -86,6 +100,9 @@ impl History {
             match places.get(&id).context("done, but never started")? {
                 Place::File(path, number) => {
                     self.files.get_mut(path).context("no such file")?[*number].durable = durable;
+                }
+                Place::Tree(path, number) => {
+                    self.trees.get_mut(path).context("no such tree")?[*number].durable = durable;
                 }
                 Place::Index(path, entry) => {
                     let index = self.indexes.get_mut(path).context("no such index")?;
@@ -139,6 +156,7 @@ type Places = std::collections::HashMap<u64, Place>;
 /// Where an operation's outcome is noted.
 enum Place {
     File(String, usize),
+    Tree(String, usize),
     Index(String, String),
 }
 

@@ -8,6 +8,7 @@ mod record;
 mod replay;
 pub mod setting;
 mod states;
+mod trees;
 
 use std::path::Path;
 use std::time::Instant;

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 
 use super::check::Window;
 use super::history::{History, Version};
+use super::trees;
 use crate::problem::{Harm, Problem};
 
 /// Where the workload's noise writes; nothing is promised there.
@@ -51,7 +52,17 @@ pub fn check(root: &Path, history: &History, window: Window) -> Result<(), Probl
             }
         }
     }
-    let stranger = found.iter().find(|name| !known.contains(*name) && !is_temp(name));
+    for (path, versions) in &history.trees {
+        for version in versions.iter().filter(|version| version.started < Some(window.from)) {
+            for file in version.files.keys() {
+                know(&mut known, &format!("{path}/{file}"));
+                know(&mut known, &format!("{}/{file}", trees::previous(path)));
+            }
+        }
+    }
+    // What lies in a temp directory goes with it.
+    let in_temp = |name: &str| Path::new(name).ancestors().any(is_temp);
+    let stranger = found.iter().find(|name| !known.contains(*name) && !in_temp(name));
     match stranger {
         Some(name) => Err(Harm::Torn.told(format!("a name that nobody gave: {name}"))),
         None => Ok(()),
@@ -75,8 +86,8 @@ fn beside(path: &str, name: impl Fn(&str) -> String) -> String {
 
 /// `/^\..*\.[0-9A-Za-z]{12}\.atomic-tmp$/`, written down here a second time on purpose: the lab does not
 /// ask the library what its names are.
-fn is_temp(path: &str) -> bool {
-    let last = Path::new(path).components().next_back().map(Component::as_os_str).and_then(OsStr::to_str);
+fn is_temp(path: &Path) -> bool {
+    let last = path.components().next_back().map(Component::as_os_str).and_then(OsStr::to_str);
     let middle =
         last.and_then(|name| name.strip_prefix('.')).and_then(|name| name.strip_suffix(".atomic-tmp"));
     middle.and_then(|middle| middle.rsplit_once('.')).is_some_and(|(_, random)| {

@@ -1,0 +1,84 @@
+//! Directories that were replaced as a whole: what is found must be one version, to the last byte.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::check::Window;
+use super::history::Moment;
+use crate::problem::Harm::{Lost, Torn};
+use crate::problem::Problem;
+
+/// What is in a directory, by path.
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+/// A version of a directory that `atomicDirectory` was given.
+#[derive(Debug)]
+pub struct Tree {
+    pub started: Option<Moment>,
+    pub durable: Option<Moment>,
+    pub files: Files,
+}
+
+/// Where the version before is kept.
+pub fn previous(path: &str) -> String {
+    format!("{path}.previous")
+}
+
+/// What is wrong with the directory at `path` and with the one before it.
+pub fn check(root: &Path, path: &str, versions: &[Tree], window: Window) -> Result<(), Problem> {
+    let oldest = versions.iter().rposition(|version| version.durable.is_some_and(|at| at < window.to));
+    let now = whole(root, path, versions, window)?;
+    // The one before it may be any, if it is one: an older one was not acknowledged to be gone.
+    whole(root, &previous(path), versions, window)?;
+    match (now, oldest) {
+        (None, Some(_)) => Err(Lost.told(format!("{path} is absent"))),
+        (Some(now), Some(oldest)) if now < oldest => {
+            Err(Lost.told(format!("{path} is version {now}, {oldest} was acknowledged")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Which version is there; `None`: nothing.
+fn whole(root: &Path, path: &str, versions: &[Tree], window: Window) -> Result<Option<usize>, Problem> {
+    let folder = root.join(path);
+    if !folder.exists() {
+        return Ok(None);
+    }
+    let mut found = Files::new();
+    read(&folder, Path::new(""), &mut found)
+        .map_err(|error| Torn.told(format!("{path} cannot be read: {error:#}")))?;
+    let given = versions.iter().enumerate().filter(|(_, version)| version.started < Some(window.from));
+    let mut given = given.rev();
+    match given.find(|(_, version)| version.files == found) {
+        Some((number, _)) => Ok(Some(number)),
+        None => Err(Torn.told(format!("{path} is no version: {}", describe(&found, versions)))),
+    }
+}
+
+fn read(root: &Path, folder: &Path, found: &mut Files) -> Result<()> {
+    for entry in fs::read_dir(root.join(folder))? {
+        let entry = entry?;
+        let path = folder.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            read(root, &path, found)?;
+        } else {
+            found.insert(path.to_string_lossy().into_owned(), fs::read(entry.path())?);
+        }
+    }
+    Ok(())
+}
+
+/// Of each file, which version's it is.
+fn describe(found: &Files, versions: &[Tree]) -> String {
+    let version = |name: &String, bytes: &Vec<u8>| {
+        let number = versions.iter().position(|version| version.files.get(name) == Some(bytes));
+        number.map_or_else(|| format!("{} bytes", bytes.len()), |number| format!("version {number}"))
+    };
+    let files: Vec<_> =
+        found.iter().map(|(name, bytes)| format!("{name}: {}", version(name, bytes))).collect();
+    format!("{} files ({})", found.len(), files.join(", "))
+}
