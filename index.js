@@ -774,3 +774,4 @@ module.exports = nativeBinding
 module.exports.AtomicFile = nativeBinding.AtomicFile
 module.exports.atomicIndexUpdate = nativeBinding.atomicIndexUpdate
 module.exports.atomicWrite = nativeBinding.atomicWrite
+module.exports.atomicWriteAll = nativeBinding.atomicWriteAll

@@ -3,4 +3,5 @@
 mod atomic_file;
 mod atomic_index_update;
 mod atomic_write;
+mod atomic_write_all;
 mod options;

@@ -93,8 +93,14 @@ impl<'env> WriteOptions<'env> {
 impl WriteOptions<'_> {
     /// Checks all but `encoding` and `signal`, which need more than a look.
     pub fn check<'env>(&self, env: &'env Env) -> Result<'env, Checked> {
+        self.check_over(env, &Checked { commit: commit::Options::default(), mkdir: true })
+    }
+
+    /// As [`Self::check`]; what is not given is as in `base`.
+    pub fn check_over<'env>(&self, env: &'env Env, base: &Checked) -> Result<'env, Checked> {
+        let Checked { commit: default, mkdir } = base;
         let exclusive = match self.flag.as_ref() {
-            None => false,
+            None => default.exclusive,
             Some(flag) => match args::word(env, flag)?.as_deref() {
                 Some("w") => false,
                 Some("wx") => true,
@@ -115,17 +121,23 @@ impl WriteOptions<'_> {
                     verify,
                 ));
             }
-            verify => args::boolean(env, "options.verify", verify, true)?.then_some(Level::Cache),
+            Some(verify) => args::boolean(env, "options.verify", Some(verify), true)?.then_some(Level::Cache),
+            None => default.verify,
         };
         Ok(Checked {
             commit: commit::Options {
-                mode: args::mode(env, self.mode.as_ref())?,
+                mode: args::mode(env, self.mode.as_ref())?.or(default.mode),
                 exclusive,
-                flush: args::boolean(env, "options.flush", self.flush.as_ref(), true)?,
+                flush: args::boolean(env, "options.flush", self.flush.as_ref(), default.flush)?,
                 verify,
-                if_changed: args::boolean(env, "options.ifChanged", self.if_changed.as_ref(), false)?,
+                if_changed: args::boolean(
+                    env,
+                    "options.ifChanged",
+                    self.if_changed.as_ref(),
+                    default.if_changed,
+                )?,
             },
-            mkdir: args::boolean(env, "options.mkdir", self.mkdir.as_ref(), true)?,
+            mkdir: args::boolean(env, "options.mkdir", self.mkdir.as_ref(), *mkdir)?,
         })
     }
 }

@@ -202,6 +202,20 @@ pub(super) fn leave_alone(
     options: &Options,
     cancel: &Cancel,
 ) -> Result<Option<Receipt>> {
+    let Some((file, level)) = unchanged(target, content, options, cancel)? else {
+        return Ok(None);
+    };
+    confirm(target, &file, content.size(), options, level).map(Some)
+}
+
+/// The file, open, and how far it was read, if it has this content already. A file of another size is not
+/// read.
+pub(super) fn unchanged(
+    target: &Target,
+    content: Content<'_>,
+    options: &Options,
+    cancel: &Cancel,
+) -> Result<Option<(File, Level)>> {
     let file = match target.dir.open_file(&target.name).named("open") {
         Ok(file) => file,
         Err(error) if error.is_passing() => return Err(error),
@@ -210,12 +224,11 @@ pub(super) fn leave_alone(
     if Dir::stat_file(&file).named("fstat")?.1.size != content.size() {
         return Ok(None);
     }
-    let level = match verify::verify(&file, content, options.verify.unwrap_or(Level::Cache), cancel) {
-        Ok(level) => level,
-        Err(error) if matches!(error.kind(), ErrorKind::Verify { .. }) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    confirm(target, &file, content.size(), options, level).map(Some)
+    match verify::verify(&file, content, options.verify.unwrap_or(Level::Cache), cancel) {
+        Ok(level) => Ok(Some((file, level))),
+        Err(error) if matches!(error.kind(), ErrorKind::Verify { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Makes sure that a file which holds the right bytes already will go on doing so.

@@ -16,6 +16,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub struct Error {
     kind: ErrorKind,
     about: Option<PathBuf>,
+    entry: Option<usize>,
     committed: bool,
 }
 
@@ -53,6 +54,13 @@ pub enum ErrorKind {
         /// What the parser said.
         reason: String,
     },
+    /// Two entries of a batch mean the same file.
+    Duplicate {
+        /// The position of the first of them.
+        first: usize,
+    },
+    /// A file that held the right bytes was changed before the batch that left it alone was complete.
+    Changed,
     /// The text given for the index is not JSON.
     InvalidJson {
         /// What the parser said.
@@ -92,6 +100,17 @@ impl Error {
     pub fn after_commit(mut self) -> Self {
         self.committed = true;
         self
+    }
+
+    /// The same failure, of the entry at this position in a batch.
+    pub fn of_entry(mut self, entry: usize) -> Self {
+        self.entry.get_or_insert(entry);
+        self
+    }
+
+    /// Which entry of a batch failed.
+    pub fn entry(&self) -> Option<usize> {
+        self.entry
     }
 
     /// The same failure, of a file other than the one that the caller wants to change: its backup,
@@ -135,6 +154,8 @@ impl Error {
             ErrorKind::Verify { .. } => "ERR_ATOMIC_VERIFY",
             ErrorKind::NotRegular { .. } => "ERR_ATOMIC_NOT_REGULAR",
             ErrorKind::CorruptIndex { .. } => "ERR_ATOMIC_CORRUPT_INDEX",
+            ErrorKind::Duplicate { .. } => "ERR_ATOMIC_DUPLICATE",
+            ErrorKind::Changed => "ERR_ATOMIC_CHANGED",
             ErrorKind::InvalidJson { .. } => "ERR_INVALID_RETURN_VALUE",
             ErrorKind::LockTimeout { .. } => "ERR_ATOMIC_LOCK_TIMEOUT",
             ErrorKind::Aborted => "ABORT_ERR",
@@ -176,7 +197,7 @@ impl Error {
 
 impl From<ErrorKind> for Error {
     fn from(kind: ErrorKind) -> Self {
-        Self { kind, about: None, committed: false }
+        Self { kind, about: None, entry: None, committed: false }
     }
 }
 
@@ -195,6 +216,8 @@ impl fmt::Display for Error {
                     "the index is not valid JSON: {reason} at byte {offset} (line {line}, column {column})"
                 )
             }
+            ErrorKind::Duplicate { first } => write!(f, "the same file as entry {first}"),
+            ErrorKind::Changed => f.write_str("the file was changed after it was found to be unchanged"),
             ErrorKind::InvalidJson { reason } => write!(f, "the new text is not valid JSON: {reason}"),
             ErrorKind::LockTimeout { waited } => {
                 write!(f, "the index was not ours, unchanged by others, within {} ms", waited.as_millis())

@@ -20,6 +20,15 @@ const SLOW: Duration = Duration::from_micros(300);
 /// are not made at once, and would forget.
 static LAST: AtomicU64 = AtomicU64::new(0);
 
+/// How many flushes of any directory have failed.
+static FAILED: AtomicU64 = AtomicU64::new(0);
+
+/// For who cannot keep a directory open, and so forgets what becomes of its flushes: whether the answer is
+/// the same as before tells that none has failed.
+pub fn failed_anywhere() -> Failed {
+    Failed(FAILED.load(Ordering::Relaxed))
+}
+
 /// The flushes of one directory.
 #[derive(Debug)]
 pub struct Flushes {
@@ -69,6 +78,7 @@ impl Flushes {
         self.took.store(took, Ordering::Relaxed);
         LAST.store(took, Ordering::Relaxed);
         if let Err(error) = &flushed {
+            FAILED.fetch_add(1, Ordering::Relaxed);
             let mut failures = self.failures();
             *failures = Failures { count: failures.count + 1, last: error.raw_os_error() };
         }

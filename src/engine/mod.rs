@@ -5,6 +5,7 @@
 //! number of processes can run at once.
 
 mod base;
+pub mod batch;
 pub mod blocking;
 pub mod cancel;
 pub mod commit;

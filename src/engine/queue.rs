@@ -29,6 +29,10 @@ pub struct Place {
     called: oneshot::Receiver<Called>,
 }
 
+/// A call's places in the lines of several files.
+#[derive(Debug)]
+pub struct Places(Vec<oneshot::Receiver<Called>>);
+
 /// What comes of waiting in line.
 #[derive(Debug)]
 pub enum Called {
@@ -62,20 +66,18 @@ struct Waiter {
     id: Option<CallId>,
 }
 
-/// A call that knows which line it wants to join.
+/// A call that knows which lines it wants to join.
 struct Arrival {
-    key: Key,
+    lines: Vec<(Key, Waiter)>,
     joined: oneshot::Sender<()>,
-    waiter: Waiter,
 }
 
 static LINES: Mutex<Option<Lines>> = Mutex::new(None);
 
 /// What a waiting call is to hear.
-#[derive(Default)]
-struct Notice {
-    turn: Option<(Waiter, Turn)>,
-    joined: Option<oneshot::Sender<()>>,
+enum Notice {
+    Turn(Waiter, Turn),
+    Joined(oneshot::Sender<()>),
 }
 
 /// Runs `change` under the lock, then sends the notices it returns, outside of it: a turn that finds
@@ -85,13 +87,10 @@ fn update<T>(change: impl FnOnce(&mut Lines) -> (T, Vec<Notice>)) -> T {
         let mut guard: MutexGuard<'_, Option<Lines>> = LINES.lock().unwrap_or_else(PoisonError::into_inner);
         change(guard.get_or_insert_default())
     };
-    for Notice { turn, joined } in notices {
-        // The turn first: who hears of having joined may look for it at once.
-        if let Some((waiter, turn)) = turn {
-            drop(waiter.call.send(Called::Turn(turn)));
-        }
-        if let Some(joined) = joined {
-            let _ = joined.send(());
+    for notice in notices {
+        match notice {
+            Notice::Turn(waiter, turn) => drop(waiter.call.send(Called::Turn(turn))),
+            Notice::Joined(joined) => drop(joined.send(())),
         }
     }
     value
@@ -105,16 +104,18 @@ impl Lines {
             if first.get().is_none() {
                 break;
             }
-            if let Some(Arrival { key, joined, waiter }) = first.remove() {
-                let mut notice = Notice { joined: Some(joined), turn: None };
-                match self.lines.get_mut(&key) {
-                    Some(line) => line.push_back(waiter),
-                    None => {
-                        self.lines.insert(key.clone(), VecDeque::new());
-                        notice.turn = Some((waiter, Turn(key)));
+            if let Some(Arrival { lines, joined }) = first.remove() {
+                for (key, waiter) in lines {
+                    match self.lines.get_mut(&key) {
+                        Some(line) => line.push_back(waiter),
+                        None => {
+                            self.lines.insert(key.clone(), VecDeque::new());
+                            notices.push(Notice::Turn(waiter, Turn(key)));
+                        }
                     }
                 }
-                notices.push(notice);
+                // After the turns: who hears of having joined may look for one at once.
+                notices.push(Notice::Joined(joined));
             }
         }
         notices
@@ -162,17 +163,36 @@ impl Ticket {
     /// Joins the line of `key`. With an `id` the call may be taken along by the one before it.
     pub fn join(self, key: Key, id: Option<CallId>) -> Place {
         let (call, called) = oneshot::channel();
+        let joined = self.arrive(vec![(key, Waiter { call, id })]);
+        Place { joined, called }
+    }
+
+    /// Joins the lines of all `keys` at once, none of which may be among them twice. As nobody gets in
+    /// between, two calls that have files in common are in the same order in all of their lines, and never
+    /// wait for each other.
+    pub fn join_all(self, keys: impl IntoIterator<Item = Key>) -> Places {
+        let (lines, called) = keys
+            .into_iter()
+            .map(|key| {
+                let (call, called) = oneshot::channel();
+                ((key, Waiter { call, id: None }), called)
+            })
+            .unzip();
+        self.arrive(lines);
+        Places(called)
+    }
+
+    fn arrive(self, lines: Vec<(Key, Waiter)>) -> oneshot::Receiver<()> {
         let (joined, has_joined) = oneshot::channel();
-        let waiter = Waiter { call, id };
-        update(|lines| {
-            if let Entry::Occupied(mut entry) = lines.joining.entry(self.0) {
-                entry.insert(Some(Arrival { key, joined, waiter }));
+        update(|all| {
+            if let Entry::Occupied(mut entry) = all.joining.entry(self.0) {
+                entry.insert(Some(Arrival { lines, joined }));
             }
-            ((), lines.advance())
+            ((), all.advance())
         });
         // The rank is used up; `drop` would take it out of the line again.
         std::mem::forget(self);
-        Place { joined: has_joined, called }
+        has_joined
     }
 }
 
@@ -237,6 +257,21 @@ impl Place {
     }
 }
 
+impl Places {
+    /// Waits for all turns. Dropped before, this leaves all lines.
+    pub async fn turns(self) -> Vec<Turn> {
+        let mut turns = Vec::with_capacity(self.0.len());
+        for called in self.0 {
+            match called.await {
+                Ok(Called::Turn(turn)) => turns.push(turn),
+                // A waiter without an id is not taken along, and not dropped while it has a place.
+                _ => std::future::pending().await,
+            }
+        }
+        turns
+    }
+}
+
 impl Turn {
     /// Which file it is the turn for.
     pub fn key(&self) -> &Key {
@@ -253,8 +288,8 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         update(|lines| {
-            let next = lines.pass_on(&self.0).map(|waiter| (waiter, Turn(self.0.clone())));
-            ((), next.map(|turn| Notice { turn: Some(turn), joined: None }).into_iter().collect())
+            let next = lines.pass_on(&self.0).map(|waiter| Notice::Turn(waiter, Turn(self.0.clone())));
+            ((), next.into_iter().collect())
         });
     }
 }
@@ -341,6 +376,42 @@ mod tests {
         drop(turn);
         let Some(Called::Turn(turn)) = others[1].try_called() else { panic!() };
         assert_eq!(turn.take_along(|_| true), Some(4));
+    }
+
+    #[test]
+    fn who_joins_many_lines_is_in_one_order_with_all_others() {
+        let _alone = alone();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let now = |places: Places| {
+            runtime.block_on(async {
+                tokio::select! { biased; turns = places.turns() => Ok(turns), () = async {} => Err(()) }
+            })
+        };
+        let all = || [key("many-a"), key("many-b"), key("many-c")];
+        let mut before = Ticket::take().join(key("many-b"), None);
+        let held = before.try_called().unwrap();
+        let (one, other) = (Ticket::take(), Ticket::take());
+        let other = other.join_all(all().into_iter().rev());
+        let one = one.join_all(all());
+        drop(held);
+        let turns = now(one).unwrap();
+        assert_eq!(turns.len(), 3);
+        let mut after = Ticket::take().join(key("many-c"), None);
+        drop(turns);
+        assert!(after.try_called().is_none(), "the other batch is before it");
+        drop(now(other).unwrap());
+        assert!(after.try_called().is_some());
+    }
+
+    #[test]
+    fn who_gives_up_leaves_all_of_its_lines() {
+        let _alone = alone();
+        let held = Ticket::take().join(key("left-b"), None);
+        let many = Ticket::take().join_all([key("left-a"), key("left-b")]);
+        let mut late = Ticket::take().join_all([key("left-a"), key("left-b")]);
+        assert!(late.0[0].try_recv().is_err());
+        drop((many, held));
+        assert!(late.0.iter_mut().all(|called| called.try_recv().is_ok()));
     }
 
     #[test]

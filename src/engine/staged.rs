@@ -14,7 +14,7 @@ use super::error::{Error, Named, Result};
 use super::mutant::{Step, leaves_out};
 use super::names;
 use super::reap;
-use super::sys::{self, Stat};
+use super::sys::{self, Dir, FileId, Stat};
 use super::target::Target;
 use super::verify::{self, Content, Level};
 
@@ -134,14 +134,16 @@ impl Staged {
     pub fn publish(&mut self, target: &Target, publish: Publish) -> Result<()> {
         // Some file systems tell only here that a write was lost. The lock must last, so a copy is closed.
         sys::flush_and_close_copy(&self.file).named("close")?;
-        match (&mut self.name, publish) {
-            (None, Publish::Replace) => self.link_and_replace(target)?,
-            (None, Publish::Create) => self.link(target, &target.name).named("link")?,
-            (Some(temp), Publish::Create) => {
+        if publish == Publish::Replace {
+            self.name(target)?;
+        }
+        match &mut self.name {
+            None => self.link(target, &target.name).named("link")?,
+            Some(temp) if publish == Publish::Create => {
                 target.dir.rename_new(&temp.name, &target.name).map_err(|error| renamed(error, target))?;
                 temp.forget();
             }
-            (Some(temp), Publish::Replace) => temp.replace(target)?,
+            Some(temp) => temp.replace(target)?,
         }
         if leaves_out(Step::SyncOrder) {
             sys::sync_file(&self.file).named("fsync")?;
@@ -157,6 +159,44 @@ impl Staged {
         reap::close_later(file);
     }
 
+    /// Gives the file a temp name, if it has none yet: all that [`Staged::publish`] has to do then is a rename.
+    pub fn name(&mut self, target: &Target) -> Result<()> {
+        if self.name.is_none() {
+            sys::hold(&self.file);
+            let (name, ()) =
+                names::with_temp_name(&target.name, |name| self.link(target, name)).named("link")?;
+            self.name = Some(TempName { dir: target.dir.clone(), name });
+        }
+        Ok(())
+    }
+
+    /// Lets go of the descriptor, and of the directory: the file, which has a temp name, is kept alive and
+    /// locked by what is returned. Where that cannot be it stays as it is.
+    pub fn park(mut self) -> Result<std::result::Result<Parked, Self>> {
+        let Some(temp) = &self.name else { return Ok(Err(self)) };
+        let id = Dir::stat_file(&self.file).named("fstat")?.1.id;
+        let (Some(hold), Ok(again)) = (sys::park(&self.file), temp.dir.open_file(&temp.name)) else {
+            return Ok(Err(self));
+        };
+        self.file = again;
+        // Through another description of the open file, that must not be had. An overlay maps the file beneath
+        // it, and lets its own go, and with it the lock.
+        if sys::hold(&self.file) {
+            let mine = temp.dir.is_same(&temp.name, &self.file).named("fstat")?;
+            return if mine { Ok(Err(self)) } else { Err(Error::raw("open", sys::ENOENT)) };
+        }
+        let name = temp.name.clone();
+        self.leave();
+        Ok(Ok(Parked { _hold: hold, id, name }))
+    }
+
+    /// Closes the file and leaves its temp name to who knows of it.
+    pub fn leave(mut self) {
+        if let Some(temp) = &mut self.name {
+            temp.forget();
+        }
+    }
+
     /// The open file.
     pub fn file(&self) -> &File {
         &self.file
@@ -170,13 +210,6 @@ impl Staged {
         sys::close(self.file).named("close").map_err(Error::after_commit)
     }
 
-    /// From no name by way of a temp name to the final one.
-    fn link_and_replace(&self, target: &Target) -> Result<()> {
-        sys::hold(&self.file);
-        let (name, ()) = names::with_temp_name(&target.name, |name| self.link(target, name)).named("link")?;
-        TempName { dir: target.dir.clone(), name }.replace(target)
-    }
-
     fn link(&self, target: &Target, name: &OsStr) -> io::Result<()> {
         let linked = target.dir.link_unnamed(&self.file, name);
         if linked.as_ref().is_err_and(|error| error.raw_os_error().is_some_and(sys::cannot_link)) {
@@ -188,6 +221,33 @@ impl Staged {
 
 fn renamed(error: io::Error, target: &Target) -> Error {
     Error::system("rename", error).with_dest(target.path().to_owned())
+}
+
+/// A staged file without a descriptor. It does not remove its temp name.
+#[derive(Debug)]
+pub struct Parked {
+    _hold: sys::Parked,
+    id: FileId,
+    name: OsString,
+}
+
+impl Parked {
+    /// The file, open for reading, flushing and taking its place: to be [left](Staged::leave) or published.
+    ///
+    /// # Errors
+    /// `ENOENT` when somebody has taken the name away.
+    pub fn open(&self, dir: &Arc<Directory>) -> Result<Staged> {
+        let file = dir.open_file(&self.name).named("open")?;
+        if Dir::stat_file(&file).named("fstat")?.1.id != self.id {
+            return Err(Error::raw("open", sys::ENOENT));
+        }
+        Ok(Staged { file, name: Some(TempName { dir: dir.clone(), name: self.name.clone() }) })
+    }
+
+    /// The temp name.
+    pub fn name(&self) -> &OsStr {
+        &self.name
+    }
 }
 
 /// A second name for a file that is already there; the two are one inode, nothing is copied.

@@ -62,6 +62,11 @@ impl Target {
         Err(Error::raw("open", sys::ELOOP))
     }
 
+    /// The file `name` in a directory that was opened again.
+    pub(super) fn again(dir: Arc<Directory>, name: OsString, path: PathBuf) -> Self {
+        Self { dir, name, path }
+    }
+
     /// What is under the name now.
     ///
     /// # Errors

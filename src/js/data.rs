@@ -90,7 +90,7 @@ impl Data {
         match self {
             Self::Bytes(bytes) => Ok(bytes),
             Self::Text(units) => {
-                well_formed(&units).map_err(Failure::Argument)?;
+                well_formed(&units).map_err(|message| Failure::Argument { message, entry: None })?;
                 Ok(to_utf8(&units))
             }
         }
@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn a_lone_surrogate_is_refused_with_its_place() {
         for units in [vec![0x61, 0xd800], vec![0x61, 0xdc00, 0x62]] {
-            let Err(Failure::Argument(message)) = Data::Text(units).into_bytes() else { panic!() };
+            let Err(Failure::Argument { message, .. }) = Data::Text(units).into_bytes() else { panic!() };
             assert!(message.ends_with("index 1"), "{message}");
         }
     }

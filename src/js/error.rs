@@ -16,13 +16,34 @@ pub enum Failure {
     /// The engine failed.
     Engine(Error),
     /// An argument turned out to be wrong only after a closer look, on a worker.
-    Argument(String),
+    Argument {
+        /// What is wrong.
+        message: String,
+        /// Of which entry of a batch.
+        entry: Option<usize>,
+    },
 }
 
 impl Failure {
     /// Whether a text is to blame, and not the world.
     pub fn is_invalid_json(&self) -> bool {
         matches!(self, Self::Engine(error) if matches!(error.kind(), ErrorKind::InvalidJson { .. }))
+    }
+
+    /// The same failure, of the entry at this position in a batch.
+    pub fn of_entry(self, entry: usize) -> Self {
+        match self {
+            Self::Engine(error) => Self::Engine(error.of_entry(entry)),
+            Self::Argument { message, .. } => Self::Argument { message, entry: Some(entry) },
+        }
+    }
+
+    /// Which entry of a batch failed.
+    pub fn entry(&self) -> Option<usize> {
+        match self {
+            Self::Engine(error) => error.entry(),
+            Self::Argument { entry, .. } => *entry,
+        }
     }
 }
 
@@ -82,6 +103,11 @@ impl<'env> Thrown<'env> {
             Some(cause) => self.with(env, c"cause", cause.0),
             None => self,
         }
+    }
+
+    /// Tells which entry of a batch failed.
+    pub fn of_entry(self, env: &'env Env, entry: usize) -> Self {
+        self.with(env, c"entry", entry as f64)
     }
 
     fn with<T: ToNapiValue>(self, env: &'env Env, name: &CStr, property: T) -> Self {
@@ -163,6 +189,7 @@ fn from_engine<'env>(env: &'env Env, error: &Error, path: &str) -> Thrown<'env> 
                     .with(env, c"offset", *offset as f64)
                     .with(env, c"line", *line as f64)
                     .with(env, c"column", *column as f64),
+                ErrorKind::Duplicate { first } => thrown.with(env, c"duplicateOf", *first as f64),
                 _ => thrown,
             }
         }
@@ -172,11 +199,15 @@ fn from_engine<'env>(env: &'env Env, error: &Error, path: &str) -> Thrown<'env> 
 
 /// Why a call about `path` failed, for the reaction that rejects its promise.
 pub fn from_failure<'env>(env: &'env Env, failure: &Failure, path: &str, signal: &Signal) -> Thrown<'env> {
-    match failure {
+    let thrown = match failure {
         Failure::Engine(error) if matches!(error.kind(), ErrorKind::Aborted) => {
-            abort(env, signal.reason(env))
+            return abort(env, signal.reason(env));
         }
         Failure::Engine(error) => from_engine(env, error, path),
-        Failure::Argument(message) => type_error(env, "ERR_INVALID_ARG_VALUE", message),
+        Failure::Argument { message, .. } => type_error(env, "ERR_INVALID_ARG_VALUE", message),
+    };
+    match failure.entry() {
+        Some(entry) => thrown.of_entry(env, entry),
+        None => thrown,
     }
 }

@@ -1,6 +1,8 @@
 //! The N-API boundary: arguments, promises, errors, signals. Nothing else knows JavaScript.
 
 pub mod args;
+pub mod batch;
+pub mod batch_job;
 pub mod call;
 pub mod data;
 pub mod error;
@@ -8,6 +10,7 @@ pub mod file;
 pub mod file_job;
 pub mod group;
 pub mod index_job;
+pub mod iteration;
 pub mod members;
 pub mod memory;
 pub mod promise;

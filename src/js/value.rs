@@ -104,6 +104,12 @@ pub fn get<'env>(env: &'env Env, object: &Unknown<'_>, name: &CStr) -> Result<'e
     value(env, |raw| unsafe { sys::napi_get_named_property(env.raw(), object.raw(), name.as_ptr(), raw) })
 }
 
+/// `object[key]`, by a key of any kind; runs getters.
+pub fn element<'env>(env: &'env Env, object: &Unknown<'_>, key: &Unknown<'_>) -> Result<'env, Unknown<'env>> {
+    // SAFETY: both values belong to the current scope.
+    value(env, |raw| unsafe { sys::napi_get_property(env.raw(), object.raw(), key.raw(), raw) })
+}
+
 /// `function.call(this, ...args)`.
 pub fn call<'env>(
     env: &'env Env,

@@ -5,12 +5,14 @@ mod cache;
 mod dir;
 mod durability;
 mod memory;
+mod park;
 
 pub use access::{Access, inherit, set_mode};
 pub use cache::{drop_pages, read_at};
 pub use dir::Dir;
 pub use durability::{close, flush_and_close_copy, start_write_back, sync_file};
 pub use memory::prefer_huge_pages;
+pub use park::{Parked, park};
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, TryLockError};

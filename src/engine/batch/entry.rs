@@ -1,0 +1,300 @@
+//! One file of a batch, from its bytes to its name.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::super::cancel::Cancel;
+use super::super::commit::{self, Options, Receipt};
+use super::super::digest::{Digest, Running};
+use super::super::directory::Directory;
+use super::super::error::{Error, ErrorKind, Named, Result};
+use super::super::finish::is_taken;
+use super::super::queue::Key;
+use super::super::reap::{self, Replaced};
+use super::super::staged::{self, Parked, Publish, Staged};
+use super::super::sweep;
+use super::super::sys::{self, Dir, Version};
+use super::super::target::{Resolve, Target};
+use super::super::verify::{Content, Level};
+use super::budget::Slot;
+use super::place::{Place, Places};
+
+/// A file that is staged, or left alone, and in the end has its name.
+#[derive(Debug)]
+pub struct Entry {
+    place: Arc<Place>,
+    name: OsString,
+    options: Options,
+    /// What was under the name when this was staged: the file has its owner and mode from there.
+    seen: Option<Version>,
+    digest: Option<Digest>,
+    receipt: Receipt,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Complete, but for its name.
+    Held(Staged, #[allow(dead_code, reason = "held for its drop")] Option<Slot>),
+    /// The same, without a descriptor.
+    Parked(Parked),
+    /// As [`State::Held`] or [`State::Parked`], looked at for the last time.
+    Ready(Box<State>, Publish),
+    /// It held the bytes already.
+    LeftAlone,
+    /// It has its name.
+    Published,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let state = match &self.state {
+            State::Ready(state, _) => state,
+            state => state,
+        };
+        if let State::Parked(parked) = state {
+            self.place.remove(parked.name());
+        }
+    }
+}
+
+impl Entry {
+    /// Stages a file: written, read back (but for [`Level::Device`]), on its way to the device.
+    ///
+    /// # Errors
+    /// Whatever fails first. Nothing is left.
+    pub fn stage(
+        places: &Places,
+        path: &Path,
+        mkdir: bool,
+        data: &[u8],
+        options: &Options,
+        cancel: &Cancel,
+    ) -> Result<Self> {
+        cancel.check()?;
+        let target = Target::resolve(path, Resolve { mkdir, exclusive: options.exclusive })?;
+        let place = places.of(&target);
+        match Self::attempt(&place, &target, data, options, cancel) {
+            // By what was replaced, and is not given back yet.
+            Err(error) if error.is_full() && reap::drain() => {
+                Self::attempt(&place, &target, data, options, cancel)
+            }
+            staged => staged,
+        }
+    }
+
+    fn attempt(
+        place: &Arc<Place>,
+        target: &Target,
+        data: &[u8],
+        options: &Options,
+        cancel: &Cancel,
+    ) -> Result<Self> {
+        let old = target.existing()?;
+        if options.exclusive && old.is_some() {
+            return Err(Error::raw("open", sys::EEXIST));
+        }
+        let content = Content::Bytes(data);
+        let entry = |state, seen, digest, written, verified| Self {
+            place: place.clone(),
+            name: target.name.clone(),
+            options: options.clone(),
+            seen,
+            digest,
+            receipt: Receipt { written, bytes: content.size(), durable: false, verified },
+            state,
+        };
+        if options.if_changed
+            && old.is_some()
+            && let Some((file, level)) = commit::unchanged(target, content, options, cancel)?
+        {
+            let (_, version) = Dir::stat_file(&file).named("fstat")?;
+            return Ok(entry(State::LeftAlone, Some(version), None, false, Some(level)));
+        }
+        sweep::once(&target.dir);
+        let _at_work = target.dir.begin_commit();
+        let later = options.flush && options.verify == Some(Level::Device);
+        loop {
+            let mut staged = Staged::new(target, old.is_some() || options.mode.is_some())?;
+            staged.write(data, false, cancel)?;
+            staged.set_access(target, old.as_ref(), options.mode)?;
+            if options.flush {
+                staged.start_write_back();
+            }
+            let verified = match options.verify {
+                Some(level) if !later => Some(staged.verify(content, level, cancel)?),
+                _ => None,
+            };
+            // Some file systems tell only at a close that a write was lost.
+            sys::flush_and_close_copy(staged.file()).named("close")?;
+            let state = match keep(staged, place, target) {
+                Err(error) if target.dir.must_name() && staged::cannot_link(&error) => continue,
+                kept => kept?,
+            };
+            let digest = later.then(|| {
+                let mut running = Running::default();
+                running.add(data);
+                running.digest()
+            });
+            return Ok(entry(state, old.map(|old| old.version), digest, true, verified));
+        }
+    }
+
+    /// Which line it stands in.
+    pub fn key(&self) -> Key {
+        (self.place.id().clone(), sys::fold(&self.name))
+    }
+
+    /// Flushes the content, and reads it back from the device if that is wanted.
+    pub fn flush(&mut self, cancel: &Cancel) -> Result<()> {
+        if !self.options.flush {
+            return Ok(());
+        }
+        cancel.check()?;
+        let dir = self.place.open()?;
+        if matches!(self.state, State::LeftAlone) {
+            let file = dir.open_file(&self.name).named("open")?;
+            if !is_as(&Dir::stat_file(&file).named("fstat")?.1, self.seen.as_ref()) {
+                return Err(ErrorKind::Changed.into());
+            }
+            self.receipt.durable = sys::sync_file(&file).named("fsync")?;
+            return Ok(());
+        }
+        let digest = self.digest;
+        let flushed = self.state.with(&dir, |staged| {
+            let durable = staged.sync()?;
+            let verify = |digest| staged.verify(Content::Digest(digest), Level::Device, cancel);
+            Ok((durable, digest.map(verify).transpose()?))
+        })?;
+        self.receipt.durable = flushed.0;
+        self.receipt.verified = flushed.1.or(self.receipt.verified);
+        Ok(())
+    }
+
+    /// The last look before the renames, by who has the turn: takes over what has changed since, and gives the
+    /// staged file a temp name.
+    ///
+    /// # Errors
+    /// Whatever would have failed the write by now: `EEXIST`, `EISDIR`, …; [`ErrorKind::Changed`].
+    pub fn prepare(&mut self, cancel: &Cancel) -> Result<()> {
+        if matches!(self.state, State::Ready(..)) {
+            return Ok(());
+        }
+        cancel.check()?;
+        let dir = self.place.open()?;
+        let target = self.place.target(dir.clone(), &self.name);
+        let found = target.existing()?;
+        if self.options.exclusive && found.is_some() {
+            return Err(Error::raw("open", sys::EEXIST));
+        }
+        let version = found.as_ref().map(|found| &found.version);
+        if matches!(self.state, State::LeftAlone) {
+            return match version {
+                Some(version) if is_as(version, self.seen.as_ref()) => Ok(()),
+                _ => Err(ErrorKind::Changed.into()),
+            };
+        }
+        let other = found.is_some() && version != self.seen.as_ref();
+        let (mode, flush) = (self.options.mode, self.options.flush);
+        let durable = self.state.with(&dir, |staged| {
+            if other {
+                staged.set_access(&target, found.as_ref(), mode)?;
+            }
+            let durable = if other && flush { Some(staged.sync()?) } else { None };
+            staged.name(&target)?;
+            Ok(durable)
+        })?;
+        self.receipt.durable &= durable.unwrap_or(true);
+        let publish = if found.is_some() { Publish::Replace } else { Publish::Create };
+        let state = std::mem::replace(&mut self.state, State::Published);
+        self.state = State::Ready(Box::new(state), publish);
+        Ok(())
+    }
+
+    /// Gives the file its name. `closed` is told what closing it says.
+    pub fn publish(&mut self, dir: &Arc<Directory>, closed: &mut dyn FnMut(Error)) -> Result<()> {
+        let State::Ready(state, publish) = &mut self.state else { return Ok(()) };
+        let target = self.place.target(dir.clone(), &self.name);
+        let replaced = (*publish == Publish::Replace).then(|| Replaced::hold(dir, &self.name));
+        match state.with(dir, |staged| staged.publish(&target, *publish)) {
+            // Somebody made the file just now. It has an owner and a mode to take over.
+            Err(error) if is_taken(&error) && !self.options.exclusive => {
+                let (found, mode, flush) = (target.existing()?, self.options.mode, self.options.flush);
+                state.with(dir, |staged| {
+                    staged.set_access(&target, found.as_ref(), mode)?;
+                    if flush {
+                        staged.sync()?;
+                    }
+                    staged.publish(&target, Publish::Replace)
+                })?;
+            }
+            published => published?,
+        }
+        if let Some(replaced) = replaced {
+            replaced.let_go();
+        }
+        let state = std::mem::replace(&mut self.state, State::Published);
+        if let State::Ready(state, _) = state
+            && let State::Held(staged, _) = *state
+            && let Err(error) = staged.close()
+        {
+            closed(error);
+        }
+        Ok(())
+    }
+
+    /// Where it is.
+    pub fn place(&self) -> &Arc<Place> {
+        &self.place
+    }
+
+    /// Whether the directory is to be flushed for it.
+    pub fn flushes(&self) -> bool {
+        self.options.flush
+    }
+
+    /// What was done; as far as it depends on the entry alone.
+    pub fn receipt(&self) -> Receipt {
+        self.receipt
+    }
+}
+
+/// A flush leaves everything as it is but, on some file systems, the time of the last change.
+fn is_as(now: &Version, seen: Option<&Version>) -> bool {
+    seen.is_some_and(|seen| now.id == seen.id && now.size == seen.size && now.modified == seen.modified)
+}
+
+/// Keeps a staged file: open while descriptors allow it, else parked, if that can be.
+fn keep(mut staged: Staged, place: &Place, target: &Target) -> Result<State> {
+    let slot = if place.is_kept() { Slot::take() } else { None };
+    if slot.is_none() || !place.links() {
+        // Also to find out while there are bytes to begin again with whether files can get a name here.
+        staged.name(target)?;
+        place.set_links();
+    }
+    if slot.is_some() {
+        return Ok(State::Held(staged, slot));
+    }
+    Ok(match staged.park()? {
+        Ok(parked) => State::Parked(parked),
+        Err(staged) => State::Held(staged, None),
+    })
+}
+
+impl State {
+    /// Works on the staged file, which is opened again for that if it is parked.
+    fn with<T>(&mut self, dir: &Arc<Directory>, work: impl FnOnce(&mut Staged) -> Result<T>) -> Result<T> {
+        match self {
+            Self::Held(staged, _) => work(staged),
+            Self::Parked(parked) => {
+                let mut staged = parked.open(dir)?;
+                let done = work(&mut staged);
+                staged.leave();
+                done
+            }
+            Self::Ready(state, _) => state.with(dir, work),
+            Self::LeftAlone | Self::Published => Err(ErrorKind::Panic("not a staged file".to_owned()).into()),
+        }
+    }
+}
