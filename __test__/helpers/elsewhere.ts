@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { Worker, type WorkerOptions } from 'node:worker_threads'
-import type { atomicIndexUpdate, atomicWrite } from '@pipeline/atomic'
+import type { atomicIndexUpdate, atomicWrite, atomicWriteAll } from '@pipeline/atomic'
 import { onTestFinished } from 'vitest'
 
 const addon = createRequire(import.meta.url).resolve('@pipeline/atomic')
@@ -17,6 +17,7 @@ const LONGEST_LIFE = 45_000
 export interface There {
   atomicIndexUpdate: typeof atomicIndexUpdate
   atomicWrite: typeof atomicWrite
+  atomicWriteAll: typeof atomicWriteAll
   require: NodeJS.Require
   /** Sends a message to the test. */
   tell(message: unknown): void
@@ -57,10 +58,10 @@ export interface ProcessOptions {
 
 function source<A extends unknown[] | []>(main: Main<A>, args: A, tell: string, hear: string): string {
   return `
-    const { atomicIndexUpdate, atomicWrite } = require(${JSON.stringify(addon)})
+    const { atomicIndexUpdate, atomicWrite, atomicWriteAll } = require(${JSON.stringify(addon)})
     const tell = (told) => ${tell}({ told })
     const hear = () => new Promise((resolve) => ${hear}.once('message', resolve))
-    const there = { atomicIndexUpdate, atomicWrite, require, tell, hear }
+    const there = { atomicIndexUpdate, atomicWrite, atomicWriteAll, require, tell, hear }
     Promise.resolve((${main})(there, ...${JSON.stringify(args)})).then(
       (returned) => ${tell}({ returned }),
       (error) => {

@@ -17,7 +17,15 @@ pub struct Slot(());
 impl Slot {
     /// `None`: there are enough.
     pub fn take() -> Option<Self> {
-        let most = MOST.min(sys::descriptor_limit() / 4);
+        Self::take_of(MOST.min(sys::descriptor_limit() / 4))
+    }
+
+    /// For a file that can be kept in no other way. `None`: others would be left without.
+    pub fn insist() -> Option<Self> {
+        Self::take_of(sys::descriptor_limit() / 4 * 3)
+    }
+
+    fn take_of(most: u64) -> Option<Self> {
         KEPT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |kept| (kept < most).then_some(kept + 1))
             .ok()
             .map(|_| Self(()))

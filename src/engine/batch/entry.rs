@@ -36,7 +36,7 @@ pub struct Entry {
 #[derive(Debug)]
 enum State {
     /// Complete, but for its name.
-    Held(Staged, #[allow(dead_code, reason = "held for its drop")] Option<Slot>),
+    Held(Staged, #[allow(dead_code, reason = "held for its drop")] Slot),
     /// The same, without a descriptor.
     Parked(Parked),
     /// As [`State::Held`] or [`State::Parked`], looked at for the last time.
@@ -273,12 +273,15 @@ fn keep(mut staged: Staged, place: &Place, target: &Target) -> Result<State> {
         staged.name(target)?;
         place.set_links();
     }
-    if slot.is_some() {
+    if let Some(slot) = slot {
         return Ok(State::Held(staged, slot));
     }
     Ok(match staged.park()? {
         Ok(parked) => State::Parked(parked),
-        Err(staged) => State::Held(staged, None),
+        Err(staged) => match Slot::insist() {
+            Some(slot) => State::Held(staged, slot),
+            None => return Err(Error::raw("open", sys::EMFILE)),
+        },
     })
 }
 

@@ -22,7 +22,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
-pub use libc::{EBADF, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT};
+pub use libc::{EBADF, EEXIST, EINVAL, EISDIR, ELOOP, EMFILE, ENOENT};
 
 /// Which file: device and inode.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

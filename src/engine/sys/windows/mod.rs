@@ -25,6 +25,8 @@ pub const EEXIST: i32 = 80;
 pub const EBADF: i32 = 6;
 /// ERROR_INVALID_PARAMETER.
 pub const EINVAL: i32 = 87;
+/// ERROR_TOO_MANY_OPEN_FILES.
+pub const EMFILE: i32 = 4;
 // Windows has no numbers for these: the customer bit and libuv's.
 /// A directory where a file was meant.
 pub const EISDIR: i32 = CUSTOMER | 4068;
@@ -148,9 +150,9 @@ pub(super) fn posix_errno(error: &io::Error) -> i32 {
     }
 }
 
-/// ERROR_TOO_MANY_OPEN_FILES.
+/// That there are too many open files.
 pub fn is_passing(errno: i32) -> bool {
-    errno == 4
+    errno == EMFILE
 }
 
 /// ERROR_HANDLE_DISK_FULL, ERROR_DISK_FULL, ERROR_DISK_QUOTA_EXCEEDED.
