@@ -75,6 +75,37 @@ export declare class AtomicFile {
 }
 
 /**
+ * Replaces a directory and all that is in it at once: `build` fills a fresh directory, and when it is done every
+ * file in that is flushed and the two are swapped in one step. Every open of a file below `path`, at any time and
+ * after any crash, finds the old tree or the new one. Who opened the directory before the swap, or has it as the
+ * working directory, sees the old one, until it is removed (20 ms later).
+ *
+ * `build` gets the path of an empty directory on the same file system, closed to other users, and fills it with
+ * files, directories and symbolic links. What it returns is in the result as `value`; what it throws is what the
+ * caller catches, the very same value, and the directory is gone by then. It must have finished all its writing when
+ * it returns or resolves: what comes later is not flushed.
+ *
+ * Links on the way to `path` are followed and stay links, also `path` itself. Owner, mode, ACLs and extended
+ * attributes of the directory itself are those of the one that is replaced (as far as the system permits); what is
+ * in it is as `build` made it. Calls for one directory run one after the other, in the order of the calls: `build`
+ * may read what the call before has made. Do not wait in it for another call for the same directory.
+ *
+ * Rejects with errors as `node:fs` has them (`ENOTDIR`: there is a file; `EBUSY`: a mount point, the root, a path
+ * that ends in `.` or `..`) and with
+ * - `ERR_ATOMIC_NO_EXCHANGE`: the file system cannot swap two directories; see `fallback`. Where that can be known
+ *   `build` is not called;
+ * - `ERR_ATOMIC_NOT_REGULAR`: there is a device, a FIFO or a socket in the new tree;
+ * - `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ABORT_ERR`.
+ *
+ * After a rejection the old tree is there and nothing else. The exception is `error.committed === true`: the new tree
+ * has its name, but flushing that failed, or moving the old one to where it is to be kept; it lies beside it.
+ *
+ * Not promised: that a path that goes up again (`a/../b`) or two opens see one tree, and anything about
+ * programs that write into the old tree meanwhile. Other processes' calls are not waited for; the last swap wins.
+ */
+export declare function atomicDirectory<T>(path: PathLike, build: (staging: string) => T | PromiseLike<T>, options?: DirectoryOptions | null): Promise<BuildResult<T>>
+
+/**
  * Changes a JSON file, and never loses an update: any number of calls, worker threads and processes
  * may do it at once, and each works on what the one before it left.
  *
@@ -133,6 +164,108 @@ export declare function atomicIndexUpdate<T = any>(path: PathLike, fn: (index: T
  * Other processes' writes to the file are not waited for; the last rename wins.
  */
 export declare function atomicWrite(path: PathLike, data: Data, options?: WriteOptions | BufferEncoding | null): Promise<WriteResult>
+
+/** What {@link atomicDirectory} did. */
+export interface BuildResult<T = unknown> extends DirectoryResult {
+  /** What `build` returned. */
+  value: T
+}
+
+/**
+ * Copies a directory over another one, at once: readers find the old tree or a complete copy, as with
+ * {@link atomicDirectory}. All of it happens off the JavaScript thread.
+ *
+ * Files are copied with their permission bits (without set-id), symbolic links as links with the very same text,
+ * directories also if they are empty. Owners, times, extended attributes and hard links between files are not
+ * copied. Blocks are shared with the original where the file system can (btrfs, xfs); holes stay holes.
+ *
+ * Rejects as {@link atomicDirectory} does, and with
+ * - `ERR_ATOMIC_NOT_REGULAR`: there is a device, a FIFO or a socket in `from`;
+ * - `ERR_ATOMIC_VERIFY`: a copy is not what it was copied from, or that has changed meanwhile;
+ * - `EINVAL`: one of the two is within the other.
+ */
+export declare function copyDirectoryAtomic(from: PathLike, to: PathLike, options?: CopyDirectoryOptions | null): Promise<DirectoryResult>
+
+/**
+ * Options of {@link copyDirectoryAtomic}; the others are those of {@link atomicDirectory}, but that a new directory
+ * has the mode of the one that is copied.
+ */
+export interface CopyDirectoryOptions extends DirectoryOptions {
+  /**
+   * Read every file back and compare it with the one it was copied from.
+   *
+   * @default true
+   */
+  verify?: boolean
+}
+
+/** Options of {@link atomicDirectory}. They are read once, at the call. */
+export interface DirectoryOptions {
+  /**
+   * Permission bits of the directory itself, as a number or as a string of octal digits; set exactly, the umask
+   * does not apply.
+   *
+   * @default the mode of the directory that is replaced; for a new one 0o777 less the umask
+   */
+  mode?: number | string
+  /**
+   * Flush every file and every directory of the new tree before it gets its name, and the directory that it is in
+   * after. Without it a power cut can bring the old tree back, or leave files of the new one empty.
+   *
+   * @default true
+   */
+  flush?: boolean
+  /**
+   * Make missing parent directories, durably. They stay if the call fails.
+   *
+   * @default true
+   */
+  mkdir?: boolean
+  /**
+   * Rejects with an `AbortError` unless the directory has its name already. The old one stands. While the tree is
+   * being built the abort is heeded when `build` has settled: pass the signal on to what it does.
+   */
+  signal?: AbortSignal
+  /**
+   * Keep the old tree: as `${path}.previous`, or under the given name, which must be on the same file system. An
+   * older one there is replaced.
+   *
+   * @default false
+   */
+  keepPrevious?: boolean | PathLike
+  /**
+   * What to do where the file system cannot swap two directories in one step: `'rename'` renames the old one away
+   * and then the new one in. Between the two there is none. Without it the call rejects with
+   * `ERR_ATOMIC_NO_EXCHANGE`.
+   *
+   * @default undefined
+   */
+  fallback?: 'rename'
+}
+
+/** What the replacement of a directory did: what was really done, never what was hoped for. */
+export interface DirectoryResult {
+  /** How many regular files are in the new tree. */
+  files: number
+  /** How many directories are in it, itself not counted. */
+  directories: number
+  /** How many symbolic links are in it. */
+  links: number
+  /** The sizes of its files, added up. */
+  bytes: number
+  /**
+   * All of it was flushed, and the directory that it is in. `false` without `flush`, in memory (tmpfs), on an
+   * overlay mounted `volatile`, and wherever the file system or the platform offers no such operation.
+   */
+  durable: boolean
+  /** Where the old tree is, if it is still there. */
+  previous: string | null
+  /**
+   * Why the old tree could not be removed, or not all of it. The new one is in its place; the rest of the old one
+   * (`previous`) is tried again when the next process works in the same directory.
+   */
+  leftover: NodeJS.ErrnoException | null
+}
 
 /**
  * Writes many files so that none is ever half there, and none is replaced unless all can be: each is written

@@ -772,6 +772,8 @@ if (
 
 module.exports = nativeBinding
 module.exports.AtomicFile = nativeBinding.AtomicFile
+module.exports.atomicDirectory = nativeBinding.atomicDirectory
 module.exports.atomicIndexUpdate = nativeBinding.atomicIndexUpdate
 module.exports.atomicWrite = nativeBinding.atomicWrite
 module.exports.atomicWriteAll = nativeBinding.atomicWriteAll
+module.exports.copyDirectoryAtomic = nativeBinding.copyDirectoryAtomic

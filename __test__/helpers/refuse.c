@@ -1,6 +1,7 @@
 /* Runs a command on a kernel that refuses some calls, as older kernels, sandboxes and poorer file
  * systems do:  refuse CALL=ERRNO... -- COMMAND ARGS...  where CALL is
  *   tmpfile    openat(2) with O_TMPFILE
+ *   exchange   renameat2(2) with RENAME_EXCHANGE
  *   linkat, renameat2, fsync, flock    the call of that name
  * By a seccomp filter: no privilege is needed, and nothing else is slowed down. */
 #define _GNU_SOURCE
@@ -23,6 +24,7 @@ static void add(struct sock_filter instruction) { program[length++] = instructio
 
 static int number_of(const char *call) {
   if (!strcmp(call, "tmpfile")) return SYS_openat;
+  if (!strcmp(call, "exchange")) return SYS_renameat2;
   if (!strcmp(call, "linkat")) return SYS_linkat;
   if (!strcmp(call, "renameat2")) return SYS_renameat2;
   if (!strcmp(call, "fsync")) return SYS_fsync;
@@ -35,13 +37,15 @@ int main(int argc, char **argv) {
   int i = 1;
   for (; i < argc && strcmp(argv[i], "--"); i++) {
     char *call = strtok(argv[i], "="), *error = strtok(NULL, "=");
-    int by_flag = !strcmp(call, "tmpfile");
+    int is_tmpfile = !strcmp(call, "tmpfile"), is_exchange = !strcmp(call, "exchange");
+    int by_flag = is_tmpfile || is_exchange;
     add((struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)));
     add((struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number_of(call), 0, by_flag ? 3 : 1));
     if (by_flag) {
-      /* The low half of the third argument, on the little-endian machines that node runs on. */
-      add((struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])));
-      add((struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, O_TMPFILE & ~O_DIRECTORY, 0, 1));
+      /* The low half of the third or fifth argument, on the little-endian machines that node runs on. */
+      int flags = is_tmpfile ? 2 : 4, flag = is_tmpfile ? O_TMPFILE & ~O_DIRECTORY : 2;
+      add((struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args) + 8 * flags));
+      add((struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, flag, 0, 1));
     }
     add((struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | atoi(error)));
   }

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll } from 'vitest'
 
 export type Refusals = Partial<
-  Record<'tmpfile' | 'linkat' | 'renameat2' | 'fsync' | 'flock', keyof typeof constants.errno>
+  Record<'tmpfile' | 'exchange' | 'linkat' | 'renameat2' | 'fsync' | 'flock', keyof typeof constants.errno>
 >
 
 let dir: string

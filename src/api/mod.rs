@@ -1,7 +1,10 @@
 //! What JavaScript sees: one file a function, its doc comments the user's documentation.
 
+mod atomic_directory;
 mod atomic_file;
 mod atomic_index_update;
 mod atomic_write;
 mod atomic_write_all;
+mod copy_directory;
+mod directory_options;
 mod options;

@@ -43,6 +43,8 @@ pub enum ErrorKind {
         /// "a FIFO", "a socket", …
         what: &'static str,
     },
+    /// The file system has no step that swaps two directories.
+    NoExchange,
     /// The index is not UTF-8 or not JSON.
     CorruptIndex {
         /// In bytes from the start of the file.
@@ -153,6 +155,7 @@ impl Error {
             ErrorKind::System { source, .. } => sys::describe(source).0,
             ErrorKind::Verify { .. } => "ERR_ATOMIC_VERIFY",
             ErrorKind::NotRegular { .. } => "ERR_ATOMIC_NOT_REGULAR",
+            ErrorKind::NoExchange => "ERR_ATOMIC_NO_EXCHANGE",
             ErrorKind::CorruptIndex { .. } => "ERR_ATOMIC_CORRUPT_INDEX",
             ErrorKind::Duplicate { .. } => "ERR_ATOMIC_DUPLICATE",
             ErrorKind::Changed => "ERR_ATOMIC_CHANGED",
@@ -210,6 +213,10 @@ impl fmt::Display for Error {
                 offset.map_or(Ok(()), |offset| write!(f, " at offset {offset}"))
             }
             ErrorKind::NotRegular { what } => write!(f, "the target is {what}, not a regular file"),
+            ErrorKind::NoExchange => f.write_str(
+                "this file system cannot swap two directories in one step; { fallback: 'rename' } does it in two, \
+                 with an instant between them in which there is none",
+            ),
             ErrorKind::CorruptIndex { offset, line, column, reason } => {
                 write!(
                     f,

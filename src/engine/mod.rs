@@ -2,7 +2,7 @@
 //!
 //! [`commit`] replaces a file so that every reader, at any time and after any crash, finds the old
 //! bytes or the new ones; [`index`] puts a read-modify-write of a JSON file on top of it that any
-//! number of processes can run at once.
+//! number of processes can run at once; [`tree`] replaces whole directories.
 
 mod base;
 pub mod batch;
@@ -27,6 +27,7 @@ mod staged;
 mod sweep;
 mod sys;
 pub mod target;
+pub mod tree;
 pub mod verify;
 pub mod waiting;
 pub mod writer;

@@ -1,6 +1,8 @@
 //! The names that this library gives to files of its own, all hidden, all beside the file they serve:
 //!
 //! - `.NAME.XXXXXXXXXXXX.atomic-tmp` (twelve random letters and digits): a file on its way to NAME;
+//! - `.NAME.XXXXXXXXXXXX.atomic-old`: a directory that was NAME, on its way to where it is to be kept; never
+//!   swept, for it may be the only one there is;
 //! - `.NAME.lock`: the sidecar lock of the index NAME.
 //!
 //! NAME is cut where the whole would not fit into 255 bytes; a lock's name then carries a hash of it.
@@ -12,6 +14,7 @@ use std::path::Path;
 use super::sys;
 
 const TEMP_SUFFIX: &str = ".atomic-tmp";
+const OLD_SUFFIX: &str = ".atomic-old";
 const RANDOM: usize = 12;
 const NAME_MAX: usize = 255;
 
@@ -21,14 +24,33 @@ const NAME_MAX: usize = 255;
 /// Those of `make`, other than that the name is taken.
 pub fn with_temp_name<T>(
     name: &OsStr,
+    make: impl FnMut(&OsStr) -> io::Result<T>,
+) -> io::Result<(OsString, T)> {
+    with_name(name, TEMP_SUFFIX, make)
+}
+
+/// As [`with_temp_name`], for a directory that is not to be swept.
+///
+/// # Errors
+/// As [`with_temp_name`].
+pub fn with_old_name<T>(
+    name: &OsStr,
+    make: impl FnMut(&OsStr) -> io::Result<T>,
+) -> io::Result<(OsString, T)> {
+    with_name(name, OLD_SUFFIX, make)
+}
+
+fn with_name<T>(
+    name: &OsStr,
+    suffix: &str,
     mut make: impl FnMut(&OsStr) -> io::Result<T>,
 ) -> io::Result<(OsString, T)> {
     let mut prefix = OsString::from(".");
-    prefix.push(sys::cut(name, NAME_MAX - ".".len() - ".".len() - RANDOM - TEMP_SUFFIX.len()));
+    prefix.push(sys::cut(name, NAME_MAX - ".".len() - ".".len() - RANDOM - suffix.len()));
     prefix.push(".");
     let (made, path) = tempfile::Builder::new()
         .prefix(&prefix)
-        .suffix(TEMP_SUFFIX)
+        .suffix(suffix)
         .rand_bytes(RANDOM)
         // It would unlink by path; the name is relative to an open directory.
         .disable_cleanup(true)

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::directory::Directory;
-use super::error::{Error, ErrorKind, Result};
+use super::error::{Error, ErrorKind, Named, Result};
 use super::queue::Key;
 pub use super::sys::path_from_bytes;
 use super::sys::{self, Kind, Stat};
@@ -38,11 +38,33 @@ impl Target {
     /// Those of open(2) with `O_CREAT`: `ENOENT`, `ENOTDIR`, `EACCES`, `EISDIR`, `ELOOP`,
     /// `ENAMETOOLONG`, …; `EEXIST` when exclusive; [`ErrorKind::NotRegular`].
     pub fn resolve(path: &Path, how: Resolve) -> Result<Self> {
+        Self::follow(path, how, file_name, regular)
+    }
+
+    /// Follows `path`, which is absolute, to the directory it means; it need not be there.
+    ///
+    /// # Errors
+    /// Those of [`Target::resolve`], but `ENOTDIR` for a file, and `EBUSY` for what cannot be renamed: a path that
+    /// ends in `.` or `..`, the root, a mount point.
+    pub fn resolve_directory(path: &Path, mkdir: bool) -> Result<Self> {
+        let target = Self::follow(path, Resolve { mkdir, exclusive: false }, directory_name, directory)?;
+        if target.dir.is_mount_point(&target.name) {
+            return Err(Error::raw("rename", sys::EBUSY));
+        }
+        Ok(target)
+    }
+
+    fn follow(
+        path: &Path,
+        how: Resolve,
+        name_of: fn(Option<&Arc<Directory>>, &Path) -> Result<OsString>,
+        check: fn(Option<Stat>) -> Result<Option<Stat>>,
+    ) -> Result<Self> {
         let mut base: Option<Arc<Directory>> = None;
         let mut path = path.to_owned();
         let mut shown = path.clone();
         for _ in 0..=MAX_LINKS {
-            let name = file_name(base.as_ref(), &path)?;
+            let name = name_of(base.as_ref(), &path)?;
             let parent = path.parent().unwrap_or(Path::new(""));
             let dir = Directory::open(base.as_ref(), parent, how.mkdir)?;
             match dir.stat(&name).map_err(|error| Error::system("open", error))? {
@@ -54,7 +76,7 @@ impl Target {
                     base = Some(dir);
                 }
                 stat => {
-                    regular(stat)?;
+                    check(stat)?;
                     return Ok(Self { dir, name, path: shown });
                 }
             }
@@ -74,6 +96,14 @@ impl Target {
     pub fn existing(&self) -> Result<Option<Stat>> {
         let stat = self.dir.stat(&self.name).map_err(|error| Error::system("open", error))?;
         regular(stat)
+    }
+
+    /// The directory that is under the name now.
+    ///
+    /// # Errors
+    /// `ENOTDIR` if it is something else.
+    pub fn existing_directory(&self) -> Result<Option<Stat>> {
+        directory(self.dir.stat(&self.name).named("open")?)
     }
 
     /// What to line up for before changing this file.
@@ -101,6 +131,26 @@ fn regular(stat: Option<Stat>) -> Result<Option<Stat>> {
         // It was none when the path was followed: somebody is playing games.
         Some(Kind::Symlink) => Err(Error::raw("open", sys::ELOOP)),
         Some(Kind::Other(what)) => Err(ErrorKind::NotRegular { what }.into()),
+    }
+}
+
+/// Passes on what is a directory, or nothing.
+fn directory(stat: Option<Stat>) -> Result<Option<Stat>> {
+    match stat.as_ref().map(|stat| stat.kind) {
+        None | Some(Kind::Directory) => Ok(stat),
+        Some(Kind::Symlink) => Err(Error::raw("open", sys::ELOOP)),
+        Some(Kind::File | Kind::Other(_)) => Err(Error::raw("open", sys::ENOTDIR)),
+    }
+}
+
+/// The last component, if it is a name that a directory can be renamed to.
+fn directory_name(_: Option<&Arc<Directory>>, path: &Path) -> Result<OsString> {
+    if path.as_os_str().is_empty() {
+        return Err(Error::raw("open", sys::ENOENT));
+    }
+    match path.file_name() {
+        Some(name) if !sys::ends_in_dots(path.as_os_str()) => Ok(name.to_owned()),
+        _ => Err(Error::raw("rename", sys::EBUSY)),
     }
 }
 

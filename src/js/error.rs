@@ -155,7 +155,7 @@ pub fn abort<'env>(env: &'env Env, reason: Option<Unknown<'env>>) -> Thrown<'env
 }
 
 /// An engine's error about the file that the caller calls `path`.
-fn from_engine<'env>(env: &'env Env, error: &Error, path: &str) -> Thrown<'env> {
+pub fn from_engine<'env>(env: &'env Env, error: &Error, path: &str) -> Thrown<'env> {
     let other = error.other_path().map(|other| other.to_string_lossy());
     let path = other.as_deref().unwrap_or(path);
     let thrown = match error.kind() {

@@ -3,8 +3,10 @@
 pub mod args;
 pub mod batch;
 pub mod batch_job;
+pub mod build;
 pub mod call;
 pub mod data;
+pub mod directory_job;
 pub mod error;
 pub mod file;
 pub mod file_job;

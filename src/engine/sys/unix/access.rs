@@ -27,6 +27,11 @@ impl Access {
     pub(super) fn of(stat: &rustix::fs::Stat) -> Self {
         Self { uid: stat.st_uid, gid: stat.st_gid, mode: u32::from(stat.st_mode) & 0o7777 }
     }
+
+    /// Whether it belongs to the user of this process.
+    pub(super) fn is_ours(&self) -> bool {
+        self.uid == rustix::process::geteuid().as_raw()
+    }
 }
 
 /// Gives `file` the owner, the extended attributes (ACLs among them) and the mode of the file
@@ -110,18 +115,20 @@ fn copy_xattrs(file: &File, dir: &Dir, name: &OsStr) -> Result<()> {
     Ok(())
 }
 
-/// A new file has its directory's default ACL. Where the old file has none, neither may the new one:
-/// with the mode it would let people in whom the old one kept out.
+/// A new file has its directory's default ACL, and a new directory hands it down. Where the old one has none,
+/// neither may the new one: with the mode it would let people in whom the old one kept out.
 #[cfg(target_os = "linux")]
 fn drop_default_acl(file: &File, names: &[u8]) -> Result<()> {
-    const ACL: &str = "system.posix_acl_access";
-    if names.split(|byte| *byte == 0).any(|name| name == ACL.as_bytes()) {
-        return Ok(());
+    for acl in ["system.posix_acl_access", "system.posix_acl_default"] {
+        if names.split(|byte| *byte == 0).any(|name| name == acl.as_bytes()) {
+            continue;
+        }
+        match rustix::fs::fremovexattr(file, acl) {
+            Ok(()) | Err(Errno::NODATA | Errno::NOTSUP) => {}
+            Err(error) => return Err(io::Error::from(error)).named("removexattr"),
+        }
     }
-    match rustix::fs::fremovexattr(file, ACL) {
-        Ok(()) | Err(Errno::NODATA | Errno::NOTSUP) => Ok(()),
-        Err(error) => Err(io::Error::from(error)).named("removexattr"),
-    }
+    Ok(())
 }
 
 /// Attributes can grow between two calls.

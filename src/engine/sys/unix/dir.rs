@@ -15,7 +15,7 @@ use crate::engine::sys::{Kind, Stat, Version};
 
 /// An open directory.
 #[derive(Debug)]
-pub struct Dir(OwnedFd);
+pub struct Dir(pub(super) OwnedFd);
 
 impl Dir {
     /// Opens a directory by its path.
@@ -237,7 +237,7 @@ fn empty_path() -> AtFlags {
     AtFlags::empty()
 }
 
-fn kind(stat: &rustix::fs::Stat) -> Kind {
+pub(super) fn kind(stat: &rustix::fs::Stat) -> Kind {
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => Kind::File,
         FileType::Directory => Kind::Directory,
@@ -251,7 +251,7 @@ fn kind(stat: &rustix::fs::Stat) -> Kind {
 }
 
 #[allow(clippy::unnecessary_cast, reason = "the fields' types differ between platforms")]
-fn version(stat: &rustix::fs::Stat) -> Version {
+pub(super) fn version(stat: &rustix::fs::Stat) -> Version {
     let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
     Version {
         id: FileId { device: stat.st_dev as u64, inode: stat.st_ino as u64 },

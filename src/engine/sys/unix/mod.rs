@@ -2,13 +2,16 @@
 
 mod access;
 mod cache;
+mod content;
 mod dir;
 mod durability;
 mod memory;
 mod park;
+mod tree;
 
 pub use access::{Access, inherit, set_mode};
 pub use cache::{drop_pages, read_at};
+pub use content::copy_content;
 pub use dir::Dir;
 pub use durability::{close, flush_and_close_copy, start_write_back, sync_file};
 pub use memory::prefer_huge_pages;
@@ -22,7 +25,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
-pub use libc::{EBADF, EEXIST, EINVAL, EISDIR, ELOOP, EMFILE, ENOENT};
+pub use libc::{EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, EMFILE, ENOENT, ENOTDIR, ENOTEMPTY, ESTALE};
 
 /// Which file: device and inode.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -82,6 +85,12 @@ pub fn cannot_link(errno: i32) -> bool {
     )
 }
 
+/// Errors of an exchange that a file system without such an operation gives. `EXDEV` is that of an overlay for
+/// a directory that comes of a lower layer.
+pub fn cannot_exchange(errno: i32) -> bool {
+    matches!(errno, libc::EINVAL | libc::ENOSYS | libc::EOPNOTSUPP | libc::EXDEV)
+}
+
 /// A name as the file system compares it. Taking two names for one only makes them wait for each
 /// other, so every macOS volume counts as case-insensitive.
 pub fn fold(name: &OsStr) -> OsString {
@@ -125,6 +134,12 @@ pub fn descriptor_limit() -> u64 {
 /// Whether a path ends in a separator or in `/.`, and so can only mean a directory.
 pub fn names_directory(path: &OsStr) -> bool {
     path.as_bytes().ends_with(b"/") || path.as_bytes().ends_with(b"/.")
+}
+
+/// Whether the last component of a path is `.` or `..`.
+pub fn ends_in_dots(path: &OsStr) -> bool {
+    let last = path.as_bytes().split(|byte| *byte == b'/').rfind(|part| !part.is_empty());
+    matches!(last, Some(b"." | b".."))
 }
 
 /// A path may be any bytes.

@@ -12,14 +12,14 @@ use std::time::Duration;
 use super::{Access, CUSTOMER, EEXIST, ENOENT, FileId, LOCK_VIOLATION, SHARING_VIOLATION};
 use crate::engine::sys::{Kind, Stat, Version};
 
-const FILE_FLAG_BACKUP_SEMANTICS: u32 = 0x0200_0000;
+pub(super) const FILE_FLAG_BACKUP_SEMANTICS: u32 = 0x0200_0000;
 /// Virus scanners and indexers hold a new file open for some milliseconds.
 const SHARING_RETRIES: u32 = 40;
 const SHARING_PAUSE: Duration = Duration::from_millis(5);
 
 /// A directory.
 #[derive(Debug)]
-pub struct Dir(PathBuf);
+pub struct Dir(pub(super) PathBuf);
 
 fn id(handle: &same_file::Handle) -> FileId {
     let mut hasher = DefaultHasher::new();
@@ -27,7 +27,7 @@ fn id(handle: &same_file::Handle) -> FileId {
     FileId(hasher.finish())
 }
 
-fn one_number(error: io::Error) -> io::Error {
+pub(super) fn one_number(error: io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(3) => io::Error::from_raw_os_error(ENOENT),
         Some(183) => io::Error::from_raw_os_error(EEXIST),
@@ -40,7 +40,7 @@ fn version(metadata: &std::fs::Metadata, id: FileId) -> Version {
     Version { id, size: metadata.len(), modified, changed: modified, links: 1 }
 }
 
-fn kind(metadata: &std::fs::Metadata) -> Kind {
+pub(super) fn kind(metadata: &std::fs::Metadata) -> Kind {
     match metadata.file_type() {
         kind if kind.is_symlink() => Kind::Symlink,
         kind if kind.is_dir() => Kind::Directory,
@@ -131,7 +131,10 @@ impl Dir {
     pub fn open_orphan(&self, name: &OsStr) -> io::Result<Option<File>> {
         // Refused while anybody else has it open, whatever they would share; then opened again, for a
         // handle that shares nothing could not be removed by name.
-        match OpenOptions::new().read(true).share_mode(0).open(self.0.join(name)) {
+        let mut alone = OpenOptions::new();
+        alone.read(true).share_mode(0).custom_flags(FILE_FLAG_BACKUP_SEMANTICS);
+        match alone.open(self.0.join(name)) {
+            Ok(found) if found.metadata()?.is_dir() => Self(self.0.join(name)).as_file().map(Some),
             Ok(_) => self.open_file(name).map(Some),
             Err(error) if error.raw_os_error() == Some(SHARING_VIOLATION) => Ok(None),
             Err(error) => Err(one_number(error)),

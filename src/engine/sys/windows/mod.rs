@@ -5,8 +5,10 @@
 //! flushed only by some users, so `durable` may be `false`.
 
 mod dir;
+mod tree;
 
 pub use dir::Dir;
+pub use tree::{cannot_exchange, copy_content};
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -23,6 +25,14 @@ pub const ENOENT: i32 = 2;
 pub const EEXIST: i32 = 80;
 /// ERROR_INVALID_HANDLE
 pub const EBADF: i32 = 6;
+/// ERROR_DIR_NOT_EMPTY.
+pub const ENOTEMPTY: i32 = 145;
+/// ERROR_NOT_SAME_DEVICE.
+const EXDEV: i32 = 17;
+/// ERROR_DIRECTORY.
+pub const ENOTDIR: i32 = 267;
+/// ERROR_BUSY.
+pub const EBUSY: i32 = 170;
 /// ERROR_INVALID_PARAMETER.
 pub const EINVAL: i32 = 87;
 /// ERROR_TOO_MANY_OPEN_FILES.
@@ -30,6 +40,8 @@ pub const EMFILE: i32 = 4;
 // Windows has no numbers for these: the customer bit and libuv's.
 /// A directory where a file was meant.
 pub const EISDIR: i32 = CUSTOMER | 4068;
+/// A directory that is not the one it was.
+pub const ESTALE: i32 = CUSTOMER | 116;
 /// Links that lead in a circle.
 pub const ELOOP: i32 = CUSTOMER | 4067;
 
@@ -87,7 +99,12 @@ pub fn inherit(file: &File, _dir: &Dir, _name: &OsStr, old: &Access, mode: Optio
 
 /// Read-only without any write bit.
 pub fn set_mode(file: &File, mode: u32) -> Result<()> {
-    let mut permissions = file.metadata().named("fstat")?.permissions();
+    let metadata = file.metadata().named("fstat")?;
+    if metadata.is_dir() {
+        // There it means something else.
+        return Ok(());
+    }
+    let mut permissions = metadata.permissions();
     let readonly = mode & 0o222 == 0;
     if permissions.readonly() == readonly {
         return Ok(());
@@ -143,6 +160,7 @@ pub(super) fn posix_errno(error: &io::Error) -> i32 {
         Some(80 | 183) => 4075,
         Some(87) => 4071,
         Some(145) => 4051,
+        Some(170) => 4082,
         Some(206) => 4064,
         Some(267) => 4052,
         Some(1142) => 4032,
@@ -188,6 +206,13 @@ pub fn descriptor_limit() -> u64 {
 /// Whether a path ends in a separator, and so can only mean a directory.
 pub fn names_directory(path: &OsStr) -> bool {
     path.encode_wide().last().is_some_and(|unit| unit == u16::from(b'/') || unit == u16::from(b'\\'))
+}
+
+/// Whether the last component of a path is `.` or `..`.
+pub fn ends_in_dots(path: &OsStr) -> bool {
+    let path = path.to_string_lossy();
+    let last = path.split(['/', '\\']).rfind(|part| !part.is_empty());
+    matches!(last, Some("." | ".."))
 }
 
 /// A path is Unicode.

@@ -1,0 +1,83 @@
+//! `copyDirectoryAtomic`: a whole tree, replaced at once by a copy of another.
+
+use napi::Env;
+use napi::bindgen_prelude::Unknown;
+use napi_derive::napi;
+
+use super::directory_options::{DirectoryOptions, DirectoryResult};
+use crate::engine::queue::Ticket;
+use crate::js::directory_job::{CommitJob, Copy, OpenJob};
+use crate::js::error::from_failure;
+use crate::js::signal::Signal;
+use crate::js::value::{self, Result};
+use crate::js::{args, promise, task};
+
+/// Options of {@link copyDirectoryAtomic}; the others are those of {@link atomicDirectory}, but that a new directory
+/// has the mode of the one that is copied.
+#[napi(object, object_to_js = false, js_name = "CopyDirectoryOptions extends DirectoryOptions")]
+#[derive(Default)]
+pub struct CopyDirectoryOptions<'env> {
+    /// Read every file back and compare it with the one it was copied from.
+    ///
+    /// @default true
+    #[napi(ts_type = "boolean")]
+    pub verify: Option<Unknown<'env>>,
+}
+
+/// Copies a directory over another one, at once: readers find the old tree or a complete copy, as with
+/// {@link atomicDirectory}. All of it happens off the JavaScript thread.
+///
+/// Files are copied with their permission bits (without set-id), symbolic links as links with the very same text,
+/// directories also if they are empty. Owners, times, extended attributes and hard links between files are not
+/// copied. Blocks are shared with the original where the file system can (btrfs, xfs); holes stay holes.
+///
+/// Rejects as {@link atomicDirectory} does, and with
+/// - `ERR_ATOMIC_NOT_REGULAR`: there is a device, a FIFO or a socket in `from`;
+/// - `ERR_ATOMIC_VERIFY`: a copy is not what it was copied from, or that has changed meanwhile;
+/// - `EINVAL`: one of the two is within the other.
+#[napi(
+    ts_args_type = "from: PathLike, to: PathLike, options?: CopyDirectoryOptions | null",
+    ts_return_type = "Promise<DirectoryResult>"
+)]
+pub fn copy_directory_atomic<'env>(
+    env: &'env Env,
+    from: Unknown<'env>,
+    to: Unknown<'env>,
+    options: Unknown<'env>,
+) -> napi::Result<Unknown<'env>> {
+    promise::answer(env, start(env, &from, &to, &options))
+}
+
+fn start<'env>(
+    env: &'env Env,
+    from: &Unknown<'_>,
+    to: &Unknown<'_>,
+    options: &Unknown<'env>,
+) -> Result<'env, Unknown<'env>> {
+    let from = args::path(env, "from", from)?;
+    let path = args::path(env, "to", to)?;
+    let own = args::options::<CopyDirectoryOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
+    let shared = args::options::<DirectoryOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
+    let options = shared.check(env, &path)?;
+    let verify = args::boolean(env, "options.verify", own.verify.as_ref(), true)?;
+    let signal = Signal::attach(env, shared.signal.as_ref())?;
+    let cancel = signal.cancel();
+    let copy = Copy { from: from.absolute, shown: from.shown, verify };
+    let job = OpenJob::new(path.absolute, Ticket::take(), options, cancel.clone());
+    task::start(env, job, move |env, outcome| {
+        let site = match outcome {
+            Ok(site) => site,
+            Err(failure) => {
+                signal.detach(env)?;
+                return Err(from_failure(env, &failure, &path.shown, &signal));
+            }
+        };
+        task::start(env, CommitJob::new(site, Some(copy), cancel), move |env, outcome| {
+            signal.detach(env)?;
+            match outcome {
+                Ok(receipt) => value::to_js(env, DirectoryResult::new(env, &receipt)?),
+                Err(failure) => Err(from_failure(env, &failure, &path.shown, &signal)),
+            }
+        })
+    })
+}

@@ -1,0 +1,70 @@
+//! A whole directory at once: a fresh tree is made beside the old one, flushed, and swapped in.
+//!
+//! [`staging`] makes the directory in which the tree is built, holds it against sweepers and publishes it;
+//! [`swap`] puts it in its place; [`census`] counts and flushes, [`remove`] takes away, [`copy`] fills it
+//! from another tree. All of them go through a tree by [`walk`], with few descriptors and never along a link.
+
+mod census;
+pub mod copy;
+mod crew;
+pub(super) mod remove;
+pub mod staging;
+mod swap;
+mod walk;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+pub use census::Census;
+
+use super::error::Error;
+
+/// How to publish a tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Permission bits of the directory itself; `None`: those of the one that is replaced, else 0o777 less the umask.
+    pub mode: Option<u32>,
+    /// Flush all that is in it, and the directory that it is in.
+    pub flush: bool,
+    /// Make missing directories.
+    pub mkdir: bool,
+    /// Where to keep the old tree.
+    pub keep_previous: Option<PathBuf>,
+    /// Where two directories cannot be swapped, rename one away and then the other in.
+    pub fallback: bool,
+}
+
+/// What was done.
+#[derive(Debug)]
+pub struct Receipt {
+    /// What is in the new tree.
+    pub census: Census,
+    /// All of it was flushed, on a file system where that means something.
+    pub durable: bool,
+    /// Where the old tree is, if it is still there.
+    pub previous: Option<PathBuf>,
+    /// Why it is, though nobody wanted to keep it.
+    pub leftover: Option<Error>,
+}
+
+/// For how long the old tree is left alone after the swap. Who is in the middle of following a path into it then
+/// gets there: that takes microseconds, unless the disk has to be asked, or the processor is given to others.
+pub const GRACE: Duration = Duration::from_millis(20);
+
+/// Going through a tree takes threads and descriptors, so only so many are gone through at a time.
+static TREES: Semaphore = Semaphore::const_new(2);
+
+/// The right to go through a tree with many threads.
+pub type Permit = SemaphorePermit<'static>;
+
+/// The permit, if it is to be had at once.
+pub fn try_permit() -> Option<Permit> {
+    TREES.try_acquire().ok()
+}
+
+/// Waits for the permit.
+pub async fn permit() -> Option<Permit> {
+    TREES.acquire().await.ok()
+}
