@@ -1,6 +1,6 @@
 //! What is in a tree that somebody built: counted, checked and flushed.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::crew::{Crew, patiently, with_crew};
 use super::walk::{Visitor, walk};
 use crate::engine::cancel::Cancel;
-use crate::engine::error::{ErrorKind, Named, Result};
+use crate::engine::error::{Error, ErrorKind, Named, Result};
 use crate::engine::mutant::{Step, leaves_out};
 use crate::engine::sys::{self, Dir, Kind};
 
@@ -40,7 +40,7 @@ pub fn take(root: &Arc<Dir>, path: &Path, flush: bool, cancel: &Cancel) -> Resul
         Ok(())
     };
     let census = with_crew(&task, |crew| {
-        let mut visitor = Taker { crew, census: Census::default(), flush, cancel, is_root: true };
+        let mut visitor = Taker { crew, census: Census::default(), flush, cancel, root: path };
         walk(root.clone(), path, &mut visitor)?;
         Ok(visitor.census)
     })?;
@@ -76,7 +76,8 @@ struct Taker<'crew, 'scope, 'env> {
     census: Census,
     flush: bool,
     cancel: &'crew Cancel,
-    is_root: bool,
+    /// Counted and flushed by who has it in hand.
+    root: &'crew Path,
 }
 
 impl Taker<'_, '_, '_> {
@@ -90,8 +91,7 @@ impl Taker<'_, '_, '_> {
 
 impl Visitor<Dir> for Taker<'_, '_, '_> {
     fn look(&mut self, level: &Arc<Dir>, path: &Path) -> Result<Vec<OsString>> {
-        // The root is counted and flushed by who has it in hand.
-        self.census.directories += u64::from(!std::mem::take(&mut self.is_root));
+        self.census.directories += u64::from(path != self.root);
         let path: Arc<Path> = path.into();
         let mut directories = Vec::new();
         let entries = patiently(|| level.entries().named("scandir")).map_err(|error| error.about(&*path))?;
@@ -109,19 +109,18 @@ impl Visitor<Dir> for Taker<'_, '_, '_> {
                     self.flush(level, Some(name), &path)?;
                 }
                 Kind::Other(what) => {
-                    return Err(crate::engine::error::Error::from(ErrorKind::NotRegular { what })
-                        .about(path.join(name)));
+                    return Err(Error::from(ErrorKind::NotRegular { what }).about(path.join(name)));
                 }
             }
         }
         Ok(directories)
     }
 
-    fn left(&mut self, _level: &Dir, _name: &std::ffi::OsStr, _path: &Path) -> Result<()> {
+    fn left(&mut self, _level: &Dir, _name: &OsStr, _path: &Path) -> Result<()> {
         Ok(())
     }
 
     fn done(&mut self, level: &Arc<Dir>, path: &Path) -> Result<()> {
-        self.flush(level, None, &path.into())
+        if path == self.root { Ok(()) } else { self.flush(level, None, &path.into()) }
     }
 }
