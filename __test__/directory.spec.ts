@@ -139,7 +139,9 @@ describe('build', () => {
   test('may return any thenable', async ({ dir }) => {
     // biome-ignore lint/suspicious/noThenProperty: that is what a thenable is.
     const thenable = { then: (resolve: (value: number) => void) => void setTimeout(resolve, 10, 42) }
-    expect(await atomicDirectory(join(dir, 'site'), () => thenable)).toMatchObject({ value: 42 })
+    expect(
+      await atomicDirectory(join(dir, 'site'), () => thenable as unknown as PromiseLike<number>),
+    ).toMatchObject({ value: 42 })
   })
 
   for (const value of [undefined, null, 0, 'text', Symbol.for('s'), { an: 'object' }]) {
