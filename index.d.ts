@@ -165,6 +165,37 @@ export declare function atomicIndexUpdate<T = any>(path: PathLike, fn: (index: T
  */
 export declare function atomicWrite(path: PathLike, data: Data, options?: WriteOptions | BufferEncoding | null): Promise<WriteResult>
 
+/**
+ * Writes many files so that none is ever half there, and none is replaced unless all can be: each is written
+ * to a staged file, read back and flushed, and only when that is done for all of them all get their names.
+ * Resolves with a result for each entry, in their order, when all are on disk under their final names.
+ *
+ * Many flushes run at once, and a directory is flushed once: a thousand small files take little longer than a
+ * few. `entries` is gone through as by `for await`, with back-pressure: no more than two waves of up to 256
+ * entries or 16 MiB (at least one entry) are in memory. It may wait for anything but this call, other writes
+ * too.
+ *
+ * Rejects as {@link atomicWrite} does, with `error.path` and `error.entry` (its position, from 0) of the entry
+ * that failed, and with
+ * - `ERR_ATOMIC_DUPLICATE`: the entry means the same file as the one at `error.duplicateOf`, be it by another
+ *   name;
+ * - `ERR_ATOMIC_CHANGED`: a file that `ifChanged` left alone was changed before the others had their names;
+ * - whatever `entries` or `onProgress` throws, the very same value.
+ *
+ * After a rejection all files are as before, and nothing else is there but directories that were made. The one
+ * exception says so: `error.committed === true`. If `error.syscall` is not `fsync` or `close`, the entries before
+ * `error.entry` that were to be written are replaced, and no others; else all of them are, and a power cut may
+ * bring old ones back.
+ *
+ * `signal` is heeded until the first rename. Of an `atomicWrite` to one of the files that was called while the
+ * entries were still being staged, this call is the later one; so are all calls made before.
+ *
+ * Not promised: that all files change at one moment. Readers see some new files beside some old ones for the
+ * time that the renames take, and a crash in that time leaves each of them old or new, whole. For one moment
+ * for all use a directory.
+ */
+export declare function atomicWriteAll(entries: Iterable<WriteEntry> | AsyncIterable<WriteEntry>, options?: WriteAllOptions | null): Promise<WriteResult[]>
+
 /** What {@link atomicDirectory} did. */
 export interface BuildResult<T = unknown> extends DirectoryResult {
   /** What `build` returned. */
@@ -266,37 +297,6 @@ export interface DirectoryResult {
    */
   leftover: NodeJS.ErrnoException | null
 }
-
-/**
- * Writes many files so that none is ever half there, and none is replaced unless all can be: each is written
- * to a staged file, read back and flushed, and only when that is done for all of them all get their names.
- * Resolves with a result for each entry, in their order, when all are on disk under their final names.
- *
- * Many flushes run at once, and a directory is flushed once: a thousand small files take little longer than a
- * few. `entries` is gone through as by `for await`, with back-pressure: no more than two waves of up to 256
- * entries or 16 MiB (at least one entry) are in memory. It may wait for anything but this call, other writes
- * too.
- *
- * Rejects as {@link atomicWrite} does, with `error.path` and `error.entry` (its position, from 0) of the entry
- * that failed, and with
- * - `ERR_ATOMIC_DUPLICATE`: the entry means the same file as the one at `error.duplicateOf`, be it by another
- *   name;
- * - `ERR_ATOMIC_CHANGED`: a file that `ifChanged` left alone was changed before the others had their names;
- * - whatever `entries` or `onProgress` throws, the very same value.
- *
- * After a rejection all files are as before, and nothing else is there but directories that were made. The one
- * exception says so: `error.committed === true`. If `error.syscall` is not `fsync` or `close`, the entries before
- * `error.entry` that were to be written are replaced, and no others; else all of them are, and a power cut may
- * bring old ones back.
- *
- * `signal` is heeded until the first rename. Of an `atomicWrite` to one of the files that was called while the
- * entries were still being staged, this call is the later one; so are all calls made before.
- *
- * Not promised: that all files change at one moment. Readers see some new files beside some old ones for the
- * time that the renames take, and a crash in that time leaves each of them old or new, whole. For one moment
- * for all use a directory.
- */
-export declare function atomicWriteAll(entries: Iterable<WriteEntry> | AsyncIterable<WriteEntry>, options?: WriteAllOptions | null): Promise<WriteResult[]>
 
 /**
  * Options of {@link atomicIndexUpdate}; `mode`, `flush`, `verify`, `mkdir` and `signal` are those of

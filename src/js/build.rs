@@ -53,7 +53,7 @@ impl Call {
         let Some(path) = path.to_str() else {
             let told = "lies where no string can say: the path of its directory is not Unicode";
             let message = format!("The argument 'path' {told}. Received '{}'", self.given.shown);
-            return Err(self.failed(env, &Failure::Argument(message)));
+            return Err(self.failed(env, &Failure::Argument { message, entry: None }));
         };
         let built = value::to_js(env, path)
             .and_then(|path| value::call(env, &value::undefined(env), &self.given.build.get(env)?, &[path]))

@@ -1,8 +1,6 @@
 //! Fills a tree from another one: files, links as links, empty directories, permission bits.
 
-use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,13 +11,13 @@ use super::walk::{Level, Visitor, walk};
 use crate::engine::cancel::Cancel;
 use crate::engine::error::{Error, ErrorKind, Named, Result};
 use crate::engine::sys::{self, Dir, FileId, Kind};
+use crate::engine::verify::{self, Content};
 
 /// Permission bits that a copy has too. Set-id bits were granted to another file, of maybe another owner.
 const COPIED: u32 = 0o1777;
 const SET_GROUP: u32 = 0o2000;
 const OWNER: u32 = 0o700;
 const PRIVATE: u32 = 0o600;
-const CHUNK: usize = 256 * 1024;
 
 /// A tree to copy.
 #[derive(Debug)]
@@ -118,7 +116,8 @@ impl Work {
             let copy = patiently(|| to.create_new(&self.name, PRIVATE).named("open"))?;
             sys::copy_content(&source, &copy, &mut || !cancel.is_cancelled()).named("copyfile")?;
             if verify {
-                compare(&source, &copy, cancel)?;
+                let bytes = Dir::stat_file(&source).named("fstat")?.1.size;
+                verify::verify(&copy, Content::Copy { of: &source, bytes }, verify::Level::Cache, cancel)?;
             }
             cancel.check()?;
             let mode =
@@ -131,42 +130,6 @@ impl Work {
             _ => error.about(self.path.join(&self.name)),
         })
     }
-}
-
-/// Reads both.
-fn compare(source: &File, copy: &File, cancel: &Cancel) -> Result<()> {
-    thread_local! {
-        static BUFFERS: RefCell<(Vec<u8>, Vec<u8>)> = const { RefCell::new((Vec::new(), Vec::new())) };
-    }
-    BUFFERS.with_borrow_mut(|(given, found)| {
-        given.resize(CHUNK, 0);
-        found.resize(CHUNK, 0);
-        let mut offset = 0;
-        loop {
-            cancel.check()?;
-            let (wanted, got) = (fill(source, given, offset)?, fill(copy, found, offset)?);
-            if given[..wanted] != found[..got] {
-                let same = given[..wanted].iter().zip(&found[..got]).take_while(|(a, b)| a == b).count();
-                return Err(ErrorKind::Verify { offset: offset + same as u64 }.into());
-            }
-            if wanted == 0 {
-                return Ok(());
-            }
-            offset += wanted as u64;
-        }
-    })
-}
-
-/// As much as there is, up to the size of the buffer.
-fn fill(file: &File, buffer: &mut [u8], offset: u64) -> Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match sys::read_at(file, &mut buffer[filled..], offset + filled as u64).named("read")? {
-            0 => break,
-            read => filled += read,
-        }
-    }
-    Ok(filled)
 }
 
 struct Copier<'crew, 'scope, 'env> {
