@@ -57,6 +57,13 @@ const targets: Target[] = [
     of: 'wall',
     atLeast: 6,
   },
+  {
+    sections: ['flushes'],
+    cases: /^1,000 files in one go/,
+    against: 'atomicWrite, one after the other',
+    of: 'wall',
+    atLeast: 15,
+  },
 ]
 
 /** Every case that a target speaks of, and what a section found out by itself. */

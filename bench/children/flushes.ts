@@ -3,6 +3,7 @@
 import { mkdirSync, rmdirSync } from 'node:fs'
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { batchWriters } from '../contenders/batches'
 import { change, writeIndex } from '../contenders/index-file'
 import { updaters } from '../contenders/updaters'
 import { writers } from '../contenders/writers'
@@ -11,23 +12,39 @@ import { markOf, type Question } from './marks'
 
 const data = Buffer.alloc(1024, 'a heading as any other\n')
 
-async function prepare(question: Question): Promise<(number: number) => Promise<unknown>> {
+type Operate = (number: number) => Promise<unknown>
+
+/** What is to be timed. */
+async function prepare(question: Question): Promise<() => Promise<unknown>> {
+  const { contender, operations, atOnce, folder } = question
+  const numbers = Array.from({ length: operations }, (_, number) => number)
+  const path = (number: number) => join(folder, `${number}.json`)
+  const batch = batchWriters.find(({ name }) => name === contender)
+  if (batch) return () => batch.writeAll(numbers.map((number) => ({ path: path(number), data })))
+  const operate = await one(question, path)
+  if (atOnce) return () => Promise.all(numbers.map(operate))
+  return async () => {
+    for (const number of numbers) await operate(number)
+  }
+}
+
+async function one(question: Question, path: (number: number) => string): Promise<Operate> {
   const { contender, records, folder } = question
   if (records) {
-    const path = join(folder, 'index.json')
-    await writeIndex(path, records)
-    const update = await updaters.find(({ name }) => name === contender)?.open(path)
+    const index = join(folder, 'index.json')
+    await writeIndex(index, records)
+    const update = await updaters.find(({ name }) => name === contender)?.open(index)
     if (update) return (number) => update(change(number))
   }
   const writer = writers.find(({ name }) => name === contender)
-  if (writer) return (number) => writer.write(join(folder, `${number}.json`), data)
+  if (writer) return (number) => writer.write(path(number), data)
   throw new Error(`nobody is called ${contender}`)
 }
 
 serve(async (question: Question): Promise<number> => {
-  const { operations, atOnce, folder } = question
+  const { folder } = question
   await mkdir(folder)
-  const operate = await prepare(question)
+  const run = await prepare(question)
   const mark = (which: 'begin' | 'end') => {
     const path = join(folder, markOf(question, which))
     mkdirSync(path)
@@ -35,9 +52,7 @@ serve(async (question: Question): Promise<number> => {
   }
   mark('begin')
   const start = performance.now()
-  const numbers = Array.from({ length: operations }, (_, number) => number)
-  if (atOnce) await Promise.all(numbers.map(operate))
-  else for (const number of numbers) await operate(number)
+  await run()
   const took = performance.now() - start
   mark('end')
   await rm(folder, { recursive: true })

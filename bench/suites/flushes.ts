@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Child } from '../children/child'
 import { markOf, type Question } from '../children/marks'
+import { allWriter, batchWriters, singlyWriter } from '../contenders/batches'
 import { type Guarantees, guaranteeCells, guaranteeColumns } from '../contenders/guarantees'
 import {
   indexUpdater,
@@ -83,6 +84,14 @@ function cases(quick: boolean): { title: string; parts: Part[] }[] {
       ],
     },
     {
+      title: '1,000 files in one go',
+      parts: [
+        allWriter,
+        singlyWriter,
+        ...batchWriters.filter(({ fsyncFile, name }) => fsyncFile && /all at once/.test(name)),
+      ].map((writer): Part => [writer, { operations: files, atOnce: true }]),
+    },
+    {
       title: '1,000 updates at once, 1,000 records',
       parts: [
         [indexUpdater, { operations: updates, atOnce: true, records: 1000 }],
@@ -97,6 +106,8 @@ function cases(quick: boolean): { title: string; parts: Part[] }[] {
 
 /** Everybody's flushes are counted, on files in turn and at once, and on an index. */
 const counted: Part[] = [
+  [allWriter, { operations: 50, atOnce: false }],
+  [allWriter, { operations: 200, atOnce: true }],
   ...writers.flatMap((writer): Part[] => [
     [writer, { operations: 50, atOnce: false }],
     [writer, { operations: 200, atOnce: true }],

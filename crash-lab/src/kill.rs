@@ -80,7 +80,7 @@ fn die(lab: &Lab, bench: &Bench, point: &Point) -> Result<Option<Problem>> {
     if scene.group > 0 {
         return Ok(found.misses(&done.resolved));
     }
-    let gone = point.committed && found.target != Content::Version(2);
+    let gone = point.committed && !found.is(Content::Version(2));
     Ok(gone.then(|| Lost.told(format!("after the rename the target is {:?}", found.target))))
 }
 
@@ -106,7 +106,7 @@ fn go_on(lab: &Lab, bench: &Bench, point: &Point) -> Result<Option<Problem>> {
         _ => Content::Version(2),
     };
     let found = Found::look(scene, &bench.folder)?;
-    if found.target != next {
+    if !found.is(next) {
         let made = format!("the next call made {:?} of {:?}", found.target, before.target);
         return Ok(Some(FalseSuccess.told(made)));
     }

@@ -26,6 +26,8 @@ pub struct Lab {
     pub scratch: PathBuf,
     /// Fewer states: minutes, not an hour.
     pub short: bool,
+    /// Of the calls that are walked, only those with this in their names.
+    pub scene: String,
     /// For every choice that is left to chance.
     pub seed: u64,
     mutants: OnceLock<PathBuf>,
@@ -36,7 +38,7 @@ impl Lab {
     /// Enters a world of its own. `Err` in the `Ok`: why this machine does not allow it.
     ///
     /// To be called before any thread is started: a mount namespace is a thread's.
-    pub fn enter(short: bool, seed: u64) -> Result<Result<Self, String>> {
+    pub fn enter(short: bool, scene: String, seed: u64) -> Result<Result<Self, String>> {
         if !rustix::process::geteuid().is_root() {
             return Ok(Err("needs root".into()));
         }
@@ -57,7 +59,7 @@ impl Lab {
             std::process::exit(130);
         })?;
         let _undertaker = Undertaker::start(&scratch)?;
-        Ok(Ok(Self { root, scratch, short, seed, mutants: OnceLock::new(), _undertaker }))
+        Ok(Ok(Self { root, scratch, short, scene, seed, mutants: OnceLock::new(), _undertaker }))
     }
 
     /// The addon that users get: `$NAPI_RS_NATIVE_LIBRARY_PATH`, or what `npm run build` made.

@@ -45,6 +45,7 @@ const SECTIONS: &[Section] = &[
 struct Arguments {
     section: String,
     short: bool,
+    scene: String,
     seed: u64,
     json: Option<PathBuf>,
     write: Option<PathBuf>,
@@ -60,7 +61,7 @@ fn main() -> Result<ExitCode> {
     let chosen: Vec<&Section> =
         SECTIONS.iter().filter(|(name, _)| ["all", name].contains(&arguments.section.as_str())).collect();
     let mut rows = Vec::new();
-    match Lab::enter(arguments.short, arguments.seed)? {
+    match Lab::enter(arguments.short, arguments.scene, arguments.seed)? {
         Ok(lab) => {
             for (name, run) in chosen {
                 // One part that cannot go on does not take the others with it.
@@ -89,11 +90,19 @@ fn main() -> Result<ExitCode> {
 }
 
 fn arguments() -> Result<Arguments> {
-    let mut found = Arguments { section: String::new(), short: false, seed: 1, json: None, write: None };
+    let mut found = Arguments {
+        section: String::new(),
+        short: false,
+        scene: String::new(),
+        seed: 1,
+        json: None,
+        write: None,
+    };
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
             Long("short") => found.short = true,
+            Long("scene") => found.scene = parser.value()?.string()?,
             Long("seed") => found.seed = parser.value()?.parse()?,
             Long("json") => found.json = Some(parser.value()?.into()),
             Long("write") => found.write = Some(parser.value()?.into()),
@@ -104,7 +113,9 @@ fn arguments() -> Result<Arguments> {
     let known = SECTIONS.iter().any(|(name, _)| *name == found.section) || found.section == "all";
     if !known {
         let names = SECTIONS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join("|");
-        bail!("usage: crash-lab {names}|all [--short] [--seed N] [--json FILE] [--write FILE.md]");
+        bail!(
+            "usage: crash-lab {names}|all [--short] [--scene WORDS] [--seed N] [--json FILE] [--write FILE.md]"
+        );
     }
     Ok(found)
 }

@@ -1,16 +1,19 @@
 // One call of the addon, for a driver that traces it: says which threads there are, waits until the tracer has
 // them, makes the call, says what came of it, and (if told to go on) makes it again.
 
-import { readdirSync, readFileSync, readlinkSync, readSync, writeSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync, readSync, writeFileSync, writeSync } from 'node:fs'
 import { access, readlink, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-const { AtomicFile, atomicIndexUpdate, atomicWrite } = createRequire(import.meta.url)('../..')
+const { AtomicFile, atomicDirectory, atomicIndexUpdate, atomicWrite, atomicWriteAll } = createRequire(
+  import.meta.url,
+)('../..')
 
 /** `group`: so many updates at once are one call.
- * @type {{ op: 'write' | 'update' | 'file' | 'control', path: string, fill: string, size: number, options: object,
+ * @type {{ op: 'write' | 'update' | 'file' | 'all' | 'tree' | 'control', path: string, fill: string, companions: string[], size: number, options: object,
  *   group: number, warm?: string, waits?: boolean, calls: number, traced: boolean }} */
 const spec = JSON.parse(process.argv[2])
 
@@ -54,6 +57,8 @@ async function call() {
   if (spec.op === 'update') return atomicIndexUpdate(spec.path, increment, { initial, ...spec.options })
   if (spec.op === 'write') return atomicWrite(spec.path, data(), spec.options)
   if (spec.op === 'file') return pieceByPiece(data())
+  if (spec.op === 'all') return together(data())
+  if (spec.op === 'tree') return tree(data())
   // What the lab must find fault with.
   await writeFile(spec.path, data())
   return { written: true, durable: true, verified: 'cache' }
@@ -67,6 +72,26 @@ async function pieceByPiece(/** @type {Buffer} */ data) {
     await new Promise(setImmediate)
   }
   return file.commit()
+}
+
+/** One result for all. */
+async function together(/** @type {Buffer} */ data) {
+  const paths = [spec.path, ...spec.companions.map((name) => join(dirname(spec.path), name))]
+  const results = await atomicWriteAll(
+    paths.map((path) => ({ path, data })),
+    spec.options,
+  )
+  const all = (key) => results.every((result) => result[key])
+  return { ...results[0], written: all('written'), durable: all('durable') }
+}
+
+/** Written without the library's help, and on the thread that is not traced. */
+async function tree(/** @type {Buffer} */ data) {
+  const build = (/** @type {string} */ staging) => {
+    for (const name of spec.companions) writeFileSync(join(staging, name), data)
+  }
+  const { durable, previous } = await atomicDirectory(spec.path, build, spec.options)
+  return { written: true, durable, previous, verified: 'cache' }
 }
 
 /** What came of it, for the driver. */

@@ -4,11 +4,13 @@
 //
 // node power.mjs FOLDER CONTROL SIZE ROUNDS
 
-import { openSync, readFileSync, writeSync } from 'node:fs'
+import { mkdirSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 
-const { AtomicFile, atomicWrite, atomicIndexUpdate } = createRequire(import.meta.url)('../..')
+const { AtomicFile, atomicDirectory, atomicWrite, atomicWriteAll, atomicIndexUpdate } = createRequire(
+  import.meta.url,
+)('../..')
 const [folder, control, size, rounds] = [process.argv[2], process.argv[3], +process.argv[4], +process.argv[5]]
 const recorder = openSync(control, 'w')
 let operations = 0
@@ -55,6 +57,34 @@ async function stream(/** @type {string} */ path, /** @type {object} */ options 
   tell({ done: id, durable })
 }
 
+/** Several files behind one barrier. */
+async function writeAll(/** @type {string[]} */ paths, /** @type {object} */ options = {}) {
+  const entries = paths.map((path) => {
+    const id = operations++
+    const data = content(id)
+    tell({ write: id, path }, data)
+    return { id, path: join(folder, path), data }
+  })
+  const results = await atomicWriteAll(entries, options)
+  for (const [at, { durable }] of results.entries()) tell({ done: entries[at].id, durable })
+}
+
+/** A whole directory, written without the library's help. */
+async function tree(/** @type {string} */ path, /** @type {object} */ options = {}) {
+  const id = operations++
+  const files = ['index.html', 'pages/a.html', 'pages/deep/b.html'].map((name, at) => ({
+    name,
+    bytes: content(id, at === 1 ? size >> 1 : size),
+  }))
+  for (const { name, bytes } of files) tell({ tree: id, path, file: name }, bytes)
+  const build = (/** @type {string} */ staging) => {
+    mkdirSync(join(staging, 'pages/deep'), { recursive: true })
+    for (const { name, bytes } of files) writeFileSync(join(staging, name), bytes)
+  }
+  const { durable } = await atomicDirectory(join(folder, path), build, options)
+  tell({ done: id, durable })
+}
+
 async function update(/** @type {string} */ path, /** @type {object} */ options = {}) {
   const id = operations++
   indexes.add(path)
@@ -89,7 +119,21 @@ for (let round = 0; round < rounds; round++) {
   await write(`exclusive-${round}`, { flag: 'wx' }, size >> 1)
   // Piece by piece: new, replaced, and beside a write of the same file.
   await stream(`streamed-${round}`)
-  await Promise.all([stream('streamed'), stream('below/streamed', { verify: 'device' }), write('below/other')])
+  await Promise.all([
+    stream('streamed'),
+    stream('below/streamed', { verify: 'device' }),
+    write('below/other'),
+  ])
+  // Behind one barrier: new ones, replaced ones, in directories that are there and in new ones.
+  await writeAll([`set-${round}/a`, 'set/a', 'set/b', `set-${round}/b`, 'steady'])
+  // Whole directories: new, replaced, with the one before it kept, and beside another.
+  await tree('site', { keepPrevious: true })
+  await Promise.all([
+    tree('site', { keepPrevious: true }),
+    tree(`site-${round}`),
+    writeAll(['set/a', 'set/c']),
+  ])
+  await tree(`site-${round}`)
   // Indexes: alone, and as a group that shares a commit.
   await update('index.json', { backup: true })
   await Promise.all([

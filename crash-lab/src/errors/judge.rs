@@ -10,8 +10,8 @@ use super::table::{node_names, number};
 use super::trial::{PASSING, Trial};
 use crate::problem::Harm::{self, FalseFailure, FalseSuccess, Leftover, Stuck};
 use crate::problem::Problem;
-use crate::walk::check::{Content, Found};
-use crate::walk::scene::{Scene, TARGET, backup};
+use crate::walk::check::{Content, Found, is_temp};
+use crate::walk::scene::{COMPANIONS, Op, Scene, TARGET, backup};
 use crate::walk::session::{all_durable, outcomes};
 use crate::walk::strace::{Call, Object};
 use crate::walk::{Bench, Thread};
@@ -84,7 +84,7 @@ fn fell_back(trial: &Trial, found: &Found, said: &Value, durable: bool) -> Optio
     let result = &said["result"];
     let level = result["verified"].as_str().unwrap_or_default();
     let deeper = level == "device" && !trial.point.scene.verifies_device();
-    let fine = found.target == Content::Version(2)
+    let fine = found.is(Content::Version(2))
         && result["written"] == true
         && result["durable"] == durable
         && ["cache", "device"].contains(&level)
@@ -142,17 +142,32 @@ fn explains(call: &Call, scene: &Scene, target: &Path, error: &Value) -> bool {
     };
     let syscall = error["syscall"].as_str().unwrap_or_default();
     // Directories on the way, and whatever else a backup takes, may be told as the backup's.
-    let also = scene.has_backup() && error["path"] == *backup(target).to_string_lossy();
-    node_names(&call.name).contains(&syscall) && (also || error["path"] == *path.to_string_lossy())
+    let told = Path::new(error["path"].as_str().unwrap_or_default());
+    let also = match scene.op {
+        _ if scene.has_backup() => told == backup(target),
+        // It says which of them.
+        Op::All => COMPANIONS.iter().any(|name| told == target.with_file_name(name)),
+        // And where in the tree, which may still be beside the target.
+        Op::Tree => told.ancestors().any(|path| path == target || is_temp_of(path, target)),
+        _ => false,
+    };
+    node_names(&call.name).contains(&syscall) && (also || told == path)
+}
+
+fn is_temp_of(path: &Path, target: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    path.parent() == target.parent() && is_temp(name)
 }
 
 fn resolved(trial: &Trial, found: &Found, result: &Value, calls: &[Call]) -> Option<Problem> {
     let Trial { point, error, .. } = trial;
     let wrong = |what: &str| Some(FalseSuccess.told(format!("{what}: {result}")));
-    if found.target != Content::Version(2) || result["written"] != true {
+    if !found.is(Content::Version(2)) || result["written"] != true {
         return wrong(&format!("the target is {:?}", found.target));
     }
-    if !PASSING.contains(error) && trial.why_ignored().is_none() {
+    // The old tree could not be removed, and the result says where it is.
+    let told = result["previous"].is_string();
+    if !PASSING.contains(error) && trial.why_ignored().is_none() && !told {
         return wrong("swallowed");
     }
     let durable = result["durable"] == true;
@@ -205,7 +220,7 @@ pub fn next_call(
         _ => Content::Version(2),
     };
     let found = look(scene, bench)?;
-    if !all_durable(said, durable) || found.target != next {
+    if !all_durable(said, durable) || !found.is(next) {
         let odd = outcomes(said)
             .iter()
             .find(|one| one["result"]["durable"] != durable)

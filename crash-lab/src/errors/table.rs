@@ -115,6 +115,8 @@ const IGNORED: &[Ignored] = &[
     Ignored { call: "close", why: READ_ONLY, ..ANY },
     // The version that was read; the new one bears the name by then.
     Ignored { call: "close", object: Object::Target, mark: ">(deleted)", why: READ_ONLY, ..ANY },
+    // A directory of a tree, or a file of it that was opened to be flushed.
+    Ignored { call: "close", object: Object::Staged, reading_only: true, why: READ_ONLY, ..ANY },
     // The link that becomes the backup: opened only to be flushed, and that was told. A copy is written.
     Ignored { call: "close", object: Object::Backup, reading_only: true, why: READ_ONLY, ..ANY },
     Ignored { call: "flock", object: Object::Staged, mark: "LOCK_EX", why: HOLD, ..ANY },
@@ -152,12 +154,13 @@ pub fn ignored(call: &Call, error: &str, committed: bool) -> Option<&'static str
 /// What `node:fs` calls a system call, by strace's name for it.
 pub fn node_names(call: &str) -> &'static [&'static str] {
     match call {
-        "openat" => &["open"],
+        "openat" => &["open", "scandir"],
+        "getdents64" => &["scandir"],
         "mkdirat" => &["mkdir"],
         "pread64" => &["read"],
         "linkat" => &["link"],
         "renameat" | "renameat2" => &["rename"],
-        "unlinkat" => &["unlink"],
+        "unlinkat" => &["unlink", "rmdir"],
         "llistxattr" => &["listxattr"],
         "lgetxattr" => &["getxattr"],
         "fsetxattr" => &["setxattr"],
@@ -166,7 +169,7 @@ pub fn node_names(call: &str) -> &'static [&'static str] {
         "fstat" => &["fstat", "open", "stat"],
         "readlinkat" => &["readlink"],
         // The copy is made in order to be closed.
-        "fcntl" => &["close"],
+        "fcntl" => &["close", "open"],
         "write" => &["write"],
         "fsync" => &["fsync"],
         "close" => &["close"],

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::table::ignored;
-use crate::walk::scene::ORPHAN;
+use crate::walk::scene::{ORPHAN, Op};
 use crate::walk::strace::Object;
 use crate::walk::{Point, Thread};
 
@@ -38,19 +38,28 @@ impl Trial {
         if *thread == Thread::Waiter && [Object::Directory, Object::Target].contains(&call.object) {
             return Some("the wait ends, and the worker resolves the path again and tells what it finds");
         }
+        if self.point.scene.op == Op::Tree && call.name == "close" {
+            // Its files are written by others: it opens them, and directories, to read and to flush.
+            return Some("nothing was written through this descriptor, and Linux closes it all the same");
+        }
         ignored(&self.point.call, self.error, self.point.committed)
     }
 
     /// Whether `name` may still be there after a rejection, or after a success that could not remove it.
     ///
-    /// A lock file whose identity cannot be told must stay: it may be the next holder's already.
+    /// A lock file whose identity cannot be told must stay: it may be the next holder's already. So must a
+    /// staging directory, and an old tree as long as a power cut may bring it back.
     pub fn may_leave(&self, name: &str) -> bool {
-        let call = &self.point.call;
+        let Point { call, scene, .. } = &self.point;
         if name.contains(ORPHAN) {
             return true;
         }
         let looks = ["fstat", "newfstatat", "flock"].contains(&call.name.as_str());
         if name.ends_with(".lock") && looks && (call.object == Object::Lock || self.persistent) {
+            return true;
+        }
+        let looks = ["fstat", "newfstatat"].contains(&call.name.as_str());
+        if scene.op == Op::Tree && (looks || self.persistent || self.point.committed) {
             return true;
         }
         call.name == "unlinkat" || self.why_ignored().is_some()

@@ -60,8 +60,9 @@ pub fn check(root: &Path, history: &History, window: Window) -> Result<(), Probl
             }
         }
     }
-    // What lies in a temp directory goes with it.
-    let in_temp = |name: &str| Path::new(name).ancestors().any(is_temp);
+    // What lies in a temp directory goes with it; what is in one that is on its way to where it is to be kept,
+    // `trees` looks at.
+    let in_temp = |name: &str| Path::new(name).ancestors().any(|path| is_temp(path) || is_old(path));
     let stranger = found.iter().find(|name| !known.contains(*name) && !in_temp(name));
     match stranger {
         Some(name) => Err(Harm::Torn.told(format!("a name that nobody gave: {name}"))),
@@ -87,9 +88,17 @@ fn beside(path: &str, name: impl Fn(&str) -> String) -> String {
 /// `/^\..*\.[0-9A-Za-z]{12}\.atomic-tmp$/`, written down here a second time on purpose: the lab does not
 /// ask the library what its names are.
 fn is_temp(path: &Path) -> bool {
+    is_ours(path, ".atomic-tmp")
+}
+
+/// As the pattern above, with `.atomic-old` at the end.
+pub fn is_old(path: &Path) -> bool {
+    is_ours(path, ".atomic-old")
+}
+
+fn is_ours(path: &Path, suffix: &str) -> bool {
     let last = path.components().next_back().map(Component::as_os_str).and_then(OsStr::to_str);
-    let middle =
-        last.and_then(|name| name.strip_prefix('.')).and_then(|name| name.strip_suffix(".atomic-tmp"));
+    let middle = last.and_then(|name| name.strip_prefix('.')).and_then(|name| name.strip_suffix(suffix));
     middle.and_then(|middle| middle.rsplit_once('.')).is_some_and(|(_, random)| {
         random.len() == 12 && random.bytes().all(|byte| byte.is_ascii_alphanumeric())
     })

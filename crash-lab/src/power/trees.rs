@@ -8,6 +8,7 @@ use anyhow::Result;
 
 use super::check::Window;
 use super::history::Moment;
+use super::names;
 use crate::problem::Harm::{Lost, Torn};
 use crate::problem::Problem;
 
@@ -33,6 +34,9 @@ pub fn check(root: &Path, path: &str, versions: &[Tree], window: Window) -> Resu
     let now = whole(root, path, versions, window)?;
     // The one before it may be any, if it is one: an older one was not acknowledged to be gone.
     whole(root, &previous(path), versions, window)?;
+    for on_its_way in beside(root, path) {
+        whole(root, &on_its_way, versions, window)?;
+    }
     match (now, oldest) {
         (None, Some(_)) => Err(Lost.told(format!("{path} is absent"))),
         (Some(now), Some(oldest)) if now < oldest => {
@@ -40,6 +44,15 @@ pub fn check(root: &Path, path: &str, versions: &[Tree], window: Window) -> Resu
         }
         _ => Ok(()),
     }
+}
+
+/// Old versions that have not got to where they are to be kept.
+fn beside(root: &Path, path: &str) -> Vec<String> {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let entries = fs::read_dir(root.join(folder)).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let ours = |found: &String| names::is_old(Path::new(found)) && found.starts_with(&format!(".{name}."));
+    names.filter(ours).map(|found| Path::new(folder).join(found).to_string_lossy().into_owned()).collect()
 }
 
 /// Which version is there; `None`: nothing.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::scene::{Scene, TARGET, backup};
+use super::scene::{COMPANIONS, Op, Scene, TARGET, backup};
 use crate::problem::{Harm, Problem};
 
 const TEMP_SUFFIX: &str = ".atomic-tmp";
@@ -25,6 +25,8 @@ pub enum Content {
 #[derive(Debug)]
 pub struct Found {
     pub target: Content,
+    /// What is written together with it, in order.
+    pub companions: Vec<Content>,
     /// Which updates of a group it holds.
     pub done: Vec<u64>,
     pub backup: Content,
@@ -40,28 +42,35 @@ impl Found {
         let target = scene.target(folder);
         let mut found = Self {
             target: content(scene, &target)?,
+            companions: scene
+                .companions(folder)
+                .iter()
+                .map(|path| content(scene, path))
+                .collect::<Result<_>>()?,
             done: done(scene, &target),
             backup: content(scene, &backup(&target))?,
             leftovers: Vec::new(),
             strangers: Vec::new(),
         };
         let mut path = folder.to_owned();
-        found.names(scene, &path, &target)?;
+        found.names(scene, folder, &path, &target)?;
         for part in Path::new(scene.missing) {
             path.push(part);
             if path.exists() {
-                found.names(scene, &path, &target)?;
+                found.names(scene, folder, &path, &target)?;
             }
         }
         Ok(found)
     }
 
-    fn names(&mut self, scene: &Scene, folder: &Path, target: &Path) -> Result<()> {
+    fn names(&mut self, scene: &Scene, root: &Path, folder: &Path, target: &Path) -> Result<()> {
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let expected =
-                path == target || target.starts_with(&path) || (scene.has_backup() && path == backup(target));
+            let expected = path == target
+                || target.starts_with(&path)
+                || scene.companions(root).contains(&path)
+                || (scene.has_backup() && path == backup(target));
             if is_temp(&name) || name == format!(".{TARGET}.lock") {
                 self.leftovers.push(name);
             } else if !expected {
@@ -78,13 +87,24 @@ impl Found {
             Content::Version(version) if scene.group > 0 => (1..=scene.next(1)).contains(&version),
             other => [old, Content::Version(2)].contains(&other),
         };
+        // Those that are written together get their names in order.
+        let mut all = [&[self.target], &self.companions[..]].concat();
+        all.dedup();
+        let right = right
+            && (self.companions.is_empty()
+                || [&[Content::Version(2)][..], &[old], &[Content::Version(2), old]].contains(&&all[..]));
         if !right {
-            return Some(Harm::Torn.told(format!("the target is {:?}", self.target)));
+            return Some(Harm::Torn.told(format!("the target is {:?} {:?}", self.target, self.companions)));
         }
         if scene.has_backup() && ![Content::Version(0), Content::Version(1)].contains(&self.backup) {
             return Some(Harm::Torn.told(format!("the backup is {:?}", self.backup)));
         }
         (!self.strangers.is_empty()).then(|| Harm::Torn.told(format!("strangers: {:?}", self.strangers)))
+    }
+
+    /// Whether all that is written together is at this version.
+    pub fn is(&self, version: Content) -> bool {
+        self.target == version && self.companions.iter().all(|companion| *companion == version)
     }
 
     /// Of a group: what was `resolved` is there, and nothing twice.
@@ -104,11 +124,26 @@ fn done(scene: &Scene, path: &Path) -> Vec<u64> {
 }
 
 fn content(scene: &Scene, path: &PathBuf) -> Result<Content> {
+    if scene.op == Op::Tree {
+        return tree(scene, path);
+    }
     match fs::read(path) {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound) => Ok(Content::Absent),
         Err(error) => Err(error.into()),
         Ok(bytes) => Ok(scene.version(&bytes).map_or(Content::Torn(bytes.len()), Content::Version)),
     }
+}
+
+/// A directory is at a version if all that is in it is.
+fn tree(scene: &Scene, path: &Path) -> Result<Content> {
+    if !path.exists() {
+        return Ok(Content::Absent);
+    }
+    let count = fs::read_dir(path)?.count();
+    let read = COMPANIONS.iter().map(|name| fs::read(path.join(name)));
+    let Ok(files) = read.collect::<std::io::Result<Vec<_>>>() else { return Ok(Content::Torn(count)) };
+    let version = scene.version(&files[0]).filter(|_| files[0] == files[1] && count == files.len());
+    Ok(version.map_or(Content::Torn(count), Content::Version))
 }
 
 /// `/^\..*\.[0-9A-Za-z]{12}\.atomic-tmp$/`: the documented pattern, told without the library's own help.

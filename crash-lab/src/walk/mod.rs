@@ -19,7 +19,7 @@ use crate::lab::Lab;
 use crate::problem::Problem;
 use crate::report::{Expect, Row};
 pub use bench::{Bench, in_parallel};
-use scene::{Op, SCENES, Scene};
+use scene::{SCENES, Scene};
 use session::{Ground, Said, Session, all_durable};
 use strace::{Call, Inject, Object, Tracer};
 
@@ -132,7 +132,7 @@ pub fn attempt_until(
 
 /// Every scene on each ground, for the long or the short form.
 pub fn scenes(lab: &Lab) -> Vec<(&'static Scene, Ground)> {
-    let wanted = SCENES.iter().filter(|scene| !(lab.short && scene.long));
+    let wanted = SCENES.iter().filter(|scene| !(lab.short && scene.long) && scene.name.contains(&lab.scene));
     let once = |scene: &Scene| scene.is_control() || (lab.short && scene.group > 0);
     let grounds = |scene: &Scene| if once(scene) { &[Ground::Unnamed][..] } else { &Ground::ALL };
     wanted.flat_map(|scene| grounds(scene).iter().map(move |ground| (scene, *ground))).collect()
@@ -227,8 +227,8 @@ pub fn sample(points: Vec<Point>) -> Vec<Point> {
                     point.ground.name(),
                     point.thread as u8,
                     point.scene.group,
-                    // Who opens and commits apart makes the same calls at other times.
-                    point.scene.op == Op::File,
+                    // The others make the same calls at other times.
+                    point.scene.op.is_composed().then_some(point.scene.op as u8),
                 ))
         })
         .collect()

@@ -11,6 +11,10 @@ use serde_json::{Value, json};
 /// Name of the target in every scene; its folder differs.
 pub const TARGET: &str = "index.json";
 
+/// Names of the files that are written together with the target or in it, in this order. They end as the
+/// target does, so that a trace tells them from strangers.
+pub const COMPANIONS: [&str; 2] = ["second-index.json", "third-index.json"];
+
 /// Part of the name of a temp file whose writer is dead.
 pub const ORPHAN: &str = "0rphan0rphan";
 
@@ -21,16 +25,27 @@ pub enum Op {
     Update,
     /// `AtomicFile`, in several pieces.
     File,
+    /// `atomicWriteAll`, of the target and the [`COMPANIONS`].
+    All,
+    /// `atomicDirectory`: the target is a directory with the [`COMPANIONS`] in it.
+    Tree,
     /// Not ours, but `fs.writeFile`: the lab has to find something.
     Control,
 }
 
 impl Op {
+    /// Made of several calls, or of several files.
+    pub fn is_composed(self) -> bool {
+        matches!(self, Self::File | Self::All | Self::Tree)
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Write => "write",
             Self::Update => "update",
             Self::File => "file",
+            Self::All => "all",
+            Self::Tree => "tree",
             Self::Control => "control",
         }
     }
@@ -89,12 +104,25 @@ pub const SCENES: &[Scene] = &[
     Scene { name: "eight updates at once", group: 8, ..UPDATE },
     Scene { name: "replacement piece by piece", op: Op::File, size: 200_000, ..WRITE },
     Scene { name: "new file piece by piece", op: Op::File, old: false, missing: "a/b", long: true, ..WRITE },
+    Scene { name: "three files together", op: Op::All, ..WRITE },
+    Scene { name: "three new files together", op: Op::All, old: false, missing: "a/b", long: true, ..WRITE },
+    Scene { name: "a directory", op: Op::Tree, ..WRITE },
+    Scene { name: "a new directory", op: Op::Tree, old: false, missing: "a/b", long: true, ..WRITE },
     Scene { name: "control: fs.writeFile", op: Op::Control, ..WRITE },
 ];
 
 impl Scene {
     pub fn target(&self, folder: &Path) -> PathBuf {
         folder.join(self.missing).join(TARGET)
+    }
+
+    /// Files that are written as the target is.
+    pub fn companions(&self, folder: &Path) -> Vec<PathBuf> {
+        let target = self.target(folder);
+        match self.op {
+            Op::All => COMPANIONS.iter().map(|name| target.with_file_name(name)).collect(),
+            _ => Vec::new(),
+        }
     }
 
     pub fn is_update(&self) -> bool {
@@ -162,8 +190,16 @@ impl Scene {
         }
         fs::create_dir(folder)?;
         let target = self.target(folder);
-        if self.old {
+        if self.old && self.op == Op::Tree {
+            fs::create_dir(&target)?;
+            for name in COMPANIONS {
+                fs::write(target.join(name), self.bytes(1))?;
+            }
+        } else if self.old {
             fs::write(&target, self.bytes(1))?;
+            for companion in self.companions(folder) {
+                fs::write(companion, self.bytes(1))?;
+            }
             if !self.is_update() {
                 // So that owner, mode and attributes are calls of the routine too. Not every ground has them.
                 let _ = chown(&target, Some(1000), Some(1000));
@@ -186,6 +222,7 @@ impl Scene {
         Ok(json!({
             "op": self.op.name(),
             "path": self.target(folder),
+            "companions": COMPANIONS,
             "fill": fill(2),
             "size": self.size,
             "options": options,
