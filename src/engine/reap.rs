@@ -12,11 +12,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::sys::Dir;
+use super::sys::{self, Dir};
 
 /// Each costs a descriptor and, until it is freed, its space. Who comes when there are more closes its
 /// own: nobody replaces files faster than the device frees them.
 const BACKLOG: usize = 16;
+/// For who replaces many at once, and had room for all of them twice: its caller would wait for each.
+/// At most an eighth of the descriptors.
+const LONG_BACKLOG: u64 = 1024;
 /// Worth a thread. Elsewhere freeing takes some 10 microseconds.
 const SLOW: Duration = Duration::from_micros(300);
 
@@ -59,8 +62,18 @@ impl Replaced {
 
     /// To be called right after it.
     pub fn let_go(self) {
+        self.let_go_behind(BACKLOG);
+    }
+
+    /// As [`Replaced::let_go`], for one of many.
+    pub fn let_go_of_many(self) {
+        let most = LONG_BACKLOG.min(sys::descriptor_limit() / 8);
+        self.let_go_behind(usize::try_from(most).unwrap_or(BACKLOG));
+    }
+
+    fn let_go_behind(self, most: usize) {
         match self.held {
-            Some(held) => close(held),
+            Some(held) => close_behind(held, most),
             None => note(self.since.elapsed()),
         }
     }
@@ -78,7 +91,11 @@ fn note(took: Duration) {
 
 /// Closes a replaced file: later, if that takes long.
 pub fn close(file: File) {
-    if is_slow() && backlog().files.len() < BACKLOG { close_later(file) } else { close_now(file) }
+    close_behind(file, BACKLOG);
+}
+
+fn close_behind(file: File, most: usize) {
+    if is_slow() && backlog().files.len() < most { close_later(file) } else { close_now(file) }
 }
 
 /// Closes a file that nobody needs any more, for who must not be held up however long it takes.

@@ -232,7 +232,7 @@ impl Entry {
             published => published?,
         }
         if let Some(replaced) = replaced {
-            replaced.let_go();
+            replaced.let_go_of_many();
         }
         let state = std::mem::replace(&mut self.state, State::Published);
         if let State::Ready(state, _) = state
