@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use super::data::Data;
 use super::error::Failure;
 use super::task::{After, Job, Step};
-use crate::engine::batch::{Batch, Entry, Publishing, STAGERS, workers};
+use crate::engine::batch::workers::{Passing, each};
+use crate::engine::batch::{Batch, Entry, Publishing, STAGERS};
 use crate::engine::cancel::Cancel;
 use crate::engine::commit::{Options, Receipt};
 use crate::engine::error::Error;
@@ -55,7 +56,7 @@ impl Job for WaveJob {
     fn run(mut self) -> Step<Self> {
         let Self { batch, wave, cancel } = &mut self;
         let first = batch.len();
-        match workers::each(wave, STAGERS, |_, entry| entry.stage(batch, cancel)) {
+        match each(wave, STAGERS, |_, entry| entry.stage(batch, cancel)) {
             Ok(()) => {}
             Err((at, Failure::Engine(error))) if error.is_passing() => {
                 return Step::Again(self, error.of_entry(first + at));
@@ -70,6 +71,12 @@ impl Job for WaveJob {
             Ok(()) => Step::Done(Ok(self.batch)),
             Err(error) => Step::Done(Err(error.into())),
         }
+    }
+}
+
+impl Passing for Failure {
+    fn is_passing(&self) -> bool {
+        matches!(self, Self::Engine(error) if error.is_passing())
     }
 }
 

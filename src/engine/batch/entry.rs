@@ -30,6 +30,7 @@ pub struct Entry {
     seen: Option<Version>,
     digest: Option<Digest>,
     receipt: Receipt,
+    flushed: bool,
     state: State,
 }
 
@@ -103,6 +104,7 @@ impl Entry {
             seen,
             digest,
             receipt: Receipt { written, bytes: content.size(), durable: false, verified },
+            flushed: false,
             state,
         };
         if options.if_changed
@@ -148,7 +150,7 @@ impl Entry {
 
     /// Flushes the content, and reads it back from the device if that is wanted.
     pub fn flush(&mut self, cancel: &Cancel) -> Result<()> {
-        if !self.options.flush {
+        if !self.options.flush || self.flushed {
             return Ok(());
         }
         cancel.check()?;
@@ -159,6 +161,7 @@ impl Entry {
                 return Err(ErrorKind::Changed.into());
             }
             self.receipt.durable = sys::sync_file(&file).named("fsync")?;
+            self.flushed = true;
             return Ok(());
         }
         let digest = self.digest;
@@ -167,6 +170,7 @@ impl Entry {
             let verify = |digest| staged.verify(Content::Digest(digest), Level::Device, cancel);
             Ok((durable, digest.map(verify).transpose()?))
         })?;
+        self.flushed = true;
         self.receipt.durable = flushed.0;
         self.receipt.verified = flushed.1.or(self.receipt.verified);
         Ok(())

@@ -5,20 +5,46 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use super::super::error::Error;
+
 /// Fewer items than this are not worth a thread.
 const FEWEST: usize = 4;
 
+/// An error that may say of itself that it will be gone.
+pub trait Passing {
+    /// The process or the system is out of descriptors, for now.
+    fn is_passing(&self) -> bool;
+}
+
+impl Passing for Error {
+    fn is_passing(&self) -> bool {
+        self.is_passing()
+    }
+}
+
 /// Does `work` on every item, from the first to the last, on up to `threads` threads, of which this is one.
-/// After a failure nothing is begun any more.
+/// After a failure nothing is begun any more. If it is one that [passes by itself](Passing), so many threads may be
+/// what it came of: then this one goes on alone, from the first item again, and `work` is to know what is done.
 ///
 /// # Errors
 /// Of the failures the one of the first item, with its position.
-pub fn each<T: Send, E: Send>(
+pub fn each<T: Send, E: Passing + Send>(
     items: &mut [T],
     threads: usize,
     work: impl Fn(usize, &mut T) -> Result<(), E> + Sync,
 ) -> Result<(), (usize, E)> {
     let threads = threads.min(items.len().div_ceil(FEWEST));
+    match once(items, threads, &work) {
+        Err((_, error)) if threads > 1 && error.is_passing() => once(items, 1, &work),
+        done => done,
+    }
+}
+
+fn once<T: Send, E: Send>(
+    items: &mut [T],
+    threads: usize,
+    work: &(impl Fn(usize, &mut T) -> Result<(), E> + Sync),
+) -> Result<(), (usize, E)> {
     let (rest, failed, first) =
         (Mutex::new(items.iter_mut().enumerate()), AtomicBool::new(false), Mutex::new(None));
     let next = || {
@@ -56,12 +82,33 @@ pub fn each<T: Send, E: Send>(
 mod tests {
     use super::*;
 
+    impl Passing for &str {
+        fn is_passing(&self) -> bool {
+            *self == "passes"
+        }
+    }
+
+    #[test]
+    fn what_fails_for_want_of_something_is_done_again_by_one_thread() {
+        let alone = AtomicBool::new(false);
+        let mut items = vec![0; 100];
+        let work = |at, item: &mut i32| {
+            if at == 0 && *item > 0 {
+                alone.store(true, Ordering::Relaxed);
+            }
+            *item += 1;
+            if at == 50 && !alone.load(Ordering::Relaxed) { Err("passes") } else { Ok(()) }
+        };
+        each(&mut items, 8, work).unwrap();
+        assert!(items.iter().all(|item| *item > 0));
+    }
+
     #[test]
     fn every_item_is_done_once() {
         let mut items = vec![0; 1000];
         each(&mut items, 8, |_, item| {
             *item += 1;
-            Ok::<_, ()>(())
+            Ok::<_, &str>(())
         })
         .unwrap();
         assert!(items.iter().all(|item| *item == 1));
