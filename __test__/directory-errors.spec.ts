@@ -307,6 +307,27 @@ describe('a file system that cannot swap two directories', () => {
     })
   }
 
+  needs(
+    'linux',
+    'a C compiler',
+    'strace that may attach',
+  )('has the old tree put back when the second rename fails', async ({ dir }) => {
+    plant(join(dir, 'site'), { old: 'old' })
+    // The exchange, the old one away, the new one in: the third fails.
+    const fault = 'set -- strace -f -qq -o /dev/null -e inject=renameat2:error=EIO:when=3 "$@"'
+    const child = inProcess(
+      ({ require }, addon, site) =>
+        require(addon)
+          .atomicDirectory(site, () => {}, { fallback: 'rename' })
+          .catch(({ code, syscall, path, dest }: any) => ({ code, syscall, path, dest })),
+      [addon, join(dir, 'site')],
+      { before: `${refusing({ exchange: 'EINVAL' })}; ${fault}`, env: { UV_THREADPOOL_SIZE: '1' } },
+    )
+    const site = join(dir, 'site')
+    expect(await child.returned).toStrictEqual({ code: 'EIO', syscall: 'rename', path: site, dest: site })
+    expect(treeOf(dir)).toStrictEqual({ 'site/old': 'old' })
+  })
+
   needs('root that may mount', 'a temporary folder on a disk')(
     'is an overlay, for a directory of a lower layer: told after build, the old tree stands',
     async ({ dir }) => {

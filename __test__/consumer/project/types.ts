@@ -1,8 +1,14 @@
 // Compiled, never run: every name that the package exports, used as a user would, and misused where it says so.
 import {
+  atomicDirectory,
   atomicIndexUpdate,
   atomicWrite,
+  type BuildResult,
+  type CopyDirectoryOptions,
+  copyDirectoryAtomic,
   type Data,
+  type DirectoryOptions,
+  type DirectoryResult,
   type PathLike,
   type UpdateOptions,
   type UpdateResult,
@@ -74,7 +80,39 @@ export async function update(): Promise<UpdateResult> {
   return result
 }
 
+const directoryOptions: DirectoryOptions = {
+  mode: 0o755,
+  flush: true,
+  mkdir: true,
+  keepPrevious: new URL('file:///previous'),
+  fallback: 'rename',
+  signal: AbortSignal.timeout(1000),
+}
+
+export async function directories(): Promise<DirectoryResult[]> {
+  const pages: BuildResult<number> = await atomicDirectory(
+    'd',
+    async (staging) => staging.length,
+    directoryOptions,
+  )
+  const nothing: BuildResult<void> = await atomicDirectory('d', () => {}, { keepPrevious: true })
+  const copyOptions: CopyDirectoryOptions = { ...directoryOptions, verify: false }
+  const copied = await copyDirectoryAtomic('from', Buffer.from('to'), copyOptions)
+  const facts: [number, boolean, string | null, string | undefined] = [
+    pages.value + copied.files + copied.directories + copied.links + copied.bytes,
+    copied.durable,
+    copied.previous,
+    copied.leftover?.code,
+  ]
+  console.log(facts)
+  return [pages, nothing, copied, await copyDirectoryAtomic('from', 'to')]
+}
+
 export function misuse(): void {
+  // @ts-expect-error: build is what fills the directory
+  void atomicDirectory('d', { keepPrevious: true })
+  // @ts-expect-error: there is one fallback
+  void atomicDirectory('d', () => {}, { fallback: 'copy' })
   // @ts-expect-error: a number is neither text nor bytes
   void atomicWrite('a', 1)
   // @ts-expect-error: appending is not atomic

@@ -1,8 +1,8 @@
 //! A whole directory at once: a fresh tree is made beside the old one, flushed, and swapped in.
 //!
 //! [`staging`] makes the directory in which the tree is built, holds it against sweepers and publishes it;
-//! [`swap`] puts it in its place; [`census`] counts and flushes, [`remove`] takes away, [`copy`] fills it
-//! from another tree. All of them go through a tree by [`walk`], with few descriptors and never along a link.
+//! `swap` puts it in its place; `census` counts and flushes, `remove` takes away, [`copy`] fills it
+//! from another tree. All of them go through a tree by `walk`, with few descriptors and never along a link.
 
 mod census;
 pub mod copy;

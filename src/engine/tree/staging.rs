@@ -59,7 +59,7 @@ impl Staging {
     /// be known before there is anything in it.
     ///
     /// # Errors
-    /// [`ErrorKind::NoExchange`]; `ENOTDIR`, `EXDEV`, `EINVAL` and others for where the old tree is to be kept.
+    /// [`NoExchange`](crate::engine::error::ErrorKind::NoExchange); `ENOTDIR`, `EXDEV`, `EINVAL` and others for where the old tree is to be kept.
     pub fn new(target: &Target, options: &Options) -> Result<Self> {
         sweep::once(&target.dir);
         let old = target.existing_directory()?;
