@@ -250,6 +250,36 @@ describe('keepPrevious', () => {
   )
 })
 
+describe('keepPrevious at its last step', () => {
+  needs('strace that may attach')(
+    'failed: the error says committed, and where the old tree is',
+    async ({ dir }) => {
+      plant(join(dir, 'site'), { old: 'old' })
+      // The probe, the new one to where it cannot be swept, the swap, the old one to where it is kept: the fourth fails.
+      const fault = 'set -- strace -f -qq -o /dev/null -e inject=renameat2:error=EIO:when=4 "$@"'
+      const child = inProcess(
+        ({ require }, addon, site) =>
+          require(addon)
+            .atomicDirectory(site, () => {}, { keepPrevious: true })
+            .catch(({ code, syscall, path, dest, committed }: any) => ({
+              code,
+              syscall,
+              path,
+              dest,
+              committed,
+            })),
+        [addon, join(dir, 'site')],
+        { before: fault, env: { UV_THREADPOOL_SIZE: '1' } },
+      )
+      const error = await child.returned
+      const previous = join(dir, 'site.previous')
+      expect(error).toMatchObject({ code: 'EIO', syscall: 'rename', dest: previous, committed: true })
+      expect(error.path).toMatch(/\.site\.previous\.\w{12}\.atomic-old$/)
+      expect([treeOf(error.path), treeOf(join(dir, 'site'))]).toStrictEqual([{ old: 'old' }, {}])
+    },
+  )
+})
+
 describe('a file system that cannot swap two directories', () => {
   const there = (dir: string, options: object, refused: 'EINVAL' | 'ENOSYS' | 'EOPNOTSUPP', call: string) =>
     inProcess(

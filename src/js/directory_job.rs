@@ -9,8 +9,8 @@ use crate::engine::error::{Error, ErrorKind};
 use crate::engine::queue::{Ticket, Turn};
 use crate::engine::target::Target;
 use crate::engine::tree::copy::Source;
-use crate::engine::tree::staging::{Committed, Staging};
-use crate::engine::tree::{self, Options, Permit, Receipt};
+use crate::engine::tree::staging::Staging;
+use crate::engine::tree::{self, Committed, Options, Permit, Receipt};
 
 /// A directory to be filled, and the turn for what it is to replace.
 pub struct Site {

@@ -164,3 +164,55 @@ pub fn patiently<T>(mut open: impl FnMut() -> Result<T>) -> Result<T> {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    fn give_all(task: &(dyn Fn(usize) -> Result<()> + Sync), count: usize) -> Result<()> {
+        with_crew(task, |crew| (0..count).try_for_each(|work| crew.give(work)))
+    }
+
+    #[test]
+    fn all_that_is_given_out_is_done_when_it_returns() {
+        let done = AtomicUsize::new(0);
+        let task = |work| {
+            thread::sleep(Duration::from_micros(50));
+            done.fetch_add(work, Ordering::Relaxed);
+            Ok(())
+        };
+        give_all(&task, 1000).unwrap();
+        assert_eq!(done.into_inner(), 999 * 500);
+        give_all(&|_| Ok(()), 0).unwrap();
+    }
+
+    #[test]
+    fn after_a_failure_nothing_more_is_begun_and_it_is_the_one_that_is_told() {
+        let begun = AtomicUsize::new(0);
+        let task = |work| {
+            begun.fetch_add(1, Ordering::Relaxed);
+            if work == 10 { Err(Error::raw("fsync", 5)) } else { Ok(()) }
+        };
+        let error = give_all(&task, 100_000).unwrap_err();
+        assert_eq!(error.errno_of("fsync"), Some(5));
+        assert!(begun.into_inner() < 1000);
+    }
+
+    #[test]
+    fn a_panic_is_an_error_and_nobody_waits_for_its_thread() {
+        let error = give_all(&|work| if work == 3 { panic!("mine") } else { Ok(()) }, 1000).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Panic(_)));
+    }
+
+    #[test]
+    fn a_failure_of_who_leads_is_told_too() {
+        let led: Result<()> = with_crew(&|_: u8| Ok(()), |crew| {
+            crew.give(1)?;
+            Err(Error::raw("scandir", 5))
+        });
+        assert_eq!(led.unwrap_err().errno_of("scandir"), Some(5));
+    }
+}

@@ -5,6 +5,7 @@
 //! from another tree. All of them go through a tree by `walk`, with few descriptors and never along a link.
 
 mod census;
+mod committed;
 pub mod copy;
 mod crew;
 pub(super) mod remove;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use census::Census;
+pub use committed::Committed;
 
 use super::error::Error;
 

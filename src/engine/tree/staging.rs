@@ -7,7 +7,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::census::{self, Census};
+use super::census;
+use super::committed::Committed;
+use super::crew::patiently;
 use super::remove::remove;
 use super::swap::{self, Swapped};
 use super::{Options, Receipt};
@@ -162,14 +164,12 @@ impl Staging {
         if flush {
             durable &= self.flush_names(&failed).map_err(Error::after_commit)?;
         }
-        // From here on it is what the name means, and nobody's to hold.
-        sys::release(&self.dir.as_file().named("close").map_err(Error::after_commit)?);
         let receipt = Receipt { census, durable, previous, leftover: None };
         Ok(Committed { receipt, doomed })
     }
 
     fn open_to_others(&self, old: Option<&Stat>) -> Result<()> {
-        let file = self.dir.as_file().named("open")?;
+        let file = patiently(|| self.dir.as_file().named("open"))?;
         let Target { dir, name, .. } = &self.target;
         match old {
             Some(old) => sys::inherit(&file, dir, name, &old.access, self.options.mode),
@@ -253,39 +253,4 @@ fn apart(target: &Target, old: Option<&Stat>, keep: &Target) -> Result<()> {
         return Err(Error::raw("rename", sys::EINVAL));
     }
     Ok(())
-}
-
-/// The new tree is in its place; the old one may have to be removed yet.
-#[derive(Debug)]
-#[must_use = "the old tree is still there"]
-pub struct Committed {
-    receipt: Receipt,
-    doomed: Option<At>,
-}
-
-impl Committed {
-    /// Whether there is an old tree to be removed.
-    pub fn has_leftover(&self) -> bool {
-        self.doomed.is_some()
-    }
-
-    /// What is in the new tree.
-    pub fn census(&self) -> Census {
-        self.receipt.census
-    }
-
-    /// Removes the old tree. Should that fail, the receipt says so: the new one is in its place all the same.
-    pub fn clear(self) -> Receipt {
-        let Self { mut receipt, doomed } = self;
-        let Some(at) = doomed else { return receipt };
-        // Against sweepers, who would do the same.
-        let held = at.dir.open_own_child(&at.name).and_then(|dir| dir.as_file());
-        let _held = held.ok().filter(sys::hold);
-        let path = at.path();
-        if let Err(error) = remove(&at.dir, &at.name, &path) {
-            receipt.leftover = Some(error);
-            receipt.previous.get_or_insert(path);
-        }
-        receipt
-    }
 }
