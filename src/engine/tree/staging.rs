@@ -4,6 +4,7 @@
 //! the next process to work there sweeps it. Nobody else may look inside until it has its place.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -33,8 +34,9 @@ pub struct Staging {
     /// Where the old tree is to go.
     pub(super) keep: Option<Target>,
     pub(super) options: Options,
-    /// Open, and with it the lock.
     pub(super) dir: Arc<Dir>,
+    /// The lock; nowhere but here, for on some platforms it is the open file itself.
+    held: Option<File>,
     /// Where it is now.
     pub(super) at: At,
     /// What the directory's mode is to be if there is none to take over.
@@ -71,12 +73,13 @@ impl Staging {
                 .map_err(|error| error.about(path))
         });
         let keep = keep.transpose()?;
-        let (name, dir, mode) = make(target, old.is_some() || options.mode.is_some())?;
+        let Made { name, dir, file, mode } = make(target, old.is_some() || options.mode.is_some())?;
         let staging = Self {
             target: target.clone(),
             keep,
             options: options.clone(),
             dir: Arc::new(dir),
+            held: Some(file),
             at: At { dir: target.dir.clone(), name },
             mode,
             live: true,
@@ -207,7 +210,7 @@ impl Drop for Staging {
     fn drop(&mut self) {
         if self.live {
             // Whoever built it is gone without a word: a worker that was terminated. This may be its thread.
-            let (at, held) = (self.at.clone(), self.dir.clone());
+            let (at, held) = (self.at.clone(), self.held.take());
             let clear = move || {
                 let _held = held;
                 drop(remove(&at.dir, &at.name, &at.path()));
@@ -217,8 +220,16 @@ impl Drop for Staging {
     }
 }
 
-/// Makes a directory that is held; also says what mode a new one is to have here.
-fn make(target: &Target, private: bool) -> Result<(OsString, Dir, u32)> {
+/// A directory that is held by its open file.
+struct Made {
+    name: OsString,
+    dir: Dir,
+    file: File,
+    /// What mode a new one is to have here.
+    mode: u32,
+}
+
+fn make(target: &Target, private: bool) -> Result<Made> {
     let mode = if private { PRIVATE } else { PUBLIC };
     // The path is told to programs, and not all of them can say what is no Unicode.
     let hint = OsString::from(target.name.to_string_lossy().into_owned());
@@ -237,7 +248,7 @@ fn make(target: &Target, private: bool) -> Result<(OsString, Dir, u32)> {
         };
         if sys::hold(&file) && target.dir.is_same(&name, &file).named("fstat")? {
             let mode = dir.stat_self().named("fstat")?.access.mode;
-            return Ok((name, dir, mode));
+            return Ok(Made { name, dir, file, mode });
         }
     }
 }
