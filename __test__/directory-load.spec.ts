@@ -7,7 +7,7 @@ import { leftovers } from './helpers/files'
 import { names, test } from './helpers/index-file'
 import { needs } from './helpers/needs'
 
-const SWAPS = 150
+const SWAPS = 100
 const DEEP = 'a/b/c/d/e'
 
 /** A site of one version: the same number in every file. */
