@@ -64,7 +64,7 @@ fn start<'env>(
     let signal = Signal::attach(env, options.signal.as_ref())?;
     let stage = Stage::Called(path.absolute, Ticket::take(), data);
     let job = WriteJob { stage, how: How { options: commit, mkdir, cancel: signal.cancel() } };
-    task::start(env, job, move |env, outcome| {
+    task::answer(env, job, move |env, outcome| {
         signal.detach(env)?;
         match outcome {
             Ok(receipt) => value::to_js(env, WriteResult::from(receipt)),

@@ -116,13 +116,10 @@ pub fn start<'env>(env: &'env Env, id: CallId, given: Given, job: OpenJob) -> Re
     let call = Rc::new(Call { id, given, waited, order, over, bell });
     CALLS.with_borrow_mut(|calls| calls.insert(id, Rc::downgrade(&call)));
     let answer = call.next_order(env)?;
-    task::start(env, job, move |env, outcome| {
-        match outcome {
-            Ok(Come::Open(opened)) => Group::lead(env, &call, *opened),
-            Ok(Come::Along) => {}
-            Err(failure) => call.give(env, Order::Settle(Rc::new(Err(failure)))),
-        }
-        Ok(value::undefined(env))
+    task::run(env, job, move |env, outcome| match outcome {
+        Ok(Come::Open(opened)) => Group::lead(env, &call, *opened),
+        Ok(Come::Along) => {}
+        Err(failure) => call.give(env, Order::Settle(Rc::new(Err(failure)))),
     })?;
     Ok(answer)
 }

@@ -192,10 +192,7 @@ impl Group {
         let Some(job) = job else { return };
         let group = self.clone();
         // Fails only in an environment that is ending.
-        drop(task::start(env, job, move |env, outcome| {
-            group.written(env, outcome);
-            Ok(value::undefined(env))
-        }));
+        drop(task::run(env, job, move |env, outcome| group.written(env, outcome)));
     }
 
     fn written(self: &Rc<Self>, env: &Env, committed: std::result::Result<Committed, Failure>) {
@@ -238,10 +235,7 @@ impl Group {
         };
         let Some(opened) = opened else { return };
         // Fails only in an environment that is ending.
-        drop(task::start(env, Release(opened), move |env, _| {
-            tell(env, out);
-            Ok(value::undefined(env))
-        }));
+        drop(task::run(env, Release(opened), move |env, _| tell(env, out)));
     }
 }
 

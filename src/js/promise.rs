@@ -70,15 +70,37 @@ pub fn of<'env>(env: &'env Env, result: Result<'env, Unknown<'env>>) -> Result<'
     Ok(promise)
 }
 
+/// What settles a promise, once.
+pub struct Deferred(napi::sys::napi_deferred);
+
+impl Deferred {
+    /// With its promise.
+    pub fn new(env: &Env) -> Result<'_, (Self, Unknown<'_>)> {
+        let (deferred, promise) = value::promise(env)?;
+        Ok((Self(deferred), promise))
+    }
+
+    /// Settles the promise. In an environment that is ending it stays as it is.
+    pub fn settle(self, env: &Env, result: Result<'_, Unknown<'_>>) {
+        // SAFETY: made in `new`, and used up here; the values belong to the current scope.
+        unsafe {
+            match result {
+                Ok(value) => napi::sys::napi_resolve_deferred(env.raw(), self.0, value.raw()),
+                Err(Thrown(reason)) => napi::sys::napi_reject_deferred(env.raw(), self.0, reason.raw()),
+            }
+        };
+    }
+}
+
 /// A promise that waits for us, one at a time; it is fulfilled with nothing.
 #[derive(Default)]
-pub struct Bell(Cell<Option<napi::sys::napi_deferred>>);
+pub struct Bell(Cell<Option<Deferred>>);
 
 impl Bell {
     /// A promise for when this rings next. The one before, if there is one, is fulfilled.
     pub fn wait<'env>(&self, env: &'env Env) -> Result<'env, Unknown<'env>> {
         self.ring(env);
-        let (deferred, promise) = value::promise(env)?;
+        let (deferred, promise) = Deferred::new(env)?;
         self.0.set(Some(deferred));
         Ok(promise)
     }
@@ -86,8 +108,7 @@ impl Bell {
     /// Fulfils the promise, if there is one.
     pub fn ring(&self, env: &Env) {
         if let Some(deferred) = self.0.take() {
-            // SAFETY: made in `wait`, and taken out, so settled once.
-            unsafe { napi::sys::napi_resolve_deferred(env.raw(), deferred, value::undefined(env).raw()) };
+            deferred.settle(env, Ok(value::undefined(env)));
         }
     }
 }
@@ -123,10 +144,18 @@ where
     leave(&env, || react(&env, context.value))
 }
 
-/// Runs a callback and leaves it, by returning or by throwing. A panic would end the process.
-fn leave<'env>(env: &'env Env, react: impl FnOnce() -> Result<'env, Unknown<'env>>) -> Raw {
+/// Runs a callback. A panic would end the process.
+pub fn guarded<'env>(
+    env: &'env Env,
+    react: impl FnOnce() -> Result<'env, Unknown<'env>>,
+) -> Result<'env, Unknown<'env>> {
     let result = catch_unwind(AssertUnwindSafe(react));
-    match result.unwrap_or_else(|_| Err(super::error::internal(env, "a bug in @pipeline/atomic: a panic"))) {
+    result.unwrap_or_else(|_| Err(super::error::internal(env, "a bug in @pipeline/atomic: a panic")))
+}
+
+/// Runs a callback and leaves it, by returning or by throwing.
+fn leave<'env>(env: &'env Env, react: impl FnOnce() -> Result<'env, Unknown<'env>>) -> Raw {
+    match guarded(env, react) {
         Ok(result) => Raw(result.raw()),
         Err(Thrown(reason)) => {
             // SAFETY: a value of the current scope. N-API throws it when this callback returns.

@@ -2,23 +2,25 @@
 //!
 //! A job that has to wait (for its turn, for a lock, for descriptors) says so and leaves its thread.
 //! The waiting is done by tokio, on one thread of its own that exists only once somebody waits; then
-//! the job is queued again. Chained async works keep the caller's async context and the event loop's
-//! own bookkeeping: the loop lives while a job does, and not longer.
+//! the job is queued again. The event loop lives while a job does, and not longer.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::rc::Rc;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use napi::Env;
 use napi::bindgen_prelude::Unknown;
-use napi::{Env, JsValue as _, ScopedTask};
 use tokio::runtime::Handle;
 
 use super::error::Failure;
-use super::promise;
-use super::value::{self, Result};
+use super::promise::{self, Bell, Deferred};
+use super::value::Result;
+use super::{mailbox, work};
 use crate::engine::error::{Error, ErrorKind};
 
 /// Work that may have to wait.
@@ -56,13 +58,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
-type Outcome<J> = Arc<Mutex<Option<std::result::Result<<J as Job>::Output, Failure>>>>;
-
-struct Work<J: Job> {
-    job: Option<J>,
-    outcome: Outcome<J>,
-    retry: Retry,
-}
+/// What came of a job.
+pub type Outcome<T> = std::result::Result<T, Failure>;
 
 #[derive(Clone, Copy)]
 struct Retry {
@@ -70,126 +67,107 @@ struct Retry {
     pause: Duration,
 }
 
-/// Starts `job`. `react` gets its outcome, on the JavaScript thread, and makes the result of the
-/// returned promise of it.
+/// Starts `job`. `react` gets its outcome, in a reaction of a promise that is made here, and makes the result of
+/// the returned promise of it. There V8 knows the caller's stack and async context.
 pub fn start<'env, J, R>(env: &'env Env, job: J, react: R) -> Result<'env, Unknown<'env>>
 where
     J: Job,
-    R: for<'scope> FnOnce(
-            &'scope Env,
-            std::result::Result<J::Output, Failure>,
-        ) -> Result<'scope, Unknown<'scope>>
-        + 'static,
+    R: for<'scope> FnOnce(&'scope Env, Outcome<J::Output>) -> Result<'scope, Unknown<'scope>> + 'static,
 {
-    let outcome: Outcome<J> = Arc::default();
-    let retry = Retry { since: None, pause: FIRST_PAUSE };
-    let work = spawn(env, Work { job: Some(job), outcome: outcome.clone(), retry });
-    let work = work.map_err(|error| super::error::internal(env, &error.to_string()))?;
-    promise::then(env, &work, move |env, _| {
-        let outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
-        react(
-            env,
-            outcome.unwrap_or_else(|| Err(ErrorKind::Panic("a job ended without an outcome".into()).into())),
-        )
+    let over = Rc::new((Bell::default(), Cell::new(None)));
+    let promise = over.0.wait(env)?;
+    let told = over.clone();
+    run(env, job, move |env, outcome| {
+        told.1.set(Some(outcome));
+        told.0.ring(env);
+    })?;
+    promise::then(env, &promise, move |env, _| {
+        let lost = || Err(ErrorKind::Panic("a job ended without an outcome".into()).into());
+        react(env, over.1.take().unwrap_or_else(lost))
     })
 }
 
-fn spawn<'env, J: Job>(env: &'env Env, work: Work<J>) -> napi::Result<Unknown<'env>> {
-    let promise = env.spawn(work)?.promise_object();
-    // SAFETY: a promise of the current scope.
-    Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), promise.value().value) })
-}
-
-impl<'task, J: Job> ScopedTask<'task> for Work<J> {
-    type Output = Option<Step<J>>;
-    type JsValue = Unknown<'task>;
-
-    fn compute(&mut self) -> napi::Result<Self::Output> {
-        let Some(job) = self.job.take() else {
-            return Ok(None);
-        };
-        // A panic here would end the process.
-        let step = catch_unwind(AssertUnwindSafe(|| job.run()))
-            .unwrap_or_else(|panic| Step::Done(Err(bug(&*panic))));
-        match step {
-            Step::Done(result) => {
-                self.settle(result);
-                Ok(None)
-            }
-            Step::Again(_, error) if self.retry.since.is_some_and(|since| since.elapsed() > PATIENCE) => {
-                self.settle(Err(error.into()));
-                Ok(None)
-            }
-            step => Ok(Some(step)),
+/// As [`start`], but only a failure comes in a reaction: an error is to know the caller. Success is not worth one, which
+/// is a quarter of what a write costs this thread; nothing of the user's may be called upon it.
+pub fn answer<'env, J, R>(env: &'env Env, job: J, react: R) -> Result<'env, Unknown<'env>>
+where
+    J: Job,
+    R: for<'scope> FnOnce(&'scope Env, Outcome<J::Output>) -> Result<'scope, Unknown<'scope>> + 'static,
+{
+    let (answer, promise) = Deferred::new(env)?;
+    run(env, job, move |env, outcome| {
+        if outcome.is_ok() {
+            return answer.settle(env, promise::guarded(env, || react(env, outcome)));
         }
-    }
-
-    fn resolve(&mut self, env: &'task Env, step: Self::Output) -> napi::Result<Self::JsValue> {
-        catch_unwind(AssertUnwindSafe(|| self.go_on(env, step))).unwrap_or_else(|panic| {
-            self.settle(Err(bug(&*panic)));
-            Ok(value::undefined(env))
-        })
-    }
+        let failed = Bell::default();
+        let error = failed
+            .wait(env)
+            .and_then(|failed| promise::then(env, &failed, move |env, _| react(env, outcome)));
+        // First the one, and then the other: V8 looks for the caller from the reaction on.
+        answer.settle(env, error);
+        failed.ring(env);
+    })?;
+    Ok(promise)
 }
 
-impl<J: Job> Work<J> {
-    /// From the end of one work to the start of the next, if there is one.
-    fn go_on<'env>(&self, env: &'env Env, step: Option<Step<J>>) -> napi::Result<Unknown<'env>> {
-        let retry = Retry { since: None, pause: FIRST_PAUSE };
-        match step {
-            None | Some(Step::Done(_)) => Ok(value::undefined(env)),
-            Some(Step::Wait(future)) => self.wait(env, future, retry),
-            Some(Step::Again(job, _)) => {
-                let Retry { since, pause } = self.retry;
-                let retry = Retry {
-                    since: since.or_else(|| Some(Instant::now())),
-                    pause: (pause * 2).min(LONGEST_PAUSE),
-                };
-                let future = async move {
-                    tokio::time::sleep(pause).await;
-                    After::Run(job)
-                };
-                self.wait(env, Box::pin(future), retry)
-            }
+/// Starts `job`. `done` gets its outcome, on this thread, with nobody's stack or async context.
+pub fn run<'env, J: Job>(
+    env: &'env Env,
+    job: J,
+    done: impl FnOnce(&Env, Outcome<J::Output>) + 'static,
+) -> Result<'env, ()> {
+    spawn(env, job, Retry { since: None, pause: FIRST_PAUSE }, done)
+}
+
+fn spawn<'env, J: Job>(
+    env: &'env Env,
+    job: J,
+    retry: Retry,
+    done: impl FnOnce(&Env, Outcome<J::Output>) + 'static,
+) -> Result<'env, ()> {
+    work::queue(env, move || step(job, retry), move |env, step| go_on(env, step, retry, done))
+}
+
+/// On a worker.
+fn step<J: Job>(job: J, retry: Retry) -> Step<J> {
+    // A panic becomes a rejection.
+    match catch_unwind(AssertUnwindSafe(|| job.run())) {
+        Ok(Step::Again(_, error)) if retry.since.is_some_and(|since| since.elapsed() > PATIENCE) => {
+            Step::Done(Err(error.into()))
         }
-    }
-
-    fn settle(&self, result: std::result::Result<J::Output, Failure>) {
-        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-    }
-
-    /// Answers with a promise for the rest of the job.
-    fn wait<'env>(&self, env: &'env Env, future: Waiting<J>, retry: Retry) -> napi::Result<Unknown<'env>> {
-        let runtime = match runtime() {
-            Ok(runtime) => runtime,
-            Err(error) => {
-                self.settle(Err(Error::system("thread", error).into()));
-                return Ok(value::undefined(env));
-            }
-        };
-        type Resolver = Box<dyn FnOnce(Env) -> napi::Result<Unknown<'static>> + Send>;
-        let (deferred, promise) = env.create_deferred::<Unknown<'static>, Resolver>()?;
-        let outcome = self.outcome.clone();
-        runtime.spawn(async move {
-            let next = future.await;
-            // Should the environment be gone, this is dropped, and with it what the job holds.
-            deferred.resolve(Box::new(move |env| match next {
-                After::Run(job) => unscoped(spawn(&env, Work { job: Some(job), outcome, retry })?),
-                After::Done(result) => {
-                    *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-                    unscoped(value::undefined(&env))
-                }
-            }));
-        });
-        // SAFETY: a promise of the current scope.
-        Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), promise.raw()) })
+        Ok(step) => step,
+        Err(panic) => Step::Done(Err(bug(&*panic))),
     }
 }
 
-/// A value of the current scope, for napi's resolver, which asks for a longer life and uses it at once.
-fn unscoped(value: Unknown<'_>) -> napi::Result<Unknown<'static>> {
-    // SAFETY: the resolver's caller passes it to N-API before its handle scope ends.
-    Ok(unsafe { Unknown::from_raw_unchecked(value.value().env, value.raw()) })
+/// From the end of one work to the start of the next, if there is one.
+fn go_on<J: Job>(
+    env: &Env,
+    step: Step<J>,
+    Retry { since, pause }: Retry,
+    done: impl FnOnce(&Env, Outcome<J::Output>) + 'static,
+) {
+    let (future, retry): (Waiting<J>, _) = match step {
+        Step::Done(outcome) => return done(env, outcome),
+        Step::Wait(future) => (future, Retry { since: None, pause: FIRST_PAUSE }),
+        Step::Again(job, _) => {
+            let future = async move {
+                tokio::time::sleep(pause).await;
+                After::Run(job)
+            };
+            let since = since.or_else(|| Some(Instant::now()));
+            (Box::pin(future), Retry { since, pause: (pause * 2).min(LONGEST_PAUSE) })
+        }
+    };
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return done(env, Err(Error::system("thread", error).into())),
+    };
+    // Fails only in an environment that is ending, as does `spawn`.
+    drop(mailbox::wait(env, &runtime, future, move |env, after| match after {
+        After::Run(job) => drop(spawn(env, job, retry, done)),
+        After::Done(outcome) => done(env, outcome),
+    }));
 }
 
 fn bug(panic: &(dyn Any + Send)) -> Failure {
