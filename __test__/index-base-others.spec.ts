@@ -16,6 +16,7 @@ import { atomicIndexUpdate, atomicWrite } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { inProcess, inThread } from './helpers/elsewhere'
 import { makeDir, names, readJson, rejection, state, test, writeJson } from './helpers/index-file'
+import { ext4, mounted, needs } from './helpers/needs'
 
 /** What the function of an update of `file` gets, which then adds `ours`. */
 async function given(file: string, initial?: unknown): Promise<any> {
@@ -200,3 +201,22 @@ describe('after an update, the next one sees', () => {
     expect(readFileSync(file, 'utf8')).toBe('{\n\t"n": 2\n}\n')
   })
 })
+
+needs('root that may mount a disk')(
+  'an edit in place is seen where the clock of the file system has only seconds',
+  async ({ dir }) => {
+    // Inodes of 128 bytes have no room for more.
+    await mounted(join(dir, 'disk'), ext4(join(dir, 'image'), '-I', '128'), async (at) => {
+      const file = join(at, 'index.json')
+      let unchanged = 0
+      for (let n = 0; n < 10; n++) {
+        await atomicIndexUpdate(file, () => ({ n }))
+        const before = statSync(file)
+        writeFileSync(file, readFileSync(file, 'utf8').replace(`${n}`, `${9 - n}`))
+        if (statSync(file).ctimeMs === before.ctimeMs) unchanged++
+        expect(await given(file)).toEqual({ n: 9 - n })
+      }
+      expect(unchanged).toBeGreaterThan(0)
+    })
+  },
+)

@@ -33,6 +33,7 @@ describe('calls that wait', () => {
         turns = 0
         controller.abort()
         const codes = new Set((await settled).map((outcome) => 'reason' in outcome && outcome.reason.code))
+        await new Promise(setImmediate)
         return { codes: [...codes], ways: ways.size, turns }
       },
       [dir, file],

@@ -1,7 +1,15 @@
 // Tests that ask for more than a plain machine has: without it they are skipped, and say why.
 
 import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmdirSync, statfsSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmdirSync,
+  statfsSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { TMPFS } from './files'
@@ -22,6 +30,11 @@ function mayMount() {
   }
 }
 
+/** Loop devices are not to be had in every container. */
+function mayMountDisk() {
+  return mayMount() && existsSync('/dev/loop-control') && runs('mkfs.ext4', '-V')
+}
+
 /** Attaching to a process that is no child of its own is refused on some systems to all but root. */
 function mayAttach() {
   const attach = 'sleep 9 & strace -qq -e trace=none -p $! & sleep 0.2; kill $(jobs -p %1); wait %2'
@@ -33,6 +46,7 @@ const present = {
   root: () => isRoot,
   'a user other than root': () => !isRoot,
   'root that may mount': mayMount,
+  'root that may mount a disk': mayMountDisk,
   'strace that may attach': mayAttach,
   'a C compiler': () => isLinux && runs('cc', '--version'),
   python3: () => runs('python3', '--version'),
@@ -84,3 +98,11 @@ export async function mounted<T>(
 
 /** A file system in memory, of that size. */
 export const tmpfs = (size: string) => ['-t', 'tmpfs', '-o', `size=${size},mode=777`, 'tmpfs']
+
+/** A small disk of its own, made in the file `image`; `options` are mkfs.ext4's. */
+export function ext4(image: string, ...options: string[]): string[] {
+  writeFileSync(image, '')
+  truncateSync(image, 8 << 20)
+  execFileSync('mkfs.ext4', ['-q', ...options, image], { stdio: 'ignore' })
+  return ['-o', 'loop', image]
+}

@@ -202,3 +202,29 @@ impl Drop for Slot {
         HELD.fetch_sub(1, Ordering::AcqRel);
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_looks_again_soon_however_long_it_has_waited() {
+        let mut wait = Backoff::new(Instant::now(), Duration::from_secs(3600));
+        let pauses: Vec<_> = (0..100).map(|_| wait.pause().unwrap()).collect();
+        assert!(pauses[0] <= FIRST_WAIT);
+        assert!(pauses.iter().all(|pause| *pause <= Duration::from_millis(3)));
+        // Nor does it keep the processor busy.
+        assert!(pauses[10..].iter().all(|pause| *pause >= LONGEST_WAIT / 2));
+    }
+
+    #[test]
+    fn who_waits_looks_a_last_time_when_its_time_is_up() {
+        let mut wait = Backoff::new(Instant::now(), Duration::from_micros(100));
+        while let Ok(pause) = wait.pause() {
+            assert!(pause <= Duration::from_micros(100));
+            std::thread::sleep(pause);
+        }
+        assert!(matches!(wait.pause().unwrap_err().kind(), ErrorKind::LockTimeout { .. }));
+    }
+}
