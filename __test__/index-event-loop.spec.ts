@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { atomicIndexUpdate } from '@pipeline/atomic'
-import { describe, expect } from 'vitest'
+import { describe, expect, onTestFinished } from 'vitest'
 import { inProcess, type There } from './helpers/elsewhere'
 import { holderOf, readJson, test } from './helpers/index-file'
 
@@ -43,6 +43,27 @@ describe('while a big index is updated, the event loop turns', { retry: 3 }, () 
     })
     loop.stop()
     expect(loop.count() - before).toBeGreaterThan(MANY)
+  })
+
+  test('between the parsing and the printing', async ({ file }) => {
+    writeFileSync(file, JSON.stringify(big))
+    const loop = turns()
+    const { parse } = JSON
+    let parsed = Number.POSITIVE_INFINITY
+    JSON.parse = (text, reviver) => {
+      parsed = loop.count()
+      return parse(text, reviver)
+    }
+    onTestFinished(() => {
+      JSON.parse = parse
+    })
+    let called = 0
+    await atomicIndexUpdate(file, (index) => {
+      called = loop.count()
+      return index
+    })
+    loop.stop()
+    expect(called).toBeGreaterThan(parsed)
   })
 
   test('while a corrupt one is looked through', async ({ file }) => {
@@ -103,4 +124,29 @@ describe('updates that wait for another process', () => {
     await holderOf(file)
     expect(await inProcess(main, [file]).returned).toBeLessThan(750)
   })
+})
+
+test('the text of a big index is not kept beside what was parsed from it', async ({ file }) => {
+  const size = 32 << 20
+  const child = inProcess(
+    async ({ atomicIndexUpdate }, file, size) => {
+      const used = () => {
+        ;(globalThis as any).gc()
+        return process.memoryUsage().heapUsed
+      }
+      await atomicIndexUpdate(file, () => ({ text: 'x'.repeat(size) }))
+      const before = used()
+      let inside = 0
+      await atomicIndexUpdate(file, (index) => {
+        inside = used()
+        return index
+      })
+      return inside - before
+    },
+    [file, size],
+    { execArgv: ['--expose-gc'] },
+  )
+  const more = await child.returned
+  expect(more).toBeGreaterThan(size * 0.9)
+  expect(more).toBeLessThan(size * 1.5)
 })

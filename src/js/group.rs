@@ -26,6 +26,9 @@ use crate::engine::error::ErrorKind;
 /// again, first of the rest. Those after it are asked as often whether they still want to wait.
 const PATIENCE_MS: f64 = 100.0;
 
+/// A text this large takes some 20 ms to parse, and then more to print.
+const LARGE: usize = 8 << 20;
+
 /// Updates that share the index at the moment.
 pub struct Group(RefCell<Members>);
 
@@ -54,25 +57,53 @@ impl Group {
 
     /// The index for the function of `call`.
     pub fn index<'env>(&self, env: &'env Env, call: &Call) -> Result<'env, Unknown<'env>> {
-        let text = {
+        {
             let mut members = self.0.borrow_mut();
             members.touched = true;
             if let Some(index) = &members.index {
                 return index.get(env);
             }
+        }
+        let index = self.parse(env, call);
+        self.0.borrow_mut().begin();
+        index
+    }
+
+    fn parse<'env>(&self, env: &'env Env, call: &Call) -> Result<'env, Unknown<'env>> {
+        let text = {
+            let members = self.0.borrow();
             let snapshot = members.opened.as_ref().and_then(|opened| opened.snapshot.as_ref());
             match (snapshot, &call.initial) {
                 (Some(snapshot), _) => memory::string(env, &snapshot.text, snapshot.ascii)?,
                 (None, Some(initial)) => memory::string_utf16(env, initial)?,
-                (None, None) => {
-                    members.begin();
-                    return Ok(value::undefined(env));
-                }
+                (None, None) => return Ok(value::undefined(env)),
             }
         };
-        let index = value::invoke(env, &value::global(env, c"JSON")?, c"parse", &[text]);
-        self.0.borrow_mut().begin();
-        index
+        value::invoke(env, &value::global(env, c"JSON")?, c"parse", &[text])
+    }
+
+    /// Parses the index before `call` is told to change it, if that takes long. `false`: it is told at once.
+    ///
+    /// In between the event loop turns: it stands still for the parsing, and then for the printing, and not
+    /// for both together.
+    fn parse_ahead(self: &Rc<Self>, env: &Env, call: &Rc<Call>) -> bool {
+        let is_large = {
+            let members = self.0.borrow();
+            let snapshot = members.opened.as_ref().and_then(|opened| opened.snapshot.as_ref());
+            members.index.is_none() && snapshot.is_some_and(|snapshot| snapshot.text.len() >= LARGE)
+        };
+        if !is_large {
+            return false;
+        }
+        // Should it fail, it does so again where the caller hears of it.
+        let Ok(index) = self.parse(env, call).and_then(|index| Kept::new(env, &index)) else { return false };
+        self.0.borrow_mut().index = Some(index);
+        let (group, call) = (self.clone(), call.clone());
+        task::later(env, move |env| {
+            group.0.borrow_mut().begin();
+            call.give(env, Order::Apply(group));
+        });
+        true
     }
 
     /// The turn is over, with `next` as the index.
@@ -95,6 +126,7 @@ impl Group {
         };
         clear(env, timer);
         match next {
+            Some(call) if self.parse_ahead(env, &call) => {}
             Some(call) => call.give(env, Order::Apply(self.clone())),
             None => self.commit(env),
         }

@@ -170,6 +170,18 @@ fn go_on<J: Job>(
     }));
 }
 
+/// Calls `done` when the event loop has turned; where there is no thread to wait for that, now.
+pub fn later(env: &Env, done: impl FnOnce(&Env) + 'static) {
+    // A letter that came at once could still be opened in this turn. Not the loop's own means: they are
+    // functions that programs replace, tests above all.
+    let turned = async { tokio::time::sleep(Duration::from_millis(1)).await };
+    match runtime() {
+        // Fails only in an environment that is ending.
+        Ok(runtime) => drop(mailbox::wait(env, &runtime, turned, |env, ()| done(env))),
+        Err(_) => done(env),
+    }
+}
+
 fn bug(panic: &(dyn Any + Send)) -> Failure {
     let message = panic
         .downcast_ref::<&str>()
