@@ -1,6 +1,6 @@
 // Calls that wait for something come back through one mailbox of their environment, together if they can.
 
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { atomicIndexUpdate } from '@pipeline/atomic'
@@ -10,33 +10,45 @@ import { openBelow } from './helpers/files'
 import { eventually, holderOf, readJson, test } from './helpers/index-file'
 import { needs } from './helpers/needs'
 
+/** For another process, before it loads the addon: how many mailboxes are made, and how often they are opened. */
+function watchMailboxes() {
+  const { createHook } = require('node:async_hooks') as typeof import('node:async_hooks')
+  const seen = Object.assign(globalThis, { count: 0, turns: 0 })
+  const ids = new Set<number>()
+  createHook({
+    init(id, type) {
+      if (type !== 'atomic mailbox') return
+      ids.add(id)
+      seen.count++
+    },
+    before(id) {
+      if (ids.has(id)) seen.turns++
+    },
+  }).enable()
+}
+
 describe('calls that wait', () => {
   test('share one way back, and many that come at once come in one go', async ({ dir, file }) => {
     const holder = await holderOf(file)
+    const watch = join(dir, 'watch.cjs')
+    writeFileSync(watch, `(${watchMailboxes})()`)
     const child = inProcess(
-      async ({ atomicIndexUpdate, atomicWrite, require }, dir, file) => {
-        const { createHook } = require('node:async_hooks') as typeof import('node:async_hooks')
-        const ways = new Set<number>()
-        let turns = 0
-        createHook({
-          init: (id, type) => type === 'atomic mailbox' && ways.add(id),
-          before: (id) => {
-            if (ways.has(id)) turns++
-          },
-        }).enable()
+      async ({ atomicIndexUpdate, atomicWrite }, dir, file) => {
+        const ways = globalThis as unknown as { count: number; turns: number }
         const controller = new AbortController()
         const { signal } = controller
         const calls = Array.from({ length: 200 }, () => atomicIndexUpdate(file, () => ({}), { signal }))
         const settled = Promise.allSettled(calls)
         // Has its place only when all before it have theirs.
         await atomicWrite(`${dir}/in-line`, '', { flush: false })
-        turns = 0
+        ways.turns = 0
         controller.abort()
         const codes = new Set((await settled).map((outcome) => 'reason' in outcome && outcome.reason.code))
         await new Promise(setImmediate)
-        return { codes: [...codes], ways: ways.size, turns }
+        return { codes: [...codes], ways: ways.count, turns: ways.turns }
       },
       [dir, file],
+      { execArgv: ['--require', watch] },
     )
     const { codes, ways, turns } = await child.returned
     holder.say('go on')
@@ -55,6 +67,33 @@ describe('calls that wait', () => {
     expect(await child.returned).toBe('done')
     expect(await child.exit).toMatchObject({ code: 0, signal: null, stderr: '' })
     expect(readJson(file)).toEqual({ n: 2 })
+  })
+
+  test('leave nothing behind of the async context that they were made in', async ({ file }) => {
+    const holder = await holderOf(file)
+    const child = inProcess(
+      async ({ atomicIndexUpdate, require, tell }, file) => {
+        const { AsyncLocalStorage } = require('node:async_hooks') as typeof import('node:async_hooks')
+        const storage = new AsyncLocalStorage<object>()
+        const ofTheFirst = async () => {
+          const store = {}
+          await storage.run(store, () => atomicIndexUpdate(file, () => ({})))
+          return new WeakRef(store)
+        }
+        setTimeout(tell, 100, 'waits')
+        const store = await ofTheFirst()
+        for (let look = 0; look < 100 && store.deref(); look++) {
+          await new Promise((resolve) => setTimeout(resolve, 10))
+          ;(globalThis as any).gc()
+        }
+        return store.deref() === undefined
+      },
+      [file],
+      { execArgv: ['--expose-gc'] },
+    )
+    await child.next()
+    holder.say('go on')
+    expect(await child.returned).toBe(true)
   })
 
   test('in several threads come back each to its own', async ({ dir, file }) => {

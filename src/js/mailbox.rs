@@ -14,7 +14,9 @@ use std::ptr;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use napi::bindgen_prelude::Object;
 use napi::{Env, JsValue as _, sys};
+use napi_derive::napi;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -76,8 +78,17 @@ pub fn wait<'env, T: Send + 'static>(
     Ok(())
 }
 
+/// Makes the mailbox when the addon is loaded: made by the first call that waits, it would keep that call's
+/// async context, and what the program has in there, for ever.
+#[napi(module_exports)]
+pub fn load(_exports: Object<'_>, env: Env) -> napi::Result<()> {
+    // Should it fail, who waits first tries again.
+    drop(Mailbox::of(&env));
+    Ok(())
+}
+
 impl Mailbox {
-    /// That of `env`, made when somebody first waits.
+    /// That of `env`.
     fn of(env: &Env) -> Result<'_, Rc<Self>> {
         if let Some(mailbox) = Self::made(env.raw()) {
             return Ok(mailbox);
