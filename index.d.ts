@@ -51,7 +51,8 @@ export declare class AtomicFile {
   write(chunk: Data, encoding?: BufferEncoding): Promise<void>
   /**
    * The file as a stream, for `pipeTo` and `stream.pipeline`. Closing it ends the content and does not
-   * commit; aborting it gives the file up.
+   * commit; aborting it gives the file up. A commit before it is closed is refused (`ERR_INVALID_STATE`)
+   * while the stream is locked, has chunks that it has not passed on, or has failed.
    */
   get writable(): WritableStream<Data>
   /**
@@ -63,7 +64,8 @@ export declare class AtomicFile {
   commit(): Promise<WriteResult>
   /**
    * Gives the file up: nothing of it is left when this resolves. A commit that is under way is stopped,
-   * and rejects with an `AbortError`, unless it has come too far: then this rejects.
+   * and rejects with an `AbortError`, unless it has come too far: then this rejects, as it does after
+   * a commit.
    * Aborting twice does nothing.
    */
   abort(): Promise<void>

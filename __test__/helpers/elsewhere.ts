@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { Worker, type WorkerOptions } from 'node:worker_threads'
-import type { atomicIndexUpdate, atomicWrite, atomicWriteAll } from '@pipeline/atomic'
+import type { AtomicFile, atomicIndexUpdate, atomicWrite, atomicWriteAll } from '@pipeline/atomic'
 import { onTestFinished } from 'vitest'
 
 const addon = createRequire(import.meta.url).resolve('@pipeline/atomic')
@@ -15,6 +15,7 @@ const LONGEST_LIFE = 45_000
 
 /** What a function finds elsewhere. */
 export interface There {
+  AtomicFile: typeof AtomicFile
   atomicIndexUpdate: typeof atomicIndexUpdate
   atomicWrite: typeof atomicWrite
   atomicWriteAll: typeof atomicWriteAll
@@ -58,10 +59,10 @@ export interface ProcessOptions {
 
 function source<A extends unknown[] | []>(main: Main<A>, args: A, tell: string, hear: string): string {
   return `
-    const { atomicIndexUpdate, atomicWrite, atomicWriteAll } = require(${JSON.stringify(addon)})
+    const { AtomicFile, atomicIndexUpdate, atomicWrite, atomicWriteAll } = require(${JSON.stringify(addon)})
     const tell = (told) => ${tell}({ told })
     const hear = () => new Promise((resolve) => ${hear}.once('message', resolve))
-    const there = { atomicIndexUpdate, atomicWrite, atomicWriteAll, require, tell, hear }
+    const there = { AtomicFile, atomicIndexUpdate, atomicWrite, atomicWriteAll, require, tell, hear }
     Promise.resolve((${main})(there, ...${JSON.stringify(args)})).then(
       (returned) => ${tell}({ returned }),
       (error) => {

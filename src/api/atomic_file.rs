@@ -9,6 +9,7 @@ use napi_derive::napi;
 use super::options::{Checked, WriteOptions, WriteResult};
 use crate::engine::commit::Receipt;
 use crate::js::data::Encoding;
+use crate::js::error::invalid_state;
 use crate::js::file::{self, File, Given};
 use crate::js::signal::Signal;
 use crate::js::value::{self, Result};
@@ -71,10 +72,11 @@ impl AtomicFile {
     }
 
     /// The file as a stream, for `pipeTo` and `stream.pipeline`. Closing it ends the content and does not
-    /// commit; aborting it gives the file up.
+    /// commit; aborting it gives the file up. A commit before it is closed is refused (`ERR_INVALID_STATE`)
+    /// while the stream is locked, has chunks that it has not passed on, or has failed.
     #[napi(getter, ts_return_type = "WritableStream<Data>")]
     pub fn writable<'env>(&self, env: &'env Env, this: This<'env>) -> napi::Result<Unknown<'env>> {
-        promise::or_throw(env, stream(env, &self.file, this))
+        promise::or_throw(env, stream(env, &self.file, &this))
     }
 
     /// Waits for all writes, flushes the file, reads it back, and puts it under its name: what
@@ -82,12 +84,13 @@ impl AtomicFile {
     /// this call. After a rejection the old file is there, unless `error.committed === true`, and this
     /// one is given up.
     #[napi(ts_return_type = "Promise<WriteResult>")]
-    pub fn commit<'env>(&self, env: &'env Env) -> napi::Result<Unknown<'env>> {
-        promise::answer(env, self.file.commit(env))
+    pub fn commit<'env>(&self, env: &'env Env, this: This<'env>) -> napi::Result<Unknown<'env>> {
+        promise::answer(env, commit(env, &self.file, &this))
     }
 
     /// Gives the file up: nothing of it is left when this resolves. A commit that is under way is stopped,
-    /// and rejects with an `AbortError`, unless it has come too far: then this rejects.
+    /// and rejects with an `AbortError`, unless it has come too far: then this rejects, as it does after
+    /// a commit.
     /// Aborting twice does nothing.
     #[napi(ts_return_type = "Promise<void>")]
     pub fn abort<'env>(&self, env: &'env Env) -> napi::Result<Unknown<'env>> {
@@ -122,10 +125,22 @@ fn answer(env: &Env, receipt: Receipt) -> Result<'_, Unknown<'_>> {
 }
 
 /// Made when it is first asked for, and then the object's own.
-fn stream<'env>(env: &'env Env, file: &Rc<File>, this: This<'env>) -> Result<'env, Unknown<'env>> {
+fn stream<'env>(env: &'env Env, file: &Rc<File>, this: &This<'env>) -> Result<'env, Unknown<'env>> {
     let stream = writable::stream(env, file)?;
-    // SAFETY: the object that the getter was called on.
-    let this = unsafe { Unknown::from_raw_unchecked(env.raw(), this.object.raw()) };
-    value::define(env, &this, c"writable", &stream)?;
+    value::define(env, &object(env, this), c"writable", &stream)?;
+    file.streams();
     Ok(stream)
+}
+
+fn commit<'env>(env: &'env Env, file: &Rc<File>, this: &This<'env>) -> Result<'env, Unknown<'env>> {
+    if file.is_streaming() && writable::is_in_use(env, &value::get(env, &object(env, this), c"writable")?)? {
+        return Err(invalid_state(env, "the stream of the file is in use, or has failed"));
+    }
+    file.commit(env)
+}
+
+/// The object that a method was called on.
+fn object<'env>(env: &'env Env, this: &This<'env>) -> Unknown<'env> {
+    // SAFETY: a value of the current scope.
+    unsafe { Unknown::from_raw_unchecked(env.raw(), this.object.raw()) }
 }

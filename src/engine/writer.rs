@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use super::cancel::Cancel;
-use super::commit::{Options, leave_alone};
+use super::commit::{Options, Receipt, leave_alone};
 use super::digest::Running;
 use super::error::{Error, Result};
 use super::finish::{LARGE, finish, is_taken};
@@ -26,6 +26,8 @@ pub struct Writer {
     target: Target,
     /// `None` once it is closed.
     staged: Option<Staged>,
+    /// Whether nobody else may read it before it has the mode of the file that it replaces.
+    private: bool,
     written: Running,
     /// How much of it the device has been told to begin with.
     sent: u64,
@@ -41,8 +43,9 @@ impl Writer {
         cancel.check()?;
         let target = Target::resolve(path, Resolve { mkdir, exclusive: options.exclusive })?;
         sweep::once(&target.dir);
-        let staged = stage(&target, &options)?;
-        Ok(Self { target, staged: Some(staged), written: Running::default(), sent: 0, options })
+        let private = options.mode.is_some() || target.existing()?.is_some();
+        let staged = Some(Staged::new(&target, private)?);
+        Ok(Self { target, staged, private, written: Running::default(), sent: 0, options })
     }
 
     /// What to line up for before the commit.
@@ -79,7 +82,7 @@ impl Writer {
     /// Whatever fails first. The old file stands, unless [`Error::committed`]. After an error that
     /// [passes](Error::is_passing) it can be tried again.
     pub fn publish(&mut self, cancel: &Cancel) -> Result<Published> {
-        let Self { target, staged, written, options, .. } = self;
+        let Self { target, staged, private, written, options, .. } = self;
         let content = Content::Digest(written.digest());
         let _at_work = target.dir.begin_commit();
         loop {
@@ -89,7 +92,13 @@ impl Writer {
             if options.exclusive && old.is_some() {
                 return Err(Error::raw("open", sys::EEXIST));
             }
-            if options.if_changed && old.is_some() {
+            if *private && old.is_none() && options.mode.is_none() {
+                // What was to be replaced is gone, and only when a file is made does it get a new one's mode.
+                *private = false;
+                *staged = Some(restage(file, target, *private, cancel)?);
+                continue;
+            }
+            if options.if_changed && old.as_ref().is_some_and(|old| old.version.size == content.size()) {
                 if let Some(level) = options.verify {
                     // Or what is compared with the old file is not what was given.
                     file.verify(content, level, cancel)?;
@@ -97,7 +106,9 @@ impl Writer {
                 let same = Content::Copy { of: file.file(), bytes: content.size() };
                 if let Some(receipt) = leave_alone(target, same, options, cancel)? {
                     *staged = None;
-                    return Ok(Published { receipt, unflushed: None });
+                    // Compared with a copy that was itself not compared.
+                    let verified = options.verify.and(receipt.verified);
+                    return Ok(Published { receipt: Receipt { verified, ..receipt }, unflushed: None });
                 }
             }
             let finished = finish(file, target, old.as_ref(), content, options, cancel)?;
@@ -114,9 +125,7 @@ impl Writer {
                 }
                 // What has no name cannot get one here: its content moves into a file that has one.
                 Err(error) if target.dir.must_name() && staged::cannot_link(&error) => {
-                    let mut named = stage(target, options)?;
-                    named.copy(file, cancel)?;
-                    *staged = Some(named);
+                    *staged = Some(restage(file, target, *private, cancel)?);
                 }
                 Err(error) if publish == Publish::Create && is_taken(&error) => {
                     if options.exclusive {
@@ -146,8 +155,11 @@ impl Drop for Writer {
     }
 }
 
-fn stage(target: &Target, options: &Options) -> Result<Staged> {
-    Staged::new(target, options.mode.is_some() || target.existing()?.is_some())
+/// The same content, made anew.
+fn restage(staged: &mut Staged, target: &Target, private: bool, cancel: &Cancel) -> Result<Staged> {
+    let mut fresh = Staged::new(target, private)?;
+    fresh.copy(staged, cancel)?;
+    Ok(fresh)
 }
 
 fn closed() -> Error {

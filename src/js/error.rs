@@ -25,6 +25,11 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Whether the new file has its name nevertheless.
+    pub fn is_committed(&self) -> bool {
+        matches!(self, Self::Engine(error) if error.committed())
+    }
+
     /// Whether a text is to blame, and not the world.
     pub fn is_invalid_json(&self) -> bool {
         matches!(self, Self::Engine(error) if matches!(error.kind(), ErrorKind::InvalidJson { .. }))

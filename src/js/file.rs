@@ -27,6 +27,8 @@ use crate::engine::writer::Writer;
 const WORTH_A_JOB: usize = 64 << 10;
 /// Who writes when there is more than this to be written has to wait.
 const ROOM: usize = 1 << 20;
+/// What it takes to keep a piece, besides its bytes: a million of one byte each are no megabyte.
+const PIECE: usize = 64;
 
 /// What was asked of a file last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +73,8 @@ pub struct File {
     held: Cell<usize>,
     failure: RefCell<Option<Rc<Failure>>>,
     waiting: RefCell<Vec<Bell>>,
+    /// Whether it was asked for as a stream.
+    streamed: Cell<bool>,
 }
 
 /// Opens a file; the promise is for what `wrap` makes of it.
@@ -104,8 +108,13 @@ pub fn open<'env>(
             held: Cell::new(0),
             failure: RefCell::default(),
             waiting: RefCell::default(),
+            streamed: Cell::new(false),
         });
-        file.heed(env)?;
+        if file.cancel.is_cancelled() {
+            let given_up = file.give_up(env)?;
+            return promise::then(env, &given_up, move |env, _| Err(abort(env, file.signal.reason(env))));
+        }
+        file.heed();
         wrap(env, file)
     })
 }
@@ -118,8 +127,8 @@ impl File {
         data: &Unknown<'_>,
         encoding: Option<&Unknown<'_>>,
     ) -> Result<'env, Unknown<'env>> {
-        if let Some(failed) = self.failed(env)? {
-            return Ok(failed);
+        if let Err(failed) = self.check(env) {
+            return handled(env, promise::of(env, Err(failed))?);
         }
         self.expect(env, &[Phase::Open])?;
         let data = match encoding {
@@ -127,7 +136,7 @@ impl File {
             None => Data::copy_as(env, data, &self.encoding)?,
         };
         data.check(env)?;
-        self.held.set(self.held.get() + data.size());
+        self.held.set(self.held.get() + data.size() + PIECE);
         self.pending.borrow_mut().push(data);
         if self.held.get() >= WORTH_A_JOB {
             self.append(env)?;
@@ -136,42 +145,48 @@ impl File {
             return promise::of(env, Ok(value::undefined(env)));
         }
         let file = self.clone();
-        let done =
-            promise::then(env, &self.until(env, Self::has_room)?, move |env, _| match file.failed(env)? {
-                Some(failed) => Ok(failed),
-                None if file.phase.get() == Phase::Aborted => Err(abort(env, None)),
-                None => Ok(value::undefined(env)),
-            })?;
-        handled(env, done)
+        let room = promise::then(env, &self.until(env, Self::has_room)?, move |env, _| {
+            file.check(env)?;
+            if file.phase.get() == Phase::Aborted {
+                return Err(abort(env, None));
+            }
+            Ok(value::undefined(env))
+        })?;
+        handled(env, room)
     }
 
     /// No more writes. The promise is fulfilled when all are done.
     pub fn end<'env>(self: &Rc<Self>, env: &'env Env) -> Result<'env, Unknown<'env>> {
-        if let Some(failed) = self.failed(env)? {
-            return Ok(failed);
-        }
+        self.check(env)?;
         self.expect(env, &[Phase::Open, Phase::Ended])?;
         self.phase.set(Phase::Ended);
         let file = self.clone();
         promise::then(env, &self.written(env)?, move |env, _| {
-            Ok(file.failed(env)?.unwrap_or_else(|| value::undefined(env)))
+            file.check(env)?;
+            Ok(value::undefined(env))
         })
+    }
+
+    /// Notes that there is a stream, which may hold back what was written to it.
+    pub fn streams(&self) {
+        self.streamed.set(true);
+    }
+
+    /// Whether there is a stream that has not been closed.
+    pub fn is_streaming(&self) -> bool {
+        self.streamed.get() && self.phase.get() == Phase::Open
     }
 
     /// Puts the file under its name.
     pub fn commit<'env>(self: &Rc<Self>, env: &'env Env) -> Result<'env, Unknown<'env>> {
-        if let Some(failed) = self.failed(env)? {
-            return Ok(failed);
-        }
+        self.check(env)?;
         self.expect(env, &[Phase::Open, Phase::Ended])?;
         self.phase.set(Phase::Committing);
         // Calls after this one that mean the same file come after it.
         let place = Ticket::take().join(self.key.clone(), None);
         let file = self.clone();
         promise::then(env, &self.written(env)?, move |env, _| {
-            if let Some(failed) = file.failed(env)? {
-                return Ok(failed);
-            }
+            file.check(env)?;
             let Some(writer) = file.writer.take() else {
                 return Err(internal(env, "a file without a writer was to be committed"));
             };
@@ -250,17 +265,15 @@ impl File {
     }
 
     /// Gives the file up when its signal is aborted.
-    fn heed<'env>(self: &Rc<Self>, env: &'env Env) -> Result<'env, ()> {
-        let Some(ended) = self.signal.ended(env)? else { return Ok(()) };
+    fn heed(self: &Rc<Self>) {
         // Weakly: a signal may live for ever, and a file that is forgotten is to be collected.
         let file: Weak<Self> = Rc::downgrade(self);
-        promise::then(env, &ended, move |env, _| {
+        self.signal.on_abort(move |env| {
             if let Some(file) = file.upgrade() {
-                file.look_at_signal(env)?;
+                // What fails here shows in the next method.
+                drop(file.look_at_signal(env));
             }
-            Ok(value::undefined(env))
-        })?;
-        Ok(())
+        });
     }
 
     fn look_at_signal<'env>(self: &Rc<Self>, env: &'env Env) -> Result<'env, ()> {
@@ -278,7 +291,7 @@ impl File {
         }
         let Some(writer) = self.writer.take() else { return Ok(()) };
         let pieces = self.pending.take();
-        let size: usize = pieces.iter().map(Data::size).sum();
+        let size: usize = pieces.iter().map(|piece| piece.size() + PIECE).sum();
         self.busy.set(true);
         let file = self.clone();
         let job = Append { writer, pieces, cancel: self.cancel.clone() };
@@ -299,20 +312,19 @@ impl File {
 
     /// The file is of no more use, and everybody is to know why.
     fn fail<'env>(&self, env: &'env Env, failure: Failure) -> Result<'env, ()> {
+        self.phase.set(if failure.is_committed() { Phase::Committed } else { Phase::Aborted });
         self.failure.replace(Some(Rc::new(failure)));
-        self.phase.set(Phase::Aborted);
         self.forget_pending();
         self.signal.detach(env)?;
         self.ring(env);
         Ok(())
     }
 
-    /// A promise that is rejected with what went wrong, if something did.
-    fn failed<'env>(self: &Rc<Self>, env: &'env Env) -> Result<'env, Option<Unknown<'env>>> {
+    /// Fails with what went wrong, if something did.
+    fn check<'env>(self: &Rc<Self>, env: &'env Env) -> Result<'env, ()> {
         self.look_at_signal(env)?;
-        let Some(failure) = self.failure.borrow().clone() else { return Ok(None) };
-        let error = from_failure(env, &failure, &self.shown, &self.signal);
-        handled(env, promise::of(env, Err(error))?).map(Some)
+        let failure = self.failure.borrow().clone();
+        failure.map_or(Ok(()), |failure| Err(from_failure(env, &failure, &self.shown, &self.signal)))
     }
 
     /// Refuses what does not go with the phase.
@@ -337,14 +349,16 @@ impl File {
         self.until(env, |file| !file.busy.get() && file.pending.borrow().is_empty())
     }
 
-    /// A promise for when it is decided whether the file is committed.
+    /// A promise for when the file is committed, or nothing of it is left.
     fn settled<'env>(self: &Rc<Self>, env: &'env Env) -> Result<'env, Unknown<'env>> {
-        self.until(env, |file| file.phase.get() != Phase::Committing && !file.busy.get())
+        self.until(env, |file| {
+            file.phase.get() != Phase::Committing && !file.busy.get() && file.writer.borrow().is_none()
+        })
     }
 
-    /// A promise for when `over` holds, or there is nothing more to wait for.
+    /// A promise for when `over` holds. It changes only when a job has ended.
     fn until<'env>(self: &Rc<Self>, env: &'env Env, over: fn(&Self) -> bool) -> Result<'env, Unknown<'env>> {
-        if over(self) || (self.failure.borrow().is_some() && !self.busy.get()) {
+        if over(self) {
             return promise::of(env, Ok(value::undefined(env)));
         }
         self.append(env)?;

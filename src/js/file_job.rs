@@ -44,38 +44,37 @@ impl Job for Append {
 
     fn run(self) -> Step<Self> {
         let Self { mut writer, pieces, cancel } = self;
-        // Small ones are put together: a write(2) each would cost more than the copy.
-        let mut together = Vec::new();
-        for piece in pieces {
-            let written = match piece.into_bytes() {
-                Ok(bytes) if bytes.len() < TOGETHER => {
-                    together.extend_from_slice(&bytes);
-                    if together.len() < TOGETHER {
-                        Ok(())
-                    } else {
-                        flush(&mut writer, &mut together, &cancel)
-                    }
-                }
-                Ok(bytes) => flush(&mut writer, &mut together, &cancel)
-                    .and_then(|()| writer.write(&bytes, &cancel).map_err(Failure::from)),
-                Err(failure) => Err(failure),
-            };
-            if let Err(failure) = written {
-                return Step::Done(Err(failure));
-            }
+        match append(&mut writer, pieces, &cancel) {
+            Ok(()) => Step::Done(Ok(writer)),
+            Err(failure) => give_up(writer, failure),
         }
-        Step::Done(flush(&mut writer, &mut together, &cancel).map(|()| writer))
     }
 }
 
+/// Pieces that are smaller are put together: a write(2) each would cost more than the copy.
 const TOGETHER: usize = 64 << 10;
 
-fn flush(writer: &mut Writer, bytes: &mut Vec<u8>, cancel: &Cancel) -> Result<(), Failure> {
-    if !bytes.is_empty() {
-        writer.write(bytes, cancel)?;
-        bytes.clear();
+fn append(writer: &mut Writer, pieces: Vec<Data>, cancel: &Cancel) -> Result<(), Failure> {
+    let mut together = Vec::new();
+    for piece in pieces {
+        let bytes = piece.into_bytes()?;
+        if together.len() + bytes.len() > TOGETHER {
+            writer.write(&together, cancel)?;
+            together.clear();
+        }
+        if bytes.len() < TOGETHER {
+            together.extend_from_slice(&bytes);
+        } else {
+            writer.write(&bytes, cancel)?;
+        }
     }
-    Ok(())
+    Ok(writer.write(&together, cancel)?)
+}
+
+/// Nothing of the file is to be left when the caller hears of the failure.
+fn give_up<J: Job>(writer: Writer, failure: Failure) -> Step<J> {
+    writer.discard();
+    Step::Done(Err(failure))
 }
 
 /// Publishes a file that is complete.
@@ -100,12 +99,14 @@ impl Job for Commit {
             Wait::Over(turn) => turn,
             Wait::InLine(mut place) => match place.try_turn() {
                 Some(turn) => turn,
+                None if cancel.is_cancelled() => return give_up(writer, ErrorKind::Aborted.into()),
                 None => {
                     return Step::Wait(Box::pin(async move {
-                        tokio::select! {
-                            turn = place.turn() => After::Run(Self { writer, wait: Wait::Over(turn), cancel }),
-                            () = cancel.cancelled() => After::Done(Err(ErrorKind::Aborted.into())),
-                        }
+                        let wait = tokio::select! {
+                            turn = place.turn() => Wait::Over(turn),
+                            () = cancel.cancelled() => Wait::InLine(place),
+                        };
+                        After::Run(Self { writer, wait, cancel })
                     }));
                 }
             },
@@ -114,7 +115,7 @@ impl Job for Commit {
             Err(error) if error.is_passing() => {
                 Step::Again(Self { writer, wait: Wait::Over(turn), cancel }, error)
             }
-            Err(error) => Step::Done(Err(error.into())),
+            Err(error) => give_up(writer, error.into()),
             Ok(published) if published.is_better_shared() => Step::Wait(Box::pin(async move {
                 After::Done(published.flush_with_others().await.map_err(Failure::from))
             })),

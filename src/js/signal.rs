@@ -28,7 +28,11 @@ struct Call {
     cancel: Cancel,
     /// Rings on abort: what a call that waits for JavaScript races with.
     interrupt: Bell,
+    /// What else is to be done on abort.
+    on_abort: RefCell<Option<OnAbort>>,
 }
+
+type OnAbort = Box<dyn FnOnce(&Env)>;
 
 struct Listening {
     signal: Kept,
@@ -61,7 +65,7 @@ impl Signal {
             None => return Err(type_error()),
         }
         let hub = Hub::of(env, signal)?;
-        let call = Rc::new(Call { cancel: Cancel::new(), interrupt: Bell::default() });
+        let call = Rc::new(Call { cancel: Cancel::new(), ..Call::default() });
         let place = hub.issued.get();
         hub.issued.set(place + 1);
         hub.calls.borrow_mut().insert(place, call.clone());
@@ -97,17 +101,9 @@ impl Signal {
         value::invoke(env, &value::global(env, c"Promise")?, c"race", &[both])
     }
 
-    /// A promise that is fulfilled on abort, or when [`detach`](Self::detach) is called; `None` without a
-    /// signal. To be asked for once, and not by who races.
-    pub fn ended<'env>(&self, env: &'env Env) -> Result<'env, Option<Unknown<'env>>> {
-        if !self.is_given() {
-            return Ok(None);
-        }
-        let ended = self.call.interrupt.wait(env)?;
-        if self.call.cancel.is_cancelled() {
-            self.interrupt(env);
-        }
-        Ok(Some(ended))
+    /// Has `react` run on abort, if that is still to come. It is kept for as long as the signal is heeded.
+    pub fn on_abort(&self, react: impl FnOnce(&Env) + 'static) {
+        self.call.on_abort.replace(Some(Box::new(react)));
     }
 
     /// Ends a race.
@@ -153,10 +149,15 @@ impl Hub {
             Rc::new(Self { calls: RefCell::default(), issued: Cell::new(0), listener: RefCell::new(None) });
         let listening = hub.clone();
         let listener = env.create_function_from_closure::<(), (), _>("abort", move |context| {
-            // Nobody is added meanwhile: the signal is aborted by now.
-            for call in listening.calls.borrow().values() {
+            // Nobody is added meanwhile: the signal is aborted by now. But some may go.
+            let calls: Vec<_> = listening.calls.borrow().values().cloned().collect();
+            for call in calls {
                 call.cancel.cancel();
                 call.interrupt.ring(context.env);
+                let react = call.on_abort.take();
+                if let Some(react) = react {
+                    react(context.env);
+                }
             }
             Ok(())
         });
