@@ -1,15 +1,16 @@
 // What becomes of a fault in each step of the commit protocol.
 
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { WriteOptions } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
+import { problemsOfEachFault } from './helpers/each-fault'
 import { leftovers } from './helpers/files'
 import { names } from './helpers/index-file'
 import { needs } from './helpers/needs'
 import { buildRefuse, type Refusals, refusing } from './helpers/refuse'
 import { steps } from './helpers/steps'
-import { type Call, Writer, type Written } from './helpers/trace'
+import { type Call, Writer } from './helpers/trace'
 
 buildRefuse()
 
@@ -221,40 +222,7 @@ describe('a fault', () => {
     const title = `in any one call at all of ${what}: rejected and nothing changed, or done and whole`
     declare(title, async ({ dir }) => {
       const writer = await Writer.start(refusals && refusing(refusals))
-      const attempt = async (name: string, fault?: string) => {
-        const place = join(dir, name)
-        mkdirSync(place)
-        const [path, options] = prepare(place)
-        const before = contentOf(path)
-        const answer = await writer.traced(path, data, options, fault)
-        return { ...answer, before, after: contentOf(path), left: leftovers(place) }
-      }
-      // What happens only the first time is not to be counted.
-      await attempt('warm')
-      const { calls, result } = await attempt('dry')
-      expect(result).toMatchObject({ written: true })
-      expect(calls.length).toBeGreaterThan(12)
-      const problems: string[] = []
-      for (const { name, nth } of calls) {
-        const problem = verdict(name, await attempt(`${name}-${nth}`, `${name}:error=EIO:when=${nth}`))
-        if (problem) problems.push(`${name} #${nth}: ${problem}`)
-      }
-      expect(problems).toStrictEqual([])
+      expect(await problemsOfEachFault(writer, dir, data, prepare)).toStrictEqual([])
     })
-  }
-
-  const contentOf = (path: string) => (existsSync(path) ? readFileSync(path, 'utf8') : undefined)
-
-  type Attempt = Written & { before: string | undefined; after: string | undefined; left: string[] }
-
-  function verdict(call: string, { result, error, open, before, after, left }: Attempt): string | undefined {
-    if (after !== (error && !error.committed ? before : data))
-      return `${error?.code ?? 'resolved'}, and ${after}`
-    if (call === 'fsync' && result) return 'a failed flush, and yet it resolved'
-    if (call === 'write' && result) return 'a failed write, and yet it resolved'
-    // The injected failure of unlink is that of the clean-up itself; one of close leaves the descriptor open.
-    if (call !== 'unlinkat' && left.length > 0) return `left ${left}`
-    if (call !== 'close' && open.length > 0) return `still open: ${open}`
-    return undefined
   }
 })

@@ -29,18 +29,21 @@ describe('abort', () => {
     expect(names(dir)).toStrictEqual(['file'])
   })
 
-  needs('linux')('and dispose may be called at once and twice: each waits until all is gone', async ({ dir }) => {
-    const { path } = withOld(dir)
-    const file = await AtomicFile.open(path)
-    await file.write(pattern(100_000))
-    void file.abort()
-    await file.abort()
-    expect(openBelow(dir)).toStrictEqual([])
-    const other = await AtomicFile.open(path)
-    void other.abort()
-    await other[Symbol.asyncDispose]()
-    expect(openBelow(dir)).toStrictEqual([])
-  })
+  needs('linux')(
+    'and dispose may be called at once and twice: each waits until all is gone',
+    async ({ dir }) => {
+      const { path } = withOld(dir)
+      const file = await AtomicFile.open(path)
+      await file.write(pattern(100_000))
+      void file.abort()
+      await file.abort()
+      expect(openBelow(dir)).toStrictEqual([])
+      const other = await AtomicFile.open(path)
+      void other.abort()
+      await other[Symbol.asyncDispose]()
+      expect(openBelow(dir)).toStrictEqual([])
+    },
+  )
 
   test('rejects writes that wait for room', async ({ dir }) => {
     const file = await AtomicFile.open(join(dir, 'file'))

@@ -219,14 +219,17 @@ describe('a failed write', () => {
   )
 
   needs('linux')('rejects who waits for room, and those after it', async ({ dir }) => {
-    const found = await limited(async ({ AtomicFile }, path) => {
-      const file: AtomicFile = await AtomicFile.open(path)
-      const codes: string[] = []
-      for (let i = 0; i < 60; i++) {
-        await file.write(Buffer.alloc(50_000)).catch(({ code }) => codes.push(code))
-      }
-      return { all: [...new Set(codes)], soon: codes.length > 20 }
-    }, join(dir, 'file'))
+    const found = await limited(
+      async ({ AtomicFile }, path) => {
+        const file: AtomicFile = await AtomicFile.open(path)
+        const codes: string[] = []
+        for (let i = 0; i < 60; i++) {
+          await file.write(Buffer.alloc(50_000)).catch(({ code }) => codes.push(code))
+        }
+        return { all: [...new Set(codes)], soon: codes.length > 20 }
+      },
+      join(dir, 'file'),
+    )
     expect(found).toStrictEqual({ all: ['EFBIG'], soon: true })
     expect(names(dir)).toStrictEqual([])
   })

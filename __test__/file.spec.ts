@@ -1,4 +1,12 @@
-import { chmodSync, readFileSync, statSync, symlinkSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { AtomicFile, type Data, type WriteOptions } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
@@ -82,7 +90,7 @@ describe('a file that is written piece by piece', () => {
 
   for (const encoding of ['utf8', 'utf16le', 'latin1', 'ascii', 'base64', 'base64url', 'hex'] as const) {
     test(`encodes strings as ${encoding}, by the file’s option or the write’s`, async ({ dir }) => {
-      const text = Buffer.from('añ' + 'xyz'.repeat(50)).toString(encoding)
+      const text = Buffer.from(`añ${'xyz'.repeat(50)}`).toString(encoding)
       const bytes = Buffer.from(text, encoding)
       for (const options of [encoding, { encoding }]) {
         await write(join(dir, 'file'), [text], options)
@@ -198,7 +206,11 @@ describe('ifChanged', () => {
     return path
   }
 
-  for (const [what, content] of [['', ''], ['a text', 'same'], ['megabytes', bytes]] as const) {
+  for (const [what, content] of [
+    ['', ''],
+    ['a text', 'same'],
+    ['megabytes', bytes],
+  ] as const) {
     test(`leaves inode and mtime alone if the file has these bytes: ${what || 'none'}`, async ({ dir }) => {
       const path = old(dir, content)
       const before = state(path)

@@ -36,7 +36,10 @@ export interface Written {
 /** A signal cannot be sent to another process: there it is one that is aborted after so many milliseconds. */
 type Options = Omit<WriteOptions, 'signal'> & { abortAfter?: number }
 
-interface Traced extends Written {
+/** An array is written by `AtomicFile`, piece by piece. */
+export type Content = Data | Data[]
+
+export interface Traced extends Written {
   calls: Call[]
 }
 
@@ -49,7 +52,7 @@ export class Writer {
 
   static async start(before?: string): Promise<Writer> {
     const process = inProcess(
-      async ({ atomicWrite, require, tell, hear }) => {
+      async ({ AtomicFile, atomicWrite, require, tell, hear }) => {
         const fs = require('node:fs')
         const threads = (): string[] => fs.readdirSync('/proc/self/task')
         const known = threads()
@@ -60,7 +63,19 @@ export class Writer {
           const { path, data, options } = await hear()
           const signal =
             options?.abortAfter === undefined ? undefined : AbortSignal.timeout(options.abortAfter)
-          const answer = await atomicWrite(path, data, { ...options, signal }).then(
+          const inPieces = async (pieces: Data[]) => {
+            const file = await AtomicFile.open(path, { ...options, signal })
+            try {
+              for (const piece of pieces) await file.write(piece)
+              return await file.commit()
+            } finally {
+              await file[Symbol.asyncDispose]()
+            }
+          }
+          const writing = Array.isArray(data)
+            ? inPieces(data)
+            : atomicWrite(path, data, { ...options, signal })
+          const answer = await writing.then(
             (result) => ({ result }),
             ({ code, syscall, committed, message, path, dest, offset }) => ({
               error: { code, syscall, committed, message, path, dest, offset },
@@ -84,13 +99,13 @@ export class Writer {
     return new Writer(process, await process.next())
   }
 
-  async write(path: string, data: Data, options?: Options): Promise<Written> {
+  async write(path: string, data: Content, options?: Options): Promise<Written> {
     this.process.say({ path, data, options })
     return this.process.next()
   }
 
   /** Writes under strace; `inject` is its option of that name. */
-  async traced(path: string, data: Data, options?: Options, inject?: string): Promise<Traced> {
+  async traced(path: string, data: Content, options?: Options, inject?: string): Promise<Traced> {
     const dir = mkdtempSync(join(tmpdir(), 'atomic-trace-'))
     onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
     const out = join(dir, 'calls')

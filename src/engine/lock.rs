@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, TryLockError};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,6 +16,7 @@ use super::error::{ErrorKind, Named, Result};
 use super::mutant::{Step, leaves_out};
 use super::names;
 use super::queue::Key;
+use super::share::{Share, Slot};
 use super::sys::{self, Dir, Kind};
 use super::target::Target;
 
@@ -34,9 +34,8 @@ fn courtesy() -> MutexGuard<'static, BTreeMap<Key, Instant>> {
     COURTESY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How many locks this process holds: each keeps descriptors open while JavaScript works, and some
-/// must be left for the work to go on.
-static HELD: AtomicU64 = AtomicU64::new(0);
+/// The locks that this process holds.
+static HELD: Share = Share::one_in(8);
 
 /// The lock, held until it is dropped.
 #[derive(Debug)]
@@ -71,7 +70,7 @@ impl Lock {
     }
 
     fn try_name(target: &Target, name: &OsStr) -> Result<Option<Self>> {
-        let Some(slot) = Slot::take() else { return Ok(None) };
+        let Some(slot) = HELD.take() else { return Ok(None) };
         for _ in 0..ROUNDS {
             let Some(file) = open(&target.dir, name)? else {
                 continue;
@@ -183,26 +182,6 @@ impl Drop for Lock {
         drop(self.file.unlock());
     }
 }
-
-#[derive(Debug)]
-struct Slot;
-
-impl Slot {
-    fn take() -> Option<Self> {
-        let most = (sys::descriptor_limit() / 8).max(8);
-        HELD.fetch_update(Ordering::AcqRel, Ordering::Acquire, |held| (held < most).then_some(held + 1))
-            .is_ok()
-            // Not `then_some`: a slot that was made and not given out would be given back.
-            .then(|| Self)
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        HELD.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {

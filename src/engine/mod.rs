@@ -23,6 +23,7 @@ mod names;
 pub mod published;
 pub mod queue;
 mod reap;
+mod share;
 mod staged;
 mod sweep;
 mod sys;

@@ -14,11 +14,15 @@ use super::finish::{LARGE, finish, is_taken};
 use super::published::Published;
 use super::queue::Key;
 use super::reap::{self, Replaced};
+use super::share::{Share, Slot};
 use super::staged::{self, Publish, Staged};
 use super::sweep;
 use super::sys;
 use super::target::{Resolve, Target};
 use super::verify::Content;
+
+/// The files that are open: each has a descriptor, and perhaps its directory's.
+static OPEN: Share = Share::one_in(4);
 
 /// A file on its way. Dropped before it was committed, it is gone.
 #[derive(Debug)]
@@ -32,20 +36,22 @@ pub struct Writer {
     /// How much of it the device has been told to begin with.
     sent: u64,
     options: Options,
+    _slot: Slot,
 }
 
 impl Writer {
     /// Follows `path` and stages a file for it.
     ///
     /// # Errors
-    /// Those of [`Target::resolve`] and of open(2).
+    /// Those of [`Target::resolve`] and of open(2); `EMFILE` if too many are open.
     pub fn open(path: &Path, options: Options, mkdir: bool, cancel: &Cancel) -> Result<Self> {
         cancel.check()?;
+        let slot = OPEN.take().ok_or_else(|| Error::raw("open", sys::EMFILE))?;
         let target = Target::resolve(path, Resolve { mkdir, exclusive: options.exclusive })?;
         sweep::once(&target.dir);
         let private = options.mode.is_some() || target.existing()?.is_some();
         let staged = Some(Staged::new(&target, private)?);
-        Ok(Self { target, staged, private, written: Running::default(), sent: 0, options })
+        Ok(Self { target, staged, private, written: Running::default(), sent: 0, options, _slot: slot })
     }
 
     /// What to line up for before the commit.

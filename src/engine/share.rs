@@ -1,0 +1,40 @@
+//! How many descriptors may be kept open while JavaScript works. Some must be left for the work to go on: who
+//! holds one more while all wait for one more would hold them up for ever.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::sys;
+
+/// A part of the descriptors that this process may have.
+#[derive(Debug)]
+pub struct Share {
+    /// One in how many.
+    one_in: u64,
+    held: AtomicU64,
+}
+
+/// The right to one of them, until it is dropped.
+#[derive(Debug)]
+pub struct Slot(&'static Share);
+
+impl Share {
+    pub const fn one_in(one_in: u64) -> Self {
+        Self { one_in, held: AtomicU64::new(0) }
+    }
+
+    /// One, if there is one left.
+    pub fn take(&'static self) -> Option<Slot> {
+        let most = (sys::descriptor_limit() / self.one_in).max(8);
+        self.held
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |held| (held < most).then_some(held + 1))
+            .is_ok()
+            // Not `then_some`: a slot that was made and not given out would be given back.
+            .then(|| Slot(self))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.held.fetch_sub(1, Ordering::AcqRel);
+    }
+}
