@@ -207,6 +207,9 @@ describe('a writer of the stream', () => {
 })
 
 describe('stream.pipeline', () => {
+  // The types of Node 20 do not know that it takes web streams.
+  const nodeStream = (file: AtomicFile) => file.writable as unknown as NodeJS.WritableStream
+
   const text = 'a漢字😀ü'.repeat(20_000)
   const sources: [string, () => Readable][] = [
     ['strings', () => Readable.from(text.match(/.{1,1000}/gsu) ?? [])],
@@ -222,7 +225,7 @@ describe('stream.pipeline', () => {
     test(`of ${what} writes all of them`, async ({ dir }) => {
       const path = join(dir, 'file')
       const file = await AtomicFile.open(path)
-      await pipeline(from(), file.writable)
+      await pipeline(from(), nodeStream(file))
       expect(await file.commit()).toStrictEqual(written(dir, Buffer.byteLength(text)))
       expect(readFileSync(path, 'utf8') === text).toBe(true)
     })
@@ -245,9 +248,11 @@ describe('stream.pipeline', () => {
         done(passed++ > 3 ? new Error('mine') : null, chunk)
       },
     })
-    expect(await rejection(pipeline(Readable.from([...megabytes]), failing, file.writable))).toMatchObject({
-      message: 'mine',
-    })
+    expect(await rejection(pipeline(Readable.from([...megabytes]), failing, nodeStream(file)))).toMatchObject(
+      {
+        message: 'mine',
+      },
+    )
     await file.abort()
     expect(await rejection(file.commit())).toMatchObject({ code: 'ERR_INVALID_STATE' })
     expect(openBelow(dir)).toStrictEqual([])

@@ -11,7 +11,7 @@ import { join } from 'node:path'
 import { AtomicFile, type Data, type WriteOptions } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { leftovers, openBelow, pattern, written } from './helpers/files'
-import { makeDir, names, rejection, state, test } from './helpers/index-file'
+import { makeDir, NOBODY, names, rejection, state, test } from './helpers/index-file'
 import { needs } from './helpers/needs'
 
 /** Writes pieces one after the other, and commits. */
@@ -285,6 +285,31 @@ describe('between the opening and the commit', () => {
     expect(readFileSync(path).equals(pattern(100_000))).toBe(true)
     expect(modeOf(path)).toBe(modeOf(join(dir, 'plain')))
   })
+
+  for (const meanwhile of [false, true]) {
+    const when = meanwhile ? 'has appeared since' : 'was there'
+    needs('root', 'python3')(`owner and attributes of the file that ${when} are kept`, async ({ dir }) => {
+      const path = join(dir, 'file')
+      const make = () => {
+        writeFileSync(path, 'old')
+        chownSync(path, NOBODY, NOBODY)
+        python('os.setxattr(path, "user.mine", b"kept")', path)
+      }
+      if (!meanwhile) make()
+      const file = await AtomicFile.open(path)
+      await file.write('new')
+      if (meanwhile) make()
+      await file.commit()
+      expect(statSync(path)).toMatchObject({ uid: NOBODY, gid: NOBODY, size: 3 })
+      expect(python('print(os.getxattr(path, "user.mine"))', path)).toBe("b'kept'")
+    })
+  }
+
+  /** Node has no word for extended attributes. */
+  const python = (line: string, path: string) =>
+    execFileSync('python3', ['-c', `import os, sys\npath = sys.argv[1]\n${line}`, path])
+      .toString()
+      .trim()
 
   test('a link may be switched: the file is where it led when it was opened', async ({ dir }) => {
     writeFileSync(join(dir, 'one'), 'old')
