@@ -38,6 +38,9 @@ export declare class AtomicFile {
    * Follows `path`, makes missing directories and starts a file beside it, which nobody sees.
    * The options are those of {@link atomicWrite}; a string is the encoding. `flag: 'wx'` is looked at
    * here, and decided by the commit. An abort of `signal` gives the file up.
+   *
+   * A quarter of the descriptors that the process may have can be open files. One more waits up to ten
+   * seconds for another to be let go, and rejects with `EMFILE` then.
    */
   static open(path: PathLike, options?: WriteOptions | BufferEncoding | null): Promise<AtomicFile>
   /**
@@ -46,7 +49,8 @@ export declare class AtomicFile {
    *
    * That the data has been written is not said before {@link AtomicFile.commit} resolves. After a
    * failure (a full disk) the file is given up, and all methods but `abort` reject with that failure, so
-   * that a write that nobody awaited is not lost.
+   * that a write that nobody awaited is not lost; not awaiting one is no unhandled rejection then. A chunk
+   * that is refused itself (no data, half of a surrogate pair) is only not written.
    */
   write(chunk: Data, encoding?: BufferEncoding): Promise<void>
   /**

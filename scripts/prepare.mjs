@@ -2,7 +2,7 @@
 // beside index.js. `npm test`, `npm run demo` and `npm run bench` start here, so that a fresh machine
 // needs nothing but Node and Rust; when nothing changed it costs a fraction of a second.
 //
-// The addon is built with cargo itself: the napi command line needs Node 20.17, this package 20.3.
+// The addon is built with cargo itself: the napi command line needs Node 20.17, this package 20.4.
 
 import { copyFileSync, readFileSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs'
 import { basename, join } from 'node:path'

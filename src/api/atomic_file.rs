@@ -42,6 +42,9 @@ impl AtomicFile {
     /// Follows `path`, makes missing directories and starts a file beside it, which nobody sees.
     /// The options are those of {@link atomicWrite}; a string is the encoding. `flag: 'wx'` is looked at
     /// here, and decided by the commit. An abort of `signal` gives the file up.
+    ///
+    /// A quarter of the descriptors that the process may have can be open files. One more waits up to ten
+    /// seconds for another to be let go, and rejects with `EMFILE` then.
     #[napi(
         ts_args_type = "path: PathLike, options?: WriteOptions | BufferEncoding | null",
         ts_return_type = "Promise<AtomicFile>"
@@ -59,7 +62,8 @@ impl AtomicFile {
     ///
     /// That the data has been written is not said before {@link AtomicFile.commit} resolves. After a
     /// failure (a full disk) the file is given up, and all methods but `abort` reject with that failure, so
-    /// that a write that nobody awaited is not lost.
+    /// that a write that nobody awaited is not lost; not awaiting one is no unhandled rejection then. A chunk
+    /// that is refused itself (no data, half of a surrogate pair) is only not written.
     #[napi(ts_args_type = "chunk: Data, encoding?: BufferEncoding", ts_return_type = "Promise<void>")]
     pub fn write<'env>(
         &self,

@@ -5,34 +5,26 @@
 //! later than at its write, and then it is everybody's: no method succeeds after it, and the commit least of all.
 
 use std::cell::{Cell, RefCell};
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
 use super::data::{Data, Encoding};
 use super::error::{Failure, abort, from_failure, internal, invalid_state};
-use super::file_job::{Append, Commit, Discard, OpenFile, Wait};
+use super::file_job::{Commit, OpenFile, Wait};
 use super::promise::{self, Bell};
 use super::signal::Signal;
 use super::task;
 use super::value::{self, Result};
 use crate::engine::cancel::Cancel;
 use crate::engine::commit::{Options, Receipt};
-use crate::engine::error::ErrorKind;
 use crate::engine::queue::{Key, Ticket};
 use crate::engine::writer::Writer;
 
-/// Less than this is not worth a job, unless somebody waits for it.
-const WORTH_A_JOB: usize = 64 << 10;
-/// Who writes when there is more than this to be written has to wait.
-const ROOM: usize = 1 << 20;
-/// What it takes to keep a piece, besides its bytes: a million of one byte each are no megabyte.
-const PIECE: usize = 64;
-
 /// What was asked of a file last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     Open,
     /// All has been written.
     Ended,
@@ -58,23 +50,23 @@ pub struct Given {
 
 /// An open file.
 pub struct File {
-    shown: String,
-    encoding: Encoding,
-    answer: fn(&Env, Receipt) -> Result<'_, Unknown<'_>>,
-    key: Key,
-    signal: Signal,
-    cancel: Cancel,
-    phase: Cell<Phase>,
+    pub(super) shown: String,
+    pub(super) encoding: Encoding,
+    pub(super) answer: fn(&Env, Receipt) -> Result<'_, Unknown<'_>>,
+    pub(super) key: Key,
+    pub(super) signal: Signal,
+    pub(super) cancel: Cancel,
+    pub(super) phase: Cell<Phase>,
     /// `None` while a job has it, and when it is of no more use.
-    writer: RefCell<Option<Writer>>,
-    busy: Cell<bool>,
-    pending: RefCell<Vec<Data>>,
+    pub(super) writer: RefCell<Option<Writer>>,
+    pub(super) busy: Cell<bool>,
+    pub(super) pending: RefCell<Vec<Data>>,
     /// Bytes that are pending or being written.
-    held: Cell<usize>,
-    failure: RefCell<Option<Rc<Failure>>>,
-    waiting: RefCell<Vec<Bell>>,
+    pub(super) held: Cell<usize>,
+    pub(super) failure: RefCell<Option<Rc<Failure>>>,
+    pub(super) waiting: RefCell<Vec<Bell>>,
     /// Whether it was asked for as a stream.
-    streamed: Cell<bool>,
+    pub(super) streamed: Cell<bool>,
 }
 
 /// Opens a file; the promise is for what `wrap` makes of it.
@@ -136,11 +128,7 @@ impl File {
             None => Data::copy_as(env, data, &self.encoding)?,
         };
         data.check(env)?;
-        self.held.set(self.held.get() + data.size() + PIECE);
-        self.pending.borrow_mut().push(data);
-        if self.held.get() >= WORTH_A_JOB {
-            self.append(env)?;
-        }
+        self.gather(env, data)?;
         if self.has_room() {
             return promise::of(env, Ok(value::undefined(env)));
         }
@@ -203,8 +191,8 @@ impl File {
         match outcome {
             Ok(receipt) => {
                 self.phase.set(Phase::Committed);
-                self.signal.detach(env)?;
                 self.ring(env);
+                self.signal.detach(env)?;
                 (self.answer)(env, receipt)
             }
             Err(failure) => {
@@ -342,38 +330,6 @@ impl File {
                 Phase::Aborted => "the file was aborted",
             },
         ))
-    }
-
-    /// A promise for when nothing is left to be written, or it failed.
-    fn written<'env>(self: &Rc<Self>, env: &'env Env) -> Result<'env, Unknown<'env>> {
-        self.until(env, |file| !file.busy.get() && file.pending.borrow().is_empty())
-    }
-
-    /// A promise for when the file is committed, or nothing of it is left.
-    fn settled<'env>(self: &Rc<Self>, env: &'env Env) -> Result<'env, Unknown<'env>> {
-        self.until(env, |file| {
-            file.phase.get() != Phase::Committing && !file.busy.get() && file.writer.borrow().is_none()
-        })
-    }
-
-    /// A promise for when `over` holds. It changes only when a job has ended.
-    fn until<'env>(self: &Rc<Self>, env: &'env Env, over: fn(&Self) -> bool) -> Result<'env, Unknown<'env>> {
-        if over(self) {
-            return promise::of(env, Ok(value::undefined(env)));
-        }
-        self.append(env)?;
-        let bell = Bell::default();
-        let rung = bell.wait(env)?;
-        self.waiting.borrow_mut().push(bell);
-        let file = self.clone();
-        promise::then(env, &rung, move |env, _| file.until(env, over))
-    }
-
-    /// Has all who wait look again.
-    fn ring(&self, env: &Env) {
-        for bell in self.waiting.take() {
-            bell.ring(env);
-        }
     }
 }
 

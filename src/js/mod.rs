@@ -10,6 +10,7 @@ pub mod directory_job;
 pub mod error;
 pub mod file;
 pub mod file_job;
+mod file_work;
 pub mod group;
 pub mod index_job;
 pub mod iteration;

@@ -1,5 +1,6 @@
 // Compiled, never run: every name that the package exports, used as a user would, and misused where it says so.
 import {
+  AtomicFile,
   atomicDirectory,
   atomicIndexUpdate,
   atomicWrite,
@@ -66,6 +67,23 @@ export async function write(): Promise<WriteResult[]> {
   return results
 }
 
+export async function writeInPieces(): Promise<WriteResult> {
+  const file: AtomicFile = await AtomicFile.open('a', writeOptions)
+  for (const data of contents) await file.write(data)
+  await file.write('61', 'hex')
+  const stream: WritableStream<Data> = file.writable
+  await new Blob(['a']).stream().pipeTo(stream)
+  const result: WriteResult = await file.commit()
+  await file.abort()
+  await file[Symbol.asyncDispose]()
+  return result
+}
+
+export async function forget(): Promise<void> {
+  await using file = await AtomicFile.open('a', 'latin1')
+  await file.write('a')
+}
+
 export async function update(): Promise<UpdateResult> {
   await atomicIndexUpdate<Index>('i', async (index) => index)
   await atomicIndexUpdate('i', (untyped) => ({ ...untyped, any: 'thing' }))
@@ -115,6 +133,10 @@ export function misuse(): void {
   void atomicDirectory('d', () => {}, { fallback: 'copy' })
   // @ts-expect-error: a number is neither text nor bytes
   void atomicWrite('a', 1)
+  // @ts-expect-error: a file is opened, not made
+  void new AtomicFile('a')
+  // @ts-expect-error: a number is neither text nor bytes
+  void AtomicFile.open('a').then((file) => file.write(1))
   // @ts-expect-error: appending is not atomic
   void atomicWrite('a', 'a', { flag: 'a' })
   // @ts-expect-error: fn has to return the index
