@@ -214,8 +214,7 @@ describe('a worker that is terminated', () => {
 describe('a process', () => {
   const open = async ({ AtomicFile }: There, path: string, how: string) => {
     const file = await AtomicFile.open(path)
-    // Ten bytes are kept for later, and no worker is at them when the process ends.
-    await file.write('x'.repeat(how === 'exiting' ? 10 : 100_000))
+    await file.write('x'.repeat(100_000))
     if (how === 'writing') void file.write(Buffer.alloc(8 << 20))
     if (how === 'committing') void file.commit()
     if (how !== 'idle') setTimeout(() => process.exit(7), 2)
@@ -244,10 +243,18 @@ describe('a process', () => {
     })
   }
 
-  needs('linux', 'a C compiler')('that ends removes the names that its files have', async ({ dir }) => {
+  needs('linux', 'a C compiler')('removes the names that its files have when it ends', async ({ dir }) => {
+    const before = refusing({ tmpfile: 'EOPNOTSUPP' })
+    const child = inProcess(open, [join(dir, 'file'), 'idle'], { before })
+    expect(await child.exit).toMatchObject({ code: 0, signal: null, stderr: '' })
+    expect(names(dir)).toStrictEqual([])
+  })
+
+  needs('linux', 'a C compiler')('that exits leaves them to the next that writes there', async ({ dir }) => {
     const before = refusing({ tmpfile: 'EOPNOTSUPP' })
     const child = inProcess(open, [join(dir, 'file'), 'exiting'], { before })
     expect(await child.exit).toMatchObject({ code: 7, signal: null, stderr: '' })
-    expect(names(dir)).toStrictEqual([])
+    await inProcess(({ atomicWrite }, path) => atomicWrite(path, 'x'), [join(dir, 'other')]).returned
+    expect(names(dir)).toStrictEqual(['other'])
   })
 })

@@ -23,8 +23,6 @@ use crate::engine::error::{Named, Result};
 pub const ENOENT: i32 = 2;
 /// ERROR_FILE_EXISTS; ERROR_ALREADY_EXISTS is turned into it.
 pub const EEXIST: i32 = 80;
-/// ERROR_TOO_MANY_OPEN_FILES
-pub const EMFILE: i32 = 4;
 /// ERROR_INVALID_HANDLE
 pub const EBADF: i32 = 6;
 /// ERROR_DIR_NOT_EMPTY.
