@@ -28,7 +28,8 @@ export interface WriteEntry extends Omit<WriteOptions, 'signal'> {
  *
  * Leaving the block without a commit, by an exception say, leaves the old file and nothing else. Without
  * `await using` call {@link AtomicFile.abort} yourself; a file that is forgotten is given up when it is
- * collected, and one that a killed process had open is gone, or swept away by the next write there.
+ * collected, and one that a process had open when it exited or was killed is gone, or swept away by the
+ * next process that writes there.
  *
  * Rejections look as those of {@link atomicWrite}. A method that does not go with what was done before
  * (a write after the commit, a second commit) rejects with `ERR_INVALID_STATE` and changes nothing.

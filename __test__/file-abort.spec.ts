@@ -34,7 +34,8 @@ describe('abort', () => {
     async ({ dir }) => {
       const { path } = withOld(dir)
       const file = await AtomicFile.open(path)
-      await file.write(pattern(100_000))
+      // So large that it takes a while to be freed.
+      await file.write(pattern(64 << 20))
       void file.abort()
       await file.abort()
       expect(openBelow(dir)).toStrictEqual([])
@@ -68,6 +69,21 @@ describe('abort', () => {
     expect(readFileSync(path, 'utf8')).toBe('after')
     expect(names(dir)).toStrictEqual(['file'])
     expect(await rejection(file.commit())).toMatchObject(aborted)
+  })
+
+  test('of a commit that still writes stops it: no cause is given, for none was', async ({ dir }) => {
+    const { path, before } = withOld(dir)
+    const file = await AtomicFile.open(path, { signal: new AbortController().signal })
+    const waiting = rejection(file.write(pattern(48 << 20)))
+    const committing = rejection(file.commit())
+    await file.abort()
+    const errors = [await waiting, await committing, await rejection(file.write('x'))]
+    for (const error of errors) {
+      expect(error).toMatchObject(aborted)
+      expect(error).not.toHaveProperty('cause')
+    }
+    expect(state(path)).toStrictEqual(before)
+    expect(names(dir)).toStrictEqual(['file'])
   })
 
   for (const delay of [0, 1, 3, 8, 20, 50]) {

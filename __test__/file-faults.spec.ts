@@ -11,6 +11,7 @@ import { names, test } from './helpers/index-file'
 import { needs } from './helpers/needs'
 import { buildRefuse, type Refusals, refusing } from './helpers/refuse'
 import { steps } from './helpers/steps'
+import { systemCalls } from './helpers/system-calls'
 import { Writer } from './helpers/trace'
 
 buildRefuse()
@@ -101,13 +102,40 @@ describe('a fault', () => {
     expect(found === whole).toBe(true)
   })
 
-  traced('in the fsync of the folder: told as committed, and it cannot be aborted', async ({ dir }) => {
+  traced('in the fsync of the folder: told as committed', async ({ dir }) => {
     const path = overwritten(dir)
     const { error } = await (await Writer.start()).traced(path, pieces, {}, 'fsync:error=EIO:when=2')
     expect(error).toMatchObject({ code: 'EIO', syscall: 'fsync', committed: true })
     expect(readFileSync(path, 'utf8') === whole).toBe(true)
     expect(names(dir)).toStrictEqual(['file'])
   })
+
+  traced(
+    'in the fsync of the folder: the file is committed, whatever is asked of it then',
+    async ({ dir }) => {
+      const { returned } = await systemCalls(
+        async ({ AtomicFile }, path) => {
+          const file = await AtomicFile.open(path)
+          const code = (promise: Promise<unknown>) =>
+            promise.then(
+              () => 'resolved',
+              ({ code, committed }) => `${code} ${committed}`,
+            )
+          return [
+            await code(file.commit()),
+            await code(file.commit()),
+            await code(file.write('x')),
+            await code(file.abort()),
+            await code(file[Symbol.asyncDispose]()),
+          ]
+        },
+        [overwritten(dir)],
+        { trace: ['fsync'], paths: [dir], inject: ['fsync:error=EIO'] },
+      )
+      const failed = 'EIO true'
+      expect(returned).toStrictEqual([failed, failed, failed, 'ERR_INVALID_STATE undefined', 'resolved'])
+    },
+  )
 
   for (const call of ['openat', 'linkat'] as const) {
     traced(`that passes by itself, EMFILE in ${call}: tried again until it has`, async ({ dir }) => {

@@ -77,10 +77,12 @@ impl Signal {
         self.call.cancel.clone()
     }
 
-    /// The reason that was given to `abort`.
+    /// The reason that was given to `abort`, if it was called.
     pub fn reason<'env>(&self, env: &'env Env) -> Option<Unknown<'env>> {
         let signal = self.listening.as_ref()?.signal.get(env).ok()?;
-        value::get(env, &signal, c"reason").ok()
+        value::get(env, &signal, c"reason")
+            .ok()
+            .filter(|reason| value::type_of(reason) != ValueType::Undefined)
     }
 
     /// Whether there is a signal to heed.
