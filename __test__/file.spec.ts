@@ -13,7 +13,7 @@ import { join } from 'node:path'
 import { AtomicFile, type Data, type WriteOptions } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { leftovers, openBelow, pattern, written } from './helpers/files'
-import { makeDir, NOBODY, names, rejection, state, test } from './helpers/index-file'
+import { eventually, makeDir, NOBODY, names, rejection, state, test } from './helpers/index-file'
 import { needs } from './helpers/needs'
 
 /** Writes pieces one after the other, and commits. */
@@ -363,5 +363,6 @@ needs('linux')('leaving the block by an exception leaves the old file and nothin
 needs('linux')('a committed file has nothing open', async ({ dir }) => {
   await write(join(dir, 'file'), ['x'])
   await write(join(dir, 'file'), ['x'], { ifChanged: true })
-  expect(openBelow(dir)).toStrictEqual([])
+  // A replaced file may be let go of a moment later.
+  expect(await eventually(() => openBelow(dir).length === 0)).toBe(true)
 })

@@ -82,14 +82,21 @@ export class Writer {
             }),
           )
           const dir = path.slice(0, path.lastIndexOf('/'))
-          const open = fs.readdirSync('/proc/self/fd').flatMap((fd: string) => {
-            try {
-              const to = fs.readlinkSync(`/proc/self/fd/${fd}`)
-              return to.startsWith(dir) ? [to] : []
-            } catch {
-              return []
-            }
-          })
+          const openNow = () =>
+            fs.readdirSync('/proc/self/fd').flatMap((fd: string) => {
+              try {
+                const to = fs.readlinkSync(`/proc/self/fd/${fd}`)
+                return to.startsWith(dir) ? [to] : []
+              } catch {
+                return []
+              }
+            })
+          let open = openNow()
+          // Where freeing its blocks is slow, a replaced file is let go of a moment after the answer.
+          for (let i = 0; i < 40 && open.length > 0; i++) {
+            await new Promise((resolve) => setTimeout(resolve, 5))
+            open = openNow()
+          }
           tell({ ...answer, open })
         }
       },
