@@ -41,7 +41,7 @@ impl File {
         self.busy.set(true);
         let file = self.clone();
         let job = Append { writer, pieces, cancel: self.cancel.clone() };
-        task::start(env, job, move |env, outcome| {
+        task::answer(env, job, move |env, outcome| {
             file.busy.set(false);
             file.held.set(file.held.get().saturating_sub(size));
             match outcome {
