@@ -177,6 +177,31 @@ describe('a staged file without a descriptor', () => {
     expect(names(dir)).toStrictEqual(['sweeper'])
   })
 
+  for (const folders of [1, 60]) {
+    needs('linux')(`is gone, in ${folders} folders, when the batch fails`, async ({ dir }) => {
+      const batch = inProcess(
+        ({ atomicWriteAll, require }, dir, folders) => {
+          const fs = require('node:fs')
+          let most = 0
+          async function* entries() {
+            for (let at = 0; at < 300; at++) yield { path: `${dir}/${at % folders}/${at}`, data: `${at}` }
+            await new Promise((resolve) => setTimeout(resolve, 100))
+            most = fs
+              .readdirSync(dir, { recursive: true })
+              .filter((name: string) => name.endsWith('tmp')).length
+            yield { path: dir, data: 'a folder' }
+          }
+          return atomicWriteAll(entries()).catch(({ code, entry }) => ({ code, entry, parked: most > 0 }))
+        },
+        [dir, folders],
+        { before: 'ulimit -n 96' },
+      )
+      expect(await batch.returned).toStrictEqual({ code: 'EISDIR', entry: 300, parked: true })
+      expect(names(dir)).toHaveLength(folders)
+      expect(leftovers(dir)).toStrictEqual([])
+    })
+  }
+
   needs('root that may mount')('is safe on tmpfs', async ({ dir }) => {
     await mounted(join(dir, 'disk'), tmpfs('8m'), (disk) => survives(disk))
   })
