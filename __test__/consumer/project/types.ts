@@ -4,6 +4,7 @@ import {
   atomicDirectory,
   atomicIndexUpdate,
   atomicWrite,
+  atomicWriteAll,
   type BuildResult,
   type CopyDirectoryOptions,
   copyDirectoryAtomic,
@@ -13,6 +14,8 @@ import {
   type PathLike,
   type UpdateOptions,
   type UpdateResult,
+  type WriteAllOptions,
+  type WriteEntry,
   type WriteOptions,
   type WriteResult,
 } from '@pipeline/atomic'
@@ -84,6 +87,21 @@ export async function forget(): Promise<void> {
   await file.write('a')
 }
 
+export async function writeTogether(): Promise<WriteResult[]> {
+  const entries: WriteEntry[] = [
+    { path: 'a', data: 'a' },
+    { path: new URL('file:///b'), data: '61', encoding: 'hex', mode: 0o600, ifChanged: true },
+  ]
+  const options: WriteAllOptions = {
+    ...writeOptions,
+    onProgress: (done: number, total?: number) => console.log(done, total),
+  }
+  async function* later(): AsyncGenerator<WriteEntry> {
+    yield* entries
+  }
+  return [...(await atomicWriteAll(entries, options)), ...(await atomicWriteAll(later()))]
+}
+
 export async function update(): Promise<UpdateResult> {
   await atomicIndexUpdate<Index>('i', async (index) => index)
   await atomicIndexUpdate('i', (untyped) => ({ ...untyped, any: 'thing' }))
@@ -137,6 +155,8 @@ export function misuse(): void {
   void new AtomicFile('a')
   // @ts-expect-error: a number is neither text nor bytes
   void AtomicFile.open('a').then((file) => file.write(1))
+  // @ts-expect-error: a signal is the whole call's
+  void atomicWriteAll([{ path: 'a', data: 'a', signal: AbortSignal.timeout(1) }])
   // @ts-expect-error: appending is not atomic
   void atomicWrite('a', 'a', { flag: 'a' })
   // @ts-expect-error: fn has to return the index
