@@ -1,6 +1,6 @@
 // `npm run bench`: atomicWrite and atomicIndexUpdate side by side with their rivals, as ratios.
 //
-//   npm run bench -- [--suite reach|scale] [--quick] [--seconds N] [--dir FOLDER] [--out FOLDER] [WORD ...]
+//   npm run bench -- [--suite reach|scale|site] [--quick] [--seconds N] [--dir FOLDER] [--out FOLDER] [WORD ...]
 //
 // Words choose the cases whose titles have them all: `npm run bench -- new 32`. A whole run writes
 // docs/benchmarks.md; one that is quick or of some cases only does so where --out says.
@@ -15,6 +15,7 @@ import { writeReport } from './report/markdown'
 import { updatePage } from './report/page'
 import { formatCase, formatTable, reachTable } from './report/table'
 import { flushesSuite } from './suites/flushes'
+import { pagesSuite } from './suites/pages'
 import { processesSuite } from './suites/processes'
 import { scaleSuites } from './suites/scale'
 import type { Context, Section, Suite } from './suites/suite'
@@ -35,6 +36,7 @@ const groups: Record<string, [suite: Suite, share: number][]> = {
     [flushesSuite, 0.15],
   ],
   scale: scaleSuites,
+  site: [[pagesSuite, 1]],
 }
 
 async function main(): Promise<void> {
