@@ -1,0 +1,147 @@
+/** `--atomic`: a visitor gets the pages of one build; what happens to the builder decides which, and nothing else. */
+
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { siteFiles } from '../../examples/site/demo/inspect'
+import { visit } from '../../examples/site/demo/reader'
+import { buildAtomically } from '../../examples/site/lib/atomic-build'
+import {
+  build,
+  cliBuild,
+  contents,
+  type Death,
+  digests,
+  leftovers,
+  namesIn,
+  putPages,
+  URL_OF_SITE,
+  useWorkplace,
+} from './support'
+
+const place = useWorkplace()
+
+const swap = (more = {}) =>
+  buildAtomically({ source: place.source, out: place.out, url: URL_OF_SITE, title: 'The site', ...more })
+
+const buildsIn = (folder: string) =>
+  new Set(
+    [...contents(folder)]
+      .filter(([name]) => name.endsWith('.html'))
+      .map(([, text]) => /name="build" content="(\w+)"/.exec(text)?.[1]),
+  )
+
+test('all pages carry one build id, which is that of their sources', async () => {
+  putPages(place, 'one')
+  const { build: first, written } = await swap()
+  expect(written).toBe(12 * 3 + 4 + 3)
+  expect(buildsIn(place.out)).toEqual(new Set([first]))
+  expect(JSON.parse(place.read('page-003/index.json')).build).toBe(first)
+  const before = digests(place.out)
+  expect((await swap()).build).toBe(first)
+  expect(digests(place.out)).toEqual(before)
+  putPages(place, 'two')
+  const { build: second } = await swap()
+  expect(second).not.toBe(first)
+  expect(buildsIn(place.out)).toEqual(new Set([second]))
+  expect(await leftovers(place)).toEqual([])
+})
+
+describe('a builder that is killed', () => {
+  const deaths: Death[] = [
+    { call: 'atomicDirectory', nth: 1, when: 'before' },
+    { call: 'atomicDirectory', nth: 1, when: 'inside' },
+    ...[0, 2, 5, 10].map((ms): Death => ({ call: 'atomicDirectory', nth: 1, when: 'during', ms })),
+  ]
+  test.each(deaths)('$when the swap ($ms): the whole site is old or new', async (die) => {
+    putPages(place, 'one')
+    await swap()
+    const old = digests(place.out)
+    putPages(place, 'two')
+    const reference = join(place.root, 'reference')
+    await swap({ out: reference })
+    const run = await cliBuild(place, ['--atomic'], { die })
+    expect(run.signal === 'SIGKILL' || (die.when === 'during' && run.code === 0), run.stderr).toBe(true)
+    const found = digests(place.out)
+    if (die.when !== 'during') expect(found).toEqual(old)
+    else expect([old, digests(reference)]).toContainEqual(found)
+
+    expect(await cliBuild(place, ['--atomic'])).toMatchObject({ code: 0, stderr: '' })
+    expect(digests(place.out)).toEqual(digests(reference))
+    expect(await leftovers(place)).toEqual([])
+    expect(namesIn(place.root).filter((name) => !/^(?:source|out|reference)\//.test(name))).toEqual([])
+  })
+})
+
+test('visitors of a site that is swapped again and again find whole files, and pages of one build', async () => {
+  putPages(place, 'version 0', 40)
+  await swap()
+  const files = await siteFiles(place.out)
+  const visitor = visit(place.out, files, { stamped: true })
+  for (let version = 1; version <= 8; version++) {
+    putPages(place, `version ${version}`, 40)
+    await swap()
+  }
+  await visitor.pass()
+  const { reads, looks, ...found } = await visitor.stop()
+  expect(found).toEqual({ torn: 0, mixed: 0, faults: [] })
+  expect(reads).toBeGreaterThan(files.length)
+  expect(looks).toBeGreaterThan(2)
+})
+
+test('--keep-previous leaves the site that was swapped out', async () => {
+  putPages(place, 'one')
+  await swap()
+  const old = digests(place.out)
+  putPages(place, 'two')
+  const run = await cliBuild(place, ['--atomic', '--keep-previous'])
+  expect(run).toMatchObject({ code: 0, stderr: '' })
+  const previous = /^the one before is (.*)$/m.exec(run.stdout)?.[1] as string
+  expect(digests(previous)).toEqual(old)
+  expect(place.read('page-003/index.html')).toContain('version two')
+})
+
+test('an incremental build goes on from a swapped site, and a swap from an incremental one', async () => {
+  putPages(place, 'one')
+  await swap()
+  await build(place)
+  expect(buildsIn(place.out)).toEqual(new Set([undefined]))
+  expect(await build(place)).toMatchObject({ rendered: 0, written: 0 })
+  const { build: id } = await swap()
+  expect(buildsIn(place.out)).toEqual(new Set([id]))
+})
+
+describe('what is not a site', () => {
+  test('is not swapped away', async () => {
+    putPages(place, 'one')
+    mkdirSync(place.out)
+    writeFileSync(join(place.out, 'thesis.doc'), 'ten years of work')
+    const run = await cliBuild(place, ['--atomic'])
+    expect(run).toMatchObject({ code: 1, stderr: expect.stringContaining('is not empty and holds no site') })
+    expect(readFileSync(join(place.out, 'thesis.doc'), 'utf8')).toBe('ten years of work')
+  })
+
+  test.each([[[]], [['--atomic']]])('with %j the sources are never below the site', async (more) => {
+    putPages(place, 'one')
+    const run = await cliBuild({ ...place, out: place.root }, more)
+    expect(run.code).toBe(1)
+    expect(existsSync(join(place.source, 'page-003.md'))).toBe(true)
+  })
+
+  test('is replaced when it is empty', async () => {
+    putPages(place, 'one')
+    mkdirSync(place.out)
+    await swap()
+    expect(buildsIn(place.out).size).toBe(1)
+  })
+
+  test('a site below its sources is no source', async () => {
+    putPages(place, 'one')
+    place.put('picture.svg', '<svg xmlns="http://www.w3.org/2000/svg"><path d="M0 0h1"/></svg>')
+    const inside = { ...place, out: join(place.source, 'public') }
+    for (const more of [[], ['--atomic'], ['--atomic', '--keep-previous'], [], ['--atomic']]) {
+      expect(await cliBuild(inside, more)).toMatchObject({ code: 0 })
+    }
+    expect(namesIn(inside.out).filter((name) => name.includes('public'))).toEqual([])
+  })
+})

@@ -1,0 +1,84 @@
+/** A disk that fills up: what was there is there, nothing else is, and with room again the next build does the rest. */
+
+import { appendFileSync, existsSync, rmSync, statSync, truncateSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect } from 'vitest'
+import { leftoversIn, siteFiles } from '../../examples/site/demo/inspect'
+import { visitOnce } from '../../examples/site/demo/reader'
+import { mounted, needs, tmpfs } from '../helpers/needs'
+import { build, cli, digests, namesIn, putPages, URL_OF_SITE, useWorkplace } from './support'
+
+const place = useWorkplace()
+
+/** Takes all room on a disk, but for so many KB. */
+function leaveFree(ballast: string, kilobytes: number): void {
+  try {
+    for (;;) appendFileSync(ballast, Buffer.alloc(4096))
+  } catch {
+    truncateSync(ballast, Math.max(0, statSync(ballast).size - kilobytes * 1024))
+  }
+}
+
+/** The cache of a build that failed may know more names than there are. */
+function served(disk: string): Map<string, string> {
+  return new Map([...digests(disk)].filter(([name]) => !name.endsWith('.site-cache.json')))
+}
+
+const onDisk = (disk: string, more: readonly string[]) =>
+  cli(['build', place.source, join(disk, 'site'), '--title', 'The site', '--url', URL_OF_SITE, ...more])
+
+for (const more of [[], ['--atomic'], ['--no-flush']]) {
+  const how = more.join() || 'incremental'
+  needs('root that may mount')(`${how}: the site is as it was, and the room is free again`, () =>
+    mounted(join(place.root, 'disk'), tmpfs('2m'), async (disk) => {
+      putPages(place, 'one')
+      expect(await onDisk(disk, more)).toMatchObject({ code: 0 })
+      const before = served(disk)
+      putPages(place, 'two', 60) // 3 MB
+      const run = await onDisk(disk, more)
+      expect(run).toMatchObject({ code: 1 })
+      expect(run.stderr).toMatch(/^site: ENOSPC: no space left on device, .*\[ENOSPC\]\n$/)
+      expect(served(disk)).toEqual(before)
+      expect(await leftoversIn(disk)).toEqual([])
+
+      putPages(place, 'three')
+      for (let i = 12; i < 60; i++) rmSync(join(place.source, `page-0${i}.md`))
+      expect(await onDisk(disk, more)).toMatchObject({ code: 0 })
+    }),
+  )
+
+  needs('root that may mount')(`${how}: of a first build nothing is left`, () =>
+    mounted(join(place.root, 'disk'), tmpfs('2m'), async (disk) => {
+      putPages(place, 'one', 60)
+      expect(await onDisk(disk, more)).toMatchObject({ code: 1, stderr: expect.stringContaining('ENOSPC') })
+      expect(namesIn(disk)).toEqual([])
+      expect(existsSync(join(disk, 'site'))).toBe(false)
+    }),
+  )
+}
+
+needs('root that may mount')('with any number of free bytes: every file is old or new', () =>
+  mounted(join(place.root, 'disk'), tmpfs('3m'), async (disk) => {
+    const out = join(disk, 'site')
+    putPages(place, 'one')
+    await build(place, { out })
+    const ballast = join(disk, 'ballast')
+    const files = await siteFiles(out)
+    let failures = 0
+    for (let free = 0; free <= 1600; free += 80) {
+      putPages(place, `with ${free} KB`)
+      leaveFree(ballast, free)
+      await build(place, { out }).catch((error) => {
+        expect(error).toMatchObject({ code: 'ENOSPC' })
+        failures += 1
+      })
+      expect(await visitOnce(out, files)).toEqual([])
+      expect(await leftoversIn(disk)).toEqual([])
+      rmSync(ballast)
+    }
+    expect(failures).toBeGreaterThan(3)
+    await build(place, { out })
+    await build(place)
+    expect(digests(out)).toEqual(digests(place.out))
+  }),
+)

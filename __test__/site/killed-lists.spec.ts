@@ -1,0 +1,37 @@
+/** Sitemap and feed, the build cache and the pid file: a builder is killed while it writes them. */
+
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { changedByTheDying } from './dying'
+import { useWorkplace } from './support'
+
+const place = useWorkplace()
+
+describe.each([
+  [1, 'sitemap.xml', ['rss.xml']],
+  [2, 'rss.xml', []],
+] as const)('file %i that comes in pieces', (nth, name, later) => {
+  test.each(['inside', 'during'] as const)(`killed %s writing it: ${name} is old or new`, async (when) => {
+    const changed = await changedByTheDying(place, { call: 'AtomicFile', nth, when })
+    expect(changed).toContain('page-003/index.html')
+    for (const other of when === 'inside' ? [name, ...later] : later) expect(changed).not.toContain(other)
+  })
+})
+
+describe('the build cache', () => {
+  test.each([
+    [1, 'inside', 'announcing what is to come'],
+    [2, 'inside', 'keeping what was made'],
+    [2, 'during', 'keeping what was made'],
+    [3, 'before', 'forgetting what was removed'],
+  ] as const)('update %i killed %s %s: the next build makes up for it', async (nth, when, _) => {
+    const changed = await changedByTheDying(place, { call: 'atomicIndexUpdate', nth, when })
+    expect(changed.includes('rss.xml')).toBe(nth > 1)
+    expect(() => JSON.parse(readFileSync(join(place.out, '.site-cache.json'), 'utf8'))).not.toThrow()
+  })
+})
+
+test('the pid file: killed while it is written, the next builder goes on', async () => {
+  expect(await changedByTheDying(place, { call: 'atomicWrite', nth: 1, when: 'during' })).toEqual([])
+})

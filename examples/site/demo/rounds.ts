@@ -1,0 +1,74 @@
+/** Builds that are killed at random moments, while the site is visited. Each is of another version of every page. */
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { buildToTheEnd, startBuilder } from './builder'
+import { changesBetween, identities, leftoversIn } from './inspect'
+import { type Visit, visit } from './reader'
+
+export interface Rounds {
+  kills: number
+  /** Of them, those that left some files new and others old, or a new tree beside the site. */
+  midway: number
+  /** Builds that came to their end. */
+  done: number
+  visit: Visit
+}
+
+export interface RoundsOptions {
+  workplace: string
+  out: string
+  args: readonly string[]
+  files: readonly string[]
+  /** How long a build takes. */
+  ms: number
+  stamped: boolean
+  /** Until when to go on. */
+  seconds: number
+  onRound: (spent: number, of: number) => void
+}
+
+/** The earliest moment: before, a process only loads its code. */
+const FIRST_MS = 250
+/** One in so many is left alone: the site changes under its visitors, and how long that takes is measured anew. */
+const SPARED = 3
+const LEAST_ROUNDS = 4
+
+export async function killAgainAndAgain(options: RoundsOptions): Promise<Rounds> {
+  const { workplace, out, args, files, stamped, seconds, onRound } = options
+  const visitor = visit(out, files, { stamped })
+  const found = { kills: 0, midway: 0, done: 0 }
+  const started = Date.now()
+  const spent = () => (Date.now() - started) / 1000
+  let { ms } = options
+  let before = await identities(out)
+  for (let round = 1; round <= LEAST_ROUNDS || spent() < seconds; round++) {
+    const builder = startBuilder([...args, '--title', `Version ${round}`])
+    if (round % SPARED !== 0) {
+      await sleep(FIRST_MS + Math.random() * (ms - FIRST_MS))
+      builder.kill('SIGKILL')
+    }
+    const outcome = await builder.ended
+    if (outcome.code !== null && outcome.code !== 0) {
+      throw new Error(`a builder ended with ${outcome.code}\n${outcome.stderr}`)
+    }
+    const after = await identities(out)
+    if (outcome.code === 0) {
+      found.done += 1
+      ms = outcome.ms
+    } else {
+      found.kills += 1
+      const changed = changesBetween(before, after).length
+      const isStaged = (await leftoversIn(workplace)).some((name) => !name.endsWith('.pid'))
+      if (isStaged || (changed > 0 && changed < files.length)) found.midway += 1
+    }
+    before = after
+    await visitor.pass()
+    onRound(Math.min(spent(), seconds), seconds)
+  }
+  return { ...found, visit: await visitor.stop() }
+}
+
+/** A build that nobody stops puts everything right. */
+export async function finish(args: readonly string[]): Promise<void> {
+  await buildToTheEnd([...args, '--title', 'The last version'])
+}

@@ -1,0 +1,61 @@
+/**
+ * Builds the whole site beside the one that is served, and swaps the two: a visitor gets the pages of one build,
+ * all of them or none. Nobody looks at the new one before, so its files are written the plain way.
+ */
+
+import { readdir, readFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { atomicDirectory } from '@pipeline/atomic'
+import { CACHE, FRONT_PAGE } from './addresses'
+import { type BuildOptions, type BuildResult, buildSite } from './build'
+import { SiteError } from './errors'
+import { plainOutput } from './plain-output'
+import { GENERATOR } from './templates'
+
+export interface AtomicBuildOptions extends Omit<BuildOptions, 'output' | 'full' | 'stamp'> {
+  flush?: boolean
+  /** Leave the site that was swapped out beside the new one. */
+  keepPrevious?: boolean
+}
+
+export interface AtomicBuildResult extends BuildResult {
+  /** Where the site that was swapped out is kept. */
+  previous?: string
+  /** Why it is still there although it was not to be kept. */
+  leftover?: string
+}
+
+/** @throws SiteError if there is something else than a site. */
+export async function buildAtomically(options: AtomicBuildOptions): Promise<AtomicBuildResult> {
+  const { flush, keepPrevious = false, signal } = options
+  const out = resolve(options.out)
+  await refuseOthers(out)
+  const ignore = [...(options.ignore ?? []), out]
+  const { value, previous, leftover } = await atomicDirectory(
+    out,
+    (staging) => {
+      const output = plainOutput(staging, { signal })
+      return buildSite({ ...options, out: staging, ignore, output, stamp: true })
+    },
+    { flush, keepPrevious, signal },
+  )
+  return {
+    ...value,
+    ...(keepPrevious && previous !== null && { previous }),
+    ...(leftover && { leftover: leftover.message }),
+  }
+}
+
+/** The swap takes away all that is there: a slip of the hand must not cost somebody their files. */
+async function refuseOthers(out: string): Promise<void> {
+  const names = await readdir(out).catch((error: NodeJS.ErrnoException): string[] => {
+    if (error.code === 'ENOENT') return []
+    throw error
+  })
+  if (names.length === 0 || names.includes(CACHE)) return
+  const front = await readFile(join(out, FRONT_PAGE), 'utf8').catch(() => '')
+  if (front.includes(`content="${GENERATOR}"`)) return
+  throw new SiteError(
+    `${out} is not empty and holds no site of this generator; --atomic would replace all of it`,
+  )
+}

@@ -1,0 +1,25 @@
+/** A digest of all that decides what a file looks like: when it is the same, so is the file. */
+
+import { createHash } from 'node:crypto'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
+export function fingerprint(...parts: ReadonlyArray<string | Uint8Array>): string {
+  const hash = createHash('sha256')
+  // Each with its length, so that no two lists of parts run together into one text.
+  for (const part of parts) hash.update(`${Buffer.byteLength(part)}:`).update(part)
+  return hash.digest('hex').slice(0, 32)
+}
+
+/** Of the generator itself: its code, and the libraries that do the work. */
+export async function generatorFingerprint(): Promise<string> {
+  const names = (await readdir(__dirname)).sort()
+  const code = await Promise.all(names.map((name) => readFile(join(__dirname, name))))
+  const libraries = ['marked', 'sanitize-html', 'svgo', 'esbuild', 'sharp', 'xmlbuilder2'].map(versionOf)
+  return fingerprint(...names, ...code, ...(await Promise.all(libraries)))
+}
+
+async function versionOf(library: string): Promise<string> {
+  const manifest = join(__dirname, '../../../node_modules', library, 'package.json')
+  return `${library} ${JSON.parse(await readFile(manifest, 'utf8')).version}`
+}

@@ -1,0 +1,62 @@
+/**
+ * Writing as it is done everywhere: into the files themselves. For a folder that nobody reads yet (one that is
+ * swapped in as a whole when it is complete) that is enough, and it shows what the other way costs.
+ */
+
+import { createWriteStream } from 'node:fs'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import type { Output, OutputFile } from './output'
+
+/** Files at a time: enough for the pool's threads to be busy. */
+const AT_ONCE = 16
+
+export function plainOutput(folder: string, { signal }: { signal?: AbortSignal } = {}): Output {
+  const made = new Map<string, Promise<unknown>>()
+
+  const place = async (path: string): Promise<string> => {
+    const target = join(folder, path)
+    const parent = dirname(target)
+    if (!made.has(parent)) made.set(parent, mkdir(parent, { recursive: true }))
+    await made.get(parent)
+    return target
+  }
+  const put = async ({ path, data }: OutputFile): Promise<void> => {
+    await writeFile(await place(path), data, { signal })
+  }
+
+  return {
+    async writeAll(files) {
+      let written = 0
+      let failed = false
+      const iterator = files[Symbol.asyncIterator]()
+      const worker = async (): Promise<void> => {
+        try {
+          for (let next = await iterator.next(); !next.done && !failed; next = await iterator.next()) {
+            await put(next.value)
+            written += 1
+          }
+        } catch (error) {
+          failed = true
+          throw error
+        }
+      }
+      // Nobody is at work any more when it rejects: the caller may remove the folder.
+      const ends = await Promise.allSettled(Array.from({ length: AT_ONCE }, worker))
+      for (const end of ends) if (end.status === 'rejected') throw end.reason
+      return { written, unchanged: 0 }
+    },
+    async write(path, data) {
+      await put({ path, data })
+      return { written: 1, unchanged: 0 }
+    },
+    async stream(path, pieces) {
+      await pipeline(pieces, createWriteStream(await place(path)), { signal })
+      return { written: 1, unchanged: 0 }
+    },
+    async update(path, next) {
+      await put({ path, data: JSON.stringify(next, null, 1) })
+    },
+  }
+}
