@@ -1,10 +1,10 @@
 /** Sitemap and feed, the build cache and the pid file: a builder is killed while it writes them. */
 
-import { readFileSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { changedByTheDying } from './dying'
-import { useWorkplace } from './support'
+import { build, cliBuild, namesIn, putPages, useWorkplace } from './support'
 
 const place = useWorkplace()
 
@@ -30,6 +30,18 @@ describe('the build cache', () => {
     expect(changed.includes('rss.xml')).toBe(nth > 1)
     expect(() => JSON.parse(readFileSync(join(place.out, '.site-cache.json'), 'utf8'))).not.toThrow()
   })
+})
+
+test('a page of a killed builder whose source is gone goes with the next build', async () => {
+  putPages(place, 'one')
+  await build(place)
+  place.put('new.md', '# New\n')
+  const die = { call: 'atomicIndexUpdate', nth: 2, when: 'before' } as const
+  expect(await cliBuild(place, [], { die })).toMatchObject({ signal: 'SIGKILL' })
+  expect(namesIn(place.out)).toContain('new/index.html')
+  rmSync(join(place.source, 'new.md'))
+  expect(await build(place)).toMatchObject({ pages: 12, removed: 3 })
+  expect(namesIn(place.out).filter((name) => name.startsWith('new'))).toEqual([])
 })
 
 test('the pid file: killed while it is written, the next builder goes on', async () => {
