@@ -15,7 +15,9 @@ export function fingerprint(...parts: ReadonlyArray<string | Uint8Array>): strin
 export async function generatorFingerprint(): Promise<string> {
   const names = (await readdir(__dirname)).sort()
   const code = await Promise.all(names.map((name) => readFile(join(__dirname, name))))
-  const libraries = ['marked', 'sanitize-html', 'svgo', 'esbuild', 'sharp', 'xmlbuilder2'].map(versionOf)
+  const libraries = ['marked', 'sanitize-html', 'svgo', 'esbuild', '@napi-rs/image', 'xmlbuilder2'].map(
+    versionOf,
+  )
   return fingerprint(...names, ...code, ...(await Promise.all(libraries)))
 }
 

@@ -8,18 +8,9 @@ export async function optimizeSvg(svg: string): Promise<string> {
 
 /** A square PNG of a vector image, for places that take no other. */
 export async function rasterize(svg: string, size: number): Promise<Buffer> {
-  const { default: sharp } = await import('sharp')
-  return sharp(Buffer.from(svg), { density: 300 })
-    .resize(size, size)
-    .png({ compressionLevel: 9, palette: true })
-    .toBuffer()
+  const { losslessCompressPng, Transformer } = await import('@napi-rs/image')
+  return losslessCompressPng(await Transformer.fromSvg(svg).resize(size, size).png(), { strip: true })
 }
-
-const ENCODERS = {
-  png: { compressionLevel: 9, effort: 10 },
-  jpeg: { mozjpeg: true },
-  webp: { effort: 6 },
-} as const
 
 /**
  * The same image in fewer bytes, in its own format: it is known by its name. One that does not get smaller
@@ -28,17 +19,14 @@ const ENCODERS = {
  * @throws Error if it is not the image that its name says.
  */
 export async function optimizeImage(name: string, bytes: Buffer): Promise<Buffer> {
-  const kind = name
-    .slice(name.lastIndexOf('.') + 1)
-    .toLowerCase()
-    .replace('jpg', 'jpeg')
+  const kind = name.slice(name.lastIndexOf('.') + 1).toLowerCase()
   if (kind === 'svg') return Buffer.from(await optimizeSvg(bytes.toString()))
-  if (kind !== 'png' && kind !== 'jpeg' && kind !== 'webp') return bytes
-  const { default: sharp } = await import('sharp')
-  const smaller = await sharp(bytes, { failOn: 'error' })
-    .keepIccProfile()
-    .autoOrient()
-    .toFormat(kind, ENCODERS[kind])
-    .toBuffer()
+  const { compressJpeg, losslessCompressPng } = await import('@napi-rs/image')
+  const smaller =
+    kind === 'png'
+      ? await losslessCompressPng(bytes, { strip: true })
+      : kind === 'jpg' || kind === 'jpeg'
+        ? await compressJpeg(bytes)
+        : bytes
   return smaller.length < bytes.length ? smaller : bytes
 }
