@@ -1,4 +1,4 @@
-/** `--atomic`: a visitor gets the pages of one build; what happens to the builder decides which, and nothing else. */
+/** `--atomic`: a visitor gets the pages of one build, and nobody's files are swapped away. */
 
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,7 +10,6 @@ import {
   build,
   cliBuild,
   contents,
-  type Death,
   digests,
   leftovers,
   namesIn,
@@ -45,32 +44,6 @@ test('all pages carry one build id, which is that of their sources', async () =>
   expect(second).not.toBe(first)
   expect(buildsIn(place.out)).toEqual(new Set([second]))
   expect(await leftovers(place)).toEqual([])
-})
-
-describe('a builder that is killed', () => {
-  const deaths: Death[] = [
-    { call: 'atomicDirectory', nth: 1, when: 'before' },
-    { call: 'atomicDirectory', nth: 1, when: 'inside' },
-    ...[0, 2, 5, 10].map((ms): Death => ({ call: 'atomicDirectory', nth: 1, when: 'during', ms })),
-  ]
-  test.each(deaths)('$when the swap ($ms): the whole site is old or new', async (die) => {
-    putPages(place, 'one')
-    await swap()
-    const old = digests(place.out)
-    putPages(place, 'two')
-    const reference = join(place.root, 'reference')
-    await swap({ out: reference })
-    const run = await cliBuild(place, ['--atomic'], { die })
-    expect(run.signal === 'SIGKILL' || (die.when === 'during' && run.code === 0), run.stderr).toBe(true)
-    const found = digests(place.out)
-    if (die.when !== 'during') expect(found).toEqual(old)
-    else expect([old, digests(reference)]).toContainEqual(found)
-
-    expect(await cliBuild(place, ['--atomic'])).toMatchObject({ code: 0, stderr: '' })
-    expect(digests(place.out)).toEqual(digests(reference))
-    expect(await leftovers(place)).toEqual([])
-    expect(namesIn(place.root).filter((name) => !/^(?:source|out|reference)\//.test(name))).toEqual([])
-  })
 })
 
 test('visitors of a site that is swapped again and again find whole files, and pages of one build', async () => {

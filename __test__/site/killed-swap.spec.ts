@@ -1,0 +1,46 @@
+/** `--atomic`: what happens to the builder decides which site a visitor gets, and nothing else. */
+
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { buildAtomically } from '../../examples/site/lib/atomic-build'
+import {
+  cliBuild,
+  type Death,
+  digests,
+  leftovers,
+  namesIn,
+  putPages,
+  URL_OF_SITE,
+  useWorkplace,
+} from './support'
+
+const place = useWorkplace()
+
+const swap = (more = {}) =>
+  buildAtomically({ source: place.source, out: place.out, url: URL_OF_SITE, title: 'The site', ...more })
+
+describe('a builder that is killed', () => {
+  const deaths: Death[] = [
+    { call: 'atomicDirectory', nth: 1, when: 'before' },
+    { call: 'atomicDirectory', nth: 1, when: 'inside' },
+    ...[0, 3, 8].map((ms): Death => ({ call: 'atomicDirectory', nth: 1, when: 'during', ms })),
+  ]
+  test.each(deaths)('$when the swap ($ms): the whole site is old or new', async (die) => {
+    putPages(place, 'one')
+    await swap()
+    const old = digests(place.out)
+    putPages(place, 'two')
+    const reference = join(place.root, 'reference')
+    await swap({ out: reference })
+    const run = await cliBuild(place, ['--atomic'], { die })
+    expect(run.signal === 'SIGKILL' || (die.when === 'during' && run.code === 0), run.stderr).toBe(true)
+    const found = digests(place.out)
+    if (die.when !== 'during') expect(found).toEqual(old)
+    else expect([old, digests(reference)]).toContainEqual(found)
+
+    expect(await cliBuild(place, ['--atomic'])).toMatchObject({ code: 0, stderr: '' })
+    expect(digests(place.out)).toEqual(digests(reference))
+    expect(await leftovers(place)).toEqual([])
+    expect(namesIn(place.root).filter((name) => !/^(?:source|out|reference)\//.test(name))).toEqual([])
+  })
+})
