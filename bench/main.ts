@@ -14,6 +14,7 @@ import { describeMachine } from './report/machine'
 import { writeReport } from './report/markdown'
 import { updatePage } from './report/page'
 import { formatCase, formatTable, reachTable } from './report/table'
+import { buildSuite } from './suites/build'
 import { flushesSuite } from './suites/flushes'
 import { pagesSuite } from './suites/pages'
 import { processesSuite } from './suites/processes'
@@ -36,7 +37,10 @@ const groups: Record<string, [suite: Suite, share: number][]> = {
     [flushesSuite, 0.15],
   ],
   scale: scaleSuites,
-  site: [[pagesSuite, 1]],
+  site: [
+    [pagesSuite, 0.5],
+    [buildSuite, 0.5],
+  ],
 }
 
 async function main(): Promise<void> {

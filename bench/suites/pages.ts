@@ -1,11 +1,11 @@
 // A thousand pages in one go.
 
-import { execFileSync } from 'node:child_process'
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { type BatchWriter, batchWriters, type Entry } from '../contenders/batches'
 import { clock, threadClock } from '../measure/clock'
 import { type Entrant, measure } from '../measure/rounds'
+import { settle } from '../measure/settle'
 import type { Context, Section } from './suite'
 
 const PAGE = 8 * 1024
@@ -73,9 +73,4 @@ function pagesIn(place: string, count: number, perFolder: number): Entry[] {
     path: join(place, String(Math.floor(number / perFolder)), `${number}.html`),
     data: Buffer.alloc(PAGE, `<p>page ${number} of a site like any other</p>\n`),
   }))
-}
-
-/** Who does not flush leaves that to whoever comes next: it is done here, off the clock. */
-function settle(folder: string): void {
-  if (process.platform !== 'win32') execFileSync('sync', process.platform === 'linux' ? ['-f', folder] : [])
 }
