@@ -5,7 +5,9 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, 
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 
-const { atomicIndexUpdate, atomicWrite } = createRequire(import.meta.url)('../..')
+const { AtomicFile, atomicDirectory, atomicIndexUpdate, atomicWrite, atomicWriteAll } = createRequire(
+  import.meta.url,
+)('../..')
 
 /** `durable`: what the results must say. `modes`: whether files have permission bits here. `old`: a file that is
  * there already, with `{"n":1}` in it.
@@ -80,6 +82,50 @@ const checks = {
     const updates = Array.from({ length: 50 }, () => atomicIndexUpdate(path('many.json'), increment))
     for (const result of await Promise.all(updates)) isTrue(result)
     assert.equal(JSON.parse(read('many.json')).n, 50)
+  },
+  async 'a file piece by piece'() {
+    for (const last of ['new', 'replaced']) {
+      const file = await AtomicFile.open(path('pieces'))
+      for (let i = 0; i < 50; i++) await file.write(`${i} `.repeat(1000))
+      await file.write(last)
+      isTrue(await file.commit())
+      assert.ok(read('pieces').endsWith(`49 49 ${last}`))
+    }
+    const given = await AtomicFile.open(path('pieces'))
+    await given.write('up')
+    await given.abort()
+    assert.ok(read('pieces').endsWith('replaced'))
+  },
+  async 'files behind one barrier'() {
+    for (const data of ['new', 'replaced']) {
+      const entries = ['together/a', 'together/b', 'c/together'].map((name) => ({ path: path(name), data }))
+      for (const result of await atomicWriteAll(entries)) isTrue(result)
+      for (const name of ['together/a', 'together/b', 'c/together']) assert.equal(read(name), data)
+    }
+    const bad = [
+      { path: path('together/a'), data: 'never' },
+      { path: path('.'), data: 'a directory' },
+    ]
+    await assert.rejects(atomicWriteAll(bad), { code: 'EISDIR', entry: 1 })
+    assert.equal(read('together/a'), 'replaced')
+  },
+  async 'a whole directory'() {
+    for (const version of ['1', '2', '3']) {
+      const build = (staging) => {
+        mkdirSync(join(staging, 'deep'))
+        for (const name of ['page', 'deep/page']) writeFileSync(join(staging, name), version)
+      }
+      const result = await atomicDirectory(path('site'), build, { keepPrevious: version === '3' })
+      if (result.durable !== durable) throw harmed(durable ? 'false-failure' : 'false-success', 'durable')
+      assert.deepEqual([result.files, result.directories], [2, 1])
+      assert.deepEqual([read('site/page'), read('site/deep/page')], [version, version])
+    }
+    assert.equal(read('site.previous/deep/page'), '2')
+    await assert.rejects(
+      atomicDirectory(path('site'), () => Promise.reject(new Error('no'))),
+      { message: 'no' },
+    )
+    assert.equal(read('site/page'), '3')
   },
   async 'a file that was there before'() {
     if (!old) return

@@ -1,12 +1,14 @@
 // One of the threads that workers.mjs terminates: it writes and updates until then. CommonJS: Node 20 itself
 // aborts when it is terminated in the middle of evaluating an ES module.
 
+const { writeFileSync } = require('node:fs')
 const { join } = require('node:path')
 const { setTimeout: sleep } = require('node:timers/promises')
 const { isMainThread, workerData } = require('node:worker_threads')
-const { atomicIndexUpdate, atomicWrite } = require('../..')
+const { AtomicFile, atomicDirectory, atomicIndexUpdate, atomicWrite, atomicWriteAll } = require('../..')
 
 const FILES = 6
+const SITE = ['a', 'b']
 
 /** A page that tells whether it is whole: its own name, over and over. */
 const page = (id) => Buffer.alloc(50_000, `${id};`)
@@ -17,10 +19,23 @@ const slowly = async (index) => {
   return increment(index)
 }
 
+/** Whoever comes last; it has read what is there by the time it writes. */
+async function pieces(path, id) {
+  const file = await AtomicFile.open(path)
+  const content = page(id)
+  for (let at = 0; at < content.length; at += 10_000) await file.write(content.subarray(at, at + 10_000))
+  return file.commit()
+}
+
+const build = (id) => (staging) => {
+  for (const name of SITE) writeFileSync(join(staging, name), id)
+}
+
 async function work({ folder, id, acknowledged }) {
   for (let i = 0; ; i++) {
     await Promise.all([
       atomicWrite(join(folder, `page-${(id + i) % FILES}`), page(`${id}-${i}`)),
+      ...others[i % others.length](folder, `${id}-${i}`),
       atomicIndexUpdate(join(folder, 'index.json'), i % 3 === 0 ? slowly : increment, {
         backup: id % 2 === 0,
       }).then(() => Atomics.add(acknowledged, 0, 1)),
@@ -28,6 +43,17 @@ async function work({ folder, id, acknowledged }) {
   }
 }
 
+/** In turn, as each takes longer than a write. */
+const others = [
+  (folder, id) => [pieces(join(folder, 'page-pieces'), id)],
+  (folder, id) => [
+    atomicWriteAll(
+      ['a', 'b', 'c', 'd', 'e'].map((name) => ({ path: join(folder, `page-${name}`), data: page(id) })),
+    ),
+  ],
+  (folder, id) => [atomicDirectory(join(folder, 'site'), build(id), { flush: false })],
+]
+
 if (!isMainThread) work(workerData)
 
-module.exports = { FILES, increment, page }
+module.exports = { FILES, SITE, increment, page }

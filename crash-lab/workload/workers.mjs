@@ -11,7 +11,7 @@ const { atomicIndexUpdate, atomicWrite } = createRequire(import.meta.url)('../..
 
 const WORKERS = 32
 
-const { FILES, increment, page } = createRequire(import.meta.url)('./worker.cjs')
+const { FILES, SITE, increment, page } = createRequire(import.meta.url)('./worker.cjs')
 const isWhole = (bytes) => bytes.equals(page(bytes.toString().split(';', 1)[0]))
 
 async function terminateWorkers({ folder, rounds }) {
@@ -80,6 +80,15 @@ async function leaked(before) {
   }
 }
 
+/** A terminated worker's directories are removed by a thread. */
+async function leftovers(folder) {
+  for (let i = 0; ; i++) {
+    const left = readdirSync(folder).filter((name) => name.startsWith('.'))
+    if (left.length === 0 || i === MOMENTS) return left
+    await moment()
+  }
+}
+
 /** Throws what is counted in the column `harm`. */
 function holds(harm, condition, message) {
   if (!condition) throw Object.assign(new Error(message), { harm })
@@ -97,6 +106,10 @@ async function lookAround(folder, acknowledged, most) {
   for (const name of names.filter((name) => name.startsWith('page-'))) {
     holds('torn', isWhole(readFileSync(join(folder, name))), name)
   }
+  if (names.includes('site')) {
+    const site = SITE.map((name) => readFileSync(join(folder, 'site', name), 'utf8'))
+    holds('torn', new Set(site).size === 1, `site: ${site}`)
+  }
   const atLeast = acknowledged[0]
   for (let i = 0; i < FILES; i++) await atomicWrite(join(folder, `page-${i}`), page('main'))
   await atomicIndexUpdate(join(folder, 'index.json'), increment, { timeout: 8000 })
@@ -105,7 +118,7 @@ async function lookAround(folder, acknowledged, most) {
   // What a worker was told is there; what it was not told may be.
   holds('lost', n >= atLeast + 1, `${n} updates, ${atLeast} acknowledged before`)
   holds('torn', n <= acknowledged[0] + most, `${n} updates, more than were begun`)
-  const left = readdirSync(folder).filter((name) => name.startsWith('.'))
+  const left = await leftovers(folder)
   holds('leftover', left.length === 0, `${left}`)
 }
 

@@ -3,9 +3,11 @@
 use super::Receipt;
 use super::remove::remove;
 use super::staging::At;
+use crate::engine::error::Result;
 use crate::engine::sys;
 
-/// The new tree is in its place; the old one may have to be removed yet.
+/// The new tree is in its place; the old one may have to be removed yet. Dropped before [`Committed::clear`], it is
+/// removed by a thread of its own.
 #[derive(Debug)]
 #[must_use = "the old tree is still there"]
 pub struct Committed {
@@ -20,17 +22,30 @@ impl Committed {
     }
 
     /// Removes the old tree. Should that fail, the receipt says so: the new one is in its place all the same.
-    pub fn clear(self) -> Receipt {
-        let Self { mut receipt, doomed } = self;
-        let Some(at) = doomed else { return receipt };
-        // Against sweepers, who would do the same.
-        let held = at.dir.open_own_child(&at.name).and_then(|dir| dir.as_file());
-        let _held = held.ok().filter(sys::hold);
-        let path = at.path();
-        if let Err(error) = remove(&at.dir, &at.name, &path) {
-            receipt.leftover = Some(error);
-            receipt.previous.get_or_insert(path);
+    pub fn clear(mut self) -> Receipt {
+        if let Some(at) = self.doomed.take()
+            && let Err(error) = clear_away(&at)
+        {
+            self.receipt.previous.get_or_insert_with(|| at.path());
+            self.receipt.leftover = Some(error);
         }
-        receipt
+        std::mem::take(&mut self.receipt)
     }
+}
+
+/// Whoever waited to remove it is gone without a word: a worker that was terminated. This may be its thread.
+impl Drop for Committed {
+    fn drop(&mut self) {
+        if let Some(at) = self.doomed.take() {
+            let clear = move || drop(clear_away(&at));
+            drop(std::thread::Builder::new().name("atomic-tree".to_owned()).spawn(clear));
+        }
+    }
+}
+
+fn clear_away(at: &At) -> Result<()> {
+    // Against sweepers, who would do the same.
+    let held = at.dir.open_own_child(&at.name).and_then(|dir| dir.as_file());
+    let _held = held.ok().filter(sys::hold);
+    remove(&at.dir, &at.name, &at.path())
 }

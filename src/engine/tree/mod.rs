@@ -39,7 +39,7 @@ pub struct Options {
 }
 
 /// What was done.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Receipt {
     /// What is in the new tree.
     pub census: Census,
