@@ -14,7 +14,8 @@ use crate::report::{Expect, Row};
 const SECTION: &str = "mutants";
 
 /// What only a power cut brings to light.
-const FOR_POWER: [&str; 5] = ["fsync", "file-fsync", "dir-fsync", "fsync-order", "next-flush"];
+const FOR_POWER: [&str; 7] =
+    ["fsync", "file-fsync", "dir-fsync", "fsync-order", "next-flush", "batch-fsync", "tree-fsync"];
 
 /// Once more where a flush takes another way.
 const ELSEWHERE: [(&str, Setting); 4] = [

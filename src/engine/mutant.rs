@@ -19,6 +19,10 @@ pub enum Step {
     Verify,
     /// `next-flush`: a call that shares a directory's flush waits for one that began after its rename.
     NextFlush,
+    /// `batch-fsync`: the files of a batch, before their renames.
+    BatchSync,
+    /// `tree-fsync`: the files of a tree, before the swap.
+    TreeSync,
     /// `lock-identity`: whether the lock file still has its name.
     LockIdentity,
 }
@@ -47,6 +51,8 @@ fn named(names: &str) -> Vec<Step> {
         "write-loop" => vec![Step::WriteLoop],
         "verify" => vec![Step::Verify],
         "next-flush" => vec![Step::NextFlush],
+        "batch-fsync" => vec![Step::BatchSync],
+        "tree-fsync" => vec![Step::TreeSync],
         "lock-identity" => vec![Step::LockIdentity],
         // A typing error must not pass for a mutant that survives.
         other => panic!("ATOMIC_MUTANT: no step is called {other}"),

@@ -62,7 +62,7 @@ impl Work {
             }
             return self.level.sync().named("fsync").map_err(|error| error.about(&*self.path));
         };
-        if leaves_out(Step::FileSync) {
+        if leaves_out(Step::FileSync) || leaves_out(Step::TreeSync) {
             return Ok(true);
         }
         let synced = patiently(|| self.level.open_to_flush(name).named("open"))
