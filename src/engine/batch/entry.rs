@@ -15,7 +15,7 @@ use super::super::queue::Key;
 use super::super::reap::{self, Replaced};
 use super::super::staged::{self, Parked, Publish, Staged};
 use super::super::sweep;
-use super::super::sys::{self, Dir, Version};
+use super::super::sys::{self, Dir, Stat, Version};
 use super::super::target::{Resolve, Target};
 use super::super::verify::{Content, Level};
 use super::budget::Slot;
@@ -201,14 +201,20 @@ impl Entry {
             };
         }
         let other = found.is_some() && version != self.seen.as_ref();
-        let (mode, flush) = (self.options.mode, self.options.flush);
+        let options = &self.options;
+        let (mode, flush) = (options.mode, options.flush);
         let durable = self.state.with(&dir, |staged| {
             if other {
                 staged.set_access(&target, found.as_ref(), mode)?;
             }
             let durable = if other && flush { Some(staged.sync()?) } else { None };
-            staged.name(&target)?;
-            Ok(durable)
+            match staged.name(&target) {
+                Err(error) if dir.must_name() && staged::cannot_link(&error) => {
+                    *staged = moved(staged, &target, found.as_ref(), options, cancel)?;
+                    Ok(flush.then(|| staged.sync()).transpose()?)
+                }
+                named => named.map(|()| durable),
+            }
         })?;
         self.receipt.durable &= durable.unwrap_or(true);
         let publish = if found.is_some() { Publish::Replace } else { Publish::Create };
@@ -263,6 +269,22 @@ impl Entry {
     pub fn receipt(&self) -> Receipt {
         self.receipt
     }
+}
+
+/// What cannot get a name moves into a file that has one.
+fn moved(
+    staged: &mut Staged,
+    target: &Target,
+    old: Option<&Stat>,
+    options: &Options,
+    cancel: &Cancel,
+) -> Result<Staged> {
+    let mut named = Staged::new(target, old.is_some() || options.mode.is_some())?;
+    named.copy(staged, cancel)?;
+    named.set_access(target, old, options.mode)?;
+    let bytes = Dir::stat_file(staged.file()).named("fstat")?.1.size;
+    named.verify(Content::Copy { of: staged.file(), bytes }, Level::Cache, cancel)?;
+    Ok(named)
 }
 
 /// A flush leaves everything as it is but, on some file systems, the time of the last change.
