@@ -13,12 +13,12 @@ use super::super::finish::is_taken;
 use super::super::mutant::{Step, leaves_out};
 use super::super::queue::Key;
 use super::super::reap::{self, Replaced};
-use super::super::staged::{self, Parked, Publish, Staged};
+use super::super::staged::{self, Publish, Staged};
 use super::super::sweep;
-use super::super::sys::{self, Dir, Stat, Version};
+use super::super::sys::{self, Dir, Version};
 use super::super::target::{Resolve, Target};
 use super::super::verify::{Content, Level};
-use super::budget::Slot;
+use super::kept::{Kept, moved};
 use super::place::{Place, Places};
 
 /// A file that is staged, or left alone, and in the end has its name.
@@ -38,11 +38,9 @@ pub struct Entry {
 #[derive(Debug)]
 enum State {
     /// Complete, but for its name.
-    Held(Staged, #[allow(dead_code, reason = "held for its drop")] Slot),
-    /// The same, without a descriptor.
-    Parked(Parked),
-    /// As [`State::Held`] or [`State::Parked`], looked at for the last time.
-    Ready(Box<State>, Publish),
+    Staged(Kept),
+    /// The same, looked at for the last time.
+    Ready(Kept, Publish),
     /// It held the bytes already.
     LeftAlone,
     /// It has its name.
@@ -51,12 +49,10 @@ enum State {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        let state = match &self.state {
-            State::Ready(state, _) => state,
-            state => state,
-        };
-        if let State::Parked(parked) = state {
-            self.place.remove(parked.name());
+        if let State::Staged(kept) | State::Ready(kept, _) = &self.state
+            && let Some(name) = kept.name_to_remove()
+        {
+            self.place.remove(name);
         }
     }
 }
@@ -131,7 +127,7 @@ impl Entry {
             };
             // Some file systems tell only at a close that a write was lost.
             sys::flush_and_close_copy(staged.file()).named("close")?;
-            let state = match keep(staged, place, target) {
+            let kept = match Kept::keep(staged, place, target) {
                 Err(error) if target.dir.must_name() && staged::cannot_link(&error) => continue,
                 kept => kept?,
             };
@@ -140,7 +136,7 @@ impl Entry {
                 running.add(data);
                 running.digest()
             });
-            return Ok(entry(state, old.map(|old| old.version), digest, true, verified));
+            return Ok(entry(State::Staged(kept), old.map(|old| old.version), digest, true, verified));
         }
     }
 
@@ -166,7 +162,8 @@ impl Entry {
             return Ok(());
         }
         let digest = self.digest;
-        let flushed = self.state.with(&dir, |staged| {
+        let State::Staged(kept) = &mut self.state else { return Ok(()) };
+        let flushed = kept.with(&dir, |staged| {
             let durable = leaves_out(Step::BatchSync) || staged.sync()?;
             let verify = |digest| staged.verify(Content::Digest(digest), Level::Device, cancel);
             Ok((durable, digest.map(verify).transpose()?))
@@ -203,7 +200,8 @@ impl Entry {
         let other = found.is_some() && version != self.seen.as_ref();
         let options = &self.options;
         let (mode, flush) = (options.mode, options.flush);
-        let durable = self.state.with(&dir, |staged| {
+        let State::Staged(kept) = &mut self.state else { return Ok(()) };
+        let durable = kept.with(&dir, |staged| {
             if other {
                 staged.set_access(&target, found.as_ref(), mode)?;
             }
@@ -218,21 +216,22 @@ impl Entry {
         })?;
         self.receipt.durable &= durable.unwrap_or(true);
         let publish = if found.is_some() { Publish::Replace } else { Publish::Create };
-        let state = std::mem::replace(&mut self.state, State::Published);
-        self.state = State::Ready(Box::new(state), publish);
+        if let State::Staged(kept) = std::mem::replace(&mut self.state, State::Published) {
+            self.state = State::Ready(kept, publish);
+        }
         Ok(())
     }
 
     /// Gives the file its name. `closed` is told what closing it says.
     pub fn publish(&mut self, dir: &Arc<Directory>, closed: &mut dyn FnMut(Error)) -> Result<()> {
-        let State::Ready(state, publish) = &mut self.state else { return Ok(()) };
+        let State::Ready(kept, publish) = &mut self.state else { return Ok(()) };
         let target = self.place.target(dir.clone(), &self.name);
         let replaced = (*publish == Publish::Replace).then(|| Replaced::hold(dir, &self.name));
-        match state.with(dir, |staged| staged.publish(&target, *publish)) {
+        match kept.with(dir, |staged| staged.publish(&target, *publish)) {
             // Somebody made the file just now. It has an owner and a mode to take over.
             Err(error) if is_taken(&error) && !self.options.exclusive => {
                 let (found, mode, flush) = (target.existing()?, self.options.mode, self.options.flush);
-                state.with(dir, |staged| {
+                kept.with(dir, |staged| {
                     staged.set_access(&target, found.as_ref(), mode)?;
                     if flush {
                         staged.sync()?;
@@ -245,10 +244,8 @@ impl Entry {
         if let Some(replaced) = replaced {
             replaced.let_go_of_many();
         }
-        let state = std::mem::replace(&mut self.state, State::Published);
-        if let State::Ready(state, _) = state
-            && let State::Held(staged, _) = *state
-            && let Err(error) = staged.close()
+        if let State::Ready(kept, _) = std::mem::replace(&mut self.state, State::Published)
+            && let Err(error) = kept.close()
         {
             closed(error);
         }
@@ -271,60 +268,7 @@ impl Entry {
     }
 }
 
-/// What cannot get a name moves into a file that has one.
-fn moved(
-    staged: &mut Staged,
-    target: &Target,
-    old: Option<&Stat>,
-    options: &Options,
-    cancel: &Cancel,
-) -> Result<Staged> {
-    let mut named = Staged::new(target, old.is_some() || options.mode.is_some())?;
-    named.copy(staged, cancel)?;
-    named.set_access(target, old, options.mode)?;
-    let bytes = Dir::stat_file(staged.file()).named("fstat")?.1.size;
-    named.verify(Content::Copy { of: staged.file(), bytes }, Level::Cache, cancel)?;
-    Ok(named)
-}
-
 /// A flush leaves everything as it is but, on some file systems, the time of the last change.
 fn is_as(now: &Version, seen: Option<&Version>) -> bool {
     seen.is_some_and(|seen| now.id == seen.id && now.size == seen.size && now.modified == seen.modified)
-}
-
-/// Keeps a staged file: open while descriptors allow it, else parked, if that can be.
-fn keep(mut staged: Staged, place: &Place, target: &Target) -> Result<State> {
-    let slot = if place.is_kept() { Slot::take() } else { None };
-    if slot.is_none() || !place.links() {
-        // Also to find out while there are bytes to begin again with whether files can get a name here.
-        staged.name(target)?;
-        place.set_links();
-    }
-    if let Some(slot) = slot {
-        return Ok(State::Held(staged, slot));
-    }
-    Ok(match staged.park()? {
-        Ok(parked) => State::Parked(parked),
-        Err(staged) => match Slot::insist() {
-            Some(slot) => State::Held(staged, slot),
-            None => return Err(Error::raw("open", sys::EMFILE)),
-        },
-    })
-}
-
-impl State {
-    /// Works on the staged file, which is opened again for that if it is parked.
-    fn with<T>(&mut self, dir: &Arc<Directory>, work: impl FnOnce(&mut Staged) -> Result<T>) -> Result<T> {
-        match self {
-            Self::Held(staged, _) => work(staged),
-            Self::Parked(parked) => {
-                let mut staged = parked.open(dir)?;
-                let done = work(&mut staged);
-                staged.leave();
-                done
-            }
-            Self::Ready(state, _) => state.with(dir, work),
-            Self::LeftAlone | Self::Published => Err(ErrorKind::Panic("not a staged file".to_owned()).into()),
-        }
-    }
 }

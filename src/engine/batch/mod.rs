@@ -6,6 +6,7 @@
 
 mod budget;
 mod entry;
+mod kept;
 mod place;
 mod publish;
 pub mod workers;
