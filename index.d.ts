@@ -38,7 +38,8 @@ export declare class AtomicFile {
   /**
    * Follows `path`, makes missing directories and starts a file beside it, which nobody sees.
    * The options are those of {@link atomicWrite}; a string is the encoding. `flag: 'wx'` is looked at
-   * here, and decided by the commit. An abort of `signal` gives the file up.
+   * here, and decided by the commit; so is whether the directory is still where it was (`ENOENT`). An abort of
+   * `signal` gives the file up.
    *
    * A quarter of the descriptors that the process may have can be open files. One more waits up to ten
    * seconds for another to be let go, and rejects with `EMFILE` then.
@@ -145,7 +146,8 @@ export declare function atomicDirectory<T>(path: PathLike, build: (staging: stri
  *
  * Not promised: anything about programs that change the file without this function, other than
  * that their changes are noticed until right before the rename. Do not wait inside `fn` for another
- * update or write of the same file: that waits for this one.
+ * update or write of the same file: that waits for this one. The same goes for a write of another file that waits
+ * behind an {@link atomicWriteAll} of both.
  */
 export declare function atomicIndexUpdate<T = any>(path: PathLike, fn: (index: T) => T | Promise<T>, options?: UpdateOptions<T> | null): Promise<UpdateResult>
 
@@ -190,9 +192,13 @@ export declare function atomicWrite(path: PathLike, data: Data, options?: WriteO
  * - whatever `entries` or `onProgress` throws, the very same value.
  *
  * After a rejection all files are as before, and nothing else is there but directories that were made. The one
- * exception says so: `error.committed === true`. If `error.syscall` is not `fsync` or `close`, the entries before
- * `error.entry` that were to be written are replaced, and no others; else all of them are, and a power cut may
- * bring old ones back.
+ * exception says so: `error.committed === true`. The first `error.replaced` entries have their names then, and no
+ * others; a power cut may bring old files back.
+ *
+ * About 32,000 files may wait for their names without a descriptor, and more only as far as descriptors go;
+ * beyond that, and where the file system cannot do without (overlays, and other systems than Linux), too many
+ * files are `EMFILE`, after ten seconds. Do not wait for this call inside the function of an update of one of
+ * its files, nor for one of its files inside the function of an update of another: each would wait for the other.
  *
  * `signal` is heeded until the first rename. Of an `atomicWrite` to one of the files that was called while the
  * entries were still being staged, this call is the later one; so are all calls made before.

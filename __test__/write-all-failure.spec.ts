@@ -273,7 +273,14 @@ describe('a fault', () => {
       async ({ atomicWriteAll }, dir) =>
         atomicWriteAll(Array.from({ length: 9 }, (_, at) => ({ path: `${dir}/${at}`, data: 'new' }))).then(
           () => 'written',
-          ({ code, syscall, entry, path, committed }) => ({ code, syscall, entry, path, committed }),
+          ({ code, syscall, entry, path, committed, replaced }) => ({
+            code,
+            syscall,
+            entry,
+            path,
+            committed,
+            replaced,
+          }),
         ),
       [dir],
       { trace: ['renameat', 'renameat2', 'fsync'], paths, inject: [fault] },
@@ -299,7 +306,14 @@ describe('a fault', () => {
     const before = state(join(dir, '6'))
     const { returned, calls } = await withFault(dir, 'renameat:error=EIO:when=2')
     const path = join(dir, '3')
-    expect(returned).toStrictEqual({ code: 'EIO', syscall: 'rename', entry: 3, path, committed: true })
+    expect(returned).toStrictEqual({
+      code: 'EIO',
+      syscall: 'rename',
+      entry: 3,
+      path,
+      committed: true,
+      replaced: 3,
+    })
     expect(names(dir)).toStrictEqual(['0', '1', '2', '3', '6'])
     expect(['0', '1', '2', '3'].map((name) => readFileSync(join(dir, name), 'utf8'))).toStrictEqual([
       ...['new', 'new', 'new', 'old'],
@@ -312,7 +326,7 @@ describe('a fault', () => {
   traced('in the flush of the folder: all have their names, and it is told', async ({ dir }) => {
     someOld(dir, 9)
     const { returned } = await withFault(dir, 'fsync:error=EIO', [dir])
-    expect(returned).toMatchObject({ code: 'EIO', syscall: 'fsync', entry: 0, committed: true })
+    expect(returned).toMatchObject({ code: 'EIO', syscall: 'fsync', entry: 0, committed: true, replaced: 9 })
     expect(names(dir).map((name) => readFileSync(join(dir, name), 'utf8'))).toStrictEqual(
       times(9, () => 'new'),
     )

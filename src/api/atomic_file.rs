@@ -42,7 +42,8 @@ pub struct AtomicFile {
 impl AtomicFile {
     /// Follows `path`, makes missing directories and starts a file beside it, which nobody sees.
     /// The options are those of {@link atomicWrite}; a string is the encoding. `flag: 'wx'` is looked at
-    /// here, and decided by the commit. An abort of `signal` gives the file up.
+    /// here, and decided by the commit; so is whether the directory is still where it was (`ENOENT`). An abort of
+    /// `signal` gives the file up.
     ///
     /// A quarter of the descriptors that the process may have can be open files. One more waits up to ten
     /// seconds for another to be let go, and rejects with `EMFILE` then.

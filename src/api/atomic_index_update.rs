@@ -94,7 +94,8 @@ pub struct UpdateResult {
 ///
 /// Not promised: anything about programs that change the file without this function, other than
 /// that their changes are noticed until right before the rename. Do not wait inside `fn` for another
-/// update or write of the same file: that waits for this one.
+/// update or write of the same file: that waits for this one. The same goes for a write of another file that waits
+/// behind an {@link atomicWriteAll} of both.
 #[napi(
     ts_generic_types = "T = any",
     ts_args_type = "path: PathLike, fn: (index: T) => T | Promise<T>, options?: UpdateOptions<T> | null",

@@ -40,9 +40,13 @@ pub struct WriteAllOptions<'env> {
 /// - whatever `entries` or `onProgress` throws, the very same value.
 ///
 /// After a rejection all files are as before, and nothing else is there but directories that were made. The one
-/// exception says so: `error.committed === true`. If `error.syscall` is not `fsync` or `close`, the entries before
-/// `error.entry` that were to be written are replaced, and no others; else all of them are, and a power cut may
-/// bring old ones back.
+/// exception says so: `error.committed === true`. The first `error.replaced` entries have their names then, and no
+/// others; a power cut may bring old files back.
+///
+/// About 32,000 files may wait for their names without a descriptor, and more only as far as descriptors go;
+/// beyond that, and where the file system cannot do without (overlays, and other systems than Linux), too many
+/// files are `EMFILE`, after ten seconds. Do not wait for this call inside the function of an update of one of
+/// its files, nor for one of its files inside the function of an update of another: each would wait for the other.
 ///
 /// `signal` is heeded until the first rename. Of an `atomicWrite` to one of the files that was called while the
 /// entries were still being staged, this call is the later one; so are all calls made before.

@@ -202,30 +202,39 @@ pub(super) fn leave_alone(
     options: &Options,
     cancel: &Cancel,
 ) -> Result<Option<Receipt>> {
-    let Some((file, level)) = unchanged(target, content, options, cancel)? else {
+    let Some(Unchanged { file, level, .. }) = unchanged(target, content, options, cancel)? else {
         return Ok(None);
     };
     confirm(target, &file, content.size(), options, level).map(Some)
 }
 
-/// The file, open, and how far it was read, if it has this content already. A file of another size is not
-/// read.
+/// A file that has the right content already.
+pub(super) struct Unchanged {
+    pub file: File,
+    /// Its state before it was read: who changes it from then on makes it another.
+    pub version: Version,
+    /// How far it was read.
+    pub level: Level,
+}
+
+/// The file, if it has this content already. A file of another size is not read.
 pub(super) fn unchanged(
     target: &Target,
     content: Content<'_>,
     options: &Options,
     cancel: &Cancel,
-) -> Result<Option<(File, Level)>> {
+) -> Result<Option<Unchanged>> {
     let file = match target.dir.open_file(&target.name).named("open") {
         Ok(file) => file,
         Err(error) if error.is_passing() => return Err(error),
         Err(_) => return Ok(None),
     };
-    if Dir::stat_file(&file).named("fstat")?.1.size != content.size() {
+    let (_, version) = Dir::stat_file(&file).named("fstat")?;
+    if version.size != content.size() {
         return Ok(None);
     }
     match verify::verify(&file, content, options.verify.unwrap_or(Level::Cache), cancel) {
-        Ok(level) => Ok(Some((file, level))),
+        Ok(level) => Ok(Some(Unchanged { file, version, level })),
         Err(error) if matches!(error.kind(), ErrorKind::Verify { .. }) => Ok(None),
         Err(error) => Err(error),
     }

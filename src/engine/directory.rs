@@ -122,6 +122,16 @@ impl Directory {
         Ok(parent)
     }
 
+    /// For who has had it open for long: it could have been replaced, and what is put in it now would be in the
+    /// old one.
+    ///
+    /// # Errors
+    /// `ENOENT` if it is not what `path`, which has no links in it, means any more.
+    pub fn check_place(&self, path: &Path) -> Result<()> {
+        let now = Dir::open(path).and_then(|dir| dir.id()).named("open")?;
+        if now == self.id { Ok(()) } else { Err(Error::raw("open", sys::ENOENT)) }
+    }
+
     /// Which directory this is.
     pub fn id(&self) -> &FileId {
         &self.id

@@ -17,6 +17,7 @@ pub struct Error {
     kind: ErrorKind,
     about: Option<PathBuf>,
     entry: Option<usize>,
+    replaced: Option<usize>,
     committed: bool,
 }
 
@@ -110,6 +111,17 @@ impl Error {
         self
     }
 
+    /// The same failure, of a batch of which so many entries had their names by then.
+    pub fn with_replaced(mut self, replaced: usize) -> Self {
+        self.replaced = Some(replaced);
+        self
+    }
+
+    /// How many entries of a batch had their names, if any had.
+    pub fn replaced(&self) -> Option<usize> {
+        self.replaced
+    }
+
     /// Which entry of a batch failed.
     pub fn entry(&self) -> Option<usize> {
         self.entry
@@ -200,7 +212,7 @@ impl Error {
 
 impl From<ErrorKind> for Error {
     fn from(kind: ErrorKind) -> Self {
-        Self { kind, about: None, entry: None, committed: false }
+        Self { kind, about: None, entry: None, replaced: None, committed: false }
     }
 }
 

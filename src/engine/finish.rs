@@ -1,5 +1,6 @@
 //! From a staged file that has all of its bytes to one that is safe to be given its name, and then to one
-//! that has it. Every writer passes here, however its bytes came.
+//! that has it: for one file at a time, however its bytes came. (A batch does the same steps for all of its
+//! files, one step after the other.)
 
 use super::cancel::Cancel;
 use super::commit::{Options, Receipt};

@@ -4,7 +4,7 @@
 //! written is kept, and what is on disk is read back against it. Whatever happens before the commit, the
 //! file that is there already is not touched.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::cancel::Cancel;
 use super::commit::{Options, Receipt, leave_alone};
@@ -28,6 +28,8 @@ static OPEN: Share = Share::one_in(4);
 #[derive(Debug)]
 pub struct Writer {
     target: Target,
+    /// Where its directory was when this was opened.
+    place: PathBuf,
     /// `None` once it is closed.
     staged: Option<Staged>,
     /// Whether nobody else may read it before it has the mode of the file that it replaces.
@@ -51,7 +53,18 @@ impl Writer {
         sweep::once(&target.dir);
         let private = options.mode.is_some() || target.existing()?.is_some();
         let staged = Some(Staged::new(&target, private)?);
-        Ok(Self { target, staged, private, written: Running::default(), sent: 0, options, _slot: slot })
+        let mut place = target.real_path();
+        place.pop();
+        Ok(Self {
+            target,
+            place,
+            staged,
+            private,
+            written: Running::default(),
+            sent: 0,
+            options,
+            _slot: slot,
+        })
     }
 
     /// What to line up for before the commit.
@@ -88,11 +101,12 @@ impl Writer {
     /// Whatever fails first. The old file stands, unless [`Error::committed`]. After an error that
     /// [passes](Error::is_passing) it can be tried again.
     pub fn publish(&mut self, cancel: &Cancel) -> Result<Published> {
-        let Self { target, staged, private, written, options, .. } = self;
+        let Self { target, place, staged, private, written, options, .. } = self;
         let content = Content::Digest(written.digest());
         let _at_work = target.dir.begin_commit();
         loop {
             cancel.check()?;
+            target.dir.check_place(place)?;
             let file = staged.as_mut().ok_or_else(closed)?;
             let old = target.existing()?;
             if options.exclusive && old.is_some() {
@@ -119,6 +133,7 @@ impl Writer {
             }
             let finished = finish(file, target, old.as_ref(), content, options, cancel)?;
             cancel.check()?;
+            target.dir.check_place(place)?;
             let replaced = old.is_some().then(|| Replaced::hold(&target.dir, &target.name));
             let publish = if old.is_some() { Publish::Replace } else { Publish::Create };
             match finished.publish(file, target, publish) {

@@ -141,7 +141,11 @@ impl Job for FinishJob {
         match stage {
             Finish::Flush(batch) => flush(batch, cancel),
             Finish::Prepare(mut batch, turns) => match batch.prepare(&cancel) {
-                Ok(()) => rename(batch.publish(), turns, None, cancel),
+                Ok(()) => {
+                    // By way of a wait, so that the renames have all of their patience.
+                    let job = Self { stage: Finish::Rename(batch.publish(), turns, None), cancel };
+                    Step::Wait(Box::pin(std::future::ready(After::Run(job))))
+                }
                 Err(error) => Self::again(Finish::Prepare(batch, turns), cancel, error),
             },
             Finish::Rename(batch, turns, since) => rename(batch, turns, since, cancel),
@@ -186,12 +190,13 @@ fn rename(
         }
         Err(error) if error.is_passing() && since.is_none_or(|since| since.elapsed() < PATIENCE) => {
             let since = since.or_else(|| Some(Instant::now()));
+            let error = if batch.is_committed() { batch.told(error) } else { error };
             Step::Again(FinishJob { stage: Finish::Rename(batch, turns, since), cancel }, error)
         }
         Err(error) if batch.is_committed() => {
             // What has its name keeps it. The first error is the one to report.
             drop(batch.flush());
-            Step::Done(Err(error.after_commit().into()))
+            Step::Done(Err(batch.told(error).into()))
         }
         Err(error) => Step::Done(Err(error.into())),
     }
@@ -201,12 +206,13 @@ fn flush_directories(mut batch: Publishing, cancel: Cancel) -> Step<FinishJob> {
     match batch.flush() {
         Ok(()) => Step::Done(Ok(batch.receipts())),
         Err(error) if error.is_passing() => {
+            let error = batch.told(error);
             let job = FinishJob { stage: Finish::FlushDirectories(batch), cancel };
-            Step::Again(job, error.after_commit())
+            Step::Again(job, error)
         }
         // Files that were left alone are what they were.
         Err(error) if !batch.is_committed() => Step::Done(Err(error.into())),
-        Err(error) => Step::Done(Err(error.after_commit().into())),
+        Err(error) => Step::Done(Err(batch.told(error).into())),
     }
 }
 

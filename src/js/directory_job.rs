@@ -120,7 +120,6 @@ pub struct CommitJob {
 enum Stage {
     Filled(Site, Option<Copy>),
     Permitted(Site, Option<Copy>, Permit),
-    Committed(Box<Committed>),
 }
 
 impl CommitJob {
@@ -153,13 +152,17 @@ impl Job for CommitJob {
                 match committed {
                     Ok(committed) if committed.has_leftover() => Step::Wait(Box::pin(async move {
                         tokio::time::sleep(tree::GRACE).await;
-                        After::Run(Self { stage: Stage::Committed(Box::new(committed)), cancel })
+                        match tree::apart(|| committed.clear()).await {
+                            Some(receipt) => After::Done(Ok(receipt)),
+                            None => {
+                                After::Done(Err(ErrorKind::Panic("a removal had no end".to_owned()).into()))
+                            }
+                        }
                     })),
                     Ok(committed) => Step::Done(Ok(committed.clear())),
                     Err(error) => Step::Done(Err(error.into())),
                 }
             }
-            Stage::Committed(committed) => Step::Done(Ok(committed.clear())),
         }
     }
 }
@@ -189,8 +192,13 @@ impl Job for DiscardJob {
 
     fn run(self) -> Step<Self> {
         let Site { staging, turn } = self.0;
-        staging.discard();
-        drop(turn);
-        Step::Done(Ok(()))
+        Step::Wait(Box::pin(async move {
+            let gone = tree::apart(move || staging.discard()).await;
+            drop(turn);
+            match gone {
+                Some(()) => After::Done(Ok(())),
+                None => After::Done(Err(ErrorKind::Panic("a removal had no end".to_owned()).into())),
+            }
+        }))
     }
 }

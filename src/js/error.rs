@@ -199,6 +199,10 @@ pub fn from_engine<'env>(env: &'env Env, error: &Error, path: &str) -> Thrown<'e
             }
         }
     };
+    let thrown = match error.replaced() {
+        Some(replaced) => thrown.with(env, c"replaced", replaced as f64),
+        None => thrown,
+    };
     if error.committed() { thrown.with(env, c"committed", true) } else { thrown }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::super::cancel::Cancel;
-use super::super::commit::{self, Options, Receipt};
+use super::super::commit::{self, Options, Receipt, Unchanged};
 use super::super::digest::{Digest, Running};
 use super::super::directory::Directory;
 use super::super::error::{Error, ErrorKind, Named, Result};
@@ -106,9 +106,9 @@ impl Entry {
         };
         if options.if_changed
             && old.is_some()
-            && let Some((file, level)) = commit::unchanged(target, content, options, cancel)?
+            && let Some(Unchanged { version, level, .. }) =
+                commit::unchanged(target, content, options, cancel)?
         {
-            let (_, version) = Dir::stat_file(&file).named("fstat")?;
             return Ok(entry(State::LeftAlone, Some(version), None, false, Some(level)));
         }
         sweep::once(&target.dir);
@@ -184,7 +184,7 @@ impl Entry {
             return Ok(());
         }
         cancel.check()?;
-        let dir = self.place.open()?;
+        let dir = self.place.open_to_publish()?;
         let target = self.place.target(dir.clone(), &self.name);
         let found = target.existing()?;
         if self.options.exclusive && found.is_some() {

@@ -19,6 +19,8 @@ pub struct Place {
     path: PathBuf,
     kept: Option<(Arc<Directory>, Slot)>,
     links: AtomicBool,
+    /// It was found to be where it was, right before the first rename.
+    checked: AtomicBool,
 }
 
 /// All directories of a batch.
@@ -33,17 +35,36 @@ impl Places {
             let mut path = target.real_path();
             path.pop();
             let kept = Slot::take().map(|slot| (target.dir.clone(), slot));
-            Arc::new(Place { id: target.dir.id().clone(), path, kept, links: AtomicBool::new(false) })
+            Arc::new(Place {
+                id: target.dir.id().clone(),
+                path,
+                kept,
+                links: AtomicBool::new(false),
+                checked: AtomicBool::new(false),
+            })
         });
         place.clone()
     }
 }
 
 impl Place {
-    /// The directory, open.
+    /// The directory, open, by who is about to give files in it their names.
     ///
     /// # Errors
     /// `ENOENT` if there is another one by that path now.
+    pub fn open_to_publish(&self) -> Result<Arc<Directory>> {
+        let dir = self.open()?;
+        if self.is_kept() && !self.checked.load(Ordering::Relaxed) {
+            dir.check_place(&self.path)?;
+            self.checked.store(true, Ordering::Relaxed);
+        }
+        Ok(dir)
+    }
+
+    /// The directory, open.
+    ///
+    /// # Errors
+    /// `ENOENT` if there is another one by that path now, and it was not open all the time.
     pub fn open(&self) -> Result<Arc<Directory>> {
         if let Some((dir, _)) = &self.kept {
             return Ok(dir.clone());

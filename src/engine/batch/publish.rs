@@ -61,6 +61,11 @@ impl Publishing {
         self.committed
     }
 
+    /// A failure that came after the first rename, for the caller.
+    pub fn told(&self, error: Error) -> Error {
+        error.after_commit().with_replaced(self.renamed)
+    }
+
     /// Renames, one after the other. `cancel` counts until the first.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! A new tree that has its place, and an old one that may have to go.
 
+use std::fs::File;
+
 use super::Receipt;
 use super::remove::remove;
 use super::staging::At;
@@ -13,6 +15,8 @@ use crate::engine::sys;
 pub struct Committed {
     pub(super) receipt: Receipt,
     pub(super) doomed: Option<At>,
+    /// The old tree, locked since before the swap: a sweeper would cut its last moments short.
+    pub(super) held: Option<File>,
 }
 
 impl Committed {
@@ -37,14 +41,18 @@ impl Committed {
 impl Drop for Committed {
     fn drop(&mut self) {
         if let Some(at) = self.doomed.take() {
-            let clear = move || drop(clear_away(&at));
+            let held = self.held.take();
+            let clear = move || {
+                drop(clear_away(&at));
+                drop(held);
+            };
             drop(std::thread::Builder::new().name("atomic-tree".to_owned()).spawn(clear));
         }
     }
 }
 
 fn clear_away(at: &At) -> Result<()> {
-    // Against sweepers, who would do the same.
+    // Against sweepers, who would do the same. (If it is the old tree, that is `held`.)
     let held = at.dir.open_own_child(&at.name).and_then(|dir| dir.as_file());
     let _held = held.ok().filter(sys::hold);
     remove(&at.dir, &at.name, &at.path())

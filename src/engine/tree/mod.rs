@@ -14,9 +14,10 @@ mod swap;
 mod walk;
 
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
 pub use census::Census;
 pub use committed::Committed;
@@ -60,6 +61,31 @@ static TREES: Semaphore = Semaphore::const_new(2);
 
 /// The right to go through a tree with many threads.
 pub type Permit = SemaphorePermit<'static>;
+
+/// Removing a tree waits for descriptors and for whoever still writes in it, so it has threads of its own: few at a
+/// time.
+static REMOVERS: Semaphore = Semaphore::const_new(2);
+
+/// Runs `remove` on a thread of its own.
+pub async fn apart<T: Send + 'static>(remove: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let _permit = REMOVERS.acquire().await.ok()?;
+    let (tell, done) = oneshot::channel();
+    let work = Arc::new(Mutex::new(Some(move || drop(tell.send(remove())))));
+    let its = work.clone();
+    let thread = std::thread::Builder::new().name("atomic-tree".to_owned());
+    // Without a thread it is done right here: that holds others up, which is better than leaving it.
+    if thread.spawn(move || run(&its)).is_err() {
+        run(&work);
+    }
+    done.await.ok()
+}
+
+fn run(work: &Mutex<Option<impl FnOnce()>>) {
+    let work = work.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(work) = work {
+        work();
+    }
+}
 
 /// The permit, if it is to be had at once.
 pub fn try_permit() -> Option<Permit> {

@@ -151,14 +151,15 @@ impl Staging {
     fn publish(&mut self, cancel: &Cancel) -> Result<Committed> {
         let flush = self.options.flush;
         let (census, mut durable) = census::take(&self.dir, &self.path(), flush, cancel)?;
-        let (swapped, failed) = loop {
+        let (swapped, failed, held) = loop {
             let old = self.target.existing_directory()?;
             self.open_to_others(old.as_ref())?;
             durable &= flush && self.dir.sync().named("fsync")?;
             cancel.check()?;
             let failed = self.flushes();
+            let held = if old.is_some() { self.hold_old() } else { None };
             if let Some(swapped) = swap::swap(self, old.is_some())? {
-                break (swapped, failed);
+                break (swapped, failed, held);
             }
             // It has appeared or vanished meanwhile.
         };
@@ -168,7 +169,14 @@ impl Staging {
             durable &= self.flush_names(&failed).map_err(Error::after_commit)?;
         }
         let receipt = Receipt { census, durable, previous, leftover: None };
-        Ok(Committed { receipt, doomed })
+        Ok(Committed { receipt, doomed, held })
+    }
+
+    /// Locks the directory that is about to be replaced.
+    fn hold_old(&self) -> Option<File> {
+        let Target { dir, name, .. } = &self.target;
+        let old = dir.open_child(name).and_then(|old| old.as_file());
+        old.ok().filter(sys::hold)
     }
 
     fn open_to_others(&self, old: Option<&Stat>) -> Result<()> {

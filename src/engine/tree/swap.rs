@@ -48,7 +48,7 @@ pub fn probe(staging: &Dir) -> Result<()> {
 /// Those of the renames.
 pub fn rehearse(at: &At, keep: &Target) -> Result<()> {
     let failed = |error: Error| error.about(keep.path());
-    let (name, ()) = names::with_old_name(&keep.name, |old| at.dir.move_dir(&at.name, &keep.dir, old))
+    let (name, ()) = names::with_temp_name(&keep.name, |temp| at.dir.move_dir(&at.name, &keep.dir, temp))
         .named("rename")
         .map_err(failed)?;
     keep.dir.move_dir(&name, &at.dir, &at.name).named("rename").map_err(failed)
