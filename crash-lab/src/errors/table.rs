@@ -85,6 +85,8 @@ const READ_ONLY: &str = "nothing was written through this descriptor, and Linux 
 const HOLD: &str =
     "the mark against sweepers: where locks fail, a sweeper cannot find the file unlocked either";
 const HINT: &str = "only how large a buffer to start with (std's read_to_end)";
+const GRACE: &str =
+    "the lock of an old tree: without it a sweeper may take it in the moments in which it is left alone";
 const LEVEL: &str = "the pages may not have been dropped: the result says verified: 'cache'";
 const COURTESY: &str = "the mark by which a holder sees that another process waits: without it the other waits a \
     little longer";
@@ -132,6 +134,7 @@ const IGNORED: &[Ignored] = &[
     Ignored { call: "fadvise64", object: Object::Staged, why: LEVEL, ..ANY },
     Ignored { call: "mincore", object: Object::Node, why: LEVEL, ..ANY },
     Ignored { call: "fstatfs", why: KIND, ..ANY },
+    Ignored { call: "openat", object: Object::Target, mark: "O_DIRECTORY", why: GRACE, ..ANY },
     Ignored { call: "openat", errors: &["EACCES"], why: FALLBACK, ..ANY },
     Ignored { call: "openat", object: Object::Lock, errors: &["EACCES"], why: FALLBACK, ..ANY },
     Ignored { call: "lgetxattr", object: Object::Target, errors: &["EACCES"], why: FOREIGN, ..ANY },
