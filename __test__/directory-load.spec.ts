@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { atomicDirectory } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
@@ -122,6 +122,38 @@ describe('while a site is replaced again and again', () => {
       const expected = { wrong: [], saw: 'many' }
       expect(await swapWhile(site, readers, { keepPrevious: true })).toStrictEqual([expected, expected])
       expect(leftovers(dir)).toStrictEqual([])
+    },
+  )
+
+  needs('linux')(
+    'an old tree has its moments although another process writes, and sweeps, beside it',
+    async ({ dir }) => {
+      const site = join(dir, 'site')
+      await atomicDirectory(site, (staging) => fill(staging, 0))
+      // A process sweeps a folder once: each round has a new one, in a process that waits for the swap.
+      let longest = 0
+      for (let round = 1; round <= 6; round++) {
+        const sweeper = inProcess(
+          async ({ atomicWrite, require, tell }, site, dir, inode) => {
+            const { statSync } = require('node:fs')
+            tell('ready')
+            while (statSync(site).ino === inode) await new Promise(setImmediate)
+            await atomicWrite(`${dir}/beside`, '')
+          },
+          [site, dir, statSync(site).ino],
+        )
+        await sweeper.next()
+        const old = openSync(site, 'r')
+        const replaced = atomicDirectory(site, (staging) => fill(staging, round), { flush: false })
+        await sweeper.returned
+        const swept = performance.now()
+        while (existsSync(`/proc/self/fd/${old}/first`)) await new Promise(setImmediate)
+        longest = Math.max(longest, performance.now() - swept)
+        await replaced
+        closeSync(old)
+      }
+      // It is 20 ms from the swap. What is swept is gone before the other process has written.
+      expect(longest).toBeGreaterThan(10)
     },
   )
 })

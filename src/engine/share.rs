@@ -10,6 +10,8 @@ use super::sys;
 pub struct Share {
     /// One in how many.
     one_in: u64,
+    /// And no more than this.
+    at_most: u64,
     held: AtomicU64,
 }
 
@@ -19,12 +21,25 @@ pub struct Slot(&'static Share);
 
 impl Share {
     pub const fn one_in(one_in: u64) -> Self {
-        Self { one_in, held: AtomicU64::new(0) }
+        Self { one_in, at_most: u64::MAX, held: AtomicU64::new(0) }
+    }
+
+    pub const fn at_most(self, at_most: u64) -> Self {
+        Self { at_most, ..self }
     }
 
     /// One, if there is one left.
     pub fn take(&'static self) -> Option<Slot> {
-        let most = (sys::descriptor_limit() / self.one_in).max(8);
+        self.take_of((sys::descriptor_limit() / self.one_in).max(8).min(self.at_most))
+    }
+
+    /// As [`Share::take`], for who can do in no other way: beyond the share, and not so far that others would be
+    /// left without.
+    pub fn insist(&'static self) -> Option<Slot> {
+        self.take_of(sys::descriptor_limit() / 4 * 3)
+    }
+
+    fn take_of(&'static self, most: u64) -> Option<Slot> {
         self.held
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |held| (held < most).then_some(held + 1))
             .is_ok()

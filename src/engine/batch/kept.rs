@@ -7,12 +7,12 @@ use super::super::cancel::Cancel;
 use super::super::commit::Options;
 use super::super::directory::Directory;
 use super::super::error::{Error, Named, Result};
+use super::super::share::Slot;
 use super::super::staged::{Parked, Staged};
 use super::super::sys::{self, Dir, Stat};
 use super::super::target::Target;
 use super::super::verify::{Content, Level};
-use super::budget::Slot;
-use super::place::Place;
+use super::place::{KEPT, Place};
 
 /// A file that is complete, but for its name.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl Kept {
     /// # Errors
     /// Those of link(2), if it needs a temp name; `EMFILE`.
     pub fn keep(mut staged: Staged, place: &Place, target: &Target) -> Result<Self> {
-        let slot = if place.is_kept() { Slot::take() } else { None };
+        let slot = if place.is_kept() { KEPT.take() } else { None };
         if slot.is_none() || !place.links() {
             // Also to find out while there are bytes to begin again with whether files can get a name here.
             staged.name(target)?;
@@ -39,7 +39,7 @@ impl Kept {
         }
         match staged.park()? {
             Ok(parked) => Ok(Self::Parked(parked)),
-            Err(staged) => match Slot::insist() {
+            Err(staged) => match KEPT.insist() {
                 Some(slot) => Ok(Self::Open(staged, slot)),
                 None => Err(Error::raw("open", sys::EMFILE)),
             },

@@ -4,7 +4,6 @@
 //! What a batch holds of a file between two steps is small: a descriptor, or where those are few a mapping and
 //! a temp name. Its bytes are gone as soon as it is staged.
 
-mod budget;
 mod entry;
 mod kept;
 mod place;

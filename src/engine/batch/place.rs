@@ -8,9 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::super::directory::Directory;
 use super::super::error::{Error, Result};
+use super::super::share::{Share, Slot};
 use super::super::sys::{self, FileId};
 use super::super::target::Target;
-use super::budget::Slot;
+
+/// How many descriptors the batches of this process keep between two steps, for directories and files.
+pub static KEPT: Share = Share::one_in(4).at_most(4096);
 
 /// A directory of a batch.
 #[derive(Debug)]
@@ -34,7 +37,7 @@ impl Places {
         let place = places.entry(target.dir.id().clone()).or_insert_with(|| {
             let mut path = target.real_path();
             path.pop();
-            let kept = Slot::take().map(|slot| (target.dir.clone(), slot));
+            let kept = KEPT.take().map(|slot| (target.dir.clone(), slot));
             Arc::new(Place {
                 id: target.dir.id().clone(),
                 path,
