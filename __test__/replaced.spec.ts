@@ -7,6 +7,36 @@ import type { There } from './helpers/elsewhere'
 import { mounted, needs, tmpfs } from './helpers/needs'
 import { systemCalls } from './helpers/system-calls'
 
+describe('a replaced file', () => {
+  const replace = async ({ atomicWrite }: There, file: string) => {
+    for (const text of ['1', '2', '3']) await atomicWrite(file, text)
+    await new Promise((resolve) => setTimeout(resolve, 300))
+  }
+
+  needs('strace that may attach')(
+    'is freed after the flush of its directory, which would wait behind that',
+    async ({ dir }) => {
+      const file = join(dir, 'file')
+      writeFileSync(file, '0')
+      const { calls } = await systemCalls(replace, [file], {
+        trace: ['renameat', 'fsync', 'close'],
+        // Freeing seems slow, from the second time on.
+        inject: ['renameat:delay_enter=20000'],
+      })
+      const freed = calls.filter(({ name, args }) => name === 'close' && /\/file>?\s*\(deleted\)/.test(args))
+      expect(freed).toHaveLength(2)
+      for (const { began } of freed) {
+        const before = calls.filter(({ ended }) => ended < began)
+        const renamed = before.filter(({ name }) => name === 'renameat').at(-1)
+        const flushed = before
+          .filter(({ name, args }) => name === 'fsync' && args.includes(`<${dir}>`))
+          .at(-1)
+        expect(flushed?.began).toBeGreaterThan(renamed?.ended ?? Number.NaN)
+      }
+    },
+  )
+})
+
 describe('who finds the disk full', () => {
   /** Three times the same file, of which the disk has room for two versions. */
   const replace = async ({ atomicWrite }: There, file: string, size: number) => {

@@ -10,6 +10,7 @@ use super::options::{Checked, WriteOptions, WriteResult};
 use crate::engine::cancel::Cancel;
 use crate::engine::commit::{self, Receipt};
 use crate::engine::error::ErrorKind;
+use crate::engine::memory;
 use crate::engine::queue::{Ticket, Turn};
 use crate::engine::target::{Resolve, Target};
 use crate::js::data::Data;
@@ -153,11 +154,15 @@ fn line_up(given: PathBuf, target: &Target, ticket: Ticket, data: Data, how: How
 }
 
 fn write(paths: Paths, target: &Target, turn: Turn, data: Vec<u8>, how: How) -> Step<WriteJob> {
-    match commit::publish(target, &data, &how.options, &how.cancel) {
+    let published = match commit::publish(target, &data, &how.options, &how.cancel) {
         Err(error) if error.is_passing() => {
             let paths = Paths { real: target.real_path(), ..paths };
-            Step::Again(WriteJob { stage: Stage::Ready(paths, turn, data), how }, error)
+            return Step::Again(WriteJob { stage: Stage::Ready(paths, turn, data), how }, error);
         }
+        published => published,
+    };
+    memory::keep(data);
+    match published {
         Err(error) => Step::Done(Err(error.into())),
         // The next write of the file need not wait for that: its own flush comes later still.
         Ok(published) if published.is_better_shared() => Step::Wait(Box::pin(async move {

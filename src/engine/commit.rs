@@ -73,21 +73,18 @@ pub fn publish(target: &Target, data: &[u8], options: &Options, cancel: &Cancel)
             && old.is_some()
             && let Some(receipt) = leave_alone(target, Content::Bytes(data), options, cancel)?
         {
-            return Ok(Published { receipt, unflushed: None });
+            return Ok(Published { receipt, unflushed: None, old: None });
         }
         let replaced = Cell::new(None);
         let mut ready = || {
             replaced.set(old.is_some().then(|| Replaced::hold(&target.dir, &target.name)));
             Ok(true)
         };
-        let mut after = |_: &File| {
-            if let Some(replaced) = replaced.take() {
-                replaced.let_go();
-            }
-        };
+        let gone = Cell::new(None);
+        let mut after = |_: &File| gone.set(replaced.take().map(Replaced::into_old));
         let commit = Commit { target, data, options, cancel, old: old.as_ref() };
         match commit.run(&mut ready, &mut after)? {
-            Some(published) => return Ok(published),
+            Some(published) => return Ok(Published { old: gone.take(), ..published }),
             None if options.exclusive => return Err(Error::raw("open", sys::EEXIST)),
             // Somebody made the file meanwhile. It has an owner and a mode to take over.
             None => {}

@@ -69,6 +69,7 @@ impl Finished {
         Ok(Published {
             receipt: Receipt { written: true, bytes, durable, verified },
             unflushed: flush.then(|| (target.dir.clone(), failed)),
+            old: None,
         })
     }
 }

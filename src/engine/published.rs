@@ -6,6 +6,7 @@ use super::commit::Receipt;
 use super::directory::Directory;
 use super::error::{Error, Result};
 use super::flush::Failed;
+use super::reap::Old;
 
 /// A file that has its final name, in a directory that may have to be flushed yet.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ pub struct Published {
     /// `None`: there is nothing to flush, or nobody wants it.
     /// Else the directory, and how many of its flushes had failed before the file got its name.
     pub(super) unflushed: Option<(Arc<Directory>, Failed)>,
+    /// What had the name before. Freed when the directory is flushed.
+    pub(super) old: Option<Old>,
 }
 
 /// References to the directory that the call itself has: its target's, and this.
@@ -26,9 +29,10 @@ impl Published {
     /// # Errors
     /// That of the flush, [`Error::committed`].
     pub fn flush(self) -> Result<Receipt> {
-        match self.unflushed {
-            Some((dir, failed)) => flushed(self.receipt, &dir, failed, dir.sync()),
-            None => Ok(self.receipt),
+        let Self { receipt, unflushed, old: _until_then } = self;
+        match unflushed {
+            Some((dir, failed)) => flushed(receipt, &dir, failed, dir.sync()),
+            None => Ok(receipt),
         }
     }
 
@@ -44,9 +48,10 @@ impl Published {
     /// # Errors
     /// As [`Published::flush`].
     pub async fn flush_with_others(self) -> Result<Receipt> {
-        match self.unflushed {
-            Some((dir, failed)) => flushed(self.receipt, &dir, failed, dir.sync_with_others().await),
-            None => Ok(self.receipt),
+        let Self { receipt, unflushed, old: _until_then } = self;
+        match unflushed {
+            Some((dir, failed)) => flushed(receipt, &dir, failed, dir.sync_with_others().await),
+            None => Ok(receipt),
         }
     }
 }

@@ -23,8 +23,13 @@ const PRIVATE: u32 = 0o600;
 /// Mode of a new file, for the kernel to apply the umask and the directory's default ACL to.
 const PUBLIC: u32 = 0o666;
 
-/// How much is written between two looks at the caller's signal.
-const CHUNK: usize = 4 << 20;
+/// How much is written at a time, and copied between two looks at the caller's signal. The page cache takes a piece of
+/// 2 MiB and more in huge pages, which have to be found first: in a virtual machine that gives free ones back
+/// to its host, 32 MiB took 22 ms instead of 3.5.
+const PIECE: usize = 512 << 10;
+
+/// After how much the device is told to begin.
+const AHEAD: usize = 4 << 20;
 
 /// A staged file. Dropped before [`Staged::publish`], it is gone.
 #[derive(Debug)]
@@ -62,16 +67,18 @@ impl Staged {
         }
     }
 
-    /// Writes all of `data`. `ahead`: each piece is sent to the device at once. (That pays for who is
+    /// Writes all of `data`. `ahead`: the device begins before all is written. (That pays for who is
     /// alone there; four files of 32 MiB took 1.6 times as long.)
     pub fn write(&mut self, data: &[u8], ahead: bool, cancel: &Cancel) -> Result<()> {
-        for chunk in data.chunks(CHUNK) {
-            cancel.check()?;
-            if leaves_out(Step::WriteLoop) {
-                return self.file.write(data).map(drop).named("write");
+        for part in data.chunks(AHEAD) {
+            for piece in part.chunks(PIECE) {
+                cancel.check()?;
+                if leaves_out(Step::WriteLoop) {
+                    return self.file.write(data).map(drop).named("write");
+                }
+                // Continues after short writes and signals; a write of nothing is an error.
+                self.file.write_all(piece).named("write")?;
             }
-            // Continues after short writes and signals; a write of nothing is an error.
-            self.file.write_all(chunk).named("write")?;
             if ahead {
                 self.start_write_back();
             }
@@ -90,7 +97,7 @@ impl Staged {
         other.file.seek(SeekFrom::Start(0)).named("lseek")?;
         loop {
             cancel.check()?;
-            let mut piece = (&other.file).take(CHUNK as u64);
+            let mut piece = (&other.file).take(PIECE as u64);
             if io::copy(&mut piece, &mut self.file).named("write")? == 0 {
                 return Ok(());
             }

@@ -128,7 +128,8 @@ impl Writer {
                     *staged = None;
                     // Compared with a copy that was itself not compared.
                     let verified = options.verify.and(receipt.verified);
-                    return Ok(Published { receipt: Receipt { verified, ..receipt }, unflushed: None });
+                    let receipt = Receipt { verified, ..receipt };
+                    return Ok(Published { receipt, unflushed: None, old: None });
                 }
             }
             let finished = finish(file, target, old.as_ref(), content, options, cancel)?;
@@ -138,11 +139,9 @@ impl Writer {
             let publish = if old.is_some() { Publish::Replace } else { Publish::Create };
             match finished.publish(file, target, publish) {
                 Ok(published) => {
-                    if let Some(replaced) = replaced {
-                        replaced.let_go();
-                    }
+                    let old = replaced.map(Replaced::into_old);
                     staged.take().map(Staged::close).transpose()?;
-                    return Ok(published);
+                    return Ok(Published { old, ..published });
                 }
                 // What has no name cannot get one here: its content moves into a file that has one.
                 Err(error) if target.dir.must_name() && staged::cannot_link(&error) => {

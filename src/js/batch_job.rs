@@ -12,6 +12,7 @@ use crate::engine::batch::{Batch, Entry, Publishing, STAGERS};
 use crate::engine::cancel::Cancel;
 use crate::engine::commit::{Options, Receipt};
 use crate::engine::error::Error;
+use crate::engine::memory;
 use crate::engine::queue::{Ticket, Turn};
 
 /// How long descriptors are waited for between two renames; a little less than a job would.
@@ -100,6 +101,7 @@ impl Stage {
                 return Err(error.into());
             }
         }
+        memory::keep(data);
         Ok(())
     }
 }

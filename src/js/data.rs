@@ -8,7 +8,7 @@ use super::args::{self, wrong_type, wrong_value};
 use super::error::Failure;
 use super::memory;
 use super::value::{self, Result};
-use crate::engine::memory::room;
+use crate::engine::memory::room_for_bytes;
 
 /// A copy of the caller's data. Strings are copied as they are in memory and encoded on the worker,
 /// which takes a fraction of V8's time and finds lone surrogates on the way.
@@ -114,7 +114,7 @@ fn well_formed(units: &[u16]) -> std::result::Result<(), String> {
 fn to_utf8(units: &[u16]) -> Vec<u8> {
     // Room for plain ASCII and some more; what does not fit goes into the next round.
     let most = units.len() + units.len() / 8 + 16;
-    let mut bytes = room(most);
+    let mut bytes = room_for_bytes(most);
     bytes.resize(most, 0);
     let (mut read, mut written) = (0, 0);
     loop {

@@ -9,6 +9,7 @@ use super::task::{After, Job, Step};
 use crate::engine::cancel::Cancel;
 use crate::engine::commit::{Options, Receipt};
 use crate::engine::error::ErrorKind;
+use crate::engine::memory;
 use crate::engine::queue::{Place, Turn};
 use crate::engine::writer::Writer;
 
@@ -66,6 +67,7 @@ fn append(writer: &mut Writer, pieces: Vec<Data>, cancel: &Cancel) -> Result<(),
             together.extend_from_slice(&bytes);
         } else {
             writer.write(&bytes, cancel)?;
+            memory::keep(bytes);
         }
     }
     Ok(writer.write(&together, cancel)?)

@@ -6,7 +6,7 @@ use napi::bindgen_prelude::Unknown;
 use napi::{Env, JsValue as _, sys};
 
 use super::value::{Result, check, value};
-use crate::engine::memory::room;
+use crate::engine::memory::{room, room_for_bytes};
 
 /// A string of these code units.
 pub fn string_utf16<'env>(env: &'env Env, units: &[u16]) -> Result<'env, Unknown<'env>> {
@@ -43,7 +43,7 @@ pub fn ascii<'env>(env: &'env Env, text: &Unknown<'_>) -> Result<'env, Option<Ve
     if length > PROBE && !utf8(env, text, Vec::with_capacity(PROBE))?.is_ascii() {
         return Ok(None);
     }
-    let bytes = utf8(env, text, room(length + SPARE))?;
+    let bytes = utf8(env, text, room_for_bytes(length + SPARE))?;
     Ok((bytes.len() == length).then_some(bytes))
 }
 
@@ -162,7 +162,7 @@ pub fn bytes(env: &Env, from: &Unknown<'_>) -> Option<Vec<u8>> {
         if start.is_null() || length == 0 {
             return Some(Vec::new());
         }
-        let mut copy = room(length);
+        let mut copy = room_for_bytes(length);
         copy.extend_from_slice(std::slice::from_raw_parts(start.cast::<u8>(), length));
         Some(copy)
     }

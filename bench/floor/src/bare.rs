@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Result, ensure};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, fsync, linkat, open, openat, renameat};
 
-/// As much as the engine reads back at a time.
+/// As much as the engine writes at a time, and reads back.
+const WRITTEN: usize = 512 << 10;
 const PIECE: usize = 256 << 10;
 
 pub struct Folder {
@@ -29,7 +30,9 @@ impl Folder {
     pub fn write(&self, name: &str, data: &[u8], replace: bool) -> Result<()> {
         let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
         let file = File::from(openat(&self.directory, c".", flags, Mode::from_raw_mode(0o644))?);
-        file.write_all_at(data, 0)?;
+        for (index, piece) in data.chunks(WRITTEN).enumerate() {
+            file.write_all_at(piece, (index * WRITTEN) as u64)?;
+        }
         fsync(&file)?;
         read_back(&file, data)?;
         if replace {

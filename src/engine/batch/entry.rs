@@ -242,7 +242,7 @@ impl Entry {
             published => published?,
         }
         if let Some(replaced) = replaced {
-            replaced.let_go_of_many();
+            replaced.into_old().let_go_of_many();
         }
         if let State::Ready(kept, _) = std::mem::replace(&mut self.state, State::Published)
             && let Err(error) = kept.close()
