@@ -10,12 +10,14 @@ import { type Guarantees, guarantee } from './guarantees'
 
 export type FloorKind = 'engine' | 'bare'
 
+export const bareFloor = 'floor: system calls'
+
 export const floorContenders: (Guarantees & { kind: FloorKind })[] = [
   { ...guarantee('floor: engine from Rust', 'fsyncFile', 'fsyncDirectory', 'readBack'), kind: 'engine' },
   ...(process.platform === 'linux'
     ? [
         {
-          ...guarantee('floor: system calls', 'fsyncFile', 'fsyncDirectory', 'readBack'),
+          ...guarantee(bareFloor, 'fsyncFile', 'fsyncDirectory', 'readBack'),
           kind: 'bare' as const,
         },
       ]
@@ -30,6 +32,9 @@ export interface FloorBatch {
   first: number
   folder: string
 }
+
+/** What `floor: system calls` tells of its time: how much of it each step took, all threads together. */
+export const floorSteps = ['create', 'write', 'fsync file', 'read back', 'link, rename', 'fsync dir']
 
 /** Writes in flight occupy at most the pool's threads: the floor gets as many. */
 export const poolThreads = Number(process.env.UV_THREADPOOL_SIZE) || 4
@@ -53,24 +58,38 @@ export class Floor {
     await this.ask(['data', file])
   }
 
-  /** The milliseconds that the batch took. */
-  run(kind: FloorKind, { fresh, lanes, writes, first, folder }: FloorBatch): Promise<number> {
+  /** The milliseconds that the batch took, and those of its steps. */
+  async run(
+    kind: FloorKind,
+    { fresh, lanes, writes, first, folder }: FloorBatch,
+  ): Promise<{ wall: number; steps: number[] }> {
     const threads = Math.min(lanes, poolThreads)
-    return this.ask(['run', kind, fresh ? 'new' : 'replaced', threads, lanes, writes, first, folder])
+    const [wall = Number.NaN, ...steps] = await this.ask([
+      'run',
+      kind,
+      fresh ? 'new' : 'replaced',
+      threads,
+      lanes,
+      writes,
+      first,
+      folder,
+    ])
+    return { wall, steps }
   }
 
   stop(): void {
     this.child.stdin.end()
   }
 
-  private async ask(request: (string | number)[]): Promise<number> {
+  /** Figures are milliseconds. */
+  private async ask(request: (string | number)[]): Promise<number[]> {
     const answer = await new Promise<string>((resolve) => {
       this.waiting.push(resolve)
       this.child.stdin.write(`${request.join('\t')}\n`)
     })
-    const [verdict, what] = answer.split('\t')
+    const [verdict, ...what] = answer.split('\t')
     if (verdict !== 'ok') throw new Error(`floor: ${what} (${request.join(' ')})`)
-    return Number(what) / 1e6
+    return what.map((figure) => Number(figure) / 1e6)
   }
 }
 

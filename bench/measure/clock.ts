@@ -10,6 +10,8 @@ import { performance } from 'node:perf_hooks'
 export interface Cost {
   wall: number
   jsThread: number
+  /** What its steps took, of a contender that tells. */
+  steps?: number[]
 }
 
 interface ThreadClock {

@@ -26,6 +26,11 @@ export function writeReport(machine: string[], sections: Section[], facts: Fact[
     parts.push(
       '### Reach',
       `${facts.length - missed} of ${facts.length} rows reached. Times as long as ours; in brackets the quartiles of the rounds.`,
+      ...(facts.some(({ possible }) => possible)
+        ? [
+            'System calls alone: the same for the floor’s loop of bare system calls. Who does not share flushes reaches no more.',
+          ]
+        : []),
       picture('reach', 'Reached, of the target', reachChart('Reach', facts)),
       formatMarkdown(reachTable(facts)),
     )

@@ -49,13 +49,14 @@ export function formatTable({ title, head, rows }: Table): string {
 export function reachTable(facts: Fact[]): Table {
   return {
     title: 'Reach',
-    head: ['row', 'against', 'which guarantees', 'target', 'reached', ''],
-    rows: facts.map(({ row, against, guarantees, target, reached, met }) => [
+    head: ['row', 'against', 'which guarantees', 'target', 'reached', 'system calls alone', ''],
+    rows: facts.map(({ row, against, guarantees, target, reached, possible, met }) => [
       row,
       against,
       guarantees ? describeGuarantees(guarantees) : '',
       target,
       reached,
+      possible ?? '',
       met ? 'yes' : 'NOT REACHED',
     ]),
   }

@@ -1,6 +1,6 @@
 // A thousand pages in one go.
 
-import { mkdirSync, rmSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { type BatchWriter, batchWriters, type Entry } from '../contenders/batches'
 import { clock, threadClock } from '../measure/clock'
@@ -38,7 +38,7 @@ export async function pagesSuite(context: Context): Promise<Section[]> {
   }
   const wanted = cases.filter(({ title }) => context.wanted(`${section.title}, ${title}`))
   for (const what of wanted) {
-    const place = join(context.folder, 'pages')
+    const place = join(context.folder, what.title)
     const entrants = batchWriters.map((writer, index) =>
       entrantOf(writer, what, count, join(place, String(index))),
     )
@@ -47,7 +47,6 @@ export async function pagesSuite(context: Context): Promise<Section[]> {
     const measured = await measure(what.title, entrants, { ...context.effort, seconds })
     section.cases.push(measured)
     context.show({ ...measured, title: `${section.title}, ${what.title}` })
-    rmSync(place, { recursive: true, force: true })
   }
   return section.cases.length > 0 ? [section] : []
 }

@@ -32,14 +32,13 @@ export async function inFlightSuite(context: Context): Promise<Section[]> {
         ...{ title: `${atOnce} in flight`, section: 'new', bytes, atOnce },
         ...{ fresh: true, kind: 'Buffer' },
       }
-      const folder = join(context.folder, 'crowd')
+      const folder = join(context.folder, `${label}, ${what.title}`)
       const data = makeData(what)
       const entrants = [atomicWriter, sameGuarantees, writeFileAtomicWriter].map((writer, index) =>
         writerEntrant(writer, what, data, join(folder, String(index))),
       )
       await fillTogether(entrants)
       const measured = await measure(what.title, entrants, { ...context.effort, seconds })
-      rmSync(folder, { recursive: true })
       cases.push(measured)
       context.show({ ...measured, title: `${name}, ${measured.title}` })
     }

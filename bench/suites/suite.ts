@@ -61,6 +61,8 @@ export interface Fact {
   /** With its unit or sign, as it is shown: `≥ 0.5`. */
   target: string
   reached: string
+  /** What system calls alone would reach, if that is known. */
+  possible?: string
   /** Reached, of the target; more than 1 is more than was asked for. */
   share?: number
   met: boolean

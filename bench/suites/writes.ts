@@ -2,13 +2,13 @@
 
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { Floor } from '../contenders/floor'
+import { bareFloor, Floor, floorSteps } from '../contenders/floor'
 import { writers } from '../contenders/writers'
 import { threadClock } from '../measure/clock'
 import { type Case, type Effort, measure } from '../measure/rounds'
-import type { Context, Section } from './suite'
+import type { Context, Section, Table } from './suite'
 import { MiB, makeData, type WriteCase, writeCases } from './write-cases'
-import { fillTogether, floorEntrants, writerEntrant } from './write-entrants'
+import { fillTogether, floorEntrants, isSmall, writerEntrant } from './write-entrants'
 
 const sections: Section[] = [
   {
@@ -43,7 +43,7 @@ const sections: Section[] = [
 
 /** A round of the biggest case moves 512 MB a contender: there, those who are not in a target stay out. */
 const BIG = 256 * MiB
-const inTargets = /^(atomicWrite|fs\/promises|write-file-atomic|former routine|floor: engine.*)$/
+const inTargets = /^(atomicWrite|fs\/promises|write-file-atomic|former routine|floor: .*)$/
 
 export async function writesSuite(context: Context): Promise<Section[]> {
   const wanted = writeCases.filter((what) => context.wanted(`${sectionOf(what).title} ${what.title}`))
@@ -52,8 +52,10 @@ export async function writesSuite(context: Context): Promise<Section[]> {
   try {
     const end = performance.now() + context.effort.seconds * 1000
     const measured = new Map<WriteCase, Case>()
-    // Small ones first: a disk that was written much to is another one for a while.
-    const order = [...wanted].sort((a, b) => a.bytes * a.atOnce - b.bytes * b.atOnce)
+    // Small ones first, and who gives files back last: a disk that was written much to is another one for a while.
+    const size = ({ fresh, bytes, atOnce }: WriteCase) =>
+      (fresh ? 0 : Number.MAX_SAFE_INTEGER / 2) + bytes * atOnce
+    const order = [...wanted].sort((a, b) => size(a) - size(b))
     for (const [index, what] of order.entries()) {
       const left = order.slice(index).reduce((sum, one) => sum + weightOf(one), 0)
       const seconds = (Math.max(0, end - performance.now()) / 1000) * (weightOf(what) / left)
@@ -70,9 +72,24 @@ export async function writesSuite(context: Context): Promise<Section[]> {
           .flatMap((what) => measured.get(what) ?? []),
       }))
       .filter(({ cases }) => cases.length > 0)
+      .map((section) => ({ ...section, tables: stepsTable(section) }))
   } finally {
     floor.stop()
   }
+}
+
+/** Why nobody is faster: where a writer that does nothing else spends its time. */
+function stepsTable({ title, cases }: Section): Table[] {
+  const rows = cases.flatMap((measured) => {
+    const bare = measured.figures.find(({ contender }) => contender.name === bareFloor)
+    const sums = floorSteps.map((_, step) =>
+      (bare?.rounds ?? []).reduce((sum, { steps }) => sum + (steps?.[step] ?? 0), 0),
+    )
+    const all = sums.reduce((sum, one) => sum + one, 0)
+    return all > 0 ? [[measured.title, ...sums.map((sum) => `${((sum / all) * 100).toFixed(0)} %`)]] : []
+  })
+  if (rows.length === 0) return []
+  return [{ title: `${title}: where ${bareFloor} spend their time`, head: ['', ...floorSteps], rows }]
 }
 
 /** Of the time: the big ones need more for their fewest rounds. */
@@ -89,7 +106,7 @@ function sectionOf({ section }: WriteCase): Section {
 
 async function measureWrites(what: WriteCase, floor: Floor, { folder }: Context, effort: Effort) {
   const data = makeData(what)
-  const place = join(folder, 'writes')
+  const place = join(folder, `${what.section}, ${what.title}`)
   const big = what.bytes * what.atOnce >= BIG
   try {
     const entrants = [
@@ -100,6 +117,6 @@ async function measureWrites(what: WriteCase, floor: Floor, { folder }: Context,
     // Half a minute for seven rounds would buy little: rounds as long as these hardly differ.
     return await measure(what.title, entrants, { ...effort, fewest: big ? 3 : effort.fewest })
   } finally {
-    rmSync(place, { recursive: true, force: true })
+    if (!isSmall(what)) rmSync(place, { recursive: true, force: true })
   }
 }

@@ -6,7 +6,8 @@ use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, fsync, linkat, open, openat, renameat};
@@ -18,23 +19,43 @@ const PIECE: usize = 256 << 10;
 pub struct Folder {
     directory: OwnedFd,
     temps: AtomicUsize,
+    spent: [AtomicU64; STEPS],
 }
+
+/// Create, write, flush, read back, link and rename, flush the directory.
+const STEPS: usize = 6;
 
 impl Folder {
     pub fn open(path: &Path) -> Result<Self> {
         let directory = open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(Self { directory, temps: AtomicUsize::new(0) })
+        Ok(Self { directory, temps: AtomicUsize::new(0), spent: Default::default() })
     }
 
-    /// Stage, write, flush, read back, publish, flush the directory.
+    /// Nanoseconds for each of the steps, of all threads together.
+    pub fn spent(&self) -> Vec<u64> {
+        self.spent.iter().map(|step| step.load(Ordering::Relaxed)).collect()
+    }
+
+    /// All steps, in their order.
     pub fn write(&self, name: &str, data: &[u8], replace: bool) -> Result<()> {
+        let mut since = Instant::now();
+        let mut steps = self.spent.iter();
+        let mut done = || {
+            let now = Instant::now();
+            let took = now.duration_since(std::mem::replace(&mut since, now)).as_nanos() as u64;
+            steps.next().map(|step| step.fetch_add(took, Ordering::Relaxed));
+        };
         let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
         let file = File::from(openat(&self.directory, c".", flags, Mode::from_raw_mode(0o644))?);
+        done();
         for (index, piece) in data.chunks(WRITTEN).enumerate() {
             file.write_all_at(piece, (index * WRITTEN) as u64)?;
         }
+        done();
         fsync(&file)?;
+        done();
         read_back(&file, data)?;
+        done();
         if replace {
             let temp = format!(".{}.tmp", self.temps.fetch_add(1, Ordering::Relaxed));
             self.link(&file, &temp)?;
@@ -42,7 +63,9 @@ impl Folder {
         } else {
             self.link(&file, name)?;
         }
+        done();
         fsync(&self.directory)?;
+        done();
         Ok(())
     }
 

@@ -14,4 +14,8 @@ impl Folder {
     pub fn write(&self, _name: &str, _data: &[u8], _replace: bool) -> Result<()> {
         Ok(())
     }
+
+    pub fn spent(&self) -> Vec<u64> {
+        Vec::new()
+    }
 }

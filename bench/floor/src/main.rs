@@ -7,7 +7,7 @@
 //! ```text
 //! data    FILE                                          what every write from now on writes
 //! run     engine|bare  new|replaced  THREADS  LANES  WRITES  FIRST  FOLDER
-//! ok      NANOSECONDS
+//! ok      NANOSECONDS  [STEP ...]                       bare: what each step took, of all threads together
 //! error   MESSAGE
 //! ```
 //!
@@ -34,7 +34,10 @@ fn main() -> Result<()> {
     let mut data = Vec::new();
     for line in io::stdin().lock().lines() {
         let answer = match answer(&line?, &mut data) {
-            Ok(took) => format!("ok\t{}", took.as_nanos()),
+            Ok(Took { wall, steps }) => {
+                let steps: String = steps.iter().map(|step| format!("\t{step}")).collect();
+                format!("ok\t{}{steps}", wall.as_nanos())
+            }
             Err(error) => format!("error\t{error:#}").replace('\n', " "),
         };
         let mut out = io::stdout().lock();
@@ -44,12 +47,19 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn answer(line: &str, data: &mut Vec<u8>) -> Result<Duration> {
+#[derive(Default)]
+struct Took {
+    wall: Duration,
+    /// Nanoseconds, as in [`bare::Folder::spent`].
+    steps: Vec<u64>,
+}
+
+fn answer(line: &str, data: &mut Vec<u8>) -> Result<Took> {
     let fields: Vec<&str> = line.split('\t').collect();
     match fields[..] {
         ["data", file] => {
             *data = std::fs::read(file).with_context(|| file.to_owned())?;
-            Ok(Duration::ZERO)
+            Ok(Took::default())
         }
         ["run", what, kind, threads, lanes, writes, first, folder] => {
             let batch = Batch {
@@ -68,22 +78,24 @@ fn answer(line: &str, data: &mut Vec<u8>) -> Result<Duration> {
     }
 }
 
-fn run(what: &str, batch: &Batch, folder: &Path, data: &[u8]) -> Result<Duration> {
+fn run(what: &str, batch: &Batch, folder: &Path, data: &[u8]) -> Result<Took> {
     match what {
         "engine" => {
             let options = commit::Options::default();
-            batch.time(|name| {
+            let wall = batch.time(|name| {
                 let receipt = blocking::write(&folder.join(name), data, &options)?;
                 anyhow::ensure!(
                     receipt.written && receipt.verified.is_some(),
                     "the engine did less: {receipt:?}"
                 );
                 Ok(())
-            })
+            })?;
+            Ok(Took { wall, steps: Vec::new() })
         }
         "bare" => {
             let folder = bare::Folder::open(folder)?;
-            batch.time(|name| folder.write(name, data, matches!(batch.names, Names::Lanes)))
+            let wall = batch.time(|name| folder.write(name, data, matches!(batch.names, Names::Lanes)))?;
+            Ok(Took { wall, steps: folder.spent() })
         }
         other => bail!("neither engine nor bare: {other}"),
     }
