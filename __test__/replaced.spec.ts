@@ -8,33 +8,50 @@ import { mounted, needs, tmpfs } from './helpers/needs'
 import { systemCalls } from './helpers/system-calls'
 
 describe('a replaced file', () => {
-  const replace = async ({ atomicWrite }: There, file: string) => {
-    for (const text of ['1', '2', '3']) await atomicWrite(file, text)
+  /** Three times each of them, those of one time at once. */
+  const replace = async ({ atomicWrite }: There, files: string[]) => {
+    for (const text of ['1', '2', '3']) await Promise.all(files.map((file) => atomicWrite(file, text)))
+    await new Promise((resolve) => setTimeout(resolve, 300))
+  }
+  const replaceAll = async ({ atomicWriteAll }: There, files: string[]) => {
+    for (const data of ['1', '2', '3']) await atomicWriteAll(files.map((path) => ({ path, data })))
     await new Promise((resolve) => setTimeout(resolve, 300))
   }
 
-  needs('strace that may attach')(
-    'is freed after the flush of its directory, which would wait behind that',
-    async ({ dir }) => {
-      const file = join(dir, 'file')
-      writeFileSync(file, '0')
-      const { calls } = await systemCalls(replace, [file], {
-        trace: ['renameat', 'fsync', 'close'],
-        // Freeing seems slow, from the second time on.
-        inject: ['renameat:delay_enter=20000'],
-      })
-      const freed = calls.filter(({ name, args }) => name === 'close' && /\/file>?\s*\(deleted\)/.test(args))
-      expect(freed).toHaveLength(2)
-      for (const { began } of freed) {
-        const before = calls.filter(({ ended }) => ended < began)
-        const renamed = before.filter(({ name }) => name === 'renameat').at(-1)
-        const flushed = before
-          .filter(({ name, args }) => name === 'fsync' && args.includes(`<${dir}>`))
-          .at(-1)
-        expect(flushed?.began).toBeGreaterThan(renamed?.ended ?? Number.NaN)
-      }
-    },
-  )
+  for (const { how, names, write } of [
+    { how: 'alone', names: ['a'], write: replace },
+    { how: 'with others that share the flush', names: ['a', 'b', 'c'], write: replace },
+    { how: 'in a batch', names: ['a', 'b', 'c'], write: replaceAll },
+  ]) {
+    needs('strace that may attach')(
+      `is freed after the flush of its directory, which would wait behind that: ${how}`,
+      async ({ dir }) => {
+        const files = names.map((name) => join(dir, name))
+        for (const file of files) writeFileSync(file, '0')
+        const { calls } = await systemCalls(write, [files], {
+          trace: ['renameat', 'fsync', 'close'],
+          // Freeing seems slow, from the second time on, and so do flushes.
+          inject: ['renameat:delay_enter=20000', 'fsync:delay_enter=2000'],
+        })
+        const freed = calls.flatMap(({ name, args, began }) => {
+          const file = /\/([abc])>?\s*\(deleted\)/.exec(args)?.[1]
+          return name === 'close' && file ? [{ file, began }] : []
+        })
+        // The first one of all was freed by its rename, and so were those of that moment.
+        expect(freed.length).toBeGreaterThanOrEqual(2 * names.length)
+        for (const { file, began } of freed) {
+          const before = calls.filter(({ ended }) => ended < began)
+          const renamed = before
+            .filter(({ name, args }) => name === 'renameat' && args.endsWith(`"${file}"`))
+            .at(-1)
+          const flushed = before
+            .filter(({ name, args }) => name === 'fsync' && args.includes(`<${dir}>`))
+            .at(-1)
+          expect(flushed?.began).toBeGreaterThan(renamed?.ended ?? Number.NaN)
+        }
+      },
+    )
+  }
 })
 
 describe('who finds the disk full', () => {

@@ -18,7 +18,7 @@ const BATCH_MS = 60
 const MOST_KEPT = 512 * MiB
 
 /**
- * Small ones stay until the bench is over, unless they are very many. ext4 without a journal does not take an inode again
+ * Small ones stay until the bench is over, unless they come to gigabytes. ext4 without a journal does not take an inode again
  * that was given back minutes ago, and passes by each of those for every file that is made: after 20,000 were
  * removed that was a third of what a write costs.
  */

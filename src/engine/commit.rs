@@ -81,7 +81,7 @@ pub fn publish(target: &Target, data: &[u8], options: &Options, cancel: &Cancel)
             Ok(true)
         };
         let gone = Cell::new(None);
-        let mut after = |_: &File| gone.set(replaced.take().map(Replaced::into_old));
+        let mut after = |_: &File| gone.set(replaced.take().and_then(Replaced::into_old));
         let commit = Commit { target, data, options, cancel, old: old.as_ref() };
         match commit.run(&mut ready, &mut after)? {
             Some(published) => return Ok(Published { old: gone.take(), ..published }),

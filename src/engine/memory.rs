@@ -12,16 +12,16 @@ use super::sys;
 const LARGE: usize = 1 << 20;
 /// Bytes of all that is kept.
 const MOST: usize = 64 << 20;
-/// For how long nobody must have come before it is given back to the system; twice that at most.
+/// A block that nobody has used for so long is given back to the system; at twice that at the latest.
 const IDLE: Duration = Duration::from_secs(1);
 
-static KEPT: Mutex<Kept> = Mutex::new(Kept { blocks: Vec::new(), used: false, watched: false });
+static KEPT: Mutex<Kept> = Mutex::new(Kept { blocks: Vec::new(), seen: 0, watched: false });
 
 struct Kept {
     /// Empty vectors; the oldest first.
     blocks: Vec<Vec<u8>>,
-    /// Somebody came since the last look.
-    used: bool,
+    /// How many of them were there at the last look.
+    seen: usize,
     /// A thread looks from time to time.
     watched: bool,
 }
@@ -47,15 +47,15 @@ pub fn keep(bytes: Vec<u8>) {
     if !(LARGE..=MOST).contains(&bytes.capacity()) {
         return;
     }
-    let mut kept = kept();
-    let dropped = kept.add(bytes);
-    let begins = !std::mem::replace(&mut kept.watched, true);
+    let (dropped, begins) = {
+        let mut kept = kept();
+        (kept.add(bytes), !std::mem::replace(&mut kept.watched, true))
+    };
+    drop(dropped);
     if begins && std::thread::Builder::new().name("atomic-memory".to_owned()).spawn(watch).is_err() {
         // Nobody would give it back.
-        kept.watched = false;
-        kept.blocks.clear();
+        while give_back() {}
     }
-    drop((kept, dropped));
 }
 
 fn kept() -> MutexGuard<'static, Kept> {
@@ -65,29 +65,38 @@ fn kept() -> MutexGuard<'static, Kept> {
 fn watch() {
     loop {
         std::thread::sleep(IDLE);
-        let mut kept = kept();
-        if let Some(idle) = kept.give_back() {
-            kept.watched = false;
-            drop((kept, idle));
+        if !give_back() {
             return;
         }
     }
+}
+
+/// Gives back what was there at the last look. `false`: nothing is left to be looked after.
+fn give_back() -> bool {
+    let (idle, more) = {
+        let mut kept = kept();
+        let idle = kept.idle();
+        kept.watched = !kept.blocks.is_empty();
+        (idle, kept.watched)
+    };
+    // Freeing takes long, and JavaScript's thread may want the lock.
+    drop(idle);
+    more
 }
 
 impl Kept {
     /// The smallest that is large enough, and not twice as large: whoever waits with it for long would hold on
     /// to the rest.
     fn take(&mut self, length: usize) -> Option<Vec<u8>> {
-        self.used = true;
         let fits = |(_, size): &(usize, usize)| (length..length * 2).contains(size);
         let sizes = self.blocks.iter().map(Vec::capacity).enumerate();
         let (at, _) = sizes.filter(fits).min_by_key(|(_, size)| *size)?;
+        self.seen -= usize::from(at < self.seen);
         Some(self.blocks.remove(at))
     }
 
     /// Answers what there is no space for any more.
     fn add(&mut self, mut block: Vec<u8>) -> Vec<Vec<u8>> {
-        self.used = true;
         block.clear();
         self.blocks.push(block);
         let mut size: usize = self.blocks.iter().map(Vec::capacity).sum();
@@ -97,12 +106,15 @@ impl Kept {
             over
         });
         let count = too_old.count();
+        self.seen = self.seen.saturating_sub(count);
         self.blocks.drain(..count).collect()
     }
 
-    /// All of it, if nobody came since this was asked last.
-    fn give_back(&mut self) -> Option<Vec<Vec<u8>>> {
-        (!std::mem::replace(&mut self.used, false)).then(|| std::mem::take(&mut self.blocks))
+    /// Those that were there when this was asked last, and have not been used since.
+    fn idle(&mut self) -> Vec<Vec<u8>> {
+        let idle = self.blocks.drain(..self.seen).collect();
+        self.seen = self.blocks.len();
+        idle
     }
 }
 
@@ -112,7 +124,7 @@ mod tests {
     use super::*;
 
     fn empty() -> Kept {
-        Kept { blocks: Vec::new(), used: false, watched: false }
+        Kept { blocks: Vec::new(), seen: 0, watched: false }
     }
 
     fn sizes(kept: &Kept) -> Vec<usize> {
@@ -150,12 +162,17 @@ mod tests {
     }
 
     #[test]
-    fn it_is_given_back_when_nobody_came_for_a_while() {
+    fn what_nobody_has_used_for_a_while_is_given_back_though_the_rest_is_used() {
         let mut kept = empty();
-        kept.add(block(2));
-        assert!(kept.give_back().is_none(), "somebody was here");
-        assert_eq!(kept.give_back().unwrap().len(), 1);
-        assert!(kept.blocks.is_empty());
+        for megabytes in [9, 2, 5] {
+            kept.add(block(megabytes));
+        }
+        assert!(kept.idle().is_empty(), "all are new");
+        let used = kept.take(2 << 20).unwrap();
+        kept.add(used);
+        assert_eq!(kept.idle().len(), 2);
+        assert_eq!(sizes(&kept), [2]);
+        assert_eq!(kept.idle().len(), 1);
     }
 
     #[test]

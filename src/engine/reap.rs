@@ -5,7 +5,7 @@
 //! waits for the new file needs that done. Held open across the rename, the old file is freed by whoever
 //! closes it: a thread of its own. Where freeing is quick a thread would only cost, so the time is watched.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::sys::{self, Dir};
 
-/// Each costs a descriptor and, until it is freed, its space. Who comes when there are more closes its
+/// Each costs a descriptor and, until it is freed, its space. Who comes when there are more frees its
 /// own: nobody replaces files faster than the device frees them.
 const BACKLOG: usize = 16;
 /// For who replaces many at once, and had room for all of them twice: its caller would wait for each.
@@ -30,20 +30,28 @@ static AVERAGE: AtomicU64 = AtomicU64::new(0);
 const PATIENCE: Duration = Duration::from_secs(1);
 
 struct Backlog {
-    files: VecDeque<File>,
+    files: VecDeque<(u64, File)>,
     /// A thread closes files, and will until there are none.
     served: bool,
-    /// How many have been held, and how many of them are closed.
-    taken: u64,
-    closed: u64,
+    /// All that are held, in the backlog or by who waits for a flush. They are numbered as they come.
+    held: BTreeSet<u64>,
+    next: u64,
 }
 
 static FILES: Mutex<Backlog> =
-    Mutex::new(Backlog { files: VecDeque::new(), served: false, taken: 0, closed: 0 });
+    Mutex::new(Backlog { files: VecDeque::new(), served: false, held: BTreeSet::new(), next: 0 });
 static CLOSED: Condvar = Condvar::new();
 
 fn backlog() -> MutexGuard<'static, Backlog> {
     FILES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Backlog {
+    fn take(&mut self) -> u64 {
+        self.next += 1;
+        self.held.insert(self.next);
+        self.next
+    }
 }
 
 /// A file that is about to be replaced, held open if it had better be freed later.
@@ -56,42 +64,48 @@ pub struct Replaced {
 impl Replaced {
     /// To be called right before the rename.
     pub fn hold(dir: &Dir, name: &OsStr) -> Self {
-        let held = if is_slow() { dir.keep(name) } else { None };
+        Self::hold_behind(dir, name, BACKLOG)
+    }
+
+    /// As [`Replaced::hold`], for one of many.
+    pub fn hold_one_of_many(dir: &Dir, name: &OsStr) -> Self {
+        let most = LONG_BACKLOG.min(sys::descriptor_limit() / 8);
+        Self::hold_behind(dir, name, usize::try_from(most).unwrap_or(BACKLOG))
+    }
+
+    fn hold_behind(dir: &Dir, name: &OsStr, most: usize) -> Self {
+        let held = if is_later(most) { dir.keep(name) } else { None };
         Self { held, since: Instant::now() }
     }
 
-    /// To be called right after it.
-    pub fn into_old(self) -> Old {
-        match &self.held {
-            Some(_) => take(),
-            None => note(self.since.elapsed()),
+    /// To be called right after it. `None`: the file has been freed.
+    pub fn into_old(self) -> Option<Old> {
+        if self.held.is_none() {
+            note(self.since.elapsed());
         }
-        Old { held: self.held, most: BACKLOG }
+        self.held.map(|file| Old { number: backlog().take(), file: Some(file) })
     }
 }
 
-/// A file that has been replaced. Dropped, it is freed, by a thread of its own if that takes long: to be kept until
-/// the directory is flushed, or the flush waits behind it (38 ms for 32 MiB, which took 9 without).
+/// A file that has been replaced. A thread frees it when this is dropped: to be kept until the directory is flushed,
+/// or the flush waits behind that (32 MiB were replaced in 49 ms, and now are in 10).
 #[derive(Debug)]
 pub struct Old {
-    held: Option<File>,
-    most: usize,
-}
-
-impl Old {
-    /// Frees it now, as one of many.
-    pub fn let_go_of_many(mut self) {
-        let most = LONG_BACKLOG.min(sys::descriptor_limit() / 8);
-        self.most = usize::try_from(most).unwrap_or(BACKLOG);
-    }
+    number: u64,
+    file: Option<File>,
 }
 
 impl Drop for Old {
     fn drop(&mut self) {
-        if let Some(file) = self.held.take() {
-            close_behind(file, self.most);
+        if let Some(file) = self.file.take() {
+            hand_over(self.number, file);
         }
     }
+}
+
+/// Whether a file had better be closed by another thread, of `most` at a time.
+fn is_later(most: usize) -> bool {
+    is_slow() && backlog().held.len() < most
 }
 
 fn is_slow() -> bool {
@@ -106,29 +120,23 @@ fn note(took: Duration) {
 
 /// Closes a replaced file: later, if that takes long.
 pub fn close(file: File) {
-    take();
-    close_behind(file, BACKLOG);
+    if is_later(BACKLOG) {
+        close_later(file);
+    } else {
+        close_now(file);
+    }
 }
 
 /// Closes a file that nobody needs any more, for who must not be held up however long it takes.
 pub fn close_later(file: File) {
-    take();
-    hand_over(file);
+    let number = backlog().take();
+    hand_over(number, file);
 }
 
-/// Takes note of a file that is to be closed.
-fn take() {
-    backlog().taken += 1;
-}
-
-fn close_behind(file: File, most: usize) {
-    if is_slow() && backlog().files.len() < most { hand_over(file) } else { close_now(file) }
-}
-
-fn hand_over(file: File) {
+fn hand_over(number: u64, file: File) {
     let begins = {
         let mut backlog = backlog();
-        backlog.files.push_back(file);
+        backlog.files.push_back((number, file));
         !std::mem::replace(&mut backlog.served, true)
     };
     if begins && std::thread::Builder::new().name("atomic-reap".to_owned()).spawn(serve).is_err() {
@@ -140,8 +148,6 @@ fn close_now(file: File) {
     let since = Instant::now();
     drop(file);
     note(since.elapsed());
-    backlog().closed += 1;
-    CLOSED.notify_all();
 }
 
 fn serve() {
@@ -152,20 +158,23 @@ fn serve() {
             backlog.served = next.is_some();
             next
         };
-        match next {
-            Some(file) => close_now(file),
-            None => return,
-        }
+        let Some((number, file)) = next else { return };
+        close_now(file);
+        backlog().held.remove(&number);
+        CLOSED.notify_all();
     }
 }
 
-/// Waits until all is freed that was replaced before now, flushes of other calls included: for who found the disk full. `false`: there was
-/// nothing to wait for.
+/// Waits until all is freed that is held now: for who found the disk full. `false`: there was nothing to wait for.
+///
+/// What is held until its directory is flushed, by a call that waits its turn for that, may not be freed in time.
 pub fn drain() -> bool {
-    let backlog = backlog();
-    let (taken, closed) = (backlog.taken, backlog.closed);
-    drop(CLOSED.wait_timeout_while(backlog, PATIENCE, |backlog| backlog.closed < taken));
-    closed < taken
+    let mut backlog = backlog();
+    let end = backlog.next;
+    let waits = |backlog: &mut Backlog| backlog.held.first().is_some_and(|first| *first <= end);
+    let any = waits(&mut backlog);
+    drop(CLOSED.wait_timeout_while(backlog, PATIENCE, waits));
+    any
 }
 
 #[cfg(test)]
@@ -180,9 +189,17 @@ mod tests {
         for at in 0..3 * BACKLOG {
             note(Duration::from_secs(1));
             close(open(at));
-            assert!(backlog().files.len() <= BACKLOG);
+            assert!(backlog().held.len() <= BACKLOG);
         }
         drain();
-        assert!(backlog().files.is_empty() && !backlog().served);
+        assert!(backlog().files.is_empty());
+        // One that is held is waited for, though a later one has been closed.
+        let held = Old { number: backlog().take(), file: Some(open(0)) };
+        close_later(open(1));
+        let since = Instant::now();
+        assert!(drain() && since.elapsed() >= PATIENCE);
+        drop(held);
+        drain();
+        assert!(backlog().held.is_empty() && !drain());
     }
 }

@@ -139,7 +139,7 @@ impl Writer {
             let publish = if old.is_some() { Publish::Replace } else { Publish::Create };
             match finished.publish(file, target, publish) {
                 Ok(published) => {
-                    let old = replaced.map(Replaced::into_old);
+                    let old = replaced.and_then(Replaced::into_old);
                     staged.take().map(Staged::close).transpose()?;
                     return Ok(Published { old, ..published });
                 }

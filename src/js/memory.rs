@@ -6,7 +6,7 @@ use napi::bindgen_prelude::Unknown;
 use napi::{Env, JsValue as _, sys};
 
 use super::value::{Result, check, value};
-use crate::engine::memory::{room, room_for_bytes};
+use crate::engine::memory::{keep, room, room_for_bytes};
 
 /// A string of these code units.
 pub fn string_utf16<'env>(env: &'env Env, units: &[u16]) -> Result<'env, Unknown<'env>> {
@@ -44,7 +44,11 @@ pub fn ascii<'env>(env: &'env Env, text: &Unknown<'_>) -> Result<'env, Option<Ve
         return Ok(None);
     }
     let bytes = utf8(env, text, room_for_bytes(length + SPARE))?;
-    Ok((bytes.len() == length).then_some(bytes))
+    if bytes.len() == length {
+        return Ok(Some(bytes));
+    }
+    keep(bytes);
+    Ok(None)
 }
 
 /// As much of a string as `room` has capacity for, in UTF-8.

@@ -12,7 +12,7 @@ use super::super::error::{Error, ErrorKind, Named, Result};
 use super::super::finish::is_taken;
 use super::super::mutant::{Step, leaves_out};
 use super::super::queue::Key;
-use super::super::reap::{self, Replaced};
+use super::super::reap::{self, Old, Replaced};
 use super::super::staged::{self, Publish, Staged};
 use super::super::sweep;
 use super::super::sys::{self, Dir, Version};
@@ -222,11 +222,11 @@ impl Entry {
         Ok(())
     }
 
-    /// Gives the file its name. `closed` is told what closing it says.
-    pub fn publish(&mut self, dir: &Arc<Directory>, closed: &mut dyn FnMut(Error)) -> Result<()> {
-        let State::Ready(kept, publish) = &mut self.state else { return Ok(()) };
+    /// Gives the file its name, and answers what had it before. `closed` is told what closing it says.
+    pub fn publish(&mut self, dir: &Arc<Directory>, closed: &mut dyn FnMut(Error)) -> Result<Option<Old>> {
+        let State::Ready(kept, publish) = &mut self.state else { return Ok(None) };
         let target = self.place.target(dir.clone(), &self.name);
-        let replaced = (*publish == Publish::Replace).then(|| Replaced::hold(dir, &self.name));
+        let replaced = (*publish == Publish::Replace).then(|| Replaced::hold_one_of_many(dir, &self.name));
         match kept.with(dir, |staged| staged.publish(&target, *publish)) {
             // Somebody made the file just now. It has an owner and a mode to take over.
             Err(error) if is_taken(&error) && !self.options.exclusive => {
@@ -241,15 +241,13 @@ impl Entry {
             }
             published => published?,
         }
-        if let Some(replaced) = replaced {
-            replaced.into_old().let_go_of_many();
-        }
+        let old = replaced.and_then(Replaced::into_old);
         if let State::Ready(kept, _) = std::mem::replace(&mut self.state, State::Published)
             && let Err(error) = kept.close()
         {
             closed(error);
         }
-        Ok(())
+        Ok(old)
     }
 
     /// Where it is.

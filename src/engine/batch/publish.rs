@@ -7,6 +7,7 @@ use super::super::cancel::Cancel;
 use super::super::commit::Receipt;
 use super::super::error::{Error, Result};
 use super::super::flush::{Failed, failed_anywhere};
+use super::super::reap::Old;
 use super::super::sys::FileId;
 use super::entry::Entry;
 use super::place::Place;
@@ -24,6 +25,8 @@ pub struct Publishing {
     places: HashMap<FileId, usize>,
     /// What closing a file said that had its name.
     closing: Option<Error>,
+    /// What had the names before. Freed when the directories are flushed.
+    old: Vec<Old>,
 }
 
 /// A directory to be flushed.
@@ -53,7 +56,7 @@ struct Flushed {
 impl Publishing {
     pub(super) fn new(entries: Vec<Entry>) -> Self {
         let (touched, places) = (Vec::new(), HashMap::new());
-        Self { entries, renamed: 0, committed: false, touched, places, closing: None }
+        Self { entries, renamed: 0, committed: false, touched, places, closing: None, old: Vec::new() }
     }
 
     /// Whether anything has changed that others see.
@@ -94,9 +97,10 @@ impl Publishing {
             });
         }
         let closing = &mut self.closing;
-        entry.publish(&dir, &mut |error| {
+        let old = entry.publish(&dir, &mut |error| {
             closing.get_or_insert(error.of_entry(at));
         })?;
+        self.old.extend(old);
         self.committed |= entry.receipt().written;
         Ok(())
     }
@@ -117,6 +121,7 @@ impl Publishing {
             Ok(())
         })
         .map_err(|(_, error)| error)?;
+        self.old.clear();
         for touched in &mut self.touched {
             if let Some(Err(_)) = &touched.flushed
                 && let Some(Err(error)) = touched.flushed.take()
