@@ -70,7 +70,7 @@ export async function floorEntrants(
   await writeFile(file, data)
   await floor.use(file)
   return floorContenders.map(({ kind, ...contender }) => {
-    const place = join(folder, kind)
+    const place = `${folder}, ${kind}`
     return entrant(contender, what, data, place, batchOfFloor(floor, kind, what, place))
   })
 }

@@ -1,6 +1,6 @@
 // Files: new ones, replaced ones, and strings instead of Buffers.
 
-import { rmSync } from 'node:fs'
+import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { bareFloor, Floor, floorSteps } from '../contenders/floor'
 import { writers } from '../contenders/writers'
@@ -53,9 +53,8 @@ export async function writesSuite(context: Context): Promise<Section[]> {
     const end = performance.now() + context.effort.seconds * 1000
     const measured = new Map<WriteCase, Case>()
     // Small ones first, and who gives files back last: a disk that was written much to is another one for a while.
-    const size = ({ fresh, bytes, atOnce }: WriteCase) =>
-      (fresh ? 0 : Number.MAX_SAFE_INTEGER / 2) + bytes * atOnce
-    const order = [...wanted].sort((a, b) => size(a) - size(b))
+    const stage = (what: WriteCase) => (what.fresh ? 0 : 2) + (isSmall(what) ? 0 : 1)
+    const order = [...wanted].sort((a, b) => stage(a) - stage(b) || a.bytes * a.atOnce - b.bytes * b.atOnce)
     for (const [index, what] of order.entries()) {
       const left = order.slice(index).reduce((sum, one) => sum + weightOf(one), 0)
       const seconds = (Math.max(0, end - performance.now()) / 1000) * (weightOf(what) / left)
@@ -106,17 +105,20 @@ function sectionOf({ section }: WriteCase): Section {
 
 async function measureWrites(what: WriteCase, floor: Floor, { folder }: Context, effort: Effort) {
   const data = makeData(what)
-  const place = join(folder, `${what.section}, ${what.title}`)
+  // Beside each other, see `scatter`.
+  const name = `${what.section}, ${what.title}`
+  const place = join(folder, name)
   const big = what.bytes * what.atOnce >= BIG
   try {
     const entrants = [
-      ...writers.map((writer, index) => writerEntrant(writer, what, data, join(place, String(index)))),
-      ...(what.kind === 'Buffer' ? await floorEntrants(floor, what, data, join(place, 'floor')) : []),
+      ...writers.map((writer, index) => writerEntrant(writer, what, data, `${place}, ${index}`)),
+      ...(what.kind === 'Buffer' ? await floorEntrants(floor, what, data, `${place}, floor`) : []),
     ].filter(({ contender }) => !big || inTargets.test(contender.name))
     await fillTogether(entrants)
     // Half a minute for seven rounds would buy little: rounds as long as these hardly differ.
     return await measure(what.title, entrants, { ...effort, fewest: big ? 3 : effort.fewest })
   } finally {
-    if (!isSmall(what)) rmSync(place, { recursive: true, force: true })
+    const mine = readdirSync(folder).filter((one) => one.startsWith(`${name}, `))
+    for (const one of isSmall(what) ? [] : mine) rmSync(join(folder, one), { recursive: true })
   }
 }
