@@ -70,25 +70,30 @@ export function lineChart({ title, x, y, series }: Lines): string {
   })
 }
 
-/** Grouped bars. */
-export function barChart({ title, groups, series }: Bars): string {
+/** Grouped bars, or one bar a group, of 100. */
+export function barChart({ title, groups, series, percent = false }: Bars): string {
   const names = legend(
     series.map(({ name }) => name),
     28,
   )
-  return draw(96 + groups.length * (12 + 11 * series.length), {
+  const top = 38 + names.height
+  return draw(top + 38 + groups.length * (percent ? 22 : 12 + 11 * series.length), {
     ...heading(title, ''),
     graphic: names.graphic,
-    grid: { left: 250, right: 40, top: 58, bottom: 28 },
-    xAxis: { type: 'value', ...axis },
+    grid: { left: percent ? 100 : 250, right: 40, top, bottom: 28 },
+    xAxis: { type: 'value', ...(percent ? { max: 100 } : {}), ...axis },
     yAxis: { type: 'category', inverse: true, data: groups, ...axis, axisLabel: { ...text, interval: 0 } },
     series: series.map((one, index) => ({
       name: one.name,
       type: 'bar',
-      barWidth: 9,
       data: one.values,
       itemStyle: { color: colorOf(index) },
-      label: { show: true, position: 'right', color: INK, fontSize: 10, textBorderWidth: 0 },
+      ...(percent
+        ? { barWidth: 14, stack: 'all' }
+        : {
+            barWidth: 9,
+            label: { show: true, position: 'right', color: INK, fontSize: 10, textBorderWidth: 0 },
+          }),
     })),
   })
 }

@@ -46,9 +46,10 @@ export interface Lines {
   series: { name: string; values: (number | null)[] }[]
 }
 
-/** Grouped bars: a group a row, a colour a series. */
+/** Bars: a group a row, a colour a series; those of one group beside each other or, as percent, in one. */
 export interface Bars {
   title: string
+  percent?: boolean
   groups: string[]
   series: { name: string; values: number[] }[]
 }

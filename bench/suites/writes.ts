@@ -79,16 +79,32 @@ export async function writesSuite(context: Context): Promise<Section[]> {
 
 /** Why nobody is faster: where a writer that does nothing else spends its time. */
 function stepsTable({ title, cases }: Section): Table[] {
-  const rows = cases.flatMap((measured) => {
+  const shares = cases.flatMap((measured) => {
     const bare = measured.figures.find(({ contender }) => contender.name === bareFloor)
     const sums = floorSteps.map((_, step) =>
       (bare?.rounds ?? []).reduce((sum, { steps }) => sum + (steps?.[step] ?? 0), 0),
     )
     const all = sums.reduce((sum, one) => sum + one, 0)
-    return all > 0 ? [[measured.title, ...sums.map((sum) => `${((sum / all) * 100).toFixed(0)} %`)]] : []
+    return all > 0 ? [{ row: measured.title, percent: sums.map((sum) => (sum / all) * 100) }] : []
   })
-  if (rows.length === 0) return []
-  return [{ title: `${title}: where ${bareFloor} spend their time`, head: ['', ...floorSteps], rows }]
+  if (shares.length === 0) return []
+  const series = floorSteps.map((name, step) => ({
+    name,
+    values: shares.map(({ percent }) => percent[step] ?? 0),
+  }))
+  return [
+    {
+      title: `${title}: where ${bareFloor} spend their time`,
+      head: ['', ...floorSteps],
+      rows: shares.map(({ row, percent }) => [row, ...percent.map((one) => `${one.toFixed(0)} %`)]),
+      chart: {
+        title: `${title}: time of system calls alone, in percent`,
+        percent: true,
+        groups: shares.map(({ row }) => row),
+        series,
+      },
+    },
+  ]
 }
 
 /** Of the time: the big ones need more for their fewest rounds. */
