@@ -26,7 +26,7 @@ import { writesSuite } from './suites/writes'
 import { reach } from './targets'
 
 /** For all suites of a group; every case has its fewest rounds, whatever that takes. */
-const THOROUGH = { seconds: 270, fewest: 5 }
+const THOROUGH = { seconds: 180, fewest: 5 }
 const QUICK = { seconds: 30, fewest: 2 }
 
 /** A suite, and how much of the time it gets. */
