@@ -216,6 +216,12 @@ impl From<ErrorKind> for Error {
     }
 }
 
+impl From<sys::CallError> for Error {
+    fn from(error: sys::CallError) -> Self {
+        Self::system(error.call, error.source)
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {

@@ -107,10 +107,11 @@ impl Staged {
     /// Gives the file its mode, and what else it takes over from the one it replaces.
     pub fn set_access(&self, target: &Target, old: Option<&Stat>, mode: Option<u32>) -> Result<()> {
         match (old, mode) {
-            (Some(old), mode) => sys::inherit(&self.file, &target.dir, &target.name, &old.access, mode),
-            (None, Some(mode)) => sys::set_mode(&self.file, mode),
-            (None, None) => Ok(()),
+            (Some(old), mode) => sys::inherit(&self.file, &target.dir, &target.name, &old.access, mode)?,
+            (None, Some(mode)) => sys::set_mode(&self.file, mode)?,
+            (None, None) => {}
         }
+        Ok(())
     }
 
     /// Has the system begin with writing to the device: a hint, and no substitute for [`Staged::sync`].

@@ -17,6 +17,25 @@ pub use windows::*;
 
 pub use errno::{describe, node_errno};
 
+use std::io;
+
+/// A system call that failed, among the several that a function here makes.
+#[derive(Debug)]
+pub struct CallError {
+    /// The call, by the name that `node:fs` uses for it.
+    pub call: &'static str,
+    /// The system's error.
+    pub source: io::Error,
+}
+
+/// The result of a function that makes several system calls.
+pub type CallResult<T> = Result<T, CallError>;
+
+/// For `map_err`: the failure of this call.
+fn failed<E: Into<io::Error>>(call: &'static str) -> impl FnOnce(E) -> CallError {
+    move |error| CallError { call, source: error.into() }
+}
+
 /// What a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

@@ -181,7 +181,7 @@ fn copy_dir(level: &Pair, name: &OsStr, mode: u32) -> Result<()> {
 fn set_dir_mode(dir: &Dir, name: &OsStr, mode: u32) -> Result<()> {
     let dir = patiently(|| dir.open_own_child(name).named("open"))?;
     let given = dir.stat_self().named("fstat")?.access.mode & SET_GROUP;
-    sys::set_mode(&dir.as_file().named("open")?, mode & COPIED | given)
+    Ok(sys::set_mode(&dir.as_file().named("open")?, mode & COPIED | given)?)
 }
 
 /// Takes rights away from the copies of directories that deny them to their owners.

@@ -111,10 +111,11 @@ impl Staging {
         match old {
             Some(old) => {
                 let Target { dir, name, .. } = &self.target;
-                sys::inherit(&file, dir, name, &old.access, Some(closed(old.access.mode)))
+                sys::inherit(&file, dir, name, &old.access, Some(closed(old.access.mode)))?;
             }
-            None => sys::set_mode(&file, closed(self.mode)),
+            None => sys::set_mode(&file, closed(self.mode))?,
         }
+        Ok(())
     }
 
     /// Where it is, for who fills it.
@@ -183,9 +184,10 @@ impl Staging {
         let file = patiently(|| self.dir.as_file().named("open"))?;
         let Target { dir, name, .. } = &self.target;
         match old {
-            Some(old) => sys::inherit(&file, dir, name, &old.access, self.options.mode),
-            None => sys::set_mode(&file, self.options.mode.unwrap_or(self.mode)),
+            Some(old) => sys::inherit(&file, dir, name, &old.access, self.options.mode)?,
+            None => sys::set_mode(&file, self.options.mode.unwrap_or(self.mode))?,
         }
+        Ok(())
     }
 
     /// The directories whose entries a swap changes.

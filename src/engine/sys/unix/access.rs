@@ -8,7 +8,7 @@ use rustix::fs::{Gid, Mode, Uid, XattrFlags};
 use rustix::io::Errno;
 
 use super::Dir;
-use crate::engine::error::{Named, Result};
+use crate::engine::sys::{CallResult, failed};
 
 const SET_ID: u32 = 0o6000;
 const GROUP: u32 = 0o070;
@@ -39,14 +39,16 @@ impl Access {
 ///
 /// Only root may give a file away. Where the owner cannot be kept, nobody gains by it: set-id bits
 /// go, and a foreign group gets no more than everybody.
-pub fn inherit(file: &File, dir: &Dir, name: &OsStr, old: &Access, mode: Option<u32>) -> Result<()> {
-    let new = Access::of(&rustix::fs::fstat(file).map_err(io::Error::from).named("fstat")?);
+pub fn inherit(file: &File, dir: &Dir, name: &OsStr, old: &Access, mode: Option<u32>) -> CallResult<()> {
+    let new = Access::of(&rustix::fs::fstat(file).map_err(failed("fstat"))?);
     let mut kept = old.mode;
     if new.uid != old.uid || new.gid != old.gid {
         let (uid, gid) = (Uid::from_raw(old.uid), Gid::from_raw(old.gid));
-        if !allowed(rustix::fs::fchown(file, Some(uid), Some(gid))).named("fchown")? {
+        if !allowed(rustix::fs::fchown(file, Some(uid), Some(gid))).map_err(failed("fchown"))? {
             kept &= !SET_ID;
-            if new.gid != old.gid && !allowed(rustix::fs::fchown(file, None, Some(gid))).named("fchown")? {
+            if new.gid != old.gid
+                && !allowed(rustix::fs::fchown(file, None, Some(gid))).map_err(failed("fchown"))?
+            {
                 kept &= !GROUP | ((kept & 0o007) << 3);
             }
         }
@@ -56,14 +58,14 @@ pub fn inherit(file: &File, dir: &Dir, name: &OsStr, old: &Access, mode: Option<
 }
 
 /// Sets the permission bits, if they are not these already.
-pub fn set_mode(file: &File, mode: u32) -> Result<()> {
-    let now = Access::of(&rustix::fs::fstat(file).map_err(io::Error::from).named("fstat")?);
+pub fn set_mode(file: &File, mode: u32) -> CallResult<()> {
+    let now = Access::of(&rustix::fs::fstat(file).map_err(failed("fstat"))?);
     if now.mode == mode {
         return Ok(());
     }
     #[allow(clippy::useless_conversion, reason = "mode_t is u16 on macOS")]
     let mode = Mode::from_raw_mode(mode.try_into().unwrap_or_default());
-    rustix::fs::fchmod(file, mode).map_err(io::Error::from).named("fchmod")
+    rustix::fs::fchmod(file, mode).map_err(failed("fchmod"))
 }
 
 /// `false`: not permitted, and not root. EINVAL: an id that this user namespace does not have.
@@ -77,7 +79,7 @@ fn allowed(result: rustix::io::Result<()>) -> io::Result<bool> {
 }
 
 #[cfg(target_os = "linux")]
-fn copy_xattrs(file: &File, dir: &Dir, name: &OsStr) -> Result<()> {
+fn copy_xattrs(file: &File, dir: &Dir, name: &OsStr) -> CallResult<()> {
     use std::os::fd::{AsFd, AsRawFd};
     use std::path::Path;
 
@@ -88,8 +90,10 @@ fn copy_xattrs(file: &File, dir: &Dir, name: &OsStr) -> Result<()> {
         Ok(length) => small[..length].to_vec(),
         // ENOENT: no /proc here. A file system without attributes says NOTSUP.
         Err(Errno::NOTSUP | Errno::NOENT) => Vec::new(),
-        Err(Errno::RANGE) => grow(|buffer| rustix::fs::llistxattr(&old, buffer)).named("listxattr")?,
-        Err(error) => return Err(io::Error::from(error)).named("listxattr"),
+        Err(Errno::RANGE) => {
+            grow(|buffer| rustix::fs::llistxattr(&old, buffer)).map_err(failed("listxattr"))?
+        }
+        Err(error) => return Err(failed("listxattr")(error)),
     };
     drop_default_acl(file, &names)?;
     for attribute in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
@@ -104,12 +108,12 @@ fn copy_xattrs(file: &File, dir: &Dir, name: &OsStr) -> Result<()> {
             {
                 continue;
             }
-            value => value.named("getxattr")?,
+            value => value.map_err(failed("getxattr"))?,
         };
         let set = rustix::fs::fsetxattr(file, attribute, &value, XattrFlags::empty());
         let labels = attribute.starts_with(b"security.");
         if !(labels && matches!(set, Err(Errno::PERM | Errno::NOTSUP))) {
-            allowed(set).named("setxattr")?;
+            allowed(set).map_err(failed("setxattr"))?;
         }
     }
     Ok(())
@@ -118,14 +122,14 @@ fn copy_xattrs(file: &File, dir: &Dir, name: &OsStr) -> Result<()> {
 /// A new file has its directory's default ACL, and a new directory hands it down. Where the old one has none,
 /// neither may the new one: with the mode it would let people in whom the old one kept out.
 #[cfg(target_os = "linux")]
-fn drop_default_acl(file: &File, names: &[u8]) -> Result<()> {
+fn drop_default_acl(file: &File, names: &[u8]) -> CallResult<()> {
     for acl in ["system.posix_acl_access", "system.posix_acl_default"] {
         if names.split(|byte| *byte == 0).any(|name| name == acl.as_bytes()) {
             continue;
         }
         match rustix::fs::fremovexattr(file, acl) {
             Ok(()) | Err(Errno::NODATA | Errno::NOTSUP) => {}
-            Err(error) => return Err(io::Error::from(error)).named("removexattr"),
+            Err(error) => return Err(failed("removexattr")(error)),
         }
     }
     Ok(())
@@ -149,19 +153,21 @@ fn grow(read: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> io::Result<Vec
 
 /// macOS keeps its ACLs elsewhere and most of its attributes describe the content that is replaced.
 #[cfg(not(target_os = "linux"))]
-fn copy_xattrs(file: &File, dir: &Dir, name: &OsStr) -> Result<()> {
+fn copy_xattrs(file: &File, dir: &Dir, name: &OsStr) -> CallResult<()> {
     let old = match dir.open_file(name) {
         // Not ours to read; its attributes neither.
         Err(error) if error.raw_os_error() == Some(libc::EACCES) => return Ok(()),
-        old => old.named("open")?,
+        old => old.map_err(failed("open"))?,
     };
     let names = match grow(|buffer| rustix::fs::flistxattr(&old, buffer)) {
         Err(error) if error.raw_os_error() == Some(libc::ENOTSUP) => return Ok(()),
-        names => names.named("listxattr")?,
+        names => names.map_err(failed("listxattr"))?,
     };
     for attribute in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        let value = grow(|buffer| rustix::fs::fgetxattr(&old, attribute, buffer)).named("getxattr")?;
-        allowed(rustix::fs::fsetxattr(file, attribute, &value, XattrFlags::empty())).named("setxattr")?;
+        let value =
+            grow(|buffer| rustix::fs::fgetxattr(&old, attribute, buffer)).map_err(failed("getxattr"))?;
+        allowed(rustix::fs::fsetxattr(file, attribute, &value, XattrFlags::empty()))
+            .map_err(failed("setxattr"))?;
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ use std::os::windows::ffi::{OsStrExt, OsStringExt};
 use std::os::windows::fs::FileExt;
 use std::path::PathBuf;
 
-use crate::engine::error::{Named, Result};
+use crate::engine::sys::{CallResult, failed};
 
 /// ERROR_FILE_NOT_FOUND; ERROR_PATH_NOT_FOUND is turned into it.
 pub const ENOENT: i32 = 2;
@@ -93,13 +93,13 @@ pub fn park(_file: &File) -> Option<Parked> {
 pub fn release(_file: &File) {}
 
 /// Carries over what there is: a file that may not be written.
-pub fn inherit(file: &File, _dir: &Dir, _name: &OsStr, old: &Access, mode: Option<u32>) -> Result<()> {
+pub fn inherit(file: &File, _dir: &Dir, _name: &OsStr, old: &Access, mode: Option<u32>) -> CallResult<()> {
     set_mode(file, mode.unwrap_or(old.mode))
 }
 
 /// Read-only without any write bit.
-pub fn set_mode(file: &File, mode: u32) -> Result<()> {
-    let metadata = file.metadata().named("fstat")?;
+pub fn set_mode(file: &File, mode: u32) -> CallResult<()> {
+    let metadata = file.metadata().map_err(failed("fstat"))?;
     if metadata.is_dir() {
         // There it means something else.
         return Ok(());
@@ -110,7 +110,7 @@ pub fn set_mode(file: &File, mode: u32) -> Result<()> {
         return Ok(());
     }
     permissions.set_readonly(readonly);
-    file.set_permissions(permissions).named("fchmod")
+    file.set_permissions(permissions).map_err(failed("fchmod"))
 }
 
 /// Reads at an offset; 0 only at the end of the file.
