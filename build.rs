@@ -1,7 +1,6 @@
 //! Sets the linker up for a Node.js addon.
 
 fn main() {
-    #[cfg(feature = "node")]
     napi_build::setup();
 
     // A worker that loaded the addon may end while one of our threads still runs: the code must

@@ -1,17 +1,18 @@
 //! `atomicDirectory`: a whole tree, replaced at once.
 
+use engine::process::queue::Ticket;
+use engine::tree::Receipt;
+use engine::tree::job::OpenJob;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
 
-use super::directory_options::{DirectoryOptions, DirectoryResult};
-use crate::engine::queue::Ticket;
-use crate::engine::tree::Receipt;
-use crate::js::build::{self, Given};
-use crate::js::directory_job::OpenJob;
-use crate::js::signal::Signal;
-use crate::js::value::{self, Kept, Result};
-use crate::js::{args, promise};
+use crate::api::directory_options::{DirectoryOptions, DirectoryResult};
+use crate::js::directory::build::{self, Given};
+use crate::js::value::raw::{self, Kept};
+use crate::js::value::signal::Signal;
+use crate::js::value::thrown::Result;
+use crate::js::value::{args, promise};
 
 /// What {@link atomicDirectory} did.
 #[napi(object, object_from_js = false, js_name = "BuildResult<T = unknown> extends DirectoryResult")]
@@ -79,7 +80,7 @@ fn start<'env>(
 }
 
 fn answer<'env>(env: &'env Env, receipt: Receipt, value: Unknown<'env>) -> Result<'env, Unknown<'env>> {
-    let result = value::to_js(env, DirectoryResult::new(env, &receipt)?)?;
-    let built = value::to_js(env, BuildResult { value })?;
-    value::invoke(env, &value::global(env, c"Object")?, c"assign", &[result, built])
+    let result = raw::to_js(env, DirectoryResult::new(env, &receipt)?)?;
+    let built = raw::to_js(env, BuildResult { value })?;
+    raw::invoke(env, &raw::global(env, c"Object")?, c"assign", &[result, built])
 }

@@ -2,18 +2,18 @@
 
 use std::rc::Rc;
 
+use engine::write::commit::Receipt;
 use napi::bindgen_prelude::{This, Unknown};
 use napi::{Env, JsValue as _, ValueType};
 use napi_derive::napi;
 
-use super::options::{Checked, WriteOptions, WriteResult};
-use crate::engine::commit::Receipt;
-use crate::js::data::Encoding;
-use crate::js::error::invalid_state;
-use crate::js::file::{self, File, Given};
-use crate::js::signal::Signal;
-use crate::js::value::{self, Result};
-use crate::js::{args, promise, writable};
+use crate::api::options::{Checked, WriteOptions, WriteResult};
+use crate::js::file::handle::{self, File, Given};
+use crate::js::file::writable;
+use crate::js::value::data::Encoding;
+use crate::js::value::signal::Signal;
+use crate::js::value::thrown::{Result, invalid_state};
+use crate::js::value::{args, promise, raw};
 
 /// A file that is written piece by piece and takes its place as a whole: until {@link AtomicFile.commit}
 /// resolves, and after any crash, every reader finds the old file or none.
@@ -73,7 +73,7 @@ impl AtomicFile {
         chunk: Unknown<'env>,
         encoding: Unknown<'env>,
     ) -> napi::Result<Unknown<'env>> {
-        let encoding = Some(&encoding).filter(|encoding| value::type_of(encoding) != ValueType::Undefined);
+        let encoding = Some(&encoding).filter(|encoding| raw::type_of(encoding) != ValueType::Undefined);
         promise::answer(env, self.file.write(env, &chunk, encoding))
     }
 
@@ -119,27 +119,27 @@ fn open<'env>(env: &'env Env, path: &Unknown<'_>, options: Unknown<'env>) -> Res
     let signal = Signal::attach(env, options.signal.as_ref())?;
     let given =
         Given { shown: path.shown, path: path.absolute, options: commit, mkdir, encoding, signal, answer };
-    file::open(env, given, wrap)
+    handle::open(env, given, wrap)
 }
 
 fn wrap(env: &Env, file: Rc<File>) -> Result<'_, Unknown<'_>> {
-    value::to_js(env, AtomicFile { file })
+    raw::to_js(env, AtomicFile { file })
 }
 
 fn answer(env: &Env, receipt: Receipt) -> Result<'_, Unknown<'_>> {
-    value::to_js(env, WriteResult::from(receipt))
+    raw::to_js(env, WriteResult::from(receipt))
 }
 
 /// Made when it is first asked for, and then the object's own.
 fn stream<'env>(env: &'env Env, file: &Rc<File>, this: &This<'env>) -> Result<'env, Unknown<'env>> {
     let stream = writable::stream(env, file)?;
-    value::define(env, &object(env, this), c"writable", &stream)?;
+    raw::define(env, &object(env, this), c"writable", &stream)?;
     file.streams();
     Ok(stream)
 }
 
 fn commit<'env>(env: &'env Env, file: &Rc<File>, this: &This<'env>) -> Result<'env, Unknown<'env>> {
-    if file.is_streaming() && writable::is_in_use(env, &value::get(env, &object(env, this), c"writable")?)? {
+    if file.is_streaming() && writable::is_in_use(env, &raw::get(env, &object(env, this), c"writable")?)? {
         return Err(invalid_state(env, "the stream of the file is in use, or has failed"));
     }
     file.commit(env)

@@ -3,18 +3,19 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use engine::index::file::UpdateOptions as EngineOptions;
+use engine::index::job::OpenJob;
+use engine::process::queue::Ticket;
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 use napi_derive::napi;
 
-use super::options::{Checked, WriteOptions, WriteResult, milliseconds};
-use crate::engine::index::UpdateOptions as EngineOptions;
-use crate::engine::queue::Ticket;
-use crate::js::call::{self, Given, Space, Updated};
-use crate::js::index_job::OpenJob;
-use crate::js::signal::Signal;
-use crate::js::value::{self, Kept, Result};
-use crate::js::{args, memory, promise};
+use crate::api::options::{Checked, WriteOptions, WriteResult, milliseconds};
+use crate::js::index::call::{self, Given, Space, Updated};
+use crate::js::value::raw::{self, Kept};
+use crate::js::value::signal::Signal;
+use crate::js::value::thrown::Result;
+use crate::js::value::{args, copy, promise};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -146,13 +147,13 @@ fn start<'env>(
 }
 
 fn answer(env: &Env, updated: Updated) -> Result<'_, Unknown<'_>> {
-    let write = value::to_js(env, WriteResult::from(updated.receipt))?;
+    let write = raw::to_js(env, WriteResult::from(updated.receipt))?;
     let update = UpdateResult {
         lock_wait_ms: updated.waited.as_secs_f64() * 1000.0,
         batch_size: u32::try_from(updated.batch).unwrap_or(u32::MAX),
     };
-    let update = value::to_js(env, update)?;
-    value::invoke(env, &value::global(env, c"Object")?, c"assign", &[write, update])
+    let update = raw::to_js(env, update)?;
+    raw::invoke(env, &raw::global(env, c"Object")?, c"assign", &[write, update])
 }
 
 fn backup<'env>(
@@ -162,7 +163,7 @@ fn backup<'env>(
 ) -> Result<'env, Option<PathBuf>> {
     match given {
         None => Ok(None),
-        Some(given) if value::type_of(given) == ValueType::Boolean => {
+        Some(given) if raw::type_of(given) == ValueType::Boolean => {
             let wanted = args::boolean(env, "options.backup", Some(given), false)?;
             let mut beside = path.absolute.clone().into_os_string();
             beside.push(".backup");
@@ -174,9 +175,9 @@ fn backup<'env>(
 
 /// A value as JSON, so that neither a later change nor `fn` itself can alter it.
 fn snapshot<'env>(env: &'env Env, initial: &Unknown<'_>) -> Result<'env, Vec<u16>> {
-    let json = value::global(env, c"JSON")?;
-    match value::invoke(env, &json, c"stringify", &[*initial]) {
-        Ok(text) if value::type_of(&text) == ValueType::String => memory::utf16(env, &text),
+    let json = raw::global(env, c"JSON")?;
+    match raw::invoke(env, &json, c"stringify", &[*initial]) {
+        Ok(text) if raw::type_of(&text) == ValueType::String => copy::utf16(env, &text),
         not_json => {
             let error = args::wrong_value(env, "options.initial", "must be JSON", initial);
             Err(error.caused_by(env, not_json.err()))
@@ -185,9 +186,9 @@ fn snapshot<'env>(env: &'env Env, initial: &Unknown<'_>) -> Result<'env, Vec<u16
 }
 
 fn space<'env>(env: &'env Env, given: &Unknown<'_>) -> Result<'env, Space> {
-    match value::type_of(given) {
-        ValueType::Number => Ok(Space::Number(value::from_js(env, given).unwrap_or_default())),
-        ValueType::String => match memory::text(env, given)? {
+    match raw::type_of(given) {
+        ValueType::Number => Ok(Space::Number(raw::from_js(env, given).unwrap_or_default())),
+        ValueType::String => match copy::text(env, given)? {
             // Anything else would make the text no JSON.
             space if space.chars().all(|c| matches!(c, ' ' | '\t' | '\n' | '\r')) => Ok(Space::Text(space)),
             _ => Err(args::wrong_value(env, "options.space", "must consist of white space", given)),

@@ -1,24 +1,17 @@
 //! `atomicWrite`: one file, replaced as a whole.
 
-use std::path::{Path, PathBuf};
-
+use engine::write::job::WriteJob;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
 
-use super::options::{Checked, WriteOptions, WriteResult};
-use crate::engine::cancel::Cancel;
-use crate::engine::commit::{self, Receipt};
-use crate::engine::error::ErrorKind;
-use crate::engine::memory;
-use crate::engine::queue::{Ticket, Turn};
-use crate::engine::target::{Resolve, Target};
-use crate::js::data::Data;
-use crate::js::error::{Failure, from_failure};
-use crate::js::signal::Signal;
-use crate::js::task::{self, After, Job, Step};
-use crate::js::value::{self, Result};
-use crate::js::{args, promise};
+use crate::api::options::{Checked, WriteOptions, WriteResult};
+use crate::js::error::from_engine;
+use crate::js::task;
+use crate::js::value::data::Encoding;
+use crate::js::value::signal::Signal;
+use crate::js::value::thrown::Result;
+use crate::js::value::{args, promise, raw};
 
 /// Writes a file so that it is never half there: resolves when `data` is on disk, read back, under
 /// its final name. Every reader, at any time and after any crash, finds the old file or the new one.
@@ -61,113 +54,14 @@ fn start<'env>(
     let path = args::path(env, "path", path)?;
     let options = WriteOptions::read(env, options)?;
     let Checked { commit, mkdir } = options.check(env)?;
-    let data = Data::copy(env, data, options.encoding.as_ref())?;
+    let data = Encoding::parse(env, options.encoding.as_ref())?.copy(env, data)?;
     let signal = Signal::attach(env, options.signal.as_ref())?;
-    let stage = Stage::Called(path.absolute, Ticket::take(), data);
-    let job = WriteJob { stage, how: How { options: commit, mkdir, cancel: signal.cancel() } };
+    let job = WriteJob::new(path.absolute, data, commit, mkdir, signal.cancel());
     task::answer(env, job, move |env, outcome| {
         signal.detach(env)?;
         match outcome {
-            Ok(receipt) => value::to_js(env, WriteResult::from(receipt)),
-            Err(failure) => Err(from_failure(env, &failure, &path.shown, &signal)),
+            Ok(receipt) => raw::to_js(env, WriteResult::from(receipt)),
+            Err(failure) => Err(from_engine(env, &failure, &path.shown, signal.reason(env))),
         }
     })
-}
-
-struct WriteJob {
-    stage: Stage,
-    how: How,
-}
-
-struct How {
-    options: commit::Options,
-    mkdir: bool,
-    cancel: Cancel,
-}
-
-/// The file by the caller's path, and by one without links.
-struct Paths {
-    given: PathBuf,
-    real: PathBuf,
-}
-
-enum Stage {
-    /// The path is to be resolved, and the data to be encoded.
-    Called(PathBuf, Ticket, Data),
-    /// It is our turn. A call that waits keeps paths, not the directory: a thousand that wait would
-    /// keep a thousand descriptors.
-    Ready(Paths, Turn, Vec<u8>),
-}
-
-impl Job for WriteJob {
-    type Output = Receipt;
-
-    fn run(self) -> Step<Self> {
-        let Self { stage, how } = self;
-        let resolve = |path: &Path, mkdir| {
-            how.cancel.check()?;
-            Target::resolve(path, Resolve { mkdir, exclusive: how.options.exclusive })
-        };
-        let found = match &stage {
-            Stage::Called(path, ..) => resolve(path, how.mkdir),
-            // Where it was when the call joined its line; only if it is there no more, where the caller said.
-            Stage::Ready(paths, turn, _) => match resolve(&paths.real, false) {
-                Ok(target) if target.key() == *turn.key() => Ok(target),
-                _ => resolve(&paths.given, how.mkdir),
-            },
-        };
-        let target = match found {
-            Ok(target) => target,
-            Err(error) if error.is_passing() => return Step::Again(Self { stage, how }, error),
-            Err(error) => return Step::Done(Err(error.into())),
-        };
-        match stage {
-            Stage::Called(path, ticket, data) => line_up(path, &target, ticket, data, how),
-            Stage::Ready(paths, turn, data) if *turn.key() == target.key() => {
-                write(paths, &target, turn, data, how)
-            }
-            Stage::Ready(paths, _, data) => {
-                line_up(paths.given, &target, Ticket::take(), Data::Bytes(data), how)
-            }
-        }
-    }
-}
-
-fn line_up(given: PathBuf, target: &Target, ticket: Ticket, data: Data, how: How) -> Step<WriteJob> {
-    // Before the data is encoded, which may take longer than all of the next call.
-    let mut place = ticket.join(target.key(), None);
-    let data = match data.into_bytes() {
-        Ok(data) => data,
-        Err(failure) => return Step::Done(Err(failure)),
-    };
-    let turn = place.try_turn();
-    let paths = Paths { given, real: if turn.is_some() { PathBuf::new() } else { target.real_path() } };
-    if let Some(turn) = turn {
-        return write(paths, target, turn, data, how);
-    }
-    Step::Wait(Box::pin(async move {
-        tokio::select! {
-            turn = place.turn() => After::Run(WriteJob { stage: Stage::Ready(paths, turn, data), how }),
-            () = how.cancel.cancelled() => After::Done(Err(ErrorKind::Aborted.into())),
-        }
-    }))
-}
-
-fn write(paths: Paths, target: &Target, turn: Turn, data: Vec<u8>, how: How) -> Step<WriteJob> {
-    let published = match commit::publish(target, &data, &how.options, &how.cancel) {
-        Err(error) if error.is_passing() => {
-            let paths = Paths { real: target.real_path(), ..paths };
-            return Step::Again(WriteJob { stage: Stage::Ready(paths, turn, data), how }, error);
-        }
-        published => published,
-    };
-    memory::keep(data);
-    match published {
-        Err(error) => Step::Done(Err(error.into())),
-        // The next write of the file need not wait for that: its own flush comes later still.
-        Ok(published) if published.is_better_shared() => Step::Wait(Box::pin(async move {
-            After::Done(published.flush_with_others().await.map_err(Failure::from))
-        })),
-        Ok(published) => Step::Done(published.flush().map_err(Failure::from)),
-    }
 }

@@ -1,17 +1,18 @@
 //! `atomicWriteAll`: many files, one barrier.
 
+use engine::write::commit::Receipt;
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 use napi_derive::napi;
 
-use super::options::{Checked, WriteOptions, WriteResult};
-use crate::engine::commit::Receipt;
-use crate::js::batch::{self, Call, Progress, Pulled};
-use crate::js::data::{Data, Encoding};
-use crate::js::iteration::Iteration;
-use crate::js::signal::Signal;
-use crate::js::value::{self, Kept, Result};
-use crate::js::{args, promise};
+use crate::api::options::{Checked, WriteOptions, WriteResult};
+use crate::js::batch::driver::{self, Call, Progress, Pulled};
+use crate::js::value::data::Encoding;
+use crate::js::value::iteration::Iteration;
+use crate::js::value::raw::{self, Kept};
+use crate::js::value::signal::Signal;
+use crate::js::value::thrown::Result;
+use crate::js::value::{args, promise};
 
 /// Options of {@link atomicWriteAll}: those of {@link atomicWrite}, for all entries.
 #[napi(object, object_to_js = false, js_name = "WriteAllOptions extends WriteOptions")]
@@ -91,20 +92,20 @@ fn start<'env>(
         }
     };
     let parse = Box::new(parse(base, encoding));
-    batch::start(env, Call { entries, parse, progress, signal, answer })
+    driver::start(env, Call { entries, parse, progress, signal, answer })
 }
 
 fn answer(env: &Env, receipts: Vec<Receipt>) -> Result<'_, Unknown<'_>> {
-    value::to_js(env, receipts.into_iter().map(WriteResult::from).collect::<Vec<_>>())
+    raw::to_js(env, receipts.into_iter().map(WriteResult::from).collect::<Vec<_>>())
 }
 
 /// How many entries there are, for who can tell.
 fn total<'env>(env: &'env Env, entries: &Unknown<'_>) -> Result<'env, Option<f64>> {
-    if value::type_of(entries) == ValueType::Object {
+    if raw::type_of(entries) == ValueType::Object {
         for name in [c"length", c"size"] {
-            let total = value::get(env, entries, name)?;
-            if value::type_of(&total) == ValueType::Number {
-                return Ok(value::from_js(env, &total));
+            let total = raw::get(env, entries, name)?;
+            if raw::type_of(&total) == ValueType::Number {
+                return Ok(raw::from_js(env, &total));
             }
         }
     }
@@ -116,13 +117,13 @@ fn parse(
     encoding: Encoding,
 ) -> impl for<'env> Fn(&'env Env, usize, &Unknown<'_>) -> Result<'env, Pulled> {
     move |env, at, entry| {
-        if value::type_of(entry) != ValueType::Object {
+        if raw::type_of(entry) != ValueType::Object {
             return Err(args::wrong_type(env, "entry", "of type Object", entry).of_entry(env, at));
         }
         // What getters throw is passed on as it is.
-        let path = value::get(env, entry, c"path")?;
-        let data = value::get(env, entry, c"data")?;
-        let options: WriteOptions<'_> = value::convert(env, entry)?;
+        let path = raw::get(env, entry, c"path")?;
+        let data = raw::get(env, entry, c"data")?;
+        let options: WriteOptions<'_> = raw::convert(env, entry)?;
         pulled(env, &path, &data, &options, &base, &encoding).map_err(|error| error.of_entry(env, at))
     }
 }
@@ -141,6 +142,6 @@ fn pulled<'env>(
         Some(given) => Encoding::parse(env, Some(given))?,
         None => encoding.clone(),
     };
-    let data = Data::copy_as(env, data, &encoding)?;
+    let data = encoding.copy(env, data)?;
     Ok(Pulled { path, data, options: commit, mkdir })
 }

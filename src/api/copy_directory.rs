@@ -1,16 +1,17 @@
 //! `copyDirectoryAtomic`: a whole tree, replaced at once by a copy of another.
 
+use engine::process::queue::Ticket;
+use engine::tree::job::{CommitJob, Copy, OpenJob};
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
 
-use super::directory_options::{DirectoryOptions, DirectoryResult};
-use crate::engine::queue::Ticket;
-use crate::js::directory_job::{CommitJob, Copy, OpenJob};
-use crate::js::error::from_failure;
-use crate::js::signal::Signal;
-use crate::js::value::{self, Result};
-use crate::js::{args, promise, task};
+use crate::api::directory_options::{DirectoryOptions, DirectoryResult};
+use crate::js::error::from_engine;
+use crate::js::task;
+use crate::js::value::signal::Signal;
+use crate::js::value::thrown::Result;
+use crate::js::value::{args, promise, raw};
 
 /// Options of {@link copyDirectoryAtomic}; the others are those of {@link atomicDirectory}, but that a new directory
 /// has the mode of the one that is copied.
@@ -69,14 +70,14 @@ fn start<'env>(
             Ok(site) => site,
             Err(failure) => {
                 signal.detach(env)?;
-                return Err(from_failure(env, &failure, &path.shown, &signal));
+                return Err(from_engine(env, &failure, &path.shown, signal.reason(env)));
             }
         };
         task::start(env, CommitJob::new(site, Some(copy), cancel), move |env, outcome| {
             signal.detach(env)?;
             match outcome {
-                Ok(receipt) => value::to_js(env, DirectoryResult::new(env, &receipt)?),
-                Err(failure) => Err(from_failure(env, &failure, &path.shown, &signal)),
+                Ok(receipt) => raw::to_js(env, DirectoryResult::new(env, &receipt)?),
+                Err(failure) => Err(from_engine(env, &failure, &path.shown, signal.reason(env))),
             }
         })
     })

@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
+use engine::tree::{Options, Receipt};
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 use napi_derive::napi;
 
-use crate::engine::tree::{Options, Receipt};
-use crate::js::args;
 use crate::js::error::from_engine;
-use crate::js::value::{self, Result};
+use crate::js::value::thrown::Result;
+use crate::js::value::{args, raw};
 
 /// Options of {@link atomicDirectory}. They are read once, at the call.
 #[napi(object, object_to_js = false)]
@@ -77,12 +77,12 @@ pub struct DirectoryResult<'env> {
 impl<'env> DirectoryResult<'env> {
     pub fn new(env: &'env Env, receipt: &Receipt) -> Result<'env, Self> {
         let previous = match &receipt.previous {
-            Some(path) => value::to_js(env, path.to_string_lossy().into_owned())?,
-            None => value::null(env)?,
+            Some(path) => raw::to_js(env, path.to_string_lossy().into_owned())?,
+            None => raw::null(env)?,
         };
         let leftover = match &receipt.leftover {
-            Some(error) => from_engine(env, error, "").0,
-            None => value::null(env)?,
+            Some(error) => from_engine(env, error, "", None).0,
+            None => raw::null(env)?,
         };
         let census = receipt.census;
         Ok(Self {
@@ -123,7 +123,7 @@ fn keep<'env>(
     let name = "options.keepPrevious";
     match given {
         None => Ok(None),
-        Some(given) if value::type_of(given) == ValueType::Boolean => {
+        Some(given) if raw::type_of(given) == ValueType::Boolean => {
             // Beside the directory, also when its name ends in a separator.
             let beside = path.absolute.components().as_path();
             let mut previous = beside.to_owned().into_os_string();

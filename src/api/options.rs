@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
+use engine::write::commit::{self, Receipt};
+use engine::write::verify::Level;
 use napi::bindgen_prelude::{Either, Unknown};
 use napi::{Env, ValueType};
 use napi_derive::napi;
 
-use crate::engine::commit::{self, Receipt};
-use crate::engine::verify::Level;
-use crate::js::args;
-use crate::js::value::{self, Result};
+use crate::js::value::thrown::Result;
+use crate::js::value::{args, raw};
 
 /// Options of {@link atomicWrite}. They are read once, at the call.
 #[napi(object, object_to_js = false)]
@@ -83,7 +83,7 @@ pub struct WriteResult {
 impl<'env> WriteOptions<'env> {
     /// An options object, or just an encoding.
     pub fn read(env: &'env Env, options: Unknown<'env>) -> Result<'env, Self> {
-        Ok(match value::type_of(&options) {
+        Ok(match raw::type_of(&options) {
             ValueType::String => Self { encoding: Some(options), ..Self::default() },
             _ => args::options(env, "of type string or an instance of Object", &options)?.unwrap_or_default(),
         })
@@ -113,7 +113,7 @@ impl WriteOptions<'_> {
             Some(verify) if args::word(env, verify)?.is_some_and(|word| word == "device") => {
                 Some(Level::Device)
             }
-            Some(verify) if value::type_of(verify) != ValueType::Boolean => {
+            Some(verify) if raw::type_of(verify) != ValueType::Boolean => {
                 return Err(args::wrong_value(
                     env,
                     "options.verify",
@@ -171,11 +171,11 @@ pub fn milliseconds<'env>(
     default: Duration,
 ) -> Result<'env, Duration> {
     let Some(given) = given else { return Ok(default) };
-    if value::type_of(given) != ValueType::Number {
+    if raw::type_of(given) != ValueType::Number {
         return Err(args::wrong_type(env, name, "of type number", given));
     }
     const YEAR: f64 = 365.0 * 24.0 * 3_600_000.0;
-    match value::from_js::<f64>(env, given) {
+    match raw::from_js::<f64>(env, given) {
         Some(ms) if ms >= 0.0 => Ok(Duration::from_secs_f64(ms.min(YEAR) / 1000.0)),
         _ => Err(args::wrong_value(env, name, "must be a number of milliseconds, 0 or more", given)),
     }

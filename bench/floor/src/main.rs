@@ -26,7 +26,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use pipeline_atomic::engine::{blocking, commit};
+use pipeline_atomic_engine::{blocking, write::commit};
 
 use batch::{Batch, Names};
 

@@ -1,0 +1,272 @@
+//! One file of a batch, from its bytes to its name.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::batch::folder::{Place, Places};
+use crate::batch::kept::{Kept, moved};
+use crate::cancel::Cancel;
+use crate::dir::directory::Directory;
+use crate::dir::sweep;
+use crate::dir::target::{Resolve, Target};
+use crate::error::{Error, ErrorKind, Named, Result};
+use crate::mutant::{Step, leaves_out};
+use crate::process::deferred_close::{self, Old, Replaced};
+use crate::process::queue::Key;
+use crate::sys::{self, Dir, Version};
+use crate::write::commit::{self, Options, Receipt, Unchanged};
+use crate::write::digest::{Digest, Running};
+use crate::write::finish::is_taken;
+use crate::write::staged::{self, Publish, Staged};
+use crate::write::verify::{Content, Level};
+
+/// A file that is staged, or left alone, and in the end has its name.
+#[derive(Debug)]
+pub struct Entry {
+    place: Arc<Place>,
+    name: OsString,
+    options: Options,
+    /// What was under the name when this was staged: the file has its owner and mode from there.
+    seen: Option<Version>,
+    digest: Option<Digest>,
+    receipt: Receipt,
+    flushed: bool,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Complete, but for its name.
+    Staged(Kept),
+    /// The same, looked at for the last time.
+    Ready(Kept, Publish),
+    /// It held the bytes already.
+    LeftAlone,
+    /// It has its name.
+    Published,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if let State::Staged(kept) | State::Ready(kept, _) = &self.state
+            && let Some(name) = kept.name_to_remove()
+        {
+            self.place.remove(name);
+        }
+    }
+}
+
+impl Entry {
+    /// Stages a file: written, read back (but for [`Level::Device`]), on its way to the device.
+    ///
+    /// # Errors
+    /// Whatever fails first. Nothing is left.
+    pub fn stage(
+        places: &Places,
+        path: &Path,
+        mkdir: bool,
+        data: &[u8],
+        options: &Options,
+        cancel: &Cancel,
+    ) -> Result<Self> {
+        cancel.check()?;
+        let target = Target::resolve(path, Resolve { mkdir, exclusive: options.exclusive })?;
+        let place = places.of(&target);
+        match Self::attempt(&place, &target, data, options, cancel) {
+            // By what was replaced, and is not given back yet.
+            Err(error) if error.is_full() && deferred_close::drain() => {
+                Self::attempt(&place, &target, data, options, cancel)
+            }
+            staged => staged,
+        }
+    }
+
+    fn attempt(
+        place: &Arc<Place>,
+        target: &Target,
+        data: &[u8],
+        options: &Options,
+        cancel: &Cancel,
+    ) -> Result<Self> {
+        let old = target.existing()?;
+        if options.exclusive && old.is_some() {
+            return Err(Error::raw("open", sys::EEXIST));
+        }
+        let content = Content::Bytes(data);
+        let entry = |state, seen, digest, written, verified| Self {
+            place: place.clone(),
+            name: target.name.clone(),
+            options: options.clone(),
+            seen,
+            digest,
+            receipt: Receipt { written, bytes: content.size(), durable: false, verified },
+            flushed: false,
+            state,
+        };
+        if options.if_changed
+            && old.is_some()
+            && let Some(Unchanged { version, level, .. }) =
+                commit::unchanged(target, content, options, cancel)?
+        {
+            return Ok(entry(State::LeftAlone, Some(version), None, false, Some(level)));
+        }
+        sweep::once(&target.dir);
+        let _at_work = target.dir.begin_commit();
+        let later = options.flush && options.verify == Some(Level::Device);
+        loop {
+            let mut staged = Staged::new(target, old.is_some() || options.mode.is_some())?;
+            staged.write(data, false, cancel)?;
+            staged.set_access(target, old.as_ref(), options.mode)?;
+            if options.flush {
+                staged.start_write_back();
+            }
+            let verified = match options.verify {
+                Some(level) if !later => Some(staged.verify(content, level, cancel)?),
+                _ => None,
+            };
+            // Some file systems tell only at a close that a write was lost.
+            sys::flush_and_close_copy(staged.file()).named("close")?;
+            let kept = match Kept::keep(staged, place, target) {
+                Err(error) if target.dir.must_name() && staged::cannot_link(&error) => continue,
+                kept => kept?,
+            };
+            let digest = later.then(|| {
+                let mut running = Running::default();
+                running.add(data);
+                running.digest()
+            });
+            return Ok(entry(State::Staged(kept), old.map(|old| old.version), digest, true, verified));
+        }
+    }
+
+    /// Which line it stands in.
+    pub fn key(&self) -> Key {
+        (self.place.id().clone(), sys::fold(&self.name))
+    }
+
+    /// Flushes the content, and reads it back from the device if that is wanted.
+    pub fn flush(&mut self, cancel: &Cancel) -> Result<()> {
+        if !self.options.flush || self.flushed {
+            return Ok(());
+        }
+        cancel.check()?;
+        let dir = self.place.open()?;
+        if matches!(self.state, State::LeftAlone) {
+            let file = dir.open_file(&self.name).named("open")?;
+            if !is_as(&Dir::stat_file(&file).named("fstat")?.1, self.seen.as_ref()) {
+                return Err(ErrorKind::Changed.into());
+            }
+            self.receipt.durable = sys::sync_file(&file).named("fsync")?;
+            self.flushed = true;
+            return Ok(());
+        }
+        let digest = self.digest;
+        let State::Staged(kept) = &mut self.state else { return Ok(()) };
+        let flushed = kept.with(&dir, |staged| {
+            let durable = leaves_out(Step::BatchSync) || staged.sync()?;
+            let verify = |digest| staged.verify(Content::Digest(digest), Level::Device, cancel);
+            Ok((durable, digest.map(verify).transpose()?))
+        })?;
+        self.flushed = true;
+        self.receipt.durable = flushed.0;
+        self.receipt.verified = flushed.1.or(self.receipt.verified);
+        Ok(())
+    }
+
+    /// The last look before the renames, by who has the turn: takes over what has changed since, and gives the
+    /// staged file a temp name.
+    ///
+    /// # Errors
+    /// Whatever would have failed the write by now: `EEXIST`, `EISDIR`, …; [`ErrorKind::Changed`].
+    pub fn prepare(&mut self, cancel: &Cancel) -> Result<()> {
+        if matches!(self.state, State::Ready(..)) {
+            return Ok(());
+        }
+        cancel.check()?;
+        let dir = self.place.open_to_publish()?;
+        let target = self.place.target(dir.clone(), &self.name);
+        let found = target.existing()?;
+        if self.options.exclusive && found.is_some() {
+            return Err(Error::raw("open", sys::EEXIST));
+        }
+        let version = found.as_ref().map(|found| &found.version);
+        if matches!(self.state, State::LeftAlone) {
+            return match version {
+                Some(version) if is_as(version, self.seen.as_ref()) => Ok(()),
+                _ => Err(ErrorKind::Changed.into()),
+            };
+        }
+        let other = found.is_some() && version != self.seen.as_ref();
+        let options = &self.options;
+        let (mode, flush) = (options.mode, options.flush);
+        let State::Staged(kept) = &mut self.state else { return Ok(()) };
+        let durable = kept.with(&dir, |staged| {
+            if other {
+                staged.set_access(&target, found.as_ref(), mode)?;
+            }
+            let durable = if other && flush { Some(staged.sync()?) } else { None };
+            match staged.name(&target) {
+                Err(error) if dir.must_name() && staged::cannot_link(&error) => {
+                    *staged = moved(staged, &target, found.as_ref(), options, cancel)?;
+                    Ok(flush.then(|| staged.sync()).transpose()?)
+                }
+                named => named.map(|()| durable),
+            }
+        })?;
+        self.receipt.durable &= durable.unwrap_or(true);
+        let publish = if found.is_some() { Publish::Replace } else { Publish::Create };
+        if let State::Staged(kept) = std::mem::replace(&mut self.state, State::Published) {
+            self.state = State::Ready(kept, publish);
+        }
+        Ok(())
+    }
+
+    /// Gives the file its name, and answers what had it before. `closed` is told what closing it says.
+    pub fn publish(&mut self, dir: &Arc<Directory>, closed: &mut dyn FnMut(Error)) -> Result<Option<Old>> {
+        let State::Ready(kept, publish) = &mut self.state else { return Ok(None) };
+        let target = self.place.target(dir.clone(), &self.name);
+        let replaced = (*publish == Publish::Replace).then(|| Replaced::hold_one_of_many(dir, &self.name));
+        match kept.with(dir, |staged| staged.publish(&target, *publish)) {
+            // Somebody made the file just now. It has an owner and a mode to take over.
+            Err(error) if is_taken(&error) && !self.options.exclusive => {
+                let (found, mode, flush) = (target.existing()?, self.options.mode, self.options.flush);
+                kept.with(dir, |staged| {
+                    staged.set_access(&target, found.as_ref(), mode)?;
+                    if flush {
+                        staged.sync()?;
+                    }
+                    staged.publish(&target, Publish::Replace)
+                })?;
+            }
+            published => published?,
+        }
+        let old = replaced.and_then(Replaced::into_old);
+        if let State::Ready(kept, _) = std::mem::replace(&mut self.state, State::Published)
+            && let Err(error) = kept.close()
+        {
+            closed(error);
+        }
+        Ok(old)
+    }
+
+    /// Where it is.
+    pub fn place(&self) -> &Arc<Place> {
+        &self.place
+    }
+
+    /// Whether the directory is to be flushed for it.
+    pub fn flushes(&self) -> bool {
+        self.options.flush
+    }
+
+    /// What was done; as far as it depends on the entry alone.
+    pub fn receipt(&self) -> Receipt {
+        self.receipt
+    }
+}
+
+/// A flush leaves everything as it is but, on some file systems, the time of the last change.
+fn is_as(now: &Version, seen: Option<&Version>) -> bool {
+    seen.is_some_and(|seen| now.id == seen.id && now.size == seen.size && now.modified == seen.modified)
+}

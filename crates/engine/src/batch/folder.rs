@@ -1,0 +1,112 @@
+//! A directory in which a batch has files: open if descriptors allow it, else to be opened again.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::dir::directory::Directory;
+use crate::dir::target::Target;
+use crate::error::{Error, Result};
+use crate::process::budget::{Share, Slot};
+use crate::sys::{self, FileId};
+
+/// How many descriptors the batches of this process keep between two steps, for directories and files.
+pub static KEPT: Share = Share::one_in(4).at_most(4096);
+
+/// A directory of a batch.
+#[derive(Debug)]
+pub struct Place {
+    id: FileId,
+    path: PathBuf,
+    kept: Option<(Arc<Directory>, Slot)>,
+    links: AtomicBool,
+    /// It was found to be where it was, right before the first rename.
+    checked: AtomicBool,
+}
+
+/// All directories of a batch.
+#[derive(Debug, Default)]
+pub struct Places(Mutex<HashMap<FileId, Arc<Place>>>);
+
+impl Places {
+    /// The one that `target` is in.
+    pub fn of(&self, target: &Target) -> Arc<Place> {
+        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = places.entry(target.dir.id().clone()).or_insert_with(|| {
+            let mut path = target.real_path();
+            path.pop();
+            let kept = KEPT.take().map(|slot| (target.dir.clone(), slot));
+            Arc::new(Place {
+                id: target.dir.id().clone(),
+                path,
+                kept,
+                links: AtomicBool::new(false),
+                checked: AtomicBool::new(false),
+            })
+        });
+        place.clone()
+    }
+}
+
+impl Place {
+    /// The directory, open, by who is about to give files in it their names.
+    ///
+    /// # Errors
+    /// `ENOENT` if there is another one by that path now.
+    pub fn open_to_publish(&self) -> Result<Arc<Directory>> {
+        let dir = self.open()?;
+        if self.is_kept() && !self.checked.load(Ordering::Relaxed) {
+            dir.check_place(&self.path)?;
+            self.checked.store(true, Ordering::Relaxed);
+        }
+        Ok(dir)
+    }
+
+    /// The directory, open.
+    ///
+    /// # Errors
+    /// `ENOENT` if there is another one by that path now, and it was not open all the time.
+    pub fn open(&self) -> Result<Arc<Directory>> {
+        if let Some((dir, _)) = &self.kept {
+            return Ok(dir.clone());
+        }
+        let dir = Directory::open(None, &self.path, false)?;
+        if *dir.id() == self.id { Ok(dir) } else { Err(Error::raw("open", sys::ENOENT)) }
+    }
+
+    /// Which directory this is.
+    pub fn id(&self) -> &FileId {
+        &self.id
+    }
+
+    /// Whether the directory is open all the time.
+    pub fn is_kept(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// Whether a file without a name got one in here: then the others will.
+    pub fn links(&self) -> bool {
+        self.links.load(Ordering::Relaxed)
+    }
+
+    /// To be called when one did.
+    pub fn set_links(&self) {
+        self.links.store(true, Ordering::Relaxed);
+    }
+
+    /// The file `name` in here.
+    pub fn target(&self, dir: Arc<Directory>, name: &OsStr) -> Target {
+        Target::again(dir, name.to_owned(), self.path.join(name))
+    }
+
+    /// Removes a name. By path, for the directory may have to be closed: the temp names that this is for are
+    /// nobody else's, wherever that leads.
+    pub fn remove(&self, name: &OsStr) {
+        drop(match &self.kept {
+            Some((dir, _)) => dir.unlink(name),
+            None => std::fs::remove_file(self.path.join(name)),
+        });
+    }
+}

@@ -1,0 +1,220 @@
+//! The two parts of a batch that run on workers: a wave of entries from their bytes to staged files, and all
+//! staged files from there to their names.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::batch::{Batch, Entry, Publishing, STAGERS};
+use crate::cancel::Cancel;
+use crate::data::Data;
+use crate::error::Error;
+use crate::job::{After, Job, Step};
+use crate::process::buffer_pool;
+use crate::process::parallel::each;
+use crate::process::queue::{Ticket, Turn};
+use crate::write::commit::{Options, Receipt};
+
+/// How long descriptors are waited for between two renames; a little less than a job would.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// An entry as it was pulled.
+pub struct Given {
+    /// Absolute.
+    pub path: PathBuf,
+    /// Its copy of the data.
+    pub data: Data,
+    /// How to write it.
+    pub options: Options,
+    /// Make missing directories.
+    pub mkdir: bool,
+}
+
+/// Stages a wave.
+pub struct WaveJob {
+    batch: Batch,
+    wave: Vec<Stage>,
+    cancel: Cancel,
+}
+
+enum Stage {
+    Given(Given),
+    Staged(Entry),
+    /// On the way, or failed.
+    Gone,
+}
+
+impl WaveJob {
+    /// The next entries of `batch`.
+    pub fn new(batch: Batch, wave: Vec<Given>, cancel: Cancel) -> Self {
+        Self { batch, wave: wave.into_iter().map(Stage::Given).collect(), cancel }
+    }
+}
+
+impl Job for WaveJob {
+    type Output = Batch;
+
+    fn run(mut self) -> Step<Self> {
+        let Self { batch, wave, cancel } = &mut self;
+        let first = batch.len();
+        match each(wave, STAGERS, |_, entry| entry.stage(batch, cancel)) {
+            Ok(()) => {}
+            Err((at, error)) if error.is_passing() => {
+                return Step::Again(self, error.of_entry(first + at));
+            }
+            Err((at, failure)) => return Step::Done(Err(failure.of_entry(first + at))),
+        }
+        let staged = wave.drain(..).filter_map(|entry| match entry {
+            Stage::Staged(entry) => Some(entry),
+            Stage::Given(_) | Stage::Gone => None,
+        });
+        match batch.add(staged) {
+            Ok(()) => Step::Done(Ok(self.batch)),
+            Err(error) => Step::Done(Err(error)),
+        }
+    }
+}
+
+impl Stage {
+    /// What is staged stays so when this is called again.
+    fn stage(&mut self, batch: &Batch, cancel: &Cancel) -> Result<(), Error> {
+        let Given { path, data, options, mkdir } = match std::mem::replace(self, Self::Gone) {
+            Self::Given(given) => given,
+            staged => {
+                *self = staged;
+                return Ok(());
+            }
+        };
+        let data = data.into_bytes()?;
+        match batch.stage(&path, mkdir, &data, &options, cancel) {
+            Ok(entry) => *self = Self::Staged(entry),
+            Err(error) => {
+                if error.is_passing() {
+                    *self = Self::Given(Given { path, data: Data::Bytes(data), options, mkdir });
+                }
+                return Err(error);
+            }
+        }
+        buffer_pool::keep(data);
+        Ok(())
+    }
+}
+
+/// Flushes all that is staged, waits for the turn with every file, and has them renamed.
+pub struct FinishJob {
+    stage: Finish,
+    cancel: Cancel,
+}
+
+enum Finish {
+    Flush(Batch),
+    Prepare(Batch, Vec<Turn>),
+    Rename(Publishing, Vec<Turn>, Option<Instant>),
+    FlushDirectories(Publishing),
+}
+
+impl FinishJob {
+    /// For a batch that is complete.
+    pub fn new(batch: Batch, cancel: Cancel) -> Self {
+        Self { stage: Finish::Flush(batch), cancel }
+    }
+
+    /// As `stage`, when `error` has passed by itself, if it does.
+    fn again(stage: Finish, cancel: Cancel, error: Error) -> Step<Self> {
+        if error.is_passing() { Step::Again(Self { stage, cancel }, error) } else { Step::Done(Err(error)) }
+    }
+}
+
+impl Job for FinishJob {
+    type Output = Vec<Receipt>;
+
+    fn run(self) -> Step<Self> {
+        let Self { stage, cancel } = self;
+        match stage {
+            Finish::Flush(batch) => flush(batch, cancel),
+            Finish::Prepare(mut batch, turns) => match batch.prepare(&cancel) {
+                Ok(()) => {
+                    // By way of a wait, so that the renames have all of their patience.
+                    let job = Self { stage: Finish::Rename(batch.publish(), turns, None), cancel };
+                    Step::Wait(Box::pin(std::future::ready(After::Run(job))))
+                }
+                Err(error) => Self::again(Finish::Prepare(batch, turns), cancel, error),
+            },
+            Finish::Rename(batch, turns, since) => rename(batch, turns, since, cancel),
+            Finish::FlushDirectories(batch) => flush_directories(batch, cancel),
+        }
+    }
+}
+
+fn flush(mut batch: Batch, cancel: Cancel) -> Step<FinishJob> {
+    match batch.flush(&cancel) {
+        Err(error) => FinishJob::again(Finish::Flush(batch), cancel, error),
+        // Others want the worker too.
+        Ok(true) => {
+            let job = FinishJob { stage: Finish::Flush(batch), cancel };
+            Step::Wait(Box::pin(std::future::ready(After::Run(job))))
+        }
+        Ok(false) => {
+            let places = Ticket::take().join_all(batch.keys());
+            Step::Wait(Box::pin(async move {
+                let turns = tokio::select! {
+                    turns = places.turns() => turns,
+                    // The worker finds that out as well, and removes what is staged.
+                    () = cancel.cancelled() => Vec::new(),
+                };
+                After::Run(FinishJob { stage: Finish::Prepare(batch, turns), cancel })
+            }))
+        }
+    }
+}
+
+fn rename(
+    mut batch: Publishing,
+    turns: Vec<Turn>,
+    since: Option<Instant>,
+    cancel: Cancel,
+) -> Step<FinishJob> {
+    match batch.rename(&cancel) {
+        Ok(()) => {
+            // The next write of a file need not wait for the flush: its own comes later still.
+            drop(turns);
+            flush_directories(batch, cancel)
+        }
+        Err(error) if error.is_passing() && since.is_none_or(|since| since.elapsed() < PATIENCE) => {
+            let since = since.or_else(|| Some(Instant::now()));
+            let error = if batch.is_committed() { batch.told(error) } else { error };
+            Step::Again(FinishJob { stage: Finish::Rename(batch, turns, since), cancel }, error)
+        }
+        Err(error) if batch.is_committed() => {
+            // What has its name keeps it. The first error is the one to report.
+            drop(batch.flush());
+            Step::Done(Err(batch.told(error)))
+        }
+        Err(error) => Step::Done(Err(error)),
+    }
+}
+
+fn flush_directories(mut batch: Publishing, cancel: Cancel) -> Step<FinishJob> {
+    match batch.flush() {
+        Ok(()) => Step::Done(Ok(batch.receipts())),
+        Err(error) if error.is_passing() => {
+            let error = batch.told(error);
+            let job = FinishJob { stage: Finish::FlushDirectories(batch), cancel };
+            Step::Again(job, error)
+        }
+        // Files that were left alone are what they were.
+        Err(error) if !batch.is_committed() => Step::Done(Err(error)),
+        Err(error) => Step::Done(Err(batch.told(error))),
+    }
+}
+
+/// Removes what is staged, on a worker: that is I/O too.
+pub struct Discard(pub Batch);
+
+impl Job for Discard {
+    type Output = ();
+
+    fn run(self) -> Step<Self> {
+        drop(self.0);
+        Step::Done(Ok(()))
+    }
+}

@@ -1,0 +1,117 @@
+//! Many files, one barrier: all are staged, then all are flushed, then all get their names, and then each
+//! directory is flushed once. What fails before the first rename leaves everything as it was.
+//!
+//! What a batch holds of a file between two steps is small: a descriptor, or where those are few a mapping and
+//! a temp name. Its bytes are gone as soon as it is staged.
+
+mod entry;
+mod folder;
+pub mod job;
+mod kept;
+mod publish;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Known;
+use std::path::Path;
+
+pub use crate::batch::entry::Entry;
+use crate::batch::folder::Places;
+pub use crate::batch::publish::Publishing;
+use crate::cancel::Cancel;
+use crate::error::{Error, ErrorKind, Result};
+use crate::process::parallel::each;
+use crate::process::queue::Key;
+use crate::write::commit::Options;
+
+/// How many threads stage at once: beyond that they only wait for each other.
+pub const STAGERS: usize = 8;
+/// How many flush at once.
+const FLUSHERS: usize = 32;
+/// How many files are flushed before the worker is given to others.
+const AT_ONCE: usize = 1024;
+
+/// The files of one call. Dropped before they are published, they are gone.
+#[derive(Debug, Default)]
+pub struct Batch {
+    entries: Vec<Entry>,
+    places: Places,
+    keys: HashMap<Key, usize>,
+    flushed: usize,
+}
+
+impl Batch {
+    /// How many files it has.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Stages a file, for [`Batch::add`]: written, read back, and on its way to the device. `path` is absolute.
+    ///
+    /// # Errors
+    /// Whatever fails first; nothing is left of the file then.
+    pub fn stage(
+        &self,
+        path: &Path,
+        mkdir: bool,
+        data: &[u8],
+        options: &Options,
+        cancel: &Cancel,
+    ) -> Result<Entry> {
+        Entry::stage(&self.places, path, mkdir, data, options, cancel)
+    }
+
+    /// Takes in the next entries.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Duplicate`] of one whose file has an entry already, by whatever name.
+    pub fn add(&mut self, entries: impl IntoIterator<Item = Entry>) -> Result<()> {
+        for entry in entries {
+            let at = self.entries.len();
+            let known = self.keys.entry(entry.key());
+            self.entries.push(entry);
+            match known {
+                Known::Occupied(first) => {
+                    let first = *first.get();
+                    return Err(Error::from(ErrorKind::Duplicate { first }).of_entry(at));
+                }
+                Known::Vacant(place) => drop(place.insert(at)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Flushes the next files, many at once. `true`: there are more.
+    ///
+    /// # Errors
+    /// Whatever fails first. After one that passes by itself this may be called again.
+    pub fn flush(&mut self, cancel: &Cancel) -> Result<bool> {
+        let (from, to) = (self.flushed, self.entries.len().min(self.flushed + AT_ONCE));
+        each(&mut self.entries[from..to], FLUSHERS, |_, entry| entry.flush(cancel))
+            .map_err(|(at, error)| error.of_entry(from + at))?;
+        self.flushed = to;
+        Ok(to < self.entries.len())
+    }
+
+    /// The lines to have the turn in before [`Batch::prepare`].
+    pub fn keys(&self) -> Vec<Key> {
+        self.keys.keys().cloned().collect()
+    }
+
+    /// The last look at all targets, and all that can fail before the first rename.
+    ///
+    /// # Errors
+    /// As [`Batch::flush`].
+    pub fn prepare(&mut self, cancel: &Cancel) -> Result<()> {
+        each(&mut self.entries, STAGERS, |_, entry| entry.prepare(cancel))
+            .map_err(|(at, error)| error.of_entry(at))
+    }
+
+    /// From here on files get their names.
+    pub fn publish(self) -> Publishing {
+        Publishing::new(self.entries)
+    }
+}

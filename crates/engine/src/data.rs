@@ -1,0 +1,100 @@
+//! What is to be written: bytes, or UTF-16 that is encoded on the worker. There that takes a fraction of V8's time,
+//! and finds lone surrogates on the way.
+
+use crate::error::{ErrorKind, Result};
+use crate::process::buffer_pool::room_for_bytes;
+
+/// What is to be written.
+#[derive(Debug)]
+pub enum Data {
+    /// Ready to write.
+    Bytes(Vec<u8>),
+    /// To be written as UTF-8.
+    Text(Vec<u16>),
+}
+
+impl Data {
+    /// How much memory it takes.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Text(units) => units.len() * 2,
+        }
+    }
+
+    /// Adds an ASCII character at the end.
+    pub fn push(&mut self, last: u8) {
+        match self {
+            Self::Bytes(bytes) => bytes.push(last),
+            Self::Text(units) => units.push(u16::from(last)),
+        }
+    }
+
+    /// Refuses a text that UTF-8 has no bytes for.
+    ///
+    /// # Errors
+    /// [`ErrorKind::LoneSurrogate`]: U+FFFD in its place would not be what was given.
+    pub fn check(&self) -> Result<()> {
+        let Self::Text(units) = self else { return Ok(()) };
+        match encoding_rs::mem::utf16_valid_up_to(units) {
+            valid if valid == units.len() => Ok(()),
+            index => Err(ErrorKind::LoneSurrogate { index }.into()),
+        }
+    }
+
+    /// The bytes to write.
+    ///
+    /// # Errors
+    /// Those of [`Data::check`].
+    pub fn into_bytes(self) -> Result<Vec<u8>> {
+        self.check()?;
+        match self {
+            Self::Bytes(bytes) => Ok(bytes),
+            Self::Text(units) => Ok(to_utf8(&units)),
+        }
+    }
+}
+
+/// Encodes well-formed UTF-16.
+fn to_utf8(units: &[u16]) -> Vec<u8> {
+    // Room for plain ASCII and some more; what does not fit goes into the next round.
+    let most = units.len() + units.len() / 8 + 16;
+    let mut bytes = room_for_bytes(most);
+    bytes.resize(most, 0);
+    let (mut read, mut written) = (0, 0);
+    loop {
+        let (more_read, more_written) =
+            encoding_rs::mem::convert_utf16_to_utf8_partial(&units[read..], &mut bytes[written..]);
+        read += more_read;
+        written += more_written;
+        if read == units.len() {
+            bytes.truncate(written);
+            return bytes;
+        }
+        // Three bytes a unit are always enough.
+        bytes.resize(written + (units.len() - read) * 3 + 16, 0);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_becomes_the_same_utf8_that_rust_makes() {
+        for text in ["", "plain", &"漢字".repeat(10_000), &"mixed ünïcödé 😀 ".repeat(1_000), "a\u{fffd}b"]
+        {
+            let units: Vec<u16> = text.encode_utf16().collect();
+            assert_eq!(Data::Text(units).into_bytes().unwrap(), text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_lone_surrogate_is_refused_with_its_place() {
+        for units in [vec![0x61, 0xd800], vec![0x61, 0xdc00, 0x62]] {
+            let error = Data::Text(units).into_bytes().unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::LoneSurrogate { index: 1 }), "{error}");
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Open directories, shared by all who work in them at the moment: one descriptor a directory,
+//! however many calls are in flight in it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Deref;
+use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+
+use crate::dir::flush::{Failed, Flushes};
+use crate::error::{Error, Named, Result};
+use crate::mutant::{Step, leaves_out};
+use crate::sys::{self, Dir, FileId};
+
+/// An open directory.
+#[derive(Debug)]
+pub struct Directory {
+    dir: Dir,
+    id: FileId,
+    durable: OnceLock<bool>,
+    /// Files without a name cannot be linked here, so staged ones need one from the start.
+    must_name: AtomicBool,
+    flushes: Flushes,
+    /// How many are at work on a file in here.
+    commits: AtomicUsize,
+}
+
+/// One of those at work in a directory, until it is dropped.
+pub struct AtWork<'dir>(&'dir Directory);
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        self.0.commits.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+static OPEN: Mutex<Option<HashMap<FileId, Weak<Directory>>>> = Mutex::new(None);
+
+/// Directories that we made and whose own entry may not be on disk: flushing their parent failed, or is
+/// not possible. For as long as this process lives nothing in them is called durable.
+fn doubtful() -> MutexGuard<'static, BTreeSet<FileId>> {
+    static DOUBTFUL: Mutex<BTreeSet<FileId>> = Mutex::new(BTreeSet::new());
+    DOUBTFUL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Deref for Directory {
+    type Target = Dir;
+
+    fn deref(&self) -> &Dir {
+        &self.dir
+    }
+}
+
+impl Directory {
+    /// Opens `path`, relative to `base` if it is. With `mkdir` missing directories are made.
+    pub fn open(base: Option<&Arc<Self>>, path: &Path, mkdir: bool) -> Result<Arc<Self>> {
+        match Self::open_existing(base, path) {
+            Err(error) if mkdir && error.raw_os_error() == Some(sys::ENOENT) => Self::make(base, path),
+            opened => opened.named("open"),
+        }
+    }
+
+    fn open_existing(base: Option<&Arc<Self>>, path: &Path) -> std::io::Result<Arc<Self>> {
+        let dir = match base {
+            // The empty path is the base itself.
+            Some(base) if path.as_os_str().is_empty() => return Ok(base.clone()),
+            Some(base) => base.dir.open_in(path)?,
+            None => Dir::open(path)?,
+        };
+        let id = dir.id()?;
+        let mut guard = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = guard.get_or_insert_default();
+        if let Some(shared) = open.get(&id).and_then(Weak::upgrade) {
+            return Ok(shared);
+        }
+        let directory = Arc::new(Self {
+            dir,
+            id: id.clone(),
+            durable: OnceLock::new(),
+            must_name: AtomicBool::new(false),
+            flushes: Flushes::default(),
+            commits: AtomicUsize::new(0),
+        });
+        open.insert(id, Arc::downgrade(&directory));
+        Ok(directory)
+    }
+
+    /// Makes what is missing of `path`, from the deepest directory that is there.
+    fn make(base: Option<&Arc<Self>>, path: &Path) -> Result<Arc<Self>> {
+        let mut existing = path.to_owned();
+        let mut missing: Vec<PathBuf> = Vec::new();
+        let mut parent = loop {
+            match Self::open_existing(base, &existing) {
+                Err(error) if error.raw_os_error() == Some(sys::ENOENT) && existing.parent().is_some() => {
+                    missing.extend(
+                        existing.components().next_back().map(|last| PathBuf::from(last.as_os_str())),
+                    );
+                    existing.pop();
+                }
+                opened => break opened.named("open")?,
+            }
+        };
+        for name in missing.iter().rev() {
+            if matches!(name.components().next(), Some(Component::Normal(_))) {
+                match parent.make_dir(name.as_os_str()) {
+                    Ok(()) => {}
+                    // Somebody was faster, and may not have flushed it yet.
+                    Err(error) if error.raw_os_error() == Some(sys::EEXIST) => {}
+                    Err(error) => return Err(Error::system("mkdir", error)),
+                }
+                let synced = parent.sync();
+                let child = Self::open_existing(Some(&parent), name).named("open")?;
+                if !matches!(synced, Ok(true)) || parent.is_doubtful() {
+                    doubtful().insert(child.id.clone());
+                }
+                synced?;
+                parent = child;
+            } else {
+                parent = Self::open_existing(Some(&parent), name).named("open")?;
+            }
+        }
+        Ok(parent)
+    }
+
+    /// For who has had it open for long: it could have been replaced, and what is put in it now would be in the
+    /// old one.
+    ///
+    /// # Errors
+    /// `ENOENT` if it is not what `path`, which has no links in it, means any more.
+    pub fn check_place(&self, path: &Path) -> Result<()> {
+        let now = Dir::open(path).and_then(|dir| dir.id()).named("open")?;
+        if now == self.id { Ok(()) } else { Err(Error::raw("open", sys::ENOENT)) }
+    }
+
+    /// Which directory this is.
+    pub fn id(&self) -> &FileId {
+        &self.id
+    }
+
+    /// Flushes the entries of this directory; `false` when that cannot be done here.
+    pub fn sync(&self) -> Result<bool> {
+        if leaves_out(Step::DirSync) {
+            return Ok(true);
+        }
+        self.flushes.now(|| self.dir.sync()).named("fsync")
+    }
+
+    /// Counts the caller among those at work in here.
+    pub fn begin_commit(&self) -> AtWork<'_> {
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        AtWork(self)
+    }
+
+    /// How many are at work in here.
+    pub fn commits(&self) -> usize {
+        self.commits.load(Ordering::Relaxed)
+    }
+
+    /// How many flushes have failed so far.
+    pub fn failed_flushes(&self) -> Failed {
+        self.flushes.failed()
+    }
+
+    /// # Errors
+    /// If a flush has failed since: whatever had been changed by then may be lost, and a later flush that
+    /// succeeds says nothing about it.
+    pub fn check_flushes(&self, before: Failed) -> Result<()> {
+        self.flushes.check_since(before)
+    }
+
+    /// Whether flushing takes long here.
+    pub fn is_slow(&self) -> bool {
+        self.flushes.are_slow()
+    }
+
+    /// As [`Directory::sync`], once for all that wait for it, and on a thread of its own.
+    pub async fn sync_with_others(self: &Arc<Self>) -> Result<bool> {
+        if leaves_out(Step::DirSync) {
+            return Ok(true);
+        }
+        let (next, begins) = self.flushes.join();
+        if !begins && leaves_out(Step::NextFlush) {
+            return Ok(true);
+        }
+        if begins {
+            let dir = self.clone();
+            let serve = move || dir.flushes.serve(|| dir.dir.sync());
+            // Without a thread it is done right here: that holds others up, which is better than failing.
+            if std::thread::Builder::new().name("atomic-flush".to_owned()).spawn(serve).is_err() {
+                self.flushes.serve(|| self.dir.sync());
+            }
+        }
+        next.flushed().await
+    }
+
+    /// Whether the file system keeps anything at all over a power cut.
+    pub fn is_durable(&self) -> bool {
+        *self.durable.get_or_init(|| self.dir.is_durable()) && !self.is_doubtful()
+    }
+
+    fn is_doubtful(&self) -> bool {
+        doubtful().contains(&self.id)
+    }
+
+    /// Whether staged files need a name from the start.
+    pub fn must_name(&self) -> bool {
+        self.must_name.load(Ordering::Relaxed)
+    }
+
+    /// Called when a file without a name could not be linked.
+    pub fn set_must_name(&self) {
+        self.must_name.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let mut guard = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = guard.as_mut() {
+            // Unless it was opened anew between the last reference's end and now.
+            if open.get(&self.id).is_some_and(|shared| shared.strong_count() == 0) {
+                open.remove(&self.id);
+            }
+        }
+    }
+}

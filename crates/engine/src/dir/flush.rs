@@ -1,0 +1,194 @@
+//! Flushing a directory once for all that wait for it.
+//!
+//! A flush covers every change that was made before it began. So whoever comes while one is under way
+//! waits for the next, with everybody else who does: a thousand files that get their names at once
+//! need a handful of flushes, and no thread but one waits for the disk.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// A flush that is quicker than this costs less than handing it over to another thread.
+const SLOW: Duration = Duration::from_micros(300);
+
+/// What the last flush of any directory took, in nanoseconds. A directory is closed between calls that
+/// are not made at once, and would forget.
+static LAST: AtomicU64 = AtomicU64::new(0);
+
+/// How many flushes of any directory have failed.
+static FAILED: AtomicU64 = AtomicU64::new(0);
+
+/// For who cannot keep a directory open, and so forgets what becomes of its flushes: whether the answer is
+/// the same as before tells that none has failed.
+pub fn failed_anywhere() -> Failed {
+    Failed(FAILED.load(Ordering::Relaxed))
+}
+
+/// The flushes of one directory.
+#[derive(Debug)]
+pub struct Flushes {
+    line: Mutex<Line>,
+    /// What the last one took, in nanoseconds; before there was one, what it took elsewhere.
+    took: AtomicU64,
+    /// The system tells of a failure once. Whoever else had changed something before has to know too.
+    failures: Mutex<Failures>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Failures {
+    count: u64,
+    last: Option<i32>,
+}
+
+/// How many flushes had failed at some moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Failed(u64);
+
+impl Default for Flushes {
+    fn default() -> Self {
+        Self { line: Mutex::default(), took: LAST.load(Ordering::Relaxed).into(), failures: Mutex::default() }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Line {
+    /// Somebody flushes, and will go on until nobody waits.
+    served: bool,
+    waiting: Vec<oneshot::Sender<Flushed>>,
+}
+
+/// What a flush came to, with the system's number for a failure: it is told to many.
+type Flushed = std::result::Result<bool, Option<i32>>;
+
+/// A flush that begins later than now.
+#[derive(Debug)]
+pub struct Next(oneshot::Receiver<Flushed>);
+
+impl Flushes {
+    /// Flushes now, and takes the time.
+    pub fn now(&self, flush: impl FnOnce() -> io::Result<bool>) -> io::Result<bool> {
+        let since = Instant::now();
+        let flushed = flush();
+        let took = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.took.store(took, Ordering::Relaxed);
+        LAST.store(took, Ordering::Relaxed);
+        if let Err(error) = &flushed {
+            FAILED.fetch_add(1, Ordering::Relaxed);
+            let mut failures = self.failures();
+            *failures = Failures { count: failures.count + 1, last: error.raw_os_error() };
+        }
+        flushed
+    }
+
+    /// How many have failed so far: to be asked before the change that is to be flushed.
+    pub fn failed(&self) -> Failed {
+        Failed(self.failures().count)
+    }
+
+    /// # Errors
+    /// That of the last failed flush, if one has failed since.
+    pub fn check_since(&self, before: Failed) -> Result<()> {
+        let failures = *self.failures();
+        match failures.last {
+            Some(errno) if Failed(failures.count) != before => Err(Error::raw("fsync", errno)),
+            _ => Ok(()),
+        }
+    }
+
+    fn failures(&self) -> MutexGuard<'_, Failures> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the last one was slow.
+    pub fn are_slow(&self) -> bool {
+        u128::from(self.took.load(Ordering::Relaxed)) >= SLOW.as_nanos()
+    }
+
+    /// Joins those that wait. `true`: nobody flushes at the moment, and the caller has to see to it that
+    /// somebody [serves](Self::serve).
+    pub fn join(&self) -> (Next, bool) {
+        let (tell, flushed) = oneshot::channel();
+        let mut line = self.line();
+        line.waiting.push(tell);
+        (Next(flushed), !std::mem::replace(&mut line.served, true))
+    }
+
+    /// Flushes until nobody waits any more.
+    pub fn serve(&self, mut flush: impl FnMut() -> io::Result<bool>) {
+        loop {
+            let waiting = {
+                let mut line = self.line();
+                line.served = !line.waiting.is_empty();
+                if !line.served {
+                    return;
+                }
+                std::mem::take(&mut line.waiting)
+            };
+            let flushed = self.now(&mut flush).map_err(|error| error.raw_os_error());
+            for tell in waiting {
+                let _ = tell.send(flushed);
+            }
+        }
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Next {
+    /// # Errors
+    /// Those of the flush.
+    pub async fn flushed(self) -> Result<bool> {
+        match self.0.await {
+            Ok(Ok(flushed)) => Ok(flushed),
+            Ok(Err(Some(errno))) => Err(Error::raw("fsync", errno)),
+            Ok(Err(None)) | Err(_) => Err(ErrorKind::Panic("a flush had no end".to_owned()).into()),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_comes_during_a_flush_waits_for_the_next() {
+        let flushes = Flushes::default();
+        let (mut first, begins) = flushes.join();
+        assert!(begins);
+        let mut late = Vec::new();
+        let mut count = 0;
+        flushes.serve(|| {
+            count += 1;
+            if count == 1 {
+                for _ in 0..3 {
+                    let (next, begins) = flushes.join();
+                    assert!(!begins);
+                    late.push(next);
+                }
+            } else {
+                assert_eq!(first.0.try_recv().unwrap(), Ok(true));
+                assert!(late.iter_mut().all(|next| next.0.try_recv().is_err()), "not by the first one");
+            }
+            Ok(true)
+        });
+        assert_eq!(count, 2, "three shared the second");
+        assert!(late.iter_mut().all(|next| next.0.try_recv().unwrap() == Ok(true)));
+        assert!(flushes.join().1, "and it is over");
+    }
+
+    #[test]
+    fn a_failure_is_told_to_all_that_shared_it() {
+        let flushes = Flushes::default();
+        let mut waiting = [flushes.join().0, flushes.join().0];
+        flushes.serve(|| Err(io::Error::from_raw_os_error(5)));
+        assert!(waiting.iter_mut().all(|next| next.0.try_recv().unwrap() == Err(Some(5))));
+    }
+}

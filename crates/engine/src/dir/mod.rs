@@ -1,0 +1,7 @@
+//! Open directories: what a path means, flushing entries, temp names and sweeping them.
+
+pub(crate) mod directory;
+pub(crate) mod flush;
+pub(crate) mod names;
+pub(crate) mod sweep;
+pub mod target;

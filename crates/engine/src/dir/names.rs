@@ -1,0 +1,146 @@
+//! The names that this library gives to files of its own, all hidden, all beside the file they serve:
+//!
+//! - `.NAME.XXXXXXXXXXXX.atomic-tmp` (twelve random letters and digits): a file on its way to NAME;
+//! - `.NAME.XXXXXXXXXXXX.atomic-old`: a directory that was NAME, on its way to where it is to be kept; never
+//!   swept, for it may be the only one there is;
+//! - `.NAME.lock`: the sidecar lock of the index NAME.
+//!
+//! NAME is cut where the whole would not fit into 255 bytes; a lock's name then carries a hash of it.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::Path;
+
+use crate::sys;
+
+const TEMP_SUFFIX: &str = ".atomic-tmp";
+const OLD_SUFFIX: &str = ".atomic-old";
+const RANDOM: usize = 12;
+const NAME_MAX: usize = 255;
+
+/// Calls `make` with unpredictable temp names for `name` until one is free.
+///
+/// # Errors
+/// Those of `make`, other than that the name is taken.
+pub fn with_temp_name<T>(
+    name: &OsStr,
+    make: impl FnMut(&OsStr) -> io::Result<T>,
+) -> io::Result<(OsString, T)> {
+    with_name(name, TEMP_SUFFIX, make)
+}
+
+/// As [`with_temp_name`], for a directory that is not to be swept.
+///
+/// # Errors
+/// As [`with_temp_name`].
+pub fn with_old_name<T>(
+    name: &OsStr,
+    make: impl FnMut(&OsStr) -> io::Result<T>,
+) -> io::Result<(OsString, T)> {
+    with_name(name, OLD_SUFFIX, make)
+}
+
+fn with_name<T>(
+    name: &OsStr,
+    suffix: &str,
+    mut make: impl FnMut(&OsStr) -> io::Result<T>,
+) -> io::Result<(OsString, T)> {
+    let mut prefix = OsString::from(".");
+    prefix.push(sys::cut(name, NAME_MAX - ".".len() - ".".len() - RANDOM - suffix.len()));
+    prefix.push(".");
+    let (made, path) = tempfile::Builder::new()
+        .prefix(&prefix)
+        .suffix(suffix)
+        .rand_bytes(RANDOM)
+        // It would unlink by path; the name is relative to an open directory.
+        .disable_cleanup(true)
+        .make_in("/", |path| make(file_name(path)))?
+        .into_parts();
+    Ok((file_name(&path).to_owned(), made))
+}
+
+fn file_name(path: &Path) -> &OsStr {
+    path.file_name().unwrap_or_default()
+}
+
+/// Whether a name is one of ours for a file that is not finished.
+pub fn is_temp(name: &OsStr) -> bool {
+    let bytes = name.as_encoded_bytes();
+    bytes
+        .strip_prefix(b".")
+        .and_then(|rest| rest.strip_suffix(TEMP_SUFFIX.as_bytes()))
+        .and_then(|rest| rest.split_last_chunk::<RANDOM>())
+        .is_some_and(|(rest, random)| rest.ends_with(b".") && random.iter().all(u8::is_ascii_alphanumeric))
+}
+
+/// The sidecar lock of the index `name`.
+pub fn lock(name: &OsStr) -> OsString {
+    let mut lock = OsString::from(".");
+    if name.len() + ".".len() + ".lock".len() <= NAME_MAX {
+        lock.push(name);
+    } else {
+        let hash = format!(".{:016x}", fnv1a(name.as_encoded_bytes()));
+        lock.push(sys::cut(name, NAME_MAX - ".".len() - hash.len() - ".lock".len()));
+        lock.push(hash);
+    }
+    lock.push(".lock");
+    lock
+}
+
+/// FNV-1a. Every version of this library must come to the same lock, so no hasher that may change.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn temp_names_fit_and_are_recognised() {
+        for name in ["a", "index.json", &"x".repeat(255), &"ü".repeat(127)] {
+            let (temp, ()) = with_temp_name(name.as_ref(), |_| Ok(())).unwrap();
+            assert!(temp.len() <= NAME_MAX && is_temp(&temp), "{temp:?}");
+            assert!(temp.to_str().is_some(), "cut between two characters: {temp:?}");
+        }
+    }
+
+    #[test]
+    fn a_taken_name_is_not_used() {
+        let mut tried = Vec::new();
+        let (name, ()) = with_temp_name("n".as_ref(), |name| {
+            tried.push(name.to_owned());
+            if tried.len() < 3 { Err(io::ErrorKind::AlreadyExists.into()) } else { Ok(()) }
+        })
+        .unwrap();
+        assert_eq!(tried[2], name);
+        assert_ne!(tried[0], tried[1]);
+    }
+
+    #[test]
+    fn other_peoples_files_are_not_taken_for_ours() {
+        for name in [
+            "index.json",
+            ".atomic-tmp",
+            ".x.atomic-tmp",
+            ".x.abc.atomic-tmp",
+            "x.abcdefghijkl.atomic-tmp",
+            ".abcdefghijkl.atomic-tmp",
+            ".x.abcdefghijk-.atomic-tmp",
+        ] {
+            assert!(!is_temp(name.as_ref()), "{name}");
+        }
+        assert!(is_temp(".x.abcdefghijkl.atomic-tmp".as_ref()));
+    }
+
+    #[test]
+    fn long_names_have_locks_of_their_own() {
+        let (a, b) = ("x".repeat(254), format!("{}y", "x".repeat(253)));
+        assert_eq!(lock("index.json".as_ref()), ".index.json.lock");
+        assert!(lock(a.as_ref()).len() <= NAME_MAX);
+        assert_ne!(lock(a.as_ref()), lock(b.as_ref()));
+    }
+}

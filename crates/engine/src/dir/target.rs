@@ -1,0 +1,168 @@
+//! From a path to the file that it means: an open directory and a name in it.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::dir::directory::Directory;
+use crate::error::{Error, ErrorKind, Named, Result};
+use crate::process::queue::Key;
+pub use crate::sys::path_from_bytes;
+use crate::sys::{self, Kind, Stat};
+
+/// As many links as Linux itself follows.
+const MAX_LINKS: usize = 40;
+
+/// The file that a path means, links followed.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub(crate) dir: Arc<Directory>,
+    pub(crate) name: OsString,
+    /// Where the links led, for messages.
+    path: PathBuf,
+}
+
+/// What to do on the way.
+#[derive(Clone, Copy, Debug)]
+pub struct Resolve {
+    /// Make missing directories.
+    pub mkdir: bool,
+    /// Anything by that name is refused (`O_EXCL`), even a symbolic link that leads nowhere.
+    pub exclusive: bool,
+}
+
+impl Target {
+    /// Follows `path`, which is absolute, to the file it means; the file need not be there.
+    ///
+    /// # Errors
+    /// Those of open(2) with `O_CREAT`: `ENOENT`, `ENOTDIR`, `EACCES`, `EISDIR`, `ELOOP`,
+    /// `ENAMETOOLONG`, …; `EEXIST` when exclusive; [`ErrorKind::NotRegular`].
+    pub fn resolve(path: &Path, how: Resolve) -> Result<Self> {
+        Self::follow(path, how, file_name, regular)
+    }
+
+    /// Follows `path`, which is absolute, to the directory it means; it need not be there.
+    ///
+    /// # Errors
+    /// Those of [`Target::resolve`], but `ENOTDIR` for a file, and `EBUSY` for what cannot be renamed: a path that
+    /// ends in `.` or `..`, the root, a mount point.
+    pub fn resolve_directory(path: &Path, mkdir: bool) -> Result<Self> {
+        let target = Self::follow(path, Resolve { mkdir, exclusive: false }, directory_name, directory)?;
+        if target.dir.is_mount_point(&target.name) {
+            return Err(Error::raw("rename", sys::EBUSY));
+        }
+        Ok(target)
+    }
+
+    fn follow(
+        path: &Path,
+        how: Resolve,
+        name_of: fn(Option<&Arc<Directory>>, &Path) -> Result<OsString>,
+        check: fn(Option<Stat>) -> Result<Option<Stat>>,
+    ) -> Result<Self> {
+        let mut base: Option<Arc<Directory>> = None;
+        let mut path = path.to_owned();
+        let mut shown = path.clone();
+        for _ in 0..=MAX_LINKS {
+            let name = name_of(base.as_ref(), &path)?;
+            let parent = path.parent().unwrap_or(Path::new(""));
+            let dir = Directory::open(base.as_ref(), parent, how.mkdir)?;
+            match dir.stat(&name).map_err(|error| Error::system("open", error))? {
+                Some(_) if how.exclusive => return Err(Error::raw("open", sys::EEXIST)),
+                Some(stat) if stat.kind == Kind::Symlink => {
+                    path = dir.read_link(&name).map_err(|error| Error::system("readlink", error))?;
+                    shown.pop();
+                    shown.push(&path);
+                    base = Some(dir);
+                }
+                stat => {
+                    check(stat)?;
+                    return Ok(Self { dir, name, path: shown });
+                }
+            }
+        }
+        Err(Error::raw("open", sys::ELOOP))
+    }
+
+    /// The file `name` in a directory that was opened again.
+    pub(crate) fn again(dir: Arc<Directory>, name: OsString, path: PathBuf) -> Self {
+        Self { dir, name, path }
+    }
+
+    /// What is under the name now.
+    ///
+    /// # Errors
+    /// `EISDIR`, or [`ErrorKind::NotRegular`], if it is not a regular file.
+    pub fn existing(&self) -> Result<Option<Stat>> {
+        let stat = self.dir.stat(&self.name).map_err(|error| Error::system("open", error))?;
+        regular(stat)
+    }
+
+    /// The directory that is under the name now.
+    ///
+    /// # Errors
+    /// `ENOTDIR` if it is something else.
+    pub fn existing_directory(&self) -> Result<Option<Stat>> {
+        directory(self.dir.stat(&self.name).named("open")?)
+    }
+
+    /// What to line up for before changing this file.
+    pub fn key(&self) -> Key {
+        (self.dir.id().clone(), sys::fold(&self.name))
+    }
+
+    /// A path that means this file still when a link on the caller's path has been switched: for who
+    /// has to wait, and gives the directory back meanwhile.
+    pub fn real_path(&self) -> PathBuf {
+        self.dir.path().map_or_else(|_| self.path.clone(), |dir| dir.join(&self.name))
+    }
+
+    /// The resolved path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Passes on what is a regular file, or nothing.
+fn regular(stat: Option<Stat>) -> Result<Option<Stat>> {
+    match stat.as_ref().map(|stat| stat.kind) {
+        None | Some(Kind::File) => Ok(stat),
+        Some(Kind::Directory) => Err(Error::raw("open", sys::EISDIR)),
+        // It was none when the path was followed: somebody is playing games.
+        Some(Kind::Symlink) => Err(Error::raw("open", sys::ELOOP)),
+        Some(Kind::Other(what)) => Err(ErrorKind::NotRegular { what }.into()),
+    }
+}
+
+/// Passes on what is a directory, or nothing.
+fn directory(stat: Option<Stat>) -> Result<Option<Stat>> {
+    match stat.as_ref().map(|stat| stat.kind) {
+        None | Some(Kind::Directory) => Ok(stat),
+        Some(Kind::Symlink) => Err(Error::raw("open", sys::ELOOP)),
+        Some(Kind::File | Kind::Other(_)) => Err(Error::raw("open", sys::ENOTDIR)),
+    }
+}
+
+/// The last component, if it is a name that a directory can be renamed to.
+fn directory_name(_: Option<&Arc<Directory>>, path: &Path) -> Result<OsString> {
+    if path.as_os_str().is_empty() {
+        return Err(Error::raw("open", sys::ENOENT));
+    }
+    match path.file_name() {
+        Some(name) if !sys::ends_in_dots(path.as_os_str()) => Ok(name.to_owned()),
+        _ => Err(Error::raw("rename", sys::EBUSY)),
+    }
+}
+
+/// The last component, if it can be a file's name.
+fn file_name(base: Option<&Arc<Directory>>, path: &Path) -> Result<OsString> {
+    if path.as_os_str().is_empty() {
+        return Err(Error::raw("open", sys::ENOENT));
+    }
+    match path.file_name() {
+        Some(name) if !sys::names_directory(path.as_os_str()) => Ok(name.to_owned()),
+        Some(_) => Err(Error::raw("open", sys::EISDIR)),
+        // `/` or `..`
+        None => Directory::open(base, path, false).and_then(|_| Err(Error::raw("open", sys::EISDIR))),
+    }
+}

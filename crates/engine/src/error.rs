@@ -1,0 +1,288 @@
+//! What can go wrong, as the engine tells it: the operation that failed and the system's own
+//! error, never a bare message. The N-API side turns it into the shape of `node:fs`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{fmt, io};
+
+use crate::sys;
+
+/// The engine's result.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A failed operation. Unless [`Error::committed`], the file is what it was before, byte for byte.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    about: Option<PathBuf>,
+    entry: Option<usize>,
+    replaced: Option<usize>,
+    committed: bool,
+}
+
+/// What happened.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A system call failed.
+    System {
+        /// The call, by the name that `node:fs` uses for it.
+        operation: &'static str,
+        /// The system's error.
+        source: io::Error,
+        /// The other name, for calls that take two.
+        dest: Option<PathBuf>,
+    },
+    /// What was read back is not what was written.
+    Verify {
+        /// The first byte that differs, from the start of the file; `None` where only a digest is known.
+        offset: Option<u64>,
+    },
+    /// The target is a device, a FIFO or a socket.
+    NotRegular {
+        /// "a FIFO", "a socket", …
+        what: &'static str,
+    },
+    /// The file system has no step that swaps two directories.
+    NoExchange,
+    /// The index is not UTF-8 or not JSON.
+    CorruptIndex {
+        /// In bytes from the start of the file.
+        offset: u64,
+        /// From 1.
+        line: u64,
+        /// In bytes, from 1.
+        column: u64,
+        /// What the parser said.
+        reason: String,
+    },
+    /// Two entries of a batch mean the same file.
+    Duplicate {
+        /// The position of the first of them.
+        first: usize,
+    },
+    /// A file that held the right bytes was changed before the batch that left it alone was complete.
+    Changed,
+    /// A text that is to be written as UTF-8 has a lone surrogate, for which UTF-8 has no bytes.
+    LoneSurrogate {
+        /// Its position, in UTF-16 units.
+        index: usize,
+    },
+    /// The text given for the index is not JSON.
+    InvalidJson {
+        /// What the parser said.
+        reason: String,
+    },
+    /// The lock did not come in time, or the index never held still under it.
+    LockTimeout {
+        /// How long the caller waited.
+        waited: Duration,
+    },
+    /// The caller cancelled.
+    Aborted,
+    /// A bug in this library: a panic, caught.
+    Panic(String),
+}
+
+impl Error {
+    /// A failed system call.
+    pub fn system(operation: &'static str, source: io::Error) -> Self {
+        ErrorKind::System { operation, source, dest: None }.into()
+    }
+
+    /// A system error of our own making, by its number.
+    pub fn raw(operation: &'static str, errno: i32) -> Self {
+        Self::system(operation, io::Error::from_raw_os_error(errno))
+    }
+
+    /// The same failure, of a call that takes two names.
+    pub fn with_dest(mut self, path: PathBuf) -> Self {
+        if let ErrorKind::System { dest, .. } = &mut self.kind {
+            *dest = Some(path);
+        }
+        self
+    }
+
+    /// The same failure, after the new file had got its name.
+    pub fn after_commit(mut self) -> Self {
+        self.committed = true;
+        self
+    }
+
+    /// The same failure, of the entry at this position in a batch.
+    pub fn of_entry(mut self, entry: usize) -> Self {
+        self.entry.get_or_insert(entry);
+        self
+    }
+
+    /// The same failure, of a batch of which so many entries had their names by then.
+    pub fn with_replaced(mut self, replaced: usize) -> Self {
+        self.replaced = Some(replaced);
+        self
+    }
+
+    /// How many entries of a batch had their names, if any had.
+    pub fn replaced(&self) -> Option<usize> {
+        self.replaced
+    }
+
+    /// Which entry of a batch failed.
+    pub fn entry(&self) -> Option<usize> {
+        self.entry
+    }
+
+    /// The same failure, of a file other than the one that the caller wants to change: its backup,
+    /// its lock. What happened to that one says nothing about the file itself.
+    pub(crate) fn about(mut self, path: impl Into<PathBuf>) -> Self {
+        self.about = Some(path.into());
+        self.committed = false;
+        self
+    }
+
+    /// The file that the failure is about, if it is not the one that the caller named.
+    pub fn other_path(&self) -> Option<&Path> {
+        self.about.as_deref()
+    }
+
+    /// The error's number, if it is the failure of that call and nothing was committed.
+    pub(crate) fn errno_of(&self, call: &str) -> Option<i32> {
+        match &self.kind {
+            ErrorKind::System { operation, source, .. } if *operation == call && !self.committed => {
+                source.raw_os_error()
+            }
+            _ => None,
+        }
+    }
+
+    /// There was no room on the disk, or no more of it for this user. Nothing was committed.
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(&self.kind, ErrorKind::System { source, .. }
+            if !self.committed && source.raw_os_error().is_some_and(sys::is_full))
+    }
+
+    /// What happened.
+    pub fn kind(&self) -> &ErrorKind {
+        &self.kind
+    }
+
+    /// A short name: the system's (`ENOSPC`), or one of ours (`ERR_ATOMIC_VERIFY`).
+    pub fn code(&self) -> &'static str {
+        match &self.kind {
+            ErrorKind::System { source, .. } => sys::describe(source).0,
+            ErrorKind::Verify { .. } => "ERR_ATOMIC_VERIFY",
+            ErrorKind::NotRegular { .. } => "ERR_ATOMIC_NOT_REGULAR",
+            ErrorKind::NoExchange => "ERR_ATOMIC_NO_EXCHANGE",
+            ErrorKind::CorruptIndex { .. } => "ERR_ATOMIC_CORRUPT_INDEX",
+            ErrorKind::Duplicate { .. } => "ERR_ATOMIC_DUPLICATE",
+            ErrorKind::Changed => "ERR_ATOMIC_CHANGED",
+            ErrorKind::LoneSurrogate { .. } => "ERR_INVALID_ARG_VALUE",
+            ErrorKind::InvalidJson { .. } => "ERR_INVALID_RETURN_VALUE",
+            ErrorKind::LockTimeout { .. } => "ERR_ATOMIC_LOCK_TIMEOUT",
+            ErrorKind::Aborted => "ABORT_ERR",
+            ErrorKind::Panic(_) => "ERR_INTERNAL_ASSERTION",
+        }
+    }
+
+    /// libuv's words for the system's error.
+    pub fn words(&self) -> String {
+        match &self.kind {
+            ErrorKind::System { source, .. } => sys::describe(source).1,
+            _ => self.to_string(),
+        }
+    }
+
+    /// The system's error as `node:fs` numbers it: negative.
+    pub fn errno(&self) -> Option<i32> {
+        match &self.kind {
+            ErrorKind::System { source, .. } => Some(sys::node_errno(source)),
+            _ => None,
+        }
+    }
+
+    /// Whether the file was replaced all the same: the rename happened, what follows it failed.
+    pub fn committed(&self) -> bool {
+        self.committed
+    }
+
+    /// Whether a text is to blame, and not the world.
+    pub fn is_invalid_json(&self) -> bool {
+        matches!(self.kind, ErrorKind::InvalidJson { .. })
+    }
+
+    /// Whether the cause passes by itself: the process or the system is out of descriptors.
+    pub fn is_passing(&self) -> bool {
+        match &self.kind {
+            ErrorKind::System { source, .. } => {
+                !self.committed && source.raw_os_error().is_some_and(sys::is_passing)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl From<ErrorKind> for Error {
+    fn from(kind: ErrorKind) -> Self {
+        Self { kind, about: None, entry: None, replaced: None, committed: false }
+    }
+}
+
+impl From<sys::CallError> for Error {
+    fn from(error: sys::CallError) -> Self {
+        Self::system(error.call, error.source)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            ErrorKind::System { operation, source, .. } => write!(f, "{operation}: {source}"),
+            ErrorKind::Verify { offset } => {
+                f.write_str("the bytes read back differ from the bytes given")?;
+                offset.map_or(Ok(()), |offset| write!(f, " at offset {offset}"))
+            }
+            ErrorKind::NotRegular { what } => write!(f, "the target is {what}, not a regular file"),
+            ErrorKind::NoExchange => f.write_str(
+                "this file system cannot swap two directories in one step; { fallback: 'rename' } does it in two, \
+                 with an instant between them in which there is none",
+            ),
+            ErrorKind::CorruptIndex { offset, line, column, reason } => {
+                write!(
+                    f,
+                    "the index is not valid JSON: {reason} at byte {offset} (line {line}, column {column})"
+                )
+            }
+            ErrorKind::Duplicate { first } => write!(f, "the same file as entry {first}"),
+            ErrorKind::Changed => f.write_str("the file was changed after it was found to be unchanged"),
+            ErrorKind::LoneSurrogate { index } => {
+                write!(f, "the text is not well-formed UTF-16: there is a lone surrogate at index {index}")
+            }
+            ErrorKind::InvalidJson { reason } => write!(f, "the new text is not valid JSON: {reason}"),
+            ErrorKind::LockTimeout { waited } => {
+                write!(f, "the index was not ours, unchanged by others, within {} ms", waited.as_millis())
+            }
+            ErrorKind::Aborted => f.write_str("the operation was aborted"),
+            ErrorKind::Panic(message) => write!(f, "a bug in @pipeline/atomic: {message}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.kind {
+            ErrorKind::System { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+/// Names the system call in a failed `io::Result`.
+pub(crate) trait Named<T> {
+    /// `operation` is the call, by the name that `node:fs` uses for it.
+    fn named(self, operation: &'static str) -> Result<T>;
+}
+
+impl<T> Named<T> for io::Result<T> {
+    fn named(self, operation: &'static str) -> Result<T> {
+        self.map_err(|source| Error::system(operation, source))
+    }
+}

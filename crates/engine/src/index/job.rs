@@ -1,0 +1,222 @@
+//! The two halves of an index update that run on workers: up to the call of the user's function, and
+//! from its result on.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::cancel::Cancel;
+use crate::data::Data;
+use crate::dir::target::{Resolve, Target};
+use crate::error::{Error, ErrorKind};
+use crate::index::file::{IndexFile, Opening, Snapshot, UpdateOptions};
+use crate::index::json::{self, Layout};
+use crate::job::{After, Job, Step};
+use crate::lock::wait::{self, Wait, Waited};
+use crate::process::queue::{CallId, Called, Ticket};
+use crate::write::commit::Receipt;
+
+/// An index in our hands, and what it says.
+pub struct Opened {
+    index: IndexFile,
+    /// `None` without a file.
+    pub snapshot: Option<Snapshot>,
+    /// How its text is laid out.
+    pub layout: Layout,
+    /// From the call until the index was ours.
+    pub waited: Duration,
+}
+
+/// From the call to the parsed index.
+pub struct OpenJob {
+    id: CallId,
+    stage: Stage,
+    mkdir: bool,
+    since: Instant,
+    timeout: Duration,
+    cancel: Cancel,
+}
+
+/// How a call comes to its index.
+pub enum Come {
+    /// It has it.
+    Open(Box<Opened>),
+    /// Another call has it, and runs this one's function too.
+    Along,
+}
+
+enum Stage {
+    Called(PathBuf, Ticket),
+    Open(IndexFile, Duration),
+    /// What is waited for is with the future.
+    Waiting,
+}
+
+impl OpenJob {
+    /// For the call `id`, made at `since`.
+    pub fn new(
+        id: CallId,
+        path: PathBuf,
+        mkdir: bool,
+        ticket: Ticket,
+        since: Instant,
+        timeout: Duration,
+        cancel: Cancel,
+    ) -> Self {
+        Self { id, stage: Stage::Called(path, ticket), mkdir, since, timeout, cancel }
+    }
+
+    fn wait(mut self, path: PathBuf, real: PathBuf, wait: Wait) -> Step<Self> {
+        Step::Wait(Box::pin(async move {
+            self.stage = match wait::open(&real, wait, self.timeout, &self.cancel).await {
+                Ok(Waited::Open(index)) => Stage::Open(index, self.since.elapsed()),
+                Ok(Waited::Elsewhere) => Stage::Called(path, Ticket::take()),
+                Ok(Waited::Along) => return After::Done(Ok(Come::Along)),
+                Err(error) => return After::Done(Err(error)),
+            };
+            After::Run(self)
+        }))
+    }
+}
+
+impl Job for OpenJob {
+    type Output = Come;
+
+    fn run(mut self) -> Step<Self> {
+        if let Err(error) = self.cancel.check() {
+            return Step::Done(Err(error));
+        }
+        let (index, waited) = match self.stage {
+            Stage::Open(index, waited) => (index, waited),
+            Stage::Waiting => {
+                return Step::Done(Err(ErrorKind::Panic("an update ran while it waited".into()).into()));
+            }
+            Stage::Called(path, ticket) => {
+                let target = match Target::resolve(&path, Resolve { mkdir: self.mkdir, exclusive: false }) {
+                    Ok(target) => target,
+                    Err(error) if error.is_passing() => {
+                        self.stage = Stage::Called(path, ticket);
+                        return Step::Again(self, error);
+                    }
+                    Err(error) => return Step::Done(Err(error)),
+                };
+                let mut place = ticket.join(target.key(), Some(self.id));
+                self.stage = Stage::Waiting;
+                let turn = match place.try_called() {
+                    Some(Called::Turn(turn)) => turn,
+                    Some(Called::Along) => return Step::Done(Ok(Come::Along)),
+                    None => return self.wait(path, target.real_path(), Wait::Turn(place)),
+                };
+                match IndexFile::try_open(target, turn) {
+                    Ok(Opening::Open(index)) => (index, self.since.elapsed()),
+                    Ok(Opening::Busy(target, turn)) => {
+                        return self.wait(path, target.real_path(), Wait::Lock(turn));
+                    }
+                    Err(error) => return Step::Done(Err(error)),
+                }
+            }
+        };
+        match Opened::read(index, waited).map_err(|failed| *failed) {
+            Ok(opened) => Step::Done(Ok(Come::Open(Box::new(opened)))),
+            Err((index, error)) if error.is_passing() => {
+                self.stage = Stage::Open(index, waited);
+                Step::Again(self, error)
+            }
+            Err((_, error)) => Step::Done(Err(error)),
+        }
+    }
+}
+
+impl Opened {
+    /// Has the next call in line go along, if it is `wanted`.
+    pub fn take_along(&self, wanted: impl Fn(CallId) -> bool) -> Option<CallId> {
+        self.index.take_along(wanted)
+    }
+
+    fn read(index: IndexFile, waited: Duration) -> Result<Self, Box<(IndexFile, Error)>> {
+        match index.read() {
+            Ok(snapshot) => {
+                let layout =
+                    snapshot.as_ref().map(|snapshot| json::layout(&snapshot.text)).unwrap_or_default();
+                Ok(Self { index, snapshot, layout, waited })
+            }
+            Err(error) => Err(Box::new((index, error))),
+        }
+    }
+}
+
+/// From the new text to the disk.
+pub struct CommitJob {
+    opened: Opened,
+    text: Text,
+    options: UpdateOptions,
+    keep: bool,
+    cancel: Cancel,
+}
+
+enum Text {
+    Given(Data),
+    Encoded(Vec<u8>),
+}
+
+/// What came of a commit.
+pub struct Committed {
+    /// `None`: somebody without the lock was faster, and nothing was written.
+    pub receipt: std::result::Result<Option<Receipt>, Error>,
+    /// The index as it is now, if it is still to be changed.
+    pub opened: std::result::Result<Option<Opened>, Error>,
+}
+
+impl CommitJob {
+    /// `text` is to replace the snapshot in `opened`. `keep`: the index is needed after that as well.
+    pub fn new(opened: Opened, text: Data, options: UpdateOptions, keep: bool, cancel: Cancel) -> Self {
+        Self { opened, text: Text::Given(text), options, keep, cancel }
+    }
+}
+
+impl Job for CommitJob {
+    type Output = Committed;
+
+    fn run(mut self) -> Step<Self> {
+        let text = match self.text {
+            // Only a raw value can have one, and then JSON has no bytes for it.
+            Text::Given(data) => data
+                .into_bytes()
+                .map_err(|_| ErrorKind::InvalidJson { reason: "a lone surrogate".to_owned() }.into()),
+            Text::Encoded(text) => Ok(text),
+        };
+        let Opened { index, snapshot, .. } = &mut self.opened;
+        let receipt = match text {
+            Err(failure) => Err(failure),
+            Ok(mut text) => match index.replace(&mut text, snapshot, &self.options, &self.cancel) {
+                Err(error) if error.is_passing() => {
+                    self.text = Text::Encoded(text);
+                    return Step::Again(self, error);
+                }
+                receipt => receipt,
+            },
+        };
+        let again = match &receipt {
+            Ok(receipt) => receipt.is_none(),
+            Err(failure) => failure.is_invalid_json(),
+        };
+        let opened = if self.keep || again {
+            let Opened { index, waited, .. } = self.opened;
+            Opened::read(index, waited).map(Some).map_err(|failed| failed.1)
+        } else {
+            Ok(None)
+        };
+        Step::Done(Ok(Committed { receipt, opened }))
+    }
+}
+
+/// Gives an index back, on a worker: removing the lock file is I/O too.
+pub struct Release(pub Opened);
+
+impl Job for Release {
+    type Output = ();
+
+    fn run(self) -> Step<Self> {
+        drop(self.0);
+        Step::Done(Ok(()))
+    }
+}

@@ -1,0 +1,29 @@
+//! Files that are never half there, JSON indexes that never lose an update, directories replaced at once.
+//!
+//! The promise: when a write is acknowledged, its bytes are on disk, were read back, and stand under
+//! their final name; whatever happens before, the old file is still there, byte for byte.
+//!
+//! - [`mod@write`] replaces one file; [`write::commit`] is the protocol.
+//! - [`index`] is a JSON file that any number of processes change at once, on top of [`lock`].
+//! - [`batch`] writes many files behind one barrier, [`tree`] replaces whole directories.
+//! - [`dir`], `walk` and [`process`] are what these share: open directories, going through trees, and what
+//!   there is one of in a process (the queue of calls, descriptors, kept memory).
+//! - [`job`] is a piece of work that may have to wait; [`blocking`] has the whole protocol in one call.
+//!
+//! Only `sys` knows platforms, and it imports nothing of the rest.
+
+pub mod batch;
+pub mod blocking;
+pub mod cancel;
+pub mod data;
+pub mod dir;
+pub mod error;
+pub mod index;
+pub mod job;
+pub mod lock;
+mod mutant;
+pub mod process;
+mod sys;
+pub mod tree;
+mod walk;
+pub mod write;

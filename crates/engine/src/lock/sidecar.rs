@@ -1,0 +1,209 @@
+//! The sidecar lock of an index: one holder among all processes, and none when the holder is dead.
+//!
+//! flock(2), by way of std: it belongs to the open file, so the kernel frees it with its process.
+//! (fcntl locks would go when *any* descriptor of the file is closed.) The file is removed on
+//! release. Somebody may have opened it just before, and would lock a file that has no name: so who
+//! gets the lock looks whether the name still stands for it, and starts over if not.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::dir::directory::Directory;
+use crate::dir::names;
+use crate::dir::target::Target;
+use crate::error::{ErrorKind, Named, Result};
+use crate::mutant::{Step, leaves_out};
+use crate::process::budget::{Share, Slot};
+use crate::process::queue::Key;
+use crate::sys::{self, Dir, Kind};
+
+/// Waiters look again after this long at first, and after half as long again each time.
+const FIRST_WAIT: Duration = Duration::from_micros(500);
+/// The most that a release can go unnoticed.
+const LONGEST_WAIT: Duration = Duration::from_millis(3);
+/// Each round means that somebody else held and released the lock meanwhile: progress, not ours.
+const ROUNDS: usize = 16;
+
+/// Until when this process leaves a lock to others. Whoever waits looks again only after a pause,
+/// while the next call in our own line would have the lock within microseconds, for ever.
+fn courtesy() -> MutexGuard<'static, BTreeMap<Key, Instant>> {
+    static COURTESY: Mutex<BTreeMap<Key, Instant>> = Mutex::new(BTreeMap::new());
+    COURTESY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The locks that this process holds.
+static HELD: Share = Share::one_in(8);
+
+/// The lock, held until it is dropped.
+#[derive(Debug)]
+pub struct Lock {
+    dir: Arc<Directory>,
+    name: OsString,
+    file: File,
+    _slot: Slot,
+}
+
+impl Lock {
+    /// The lock, if nobody else has it.
+    ///
+    /// # Errors
+    /// Those of open(2); [`ErrorKind::NotRegular`] if something else lies where the lock belongs.
+    pub fn try_acquire(target: &Target) -> Result<Option<Self>> {
+        let name = names::lock(&target.name);
+        let key = (target.dir.id().clone(), name.clone());
+        if courtesy().get(&key).is_some_and(|until| Instant::now() < *until) {
+            return Ok(None);
+        }
+        Self::try_name(target, &name).map_err(|error| error.about(target.path().with_file_name(&name)))
+    }
+
+    /// As [`Lock::try_acquire`], even if it is others' turn: for who cannot wait any longer.
+    ///
+    /// # Errors
+    /// Those of [`Lock::try_acquire`].
+    pub fn insist(target: &Target) -> Result<Option<Self>> {
+        let name = names::lock(&target.name);
+        Self::try_name(target, &name).map_err(|error| error.about(target.path().with_file_name(&name)))
+    }
+
+    fn try_name(target: &Target, name: &OsStr) -> Result<Option<Self>> {
+        let Some(slot) = HELD.take() else { return Ok(None) };
+        for _ in 0..ROUNDS {
+            let Some(file) = open(&target.dir, name)? else {
+                continue;
+            };
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    // For the holder to see that somebody waits; it goes with the lock file.
+                    drop(file.set_len(1));
+                    return Ok(None);
+                }
+                Err(TryLockError::Error(error)) => return Err(error).named("flock"),
+            }
+            if leaves_out(Step::LockIdentity) || target.dir.is_same(name, &file).named("stat")? {
+                return Ok(Some(Self { dir: target.dir.clone(), name: name.to_owned(), file, _slot: slot }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Waits for the lock and blocks the thread.
+    ///
+    /// # Errors
+    /// [`ErrorKind::LockTimeout`] after `timeout`; those of [`Lock::try_acquire`].
+    pub fn acquire_blocking(target: &Target, timeout: Duration) -> Result<Self> {
+        let mut wait = Backoff::new(Instant::now(), timeout);
+        loop {
+            let pause = wait.pause();
+            let lock = if pause.is_ok() { Self::try_patiently(target) } else { Self::insist(target) };
+            match lock? {
+                Some(lock) => return Ok(lock),
+                None => std::thread::sleep(pause?),
+            }
+        }
+    }
+
+    /// As [`Lock::try_acquire`]; a lack of descriptors passes, like somebody else's lock.
+    ///
+    /// # Errors
+    /// Those of [`Lock::try_acquire`], but for that.
+    pub fn try_patiently(target: &Target) -> Result<Option<Self>> {
+        match Self::try_acquire(target) {
+            Err(error) if error.is_passing() => Ok(None),
+            tried => tried,
+        }
+    }
+}
+
+/// How long to wait until the next look.
+pub struct Backoff {
+    next: Duration,
+    since: Instant,
+    timeout: Duration,
+}
+
+impl Backoff {
+    /// For who has waited since `since`, and will for `timeout` in all.
+    pub fn new(since: Instant, timeout: Duration) -> Self {
+        Self { next: FIRST_WAIT, since, timeout }
+    }
+
+    /// The next pause.
+    ///
+    /// # Errors
+    /// [`ErrorKind::LockTimeout`] when the time is up.
+    pub fn pause(&mut self) -> Result<Duration> {
+        let waited = self.since.elapsed();
+        if waited >= self.timeout {
+            return Err(ErrorKind::LockTimeout { waited }.into());
+        }
+        // Jitter, or processes that started together would knock together for ever.
+        let pause = self.next.mul_f64(0.5 + fastrand::f64() / 2.0).min(self.timeout - waited);
+        self.next = (self.next * 3 / 2).min(LONGEST_WAIT);
+        Ok(pause)
+    }
+}
+
+/// `None`: it was there, and then it was not.
+fn open(dir: &Directory, name: &OsStr) -> Result<Option<File>> {
+    let opened = match dir.open_lock(name, false) {
+        Err(error) if error.raw_os_error() == Some(sys::ENOENT) => dir.open_lock(name, true),
+        opened => opened,
+    };
+    let file = match opened {
+        Err(error) if error.raw_os_error() == Some(sys::EEXIST) => return Ok(None),
+        opened => opened.named("open")?,
+    };
+    match Dir::stat_file(&file).named("fstat")? {
+        (Kind::File, _) => Ok(Some(file)),
+        (Kind::Other(what), _) => Err(ErrorKind::NotRegular { what }.into()),
+        _ => Err(ErrorKind::NotRegular { what: "a directory where the lock belongs" }.into()),
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if self.file.metadata().is_ok_and(|metadata| metadata.len() > 0) {
+            let key = (self.dir.id().clone(), self.name.clone());
+            let now = Instant::now();
+            let mut courtesy = courtesy();
+            courtesy.retain(|_, until| *until > now);
+            courtesy.insert(key, now + LONGEST_WAIT);
+        }
+        // Removed first, released then: the other way round, the next holder's file would be removed.
+        if self.dir.is_same(&self.name, &self.file).unwrap_or(false) {
+            drop(self.dir.unlink(&self.name));
+        }
+        // Closing would do, but for a child process that was forked just now and has a copy.
+        drop(self.file.unlock());
+    }
+}
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_looks_again_soon_however_long_it_has_waited() {
+        let mut wait = Backoff::new(Instant::now(), Duration::from_secs(3600));
+        let pauses: Vec<_> = (0..100).map(|_| wait.pause().unwrap()).collect();
+        assert!(pauses[0] <= FIRST_WAIT);
+        assert!(pauses.iter().all(|pause| *pause <= Duration::from_millis(3)));
+        // Nor does it keep the processor busy.
+        assert!(pauses[10..].iter().all(|pause| *pause >= LONGEST_WAIT / 2));
+    }
+
+    #[test]
+    fn who_waits_looks_a_last_time_when_its_time_is_up() {
+        let mut wait = Backoff::new(Instant::now(), Duration::from_micros(100));
+        while let Ok(pause) = wait.pause() {
+            assert!(pause <= Duration::from_micros(100));
+            std::thread::sleep(pause);
+        }
+        assert!(matches!(wait.pause().unwrap_err().kind(), ErrorKind::LockTimeout { .. }));
+    }
+}

@@ -1,0 +1,117 @@
+//! Waiting for an index, without a thread: first for the turn in this process, then for the lock.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::cancel::Cancel;
+use crate::dir::target::{Resolve, Target};
+use crate::error::{ErrorKind, Result};
+use crate::index::file::IndexFile;
+use crate::lock::sidecar::{Backoff, Lock};
+use crate::process::queue::{Called, Place, Turn};
+
+/// Waits for the turn and for the lock, without a thread, and without keeping the directory open.
+///
+/// # Errors
+/// [`ErrorKind::LockTimeout`] after `timeout`; [`ErrorKind::Aborted`]; those of
+/// [`Lock::try_acquire`].
+pub async fn open(path: &Path, wait: Wait, timeout: Duration, cancel: &Cancel) -> Result<Waited> {
+    let mut since = Instant::now();
+    let turn = match wait {
+        Wait::Lock(turn) => turn,
+        Wait::Turn(place) => match line_up(place, timeout, cancel, &mut since).await? {
+            Called::Turn(turn) => turn,
+            Called::Along => return Ok(Waited::Along),
+        },
+    };
+    let mut wait = Backoff::new(since, timeout);
+    loop {
+        let pause = wait.pause();
+        let obstacle = match look(path, &turn, pause.is_ok()) {
+            Ok(Look::Ours(lock, target)) => return Ok(Waited::Open(IndexFile::new(lock, turn, target))),
+            Ok(Look::Elsewhere) => return Ok(Waited::Elsewhere),
+            Ok(Look::Busy) => None,
+            Err(error) if error.is_passing() => Some(error),
+            Err(error) => return Err(error),
+        };
+        // If not the lock was in the way but a lack of descriptors, that is what to tell.
+        let pause = pause.map_err(|timeout| obstacle.unwrap_or(timeout))?;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
+        }
+    }
+}
+
+/// From joining the line until the call is called; `since` becomes the beginning of its wait for this
+/// index, and not for other calls' paths.
+async fn line_up(
+    mut place: Place,
+    timeout: Duration,
+    cancel: &Cancel,
+    since: &mut Instant,
+) -> Result<Called> {
+    let joined = tokio::select! {
+        () = place.joined() => true,
+        () = cancel.cancelled() => false,
+    };
+    *since = Instant::now();
+    let gave_up = if joined {
+        tokio::select! {
+            // A turn that is there is taken, however short the time.
+            biased;
+            called = place.called() => return Ok(called),
+            () = cancel.cancelled() => ErrorKind::Aborted,
+            () = tokio::time::sleep(timeout) => ErrorKind::LockTimeout { waited: since.elapsed() },
+        }
+    } else {
+        ErrorKind::Aborted
+    };
+    match place.leave() {
+        // Another call has this one's function in hand, and will see to the signal as well.
+        Some(Called::Along) => Ok(Called::Along),
+        _ => Err(gave_up.into()),
+    }
+}
+
+/// What a waiting call sees.
+enum Look {
+    Ours(Lock, Target),
+    Busy,
+    /// The directory was moved, or is gone: for the next resolution to make or to tell.
+    Elsewhere,
+}
+
+/// Courtesy is for who can wait: the last look does without.
+fn look(path: &Path, turn: &Turn, can_wait: bool) -> Result<Look> {
+    let target = match Target::resolve(path, Resolve { mkdir: false, exclusive: false }) {
+        Ok(target) if target.key() == *turn.key() => target,
+        Err(error) if error.is_passing() => return Err(error),
+        _ => return Ok(Look::Elsewhere),
+    };
+    let lock = if can_wait { Lock::try_acquire(&target) } else { Lock::insist(&target) }?;
+    Ok(match lock {
+        Some(lock) => Look::Ours(lock, target),
+        None => Look::Busy,
+    })
+}
+
+/// What came of waiting for an index.
+#[derive(Debug)]
+pub enum Waited {
+    /// It is ours.
+    Open(IndexFile),
+    /// The path means another file by now.
+    Elsewhere,
+    /// Another call does this one's work with its own.
+    Along,
+}
+
+/// What an update waits for.
+#[derive(Debug)]
+pub enum Wait {
+    /// Its place in this process's line; then for the lock.
+    Turn(Place),
+    /// The lock; the turn has come.
+    Lock(Turn),
+}

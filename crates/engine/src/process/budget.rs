@@ -1,0 +1,55 @@
+//! How many descriptors may be kept open while JavaScript works. Some must be left for the work to go on: who
+//! holds one more while all wait for one more would hold them up for ever.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::sys;
+
+/// A part of the descriptors that this process may have.
+#[derive(Debug)]
+pub struct Share {
+    /// One in how many.
+    one_in: u64,
+    /// And no more than this.
+    at_most: u64,
+    held: AtomicU64,
+}
+
+/// The right to one of them, until it is dropped.
+#[derive(Debug)]
+pub struct Slot(&'static Share);
+
+impl Share {
+    pub const fn one_in(one_in: u64) -> Self {
+        Self { one_in, at_most: u64::MAX, held: AtomicU64::new(0) }
+    }
+
+    pub const fn at_most(self, at_most: u64) -> Self {
+        Self { at_most, ..self }
+    }
+
+    /// One, if there is one left.
+    pub fn take(&'static self) -> Option<Slot> {
+        self.take_of((sys::descriptor_limit() / self.one_in).max(8).min(self.at_most))
+    }
+
+    /// As [`Share::take`], for who can do in no other way: beyond the share, and not so far that others would be
+    /// left without.
+    pub fn insist(&'static self) -> Option<Slot> {
+        self.take_of(sys::descriptor_limit() / 4 * 3)
+    }
+
+    fn take_of(&'static self, most: u64) -> Option<Slot> {
+        self.held
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |held| (held < most).then_some(held + 1))
+            .is_ok()
+            // Not `then_some`: a slot that was made and not given out would be given back.
+            .then(|| Slot(self))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.held.fetch_sub(1, Ordering::AcqRel);
+    }
+}

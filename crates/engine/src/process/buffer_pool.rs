@@ -1,0 +1,194 @@
+//! Memory for large copies, kept for a while for the next one.
+//!
+//! The system clears every page before it hands it out, and a virtual machine has to get it from its host first:
+//! copying 32 MiB into fresh memory took 3 ms, or 20, and 1.3 into memory that had been there.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::sys;
+
+/// The allocator keeps what is smaller by itself.
+const LARGE: usize = 1 << 20;
+/// Bytes of all that is kept.
+const MOST: usize = 64 << 20;
+/// A block that nobody has used for so long is given back to the system; at twice that at the latest.
+const IDLE: Duration = Duration::from_secs(1);
+
+static KEPT: Mutex<Kept> = Mutex::new(Kept { blocks: Vec::new(), seen: 0, watched: false });
+
+struct Kept {
+    /// Empty vectors; the oldest first.
+    blocks: Vec<Vec<u8>>,
+    /// How many of them were there at the last look.
+    seen: usize,
+    /// A thread looks from time to time.
+    watched: bool,
+}
+
+/// An empty vector with room for `length` elements, that are to be filled in at once.
+///
+/// A large one asks for huge pages: of the time to copy 32 MiB into fresh memory, three fifths are
+/// page faults, one for each 4 KiB.
+pub fn room<T>(length: usize) -> Vec<T> {
+    let mut room = Vec::with_capacity(length);
+    sys::prefer_huge_pages(room.spare_capacity_mut());
+    room
+}
+
+/// As [`room`], in memory that was [kept](keep) if there is some.
+pub fn room_for_bytes(length: usize) -> Vec<u8> {
+    let kept = if length < LARGE { None } else { kept().take(length) };
+    kept.unwrap_or_else(|| room(length))
+}
+
+/// Takes over the memory of bytes that are needed no more.
+pub fn keep(bytes: Vec<u8>) {
+    if !(LARGE..=MOST).contains(&bytes.capacity()) {
+        return;
+    }
+    let (dropped, begins) = {
+        let mut kept = kept();
+        (kept.add(bytes), !std::mem::replace(&mut kept.watched, true))
+    };
+    drop(dropped);
+    if begins && std::thread::Builder::new().name("atomic-memory".to_owned()).spawn(watch).is_err() {
+        // Nobody would give it back.
+        while give_back() {}
+    }
+}
+
+fn kept() -> MutexGuard<'static, Kept> {
+    KEPT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn watch() {
+    loop {
+        std::thread::sleep(IDLE);
+        if !give_back() {
+            return;
+        }
+    }
+}
+
+/// Gives back what was there at the last look. `false`: nothing is left to be looked after.
+fn give_back() -> bool {
+    let (idle, more) = {
+        let mut kept = kept();
+        let idle = kept.idle();
+        kept.watched = !kept.blocks.is_empty();
+        (idle, kept.watched)
+    };
+    // Freeing takes long, and JavaScript's thread may want the lock.
+    drop(idle);
+    more
+}
+
+impl Kept {
+    /// The smallest that is large enough, and not twice as large: whoever waits with it for long would hold on
+    /// to the rest.
+    fn take(&mut self, length: usize) -> Option<Vec<u8>> {
+        let fits = |(_, size): &(usize, usize)| (length..length * 2).contains(size);
+        let sizes = self.blocks.iter().map(Vec::capacity).enumerate();
+        let (at, _) = sizes.filter(fits).min_by_key(|(_, size)| *size)?;
+        self.seen -= usize::from(at < self.seen);
+        Some(self.blocks.remove(at))
+    }
+
+    /// Answers what there is no space for any more.
+    fn add(&mut self, mut block: Vec<u8>) -> Vec<Vec<u8>> {
+        block.clear();
+        self.blocks.push(block);
+        let mut size: usize = self.blocks.iter().map(Vec::capacity).sum();
+        let too_old = self.blocks.iter().take_while(|block| {
+            let over = size > MOST;
+            size -= block.capacity();
+            over
+        });
+        let count = too_old.count();
+        self.seen = self.seen.saturating_sub(count);
+        self.blocks.drain(..count).collect()
+    }
+
+    /// Those that were there when this was asked last, and have not been used since.
+    fn idle(&mut self) -> Vec<Vec<u8>> {
+        let idle = self.blocks.drain(..self.seen).collect();
+        self.seen = self.blocks.len();
+        idle
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn empty() -> Kept {
+        Kept { blocks: Vec::new(), seen: 0, watched: false }
+    }
+
+    fn sizes(kept: &Kept) -> Vec<usize> {
+        kept.blocks.iter().map(|block| block.capacity() >> 20).collect()
+    }
+
+    fn block(megabytes: usize) -> Vec<u8> {
+        Vec::with_capacity(megabytes << 20)
+    }
+
+    #[test]
+    fn what_fits_best_is_used_again_and_what_is_far_too_large_is_not() {
+        let mut kept = empty();
+        for megabytes in [9, 5, 3] {
+            assert!(kept.add(block(megabytes)).is_empty());
+        }
+        assert!(kept.take(10 << 20).is_none(), "too small");
+        assert!(kept.take(1 << 20).is_none(), "too large");
+        let mut taken = kept.take(4 << 20).unwrap();
+        assert_eq!((taken.capacity() >> 20, taken.len()), (5, 0));
+        taken.extend_from_slice(b"someone's");
+        kept.add(taken);
+        assert!(kept.take(5 << 20).unwrap().is_empty());
+        assert_eq!(sizes(&kept), [9, 3]);
+    }
+
+    #[test]
+    fn no_more_is_kept_than_there_is_space_for_and_the_oldest_goes_first() {
+        let mut kept = empty();
+        for megabytes in [20, 30, 10] {
+            assert!(kept.add(block(megabytes)).is_empty());
+        }
+        assert_eq!(kept.add(block(40)).len(), 2);
+        assert_eq!(sizes(&kept), [10, 40]);
+    }
+
+    #[test]
+    fn what_nobody_has_used_for_a_while_is_given_back_though_the_rest_is_used() {
+        let mut kept = empty();
+        for megabytes in [9, 2, 5] {
+            kept.add(block(megabytes));
+        }
+        assert!(kept.idle().is_empty(), "all are new");
+        let used = kept.take(2 << 20).unwrap();
+        kept.add(used);
+        assert_eq!(kept.idle().len(), 2);
+        assert_eq!(sizes(&kept), [2]);
+        assert_eq!(kept.idle().len(), 1);
+    }
+
+    #[test]
+    fn memory_is_used_again_and_is_gone_when_all_is_quiet() {
+        let first = room_for_bytes(7 << 20);
+        let place = first.as_ptr();
+        keep(first);
+        assert!(kept().watched);
+        let again = room_for_bytes(6 << 20);
+        assert_eq!((again.as_ptr(), again.capacity() >> 20), (place, 7));
+        keep(again);
+        let patience = std::time::Instant::now();
+        while kept().watched {
+            assert!(patience.elapsed() < 20 * IDLE, "it is kept for ever");
+            std::thread::sleep(IDLE / 10);
+        }
+        assert!(kept().blocks.is_empty());
+    }
+}

@@ -1,0 +1,158 @@
+//! What it takes for bytes to outlive a power cut, and when they cannot.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd};
+
+use crate::sys::unix::Dir;
+
+/// Flushes a file's content and attributes to its device (`F_FULLFSYNC` on macOS).
+///
+/// `false`: the file system has no such operation. Errors are final: the kernel marks the pages
+/// clean after a failed write-back, and a second fsync would succeed over lost data.
+pub fn sync_file(file: &File) -> io::Result<bool> {
+    supported(fsync(file.as_fd()))
+}
+
+/// Has the system begin to write a file's pages out; it does not wait, and promises nothing.
+#[cfg(target_os = "linux")]
+pub fn start_write_back(file: &File) {
+    // SAFETY: a plain call on an open file. A length of 0 means all of it.
+    unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
+}
+
+/// There is no such hint here.
+#[cfg(not(target_os = "linux"))]
+pub fn start_write_back(_file: &File) {}
+
+impl Dir {
+    /// Flushes the directory's entries; `false` when that cannot be done here.
+    pub fn sync(&self) -> io::Result<bool> {
+        supported(fsync(self.as_fd()))
+    }
+
+    /// Whether a file in here may be another one after it was linked: an overlay copies it up. When in doubt,
+    /// it may.
+    pub fn copies_up(&self) -> bool {
+        copies_up(self.as_fd())
+    }
+
+    /// Whether anything in this directory can outlive a power cut: not in memory, and not on an
+    /// overlay that was mounted `volatile`, where fsync does nothing and says that all is well.
+    pub fn is_durable(&self) -> bool {
+        is_durable(self.as_fd())
+    }
+}
+
+/// fsync(2) on macOS leaves the data in the drive's cache. Network volumes know nothing else.
+#[cfg(target_os = "macos")]
+fn fsync(fd: BorrowedFd<'_>) -> io::Result<()> {
+    match rustix::io::retry_on_intr(|| rustix::fs::fcntl_fullfsync(fd)) {
+        Err(rustix::io::Errno::NOTTY | rustix::io::Errno::NOTSUP) => {
+            Ok(rustix::io::retry_on_intr(|| rustix::fs::fsync(fd))?)
+        }
+        synced => Ok(synced?),
+    }
+}
+
+#[cfg(not(target_os = "macos"))]
+fn fsync(fd: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(rustix::io::retry_on_intr(|| rustix::fs::fsync(fd))?)
+}
+
+/// EBADF: a directory that could be opened, but not for reading. The others: no such operation here.
+fn supported(result: io::Result<()>) -> io::Result<bool> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(error)
+            if matches!(
+                error.raw_os_error(),
+                Some(libc::EINVAL | libc::ENOSYS | libc::EOPNOTSUPP | libc::EBADF)
+            ) =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn is_durable(directory: BorrowedFd<'_>) -> bool {
+    match rustix::fs::fstatfs(directory) {
+        Ok(stat) if magic(&stat) == OVERLAY => !is_volatile(directory),
+        Ok(stat) => !is_memory(&stat),
+        // What cannot be told is not promised.
+        Err(_) => false,
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn copies_up(directory: BorrowedFd<'_>) -> bool {
+    rustix::fs::fstatfs(directory).map_or(true, |stat| magic(&stat) == OVERLAY)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn copies_up(_directory: BorrowedFd<'_>) -> bool {
+    false
+}
+
+#[cfg(target_os = "linux")]
+const OVERLAY: u32 = 0x794c_7630;
+
+#[cfg(target_os = "linux")]
+#[allow(clippy::cast_possible_truncation, reason = "magic numbers have 32 bits, whatever the field has")]
+fn magic(stat: &rustix::fs::StatFs) -> u32 {
+    stat.f_type as u32
+}
+
+#[cfg(target_os = "linux")]
+fn is_memory(stat: &rustix::fs::StatFs) -> bool {
+    const TMPFS: u32 = 0x0102_1994;
+    const RAMFS: u32 = 0x8584_58f6;
+    matches!(magic(stat), TMPFS | RAMFS)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_durable(_directory: BorrowedFd<'_>) -> bool {
+    true
+}
+
+/// Looks the mount up by its device number, which for directories is the overlay's own. When in
+/// doubt, volatile.
+#[cfg(target_os = "linux")]
+fn is_volatile(directory: BorrowedFd<'_>) -> bool {
+    let (Ok(stat), Ok(mounts)) =
+        (rustix::fs::fstat(directory), std::fs::read_to_string("/proc/self/mountinfo"))
+    else {
+        return true;
+    };
+    let device = format!("{}:{}", rustix::fs::major(stat.st_dev), rustix::fs::minor(stat.st_dev));
+    let mut mounts = mounts.lines();
+    let Some(options) =
+        mounts.find(|line| line.split(' ').nth(2) == Some(&device)).and_then(|line| line.rsplit(' ').next())
+    else {
+        return true;
+    };
+    options.split(',').any(|option| match option.strip_prefix("upperdir=") {
+        // Seen from here only if it was mounted here.
+        Some(upper) => rustix::fs::statfs(upper).is_ok_and(|stat| is_memory(&stat)),
+        None => matches!(option, "volatile" | "fsync=volatile"),
+    })
+}
+
+/// Closes a file and says what the system says about it: some file systems report here that
+/// earlier writes were lost.
+pub fn close(file: File) -> io::Result<()> {
+    // SAFETY: `into_raw_fd` gave up ownership; nobody else closes this descriptor.
+    match unsafe { libc::close(file.into_raw_fd()) } {
+        0 => Ok(()),
+        // Linux has closed it all the same.
+        _ => Err(io::Error::last_os_error())
+            .or_else(|error| if error.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(error) }),
+    }
+}
+
+/// Has the system report all that a close would report, and keeps the file (and its lock) open.
+pub fn flush_and_close_copy(file: &File) -> io::Result<()> {
+    close(file.try_clone()?)
+}

@@ -1,0 +1,59 @@
+//! A new tree that has its place, and an old one that may have to go.
+
+use std::fs::File;
+
+use crate::error::Result;
+use crate::sys;
+use crate::tree::Receipt;
+use crate::tree::staging::At;
+use crate::walk::remove::remove;
+
+/// The new tree is in its place; the old one may have to be removed yet. Dropped before [`Committed::clear`], it is
+/// removed by a thread of its own.
+#[derive(Debug)]
+#[must_use = "the old tree is still there"]
+pub struct Committed {
+    pub(crate) receipt: Receipt,
+    pub(crate) doomed: Option<At>,
+    /// The old tree, locked since before the swap: a sweeper would cut its last moments short.
+    pub(crate) held: Option<File>,
+}
+
+impl Committed {
+    /// Whether there is an old tree to be removed.
+    pub fn has_leftover(&self) -> bool {
+        self.doomed.is_some()
+    }
+
+    /// Removes the old tree. Should that fail, the receipt says so: the new one is in its place all the same.
+    pub fn clear(mut self) -> Receipt {
+        if let Some(at) = self.doomed.take()
+            && let Err(error) = clear_away(&at)
+        {
+            self.receipt.previous.get_or_insert_with(|| at.path());
+            self.receipt.leftover = Some(error);
+        }
+        std::mem::take(&mut self.receipt)
+    }
+}
+
+/// Whoever waited to remove it is gone without a word: a worker that was terminated. This may be its thread.
+impl Drop for Committed {
+    fn drop(&mut self) {
+        if let Some(at) = self.doomed.take() {
+            let held = self.held.take();
+            let clear = move || {
+                drop(clear_away(&at));
+                drop(held);
+            };
+            drop(std::thread::Builder::new().name("atomic-tree".to_owned()).spawn(clear));
+        }
+    }
+}
+
+fn clear_away(at: &At) -> Result<()> {
+    // Against sweepers, who would do the same. (If it is the old tree, that is `held`.)
+    let held = at.dir.open_own_child(&at.name).and_then(|dir| dir.as_file());
+    let _held = held.ok().filter(sys::hold);
+    remove(&at.dir, &at.name, &at.path())
+}

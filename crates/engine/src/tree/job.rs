@@ -1,0 +1,204 @@
+//! The parts of replacing a directory that run on workers: up to the empty one that is to be filled, and from the
+//! full one on.
+
+use std::path::PathBuf;
+
+use crate::cancel::Cancel;
+use crate::dir::target::Target;
+use crate::error::{Error, ErrorKind};
+use crate::job::{After, Job, Step};
+use crate::process::queue::{Ticket, Turn};
+use crate::tree::copy::Source;
+use crate::tree::staging::Staging;
+use crate::tree::{self, Committed, Options, Permit, Receipt};
+
+/// A directory to be filled, and the turn for what it is to replace.
+pub struct Site {
+    staging: Staging,
+    turn: Turn,
+}
+
+impl Site {
+    /// Where it is.
+    pub fn path(&self) -> PathBuf {
+        self.staging.path()
+    }
+}
+
+/// From the call to the empty directory.
+pub struct OpenJob {
+    stage: Called,
+    options: Options,
+    cancel: Cancel,
+}
+
+enum Called {
+    Now(PathBuf, Ticket),
+    /// It is our turn. Who waits keeps paths, not directories: by the caller's, and by one without links.
+    Ready {
+        given: PathBuf,
+        real: PathBuf,
+        turn: Turn,
+    },
+}
+
+impl OpenJob {
+    /// For a call that has its rank among all calls.
+    pub fn new(path: PathBuf, ticket: Ticket, options: Options, cancel: Cancel) -> Self {
+        Self { stage: Called::Now(path, ticket), options, cancel }
+    }
+
+    fn find(&self) -> Result<Target, Error> {
+        self.cancel.check()?;
+        match &self.stage {
+            Called::Now(path, _) => Target::resolve_directory(path, self.options.mkdir),
+            // Where it was when the call joined its line; only if it is there no more, where the caller said.
+            Called::Ready { given, real, turn } => match Target::resolve_directory(real, false) {
+                Ok(target) if target.key() == *turn.key() => Ok(target),
+                _ => Target::resolve_directory(given, self.options.mkdir),
+            },
+        }
+    }
+}
+
+impl Job for OpenJob {
+    type Output = Site;
+
+    fn run(self) -> Step<Self> {
+        let target = match self.find() {
+            Ok(target) => target,
+            Err(error) if error.is_passing() => return Step::Again(self, error),
+            Err(error) => return Step::Done(Err(error)),
+        };
+        let Self { stage, options, cancel } = self;
+        let (given, ticket) = match stage {
+            Called::Now(path, ticket) => (path, ticket),
+            Called::Ready { given, turn, real } if *turn.key() == target.key() => {
+                return match Staging::new(&target, &options) {
+                    Ok(staging) => Step::Done(Ok(Site { staging, turn })),
+                    Err(error) if error.is_passing() => Step::Again(
+                        Self { stage: Called::Ready { given, real, turn }, options, cancel },
+                        error,
+                    ),
+                    Err(error) => Step::Done(Err(error)),
+                };
+            }
+            Called::Ready { given, .. } => (given, Ticket::take()),
+        };
+        let mut place = ticket.join(target.key(), None);
+        let real = target.real_path();
+        if let Some(turn) = place.try_turn() {
+            return Self { stage: Called::Ready { given, real, turn }, options, cancel }.run();
+        }
+        Step::Wait(Box::pin(async move {
+            tokio::select! {
+                turn = place.turn() => {
+                    After::Run(Self { stage: Called::Ready { given, real, turn }, options, cancel })
+                }
+                () = cancel.cancelled() => After::Done(Err(ErrorKind::Aborted.into())),
+            }
+        }))
+    }
+}
+
+/// What a tree is to be copied from.
+pub struct Copy {
+    /// Where.
+    pub from: PathBuf,
+    /// What the caller calls it.
+    pub shown: String,
+    /// Read back and compare.
+    pub verify: bool,
+}
+
+/// From the full directory to the answer.
+pub struct CommitJob {
+    stage: Stage,
+    cancel: Cancel,
+}
+
+enum Stage {
+    Filled(Site, Option<Copy>),
+    Permitted(Site, Option<Copy>, Permit),
+}
+
+impl CommitJob {
+    /// With `copy`, the directory is filled first.
+    pub fn new(site: Site, copy: Option<Copy>, cancel: Cancel) -> Self {
+        Self { stage: Stage::Filled(site, copy), cancel }
+    }
+}
+
+impl Job for CommitJob {
+    type Output = Receipt;
+
+    fn run(self) -> Step<Self> {
+        let Self { stage, cancel } = self;
+        match stage {
+            Stage::Filled(site, copy) => match tree::try_permit() {
+                Some(permit) => Self { stage: Stage::Permitted(site, copy, permit), cancel }.run(),
+                None => Step::Wait(Box::pin(async move {
+                    match tree::permit().await {
+                        Some(permit) => {
+                            After::Run(Self { stage: Stage::Permitted(site, copy, permit), cancel })
+                        }
+                        None => After::Done(Err(ErrorKind::Panic("no more trees".to_owned()).into())),
+                    }
+                })),
+            },
+            Stage::Permitted(site, copy, permit) => {
+                let committed = commit(site, copy, &cancel);
+                drop(permit);
+                match committed {
+                    Ok(committed) if committed.has_leftover() => Step::Wait(Box::pin(async move {
+                        tokio::time::sleep(tree::GRACE).await;
+                        match tree::apart(|| committed.clear()).await {
+                            Some(receipt) => After::Done(Ok(receipt)),
+                            None => {
+                                After::Done(Err(ErrorKind::Panic("a removal had no end".to_owned()).into()))
+                            }
+                        }
+                    })),
+                    Ok(committed) => Step::Done(Ok(committed.clear())),
+                    Err(error) => Step::Done(Err(error)),
+                }
+            }
+        }
+    }
+}
+
+/// The turn passes on with the swap: what is left to do is nobody else's concern.
+fn commit(site: Site, copy: Option<Copy>, cancel: &Cancel) -> Result<Committed, Error> {
+    let Site { mut staging, turn } = site;
+    let _turn = turn;
+    if let Some(Copy { from, shown, verify }) = copy {
+        let copied = Source::open(&from, shown).and_then(|source| {
+            source.check_apart(&staging)?;
+            source.copy_to(&mut staging, verify, cancel)
+        });
+        if let Err(error) = copied {
+            staging.discard();
+            return Err(error);
+        }
+    }
+    staging.commit(cancel)
+}
+
+/// Takes away a directory that is not wanted any more.
+pub struct DiscardJob(pub Site);
+
+impl Job for DiscardJob {
+    type Output = ();
+
+    fn run(self) -> Step<Self> {
+        let Site { staging, turn } = self.0;
+        Step::Wait(Box::pin(async move {
+            let gone = tree::apart(move || staging.discard()).await;
+            drop(turn);
+            match gone {
+                Some(()) => After::Done(Ok(())),
+                None => After::Done(Err(ErrorKind::Panic("a removal had no end".to_owned()).into())),
+            }
+        }))
+    }
+}

@@ -1,0 +1,275 @@
+//! The directory in which a new tree is built, beside the one that it is to replace.
+//!
+//! It has a temp name and is held by a lock, as every temp file is: of a builder that was killed it stays behind, and
+//! the next process to work there sweeps it. Nobody else may look inside until it has its place.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::cancel::Cancel;
+use crate::dir::directory::Directory;
+use crate::dir::flush::Failed;
+use crate::dir::target::Target;
+use crate::dir::{names, sweep};
+use crate::error::{Error, Named, Result};
+use crate::sys::{self, Dir, Stat};
+use crate::tree::committed::Committed;
+use crate::tree::swap::{self, Swapped};
+use crate::tree::{Options, Receipt, census};
+use crate::walk::crew::patiently;
+use crate::walk::remove::remove;
+
+const PRIVATE: u32 = 0o700;
+const PUBLIC: u32 = 0o777;
+const SET_GROUP: u32 = 0o2000;
+
+/// A tree on its way. Dropped before [`Staging::commit`], it is removed by a thread of its own.
+#[derive(Debug)]
+pub struct Staging {
+    pub(crate) target: Target,
+    /// Where the old tree is to go.
+    pub(crate) keep: Option<Target>,
+    pub(crate) options: Options,
+    pub(crate) dir: Arc<Dir>,
+    /// The lock; nowhere but here, for on some platforms it is the open file itself.
+    held: Option<File>,
+    /// Where it is now.
+    pub(crate) at: At,
+    /// What the directory's mode is to be if there is none to take over.
+    mode: u32,
+    live: bool,
+}
+
+/// A directory by its name in another.
+#[derive(Clone, Debug)]
+pub struct At {
+    pub(crate) dir: Arc<Directory>,
+    pub(crate) name: OsString,
+}
+
+impl At {
+    /// Its path, as far as that is known.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.path().unwrap_or_default().join(&self.name)
+    }
+}
+
+impl Staging {
+    /// Makes the directory. Finds out as well whether what the options ask for can be done here, as far as that can
+    /// be known before there is anything in it.
+    ///
+    /// # Errors
+    /// [`NoExchange`](crate::error::ErrorKind::NoExchange); `ENOTDIR`, `EXDEV`, `EINVAL` and others for where the old tree is to be kept.
+    pub fn new(target: &Target, options: &Options) -> Result<Self> {
+        sweep::once(&target.dir);
+        let old = target.existing_directory()?;
+        let keep = options.keep_previous.as_ref().map(|path| {
+            Target::resolve_directory(path, options.mkdir)
+                .and_then(|keep| apart(target, old.as_ref(), &keep).map(|()| keep))
+                .map_err(|error| error.about(path))
+        });
+        let keep = keep.transpose()?;
+        let Made { name, dir, file, mode } = make(target, old.is_some() || options.mode.is_some())?;
+        let staging = Self {
+            target: target.clone(),
+            keep,
+            options: options.clone(),
+            dir: Arc::new(dir),
+            held: Some(file),
+            at: At { dir: target.dir.clone(), name },
+            mode,
+            live: true,
+        };
+        match staging.prepare(old.as_ref()) {
+            Ok(()) => Ok(staging),
+            Err(error) => {
+                staging.discard();
+                Err(error)
+            }
+        }
+    }
+
+    fn prepare(&self, old: Option<&Stat>) -> Result<()> {
+        self.close_to_others(old)?;
+        if old.is_some() && !self.options.fallback {
+            swap::probe(&self.dir)?;
+        }
+        match &self.keep {
+            Some(keep) if keep.dir.id() != self.target.dir.id() => swap::rehearse(&self.at, keep),
+            _ => Ok(()),
+        }
+    }
+
+    /// What is made in it takes the group and the default ACL of the old one, if those are handed down.
+    fn close_to_others(&self, old: Option<&Stat>) -> Result<()> {
+        let file = self.dir.as_file().named("open")?;
+        let closed = |mode| PRIVATE | mode & SET_GROUP;
+        match old {
+            Some(old) => {
+                let Target { dir, name, .. } = &self.target;
+                sys::inherit(&file, dir, name, &old.access, Some(closed(old.access.mode)))?;
+            }
+            None => sys::set_mode(&file, closed(self.mode))?,
+        }
+        Ok(())
+    }
+
+    /// Where it is, for who fills it.
+    pub fn path(&self) -> PathBuf {
+        self.at.path()
+    }
+
+    /// What it is to replace.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// What its mode is to be if there is no directory to take it from, and none was given.
+    pub(crate) fn set_default_mode(&mut self, mode: u32) {
+        self.mode = mode;
+    }
+
+    /// Flushes the tree and puts it in its place. The caller has the turn for it.
+    ///
+    /// # Errors
+    /// Whatever fails first. The old tree stands and this one is gone, unless [`Error::committed`].
+    pub fn commit(mut self, cancel: &Cancel) -> Result<Committed> {
+        match self.publish(cancel) {
+            Ok(committed) => Ok(committed),
+            Err(error) => {
+                if !error.committed() {
+                    self.discard();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn publish(&mut self, cancel: &Cancel) -> Result<Committed> {
+        let flush = self.options.flush;
+        let (census, mut durable) = census::take(&self.dir, &self.path(), flush, cancel)?;
+        let (swapped, failed, held) = loop {
+            let old = self.target.existing_directory()?;
+            self.open_to_others(old.as_ref())?;
+            durable &= flush && self.dir.sync().named("fsync")?;
+            cancel.check()?;
+            let failed = self.flushes();
+            let held = if old.is_some() { self.hold_old() } else { None };
+            if let Some(swapped) = swap::swap(self, old.is_some())? {
+                break (swapped, failed, held);
+            }
+            // It has appeared or vanished meanwhile.
+        };
+        self.live = false;
+        let Swapped { previous, doomed } = swapped?;
+        if flush {
+            durable &= self.flush_names(&failed).map_err(Error::after_commit)?;
+        }
+        let receipt = Receipt { census, durable, previous, leftover: None };
+        Ok(Committed { receipt, doomed, held })
+    }
+
+    /// Locks the directory that is about to be replaced.
+    fn hold_old(&self) -> Option<File> {
+        let Target { dir, name, .. } = &self.target;
+        let old = dir.open_child(name).and_then(|old| old.as_file());
+        old.ok().filter(sys::hold)
+    }
+
+    fn open_to_others(&self, old: Option<&Stat>) -> Result<()> {
+        let file = patiently(|| self.dir.as_file().named("open"))?;
+        let Target { dir, name, .. } = &self.target;
+        match old {
+            Some(old) => sys::inherit(&file, dir, name, &old.access, self.options.mode)?,
+            None => sys::set_mode(&file, self.options.mode.unwrap_or(self.mode))?,
+        }
+        Ok(())
+    }
+
+    /// The directories whose entries a swap changes.
+    fn parents(&self) -> impl Iterator<Item = &Arc<Directory>> {
+        let other = self.keep.iter().map(|keep| &keep.dir).filter(|dir| dir.id() != self.target.dir.id());
+        std::iter::once(&self.target.dir).chain(other)
+    }
+
+    fn flushes(&self) -> Vec<Failed> {
+        self.parents().map(|dir| dir.failed_flushes()).collect()
+    }
+
+    fn flush_names(&self, failed: &[Failed]) -> Result<bool> {
+        let mut durable = true;
+        for (dir, failed) in self.parents().zip(failed) {
+            durable &= dir.sync()? && dir.is_durable();
+            dir.check_flushes(*failed)?;
+        }
+        Ok(durable)
+    }
+
+    /// Removes the tree. What cannot be removed is left to a sweep: the caller has an error to tell already.
+    pub fn discard(mut self) {
+        self.live = false;
+        drop(remove(&self.at.dir, &self.at.name, &self.at.path()));
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        if self.live {
+            // Whoever built it is gone without a word: a worker that was terminated. This may be its thread.
+            let (at, held) = (self.at.clone(), self.held.take());
+            let clear = move || {
+                let _held = held;
+                drop(remove(&at.dir, &at.name, &at.path()));
+            };
+            drop(std::thread::Builder::new().name("atomic-tree".to_owned()).spawn(clear));
+        }
+    }
+}
+
+/// A directory that is held by its open file.
+struct Made {
+    name: OsString,
+    dir: Dir,
+    file: File,
+    /// What mode a new one is to have here.
+    mode: u32,
+}
+
+fn make(target: &Target, private: bool) -> Result<Made> {
+    let mode = if private { PRIVATE } else { PUBLIC };
+    // The path is told to programs, and not all of them can say what is no Unicode.
+    let hint = OsString::from(target.name.to_string_lossy().into_owned());
+    loop {
+        let (name, ()) =
+            names::with_temp_name(&hint, |name| target.dir.make_dir_with(name, mode)).named("mkdir")?;
+        let opened = target.dir.open_own_child(&name).and_then(|dir| Ok((dir.as_file()?, dir)));
+        let (file, dir) = match opened {
+            Ok(opened) => opened,
+            // A sweeper has found it before it was held.
+            Err(error) if error.raw_os_error() == Some(sys::ENOENT) => continue,
+            Err(error) => {
+                drop(target.dir.remove_dir(&name));
+                return Err(Error::system("open", error));
+            }
+        };
+        if sys::hold(&file) && target.dir.is_same(&name, &file).named("fstat")? {
+            let mode = dir.stat_self().named("fstat")?.access.mode;
+            return Ok(Made { name, dir, file, mode });
+        }
+    }
+}
+
+/// The old tree cannot be kept within itself, or in the place of what it is in.
+fn apart(target: &Target, old: Option<&Stat>, keep: &Target) -> Result<()> {
+    let around = keep.existing_directory()?;
+    let within = |dir: &Dir, id: Option<&Stat>| match id {
+        Some(stat) => dir.is_within(&stat.version.id).named("open"),
+        None => Ok(false),
+    };
+    if keep.key() == target.key() || within(&keep.dir, old)? || within(&target.dir, around.as_ref())? {
+        return Err(Error::raw("rename", sys::EINVAL));
+    }
+    Ok(())
+}

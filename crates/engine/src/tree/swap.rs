@@ -1,0 +1,172 @@
+//! The one step that makes a new tree what a name means, and what has to be done around it.
+//!
+//! The old tree is garbage from that step on, or on its way to where it is kept: then it has a name that no
+//! sweep takes, for a crash may come between any two of these steps.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::dir::directory::Directory;
+use crate::dir::names;
+use crate::dir::target::Target;
+use crate::error::{Error, ErrorKind, Named, Result};
+use crate::sys::{self, Dir};
+use crate::tree::staging::{At, Staging};
+
+/// The new tree has its name.
+pub struct Swapped {
+    /// Where the old one is kept.
+    pub previous: Option<PathBuf>,
+    /// What is to be removed.
+    pub doomed: Option<At>,
+}
+
+impl Swapped {
+    const NOTHING_LEFT: Self = Self { previous: None, doomed: None };
+}
+
+/// Finds out whether this file system can swap two directories, by doing it with two empty ones. (An overlay refuses
+/// it later for a directory that comes of a lower layer; nothing tells that beforehand.)
+///
+/// # Errors
+/// [`ErrorKind::NoExchange`].
+pub fn probe(staging: &Dir) -> Result<()> {
+    let (one, other) = (OsStr::new("1"), OsStr::new("2"));
+    staging.make_dir_with(one, 0o700).named("mkdir")?;
+    staging.make_dir_with(other, 0o700).named("mkdir")?;
+    let exchanged = staging.exchange(one, staging, other);
+    staging.remove_dir(one).named("rmdir")?;
+    staging.remove_dir(other).named("rmdir")?;
+    exchanged.map_err(exchange_failed)
+}
+
+/// Finds out whether a tree can be moved to where the old one is to be kept: the same file system, and the right to.
+///
+/// # Errors
+/// Those of the renames.
+pub fn rehearse(at: &At, keep: &Target) -> Result<()> {
+    let failed = |error: Error| error.about(keep.path());
+    let (name, ()) = names::with_temp_name(&keep.name, |temp| at.dir.move_dir(&at.name, &keep.dir, temp))
+        .named("rename")
+        .map_err(failed)?;
+    keep.dir.move_dir(&name, &at.dir, &at.name).named("rename").map_err(failed)
+}
+
+/// Puts the tree in its place. `None`: what `there_is_one` says is not so any more. An inner error came after that.
+///
+/// # Errors
+/// Whatever fails before; the old tree stands.
+pub fn swap(staging: &mut Staging, there_is_one: bool) -> Result<Option<Result<Swapped>>> {
+    if !there_is_one {
+        let Staging { target, at, .. } = staging;
+        return match at.dir.move_dir(&at.name, &target.dir, &target.name) {
+            Ok(()) => Ok(Some(Ok(Swapped::NOTHING_LEFT))),
+            Err(error) if is(&error, sys::EEXIST) => Ok(None),
+            Err(error) => Err(rename_failed(error, target)),
+        };
+    }
+    if let Some(keep) = &staging.keep {
+        // Where it goes afterwards is known to work now, before anything has changed.
+        staging.at = move_aside(&staging.at.dir, &staging.at.name, keep)
+            .map_err(|error| Error::system("rename", error).about(keep.path()))?;
+    }
+    let Staging { target, at, keep, options, .. } = staging;
+    match at.dir.exchange(&at.name, &target.dir, &target.name) {
+        Ok(()) => Ok(Some(after(at.clone(), keep.as_ref()))),
+        Err(error) if is(&error, sys::ENOENT) => Ok(None),
+        Err(error) if options.fallback && error.raw_os_error().is_some_and(sys::cannot_exchange) => {
+            by_renames(target, at, keep.as_ref())
+        }
+        Err(error) if error.raw_os_error().is_some_and(sys::cannot_exchange) => Err(exchange_failed(error)),
+        Err(error) => Err(rename_failed(error, target)),
+    }
+}
+
+/// The old one away, the new one in. Between the two there is none.
+fn by_renames(target: &Target, at: &At, keep: Option<&Target>) -> Result<Option<Result<Swapped>>> {
+    let aside = match move_aside(&target.dir, &target.name, keep.unwrap_or(target)) {
+        Ok(aside) => aside,
+        Err(error) if is(&error, sys::ENOENT) => return Ok(None),
+        Err(error) => return Err(rename_failed(error, target)),
+    };
+    if let Err(error) = at.dir.move_dir(&at.name, &target.dir, &target.name) {
+        // If that fails too, the old tree is where this error says.
+        aside
+            .dir
+            .move_dir(&aside.name, &target.dir, &target.name)
+            .map_err(|error| rename_failed(error, target).about(aside.path()))?;
+        return Err(rename_failed(error, target));
+    }
+    Ok(Some(after(aside, keep)))
+}
+
+/// What becomes of the old tree, which is at `old`.
+fn after(old: At, keep: Option<&Target>) -> Result<Swapped> {
+    match keep {
+        None => Ok(Swapped { previous: None, doomed: Some(sweepable(old)) }),
+        Some(keep) => {
+            let doomed = keep_at(&old, keep).map_err(|error| error.about(old.path()).after_commit())?;
+            Ok(Swapped { previous: Some(keep.real_path()), doomed: doomed.map(sweepable) })
+        }
+    }
+}
+
+/// Gives the old tree the name under which it is kept; answers with the one that had it.
+fn keep_at(old: &At, keep: &Target) -> Result<Option<At>> {
+    loop {
+        match old.dir.move_dir(&old.name, &keep.dir, &keep.name) {
+            Ok(()) => return Ok(None),
+            Err(error) if is(&error, sys::EEXIST) => {}
+            Err(error) => return Err(rename_failed(error, keep)),
+        }
+        keep.existing_directory()?;
+        match old.dir.exchange(&old.name, &keep.dir, &keep.name) {
+            Ok(()) => return Ok(Some(old.clone())),
+            Err(error) if is(&error, sys::ENOENT) => {}
+            // Nobody reads by this name all the time, so two steps will do.
+            Err(error) if error.raw_os_error().is_some_and(sys::cannot_exchange) => {
+                let older =
+                    move_aside(&keep.dir, &keep.name, keep).map_err(|error| rename_failed(error, keep))?;
+                old.dir
+                    .move_dir(&old.name, &keep.dir, &keep.name)
+                    .map_err(|error| rename_failed(error, keep))?;
+                return Ok(Some(older));
+            }
+            Err(error) => return Err(rename_failed(error, keep)),
+        }
+    }
+}
+
+/// Moves a directory to a name beside `beside` that no sweep takes.
+fn move_aside(dir: &Arc<Directory>, name: &OsStr, beside: &Target) -> io::Result<At> {
+    let (name, ()) = names::with_old_name(&beside.name, |old| dir.move_dir(name, &beside.dir, old))?;
+    Ok(At { dir: beside.dir.clone(), name })
+}
+
+/// Garbage by now: with a temp name a sweep takes it, should we not get to the end of removing it.
+fn sweepable(at: At) -> At {
+    if names::is_temp(&at.name) {
+        return at;
+    }
+    match names::with_temp_name(&at.name, |temp| at.dir.move_dir(&at.name, &at.dir, temp)) {
+        Ok((name, ())) => At { name, ..at },
+        Err(_) => at,
+    }
+}
+
+fn is(error: &io::Error, errno: i32) -> bool {
+    error.raw_os_error() == Some(errno)
+}
+
+fn rename_failed(error: io::Error, target: &Target) -> Error {
+    Error::system("rename", error).with_dest(target.path().to_owned())
+}
+
+fn exchange_failed(error: io::Error) -> Error {
+    match error.raw_os_error() {
+        Some(errno) if sys::cannot_exchange(errno) => ErrorKind::NoExchange.into(),
+        _ => Error::system("rename", error),
+    }
+}

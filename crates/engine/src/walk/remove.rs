@@ -1,0 +1,146 @@
+//! Takes a tree away, from the leaves up: never along a link, never into what is mounted in it.
+//!
+//! As much as can be goes, whatever fails, and the first failure is told. Somebody may still be writing into the
+//! tree, so what appears meanwhile goes too, for a while.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::{Error, Named, Result};
+use crate::sys::{self, Dir, FileId, Kind};
+use crate::walk::crew::patiently;
+use crate::walk::{Level, Visitor, walk};
+
+/// How often what was not empty is tried again, and after what pause.
+const ROUNDS: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Removes `name` in `dir` and all below it. `path` is for messages. That there is nothing is no error.
+///
+/// # Errors
+/// The first; the rest is gone all the same.
+pub fn remove(dir: &Dir, name: &OsStr, path: &Path) -> Result<()> {
+    for _ in 0..ROUNDS {
+        let root = match patiently(|| open(dir, name).named("open")) {
+            Ok(root) => Arc::new(Doomed(root)),
+            Err(error) if error.errno_of("open") == Some(sys::ENOENT) => return Ok(()),
+            Err(error) => return Err(error.about(path)),
+        };
+        let mut remover = Remover { first: None, again: false };
+        walk(root, path, &mut remover)?;
+        if let Some(error) = remover.first {
+            return Err(error);
+        }
+        match dir.remove_dir(name) {
+            Err(error) if is(&error, sys::ENOTEMPTY) || remover.again => std::thread::sleep(PAUSE),
+            Err(error) if is(&error, sys::ENOENT) => return Ok(()),
+            removed => return removed.named("rmdir").map_err(|error| error.about(path)),
+        }
+    }
+    Err(Error::raw("rmdir", sys::ENOTEMPTY).about(path))
+}
+
+fn is(error: &io::Error, errno: i32) -> bool {
+    error.raw_os_error() == Some(errno)
+}
+
+fn open(dir: &Dir, name: &OsStr) -> io::Result<Dir> {
+    match dir.open_own_child(name) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            dir.let_owner_into(name);
+            dir.open_own_child(name)
+        }
+        opened => opened,
+    }
+}
+
+/// A directory that is to be emptied.
+struct Doomed(Dir);
+
+impl Level for Doomed {
+    fn enter(&self, name: &OsStr) -> io::Result<Self> {
+        open(&self.0, name).map(Self)
+    }
+
+    fn back(&self) -> io::Result<Self> {
+        self.0.open_parent().map(Self)
+    }
+
+    fn id(&self) -> io::Result<FileId> {
+        self.0.id()
+    }
+}
+
+struct Remover {
+    first: Option<Error>,
+    /// Something was there again, or there was a lack of descriptors.
+    again: bool,
+}
+
+impl Remover {
+    fn note(
+        &mut self,
+        operation: &'static str,
+        removed: io::Result<()>,
+        path: impl FnOnce() -> std::path::PathBuf,
+    ) {
+        match removed {
+            Ok(()) => {}
+            Err(error) if is(&error, sys::ENOENT) => {}
+            Err(error) if is(&error, sys::ENOTEMPTY) => self.again = true,
+            Err(error) => self.fail(Error::system(operation, error).about(path())),
+        }
+    }
+
+    fn fail(&mut self, error: Error) {
+        if error.is_passing() {
+            self.again = true;
+        } else {
+            self.first.get_or_insert(error);
+        }
+    }
+}
+
+impl Visitor<Doomed> for Remover {
+    fn look(&mut self, level: &Arc<Doomed>, path: &Path) -> Result<Vec<OsString>> {
+        level.0.let_owner_in();
+        let mut directories = Vec::new();
+        let entries = match level.0.entries() {
+            Ok(entries) => entries,
+            Err(error) => {
+                self.fail(Error::system("scandir", error).about(path));
+                return Ok(directories);
+            }
+        };
+        for (name, kind) in entries {
+            let kind = kind.or_else(|| Some(level.0.stat(&name).ok()??.kind));
+            match kind {
+                Some(Kind::Directory) => directories.push(name),
+                Some(_) => self.note("unlink", level.0.unlink(&name), || path.join(&name)),
+                None => {}
+            }
+        }
+        Ok(directories)
+    }
+
+    fn left(&mut self, level: &Doomed, name: &OsStr, path: &Path) -> Result<()> {
+        // What could not be emptied has said why.
+        let failed = self.first.is_some();
+        match level.0.remove_dir(name) {
+            Err(error) if failed && is(&error, sys::ENOTEMPTY) => {}
+            removed => self.note("rmdir", removed, || path.to_owned()),
+        }
+        Ok(())
+    }
+
+    fn failed(&mut self, error: Error) -> Result<()> {
+        match error.errno_of("open") {
+            Some(sys::ENOENT) => {}
+            _ => self.fail(error),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,80 @@
+//! From a staged file that has all of its bytes to one that is safe to be given its name, and then to one
+//! that has it: for one file at a time, however its bytes came. (A batch does the same steps for all of its
+//! files, one step after the other.)
+
+use crate::cancel::Cancel;
+use crate::dir::target::Target;
+use crate::error::{Error, Result};
+use crate::sys::{self, Stat};
+use crate::write::commit::{Options, Receipt};
+use crate::write::published::Published;
+use crate::write::staged::{Publish, Staged};
+use crate::write::verify::{Content, Level};
+
+/// A file this large is on its way to the device while it is read back, before its fsync: 32 MiB went 1.15
+/// times as fast, and 1 MiB no faster.
+pub const LARGE: usize = 4 << 20;
+
+impl Options {
+    /// Whether the device is to begin before the file is complete.
+    pub(crate) fn is_large(&self, content: Content<'_>) -> bool {
+        self.flush && content.size() >= LARGE as u64
+    }
+}
+
+/// What was done to a file that lacks only its name.
+#[derive(Clone, Copy, Debug)]
+pub struct Finished {
+    bytes: u64,
+    flush: bool,
+    durable: bool,
+    verified: Option<Level>,
+}
+
+/// Gives the file its owner and mode, flushes it and reads it back, as `options` ask for.
+///
+/// # Errors
+/// Whatever fails first; the file is not to be published then.
+pub fn finish(
+    staged: &Staged,
+    target: &Target,
+    old: Option<&Stat>,
+    content: Content<'_>,
+    options: &Options,
+    cancel: &Cancel,
+) -> Result<Finished> {
+    staged.set_access(target, old, options.mode)?;
+    let verify = || options.verify.map(|level| staged.verify(content, level, cancel)).transpose();
+    let (durable, verified) = if options.is_large(content) && options.verify == Some(Level::Cache) {
+        // The device works meanwhile.
+        staged.start_write_back();
+        let verified = verify()?;
+        (staged.sync()?, verified)
+    } else {
+        (options.flush && staged.sync()?, verify()?)
+    };
+    Ok(Finished { bytes: content.size(), flush: options.flush, durable, verified })
+}
+
+impl Finished {
+    /// Gives the file its name.
+    ///
+    /// # Errors
+    /// Those of [`Staged::publish`].
+    pub fn publish(self, staged: &mut Staged, target: &Target, publish: Publish) -> Result<Published> {
+        // Before the rename: a flush that fails after it may have lost the name.
+        let failed = target.dir.failed_flushes();
+        staged.publish(target, publish)?;
+        let Self { bytes, flush, durable, verified } = self;
+        Ok(Published {
+            receipt: Receipt { written: true, bytes, durable, verified },
+            unflushed: flush.then(|| (target.dir.clone(), failed)),
+            old: None,
+        })
+    }
+}
+
+/// Whether a file could not be created because there is one.
+pub fn is_taken(error: &Error) -> bool {
+    error.errno_of("link").or(error.errno_of("rename")) == Some(sys::EEXIST)
+}

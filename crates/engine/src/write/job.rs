@@ -1,0 +1,118 @@
+//! A write on its way through workers: resolve the path, wait for the turn, commit, flush the directory.
+
+use std::path::{Path, PathBuf};
+
+use crate::cancel::Cancel;
+use crate::data::Data;
+use crate::dir::target::{Resolve, Target};
+use crate::error::ErrorKind;
+use crate::job::{After, Job, Step};
+use crate::process::buffer_pool;
+use crate::process::queue::{Ticket, Turn};
+use crate::write::commit::{self, Options, Receipt};
+
+/// One write.
+pub struct WriteJob {
+    stage: Stage,
+    how: How,
+}
+
+impl WriteJob {
+    /// Takes the call's rank among all of this process.
+    pub fn new(path: PathBuf, data: Data, options: Options, mkdir: bool, cancel: Cancel) -> Self {
+        Self { stage: Stage::Called(path, Ticket::take(), data), how: How { options, mkdir, cancel } }
+    }
+}
+
+struct How {
+    options: Options,
+    mkdir: bool,
+    cancel: Cancel,
+}
+
+/// The file by the caller's path, and by one without links.
+struct Paths {
+    given: PathBuf,
+    real: PathBuf,
+}
+
+enum Stage {
+    /// The path is to be resolved, and the data to be encoded.
+    Called(PathBuf, Ticket, Data),
+    /// It is our turn. A call that waits keeps paths, not the directory: a thousand that wait would
+    /// keep a thousand descriptors.
+    Ready(Paths, Turn, Vec<u8>),
+}
+
+impl Job for WriteJob {
+    type Output = Receipt;
+
+    fn run(self) -> Step<Self> {
+        let Self { stage, how } = self;
+        let resolve = |path: &Path, mkdir| {
+            how.cancel.check()?;
+            Target::resolve(path, Resolve { mkdir, exclusive: how.options.exclusive })
+        };
+        let found = match &stage {
+            Stage::Called(path, ..) => resolve(path, how.mkdir),
+            // Where it was when the call joined its line; only if it is there no more, where the caller said.
+            Stage::Ready(paths, turn, _) => match resolve(&paths.real, false) {
+                Ok(target) if target.key() == *turn.key() => Ok(target),
+                _ => resolve(&paths.given, how.mkdir),
+            },
+        };
+        let target = match found {
+            Ok(target) => target,
+            Err(error) if error.is_passing() => return Step::Again(Self { stage, how }, error),
+            Err(error) => return Step::Done(Err(error)),
+        };
+        match stage {
+            Stage::Called(path, ticket, data) => line_up(path, &target, ticket, data, how),
+            Stage::Ready(paths, turn, data) if *turn.key() == target.key() => {
+                write(paths, &target, turn, data, how)
+            }
+            Stage::Ready(paths, _, data) => {
+                line_up(paths.given, &target, Ticket::take(), Data::Bytes(data), how)
+            }
+        }
+    }
+}
+
+fn line_up(given: PathBuf, target: &Target, ticket: Ticket, data: Data, how: How) -> Step<WriteJob> {
+    // Before the data is encoded, which may take longer than all of the next call.
+    let mut place = ticket.join(target.key(), None);
+    let data = match data.into_bytes() {
+        Ok(data) => data,
+        Err(failure) => return Step::Done(Err(failure)),
+    };
+    let turn = place.try_turn();
+    let paths = Paths { given, real: if turn.is_some() { PathBuf::new() } else { target.real_path() } };
+    if let Some(turn) = turn {
+        return write(paths, target, turn, data, how);
+    }
+    Step::Wait(Box::pin(async move {
+        tokio::select! {
+            turn = place.turn() => After::Run(WriteJob { stage: Stage::Ready(paths, turn, data), how }),
+            () = how.cancel.cancelled() => After::Done(Err(ErrorKind::Aborted.into())),
+        }
+    }))
+}
+
+fn write(paths: Paths, target: &Target, turn: Turn, data: Vec<u8>, how: How) -> Step<WriteJob> {
+    let published = match commit::publish(target, &data, &how.options, &how.cancel) {
+        Err(error) if error.is_passing() => {
+            let paths = Paths { real: target.real_path(), ..paths };
+            return Step::Again(WriteJob { stage: Stage::Ready(paths, turn, data), how }, error);
+        }
+        published => published,
+    };
+    buffer_pool::keep(data);
+    match published {
+        Err(error) => Step::Done(Err(error)),
+        // The next write of the file need not wait for that: its own flush comes later still.
+        Ok(published) if published.is_better_shared() => {
+            Step::Wait(Box::pin(async move { After::Done(published.flush_with_others().await) }))
+        }
+        Ok(published) => Step::Done(published.flush()),
+    }
+}

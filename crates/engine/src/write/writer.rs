@@ -1,0 +1,187 @@
+//! A file that comes piece by piece, for content that is never in memory as a whole.
+//!
+//! The path is followed, and the file staged, when it is opened; from then on only a digest of what was
+//! written is kept, and what is on disk is read back against it. Whatever happens before the commit, the
+//! file that is there already is not touched.
+
+use std::path::{Path, PathBuf};
+
+use crate::cancel::Cancel;
+use crate::dir::sweep;
+use crate::dir::target::{Resolve, Target};
+use crate::error::{Error, Result};
+use crate::process::budget::{Share, Slot};
+use crate::process::deferred_close::{self, Replaced};
+use crate::process::queue::Key;
+use crate::sys;
+use crate::write::commit::{Options, Receipt, leave_alone};
+use crate::write::digest::Running;
+use crate::write::finish::{LARGE, finish, is_taken};
+use crate::write::published::Published;
+use crate::write::staged::{self, Publish, Staged};
+use crate::write::verify::Content;
+
+/// The files that are open: each has a descriptor, and perhaps its directory's.
+static OPEN: Share = Share::one_in(4);
+
+/// A file on its way. Dropped before it was committed, it is gone.
+#[derive(Debug)]
+pub struct Writer {
+    target: Target,
+    /// Where its directory was when this was opened.
+    place: PathBuf,
+    /// `None` once it is closed.
+    staged: Option<Staged>,
+    /// Whether nobody else may read it before it has the mode of the file that it replaces.
+    private: bool,
+    written: Running,
+    /// How much of it the device has been told to begin with.
+    sent: u64,
+    options: Options,
+    _slot: Slot,
+}
+
+impl Writer {
+    /// Follows `path` and stages a file for it.
+    ///
+    /// # Errors
+    /// Those of [`Target::resolve`] and of open(2); `EMFILE` if too many are open.
+    pub fn open(path: &Path, options: Options, mkdir: bool, cancel: &Cancel) -> Result<Self> {
+        cancel.check()?;
+        let slot = OPEN.take().ok_or_else(|| Error::raw("open", sys::EMFILE))?;
+        let target = Target::resolve(path, Resolve { mkdir, exclusive: options.exclusive })?;
+        sweep::once(&target.dir);
+        let private = options.mode.is_some() || target.existing()?.is_some();
+        let staged = Some(Staged::new(&target, private)?);
+        let mut place = target.real_path();
+        place.pop();
+        Ok(Self {
+            target,
+            place,
+            staged,
+            private,
+            written: Running::default(),
+            sent: 0,
+            options,
+            _slot: slot,
+        })
+    }
+
+    /// What to line up for before the commit.
+    pub fn key(&self) -> Key {
+        self.target.key()
+    }
+
+    /// Appends.
+    ///
+    /// # Errors
+    /// Those of write(2); the file is of no use then.
+    pub fn write(&mut self, data: &[u8], cancel: &Cancel) -> Result<()> {
+        let alone = self.target.dir.commits() == 0;
+        let staged = self.staged.as_mut().ok_or_else(closed)?;
+        match staged.write(data, false, cancel) {
+            // By what we have replaced ourselves, and not given back yet.
+            Err(error) if error.is_full() && deferred_close::drain() => {
+                staged.cut(self.written.bytes())?;
+                staged.write(data, false, cancel)?;
+            }
+            written => written?,
+        }
+        self.written.add(data);
+        if self.options.flush && alone && self.written.bytes() - self.sent >= LARGE as u64 {
+            staged.start_write_back();
+            self.sent = self.written.bytes();
+        }
+        Ok(())
+    }
+
+    /// Puts the file under its name. The caller has the turn for it ([`crate::process::queue`]).
+    ///
+    /// # Errors
+    /// Whatever fails first. The old file stands, unless [`Error::committed`]. After an error that
+    /// [passes](Error::is_passing) it can be tried again.
+    pub fn publish(&mut self, cancel: &Cancel) -> Result<Published> {
+        let Self { target, place, staged, private, written, options, .. } = self;
+        let content = Content::Digest(written.digest());
+        let _at_work = target.dir.begin_commit();
+        loop {
+            cancel.check()?;
+            target.dir.check_place(place)?;
+            let file = staged.as_mut().ok_or_else(closed)?;
+            let old = target.existing()?;
+            if options.exclusive && old.is_some() {
+                return Err(Error::raw("open", sys::EEXIST));
+            }
+            if *private && old.is_none() && options.mode.is_none() {
+                // What was to be replaced is gone, and only when a file is made does it get a new one's mode.
+                *private = false;
+                *staged = Some(restage(file, target, *private, cancel)?);
+                continue;
+            }
+            if options.if_changed && old.as_ref().is_some_and(|old| old.version.size == content.size()) {
+                if let Some(level) = options.verify {
+                    // Or what is compared with the old file is not what was given.
+                    file.verify(content, level, cancel)?;
+                }
+                let same = Content::Copy { of: file.file(), bytes: content.size() };
+                if let Some(receipt) = leave_alone(target, same, options, cancel)? {
+                    *staged = None;
+                    // Compared with a copy that was itself not compared.
+                    let verified = options.verify.and(receipt.verified);
+                    let receipt = Receipt { verified, ..receipt };
+                    return Ok(Published { receipt, unflushed: None, old: None });
+                }
+            }
+            let finished = finish(file, target, old.as_ref(), content, options, cancel)?;
+            cancel.check()?;
+            target.dir.check_place(place)?;
+            let replaced = old.is_some().then(|| Replaced::hold(&target.dir, &target.name));
+            let publish = if old.is_some() { Publish::Replace } else { Publish::Create };
+            match finished.publish(file, target, publish) {
+                Ok(published) => {
+                    let old = replaced.and_then(Replaced::into_old);
+                    staged.take().map(Staged::close).transpose()?;
+                    return Ok(Published { old, ..published });
+                }
+                // What has no name cannot get one here: its content moves into a file that has one.
+                Err(error) if target.dir.must_name() && staged::cannot_link(&error) => {
+                    *staged = Some(restage(file, target, *private, cancel)?);
+                }
+                Err(error) if publish == Publish::Create && is_taken(&error) => {
+                    if options.exclusive {
+                        return Err(Error::raw("open", sys::EEXIST));
+                    }
+                    // Somebody made the file meanwhile. It has an owner and a mode to take over.
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl Writer {
+    /// Does away with the file, here and now.
+    pub fn discard(mut self) {
+        drop(self.staged.take());
+    }
+}
+
+/// Freeing what was written takes long for a large file, and whoever drops this may be JavaScript's thread.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if let Some(staged) = self.staged.take() {
+            staged.discard();
+        }
+    }
+}
+
+/// The same content, made anew.
+fn restage(staged: &mut Staged, target: &Target, private: bool, cancel: &Cancel) -> Result<Staged> {
+    let mut fresh = Staged::new(target, private)?;
+    fresh.copy(staged, cancel)?;
+    Ok(fresh)
+}
+
+fn closed() -> Error {
+    Error::raw("write", sys::EBADF)
+}

@@ -1,0 +1,3 @@
+//! A batch on the JavaScript thread.
+
+pub mod driver;

@@ -1,0 +1,95 @@
+//! The user's part in a new directory: the function that fills it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use engine::error::{Error, ErrorKind};
+use engine::tree::Receipt;
+use engine::tree::job::{CommitJob, DiscardJob, OpenJob, Site};
+use napi::Env;
+use napi::bindgen_prelude::Unknown;
+
+use crate::js::error::from_engine;
+use crate::js::task;
+use crate::js::value::promise;
+use crate::js::value::raw::{self, Kept};
+use crate::js::value::signal::Signal;
+use crate::js::value::thrown::{Result, Thrown, type_error};
+
+/// What a call was given.
+pub struct Given {
+    /// The user's function.
+    pub build: Kept,
+    /// What the caller calls the directory.
+    pub shown: String,
+    /// The caller's.
+    pub signal: Signal,
+    /// Makes the caller's result of what was done and what the function returned.
+    pub answer: for<'env> fn(&'env Env, Receipt, Unknown<'env>) -> Result<'env, Unknown<'env>>,
+}
+
+/// A call in flight. It belongs to its reactions, which N-API frees with the environment: a worker that is terminated
+/// while its function runs lets go of directory and turn.
+struct Call {
+    given: Given,
+    /// While the function fills it.
+    site: RefCell<Option<Site>>,
+}
+
+/// Has the directory that `job` opens filled and put in its place.
+pub fn start<'env>(env: &'env Env, given: Given, job: OpenJob) -> Result<'env, Unknown<'env>> {
+    let call = Rc::new(Call { given, site: RefCell::default() });
+    let building = call.clone();
+    let done = task::start(env, job, move |env, outcome| match outcome {
+        Ok(site) => building.fill(env, site),
+        Err(failure) => Err(building.failed(env, &failure)),
+    })?;
+    promise::finally(env, &done, move |env| call.over(env))
+}
+
+impl Call {
+    fn fill<'env>(self: &Rc<Self>, env: &'env Env, site: Site) -> Result<'env, Unknown<'env>> {
+        let path = site.path();
+        self.site.replace(Some(site));
+        let Some(path) = path.to_str() else {
+            let told = "must resolve to a path that is valid Unicode";
+            let message = format!("The argument 'path' {told}. Received '{}'", self.given.shown);
+            return Err(type_error(env, "ERR_INVALID_ARG_VALUE", &message));
+        };
+        let built = raw::to_js(env, path)
+            .and_then(|path| raw::call(env, &raw::undefined(env), &self.given.build.get(env)?, &[path]))
+            .and_then(|built| raw::follow(env, &built))?;
+        let call = self.clone();
+        promise::then(env, &built, move |env, built| call.commit(env, built))
+    }
+
+    fn commit<'env>(self: Rc<Self>, env: &'env Env, built: Unknown<'env>) -> Result<'env, Unknown<'env>> {
+        // In an array, for not every value can be kept by itself.
+        let built = Kept::new(env, &raw::array(env, &[built])?)?;
+        let cancel = self.given.signal.cancel();
+        if cancel.is_cancelled() {
+            return Err(self.failed(env, &ErrorKind::Aborted.into()));
+        }
+        let Some(site) = self.site.take() else { return Ok(raw::undefined(env)) };
+        task::start(env, CommitJob::new(site, None, cancel), move |env, outcome| match outcome {
+            Ok(receipt) => {
+                let built = raw::get(env, &built.get(env)?, c"0")?;
+                (self.given.answer)(env, receipt, built)
+            }
+            Err(failure) => Err(self.failed(env, &failure)),
+        })
+    }
+
+    /// Whatever came of it: a directory that did not get its place is taken away before the caller hears of that.
+    fn over<'env>(&self, env: &'env Env) -> Result<'env, Unknown<'env>> {
+        self.given.signal.detach(env)?;
+        match self.site.take() {
+            Some(site) => task::start(env, DiscardJob(site), |env, _| Ok(raw::undefined(env))),
+            None => Ok(raw::undefined(env)),
+        }
+    }
+
+    fn failed<'env>(&self, env: &'env Env, failure: &Error) -> Thrown<'env> {
+        from_engine(env, failure, &self.given.shown, self.given.signal.reason(env))
+    }
+}

@@ -1,0 +1,3 @@
+//! A directory that the user's function fills.
+
+pub mod build;

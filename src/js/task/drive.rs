@@ -1,0 +1,176 @@
+//! Runs a job on libuv's worker threads, without ever blocking one on somebody else.
+//!
+//! A job that has to wait (for its turn, for a lock, for descriptors) says so and leaves its thread.
+//! The waiting is done by tokio, on one thread of its own that exists only once somebody waits; then
+//! the job is queued again. The event loop lives while a job does, and not longer.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use engine::error::{Error, ErrorKind};
+use engine::job::{After, Job, Step, Waiting};
+use napi::Env;
+use napi::bindgen_prelude::Unknown;
+use tokio::runtime::Handle;
+
+use crate::js::task::{mailbox, work};
+use crate::js::value::promise::{self, Bell, Deferred};
+use crate::js::value::thrown::Result;
+
+/// How long a job puts up with a lack of descriptors.
+const PATIENCE: Duration = Duration::from_secs(10);
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// What came of a job.
+pub type Outcome<T> = std::result::Result<T, Error>;
+
+#[derive(Clone, Copy)]
+struct Retry {
+    since: Option<Instant>,
+    pause: Duration,
+}
+
+/// Starts `job`. `react` gets its outcome, in a reaction of a promise that is made here, and makes the result of
+/// the returned promise of it. There V8 knows the caller's stack and async context.
+pub fn start<'env, J, R>(env: &'env Env, job: J, react: R) -> Result<'env, Unknown<'env>>
+where
+    J: Job,
+    R: for<'scope> FnOnce(&'scope Env, Outcome<J::Output>) -> Result<'scope, Unknown<'scope>> + 'static,
+{
+    let over = Rc::new((Bell::default(), Cell::new(None)));
+    let promise = over.0.wait(env)?;
+    let told = over.clone();
+    run(env, job, move |env, outcome| {
+        told.1.set(Some(outcome));
+        told.0.ring(env);
+    })?;
+    promise::then(env, &promise, move |env, _| {
+        let lost = || Err(ErrorKind::Panic("a job ended without an outcome".into()).into());
+        react(env, over.1.take().unwrap_or_else(lost))
+    })
+}
+
+/// As [`start`], but only a failure comes in a reaction: an error is to know the caller. Success is not worth one, which
+/// is a quarter of what a write costs this thread; nothing of the user's may be called upon it.
+pub fn answer<'env, J, R>(env: &'env Env, job: J, react: R) -> Result<'env, Unknown<'env>>
+where
+    J: Job,
+    R: for<'scope> FnOnce(&'scope Env, Outcome<J::Output>) -> Result<'scope, Unknown<'scope>> + 'static,
+{
+    let (answer, promise) = Deferred::new(env)?;
+    run(env, job, move |env, outcome| {
+        if outcome.is_ok() {
+            return answer.settle(env, promise::guarded(env, || react(env, outcome)));
+        }
+        let failed = Bell::default();
+        let error = failed
+            .wait(env)
+            .and_then(|failed| promise::then(env, &failed, move |env, _| react(env, outcome)));
+        // First the one, and then the other: V8 looks for the caller from the reaction on.
+        answer.settle(env, error);
+        failed.ring(env);
+    })?;
+    Ok(promise)
+}
+
+/// Starts `job`. `done` gets its outcome, on this thread, with nobody's stack or async context.
+pub fn run<'env, J: Job>(
+    env: &'env Env,
+    job: J,
+    done: impl FnOnce(&Env, Outcome<J::Output>) + 'static,
+) -> Result<'env, ()> {
+    spawn(env, job, Retry { since: None, pause: FIRST_PAUSE }, done)
+}
+
+fn spawn<'env, J: Job>(
+    env: &'env Env,
+    job: J,
+    retry: Retry,
+    done: impl FnOnce(&Env, Outcome<J::Output>) + 'static,
+) -> Result<'env, ()> {
+    work::queue(env, move || step(job, retry), move |env, step| go_on(env, step, retry, done))
+}
+
+/// On a worker.
+fn step<J: Job>(job: J, retry: Retry) -> Step<J> {
+    // A panic becomes a rejection.
+    match catch_unwind(AssertUnwindSafe(|| job.run())) {
+        Ok(Step::Again(_, error)) if retry.since.is_some_and(|since| since.elapsed() > PATIENCE) => {
+            Step::Done(Err(error))
+        }
+        Ok(step) => step,
+        Err(panic) => Step::Done(Err(bug(&*panic))),
+    }
+}
+
+/// From the end of one work to the start of the next, if there is one.
+fn go_on<J: Job>(
+    env: &Env,
+    step: Step<J>,
+    Retry { since, pause }: Retry,
+    done: impl FnOnce(&Env, Outcome<J::Output>) + 'static,
+) {
+    let (future, retry): (Waiting<J>, _) = match step {
+        Step::Done(outcome) => return done(env, outcome),
+        Step::Wait(future) => (future, Retry { since: None, pause: FIRST_PAUSE }),
+        Step::Again(job, _) => {
+            let future = async move {
+                tokio::time::sleep(pause).await;
+                After::Run(job)
+            };
+            let since = since.or_else(|| Some(Instant::now()));
+            (Box::pin(future), Retry { since, pause: (pause * 2).min(LONGEST_PAUSE) })
+        }
+    };
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return done(env, Err(Error::system("thread", error))),
+    };
+    // Fails only in an environment that is ending, as does `spawn`.
+    drop(mailbox::wait(env, &runtime, future, move |env, after| match after {
+        After::Run(job) => drop(spawn(env, job, retry, done)),
+        After::Done(outcome) => done(env, outcome),
+    }));
+}
+
+/// Calls `done` when the event loop has turned; where there is no thread to wait for that, now.
+pub fn later(env: &Env, done: impl FnOnce(&Env) + 'static) {
+    // A letter that came at once could still be opened in this turn. Not the loop's own means: they are
+    // functions that programs replace, tests above all.
+    let turned = async { tokio::time::sleep(Duration::from_millis(1)).await };
+    match runtime() {
+        // Fails only in an environment that is ending.
+        Ok(runtime) => drop(mailbox::wait(env, &runtime, turned, |env, ()| done(env))),
+        Err(_) => done(env),
+    }
+}
+
+fn bug(panic: &(dyn Any + Send)) -> Error {
+    let message = panic
+        .downcast_ref::<&str>()
+        .map(|message| (*message).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic".to_owned());
+    ErrorKind::Panic(message).into()
+}
+
+/// One thread is enough: it sleeps, and looks at locks. Started by hand, for tokio would panic where
+/// the system has no thread to give; and not given up on, for it may have one later.
+fn runtime() -> std::io::Result<Handle> {
+    static RUNTIME: Mutex<Option<Handle>> = Mutex::new(None);
+    let mut running = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(handle) = &*running {
+        return Ok(handle.clone());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let handle = runtime.handle().clone();
+    std::thread::Builder::new()
+        .name("atomic-wait".to_owned())
+        .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
+    Ok(running.insert(handle).clone())
+}

@@ -1,0 +1,238 @@
+//! The way back from tokio's thread: one for each environment, however many jobs wait.
+//!
+//! A threadsafe function for each that waits would do as well, but libuv looks at all of them whenever one
+//! is called, and making and closing one costs more than all else that a job does on this thread. So there
+//! is one, which keeps the event loop alive while somebody waits. It says that letters have come, and all
+//! that have are opened in one go.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::ffi::{CStr, c_void};
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use napi::bindgen_prelude::Object;
+use napi::{Env, JsValue as _, sys};
+use napi_derive::napi;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use crate::js::value::raw::value;
+use crate::js::value::thrown::{Result, check};
+
+/// As diagnostic tools show it.
+const NAME: &CStr = c"atomic mailbox";
+
+type Number = u64;
+type Done = Box<dyn FnOnce(&Env)>;
+
+/// The side of the environment's thread, which has it as its data.
+struct Mailbox {
+    slot: Arc<Slot>,
+    bell: sys::napi_threadsafe_function,
+    /// What to do when a letter has come.
+    waiting: RefCell<HashMap<Number, Done>>,
+    issued: Cell<Number>,
+}
+
+/// The side of other threads.
+struct Slot {
+    arrived: Mutex<Vec<Number>>,
+    /// `None`: the environment has ended, and nobody opens letters any more. By itself, for it is held while the
+    /// bell rings, upon which this thread reaches for the letters at once.
+    bell: Mutex<Option<Bell>>,
+}
+
+struct Bell(sys::napi_threadsafe_function);
+
+// SAFETY: to be called from any thread is what a threadsafe function is for; it is taken out of its mutex
+// before the environment deletes it.
+unsafe impl Send for Bell {}
+
+/// Has `runtime` wait for `future`, and passes what it comes to on to `done`, here. Should the environment end
+/// before, `done` is dropped here, and what the future comes to there.
+pub fn wait<'env, T: Send + 'static>(
+    env: &'env Env,
+    runtime: &Handle,
+    future: impl Future<Output = T> + Send + 'static,
+    done: impl FnOnce(&Env, T) + 'static,
+) -> Result<'env, ()> {
+    let mailbox = Mailbox::of(env)?;
+    let (tell, mut told) = oneshot::channel();
+    let number = mailbox.expect(env, move |env| {
+        if let Ok(outcome) = told.try_recv() {
+            done(env, outcome);
+        }
+    });
+    let slot = mailbox.slot.clone();
+    runtime.spawn(async move {
+        let _ = tell.send(future.await);
+        if slot.post(number) {
+            // Who waited for the same may be next in tokio's line, and its letter comes along.
+            tokio::task::yield_now().await;
+            slot.ring();
+        }
+    });
+    Ok(())
+}
+
+/// Makes the mailbox when the addon is loaded: made by the first call that waits, it would keep that call's
+/// async context, and what the program has in there, for ever.
+#[napi(module_exports)]
+pub fn load(_exports: Object<'_>, env: Env) -> napi::Result<()> {
+    // Should it fail, who waits first tries again.
+    drop(Mailbox::of(&env));
+    Ok(())
+}
+
+impl Mailbox {
+    /// That of `env`.
+    fn of(env: &Env) -> Result<'_, Rc<Self>> {
+        if let Some(mailbox) = Self::made(env.raw()) {
+            return Ok(mailbox);
+        }
+        // SAFETY: valid memory of that length.
+        let name = value(env, |raw| unsafe {
+            sys::napi_create_string_latin1(env.raw(), NAME.as_ptr(), NAME.count_bytes() as isize, raw)
+        })?;
+        let mut bell = ptr::null_mut();
+        // SAFETY: `open` needs no function of JavaScript's and no context. The hook is removed by running: it is
+        // added after the function's own, and so runs before the function is deleted.
+        unsafe {
+            let (none, nothing) = (ptr::null_mut(), ptr::null_mut());
+            let created = sys::napi_create_threadsafe_function(
+                env.raw(),
+                none,
+                none,
+                name.raw(),
+                0,
+                1,
+                nothing,
+                None,
+                nothing,
+                Some(open),
+                &mut bell,
+            );
+            check(env, created)?;
+            sys::napi_unref_threadsafe_function(env.raw(), bell);
+            check(env, sys::napi_add_env_cleanup_hook(env.raw(), Some(close), env.raw().cast()))?;
+        }
+        let slot = Slot { arrived: Mutex::default(), bell: Mutex::new(Some(Bell(bell))) };
+        let mailbox = Rc::new(Self {
+            slot: Arc::new(slot),
+            bell,
+            waiting: RefCell::default(),
+            issued: Cell::default(),
+        });
+        // SAFETY: `close` takes it back, without a finalizer.
+        check(env, unsafe {
+            let kept = Rc::into_raw(mailbox.clone()).cast_mut().cast();
+            sys::napi_set_instance_data(env.raw(), kept, None, ptr::null_mut())
+        })?;
+        Ok(mailbox)
+    }
+
+    /// That of this environment, if there is one.
+    fn made(env: sys::napi_env) -> Option<Rc<Self>> {
+        let mut data = ptr::null_mut();
+        // SAFETY: nobody but `of` gives an environment of ours data, and that is what is in an `Rc`.
+        unsafe {
+            sys::napi_get_instance_data(env, &mut data);
+            let kept: *const Self = data.cast();
+            if kept.is_null() {
+                return None;
+            }
+            Rc::increment_strong_count(kept);
+            Some(Rc::from_raw(kept))
+        }
+    }
+
+    /// The number of a letter that will come, upon which `done` is called.
+    fn expect(&self, env: &Env, done: impl FnOnce(&Env) + 'static) -> Number {
+        let number = self.issued.get();
+        self.issued.set(number + 1);
+        let mut waiting = self.waiting.borrow_mut();
+        if waiting.is_empty() {
+            // SAFETY: on the thread of its environment, which has not ended.
+            unsafe { sys::napi_ref_threadsafe_function(env.raw(), self.bell) };
+        }
+        waiting.insert(number, Box::new(done));
+        number
+    }
+
+    fn open(&self, env: &Env) {
+        let arrived = std::mem::take(&mut *self.slot.arrived());
+        for number in arrived {
+            let done = self.waiting.borrow_mut().remove(&number);
+            if let Some(done) = done {
+                // An unwinding panic must not reach C.
+                drop(catch_unwind(AssertUnwindSafe(|| done(env))));
+            }
+        }
+        if self.waiting.borrow().is_empty() {
+            // SAFETY: on the thread of its environment, which has not ended.
+            unsafe { sys::napi_unref_threadsafe_function(env.raw(), self.bell) };
+        }
+    }
+}
+
+impl Slot {
+    fn arrived(&self) -> MutexGuard<'_, Vec<Number>> {
+        self.arrived.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn bell(&self) -> MutexGuard<'_, Option<Bell>> {
+        self.bell.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A letter has come. `true`: it is the first of those that lie there, and the bell is to ring.
+    fn post(&self, number: Number) -> bool {
+        let mut arrived = self.arrived();
+        arrived.push(number);
+        arrived.len() == 1
+    }
+
+    fn ring(&self) {
+        if let Some(Bell(bell)) = &*self.bell() {
+            // SAFETY: alive while it is in here, and it stays in here while the lock is held. It never blocks:
+            // its queue has no limit.
+            unsafe {
+                sys::napi_call_threadsafe_function(
+                    *bell,
+                    ptr::null_mut(),
+                    sys::ThreadsafeFunctionCallMode::nonblocking,
+                )
+            };
+        }
+    }
+}
+
+/// The bell has rung.
+unsafe extern "C" fn open(env: sys::napi_env, _: sys::napi_value, _: *mut c_void, _: *mut c_void) {
+    // An environment that has ended takes its letters unread.
+    if !env.is_null()
+        && let Some(mailbox) = Mailbox::made(env)
+    {
+        mailbox.open(&Env::from_raw(env));
+    }
+}
+
+/// The environment ends. What waits is dropped, and what still comes is not taken in.
+unsafe extern "C" fn close(env: *mut c_void) {
+    let env = env.cast();
+    let Some(mailbox) = Mailbox::made(env) else { return };
+    // SAFETY: takes back what `of` gave, and leaves nothing there.
+    unsafe {
+        sys::napi_set_instance_data(env, ptr::null_mut(), None, ptr::null_mut());
+        Rc::decrement_strong_count(Rc::as_ptr(&mailbox));
+    }
+    let bell = mailbox.slot.bell().take();
+    if let Some(Bell(bell)) = bell {
+        // SAFETY: taken out, so released once, and before the environment deletes it.
+        unsafe { sys::napi_release_threadsafe_function(bell, sys::ThreadsafeFunctionReleaseMode::abort) };
+    }
+    mailbox.waiting.take();
+}

@@ -1,0 +1,197 @@
+//! Text and bytes, copied between JavaScript's memory and ours.
+
+use std::ptr;
+
+use engine::process::buffer_pool::{keep, room, room_for_bytes};
+use napi::bindgen_prelude::Unknown;
+use napi::{Env, JsValue as _, sys};
+
+use crate::js::value::raw::value;
+use crate::js::value::thrown::{Result, check};
+
+/// A string of these code units.
+pub fn string_utf16<'env>(env: &'env Env, units: &[u16]) -> Result<'env, Unknown<'env>> {
+    // SAFETY: `units` is valid memory of that length.
+    value(env, |raw| unsafe {
+        sys::napi_create_string_utf16(env.raw(), units.as_ptr(), units.len() as isize, raw)
+    })
+}
+
+/// A string; `ascii` text is only copied, not decoded.
+pub fn string<'env>(env: &'env Env, text: &str, ascii: bool) -> Result<'env, Unknown<'env>> {
+    let (start, length) = (text.as_ptr().cast(), text.len() as isize);
+    value(env, |raw| {
+        // SAFETY: `text` is valid UTF-8 of that length, and ASCII is Latin-1.
+        unsafe {
+            if ascii {
+                sys::napi_create_string_latin1(env.raw(), start, length, raw)
+            } else {
+                sys::napi_create_string_utf8(env.raw(), start, length, raw)
+            }
+        }
+    })
+}
+
+/// A string's bytes, if all of it is ASCII: half the memory of its code units, and nothing to encode.
+pub fn ascii<'env>(env: &'env Env, text: &Unknown<'_>) -> Result<'env, Option<Vec<u8>>> {
+    // The longest character and the NUL that N-API adds, and some. With so much to spare, a text that
+    // comes to as many bytes as it has code units was ASCII throughout: any other would be longer.
+    const SPARE: usize = 8;
+    // Most text that is not ASCII shows it early: then only this much was converted in vain.
+    const PROBE: usize = 4096;
+
+    let length = length(env, text)?;
+    if length > PROBE && !utf8(env, text, Vec::with_capacity(PROBE))?.is_ascii() {
+        return Ok(None);
+    }
+    let bytes = utf8(env, text, room_for_bytes(length + SPARE))?;
+    if bytes.len() == length {
+        return Ok(Some(bytes));
+    }
+    keep(bytes);
+    Ok(None)
+}
+
+/// As much of a string as `room` has capacity for, in UTF-8.
+fn utf8<'env>(env: &'env Env, text: &Unknown<'_>, mut room: Vec<u8>) -> Result<'env, Vec<u8>> {
+    let mut copied = 0;
+    // SAFETY: writes within the capacity, NUL included, and tells how much without it.
+    unsafe {
+        let start = room.as_mut_ptr().cast();
+        let status =
+            sys::napi_get_value_string_utf8(env.raw(), text.raw(), start, room.capacity(), &mut copied);
+        check(env, status)?;
+        room.set_len(copied);
+    }
+    Ok(room)
+}
+
+/// A string's first code unit.
+pub fn first_unit<'env>(env: &'env Env, text: &Unknown<'_>) -> Result<'env, Option<u16>> {
+    // With room for the NUL that N-API adds.
+    let mut first = [0u16; 2];
+    let mut copied = 0;
+    // SAFETY: writes at most two units, NUL included.
+    check(env, unsafe {
+        sys::napi_get_value_string_utf16(env.raw(), text.raw(), first.as_mut_ptr(), first.len(), &mut copied)
+    })?;
+    Ok((copied > 0).then_some(first[0]))
+}
+
+/// A string's length in code units.
+fn length<'env>(env: &'env Env, text: &Unknown<'_>) -> Result<'env, usize> {
+    let mut length = 0;
+    // SAFETY: without a buffer the call only tells the length.
+    check(env, unsafe {
+        sys::napi_get_value_string_utf16(env.raw(), text.raw(), ptr::null_mut(), 0, &mut length)
+    })?;
+    Ok(length)
+}
+
+/// A string's code units, as they are: lone surrogates too.
+pub fn utf16<'env>(env: &'env Env, text: &Unknown<'_>) -> Result<'env, Vec<u16>> {
+    let mut length = length(env, text)?;
+    let mut units = room(length + 1);
+    // SAFETY: room for `length` units and the NUL that N-API adds; that many were written.
+    unsafe {
+        let status = sys::napi_get_value_string_utf16(
+            env.raw(),
+            text.raw(),
+            units.as_mut_ptr(),
+            length + 1,
+            &mut length,
+        );
+        check(env, status)?;
+        units.set_len(length);
+    }
+    Ok(units)
+}
+
+/// A string as UTF-8, for names and the like: lone surrogates become U+FFFD, as in `node:fs`.
+pub fn text<'env>(env: &'env Env, from: &Unknown<'_>) -> Result<'env, String> {
+    Ok(String::from_utf16_lossy(&utf16(env, from)?))
+}
+
+/// Whether a value is a `Uint8Array`, of whatever realm.
+pub fn is_uint8_array(env: &Env, value: &Unknown<'_>) -> bool {
+    let (mut is, mut kind) = (false, 0);
+    // SAFETY: plain calls on a value of the current scope; only the kind is asked for.
+    unsafe {
+        sys::napi_is_typedarray(env.raw(), value.raw(), &mut is) == sys::Status::napi_ok
+            && is
+            && sys::napi_get_typedarray_info(
+                env.raw(),
+                value.raw(),
+                &mut kind,
+                ptr::null_mut(),
+                ptr::null_mut(),
+                ptr::null_mut(),
+                ptr::null_mut(),
+            ) == sys::Status::napi_ok
+            && (kind == sys::TypedarrayType::uint8_array || kind == sys::TypedarrayType::uint8_clamped_array)
+    }
+}
+
+/// The bytes of any view or array buffer, copied; `None` for other values.
+pub fn bytes(env: &Env, from: &Unknown<'_>) -> Option<Vec<u8>> {
+    let (env, from) = (env.raw(), from.raw());
+    let (mut start, mut length) = (ptr::null_mut(), 0);
+    let mut is = false;
+    // SAFETY: each `info` call is made on a value that was found to be of its type, and fills in
+    // the start and the length of memory that V8 keeps while this call runs. An empty view may have
+    // no memory at all.
+    unsafe {
+        let known = if sys::napi_is_typedarray(env, from, &mut is) == sys::Status::napi_ok && is {
+            let mut kind = 0;
+            let status = sys::napi_get_typedarray_info(
+                env,
+                from,
+                &mut kind,
+                &mut length,
+                &mut start,
+                ptr::null_mut(),
+                ptr::null_mut(),
+            );
+            length *= element_size(kind);
+            status
+        } else if sys::napi_is_dataview(env, from, &mut is) == sys::Status::napi_ok && is {
+            sys::napi_get_dataview_info(env, from, &mut length, &mut start, ptr::null_mut(), ptr::null_mut())
+        } else if sys::napi_is_arraybuffer(env, from, &mut is) == sys::Status::napi_ok && is {
+            sys::napi_get_arraybuffer_info(env, from, &mut start, &mut length)
+        } else {
+            return None;
+        };
+        if known != sys::Status::napi_ok {
+            return None;
+        }
+        if start.is_null() || length == 0 {
+            return Some(Vec::new());
+        }
+        let mut copy = room_for_bytes(length);
+        copy.extend_from_slice(std::slice::from_raw_parts(start.cast::<u8>(), length));
+        Some(copy)
+    }
+}
+
+/// Whether JavaScript has given a buffer's memory away, or that of a view's buffer.
+pub fn is_detached<'env>(env: &'env Env, data: &Unknown<'_>) -> Result<'env, bool> {
+    let buffer = crate::js::value::raw::get(env, data, c"buffer")?;
+    let buffer =
+        if crate::js::value::raw::type_of(&buffer) == napi::ValueType::Object { &buffer } else { data };
+    let mut is = false;
+    // SAFETY: a value of the current scope; what is no array buffer is not detached.
+    let known = unsafe { sys::napi_is_detached_arraybuffer(env.raw(), buffer.raw(), &mut is) };
+    Ok(known == sys::Status::napi_ok && is)
+}
+
+fn element_size(kind: sys::napi_typedarray_type) -> usize {
+    use sys::TypedarrayType as T;
+    match kind {
+        T::int16_array | T::uint16_array => 2,
+        T::int32_array | T::uint32_array | T::float32_array => 4,
+        T::float64_array | T::bigint64_array | T::biguint64_array => 8,
+        // Float16Array, on the Node versions that have it, has the number after these.
+        11 => 2,
+        _ => 1,
+    }
+}

@@ -1,0 +1,185 @@
+//! Promises: every exported function answers with one, and whatever goes wrong rejects it.
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use napi::bindgen_prelude::{CallbackContext, PromiseRaw, Unknown};
+use napi::{Env, JsValue as _};
+
+use crate::js::value::raw;
+use crate::js::value::thrown::{Result, Thrown, internal};
+
+/// What an exported function returns. An error becomes a rejection, also one of its arguments':
+/// nothing is ever thrown at the caller.
+pub fn answer<'env>(env: &'env Env, result: Result<'env, Unknown<'env>>) -> napi::Result<Unknown<'env>> {
+    match result {
+        Ok(promise) => Ok(promise),
+        Err(Thrown(reason)) => {
+            let promise = PromiseRaw::<Unknown<'env>>::reject(env, reason)?;
+            // SAFETY: a promise of the current scope.
+            Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), promise.value().value) })
+        }
+    }
+}
+
+/// What an accessor returns, or throws: there a promise would surprise.
+pub fn or_throw<'env>(env: &'env Env, result: Result<'env, Unknown<'env>>) -> napi::Result<Unknown<'env>> {
+    result.or_else(|Thrown(reason)| {
+        // SAFETY: a value of the current scope. N-API throws it when the accessor returns.
+        unsafe { napi::sys::napi_throw(env.raw(), reason.raw()) };
+        Ok(raw::undefined(env))
+    })
+}
+
+/// A function that answers with a promise, and passes on its first argument.
+pub fn function<'env, F>(env: &'env Env, name: &str, function: F) -> Result<'env, Unknown<'env>>
+where
+    F: for<'scope> Fn(&'scope Env, Unknown<'scope>) -> Result<'scope, Unknown<'scope>> + 'static,
+{
+    let made = env.create_function_from_closure::<(), Unknown<'static>, _>(name, move |context| {
+        let given = if context.length() > 0 { Some(context.get::<Unknown<'_>>(0)?) } else { None };
+        let env = context.env;
+        let argument = given.unwrap_or_else(|| raw::undefined(env));
+        let answer = answer(env, function(env, argument))?;
+        // SAFETY: handed back to N-API before the scope ends.
+        Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), answer.raw()) })
+    });
+    let made = made.map_err(|error| internal(env, &error.to_string()))?;
+    // SAFETY: a function of the current scope.
+    Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), made.raw()) })
+}
+
+/// `promise.then(react)`; what `react` fails with is thrown as it is.
+pub fn then<'env, R>(env: &'env Env, promise: &Unknown<'_>, react: R) -> Result<'env, Unknown<'env>>
+where
+    R: for<'scope> FnOnce(&'scope Env, Unknown<'scope>) -> Result<'scope, Unknown<'scope>> + 'static,
+{
+    let promise = PromiseRaw::<Unknown<'static>>::new(env.raw(), promise.raw());
+    adopt(env, promise.then(move |context: CallbackContext<Unknown<'static>>| Ok(run(context, react))))
+}
+
+/// `promise.catch(react)`; what `react` fails with is thrown as it is.
+pub fn catch<'env, R>(env: &'env Env, promise: &Unknown<'_>, react: R) -> Result<'env, Unknown<'env>>
+where
+    R: for<'scope> FnOnce(&'scope Env, Unknown<'scope>) -> Result<'scope, Unknown<'scope>> + 'static,
+{
+    let promise = PromiseRaw::<Unknown<'static>>::new(env.raw(), promise.raw());
+    adopt(env, promise.catch(move |context: CallbackContext<Unknown<'static>>| Ok(run(context, react))))
+}
+
+/// `promise.finally(react)`: waits for what `react` returns, and settles as `promise` did.
+pub fn finally<'env, R>(env: &'env Env, promise: &Unknown<'_>, react: R) -> Result<'env, Unknown<'env>>
+where
+    R: for<'scope> FnOnce(&'scope Env) -> Result<'scope, Unknown<'scope>> + 'static,
+{
+    let mut promise = PromiseRaw::<Raw>::new(env.raw(), promise.raw());
+    adopt(env, promise.finally(move |env| Ok(leave(&env, || react(&env)))))
+}
+
+/// A promise of what is known already.
+pub fn of<'env>(env: &'env Env, result: Result<'env, Unknown<'env>>) -> Result<'env, Unknown<'env>> {
+    let (deferred, promise) = raw::promise(env)?;
+    // SAFETY: made just now, and settled once.
+    raw::check(env, unsafe {
+        match result {
+            Ok(value) => napi::sys::napi_resolve_deferred(env.raw(), deferred, value.raw()),
+            Err(Thrown(reason)) => napi::sys::napi_reject_deferred(env.raw(), deferred, reason.raw()),
+        }
+    })?;
+    Ok(promise)
+}
+
+/// What settles a promise, once.
+pub struct Deferred(napi::sys::napi_deferred);
+
+impl Deferred {
+    /// With its promise.
+    pub fn new(env: &Env) -> Result<'_, (Self, Unknown<'_>)> {
+        let (deferred, promise) = raw::promise(env)?;
+        Ok((Self(deferred), promise))
+    }
+
+    /// Settles the promise. In an environment that is ending it stays as it is.
+    pub fn settle(self, env: &Env, result: Result<'_, Unknown<'_>>) {
+        // SAFETY: made in `new`, and used up here; the values belong to the current scope.
+        unsafe {
+            match result {
+                Ok(value) => napi::sys::napi_resolve_deferred(env.raw(), self.0, value.raw()),
+                Err(Thrown(reason)) => napi::sys::napi_reject_deferred(env.raw(), self.0, reason.raw()),
+            }
+        };
+    }
+}
+
+/// A promise that waits for us, one at a time; it is fulfilled with nothing.
+#[derive(Default)]
+pub struct Bell(Cell<Option<Deferred>>);
+
+impl Bell {
+    /// A promise for when this rings next. The one before, if there is one, is fulfilled.
+    pub fn wait<'env>(&self, env: &'env Env) -> Result<'env, Unknown<'env>> {
+        self.ring(env);
+        let (deferred, promise) = Deferred::new(env)?;
+        self.0.set(Some(deferred));
+        Ok(promise)
+    }
+
+    /// Fulfils the promise, if there is one.
+    pub fn ring(&self, env: &Env) {
+        if let Some(deferred) = self.0.take() {
+            deferred.settle(env, Ok(raw::undefined(env)));
+        }
+    }
+}
+
+fn adopt<'env>(env: &'env Env, promise: napi::Result<PromiseRaw<'_, Raw>>) -> Result<'env, Unknown<'env>> {
+    match promise {
+        // SAFETY: a promise of the current scope.
+        Ok(promise) => Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), promise.value().value) }),
+        Err(error) => Err(internal(env, &error.to_string())),
+    }
+}
+
+/// A value of the scope in which a reaction runs, on its way out of it.
+pub struct Raw(napi::sys::napi_value);
+
+impl napi::bindgen_prelude::FromNapiValue for Raw {
+    unsafe fn from_napi_value(_env: napi::sys::napi_env, raw: napi::sys::napi_value) -> napi::Result<Self> {
+        Ok(Self(raw))
+    }
+}
+
+impl napi::bindgen_prelude::ToNapiValue for Raw {
+    unsafe fn to_napi_value(_env: napi::sys::napi_env, raw: Self) -> napi::Result<napi::sys::napi_value> {
+        Ok(raw.0)
+    }
+}
+
+fn run<R>(context: CallbackContext<Unknown<'static>>, react: R) -> Raw
+where
+    R: for<'scope> FnOnce(&'scope Env, Unknown<'scope>) -> Result<'scope, Unknown<'scope>>,
+{
+    let env = context.env;
+    leave(&env, || react(&env, context.value))
+}
+
+/// Runs a callback. A panic would end the process.
+pub fn guarded<'env>(
+    env: &'env Env,
+    react: impl FnOnce() -> Result<'env, Unknown<'env>>,
+) -> Result<'env, Unknown<'env>> {
+    let result = catch_unwind(AssertUnwindSafe(react));
+    result.unwrap_or_else(|_| Err(internal(env, "a bug in @pipeline/atomic: a panic")))
+}
+
+/// Runs a callback and leaves it, by returning or by throwing.
+fn leave<'env>(env: &'env Env, react: impl FnOnce() -> Result<'env, Unknown<'env>>) -> Raw {
+    match guarded(env, react) {
+        Ok(result) => Raw(result.raw()),
+        Err(Thrown(reason)) => {
+            // SAFETY: a value of the current scope. N-API throws it when this callback returns.
+            unsafe { napi::sys::napi_throw(env.raw(), reason.raw()) };
+            Raw(raw::undefined(env).raw())
+        }
+    }
+}
