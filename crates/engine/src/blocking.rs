@@ -27,7 +27,7 @@ use crate::write::commit::{self, Options, Receipt};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn write(path: &Path, data: &[u8], options: &Options) -> Result<Receipt> {
-    let (target, _turn) = line_up(path, options.exclusive)?;
+    let (target, _turn) = enqueue(path, options.exclusive)?;
     commit::write(&target, data, options, &Cancel::default())
 }
 
@@ -45,7 +45,7 @@ pub fn update<E: From<Error>>(
     mut change: impl FnMut(Option<&str>) -> std::result::Result<String, E>,
 ) -> std::result::Result<Receipt, E> {
     let since = Instant::now();
-    let (target, turn) = line_up(path, false)?;
+    let (target, turn) = enqueue(path, false)?;
     let index = IndexFile::new(Lock::acquire_blocking(&target, timeout)?, turn, target);
     loop {
         let mut snapshot = index.read()?;
@@ -59,7 +59,7 @@ pub fn update<E: From<Error>>(
     }
 }
 
-fn line_up(path: &Path, exclusive: bool) -> Result<(Target, Turn)> {
+fn enqueue(path: &Path, exclusive: bool) -> Result<(Target, Turn)> {
     let path = std::path::absolute(path).map_err(|error| Error::system("open", error))?;
     let ticket = Ticket::take();
     let target = Target::resolve(&path, Resolve { mkdir: true, exclusive })?;

@@ -210,10 +210,10 @@ impl Error {
     }
 
     /// Whether the cause passes by itself: the process or the system is out of descriptors.
-    pub fn is_passing(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         match &self.kind {
             ErrorKind::System { source, .. } => {
-                !self.committed && source.raw_os_error().is_some_and(sys::is_passing)
+                !self.committed && source.raw_os_error().is_some_and(sys::is_transient)
             }
             _ => false,
         }

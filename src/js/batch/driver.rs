@@ -23,7 +23,7 @@ use crate::js::error::from_engine;
 use crate::js::task;
 use crate::js::value::args::FilePath;
 use crate::js::value::iteration::{Iteration, Next};
-use crate::js::value::promise::{self, Bell};
+use crate::js::value::promise::{self, Wakeup};
 use crate::js::value::raw::{self, Kept};
 use crate::js::value::signal::Signal;
 use crate::js::value::thrown::{Result, Thrown, internal};
@@ -77,7 +77,7 @@ struct Driver {
     call: Call,
     state: RefCell<State>,
     /// Rings when all is over.
-    over: Bell,
+    over: Wakeup,
 }
 
 #[derive(Default)]
@@ -111,7 +111,7 @@ enum Ending {
 /// Starts the call.
 pub fn start<'env>(env: &'env Env, call: Call) -> Result<'env, Unknown<'env>> {
     let state = RefCell::new(State { batch: Some(Batch::default()), ..State::default() });
-    let driver = Rc::new(Driver { call, state, over: Bell::default() });
+    let driver = Rc::new(Driver { call, state, over: Wakeup::default() });
     // A reaction of the caller's own: there V8 knows the caller's stack.
     let over = driver.over.wait(env)?;
     let settled = driver.clone();
@@ -307,7 +307,7 @@ impl Driver {
         let started = match work {
             None => return false,
             Some(Work::End) => {
-                self.over.ring(env);
+                self.over.wake(env);
                 return false;
             }
             Some(Work::Stage(batch, wave)) => {
@@ -319,12 +319,12 @@ impl Driver {
             Some(Work::Finish(batch)) => {
                 task::start(env, FinishJob::new(batch, cancel), move |env, outcome| {
                     driver.with(|state| state.outcome = Some(outcome.map_err(Ending::Engine)));
-                    driver.over.ring(env);
+                    driver.over.wake(env);
                     Ok(raw::undefined(env))
                 })
             }
             Some(Work::Discard(batch)) => task::start(env, Discard(batch), move |env, _| {
-                driver.over.ring(env);
+                driver.over.wake(env);
                 Ok(raw::undefined(env))
             }),
         };

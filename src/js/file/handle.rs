@@ -20,7 +20,7 @@ use napi::bindgen_prelude::Unknown;
 use crate::js::error::from_engine;
 use crate::js::task;
 use crate::js::value::data::Encoding;
-use crate::js::value::promise::{self, Bell};
+use crate::js::value::promise::{self, Wakeup};
 use crate::js::value::raw;
 use crate::js::value::signal::Signal;
 use crate::js::value::thrown::{Result, abort, internal, invalid_state};
@@ -67,7 +67,7 @@ pub struct File {
     /// Bytes that are pending or being written.
     pub(super) held: Cell<usize>,
     pub(super) failure: RefCell<Option<Rc<Error>>>,
-    pub(super) waiting: RefCell<Vec<Bell>>,
+    pub(super) waiting: RefCell<Vec<Wakeup>>,
     /// Whether it was asked for as a stream.
     pub(super) streamed: Cell<bool>,
 }
@@ -194,7 +194,7 @@ impl File {
         match outcome {
             Ok(receipt) => {
                 self.phase.set(Phase::Committed);
-                self.ring(env);
+                self.wake(env);
                 self.signal.detach(env)?;
                 (self.answer)(env, receipt)
             }

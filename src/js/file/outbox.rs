@@ -11,7 +11,7 @@ use napi::bindgen_prelude::Unknown;
 
 use crate::js::file::handle::{File, Phase};
 use crate::js::task;
-use crate::js::value::promise::{self, Bell};
+use crate::js::value::promise::{self, Wakeup};
 use crate::js::value::raw;
 use crate::js::value::thrown::Result;
 
@@ -50,7 +50,7 @@ impl File {
                 Err(_) if file.phase.get() == Phase::Aborted => {}
                 Err(failure) => file.fail(env, failure)?,
             }
-            file.ring(env);
+            file.wake(env);
             Ok(raw::undefined(env))
         })?;
         Ok(())
@@ -88,7 +88,7 @@ impl File {
             return promise::of(env, Ok(raw::undefined(env)));
         }
         self.append(env)?;
-        let bell = Bell::default();
+        let bell = Wakeup::default();
         let rung = bell.wait(env)?;
         self.waiting.borrow_mut().push(bell);
         let file = self.clone();
@@ -96,9 +96,9 @@ impl File {
     }
 
     /// Has all who wait look again.
-    pub(super) fn ring(&self, env: &Env) {
+    pub(super) fn wake(&self, env: &Env) {
         for bell in self.waiting.take() {
-            bell.ring(env);
+            bell.wake(env);
         }
     }
     /// The file is of no more use, and everybody is to know why.
@@ -106,7 +106,7 @@ impl File {
         self.phase.set(if failure.committed() { Phase::Committed } else { Phase::Aborted });
         self.failure.replace(Some(Rc::new(failure)));
         self.forget_pending();
-        self.ring(env);
+        self.wake(env);
         self.signal.detach(env)
     }
 
@@ -121,7 +121,7 @@ impl File {
             file.busy.set(true);
             task::start(env, Discard(writer), move |env, _| {
                 file.busy.set(false);
-                file.ring(env);
+                file.wake(env);
                 Ok(raw::undefined(env))
             })
         })?;

@@ -23,7 +23,7 @@ use crate::js::error::from_engine;
 use crate::js::index::apply;
 use crate::js::index::group::Group;
 use crate::js::task;
-use crate::js::value::promise::{self, Bell};
+use crate::js::value::promise::{self, Wakeup};
 use crate::js::value::raw::{self, Kept};
 use crate::js::value::signal::Signal;
 use crate::js::value::thrown::{Result, Thrown, internal};
@@ -93,7 +93,7 @@ pub struct Call {
     order: RefCell<Option<Order>>,
     /// The caller was told: there are no more orders.
     over: Cell<bool>,
-    bell: Bell,
+    bell: Wakeup,
 }
 
 thread_local! {
@@ -115,13 +115,14 @@ pub fn find(id: CallId) -> Option<Rc<Call>> {
 
 /// Starts the call `id`, whose index is opened by `job`.
 pub fn start<'env>(env: &'env Env, id: CallId, given: Given, job: OpenJob) -> Result<'env, Unknown<'env>> {
-    let (waited, order, over, bell) = (Cell::default(), RefCell::default(), Cell::default(), Bell::default());
+    let (waited, order, over, bell) =
+        (Cell::default(), RefCell::default(), Cell::default(), Wakeup::default());
     let call = Rc::new(Call { id, given, waited, order, over, bell });
     CALLS.with_borrow_mut(|calls| calls.insert(id, Rc::downgrade(&call)));
     let answer = call.next_order(env)?;
     task::run(env, job, move |env, outcome| match outcome {
         Ok(Come::Open(opened)) => Group::lead(env, &call, *opened),
-        Ok(Come::Along) => {}
+        Ok(Come::Follower) => {}
         Err(failure) => call.give(env, Order::Settle(Rc::new(Err(failure)))),
     })?;
     Ok(answer)
@@ -140,7 +141,7 @@ impl Call {
     pub fn next_order<'env>(self: &Rc<Self>, env: &'env Env) -> Result<'env, Unknown<'env>> {
         let given = self.bell.wait(env)?;
         if self.order.borrow().is_some() {
-            self.bell.ring(env);
+            self.bell.wake(env);
         }
         let call = self.clone();
         promise::then(env, &given, move |env, _| call.obey(env))
@@ -149,7 +150,7 @@ impl Call {
     /// Gives an order. The call carries it out in a reaction of its own.
     pub fn give(&self, env: &Env, order: Order) {
         self.order.replace(Some(order));
-        self.bell.ring(env);
+        self.bell.wake(env);
     }
 
     fn obey<'env>(self: Rc<Self>, env: &'env Env) -> Result<'env, Unknown<'env>> {

@@ -103,7 +103,7 @@ impl Members {
         }
         let waiting = std::iter::from_fn(|| self.to_run.pop_front())
             .find_map(|call| call.upgrade().filter(|call| !call.is_over()));
-        let next = waiting.or_else(|| self.take_along())?;
+        let next = waiting.or_else(|| self.take_follower())?;
         self.turn += 1;
         self.touched = false;
         self.running = Some(Rc::downgrade(&next));
@@ -111,13 +111,13 @@ impl Members {
     }
 
     /// The next call in line, if it can be written together with these.
-    fn take_along(&self) -> Option<Rc<Call>> {
+    fn take_follower(&self) -> Option<Rc<Call>> {
         if self.since.is_some_and(|since| since.elapsed() >= LONGEST) {
             return None;
         }
         let suits = |call: &Rc<Call>| call.options == self.options && call.space == self.space;
         let wanted = |id| call::find(id).is_some_and(|call| suits(&call));
-        let call = call::find(self.opened.as_ref()?.take_along(wanted)?)?;
+        let call = call::find(self.opened.as_ref()?.take_follower(wanted)?)?;
         call.has_index_after(call.since.elapsed());
         Some(call)
     }

@@ -18,7 +18,7 @@ use napi::bindgen_prelude::Unknown;
 use tokio::runtime::Handle;
 
 use crate::js::task::{mailbox, work};
-use crate::js::value::promise::{self, Bell, Deferred};
+use crate::js::value::promise::{self, Deferred, Wakeup};
 use crate::js::value::thrown::Result;
 
 /// How long a job puts up with a lack of descriptors.
@@ -42,12 +42,12 @@ where
     J: Job,
     R: for<'scope> FnOnce(&'scope Env, Outcome<J::Output>) -> Result<'scope, Unknown<'scope>> + 'static,
 {
-    let over = Rc::new((Bell::default(), Cell::new(None)));
+    let over = Rc::new((Wakeup::default(), Cell::new(None)));
     let promise = over.0.wait(env)?;
     let told = over.clone();
     run(env, job, move |env, outcome| {
         told.1.set(Some(outcome));
-        told.0.ring(env);
+        told.0.wake(env);
     })?;
     promise::then(env, &promise, move |env, _| {
         let lost = || Err(ErrorKind::Panic("a job ended without an outcome".into()).into());
@@ -67,13 +67,13 @@ where
         if outcome.is_ok() {
             return answer.settle(env, promise::guarded(env, || react(env, outcome)));
         }
-        let failed = Bell::default();
+        let failed = Wakeup::default();
         let error = failed
             .wait(env)
             .and_then(|failed| promise::then(env, &failed, move |env, _| react(env, outcome)));
         // First the one, and then the other: V8 looks for the caller from the reaction on.
         answer.settle(env, error);
-        failed.ring(env);
+        failed.wake(env);
     })?;
     Ok(promise)
 }

@@ -113,19 +113,19 @@ impl Deferred {
 
 /// A promise that waits for us, one at a time; it is fulfilled with nothing.
 #[derive(Default)]
-pub struct Bell(Cell<Option<Deferred>>);
+pub struct Wakeup(Cell<Option<Deferred>>);
 
-impl Bell {
+impl Wakeup {
     /// A promise for when this rings next. The one before, if there is one, is fulfilled.
     pub fn wait<'env>(&self, env: &'env Env) -> Result<'env, Unknown<'env>> {
-        self.ring(env);
+        self.wake(env);
         let (deferred, promise) = Deferred::new(env)?;
         self.0.set(Some(deferred));
         Ok(promise)
     }
 
     /// Fulfils the promise, if there is one.
-    pub fn ring(&self, env: &Env) {
+    pub fn wake(&self, env: &Env) {
         if let Some(deferred) = self.0.take() {
             deferred.settle(env, Ok(raw::undefined(env)));
         }

@@ -12,7 +12,7 @@ use napi::bindgen_prelude::{External, Unknown};
 use napi::{Env, JsValue as _, ValueType, sys};
 
 use crate::js::value::args::wrong_type;
-use crate::js::value::promise::Bell;
+use crate::js::value::promise::Wakeup;
 use crate::js::value::raw::{self, Kept};
 use crate::js::value::thrown::{Result, abort, internal};
 
@@ -27,7 +27,7 @@ pub struct Signal {
 struct Call {
     cancel: Cancel,
     /// Rings on abort: what a call that waits for JavaScript races with.
-    interrupt: Bell,
+    interrupt: Wakeup,
     /// What else is to be done on abort.
     on_abort: RefCell<Option<OnAbort>>,
 }
@@ -108,7 +108,7 @@ impl Signal {
 
     /// Ends a race.
     pub fn interrupt(&self, env: &Env) {
-        self.call.interrupt.ring(env);
+        self.call.interrupt.wake(env);
     }
 
     /// Stops listening: a signal may outlive a thousand calls.
@@ -153,7 +153,7 @@ impl Hub {
             let calls: Vec<_> = listening.calls.borrow().values().cloned().collect();
             for call in calls {
                 call.cancel.cancel();
-                call.interrupt.ring(context.env);
+                call.interrupt.wake(context.env);
                 let react = call.on_abort.take();
                 if let Some(react) = react {
                     react(context.env);

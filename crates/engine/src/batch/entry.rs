@@ -128,7 +128,7 @@ impl Entry {
             // Some file systems tell only at a close that a write was lost.
             sys::flush_and_close_copy(staged.file()).named("close")?;
             let kept = match Kept::keep(staged, place, target) {
-                Err(error) if target.dir.must_name() && staged::cannot_link(&error) => continue,
+                Err(error) if target.dir.needs_temp_name() && staged::cannot_link(&error) => continue,
                 kept => kept?,
             };
             let digest = later.then(|| {
@@ -207,7 +207,7 @@ impl Entry {
             }
             let durable = if other && flush { Some(staged.sync()?) } else { None };
             match staged.name(&target) {
-                Err(error) if dir.must_name() && staged::cannot_link(&error) => {
+                Err(error) if dir.needs_temp_name() && staged::cannot_link(&error) => {
                     *staged = moved(staged, &target, found.as_ref(), options, cancel)?;
                     Ok(flush.then(|| staged.sync()).transpose()?)
                 }

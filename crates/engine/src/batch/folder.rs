@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::dir::directory::Directory;
 use crate::dir::target::Target;
 use crate::error::{Error, Result};
-use crate::process::budget::{Share, Slot};
+use crate::process::budget::{DescriptorBudget, Slot};
 use crate::sys::{self, FileId};
 
 /// How many descriptors the batches of this process keep between two steps, for directories and files.
-pub static KEPT: Share = Share::one_in(4).at_most(4096);
+pub static KEPT: DescriptorBudget = DescriptorBudget::one_in(4).at_most(4096);
 
 /// A directory of a batch.
 #[derive(Debug)]

@@ -58,7 +58,7 @@ impl Job for WaveJob {
         let first = batch.len();
         match each(wave, STAGERS, |_, entry| entry.stage(batch, cancel)) {
             Ok(()) => {}
-            Err((at, error)) if error.is_passing() => {
+            Err((at, error)) if error.is_transient() => {
                 return Step::Again(self, error.of_entry(first + at));
             }
             Err((at, failure)) => return Step::Done(Err(failure.of_entry(first + at))),
@@ -88,7 +88,7 @@ impl Stage {
         match batch.stage(&path, mkdir, &data, &options, cancel) {
             Ok(entry) => *self = Self::Staged(entry),
             Err(error) => {
-                if error.is_passing() {
+                if error.is_transient() {
                     *self = Self::Given(Given { path, data: Data::Bytes(data), options, mkdir });
                 }
                 return Err(error);
@@ -120,7 +120,7 @@ impl FinishJob {
 
     /// As `stage`, when `error` has passed by itself, if it does.
     fn again(stage: Finish, cancel: Cancel, error: Error) -> Step<Self> {
-        if error.is_passing() { Step::Again(Self { stage, cancel }, error) } else { Step::Done(Err(error)) }
+        if error.is_transient() { Step::Again(Self { stage, cancel }, error) } else { Step::Done(Err(error)) }
     }
 }
 
@@ -179,7 +179,7 @@ fn rename(
             drop(turns);
             flush_directories(batch, cancel)
         }
-        Err(error) if error.is_passing() && since.is_none_or(|since| since.elapsed() < PATIENCE) => {
+        Err(error) if error.is_transient() && since.is_none_or(|since| since.elapsed() < PATIENCE) => {
             let since = since.or_else(|| Some(Instant::now()));
             let error = if batch.is_committed() { batch.told(error) } else { error };
             Step::Again(FinishJob { stage: Finish::Rename(batch, turns, since), cancel }, error)
@@ -196,7 +196,7 @@ fn rename(
 fn flush_directories(mut batch: Publishing, cancel: Cancel) -> Step<FinishJob> {
     match batch.flush() {
         Ok(()) => Step::Done(Ok(batch.receipts())),
-        Err(error) if error.is_passing() => {
+        Err(error) if error.is_transient() => {
             let error = batch.told(error);
             let job = FinishJob { stage: Finish::FlushDirectories(batch), cancel };
             Step::Again(job, error)

@@ -39,7 +39,7 @@ impl Kept {
         }
         match staged.park()? {
             Ok(parked) => Ok(Self::Parked(parked)),
-            Err(staged) => match KEPT.insist() {
+            Err(staged) => match KEPT.take_reserve() {
                 Some(slot) => Ok(Self::Open(staged, slot)),
                 None => Err(Error::raw("open", sys::EMFILE)),
             },

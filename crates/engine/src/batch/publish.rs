@@ -114,7 +114,7 @@ impl Publishing {
         each(&mut self.touched, super::FLUSHERS, |_, touched| {
             if touched.flushed.is_none() {
                 match touched.flush() {
-                    Err(error) if error.is_passing() => return Err(error.of_entry(touched.entry)),
+                    Err(error) if error.is_transient() => return Err(error.of_entry(touched.entry)),
                     flushed => touched.flushed = Some(flushed),
                 }
             }

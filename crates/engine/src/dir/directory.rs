@@ -19,7 +19,7 @@ pub struct Directory {
     id: FileId,
     durable: OnceLock<bool>,
     /// Files without a name cannot be linked here, so staged ones need one from the start.
-    must_name: AtomicBool,
+    needs_temp_name: AtomicBool,
     flushes: Flushes,
     /// How many are at work on a file in here.
     commits: AtomicUsize,
@@ -38,9 +38,9 @@ static OPEN: Mutex<Option<HashMap<FileId, Weak<Directory>>>> = Mutex::new(None);
 
 /// Directories that we made and whose own entry may not be on disk: flushing their parent failed, or is
 /// not possible. For as long as this process lives nothing in them is called durable.
-fn doubtful() -> MutexGuard<'static, BTreeSet<FileId>> {
-    static DOUBTFUL: Mutex<BTreeSet<FileId>> = Mutex::new(BTreeSet::new());
-    DOUBTFUL.lock().unwrap_or_else(PoisonError::into_inner)
+fn not_durable() -> MutexGuard<'static, BTreeSet<FileId>> {
+    static NOT_DURABLE: Mutex<BTreeSet<FileId>> = Mutex::new(BTreeSet::new());
+    NOT_DURABLE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Deref for Directory {
@@ -77,7 +77,7 @@ impl Directory {
             dir,
             id: id.clone(),
             durable: OnceLock::new(),
-            must_name: AtomicBool::new(false),
+            needs_temp_name: AtomicBool::new(false),
             flushes: Flushes::default(),
             commits: AtomicUsize::new(0),
         });
@@ -110,8 +110,8 @@ impl Directory {
                 }
                 let synced = parent.sync();
                 let child = Self::open_existing(Some(&parent), name).named("open")?;
-                if !matches!(synced, Ok(true)) || parent.is_doubtful() {
-                    doubtful().insert(child.id.clone());
+                if !matches!(synced, Ok(true)) || parent.is_not_durable() {
+                    not_durable().insert(child.id.clone());
                 }
                 synced?;
                 parent = child;
@@ -174,7 +174,7 @@ impl Directory {
     }
 
     /// As [`Directory::sync`], once for all that wait for it, and on a thread of its own.
-    pub async fn sync_with_others(self: &Arc<Self>) -> Result<bool> {
+    pub async fn sync_coalesced(self: &Arc<Self>) -> Result<bool> {
         if leaves_out(Step::DirSync) {
             return Ok(true);
         }
@@ -195,21 +195,21 @@ impl Directory {
 
     /// Whether the file system keeps anything at all over a power cut.
     pub fn is_durable(&self) -> bool {
-        *self.durable.get_or_init(|| self.dir.is_durable()) && !self.is_doubtful()
+        *self.durable.get_or_init(|| self.dir.is_durable()) && !self.is_not_durable()
     }
 
-    fn is_doubtful(&self) -> bool {
-        doubtful().contains(&self.id)
+    fn is_not_durable(&self) -> bool {
+        not_durable().contains(&self.id)
     }
 
     /// Whether staged files need a name from the start.
-    pub fn must_name(&self) -> bool {
-        self.must_name.load(Ordering::Relaxed)
+    pub fn needs_temp_name(&self) -> bool {
+        self.needs_temp_name.load(Ordering::Relaxed)
     }
 
     /// Called when a file without a name could not be linked.
-    pub fn set_must_name(&self) {
-        self.must_name.store(true, Ordering::Relaxed);
+    pub fn set_needs_temp_name(&self) {
+        self.needs_temp_name.store(true, Ordering::Relaxed);
     }
 }
 

@@ -67,7 +67,7 @@ impl IndexFile {
     /// # Errors
     /// Those of [`Lock::try_acquire`].
     pub fn try_open(target: Target, turn: Turn) -> Result<Opening> {
-        match Lock::try_patiently(&target)? {
+        match Lock::try_acquire_or_busy(&target)? {
             Some(lock) => Ok(Opening::Open(Self::new(lock, turn, target))),
             None => Ok(Opening::Busy(target, turn)),
         }
@@ -75,8 +75,8 @@ impl IndexFile {
 
     /// Has the next call in this process's line go along, if it is `wanted`: its change is made with
     /// this one's, and the line goes on behind it.
-    pub fn take_along(&self, wanted: impl Fn(CallId) -> bool) -> Option<CallId> {
-        self.turn.take_along(wanted)
+    pub fn take_follower(&self, wanted: impl Fn(CallId) -> bool) -> Option<CallId> {
+        self.turn.take_follower(wanted)
     }
 
     /// The version that is there now, or `None` without a file.

@@ -41,7 +41,7 @@ pub enum Come {
     /// It has it.
     Open(Box<Opened>),
     /// Another call has it, and runs this one's function too.
-    Along,
+    Follower,
 }
 
 enum Stage {
@@ -70,7 +70,7 @@ impl OpenJob {
             self.stage = match wait::open(&real, wait, self.timeout, &self.cancel).await {
                 Ok(Waited::Open(index)) => Stage::Open(index, self.since.elapsed()),
                 Ok(Waited::Elsewhere) => Stage::Called(path, Ticket::take()),
-                Ok(Waited::Along) => return After::Done(Ok(Come::Along)),
+                Ok(Waited::Follower) => return After::Done(Ok(Come::Follower)),
                 Err(error) => return After::Done(Err(error)),
             };
             After::Run(self)
@@ -93,7 +93,7 @@ impl Job for OpenJob {
             Stage::Called(path, ticket) => {
                 let target = match Target::resolve(&path, Resolve { mkdir: self.mkdir, exclusive: false }) {
                     Ok(target) => target,
-                    Err(error) if error.is_passing() => {
+                    Err(error) if error.is_transient() => {
                         self.stage = Stage::Called(path, ticket);
                         return Step::Again(self, error);
                     }
@@ -103,7 +103,7 @@ impl Job for OpenJob {
                 self.stage = Stage::Waiting;
                 let turn = match place.try_called() {
                     Some(Called::Turn(turn)) => turn,
-                    Some(Called::Along) => return Step::Done(Ok(Come::Along)),
+                    Some(Called::Follower) => return Step::Done(Ok(Come::Follower)),
                     None => return self.wait(path, target.real_path(), Wait::Turn(place)),
                 };
                 match IndexFile::try_open(target, turn) {
@@ -117,7 +117,7 @@ impl Job for OpenJob {
         };
         match Opened::read(index, waited).map_err(|failed| *failed) {
             Ok(opened) => Step::Done(Ok(Come::Open(Box::new(opened)))),
-            Err((index, error)) if error.is_passing() => {
+            Err((index, error)) if error.is_transient() => {
                 self.stage = Stage::Open(index, waited);
                 Step::Again(self, error)
             }
@@ -128,8 +128,8 @@ impl Job for OpenJob {
 
 impl Opened {
     /// Has the next call in line go along, if it is `wanted`.
-    pub fn take_along(&self, wanted: impl Fn(CallId) -> bool) -> Option<CallId> {
-        self.index.take_along(wanted)
+    pub fn take_follower(&self, wanted: impl Fn(CallId) -> bool) -> Option<CallId> {
+        self.index.take_follower(wanted)
     }
 
     fn read(index: IndexFile, waited: Duration) -> Result<Self, Box<(IndexFile, Error)>> {
@@ -188,7 +188,7 @@ impl Job for CommitJob {
         let receipt = match text {
             Err(failure) => Err(failure),
             Ok(mut text) => match index.replace(&mut text, snapshot, &self.options, &self.cancel) {
-                Err(error) if error.is_passing() => {
+                Err(error) if error.is_transient() => {
                     self.text = Text::Encoded(text);
                     return Step::Again(self, error);
                 }

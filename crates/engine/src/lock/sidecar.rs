@@ -16,7 +16,7 @@ use crate::dir::names;
 use crate::dir::target::Target;
 use crate::error::{ErrorKind, Named, Result};
 use crate::mutant::{Step, leaves_out};
-use crate::process::budget::{Share, Slot};
+use crate::process::budget::{DescriptorBudget, Slot};
 use crate::process::queue::Key;
 use crate::sys::{self, Dir, Kind};
 
@@ -29,13 +29,13 @@ const ROUNDS: usize = 16;
 
 /// Until when this process leaves a lock to others. Whoever waits looks again only after a pause,
 /// while the next call in our own line would have the lock within microseconds, for ever.
-fn courtesy() -> MutexGuard<'static, BTreeMap<Key, Instant>> {
-    static COURTESY: Mutex<BTreeMap<Key, Instant>> = Mutex::new(BTreeMap::new());
-    COURTESY.lock().unwrap_or_else(PoisonError::into_inner)
+fn yield_until() -> MutexGuard<'static, BTreeMap<Key, Instant>> {
+    static YIELD_UNTIL: Mutex<BTreeMap<Key, Instant>> = Mutex::new(BTreeMap::new());
+    YIELD_UNTIL.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The locks that this process holds.
-static HELD: Share = Share::one_in(8);
+static HELD: DescriptorBudget = DescriptorBudget::one_in(8);
 
 /// The lock, held until it is dropped.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl Lock {
     pub fn try_acquire(target: &Target) -> Result<Option<Self>> {
         let name = names::lock(&target.name);
         let key = (target.dir.id().clone(), name.clone());
-        if courtesy().get(&key).is_some_and(|until| Instant::now() < *until) {
+        if yield_until().get(&key).is_some_and(|until| Instant::now() < *until) {
             return Ok(None);
         }
         Self::try_name(target, &name).map_err(|error| error.about(target.path().with_file_name(&name)))
@@ -64,7 +64,7 @@ impl Lock {
     ///
     /// # Errors
     /// Those of [`Lock::try_acquire`].
-    pub fn insist(target: &Target) -> Result<Option<Self>> {
+    pub fn try_acquire_now(target: &Target) -> Result<Option<Self>> {
         let name = names::lock(&target.name);
         Self::try_name(target, &name).map_err(|error| error.about(target.path().with_file_name(&name)))
     }
@@ -99,7 +99,8 @@ impl Lock {
         let mut wait = Backoff::new(Instant::now(), timeout);
         loop {
             let pause = wait.pause();
-            let lock = if pause.is_ok() { Self::try_patiently(target) } else { Self::insist(target) };
+            let lock =
+                if pause.is_ok() { Self::try_acquire_or_busy(target) } else { Self::try_acquire_now(target) };
             match lock? {
                 Some(lock) => return Ok(lock),
                 None => std::thread::sleep(pause?),
@@ -111,9 +112,9 @@ impl Lock {
     ///
     /// # Errors
     /// Those of [`Lock::try_acquire`], but for that.
-    pub fn try_patiently(target: &Target) -> Result<Option<Self>> {
+    pub fn try_acquire_or_busy(target: &Target) -> Result<Option<Self>> {
         match Self::try_acquire(target) {
-            Err(error) if error.is_passing() => Ok(None),
+            Err(error) if error.is_transient() => Ok(None),
             tried => tried,
         }
     }
@@ -170,9 +171,9 @@ impl Drop for Lock {
         if self.file.metadata().is_ok_and(|metadata| metadata.len() > 0) {
             let key = (self.dir.id().clone(), self.name.clone());
             let now = Instant::now();
-            let mut courtesy = courtesy();
-            courtesy.retain(|_, until| *until > now);
-            courtesy.insert(key, now + LONGEST_WAIT);
+            let mut yield_until = yield_until();
+            yield_until.retain(|_, until| *until > now);
+            yield_until.insert(key, now + LONGEST_WAIT);
         }
         // Removed first, released then: the other way round, the next holder's file would be removed.
         if self.dir.is_same(&self.name, &self.file).unwrap_or(false) {

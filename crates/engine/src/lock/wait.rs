@@ -19,9 +19,9 @@ pub async fn open(path: &Path, wait: Wait, timeout: Duration, cancel: &Cancel) -
     let mut since = Instant::now();
     let turn = match wait {
         Wait::Lock(turn) => turn,
-        Wait::Turn(place) => match line_up(place, timeout, cancel, &mut since).await? {
+        Wait::Turn(place) => match enqueue(place, timeout, cancel, &mut since).await? {
             Called::Turn(turn) => turn,
-            Called::Along => return Ok(Waited::Along),
+            Called::Follower => return Ok(Waited::Follower),
         },
     };
     let mut wait = Backoff::new(since, timeout);
@@ -31,7 +31,7 @@ pub async fn open(path: &Path, wait: Wait, timeout: Duration, cancel: &Cancel) -
             Ok(Look::Ours(lock, target)) => return Ok(Waited::Open(IndexFile::new(lock, turn, target))),
             Ok(Look::Elsewhere) => return Ok(Waited::Elsewhere),
             Ok(Look::Busy) => None,
-            Err(error) if error.is_passing() => Some(error),
+            Err(error) if error.is_transient() => Some(error),
             Err(error) => return Err(error),
         };
         // If not the lock was in the way but a lack of descriptors, that is what to tell.
@@ -45,7 +45,7 @@ pub async fn open(path: &Path, wait: Wait, timeout: Duration, cancel: &Cancel) -
 
 /// From joining the line until the call is called; `since` becomes the beginning of its wait for this
 /// index, and not for other calls' paths.
-async fn line_up(
+async fn enqueue(
     mut place: Place,
     timeout: Duration,
     cancel: &Cancel,
@@ -69,7 +69,7 @@ async fn line_up(
     };
     match place.leave() {
         // Another call has this one's function in hand, and will see to the signal as well.
-        Some(Called::Along) => Ok(Called::Along),
+        Some(Called::Follower) => Ok(Called::Follower),
         _ => Err(gave_up.into()),
     }
 }
@@ -86,10 +86,10 @@ enum Look {
 fn look(path: &Path, turn: &Turn, can_wait: bool) -> Result<Look> {
     let target = match Target::resolve(path, Resolve { mkdir: false, exclusive: false }) {
         Ok(target) if target.key() == *turn.key() => target,
-        Err(error) if error.is_passing() => return Err(error),
+        Err(error) if error.is_transient() => return Err(error),
         _ => return Ok(Look::Elsewhere),
     };
-    let lock = if can_wait { Lock::try_acquire(&target) } else { Lock::insist(&target) }?;
+    let lock = if can_wait { Lock::try_acquire(&target) } else { Lock::try_acquire_now(&target) }?;
     Ok(match lock {
         Some(lock) => Look::Ours(lock, target),
         None => Look::Busy,
@@ -104,7 +104,7 @@ pub enum Waited {
     /// The path means another file by now.
     Elsewhere,
     /// Another call does this one's work with its own.
-    Along,
+    Follower,
 }
 
 /// What an update waits for.

@@ -7,7 +7,7 @@ use crate::sys;
 
 /// A part of the descriptors that this process may have.
 #[derive(Debug)]
-pub struct Share {
+pub struct DescriptorBudget {
     /// One in how many.
     one_in: u64,
     /// And no more than this.
@@ -17,9 +17,9 @@ pub struct Share {
 
 /// The right to one of them, until it is dropped.
 #[derive(Debug)]
-pub struct Slot(&'static Share);
+pub struct Slot(&'static DescriptorBudget);
 
-impl Share {
+impl DescriptorBudget {
     pub const fn one_in(one_in: u64) -> Self {
         Self { one_in, at_most: u64::MAX, held: AtomicU64::new(0) }
     }
@@ -33,9 +33,9 @@ impl Share {
         self.take_of((sys::descriptor_limit() / self.one_in).max(8).min(self.at_most))
     }
 
-    /// As [`Share::take`], for who can do in no other way: beyond the share, and not so far that others would be
+    /// As [`DescriptorBudget::take`], for who can do in no other way: beyond the share, and not so far that others would be
     /// left without.
-    pub fn insist(&'static self) -> Option<Slot> {
+    pub fn take_reserve(&'static self) -> Option<Slot> {
         self.take_of(sys::descriptor_limit() / 4 * 3)
     }
 

@@ -11,31 +11,31 @@ use crate::error::Error;
 const FEWEST: usize = 4;
 
 /// An error that may say of itself that it will be gone.
-pub trait Passing {
+pub trait Transient {
     /// The process or the system is out of descriptors, for now.
-    fn is_passing(&self) -> bool;
+    fn is_transient(&self) -> bool;
 }
 
-impl Passing for Error {
-    fn is_passing(&self) -> bool {
-        self.is_passing()
+impl Transient for Error {
+    fn is_transient(&self) -> bool {
+        self.is_transient()
     }
 }
 
 /// Does `work` on every item, from the first to the last, on up to `threads` threads, of which this is one.
-/// After a failure nothing is begun any more. If it is one that [passes by itself](Passing), so many threads may be
+/// After a failure nothing is begun any more. If it is one that [passes by itself](Transient), so many threads may be
 /// what it came of: then this one goes on alone, from the first item again, and `work` is to know what is done.
 ///
 /// # Errors
 /// Of the failures the one of the first item, with its position.
-pub fn each<T: Send, E: Passing + Send>(
+pub fn each<T: Send, E: Transient + Send>(
     items: &mut [T],
     threads: usize,
     work: impl Fn(usize, &mut T) -> Result<(), E> + Sync,
 ) -> Result<(), (usize, E)> {
     let threads = threads.min(items.len().div_ceil(FEWEST));
     match once(items, threads, &work) {
-        Err((_, error)) if threads > 1 && error.is_passing() => once(items, 1, &work),
+        Err((_, error)) if threads > 1 && error.is_transient() => once(items, 1, &work),
         done => done,
     }
 }
@@ -82,8 +82,8 @@ fn once<T: Send, E: Send>(
 mod tests {
     use super::*;
 
-    impl Passing for &str {
-        fn is_passing(&self) -> bool {
+    impl Transient for &str {
+        fn is_transient(&self) -> bool {
             *self == "passes"
         }
     }

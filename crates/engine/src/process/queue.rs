@@ -39,7 +39,7 @@ pub enum Called {
     /// It is this call's turn.
     Turn(Turn),
     /// The one that has the turn does this call's work with its own.
-    Along,
+    Follower,
 }
 
 /// By what a call that would go along is known to those that might take it.
@@ -50,7 +50,7 @@ pub type CallId = u64;
 pub struct Turn(Key);
 
 #[derive(Default)]
-struct Lines {
+struct Queues {
     issued: u64,
     /// Calls that have not joined a line yet; `Some` once they know which.
     joining: BTreeMap<u64, Option<Arrival>>,
@@ -72,7 +72,7 @@ struct Arrival {
     joined: oneshot::Sender<()>,
 }
 
-static LINES: Mutex<Option<Lines>> = Mutex::new(None);
+static QUEUES: Mutex<Option<Queues>> = Mutex::new(None);
 
 /// What a waiting call is to hear.
 enum Notice {
@@ -82,9 +82,9 @@ enum Notice {
 
 /// Runs `change` under the lock, then sends the notices it returns, outside of it: a turn that finds
 /// nobody waiting any more comes back here from its `drop`.
-fn update<T>(change: impl FnOnce(&mut Lines) -> (T, Vec<Notice>)) -> T {
+fn update<T>(change: impl FnOnce(&mut Queues) -> (T, Vec<Notice>)) -> T {
     let (value, notices) = {
-        let mut guard: MutexGuard<'_, Option<Lines>> = LINES.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut guard: MutexGuard<'_, Option<Queues>> = QUEUES.lock().unwrap_or_else(PoisonError::into_inner);
         change(guard.get_or_insert_default())
     };
     for notice in notices {
@@ -96,7 +96,7 @@ fn update<T>(change: impl FnOnce(&mut Lines) -> (T, Vec<Notice>)) -> T {
     value
 }
 
-impl Lines {
+impl Queues {
     /// Lets every call join whose predecessors have all joined.
     fn advance(&mut self) -> Vec<Notice> {
         let mut notices = Vec::new();
@@ -133,7 +133,7 @@ impl Lines {
     }
 
     /// Takes the first in line out if it would go along and is `wanted`.
-    fn take_along(&mut self, key: &Key, wanted: impl Fn(CallId) -> bool) -> Option<CallId> {
+    fn take_follower(&mut self, key: &Key, wanted: impl Fn(CallId) -> bool) -> Option<CallId> {
         let line = self.lines.get_mut(key)?;
         while let Some(waiter) = line.front() {
             if !waiter.call.is_closed() && !waiter.id.is_some_and(&wanted) {
@@ -141,7 +141,7 @@ impl Lines {
             }
             let Waiter { call, id } = line.pop_front()?;
             // It may have given up this very moment; then the next one is asked.
-            if call.send(Called::Along).is_ok() {
+            if call.send(Called::Follower).is_ok() {
                 return id;
             }
         }
@@ -237,7 +237,7 @@ impl Place {
     pub async fn turn(&mut self) -> Turn {
         match self.called().await {
             Called::Turn(turn) => turn,
-            Called::Along => std::future::pending().await,
+            Called::Follower => std::future::pending().await,
         }
     }
 
@@ -280,8 +280,8 @@ impl Turn {
 
     /// Has the next in line go along, if it is one that would and is `wanted`. That is asked under the
     /// lock of all lines, so it must be quick and not come back here.
-    pub fn take_along(&self, wanted: impl Fn(CallId) -> bool) -> Option<CallId> {
-        update(|lines| (lines.take_along(&self.0, wanted), Vec::new()))
+    pub fn take_follower(&self, wanted: impl Fn(CallId) -> bool) -> Option<CallId> {
+        update(|lines| (lines.take_follower(&self.0, wanted), Vec::new()))
     }
 }
 
@@ -368,14 +368,14 @@ mod tests {
         let mut others: Vec<_> =
             [Some(2), Some(3), None, Some(4)].map(|id| Ticket::take().join(key("group"), id)).into();
         let Some(Called::Turn(turn)) = first.try_called() else { panic!() };
-        assert_eq!(turn.take_along(|id| id != 2), None, "nobody is passed over");
-        assert_eq!(turn.take_along(|_| true), Some(2));
-        assert!(matches!(others[0].try_called(), Some(Called::Along)));
+        assert_eq!(turn.take_follower(|id| id != 2), None, "nobody is passed over");
+        assert_eq!(turn.take_follower(|_| true), Some(2));
+        assert!(matches!(others[0].try_called(), Some(Called::Follower)));
         drop(others.remove(1));
-        assert_eq!(turn.take_along(|_| true), None, "3 is gone, and the next would not go along");
+        assert_eq!(turn.take_follower(|_| true), None, "3 is gone, and the next would not go along");
         drop(turn);
         let Some(Called::Turn(turn)) = others[1].try_called() else { panic!() };
-        assert_eq!(turn.take_along(|_| true), Some(4));
+        assert_eq!(turn.take_follower(|_| true), Some(4));
     }
 
     #[test]
@@ -420,7 +420,7 @@ mod tests {
         let mut first = Ticket::take().join(key("left"), None);
         let second = Ticket::take().join(key("left"), Some(2));
         let Some(Called::Turn(turn)) = first.try_called() else { panic!() };
-        assert_eq!(turn.take_along(|_| true), Some(2));
-        assert!(matches!(second.leave(), Some(Called::Along)));
+        assert_eq!(turn.take_follower(|_| true), Some(2));
+        assert!(matches!(second.leave(), Some(Called::Follower)));
     }
 }

@@ -9,7 +9,7 @@ use crate::cancel::Cancel;
 use crate::error::{Error, ErrorKind, Named, Result};
 use crate::mutant::{Step, leaves_out};
 use crate::sys::{self, Dir, Kind};
-use crate::walk::crew::{Crew, patiently, with_crew};
+use crate::walk::crew::{Crew, retry_transient, with_crew};
 use crate::walk::{Visitor, walk};
 
 /// What a tree consists of, itself not counted.
@@ -65,7 +65,7 @@ impl Work {
         if leaves_out(Step::FileSync) || leaves_out(Step::TreeSync) {
             return Ok(true);
         }
-        let synced = patiently(|| self.level.open_to_flush(name).named("open"))
+        let synced = retry_transient(|| self.level.open_to_flush(name).named("open"))
             .and_then(|file| sys::sync_file(&file).named("fsync"));
         synced.map_err(|error| error.about(self.path.join(name)))
     }
@@ -94,7 +94,8 @@ impl Visitor<Dir> for Taker<'_, '_, '_> {
         self.census.directories += u64::from(path != self.root);
         let path: Arc<Path> = path.into();
         let mut directories = Vec::new();
-        let entries = patiently(|| level.entries().named("scandir")).map_err(|error| error.about(&*path))?;
+        let entries =
+            retry_transient(|| level.entries().named("scandir")).map_err(|error| error.about(&*path))?;
         for (name, _) in entries {
             self.cancel.check()?;
             let stat = level.stat(&name).named("lstat").map_err(|error| error.about(path.join(&name)))?;

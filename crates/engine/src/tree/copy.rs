@@ -9,7 +9,7 @@ use crate::cancel::Cancel;
 use crate::error::{Error, ErrorKind, Named, Result};
 use crate::sys::{self, Dir, FileId, Kind};
 use crate::tree::staging::Staging;
-use crate::walk::crew::{Crew, patiently, with_crew};
+use crate::walk::crew::{Crew, retry_transient, with_crew};
 use crate::walk::{Level, Visitor, walk};
 use crate::write::verify::{self, Content};
 
@@ -112,8 +112,8 @@ impl Work {
         cancel.check()?;
         let Pair { from, to } = &*self.level;
         let copy = || {
-            let source = patiently(|| from.open_file(&self.name).named("open"))?;
-            let copy = patiently(|| to.create_new(&self.name, PRIVATE).named("open"))?;
+            let source = retry_transient(|| from.open_file(&self.name).named("open"))?;
+            let copy = retry_transient(|| to.create_new(&self.name, PRIVATE).named("open"))?;
             sys::copy_content(&source, &copy, &mut || !cancel.is_cancelled()).named("copyfile")?;
             if verify {
                 let bytes = Dir::stat_file(&source).named("fstat")?.1.size;
@@ -144,7 +144,7 @@ impl Visitor<Pair> for Copier<'_, '_, '_> {
         let path: Arc<Path> = path.into();
         let mut directories = Vec::new();
         let entries =
-            patiently(|| level.from.entries().named("scandir")).map_err(|error| error.about(&*path))?;
+            retry_transient(|| level.from.entries().named("scandir")).map_err(|error| error.about(&*path))?;
         for (name, _) in entries {
             self.cancel.check()?;
             let about = |error: Error| error.about(path.join(&name));
@@ -179,7 +179,7 @@ fn copy_dir(level: &Pair, name: &OsStr, mode: u32) -> Result<()> {
 }
 
 fn set_dir_mode(dir: &Dir, name: &OsStr, mode: u32) -> Result<()> {
-    let dir = patiently(|| dir.open_own_child(name).named("open"))?;
+    let dir = retry_transient(|| dir.open_own_child(name).named("open"))?;
     let given = dir.stat_self().named("fstat")?.access.mode & SET_GROUP;
     Ok(sys::set_mode(&dir.as_file().named("open")?, mode & COPIED | given)?)
 }

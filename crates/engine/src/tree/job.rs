@@ -67,7 +67,7 @@ impl Job for OpenJob {
     fn run(self) -> Step<Self> {
         let target = match self.find() {
             Ok(target) => target,
-            Err(error) if error.is_passing() => return Step::Again(self, error),
+            Err(error) if error.is_transient() => return Step::Again(self, error),
             Err(error) => return Step::Done(Err(error)),
         };
         let Self { stage, options, cancel } = self;
@@ -76,7 +76,7 @@ impl Job for OpenJob {
             Called::Ready { given, turn, real } if *turn.key() == target.key() => {
                 return match Staging::new(&target, &options) {
                     Ok(staging) => Step::Done(Ok(Site { staging, turn })),
-                    Err(error) if error.is_passing() => Step::Again(
+                    Err(error) if error.is_transient() => Step::Again(
                         Self { stage: Called::Ready { given, real, turn }, options, cancel },
                         error,
                     ),
@@ -152,7 +152,7 @@ impl Job for CommitJob {
                 match committed {
                     Ok(committed) if committed.has_leftover() => Step::Wait(Box::pin(async move {
                         tokio::time::sleep(tree::GRACE).await;
-                        match tree::apart(|| committed.clear()).await {
+                        match tree::on_own_thread(|| committed.clear()).await {
                             Some(receipt) => After::Done(Ok(receipt)),
                             None => {
                                 After::Done(Err(ErrorKind::Panic("a removal had no end".to_owned()).into()))
@@ -193,7 +193,7 @@ impl Job for DiscardJob {
     fn run(self) -> Step<Self> {
         let Site { staging, turn } = self.0;
         Step::Wait(Box::pin(async move {
-            let gone = tree::apart(move || staging.discard()).await;
+            let gone = tree::on_own_thread(move || staging.discard()).await;
             drop(turn);
             match gone {
                 Some(()) => After::Done(Ok(())),

@@ -64,7 +64,7 @@ pub type Permit = SemaphorePermit<'static>;
 static REMOVERS: Semaphore = Semaphore::const_new(2);
 
 /// Runs `remove` on a thread of its own.
-pub async fn apart<T: Send + 'static>(remove: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+pub async fn on_own_thread<T: Send + 'static>(remove: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let _permit = REMOVERS.acquire().await.ok()?;
     let (tell, done) = oneshot::channel();
     let work = Arc::new(Mutex::new(Some(move || drop(tell.send(remove())))));

@@ -18,7 +18,7 @@ use crate::sys::{self, Dir, Stat};
 use crate::tree::committed::Committed;
 use crate::tree::swap::{self, Swapped};
 use crate::tree::{Options, Receipt, census};
-use crate::walk::crew::patiently;
+use crate::walk::crew::retry_transient;
 use crate::walk::remove::remove;
 
 const PRIVATE: u32 = 0o700;
@@ -179,7 +179,7 @@ impl Staging {
     }
 
     fn open_to_others(&self, old: Option<&Stat>) -> Result<()> {
-        let file = patiently(|| self.dir.as_file().named("open"))?;
+        let file = retry_transient(|| self.dir.as_file().named("open"))?;
         let Target { dir, name, .. } = &self.target;
         match old {
             Some(old) => sys::inherit(&file, dir, name, &old.access, self.options.mode)?,

@@ -153,11 +153,11 @@ pub fn with_crew<T: Send, R>(
 }
 
 /// Tries again while the cause is one that passes: other trees' files are closed by and by.
-pub fn patiently<T>(mut open: impl FnMut() -> Result<T>) -> Result<T> {
+pub fn retry_transient<T>(mut open: impl FnMut() -> Result<T>) -> Result<T> {
     let since = Instant::now();
     loop {
         match open() {
-            Err(error) if error.is_passing() && since.elapsed() < PATIENCE => {
+            Err(error) if error.is_transient() && since.elapsed() < PATIENCE => {
                 thread::sleep(Duration::from_millis(5));
             }
             done => return done,

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Named, Result};
 use crate::sys::{self, Dir, FileId, Kind};
-use crate::walk::crew::patiently;
+use crate::walk::crew::retry_transient;
 use crate::walk::{Level, Visitor, walk};
 
 /// How often what was not empty is tried again, and after what pause.
@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// The first; the rest is gone all the same.
 pub fn remove(dir: &Dir, name: &OsStr, path: &Path) -> Result<()> {
     for _ in 0..ROUNDS {
-        let root = match patiently(|| open(dir, name).named("open")) {
+        let root = match retry_transient(|| open(dir, name).named("open")) {
             Ok(root) => Arc::new(Doomed(root)),
             Err(error) if error.errno_of("open") == Some(sys::ENOENT) => return Ok(()),
             Err(error) => return Err(error.about(path)),
@@ -96,7 +96,7 @@ impl Remover {
     }
 
     fn fail(&mut self, error: Error) {
-        if error.is_passing() {
+        if error.is_transient() {
             self.again = true;
         } else {
             self.first.get_or_insert(error);

@@ -182,7 +182,7 @@ impl Commit<'_> {
                     staged.close()?;
                     return Ok(Some(published));
                 }
-                Err(error) if target.dir.must_name() && staged::cannot_link(&error) => {}
+                Err(error) if target.dir.needs_temp_name() && staged::cannot_link(&error) => {}
                 Err(error) if publish == Publish::Create && is_taken(&error) => return Ok(None),
                 Err(error) => return Err(error),
             }
@@ -223,7 +223,7 @@ pub(crate) fn unchanged(
 ) -> Result<Option<Unchanged>> {
     let file = match target.dir.open_file(&target.name).named("open") {
         Ok(file) => file,
-        Err(error) if error.is_passing() => return Err(error),
+        Err(error) if error.is_transient() => return Err(error),
         Err(_) => return Ok(None),
     };
     let (_, version) = Dir::stat_file(&file).named("fstat")?;

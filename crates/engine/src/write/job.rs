@@ -63,22 +63,22 @@ impl Job for WriteJob {
         };
         let target = match found {
             Ok(target) => target,
-            Err(error) if error.is_passing() => return Step::Again(Self { stage, how }, error),
+            Err(error) if error.is_transient() => return Step::Again(Self { stage, how }, error),
             Err(error) => return Step::Done(Err(error)),
         };
         match stage {
-            Stage::Called(path, ticket, data) => line_up(path, &target, ticket, data, how),
+            Stage::Called(path, ticket, data) => enqueue(path, &target, ticket, data, how),
             Stage::Ready(paths, turn, data) if *turn.key() == target.key() => {
                 write(paths, &target, turn, data, how)
             }
             Stage::Ready(paths, _, data) => {
-                line_up(paths.given, &target, Ticket::take(), Data::Bytes(data), how)
+                enqueue(paths.given, &target, Ticket::take(), Data::Bytes(data), how)
             }
         }
     }
 }
 
-fn line_up(given: PathBuf, target: &Target, ticket: Ticket, data: Data, how: How) -> Step<WriteJob> {
+fn enqueue(given: PathBuf, target: &Target, ticket: Ticket, data: Data, how: How) -> Step<WriteJob> {
     // Before the data is encoded, which may take longer than all of the next call.
     let mut place = ticket.join(target.key(), None);
     let data = match data.into_bytes() {
@@ -100,7 +100,7 @@ fn line_up(given: PathBuf, target: &Target, ticket: Ticket, data: Data, how: How
 
 fn write(paths: Paths, target: &Target, turn: Turn, data: Vec<u8>, how: How) -> Step<WriteJob> {
     let published = match commit::publish(target, &data, &how.options, &how.cancel) {
-        Err(error) if error.is_passing() => {
+        Err(error) if error.is_transient() => {
             let paths = Paths { real: target.real_path(), ..paths };
             return Step::Again(WriteJob { stage: Stage::Ready(paths, turn, data), how }, error);
         }
@@ -110,8 +110,8 @@ fn write(paths: Paths, target: &Target, turn: Turn, data: Vec<u8>, how: How) -> 
     match published {
         Err(error) => Step::Done(Err(error)),
         // The next write of the file need not wait for that: its own flush comes later still.
-        Ok(published) if published.is_better_shared() => {
-            Step::Wait(Box::pin(async move { After::Done(published.flush_with_others().await) }))
+        Ok(published) if published.should_coalesce() => {
+            Step::Wait(Box::pin(async move { After::Done(published.flush_coalesced().await) }))
         }
         Ok(published) => Step::Done(published.flush()),
     }

@@ -36,9 +36,9 @@ impl Published {
         }
     }
 
-    /// Whether to use [`Published::flush_with_others`]: others are at work in the directory, and flushing
+    /// Whether to use [`Published::flush_coalesced`]: others are at work in the directory, and flushing
     /// it takes longer than handing that over.
-    pub fn is_better_shared(&self) -> bool {
+    pub fn should_coalesce(&self) -> bool {
         self.unflushed.as_ref().is_some_and(|(dir, _)| Arc::strong_count(dir) > OURS && dir.is_slow())
     }
 
@@ -47,10 +47,10 @@ impl Published {
     ///
     /// # Errors
     /// As [`Published::flush`].
-    pub async fn flush_with_others(self) -> Result<Receipt> {
+    pub async fn flush_coalesced(self) -> Result<Receipt> {
         let Self { receipt, unflushed, old: _until_then } = self;
         match unflushed {
-            Some((dir, failed)) => flushed(receipt, &dir, failed, dir.sync_with_others().await),
+            Some((dir, failed)) => flushed(receipt, &dir, failed, dir.sync_coalesced().await),
             None => Ok(receipt),
         }
     }

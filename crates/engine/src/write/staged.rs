@@ -51,7 +51,7 @@ impl Staged {
     /// Starts a file for `target`. `private`: nobody else may look until its mode is set.
     pub fn new(target: &Target, private: bool) -> Result<Self> {
         let mode = if private { PRIVATE } else { PUBLIC };
-        if !target.dir.must_name()
+        if !target.dir.needs_temp_name()
             && let Some(file) = target.dir.create_unnamed(mode).named("open")?
         {
             return Ok(Self { file, name: None });
@@ -221,7 +221,7 @@ impl Staged {
     fn link(&self, target: &Target, name: &OsStr) -> io::Result<()> {
         let linked = target.dir.link_unnamed(&self.file, name);
         if linked.as_ref().is_err_and(|error| error.raw_os_error().is_some_and(sys::cannot_link)) {
-            target.dir.set_must_name();
+            target.dir.set_needs_temp_name();
         }
         linked
     }

@@ -10,7 +10,7 @@ use crate::cancel::Cancel;
 use crate::dir::sweep;
 use crate::dir::target::{Resolve, Target};
 use crate::error::{Error, Result};
-use crate::process::budget::{Share, Slot};
+use crate::process::budget::{DescriptorBudget, Slot};
 use crate::process::deferred_close::{self, Replaced};
 use crate::process::queue::Key;
 use crate::sys;
@@ -22,7 +22,7 @@ use crate::write::staged::{self, Publish, Staged};
 use crate::write::verify::Content;
 
 /// The files that are open: each has a descriptor, and perhaps its directory's.
-static OPEN: Share = Share::one_in(4);
+static OPEN: DescriptorBudget = DescriptorBudget::one_in(4);
 
 /// A file on its way. Dropped before it was committed, it is gone.
 #[derive(Debug)]
@@ -99,7 +99,7 @@ impl Writer {
     ///
     /// # Errors
     /// Whatever fails first. The old file stands, unless [`Error::committed`]. After an error that
-    /// [passes](Error::is_passing) it can be tried again.
+    /// [passes](Error::is_transient) it can be tried again.
     pub fn publish(&mut self, cancel: &Cancel) -> Result<Published> {
         let Self { target, place, staged, private, written, options, .. } = self;
         let content = Content::Digest(written.digest());
@@ -144,7 +144,7 @@ impl Writer {
                     return Ok(Published { old, ..published });
                 }
                 // What has no name cannot get one here: its content moves into a file that has one.
-                Err(error) if target.dir.must_name() && staged::cannot_link(&error) => {
+                Err(error) if target.dir.needs_temp_name() && staged::cannot_link(&error) => {
                     *staged = Some(restage(file, target, *private, cancel)?);
                 }
                 Err(error) if publish == Publish::Create && is_taken(&error) => {

@@ -29,7 +29,7 @@ impl Job for OpenFile {
 
     fn run(self) -> Step<Self> {
         match Writer::open(&self.path, self.options.clone(), self.mkdir, &self.cancel) {
-            Err(error) if error.is_passing() => Step::Again(self, error),
+            Err(error) if error.is_transient() => Step::Again(self, error),
             opened => Step::Done(opened),
         }
     }
@@ -124,12 +124,12 @@ impl Job for Commit {
             },
         };
         match writer.publish(&cancel) {
-            Err(error) if error.is_passing() => {
+            Err(error) if error.is_transient() => {
                 Step::Again(Self { writer, wait: Wait::Over(turn), cancel }, error)
             }
             Err(error) => give_up(writer, error),
-            Ok(published) if published.is_better_shared() => {
-                Step::Wait(Box::pin(async move { After::Done(published.flush_with_others().await) }))
+            Ok(published) if published.should_coalesce() => {
+                Step::Wait(Box::pin(async move { After::Done(published.flush_coalesced().await) }))
             }
             Ok(published) => Step::Done(published.flush()),
         }

@@ -61,7 +61,7 @@ pub fn release(file: &File) {
 }
 
 /// Errors that go away by themselves: somebody else lets go of something, or it was only a signal.
-pub fn is_passing(errno: i32) -> bool {
+pub fn is_transient(errno: i32) -> bool {
     matches!(errno, libc::EMFILE | libc::ENFILE | libc::EAGAIN | libc::EINTR)
 }
 

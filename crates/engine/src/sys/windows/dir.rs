@@ -158,7 +158,7 @@ impl Dir {
 
     /// Puts `from` in the place of `to`, with POSIX semantics: who has `to` open keeps it.
     pub fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
-        patiently(|| std::fs::rename(self.0.join(from), self.0.join(to)))
+        retry_transient(|| std::fs::rename(self.0.join(from), self.0.join(to)))
     }
 
     /// Renames `from` to `to`, which must not be there.
@@ -169,7 +169,7 @@ impl Dir {
 
     /// Removes a name.
     pub fn unlink(&self, name: &OsStr) -> io::Result<()> {
-        patiently(|| std::fs::remove_file(self.0.join(name)))
+        retry_transient(|| std::fs::remove_file(self.0.join(name)))
     }
 
     /// Whether `name` still stands for the open `file`.
@@ -207,7 +207,7 @@ impl Dir {
     }
 }
 
-fn patiently(mut call: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+fn retry_transient(mut call: impl FnMut() -> io::Result<()>) -> io::Result<()> {
     for _ in 0..SHARING_RETRIES {
         match call() {
             Err(error) if matches!(error.raw_os_error(), Some(SHARING_VIOLATION | LOCK_VIOLATION)) => {

@@ -169,7 +169,7 @@ pub(super) fn posix_errno(error: &io::Error) -> i32 {
 }
 
 /// That there are too many open files.
-pub fn is_passing(errno: i32) -> bool {
+pub fn is_transient(errno: i32) -> bool {
     errno == EMFILE
 }
 
