@@ -1,7 +1,7 @@
 //! `atomicDirectory`: a whole tree, replaced at once.
 
 use engine::process::queue::Ticket;
-use engine::tree::Receipt;
+use engine::tree::TreeReceipt;
 use engine::tree::job::OpenJob;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
@@ -79,7 +79,7 @@ fn start<'env>(
     build::start(env, given, OpenJob::new(path.absolute, Ticket::take(), options, cancel))
 }
 
-fn answer<'env>(env: &'env Env, receipt: Receipt, value: Unknown<'env>) -> Result<'env, Unknown<'env>> {
+fn answer<'env>(env: &'env Env, receipt: TreeReceipt, value: Unknown<'env>) -> Result<'env, Unknown<'env>> {
     let result = raw::to_js(env, DirectoryResult::new(env, &receipt)?)?;
     let built = raw::to_js(env, BuildResult { value })?;
     raw::invoke(env, &raw::global(env, c"Object")?, c"assign", &[result, built])

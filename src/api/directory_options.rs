@@ -1,8 +1,8 @@
-//! Options and results of the functions that replace whole directories.
+//! TreeOptions and results of the functions that replace whole directories.
 
 use std::path::PathBuf;
 
-use engine::tree::{Options, Receipt};
+use engine::tree::{TreeOptions, TreeReceipt};
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 use napi_derive::napi;
@@ -11,7 +11,7 @@ use crate::js::error::from_engine;
 use crate::js::value::thrown::Result;
 use crate::js::value::{args, raw};
 
-/// Options of {@link atomicDirectory}. They are read once, at the call.
+/// TreeOptions of {@link atomicDirectory}. They are read once, at the call.
 #[napi(object, object_to_js = false)]
 #[derive(Default)]
 pub struct DirectoryOptions<'env> {
@@ -75,7 +75,7 @@ pub struct DirectoryResult<'env> {
 }
 
 impl<'env> DirectoryResult<'env> {
-    pub fn new(env: &'env Env, receipt: &Receipt) -> Result<'env, Self> {
+    pub fn new(env: &'env Env, receipt: &TreeReceipt) -> Result<'env, Self> {
         let previous = match &receipt.previous {
             Some(path) => raw::to_js(env, path.to_string_lossy().into_owned())?,
             None => raw::null(env)?,
@@ -99,13 +99,13 @@ impl<'env> DirectoryResult<'env> {
 
 impl DirectoryOptions<'_> {
     /// Checks all but `signal`.
-    pub fn check<'env>(&self, env: &'env Env, path: &args::FilePath) -> Result<'env, Options> {
+    pub fn check<'env>(&self, env: &'env Env, path: &args::FilePath) -> Result<'env, TreeOptions> {
         let fallback = match self.fallback.as_ref() {
             None => false,
             Some(given) if args::word(env, given)?.as_deref() == Some("rename") => true,
             Some(given) => return Err(args::wrong_value(env, "options.fallback", "must be 'rename'", given)),
         };
-        Ok(Options {
+        Ok(TreeOptions {
             mode: args::mode(env, self.mode.as_ref())?,
             flush: args::boolean(env, "options.flush", self.flush.as_ref(), true)?,
             mkdir: args::boolean(env, "options.mkdir", self.mkdir.as_ref(), true)?,

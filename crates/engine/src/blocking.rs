@@ -1,15 +1,26 @@
 //! The engine for Rust programs: the whole protocol in one call, on the thread that calls.
 
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
+use tokio::runtime;
+
 use crate::cancel::Cancel;
-use crate::dir::target::{Resolve, Target};
+use crate::data::Data;
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::file::{IndexFile, UpdateOptions};
-use crate::lock::sidecar::Lock;
-use crate::process::queue::{Ticket, Turn};
-use crate::write::commit::{self, Options, Receipt};
+use crate::index::file::UpdateOptions;
+use crate::index::job::{Come, CommitJob, Committed, OpenJob};
+use crate::job::{After, Job, Step};
+use crate::process::queue::{CallId, Ticket};
+use crate::write::commit::{Options, Receipt};
+use crate::write::job::WriteJob;
+
+/// A call that no other takes along: the addon counts its own from 0.
+const ALONE: CallId = CallId::MAX;
+
+/// How long a job waits for descriptors.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Replaces the file at `path`, and returns when `data` is on disk, read back, under that name.
 ///
@@ -26,18 +37,35 @@ use crate::write::commit::{self, Options, Receipt};
 /// assert!(receipt.written);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn write(path: &Path, data: &[u8], options: &Options) -> Result<Receipt> {
-    let (target, _turn) = enqueue(path, options.exclusive)?;
-    commit::write(&target, data, options, &Cancel::default())
+pub fn write(path: &Path, data: impl Into<Vec<u8>>, options: &Options) -> Result<Receipt> {
+    let path = std::path::absolute(path).map_err(|error| Error::system("open", error))?;
+    run(WriteJob::new(path, Data::Bytes(data.into()), options.clone(), true, Cancel::default()))
 }
 
 /// Replaces the JSON file at `path` by what `change` makes of it (`None`: there is no file), alone
-/// among all threads and processes that do it this way. `change` runs again if somebody else
+/// among all threads and processes that do it this way. `change` runs again if another program
 /// changed the file meanwhile.
 ///
 /// # Errors
 /// Those of `change`; [`ErrorKind::LockTimeout`], [`ErrorKind::CorruptIndex`],
 /// [`ErrorKind::InvalidJson`]; those of [`write()`]. The old file stands, unless [`Error::committed`].
+///
+/// ```
+/// use std::time::Duration;
+/// use pipeline_atomic_engine::{blocking, error::Error, index::file::UpdateOptions};
+///
+/// let dir = tempfile::tempdir()?;
+/// let path = dir.path().join("visits.json");
+/// for visit in 1..=3 {
+///     let timeout = Duration::from_secs(30);
+///     blocking::update(&path, &UpdateOptions::default(), timeout, |index| {
+///         assert_eq!(index.is_some(), visit > 1);
+///         Ok::<_, Error>(format!("[{visit}]"))
+///     })?;
+/// }
+/// assert_eq!(std::fs::read_to_string(&path)?, "[3]");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn update<E: From<Error>>(
     path: &Path,
     options: &UpdateOptions,
@@ -45,26 +73,53 @@ pub fn update<E: From<Error>>(
     mut change: impl FnMut(Option<&str>) -> std::result::Result<String, E>,
 ) -> std::result::Result<Receipt, E> {
     let since = Instant::now();
-    let (target, turn) = enqueue(path, false)?;
-    let index = IndexFile::new(Lock::acquire_blocking(&target, timeout)?, turn, target);
+    let path = std::path::absolute(path).map_err(|error| Error::system("open", error))?;
+    let cancel = Cancel::default();
+    let open = OpenJob::new(ALONE, path, options.mkdir, Ticket::take(), since, timeout, cancel.clone());
+    let Come::Open(mut opened) = run(open)? else { return Err(bug("an update was taken along").into()) };
     loop {
-        let mut snapshot = index.read()?;
-        let mut text = change(snapshot.as_ref().map(|snapshot| snapshot.text.as_str()))?.into_bytes();
-        if let Some(receipt) = index.replace(&mut text, &mut snapshot, options, &Cancel::default())? {
+        let text = change(opened.snapshot.as_ref().map(|snapshot| snapshot.text.as_str()))?;
+        let data = Data::Bytes(text.into_bytes());
+        let Committed { receipt, opened: again } =
+            run(CommitJob::new(*opened, data, options.clone(), false, cancel.clone()))?;
+        if let Some(receipt) = receipt? {
             return Ok(receipt);
         }
         if since.elapsed() >= timeout {
             return Err(Error::from(ErrorKind::LockTimeout { waited: since.elapsed() }).into());
         }
+        opened = again?.map(Box::new).ok_or_else(|| bug("an index was lost"))?;
     }
 }
 
-fn enqueue(path: &Path, exclusive: bool) -> Result<(Target, Turn)> {
-    let path = std::path::absolute(path).map_err(|error| Error::system("open", error))?;
-    let ticket = Ticket::take();
-    let target = Target::resolve(&path, Resolve { mkdir: true, exclusive })?;
-    match ticket.join(target.key(), None).turn_blocking() {
-        Some(turn) => Ok((target, turn)),
-        None => Err(ErrorKind::Panic("a place in line was lost".to_owned()).into()),
+/// Runs a job to its end, and blocks the thread while it waits.
+///
+/// # Errors
+/// Those of the job.
+pub fn run<J: Job>(mut job: J) -> Result<J::Output> {
+    let mut since = Instant::now();
+    loop {
+        job = match job.run() {
+            Step::Done(outcome) => return outcome,
+            Step::Wait(future) => {
+                let runtime = runtime::Builder::new_current_thread().enable_time().build();
+                let runtime = runtime.map_err(|error| Error::system("thread", error))?;
+                let after = runtime.block_on(future);
+                since = Instant::now();
+                match after {
+                    After::Run(next) => next,
+                    After::Done(outcome) => return outcome,
+                }
+            }
+            Step::Again(_, error) if since.elapsed() > PATIENCE => return Err(error),
+            Step::Again(next, _) => {
+                thread::sleep(Duration::from_millis(5));
+                next
+            }
+        }
     }
+}
+
+fn bug(what: &str) -> Error {
+    ErrorKind::Panic(what.to_owned()).into()
 }

@@ -36,3 +36,9 @@ pub enum After<J: Job> {
     /// Not at all: it is done.
     Done(Result<J::Output>),
 }
+
+impl<J: Job> From<Result<J>> for After<J> {
+    fn from(job: Result<J>) -> Self {
+        job.map_or_else(|error| Self::Done(Err(error)), Self::Run)
+    }
+}

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use engine::error::{Error, ErrorKind};
-use engine::tree::Receipt;
+use engine::tree::TreeReceipt;
 use engine::tree::job::{CommitJob, DiscardJob, OpenJob, Site};
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
@@ -25,7 +25,7 @@ pub struct Given {
     /// The caller's.
     pub signal: Signal,
     /// Makes the caller's result of what was done and what the function returned.
-    pub answer: for<'env> fn(&'env Env, Receipt, Unknown<'env>) -> Result<'env, Unknown<'env>>,
+    pub answer: for<'env> fn(&'env Env, TreeReceipt, Unknown<'env>) -> Result<'env, Unknown<'env>>,
 }
 
 /// A call in flight. It belongs to its reactions, which N-API frees with the environment: a worker that is terminated

@@ -174,14 +174,14 @@ impl File {
         self.expect(env, &[Phase::Open, Phase::Ended])?;
         self.phase.set(Phase::Committing);
         // Calls after this one that mean the same file come after it.
-        let place = Ticket::take().join(self.key.clone(), None);
+        let place = Ticket::take().join(self.key.clone());
         let file = self.clone();
         promise::then(env, &self.written(env)?, move |env, _| {
             file.check(env)?;
             let Some(writer) = file.writer.take() else {
                 return Err(internal(env, "a file without a writer was to be committed"));
             };
-            let job = Commit { writer, wait: Wait::InLine(place), cancel: file.cancel.clone() };
+            let job = Commit { writer, wait: Wait::InQueue(place), cancel: file.cancel.clone() };
             task::start(env, job, move |env, outcome| file.committed(env, outcome))
         })
     }

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::dir::directory::Directory;
 use crate::dir::target::Target;
 use crate::error::{Error, Result};
 use crate::process::budget::{DescriptorBudget, Slot};
+use crate::process::thread::lock;
 use crate::sys::{self, FileId};
 
 /// How many descriptors the batches of this process keep between two steps, for directories and files.
@@ -33,7 +34,7 @@ pub struct Places(Mutex<HashMap<FileId, Arc<Place>>>);
 impl Places {
     /// The one that `target` is in.
     pub fn of(&self, target: &Target) -> Arc<Place> {
-        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut places = lock(&self.0);
         let place = places.entry(target.dir.id().clone()).or_insert_with(|| {
             let mut path = target.real_path();
             path.pop();

@@ -159,9 +159,9 @@ fn flush(mut batch: Batch, cancel: Cancel) -> Step<FinishJob> {
                 let turns = tokio::select! {
                     turns = places.turns() => turns,
                     // The worker finds that out as well, and removes what is staged.
-                    () = cancel.cancelled() => Vec::new(),
+                    () = cancel.cancelled() => Ok(Vec::new()),
                 };
-                After::Run(FinishJob { stage: Finish::Prepare(batch, turns), cancel })
+                turns.map(|turns| FinishJob { stage: Finish::Prepare(batch, turns), cancel }).into()
             }))
         }
     }

@@ -1,15 +1,16 @@
-//! Open directories, shared by all who work in them at the moment: one descriptor a directory,
-//! however many calls are in flight in it.
+//! Open directories, shared by all calls that work in them at the moment: one descriptor a directory,
+//! however many calls are in flight.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Deref;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
 use crate::dir::flush::{Failed, Flushes};
 use crate::error::{Error, Named, Result};
 use crate::mutant::{Step, leaves_out};
+use crate::process::thread::{lock, spawn_or_run};
 use crate::sys::{self, Dir, FileId};
 
 /// An open directory.
@@ -21,11 +22,11 @@ pub struct Directory {
     /// Files without a name cannot be linked here, so staged ones need one from the start.
     needs_temp_name: AtomicBool,
     flushes: Flushes,
-    /// How many are at work on a file in here.
+    /// How many commits are under way in here.
     commits: AtomicUsize,
 }
 
-/// One of those at work in a directory, until it is dropped.
+/// Counts a commit as under way until it is dropped.
 pub struct AtWork<'dir>(&'dir Directory);
 
 impl Drop for AtWork<'_> {
@@ -36,11 +37,11 @@ impl Drop for AtWork<'_> {
 
 static OPEN: Mutex<Option<HashMap<FileId, Weak<Directory>>>> = Mutex::new(None);
 
-/// Directories that we made and whose own entry may not be on disk: flushing their parent failed, or is
-/// not possible. For as long as this process lives nothing in them is called durable.
+/// Directories that this process made and whose own entry may not be on disk: flushing their parent failed, or is
+/// not possible. For the life of this process nothing in them is reported as durable.
 fn not_durable() -> MutexGuard<'static, BTreeSet<FileId>> {
     static NOT_DURABLE: Mutex<BTreeSet<FileId>> = Mutex::new(BTreeSet::new());
-    NOT_DURABLE.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&NOT_DURABLE)
 }
 
 impl Deref for Directory {
@@ -68,7 +69,7 @@ impl Directory {
             None => Dir::open(path)?,
         };
         let id = dir.id()?;
-        let mut guard = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut guard = lock(&OPEN);
         let open = guard.get_or_insert_default();
         if let Some(shared) = open.get(&id).and_then(Weak::upgrade) {
             return Ok(shared);
@@ -104,7 +105,7 @@ impl Directory {
             if matches!(name.components().next(), Some(Component::Normal(_))) {
                 match parent.make_dir(name.as_os_str()) {
                     Ok(()) => {}
-                    // Somebody was faster, and may not have flushed it yet.
+                    // Another process was faster, and may not have flushed it yet.
                     Err(error) if error.raw_os_error() == Some(sys::EEXIST) => {}
                     Err(error) => return Err(Error::system("mkdir", error)),
                 }
@@ -122,17 +123,17 @@ impl Directory {
         Ok(parent)
     }
 
-    /// For who has had it open for long: it could have been replaced, and what is put in it now would be in the
-    /// old one.
+    /// For a caller that has had it open for long: the directory could have been replaced, and a file put in it now
+    /// would be in the old one.
     ///
     /// # Errors
-    /// `ENOENT` if it is not what `path`, which has no links in it, means any more.
+    /// `ENOENT` if `path`, which has no links in it, does not mean this directory any more.
     pub fn check_place(&self, path: &Path) -> Result<()> {
         let now = Dir::open(path).and_then(|dir| dir.id()).named("open")?;
         if now == self.id { Ok(()) } else { Err(Error::raw("open", sys::ENOENT)) }
     }
 
-    /// Which directory this is.
+    /// The identity of this directory.
     pub fn id(&self) -> &FileId {
         &self.id
     }
@@ -145,13 +146,13 @@ impl Directory {
         self.flushes.now(|| self.dir.sync()).named("fsync")
     }
 
-    /// Counts the caller among those at work in here.
+    /// Counts the caller as committing in here.
     pub fn begin_commit(&self) -> AtWork<'_> {
         self.commits.fetch_add(1, Ordering::Relaxed);
         AtWork(self)
     }
 
-    /// How many are at work in here.
+    /// How many commits are under way in here.
     pub fn commits(&self) -> usize {
         self.commits.load(Ordering::Relaxed)
     }
@@ -162,7 +163,7 @@ impl Directory {
     }
 
     /// # Errors
-    /// If a flush has failed since: whatever had been changed by then may be lost, and a later flush that
+    /// If a flush has failed since: what had been changed by then may be lost, and a later flush that
     /// succeeds says nothing about it.
     pub fn check_flushes(&self, before: Failed) -> Result<()> {
         self.flushes.check_since(before)
@@ -173,7 +174,7 @@ impl Directory {
         self.flushes.are_slow()
     }
 
-    /// As [`Directory::sync`], once for all that wait for it, and on a thread of its own.
+    /// As [`Directory::sync`], once for all calls that wait for it, and on a thread of its own.
     pub async fn sync_coalesced(self: &Arc<Self>) -> Result<bool> {
         if leaves_out(Step::DirSync) {
             return Ok(true);
@@ -184,11 +185,7 @@ impl Directory {
         }
         if begins {
             let dir = self.clone();
-            let serve = move || dir.flushes.serve(|| dir.dir.sync());
-            // Without a thread it is done right here: that holds others up, which is better than failing.
-            if std::thread::Builder::new().name("atomic-flush".to_owned()).spawn(serve).is_err() {
-                self.flushes.serve(|| self.dir.sync());
-            }
+            spawn_or_run("atomic-flush", move || dir.flushes.serve(|| dir.dir.sync()));
         }
         next.flushed().await
     }
@@ -215,9 +212,9 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        let mut guard = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut guard = lock(&OPEN);
         if let Some(open) = guard.as_mut() {
-            // Unless it was opened anew between the last reference's end and now.
+            // Unless it was opened again since the last reference was dropped.
             if open.get(&self.id).is_some_and(|shared| shared.strong_count() == 0) {
                 open.remove(&self.id);
             }

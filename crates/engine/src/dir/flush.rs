@@ -1,30 +1,31 @@
-//! Flushing a directory once for all that wait for it.
+//! Flushing a directory once for all calls that wait for it.
 //!
-//! A flush covers every change that was made before it began. So whoever comes while one is under way
-//! waits for the next, with everybody else who does: a thousand files that get their names at once
-//! need a handful of flushes, and no thread but one waits for the disk.
+//! A flush covers every change that was made before it began. So a call that comes while one is under way
+//! waits for the next, together with all others that do: a thousand files that get their names at once
+//! need a handful of flushes, and only one thread waits for the disk.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::process::thread::lock;
 
 /// A flush that is quicker than this costs less than handing it over to another thread.
 const SLOW: Duration = Duration::from_micros(300);
 
-/// What the last flush of any directory took, in nanoseconds. A directory is closed between calls that
-/// are not made at once, and would forget.
+/// What the last flush of any directory took, in nanoseconds. A directory is closed between calls that do not
+/// overlap, and would forget it.
 static LAST: AtomicU64 = AtomicU64::new(0);
 
 /// How many flushes of any directory have failed.
 static FAILED: AtomicU64 = AtomicU64::new(0);
 
-/// For who cannot keep a directory open, and so forgets what becomes of its flushes: whether the answer is
-/// the same as before tells that none has failed.
+/// For a caller that cannot keep a directory open and so cannot follow its flushes: an answer that is the same as
+/// before means that none has failed.
 pub fn failed_anywhere() -> Failed {
     Failed(FAILED.load(Ordering::Relaxed))
 }
@@ -33,9 +34,9 @@ pub fn failed_anywhere() -> Failed {
 #[derive(Debug)]
 pub struct Flushes {
     line: Mutex<Line>,
-    /// What the last one took, in nanoseconds; before there was one, what it took elsewhere.
+    /// What the last one took, in nanoseconds; before the first, what the last one took elsewhere.
     took: AtomicU64,
-    /// The system tells of a failure once. Whoever else had changed something before has to know too.
+    /// The system reports a failure once, but every call that had changed something before has to know.
     failures: Mutex<Failures>,
 }
 
@@ -57,20 +58,20 @@ impl Default for Flushes {
 
 #[derive(Debug, Default)]
 struct Line {
-    /// Somebody flushes, and will go on until nobody waits.
+    /// A thread flushes, and goes on until no call waits.
     served: bool,
     waiting: Vec<oneshot::Sender<Flushed>>,
 }
 
-/// What a flush came to, with the system's number for a failure: it is told to many.
+/// The outcome of a flush, with the system's number for a failure: it is reported to many calls.
 type Flushed = std::result::Result<bool, Option<i32>>;
 
-/// A flush that begins later than now.
+/// A flush that begins after now.
 #[derive(Debug)]
 pub struct Next(oneshot::Receiver<Flushed>);
 
 impl Flushes {
-    /// Flushes now, and takes the time.
+    /// Flushes now, and measures the time.
     pub fn now(&self, flush: impl FnOnce() -> io::Result<bool>) -> io::Result<bool> {
         let since = Instant::now();
         let flushed = flush();
@@ -85,7 +86,7 @@ impl Flushes {
         flushed
     }
 
-    /// How many have failed so far: to be asked before the change that is to be flushed.
+    /// How many have failed so far; ask before the change that is to be flushed.
     pub fn failed(&self) -> Failed {
         Failed(self.failures().count)
     }
@@ -101,7 +102,7 @@ impl Flushes {
     }
 
     fn failures(&self) -> MutexGuard<'_, Failures> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.failures)
     }
 
     /// Whether the last one was slow.
@@ -109,8 +110,8 @@ impl Flushes {
         u128::from(self.took.load(Ordering::Relaxed)) >= SLOW.as_nanos()
     }
 
-    /// Joins those that wait. `true`: nobody flushes at the moment, and the caller has to see to it that
-    /// somebody [serves](Self::serve).
+    /// Joins the calls that wait. `true`: no thread flushes at the moment, and the caller has to start one that
+    /// [serves](Self::serve).
     pub fn join(&self) -> (Next, bool) {
         let (tell, flushed) = oneshot::channel();
         let mut line = self.line();
@@ -118,7 +119,7 @@ impl Flushes {
         (Next(flushed), !std::mem::replace(&mut line.served, true))
     }
 
-    /// Flushes until nobody waits any more.
+    /// Flushes until no call waits any more.
     pub fn serve(&self, mut flush: impl FnMut() -> io::Result<bool>) {
         loop {
             let waiting = {
@@ -137,7 +138,7 @@ impl Flushes {
     }
 
     fn line(&self) -> MutexGuard<'_, Line> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.line)
     }
 }
 
@@ -159,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_comes_during_a_flush_waits_for_the_next() {
+    fn a_call_that_comes_during_a_flush_waits_for_the_next() {
         let flushes = Flushes::default();
         let (mut first, begins) = flushes.join();
         assert!(begins);
@@ -185,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_told_to_all_that_shared_it() {
+    fn a_failure_is_reported_to_all_that_shared_it() {
         let flushes = Flushes::default();
         let mut waiting = [flushes.join().0, flushes.join().0];
         flushes.serve(|| Err(io::Error::from_raw_os_error(5)));

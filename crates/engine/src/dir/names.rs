@@ -2,7 +2,7 @@
 //!
 //! - `.NAME.XXXXXXXXXXXX.atomic-tmp` (twelve random letters and digits): a file on its way to NAME;
 //! - `.NAME.XXXXXXXXXXXX.atomic-old`: a directory that was NAME, on its way to where it is to be kept; never
-//!   swept, for it may be the only one there is;
+//!   swept, because it may be the only copy;
 //! - `.NAME.lock`: the sidecar lock of the index NAME.
 //!
 //! NAME is cut where the whole would not fit into 255 bytes; a lock's name then carries a hash of it.
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn other_peoples_files_are_not_taken_for_ours() {
+    fn files_of_other_programs_are_not_taken_for_ours() {
         for name in [
             "index.json",
             ".atomic-tmp",

@@ -1,26 +1,27 @@
 //! Removes what killed writers left behind.
 //!
-//! A writer holds a lock on its temp file from before it has a name until it is gone, and the lock
-//! dies with the writer. So a temp file whose lock can be had is nobody's, and so is a directory in which a tree
+//! A writer holds a lock on its temp file from before the file has a name until it is gone, and the lock
+//! dies with the writer. So a temp file whose lock is free is an orphan, and so is a directory in which a tree
 //! was built. Process ids would lie across containers, ages across clocks.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs::File;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use crate::dir::directory::Directory;
 use crate::dir::names;
+use crate::process::thread::{lock, spawn_or_run};
 use crate::sys::{Dir, FileId, Kind};
 use crate::walk::remove::remove;
 
 static SWEPT: Mutex<Option<HashSet<FileId>>> = Mutex::new(None);
 
-/// Sweeps a directory, once in the life of this process. Nothing depends on it: what cannot be
+/// Sweeps a directory, once in the life of this process. Nothing depends on it: an orphan that cannot be
 /// opened, locked or removed stays.
 pub fn once(dir: &Directory) {
     let first = {
-        let mut guard = SWEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut guard = lock(&SWEPT);
         guard.get_or_insert_default().insert(dir.id().clone())
     };
     if first {
@@ -32,7 +33,7 @@ fn sweep(dir: &Directory) {
     let Ok(entries) = dir.names() else { return };
     let mut trees = Vec::new();
     for name in entries.filter(|name| names::is_temp(name)) {
-        // Held first, compared then: the name may have been given to another file in between.
+        // Locked first, compared then: the name may have been given to another file in between.
         if let Ok(Some(file)) = dir.open_orphan(&name)
             && let Ok((kind, _)) = Dir::stat_file(&file)
             && dir.is_same(&name, &file).unwrap_or(false)
@@ -53,13 +54,12 @@ fn is_ours(dir: &Directory, name: &OsString) -> bool {
     dir.stat(name).is_ok_and(|stat| stat.is_some_and(|stat| dir.may_sweep(&stat)))
 }
 
-/// Each held until it is gone. On a thread of its own: it may be a long way down, and somebody waits for a write.
+/// Each is locked until it is gone. On a thread of its own: a tree may be large, and a write waits.
 fn sweep_trees(dir: &Directory, trees: Vec<(OsString, File)>) {
     let Ok(dir) = dir.try_clone() else { return };
-    let sweep = move || {
+    spawn_or_run("atomic-sweep", move || {
         for (name, _held) in trees {
             drop(remove(&dir, &name, name.as_ref()));
         }
-    };
-    drop(std::thread::Builder::new().name("atomic-sweep".to_owned()).spawn(sweep));
+    });
 }

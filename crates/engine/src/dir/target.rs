@@ -84,7 +84,7 @@ impl Target {
         Err(Error::raw("open", sys::ELOOP))
     }
 
-    /// The file `name` in a directory that was opened again.
+    /// The file `name` in a directory that was reopened.
     pub(crate) fn again(dir: Arc<Directory>, name: OsString, path: PathBuf) -> Self {
         Self { dir, name, path }
     }
@@ -106,13 +106,13 @@ impl Target {
         directory(self.dir.stat(&self.name).named("open")?)
     }
 
-    /// What to line up for before changing this file.
+    /// The queue to join before changing this file.
     pub fn key(&self) -> Key {
         (self.dir.id().clone(), sys::fold(&self.name))
     }
 
-    /// A path that means this file still when a link on the caller's path has been switched: for who
-    /// has to wait, and gives the directory back meanwhile.
+    /// A path that still means this file when a link on the caller's path has been switched: for a call that
+    /// has to wait, and closes the directory meanwhile.
     pub fn real_path(&self) -> PathBuf {
         self.dir.path().map_or_else(|_| self.path.clone(), |dir| dir.join(&self.name))
     }
@@ -128,7 +128,7 @@ fn regular(stat: Option<Stat>) -> Result<Option<Stat>> {
     match stat.as_ref().map(|stat| stat.kind) {
         None | Some(Kind::File) => Ok(stat),
         Some(Kind::Directory) => Err(Error::raw("open", sys::EISDIR)),
-        // It was none when the path was followed: somebody is playing games.
+        // It became a symbolic link after it was resolved.
         Some(Kind::Symlink) => Err(Error::raw("open", sys::ELOOP)),
         Some(Kind::Other(what)) => Err(ErrorKind::NotRegular { what }.into()),
     }

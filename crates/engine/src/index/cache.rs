@@ -1,29 +1,30 @@
 //! What this process last wrote to an index, so that the next update need not read it from disk again.
 //!
-//! Good only while nobody else has changed the file. Its version alone would not tell: an inode that was
-//! given back may come again with the same number, the same size and, within one tick of the clock, the
+//! It is valid only while no other program has changed the file. The version alone would not tell: the number of an
+//! inode that was freed may be given out again, with the same size and, within one tick of the clock, the
 //! same times. So the inode's generation must be the same too, and where the file system has none, nothing
 //! is kept.
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use crate::process::queue::Key;
+use crate::process::thread::lock;
 use crate::sys::{self, Dir, Version};
 
-/// Bytes kept in all: reading a larger index again costs little beside parsing it.
+/// How many bytes are kept in all: reading a larger index again costs little beside parsing it.
 const MOST: usize = 128 << 20;
-/// A program that goes through more indexes than this does not come back to each soon.
+/// A program that goes through more indexes than this does not return to each soon.
 const MOST_FILES: usize = 64;
 
-struct Base {
+struct CachedText {
     key: Key,
     state: State,
     text: String,
 }
 
-/// One state of one file, as it will never come again.
+/// One state of one file, which never comes again.
 #[derive(Debug, PartialEq, Eq)]
 pub struct State {
     version: Version,
@@ -31,7 +32,7 @@ pub struct State {
 }
 
 impl State {
-    /// That of an open file that has just got its name; `None` where there is no telling.
+    /// That of an open file that has just got its name; `None` where it cannot be told from others.
     ///
     /// The name is the last change of all but the content. If the clock has not gone on since the content
     /// was written, an edit in place could still leave the times as they are.
@@ -44,45 +45,46 @@ impl State {
 
 /// The last texts, the oldest first.
 #[derive(Default)]
-struct Bases(VecDeque<Base>);
+struct Cache(VecDeque<CachedText>);
 
-impl Bases {
-    fn put(&mut self, base: Base) {
-        self.remove(&base.key);
-        if base.text.len() > MOST {
+impl Cache {
+    fn put(&mut self, cached: CachedText) {
+        self.remove(&cached.key);
+        if cached.text.len() > MOST {
             return;
         }
-        self.0.push_back(base);
-        while self.0.len() > MOST_FILES || self.0.iter().map(|base| base.text.len()).sum::<usize>() > MOST {
+        self.0.push_back(cached);
+        while self.0.len() > MOST_FILES || self.0.iter().map(|cached| cached.text.len()).sum::<usize>() > MOST
+        {
             self.0.pop_front();
         }
     }
 
-    fn remove(&mut self, key: &Key) -> Option<Base> {
-        let at = self.0.iter().position(|base| base.key == *key)?;
+    fn remove(&mut self, key: &Key) -> Option<CachedText> {
+        let at = self.0.iter().position(|cached| cached.key == *key)?;
         self.0.remove(at)
     }
 }
 
-fn bases() -> MutexGuard<'static, Bases> {
-    static BASES: Mutex<Bases> = Mutex::new(Bases(VecDeque::new()));
-    BASES.lock().unwrap_or_else(PoisonError::into_inner)
+fn cache() -> MutexGuard<'static, Cache> {
+    static CACHE: Mutex<Cache> = Mutex::new(Cache(VecDeque::new()));
+    lock(&CACHE)
 }
 
-/// The text of `file`, if it is in the state in which it was kept. It is handed out once: whoever
-/// has it decides how long it is needed.
+/// The text of `file`, if the file is in the state in which it was kept. The text is handed out once: the caller
+/// decides how long it is needed.
 pub fn take(key: &Key, file: &File) -> Option<String> {
-    let base = bases().remove(key)?;
-    (State::of(file)? == base.state).then_some(base.text)
+    let cached = cache().remove(key)?;
+    (State::of(file)? == cached.state).then_some(cached.text)
 }
 
 /// Keeps the text of a file in this state.
 pub fn keep(key: Key, state: State, text: String) {
-    let mut bases = bases();
+    let mut cache = cache();
     if state.version.size == text.len() as u64 {
-        bases.put(Base { key, state, text });
+        cache.put(CachedText { key, state, text });
     } else {
-        bases.remove(&key);
+        cache.remove(&key);
     }
 }
 
@@ -94,45 +96,49 @@ mod tests {
     use super::*;
     use crate::sys::FileId;
 
-    fn base(name: usize, bytes: usize) -> Base {
+    fn cached(name: usize, bytes: usize) -> CachedText {
         let id = FileId::for_tests(&name.to_string());
         let version = Version { id: id.clone(), size: bytes as u64, modified: 0, changed: 1, links: 1 };
-        Base { key: (id, "index".into()), state: State { version, generation: 0 }, text: " ".repeat(bytes) }
+        CachedText {
+            key: (id, "index".into()),
+            state: State { version, generation: 0 },
+            text: " ".repeat(bytes),
+        }
     }
 
-    fn kept(bases: &mut Bases, names: std::ops::Range<usize>) -> Vec<usize> {
-        names.filter(|name| bases.remove(&base(*name, 0).key).is_some()).collect()
+    fn kept(cache: &mut Cache, names: std::ops::Range<usize>) -> Vec<usize> {
+        names.filter(|name| cache.remove(&cached(*name, 0).key).is_some()).collect()
     }
 
     #[test]
     fn the_oldest_go_when_there_are_too_many_files() {
-        let mut bases = Bases::default();
-        (0..MOST_FILES + 3).for_each(|name| bases.put(base(name, 10)));
-        assert_eq!(kept(&mut bases, 0..MOST_FILES + 3), (3..MOST_FILES + 3).collect::<Vec<_>>());
+        let mut cache = Cache::default();
+        (0..MOST_FILES + 3).for_each(|name| cache.put(cached(name, 10)));
+        assert_eq!(kept(&mut cache, 0..MOST_FILES + 3), (3..MOST_FILES + 3).collect::<Vec<_>>());
     }
 
     #[test]
     fn the_oldest_go_when_there_is_too_much_text() {
-        let mut bases = Bases::default();
+        let mut cache = Cache::default();
         // Three are within the bounds, and four are not.
-        (0..4).for_each(|name| bases.put(base(name, MOST / 3)));
-        assert_eq!(kept(&mut bases, 0..4), [1, 2, 3]);
+        (0..4).for_each(|name| cache.put(cached(name, MOST / 3)));
+        assert_eq!(kept(&mut cache, 0..4), [1, 2, 3]);
     }
 
     #[test]
     fn a_text_that_is_too_large_by_itself_is_not_kept_and_the_others_are() {
-        let mut bases = Bases::default();
-        bases.put(base(0, 10));
-        bases.put(base(1, MOST + 1));
-        assert_eq!(kept(&mut bases, 0..2), [0]);
+        let mut cache = Cache::default();
+        cache.put(cached(0, 10));
+        cache.put(cached(1, MOST + 1));
+        assert_eq!(kept(&mut cache, 0..2), [0]);
     }
 
     #[test]
     fn another_text_of_the_same_file_takes_the_place_of_the_first() {
-        let mut bases = Bases::default();
-        [10, 20].into_iter().for_each(|bytes| bases.put(base(1, bytes)));
-        assert_eq!(bases.0.len(), 1);
-        assert_eq!(bases.remove(&base(1, 0).key).unwrap().text.len(), 20);
+        let mut cache = Cache::default();
+        [10, 20].into_iter().for_each(|bytes| cache.put(cached(1, bytes)));
+        assert_eq!(cache.0.len(), 1);
+        assert_eq!(cache.remove(&cached(1, 0).key).unwrap().text.len(), 20);
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! The sidecar lock of an index: one holder among all processes, and none when the holder is dead.
 //!
-//! flock(2), by way of std: it belongs to the open file, so the kernel frees it with its process.
+//! flock(2), by way of std: it belongs to the open file, so the kernel releases it with its process.
 //! (fcntl locks would go when *any* descriptor of the file is closed.) The file is removed on
-//! release. Somebody may have opened it just before, and would lock a file that has no name: so who
-//! gets the lock looks whether the name still stands for it, and starts over if not.
+//! release. Another process may have opened it just before, and would lock a file that has no name: so a process that
+//! gets the lock compares the file with the name, and starts over if they differ.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, TryLockError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::dir::directory::Directory;
@@ -18,20 +18,21 @@ use crate::error::{ErrorKind, Named, Result};
 use crate::mutant::{Step, leaves_out};
 use crate::process::budget::{DescriptorBudget, Slot};
 use crate::process::queue::Key;
+use crate::process::thread::lock;
 use crate::sys::{self, Dir, Kind};
 
-/// Waiters look again after this long at first, and after half as long again each time.
+/// The first pause of a waiter; each one after it is half as long again.
 const FIRST_WAIT: Duration = Duration::from_micros(500);
-/// The most that a release can go unnoticed.
+/// The longest pause: a release is noticed after this at the latest.
 const LONGEST_WAIT: Duration = Duration::from_millis(3);
-/// Each round means that somebody else held and released the lock meanwhile: progress, not ours.
+/// Each round means that another process held and released the lock meanwhile, so there is progress.
 const ROUNDS: usize = 16;
 
-/// Until when this process leaves a lock to others. Whoever waits looks again only after a pause,
-/// while the next call in our own line would have the lock within microseconds, for ever.
+/// Until when this process leaves a lock to others. A waiter looks again only after a pause, while the next call in
+/// our own queue would have the lock within microseconds, and so every time.
 fn yield_until() -> MutexGuard<'static, BTreeMap<Key, Instant>> {
     static YIELD_UNTIL: Mutex<BTreeMap<Key, Instant>> = Mutex::new(BTreeMap::new());
-    YIELD_UNTIL.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&YIELD_UNTIL)
 }
 
 /// The locks that this process holds.
@@ -47,10 +48,10 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// The lock, if nobody else has it.
+    /// The lock, if it is free.
     ///
     /// # Errors
-    /// Those of open(2); [`ErrorKind::NotRegular`] if something else lies where the lock belongs.
+    /// Those of open(2); [`ErrorKind::NotRegular`] if something else has the lock's name.
     pub fn try_acquire(target: &Target) -> Result<Option<Self>> {
         let name = names::lock(&target.name);
         let key = (target.dir.id().clone(), name.clone());
@@ -60,7 +61,7 @@ impl Lock {
         Self::try_name(target, &name).map_err(|error| error.about(target.path().with_file_name(&name)))
     }
 
-    /// As [`Lock::try_acquire`], even if it is others' turn: for who cannot wait any longer.
+    /// As [`Lock::try_acquire`], even if it is left to others: for a call that cannot wait any longer.
     ///
     /// # Errors
     /// Those of [`Lock::try_acquire`].
@@ -78,7 +79,7 @@ impl Lock {
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
-                    // For the holder to see that somebody waits; it goes with the lock file.
+                    // Tells the holder that there is a waiter; it goes with the lock file.
                     drop(file.set_len(1));
                     return Ok(None);
                 }
@@ -91,27 +92,10 @@ impl Lock {
         Ok(None)
     }
 
-    /// Waits for the lock and blocks the thread.
+    /// As [`Lock::try_acquire`]; a lack of descriptors counts as a lock that is taken, as both pass.
     ///
     /// # Errors
-    /// [`ErrorKind::LockTimeout`] after `timeout`; those of [`Lock::try_acquire`].
-    pub fn acquire_blocking(target: &Target, timeout: Duration) -> Result<Self> {
-        let mut wait = Backoff::new(Instant::now(), timeout);
-        loop {
-            let pause = wait.pause();
-            let lock =
-                if pause.is_ok() { Self::try_acquire_or_busy(target) } else { Self::try_acquire_now(target) };
-            match lock? {
-                Some(lock) => return Ok(lock),
-                None => std::thread::sleep(pause?),
-            }
-        }
-    }
-
-    /// As [`Lock::try_acquire`]; a lack of descriptors passes, like somebody else's lock.
-    ///
-    /// # Errors
-    /// Those of [`Lock::try_acquire`], but for that.
+    /// The other ones of [`Lock::try_acquire`].
     pub fn try_acquire_or_busy(target: &Target) -> Result<Option<Self>> {
         match Self::try_acquire(target) {
             Err(error) if error.is_transient() => Ok(None),
@@ -120,7 +104,7 @@ impl Lock {
     }
 }
 
-/// How long to wait until the next look.
+/// How long to wait until the next attempt.
 pub struct Backoff {
     next: Duration,
     since: Instant,
@@ -128,7 +112,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// For who has waited since `since`, and will for `timeout` in all.
+    /// For a call that has waited since `since`, and waits for `timeout` in all.
     pub fn new(since: Instant, timeout: Duration) -> Self {
         Self { next: FIRST_WAIT, since, timeout }
     }
@@ -142,14 +126,14 @@ impl Backoff {
         if waited >= self.timeout {
             return Err(ErrorKind::LockTimeout { waited }.into());
         }
-        // Jitter, or processes that started together would knock together for ever.
+        // Jitter, or processes that started together would retry in lockstep.
         let pause = self.next.mul_f64(0.5 + fastrand::f64() / 2.0).min(self.timeout - waited);
         self.next = (self.next * 3 / 2).min(LONGEST_WAIT);
         Ok(pause)
     }
 }
 
-/// `None`: it was there, and then it was not.
+/// `None`: it was removed meanwhile.
 fn open(dir: &Directory, name: &OsStr) -> Result<Option<File>> {
     let opened = match dir.open_lock(name, false) {
         Err(error) if error.raw_os_error() == Some(sys::ENOENT) => dir.open_lock(name, true),
@@ -189,17 +173,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_waits_looks_again_soon_however_long_it_has_waited() {
+    fn a_waiter_looks_again_soon_however_long_it_has_waited() {
         let mut wait = Backoff::new(Instant::now(), Duration::from_secs(3600));
         let pauses: Vec<_> = (0..100).map(|_| wait.pause().unwrap()).collect();
         assert!(pauses[0] <= FIRST_WAIT);
         assert!(pauses.iter().all(|pause| *pause <= Duration::from_millis(3)));
-        // Nor does it keep the processor busy.
+        // But it does not keep the processor busy.
         assert!(pauses[10..].iter().all(|pause| *pause >= LONGEST_WAIT / 2));
     }
 
     #[test]
-    fn who_waits_looks_a_last_time_when_its_time_is_up() {
+    fn a_waiter_looks_a_last_time_when_its_time_is_up() {
         let mut wait = Backoff::new(Instant::now(), Duration::from_micros(100));
         while let Ok(pause) = wait.pause() {
             assert!(pause <= Duration::from_micros(100));

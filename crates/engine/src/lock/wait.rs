@@ -8,7 +8,7 @@ use crate::dir::target::{Resolve, Target};
 use crate::error::{ErrorKind, Result};
 use crate::index::file::IndexFile;
 use crate::lock::sidecar::{Backoff, Lock};
-use crate::process::queue::{Called, Place, Turn};
+use crate::process::queue::{Called, FollowerPlace, Turn};
 
 /// Waits for the turn and for the lock, without a thread, and without keeping the directory open.
 ///
@@ -34,7 +34,7 @@ pub async fn open(path: &Path, wait: Wait, timeout: Duration, cancel: &Cancel) -
             Err(error) if error.is_transient() => Some(error),
             Err(error) => return Err(error),
         };
-        // If not the lock was in the way but a lack of descriptors, that is what to tell.
+        // If a lack of descriptors was in the way and not the lock, that is the error to report.
         let pause = pause.map_err(|timeout| obstacle.unwrap_or(timeout))?;
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
@@ -43,10 +43,10 @@ pub async fn open(path: &Path, wait: Wait, timeout: Duration, cancel: &Cancel) -
     }
 }
 
-/// From joining the line until the call is called; `since` becomes the beginning of its wait for this
+/// Waits in the queue until the call hears its name; `since` becomes the beginning of its wait for this
 /// index, and not for other calls' paths.
 async fn enqueue(
-    mut place: Place,
+    mut place: FollowerPlace,
     timeout: Duration,
     cancel: &Cancel,
     since: &mut Instant,
@@ -58,9 +58,9 @@ async fn enqueue(
     *since = Instant::now();
     let gave_up = if joined {
         tokio::select! {
-            // A turn that is there is taken, however short the time.
+            // A turn that has come is taken, however short the timeout.
             biased;
-            called = place.called() => return Ok(called),
+            called = place.called() => return called,
             () = cancel.cancelled() => ErrorKind::Aborted,
             () = tokio::time::sleep(timeout) => ErrorKind::LockTimeout { waited: since.elapsed() },
         }
@@ -68,7 +68,7 @@ async fn enqueue(
         ErrorKind::Aborted
     };
     match place.leave() {
-        // Another call has this one's function in hand, and will see to the signal as well.
+        // Another call runs this one's function already, and heeds its signal too.
         Some(Called::Follower) => Ok(Called::Follower),
         _ => Err(gave_up.into()),
     }
@@ -78,11 +78,11 @@ async fn enqueue(
 enum Look {
     Ours(Lock, Target),
     Busy,
-    /// The directory was moved, or is gone: for the next resolution to make or to tell.
+    /// The directory was moved, or is gone: the next resolution makes it or reports it.
     Elsewhere,
 }
 
-/// Courtesy is for who can wait: the last look does without.
+/// The lock is left to others only while the call can wait, not at its last look.
 fn look(path: &Path, turn: &Turn, can_wait: bool) -> Result<Look> {
     let target = match Target::resolve(path, Resolve { mkdir: false, exclusive: false }) {
         Ok(target) if target.key() == *turn.key() => target,
@@ -110,8 +110,8 @@ pub enum Waited {
 /// What an update waits for.
 #[derive(Debug)]
 pub enum Wait {
-    /// Its place in this process's line; then for the lock.
-    Turn(Place),
+    /// Its place in this process's queue; then for the lock.
+    Turn(FollowerPlace),
     /// The lock; the turn has come.
     Lock(Turn),
 }

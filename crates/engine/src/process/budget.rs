@@ -1,11 +1,11 @@
-//! How many descriptors may be kept open while JavaScript works. Some must be left for the work to go on: who
-//! holds one more while all wait for one more would hold them up for ever.
+//! How many descriptors may be kept open between two steps of a call. Some must be left for the work to go on: if
+//! calls that wait held all of them, none could finish.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::sys;
 
-/// A part of the descriptors that this process may have.
+/// A share of the descriptors that this process may have.
 #[derive(Debug)]
 pub struct DescriptorBudget {
     /// One in how many.
@@ -28,13 +28,13 @@ impl DescriptorBudget {
         Self { at_most, ..self }
     }
 
-    /// One, if there is one left.
+    /// One descriptor, if one is left.
     pub fn take(&'static self) -> Option<Slot> {
         self.take_of((sys::descriptor_limit() / self.one_in).max(8).min(self.at_most))
     }
 
-    /// As [`DescriptorBudget::take`], for who can do in no other way: beyond the share, and not so far that others would be
-    /// left without.
+    /// As [`DescriptorBudget::take`], for a caller that has no other way: beyond the share, but only so far that
+    /// others still find descriptors.
     pub fn take_reserve(&'static self) -> Option<Slot> {
         self.take_of(sys::descriptor_limit() / 4 * 3)
     }
@@ -43,7 +43,7 @@ impl DescriptorBudget {
         self.held
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |held| (held < most).then_some(held + 1))
             .is_ok()
-            // Not `then_some`: a slot that was made and not given out would be given back.
+            // Not `then_some`: a slot that was made and dropped would be counted back.
             .then(|| Slot(self))
     }
 }

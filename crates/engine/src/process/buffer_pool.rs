@@ -1,18 +1,19 @@
 //! Memory for large copies, kept for a while for the next one.
 //!
 //! The system clears every page before it hands it out, and a virtual machine has to get it from its host first:
-//! copying 32 MiB into fresh memory took 3 ms, or 20, and 1.3 into memory that had been there.
+//! copying 32 MiB took 3 to 20 ms into fresh memory, and 1.3 ms into memory that was used before.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
+use crate::process::thread::lock;
 use crate::sys;
 
 /// The allocator keeps what is smaller by itself.
 const LARGE: usize = 1 << 20;
-/// Bytes of all that is kept.
+/// How many bytes are kept in all.
 const MOST: usize = 64 << 20;
-/// A block that nobody has used for so long is given back to the system; at twice that at the latest.
+/// A block that was not used for this long is given back to the system, after twice that at the latest.
 const IDLE: Duration = Duration::from_secs(1);
 
 static KEPT: Mutex<Kept> = Mutex::new(Kept { blocks: Vec::new(), seen: 0, watched: false });
@@ -22,11 +23,11 @@ struct Kept {
     blocks: Vec<Vec<u8>>,
     /// How many of them were there at the last look.
     seen: usize,
-    /// A thread looks from time to time.
+    /// A thread looks at them regularly.
     watched: bool,
 }
 
-/// An empty vector with room for `length` elements, that are to be filled in at once.
+/// An empty vector with capacity for `length` elements, which are to be filled in at once.
 ///
 /// A large one asks for huge pages: of the time to copy 32 MiB into fresh memory, three fifths are
 /// page faults, one for each 4 KiB.
@@ -42,7 +43,7 @@ pub fn room_for_bytes(length: usize) -> Vec<u8> {
     kept.unwrap_or_else(|| room(length))
 }
 
-/// Takes over the memory of bytes that are needed no more.
+/// Takes over the memory of bytes that are not needed any more.
 pub fn keep(bytes: Vec<u8>) {
     if !(LARGE..=MOST).contains(&bytes.capacity()) {
         return;
@@ -52,14 +53,14 @@ pub fn keep(bytes: Vec<u8>) {
         (kept.add(bytes), !std::mem::replace(&mut kept.watched, true))
     };
     drop(dropped);
+    // Without a thread it must be given back at once: `watch` may not sleep on the caller's.
     if begins && std::thread::Builder::new().name("atomic-memory".to_owned()).spawn(watch).is_err() {
-        // Nobody would give it back.
         while give_back() {}
     }
 }
 
 fn kept() -> MutexGuard<'static, Kept> {
-    KEPT.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&KEPT)
 }
 
 fn watch() {
@@ -71,7 +72,7 @@ fn watch() {
     }
 }
 
-/// Gives back what was there at the last look. `false`: nothing is left to be looked after.
+/// Gives back the blocks that were there at the last look. `false`: none is left.
 fn give_back() -> bool {
     let (idle, more) = {
         let mut kept = kept();
@@ -79,14 +80,14 @@ fn give_back() -> bool {
         kept.watched = !kept.blocks.is_empty();
         (idle, kept.watched)
     };
-    // Freeing takes long, and JavaScript's thread may want the lock.
+    // Outside the lock: freeing takes long, and JavaScript's thread may want the lock.
     drop(idle);
     more
 }
 
 impl Kept {
-    /// The smallest that is large enough, and not twice as large: whoever waits with it for long would hold on
-    /// to the rest.
+    /// The smallest that is large enough, and not twice as large: a call that keeps it for long would waste
+    /// the rest.
     fn take(&mut self, length: usize) -> Option<Vec<u8>> {
         let fits = |(_, size): &(usize, usize)| (length..length * 2).contains(size);
         let sizes = self.blocks.iter().map(Vec::capacity).enumerate();
@@ -95,7 +96,7 @@ impl Kept {
         Some(self.blocks.remove(at))
     }
 
-    /// Answers what there is no space for any more.
+    /// Returns the blocks for which there is no space any more.
     fn add(&mut self, mut block: Vec<u8>) -> Vec<Vec<u8>> {
         block.clear();
         self.blocks.push(block);
@@ -110,7 +111,7 @@ impl Kept {
         self.blocks.drain(..count).collect()
     }
 
-    /// Those that were there when this was asked last, and have not been used since.
+    /// Those that were there at the last call, and have not been used since.
     fn idle(&mut self) -> Vec<Vec<u8>> {
         let idle = self.blocks.drain(..self.seen).collect();
         self.seen = self.blocks.len();
@@ -162,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_has_used_for_a_while_is_given_back_though_the_rest_is_used() {
+    fn blocks_not_used_for_a_while_are_given_back_though_the_rest_is_used() {
         let mut kept = empty();
         for megabytes in [9, 2, 5] {
             kept.add(block(megabytes));

@@ -1,39 +1,40 @@
-//! Lets go of replaced files after the answer, not before it.
+//! Closes replaced files after the answer, not before it.
 //!
-//! Who closes the last name or descriptor of a file frees its blocks, and some file systems tell the
-//! device so there and then (ext4 without a journal, mounted `discard`: 1 ms a megabyte). Nobody who
-//! waits for the new file needs that done. Held open across the rename, the old file is freed by whoever
-//! closes it: a thread of its own. Where freeing is quick a thread would only cost, so the time is watched.
+//! The last close of a file frees its blocks, and some file systems tell the device so at once (ext4 without a
+//! journal, mounted `discard`: 1 ms a megabyte). The caller that waits for the new file does not need that done.
+//! So the old file is kept open across the rename, and a thread of its own closes it. Where freeing is quick a thread
+//! would only cost, so the time is measured.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use crate::process::thread::{lock, spawn_or_run};
 use crate::sys::{self, Dir};
 
-/// Each costs a descriptor and, until it is freed, its space. Who comes when there are more frees its
-/// own: nobody replaces files faster than the device frees them.
+/// Each costs a descriptor and, until it is freed, its space. A call that comes when there are more frees its
+/// own: no caller replaces files faster than the device frees them.
 const BACKLOG: usize = 16;
-/// For who replaces many at once, and had room for all of them twice: its caller would wait for each.
+/// For a batch, which had room for old and new files alike: its caller would wait for each.
 /// At most an eighth of the descriptors.
 const LONG_BACKLOG: u64 = 1024;
-/// Worth a thread. Elsewhere freeing takes some 10 microseconds.
+/// From here on a thread pays. Elsewhere freeing takes some 10 microseconds.
 const SLOW: Duration = Duration::from_micros(300);
 
-/// What freeing a file took lately, in nanoseconds: a moving average.
+/// How long freeing a file took lately, in nanoseconds: a moving average.
 static AVERAGE: AtomicU64 = AtomicU64::new(0);
 
-/// How long a full disk is waited for. Other disks' files may be in the backlog, and one may hang.
+/// How long to wait on a full disk. The backlog may have files of other disks, and one of those may hang.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 struct Backlog {
     files: VecDeque<(u64, File)>,
     /// A thread closes files, and will until there are none.
     served: bool,
-    /// All that are held, in the backlog or by who waits for a flush. They are numbered as they come.
+    /// All files that are kept open, in the backlog or by a call that waits for a flush, numbered as they come.
     held: BTreeSet<u64>,
     next: u64,
 }
@@ -43,7 +44,7 @@ static FILES: Mutex<Backlog> =
 static CLOSED: Condvar = Condvar::new();
 
 fn backlog() -> MutexGuard<'static, Backlog> {
-    FILES.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&FILES)
 }
 
 impl Backlog {
@@ -54,7 +55,7 @@ impl Backlog {
     }
 }
 
-/// A file that is about to be replaced, held open if it had better be freed later.
+/// A file that is about to be replaced, kept open if freeing it takes long.
 #[derive(Debug)]
 pub struct Replaced {
     held: Option<File>,
@@ -62,12 +63,12 @@ pub struct Replaced {
 }
 
 impl Replaced {
-    /// To be called right before the rename.
+    /// Call it right before the rename.
     pub fn hold(dir: &Dir, name: &OsStr) -> Self {
         Self::hold_behind(dir, name, BACKLOG)
     }
 
-    /// As [`Replaced::hold`], for one of many.
+    /// As [`Replaced::hold`], for one of many files.
     pub fn hold_one_of_many(dir: &Dir, name: &OsStr) -> Self {
         let most = LONG_BACKLOG.min(sys::descriptor_limit() / 8);
         Self::hold_behind(dir, name, usize::try_from(most).unwrap_or(BACKLOG))
@@ -78,7 +79,7 @@ impl Replaced {
         Self { held, since: Instant::now() }
     }
 
-    /// To be called right after it. `None`: the file has been freed.
+    /// Call it right after the rename. `None`: the file has been freed.
     pub fn into_old(self) -> Option<Old> {
         if self.held.is_none() {
             note(self.since.elapsed());
@@ -87,8 +88,8 @@ impl Replaced {
     }
 }
 
-/// A file that has been replaced. A thread frees it when this is dropped: to be kept until the directory is flushed,
-/// or the flush waits behind that (32 MiB were replaced in 49 ms, and now are in 10).
+/// A file that has been replaced. A thread frees it when this is dropped. Keep it until the directory is flushed: the
+/// flush would wait behind the freeing (replacing 32 MiB took 49 ms instead of 10).
 #[derive(Debug)]
 pub struct Old {
     number: u64,
@@ -103,7 +104,7 @@ impl Drop for Old {
     }
 }
 
-/// Whether a file had better be closed by another thread, of `most` at a time.
+/// Whether another thread should close a file, with at most `most` open at a time.
 fn is_later(most: usize) -> bool {
     is_slow() && backlog().held.len() < most
 }
@@ -112,13 +113,13 @@ fn is_slow() -> bool {
     u128::from(AVERAGE.load(Ordering::Relaxed)) >= SLOW.as_nanos()
 }
 
-/// Takes note of how long it took to free a file.
+/// Records how long it took to free a file.
 fn note(took: Duration) {
     let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX).min(1_000_000_000);
     AVERAGE.store((AVERAGE.load(Ordering::Relaxed) * 3 + took) / 4, Ordering::Relaxed);
 }
 
-/// Closes a replaced file: later, if that takes long.
+/// Closes a replaced file; on another thread if that takes long.
 pub fn close(file: File) {
     if is_later(BACKLOG) {
         close_later(file);
@@ -127,7 +128,7 @@ pub fn close(file: File) {
     }
 }
 
-/// Closes a file that nobody needs any more, for who must not be held up however long it takes.
+/// Closes a file on another thread, for a caller that must not wait however long that takes.
 pub fn close_later(file: File) {
     let number = backlog().take();
     hand_over(number, file);
@@ -139,8 +140,8 @@ fn hand_over(number: u64, file: File) {
         backlog.files.push_back((number, file));
         !std::mem::replace(&mut backlog.served, true)
     };
-    if begins && std::thread::Builder::new().name("atomic-reap".to_owned()).spawn(serve).is_err() {
-        serve();
+    if begins {
+        spawn_or_run("atomic-close", serve);
     }
 }
 
@@ -165,9 +166,9 @@ fn serve() {
     }
 }
 
-/// Waits until all is freed that is held now: for who found the disk full. `false`: there was nothing to wait for.
+/// On a full disk, waits until all files that are kept open now are freed. `false`: there were none.
 ///
-/// What is held until its directory is flushed, by a call that waits its turn for that, may not be freed in time.
+/// A file that is kept until its directory is flushed, by a call that waits its turn for that, may not be freed in time.
 pub fn drain() -> bool {
     let mut backlog = backlog();
     let end = backlog.next;
@@ -183,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slow_files_are_closed_by_and_by_and_the_backlog_has_an_end() {
+    fn slow_files_are_closed_one_by_one_and_the_backlog_is_bounded() {
         let dir = tempfile::tempdir().unwrap();
         let open = |at: usize| File::create(dir.path().join(at.to_string())).unwrap();
         for at in 0..3 * BACKLOG {

@@ -5,3 +5,4 @@ pub mod buffer_pool;
 pub(crate) mod deferred_close;
 pub(crate) mod parallel;
 pub mod queue;
+pub(crate) mod thread;

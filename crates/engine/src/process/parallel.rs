@@ -1,16 +1,17 @@
-//! Threads of a batch's own. Libuv's pool has four, and others wait for them; thirty-two flushes at once are
-//! as quick as one on most devices.
+//! The same work on many items, on threads of our own: libuv's pool has four, and other calls wait for them; thirty-two
+//! flushes at once are as quick as one on most devices.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use crate::error::Error;
+use crate::process::thread::lock;
 
 /// Fewer items than this are not worth a thread.
 const FEWEST: usize = 4;
 
-/// An error that may say of itself that it will be gone.
+/// An error that knows whether its cause passes by itself.
 pub trait Transient {
     /// The process or the system is out of descriptors, for now.
     fn is_transient(&self) -> bool;
@@ -48,14 +49,14 @@ fn once<T: Send, E: Send>(
     let (rest, failed, first) =
         (Mutex::new(items.iter_mut().enumerate()), AtomicBool::new(false), Mutex::new(None));
     let next = || {
-        let next = || rest.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let next = || lock(&rest).next();
         if failed.load(Ordering::Relaxed) { None } else { next() }
     };
     let serve = || {
         while let Some((at, item)) = next() {
             if let Err(error) = work(at, item) {
                 failed.store(true, Ordering::Relaxed);
-                let mut first = first.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut first = lock(&first);
                 if first.as_ref().is_none_or(|(before, _)| at < *before) {
                     *first = Some((at, error));
                 }

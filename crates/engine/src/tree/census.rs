@@ -1,4 +1,4 @@
-//! What is in a tree that somebody built: counted, checked and flushed.
+//! What is in a tree that was built: counted, checked and flushed.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::cancel::Cancel;
 use crate::error::{Error, ErrorKind, Named, Result};
 use crate::mutant::{Step, leaves_out};
+use crate::process::thread::retry_transient;
 use crate::sys::{self, Dir, Kind};
-use crate::walk::crew::{Crew, retry_transient, with_crew};
+use crate::walk::crew::{Crew, with_crew};
 use crate::walk::{Visitor, walk};
 
-/// What a tree consists of, itself not counted.
+/// What a tree consists of, without its root.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Census {
     /// Regular files.
@@ -76,7 +77,7 @@ struct Taker<'crew, 'scope, 'env> {
     census: Census,
     flush: bool,
     cancel: &'crew Cancel,
-    /// Counted and flushed by who has it in hand.
+    /// Counted and flushed by the caller.
     root: &'crew Path,
 }
 
@@ -99,7 +100,7 @@ impl Visitor<Dir> for Taker<'_, '_, '_> {
         for (name, _) in entries {
             self.cancel.check()?;
             let stat = level.stat(&name).named("lstat").map_err(|error| error.about(path.join(&name)))?;
-            // Gone again: whoever builds is not done with it, and would not have it in the tree.
+            // Gone again: a builder that is still at work removed it, and does not want it in the tree.
             let Some(stat) = stat else { continue };
             match stat.kind {
                 Kind::Directory => directories.push(name),

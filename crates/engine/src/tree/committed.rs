@@ -1,10 +1,11 @@
-//! A new tree that has its place, and an old one that may have to go.
+//! A new tree that is in its place, and an old one that may have to be removed.
 
 use std::fs::File;
 
 use crate::error::Result;
+use crate::process::thread::spawn_or_run;
 use crate::sys;
-use crate::tree::Receipt;
+use crate::tree::TreeReceipt;
 use crate::tree::staging::At;
 use crate::walk::remove::remove;
 
@@ -13,20 +14,20 @@ use crate::walk::remove::remove;
 #[derive(Debug)]
 #[must_use = "the old tree is still there"]
 pub struct Committed {
-    pub(crate) receipt: Receipt,
+    pub(crate) receipt: TreeReceipt,
     pub(crate) doomed: Option<At>,
-    /// The old tree, locked since before the swap: a sweeper would cut its last moments short.
+    /// The old tree, locked since before the swap, so that no sweeper removes it before its time.
     pub(crate) held: Option<File>,
 }
 
 impl Committed {
-    /// Whether there is an old tree to be removed.
+    /// Whether there is an old tree to remove.
     pub fn has_leftover(&self) -> bool {
         self.doomed.is_some()
     }
 
     /// Removes the old tree. Should that fail, the receipt says so: the new one is in its place all the same.
-    pub fn clear(mut self) -> Receipt {
+    pub fn clear(mut self) -> TreeReceipt {
         if let Some(at) = self.doomed.take()
             && let Err(error) = clear_away(&at)
         {
@@ -37,22 +38,21 @@ impl Committed {
     }
 }
 
-/// Whoever waited to remove it is gone without a word: a worker that was terminated. This may be its thread.
+/// The worker that was to remove it was terminated. This may be its thread.
 impl Drop for Committed {
     fn drop(&mut self) {
         if let Some(at) = self.doomed.take() {
             let held = self.held.take();
-            let clear = move || {
+            spawn_or_run("atomic-tree", move || {
                 drop(clear_away(&at));
                 drop(held);
-            };
-            drop(std::thread::Builder::new().name("atomic-tree".to_owned()).spawn(clear));
+            });
         }
     }
 }
 
 fn clear_away(at: &At) -> Result<()> {
-    // Against sweepers, who would do the same. (If it is the old tree, that is `held`.)
+    // Against sweepers, which would do the same. (The old tree is locked by `held` already.)
     let held = at.dir.open_own_child(&at.name).and_then(|dir| dir.as_file());
     let _held = held.ok().filter(sys::hold);
     remove(&at.dir, &at.name, &at.path())

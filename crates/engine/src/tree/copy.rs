@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use crate::cancel::Cancel;
 use crate::error::{Error, ErrorKind, Named, Result};
+use crate::process::thread::retry_transient;
 use crate::sys::{self, Dir, FileId, Kind};
 use crate::tree::staging::Staging;
-use crate::walk::crew::{Crew, retry_transient, with_crew};
-use crate::walk::{Level, Visitor, walk};
+use crate::walk::crew::{Crew, with_crew};
+use crate::walk::{Node, Visitor, walk};
 use crate::write::verify::{self, Content};
 
 /// Permission bits that a copy has too. Set-id bits were granted to another file, of maybe another owner.
@@ -86,7 +87,7 @@ struct Pair {
     to: Dir,
 }
 
-impl Level for Pair {
+impl Node for Pair {
     fn enter(&self, name: &OsStr) -> io::Result<Self> {
         Ok(Self { from: self.from.open_child(name)?, to: self.to.open_own_child(name)? })
     }

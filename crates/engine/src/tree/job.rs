@@ -1,4 +1,4 @@
-//! The parts of replacing a directory that run on workers: up to the empty one that is to be filled, and from the
+//! The parts of replacing a directory that run on workers: up to the empty directory that is to be filled, and from the
 //! full one on.
 
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use crate::job::{After, Job, Step};
 use crate::process::queue::{Ticket, Turn};
 use crate::tree::copy::Source;
 use crate::tree::staging::Staging;
-use crate::tree::{self, Committed, Options, Permit, Receipt};
+use crate::tree::{self, Committed, Permit, TreeOptions, TreeReceipt};
 
 /// A directory to be filled, and the turn for what it is to replace.
 pub struct Site {
@@ -28,13 +28,13 @@ impl Site {
 /// From the call to the empty directory.
 pub struct OpenJob {
     stage: Called,
-    options: Options,
+    options: TreeOptions,
     cancel: Cancel,
 }
 
 enum Called {
     Now(PathBuf, Ticket),
-    /// It is our turn. Who waits keeps paths, not directories: by the caller's, and by one without links.
+    /// It is our turn. A call that waits keeps paths, not open directories: the caller's, and one without links.
     Ready {
         given: PathBuf,
         real: PathBuf,
@@ -44,7 +44,7 @@ enum Called {
 
 impl OpenJob {
     /// For a call that has its rank among all calls.
-    pub fn new(path: PathBuf, ticket: Ticket, options: Options, cancel: Cancel) -> Self {
+    pub fn new(path: PathBuf, ticket: Ticket, options: TreeOptions, cancel: Cancel) -> Self {
         Self { stage: Called::Now(path, ticket), options, cancel }
     }
 
@@ -52,7 +52,7 @@ impl OpenJob {
         self.cancel.check()?;
         match &self.stage {
             Called::Now(path, _) => Target::resolve_directory(path, self.options.mkdir),
-            // Where it was when the call joined its line; only if it is there no more, where the caller said.
+            // Where it was when the call joined its queue; only if it is not there any more, where the caller said.
             Called::Ready { given, real, turn } => match Target::resolve_directory(real, false) {
                 Ok(target) if target.key() == *turn.key() => Ok(target),
                 _ => Target::resolve_directory(given, self.options.mkdir),
@@ -85,7 +85,7 @@ impl Job for OpenJob {
             }
             Called::Ready { given, .. } => (given, Ticket::take()),
         };
-        let mut place = ticket.join(target.key(), None);
+        let mut place = ticket.join(target.key());
         let real = target.real_path();
         if let Some(turn) = place.try_turn() {
             return Self { stage: Called::Ready { given, real, turn }, options, cancel }.run();
@@ -93,7 +93,7 @@ impl Job for OpenJob {
         Step::Wait(Box::pin(async move {
             tokio::select! {
                 turn = place.turn() => {
-                    After::Run(Self { stage: Called::Ready { given, real, turn }, options, cancel })
+                    turn.map(|turn| Self { stage: Called::Ready { given, real, turn }, options, cancel }).into()
                 }
                 () = cancel.cancelled() => After::Done(Err(ErrorKind::Aborted.into())),
             }
@@ -130,7 +130,7 @@ impl CommitJob {
 }
 
 impl Job for CommitJob {
-    type Output = Receipt;
+    type Output = TreeReceipt;
 
     fn run(self) -> Step<Self> {
         let Self { stage, cancel } = self;
@@ -167,7 +167,7 @@ impl Job for CommitJob {
     }
 }
 
-/// The turn passes on with the swap: what is left to do is nobody else's concern.
+/// The turn passes on with the swap: what is left to do concerns no other call.
 fn commit(site: Site, copy: Option<Copy>, cancel: &Cancel) -> Result<Committed, Error> {
     let Site { mut staging, turn } = site;
     let _turn = turn;

@@ -1,8 +1,7 @@
 //! A whole directory at once: a fresh tree is made beside the old one, flushed, and swapped in.
 //!
-//! [`staging`] makes the directory in which the tree is built, holds it against sweepers and publishes it;
-//! `swap` puts it in its place; `census` counts and flushes, `remove` takes away, [`copy`] fills it
-//! from another tree. All of them go through a tree by `walk`, with few descriptors and never along a link.
+//! [`staging`] makes the directory in which the tree is built, locks it against sweepers and publishes it;
+//! `swap` puts it in its place; `census` counts and flushes; [`copy`] fills it from another tree.
 
 mod census;
 mod committed;
@@ -11,10 +10,11 @@ pub mod job;
 pub mod staging;
 mod swap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
+
+use crate::process::thread::spawn_or_run;
 
 pub use crate::tree::census::Census;
 pub use crate::tree::committed::Committed;
@@ -23,7 +23,7 @@ use crate::error::Error;
 
 /// How to publish a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
+pub struct TreeOptions {
     /// Permission bits of the directory itself; `None`: those of the one that is replaced, else 0o777 less the umask.
     pub mode: Option<u32>,
     /// Flush all that is in it, and the directory that it is in.
@@ -38,7 +38,7 @@ pub struct Options {
 
 /// What was done.
 #[derive(Debug, Default)]
-pub struct Receipt {
+pub struct TreeReceipt {
     /// What is in the new tree.
     pub census: Census,
     /// All of it was flushed, on a file system where that means something.
@@ -49,42 +49,29 @@ pub struct Receipt {
     pub leftover: Option<Error>,
 }
 
-/// For how long the old tree is left alone after the swap. Who is in the middle of following a path into it then
-/// gets there: that takes microseconds, unless the disk has to be asked, or the processor is given to others.
+/// For how long the old tree stays after the swap. A process that is in the middle of following a path into it then
+/// arrives: that takes microseconds, unless it has to read from the disk or does not get the processor.
 pub const GRACE: Duration = Duration::from_millis(20);
 
-/// Going through a tree takes threads and descriptors, so only so many are gone through at a time.
+/// Going through a tree takes threads and descriptors, so only two are gone through at a time.
 static TREES: Semaphore = Semaphore::const_new(2);
 
 /// The right to go through a tree with many threads.
 pub type Permit = SemaphorePermit<'static>;
 
-/// Removing a tree waits for descriptors and for whoever still writes in it, so it has threads of its own: few at a
-/// time.
+/// Removing a tree waits for descriptors and for programs that still write in it, so it has threads of its own, two at
+/// a time.
 static REMOVERS: Semaphore = Semaphore::const_new(2);
 
 /// Runs `remove` on a thread of its own.
 pub async fn on_own_thread<T: Send + 'static>(remove: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let _permit = REMOVERS.acquire().await.ok()?;
     let (tell, done) = oneshot::channel();
-    let work = Arc::new(Mutex::new(Some(move || drop(tell.send(remove())))));
-    let its = work.clone();
-    let thread = std::thread::Builder::new().name("atomic-tree".to_owned());
-    // Without a thread it is done right here: that holds others up, which is better than leaving it.
-    if thread.spawn(move || run(&its)).is_err() {
-        run(&work);
-    }
+    spawn_or_run("atomic-tree", move || drop(tell.send(remove())));
     done.await.ok()
 }
 
-fn run(work: &Mutex<Option<impl FnOnce()>>) {
-    let work = work.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(work) = work {
-        work();
-    }
-}
-
-/// The permit, if it is to be had at once.
+/// The permit, if one is free.
 pub fn try_permit() -> Option<Permit> {
     TREES.try_acquire().ok()
 }

@@ -1,7 +1,7 @@
 //! The directory in which a new tree is built, beside the one that it is to replace.
 //!
-//! It has a temp name and is held by a lock, as every temp file is: of a builder that was killed it stays behind, and
-//! the next process to work there sweeps it. Nobody else may look inside until it has its place.
+//! It has a temp name and is locked, as every temp file is: if its builder is killed it stays behind, and
+//! the next process that works there sweeps it. No other user may look inside until it is in its place.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -14,11 +14,11 @@ use crate::dir::flush::Failed;
 use crate::dir::target::Target;
 use crate::dir::{names, sweep};
 use crate::error::{Error, Named, Result};
+use crate::process::thread::retry_transient;
 use crate::sys::{self, Dir, Stat};
 use crate::tree::committed::Committed;
 use crate::tree::swap::{self, Swapped};
-use crate::tree::{Options, Receipt, census};
-use crate::walk::crew::retry_transient;
+use crate::tree::{TreeOptions, TreeReceipt, census};
 use crate::walk::remove::remove;
 
 const PRIVATE: u32 = 0o700;
@@ -31,13 +31,13 @@ pub struct Staging {
     pub(crate) target: Target,
     /// Where the old tree is to go.
     pub(crate) keep: Option<Target>,
-    pub(crate) options: Options,
+    pub(crate) options: TreeOptions,
     pub(crate) dir: Arc<Dir>,
-    /// The lock; nowhere but here, for on some platforms it is the open file itself.
+    /// The lock; only here, because on some platforms it is the open file itself.
     held: Option<File>,
     /// Where it is now.
     pub(crate) at: At,
-    /// What the directory's mode is to be if there is none to take over.
+    /// The directory's mode if there is none to take over.
     mode: u32,
     live: bool,
 }
@@ -50,24 +50,24 @@ pub struct At {
 }
 
 impl At {
-    /// Its path, as far as that is known.
+    /// Its path, as far as it is known.
     pub(crate) fn path(&self) -> PathBuf {
         self.dir.path().unwrap_or_default().join(&self.name)
     }
 }
 
 impl Staging {
-    /// Makes the directory. Finds out as well whether what the options ask for can be done here, as far as that can
-    /// be known before there is anything in it.
+    /// Makes the directory. Finds out whether the options can be fulfilled here, as far as that can be known while the
+    /// directory is empty.
     ///
     /// # Errors
     /// [`NoExchange`](crate::error::ErrorKind::NoExchange); `ENOTDIR`, `EXDEV`, `EINVAL` and others for where the old tree is to be kept.
-    pub fn new(target: &Target, options: &Options) -> Result<Self> {
+    pub fn new(target: &Target, options: &TreeOptions) -> Result<Self> {
         sweep::once(&target.dir);
         let old = target.existing_directory()?;
         let keep = options.keep_previous.as_ref().map(|path| {
             Target::resolve_directory(path, options.mkdir)
-                .and_then(|keep| apart(target, old.as_ref(), &keep).map(|()| keep))
+                .and_then(|keep| check_disjoint(target, old.as_ref(), &keep).map(|()| keep))
                 .map_err(|error| error.about(path))
         });
         let keep = keep.transpose()?;
@@ -102,7 +102,7 @@ impl Staging {
         }
     }
 
-    /// What is made in it takes the group and the default ACL of the old one, if those are handed down.
+    /// Entries made in it inherit the group and the default ACL of the old one.
     fn close_to_others(&self, old: Option<&Stat>) -> Result<()> {
         let file = self.dir.as_file().named("open")?;
         let closed = |mode| PRIVATE | mode & SET_GROUP;
@@ -116,7 +116,7 @@ impl Staging {
         Ok(())
     }
 
-    /// Where it is, for who fills it.
+    /// Where it is, for the code that fills it.
     pub fn path(&self) -> PathBuf {
         self.at.path()
     }
@@ -126,7 +126,7 @@ impl Staging {
         &self.target
     }
 
-    /// What its mode is to be if there is no directory to take it from, and none was given.
+    /// Sets its mode for the case that none was given and there is no directory to take it from.
     pub(crate) fn set_default_mode(&mut self, mode: u32) {
         self.mode = mode;
     }
@@ -160,14 +160,14 @@ impl Staging {
             if let Some(swapped) = swap::swap(self, old.is_some())? {
                 break (swapped, failed, held);
             }
-            // It has appeared or vanished meanwhile.
+            // The target appeared or vanished meanwhile.
         };
         self.live = false;
         let Swapped { previous, doomed } = swapped?;
         if flush {
             durable &= self.flush_names(&failed).map_err(Error::after_commit)?;
         }
-        let receipt = Receipt { census, durable, previous, leftover: None };
+        let receipt = TreeReceipt { census, durable, previous, leftover: None };
         Ok(Committed { receipt, doomed, held })
     }
 
@@ -262,7 +262,7 @@ fn make(target: &Target, private: bool) -> Result<Made> {
 }
 
 /// The old tree cannot be kept within itself, or in the place of what it is in.
-fn apart(target: &Target, old: Option<&Stat>, keep: &Target) -> Result<()> {
+fn check_disjoint(target: &Target, old: Option<&Stat>, keep: &Target) -> Result<()> {
     let around = keep.existing_directory()?;
     let within = |dir: &Dir, id: Option<&Stat>| match id {
         Some(stat) => dir.is_within(&stat.version.id).named("open"),

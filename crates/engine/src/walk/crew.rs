@@ -1,21 +1,19 @@
 //! A few threads for the files of one tree: while one waits for the device, others ask it for more.
 //!
-//! They are started as there is work, and live as long as the walk that gives it to them.
+//! They are started as work comes, and live as long as the walk that hands it out.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Scope};
-use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::process::thread::lock;
 
-/// As many as the device is asked for at once.
-const HANDS: usize = 16;
-/// How many wait to be taken up: each holds its directory open.
+/// How many operations the device is asked for at once.
+const THREADS: usize = 16;
+/// How many pieces of work wait for a thread: each keeps its directory open.
 const WAITING: usize = 16;
-/// How long a thread puts up with a lack of descriptors.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is to be done, and what came of it.
 struct Shared<T> {
@@ -26,15 +24,15 @@ struct Shared<T> {
 struct State<T> {
     waiting: VecDeque<T>,
     idle: usize,
-    /// No more will come.
+    /// No more work will come.
     over: bool,
-    /// The first failure: nothing more is taken up.
+    /// The first failure: no more work is started.
     failed: Option<Error>,
 }
 
 impl<T> Shared<T> {
     fn state(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn wait<'a>(&self, state: MutexGuard<'a, State<T>>) -> MutexGuard<'a, State<T>> {
@@ -46,7 +44,7 @@ impl<T> Shared<T> {
         self.changed.notify_all();
     }
 
-    /// One thread's life.
+    /// Works until there is nothing left to do.
     fn serve(&self, task: &(dyn Fn(T) -> Result<()> + Sync)) {
         let mut state = self.state();
         loop {
@@ -69,7 +67,7 @@ impl<T> Shared<T> {
     }
 
     fn run(&self, task: &(dyn Fn(T) -> Result<()> + Sync), next: T) {
-        // Whoever gives work would wait for a thread that is gone.
+        // A panic must not end the thread: the caller of `give` would wait for it.
         let done = catch_unwind(AssertUnwindSafe(|| task(next)))
             .unwrap_or_else(|_| Err(ErrorKind::Panic("a thread of a tree".to_owned()).into()));
         if let Err(error) = done {
@@ -78,7 +76,7 @@ impl<T> Shared<T> {
     }
 }
 
-/// Those that work on one tree, for who gives them work.
+/// The threads that work on one tree, as the thread that hands out the work sees them.
 pub struct Crew<'scope, 'env, T> {
     scope: &'scope Scope<'scope, 'env>,
     shared: &'scope Shared<T>,
@@ -87,10 +85,10 @@ pub struct Crew<'scope, 'env, T> {
 }
 
 impl<T: Send> Crew<'_, '_, T> {
-    /// Gives out work; waits while there is enough of it.
+    /// Hands out work; waits while enough of it is waiting.
     ///
     /// # Errors
-    /// If anything has failed. Which error is told is decided in [`with_crew`].
+    /// If anything has failed. [`with_crew`] decides which error is reported.
     pub fn give(&mut self, work: T) -> Result<()> {
         let mut state = self.shared.state();
         while state.failed.is_none() && state.waiting.len() >= WAITING {
@@ -99,7 +97,7 @@ impl<T: Send> Crew<'_, '_, T> {
         if state.failed.is_some() {
             return Err(ErrorKind::Aborted.into());
         }
-        let more = state.idle <= state.waiting.len() && self.threads < HANDS;
+        let more = state.idle <= state.waiting.len() && self.threads < THREADS;
         state.waiting.push_back(work);
         drop(state);
         self.shared.changed.notify_all();
@@ -109,7 +107,7 @@ impl<T: Send> Crew<'_, '_, T> {
             if thread.spawn_scoped(self.scope, move || shared.serve(task)).is_ok() {
                 self.threads += 1;
             } else if self.threads == 0 {
-                // Nobody else will.
+                // There is no thread to do it.
                 let next = self.shared.state().waiting.pop_front();
                 if let Some(next) = next {
                     self.shared.run(self.task, next);
@@ -127,10 +125,10 @@ impl<T> Drop for Crew<'_, '_, T> {
     }
 }
 
-/// Has `task` done to all that `lead` gives out, and returns when all of it is done.
+/// Runs `task` on all work that `lead` hands out, and returns when all of it is done.
 ///
 /// # Errors
-/// The first of either.
+/// The first of the two.
 pub fn with_crew<T: Send, R>(
     task: &(dyn Fn(T) -> Result<()> + Sync),
     lead: impl FnOnce(&mut Crew<'_, '_, T>) -> Result<R>,
@@ -141,7 +139,7 @@ pub fn with_crew<T: Send, R>(
         let mut crew = Crew { scope, shared: &shared, task, threads: 0 };
         let led = lead(&mut crew);
         if led.is_err() {
-            // Nobody needs the rest.
+            // The rest is not needed.
             crew.shared.state().waiting.clear();
         }
         led
@@ -149,19 +147,6 @@ pub fn with_crew<T: Send, R>(
     match shared.state.into_inner().unwrap_or_else(PoisonError::into_inner).failed {
         Some(error) => Err(error),
         None => led,
-    }
-}
-
-/// Tries again while the cause is one that passes: other trees' files are closed by and by.
-pub fn retry_transient<T>(mut open: impl FnMut() -> Result<T>) -> Result<T> {
-    let since = Instant::now();
-    loop {
-        match open() {
-            Err(error) if error.is_transient() && since.elapsed() < PATIENCE => {
-                thread::sleep(Duration::from_millis(5));
-            }
-            done => return done,
-        }
     }
 }
 
@@ -177,10 +162,10 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_given_out_is_done_when_it_returns() {
+    fn all_work_is_done_when_it_returns() {
         let done = AtomicUsize::new(0);
         let task = |work| {
-            thread::sleep(Duration::from_micros(50));
+            thread::sleep(std::time::Duration::from_micros(50));
             done.fetch_add(work, Ordering::Relaxed);
             Ok(())
         };
@@ -190,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_failure_nothing_more_is_begun_and_it_is_the_one_that_is_told() {
+    fn after_a_failure_no_more_work_is_started_and_that_failure_is_reported() {
         let begun = AtomicUsize::new(0);
         let task = |work| {
             begun.fetch_add(1, Ordering::Relaxed);
@@ -202,13 +187,13 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_an_error_and_nobody_waits_for_its_thread() {
+    fn a_panic_is_an_error_and_no_thread_waits_for_ever() {
         let error = give_all(&|work| if work == 3 { panic!("mine") } else { Ok(()) }, 1000).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Panic(_)));
     }
 
     #[test]
-    fn a_failure_of_who_leads_is_told_too() {
+    fn a_failure_of_the_leading_thread_is_reported_too() {
         let led: Result<()> = with_crew(&|_: u8| Ok(()), |crew| {
             crew.give(1)?;
             Err(Error::raw("scandir", 5))

@@ -1,11 +1,12 @@
 //! Going through a tree, however deep, with few descriptors.
 //!
 //! The directories nearest to the current one are open; those further up are closed, and opened again by way of
-//! `..` on the way back. So a path's length has no limit, and nothing is opened by a path that somebody could
-//! bend meanwhile: what is found above must be what was left there.
+//! `..` on the way back. So a path's length has no limit, and nothing is opened by a path that another process could
+//! redirect meanwhile: the directory found above must be the one that was left.
 
 pub mod crew;
 pub mod remove;
+
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,18 +18,18 @@ use crate::sys::{self, Dir, FileId};
 /// How many directories of a path are open.
 const OPEN: usize = 8;
 
-/// A directory to go through, or two that are gone through side by side.
-pub trait Level: Sized {
+/// A directory on the way, or two that are walked side by side.
+pub trait Node: Sized {
     /// The one called `name` in here.
     fn enter(&self, name: &OsStr) -> io::Result<Self>;
     /// The one that this is in.
     fn back(&self) -> io::Result<Self>;
-    /// Which it is.
+    /// Its identity.
     fn id(&self) -> io::Result<FileId>;
 }
 
-/// A directory in a tree that is ours.
-impl Level for Dir {
+/// A directory in a tree of our own.
+impl Node for Dir {
     fn enter(&self, name: &OsStr) -> io::Result<Self> {
         self.open_own_child(name)
     }
@@ -43,8 +44,8 @@ impl Level for Dir {
 }
 
 /// What is done on the way. Paths are for messages.
-pub trait Visitor<L: Level> {
-    /// Looks at all that is in a directory; answers with the directories in it that are to be entered.
+pub trait Visitor<L: Node> {
+    /// Looks at all entries of a directory; returns the directories to be entered.
     fn look(&mut self, level: &Arc<L>, path: &Path) -> Result<Vec<OsString>>;
 
     /// Back in `level` from `name`.
@@ -62,17 +63,17 @@ pub trait Visitor<L: Level> {
 }
 
 struct Frame<L> {
-    /// `None`: closed meanwhile.
+    /// `None`: closed on the way down.
     level: Option<Arc<L>>,
-    /// What it is called in the one above.
+    /// Its name in the one above.
     name: OsString,
-    /// Which it was, if it is closed.
+    /// Its identity, if it is closed.
     id: Option<FileId>,
     rest: Vec<OsString>,
 }
 
 /// Goes through all below `root`, deepest first.
-pub fn walk<L: Level>(root: Arc<L>, path: &Path, visitor: &mut impl Visitor<L>) -> Result<()> {
+pub fn walk<L: Node>(root: Arc<L>, path: &Path, visitor: &mut impl Visitor<L>) -> Result<()> {
     let mut path = path.to_owned();
     let rest = visitor.look(&root, &path)?;
     let mut frames = vec![Frame { level: Some(root), name: OsString::new(), id: None, rest }];
@@ -109,7 +110,7 @@ pub fn walk<L: Level>(root: Arc<L>, path: &Path, visitor: &mut impl Visitor<L>) 
     Ok(())
 }
 
-fn go_into<L: Level>(
+fn go_into<L: Node>(
     level: &L,
     name: &OsStr,
     path: &Path,
@@ -121,7 +122,7 @@ fn go_into<L: Level>(
     Ok((child, rest))
 }
 
-fn close_far<L: Level>(frames: &mut [Frame<L>]) -> Result<()> {
+fn close_far<L: Node>(frames: &mut [Frame<L>]) -> Result<()> {
     let Some(at) = frames.len().checked_sub(OPEN + 1) else { return Ok(()) };
     let far = &mut frames[at];
     if let Some(level) = far.level.take() {
@@ -130,7 +131,7 @@ fn close_far<L: Level>(frames: &mut [Frame<L>]) -> Result<()> {
     Ok(())
 }
 
-fn reopen<L: Level>(below: &L, id: Option<&FileId>, path: &Path) -> Result<L> {
+fn reopen<L: Node>(below: &L, id: Option<&FileId>, path: &Path) -> Result<L> {
     let above = below.back().named("open").map_err(|error| error.about(path))?;
     match id {
         Some(id) if above.id().is_ok_and(|found| found == *id) => Ok(above),
@@ -138,7 +139,7 @@ fn reopen<L: Level>(below: &L, id: Option<&FileId>, path: &Path) -> Result<L> {
     }
 }
 
-/// Somebody moves directories about while we are in them.
+/// Another process moved directories while we were in them.
 fn lost(path: &Path) -> Error {
     Error::raw("open", sys::ESTALE).about(PathBuf::from(path))
 }

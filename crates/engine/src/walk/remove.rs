@@ -1,7 +1,7 @@
-//! Takes a tree away, from the leaves up: never along a link, never into what is mounted in it.
+//! Removes a tree, from the leaves up: never through a link, never into a mount in it.
 //!
-//! As much as can be goes, whatever fails, and the first failure is told. Somebody may still be writing into the
-//! tree, so what appears meanwhile goes too, for a while.
+//! As much as possible is removed, whatever fails, and the first failure is reported. Another program may still be
+//! writing into the tree, so entries that appear meanwhile are removed too, for a while.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -10,18 +10,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Named, Result};
+use crate::process::thread::retry_transient;
 use crate::sys::{self, Dir, FileId, Kind};
-use crate::walk::crew::retry_transient;
-use crate::walk::{Level, Visitor, walk};
+use crate::walk::{Node, Visitor, walk};
 
-/// How often what was not empty is tried again, and after what pause.
+/// How often a directory that was not empty is tried again, and after what pause.
 const ROUNDS: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Removes `name` in `dir` and all below it. `path` is for messages. That there is nothing is no error.
+/// Removes `name` in `dir` and all below it; if there is nothing, that is no error. `path` is for messages.
 ///
 /// # Errors
-/// The first; the rest is gone all the same.
+/// The first; the rest is removed all the same.
 pub fn remove(dir: &Dir, name: &OsStr, path: &Path) -> Result<()> {
     for _ in 0..ROUNDS {
         let root = match retry_transient(|| open(dir, name).named("open")) {
@@ -57,10 +57,10 @@ fn open(dir: &Dir, name: &OsStr) -> io::Result<Dir> {
     }
 }
 
-/// A directory that is to be emptied.
+/// A directory to be emptied.
 struct Doomed(Dir);
 
-impl Level for Doomed {
+impl Node for Doomed {
     fn enter(&self, name: &OsStr) -> io::Result<Self> {
         open(&self.0, name).map(Self)
     }
@@ -76,7 +76,7 @@ impl Level for Doomed {
 
 struct Remover {
     first: Option<Error>,
-    /// Something was there again, or there was a lack of descriptors.
+    /// An entry appeared again, or descriptors were short.
     again: bool,
 }
 
@@ -127,7 +127,7 @@ impl Visitor<Doomed> for Remover {
     }
 
     fn left(&mut self, level: &Doomed, name: &OsStr, path: &Path) -> Result<()> {
-        // What could not be emptied has said why.
+        // The first failure is the reason.
         let failed = self.first.is_some();
         match level.0.remove_dir(name) {
             Err(error) if failed && is(&error, sys::ENOTEMPTY) => {}

@@ -80,7 +80,7 @@ impl Job for WriteJob {
 
 fn enqueue(given: PathBuf, target: &Target, ticket: Ticket, data: Data, how: How) -> Step<WriteJob> {
     // Before the data is encoded, which may take longer than all of the next call.
-    let mut place = ticket.join(target.key(), None);
+    let mut place = ticket.join(target.key());
     let data = match data.into_bytes() {
         Ok(data) => data,
         Err(failure) => return Step::Done(Err(failure)),
@@ -92,7 +92,7 @@ fn enqueue(given: PathBuf, target: &Target, ticket: Ticket, data: Data, how: How
     }
     Step::Wait(Box::pin(async move {
         tokio::select! {
-            turn = place.turn() => After::Run(WriteJob { stage: Stage::Ready(paths, turn, data), how }),
+            turn = place.turn() => turn.map(|turn| WriteJob { stage: Stage::Ready(paths, turn, data), how }).into(),
             () = how.cancel.cancelled() => After::Done(Err(ErrorKind::Aborted.into())),
         }
     }))

@@ -88,7 +88,7 @@ fn give_up<J: Job>(writer: Writer, failure: Error) -> Step<J> {
 pub struct Commit {
     /// The file.
     pub writer: Writer,
-    /// Its turn, or its place in line.
+    /// Its turn, or its place in the queue.
     pub wait: Wait,
     /// The caller's.
     pub cancel: Cancel,
@@ -96,8 +96,8 @@ pub struct Commit {
 
 /// How far a commit is on the way to its turn.
 pub enum Wait {
-    /// It is in line.
-    InLine(Place),
+    /// It is in the queue.
+    InQueue(Place),
     /// Its turn has come.
     Over(Turn),
 }
@@ -109,16 +109,16 @@ impl Job for Commit {
         let Self { mut writer, wait, cancel } = self;
         let turn = match wait {
             Wait::Over(turn) => turn,
-            Wait::InLine(mut place) => match place.try_turn() {
+            Wait::InQueue(mut place) => match place.try_turn() {
                 Some(turn) => turn,
                 None if cancel.is_cancelled() => return give_up(writer, ErrorKind::Aborted.into()),
                 None => {
                     return Step::Wait(Box::pin(async move {
                         let wait = tokio::select! {
-                            turn = place.turn() => Wait::Over(turn),
-                            () = cancel.cancelled() => Wait::InLine(place),
+                            turn = place.turn() => turn.map(Wait::Over),
+                            () = cancel.cancelled() => Ok(Wait::InQueue(place)),
                         };
-                        After::Run(Self { writer, wait, cancel })
+                        wait.map(|wait| Self { writer, wait, cancel }).into()
                     }));
                 }
             },

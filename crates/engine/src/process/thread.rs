@@ -1,0 +1,46 @@
+//! Locks, threads and patience, as the whole engine uses them.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::error::Result;
+
+/// How long a thread that may block waits for descriptors.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Locks `mutex`. Nothing here unwinds with a change half made, so a poisoned lock still guards good data.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs `work` on a thread of its own; where the system has none to give, on this one, which is better than not at all.
+pub fn spawn_or_run(name: &str, work: impl FnOnce() + Send + 'static) {
+    let work = Arc::new(Mutex::new(Some(work)));
+    let shared = work.clone();
+    if thread::Builder::new().name(name.to_owned()).spawn(move || take_and_run(&shared)).is_err() {
+        take_and_run(&work);
+    }
+}
+
+fn take_and_run(work: &Mutex<Option<impl FnOnce()>>) {
+    let work = lock(work).take();
+    if let Some(work) = work {
+        work();
+    }
+}
+
+/// Calls `attempt` again while its error is transient, for up to ten seconds.
+///
+/// # Errors
+/// The last one.
+pub fn retry_transient<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    let since = Instant::now();
+    loop {
+        match attempt() {
+            Err(error) if error.is_transient() && since.elapsed() < PATIENCE => thread::sleep(PAUSE),
+            done => return done,
+        }
+    }
+}
