@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 #[cfg(not(target_os = "linux"))]
-use std::io::{Read, Write};
+use std::io::Read;
 
 /// How much is copied between two looks at the caller's signal.
 const PIECE: u64 = 16 << 20;
@@ -80,11 +80,10 @@ fn copy_by_hand(from: &File, to: &File, at: u64, length: u64) -> io::Result<u64>
 
 /// Makes the content of `to`, an empty file, that of `from`. `go_on` is asked between pieces.
 #[cfg(not(target_os = "linux"))]
-pub fn copy_content(mut from: &File, to: &File, go_on: &mut dyn FnMut() -> bool) -> io::Result<()> {
+pub fn copy_content(from: &File, mut to: &File, go_on: &mut dyn FnMut() -> bool) -> io::Result<()> {
     while go_on() {
-        let mut to = to;
-        if io::copy(&mut from.by_ref().take(PIECE), &mut to)? == 0 {
-            return to.flush();
+        if io::copy(&mut from.take(PIECE), &mut to)? == 0 {
+            break;
         }
     }
     Ok(())

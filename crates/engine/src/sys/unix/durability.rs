@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd};
+use std::os::fd::{AsFd, BorrowedFd, IntoRawFd};
 
 use crate::sys::unix::Dir;
 
@@ -17,6 +17,8 @@ pub fn sync_file(file: &File) -> io::Result<bool> {
 /// Has the system begin to write a file's pages out; it does not wait, and promises nothing.
 #[cfg(target_os = "linux")]
 pub fn start_write_back(file: &File) {
+    use std::os::fd::AsRawFd;
+
     // SAFETY: a plain call on an open file. A length of 0 means all of it.
     unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
 }

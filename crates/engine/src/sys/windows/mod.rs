@@ -123,6 +123,9 @@ pub fn drop_pages(_file: &File, _size: u64) -> bool {
     false
 }
 
+/// There is no such hint here.
+pub fn start_write_back(_file: &File) {}
+
 /// Flushes a file's content and attributes.
 pub fn sync_file(file: &File) -> io::Result<bool> {
     match file.sync_all() {
