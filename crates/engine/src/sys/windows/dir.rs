@@ -133,11 +133,18 @@ impl Dir {
         // handle that shares nothing could not be removed by name.
         let mut alone = OpenOptions::new();
         alone.read(true).share_mode(0).custom_flags(FILE_FLAG_BACKUP_SEMANTICS);
-        match alone.open(self.0.join(name)) {
-            Ok(found) if found.metadata()?.is_dir() => Self(self.0.join(name)).as_file().map(Some),
-            Ok(_) => self.open_file(name).map(Some),
-            Err(error) if error.raw_os_error() == Some(SHARING_VIOLATION) => Ok(None),
-            Err(error) => Err(one_number(error)),
+        let found = match alone.open(self.0.join(name)) {
+            Ok(found) => found,
+            Err(error) if error.raw_os_error() == Some(SHARING_VIOLATION) => return Ok(None),
+            Err(error) => return Err(one_number(error)),
+        };
+        let is_directory = found.metadata()?.is_dir();
+        // It would refuse the second open as well.
+        drop(found);
+        if is_directory {
+            Self(self.0.join(name)).as_file().map(Some)
+        } else {
+            self.open_file(name).map(Some)
         }
     }
 
@@ -164,7 +171,9 @@ impl Dir {
     /// Renames `from` to `to`, which must not be there.
     pub fn rename_new(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
         self.link(from, self, to)?;
-        self.unlink(from)
+        // It has its name now, and a sweep finds the other one.
+        drop(self.unlink(from));
+        Ok(())
     }
 
     /// Removes a name.
