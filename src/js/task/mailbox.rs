@@ -14,17 +14,18 @@ use std::ptr;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use napi::bindgen_prelude::Object;
+use napi::bindgen_prelude::{Object, Unknown};
 use napi::{Env, JsValue as _, sys};
 use napi_derive::napi;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use crate::js::value::raw::value;
+use crate::js::value::raw::{self, value};
 use crate::js::value::thrown::{Result, check};
 
 /// As diagnostic tools show it.
 const NAME: &CStr = c"atomic mailbox";
+const HAS_REF: &CStr = c"hasRef";
 
 type Number = u64;
 type Done = Box<dyn FnOnce(&Env)>;
@@ -98,6 +99,7 @@ impl Mailbox {
         let name = value(env, |raw| unsafe {
             sys::napi_create_string_latin1(env.raw(), NAME.as_ptr(), NAME.count_bytes() as isize, raw)
         })?;
+        let resource = resource(env)?;
         let mut bell = ptr::null_mut();
         // SAFETY: `open` needs no function of JavaScript's and no context. The hook is removed by running: it is
         // added after the function's own, and so runs before the function is deleted.
@@ -106,7 +108,7 @@ impl Mailbox {
             let created = sys::napi_create_threadsafe_function(
                 env.raw(),
                 none,
-                none,
+                resource.raw(),
                 name.raw(),
                 0,
                 1,
@@ -208,6 +210,27 @@ impl Slot {
             };
         }
     }
+}
+
+/// The async resource of the threadsafe function. Tools that look for what keeps a process alive (jest's
+/// `--detectOpenHandles`) ask the resource, as they ask Node's own handles; one without `hasRef` counts as always active.
+fn resource(env: &Env) -> Result<'_, Unknown<'_>> {
+    let resource = raw::object(env)?;
+    // SAFETY: the name ends in a NUL; `has_ref` needs no data.
+    let function = value(env, |raw| unsafe {
+        sys::napi_create_function(env.raw(), HAS_REF.as_ptr(), -1, Some(has_ref), ptr::null_mut(), raw)
+    })?;
+    raw::define(env, &resource, HAS_REF, &function)?;
+    Ok(resource)
+}
+
+/// `hasRef()`: whether a call waits.
+unsafe extern "C" fn has_ref(env: sys::napi_env, _: sys::napi_callback_info) -> sys::napi_value {
+    let waits = Mailbox::made(env).is_some_and(|mailbox| !mailbox.waiting.borrow().is_empty());
+    let mut answer = ptr::null_mut();
+    // SAFETY: on the thread of `env`, with a valid place for the result.
+    unsafe { sys::napi_get_boolean(env, waits, &mut answer) };
+    answer
 }
 
 /// The bell has rung.
