@@ -13,22 +13,22 @@ import { flushLockMetrics } from '../../examples/pipeline/scripts/pipeline/lock-
 import { getMetrics } from '../../examples/pipeline/scripts/pipeline/metrics'
 import { loadContentIndex, publishDoc } from '../../examples/pipeline/scripts/pipeline/publisher'
 import { getRecord, loadTopicIndex } from '../../examples/pipeline/scripts/pipeline/topicIndex'
-import { aDocument, cli, FIXTURES, inputFolder, leftoversIn, useWorkplace } from './support'
+import {
+  aDocument,
+  COMMITS,
+  cli,
+  FIXTURES,
+  inputFolder,
+  leftoversIn,
+  publishAndDie,
+  useWorkplace,
+} from './support'
 
 const place = useWorkplace()
-
-const COMMITS = 5
 
 const cases = ['before', 'inside', 'during'].flatMap((when) =>
   Array.from({ length: COMMITS }, (_, i) => ({ when, at: i + 1 })),
 )
-
-async function publishAndDie(doc: unknown, at: number, when: string) {
-  return cli(['publish', inputFolder(place, 'a', [doc])], {
-    preload: [join(FIXTURES, 'die-at-call.ts')],
-    env: { DIE_AT: String(at), DIE_WHEN: when },
-  })
-}
 
 /**
  * A lock file of the dead goes with the next update of its index, a temp file with the next write beside it. Who
@@ -46,7 +46,7 @@ test.each(cases)(
     await publishDoc(aDocument({ slug: 'white-oak' }))
     const doc = aDocument()
     const text = serializeDocument(doc)
-    expect(await publishAndDie(doc, at, when)).toMatchObject({ signal: 'SIGKILL' })
+    expect(await publishAndDie(place, doc, at, when)).toMatchObject({ signal: 'SIGKILL' })
 
     // Until then no index says more than the disk holds.
     const halfway = await loadContentIndex()
@@ -74,7 +74,7 @@ test.each(cases)(
   async ({ at, when }) => {
     await publishDoc(aDocument())
     const doc = aDocument({ title: 'The second version', body: 'More words about a tree.' })
-    expect(await publishAndDie(doc, at, when)).toMatchObject({ signal: 'SIGKILL' })
+    expect(await publishAndDie(place, doc, at, when)).toMatchObject({ signal: 'SIGKILL' })
 
     await publishDoc(doc)
     expect(readFileSync(documentPath(doc), 'utf8')).toBe(serializeDocument(doc))
@@ -88,7 +88,7 @@ test.each(cases)(
 )
 
 test('without a kill a publish makes exactly the commits that the cases above go through', async () => {
-  expect(await publishAndDie(aDocument(), COMMITS, 'before')).toMatchObject({ signal: 'SIGKILL' })
+  expect(await publishAndDie(place, aDocument(), COMMITS, 'before')).toMatchObject({ signal: 'SIGKILL' })
   const later = aDocument({ slug: 'white-oak' })
   const run = await cli(['publish', inputFolder(place, 'b', [later])], {
     preload: [join(FIXTURES, 'log-results.ts')],

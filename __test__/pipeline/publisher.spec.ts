@@ -166,7 +166,7 @@ describe('a document that is published already', () => {
     expect(inode()).toBe(before)
   })
 
-  test('is not counted again either when the metrics have long forgotten it', async () => {
+  test('is not counted again either when the metrics were reset', async () => {
     await publishDoc(aDocument())
     await resetMetrics()
     rmSync(documentPath(aDocument()))

@@ -122,6 +122,17 @@ export function cli(args: readonly string[], options: RunOptions = {}): Promise<
   return start(CLI, args, options).ended
 }
 
+/** The commits of one publish. */
+export const COMMITS = 5
+
+/** Publishes `doc` in a process that is killed `before`, `inside` or `during` its commit number `at`. */
+export function publishAndDie(place: Workplace, doc: unknown, at: number, when: string): Promise<Run> {
+  return cli(['publish', inputFolder(place, 'dying', [doc])], {
+    preload: [join(FIXTURES, 'die-at-call.ts')],
+    env: { DIE_AT: String(at), DIE_WHEN: when },
+  })
+}
+
 /** Starts a TypeScript fixture. */
 export function fixture(name: string, args: readonly string[], options: RunOptions = {}) {
   return start(join(FIXTURES, name), args, options)

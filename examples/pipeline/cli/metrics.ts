@@ -8,7 +8,8 @@ export async function metrics({ json, reset }: { json: boolean; reset: boolean }
     await resetMetrics()
     await resetLockMetrics()
   }
-  const [publishing, locks] = await Promise.all([getMetrics(), getLockMetrics()])
+  // `counted` has an entry for each topic, and is for the publisher alone.
+  const [{ counted: _, ...publishing }, locks] = await Promise.all([getMetrics(), getLockMetrics()])
   if (json) {
     process.stdout.write(`${JSON.stringify({ publishing, locks }, null, 2)}\n`)
     return 0

@@ -86,6 +86,8 @@ export interface PublishMetrics {
   failures: Record<FailureKind, number>
   /** Newest first, at most 100. */
   recentPublishes: Array<PublishAttempt & { timestamp: string }>
+  /** By topic key: the content hash of the version that was counted last. A file from before has none. */
+  counted?: Record<string, string>
 }
 
 export interface LockCleanup {

@@ -1,7 +1,8 @@
 /**
- * How publishing goes, counted. A success is counted before its topic is marked published, and a second
- * time only if something else happened to the topic in between: a publisher that dies right after
- * counting and is started again leaves one success, not two.
+ * How publishing goes, counted. A success is counted before its topic is marked published, so a publisher that is
+ * killed in between counts it again when it runs again. `counted` prevents that: for each topic, the version that was
+ * counted last. It is part of the same commit as the count, and nothing but a reset removes an entry, so it does
+ * not matter when the document comes again.
  */
 
 import { atomicWrite } from '@pipeline/atomic'
@@ -29,6 +30,7 @@ const metricsFile: IndexFile<PublishMetrics> = {
     }),
     failures: z.record(z.string(), count),
     recentPublishes: z.array(z.looseObject({ outcome: z.string() })),
+    counted: z.record(z.string(), z.string()).optional(),
   }),
   empty: emptyMetrics,
 }
@@ -46,18 +48,17 @@ export function emptyMetrics(): PublishMetrics {
     },
     failures: { validation: 0, qualityGate: 0, api: 0, write: 0, indexUpdate: 0, other: 0 },
     recentPublishes: [],
+    counted: {},
   }
 }
 
-/** The success a stopped publisher counted just before it could mark the topic published. */
-function isCounted(metrics: PublishMetrics, attempt: PublishAttempt): boolean {
-  if (attempt.outcome !== 'success' || attempt.topicKey === undefined) return false
-  const last = metrics.recentPublishes.find(({ topicKey }) => topicKey === attempt.topicKey)
-  return last?.outcome === 'success' && last.contentHash === attempt.contentHash
-}
-
 function withAttempt(metrics: PublishMetrics, attempt: PublishAttempt): PublishMetrics {
-  if (isCounted(metrics, attempt)) return metrics
+  const { outcome, topicKey, contentHash } = attempt
+  let { counted = {} } = metrics
+  if (outcome === 'success' && topicKey && contentHash) {
+    if (counted[topicKey] === contentHash) return metrics
+    counted = { ...counted, [topicKey]: contentHash }
+  }
   const summary = { ...metrics.summary, totalAttempts: metrics.summary.totalAttempts + 1 }
   const failures = { ...metrics.failures }
   switch (attempt.outcome) {
@@ -78,7 +79,7 @@ function withAttempt(metrics: PublishMetrics, attempt: PublishAttempt): PublishM
   }
   const timestamp = new Date().toISOString()
   const recentPublishes = [{ timestamp, ...attempt }, ...metrics.recentPublishes].slice(0, RECENT_MAX)
-  return { ...metrics, lastUpdated: timestamp, summary, failures, recentPublishes }
+  return { ...metrics, lastUpdated: timestamp, summary, failures, recentPublishes, counted }
 }
 
 export async function recordPublishAttempt(attempt: PublishAttempt): Promise<void> {
