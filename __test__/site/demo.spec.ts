@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process'
 import { readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import {
   changesBetween,
   differences,
@@ -17,13 +17,17 @@ import { build, namesIn, putPages, useWorkplace } from './support'
 
 const place = useWorkplace()
 
+/** A demo takes seconds, and minutes on a machine that is busy. */
+const HANGS_MS = 300_000
+vi.setConfig({ testTimeout: HANGS_MS })
+
 test('builds, kills and finds everything whole, and removes what it made', () => {
   const demo = resolve(__dirname, '../../examples/site/demo.ts')
   const args = ['--require', require.resolve('tsx/cjs'), demo, '--limit', '40', '--seconds', '0']
   const env = { ...process.env, TMPDIR: place.root }
   const { status, stdout, stderr } = spawnSync(process.execPath, args, {
     encoding: 'utf8',
-    timeout: 50_000,
+    timeout: HANGS_MS,
     env,
   })
   expect(stderr).toBe('')

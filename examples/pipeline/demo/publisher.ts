@@ -64,23 +64,19 @@ export class Publisher {
     if (this.waiting && this.dealtWith >= this.waiting.target) this.waiting.resolve()
   }
 
-  /** @throws if it ends before. */
+  /** Resolves when it has dealt with this many documents, or has ended. */
   async reaches(target: number): Promise<void> {
     const reached = new Promise<void>((resolve) => {
       this.waiting = { target, resolve }
     })
-    await Promise.race([
-      reached,
-      this.ends().then(() => Promise.reject(new Error('the publisher was done before it could be killed'))),
-    ])
+    await Promise.race([reached, this.closed])
   }
 
-  /** Resolves when it is gone. */
-  async kill(): Promise<void> {
+  /** @returns whether it was still running; resolves when it is gone. */
+  async kill(): Promise<boolean> {
     this.child.kill('SIGKILL')
     await this.closed
-    if (this.child.signalCode !== 'SIGKILL')
-      throw new Error('the publisher was done before it could be killed')
+    return this.child.signalCode === 'SIGKILL'
   }
 
   /** @throws with what it said if it did not do all it was to do. */
