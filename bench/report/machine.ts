@@ -6,14 +6,14 @@ import { availableParallelism, release, type } from 'node:os'
 import { join } from 'node:path'
 import { root } from '../../scripts/tools.mjs'
 
-const compared = ['write-file-atomic', 'atomically', 'fast-write-atomic', 'steno', 'lowdb', 'proper-lockfile']
+const rivals = ['write-file-atomic', 'atomically', 'fast-write-atomic', 'steno', 'lowdb', 'proper-lockfile']
 
 /** Of a mount's options those that a write or a flush feels. */
 const telling =
   /^(discard|nodiscard|sync|dirsync|data=.*|(no)?barrier|commit=.*|compress.*|nodatacow|volatile|noatime|relatime)$/
 
 /** Versions, kernel, processors, and the file system of `folder`: a line each. */
-export async function describeMachine(folder: string): Promise<string[]> {
+export async function describeMachine(folder: string, compared = rivals): Promise<string[]> {
   const cpus = availableParallelism()
   const versions = compared.map((name) => `${name} ${versionOf(join('node_modules', name))}`)
   return [

@@ -1,0 +1,61 @@
+// A process that writes by one contender, and tells its parent what has been acknowledged. It ends with its parent.
+//
+// node worker.mjs CONTENDER
+
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { contenders } from './contenders.mjs'
+import { makeDocument } from './document.mjs'
+
+const open = contenders[process.argv[2] ?? '']
+if (!open) throw new Error(`no contender ${process.argv[2]}`)
+
+/** How big the index is that is replaced again and again, and a new file beside it. */
+const INDEX = 1 << 20
+const POST = 16 << 10
+
+/** @type {Record<string, (question: any) => Promise<unknown>>} */
+const tasks = {
+  /** Replaces a file once. */
+  async write({ path, version, bytes }) {
+    await (await open(path)).write(makeDocument(version, bytes))
+  },
+
+  /** Adds 1 so often, each call awaited, and tells which of them failed. */
+  async increment({ path, times }) {
+    const store = await open(path)
+    /** @type {string[]} */
+    const errors = []
+    for (let i = 0; i < times; i++) {
+      await store
+        .update((value) => {
+          value.count++
+        })
+        .catch((error) => errors.push(String(error)))
+    }
+    return errors
+  },
+
+  /** Replaces an index and adds a new file, again and again, until the process is killed. */
+  async publish({ folder, from = 1 }) {
+    await mkdir(folder, { recursive: true })
+    const index = await open(join(folder, 'index.json'))
+    for (let version = from; ; version++) {
+      await index.write(makeDocument(version, INDEX))
+      process.send?.({ index: version })
+      const post = await open(join(folder, `post-${version}.json`))
+      await post.write(makeDocument(version, POST))
+      process.send?.({ post: version })
+    }
+  },
+}
+
+process.on('disconnect', () => process.exit())
+process.on('message', async (/** @type {{ task: string }} */ question) => {
+  const answer = await tasks[question.task]?.(question).then(
+    (value) => ({ value }),
+    (error) => ({ error: { name: error.name, message: String(error.message), code: error.code } }),
+  )
+  process.send?.({ answer })
+})
+process.send?.({ ready: true })
