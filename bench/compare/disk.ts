@@ -3,11 +3,10 @@
 // nothing stays mounted, however it ends.
 
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 
-export const fileSystems = ['ext4', 'xfs'] as const
+const fileSystems = ['ext4', 'xfs'] as const
 export type FileSystem = (typeof fileSystems)[number]
 
 const SIZE = { ext4: 128 << 20, xfs: 320 << 20 }
@@ -18,29 +17,32 @@ export function run(command: string, ...args: string[]): string {
   return stdout.trim()
 }
 
-const runs = (command: string, ...args: string[]) => spawnSync(command, args).status === 0
-
 export function mountMemory(folder: string, size: string): void {
   mkdirSync(folder, { recursive: true })
   run('mount', '-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', folder)
 }
 
-/** Whether this process may mount file systems that need no device. */
-export function mayMount(): boolean {
-  const folder = mkdtempSync(join(tmpdir(), 'atomic-compare-'))
+/** Whether this process may mount what needs no device. */
+export function mayMount(folder: string): boolean {
   try {
-    return runs('mount', '-t', 'tmpfs', 'tmpfs', folder) && runs('umount', folder)
-  } finally {
-    rmdirSync(folder)
+    mountMemory(folder, '64k')
+    run('umount', folder)
+    return true
+  } catch {
+    return false
   }
 }
 
-/** Why there can be no such disk here, if there cannot. */
-export function missingFor(fileSystem: FileSystem): string | undefined {
-  if (process.platform !== 'linux') return 'needs Linux'
-  if (!runs('losetup', '--find')) return 'needs root and loop devices'
-  if (!runs(`mkfs.${fileSystem}`, '-V')) return `needs mkfs.${fileSystem}`
-  return undefined
+/** Those of which a disk can be made and mounted here, which needs root and loop devices. */
+export function usableFileSystems(folder: string): FileSystem[] {
+  return fileSystems.filter((one) => {
+    try {
+      new Disk(join(folder, one), one).remove()
+      return true
+    } catch {
+      return false
+    }
+  })
 }
 
 export class Disk {
@@ -52,14 +54,19 @@ export class Disk {
     private readonly place: string,
     private readonly fileSystem: FileSystem,
   ) {
-    mountMemory(place, '2g')
     this.image = join(place, 'image')
     this.folder = join(place, 'disk')
-    writeFileSync(this.image, '')
-    truncateSync(this.image, SIZE[fileSystem])
-    run(`mkfs.${fileSystem}`, '-q', ...(fileSystem === 'xfs' ? [] : ['-F']), this.image)
-    mkdirSync(this.folder)
-    run('mount', '-o', 'loop', this.image, this.folder)
+    mountMemory(place, '2g')
+    try {
+      writeFileSync(this.image, '')
+      truncateSync(this.image, SIZE[fileSystem])
+      run(`mkfs.${fileSystem}`, '-q', this.image)
+      mkdirSync(this.folder)
+      run('mount', '-o', 'loop', this.image, this.folder)
+    } catch (error) {
+      run('umount', place)
+      throw error
+    }
     this.stat = `/sys/block/${basename(run('findmnt', '-no', 'SOURCE', this.folder))}/stat`
   }
 

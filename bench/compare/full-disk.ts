@@ -15,7 +15,7 @@ export const fullDisk: Row = {
   method:
     'A file of 1 MB is to be replaced by one of 2 MB on a tmpfs that has 0.5 MB left. Does the promise resolve, what is ' +
     'under the name, and what lies beside it?',
-  missing: () => (mayMount() ? undefined : 'needs root'),
+  needsRoot: (folder) => !mayMount(folder),
   async look(contender, { folder }) {
     mountMemory(folder, '4m')
     try {

@@ -5,7 +5,7 @@
 //
 // Words choose rows by what happens: `npm run compare -- kill`. `--write` puts the table into README.md.
 
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -75,12 +75,13 @@ async function compare(
 }
 
 async function look(row: Row, scratch: string, quick: boolean): Promise<Cell[]> {
-  const missing = row.missing?.()
+  const makeFolder = () => mkdtempSync(join(scratch, 'cell-'))
+  const needsRoot = row.needsRoot?.(makeFolder())
   const cells: Cell[] = []
-  for (const [column, name] of names.entries()) {
-    const folder = join(scratch, `${row.when.replaceAll(/\W/g, '-')}-${column}`)
-    mkdirSync(folder)
-    const cell = missing ? { seen: missing, good: true } : await row.look(name, { folder, quick })
+  for (const name of names) {
+    const cell = needsRoot
+      ? { seen: 'needs root', good: true }
+      : await row.look(name, { folder: makeFolder(), quick })
     cells.push(cell)
     console.log(`  ${name}: ${cell.seen}`)
   }

@@ -12,8 +12,8 @@ export interface Row {
   when: string
   /** How it is made to happen, and what is looked at. */
   method: string
-  /** Why it cannot be made to happen here, if it cannot. */
-  missing?(): string | undefined
+  /** Whether it cannot be made to happen by this user; `folder` is empty. */
+  needsRoot?(folder: string): boolean
   look(contender: string, place: Place): Promise<Cell>
 }
 
