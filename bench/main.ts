@@ -1,19 +1,21 @@
-// `npm run bench`: atomicWrite and atomicIndexUpdate side by side with their rivals, as ratios.
+// `npm run bench`: our functions side by side with the alternatives, as ratios.
 //
 //   npm run bench -- [--suite reach|scale|site] [--quick] [--seconds N] [--dir FOLDER] [--out FOLDER] [WORD ...]
+//   npm run bench -- --draw
 //
-// Words choose the cases whose titles have them all: `npm run bench -- new 32`. A whole run writes
-// docs/benchmarks.md; one that is quick or of some cases only does so where --out says.
+// Words choose the cases whose titles contain them all: `npm run bench -- new 32`. A whole run writes its results to
+// docs/benchmarks/ and draws the pages; one that is quick or of some cases only does so where --out says. `--draw`
+// measures nothing and draws the pages from the results that are there.
 
 import { spawnSync } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { root } from '../scripts/tools.mjs'
 import { describeMachine } from './report/machine'
-import { writeReport } from './report/markdown'
-import { updatePage } from './report/page'
+import { docs, drawPages, updatePages } from './report/page'
+import type { Group } from './report/questions'
+import { summarize, summarizeCase } from './report/results'
 import { formatCase, formatTable, reachTable } from './report/table'
 import { buildSuite } from './suites/build'
 import { flushesSuite } from './suites/flushes'
@@ -53,8 +55,10 @@ async function main(): Promise<void> {
       seconds: { type: 'string' },
       dir: { type: 'string', default: tmpdir() },
       out: { type: 'string' },
+      draw: { type: 'boolean', default: false },
     },
   })
+  if (values.draw) return drawPages(values.out ? resolve(values.out) : docs)
   const suites = groups[values.suite]
   const effort = values.quick ? QUICK : THOROUGH
   const seconds = Number(values.seconds ?? effort.seconds)
@@ -78,13 +82,13 @@ async function main(): Promise<void> {
     if (sections.length === 0) throw new Error(`No case is called ${positionals.join(' ')}`)
     for (const table of sections.flatMap(({ tables }) => tables ?? [])) console.log(`\n${formatTable(table)}`)
     const facts = reach(sections)
+    const results = summarize(machine, sections, facts)
     if (facts.length > 0) console.log(`\n${formatTable(reachTable(facts))}`)
     console.log(`\n${Math.round((performance.now() - started) / 1000)} s`)
 
     const whole = !values.quick && positionals.length === 0
-    const out = values.out ? resolve(values.out) : whole ? join(root, 'docs') : undefined
-    if (out)
-      await updatePage(out, values.suite, writeReport(machine, sections, facts, `benchmarks/${values.suite}`))
+    const out = values.out ? resolve(values.out) : whole ? docs : undefined
+    if (out) await updatePages(out, values.suite as Group, results)
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
@@ -110,7 +114,7 @@ function contextFor(
     quick,
     effort: { seconds, fewest },
     wanted: (title) => words.every((word) => title.toLowerCase().includes(word.toLowerCase())),
-    show: (measured) => console.log(`\n${formatCase(measured)}`),
+    show: (measured) => console.log(`\n${formatCase(summarizeCase(measured))}`),
     say: (line) => console.log(line),
   }
 }

@@ -1,33 +1,49 @@
-// Charts of what is no ratio to the subject: targets, counts, and growth.
+// Charts of what is not a ratio to the subject: targets, counts, and growth.
 
 import type { Bars, Fact, Lines } from '../suites/suite'
-import { axis, colorOf, draw, heading, INK, legend, lineAtOne, MET, MISSED, text } from './drawing'
+import {
+  axis,
+  colorOf,
+  draw,
+  FAINT,
+  heading,
+  INK,
+  labelWidth,
+  legend,
+  lineAtOne,
+  MET,
+  MISSED,
+  text,
+} from './drawing'
 
-/** How far each target was reached: a bar a row, from 1, the target. */
+/** How far each target was reached: a dot a row, right of the line at 1 if it was. */
 export function reachChart(title: string, facts: Fact[]): string {
-  const rows = facts.flatMap(({ row, against, share, met }) =>
-    share ? [{ name: `${row} / ${against}`, share, met }] : [],
-  )
-  return draw(76 + 18 * rows.length, {
+  const rows = facts.flatMap(({ row, against, share, met }) => (share ? [{ row, against, share, met }] : []))
+  const rivals = new Set(rows.map(({ against }) => against))
+  const names = rows.map(({ row, against }) => (rivals.size > 1 ? `${row}\nagainst ${against}` : row))
+  const line = rivals.size > 1 ? 36 : 20
+  return draw(76 + line * rows.length, {
     ...heading(title, 'reached, of the target (1: just reached)'),
-    grid: { left: 500, right: 30, top: 46, bottom: 26 },
+    grid: { left: labelWidth(names), right: 30, top: 46, bottom: 26 },
     xAxis: {
       type: 'log',
+      min: Math.min(0.5, ...rows.map(({ share }) => share)),
       ...axis,
-      axisLabel: { ...text, formatter: (value: number) => `${Number(value.toPrecision(3))}` },
+      axisLabel: { ...text, formatter: (value: number) => `${Number(value.toPrecision(2))}` },
     },
     yAxis: {
       type: 'category',
       inverse: true,
-      data: rows.map(({ name }) => name),
+      data: names,
       ...axis,
       axisLine: { show: false },
-      axisLabel: { ...text, fontSize: 11, interval: 0 },
+      splitLine: { show: true, lineStyle: { color: FAINT, type: 'dotted' } },
+      axisLabel: { ...text, interval: 0, lineHeight: 15 },
     },
     series: [
       {
         type: 'scatter',
-        symbolSize: 9,
+        symbolSize: 10,
         data: rows.map(({ share, met }, line) => ({
           value: [share, line],
           itemStyle: { color: met ? MET : MISSED, opacity: 1 },
@@ -80,7 +96,7 @@ export function barChart({ title, groups, series, percent = false }: Bars): stri
   return draw(top + 38 + groups.length * (percent ? 22 : 12 + 11 * series.length), {
     ...heading(title, ''),
     graphic: names.graphic,
-    grid: { left: percent ? 100 : 250, right: 40, top, bottom: 28 },
+    grid: { left: labelWidth(groups), right: 40, top, bottom: 28 },
     xAxis: { type: 'value', ...(percent ? { max: 100 } : {}), ...axis },
     yAxis: { type: 'category', inverse: true, data: groups, ...axis, axisLabel: { ...text, interval: 0 } },
     series: series.map((one, index) => ({

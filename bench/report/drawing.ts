@@ -1,5 +1,5 @@
-// What all charts share. No background, and colours between light and dark: each can be told from white and from
-// black, because nobody knows on which of the two a picture will be looked at.
+// What all charts share. The background is transparent, and each colour has enough contrast to white and to black: a
+// picture is looked at on both.
 
 import * as echarts from 'echarts'
 
@@ -7,6 +7,9 @@ export const WIDTH = 860
 /** Grey with the same contrast to white and to black, 4.6 : 1. */
 export const INK = '#757575'
 export const FAINT = '#75757555'
+/** Bars: ours, and all others. */
+export const OURS = '#2f7fd1'
+export const OTHERS = '#8a8a8a'
 export const MET = '#2e8b57'
 export const MISSED = '#d9480f'
 
@@ -47,9 +50,16 @@ export const lineAtOne = {
   lineStyle: { color: INK, type: 'solid', width: 1.5 },
 }
 
-export function heading(title: string, subtext: string) {
-  const textStyle = { ...text, fontSize: 15, fontWeight: 'bold' }
-  return { title: { text: title, subtext, left: 0, top: 0, itemGap: 4, textStyle, subtextStyle: text } }
+export function heading(title: string, subtext: string, fontSize = text.fontSize) {
+  const textStyle = { ...text, fontSize: Math.round(fontSize * 1.25), fontWeight: 'bold' }
+  const subtextStyle = { ...text, fontSize }
+  return { title: { text: title, subtext, left: 0, top: 0, itemGap: 4, textStyle, subtextStyle } }
+}
+
+/** Room for the longest of these labels, whatever font the reader has. */
+export function labelWidth(labels: string[], fontSize = text.fontSize): number {
+  const lines = labels.flatMap((label) => label.split('\n'))
+  return Math.ceil(Math.max(...lines.map((line) => line.length)) * fontSize * 0.58) + 12
 }
 
 /**

@@ -1,26 +1,67 @@
-// docs/benchmarks.md: every group of suites owns what stands between its two marks, and writes nothing else.
-// The rest is prose by hand, which is kept.
+// The pages that are made from results: docs/benchmarks.md for users, docs/benchmarks-developer.md, and the chart of
+// README.md. Each writes what stands between its marks; the rest is prose by hand, which is kept.
 
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { cp, mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { atomicWrite } from '@pipeline/atomic'
+import { atomicWrite, atomicWriteAll } from '@pipeline/atomic'
 import { root } from '../../scripts/tools.mjs'
-import type { Report } from './markdown'
+import { type Page, writeAnswers } from './answers'
+import { writeGroup } from './developer'
+import { replaceBetweenMarks } from './marks'
+import { type Group, groups } from './questions'
+import { readmeChart } from './readme-chart'
+import { loadResults, type Results, saveResults } from './results'
 
-/** Replaces the part of `group` in `folder`/benchmarks.md, and its pictures. A page that is not there yet begins as ours. */
-export async function updatePage(
+export const docs = join(root, 'docs')
+
+/** Keeps a group's results in `folder` and draws its pages again. Pages that are not there yet begin as ours. */
+export async function updatePages(folder: string, group: Group, results: Results): Promise<void> {
+  if (!existsSync(join(folder, 'benchmarks.md'))) {
+    await mkdir(folder, { recursive: true })
+    const ours = (path: string) => /^benchmarks/.test(path.slice(docs.length + 1)) || path === docs
+    await cp(docs, folder, { recursive: true, filter: ours })
+  }
+  await saveResults(join(folder, 'benchmarks', `${group}.json`), results)
+  await drawPages(folder)
+}
+
+/** Draws all pages in `folder` from the results that are kept there. */
+export async function drawPages(folder: string): Promise<void> {
+  const loaded = await Promise.all(
+    groups.map((group) => loadResults(join(folder, 'benchmarks', `${group}.json`))),
+  )
+  const results = Object.fromEntries(groups.map((group, index) => [group, loaded[index]])) as Record<
+    Group,
+    Results
+  >
+  await place(
+    folder,
+    'benchmarks.md',
+    'answers',
+    'benchmarks/answers',
+    writeAnswers(results, 'benchmarks/answers'),
+  )
+  for (const group of groups) {
+    const page = writeGroup(results[group], `benchmarks/${group}`)
+    await place(folder, 'benchmarks-developer.md', group, `benchmarks/${group}`, page)
+  }
+  await atomicWrite(join(folder, 'benchmarks', 'readme.svg'), readmeChart(results))
+}
+
+async function place(
   folder: string,
-  group: string,
-  { markdown, pictures }: Report,
+  file: string,
+  mark: string,
+  pictures: string,
+  { markdown, pictures: drawn }: Page,
 ): Promise<void> {
-  const page = join(folder, 'benchmarks.md')
-  const text = await readFile(page, 'utf8').catch(() => readFile(join(root, 'docs', 'benchmarks.md'), 'utf8'))
-  const [begin, end] = [`<!-- ${group}:begin -->`, `<!-- ${group}:end -->`]
-  const [from, to] = [text.indexOf(begin), text.indexOf(end)]
-  if (from < 0 || to < from) throw new Error(`${page} has no marks ${begin} and ${end}`)
-  const place = join(folder, 'benchmarks', group)
+  const path = join(folder, file)
+  const place = join(folder, pictures)
   await mkdir(place, { recursive: true })
-  for (const stale of await readdir(place)) await rm(join(place, stale))
-  for (const [name, svg] of pictures) await atomicWrite(join(place, name), svg)
-  await atomicWrite(page, `${text.slice(0, from + begin.length)}\n${markdown}\n${text.slice(to)}`)
+  for (const name of await readdir(place)) {
+    if (name.endsWith('.svg') && !drawn.has(name)) await rm(join(place, name))
+  }
+  await atomicWriteAll([...drawn].map(([name, svg]) => ({ path: join(place, name), data: svg })))
+  await atomicWrite(path, replaceBetweenMarks(await readFile(path, 'utf8'), mark, markdown))
 }

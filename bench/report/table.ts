@@ -1,40 +1,28 @@
 // The tables of the terminal: a case each, as soon as it is measured.
 
 import { describeGuarantees, guaranteeCells, guaranteeColumns } from '../contenders/guarantees'
-import { median, type Ratio, ratioOf } from '../measure/ratio'
-import type { Case } from '../measure/rounds'
+import type { Ratio } from '../measure/ratio'
 import type { Fact, Table } from '../suites/suite'
+import type { CaseResults, FigureResults, Measure } from './results'
 
-/** A line a rival, times as much as the subject. */
-export function formatCase({ title, figures }: Case): string {
-  const [subject, ...rivals] = figures
-  const walls = subject.rounds.map(({ wall }) => wall)
-  const threads = subject.rounds.map(({ jsThread }) => jsThread)
-  const rows = rivals.map(({ contender, note, rounds }) => [
-    contender.name,
-    ...guaranteeCells(contender),
-    formatRatio(
-      ratioOf(
-        rounds.map(({ wall }) => wall),
-        walls,
-      ),
-    ),
-    formatRatio(
-      ratioOf(
-        rounds.map(({ jsThread }) => jsThread),
-        threads,
-      ),
-    ),
-    formatMs(median(rounds.map(({ wall }) => wall))),
-    note ?? '',
+/** A line a contender: times as much as the first. */
+export function formatCase({ title, rounds, figures }: CaseResults): string {
+  const [subject] = figures
+  const cell = (figure: FigureResults, of: Measure) => {
+    const ratio = figure.ratio[of]
+    if (ratio) return formatRatio(ratio)
+    return figure === subject && figure.ms[of] !== undefined ? '1' : '-'
+  }
+  const rows = figures.map((figure) => [
+    figure.contender.name,
+    ...guaranteeCells(figure.contender),
+    cell(figure, 'wall'),
+    cell(figure, 'jsThread'),
+    figure.ms.wall === undefined ? '' : formatMs(figure.ms.wall),
+    figure.note ?? '',
   ])
-  const self = [
-    subject.contender.name,
-    ...guaranteeCells(subject.contender),
-    ...['1', '1', formatMs(median(walls)), subject.note ?? ''],
-  ]
   const head = ['', ...guaranteeColumns, 'time', 'JS thread', 'ms each', '']
-  return formatTable({ title: `${title} (${subject.rounds.length} rounds)`, head, rows: [self, ...rows] })
+  return formatTable({ title: `${title} (${rounds} rounds)`, head, rows })
 }
 
 export function formatTable({ title, head, rows }: Table): string {
@@ -48,7 +36,7 @@ export function formatTable({ title, head, rows }: Table): string {
 
 export function reachTable(facts: Fact[]): Table {
   return {
-    title: 'Reach',
+    title: 'Targets',
     head: ['row', 'against', 'which guarantees', 'target', 'reached', 'system calls alone', ''],
     rows: facts.map(({ row, against, guarantees, target, reached, possible, met }) => [
       row,
@@ -63,7 +51,7 @@ export function reachTable(facts: Fact[]): Table {
 }
 
 export function formatRatio({ value, low, high }: Ratio): string {
-  return Number.isNaN(value) ? '-' : `${formatFigure(value)} (${formatFigure(low)} - ${formatFigure(high)})`
+  return `${formatFigure(value)} (${formatFigure(low)} - ${formatFigure(high)})`
 }
 
 export function formatFigure(figure: number): string {

@@ -67,6 +67,8 @@ export interface Fact {
   /** Reached, of the target; more than 1 is more than was asked for. */
   share?: number
   met: boolean
+  /** The title of the chart that shows it with others of its kind. */
+  chart?: string
 }
 
 export type Suite = (context: Context) => Promise<Section[]>

@@ -1,0 +1,128 @@
+// What a user asks, and where in the results the answer is: a chart and a table a question.
+
+import type { Measure } from './results'
+
+/** Groups of suites, each with its results. */
+export const groups = ['reach', 'site', 'scale'] as const
+export type Group = (typeof groups)[number]
+
+export interface Question {
+  id: string
+  title: string
+  /** What is measured. */
+  text: string
+  from: { group: Group; section: string; cases: RegExp }
+  /** Who is shown beside ours, and under which name. */
+  contenders: Record<string, string>
+  of: Measure
+  ownScales?: boolean
+}
+
+const same = 'fs/promises, same guarantees'
+const packages = {
+  'write-file-atomic': 'write-file-atomic',
+  atomically: 'atomically',
+  'fast-write-atomic': 'fast-write-atomic',
+  'fs/promises': same,
+}
+const locked = { 'proper-lockfile + write-file-atomic': 'proper-lockfile + write-file-atomic' }
+const alone = /× 1$/
+const sixteen = / × 16$/
+
+export const questions: Question[] = [
+  {
+    id: 'replace-one',
+    title: 'Replacing one file',
+    text: 'A file is replaced by one of the same size; each write is awaited before the next.',
+    from: { group: 'reach', section: 'replaced', cases: alone },
+    contenders: packages,
+    of: 'wall',
+  },
+  {
+    id: 'new-one',
+    title: 'Writing one new file',
+    text: 'Each write makes a new file and is awaited before the next.',
+    from: { group: 'reach', section: 'new', cases: alone },
+    contenders: packages,
+    of: 'wall',
+  },
+  {
+    id: 'replace-many',
+    title: 'Replacing 16 files at once',
+    text: '16 files are replaced at the same time.',
+    from: { group: 'reach', section: 'replaced', cases: sixteen },
+    contenders: packages,
+    of: 'wall',
+  },
+  {
+    id: 'new-many',
+    title: 'Writing 16 new files at once',
+    text: '16 new files are written at the same time.',
+    from: { group: 'reach', section: 'new', cases: sixteen },
+    contenders: packages,
+    of: 'wall',
+  },
+  {
+    id: 'pages',
+    title: 'Publishing 1,000 pages',
+    text: '1,000 pages of 8 KB; the folders exist before. All at once: one call a page, all in one `Promise.all`.',
+    from: { group: 'site', section: 'pages', cases: /./ },
+    contenders: {
+      'atomicWrite, all at once': 'atomicWrite, all at once',
+      'write-file-atomic, all at once': 'write-file-atomic, all at once',
+      'atomically, all at once': 'atomically, all at once',
+      'fs/promises, all at once': `${same}, all at once`,
+      'fs.writeFile, all at once': 'fs.writeFile, all at once',
+      'fs.writeFile': 'fs.writeFile, one after the other',
+    },
+    of: 'wall',
+  },
+  {
+    id: 'build',
+    title: 'Building a whole site',
+    text: 'examples/site renders all Markdown files of `node_modules/`: an HTML, a JSON and a text file a page.',
+    from: { group: 'site', section: 'build', cases: /./ },
+    contenders: {
+      'atomicWriteAll, flush: false': 'atomicWriteAll, flush: false',
+      'atomicDirectory, fs.writeFile in it': 'atomicDirectory, fs.writeFile in it',
+      'write-file-atomic in a Promise.all': 'write-file-atomic, all at once',
+      'fs.writeFile, 16 at a time': 'fs.writeFile, 16 at a time',
+    },
+    of: 'wall',
+  },
+  {
+    id: 'update-one',
+    title: 'Updating a JSON index, one update after the other',
+    text:
+      'An index of 10,000 records (2 MB); each update is awaited before the next. lowdb reads the index once and keeps ' +
+      'it in memory; the others read it for every update.',
+    from: { group: 'reach', section: 'updates', cases: /one after the other/ },
+    contenders: { lowdb: 'lowdb', ...locked },
+    of: 'wall',
+  },
+  {
+    id: 'update-many',
+    title: 'Updating a JSON index, 1,000 updates at once',
+    text: 'The same index; 1,000 calls are made before the first is awaited. Those that wait share one commit.',
+    from: { group: 'reach', section: 'updates', cases: /at once/ },
+    contenders: { lowdb: 'lowdb', ...locked },
+    of: 'wall',
+  },
+  {
+    id: 'processes',
+    title: 'Updating a JSON index from 8 processes',
+    text: 'Each process makes 100 updates of the same index, all at once or one after the other.',
+    from: { group: 'reach', section: 'processes', cases: /./ },
+    contenders: locked,
+    of: 'wall',
+    ownScales: true,
+  },
+  {
+    id: 'thread',
+    title: 'Time on the JavaScript thread',
+    text: 'CPU time that the thread which runs JavaScript needs for one write: what is left is free for other work.',
+    from: { group: 'reach', section: 'replaced', cases: alone },
+    contenders: packages,
+    of: 'jsThread',
+  },
+]
