@@ -27,11 +27,11 @@ import { updatesSuite } from './suites/updates'
 import { writesSuite } from './suites/writes'
 import { reach } from './targets'
 
-/** For all suites of a group; every case has its fewest rounds, whatever that takes. */
+/** For all suites of a group. Every case has the minimum of rounds, however long they take. */
 const THOROUGH = { seconds: 180, fewest: 5 }
 const QUICK = { seconds: 30, fewest: 2 }
 
-/** A suite, and how much of the time it gets. */
+/** Suites, each with its share of the time. */
 const groups: Record<string, [suite: Suite, share: number][]> = {
   reach: [
     [writesSuite, 0.6],
@@ -71,8 +71,10 @@ async function main(): Promise<void> {
     scatter(folder)
     const machine = await describeMachine(folder)
     console.log(machine.join('\n'))
-    console.log('\ntime, JS thread: times as much as the first line of a table, ratio of the medians,')
-    console.log('and in brackets the quartiles of the ratios of single rounds.')
+    console.log(
+      '\ntime, JS thread: as multiples of the first line of a table: the ratio of the medians, and in brackets',
+    )
+    console.log('the quartiles of the ratios of single rounds.')
     const sections: Section[] = []
     for (const [suite, share] of suites) {
       sections.push(
@@ -95,8 +97,8 @@ async function main(): Promise<void> {
 }
 
 /**
- * Has ext2 and its successors lay out new folders all over the disk, as they do with those in the root: or one
- * contender works right where another one's files have been removed. Elsewhere nothing happens.
+ * Lets ext2, ext3 and ext4 spread new folders over the disk, as they do in the root: otherwise one contender works
+ * exactly where the files of another were removed. On other file systems this does nothing.
  */
 function scatter(folder: string): void {
   spawnSync('chattr', ['+T', folder], { stdio: 'ignore' })

@@ -1,5 +1,5 @@
-// What is to be reached. Ours is always with everything on: fsync of file and directory, read-back, and for an
-// index exclusion of other processes.
+// Targets. Ours always runs with everything on: fsync of file and directory, read-back, and for an index the
+// exclusion of other processes.
 
 import { bareFloor } from './contenders/floor'
 import { median, ratioOf } from './measure/ratio'
@@ -158,7 +158,7 @@ const targets: Target[] = [
   },
 ]
 
-/** Every case that a target speaks of, and what a section found out by itself. */
+/** Every case that has a target, and the facts of the sections. */
 export function reach(sections: Section[]): Fact[] {
   return [
     ...targets.flatMap((target) =>
@@ -194,7 +194,7 @@ function hold(
       reached: formatRatio(ratio),
       ...possible(rival, figures, of),
       share: ratio.value / atLeast,
-      // What is shown is what counts: 1.499 is shown as 1.50.
+      // The figure as it is shown: 1.499 is shown as 1.50.
       met: Number(formatFigure(ratio.value)) >= atLeast,
       chart: charts[chart],
     },

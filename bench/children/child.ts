@@ -1,4 +1,4 @@
-// A Node process of our own that is asked, and answers: one question at a time, over Node's IPC.
+// A Node process that answers one question at a time, over Node's IPC.
 
 import { type ChildProcess, type ForkOptions, fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -9,7 +9,7 @@ type Answer = { value: unknown } | { error: string }
 export class Child {
   private constructor(private readonly process: ChildProcess) {}
 
-  /** Starts `script`, a file beside this one that calls `serve`. `before` is put in front of Node itself. */
+  /** Starts `script`, a file beside this one that calls `serve`. `before` is a command that runs Node. */
   static async start(
     script: string,
     {
@@ -18,7 +18,7 @@ export class Child {
       env = {},
     }: { before?: string[]; node?: string[]; env?: NodeJS.ProcessEnv } = {},
   ): Promise<Child> {
-    // What Node was started with is what makes it read TypeScript.
+    // Node's own arguments make it read TypeScript.
     const line = [...before, process.execPath, ...process.execArgv, ...node]
     const options: ForkOptions = {
       execPath: line[0] ?? process.execPath,
@@ -36,7 +36,7 @@ export class Child {
     return (await this.answer()) as Result
   }
 
-  /** Resolves when the process is gone. */
+  /** Resolves when the process has ended. */
   async stop(): Promise<void> {
     if (this.process.exitCode !== null || this.process.signalCode !== null) return
     const gone = once(this.process, 'exit')
@@ -60,7 +60,7 @@ export class Child {
   }
 }
 
-/** In the child: answers every question, until the parent lets go. */
+/** In the child: answers every question until the parent disconnects. */
 export function serve<Question>(answer: (question: Question) => Promise<unknown>): void {
   process.on('message', async (question: Question) => {
     const result: Answer = await answer(question).then(

@@ -1,4 +1,4 @@
-// Writes and updates in a process whose every flush is made slow, with marks around every batch.
+// Writes and updates in a process in which every flush is slow, with marks around every batch.
 
 import { mkdirSync, rmdirSync } from 'node:fs'
 import { mkdir, rm } from 'node:fs/promises'
@@ -14,7 +14,7 @@ const data = Buffer.alloc(1024, 'a heading as any other\n')
 
 type Operate = (number: number) => Promise<unknown>
 
-/** What is to be timed. */
+/** Returns what is to be timed. */
 async function prepare(question: Question): Promise<() => Promise<unknown>> {
   const { contender, operations, atOnce, folder } = question
   const numbers = Array.from({ length: operations }, (_, number) => number)
@@ -38,7 +38,7 @@ async function one(question: Question, path: (number: number) => string): Promis
   }
   const writer = writers.find(({ name }) => name === contender)
   if (writer) return (number) => writer.write(path(number), data)
-  throw new Error(`nobody is called ${contender}`)
+  throw new Error(`no contender is called ${contender}`)
 }
 
 serve(async (question: Question): Promise<number> => {

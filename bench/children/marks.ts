@@ -1,11 +1,11 @@
-// How a batch is found in a list of system calls: a directory is made before and after it, with a name that tells
-// which batch it is.
+// How a batch is found in a list of system calls: a directory is made before and after it, and its name identifies
+// the batch.
 
 export interface Question {
   contender: string
   operations: number
   atOnce: boolean
-  /** Of the index; none: files are written. */
+  /** Of the index; without it files are written. */
   records?: number
   folder: string
 }

@@ -1,5 +1,5 @@
-// One measurement in a process of its own, because the highest mark of memory never falls: updates of an index by
-// atomicIndexUpdate, or what JavaScript itself needs for the same, with the text at hand and nothing written.
+// One measurement in a process of its own, because the peak of memory never falls: updates of an index by
+// atomicIndexUpdate, or what JavaScript itself needs for the same, with the text in memory and nothing written.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { change, writeIndex } from '../contenders/index-file'
@@ -7,7 +7,7 @@ import { indexUpdater } from '../contenders/updaters'
 import { serve } from './child'
 
 export interface Question {
-  who: 'ours' | 'javascript'
+  side: 'ours' | 'javascript'
   path: string
   updates: number
   atOnce: boolean
@@ -15,19 +15,19 @@ export interface Question {
 
 export interface Reply {
   ms: number
-  /** Most memory that was resident at a time, in bytes. */
+  /** Peak of resident memory, in bytes. */
   peak: number
 }
 
-serve(async ({ who, path, updates, atOnce }: Question): Promise<Reply> => {
+serve(async ({ side, path, updates, atOnce }: Question): Promise<Reply> => {
   const numbers = Array.from({ length: updates }, (_, number) => number * 7)
   const update = await indexUpdater.open(path)
   await loadCode(path)
-  let text = who === 'javascript' ? readFileSync(path, 'latin1') : ''
+  let text = side === 'javascript' ? readFileSync(path, 'latin1') : ''
   global.gc?.()
   resetPeak()
   const start = performance.now()
-  if (who === 'ours') {
+  if (side === 'ours') {
     if (atOnce) await Promise.all(numbers.map((number) => update(change(number))))
     else for (const number of numbers) await update(change(number))
   } else if (atOnce) {
@@ -37,20 +37,20 @@ serve(async ({ who, path, updates, atOnce }: Question): Promise<Reply> => {
   } else {
     for (const number of numbers) {
       text = flat(JSON.stringify(change(number)(JSON.parse(text)), null, 2))
-      // As between two updates: V8 gets its turn for what it puts off.
+      // As between two updates: V8 can do the work that it has postponed.
       await new Promise((resolve) => setImmediate(resolve))
     }
   }
   return { ms: performance.now() - start, peak: readPeak() }
 })
 
-/** What V8 prints is a tree of pieces until somebody reads it, as whoever writes it must. */
+/** V8 prints a tree of pieces and joins them at the first read; a writer has to read the text. */
 function flat(text: string): string {
   text.charCodeAt(0)
   return text
 }
 
-/** The first update of a process loads what all later ones use. It is of another file, and small. */
+/** The first update of a process loads code that all later ones use. It is made on a small file. */
 async function loadCode(path: string): Promise<void> {
   const small = `${path}.small`
   await writeIndex(small, 10)
@@ -58,12 +58,12 @@ async function loadCode(path: string): Promise<void> {
   await update(change(0))
 }
 
-/** Linux: the mark starts again from what is resident now. */
+/** Linux: the peak starts again from what is resident now. */
 function resetPeak(): void {
   try {
     writeFileSync('/proc/self/clear_refs', '5')
   } catch {
-    // Then it also has what reading the text took, which is less than what comes.
+    // The peak then includes reading the text, which takes less than what follows.
   }
 }
 

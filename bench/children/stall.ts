@@ -1,4 +1,4 @@
-// How long the event loop stands still while a big index commits, and how long V8 needs for its text alone.
+// How long the event loop is blocked while a big index commits, and how long V8 needs for its text alone.
 
 import { readFile } from 'node:fs/promises'
 import { monitorEventLoopDelay } from 'node:perf_hooks'

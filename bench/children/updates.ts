@@ -1,5 +1,5 @@
-// One of the processes that change an index together. It opens what it needs when asked to prepare, so that
-// `go` is nothing but updates.
+// One of the processes that change an index together. It prepares in a separate step, so that `go` consists of
+// updates only.
 
 import { change } from '../contenders/index-file'
 import { updaters } from '../contenders/updaters'

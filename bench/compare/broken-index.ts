@@ -30,14 +30,14 @@ export const brokenIndex: Row = {
       if (message !== undefined) messages.push(message)
     }
     const all = Object.keys(broken).length
-    const telling = messages.filter((message) => /\.json\b/.test(message) && /\bline \d/.test(message)).length
+    const clear = messages.filter((message) => /\.json\b/.test(message) && /\bline \d/.test(message)).length
     const kept = overwritten ? `overwritten ${overwritten}/${all}` : 'kept'
     const error =
       messages.length < all
         ? `${all - messages.length}/${all} without error`
-        : telling === all
+        : clear === all
           ? 'error names file and line'
           : 'error does not name the file'
-    return { seen: `${kept}, ${error}`, good: overwritten === 0 && telling === all }
+    return { seen: `${kept}, ${error}`, good: overwritten === 0 && clear === all }
   },
 }

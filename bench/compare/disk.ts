@@ -72,8 +72,8 @@ export class Disk {
 
   /**
    * Cuts the power: gives `look` the folder as it is on a copy of what the drive has got by now, after the file
-   * system has recovered from its journal. Whoever writes to the disk must be stopped. Requests that the kernel
-   * makes by itself meanwhile are noticed; then the copy is made again.
+   * system has recovered from its journal. Programs that write to the disk must be stopped. If
+   * the kernel itself sends requests meanwhile, the copy is made again.
    */
   cut(look: (folder: string) => void): void {
     const copy = join(this.place, 'copy')

@@ -24,14 +24,14 @@ export const kill: Row = {
       const found = examine(folder, worker.acknowledged)
       tally.add(found)
       // Temp files stay for the count at the end.
-      const files = readdirSync(folder).filter((name) => !found.strangers.includes(name))
+      const files = readdirSync(folder).filter((name) => !found.temporary.includes(name))
       for (const name of files) rmSync(join(folder, name))
     }
     const next = await Worker.start(contender)
     await next.ask('write', { path: join(folder, 'index.json'), version: 1, bytes: 1 })
     await next.kill()
-    const { strangers } = examine(folder, { index: 1, posts: [] })
-    const left = strangers.length ? `, ${strangers.length} temp files left` : ''
+    const { temporary } = examine(folder, { index: 1, posts: [] })
+    const left = temporary.length ? `, ${temporary.length} temp files left` : ''
     return { seen: `${tally}${left}`, good: tally.good && !left }
   },
 }

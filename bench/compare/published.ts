@@ -10,8 +10,8 @@ export interface Published {
   damaged: boolean
   /** A write whose promise had resolved is not there: the file is missing, or an older version. */
   lost: boolean
-  /** What is neither the index nor a post. */
-  strangers: string[]
+  /** Names of files that are neither the index nor a post. */
+  temporary: string[]
 }
 
 const POST = /^post-(\d+)\.json$/
@@ -24,6 +24,6 @@ export function examine(folder: string, { index, posts }: Worker['acknowledged']
   return {
     damaged: found === undefined || files.some((name) => versionIn(name) === undefined),
     lost: (found ?? index) < index || posts.some((post) => !files.includes(`post-${post}.json`)),
-    strangers: names.filter((name) => name !== 'index.json' && !POST.test(name)),
+    temporary: names.filter((name) => name !== 'index.json' && !POST.test(name)),
   }
 }

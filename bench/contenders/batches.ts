@@ -1,9 +1,9 @@
-// Who writes many files in one go, as a site's build does.
+// Contenders that write many files in one go, as the build of a site does.
 
 import { writeFile } from 'node:fs/promises'
 import { atomicWrite, atomicWriteAll, type WriteAllOptions } from '@pipeline/atomic'
 import { type Guarantees, guarantee } from './guarantees'
-import { formerWriter, sameGuarantees, type Writer, writeFileAtomicWriter } from './writers'
+import { atomicallyWriter, formerWriter, sameGuarantees, type Writer, writeFileAtomicWriter } from './writers'
 
 export interface Entry {
   path: string
@@ -31,7 +31,7 @@ export const allWriter: BatchWriter = {
   writeAll: together(),
 }
 
-/** What it costs next to writes that are not safe at all. */
+/** For the comparison with writes that flush nothing. */
 export const allUnflushedWriter: BatchWriter = {
   ...guarantee('atomicWriteAll, flush: false', 'readBack'),
   writeAll: together({ flush: false }),
@@ -61,6 +61,7 @@ export const batchWriters: BatchWriter[] = [
     ...guarantee('write-file-atomic, all at once', 'fsyncFile'),
     writeAll: atOnce(writeFileAtomicWriter.write),
   },
+  { ...guarantee('atomically, all at once', 'fsyncFile'), writeAll: atOnce(atomicallyWriter.write) },
   { ...guarantee('former routine, all at once', 'readBack'), writeAll: atOnce(formerWriter.write) },
   { ...guarantee('fs.writeFile, all at once'), writeAll: atOnce(writeFile) },
   usualWriter,

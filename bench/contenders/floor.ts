@@ -1,5 +1,5 @@
 // The floor: bench/floor, a Rust program that does the same writes on as many threads as libuv has, without
-// Node. It is kept running and asked for a batch at a time, so that it takes its turn like everybody else.
+// Node. It is kept running and asked for one batch at a time, interleaved with the other contenders.
 
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { join } from 'node:path'
@@ -24,7 +24,7 @@ export const floorContenders: (Guarantees & { kind: FloorKind })[] = [
     : []),
 ]
 
-/** What the floor is to do; `bench/floor/src/main.rs` tells the fields' meaning. */
+/** A request to the floor; `bench/floor/src/main.rs` describes the fields. */
 export interface FloorBatch {
   fresh: boolean
   lanes: number
@@ -33,10 +33,10 @@ export interface FloorBatch {
   folder: string
 }
 
-/** What `floor: system calls` tells of its time: how much of it each step took, all threads together. */
+/** The steps of which `floor: system calls` reports the time, all threads together. */
 export const floorSteps = ['create', 'write', 'fsync file', 'read back', 'link, rename', 'fsync dir']
 
-/** Writes in flight occupy at most the pool's threads: the floor gets as many. */
+/** Writes in flight occupy at most the threads of libuv's pool: the floor gets as many. */
 export const poolThreads = Number(process.env.UV_THREADPOOL_SIZE) || 4
 
 export class Floor {
@@ -53,12 +53,12 @@ export class Floor {
     return new Floor(spawn(await build(), { stdio: ['pipe', 'pipe', 'inherit'] }))
   }
 
-  /** What is written from now on: the content of `file`. */
+  /** From now on the content of `file` is written. */
   async use(file: string): Promise<void> {
     await this.ask(['data', file])
   }
 
-  /** The milliseconds that the batch took, and those of its steps. */
+  /** Resolves with the milliseconds of the batch and of its steps. */
   async run(
     kind: FloorKind,
     { fresh, lanes, writes, first, folder }: FloorBatch,

@@ -1,6 +1,6 @@
-// What the publishing pipeline did before this package: no flush, one fixed temp name, and for its main index
-// a lock that is a file. How long it slept between two attempts is not handed down: here it is 50 ms more or less,
-// by chance, so that of many who wait somebody comes soon after the lock is free.
+// What the publishing pipeline did before this package: no flush, one fixed temp name, and a lock file for its main
+// index. The pause between two attempts is not known: here it is a random 25 to 75 ms, so that of many waiting calls
+// one tries soon after the lock is free.
 
 import { open, readFile, rename, stat, unlink, writeFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -23,7 +23,7 @@ export async function formerWrite(path: string, data: string | Buffer): Promise<
 export async function formerUpdate<T>(path: string, change: (index: T) => T): Promise<void> {
   const index = change(JSON.parse(await readFile(path, 'utf8')))
   const text = JSON.stringify(index, null, 2)
-  // The pipeline looked whether its own text was JSON.
+  // The pipeline checked that its own text was JSON.
   JSON.parse(text)
   await formerWrite(path, text)
 }

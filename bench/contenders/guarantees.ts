@@ -1,4 +1,4 @@
-// What a contender promises. One that promises less does less work, so no figure stands without this.
+// What a contender guarantees. One that guarantees less does less work, so every figure is shown with this.
 
 export interface Guarantees {
   name: string
@@ -12,7 +12,7 @@ export interface Guarantees {
   exclusion: boolean
 }
 
-/** Short forms for lists: a contender has what is named. */
+/** A contender that has the named guarantees. */
 export function guarantee(
   name: string,
   ...kept: ('fsyncFile' | 'fsyncDirectory' | 'readBack' | 'exclusion')[]
@@ -33,7 +33,7 @@ export function guaranteeCells(of: Guarantees): string[] {
   return [of.fsyncFile, of.fsyncDirectory, of.readBack, of.exclusion].map((kept) => (kept ? 'yes' : '-'))
 }
 
-/** The same in words, for where there is no room for columns. */
+/** The same in words, where there is no room for columns. */
 export function describeGuarantees(of: Guarantees): string {
   const kept = guaranteeCells(of).flatMap((cell, column) =>
     cell === 'yes' ? [guaranteeColumns[column]] : [],

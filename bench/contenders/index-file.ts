@@ -4,7 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 
 export interface Index {
   version: string
-  /** One more with every update: fewer than updates means lost ones. */
+  /** One more with every update: a smaller number means lost updates. */
   updates: number
   /** Which process made each update, in the order of the commits. */
   turns: number[]
@@ -34,7 +34,7 @@ export async function readIndex(path: string): Promise<Index> {
   return JSON.parse(await readFile(path, 'utf8'))
 }
 
-/** One update: the record of `number`, and what tells afterwards that it was done. */
+/** One update: changes the record of `number`, and counts itself. */
 export function change(number: number, process?: number): (index: Index) => Index {
   return (index) => {
     index.updates++

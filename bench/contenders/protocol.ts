@@ -1,4 +1,4 @@
-// The guarantees of atomicWrite by means of `node:fs/promises`. Owner, mode and the order of calls are left out.
+// The guarantees of atomicWrite by `node:fs/promises`, without owner, mode and the order of calls.
 
 import { randomUUID } from 'node:crypto'
 import { type FileHandle, open, readFile, rename, unlink } from 'node:fs/promises'
@@ -8,7 +8,7 @@ type Data = string | Buffer
 type Write = (handle: FileHandle, bytes: Buffer) => Promise<void>
 type Read = (handle: FileHandle, length: number, path: string) => Promise<Buffer>
 
-/** With the calls that everybody makes: handle.writeFile and readFile work in pieces of 512 KiB, each a turn of the event loop. */
+/** With the usual calls: handle.writeFile and readFile work in pieces of 512 KiB, each in a turn of the event loop. */
 export function writeAsUsual(path: string, data: Data): Promise<void> {
   return sameProtocol(
     path,
@@ -18,7 +18,7 @@ export function writeAsUsual(path: string, data: Data): Promise<void> {
   )
 }
 
-/** With one call for all bytes where the system takes them at once, and a buffer of the right size. */
+/** With one call for all bytes (where the system accepts them at once) and a buffer of the right size. */
 export function writeTuned(path: string, data: Data): Promise<void> {
   return sameProtocol(path, data, writeAtOnce, readAtOnce)
 }

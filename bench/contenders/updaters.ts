@@ -1,4 +1,4 @@
-// Who changes an index.
+// Contenders that change an index.
 
 import { readFile } from 'node:fs/promises'
 import { atomicIndexUpdate } from '@pipeline/atomic'
@@ -13,16 +13,16 @@ import { type Index, makeIndex } from './index-file'
 export type Change = (index: Index) => Index
 
 export interface Updater extends Guarantees {
-  /** Concurrent calls lose nothing within the process. Without that it is only measured one call at a time. */
+  /** Concurrent calls in one process lose no update. Without that it is only measured one call at a time. */
   concurrent: boolean
-  /** What it takes to begin, and the function that makes one update and tells how many shared its commit. */
+  /** Prepares, and returns the function that makes one update and resolves with how many shared its commit. */
   open(path: string): Promise<(change: Change) => Promise<number>>
 }
 
 export const indexUpdater: Updater = {
   ...guarantee('atomicIndexUpdate', 'fsyncFile', 'fsyncDirectory', 'readBack', 'exclusion'),
   concurrent: true,
-  // The wait for a turn is what is measured: nobody is to give up.
+  // The wait for the lock is part of what is measured, so no call may time out.
   open: async (path) => async (change) =>
     (await atomicIndexUpdate<Index>(path, change, { timeout: 600_000 })).batchSize,
 }
@@ -39,7 +39,7 @@ export const formerUpdater: Updater = {
   open: async (path) => (change) => alone(formerUpdate(path, change)),
 }
 
-/** It reads once, and from then on trusts its memory: what others write is overwritten. */
+/** It reads once and then keeps its own copy: what other processes write is overwritten. */
 export const lowdbUpdater: Updater = {
   ...guarantee('lowdb'),
   concurrent: true,
@@ -55,7 +55,7 @@ export const lowdbUpdater: Updater = {
   },
 }
 
-/** Its default is not to wait at all; these are short pauses, and no end to them. */
+/** By default it does not wait at all; these are short pauses, without a limit. */
 const retries = { forever: true, retries: 8, factor: 1.5, minTimeout: 5, maxTimeout: 50, randomize: true }
 
 export const properLockfileUpdater: Updater = {

@@ -1,5 +1,5 @@
-// Who writes files. What each package guarantees is what its source does: the three that flush do so unless
-// told otherwise, none of them flushes the directory, none reads back.
+// Contenders that write files. Their guarantees are read from their sources: the three packages that flush do so by
+// default, none of them flushes the directory, and none reads back.
 
 import { atomicWrite } from '@pipeline/atomic'
 import { writeFile as atomically } from 'atomically'
@@ -31,6 +31,11 @@ export const writeFileAtomicWriter: Writer = {
   write: (path, data) => writeFileAtomic(path, data, { fsync: true }),
 }
 
+export const atomicallyWriter: Writer = {
+  ...guarantee('atomically', 'fsyncFile'),
+  write: (path, data) => atomically(path, data, { fsync: true, fsyncWait: true }),
+}
+
 export const formerWriter: Writer = { ...guarantee('former routine', 'readBack'), write: formerWrite }
 
 /** The subject first. */
@@ -42,10 +47,7 @@ export const writers: Writer[] = [
     write: writeTuned,
   },
   writeFileAtomicWriter,
-  {
-    ...guarantee('atomically', 'fsyncFile'),
-    write: (path, data) => atomically(path, data, { fsync: true, fsyncWait: true }),
-  },
+  atomicallyWriter,
   {
     ...guarantee('fast-write-atomic', 'fsyncFile'),
     write: (path, data) => fastWriteAtomic.promise(path, data),

@@ -1,8 +1,8 @@
 // What a batch of writes costs: the time until all are done, and the time of the JS thread.
 //
-// The latter is CPU time of that one thread, where it can be had. `process.cpuUsage` would count the worker
-// threads as well, and event loop utilization would count the time in which the thread was ready to run and
-// the workers had the processors.
+// The latter is the CPU time of that one thread, where the system reports it. `process.cpuUsage` would include the
+// worker threads, and event loop utilization would include the time in which the thread was ready to run while the
+// workers had the processors.
 
 import { readFileSync } from 'node:fs'
 import { performance } from 'node:perf_hooks'
@@ -10,7 +10,7 @@ import { performance } from 'node:perf_hooks'
 export interface Cost {
   wall: number
   jsThread: number
-  /** What its steps took, of a contender that tells. */
+  /** How long its steps took, for a contender that reports it. */
   steps?: number[]
 }
 
@@ -22,7 +22,7 @@ interface ThreadClock {
 
 export const threadClock = pickThreadClock()
 
-/** Runs `work` and tells what it cost, in milliseconds. */
+/** Runs `work` and resolves with its cost, in milliseconds. */
 export async function clock(work: () => Promise<unknown>): Promise<Cost> {
   const thread = threadClock.now()
   const start = performance.now()
@@ -34,7 +34,7 @@ function pickThreadClock(): ThreadClock {
   return schedulerClock() ?? cpuUsageClock() ?? eventLoopClock()
 }
 
-/** Linux: the nanoseconds for which the scheduler had this thread on a processor. */
+/** Linux: the nanoseconds for which this thread ran on a processor. */
 function schedulerClock(): ThreadClock | undefined {
   const now = () => Number(readFileSync('/proc/thread-self/schedstat', 'utf8').split(' ')[0]) / 1e6
   try {

@@ -1,11 +1,11 @@
 // How evenly processes took turns while all of them were busy.
 
-/** Fewer turns than this of the quickest process say nothing about who is preferred. */
+/** If the fastest process had fewer turns than this, they say nothing about fairness. */
 const FEWEST_TURNS = 10
 
 /**
- * The slowest process's share of turns, of what an even share would be; `undefined` if there were too few.
- * A turn is a commit, however many updates it holds. All are busy from the start until the first is done.
+ * The number of turns of the slowest process, divided by its even share; `undefined` if there were too few.
+ * A turn is a commit, however many updates it holds. All processes are busy until the first has finished.
  *
  * @param turns the process of every update, in the order of the commits
  * @param sizes for every process and each of its updates: how many shared its commit

@@ -1,9 +1,9 @@
-// Figures that hold on another machine: how many times as much as the subject, and how far rounds differ.
+// Figures that are comparable between machines: how many times as much as the subject, and how far rounds differ.
 
 export interface Ratio {
   /** Of the medians. */
   value: number
-  /** Quartiles of the rounds' own ratios. */
+  /** Quartiles of the ratios of single rounds. */
   low: number
   high: number
 }

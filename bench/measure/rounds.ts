@@ -1,12 +1,12 @@
-// One case: every contender in every round, in random order, so that whatever else the machine does falls on
-// all of them alike. Only figures of one round are compared.
+// One case: every contender in every round, in random order, so that other work of the machine affects all of them
+// alike. Only figures of one round are compared.
 
 import type { Guarantees } from '../contenders/guarantees'
 import type { Cost } from './clock'
 
 const MOST_ROUNDS = 200
 
-/** How long to measure, and the fewest rounds, whatever they take. */
+/** How long to measure, and the minimum of rounds, however long they take. */
 export interface Effort {
   seconds: number
   fewest: number
@@ -14,16 +14,16 @@ export interface Effort {
 
 export interface Entrant {
   contender: Guarantees
-  /** What the contender's part of this case is, where it is not the same as the subject's. */
+  /** How the contender's work in this case differs from that of the subject. */
   note?: string
-  /** One batch; its cost per operation. */
+  /** Runs one batch; resolves with its cost per operation. */
   round(): Promise<Cost>
 }
 
 export interface Figures {
   contender: Guarantees
   note?: string
-  /** A round each, per operation. */
+  /** One a round, per operation. */
   rounds: Cost[]
 }
 
@@ -51,11 +51,11 @@ export async function measure(title: string, entrants: Entrant[], effort: Effort
     }
   }
   const [subject, ...rivals] = figures
-  if (!subject) throw new Error(`${title}: nobody to measure`)
+  if (!subject) throw new Error(`${title}: there is no contender`)
   return { title, figures: [subject, ...rivals] }
 }
 
-/** By chance: in a fixed cycle everyone would always follow the same one, and inherit what it left to do. */
+/** In random order: in a fixed one each contender would always follow the same other, and pay for what that left to do. */
 function shuffled(indexes: Iterable<number>): number[] {
   return [...indexes]
     .map((index) => ({ index, rank: Math.random() }))

@@ -1,4 +1,4 @@
-// Off the clock: who does not flush leaves that to whoever comes next.
+// Outside the measured time: a contender that does not flush would leave that work to the next one.
 
 import { execFileSync } from 'node:child_process'
 

@@ -3,7 +3,7 @@
 import { guaranteeCells, guaranteeColumns } from '../contenders/guarantees'
 import { barPanels, formatTimes } from './bar-panels'
 import { formatMarkdown } from './markdown'
-import { type Group, type Question, questions } from './questions'
+import { type Group, growth, type Question, questions } from './questions'
 import type { CaseResults, FigureResults, Results } from './results'
 import { formatMs, formatRatio } from './table'
 
@@ -27,6 +27,12 @@ export function writeAnswers(results: Record<Group, Results>, folder: string): P
       `![${question.title}](${folder}/${question.id}.svg)`,
       details(question, cases),
     )
+  }
+  for (const { title, text, from } of growth) {
+    const table = results[from.group].sections.find(({ id }) => id === from.section)?.tables?.[0]
+    // The chart is one of the developers' page.
+    const image = `![${title}](${folder}/../${from.group}/${from.section}-1.svg)`
+    if (table) parts.push(`## ${title}`, text, image, formatMarkdown(table))
   }
   return { markdown: parts.join('\n\n'), pictures }
 }
@@ -55,8 +61,8 @@ function summary(results: Record<Group, Results>): string {
   const rows = questions
     .filter(({ of }) => of === 'wall')
     .flatMap((question) =>
-      casesOf(question, results).map(({ title, figures }) => [
-        `${question.title}: ${title}`,
+      casesOf(question, results).map(({ title, figures }, _, { length }) => [
+        length > 1 ? `${question.title}: ${title}` : question.title,
         ...columns.map((column) => {
           const found = figures.find(
             ({ contender }) => contender.name.replace(/, all at once$/, '') === column,

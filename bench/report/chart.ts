@@ -20,14 +20,17 @@ import {
 export function reachChart(title: string, facts: Fact[]): string {
   const rows = facts.flatMap(({ row, against, share, met }) => (share ? [{ row, against, share, met }] : []))
   const rivals = new Set(rows.map(({ against }) => against))
-  const names = rows.map(({ row, against }) => (rivals.size > 1 ? `${row}\nagainst ${against}` : row))
-  const line = rivals.size > 1 ? 36 : 20
+  const names = rows.map(({ row, against }) => {
+    const short = row.replace(/, time on the JS thread$/, '').replace(': ', ':\n')
+    return rivals.size > 1 ? `${short}\nagainst ${against}` : short
+  })
+  const line = 16 * Math.max(...names.map((name) => name.split('\n').length)) + 4
   return draw(76 + line * rows.length, {
     ...heading(title, 'reached, of the target (1: just reached)'),
     grid: { left: labelWidth(names), right: 30, top: 46, bottom: 26 },
     xAxis: {
       type: 'log',
-      min: Math.min(0.5, ...rows.map(({ share }) => share)),
+      min: Number((0.85 * Math.min(1, ...rows.map(({ share }) => share))).toPrecision(1)),
       ...axis,
       axisLabel: { ...text, formatter: (value: number) => `${Number(value.toPrecision(2))}` },
     },
@@ -56,11 +59,12 @@ export function reachChart(title: string, facts: Fact[]): string {
 
 /** A line a series. */
 export function lineChart({ title, x, y, series }: Lines): string {
+  const below = y.title ? 44 : 28
   const names = legend(
     series.map(({ name }) => name),
-    44,
+    below,
   )
-  const top = 60 + names.height
+  const top = below + 16 + names.height
   return draw(top + 250, {
     ...heading(title, y.title),
     graphic: names.graphic,
@@ -88,10 +92,7 @@ export function lineChart({ title, x, y, series }: Lines): string {
 
 /** Grouped bars, or one bar a group, of 100. */
 export function barChart({ title, groups, series, percent = false }: Bars): string {
-  const names = legend(
-    series.map(({ name }) => name),
-    28,
-  )
+  const names = legend(series.length > 1 ? series.map(({ name }) => name) : [], 28)
   const top = 38 + names.height
   return draw(top + 38 + groups.length * (percent ? 22 : 12 + 11 * series.length), {
     ...heading(title, ''),

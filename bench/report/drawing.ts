@@ -41,7 +41,7 @@ export const axis = {
   splitLine: { lineStyle: { color: FAINT } },
 }
 
-/** The vertical line at 1: equal, or just reached. */
+/** The vertical line at 1: just reached. */
 export const lineAtOne = {
   silent: true,
   symbol: 'none',
@@ -63,8 +63,8 @@ export function labelWidth(labels: string[], fontSize = text.fontSize): number {
 }
 
 /**
- * A legend in columns of a fixed width. Echarts would place the names by the widths that it guesses, and without the
- * reader's fonts it guesses too small.
+ * A legend in columns of a fixed width. echarts would place the names by estimated widths, which are too small without
+ * the reader's fonts.
  */
 export function legend(names: string[], top: number): { graphic: object[]; height: number } {
   const columns = Math.max(...names.map((name) => name.length)) > 24 ? 3 : 4

@@ -1,4 +1,4 @@
-// Where the figures come from: what has an influence on them, and no name of the machine.
+// What influences the figures. The name of the machine is left out.
 
 import { readFileSync } from 'node:fs'
 import { realpath } from 'node:fs/promises'
@@ -8,8 +8,8 @@ import { root } from '../../scripts/tools.mjs'
 
 const rivals = ['write-file-atomic', 'atomically', 'fast-write-atomic', 'steno', 'lowdb', 'proper-lockfile']
 
-/** Of a mount's options those that a write or a flush feels. */
-const telling =
+/** Mount options that change what a write or a flush costs. */
+const relevant =
   /^(discard|nodiscard|sync|dirsync|data=.*|(no)?barrier|commit=.*|compress.*|nodatacow|volatile|noatime|relatime)$/
 
 /** Versions, kernel, processors, and the file system of `folder`: a line each. */
@@ -36,7 +36,7 @@ async function describeMount(folder: string): Promise<string | undefined> {
     if (!above || point.length < longest) continue
     longest = point.length
     const shown = new Set(
-      [...options.split(','), ...superOptions.split(',')].filter((one) => telling.test(one)),
+      [...options.split(','), ...superOptions.split(',')].filter((one) => relevant.test(one)),
     )
     found = shown.size ? `${kind}, mounted with ${[...shown].join(', ')}` : kind
   }

@@ -12,7 +12,7 @@ export interface Question {
   /** What is measured. */
   text: string
   from: { group: Group; section: string; cases: RegExp }
-  /** Who is shown beside ours, and under which name. */
+  /** Contenders that are shown beside ours: name in the results, and name to show. */
   contenders: Record<string, string>
   of: Measure
   ownScales?: boolean
@@ -28,6 +28,30 @@ const packages = {
 const locked = { 'proper-lockfile + write-file-atomic': 'proper-lockfile + write-file-atomic' }
 const alone = /× 1$/
 const sixteen = / × 16$/
+
+/** What is answered by a table that a suite makes, and by its chart. */
+export interface Growth {
+  title: string
+  text: string
+  from: { group: Group; section: string }
+}
+
+export const growth: Growth[] = [
+  {
+    title: 'How an update grows with its index',
+    text:
+      'A process that only parses, changes and prints the same text in memory is 1; ours also reads, writes, reads back ' +
+      'and flushes.',
+    from: { group: 'scale', section: 'size' },
+  },
+  {
+    title: 'How long an update of a big index blocks the event loop',
+    text:
+      'JSON.parse and JSON.stringify of the same text together are 1. They run on the JavaScript thread, in separate ' +
+      'turns of the event loop; everything else runs beside it.',
+    from: { group: 'scale', section: 'stall' },
+  },
+]
 
 export const questions: Question[] = [
   {

@@ -1,4 +1,4 @@
-// The tables of the terminal: a case each, as soon as it is measured.
+// Tables for the terminal.
 
 import { describeGuarantees, guaranteeCells, guaranteeColumns } from '../contenders/guarantees'
 import type { Ratio } from '../measure/ratio'

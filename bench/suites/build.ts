@@ -49,7 +49,7 @@ const builders: Builder[] = [
   plain,
 ]
 
-/** What is to be shown: no measurable loss against unsafe writes. */
+/** Safe writes are to cost no more than unsafe ones, within the noise of the measurement. */
 const AT_MOST = 1.1
 
 export async function buildSuite(context: Context): Promise<Section[]> {
@@ -68,7 +68,7 @@ export async function buildSuite(context: Context): Promise<Section[]> {
           builder.build({ source, out, url: 'https://example.org/', title: 'Bench' }),
         )
         settle(place)
-        // The same disk for whoever comes next.
+        // The next contender finds the same disk.
         rmSync(out, { recursive: true })
         settle(place)
         return { wall: cost.wall / pages.length, jsThread: cost.jsThread / pages.length }

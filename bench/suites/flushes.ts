@@ -18,7 +18,7 @@ import { type Entrant, measure } from '../measure/rounds'
 import type { Context, Section, Table } from './suite'
 
 const DELAY_MS = 2
-/** A round takes many seconds, most of them the same delays: rounds hardly differ. */
+/** A round takes many seconds, most of which are the same delays: rounds hardly differ. */
 const FEWEST_ROUNDS = 3
 
 type Batch = Omit<Question, 'folder' | 'contender'>
@@ -28,8 +28,8 @@ const section: Omit<Section, 'cases'> = {
   id: 'flushes',
   title: `Flushes of ${DELAY_MS} ms`,
   notes: [
-    `Every fsync and fdatasync of every contender is begun ${DELAY_MS} ms late (strace --inject), as on a slower disk;`,
-    'files of 1 KB, all in one directory, with the thread pool that libuv has by default. Cost of one write or update.',
+    `Every fsync and fdatasync of every contender starts ${DELAY_MS} ms late (strace --inject), as on a slower disk;`,
+    'files of 1 KB, all in one directory, with the default thread pool of libuv. Cost of one write or update.',
   ],
 }
 
@@ -43,17 +43,23 @@ export async function flushesSuite(context: Context): Promise<Section[]> {
     ...['-e', `inject=fsync,fdatasync:delay_enter=${DELAY_MS * 1000}`],
   ]
   if (spawnSync('strace', [...strace.slice(1), 'true']).status !== 0) {
-    context.say(`${section.title}: left out, as there is no strace here that could slow a flush down.`)
-    return [{ ...section, notes: ['Left out: there was no strace that could slow a flush down.'], cases: [] }]
+    context.say(`${section.title}: left out, because strace(1) is missing or may not slow down a flush.`)
+    return [
+      {
+        ...section,
+        notes: ['Left out: strace(1) was missing or was not allowed to slow down a flush.'],
+        cases: [],
+      },
+    ]
   }
-  // Through io_uring, which some versions of libuv use, a flush would be no system call.
+  // Some versions of libuv flush through io_uring, which strace does not see.
   const child = await Child.start('flushes.ts', { before: strace, env: { UV_USE_IO_URING: '0' } })
   const measured = []
   try {
     for (const { title, parts } of wanted) {
       const seconds = context.effort.seconds / wanted.length
       const entrants = parts.map(([contender, batch]) => entrantOf(child, contender, batch, parts, context))
-      // One round of fewer writes loads the code.
+      // A round with few writes loads the code.
       for (const [contender, batch] of parts)
         await run(child, contender, { ...batch, operations: 10 }, context)
       const result = await measure(title, entrants, {
@@ -104,7 +110,7 @@ function cases(quick: boolean): { title: string; parts: Part[] }[] {
   ]
 }
 
-/** Everybody's flushes are counted, on files in turn and at once, and on an index. */
+/** The flushes of every contender are counted: on files one after the other and at once, and on an index. */
 const counted: Part[] = [
   [allWriter, { operations: 50, atOnce: false }],
   [allWriter, { operations: 200, atOnce: true }],
@@ -143,7 +149,7 @@ function run(child: Child, { name }: Guarantees, batch: Batch, { folder }: Conte
   return child.ask<number>({ ...batch, contender: name, folder: join(folder, 'flushes') } satisfies Question)
 }
 
-/** Of the last batch of each kind: how many flushes it issued, a write or update. */
+/** How many flushes the last batch of each kind issued, per write or update. */
 async function countFlushes(trace: string): Promise<Table> {
   const lines = (await readFile(trace, 'utf8')).split('\n')
   const flushes = ([contender, batch]: Part): number => {
@@ -156,7 +162,7 @@ async function countFlushes(trace: string): Promise<Table> {
   const pairs = Array.from({ length: counted.length / 2 }, (_, index) =>
     counted.slice(2 * index, 2 * index + 2),
   )
-  const title = 'Flushes issued, a write or an update of an index'
+  const title = 'Flushes issued for a write or an update of an index'
   const how = ['one after the other', '200 files or 100 updates at once']
   const names = pairs.map(([part]) => part?.[0].name ?? '')
   return {

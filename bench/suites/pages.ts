@@ -30,7 +30,7 @@ export async function pagesSuite(context: Context): Promise<Section[]> {
     title: 'Pages',
     notes: [
       `${count} pages of 8 KB in one go; the folders are there before. Cost of one page.`,
-      'All at once: Promise.all over as many calls; one after the other: each is awaited before the next.',
+      'All at once: one call a page, all in one Promise.all; one after the other: each call is awaited before the next.',
       `JS thread: ${threadClock.description}.`,
     ],
     cases: [],

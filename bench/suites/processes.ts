@@ -30,7 +30,7 @@ interface ProcessCase extends ProcessSetting {
   contenders: [updater: Updater, updates: number][]
 }
 
-/** What is found out besides the time. */
+/** What is counted in addition to the time. */
 interface Tally {
   updater: Updater
   made: number
@@ -67,10 +67,10 @@ export async function processesSuite(context: Context): Promise<Section[]> {
     title: 'Processes',
     notes: [
       'N × 100: N processes change one index, 100 updates each.',
-      'The time from the start until the last process is done, divided by the number of updates. At once: each process',
-      'makes all its calls and awaits them; one after the other: each process awaits every call before the next.',
+      'The time from the start until the last process has finished, divided by the number of updates. At once: each process',
+      'makes all its calls and then awaits them; one after the other: each process awaits every call before the next.',
       'proper-lockfile waits 5 to 50 ms between two attempts, the former lock 25 to 75 ms.',
-      'Share of turns: commits of the slowest process, of an even share, while all processes are busy.',
+      'Share of turns: commits of the slowest process, as a share of an even distribution, while all processes are busy.',
     ],
     cases: [],
     facts: [],
@@ -103,7 +103,7 @@ export async function processesSuite(context: Context): Promise<Section[]> {
   return [section]
 }
 
-/** Updates by all of `children`, which wait for the start. `full`: how many each would make if it were not for time. */
+/** Updates by all of `children`, which start together. `full`: how many each would make if time allowed. */
 export function processEntrant(
   children: Child[],
   updater: Updater,
@@ -139,7 +139,7 @@ export function processEntrant(
   return { entrant, tally }
 }
 
-/** Ours are held against a target; what a rival lost, or whom it let wait, is said on the terminal. */
+/** Ours are compared with a target; for the others the terminal says how many updates they lost and how fair they are. */
 function factsOf({ title }: ProcessCase, { updater, made, lost, shares }: Tally, context: Context): Fact[] {
   const share = median(shares)
   const shown = shares.length ? `${formatFigure(share)} (${shares.map(formatFigure).join(', ')})` : ''

@@ -43,11 +43,16 @@ export async function inFlightSuite(context: Context): Promise<Section[]> {
       context.show({ ...measured, title: `${name}, ${measured.title}` })
     }
     if (cases.length > 0) {
-      const notes = ['New files, each write in flight in a lane of its own. Cost of one write.']
+      const notes = ['New files; each write in flight has a lane of its own. Cost of one write.']
       sections.push({
         ...{ id: `in-flight-${bytes / KiB}`, title: name, notes, cases },
         tables: [
-          throughput('Writes a second, of atomicWrite with one in flight', 'in flight', counts, cases),
+          throughput(
+            `${label}: writes per second, as a multiple of atomicWrite with one in flight`,
+            'in flight',
+            counts,
+            cases,
+          ),
         ],
       })
     }
@@ -81,10 +86,10 @@ export async function crowdSuite(context: Context): Promise<Section[]> {
   }
   if (cases.length === 0) return []
   const notes = [
-    `1,000 records; each process makes ${updates} updates, one after the other. Cost of one update of all.`,
+    `1,000 records; each process makes ${updates} updates, one after the other. Cost of one update.`,
   ]
   const table = throughput(
-    'Updates a second of all together, of atomicIndexUpdate in one process',
+    'Updates per second of all processes, as a multiple of atomicIndexUpdate in one process',
     'processes',
     counts,
     cases,
@@ -104,6 +109,6 @@ function throughput(title: string, x: string, counts: number[], cases: Case[]): 
     title,
     head: ['', ...counts.map(String)],
     rows: series.map(({ name, values }) => [name, ...values.map(String)]),
-    chart: { title, x: { title: x, values: counts }, y: { title: '1: one alone' }, series },
+    chart: { title, x: { title: x, values: counts }, y: { title: '' }, series },
   }
 }

@@ -10,8 +10,8 @@ import { formatFigure, formatMs, formatRatio } from '../report/table'
 import type { Context, Fact, Section, Table } from './suite'
 
 const SIZES = [1000, 10_000, 100_000, 1_000_000]
-/** Less text than this is lost in what a process needs one time or another. */
-const TELLING = 16 << 20
+/** Below this size of the text the memory of a process varies by more than the text. */
+const COMPARABLE = 16 << 20
 const MOST_MEMORY = 2
 
 interface Way {
@@ -42,7 +42,7 @@ export async function scaleIndexSuite(context: Context): Promise<Section[]> {
       'updates',
       'made',
       'ms an update',
-      'of JavaScript’s own',
+      'times JavaScript’s own',
       'memory beyond JavaScript’s own',
     ],
     rows: [],
@@ -55,7 +55,7 @@ export async function scaleIndexSuite(context: Context): Promise<Section[]> {
       const ratio = ratioOf(times(ours), times(own))
       const beyond = ours.map(({ peak }, round) => (peak - (own[round]?.peak ?? Number.NaN)) / bytes)
       const memory = `${formatFigure(median(beyond))} of the text (${beyond.map(formatFigure).join(', ')})`
-      const telling = bytes >= TELLING
+      const comparable = bytes >= COMPARABLE
       table.rows.push([
         records.toLocaleString('en'),
         `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`,
@@ -63,11 +63,11 @@ export async function scaleIndexSuite(context: Context): Promise<Section[]> {
         String(updates),
         formatMs(median(times(ours)) / updates),
         formatRatio(ratio),
-        telling ? memory : 'too little to tell',
+        comparable ? memory : 'too small to tell',
       ])
       context.say(table.rows.at(-1)?.join('  ') ?? '')
       lines[index]?.values.push(Number(ratio.value.toFixed(2)))
-      if (!telling) continue
+      if (!comparable) continue
       facts.push({
         row: `Index of ${records.toLocaleString('en')} records, ${way.name}: memory`,
         against: 'beyond JavaScript’s own',
@@ -81,17 +81,20 @@ export async function scaleIndexSuite(context: Context): Promise<Section[]> {
   table.chart = {
     title: table.title,
     x: { title: 'records', values: sizes },
-    y: { title: 'time of all updates, of what JavaScript alone needs to parse, change and print', log: true },
+    y: {
+      title: 'time of all updates, as a multiple of what JavaScript needs to parse, change and print',
+      log: true,
+    },
     series: lines,
   }
   return [{ id: 'size', title, notes: [...notes], cases: [], tables: [table], facts }]
 }
 
 const notes = [
-  'Each figure from fresh processes. JavaScript’s own: a process that parses the same text, changes it and prints it, as often',
-  'as it takes (for updates at once: once), and neither reads nor writes. Memory: the highest mark of resident memory, less that',
-  'of the process with JavaScript alone. `made`: a hundred updates of a big index one after the other take long, so fewer are',
-  'made, and the figure is that of one.',
+  'Each figure comes from new processes. JavaScript’s own: a process that parses the same text, changes it and prints it as often',
+  'as needed (for updates at once: once), and neither reads nor writes. Memory: the peak of resident memory, minus that of the',
+  'process with JavaScript alone. `made`: a hundred updates of a big index one after the other take long, so fewer are made, and',
+  'the figure is that of one.',
 ]
 
 async function measureWay({ atOnce, updates: count }: Way, records: number, context: Context) {
@@ -103,8 +106,8 @@ async function measureWay({ atOnce, updates: count }: Way, records: number, cont
   const ours: Reply[] = []
   const own: Reply[] = []
   for (let round = 0; round < (context.quick ? 1 : 3); round++) {
-    own.push(await once({ who: 'javascript', path, updates, atOnce }))
-    ours.push(await once({ who: 'ours', path, updates, atOnce }))
+    own.push(await once({ side: 'javascript', path, updates, atOnce }))
+    ours.push(await once({ side: 'ours', path, updates, atOnce }))
   }
   const { size: bytes } = await stat(path)
   await rm(folder, { recursive: true })

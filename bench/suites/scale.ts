@@ -5,7 +5,7 @@ import { scaleIndexSuite } from './scale-index'
 import { stallSuite } from './stall'
 import type { Suite } from './suite'
 
-/** Each with its share of the time. Those that measure in fresh processes take what they take. */
+/** Each with its share of the time. Suites that measure in new processes take as long as they need. */
 export const scaleSuites: [suite: Suite, share: number][] = [
   [scaleIndexSuite, 0],
   [stallSuite, 0],

@@ -1,4 +1,4 @@
-// Does anything but V8 hold up the event loop while a big index commits?
+// Whether anything besides V8 blocks the event loop while a big index commits.
 
 import { mkdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -11,7 +11,7 @@ import type { Context, Section, Table } from './suite'
 
 /** About 100 MB of text. */
 const RECORDS = 450_000
-/** Two measurements of V8 by itself differ by as much. */
+/** Two measurements of V8 itself differ by as much. */
 const TOLERANCE = 1.1
 
 export async function stallSuite(context: Context): Promise<Section[]> {
@@ -47,14 +47,14 @@ export async function stallSuite(context: Context): Promise<Section[]> {
   ]
   const table: Table = {
     title: `One update of an index of ${Math.round(bytes / 1e6)} MB (${replies.length} rounds)`,
-    head: ['', 'of V8’s parse and stringify', 'ms'],
+    head: ['', 'times V8’s parse and stringify', 'ms'],
     rows: figures.map(([name, figure]) => [
       name,
       formatRatio(ratioOf(replies.map(figure), v8)),
       formatMs(median(replies.map(figure))),
     ]),
     chart: {
-      title: 'Of the time that V8 needs to parse and to print the text',
+      title: 'One update, as a multiple of the time that V8 needs to parse and to print',
       groups: figures.map(([name]) => name),
       series: [
         {

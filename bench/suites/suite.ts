@@ -4,10 +4,10 @@ import type { Guarantees } from '../contenders/guarantees'
 import type { Case, Effort } from '../measure/rounds'
 
 export interface Context {
-  /** Empty, on the disk that is measured; gone after the run. */
+  /** Empty, on the disk that is measured; removed after the run. */
   folder: string
   effort: Effort
-  /** `--quick`: smaller counts where a count is not the point. */
+  /** `--quick`: smaller counts, where the count does not matter. */
   quick: boolean
   /** Whether the case with this title is wanted. */
   wanted(title: string): boolean
@@ -20,14 +20,14 @@ export interface Context {
 export interface Section {
   id: string
   title: string
-  /** Sentences for the reader, one each. */
+  /** Sentences for the reader. */
   notes: string[]
   cases: Case[]
   /** Also compare the time on the JS thread. */
   threads?: boolean
-  /** What is no ratio of times to the subject. */
+  /** Figures that are not ratios to the subject. */
   tables?: Table[]
-  /** Values that a target is held against, by the target's row. */
+  /** What was reached of targets that the suite knows itself. */
   facts?: Fact[]
 }
 
@@ -57,14 +57,14 @@ export interface Bars {
 export interface Fact {
   row: string
   against: string
-  /** What that one guarantees, if it is a contender. */
+  /** Its guarantees, if it is a contender. */
   guarantees?: Guarantees
   /** With its unit or sign, as it is shown: `≥ 0.5`. */
   target: string
   reached: string
   /** What system calls alone would reach, if that is known. */
   possible?: string
-  /** Reached, of the target; more than 1 is more than was asked for. */
+  /** What was reached, as a multiple of the target. */
   share?: number
   met: boolean
   /** The title of the chart that shows it with others of its kind. */

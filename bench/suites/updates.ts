@@ -20,7 +20,7 @@ const RECORDS = 10_000
 interface UpdateCase {
   title: string
   atOnce: boolean
-  /** Updates a round. Where a thousand take minutes, the cost of one is taken from fewer. */
+  /** Updates a round. Where 1,000 would take minutes, fewer are made. */
   contenders: [updater: Updater, updates: number][]
 }
 
@@ -56,10 +56,9 @@ export async function updatesSuite(context: Context): Promise<Section[]> {
     id: 'updates',
     title: 'Updates',
     notes: [
-      'Of one index, by one process.',
-      'Cost of one update, from a round of many. `N measured`: this contender made fewer of them, and the cost of one',
-      'is taken as the same, which favours a contender whose waiting calls get in each other’s way.',
-      'lowdb reads the index once and keeps it in memory; the others read it for every update.',
+      'One index, one process. Cost of one update. `N measured`: this contender made only N updates a round, which favours',
+      'contenders whose waiting calls delay each other. lowdb reads the index once and keeps it in memory; the others read',
+      'it for every update.',
     ],
     cases: [],
     threads: true,

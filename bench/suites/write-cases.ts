@@ -23,9 +23,9 @@ const sizes: [label: string, bytes: number, atOnce: number[]][] = [
 ]
 
 /**
- * New files show what a writer costs. Replacing one costs every writer the same on top: the old one's blocks
- * are given back, which on a disk that is mounted with `discard` takes longer than all the rest. A string
- * differs from a Buffer in what it costs the JS thread.
+ * New files show what a writer costs. Replacing a file costs every writer the same in addition: the blocks of the old
+ * file are freed, which takes longer than all the rest on a disk that is mounted with `discard`. A string differs from
+ * a Buffer in what it costs the JS thread.
  */
 export const writeCases: WriteCase[] = [
   ...sizes.flatMap(([label, bytes, counts]) =>
@@ -63,6 +63,6 @@ export function makeData({ bytes, kind }: WriteCase): Data {
     text += `{"slug":"post-${record++}","title":"${word}","wordCount":${record * 37}}\n`
   const buffer = Buffer.from(text).subarray(0, bytes)
   if (kind === 'Buffer') return buffer
-  // Decoding makes one flat string; what was put together by `+` is a tree until somebody reads it.
+  // Decoding makes one flat string; concatenation by `+` makes a tree that is only joined at the first read.
   return buffer.toString('utf8').replace(/\uFFFD+$/, '')
 }

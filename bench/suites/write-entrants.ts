@@ -1,5 +1,5 @@
-// A contender in one case of writing: its folder, its batches, and what is done off the clock so that nobody
-// inherits another's work.
+// A contender in one case of writing: its folder, its batches, and what is done outside the measured time so that no
+// contender pays for another one's work.
 
 import { rmSync } from 'node:fs'
 import { mkdir, open, readdir, readFile, writeFile } from 'node:fs/promises'
@@ -11,27 +11,27 @@ import { type Cost, clock } from '../measure/clock'
 import type { Entrant } from '../measure/rounds'
 import { MiB, type WriteCase } from './write-cases'
 
-/** Long enough that the clock's start and end and one hiccup do not show. */
+/** Long enough that starting and stopping the clock makes no difference. */
 const BATCH_MS = 60
 
-/** Removing files keeps a disk busy for a while after it, so it is done seldom, and for all at once. */
+/** Removing files keeps a disk busy for a while afterwards, so it is done rarely, and for all files at once. */
 const MOST_KEPT = 512 * MiB
 
 /**
- * Small ones stay until the bench is over, unless they come to gigabytes. ext4 without a journal does not take an inode again
- * that was given back minutes ago, and passes by each of those for every file that is made: after 20,000 were
- * removed that was a third of what a write costs.
+ * Small files stay until the bench is over, unless they add up to gigabytes. ext4 without a journal does not reuse an inode
+ * within minutes after it was freed, and passes by each of those for every new file: after 20,000 removals that was a
+ * third of the cost of a write.
  */
 const MOST_SMALL = 4096 * MiB
 export const isSmall = ({ bytes }: WriteCase) => bytes < MiB
 
 export interface WriteEntrant extends Entrant {
   /**
-   * Loads code, makes the files, and shows that the contender does what it says. The milliseconds of a batch with
-   * one write a lane.
+   * Loads code, makes the files, and checks that the contender writes what it was given. Returns the milliseconds of a
+   * batch with one write a lane.
    */
   prepare(): Promise<number>
-  /** From now on a round has as many writes a lane as take the slowest contender long enough. */
+  /** Sets how many writes a lane a round has: enough for the clock with the slowest contender. */
   fill(slowestMs: number): void
 }
 
@@ -95,7 +95,7 @@ function entrant(
   let kept = 0
 
   const clear = async () => {
-    // Many thousand files: one turn of the event loop for each would take longer than removing it.
+    // Thousands of files: a turn of the event loop for each would take longer than removing it.
     rmSync(folder, { recursive: true, force: true })
     await mkdir(folder, { recursive: true })
     kept = 0
@@ -134,7 +134,7 @@ function entrant(
   }
 }
 
-/** Who does not flush leaves that to whoever comes next: it is done here, off the clock. */
+/** A contender that does not flush would leave that work to the next one: it is done here, outside the measured time. */
 async function settle(paths: Set<string>): Promise<void> {
   for (const path of paths) {
     const file = await open(path, 'r+')
@@ -145,9 +145,9 @@ async function settle(paths: Set<string>): Promise<void> {
 
 async function check({ name }: Guarantees, what: WriteCase, data: Data, folder: string): Promise<void> {
   const files = await readdir(folder)
-  const strangers = files.filter((file) => !/^(new-)?\d+\.json$/.test(file))
-  if (strangers.length > 0) throw new Error(`${name} left files behind: ${strangers}`)
-  // A batch that went over what may be kept took its files with it.
+  const others = files.filter((file) => !/^(new-)?\d+\.json$/.test(file))
+  if (others.length > 0) throw new Error(`${name} left files behind: ${others}`)
+  // A batch that exceeded the limit of what is kept was removed with its files.
   const [one] = files
   if (one && !(await readFile(join(folder, one))).equals(Buffer.from(data as string))) {
     throw new Error(`${name} wrote something else (${what.title})`)

@@ -26,8 +26,8 @@ const sections: Section[] = [
     id: 'replaced',
     title: 'Replaced files',
     notes: [
-      'As above, but every write replaces a file of the same size, whose blocks the file system takes back:',
-      'on a disk that is mounted with `discard` that is a good part of what everybody needs.',
+      'As above, but every write replaces a file of the same size, whose blocks the file system frees:',
+      'on a disk that is mounted with `discard` this takes much of the time of every contender.',
     ],
     cases: [],
     threads: true,
@@ -35,13 +35,13 @@ const sections: Section[] = [
   {
     id: 'strings',
     title: 'Strings',
-    notes: ['One at a time, new files, from a string: the JS thread copies it or encodes it.'],
+    notes: ['New files, one at a time, from a string, which the JS thread copies or encodes.'],
     cases: [],
     threads: true,
   },
 ]
 
-/** A round of the biggest case moves 512 MB a contender: there, those who are not in a target stay out. */
+/** A round of the biggest case writes 512 MB a contender: contenders without a target stay out of it. */
 const BIG = 256 * MiB
 const inTargets = /^(atomicWrite|fs\/promises|write-file-atomic|former routine|floor: .*)$/
 
@@ -52,7 +52,7 @@ export async function writesSuite(context: Context): Promise<Section[]> {
   try {
     const end = performance.now() + context.effort.seconds * 1000
     const measured = new Map<WriteCase, Case>()
-    // Small ones first, and who gives files back last: a disk that was written much to is another one for a while.
+    // Small files first, and cases that free files last: a disk behaves differently after many writes and removals.
     const stage = (what: WriteCase) => (what.fresh ? 0 : 2) + (isSmall(what) ? 0 : 1)
     const order = [...wanted].sort((a, b) => stage(a) - stage(b) || a.bytes * a.atOnce - b.bytes * b.atOnce)
     for (const [index, what] of order.entries()) {
@@ -77,7 +77,7 @@ export async function writesSuite(context: Context): Promise<Section[]> {
   }
 }
 
-/** Why nobody is faster: where a writer that does nothing else spends its time. */
+/** What limits every writer: where a program that only makes the system calls spends its time. */
 function stepsTable({ title, cases }: Section): Table[] {
   const shares = cases.flatMap((measured) => {
     const bare = measured.figures.find(({ contender }) => contender.name === bareFloor)
@@ -98,7 +98,7 @@ function stepsTable({ title, cases }: Section): Table[] {
       head: ['', ...floorSteps],
       rows: shares.map(({ row, percent }) => [row, ...percent.map((one) => `${one.toFixed(0)} %`)]),
       chart: {
-        title: `${title}: time of system calls alone, in percent`,
+        title: `${title}: where bare system calls spend their time, in percent`,
         percent: true,
         groups: shares.map(({ row }) => row),
         series,
@@ -107,7 +107,7 @@ function stepsTable({ title, cases }: Section): Table[] {
   ]
 }
 
-/** Of the time: the big ones need more for their fewest rounds. */
+/** A case's share of the time: big ones need more for their minimum of rounds. */
 function weightOf({ bytes, atOnce }: WriteCase): number {
   const size = bytes * atOnce
   return size >= BIG ? 6 : size >= 16 * MiB ? 2 : 1
@@ -121,7 +121,7 @@ function sectionOf({ section }: WriteCase): Section {
 
 async function measureWrites(what: WriteCase, floor: Floor, { folder }: Context, effort: Effort) {
   const data = makeData(what)
-  // Beside each other, see `scatter`.
+  // Folders beside each other, see `scatter`.
   const name = `${what.section}, ${what.title}`
   const place = join(folder, name)
   const big = what.bytes * what.atOnce >= BIG
@@ -131,7 +131,7 @@ async function measureWrites(what: WriteCase, floor: Floor, { folder }: Context,
       ...(what.kind === 'Buffer' ? await floorEntrants(floor, what, data, `${place}, floor`) : []),
     ].filter(({ contender }) => !big || inTargets.test(contender.name))
     await fillTogether(entrants)
-    // Half a minute for seven rounds would buy little: rounds as long as these hardly differ.
+    // More than three rounds of half a minute would say little more: rounds as long as these hardly differ.
     return await measure(what.title, entrants, { ...effort, fewest: big ? 3 : effort.fewest })
   } finally {
     const mine = readdirSync(folder).filter((one) => one.startsWith(`${name}, `))
