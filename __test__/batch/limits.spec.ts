@@ -1,0 +1,312 @@
+// What a large batch may not use up: descriptors, memory, the event loop, the disk's patience.
+
+import { execFileSync } from 'node:child_process'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect } from 'vitest'
+import { inProcess } from '../helpers/elsewhere'
+import { leftovers } from '../helpers/files'
+import { names, test } from '../helpers/index-file'
+import { mounted, needs, tmpfs } from '../helpers/needs'
+
+/** In memory where that is possible: ten thousand files take a disk seconds to remove. */
+async function inMemory<T>(body: (dir: string) => Promise<T>): Promise<T> {
+  const dir = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'atomic-limits-'))
+  try {
+    return await body(dir)
+  } finally {
+    rmSync(dir, { recursive: true, force: true })
+  }
+}
+
+/** A batch in a process that may have so many descriptors: how many it had at most, and has afterwards. */
+const frugal = (dir: string, files: number, folders: number, descriptors = 256) =>
+  inProcess(
+    async ({ atomicWriteAll, require }, dir, files, folders) => {
+      const fs = require('node:fs')
+      const open = (): number => fs.readdirSync('/proc/self/fd').length
+      function* entries() {
+        for (let at = 0; at < files; at++) yield { path: `${dir}/${at % folders}/${at}`, data: `${at}` }
+      }
+      await atomicWriteAll([{ path: `${dir}/0/warm`, data: '' }])
+      const before = open()
+      let most = 0
+      const results = await atomicWriteAll(entries(), {
+        onProgress: () => {
+          most = Math.max(most, open())
+        },
+      })
+      return { written: results.filter(({ written }) => written).length, most, more: open() - before }
+    },
+    [dir, files, folders],
+    { before: `ulimit -n ${descriptors}` },
+  ).returned
+
+describe('a limit of 256 descriptors', () => {
+  for (const folders of [1, 10_000]) {
+    needs('linux')(`is enough for 10,000 files in ${folders} folders`, () =>
+      inMemory(async (dir) => {
+        const { written, most, more } = await frugal(dir, 10_000, folders)
+        expect(written).toBe(10_000)
+        expect(most).toBeLessThan(150)
+        expect(more).toBe(0)
+        expect(readFileSync(join(dir, `${9_999 % folders}`, '9999'), 'utf8')).toBe('9999')
+        expect(leftovers(dir)).toStrictEqual([])
+      }),
+    )
+  }
+
+  needs('linux')('is enough for 10 batches of 500 files at once', () =>
+    inMemory(async (dir) => {
+      const batches = inProcess(
+        ({ atomicWriteAll }, dir) =>
+          Promise.all(
+            Array.from({ length: 10 }, async (_, batch) => {
+              const entries = Array.from({ length: 500 }, (_, at) => ({
+                path: `${dir}/${batch}/${at % 50}/${at}`,
+                data: 'x',
+              }))
+              return (await atomicWriteAll(entries)).length
+            }),
+          ),
+        [dir],
+        { before: 'ulimit -n 256' },
+      )
+      expect(await batches.returned).toStrictEqual(Array(10).fill(500))
+      expect(leftovers(dir)).toStrictEqual([])
+    }),
+  )
+
+  needs('linux')('that others have used up is waited for, until it is free', async ({ dir }) => {
+    const child = inProcess(
+      async ({ atomicWriteAll, require }, dir) => {
+        const fs = require('node:fs')
+        await atomicWriteAll([{ path: `${dir}/warm`, data: '' }])
+        const taken: number[] = []
+        try {
+          for (;;) taken.push(fs.openSync('/dev/null'))
+        } catch {}
+        for (let free = 0; free < 5; free++) fs.closeSync(taken.pop())
+        setTimeout(() => taken.forEach((fd) => void fs.closeSync(fd)), 200)
+        return atomicWriteAll(Array.from({ length: 100 }, (_, at) => ({ path: `${dir}/${at}`, data: 'x' })))
+      },
+      [dir],
+      { before: 'ulimit -n 128' },
+    )
+    expect(await child.returned).toHaveLength(100)
+    expect(names(dir)).toHaveLength(101)
+  })
+})
+
+describe('a staged file without a descriptor', () => {
+  /** 60 files are staged by a process that may have few descriptors; another one writes, and sweeps, meanwhile. */
+  async function survives(dir: string, parks = true) {
+    const folder = join(dir, 'files')
+    const batch = inProcess(
+      async ({ atomicWriteAll, require, tell, hear }, folder) => {
+        const fs = require('node:fs')
+        async function* entries() {
+          for (let at = 0; at < 60; at++) yield { path: `${folder}/${at}`, data: `${at}` }
+          const goOn = hear()
+          await new Promise((resolve) => setTimeout(resolve, 50))
+          tell('pulled')
+          await goOn
+        }
+        let open = 0
+        const onProgress = (done: number) => {
+          if (done < 60) return
+          open = fs.readdirSync('/proc/self/fd').filter((fd: string) => {
+            try {
+              return fs.readlinkSync(`/proc/self/fd/${fd}`).startsWith(`${folder}/`)
+            } catch {
+              return false
+            }
+          }).length
+          tell('staged')
+        }
+        const results = await atomicWriteAll(entries(), { onProgress })
+        return { written: results.length, open }
+      },
+      [folder],
+      { before: 'ulimit -n 96' },
+    )
+    for (const _ of ['pulled', 'staged']) await batch.next()
+    const staged = leftovers(folder).length
+    if (parks) expect(staged).toBeGreaterThan(30)
+    const sweeper = inProcess(({ atomicWrite }, path) => atomicWrite(path, 'x'), [join(folder, 'sweeper')])
+    await sweeper.returned
+    expect(leftovers(folder)).toHaveLength(staged)
+    batch.say('go on')
+    const { written, open } = await batch.returned
+    expect(written).toBe(60)
+    if (parks) expect(open).toBeLessThan(30)
+    expect(readdirSync(folder)).toHaveLength(61)
+    expect(readFileSync(join(folder, '59'), 'utf8')).toBe('59')
+  }
+
+  needs('linux')('is safe from the sweep of another process', ({ dir }) => survives(dir))
+
+  needs('linux')('is gone once its process is killed, by that sweep', async ({ dir }) => {
+    const batch = inProcess(
+      async ({ atomicWriteAll, tell }, dir) => {
+        async function* entries() {
+          for (let at = 0; at < 60; at++) yield { path: `${dir}/${at}`, data: `${at}` }
+          await new Promise(() => setInterval(() => {}, 1000))
+        }
+        return atomicWriteAll(entries(), { onProgress: (done) => done === 60 && tell('staged') })
+      },
+      [dir],
+      { before: 'ulimit -n 96' },
+    )
+    await batch.next()
+    expect(leftovers(dir).length).toBeGreaterThan(30)
+    batch.kill('SIGKILL')
+    await batch.exit
+    expect(leftovers(dir).length).toBeGreaterThan(30)
+    await inProcess(({ atomicWrite }, path) => atomicWrite(path, 'x'), [join(dir, 'sweeper')]).returned
+    expect(names(dir)).toStrictEqual(['sweeper'])
+  })
+
+  for (const folders of [1, 60]) {
+    needs('linux')(`is gone, in ${folders} folders, when the batch fails`, async ({ dir }) => {
+      const batch = inProcess(
+        ({ atomicWriteAll, require }, dir, folders) => {
+          const fs = require('node:fs')
+          let most = 0
+          async function* entries() {
+            for (let at = 0; at < 300; at++) yield { path: `${dir}/${at % folders}/${at}`, data: `${at}` }
+            await new Promise((resolve) => setTimeout(resolve, 100))
+            most = fs
+              .readdirSync(dir, { recursive: true })
+              .filter((name: string) => name.endsWith('tmp')).length
+            yield { path: dir, data: 'a folder' }
+          }
+          return atomicWriteAll(entries()).catch(({ code, entry }) => ({ code, entry, parked: most > 0 }))
+        },
+        [dir, folders],
+        { before: 'ulimit -n 96' },
+      )
+      expect(await batch.returned).toStrictEqual({ code: 'EISDIR', entry: 300, parked: true })
+      expect(names(dir)).toHaveLength(folders)
+      expect(leftovers(dir)).toStrictEqual([])
+    })
+  }
+
+  needs('root that may mount')('is safe on tmpfs', async ({ dir }) => {
+    await mounted(join(dir, 'disk'), tmpfs('8m'), (disk) => survives(disk))
+  })
+
+  for (const [kind, size] of [
+    ['ext4', 32],
+    ['xfs', 320],
+    ['btrfs', 128],
+  ] as const) {
+    const isHere = ['/sbin', '/usr/sbin', '/bin', '/usr/bin'].some((bin) =>
+      existsSync(join(bin, `mkfs.${kind}`)),
+    )
+    const onDisk = isHere
+      ? needs('root that may mount')
+      : (title: string) => test.skip(`${title} (needs mkfs.${kind})`)
+    onDisk(`is safe on ${kind}`, async ({ dir }) => {
+      const image = join(dir, 'image')
+      writeFileSync(image, '')
+      truncateSync(image, size << 20)
+      execFileSync(`mkfs.${kind}`, ['-q', image], { stdio: 'ignore' })
+      await mounted(join(dir, 'disk'), ['-o', 'loop', image], (disk) => survives(disk))
+    })
+  }
+
+  needs('root that may mount')(
+    'is none on an overlay, which would lose its lock: there they are kept open',
+    async ({ dir }) => {
+      await mounted(join(dir, 'disk'), tmpfs('8m'), async (disk) => {
+        for (const name of ['lower', 'upper', 'work']) mkdirSync(join(disk, name))
+        const options = ['lower', 'upper', 'work'].map((name) => `${name}dir=${join(disk, name)}`).join()
+        await mounted(join(dir, 'overlay'), ['-t', 'overlay', '-o', options, 'overlay'], (overlay) =>
+          survives(overlay, false),
+        )
+      })
+    },
+  )
+})
+
+describe('memory', () => {
+  test('does not grow with the number of entries', () =>
+    inMemory(async (dir) => {
+      const child = inProcess(
+        async ({ atomicWriteAll }, dir) => {
+          const { rss } = process.memoryUsage()
+          let most = 0
+          function* entries() {
+            for (let at = 0; at < 400; at++) {
+              most = Math.max(most, process.memoryUsage().rss)
+              yield { path: `${dir}/${at}`, data: Buffer.alloc(1 << 20, at) }
+            }
+          }
+          await atomicWriteAll(entries(), { flush: false, verify: false })
+          return (most - rss) / (1 << 20)
+        },
+        [dir],
+        { execArgv: ['--max-semi-space-size=1'] },
+      )
+      // 400 MB are written. Two waves of 16 MB are in flight, and buffers that are not collected yet.
+      expect(await child.returned).toBeLessThan(150)
+    }))
+})
+
+describe('the event loop', () => {
+  test('turns all the time while 5,000 files are written', () =>
+    inMemory(async (dir) => {
+      const child = inProcess(
+        async ({ atomicWriteAll, require }, dir) => {
+          const { performance } = require('node:perf_hooks')
+          await atomicWriteAll([{ path: `${dir}/warm`, data: '' }])
+          let over = false
+          const data = Buffer.alloc(8 << 10)
+          const writing = atomicWriteAll(
+            Array.from({ length: 5000 }, (_, at) => ({ path: `${dir}/${at}`, data })),
+          ).finally(() => {
+            over = true
+          })
+          let [last, longest, turns] = [performance.now(), 0, 0]
+          const began = last
+          while (!over) {
+            await new Promise(setImmediate)
+            const now = performance.now()
+            longest = Math.max(longest, now - last)
+            last = now
+            turns++
+          }
+          await writing
+          return { turns, longest, total: last - began }
+        },
+        [dir],
+      )
+      const { turns, longest, total } = await child.returned
+      expect(turns).toBeGreaterThan(50)
+      expect(longest).toBeLessThan(Math.max(total / 3, 100))
+    }))
+
+  test('is kept alive until the batch is done, and no longer', async ({ dir }) => {
+    const started = Date.now()
+    const child = inProcess(
+      ({ atomicWriteAll }, dir) => {
+        atomicWriteAll(Array.from({ length: 300 }, (_, at) => ({ path: `${dir}/${at}`, data: '' })))
+      },
+      [dir],
+    )
+    expect(await child.exit).toMatchObject({ code: 0 })
+    expect(names(dir)).toHaveLength(300)
+    expect(Date.now() - started).toBeLessThan(30_000)
+  })
+})

@@ -1,0 +1,269 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Readable, Transform } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { ReadableStream } from 'node:stream/web'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { AtomicFile, type Data } from '@pipeline/atomic'
+import { describe, expect } from 'vitest'
+import { openBelow, pattern, written } from '../helpers/files'
+import { names, rejection, state, test } from '../helpers/index-file'
+import { needs } from '../helpers/needs'
+
+const inUse = {
+  code: 'ERR_INVALID_STATE',
+  message: 'Invalid state: the stream of the file is in use, or has failed',
+}
+
+/** A source of these chunks; then it ends, or fails with `error`. */
+const source = (chunks: unknown[], error?: Error) =>
+  new ReadableStream({
+    pull(controller) {
+      const chunk = chunks.shift()
+      if (chunk !== undefined) controller.enqueue(chunk)
+      else if (error) controller.error(error)
+      else controller.close()
+    },
+  })
+
+const megabytes = Array.from({ length: 100 }, (_, i) => pattern(50_000, i + 1))
+
+function withOld(dir: string) {
+  const path = join(dir, 'file')
+  writeFileSync(path, 'old')
+  return { path, before: state(path) }
+}
+
+describe('pipeTo', () => {
+  test('writes all and closes, and the commit publishes', async ({ dir }) => {
+    const { path, before } = withOld(dir)
+    const file = await AtomicFile.open(path)
+    await source([...megabytes]).pipeTo(file.writable)
+    expect(state(path)).toStrictEqual(before)
+    expect(await file.commit()).toStrictEqual(written(dir, 5_000_000))
+    expect(readFileSync(path).equals(Buffer.concat(megabytes))).toBe(true)
+  })
+
+  test('takes strings too, in the file’s encoding', async ({ dir }) => {
+    const path = join(dir, 'file')
+    const file = await AtomicFile.open(path, 'latin1')
+    await source(['a', Buffer.from('b'), 'ü']).pipeTo(file.writable)
+    await file.commit()
+    expect(readFileSync(path, 'latin1')).toBe('abü')
+  })
+
+  test('ends the content: no write comes after it', async ({ dir }) => {
+    const file = await AtomicFile.open(join(dir, 'file'))
+    await source(['a']).pipeTo(file.writable)
+    expect(await rejection(file.write('b'))).toMatchObject({
+      ...{ code: 'ERR_INVALID_STATE', message: 'Invalid state: the file is complete already' },
+    })
+    expect(await file.commit()).toMatchObject({ bytes: 1 })
+  })
+
+  test('with preventClose leaves it open for more', async ({ dir }) => {
+    const path = join(dir, 'file')
+    const file = await AtomicFile.open(path)
+    await file.write('<')
+    for (const text of ['a', 'b']) await source([text]).pipeTo(file.writable, { preventClose: true })
+    await file.write('>')
+    await file.commit()
+    expect(readFileSync(path, 'utf8')).toBe('<ab>')
+  })
+
+  needs('linux')('from a source that fails gives the file up', async ({ dir }) => {
+    const { path, before } = withOld(dir)
+    const file = await AtomicFile.open(path)
+    const error = new Error('mine')
+    expect(await rejection(source([...megabytes], error).pipeTo(file.writable))).toBe(error)
+    expect(await rejection(file.commit())).toMatchObject({
+      ...{ code: 'ERR_INVALID_STATE', message: 'Invalid state: the file was aborted' },
+    })
+    expect(state(path)).toStrictEqual(before)
+    expect(openBelow(dir)).toStrictEqual([])
+  })
+
+  needs('linux')('that is aborted by its signal gives the file up', async ({ dir }) => {
+    const file = await AtomicFile.open(join(dir, 'file'))
+    const controller = new AbortController()
+    const endless = new ReadableStream({ pull: (to) => sleep(1).then(() => to.enqueue('x')) })
+    const piping = rejection(endless.pipeTo(file.writable, { signal: controller.signal }))
+    await sleep(20)
+    controller.abort('mine')
+    expect(await piping).toBe('mine')
+    await file.abort()
+    expect(openBelow(dir)).toStrictEqual([])
+    expect(names(dir)).toStrictEqual([])
+  })
+
+  test('into a file that its own signal gives up rejects', async ({ dir }) => {
+    const controller = new AbortController()
+    const file = await AtomicFile.open(join(dir, 'file'), { signal: controller.signal })
+    const endless = new ReadableStream({ pull: (to) => sleep(1).then(() => to.enqueue('x')) })
+    const piping = rejection(endless.pipeTo(file.writable))
+    await sleep(20)
+    controller.abort('mine')
+    expect(await piping).toMatchObject({ code: 'ABORT_ERR', cause: 'mine' })
+    expect(names(dir)).toStrictEqual([])
+  })
+})
+
+describe('a commit that comes too early', () => {
+  test('while the stream is piped to is refused, and may come again', async ({ dir }) => {
+    const { path, before } = withOld(dir)
+    const file = await AtomicFile.open(path)
+    const piping = source([...megabytes]).pipeTo(file.writable)
+    expect(await rejection(file.commit())).toMatchObject(inUse)
+    expect(state(path)).toStrictEqual(before)
+    await piping
+    expect(await file.commit()).toStrictEqual(written(dir, 5_000_000))
+  })
+
+  test('while a writer has the stream is refused, until it is closed', async ({ dir }) => {
+    const file = await AtomicFile.open(join(dir, 'file'))
+    const writer = file.writable.getWriter()
+    await writer.write('a')
+    expect(await rejection(file.commit())).toMatchObject(inUse)
+    await writer.close()
+    expect(await file.commit()).toStrictEqual(written(dir, 1))
+  })
+
+  test('while the stream holds chunks back that a writer left there is refused', async ({ dir }) => {
+    const path = join(dir, 'file')
+    const file = await AtomicFile.open(path)
+    const writer = file.writable.getWriter()
+    const writing = ['a', 'b', 'c'].map((chunk) => writer.write(chunk))
+    writer.releaseLock()
+    expect(await rejection(file.commit())).toMatchObject(inUse)
+    await Promise.all(writing)
+    await file.commit()
+    expect(readFileSync(path, 'utf8')).toBe('abc')
+  })
+
+  test('for a stream that has lost a chunk is refused for good', async ({ dir }) => {
+    const { path, before } = withOld(dir)
+    const file = await AtomicFile.open(path)
+    const failing = source(['a', 1, 'b']).pipeTo(file.writable)
+    expect(await rejection(failing)).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
+    expect(await rejection(file.commit())).toMatchObject(inUse)
+    await file.abort()
+    expect(state(path)).toStrictEqual(before)
+  })
+
+  test('for a stream that was only looked at is none', async ({ dir }) => {
+    const file = await AtomicFile.open(join(dir, 'file'))
+    expect(file.writable.locked).toBe(false)
+    await file.write('x')
+    expect(await file.commit()).toStrictEqual(written(dir, 1))
+    expect(file.writable.locked).toBe(false)
+  })
+})
+
+describe('a writer of the stream', () => {
+  test('is told to wait when there is no room', async ({ dir }) => {
+    const file = await AtomicFile.open(join(dir, 'file'))
+    const writer = file.writable.getWriter()
+    await writer.ready
+    const writing = writer.write(pattern(16 << 20))
+    expect(writer.desiredSize).toBe(0)
+    let isReady = false
+    void writer.ready.then(() => {
+      isReady = true
+    })
+    // Jobs end in the event loop, which has not turned.
+    for (let i = 0; i < 50; i++) await Promise.resolve()
+    expect(isReady).toBe(false)
+    await writing
+    await writer.ready
+    expect(writer.desiredSize).toBe(1)
+    await writer.close()
+    await file.commit()
+  })
+
+  test('that closes has all written by then, and tells of what failed', async ({ dir }) => {
+    const file = await AtomicFile.open(join(dir, 'file'))
+    const writer = file.writable.getWriter()
+    void writer.write('a')
+    await writer.close()
+    expect(await file.commit()).toMatchObject({ bytes: 1 })
+  })
+
+  needs('linux')('that aborts gives the file up', async ({ dir }) => {
+    const file = await AtomicFile.open(join(dir, 'file'))
+    const writer = file.writable.getWriter()
+    await writer.write(pattern(200_000))
+    await writer.abort('mine')
+    expect(openBelow(dir)).toStrictEqual([])
+    expect(await rejection(file.commit())).toMatchObject({ code: 'ERR_INVALID_STATE' })
+  })
+
+  test('fails after the file was aborted', async ({ dir }) => {
+    const file = await AtomicFile.open(join(dir, 'file'))
+    const writer = file.writable.getWriter()
+    writer.closed.catch(() => {})
+    await file.abort()
+    expect(await rejection(writer.write('x'))).toMatchObject({ code: 'ERR_INVALID_STATE' })
+  })
+})
+
+describe('stream.pipeline', () => {
+  // The types of Node 20 do not know that it takes web streams.
+  const nodeStream = (file: AtomicFile) => file.writable as unknown as NodeJS.WritableStream
+
+  const text = 'a漢字😀ü'.repeat(20_000)
+  const sources: [string, () => Readable][] = [
+    ['strings', () => Readable.from(text.match(/.{1,1000}/gsu) ?? [])],
+    ['buffers', () => Readable.from(chunksOf(Buffer.from(text), 777))],
+    ['bytes', () => Readable.from(chunksOf(Buffer.from(text), 70_001), { objectMode: false })],
+  ]
+  function chunksOf(bytes: Buffer, size: number) {
+    return Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) =>
+      bytes.subarray(i * size, (i + 1) * size),
+    )
+  }
+  for (const [what, from] of sources) {
+    test(`of ${what} writes all of them`, async ({ dir }) => {
+      const path = join(dir, 'file')
+      const file = await AtomicFile.open(path)
+      await pipeline(from(), nodeStream(file))
+      expect(await file.commit()).toStrictEqual(written(dir, Buffer.byteLength(text)))
+      expect(readFileSync(path, 'utf8') === text).toBe(true)
+    })
+
+    test(`of ${what}, as a web stream, writes all of them`, async ({ dir }) => {
+      const path = join(dir, 'file')
+      const file = await AtomicFile.open(path)
+      await (Readable.toWeb(from()) as ReadableStream<Data>).pipeTo(file.writable)
+      await file.commit()
+      expect(readFileSync(path, 'utf8') === text).toBe(true)
+    })
+  }
+
+  needs('linux')('with a step that fails gives the file up', async ({ dir }) => {
+    const { path, before } = withOld(dir)
+    const file = await AtomicFile.open(path)
+    let passed = 0
+    const failing = new Transform({
+      transform(chunk, _, done) {
+        done(passed++ > 3 ? new Error('mine') : null, chunk)
+      },
+    })
+    expect(await rejection(pipeline(Readable.from([...megabytes]), failing, nodeStream(file)))).toMatchObject(
+      {
+        message: 'mine',
+      },
+    )
+    await file.abort()
+    expect(await rejection(file.commit())).toMatchObject({ code: 'ERR_INVALID_STATE' })
+    expect(openBelow(dir)).toStrictEqual([])
+    expect(state(path)).toStrictEqual(before)
+  })
+})
+
+test('the stream is always the same', async ({ dir }) => {
+  const file = await AtomicFile.open(join(dir, 'file'))
+  const stream = file.writable
+  expect(stream).toBeInstanceOf(WritableStream)
+  expect(file.writable).toBe(stream)
+  await file.abort()
+})

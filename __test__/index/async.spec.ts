@@ -1,0 +1,389 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { readFileSync, rmSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { atomicIndexUpdate, atomicWrite, type UpdateOptions } from '@pipeline/atomic'
+import { describe, expect } from 'vitest'
+import { openBelow } from '../helpers/files'
+import {
+  gate,
+  holderOf,
+  increment,
+  isPending,
+  names,
+  readJson,
+  rejection,
+  state,
+  test,
+  writeJson,
+} from '../helpers/index-file'
+import { needs } from '../helpers/needs'
+
+describe('an async fn', () => {
+  test('is awaited, and what it resolves to is written', async ({ file }) => {
+    await atomicIndexUpdate(file, async () => {
+      await sleep(10)
+      return { n: 1 }
+    })
+    expect(readJson(file)).toEqual({ n: 1 })
+  })
+
+  test('may change the index in place', async ({ file }) => {
+    writeJson(file, { n: 1 })
+    await atomicIndexUpdate(file, async (index) => {
+      await sleep(10)
+      return increment(index)
+    })
+    expect(readJson(file)).toEqual({ n: 2 })
+  })
+
+  test('holds nothing up but its own index', async ({ dir, file }) => {
+    const { open, opened } = gate<object>()
+    const waiting = atomicIndexUpdate(file, () => opened)
+    await atomicIndexUpdate(join(dir, 'other.json'), () => ({}))
+    expect(await isPending(waiting, 0)).toBe(true)
+    open({ n: 1 })
+    await waiting
+    expect(readJson(file)).toEqual({ n: 1 })
+  })
+
+  test('leaves the file alone until it has resolved', async ({ file }) => {
+    writeJson(file, { n: 1 })
+    const before = state(file)
+    const { open, opened } = gate<object>()
+    const update = atomicIndexUpdate(file, () => opened)
+    await sleep(50)
+    expect(state(file)).toEqual(before)
+    open({ n: 2 })
+    await update
+  })
+
+  test('may update another index meanwhile', async ({ dir, file }) => {
+    const other = join(dir, 'other.json')
+    await atomicIndexUpdate(file, async () => {
+      const { bytes } = await atomicIndexUpdate(other, () => ({ inner: true }))
+      return { bytes }
+    })
+    expect(readJson(file)).toEqual({ bytes: readFileSync(other).length })
+    expect(names(dir)).toEqual(['index.json', 'other.json'])
+  })
+
+  test('that waits for its own index waits in vain, and nothing is lost by it', async ({ file }) => {
+    writeJson(file, { n: 1 })
+    let inner: any
+    await atomicIndexUpdate(file, async (index) => {
+      inner = await rejection(atomicIndexUpdate(file, increment, { timeout: 50 }))
+      return increment(index)
+    })
+    expect(inner).toMatchObject({ code: 'ERR_ATOMIC_LOCK_TIMEOUT', path: file })
+    expect(readJson(file)).toEqual({ n: 2 })
+  })
+
+  test('can resolve to any thenable', async ({ file }) => {
+    const thenable = {
+      // biome-ignore lint/suspicious/noThenProperty: a promise of another make is what this is about.
+      then(resolve: (value: object) => void) {
+        setTimeout(resolve, 10, { n: 1 })
+      },
+    }
+    await atomicIndexUpdate(file, () => thenable as unknown as Promise<object>)
+    expect(readJson(file)).toEqual({ n: 1 })
+  })
+
+  test('can resolve to a promise of a promise', async ({ file }) => {
+    await atomicIndexUpdate(file, async () => sleep(1, sleep(1, { n: 1 })))
+    expect(readJson(file)).toEqual({ n: 1 })
+  })
+
+  test('an index with a then that is no function is an index', async ({ file }) => {
+    // biome-ignore lint/suspicious/noThenProperty: that it is no promise is what this is about.
+    await atomicIndexUpdate(file, () => ({ then: 'and now' }))
+    // biome-ignore lint/suspicious/noThenProperty: as above.
+    expect(readJson(file)).toEqual({ then: 'and now' })
+  })
+
+  test('a then that throws when it is looked at is the reason that the caller catches', async ({
+    dir,
+    file,
+  }) => {
+    const reason = new Error('no')
+    const result = {
+      // biome-ignore lint/suspicious/noThenProperty: as above.
+      get then() {
+        throw reason
+      },
+    }
+    expect(await rejection(atomicIndexUpdate(file, () => result))).toBe(reason)
+    expect(names(dir)).toEqual([])
+  })
+})
+
+describe('calls for one index', () => {
+  test('run one after the other, in the order of the calls', async ({ file }) => {
+    const order: number[] = []
+    let inside = 0
+    await Promise.all(
+      Array.from({ length: 20 }, (_, call) =>
+        atomicIndexUpdate<{ n: number }>(
+          file,
+          async (index) => {
+            expect(++inside).toBe(1)
+            await sleep(call % 3)
+            order.push(call)
+            inside--
+            return increment(index)
+          },
+          { initial: { n: 0 } },
+        ),
+      ),
+    )
+    expect(order).toEqual(Array.from({ length: 20 }, (_, call) => call))
+    expect(readJson(file)).toEqual({ n: 20 })
+  })
+
+  test('are one line by whatever name they call it', async ({ dir, file }) => {
+    const link = join(dir, 'link.json')
+    symlinkSync('index.json', link)
+    const byName = [
+      file,
+      link,
+      join(dir, '.', 'index.json'),
+      join(dir, 'x', '..', 'index.json'),
+      Buffer.from(file),
+    ]
+    const order: number[] = []
+    await Promise.all(
+      byName.map((name, call) =>
+        atomicIndexUpdate(
+          name,
+          async (index) => {
+            await sleep(byName.length - call)
+            order.push(call)
+            return increment(index)
+          },
+          { initial: { n: 0 } },
+        ),
+      ),
+    )
+    expect(order).toEqual([0, 1, 2, 3, 4])
+    expect(readJson(file)).toEqual({ n: 5 })
+  })
+
+  test('and writes of the same file run in the order of the calls', async ({ file }) => {
+    const append = (what: string) => (index: string[]) => [...index, what]
+    await Promise.all([
+      atomicWrite(file, '["write 1"]'),
+      atomicIndexUpdate(file, append('update 1')),
+      atomicIndexUpdate(file, append('update 2')),
+    ])
+    expect(readJson(file)).toEqual(['write 1', 'update 1', 'update 2'])
+    const updates = [atomicIndexUpdate(file, append('lost')), atomicWrite(file, '["write 2"]')]
+    await Promise.all([...updates, atomicIndexUpdate(file, append('update 3'))])
+    expect(readJson(file)).toEqual(['write 2', 'update 3'])
+  })
+
+  test('a write waits for an async update before it', async ({ file }) => {
+    const { open, opened } = gate<object>()
+    const update = atomicIndexUpdate(file, () => opened)
+    const write = atomicWrite(file, '"last"')
+    expect(await isPending(write)).toBe(true)
+    open({ n: 1 })
+    await Promise.all([update, write])
+    expect(readJson(file)).toBe('last')
+  })
+
+  test('say how long they waited', async ({ file }) => {
+    const { open, opened } = gate<object>()
+    const first = atomicIndexUpdate(file, () => opened)
+    const second = atomicIndexUpdate(file, increment)
+    await sleep(100)
+    open({ n: 1 })
+    expect((await second).lockWaitMs).toBeGreaterThan(90)
+    expect((await first).lockWaitMs).toBeLessThan(90)
+  })
+})
+
+describe('when a program changes the file without the lock while fn runs', () => {
+  /** Runs `meddle` in the first call of fn only. */
+  function once(meddle: () => void, fn: (index: any) => any = (index) => ({ ...index, ours: true })) {
+    let calls = 0
+    const meddled = (index: any) => {
+      if (calls++ === 0) meddle()
+      return fn(index)
+    }
+    return { meddled, calls: () => calls }
+  }
+
+  for (const [kind, wrap] of [
+    ['a sync fn', (fn: (index: any) => any) => fn],
+    [
+      'an async fn',
+      (fn: (index: any) => any) => async (index: any) => {
+        await sleep(5)
+        return fn(index)
+      },
+    ],
+  ] as const) {
+    test(`${kind} runs again and both changes are kept`, async ({ dir, file }) => {
+      writeJson(file, { n: 1 })
+      const { meddled, calls } = once(() => writeJson(file, { n: 1, theirs: true }))
+      await atomicIndexUpdate(file, wrap(meddled))
+      expect(readJson(file)).toEqual({ n: 1, theirs: true, ours: true })
+      expect(calls()).toBe(2)
+      expect(names(dir)).toEqual(['index.json'])
+    })
+  }
+
+  test('of the same length: it is noticed', async ({ file }) => {
+    writeJson(file, { theirs: 1 })
+    // Before Linux 6.13 two changes within one tick of its clock leave the same times.
+    await sleep(30)
+    const { meddled } = once(() => writeJson(file, { theirs: 2 }))
+    await atomicIndexUpdate(file, meddled)
+    expect(readJson(file)).toEqual({ theirs: 2, ours: true })
+  })
+
+  test('and fn would leave it as it was: the change is kept', async ({ file }) => {
+    await atomicIndexUpdate(file, () => ({ n: 1 }))
+    const { meddled, calls } = once(
+      () => writeJson(file, { theirs: true }),
+      (index) => index,
+    )
+    await atomicIndexUpdate(file, meddled)
+    expect(readJson(file)).toEqual({ theirs: true })
+    expect(calls()).toBe(2)
+  })
+
+  test('deletes it: fn runs again with the initial index', async ({ file }) => {
+    writeJson(file, { n: 1 })
+    const { meddled } = once(() => rmSync(file))
+    await atomicIndexUpdate(file, meddled, { initial: { initial: true } })
+    expect(readJson(file)).toEqual({ initial: true, ours: true })
+  })
+
+  test('makes it where there was none: fn runs again with what is in it', async ({ file }) => {
+    const { meddled } = once(() => writeJson(file, { theirs: true }))
+    await atomicIndexUpdate(file, meddled)
+    expect(readJson(file)).toEqual({ theirs: true, ours: true })
+  })
+
+  test('the backup is the version that was really replaced', async ({ file }) => {
+    writeJson(file, { n: 1 })
+    const { meddled } = once(() => writeJson(file, { n: 2 }))
+    await atomicIndexUpdate(file, meddled, { backup: true })
+    expect(readJson(`${file}.backup`)).toEqual({ n: 2 })
+  })
+
+  /** Changes the file when the next version is staged already, and lets fn do `again` from then on. */
+  async function meddleLate(dir: string, again: (index: any) => any, options?: UpdateOptions) {
+    const file = join(dir, 'index.json')
+    // Long enough in the writing that there is a while between the start and the rename.
+    const pad = 'x'.repeat(50_000_000)
+    const isStaged = () => openBelow(dir).some((path) => / \(deleted\)$|\.atomic-tmp$/.test(path))
+    let calls = 0
+    const update = atomicIndexUpdate(file, (index) => (calls++ === 0 ? { pad } : again(index)), options)
+    const settled = update.then(
+      () => 'resolved',
+      (error) => error,
+    )
+    while (!isStaged()) await new Promise(setImmediate)
+    writeJson(file, { theirs: true })
+    return settled
+  }
+
+  needs('linux')('while the next version is being written: it is noticed', async ({ dir }) => {
+    const file = join(dir, 'index.json')
+    writeJson(file, { n: 1 })
+    expect(await meddleLate(dir, (index) => ({ ...index, ours: true }))).toBe('resolved')
+    expect(readJson(file)).toEqual({ theirs: true, ours: true })
+  })
+
+  needs('linux')('and fn then fails: no backup was made for nothing', async ({ dir }) => {
+    const file = join(dir, 'index.json')
+    const error = new Error('no')
+    writeJson(file, { n: 1 })
+    writeJson(`${file}.backup`, { n: 0 })
+    const fail = () => {
+      throw error
+    }
+    expect(await meddleLate(dir, fail, { backup: true })).toBe(error)
+    expect(readJson(file)).toEqual({ theirs: true })
+    expect(readJson(`${file}.backup`)).toEqual({ n: 0 })
+    expect(names(dir)).toEqual(['index.json', 'index.json.backup'])
+  })
+
+  test('over and over: the update gives up when its time is over', async ({ dir, file }) => {
+    writeJson(file, { n: 0 })
+    let calls = 0
+    const meddle = (index: any) => {
+      writeJson(file, { n: ++calls, longer: 'x'.repeat(calls) })
+      return { ...index, ours: true }
+    }
+    expect(await rejection(atomicIndexUpdate(file, meddle, { timeout: 200 }))).toMatchObject({
+      code: 'ERR_ATOMIC_LOCK_TIMEOUT',
+      path: file,
+    })
+    expect(readJson(file)).toEqual({ n: calls, longer: 'x'.repeat(calls) })
+    expect(calls).toBeGreaterThan(1)
+    expect(names(dir)).toEqual(['index.json'])
+  })
+})
+
+describe('fn runs in the async context of its call', () => {
+  const context = new AsyncLocalStorage<string>()
+
+  function updateIn(name: string, file: string, seen: (string | undefined)[]) {
+    return context.run(name, () =>
+      atomicIndexUpdate(
+        file,
+        (index) => {
+          seen.push(context.getStore())
+          return increment(index)
+        },
+        { initial: { n: 0 } },
+      ),
+    )
+  }
+
+  test('at once', async ({ file }) => {
+    const seen: (string | undefined)[] = []
+    await updateIn('one', file, seen)
+    expect(seen).toEqual(['one'])
+  })
+
+  test('after waiting in line', async ({ file }) => {
+    const seen: (string | undefined)[] = []
+    await Promise.all(['one', 'two', 'three'].map((name) => updateIn(name, file, seen)))
+    expect(seen).toEqual(['one', 'two', 'three'])
+  })
+
+  test('after waiting for another process', async ({ file }) => {
+    const seen: (string | undefined)[] = []
+    const holder = await holderOf(file)
+    const update = updateIn('one', file, seen)
+    await sleep(50)
+    holder.say('go on')
+    await update
+    expect(seen).toEqual(['one'])
+  })
+
+  test('when it runs again', async ({ file }) => {
+    const seen: (string | undefined)[] = []
+    writeJson(file, { n: 0 })
+    await context.run('one', () =>
+      atomicIndexUpdate(file, (index) => {
+        seen.push(context.getStore())
+        if (seen.length === 1) writeJson(file, { n: 5 })
+        return increment(index)
+      }),
+    )
+    expect(seen).toEqual(['one', 'one'])
+  })
+
+  test('and the caller goes on in its own', async ({ file }) => {
+    await context.run('one', async () => {
+      await atomicIndexUpdate(file, () => context.run('inner', () => ({})))
+      expect(context.getStore()).toBe('one')
+    })
+  })
+})

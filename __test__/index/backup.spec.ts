@@ -1,0 +1,267 @@
+import {
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { atomicIndexUpdate } from '@pipeline/atomic'
+import { describe, expect, onTestFinished } from 'vitest'
+import { inProcess, type There } from '../helpers/elsewhere'
+import {
+  eventually,
+  increment,
+  makeDir,
+  names,
+  readJson,
+  rejection,
+  state,
+  test,
+  writeJson,
+} from '../helpers/index-file'
+import { mounted, needs, tmpfs } from '../helpers/needs'
+
+/** `test` with a folder on another file system: one that is there, or else one that root mounts. */
+const onAnotherFileSystem = (title: string, body: (file: string, backup: string) => Promise<void>) => {
+  const prepared = (dir: string, other: string) => body(join(dir, 'index.json'), join(other, 'kept.json'))
+  if (statSync('/dev/shm', { throwIfNoEntry: false })?.dev === statSync(tmpdir()).dev) {
+    const run = (dir: string) => mounted(join(dir, 'other'), tmpfs('1m'), (other) => prepared(dir, other))
+    needs('root that may mount')(title, ({ dir }) => run(dir))
+  } else {
+    needs('a second file system in /dev/shm')(title, async ({ dir }) => {
+      const other = mkdtempSync('/dev/shm/atomic-backup-')
+      onTestFinished(() => rmSync(other, { recursive: true }))
+      await prepared(dir, other)
+    })
+  }
+}
+
+describe('where the backup goes', () => {
+  test('with true, beside the index, with .backup at the end', async ({ dir, file }) => {
+    writeJson(file, { n: 1 })
+    await atomicIndexUpdate(file, increment, { backup: true })
+    expect(readJson(`${file}.backup`)).toEqual({ n: 1 })
+    expect(readJson(file)).toEqual({ n: 2 })
+    expect(names(dir)).toEqual(['index.json', 'index.json.backup'])
+  })
+
+  test('with false, nowhere', async ({ dir, file }) => {
+    writeJson(file, { n: 1 })
+    await atomicIndexUpdate(file, increment, { backup: false })
+    expect(names(dir)).toEqual(['index.json'])
+  })
+
+  const kinds: [string, (path: string) => string | Buffer | URL][] = [
+    ['a string', (path) => path],
+    ['a Buffer', (path) => Buffer.from(path)],
+    ['a URL', (path) => pathToFileURL(path)],
+  ]
+  test.for(kinds)('with %s, there', async ([, make], { dir, file }) => {
+    const backup = join(dir, 'kept.json')
+    writeJson(file, { n: 1 })
+    await atomicIndexUpdate(file, increment, { backup: make(backup) })
+    expect(readJson(backup)).toEqual({ n: 1 })
+    expect(names(dir)).toEqual(['index.json', 'kept.json'])
+  })
+
+  test('in another folder', async ({ dir, file }) => {
+    const other = makeDir(dir, 'other')
+    writeJson(file, { n: 1 })
+    await atomicIndexUpdate(file, increment, { backup: join(other, 'kept.json') })
+    expect(readJson(join(other, 'kept.json'))).toEqual({ n: 1 })
+    expect(names(other)).toEqual(['kept.json'])
+  })
+
+  test('in a folder that has to be made', async ({ dir, file }) => {
+    writeJson(file, { n: 1 })
+    const backup = join(dir, 'a', 'b', 'kept.json')
+    await atomicIndexUpdate(file, increment, { backup })
+    expect(readJson(backup)).toEqual({ n: 1 })
+  })
+
+  test('for an index behind a link, beside the link', async ({ dir }) => {
+    const [links, data] = [makeDir(dir, 'links'), makeDir(dir, 'data')]
+    const link = join(links, 'index.json')
+    writeJson(join(data, 'real.json'), { n: 1 })
+    symlinkSync('../data/real.json', link)
+    await atomicIndexUpdate(link, increment, { backup: true })
+    expect(readJson(`${link}.backup`)).toEqual({ n: 1 })
+    expect(names(data)).toEqual(['real.json'])
+  })
+
+  test('through a link that lies where it belongs', async ({ dir, file }) => {
+    writeJson(file, { n: 1 })
+    symlinkSync('kept.json', `${file}.backup`)
+    await atomicIndexUpdate(file, increment, { backup: true })
+    expect(readJson(join(dir, 'kept.json'))).toEqual({ n: 1 })
+  })
+})
+
+describe('what the backup is', () => {
+  test('the very file that was replaced: nothing is copied', async ({ file }) => {
+    writeJson(file, { n: 1 })
+    const { ino } = statSync(file)
+    await atomicIndexUpdate(file, increment, { backup: true })
+    expect(statSync(`${file}.backup`).ino).toBe(ino)
+    expect(statSync(file).ino).not.toBe(ino)
+  })
+
+  test('the text as it was, to the byte', async ({ file }) => {
+    const text = '{ "n" : 1,\n\n "ü": [ ] }  \n'
+    writeFileSync(file, text)
+    await atomicIndexUpdate(file, increment, { backup: true })
+    expect(readFileSync(`${file}.backup`, 'utf8')).toBe(text)
+  })
+
+  test('always the version before this one', async ({ file }) => {
+    writeJson(file, { n: 0 })
+    for (let n = 0; n < 3; n++) {
+      await atomicIndexUpdate(file, increment, { backup: true })
+      expect(readJson(`${file}.backup`)).toEqual({ n })
+    }
+  })
+
+  test('a file of its own: a later write to it does not reach the index', async ({ file }) => {
+    writeJson(file, { n: 1 })
+    await atomicIndexUpdate(file, increment, { backup: true })
+    writeFileSync(`${file}.backup`, 'scribble')
+    expect(readJson(file)).toEqual({ n: 2 })
+  })
+
+  test('right also when an update was killed between the link and the rename', async ({ dir, file }) => {
+    writeJson(file, { n: 1 })
+    linkSync(file, `${file}.backup`)
+    await atomicIndexUpdate(file, increment, { backup: true })
+    expect(readJson(`${file}.backup`)).toEqual({ n: 1 })
+    expect(readJson(file)).toEqual({ n: 2 })
+    expect(names(dir)).toEqual(['index.json', 'index.json.backup'])
+  })
+
+  onAnotherFileSystem('a copy on another file system', async (file, backup) => {
+    writeJson(file, { n: 1 })
+    await atomicIndexUpdate(file, increment, { backup })
+    expect(readJson(backup)).toEqual({ n: 1 })
+    await atomicIndexUpdate(file, increment, { backup })
+    expect(readJson(backup)).toEqual({ n: 2 })
+    expect(readJson(file)).toEqual({ n: 3 })
+    expect(names(dirname(backup))).toEqual(['kept.json'])
+  })
+
+  onAnotherFileSystem('no more open than the index was, also as a copy', async (file, backup) => {
+    writeFileSync(file, '{"n":1}', { mode: 0o600 })
+    await atomicIndexUpdate(file, increment, { backup, mode: 0o644 })
+    expect(statSync(backup).mode & 0o777).toBe(0o600)
+  })
+})
+
+describe('the backup is not touched', () => {
+  const fruitless: [when: string, fn: (index: any) => any][] = [
+    ['nothing changes', (index) => index],
+    [
+      'fn throws',
+      () => {
+        throw new Error('no')
+      },
+    ],
+    ['fn rejects', () => Promise.reject(new Error('no'))],
+    ['fn returns no index', () => 1],
+  ]
+  test.for(fruitless)('when %s', async ([, fn], { dir, file }) => {
+    await atomicIndexUpdate(file, () => ({ n: 1 }))
+    writeFileSync(`${file}.backup`, 'older')
+    const before = state(`${file}.backup`)
+    await atomicIndexUpdate(file, fn, { backup: true }).catch(() => {})
+    expect(state(`${file}.backup`)).toEqual(before)
+    expect(names(dir)).toEqual(['index.json', 'index.json.backup'])
+  })
+
+  test('when there was no version before', async ({ dir, file }) => {
+    await atomicIndexUpdate(file, () => ({ n: 1 }), { backup: true })
+    expect(names(dir)).toEqual(['index.json'])
+  })
+})
+
+describe('a backup that cannot be made rejects the update, and the index stands', () => {
+  const impossible: [what: string, code: string, prepare: (dir: string, file: string) => unknown][] = [
+    ['a folder in its place', 'EISDIR', (_, file) => mkdirSync(`${file}.backup`)],
+    ['a name that is too long', 'ENAMETOOLONG', (dir) => join(dir, 'x'.repeat(256))],
+    ['a file where its folder should be', 'ENOTDIR', (_, file) => join(file, 'kept.json')],
+    ['a loop of links', 'ELOOP', (_, file) => symlinkSync('index.json.backup', `${file}.backup`)],
+  ]
+  test.for(impossible)('%s: %s', async ([, code, prepare], { dir, file }) => {
+    writeJson(file, { n: 1 })
+    const elsewhere = prepare(dir, file)
+    const backup = typeof elsewhere === 'string' ? elsewhere : true
+    const [before, namesBefore] = [state(file), names(dir)]
+    const error = await rejection(atomicIndexUpdate(file, increment, { backup }))
+    expect(error).toMatchObject({ code, syscall: expect.any(String), errno: expect.any(Number) })
+    expect(error.message).toContain(backup === true ? `${file}.backup` : backup)
+    expect(error.committed).toBeUndefined()
+    expect(state(file)).toEqual(before)
+    expect(names(dir)).toEqual(namesBefore)
+  })
+
+  test.for(['index.json', './index.json', 'link.json'])(
+    'the index itself, as %s',
+    async (name, { dir, file }) => {
+      writeJson(file, { n: 1 })
+      symlinkSync('index.json', join(dir, 'link.json'))
+      const before = state(file)
+      const error = await rejection(atomicIndexUpdate(file, increment, { backup: `${dir}/${name}` }))
+      expect(error.code).toMatch(/^(EINVAL|ERR_INVALID_ARG_VALUE)$/)
+      expect(state(file)).toEqual(before)
+      expect(names(dir)).toEqual(['index.json', 'link.json'])
+    },
+  )
+
+  test('a name of 255 bytes has no room for .backup', async ({ dir }) => {
+    const name = 'x'.repeat(255)
+    writeJson(join(dir, name), { n: 1 })
+    const error = await rejection(atomicIndexUpdate(join(dir, name), increment, { backup: true }))
+    expect(error).toMatchObject({ code: 'ENAMETOOLONG' })
+    expect(readJson(join(dir, name))).toEqual({ n: 1 })
+    expect(names(dir)).toEqual([name])
+  })
+})
+
+test('many updates with a backup, in many processes at once, leave both whole', async ({ dir, file }) => {
+  const count = async ({ atomicIndexUpdate }: There, file: string) => {
+    const add = (index: { n: number }) => ({ n: index.n + 1 })
+    for (let round = 0; round < 50; round++) {
+      await atomicIndexUpdate(file, add, { initial: { n: 0 }, backup: true, flush: false })
+    }
+  }
+  await Promise.all([1, 2, 3, 4].map(() => inProcess(count, [file]).returned))
+  expect(readJson(file)).toEqual({ n: 200 })
+  expect(readJson(`${file}.backup`)).toEqual({ n: 199 })
+  expect(names(dir)).toEqual(['index.json', 'index.json.backup'])
+})
+
+needs('strace that may attach')(
+  'a process that sweeps the folder does not take the backup for an orphan while it has its temp name',
+  async ({ dir }) => {
+    const file = join(dir, 'index.json')
+    writeJson(file, { n: 1 })
+    const update = inProcess(
+      ({ atomicIndexUpdate }, file) => atomicIndexUpdate(file, () => ({ n: 2 }), { backup: true }),
+      [file],
+      { before: `set -- strace -f -qq -o '${dir}/trace' -e inject=/^rename:delay_enter=1500000 "$@"` },
+    )
+    const temps = () => names(dir).filter((name) => name.startsWith('.index.json.backup.'))
+    expect(await eventually(() => temps().length > 0)).toBe(true)
+    const sweeper = inProcess(
+      ({ atomicWrite }, file) => atomicWrite(file, '', { flush: false }).then(() => {}),
+      [join(dir, 'other')],
+    )
+    await sweeper.returned
+    expect(temps()).toHaveLength(1)
+    expect(await update.returned).toMatchObject({ written: true })
+    expect(readJson(`${file}.backup`)).toEqual({ n: 1 })
+  },
+)

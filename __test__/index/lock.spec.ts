@@ -1,0 +1,305 @@
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { atomicIndexUpdate } from '@pipeline/atomic'
+import { describe, expect, onTestFinished } from 'vitest'
+import { inProcess } from '../helpers/elsewhere'
+import {
+  gate,
+  holderOf,
+  increment,
+  isPending,
+  makeDir,
+  names,
+  outcomeElsewhere,
+  readJson,
+  rejection,
+  test,
+  writeJson,
+} from '../helpers/index-file'
+import { needs } from '../helpers/needs'
+
+describe('the lock file', () => {
+  test('lies beside the index while fn runs, and not longer', async ({ dir, file }) => {
+    let during: string[] = []
+    await atomicIndexUpdate(file, () => {
+      during = names(dir)
+      return { n: 1 }
+    })
+    expect(during).toEqual(['.index.json.lock'])
+    expect(names(dir)).toEqual(['index.json'])
+  })
+
+  test('lies there for as long as an async fn runs', async ({ file, lock }) => {
+    const { open, opened } = gate<object>()
+    const { open: enter, opened: entered } = gate()
+    const update = atomicIndexUpdate(file, () => {
+      enter()
+      return opened
+    })
+    await entered
+    await sleep(50)
+    expect(existsSync(lock)).toBe(true)
+    open({})
+    await update
+    expect(existsSync(lock)).toBe(false)
+  })
+
+  test('lies beside the file that a link leads to, so that all names share it', async ({ dir }) => {
+    const [links, data] = [makeDir(dir, 'links'), makeDir(dir, 'data')]
+    symlinkSync('../data/real.json', join(links, 'index.json'))
+    let during: string[] = []
+    await atomicIndexUpdate(join(links, 'index.json'), () => {
+      during = names(data)
+      return {}
+    })
+    expect(during).toEqual(['.real.json.lock'])
+    expect(names(links)).toEqual(['index.json'])
+  })
+
+  test('of a dead process is no lock: the update goes ahead and takes it away', async ({
+    dir,
+    file,
+    lock,
+  }) => {
+    writeFileSync(lock, '12345')
+    utimesSync(lock, 0, 0)
+    await atomicIndexUpdate(file, () => ({ n: 1 }), { timeout: 0 })
+    expect(names(dir)).toEqual(['index.json'])
+  })
+
+  test('is kept apart for two indexes whose names of 255 bytes differ at the end', async ({ dir }) => {
+    const [a, b] = ['a', 'b'].map((end) => join(dir, 'x'.repeat(254) + end)) as [string, string]
+    const { open, opened } = gate<object>()
+    const first = atomicIndexUpdate(a, () => opened)
+    await atomicIndexUpdate(b, () => ({}))
+    expect(names(dir)).toHaveLength(2)
+    open({})
+    await first
+    expect(names(dir)).toHaveLength(2)
+  })
+
+  test('keeps two processes apart that update an index with a name of 255 bytes', async ({ dir }) => {
+    const file = join(dir, 'ü'.repeat(127))
+    const holder = await holderOf(file)
+    const error = await rejection(atomicIndexUpdate(file, increment, { timeout: 50 }))
+    expect(error).toMatchObject({ code: 'ERR_ATOMIC_LOCK_TIMEOUT' })
+    holder.say('go on')
+    await holder.returned
+    expect(names(dir)).toHaveLength(1)
+  })
+})
+
+describe('another process that is inside an update', () => {
+  test('is waited for, and both changes are kept', async ({ file }) => {
+    writeJson(file, { n: 1 })
+    const holder = await holderOf(file)
+    const update = atomicIndexUpdate(file, increment)
+    expect(await isPending(update, 150)).toBe(true)
+    holder.say('go on')
+    expect((await update).lockWaitMs).toBeGreaterThan(100)
+    expect(readJson(file)).toEqual({ n: 3 })
+  })
+
+  test('is waited for by whatever name it knows the index', async ({ dir, file }) => {
+    const link = join(dir, 'link.json')
+    symlinkSync('index.json', link)
+    await holderOf(link)
+    expect(await rejection(atomicIndexUpdate(file, increment, { timeout: 50 }))).toMatchObject({
+      code: 'ERR_ATOMIC_LOCK_TIMEOUT',
+    })
+  })
+
+  test('does not hold up another index', async ({ dir, file }) => {
+    await holderOf(file)
+    await atomicIndexUpdate(join(dir, 'other.json'), () => ({}), { timeout: 0 })
+    expect(readJson(join(dir, 'other.json'))).toEqual({})
+  })
+
+  test('is not waited for longer than the timeout', async ({ file, lock }) => {
+    await holderOf(file)
+    const start = performance.now()
+    const error = await rejection(atomicIndexUpdate(file, increment, { timeout: 300 }))
+    const waited = performance.now() - start
+    expect(error).toMatchObject({ name: 'Error', code: 'ERR_ATOMIC_LOCK_TIMEOUT', path: file })
+    expect(error.message).toContain(`'${file}'`)
+    expect(waited).toBeGreaterThanOrEqual(295)
+    expect(waited).toBeLessThan(3000)
+    expect(existsSync(lock)).toBe(true)
+  })
+
+  test('is not waited for at all with a timeout of 0', async ({ file }) => {
+    await holderOf(file)
+    const start = performance.now()
+    const error = await rejection(atomicIndexUpdate(file, increment, { timeout: 0 }))
+    expect(error).toMatchObject({ code: 'ERR_ATOMIC_LOCK_TIMEOUT' })
+    expect(performance.now() - start).toBeLessThan(1000)
+  })
+
+  test('is had at once with a timeout of 0 when who waited for it has gone', async ({ file }) => {
+    const { open, opened } = gate<{ n: number }>()
+    const update = atomicIndexUpdate(file, () => opened)
+    const hasty = inProcess(
+      ({ atomicIndexUpdate }, file) =>
+        atomicIndexUpdate(file, () => ({}), { timeout: 0 }).catch(({ code }) => code),
+      [file],
+    )
+    expect(await hasty.returned).toBe('ERR_ATOMIC_LOCK_TIMEOUT')
+    open({ n: 1 })
+    await update
+    await atomicIndexUpdate(file, increment, { timeout: 0 })
+    expect(readJson(file)).toEqual({ n: 2 })
+  })
+
+  test('is waited for as long as it takes with a timeout of Infinity', async ({ file }) => {
+    const holder = await holderOf(file)
+    const update = atomicIndexUpdate(file, increment, { timeout: Number.POSITIVE_INFINITY })
+    expect(await isPending(update, 300)).toBe(true)
+    holder.say('go on')
+    await update
+    expect(readJson(file)).toEqual({ n: 2 })
+  })
+
+  test('is waited for by default far longer than a moment', async ({ file }) => {
+    const holder = await holderOf(file)
+    const update = atomicIndexUpdate(file, increment)
+    expect(await isPending(update, 1500)).toBe(true)
+    holder.say('go on')
+    await update
+  })
+
+  test('a call that gave up never happens later', async ({ file }) => {
+    const holder = await holderOf(file)
+    let called = false
+    await rejection(
+      atomicIndexUpdate(
+        file,
+        (index) => {
+          called = true
+          return index
+        },
+        { timeout: 50 },
+      ),
+    )
+    holder.say('go on')
+    await holder.returned
+    await sleep(50)
+    expect(called).toBe(false)
+    expect(readJson(file)).toEqual({ n: 1 })
+  })
+})
+
+describe('the timeout', () => {
+  test('also covers the wait for earlier calls of this process', async ({ file }) => {
+    const { open, opened } = gate<object>()
+    const first = atomicIndexUpdate(file, () => opened)
+    const start = performance.now()
+    const error = await rejection(atomicIndexUpdate(file, increment, { timeout: 200 }))
+    expect(error).toMatchObject({ code: 'ERR_ATOMIC_LOCK_TIMEOUT', path: file })
+    expect(performance.now() - start).toBeLessThan(3000)
+    open({ n: 1 })
+    await first
+    expect(readJson(file)).toEqual({ n: 1 })
+  })
+
+  test('does not cut short an fn that has the lock', async ({ file }) => {
+    const slow = async () => {
+      await sleep(100)
+      return { n: 1 }
+    }
+    await atomicIndexUpdate(file, slow, { timeout: 10 })
+    expect(readJson(file)).toEqual({ n: 1 })
+  })
+
+  test('of 0 is enough for as many indexes at once as nobody else uses', async ({ dir }) => {
+    for (let round = 0; round < 5; round++) {
+      const files = Array.from({ length: 50 }, (_, at) => join(dir, `${round}-${at}.json`))
+      await Promise.all(files.map((file) => atomicIndexUpdate(file, () => ({}), { timeout: 0 })))
+    }
+    expect(names(dir)).toHaveLength(250)
+  })
+
+  test('of 0 is not used up by an earlier call that still looks for another file', async ({ dir }) => {
+    const deep = 'd/'.repeat(300)
+    for (let round = 0; round < 5; round++) {
+      const earlier = atomicIndexUpdate(`${dir}/${round}/${deep}index.json`, () => ({}), { flush: false })
+      const update = atomicIndexUpdate(join(dir, `${round}.json`), () => ({}), { timeout: 0 })
+      await Promise.all([earlier, update])
+    }
+  })
+
+  test('of a call in line does not hold up those behind it', async ({ file }) => {
+    const { open, opened } = gate<object>()
+    const first = atomicIndexUpdate(file, () => opened)
+    const impatient = rejection(atomicIndexUpdate(file, increment, { timeout: 20 }))
+    const patient = atomicIndexUpdate(file, increment)
+    expect(await impatient).toMatchObject({ code: 'ERR_ATOMIC_LOCK_TIMEOUT' })
+    open({ n: 1 })
+    await Promise.all([first, patient])
+    expect(readJson(file)).toEqual({ n: 2 })
+  })
+})
+
+describe('something else where the lock belongs is a clear error that names it, at once', () => {
+  const strangers: [what: string, code: string, make: (lock: string) => void][] = [
+    ['a folder', 'EISDIR', (lock) => mkdirSync(lock)],
+    ['a link', 'ELOOP', (lock) => symlinkSync('elsewhere', lock)],
+    ['a link to a file', 'ELOOP', (lock) => symlinkSync('index.json', lock)],
+    ['a FIFO', 'ERR_ATOMIC_NOT_REGULAR', (lock) => execFileSync('mkfifo', [lock])],
+  ]
+  test.for(strangers)('%s', async ([, code, make], { dir, file, lock }) => {
+    writeJson(file, { n: 1 })
+    make(lock)
+    expect(await outcomeElsewhere(file)).toMatchObject({ code, message: expect.stringContaining(lock) })
+    expect(readJson(file)).toEqual({ n: 1 })
+    expect(names(dir)).toEqual(['.index.json.lock', 'index.json'])
+  })
+})
+
+describe('a lock that somebody else holds by flock(2)', () => {
+  needs('flock')('is waited for', async ({ dir }) => {
+    const [file, lock] = [join(dir, 'index.json'), join(dir, '.index.json.lock')]
+    writeJson(file, { n: 1 })
+    const outsider = spawn('flock', [lock, 'sh', '-c', 'echo locked; read line'], {
+      stdio: ['pipe', 'pipe', 'ignore'],
+    })
+    onTestFinished(() => {
+      outsider.kill('SIGKILL')
+    })
+    await once(outsider.stdout, 'data')
+    const update = atomicIndexUpdate(file, increment)
+    expect(await isPending(update, 200)).toBe(true)
+    outsider.stdin.end('go on\n')
+    await update
+    expect(readJson(file)).toEqual({ n: 2 })
+    expect(names(dir)).toEqual(['index.json'])
+  })
+
+  needs('flock')('is honoured when it is ours', async ({ dir }) => {
+    const [file, lock] = [join(dir, 'index.json'), join(dir, '.index.json.lock')]
+    const ours: (number | null)[] = []
+    const tryLock = () => spawnSync('flock', ['--nonblock', lock, 'true']).status
+    await atomicIndexUpdate(file, () => {
+      ours.push(tryLock())
+      return {}
+    })
+    expect(ours).toEqual([1])
+    expect(tryLock()).toBe(0)
+  })
+})
+
+test('the lock file is no more open than the umask says', async ({ file, lock }) => {
+  const before = process.umask(0o077)
+  try {
+    let mode = 0
+    await atomicIndexUpdate(file, () => {
+      mode = statSync(lock).mode & 0o777
+      return {}
+    })
+    expect(mode).toBe(0o600)
+  } finally {
+    process.umask(before)
+  }
+})

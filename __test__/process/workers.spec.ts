@@ -1,0 +1,159 @@
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { atomicWrite } from '@pipeline/atomic'
+import { describe, expect } from 'vitest'
+import { inProcess, inThread } from '../helpers/elsewhere'
+import { leftovers, numbersSeen, openBelow } from '../helpers/files'
+import { eventually, test } from '../helpers/index-file'
+import { needs } from '../helpers/needs'
+
+const addon = createRequire(import.meta.url).resolve('@pipeline/atomic')
+
+describe('worker threads', () => {
+  test('share one queue with the main thread: the order of the calls counts, not the thread', async ({
+    dir,
+  }) => {
+    const path = join(dir, 'file')
+    // The callers take turns by a counter in shared memory.
+    const shared = new SharedArrayBuffer(8)
+    const threads = 3
+    const calls = 60
+    const workers = Array.from({ length: threads }, (_, me) =>
+      inThread(
+        async ({ atomicWrite, require }, path, me, threads, calls) => {
+          const { workerData: shared } = require('node:worker_threads')
+          const counters = new Int32Array(shared)
+          const pending: Promise<unknown>[] = []
+          for (let call = me; call < calls; call += threads) {
+            for (let now = Atomics.load(counters, 0); now !== call; now = Atomics.load(counters, 0)) {
+              Atomics.wait(counters, 0, now, 100)
+            }
+            const data = Buffer.alloc(call % 4 === 0 ? 300_000 : 10)
+            data.writeUInt32LE(call)
+            pending.push(atomicWrite(path, data, { flush: false }))
+            Atomics.store(counters, 0, call + 1)
+            Atomics.notify(counters, 0)
+          }
+          await Promise.all(pending)
+        },
+        [path, me, threads, calls],
+        { workerData: shared },
+      ),
+    )
+    const writing = Promise.all(workers.map((worker) => worker.returned))
+    expect(await numbersSeen(path, writing)).toStrictEqual({ ascending: true, last: calls - 1 })
+  })
+
+  test('that are terminated in mid-write leave the process alive and the queue going', async ({ dir }) => {
+    const survivor = inProcess(
+      async ({ atomicWrite, require }, dir, addon) => {
+        const { Worker } = require('node:worker_threads')
+        const code = `
+          const { atomicWrite } = require(${JSON.stringify(addon)})
+          const { workerData: dir, parentPort } = require('node:worker_threads')
+          for (let i = 0; i < 40; i++) {
+            const data = Buffer.alloc(i % 5 ? 1000 : 2 << 20, 'w')
+            atomicWrite(dir + '/' + (i % 3), data, { flush: false, signal: new AbortController().signal }).catch(() => {})
+            atomicWrite(dir + '/own-' + i, 'x'.repeat(5000)).catch(() => {})
+          }
+          parentPort.postMessage('started')
+        `
+        for (let round = 0; round < 25; round++) {
+          const worker = new Worker(code, { eval: true, workerData: dir })
+          await new Promise((resolve) => worker.once('message', resolve))
+          const mine = [0, 1, 2].map((file) =>
+            atomicWrite(`${dir}/${file}`, `main ${round}`, { flush: false }),
+          )
+          await new Promise((resolve) => setTimeout(resolve, round % 8))
+          await worker.terminate()
+          await Promise.all(mine)
+        }
+        await Promise.all([0, 1, 2].map((file) => atomicWrite(`${dir}/${file}`, 'the last')))
+        return 'alive'
+      },
+      [dir, addon],
+    )
+    expect(await survivor.returned).toBe('alive')
+    expect(await survivor.exit).toMatchObject({ code: 0, signal: null, stderr: '' })
+    for (const file of ['0', '1', '2']) expect(readFileSync(join(dir, file), 'utf8')).toBe('the last')
+    expect(leftovers(dir)).toStrictEqual([])
+  })
+
+  test('may be the only ones that load the addon, and end before the process does', async ({ dir }) => {
+    const host = inProcess(
+      async ({ require }, dir, addon) => {
+        const { Worker } = require('node:worker_threads')
+        const code = `
+          const { atomicWrite } = require(${JSON.stringify(addon)})
+          const { workerData: path } = require('node:worker_threads')
+          for (let i = 0; i < 20; i++) atomicWrite(path, String(i))
+        `
+        for (let i = 0; i < 5; i++) {
+          const worker = new Worker(code, { eval: true, workerData: `${dir}/${i}` })
+          await new Promise((resolve) => worker.once('exit', resolve))
+        }
+        return 'alive'
+      },
+      [dir, addon],
+    )
+    expect(await host.returned).toBe('alive')
+    expect(await host.exit).toMatchObject({ code: 0, signal: null, stderr: '' })
+    for (let i = 0; i < 5; i++) expect(readFileSync(join(dir, `${i}`), 'utf8')).toBe('19')
+  })
+
+  needs('linux')('that end while they wait in line leave no descriptor behind', async ({ dir }) => {
+    for (let round = 0; round < 5; round++) {
+      const worker = inThread(
+        ({ atomicWrite, tell }, dir) => {
+          for (let i = 0; i < 30; i++) atomicWrite(`${dir}/file`, Buffer.alloc(1 << 20))
+          tell('started')
+        },
+        [dir],
+      )
+      await worker.next()
+      await worker.terminate()
+    }
+    await atomicWrite(join(dir, 'file'), 'x')
+    expect(await eventually(() => openBelow(dir).length === 0), openBelow(dir).join()).toBe(true)
+  })
+})
+
+describe('the process', () => {
+  test('ends by itself when its writes are done, those that had to wait too', async ({ dir }) => {
+    const child = inProcess(
+      ({ atomicWrite }, dir) => {
+        for (let i = 0; i < 50; i++) atomicWrite(`${dir}/file`, `${i}`)
+        atomicWrite(`${dir}/other`, 'x', { signal: new AbortController().signal })
+      },
+      [dir],
+    )
+    const before = Date.now()
+    expect(await child.exit).toMatchObject({ code: 0, signal: null, stderr: '' })
+    expect(Date.now() - before).toBeLessThan(20_000)
+    expect(readFileSync(join(dir, 'file'), 'utf8')).toBe('49')
+  })
+
+  test('is kept alive until its writes are done', async ({ dir }) => {
+    const child = inProcess(
+      ({ atomicWrite, tell }, dir) => {
+        atomicWrite(`${dir}/file`, Buffer.alloc(16 << 20)).then(() => tell('done'))
+      },
+      [dir],
+    )
+    expect(await child.next()).toBe('done')
+  })
+
+  test('may exit in the middle of many writes, with the code that it chose', async ({ dir }) => {
+    for (let round = 0; round < 8; round++) {
+      const child = inProcess(
+        ({ atomicWrite }, dir, delay) => {
+          for (let i = 0; i < 100; i++) atomicWrite(`${dir}/${i % 4}`, Buffer.alloc(100_000))
+          setTimeout(() => process.exit(7), delay)
+        },
+        [dir, round * 4],
+      )
+      expect(await child.exit).toMatchObject({ code: 7, signal: null, stderr: '' })
+    }
+  })
+})

@@ -1,0 +1,82 @@
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { lstatSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { atomicWrite } from '@pipeline/atomic'
+import { describe, expect } from 'vitest'
+import { leftovers, shape } from '../helpers/files'
+import { names, rejection, test } from '../helpers/index-file'
+import { needs } from '../helpers/needs'
+
+describe('what is no regular file is refused and stays what it is', () => {
+  const refused = (path: string, what: string) => ({
+    ...shape({ name: 'Error', code: 'ERR_ATOMIC_NOT_REGULAR', path }),
+    message: `ERR_ATOMIC_NOT_REGULAR: the target is ${what}, not a regular file, '${path}'`,
+  })
+
+  needs('linux')('a FIFO, without waiting for its reader', async ({ dir }) => {
+    const path = join(dir, 'fifo')
+    execFileSync('mkfifo', [path])
+    expect(shape(await rejection(atomicWrite(path, 'x')))).toStrictEqual(refused(path, 'a FIFO'))
+    expect(lstatSync(path).isFIFO()).toBe(true)
+    expect(names(dir)).toStrictEqual(['fifo'])
+  })
+
+  needs('linux')('a FIFO behind a link', async ({ dir }) => {
+    const path = join(dir, 'link')
+    execFileSync('mkfifo', [join(dir, 'fifo')])
+    symlinkSync('fifo', path)
+    expect(shape(await rejection(atomicWrite(path, 'x')))).toStrictEqual(refused(path, 'a FIFO'))
+  })
+
+  needs('linux')('a FIFO, whatever the options', async ({ dir }) => {
+    const path = join(dir, 'fifo')
+    execFileSync('mkfifo', [path])
+    for (const options of [
+      { ifChanged: true },
+      { verify: 'device' },
+      { flush: false, verify: false },
+    ] as const) {
+      expect(await rejection(atomicWrite(path, '', options))).toMatchObject({
+        code: 'ERR_ATOMIC_NOT_REGULAR',
+      })
+    }
+  })
+
+  needs('linux')('a socket', async ({ dir }) => {
+    const path = join(dir, 'socket')
+    const server = createServer().listen(path)
+    await once(server, 'listening')
+    expect(shape(await rejection(atomicWrite(path, 'x')))).toStrictEqual(refused(path, 'a socket'))
+    expect(lstatSync(path).isSocket()).toBe(true)
+    server.close()
+  })
+
+  needs('linux')('/dev/null', async ({ dir }) => {
+    const error = await rejection(atomicWrite('/dev/null', 'x'))
+    expect(shape(error)).toStrictEqual(refused('/dev/null', 'a character device'))
+    expect(lstatSync('/dev/null').isCharacterDevice()).toBe(true)
+    expect(leftovers(dir)).toStrictEqual([])
+  })
+
+  needs('linux', 'root')('a block device', async ({ dir }) => {
+    const path = join(dir, 'disk')
+    execFileSync('mknod', [path, 'b', '259', '4095'])
+    expect(shape(await rejection(atomicWrite(path, 'x')))).toStrictEqual(refused(path, 'a block device'))
+  })
+
+  test('a folder: EISDIR, with all that is in it', async ({ dir }) => {
+    const path = join(dir, 'folder')
+    mkdirSync(path)
+    writeFileSync(join(path, 'inside'), 'x')
+    expect(await rejection(atomicWrite(path, 'x'))).toMatchObject({ code: 'EISDIR', syscall: 'open', path })
+    expect(names(path)).toStrictEqual(['inside'])
+  })
+
+  test('an empty folder: EISDIR too', async ({ dir }) => {
+    mkdirSync(join(dir, 'folder'))
+    expect(await rejection(atomicWrite(join(dir, 'folder'), 'x'))).toMatchObject({ code: 'EISDIR' })
+    expect(names(dir)).toStrictEqual(['folder'])
+  })
+})

@@ -1,0 +1,223 @@
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { atomicWrite } from '@pipeline/atomic'
+import { describe, expect } from 'vitest'
+import { inProcess } from '../helpers/elsewhere'
+import { inside, leftovers, loosely } from '../helpers/files'
+import { makeDir, names, rejection, test } from '../helpers/index-file'
+import { needs } from '../helpers/needs'
+
+describe('a path may be', () => {
+  test('a Buffer', async ({ dir }) => {
+    await atomicWrite(Buffer.from(join(dir, 'file')), 'x')
+    expect(names(dir)).toStrictEqual(['file'])
+  })
+
+  needs('linux')('bytes that are no UTF-8', async ({ dir }) => {
+    const name = Buffer.from([0x66, 0xff, 0xfe, 0x80])
+    const path = Buffer.concat([Buffer.from(`${dir}/`), name])
+    for (const content of ['new', 'replaced']) await atomicWrite(path, content)
+    expect(readdirSync(dir, { encoding: 'buffer' })).toStrictEqual([name])
+    expect(readFileSync(path, 'utf8')).toBe('replaced')
+  })
+
+  needs('linux')('bytes that are no UTF-8, as long as a name can be', async ({ dir }) => {
+    const path = Buffer.concat([Buffer.from(`${dir}/`), Buffer.alloc(255, 0xfe)])
+    for (const content of ['new', 'replaced']) await atomicWrite(path, content)
+    expect(readFileSync(path, 'utf8')).toBe('replaced')
+    expect(readdirSync(dir)).toHaveLength(1)
+  })
+
+  test('a file: URL, with what is escaped in it', async ({ dir }) => {
+    const path = join(dir, 'a %41#?ü 漢.txt')
+    await atomicWrite(pathToFileURL(path), 'x')
+    expect(readFileSync(path, 'utf8')).toBe('x')
+  })
+
+  test('a file: URL of localhost', async ({ dir }) => {
+    await atomicWrite(new URL(`file://localhost${dir}/file`), 'x')
+    expect(names(dir)).toStrictEqual(['file'])
+  })
+
+  test('relative to the working directory', async ({ dir }) => {
+    await inside(dir, () => atomicWrite('file', 'x'))
+    await inside(makeDir(dir, 'sub'), () => atomicWrite('../other', 'x'))
+    expect(names(dir)).toStrictEqual(['file', 'other', 'sub'])
+  })
+
+  test('relative, and means what it meant at the call when the working directory changes right after', async ({
+    dir,
+  }) => {
+    const [here, there] = [makeDir(dir, 'here'), makeDir(dir, 'there')]
+    const writing = await inside(here, () => ({ promise: atomicWrite('file', 'x') }))
+    await inside(there, () => writing.promise)
+    expect([names(here), names(there)]).toStrictEqual([['file'], []])
+  })
+
+  test('with dots and doubled slashes in it', async ({ dir }) => {
+    makeDir(dir, 'sub')
+    await atomicWrite(`${dir}//./sub/..///file`, 'x')
+    expect(names(dir)).toStrictEqual(['file', 'sub'])
+  })
+
+  for (const name of [' ', '\n', "'", '-rf', '.hidden', '...', '漢字😀', 'a\\b', '%41', '*']) {
+    test(`one with the odd name ${JSON.stringify(name)}`, async ({ dir }) => {
+      for (const content of ['new', 'replaced']) await atomicWrite(join(dir, name), content)
+      expect(names(dir)).toStrictEqual([name])
+      expect(readFileSync(join(dir, name), 'utf8')).toBe('replaced')
+    })
+  }
+
+  for (const [what, name] of [
+    ['255 one-byte characters', 'x'.repeat(255)],
+    ['85 three-byte characters, 255 bytes', '漢'.repeat(85)],
+    ['63 four-byte characters, 252 bytes', '😀'.repeat(63)],
+  ] as const) {
+    test(`one with a name of ${what}, new and replaced`, async ({ dir }) => {
+      for (const content of ['new', 'replaced']) await atomicWrite(join(dir, name), content)
+      expect(names(dir)).toStrictEqual([name])
+      expect(readFileSync(join(dir, name), 'utf8')).toBe('replaced')
+    })
+  }
+
+  test('as long as the system takes', async ({ dir }) => {
+    const deep = join(dir, ...Array.from({ length: 16 }, () => 'd'.repeat(200)))
+    const path = join(deep, 'f'.repeat(Math.min(4095 - deep.length - 1, 255)))
+    await atomicWrite(path, 'x')
+    expect(statSync(path).size).toBe(1)
+  })
+})
+
+describe('a name of 256 bytes is refused', () => {
+  for (const name of ['x'.repeat(256), `${'漢'.repeat(85)}x`]) {
+    test(`${name.slice(0, 3)}…`, async ({ dir }) => {
+      expect(await rejection(atomicWrite(join(dir, name), 'x'))).toMatchObject({ code: 'ENAMETOOLONG' })
+      expect(names(dir)).toStrictEqual([])
+    })
+  }
+})
+
+describe('a path of the wrong kind is refused', () => {
+  for (const path of [
+    undefined,
+    null,
+    1,
+    1n,
+    true,
+    {},
+    [],
+    () => {},
+    Symbol('s'),
+    ['file'],
+    new ArrayBuffer(4),
+  ]) {
+    test(`such as ${typeof path} ${String(path)}`, async () => {
+      const error = await rejection(loosely(path, 'x'))
+      expect(error).toBeInstanceOf(TypeError)
+      expect(error).toMatchObject({
+        code: 'ERR_INVALID_ARG_TYPE',
+        message: expect.stringMatching(
+          /^The "path" argument must be of type string or an instance of Buffer or URL\. Received /,
+        ),
+      })
+    })
+  }
+
+  test('such as an object that only looks like a URL', async ({ dir }) => {
+    const error = await rejection(loosely({ pathname: join(dir, 'file') }, 'x'))
+    expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
+  })
+
+  for (const [url, code] of [
+    ['http://localhost/file', 'ERR_INVALID_URL_SCHEME'],
+    ['file://elsewhere/file', 'ERR_INVALID_FILE_URL_HOST'],
+    ['file:///a%2fb', 'ERR_INVALID_FILE_URL_PATH'],
+  ] as const) {
+    test(`such as ${url}, as node:fs refuses it`, async () => {
+      const error = await rejection(atomicWrite(new URL(url), 'x'))
+      expect(error).toBeInstanceOf(TypeError)
+      expect(error.code).toBe(code)
+    })
+  }
+
+  for (const make of [
+    (path: string) => path,
+    (path: string) => Buffer.from(path),
+    (path: string) => new URL(`file://${path.replace('\0', '%00')}`),
+  ]) {
+    test(`such as one with a NUL in it, by ${make}`, async ({ dir }) => {
+      writeFileSync(join(dir, 'file'), 'old')
+      const error = await rejection(atomicWrite(make(`${join(dir, 'file')}\0.txt`), 'new'))
+      expect(error).toBeInstanceOf(TypeError)
+      expect(error.code).toBe('ERR_INVALID_ARG_VALUE')
+      expect(readFileSync(join(dir, 'file'), 'utf8')).toBe('old')
+    })
+  }
+})
+
+describe('the folder may be', () => {
+  needs('linux', 'root')('one that this user may write to and not list', async ({ dir }) => {
+    chmodSync(dir, 0o777)
+    const drop = makeDir(dir, 'drop')
+    chmodSync(drop, 0o333)
+    const writer = inProcess(({ atomicWrite }, path) => atomicWrite(path, 'x'), [join(drop, 'file')], {
+      uid: 65534,
+    })
+    expect(await writer.returned).toMatchObject({ written: true, durable: false })
+    expect(names(drop)).toStrictEqual(['file'])
+  })
+
+  test('gone, with the working directory: ENOENT', async ({ dir }) => {
+    const gone = makeDir(dir, 'gone')
+    const writing = await inside(gone, () => {
+      rmdirSync(gone)
+      return { promise: atomicWrite('file', 'x', { mkdir: false }) }
+    })
+    expect(await rejection(writing.promise)).toMatchObject({ code: 'ENOENT', path: 'file' })
+  })
+
+  test('full of other files', async ({ dir }) => {
+    for (let i = 0; i < 2000; i++) writeFileSync(join(dir, `other-${i}`), '')
+    await atomicWrite(join(dir, 'file'), 'x')
+    expect(leftovers(dir)).toStrictEqual([])
+    expect(names(dir)).toHaveLength(2001)
+  })
+})
+
+describe('a new folder', () => {
+  test('is made with all that is missing above it', async ({ dir }) => {
+    await atomicWrite(join(dir, 'a', 'b', 'c', 'file'), 'x')
+    expect(readFileSync(join(dir, 'a/b/c/file'), 'utf8')).toBe('x')
+  })
+
+  test('has the mode that mkdir gives', async ({ dir }) => {
+    await atomicWrite(join(dir, 'ours', 'file'), 'x')
+    mkdirSync(join(dir, 'theirs'))
+    expect(statSync(join(dir, 'ours')).mode).toBe(statSync(join(dir, 'theirs')).mode)
+  })
+
+  test('is not made with mkdir: false', async ({ dir }) => {
+    const error = await rejection(atomicWrite(join(dir, 'a', 'file'), 'x', { mkdir: false }))
+    expect(error).toMatchObject({ code: 'ENOENT', syscall: 'open', path: join(dir, 'a', 'file') })
+    expect(names(dir)).toStrictEqual([])
+  })
+
+  test('is made once by many calls that all need it', async ({ dir }) => {
+    const files = Array.from({ length: 50 }, (_, i) => join(dir, 'a', 'b', `${i % 5}`, `${i}`))
+    await Promise.all(files.map((file) => atomicWrite(file, 'x')))
+    for (const file of files) expect(readFileSync(file, 'utf8')).toBe('x')
+  })
+
+  test('cannot be made below a file', async ({ dir }) => {
+    writeFileSync(join(dir, 'file'), 'old')
+    expect(await rejection(atomicWrite(join(dir, 'file', 'a', 'b'), 'x'))).toMatchObject({ code: 'ENOTDIR' })
+    expect(readFileSync(join(dir, 'file'), 'utf8')).toBe('old')
+  })
+
+  test('is not made for a path that leads through a missing folder and back', async ({ dir }) => {
+    expect(await rejection(atomicWrite(`${dir}/missing/../file`, 'x', { mkdir: false }))).toMatchObject({
+      code: 'ENOENT',
+    })
+  })
+})

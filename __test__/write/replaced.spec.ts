@@ -1,0 +1,91 @@
+// Where freeing a replaced file takes long, it is held for a moment after the answer. Its space is not lost.
+
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect } from 'vitest'
+import type { There } from '../helpers/elsewhere'
+import { mounted, needs, tmpfs } from '../helpers/needs'
+import { systemCalls } from '../helpers/system-calls'
+
+describe('a replaced file', () => {
+  /** Three times each of them, those of one time at once. */
+  const replace = async ({ atomicWrite }: There, files: string[]) => {
+    for (const text of ['1', '2', '3']) await Promise.all(files.map((file) => atomicWrite(file, text)))
+    await new Promise((resolve) => setTimeout(resolve, 300))
+  }
+  const replaceAll = async ({ atomicWriteAll }: There, files: string[]) => {
+    for (const data of ['1', '2', '3']) await atomicWriteAll(files.map((path) => ({ path, data })))
+    await new Promise((resolve) => setTimeout(resolve, 300))
+  }
+
+  for (const { how, names, write } of [
+    { how: 'alone', names: ['a'], write: replace },
+    { how: 'with others that share the flush', names: ['a', 'b', 'c'], write: replace },
+    { how: 'in a batch', names: ['a', 'b', 'c'], write: replaceAll },
+  ]) {
+    needs('strace that may attach')(
+      `is freed after the flush of its directory, which would wait behind that: ${how}`,
+      async ({ dir }) => {
+        const files = names.map((name) => join(dir, name))
+        for (const file of files) writeFileSync(file, '0')
+        const { calls } = await systemCalls(write, [files], {
+          trace: ['renameat', 'fsync', 'close'],
+          // Freeing seems slow, from the second time on, and so do flushes.
+          inject: ['renameat:delay_enter=20000', 'fsync:delay_enter=2000'],
+        })
+        const freed = calls.flatMap(({ name, args, began }) => {
+          const file = /\/([abc])>?\s*\(deleted\)/.exec(args)?.[1]
+          return name === 'close' && file ? [{ file, began }] : []
+        })
+        // The first one of all was freed by its rename, and so were those of that moment.
+        expect(freed.length).toBeGreaterThanOrEqual(2 * names.length)
+        for (const { file, began } of freed) {
+          const before = calls.filter(({ ended }) => ended < began)
+          const renamed = before
+            .filter(({ name, args }) => name === 'renameat' && args.endsWith(`"${file}"`))
+            .at(-1)
+          const flushed = before
+            .filter(({ name, args }) => name === 'fsync' && args.includes(`<${dir}>`))
+            .at(-1)
+          expect(flushed?.began).toBeGreaterThan(renamed?.ended ?? Number.NaN)
+        }
+      },
+    )
+  }
+})
+
+describe('who finds the disk full', () => {
+  /** Three times the same file, of which the disk has room for two versions. */
+  const replace = async ({ atomicWrite }: There, file: string, size: number) => {
+    const outcomes: string[] = []
+    for (const fill of [1, 2, 3]) {
+      const write = atomicWrite(file, Buffer.alloc(size, fill))
+      outcomes.push(
+        await write.then(
+          () => 'written',
+          ({ code }) => code,
+        ),
+      )
+    }
+    return outcomes
+  }
+
+  needs('root that may mount', 'strace that may attach')(
+    'waits for the replaced files that are held, and tries once more',
+    async ({ dir }) => {
+      await mounted(join(dir, 'disk'), tmpfs('1m'), async (at) => {
+        const file = join(at, 'file')
+        writeFileSync(file, Buffer.alloc(400 << 10))
+        const { returned, calls } = await systemCalls(replace, [file, 400 << 10], {
+          trace: ['renameat', 'close', '/write'],
+          // The first: freeing seems slow. A thread of its own closes what was replaced, first of all that it does.
+          inject: ['renameat:delay_enter=20000', 'close:delay_enter=200000:when=1'],
+          env: { UV_THREADPOOL_SIZE: '1' },
+        })
+        const full = calls.filter(({ result }) => result.includes('ENOSPC'))
+        expect(full.length).toBeGreaterThan(0)
+        expect(returned).toEqual(['written', 'written', 'written'])
+      })
+    },
+  )
+})
