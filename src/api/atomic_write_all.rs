@@ -1,5 +1,6 @@
 //! `atomicWriteAll`: many files, one barrier.
 
+use engine::batch::job::EntryInput;
 use engine::write::commit::Receipt;
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
@@ -143,5 +144,5 @@ fn pulled<'env>(
         None => encoding.clone(),
     };
     let data = encoding.copy(env, data)?;
-    Ok(Pulled { path, data, options: commit, mkdir })
+    Ok(Pulled { shown: path.shown, input: EntryInput { path: path.absolute, data, options: commit, mkdir } })
 }

@@ -1,47 +1,38 @@
-//! One call of `atomicWriteAll`: pulls entries as long as there is room, and has wave after wave of them
-//! staged; when there are no more, all get their names.
+//! One call of `atomicWriteAll`: wave after wave of entries is staged by workers while the next is pulled; when
+//! there are no more, all files get their names.
 //!
-//! At most one wave is with a worker and one with us. A wave goes as soon as nothing is running, however small
-//! it is: what a slow iterator has given already does not wait for what it may give later. The user's code
+//! At most one wave is with a worker and one is being pulled. A wave goes as soon as no worker is busy, however small
+//! it is: entries that a slow iterator has given do not wait for those that it may give later. The user's code
 //! (the iterator, its values' getters, `onProgress`) may call anything meanwhile, so nothing is borrowed then.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use engine::batch::Batch;
-use engine::batch::job::{Discard, FinishJob, Given, WaveJob};
-use engine::data::Data;
-use engine::error::{Error, ErrorKind};
-use engine::write::commit::{Options, Receipt};
+use engine::batch::job::{Discard, EntryInput, FinishJob, WaveJob};
+use engine::error::Error;
+use engine::write::commit::Receipt;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
 use crate::js::error::from_engine;
 use crate::js::task;
-use crate::js::value::args::FilePath;
-use crate::js::value::iteration::{Iteration, Next};
+use crate::js::value::iteration::Iteration;
 use crate::js::value::promise::{self, Wakeup};
-use crate::js::value::raw::{self, Kept};
+use crate::js::value::raw::{self, Kept, KeptAny};
 use crate::js::value::signal::Signal;
 use crate::js::value::thrown::{Result, Thrown, internal};
 
-/// A wave is full with this many entries,
-const MOST: usize = 256;
-/// or with this much data.
-const LARGEST: usize = 16 << 20;
-/// Nor is it pulled for longer than this in one go: others want the event loop too.
-const LONGEST: Duration = Duration::from_millis(8);
-
-/// What a call was given.
+/// The arguments of a call.
 pub struct Call {
     /// The entries.
     pub entries: Iteration,
-    /// Makes an entry, the one at that position, of what the iterator gave.
+    /// Makes an entry of what the iterator gave.
     pub parse: Parse,
-    /// To be told how many are staged, and of how many, if that is known.
+    /// Called with the number of staged entries.
     pub progress: Option<Progress>,
     /// The caller's.
     pub signal: Signal,
@@ -49,68 +40,91 @@ pub struct Call {
     pub answer: fn(&Env, Vec<Receipt>) -> Result<'_, Unknown<'_>>,
 }
 
-/// From what an iterator gave, and its position, to an entry.
+/// From an entry's position and what an iterator gave to the entry.
 pub type Parse = Box<dyn for<'env> Fn(&'env Env, usize, &Unknown<'_>) -> Result<'env, Pulled>>;
 
-/// Whom to tell how far it is.
+/// The caller's wish to be told how far the call is.
 pub struct Progress {
     /// The caller's function.
     pub function: Kept,
-    /// How many entries there are.
+    /// How many entries there are, if that is known.
     pub total: Option<f64>,
 }
 
-/// An entry.
+/// An entry, and what the caller calls its file.
 pub struct Pulled {
-    /// Where.
-    pub path: FilePath,
-    /// What.
-    pub data: Data,
-    /// How.
-    pub options: Options,
-    /// Make missing directories.
-    pub mkdir: bool,
+    /// The caller's name.
+    pub shown: String,
+    /// For the worker.
+    pub input: EntryInput,
 }
 
 /// A call in flight.
-struct Driver {
-    call: Call,
+pub(super) struct Driver {
+    pub(super) call: Call,
     state: RefCell<State>,
-    /// Rings when all is over.
+    /// Wakes the reaction that settles the call.
     over: Wakeup,
 }
 
-#[derive(Default)]
-struct State {
-    /// The iterator is at work, or its promise is awaited.
-    pulling: bool,
-    /// There are no more entries.
-    exhausted: bool,
-    /// The iterator was told to stop, and has not done so yet.
-    closing: bool,
-    /// A worker has the batch.
-    running: bool,
-    batch: Option<Batch>,
-    wave: Vec<Given>,
-    size: usize,
+pub(super) struct State {
+    pub(super) source: Source,
+    worker: Worker,
+    /// Entries that were pulled, and the size of their data.
+    pub(super) wave: Vec<EntryInput>,
+    pub(super) size: usize,
     /// What the caller calls the files, by position.
-    shown: Vec<String>,
-    known: HashMap<PathBuf, usize>,
-    outcome: Option<std::result::Result<Vec<Receipt>, Ending>>,
+    pub(super) shown: Vec<String>,
+    pub(super) known: HashMap<PathBuf, usize>,
+    pub(super) outcome: Option<std::result::Result<Vec<Receipt>, Ending>>,
+}
+
+/// The iterator.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// The next entry may be asked for.
+    Idle,
+    /// It is at work, or its promise is awaited.
+    Pulling,
+    /// It was told to stop, and its answer is awaited.
+    Closing,
+    /// There are no more entries, or none is wanted.
+    Over,
+}
+
+enum Worker {
+    /// The batch is here.
+    Idle(Batch),
+    /// A job has the batch, or the last job has begun.
+    Busy,
 }
 
 /// Why there is no result.
-enum Ending {
-    Engine(Error),
-    /// In an array: it may be a primitive, which cannot be kept by itself.
-    Thrown(Kept),
+pub(super) enum Ending {
+    Failed(Error),
+    Thrown(KeptAny),
     /// What was thrown could not be kept.
     Lost,
 }
 
+enum Work {
+    Stage(Batch, Vec<EntryInput>),
+    Finish(Batch),
+    Discard(Batch),
+    End,
+}
+
 /// Starts the call.
 pub fn start<'env>(env: &'env Env, call: Call) -> Result<'env, Unknown<'env>> {
-    let state = RefCell::new(State { batch: Some(Batch::default()), ..State::default() });
+    let state = RefCell::new(State {
+        source: Source::Idle,
+        worker: Worker::Idle(Batch::default()),
+        wave: Vec::new(),
+        size: 0,
+        shown: Vec::new(),
+        known: HashMap::new(),
+        outcome: None,
+    });
     let driver = Rc::new(Driver { call, state, over: Wakeup::default() });
     // A reaction of the caller's own: there V8 knows the caller's stack.
     let over = driver.over.wait(env)?;
@@ -121,209 +135,74 @@ pub fn start<'env>(env: &'env Env, call: Call) -> Result<'env, Unknown<'env>> {
 }
 
 impl Driver {
-    fn go_on(self: &Rc<Self>, env: &Env) {
+    /// Pulls and starts jobs until both have to wait.
+    pub(super) fn go_on(self: &Rc<Self>, env: &Env) {
         let since = Instant::now();
         loop {
             self.pull(env, since);
-            if !self.run(env) {
+            let Some(work) = self.with(State::next_work) else { return };
+            if !self.run(env, work) {
                 return;
             }
         }
     }
 
-    fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    pub(super) fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         change(&mut self.state.borrow_mut())
     }
 
-    /// Takes entries until the wave is full, or the iterator needs time.
-    fn pull(self: &Rc<Self>, env: &Env, since: Instant) {
-        loop {
-            let begins = self.with(|state| {
-                let begins = !state.pulling
-                    && !state.exhausted
-                    && state.outcome.is_none()
-                    && state.wave.len() < MOST
-                    && state.size < LARGEST
-                    && (state.wave.is_empty() || since.elapsed() < LONGEST);
-                state.pulling |= begins;
-                begins
-            });
-            if !begins {
-                return;
+    /// No more entries are pulled or staged, and no file is renamed. `close`: the iterator is to be told.
+    pub(super) fn fail(self: &Rc<Self>, env: &Env, ending: Ending, close: bool) {
+        let source = self.with(|state| {
+            if state.outcome.is_some() {
+                return Source::Over;
             }
-            if self.call.signal.cancel().is_cancelled() {
-                self.with(|state| state.pulling = false);
-                return self.fail(env, Ending::Engine(ErrorKind::Aborted.into()), true);
-            }
-            let next = self.call.entries.next(env);
-            if let Ok(Next::Later(promise)) = next {
-                return self.wait(env, promise);
-            }
-            self.arrived(env, next);
-        }
-    }
-
-    /// Goes on when the iterator has more, or the caller has enough.
-    fn wait<'env>(self: &Rc<Self>, env: &'env Env, promise: Unknown<'env>) {
-        let signal = &self.call.signal;
-        let promise = if signal.is_given() { signal.race(env, promise) } else { Ok(promise) };
-        let (come, failed) = (self.clone(), self.clone());
-        let waiting = promise
-            .and_then(|promise| {
-                promise::then(env, &promise, move |env, with| {
-                    if come.call.signal.cancel().is_cancelled() {
-                        come.fail(env, Ending::Engine(ErrorKind::Aborted.into()), true);
-                    } else {
-                        let next = come.call.entries.settled(env, with);
-                        come.arrived(env, next);
-                    }
-                    come.go_on(env);
-                    Ok(raw::undefined(env))
-                })
-            })
-            .and_then(|promise| {
-                promise::catch(env, &promise, move |env, reason| {
-                    let close = failed.call.entries.is_open_after_rejection();
-                    failed.with(|state| state.pulling = false);
-                    failed.fail(env, thrown(env, &reason), close);
-                    failed.go_on(env);
-                    Ok(raw::undefined(env))
-                })
-            });
-        if let Err(Thrown(error)) = waiting {
-            self.with(|state| state.pulling = false);
-            self.fail(env, thrown(env, &error), true);
-        }
-    }
-
-    /// A step of the iterator is done.
-    fn arrived<'env>(self: &Rc<Self>, env: &'env Env, next: Result<'env, Next<'env>>) {
-        self.with(|state| state.pulling = false);
-        match next {
-            Ok(Next::Value(entry)) => {
-                let at = self.with(|state| state.shown.len());
-                match (self.call.parse)(env, at, &entry) {
-                    Ok(pulled) => self.take(env, pulled),
-                    Err(Thrown(error)) => self.fail(env, thrown(env, &error), true),
-                }
-            }
-            Ok(Next::Done) => self.with(|state| state.exhausted = true),
-            Ok(Next::Later(_)) => {}
-            Err(Thrown(error)) => {
-                self.with(|state| state.exhausted = true);
-                self.fail(env, thrown(env, &error), false);
-            }
-        }
-    }
-
-    fn take(self: &Rc<Self>, env: &Env, pulled: Pulled) {
-        let Pulled { path, data, options, mkdir } = pulled;
-        let duplicate = self.with(|state| {
-            let at = state.shown.len();
-            state.shown.push(path.shown);
-            if let Some(first) = state.known.insert(path.absolute.clone(), at) {
-                return Some(Error::from(ErrorKind::Duplicate { first }).of_entry(at));
-            }
-            if state.outcome.is_none() {
-                state.size += data.size();
-                state.wave.push(Given { path: path.absolute, data, options, mkdir });
-            }
-            None
+            state.outcome = Some(Err(ending));
+            state.wave.clear();
+            std::mem::replace(&mut state.source, Source::Over)
         });
-        if let Some(error) = duplicate {
-            self.fail(env, Ending::Engine(error), true);
-        }
-    }
-
-    /// Nothing more is pulled or staged, and nothing is renamed.
-    fn fail(self: &Rc<Self>, env: &Env, ending: Ending, close: bool) {
-        let (first, open, pulling) = self.with(|state| {
-            let first = state.outcome.is_none();
-            if first {
-                state.outcome = Some(Err(ending));
-                state.wave = Vec::new();
-            }
-            (first, first && close && !std::mem::replace(&mut state.exhausted, true), state.pulling)
-        });
-        if !first || !open {
+        if !close || source == Source::Over {
             return;
         }
-        // Like `for await`, the caller waits for the iterator to be closed; but not while it is at work on a
+        // Like `for await`, the caller waits until the iterator is closed; but not while the iterator is at work on a
         // step, which it would have to end first.
         if let Some(closed) = self.call.entries.close(env)
-            && !pulling
+            && source == Source::Idle
         {
-            self.with(|state| state.closing = true);
+            self.with(|state| state.source = Source::Closing);
             let driver = self.clone();
             let waiting = promise::then(env, &closed, move |env, _| {
-                driver.with(|state| state.closing = false);
+                driver.with(|state| state.source = Source::Over);
                 driver.go_on(env);
                 Ok(raw::undefined(env))
             });
             if waiting.is_err() {
-                self.with(|state| state.closing = false);
+                self.with(|state| state.source = Source::Over);
             }
         }
     }
 
-    /// Gives a worker what there is to do. `false`: nothing, or it is at work.
-    fn run(self: &Rc<Self>, env: &Env) -> bool {
-        enum Work {
-            Stage(Batch, Vec<Given>),
-            Finish(Batch),
-            Discard(Batch),
-            End,
-        }
-        let work = self.with(|state| {
-            if state.running || state.closing {
-                return None;
-            }
-            let work = match (&state.outcome, state.batch.take()) {
-                (Some(Err(_)), Some(batch)) if !batch.is_empty() => Work::Discard(batch),
-                (Some(_), _) => Work::End,
-                (None, None) => return None,
-                (None, Some(batch)) if !state.wave.is_empty() => {
-                    state.size = 0;
-                    Work::Stage(batch, std::mem::take(&mut state.wave))
-                }
-                (None, Some(batch)) if state.exhausted && !state.pulling => {
-                    if batch.is_empty() {
-                        state.outcome = Some(Ok(Vec::new()));
-                        Work::End
-                    } else {
-                        Work::Finish(batch)
-                    }
-                }
-                (None, batch) => {
-                    state.batch = batch;
-                    return None;
-                }
-            };
-            state.running = true;
-            Some(work)
-        });
+    /// Starts a job. `false`: there is nothing more to start.
+    fn run(self: &Rc<Self>, env: &Env, work: Work) -> bool {
         let driver = self.clone();
         let cancel = self.call.signal.cancel();
         let started = match work {
-            None => return false,
-            Some(Work::End) => {
+            Work::End => {
                 self.over.wake(env);
                 return false;
             }
-            Some(Work::Stage(batch, wave)) => {
+            Work::Stage(batch, wave) => {
                 task::start(env, WaveJob::new(batch, wave, cancel), move |env, outcome| {
                     driver.staged(env, outcome);
                     Ok(raw::undefined(env))
                 })
             }
-            Some(Work::Finish(batch)) => {
-                task::start(env, FinishJob::new(batch, cancel), move |env, outcome| {
-                    driver.with(|state| state.outcome = Some(outcome.map_err(Ending::Engine)));
-                    driver.over.wake(env);
-                    Ok(raw::undefined(env))
-                })
-            }
-            Some(Work::Discard(batch)) => task::start(env, Discard(batch), move |env, _| {
+            Work::Finish(batch) => task::start(env, FinishJob::new(batch, cancel), move |env, outcome| {
+                driver.with(|state| state.outcome = Some(outcome.map_err(Ending::Failed)));
+                driver.over.wake(env);
+                Ok(raw::undefined(env))
+            }),
+            Work::Discard(batch) => task::start(env, Discard(batch), move |env, _| {
                 driver.over.wake(env);
                 Ok(raw::undefined(env))
             }),
@@ -333,24 +212,26 @@ impl Driver {
     }
 
     fn staged(self: &Rc<Self>, env: &Env, outcome: std::result::Result<Batch, Error>) {
-        self.with(|state| state.running = false);
         match outcome {
             Ok(batch) => {
                 let done = batch.len();
                 let goes_on = self.with(|state| {
-                    state.batch = Some(batch);
+                    state.worker = Worker::Idle(batch);
                     state.outcome.is_none()
                 });
-                if goes_on && let Err(Thrown(error)) = self.tell(env, done) {
+                if goes_on && let Err(Thrown(error)) = self.report(env, done) {
                     self.fail(env, thrown(env, &error), true);
                 }
             }
-            Err(failure) => self.fail(env, Ending::Engine(failure), true),
+            Err(error) => {
+                self.with(|state| state.worker = Worker::Idle(Batch::default()));
+                self.fail(env, Ending::Failed(error), true);
+            }
         }
         self.go_on(env);
     }
 
-    fn tell<'env>(&self, env: &'env Env, done: usize) -> Result<'env, ()> {
+    fn report<'env>(&self, env: &'env Env, done: usize) -> Result<'env, ()> {
         let Some(Progress { function, total }) = &self.call.progress else { return Ok(()) };
         let mut args = vec![raw::to_js(env, done as f64)?];
         args.extend(total.map(|total| raw::to_js(env, total)).transpose()?);
@@ -362,23 +243,44 @@ impl Driver {
         self.call.signal.detach(env)?;
         match self.with(|state| state.outcome.take()) {
             Some(Ok(receipts)) => (self.call.answer)(env, receipts),
-            Some(Err(Ending::Engine(failure))) => {
+            Some(Err(Ending::Failed(error))) => {
                 let shown =
-                    failure.entry().and_then(|entry| self.with(|state| state.shown.get(entry).cloned()));
-                Err(from_engine(env, &failure, &shown.unwrap_or_default(), self.call.signal.reason(env)))
+                    error.entry().and_then(|entry| self.with(|state| state.shown.get(entry).cloned()));
+                Err(from_engine(env, &error, &shown.unwrap_or_default(), self.call.signal.reason(env)))
             }
-            Some(Err(Ending::Thrown(error))) => {
-                let first = raw::to_js(env, "0")?;
-                Err(Thrown(raw::element(env, &error.get(env)?, &first)?))
-            }
+            Some(Err(Ending::Thrown(error))) => Err(Thrown(error.get(env)?)),
             Some(Err(Ending::Lost)) | None => Err(internal(env, "a batch without an outcome")),
         }
     }
 }
 
-fn thrown(env: &Env, error: &Unknown<'_>) -> Ending {
-    match raw::array(env, &[*error]).and_then(|array| Kept::new(env, &array)) {
-        Ok(kept) => Ending::Thrown(kept),
-        Err(_) => Ending::Lost,
+impl State {
+    /// What a worker is to do; it has the batch then. `None`: nothing, or a worker is busy.
+    fn next_work(&mut self) -> Option<Work> {
+        if self.source == Source::Closing {
+            return None;
+        }
+        let Worker::Idle(batch) = std::mem::replace(&mut self.worker, Worker::Busy) else { return None };
+        match (&self.outcome, self.source) {
+            (Some(_), _) if batch.is_empty() => Some(Work::End),
+            (Some(_), _) => Some(Work::Discard(batch)),
+            (None, _) if !self.wave.is_empty() => {
+                self.size = 0;
+                Some(Work::Stage(batch, std::mem::take(&mut self.wave)))
+            }
+            (None, Source::Over) if batch.is_empty() => {
+                self.outcome = Some(Ok(Vec::new()));
+                Some(Work::End)
+            }
+            (None, Source::Over) => Some(Work::Finish(batch)),
+            (None, _) => {
+                self.worker = Worker::Idle(batch);
+                None
+            }
+        }
     }
+}
+
+pub(super) fn thrown(env: &Env, error: &Unknown<'_>) -> Ending {
+    KeptAny::new(env, error).map_or(Ending::Lost, Ending::Thrown)
 }

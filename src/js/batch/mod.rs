@@ -1,3 +1,4 @@
 //! A batch on the JavaScript thread.
 
 pub mod driver;
+mod pull;

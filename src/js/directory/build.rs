@@ -12,7 +12,7 @@ use napi::bindgen_prelude::Unknown;
 use crate::js::error::from_engine;
 use crate::js::task;
 use crate::js::value::promise;
-use crate::js::value::raw::{self, Kept};
+use crate::js::value::raw::{self, Kept, KeptAny};
 use crate::js::value::signal::Signal;
 use crate::js::value::thrown::{Result, Thrown, type_error};
 
@@ -64,18 +64,14 @@ impl Call {
     }
 
     fn commit<'env>(self: Rc<Self>, env: &'env Env, built: Unknown<'env>) -> Result<'env, Unknown<'env>> {
-        // In an array, for not every value can be kept by itself.
-        let built = Kept::new(env, &raw::array(env, &[built])?)?;
+        let built = KeptAny::new(env, &built)?;
         let cancel = self.given.signal.cancel();
         if cancel.is_cancelled() {
             return Err(self.failed(env, &ErrorKind::Aborted.into()));
         }
         let Some(site) = self.site.take() else { return Ok(raw::undefined(env)) };
         task::start(env, CommitJob::new(site, None, cancel), move |env, outcome| match outcome {
-            Ok(receipt) => {
-                let built = raw::get(env, &built.get(env)?, c"0")?;
-                (self.given.answer)(env, receipt, built)
-            }
+            Ok(receipt) => (self.given.answer)(env, receipt, built.get(env)?),
             Err(failure) => Err(self.failed(env, &failure)),
         })
     }

@@ -221,6 +221,21 @@ impl Kept {
     }
 }
 
+/// As [`Kept`], for a value that may be a primitive: N-API keeps only objects, so it is kept in an array.
+pub struct KeptAny(Kept);
+
+impl KeptAny {
+    /// Keeps a value until this is dropped.
+    pub fn new<'env>(env: &'env Env, value: &Unknown<'_>) -> Result<'env, Self> {
+        Kept::new(env, &array(env, &[*value])?).map(Self)
+    }
+
+    /// The value.
+    pub fn get<'env>(&self, env: &'env Env) -> Result<'env, Unknown<'env>> {
+        get(env, &self.0.get(env)?, c"0")
+    }
+}
+
 impl Drop for Kept {
     fn drop(&mut self) {
         // SAFETY: made in `new`, deleted once. Neither `Env` nor the pointers leave their thread.

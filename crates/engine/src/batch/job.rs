@@ -17,11 +17,11 @@ use crate::write::commit::{Options, Receipt};
 /// How long descriptors are waited for between two renames; a little less than a job would.
 const PATIENCE: Duration = Duration::from_secs(8);
 
-/// An entry as it was pulled.
-pub struct Given {
+/// What an entry is made of.
+pub struct EntryInput {
     /// Absolute.
     pub path: PathBuf,
-    /// Its copy of the data.
+    /// The bytes, or the text.
     pub data: Data,
     /// How to write it.
     pub options: Options,
@@ -37,7 +37,7 @@ pub struct WaveJob {
 }
 
 enum Stage {
-    Given(Given),
+    Waiting(EntryInput),
     Staged(Entry),
     /// On the way, or failed.
     Gone,
@@ -45,8 +45,8 @@ enum Stage {
 
 impl WaveJob {
     /// The next entries of `batch`.
-    pub fn new(batch: Batch, wave: Vec<Given>, cancel: Cancel) -> Self {
-        Self { batch, wave: wave.into_iter().map(Stage::Given).collect(), cancel }
+    pub fn new(batch: Batch, wave: Vec<EntryInput>, cancel: Cancel) -> Self {
+        Self { batch, wave: wave.into_iter().map(Stage::Waiting).collect(), cancel }
     }
 }
 
@@ -65,7 +65,7 @@ impl Job for WaveJob {
         }
         let staged = wave.drain(..).filter_map(|entry| match entry {
             Stage::Staged(entry) => Some(entry),
-            Stage::Given(_) | Stage::Gone => None,
+            Stage::Waiting(_) | Stage::Gone => None,
         });
         match batch.add(staged) {
             Ok(()) => Step::Done(Ok(self.batch)),
@@ -77,8 +77,8 @@ impl Job for WaveJob {
 impl Stage {
     /// What is staged stays so when this is called again.
     fn stage(&mut self, batch: &Batch, cancel: &Cancel) -> Result<(), Error> {
-        let Given { path, data, options, mkdir } = match std::mem::replace(self, Self::Gone) {
-            Self::Given(given) => given,
+        let EntryInput { path, data, options, mkdir } = match std::mem::replace(self, Self::Gone) {
+            Self::Waiting(input) => input,
             staged => {
                 *self = staged;
                 return Ok(());
@@ -89,7 +89,7 @@ impl Stage {
             Ok(entry) => *self = Self::Staged(entry),
             Err(error) => {
                 if error.is_transient() {
-                    *self = Self::Given(Given { path, data: Data::Bytes(data), options, mkdir });
+                    *self = Self::Waiting(EntryInput { path, data: Data::Bytes(data), options, mkdir });
                 }
                 return Err(error);
             }
