@@ -8,7 +8,7 @@ use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
 
 use crate::api::directory_options::{DirectoryOptions, DirectoryResult};
-use crate::js::directory::build::{self, Given};
+use crate::js::directory::build::{self, BuildArgs};
 use crate::js::value::raw::{self, Kept};
 use crate::js::value::signal::Signal;
 use crate::js::value::thrown::Result;
@@ -75,7 +75,7 @@ fn start<'env>(
     let options = given.check(env, &path)?;
     let signal = Signal::attach(env, given.signal.as_ref())?;
     let cancel = signal.cancel();
-    let given = Given { build: Kept::new(env, function)?, shown: path.shown, signal, answer };
+    let given = BuildArgs { build: Kept::new(env, function)?, shown: path.shown, signal, answer };
     build::start(env, given, OpenJob::new(path.absolute, Ticket::take(), options, cancel))
 }
 

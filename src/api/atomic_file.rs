@@ -8,7 +8,7 @@ use napi::{Env, JsValue as _, ValueType};
 use napi_derive::napi;
 
 use crate::api::options::{Checked, WriteOptions, WriteResult};
-use crate::js::file::handle::{self, File, Given};
+use crate::js::file::handle::{self, File, OpenArgs};
 use crate::js::file::writable;
 use crate::js::value::data::Encoding;
 use crate::js::value::signal::Signal;
@@ -118,7 +118,7 @@ fn open<'env>(env: &'env Env, path: &Unknown<'_>, options: Unknown<'env>) -> Res
     let encoding = Encoding::parse(env, options.encoding.as_ref())?;
     let signal = Signal::attach(env, options.signal.as_ref())?;
     let given =
-        Given { shown: path.shown, path: path.absolute, options: commit, mkdir, encoding, signal, answer };
+        OpenArgs { shown: path.shown, path: path.absolute, options: commit, mkdir, encoding, signal, answer };
     handle::open(env, given, wrap)
 }
 

@@ -16,8 +16,8 @@ use crate::js::value::raw::{self, Kept, KeptAny};
 use crate::js::value::signal::Signal;
 use crate::js::value::thrown::{Result, Thrown, type_error};
 
-/// What a call was given.
-pub struct Given {
+/// The arguments of a call.
+pub struct BuildArgs {
     /// The user's function.
     pub build: Kept,
     /// What the caller calls the directory.
@@ -29,16 +29,16 @@ pub struct Given {
 }
 
 /// A call in flight. It belongs to its reactions, which N-API frees with the environment: a worker that is terminated
-/// while its function runs lets go of directory and turn.
+/// while its function runs gives directory and turn back.
 struct Call {
-    given: Given,
-    /// While the function fills it.
+    args: BuildArgs,
+    /// The directory while the function fills it.
     site: RefCell<Option<Site>>,
 }
 
-/// Has the directory that `job` opens filled and put in its place.
-pub fn start<'env>(env: &'env Env, given: Given, job: OpenJob) -> Result<'env, Unknown<'env>> {
-    let call = Rc::new(Call { given, site: RefCell::default() });
+/// Lets the user's function fill the directory that `job` opens, and puts it in its place.
+pub fn start<'env>(env: &'env Env, args: BuildArgs, job: OpenJob) -> Result<'env, Unknown<'env>> {
+    let call = Rc::new(Call { args, site: RefCell::default() });
     let building = call.clone();
     let done = task::start(env, job, move |env, outcome| match outcome {
         Ok(site) => building.fill(env, site),
@@ -53,11 +53,11 @@ impl Call {
         self.site.replace(Some(site));
         let Some(path) = path.to_str() else {
             let told = "must resolve to a path that is valid Unicode";
-            let message = format!("The argument 'path' {told}. Received '{}'", self.given.shown);
+            let message = format!("The argument 'path' {told}. Received '{}'", self.args.shown);
             return Err(type_error(env, "ERR_INVALID_ARG_VALUE", &message));
         };
         let built = raw::to_js(env, path)
-            .and_then(|path| raw::call(env, &raw::undefined(env), &self.given.build.get(env)?, &[path]))
+            .and_then(|path| raw::call(env, &raw::undefined(env), &self.args.build.get(env)?, &[path]))
             .and_then(|built| raw::follow(env, &built))?;
         let call = self.clone();
         promise::then(env, &built, move |env, built| call.commit(env, built))
@@ -65,20 +65,20 @@ impl Call {
 
     fn commit<'env>(self: Rc<Self>, env: &'env Env, built: Unknown<'env>) -> Result<'env, Unknown<'env>> {
         let built = KeptAny::new(env, &built)?;
-        let cancel = self.given.signal.cancel();
+        let cancel = self.args.signal.cancel();
         if cancel.is_cancelled() {
             return Err(self.failed(env, &ErrorKind::Aborted.into()));
         }
         let Some(site) = self.site.take() else { return Ok(raw::undefined(env)) };
         task::start(env, CommitJob::new(site, None, cancel), move |env, outcome| match outcome {
-            Ok(receipt) => (self.given.answer)(env, receipt, built.get(env)?),
+            Ok(receipt) => (self.args.answer)(env, receipt, built.get(env)?),
             Err(failure) => Err(self.failed(env, &failure)),
         })
     }
 
-    /// Whatever came of it: a directory that did not get its place is taken away before the caller hears of that.
+    /// In any case: a directory that did not get its place is removed before the caller hears of that.
     fn over<'env>(&self, env: &'env Env) -> Result<'env, Unknown<'env>> {
-        self.given.signal.detach(env)?;
+        self.args.signal.detach(env)?;
         match self.site.take() {
             Some(site) => task::start(env, DiscardJob(site), |env, _| Ok(raw::undefined(env))),
             None => Ok(raw::undefined(env)),
@@ -86,6 +86,6 @@ impl Call {
     }
 
     fn failed<'env>(&self, env: &'env Env, failure: &Error) -> Thrown<'env> {
-        from_engine(env, failure, &self.given.shown, self.given.signal.reason(env))
+        from_engine(env, failure, &self.args.shown, self.args.signal.reason(env))
     }
 }

@@ -1,8 +1,8 @@
-//! An open `AtomicFile`, on the JavaScript thread: what has been asked of it, and what comes next.
+//! An open `AtomicFile`, on the JavaScript thread: its methods.
 //!
 //! Writes are gathered and go to a worker in one piece, so that a thousand small ones cost little more than
 //! their bytes; a write is answered as soon as there is room for more. So a failure may come to light
-//! later than at its write, and then it is everybody's: no method succeeds after it, and the commit least of all.
+//! later than at its write. Therefore it is sticky: no method succeeds after it, the commit least of all.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -25,7 +25,7 @@ use crate::js::value::raw;
 use crate::js::value::signal::Signal;
 use crate::js::value::thrown::{Result, abort, internal, invalid_state};
 
-/// What was asked of a file last.
+/// How far a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Open,
@@ -36,8 +36,8 @@ pub(super) enum Phase {
     Aborted,
 }
 
-/// What a file was opened with.
-pub struct Given {
+/// The arguments of `open`.
+pub struct OpenArgs {
     /// What the caller calls the file.
     pub shown: String,
     /// Absolute.
@@ -60,7 +60,7 @@ pub struct File {
     pub(super) signal: Signal,
     pub(super) cancel: Cancel,
     pub(super) phase: Cell<Phase>,
-    /// `None` while a job has it, and when it is of no more use.
+    /// `None` while a job has it, and after the end.
     pub(super) writer: RefCell<Option<Writer>>,
     pub(super) busy: Cell<bool>,
     pub(super) pending: RefCell<Vec<Data>>,
@@ -75,10 +75,10 @@ pub struct File {
 /// Opens a file; the promise is for what `wrap` makes of it.
 pub fn open<'env>(
     env: &'env Env,
-    given: Given,
+    args: OpenArgs,
     wrap: fn(&Env, Rc<File>) -> Result<'_, Unknown<'_>>,
 ) -> Result<'env, Unknown<'env>> {
-    let Given { shown, path, options, mkdir, encoding, signal, answer } = given;
+    let OpenArgs { shown, path, options, mkdir, encoding, signal, answer } = args;
     let cancel = if signal.is_given() { signal.cancel() } else { Cancel::new() };
     let job = OpenFile { path, options, mkdir, cancel: cancel.clone() };
     task::start(env, job, move |env, opened| {
@@ -215,7 +215,7 @@ impl File {
         }
         let file = self.clone();
         promise::then(env, &self.settled(env)?, move |env, _| {
-            // It was too late, and whoever counts on the old file has to know.
+            // It was too late, and a caller that counts on the old file has to know.
             file.expect(env, &[Phase::Aborted])?;
             Ok(raw::undefined(env))
         })
@@ -237,7 +237,7 @@ impl File {
             .map_or(Ok(()), |failure| Err(from_engine(env, &failure, &self.shown, self.signal.reason(env))))
     }
 
-    /// Refuses what does not go with the phase.
+    /// Refuses a method that is not allowed in this phase.
     fn expect<'env>(&self, env: &'env Env, phases: &[Phase]) -> Result<'env, ()> {
         let phase = self.phase.get();
         if phases.contains(&phase) {
@@ -255,7 +255,7 @@ impl File {
     }
 }
 
-/// Who does not await a write hears of its failure from the commit; the process is not to end for it.
+/// A caller that does not await a write gets its failure from the commit; it must not end the process as unhandled.
 fn handled<'env>(env: &'env Env, promise: Unknown<'env>) -> Result<'env, Unknown<'env>> {
     promise::catch(env, &promise, |env, _| Ok(raw::undefined(env)))?;
     Ok(promise)

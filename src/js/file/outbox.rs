@@ -1,4 +1,4 @@
-//! What an open file does between the calls: jobs for what was gathered, one at a time, and all who wait for
+//! What an open file does between the calls: jobs for the gathered writes, one at a time; all that wait for
 //! one look again when it has ended.
 
 use std::rc::{Rc, Weak};
@@ -15,11 +15,11 @@ use crate::js::value::promise::{self, Wakeup};
 use crate::js::value::raw;
 use crate::js::value::thrown::Result;
 
-/// Less than this is not worth a job, unless somebody waits for it.
+/// Less than this is not worth a job, unless a caller waits for it.
 const WORTH_A_JOB: usize = 64 << 10;
-/// Who writes when there is more than this to be written has to wait.
+/// A write waits while more than this is still to be written.
 const ROOM: usize = 1 << 20;
-/// What it takes to keep a piece, besides its bytes: a million of one byte each are no megabyte.
+/// What it takes to keep a piece besides its bytes: a million pieces of one byte are more than a megabyte.
 const PIECE: usize = 64;
 
 impl File {
@@ -46,7 +46,7 @@ impl File {
             file.held.set(file.held.get().saturating_sub(size));
             match outcome {
                 Ok(writer) => drop(file.writer.replace(Some(writer))),
-                // Of an abort that was asked for.
+                // An abort that the caller asked for.
                 Err(_) if file.phase.get() == Phase::Aborted => {}
                 Err(failure) => file.fail(env, failure)?,
             }
@@ -95,13 +95,13 @@ impl File {
         promise::then(env, &rung, move |env, _| file.until(env, over))
     }
 
-    /// Has all who wait look again.
+    /// Lets all that wait look again.
     pub(super) fn wake(&self, env: &Env) {
         for bell in self.waiting.take() {
             bell.wake(env);
         }
     }
-    /// The file is of no more use, and everybody is to know why.
+    /// The file has failed; every later method says so.
     pub(super) fn fail<'env>(&self, env: &'env Env, failure: Error) -> Result<'env, ()> {
         self.phase.set(if failure.committed() { Phase::Committed } else { Phase::Aborted });
         self.failure.replace(Some(Rc::new(failure)));
@@ -110,7 +110,7 @@ impl File {
         self.signal.detach(env)
     }
 
-    /// Does away with the file; the promise is fulfilled when nothing of it is left.
+    /// Discards the file; the promise is fulfilled when nothing of it is left.
     pub(super) fn give_up<'env>(self: &Rc<Self>, env: &'env Env) -> Result<'env, Unknown<'env>> {
         self.phase.set(Phase::Aborted);
         self.cancel.cancel();
@@ -131,7 +131,7 @@ impl File {
 
     /// Gives the file up when its signal is aborted.
     pub(super) fn heed(self: &Rc<Self>) {
-        // Weakly: a signal may live for ever, and a file that is forgotten is to be collected.
+        // Weakly: a signal may live on, and a file that is forgotten is to be collected.
         let file: Weak<Self> = Rc::downgrade(self);
         self.signal.on_abort(move |env| {
             if let Some(file) = file.upgrade() {

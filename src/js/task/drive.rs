@@ -1,7 +1,7 @@
-//! Runs a job on libuv's worker threads, without ever blocking one on somebody else.
+//! Runs a job on libuv's worker threads, without ever blocking one while the job waits.
 //!
 //! A job that has to wait (for its turn, for a lock, for descriptors) says so and leaves its thread.
-//! The waiting is done by tokio, on one thread of its own that exists only once somebody waits; then
+//! The waiting is done by tokio, on one thread of its own that is started with the first wait; then
 //! the job is queued again. The event loop lives while a job does, and not longer.
 
 use std::any::Any;
@@ -21,7 +21,7 @@ use crate::js::task::{mailbox, work};
 use crate::js::value::promise::{self, Deferred, Wakeup};
 use crate::js::value::thrown::Result;
 
-/// How long a job puts up with a lack of descriptors.
+/// How long a job waits for descriptors.
 const PATIENCE: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
@@ -55,8 +55,8 @@ where
     })
 }
 
-/// As [`start`], but only a failure comes in a reaction: an error is to know the caller. Success is not worth one, which
-/// is a quarter of what a write costs this thread; nothing of the user's may be called upon it.
+/// As [`start`], but only a failure is settled in a reaction, where V8 knows the caller for the error's stack. Success
+/// does without, as a reaction is a quarter of what a write costs this thread; so no code of the user's may be called.
 pub fn answer<'env, J, R>(env: &'env Env, job: J, react: R) -> Result<'env, Unknown<'env>>
 where
     J: Job,
@@ -71,14 +71,14 @@ where
         let error = failed
             .wait(env)
             .and_then(|failed| promise::then(env, &failed, move |env, _| react(env, outcome)));
-        // First the one, and then the other: V8 looks for the caller from the reaction on.
+        // In this order: V8 looks for the caller from the reaction on.
         answer.settle(env, error);
         failed.wake(env);
     })?;
     Ok(promise)
 }
 
-/// Starts `job`. `done` gets its outcome, on this thread, with nobody's stack or async context.
+/// Starts `job`. `done` gets its outcome, on this thread, without a caller's stack or async context.
 pub fn run<'env, J: Job>(
     env: &'env Env,
     job: J,
@@ -140,8 +140,8 @@ fn go_on<J: Job>(
 
 /// Calls `done` when the event loop has turned; where there is no thread to wait for that, now.
 pub fn later(env: &Env, done: impl FnOnce(&Env) + 'static) {
-    // A letter that came at once could still be opened in this turn. Not the loop's own means: they are
-    // functions that programs replace, tests above all.
+    // Longer than no time at all: a completion that arrives at once could be handled in this turn. Not setTimeout, which
+    // programs replace, tests above all.
     let turned = async { tokio::time::sleep(Duration::from_millis(1)).await };
     match runtime() {
         // Fails only in an environment that is ending.
@@ -159,8 +159,8 @@ fn bug(panic: &(dyn Any + Send)) -> Error {
     ErrorKind::Panic(message).into()
 }
 
-/// One thread is enough: it sleeps, and looks at locks. Started by hand, for tokio would panic where
-/// the system has no thread to give; and not given up on, for it may have one later.
+/// One thread is enough: it sleeps, and looks at locks. It is started by hand, because tokio would panic where
+/// the system has no thread to give; a failure is not final, because the system may have one later.
 fn runtime() -> std::io::Result<Handle> {
     static RUNTIME: Mutex<Option<Handle>> = Mutex::new(None);
     let mut running = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);

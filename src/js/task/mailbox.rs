@@ -1,9 +1,9 @@
 //! The way back from tokio's thread: one for each environment, however many jobs wait.
 //!
-//! A threadsafe function for each that waits would do as well, but libuv looks at all of them whenever one
+//! A threadsafe function for each job that waits would do as well, but libuv looks at all of them whenever one
 //! is called, and making and closing one costs more than all else that a job does on this thread. So there
-//! is one, which keeps the event loop alive while somebody waits. It says that letters have come, and all
-//! that have are opened in one go.
+//! is one, which keeps the event loop alive while a job waits. It says that completions have arrived, and all
+//! that have are handled in one go.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -33,8 +33,8 @@ type Done = Box<dyn FnOnce(&Env)>;
 /// The side of the environment's thread, which has it as its data.
 struct Mailbox {
     slot: Arc<Slot>,
-    bell: sys::napi_threadsafe_function,
-    /// What to do when a letter has come.
+    function: sys::napi_threadsafe_function,
+    /// What to do when a completion has arrived.
     waiting: RefCell<HashMap<Number, Done>>,
     issued: Cell<Number>,
 }
@@ -42,16 +42,16 @@ struct Mailbox {
 /// The side of other threads.
 struct Slot {
     arrived: Mutex<Vec<Number>>,
-    /// `None`: the environment has ended, and nobody opens letters any more. By itself, for it is held while the
-    /// bell rings, upon which this thread reaches for the letters at once.
-    bell: Mutex<Option<Bell>>,
+    /// `None`: the environment has ended, and completions are not handled any more. A mutex of its own, because it is
+    /// held during the call, upon which the environment's thread locks `arrived` at once.
+    wakeup: Mutex<Option<ThreadsafeFunction>>,
 }
 
-struct Bell(sys::napi_threadsafe_function);
+struct ThreadsafeFunction(sys::napi_threadsafe_function);
 
 // SAFETY: to be called from any thread is what a threadsafe function is for; it is taken out of its mutex
 // before the environment deletes it.
-unsafe impl Send for Bell {}
+unsafe impl Send for ThreadsafeFunction {}
 
 /// Has `runtime` wait for `future`, and passes what it comes to on to `done`, here. Should the environment end
 /// before, `done` is dropped here, and what the future comes to there.
@@ -72,9 +72,9 @@ pub fn wait<'env, T: Send + 'static>(
     runtime.spawn(async move {
         let _ = tell.send(future.await);
         if slot.post(number) {
-            // Who waited for the same may be next in tokio's line, and its letter comes along.
+            // A job that waited for the same may be next in tokio's queue: its completion comes along.
             tokio::task::yield_now().await;
-            slot.ring();
+            slot.wake();
         }
     });
     Ok(())
@@ -84,7 +84,7 @@ pub fn wait<'env, T: Send + 'static>(
 /// async context, and what the program has in there, for ever.
 #[napi(module_exports)]
 pub fn load(_exports: Object<'_>, env: Env) -> napi::Result<()> {
-    // Should it fail, who waits first tries again.
+    // If this fails, the first job that waits tries again.
     drop(Mailbox::of(&env));
     Ok(())
 }
@@ -100,8 +100,8 @@ impl Mailbox {
             sys::napi_create_string_latin1(env.raw(), NAME.as_ptr(), NAME.count_bytes() as isize, raw)
         })?;
         let resource = resource(env)?;
-        let mut bell = ptr::null_mut();
-        // SAFETY: `open` needs no function of JavaScript's and no context. The hook is removed by running: it is
+        let mut function = ptr::null_mut();
+        // SAFETY: `woken` needs no function of JavaScript's and no context. The hook is removed by running: it is
         // added after the function's own, and so runs before the function is deleted.
         unsafe {
             let (none, nothing) = (ptr::null_mut(), ptr::null_mut());
@@ -115,17 +115,17 @@ impl Mailbox {
                 nothing,
                 None,
                 nothing,
-                Some(open),
-                &mut bell,
+                Some(woken),
+                &mut function,
             );
             check(env, created)?;
-            sys::napi_unref_threadsafe_function(env.raw(), bell);
+            sys::napi_unref_threadsafe_function(env.raw(), function);
             check(env, sys::napi_add_env_cleanup_hook(env.raw(), Some(close), env.raw().cast()))?;
         }
-        let slot = Slot { arrived: Mutex::default(), bell: Mutex::new(Some(Bell(bell))) };
+        let slot = Slot { arrived: Mutex::default(), wakeup: Mutex::new(Some(ThreadsafeFunction(function))) };
         let mailbox = Rc::new(Self {
             slot: Arc::new(slot),
-            bell,
+            function,
             waiting: RefCell::default(),
             issued: Cell::default(),
         });
@@ -140,7 +140,7 @@ impl Mailbox {
     /// That of this environment, if there is one.
     fn made(env: sys::napi_env) -> Option<Rc<Self>> {
         let mut data = ptr::null_mut();
-        // SAFETY: nobody but `of` gives an environment of ours data, and that is what is in an `Rc`.
+        // SAFETY: only `of` gives an environment of ours data, and that is what is in an `Rc`.
         unsafe {
             sys::napi_get_instance_data(env, &mut data);
             let kept: *const Self = data.cast();
@@ -152,20 +152,20 @@ impl Mailbox {
         }
     }
 
-    /// The number of a letter that will come, upon which `done` is called.
+    /// The number of a completion to come, upon which `done` is called.
     fn expect(&self, env: &Env, done: impl FnOnce(&Env) + 'static) -> Number {
         let number = self.issued.get();
         self.issued.set(number + 1);
         let mut waiting = self.waiting.borrow_mut();
         if waiting.is_empty() {
             // SAFETY: on the thread of its environment, which has not ended.
-            unsafe { sys::napi_ref_threadsafe_function(env.raw(), self.bell) };
+            unsafe { sys::napi_ref_threadsafe_function(env.raw(), self.function) };
         }
         waiting.insert(number, Box::new(done));
         number
     }
 
-    fn open(&self, env: &Env) {
+    fn handle_arrived(&self, env: &Env) {
         let arrived = std::mem::take(&mut *self.slot.arrived());
         for number in arrived {
             let done = self.waiting.borrow_mut().remove(&number);
@@ -176,7 +176,7 @@ impl Mailbox {
         }
         if self.waiting.borrow().is_empty() {
             // SAFETY: on the thread of its environment, which has not ended.
-            unsafe { sys::napi_unref_threadsafe_function(env.raw(), self.bell) };
+            unsafe { sys::napi_unref_threadsafe_function(env.raw(), self.function) };
         }
     }
 }
@@ -186,24 +186,24 @@ impl Slot {
         self.arrived.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn bell(&self) -> MutexGuard<'_, Option<Bell>> {
-        self.bell.lock().unwrap_or_else(PoisonError::into_inner)
+    fn wakeup(&self) -> MutexGuard<'_, Option<ThreadsafeFunction>> {
+        self.wakeup.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A letter has come. `true`: it is the first of those that lie there, and the bell is to ring.
+    /// A completion has arrived. `true`: it is the first one that was not handled yet, so `wake` is to be called.
     fn post(&self, number: Number) -> bool {
         let mut arrived = self.arrived();
         arrived.push(number);
         arrived.len() == 1
     }
 
-    fn ring(&self) {
-        if let Some(Bell(bell)) = &*self.bell() {
+    fn wake(&self) {
+        if let Some(ThreadsafeFunction(function)) = &*self.wakeup() {
             // SAFETY: alive while it is in here, and it stays in here while the lock is held. It never blocks:
             // its queue has no limit.
             unsafe {
                 sys::napi_call_threadsafe_function(
-                    *bell,
+                    *function,
                     ptr::null_mut(),
                     sys::ThreadsafeFunctionCallMode::nonblocking,
                 )
@@ -233,17 +233,17 @@ unsafe extern "C" fn has_ref(env: sys::napi_env, _: sys::napi_callback_info) -> 
     answer
 }
 
-/// The bell has rung.
-unsafe extern "C" fn open(env: sys::napi_env, _: sys::napi_value, _: *mut c_void, _: *mut c_void) {
-    // An environment that has ended takes its letters unread.
+/// Completions have arrived.
+unsafe extern "C" fn woken(env: sys::napi_env, _: sys::napi_value, _: *mut c_void, _: *mut c_void) {
+    // An environment that has ended handles none.
     if !env.is_null()
         && let Some(mailbox) = Mailbox::made(env)
     {
-        mailbox.open(&Env::from_raw(env));
+        mailbox.handle_arrived(&Env::from_raw(env));
     }
 }
 
-/// The environment ends. What waits is dropped, and what still comes is not taken in.
+/// The environment ends. Jobs that wait are dropped, and completions that still arrive are ignored.
 unsafe extern "C" fn close(env: *mut c_void) {
     let env = env.cast();
     let Some(mailbox) = Mailbox::made(env) else { return };
@@ -252,10 +252,10 @@ unsafe extern "C" fn close(env: *mut c_void) {
         sys::napi_set_instance_data(env, ptr::null_mut(), None, ptr::null_mut());
         Rc::decrement_strong_count(Rc::as_ptr(&mailbox));
     }
-    let bell = mailbox.slot.bell().take();
-    if let Some(Bell(bell)) = bell {
+    let function = mailbox.slot.wakeup().take();
+    if let Some(ThreadsafeFunction(function)) = function {
         // SAFETY: taken out, so released once, and before the environment deletes it.
-        unsafe { sys::napi_release_threadsafe_function(bell, sys::ThreadsafeFunctionReleaseMode::abort) };
+        unsafe { sys::napi_release_threadsafe_function(function, sys::ThreadsafeFunctionReleaseMode::abort) };
     }
     mailbox.waiting.take();
 }

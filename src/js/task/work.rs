@@ -1,5 +1,5 @@
-//! Work on libuv's threads. N-API's own async work: the event loop lives while there is some. Not napi's
-//! `Task`, which makes a promise of each: a job may be many works, and its caller has one promise.
+//! Work on libuv's threads, as N-API's own async work: the event loop lives while there is some. Not as napi's
+//! `Task`, which makes a promise for each: a job may be many works, and its caller has one promise.
 
 use std::ffi::{CStr, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -94,8 +94,8 @@ impl Iteration {
         self.awaits == Awaits::Value
     }
 
-    /// Tells the iterator that no more is wanted. A promise, if there is anything to wait for; it never rejects,
-    /// for the caller has an error already.
+    /// Tells the iterator that no more is wanted. Returns a promise if there is anything to wait for; it never rejects,
+    /// because the caller has an error already.
     pub fn close<'env>(&self, env: &'env Env) -> Option<Unknown<'env>> {
         let iterator = self.iterator.get(env).ok()?;
         let close = raw::get(env, &iterator, c"return").ok()?;

@@ -111,12 +111,12 @@ impl Deferred {
     }
 }
 
-/// A promise that waits for us, one at a time; it is fulfilled with nothing.
+/// A promise that we fulfil, with `undefined`; one at a time.
 #[derive(Default)]
 pub struct Wakeup(Cell<Option<Deferred>>);
 
 impl Wakeup {
-    /// A promise for when this rings next. The one before, if there is one, is fulfilled.
+    /// A promise for the next wakeup. The one before, if there is one, is fulfilled.
     pub fn wait<'env>(&self, env: &'env Env) -> Result<'env, Unknown<'env>> {
         self.wake(env);
         let (deferred, promise) = Deferred::new(env)?;

@@ -1,6 +1,6 @@
-//! AbortSignal. napi's own overwrites `onabort` and misses signals that are used again, so this
-//! listens like any other listener: once for all calls that share a signal, for Node warns of a leak
-//! from the eleventh listener on, and not a moment longer than a call is in flight.
+//! AbortSignal. napi's own overwrites `onabort` and misses signals that are used again, so this is a
+//! listener like any other: one for all calls that share a signal, because Node warns of a leak
+//! from the eleventh listener on, and only while a call is in flight.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -26,9 +26,9 @@ pub struct Signal {
 #[derive(Default)]
 struct Call {
     cancel: Cancel,
-    /// Rings on abort: what a call that waits for JavaScript races with.
+    /// Wakes on abort: a call that waits for JavaScript races with it.
     interrupt: Wakeup,
-    /// What else is to be done on abort.
+    /// What else to do on abort.
     on_abort: RefCell<Option<OnAbort>>,
 }
 
@@ -94,14 +94,14 @@ impl Signal {
     pub fn race<'env>(&self, env: &'env Env, promise: Unknown<'env>) -> Result<'env, Unknown<'env>> {
         let interrupted = self.call.interrupt.wait(env)?;
         if self.call.cancel.is_cancelled() {
-            // Before there was anything to ring, and it will not be told again.
+            // The abort came before there was anything to wake, and does not come again.
             self.interrupt(env);
         }
         let both = raw::array(env, &[promise, interrupted])?;
         raw::invoke(env, &raw::global(env, c"Promise")?, c"race", &[both])
     }
 
-    /// Has `react` run on abort, if that is still to come. It is kept for as long as the signal is heeded.
+    /// Runs `react` on abort, if that is still to come. It is kept for as long as this listens.
     pub fn on_abort(&self, react: impl FnOnce(&Env) + 'static) {
         self.call.on_abort.replace(Some(Box::new(react)));
     }
@@ -128,7 +128,7 @@ impl Signal {
     }
 }
 
-/// For who is collected before it could stop listening: the listener stays, and has nobody to tell.
+/// For a call that is collected before it stopped listening: the listener stays, and does nothing.
 impl Drop for Listening {
     fn drop(&mut self) {
         if let Ok(mut calls) = self.hub.calls.try_borrow_mut() {
@@ -149,7 +149,7 @@ impl Hub {
             Rc::new(Self { calls: RefCell::default(), issued: Cell::new(0), listener: RefCell::new(None) });
         let listening = hub.clone();
         let listener = env.create_function_from_closure::<(), (), _>("abort", move |context| {
-            // Nobody is added meanwhile: the signal is aborted by now. But some may go.
+            // No call is added meanwhile, because the signal is aborted by now. But some may go.
             let calls: Vec<_> = listening.calls.borrow().values().cloned().collect();
             for call in calls {
                 call.cancel.cancel();
