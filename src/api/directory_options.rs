@@ -1,4 +1,4 @@
-//! TreeOptions and results of the functions that replace whole directories.
+//! Options and results of the functions that replace whole directories.
 
 use std::path::PathBuf;
 

@@ -35,7 +35,7 @@ pub fn from_engine<'env>(
                 None => thrown,
             }
         }
-        // Only what was made of a caller's value can be JSON no more: a `toJSON`, a raw value.
+        // Only a text that was made of a caller's value can be no JSON: by a `toJSON`, or a raw value.
         ErrorKind::InvalidJson { .. } => return invalid_return(env, &error.to_string(), None),
         ErrorKind::LoneSurrogate { index } => {
             let message = "The argument 'data' must be well-formed UTF-16 to be written as UTF-8. \

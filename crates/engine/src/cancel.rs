@@ -1,4 +1,4 @@
-//! A caller's wish to stop. The engine looks at it between two steps, and never after the rename.
+//! Cancellation. The engine checks it between two steps, and never after the rename.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use crate::error::{ErrorKind, Result};
 
-/// Shared by the caller, who cancels, and the work, which asks. The default one is never cancelled.
+/// Shared by the caller, which cancels, and the work, which checks. The default one is never cancelled.
 #[derive(Clone, Debug, Default)]
 pub struct Cancel(Option<Arc<State>>);
 
@@ -31,7 +31,7 @@ impl Cancel {
         }
     }
 
-    /// Whether somebody called [`Cancel::cancel`].
+    /// Whether [`Cancel::cancel`] was called.
     pub fn is_cancelled(&self) -> bool {
         self.0.as_ref().is_some_and(|state| state.cancelled.load(Ordering::Acquire))
     }

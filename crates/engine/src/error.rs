@@ -154,7 +154,7 @@ impl Error {
         }
     }
 
-    /// There was no room on the disk, or no more of it for this user. Nothing was committed.
+    /// The disk is full, or the user's quota is used up. Nothing was committed.
     pub(crate) fn is_full(&self) -> bool {
         matches!(&self.kind, ErrorKind::System { source, .. }
             if !self.committed && source.raw_os_error().is_some_and(sys::is_full))
@@ -258,7 +258,7 @@ impl fmt::Display for Error {
             }
             ErrorKind::InvalidJson { reason } => write!(f, "the new text is not valid JSON: {reason}"),
             ErrorKind::LockTimeout { waited } => {
-                write!(f, "the index was not ours, unchanged by others, within {} ms", waited.as_millis())
+                write!(f, "timed out after {} ms waiting for the index lock", waited.as_millis())
             }
             ErrorKind::Aborted => f.write_str("the operation was aborted"),
             ErrorKind::Panic(message) => write!(f, "a bug in @pipeline/atomic: {message}"),

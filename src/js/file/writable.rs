@@ -1,7 +1,7 @@
 //! A file as a web stream, for `pipeTo` and `stream.pipeline`.
 //!
 //! Closing the stream ends the content, and only that: a source may end early and look complete, so it is
-//! the caller who commits.
+//! the caller that commits.
 
 use std::rc::Rc;
 

@@ -81,7 +81,7 @@ pub fn wait<'env, T: Send + 'static>(
 }
 
 /// Makes the mailbox when the addon is loaded: made by the first call that waits, it would keep that call's
-/// async context, and what the program has in there, for ever.
+/// async context, and what the program keeps in it, as long as the environment lives.
 #[napi(module_exports)]
 pub fn load(_exports: Object<'_>, env: Env) -> napi::Result<()> {
     // If this fails, the first job that waits tries again.

@@ -60,7 +60,7 @@ where
 }
 
 unsafe extern "C" fn execute<W: FnOnce() -> T, T, D>(_env: sys::napi_env, data: *mut c_void) {
-    // SAFETY: from `queue`; nobody else touches these two now.
+    // SAFETY: from `queue`; no other thread touches these two now.
     let (work, result) = unsafe {
         let data = data.cast::<Work<W, T, D>>();
         (&mut (*data).work, &mut (*data).result)

@@ -181,7 +181,7 @@ pub fn is_thenable<'env>(env: &'env Env, value: &Unknown<'_>) -> Result<'env, bo
         && (is_promise(env, value) || type_of(&get(env, value, c"then")?) == ValueType::Function))
 }
 
-/// A promise that follows `next`, be it a promise or any other thenable.
+/// A promise that follows `next`, a promise or any other thenable.
 pub fn follow<'env>(env: &'env Env, next: &Unknown<'_>) -> Result<'env, Unknown<'env>> {
     let (deferred, promise) = promise(env)?;
     // SAFETY: made just now, and settled once.

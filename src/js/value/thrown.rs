@@ -53,7 +53,7 @@ enum Class {
 /// frames to the stack.
 ///
 /// Nothing in here asks for errors: in an environment that is ending every call fails, and telling of
-/// that would need an error again. What cannot be made is `undefined`, and nobody is left to see it.
+/// that would need an error again. An error that cannot be made becomes `undefined`, which no code is left to see.
 fn create<'env>(env: &'env Env, class: Class, message: &str) -> Thrown<'env> {
     let (mut text, mut raw, code) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
     // SAFETY: `message` is valid UTF-8 of that length, `text` is a string if the first call says so,

@@ -149,7 +149,7 @@ mod tests {
         }
         file.set_modified(SystemTime::now() - Duration::from_secs(1)).unwrap();
         assert!(State::of(&file).is_some(), "it got its name later");
-        // What a name within the same tick would look like; nobody can set the other time.
+        // As if it had got its name within the same tick; the other time cannot be set.
         file.set_modified(SystemTime::now() + Duration::from_secs(60)).unwrap();
         assert!(State::of(&file).is_none());
     }

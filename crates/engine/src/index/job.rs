@@ -160,7 +160,7 @@ enum Text {
 
 /// What came of a commit.
 pub struct Committed {
-    /// `None`: somebody without the lock was faster, and nothing was written.
+    /// `None`: another program changed the file without the lock, and nothing was written.
     pub receipt: std::result::Result<Option<Receipt>, Error>,
     /// The index as it is now, if it is still to be changed.
     pub opened: std::result::Result<Option<Opened>, Error>,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::process::thread::lock;
 use crate::sys;
 
-/// The allocator keeps what is smaller by itself.
+/// The allocator itself keeps smaller blocks.
 const LARGE: usize = 1 << 20;
 /// How many bytes are kept in all.
 const MOST: usize = 64 << 20;
@@ -187,7 +187,7 @@ mod tests {
         keep(again);
         let patience = std::time::Instant::now();
         while kept().watched {
-            assert!(patience.elapsed() < 20 * IDLE, "it is kept for ever");
+            assert!(patience.elapsed() < 20 * IDLE, "it is never given back");
             std::thread::sleep(IDLE / 10);
         }
         assert!(kept().blocks.is_empty());

@@ -86,7 +86,7 @@ enum Notice {
 }
 
 /// Runs `change` under the lock, then sends the notices it returns, outside of it: a turn that finds
-/// nobody waiting any more comes back here from its `drop`.
+/// no call waiting any more comes back here from its `drop`.
 fn update<T>(change: impl FnOnce(&mut Queues) -> (T, Vec<Notice>)) -> T {
     let (value, notices) = change(lock(&QUEUES).get_or_insert_default());
     for notice in notices {

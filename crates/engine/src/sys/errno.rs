@@ -72,7 +72,7 @@ mod tests {
         let full = io::Error::from_raw_os_error(libc::ENOSPC);
         assert_eq!(describe(&full), ("ENOSPC", "no space left on device".to_owned()));
         assert_eq!(node_errno(&full), -libc::ENOSPC);
-        // What Rust makes up by itself has no number: an incomplete write is an I/O error.
+        // An error that Rust itself makes has no number: an incomplete write is an I/O error.
         assert_eq!(describe(&io::ErrorKind::WriteZero.into()).0, "EIO");
     }
 }

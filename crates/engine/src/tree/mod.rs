@@ -45,7 +45,7 @@ pub struct TreeReceipt {
     pub durable: bool,
     /// Where the old tree is, if it is still there.
     pub previous: Option<PathBuf>,
-    /// Why it is, though nobody wanted to keep it.
+    /// Why it is, although it was not to be kept.
     pub leftover: Option<Error>,
 }
 

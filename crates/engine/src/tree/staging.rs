@@ -217,7 +217,7 @@ impl Staging {
 impl Drop for Staging {
     fn drop(&mut self) {
         if self.live {
-            // Whoever built it is gone without a word: a worker that was terminated. This may be its thread.
+            // The worker that built it was terminated. This may be its thread.
             let (at, held) = (self.at.clone(), self.held.take());
             let clear = move || {
                 let _held = held;

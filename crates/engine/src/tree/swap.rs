@@ -125,7 +125,7 @@ fn keep_at(old: &At, keep: &Target) -> Result<Option<At>> {
         match old.dir.exchange(&old.name, &keep.dir, &keep.name) {
             Ok(()) => return Ok(Some(old.clone())),
             Err(error) if is(&error, sys::ENOENT) => {}
-            // Nobody reads by this name all the time, so two steps will do.
+            // Readers use this name rarely, so two steps will do.
             Err(error) if error.raw_os_error().is_some_and(sys::cannot_exchange) => {
                 let older =
                     move_aside(&keep.dir, &keep.name, keep).map_err(|error| rename_failed(error, keep))?;

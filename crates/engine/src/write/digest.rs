@@ -1,7 +1,7 @@
 //! What is known of bytes that were not kept: how many there were, and a hash of 128 bits.
 //!
-//! XXH3 runs at memory speed. It finds what disks and bugs do to bytes; it is no protection from somebody who
-//! forges them, and nobody who could put other bytes into the file needs a collision for it.
+//! XXH3 runs at memory speed. It finds what disks and bugs do to bytes; it does not protect from an attacker who
+//! forges them, and one who can put other bytes into the file needs no collision.
 
 use xxhash_rust::xxh3::Xxh3;
 

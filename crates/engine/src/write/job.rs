@@ -55,7 +55,7 @@ impl Job for WriteJob {
         };
         let found = match &stage {
             Stage::Called(path, ..) => resolve(path, how.mkdir),
-            // Where it was when the call joined its line; only if it is there no more, where the caller said.
+            // Where it was when the call joined its queue; only if it is not there any more, where the caller said.
             Stage::Ready(paths, turn, _) => match resolve(&paths.real, false) {
                 Ok(target) if target.key() == *turn.key() => Ok(target),
                 _ => resolve(&paths.given, how.mkdir),

@@ -1,4 +1,4 @@
-//! What workers do for an open file: open, append, commit, discard. One job at a time has the writer, and
+//! The jobs of an open file: open, append, commit, discard. One job at a time has the writer, and
 //! gives it back.
 
 use std::path::PathBuf;

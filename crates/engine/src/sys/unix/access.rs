@@ -1,4 +1,4 @@
-//! Who owns a file and what others may do with it: carried over from the file that is replaced.
+//! Owner and permissions of a file, carried over from the file that is replaced.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -37,8 +37,8 @@ impl Access {
 /// Gives `file` the owner, the extended attributes (ACLs among them) and the mode of the file
 /// `name`, which it is to replace. A caller's own `mode` wins.
 ///
-/// Only root may give a file away. Where the owner cannot be kept, nobody gains by it: set-id bits
-/// go, and a foreign group gets no more than everybody.
+/// Only root may give a file away. Where the owner cannot be kept, no user gains rights by it: set-id bits
+/// are dropped, and a foreign group gets the rights of all others.
 pub fn inherit(file: &File, dir: &Dir, name: &OsStr, old: &Access, mode: Option<u32>) -> CallResult<()> {
     let new = Access::of(&rustix::fs::fstat(file).map_err(failed("fstat"))?);
     let mut kept = old.mode;
@@ -120,7 +120,7 @@ fn copy_xattrs(file: &File, dir: &Dir, name: &OsStr) -> CallResult<()> {
 }
 
 /// A new file has its directory's default ACL, and a new directory hands it down. Where the old one has none,
-/// neither may the new one: with the mode it would let people in whom the old one kept out.
+/// the new one may have none: together with the mode it would admit users whom the old one kept out.
 #[cfg(target_os = "linux")]
 fn drop_default_acl(file: &File, names: &[u8]) -> CallResult<()> {
     for acl in ["system.posix_acl_access", "system.posix_acl_default"] {

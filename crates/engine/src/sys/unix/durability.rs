@@ -145,7 +145,7 @@ fn is_volatile(directory: BorrowedFd<'_>) -> bool {
 /// Closes a file and says what the system says about it: some file systems report here that
 /// earlier writes were lost.
 pub fn close(file: File) -> io::Result<()> {
-    // SAFETY: `into_raw_fd` gave up ownership; nobody else closes this descriptor.
+    // SAFETY: `into_raw_fd` gave up ownership; no other code closes this descriptor.
     match unsafe { libc::close(file.into_raw_fd()) } {
         0 => Ok(()),
         // Linux has closed it all the same.

@@ -41,13 +41,13 @@ impl FileId {
     }
 }
 
-/// The number of an error; what Rust made up by itself counts as an I/O error.
+/// The number of an error; an error that Rust itself made counts as an I/O error.
 pub(super) fn posix_errno(error: &io::Error) -> i32 {
     error.raw_os_error().unwrap_or(libc::EIO)
 }
 
 /// Marks a file as in use, for as long as it is open: a lock, which dies with its process. `false`
-/// when somebody else has it.
+/// when another process has it.
 ///
 /// Where a file system has no locks it is `true`: there the sweeper finds none to go by, and sweeps
 /// nothing.
@@ -60,7 +60,7 @@ pub fn release(file: &File) {
     drop(file.unlock());
 }
 
-/// Errors that go away by themselves: somebody else lets go of something, or it was only a signal.
+/// Errors that pass by themselves: another process closes something, or it was only a signal.
 pub fn is_transient(errno: i32) -> bool {
     matches!(errno, libc::EMFILE | libc::ENFILE | libc::EAGAIN | libc::EINTR)
 }

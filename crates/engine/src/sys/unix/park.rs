@@ -25,7 +25,7 @@ mod linux {
     /// Less than any page: the kernel maps a whole one.
     const LENGTH: usize = 1;
 
-    // SAFETY: nobody reads or writes through the address; it is only unmapped, once.
+    // SAFETY: no code reads or writes through the address; it is only unmapped, once.
     unsafe impl Send for Parked {}
     // SAFETY: as above.
     unsafe impl Sync for Parked {}

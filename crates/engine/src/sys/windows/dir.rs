@@ -163,7 +163,7 @@ impl Dir {
         std::fs::hard_link(self.0.join(name), to_dir.0.join(to)).map_err(one_number)
     }
 
-    /// Puts `from` in the place of `to`, with POSIX semantics: who has `to` open keeps it.
+    /// Puts `from` in the place of `to`, with POSIX semantics: a process that has `to` open keeps reading it.
     pub fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
         retry_transient(|| std::fs::rename(self.0.join(from), self.0.join(to)))
     }

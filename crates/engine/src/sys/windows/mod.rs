@@ -67,7 +67,7 @@ pub struct Access {
     pub mode: u32,
 }
 
-/// Large pages need a privilege here that nobody has.
+/// Large pages need a privilege here that programs do not have.
 pub fn prefer_huge_pages<T>(_memory: &mut [std::mem::MaybeUninit<T>]) {}
 
 /// Tells a file from those that had its number before it: not known here.

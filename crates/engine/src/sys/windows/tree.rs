@@ -53,7 +53,7 @@ impl Dir {
         Ok(Self(self.0.clone()))
     }
 
-    /// The directory for calls that take a file. While that is open, nobody takes it for an orphan.
+    /// The directory for calls that take a file. While that is open, no sweeper takes it for an orphan.
     pub fn as_file(&self) -> io::Result<File> {
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(FILE_FLAG_BACKUP_SEMANTICS).open(&self.0).map_err(one_number)
@@ -122,7 +122,7 @@ impl Dir {
     /// Nothing keeps an owner out.
     pub fn let_owner_into(&self, _name: &OsStr) {}
 
-    /// Who may not remove it will be refused.
+    /// The system refuses it to a user that has no right to remove it.
     pub fn may_sweep(&self, _stat: &Stat) -> bool {
         true
     }
