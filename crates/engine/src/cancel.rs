@@ -8,6 +8,15 @@ use tokio::sync::Notify;
 use crate::error::{ErrorKind, Result};
 
 /// Shared by the caller, which cancels, and the work, which checks. The default one is never cancelled.
+///
+/// ```
+/// use pipeline_atomic_engine::cancel::Cancel;
+///
+/// let cancel = Cancel::new();
+/// assert!(cancel.check().is_ok());
+/// cancel.clone().cancel();
+/// assert_eq!(cancel.check().unwrap_err().code(), "ABORT_ERR");
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Cancel(Option<Arc<State>>);
 

@@ -5,6 +5,15 @@ use crate::error::{ErrorKind, Result};
 use crate::process::buffer_pool::room_for_bytes;
 
 /// What is to be written.
+///
+/// ```
+/// use pipeline_atomic_engine::data::Data;
+///
+/// let text = Data::Text("naïve".encode_utf16().collect());
+/// assert_eq!(text.into_bytes()?, "naïve".as_bytes());
+/// assert_eq!(Data::Text(vec![0x61, 0xd800]).into_bytes().unwrap_err().code(), "ERR_INVALID_ARG_VALUE");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub enum Data {
     /// Ready to write.

@@ -27,3 +27,8 @@ mod sys;
 pub mod tree;
 mod walk;
 pub mod write;
+
+/// The example of the README, as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

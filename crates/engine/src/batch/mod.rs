@@ -3,6 +3,26 @@
 //!
 //! What a batch holds of a file between two steps is small: a descriptor, or where those are few a mapping and
 //! a temp name. Its bytes are gone as soon as it is staged.
+//!
+//! ```
+//! use pipeline_atomic_engine::batch::{Batch, job::{EntryInput, FinishJob, WaveJob}};
+//! use pipeline_atomic_engine::{blocking, cancel::Cancel, data::Data, write::commit::Options};
+//!
+//! let dir = tempfile::tempdir()?;
+//! let entry = |name: &str| EntryInput {
+//!     path: dir.path().join(name),
+//!     data: Data::Bytes(name.as_bytes().to_vec()),
+//!     options: Options::default(),
+//!     mkdir: true,
+//! };
+//! let wave = vec![entry("a.html"), entry("b.html")];
+//! let batch = blocking::run(WaveJob::new(Batch::default(), wave, Cancel::default()))?;
+//! assert!(!dir.path().join("a.html").exists());
+//! let receipts = blocking::run(FinishJob::new(batch, Cancel::default()))?;
+//! assert_eq!(receipts.len(), 2);
+//! assert_eq!(std::fs::read(dir.path().join("b.html"))?, b"b.html");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod entry;
 mod folder;

@@ -61,6 +61,13 @@ pub fn check_text(text: &[u8]) -> Result<()> {
 }
 
 /// The layout of a text that [`check_index`] accepted.
+///
+/// ```
+/// use pipeline_atomic_engine::index::json::layout;
+///
+/// let layout = layout("{\n    \"a\": 1\n}\n");
+/// assert_eq!((layout.indent.as_str(), layout.newline), ("    ", true));
+/// ```
 pub fn layout(text: &str) -> Layout {
     let newline = text.ends_with('\n');
     let body = text.trim_matches([' ', '\t', '\r', '\n']);

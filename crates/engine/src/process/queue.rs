@@ -21,6 +21,21 @@ use crate::sys::FileId;
 pub type Key = (FileId, OsString);
 
 /// A call's rank among all calls of this process.
+///
+/// ```
+/// use pipeline_atomic_engine::dir::target::{Resolve, Target};
+/// use pipeline_atomic_engine::process::queue::Ticket;
+///
+/// let dir = tempfile::tempdir()?;
+/// let target = Target::resolve(&dir.path().join("a"), Resolve { mkdir: true, exclusive: false })?;
+/// let (first, second) = (Ticket::take(), Ticket::take());
+/// let mut late = second.join(target.key());
+/// let turn = first.join(target.key()).try_turn().expect("the file is free");
+/// assert!(late.try_turn().is_none());
+/// drop(turn);
+/// assert!(late.try_turn().is_some());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Ticket(u64);
 

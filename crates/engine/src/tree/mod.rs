@@ -2,6 +2,23 @@
 //!
 //! [`staging`] makes the directory in which the tree is built, locks it against sweepers and publishes it;
 //! `swap` puts it in its place; `census` counts and flushes; [`copy`] fills it from another tree.
+//!
+//! ```
+//! use pipeline_atomic_engine::tree::{TreeOptions, job::{CommitJob, OpenJob}};
+//! use pipeline_atomic_engine::{blocking, cancel::Cancel, process::queue::Ticket};
+//!
+//! let dir = tempfile::tempdir()?;
+//! let site = dir.path().join("site");
+//! let options =
+//!     TreeOptions { mode: None, flush: true, mkdir: true, keep_previous: None, fallback: false };
+//! let staging = blocking::run(OpenJob::new(site.clone(), Ticket::take(), options, Cancel::default()))?;
+//! std::fs::write(staging.path().join("index.html"), "<p>")?;
+//! assert!(!site.exists());
+//! let receipt = blocking::run(CommitJob::new(staging, None, Cancel::default()))?;
+//! assert_eq!(receipt.census.files, 1);
+//! assert_eq!(std::fs::read(site.join("index.html"))?, b"<p>");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod census;
 mod committed;

@@ -1,4 +1,20 @@
 //! One file, from bytes to its name.
+//!
+//! [`commit`] replaces a file by bytes that are at hand, [`writer`] by bytes that come piece by piece:
+//!
+//! ```
+//! use pipeline_atomic_engine::cancel::Cancel;
+//! use pipeline_atomic_engine::write::{commit::Options, writer::Writer};
+//!
+//! let dir = tempfile::tempdir()?;
+//! let (path, cancel) = (dir.path().join("page.html"), Cancel::default());
+//! let mut writer = Writer::open(&path, Options::default(), true, &cancel)?;
+//! writer.write(b"<p>", &cancel)?;
+//! assert!(!path.exists());
+//! let receipt = writer.publish(&cancel)?.flush()?;
+//! assert_eq!((receipt.bytes, std::fs::read(&path)?), (3, b"<p>".to_vec()));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod commit;
 pub mod digest;
