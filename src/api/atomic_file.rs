@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use engine::write::commit::Receipt;
+use engine::write::options::Receipt;
 use napi::bindgen_prelude::{This, Unknown};
 use napi::{Env, JsValue as _, ValueType};
 use napi_derive::napi;

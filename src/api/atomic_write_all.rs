@@ -1,7 +1,7 @@
 //! `atomicWriteAll`: many files, one barrier.
 
 use engine::batch::job::EntryInput;
-use engine::write::commit::Receipt;
+use engine::write::options::Receipt;
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 use napi_derive::napi;

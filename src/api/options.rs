@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine::write::commit::{self, Receipt};
+use engine::write::options::{Options, Receipt};
 use engine::write::verify::Level;
 use napi::bindgen_prelude::{Either, Unknown};
 use napi::{Env, ValueType};
@@ -93,7 +93,7 @@ impl<'env> WriteOptions<'env> {
 impl WriteOptions<'_> {
     /// Checks all but `encoding` and `signal`, which need more than a look.
     pub fn check<'env>(&self, env: &'env Env) -> Result<'env, Checked> {
-        self.check_over(env, &Checked { commit: commit::Options::default(), mkdir: true })
+        self.check_over(env, &Checked { commit: Options::default(), mkdir: true })
     }
 
     /// As [`Self::check`]; what is not given is as in `base`.
@@ -125,7 +125,7 @@ impl WriteOptions<'_> {
             None => default.verify,
         };
         Ok(Checked {
-            commit: commit::Options {
+            commit: Options {
                 mode: args::mode(env, self.mode.as_ref())?.or(default.mode),
                 exclusive,
                 flush: args::boolean(env, "options.flush", self.flush.as_ref(), default.flush)?,
@@ -144,7 +144,7 @@ impl WriteOptions<'_> {
 
 /// Options as the engine takes them.
 pub struct Checked {
-    pub commit: commit::Options,
+    pub commit: Options,
     pub mkdir: bool,
 }
 

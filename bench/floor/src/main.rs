@@ -26,7 +26,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use pipeline_atomic_engine::{blocking, write::commit};
+use pipeline_atomic_engine::{blocking, write::options::Options};
 
 use batch::{Batch, Names};
 
@@ -81,7 +81,7 @@ fn answer(line: &str, data: &mut Vec<u8>) -> Result<Took> {
 fn run(what: &str, batch: &Batch, folder: &Path, data: &[u8]) -> Result<Took> {
     match what {
         "engine" => {
-            let options = commit::Options::default();
+            let options = Options::default();
             let wall = batch.time(|name| {
                 let receipt = blocking::write(&folder.join(name), data, &options)?;
                 anyhow::ensure!(

@@ -13,8 +13,8 @@ use crate::index::file::UpdateOptions;
 use crate::index::job::{Come, CommitJob, Committed, OpenJob};
 use crate::job::{After, Job, Step};
 use crate::process::queue::{CallId, Ticket};
-use crate::write::commit::{Options, Receipt};
 use crate::write::job::WriteJob;
+use crate::write::options::{Options, Receipt};
 
 /// A call that no other takes along: the addon counts its own from 0.
 const ALONE: CallId = CallId::MAX;
@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Whatever fails first. The old file stands, unless [`Error::committed`].
 ///
 /// ```
-/// use pipeline_atomic_engine::{blocking, write::commit::Options};
+/// use pipeline_atomic_engine::{blocking, write::options::Options};
 ///
 /// let dir = tempfile::tempdir()?;
 /// let receipt = blocking::write(&dir.path().join("page.html"), b"<p>", &Options::default())?;

@@ -160,6 +160,11 @@ impl Error {
             if !self.committed && source.raw_os_error().is_some_and(sys::is_full))
     }
 
+    /// A link(2) failed that a file made with a name does without.
+    pub(crate) fn cannot_link(&self) -> bool {
+        self.errno_of("link").is_some_and(sys::cannot_link)
+    }
+
     /// What happened.
     pub fn kind(&self) -> &ErrorKind {
         &self.kind

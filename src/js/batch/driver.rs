@@ -14,7 +14,7 @@ use std::time::Instant;
 use engine::batch::Batch;
 use engine::batch::job::{Discard, EntryInput, FinishJob, WaveJob};
 use engine::error::Error;
-use engine::write::commit::Receipt;
+use engine::write::options::Receipt;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 

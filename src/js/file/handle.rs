@@ -11,7 +11,7 @@ use engine::cancel::Cancel;
 use engine::data::Data;
 use engine::error::Error;
 use engine::process::queue::{Key, Ticket};
-use engine::write::commit::{Options, Receipt};
+use engine::write::options::{Options, Receipt};
 use engine::write::writer::Writer;
 use engine::write::writer_job::{Commit, OpenFile, Wait};
 use napi::Env;

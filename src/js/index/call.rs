@@ -15,7 +15,7 @@ use engine::error::Error;
 use engine::index::file::UpdateOptions;
 use engine::index::job::{Come, OpenJob};
 use engine::process::queue::CallId;
-use engine::write::commit::Receipt;
+use engine::write::options::Receipt;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 

@@ -9,7 +9,7 @@ use engine::data::Data;
 use engine::error::{Error, ErrorKind};
 use engine::index::file::UpdateOptions;
 use engine::index::job::{CommitJob, Opened};
-use engine::write::commit::Receipt;
+use engine::write::options::Receipt;
 use napi::Env;
 
 use crate::js::index::call::{self, Call, Order, Outcome, Space};

@@ -15,10 +15,10 @@ use crate::mutant::{Step, leaves_out};
 use crate::process::deferred_close::{self, Old, Replaced};
 use crate::process::queue::Key;
 use crate::sys::{self, Dir, Version};
-use crate::write::commit::{self, Options, Receipt, Unchanged};
 use crate::write::digest::{Digest, Running};
-use crate::write::finish::is_taken;
-use crate::write::staged::{self, Publish, Staged};
+use crate::write::options::{Options, Receipt};
+use crate::write::staged::{Attempt, Staged};
+use crate::write::unchanged::{Unchanged, unchanged};
 use crate::write::verify::{Content, Level};
 
 /// A file that is staged, or left alone, and in the end has its name.
@@ -39,8 +39,8 @@ pub struct Entry {
 enum State {
     /// Complete, but for its name.
     Staged(Kept),
-    /// The same, looked at for the last time.
-    Ready(Kept, Publish),
+    /// The same, looked at for the last time; and whether there is a file to replace.
+    Ready(Kept, bool),
     /// It held the bytes already.
     LeftAlone,
     /// It has its name.
@@ -73,13 +73,7 @@ impl Entry {
         cancel.check()?;
         let target = Target::resolve(path, Resolve { mkdir, exclusive: options.exclusive })?;
         let place = places.of(&target);
-        match Self::attempt(&place, &target, data, options, cancel) {
-            // By what was replaced, and is not given back yet.
-            Err(error) if error.is_full() && deferred_close::drain() => {
-                Self::attempt(&place, &target, data, options, cancel)
-            }
-            staged => staged,
-        }
+        deferred_close::retry_when_full(|_| Self::attempt(&place, &target, data, options, cancel))
     }
 
     fn attempt(
@@ -106,8 +100,7 @@ impl Entry {
         };
         if options.if_changed
             && old.is_some()
-            && let Some(Unchanged { version, level, .. }) =
-                commit::unchanged(target, content, options, cancel)?
+            && let Some(Unchanged { version, level, .. }) = unchanged(target, content, options, cancel)?
         {
             return Ok(entry(State::LeftAlone, Some(version), None, false, Some(level)));
         }
@@ -127,10 +120,7 @@ impl Entry {
             };
             // Some file systems tell only at a close that a write was lost.
             sys::flush_and_close_copy(staged.file()).named("close")?;
-            let kept = match Kept::keep(staged, place, target) {
-                Err(error) if target.dir.needs_temp_name() && staged::cannot_link(&error) => continue,
-                kept => kept?,
-            };
+            let Some(kept) = Kept::keep(staged, place, target)? else { continue };
             let digest = later.then(|| {
                 let mut running = Running::default();
                 running.add(data);
@@ -206,42 +196,41 @@ impl Entry {
                 staged.set_access(&target, found.as_ref(), mode)?;
             }
             let durable = if other && flush { Some(staged.sync()?) } else { None };
-            match staged.name(&target) {
-                Err(error) if dir.needs_temp_name() && staged::cannot_link(&error) => {
-                    *staged = moved(staged, &target, found.as_ref(), options, cancel)?;
-                    Ok(flush.then(|| staged.sync()).transpose()?)
-                }
-                named => named.map(|()| durable),
+            if staged.name(&target)? {
+                return Ok(durable);
             }
+            *staged = moved(staged, &target, found.as_ref(), options, cancel)?;
+            flush.then(|| staged.sync()).transpose()
         })?;
         self.receipt.durable &= durable.unwrap_or(true);
-        let publish = if found.is_some() { Publish::Replace } else { Publish::Create };
         if let State::Staged(kept) = std::mem::replace(&mut self.state, State::Published) {
-            self.state = State::Ready(kept, publish);
+            self.state = State::Ready(kept, found.is_some());
         }
         Ok(())
     }
 
     /// Gives the file its name, and answers what had it before. `closed` is told what closing it says.
     pub fn publish(&mut self, dir: &Arc<Directory>, closed: &mut dyn FnMut(Error)) -> Result<Option<Old>> {
-        let State::Ready(kept, publish) = &mut self.state else { return Ok(None) };
+        let State::Ready(kept, replaces) = &mut self.state else { return Ok(None) };
         let target = self.place.target(dir.clone(), &self.name);
-        let replaced = (*publish == Publish::Replace).then(|| Replaced::hold_one_of_many(dir, &self.name));
-        match kept.with(dir, |staged| staged.publish(&target, *publish)) {
-            // Somebody made the file just now. It has an owner and a mode to take over.
-            Err(error) if is_taken(&error) && !self.options.exclusive => {
-                let (found, mode, flush) = (target.existing()?, self.options.mode, self.options.flush);
-                kept.with(dir, |staged| {
-                    staged.set_access(&target, found.as_ref(), mode)?;
-                    if flush {
-                        staged.sync()?;
-                    }
-                    staged.publish(&target, Publish::Replace)
-                })?;
+        let hold = || Replaced::hold_one_of_many(dir, &self.name);
+        let mut over = replaces.then(hold);
+        let old = loop {
+            match kept.with(dir, |staged| staged.publish(&target, over.take()))? {
+                Attempt::Published(old) => break old,
+                Attempt::Taken if self.options.exclusive => return Err(Error::raw("open", sys::EEXIST)),
+                // The file that was made meanwhile has an owner and a mode to take over. (A file with a temp name
+                // need not be staged again.)
+                Attempt::Taken | Attempt::Restage => {
+                    let (found, mode, flush) = (target.existing()?, self.options.mode, self.options.flush);
+                    kept.with(dir, |staged| {
+                        staged.set_access(&target, found.as_ref(), mode)?;
+                        if flush { staged.sync().map(drop) } else { Ok(()) }
+                    })?;
+                    over = Some(hold());
+                }
             }
-            published => published?,
-        }
-        let old = replaced.and_then(Replaced::into_old);
+        };
         if let State::Ready(kept, _) = std::mem::replace(&mut self.state, State::Published)
             && let Err(error) = kept.close()
         {

@@ -12,7 +12,7 @@ use crate::job::{After, Job, Step};
 use crate::process::buffer_pool;
 use crate::process::parallel::each;
 use crate::process::queue::{Ticket, Turn};
-use crate::write::commit::{Options, Receipt};
+use crate::write::options::{Options, Receipt};
 
 /// How long descriptors are waited for between two renames; a little less than a job would.
 const PATIENCE: Duration = Duration::from_secs(8);

@@ -10,7 +10,7 @@ use crate::dir::target::Target;
 use crate::error::{Error, Named, Result};
 use crate::process::budget::Slot;
 use crate::sys::{self, Dir, Stat};
-use crate::write::commit::Options;
+use crate::write::options::Options;
 use crate::write::staged::{Parked, Staged};
 use crate::write::verify::{Content, Level};
 
@@ -23,24 +23,26 @@ pub enum Kept {
 }
 
 impl Kept {
-    /// Keeps a staged file.
+    /// Keeps a staged file. `None`: it needs a temp name, and cannot get one here.
     ///
     /// # Errors
-    /// Those of link(2), if it needs a temp name; `EMFILE`.
-    pub fn keep(mut staged: Staged, place: &Place, target: &Target) -> Result<Self> {
+    /// Those of link(2); `EMFILE`.
+    pub fn keep(mut staged: Staged, place: &Place, target: &Target) -> Result<Option<Self>> {
         let slot = if place.is_kept() { KEPT.take() } else { None };
         if slot.is_none() || !place.links() {
             // Also to find out while there are bytes to begin again with whether files can get a name here.
-            staged.name(target)?;
+            if !staged.name(target)? {
+                return Ok(None);
+            }
             place.set_links();
         }
         if let Some(slot) = slot {
-            return Ok(Self::Open(staged, slot));
+            return Ok(Some(Self::Open(staged, slot)));
         }
         match staged.park()? {
-            Ok(parked) => Ok(Self::Parked(parked)),
+            Ok(parked) => Ok(Some(Self::Parked(parked))),
             Err(staged) => match KEPT.take_reserve() {
-                Some(slot) => Ok(Self::Open(staged, slot)),
+                Some(slot) => Ok(Some(Self::Open(staged, slot))),
                 None => Err(Error::raw("open", sys::EMFILE)),
             },
         }
@@ -98,8 +100,7 @@ pub fn moved(
     options: &Options,
     cancel: &Cancel,
 ) -> Result<Staged> {
-    let mut named = Staged::new(target, old.is_some() || options.mode.is_some())?;
-    named.copy(staged, cancel)?;
+    let named = staged.restage(target, old.is_some() || options.mode.is_some(), cancel)?;
     named.set_access(target, old, options.mode)?;
     let bytes = Dir::stat_file(staged.file()).named("fstat")?.1.size;
     named.verify(Content::Copy { of: staged.file(), bytes }, Level::Cache, cancel)?;

@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use pipeline_atomic_engine::batch::{Batch, job::{EntryInput, FinishJob, WaveJob}};
-//! use pipeline_atomic_engine::{blocking, cancel::Cancel, data::Data, write::commit::Options};
+//! use pipeline_atomic_engine::{blocking, cancel::Cancel, data::Data, write::options::Options};
 //!
 //! let dir = tempfile::tempdir()?;
 //! let entry = |name: &str| EntryInput {
@@ -40,7 +40,7 @@ use crate::cancel::Cancel;
 use crate::error::{Error, ErrorKind, Result};
 use crate::process::parallel::each;
 use crate::process::queue::Key;
-use crate::write::commit::Options;
+use crate::write::options::Options;
 
 /// How many threads stage at once: beyond that they only wait for each other.
 pub const STAGERS: usize = 8;

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::process::deferred_close::Old;
 use crate::process::parallel::each;
 use crate::sys::FileId;
-use crate::write::commit::Receipt;
+use crate::write::options::Receipt;
 
 /// A batch whose files get their names.
 #[derive(Debug)]

@@ -5,25 +5,26 @@
 //! [`IndexFile::replace`], which refuses when the version is not the expected one any more. A store
 //! with conditional writes could stand here in the place of the file and its lock.
 
-use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
 
 use crate::cancel::Cancel;
-use crate::dir::target::{Resolve, Target};
-use crate::error::{Error, ErrorKind, Named, Result};
+use crate::dir::target::Target;
+use crate::error::{ErrorKind, Named, Result};
+use crate::index::backup::back_up;
+pub use crate::index::options::UpdateOptions;
+pub use crate::index::snapshot::Snapshot;
 use crate::index::{cache, json};
 use crate::lock::sidecar::Lock;
 use crate::process::buffer_pool::room;
-use crate::process::deferred_close;
+use crate::process::deferred_close::{self, Replaced};
 use crate::process::queue::{CallId, Turn};
-use crate::sys::{self, Dir, Kind, Version};
-use crate::write::commit::{self, Options, Receipt};
-use crate::write::staged;
-use crate::write::verify::{self, Content, Level};
-
-/// Of an index this large one text at a time is enough.
-const LARGE: usize = 16 << 20;
+use crate::sys::{self, Dir, Kind, Stat};
+use crate::write::commit;
+use crate::write::options::Receipt;
+use crate::write::published::Published;
+use crate::write::staged::Attempt;
+use crate::write::unchanged;
+use crate::write::verify::Level;
 
 /// An index that is ours alone until this is dropped.
 #[derive(Debug)]
@@ -32,28 +33,6 @@ pub struct IndexFile {
     _lock: Lock,
     turn: Turn,
     target: Target,
-}
-
-/// One version of an index.
-#[derive(Debug)]
-pub struct Snapshot {
-    /// JSON, checked; empty if it was forgotten.
-    pub text: String,
-    /// Whether the text is plain ASCII, which some can take without decoding it.
-    pub ascii: bool,
-    version: Version,
-    file: File,
-}
-
-/// How an index is replaced.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UpdateOptions {
-    /// As for any file; `exclusive` and `if_changed` mean nothing here.
-    pub commit: Options,
-    /// Where to keep the version before.
-    pub backup: Option<PathBuf>,
-    /// Make missing directories for the backup.
-    pub mkdir: bool,
 }
 
 impl IndexFile {
@@ -106,12 +85,15 @@ impl IndexFile {
         Ok(Some(Snapshot { ascii: text.is_ascii(), text, version, file }))
     }
 
-    /// Writes `text`, which must be JSON, in the place of `expected`. `None`: somebody without the
-    /// lock has changed the file since; nothing was written. What was written is kept for the next
+    /// Writes `text`, which must be JSON, in the place of `expected` (`None`: no file). `None`: somebody without
+    /// the lock has changed the file since; nothing was written. What was written is kept for the next
     /// update, and `text` and `expected` are empty then.
     ///
+    /// A change between the last look and the rename, without the turn and the lock, is not seen: rename(2)
+    /// has no condition.
+    ///
     /// # Errors
-    /// [`ErrorKind::InvalidJson`]; those of [`commit::replace`].
+    /// [`ErrorKind::InvalidJson`]; those of [`commit::write`] and of the backup.
     pub fn replace(
         &self,
         text: &mut Vec<u8>,
@@ -120,113 +102,72 @@ impl IndexFile {
         cancel: &Cancel,
     ) -> Result<Option<Receipt>> {
         json::check_text(text)?;
-        let version = expected.as_ref().map(|snapshot| &snapshot.version);
         if let Some(old) = &*expected
-            && old.version.size == text.len() as u64
             && old.holds(text, cancel)?
         {
-            match self.target.existing()? {
-                Some(now) if now.version.has_content_of(&old.version) => {}
-                _ => return Ok(None),
+            if !is_version(self.target.existing()?.as_ref(), Some(old)) {
+                return Ok(None);
             }
-            return commit::confirm(
-                &self.target,
-                &old.file,
-                text.len() as u64,
-                &options.commit,
-                Level::Cache,
-            )
-            .map(Some);
+            let bytes = text.len() as u64;
+            return unchanged::confirm(&self.target, &old.file, bytes, &options.commit, Level::Cache)
+                .map(Some);
         }
-        let mut before = || match (&*expected, &options.backup) {
-            (Some(old), Some(path)) => {
-                self.back_up(old, path, options, cancel).map_err(|error| error.about(path))
-            }
-            _ => Ok(()),
-        };
-        let mut state = None;
-        let mut after = |file: &File| state = cache::State::of(file);
-        let receipt =
-            commit::replace(&self.target, text, &options.commit, cancel, version, &mut before, &mut after)?;
-        if receipt.is_some()
-            && let Some(old) = expected.take()
-        {
+        let publish = |_| self.publish(text, expected.as_ref(), options, cancel);
+        let Some((published, state)) = deferred_close::retry_when_full(publish)? else { return Ok(None) };
+        let receipt = published.flush()?;
+        if let Some(old) = expected.take() {
             deferred_close::close(old.file);
         }
-        if receipt.is_some()
-            && let Some(state) = state
+        if let Some(state) = state
             && let Ok(text) = String::from_utf8(std::mem::take(text))
         {
             cache::keep(self.target.key(), state, text);
         }
-        Ok(receipt)
+        Ok(Some(receipt))
     }
 
-    /// The old version is still an inode: a link keeps it, however large it is. Where that is not
-    /// possible (another file system, somebody else's file) its text is written once more.
-    fn back_up(&self, old: &Snapshot, path: &Path, options: &UpdateOptions, cancel: &Cancel) -> Result<()> {
-        let backup = Target::resolve(path, Resolve { mkdir: options.mkdir, exclusive: false })?;
-        if backup.key() == self.target.key() {
-            return Err(Error::raw("link", sys::EINVAL));
-        }
-        match backup.existing()? {
-            // From an update that was cut short. Renaming one name of a file over another does nothing.
-            Some(there) if there.version.id == old.version.id => return Ok(()),
-            _ => {}
-        }
-        // A sweeper must not take the link for an orphan while it has its temp name. Somebody else's
-        // lock on the index does as well.
-        sys::hold(&old.file);
-        let linked = staged::link_over(&self.target, &backup, options.commit.flush.then_some(&old.file));
-        sys::release(&old.file);
-        match linked {
-            Ok(()) if options.commit.flush && backup.dir.id() != self.target.dir.id() => {
-                backup.dir.sync()?;
-                Ok(())
+    /// As [`IndexFile::replace`], but for the last step. Answers with the state of the new file too.
+    fn publish(
+        &self,
+        text: &[u8],
+        expected: Option<&Snapshot>,
+        options: &UpdateOptions,
+        cancel: &Cancel,
+    ) -> Result<Option<(Published, Option<cache::State>)>> {
+        let target = &self.target;
+        loop {
+            cancel.check()?;
+            let old = target.existing()?;
+            if !is_version(old.as_ref(), expected) {
+                return Ok(None);
             }
-            Err(error) if staged::cannot_link(&error) => {
-                let mode = self.target.existing()?.map(|stat| stat.access.mode);
-                let copy = Options { mode, exclusive: false, if_changed: false, ..options.commit.clone() };
-                commit::write(&backup, &old.bytes()?, &copy, cancel).map(drop)
+            let _at_work = target.dir.begin_commit();
+            let (mut staged, finished) = commit::stage(target, text, old.as_ref(), &options.commit, cancel)?;
+            if !is_version(target.existing()?.as_ref(), expected) {
+                return Ok(None);
             }
-            linked => linked,
+            if let Some(old) = expected {
+                back_up(target, old, options, cancel)?;
+            }
+            let over = expected.map(|_| Replaced::OpenElsewhere);
+            match finished.publish(&mut staged, target, over)? {
+                Attempt::Published(published) => {
+                    let state = cache::State::of(staged.file());
+                    staged.close()?;
+                    return Ok(Some((published, state)));
+                }
+                Attempt::Taken => return Ok(None),
+                Attempt::Restage => {}
+            }
         }
     }
 }
 
-impl Snapshot {
-    /// Lets go of the text, if it is a large one: it can be compared with the file as well.
-    pub fn forget(&mut self) {
-        if self.text.len() >= LARGE {
-            self.text = String::new();
-        }
-    }
-
-    /// Whether its bytes are these.
-    fn holds(&self, text: &[u8], cancel: &Cancel) -> Result<bool> {
-        if !self.text.is_empty() {
-            return Ok(self.text.as_bytes() == text);
-        }
-        match verify::verify(&self.file, Content::Bytes(text), Level::Cache, cancel) {
-            Ok(_) => Ok(true),
-            Err(error) if matches!(error.kind(), ErrorKind::Verify { .. }) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// All of its bytes.
-    fn bytes(&self) -> Result<Vec<u8>> {
-        let mut bytes = room(usize::try_from(self.version.size).unwrap_or(0));
-        bytes.resize(bytes.capacity(), 0);
-        let mut got = 0;
-        loop {
-            match sys::read_at(&self.file, &mut bytes[got..], got as u64).named("read")? {
-                0 => break,
-                more => got += more,
-            }
-        }
-        bytes.truncate(got);
-        Ok(bytes)
+fn is_version(found: Option<&Stat>, expected: Option<&Snapshot>) -> bool {
+    match (found, expected) {
+        (None, None) => true,
+        (Some(found), Some(expected)) => found.version.has_content_of(&expected.version),
+        _ => false,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::index::json::{self, Layout};
 use crate::job::{After, Job, Step};
 use crate::lock::wait::{self, Wait, Waited};
 use crate::process::queue::{CallId, Called, Ticket};
-use crate::write::commit::Receipt;
+use crate::write::options::Receipt;
 
 /// An index in our hands, and what it says.
 pub struct Opened {

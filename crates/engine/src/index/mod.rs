@@ -1,6 +1,9 @@
 //! A JSON file that any number of processes read, change and replace.
 
+mod backup;
 mod cache;
 pub mod file;
 pub mod job;
 pub mod json;
+pub mod options;
+mod snapshot;

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use crate::error::Result;
 use crate::process::thread::{lock, spawn_or_run};
 use crate::sys::{self, Dir};
 
@@ -55,11 +56,15 @@ impl Backlog {
     }
 }
 
-/// A file that is about to be replaced, kept open if freeing it takes long.
+/// A file that is about to be replaced.
 #[derive(Debug)]
-pub struct Replaced {
-    held: Option<File>,
-    since: Instant,
+pub enum Replaced {
+    /// It is kept open, to be freed later.
+    Held(File),
+    /// The rename frees it, and began at this time.
+    Freed(Instant),
+    /// Another owner closes its descriptor.
+    OpenElsewhere,
 }
 
 impl Replaced {
@@ -76,15 +81,17 @@ impl Replaced {
 
     fn hold_behind(dir: &Dir, name: &OsStr, most: usize) -> Self {
         let held = if is_later(most) { dir.keep(name) } else { None };
-        Self { held, since: Instant::now() }
+        held.map_or_else(|| Self::Freed(Instant::now()), Self::Held)
     }
 
     /// Call it right after the rename. `None`: the file has been freed.
     pub fn into_old(self) -> Option<Old> {
-        if self.held.is_none() {
-            note(self.since.elapsed());
+        match self {
+            Self::Held(file) => return Some(Old { number: backlog().take(), file: Some(file) }),
+            Self::Freed(since) => note(since.elapsed()),
+            Self::OpenElsewhere => {}
         }
-        self.held.map(|file| Old { number: backlog().take(), file: Some(file) })
+        None
     }
 }
 
@@ -169,13 +176,24 @@ fn serve() {
 /// On a full disk, waits until all files that are kept open now are freed. `false`: there were none.
 ///
 /// A file that is kept until its directory is flushed, by a call that waits its turn for that, may not be freed in time.
-pub fn drain() -> bool {
+fn drain() -> bool {
     let mut backlog = backlog();
     let end = backlog.next;
     let waits = |backlog: &mut Backlog| backlog.held.first().is_some_and(|first| *first <= end);
     let any = waits(&mut backlog);
     drop(CLOSED.wait_timeout_while(backlog, PATIENCE, waits));
     any
+}
+
+/// Runs `attempt`; if the disk is full, waits for what is held to be freed and runs it a second time, with `true`.
+///
+/// # Errors
+/// Those of `attempt`.
+pub fn retry_when_full<T>(mut attempt: impl FnMut(bool) -> Result<T>) -> Result<T> {
+    match attempt(false) {
+        Err(error) if error.is_full() && drain() => attempt(true),
+        done => done,
+    }
 }
 
 #[cfg(test)]

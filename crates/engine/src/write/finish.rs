@@ -4,11 +4,12 @@
 
 use crate::cancel::Cancel;
 use crate::dir::target::Target;
-use crate::error::{Error, Result};
-use crate::sys::{self, Stat};
-use crate::write::commit::{Options, Receipt};
+use crate::error::Result;
+use crate::process::deferred_close::Replaced;
+use crate::sys::Stat;
+use crate::write::options::{Options, Receipt};
 use crate::write::published::Published;
-use crate::write::staged::{Publish, Staged};
+use crate::write::staged::{Attempt, Staged};
 use crate::write::verify::{Content, Level};
 
 /// A file this large is on its way to the device while it is read back, before its fsync: 32 MiB went 1.15
@@ -25,10 +26,8 @@ impl Options {
 /// What was done to a file that lacks only its name.
 #[derive(Clone, Copy, Debug)]
 pub struct Finished {
-    bytes: u64,
+    receipt: Receipt,
     flush: bool,
-    durable: bool,
-    verified: Option<Level>,
 }
 
 /// Gives the file its owner and mode, flushes it and reads it back, as `options` ask for.
@@ -53,7 +52,8 @@ pub fn finish(
     } else {
         (options.flush && staged.sync()?, verify()?)
     };
-    Ok(Finished { bytes: content.size(), flush: options.flush, durable, verified })
+    let receipt = Receipt { written: true, bytes: content.size(), durable, verified };
+    Ok(Finished { receipt, flush: options.flush })
 }
 
 impl Finished {
@@ -61,20 +61,15 @@ impl Finished {
     ///
     /// # Errors
     /// Those of [`Staged::publish`].
-    pub fn publish(self, staged: &mut Staged, target: &Target, publish: Publish) -> Result<Published> {
+    pub fn publish(
+        self,
+        staged: &mut Staged,
+        target: &Target,
+        over: Option<Replaced>,
+    ) -> Result<Attempt<Published>> {
         // Before the rename: a flush that fails after it may have lost the name.
-        let failed = target.dir.failed_flushes();
-        staged.publish(target, publish)?;
-        let Self { bytes, flush, durable, verified } = self;
-        Ok(Published {
-            receipt: Receipt { written: true, bytes, durable, verified },
-            unflushed: flush.then(|| (target.dir.clone(), failed)),
-            old: None,
-        })
+        let unflushed = self.flush.then(|| (target.dir.clone(), target.dir.failed_flushes()));
+        let published = staged.publish(target, over)?;
+        Ok(published.map(|old| Published { receipt: self.receipt, unflushed, old }))
     }
-}
-
-/// Whether a file could not be created because there is one.
-pub fn is_taken(error: &Error) -> bool {
-    error.errno_of("link").or(error.errno_of("rename")) == Some(sys::EEXIST)
 }

@@ -9,7 +9,9 @@ use crate::error::ErrorKind;
 use crate::job::{After, Job, Step};
 use crate::process::buffer_pool;
 use crate::process::queue::{Ticket, Turn};
-use crate::write::commit::{self, Options, Receipt};
+use crate::write::commit;
+use crate::write::options::{Options, Receipt};
+use crate::write::published::Published;
 
 /// One write.
 pub struct WriteJob {
@@ -109,10 +111,15 @@ fn write(paths: Paths, target: &Target, turn: Turn, data: Vec<u8>, how: How) -> 
     buffer_pool::keep(data);
     match published {
         Err(error) => Step::Done(Err(error)),
-        // The next write of the file need not wait for that: its own flush comes later still.
-        Ok(published) if published.should_coalesce() => {
-            Step::Wait(Box::pin(async move { After::Done(published.flush_coalesced().await) }))
-        }
-        Ok(published) => Step::Done(published.flush()),
+        Ok(published) => flush(published),
+    }
+}
+
+/// The last step of a commit. The next write of the file need not wait for it, because its own flush comes later.
+pub(crate) fn flush<J: Job<Output = Receipt>>(published: Published) -> Step<J> {
+    if published.should_coalesce() {
+        Step::Wait(Box::pin(async { After::Done(published.flush_coalesced().await) }))
+    } else {
+        Step::Done(published.flush())
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! ```
 //! use pipeline_atomic_engine::cancel::Cancel;
-//! use pipeline_atomic_engine::write::{commit::Options, writer::Writer};
+//! use pipeline_atomic_engine::write::{options::Options, writer::Writer};
 //!
 //! let dir = tempfile::tempdir()?;
 //! let (path, cancel) = (dir.path().join("page.html"), Cancel::default());
@@ -20,8 +20,11 @@ pub mod commit;
 pub mod digest;
 pub(crate) mod finish;
 pub mod job;
+pub mod options;
 pub mod published;
 pub(crate) mod staged;
+pub(crate) mod temp_name;
+pub(crate) mod unchanged;
 pub mod verify;
 pub mod writer;
 pub mod writer_job;

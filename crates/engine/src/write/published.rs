@@ -6,7 +6,7 @@ use crate::dir::directory::Directory;
 use crate::dir::flush::Failed;
 use crate::error::{Error, Result};
 use crate::process::deferred_close::Old;
-use crate::write::commit::Receipt;
+use crate::write::options::Receipt;
 
 /// A file that has its final name, in a directory that may have to be flushed yet.
 #[derive(Debug)]

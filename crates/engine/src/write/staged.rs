@@ -14,8 +14,9 @@ use crate::dir::names;
 use crate::dir::target::Target;
 use crate::error::{Error, Named, Result};
 use crate::mutant::{Step, leaves_out};
-use crate::process::deferred_close;
+use crate::process::deferred_close::{self, Old, Replaced};
 use crate::sys::{self, Dir, FileId, Stat};
+use crate::write::temp_name::TempName;
 use crate::write::verify::{self, Content, Level};
 
 /// Mode of a file that nobody else is to see yet.
@@ -38,13 +39,26 @@ pub struct Staged {
     name: Option<TempName>,
 }
 
-/// How the staged file takes its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Publish {
-    /// Whatever is there is replaced.
-    Replace,
-    /// There must be nothing.
-    Create,
+/// What came of an attempt to give a staged file its final name.
+#[derive(Debug)]
+pub enum Attempt<T> {
+    /// The file has its name.
+    Published(T),
+    /// There was to be no file by that name, and now there is one.
+    Taken,
+    /// A file without a name cannot get one here: the content has to move into a file that is made with one.
+    Restage,
+}
+
+impl<T> Attempt<T> {
+    /// The same outcome, with something else about the file that has its name.
+    pub fn map<U>(self, of: impl FnOnce(T) -> U) -> Attempt<U> {
+        match self {
+            Self::Published(published) => Attempt::Published(of(published)),
+            Self::Taken => Attempt::Taken,
+            Self::Restage => Attempt::Restage,
+        }
+    }
 }
 
 impl Staged {
@@ -92,14 +106,15 @@ impl Staged {
         self.file.seek(SeekFrom::Start(length)).named("lseek").map(drop)
     }
 
-    /// Writes all that another staged file holds.
-    pub fn copy(&mut self, other: &mut Self, cancel: &Cancel) -> Result<()> {
-        other.file.seek(SeekFrom::Start(0)).named("lseek")?;
+    /// The same content in a file that is made anew.
+    pub fn restage(&mut self, target: &Target, private: bool, cancel: &Cancel) -> Result<Self> {
+        let mut fresh = Self::new(target, private)?;
+        self.file.rewind().named("lseek")?;
         loop {
             cancel.check()?;
-            let mut piece = (&other.file).take(PIECE as u64);
-            if io::copy(&mut piece, &mut self.file).named("write")? == 0 {
-                return Ok(());
+            let mut piece = (&self.file).take(PIECE as u64);
+            if io::copy(&mut piece, &mut fresh.file).named("write")? == 0 {
+                return Ok(fresh);
             }
         }
     }
@@ -135,28 +150,29 @@ impl Staged {
         verify::verify(&self.file, expected, level, cancel)
     }
 
-    /// Gives the file its final name. After an error it has not got it.
-    ///
-    /// # Errors
-    /// `EEXIST` for [`Publish::Create`] when there is something by that name; it can be tried again then.
-    pub fn publish(&mut self, target: &Target, publish: Publish) -> Result<()> {
+    /// Gives the file its final name: over the file that is there, or where there is none. Unless it is published
+    /// this can be tried again.
+    pub fn publish(&mut self, target: &Target, over: Option<Replaced>) -> Result<Attempt<Option<Old>>> {
         // Some file systems tell only here that a write was lost. The lock must last, so a copy is closed.
         sys::flush_and_close_copy(&self.file).named("close")?;
-        if publish == Publish::Replace {
-            self.name(target)?;
+        if over.is_some() && !self.name(target)? {
+            return Ok(Attempt::Restage);
         }
-        match &mut self.name {
-            None => self.link(target, &target.name).named("link")?,
-            Some(temp) if publish == Publish::Create => {
-                target.dir.rename_new(&temp.name, &target.name).map_err(|error| renamed(error, target))?;
-                temp.forget();
-            }
-            Some(temp) => temp.replace(target)?,
+        let named = match &mut self.name {
+            None => self.link(target, &target.name).named("link"),
+            Some(temp) if over.is_some() => temp.replace(target),
+            Some(temp) => temp.create(target),
+        };
+        match named {
+            Ok(()) => {}
+            Err(error) if over.is_none() && is_taken(&error) => return Ok(Attempt::Taken),
+            Err(error) if error.cannot_link() => return Ok(Attempt::Restage),
+            Err(error) => return Err(error),
         }
         if leaves_out(Step::SyncOrder) {
             sys::sync_file(&self.file).named("fsync")?;
         }
-        Ok(())
+        Ok(Attempt::Published(over.and_then(Replaced::into_old)))
     }
 
     /// Does away with a file that is not to be published after all: its name at once, its blocks later and
@@ -168,14 +184,18 @@ impl Staged {
     }
 
     /// Gives the file a temp name, if it has none yet: all that [`Staged::publish`] has to do then is a rename.
-    pub fn name(&mut self, target: &Target) -> Result<()> {
+    /// `false`: it cannot get a name here ([`Attempt::Restage`]).
+    pub fn name(&mut self, target: &Target) -> Result<bool> {
         if self.name.is_none() {
             sys::hold(&self.file);
-            let (name, ()) =
-                names::with_temp_name(&target.name, |name| self.link(target, name)).named("link")?;
-            self.name = Some(TempName { dir: target.dir.clone(), name });
+            let linked = names::with_temp_name(&target.name, |name| self.link(target, name)).named("link");
+            match linked {
+                Ok((name, ())) => self.name = Some(TempName { dir: target.dir.clone(), name }),
+                Err(error) if error.cannot_link() => return Ok(false),
+                Err(error) => return Err(error),
+            }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Lets go of the descriptor, and of the directory: the file, which has a temp name, is kept alive and
@@ -227,8 +247,8 @@ impl Staged {
     }
 }
 
-fn renamed(error: io::Error, target: &Target) -> Error {
-    Error::system("rename", error).with_dest(target.path().to_owned())
+fn is_taken(error: &Error) -> bool {
+    error.errno_of("link").or(error.errno_of("rename")) == Some(sys::EEXIST)
 }
 
 /// A staged file without a descriptor. It does not remove its temp name.
@@ -256,62 +276,4 @@ impl Parked {
     pub fn name(&self) -> &OsStr {
         &self.name
     }
-}
-
-/// A second name for a file that is already there; the two are one inode, nothing is copied.
-///
-/// The content of `flush`, the open file, is flushed first: nobody knows whether who wrote it did. An overlay
-/// makes the two names one by copying the file up, unflushed (on btrfs it was empty after a power cut):
-/// there the copy is flushed, by its new name.
-///
-/// # Errors
-/// `EXDEV`, `EPERM`, `EMLINK`, … where links cannot be made; nothing has changed then.
-pub fn link_over(from: &Target, to: &Target, flush: Option<&File>) -> Result<()> {
-    let copies_up = flush.is_some() && from.dir.copies_up();
-    if let (Some(file), false) = (flush, copies_up) {
-        sys::sync_file(file).named("fsync")?;
-    }
-    let (name, ()) =
-        names::with_temp_name(&to.name, |name| from.dir.link(&from.name, &to.dir, name)).named("link")?;
-    let mut temp = TempName { dir: to.dir.clone(), name };
-    if copies_up {
-        let file = to.dir.open_file(&temp.name).named("open")?;
-        sys::hold(&file);
-        sys::sync_file(&file).named("fsync")?;
-    }
-    temp.replace(to)
-}
-
-/// A temp name, removed on drop.
-#[derive(Debug)]
-struct TempName {
-    dir: Arc<Directory>,
-    name: OsString,
-}
-
-impl TempName {
-    fn replace(&mut self, target: &Target) -> Result<()> {
-        target.dir.rename(&self.name, &target.name).map_err(|error| renamed(error, target))?;
-        self.forget();
-        Ok(())
-    }
-
-    /// The name is not ours any more.
-    fn forget(&mut self) {
-        self.name.clear();
-    }
-}
-
-impl Drop for TempName {
-    fn drop(&mut self) {
-        if !self.name.is_empty() {
-            // The first error is the one to report, and a sweep comes by later.
-            drop(self.dir.unlink(&self.name));
-        }
-    }
-}
-
-/// Whether a link failed that can be done without.
-pub fn cannot_link(error: &Error) -> bool {
-    error.errno_of("link").is_some_and(sys::cannot_link)
 }

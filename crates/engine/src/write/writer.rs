@@ -14,11 +14,12 @@ use crate::process::budget::{DescriptorBudget, Slot};
 use crate::process::deferred_close::{self, Replaced};
 use crate::process::queue::Key;
 use crate::sys;
-use crate::write::commit::{Options, Receipt, leave_alone};
 use crate::write::digest::Running;
-use crate::write::finish::{LARGE, finish, is_taken};
+use crate::write::finish::{LARGE, finish};
+use crate::write::options::{Options, Receipt};
 use crate::write::published::Published;
-use crate::write::staged::{self, Publish, Staged};
+use crate::write::staged::{Attempt, Staged};
+use crate::write::unchanged::leave_alone;
 use crate::write::verify::Content;
 
 /// The files that are open: each has a descriptor, and perhaps its directory's.
@@ -79,14 +80,13 @@ impl Writer {
     pub fn write(&mut self, data: &[u8], cancel: &Cancel) -> Result<()> {
         let alone = self.target.dir.commits() == 0;
         let staged = self.staged.as_mut().ok_or_else(closed)?;
-        match staged.write(data, false, cancel) {
-            // By what we have replaced ourselves, and not given back yet.
-            Err(error) if error.is_full() && deferred_close::drain() => {
-                staged.cut(self.written.bytes())?;
-                staged.write(data, false, cancel)?;
+        let length = self.written.bytes();
+        deferred_close::retry_when_full(|again| {
+            if again {
+                staged.cut(length)?;
             }
-            written => written?,
-        }
+            staged.write(data, false, cancel)
+        })?;
         self.written.add(data);
         if self.options.flush && alone && self.written.bytes() - self.sent >= LARGE as u64 {
             staged.start_write_back();
@@ -115,7 +115,7 @@ impl Writer {
             if *private && old.is_none() && options.mode.is_none() {
                 // What was to be replaced is gone, and only when a file is made does it get a new one's mode.
                 *private = false;
-                *staged = Some(restage(file, target, *private, cancel)?);
+                *staged = Some(file.restage(target, *private, cancel)?);
                 continue;
             }
             if options.if_changed && old.as_ref().is_some_and(|old| old.version.size == content.size()) {
@@ -135,25 +135,16 @@ impl Writer {
             let finished = finish(file, target, old.as_ref(), content, options, cancel)?;
             cancel.check()?;
             target.dir.check_place(place)?;
-            let replaced = old.is_some().then(|| Replaced::hold(&target.dir, &target.name));
-            let publish = if old.is_some() { Publish::Replace } else { Publish::Create };
-            match finished.publish(file, target, publish) {
-                Ok(published) => {
-                    let old = replaced.and_then(Replaced::into_old);
+            let over = old.map(|_| Replaced::hold(&target.dir, &target.name));
+            match finished.publish(file, target, over)? {
+                Attempt::Published(published) => {
                     staged.take().map(Staged::close).transpose()?;
-                    return Ok(Published { old, ..published });
+                    return Ok(published);
                 }
-                // What has no name cannot get one here: its content moves into a file that has one.
-                Err(error) if target.dir.needs_temp_name() && staged::cannot_link(&error) => {
-                    *staged = Some(restage(file, target, *private, cancel)?);
-                }
-                Err(error) if publish == Publish::Create && is_taken(&error) => {
-                    if options.exclusive {
-                        return Err(Error::raw("open", sys::EEXIST));
-                    }
-                    // Somebody made the file meanwhile. It has an owner and a mode to take over.
-                }
-                Err(error) => return Err(error),
+                Attempt::Restage => *staged = Some(file.restage(target, *private, cancel)?),
+                Attempt::Taken if options.exclusive => return Err(Error::raw("open", sys::EEXIST)),
+                // The file that was made meanwhile has an owner and a mode to take over.
+                Attempt::Taken => {}
             }
         }
     }
@@ -173,13 +164,6 @@ impl Drop for Writer {
             staged.discard();
         }
     }
-}
-
-/// The same content, made anew.
-fn restage(staged: &mut Staged, target: &Target, private: bool, cancel: &Cancel) -> Result<Staged> {
-    let mut fresh = Staged::new(target, private)?;
-    fresh.copy(staged, cancel)?;
-    Ok(fresh)
 }
 
 fn closed() -> Error {

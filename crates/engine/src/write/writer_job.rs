@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use crate::cancel::Cancel;
 use crate::data::Data;
 use crate::error::{Error, ErrorKind};
-use crate::job::{After, Job, Step};
+use crate::job::{Job, Step};
 use crate::process::buffer_pool;
 use crate::process::queue::{Place, Turn};
-use crate::write::commit::{Options, Receipt};
+use crate::write::job::flush;
+use crate::write::options::{Options, Receipt};
 use crate::write::writer::Writer;
 
 /// Stages a file.
@@ -128,15 +129,12 @@ impl Job for Commit {
                 Step::Again(Self { writer, wait: Wait::Over(turn), cancel }, error)
             }
             Err(error) => give_up(writer, error),
-            Ok(published) if published.should_coalesce() => {
-                Step::Wait(Box::pin(async move { After::Done(published.flush_coalesced().await) }))
-            }
-            Ok(published) => Step::Done(published.flush()),
+            Ok(published) => flush(published),
         }
     }
 }
 
-/// Does away with a file, and is done when nothing of it is left.
+/// Discards a file, and is done when nothing of it is left.
 pub struct Discard(pub Writer);
 
 impl Job for Discard {
