@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::process::thread::spawn_or_run;
 use crate::sys;
 use crate::tree::TreeReceipt;
-use crate::tree::staging::At;
+use crate::tree::at::At;
 use crate::walk::remove::remove;
 
 /// The new tree is in its place; the old one may have to be removed yet. Dropped before [`Committed::clear`], it is

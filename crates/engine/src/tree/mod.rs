@@ -20,6 +20,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod at;
+mod at;
 mod census;
 mod committed;
 pub mod copy;

@@ -16,6 +16,7 @@ use crate::dir::{names, sweep};
 use crate::error::{Error, Named, Result};
 use crate::process::thread::retry_transient;
 use crate::sys::{self, Dir, Stat};
+use crate::tree::at::At;
 use crate::tree::committed::Committed;
 use crate::tree::swap::{self, Swapped};
 use crate::tree::{TreeOptions, TreeReceipt, census};
@@ -28,32 +29,18 @@ const SET_GROUP: u32 = 0o2000;
 /// A tree on its way. Dropped before [`Staging::commit`], it is removed by a thread of its own.
 #[derive(Debug)]
 pub struct Staging {
-    pub(crate) target: Target,
+    target: Target,
     /// Where the old tree is to go.
-    pub(crate) keep: Option<Target>,
-    pub(crate) options: TreeOptions,
+    keep: Option<Target>,
+    options: TreeOptions,
     pub(crate) dir: Arc<Dir>,
     /// The lock; only here, because on some platforms it is the open file itself.
     held: Option<File>,
     /// Where it is now.
-    pub(crate) at: At,
+    at: At,
     /// The directory's mode if there is none to take over.
     mode: u32,
     live: bool,
-}
-
-/// A directory by its name in another.
-#[derive(Clone, Debug)]
-pub struct At {
-    pub(crate) dir: Arc<Directory>,
-    pub(crate) name: OsString,
-}
-
-impl At {
-    /// Its path, as far as it is known.
-    pub(crate) fn path(&self) -> PathBuf {
-        self.dir.path().unwrap_or_default().join(&self.name)
-    }
 }
 
 impl Staging {
@@ -157,7 +144,12 @@ impl Staging {
             cancel.check()?;
             let failed = self.flushes();
             let held = if old.is_some() { self.hold_old() } else { None };
-            if let Some(swapped) = swap::swap(self, old.is_some())? {
+            let Self { target, at, keep, options, .. } = &mut *self;
+            let swapped = match old {
+                Some(_) => swap::replace(at, target, keep.as_ref(), options.fallback)?,
+                None => swap::create(at, target)?.map(Ok),
+            };
+            if let Some(swapped) = swapped {
                 break (swapped, failed, held);
             }
             // The target appeared or vanished meanwhile.

@@ -13,7 +13,7 @@ use crate::dir::names;
 use crate::dir::target::Target;
 use crate::error::{Error, ErrorKind, Named, Result};
 use crate::sys::{self, Dir};
-use crate::tree::staging::{At, Staging};
+use crate::tree::at::At;
 
 /// The new tree has its name.
 pub struct Swapped {
@@ -21,10 +21,6 @@ pub struct Swapped {
     pub previous: Option<PathBuf>,
     /// What is to be removed.
     pub doomed: Option<At>,
-}
-
-impl Swapped {
-    const NOTHING_LEFT: Self = Self { previous: None, doomed: None };
 }
 
 /// Finds out whether this file system can swap two directories, by doing it with two empty ones. (An overlay refuses
@@ -54,32 +50,44 @@ pub fn rehearse(at: &At, keep: &Target) -> Result<()> {
     keep.dir.move_dir(&name, &at.dir, &at.name).named("rename").map_err(failed)
 }
 
-/// Puts the tree in its place. `None`: what `there_is_one` says is not so any more. An inner error came after that.
+/// Puts the tree at `at` in its place, where there is none. `None`: there is one.
+///
+/// # Errors
+/// Whatever fails.
+pub fn create(at: &At, target: &Target) -> Result<Option<Swapped>> {
+    match at.dir.move_dir(&at.name, &target.dir, &target.name) {
+        Ok(()) => Ok(Some(Swapped { previous: None, doomed: None })),
+        Err(error) if is(&error, sys::EEXIST) => Ok(None),
+        Err(error) => Err(rename_failed(error, target)),
+    }
+}
+
+/// Puts the tree at `at` in the place of the old one. `None`: there is none. An inner error came after that.
+/// `at` says where the new tree is, should it fail.
 ///
 /// # Errors
 /// Whatever fails before; the old tree stands.
-pub fn swap(staging: &mut Staging, there_is_one: bool) -> Result<Option<Result<Swapped>>> {
-    if !there_is_one {
-        let Staging { target, at, .. } = staging;
-        return match at.dir.move_dir(&at.name, &target.dir, &target.name) {
-            Ok(()) => Ok(Some(Ok(Swapped::NOTHING_LEFT))),
-            Err(error) if is(&error, sys::EEXIST) => Ok(None),
-            Err(error) => Err(rename_failed(error, target)),
-        };
-    }
-    if let Some(keep) = &staging.keep {
+pub fn replace(
+    at: &mut At,
+    target: &Target,
+    keep: Option<&Target>,
+    fallback: bool,
+) -> Result<Option<Result<Swapped>>> {
+    if let Some(keep) = keep {
         // Where it goes afterwards is known to work now, before anything has changed.
-        staging.at = move_aside(&staging.at.dir, &staging.at.name, keep)
+        *at = move_aside(&at.dir, &at.name, keep)
             .map_err(|error| Error::system("rename", error).about(keep.path()))?;
     }
-    let Staging { target, at, keep, options, .. } = staging;
     match at.dir.exchange(&at.name, &target.dir, &target.name) {
-        Ok(()) => Ok(Some(after(at.clone(), keep.as_ref()))),
+        Ok(()) => Ok(Some(after(at.clone(), keep))),
         Err(error) if is(&error, sys::ENOENT) => Ok(None),
-        Err(error) if options.fallback && error.raw_os_error().is_some_and(sys::cannot_exchange) => {
-            by_renames(target, at, keep.as_ref())
+        Err(error) if error.raw_os_error().is_some_and(sys::cannot_exchange) => {
+            if fallback {
+                by_renames(target, at, keep)
+            } else {
+                Err(exchange_failed(error))
+            }
         }
-        Err(error) if error.raw_os_error().is_some_and(sys::cannot_exchange) => Err(exchange_failed(error)),
         Err(error) => Err(rename_failed(error, target)),
     }
 }
