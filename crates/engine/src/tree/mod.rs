@@ -21,7 +21,6 @@
 //! ```
 
 mod at;
-mod at;
 mod census;
 mod committed;
 pub mod copy;
