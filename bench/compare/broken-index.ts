@@ -23,7 +23,8 @@ export const brokenIndex: Row = {
       const path = join(folder, `${name}.json`)
       writeFileSync(path, text)
       const worker = await Worker.start(contender)
-      const { value, error } = await worker.ask<string[]>('increment', { path, times: 1 })
+      const opened = await worker.ask<string[]>('open', { path })
+      const { value, error } = opened.error ? opened : await worker.ask<string[]>('increment', { times: 1 })
       await worker.kill()
       if (readFileSync(path, 'utf8') !== text) overwritten++
       const message = error?.message ?? value?.[0]

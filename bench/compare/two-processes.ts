@@ -8,16 +8,15 @@ import { Worker } from './worker'
 export const twoProcesses: Row = {
   when: 'two processes',
   method:
-    'Each of two processes adds 1 to a number in one JSON file 200 times, each call awaited. Lost: updates whose promise ' +
+    'Two processes open one JSON file, and then each adds 1 to a number in it 200 times, each call awaited. Lost: updates whose promise ' +
     'had resolved and that are not in the file. Failed: updates that rejected.',
   async look(contender, { folder, quick }) {
     const times = quick ? 20 : 200
     const path = join(folder, 'index.json')
     writeFileSync(path, '{ "count": 0 }')
     const workers = await Promise.all([Worker.start(contender), Worker.start(contender)])
-    const answers = await Promise.all(
-      workers.map((worker) => worker.ask<string[]>('increment', { path, times })),
-    )
+    await Promise.all(workers.map((worker) => worker.ask('open', { path })))
+    const answers = await Promise.all(workers.map((worker) => worker.ask<string[]>('increment', { times })))
     await Promise.all(workers.map((worker) => worker.kill()))
     const failed = answers.reduce((sum, { value, error }) => sum + (error ? times : (value?.length ?? 0)), 0)
     const resolved = 2 * times - failed

@@ -14,6 +14,9 @@ if (!open) throw new Error(`no contender ${process.argv[2]}`)
 const INDEX = 1 << 20
 const POST = 16 << 10
 
+/** @type {import('./contenders.mjs').Store} */
+let store
+
 /** @type {Record<string, (question: any) => Promise<unknown>>} */
 const tasks = {
   /** Replaces a file once. */
@@ -21,9 +24,13 @@ const tasks = {
     await (await open(path)).write(makeDocument(version, bytes))
   },
 
+  /** Opens a file for `increment`. */
+  async open({ path }) {
+    store = await open(path)
+  },
+
   /** Adds 1 so often, each call awaited, and tells which of them failed. */
-  async increment({ path, times }) {
-    const store = await open(path)
+  async increment({ times }) {
     /** @type {string[]} */
     const errors = []
     for (let i = 0; i < times; i++) {

@@ -9,7 +9,7 @@ import type { Results } from './results'
 const panels = [
   { id: 'replace-one', wanted: /^1 KB$/, title: 'One file of 1 KB, replaced' },
   { id: 'pages', wanted: /^new, one folder$/, title: '1,000 new pages of 8 KB' },
-  { id: 'update-many', wanted: /./, title: '1,000 updates of one JSON index' },
+  { id: 'update-many', wanted: /./, title: '1,000 updates of one JSON index at once' },
 ]
 /** Few enough bars to be read at a glance. */
 const leftOut = /^(fast-write-atomic|atomicWrite, all at once|fs.writeFile, one after the other)/

@@ -1,0 +1,138 @@
+// README.md is run: each snippet in an empty folder, as a user would save it, with the package under its name.
+
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { contenders } from '../bench/compare/contenders.mjs'
+import { root, runNode } from '../scripts/tools.mjs'
+
+const readme = readFileSync(join(root, 'README.md'), 'utf8')
+const blocks = [...readme.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map(([, language = '', code = '']) => ({
+  language,
+  code,
+}))
+const snippets = blocks.filter(({ language }) => /^[jt]s$/.test(language))
+
+/** What a snippet must have done, by the last function that it calls. */
+const outcomes: Record<string, (read: (name: string) => string, output: string) => void> = {
+  "atomicIndexUpdate('content/index.json'": (read) => {
+    expect(JSON.parse(read('content/hello.json'))).toEqual({ slug: 'hello', title: 'Hello, world' })
+    expect(JSON.parse(read('content/index.json'))).toEqual({ hello: 'Hello, world' })
+  },
+  "atomicWrite('settings.json'": (read, output) => {
+    expect(read('settings.json')).toBe('{ "theme": "dark" }')
+    const [, printed] = /console\.log\(result\) \/\/ (.*)/.exec(readme) ?? []
+    // In memory nothing is durable.
+    expect(output.trim()).toBe(
+      /durable: false/.test(output) ? printed?.replace('durable: true', 'durable: false') : printed,
+    )
+  },
+  "atomicIndexUpdate('visits.json'": (read) => {
+    expect(JSON.parse(read('visits.json'))).toEqual({ '/': 2, '/about': 1 })
+  },
+  'atomicWriteAll(pages': (read) => {
+    expect(['index', 'about', 'contact'].map((name) => read(`public/${name}.html`))).toEqual([
+      '<h1>index</h1>',
+      '<h1>about</h1>',
+      '<h1>contact</h1>',
+    ])
+  },
+  "AtomicFile.open('sitemap.txt'": (read) => {
+    expect(read('sitemap.txt')).toBe(
+      'https://example.org/\nhttps://example.org/about\nhttps://example.org/contact\n',
+    )
+  },
+  "AtomicFile.open('export.csv'": (read) => {
+    expect(read('export.csv')).toBe('id,title\n1,Hello\n')
+  },
+  "atomicDirectory('public'": (read) => {
+    expect(read('public/index.html')).toBe('<h1>New</h1>')
+    expect(read('mirror/index.html')).toBe('<h1>New</h1>')
+  },
+}
+
+let folder: string
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'atomic-readme-'))
+  mkdirSync(join(folder, 'node_modules/@pipeline'), { recursive: true })
+  symlinkSync(root, join(folder, 'node_modules/@pipeline/atomic'), 'junction')
+})
+
+afterEach(() => rmSync(folder, { recursive: true, force: true }))
+
+describe('each snippet of README.md runs as printed, with', () => {
+  test.each(Object.entries(outcomes))('%s', async (call, expectOutcome) => {
+    const found = snippets.filter(({ code }) => code.includes(call))
+    expect(found).toHaveLength(1)
+    const [{ language, code } = { language: '', code: '' }] = found
+    const file = join(folder, `snippet.${language === 'ts' ? 'mts' : 'mjs'}`)
+    writeFileSync(file, code)
+    // Plain Node runs JavaScript. `await using` needs a compiler on the Node that this package asks for.
+    const loader =
+      language === 'ts' ? ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href] : []
+    const { code: exit, stdout, output } = await runNode([...loader, file], { cwd: folder, quiet: true })
+    expect(exit, output).toBe(0)
+    expectOutcome((name) => readFileSync(join(folder, name), 'utf8'), stdout)
+    const left = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(
+      (name) => /atomic-(tmp|old)|\.lock$/.test(name) && !name.startsWith('node_modules'),
+    )
+    expect(left).toEqual([])
+  })
+
+  test('none left out', () => {
+    const known = Object.keys(outcomes)
+    expect(snippets.filter(({ code }) => !known.some((call) => code.includes(call)))).toEqual([])
+  })
+})
+
+describe('README.md', () => {
+  test('has a cell for each contender of npm run compare', () => {
+    const [, table = ''] = /<!-- compare:begin -->\n([\s\S]*?)<!-- compare:end -->/.exec(readme) ?? []
+    const [head, , ...rows] = table
+      .trim()
+      .split('\n')
+      .map((line) =>
+        line
+          .split('|')
+          .slice(1, -1)
+          .map((cell) => cell.trim()),
+      )
+    expect(head?.slice(1)).toEqual(Object.keys(contenders))
+    expect(rows.map(([when]) => when)).toEqual([
+      'power cut',
+      'full disk',
+      '`kill -9`',
+      'two processes',
+      'broken index',
+    ])
+    expect(rows.flat().filter((cell) => /^$|needs root/.test(cell))).toEqual([])
+  })
+
+  test('names commands that exist', () => {
+    const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+    const named = [...readme.matchAll(/npm (?:run )?(test|(?<=run )[\w:-]+)/g)].map(([, name]) =>
+      String(name),
+    )
+    expect(named.length).toBeGreaterThan(4)
+    expect(named.filter((name) => !(name in scripts))).toEqual([])
+  })
+
+  test('links to files that exist', () => {
+    const targets = [...readme.matchAll(/\]\((?!https?:)([^)#]+)/g)].map(([, target]) => String(target))
+    expect(targets.length).toBeGreaterThan(8)
+    expect(targets.filter((target) => !existsSync(join(root, target)))).toEqual([])
+  })
+})
