@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { auditCrates, auditPackages, checkLicences } from './check/dependencies.mjs'
 import { checkHouse, checkLayers } from './check/house.mjs'
+import { checkLock } from './check/lock.mjs'
 import { canGenerate, generate, nodeOfNapiCli } from './generate.mjs'
 import { install } from './prepare.mjs'
 import { Complaint, listFiles, root, runAsScript, runCargo, runNode, withTemporaryFolder } from './tools.mjs'
@@ -31,6 +32,7 @@ const steps = [
   ['types', () => tool('typescript/bin/tsc', '--project', 'tsconfig.json')],
   ['types-tests', () => tool('typescript/bin/tsc', '--project', '__test__/tsconfig.json')],
   ['generated', checkGenerated],
+  ['lock', checkLock],
   ['licences', checkLicences],
   ['advisories-npm', auditPackages],
   ['advisories-cargo', auditCrates],

@@ -35,25 +35,10 @@ export async function install() {
   requireNode()
   if (isInstalled()) return
   console.error('Installing the development packages')
-  const { code } = await runNpm(installation)
-  if (code !== 0) throw new Complaint('npm install failed: see above.')
+  // Offline, what an earlier clone has downloaded will do.
+  const { code } = await runNpm(['ci', '--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error'])
+  if (code !== 0) throw new Complaint('npm ci failed: see above.')
 }
-
-/**
- * Exactly what the lock file says, which stays as it is. Not `npm ci`: npm 11 refuses a lock file that leaves out
- * another platform's optional binaries, and such a one comes of a registry that does not carry them. The short
- * waits are for a machine without a network, on which npm asks for those again and again.
- */
-const installation = [
-  'install',
-  '--no-save',
-  '--prefer-offline',
-  '--no-audit',
-  '--no-fund',
-  '--loglevel=error',
-  '--fetch-retry-mintimeout=500',
-  '--fetch-retry-maxtimeout=4000',
-]
 
 /**
  * Compares npm's record of what it installed with the lock file, package by package: unlike a time stamp,

@@ -27,19 +27,21 @@ export function runAsScript(/** @type {string} */ moduleUrl, /** @type {() => un
 /**
  * Runs a command in the project's folder and waits for it.
  *
- * `onLine` is called with each line of the output as it comes; `quiet` keeps the output from being shown.
+ * `onLine` is called with each line of the output as it comes; `quiet` keeps the output from being shown; after
+ * `timeout` milliseconds it is killed.
  *
  * @param {string} command
  * @param {string[]} args
- * @param {{ env?: NodeJS.ProcessEnv, cwd?: string, quiet?: boolean,
+ * @param {{ env?: NodeJS.ProcessEnv, cwd?: string, quiet?: boolean, timeout?: number,
  *   onLine?: (line: string, from: 'stdout' | 'stderr') => void }} [options]
  * @returns {Promise<{ code: number, stdout: string, stderr: string, output: string }>}
  */
-export function run(command, args, { env, cwd = root, quiet = false, onLine } = {}) {
+export function run(command, args, { env, cwd = root, quiet = false, timeout, onLine } = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       cwd,
       env: { ...process.env, ...env },
+      timeout,
       stdio: ['ignore', 'pipe', 'pipe'],
       // npm and the like are .cmd files there, which only a shell starts.
       shell: process.platform === 'win32' && /^(npm|npx)$/.test(command),

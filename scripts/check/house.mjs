@@ -2,7 +2,6 @@
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { isDeepStrictEqual } from 'node:util'
 import { listFiles, root } from '../tools.mjs'
 
 /**
@@ -72,7 +71,8 @@ export function checkHouse() {
     },
     { rule: 'a banner', files: /\.(rs|[mc]?[jt]s)$/, forbidden: /^\s*(\/\/|\*|#)\s*[-=*#~_]{8,}/ },
   ]
-  const problems = staleLock()
+  /** @type {string[]} */
+  const problems = []
   for (const path of sources()) {
     if (/\.(node|so|dylib|dll|exe|tgz)$/.test(path)) {
       problems.push(`${path}: a built file`)
@@ -85,16 +85,6 @@ export function checkHouse() {
     }
   }
   return problems.join('\n')
-}
-
-/** `npm install --no-save` would mend a stale lock file silently. */
-function staleLock() {
-  const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'))
-  const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  const stale = ['version', 'dependencies', 'devDependencies', 'engines'].filter(
-    (key) => !isDeepStrictEqual(packages[''][key], manifest[key]),
-  )
-  return stale.map((key) => `package-lock.json: "${key}" is not that of package.json (npm install)`)
 }
 
 /** The project's files: what .gitignore leaves, told without git, as a source archive has none. */
