@@ -16,7 +16,7 @@ test('--help tells the commands, options and exit codes', async () => {
 })
 
 test.each([
-  [[], /which command/],
+  [[], /a command is needed/],
   [['publsh'], /no command "publsh"/],
   [['publish'], /needs files/],
   [['publish', '--jobs', 'many', 'x.json'], /--jobs/],
@@ -100,7 +100,7 @@ test('a broken index ends the run with the way out', async () => {
     ),
   ])
   expect(run.code).toBe(1)
-  expect(run.stdout).toMatch(/1 failed, 19 not begun/)
+  expect(run.stdout).toMatch(/1 failed, 19 not started/)
   expect(run.stderr).toContain('recover-index')
   expect((await cli(['rebuild-index'])).stderr).toContain('[INVALID_JSON]')
   expect((await cli(['recover-index'])).stdout).toMatch(/^restored from the backup and the documents\n/)

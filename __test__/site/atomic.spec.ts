@@ -62,14 +62,14 @@ test('visitors of a site that is swapped again and again find whole files, and p
   expect(looks).toBeGreaterThan(2)
 })
 
-test('--keep-previous leaves the site that was swapped out', async () => {
+test('--keep-previous keeps the old site', async () => {
   putPages(place, 'one')
   await swap()
   const old = digests(place.out)
   putPages(place, 'two')
   const run = await cliBuild(place, ['--atomic', '--keep-previous'])
   expect(run).toMatchObject({ code: 0, stderr: '' })
-  const previous = /^the one before is (.*)$/m.exec(run.stdout)?.[1] as string
+  const previous = /^the old site is (.*)$/m.exec(run.stdout)?.[1] as string
   expect(digests(previous)).toEqual(old)
   expect(place.read('page-003/index.html')).toContain('version two')
 })

@@ -18,11 +18,11 @@ test('--help tells the options and exit codes', async () => {
 })
 
 test.each([
-  [[], /which command/],
+  [[], /a command is needed/],
   [['bulid'], /no command "bulid"/],
   [['build'], /two folders, SRC and OUT/],
   [['build', 'a', 'b', 'c'], /two folders/],
-  [['build', 'a', 'b', '--keep-previous'], /goes with --atomic/],
+  [['build', 'a', 'b', '--keep-previous'], /needs --atomic/],
   [['build', 'a', 'b', '--url', 'example'], /--url/],
   [['build', 'a', 'b', '--url', 'javascript:alert(1)'], /--url/],
   [['build', 'a', 'b', '--title', ''], /--title/],
@@ -81,7 +81,7 @@ test('sources that cannot be used are named, each on its line', async () => {
   const run = await cliBuild(place)
   expect(run.code).toBe(1)
   expect(run.stderr).toMatch(
-    /^site: nothing was written, for some sources cannot be used\na\.md: .*\nb\.md: .*\n$/,
+    /^site: nothing was written, because some sources cannot be used\na\.md: .*\nb\.md: .*\n$/,
   )
 })
 
@@ -89,7 +89,7 @@ test.each([
   [
     'without a logo',
     { 'style.css': '', 'site.js': '' },
-    /a theme has style\.css, site\.js, logo\.svg: ENOENT/,
+    /a theme needs style\.css, site\.js, logo\.svg: ENOENT/,
   ],
   ['with a script that is none', { 'style.css': '', 'site.js': 'let let', 'logo.svg': LOGO }, /site\.js: /],
 ])('a theme %s is named', async (_, files, message) => {

@@ -189,12 +189,12 @@ describe('a hostile source', () => {
   })
 
   test.each([
-    [['a.md', 'a/index.md'], /a\.md and a\/index\.md would both be a\/index\.html/],
+    [['a.md', 'a/index.md'], /a\.md and a\/index\.md would both become a\/index\.html/],
     [
       ['sitemap.xml.md'],
-      /the site itself would be the file sitemap\.xml, sitemap\.xml\.md needs it as a folder/,
+      /the site itself becomes the file sitemap\.xml, which sitemap\.xml\.md needs as a folder/,
     ],
-    [['a.md', 'a/index.json.md'], /would be the file a\/index\.json/],
+    [['a.md', 'a/index.json.md'], /becomes the file a\/index\.json/],
   ])('%j: two for one place are refused', async (names, message) => {
     for (const name of names) place.put(name, 'x')
     await expect(build(place)).rejects.toThrow(message)

@@ -31,7 +31,7 @@ test('builds, kills and finds everything whole, and removes what it made', () =>
     env,
   })
   expect(stderr).toBe('')
-  expect(stdout).toMatch(/Every visitor got whole files, and whole sites/)
+  expect(stdout).toMatch(/Every file read was complete, and with --atomic all pages came from one build/)
   expect(status).toBe(0)
   expect(readdirSync(place.root).filter((name) => name.startsWith('site-demo'))).toEqual([])
   expect(tmpdir()).not.toBe(place.root)
@@ -64,6 +64,13 @@ test('its visitors see a cut off file of every kind, one that is missing, and pa
   const mixed = visit(place.out, files, { stamped: true })
   for (let i = 0; i < 8; i++) await mixed.pass()
   expect((await mixed.stop()).mixed).toBeGreaterThan(0)
+
+  rmSync(join(place.out, 'index.html'))
+  const missing = visit(place.out, ['page-006/index.html'], { stamped: true })
+  await missing.pass()
+  const { torn, faults: missed } = await missing.stop()
+  expect(torn).toBeGreaterThan(0)
+  expect(missed[0]).toMatch(/^a page ENOENT.*index\.html/)
 })
 
 test('its inspection sees what was rewritten, what is unlike, and what was left over', async () => {

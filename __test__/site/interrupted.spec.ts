@@ -49,7 +49,7 @@ describe('SIGINT', () => {
       expect(run).toMatchObject({
         code: 130,
         signal: null,
-        stderr: 'site: interrupted; what is served is whole\n',
+        stderr: 'site: interrupted; every file of the site is complete\n',
       })
       expect(digests(place.out)).toEqual(before)
       expect(await leftovers(place)).toEqual([])

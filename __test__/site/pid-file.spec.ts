@@ -80,9 +80,9 @@ describe('of a builder that crashed', () => {
     [
       'another host',
       { ...myself, host: 'elsewhere', started: 'x' },
-      /^process \d+ on elsewhere builds this site/,
+      /^process \d+ on elsewhere is building this site/,
     ],
-    ['no pid file', { hello: 'world' }, /is no pid file of a builder/],
+    ['no pid file', { hello: 'world' }, /is not a valid pid file/],
   ])('%s: it is left alone, with a word about what to do', async (_, content, message) => {
     leave(content)
     await expect(becomeBuilder(file())).rejects.toThrow(message)
@@ -91,9 +91,9 @@ describe('of a builder that crashed', () => {
 
   test('what is not even JSON is left alone', async () => {
     writeFileSync(file(), '1234')
-    await expect(becomeBuilder(file())).rejects.toThrow(/is no pid file of a builder; remove it/)
+    await expect(becomeBuilder(file())).rejects.toThrow(/is not a valid pid file; .* remove it/)
     writeFileSync(file(), '12 or so')
-    await expect(becomeBuilder(file())).rejects.toThrow(/is no pid file of a builder; remove it/)
+    await expect(becomeBuilder(file())).rejects.toThrow(/is not a valid pid file; .* remove it/)
   })
 })
 

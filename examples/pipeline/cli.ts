@@ -1,6 +1,6 @@
 /**
- * The publisher's command line. A user's mistake gets one line on stderr and an exit code; a stack is
- * printed only for what is a bug of ours.
+ * The publisher's command line. A user's mistake is answered with one line on stderr and an exit code; a stack
+ * trace is printed only for a bug.
  */
 
 import { parseArgs } from 'node:util'
@@ -11,25 +11,25 @@ import { CONTENT_ENV } from './lib/content/paths'
 import { PublishError } from './scripts/pipeline/errors'
 import { flushLockMetrics } from './scripts/pipeline/lock-metrics'
 
-const HELP = `Publishes documents into a content folder, crash-safe and by any number of processes at once.
+const HELP = `Publishes documents into a content folder, crash-safe, from any number of processes at once.
 
 Usage: pipeline [options] <command>
 
 Commands:
   publish FILES...    publish documents: .json files, .md files, or folders of them
-  rebuild-index       make contentIndex.json from the documents on disk
-  recover-index       restore a broken or missing contentIndex.json: from its backup, else from the documents
-  metrics             how publishing went, and what locks cost
+  rebuild-index       write contentIndex.json from the documents on disk
+  recover-index       restore a broken or missing contentIndex.json from its backup, else from the documents
+  metrics             print counts of publishes and failures, and lock waits
 
 Options:
   -c, --content DIR   the content folder (default: $${CONTENT_ENV}, else ./content)
   -j, --jobs N        publish: documents at a time in this process (default: 4)
-      --json          metrics: as JSON
-      --reset         metrics: start over
-  -h, --help          this text
+      --json          metrics: print JSON
+      --reset         metrics: set everything to zero first
+  -h, --help          print this text
 
-Exit codes: 0 all done; 1 something was not done, stderr says what; 2 wrong usage; 130 interrupted.
-To finish an interrupted publish run it again: what is done is not done twice.
+Exit codes: 0 all done; 1 something was not done, see stderr; 2 wrong usage; 130 interrupted.
+To finish an interrupted publish, run it again: it does only what is missing.
 `
 
 /** A mistake in the command line. */
@@ -79,19 +79,19 @@ async function run(args: string[]): Promise<number> {
     case 'metrics':
       return metrics(values)
     case undefined:
-      throw new UsageError('which command?')
+      throw new UsageError('a command is needed')
     default:
       throw new UsageError(`there is no command "${command}"`)
   }
 }
 
-/** Errors that tell a user something; any other is a bug and shows its stack. */
+/** Errors that a user can act on. Any other is a bug, and its stack is printed. */
 function isExpected(error: unknown): error is Error & { code: string } {
   return error instanceof PublishError || (error instanceof Error && 'syscall' in error && 'code' in error)
 }
 
 async function main(): Promise<void> {
-  // A reader that has seen enough (`| head`) is no error.
+  // A reader that closes the pipe early (`| head`) is no error.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(0)
     throw error

@@ -1,7 +1,7 @@
 /**
- * The promise, shown: four publishers at once put every README and CHANGELOG below node_modules/ into
- * one content folder; one of them is killed with SIGKILL in the middle and started again; then the disk
- * is read and compared with what was to be published. Exits 1 if anything is lost, torn or left over.
+ * Shows the guarantees: four processes publish every README and CHANGELOG under node_modules/ into one content folder.
+ * One of them is killed with SIGKILL halfway and started again. Then the files on disk are compared with
+ * the documents. Exits 1 if anything is lost, torn, counted twice or left over.
  */
 
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
@@ -22,11 +22,11 @@ const PUBLISHERS = 4
 const VICTIM = 1
 /** The victim is killed when it has published this part of its documents. */
 const KILL_AT = 0.4
-/** With fewer a publisher begins all of its documents at once, and there is no middle to kill it in. */
+/** With fewer, a publisher starts all of its documents at once and cannot be killed halfway. */
 const LEAST_DOCUMENTS = 40
 const MODULES = resolve(__dirname, '../../node_modules')
 
-/** Ignored by git, on the disk that the repository is on. */
+/** Ignored by git, and on the same disk as the repository. */
 const OWN_CONTENT = join(__dirname, 'content')
 
 interface Options {
@@ -50,7 +50,7 @@ function options(): Options {
   return { content, limit, keep: values.keep || content !== OWN_CONTENT }
 }
 
-/** The example's own content folder is emptied; any other must be empty already. */
+/** Empties the example's own content folder. Any other folder must be empty already. */
 async function prepare(content: string): Promise<void> {
   if (content === OWN_CONTENT) await rm(content, { recursive: true, force: true })
   const names = await readdir(content).catch(() => [])
@@ -61,10 +61,10 @@ async function prepare(content: string): Promise<void> {
 const say = (line: string) => process.stdout.write(`${line}\n`)
 
 /**
- * Kills the victim when it has published this part of its documents.
+ * Kills the victim when it has published `part` (0 to 1) of its documents.
  *
- * @returns what the kill left, or `undefined` if it came too late: the signal goes out some time after the victim has
- *   reported its progress, and on a busy machine the victim may have finished by then.
+ * @returns what the kill left, or `undefined` if it came too late: the victim goes on while its progress is read here
+ *   and the signal is sent, and on a busy machine it may finish in that time.
  */
 async function killInMidWork(
   victim: Publisher,
@@ -80,12 +80,12 @@ async function killInMidWork(
   if (published === share.length) return undefined
   return (
     `publisher ${VICTIM + 1} killed with SIGKILL, its documents: ` +
-    `${published} published, ${begun} half published, ${share.length - published - begun} not begun`
+    `${published} published, ${begun} half published, ${share.length - published - begun} not started`
   )
 }
 
 /**
- * All publishers at once, one killed and started again, until all of them are done.
+ * Runs all publishers at once, kills one and starts it again, and waits until all of them are done.
  *
  * @returns `undefined` if the kill came too late.
  */
@@ -117,7 +117,7 @@ async function publishAll(corpus: Corpus, input: string, content: string, part: 
   return { seconds: (Date.now() - started) / 1000, reads: reader.result }
 }
 
-/** Publishes everything, and again from an empty folder with an earlier kill as long as the kill comes too late. */
+/** Publishes everything. If the kill comes too late, starts over with an empty folder and kills earlier. */
 async function publishWithAKill(corpus: Corpus, input: string, content: string) {
   for (let part = KILL_AT; ; part /= 2) {
     const outcome = await publishAll(corpus, input, content, part)
@@ -138,7 +138,7 @@ async function run(input: string, { content, limit }: Options): Promise<boolean>
   const { seconds, reads } = await publishWithAKill(corpus, input, content)
   const found = await inspect(corpus.all, content)
 
-  // Only now, since it would repair: everything once more, and there must be nothing to do.
+  // After the inspection, because it would repair what is wrong: publishes everything again, which must change nothing.
   const again = new Publisher(content, input, () => {})
   await again.ends()
   const locks = await getLockMetrics()
@@ -153,8 +153,8 @@ async function run(input: string, { content, limit }: Options): Promise<boolean>
     ['torn files', found.torn, found.torn === 0],
     [`torn reads (of ${reads.total} while publishing)`, reads.torn, reads.torn === 0],
     ['leftovers (temp and lock files)', found.leftovers, found.leftovers === 0],
-    ['changes by publishing all once more', again.changed, again.changed === 0],
-    ['lock files of the killed, taken over', locks.totalCleanups, undefined],
+    ['changes by publishing everything again', again.changed, again.changed === 0],
+    ['lock files left by the kill and removed', locks.totalCleanups, undefined],
     ['time', `${seconds.toFixed(1)} s`, undefined],
     ['documents per second', (n / seconds).toFixed(0), undefined],
   ]
@@ -170,7 +170,7 @@ async function main(): Promise<void> {
     await killAll()
     await rm(input, { recursive: true, force: true })
   }
-  // `on`, not `once`: a terminal and the program that started this one may both send the signal.
+  // `on`, not `once`: the terminal and the program that started this one may both send the signal.
   for (const [signal, code] of [
     ['SIGINT', 130],
     ['SIGTERM', 143],
@@ -180,7 +180,7 @@ async function main(): Promise<void> {
   try {
     const ok = await run(input, chosen)
     if (ok) say(pc.green('\nNothing lost, nothing torn, nothing left over.'))
-    else say(pc.red(`\nThe disk is not as it should be: see ${chosen.content}`))
+    else say(pc.red(`\nThe content folder is not as it should be; it is kept for a look: ${chosen.content}`))
     if (ok && !chosen.keep) await rm(chosen.content, { recursive: true })
     process.exitCode = ok ? 0 : 1
   } finally {

@@ -1,32 +1,32 @@
 /**
- * The generator's command line. A user's mistake gets a sentence on stderr and an exit code; a stack is printed only
- * for what is a bug of ours.
+ * The generator's command line. A user's mistake is answered with a message on stderr and an exit code; a stack trace
+ * is printed only for a bug.
  */
 
 import { parseArgs } from 'node:util'
 import { build } from './cli/build'
 import { SiteError } from './lib/errors'
 
-const HELP = `Makes a web site of a folder of Markdown. Whatever interrupts it, what is served is whole.
+const HELP = `Makes a web site from a folder of Markdown. Every file served is complete, whatever interrupts a build.
 
 Usage: site build [options] SRC OUT
 
-  SRC   the folder: every .md file becomes a page, images are made smaller and come along
-  OUT   the site's folder, which may be served meanwhile
+  SRC   the sources: every .md file becomes a page, images are compressed and copied
+  OUT   the site's folder, which may be served during the build
 
 Options:
-      --atomic          make the whole site beside OUT and swap the two: all pages are of one build
-      --keep-previous   with --atomic: leave the site that was swapped out
-      --full            make every page anew, whatever the build cache says
-      --no-flush        do not wait for the disk: a power cut may take the build back, or damage it
-      --title TITLE     the site's (default: the name of SRC)
-      --theme DIR       a folder with a style.css, a site.js and a logo.svg of your own
+      --atomic          build the whole site beside OUT and swap the two: all pages are from one build
+      --keep-previous   with --atomic: keep the old site as OUT.previous
+      --full            render every page, also unchanged ones
+      --no-flush        do not wait for the disk: a power cut may undo the build, or damage it
+      --title TITLE     the title of the site (default: the name of SRC)
+      --theme DIR       a folder with your own style.css, site.js and logo.svg
       --url URL         where it will be served, for sitemap and feed (default: http://localhost:8080/)
-  -h, --help            this text
+  -h, --help            print this text
 
-Without --atomic only what has changed is written, each file whole or not at all.
+Without --atomic only files that have changed are written, each of them completely or not at all.
 
-Exit codes: 0 built; 1 not built, stderr says why; 2 wrong usage; 130 or 143 interrupted.
+Exit codes: 0 built; 1 not built, see stderr; 2 wrong usage; 130 or 143 interrupted.
 `
 
 /** A mistake in the command line. */
@@ -55,10 +55,10 @@ function parse(args: string[]) {
 
 function parseUrl(text: string): string {
   if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) {
-    throw new UsageError(`--url is an http or https address, not "${text}"`)
+    throw new UsageError(`--url must be an http or https address, not "${text}"`)
   }
   const url = new URL(text)
-  if (url.search || url.hash) throw new UsageError('--url is an address without ? and #')
+  if (url.search || url.hash) throw new UsageError('--url must be an address without ? and #')
   return url.href.replace(/\/?$/, '/')
 }
 
@@ -69,11 +69,11 @@ async function run(args: string[]): Promise<number> {
     process.stdout.write(HELP)
     return 0
   }
-  if (command === undefined) throw new UsageError('which command?')
+  if (command === undefined) throw new UsageError('a command is needed')
   if (command !== 'build') throw new UsageError(`there is no command "${command}"`)
   if (!source || !out || rest.length > 0) throw new UsageError('build needs two folders, SRC and OUT')
-  if (values['keep-previous'] && !values.atomic) throw new UsageError('--keep-previous goes with --atomic')
-  if (values.title === '') throw new UsageError('--title needs a text')
+  if (values['keep-previous'] && !values.atomic) throw new UsageError('--keep-previous needs --atomic')
+  if (values.title === '') throw new UsageError('--title must not be empty')
   return build({
     source,
     out,
@@ -87,7 +87,7 @@ async function run(args: string[]): Promise<number> {
   })
 }
 
-/** Errors that tell a user something; any other is a bug and shows its stack. */
+/** The message of an error that a user can act on. Any other error is a bug, and its stack is printed. */
 function messageOf(error: unknown): string | undefined {
   if (error instanceof SiteError) return error.message
   if (error instanceof Error && 'syscall' in error && 'code' in error)
@@ -96,7 +96,7 @@ function messageOf(error: unknown): string | undefined {
 }
 
 async function main(): Promise<void> {
-  // A reader that has seen enough (`| head`) is no reason to stop.
+  // A reader that closes the pipe early (`| head`) is no reason to stop the build.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error
   })

@@ -1,7 +1,8 @@
 /**
- * The promise, shown: all Markdown below node_modules/ becomes a site; built again, nothing is written; with one source
- * changed, one page is. Then builds are killed with SIGKILL at random moments while the site is visited, first file
- * by file, then with --atomic. Exits 1 if a visitor got anything but whole files, or whole sites.
+ * Shows the guarantees: all Markdown under node_modules/ becomes a site. Built again, nothing is written; with one
+ * source changed, one page is. Then builds are killed with SIGKILL at random moments while the site is read, first
+ * builds that write into the site, then builds with --atomic. Exits 1 if a reader got an incomplete file or, with
+ * --atomic, pages from two builds.
  */
 
 import { appendFile, mkdtemp, rm } from 'node:fs/promises'
@@ -31,13 +32,13 @@ function options(): Options {
   const limit = values.limit === undefined ? Number.POSITIVE_INFINITY : Number(values.limit)
   const seconds = Number(values.seconds)
   if (!(limit >= 2)) throw new Error('--limit is a number of pages, at least 2')
-  if (!(seconds >= 0)) throw new Error('--seconds is how long builds are killed, for each of the two ways')
+  if (!(seconds >= 0)) throw new Error('--seconds is for how long builds are killed, in each of the two ways')
   return { limit, seconds }
 }
 
 const say = (line: string) => process.stdout.write(`${line}\n`)
 
-/** How far the killing is: a bar on a terminal. */
+/** Shows the time spent on killing builds: a bar on a terminal. */
 function progress(name: string) {
   const bar = new SingleBar({
     format: `${name} {bar} {value} of {total} s`,
@@ -73,8 +74,8 @@ async function kill(
 
 const rowsOf = (name: string, { kills, midway, done, visit }: Rounds): Row[] => [
   [`${name}: builds killed`, kills, kills > 0],
-  ['  of them with some of it done', midway, undefined],
-  ['  builds that came to their end', done, done > 0],
+  ['  of them halfway', midway, undefined],
+  ['  builds that finished', done, done > 0],
   [`  torn reads (of ${visit.reads})`, visit.torn, visit.torn === 0],
 ]
 
@@ -109,7 +110,7 @@ async function run(workplace: string, { limit, seconds }: Options): Promise<bool
     ...{ workplace, out, args: [source, out], files, ms: first.ms, stamped: false, seconds },
   })
   say(
-    `killed ${incremental.kills} builds that write into the site, and visited ${incremental.visit.reads} changed files`,
+    `killed ${incremental.kills} builds that write into the site, and read ${incremental.visit.reads} changed files`,
   )
   await finish([source, out])
 
@@ -125,7 +126,7 @@ async function run(workplace: string, { limit, seconds }: Options): Promise<bool
       seconds,
     },
   })
-  say(`killed ${atomic.kills} builds that swap the site, and visited ${atomic.visit.reads} changed files`)
+  say(`killed ${atomic.kills} builds that swap the site, and read ${atomic.visit.reads} changed files`)
   await finish([source, swapped, '--atomic'])
 
   await finish([source, reference])
@@ -140,8 +141,12 @@ async function run(workplace: string, { limit, seconds }: Options): Promise<bool
     ['  other files rewritten', beyond.length, beyond.length === 0],
     ...rowsOf('into the site', incremental),
     ...rowsOf('--atomic', atomic),
-    [`  mixed sites (of ${atomic.visit.looks} looks)`, atomic.visit.mixed, atomic.visit.mixed === 0],
-    ['in the end: files unlike a build nobody disturbed', unlike.length, unlike.length === 0],
+    [
+      `  pages from two builds (of ${atomic.visit.looks} looks)`,
+      atomic.visit.mixed,
+      atomic.visit.mixed === 0,
+    ],
+    ['files that differ from an undisturbed build', unlike.length, unlike.length === 0],
     ['leftovers (temp, lock and pid files)', leftovers.length, leftovers.length === 0],
   ]
   say(`\n${table(rows)}`)
@@ -158,7 +163,7 @@ async function main(): Promise<void> {
     await killAll()
     await rm(workplace, { recursive: true, force: true })
   }
-  // `on`, not `once`: a terminal and the program that started this one may both send the signal.
+  // `on`, not `once`: the terminal and the program that started this one may both send the signal.
   for (const [signal, code] of [
     ['SIGINT', 130],
     ['SIGTERM', 143],
@@ -170,8 +175,8 @@ async function main(): Promise<void> {
     say(`  ${((Date.now() - started) / 1000).toFixed(0)} s\n`)
     say(
       ok
-        ? pc.green('Every visitor got whole files, and whole sites.')
-        : pc.red('That is not as it should be.'),
+        ? pc.green('Every file read was complete, and with --atomic all pages came from one build.')
+        : pc.red('Some checks failed: see the rows marked WRONG.'),
     )
     process.exitCode = ok ? 0 : 1
   } finally {

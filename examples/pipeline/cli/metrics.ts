@@ -1,4 +1,4 @@
-/** `metrics`: the figures of publish-metrics.json and lock-metrics.json, for a person or as JSON. */
+/** `metrics`: prints publish-metrics.json and lock-metrics.json, as a table or as JSON. */
 
 import { getLockMetrics, resetLockMetrics } from '../scripts/pipeline/lock-metrics'
 import { getMetrics, resetMetrics } from '../scripts/pipeline/metrics'
@@ -8,7 +8,7 @@ export async function metrics({ json, reset }: { json: boolean; reset: boolean }
     await resetMetrics()
     await resetLockMetrics()
   }
-  // `counted` has an entry for each topic, and is for the publisher alone.
+  // `counted` has an entry for each topic and serves only the publisher.
   const [{ counted: _, ...publishing }, locks] = await Promise.all([getMetrics(), getLockMetrics()])
   if (json) {
     process.stdout.write(`${JSON.stringify({ publishing, locks }, null, 2)}\n`)

@@ -1,6 +1,6 @@
 /**
- * `publish FILES...`: some documents at a time, one line or one step of the bar for each. A document that
- * cannot be published does not stop the others; a broken index does, since no document can get past it.
+ * `publish FILES...`: publishes several documents at a time and prints a line, or advances the bar, for each. A
+ * document that cannot be published does not stop the others. A broken index does, because every document needs it.
  */
 
 import { stat } from 'node:fs/promises'
@@ -13,7 +13,7 @@ import { readSource } from './sources'
 export async function publish(paths: string[], jobs: number): Promise<number> {
   const files = await expand(paths)
   if (files.length === 0) {
-    process.stderr.write('pipeline: no .json or .md files there\n')
+    process.stderr.write('pipeline: found no .json or .md files\n')
     return 1
   }
 
@@ -53,10 +53,10 @@ export async function publish(paths: string[], jobs: number): Promise<number> {
   const left = files.length - tally.published - tally.unchanged - tally.failed
   const parts = [`${tally.published} published`, `${tally.unchanged} unchanged`]
   if (tally.failed > 0) parts.push(pc.red(`${tally.failed} failed`))
-  if (left > 0) parts.push(`${left} not begun`)
+  if (left > 0) parts.push(`${left} not started`)
   process.stdout.write(`${parts.join(', ')} in ${seconds} s\n`)
   if (fatal)
-    process.stderr.write('pipeline: an index is broken; for contentIndex.json there is `recover-index`\n')
+    process.stderr.write('pipeline: an index is broken; to restore contentIndex.json run `recover-index`\n')
   if (interrupted.is) return 130
   return tally.failed === 0 ? 0 : 1
 }
@@ -71,8 +71,8 @@ async function expand(paths: string[]): Promise<string[]> {
 }
 
 /**
- * The first Ctrl-C lets the documents at work finish; a later one ends the process, which is safe, too.
- * One right behind the first is the same Ctrl-C, passed on by the program that started this one.
+ * After the first Ctrl-C the documents in progress are finished; a later one ends the process, which is safe too.
+ * A second signal within 500 ms is the same Ctrl-C, forwarded by the program that started this one.
  */
 function onInterrupt(): { is: boolean } {
   const state = { is: false }

@@ -1,9 +1,9 @@
-/** `rebuild-index` and `recover-index`: what was done, in lines that a log can keep. */
+/** `rebuild-index` and `recover-index`: they print what was done, one line each. */
 
 import { type RebuildStats, rebuildAndSaveIndex } from '../lib/content/index-rebuild'
 import { recoverIndex } from '../lib/content/index-recovery'
 
-/** @returns 1 if files had to be left out: the index is in order, but somebody should look. */
+/** @returns 1 if files were skipped: the index is valid, but the skipped files need attention. */
 function report({ documents, skipped }: RebuildStats): number {
   process.stdout.write(`contentIndex.json lists ${documents} documents\n`)
   for (const { file, reason } of skipped) process.stderr.write(`skipped    ${file}: ${reason}\n`)
@@ -18,7 +18,7 @@ export async function rebuildIndex(): Promise<number> {
 export async function recoverIndexCommand(): Promise<number> {
   const { source, brokenCopy, stats } = await recoverIndex()
   if (source === 'intact' || !stats) {
-    process.stdout.write('contentIndex.json is in order\n')
+    process.stdout.write('contentIndex.json is valid; nothing was changed\n')
     return 0
   }
   process.stdout.write(

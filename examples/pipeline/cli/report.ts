@@ -1,10 +1,10 @@
-/** How far the work is: a bar on a terminal, a line a document in a log. Failures are printed in both. */
+/** Reports progress: a bar on a terminal, a line for each document in a log. Failures are printed in both. */
 
 import { MultiBar } from 'cli-progress'
 import pc from 'picocolors'
 import type { PublishError } from '../scripts/pipeline/publisher'
 
-/** A line printed above a bar is printed over it: what the bar leaves to its right goes. */
+/** A line printed above a bar overwrites it; this erases the rest of the bar, to the right of the text. */
 const CLEAR_TO_END = '\u001b[K'
 
 export interface Report {
@@ -30,7 +30,7 @@ function lineReport(): Report {
 }
 
 function barReport(total: number): Report {
-  // A MultiBar of one: only it can print lines above the bar.
+  // A MultiBar of one bar, because only a MultiBar can print lines above its bars.
   const bars = new MultiBar({
     format: `publishing {bar} {value}/{total}  {eta_formatted} left  {route}`,
     barCompleteChar: '█',

@@ -1,4 +1,4 @@
-/** What a file on the command line holds: a document as it is, or Markdown to make one of. */
+/** Reads a file named on the command line: a document as JSON, or Markdown that is converted to one. */
 
 import { stat } from 'node:fs/promises'
 import { extname, relative, sep } from 'node:path'
@@ -6,7 +6,7 @@ import { fromMarkdown, slugify } from '../lib/content/markdown'
 import { parseJson, readIfThere } from '../lib/content/read-json'
 import { PublishError } from '../scripts/pipeline/publisher'
 
-/** @throws PublishError `VALIDATION_ERROR` for a file that is not there, of no known kind, or not JSON. */
+/** @throws PublishError `VALIDATION_ERROR` for a file that is missing, of an unknown kind, or not valid JSON. */
 export async function readSource(file: string): Promise<unknown> {
   const kind = extname(file).toLowerCase()
   if (kind !== '.json' && kind !== '.md') {
@@ -18,12 +18,12 @@ export async function readSource(file: string): Promise<unknown> {
   try {
     return parseJson(bytes, file)
   } catch (cause) {
-    // INVALID_JSON would say that an index is broken.
+    // Not INVALID_JSON: that code means that an index is broken.
     throw new PublishError((cause as Error).message, 'VALIDATION_ERROR', { cause })
   }
 }
 
-/** A blog post. Its path is its identity, its modification time its date: the same file is the same document. */
+/** Converts to a blog post. The path is the document's id and the modification time its date. */
 async function fromMarkdownFile(file: string, markdown: string) {
   const name = relative(process.cwd(), file).split(sep).join('/')
   const modified = (await stat(file)).mtime.toISOString()

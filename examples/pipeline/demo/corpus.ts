@@ -1,6 +1,6 @@
 /**
- * Real documents to publish: the READMEs and CHANGELOGs of the installed packages. What kind of page one
- * becomes has no meaning of its own; the kinds are chosen so that all four, and folders in folders, occur.
+ * Real documents to publish: the READMEs and CHANGELOGs of the installed packages. The page types are arbitrary, chosen
+ * so that all four of them, and nested folders, occur.
  */
 
 import { createHash } from 'node:crypto'
@@ -14,13 +14,13 @@ import { topicKeyOf } from '../lib/content/paths'
 
 export interface Expected {
   doc: PipelineDocument
-  /** What the published file must hold, byte for byte. */
+  /** The exact content that the published file must have. */
   text: string
 }
 
 export interface Corpus {
   all: Expected[]
-  /** Each publisher's part. */
+  /** The documents of each publisher. */
   shares: Expected[][]
 }
 
@@ -42,7 +42,7 @@ function authorOf({ author, name }: Manifest): string {
   return given || (name ? `the authors of ${name}` : 'unknown')
 }
 
-/** A slug of at most 100 characters; `taken` decides whether it needs a hash to be one of a kind. */
+/** A slug of at most 100 characters. If the slug is `taken`, a hash makes it unique. */
 function shorten(slug: string, id: string, taken: boolean): string {
   if (!taken && slug.length <= 100) return slug
   return `${slug.slice(0, 90).replace(/-$/, '')}-${createHash('sha256').update(id).digest('hex').slice(0, 8)}`
@@ -86,7 +86,7 @@ async function toDocument(
   return isTaken(doc) ? build(true) : doc
 }
 
-/** Converts what is found and puts publisher i's documents into `input/i/`. */
+/** Finds and converts the documents, and writes those of publisher i into `input/i/`. */
 export async function collect(
   modules: string,
   input: string,
@@ -103,7 +103,7 @@ export async function collect(
     const expected = { doc, text: serializeDocument(doc) }
     const share = corpus.all.length % shares
     corpus.shares[share]?.push(expected)
-    // Scratch: it need not outlive the machine.
+    // A scratch file: it need not survive a power cut.
     await atomicWrite(join(input, String(share), `${corpus.all.length}.json`), expected.text, {
       flush: false,
     })

@@ -1,4 +1,4 @@
-/** What is really on disk, compared with what was to be published. Nothing here asks the publishers. */
+/** Compares what is on disk with what was to be published. Nothing here relies on what the publishers report. */
 
 import { readdir } from 'node:fs/promises'
 import { join, relative } from 'node:path'
@@ -13,7 +13,7 @@ import { loadContentIndex } from '../scripts/pipeline/publisher'
 import { loadTopicIndex } from '../scripts/pipeline/topicIndex'
 import type { Expected } from './corpus'
 
-/** The names the addon gives to its temp files and lock files. */
+/** The names that the addon gives to temp files and lock files. */
 const LEFTOVER = /^\..*(?:\.[0-9A-Za-z]{12}\.atomic-tmp|\.lock)$/
 
 export interface Findings {
@@ -28,7 +28,7 @@ export interface Findings {
   faults: string[]
 }
 
-/** How far a publisher came with its documents: published, and begun without being finished. */
+/** How many of a publisher's documents are published, and how many are started but not finished. */
 export async function progressOf(share: readonly Expected[]): Promise<{ published: number; begun: number }> {
   const status = new Map((await loadTopicIndex()).map((record) => [record.topicKey, record.status]))
   const count = (wanted: string) => share.filter(({ doc }) => status.get(topicKeyOf(doc)) === wanted).length
@@ -80,7 +80,7 @@ export async function inspect(all: readonly Expected[], content: string): Promis
   return found
 }
 
-/** Every file below the content folder: whole, known, and nothing that should have been removed. */
+/** Checks every file under the content folder: it is complete, it is expected, and nothing was left over. */
 async function inspectFiles(all: readonly Expected[], content: string, found: Findings): Promise<void> {
   const texts = new Map(all.map(({ doc, text }) => [documentPath(doc), text]))
   for (const file of await readdir(content, { withFileTypes: true, recursive: true })) {
@@ -96,7 +96,7 @@ async function inspectFiles(all: readonly Expected[], content: string, found: Fi
     const isSystem = relative(content, path).startsWith('_system')
     if (expected === undefined && !isSystem) {
       found.leftovers += 1
-      found.faults.push(`${relative(content, path)} does not belong there`)
+      found.faults.push(`${relative(content, path)} is not part of what was published`)
     } else if (isSystem ? !parses(bytes, path) : !bytes.equals(Buffer.from(expected ?? ''))) {
       found.torn += 1
       found.faults.push(`${relative(content, path)} is torn`)

@@ -1,8 +1,8 @@
-/** Four bars on a terminal; in a log, a line at every quarter of a publisher's way. */
+/** Reports progress: a bar for each publisher on a terminal, and a line at every quarter in a log. */
 
 import { MultiBar } from 'cli-progress'
 
-/** A line printed above a bar is printed over it: what the bar leaves to its right goes. */
+/** A line printed above a bar overwrites it; this erases the rest of the bar, to the right of the text. */
 const CLEAR_TO_END = '\u001b[K'
 
 export interface Progress {
@@ -22,7 +22,7 @@ function lines(totals: readonly number[]): Progress {
       let quarter = 0
       return (dealtWith) => {
         const reached = Math.floor((dealtWith / total) * 4)
-        if (reached < quarter) quarter = 0 // started again
+        if (reached < quarter) quarter = 0 // the publisher was started again
         if (reached === quarter) return
         quarter = reached
         process.stdout.write(`publisher ${i + 1}: ${dealtWith} of ${total}\n`)

@@ -1,4 +1,4 @@
-/** One publisher process: the command line of this example, nothing else. Its output tells how far it is. */
+/** A publisher process: it runs the command line of this example, whose output shows its progress. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -6,12 +6,12 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 
 const CLI = join(__dirname, '../cli.ts')
-/** `--require` runs TypeScript in the process itself; the tsx command would put one between us and the publisher. */
+/** With `--require` the publisher is the child process itself; the tsx command would start it as a grandchild. */
 const TSX = require.resolve('tsx/cjs')
 
 const running = new Set<ChildProcess>()
 
-/** Ends every publisher and waits until it has. */
+/** Kills every publisher and waits until all of them have ended. */
 export async function killAll(): Promise<void> {
   await Promise.all(
     [...running].map((child) => {
@@ -26,7 +26,7 @@ process.on('exit', () => {
 })
 
 export class Publisher {
-  /** Documents it has written, in all its lives. */
+  /** Documents it has written, before and after it was started again. */
   changed = 0
   private dealtWith = 0
   private stderr = ''
@@ -79,7 +79,7 @@ export class Publisher {
     return this.child.signalCode === 'SIGKILL'
   }
 
-  /** @throws with what it said if it did not do all it was to do. */
+  /** @throws Error with what it wrote to stderr if it did not end with exit code 0. */
   async ends(): Promise<void> {
     const { child } = this
     await this.closed

@@ -1,4 +1,4 @@
-/** Reads the indexes over and over while they are being written: what a web server would see. */
+/** Reads the indexes repeatedly while they are written, as a web server would. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { contentIndexPath, publishMetricsPath, topicIndexPath } from '../lib/content/paths'
@@ -17,7 +17,7 @@ export function watchIndexes() {
     seen.add(path)
     result.total += 1
     try {
-      if (bytes === undefined) throw new Error(`${path} was there and is gone`)
+      if (bytes === undefined) throw new Error(`${path} existed and is missing now`)
       parseJson(bytes, path)
     } catch (error) {
       result.torn += 1

@@ -1,8 +1,8 @@
-/** Name, figure, and whether it is as it should be: readable in a terminal and in a log. */
+/** A table of figures with a verdict for each, readable on a terminal and in a log. */
 
 import pc from 'picocolors'
 
-/** `undefined`: a figure to know, not a promise. */
+/** `ok: undefined`: the figure is information and has no right or wrong value. */
 export type Row = readonly [name: string, value: number | string, ok: boolean | undefined]
 
 export function table(rows: readonly Row[]): string {

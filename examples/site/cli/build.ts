@@ -1,4 +1,4 @@
-/** `build SRC OUT`: one builder at a time, progress, and an end in which everything is whole whatever ended it. */
+/** `build SRC OUT`: runs one builder at a time, shows progress, and ends cleanly when it is interrupted. */
 
 import { basename, resolve } from 'node:path'
 import pc from 'picocolors'
@@ -53,7 +53,7 @@ export async function build(command: BuildCommand): Promise<number> {
   } catch (error) {
     report.close()
     if (interrupt.by === undefined || (error as Error).name !== 'AbortError') throw error
-    process.stderr.write('site: interrupted; what is served is whole\n')
+    process.stderr.write('site: interrupted; every file of the site is complete\n')
     return EXIT_CODES[interrupt.by]
   } finally {
     interrupt.forget()
@@ -64,21 +64,21 @@ export async function build(command: BuildCommand): Promise<number> {
 function tell(result: AtomicBuildResult, ms: number): void {
   const { pages, rendered, written, unchanged, removed, cache, build, previous, leftover } = result
   if (cache === 'damaged') {
-    process.stderr.write(pc.yellow('site: the build cache was damaged, so everything was made anew\n'))
+    process.stderr.write(pc.yellow('site: the build cache was damaged, so every page was rendered\n'))
   }
   if (leftover !== undefined) {
-    process.stderr.write(pc.yellow(`site: the site before this one could not be removed: ${leftover}\n`))
+    process.stderr.write(pc.yellow(`site: the old site could not be removed: ${leftover}\n`))
   }
   const parts = [`${rendered} rendered`, `${written} files written`, `${unchanged} unchanged`]
   if (removed > 0) parts.push(`${removed} removed`)
   process.stdout.write(`${pages} pages: ${parts.join(', ')} in ${(ms / 1000).toFixed(1)} s\n`)
   if (build !== undefined) process.stdout.write(`build ${build} is in place\n`)
-  if (previous !== undefined) process.stdout.write(`the one before is ${previous}\n`)
+  if (previous !== undefined) process.stdout.write(`the old site is ${previous}\n`)
 }
 
 /**
- * The first Ctrl-C ends the build in order; a later one ends the process, which is safe, too. One right behind the
- * first is the same Ctrl-C, passed on by the program that started this one.
+ * The first Ctrl-C aborts the build and cleans up; a later one ends the process, which is safe too. A second signal
+ * within 500 ms is the same Ctrl-C, forwarded by the program that started this one.
  */
 function onInterrupt() {
   const state = {

@@ -1,4 +1,4 @@
-/** How far the build is: a bar on a terminal, in a log a line at every quarter. */
+/** Reports progress: a bar on a terminal, a line at every quarter in a log. */
 
 import { SingleBar } from 'cli-progress'
 

@@ -1,11 +1,11 @@
-/** One build in a process of its own: the command line of this example, nothing else. */
+/** A build in a child process, which runs the command line of this example. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 
 const CLI = join(__dirname, '../cli.ts')
-/** `--require` runs TypeScript in the process itself; the tsx command would put one between us and the builder. */
+/** With `--require` the builder is the child process itself; the tsx command would start it as a grandchild. */
 const TSX = require.resolve('tsx/cjs')
 
 const running = new Set<ChildProcess>()
@@ -15,7 +15,7 @@ process.on('exit', () => {
 })
 
 export interface Outcome {
-  /** `null`: killed. */
+  /** `null` if it was killed. */
   code: number | null
   ms: number
   stdout: string
@@ -46,14 +46,14 @@ export function startBuilder(args: readonly string[]): Builder {
   return { ended, kill: (signal) => child.kill(signal) }
 }
 
-/** @throws with what it said if it did not build. */
+/** @throws Error with what the builder wrote to stderr, if the build failed. */
 export async function buildToTheEnd(args: readonly string[]): Promise<Outcome> {
   const outcome = await startBuilder(args).ended
   if (outcome.code === 0) return outcome
   throw new Error(`a builder ended with ${outcome.code ?? 'a signal'}\n${outcome.stderr.trim()}`)
 }
 
-/** Ends every builder and waits until it has. */
+/** Kills every builder and waits until all of them have ended. */
 export async function killAll(): Promise<void> {
   await Promise.all(
     [...running].map((child) => {

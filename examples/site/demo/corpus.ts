@@ -1,10 +1,10 @@
-/** Sources of the demo's own, so that it can change them: all Markdown and all images below node_modules/. */
+/** The demo's sources: a copy of all Markdown and images under node_modules/, so that the demo can change them. */
 
 import { copyFile, mkdir, stat, utimes } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { findSources } from '../lib/sources'
 
-/** @returns the pages' sources. */
+/** @returns the sources of the pages. */
 export async function copySources(from: string, to: string, limit: number): Promise<string[]> {
   const { pages, images } = await findSources(from, [])
   const chosen = pages.slice(0, limit)

@@ -1,4 +1,4 @@
-/** What a visitor would see, file by file: whole or not. Nothing here asks the generator. */
+/** Checks the site's files: is each of them complete? Nothing here relies on what the generator reports. */
 
 import { createHash } from 'node:crypto'
 import { readdir, readFile, stat } from 'node:fs/promises'
@@ -9,12 +9,12 @@ import { END_OF_HTML, END_OF_TEXT } from '../lib/templates'
 
 const GIF_TRAILER = 0x3b
 
-/** @throws Error that says what is wrong with the file. */
+/** @throws Error that tells what is wrong with the file. */
 export async function checkFile(name: string, bytes: Buffer): Promise<void> {
   const digest = /^assets\/[a-z]+\.([0-9a-f]{10})\.[a-z]+$/.exec(name)?.[1]
   if (digest !== undefined) {
     const found = createHash('sha256').update(bytes).digest('hex').slice(0, digest.length)
-    if (found !== digest) throw new Error('is not what its name says')
+    if (found !== digest) throw new Error('does not match the digest in its name')
     return
   }
   switch (extname(name)) {
@@ -34,7 +34,7 @@ export async function checkFile(name: string, bytes: Buffer): Promise<void> {
       if (bytes.at(-1) !== GIF_TRAILER) throw new Error('does not end as it should')
       return
     default:
-      // An image: every row of it.
+      // An image: decode every row.
       await new Transformer(bytes).rawPixels()
   }
 }
@@ -44,7 +44,7 @@ function expectText(bytes: Buffer, isWhole: (text: string) => boolean): void {
   if (!isWhole(bytes.toString())) throw new Error('does not end as it should')
 }
 
-/** All files of a site, the generator's own (their names begin with a dot) left out. */
+/** All files of a site, without the generator's own, whose names begin with a dot. */
 export async function siteFiles(folder: string): Promise<string[]> {
   return (await allFiles(folder)).filter((file) => !basename(file).startsWith('.'))
 }
@@ -57,13 +57,13 @@ async function allFiles(folder: string): Promise<string[]> {
     .sort()
 }
 
-/** Temp files, lock files, pid files and staged folders: of a builder at work, or left by one that was killed. */
+/** Temp files, lock files, pid files and staging folders: of a running builder, or left by a killed one. */
 export async function leftoversIn(workplace: string): Promise<string[]> {
   const names = await readdir(workplace, { recursive: true })
   return names.filter((name) => /^\..*(?:\.atomic-\w+|\.lock|\.pid)$/.test(basename(name)))
 }
 
-/** Which file each name is: one that was written anew has another inode, or another time. */
+/** The identity of each file. A file that was written again has another inode or another time. */
 export async function identities(folder: string): Promise<Map<string, string>> {
   const found = new Map<string, string>()
   for (const file of await siteFiles(folder)) {
@@ -78,7 +78,7 @@ export function changesBetween(before: Map<string, string>, after: Map<string, s
   return [...names].filter((name) => before.get(name) !== after.get(name)).sort()
 }
 
-/** The names of files that two folders do not have alike, byte for byte. */
+/** The names of files that differ between two folders, or exist in only one of them. */
 export async function differences(one: string, other: string): Promise<string[]> {
   const names = new Set([...(await siteFiles(one)), ...(await siteFiles(other))])
   const differ: string[] = []

@@ -1,4 +1,4 @@
-/** Visits a site over and over while it is built, as a web server does: by name, one file at a time. */
+/** Reads a site repeatedly while it is built, as a web server does: by name, one file at a time. */
 
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -6,10 +6,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { checkFile } from './inspect'
 
 export interface Visit {
-  /** Files read and found whole or not. */
+  /** How many files were read and checked. */
   reads: number
   torn: number
-  /** Looks at some pages in a row, between two at the front page that found the same build. */
+  /** How often some pages were read between two reads of the front page that found the same build. */
   looks: number
   mixed: number
   faults: string[]
@@ -18,12 +18,17 @@ export interface Visit {
 const PAGES_A_LOOK = 12
 const FILES_AT_ONCE = 50
 
-/** @param files the site's at the beginning: what is once there stays there. */
+/** @param files the files of the site at the beginning, all of which must stay there. */
 export function visit(folder: string, files: readonly string[], { stamped = false } = {}) {
   const result: Visit = { reads: 0, torn: 0, looks: 0, mixed: 0, faults: [] }
   const checked = new Map<string, string>()
   const pages = files.filter((file) => file.endsWith('/index.html'))
   let stopped = false
+
+  const failed = (what: string, error: unknown): void => {
+    result.torn += 1
+    result.faults.push(`${what} ${(error as Error).message}`)
+  }
 
   const readOne = async (name: string): Promise<void> => {
     try {
@@ -35,15 +40,14 @@ export function visit(folder: string, files: readonly string[], { stamped = fals
       await checkFile(name, bytes)
       checked.set(name, identity)
     } catch (error) {
-      result.torn += 1
-      result.faults.push(`${name} ${(error as Error).message}`)
+      failed(name, error)
     }
   }
 
   const buildOf = async (name: string): Promise<string | undefined> =>
     /<meta name="build" content="(\w+)">/.exec(await readFile(join(folder, name), 'utf8'))?.[1]
 
-  /** A build id comes once: if it is there before and after, it was all the time. */
+  /** Build ids do not recur, so if the front page has the same before and after, that build was there all the time. */
   const look = async (): Promise<void> => {
     const before = await buildOf('index.html')
     const builds: Array<string | undefined> = []
@@ -54,16 +58,16 @@ export function visit(folder: string, files: readonly string[], { stamped = fals
     result.looks += 1
     if (builds.every((build) => build === before && build !== undefined)) return
     result.mixed += 1
-    result.faults.push(`pages of several builds: ${[...new Set([before, ...builds])].join(', ')}`)
+    result.faults.push(`pages from several builds: ${[...new Set([before, ...builds])].join(', ')}`)
   }
 
-  /** Every file that has changed since it was last visited. */
+  /** Reads every file that has changed since it was last read. */
   const pass = async (): Promise<void> => {
     for (const [i, name] of files.entries()) {
       await readOne(name)
       if (i % FILES_AT_ONCE > 0) continue
-      if (stamped) await look()
-      await sleep(1) // The builder is to have most of the machine.
+      if (stamped) await look().catch((error: unknown) => failed('a page', error))
+      await sleep(1) // Leaves most of the CPU to the builder.
     }
   }
   const loop = async (): Promise<void> => {
@@ -80,7 +84,7 @@ export function visit(folder: string, files: readonly string[], { stamped = fals
   }
 }
 
-/** One visit to every file. */
+/** Reads and checks every file once. */
 export async function visitOnce(folder: string, files: readonly string[]): Promise<string[]> {
   const faults: string[] = []
   for (const name of files) {

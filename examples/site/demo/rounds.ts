@@ -1,4 +1,4 @@
-/** Builds that are killed at random moments, while the site is visited. Each is of another version of every page. */
+/** Kills builds at random moments while the site is read. Each build changes every page. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { buildToTheEnd, startBuilder } from './builder'
@@ -7,9 +7,9 @@ import { type Visit, visit } from './reader'
 
 export interface Rounds {
   kills: number
-  /** Of them, those that left some files new and others old, or a new tree beside the site. */
+  /** How many of the kills left some files new and others old, or a new tree beside the site. */
   midway: number
-  /** Builds that came to their end. */
+  /** How many builds finished. */
   done: number
   visit: Visit
 }
@@ -19,17 +19,17 @@ export interface RoundsOptions {
   out: string
   args: readonly string[]
   files: readonly string[]
-  /** How long a build takes. */
+  /** How long a build takes, in milliseconds. */
   ms: number
   stamped: boolean
-  /** Until when to go on. */
+  /** For how long to go on. */
   seconds: number
   onRound: (spent: number, of: number) => void
 }
 
-/** The earliest moment: before, a process only loads its code. */
+/** The earliest moment of a kill: before it, a process only loads its code. */
 const FIRST_MS = 250
-/** One in so many is left alone: the site changes under its visitors, and how long that takes is measured anew. */
+/** One build in this many is not killed, so that the site changes for its readers, and its time is measured. */
 const SPARED = 3
 const LEAST_KILLS = 3
 
@@ -55,7 +55,7 @@ export async function killAgainAndAgain(options: RoundsOptions): Promise<Rounds>
     const after = await identities(out)
     if (outcome.code === 0) {
       found.done += 1
-      // One that was quicker than its kill: the next kill comes sooner.
+      // If the build finished before its kill, the next kill comes earlier.
       ms = isSpared ? outcome.ms : Math.max(2 * FIRST_MS, Math.min(ms, outcome.ms) * 0.8)
     } else {
       found.kills += 1
@@ -70,7 +70,7 @@ export async function killAgainAndAgain(options: RoundsOptions): Promise<Rounds>
   return { ...found, visit: await visitor.stop() }
 }
 
-/** A build that nobody stops puts everything right. */
+/** Builds once more without a kill, which must repair everything. */
 export async function finish(args: readonly string[]): Promise<void> {
   await buildToTheEnd([...args, '--title', 'The last version'])
 }

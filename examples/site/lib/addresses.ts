@@ -1,6 +1,6 @@
 /**
- * Which source becomes which address. Decided by names alone, so that a page's links to others never
- * depend on what those hold: a page is rendered again only when it changes itself.
+ * Maps sources to addresses. The mapping depends on names alone, so a page's links do not depend on the content of
+ * other pages, and a page is rendered again only when it changes itself.
  *
  *   guide/intro.md  →  /guide/intro/    guide/README.md, guide/index.md  →  /guide/
  */
@@ -9,37 +9,37 @@ import { posix } from 'node:path'
 import { SiteError } from './errors'
 import { IMAGE } from './sources'
 
-/** Of the site itself, not of one page. */
+/** Files of the site as a whole. */
 export const FRONT_PAGE = 'index.html'
 export const SITEMAP = 'sitemap.xml'
 export const RSS = 'rss.xml'
 export const CACHE = '.site-cache.json'
 export const ASSETS = 'assets'
 
-/** The folder that a page's files are in, below the site's: '' is the site's own, which is the front page's. */
+/** The folder of a page's files, relative to the site's. Never '': that is the front page's. */
 export function folderOf(source: string): string {
   const name = source.replace(/\.md$/i, '')
-  // The front page lists all others, so those at the top have a folder of their own.
+  // README.md and index.md at the top are pages too, with a folder of their own: the front page is the list of pages.
   return name.includes('/') ? name.replace(/\/(?:readme|index)$/i, '') : name
 }
 
-/** The files that a page becomes. */
+/** The files that are made from a page's source. */
 export function filesOf(source: string): { html: string; json: string; text: string } {
   const folder = folderOf(source)
   return { html: `${folder}/index.html`, json: `${folder}/index.json`, text: `${folder}/index.txt` }
 }
 
-/** A path below the site's folder as a part of an address: what would mean something there is escaped. */
+/** Encodes a path, relative to the site's folder, as part of a URL. */
 export function encodePath(path: string): string {
   return path.split('/').map(encodeURIComponent).join('/').replaceAll('%40', '@')
 }
 
-/** A page's address below the site's. */
+/** The address of a page, relative to the site's. */
 export function addressOf(source: string): string {
   return `${encodePath(folderOf(source))}/`
 }
 
-/** From a page up to the site's folder. */
+/** The relative path from a page to the site's folder. */
 export function rootFrom(source: string): string {
   return '../'.repeat(folderOf(source).split('/').length)
 }
@@ -47,8 +47,8 @@ export function rootFrom(source: string): string {
 const HERE = 'http://source.invalid'
 
 /**
- * What a link or an image in `source` leads to on the site, relative to the page; `undefined` if there is
- * no such thing there. Links to elsewhere are left as they are.
+ * Resolves a link or an image in `source` to its address on the site, relative to the page. `undefined`: it is not part
+ * of the site. Links to other sites are returned unchanged.
  */
 export function resolveLink(link: string, source: string): string | undefined {
   if (link.startsWith('#') || link === '') return link || undefined
@@ -67,15 +67,16 @@ export function resolveLink(link: string, source: string): string | undefined {
 }
 
 /**
- * Refuses two sources that want one file, and a file that another needs as a folder (`sitemap.xml.md` would
- * be `sitemap.xml/index.html`).
+ * Refuses two sources that would become the same file, and a file whose name another source needs for a folder
+ * (`sitemap.xml.md` would become `sitemap.xml/index.html`).
  */
 export function refuseCollisions(planned: ReadonlyArray<{ source: string; files: readonly string[] }>): void {
   const owners = new Map<string, string>()
   for (const { source, files } of planned) {
     for (const file of files) {
       const owner = owners.get(file)
-      if (owner !== undefined) throw new SiteError(`${owner} and ${source} would both be ${file}`)
+      if (owner !== undefined)
+        throw new SiteError(`${owner} and ${source} would both become ${file}; rename one of them`)
       owners.set(file, source)
     }
   }
@@ -83,7 +84,9 @@ export function refuseCollisions(planned: ReadonlyArray<{ source: string; files:
     for (let folder = posix.dirname(file); folder !== '.'; folder = posix.dirname(folder)) {
       const owner = owners.get(folder)
       if (owner !== undefined)
-        throw new SiteError(`${owner} would be the file ${folder}, ${source} needs it as a folder`)
+        throw new SiteError(
+          `${owner} becomes the file ${folder}, which ${source} needs as a folder; rename one of them`,
+        )
     }
   }
 }

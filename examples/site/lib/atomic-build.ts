@@ -1,6 +1,6 @@
 /**
- * Builds the whole site beside the one that is served, and swaps the two: a visitor gets the pages of one build,
- * all of them or none. Nobody looks at the new one before, so its files are written the plain way.
+ * Builds the whole site beside the one that is served and swaps the two, so that all pages are from one build. Nobody
+ * reads the new site before the swap, so its files are written with plain `node:fs`; `atomicDirectory` flushes them.
  */
 
 import { readdir, readFile } from 'node:fs/promises'
@@ -14,18 +14,18 @@ import { GENERATOR } from './templates'
 
 export interface AtomicBuildOptions extends Omit<BuildOptions, 'output' | 'full' | 'stamp'> {
   flush?: boolean
-  /** Leave the site that was swapped out beside the new one. */
+  /** Keep the old site as `OUT.previous`. */
   keepPrevious?: boolean
 }
 
 export interface AtomicBuildResult extends BuildResult {
-  /** Where the site that was swapped out is kept. */
+  /** The path of the old site, if it was kept. */
   previous?: string
-  /** Why it is still there although it was not to be kept. */
+  /** Why the old site could not be removed. */
   leftover?: string
 }
 
-/** @throws SiteError if there is something else than a site. */
+/** @throws SiteError if `out` holds something other than a site. */
 export async function buildAtomically(options: AtomicBuildOptions): Promise<AtomicBuildResult> {
   const { flush, keepPrevious = false, signal } = options
   const out = resolve(options.out)
@@ -46,7 +46,7 @@ export async function buildAtomically(options: AtomicBuildOptions): Promise<Atom
   }
 }
 
-/** The swap takes away all that is there: a slip of the hand must not cost somebody their files. */
+/** The swap removes everything in `out`, so a wrong path must not delete other files. */
 async function refuseOthers(out: string): Promise<void> {
   const names = await readdir(out).catch((error: NodeJS.ErrnoException): string[] => {
     if (error.code === 'ENOENT') return []
@@ -56,6 +56,6 @@ async function refuseOthers(out: string): Promise<void> {
   const front = await readFile(join(out, FRONT_PAGE), 'utf8').catch(() => '')
   if (front.includes(`content="${GENERATOR}"`)) return
   throw new SiteError(
-    `${out} is not empty and holds no site of this generator; --atomic would replace all of it`,
+    `${out} is not empty and holds no site of this generator; --atomic would replace all of it. Use another folder`,
   )
 }

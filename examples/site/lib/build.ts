@@ -1,15 +1,15 @@
 /**
- * Builds a site, into a folder that is served meanwhile. Each file is the one before or the new one, whole; what
- * keeps a site of many such files usable when a build stops in between is the order in which they are written:
+ * Builds a site into a folder that is served during the build. Each file is either the old or the new one, complete.
+ * The order of the writes keeps the site usable if the build stops in between:
  *
- *   1. the cache gets the names that are to come  what a build that stops leaves, the next one knows
- *   2. assets and images                          before any page asks for them; old ones stay for old pages
- *   3. pages, all or none                         their links lead to what is there, or is there in a moment
- *   4. front page, sitemap, feed                  list pages that are there
- *   5. the cache                                  knows only what is written
- *   6. removals                                   of what nothing points to any more
+ *   1. the names of new files into the cache  so that the next build knows what a stopped one left
+ *   2. assets and images                      before any page links to them; old ones stay for old pages
+ *   3. pages, all or none                     they link to files that exist, or will in a moment
+ *   4. front page, sitemap, feed              they list pages that exist
+ *   5. the cache                              describes only files that are written
+ *   6. removals                               of files that nothing links to any more
  *
- * Stopped anywhere, the next build does the rest.
+ * If a build stops at any point, the next one completes it.
  */
 
 import { lstat, rm, rmdir } from 'node:fs/promises'
@@ -31,15 +31,15 @@ export interface BuildOptions {
   /** Where it will be served, for the sitemap and the feed. */
   url: string
   title: string
-  /** A folder with a stylesheet, a script and a logo in the place of ours. */
+  /** A folder with a stylesheet, a script and a logo. Default: the theme of this example. */
   theme?: string
-  /** Other folders that hold no sources although they may lie among them. */
+  /** Folders to skip when sources are searched. */
   ignore?: readonly string[]
-  /** How files are written. Default: each crash-safe and flushed, unchanged ones left alone. */
+  /** How files are written. Default: `atomicOutput`, crash-safe and flushed; unchanged files are not written. */
   output?: Output
-  /** Make everything anew, whatever the cache says. */
+  /** Render everything, and ignore the cache. */
   full?: boolean
-  /** Put one build id into every page. It is a digest of all that went in: the same sources, the same id. */
+  /** Put a build id into every page. It is a digest of the input, so the same sources have the same id. */
   stamp?: boolean
   signal?: AbortSignal
   onProgress?: (pages: number, total: number) => void
@@ -47,13 +47,13 @@ export interface BuildOptions {
 
 export interface BuildResult {
   pages: number
-  /** Pages made anew; the rest had not changed. */
+  /** Pages that were rendered; the others had not changed. */
   rendered: number
   written: number
-  /** Files that were made and turned out to be what was there. */
+  /** Files that were generated and equal to the existing ones. */
   unchanged: number
   removed: number
-  /** What became of the cache: `damaged` or `missing` mean that everything was made anew. */
+  /** The state of the cache. If it is `damaged` or `missing`, everything was rendered. */
   cache: CacheState
   build: string | undefined
 }
@@ -78,7 +78,7 @@ export async function buildSite(options: BuildOptions): Promise<BuildResult> {
     await count(output.writeAll(renderAssets(plan)))
     await count(output.writeAll(renderPages(plan, options.onProgress)))
   } catch (error) {
-    // Not if some of the pages are there already: they need what was written for them.
+    // Not if pages have been published already: they need the assets written for them.
     if ((error as { committed?: boolean }).committed !== true) await undo(plan, out, fresh)
     throw error
   }
@@ -99,7 +99,7 @@ export async function buildSite(options: BuildOptions): Promise<BuildResult> {
   }
 }
 
-/** Names that no earlier build has written, or begun to. */
+/** The files that no earlier build has written or started to write. */
 function newNames({ cache, files }: Plan): string[] {
   const known = new Set(cache.files)
   return files.filter((file) => !known.has(file))
@@ -115,22 +115,22 @@ function assetNames({ themeFiles, images }: Plan): string[] {
   return [...themeFiles.map(({ path }) => path), ...images.map(({ source }) => source)]
 }
 
-/** Of the names, those that nothing has: not even something the cache does not know. */
+/** The names for which nothing exists in `out`, not even a file that the cache does not know. */
 async function missing(out: string, names: readonly string[]): Promise<string[]> {
   const found = await Promise.all(names.map((name) => lstat(join(out, name)).catch(() => undefined)))
   return names.filter((_, i) => found[i] === undefined)
 }
 
-/** Takes back what was written for pages that will not be: the site is then as it was. */
+/** Removes what was written for pages that are not published, so that the site is as it was. */
 async function undo(plan: Plan, out: string, fresh: readonly string[]): Promise<void> {
   await removeFiles(out, fresh)
   await removeEmptyFolders(out, newNames(plan))
   if (plan.cacheState === 'read') return
   await rm(join(out, CACHE), { force: true })
-  await rmdir(out).catch(() => {}) // There may have been something in it before.
+  await rmdir(out).catch(() => {}) // It stays if it holds other files.
 }
 
-/** The cache, then the removals: a name is forgotten only when its file is gone. */
+/** Writes the cache, then removes outdated files: a name leaves the cache only after its file is removed. */
 async function remember(plan: Plan, out: string, output: Output): Promise<number> {
   const entries = [...plan.pages, ...plan.images].flatMap(({ entry }): Entry[] => (entry ? [entry] : []))
   const cache: Cache = { version: 1, theme: plan.theme, entries, files: allNames(plan) }

@@ -1,7 +1,7 @@
 /**
- * What earlier builds left: from which bytes each source's files were made, so that those of an unchanged source
- * need not be made again, and every file that was ever begun, so that what no source stands for any more is found.
- * The cache only saves work. Without it, or with one that makes no sense, everything is built.
+ * The build cache. For each source it has the fingerprint from which its files were made, so that an unchanged source
+ * is not rendered again; and it has the name of every file that was started, so that files without a source
+ * are found and removed. If the cache is missing or damaged, everything is built.
  */
 
 import { readFile, rm, stat } from 'node:fs/promises'
@@ -11,11 +11,11 @@ import { CACHE } from './addresses'
 
 const entry = z.object({
   source: z.string(),
-  /** Of the source and all that decides what is made of it. */
+  /** A digest of the source and of everything else that its files depend on. */
   fingerprint: z.string(),
-  /** What was made of it: path and size. */
+  /** The files made from it: path and size. */
   files: z.record(z.string(), z.number()),
-  /** A page's, for the lists; a draft and an image have none. */
+  /** What the lists show of a page. Drafts and images have none. */
   page: z.object({ title: z.string(), description: z.string(), date: z.string() }).optional(),
 })
 
@@ -29,14 +29,14 @@ const schema = z.object({
   version: z.literal(1),
   theme: theme.optional(),
   entries: z.array(entry),
-  /** What is or may be there. A name is put here before its file is written, and goes after the file has. */
+  /** Files that may exist. A name is added before its file is written, and removed after the file is. */
   files: z.array(z.string()),
 })
 
 export type Entry = z.infer<typeof entry>
 export type Cache = z.infer<typeof schema>
 
-/** With the last two everything is made anew. */
+/** If it is `missing` or `damaged`, everything is rendered. */
 export type CacheState = 'read' | 'missing' | 'damaged'
 
 export async function readCache(folder: string): Promise<{ cache: Cache; state: CacheState }> {
@@ -49,13 +49,13 @@ export async function readCache(folder: string): Promise<{ cache: Cache; state: 
   try {
     return { cache: schema.parse(JSON.parse(text)), state: 'read' }
   } catch {
-    // An update would refuse to put anything in its place.
+    // Removed, because an update would refuse to replace a file that is not valid JSON.
     await rm(join(folder, CACHE))
     return { cache: empty, state: 'damaged' }
   }
 }
 
-/** Whether the files are there in the sizes they were written in: somebody may have removed one. */
+/** Whether all files exist with the sizes in which they were written: one may have been removed. */
 export async function areThere(folder: string, files: Record<string, number>): Promise<boolean> {
   const checks = Object.entries(files).map(async ([path, bytes]) => {
     const found = await stat(join(folder, path)).catch(() => undefined)

@@ -1,14 +1,14 @@
-/** What a person who builds a site can put right: printed as a sentence, without a stack. */
+/** An error that the user can fix. Its message is printed without a stack trace. */
 export class SiteError extends Error {
   override name = 'SiteError'
 }
 
-/** Every source that cannot be used, told at once: nobody wants to find them one build at a time. */
+/** All sources that cannot be used, reported together so that they can be fixed before the next build. */
 export class SourceErrors extends SiteError {
   constructor(readonly failures: ReadonlyArray<{ source: string; reason: string }>) {
     const lines = failures.map(({ source, reason }) => `${source}: ${reason}`)
     super(
-      `nothing was written, for ${lines.length === 1 ? 'a source' : 'some sources'} cannot be used\n${lines.join('\n')}`,
+      `nothing was written, because ${lines.length === 1 ? 'a source' : 'some sources'} cannot be used\n${lines.join('\n')}`,
     )
   }
 }

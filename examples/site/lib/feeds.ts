@@ -1,21 +1,21 @@
 /**
- * The sitemap and the feed, made piece by piece: a site of a million pages needs no more memory for them than
- * one of ten. The library writes the XML, and knows what is to be escaped where.
+ * The sitemap and the feed, generated in pieces, so that the memory needed does not depend on the number of pages. The
+ * library writes and escapes the XML.
  */
 
 import { createCB } from 'xmlbuilder2'
 import { addressOf } from './addresses'
 import type { Frame, Page } from './templates'
 
-/** Pieces handed on at once: a write for each of the library's few characters would be slow. */
+/** The minimum length of a piece: the library emits a few characters at a time, too few for a write each. */
 const PIECE = 16 * 1024
 
-/** The feed has the newest. */
+/** The feed has this many pages, the newest first. */
 const FEED_LENGTH = 20
 
 type Builder = ReturnType<typeof createCB>
 
-/** Runs `write`, which yields after each entry, and gives on what the builder has made by then. */
+/** Runs `write`, which yields after each entry, and passes on the XML written so far. */
 function* pieces(write: (xml: Builder) => Iterable<void>): Generator<string> {
   let ready = ''
   const xml = createCB({

@@ -1,4 +1,4 @@
-/** A digest of all that decides what a file looks like: when it is the same, so is the file. */
+/** A digest of everything that a file depends on. If the digest is the same, so is the file. */
 
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
@@ -6,12 +6,12 @@ import { join } from 'node:path'
 
 export function fingerprint(...parts: ReadonlyArray<string | Uint8Array>): string {
   const hash = createHash('sha256')
-  // Each with its length, so that no two lists of parts run together into one text.
+  // Each part is prefixed by its length, so that two different lists never give the same input.
   for (const part of parts) hash.update(`${Buffer.byteLength(part)}:`).update(part)
   return hash.digest('hex').slice(0, 32)
 }
 
-/** Of the generator itself: its code, and the libraries that do the work. */
+/** The fingerprint of the generator itself: its code and the versions of its libraries. */
 export async function generatorFingerprint(): Promise<string> {
   const names = (await readdir(__dirname)).sort()
   const code = await Promise.all(names.map((name) => readFile(join(__dirname, name))))

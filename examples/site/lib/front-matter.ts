@@ -1,7 +1,7 @@
 /**
- * What stands between two lines of `---` at the start of a source. It is YAML from whoever wrote the page, so
- * it is read as data and nothing else: no tags that make objects, a limit on aliases (a few lines of
- * them can stand for gigabytes), a Map instead of an object until the known keys are taken out.
+ * Parses front matter: YAML between two lines of `---` at the start of a source. It is untrusted input, so it is read as
+ * plain data: no tags that create objects, a limit on aliases (a few lines of them can expand to gigabytes), and
+ * a Map instead of an object until the known keys are taken out.
  */
 
 import { parseDocument } from 'yaml'
@@ -17,16 +17,16 @@ export interface FrontMatter {
 
 export interface Parsed {
   front: FrontMatter
-  /** The Markdown after it. */
+  /** The Markdown after the front matter. */
   body: string
 }
 
 const FENCED = /^---[ \t]*\r?\n(?:([\s\S]*?)\r?\n)?---[ \t]*(?:\r?\n|$)/
 
-/** Characters that XML cannot hold, not even escaped; lone surrogates, which UTF-8 cannot, are among them. */
+/** Characters that are not allowed in XML, not even escaped, including lone surrogates. */
 const UNPRINTABLE = /[^\t\n\r\u0020-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]/gu
 
-/** Text that can stand in HTML, JSON and XML alike. */
+/** Replaces characters that are not allowed in HTML, JSON or XML. */
 export function printable(text: string): string {
   return text.replace(UNPRINTABLE, '\uFFFD')
 }
@@ -50,7 +50,7 @@ const known = z.object({
   draft: z.boolean({ error: 'is neither true nor false' }).nullish(),
 })
 
-/** @throws Error that says what is wrong and where. */
+/** @throws Error that tells what is wrong and where. */
 export function parseFrontMatter(text: string): Parsed {
   const [fenced, yaml] = FENCED.exec(text) ?? []
   if (fenced === undefined) return { front: { draft: false }, body: text }
@@ -58,14 +58,14 @@ export function parseFrontMatter(text: string): Parsed {
   const document = parseDocument(yaml ?? '', { logLevel: 'error' })
   const [error] = document.errors
   if (error) {
-    // The file's first line is the fence. Of the message, the first line: the rest draws a picture.
+    // Plus one for the `---` line. Only the first line of the message: the rest is a drawing of the place.
     const at = (error.linePos?.[0].line ?? 0) + 1
     const what = error.message.split(/ at line|\n/)[0]
     throw new Error(`front matter, line ${at}: ${what}`)
   }
   const value: unknown = document.toJS({ mapAsMap: true, maxAliasCount: 20 })
   if (value === null) return { front: { draft: false }, body }
-  // Text between two lines is Markdown: a rule, and a heading.
+  // Plain text between two `---` lines is Markdown: a rule and a heading.
   if (!(value instanceof Map)) return { front: { draft: false }, body: text }
   const result = known.safeParse(Object.fromEntries(value))
   if (!result.success) {

@@ -1,4 +1,4 @@
-/** A template tag that escapes what is put into it, so that forgetting to is not possible. */
+/** A template tag that escapes every value put into it, so that escaping cannot be forgotten. */
 
 const ENTITIES: Record<string, string> = {
   '&': '&amp;',
@@ -8,7 +8,7 @@ const ENTITIES: Record<string, string> = {
   "'": '&#39;',
 }
 
-/** Markup: goes into a template as it is. */
+/** Markup that is put into a template without escaping. */
 export class Html {
   constructor(readonly markup: string) {}
 }
@@ -28,7 +28,7 @@ function markupOf(value: Value): string {
 
 const CHARACTERS: Record<string, string> = { '&amp;': '&', '&lt;': '<', '&gt;': '>', '&quot;': '"' }
 
-/** The words of markup that the sanitizer wrote: it knows these four entities and leaves no other `<`. */
+/** The text of sanitized markup. The sanitizer emits only these four entities, and `<` only for tags. */
 export function textOf(markup: string): string {
   const text = markup
     .replace(/<[^>]*>/g, '')

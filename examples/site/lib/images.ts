@@ -1,22 +1,22 @@
-/** Images, as small as they get without looking different. The libraries are loaded only when one has changed. */
+/** Compresses images without a visible difference. The libraries are loaded only when an image has changed. */
 
-/** Of vector images, scripts go as well: a logo somebody drew is no place for them. */
+/** Also removes scripts, which would run in a visitor's browser. */
 export async function optimizeSvg(svg: string): Promise<string> {
   const { optimize } = await import('svgo')
   return optimize(svg, { multipass: true, plugins: ['preset-default', 'removeScripts'] }).data
 }
 
-/** A square PNG of a vector image, for places that take no other. */
+/** A square PNG of a vector image, for browsers that do not support SVG icons. */
 export async function rasterize(svg: string, size: number): Promise<Buffer> {
   const { losslessCompressPng, Transformer } = await import('@napi-rs/image')
   return losslessCompressPng(await Transformer.fromSvg(svg).resize(size, size).png(), { strip: true })
 }
 
 /**
- * The same image in fewer bytes, in its own format: it is known by its name. One that does not get smaller
- * stays as it is, as do kinds that cannot be made smaller here.
+ * Compresses an image in its own format, which its extension tells. If the result is not smaller, or the format is not
+ * supported, the image is returned unchanged.
  *
- * @throws Error if it is not the image that its name says.
+ * @throws Error if the content does not have the format of the extension.
  */
 export async function optimizeImage(name: string, bytes: Buffer): Promise<Buffer> {
   const kind = name.slice(name.lastIndexOf('.') + 1).toLowerCase()

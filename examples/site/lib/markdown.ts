@@ -1,6 +1,6 @@
 /**
- * Markdown into HTML that can be served to anybody. Sources may hold any HTML, so what the parser makes of
- * them goes through an allow-list; the same walk turns links between sources into links between pages.
+ * Renders Markdown to safe HTML. Sources are untrusted and may contain any HTML, so the parser's output is sanitized by
+ * an allow-list; the same pass turns links between sources into links between pages.
  */
 
 import Slugger from 'github-slugger'
@@ -12,9 +12,9 @@ import { textOf } from './html'
 
 export interface Content {
   html: string
-  /** The first heading's words. */
+  /** The text of the first heading. */
   title?: string
-  /** The first paragraph's, cut to a line or two. */
+  /** The text of the first paragraph, shortened. */
   description?: string
 }
 
@@ -23,11 +23,11 @@ const DESCRIPTION_MAX = 200
 export function renderMarkdown(body: string, source: string): Content {
   const html = sanitize(parse(printable(body)), rules(source))
   const title = first(html, /<(h[1-6])\b[^>]*>([\s\S]*?)<\/\1>/g, 1)
-  const description = first(html, /<(p)\b[^>]*>([\s\S]*?)<\/p>/g, 20) // less is a row of badges
+  const description = first(html, /<(p)\b[^>]*>([\s\S]*?)<\/p>/g, 20) // shorter ones are usually rows of badges
   return { html, ...(title && { title }), ...(description && { description: shorten(description) }) }
 }
 
-/** The words of the first match that has at least so many characters of them. */
+/** The text of the first match that has at least `least` characters. */
 function first(html: string, pattern: RegExp, least: number): string | undefined {
   for (const [, , inner = ''] of html.matchAll(pattern)) {
     const text = textOf(inner)
@@ -44,7 +44,7 @@ function shorten(text: string): string {
     .replace(/[\uD800-\uDBFF]$/, '')}…`
 }
 
-/** A parser for one page: its headings are numbered by themselves. */
+/** Parses one page. Each page has its own slugger, so that heading ids are unique within the page. */
 function parse(body: string): string {
   const slugger = new Slugger()
   const marked = new Marked({
@@ -82,7 +82,7 @@ function rules(source: string): sanitize.IOptions {
     transformTags: {
       a: follow('href'),
       img: follow('src'),
-      // A list of things to do has boxes; nothing that a visitor could fill in.
+      // Task lists have checkboxes; no other input is allowed, and none that a visitor can change.
       input: sanitize.simpleTransform('input', { type: 'checkbox', disabled: '' }),
     },
   }

@@ -1,35 +1,35 @@
 /**
- * All that a build writes goes through an `Output`. The one below is the addon's: whatever stops the build, at any
- * moment, each file is the one before or the new one, whole. The plain one beside it is for where nobody looks.
+ * A build writes everything through an `Output`. `atomicOutput` uses the addon: whatever stops the build, each file is
+ * either the old or the new one, complete. `plainOutput` is for a folder that nobody reads yet.
  */
 
 import { join } from 'node:path'
 import { AtomicFile, atomicIndexUpdate, atomicWrite, atomicWriteAll } from '@pipeline/atomic'
 
 export interface OutputFile {
-  /** Below the site's folder. */
+  /** Relative to the site's folder. */
   path: string
   data: string | Buffer
 }
 
-/** How many files a call wrote, and how many held these bytes already. */
+/** How many files a call wrote, and how many had the same content already. */
 export interface Written {
   written: number
   unchanged: number
 }
 
 export interface Output {
-  /** Many files, all of them or none. */
+  /** Writes many files, all of them or none. */
   writeAll(files: AsyncIterable<OutputFile>): Promise<Written>
   write(path: string, data: string): Promise<Written>
-  /** A file that comes in pieces. */
+  /** Writes a file from pieces. */
   stream(path: string, pieces: Iterable<string>): Promise<Written>
-  /** Replaces a JSON file's content, if it is not equal. */
+  /** Replaces a JSON file, if its value differs. */
   update<T>(path: string, next: T): Promise<void>
 }
 
 export interface AtomicOutputOptions {
-  /** Each file on disk before it gets its name. */
+  /** Flush each file to disk before it gets its final name. */
   flush?: boolean
   signal?: AbortSignal
 }
@@ -39,7 +39,7 @@ export const countOf = (...results: ReadonlyArray<{ written: boolean }>): Writte
   return { written, unchanged: results.length - written }
 }
 
-/** Writes below `folder`, which is served meanwhile. What has not changed keeps its inode and its time. */
+/** Writes into `folder`, which is served during the build. Unchanged files keep their inode and modification time. */
 export function atomicOutput(folder: string, { flush = true, signal }: AtomicOutputOptions = {}): Output {
   const options = { flush, signal, ifChanged: true }
   return {

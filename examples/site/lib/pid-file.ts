@@ -1,11 +1,11 @@
 /**
- * One builder at a time: two would take each other's files for outdated ones. The file lies beside the site's folder,
- * which may be swapped away as a whole.
+ * Allows one builder at a time: two would remove each other's files as outdated. The pid file is beside the site's
+ * folder, because the folder may be swapped as a whole.
  *
- * Who makes the file (`wx`: exactly one can) builds. A file that is there may be of a builder that crashed, and its
- * pid may be another program's by now; so the file also says when its process started, and the process of that
- * pid is its builder only if it started then. To take a dead builder's file over is an update under a lock: of
- * two that try, the second finds the first's.
+ * The process that creates the file (with `wx`, so only one can) builds. An existing file may be from a builder that
+ * crashed, and its pid may have been reused. The file therefore also has the start time of its process: the builder is
+ * alive only if a process with this pid and this start time exists. A dead builder's file is taken over by an
+ * update under a lock, so if two processes try, the second finds the file of the first.
  */
 
 import { execFileSync } from 'node:child_process'
@@ -21,18 +21,18 @@ const schema = z.object({ pid: z.number().int().positive(), started: z.string(),
 
 type Owner = z.infer<typeof schema>
 
-/** Beside `out`, whatever name it is called by. */
+/** The pid file is beside the real path of `out`, also if `out` is a symbolic link. */
 export async function pidFileOf(out: string): Promise<string> {
   const real = await realpath(out).catch(() => out)
   return join(dirname(real), `.${basename(real)}.site.pid`)
 }
 
-/** The file went while it was looked at: its builder is done. */
+/** The file was removed while it was read: its builder has finished. */
 class Vanished extends Error {}
 
 /**
- * @returns what gives the place back. The exit of the process does as well, but for a crash.
- * @throws SiteError if another builder is at work.
+ * @returns a function that removes the pid file. The exit of the process also does, unless it is a crash.
+ * @throws SiteError if another builder is running.
  */
 export async function becomeBuilder(file: string): Promise<() => void> {
   const mine: Owner = { pid: process.pid, started: startOf(process.pid) ?? '', host: hostname() }
@@ -48,7 +48,7 @@ export async function becomeBuilder(file: string): Promise<() => void> {
 async function claim(file: string, mine: Owner): Promise<void> {
   for (;;) {
     try {
-      // Flushed: half a file after a power cut would be nobody's, and in everybody's way.
+      // Flushed (the default): an incomplete pid file after a power cut would block every builder.
       await atomicWrite(file, `${JSON.stringify(mine)}\n`, { flag: 'wx' })
       return
     } catch (error) {
@@ -70,20 +70,22 @@ async function takeOver(file: string, mine: Owner): Promise<void> {
       if (index === undefined) throw new Vanished()
       const owner = schema.safeParse(index)
       if (!owner.success)
-        throw new SiteError(`${file} is no pid file of a builder; remove it if it is in the way`)
+        throw new SiteError(`${file} is not a valid pid file; if no builder is running, remove it`)
       refuseLiving(owner.data, file)
       return mine
     },
     { space: 0 },
   ).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ERR_ATOMIC_CORRUPT_INDEX') throw error
-    throw new SiteError(`${file} is no pid file of a builder; remove it if it is in the way`)
+    throw new SiteError(`${file} is not a valid pid file; if no builder is running, remove it`)
   })
 }
 
 function refuseLiving({ pid, started, host }: Owner, file: string): void {
   if (host !== hostname()) {
-    throw new SiteError(`process ${pid} on ${host} builds this site; if it is gone, remove ${file}`)
+    throw new SiteError(
+      `process ${pid} on ${host} is building this site; if it does not run any more, remove ${file}`,
+    )
   }
   if (startOf(pid) !== started) return
   throw new SiteError(`process ${pid} is building this site; wait for it, or end it`)
@@ -94,15 +96,15 @@ function remove(file: string, mine: Owner): void {
     const owner = schema.parse(JSON.parse(readFileSync(file, 'utf8')))
     if (owner.pid === mine.pid && owner.started === mine.started) rmSync(file)
   } catch {
-    // Not there any more, or somebody else's: then it is not ours to remove.
+    // The file is missing or belongs to another builder: there is nothing to remove.
   }
 }
 
-/** When the process started, in whatever form the system tells it; `undefined` if there is none. */
+/** The start time of the process, in the system's format; `undefined` if there is no such process. */
 function startOf(pid: number): string | undefined {
   try {
     if (process.platform === 'linux') {
-      // Ticks since boot, and which boot. The name in parentheses may hold anything, also spaces.
+      // Ticks since boot, with the id of the boot. The program name in parentheses may contain spaces.
       const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
         .replace(/^.*\) /s, '')
         .split(' ')
@@ -110,7 +112,7 @@ function startOf(pid: number): string | undefined {
       return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()} ${fields[19]}`
     }
     if (process.platform === 'win32') {
-      // No such thing without a program that may not be there: a living process of that pid counts.
+      // The start time is only known to programs that may not be installed, so any process with this pid counts.
       process.kill(pid, 0)
       return ''
     }

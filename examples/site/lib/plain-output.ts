@@ -1,6 +1,6 @@
 /**
- * Writing as it is done everywhere: into the files themselves. For a folder that nobody reads yet (one that is
- * swapped in as a whole when it is complete) that is enough, and it shows what the other way costs.
+ * Writes in place with `node:fs`. This is enough for a folder that nobody reads yet, because it is swapped in as a whole
+ * when it is complete. The benchmark uses it to measure what the atomic output costs.
  */
 
 import { createWriteStream } from 'node:fs'
@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import type { Output, OutputFile } from './output'
 
-/** Files at a time: enough for the pool's threads to be busy. */
+/** Files written at a time: enough to keep the threads of libuv's pool busy. */
 const AT_ONCE = 16
 
 export function plainOutput(folder: string, { signal }: { signal?: AbortSignal } = {}): Output {
@@ -42,7 +42,7 @@ export function plainOutput(folder: string, { signal }: { signal?: AbortSignal }
           throw error
         }
       }
-      // Nobody is at work any more when it rejects: the caller may remove the folder.
+      // It rejects after all workers have ended, so that the caller may remove the folder.
       const ends = await Promise.allSettled(Array.from({ length: AT_ONCE }, worker))
       for (const end of ends) if (end.status === 'rejected') throw end.reason
       return { written, unchanged: 0 }

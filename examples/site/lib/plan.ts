@@ -1,6 +1,6 @@
 /**
- * What there is to do, decided before anything is written: which sources there are, what they become, and which of
- * them are as the cache knows them. A source that cannot be used ends the build here, with all the others like it.
+ * Plans a build before anything is written: finds the sources, maps them to files, and decides which are unchanged
+ * according to the cache. If sources cannot be used, the build ends here and reports all of them.
  */
 
 import { readFile, stat } from 'node:fs/promises'
@@ -17,16 +17,16 @@ import { DEFAULT_THEME, makeTheme, readTheme, type ThemeSources } from './theme'
 
 interface Planned extends SourceFile {
   fingerprint: string
-  /** From the cache, if it still holds; else it is made by rendering. */
+  /** The cache's entry, if it is still valid; otherwise it is set by rendering. */
   entry?: Entry
 }
 
 export type PlannedImage = Planned
 
 export interface PlannedPage extends Planned {
-  /** When the source was last changed. */
+  /** The modification time of the source. */
   modified: string
-  /** Of a page that is to be rendered. */
+  /** Set if the page has to be rendered. */
   parsed?: Parsed
 }
 
@@ -34,12 +34,12 @@ export interface Plan {
   frame: Frame
   pages: PlannedPage[]
   images: PlannedImage[]
-  /** Of the theme, what has to be written. */
+  /** The files of the theme that have to be written. */
   themeFiles: OutputFile[]
   theme: NonNullable<Cache['theme']>
-  /** Every file that the site has after the build. */
+  /** Every file of the site after the build. */
   files: string[]
-  /** The last build's. */
+  /** The cache of the last build. */
   cache: Cache
   cacheState: CacheState
 }
@@ -104,7 +104,7 @@ export async function makePlan(options: BuildOptions): Promise<Plan> {
   }
 }
 
-/** Drafts are read and not shown. */
+/** Whether the page is on the site: drafts are not. */
 export function isPublic({ entry, parsed }: PlannedPage): boolean {
   return entry ? entry.page !== undefined : parsed?.front.draft === false
 }

@@ -1,15 +1,15 @@
-/** Removing what a build no longer has, and folders that are empty for it. */
+/** Removes outdated files, and the folders that become empty. */
 
 import { rm, rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
-/** Empty folders on the way from these files up to `folder`, which stays. */
+/** Removes empty folders from the parents of `files` up to, but not including, `folder`. */
 export async function removeEmptyFolders(folder: string, files: readonly string[]): Promise<void> {
   const parents = new Set<string>()
   for (const file of files) {
     for (let parent = dirname(file); parent !== '.'; parent = dirname(parent)) parents.add(parent)
   }
-  // Deepest first. One that is not empty, or gone, stays as it is.
+  // Deepest first. A folder that is not empty or does not exist is skipped.
   const order = [...parents].sort((a, b) => b.length - a.length)
   for (const parent of order) await rmdir(join(folder, parent)).catch(() => {})
 }

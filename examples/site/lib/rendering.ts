@@ -1,4 +1,4 @@
-/** Makes the files of a plan, one source at a time and only when the writer asks for more. */
+/** Renders the files of a plan, one source at a time, when the writer asks for the next. */
 
 import { readFile } from 'node:fs/promises'
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -13,7 +13,7 @@ import { renderJson, renderPage, renderText } from './templates'
 const sizesOf = (files: readonly OutputFile[]) =>
   Object.fromEntries(files.map(({ path, data }) => [path, Buffer.byteLength(data)]))
 
-/** The theme's files, and the images that have changed. */
+/** The files of the theme and the images that have changed. */
 export async function* renderAssets({ themeFiles, images }: Plan): AsyncGenerator<OutputFile> {
   yield* themeFiles
   for (const image of images) {
@@ -28,7 +28,7 @@ export async function* renderAssets({ themeFiles, images }: Plan): AsyncGenerato
   }
 }
 
-/** @param onPage is told how many pages were dealt with, those that have not changed among them. */
+/** @param onPage is called with the number of pages done, including those that have not changed. */
 export async function* renderPages(
   plan: Plan,
   onPage: (done: number, total: number) => void = () => {},
@@ -36,14 +36,14 @@ export async function* renderPages(
   const shown = plan.pages.filter(isPublic)
   let done = shown.filter(({ entry }) => entry).length
   onPage(done, shown.length)
-  // New ones first: others may link to them, and none of the old ones does.
+  // New pages first: changed pages may link to them.
   const known = new Set(plan.cache.files)
   const isKnown = ({ source }: PlannedPage) => Number(known.has(filesOf(source).html))
   const outdated = plan.pages.filter(({ entry }) => !entry).sort((a, b) => isKnown(a) - isKnown(b))
   for (const page of outdated) {
     yield* renderOne(plan, page)
     if (isPublic(page)) onPage(++done, shown.length)
-    // Rendering gives nobody else a turn: signals, the bar, the writes that are done.
+    // Rendering is synchronous. This lets signal handlers, the progress bar and finished writes run.
     await nextTurn()
   }
 }
@@ -64,7 +64,7 @@ function renderOne({ frame }: Plan, planned: PlannedPage): OutputFile[] {
   }
   const page = { source, ...about }
   const { html, json, text } = filesOf(source)
-  // The page itself last: it links to the other two.
+  // The HTML file last, because it links to the other two.
   const files = [
     { path: json, data: renderJson(frame, page, content.html) },
     { path: text, data: renderText(frame, page, body) },

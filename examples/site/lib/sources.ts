@@ -1,7 +1,6 @@
 /**
- * Finding what a site is made of. Names that begin with a dot are other people's business (repositories,
- * temp files of a writer at work), symbolic links are not followed (they may lead out of the folder, or
- * round in circles), and the site itself may lie inside its sources.
+ * Finds the sources of a site. Names that begin with a dot are skipped (repositories, temp files), symbolic links are
+ * not followed (they may lead out of the folder, or in a loop), and the site's folder may be inside its sources.
  */
 
 import { readdir, stat } from 'node:fs/promises'
@@ -9,7 +8,7 @@ import { join, relative, sep } from 'node:path'
 import { SiteError } from './errors'
 
 export interface SourceFile {
-  /** Below the source folder, with `/`: the file's identity in the cache and in messages. */
+  /** Relative to the source folder, with `/`. It identifies the file in the cache and in messages. */
   source: string
   path: string
 }
@@ -17,19 +16,19 @@ export interface SourceFile {
 const MARKDOWN = /\.md$/i
 export const IMAGE = /\.(?:png|jpe?g|webp|gif|svg)$/i
 
-/** @returns pages and images below `folder` that are not in one of `outs`, sorted. */
+/** @returns the pages and images under `folder`, but not those under one of `outs`, sorted. */
 export async function findSources(
   folder: string,
   outs: readonly string[],
 ): Promise<{ pages: SourceFile[]; images: SourceFile[] }> {
   const around = outs.find((out) => isWithin(folder, out))
   if (around !== undefined)
-    throw new SiteError(`${around} is to hold the site and must not contain its sources, ${folder}`)
+    throw new SiteError(`the site's folder, ${around}, must not contain the sources, ${folder}`)
   if (!(await stat(folder)).isDirectory()) throw new SiteError(`${folder} is not a folder`)
   const entries = await readdir(folder, { withFileTypes: true, recursive: true })
   const files = entries
     .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath ?? entry.path, entry.name)) // parentPath came with 20.12
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name)) // parentPath is new in Node 20.12
     .filter((path) => !outs.some((out) => isWithin(path, out)))
     .map((path) => ({ path, source: relative(folder, path).split(sep).join('/') }))
     .filter(({ source }) => !source.split('/').some((name) => name.startsWith('.')))

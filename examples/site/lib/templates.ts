@@ -1,6 +1,6 @@
 /**
- * What pages look like: pure functions of what they show. All links are relative, so that a site works under
- * any address, and in a browser without a server. Each output ends with something that can be looked for.
+ * Templates: pure functions from data to text. All links are relative, so that a site works at any address, and from
+ * disk without a server. HTML and text output have a fixed end, by which a complete file is recognized.
  */
 
 import { addressOf, RSS, rootFrom } from './addresses'
@@ -14,21 +14,21 @@ export interface Page {
   date: string
 }
 
-/** What all pages share. */
+/** What is the same on all pages. */
 export interface Frame {
-  /** The site's. */
+  /** The title of the site. */
   title: string
-  /** Absolute, with a `/` at its end. */
+  /** Absolute, and ends with `/`. */
   url: string
-  /** Where the stylesheet and the like are below the site's folder. */
+  /** Paths relative to the site's folder. */
   assets: { style: string; script: string; logo: string; icon: string }
-  /** Of a site that is swapped in as a whole: which build it is of. */
+  /** The id of the build, if the site is swapped in as a whole. */
   build?: string
 }
 
 export const GENERATOR = '@pipeline/atomic site example'
 
-/** The last bytes of every HTML page, and how the last line of a text output begins. */
+/** The last bytes of every HTML page, and the beginning of the last line of every text file. */
 export const END_OF_HTML = '</body>\n</html>\n'
 export const END_OF_TEXT = 'Source: '
 
@@ -67,7 +67,7 @@ ${main}</main>
 
 const day = (date: string) => html`<time datetime="${date}">${date.slice(0, 10)}</time>`
 
-/** A page; `content` is markup that went through the sanitizer. */
+/** @param content sanitized markup. */
 export function renderPage(frame: Frame, page: Page, content: string): string {
   return layout(frame, {
     root: rootFrom(page.source),
@@ -97,14 +97,14 @@ ${items}</ul>
   })
 }
 
-/** For programs: the page and what is known about it. */
+/** The page and its metadata, for programs. */
 export function renderJson(frame: Frame, page: Page, content: string): string {
   const { source, ...known } = page
   const url = frame.url + addressOf(source)
   return `${JSON.stringify({ url, ...known, source, build: frame.build, html: content })}\n`
 }
 
-/** For reading without a browser: the Markdown itself. */
+/** The Markdown itself, for reading without a browser. */
 export function renderText(frame: Frame, page: Page, body: string): string {
   return `${page.title}\n${page.date.slice(0, 10)}\n\n${body.trim()}\n\n${END_OF_TEXT}${frame.url}${addressOf(page.source)}\n`
 }

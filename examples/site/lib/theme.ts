@@ -1,6 +1,6 @@
 /**
- * The site's own files: stylesheet, script, logo, icon. Their names hold a digest of their content, so a browser
- * may keep them for ever, and a new one never takes the place of one that pages still point to.
+ * The files of the theme: stylesheet, script, logo, icon. Their names contain a digest of their content, so that browsers
+ * can cache them without a limit, and a new version never replaces one that old pages still use.
  */
 
 import { createHash } from 'node:crypto'
@@ -14,7 +14,7 @@ import type { Frame } from './templates'
 
 export const DEFAULT_THEME = join(__dirname, '../theme')
 
-/** What a theme consists of. */
+/** The files of a theme's folder. */
 const SOURCES = { style: 'style.css', script: 'site.js', logo: 'logo.svg' } as const
 
 export interface Theme {
@@ -26,11 +26,11 @@ const ICON_SIZE = 180
 
 export type ThemeSources = Record<keyof typeof SOURCES, string>
 
-/** @throws SiteError if the folder lacks one. */
+/** @throws SiteError if one of the files is missing. */
 export async function readTheme(folder: string): Promise<ThemeSources> {
   const read = (name: string) =>
     readFile(join(folder, name), 'utf8').catch((error: Error) => {
-      throw new SiteError(`a theme has ${Object.values(SOURCES).join(', ')}: ${error.message}`)
+      throw new SiteError(`a theme needs ${Object.values(SOURCES).join(', ')}: ${error.message}`)
     })
   const [style, script, logo] = await Promise.all([
     read(SOURCES.style),

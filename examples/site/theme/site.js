@@ -1,6 +1,6 @@
-// @ts-nocheck: this runs in a browser, the types around it are Node's.
+// @ts-nocheck: this runs in a browser, and the type check has Node's types.
 //
-// The front page's search box hides what does not match. Without this script the list is simply whole.
+// The search box of the front page hides pages that do not match. Without this script all pages are listed.
 const box = document.querySelector('input[type=search]')
 const items = [...document.querySelectorAll('.pages li')]
 const words = items.map((item) => item.textContent.toLowerCase())

@@ -1,17 +1,17 @@
 /**
- * What a document must be before anything is written. Slugs become file names and URLs, and documents
- * come from generators and from hands, so a slug is checked by what it may contain, never by what it
- * may not: `../`, NUL, upper case (one file on macOS and Windows, two on Linux) all fall out of that.
+ * Validates a document before anything is written. Slugs become file names and URLs, and documents come from
+ * generators and from people, so a slug is checked against the characters that are allowed. That excludes `../`, NUL
+ * and upper case (two slugs that differ in case are one file on macOS and Windows, two on Linux).
  */
 
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { PublishError } from '../../scripts/pipeline/errors'
 
-/** Leaves room for `.json`, the temp file's suffix and a prefix in 255 bytes, on any file system. */
+/** Leaves room for `.json`, a prefix and a temp file's suffix in the 255 bytes of a file name. */
 const SLUG_MAX = 120
 
-/** Windows opens a device for these, whatever the extension. */
+/** Windows opens a device under these names, whatever the extension. */
 const DEVICE = /^(?:con|prn|aux|nul|com[0-9]|lpt[0-9])$/
 
 const slug = z
@@ -57,8 +57,8 @@ const documentSchema = z.discriminatedUnion('pageType', [
 export type PipelineDocument = z.infer<typeof documentSchema>
 
 /**
- * @returns the document, fields it has beyond the schema included.
- * @throws PublishError `VALIDATION_ERROR` that names every field that is wrong.
+ * @returns the document, including fields that are not in the schema.
+ * @throws PublishError `VALIDATION_ERROR` that names every wrong field.
  */
 export function validateDocument(input: unknown): PipelineDocument {
   const result = documentSchema.safeParse(input)
@@ -67,7 +67,7 @@ export function validateDocument(input: unknown): PipelineDocument {
   throw new PublishError(`Not a publishable document: ${faults.join('; ')}`, 'VALIDATION_ERROR')
 }
 
-/** The file's text: one document has one text, so equal documents are equal bytes. */
+/** The file's content. Deterministic, so that equal documents have equal bytes. */
 export function serializeDocument(doc: PipelineDocument): string {
   return `${JSON.stringify(doc, null, 2)}\n`
 }

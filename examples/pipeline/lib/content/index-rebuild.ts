@@ -1,6 +1,6 @@
 /**
- * The content index from the documents themselves. The documents are the truth and the index a view of
- * them, so whatever happens to the index, this brings it back.
+ * Rebuilds the content index from the documents. The index holds nothing that is not in the documents, so it can
+ * always be restored from them.
  */
 
 import { basename, join, relative } from 'node:path'
@@ -16,7 +16,7 @@ import type { ContentIndex } from './types'
 export interface RebuildStats {
   /** Documents in the index. */
   documents: number
-  /** Files that are no document, and why. They are left as they are. */
+  /** Files that are not valid documents, and why. They are not changed. */
   skipped: Array<{ file: string; reason: string }>
 }
 
@@ -25,7 +25,7 @@ export interface Rebuilt {
   stats: RebuildStats
 }
 
-/** Reads every document below the content folder. One that cannot be read is reported, not fatal. */
+/** Reads every document under the content folder. One that cannot be read is reported in `skipped`. */
 export async function readDocuments(): Promise<{
   docs: PipelineDocument[]
   skipped: RebuildStats['skipped']
@@ -38,7 +38,7 @@ export async function readDocuments(): Promise<{
         const bytes = await readIfThere(path)
         if (bytes === undefined) continue
         const doc = validateDocument(parseJson(bytes, path))
-        if (documentPath(doc) !== path) throw new Error(`${basename(path)} is not where its document belongs`)
+        if (documentPath(doc) !== path) throw new Error(`${basename(path)} is not the path of its document`)
         docs.push(doc)
       } catch (error) {
         skipped.push({ file: relative(contentRoot(), path), reason: (error as Error).message })
@@ -53,16 +53,16 @@ export async function rebuildIndexFromFiles(): Promise<Rebuilt> {
   return { index: withDocuments(emptyContentIndex(), docs), stats: { documents: docs.length, skipped } }
 }
 
-/** Replaces the index. If documents may be published meanwhile, `rebuildAndSaveIndex` is the one to use. */
+/** Replaces the index. If documents may be published at the same time, use `rebuildAndSaveIndex`. */
 export async function saveRebuiltIndex(index: ContentIndex): Promise<void> {
   await updateIndex(contentIndexFile, (before) => stampedIfChanged(before, index))
 }
 
 /**
- * Reads the documents and replaces the index under one lock. A document is on disk before it is listed,
- * so one that is being published right now is either found here or lists itself afterwards.
+ * Reads the documents and replaces the index under one lock. A document is on disk before it is listed, so one that
+ * is being published at the same time is either found here or listed by its publisher afterwards.
  *
- * @throws PublishError `INVALID_JSON` if the index is broken: that is `recoverIndex`'s work.
+ * @throws PublishError `INVALID_JSON` if the index is broken; use `recoverIndex` then.
  */
 export async function rebuildAndSaveIndex(): Promise<Rebuilt> {
   let rebuilt: Rebuilt | undefined

@@ -1,9 +1,9 @@
 /**
- * The way back from a broken content index. The addon refuses to touch an index that is not JSON, so no
- * publisher can make it worse, and none can go on; a person asks for the recovery.
+ * Restores a broken content index. The addon refuses to update an index that is not valid JSON, so publishers stop and
+ * nothing gets worse until a person starts the recovery.
  *
- * The backup is the version before the last one, so by itself it would lose the last record: whatever it
- * lacks is added from the documents. The broken bytes are kept, for whoever wants to know what happened.
+ * The backup is the version before the last one, so the last change is missing from it; what is missing is added
+ * from the documents. The broken bytes are kept in a copy, so that the cause can be found.
  */
 
 import { createHash } from 'node:crypto'
@@ -19,9 +19,9 @@ import { assertShape, parseJson, readIfThere } from './read-json'
 import type { ContentIndex } from './types'
 
 export interface Recovery {
-  /** `intact`: the index is in order and was left alone. */
+  /** `intact`: the index is valid and was not changed. */
   source: 'intact' | 'backup' | 'files'
-  /** Where the broken bytes are now. */
+  /** The name of the copy of the broken file. */
   brokenCopy?: string
   stats?: RebuildStats
 }
@@ -41,7 +41,7 @@ async function write(path: string, bytes: Buffer | string): Promise<void> {
 }
 
 /**
- * Makes the index as it is now the backup. Each change of the index does so with the version before it.
+ * Copies the current index to the backup. Each update of the index does the same with the version it replaces.
  *
  * @returns `false` if there is no index.
  * @throws PublishError `INVALID_JSON` if the index is broken; the backup stays as it is.
@@ -63,7 +63,7 @@ export async function loadBackupIndex(): Promise<ContentIndex | null> {
   return bytes === undefined ? null : parseContentIndex(bytes, contentIndexBackupPath())
 }
 
-/** Restores a missing or broken content index: from the backup if that is whole, else from the documents. */
+/** Restores a missing or broken content index: from the backup if that is valid, else from the documents. */
 export async function recoverIndex(): Promise<Recovery> {
   const path = contentIndexPath()
   const bytes = await readIfThere(path)
@@ -76,7 +76,7 @@ export async function recoverIndex(): Promise<Recovery> {
   const source = backup ? 'backup' : 'files'
   const base = backup ?? (await rebuildIndexFromFiles()).index
   const brokenCopy = bytes === undefined ? undefined : await keepBroken(path, bytes)
-  // Nobody else can have changed the file since it was read: an update of a broken index is refused.
+  // No publisher has changed the file since it was read: an update of a broken index is refused.
   if (bytes !== undefined) await write(path, JSON.stringify(base, null, 2))
 
   const stats = await addUnlisted(base)
@@ -84,8 +84,8 @@ export async function recoverIndex(): Promise<Recovery> {
 }
 
 /**
- * Under the lock, so that it also makes good what a second recovery at the same time may have overwritten:
- * a publisher's document is on disk before it is listed.
+ * Adds what the index lacks, under the lock. This also restores what a second recovery at the same time may have
+ * overwritten, because a document is on disk before it is listed.
  */
 async function addUnlisted(base: ContentIndex): Promise<RebuildStats> {
   let stats: RebuildStats = { documents: 0, skipped: [] }
@@ -106,7 +106,7 @@ function isWhole(bytes: Buffer, path: string): boolean {
   }
 }
 
-/** Named after its content: running the recovery twice keeps one copy. */
+/** The copy is named after its content, so running the recovery twice keeps one copy. */
 async function keepBroken(path: string, bytes: Buffer): Promise<string> {
   const digest = createHash('sha256').update(bytes).digest('hex').slice(0, 12)
   const copy = `${path}.broken-${digest}`

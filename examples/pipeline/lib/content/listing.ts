@@ -1,7 +1,7 @@
 /**
- * The content index as a value: entries made from documents, put in by pure functions. They return the
- * very index they were given when nothing changes, so an update that has nothing to say writes nothing,
- * and they never change it in place, because an update function may be run again.
+ * Pure functions over the content index and its entries. When nothing changes they return the index that they were
+ * given, so that an update without a change writes nothing. They never change it in place, because an update
+ * function may be run again.
  */
 
 import { isDeepStrictEqual } from 'node:util'
@@ -70,14 +70,14 @@ export function toEntry(doc: PipelineDocument): ListingEntry {
   } as ListingEntry
 }
 
-/** What is unique in a section: a city within its state, everywhere else the slug. */
+/** What is unique in a section: the state and city of a location, the slug of everything else. */
 export function entryKey(section: Section, entry: ListingEntry): string {
   if (section !== 'locations') return entry.slug
   const { stateSlug, citySlug } = entry as LocationEntry
   return `${stateSlug}/${citySlug}`
 }
 
-/** Sections are kept in this order, so the index does not depend on who of two publishers came first. */
+/** Sections are sorted, so that the index does not depend on the order of publishing. */
 function byKey(section: Section) {
   return (a: ListingEntry, b: ListingEntry) => {
     const [left, right] = [entryKey(section, a), entryKey(section, b)]
@@ -95,7 +95,7 @@ export function isListed(index: ContentIndex, doc: PipelineDocument): boolean {
   return isDeepStrictEqual(findEntry(index, doc), toEntry(doc))
 }
 
-/** @returns an index that lists every one of `docs` exactly once and as it is now. */
+/** @returns the index with an up-to-date entry for each of `docs`. */
 export function withDocuments(index: ContentIndex, docs: readonly PipelineDocument[]): ContentIndex {
   const next: ContentIndex = { ...index }
   for (const [pageType, section] of Object.entries(SECTIONS) as Array<
@@ -112,7 +112,7 @@ export function withDocuments(index: ContentIndex, docs: readonly PipelineDocume
   return stampedIfChanged(index, next)
 }
 
-/** `lastUpdated` moves only when an entry did. */
+/** Sets `lastUpdated` only if anything else differs. */
 export function stampedIfChanged(before: ContentIndex, after: ContentIndex): ContentIndex {
   if (isDeepStrictEqual({ ...before, lastUpdated: '' }, { ...after, lastUpdated: '' })) return before
   return { ...after, lastUpdated: new Date().toISOString() }

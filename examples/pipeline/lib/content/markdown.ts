@@ -1,6 +1,6 @@
 /**
- * Markdown into pipeline documents. The parser's tokens are used, not patterns over the text: a `#` in a
- * code block is no heading and a question in one is no FAQ.
+ * Converts Markdown to pipeline documents. It uses the parser's tokens, not patterns over the text, because a `#` in a
+ * code block is not a heading and a question in one is not an FAQ.
  */
 
 import { marked, type Token, type Tokens } from 'marked'
@@ -10,22 +10,22 @@ const DESCRIPTION_MAX = 160
 const SOURCES_MAX = 50
 const KEYWORDS_MAX = 12
 
-/** What the text cannot say about itself. */
+/** What cannot be derived from the text. */
 export interface Origin {
   id: string
   slug: string
-  /** When the text has no first heading. */
+  /** Used if the text has no first-level heading. */
   title: string
   author: string
   publishedAt: string
   updatedAt: string
-  /** Before those found in the text. */
+  /** They come before the keywords found in the text. */
   keywords?: string[]
 }
 
 type Common = Omit<Extract<PipelineDocument, { pageType: 'species' }>, 'pageType'>
 
-/** Everything but the page type and its own fields, which the caller adds. */
+/** @returns a document without the page type and the fields specific to it, which the caller adds. */
 export function fromMarkdown(markdown: string, origin: Origin): Common {
   const tokens = marked.lexer(markdown)
   const headings = tokens
@@ -50,7 +50,7 @@ export function fromMarkdown(markdown: string, origin: Origin): Common {
   }
 }
 
-/** A slug from any text: accents dropped, everything else that is no letter or digit a hyphen. */
+/** Makes a slug from any text: accents are removed, other characters than letters and digits become hyphens. */
 export function slugify(text: string): string {
   const ascii = text.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase()
   return ascii.replace(/[^a-z0-9]+/g, '-').replace(/^-+|-+$/g, '')
@@ -60,7 +60,7 @@ function isHeading(token: Token): token is Tokens.Heading {
   return token.type === 'heading'
 }
 
-/** The words a reader sees: no markup, no images, no HTML. */
+/** The visible words: no markup, images or HTML. */
 function plain(tokens: readonly Token[] = []): string {
   const text = tokens.map((token) => {
     if (token.type === 'image' || token.type === 'html') return ''
@@ -75,14 +75,14 @@ function describe(tokens: readonly Token[]): string | undefined {
   for (const token of tokens) {
     if (token.type !== 'paragraph') continue
     const text = plain(token.tokens).trim()
-    if (text.length < 20) continue // a row of badges
+    if (text.length < 20) continue // probably a row of badges
     if (text.length <= DESCRIPTION_MAX) return text
     return `${text.slice(0, DESCRIPTION_MAX).replace(/\s+\S*$/, '')}…`
   }
   return undefined
 }
 
-/** A heading that asks, and the text up to the next heading that answers. */
+/** Headings that end with a question mark, each with the text up to the next heading as its answer. */
 function faqsOf(tokens: readonly Token[]): Array<{ question: string; answer: string }> {
   const faqs: Array<{ question: string; answer: string }> = []
   for (const [at, token] of tokens.entries()) {
@@ -113,7 +113,7 @@ const COMMON = new Set(
   ).split(' '),
 )
 
-/** Those given, then the text's most frequent words. */
+/** The given keywords, then the most frequent words of the text. */
 function keywordsOf(tokens: readonly Token[], given: readonly string[]): string[] {
   const seen = new Map<string, number>()
   for (const token of tokens) {

@@ -1,7 +1,7 @@
 /**
- * Where everything lies. The content folder is read from the environment at each call, so that one
- * process (a test, a preview server) can point it elsewhere; a document's parts of a path have been
- * through `document.ts`, which lets no separator and no dot in.
+ * The paths of all files. The content folder is read from the environment at each call, so that a process (a test, a
+ * preview server) can change it. The slugs in a path have been validated by `document.ts`, which allows
+ * neither separators nor dots.
  */
 
 import { join, resolve } from 'node:path'
@@ -24,7 +24,7 @@ export const topicIndexPath = () => systemPath('topicIndex.json')
 export const publishMetricsPath = () => systemPath('publish-metrics.json')
 export const lockMetricsPath = () => systemPath('lock-metrics.json')
 
-/** Folders below the content root that hold documents, by page type. */
+/** The folders under the content root that hold documents, by page type. */
 export const FOLDERS = {
   blog: 'blog',
   species: 'species',

@@ -1,6 +1,6 @@
 /**
- * The one way JSON is read here. "Not there" and "broken" are different answers: a loader that takes
- * broken JSON for an empty index lets the next save wipe everything that was in it.
+ * All JSON is read through this module. It distinguishes a missing file from a broken one: if a loader treated broken
+ * JSON as an empty index, the next save would delete everything that was in it.
  */
 
 import { readFile } from 'node:fs/promises'
@@ -8,7 +8,7 @@ import { basename } from 'node:path'
 import type { z } from 'zod'
 import { PublishError } from '../../scripts/pipeline/errors'
 
-/** @returns the bytes, or `undefined` if there is no such file. Any other error is the caller's. */
+/** @returns the bytes, or `undefined` if the file does not exist. Any other error is thrown. */
 export async function readIfThere(path: string): Promise<Buffer | undefined> {
   try {
     return await readFile(path)
@@ -18,7 +18,7 @@ export async function readIfThere(path: string): Promise<Buffer | undefined> {
   }
 }
 
-/** `fatal`: bytes that are not UTF-8 are damage, not U+FFFD. */
+/** `fatal`: invalid UTF-8 is an error and not replaced by U+FFFD. */
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** @throws PublishError `INVALID_JSON` that names the file. */
@@ -33,21 +33,21 @@ export function parseJson(bytes: Uint8Array, path: string): unknown {
   }
 }
 
-/** Checks that `value` has the shape of an index. The value itself, not the schema's copy of it, is kept. */
+/** Checks that `value` has the shape of an index. Fields that are not in the schema are allowed and kept. */
 export function assertShape<T>(value: unknown, schema: z.ZodType, path: string): asserts value is T {
   const result = schema.safeParse(value)
   if (result.success) return
   const issue = result.error.issues[0]
   const where = issue?.path.join('.') || 'top level'
   throw new PublishError(
-    `${basename(path)} has not the expected shape: ${where}: ${issue?.message} (${path})`,
+    `${basename(path)} does not have the expected shape: ${where}: ${issue?.message} (${path})`,
     'INVALID_JSON',
   )
 }
 
 /**
  * @returns the file's JSON, or `empty()` if the file does not exist.
- * @throws PublishError `INVALID_JSON` if the file is there and is not what it should be.
+ * @throws PublishError `INVALID_JSON` if the file is not valid JSON or does not have the expected shape.
  */
 export async function loadIndex<T>(path: string, schema: z.ZodType, empty: () => T): Promise<T> {
   const bytes = await readIfThere(path)

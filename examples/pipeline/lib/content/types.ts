@@ -1,11 +1,11 @@
 /**
- * The shapes of the files under `content/_system/`. The documents' own shape is a schema in
- * `document.ts`, because documents come from outside and are checked; these are written by us alone.
+ * The shapes of the files under `content/_system/`, which only this code writes. The shape of a document is a schema
+ * in `document.ts`, because documents come from outside and have to be validated.
  */
 
 export type PageType = 'blog' | 'species' | 'how-to' | 'location'
 
-/** What a list page needs to know about a document, and no more. */
+/** What a list page shows of a document. */
 export interface ListingEntry {
   slug: string
   title: string
@@ -42,7 +42,7 @@ export interface TopicRecord {
   topicKey: string
   pageType: PageType
   slug: string
-  /** `published`: the topic is on the site. `failed`: it is not, or not yet. */
+  /** `published`: a version of the topic is on the site. `failed`: none is, or not completely. */
   status: 'published' | 'failed'
   /** SHA-256 of the document's file. */
   contentHash: string
@@ -52,7 +52,7 @@ export interface TopicRecord {
   lastError?: string
   /** Failed attempts since the last success. */
   attempts?: number
-  /** The document that owns the topic: another one with the same address is a conflict. */
+  /** The document that owns the topic: another document with the same address is a conflict. */
   documentId?: string
 }
 
@@ -67,7 +67,7 @@ export interface PublishAttempt {
   pageType?: PageType
   slug?: string
   contentHash?: string
-  /** Of a failure: what went wrong. Default `other`. */
+  /** The kind of a failure. Default `other`. */
   failure?: FailureKind
   errorCode?: string
 }
@@ -80,13 +80,13 @@ export interface PublishMetrics {
     totalSuccesses: number
     totalFailures: number
     totalQuarantined: number
-    /** Over the successes. */
+    /** The average over all successes. */
     averagePublishTimeMs: number
   }
   failures: Record<FailureKind, number>
   /** Newest first, at most 100. */
   recentPublishes: Array<PublishAttempt & { timestamp: string }>
-  /** By topic key: the content hash of the version that was counted last. A file from before has none. */
+  /** By topic key: the content hash of the version that was counted last. Missing in files of older versions. */
   counted?: Record<string, string>
 }
 
@@ -94,7 +94,7 @@ export interface LockCleanup {
   timestamp: string
   /** Relative to the content folder. */
   lockPath: string
-  /** How long before its removal the dead holder had made it. */
+  /** Milliseconds from the creation of the lock file to its removal. */
   ageMs: number
 }
 

@@ -1,7 +1,6 @@
 /**
- * The publisher's errors. What the addon and the system say is kept as `cause`; the code says which
- * promise was broken, so that a caller can choose between "fix the document", "recover the index"
- * and "try again".
+ * The publisher's errors. The error of the addon or the system is kept as `cause`. The code tells the caller what to
+ * do: fix the document, recover the index, or try again.
  */
 
 import type { FailureKind } from '../../lib/content/types'
@@ -15,7 +14,7 @@ export type PublishErrorCode =
   | 'SLUG_TOPICKEY_CONFLICT'
   | 'PUBLISH_FAILED'
 
-/** What was being written: it decides the code of a failed verification and the metrics' column. */
+/** What was being written. It decides the code of a failed verification and the field of the metrics. */
 export type Target = 'document' | 'index'
 
 export class PublishError extends Error {
@@ -43,14 +42,14 @@ function codeOf(error: unknown, target: Target): PublishErrorCode {
   }
 }
 
-/** A `PublishError` passes through as it is: it was thrown by an update function that knew why. */
+/** Wraps an error. A `PublishError`, thrown by an update function, is returned as it is. */
 export function asPublishError(error: unknown, target: Target): PublishError {
   if (error instanceof PublishError) return error
   const message = error instanceof Error ? error.message : String(error)
   return new PublishError(message, codeOf(error, target), { cause: error, target })
 }
 
-/** The column of `publish-metrics.json` that a failure is counted in. */
+/** The field of `publish-metrics.json` in which a failure is counted. */
 export function failureKind(error: PublishError): FailureKind {
   switch (error.code) {
     case 'VALIDATION_ERROR':

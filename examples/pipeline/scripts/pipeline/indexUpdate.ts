@@ -1,6 +1,6 @@
 /**
- * The only door to the indexes. Whatever changes one comes through `updateIndex`: shape checked on the
- * way in and on the way out, the addon's errors turned into ours, the lock's story told to lock-metrics.
+ * All updates of the indexes go through `updateIndex`. It checks the shape before and after the update function,
+ * converts the addon's errors to `PublishError`, and reports lock waits to lock-metrics.
  */
 
 import { atomicIndexUpdate, type UpdateResult } from '@pipeline/atomic'
@@ -12,18 +12,19 @@ import { observeTimeout, observeUpdate, watchLock } from './lock-metrics'
 export interface IndexFile<T> {
   path: () => string
   schema: z.ZodType
-  /** What `fn` is given, and a loader returns, when the file does not exist. */
+  /** The index that `fn` receives, and that a loader returns, if the file does not exist. */
   empty: () => T
-  /** Keep the version before each change beside the file. */
+  /** Keep the previous version beside the file. */
   backup?: boolean
 }
 
 /**
  * Replaces the index by `fn(index)` under its lock.
  *
- * @param fn free of side effects: it may be run again. To change nothing it returns what it was given.
+ * @param fn has no side effects, because it may be run again. To change nothing it returns its argument.
  * @throws PublishError `INVALID_JSON` (file broken; it stays as it is), `INVALID_INDEX_UPDATE` (fn's
- *   result), `INDEX_WRITE_VERIFICATION_ERROR`, `PUBLISH_FAILED` (lock timeout, disk), or what fn threw.
+ *   result), `INDEX_WRITE_VERIFICATION_ERROR`, `PUBLISH_FAILED` (anything else: lock timeout, disk, what fn threw); a
+ *   PublishError that fn threw.
  */
 export async function updateIndex<T>(
   file: IndexFile<T>,

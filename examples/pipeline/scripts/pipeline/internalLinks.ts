@@ -1,6 +1,6 @@
 /**
- * Kept for scripts that list a document by themselves. It used to rewrite the content index on its own;
- * it now goes through the publisher's update, so an old caller is as safe as a new one.
+ * For older scripts that list a document themselves. The update goes through the publisher's, so it is as safe as
+ * `publishDoc`.
  */
 
 import { validateDocument } from '../../lib/content/document'
@@ -9,8 +9,8 @@ import { listDocuments } from './publisher'
 /**
  * Lists one document in the content index.
  *
- * @deprecated `publishDoc` does this, and the other three files with it.
- * @throws PublishError `VALIDATION_ERROR`, `INVALID_JSON`, and the others of an index update.
+ * @deprecated Use `publishDoc`, which also writes the document and the other indexes.
+ * @throws PublishError `VALIDATION_ERROR`, and the errors of an index update.
  */
 export async function updateContentIndex(input: unknown): Promise<void> {
   await listDocuments([validateDocument(input)])

@@ -1,12 +1,12 @@
 /**
- * What locks cost and what became of them. The lock is the kernel's and dies with its holder, so none
- * goes stale; what a killed holder leaves is its file's name, which the next update takes over and
- * removes. That is seen here by identity: a live holder removes its lock file when done, so a file that
- * was there before our call and is still the very same one while we hold the lock belongs to a dead one,
- * unless another update of this process shares it with us.
+ * Lock waits, timeouts, and lock files of killed holders. The kernel releases a lock when its holder dies, so no lock
+ * goes stale; only the lock file remains, and the next update takes it over and removes it. This module detects
+ * that by the identity of the file: a living holder removes its lock file when it is done, so a file that existed
+ * before the call and is still the same while the call holds the lock was left by a killed holder, unless
+ * another update of this process shares the lock.
  *
- * Statistics never fail, delay or repeat a publish: updates of this file are not themselves observed,
- * waits are collected in the process and written now and then, and an error becomes a process warning.
+ * Statistics must not fail, delay or repeat a publish. Updates of this file are therefore not observed themselves,
+ * waits are collected in memory and written from time to time, and an error becomes a process warning.
  */
 
 import { stat } from 'node:fs/promises'
@@ -20,9 +20,9 @@ import { asPublishError } from './errors'
 import { warn } from './warn'
 
 const RECENT_MAX = 100
-/** Waits are written after so many updates; a program that ends calls `flushLockMetrics`. */
+/** Waits are written after this many updates. A program calls `flushLockMetrics` before it ends. */
 const FLUSH_EVERY = 200
-/** Statistics do not make a publisher wait for long. */
+/** Short, because a publisher should not wait for statistics. */
 const LOCK_TIMEOUT_MS = 2_000
 
 const count = z.number().nonnegative()
@@ -75,7 +75,7 @@ export function getLockMetrics(): Promise<LockMetrics> {
   return loadIndex(lockMetricsPath(), lockMetricsSchema, emptyLockMetrics)
 }
 
-/** Starts over, also from a broken file. */
+/** Sets everything to zero, also if the file is broken. */
 export async function resetLockMetrics(): Promise<void> {
   pending = { waits: noWaits(), timeouts: 0 }
   try {
@@ -86,7 +86,7 @@ export async function resetLockMetrics(): Promise<void> {
   }
 }
 
-/** Writes what this process has collected. A failure is a warning, and the figures are kept for next time. */
+/** Writes what this process has collected. On a failure it warns and keeps the figures for the next call. */
 export async function flushLockMetrics(): Promise<void> {
   const { waits, timeouts } = pending
   if (waits.updates === 0 && timeouts === 0) return
@@ -124,13 +124,13 @@ export async function observeUpdate(lockWaitMs: number, takenOver: LockSeen | un
   if (pending.waits.updates % FLUSH_EVERY === 0) await flushLockMetrics()
 }
 
-/** A timeout is rare and worth keeping, so it does not wait for the next flush. */
+/** A timeout is rare, so it is written immediately. */
 export async function observeTimeout(): Promise<void> {
   pending.timeouts += 1
   await flushLockMetrics()
 }
 
-/** The lock file last held here, by its path: updates that share a commit share its lock. */
+/** The identity of the lock file last held by this process, by path: updates that share a commit share its lock. */
 const held = new Map<string, string>()
 
 interface LockSeen {
@@ -139,7 +139,7 @@ interface LockSeen {
   ageMs: number
 }
 
-/** The inode number alone is not enough: file systems hand out a freed one again at once. */
+/** The inode number alone does not identify a file, because file systems reuse it immediately. */
 async function look(path: string): Promise<LockSeen | undefined> {
   const found = await stat(path, { bigint: true }).catch(() => undefined)
   if (!found) return undefined
@@ -147,7 +147,7 @@ async function look(path: string): Promise<LockSeen | undefined> {
   return { path, identity: `${found.dev}:${found.ino}:${found.birthtimeNs}`, ageMs }
 }
 
-/** Call before an update; call `held` in its function, where the lock is ours. */
+/** To be called before an update. `held` is to be called in the update's function, while the lock is held. */
 export async function watchLock(indexPath: string) {
   const lockPath = join(dirname(indexPath), `.${basename(indexPath)}.lock`)
   const before = await look(lockPath)

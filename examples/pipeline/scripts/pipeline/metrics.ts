@@ -1,8 +1,8 @@
 /**
- * How publishing goes, counted. A success is counted before its topic is marked published, so a publisher that is
- * killed in between counts it again when it runs again. `counted` prevents that: for each topic, the version that was
- * counted last. It is part of the same commit as the count, and nothing but a reset removes an entry, so it does
- * not matter when the document comes again.
+ * Counts publishes and failures. A success is counted before its topic is marked published. If the publisher is killed
+ * in between, the document is published again, but must not be counted again. `counted` prevents that: it holds, for
+ * each topic, the version that was counted last. It is written in the same commit as the count, and only a reset
+ * removes its entries, so it does not matter how much later the document is published again.
  */
 
 import { atomicWrite } from '@pipeline/atomic'
@@ -91,7 +91,7 @@ export function getMetrics(): Promise<PublishMetrics> {
   return loadIndex(metricsFile.path(), metricsFile.schema, metricsFile.empty)
 }
 
-/** Starts over, also from a broken file: this is the way out of `INVALID_JSON`, and it is asked for by name. */
+/** Sets everything to zero, also if the file is broken: this is how to recover from `INVALID_JSON`. */
 export async function resetMetrics(): Promise<void> {
   try {
     await updateIndex(metricsFile, emptyMetrics)

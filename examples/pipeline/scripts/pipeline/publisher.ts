@@ -1,14 +1,14 @@
 /**
- * Publishes a document: five commits over four files, in an order in which a crash after any of them
- * is repaired by publishing the document again.
+ * Publishes a document: five commits to four files. After a crash between any two of them, publishing the document
+ * again completes it.
  *
- *   1. topicIndex     the topic is claimed; two documents cannot both have it
- *   2. the document   on disk before any list points to it
+ *   1. topicIndex     claims the topic, so that no other document can have it
+ *   2. the document   is on disk before any list points to it
  *   3. contentIndex   lists it
- *   4. metrics        counts it
- *   5. topicIndex     `published`: the mark that nothing is missing
+ *   4. metrics        count it
+ *   5. topicIndex     marks the topic `published`: nothing is missing
  *
- * Each step asks whether its work is done and then writes nothing. That is all a repetition needs.
+ * Each step writes nothing if its work is done already.
  */
 
 import { performance } from 'node:perf_hooks'
@@ -35,7 +35,7 @@ export interface Published {
   /** The document's path on the site. */
   routePath: string
   slug: string
-  /** `false`: this very document was published already, and nothing was written. */
+  /** `false`: the same version was published already, and nothing was written. */
   changed: boolean
 }
 
@@ -51,17 +51,17 @@ export function loadContentIndex(): Promise<ContentIndex> {
   return loadIndex(contentIndexFile.path(), contentIndexFile.schema, contentIndexFile.empty)
 }
 
-/** Lists the documents in the content index. One that is listed as it is changes nothing. */
+/** Lists the documents in the content index. Writes nothing if all of them are listed and up to date. */
 export async function listDocuments(docs: readonly PipelineDocument[]): Promise<void> {
   await updateIndex(contentIndexFile, (index) => withDocuments(index, docs))
 }
 
 /**
- * Publishes `input`. Resolved: the document and its records are on disk. Rejected: run it again when the
- * reason is gone; what was done stays valid and is not done twice.
+ * Publishes `input`. When it resolves, the document and its records are on disk. If it rejects, call it again when the
+ * cause is removed; it then does only what is missing.
  *
- * @throws PublishError see its codes. Nothing is written for `VALIDATION_ERROR` and
- *   `SLUG_TOPICKEY_CONFLICT` except the count of the failure.
+ * @throws PublishError For `VALIDATION_ERROR` and `SLUG_TOPICKEY_CONFLICT` nothing is written except the count of the
+ *   failure.
  */
 export async function publishDoc(input: unknown): Promise<Published> {
   const started = performance.now()
@@ -74,11 +74,11 @@ export async function publishDoc(input: unknown): Promise<Published> {
 
     const isMarked = isPublishedAs(topic, await getRecord(topic.topicKey))
     if (isMarked && (await isOnDisk(doc, text))) return { ...published, changed: false }
-    await refuseAnothers(doc)
+    await refuseOtherOwner(doc)
     await claimTopic(topic)
     await writeDocument(doc, text)
     await listDocuments([doc])
-    // A marked topic was counted when it was marked: what was missing is something else.
+    // A topic that is marked was counted before; then the document or its entry was missing.
     if (!isMarked) await countSuccess(topic, performance.now() - started)
     await markPublished(topic)
     return { ...published, changed: true }
@@ -89,7 +89,7 @@ export async function publishDoc(input: unknown): Promise<Published> {
   }
 }
 
-/** Looked up without a lock: every file is whole at any time, and the steps decide again under theirs. */
+/** The record was read without a lock. That is enough, because each step decides again under its lock. */
 function isPublishedAs(topic: Topic, record: TopicRecord | undefined): boolean {
   return (
     record?.status === 'published' &&
@@ -106,20 +106,23 @@ async function isOnDisk(doc: PipelineDocument, text: string): Promise<boolean> {
 }
 
 /**
- * The claim decides between documents that race. This guards what was published before the topic index
- * was lost or began to note owners: a file is only ever replaced by the document it was made of.
+ * Refuses to replace another document's file. The claim decides between documents that are published at the same
+ * time; this check is for a topic index that was lost, or whose records have no `documentId`.
  */
-async function refuseAnothers(doc: PipelineDocument): Promise<void> {
+async function refuseOtherOwner(doc: PipelineDocument): Promise<void> {
   const path = documentPath(doc)
   let owner: unknown
   try {
     const bytes = await readIfThere(path)
     owner = bytes && (parseJson(bytes, path) as { id?: unknown } | null)?.id
   } catch {
-    return // Not readable as a document: the write says what is wrong, or puts it right.
+    return // Not readable, or not a document: the write replaces it or reports the error.
   }
   if (owner === undefined || owner === doc.id) return
-  throw new PublishError(`${routePath(doc)} is taken by document ${owner}`, 'SLUG_TOPICKEY_CONFLICT')
+  throw new PublishError(
+    `${routePath(doc)} is taken by document ${owner}; use another slug`,
+    'SLUG_TOPICKEY_CONFLICT',
+  )
 }
 
 async function writeDocument(doc: PipelineDocument, text: string): Promise<void> {
@@ -130,7 +133,7 @@ async function writeDocument(doc: PipelineDocument, text: string): Promise<void>
   }
 }
 
-/** Statistics do not decide whether a document is published: a failure to count is a warning. */
+/** A failure to count is a warning, because the document is published all the same. */
 async function countSuccess(topic: Topic, durationMs: number): Promise<void> {
   const { topicKey, pageType, slug, contentHash } = topic
   await recordPublishAttempt({ outcome: 'success', durationMs, topicKey, pageType, slug, contentHash }).catch(
@@ -140,7 +143,7 @@ async function countSuccess(topic: Topic, durationMs: number): Promise<void> {
   )
 }
 
-/** Best effort: the caller gets the failure itself, not what went wrong while it was noted. */
+/** Records a failure. Errors in doing so are warnings: the caller gets the failure itself. */
 async function countFailure(
   failure: PublishError,
   durationMs: number,

@@ -1,10 +1,10 @@
 /**
- * Which topics are on the site, from which bytes, and which document owns each.
+ * The topics on the site: the hash of the published version of each, and the document that owns it.
  *
- * A topic is claimed here before its document is written, and marked `published` here after everything
- * else is there. In between, and for good if the publisher dies, its record says `failed`: no crash makes
- * the index say more than the disk holds. Two documents that want one address meet in the claim, inside
- * one update of this file, so exactly one of them goes on.
+ * A topic is claimed here before its document is written, and marked `published` after everything else is on disk. In
+ * between, the record of a new topic says `failed`, and still does if the publisher is killed, so the index never
+ * says more than the disk holds. Two documents with the same address are told apart by the claim, inside one
+ * update of this file, so exactly one of them is published.
  */
 
 import { isDeepStrictEqual } from 'node:util'
@@ -16,7 +16,8 @@ import type { TopicIndex, TopicRecord } from '../../lib/content/types'
 import { PublishError } from './errors'
 import { type IndexFile, updateIndex } from './indexUpdate'
 
-const CLAIMED = 'Not published yet: its publisher is at work or was stopped. Publish the document again.'
+const CLAIMED =
+  'Not published yet: its publisher is still running or was stopped. If it was stopped, publish the document again.'
 
 const topicIndexFile: IndexFile<TopicIndex> = {
   path: topicIndexPath,
@@ -31,7 +32,7 @@ const topicIndexFile: IndexFile<TopicIndex> = {
   empty: () => [],
 }
 
-/** What identifies a topic and says what it was made of. */
+/** What a document contributes to the record of its topic. */
 export type Topic = Pick<
   TopicRecord,
   'topicKey' | 'pageType' | 'slug' | 'contentHash' | 'sourcesUsed' | 'documentId'
@@ -53,7 +54,7 @@ export function loadTopicIndex(): Promise<TopicIndex> {
   return loadIndex(topicIndexFile.path(), topicIndexFile.schema, topicIndexFile.empty)
 }
 
-/** Replaces the whole index, records that others have added since it was loaded included. To change one, use `upsertRecord`. */
+/** Replaces the whole index, including records added since it was loaded. To change one record, use `upsertRecord`. */
 export async function saveTopicIndex(index: TopicIndex): Promise<void> {
   await updateIndex(topicIndexFile, () => index)
 }
@@ -68,7 +69,7 @@ export async function getAllPublishedTopics(): Promise<TopicRecord[]> {
 
 type Next = Omit<TopicRecord, 'lastUpdatedAt'>
 
-/** Puts `next(the topic's record)` in its place. An equal record keeps its `lastUpdatedAt`. */
+/** Replaces the topic's record by `next(record, index)`. If the result is equal, nothing is written. */
 async function changeRecord(
   topicKey: string,
   next: (record: TopicRecord | undefined, index: TopicIndex) => Next,
@@ -88,7 +89,7 @@ export async function upsertRecord(record: Next): Promise<void> {
 }
 
 /**
- * Makes the topic the document's own, before anything of it is written.
+ * Claims the topic for the document, before anything of it is written.
  *
  * @throws PublishError `SLUG_TOPICKEY_CONFLICT` if another document has the topic, or another topic of
  *   the page type has the slug.
@@ -99,7 +100,7 @@ export async function claimTopic(topic: Topic): Promise<void> {
     if (rival) {
       throw new PublishError(
         `${topic.pageType} "${topic.slug}" of document ${topic.documentId} is taken: topic ${rival.topicKey}, slug ` +
-          `"${rival.slug}", belongs to ${rival.documentId ? `document ${rival.documentId}` : 'an earlier document'}`,
+          `"${rival.slug}", belongs to ${rival.documentId ? `document ${rival.documentId}` : 'an earlier document'}; use another slug`,
         'SLUG_TOPICKEY_CONFLICT',
       )
     }
@@ -126,7 +127,7 @@ export async function markPublished(topic: Topic): Promise<void> {
   })
 }
 
-/** A topic that is on the site in an earlier version stays `published`; `lastError` and `attempts` tell. */
+/** A topic whose earlier version is on the site stays `published`; `lastError` and `attempts` show the failure. */
 export async function markFailed(topic: Topic, error: Error): Promise<void> {
   await changeRecord(
     topic.topicKey,

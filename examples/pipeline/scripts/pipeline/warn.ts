@@ -1,4 +1,4 @@
-/** For statistics that could not be kept: said once a message, on stderr, without failing what they are about. */
+/** Emits a process warning for statistics that could not be written, once for each message. */
 
 const said = new Set<string>()
 
