@@ -13,10 +13,10 @@ export interface Page {
   pictures: Map<string, string>
 }
 
-/** `folder`: of the pictures, as the page names it. */
+/** `folder`: of all pictures, as the page names it. */
 export function writeAnswers(results: Record<Group, Results>, folder: string): Page {
   const pictures = new Map<string, string>()
-  const parts = [summary(results)]
+  const parts = [summary(results), results.reach.machine.map((line) => `- ${line}`).join('\n')]
   for (const question of questions) {
     const cases = casesOf(question, results)
     if (cases.length === 0) continue
@@ -24,14 +24,14 @@ export function writeAnswers(results: Record<Group, Results>, folder: string): P
     parts.push(
       `## ${question.title}`,
       question.text,
-      `![${question.title}](${folder}/${question.id}.svg)`,
+      `![${question.title}](${folder}/answers/${question.id}.svg)`,
       details(question, cases),
     )
   }
   for (const { title, text, from } of growth) {
     const table = results[from.group].sections.find(({ id }) => id === from.section)?.tables?.[0]
     // The chart is one of the developers' page.
-    const image = `![${title}](${folder}/../${from.group}/${from.section}-1.svg)`
+    const image = `![${title}](${folder}/${from.group}/${from.section}-1.svg)`
     if (table) parts.push(`## ${title}`, text, image, formatMarkdown(table))
   }
   return { markdown: parts.join('\n\n'), pictures }
@@ -57,7 +57,13 @@ export function casesOf({ from, contenders }: Question, results: Record<Group, R
 
 /** At a glance: a row a case, a column for each package that many people know. */
 function summary(results: Record<Group, Results>): string {
-  const columns = ['write-file-atomic', 'atomically', 'lowdb', 'fs/promises, same guarantees']
+  const columns = [
+    'write-file-atomic',
+    'atomically',
+    'lowdb',
+    'proper-lockfile + write-file-atomic',
+    'fs/promises, same guarantees',
+  ]
   const rows = questions
     .filter(({ of }) => of === 'wall')
     .flatMap((question) =>
@@ -79,7 +85,7 @@ function chart({ title, of, ownScales }: Question, cases: CaseResults[]): string
   const what = of === 'wall' ? 'time' : 'time on the JavaScript thread'
   return barPanels({
     title,
-    subtext: `${what}, as a multiple of ours: shorter is faster`,
+    subtext: `${what}, as a multiple of ours: shorter is faster${ownScales ? '; each part has its own scale' : ''}`,
     ownScales,
     panels: cases.map(({ title, figures }) => ({
       title,

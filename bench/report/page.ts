@@ -35,13 +35,7 @@ export async function drawPages(folder: string): Promise<void> {
     Group,
     Results
   >
-  await place(
-    folder,
-    'benchmarks.md',
-    'answers',
-    'benchmarks/answers',
-    writeAnswers(results, 'benchmarks/answers'),
-  )
+  await place(folder, 'benchmarks.md', 'answers', 'benchmarks/answers', writeAnswers(results, 'benchmarks'))
   for (const group of groups) {
     const page = writeGroup(results[group], `benchmarks/${group}`)
     await place(folder, 'benchmarks-developer.md', group, `benchmarks/${group}`, page)

@@ -142,6 +142,26 @@ export const questions: Question[] = [
     ownScales: true,
   },
   {
+    id: 'slow-disk',
+    title: 'On a disk whose flush takes 2 ms',
+    text:
+      'Every flush of every contender starts 2 ms late, as on a slower disk; files of 1 KB in one directory, an index of ' +
+      '1,000 records. At once: each file by a call of its own; in one go: `atomicWriteAll`.',
+    from: { group: 'reach', section: 'flushes', cases: /./ },
+    contenders: {
+      'write-file-atomic': 'write-file-atomic',
+      'write-file-atomic, one after the other': 'write-file-atomic, one after the other',
+      'atomicWrite, all at once': 'atomicWrite, all at once',
+      'write-file-atomic, all at once': 'write-file-atomic, all at once',
+      'atomically, all at once': 'atomically, all at once',
+      'fs/promises, all at once': `${same}, all at once`,
+      lowdb: 'lowdb',
+      ...locked,
+    },
+    of: 'wall',
+    ownScales: true,
+  },
+  {
     id: 'thread',
     title: 'Time on the JavaScript thread',
     text: 'CPU time that the thread which runs JavaScript needs for one write: what is left is free for other work.',
