@@ -38,7 +38,7 @@ export const brokenIndex: Row = {
         ? `${all - messages.length}/${all} without error`
         : clear === all
           ? 'error names file and line'
-          : 'error does not name the file'
+          : 'error without file name'
     return { seen: `${kept}, ${error}`, good: overwritten === 0 && clear === all }
   },
 }

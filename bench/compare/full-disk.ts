@@ -29,7 +29,7 @@ export const fullDisk: Row = {
       const version = versionOf(readFileSync(path, 'utf8'))
       const left = readdirSync(folder).filter((name) => !['index.json', 'filler'].includes(name))
       const seen = [
-        error ? `rejects (${error.code ?? error.name})` : 'resolves',
+        error ? (error.code ?? error.name) : 'no error',
         version === 1
           ? 'old file kept'
           : version === 2

@@ -3,7 +3,7 @@
 //
 //   npm run compare -- [--quick] [--write] [WORD ...]
 //
-// Words choose rows by what happens: `npm run compare -- kill`. `--write` puts the table into README.md.
+// Words choose rows by what happens: `npm run compare -- kill`. `--write` puts the whole table into README.md.
 
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -35,8 +35,12 @@ async function main(): Promise<void> {
     allowPositionals: true,
     options: { quick: { type: 'boolean', default: false }, write: { type: 'boolean', default: false } },
   })
-  const wanted = rows.filter(({ when }) => positionals.every((word) => when.includes(word)))
+  const wanted = positionals.length
+    ? rows.filter(({ when }) => positionals.every((word) => when.includes(word)))
+    : rows
   if (wanted.length === 0) throw new Error(`No row is about ${positionals.join(' ')}`)
+  if (values.write && (values.quick || wanted !== rows))
+    throw new Error('--write needs all rows, at full length')
 
   const given = process.env[SCRATCH]
   if (given) return compare(wanted, given, values)
@@ -57,7 +61,7 @@ async function compare(
 ): Promise<void> {
   const started = performance.now()
   console.log((await describeMachine(scratch, names.slice(1, -1))).join('\n'))
-  const table = { title: '', head: ['', ...names], rows: [] as string[][] }
+  const table = { title: '', head: ['when', ...names], rows: [] as string[][] }
   const broken: string[] = []
   for (const row of wanted) {
     console.log(`\n${row.when}: ${row.method}`)
@@ -80,7 +84,7 @@ async function look(row: Row, scratch: string, quick: boolean): Promise<Cell[]> 
   const cells: Cell[] = []
   for (const name of names) {
     const cell = needsRoot
-      ? { seen: 'needs root', good: true }
+      ? { seen: 'needs root on Linux', good: true }
       : await row.look(name, { folder: makeFolder(), quick })
     cells.push(cell)
     console.log(`  ${name}: ${cell.seen}`)
