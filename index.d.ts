@@ -1,24 +1,141 @@
 /// <reference types="node" />
 
-/** A file's name, as everywhere in `node:fs`: a string, the raw bytes, or a `file:` URL. */
+/** A path, as in `node:fs`: a string, a `Buffer` with its bytes, or a `file:` URL. */
 export type PathLike = string | Buffer | URL
 
-/** What is to be written: a string, or every byte that a view (of any kind, at any offset) or a buffer shows. */
+/** The content of a file: a string, or all bytes of an `ArrayBuffer` or of a view of any kind, at any offset. */
 export type Data = string | NodeJS.ArrayBufferView | ArrayBuffer
 
-/** One file of {@link atomicWriteAll}. Options that it has itself win over the call's. */
+/** One file of {@link atomicWriteAll}. Options given here win over the options of the call. */
 export interface WriteEntry extends Omit<WriteOptions, 'signal'> {
-  /** Where. */
+  /** The file to write. */
   path: PathLike
-  /** What. It is copied when the entry is taken from the iterable, and may be changed right after that. */
+  /** Its content. It is copied when the entry is taken from the iterable, and may be changed right after that. */
   data: Data
 }
 
+/** The codes that are this package's own. All others are the operating system's or Node's. */
+export type AtomicErrorCode =
+  /** The bytes read back are not the bytes given. `offset` is the first that differs, where that is known. */
+  | 'ERR_ATOMIC_VERIFY'
+  /** The file is not UTF-8 or not JSON; `offset`, `line` and `column` say where. It is never overwritten. */
+  | 'ERR_ATOMIC_CORRUPT_INDEX'
+  /** The update did not get the index within `timeout`. */
+  | 'ERR_ATOMIC_LOCK_TIMEOUT'
+  /** Two entries of one call name the same file: `entry` and `duplicateOf`. */
+  | 'ERR_ATOMIC_DUPLICATE'
+  /** A file that `ifChanged` left alone was changed before the other files of the call were complete. */
+  | 'ERR_ATOMIC_CHANGED'
+  /** There is a device, a FIFO or a socket where a regular file is needed. */
+  | 'ERR_ATOMIC_NOT_REGULAR'
+  /** The file system cannot swap two directories in one step. See the option `fallback`. */
+  | 'ERR_ATOMIC_NO_EXCHANGE'
+
 /**
- * A file that is written piece by piece and takes its place as a whole: until {@link AtomicFile.commit}
- * resolves, and after any crash, every reader finds the old file or none.
+ * What the functions of this package reject with, except for what your own functions and iterables throw: that is
+ * passed on as it is. This is a type, not a class:
  *
- * What was written is not kept in memory: a digest is, and the file is read back against it.
+ * ```ts
+ * await atomicWrite('config.json', text).catch((error: AtomicError) => {
+ *   if (error.committed) console.error('The new file is there, but a power cut may bring the old one back:', error)
+ *   else throw error
+ * })
+ * ```
+ *
+ * - An error of the operating system has `code`, `errno`, `syscall`, `path` and perhaps `dest`, as in `node:fs`.
+ * - An error of this package has a `code` that begins with `ERR_ATOMIC_` and the `path` of the file.
+ * - A wrong argument, and a result of `fn` that is no index, is a `TypeError`: `ERR_INVALID_ARG_TYPE`,
+ *   `ERR_INVALID_ARG_VALUE`, `ERR_INVALID_URL_SCHEME`, `ERR_INVALID_FILE_URL_HOST`, `ERR_INVALID_FILE_URL_PATH`,
+ *   `ERR_INVALID_RETURN_VALUE`.
+ * - A method of {@link AtomicFile} that is called at the wrong time: `ERR_INVALID_STATE`.
+ * - An aborted signal: `name` is `'AbortError'`, `code` is `'ABORT_ERR'`, `cause` is the reason of the signal.
+ * - `ERR_INTERNAL_ASSERTION` is a bug in this package. Please report it.
+ */
+export interface AtomicError extends NodeJS.ErrnoException {
+  code: AtomicErrorCode | (string & {})
+  /**
+   * Present, and `true`, if the new content already had its name when the error occurred: flushing the directory,
+   * closing the file or a later file of the same call failed. A power cut may bring the old content back.
+   * Without it the old content is unchanged.
+   */
+  committed?: true
+  /** The second path of a system call that takes two. */
+  dest?: string
+  /** {@link atomicWriteAll}: the position of the entry that failed, from 0. */
+  entry?: number
+  /** {@link atomicWriteAll}, with `committed`: how many entries have their names, counted from the first. */
+  replaced?: number
+  /** `ERR_ATOMIC_DUPLICATE`: the position of the first entry that names the same file, from 0. */
+  duplicateOf?: number
+  /** `ERR_ATOMIC_VERIFY`, `ERR_ATOMIC_CORRUPT_INDEX`: where in the file, in bytes from 0. */
+  offset?: number
+  /** `ERR_ATOMIC_CORRUPT_INDEX`: the line, from 1. */
+  line?: number
+  /** `ERR_ATOMIC_CORRUPT_INDEX`: the position in the line, in bytes from 1. */
+  column?: number
+  /** The error that led to this one, or the reason of an aborted signal. */
+  cause?: unknown
+}
+
+/**
+ * Changes a JSON file that begins as an empty object, without losing an update. State a type to have more than `any` in
+ * it: `atomicIndexUpdate<Record<string, Post>>(…)`.
+ *
+ * `fn` gets the parsed file, or a copy of `initial` if there is no file, and returns the next index. It may be async,
+ * and it may run more than once for one call, so it must have no side effects. The whole contract is documented at
+ * the signature of {@link atomicIndexUpdate} without `initial`.
+ */
+export declare function atomicIndexUpdate(
+  path: PathLike,
+  fn: (index: Record<string, any>) => object | PromiseLike<object>,
+  options: UpdateOptions & { initial: Record<string, never> },
+): Promise<UpdateResult>
+
+/**
+ * Changes a JSON file that begins as an empty array, without losing an update. State a type to have more than `any` in
+ * it: `atomicIndexUpdate<Post[]>(…)`.
+ *
+ * `fn` gets the parsed file, or a copy of `initial` if there is no file, and returns the next index. It may be async,
+ * and it may run more than once for one call, so it must have no side effects. The whole contract is documented at
+ * the signature of {@link atomicIndexUpdate} without `initial`.
+ */
+export declare function atomicIndexUpdate(
+  path: PathLike,
+  fn: (index: any[]) => any[] | PromiseLike<any[]>,
+  options: UpdateOptions & { initial: never[] },
+): Promise<UpdateResult>
+
+/**
+ * Changes a JSON file that begins as `initial`, without losing an update.
+ *
+ * `fn` gets the parsed file, or a copy of `initial` if there is no file, and returns the next index. It may be async,
+ * and it may run more than once for one call, so it must have no side effects. The whole contract is documented at
+ * the signature of {@link atomicIndexUpdate} without `initial`.
+ */
+export declare function atomicIndexUpdate<T extends object = any>(
+  path: PathLike,
+  fn: (index: T) => T | PromiseLike<T>,
+  options: UpdateOptions<T> & { initial: T },
+): Promise<UpdateResult>
+
+/**
+ * A file that is written piece by piece and replaced as a whole: until {@link AtomicFile.commit} resolves, and after
+ * any crash, every reader sees the old file, or none if there was none. Use it for content that is too large to be
+ * held in memory, or that arrives over time.
+ *
+ * What was written is not kept in memory: only a digest is, and the file is read back and compared with it.
+ *
+ * ```ts
+ * const file = await AtomicFile.open('sitemap.xml')
+ * try {
+ *   for (const url of urls) await file.write(`<url><loc>${url}</loc></url>`)
+ *   await file.commit()
+ * } finally {
+ *   await file[Symbol.asyncDispose]() // gives the file up, unless it is committed
+ * }
+ * ```
+ *
+ * TypeScript since 5.2 and Node.js since 24 can say the same with `await using`:
  *
  * ```ts
  * await using file = await AtomicFile.open('sitemap.xml')
@@ -26,320 +143,352 @@ export interface WriteEntry extends Omit<WriteOptions, 'signal'> {
  * await file.commit()
  * ```
  *
- * Leaving the block without a commit, by an exception say, leaves the old file and nothing else. Without
- * `await using` call {@link AtomicFile.abort} yourself; a file that is forgotten is given up when it is
- * collected, and one that a process had open when it exited or was killed is gone, or swept away by the
- * next process that writes there.
+ * Leaving the block without a commit, because of an exception for example, leaves the old file unchanged and nothing
+ * beside it. A file that is neither committed nor aborted is given up when it is garbage-collected. If the process
+ * exits or is killed before, the operating system frees the file, or the next process that writes into the directory
+ * removes it.
  *
- * Rejections look as those of {@link atomicWrite}. A method that does not go with what was done before
+ * Methods reject with an {@link AtomicError} as {@link atomicWrite} does. A method that is called at the wrong time
  * (a write after the commit, a second commit) rejects with `ERR_INVALID_STATE` and changes nothing.
  */
 export declare class AtomicFile {
   /**
-   * Follows `path`, makes missing directories and starts a file beside it, which nobody sees.
-   * The options are those of {@link atomicWrite}; a string is the encoding. `flag: 'wx'` is looked at
-   * here, and decided by the commit; so is whether the directory is still where it was (`ENOENT`). An abort of
-   * `signal` gives the file up.
+   * Follows `path`, creates missing parent directories and starts a file beside the target that no reader sees.
    *
-   * A quarter of the descriptors that the process may have can be open files. One more waits up to ten
-   * seconds for another to be let go, and rejects with `EMFILE` then.
+   * The options are those of {@link atomicWrite}; a string is the encoding. `flag: 'wx'` is checked here and
+   * decided by the commit. An abort of `signal` gives the file up, until it has its name.
+   *
+   * At most a quarter of the descriptors that the process may have are used for open files. Another one waits up
+   * to ten seconds for one of them to be committed or aborted, and then rejects with `EMFILE`.
    */
   static open(path: PathLike, options?: WriteOptions | BufferEncoding | null): Promise<AtomicFile>
   /**
-   * Appends, in call order. The data is copied at the call. Resolves when there is room for more: await
-   * it, and memory stays bounded by about a megabyte and what one call is given.
+   * Appends `chunk`, in the order of the calls. The chunk is copied during the call. `encoding` is that of this
+   * string, by default the one of the options. The promise resolves when there is room for more: if you await each
+   * write, no more than about 1 MiB and one chunk is in memory.
    *
-   * That the data has been written is not said before {@link AtomicFile.commit} resolves. After a
-   * failure (a full disk) the file is given up, and all methods but `abort` reject with that failure, so
-   * that a write that nobody awaited is not lost; not awaiting one is no unhandled rejection then. A chunk
-   * that is refused itself (no data, half of a surrogate pair) is only not written.
+   * A resolved write does not mean that the data is on disk: only a resolved {@link AtomicFile.commit} does. After
+   * a failure (a full disk) the file is given up, and every later method but `abort` rejects with that failure, so
+   * it is not lost if a write was not awaited; such a write causes no unhandled rejection. A chunk that is refused
+   * itself (a number, half of a surrogate pair) is not written and changes nothing else.
    */
   write(chunk: Data, encoding?: BufferEncoding): Promise<void>
   /**
-   * The file as a stream, for `pipeTo` and `stream.pipeline`. Closing it ends the content and does not
-   * commit; aborting it gives the file up. A commit before it is closed is refused (`ERR_INVALID_STATE`)
-   * while the stream is locked, has chunks that it has not passed on, or has failed.
+   * The file as a stream, for `pipeTo` and `stream.pipeline`. Closing the stream ends the content and does not
+   * commit: a source that ended early would look complete. Aborting the stream, as `pipeTo` and `pipeline` do when
+   * the source fails, gives the file up. While the stream is locked, holds chunks that it has not passed on, or
+   * has failed, a commit is refused with `ERR_INVALID_STATE`.
    */
   get writable(): WritableStream<Data>
   /**
-   * Waits for all writes, flushes the file, reads it back, and puts it under its name: what
-   * {@link atomicWrite} does when it has written. Its place among the writes to one file is that of
-   * this call. After a rejection the old file is there, unless `error.committed === true`, and this
-   * one is given up.
+   * Waits for all writes, flushes the file, reads it back and gives it its name, as {@link atomicWrite} does.
+   * Among the writes to one file, its place is that of this call.
+   *
+   * If it rejects, the old file is unchanged unless `error.committed === true`, and this file is given up. If its
+   * directory was replaced or removed in the meantime it rejects with `ENOENT`.
    */
   commit(): Promise<WriteResult>
   /**
-   * Gives the file up: nothing of it is left when this resolves. A commit that is under way is stopped,
-   * and rejects with an `AbortError`, unless it has come too far: then this rejects, as it does after
-   * a commit.
-   * Aborting twice does nothing.
+   * Gives the file up: when the promise resolves, nothing of it is left. A commit that is running is stopped and
+   * rejects with an `AbortError`. If the file has its name already, this rejects with `ERR_INVALID_STATE`. A
+   * second abort does nothing.
    */
   abort(): Promise<void>
   /**
-   * What `await using` calls: gives the file up, unless it is committed; waits for a commit that is
-   * under way.
+   * What `await using` calls at the end of its block: waits for a commit that is running, and gives the file up if
+   * it is not committed.
    */
   [globalThis.Symbol.asyncDispose](): Promise<void>
 }
 
 /**
- * Replaces a directory and all that is in it at once: `build` fills a fresh directory, and when it is done every
- * file in that is flushed and the two are swapped in one step. Every open of a file below `path`, at any time and
- * after any crash, finds the old tree or the new one. Who opened the directory before the swap, or has it as the
- * working directory, sees the old one, until it is removed (20 ms later).
+ * Replaces a directory and everything in it in one step. `build` fills a new directory beside `path`; when it is
+ * done, every file and directory in it is flushed, and the two directories are swapped. Every path below `path` that
+ * is opened, at any time and after any crash, leads to the old tree or to the new one.
  *
- * `build` gets the path of an empty directory on the same file system, closed to other users, and fills it with
- * files, directories and symbolic links. What it returns is in the result as `value`; what it throws is what the
- * caller catches, the very same value, and the directory is gone by then. It must have finished all its writing when
- * it returns or resolves: what comes later is not flushed.
+ * `build` gets the path of an empty directory on the same file system, which other users cannot enter, and fills it
+ * with files, directories and symbolic links. What it returns is `value` in the result. Whatever it throws is what
+ * the call rejects with, and by then the new directory is removed. It must have finished all its writing when it
+ * returns or when its promise resolves: later writes are not flushed.
  *
- * Links on the way to `path` are followed and stay links, also `path` itself. Owner, mode, ACLs and extended
- * attributes of the directory itself are those of the one that is replaced (as far as the system permits); what is
- * in it is as `build` made it. Calls for one directory run one after the other, in the order of the calls: `build`
- * may read what the call before has made. Do not wait in it for another call for the same directory.
+ * Symbolic links on the way to `path`, and `path` itself if it is one, are followed and stay links. The directory
+ * keeps owner, mode, ACLs and extended attributes of the one that it replaces, as far as the system permits; what is
+ * in it is as `build` made it. Calls for one directory run one after the other, in the order of the calls, so
+ * `build` may read what the call before it made. Do not wait inside `build` for another call for the same directory.
  *
- * Rejects with errors as `node:fs` has them (`ENOTDIR`: there is a file; `EBUSY`: a mount point, the root, a path
- * that ends in `.` or `..`) and with
- * - `ERR_ATOMIC_NO_EXCHANGE`: the file system cannot swap two directories; see `fallback`. Where that can be known
- *   `build` is not called;
+ * A file of the old tree that is open stays readable. A program that has the old directory itself open, or as its
+ * working directory, sees the old tree until that is removed, 20 ms after the swap, unless it is kept
+ * (`keepPrevious`).
+ *
+ * Rejects with an {@link AtomicError}: with errors of the operating system as in `node:fs` (`ENOTDIR`: `path` is a
+ * file; `EBUSY`: it is a mount point, the root, or ends in `.` or `..`), and with
+ * - `ERR_ATOMIC_NO_EXCHANGE`: the file system cannot swap two directories (see `fallback`). `build` is not called
+ *   where that can be known before;
  * - `ERR_ATOMIC_NOT_REGULAR`: there is a device, a FIFO or a socket in the new tree;
  * - `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ABORT_ERR`.
  *
- * After a rejection the old tree is there and nothing else. The exception is `error.committed === true`: the new tree
- * has its name, but flushing that failed, or moving the old one to where it is to be kept; it lies beside it.
+ * If it rejects, the old tree is unchanged and nothing is left behind, except parent directories that were created.
+ * There is one exception, and it is marked: with `error.committed === true` the new tree has its name, but flushing
+ * the parent directory failed, or moving the old tree to the place where it is kept. In that case the old tree is
+ * beside the new one.
  *
- * Not promised: that a path that goes up again (`a/../b`) or two opens see one tree, and anything about
- * programs that write into the old tree meanwhile. Other processes' calls are not waited for; the last swap wins.
+ * A process that is killed may leave a directory `.NAME.xxxxxxxxxxxx.atomic-tmp` beside `path`. The next process
+ * that works in the parent directory removes it if it belongs to the same user. A directory
+ * `.NAME.xxxxxxxxxxxx.atomic-old`, left by a crash at the moment of the swap with `keepPrevious` or `fallback`, is
+ * never removed, because it may be the only copy of the old tree: move it where it belongs.
+ *
+ * Not promised: that two opens, or a path that goes up again (`a/../b`), see the same tree; anything about programs
+ * that write into the old tree in the meantime. Calls of other processes are not waited for: the last swap wins.
  */
 export declare function atomicDirectory<T>(path: PathLike, build: (staging: string) => T | PromiseLike<T>, options?: DirectoryOptions | null): Promise<BuildResult<T>>
 
 /**
- * Changes a JSON file, and never loses an update: any number of calls, worker threads and processes
- * may do it at once, and each works on what the one before it left.
+ * Changes a JSON file without losing an update: any number of calls, worker threads and processes may do so at the
+ * same time, and each works on what the one before it left.
  *
- * `fn` gets the parsed index and returns the next one; the same object, changed in place, is fine.
- * What it throws is what the caller catches, the very same value. Whatever goes wrong, the file has
- * nothing of it and the lock is free.
+ * `fn` gets the parsed index, or `undefined` if there is no file and no `initial`, and returns the next index: an
+ * object or an array. It may change the index in place and return it. Whatever it throws is what the call rejects
+ * with, and then the file is unchanged and the lock is free.
  *
- * Calls that wait for one index in one thread share the next commit if their options are the same (all
- * but `initial`, `timeout` and `signal`): their functions are called in call order, each with what the
- * one before it returned, and the result is written once. `batchSize` tells how many did. Each promise
- * resolves only after that. A thousand calls at once cost little more than one.
+ * `fn` may be async, and it may run more than once for one call: when it or a function that shares its commit fails,
+ * when another program changed the file without the lock, and when it is async and keeps the functions before it
+ * waiting for more than 100 ms. So it must have no side effects.
  *
- * `fn` may be async, and it may run again for one call (when it or a function that shares its commit
- * fails, or somebody changed the file without the lock): it must have no side effects. One that keeps
- * functions before it waiting for more than 100 ms runs again after they were written. In a shared commit
- * it is given the very object that the function before it returned, with whatever is in it that JSON
- * would not keep; should it fail on that, it runs again on what was written.
+ * Calls of one thread that wait for the same index share the next commit if their options are the same (apart from
+ * `initial`, `timeout` and `signal`). Their functions run in the order of the calls. Each gets the very object that
+ * the one before it returned, with everything in it that JSON would not keep (if it fails on that, it runs again on
+ * what was written). The result is written once, and each promise resolves after that. `batchSize` tells how many
+ * calls there were. A thousand calls at once cost little more than one.
  *
- * The text is written as by {@link atomicWrite}; text that equals the file's is not written again.
- * Indent and final newline stay as they are in the file. Waiting costs no thread, and a holder that
- * is killed holds nobody up. While an update runs, `.NAME.lock` lies beside the file.
+ * The file is written as by {@link atomicWrite}. Text that is equal to that of the file is not written. Indent and
+ * final newline stay as they are in the file. Waiting costs no thread. While an update runs, `.NAME.lock` is beside
+ * the file; if its process is killed, others take the lock over at once.
  *
- * Rejects as {@link atomicWrite} does, and with
- * - `ERR_ATOMIC_CORRUPT_INDEX`: the file is not JSON (an empty one is not); `offset`, `line` and
- *   `column` say where. Its bytes are never overwritten;
- * - `ERR_ATOMIC_LOCK_TIMEOUT`: the index was not ours within `timeout`;
- * - `ERR_INVALID_RETURN_VALUE`: `fn` returned no object or array, or one that is not JSON.
+ * Rejects with an {@link AtomicError} as {@link atomicWrite} does, and with
+ * - `ERR_ATOMIC_CORRUPT_INDEX`: the file is not JSON (an empty file is not JSON either). `offset`, `line` and
+ *   `column` say where. It is never overwritten;
+ * - `ERR_ATOMIC_LOCK_TIMEOUT`: the call did not get the index within `timeout`;
+ * - `ERR_INVALID_RETURN_VALUE`: `fn` returned something else than an object or an array, or one that is not JSON.
  *
- * An abort takes a call out until its commit begins; of a call that is written alone, until its rename.
+ * An abort takes effect until the commit begins; for a call that is written alone, until its rename.
  *
- * Not promised: anything about programs that change the file without this function, other than
- * that their changes are noticed until right before the rename. Do not wait inside `fn` for another
- * update or write of the same file: that waits for this one. The same goes for a write of another file that waits
- * behind an {@link atomicWriteAll} of both.
+ * Not promised: anything about programs that change the file without this function. Their changes are noticed until
+ * right before the rename. Do not wait inside `fn` for another update or write of the same file: that one waits for
+ * this one. The same is true for a write of another file that waits behind an {@link atomicWriteAll} of both.
  */
-export declare function atomicIndexUpdate<T = any>(path: PathLike, fn: (index: T) => T | Promise<T>, options?: UpdateOptions<T> | null): Promise<UpdateResult>
+export declare function atomicIndexUpdate<T extends object = any>(path: PathLike, fn: (index: T | undefined) => T | PromiseLike<T>, options?: UpdateOptions<T> | null): Promise<UpdateResult>
 
 /**
- * Writes a file so that it is never half there: resolves when `data` is on disk, read back, under
- * its final name. Every reader, at any time and after any crash, finds the old file or the new one.
+ * Writes a file atomically. When the promise resolves, the data is on disk, was read back, and has its final name.
+ * Every reader, at any time and after any crash, sees the old file or the new one, each of them complete.
  *
- * `data` is copied at the call and may be changed right after it. Writes to one file, by whatever
- * name and from whatever thread of this process, run in the order of the calls: the last call wins.
- * Symbolic links are followed and stay links. Owner, mode, ACLs and extended attributes of a file
- * that is replaced are kept (as far as the system permits); its hard links keep the old content.
+ * `data` is copied during the call and may be changed right after it. Symbolic links are followed and stay links.
+ * Owner, mode, ACLs and extended attributes of a replaced file are kept as far as the system permits; its hard links
+ * keep the old content. Nothing blocks the event loop.
  *
- * Rejects with errors as `node:fs` has them (`code`, `errno`, `syscall`, `path`, `dest`) and with
- * - `ERR_ATOMIC_VERIFY`: what was read back is not what was given;
- * - `ERR_ATOMIC_NOT_REGULAR`: the target is a device, a FIFO or a socket (a directory is `EISDIR`);
+ * Writes to one file run in the order of the calls, so the last call wins. This holds for all paths that lead to the
+ * file (relative, absolute, through a link) and for all worker threads of the process.
+ *
+ * Rejects with an {@link AtomicError}:
+ * - errors of the operating system as in `node:fs`: `ENOSPC`, `EACCES`, `EISDIR`, … `EMFILE` only after ten seconds
+ *   in which no descriptor became free;
+ * - `ERR_ATOMIC_VERIFY`: the bytes read back are not the bytes given;
+ * - `ERR_ATOMIC_NOT_REGULAR`: the path names a device, a FIFO or a socket;
  * - `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ABORT_ERR`.
  *
- * After a rejection the old file is there, byte for byte, and nothing else. The one exception says
- * so: `error.committed === true`, the new file has its name, but flushing the directory (or closing
- * the file) failed, and a power cut may bring the old one back.
+ * If it rejects, the old file is unchanged and nothing is left behind, except parent directories that were created.
+ * There is one exception, and it is marked: with `error.committed === true` the new file has its name, but flushing
+ * the directory or closing the file failed, and a power cut may bring the old file back.
  *
- * Not promised: an order between two files, and protection from a disk that lies about flushes.
- * Other processes' writes to the file are not waited for; the last rename wins.
+ * While a write runs, a file `.NAME.xxxxxxxxxxxx.atomic-tmp` may be beside the target. A process that is killed may
+ * leave it there; the next process that writes into the directory removes it.
+ *
+ * Not promised: an order between the writes of two files; protection from a disk that reports a flush as done before
+ * it is. Writes by other processes are not waited for: the last rename wins.
  */
 export declare function atomicWrite(path: PathLike, data: Data, options?: WriteOptions | BufferEncoding | null): Promise<WriteResult>
 
 /**
- * Writes many files so that none is ever half there, and none is replaced unless all can be: each is written
- * to a staged file, read back and flushed, and only when that is done for all of them all get their names.
- * Resolves with a result for each entry, in their order, when all are on disk under their final names.
+ * Writes many files. Each is complete at any time, as with {@link atomicWrite}, and none is replaced unless all can
+ * be: every entry is written to a staged file, read back and flushed, and only when that is done for all of them do
+ * they get their names. Resolves with one result for each entry, in their order.
  *
- * Many flushes run at once, and a directory is flushed once: a thousand small files take little longer than a
- * few. `entries` is gone through as by `for await`, with back-pressure: no more than two waves of up to 256
- * entries or 16 MiB (at least one entry) are in memory. It may wait for anything but this call, other writes
- * too.
+ * Many flushes run at the same time, and each directory is flushed once: a thousand small files take little longer
+ * than a few. `entries` is consumed as by `for await`, with back-pressure: at most two waves, each of up to 256
+ * entries or 16 MiB (at least one entry), are in memory. The iterable may wait for anything but this call.
  *
- * Rejects as {@link atomicWrite} does, with `error.path` and `error.entry` (its position, from 0) of the entry
- * that failed, and with
- * - `ERR_ATOMIC_DUPLICATE`: the entry means the same file as the one at `error.duplicateOf`, be it by another
- *   name;
- * - `ERR_ATOMIC_CHANGED`: a file that `ifChanged` left alone was changed before the others had their names;
- * - whatever `entries` or `onProgress` throws, the very same value.
+ * Rejects with an {@link AtomicError} as {@link atomicWrite} does, with the `path` of the entry that failed and its
+ * position as `entry`, and with
+ * - `ERR_ATOMIC_DUPLICATE`: the entry names the same file as the one at `error.duplicateOf`, perhaps by another
+ *   path;
+ * - `ERR_ATOMIC_CHANGED`: a file that `ifChanged` left alone was changed before the other files got their names;
+ * - whatever `entries` or `onProgress` throws, as it is.
  *
- * After a rejection all files are as before, and nothing else is there but directories that were made. The one
- * exception says so: `error.committed === true`. The first `error.replaced` entries have their names then, and no
- * others; a power cut may bring old files back.
+ * If it rejects, all files are unchanged and nothing is left behind, except parent directories that were created.
+ * There is one exception, and it is marked: with `error.committed === true` the first `error.replaced` entries have
+ * their names and the others do not, and a power cut may bring old files back.
  *
- * About 32,000 files may wait for their names without a descriptor, and more only as far as descriptors go;
- * beyond that, and where the file system cannot do without (overlays, and other systems than Linux), too many
- * files are `EMFILE`, after ten seconds. Do not wait for this call inside the function of an update of one of
- * its files, nor for one of its files inside the function of an update of another: each would wait for the other.
+ * An abort of `signal` takes effect until the first rename. In the order of writes to one file the call has its
+ * place when its last entry is staged: an {@link atomicWrite} to one of the files that was called before that comes
+ * first.
  *
- * `signal` is heeded until the first rename. Of an `atomicWrite` to one of the files that was called while the
- * entries were still being staged, this call is the later one; so are all calls made before.
+ * Limits: batches use at most a quarter of the descriptors that the process may have (at most 4,096), so 10,000
+ * files work at `ulimit -n 256`. On Linux about 32,000 staged files need no descriptor. Beyond that, and where the
+ * file system does not support it (overlays, other platforms), files stay open, up to three quarters of the
+ * descriptors; more than that rejects with `EMFILE`, after ten seconds.
  *
- * Not promised: that all files change at one moment. Readers see some new files beside some old ones for the
- * time that the renames take, and a crash in that time leaves each of them old or new, whole. For one moment
- * for all use a directory.
+ * Do not wait for this call inside the function of an update of one of its files, and do not wait for one of its
+ * files inside the function of an update of another: each would wait for the other.
+ *
+ * Not promised: that all files change at the same moment. While the renames run, readers may see new files beside
+ * old ones, and a crash in that time leaves each file old or new, complete. To change all at the same moment,
+ * replace a directory: {@link atomicDirectory}.
  */
 export declare function atomicWriteAll(entries: Iterable<WriteEntry> | AsyncIterable<WriteEntry>, options?: WriteAllOptions | null): Promise<WriteResult[]>
 
 /** What {@link atomicDirectory} did. */
 export interface BuildResult<T = unknown> extends DirectoryResult {
-  /** What `build` returned. */
+  /** What `build` returned, or what its promise resolved with. */
   value: T
 }
 
 /**
- * Copies a directory over another one, at once: readers find the old tree or a complete copy, as with
- * {@link atomicDirectory}. All of it happens off the JavaScript thread.
+ * Replaces a directory by a copy of another one, in one step: as with {@link atomicDirectory}, readers see the old
+ * tree or the complete copy. All of it happens off the JavaScript thread.
  *
- * Files are copied with their permission bits (without set-id), symbolic links as links with the very same text,
- * directories also if they are empty. Owners, times, extended attributes and hard links between files are not
- * copied. Blocks are shared with the original where the file system can (btrfs, xfs); holes stay holes.
+ * Files are copied with their permission bits (without set-id bits), symbolic links as links with the same text, and
+ * directories even if they are empty. Owners, times, extended attributes and hard links between files are not
+ * copied. Blocks are shared with the original where the file system supports that (btrfs, xfs); holes stay holes.
  *
- * Rejects as {@link atomicDirectory} does, and with
+ * Rejects with an {@link AtomicError} as {@link atomicDirectory} does, and with
  * - `ERR_ATOMIC_NOT_REGULAR`: there is a device, a FIFO or a socket in `from`;
- * - `ERR_ATOMIC_VERIFY`: a copy is not what it was copied from, or that has changed meanwhile;
- * - `EINVAL`: one of the two is within the other.
+ * - `ERR_ATOMIC_VERIFY`: a copy differs from its original, or the original changed in the meantime;
+ * - `EINVAL`: one of the two directories is inside the other.
  */
 export declare function copyDirectoryAtomic(from: PathLike, to: PathLike, options?: CopyDirectoryOptions | null): Promise<DirectoryResult>
 
 /**
- * Options of {@link copyDirectoryAtomic}; the others are those of {@link atomicDirectory}, but that a new directory
- * has the mode of the one that is copied.
+ * Options of {@link copyDirectoryAtomic}: those of {@link atomicDirectory}, and `verify`. A new directory gets the
+ * mode of the directory that is copied.
  */
 export interface CopyDirectoryOptions extends DirectoryOptions {
   /**
-   * Read every file back and compare it with the one it was copied from.
+   * Read every file back and compare it with the file that it was copied from; a difference rejects with
+   * `ERR_ATOMIC_VERIFY`.
    *
    * @default true
    */
   verify?: boolean
 }
 
-/** Options of {@link atomicDirectory}. They are read once, at the call. */
+/**
+ * Options of {@link atomicDirectory}. They are read once, when the function is called. An option of the wrong type
+ * rejects with `ERR_INVALID_ARG_TYPE`, one with a value that does not exist with `ERR_INVALID_ARG_VALUE`.
+ */
 export interface DirectoryOptions {
   /**
-   * Permission bits of the directory itself, as a number or as a string of octal digits; set exactly, the umask
-   * does not apply.
+   * Permission bits of the directory itself, as a number or as a string of octal digits. They are set exactly: the
+   * umask does not apply.
    *
-   * @default the mode of the directory that is replaced; for a new one 0o777 less the umask
+   * @default the mode of the replaced directory; for a new one 0o777 & ~umask
    */
   mode?: number | string
   /**
-   * Flush every file and every directory of the new tree before it gets its name, and the directory that it is in
-   * after. Without it a power cut can bring the old tree back, or leave files of the new one empty.
+   * Flush every file and every directory of the new tree to disk before the tree gets its name, and the parent
+   * directory after that. Without it, a power cut can bring the old tree back or leave files of the new one empty.
    *
    * @default true
    */
   flush?: boolean
   /**
-   * Make missing parent directories, durably. They stay if the call fails.
+   * Create missing parent directories, and flush each into its parent. They stay if the call fails. `false`
+   * rejects with `ENOENT` instead.
    *
    * @default true
    */
   mkdir?: boolean
   /**
-   * Rejects with an `AbortError` unless the directory has its name already. The old one stands. While the tree is
-   * being built the abort is heeded when `build` has settled: pass the signal on to what it does.
+   * Aborts the call: it rejects with an `AbortError` and the old tree is unchanged. An abort that comes after the
+   * new tree got its name has no effect. An abort while `build` runs takes effect when `build` has settled: pass
+   * the signal on to the work that it does.
    */
   signal?: AbortSignal
   /**
-   * Keep the old tree: as `${path}.previous`, or under the given name, which must be on the same file system. An
-   * older one there is replaced.
+   * Keep the old tree: `true` as `${path}.previous`, a path under that path, which must be on the same file system
+   * (`EXDEV` otherwise, before `build` is called). An older tree at that place is replaced.
    *
    * @default false
    */
   keepPrevious?: boolean | PathLike
   /**
-   * What to do where the file system cannot swap two directories in one step: `'rename'` renames the old one away
-   * and then the new one in. Between the two there is none. Without it the call rejects with
-   * `ERR_ATOMIC_NO_EXCHANGE`.
+   * What to do where the file system cannot swap two directories in one step (some network file systems and
+   * overlays, and Windows). `'rename'` renames the old tree away and then the new one to its place; for an instant
+   * there is no directory under `path`. Without this option the call rejects with `ERR_ATOMIC_NO_EXCHANGE`.
    *
    * @default undefined
    */
   fallback?: 'rename'
 }
 
-/** What the replacement of a directory did: what was really done, never what was hoped for. */
+/** What the replacement of a directory did. The fields say what was really done, not what was asked for. */
 export interface DirectoryResult {
-  /** How many regular files are in the new tree. */
+  /** The number of regular files in the new tree. */
   files: number
-  /** How many directories are in it, itself not counted. */
+  /** The number of directories in the new tree, not counting the tree's own. */
   directories: number
-  /** How many symbolic links are in it. */
+  /** The number of symbolic links in the new tree. */
   links: number
-  /** The sizes of its files, added up. */
+  /** The total size of the files in bytes. */
   bytes: number
   /**
-   * All of it was flushed, and the directory that it is in. `false` without `flush`, in memory (tmpfs), on an
-   * overlay mounted `volatile`, and wherever the file system or the platform offers no such operation.
+   * Whether the whole tree and its parent directory were flushed to disk, so that the new tree survives a power
+   * cut. `false` without `flush`, on file systems in memory (tmpfs), on an overlay that is mounted `volatile`, and
+   * wherever the file system or the platform cannot flush.
    */
   durable: boolean
-  /** Where the old tree is, if it is still there. */
+  /**
+   * The path of the old tree if it still exists: with `keepPrevious`, or because it could not be removed
+   * (`leftover`).
+   */
   previous: string | null
   /**
-   * Why the old tree could not be removed, or not all of it. The new one is in its place; the rest of the old one
-   * (`previous`) is tried again when the next process works in the same directory.
+   * Why the old tree could not be removed, or not completely. The new tree is in place all the same. The next
+   * process that works in the same parent directory tries again to remove the rest, which is at `previous`.
    */
-  leftover: NodeJS.ErrnoException | null
+  leftover: AtomicError | null
 }
 
 /**
- * Options of {@link atomicIndexUpdate}; `mode`, `flush`, `verify`, `mkdir` and `signal` are those of
- * {@link atomicWrite}.
+ * Options of {@link atomicIndexUpdate}. `mode`, `flush`, `verify`, `mkdir` and `signal` are those of {@link
+ * atomicWrite}. They are read once, when the function is called. An option of the wrong type rejects with
+ * `ERR_INVALID_ARG_TYPE`, one with a value that does not exist with `ERR_INVALID_ARG_VALUE`.
  */
 export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flush' | 'verify' | 'mkdir' | 'signal'> {
   /**
-   * What `fn` is given when the file does not exist. It is copied as JSON at the call, so that one
-   * value can serve many calls.
+   * What `fn` gets if the file does not exist. It is copied as JSON during the call, so one value can serve many
+   * calls. A value that JSON cannot express rejects with `ERR_INVALID_ARG_VALUE`.
    *
    * @default undefined
    */
   initial?: T
   /**
-   * `JSON.stringify`'s.
+   * The indent, as for `JSON.stringify`: a number of spaces (0: all on one line), or a string of white space.
    *
-   * @default the file's own indent, else 2
+   * @default the indent of the file; for a new file 2
    */
   space?: number | string
   /**
-   * Keep the version before this one: as `${path}.backup`, or under the given name. It costs no
-   * copy: the old file is linked. It is not touched when nothing is written. Of calls that share a
-   * commit it is the version before all of them.
+   * Keep the version before this one: `true` as `${path}.backup`, a path under that path. The old file is linked,
+   * not copied, where the file system allows it. The backup is not touched when nothing is written. For calls that
+   * share a commit, it is the version before all of them.
    *
    * @default false
    */
   backup?: boolean | PathLike
   /**
-   * Milliseconds to wait for the index: for earlier calls of this process, then for other processes.
-   * With 0 it is tried once.
+   * How long to wait for the index, in milliseconds: for earlier calls of this process and then for other
+   * processes. Then the call rejects with `ERR_ATOMIC_LOCK_TIMEOUT`. 0 tries once; `Infinity` waits without a
+   * limit.
    *
    * @default 30_000
    */
@@ -348,90 +497,105 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
 
 /** What an update did. */
 export interface UpdateResult extends WriteResult {
-  /** Milliseconds from the call until the index was this call's. */
+  /** Milliseconds from the call until it had the index. */
   lockWaitMs: number
-  /** How many updates shared this commit. */
+  /** The number of updates that shared this commit, this one included. */
   batchSize: number
 }
 
-/** Options of {@link atomicWriteAll}: those of {@link atomicWrite}, for all entries. */
+/** Options of {@link atomicWriteAll}: those of {@link atomicWrite}, for all entries. An entry may have its own. */
 export interface WriteAllOptions extends WriteOptions {
   /**
-   * Called after each wave of up to 256 entries with how many are staged, and of how many, if `entries` has
-   * a `length` or a `size`. What it throws is what the caller catches; nothing is renamed then.
+   * Called after each wave of up to 256 entries with the number of entries that are staged so far, and with the
+   * number of all entries if `entries` has a `length` or a `size`. If it throws, the call rejects with the thrown
+   * value and no file is replaced.
+   *
+   * @default undefined
    */
   onProgress?: (done: number, total?: number) => void
 }
 
-/** Options of {@link atomicWrite}. They are read once, at the call. */
+/**
+ * Options of {@link atomicWrite}. They are read once, when the function is called. An option of the wrong type
+ * rejects with `ERR_INVALID_ARG_TYPE`, one with a value that does not exist with `ERR_INVALID_ARG_VALUE`.
+ */
 export interface WriteOptions {
   /**
-   * How a string becomes bytes. Other data is written as it is.
+   * The encoding of a string, one of those that `Buffer` has. Other data is written as it is.
    *
-   * With `'utf8'` a string with a lone surrogate is refused (`ERR_INVALID_ARG_VALUE`): UTF-8 has no
-   * bytes for it, and U+FFFD in its place would not be what was given.
+   * With `'utf8'`, a string with a lone surrogate is refused (`ERR_INVALID_ARG_VALUE`): UTF-8 cannot express it,
+   * and writing U+FFFD instead would change the data.
    *
    * @default 'utf8'
    */
   encoding?: BufferEncoding
   /**
-   * Permission bits, as a number or as a string of octal digits; set exactly, the umask does not
-   * apply.
+   * Permission bits, as a number or as a string of octal digits. They are set exactly: the umask does not apply.
+   * On Windows only the write permission has a meaning.
    *
-   * @default the mode of the file that is replaced; for a new file 0o666 less the umask
+   * @default the mode of the replaced file; for a new file 0o666 & ~umask
    */
   mode?: number | string
   /**
-   * `'wx'` fails with `EEXIST` if there is anything by that name, be it a dangling link. Of two
-   * that try at once, one succeeds.
+   * `'w'` replaces an existing file. `'wx'` rejects with `EEXIST` if the name exists, even as a dangling symbolic
+   * link. If two processes try at once, exactly one succeeds.
    *
    * @default 'w'
    */
   flag?: 'w' | 'wx'
   /**
-   * Flush the file before it gets its name, and the directory after. Without it a power cut can
-   * bring the old file back; other readers see the old or the new one all the same. Directories that
-   * had to be made are flushed in any case.
+   * Flush the file to disk (fsync) before it gets its final name, and its directory after that. Without it, a
+   * power cut can bring the old file back, or leave the new name with incomplete content; readers still see only
+   * the old or the new file as long as the system runs. Directories that had to be created are flushed in any
+   * case.
    *
    * @default true
    */
   flush?: boolean
   /**
-   * Read the file back and compare before it gets its name. `true` reads what the system has in
-   * its cache: that finds short and lying writes. `'device'` has the system drop its cache first,
-   * and finds what was lost on the way to the disk as well; it needs `flush`, and Linux.
+   * Read the file back and compare it with the data before it gets its final name; a difference rejects with
+   * `ERR_ATOMIC_VERIFY`. `true` reads from the page cache of the operating system: that finds short writes and
+   * data that changed on the way there. `'device'` drops the cached pages first, so that it also finds what was
+   * lost on the way to the device. It works with `flush` and on Linux; elsewhere the result says `verified:
+   * 'cache'`.
    *
    * @default true
    */
   verify?: boolean | 'device'
   /**
-   * Leave a file that holds these bytes already alone: inode, mtime and mode stay. With `flush` it
-   * is flushed nevertheless, for whoever wrote it may not have.
+   * Do not write a file that already has this content: its inode, modification time and mode stay as they are, and
+   * the result says `written: false`. With `flush` the file is still flushed, because the program that wrote it
+   * may not have done so.
    *
    * @default false
    */
   ifChanged?: boolean
   /**
-   * Make missing parent directories, durably. They stay if the write fails.
+   * Create missing parent directories, and flush each into its parent. They stay if the write fails. `false`
+   * rejects with `ENOENT` instead.
    *
    * @default true
    */
   mkdir?: boolean
-  /** Rejects with an `AbortError` unless the file has its name already. The old file stands. */
+  /**
+   * Aborts the call: it rejects with an `AbortError` and the old file is unchanged. An abort that comes after the
+   * new file got its name has no effect.
+   */
   signal?: AbortSignal
 }
 
-/** What a write did: what was really done, never what was hoped for. */
+/** What a write did. The fields say what was really done, not what was asked for. */
 export interface WriteResult {
-  /** `false`: the file held these bytes already and was left alone. */
+  /** Whether the file was written. `false`: it already had this content (`ifChanged`, or an unchanged index). */
   written: boolean
-  /** Size of the file. */
+  /** The size of the file in bytes. */
   bytes: number
   /**
-   * File and directory were flushed. `false` without `flush`, in memory (tmpfs), on an overlay
-   * mounted `volatile`, and wherever the file system or the platform offers no such operation.
+   * Whether the file and its directory were flushed to disk, so that the new content survives a power cut. `false`
+   * without `flush`, on file systems in memory (tmpfs), on an overlay that is mounted `volatile`, and wherever the
+   * file system or the platform cannot flush.
    */
   durable: boolean
-  /** How far the bytes were read back: through the system's cache, or from the device. */
+  /** How the content was read back: from the page cache, from the device, or not at all. */
   verified: 'cache' | 'device' | false
 }

@@ -221,7 +221,7 @@ describe('an abort', () => {
     const controller = new AbortController()
     const { open, opened } = gate()
     const { open: enter, opened: entered } = gate()
-    const update = atomicIndexUpdate(join(dir, '1'), async (index: object) => {
+    const update = atomicIndexUpdate(join(dir, '1'), async (index: any) => {
       enter()
       await opened
       return { ...index, updated: true }

@@ -67,7 +67,7 @@ describe('a commit has the place of its call', () => {
     const path = join(dir, 'index.json')
     writeFileSync(path, '{"n":0}')
     const file = await opened(path, '{"n":100}')
-    const increment = (index: { n: number }) => ({ n: index.n + 1 })
+    const increment = (index: any) => ({ n: index.n + 1 })
     const before = atomicIndexUpdate(path, increment)
     const committing = file.commit()
     const after = [atomicIndexUpdate(path, increment), atomicIndexUpdate(path, increment)]

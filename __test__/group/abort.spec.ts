@@ -22,11 +22,7 @@ const places: [where: string, at: number][] = [
 ]
 
 /** Four updates of which one can be aborted. */
-function fourCalls(
-  file: string,
-  aborted: number,
-  fn: (at: number) => (index: unknown[]) => unknown[] = append,
-) {
+function fourCalls(file: string, aborted: number, fn: (at: number) => (index: any) => unknown[] = append) {
   const controller = new AbortController()
   const make = () =>
     times(4, (at) => atomicIndexUpdate(file, fn(at), at === aborted ? { signal: controller.signal } : {}))
@@ -116,7 +112,7 @@ describe('a call that is aborted after its function has run, and before the comm
     const { make, abort } = fourCalls(file, 1, (at) =>
       at < 3
         ? append(at)
-        : ((async (index: unknown[]) => {
+        : ((async (index: any) => {
             await new Promise(setImmediate)
             abort()
             await new Promise(setImmediate)
@@ -166,7 +162,7 @@ describe('a call that is aborted after its function has run, and before the comm
     const before = state(file)
     const controller = new AbortController()
     const { signal } = controller
-    const last = (index: unknown[]) => {
+    const last = (index: any) => {
       controller.abort(reason)
       return append('last')(index)
     }
@@ -229,7 +225,7 @@ describe('a signal that several calls share', inTime, () => {
     const fail = () => {
       throw reason
     }
-    const fns = [append(0), fail, async (index: unknown[]) => append(2)(index), () => 1 as never]
+    const fns = [append(0), fail, async (index: any) => append(2)(index), () => 1 as never]
     const calls = await together(file, () => fns.map((fn) => atomicIndexUpdate(file, fn, { signal })))
     await Promise.allSettled(calls)
     expect(listeners).toBe(0)

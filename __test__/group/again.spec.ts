@@ -25,7 +25,7 @@ describe(
         }) => {
           writeJson(file, ['old'])
           const runs = times(5, () => 0)
-          const fn = (at: number) => (index: unknown[]) => {
+          const fn = (at: number) => (index: any) => {
             runs[at]!++
             if (at === place && runs[at] === 1) writeJson(file, ['theirs', 'old'])
             const waited = wait()
@@ -59,7 +59,7 @@ describe(
     test('and all change nothing: its change is kept', async ({ file }) => {
       writeJson(file, ['old'])
       let changed = false
-      const meddle = (index: unknown[]) => {
+      const meddle = (index: any) => {
         if (!changed) writeJson(file, ['theirs'])
         changed = true
         return index
@@ -97,7 +97,7 @@ describe('each function of a group runs in the async context of its own call', i
   test('when it runs again, because another has failed', async ({ file }) => {
     writeJson(file, [])
     const seen: [call: number, store: unknown][] = []
-    const note = (at: number) => (index: unknown[]) => {
+    const note = (at: number) => (index: any) => {
       seen.push([at, context.getStore()])
       if (at === 2) throw new Error('no')
       return append(at)(index)
@@ -114,7 +114,7 @@ describe('each function of a group runs in the async context of its own call', i
   test('when it runs again, because the file was changed', async ({ file }) => {
     writeJson(file, [])
     const seen: [call: number, store: unknown][] = []
-    const note = (at: number) => (index: unknown[]) => {
+    const note = (at: number) => (index: any) => {
       seen.push([at, context.getStore()])
       if (seen.length === 3) writeJson(file, ['theirs'])
       return append(at)(index)

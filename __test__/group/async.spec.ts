@@ -12,7 +12,7 @@ describe('async functions of a group', inTime, () => {
   test('are awaited one after the other, in the order of the calls', async ({ file }) => {
     writeJson(file, [])
     let inside = 0
-    const slowly = (at: number) => async (index: unknown[]) => {
+    const slowly = (at: number) => async (index: any) => {
       expect(++inside).toBe(1)
       for (let turn = at; turn < 5; turn++) await nextTurn()
       inside--
@@ -25,7 +25,7 @@ describe('async functions of a group', inTime, () => {
 
   test('share a commit with others', async ({ file }) => {
     writeJson(file, [])
-    const kind = (at: number) => (at % 2 ? append(at) : async (index: unknown[]) => append(at)(index))
+    const kind = (at: number) => (at % 2 ? append(at) : async (index: any) => append(at)(index))
     const calls = await together(file, () => times(10, (at) => atomicIndexUpdate(file, kind(at))))
     expect(batchSizes(await Promise.all(calls))).toEqual(times(10, () => 10))
     expect(readJson(file)).toEqual(times(10, (at) => at))
@@ -37,7 +37,7 @@ describe('a slow function in the middle of a group', inTime, () => {
   function slowOne() {
     const { open, opened } = gate()
     const runs: unknown[][] = []
-    const fn = async (index: unknown[]) => {
+    const fn = async (index: any) => {
       const given = [...index]
       runs.push(given)
       index.push('half')
@@ -89,7 +89,7 @@ describe('a slow function in the middle of a group', inTime, () => {
     writeJson(file, [])
     const { open, opened } = gate()
     const reason = new Error('no')
-    const fail = async (index: unknown[]) => {
+    const fail = async (index: any) => {
       index.push('half')
       await opened
       throw reason
@@ -109,16 +109,16 @@ describe('a slow function in the middle of a group', inTime, () => {
       async ({ atomicIndexUpdate, require }, file) => {
         const { setTimeout: sleep } = require('node:timers/promises') as typeof import('node:timers/promises')
         const runs: (() => void)[] = []
-        const stale: ((index: string[]) => Promise<string[]>)[] = [
+        const stale: ((index: any) => Promise<string[]>)[] = [
           async (index) => [...index, 'of the first run'],
           async () => {
             throw new Error('of the first run')
           },
         ]
-        const pushing = (what: string) => (index: string[]) => [...index, what]
+        const pushing = (what: string) => (index: any) => [...index, what]
         for (const first of stale) {
           runs.length = 0
-          const twice = async (index: string[]) => {
+          const twice = async (index: any) => {
             const run = runs.length
             await new Promise<void>((resolve) => runs.push(resolve))
             return run === 0 ? first(index) : [...index, 'of the second run']

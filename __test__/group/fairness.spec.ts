@@ -30,7 +30,7 @@ describe('a group', () => {
     })
   }
 
-  const slowly: [what: string, fn: (index: { n: number }) => any][] = [
+  const slowly: [what: string, fn: (index: any) => any][] = [
     [
       'at work',
       (index) => {
@@ -104,7 +104,7 @@ describe('while one process updates without end, fifty calls at once', () => {
       // Or it would have the lock again before anybody else looks.
       await new Promise((resolve) => setTimeout(resolve, 10))
       const { commits } = JSON.parse(fs.readFileSync(file, 'utf8'))
-      await atomicIndexUpdate(file, (index: { commits: number }) => {
+      await atomicIndexUpdate(file, (index: any) => {
         waits[round] = index.commits - commits
         return { ...index, round }
       })

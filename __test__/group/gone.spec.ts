@@ -15,7 +15,7 @@ describe('an abort while the calls still find their places', () => {
         for (let turn = 0; turn < 30; turn++) await null
         controller.abort()
       }
-      const aborted = (index: object) => {
+      const aborted = (index: any) => {
         if (late) turnsLater()
         return { ...index, b: 1 }
       }

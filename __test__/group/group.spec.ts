@@ -47,7 +47,7 @@ describe('updates that wait for the same index', inTime, () => {
   test('have each function called once', async ({ file }) => {
     writeJson(file, [])
     const called: number[] = []
-    const note = (at: number) => (index: unknown[]) => {
+    const note = (at: number) => (index: any) => {
       called.push(at)
       return index
     }

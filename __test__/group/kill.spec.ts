@@ -18,7 +18,7 @@ describe('a thread that is terminated while its calls', () => {
   ) => {
     const { Worker } = require('node:worker_threads') as typeof import('node:worker_threads')
     const file = `${dir}/index.json`
-    const add = (what: string) => (index: string[]) => [...index, what]
+    const add = (what: string) => (index: any) => [...index, what]
     let letGo = () => {}
     const entered = new Promise<void>((enter) => {
       const holding = async (index: string[]) => {
@@ -67,7 +67,7 @@ describe('a thread that is terminated while its calls', () => {
       'wait for their group',
       async function whileTheyWait({ atomicIndexUpdate, atomicWrite, tell }, dir) {
         for (let at = 0; at < 5; at++) {
-          void atomicIndexUpdate(`${dir}/index.json`, (index: string[]) => [...index, 'lost'])
+          void atomicIndexUpdate(`${dir}/index.json`, (index: any) => [...index, 'lost'])
         }
         await atomicWrite(`${dir}/ready`, '')
         tell('in line')
@@ -76,7 +76,7 @@ describe('a thread that is terminated while its calls', () => {
     [
       'are in a group, and a sync function never ends',
       async function whileOneIsAtWork({ atomicIndexUpdate, atomicWrite, tell }, dir) {
-        const fns: ((index: string[]) => any)[] = [
+        const fns: ((index: any) => any)[] = [
           (index) => [...index, 'lost'],
           (index) => {
             tell('ready')
@@ -97,7 +97,7 @@ describe('a thread that is terminated while its calls', () => {
           for (;;);
         }
         for (let at = 0; at < 3; at++) {
-          void atomicIndexUpdate(`${dir}/index.json`, (index: any[]) => [...index, { toJSON }])
+          void atomicIndexUpdate(`${dir}/index.json`, (index: any) => [...index, { toJSON }])
         }
         await atomicWrite(`${dir}/ready`, '')
         tell('in line')
@@ -111,7 +111,7 @@ describe('a thread that is terminated while its calls', () => {
           return new Promise(() => {})
         }
         setInterval(() => {}, 1000)
-        for (const fn of [never, (index: string[]) => [...index, 'lost']]) {
+        for (const fn of [never, (index: any) => [...index, 'lost']]) {
           void atomicIndexUpdate(`${dir}/index.json`, fn)
         }
         await atomicWrite(`${dir}/ready`, '')
@@ -137,14 +137,14 @@ describe('a thread that is terminated while its calls', () => {
   }) => {
     const busy = async ({ atomicIndexUpdate, tell }: There, file: string) => {
       tell('started')
-      const add = (index: object) => ({ ...index, pad: 'x'.repeat(10_000) })
+      const add = (index: any) => ({ ...index, pad: 'x'.repeat(10_000) })
       for (;;) {
         await Promise.all(Array.from({ length: 20 }, () => atomicIndexUpdate(file, add, { flush: false })))
       }
     }
     const main = async ({ atomicIndexUpdate, require }: There, code: string, file: string) => {
       const { Worker } = require('node:worker_threads') as typeof import('node:worker_threads')
-      const add = (index: { n: number }) => ({ ...index, n: index.n + 1 })
+      const add = (index: any) => ({ ...index, n: index.n + 1 })
       for (let victim = 0; victim < 20; victim++) {
         const worker = new Worker(code, { eval: true })
         await new Promise((resolve) => worker.once('message', resolve))

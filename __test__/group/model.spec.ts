@@ -19,7 +19,7 @@ const failure = (id: number) => new Error(`${id}`)
 
 function updating(fn: (index: Index, id: number) => unknown, after?: Kind['after']): Kind {
   return {
-    make: (file, id, options) => atomicIndexUpdate(file, (index: Index) => fn(index, id) as Index, options),
+    make: (file, id, options) => atomicIndexUpdate(file, (index: any) => fn(index, id) as Index, options),
     after: after ?? ((index) => index),
     succeeds: after !== undefined,
   }

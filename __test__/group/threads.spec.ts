@@ -46,8 +46,7 @@ describe('updates at once in several threads', () => {
     await inLine(dir)
     const other = inThread(
       async ({ atomicIndexUpdate, atomicWrite, tell }, file, elsewhere) => {
-        const theirs = (at: number) =>
-          atomicIndexUpdate(file, (index: string[]) => [...index, `theirs ${at}`])
+        const theirs = (at: number) => atomicIndexUpdate(file, (index: any) => [...index, `theirs ${at}`])
         const calls = [theirs(0), theirs(1), theirs(2)]
         // Done after those before it have their places.
         await atomicWrite(elsewhere, '')

@@ -41,7 +41,7 @@ describe('the timeout of a call in a group', inTime, () => {
     writeJson(file, [])
     const { open, opened } = gate()
     let runs = 0
-    const slow = async (index: unknown[]) => {
+    const slow = async (index: any) => {
       runs++
       await opened
       return append('slow')(index)

@@ -60,7 +60,7 @@ export const times = <T>(howMany: number, make: (at: number) => T): T[] =>
 /** An index that is a list, and what appends to it. */
 export const append =
   (what: unknown) =>
-  (index: unknown[]): unknown[] => {
+  (index: any): unknown[] => {
     index.push(what)
     return index
   }
@@ -97,7 +97,7 @@ export async function groupThere(
   })
   await entered
   async function theCaller(at: number) {
-    const add = (index: unknown[]) => [...index, { at, pad: 'x'.repeat(pad) }]
+    const add = (index: any) => [...index, { at, pad: 'x'.repeat(pad) }]
     return await atomicIndexUpdate(file, add)
   }
   const calls = Promise.allSettled(Array.from({ length: howMany }, (_, at) => theCaller(at)))

@@ -125,7 +125,7 @@ describe('a signal that is aborted', () => {
     writeJson(file, { n: 1 })
     const before = state(file)
     const controller = new AbortController()
-    const fn = (index: { n: number }) => {
+    const fn = (index: any) => {
       controller.abort(reason)
       return increment(index)
     }

@@ -170,7 +170,7 @@ describe('calls for one index', () => {
   })
 
   test('and writes of the same file run in the order of the calls', async ({ file }) => {
-    const append = (what: string) => (index: string[]) => [...index, what]
+    const append = (what: string) => (index: any) => [...index, what]
     await Promise.all([
       atomicWrite(file, '["write 1"]'),
       atomicIndexUpdate(file, append('update 1')),

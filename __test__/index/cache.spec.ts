@@ -26,7 +26,7 @@ describe('the bytes of the index', () => {
     grows: boolean,
   ) => {
     const { appendFileSync } = require('node:fs') as typeof import('node:fs')
-    const add = (index: number[]) => (grows ? [...index, index.length] : [(index[0] ?? 0) + 1])
+    const add = (index: any) => (grows ? [...index, index.length] : [(index[0] ?? 0) + 1])
     for (let round = 0; round < 4; round++) {
       await atomicIndexUpdate(file, add, { initial: [] })
       if (meddle) appendFileSync(file, '\n')

@@ -177,7 +177,7 @@ describe('an index that is JSON is read, however odd', () => {
       pad: 'x'.repeat(140),
     }))
     await atomicIndexUpdate(file, () => records, { space: 0 })
-    const { bytes } = await atomicIndexUpdate<typeof records>(file, (index) => {
+    const { bytes } = await atomicIndexUpdate<typeof records>(file, (index = []) => {
       index.push({ ...index[0]!, id: index.length })
       return index
     })

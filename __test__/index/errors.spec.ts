@@ -128,7 +128,7 @@ describe('a result that is no index: ERR_INVALID_RETURN_VALUE', () => {
     test.for(useless)(`%s, ${how}`, async ([, result, cause], { dir, file }) => {
       writeJson(file, { n: 1 })
       const before = state(file)
-      const caught = await rejection(atomicIndexUpdate(file, () => wrap(result)))
+      const caught = await rejection(atomicIndexUpdate(file, () => wrap(result) as object))
       expect(caught).toBeInstanceOf(TypeError)
       expect(caught).toMatchObject({ code: 'ERR_INVALID_RETURN_VALUE', name: 'TypeError' })
       expect(caught.cause).toEqual(cause)
@@ -143,7 +143,7 @@ describe('a result that is no index: ERR_INVALID_RETURN_VALUE', () => {
     ['text', "type string ('text')"],
     [1, 'type number (1)'],
   ])('the message for %o tells what was received', async ([result, received], { file }) => {
-    const { message } = await rejection(atomicIndexUpdate(file, () => result))
+    const { message } = await rejection(atomicIndexUpdate(file, () => result as object))
     expect(message).toBe(`The function must return an object or an array. Received ${received}`)
   })
 
@@ -225,7 +225,7 @@ describe('the stack reaches the caller', () => {
 
   const failures: [what: string, prepare: (file: string) => () => Promise<unknown>][] = [
     ['a wrong argument', (file) => () => atomicIndexUpdate(file, 1 as never)],
-    ['a useless result', (file) => () => atomicIndexUpdate(file, () => 1)],
+    ['a useless result', (file) => () => atomicIndexUpdate(file, () => 1 as never)],
     ['a useless promised result', (file) => () => atomicIndexUpdate(file, async () => 1)],
     [
       'a corrupt index',

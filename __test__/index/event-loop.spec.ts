@@ -78,7 +78,7 @@ describe('while a big index is updated, the event loop turns', { retry: 3 }, () 
 describe('updates that wait for another process', () => {
   const others = async ({ atomicIndexUpdate, require, tell }: There, file: string, readable: string) => {
     const { readFile } = require('node:fs/promises') as typeof import('node:fs/promises')
-    const add = (index: { n: number }) => ({ n: index.n + 1 })
+    const add = (index: any) => ({ n: index.n + 1 })
     const waiting = Promise.all(Array.from({ length: 5 }, () => atomicIndexUpdate(file, add)))
     await new Promise((resolve) => setTimeout(resolve, 100))
     tell(await readFile(readable, 'utf8'))

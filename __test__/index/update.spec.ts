@@ -33,7 +33,7 @@ describe('what fn gets and returns', () => {
   test('fn is given the parsed index, as its only argument and without a this', async ({ file }) => {
     writeJson(file, { a: [1, 'zwei', null] })
     let call: { args: unknown[]; self: unknown } | undefined
-    await atomicIndexUpdate(file, function (this: unknown, ...args: unknown[]) {
+    await atomicIndexUpdate(file, function (this: unknown, ...args: any[]) {
       call = { args: structuredClone(args), self: this }
       return args[0]
     })
@@ -54,7 +54,7 @@ describe('what fn gets and returns', () => {
 
   test('an index can be an array', async ({ file }) => {
     writeJson(file, [1])
-    await atomicIndexUpdate<number[]>(file, (index) => [...index, 2])
+    await atomicIndexUpdate<number[]>(file, (index = []) => [...index, 2])
     expect(readJson(file)).toEqual([1, 2])
   })
 

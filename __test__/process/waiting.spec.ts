@@ -60,7 +60,7 @@ describe('calls that wait', () => {
   test('keep the process alive, and it ends when they have come back', async ({ file }) => {
     const holder = await holderOf(file)
     const add = ({ atomicIndexUpdate }: There, file: string) =>
-      atomicIndexUpdate(file, (index: { n: number }) => ({ n: index.n + 1 })).then(() => 'done')
+      atomicIndexUpdate(file, (index: any) => ({ n: index.n + 1 })).then(() => 'done')
     const child = inProcess(add, [file])
     await sleep(300)
     holder.say('go on')
@@ -99,7 +99,7 @@ describe('calls that wait', () => {
   test('in several threads come back each to its own', async ({ dir, file }) => {
     const holder = await holderOf(file)
     const add = ({ atomicIndexUpdate, tell }: There, file: string) => {
-      const one = (index: { n: number }) => ({ n: index.n + 1 })
+      const one = (index: any) => ({ n: index.n + 1 })
       const calls = Promise.all(Array.from({ length: 20 }, () => atomicIndexUpdate(file, one)))
       tell('called')
       return calls.then((results) => results.length)

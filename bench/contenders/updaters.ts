@@ -24,7 +24,7 @@ export const indexUpdater: Updater = {
   concurrent: true,
   // The wait for the lock is part of what is measured, so no call may time out.
   open: async (path) => async (change) =>
-    (await atomicIndexUpdate<Index>(path, change, { timeout: 600_000 })).batchSize,
+    (await atomicIndexUpdate<Index>(path, (index) => change(index as Index), { timeout: 600_000 })).batchSize,
 }
 
 export const lockedFormerUpdater: Updater = {

@@ -17,38 +17,48 @@ use crate::js::value::{args, promise};
 /// What {@link atomicDirectory} did.
 #[napi(object, object_from_js = false, js_name = "BuildResult<T = unknown> extends DirectoryResult")]
 pub struct BuildResult<'env> {
-    /// What `build` returned.
+    /// What `build` returned, or what its promise resolved with.
     #[napi(ts_type = "T")]
     pub value: Unknown<'env>,
 }
 
-/// Replaces a directory and all that is in it at once: `build` fills a fresh directory, and when it is done every
-/// file in that is flushed and the two are swapped in one step. Every open of a file below `path`, at any time and
-/// after any crash, finds the old tree or the new one. Who opened the directory before the swap, or has it as the
-/// working directory, sees the old one, until it is removed (20 ms later).
+/// Replaces a directory and everything in it in one step. `build` fills a new directory beside `path`; when it is
+/// done, every file and directory in it is flushed, and the two directories are swapped. Every path below `path` that
+/// is opened, at any time and after any crash, leads to the old tree or to the new one.
 ///
-/// `build` gets the path of an empty directory on the same file system, closed to other users, and fills it with
-/// files, directories and symbolic links. What it returns is in the result as `value`; what it throws is what the
-/// caller catches, the very same value, and the directory is gone by then. It must have finished all its writing when
-/// it returns or resolves: what comes later is not flushed.
+/// `build` gets the path of an empty directory on the same file system, which other users cannot enter, and fills it
+/// with files, directories and symbolic links. What it returns is `value` in the result. Whatever it throws is what
+/// the call rejects with, and by then the new directory is removed. It must have finished all its writing when it
+/// returns or when its promise resolves: later writes are not flushed.
 ///
-/// Links on the way to `path` are followed and stay links, also `path` itself. Owner, mode, ACLs and extended
-/// attributes of the directory itself are those of the one that is replaced (as far as the system permits); what is
-/// in it is as `build` made it. Calls for one directory run one after the other, in the order of the calls: `build`
-/// may read what the call before has made. Do not wait in it for another call for the same directory.
+/// Symbolic links on the way to `path`, and `path` itself if it is one, are followed and stay links. The directory
+/// keeps owner, mode, ACLs and extended attributes of the one that it replaces, as far as the system permits; what is
+/// in it is as `build` made it. Calls for one directory run one after the other, in the order of the calls, so
+/// `build` may read what the call before it made. Do not wait inside `build` for another call for the same directory.
 ///
-/// Rejects with errors as `node:fs` has them (`ENOTDIR`: there is a file; `EBUSY`: a mount point, the root, a path
-/// that ends in `.` or `..`) and with
-/// - `ERR_ATOMIC_NO_EXCHANGE`: the file system cannot swap two directories; see `fallback`. Where that can be known
-///   `build` is not called;
+/// A file of the old tree that is open stays readable. A program that has the old directory itself open, or as its
+/// working directory, sees the old tree until that is removed, 20 ms after the swap, unless it is kept
+/// (`keepPrevious`).
+///
+/// Rejects with an {@link AtomicError}: with errors of the operating system as in `node:fs` (`ENOTDIR`: `path` is a
+/// file; `EBUSY`: it is a mount point, the root, or ends in `.` or `..`), and with
+/// - `ERR_ATOMIC_NO_EXCHANGE`: the file system cannot swap two directories (see `fallback`). `build` is not called
+///   where that can be known before;
 /// - `ERR_ATOMIC_NOT_REGULAR`: there is a device, a FIFO or a socket in the new tree;
 /// - `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ABORT_ERR`.
 ///
-/// After a rejection the old tree is there and nothing else. The exception is `error.committed === true`: the new tree
-/// has its name, but flushing that failed, or moving the old one to where it is to be kept; it lies beside it.
+/// If it rejects, the old tree is unchanged and nothing is left behind, except parent directories that were created.
+/// There is one exception, and it is marked: with `error.committed === true` the new tree has its name, but flushing
+/// the parent directory failed, or moving the old tree to the place where it is kept. In that case the old tree is
+/// beside the new one.
 ///
-/// Not promised: that a path that goes up again (`a/../b`) or two opens see one tree, and anything about
-/// programs that write into the old tree meanwhile. Other processes' calls are not waited for; the last swap wins.
+/// A process that is killed may leave a directory `.NAME.xxxxxxxxxxxx.atomic-tmp` beside `path`. The next process
+/// that works in the parent directory removes it if it belongs to the same user. A directory
+/// `.NAME.xxxxxxxxxxxx.atomic-old`, left by a crash at the moment of the swap with `keepPrevious` or `fallback`, is
+/// never removed, because it may be the only copy of the old tree: move it where it belongs.
+///
+/// Not promised: that two opens, or a path that goes up again (`a/../b`), see the same tree; anything about programs
+/// that write into the old tree in the meantime. Calls of other processes are not waited for: the last swap wins.
 #[napi(
     ts_generic_types = "T",
     ts_args_type = "path: PathLike, build: (staging: string) => T | PromiseLike<T>, options?: DirectoryOptions | null",

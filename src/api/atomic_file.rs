@@ -15,10 +15,23 @@ use crate::js::value::signal::Signal;
 use crate::js::value::thrown::{Result, invalid_state};
 use crate::js::value::{args, promise, raw};
 
-/// A file that is written piece by piece and takes its place as a whole: until {@link AtomicFile.commit}
-/// resolves, and after any crash, every reader finds the old file or none.
+/// A file that is written piece by piece and replaced as a whole: until {@link AtomicFile.commit} resolves, and after
+/// any crash, every reader sees the old file, or none if there was none. Use it for content that is too large to be
+/// held in memory, or that arrives over time.
 ///
-/// What was written is not kept in memory: a digest is, and the file is read back against it.
+/// What was written is not kept in memory: only a digest is, and the file is read back and compared with it.
+///
+/// ```ts
+/// const file = await AtomicFile.open('sitemap.xml')
+/// try {
+///   for (const url of urls) await file.write(`<url><loc>${url}</loc></url>`)
+///   await file.commit()
+/// } finally {
+///   await file[Symbol.asyncDispose]() // gives the file up, unless it is committed
+/// }
+/// ```
+///
+/// TypeScript since 5.2 and Node.js since 24 can say the same with `await using`:
 ///
 /// ```ts
 /// await using file = await AtomicFile.open('sitemap.xml')
@@ -26,12 +39,12 @@ use crate::js::value::{args, promise, raw};
 /// await file.commit()
 /// ```
 ///
-/// Leaving the block without a commit, by an exception say, leaves the old file and nothing else. Without
-/// `await using` call {@link AtomicFile.abort} yourself; a file that is forgotten is given up when it is
-/// collected, and one that a process had open when it exited or was killed is gone, or swept away by the
-/// next process that writes there.
+/// Leaving the block without a commit, because of an exception for example, leaves the old file unchanged and nothing
+/// beside it. A file that is neither committed nor aborted is given up when it is garbage-collected. If the process
+/// exits or is killed before, the operating system frees the file, or the next process that writes into the directory
+/// removes it.
 ///
-/// Rejections look as those of {@link atomicWrite}. A method that does not go with what was done before
+/// Methods reject with an {@link AtomicError} as {@link atomicWrite} does. A method that is called at the wrong time
 /// (a write after the commit, a second commit) rejects with `ERR_INVALID_STATE` and changes nothing.
 #[napi]
 pub struct AtomicFile {
@@ -40,13 +53,13 @@ pub struct AtomicFile {
 
 #[napi]
 impl AtomicFile {
-    /// Follows `path`, makes missing directories and starts a file beside it, which nobody sees.
-    /// The options are those of {@link atomicWrite}; a string is the encoding. `flag: 'wx'` is looked at
-    /// here, and decided by the commit; so is whether the directory is still where it was (`ENOENT`). An abort of
-    /// `signal` gives the file up.
+    /// Follows `path`, creates missing parent directories and starts a file beside the target that no reader sees.
     ///
-    /// A quarter of the descriptors that the process may have can be open files. One more waits up to ten
-    /// seconds for another to be let go, and rejects with `EMFILE` then.
+    /// The options are those of {@link atomicWrite}; a string is the encoding. `flag: 'wx'` is checked here and
+    /// decided by the commit. An abort of `signal` gives the file up, until it has its name.
+    ///
+    /// At most a quarter of the descriptors that the process may have are used for open files. Another one waits up
+    /// to ten seconds for one of them to be committed or aborted, and then rejects with `EMFILE`.
     #[napi(
         ts_args_type = "path: PathLike, options?: WriteOptions | BufferEncoding | null",
         ts_return_type = "Promise<AtomicFile>"
@@ -59,13 +72,14 @@ impl AtomicFile {
         promise::answer(env, open(env, &path, options))
     }
 
-    /// Appends, in call order. The data is copied at the call. Resolves when there is room for more: await
-    /// it, and memory stays bounded by about a megabyte and what one call is given.
+    /// Appends `chunk`, in the order of the calls. The chunk is copied during the call. `encoding` is that of this
+    /// string, by default the one of the options. The promise resolves when there is room for more: if you await each
+    /// write, no more than about 1 MiB and one chunk is in memory.
     ///
-    /// That the data has been written is not said before {@link AtomicFile.commit} resolves. After a
-    /// failure (a full disk) the file is given up, and all methods but `abort` reject with that failure, so
-    /// that a write that nobody awaited is not lost; not awaiting one is no unhandled rejection then. A chunk
-    /// that is refused itself (no data, half of a surrogate pair) is only not written.
+    /// A resolved write does not mean that the data is on disk: only a resolved {@link AtomicFile.commit} does. After
+    /// a failure (a full disk) the file is given up, and every later method but `abort` rejects with that failure, so
+    /// it is not lost if a write was not awaited; such a write causes no unhandled rejection. A chunk that is refused
+    /// itself (a number, half of a surrogate pair) is not written and changes nothing else.
     #[napi(ts_args_type = "chunk: Data, encoding?: BufferEncoding", ts_return_type = "Promise<void>")]
     pub fn write<'env>(
         &self,
@@ -77,34 +91,35 @@ impl AtomicFile {
         promise::answer(env, self.file.write(env, &chunk, encoding))
     }
 
-    /// The file as a stream, for `pipeTo` and `stream.pipeline`. Closing it ends the content and does not
-    /// commit; aborting it gives the file up. A commit before it is closed is refused (`ERR_INVALID_STATE`)
-    /// while the stream is locked, has chunks that it has not passed on, or has failed.
+    /// The file as a stream, for `pipeTo` and `stream.pipeline`. Closing the stream ends the content and does not
+    /// commit: a source that ended early would look complete. Aborting the stream, as `pipeTo` and `pipeline` do when
+    /// the source fails, gives the file up. While the stream is locked, holds chunks that it has not passed on, or
+    /// has failed, a commit is refused with `ERR_INVALID_STATE`.
     #[napi(getter, ts_return_type = "WritableStream<Data>")]
     pub fn writable<'env>(&self, env: &'env Env, this: This<'env>) -> napi::Result<Unknown<'env>> {
         promise::or_throw(env, stream(env, &self.file, &this))
     }
 
-    /// Waits for all writes, flushes the file, reads it back, and puts it under its name: what
-    /// {@link atomicWrite} does when it has written. Its place among the writes to one file is that of
-    /// this call. After a rejection the old file is there, unless `error.committed === true`, and this
-    /// one is given up.
+    /// Waits for all writes, flushes the file, reads it back and gives it its name, as {@link atomicWrite} does.
+    /// Among the writes to one file, its place is that of this call.
+    ///
+    /// If it rejects, the old file is unchanged unless `error.committed === true`, and this file is given up. If its
+    /// directory was replaced or removed in the meantime it rejects with `ENOENT`.
     #[napi(ts_return_type = "Promise<WriteResult>")]
     pub fn commit<'env>(&self, env: &'env Env, this: This<'env>) -> napi::Result<Unknown<'env>> {
         promise::answer(env, commit(env, &self.file, &this))
     }
 
-    /// Gives the file up: nothing of it is left when this resolves. A commit that is under way is stopped,
-    /// and rejects with an `AbortError`, unless it has come too far: then this rejects, as it does after
-    /// a commit.
-    /// Aborting twice does nothing.
+    /// Gives the file up: when the promise resolves, nothing of it is left. A commit that is running is stopped and
+    /// rejects with an `AbortError`. If the file has its name already, this rejects with `ERR_INVALID_STATE`. A
+    /// second abort does nothing.
     #[napi(ts_return_type = "Promise<void>")]
     pub fn abort<'env>(&self, env: &'env Env) -> napi::Result<Unknown<'env>> {
         promise::answer(env, self.file.abort(env))
     }
 
-    /// What `await using` calls: gives the file up, unless it is committed; waits for a commit that is
-    /// under way.
+    /// What `await using` calls at the end of its block: waits for a commit that is running, and gives the file up if
+    /// it is not committed.
     #[napi(well_known_symbol = "asyncDispose", ts_return_type = "Promise<void>")]
     pub fn dispose<'env>(&self, env: &'env Env) -> napi::Result<Unknown<'env>> {
         promise::answer(env, self.file.dispose(env))

@@ -19,8 +19,9 @@ use crate::js::value::{args, copy, promise};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Options of {@link atomicIndexUpdate}; `mode`, `flush`, `verify`, `mkdir` and `signal` are those of
-/// {@link atomicWrite}.
+/// Options of {@link atomicIndexUpdate}. `mode`, `flush`, `verify`, `mkdir` and `signal` are those of {@link
+/// atomicWrite}. They are read once, when the function is called. An option of the wrong type rejects with
+/// `ERR_INVALID_ARG_TYPE`, one with a value that does not exist with `ERR_INVALID_ARG_VALUE`.
 #[napi(
     object,
     object_to_js = false,
@@ -28,26 +29,27 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 )]
 #[derive(Default)]
 pub struct UpdateOptions<'env> {
-    /// What `fn` is given when the file does not exist. It is copied as JSON at the call, so that one
-    /// value can serve many calls.
+    /// What `fn` gets if the file does not exist. It is copied as JSON during the call, so one value can serve many
+    /// calls. A value that JSON cannot express rejects with `ERR_INVALID_ARG_VALUE`.
     ///
     /// @default undefined
     #[napi(ts_type = "T")]
     pub initial: Option<Unknown<'env>>,
-    /// `JSON.stringify`'s.
+    /// The indent, as for `JSON.stringify`: a number of spaces (0: all on one line), or a string of white space.
     ///
-    /// @default the file's own indent, else 2
+    /// @default the indent of the file; for a new file 2
     #[napi(ts_type = "number | string")]
     pub space: Option<Unknown<'env>>,
-    /// Keep the version before this one: as `${path}.backup`, or under the given name. It costs no
-    /// copy: the old file is linked. It is not touched when nothing is written. Of calls that share a
-    /// commit it is the version before all of them.
+    /// Keep the version before this one: `true` as `${path}.backup`, a path under that path. The old file is linked,
+    /// not copied, where the file system allows it. The backup is not touched when nothing is written. For calls that
+    /// share a commit, it is the version before all of them.
     ///
     /// @default false
     #[napi(ts_type = "boolean | PathLike")]
     pub backup: Option<Unknown<'env>>,
-    /// Milliseconds to wait for the index: for earlier calls of this process, then for other processes.
-    /// With 0 it is tried once.
+    /// How long to wait for the index, in milliseconds: for earlier calls of this process and then for other
+    /// processes. Then the call rejects with `ERR_ATOMIC_LOCK_TIMEOUT`. 0 tries once; `Infinity` waits without a
+    /// limit.
     ///
     /// @default 30_000
     #[napi(ts_type = "number")]
@@ -57,49 +59,47 @@ pub struct UpdateOptions<'env> {
 /// What an update did.
 #[napi(object, object_from_js = false, js_name = "UpdateResult extends WriteResult")]
 pub struct UpdateResult {
-    /// Milliseconds from the call until the index was this call's.
+    /// Milliseconds from the call until it had the index.
     pub lock_wait_ms: f64,
-    /// How many updates shared this commit.
+    /// The number of updates that shared this commit, this one included.
     pub batch_size: u32,
 }
 
-/// Changes a JSON file, and never loses an update: any number of calls, worker threads and processes
-/// may do it at once, and each works on what the one before it left.
+/// Changes a JSON file without losing an update: any number of calls, worker threads and processes may do so at the
+/// same time, and each works on what the one before it left.
 ///
-/// `fn` gets the parsed index and returns the next one; the same object, changed in place, is fine.
-/// What it throws is what the caller catches, the very same value. Whatever goes wrong, the file has
-/// nothing of it and the lock is free.
+/// `fn` gets the parsed index, or `undefined` if there is no file and no `initial`, and returns the next index: an
+/// object or an array. It may change the index in place and return it. Whatever it throws is what the call rejects
+/// with, and then the file is unchanged and the lock is free.
 ///
-/// Calls that wait for one index in one thread share the next commit if their options are the same (all
-/// but `initial`, `timeout` and `signal`): their functions are called in call order, each with what the
-/// one before it returned, and the result is written once. `batchSize` tells how many did. Each promise
-/// resolves only after that. A thousand calls at once cost little more than one.
+/// `fn` may be async, and it may run more than once for one call: when it or a function that shares its commit fails,
+/// when another program changed the file without the lock, and when it is async and keeps the functions before it
+/// waiting for more than 100 ms. So it must have no side effects.
 ///
-/// `fn` may be async, and it may run again for one call (when it or a function that shares its commit
-/// fails, or somebody changed the file without the lock): it must have no side effects. One that keeps
-/// functions before it waiting for more than 100 ms runs again after they were written. In a shared commit
-/// it is given the very object that the function before it returned, with whatever is in it that JSON
-/// would not keep; should it fail on that, it runs again on what was written.
+/// Calls of one thread that wait for the same index share the next commit if their options are the same (apart from
+/// `initial`, `timeout` and `signal`). Their functions run in the order of the calls. Each gets the very object that
+/// the one before it returned, with everything in it that JSON would not keep (if it fails on that, it runs again on
+/// what was written). The result is written once, and each promise resolves after that. `batchSize` tells how many
+/// calls there were. A thousand calls at once cost little more than one.
 ///
-/// The text is written as by {@link atomicWrite}; text that equals the file's is not written again.
-/// Indent and final newline stay as they are in the file. Waiting costs no thread, and a holder that
-/// is killed holds nobody up. While an update runs, `.NAME.lock` lies beside the file.
+/// The file is written as by {@link atomicWrite}. Text that is equal to that of the file is not written. Indent and
+/// final newline stay as they are in the file. Waiting costs no thread. While an update runs, `.NAME.lock` is beside
+/// the file; if its process is killed, others take the lock over at once.
 ///
-/// Rejects as {@link atomicWrite} does, and with
-/// - `ERR_ATOMIC_CORRUPT_INDEX`: the file is not JSON (an empty one is not); `offset`, `line` and
-///   `column` say where. Its bytes are never overwritten;
-/// - `ERR_ATOMIC_LOCK_TIMEOUT`: the index was not ours within `timeout`;
-/// - `ERR_INVALID_RETURN_VALUE`: `fn` returned no object or array, or one that is not JSON.
+/// Rejects with an {@link AtomicError} as {@link atomicWrite} does, and with
+/// - `ERR_ATOMIC_CORRUPT_INDEX`: the file is not JSON (an empty file is not JSON either). `offset`, `line` and
+///   `column` say where. It is never overwritten;
+/// - `ERR_ATOMIC_LOCK_TIMEOUT`: the call did not get the index within `timeout`;
+/// - `ERR_INVALID_RETURN_VALUE`: `fn` returned something else than an object or an array, or one that is not JSON.
 ///
-/// An abort takes a call out until its commit begins; of a call that is written alone, until its rename.
+/// An abort takes effect until the commit begins; for a call that is written alone, until its rename.
 ///
-/// Not promised: anything about programs that change the file without this function, other than
-/// that their changes are noticed until right before the rename. Do not wait inside `fn` for another
-/// update or write of the same file: that waits for this one. The same goes for a write of another file that waits
-/// behind an {@link atomicWriteAll} of both.
+/// Not promised: anything about programs that change the file without this function. Their changes are noticed until
+/// right before the rename. Do not wait inside `fn` for another update or write of the same file: that one waits for
+/// this one. The same is true for a write of another file that waits behind an {@link atomicWriteAll} of both.
 #[napi(
-    ts_generic_types = "T = any",
-    ts_args_type = "path: PathLike, fn: (index: T) => T | Promise<T>, options?: UpdateOptions<T> | null",
+    ts_generic_types = "T extends object = any",
+    ts_args_type = "path: PathLike, fn: (index: T | undefined) => T | PromiseLike<T>, options?: UpdateOptions<T> | null",
     ts_return_type = "Promise<UpdateResult>"
 )]
 pub fn atomic_index_update<'env>(

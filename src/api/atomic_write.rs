@@ -13,25 +13,32 @@ use crate::js::value::signal::Signal;
 use crate::js::value::thrown::Result;
 use crate::js::value::{args, promise, raw};
 
-/// Writes a file so that it is never half there: resolves when `data` is on disk, read back, under
-/// its final name. Every reader, at any time and after any crash, finds the old file or the new one.
+/// Writes a file atomically. When the promise resolves, the data is on disk, was read back, and has its final name.
+/// Every reader, at any time and after any crash, sees the old file or the new one, each of them complete.
 ///
-/// `data` is copied at the call and may be changed right after it. Writes to one file, by whatever
-/// name and from whatever thread of this process, run in the order of the calls: the last call wins.
-/// Symbolic links are followed and stay links. Owner, mode, ACLs and extended attributes of a file
-/// that is replaced are kept (as far as the system permits); its hard links keep the old content.
+/// `data` is copied during the call and may be changed right after it. Symbolic links are followed and stay links.
+/// Owner, mode, ACLs and extended attributes of a replaced file are kept as far as the system permits; its hard links
+/// keep the old content. Nothing blocks the event loop.
 ///
-/// Rejects with errors as `node:fs` has them (`code`, `errno`, `syscall`, `path`, `dest`) and with
-/// - `ERR_ATOMIC_VERIFY`: what was read back is not what was given;
-/// - `ERR_ATOMIC_NOT_REGULAR`: the target is a device, a FIFO or a socket (a directory is `EISDIR`);
+/// Writes to one file run in the order of the calls, so the last call wins. This holds for all paths that lead to the
+/// file (relative, absolute, through a link) and for all worker threads of the process.
+///
+/// Rejects with an {@link AtomicError}:
+/// - errors of the operating system as in `node:fs`: `ENOSPC`, `EACCES`, `EISDIR`, … `EMFILE` only after ten seconds
+///   in which no descriptor became free;
+/// - `ERR_ATOMIC_VERIFY`: the bytes read back are not the bytes given;
+/// - `ERR_ATOMIC_NOT_REGULAR`: the path names a device, a FIFO or a socket;
 /// - `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ABORT_ERR`.
 ///
-/// After a rejection the old file is there, byte for byte, and nothing else. The one exception says
-/// so: `error.committed === true`, the new file has its name, but flushing the directory (or closing
-/// the file) failed, and a power cut may bring the old one back.
+/// If it rejects, the old file is unchanged and nothing is left behind, except parent directories that were created.
+/// There is one exception, and it is marked: with `error.committed === true` the new file has its name, but flushing
+/// the directory or closing the file failed, and a power cut may bring the old file back.
 ///
-/// Not promised: an order between two files, and protection from a disk that lies about flushes.
-/// Other processes' writes to the file are not waited for; the last rename wins.
+/// While a write runs, a file `.NAME.xxxxxxxxxxxx.atomic-tmp` may be beside the target. A process that is killed may
+/// leave it there; the next process that writes into the directory removes it.
+///
+/// Not promised: an order between the writes of two files; protection from a disk that reports a flush as done before
+/// it is. Writes by other processes are not waited for: the last rename wins.
 #[napi(
     ts_args_type = "path: PathLike, data: Data, options?: WriteOptions | BufferEncoding | null",
     ts_return_type = "Promise<WriteResult>"

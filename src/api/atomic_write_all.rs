@@ -15,47 +15,53 @@ use crate::js::value::signal::Signal;
 use crate::js::value::thrown::Result;
 use crate::js::value::{args, promise};
 
-/// Options of {@link atomicWriteAll}: those of {@link atomicWrite}, for all entries.
+/// Options of {@link atomicWriteAll}: those of {@link atomicWrite}, for all entries. An entry may have its own.
 #[napi(object, object_to_js = false, js_name = "WriteAllOptions extends WriteOptions")]
 #[derive(Default)]
 pub struct WriteAllOptions<'env> {
-    /// Called after each wave of up to 256 entries with how many are staged, and of how many, if `entries` has
-    /// a `length` or a `size`. What it throws is what the caller catches; nothing is renamed then.
+    /// Called after each wave of up to 256 entries with the number of entries that are staged so far, and with the
+    /// number of all entries if `entries` has a `length` or a `size`. If it throws, the call rejects with the thrown
+    /// value and no file is replaced.
+    ///
+    /// @default undefined
     #[napi(ts_type = "(done: number, total?: number) => void")]
     pub on_progress: Option<Unknown<'env>>,
 }
 
-/// Writes many files so that none is ever half there, and none is replaced unless all can be: each is written
-/// to a staged file, read back and flushed, and only when that is done for all of them all get their names.
-/// Resolves with a result for each entry, in their order, when all are on disk under their final names.
+/// Writes many files. Each is complete at any time, as with {@link atomicWrite}, and none is replaced unless all can
+/// be: every entry is written to a staged file, read back and flushed, and only when that is done for all of them do
+/// they get their names. Resolves with one result for each entry, in their order.
 ///
-/// Many flushes run at once, and a directory is flushed once: a thousand small files take little longer than a
-/// few. `entries` is gone through as by `for await`, with back-pressure: no more than two waves of up to 256
-/// entries or 16 MiB (at least one entry) are in memory. It may wait for anything but this call, other writes
-/// too.
+/// Many flushes run at the same time, and each directory is flushed once: a thousand small files take little longer
+/// than a few. `entries` is consumed as by `for await`, with back-pressure: at most two waves, each of up to 256
+/// entries or 16 MiB (at least one entry), are in memory. The iterable may wait for anything but this call.
 ///
-/// Rejects as {@link atomicWrite} does, with `error.path` and `error.entry` (its position, from 0) of the entry
-/// that failed, and with
-/// - `ERR_ATOMIC_DUPLICATE`: the entry means the same file as the one at `error.duplicateOf`, be it by another
-///   name;
-/// - `ERR_ATOMIC_CHANGED`: a file that `ifChanged` left alone was changed before the others had their names;
-/// - whatever `entries` or `onProgress` throws, the very same value.
+/// Rejects with an {@link AtomicError} as {@link atomicWrite} does, with the `path` of the entry that failed and its
+/// position as `entry`, and with
+/// - `ERR_ATOMIC_DUPLICATE`: the entry names the same file as the one at `error.duplicateOf`, perhaps by another
+///   path;
+/// - `ERR_ATOMIC_CHANGED`: a file that `ifChanged` left alone was changed before the other files got their names;
+/// - whatever `entries` or `onProgress` throws, as it is.
 ///
-/// After a rejection all files are as before, and nothing else is there but directories that were made. The one
-/// exception says so: `error.committed === true`. The first `error.replaced` entries have their names then, and no
-/// others; a power cut may bring old files back.
+/// If it rejects, all files are unchanged and nothing is left behind, except parent directories that were created.
+/// There is one exception, and it is marked: with `error.committed === true` the first `error.replaced` entries have
+/// their names and the others do not, and a power cut may bring old files back.
 ///
-/// About 32,000 files may wait for their names without a descriptor, and more only as far as descriptors go;
-/// beyond that, and where the file system cannot do without (overlays, and other systems than Linux), too many
-/// files are `EMFILE`, after ten seconds. Do not wait for this call inside the function of an update of one of
-/// its files, nor for one of its files inside the function of an update of another: each would wait for the other.
+/// An abort of `signal` takes effect until the first rename. In the order of writes to one file the call has its
+/// place when its last entry is staged: an {@link atomicWrite} to one of the files that was called before that comes
+/// first.
 ///
-/// `signal` is heeded until the first rename. Of an `atomicWrite` to one of the files that was called while the
-/// entries were still being staged, this call is the later one; so are all calls made before.
+/// Limits: batches use at most a quarter of the descriptors that the process may have (at most 4,096), so 10,000
+/// files work at `ulimit -n 256`. On Linux about 32,000 staged files need no descriptor. Beyond that, and where the
+/// file system does not support it (overlays, other platforms), files stay open, up to three quarters of the
+/// descriptors; more than that rejects with `EMFILE`, after ten seconds.
 ///
-/// Not promised: that all files change at one moment. Readers see some new files beside some old ones for the
-/// time that the renames take, and a crash in that time leaves each of them old or new, whole. For one moment
-/// for all use a directory.
+/// Do not wait for this call inside the function of an update of one of its files, and do not wait for one of its
+/// files inside the function of an update of another: each would wait for the other.
+///
+/// Not promised: that all files change at the same moment. While the renames run, readers may see new files beside
+/// old ones, and a crash in that time leaves each file old or new, complete. To change all at the same moment,
+/// replace a directory: {@link atomicDirectory}.
 #[napi(
     ts_args_type = "entries: Iterable<WriteEntry> | AsyncIterable<WriteEntry>, options?: WriteAllOptions | null",
     ts_return_type = "Promise<WriteResult[]>"

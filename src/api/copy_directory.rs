@@ -13,29 +13,30 @@ use crate::js::value::signal::Signal;
 use crate::js::value::thrown::Result;
 use crate::js::value::{args, promise, raw};
 
-/// Options of {@link copyDirectoryAtomic}; the others are those of {@link atomicDirectory}, but that a new directory
-/// has the mode of the one that is copied.
+/// Options of {@link copyDirectoryAtomic}: those of {@link atomicDirectory}, and `verify`. A new directory gets the
+/// mode of the directory that is copied.
 #[napi(object, object_to_js = false, js_name = "CopyDirectoryOptions extends DirectoryOptions")]
 #[derive(Default)]
 pub struct CopyDirectoryOptions<'env> {
-    /// Read every file back and compare it with the one it was copied from.
+    /// Read every file back and compare it with the file that it was copied from; a difference rejects with
+    /// `ERR_ATOMIC_VERIFY`.
     ///
     /// @default true
     #[napi(ts_type = "boolean")]
     pub verify: Option<Unknown<'env>>,
 }
 
-/// Copies a directory over another one, at once: readers find the old tree or a complete copy, as with
-/// {@link atomicDirectory}. All of it happens off the JavaScript thread.
+/// Replaces a directory by a copy of another one, in one step: as with {@link atomicDirectory}, readers see the old
+/// tree or the complete copy. All of it happens off the JavaScript thread.
 ///
-/// Files are copied with their permission bits (without set-id), symbolic links as links with the very same text,
-/// directories also if they are empty. Owners, times, extended attributes and hard links between files are not
-/// copied. Blocks are shared with the original where the file system can (btrfs, xfs); holes stay holes.
+/// Files are copied with their permission bits (without set-id bits), symbolic links as links with the same text, and
+/// directories even if they are empty. Owners, times, extended attributes and hard links between files are not
+/// copied. Blocks are shared with the original where the file system supports that (btrfs, xfs); holes stay holes.
 ///
-/// Rejects as {@link atomicDirectory} does, and with
+/// Rejects with an {@link AtomicError} as {@link atomicDirectory} does, and with
 /// - `ERR_ATOMIC_NOT_REGULAR`: there is a device, a FIFO or a socket in `from`;
-/// - `ERR_ATOMIC_VERIFY`: a copy is not what it was copied from, or that has changed meanwhile;
-/// - `EINVAL`: one of the two is within the other.
+/// - `ERR_ATOMIC_VERIFY`: a copy differs from its original, or the original changed in the meantime;
+/// - `EINVAL`: one of the two directories is inside the other.
 #[napi(
     ts_args_type = "from: PathLike, to: PathLike, options?: CopyDirectoryOptions | null",
     ts_return_type = "Promise<DirectoryResult>"

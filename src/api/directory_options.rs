@@ -15,62 +15,66 @@ use crate::js::value::{args, raw};
 #[napi(object, object_to_js = false)]
 #[derive(Default)]
 pub struct DirectoryOptions<'env> {
-    /// Permission bits of the directory itself, as a number or as a string of octal digits; set exactly, the umask
-    /// does not apply.
+    /// Permission bits of the directory itself, as a number or as a string of octal digits. They are set exactly: the
+    /// umask does not apply.
     ///
-    /// @default the mode of the directory that is replaced; for a new one 0o777 less the umask
+    /// @default the mode of the replaced directory; for a new one 0o777 & ~umask
     #[napi(ts_type = "number | string")]
     pub mode: Option<Unknown<'env>>,
-    /// Flush every file and every directory of the new tree before it gets its name, and the directory that it is in
-    /// after. Without it a power cut can bring the old tree back, or leave files of the new one empty.
+    /// Flush every file and every directory of the new tree to disk before the tree gets its name, and the parent
+    /// directory after that. Without it, a power cut can bring the old tree back or leave files of the new one empty.
     ///
     /// @default true
     #[napi(ts_type = "boolean")]
     pub flush: Option<Unknown<'env>>,
-    /// Make missing parent directories, durably. They stay if the call fails.
+    /// Create missing parent directories, and flush each into its parent. They stay if the call fails. `false`
+    /// rejects with `ENOENT` instead.
     ///
     /// @default true
     #[napi(ts_type = "boolean")]
     pub mkdir: Option<Unknown<'env>>,
-    /// Rejects with an `AbortError` unless the directory has its name already. The old one stands. While the tree is
-    /// being built the abort is heeded when `build` has settled: pass the signal on to what it does.
+    /// Aborts the call: it rejects with an `AbortError` and the old tree is unchanged. An abort that comes after the
+    /// new tree got its name has no effect. An abort while `build` runs takes effect when `build` has settled: pass
+    /// the signal on to the work that it does.
     #[napi(ts_type = "AbortSignal")]
     pub signal: Option<Unknown<'env>>,
-    /// Keep the old tree: as `${path}.previous`, or under the given name, which must be on the same file system. An
-    /// older one there is replaced.
+    /// Keep the old tree: `true` as `${path}.previous`, a path under that path, which must be on the same file system
+    /// (`EXDEV` otherwise, before `build` is called). An older tree at that place is replaced.
     ///
     /// @default false
     #[napi(ts_type = "boolean | PathLike")]
     pub keep_previous: Option<Unknown<'env>>,
-    /// What to do where the file system cannot swap two directories in one step: `'rename'` renames the old one away
-    /// and then the new one in. Between the two there is none. Without it the call rejects with
-    /// `ERR_ATOMIC_NO_EXCHANGE`.
+    /// What to do where the file system cannot swap two directories in one step (some network file systems and
+    /// overlays, and Windows). `'rename'` renames the old tree away and then the new one to its place; for an instant
+    /// there is no directory under `path`. Without this option the call rejects with `ERR_ATOMIC_NO_EXCHANGE`.
     ///
     /// @default undefined
     #[napi(ts_type = "'rename'")]
     pub fallback: Option<Unknown<'env>>,
 }
 
-/// What the replacement of a directory did: what was really done, never what was hoped for.
+/// What the replacement of a directory did. The fields say what was really done, not what was asked for.
 #[napi(object, object_from_js = false)]
 pub struct DirectoryResult<'env> {
-    /// How many regular files are in the new tree.
+    /// The number of regular files in the new tree.
     pub files: f64,
-    /// How many directories are in it, itself not counted.
+    /// The number of directories in the new tree, not counting the tree's own.
     pub directories: f64,
-    /// How many symbolic links are in it.
+    /// The number of symbolic links in the new tree.
     pub links: f64,
-    /// The sizes of its files, added up.
+    /// The total size of the files in bytes.
     pub bytes: f64,
-    /// All of it was flushed, and the directory that it is in. `false` without `flush`, in memory (tmpfs), on an
-    /// overlay mounted `volatile`, and wherever the file system or the platform offers no such operation.
+    /// Whether the whole tree and its parent directory were flushed to disk, so that the new tree survives a power
+    /// cut. `false` without `flush`, on file systems in memory (tmpfs), on an overlay that is mounted `volatile`, and
+    /// wherever the file system or the platform cannot flush.
     pub durable: bool,
-    /// Where the old tree is, if it is still there.
+    /// The path of the old tree if it still exists: with `keepPrevious`, or because it could not be removed
+    /// (`leftover`).
     #[napi(ts_type = "string | null")]
     pub previous: Unknown<'env>,
-    /// Why the old tree could not be removed, or not all of it. The new one is in its place; the rest of the old one
-    /// (`previous`) is tried again when the next process works in the same directory.
-    #[napi(ts_type = "NodeJS.ErrnoException | null")]
+    /// Why the old tree could not be removed, or not completely. The new tree is in place all the same. The next
+    /// process that works in the same parent directory tries again to remove the rest, which is at `previous`.
+    #[napi(ts_type = "AtomicError | null")]
     pub leftover: Unknown<'env>,
 }
 

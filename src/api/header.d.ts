@@ -1,15 +1,119 @@
 /// <reference types="node" />
 
-/** A file's name, as everywhere in `node:fs`: a string, the raw bytes, or a `file:` URL. */
+/** A path, as in `node:fs`: a string, a `Buffer` with its bytes, or a `file:` URL. */
 export type PathLike = string | Buffer | URL
 
-/** What is to be written: a string, or every byte that a view (of any kind, at any offset) or a buffer shows. */
+/** The content of a file: a string, or all bytes of an `ArrayBuffer` or of a view of any kind, at any offset. */
 export type Data = string | NodeJS.ArrayBufferView | ArrayBuffer
 
-/** One file of {@link atomicWriteAll}. Options that it has itself win over the call's. */
+/** One file of {@link atomicWriteAll}. Options given here win over the options of the call. */
 export interface WriteEntry extends Omit<WriteOptions, 'signal'> {
-  /** Where. */
+  /** The file to write. */
   path: PathLike
-  /** What. It is copied when the entry is taken from the iterable, and may be changed right after that. */
+  /** Its content. It is copied when the entry is taken from the iterable, and may be changed right after that. */
   data: Data
 }
+
+/** The codes that are this package's own. All others are the operating system's or Node's. */
+export type AtomicErrorCode =
+  /** The bytes read back are not the bytes given. `offset` is the first that differs, where that is known. */
+  | 'ERR_ATOMIC_VERIFY'
+  /** The file is not UTF-8 or not JSON; `offset`, `line` and `column` say where. It is never overwritten. */
+  | 'ERR_ATOMIC_CORRUPT_INDEX'
+  /** The update did not get the index within `timeout`. */
+  | 'ERR_ATOMIC_LOCK_TIMEOUT'
+  /** Two entries of one call name the same file: `entry` and `duplicateOf`. */
+  | 'ERR_ATOMIC_DUPLICATE'
+  /** A file that `ifChanged` left alone was changed before the other files of the call were complete. */
+  | 'ERR_ATOMIC_CHANGED'
+  /** There is a device, a FIFO or a socket where a regular file is needed. */
+  | 'ERR_ATOMIC_NOT_REGULAR'
+  /** The file system cannot swap two directories in one step. See the option `fallback`. */
+  | 'ERR_ATOMIC_NO_EXCHANGE'
+
+/**
+ * What the functions of this package reject with, except for what your own functions and iterables throw: that is
+ * passed on as it is. This is a type, not a class:
+ *
+ * ```ts
+ * await atomicWrite('config.json', text).catch((error: AtomicError) => {
+ *   if (error.committed) console.error('The new file is there, but a power cut may bring the old one back:', error)
+ *   else throw error
+ * })
+ * ```
+ *
+ * - An error of the operating system has `code`, `errno`, `syscall`, `path` and perhaps `dest`, as in `node:fs`.
+ * - An error of this package has a `code` that begins with `ERR_ATOMIC_` and the `path` of the file.
+ * - A wrong argument, and a result of `fn` that is no index, is a `TypeError`: `ERR_INVALID_ARG_TYPE`,
+ *   `ERR_INVALID_ARG_VALUE`, `ERR_INVALID_URL_SCHEME`, `ERR_INVALID_FILE_URL_HOST`, `ERR_INVALID_FILE_URL_PATH`,
+ *   `ERR_INVALID_RETURN_VALUE`.
+ * - A method of {@link AtomicFile} that is called at the wrong time: `ERR_INVALID_STATE`.
+ * - An aborted signal: `name` is `'AbortError'`, `code` is `'ABORT_ERR'`, `cause` is the reason of the signal.
+ * - `ERR_INTERNAL_ASSERTION` is a bug in this package. Please report it.
+ */
+export interface AtomicError extends NodeJS.ErrnoException {
+  code: AtomicErrorCode | (string & {})
+  /**
+   * Present, and `true`, if the new content already had its name when the error occurred: flushing the directory,
+   * closing the file or a later file of the same call failed. A power cut may bring the old content back.
+   * Without it the old content is unchanged.
+   */
+  committed?: true
+  /** The second path of a system call that takes two. */
+  dest?: string
+  /** {@link atomicWriteAll}: the position of the entry that failed, from 0. */
+  entry?: number
+  /** {@link atomicWriteAll}, with `committed`: how many entries have their names, counted from the first. */
+  replaced?: number
+  /** `ERR_ATOMIC_DUPLICATE`: the position of the first entry that names the same file, from 0. */
+  duplicateOf?: number
+  /** `ERR_ATOMIC_VERIFY`, `ERR_ATOMIC_CORRUPT_INDEX`: where in the file, in bytes from 0. */
+  offset?: number
+  /** `ERR_ATOMIC_CORRUPT_INDEX`: the line, from 1. */
+  line?: number
+  /** `ERR_ATOMIC_CORRUPT_INDEX`: the position in the line, in bytes from 1. */
+  column?: number
+  /** The error that led to this one, or the reason of an aborted signal. */
+  cause?: unknown
+}
+
+/**
+ * Changes a JSON file that begins as an empty object, without losing an update. State a type to have more than `any` in
+ * it: `atomicIndexUpdate<Record<string, Post>>(…)`.
+ *
+ * `fn` gets the parsed file, or a copy of `initial` if there is no file, and returns the next index. It may be async,
+ * and it may run more than once for one call, so it must have no side effects. The whole contract is documented at
+ * the signature of {@link atomicIndexUpdate} without `initial`.
+ */
+export declare function atomicIndexUpdate(
+  path: PathLike,
+  fn: (index: Record<string, any>) => object | PromiseLike<object>,
+  options: UpdateOptions & { initial: Record<string, never> },
+): Promise<UpdateResult>
+
+/**
+ * Changes a JSON file that begins as an empty array, without losing an update. State a type to have more than `any` in
+ * it: `atomicIndexUpdate<Post[]>(…)`.
+ *
+ * `fn` gets the parsed file, or a copy of `initial` if there is no file, and returns the next index. It may be async,
+ * and it may run more than once for one call, so it must have no side effects. The whole contract is documented at
+ * the signature of {@link atomicIndexUpdate} without `initial`.
+ */
+export declare function atomicIndexUpdate(
+  path: PathLike,
+  fn: (index: any[]) => any[] | PromiseLike<any[]>,
+  options: UpdateOptions & { initial: never[] },
+): Promise<UpdateResult>
+
+/**
+ * Changes a JSON file that begins as `initial`, without losing an update.
+ *
+ * `fn` gets the parsed file, or a copy of `initial` if there is no file, and returns the next index. It may be async,
+ * and it may run more than once for one call, so it must have no side effects. The whole contract is documented at
+ * the signature of {@link atomicIndexUpdate} without `initial`.
+ */
+export declare function atomicIndexUpdate<T extends object = any>(
+  path: PathLike,
+  fn: (index: T) => T | PromiseLike<T>,
+  options: UpdateOptions<T> & { initial: T },
+): Promise<UpdateResult>

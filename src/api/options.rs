@@ -11,71 +11,79 @@ use napi_derive::napi;
 use crate::js::value::thrown::Result;
 use crate::js::value::{args, raw};
 
-/// Options of {@link atomicWrite}. They are read once, at the call.
+/// Options of {@link atomicWrite}. They are read once, when the function is called. An option of the wrong type
+/// rejects with `ERR_INVALID_ARG_TYPE`, one with a value that does not exist with `ERR_INVALID_ARG_VALUE`.
 #[napi(object, object_to_js = false)]
 #[derive(Default)]
 pub struct WriteOptions<'env> {
-    /// How a string becomes bytes. Other data is written as it is.
+    /// The encoding of a string, one of those that `Buffer` has. Other data is written as it is.
     ///
-    /// With `'utf8'` a string with a lone surrogate is refused (`ERR_INVALID_ARG_VALUE`): UTF-8 has no
-    /// bytes for it, and U+FFFD in its place would not be what was given.
+    /// With `'utf8'`, a string with a lone surrogate is refused (`ERR_INVALID_ARG_VALUE`): UTF-8 cannot express it,
+    /// and writing U+FFFD instead would change the data.
     ///
     /// @default 'utf8'
     #[napi(ts_type = "BufferEncoding")]
     pub encoding: Option<Unknown<'env>>,
-    /// Permission bits, as a number or as a string of octal digits; set exactly, the umask does not
-    /// apply.
+    /// Permission bits, as a number or as a string of octal digits. They are set exactly: the umask does not apply.
+    /// On Windows only the write permission has a meaning.
     ///
-    /// @default the mode of the file that is replaced; for a new file 0o666 less the umask
+    /// @default the mode of the replaced file; for a new file 0o666 & ~umask
     #[napi(ts_type = "number | string")]
     pub mode: Option<Unknown<'env>>,
-    /// `'wx'` fails with `EEXIST` if there is anything by that name, be it a dangling link. Of two
-    /// that try at once, one succeeds.
+    /// `'w'` replaces an existing file. `'wx'` rejects with `EEXIST` if the name exists, even as a dangling symbolic
+    /// link. If two processes try at once, exactly one succeeds.
     ///
     /// @default 'w'
     #[napi(ts_type = "'w' | 'wx'")]
     pub flag: Option<Unknown<'env>>,
-    /// Flush the file before it gets its name, and the directory after. Without it a power cut can
-    /// bring the old file back; other readers see the old or the new one all the same. Directories that
-    /// had to be made are flushed in any case.
+    /// Flush the file to disk (fsync) before it gets its final name, and its directory after that. Without it, a
+    /// power cut can bring the old file back, or leave the new name with incomplete content; readers still see only
+    /// the old or the new file as long as the system runs. Directories that had to be created are flushed in any
+    /// case.
     ///
     /// @default true
     #[napi(ts_type = "boolean")]
     pub flush: Option<Unknown<'env>>,
-    /// Read the file back and compare before it gets its name. `true` reads what the system has in
-    /// its cache: that finds short and lying writes. `'device'` has the system drop its cache first,
-    /// and finds what was lost on the way to the disk as well; it needs `flush`, and Linux.
+    /// Read the file back and compare it with the data before it gets its final name; a difference rejects with
+    /// `ERR_ATOMIC_VERIFY`. `true` reads from the page cache of the operating system: that finds short writes and
+    /// data that changed on the way there. `'device'` drops the cached pages first, so that it also finds what was
+    /// lost on the way to the device. It works with `flush` and on Linux; elsewhere the result says `verified:
+    /// 'cache'`.
     ///
     /// @default true
     #[napi(ts_type = "boolean | 'device'")]
     pub verify: Option<Unknown<'env>>,
-    /// Leave a file that holds these bytes already alone: inode, mtime and mode stay. With `flush` it
-    /// is flushed nevertheless, for whoever wrote it may not have.
+    /// Do not write a file that already has this content: its inode, modification time and mode stay as they are, and
+    /// the result says `written: false`. With `flush` the file is still flushed, because the program that wrote it
+    /// may not have done so.
     ///
     /// @default false
     #[napi(ts_type = "boolean")]
     pub if_changed: Option<Unknown<'env>>,
-    /// Make missing parent directories, durably. They stay if the write fails.
+    /// Create missing parent directories, and flush each into its parent. They stay if the write fails. `false`
+    /// rejects with `ENOENT` instead.
     ///
     /// @default true
     #[napi(ts_type = "boolean")]
     pub mkdir: Option<Unknown<'env>>,
-    /// Rejects with an `AbortError` unless the file has its name already. The old file stands.
+    /// Aborts the call: it rejects with an `AbortError` and the old file is unchanged. An abort that comes after the
+    /// new file got its name has no effect.
     #[napi(ts_type = "AbortSignal")]
     pub signal: Option<Unknown<'env>>,
 }
 
-/// What a write did: what was really done, never what was hoped for.
+/// What a write did. The fields say what was really done, not what was asked for.
 #[napi(object, object_from_js = false)]
 pub struct WriteResult {
-    /// `false`: the file held these bytes already and was left alone.
+    /// Whether the file was written. `false`: it already had this content (`ifChanged`, or an unchanged index).
     pub written: bool,
-    /// Size of the file.
+    /// The size of the file in bytes.
     pub bytes: f64,
-    /// File and directory were flushed. `false` without `flush`, in memory (tmpfs), on an overlay
-    /// mounted `volatile`, and wherever the file system or the platform offers no such operation.
+    /// Whether the file and its directory were flushed to disk, so that the new content survives a power cut. `false`
+    /// without `flush`, on file systems in memory (tmpfs), on an overlay that is mounted `volatile`, and wherever the
+    /// file system or the platform cannot flush.
     pub durable: bool,
-    /// How far the bytes were read back: through the system's cache, or from the device.
+    /// How the content was read back: from the page cache, from the device, or not at all.
     #[napi(ts_type = "'cache' | 'device' | false")]
     pub verified: Either<&'static str, bool>,
 }

@@ -1,5 +1,7 @@
 // Compiled, never run: every name that the package exports, used as a user would, and misused where it says so.
 import {
+  type AtomicError,
+  type AtomicErrorCode,
   AtomicFile,
   atomicDirectory,
   atomicIndexUpdate,
@@ -103,17 +105,75 @@ export async function writeTogether(): Promise<WriteResult[]> {
 }
 
 export async function update(): Promise<UpdateResult> {
-  await atomicIndexUpdate<Index>('i', async (index) => index)
+  await atomicIndexUpdate<Index>('i', async (index) => index ?? { documents: {} })
+  await atomicIndexUpdate<Index>('i', (index = { documents: {} }) => index)
+  await atomicIndexUpdate('i', (index: Index | undefined) => index ?? { documents: {} }, { backup: true })
   await atomicIndexUpdate('i', (untyped) => ({ ...untyped, any: 'thing' }))
   const result: WriteResult & { lockWaitMs: number; batchSize: number } = await atomicIndexUpdate<Index>(
     'i',
     (index) => {
-      index.documents.a = { title: 'a' }
-      return index
+      if (index) index.documents.a = { title: 'a' }
+      return index ?? { documents: {} }
     },
     updateOptions,
   )
   return result
+}
+
+export async function updateFromInitial(post: { slug: string; title: string }): Promise<void> {
+  // Nothing is said of what an empty one will hold.
+  await atomicIndexUpdate(
+    'i',
+    (index) => {
+      index.x = 1
+      return index
+    },
+    { initial: {} },
+  )
+  await atomicIndexUpdate('i', async (index) => ({ ...index, [post.slug]: post }), { initial: {}, space: 0 })
+  await atomicIndexUpdate('i', (index) => [...index, post], { initial: [] })
+  await atomicIndexUpdate('i', (index: Record<string, typeof post>) => index, { initial: {} })
+  await atomicIndexUpdate('i', (index: string[]) => [...index, index.join()], { initial: [] })
+  await atomicIndexUpdate<Record<string, string>>('i', (index) => ({ ...index, a: 'a' }), { initial: {} })
+  // Otherwise its type is that of the index.
+  await atomicIndexUpdate('i', ({ n }) => ({ n: n.valueOf() + 1 }), { initial: { n: 0 } })
+  await atomicIndexUpdate('i', async (index) => [...index, index.length], { initial: [1] })
+  await atomicIndexUpdate('i', async (index: Index) => index, { initial: { documents: {} } })
+  await atomicIndexUpdate<Index>('i', async (index) => index, { initial: { documents: {} } })
+  const shared = { initial: { n: 0 }, timeout: Number.POSITIVE_INFINITY }
+  await atomicIndexUpdate('i', ({ n }) => ({ n }), shared)
+}
+
+export class Store<T extends object> {
+  constructor(private readonly initial: T) {}
+
+  update(fn: (index: T) => T | Promise<T>): Promise<UpdateResult> {
+    return atomicIndexUpdate('i', fn, { initial: this.initial })
+  }
+
+  updateLater(fn: (index: T) => T): Promise<UpdateResult> {
+    return atomicIndexUpdate('i', async (index) => fn(index), { initial: this.initial })
+  }
+}
+
+export async function errors(): Promise<boolean> {
+  const own: AtomicErrorCode = 'ERR_ATOMIC_VERIFY'
+  try {
+    await atomicWrite('a', 'a')
+  } catch (error) {
+    const { committed, code, errno, syscall, path, dest, entry, replaced, cause } = error as AtomicError
+    const { duplicateOf, offset, line, column } = error as AtomicError
+    const texts: (string | undefined)[] = [code, syscall, path, dest]
+    const numbers: (number | undefined)[] = [errno, entry, replaced, duplicateOf, offset, line, column]
+    console.log(texts, numbers, cause, code === own, code === 'ENOSPC')
+    const certain: true | undefined = committed
+    if (certain) return true
+  }
+  const asInNode: (error: AtomicError) => NodeJS.ErrnoException = (error) => error
+  return atomicWrite('a', 'a').then(
+    () => false,
+    (error: AtomicError) => error.committed === true && asInNode(error).code === 'EIO',
+  )
 }
 
 const directoryOptions: DirectoryOptions = {
@@ -134,11 +194,12 @@ export async function directories(): Promise<DirectoryResult[]> {
   const nothing: BuildResult<void> = await atomicDirectory('d', () => {}, { keepPrevious: true })
   const copyOptions: CopyDirectoryOptions = { ...directoryOptions, verify: false }
   const copied = await copyDirectoryAtomic('from', Buffer.from('to'), copyOptions)
+  const leftover: AtomicError | null = copied.leftover
   const facts: [number, boolean, string | null, string | undefined] = [
     pages.value + copied.files + copied.directories + copied.links + copied.bytes,
     copied.durable,
     copied.previous,
-    copied.leftover?.code,
+    leftover?.code,
   ]
   console.log(facts)
   return [pages, nothing, copied, await copyDirectoryAtomic('from', 'to')]
@@ -161,6 +222,43 @@ export function misuse(): void {
   void atomicWrite('a', 'a', { flag: 'a' })
   // @ts-expect-error: fn has to return the index
   void atomicIndexUpdate<Index>('i', () => undefined)
+  // @ts-expect-error: fn has to return the index
+  void atomicIndexUpdate('i', (index) => console.log(index), { initial: {} })
+  // @ts-expect-error: fn has to return the index
+  void atomicIndexUpdate('i', (index) => index.push(1), { initial: [] })
+  // @ts-expect-error: an index is an object or an array
+  void atomicIndexUpdate('i', () => 1)
+  // @ts-expect-error: an index is an object or an array
+  void atomicIndexUpdate<string>('i', () => 'text')
+  // @ts-expect-error: an index is an object or an array
+  void atomicIndexUpdate('i', (n) => n, { initial: 1 })
   // @ts-expect-error: the index has no such member
-  void atomicIndexUpdate<Index>('i', (index) => index.pages)
+  void atomicIndexUpdate<Index>('i', (index) => index.pages, { initial: { documents: {} } })
+  // @ts-expect-error: the index has no such member
+  void atomicIndexUpdate('i', (index) => ({ n: index.m }), { initial: { n: 0 } })
+  // @ts-expect-error: the next index is of another type
+  void atomicIndexUpdate('i', () => ({ n: 'one' }), { initial: { n: 0 } })
+  // @ts-expect-error: there may be no file
+  void atomicIndexUpdate<Index>('i', (index) => index)
+  // @ts-expect-error: there may be no file
+  void atomicIndexUpdate('i', (index: Index) => index)
+  // @ts-expect-error: there may be no file
+  void atomicIndexUpdate<Index>('i', (index) => ({ documents: index.documents }), { initial: undefined })
+  // @ts-expect-error: these options do not say whether there is an initial index
+  void atomicIndexUpdate<Index>('i', (index) => index, updateOptions)
+  // @ts-expect-error: that is no such index
+  void atomicIndexUpdate<Index>('i', (index) => index, { initial: {} })
+  // @ts-expect-error: that is no such index
+  void atomicIndexUpdate('i', (index: Index) => index, { initial: {} })
+  // @ts-expect-error: a timeout is a number of milliseconds
+  void atomicIndexUpdate('i', (index) => index, { initial: {}, timeout: '1s' })
+  // @ts-expect-error: an update has no such option
+  void atomicIndexUpdate('i', (index) => index, { initial: {}, ifChanged: true })
+  // @ts-expect-error: there is no class of that name
+  void (new Error('x') instanceof AtomicError)
+  // @ts-expect-error: an error has no such field
+  void atomicWrite('a', 'a').catch((error: AtomicError) => error.comitted)
+  // @ts-expect-error: there is no such code
+  const code: AtomicErrorCode = 'ERR_ATOMIC_VERFY'
+  console.log(code)
 }

@@ -25,7 +25,7 @@ export interface Output {
   /** Writes a file from pieces. */
   stream(path: string, pieces: Iterable<string>): Promise<Written>
   /** Replaces a JSON file, if its value differs. */
-  update<T>(path: string, next: T): Promise<void>
+  update<T extends object>(path: string, next: T): Promise<void>
 }
 
 export interface AtomicOutputOptions {

@@ -9,7 +9,7 @@ import { assertShape } from '../../lib/content/read-json'
 import { asPublishError, PublishError } from './errors'
 import { observeTimeout, observeUpdate, watchLock } from './lock-metrics'
 
-export interface IndexFile<T> {
+export interface IndexFile<T extends object> {
   path: () => string
   schema: z.ZodType
   /** The index that `fn` receives, and that a loader returns, if the file does not exist. */
@@ -26,7 +26,7 @@ export interface IndexFile<T> {
  *   result), `INDEX_WRITE_VERIFICATION_ERROR`, `PUBLISH_FAILED` (anything else: lock timeout, disk, what fn threw); a
  *   PublishError that fn threw.
  */
-export async function updateIndex<T>(
+export async function updateIndex<T extends object>(
   file: IndexFile<T>,
   fn: (index: T) => T | Promise<T>,
 ): Promise<UpdateResult> {
