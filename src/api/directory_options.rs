@@ -11,7 +11,7 @@ use crate::js::error::from_engine;
 use crate::js::value::thrown::Result;
 use crate::js::value::{args, raw};
 
-/// TreeOptions of {@link atomicDirectory}. They are read once, at the call.
+/// Options of {@link atomicDirectory}. They are read once, at the call.
 #[napi(object, object_to_js = false)]
 #[derive(Default)]
 pub struct DirectoryOptions<'env> {
