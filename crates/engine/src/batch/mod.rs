@@ -29,18 +29,19 @@ mod folder;
 pub mod job;
 mod kept;
 mod publish;
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Known;
 use std::path::Path;
 
-pub use crate::batch::entry::Entry;
 use crate::batch::folder::Places;
-pub use crate::batch::publish::Publishing;
 use crate::cancel::Cancel;
 use crate::error::{Error, ErrorKind, Result};
 use crate::process::parallel::each;
 use crate::process::queue::Key;
 use crate::write::options::Options;
+pub use entry::Entry;
+pub use publish::Publishing;
 
 /// How many threads stage at once: beyond that they only wait for each other.
 pub const STAGERS: usize = 8;

@@ -2,6 +2,11 @@
 
 use std::io;
 
+#[cfg(unix)]
+use super::unix::errno::posix_errno;
+#[cfg(windows)]
+use super::windows::errno::posix_errno;
+
 macro_rules! table {
     ($($name:ident $text:literal $uv:literal,)*) => {
         /// (platform's number, name, words, libuv's number where the platform has none)
@@ -51,7 +56,7 @@ table! {
 
 /// The name and the words that `node:fs` has for an error.
 pub fn describe(error: &io::Error) -> (&'static str, String) {
-    let number = super::posix_errno(error);
+    let number = posix_errno(error);
     match TABLE.iter().find(|(code, ..)| *code == number) {
         Some((_, name, text)) => (name, (*text).to_owned()),
         None => ("UNKNOWN", error.to_string()),
@@ -60,7 +65,7 @@ pub fn describe(error: &io::Error) -> (&'static str, String) {
 
 /// The negative number that `node:fs` puts into `errno`.
 pub fn node_errno(error: &io::Error) -> i32 {
-    -super::posix_errno(error)
+    -posix_errno(error)
 }
 
 #[cfg(all(test, unix))]

@@ -1,86 +1,20 @@
-//! The operating system, as the engine needs it: the only place that knows platforms.
+//! The operating system, as the engine needs it: the only place that knows platforms. It imports nothing of the rest.
 //!
 //! Everything works on an open directory and a name in it, so that a directory that is renamed or
 //! replaced meanwhile is still the one that the caller's path meant.
 
+mod call;
 mod errno;
-
+mod stat;
 #[cfg(unix)]
 mod unix;
-#[cfg(unix)]
-pub use crate::sys::unix::*;
-
 #[cfg(windows)]
 mod windows;
+
+pub use call::CallError;
+pub use errno::{describe, node_errno};
+pub use stat::{Kind, Stat, Version};
+#[cfg(unix)]
+pub use unix::*;
 #[cfg(windows)]
-pub use crate::sys::windows::*;
-
-pub use crate::sys::errno::{describe, node_errno};
-
-use std::io;
-
-/// A system call that failed, among the several that a function here makes.
-#[derive(Debug)]
-pub struct CallError {
-    /// The call, by the name that `node:fs` uses for it.
-    pub call: &'static str,
-    /// The system's error.
-    pub source: io::Error,
-}
-
-/// The result of a function that makes several system calls.
-pub type CallResult<T> = Result<T, CallError>;
-
-/// For `map_err`: the failure of this call.
-fn failed<E: Into<io::Error>>(call: &'static str) -> impl FnOnce(E) -> CallError {
-    move |error| CallError { call, source: error.into() }
-}
-
-/// What a name stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A regular file.
-    File,
-    /// A directory.
-    Directory,
-    /// A symbolic link.
-    Symlink,
-    /// Anything else, in words.
-    Other(&'static str),
-}
-
-/// Tells one state of a file from another: which file it is, its length, its times.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Version {
-    /// Which file.
-    pub id: FileId,
-    /// In bytes.
-    pub size: u64,
-    /// Last change of the content, in nanoseconds since 1970.
-    pub modified: i128,
-    /// Last change of anything, in nanoseconds since 1970.
-    pub changed: i128,
-    /// How many names the file has. One more or less is a change of the file, but not of its content.
-    pub links: u64,
-}
-
-impl Version {
-    /// Whether nothing speaks against it that the content is that of `earlier`.
-    pub fn has_content_of(&self, earlier: &Self) -> bool {
-        self.id == earlier.id
-            && self.size == earlier.size
-            && self.modified == earlier.modified
-            && (self.changed == earlier.changed || self.links != earlier.links)
-    }
-}
-
-/// What the directory says about a name.
-#[derive(Clone, Debug)]
-pub struct Stat {
-    /// What the name stands for.
-    pub kind: Kind,
-    /// Which state of it this is.
-    pub version: Version,
-    /// Owner and permissions, where the platform has them.
-    pub access: Access,
-}
+pub use windows::*;

@@ -5,8 +5,8 @@ use std::fs::File;
 use crate::error::Result;
 use crate::process::thread::spawn_or_run;
 use crate::sys;
-use crate::tree::TreeReceipt;
 use crate::tree::at::At;
+use crate::tree::options::TreeReceipt;
 use crate::walk::remove::remove;
 
 /// The new tree is in its place; the old one may have to be removed yet. Dropped before [`Committed::clear`], it is

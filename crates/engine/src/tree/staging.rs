@@ -17,9 +17,10 @@ use crate::error::{Error, Named, Result};
 use crate::process::thread::retry_transient;
 use crate::sys::{self, Dir, Stat};
 use crate::tree::at::At;
+use crate::tree::census;
 use crate::tree::committed::Committed;
+use crate::tree::options::{TreeOptions, TreeReceipt};
 use crate::tree::swap::{self, Swapped};
-use crate::tree::{TreeOptions, TreeReceipt, census};
 use crate::walk::remove::remove;
 
 const PRIVATE: u32 = 0o700;

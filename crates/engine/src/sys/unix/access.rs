@@ -7,32 +7,12 @@ use std::io;
 use rustix::fs::{Gid, Mode, Uid, XattrFlags};
 use rustix::io::Errno;
 
-use crate::sys::unix::Dir;
-use crate::sys::{CallResult, failed};
+use super::dir::Dir;
+use super::identity::Access;
+use crate::sys::call::{CallResult, failed};
 
 const SET_ID: u32 = 0o6000;
 const GROUP: u32 = 0o070;
-
-/// Owner and permissions of a file.
-#[derive(Clone, Copy, Debug)]
-pub struct Access {
-    uid: u32,
-    gid: u32,
-    /// Permission bits, with set-id and sticky.
-    pub mode: u32,
-}
-
-impl Access {
-    #[allow(clippy::unnecessary_cast, clippy::useless_conversion, reason = "mode_t is u16 on macOS")]
-    pub(super) fn of(stat: &rustix::fs::Stat) -> Self {
-        Self { uid: stat.st_uid, gid: stat.st_gid, mode: u32::from(stat.st_mode) & 0o7777 }
-    }
-
-    /// Whether it belongs to the user of this process.
-    pub(super) fn is_ours(&self) -> bool {
-        self.uid == rustix::process::geteuid().as_raw()
-    }
-}
 
 /// Gives `file` the owner, the extended attributes (ACLs among them) and the mode of the file
 /// `name`, which it is to replace. A caller's own `mode` wins.

@@ -73,7 +73,7 @@ fn copy_by_hand(from: &File, to: &File, at: u64, length: u64) -> io::Result<u64>
     use std::os::unix::fs::FileExt;
 
     let mut buffer = vec![0; usize::try_from(length.min(1 << 18)).unwrap_or(1)];
-    let read = super::read_at(from, &mut buffer, at)?;
+    let read = super::cache::read_at(from, &mut buffer, at)?;
     to.write_all_at(&buffer[..read], at)?;
     Ok(read as u64)
 }

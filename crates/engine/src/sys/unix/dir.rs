@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-use crate::sys::unix::{Access, FileId};
-use crate::sys::{Kind, Stat, Version};
+use super::identity::{Access, FileId};
+use crate::sys::stat::{Kind, Stat, Version};
 
 /// An open directory.
 #[derive(Debug)]

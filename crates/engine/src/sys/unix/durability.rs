@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd};
 
-use crate::sys::unix::Dir;
+use super::dir::Dir;
 
 /// Flushes a file's content and attributes to its device (`F_FULLFSYNC` on macOS).
 ///

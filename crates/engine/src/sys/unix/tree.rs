@@ -13,9 +13,9 @@ use std::path::Path;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-use crate::sys::unix::dir::{kind, version};
-use crate::sys::unix::{Access, Dir};
-use crate::sys::{Kind, Stat};
+use super::dir::{Dir, kind, version};
+use super::identity::{Access, FileId};
+use crate::sys::stat::{Kind, Stat};
 
 const OPEN: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 /// What an owner needs to empty a directory.
@@ -200,7 +200,7 @@ impl Dir {
     }
 
     /// Whether `wanted` is this directory or one around it.
-    pub fn is_within(&self, wanted: &super::FileId) -> io::Result<bool> {
+    pub fn is_within(&self, wanted: &FileId) -> io::Result<bool> {
         let mut here = Self(self.as_fd().try_clone_to_owned()?);
         let mut id = here.id()?;
         loop {

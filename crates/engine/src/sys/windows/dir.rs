@@ -9,8 +9,9 @@ use std::os::windows::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::sys::windows::{Access, CUSTOMER, EEXIST, ENOENT, FileId, LOCK_VIOLATION, SHARING_VIOLATION};
-use crate::sys::{Kind, Stat, Version};
+use super::errno::{CUSTOMER, EEXIST, ENOENT, LOCK_VIOLATION, SHARING_VIOLATION};
+use super::identity::{Access, FileId};
+use crate::sys::stat::{Kind, Stat, Version};
 
 pub(super) const FILE_FLAG_BACKUP_SEMANTICS: u32 = 0x0200_0000;
 /// Virus scanners and indexers hold a new file open for some milliseconds.

@@ -5,67 +5,27 @@
 //! flushed only by some users, so `durable` may be `false`.
 
 mod dir;
+pub(super) mod errno;
+pub(super) mod identity;
+mod name;
 mod tree;
 
-pub use crate::sys::windows::dir::Dir;
-pub use crate::sys::windows::tree::{cannot_exchange, copy_content};
+pub use dir::Dir;
+pub use errno::{
+    EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, EMFILE, ENOENT, ENOTDIR, ENOTEMPTY, ESTALE, cannot_link,
+    is_full, is_transient,
+};
+pub use identity::FileId;
+pub use name::{cut, ends_in_dots, fold, names_directory, path_from_bytes};
+pub use tree::{cannot_exchange, copy_content};
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::windows::ffi::{OsStrExt, OsStringExt};
 use std::os::windows::fs::FileExt;
-use std::path::PathBuf;
 
-use crate::sys::{CallResult, failed};
-
-/// ERROR_FILE_NOT_FOUND; ERROR_PATH_NOT_FOUND is turned into it.
-pub const ENOENT: i32 = 2;
-/// ERROR_FILE_EXISTS; ERROR_ALREADY_EXISTS is turned into it.
-pub const EEXIST: i32 = 80;
-/// ERROR_INVALID_HANDLE
-pub const EBADF: i32 = 6;
-/// ERROR_DIR_NOT_EMPTY.
-pub const ENOTEMPTY: i32 = 145;
-/// ERROR_NOT_SAME_DEVICE.
-const EXDEV: i32 = 17;
-/// ERROR_DIRECTORY.
-pub const ENOTDIR: i32 = 267;
-/// ERROR_BUSY.
-pub const EBUSY: i32 = 170;
-/// ERROR_INVALID_PARAMETER.
-pub const EINVAL: i32 = 87;
-/// ERROR_TOO_MANY_OPEN_FILES.
-pub const EMFILE: i32 = 4;
-// Windows has no numbers for these: the customer bit and libuv's.
-/// A directory where a file was meant.
-pub const EISDIR: i32 = CUSTOMER | 4068;
-/// A directory that is not the one it was.
-pub const ESTALE: i32 = CUSTOMER | 116;
-/// Links that lead in a circle.
-pub const ELOOP: i32 = CUSTOMER | 4067;
-
-const CUSTOMER: i32 = 1 << 29;
-const SHARING_VIOLATION: i32 = 32;
-const LOCK_VIOLATION: i32 = 33;
-
-/// Which file: volume and file index, hashed.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct FileId(u64);
-
-#[cfg(test)]
-impl FileId {
-    pub(crate) fn for_tests(name: &str) -> Self {
-        Self(name.bytes().fold(7, |sum, b| sum * 31 + u64::from(b)))
-    }
-}
-
-/// Permissions, as far as they go.
-#[derive(Clone, Copy, Debug)]
-pub struct Access {
-    /// 0o444 or 0o666.
-    pub mode: u32,
-}
+use self::identity::Access;
+use super::call::{CallResult, failed};
 
 /// Large pages need a privilege here that programs do not have.
 pub fn prefer_huge_pages<T>(_memory: &mut [std::mem::MaybeUninit<T>]) {}
@@ -147,79 +107,7 @@ pub fn flush_and_close_copy(_file: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// libuv's number for an error; what it has none for counts as an I/O error.
-pub(super) fn posix_errno(error: &io::Error) -> i32 {
-    match error.raw_os_error() {
-        Some(number) if number & CUSTOMER != 0 => number & !CUSTOMER,
-        Some(2 | 3 | 123 | 161) => 4058,
-        Some(4) => 4066,
-        Some(5 | 1314) => 4048,
-        Some(EBADF) => 4083,
-        Some(8 | 14) => 4057,
-        Some(17) => 4037,
-        Some(19) => 4047,
-        Some(SHARING_VIOLATION | LOCK_VIOLATION) => 4082,
-        Some(39 | 112) => 4055,
-        Some(50 | 1) => 4049,
-        Some(80 | 183) => 4075,
-        Some(87) => 4071,
-        Some(145) => 4051,
-        Some(170) => 4082,
-        Some(206) => 4064,
-        Some(267) => 4052,
-        Some(1142) => 4032,
-        _ => 4070,
-    }
-}
-
-/// That there are too many open files.
-pub fn is_transient(errno: i32) -> bool {
-    errno == EMFILE
-}
-
-/// ERROR_HANDLE_DISK_FULL, ERROR_DISK_FULL, ERROR_DISK_QUOTA_EXCEEDED.
-pub fn is_full(errno: i32) -> bool {
-    matches!(errno, 39 | 112 | 1295)
-}
-
-/// ERROR_INVALID_FUNCTION, ERROR_NOT_SAME_DEVICE, ERROR_NOT_SUPPORTED, ERROR_TOO_MANY_LINKS.
-pub fn cannot_link(errno: i32) -> bool {
-    matches!(errno, 1 | 17 | 50 | 1142)
-}
-
-/// A name as the file system compares it.
-pub fn fold(name: &OsStr) -> OsString {
-    name.to_string_lossy().to_lowercase().into()
-}
-
-/// At most `max` UTF-16 units of `name`, not cut inside a character.
-pub fn cut(name: &OsStr, max: usize) -> OsString {
-    let units: Vec<u16> = name.encode_wide().collect();
-    let mut end = units.len().min(max);
-    if end < units.len() && (0xdc00..0xe000).contains(&units[end]) {
-        end = end.saturating_sub(1);
-    }
-    OsString::from_wide(&units[..end])
-}
-
 /// Handles are not scarce.
 pub fn descriptor_limit() -> u64 {
     1 << 14
-}
-
-/// Whether a path ends in a separator, and so can only mean a directory.
-pub fn names_directory(path: &OsStr) -> bool {
-    path.encode_wide().last().is_some_and(|unit| unit == u16::from(b'/') || unit == u16::from(b'\\'))
-}
-
-/// Whether the last component of a path is `.` or `..`.
-pub fn ends_in_dots(path: &OsStr) -> bool {
-    let path = path.to_string_lossy();
-    let last = path.split(['/', '\\']).rfind(|part| !part.is_empty());
-    matches!(last, Some("." | ".."))
-}
-
-/// A path is Unicode.
-pub fn path_from_bytes(bytes: Vec<u8>) -> Option<PathBuf> {
-    String::from_utf8(bytes).ok().map(PathBuf::from)
 }

@@ -6,9 +6,10 @@ use std::io;
 use std::os::windows::fs::OpenOptionsExt;
 use std::path::Path;
 
-use crate::sys::windows::dir::{FILE_FLAG_BACKUP_SEMANTICS, kind, one_number};
-use crate::sys::windows::{CUSTOMER, Dir, EEXIST, EXDEV, FileId};
-use crate::sys::{Kind, Stat};
+use super::dir::{Dir, FILE_FLAG_BACKUP_SEMANTICS, kind, one_number};
+use super::errno::{CUSTOMER, EEXIST, ENOENT, EXDEV};
+use super::identity::FileId;
+use crate::sys::stat::{Kind, Stat};
 
 const NOT_SUPPORTED: i32 = 50;
 
@@ -24,7 +25,7 @@ impl Dir {
 
     /// What this directory itself is like.
     pub fn stat_self(&self) -> io::Result<Stat> {
-        let gone = || io::Error::from_raw_os_error(super::ENOENT);
+        let gone = || io::Error::from_raw_os_error(ENOENT);
         let (Some(parent), Some(name)) = (self.0.parent(), self.0.file_name()) else { return Err(gone()) };
         Self(parent.to_owned()).stat(name)?.ok_or_else(gone)
     }
@@ -34,7 +35,7 @@ impl Dir {
         match self.stat(name)?.map(|stat| stat.kind) {
             Some(Kind::Directory) => Ok(Self(self.0.join(name))),
             Some(_) => Err(io::Error::from_raw_os_error(CUSTOMER | 4052)),
-            None => Err(io::Error::from_raw_os_error(super::ENOENT)),
+            None => Err(io::Error::from_raw_os_error(ENOENT)),
         }
     }
 

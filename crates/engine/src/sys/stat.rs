@@ -1,0 +1,55 @@
+//! What a directory says about a name, and which state of a file that is.
+
+#[cfg(unix)]
+pub use super::unix::identity::{Access, FileId};
+#[cfg(windows)]
+pub use super::windows::identity::{Access, FileId};
+
+/// What a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    Symlink,
+    /// Anything else, in words.
+    Other(&'static str),
+}
+
+/// Tells one state of a file from another: which file it is, its length, its times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// Which file.
+    pub id: FileId,
+    /// In bytes.
+    pub size: u64,
+    /// Last change of the content, in nanoseconds since 1970.
+    pub modified: i128,
+    /// Last change of anything, in nanoseconds since 1970.
+    pub changed: i128,
+    /// How many names the file has. One more or less is a change of the file, but not of its content.
+    pub links: u64,
+}
+
+impl Version {
+    /// Whether nothing speaks against it that the content is that of `earlier`.
+    pub fn has_content_of(&self, earlier: &Self) -> bool {
+        self.id == earlier.id
+            && self.size == earlier.size
+            && self.modified == earlier.modified
+            && (self.changed == earlier.changed || self.links != earlier.links)
+    }
+}
+
+/// What the directory says about a name.
+#[derive(Clone, Debug)]
+pub struct Stat {
+    /// What the name stands for.
+    pub kind: Kind,
+    /// Which state of it this is.
+    pub version: Version,
+    /// Owner and permissions, where the platform has them.
+    pub access: Access,
+}

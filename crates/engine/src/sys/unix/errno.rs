@@ -1,0 +1,41 @@
+//! What the numbers of errors mean.
+
+use std::io;
+
+pub use libc::{EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, EMFILE, ENOENT, ENOTDIR, ENOTEMPTY, ESTALE};
+
+/// The number of an error; an error that Rust itself made counts as an I/O error.
+pub(in crate::sys) fn posix_errno(error: &io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(libc::EIO)
+}
+
+/// Errors that pass by themselves: another process closes something, or it was only a signal.
+pub fn is_transient(errno: i32) -> bool {
+    matches!(errno, libc::EMFILE | libc::ENFILE | libc::EAGAIN | libc::EINTR)
+}
+
+/// Errors that say that a disk, or a user's part of it, is full.
+pub fn is_full(errno: i32) -> bool {
+    matches!(errno, libc::ENOSPC | libc::EDQUOT)
+}
+
+/// Errors of a link(2) that a file with a name of its own does without: no /proc, no right to link
+/// (some sandboxes), no hard links at all.
+pub fn cannot_link(errno: i32) -> bool {
+    matches!(
+        errno,
+        libc::ENOENT
+            | libc::EPERM
+            | libc::EINVAL
+            | libc::ENOSYS
+            | libc::EOPNOTSUPP
+            | libc::EXDEV
+            | libc::EMLINK
+    )
+}
+
+/// Errors of an exchange that a file system without such an operation gives. `EXDEV` is that of an overlay for
+/// a directory that comes of a lower layer.
+pub fn cannot_exchange(errno: i32) -> bool {
+    matches!(errno, libc::EINVAL | libc::ENOSYS | libc::EOPNOTSUPP | libc::EXDEV)
+}

@@ -1,0 +1,73 @@
+//! What the numbers of errors mean.
+
+use std::io;
+
+/// ERROR_FILE_NOT_FOUND; ERROR_PATH_NOT_FOUND is turned into it.
+pub const ENOENT: i32 = 2;
+/// ERROR_FILE_EXISTS; ERROR_ALREADY_EXISTS is turned into it.
+pub const EEXIST: i32 = 80;
+/// ERROR_INVALID_HANDLE
+pub const EBADF: i32 = 6;
+/// ERROR_DIR_NOT_EMPTY.
+pub const ENOTEMPTY: i32 = 145;
+/// ERROR_NOT_SAME_DEVICE.
+pub(super) const EXDEV: i32 = 17;
+/// ERROR_DIRECTORY.
+pub const ENOTDIR: i32 = 267;
+/// ERROR_BUSY.
+pub const EBUSY: i32 = 170;
+/// ERROR_INVALID_PARAMETER.
+pub const EINVAL: i32 = 87;
+/// ERROR_TOO_MANY_OPEN_FILES.
+pub const EMFILE: i32 = 4;
+// Windows has no numbers for these: the customer bit and libuv's.
+/// A directory where a file was meant.
+pub const EISDIR: i32 = CUSTOMER | 4068;
+/// A directory that is not the one it was.
+pub const ESTALE: i32 = CUSTOMER | 116;
+/// Links that lead in a circle.
+pub const ELOOP: i32 = CUSTOMER | 4067;
+
+pub(super) const CUSTOMER: i32 = 1 << 29;
+pub(super) const SHARING_VIOLATION: i32 = 32;
+pub(super) const LOCK_VIOLATION: i32 = 33;
+
+/// libuv's number for an error; what it has none for counts as an I/O error.
+pub(in crate::sys) fn posix_errno(error: &io::Error) -> i32 {
+    match error.raw_os_error() {
+        Some(number) if number & CUSTOMER != 0 => number & !CUSTOMER,
+        Some(2 | 3 | 123 | 161) => 4058,
+        Some(4) => 4066,
+        Some(5 | 1314) => 4048,
+        Some(EBADF) => 4083,
+        Some(8 | 14) => 4057,
+        Some(17) => 4037,
+        Some(19) => 4047,
+        Some(SHARING_VIOLATION | LOCK_VIOLATION) => 4082,
+        Some(39 | 112) => 4055,
+        Some(50 | 1) => 4049,
+        Some(80 | 183) => 4075,
+        Some(87) => 4071,
+        Some(145) => 4051,
+        Some(170) => 4082,
+        Some(206) => 4064,
+        Some(267) => 4052,
+        Some(1142) => 4032,
+        _ => 4070,
+    }
+}
+
+/// That there are too many open files.
+pub fn is_transient(errno: i32) -> bool {
+    errno == EMFILE
+}
+
+/// ERROR_HANDLE_DISK_FULL, ERROR_DISK_FULL, ERROR_DISK_QUOTA_EXCEEDED.
+pub fn is_full(errno: i32) -> bool {
+    matches!(errno, 39 | 112 | 1295)
+}
+
+/// ERROR_INVALID_FUNCTION, ERROR_NOT_SAME_DEVICE, ERROR_NOT_SUPPORTED, ERROR_TOO_MANY_LINKS.
+pub fn cannot_link(errno: i32) -> bool {
+    matches!(errno, 1 | 17 | 50 | 1142)
+}

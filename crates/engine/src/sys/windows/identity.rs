@@ -1,0 +1,19 @@
+//! Which file it is, and its permissions.
+
+/// Which file: volume and file index, hashed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId(pub(super) u64);
+
+#[cfg(test)]
+impl FileId {
+    pub(crate) fn for_tests(name: &str) -> Self {
+        Self(name.bytes().fold(7, |sum, b| sum * 31 + u64::from(b)))
+    }
+}
+
+/// Permissions, as far as they go.
+#[derive(Clone, Copy, Debug)]
+pub struct Access {
+    /// 0o444 or 0o666.
+    pub mode: u32,
+}
