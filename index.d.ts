@@ -381,10 +381,7 @@ export interface CopyDirectoryOptions extends DirectoryOptions {
   verify?: boolean
 }
 
-/**
- * Options of {@link atomicDirectory}. They are read once, when the function is called. An option of the wrong type
- * rejects with `ERR_INVALID_ARG_TYPE`, one with a value that does not exist with `ERR_INVALID_ARG_VALUE`.
- */
+/** Options of {@link atomicDirectory}. They are read once, at the call. */
 export interface DirectoryOptions {
   /**
    * Permission bits of the directory itself, as a number or as a string of octal digits. They are set exactly: the
