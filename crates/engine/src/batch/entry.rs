@@ -1,20 +1,19 @@
 //! One file of a batch, from its bytes to its name.
 
 use std::ffi::OsString;
-use std::path::Path;
 use std::sync::Arc;
 
-use crate::batch::folder::{Place, Places};
-use crate::batch::kept::{Kept, moved};
+use crate::batch::folder::Place;
+use crate::batch::kept::Kept;
 use crate::cancel::Cancel;
 use crate::dir::directory::Directory;
 use crate::dir::sweep;
-use crate::dir::target::{Resolve, Target};
+use crate::dir::target::Target;
 use crate::error::{Error, ErrorKind, Named, Result};
 use crate::mutant::{Step, leaves_out};
-use crate::process::deferred_close::{self, Old, Replaced};
+use crate::process::deferred_close::{Old, Replaced};
 use crate::process::queue::Key;
-use crate::sys::{self, Dir, Version};
+use crate::sys::{self, Dir, Stat, Version};
 use crate::write::digest::{Digest, Running};
 use crate::write::options::{Options, Receipt};
 use crate::write::staged::{Attempt, Staged};
@@ -49,10 +48,8 @@ enum State {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        if let State::Staged(kept) | State::Ready(kept, _) = &self.state
-            && let Some(name) = kept.name_to_remove()
-        {
-            self.place.remove(name);
+        if let State::Staged(Kept::Detached(file)) | State::Ready(Kept::Detached(file), _) = &self.state {
+            self.place.remove(&file.name);
         }
     }
 }
@@ -63,20 +60,6 @@ impl Entry {
     /// # Errors
     /// Whatever fails first. Nothing is left.
     pub fn stage(
-        places: &Places,
-        path: &Path,
-        mkdir: bool,
-        data: &[u8],
-        options: &Options,
-        cancel: &Cancel,
-    ) -> Result<Self> {
-        cancel.check()?;
-        let target = Target::resolve(path, Resolve { mkdir, exclusive: options.exclusive })?;
-        let place = places.of(&target);
-        deferred_close::retry_when_full(|_| Self::attempt(&place, &target, data, options, cancel))
-    }
-
-    fn attempt(
         place: &Arc<Place>,
         target: &Target,
         data: &[u8],
@@ -189,18 +172,15 @@ impl Entry {
         }
         let other = found.is_some() && version != self.seen.as_ref();
         let options = &self.options;
-        let (mode, flush) = (options.mode, options.flush);
         let State::Staged(kept) = &mut self.state else { return Ok(()) };
         let durable = kept.with(&dir, |staged| {
-            if other {
-                staged.set_access(&target, found.as_ref(), mode)?;
-            }
-            let durable = if other && flush { Some(staged.sync()?) } else { None };
+            let durable = if other { take_over(staged, &target, found.as_ref(), options)? } else { None };
             if staged.name(&target)? {
                 return Ok(durable);
             }
-            *staged = moved(staged, &target, found.as_ref(), options, cancel)?;
-            flush.then(|| staged.sync()).transpose()
+            // What cannot get a name moves into a file that has one.
+            *staged = staged.restage(&target, found.is_some() || options.mode.is_some(), cancel)?;
+            take_over(staged, &target, found.as_ref(), options)
         })?;
         self.receipt.durable &= durable.unwrap_or(true);
         if let State::Staged(kept) = std::mem::replace(&mut self.state, State::Published) {
@@ -222,17 +202,14 @@ impl Entry {
                 // The file that was made meanwhile has an owner and a mode to take over. (A file with a temp name
                 // need not be staged again.)
                 Attempt::Taken | Attempt::Restage => {
-                    let (found, mode, flush) = (target.existing()?, self.options.mode, self.options.flush);
-                    kept.with(dir, |staged| {
-                        staged.set_access(&target, found.as_ref(), mode)?;
-                        if flush { staged.sync().map(drop) } else { Ok(()) }
-                    })?;
+                    let found = target.existing()?;
+                    kept.with(dir, |staged| take_over(staged, &target, found.as_ref(), &self.options))?;
                     over = Some(hold());
                 }
             }
         };
-        if let State::Ready(kept, _) = std::mem::replace(&mut self.state, State::Published)
-            && let Err(error) = kept.close()
+        if let State::Ready(Kept::Open(staged, _), _) = std::mem::replace(&mut self.state, State::Published)
+            && let Err(error) = staged.close()
         {
             closed(error);
         }
@@ -253,6 +230,17 @@ impl Entry {
     pub fn receipt(&self) -> Receipt {
         self.receipt
     }
+}
+
+/// Gives a staged file what it takes over from `old`, and flushes that if it is wanted.
+fn take_over(
+    staged: &Staged,
+    target: &Target,
+    old: Option<&Stat>,
+    options: &Options,
+) -> Result<Option<bool>> {
+    staged.set_access(target, old, options.mode)?;
+    options.flush.then(|| staged.sync()).transpose()
 }
 
 /// A flush leaves everything as it is but, on some file systems, the time of the last change.

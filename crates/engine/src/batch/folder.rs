@@ -22,7 +22,8 @@ pub struct Place {
     id: FileId,
     path: PathBuf,
     kept: Option<(Arc<Directory>, Slot)>,
-    links: AtomicBool,
+    /// A file without a name got one in here: then the others will.
+    pub links: AtomicBool,
     /// It was found to be where it was, right before the first rename.
     checked: AtomicBool,
 }
@@ -85,16 +86,6 @@ impl Place {
     /// Whether the directory is open all the time.
     pub fn is_kept(&self) -> bool {
         self.kept.is_some()
-    }
-
-    /// Whether a file without a name got one in here: then the others will.
-    pub fn links(&self) -> bool {
-        self.links.load(Ordering::Relaxed)
-    }
-
-    /// To be called when one did.
-    pub fn set_links(&self) {
-        self.links.store(true, Ordering::Relaxed);
     }
 
     /// The file `name` in here.

@@ -36,7 +36,9 @@ use std::path::Path;
 
 use crate::batch::folder::Places;
 use crate::cancel::Cancel;
+use crate::dir::target::{Resolve, Target};
 use crate::error::{Error, ErrorKind, Result};
+use crate::process::deferred_close;
 use crate::process::parallel::each;
 use crate::process::queue::Key;
 use crate::write::options::Options;
@@ -82,7 +84,10 @@ impl Batch {
         options: &Options,
         cancel: &Cancel,
     ) -> Result<Entry> {
-        Entry::stage(&self.places, path, mkdir, data, options, cancel)
+        cancel.check()?;
+        let target = Target::resolve(path, Resolve { mkdir, exclusive: options.exclusive })?;
+        let place = self.places.of(&target);
+        deferred_close::retry_when_full(|_| Entry::stage(&place, &target, data, options, cancel))
     }
 
     /// Takes in the next entries.

@@ -67,7 +67,7 @@ async fn enqueue(
     } else {
         ErrorKind::Aborted
     };
-    match place.leave() {
+    match place.cancel() {
         // Another call runs this one's function already, and heeds its signal too.
         Some(Called::Follower) => Ok(Called::Follower),
         _ => Err(gave_up.into()),

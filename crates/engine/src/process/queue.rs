@@ -299,7 +299,7 @@ impl FollowerPlace {
     }
 
     /// Leaves the queue, unless this call was called just now.
-    pub fn leave(mut self) -> Option<Called> {
+    pub fn cancel(mut self) -> Option<Called> {
         self.called.close();
         self.called.try_recv().ok()
     }

@@ -106,17 +106,21 @@ impl Staged {
         self.file.seek(SeekFrom::Start(length)).named("lseek").map(drop)
     }
 
-    /// The same content in a file that is made anew.
+    /// The same content in a file that is made anew, read back.
     pub fn restage(&mut self, target: &Target, private: bool, cancel: &Cancel) -> Result<Self> {
         let mut fresh = Self::new(target, private)?;
         self.file.rewind().named("lseek")?;
+        let mut bytes = 0;
         loop {
             cancel.check()?;
             let mut piece = (&self.file).take(PIECE as u64);
-            if io::copy(&mut piece, &mut fresh.file).named("write")? == 0 {
-                return Ok(fresh);
+            match io::copy(&mut piece, &mut fresh.file).named("write")? {
+                0 => break,
+                copied => bytes += copied,
             }
         }
+        fresh.verify(Content::Copy { of: &self.file, bytes }, Level::Cache, cancel)?;
+        Ok(fresh)
     }
 
     /// Gives the file its mode, and what else it takes over from the one it replaces.
@@ -198,28 +202,26 @@ impl Staged {
         Ok(true)
     }
 
-    /// Lets go of the descriptor, and of the directory: the file, which has a temp name, is kept alive and
-    /// locked by what is returned. Where that cannot be it stays as it is.
-    pub fn park(mut self) -> Result<std::result::Result<Parked, Self>> {
-        let Some(temp) = &self.name else { return Ok(Err(self)) };
+    /// Makes ready to let go of the descriptor and of the directory: the file, which has a temp name, is kept alive
+    /// and locked by what is returned. `None`: that cannot be, and the file is to be kept open.
+    pub fn detach(&mut self) -> Result<Option<Detached>> {
+        let Some(temp) = &mut self.name else { return Ok(None) };
         let id = Dir::stat_file(&self.file).named("fstat")?.1.id;
-        let (Some(hold), Ok(again)) = (sys::park(&self.file), temp.dir.open_file(&temp.name)) else {
-            return Ok(Err(self));
+        let (Some(hold), Ok(again)) = (sys::detach(&self.file), temp.dir.open_file(&temp.name)) else {
+            return Ok(None);
         };
         self.file = again;
         // Through another description of the open file, that must not be had. An overlay maps the file beneath
         // it, and lets its own go, and with it the lock.
-        if sys::hold(&self.file) {
-            let mine = temp.dir.is_same(&temp.name, &self.file).named("fstat")?;
-            return if mine { Ok(Err(self)) } else { Err(Error::raw("open", sys::ENOENT)) };
+        if !sys::hold(&self.file) {
+            return Ok(Some(Detached { _hold: hold, id, name: std::mem::take(&mut temp.name) }));
         }
-        let name = temp.name.clone();
-        self.leave();
-        Ok(Ok(Parked { _hold: hold, id, name }))
+        let is_same = temp.dir.is_same(&temp.name, &self.file).named("fstat")?;
+        if is_same { Ok(None) } else { Err(Error::raw("open", sys::ENOENT)) }
     }
 
-    /// Closes the file and leaves its temp name to who knows of it.
-    pub fn leave(mut self) {
+    /// Closes the file and keeps its temp name.
+    pub fn keep_name(mut self) {
         if let Some(temp) = &mut self.name {
             temp.forget();
         }
@@ -253,14 +255,14 @@ fn is_taken(error: &Error) -> bool {
 
 /// A staged file without a descriptor. It does not remove its temp name.
 #[derive(Debug)]
-pub struct Parked {
-    _hold: sys::Parked,
+pub struct Detached {
+    _hold: sys::Detached,
     id: FileId,
-    name: OsString,
+    pub name: OsString,
 }
 
-impl Parked {
-    /// The file, open for reading, flushing and taking its place: to be [left](Staged::leave) or published.
+impl Detached {
+    /// The file, open for reading, flushing and taking its place: to be [closed](Staged::keep_name) or published.
     ///
     /// # Errors
     /// `ENOENT` when somebody has taken the name away.
@@ -270,10 +272,5 @@ impl Parked {
             return Err(Error::raw("open", sys::ENOENT));
         }
         Ok(Staged { file, name: Some(TempName { dir: dir.clone(), name: self.name.clone() }) })
-    }
-
-    /// The temp name.
-    pub fn name(&self) -> &OsStr {
-        &self.name
     }
 }

@@ -126,5 +126,5 @@ fn a_call_that_is_called_while_it_leaves_hears_of_it() {
     let second = Ticket::take().join_as_follower(key("left"), 2);
     let Some(Called::Turn(turn)) = first.try_called() else { panic!() };
     assert_eq!(turn.take_follower(|_| true), Some(2));
-    assert!(matches!(second.leave(), Some(Called::Follower)));
+    assert!(matches!(second.cancel(), Some(Called::Follower)));
 }

@@ -3,18 +3,19 @@
 mod access;
 mod cache;
 mod content;
+mod detach;
 mod dir;
 mod durability;
 pub(super) mod errno;
 pub(super) mod identity;
 mod memory;
 mod name;
-mod park;
 mod tree;
 
 pub use access::{inherit, set_mode};
 pub use cache::{drop_pages, read_at};
 pub use content::copy_content;
+pub use detach::{Detached, detach};
 pub use dir::Dir;
 pub use durability::{close, flush_and_close_copy, start_write_back, sync_file};
 pub use errno::{
@@ -24,7 +25,6 @@ pub use errno::{
 pub use identity::FileId;
 pub use memory::prefer_huge_pages;
 pub use name::{cut, ends_in_dots, fold, names_directory, path_from_bytes};
-pub use park::{Parked, park};
 
 use std::fs::{File, TryLockError};
 #[cfg(target_os = "linux")]

@@ -10,6 +10,8 @@ pub(super) mod identity;
 mod name;
 mod tree;
 
+pub use std::convert::Infallible as Detached;
+
 pub use dir::Dir;
 pub use errno::{
     EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, EMFILE, ENOENT, ENOTDIR, ENOTEMPTY, ESTALE, cannot_link,
@@ -40,12 +42,8 @@ pub fn hold(_file: &File) -> bool {
     true
 }
 
-/// A file that is kept open without a handle: there is none.
-#[derive(Debug)]
-pub struct Parked(std::convert::Infallible);
-
 /// Keeps an open file alive without a handle: not done here, where handles are not scarce.
-pub fn park(_file: &File) -> Option<Parked> {
+pub fn detach(_file: &File) -> Option<Detached> {
     None
 }
 
