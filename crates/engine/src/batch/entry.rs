@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::sync::Arc;
 
-use crate::batch::folder::Place;
+use crate::batch::folder::Folder;
 use crate::batch::kept::Kept;
 use crate::cancel::Cancel;
 use crate::dir::directory::Directory;
@@ -23,7 +23,7 @@ use crate::write::verify::{Content, Level};
 /// A file that is staged, or left alone, and in the end has its name.
 #[derive(Debug)]
 pub struct Entry {
-    place: Arc<Place>,
+    folder: Arc<Folder>,
     name: OsString,
     options: Options,
     /// What was under the name when this was staged: the file has its owner and mode from there.
@@ -36,9 +36,9 @@ pub struct Entry {
 
 #[derive(Debug)]
 enum State {
-    /// Complete, but for its name.
+    /// Complete except for its name.
     Staged(Kept),
-    /// The same, looked at for the last time; and whether there is a file to replace.
+    /// The same after the last look; and whether there is a file to replace.
     Ready(Kept, bool),
     /// It held the bytes already.
     LeftAlone,
@@ -49,18 +49,18 @@ enum State {
 impl Drop for Entry {
     fn drop(&mut self) {
         if let State::Staged(Kept::Detached(file)) | State::Ready(Kept::Detached(file), _) = &self.state {
-            self.place.remove(&file.name);
+            self.folder.remove(&file.name);
         }
     }
 }
 
 impl Entry {
-    /// Stages a file: written, read back (but for [`Level::Device`]), on its way to the device.
+    /// Stages a file: written, read back (except for [`Level::Device`]), on its way to the device.
     ///
     /// # Errors
     /// Whatever fails first. Nothing is left.
     pub fn stage(
-        place: &Arc<Place>,
+        folder: &Arc<Folder>,
         target: &Target,
         data: &[u8],
         options: &Options,
@@ -72,7 +72,7 @@ impl Entry {
         }
         let content = Content::Bytes(data);
         let entry = |state, seen, digest, written, verified| Self {
-            place: place.clone(),
+            folder: folder.clone(),
             name: target.name.clone(),
             options: options.clone(),
             seen,
@@ -101,9 +101,9 @@ impl Entry {
                 Some(level) if !later => Some(staged.verify(content, level, cancel)?),
                 _ => None,
             };
-            // Some file systems tell only at a close that a write was lost.
+            // Some file systems report only at a close that a write was lost.
             sys::flush_and_close_copy(staged.file()).named("close")?;
-            let Some(kept) = Kept::keep(staged, place, target)? else { continue };
+            let Some(kept) = Kept::keep(staged, folder, target)? else { continue };
             let digest = later.then(|| {
                 let mut running = Running::default();
                 running.add(data);
@@ -113,9 +113,9 @@ impl Entry {
         }
     }
 
-    /// Which line it stands in.
+    /// The queue it joins.
     pub fn key(&self) -> Key {
-        (self.place.id().clone(), sys::fold(&self.name))
+        (self.folder.id().clone(), sys::fold(&self.name))
     }
 
     /// Flushes the content, and reads it back from the device if that is wanted.
@@ -124,7 +124,7 @@ impl Entry {
             return Ok(());
         }
         cancel.check()?;
-        let dir = self.place.open()?;
+        let dir = self.folder.open()?;
         if matches!(self.state, State::LeftAlone) {
             let file = dir.open_file(&self.name).named("open")?;
             if !is_as(&Dir::stat_file(&file).named("fstat")?.1, self.seen.as_ref()) {
@@ -147,7 +147,7 @@ impl Entry {
         Ok(())
     }
 
-    /// The last look before the renames, by who has the turn: takes over what has changed since, and gives the
+    /// The last look before the renames; the caller has the turn. Takes over what has changed since, and gives the
     /// staged file a temp name.
     ///
     /// # Errors
@@ -157,8 +157,8 @@ impl Entry {
             return Ok(());
         }
         cancel.check()?;
-        let dir = self.place.open_to_publish()?;
-        let target = self.place.target(dir.clone(), &self.name);
+        let dir = self.folder.open_to_publish()?;
+        let target = self.folder.target(dir.clone(), &self.name);
         let found = target.existing()?;
         if self.options.exclusive && found.is_some() {
             return Err(Error::raw("open", sys::EEXIST));
@@ -178,7 +178,7 @@ impl Entry {
             if staged.name(&target)? {
                 return Ok(durable);
             }
-            // What cannot get a name moves into a file that has one.
+            // A file that cannot get a name moves into one that has a name.
             *staged = staged.restage(&target, found.is_some() || options.mode.is_some(), cancel)?;
             take_over(staged, &target, found.as_ref(), options)
         })?;
@@ -189,10 +189,10 @@ impl Entry {
         Ok(())
     }
 
-    /// Gives the file its name, and answers what had it before. `closed` is told what closing it says.
+    /// Gives the file its name, and returns the file that had it before. `closed` gets the error of closing it.
     pub fn publish(&mut self, dir: &Arc<Directory>, closed: &mut dyn FnMut(Error)) -> Result<Option<Old>> {
         let State::Ready(kept, replaces) = &mut self.state else { return Ok(None) };
-        let target = self.place.target(dir.clone(), &self.name);
+        let target = self.folder.target(dir.clone(), &self.name);
         let hold = || Replaced::hold_one_of_many(dir, &self.name);
         let mut over = replaces.then(hold);
         let old = loop {
@@ -217,8 +217,8 @@ impl Entry {
     }
 
     /// Where it is.
-    pub fn place(&self) -> &Arc<Place> {
-        &self.place
+    pub fn folder(&self) -> &Arc<Folder> {
+        &self.folder
     }
 
     /// Whether the directory is to be flushed for it.
@@ -243,7 +243,7 @@ fn take_over(
     options.flush.then(|| staged.sync()).transpose()
 }
 
-/// A flush leaves everything as it is but, on some file systems, the time of the last change.
+/// On some file systems a flush changes the time of the last change, which is not compared for that reason.
 fn is_as(now: &Version, seen: Option<&Version>) -> bool {
     seen.is_some_and(|seen| now.id == seen.id && now.size == seen.size && now.modified == seen.modified)
 }

@@ -1,4 +1,4 @@
-//! A directory in which a batch has files: open if descriptors allow it, else to be opened again.
+//! A directory in which a batch has files: open if descriptors allow it, else reopened when needed.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -18,29 +18,29 @@ pub static KEPT: DescriptorBudget = DescriptorBudget::one_in(4).at_most(4096);
 
 /// A directory of a batch.
 #[derive(Debug)]
-pub struct Place {
+pub struct Folder {
     id: FileId,
     path: PathBuf,
     kept: Option<(Arc<Directory>, Slot)>,
-    /// A file without a name got one in here: then the others will.
+    /// A file without a name got one in here, so the others will too.
     pub links: AtomicBool,
-    /// It was found to be where it was, right before the first rename.
+    /// It was checked right before the first rename that it is still in its place.
     checked: AtomicBool,
 }
 
 /// All directories of a batch.
 #[derive(Debug, Default)]
-pub struct Places(Mutex<HashMap<FileId, Arc<Place>>>);
+pub struct Folders(Mutex<HashMap<FileId, Arc<Folder>>>);
 
-impl Places {
+impl Folders {
     /// The one that `target` is in.
-    pub fn of(&self, target: &Target) -> Arc<Place> {
-        let mut places = lock(&self.0);
-        let place = places.entry(target.dir.id().clone()).or_insert_with(|| {
+    pub fn of(&self, target: &Target) -> Arc<Folder> {
+        let mut folders = lock(&self.0);
+        let folder = folders.entry(target.dir.id().clone()).or_insert_with(|| {
             let mut path = target.real_path();
             path.pop();
             let kept = KEPT.take().map(|slot| (target.dir.clone(), slot));
-            Arc::new(Place {
+            Arc::new(Folder {
                 id: target.dir.id().clone(),
                 path,
                 kept,
@@ -48,12 +48,12 @@ impl Places {
                 checked: AtomicBool::new(false),
             })
         });
-        place.clone()
+        folder.clone()
     }
 }
 
-impl Place {
-    /// The directory, open, by who is about to give files in it their names.
+impl Folder {
+    /// The directory, open, for the caller that is about to rename files in it.
     ///
     /// # Errors
     /// `ENOENT` if there is another one by that path now.
@@ -93,8 +93,8 @@ impl Place {
         Target::again(dir, name.to_owned(), self.path.join(name))
     }
 
-    /// Removes a name. By path, for the directory may have to be closed: the temp names that this is for are
-    /// nobody else's, wherever that leads.
+    /// Removes a name. By path, because the directory may have to be closed: the temp names that this is for belong to
+    /// no other file, wherever the path leads.
     pub fn remove(&self, name: &OsStr) {
         drop(match &self.kept {
             Some((dir, _)) => dir.unlink(name),

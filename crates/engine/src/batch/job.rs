@@ -181,13 +181,13 @@ fn rename(
         }
         Err(error) if error.is_transient() && since.is_none_or(|since| since.elapsed() < PATIENCE) => {
             let since = since.or_else(|| Some(Instant::now()));
-            let error = if batch.is_committed() { batch.told(error) } else { error };
+            let error = if batch.is_committed() { batch.report(error) } else { error };
             Step::Again(FinishJob { stage: Finish::Rename(batch, turns, since), cancel }, error)
         }
         Err(error) if batch.is_committed() => {
             // What has its name keeps it. The first error is the one to report.
             drop(batch.flush());
-            Step::Done(Err(batch.told(error)))
+            Step::Done(Err(batch.report(error)))
         }
         Err(error) => Step::Done(Err(error)),
     }
@@ -197,13 +197,13 @@ fn flush_directories(mut batch: Publishing, cancel: Cancel) -> Step<FinishJob> {
     match batch.flush() {
         Ok(()) => Step::Done(Ok(batch.receipts())),
         Err(error) if error.is_transient() => {
-            let error = batch.told(error);
+            let error = batch.report(error);
             let job = FinishJob { stage: Finish::FlushDirectories(batch), cancel };
             Step::Again(job, error)
         }
         // Files that were left alone are what they were.
         Err(error) if !batch.is_committed() => Step::Done(Err(error)),
-        Err(error) => Step::Done(Err(batch.told(error))),
+        Err(error) => Step::Done(Err(batch.report(error))),
     }
 }
 

@@ -1,9 +1,9 @@
-//! A staged file between two steps of a batch: open while descriptors allow it, else detached, if that can be.
+//! A staged file between two steps of a batch: open while descriptors allow it, else detached where that is possible.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::batch::folder::{KEPT, Place};
+use crate::batch::folder::{Folder, KEPT};
 use crate::dir::directory::Directory;
 use crate::dir::target::Target;
 use crate::error::{Error, Result};
@@ -11,7 +11,7 @@ use crate::process::budget::Slot;
 use crate::sys;
 use crate::write::staged::{Detached, Staged};
 
-/// A file that is complete, but for its name.
+/// A file that is complete except for its name.
 #[derive(Debug)]
 pub enum Kept {
     Open(Staged, #[allow(dead_code, reason = "held for its drop")] Slot),
@@ -24,14 +24,14 @@ impl Kept {
     ///
     /// # Errors
     /// Those of link(2); `EMFILE`.
-    pub fn keep(mut staged: Staged, place: &Place, target: &Target) -> Result<Option<Self>> {
-        let slot = if place.is_kept() { KEPT.take() } else { None };
-        if slot.is_none() || !place.links.load(Ordering::Relaxed) {
-            // Also to find out while there are bytes to begin again with whether files can get a name here.
+    pub fn keep(mut staged: Staged, folder: &Folder, target: &Target) -> Result<Option<Self>> {
+        let slot = if folder.is_kept() { KEPT.take() } else { None };
+        if slot.is_none() || !folder.links.load(Ordering::Relaxed) {
+            // This also finds out, while the bytes are still there to restage, whether files can get a name here.
             if !staged.name(target)? {
                 return Ok(None);
             }
-            place.links.store(true, Ordering::Relaxed);
+            folder.links.store(true, Ordering::Relaxed);
         }
         if slot.is_none()
             && let Some(detached) = staged.detach()?

@@ -34,7 +34,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry as Known;
 use std::path::Path;
 
-use crate::batch::folder::Places;
+use crate::batch::folder::Folders;
 use crate::cancel::Cancel;
 use crate::dir::target::{Resolve, Target};
 use crate::error::{Error, ErrorKind, Result};
@@ -56,7 +56,7 @@ const AT_ONCE: usize = 1024;
 #[derive(Debug, Default)]
 pub struct Batch {
     entries: Vec<Entry>,
-    places: Places,
+    folders: Folders,
     keys: HashMap<Key, usize>,
     flushed: usize,
 }
@@ -86,7 +86,7 @@ impl Batch {
     ) -> Result<Entry> {
         cancel.check()?;
         let target = Target::resolve(path, Resolve { mkdir, exclusive: options.exclusive })?;
-        let place = self.places.of(&target);
+        let place = self.folders.of(&target);
         deferred_close::retry_when_full(|_| Entry::stage(&place, &target, data, options, cancel))
     }
 
@@ -104,7 +104,7 @@ impl Batch {
                     let first = *first.get();
                     return Err(Error::from(ErrorKind::Duplicate { first }).of_entry(at));
                 }
-                Known::Vacant(place) => drop(place.insert(at)),
+                Known::Vacant(slot) => drop(slot.insert(at)),
             }
         }
         Ok(())

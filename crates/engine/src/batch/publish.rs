@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::batch::entry::Entry;
-use crate::batch::folder::Place;
+use crate::batch::folder::Folder;
 use crate::cancel::Cancel;
 use crate::dir::flush::{Failed, failed_anywhere};
 use crate::error::{Error, Result};
@@ -22,8 +22,8 @@ pub struct Publishing {
     /// Whether anything has changed.
     committed: bool,
     touched: Vec<Touched>,
-    places: HashMap<FileId, usize>,
-    /// What closing a file said that had its name.
+    folders: HashMap<FileId, usize>,
+    /// The error of closing a file that had its name.
     closing: Option<Error>,
     /// What had the names before. Freed when the directories are flushed.
     old: Vec<Old>,
@@ -32,7 +32,7 @@ pub struct Publishing {
 /// A directory to be flushed.
 #[derive(Debug)]
 struct Touched {
-    place: Arc<Place>,
+    folder: Arc<Folder>,
     /// The first entry in it.
     entry: usize,
     before: Failures,
@@ -55,8 +55,8 @@ struct Flushed {
 
 impl Publishing {
     pub(crate) fn new(entries: Vec<Entry>) -> Self {
-        let (touched, places) = (Vec::new(), HashMap::new());
-        Self { entries, renamed: 0, committed: false, touched, places, closing: None, old: Vec::new() }
+        let (touched, folders) = (Vec::new(), HashMap::new());
+        Self { entries, renamed: 0, committed: false, touched, folders, closing: None, old: Vec::new() }
     }
 
     /// Whether anything has changed that others see.
@@ -64,8 +64,8 @@ impl Publishing {
         self.committed
     }
 
-    /// A failure that came after the first rename, for the caller.
-    pub fn told(&self, error: Error) -> Error {
+    /// A failure after the first rename, as the caller gets it.
+    pub fn report(&self, error: Error) -> Error {
         error.after_commit().with_replaced(self.renamed)
     }
 
@@ -87,12 +87,12 @@ impl Publishing {
     fn next(&mut self) -> Result<()> {
         let at = self.renamed;
         let entry = &mut self.entries[at];
-        let dir = entry.place().open()?;
+        let dir = entry.folder().open()?;
         if entry.flushes() {
             let touched = &mut self.touched;
-            self.places.entry(dir.id().clone()).or_insert_with(|| {
+            self.folders.entry(dir.id().clone()).or_insert_with(|| {
                 let before = Failures { here: dir.failed_flushes(), anywhere: failed_anywhere() };
-                touched.push(Touched { place: entry.place().clone(), entry: at, before, flushed: None });
+                touched.push(Touched { folder: entry.folder().clone(), entry: at, before, flushed: None });
                 touched.len() - 1
             });
         }
@@ -108,7 +108,7 @@ impl Publishing {
     /// Flushes each directory, many at once, and all of them if some fail.
     ///
     /// # Errors
-    /// The first of them, and what closing the files has told. After one that passes by itself this may be
+    /// The first of them, and those of closing the files. After one that passes by itself this may be
     /// called again.
     pub fn flush(&mut self) -> Result<()> {
         each(&mut self.touched, super::FLUSHERS, |_, touched| {
@@ -136,7 +136,7 @@ impl Publishing {
     pub fn receipts(&self) -> Vec<Receipt> {
         let receipt = |entry: &Entry| {
             let receipt = entry.receipt();
-            let at = self.places.get(entry.place().id());
+            let at = self.folders.get(entry.folder().id());
             let durable = match at.and_then(|at| self.touched[*at].flushed.as_ref()) {
                 Some(Ok(flushed)) => flushed.durable && (receipt.written || flushed.clean),
                 _ => false,
@@ -149,10 +149,10 @@ impl Publishing {
 
 impl Touched {
     fn flush(&self) -> Result<Flushed> {
-        let dir = self.place.open()?;
+        let dir = self.folder.open()?;
         let synced = dir.sync()?;
         // A directory that was not open all the time does not know what has failed meanwhile.
-        let known = if self.place.is_kept() {
+        let known = if self.folder.is_kept() {
             dir.check_flushes(self.before.here)?;
             true
         } else {

@@ -1,7 +1,7 @@
 //! The version of an index that is about to be replaced is kept under another name.
 //!
 //! It is still an inode: a link keeps it, however large it is. Where that is not possible (another file system,
-//! somebody else's file) its text is written once more.
+//! another user's file) its text is written once more.
 
 use std::fs::File;
 
@@ -36,8 +36,8 @@ fn keep(index: &Target, old: &Snapshot, backup: &Target, options: &Options, canc
         Some(there) if there.version.id == old.version.id => return Ok(()),
         _ => {}
     }
-    // A sweeper must not take the link for an orphan while it has its temp name. Somebody else's
-    // lock on the index does as well.
+    // A sweeper must not take the link for an orphan while it has its temp name. If another process has locked the
+    // file, that lock serves too.
     sys::hold(&old.file);
     let linked = link_over(index, backup, options.flush.then_some(&old.file));
     sys::release(&old.file);
@@ -54,7 +54,7 @@ fn keep(index: &Target, old: &Snapshot, backup: &Target, options: &Options, canc
 
 /// A second name for a file that is already there; the two are one inode, nothing is copied.
 ///
-/// The content of `flush`, the open file, is flushed first: nobody knows whether who wrote it did. An overlay
+/// The content of `flush`, the open file, is flushed first: the program that wrote it may not have. An overlay
 /// makes the two names one by copying the file up, unflushed (on btrfs it was empty after a power cut):
 /// there the copy is flushed, by its new name.
 ///

@@ -26,22 +26,22 @@ use crate::write::staged::Attempt;
 use crate::write::unchanged;
 use crate::write::verify::Level;
 
-/// An index that is ours alone until this is dropped.
+/// An index that is locked until this is dropped.
 #[derive(Debug)]
 pub struct IndexFile {
-    // Dropped in this order: who gets the turn next finds the lock free.
+    // Dropped in this order: the call that gets the turn next finds the lock free.
     _lock: Lock,
     turn: Turn,
     target: Target,
 }
 
 impl IndexFile {
-    /// For who has both the turn and the lock.
+    /// For a call that has both the turn and the lock.
     pub fn new(lock: Lock, turn: Turn, target: Target) -> Self {
         Self { _lock: lock, turn, target }
     }
 
-    /// For who has the turn in this process: the lock among processes, if it is free.
+    /// For a call that has the turn in this process: takes the lock among processes, if it is free.
     ///
     /// # Errors
     /// Those of [`Lock::try_acquire`].
@@ -52,8 +52,8 @@ impl IndexFile {
         }
     }
 
-    /// Has the next call in this process's line go along, if it is `wanted`: its change is made with
-    /// this one's, and the line goes on behind it.
+    /// Takes the next call in this process's queue along, if it is `wanted`: its change is made with
+    /// this one's, and the queue goes on behind it.
     pub fn take_follower(&self, wanted: impl Fn(CallId) -> bool) -> Option<CallId> {
         self.turn.take_follower(wanted)
     }
@@ -85,9 +85,9 @@ impl IndexFile {
         Ok(Some(Snapshot { ascii: text.is_ascii(), text, version, file }))
     }
 
-    /// Writes `text`, which must be JSON, in the place of `expected` (`None`: no file). `None`: somebody without
-    /// the lock has changed the file since; nothing was written. What was written is kept for the next
-    /// update, and `text` and `expected` are empty then.
+    /// Writes `text`, which must be JSON, in the place of `expected` (`None`: no file). Returns `None` if a program
+    /// without the lock has changed the file since; then nothing was written. A text that was written is kept for the
+    /// next update, and `text` and `expected` are empty then.
     ///
     /// A change between the last look and the rename, without the turn and the lock, is not seen: rename(2)
     /// has no condition.
@@ -126,7 +126,7 @@ impl IndexFile {
         Ok(Some(receipt))
     }
 
-    /// As [`IndexFile::replace`], but for the last step. Answers with the state of the new file too.
+    /// As [`IndexFile::replace`], without the last step. Returns the state of the new file too.
     fn publish(
         &self,
         text: &[u8],
@@ -171,11 +171,11 @@ fn is_version(found: Option<&Stat>, expected: Option<&Snapshot>) -> bool {
     }
 }
 
-/// What came of a try to open an index.
+/// The outcome of an attempt to open an index.
 #[derive(Debug)]
 pub enum Opening {
-    /// It is ours.
+    /// The lock is ours.
     Open(IndexFile),
-    /// Somebody else has the lock.
+    /// Another process has the lock.
     Busy(Target, Turn),
 }

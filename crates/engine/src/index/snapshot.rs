@@ -9,7 +9,7 @@ use crate::process::buffer_pool::room;
 use crate::sys::Version;
 use crate::write::verify::{self, Content, Level};
 
-/// Of an index this large one text at a time is enough.
+/// From this size on only one text is kept in memory at a time.
 const LARGE: usize = 16 << 20;
 
 /// One version of an index.
@@ -17,14 +17,14 @@ const LARGE: usize = 16 << 20;
 pub struct Snapshot {
     /// JSON, checked; empty if it was forgotten.
     pub text: String,
-    /// Whether the text is plain ASCII, which some can take without decoding it.
+    /// Whether the text is plain ASCII, which V8 takes without decoding it.
     pub ascii: bool,
     pub(crate) version: Version,
     pub(crate) file: File,
 }
 
 impl Snapshot {
-    /// Lets go of the text, if it is a large one: it can be compared with the file as well.
+    /// Frees the text, if it is a large one: a new text can be compared with the file instead.
     pub fn forget(&mut self) {
         if self.text.len() >= LARGE {
             self.text = String::new();

@@ -22,7 +22,7 @@ pub fn write(target: &Target, data: &[u8], options: &Options, cancel: &Cancel) -
     publish(target, data, options, cancel)?.flush()
 }
 
-/// As [`write()`], but for the last step.
+/// As [`write()`], without the last step.
 ///
 /// # Errors
 /// As [`write()`].
@@ -58,8 +58,8 @@ fn stage_and_publish(target: &Target, data: &[u8], options: &Options, cancel: &C
     }
 }
 
-/// Stages `data` for the place of `old`, complete but for its name. The caller counts among those at work in
-/// the directory.
+/// Stages `data` for the place of `old`, complete except for its name. The caller has called `begin_commit` on the
+/// directory.
 ///
 /// # Errors
 /// Whatever fails first; nothing is left then.

@@ -13,7 +13,7 @@ use crate::write::options::Receipt;
 #[must_use = "a power cut could still take the name away"]
 pub struct Published {
     pub(crate) receipt: Receipt,
-    /// `None`: there is nothing to flush, or nobody wants it.
+    /// `None`: there is nothing to flush, or flushing was not asked for.
     /// Else the directory, and how many of its flushes had failed before the file got its name.
     pub(crate) unflushed: Option<(Arc<Directory>, Failed)>,
     /// What had the name before. Freed when the directory is flushed.

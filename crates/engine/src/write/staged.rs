@@ -1,7 +1,7 @@
-//! A file on its way: complete and on disk before anybody sees it.
+//! A file on its way: complete and on disk before any reader sees it.
 //!
 //! Where the file system can, it has no name until the very end: a writer that is killed leaves
-//! nothing, and no watcher sees a stranger. Elsewhere it has a temp name, and is held from the start.
+//! nothing, and no watcher sees a temp file. Elsewhere it has a temp name, and is locked from the start.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -19,17 +19,17 @@ use crate::sys::{self, Dir, FileId, Stat};
 use crate::write::temp_name::TempName;
 use crate::write::verify::{self, Content, Level};
 
-/// Mode of a file that nobody else is to see yet.
+/// Mode of a file that other users must not see yet.
 const PRIVATE: u32 = 0o600;
 /// Mode of a new file, for the kernel to apply the umask and the directory's default ACL to.
 const PUBLIC: u32 = 0o666;
 
-/// How much is written at a time, and copied between two looks at the caller's signal. The page cache takes a piece of
-/// 2 MiB and more in huge pages, which have to be found first: in a virtual machine that gives free ones back
+/// How much is written or copied at a time, before the caller's signal is checked again. The page cache puts a piece of
+/// 2 MiB and more into huge pages, which have to be found first: in a virtual machine that gives free ones back
 /// to its host, 32 MiB took 22 ms instead of 3.5.
 const PIECE: usize = 512 << 10;
 
-/// After how much the device is told to begin.
+/// After how much data the device is told to begin.
 const AHEAD: usize = 4 << 20;
 
 /// A staged file. Dropped before [`Staged::publish`], it is gone.
@@ -39,7 +39,7 @@ pub struct Staged {
     name: Option<TempName>,
 }
 
-/// What came of an attempt to give a staged file its final name.
+/// The outcome of an attempt to give a staged file its final name.
 #[derive(Debug)]
 pub enum Attempt<T> {
     /// The file has its name.
@@ -62,7 +62,7 @@ impl<T> Attempt<T> {
 }
 
 impl Staged {
-    /// Starts a file for `target`. `private`: nobody else may look until its mode is set.
+    /// Starts a file for `target`. `private`: no other user may read it until its mode is set.
     pub fn new(target: &Target, private: bool) -> Result<Self> {
         let mode = if private { PRIVATE } else { PUBLIC };
         if !target.dir.needs_temp_name()
@@ -74,15 +74,15 @@ impl Staged {
             let (name, file) = names::with_temp_name(&target.name, |name| target.dir.create_new(name, mode))
                 .named("open")?;
             let name = TempName { dir: target.dir.clone(), name };
-            // A sweeper may have found it before it was held.
+            // A sweeper may have found it before it was locked.
             if sys::hold(&file) && target.dir.is_same(&name.name, &file).named("fstat")? {
                 return Ok(Self { file, name: Some(name) });
             }
         }
     }
 
-    /// Writes all of `data`. `ahead`: the device begins before all is written. (That pays for who is
-    /// alone there; four files of 32 MiB took 1.6 times as long.)
+    /// Writes all of `data`. `ahead`: the device begins before all is written. (That pays for a single writer;
+    /// four files of 32 MiB at once took 1.6 times as long.)
     pub fn write(&mut self, data: &[u8], ahead: bool, cancel: &Cancel) -> Result<()> {
         for part in data.chunks(AHEAD) {
             for piece in part.chunks(PIECE) {
@@ -100,13 +100,13 @@ impl Staged {
         Ok(())
     }
 
-    /// Takes back what was written after the first `length` bytes.
+    /// Removes what was written after the first `length` bytes.
     pub fn cut(&mut self, length: u64) -> Result<()> {
         self.file.set_len(length).named("ftruncate")?;
         self.file.seek(SeekFrom::Start(length)).named("lseek").map(drop)
     }
 
-    /// The same content in a file that is made anew, read back.
+    /// The same content in a new file, read back.
     pub fn restage(&mut self, target: &Target, private: bool, cancel: &Cancel) -> Result<Self> {
         let mut fresh = Self::new(target, private)?;
         self.file.rewind().named("lseek")?;
@@ -133,7 +133,7 @@ impl Staged {
         Ok(())
     }
 
-    /// Has the system begin with writing to the device: a hint, and no substitute for [`Staged::sync`].
+    /// Tells the system to begin writing to the device: a hint, and no substitute for [`Staged::sync`].
     pub fn start_write_back(&self) {
         sys::start_write_back(&self.file);
     }
@@ -157,7 +157,7 @@ impl Staged {
     /// Gives the file its final name: over the file that is there, or where there is none. Unless it is published
     /// this can be tried again.
     pub fn publish(&mut self, target: &Target, over: Option<Replaced>) -> Result<Attempt<Option<Old>>> {
-        // Some file systems tell only here that a write was lost. The lock must last, so a copy is closed.
+        // Some file systems report only at a close that a write was lost. The lock must last, so a copy is closed.
         sys::flush_and_close_copy(&self.file).named("close")?;
         if over.is_some() && !self.name(target)? {
             return Ok(Attempt::Restage);
@@ -179,7 +179,7 @@ impl Staged {
         Ok(Attempt::Published(over.and_then(Replaced::into_old)))
     }
 
-    /// Does away with a file that is not to be published after all: its name at once, its blocks later and
+    /// Discards a file that is not to be published after all: its name at once, its blocks later and
     /// on another thread.
     pub fn discard(self) {
         let Self { file, name } = self;
@@ -202,8 +202,8 @@ impl Staged {
         Ok(true)
     }
 
-    /// Makes ready to let go of the descriptor and of the directory: the file, which has a temp name, is kept alive
-    /// and locked by what is returned. `None`: that cannot be, and the file is to be kept open.
+    /// Prepares for closing the descriptor and the directory: the value that is returned keeps the file, which has a temp
+    /// name, alive and locked. `None`: that is not possible here, and the file has to be kept open.
     pub fn detach(&mut self) -> Result<Option<Detached>> {
         let Some(temp) = &mut self.name else { return Ok(None) };
         let id = Dir::stat_file(&self.file).named("fstat")?.1.id;
@@ -211,8 +211,8 @@ impl Staged {
             return Ok(None);
         };
         self.file = again;
-        // Through another description of the open file, that must not be had. An overlay maps the file beneath
-        // it, and lets its own go, and with it the lock.
+        // Through a second open the lock must be taken. An overlay maps the file of the layer below and closes its own,
+        // and with it the lock.
         if !sys::hold(&self.file) {
             return Ok(Some(Detached { _hold: hold, id, name: std::mem::take(&mut temp.name) }));
         }
@@ -258,6 +258,7 @@ fn is_taken(error: &Error) -> bool {
 pub struct Detached {
     _hold: sys::Detached,
     id: FileId,
+    /// Its temp name.
     pub name: OsString,
 }
 
@@ -265,7 +266,7 @@ impl Detached {
     /// The file, open for reading, flushing and taking its place: to be [closed](Staged::keep_name) or published.
     ///
     /// # Errors
-    /// `ENOENT` when somebody has taken the name away.
+    /// `ENOENT` when another program has removed the name.
     pub fn open(&self, dir: &Arc<Directory>) -> Result<Staged> {
         let file = dir.open_file(&self.name).named("open")?;
         if Dir::stat_file(&file).named("fstat")?.1.id != self.id {

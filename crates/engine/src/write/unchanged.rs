@@ -10,7 +10,7 @@ use crate::sys::{self, Dir, Version};
 use crate::write::options::{Options, Receipt};
 use crate::write::verify::{self, Content, Level};
 
-/// For a file that holds the right bytes already: flushes it, for whoever wrote it may not have.
+/// For a file that holds the right bytes already: flushes it, because the program that wrote it may not have.
 ///
 /// `None`: it holds something else, or may not be read.
 pub fn leave_alone(
@@ -28,7 +28,7 @@ pub fn leave_alone(
 /// A file that has the right content already.
 pub struct Unchanged {
     pub file: File,
-    /// Its state before it was read: who changes it from then on makes it another.
+    /// Its state before it was read: any later change makes it another.
     pub version: Version,
     /// How far it was read.
     pub level: Level,

@@ -1,8 +1,8 @@
 //! A file that comes piece by piece, for content that is never in memory as a whole.
 //!
 //! The path is followed, and the file staged, when it is opened; from then on only a digest of what was
-//! written is kept, and what is on disk is read back against it. Whatever happens before the commit, the
-//! file that is there already is not touched.
+//! written is kept, and what is on disk is read back against it. Before the commit, the file that is there
+//! already is not touched.
 
 use std::path::{Path, PathBuf};
 
@@ -33,10 +33,10 @@ pub struct Writer {
     place: PathBuf,
     /// `None` once it is closed.
     staged: Option<Staged>,
-    /// Whether nobody else may read it before it has the mode of the file that it replaces.
+    /// Whether no other user may read it before it has the mode of the file that it replaces.
     private: bool,
     written: Running,
-    /// How much of it the device has been told to begin with.
+    /// How much of it was sent ahead to the device.
     sent: u64,
     options: Options,
     _slot: Slot,
@@ -68,7 +68,7 @@ impl Writer {
         })
     }
 
-    /// What to line up for before the commit.
+    /// The queue to join before the commit.
     pub fn key(&self) -> Key {
         self.target.key()
     }
@@ -120,7 +120,7 @@ impl Writer {
             }
             if options.if_changed && old.as_ref().is_some_and(|old| old.version.size == content.size()) {
                 if let Some(level) = options.verify {
-                    // Or what is compared with the old file is not what was given.
+                    // Otherwise the copy that is compared with the old file may not be what was given.
                     file.verify(content, level, cancel)?;
                 }
                 let same = Content::Copy { of: file.file(), bytes: content.size() };
@@ -151,13 +151,13 @@ impl Writer {
 }
 
 impl Writer {
-    /// Does away with the file, here and now.
+    /// Discards the file on this thread.
     pub fn discard(mut self) {
         drop(self.staged.take());
     }
 }
 
-/// Freeing what was written takes long for a large file, and whoever drops this may be JavaScript's thread.
+/// Freeing a large file takes long, and this may be dropped on JavaScript's thread.
 impl Drop for Writer {
     fn drop(&mut self) {
         if let Some(staged) = self.staged.take() {

@@ -79,7 +79,7 @@ fn append(writer: &mut Writer, pieces: Vec<Data>, cancel: &Cancel) -> Result<(),
     writer.write(&together, cancel)
 }
 
-/// Nothing of the file is to be left when the caller hears of the failure.
+/// Nothing of the file must be left when the caller gets the failure.
 fn give_up<J: Job>(writer: Writer, failure: Error) -> Step<J> {
     writer.discard();
     Step::Done(Err(failure))
