@@ -6,27 +6,27 @@ import { join } from 'node:path'
 import { auditCrates, auditPackages, checkLicences } from './check/dependencies.mjs'
 import { checkHouse, checkLayers } from './check/house.mjs'
 import { checkLock } from './check/lock.mjs'
+import { checkTarget, crates, targets } from './check/targets.mjs'
 import { canGenerate, generate, nodeOfNapiCli } from './generate.mjs'
 import { install } from './prepare.mjs'
 import { Complaint, listFiles, root, runAsScript, runCargo, runNode, withTemporaryFolder } from './tools.mjs'
 
-/** What a step found: problems to show, or why it could not look. @typedef {string | { skipped: string }} Finding */
+/** Problems to show (none: an empty string), or why it could not be checked. @typedef {string | { skipped: string }} Finding */
+/** @typedef {[name: string, check: () => Promise<Finding> | Finding]} Step */
 
-/** A step is its name and what returns an empty string when all is well. */
-/** @type {[name: string, step: () => Promise<Finding> | Finding][]} */
+const ours = crates(process.platform)
+
+/** @type {Step[]} */
 const steps = [
-  ['rustfmt', () => cargo('fmt', '--check')],
-  ['clippy', () => cargo('clippy', '-q', '--all-targets', '--', '-D', 'warnings')],
+  ['rustfmt', () => cargo('fmt', '--all', '--check')],
+  ['clippy', () => cargo('clippy', '-q', ...ours, '--all-targets', '--', '-D', 'warnings')],
   // The engine by itself: this is what keeps N-API out of it.
   [
     'clippy-engine',
     () => cargo('clippy', '-q', '--no-default-features', '--all-targets', '--', '-D', 'warnings'),
   ],
-  [
-    'clippy-lab',
-    () => (process.platform === 'linux' ? lintLab() : { skipped: 'the crash lab is for Linux' }),
-  ],
-  ['rustdoc', () => cargo('doc', '-q', '--no-deps', '--document-private-items')],
+  ['rustdoc', () => cargo('doc', '-q', ...ours, '--no-deps', '--document-private-items')],
+  ...targets.map((target) => /** @type {Step} */ ([target, () => checkTarget(target)])),
   ['layers', checkLayers],
   ['biome', () => tool('@biomejs/biome/bin/biome', 'check', '--error-on-warnings')],
   ['types', () => tool('typescript/bin/tsc', '--project', 'tsconfig.json')],
@@ -38,22 +38,6 @@ const steps = [
   ['advisories-cargo', auditCrates],
   ['house', checkHouse],
 ]
-
-/** What is no part of the package: the crash lab, and the engine's share of the benchmarks. */
-function lintLab() {
-  return cargo(
-    'clippy',
-    '-q',
-    '-p',
-    'crash-lab',
-    '-p',
-    'bench-floor',
-    '--all-targets',
-    '--',
-    '-D',
-    'warnings',
-  )
-}
 
 async function cargo(/** @type {string[]} */ ...args) {
   const { code, output } = await runCargo(args, { quiet: true, env: { RUSTDOCFLAGS: '-D warnings' } })
@@ -85,21 +69,21 @@ function read(/** @type {string} */ path) {
 
 runAsScript(import.meta.url, async () => {
   const wanted = process.argv.slice(2)
-  const unknown = wanted.filter((name) => !steps.some(([step]) => step === name))
+  const unknown = wanted.filter((name) => !steps.some(([known]) => known === name))
   if (unknown.length) {
     throw new Complaint(`No step ${unknown.join(', ')}. Steps: ${steps.map(([name]) => name).join(' ')}`)
   }
   await install()
   const failed = []
-  for (const [name, step] of steps) {
+  for (const [name, check] of steps) {
     if (wanted.length && !wanted.includes(name)) continue
     const start = performance.now()
     const finding = await Promise.resolve()
-      .then(step)
+      .then(check)
       .catch((error) => (error instanceof Complaint ? error.message : `${error?.stack ?? error}`))
     const seconds = ((performance.now() - start) / 1000).toFixed(1).padStart(6)
     const verdict = typeof finding !== 'string' ? `skipped: ${finding.skipped}` : finding ? 'FAILED' : 'ok'
-    console.log(`${name.padEnd(16)} ${seconds} s  ${verdict}`)
+    console.log(`${name.padEnd(26)} ${seconds} s  ${verdict}`)
     if (typeof finding === 'string' && finding) {
       console.log(finding.trimEnd().replace(/^/gm, '    '))
       failed.push(name)

@@ -102,7 +102,8 @@ export async function runCargo(
   const cargo = findCargo()
   if (!cargo) throw new Complaint('cargo was not found: install Rust with rustup, then run this again.')
   const [command = '', ...rest] = args
-  const locked = process.env.CI && /^(build|clippy|doc|metadata|test)$/.test(command) ? ['--locked'] : []
+  const locked =
+    process.env.CI && /^(build|check|clippy|doc|fetch|metadata|test)$/.test(command) ? ['--locked'] : []
   return run(cargo, [command, ...locked, ...rest], options)
 }
 
