@@ -3,8 +3,10 @@
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { auditCrates, auditPackages, checkLicences } from './check/dependencies.mjs'
-import { checkHouse, checkLayers } from './check/house.mjs'
+import { auditCrates, auditPackages } from './check/advisories.mjs'
+import { checkConventions } from './check/conventions.mjs'
+import { checkLayers } from './check/layers.mjs'
+import { checkDeny, checkLicences } from './check/licences.mjs'
 import { checkLock } from './check/lock.mjs'
 import { checkTarget, crates, targets } from './check/targets.mjs'
 import { canGenerate, generate, nodeOfNapiCli } from './generate.mjs'
@@ -34,9 +36,10 @@ const steps = [
   ['generated', checkGenerated],
   ['lock', checkLock],
   ['licences', checkLicences],
+  ['cargo-deny', checkDeny],
   ['advisories-npm', auditPackages],
   ['advisories-cargo', auditCrates],
-  ['house', checkHouse],
+  ['conventions', checkConventions],
 ]
 
 async function cargo(/** @type {string[]} */ ...args) {

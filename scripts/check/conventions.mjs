@@ -1,0 +1,79 @@
+// What this project has agreed on and no other tool checks.
+
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { listFiles, root } from '../tools.mjs'
+
+/** A line of these files must not match. */
+/** @typedef {{ files: RegExp, forbidden: RegExp, problem: string }} Rule */
+
+/** @type {Rule[]} */
+const rules = [
+  {
+    files: /^package-lock\.json$/,
+    forbidden: /"resolved"/,
+    problem: 'a download address (npm adds none with the .npmrc of this folder)',
+  },
+  {
+    // The name of the index that cargo itself writes to its lock file is not the address of a mirror.
+    files: /^(?!Cargo\.lock)/,
+    forbidden: /registry\.\w+\.\w+|index\.crates|pypi\.\w/,
+    problem: 'the host of a package registry',
+  },
+  {
+    files: /./,
+    forbidden: /(?<![\w.~$}])\/(work|root|home|Users)\/\w/,
+    problem: "a path of one person's machine",
+  },
+  {
+    files: /\.(md|ya?ml|toml|json)$/,
+    forbidden: /\p{Emoji_Presentation}/u,
+    problem: 'an emoji',
+  },
+  {
+    // Only comments: in code it may be the data of a test.
+    files: /\.(rs|[mc]?[jt]s)$/,
+    forbidden: /^\s*(\/\/|\*|\/\*).*\p{Emoji_Presentation}/u,
+    problem: 'an emoji',
+  },
+  {
+    files: /\.(rs|[mc]?[jt]s)$/,
+    forbidden: /^\s*(\/\/|\*|#)\s*[-=*#~_]{8,}/,
+    problem: 'a banner: headings are for documents',
+  },
+  {
+    files: /^(src|crates)\/(?!engine\/(src\/)?sys\/).*\.rs$/,
+    forbidden: /^(?!\s*\/\/).*\bcfg(_attr)?!?\s*\(.*\b(unix|windows|target_\w+)\b/,
+    problem: 'only sys/ of the engine tells platforms apart',
+  },
+  {
+    files: /^examples\/pipeline\/.*\.ts$/,
+    forbidden: /^(?!\s*(\/\/|\*|\/\*)).*(writeFile|rename\()/,
+    problem: 'this example writes with the addon alone',
+  },
+]
+
+/** Each rule against each file of the project; the first line that breaks it. */
+export function checkConventions() {
+  /** @type {string[]} */
+  const problems = []
+  for (const path of listSources()) {
+    if (/\.(node|so|dylib|dll|exe|tgz)$/.test(path)) {
+      problems.push(`${path}: a built file`)
+      continue
+    }
+    const lines = readFileSync(join(root, path), 'utf8').split('\n')
+    for (const { forbidden, problem } of rules.filter(({ files }) => files.test(path))) {
+      const at = lines.findIndex((line) => forbidden.test(line))
+      if (at >= 0) problems.push(`${path}:${at + 1}: ${problem}: ${lines[at]?.trim().slice(0, 100)}`)
+    }
+  }
+  return problems.join('\n')
+}
+
+/** All but what .gitignore leaves out. Git is not asked, as a source archive has none. */
+export function listSources() {
+  const ignored =
+    /(^|\/)(\.git|node_modules|target|coverage)(\/|$)|^examples\/[^/]+\/(content|dist)(\/|$)|^[^/]+\.(node|tgz)$|^npm\/.*\.node$/
+  return listFiles(root, '.', (path) => !ignored.test(path))
+}
