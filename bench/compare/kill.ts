@@ -31,7 +31,8 @@ export const kill: Row = {
     await next.ask('write', { path: join(folder, 'index.json'), version: 1, bytes: 1 })
     await next.kill()
     const { temporary } = examine(folder, { index: 1, posts: [] })
-    const left = temporary.length ? `, ${temporary.length} temp files left` : ''
+    const { length } = temporary
+    const left = length ? `, ${length} temp file${length > 1 ? 's' : ''} left` : ''
     return { seen: `${tally}${left}`, good: tally.good && !left }
   },
 }
