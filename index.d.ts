@@ -33,7 +33,7 @@ export type AtomicErrorCode =
 
 /**
  * What the functions of this package reject with, except for what your own functions and iterables throw: that is
- * passed on as it is. This is a type, not a class:
+ * passed on as it is. Nothing is thrown at the call itself, and `stack` leads to the caller. It is a type, not a class:
  *
  * ```ts
  * await atomicWrite('config.json', text).catch((error: AtomicError) => {
@@ -233,9 +233,9 @@ export declare class AtomicFile {
  * beside the new one.
  *
  * A process that is killed may leave a directory `.NAME.xxxxxxxxxxxx.atomic-tmp` beside `path`. The next process
- * that works in the parent directory removes it if it belongs to the same user. A directory
- * `.NAME.xxxxxxxxxxxx.atomic-old`, left by a crash at the moment of the swap with `keepPrevious` or `fallback`, is
- * never removed, because it may be the only copy of the old tree: move it where it belongs.
+ * that works in the parent directory removes it if it belongs to the same user, without following links or entering
+ * mounts. A directory `.NAME.xxxxxxxxxxxx.atomic-old`, left by a crash at the moment of the swap with `keepPrevious`
+ * or `fallback`, is never removed, because it may be the only copy of the old tree: move it where it belongs.
  *
  * Not promised: that two opens, or a path that goes up again (`a/../b`), see the same tree; anything about programs
  * that write into the old tree in the meantime. Calls of other processes are not waited for: the last swap wins.
@@ -257,8 +257,9 @@ export declare function atomicDirectory<T>(path: PathLike, build: (staging: stri
  * Calls of one thread that wait for the same index share the next commit if their options are the same (apart from
  * `initial`, `timeout` and `signal`). Their functions run in the order of the calls. Each gets the very object that
  * the one before it returned, with everything in it that JSON would not keep (if it fails on that, it runs again on
- * what was written). The result is written once, and each promise resolves after that. `batchSize` tells how many
- * calls there were. A thousand calls at once cost little more than one.
+ * what was written). The result is written once, and each promise resolves after that. A function that fails rejects
+ * only the promise of its own call. `batchSize` tells how many calls there were. A thousand calls at once cost little
+ * more than one.
  *
  * The file is written as by {@link atomicWrite}. Text that is equal to that of the file is not written. Indent and
  * final newline stay as they are in the file. Waiting costs no thread. While an update runs, `.NAME.lock` is beside
@@ -282,9 +283,9 @@ export declare function atomicIndexUpdate<T extends object = any>(path: PathLike
  * Writes a file atomically. When the promise resolves, the data is on disk, was read back, and has its final name.
  * Every reader, at any time and after any crash, sees the old file or the new one, each of them complete.
  *
- * `data` is copied during the call and may be changed right after it. Symbolic links are followed and stay links.
- * Owner, mode, ACLs and extended attributes of a replaced file are kept as far as the system permits; its hard links
- * keep the old content. Nothing blocks the event loop.
+ * `data` is copied during the call and may be changed right after it. A string as `options` is the encoding. Symbolic
+ * links are followed and stay links. Owner, mode, ACLs and extended attributes of a replaced file are kept as far as
+ * the system permits; its hard links keep the old content. Nothing blocks the event loop.
  *
  * Writes to one file run in the order of the calls, so the last call wins. This holds for all paths that lead to the
  * file (relative, absolute, through a link) and for all worker threads of the process.
@@ -311,7 +312,7 @@ export declare function atomicWrite(path: PathLike, data: Data, options?: WriteO
 /**
  * Writes many files. Each is complete at any time, as with {@link atomicWrite}, and none is replaced unless all can
  * be: every entry is written to a staged file, read back and flushed, and only when that is done for all of them do
- * they get their names. Resolves with one result for each entry, in their order.
+ * they get their names, in the order of the entries. Resolves with one result for each entry, in that order.
  *
  * Many flushes run at the same time, and each directory is flushed once: a thousand small files take little longer
  * than a few. `entries` is consumed as by `for await`, with back-pressure: at most two waves, each of up to 256

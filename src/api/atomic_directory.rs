@@ -53,9 +53,9 @@ pub struct BuildResult<'env> {
 /// beside the new one.
 ///
 /// A process that is killed may leave a directory `.NAME.xxxxxxxxxxxx.atomic-tmp` beside `path`. The next process
-/// that works in the parent directory removes it if it belongs to the same user. A directory
-/// `.NAME.xxxxxxxxxxxx.atomic-old`, left by a crash at the moment of the swap with `keepPrevious` or `fallback`, is
-/// never removed, because it may be the only copy of the old tree: move it where it belongs.
+/// that works in the parent directory removes it if it belongs to the same user, without following links or entering
+/// mounts. A directory `.NAME.xxxxxxxxxxxx.atomic-old`, left by a crash at the moment of the swap with `keepPrevious`
+/// or `fallback`, is never removed, because it may be the only copy of the old tree: move it where it belongs.
 ///
 /// Not promised: that two opens, or a path that goes up again (`a/../b`), see the same tree; anything about programs
 /// that write into the old tree in the meantime. Calls of other processes are not waited for: the last swap wins.

@@ -79,8 +79,9 @@ pub struct UpdateResult {
 /// Calls of one thread that wait for the same index share the next commit if their options are the same (apart from
 /// `initial`, `timeout` and `signal`). Their functions run in the order of the calls. Each gets the very object that
 /// the one before it returned, with everything in it that JSON would not keep (if it fails on that, it runs again on
-/// what was written). The result is written once, and each promise resolves after that. `batchSize` tells how many
-/// calls there were. A thousand calls at once cost little more than one.
+/// what was written). The result is written once, and each promise resolves after that. A function that fails rejects
+/// only the promise of its own call. `batchSize` tells how many calls there were. A thousand calls at once cost little
+/// more than one.
 ///
 /// The file is written as by {@link atomicWrite}. Text that is equal to that of the file is not written. Indent and
 /// final newline stay as they are in the file. Waiting costs no thread. While an update runs, `.NAME.lock` is beside

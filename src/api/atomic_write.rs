@@ -16,9 +16,9 @@ use crate::js::value::{args, promise, raw};
 /// Writes a file atomically. When the promise resolves, the data is on disk, was read back, and has its final name.
 /// Every reader, at any time and after any crash, sees the old file or the new one, each of them complete.
 ///
-/// `data` is copied during the call and may be changed right after it. Symbolic links are followed and stay links.
-/// Owner, mode, ACLs and extended attributes of a replaced file are kept as far as the system permits; its hard links
-/// keep the old content. Nothing blocks the event loop.
+/// `data` is copied during the call and may be changed right after it. A string as `options` is the encoding. Symbolic
+/// links are followed and stay links. Owner, mode, ACLs and extended attributes of a replaced file are kept as far as
+/// the system permits; its hard links keep the old content. Nothing blocks the event loop.
 ///
 /// Writes to one file run in the order of the calls, so the last call wins. This holds for all paths that lead to the
 /// file (relative, absolute, through a link) and for all worker threads of the process.

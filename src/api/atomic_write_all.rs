@@ -30,7 +30,7 @@ pub struct WriteAllOptions<'env> {
 
 /// Writes many files. Each is complete at any time, as with {@link atomicWrite}, and none is replaced unless all can
 /// be: every entry is written to a staged file, read back and flushed, and only when that is done for all of them do
-/// they get their names. Resolves with one result for each entry, in their order.
+/// they get their names, in the order of the entries. Resolves with one result for each entry, in that order.
 ///
 /// Many flushes run at the same time, and each directory is flushed once: a thousand small files take little longer
 /// than a few. `entries` is consumed as by `for await`, with back-pressure: at most two waves, each of up to 256

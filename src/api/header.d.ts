@@ -33,7 +33,7 @@ export type AtomicErrorCode =
 
 /**
  * What the functions of this package reject with, except for what your own functions and iterables throw: that is
- * passed on as it is. This is a type, not a class:
+ * passed on as it is. Nothing is thrown at the call itself, and `stack` leads to the caller. It is a type, not a class:
  *
  * ```ts
  * await atomicWrite('config.json', text).catch((error: AtomicError) => {
