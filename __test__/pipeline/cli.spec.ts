@@ -111,6 +111,7 @@ test('metrics come as text and as JSON', async () => {
   expect((await cli(['metrics'])).stdout).toMatch(/^attempts +2\npublished +1\nfailed +1\n +validation +1\n/)
   const { publishing, locks } = JSON.parse((await cli(['metrics', '--json'])).stdout)
   expect(publishing.summary.totalAttempts).toBe(2)
+  expect(publishing).not.toHaveProperty('counted')
   expect(locks.waits.updates).toBeGreaterThan(0)
   expect((await cli(['metrics', '--reset'])).stdout).toMatch(/^attempts +0\n/)
 })

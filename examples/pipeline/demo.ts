@@ -180,7 +180,7 @@ async function main(): Promise<void> {
   try {
     const ok = await run(input, chosen)
     if (ok) say(pc.green('\nNothing lost, nothing torn, nothing left over.'))
-    else say(pc.red(`\nThe content folder is not as it should be; it is kept for a look: ${chosen.content}`))
+    else say(pc.red(`\nThe content folder is not as it should be. It is kept: ${chosen.content}`))
     if (ok && !chosen.keep) await rm(chosen.content, { recursive: true })
     process.exitCode = ok ? 0 : 1
   } finally {
