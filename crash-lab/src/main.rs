@@ -1,88 +1,123 @@
 //! The crash lab: runs the real addon in a real Node process and destroys the world around it.
-//! `docs/crash-lab.md` says how, and holds the figures.
+//! `docs/crash-lab.md` describes how, and has the figures.
 
 mod disk;
-mod document;
-mod drive;
 mod errors;
-mod fault;
-mod filesystem;
-mod ground;
+mod filesystems;
 mod kill;
 mod lab;
-mod liar;
-mod loopback;
 mod mutants;
-mod pages;
-mod parallel;
 mod power;
-mod problem;
-mod recorder;
 mod report;
-mod undertaker;
 mod walk;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use lexopt::prelude::*;
 
 use lab::Lab;
-use report::Row;
+use lab::budget::Budget;
+use lab::cleanup_watchdog::{self, Role};
+use report::{Expect, Findings, Report, document, tables};
 
-/// A part of the lab: its name on the command line, and what it does.
-type Section = (&'static str, fn(&Lab) -> Result<Vec<Row>>);
+/// The budget of `--short`, in seconds.
+const SHORT: u64 = 150;
 
-const SECTIONS: &[Section] = &[
-    ("power", power::run),
-    ("mutants", mutants::run),
-    ("kill", kill::run),
-    ("errors", errors::run),
-    ("ground", ground::run),
+/// A part of the lab.
+struct Section {
+    /// On the command line.
+    name: &'static str,
+    run: fn(&Lab, Budget) -> Result<Findings>,
+    /// Its part of a budget. What it leaves goes to the later ones.
+    weight: u32,
+}
+
+/// In the order in which they run. The last ones have enough to look at to use up what the others leave.
+const SECTIONS: [Section; 5] = [
+    Section { name: "mutants", run: mutants::run, weight: 20 },
+    Section { name: "filesystems", run: filesystems::run, weight: 10 },
+    Section { name: "kill", run: kill::run, weight: 20 },
+    Section { name: "errors", run: errors::run, weight: 20 },
+    Section { name: "power", run: power::run, weight: 30 },
 ];
 
 struct Arguments {
     section: String,
-    short: bool,
+    budget: Option<u64>,
     scene: String,
     seed: u64,
+    parent: Option<u32>,
     json: Option<PathBuf>,
     write: Option<PathBuf>,
 }
 
 fn main() -> Result<ExitCode> {
-    let mut words = std::env::args_os().skip(1);
-    if words.next().is_some_and(|word| word == undertaker::COMMAND) {
-        undertaker::wait(words.next().unwrap_or_default().into())?;
-        return Ok(ExitCode::SUCCESS);
-    }
     let arguments = arguments()?;
-    let chosen: Vec<&Section> =
-        SECTIONS.iter().filter(|(name, _)| ["all", name].contains(&arguments.section.as_str())).collect();
-    let mut rows = Vec::new();
-    match Lab::enter(arguments.short, arguments.scene, arguments.seed)? {
-        Ok(lab) => {
-            for (name, run) in chosen {
-                // One part that cannot go on does not take the others with it.
-                rows.extend(run(&lab).unwrap_or_else(|error| vec![Row::broken(name, &error)]));
-            }
-        }
-        Err(why) => rows.extend(chosen.iter().map(|(name, _)| Row::skipped(name, "all of it", why.clone()))),
+    if !rustix::process::geteuid().is_root() {
+        return finish(&arguments, skip_all(&arguments, "needs root"));
     }
-    println!("\n{}\n{}", report::summary(&rows), report::tables(&rows));
+    match cleanup_watchdog::split(arguments.parent)? {
+        Role::Watchdog(code) => Ok(code),
+        Role::Denied(why) => finish(&arguments, skip_all(&arguments, &why)),
+        Role::Lab => match Lab::enter(arguments.scene.clone(), arguments.seed)? {
+            Err(why) => finish(&arguments, skip_all(&arguments, &why)),
+            Ok(lab) => finish(&arguments, run(&arguments, &lab)?),
+        },
+    }
+}
+
+fn chosen(arguments: &Arguments) -> Vec<&'static Section> {
+    SECTIONS.iter().filter(|section| ["all", section.name].contains(&arguments.section.as_str())).collect()
+}
+
+fn skip_all(arguments: &Arguments, why: &str) -> Report {
+    let skip = |section: &Section| Findings::skipped(section.name, why);
+    Report::new(arguments.seed, arguments.budget, 0, chosen(arguments).into_iter().map(skip))
+}
+
+fn run(arguments: &Arguments, lab: &Lab) -> Result<Report> {
+    let budget = arguments.budget;
+    eprintln!("crash lab: seed {}, in {}", lab.seed, lab.scratch.display());
+    let sections = chosen(arguments);
+    if sections.iter().any(|section| section.name == "mutants") {
+        // Building is not part of the budget.
+        lab.mutant_addon()?;
+    }
+    let start = Instant::now();
+    let time = Budget::new(budget.map(Duration::from_secs));
+    let mut findings = Vec::new();
+    for (number, section) in sections.iter().enumerate() {
+        let share = time.share(section.weight, sections[number + 1..].iter().map(|later| later.weight));
+        let begun = Instant::now();
+        // One section that cannot continue does not end the others.
+        let found = (section.run)(lab, share).unwrap_or_else(|error| Findings::broken(section.name, &error));
+        let took = begun.elapsed().as_secs();
+        eprint!("{} in {took} s\n", tables::coverage(std::slice::from_ref(&found.coverage)).trim_end());
+        findings.push(found);
+    }
+    Ok(Report::new(lab.seed, budget, start.elapsed().as_secs(), findings))
+}
+
+/// Prints and writes the report, and decides whether the run has failed.
+fn finish(arguments: &Arguments, report: Report) -> Result<ExitCode> {
+    let rows = &report.rows;
+    println!("\n{}\n{}", tables::summary(rows), tables::tables(rows));
     if let Some(path) = &arguments.json {
-        std::fs::write(path, serde_json::to_string_pretty(&rows)?)?;
+        std::fs::write(path, serde_json::to_string_pretty(&report)?)?;
     }
     if let Some(path) = &arguments.write {
-        document::write(path, &rows, arguments.seed)?;
+        document::write(path, &report)?;
     }
-    for row in rows.iter().filter(|row| row.expect == report::Expect::NoneBad) {
+    for row in rows.iter().filter(|row| row.expect == Expect::NoneBad) {
         for detail in &row.details {
-            println!("{} {} {}: {detail}", row.section, row.name, row.ground);
+            println!("{} {} {}: {detail}", row.section, row.name, row.column);
         }
     }
-    let failures = report::failures(&rows);
+    println!("seed {}, {} s\n{}", report.seed, report.seconds, tables::coverage(&report.sections));
+    let failures = report::failures(rows);
     for failure in &failures {
         println!("FAILED: {failure}");
     }
@@ -92,29 +127,33 @@ fn main() -> Result<ExitCode> {
 fn arguments() -> Result<Arguments> {
     let mut found = Arguments {
         section: String::new(),
-        short: false,
+        budget: None,
         scene: String::new(),
-        seed: 1,
+        // Short enough to be typed.
+        seed: u64::from(fastrand::u32(..)),
+        parent: None,
         json: None,
         write: None,
     };
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
-            Long("short") => found.short = true,
+            Long("short") => found.budget = Some(SHORT),
+            Long("budget") => found.budget = Some(parser.value()?.parse()?),
             Long("scene") => found.scene = parser.value()?.string()?,
             Long("seed") => found.seed = parser.value()?.parse()?,
+            Long("parent") => found.parent = Some(parser.value()?.parse()?),
             Long("json") => found.json = Some(parser.value()?.into()),
             Long("write") => found.write = Some(parser.value()?.into()),
             Value(section) if found.section.is_empty() => found.section = section.string()?,
             other => return Err(other.unexpected().into()),
         }
     }
-    let known = SECTIONS.iter().any(|(name, _)| *name == found.section) || found.section == "all";
-    if !known {
-        let names = SECTIONS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join("|");
+    if chosen(&found).is_empty() {
+        let names = SECTIONS.map(|section| section.name).join("|");
         bail!(
-            "usage: crash-lab {names}|all [--short] [--scene WORDS] [--seed N] [--json FILE] [--write FILE.md]"
+            "usage: crash-lab {names}|all [--short | --budget SECONDS] [--seed N] [--scene WORDS] \
+             [--json FILE] [--write FILE.md] [--parent PID]"
         );
     }
     Ok(found)

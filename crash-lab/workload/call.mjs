@@ -1,50 +1,25 @@
-// One call of the addon, for a driver that traces it: says which threads there are, waits until the tracer has
-// them, makes the call, says what came of it, and (if told to go on) makes it again.
+// One call of the addon, for a driver that traces it: prints which threads there are, waits until the tracer has
+// attached, makes the call, prints what came of it, and makes it again if it is told to.
 
-import { readdirSync, readFileSync, readlinkSync, readSync, writeFileSync, writeSync } from 'node:fs'
+import { readdirSync, readFileSync, readSync, statSync, writeFileSync, writeSync } from 'node:fs'
 import { access, readlink, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
-import { performance } from 'node:perf_hooks'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { basename, dirname, join } from 'node:path'
+import { descriptors, leaked } from './rest.mjs'
 
 const { AtomicFile, atomicDirectory, atomicIndexUpdate, atomicWrite, atomicWriteAll } = createRequire(
   import.meta.url,
 )('../..')
 
-/** `group`: so many updates at once are one call.
+/** `group`: how many updates at once are one call.
  * @type {{ op: 'write' | 'update' | 'file' | 'all' | 'tree' | 'control', path: string, fill: string, companions: string[], size: number, options: object,
  *   group: number, warm?: string, waits?: boolean, calls: number, traced: boolean }} */
 const spec = JSON.parse(process.argv[2])
 
 const say = (line) => writeSync(1, `${JSON.stringify(line)}\n`)
 
-/** Blocks the thread: no timer, no read of libuv's runs beside the call. */
+/** Blocks the thread, so that no timer and no read of libuv runs beside the call. */
 const waitForDriver = () => readSync(0, Buffer.alloc(1)) === 1
-
-/** What every open descriptor stands for; in a table, as one file may be open twice. */
-function descriptors() {
-  const open = new Map()
-  for (const fd of readdirSync('/proc/self/fd')) {
-    let link
-    try {
-      link = readlinkSync(`/proc/self/fd/${fd}`)
-    } catch {
-      continue // the descriptor that lists the others
-    }
-    open.set(link, (open.get(link) ?? 0) + 1)
-  }
-  return open
-}
-
-/** What is open now and was not before. A worker may be closing: it gets a moment. */
-async function leaked(before) {
-  for (let attempt = 0; ; attempt++) {
-    const more = [...descriptors()].filter(([link, count]) => count > (before.get(link) ?? 0))
-    if (more.length === 0 || attempt === 20) return more.map(([link]) => link)
-    await sleep(10)
-  }
-}
 
 const initial = { n: 1, pad: 'x'.repeat(spec.size) }
 
@@ -59,12 +34,12 @@ async function call() {
   if (spec.op === 'file') return pieceByPiece(data())
   if (spec.op === 'all') return together(data())
   if (spec.op === 'tree') return tree(data())
-  // What the lab must find fault with.
+  // The lab must find faults with this.
   await writeFile(spec.path, data())
   return { written: true, durable: true, verified: 'cache' }
 }
 
-/** Each piece is large enough to be written by itself. Nothing is tidied up by hand when it fails. */
+/** Each piece is large enough to be written by itself. A failure is not cleaned up here. */
 async function pieceByPiece(/** @type {Buffer} */ data) {
   const file = await AtomicFile.open(spec.path, spec.options)
   for (let at = 0; at < data.length; at += 70_000) {
@@ -85,7 +60,7 @@ async function together(/** @type {Buffer} */ data) {
   return { ...results[0], written: all('written'), durable: all('durable') }
 }
 
-/** Written without the library's help, and on the thread that is not traced. */
+/** The files are written without the library, and on a thread that is not traced. */
 async function tree(/** @type {Buffer} */ data) {
   const build = (/** @type {string} */ staging) => {
     for (const name of spec.companions) writeFileSync(join(staging, name), data)
@@ -104,7 +79,7 @@ async function outcome(/** @type {Promise<object>} */ promise) {
   }
 }
 
-/** None waits for another; each is told as soon as its own promise resolves. */
+/** None waits for another; each is reported as soon as its own promise resolves. */
 function group() {
   const add = (id) => (index) => ({ ...increment(index), done: [...(index.done ?? []), id] })
   const update = async (id) => {
@@ -122,13 +97,11 @@ async function mark(name) {
 async function attempt() {
   const before = descriptors()
   await mark('begin')
-  const start = performance.now()
-  const waiting = spec.waits ? setTimeout(() => say({ waiting: true }), 10) : undefined
+  const waiting = spec.waits ? sayWhenWaiting() : undefined
   const came = spec.group > 0 ? { group: await group() } : await outcome(call())
-  clearTimeout(waiting)
-  const ms = performance.now() - start
+  clearInterval(waiting)
   await mark('end')
-  say({ ...came, ms, leaked: await leaked(before) })
+  say({ ...came, leaked: await leaked(before) })
 }
 
 /** The thread that waits for locks, once there is one. */
@@ -142,20 +115,34 @@ function waiterThread() {
   })
 }
 
-/** It exists from the first wait on; the driver holds this lock until it is told that there is somebody waiting. */
+/** The driver holds the lock until it is told that the call waits. A call that waits makes the lock file longer, for the
+ * holder to see; if that is the call that fails here, some time has to do. */
+function sayWhenWaiting() {
+  const lock = join(dirname(spec.path), `.${basename(spec.path)}.lock`)
+  let looks = 0
+  const looking = setInterval(() => {
+    looks++
+    if ((statSync(lock, { throwIfNoEntry: false })?.size ?? 0) === 0 && looks < 200) return
+    clearInterval(looking)
+    say({ waiting: true })
+  }, 5)
+  return looking
+}
+
+/** The thread exists from the first wait on. The driver holds this lock until it is told that there is one. */
 async function startWaiter(folder) {
   const looking = setInterval(() => {
     if (!waiterThread()) return
     clearInterval(looking)
     say({ waiting: true })
   }, 5)
-  await atomicIndexUpdate(`${folder}/index.json`, () => ({ warm: true }))
+  await atomicIndexUpdate(`${folder}/index.json`, () => ({ warm: true }), { timeout: 600_000 })
   clearInterval(looking)
   return Number(waiterThread())
 }
 
 const waiter = spec.warm ? await startWaiter(spec.warm) : undefined
-// UV_THREADPOOL_SIZE=1: the one worker tells its own id.
+// With UV_THREADPOOL_SIZE=1 this is the one worker's own id.
 const worker = Number((await readlink('/proc/thread-self')).split('/').at(-1))
 
 say({ worker, waiter })

@@ -1,5 +1,5 @@
-// What goes on while the power is cut: every way of writing that promises something, several at a time.
-// Each operation is announced to the recorder with its bytes before it starts, and reported when its
+// The workload of the power cuts: every way of writing that promises something, several at a time.
+// It announces each operation to the recorder with its bytes before it starts, and reports it when its
 // promise has resolved, so that the lab knows what may and what must be on the disk at any moment.
 //
 // node power.mjs FOLDER CONTROL SIZE ROUNDS
@@ -14,10 +14,12 @@ const { AtomicFile, atomicDirectory, atomicWrite, atomicWriteAll, atomicIndexUpd
 const [folder, control, size, rounds] = [process.argv[2], process.argv[3], +process.argv[4], +process.argv[5]]
 const recorder = openSync(control, 'w')
 let operations = 0
+/** No machine is so slow. */
+const timeout = 600_000
 /** @type {Set<string>} */
 const indexes = new Set()
 
-/** One message: its length, a line of JSON, and bytes. It is in the recorder's log when this returns. */
+/** One message: a line of JSON with the length of the bytes, and the bytes. It is in the recorder's log when this returns. */
 function tell(/** @type {object} */ message, /** @type {Uint8Array} */ bytes = Buffer.alloc(0)) {
   const head = `${JSON.stringify({ ...message, bytes: bytes.length })}\n`
   const frame = Buffer.concat([Buffer.from(head), bytes])
@@ -46,7 +48,7 @@ async function write(/** @type {string} */ path, /** @type {object} */ options =
   tell({ done: id, durable })
 }
 
-/** The same, in pieces that come as they come. */
+/** The same, in pieces of growing size. */
 async function stream(/** @type {string} */ path, /** @type {object} */ options = {}) {
   const id = operations++
   const bytes = content(id)
@@ -69,7 +71,7 @@ async function writeAll(/** @type {string[]} */ paths, /** @type {object} */ opt
   for (const [at, { durable }] of results.entries()) tell({ done: entries[at].id, durable })
 }
 
-/** A whole directory, written without the library's help. */
+/** A whole directory, whose files are written without the library. */
 async function tree(/** @type {string} */ path, /** @type {object} */ options = {}) {
   const id = operations++
   const files = ['index.html', 'pages/a.html', 'pages/deep/b.html'].map((name, at) => ({
@@ -95,38 +97,42 @@ async function update(/** @type {string} */ path, /** @type {object} */ options 
     return index
   }
   const initial = { filler: content(id, Math.max(0, size - 100) >> 1).toString('hex'), entries: [] }
-  const { durable, batchSize } = await atomicIndexUpdate(join(folder, path), add, { initial, ...options })
+  const { durable, batchSize } = await atomicIndexUpdate(join(folder, path), add, {
+    initial,
+    timeout,
+    ...options,
+  })
   tell({ done: id, durable, batch: batchSize })
 }
 
-/** The entries in the order in which they came: every earlier version of the index is a beginning of it. */
+/** The entries in the order in which they were added: every earlier version of the index is a beginning of these. */
 function last(/** @type {string} */ path) {
   const { filler, entries } = JSON.parse(readFileSync(join(folder, path), 'utf8'))
   tell({ index: path, entries, filler })
 }
 
 for (let round = 0; round < rounds; round++) {
-  // New, in a directory that is there, and in ones that are not; two at once in the same new ones.
+  // New files, in a directory that is there, and in new ones; two at once in the same new ones.
   await write(`new-${round % 3}-${round}`)
   await Promise.all([
     write(`made-${round}/here/a`),
     write(`made-${round}/here/b`, { verify: 'device' }),
     write(`made-${round}/c`),
   ])
-  // Replaced, one after the other and with several on their way to one file.
+  // Replacements, one after the other, and several at once of one file.
   await write('steady', { ifChanged: true })
   await Promise.all([write('busy'), write('busy'), write('other', { verify: false }), write('busy')])
   await write(`exclusive-${round}`, { flag: 'wx' }, size >> 1)
-  // Piece by piece: new, replaced, and beside a write of the same file.
+  // Piece by piece: new, replaced, and beside a write in the same folder.
   await stream(`streamed-${round}`)
   await Promise.all([
     stream('streamed'),
     stream('below/streamed', { verify: 'device' }),
     write('below/other'),
   ])
-  // Behind one barrier: new ones, replaced ones, in directories that are there and in new ones.
+  // Behind one barrier: new files and replacements, in directories that are there and in new ones.
   await writeAll([`set-${round}/a`, 'set/a', 'set/b', `set-${round}/b`, 'steady'])
-  // Whole directories: new, replaced, with the one before it kept, and beside another.
+  // Whole directories: new, replaced, with the previous version kept, and beside another.
   await tree('site', { keepPrevious: true })
   await Promise.all([
     tree('site', { keepPrevious: true }),

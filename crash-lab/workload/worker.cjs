@@ -1,5 +1,5 @@
-// One of the threads that workers.mjs terminates: it writes and updates until then. CommonJS: Node 20 itself
-// aborts when it is terminated in the middle of evaluating an ES module.
+// One of the threads that workers.mjs terminates: it writes and updates until then. It is CommonJS because Node 20
+// itself aborts when a thread is terminated while it evaluates an ES module.
 
 const { writeFileSync } = require('node:fs')
 const { join } = require('node:path')
@@ -10,16 +10,15 @@ const { AtomicFile, atomicDirectory, atomicIndexUpdate, atomicWrite, atomicWrite
 const FILES = 6
 const SITE = ['a', 'b']
 
-/** A page that tells whether it is whole: its own name, over and over. */
+/** A page that shows whether it is whole: its own name, over and over. */
 const page = (id) => Buffer.alloc(50_000, `${id};`)
 const increment = (index) => ({ n: (index?.n ?? 0) + 1 })
-/** Who is terminated in here holds the lock, and waits for a timer that never comes. */
+/** A thread that is terminated in here holds the lock, and waits for a timer that never fires. */
 const slowly = async (index) => {
   await sleep(3)
   return increment(index)
 }
 
-/** Whoever comes last; it has read what is there by the time it writes. */
 async function pieces(path, id) {
   const file = await AtomicFile.open(path)
   const content = page(id)
@@ -38,12 +37,13 @@ async function work({ folder, id, acknowledged }) {
       ...others[i % others.length](folder, `${id}-${i}`),
       atomicIndexUpdate(join(folder, 'index.json'), i % 3 === 0 ? slowly : increment, {
         backup: id % 2 === 0,
+        timeout: 600_000,
       }).then(() => Atomics.add(acknowledged, 0, 1)),
     ])
   }
 }
 
-/** In turn, as each takes longer than a write. */
+/** One of them at a time, as each takes longer than a write. */
 const others = [
   (folder, id) => [pieces(join(folder, 'page-pieces'), id)],
   (folder, id) => [

@@ -1,11 +1,12 @@
-// Thirty-two worker threads write and update without an end, and are terminated in the middle of it, again and
-// again. The process must live, the files must be whole, and the next calls must find nothing in their way.
+// Thirty-two worker threads write and update without end, and are terminated while they do, again and again. The
+// process must live, the files must be whole, and the next calls must succeed.
 
-import { mkdirSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
+import { atRest, descriptors, leaked, rest } from './rest.mjs'
 
 const { atomicIndexUpdate, atomicWrite } = createRequire(import.meta.url)('../..')
 
@@ -32,13 +33,16 @@ async function terminateWorkers({ folder, rounds }) {
       await Promise.race([Promise.all(workers.map((worker) => online(worker))), ...failures])
       // Each worker at another moment, the first ones when the last have hardly begun.
       await Promise.all(workers.map((worker, i) => sleep(20 + ((i * 7) % 60)).then(() => worker.terminate())))
-      await Promise.race([lookAround(folder, acknowledged, (round + 1) * WORKERS), timeOut(10_000)])
-      before ??= await settled()
+      await lookAround(folder, acknowledged, (round + 1) * WORKERS)
+      if (!before) {
+        await rest()
+        before = descriptors()
+      }
       const more = await leaked(before)
       holds('leftover', more.length === 0, `descriptors: ${more}`)
     } catch (error) {
       problem = error.message
-      // A call of the main thread that was rejected.
+      // Anything else is a call of the main thread that was rejected.
       harm = error.harm ?? 'stuck'
     }
     console.log(JSON.stringify({ check: `round ${round}`, count: WORKERS, problem, harm }))
@@ -47,47 +51,8 @@ async function terminateWorkers({ folder, rounds }) {
   process.exit()
 }
 
-/** What every open descriptor stands for, but for the one that lists the others; some may be open twice. */
-function open() {
-  const counts = new Map()
-  for (const fd of readdirSync('/proc/self/fd')) {
-    let link
-    try {
-      link = readlinkSync(`/proc/self/fd/${fd}`)
-    } catch {
-      continue
-    }
-    counts.set(link, (counts.get(link) ?? 0) + 1)
-  }
-  return counts
-}
-
-/** The library's own threads let go of a folder or of a replaced file after the answer: they get a moment. */
-const MOMENTS = 20
-const moment = () => sleep(10)
-
-async function settled() {
-  for (let i = 0; i < MOMENTS; i++) await moment()
-  return open()
-}
-
-/** What stays open and was not before. */
-async function leaked(before) {
-  for (let i = 0; ; i++) {
-    const more = [...open()].filter(([link, count]) => count > (before.get(link) ?? 0))
-    if (more.length === 0 || i === MOMENTS) return more.map(([link]) => link)
-    await moment()
-  }
-}
-
 /** A terminated worker's directories are removed by a thread. */
-async function leftovers(folder) {
-  for (let i = 0; ; i++) {
-    const left = readdirSync(folder).filter((name) => name.startsWith('.'))
-    if (left.length === 0 || i === MOMENTS) return left
-    await moment()
-  }
-}
+const leftovers = (folder) => atRest(() => readdirSync(folder).filter((name) => name.startsWith('.')))
 
 /** Throws what is counted in the column `harm`. */
 function holds(harm, condition, message) {
@@ -95,11 +60,6 @@ function holds(harm, condition, message) {
 }
 
 const online = (worker) => new Promise((resolve) => worker.once('online', resolve))
-
-async function timeOut(ms) {
-  await sleep(ms, undefined, { ref: false })
-  holds('stuck', false, 'the next calls hang')
-}
 
 async function lookAround(folder, acknowledged, most) {
   const names = readdirSync(folder)
@@ -112,10 +72,10 @@ async function lookAround(folder, acknowledged, most) {
   }
   const atLeast = acknowledged[0]
   for (let i = 0; i < FILES; i++) await atomicWrite(join(folder, `page-${i}`), page('main'))
-  await atomicIndexUpdate(join(folder, 'index.json'), increment, { timeout: 8000 })
+  await atomicIndexUpdate(join(folder, 'index.json'), increment, { timeout: 600_000 })
   Atomics.add(acknowledged, 0, 1)
   const { n } = JSON.parse(readFileSync(join(folder, 'index.json'), 'utf8'))
-  // What a worker was told is there; what it was not told may be.
+  // An update that was acknowledged is there; another one may be.
   holds('lost', n >= atLeast + 1, `${n} updates, ${atLeast} acknowledged before`)
   holds('torn', n <= acknowledged[0] + most, `${n} updates, more than were begun`)
   const left = await leftovers(folder)

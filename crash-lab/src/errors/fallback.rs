@@ -10,7 +10,7 @@ struct Fallback {
     /// Part of the trace's line; empty: any.
     mark: &'static str,
     errors: &'static [&'static str],
-    /// For a cause that is gone at the next try: it cannot last.
+    /// The cause is gone at the next try, so it cannot last.
     once: bool,
     durable: bool,
     /// What is done instead.
@@ -25,7 +25,7 @@ const FALLBACKS: &[Fallback] = &[
         call: "openat",
         mark: "O_TMPFILE",
         errors: &["EOPNOTSUPP", "EISDIR", "EINVAL", "ENOSYS"],
-        // The next openat is that of the temp name. The ground without O_TMPFILE shows what lasts.
+        // The next openat is that of the temp name. The walk without O_TMPFILE shows what happens if it lasts.
         once: true,
         why: "the staged file has a temp name from the start",
         ..ANY
@@ -65,7 +65,7 @@ const FALLBACKS: &[Fallback] = &[
         mark: "O_CREAT",
         errors: &["EEXIST"],
         once: true,
-        why: "somebody made the lock file in between: it is opened",
+        why: "another process made the lock file in between: it is opened",
         ..ANY
     },
     Fallback {
@@ -73,7 +73,7 @@ const FALLBACKS: &[Fallback] = &[
         object: Object::Target,
         errors: &["ENOENT"],
         once: true,
-        why: "somebody removed the index in between: the update begins again",
+        why: "another process removed the index in between: the update begins again",
         ..ANY
     },
     Fallback {
@@ -87,7 +87,7 @@ const FALLBACKS: &[Fallback] = &[
         call: "lgetxattr",
         object: Object::Target,
         errors: &["EPERM", "ENODATA"],
-        why: "not ours to read, or gone since it was listed",
+        why: "it may not be read, or is gone since it was listed",
         ..ANY
     },
     Fallback {
@@ -129,7 +129,7 @@ pub fn instead(call: &Call, error: &str) -> Option<(bool, &'static str)> {
     of(call).find(|entry| entry.errors.contains(&error)).map(|entry| (entry.durable, entry.why))
 }
 
-/// For the page that tells people.
+/// For the page that lists them.
 #[cfg(test)]
 pub fn lines() -> impl Iterator<Item = String> {
     FALLBACKS.iter().map(|entry| {

@@ -1,12 +1,12 @@
-//! What can fail how, and which failures the library means to ignore: the two tables that the walk of
-//! errors goes by. A failure that is neither reported nor in the second table is a bug.
+//! Which errors each call can return, and which of them the library ignores on purpose. A failure that is neither
+//! reported nor in the second table is a bug.
 
 use crate::walk::scene::ORPHAN;
 use crate::walk::strace::{Call, Object};
 
-/// Errors that a call can return on a file system that is full, over quota, dying or not ours, in a process
-/// that is out of descriptors or gets a signal. Manual pages: section 2 of each; what they leave out is in
-/// the third column.
+/// Errors that a call can return on a file system that is full, over quota, failing or not accessible, in a process
+/// that is out of descriptors or gets a signal. They are from section 2 of the manual; the third column explains those
+/// that are not.
 const POSSIBLE: &[(&str, &[&str], &str)] = &[
     (
         "openat",
@@ -15,7 +15,7 @@ const POSSIBLE: &[(&str, &[&str], &str)] = &[
     ),
     ("mkdirat", &["ENOSPC", "EIO", "EDQUOT", "EACCES"], ""),
     ("write", &["ENOSPC", "EIO", "EDQUOT", "EINTR"], ""),
-    ("fsync", &["ENOSPC", "EIO", "EDQUOT", "EINTR"], "write-back was put off until now"),
+    ("fsync", &["ENOSPC", "EIO", "EDQUOT", "EINTR"], "write-back was delayed until now"),
     ("close", &["ENOSPC", "EIO", "EDQUOT", "EINTR"], "NFS, FUSE and AFS flush here"),
     ("read", &["EIO", "EINTR"], ""),
     ("pread64", &["EIO", "EINTR"], ""),
@@ -52,7 +52,7 @@ pub fn possible(call: &Call) -> &'static [&'static str] {
         .map_or(&[], |(_, errors, _)| errors)
 }
 
-/// A failure that a caller does not hear of, and why that is right.
+/// A failure that is not reported to the caller, and why that is right.
 struct Ignored {
     call: &'static str,
     object: Object,
@@ -78,22 +78,22 @@ const ANY: Ignored = Ignored {
 };
 
 const SWEEP: &str = "the sweep of orphans: nothing depends on it, the next process sweeps again";
-const RELEASE: &str = "the release of the lock: the kernel frees it with the descriptor, a lock file that stays is \
-    taken over by the next holder";
-const KIND: &str = "what kind of file system it is cannot be told: the result says durable: false";
+const RELEASE: &str = "the release of the lock: the kernel frees it with the descriptor, and the next holder takes \
+    over a lock file that stays";
+const KIND: &str = "the kind of the file system is unknown: the result says durable: false";
 const READ_ONLY: &str = "nothing was written through this descriptor, and Linux closes it all the same";
 const HOLD: &str =
     "the mark against sweepers: where locks fail, a sweeper cannot find the file unlocked either";
-const HINT: &str = "only how large a buffer to start with (std's read_to_end)";
-const GRACE: &str =
-    "the lock of an old tree: without it a sweeper may take it in the moments in which it is left alone";
+const HINT: &str = "only the size of a first buffer (std's read_to_end)";
+const GRACE: &str = "the lock of an old tree: without it, a sweeper may remove the tree a moment too early";
 const LEVEL: &str = "the pages may not have been dropped: the result says verified: 'cache'";
-const COURTESY: &str = "the mark by which a holder sees that another process waits: without it the other waits a \
+const COURTESY: &str = "the mark by which a holder sees that another process waits: without it, the other waits a \
     little longer";
-const KEPT: &str = "what was written is not kept in memory then: the next update reads the file again";
+const KEPT: &str = "the text is not kept in memory then: the next update reads the file again";
+const FREED: &str = "the old file, held open to be freed after the answer: without it, it is freed before";
 const FALLBACK: &str = "there is another way: a directory that may not be listed is opened with O_PATH (durable \
-    is false then), somebody else's lock for reading";
-const FOREIGN: &str = "an attribute that may not be read is not ours to copy";
+    is false then), another user's lock for reading";
+const FOREIGN: &str = "an attribute that may not be read is not copied";
 
 const VERSION: &str = "FS_IOC_GETVERSION";
 
@@ -115,18 +115,18 @@ const IGNORED: &[Ignored] = &[
     Ignored { call: "flock", object: Object::Lock, mark: "LOCK_UN", why: RELEASE, ..ANY },
     Ignored { call: "close", object: Object::Lock, why: RELEASE, ..ANY },
     Ignored { call: "close", why: READ_ONLY, ..ANY },
-    // The version that was read; the new one bears the name by then.
+    // The version that was read; the new one has the name by then.
     Ignored { call: "close", object: Object::Target, mark: ">(deleted)", why: READ_ONLY, ..ANY },
     // A directory of a tree, or a file of it that was opened to be flushed.
     Ignored { call: "close", object: Object::Staged, reading_only: true, why: READ_ONLY, ..ANY },
-    // The link that becomes the backup: opened only to be flushed, and that was told. A copy is written.
+    // The link that becomes the backup is opened only to be flushed, and that error was reported. A copy is written.
     Ignored { call: "close", object: Object::Backup, reading_only: true, why: READ_ONLY, ..ANY },
     Ignored { call: "flock", object: Object::Staged, mark: "LOCK_EX", why: HOLD, ..ANY },
     Ignored { call: "flock", object: Object::Target, why: HOLD, ..ANY },
     Ignored { call: "flock", object: Object::Backup, mark: "LOCK_EX", why: HOLD, ..ANY },
     Ignored { call: "statx", object: Object::Target, why: HINT, ..ANY },
     Ignored { call: "lseek", object: Object::Target, why: HINT, ..ANY },
-    // The staged file goes by that name still, or by the target's.
+    // The trace may still show the staged file's name, or already the target's.
     Ignored { call: "fstat", object: Object::Staged, committed_only: true, why: KEPT, ..ANY },
     Ignored { call: "fstat", object: Object::Target, committed_only: true, why: KEPT, ..ANY },
     Ignored { call: "ioctl", object: Object::Staged, mark: VERSION, why: KEPT, ..ANY },
@@ -135,12 +135,13 @@ const IGNORED: &[Ignored] = &[
     Ignored { call: "mincore", object: Object::Node, why: LEVEL, ..ANY },
     Ignored { call: "fstatfs", why: KIND, ..ANY },
     Ignored { call: "openat", object: Object::Target, mark: "O_DIRECTORY", why: GRACE, ..ANY },
+    Ignored { call: "openat", object: Object::Target, mark: "O_PATH", why: FREED, ..ANY },
     Ignored { call: "openat", errors: &["EACCES"], why: FALLBACK, ..ANY },
     Ignored { call: "openat", object: Object::Lock, errors: &["EACCES"], why: FALLBACK, ..ANY },
     Ignored { call: "lgetxattr", object: Object::Target, errors: &["EACCES"], why: FOREIGN, ..ANY },
 ];
 
-/// Why `call` may fail with `error` and nobody be told.
+/// Why `call` may fail with `error` without a report to the caller.
 pub fn ignored(call: &Call, error: &str, committed: bool) -> Option<&'static str> {
     IGNORED
         .iter()
@@ -203,7 +204,7 @@ mod tests {
     use super::*;
     use crate::errors::fallback;
 
-    /// The tables are for readers too: a line that is missing is printed, to be pasted.
+    /// Readers of the page need the tables too. The test prints a line that is missing there.
     #[test]
     fn the_page_lists_what_is_ignored_and_what_there_is_another_way_for() {
         let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/crash-lab-faults.md");

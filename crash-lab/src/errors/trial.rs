@@ -1,14 +1,15 @@
-//! What is tried: one error at one call, and what it excuses.
+//! A trial: one error at one call, and what the error excuses.
 
 use std::fmt;
 
-use super::table::ignored;
+use super::fallback;
+use super::table::{ignored, possible};
 use crate::walk::scene::{ORPHAN, Op};
 use crate::walk::strace::Object;
-use crate::walk::{Point, Thread};
+use crate::walk::{At, Point, Thread};
 
-/// They go away when somebody lets go of something; what met them is done again.
-pub const PASSING: [&str; 2] = ["EINTR", "EMFILE"];
+/// Transient errors: a call that meets one is made again.
+pub const TRANSIENT: [&str; 2] = ["EINTR", "EMFILE"];
 
 /// One error at one call.
 #[derive(Clone, Debug)]
@@ -19,6 +20,27 @@ pub struct Trial {
     pub persistent: bool,
 }
 
+/// All errors to try at one call.
+pub fn of(point: &Point) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    let mut add = |error, persistent| trials.push(Trial { point: point.clone(), error, persistent });
+    for error in possible(&point.call) {
+        add(error, false);
+        // A loop over EINTR is what POSIX asks for; it ends because signals do. And libuv writes to its
+        // eventfd from the same thread, and aborts if that fails; full disks are among the real faults.
+        if *error != "EINTR" && point.call.name != "write" {
+            add(error, true);
+        }
+    }
+    for (error, may_last) in fallback::errors(&point.call) {
+        add(error, false);
+        if may_last {
+            add(error, true);
+        }
+    }
+    trials
+}
+
 impl fmt::Display for Trial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plus = if self.persistent { "+" } else { "" };
@@ -27,19 +49,24 @@ impl fmt::Display for Trial {
 }
 
 impl Trial {
+    /// For a control, of which every error is tried.
+    pub fn of_control(&self) -> Option<(&'static str, bool)> {
+        self.point.at.scene.is_control().then_some((self.error, self.persistent))
+    }
+
     /// The library waits for descriptors before it gives up.
     pub fn takes_long(&self) -> bool {
         self.error == "EMFILE" && self.persistent
     }
 
-    /// Why nobody need be told.
+    /// Why the caller need not get this error.
     pub fn why_ignored(&self) -> Option<&'static str> {
-        let Point { call, thread, .. } = &self.point;
+        let Point { at: At { scene, thread, .. }, call, committed } = &self.point;
         if *thread == Thread::Waiter && [Object::Directory, Object::Target].contains(&call.object) {
-            return Some("the wait ends, and the worker resolves the path again and tells what it finds");
+            return Some("the wait ends, and the worker resolves the path again and reports what it finds");
         }
-        if self.point.scene.op == Op::Tree && call.name == "close" {
-            // Its files are written by others: it opens them, and directories, to read and to flush.
+        if scene.op == Op::Tree && call.name == "close" {
+            // The library does not write these files: it opens them, and directories, to read and to flush.
             return Some("nothing was written through this descriptor, and Linux closes it all the same");
         }
         let again = match call.name.as_str() {
@@ -48,20 +75,20 @@ impl Trial {
             "newfstatat" => call.object == Object::Target,
             _ => false,
         };
-        if self.point.scene.op == Op::Tree && again && !self.point.committed {
+        if scene.op == Op::Tree && again && !committed {
             return Some(
-                "it has its turn, and goes by the real path: where that fails, the caller's is followed again",
+                "it has its turn, and follows the real path: if that fails, it follows the caller's again",
             );
         }
-        ignored(&self.point.call, self.error, self.point.committed)
+        ignored(call, self.error, *committed)
     }
 
     /// Whether `name` may still be there after a rejection, or after a success that could not remove it.
     ///
-    /// A lock file whose identity cannot be told must stay: it may be the next holder's already. So must a
+    /// A lock file whose identity is unknown must stay: it may be the next holder's already. So must a
     /// staging directory, and an old tree as long as a power cut may bring it back.
     pub fn may_leave(&self, name: &str) -> bool {
-        let Point { call, scene, .. } = &self.point;
+        let Point { at: At { scene, .. }, call, committed } = &self.point;
         if name.contains(ORPHAN) {
             return true;
         }
@@ -70,16 +97,16 @@ impl Trial {
             return true;
         }
         let looks = ["fstat", "newfstatat"].contains(&call.name.as_str());
-        if scene.op == Op::Tree && (looks || self.persistent || self.point.committed) {
+        if scene.op == Op::Tree && (looks || self.persistent || *committed) {
             return true;
         }
         call.name == "unlinkat" || self.why_ignored().is_some()
     }
 
-    /// Whether a directory that was made may not be on disk: as long as the process remembers, nothing in
-    /// it is durable.
+    /// Whether a directory that was made may not be on disk. Then nothing in it is durable, as long as the process
+    /// remembers it.
     pub fn casts_doubt(&self) -> bool {
-        let Point { call, scene, committed, .. } = &self.point;
+        let Point { at: At { scene, .. }, call, committed } = &self.point;
         let fails = match call.name.as_str() {
             "fsync" => self.error != "EINTR",
             // A directory that may not be listed cannot be flushed either; the target's own holds no made folder.

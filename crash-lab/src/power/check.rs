@@ -1,24 +1,15 @@
-//! Looks at every byte of a file system that came back from a power cut.
+//! Checks every byte of a file system after a power cut.
 
 use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::history::{History, Index, Moment};
+use super::history::{History, Index, Window};
 use super::names;
 use super::trees;
-use crate::problem::Harm::{Lost, Torn};
-use crate::problem::Problem;
-
-/// The span of time in which the power may have been cut to leave this state.
-#[derive(Clone, Copy, Debug)]
-pub struct Window {
-    /// Nothing that started later can be there.
-    pub from: Moment,
-    /// All that was acknowledged before must be there.
-    pub to: Moment,
-}
+use crate::report::problem::Harm::{Lost, Torn};
+use crate::report::problem::Problem;
 
 /// What is wrong with the file system at `root`, if anything.
 pub fn check(root: &Path, history: &History, window: Window) -> Result<(), Problem> {
@@ -30,12 +21,12 @@ pub fn check(root: &Path, history: &History, window: Window) -> Result<(), Probl
     indexes(root, history, window)
 }
 
-/// `None`: there is none.
+/// `None` if there is none.
 fn content(root: &Path, path: &str) -> Result<Option<Vec<u8>>, Problem> {
     match fs::read(root.join(path)) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Torn.told(format!("{path} cannot be read: {error}"))),
+        Err(error) => Err(Torn.problem(format!("{path} cannot be read: {error}"))),
     }
 }
 
@@ -46,16 +37,18 @@ fn files(root: &Path, history: &History, window: Window) -> Result<(), Problem> 
         let given = || versions.iter().enumerate().filter(|(_, version)| version.started < Some(window.from));
         match (content(root, path)?, oldest) {
             (None, None) => {}
-            (None, Some(_)) => return Err(Lost.told(format!("{path} is absent"))),
+            (None, Some(_)) => return Err(Lost.problem(format!("{path} is absent"))),
             (Some(bytes), oldest) => {
-                // Looked for from the back: the newest is the likeliest.
+                // From the back: the newest is the most likely.
                 let version = given().rfind(|(_, version)| version.bytes == bytes);
                 let Some((number, _)) = version else {
-                    return Err(Torn.told(format!("{path} is {}", describe(&bytes))));
+                    return Err(Torn.problem(format!("{path} is {}", describe(&bytes))));
                 };
                 let oldest = oldest.unwrap_or(0);
                 if number < oldest {
-                    return Err(Lost.told(format!("{path} is version {number}, {oldest} was acknowledged")));
+                    return Err(
+                        Lost.problem(format!("{path} is version {number}, {oldest} was acknowledged"))
+                    );
                 }
             }
         }
@@ -71,7 +64,7 @@ fn describe(bytes: &[u8]) -> String {
 
 fn indexes(root: &Path, history: &History, window: Window) -> Result<(), Problem> {
     for (path, index) in &history.indexes {
-        // Numbers of updates that a version holds: at least, and what is there.
+        // How many updates the index, and its backup, must hold at least.
         let mut least = 0;
         let mut backup_least = 0;
         for (number, update) in index.updates.iter().enumerate() {
@@ -82,29 +75,29 @@ fn indexes(root: &Path, history: &History, window: Window) -> Result<(), Problem
         }
         let now = version(root, path, index, window)?;
         if now < least {
-            return Err(Lost.told(format!("{path} has {now} updates, {least} were acknowledged")));
+            return Err(Lost.problem(format!("{path} has {now} updates, {least} were acknowledged")));
         }
         if index.backup {
             let backup = format!("{path}.backup");
             let before = version(root, &backup, index, window)?;
             if before < backup_least {
-                return Err(Lost.told(format!("{backup} has {before} updates, not {backup_least}")));
+                return Err(Lost.problem(format!("{backup} has {before} updates, not {backup_least}")));
             }
             if before > now {
-                return Err(Torn.told(format!("{backup} has {before} updates, its index {now}")));
+                return Err(Torn.problem(format!("{backup} has {before} updates, its index {now}")));
             }
         }
     }
     Ok(())
 }
 
-/// How many updates the index at `path` holds; none if it is absent.
+/// How many updates the index at `path` holds; 0 if it is absent.
 fn version(root: &Path, path: &str, index: &Index, window: Window) -> Result<usize, Problem> {
     let Some(bytes) = content(root, path)? else { return Ok(0) };
-    let torn = |what: &str| Torn.told(format!("{path} {what}: {}", describe(&bytes)));
+    let torn = |what: &str| Torn.problem(format!("{path} {what}: {}", describe(&bytes)));
     let value: Value = serde_json::from_slice(&bytes).map_err(|_| torn("is not JSON"))?;
     let count = value["entries"].as_array().map_or(0, Vec::len);
-    // Half a group is nothing that was ever committed.
+    // Half a group was never committed.
     if !index.commits.contains(&count) {
         return Err(torn(&format!("has {count} entries")));
     }
@@ -122,8 +115,7 @@ fn version(root: &Path, path: &str, index: &Index, window: Window) -> Result<usi
 
 #[cfg(test)]
 mod tests {
-    use super::super::history::{Update, Version};
-    use super::super::trees::Tree;
+    use super::super::history::{Moment, Tree, Update, Version};
     use super::*;
 
     const ALL: Window = Window { from: 100, to: 100 };
@@ -138,7 +130,7 @@ mod tests {
         History { files: [("made/file".to_owned(), versions)].into(), ..History::default() }
     }
 
-    /// What is said of a folder with these files.
+    /// What the check reports about a folder with these files.
     fn verdict(files: &[(&str, &str)], history: &History, window: Window) -> String {
         static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -164,13 +156,13 @@ mod tests {
     fn what_is_older_than_acknowledged_is_lost() {
         let history = two_versions();
         assert!(verdict(&[("made/file", "old")], &history, ALL).starts_with(LOST));
-        assert!(verdict(&[("made/other.lock", "")], &history, ALL).contains("nobody gave"));
+        assert!(verdict(&[("made/other.lock", "")], &history, ALL).contains("unknown name"));
         let temp = verdict(&[(".x.0123456789ab.atomic-tmp", "")], &history, ALL);
         assert!(temp.starts_with(LOST));
     }
 
     #[test]
-    fn what_nobody_gave_or_not_yet_is_torn() {
+    fn what_was_never_written_or_not_yet_is_torn() {
         let history = two_versions();
         assert!(verdict(&[("made/file", "ne\0")], &history, ALL).starts_with("torn"));
         assert!(verdict(&[("made/file", "new")], &history, Window { from: 5, to: 5 }).starts_with("torn"));

@@ -1,24 +1,43 @@
-//! What the workload said it did, and so what may and what must be found after a power cut.
+//! What the workload reported, and so what may and what must be found after a power cut.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use super::trees::{Files, Tree};
-use crate::recorder::Entry;
+use crate::disk::recorder::Entry;
 
-/// When: a position in the recorder's log.
+/// A position in the recorder's log.
 pub type Moment = usize;
+
+/// The span of time in which the power may have been cut to leave a state.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    /// Nothing that started later can be there.
+    pub from: Moment,
+    /// Everything that was acknowledged before must be there.
+    pub to: Moment,
+}
 
 /// A version of a file that `atomicWrite` was given.
 #[derive(Debug)]
 pub struct Version {
     /// Before this moment nothing of it can be on the disk. `None`: it was there before the recording.
     pub started: Option<Moment>,
-    /// From this moment on it must be, it or a later one.
+    /// From this moment on, it or a later version must be on the disk.
     pub durable: Option<Moment>,
     pub bytes: Vec<u8>,
+}
+
+/// What is in a directory, by path.
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+/// A version of a directory that `atomicDirectory` was given.
+#[derive(Debug)]
+pub struct Tree {
+    pub started: Option<Moment>,
+    pub durable: Option<Moment>,
+    pub files: Files,
 }
 
 /// One update of an index.
@@ -47,12 +66,12 @@ pub struct History {
     pub files: BTreeMap<String, Vec<Version>>,
     pub indexes: BTreeMap<String, Index>,
     pub trees: BTreeMap<String, Vec<Tree>>,
-    /// What each result said about `durable`.
+    /// `durable` of each result.
     pub results: Vec<bool>,
 }
 
 impl History {
-    /// Reads the messages in a log, of what was done to what was there `before`.
+    /// Reads the messages in a log; `before` is what was there when it began.
     pub fn read(log: &[Entry], before: Self) -> Result<Self> {
         let mut history = before;
         let mut places = Places::default();
@@ -60,7 +79,7 @@ impl History {
         for (moment, entry) in log.iter().enumerate() {
             let Entry::Message(bytes) = entry else { continue };
             rest.extend_from_slice(bytes);
-            // A long message comes in several pieces; it was said when the last one came.
+            // A long message comes in several pieces, and counts from the last one.
             while let Some((message, bytes, used)) = take(&rest)? {
                 history.note(moment, &message, bytes, &mut places)?;
                 rest.drain(..used);
@@ -115,7 +134,7 @@ impl History {
         } else if let Some(path) = message["index"].as_str() {
             self.indexes.get_mut(path).context("no such index")?.order(message)?;
         } else {
-            bail!("a message that means nothing: {message}");
+            bail!("an unknown message: {message}");
         }
         Ok(())
     }
@@ -133,12 +152,12 @@ impl Index {
         let text = message["filler"].as_str().context("no filler")?;
         self.filler = text.to_owned();
         let applied = message["entries"].as_array().context("no entries")?;
-        // What is acknowledged and missing even without a power cut was lost before it.
+        // An update that is missing now was lost without a power cut.
         ensure!(applied.len() == self.updates.len(), "the index has lost an update without any power cut");
         self.updates.sort_by_key(|update| applied.iter().position(|entry| *entry == *update.entry));
         let mut count = 0;
         while let Some(first) = self.updates.get(count) {
-            // Those of one commit stand together, and all say how many they are.
+            // The updates of one commit stand together, and each reports how many they are.
             let group = self.updates.get(count..count + first.batch).context("a group that is not whole")?;
             ensure!(
                 !group.is_empty() && group.iter().all(|update| update.batch == first.batch),
@@ -153,14 +172,14 @@ impl Index {
 
 type Places = std::collections::HashMap<u64, Place>;
 
-/// Where an operation's outcome is noted.
+/// Where the outcome of an operation is noted.
 enum Place {
     File(String, usize),
     Tree(String, usize),
     Index(String, String),
 }
 
-/// The first whole message: its head, its bytes, and how long it is in all.
+/// The first whole message: its head, its bytes, and its length in all.
 fn take(stream: &[u8]) -> Result<Option<(Value, Vec<u8>, usize)>> {
     let Some(end) = stream.iter().position(|byte| *byte == b'\n') else { return Ok(None) };
     let head: Value = serde_json::from_slice(&stream[..end])?;

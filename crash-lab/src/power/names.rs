@@ -7,13 +7,16 @@ use std::path::{Component, Path};
 
 use anyhow::{Context, Result};
 
-use super::check::Window;
-use super::history::{History, Version};
-use super::trees;
-use crate::problem::{Harm, Problem};
+use super::history::{History, Version, Window};
+use crate::report::problem::{Harm, Problem};
 
-/// Where the workload's noise writes; nothing is promised there.
+/// Where the noise writes; nothing is promised there.
 pub const NOISE: &str = "noise";
+
+/// Where the previous version of a directory is kept.
+pub fn previous(path: &str) -> String {
+    format!("{path}.previous")
+}
 
 /// Every name below `folder`; directories end with a slash.
 fn walk(root: &Path, folder: &Path, found: &mut BTreeSet<String>) -> Result<()> {
@@ -34,10 +37,10 @@ fn walk(root: &Path, folder: &Path, found: &mut BTreeSet<String>) -> Result<()> 
     Ok(())
 }
 
-/// Fails if there is a name that is nobody's.
+/// Fails if there is a name that no operation made.
 pub fn check(root: &Path, history: &History, window: Window) -> Result<(), Problem> {
     let mut found = BTreeSet::new();
-    walk(root, Path::new(""), &mut found).map_err(|error| Harm::Torn.told(format!("{error:#}")))?;
+    walk(root, Path::new(""), &mut found).map_err(|error| Harm::Torn.problem(format!("{error:#}")))?;
     let mut known: BTreeSet<String> = [format!("{NOISE}/"), "lost+found/".into()].into();
     let started = |versions: &[Version]| versions.iter().any(|version| version.started < Some(window.from));
     for (path, _) in history.files.iter().filter(|(_, versions)| started(versions)) {
@@ -56,16 +59,15 @@ pub fn check(root: &Path, history: &History, window: Window) -> Result<(), Probl
         for version in versions.iter().filter(|version| version.started < Some(window.from)) {
             for file in version.files.keys() {
                 know(&mut known, &format!("{path}/{file}"));
-                know(&mut known, &format!("{}/{file}", trees::previous(path)));
+                know(&mut known, &format!("{}/{file}", previous(path)));
             }
         }
     }
-    // What lies in a temp directory goes with it; what is in one that is on its way to where it is to be kept,
-    // `trees` looks at.
+    // What lies in a temp directory is removed with it; `trees.rs` looks into those that are to be kept.
     let in_temp = |name: &str| Path::new(name).ancestors().any(|path| is_temp(path) || is_old(path));
     let stranger = found.iter().find(|name| !known.contains(*name) && !in_temp(name));
     match stranger {
-        Some(name) => Err(Harm::Torn.told(format!("a name that nobody gave: {name}"))),
+        Some(name) => Err(Harm::Torn.problem(format!("an unknown name: {name}"))),
         None => Ok(()),
     }
 }
@@ -85,8 +87,8 @@ fn beside(path: &str, name: impl Fn(&str) -> String) -> String {
     }
 }
 
-/// `/^\..*\.[0-9A-Za-z]{12}\.atomic-tmp$/`, written down here a second time on purpose: the lab does not
-/// ask the library what its names are.
+/// `/^\..*\.[0-9A-Za-z]{12}\.atomic-tmp$/`, repeated here on purpose: the lab does not ask the library
+/// what its names are.
 fn is_temp(path: &Path) -> bool {
     is_ours(path, ".atomic-tmp")
 }

@@ -12,11 +12,13 @@ use anyhow::{Context, Result, ensure};
 use super::history::History;
 use super::names::NOISE;
 use super::setting::Setting;
-use crate::drive::Drive;
-use crate::filesystem::{Kind, Mounted};
-use crate::lab::{self, Lab};
-use crate::pages::Pages;
-use crate::recorder::{Entry, Recorder};
+use crate::disk::drive::Drive;
+use crate::disk::filesystem::Kind;
+use crate::disk::mounted::Mounted;
+use crate::disk::pages::Pages;
+use crate::disk::recorder::{Entry, Recorder};
+use crate::lab::Lab;
+use crate::lab::command::run;
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -30,7 +32,7 @@ pub struct Workload<'a> {
     pub setting: Setting,
 }
 
-/// What the disk was asked to do, from what content on.
+/// The requests that the disk got, and what it held before.
 #[derive(Debug)]
 pub struct Recording {
     pub base: Pages,
@@ -45,7 +47,7 @@ pub fn record(lab: &Lab, kind: &Kind, folder: &Path, workload: &Workload) -> Res
     let recorder = Arc::new(Recorder::new(kind.size, Pages::load(&image)?));
     fs::remove_file(image)?;
     let drive = Drive::serve(recorder.clone(), &folder.join("record"))?;
-    let mounted = Mounted::mount(kind, &drive.image(), &folder.join("mounted"), false)?;
+    let mounted = Mounted::mount(kind.name, &drive.image(), &folder.join("mounted"), false)?;
     let noise = mounted.folder().join(NOISE);
     fs::create_dir(&noise)?;
     let before = workload.setting.lay(mounted.folder(), workload.size)?;
@@ -60,8 +62,8 @@ pub fn record(lab: &Lab, kind: &Kind, folder: &Path, workload: &Workload) -> Res
         node.arg(over.as_ref().unwrap_or(&mounted).folder()).arg(drive.control());
         node.args([workload.size, workload.rounds].map(|number| number.to_string()));
         node.env("ATOMIC_MUTANT", workload.mutant.unwrap_or_default());
-        workload.setting.ground().confine(&mut node);
-        let ran = lab::run(&mut node);
+        workload.setting.staging().confine(&mut node);
+        let ran = run(&mut node);
         stop.store(true, Ordering::Relaxed);
         noise.join().map_err(|_| anyhow::anyhow!("the noise panicked"))?.context("noise")?;
         ran
@@ -74,8 +76,8 @@ pub fn record(lab: &Lab, kind: &Kind, folder: &Path, workload: &Workload) -> Res
     Ok(Recording { base, log, history })
 }
 
-/// Flushes other files of the same file system all the time, as other programs do. Without it a rename
-/// stays in memory with the data that was not flushed, and protocols that are broken pass.
+/// Flushes other files of the same file system all the time, as other programs do. Without it, a rename stays in
+/// memory together with data that was never flushed, and broken protocols pass.
 fn make_noise(folder: &Path, stop: &AtomicBool) -> Result<()> {
     let mut rng = fastrand::Rng::with_seed(7);
     for turn in 0_u32.. {

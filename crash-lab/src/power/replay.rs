@@ -1,4 +1,4 @@
-//! Mounts one crash state after the other and looks at each.
+//! Mounts one crash state after the other and checks each.
 
 use std::path::{Path, PathBuf};
 
@@ -6,15 +6,16 @@ use anyhow::Result;
 
 use super::check::check;
 use super::history::History;
-use super::image::Image;
 use super::record::Recording;
 use super::setting::Setting;
 use super::states::{State, epochs, written};
-use crate::filesystem::{Kind, Mounted};
-use crate::problem::{Harm, Problem};
-use crate::recorder::Entry;
+use crate::disk::filesystem::Kind;
+use crate::disk::image::Image;
+use crate::disk::mounted::Mounted;
+use crate::disk::recorder::Entry;
+use crate::report::problem::{Harm, Problem};
 
-/// A recording that is played again.
+/// A recording that is replayed.
 #[derive(Debug)]
 pub struct Replay<'a> {
     kind: &'a Kind,
@@ -34,7 +35,7 @@ impl<'a> Replay<'a> {
         Ok(Self { kind, log, history, image, setting, folder: folder.to_owned(), epoch: 0 })
     }
 
-    /// What is wrong with a state. They come in the order of their epochs.
+    /// What is wrong with a state. The states come in the order of their epochs.
     pub fn look(&mut self, state: &State) -> Result<Option<Problem>> {
         for epoch in &epochs(self.log)[self.epoch..state.epoch] {
             let pages = written(self.log, epoch.clone(), self.image.below());
@@ -43,8 +44,8 @@ impl<'a> Replay<'a> {
         self.epoch = state.epoch;
         let pages = state.image(self.log, self.image.below());
         self.image.show(&pages)?;
-        let broken = |error: anyhow::Error| Ok(Some(Harm::Torn.told(format!("{error:#}"))));
-        let disk = match Mounted::mount(self.kind, self.image.path(), &self.folder.join("state"), true) {
+        let broken = |error: anyhow::Error| Ok(Some(Harm::Torn.problem(format!("{error:#}"))));
+        let disk = match Mounted::mount(self.kind.name, self.image.path(), &self.folder.join("state"), true) {
             Ok(disk) => disk,
             Err(error) => return broken(error),
         };

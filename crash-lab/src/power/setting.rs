@@ -1,4 +1,4 @@
-//! What lies between the workload and the disk: nothing, a filter, or an overlay whose folders are all on the disk.
+//! What is between the workload and the disk: nothing, a filter, or an overlay whose folders are all on the disk.
 //!
 //! The lower folder holds the first version of some targets, so that the overlay has to copy them up.
 
@@ -9,26 +9,26 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::history::{History, Index, Update, Version};
-use crate::filesystem::Mounted;
-use crate::walk::session::Ground;
+use crate::disk::mounted::Mounted;
+use crate::lab::staging::Staging;
 
 /// Files of the workload that lie in the lower folder at first; one in a folder that is there only.
 const BELOW: [&str; 2] = ["steady", "below/deep"];
 const INDEX_BELOW: &str = "index.json";
 
 /// A way to the disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Setting {
     Plain,
     /// `O_TMPFILE` and hard links are refused: staged files have a temp name from the start.
     Named,
     Overlay,
-    /// An overlay that drops every flush: nothing may be called durable.
+    /// An overlay that drops every flush: no result may say `durable: true`.
     Volatile,
 }
 
 impl Setting {
-    /// For a table; empty if there is nothing to be said.
+    /// For a table; empty for the usual way.
     pub fn name(self) -> &'static str {
         match self {
             Self::Plain => "",
@@ -38,16 +38,16 @@ impl Setting {
         }
     }
 
-    /// What the library finds there.
-    pub fn ground(self) -> Ground {
-        if self == Self::Named { Ground::Named } else { Ground::Unnamed }
+    /// How the library can stage files there.
+    pub fn staging(self) -> Staging {
+        if self == Self::Named { Staging::Named } else { Staging::Unnamed }
     }
 
     fn is_overlay(self) -> bool {
         matches!(self, Self::Overlay | Self::Volatile)
     }
 
-    /// Lays out `disk` before anything is recorded; what the workload will find.
+    /// Prepares `disk` before anything is recorded. Returns what the workload will find.
     pub fn lay(self, disk: &Path, size: usize) -> Result<History> {
         let mut before = History::default();
         if !self.is_overlay() {
@@ -70,7 +70,7 @@ impl Setting {
         Ok(before)
     }
 
-    /// Mounts what lies over `disk`, at `merged`; `None`: the workload runs on the disk itself.
+    /// Mounts the overlay over `disk` at `merged`. `None`: the workload runs on the disk itself.
     pub fn enter(self, disk: &Path, merged: &Path) -> Result<Option<Mounted>> {
         let [lower, upper, work] = ["lower", "upper", "work"].map(|name| disk.join(name));
         let volatile = self == Self::Volatile;
@@ -78,7 +78,7 @@ impl Setting {
         self.is_overlay().then(mount).transpose()
     }
 
-    /// As [`Setting::enter`], for a disk that is there for reading only.
+    /// As [`Setting::enter`], for a disk that can only be read.
     pub fn look(self, disk: &Path, merged: &Path) -> Result<Option<Mounted>> {
         let [lower, upper] = ["lower", "upper"].map(|name| disk.join(name));
         let mount = || Mounted::overlay(&[&upper, &lower], None, false, merged);

@@ -1,25 +1,25 @@
-//! Which states a power cut can leave: at every position in the log, all that was flushed, plus a choice
+//! Which states a power cut can leave: at every position in the log, everything that was flushed, plus a choice
 //! of what was not.
 //!
-//! Between two flushes the order of writes binds a drive to nothing. So a state is an epoch (the writes
-//! between two flushes) and a subset of it; the subsets that tell most are tried all, others by chance.
+//! Between two flushes a drive may write in any order. So a state is an epoch (the writes between two flushes) and a
+//! subset of it. The subsets that show most are all tried, others by chance.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
 use fastrand::Rng;
 
-use super::check::Window;
-use crate::pages::{PAGE, Pages};
-use crate::recorder::Entry;
+use super::history::Window;
+use crate::disk::pages::{PAGE, Pages};
+use crate::disk::recorder::Entry;
 
-/// Above this many pages no drive is thought to tear a write in more than one place at once.
+/// A drive tears a write only at a multiple of its sectors.
 const TEAR: u64 = PAGE as u64;
 
-/// One crash state: what of an epoch's writes reached the medium.
+/// One crash state: which of an epoch's writes reached the medium.
 #[derive(Clone, Debug)]
 pub struct State {
-    /// Number of its epoch.
+    /// The number of its epoch.
     pub epoch: usize,
     /// When the power was cut.
     pub window: Window,
@@ -30,19 +30,19 @@ pub struct State {
 #[derive(Clone, Debug)]
 struct Choice {
     written: Vec<usize>,
-    /// The last of them is torn: of its pages only these reached the medium.
+    /// The last of them is torn: only these of its pages reached the medium.
     torn: Option<Torn>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Torn {
-    /// The first so many pages.
+    /// The first pages, this many.
     Head(u64),
-    /// All but the first so many.
+    /// All but the first pages, this many.
     Tail(u64),
 }
 
-/// The stretches of the log between flushes.
+/// The parts of the log between flushes.
 pub fn epochs(log: &[Entry]) -> Vec<Range<usize>> {
     let mut epochs = Vec::new();
     let mut start = 0;
@@ -56,15 +56,15 @@ pub fn epochs(log: &[Entry]) -> Vec<Range<usize>> {
     epochs
 }
 
-/// All states of a log over the image `base` that differ, the same image in one epoch counted once.
+/// The states of a log over the image `base`. Equal images in one epoch are one state.
 pub fn enumerate(log: &[Entry], base: &Pages, rng: &mut Rng) -> Vec<State> {
     let mut states = Vec::new();
     let mut base = base.clone();
     for (number, epoch) in epochs(log).into_iter().enumerate() {
         let mut seen: HashMap<u64, usize> = HashMap::new();
         for choice in choices(log, epoch.clone(), rng) {
-            // Nothing later can have started: the last write that is in it had been issued. And the power may
-            // have failed as late as right before the next flush, after all that was acknowledged by then.
+            // The state may be from as early as its last write, so nothing that started later can be in it; and from as
+            // late as the next flush, so everything that was acknowledged by then has to be.
             let from = choice.written.last().copied().unwrap_or(epoch.start);
             let state = State { epoch: number, window: Window { from, to: epoch.end }, choice };
             let image = state.image(log, &base).fingerprint(&base);
@@ -85,7 +85,7 @@ pub fn enumerate(log: &[Entry], base: &Pages, rng: &mut Rng) -> Vec<State> {
     states
 }
 
-/// What lies over `below` when all writes of an epoch have reached the medium.
+/// What the writes of an epoch put over `below` when all of them have reached the medium.
 pub fn written(log: &[Entry], epoch: Range<usize>, below: &Pages) -> Pages {
     let mut above = Pages::default();
     for entry in &log[epoch] {
@@ -95,7 +95,7 @@ pub fn written(log: &[Entry], epoch: Range<usize>, below: &Pages) -> Pages {
 }
 
 impl State {
-    /// What this state puts over the image that the flushes before it left.
+    /// What this state puts over the image that the earlier flushes left.
     pub fn image(&self, log: &[Entry], base: &Pages) -> Pages {
         let mut image = Pages::default();
         let Choice { written, torn } = &self.choice;
@@ -109,7 +109,7 @@ impl State {
 fn apply(entry: &Entry, torn: Option<Torn>, above: &mut Pages, below: &Pages) {
     match entry {
         Entry::Write(at, data) => {
-            // Cut where a sector of the medium ends.
+            // The cut is where a sector of the medium ends.
             let cut = |pages: u64| ((at / TEAR + pages) * TEAR).saturating_sub(*at).min(data.len() as u64);
             let part = match torn {
                 None => 0..data.len(),

@@ -1,4 +1,4 @@
-//! What lies in a test's folder, against the invariants of `docs/design.md`.
+//! Checks what is in a test's folder against the invariants of `docs/design.md`.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::scene::{COMPANIONS, Op, Scene, TARGET, backup};
-use crate::problem::{Harm, Problem};
+use crate::report::problem::{Harm, Problem};
 
 const TEMP_SUFFIX: &str = ".atomic-tmp";
 const RANDOM: usize = 12;
 
-/// Which bytes a file holds.
+/// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
     Absent,
@@ -21,19 +21,19 @@ pub enum Content {
     Torn(usize),
 }
 
-/// A folder, looked at from outside.
+/// What is in a folder.
 #[derive(Debug)]
 pub struct Found {
     pub target: Content,
-    /// What is written together with it, in order.
+    /// The files that are written together with it, in order.
     pub companions: Vec<Content>,
     /// Which updates of a group it holds.
     pub done: Vec<u64>,
     pub backup: Content,
     /// Names of temp files and locks.
     pub leftovers: Vec<String>,
-    /// Names that nobody may leave.
-    pub strangers: Vec<String>,
+    /// Names that are neither those nor expected.
+    pub unexpected: Vec<String>,
 }
 
 impl Found {
@@ -50,7 +50,7 @@ impl Found {
             done: done(scene, &target),
             backup: content(scene, &backup(&target))?,
             leftovers: Vec::new(),
-            strangers: Vec::new(),
+            unexpected: Vec::new(),
         };
         let mut path = folder.to_owned();
         found.names(scene, folder, &path, &target)?;
@@ -74,47 +74,52 @@ impl Found {
             if is_temp(&name) || name == format!(".{TARGET}.lock") {
                 self.leftovers.push(name);
             } else if !expected {
-                self.strangers.push(name);
+                self.unexpected.push(name);
             }
         }
         Ok(())
     }
 
-    /// Invariant 1, and the first half of 5: old or new, and nothing by a name that is not ours.
+    /// Invariant 1, and the first half of 5: old or new, and no unexpected name.
     pub fn broken(&self, scene: &Scene) -> Option<Problem> {
         let old = if scene.old { Content::Version(1) } else { Content::Absent };
         let right = match self.target {
             Content::Version(version) if scene.group > 0 => (1..=scene.next(1)).contains(&version),
             other => [old, Content::Version(2)].contains(&other),
         };
-        // Those that are written together get their names in order.
+        // Files that are written together get their names in order.
         let mut all = [&[self.target], &self.companions[..]].concat();
         all.dedup();
         let right = right
             && (self.companions.is_empty()
                 || [&[Content::Version(2)][..], &[old], &[Content::Version(2), old]].contains(&&all[..]));
         if !right {
-            return Some(Harm::Torn.told(format!("the target is {:?} {:?}", self.target, self.companions)));
+            return Some(
+                Harm::Torn.problem(format!("the target is {:?} {:?}", self.target, self.companions)),
+            );
         }
         if scene.has_backup() && ![Content::Version(0), Content::Version(1)].contains(&self.backup) {
-            return Some(Harm::Torn.told(format!("the backup is {:?}", self.backup)));
+            return Some(Harm::Torn.problem(format!("the backup is {:?}", self.backup)));
         }
-        (!self.strangers.is_empty()).then(|| Harm::Torn.told(format!("strangers: {:?}", self.strangers)))
+        (!self.unexpected.is_empty())
+            .then(|| Harm::Torn.problem(format!("unexpected names: {:?}", self.unexpected)))
     }
 
-    /// Whether all that is written together is at this version.
+    /// Whether all files that are written together are at this version.
     pub fn is(&self, version: Content) -> bool {
         self.target == version && self.companions.iter().all(|companion| *companion == version)
     }
 
-    /// Of a group: what was `resolved` is there, and nothing twice.
+    /// Of a group: an update that `resolved` and is not there, or one that is there twice.
     pub fn misses(&self, resolved: &[u64]) -> Option<Problem> {
         let count = |id: &u64| self.done.iter().filter(|done| *done == id).count();
         if let Some(id) = resolved.iter().find(|id| count(id) == 0) {
-            return Some(Harm::Lost.told(format!("update {id} was acknowledged, {:?} are there", self.done)));
+            return Some(
+                Harm::Lost.problem(format!("update {id} was acknowledged, {:?} are there", self.done)),
+            );
         }
         let twice = self.done.iter().any(|id| count(id) > 1);
-        twice.then(|| Harm::Torn.told(format!("an update is there twice: {:?}", self.done)))
+        twice.then(|| Harm::Torn.problem(format!("an update is there twice: {:?}", self.done)))
     }
 }
 
@@ -134,7 +139,7 @@ fn content(scene: &Scene, path: &PathBuf) -> Result<Content> {
     }
 }
 
-/// A directory is at a version if all that is in it is.
+/// A directory is at a version if all of its files are.
 fn tree(scene: &Scene, path: &Path) -> Result<Content> {
     if !path.exists() {
         return Ok(Content::Absent);
@@ -146,7 +151,7 @@ fn tree(scene: &Scene, path: &Path) -> Result<Content> {
     Ok(version.map_or(Content::Torn(count), Content::Version))
 }
 
-/// `/^\..*\.[0-9A-Za-z]{12}\.atomic-tmp$/`: the documented pattern, told without the library's own help.
+/// `/^\..*\.[0-9A-Za-z]{12}\.atomic-tmp$/`: the documented pattern, repeated here without the library.
 pub fn is_temp(name: &str) -> bool {
     let Some(rest) = name.strip_prefix('.').and_then(|rest| rest.strip_suffix(TEMP_SUFFIX)) else {
         return false;

@@ -1,35 +1,43 @@
 //! The walk that kills and errors share: a baseline trace of a call, then the same call once for each line
 //! of it, with something done to that line.
 
-mod bench;
 pub mod check;
-mod refuse;
+mod patience;
 pub mod scene;
 pub mod session;
 pub mod strace;
+mod workspace;
 
-use std::collections::HashSet;
+use std::hash::Hash;
 use std::process::ExitStatus;
-use std::time::Duration;
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
+use crate::disk::filesystem::Kind;
+use crate::disk::mounted::Mounted;
 use crate::lab::Lab;
-use crate::problem::Problem;
+use crate::lab::budget::Budget;
+use crate::lab::order::Order;
+use crate::lab::parallel::Plan;
+use crate::lab::staging::Staging;
+use crate::report::problem::Problem;
 use crate::report::{Expect, Row};
-pub use bench::{Bench, in_parallel};
+pub use patience::Patience;
 use scene::{SCENES, Scene};
-use session::{Ground, Said, Session, all_durable};
+use session::{Reply, Session, all_durable};
 use strace::{Call, Inject, Object, Tracer};
+pub use workspace::{Workspace, in_parallel};
 
-/// For what takes milliseconds when all is well.
-pub const PATIENCE: Duration = Duration::from_secs(10);
-/// How often a call is made again because the clock had its way with it.
-const TRIES: usize = 10;
+/// A walk takes a processor; the rest of its time it waits.
+pub const THREADS: usize = 2;
+
+/// How often a call is made again because it took another course.
+const TRIES: usize = 60;
 
 /// Which thread of the process is walked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Thread {
     /// libuv's worker, which does the I/O.
     Worker,
@@ -37,21 +45,42 @@ pub enum Thread {
     Waiter,
 }
 
+/// A call, and where it is traced.
+#[derive(Clone, Copy, Debug)]
+pub struct At {
+    pub scene: &'static Scene,
+    pub staging: Staging,
+    pub thread: Thread,
+}
+
 /// One line of a baseline.
 #[derive(Clone, Debug)]
 pub struct Point {
-    pub scene: &'static Scene,
-    pub ground: Ground,
-    pub thread: Thread,
+    pub at: At,
     pub call: Call,
-    /// The new file has its name by then.
+    /// The new file has its name already.
     pub committed: bool,
 }
 
 impl Point {
     /// For messages.
     pub fn describe(&self) -> String {
-        format!("{} ({}): {} #{}", self.scene.name, self.ground.name(), self.call.name, self.call.nth)
+        let At { scene, staging, .. } = self.at;
+        format!("{} ({}): {} #{}", scene.name, staging.name(), self.call.name, self.call.nth)
+    }
+
+    /// Points of one kind are expected to show the same.
+    pub fn kind(&self) -> impl Eq + Hash + use<> {
+        let At { scene, staging, thread } = self.at;
+        // The others make the same calls at other times.
+        let op = scene.op.is_composed().then_some(scene.op);
+        (self.call.name.clone(), self.call.object, self.committed, staging, thread, scene.group, op)
+    }
+
+    /// A sample has at least one point of each scene, and every point of a control, which has to be caught.
+    pub fn floor(&self) -> impl Eq + Hash + use<> {
+        let control = self.at.scene.is_control().then(|| (self.call.name.clone(), self.call.nth));
+        (self.at.scene.name, control)
     }
 }
 
@@ -60,10 +89,10 @@ impl Point {
 pub struct Attempt {
     pub session: Session,
     /// What the workload reported.
-    pub said: Option<Value>,
+    pub answer: Option<Value>,
     /// Those of a group that were acknowledged.
     pub resolved: Vec<u64>,
-    /// It ended instead.
+    /// How the process ended, if it did not answer.
     pub ended: Option<ExitStatus>,
     pub calls: Vec<Call>,
 }
@@ -71,18 +100,21 @@ pub struct Attempt {
 /// Makes the scene's call under strace.
 pub fn attempt(
     lab: &Lab,
-    bench: &Bench,
-    (scene, ground, thread): (&Scene, Ground, Thread),
+    workspace: &Workspace,
+    At { scene, staging, thread }: At,
     inject: Option<&Inject>,
-    patience: Duration,
+    patience: Patience,
 ) -> Result<Attempt> {
-    scene.prepare(&bench.folder)?;
-    let mut held = scene.waits.then(|| scene.hold_lock(&bench.folder)).transpose()?;
-    let spec = scene.spec(&bench.folder, 2, true, &bench.warm)?;
-    let mut warm = scene.waits.then(|| scene.hold_lock(&bench.warm)).transpose()?;
-    let mut session = Session::start(lab, "call.mjs", &spec, ground)?;
+    scene.prepare(&workspace.folder)?;
+    let mut held = scene.waits.then(|| scene.hold_lock(&workspace.folder)).transpose()?;
+    let mut spec = scene.spec(&workspace.folder, 2, true, &workspace.warm)?;
+    if let Some(timeout) = patience.lock_timeout().filter(|_| scene.is_update()) {
+        spec["options"]["timeout"] = timeout.into();
+    }
+    let mut warm = scene.waits.then(|| scene.hold_lock(&workspace.warm)).transpose()?;
+    let mut session = Session::start(lab, "call.mjs", &spec, staging)?;
     let ready = loop {
-        match session.expect_line(PATIENCE)? {
+        match session.expect_line()? {
             line if line["waiting"] == true => warm = None,
             line => break line,
         }
@@ -93,92 +125,104 @@ pub fn attempt(
         Thread::Waiter => &ready["waiter"],
     };
     let tid = tid.as_u64().and_then(|tid| u32::try_from(tid).ok()).context("no thread to trace")?;
-    let tracer = Tracer::attach(tid, inject, &bench.trace)?;
+    let tracer = Tracer::attach(tid, inject, &workspace.trace)?;
     session.go()?;
     let mut resolved = Vec::new();
-    let said = loop {
+    let (answer, ended) = loop {
         match session.line(patience)? {
-            Said::Line(line) if line["resolved"].is_u64() => resolved.extend(line["resolved"].as_u64()),
-            Said::Line(line) if line["waiting"] == true => held = None,
-            Said::Line(line) => break Some(line),
-            Said::Gone | Said::Nothing => break None,
+            Reply::Line(line) if line["resolved"].is_u64() => resolved.extend(line["resolved"].as_u64()),
+            Reply::Line(line) if line["waiting"] == true => held = None,
+            Reply::Line(line) => break (Some(line), None),
+            Reply::Closed => break (None, session.end()?),
+            Reply::Stuck => break (None, None),
         }
     };
     drop(held);
-    let ended = if said.is_none() { session.end(Duration::from_secs(1))? } else { None };
-    let calls = tracer.finish(&bench.folder)?;
-    Ok(Attempt { session, said, resolved, ended, calls })
+    let calls = tracer.finish(&workspace.folder)?;
+    Ok(Attempt { session, answer, resolved, ended, calls })
 }
 
-/// As [`attempt`], again if it did not `hit`: when the machine is busy, who waits for a lock may find it gone
-/// between two calls and look once more, a group may part in another place, and a file whose replacement took
-/// long is closed by another thread.
+/// As [`attempt`], and again if it did not `hit`. On a busy machine a call may find the lock free between two looks and
+/// look once more, a group may divide differently, and another thread may close a file whose replacement took long.
 pub fn attempt_until(
     lab: &Lab,
-    bench: &Bench,
-    at: (&Scene, Ground, Thread),
+    workspace: &Workspace,
+    at: At,
     inject: &Inject,
-    patience: Duration,
+    patience: Patience,
     hit: impl Fn(&Attempt) -> bool,
 ) -> Result<Attempt> {
     for _ in 1..TRIES {
-        let done = attempt(lab, bench, at, Some(inject), patience)?;
+        let done = attempt(lab, workspace, at, Some(inject), patience)?;
         if hit(&done) {
             return Ok(done);
         }
     }
-    attempt(lab, bench, at, Some(inject), patience)
+    attempt(lab, workspace, at, Some(inject), patience)
 }
 
-/// Every scene on each ground, for the long or the short form.
-pub fn scenes(lab: &Lab) -> Vec<(&'static Scene, Ground)> {
-    let wanted = SCENES.iter().filter(|scene| !(lab.short && scene.long) && scene.name.contains(&lab.scene));
-    let once = |scene: &Scene| scene.is_control() || (lab.short && scene.group > 0);
-    let grounds = |scene: &Scene| if once(scene) { &[Ground::Unnamed][..] } else { &Ground::ALL };
-    wanted.flat_map(|scene| grounds(scene).iter().map(move |ground| (scene, *ground))).collect()
+/// Every line of every scene's undisturbed trace. The first call traces them, on a disk of their own.
+pub fn points(lab: &Lab) -> Result<&'static [Point]> {
+    static POINTS: OnceLock<Vec<Point>> = OnceLock::new();
+    if let Some(points) = POINTS.get() {
+        return Ok(points);
+    }
+    let disk = Mounted::new(Kind::FIRST, &lab.scratch.join("baseline"))?;
+    let scenes = scenes(lab);
+    let budget = Budget::new(None);
+    let order = Order::new(scenes.len(), budget, &mut lab.rng("baseline"));
+    let plan = Plan { name: "calls traced", items: &scenes, order, budget, threads: THREADS };
+    let traced = in_parallel(lab, disk.folder(), &plan, |workspace, (scene, staging)| {
+        baseline(lab, workspace, scene, *staging).with_context(|| scene.name)
+    })?;
+    Ok(POINTS.get_or_init(|| traced.into_iter().flatten().flatten().collect()))
 }
 
-/// Every line of the scene's undisturbed trace.
-pub fn baseline(lab: &Lab, bench: &Bench, scene: &'static Scene, ground: Ground) -> Result<Vec<Point>> {
+fn scenes(lab: &Lab) -> Vec<(&'static Scene, Staging)> {
+    let wanted = SCENES.iter().filter(|scene| scene.name.contains(&lab.scene));
+    let ways = |scene: &Scene| if scene.is_control() { &[Staging::Unnamed][..] } else { &Staging::ALL };
+    wanted.flat_map(|scene| ways(scene).iter().map(move |staging| (scene, *staging))).collect()
+}
+
+fn baseline(lab: &Lab, workspace: &Workspace, scene: &'static Scene, staging: Staging) -> Result<Vec<Point>> {
     let mut points = Vec::new();
     for thread in [Thread::Worker, Thread::Waiter] {
         if thread == Thread::Waiter && !scene.waits {
             continue;
         }
-        let trace = || undisturbed(lab, bench, (scene, ground, thread));
-        // Who waits, and where a group parts, depends on the clock: what is in every trace can be met again.
+        let at = At { scene, staging, thread };
+        let trace = || undisturbed(lab, workspace, at);
+        // Waiting, and how a group divides, depend on the clock: what is in every trace will come again.
         let (calls, others) = if scene.group > 0 || scene.waits {
             (trace()?, vec![trace()?, trace()?, trace()?])
         } else {
-            (twice(trace).with_context(|| scene.name)?, vec![])
+            (twice(trace)?, vec![])
         };
         let published = calls.iter().rposition(publishes);
         if thread == Thread::Worker && published.is_none() && !scene.is_control() {
-            bail!("{}: nothing publishes the file in {calls:#?}", scene.name);
+            bail!("nothing publishes the file in {calls:#?}");
         }
         let always = |call: &Call| others.iter().all(|calls| calls.iter().any(|other| other.matches(call)));
         let calls = calls.into_iter().enumerate();
         let certain = calls.filter(|(_, call)| is_certain(call, thread) && always(call));
-        points.extend(certain.map(|(at, call)| Point {
-            scene,
-            ground,
-            thread,
+        points.extend(certain.map(|(number, call)| Point {
+            at,
             call,
-            committed: published.is_some_and(|published| at > published),
+            committed: published.is_some_and(|published| number > published),
         }));
     }
     Ok(points)
 }
 
-/// What a call does when it is let alone.
-fn undisturbed(lab: &Lab, bench: &Bench, at: (&Scene, Ground, Thread)) -> Result<Vec<Call>> {
-    let done = attempt(lab, bench, at, None, PATIENCE)?;
-    let said = done.said.with_context(|| format!("{}: no baseline", at.0.name))?;
-    ensure!(all_durable(&said, true), "{}: the baseline says {said}", at.0.name);
+/// What a call does when nothing is injected.
+fn undisturbed(lab: &Lab, workspace: &Workspace, at: At) -> Result<Vec<Call>> {
+    let done = attempt(lab, workspace, at, None, Patience::USUAL)?;
+    let answer = done.answer.context("no baseline")?;
+    ensure!(all_durable(&answer, true), "the baseline answers {answer}");
     Ok(done.calls)
 }
 
-/// A trace that came twice: one that the clock has had a hand in is no measure.
+/// A trace that came twice. One that came once may not come again.
 fn twice(trace: impl Fn() -> Result<Vec<Call>>) -> Result<Vec<Call>> {
     let mut seen: Vec<Vec<Call>> = Vec::new();
     for _ in 0..TRIES {
@@ -191,7 +235,7 @@ fn twice(trace: impl Fn() -> Result<Vec<Call>>) -> Result<Vec<Call>> {
     bail!("no two traces are alike, of {TRIES}")
 }
 
-/// Whether two runs made the same calls, but for Node's own.
+/// Whether two runs made the same calls, except for Node's own.
 fn are_alike(one: &[Call], other: &[Call]) -> bool {
     let ours = |calls: &[Call]| {
         let ours = calls.iter().filter(|call| call.object != Object::Node);
@@ -205,47 +249,23 @@ fn publishes(call: &Call) -> bool {
     call.object != Object::Backup && (call.name.starts_with("rename") || call.name == "linkat")
 }
 
-/// How often the waiter looks before the lock is free depends on the clock; two looks come in any case. What is
-/// different about the one that succeeds is the same code that the worker runs.
+/// How often the waiter looks before the lock is free depends on the clock, but it looks at least twice. What is
+/// different about the look that succeeds is the same code that the worker runs.
 fn is_certain(call: &Call, thread: Thread) -> bool {
     let looks = ["openat", "fstat", "newfstatat", "flock"].contains(&call.name.as_str());
     thread == Thread::Worker || (looks && call.nth <= 2)
 }
 
-/// One point of every kind: call, object, scene's first only. For the short form.
-pub fn sample(points: Vec<Point>) -> Vec<Point> {
-    let mut seen = HashSet::new();
-    points
-        .into_iter()
-        .filter(|point| {
-            let call = &point.call;
-            point.scene.is_control()
-                || seen.insert((
-                    call.name.clone(),
-                    call.object,
-                    point.committed,
-                    point.ground.name(),
-                    point.thread as u8,
-                    point.scene.group,
-                    // The others make the same calls at other times.
-                    point.scene.op.is_composed().then_some(point.scene.op as u8),
-                ))
-        })
-        .collect()
-}
-
-/// Counts a result in the row of its scene and ground; what is wrong is told at once, and in full.
-pub fn tally(rows: &mut Vec<Row>, section: &'static str, point: &Point, problem: Option<Problem>) {
-    let at = (point.scene.name, point.ground.name());
-    let same = |row: &Row| (row.name.as_str(), row.ground.as_str()) == at;
-    let index = rows.iter().position(same).unwrap_or_else(|| {
-        rows.push(Row::new(section, at.0, at.1));
-        rows.len() - 1
-    });
-    if point.scene.is_control() {
-        rows[index].expect = Expect::Caught;
+/// What came of a point, as a part of the row of its scene and staging. A problem is printed at once, unless it is that
+/// of a control.
+pub fn row(section: &'static str, point: &Point, problem: Option<Problem>) -> Row {
+    let At { scene, staging, .. } = point.at;
+    let mut row = Row::new(section, scene.name, staging.name());
+    if scene.is_control() {
+        row.expect = Expect::Caught;
     } else if let Some(problem) = &problem {
         eprintln!("bad: {problem}");
     }
-    rows[index].count(problem);
+    row.count(problem);
+    row
 }

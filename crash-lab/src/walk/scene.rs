@@ -1,4 +1,4 @@
-//! The calls that are walked through: what is there before, what is called, what must be there after.
+//! The calls that are walked: what is there before, what is called, what must be there after.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -11,15 +11,15 @@ use serde_json::{Value, json};
 /// Name of the target in every scene; its folder differs.
 pub const TARGET: &str = "index.json";
 
-/// Names of the files that are written together with the target or in it, in this order. They end as the
-/// target does, so that a trace tells them from strangers.
+/// Names of the files that are written together with the target or in it, in this order. They end as the target
+/// does, by which a trace recognises them.
 pub const COMPANIONS: [&str; 2] = ["second-index.json", "third-index.json"];
 
-/// Part of the name of a temp file whose writer is dead.
+/// Part of the name of a temp file whose writer has been killed.
 pub const ORPHAN: &str = "0rphan0rphan";
 
 /// What is called; the names are those that `workload/call.mjs` knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Op {
     Write,
     Update,
@@ -29,7 +29,7 @@ pub enum Op {
     All,
     /// `atomicDirectory`: the target is a directory with the [`COMPANIONS`] in it.
     Tree,
-    /// Not ours, but `fs.writeFile`: the lab has to find something.
+    /// `fs.writeFile`: the lab has to find faults with it.
     Control,
 }
 
@@ -56,24 +56,22 @@ impl Op {
 pub struct Scene {
     pub name: &'static str,
     pub op: Op,
-    /// So many updates at once are one call; 0: it is a single one.
+    /// How many updates at once are one call; 0 for a single call.
     pub group: u32,
-    /// There is a file before, version 1.
+    /// There is a file, version 1, before the call.
     pub old: bool,
-    /// Folders between the test's and the target that are missing.
+    /// Folders between the test's folder and the target that are missing.
     pub missing: &'static str,
-    /// Another process has the lock at first.
+    /// Another process holds the lock at first.
     pub waits: bool,
-    /// A killed writer's temp file lies about.
+    /// A killed writer has left a temp file.
     pub orphan: bool,
     pub size: usize,
     /// As JSON.
     pub options: &'static str,
-    /// Not worth its time in the short form.
-    pub long: bool,
 }
 
-/// A file that is replaced by default options.
+/// A file that is replaced, with the default options.
 pub const WRITE: Scene = Scene {
     name: "",
     op: Op::Write,
@@ -84,30 +82,29 @@ pub const WRITE: Scene = Scene {
     orphan: false,
     size: 10_000,
     options: "{}",
-    long: false,
 };
-/// An index that is changed by default options.
-pub const UPDATE: Scene = Scene { op: Op::Update, options: r#"{"timeout":3000}"#, ..WRITE };
+/// An index that is updated. Its timeout is longer than any machine takes: a call that times out waits for nothing.
+pub const UPDATE: Scene = Scene { op: Op::Update, options: r#"{"timeout":600000}"#, ..WRITE };
 
 pub const SCENES: &[Scene] = &[
     Scene { name: "new file", old: false, ..WRITE },
     Scene { name: "new file in new directories", old: false, missing: "a/b", ..WRITE },
     Scene { name: "replacement", ..WRITE },
-    Scene { name: "replacement, orphan about", orphan: true, long: true, ..WRITE },
-    Scene { name: "replacement of 9 MB", size: 9_000_000, long: true, ..WRITE },
-    Scene { name: "replacement, verify: 'device'", options: r#"{"verify":"device"}"#, long: true, ..WRITE },
-    Scene { name: "exclusive creation", old: false, options: r#"{"flag":"wx"}"#, long: true, ..WRITE },
+    Scene { name: "replacement, with an orphan", orphan: true, ..WRITE },
+    Scene { name: "replacement of 9 MB", size: 9_000_000, ..WRITE },
+    Scene { name: "replacement, verify: 'device'", options: r#"{"verify":"device"}"#, ..WRITE },
+    Scene { name: "exclusive creation", old: false, options: r#"{"flag":"wx"}"#, ..WRITE },
     Scene { name: "index update", ..UPDATE },
-    Scene { name: "update with backup", options: r#"{"timeout":3000,"backup":true}"#, ..UPDATE },
+    Scene { name: "update with backup", options: r#"{"timeout":600000,"backup":true}"#, ..UPDATE },
     Scene { name: "index creation", old: false, ..UPDATE },
     Scene { name: "waiting update", waits: true, ..UPDATE },
     Scene { name: "eight updates at once", group: 8, ..UPDATE },
     Scene { name: "replacement piece by piece", op: Op::File, size: 200_000, ..WRITE },
-    Scene { name: "new file piece by piece", op: Op::File, old: false, missing: "a/b", long: true, ..WRITE },
+    Scene { name: "new file piece by piece", op: Op::File, old: false, missing: "a/b", ..WRITE },
     Scene { name: "three files together", op: Op::All, ..WRITE },
-    Scene { name: "three new files together", op: Op::All, old: false, missing: "a/b", long: true, ..WRITE },
+    Scene { name: "three new files together", op: Op::All, old: false, missing: "a/b", ..WRITE },
     Scene { name: "a directory", op: Op::Tree, ..WRITE },
-    Scene { name: "a new directory", op: Op::Tree, old: false, missing: "a/b", long: true, ..WRITE },
+    Scene { name: "a new directory", op: Op::Tree, old: false, missing: "a/b", ..WRITE },
     Scene { name: "control: fs.writeFile", op: Op::Control, ..WRITE },
 ];
 
@@ -129,7 +126,7 @@ impl Scene {
         self.op == Op::Update
     }
 
-    /// The lab has to find something wrong with it.
+    /// The lab has to find faults with it.
     pub fn is_control(&self) -> bool {
         self.op == Op::Control
     }
@@ -146,7 +143,7 @@ impl Scene {
         self.options.contains("device")
     }
 
-    /// The bytes of the version `n`: 1 is there before, the call makes 2 (or one more) of it.
+    /// The bytes of version `n`: 1 is there before, and the call makes 2 (or one more) of it.
     pub fn bytes(&self, n: u32) -> Vec<u8> {
         if self.is_update() {
             let pad = "x".repeat(self.size);
@@ -160,7 +157,7 @@ impl Scene {
         if self.is_update() { version + self.group.max(1) } else { 2 }
     }
 
-    /// Which version `bytes` are.
+    /// Which version `bytes` is.
     pub fn version(&self, bytes: &[u8]) -> Option<u32> {
         if self.group > 0 {
             return Some(1 + u32::try_from(self.done(bytes)?.len()).ok()?);
@@ -168,7 +165,7 @@ impl Scene {
         (0..=4).find(|n| self.bytes(*n) == bytes)
     }
 
-    /// Which updates of a group are in `bytes`; `None` if that is no version at all.
+    /// Which updates of a group are in `bytes`; `None` if that is no version.
     pub fn done(&self, bytes: &[u8]) -> Option<Vec<u64>> {
         let value: Value = serde_json::from_slice(bytes).ok()?;
         let done: Vec<u64> = match &value["done"] {
@@ -183,7 +180,7 @@ impl Scene {
         (format!("{whole:#}").as_bytes() == bytes).then_some(done)
     }
 
-    /// Lays out `folder` anew: the state before the call.
+    /// Prepares `folder`: the state before the call.
     pub fn prepare(&self, folder: &Path) -> Result<()> {
         if folder.exists() {
             fs::remove_dir_all(folder)?;
@@ -201,7 +198,7 @@ impl Scene {
                 fs::write(companion, self.bytes(1))?;
             }
             if !self.is_update() {
-                // So that owner, mode and attributes are calls of the routine too. Not every ground has them.
+                // Then the routine has to copy owner, mode and attributes. Not every file system has them.
                 let _ = chown(&target, Some(1000), Some(1000));
                 let _ = fs::set_permissions(&target, fs::Permissions::from_mode(0o640));
                 let _ = rustix::fs::setxattr(&target, "user.crash-lab", b"1", XattrFlags::empty());
@@ -216,7 +213,7 @@ impl Scene {
         Ok(())
     }
 
-    /// What `workload/call.mjs` is told.
+    /// The argument of `workload/call.mjs`.
     pub fn spec(&self, folder: &Path, calls: u32, traced: bool, warm: &Path) -> Result<Value> {
         let options: Value = serde_json::from_str(self.options)?;
         Ok(json!({
@@ -234,7 +231,7 @@ impl Scene {
         }))
     }
 
-    /// The lock, held by this process as another process of the library's would.
+    /// The lock, which this process holds as another process with the library would.
     pub fn hold_lock(&self, folder: &Path) -> Result<Held> {
         let path = folder.join(format!(".{TARGET}.lock"));
         let file = File::create_new(&path).context("the lab's own lock")?;
@@ -251,7 +248,7 @@ pub fn backup(target: &Path) -> PathBuf {
     target.with_file_name(format!("{TARGET}.backup"))
 }
 
-/// A lock that is removed and then released, as the library does it.
+/// A lock that is removed and then released, as the library does.
 #[derive(Debug)]
 pub struct Held {
     path: PathBuf,

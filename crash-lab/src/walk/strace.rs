@@ -1,23 +1,18 @@
 //! strace, attached to one thread of a running Node: it shows which system calls a call of the addon
-//! makes, and makes the k-th of a kind fail or be the process's last.
+//! makes, and makes the k-th of a kind fail or kill the process.
 //!
-//! strace counts `when=` per thread and per call, and `-f` would count Node's own threads too. So the
-//! worker thread alone is traced, from a moment when it has nothing to do: every count is the routine's.
-//! `--seccomp-bpf` is not used: with it an injected signal never fires, and nothing says so.
+//! strace counts `when=` per thread and per call, and `-f` would count Node's own threads too. So it traces the
+//! worker thread alone, from a moment when that has nothing to do: every call that it counts is the routine's.
+//! `--seccomp-bpf` is not used: with it an injected signal never fires, without an error.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
-
-use crate::lab::die_with_parent;
+use rustix::process::{Pid, Signal, kill_process};
 
 /// The workload looks for these, with access(2), right before and right after the call.
 const BEGIN: &str = "\"/atomic-lab-begin\"";
@@ -32,9 +27,9 @@ pub enum Object {
     Backup,
     /// The index's sidecar lock.
     Lock,
-    /// A file on its way, with or without a temp name.
+    /// A staged file, with or without a temp name.
     Staged,
-    /// A directory of the test's.
+    /// A directory of the test.
     Directory,
     /// Node's own: libuv's eventfd, `/proc`.
     Node,
@@ -45,11 +40,11 @@ pub enum Object {
 pub struct Call {
     pub name: String,
     pub object: Object,
-    /// The how-manieth of its name on this thread, from 1: strace's `when=`.
+    /// Its number among the calls of its name on this thread, from 1: strace's `when=`.
     pub nth: usize,
-    /// What it returned; "?" if the process did not live to see it.
+    /// What it returned; "?" if the process was killed first.
     pub result: String,
-    /// A close(2) of what this thread had opened for reading only.
+    /// A close(2) of a descriptor that this thread had opened only for reading.
     pub ends_reading: bool,
     /// The whole line, for messages.
     pub line: String,
@@ -61,12 +56,12 @@ impl Call {
         self.result.ends_with("(INJECTED)")
     }
 
-    /// Whether it did what it was asked.
+    /// Whether it succeeded.
     pub fn succeeded(&self) -> bool {
         !self.result.starts_with("-1") && !self.result.starts_with('?')
     }
 
-    /// Whether two runs mean the same call.
+    /// Whether it is the same call in two runs.
     pub fn matches(&self, other: &Self) -> bool {
         (&self.name, self.object, self.nth) == (&other.name, other.object, other.nth)
     }
@@ -76,35 +71,16 @@ impl Call {
 #[derive(Clone, Debug)]
 pub struct Inject {
     pub call: String,
-    /// As strace has it: `signal=SIGKILL`, `error=EIO`.
+    /// In strace's syntax: `signal=SIGKILL`, `error=EIO`.
     pub what: String,
-    /// As strace has it: `3`, `3+`, `3..5`.
+    /// In strace's syntax: `3`, `3+`, `3..5`.
     pub when: String,
 }
 
-/// The process groups of those at work, each led by an strace.
-static GROUPS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
-
-/// Kills all that are at work, for whoever is about to exit. An strace that dies while it starts leaves a child
-/// behind, with which it tries out what ptrace(2) can do.
-pub fn kill_all() {
-    let groups = groups();
-    for group in groups.iter().filter_map(|group| Pid::from_raw(*group)) {
-        let _ = kill_process_group(group, Signal::KILL);
-    }
-    // For good: no other is started.
-    std::mem::forget(groups);
-}
-
-fn groups() -> MutexGuard<'static, BTreeSet<i32>> {
-    GROUPS.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// An strace at work.
+/// An strace that traces a thread.
 #[derive(Debug)]
 pub struct Tracer {
     child: Child,
-    group: i32,
     output: PathBuf,
 }
 
@@ -118,13 +94,7 @@ impl Tracer {
             command.args(["-e", &format!("inject={call}:{what}:when={when}")]);
         }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut tracer = {
-            let mut groups = groups();
-            let child = die_with_parent(&mut command).process_group(0).spawn().context("strace")?;
-            let group = i32::try_from(child.id())?;
-            groups.insert(group);
-            Self { child, group, output: output.to_owned() }
-        };
+        let mut tracer = Self { child: command.spawn().context("strace")?, output: output.to_owned() };
         let mut said = String::new();
         let stderr = tracer.child.stderr.take().context("strace without stderr")?;
         let mut stderr = BufReader::new(stderr);
@@ -138,17 +108,10 @@ impl Tracer {
 
     /// Lets the thread go and reads what was seen.
     pub fn finish(mut self, folder: &Path) -> Result<Vec<Call>> {
-        if let Some(pid) = Pid::from_raw(self.group)
-            && self.child.try_wait()?.is_none()
-        {
-            kill_process(pid, Signal::TERM)?;
-        }
-        let patience = Instant::now() + Duration::from_secs(10);
-        while self.child.try_wait()?.is_none() {
-            if Instant::now() > patience {
-                bail!("strace does not end");
-            }
-            std::thread::sleep(Duration::from_millis(1));
+        if self.child.try_wait()?.is_none() {
+            let strace = Pid::from_raw(i32::try_from(self.child.id())?).context("strace has no number")?;
+            kill_process(strace, Signal::TERM)?;
+            self.child.wait()?;
         }
         Ok(parse(&fs::read_to_string(&self.output)?, folder))
     }
@@ -158,11 +121,10 @@ impl Drop for Tracer {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        groups().remove(&self.group);
     }
 }
 
-/// The calls between the two marks (or all, in a trace of a thread that does not make them).
+/// The calls between the two marks, or all if the thread does not make these.
 fn parse(trace: &str, folder: &Path) -> Vec<Call> {
     let mut seen = HashMap::<String, usize>::new();
     let mut readers = HashSet::<&str>::new();
@@ -214,7 +176,7 @@ fn object(arguments: &str, folder: &str) -> Object {
     } else if any(&["index.json\"", "index.json>"]) {
         Object::Target
     } else if any(&[folder, "\"/proc/self/fd/"]) {
-        // The latter is where a directory's own path is read; other names under it were told above.
+        // The latter is where a directory's own path is read; the other names in it are recognised above.
         Object::Directory
     } else {
         Object::Node
@@ -248,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_descriptor_that_was_opened_for_reading_is_told_from_one_that_was_written_through() {
+    fn a_descriptor_that_was_opened_for_reading_is_distinguished_from_one_for_writing() {
         let trace = "openat(4</d>, \"x\", O_RDONLY|O_CLOEXEC) = 5</d/x>\n\
             close(5</d/x>) = 0\n\
             openat(4</d>, \"x\", O_RDWR|O_CREAT, 0600) = 5</d/x>\n\

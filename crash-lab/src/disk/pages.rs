@@ -1,5 +1,5 @@
-//! A sparse disk image in memory. Pages are shared between images, so that a crash state costs only
-//! what differs from the one before it.
+//! A sparse disk image in memory. Images share pages, so that a crash state costs only what differs
+//! from the one before it.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use rustix::fs::{SeekFrom, seek};
 
-/// What the page cache, the file systems here and a drive that writes 4 KB sectors have in common.
+/// The unit of the page cache, of the file systems here and of a drive that writes sectors of 4 KB.
 pub const PAGE: usize = 4096;
 
 /// One page, shared by all images that hold it.
@@ -34,7 +34,7 @@ impl Pages {
             let end = seek(&file, SeekFrom::Hole(data))?;
             let mut bytes = vec![0; usize::try_from(end - data)?];
             std::os::unix::fs::FileExt::read_exact_at(&file, &mut bytes, data)?;
-            // mkfs zeroes journals; to look through them once a state would cost more than all the rest.
+            // mkfs zeroes journals; comparing them in every state would cost more than all the rest.
             for (i, page) in
                 bytes.chunks(PAGE).enumerate().filter(|(_, page)| page.iter().any(|byte| *byte != 0))
             {
@@ -55,14 +55,14 @@ impl Pages {
         }
     }
 
-    /// Puts `data` at `at`; what a page holds besides is taken from `below`.
+    /// Puts `data` at `at`; the rest of a page is taken from `below`.
     pub fn write(&mut self, at: u64, data: &[u8], below: &Self) {
         for (number, within, range) in pieces(at, data.len()) {
             self.change(number, below)[within..within + range.len()].copy_from_slice(&data[range]);
         }
     }
 
-    /// Zeroes, as a discard does on the drives that are the hardest to live with.
+    /// Zeroes, as a discard does on the drives that are hardest to work with.
     pub fn zero(&mut self, at: u64, len: u64, below: &Self) {
         for (number, within, range) in pieces(at, usize::try_from(len).unwrap_or(usize::MAX)) {
             self.change(number, below)[within..within + range.len()].fill(0);
@@ -77,12 +77,12 @@ impl Pages {
         Arc::make_mut(page)
     }
 
-    /// The page at `at`, unless it is a hole.
+    /// The page at `at`; `None` for a hole.
     pub fn page(&self, at: u64) -> Option<&Page> {
         self.pages.get(&(at / PAGE as u64))
     }
 
-    /// All that are not holes, with where they are.
+    /// All pages that are not holes, with their positions.
     pub fn iter(&self) -> impl Iterator<Item = (u64, &Page)> {
         self.pages.iter().map(|(number, page)| (number * PAGE as u64, page))
     }
@@ -100,14 +100,14 @@ impl Pages {
                 Some(old) => old != *page,
                 None => page.iter().any(|byte| *byte != 0),
             })
-            // The order in which a map is walked must not matter.
+            // The map's order must not matter.
             .fold(0, |sum: u64, (number, page)| {
                 sum.wrapping_add(xxhash_rust::xxh3::xxh3_64_with_seed(&page[..], number.wrapping_add(1)))
             })
     }
 }
 
-/// The pages that `len` bytes from `at` lie in: number, offset within the page, range of the bytes.
+/// The pages that hold `len` bytes from `at`: number, offset within the page, range of the bytes.
 fn pieces(at: u64, len: usize) -> impl Iterator<Item = (u64, usize, std::ops::Range<usize>)> {
     let mut done = 0;
     std::iter::from_fn(move || {

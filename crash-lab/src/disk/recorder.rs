@@ -1,5 +1,5 @@
-//! A disk that writes down what it is asked to do: every write with its data, every flush, and the
-//! messages that came in between.
+//! A disk that records its requests: every write with its data, every flush, and the messages that
+//! came in between.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use fuser::Errno;
 
-use crate::drive::Backing;
-use crate::pages::Pages;
+use super::drive::Backing;
+use super::pages::Pages;
 
-/// What a flush takes, as on a common SSD. On a drive that is done at once nobody comes while a directory is
-/// being flushed, and a protocol that is wrong about who may share a flush is not seen to be.
+/// What a flush takes at least, as on a common SSD. If it took no time, no other call would arrive during one, and a
+/// protocol that lets a call share a flush that began too early would pass.
 const FLUSH: Duration = Duration::from_millis(1);
 
 /// One entry of the log.
@@ -23,7 +23,7 @@ pub enum Entry {
     Zero(u64, u64),
     /// All before it is on the medium.
     Flush,
-    /// Not a request: what somebody said at this point.
+    /// Not a request: what the workload reported at this point.
     Message(Vec<u8>),
 }
 
@@ -53,15 +53,14 @@ impl Recorder {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts a new log: what the disk holds now, and the log that it writes from now on to
-    /// [`Recorder::log`].
+    /// Starts a new log, for [`Recorder::log`]. Returns what the disk holds now.
     pub fn start(&self) -> Pages {
         let mut state = self.state();
         state.log.clear();
         state.now.clone()
     }
 
-    /// The log up to now; nothing more is kept.
+    /// Takes the log up to now.
     pub fn log(&self) -> Vec<Entry> {
         std::mem::take(&mut self.state().log)
     }

@@ -1,33 +1,33 @@
-//! A drive that loses writes and says nothing: the fault that a read-back from the device is for.
+//! A drive that loses writes without an error: the fault that reading back from the device detects.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fuser::Errno;
 
-use crate::drive::Backing;
-use crate::pages::{PAGE, Pages};
+use super::drive::Backing;
+use super::pages::{PAGE, Pages};
 
 /// A page that starts with this never reaches the medium.
 const MARK: &[u8] = b"THE DRIVE LOSES THIS PAGE";
 
 /// The drive.
 #[derive(Debug)]
-pub struct Liar {
+pub struct LossyDrive {
     size: u64,
     pages: Mutex<Pages>,
-    lies: AtomicU64,
+    losses: AtomicU64,
 }
 
-impl Liar {
+impl LossyDrive {
     /// A drive of `size` bytes that holds `image`.
     pub fn new(size: u64, image: Pages) -> Self {
-        Self { size, pages: Mutex::new(image), lies: AtomicU64::new(0) }
+        Self { size, pages: Mutex::new(image), losses: AtomicU64::new(0) }
     }
 
     /// How many pages were lost.
-    pub fn lies(&self) -> u64 {
-        self.lies.load(Ordering::Relaxed)
+    pub fn losses(&self) -> u64 {
+        self.losses.load(Ordering::Relaxed)
     }
 
     fn pages(&self) -> MutexGuard<'_, Pages> {
@@ -35,7 +35,7 @@ impl Liar {
     }
 }
 
-impl Backing for Liar {
+impl Backing for LossyDrive {
     fn size(&self) -> u64 {
         self.size
     }
@@ -48,7 +48,7 @@ impl Backing for Liar {
     fn write(&self, at: u64, data: &[u8]) -> Result<(), Errno> {
         for (i, page) in data.chunks(PAGE).enumerate() {
             if page.starts_with(MARK) {
-                self.lies.fetch_add(1, Ordering::Relaxed);
+                self.losses.fetch_add(1, Ordering::Relaxed);
             } else {
                 self.pages().write(at + (i * PAGE) as u64, page, &Pages::default());
             }

@@ -1,8 +1,8 @@
 //! An image file that is one crash state after the other.
 //!
-//! Mounting runs the file system's recovery, which writes. What it wrote is not known, so the next state
-//! is made by comparing: but only what the file really holds, as it is sparse and lies in a tmpfs. That is
-//! ten times faster than to have every request of recovery pass through this process.
+//! Mounting runs the file system's recovery, which writes. The lab does not know what it wrote, so it makes the next
+//! state by comparing, but only the pages that the file really holds, as it is sparse and lies in a tmpfs. That
+//! is ten times faster than passing every request of the recovery through this process.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use rustix::fs::{FallocateFlags, SeekFrom, fallocate, seek};
 
-use crate::pages::{PAGE, Pages};
+use super::pages::{PAGE, Pages};
 
 /// How much is compared at once.
 const STRETCH: usize = 64 * PAGE;
 
-/// The file, and what lies below all states of the epoch.
+/// The file, and the content that all states of the epoch have in common.
 #[derive(Debug)]
 pub struct Image {
     file: File,
@@ -42,19 +42,19 @@ impl Image {
         &self.path
     }
 
-    /// What lies below the states from now on has `pages` too.
+    /// From now on, the content that all states have in common includes `pages`.
     pub fn settle(&mut self, pages: Pages) -> Result<()> {
         self.write(&pages)?;
         self.below.absorb(&pages);
         Ok(())
     }
 
-    /// What lies below.
+    /// The content that all states have in common.
     pub fn below(&self) -> &Pages {
         &self.below
     }
 
-    /// Makes the file hold `state` over what lies below, whatever it held before.
+    /// Makes the file hold `state` over the common content, whatever it held before.
     pub fn show(&mut self, state: &Pages) -> Result<()> {
         self.write(state)?;
         let mut at = 0;
@@ -79,7 +79,7 @@ impl Image {
             match state.page(at).or_else(|| below.page(at)) {
                 Some(page) if page[..] == *found => {}
                 Some(page) => file.write_all_at(&page[..], at)?,
-                // A hole again, or the file would fill up with zeros to compare.
+                // Make it a hole again, or there would be more and more zeros to compare.
                 None => punch(file, at)?,
             }
         }

@@ -1,4 +1,4 @@
-// A walk through what the library promises, on whatever file system the folder lies: one line a check.
+// Checks what the library promises, on the file system of the folder: a line for each check.
 
 import assert from 'node:assert/strict'
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
@@ -9,15 +9,15 @@ const { AtomicFile, atomicDirectory, atomicIndexUpdate, atomicWrite, atomicWrite
   import.meta.url,
 )('../..')
 
-/** `durable`: what the results must say. `modes`: whether files have permission bits here. `old`: a file that is
- * there already, with `{"n":1}` in it.
+/** `durable`: what the results must say. `modes`: whether files have permission bits here. `old`: a file with
+ * `{"n":1}` that is there already.
  * @type {{ folder: string, durable: boolean, modes: boolean, old?: string }} */
 const { folder, durable, modes, old } = JSON.parse(process.argv[2])
 
 const say = (line) => console.log(JSON.stringify(line))
 const path = (name) => join(folder, name)
 const read = (name) => readFileSync(path(name), 'utf8')
-/** An error that says which column of the tables it belongs to. */
+/** An error with the column of the tables in which it is counted. */
 const harmed = (harm, message) => Object.assign(new Error(message), { harm })
 const increment = (index) => ({ ...index, n: (index?.n ?? 0) + 1 })
 
@@ -151,7 +151,7 @@ for (const [check, run] of Object.entries(checks)) {
     await run()
     say({ check })
   } catch (error) {
-    // What resolved and was not so; or what should have resolved.
+    // The call resolved and the result is wrong, or the call was rejected.
     const harm = error.harm ?? (error.code === 'ERR_ASSERTION' ? 'false-success' : 'false-failure')
     say({ check, problem: `${error.message} (${error.code})`, harm })
   }

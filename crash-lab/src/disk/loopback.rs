@@ -1,4 +1,4 @@
-//! Loop devices that detach themselves when the last who uses them goes, however it goes.
+//! Loop devices that detach themselves when their last user is gone.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -41,7 +41,7 @@ impl Loop {
         let image = OpenOptions::new().read(true).write(true).open(image).context("opening the image")?;
         let control = File::options().read(true).write(true).open("/dev/loop-control");
         let control = control.context("opening /dev/loop-control")?;
-        // Others look for free devices too.
+        // Another process may take the free device first.
         for _ in 0..100 {
             // SAFETY: takes no argument.
             let number = unsafe { libc::ioctl(control.as_raw_fd(), LOOP_CTL_GET_FREE) };

@@ -1,4 +1,4 @@
-//! What a broken promise looks like to the person it was given to: the kinds that the figures count apart.
+//! How a promise was broken, as the caller sees it. The tables count each kind by itself.
 
 use std::fmt;
 
@@ -10,19 +10,19 @@ use serde_json::Value;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Harm {
-    /// Neither old nor new: other bytes, JSON that does not parse, a file that nobody gave.
+    /// Neither old nor new: other bytes, JSON that does not parse, a file that was never written.
     Torn,
     /// Older than what was acknowledged.
     Lost,
-    /// A later call does not succeed at once, or never ends, or finds a lock that nobody holds.
+    /// A later call fails, has to wait, or never ends.
     Stuck,
-    /// Resolved, or called durable or verified, and was not.
+    /// Resolved, or reported as durable or verified, and was not.
     FalseSuccess,
-    /// Rejected, or called not durable, and was; or rejected with another error than the one it met.
+    /// Rejected, or reported as not durable, and was; or rejected with another error than the one that occurred.
     FalseFailure,
-    /// A temp file or a descriptor that stays.
+    /// A temp file or a descriptor that stays behind.
     Leftover,
-    /// The lab could not do what it meant to do: nothing is shown.
+    /// The lab could not make its test, so nothing is shown.
     Untested,
 }
 
@@ -38,7 +38,7 @@ impl Harm {
         Self::Untested,
     ];
 
-    /// For people.
+    /// For tables and messages.
     pub fn name(self) -> &'static str {
         match self {
             Self::Torn => "torn",
@@ -52,11 +52,11 @@ impl Harm {
     }
 
     /// A problem of this kind.
-    pub fn told(self, what: impl Into<String>) -> Problem {
+    pub fn problem(self, what: impl Into<String>) -> Problem {
         Problem { harm: self, what: what.into() }
     }
 
-    /// That of names that should not be there any more: a lock may be in somebody's way.
+    /// The kind of harm that these names do by staying: a lock may block other calls.
     pub fn of_leftovers(names: &[impl AsRef<str>]) -> Self {
         if names.iter().any(|name| name.as_ref().ends_with(".lock")) { Self::Stuck } else { Self::Leftover }
     }
@@ -75,16 +75,16 @@ impl Problem {
         Self { what: format!("{place}: {}", self.what), ..self }
     }
 
-    /// The same, with what goes before it.
-    pub fn after(self, line: &str) -> Self {
+    /// The same, with a line of a trace.
+    pub fn in_trace(self, line: &str) -> Self {
         Self { what: format!("{} [{line}]", self.what), ..self }
     }
 
-    /// What a workload says of itself: `problem` in words, `harm` for the tables.
-    pub fn said(line: &Value) -> Result<Option<Self>> {
+    /// What a line of a workload reports: `problem` in words, `harm` for the tables.
+    pub fn reported(line: &Value) -> Result<Option<Self>> {
         let Some(what) = line["problem"].as_str() else { return Ok(None) };
         let harm: Harm = Deserialize::deserialize(&line["harm"]).with_context(|| format!("{line}"))?;
-        Ok(Some(harm.told(what)))
+        Ok(Some(harm.problem(what)))
     }
 }
 

@@ -4,18 +4,27 @@
 //! The file bypasses the page cache on the FUSE side, so the requests are those that the loop device
 //! got, in its order; one thread serves them, so there is one order. A flush of the device arrives as
 //! fsync. A second file, `control`, takes messages that are ordered with the drive's requests.
+//!
+//! A thread that waits for a drive cannot be killed before the drive answers. So the thread that serves it alone holds the
+//! descriptor of /dev/fuse, in a table of its own: when the process is killed, that thread ends, the
+//! descriptor goes with it, every request fails, and those that wait end too.
 
-use std::ffi::OsStr;
+use std::ffi::{CString, OsStr};
+use std::fs::File;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use fuser::{
-    BackgroundSession, BsdFileFlags, Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags,
-    Generation, INodeNo, LockOwner, MountOption, OpenFlags, ReplyAttr, ReplyData, ReplyEmpty, ReplyEntry,
-    ReplyOpen, ReplyWrite, Request, TimeOrNow, WriteFlags,
+    BsdFileFlags, Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
+    LockOwner, OpenFlags, ReplyAttr, ReplyData, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyWrite, Request,
+    Session, SessionACL, TimeOrNow, WriteFlags,
 };
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 /// What lies behind the file. An error is the errno that the device's request fails with.
 pub trait Backing: Send + Sync + 'static {
@@ -37,17 +46,28 @@ pub trait Backing: Send + Sync + 'static {
 #[derive(Debug)]
 pub struct Drive {
     folder: PathBuf,
-    session: Option<BackgroundSession>,
+    server: Option<JoinHandle<()>>,
 }
 
 impl Drive {
     /// Serves `backing` in `folder`.
     pub fn serve(backing: Arc<impl Backing>, folder: &Path) -> Result<Self> {
         std::fs::create_dir_all(folder)?;
-        let mut config = Config::default();
-        config.mount_options = vec![MountOption::FSName("crash-lab".into()), MountOption::RW];
-        let session = fuser::spawn_mount(Served(backing), folder, &config).context("mounting FUSE")?;
-        Ok(Self { folder: folder.to_owned(), session: Some(session) })
+        let place = folder.to_owned();
+        let (sender, started) = mpsc::channel();
+        let server = std::thread::Builder::new().name("drive".to_owned()).spawn(move || {
+            match start(Served(backing), &place) {
+                Err(error) => drop(sender.send(Err(error))),
+                Ok(session) => {
+                    drop(sender.send(Ok(())));
+                    if let Err(error) = session.run() {
+                        eprintln!("the drive in {}: {error}", place.display());
+                    }
+                }
+            }
+        })?;
+        started.recv().map_err(|_| anyhow!("the drive's thread panicked"))??;
+        Ok(Self { folder: folder.to_owned(), server: Some(server) })
     }
 
     /// The drive's image.
@@ -63,18 +83,35 @@ impl Drive {
 
 impl Drop for Drive {
     fn drop(&mut self) {
-        if let Some(session) = self.session.take()
-            && let Err(error) = session.umount_and_join()
-        {
-            eprintln!("crash-lab: unmounting {}: {error}", self.folder.display());
+        // A loop device may let go of the image a little later. The server ends after that.
+        match unmount(&self.folder, UnmountFlags::DETACH) {
+            Ok(()) => drop(self.server.take().map(JoinHandle::join)),
+            Err(error) => eprintln!("unmounting {}: {error}", self.folder.display()),
         }
     }
 }
 
+/// Mounts the drive in `folder`, with a descriptor that no other thread of this process has.
+fn start<B: Backing>(served: Served<B>, folder: &Path) -> Result<Session<Served<B>>> {
+    // SAFETY: takes numbers only. The descriptors that are closed are this thread's copies, and nothing here uses them.
+    let unshared =
+        unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_UNSHARE) };
+    if unshared != 0 {
+        return Err(std::io::Error::last_os_error()).context("close_range");
+    }
+    let device = File::options().read(true).write(true).open("/dev/fuse").context("/dev/fuse")?;
+    let options = format!("fd={},rootmode=40000,user_id=0,group_id=0", device.as_raw_fd());
+    let flags = MountFlags::NOSUID | MountFlags::NODEV;
+    mount("crash-lab", folder, "fuse", flags, Some(CString::new(options)?.as_c_str()))
+        .context("mounting FUSE")?;
+    Session::from_fd(served, OwnedFd::from(device), SessionACL::Owner, Config::default())
+        .context("starting FUSE")
+}
+
 const DISK: INodeNo = INodeNo(2);
 const CONTROL: INodeNo = INodeNo(3);
-/// How long the kernel may believe what it was told: nothing here changes.
-const FOR_EVER: Duration = Duration::from_secs(86_400);
+/// How long the kernel may keep attributes: they do not change.
+const ALWAYS: Duration = Duration::from_secs(86_400);
 
 struct Served<B>(Arc<B>);
 
@@ -119,11 +156,11 @@ impl<B: Backing> Filesystem for Served<B> {
             Some("control") => CONTROL,
             _ => return reply.error(Errno::ENOENT),
         };
-        reply.entry(&FOR_EVER, &self.attributes(node), Generation(0));
+        reply.entry(&ALWAYS, &self.attributes(node), Generation(0));
     }
 
     fn getattr(&self, _: &Request, node: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
-        reply.attr(&FOR_EVER, &self.attributes(node));
+        reply.attr(&ALWAYS, &self.attributes(node));
     }
 
     fn setattr(
@@ -144,8 +181,8 @@ impl<B: Backing> Filesystem for Served<B> {
         _: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
-        // O_TRUNC and time stamps; neither means anything here.
-        reply.attr(&FOR_EVER, &self.attributes(node));
+        // O_TRUNC and time stamps: there is nothing to do.
+        reply.attr(&ALWAYS, &self.attributes(node));
     }
 
     fn open(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
@@ -207,7 +244,7 @@ impl<B: Backing> Filesystem for Served<B> {
         mode: i32,
         reply: ReplyEmpty,
     ) {
-        // What a loop device makes of discards and of zeroing.
+        // A loop device turns discards and zeroing into these.
         if mode & (libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_ZERO_RANGE) == 0 {
             return reply.error(Errno::EOPNOTSUPP);
         }

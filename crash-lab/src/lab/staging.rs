@@ -1,8 +1,36 @@
-//! A poorer file system than the one at hand: a seccomp filter refuses `O_TMPFILE` and hard links, as vfat,
-//! many FUSE file systems and old kernels do. This kernel need not have such a file system for it.
+//! How the library can make its staged files. A seccomp filter refuses `O_TMPFILE` and hard links, as vfat, many FUSE file
+//! systems and old kernels do; this machine need not have such a file system.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+
+/// What the file system below the library offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Staging {
+    /// All that Linux has: a staged file has no name.
+    Unnamed,
+    /// No `O_TMPFILE` and no hard links: a staged file has a temp name from the start.
+    Named,
+}
+
+impl Staging {
+    pub const ALL: [Self; 2] = [Self::Unnamed, Self::Named];
+
+    /// For tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unnamed => "O_TMPFILE",
+            Self::Named => "temp names",
+        }
+    }
+
+    /// Makes `command` find no more than this.
+    pub fn confine(self, command: &mut Command) {
+        if self == Self::Named {
+            refuse_nameless_files(command);
+        }
+    }
+}
 
 const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
 const EQUALS: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
@@ -31,8 +59,8 @@ const FILTER: [libc::sock_filter; 8] = [
     step(RETURN, ALLOW, 0, 0),
 ];
 
-/// Has `command` see a file system in which every file has one name, from the start.
-pub fn names_only(command: &mut Command) -> &mut Command {
+/// In the file system that `command` sees, every file has one name, and has it from the start.
+fn refuse_nameless_files(command: &mut Command) {
     let install = || {
         let mut filter = FILTER;
         let program = libc::sock_fprog { len: filter.len() as libc::c_ushort, filter: filter.as_mut_ptr() };
@@ -43,5 +71,5 @@ pub fn names_only(command: &mut Command) -> &mut Command {
         if done == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
     };
     // SAFETY: one prctl(2), async-signal-safe; nothing is allocated.
-    unsafe { command.pre_exec(install) }
+    unsafe { command.pre_exec(install) };
 }

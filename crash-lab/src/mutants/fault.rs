@@ -8,13 +8,15 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use serde_json::Value;
 
-use crate::drive::Drive;
-use crate::filesystem::{Kind, Mounted};
-use crate::lab::{self, Lab};
-use crate::liar::Liar;
-use crate::pages::Pages;
-use crate::problem::Problem;
+use crate::disk::drive::Drive;
+use crate::disk::filesystem::Kind;
+use crate::disk::lossy_drive::LossyDrive;
+use crate::disk::mounted::Mounted;
+use crate::disk::pages::Pages;
+use crate::lab::Lab;
+use crate::lab::command::{has, run};
 use crate::report::Row;
+use crate::report::problem::Problem;
 
 /// How large a file may become where writes are to be short.
 const LIMIT: u64 = 100_000;
@@ -25,9 +27,9 @@ const PROCESSES: usize = 4;
 pub enum Fault {
     /// write(2) takes less than it was given, and the rest then fails.
     ShortWrite,
-    /// The drive says that it has written, and has not.
-    LyingDrive,
-    /// Not a fault at all: processes that take turns on one index.
+    /// The drive loses writes without an error.
+    LossyDrive,
+    /// Not a fault: processes that take turns on one index.
     ManyProcesses,
 }
 
@@ -36,53 +38,46 @@ impl Fault {
     pub fn name(self) -> &'static str {
         match self {
             Self::ShortWrite => "short writes",
-            Self::LyingDrive => "a drive that lies",
+            Self::LossyDrive => "a lossy drive",
             Self::ManyProcesses => "processes at one index",
         }
     }
 
-    /// Why this machine cannot bring it about.
+    /// Why this machine cannot cause it.
     pub fn missing(self) -> Option<String> {
-        (self == Self::ManyProcesses && !lab::has("strace")).then(|| "needs strace".into())
+        (self == Self::ManyProcesses && !has("strace")).then(|| "needs strace".into())
     }
 
-    /// Adds to `row` what became of each call.
-    pub fn run(
-        self,
-        lab: &Lab,
-        kind: &Kind,
-        addon: &Path,
-        mutant: Option<&str>,
-        mut row: Row,
-    ) -> Result<Row> {
+    /// Makes the calls, with the addon that is published or with a mutant, and adds what came of each to `row`.
+    pub fn run(self, lab: &Lab, kind: &Kind, mutant: Option<&str>, mut row: Row) -> Result<Row> {
         let folder = lab.folder(&format!("{:?}-{}-{}", self, kind.name, mutant.unwrap_or("whole")))?;
         let image = folder.join("image");
         kind.make(&image)?;
-        // Serving an image needs a process of our own in between: only where that is the fault.
-        let liar = match self {
-            Self::LyingDrive => {
-                let liar = Arc::new(Liar::new(kind.size, Pages::load(&image)?));
-                Some((liar.clone(), Drive::serve(liar, &folder.join("drive"))?))
+        let lossy = match self {
+            Self::LossyDrive => {
+                let lossy = Arc::new(LossyDrive::new(kind.size, Pages::load(&image)?));
+                Some((lossy.clone(), Drive::serve(lossy, &folder.join("drive"))?))
             }
             _ => None,
         };
-        let image = liar.as_ref().map_or(image, |(_, drive)| drive.image());
-        let mounted = Mounted::mount(kind, &image, &folder.join("mounted"), false)?;
-        for told in self.call(lab, mounted.folder(), addon, mutant)? {
-            row.count(Problem::said(&told)?);
+        let image = lossy.as_ref().map_or(image, |(_, drive)| drive.image());
+        let mounted = Mounted::mount(kind.name, &image, &folder.join("mounted"), false)?;
+        for line in self.call(lab, mounted.folder(), mutant)? {
+            row.count(Problem::reported(&line)?);
         }
-        if let Some((liar, _)) = &liar {
-            // A lie that was never told shows nothing.
-            ensure!(liar.lies() > 0, "the drive had nothing to lie about");
+        if let Some((lossy, _)) = &lossy {
+            // Otherwise nothing is shown.
+            ensure!(lossy.losses() > 0, "the drive lost nothing");
         }
         mounted.unmount()?;
-        drop(liar);
+        drop(lossy);
         std::fs::remove_dir_all(folder)?;
         Ok(row)
     }
 
-    /// Runs the workload; one JSON value a call.
-    fn call(self, lab: &Lab, folder: &Path, addon: &Path, mutant: Option<&str>) -> Result<Vec<Value>> {
+    /// Runs the workload. It prints a JSON value for each call.
+    fn call(self, lab: &Lab, folder: &Path, mutant: Option<&str>) -> Result<Vec<Value>> {
+        let addon: &Path = if mutant.is_some() { lab.mutant_addon()? } else { &lab.addon };
         let node = |arguments: &[&str]| {
             let mut node = lab.node("fault.mjs", addon);
             node.args(arguments).arg(folder).env("ATOMIC_MUTANT", mutant.unwrap_or_default());
@@ -92,9 +87,9 @@ impl Fault {
             Self::ShortWrite => {
                 let mut node = node(&["short"]);
                 limit_files(&mut node);
-                lab::run(&mut node)?
+                run(&mut node)?
             }
-            Self::LyingDrive => lab::run(&mut node(&["lying"]))?,
+            Self::LossyDrive => run(&mut node(&["lossy"]))?,
             Self::ManyProcesses => {
                 let start = |number: usize| {
                     let number = number.to_string();
@@ -105,14 +100,14 @@ impl Fault {
                 for mut child in children {
                     ensure!(child.wait()?.success(), "an updating process failed");
                 }
-                lab::run(&mut node(&["count", &PROCESSES.to_string()]))?
+                run(&mut node(&["count", &PROCESSES.to_string()]))?
             }
         };
         text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
     }
 }
 
-/// Two moments are stretched that are microseconds otherwise: from a look at the lock file to the lock, and
+/// Stretches two moments that otherwise take microseconds: from opening the lock file to locking it, and
 /// from the last look at the index to its replacement.
 fn slowed(node: &Command) -> Command {
     let mut strace = Command::new("strace");
@@ -125,7 +120,6 @@ fn slowed(node: &Command) -> Command {
             None => strace.env_remove(name),
         };
     }
-    lab::die_with_parent(&mut strace);
     strace
 }
 

@@ -1,0 +1,51 @@
+//! The addons that are tested. All that the lab knows about the project's crates and where cargo puts them is here.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+/// The crate of the addon, its feature with which `$ATOMIC_MUTANT` leaves out a step, and what cargo makes of it.
+const PACKAGE: &str = "pipeline-atomic";
+const MUTANTS: &str = "mutants";
+const LIBRARY: &str = "libpipeline_atomic.so";
+
+/// What the results of the lab depend on.
+pub const SOURCES: [&str; 4] = ["src", "crash-lab", "Cargo.toml", "Cargo.lock"];
+
+/// The project's folder.
+pub fn root() -> Result<PathBuf> {
+    Ok(Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no project folder")?.to_owned())
+}
+
+/// The addon that users get: `$NAPI_RS_NATIVE_LIBRARY_PATH`, or what `npm run build` made.
+pub fn published(root: &Path) -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("NAPI_RS_NATIVE_LIBRARY_PATH") {
+        return std::fs::canonicalize(&path).with_context(|| path.display().to_string());
+    }
+    let is_addon = |path: &PathBuf| {
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        name.starts_with("atomic.linux-") && name.ends_with(".node")
+    };
+    let mut entries = std::fs::read_dir(root)?.filter_map(|entry| Some(entry.ok()?.path()));
+    entries.find(is_addon).context("there is no addon: run `npm run build`")
+}
+
+/// Builds the addon with the mutants, and puts it into `folder`.
+pub fn mutants(root: &Path, folder: &Path) -> Result<PathBuf> {
+    let target = root.join("target/mutants");
+    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["build", "--release", "--lib", "--package", PACKAGE, "--features", MUTANTS, "--target-dir"])
+        .arg(&target)
+        // The lab does not measure speed.
+        .envs([("CARGO_PROFILE_RELEASE_LTO", "off"), ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")])
+        .current_dir(root)
+        .status()
+        .context("cargo")?;
+    ensure!(status.success(), "the addon with the mutants could not be built");
+    // Node loads only files with this suffix as addons.
+    let addon = folder.join("mutants.node");
+    std::fs::copy(target.join("release").join(LIBRARY), &addon).context("copying the addon")?;
+    Ok(addon)
+}

@@ -1,0 +1,76 @@
+//! One recording of the workload, and a random choice of the states that power cuts can leave in it.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Context, Result};
+use fastrand::Rng;
+
+use super::record::{Workload, record};
+use super::replay::Replay;
+use super::setting::Setting;
+use super::states;
+use crate::disk::filesystem::Kind;
+use crate::lab::Lab;
+use crate::report::Row;
+use crate::report::problem::Harm;
+
+/// How large the files are that are written.
+pub const SIZES: [(&str, usize); 3] = [("200 B", 200), ("10 KB", 10_000), ("300 KB", 300_000)];
+
+/// How often one recording repeats the workload. More rounds leave more files, and every state is read to its last
+/// byte, so there are many short recordings.
+const ROUNDS: usize = 2;
+
+/// One workload on one file system, and the power cuts in it.
+#[derive(Clone, Copy, Debug)]
+pub struct Cut<'a> {
+    pub kind: &'a Kind,
+    pub addon: &'a Path,
+    /// The step to leave out; the addon must be one that can.
+    pub mutant: Option<&'a str>,
+    pub setting: Setting,
+    /// Bytes of a file.
+    pub size: usize,
+    /// How many states to check; fewer if there are not as many.
+    pub states: usize,
+    /// One bad state is enough.
+    pub until_bad: bool,
+}
+
+impl Cut<'_> {
+    /// Records the workload, and adds the states that were checked to `row`.
+    pub fn run(&self, lab: &Lab, rng: &mut Rng, row: &mut Row) -> Result<()> {
+        let Self { kind, addon, mutant, setting, size, .. } = *self;
+        static RECORDINGS: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("recording-{}", RECORDINGS.fetch_add(1, Ordering::Relaxed));
+        let context = || format!("{} {size} {setting:?} {}", kind.name, mutant.unwrap_or_default());
+        let folder = lab.folder(&name)?;
+        let workload = Workload { addon, mutant, size, rounds: ROUNDS, setting };
+        let recording = record(lab, kind, &folder, &workload).with_context(context)?;
+        row.batch = row.batch.max(recording.history.largest_batch());
+        let keeps = setting != Setting::Volatile;
+        for durable in recording.history.results.iter().filter(|durable| **durable != keeps) {
+            let harm = if *durable { Harm::FalseSuccess } else { Harm::FalseFailure };
+            row.count(Some(harm.problem(format!("a result says durable: {durable}"))));
+        }
+        if keeps {
+            let mut states = states::enumerate(&recording.log, &recording.base, rng);
+            rng.shuffle(&mut states);
+            states.truncate(self.states);
+            states.sort_by_key(|state| state.epoch);
+            let mut replay = Replay::new(kind, setting, &recording, &folder)?;
+            for state in &states {
+                row.count(replay.look(state).with_context(context)?);
+                if self.until_bad && row.bad > 0 {
+                    break;
+                }
+            }
+        } else {
+            // Nothing is promised about what a power cut leaves: only the results are checked.
+            let right = recording.history.results.iter().filter(|durable| !**durable);
+            right.for_each(|_| row.count(None));
+        }
+        Ok(std::fs::remove_dir_all(folder)?)
+    }
+}

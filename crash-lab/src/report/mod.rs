@@ -1,0 +1,239 @@
+//! What the sections found, in rows that they all share: one kind of table, one JSON and one verdict serve the whole
+//! lab.
+
+pub mod document;
+pub mod problem;
+pub mod tables;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use problem::{Harm, Problem};
+
+/// At most this many bad states of a row are described; the rest are counted.
+const DESCRIBED: usize = 5;
+
+/// A whole run.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    pub seed: u64,
+    /// Seconds that the run was to take; `None`: as many as it needs.
+    pub budget: Option<u64>,
+    /// Seconds that it took, without building the addon with the mutants.
+    pub seconds: u64,
+    pub sections: Vec<Coverage>,
+    pub rows: Vec<Row>,
+}
+
+impl Report {
+    /// Of what the sections found.
+    pub fn new(
+        seed: u64,
+        budget: Option<u64>,
+        seconds: u64,
+        findings: impl IntoIterator<Item = Findings>,
+    ) -> Self {
+        let (sections, rows): (Vec<_>, Vec<_>) =
+            findings.into_iter().map(|found| (found.coverage, found.rows)).unzip();
+        Self { seed, budget, seconds, sections, rows: rows.into_iter().flatten().collect() }
+    }
+}
+
+/// What a section returns.
+#[derive(Debug)]
+pub struct Findings {
+    pub coverage: Coverage,
+    pub rows: Vec<Row>,
+}
+
+impl Findings {
+    /// Adds up what the parts of a section found; for a part that was not looked at, how much a full run looks at in it.
+    pub fn sum(
+        section: &'static str,
+        unit: &'static str,
+        parts: impl IntoIterator<Item = Result<Row, u64>>,
+    ) -> Self {
+        let mut coverage = Coverage { section, looked: 0, of: 0, unit };
+        let mut rows = Vec::new();
+        for part in parts {
+            match part {
+                Err(planned) => coverage.of += planned,
+                Ok(row) => {
+                    coverage.looked += row.states;
+                    coverage.of += row.states;
+                    add(&mut rows, row);
+                }
+            }
+        }
+        Self { coverage, rows }
+    }
+
+    /// Of a section that this machine cannot run.
+    pub fn skipped(section: &'static str, why: impl Into<String>) -> Self {
+        Self { rows: vec![Row::skipped(section, "all of it", why)], ..Self::sum(section, "", []) }
+    }
+
+    /// Of a section that could not continue. It counts as a failure.
+    pub fn broken(section: &'static str, error: &anyhow::Error) -> Self {
+        let mut row = Row::new(section, "could not continue", "");
+        row.count(Some(Harm::Untested.problem(format!("{error:#}"))));
+        Self { rows: vec![row], ..Self::sum(section, "", []) }
+    }
+}
+
+/// How much a section looked at.
+#[derive(Debug, Serialize)]
+pub struct Coverage {
+    pub section: &'static str,
+    pub looked: u64,
+    /// How much a run without a budget looks at.
+    pub of: u64,
+    /// What is counted.
+    pub unit: &'static str,
+}
+
+/// What a row has to show for the run to pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Expect {
+    /// Not one bad state.
+    #[default]
+    NoneBad,
+    /// A mutant: at least one bad state in at least one of the rows of the same section and name.
+    Caught,
+}
+
+/// One cell of a table: how many states were bad, of all that were checked.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Row {
+    /// Which part of the lab: the tables are made by it.
+    pub section: &'static str,
+    /// What was done; a line of the section's table.
+    pub name: String,
+    /// On which file system it was done, or how files were staged; a column of the section's table.
+    pub column: String,
+    /// How many states, points or calls were checked.
+    pub states: u64,
+    /// Those in which a promise was broken.
+    pub bad: u64,
+    /// How it was broken.
+    pub harms: BTreeMap<Harm, u64>,
+    /// The most calls that shared a commit; 0 if none could.
+    pub batch: usize,
+    /// What the numbers must be.
+    pub expect: Expect,
+    /// The first bad states, for a person to look into.
+    pub details: Vec<String>,
+    /// Why nothing was checked: the machine does not allow it.
+    pub skipped: Option<String>,
+}
+
+impl Row {
+    /// A row without states yet.
+    pub fn new(section: &'static str, name: impl Into<String>, column: impl Into<String>) -> Self {
+        let harms = Harm::ALL.map(|harm| (harm, 0)).into();
+        Self { section, name: name.into(), column: column.into(), harms, ..Self::default() }
+    }
+
+    /// A row for what this machine cannot do.
+    pub fn skipped(section: &'static str, name: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { skipped: Some(why.into()), ..Self::new(section, name, "") }
+    }
+
+    /// Counts one state that was checked, and what was wrong with it.
+    pub fn count(&mut self, problem: Option<Problem>) {
+        self.states += 1;
+        if let Some(problem) = problem {
+            self.bad += 1;
+            *self.harms.entry(problem.harm).or_default() += 1;
+            if self.details.len() < DESCRIBED {
+                self.details.push(problem.to_string());
+            }
+        }
+    }
+
+    /// Adds what another part of the same row found.
+    pub fn add(&mut self, other: Self) {
+        self.states += other.states;
+        self.bad += other.bad;
+        self.batch = self.batch.max(other.batch);
+        for (harm, count) in other.harms {
+            *self.harms.entry(harm).or_default() += count;
+        }
+        self.details.extend(other.details);
+        self.details.truncate(DESCRIBED);
+    }
+}
+
+/// Adds `row` to the one of the same name and column.
+fn add(rows: &mut Vec<Row>, row: Row) {
+    match rows.iter_mut().find(|same| (&same.name, &same.column) == (&row.name, &row.column)) {
+        Some(same) => same.add(row),
+        None => rows.push(row),
+    }
+}
+
+/// Why the run has failed, a line for each reason; empty if all is well.
+pub fn failures(rows: &[Row]) -> Vec<String> {
+    let mut failures = Vec::new();
+    for row in rows.iter().filter(|row| row.skipped.is_none()) {
+        let at = format!("{} {} {}", row.section, row.name, row.column);
+        match row.expect {
+            Expect::NoneBad if row.bad > 0 => failures.push(format!("{at}: {} bad", row.bad)),
+            // Where nothing was checked, nothing is shown.
+            _ if row.states == 0 => failures.push(format!("{at}: no state was checked")),
+            Expect::Caught if !caught_somewhere(rows, row) => failures.push(format!("{at}: not caught")),
+            _ => {}
+        }
+    }
+    failures
+}
+
+fn caught_somewhere(rows: &[Row], row: &Row) -> bool {
+    rows.iter().any(|other| other.section == row.section && other.name == row.name && other.bad > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mutant_has_to_be_caught_in_one_column_only() {
+        let mut survived = Row { expect: Expect::Caught, states: 9, ..Row::new("mutants", "fsync", "ext4") };
+        assert_eq!(failures(&[survived.clone()]).len(), 1);
+        let caught = Row { column: "xfs".into(), bad: 1, ..survived.clone() };
+        assert!(failures(&[survived.clone(), caught]).is_empty());
+        survived.expect = Expect::NoneBad;
+        assert!(failures(&[survived]).is_empty());
+    }
+
+    #[test]
+    fn an_empty_row_is_a_failure_and_a_skipped_one_is_not() {
+        assert_eq!(failures(&[Row::new("power", "200 B", "ext4")]).len(), 1);
+        assert!(failures(&[Row::skipped("power", "ext4", "needs root")]).is_empty());
+    }
+
+    #[test]
+    fn a_problem_is_counted_by_its_kind() {
+        let mut row = Row::new("power", "200 B", "ext4");
+        row.count(None);
+        row.count(Some(Harm::Lost.problem("version 1 of 2")));
+        assert_eq!((row.states, row.bad, row.harms[&Harm::Lost], row.harms[&Harm::Torn]), (2, 1, 1, 0));
+    }
+
+    #[test]
+    fn parts_of_a_row_add_up() {
+        let part = |harm: Harm| {
+            let mut row = Row::new("power", "200 B", "ext4");
+            row.count(None);
+            row.count(Some(harm.problem("it")));
+            row
+        };
+        let mut rows = vec![Row::new("power", "200 B", "xfs")];
+        add(&mut rows, part(Harm::Lost));
+        add(&mut rows, part(Harm::Torn));
+        assert_eq!((rows.len(), rows[1].states, rows[1].bad, rows[1].details.len()), (2, 4, 2, 2));
+        assert_eq!((rows[1].harms[&Harm::Lost], rows[1].harms[&Harm::Torn]), (1, 1));
+    }
+}
