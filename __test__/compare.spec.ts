@@ -36,7 +36,8 @@ test('a broken index', async () => {
 
 test('a full disk', async ({ skip }) => {
   const seen = await compare('full')
-  if (seen['fs.writeFile'] === 'needs root on Linux') skip('needs root, or a user namespace in which a user may mount')
+  if (seen['fs.writeFile'] === 'needs root on Linux')
+    skip('needs root, or a user namespace in which a user may mount')
   expect(seen['@pipeline/atomic']).toBe('ENOSPC, old file kept')
   expect(seen['fs.writeFile']).toBe('ENOSPC, old file destroyed')
 })
