@@ -95,7 +95,7 @@ fn run(arguments: &Arguments, lab: &Lab) -> Result<Report> {
         // One section that cannot continue does not end the others.
         let found = (section.run)(lab, share).unwrap_or_else(|error| Findings::broken(section.name, &error));
         let took = begun.elapsed().as_secs();
-        eprint!("{} in {took} s\n", tables::coverage(std::slice::from_ref(&found.coverage)).trim_end());
+        eprintln!("{} in {took} s", tables::coverage(std::slice::from_ref(&found.coverage)).trim_end());
         findings.push(found);
     }
     Ok(Report::new(lab.seed, budget, start.elapsed().as_secs(), findings))
