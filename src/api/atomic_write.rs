@@ -68,7 +68,7 @@ fn start<'env>(
         signal.detach(env)?;
         match outcome {
             Ok(receipt) => raw::to_js(env, WriteResult::from(receipt)),
-            Err(failure) => Err(from_engine(env, &failure, &path.shown, signal.reason(env))),
+            Err(failure) => Err(from_engine(env, &failure, &path.shown, || signal.reason(env))),
         }
     })
 }

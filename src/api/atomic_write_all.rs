@@ -106,7 +106,7 @@ fn answer(env: &Env, receipts: Vec<Receipt>) -> Result<'_, Unknown<'_>> {
     raw::to_js(env, receipts.into_iter().map(WriteResult::from).collect::<Vec<_>>())
 }
 
-/// How many entries there are, for who can tell.
+/// How many entries there are, if the iterable knows.
 fn total<'env>(env: &'env Env, entries: &Unknown<'_>) -> Result<'env, Option<f64>> {
     if raw::type_of(entries) == ValueType::Object {
         for name in [c"length", c"size"] {

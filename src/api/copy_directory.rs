@@ -71,14 +71,14 @@ fn start<'env>(
             Ok(site) => site,
             Err(failure) => {
                 signal.detach(env)?;
-                return Err(from_engine(env, &failure, &path.shown, signal.reason(env)));
+                return Err(from_engine(env, &failure, &path.shown, || signal.reason(env)));
             }
         };
         task::start(env, CommitJob::new(site, Some(copy), cancel), move |env, outcome| {
             signal.detach(env)?;
             match outcome {
                 Ok(receipt) => raw::to_js(env, DirectoryResult::new(env, &receipt)?),
-                Err(failure) => Err(from_engine(env, &failure, &path.shown, signal.reason(env))),
+                Err(failure) => Err(from_engine(env, &failure, &path.shown, || signal.reason(env))),
             }
         })
     })

@@ -85,7 +85,7 @@ impl<'env> DirectoryResult<'env> {
             None => raw::null(env)?,
         };
         let leftover = match &receipt.leftover {
-            Some(error) => from_engine(env, error, "", None).0,
+            Some(error) => from_engine(env, error, "", || None).0,
             None => raw::null(env)?,
         };
         let census = receipt.census;

@@ -6,18 +6,18 @@ use napi::bindgen_prelude::Unknown;
 
 use crate::js::value::thrown::{Thrown, abort, error as plain_error, invalid_return, type_error};
 
-/// Why a call about what the caller calls `path` failed, for the reaction that rejects its promise; `reason` is that
-/// of the caller's signal.
+/// Why a call about what the caller calls `path` failed, for the reaction that rejects its promise; `reason` asks
+/// the caller's signal, after an abort only: it runs a getter.
 pub fn from_engine<'env>(
     env: &'env Env,
     error: &Error,
     path: &str,
-    reason: Option<Unknown<'env>>,
+    reason: impl FnOnce() -> Option<Unknown<'env>>,
 ) -> Thrown<'env> {
     let other = error.other_path().map(|other| other.to_string_lossy());
     let path = other.as_deref().unwrap_or(path);
     let thrown = match error.kind() {
-        ErrorKind::Aborted => return abort(env, reason),
+        ErrorKind::Aborted => return abort(env, reason()),
         ErrorKind::System { operation, dest, .. } => {
             let dest = dest.as_ref().map(|dest| dest.to_string_lossy().into_owned());
             let names = match &dest {

@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::index::file::UpdateOptions;
 use crate::index::job::{Come, CommitJob, Committed, OpenJob};
 use crate::job::{After, Job, Step};
+use crate::process::buffer_pool::room_for_bytes;
 use crate::process::queue::{CallId, Ticket};
 use crate::write::job::WriteJob;
 use crate::write::options::{Options, Receipt};
@@ -37,9 +38,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// assert!(receipt.written);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn write(path: &Path, data: impl Into<Vec<u8>>, options: &Options) -> Result<Receipt> {
+pub fn write(path: &Path, data: &[u8], options: &Options) -> Result<Receipt> {
     let path = std::path::absolute(path).map_err(|error| Error::system("open", error))?;
-    run(WriteJob::new(path, Data::Bytes(data.into()), options.clone(), true, Cancel::default()))
+    let mut copy = room_for_bytes(data.len());
+    copy.extend_from_slice(data);
+    run(WriteJob::new(path, Data::Bytes(copy), options.clone(), true, Cancel::default()))
 }
 
 /// Replaces the JSON file at `path` by what `change` makes of it (`None`: there is no file), alone
@@ -75,7 +78,7 @@ pub fn update<E: From<Error>>(
     let since = Instant::now();
     let path = std::path::absolute(path).map_err(|error| Error::system("open", error))?;
     let cancel = Cancel::default();
-    let open = OpenJob::new(ALONE, path, options.mkdir, Ticket::take(), since, timeout, cancel.clone());
+    let open = OpenJob::new(ALONE, path, true, Ticket::take(), since, timeout, cancel.clone());
     let Come::Open(mut opened) = run(open)? else { return Err(bug("an update was taken along").into()) };
     loop {
         let text = change(opened.snapshot.as_ref().map(|snapshot| snapshot.text.as_str()))?;
@@ -96,8 +99,11 @@ pub fn update<E: From<Error>>(
 ///
 /// # Errors
 /// Those of the job.
+///
+/// # Panics
+/// Inside an async runtime, if the job has to wait: run it on a thread that may block.
 pub fn run<J: Job>(mut job: J) -> Result<J::Output> {
-    let mut since = Instant::now();
+    let mut short_since: Option<Instant> = None;
     loop {
         job = match job.run() {
             Step::Done(outcome) => return outcome,
@@ -105,14 +111,17 @@ pub fn run<J: Job>(mut job: J) -> Result<J::Output> {
                 let runtime = runtime::Builder::new_current_thread().enable_time().build();
                 let runtime = runtime.map_err(|error| Error::system("thread", error))?;
                 let after = runtime.block_on(future);
-                since = Instant::now();
+                short_since = None;
                 match after {
                     After::Run(next) => next,
                     After::Done(outcome) => return outcome,
                 }
             }
-            Step::Again(_, error) if since.elapsed() > PATIENCE => return Err(error),
+            Step::Again(_, error) if short_since.is_some_and(|since| since.elapsed() > PATIENCE) => {
+                return Err(error);
+            }
             Step::Again(next, _) => {
+                short_since.get_or_insert_with(Instant::now);
                 thread::sleep(Duration::from_millis(5));
                 next
             }

@@ -155,9 +155,12 @@ impl Error {
     }
 
     /// The disk is full, or the user's quota is used up. Nothing was committed.
+    ///
+    /// A failed fsync of another file than the staged one does not count: a second one would lie.
     pub(crate) fn is_full(&self) -> bool {
-        matches!(&self.kind, ErrorKind::System { source, .. }
-            if !self.committed && source.raw_os_error().is_some_and(sys::is_full))
+        matches!(&self.kind, ErrorKind::System { operation, source, .. }
+            if !(self.committed || self.about.is_some() && *operation == "fsync")
+                && source.raw_os_error().is_some_and(sys::is_full))
     }
 
     /// A link(2) failed that a file made with a name does without.

@@ -246,7 +246,7 @@ impl Driver {
             Some(Err(Ending::Failed(error))) => {
                 let shown =
                     error.entry().and_then(|entry| self.with(|state| state.shown.get(entry).cloned()));
-                Err(from_engine(env, &error, &shown.unwrap_or_default(), self.call.signal.reason(env)))
+                Err(from_engine(env, &error, &shown.unwrap_or_default(), || self.call.signal.reason(env)))
             }
             Some(Err(Ending::Thrown(error))) => Err(Thrown(error.get(env)?)),
             Some(Err(Ending::Lost)) | None => Err(internal(env, "a batch without an outcome")),

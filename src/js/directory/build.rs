@@ -86,6 +86,6 @@ impl Call {
     }
 
     fn failed<'env>(&self, env: &'env Env, failure: &Error) -> Thrown<'env> {
-        from_engine(env, failure, &self.args.shown, self.args.signal.reason(env))
+        from_engine(env, failure, &self.args.shown, || self.args.signal.reason(env))
     }
 }

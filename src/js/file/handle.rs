@@ -86,7 +86,7 @@ pub fn open<'env>(
             Ok(writer) => writer,
             Err(failure) => {
                 signal.detach(env)?;
-                return Err(from_engine(env, &failure, &shown, signal.reason(env)));
+                return Err(from_engine(env, &failure, &shown, || signal.reason(env)));
             }
         };
         let file = Rc::new(File {
@@ -130,7 +130,7 @@ impl File {
             Some(encoding) => Encoding::parse(env, Some(encoding))?.copy(env, data)?,
             None => self.encoding.copy(env, data)?,
         };
-        data.check().map_err(|error| from_engine(env, &error, &self.shown, None))?;
+        data.check().map_err(|error| from_engine(env, &error, &self.shown, || None))?;
         self.gather(env, data)?;
         if self.has_room() {
             return promise::of(env, Ok(raw::undefined(env)));
@@ -199,7 +199,7 @@ impl File {
                 (self.answer)(env, receipt)
             }
             Err(failure) => {
-                let error = from_engine(env, &failure, &self.shown, self.signal.reason(env));
+                let error = from_engine(env, &failure, &self.shown, || self.signal.reason(env));
                 self.fail(env, failure)?;
                 Err(error)
             }
@@ -233,8 +233,9 @@ impl File {
     fn check<'env>(self: &Rc<Self>, env: &'env Env) -> Result<'env, ()> {
         self.look_at_signal(env)?;
         let failure = self.failure.borrow().clone();
-        failure
-            .map_or(Ok(()), |failure| Err(from_engine(env, &failure, &self.shown, self.signal.reason(env))))
+        failure.map_or(Ok(()), |failure| {
+            Err(from_engine(env, &failure, &self.shown, || self.signal.reason(env)))
+        })
     }
 
     /// Refuses a method that is not allowed in this phase.

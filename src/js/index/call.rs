@@ -166,7 +166,7 @@ impl Call {
                     let (receipt, batch) = (*receipt, *batch);
                     (self.answer)(env, Updated { receipt, waited: self.waited.get(), batch })
                 }
-                Err(failure) => Err(from_engine(env, failure, &self.shown, self.signal.reason(env))),
+                Err(failure) => Err(from_engine(env, failure, &self.shown, || self.signal.reason(env))),
             },
             Some(Order::Reject(error)) => Err(Thrown(error.get(env)?)),
             Some(Order::Dismiss) => Ok(raw::undefined(env)),

@@ -86,8 +86,8 @@ impl Batch {
     ) -> Result<Entry> {
         cancel.check()?;
         let target = Target::resolve(path, Resolve { mkdir, exclusive: options.exclusive })?;
-        let place = self.folders.of(&target);
-        deferred_close::retry_when_full(|_| Entry::stage(&place, &target, data, options, cancel))
+        let folder = self.folders.of(&target);
+        deferred_close::retry_when_full(|_| Entry::stage(&folder, &target, data, options, cancel))
     }
 
     /// Takes in the next entries.
@@ -122,7 +122,7 @@ impl Batch {
         Ok(to < self.entries.len())
     }
 
-    /// The lines to have the turn in before [`Batch::prepare`].
+    /// The queues to have the turn in before [`Batch::prepare`].
     pub fn keys(&self) -> Vec<Key> {
         self.keys.keys().cloned().collect()
     }

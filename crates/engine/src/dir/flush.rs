@@ -33,7 +33,7 @@ pub fn failed_anywhere() -> Failed {
 /// The flushes of one directory.
 #[derive(Debug)]
 pub struct Flushes {
-    line: Mutex<Line>,
+    pending: Mutex<Pending>,
     /// What the last one took, in nanoseconds; before the first, what the last one took elsewhere.
     took: AtomicU64,
     /// The system reports a failure once, but every call that had changed something before has to know.
@@ -52,12 +52,16 @@ pub struct Failed(u64);
 
 impl Default for Flushes {
     fn default() -> Self {
-        Self { line: Mutex::default(), took: LAST.load(Ordering::Relaxed).into(), failures: Mutex::default() }
+        Self {
+            pending: Mutex::default(),
+            took: LAST.load(Ordering::Relaxed).into(),
+            failures: Mutex::default(),
+        }
     }
 }
 
 #[derive(Debug, Default)]
-struct Line {
+struct Pending {
     /// A thread flushes, and goes on until no call waits.
     served: bool,
     waiting: Vec<oneshot::Sender<Flushed>>,
@@ -114,21 +118,21 @@ impl Flushes {
     /// [serves](Self::serve).
     pub fn join(&self) -> (Next, bool) {
         let (tell, flushed) = oneshot::channel();
-        let mut line = self.line();
-        line.waiting.push(tell);
-        (Next(flushed), !std::mem::replace(&mut line.served, true))
+        let mut pending = self.pending();
+        pending.waiting.push(tell);
+        (Next(flushed), !std::mem::replace(&mut pending.served, true))
     }
 
     /// Flushes until no call waits any more.
     pub fn serve(&self, mut flush: impl FnMut() -> io::Result<bool>) {
         loop {
             let waiting = {
-                let mut line = self.line();
-                line.served = !line.waiting.is_empty();
-                if !line.served {
+                let mut pending = self.pending();
+                pending.served = !pending.waiting.is_empty();
+                if !pending.served {
                     return;
                 }
-                std::mem::take(&mut line.waiting)
+                std::mem::take(&mut pending.waiting)
             };
             let flushed = self.now(&mut flush).map_err(|error| error.raw_os_error());
             for tell in waiting {
@@ -137,8 +141,8 @@ impl Flushes {
         }
     }
 
-    fn line(&self) -> MutexGuard<'_, Line> {
-        lock(&self.line)
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        lock(&self.pending)
     }
 }
 

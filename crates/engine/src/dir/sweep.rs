@@ -11,7 +11,7 @@ use std::sync::Mutex;
 
 use crate::dir::directory::Directory;
 use crate::dir::names;
-use crate::process::thread::{lock, spawn_or_run};
+use crate::process::thread::{lock, spawn_or_skip};
 use crate::sys::{Dir, FileId, Kind};
 use crate::walk::remove::remove;
 
@@ -57,7 +57,7 @@ fn is_ours(dir: &Directory, name: &OsString) -> bool {
 /// Each is locked until it is gone. On a thread of its own: a tree may be large, and a write waits.
 fn sweep_trees(dir: &Directory, trees: Vec<(OsString, File)>) {
     let Ok(dir) = dir.try_clone() else { return };
-    spawn_or_run("atomic-sweep", move || {
+    spawn_or_skip("atomic-sweep", move || {
         for (name, _held) in trees {
             drop(remove(&dir, &name, name.as_ref()));
         }

@@ -38,8 +38,8 @@ impl State {
     /// was written, an edit in place could still leave the times as they are.
     pub fn of(file: &File) -> Option<Self> {
         let (_, version) = Dir::stat_file(file).ok()?;
-        let tells = version.modified < version.changed;
-        Some(Self { version, generation: sys::generation(file).filter(|_| tells)? })
+        let is_distinct = version.modified < version.changed;
+        Some(Self { version, generation: sys::generation(file).filter(|_| is_distinct)? })
     }
 }
 

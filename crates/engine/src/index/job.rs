@@ -127,7 +127,7 @@ impl Job for OpenJob {
 }
 
 impl Opened {
-    /// Has the next call in line go along, if it is `wanted`.
+    /// Takes the next call along as a follower, if it is `wanted`.
     pub fn take_follower(&self, wanted: impl Fn(CallId) -> bool) -> Option<CallId> {
         self.index.take_follower(wanted)
     }

@@ -43,7 +43,7 @@ pub async fn open(path: &Path, wait: Wait, timeout: Duration, cancel: &Cancel) -
     }
 }
 
-/// Waits in the queue until the call hears its name; `since` becomes the beginning of its wait for this
+/// Waits in the queue until it is the call's turn; `since` becomes the beginning of its wait for this
 /// index, and not for other calls' paths.
 async fn enqueue(
     mut place: FollowerPlace,

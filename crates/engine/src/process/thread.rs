@@ -24,6 +24,12 @@ pub fn spawn_or_run(name: &str, work: impl FnOnce() + Send + 'static) {
     }
 }
 
+/// Runs `work` on a thread of its own, or not at all: for work that a later call or process will do otherwise, and that
+/// must not hold up this thread.
+pub fn spawn_or_skip(name: &str, work: impl FnOnce() + Send + 'static) {
+    drop(thread::Builder::new().name(name.to_owned()).spawn(work));
+}
+
 fn take_and_run(work: &Mutex<Option<impl FnOnce()>>) {
     let work = lock(work).take();
     if let Some(work) = work {

@@ -3,7 +3,7 @@
 use std::fs::File;
 
 use crate::error::Result;
-use crate::process::thread::spawn_or_run;
+use crate::process::thread::spawn_or_skip;
 use crate::sys;
 use crate::tree::at::At;
 use crate::tree::options::TreeReceipt;
@@ -38,12 +38,13 @@ impl Committed {
     }
 }
 
-/// The worker that was to remove it was terminated. This may be its thread.
+/// The Node.js worker that owned the call was terminated, and this may be its thread; without another thread a sweep
+/// removes the tree later.
 impl Drop for Committed {
     fn drop(&mut self) {
         if let Some(at) = self.doomed.take() {
             let held = self.held.take();
-            spawn_or_run("atomic-tree", move || {
+            spawn_or_skip("atomic-tree", move || {
                 drop(clear_away(&at));
                 drop(held);
             });

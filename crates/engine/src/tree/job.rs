@@ -142,7 +142,10 @@ impl Job for CommitJob {
                         Some(permit) => {
                             After::Run(Self { stage: Stage::Permitted(site, copy, permit), cancel })
                         }
-                        None => After::Done(Err(ErrorKind::Panic("no more trees".to_owned()).into())),
+                        None => After::Done(Err(ErrorKind::Panic(
+                            "the semaphore for trees is closed".to_owned(),
+                        )
+                        .into())),
                     }
                 })),
             },
@@ -155,7 +158,7 @@ impl Job for CommitJob {
                         match tree::on_own_thread(|| committed.clear()).await {
                             Some(receipt) => After::Done(Ok(receipt)),
                             None => {
-                                After::Done(Err(ErrorKind::Panic("a removal had no end".to_owned()).into()))
+                                After::Done(Err(ErrorKind::Panic("a removal did not end".to_owned()).into()))
                             }
                         }
                     })),
@@ -184,7 +187,7 @@ fn commit(site: Site, copy: Option<Copy>, cancel: &Cancel) -> Result<Committed, 
     staging.commit(cancel)
 }
 
-/// Takes away a directory that is not wanted any more.
+/// Removes a directory that is not wanted any more.
 pub struct DiscardJob(pub Site);
 
 impl Job for DiscardJob {
@@ -197,7 +200,7 @@ impl Job for DiscardJob {
             drop(turn);
             match gone {
                 Some(()) => After::Done(Ok(())),
-                None => After::Done(Err(ErrorKind::Panic("a removal had no end".to_owned()).into())),
+                None => After::Done(Err(ErrorKind::Panic("a removal did not end".to_owned()).into())),
             }
         }))
     }

@@ -14,7 +14,7 @@ use crate::dir::flush::Failed;
 use crate::dir::target::Target;
 use crate::dir::{names, sweep};
 use crate::error::{Error, Named, Result};
-use crate::process::thread::retry_transient;
+use crate::process::thread::{retry_transient, spawn_or_skip};
 use crate::sys::{self, Dir, Stat};
 use crate::tree::at::At;
 use crate::tree::census;
@@ -210,13 +210,12 @@ impl Staging {
 impl Drop for Staging {
     fn drop(&mut self) {
         if self.live {
-            // The worker that built it was terminated. This may be its thread.
+            // The Node.js worker that owned the call was terminated, and this may be its thread.
             let (at, held) = (self.at.clone(), self.held.take());
-            let clear = move || {
+            spawn_or_skip("atomic-tree", move || {
                 let _held = held;
                 drop(remove(&at.dir, &at.name, &at.path()));
-            };
-            drop(std::thread::Builder::new().name("atomic-tree".to_owned()).spawn(clear));
+            });
         }
     }
 }
@@ -232,7 +231,7 @@ struct Made {
 
 fn make(target: &Target, private: bool) -> Result<Made> {
     let mode = if private { PRIVATE } else { PUBLIC };
-    // The path is told to programs, and not all of them can say what is no Unicode.
+    // Programs get this path, and not all of them can handle one that is not valid Unicode.
     let hint = OsString::from(target.name.to_string_lossy().into_owned());
     loop {
         let (name, ()) =
@@ -240,7 +239,7 @@ fn make(target: &Target, private: bool) -> Result<Made> {
         let opened = target.dir.open_own_child(&name).and_then(|dir| Ok((dir.as_file()?, dir)));
         let (file, dir) = match opened {
             Ok(opened) => opened,
-            // A sweeper has found it before it was held.
+            // A sweeper has found it before it was locked.
             Err(error) if error.raw_os_error() == Some(sys::ENOENT) => continue,
             Err(error) => {
                 drop(target.dir.remove_dir(&name));

@@ -27,10 +27,6 @@ pub fn write(target: &Target, data: &[u8], options: &Options, cancel: &Cancel) -
 /// # Errors
 /// As [`write()`].
 pub fn publish(target: &Target, data: &[u8], options: &Options, cancel: &Cancel) -> Result<Published> {
-    deferred_close::retry_when_full(|_| stage_and_publish(target, data, options, cancel))
-}
-
-fn stage_and_publish(target: &Target, data: &[u8], options: &Options, cancel: &Cancel) -> Result<Published> {
     loop {
         cancel.check()?;
         let old = target.existing()?;
@@ -43,19 +39,32 @@ fn stage_and_publish(target: &Target, data: &[u8], options: &Options, cancel: &C
         {
             return Ok(Published { receipt, unflushed: None, old: None });
         }
-        let _at_work = target.dir.begin_commit();
-        let (mut staged, finished) = stage(target, data, old.as_ref(), options, cancel)?;
-        let over = old.map(|_| Replaced::hold(&target.dir, &target.name));
-        match finished.publish(&mut staged, target, over)? {
-            Attempt::Published(published) => {
-                staged.close()?;
-                return Ok(published);
-            }
+        // Only what stages a new file is tried again: a second fsync of the old one would lie.
+        let attempt = |_| stage_and_publish(target, data, old.as_ref(), options, cancel);
+        match deferred_close::retry_when_full(attempt)? {
+            Attempt::Published(published) => return Ok(published),
             Attempt::Taken if options.exclusive => return Err(Error::raw("open", sys::EEXIST)),
             // The file that was made meanwhile has an owner and a mode to take over.
             Attempt::Taken | Attempt::Restage => {}
         }
     }
+}
+
+fn stage_and_publish(
+    target: &Target,
+    data: &[u8],
+    old: Option<&Stat>,
+    options: &Options,
+    cancel: &Cancel,
+) -> Result<Attempt<Published>> {
+    let _at_work = target.dir.begin_commit();
+    let (mut staged, finished) = stage(target, data, old, options, cancel)?;
+    let over = old.map(|_| Replaced::hold(&target.dir, &target.name));
+    let attempt = finished.publish(&mut staged, target, over)?;
+    if matches!(attempt, Attempt::Published(_)) {
+        staged.close()?;
+    }
+    Ok(attempt)
 }
 
 /// Stages `data` for the place of `old`, complete except for its name. The caller has called `begin_commit` on the

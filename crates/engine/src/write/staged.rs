@@ -51,7 +51,7 @@ pub enum Attempt<T> {
 }
 
 impl<T> Attempt<T> {
-    /// The same outcome, with something else about the file that has its name.
+    /// The same outcome, with another value for a file that has its name.
     pub fn map<U>(self, of: impl FnOnce(T) -> U) -> Attempt<U> {
         match self {
             Self::Published(published) => Attempt::Published(of(published)),

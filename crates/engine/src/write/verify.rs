@@ -87,7 +87,7 @@ fn differs(offset: Option<u64>) -> Error {
     ErrorKind::Verify { offset }.into()
 }
 
-/// Reads a file; `alike` tells of each piece how many of its bytes are right.
+/// Reads a file; `alike` returns how many bytes at the beginning of a piece are right.
 fn compare(
     file: &File,
     size: u64,
