@@ -5,13 +5,16 @@ use std::time::{Duration, Instant};
 
 use engine::index::file::UpdateOptions as EngineOptions;
 use engine::index::job::OpenJob;
+use engine::index::json::Space;
 use engine::process::queue::Ticket;
+use engine::write::options::Receipt;
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 use napi_derive::napi;
 
 use crate::api::options::{Checked, WriteOptions, WriteResult, milliseconds};
-use crate::js::index::call::{self, Given, Space, Updated};
+use crate::js::index::call::{self, Request};
+use crate::js::index::group;
 use crate::js::value::raw::{self, Kept};
 use crate::js::value::signal::Signal;
 use crate::js::value::thrown::Result;
@@ -132,7 +135,8 @@ fn start<'env>(
     let signal = Signal::attach(env, shared.signal.as_ref())?;
     let cancel = signal.cancel();
     let id = call::next_id();
-    let given = Given {
+    let request = Request {
+        id,
         function: Kept::new(env, function)?,
         shown: path.shown,
         initial,
@@ -144,14 +148,14 @@ fn start<'env>(
         answer,
     };
     let job = OpenJob::new(id, path.absolute, mkdir, Ticket::take(), since, timeout, cancel);
-    call::start(env, id, given, job)
+    group::start(env, request, job)
 }
 
-fn answer(env: &Env, updated: Updated) -> Result<'_, Unknown<'_>> {
-    let write = raw::to_js(env, WriteResult::from(updated.receipt))?;
+fn answer(env: &Env, receipt: Receipt, waited: Duration, batch: usize) -> Result<'_, Unknown<'_>> {
+    let write = raw::to_js(env, WriteResult::from(receipt))?;
     let update = UpdateResult {
-        lock_wait_ms: updated.waited.as_secs_f64() * 1000.0,
-        batch_size: u32::try_from(updated.batch).unwrap_or(u32::MAX),
+        lock_wait_ms: waited.as_secs_f64() * 1000.0,
+        batch_size: u32::try_from(batch).unwrap_or(u32::MAX),
     };
     let update = raw::to_js(env, update)?;
     raw::invoke(env, &raw::global(env, c"Object")?, c"assign", &[write, update])

@@ -1,6 +1,7 @@
 //! The engine for Rust programs: the whole protocol in one call, on the thread that calls.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,8 @@ use crate::cancel::Cancel;
 use crate::data::Data;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::file::UpdateOptions;
-use crate::index::job::{Come, CommitJob, Committed, OpenJob};
+use crate::index::group::Written;
+use crate::index::job::{Come, CommitJob, Committed, OpenJob, Outcome};
 use crate::job::{After, Job, Step};
 use crate::process::buffer_pool::room_for_bytes;
 use crate::process::queue::{CallId, Ticket};
@@ -83,16 +85,27 @@ pub fn update<E: From<Error>>(
     loop {
         let text = change(opened.snapshot.as_ref().map(|snapshot| snapshot.text.as_str()))?;
         let data = Data::Bytes(text.into_bytes());
-        let Committed { receipt, opened: again } =
+        let Committed { written, opened: again } =
             run(CommitJob::new(*opened, data, options.clone(), false, cancel.clone()))?;
-        if let Some(receipt) = receipt? {
-            return Ok(receipt);
+        match written {
+            Written::Changed => {}
+            Written::Done(outcome) | Written::Failed(outcome) | Written::Invalid(outcome) => {
+                return own(outcome).map_err(E::from);
+            }
         }
         if since.elapsed() >= timeout {
             return Err(Error::from(ErrorKind::LockTimeout { waited: since.elapsed() }).into());
         }
-        opened = again?.map(Box::new).ok_or_else(|| bug("an index was lost"))?;
+        opened = match again {
+            Ok(again) => Box::new(again),
+            Err(outcome) => return own(outcome).map_err(E::from),
+        };
     }
+}
+
+/// The outcome of a commit that no other call shares.
+fn own(outcome: Outcome) -> Result<Receipt> {
+    Arc::into_inner(outcome).unwrap_or_else(|| Err(bug("an outcome is shared")))
 }
 
 /// Runs a job to its end, and blocks the thread while it waits.

@@ -1,9 +1,8 @@
-//! One call of `atomicIndexUpdate`, for as long as it takes: what it was given, and what it is to do
-//! next.
+//! One call of `atomicIndexUpdate`, for as long as it takes.
 //!
-//! Which is not its own decision: calls that share a commit take turns with the index. Each waits for
-//! its orders in a promise reaction of its own, attached where the caller called: there V8 knows the
-//! caller's stack and async context, whoever gives the order.
+//! Calls that share a commit take turns with the index, so what a call does next is decided elsewhere. It waits for each
+//! command in a promise reaction of its own, attached where the caller called: there V8 knows the caller's stack and
+//! async context, wherever the command comes from.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -11,25 +10,25 @@ use std::rc::{Rc, Weak};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use engine::error::Error;
 use engine::index::file::UpdateOptions;
-use engine::index::job::{Come, OpenJob};
+use engine::index::group::Member;
+use engine::index::job::Outcome;
+use engine::index::json::Space;
 use engine::process::queue::CallId;
 use engine::write::options::Receipt;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
 use crate::js::error::from_engine;
-use crate::js::index::apply;
-use crate::js::index::group::Group;
-use crate::js::task;
 use crate::js::value::promise::{self, Wakeup};
-use crate::js::value::raw::{self, Kept};
+use crate::js::value::raw::{Kept, KeptAny};
 use crate::js::value::signal::Signal;
-use crate::js::value::thrown::{Result, Thrown, internal};
+use crate::js::value::thrown::{Result, Thrown, abort, internal};
 
-/// What a call was given.
-pub struct Given {
+/// What the caller wants.
+pub struct Request {
+    /// The call's name in the queue.
+    pub id: CallId,
     /// The user's function.
     pub function: Kept,
     /// What the caller calls the file.
@@ -44,60 +43,41 @@ pub struct Given {
     pub signal: Signal,
     /// When the call was made.
     pub since: Instant,
-    /// When to stop beginning again; `None`: never.
+    /// Until when to wait for the index; `None`: without a limit.
     pub deadline: Option<Instant>,
-    /// Makes the caller's result.
-    pub answer: fn(&Env, Updated) -> Result<'_, Unknown<'_>>,
+    /// Makes the caller's result, of how long it waited for the index and how many updates were written together.
+    pub answer: fn(&Env, receipt: Receipt, waited: Duration, batch: usize) -> Result<'_, Unknown<'_>>,
 }
 
-/// `JSON.stringify`'s third argument.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Space {
-    /// So many spaces.
-    Number(f64),
-    /// This text.
-    Text(String),
-}
-
-/// What an update did.
-pub struct Updated {
-    /// As for any write.
-    pub receipt: Receipt,
-    /// From the call until the index was ours.
-    pub waited: Duration,
-    /// How many updates were written together.
-    pub batch: usize,
-}
-
-/// What came of a commit, for each call that had a part in it.
-pub type Outcome = Rc<std::result::Result<(Receipt, usize), Error>>;
+/// What to do in a reaction of a call.
+type React = Box<dyn for<'env> FnOnce(&'env Env, Rc<Call>) -> Result<'env, Unknown<'env>>>;
 
 /// What a call is to do.
-pub enum Order {
-    /// Have the function change the index of this group.
-    Apply(Rc<Group>),
-    /// Tell the caller.
-    Settle(Outcome),
-    /// Reject with this error.
-    Reject(Kept),
-    /// Go on rejecting with what the function threw: the group is over.
-    Dismiss,
+pub enum Command {
+    /// Do this, and go on with the promise that it returns.
+    Run(React),
+    /// Tell the caller what came of the commit of so many calls.
+    Settle(Outcome, usize),
+    /// Tell the caller what the function has failed with.
+    Finish,
 }
 
 /// A call in flight.
 pub struct Call {
-    id: CallId,
-    given: Given,
-    /// From the call until the index was ours.
-    waited: Cell<Duration>,
-    order: RefCell<Option<Order>>,
-    /// The caller was told: there are no more orders.
+    /// What the caller wants.
+    pub request: Request,
+    /// From the call until the index was held.
+    pub waited: Cell<Duration>,
+    /// What the function has thrown last.
+    failure: Cell<Option<KeptAny>>,
+    command: RefCell<Option<Command>>,
+    wakeup: Wakeup,
+    /// The caller has been told.
     over: Cell<bool>,
-    bell: Wakeup,
 }
 
 thread_local! {
-    /// The calls of this thread. Not to keep them: they belong to their closures, which N-API frees with
+    /// The calls of this thread, weakly: they belong to their closures, which N-API frees with
     /// the environment, and the thread may outlive that.
     static CALLS: RefCell<HashMap<CallId, Weak<Call>>> = RefCell::default();
 }
@@ -113,86 +93,91 @@ pub fn find(id: CallId) -> Option<Rc<Call>> {
     CALLS.with_borrow(|calls| calls.get(&id)?.upgrade())
 }
 
-/// Starts the call `id`, whose index is opened by `job`.
-pub fn start<'env>(env: &'env Env, id: CallId, given: Given, job: OpenJob) -> Result<'env, Unknown<'env>> {
-    let (waited, order, over, bell) =
-        (Cell::default(), RefCell::default(), Cell::default(), Wakeup::default());
-    let call = Rc::new(Call { id, given, waited, order, over, bell });
-    CALLS.with_borrow_mut(|calls| calls.insert(id, Rc::downgrade(&call)));
-    let answer = call.next_order(env)?;
-    task::run(env, job, move |env, outcome| match outcome {
-        Ok(Come::Open(opened)) => Group::lead(env, &call, *opened),
-        Ok(Come::Follower) => {}
-        Err(failure) => call.give(env, Order::Settle(Rc::new(Err(failure)))),
-    })?;
-    Ok(answer)
-}
-
-impl std::ops::Deref for Call {
-    type Target = Given;
-
-    fn deref(&self) -> &Given {
-        &self.given
-    }
-}
-
 impl Call {
-    /// A promise for what comes of the next order.
-    pub fn next_order<'env>(self: &Rc<Self>, env: &'env Env) -> Result<'env, Unknown<'env>> {
-        let given = self.bell.wait(env)?;
-        if self.order.borrow().is_some() {
-            self.bell.wake(env);
+    /// A call that waits for its first command.
+    pub fn new(request: Request) -> Rc<Self> {
+        let id = request.id;
+        let call = Rc::new(Self {
+            request,
+            waited: Cell::default(),
+            failure: Cell::default(),
+            command: RefCell::default(),
+            wakeup: Wakeup::default(),
+            over: Cell::default(),
+        });
+        CALLS.with_borrow_mut(|calls| calls.insert(id, Rc::downgrade(&call)));
+        call
+    }
+
+    /// A promise for what comes of the next command.
+    pub fn next_command<'env>(self: &Rc<Self>, env: &'env Env) -> Result<'env, Unknown<'env>> {
+        let sent = self.wakeup.wait(env)?;
+        if self.command.borrow().is_some() {
+            self.wakeup.wake(env);
         }
         let call = self.clone();
-        promise::then(env, &given, move |env, _| call.obey(env))
+        promise::then(env, &sent, move |env, _| call.handle(env))
     }
 
-    /// Gives an order. The call carries it out in a reaction of its own.
-    pub fn give(&self, env: &Env, order: Order) {
-        self.order.replace(Some(order));
-        self.bell.wake(env);
+    /// Sends a command. The call handles it in a reaction of its own.
+    pub fn send(&self, env: &Env, command: Command) {
+        self.command.replace(Some(command));
+        self.wakeup.wake(env);
     }
 
-    fn obey<'env>(self: Rc<Self>, env: &'env Env) -> Result<'env, Unknown<'env>> {
-        let order = self.order.take();
-        if let Some(Order::Apply(group)) = order {
-            return apply::apply(env, &self, &group);
+    fn handle<'env>(self: Rc<Self>, env: &'env Env) -> Result<'env, Unknown<'env>> {
+        let command = self.command.take();
+        if let Some(Command::Run(react)) = command {
+            return react(env, self);
         }
         self.over.set(true);
-        self.signal.detach(env)?;
-        match order {
-            Some(Order::Settle(outcome)) => match &*outcome {
-                Ok((receipt, batch)) => {
-                    let (receipt, batch) = (*receipt, *batch);
-                    (self.answer)(env, Updated { receipt, waited: self.waited.get(), batch })
-                }
-                Err(failure) => Err(from_engine(env, failure, &self.shown, || self.signal.reason(env))),
+        let Request { signal, shown, answer, .. } = &self.request;
+        signal.detach(env)?;
+        match (command, self.failure.take()) {
+            (Some(Command::Settle(outcome, batch)), _) => match &*outcome {
+                Ok(receipt) => answer(env, *receipt, self.waited.get(), batch),
+                Err(error) => Err(from_engine(env, error, shown, || signal.reason(env))),
             },
-            Some(Order::Reject(error)) => Err(Thrown(error.get(env)?)),
-            Some(Order::Dismiss) => Ok(raw::undefined(env)),
-            Some(Order::Apply(_)) | None => Err(internal(env, "an update without orders")),
+            (Some(Command::Finish), Some(failure)) => Err(Thrown(failure.get(env)?)),
+            _ => Err(internal(env, "an update without a command")),
         }
     }
 
-    /// The index is this call's from now on, so long after the call.
-    pub fn has_index_after(&self, waited: Duration) {
-        self.waited.set(waited);
+    /// Keeps what the function has failed with, until it runs again or the caller is told.
+    pub fn keep_failure<'env>(&self, env: &'env Env, Thrown(error): Thrown<'env>) -> Result<'env, ()> {
+        self.failure.set(Some(KeptAny::new(env, &error)?));
+        Ok(())
     }
 
-    /// Whether the caller was told what came of it.
-    pub fn is_over(&self) -> bool {
-        self.over.get()
-    }
-
-    /// Whether the caller does not want it any more.
-    pub fn is_aborted(&self) -> bool {
-        self.signal.cancel().is_cancelled()
+    /// # Errors
+    /// `AbortError` if the caller has aborted it.
+    pub fn check<'env>(&self, env: &'env Env) -> Result<'env, ()> {
+        let signal = &self.request.signal;
+        signal.cancel().check().map_err(|_| abort(env, signal.reason(env)))
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
         // At the end of a thread the map may be gone.
-        let _ = CALLS.try_with(|calls| calls.borrow_mut().remove(&self.id));
+        let _ = CALLS.try_with(|calls| calls.borrow_mut().remove(&self.request.id));
+    }
+}
+
+/// A call as its group knows it, which does not keep it: it belongs to the reaction in which it waits.
+#[derive(Clone)]
+pub struct WeakCall(pub Weak<Call>);
+
+impl Member for WeakCall {
+    fn is_gone(&self) -> bool {
+        self.0.upgrade().is_none_or(|call| call.over.get())
+    }
+
+    fn is_aborted(&self) -> bool {
+        self.0.upgrade().is_some_and(|call| call.request.signal.cancel().is_cancelled())
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.0.upgrade()?.request.deadline
     }
 }

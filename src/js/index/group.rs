@@ -1,283 +1,274 @@
-//! Group commit: updates of one index that are read, changed and written as one.
+//! Group commit: carries out what the policy of a group (`engine/group`) decides.
 //!
-//! The call that has the turn and the lock leads. Its function gets the parsed index, then the function
-//! of the next call in line, and so on, each what the one before it left; the result is written once,
-//! and only then all of them hear of it. A function that fails may have changed the index by half, and may
-//! have failed at what those before it left there that no JSON would be. So the index is parsed anew, those
-//! before it run again and are written without it, and it runs once more, on what they wrote: whoever fails
-//! then would have failed alone.
+//! A group belongs to the call that has the index: to the reaction that calls its function or waits for it, or to the
+//! job that writes. A thread that ends drops its reactions, and with them the group and the lock.
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
 
 use engine::data::Data;
-use engine::error::{Error, ErrorKind};
-use engine::index::job::{Committed, Opened, Release};
+use engine::error::ErrorKind;
+use engine::index::file::{Snapshot, UpdateOptions};
+use engine::index::group::{self as policy, RunId, Verdict};
+use engine::index::job::{Come, CommitJob, Committed, OpenJob, Opened, Outcome, Release};
+use engine::index::json::Space;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
-use crate::js::index::call::{Call, Order};
-use crate::js::index::members::{Members, Turn, tell};
-use crate::js::index::stringify;
-use crate::js::task;
+use crate::js::index::call::{self, Call, Command, Request, WeakCall};
+use crate::js::index::{apply, json};
+use crate::js::task::{self, Timer};
 use crate::js::value::raw::{self, Kept};
 use crate::js::value::thrown::{Result, Thrown};
-use crate::js::value::{copy, data};
-
-/// Those before an async function do not wait longer for it: they are written without it, and it runs
-/// again, first of the rest. Those after it are asked as often whether they still want to wait.
-const PATIENCE_MS: f64 = 100.0;
+use crate::js::value::{data, promise};
 
 /// A text this large takes some 20 ms to parse, and then more to print.
 const LARGE: usize = 8 << 20;
 
-/// Updates that share the index at the moment.
-pub struct Group(RefCell<Members>);
+type Policy = policy::Group<WeakCall, Kept, Outcome>;
+type Action = policy::Action<WeakCall, Kept, Outcome>;
+
+/// Updates that share an index.
+struct Group {
+    policy: RefCell<Policy>,
+    /// `None`: a job has it, or it is gone.
+    opened: RefCell<Option<Opened>>,
+    /// How all are written, and want their text laid out.
+    options: UpdateOptions,
+    space: Option<Space>,
+    /// Lets the policy check the calls that wait for a function.
+    timer: RefCell<Option<Timer>>,
+}
+
+/// Starts a call, whose index is opened by `job`.
+pub fn start(env: &Env, request: Request, job: OpenJob) -> Result<'_, Unknown<'_>> {
+    let call = Call::new(request);
+    let answer = call.next_command(env)?;
+    task::run(env, job, move |env, outcome| match outcome {
+        Ok(Come::Open(opened)) => Group::lead(env, &call, *opened),
+        Ok(Come::Follower) => {}
+        Err(failure) => call.send(env, Command::Settle(Arc::new(Err(failure)), 1)),
+    })?;
+    Ok(answer)
+}
 
 impl Group {
-    /// Starts with `leader`, who has `opened` the index.
-    pub fn lead(env: &Env, leader: &Rc<Call>, opened: Opened) {
-        leader.has_index_after(opened.waited);
-        let group = Rc::new(Self(RefCell::new(Members::new(leader, opened))));
-        group.go_on(env);
+    /// Starts with `leader`, which has `opened` the index.
+    fn lead(env: &Env, leader: &Rc<Call>, opened: Opened) {
+        leader.waited.set(opened.waited);
+        let group = Self {
+            policy: RefCell::new(Policy::new(WeakCall(Rc::downgrade(leader)))),
+            opened: RefCell::new(Some(opened)),
+            options: leader.request.options.clone(),
+            space: leader.request.space.clone(),
+            timer: RefCell::default(),
+        };
+        Rc::new(group).carry_out(env);
     }
 
-    /// The current turn.
-    pub fn turn(&self) -> Turn {
-        self.0.borrow().turn
+    /// Does what is to be done, until there is nothing left but to wait.
+    fn carry_out(self: &Rc<Self>, env: &Env) {
+        while let Some(action) = self.next() {
+            match action {
+                Action::Run(call, id) => self.run(env, &call, id),
+                Action::Interrupt(WeakCall(call)) => {
+                    call.upgrade().iter().for_each(|call| call.request.signal.interrupt(env));
+                }
+                Action::Write { index, sole, keep } => self.write(env, &index, sole, keep),
+                Action::Release => self.release(env),
+                Action::Tell(calls, verdict) => tell(env, &calls, &verdict),
+            }
+        }
     }
 
-    /// Whether that turn is not over yet.
-    pub fn is_at(&self, turn: Turn) -> bool {
-        self.0.borrow().is_at(turn)
+    fn next(&self) -> Option<Action> {
+        self.policy.borrow_mut().next(Instant::now(), || self.take_follower())
     }
 
-    /// Whether other calls wait for the one that has the index.
-    pub fn has_others(&self) -> bool {
-        self.0.borrow().has_others()
+    /// Takes the next call of this thread out of the queue, if it is to be written in the same way.
+    fn take_follower(&self) -> Option<WeakCall> {
+        let suits = |Request { options, space, .. }: &_| *options == self.options && *space == self.space;
+        let suits = |id| call::find(id).is_some_and(|call| suits(&call.request));
+        let call = call::find(self.opened.borrow().as_ref()?.take_follower(suits)?)?;
+        call.waited.set(call.request.since.elapsed());
+        Some(WeakCall(Rc::downgrade(&call)))
+    }
+
+    /// Lets the function of a call change the index, in a reaction of that call.
+    fn run(self: &Rc<Self>, env: &Env, WeakCall(call): &WeakCall, id: RunId) {
+        let Some(call) = call.upgrade() else { return self.policy.borrow_mut().failed(id) };
+        // If parsing fails here, it fails again where the caller gets the error.
+        let ahead = self.is_large().then(|| Kept::new(env, &self.index(env, &call).ok()?).ok()).flatten();
+        let (group, is_ahead) = (self.clone(), ahead.is_some());
+        let command = Command::Run(Box::new(move |env, call| Run { group, call, id }.apply(env, ahead)));
+        if is_ahead {
+            // In between the event loop turns: it stands still for the parsing, and then for the printing, and not
+            // for both together.
+            task::later(env, move |env| call.send(env, command));
+        } else {
+            call.send(env, command);
+        }
+    }
+
+    /// Whether the index is to be parsed, and that takes long.
+    fn is_large(&self) -> bool {
+        let opened = self.opened.borrow();
+        let snapshot = opened.as_ref().and_then(|opened| opened.snapshot.as_ref());
+        self.policy.borrow().index().is_none() && snapshot.is_some_and(|it| it.text.len() >= LARGE)
     }
 
     /// The index for the function of `call`.
-    pub fn index<'env>(&self, env: &'env Env, call: &Call) -> Result<'env, Unknown<'env>> {
-        {
-            let mut members = self.0.borrow_mut();
-            members.touched = true;
-            if let Some(index) = &members.index {
-                return index.get(env);
-            }
+    fn index<'env>(&self, env: &'env Env, call: &Call) -> Result<'env, Unknown<'env>> {
+        if let Some(index) = self.policy.borrow().index() {
+            return index.get(env);
         }
-        let index = self.parse(env, call);
-        self.0.borrow_mut().begin();
-        index
+        let opened = self.opened.borrow();
+        let snapshot = opened.as_ref().and_then(|opened| opened.snapshot.as_ref());
+        json::parse(env, snapshot, call.request.initial.as_deref())
     }
 
-    fn parse<'env>(&self, env: &'env Env, call: &Call) -> Result<'env, Unknown<'env>> {
-        let text = {
-            let members = self.0.borrow();
-            let snapshot = members.opened.as_ref().and_then(|opened| opened.snapshot.as_ref());
-            match (snapshot, &call.initial) {
-                (Some(snapshot), _) => copy::string(env, &snapshot.text, snapshot.ascii)?,
-                (None, Some(initial)) => copy::string_utf16(env, initial)?,
-                (None, None) => return Ok(raw::undefined(env)),
-            }
-        };
-        raw::invoke(env, &raw::global(env, c"JSON")?, c"parse", &[text])
-    }
-
-    /// Parses the index before `call` is told to change it, if that takes long. `false`: it is told at once.
-    ///
-    /// In between the event loop turns: it stands still for the parsing, and then for the printing, and not
-    /// for both together.
-    fn parse_ahead(self: &Rc<Self>, env: &Env, call: &Rc<Call>) -> bool {
-        let is_large = {
-            let members = self.0.borrow();
-            let snapshot = members.opened.as_ref().and_then(|opened| opened.snapshot.as_ref());
-            members.index.is_none() && snapshot.is_some_and(|snapshot| snapshot.text.len() >= LARGE)
-        };
-        if !is_large {
-            return false;
+    /// Lets the policy check the calls that wait for a function. `false`: there are none.
+    fn set_timer(self: &Rc<Self>, env: &Env) -> bool {
+        let patience = self.policy.borrow().patience(Instant::now());
+        let Some(patience) = patience else { return false };
+        if self.timer.borrow().is_none() {
+            let group = self.clone();
+            let timer = task::after(env, patience, move |env| {
+                group.timer.take();
+                group.policy.borrow_mut().tick(Instant::now());
+                group.carry_out(env);
+                group.set_timer(env);
+            });
+            self.timer.replace(timer);
         }
-        // Should it fail, it does so again where the caller hears of it.
-        let Ok(index) = self.parse(env, call).and_then(|index| Kept::new(env, &index)) else { return false };
-        self.0.borrow_mut().index = Some(index);
-        let (group, call) = (self.clone(), call.clone());
-        task::later(env, move |env| {
-            group.0.borrow_mut().begin();
-            call.give(env, Order::Apply(group));
-        });
         true
     }
 
-    /// The turn is over, with `next` as the index.
-    pub fn accept(self: &Rc<Self>, env: &Env, call: &Rc<Call>, next: Kept) {
-        self.0.borrow_mut().accept(call, next);
-        self.go_on(env);
-    }
-
-    /// The turn is over, with a failure.
-    pub fn leave_out(self: &Rc<Self>, env: &Env, call: &Rc<Call>) {
-        self.0.borrow_mut().leave_out(call);
-        self.go_on(env);
-    }
-
-    /// The next turn, or the commit.
-    fn go_on(self: &Rc<Self>, env: &Env) {
-        let (timer, next) = {
-            let mut members = self.0.borrow_mut();
-            (members.timer.take(), members.next())
-        };
-        clear(env, timer);
-        match next {
-            Some(call) if self.parse_ahead(env, &call) => {}
-            Some(call) => call.give(env, Order::Apply(self.clone())),
-            None => self.commit(env),
-        }
-    }
-
-    /// Bounds the current turn: others wait for it.
-    pub fn set_timer(self: &Rc<Self>, env: &Env, turn: Turn) {
-        if !self.has_others() {
-            return;
-        }
-        // napi keeps the closure of a function that could not be made for ever, and with it the lock: in an
-        // environment that is ending.
-        let held = Rc::new(RefCell::new(Some(self.clone())));
-        let group = held.clone();
-        let late = env.create_function_from_closure::<(), (), _>("late", move |context| {
-            if let Some(group) = group.take() {
-                group.is_late(context.env, turn);
-            }
-            Ok(())
-        });
-        let Ok(late) = late else {
-            held.take();
-            return;
-        };
-        // SAFETY: a function of the current scope.
-        let late = unsafe { Unknown::from_raw_unchecked(env.raw(), napi::JsValue::raw(&late)) };
-        let timer = raw::to_js(env, PATIENCE_MS).and_then(|after| {
-            let set = raw::global(env, c"setTimeout")?;
-            Kept::new(env, &raw::call(env, &raw::undefined(env), &set, &[late, after])?)
-        });
-        self.0.borrow_mut().timer = timer.ok();
-    }
-
-    /// The function that has the turn, if it has it still, keeps others waiting.
-    fn is_late(self: &Rc<Self>, env: &Env, turn: Turn) {
-        if !self.is_at(turn) {
-            return;
-        }
-        let (late, out) = {
-            let mut members = self.0.borrow_mut();
-            members.leave_out_late();
-            (members.running(), members.take_out())
-        };
-        tell(env, out);
-        if !self.put_off(env) {
-            self.set_timer(env, turn);
-        } else if let Some(late) = late {
-            late.signal.interrupt(env);
-        }
-    }
-
-    /// Writes those before the function that has the turn without it; it runs again, on what they wrote.
-    /// `false`: there are none.
-    pub fn put_off(self: &Rc<Self>, env: &Env) -> bool {
-        let put_off = self.0.borrow_mut().put_off();
-        if put_off {
-            self.go_on(env);
-        }
-        put_off
-    }
-
     /// Writes what the functions have made.
-    fn commit(self: &Rc<Self>, env: &Env) {
-        let (index, layout, space) = {
-            let mut members = self.0.borrow_mut();
-            if members.leave_out_aborted() {
-                drop(members);
-                return self.go_on(env);
+    fn write(self: &Rc<Self>, env: &Env, index: &Kept, sole: Option<WeakCall>, keep: bool) {
+        self.timer.take();
+        let Some(mut opened) = self.opened.take() else { return };
+        let sole = sole.and_then(|WeakCall(call)| call.upgrade());
+        match self.text(env, index, &mut opened) {
+            Ok(text) => {
+                let cancel = sole.map(|call| call.request.signal.cancel()).unwrap_or_default();
+                let job = CommitJob::new(opened, text, self.options.clone(), keep, cancel);
+                let group = self.clone();
+                // Fails only in an environment that is ending.
+                drop(task::run(env, job, move |env, committed| group.written(env, committed)));
             }
-            let layout = members.opened.as_ref().map(|opened| opened.layout.clone()).unwrap_or_default();
-            (members.index.take(), layout, members.space.clone())
-        };
-        let Some(index) = index else { return self.release(env) };
-        let text =
-            index.get(env).and_then(|index| stringify::stringify(env, &index, space.as_ref(), &layout));
-        let data = text.and_then(|text| {
-            self.0.borrow_mut().forget_base();
-            let mut data = data::text(env, &text)?;
-            if layout.newline {
-                data.push(b'\n');
-            }
-            Ok(data)
-        });
-        match data {
-            Ok(data) => self.write(env, data),
-            Err(Thrown(error)) => {
-                self.0.borrow_mut().refuse(Kept::new(env, &error).map_or(Order::Dismiss, Order::Reject));
-                self.go_on(env);
+            Err(error) => {
+                // Fails only in an environment that is ending.
+                let _ = sole.map(|call| call.keep_failure(env, error));
+                self.opened.replace(Some(opened));
+                self.policy.borrow_mut().refused();
             }
         }
     }
 
-    fn write(self: &Rc<Self>, env: &Env, text: Data) {
-        let job = self.0.borrow_mut().job(text);
-        let Some(job) = job else { return };
+    fn text<'env>(&self, env: &'env Env, index: &Kept, opened: &mut Opened) -> Result<'env, Data> {
+        let text = json::stringify(env, &index.get(env)?, self.space.as_ref(), &opened.layout)?;
+        // The version before is not needed any more.
+        opened.snapshot.iter_mut().for_each(Snapshot::forget);
+        let mut text = data::text(env, &text)?;
+        if opened.layout.newline {
+            text.push(b'\n');
+        }
+        Ok(text)
+    }
+
+    fn written(self: &Rc<Self>, env: &Env, committed: task::Outcome<Committed>) {
+        let Committed { written, opened } = committed.unwrap_or_else(Committed::from);
+        let held = opened.map(|opened| drop(self.opened.replace(Some(opened))));
+        self.policy.borrow_mut().written(written, held, Instant::now());
+        self.carry_out(env);
+    }
+
+    /// Gives the index back as it is.
+    fn release(self: &Rc<Self>, env: &Env) {
+        self.timer.take();
+        let Some(opened) = self.opened.take() else { return };
         let group = self.clone();
         // Fails only in an environment that is ending.
-        drop(task::run(env, job, move |env, outcome| group.written(env, outcome)));
-    }
-
-    fn written(self: &Rc<Self>, env: &Env, committed: std::result::Result<Committed, Error>) {
-        let mut members = self.0.borrow_mut();
-        let (receipt, opened) = match committed {
-            Ok(Committed { receipt, opened }) => (receipt, opened),
-            Err(failure) => (Err(failure), Ok(None)),
-        };
-        match receipt {
-            Ok(Some(receipt)) => members.settle(env, Ok(receipt)),
-            // A value that no JSON can have, seen only on the worker.
-            Err(failure) if failure.is_invalid_json() && members.halve() => {}
-            Err(failure) => members.settle(env, Err(failure)),
-            // Somebody without the lock was faster. If that is so time and again, it is not for ever.
-            Ok(None) => {
-                members.begin_again();
-                members.leave_out_late();
-            }
-        }
-        match opened {
-            Ok(Some(opened)) => {
-                members.opened = Some(opened);
-                drop(members);
-                self.go_on(env);
-            }
-            lost => {
-                let failure =
-                    lost.err().unwrap_or_else(|| ErrorKind::Panic("an index was lost".into()).into());
-                members.fail(env, failure);
-                tell(env, members.take_out());
-            }
-        }
-    }
-
-    /// Nothing is to be written.
-    fn release(&self, env: &Env) {
-        let (opened, out) = {
-            let mut members = self.0.borrow_mut();
-            (members.opened.take(), members.take_out())
-        };
-        let Some(opened) = opened else { return };
-        // Fails only in an environment that is ending.
-        drop(task::run(env, Release(opened), move |env, _| tell(env, out)));
+        drop(task::run(env, Release(opened), move |env, _| {
+            group.policy.borrow_mut().released();
+            group.carry_out(env);
+        }));
     }
 }
 
-fn clear(env: &Env, timer: Option<Kept>) {
-    let Some(timer) = timer else { return };
-    // Should it fail, the timer finds that its turn is over.
-    drop(
-        raw::global(env, c"clearTimeout")
-            .and_then(|clear| raw::call(env, &raw::undefined(env), &clear, &[timer.get(env)?])),
-    );
+fn tell(env: &Env, calls: &[WeakCall], verdict: &Verdict<Outcome>) {
+    for call in calls.iter().filter_map(|WeakCall(call)| call.upgrade()) {
+        let failed = |kind: ErrorKind| Command::Settle(Arc::new(Err(kind.into())), 1);
+        let command = match verdict {
+            Verdict::Settled(outcome) => Command::Settle(outcome.clone(), calls.len()),
+            Verdict::Aborted => failed(ErrorKind::Aborted),
+            Verdict::TimedOut => failed(ErrorKind::LockTimeout { waited: call.request.since.elapsed() }),
+            Verdict::Finished => Command::Finish,
+        };
+        call.send(env, command);
+    }
+}
+
+/// One run of the function of a call.
+#[derive(Clone)]
+struct Run {
+    group: Rc<Group>,
+    call: Rc<Call>,
+    id: RunId,
+}
+
+impl Run {
+    /// Calls the function. The promise settles when the call is over, in whichever commit.
+    fn apply<'env>(self, env: &'env Env, ahead: Option<Kept>) -> Result<'env, Unknown<'env>> {
+        let index = || ahead.map_or_else(|| self.group.index(env, &self.call), |index| index.get(env));
+        let next = self.call.check(env).and_then(|()| index()).and_then(|index| {
+            self.group.policy.borrow_mut().entered(Instant::now());
+            apply::call(env, &self.call, &index)
+        });
+        let rest = next.and_then(|next| match raw::is_thenable(env, &next)? {
+            true => self.follow(env, &next),
+            false => self.accept(env, &next),
+        });
+        rest.or_else(|error| self.fail(env, error))
+    }
+
+    /// Waits for the next index.
+    fn follow<'env>(&self, env: &'env Env, next: &Unknown<'_>) -> Result<'env, Unknown<'env>> {
+        // Following takes two turns of the microtask queue at least: by then the caller's promise hangs on the
+        // reactions below, and an error made there knows the caller.
+        let mut next = raw::follow(env, next)?;
+        let signal = &self.call.request.signal;
+        if self.group.set_timer(env) || signal.is_given() {
+            next = signal.race(env, next)?;
+        }
+        let (made, failed) = (self.clone(), self.clone());
+        let rest = promise::then(env, &next, move |env, next| made.accept(env, &next))?;
+        promise::catch(env, &rest, move |env, error| failed.fail(env, Thrown(error)))
+    }
+
+    /// The function has made the next index; or the run is over already, because others did not wait for it.
+    fn accept<'env>(&self, env: &'env Env, next: &Unknown<'_>) -> Result<'env, Unknown<'env>> {
+        if self.group.policy.borrow().is_current(self.id) {
+            let next = apply::check(env, &self.call, next)?;
+            self.group.policy.borrow_mut().accepted(self.id, next);
+        }
+        let rest = self.call.next_command(env)?;
+        self.group.carry_out(env);
+        Ok(rest)
+    }
+
+    /// The function has failed; or the run is over already, and this is what its call has failed with in the end.
+    fn fail<'env>(&self, env: &'env Env, error: Thrown<'env>) -> Result<'env, Unknown<'env>> {
+        if !self.group.policy.borrow().is_current(self.id) {
+            return Err(error);
+        }
+        self.call.keep_failure(env, error)?;
+        let rest = self.call.next_command(env)?;
+        self.group.policy.borrow_mut().failed(self.id);
+        self.group.carry_out(env);
+        Ok(rest)
+    }
 }

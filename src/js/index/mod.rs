@@ -1,7 +1,6 @@
 //! An index update on the JavaScript thread.
 
-pub mod apply;
+mod apply;
 pub mod call;
-mod group;
-mod members;
-mod stringify;
+pub mod group;
+mod json;

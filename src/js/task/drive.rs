@@ -16,6 +16,7 @@ use engine::job::{After, Job, Step, Waiting};
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 use crate::js::task::{mailbox, work};
 use crate::js::value::promise::{self, Deferred, Wakeup};
@@ -149,6 +150,23 @@ pub fn later(env: &Env, done: impl FnOnce(&Env) + 'static) {
         Err(_) => done(env),
     }
 }
+
+/// Calls `done` after `time`, unless the timer is dropped before. The event loop lives until then. `None`: there is no
+/// thread to wait, and `done` is not called.
+pub fn after(env: &Env, time: Duration, done: impl FnOnce(&Env) + 'static) -> Option<Timer> {
+    let (timer, dropped) = oneshot::channel();
+    let is_due = async move { tokio::time::timeout(time, dropped).await.is_err() };
+    let done = move |env: &Env, is_due| {
+        if is_due {
+            done(env);
+        }
+    };
+    mailbox::wait(env, &runtime().ok()?, is_due, done).ok()?;
+    Some(timer)
+}
+
+/// Dropped, it cancels the call.
+pub type Timer = oneshot::Sender<()>;
 
 fn bug(panic: &(dyn Any + Send)) -> Error {
     let message = panic

@@ -2,6 +2,7 @@
 //! from its result on.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::cancel::Cancel;
@@ -9,6 +10,7 @@ use crate::data::Data;
 use crate::dir::target::{Resolve, Target};
 use crate::error::{Error, ErrorKind};
 use crate::index::file::{IndexFile, Opening, Snapshot, UpdateOptions};
+use crate::index::group::Written;
 use crate::index::json::{self, Layout};
 use crate::job::{After, Job, Step};
 use crate::lock::wait::{self, Wait, Waited};
@@ -160,11 +162,14 @@ enum Text {
 
 /// What came of a commit.
 pub struct Committed {
-    /// `None`: another program changed the file without the lock, and nothing was written.
-    pub receipt: std::result::Result<Option<Receipt>, Error>,
+    /// Of the write.
+    pub written: Written<Outcome>,
     /// The index as it is now, if it is still to be changed.
-    pub opened: std::result::Result<Option<Opened>, Error>,
+    pub opened: std::result::Result<Opened, Outcome>,
 }
+
+/// What the calls are told that share a commit.
+pub type Outcome = Arc<std::result::Result<Receipt, Error>>;
 
 impl CommitJob {
     /// `text` is to replace the snapshot in `opened`. `keep`: the index is needed after that as well.
@@ -195,17 +200,29 @@ impl Job for CommitJob {
                 receipt => receipt,
             },
         };
-        let again = match &receipt {
-            Ok(receipt) => receipt.is_none(),
-            Err(failure) => failure.is_invalid_json(),
+        let written = match receipt {
+            Ok(Some(receipt)) => Written::Done(Arc::new(Ok(receipt))),
+            Ok(None) => Written::Changed,
+            Err(failure) if failure.is_invalid_json() => Written::Invalid(Arc::new(Err(failure))),
+            Err(failure) => Written::Failed(Arc::new(Err(failure))),
         };
-        let opened = if self.keep || again {
+        let opened = if self.keep || matches!(written, Written::Changed | Written::Invalid(_)) {
             let Opened { index, waited, .. } = self.opened;
-            Opened::read(index, waited).map(Some).map_err(|failed| failed.1)
+            Opened::read(index, waited).map_err(|failed| failed.1)
         } else {
-            Ok(None)
+            // The caller does not look at it.
+            Err(ErrorKind::Panic("an index was lost".into()).into())
         };
-        Step::Done(Ok(Committed { receipt, opened }))
+        let opened = opened.map_err(|failure| Arc::new(Err(failure)));
+        Step::Done(Ok(Committed { written, opened }))
+    }
+}
+
+impl From<Error> for Committed {
+    /// The job itself has failed, and the index is gone.
+    fn from(error: Error) -> Self {
+        let outcome = Arc::new(Err(error));
+        Self { written: Written::Failed(outcome.clone()), opened: Err(outcome) }
     }
 }
 

@@ -20,6 +20,15 @@ impl Default for Layout {
     }
 }
 
+/// What one level is to be indented by, as `JSON.stringify` has it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Space {
+    /// So many spaces.
+    Number(f64),
+    /// This text.
+    Text(String),
+}
+
 /// Checks that the bytes of an index are UTF-8 and one JSON value.
 ///
 /// # Errors

@@ -3,6 +3,7 @@
 mod backup;
 mod cache;
 pub mod file;
+pub mod group;
 pub mod job;
 pub mod json;
 pub mod options;

@@ -1,14 +1,28 @@
-//! The text of an index, laid out as its file is.
+//! An index as text and as a value.
 
-use engine::index::json::Layout;
+use engine::index::file::Snapshot;
+use engine::index::json::{Layout, Space};
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 
-use crate::js::index::call::Space;
 use crate::js::value::thrown::{Result, invalid_return};
 use crate::js::value::{copy, raw};
 
-/// `JSON.stringify(index, null, space)`: a string.
+/// `JSON.parse` of what the file has, or without a file of `initial`; `undefined` without either.
+pub fn parse<'env>(
+    env: &'env Env,
+    snapshot: Option<&Snapshot>,
+    initial: Option<&[u16]>,
+) -> Result<'env, Unknown<'env>> {
+    let text = match (snapshot, initial) {
+        (Some(snapshot), _) => copy::string(env, &snapshot.text, snapshot.ascii)?,
+        (None, Some(initial)) => copy::string_utf16(env, initial)?,
+        (None, None) => return Ok(raw::undefined(env)),
+    };
+    raw::invoke(env, &raw::global(env, c"JSON")?, c"parse", &[text])
+}
+
+/// `JSON.stringify(index, null, space)`: a string, by default laid out as its file is.
 ///
 /// # Errors
 /// `ERR_INVALID_RETURN_VALUE` for what is no JSON.

@@ -1,0 +1,338 @@
+//! The policy of a group commit: updates of one index that are read, changed and written as one.
+//!
+//! The first call of a group holds the index. Its function is given the index, the function of the next call in the queue
+//! is given what the first one returned, and so on; the result is written once, and only then are the callers told.
+//! A function that fails may have changed the index in part, and may have failed on something that a function before
+//! it left there and that JSON does not keep. So the calls before it run again, on the index as it is stored, and are
+//! written without it; then it runs once more, on what was written. If it fails again, it would have failed alone.
+//!
+//! There is no I/O here, no clock and no lock. The owner of a [`Group`] reports what happened and when, and carries
+//! out what [`Group::next`] returns. How an index is stored is known to the owner only: it can be read, and be replaced if
+//! it is still the version that was read.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::time::{Duration, Instant};
+
+#[cfg(test)]
+mod tests;
+
+/// The most calls that one write is for: the first of them waits for the last.
+const MAX_CALLS: usize = 1000;
+/// For how long a group takes calls from the queue, from the moment when its first function is called.
+const MAX_TIME: Duration = Duration::from_millis(50);
+/// For how long other calls wait for a function before they are checked.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// A call in flight. The group need not own it: it can be a weak reference.
+pub trait Member: Clone {
+    /// Whether its caller does not wait for it any more.
+    fn is_gone(&self) -> bool;
+    /// Whether its caller has withdrawn it.
+    fn is_aborted(&self) -> bool;
+    /// Until when it is willing to wait for the index; `None`: without a limit.
+    fn deadline(&self) -> Option<Instant>;
+}
+
+/// Names one run of one function.
+pub type RunId = u64;
+
+/// What the owner of a group is to do.
+pub enum Action<C, V, O> {
+    /// Call the function of this call with the index: [`Group::index`], or as it is stored. Report
+    /// [`Group::entered`], then [`Group::accepted`] or [`Group::failed`].
+    Run(C, RunId),
+    /// Do not wait any more for what the function of this call has promised: it will run again.
+    Interrupt(C),
+    /// Replace the stored index. Report [`Group::refused`] or [`Group::written`].
+    Write {
+        /// As the functions have left it.
+        index: V,
+        /// The call whose change it is, if it is only one: its abort counts until the index is replaced. For one of
+        /// several it comes too late now.
+        sole: Option<C>,
+        /// Calls are still to run: the index is to be held and read again afterwards.
+        keep: bool,
+    },
+    /// Give the stored index back as it is. Report [`Group::released`].
+    Release,
+    /// Tell the callers of these calls, which are over.
+    Tell(Vec<C>, Verdict<O>),
+}
+
+/// What comes of a call.
+pub enum Verdict<O> {
+    /// What came of the write that its change was in, or of the attempt to hold the index.
+    Settled(O),
+    /// It was aborted.
+    Aborted,
+    /// Its deadline has passed.
+    TimedOut,
+    /// What its function, or the text of its result, failed with last.
+    Finished,
+}
+
+/// What came of a write.
+pub enum Written<O> {
+    /// The index is stored.
+    Done(O),
+    /// It could not be stored, whatever the functions have made.
+    Failed(O),
+    /// It is no JSON.
+    Invalid(O),
+    /// The stored index is another by now, and was left alone.
+    Changed,
+}
+
+/// Calls `C` that share an index, which is a `V` between their functions. They are told outcomes `O`.
+pub struct Group<C, V, O> {
+    /// The function that has the index.
+    running: Option<Running<C>>,
+    last_run: RunId,
+    /// The index is being written or given back, or is not held any more.
+    is_away: bool,
+    /// With the changes of the applied calls; `None`: there are none, and it is as it is stored.
+    index: Option<V>,
+    applied: Vec<C>,
+    /// The calls to run before any call that is still in line.
+    to_run: VecDeque<C>,
+    /// To be returned by `next`.
+    actions: VecDeque<Action<C, V, O>>,
+    /// What to tell the calls that have failed: no caller is to hear of a failure while the index is held.
+    failures: VecDeque<Action<C, V, O>>,
+    /// How many calls may be written as one.
+    limit: usize,
+    /// The limit is low because a result is no JSON, and rises only step by step.
+    bisecting: bool,
+    /// When the first function was called. Reading the index is not held against those in line.
+    since: Option<Instant>,
+}
+
+struct Running<C> {
+    call: C,
+    run: RunId,
+    /// When it was called, or the other calls were looked after last; `None`: it was not called yet.
+    since: Option<Instant>,
+}
+
+impl<C: Member, V, O> Group<C, V, O> {
+    /// A group of one call, which holds the index.
+    pub fn new(leader: C) -> Self {
+        Self {
+            running: None,
+            last_run: 0,
+            is_away: false,
+            index: None,
+            applied: Vec::new(),
+            to_run: VecDeque::from([leader]),
+            actions: VecDeque::new(),
+            failures: VecDeque::new(),
+            limit: MAX_CALLS,
+            bisecting: false,
+            since: None,
+        }
+    }
+
+    /// What is to be done next; `None`: nothing until a report. `take` takes the next call out of the line, if it is one
+    /// that can be written together with these.
+    pub fn next(&mut self, now: Instant, mut take: impl FnMut() -> Option<C>) -> Option<Action<C, V, O>> {
+        if let Some(action) = self.actions.pop_front() {
+            return Some(action);
+        }
+        if self.is_away || self.running.is_some() {
+            return None;
+        }
+        let mut call = self.next_call(now, &mut take);
+        if call.is_none() && self.remove_aborted() {
+            call = self.next_call(now, &mut take);
+        }
+        if let Some(call) = call {
+            self.last_run += 1;
+            self.running = Some(Running { call: call.clone(), run: self.last_run, since: None });
+            return Some(Action::Run(call, self.last_run));
+        }
+        self.is_away = true;
+        let Some(index) = self.index.take() else { return Some(Action::Release) };
+        let sole = if let [sole] = &*self.applied { Some(sole.clone()) } else { None };
+        Some(Action::Write { index, sole, keep: !self.to_run.is_empty() })
+    }
+
+    fn next_call(&mut self, now: Instant, take: impl FnOnce() -> Option<C>) -> Option<C> {
+        if self.applied.len() >= self.limit {
+            return None;
+        }
+        while let Some(call) = self.to_run.pop_front() {
+            if !call.is_gone() {
+                return Some(call);
+            }
+        }
+        let is_closed = self.since.is_some_and(|since| now.saturating_duration_since(since) >= MAX_TIME);
+        if is_closed { None } else { take() }
+    }
+
+    /// Whether this run is not over yet.
+    pub fn is_current(&self, run: RunId) -> bool {
+        self.running.as_ref().is_some_and(|running| running.run == run)
+    }
+
+    /// The index for the function that is to be called; `None`: as it is stored.
+    pub fn index(&self) -> Option<&V> {
+        self.index.as_ref()
+    }
+
+    /// The function is called now, and may change the index from here on.
+    pub fn entered(&mut self, now: Instant) {
+        self.since.get_or_insert(now);
+        if let Some(running) = &mut self.running {
+            running.since = Some(now);
+        }
+    }
+
+    /// The function has made `next` of the index.
+    pub fn accepted(&mut self, run: RunId, next: V) {
+        if let Some(Running { call, .. }) = self.end_run(run) {
+            self.index = Some(next);
+            self.applied.push(call);
+        }
+    }
+
+    /// The function has failed, or it was not called.
+    pub fn failed(&mut self, run: RunId) {
+        let Some(Running { call, since, .. }) = self.end_run(run) else { return };
+        if !self.applied.is_empty() && !call.is_aborted() {
+            return self.preempt(call);
+        }
+        if since.is_some() {
+            self.begin_again();
+        }
+        self.fail(vec![call], Verdict::Finished);
+    }
+
+    fn end_run(&mut self, run: RunId) -> Option<Running<C>> {
+        self.running.take_if(|running| running.run == run)
+    }
+
+    /// For how long to wait for what the function has promised, before [`Group::tick`]; `None`: for as long as it
+    /// takes, because no other call waits for it.
+    pub fn patience(&self, now: Instant) -> Option<Duration> {
+        let since = self.running.as_ref()?.since?;
+        let has_others = !(self.applied.is_empty() && self.to_run.is_empty() && self.failures.is_empty());
+        has_others.then(|| PATIENCE.saturating_sub(now.saturating_duration_since(since)))
+    }
+
+    /// Looks after the calls that wait for a slow function.
+    pub fn tick(&mut self, now: Instant) {
+        if self.patience(now) != Some(Duration::ZERO) {
+            return;
+        }
+        self.expire_waiting(now);
+        self.actions.append(&mut self.failures);
+        if self.applied.is_empty() {
+            self.entered(now);
+        } else if let Some(Running { call, .. }) = self.running.take() {
+            self.actions.push_back(Action::Interrupt(call.clone()));
+            self.preempt(call);
+        }
+    }
+
+    /// The index has no text.
+    pub fn refused(&mut self) {
+        if self.applied.len() > 1 {
+            self.bisect();
+        } else {
+            let culprit = mem::take(&mut self.applied);
+            self.fail(culprit, Verdict::Finished);
+        }
+        self.is_away = false;
+    }
+
+    /// The write is over. The index is held and was read again, or is not: calls that are still to run are told so.
+    pub fn written(&mut self, written: Written<O>, held: Result<(), O>, now: Instant) {
+        match written {
+            Written::Done(outcome) => {
+                let calls = self.end_write();
+                self.actions.push_back(Action::Tell(calls, Verdict::Settled(outcome)));
+            }
+            Written::Invalid(_) if self.applied.len() > 1 => self.bisect(),
+            Written::Invalid(outcome) | Written::Failed(outcome) => {
+                let calls = self.end_write();
+                self.fail(calls, Verdict::Settled(outcome));
+            }
+            Written::Changed => {
+                self.begin_again();
+                // It may be changed time and again.
+                self.expire_waiting(now);
+            }
+        }
+        match held {
+            Ok(()) => self.is_away = false,
+            Err(outcome) => {
+                let rest = mem::take(&mut self.to_run);
+                self.fail(rest.into(), Verdict::Settled(outcome));
+                self.released();
+            }
+        }
+    }
+
+    fn end_write(&mut self) -> Vec<C> {
+        self.limit = if self.bisecting { (self.limit * 2).min(MAX_CALLS) } else { MAX_CALLS };
+        mem::take(&mut self.applied)
+    }
+
+    /// The index is not held any more.
+    pub fn released(&mut self) {
+        self.actions.append(&mut self.failures);
+    }
+
+    fn fail(&mut self, calls: Vec<C>, verdict: Verdict<O>) {
+        if !calls.is_empty() {
+            self.failures.push_back(Action::Tell(calls, verdict));
+        }
+    }
+
+    /// The calls before this one are written without it, and it runs again after them.
+    fn preempt(&mut self, call: C) {
+        self.limit = self.applied.len();
+        self.to_run.push_front(call);
+        self.begin_again();
+    }
+
+    /// What several calls have made together is no JSON: fewer are tried next time, until the culprit is alone.
+    fn bisect(&mut self) {
+        self.limit = self.applied.len() / 2;
+        self.bisecting = true;
+        self.begin_again();
+    }
+
+    /// The index has changes that are not to be written, or is another by now.
+    fn begin_again(&mut self) {
+        self.index = None;
+        let later = mem::take(&mut self.to_run);
+        self.to_run = self.applied.drain(..).chain(later).collect();
+    }
+
+    /// Removes the aborted ones of the calls that were to be written; the others run again. `false`: there are none.
+    fn remove_aborted(&mut self) -> bool {
+        let (aborted, wanted): (Vec<_>, _) = self.applied.drain(..).partition(Member::is_aborted);
+        self.applied = wanted;
+        if aborted.is_empty() {
+            return false;
+        }
+        self.begin_again();
+        self.fail(aborted, Verdict::Aborted);
+        true
+    }
+
+    /// Removes the calls that are to run, but are aborted or have waited for too long.
+    fn expire_waiting(&mut self, now: Instant) {
+        for call in mem::take(&mut self.to_run).into_iter().filter(|call| !call.is_gone()) {
+            if call.is_aborted() {
+                self.fail(vec![call], Verdict::Aborted);
+            } else if call.deadline().is_some_and(|deadline| now >= deadline) {
+                self.fail(vec![call], Verdict::TimedOut);
+            } else {
+                self.to_run.push_back(call);
+            }
+        }
+    }
+}

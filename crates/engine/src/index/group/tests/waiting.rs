@@ -1,0 +1,208 @@
+//! Slow functions, aborts and deadlines.
+
+use std::time::Duration;
+
+use super::{MOMENT, Scene};
+use crate::index::group::{PATIENCE, Written};
+
+#[test]
+fn an_index_that_changes_time_and_again_is_waited_for_until_the_deadline() {
+    let mut scene = Scene::with_deadline(1, Some(MOMENT));
+    for _ in 0..2 {
+        scene.succeeds(1);
+        scene.expect(["write [1] for 1"]);
+        scene.written(Written::Changed, Ok(()));
+        scene.after(MOMENT);
+    }
+    scene.expect(["release"]);
+    scene.group.released();
+    scene.expect(["tell [1] timed out"]);
+}
+
+#[test]
+fn an_aborted_call_is_taken_out_before_the_write_and_the_others_run_again() {
+    let mut scene = Scene::new(3);
+    scene.succeeds(1);
+    scene.succeeds(2);
+    scene.succeeds(3);
+    scene.call(2).aborted.set(true);
+    scene.succeeds(1);
+    scene.succeeds(3);
+    scene.expect(["write [1, 3]"]);
+    scene.stored();
+    scene.expect(["tell [1, 3] stored", "tell [2] aborted"]);
+}
+
+#[test]
+fn if_all_are_aborted_nothing_is_written() {
+    let mut scene = Scene::new(2);
+    scene.succeeds(1);
+    scene.succeeds(2);
+    (1..=2).for_each(|number| scene.call(number).aborted.set(true));
+    scene.expect(["release"]);
+    scene.group.released();
+    scene.expect(["tell [1, 2] aborted"]);
+}
+
+#[test]
+fn a_function_that_fails_because_of_its_abort_does_not_run_again() {
+    let mut scene = Scene::new(2);
+    scene.succeeds(1);
+    scene.call(2).aborted.set(true);
+    scene.fails(2);
+    scene.succeeds(1);
+    scene.expect(["write [1] for 1"]);
+    scene.stored();
+    scene.expect(["tell [1] stored", "tell [2] finished"]);
+}
+
+#[test]
+fn a_call_that_is_aborted_before_its_function_is_called_costs_the_others_no_run() {
+    let mut scene = Scene::new(2);
+    scene.succeeds(1);
+    scene.call(2).aborted.set(true);
+    scene.expect(["run 2"]);
+    scene.group.failed(scene.run);
+    scene.expect(["write [1] for 1"]);
+}
+
+#[test]
+fn a_call_that_is_gone_is_passed_over() {
+    let mut scene = Scene::new(3);
+    scene.succeeds(1);
+    scene.succeeds(2);
+    scene.fails(3);
+    scene.call(2).gone.set(true);
+    scene.succeeds(1);
+    scene.call(3).gone.set(true);
+    scene.expect(["write [1] for 1"]);
+}
+
+#[test]
+fn a_slow_function_with_nobody_else_there_has_all_the_time_it_wants() {
+    let mut scene = Scene::new(1);
+    scene.expect(["run 1"]);
+    scene.enter();
+    assert_eq!(scene.group.patience(scene.now), None);
+    scene.after(PATIENCE * 100);
+    scene.group.tick(scene.now);
+    scene.expect_nothing();
+    scene.accept(1);
+    scene.expect(["write [1] for 1"]);
+}
+
+#[test]
+fn a_slow_function_is_preempted_and_runs_again_first_of_the_rest() {
+    let mut scene = Scene::new(3);
+    scene.succeeds(1);
+    scene.after(MOMENT);
+    scene.expect(["run 2"]);
+    scene.enter();
+    let slow = scene.run;
+    assert_eq!(scene.group.patience(scene.now), Some(PATIENCE));
+    scene.after(PATIENCE - MOMENT);
+    scene.group.tick(scene.now);
+    scene.expect_nothing();
+    scene.after(MOMENT);
+    assert_eq!(scene.group.patience(scene.now), Some(Duration::ZERO));
+    scene.group.tick(scene.now);
+    scene.expect(["interrupt 2"]);
+    assert!(!scene.group.is_current(slow));
+    scene.succeeds(1);
+    scene.expect(["write [1] for 1 and keep"]);
+    scene.stored_and_kept();
+    scene.expect(["tell [1] stored", "run 2"]);
+    assert!(!scene.group.is_current(slow));
+}
+
+#[test]
+fn a_function_that_is_slow_only_when_it_runs_again_keeps_its_place() {
+    let mut scene = Scene::new(3);
+    (1..=3).for_each(|number| scene.succeeds(number));
+    scene.expect(["write [1, 2, 3]"]);
+    scene.written(Written::Changed, Ok(()));
+    scene.succeeds(1);
+    scene.expect(["run 2"]);
+    scene.enter();
+    scene.after(PATIENCE);
+    scene.group.tick(scene.now);
+    scene.expect(["interrupt 2"]);
+    scene.succeeds(1);
+    scene.expect(["write [1] for 1 and keep"]);
+    scene.stored_and_kept();
+    scene.expect(["tell [1] stored"]);
+    scene.succeeds(2);
+    scene.succeeds(3);
+    scene.expect(["write [1, 2, 3]"]);
+}
+
+#[test]
+fn what_a_run_makes_that_is_over_does_not_count() {
+    let mut scene = Scene::new(2);
+    scene.succeeds(1);
+    scene.expect(["run 2"]);
+    scene.enter();
+    let stale = scene.run;
+    scene.after(PATIENCE);
+    scene.group.tick(scene.now);
+    scene.expect(["interrupt 2", "run 1"]);
+    scene.group.accepted(stale, vec![9]);
+    scene.group.failed(stale);
+    scene.expect_nothing();
+    scene.enter();
+    scene.accept(1);
+    scene.expect(["write [1] for 1 and keep"]);
+}
+
+#[test]
+fn behind_a_slow_function_those_that_were_to_run_again_are_looked_after() {
+    let mut scene = Scene::with_deadline(4, Some(PATIENCE));
+    for number in 1..=4 {
+        scene.succeeds(number);
+    }
+    scene.expect(["write [1, 2, 3, 4]"]);
+    scene.written(Written::Changed, Ok(()));
+    scene.expect(["run 1"]);
+    scene.enter();
+    scene.call(2).aborted.set(true);
+    scene.call(3).gone.set(true);
+    scene.after(PATIENCE - MOMENT);
+    scene.group.tick(scene.now);
+    scene.expect_nothing();
+    scene.after(MOMENT);
+    scene.group.tick(scene.now);
+    scene.expect(["tell [2] aborted", "tell [4] timed out"]);
+    scene.expect_nothing();
+    assert_eq!(scene.group.patience(scene.now), None, "it is alone now, and is not too late itself");
+    scene.accept(1);
+    scene.expect(["write [1] for 1"]);
+}
+
+#[test]
+fn behind_a_slow_function_they_are_looked_after_time_and_again() {
+    let mut scene = Scene::with_deadline(2, Some(PATIENCE * 2));
+    scene.succeeds(1);
+    scene.succeeds(2);
+    scene.expect(["write [1, 2]"]);
+    scene.written(Written::Changed, Ok(()));
+    scene.expect(["run 1"]);
+    scene.enter();
+    scene.after(PATIENCE);
+    scene.group.tick(scene.now);
+    scene.expect_nothing();
+    assert_eq!(scene.group.patience(scene.now), Some(PATIENCE));
+    scene.after(PATIENCE);
+    scene.group.tick(scene.now);
+    scene.expect(["tell [2] timed out"]);
+}
+
+#[test]
+fn those_that_have_failed_do_not_wait_for_a_slow_function_either() {
+    let mut scene = Scene::new(2);
+    scene.fails(1);
+    scene.expect(["run 2"]);
+    scene.enter();
+    scene.after(PATIENCE);
+    scene.group.tick(scene.now);
+    scene.expect(["tell [1] finished"]);
+}
