@@ -1,9 +1,9 @@
-// Writes what is generated and committed: index.js (the loader), index.d.ts (from the Rust doc comments)
-// and the folders of the platform packages in npm/. `npm run check` does the same into a temporary folder
-// and compares.
+// Writes what is generated and committed: index.d.ts (from the Rust doc comments), index.js (the loader) and the folders
+// of the platform packages in npm/. `npm run check` does the same into a temporary folder and compares.
 
-import { copyFileSync, cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { loader } from './loader.mjs'
 import { Complaint, findCargo, root, runAsScript, runNode, withTemporaryFolder } from './tools.mjs'
 
 /** The oldest Node that the napi command line runs on; the package itself asks for less. */
@@ -16,32 +16,25 @@ export async function canGenerate() {
 
 /** Generates all of it into `folder`, and returns the names of what is there. */
 export async function generate(/** @type {string} */ folder) {
-  // Unoptimised, as only the types are wanted. Twice (the second time without compiling): the types of a
-  // build without a loader are those of the API alone, without the loader's own `__napiBindingTarget`.
-  const build = ['build', '--platform', '--output-dir', folder]
-  await generateWith([...build, '--js', 'index.js', '--dts', 'with-loader.d.ts'])
-  await generateWith([...build, '--no-js', '--dts', 'index.d.ts'])
-  const loader = join(folder, 'index.js')
-  writeFileSync(loader, withoutMarker(readFileSync(loader, 'utf8')))
+  // Unoptimised, as only the types are wanted.
+  await generateWith(['build', '--platform', '--output-dir', folder, '--no-js', '--dts', 'index.d.ts'])
+  const types = readFileSync(join(folder, 'index.d.ts'), 'utf8')
+  const values = [...types.matchAll(/^export declare (?:class|const|enum|function) (\w+)/gm)]
+  const { napi } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  writeFileSync(
+    join(folder, 'index.js'),
+    loader(
+      napi,
+      values.map(([, name]) => String(name)),
+    ),
+  )
 
   copyFileSync(join(root, 'package.json'), join(folder, 'package.json'))
   await generateWith(['create-npm-dirs', '--cwd', folder])
-  return ['index.js', 'index.d.ts', 'npm']
-}
-
-/**
- * Takes out the one export that is not the API's: the loader's note of whether it loaded a native addon or
- * a WebAssembly build. There is none of the latter, and the command line has no option for it.
- */
-function withoutMarker(/** @type {string} */ loader) {
-  const marker = /^function __napiStampBindingTarget\([\s\S]*^module\.exports\.__napiBindingTarget = .*\n/m
-  const rest = loader.replace(marker, '')
-  if (rest === loader || /StampBindingTarget|exports\.__napi/.test(rest)) {
-    throw new Complaint(
-      'The generated loader exports its marker in another way now: see scripts/generate.mjs.',
-    )
+  for (const name of readdirSync(join(folder, 'npm'))) {
+    copyFileSync(join(root, 'LICENSE'), join(folder, 'npm', name, 'LICENSE'))
   }
-  return rest
+  return ['index.js', 'index.d.ts', 'npm']
 }
 
 async function generateWith(/** @type {string[]} */ args) {

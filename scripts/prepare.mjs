@@ -7,6 +7,7 @@
 import { copyFileSync, readFileSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
+import { platform } from './loader.mjs'
 import { Complaint, root, runAsScript, runCargo, runNode, runNpm } from './tools.mjs'
 
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
@@ -114,16 +115,6 @@ async function place(/** @type {string} */ library, /** @type {string} */ addon)
   }
   const { code, output } = await runNode(['-e', 'require(".")'], { quiet: true })
   if (code !== 0) throw new Complaint(`${basename(addon)} was built, but node cannot load it:\n${output}`)
-}
-
-/** This platform as index.js and the folders in npm/ name it. */
-export function platform() {
-  const { platform, arch } = process
-  if (platform === 'win32') return `win32-${arch}-msvc`
-  if (platform !== 'linux') return `${platform}-${arch}`
-  if (process.report) Object.assign(process.report, { excludeNetwork: true })
-  const report = /** @type {{ header?: { glibcVersionRuntime?: string } }} */ (process.report?.getReport())
-  return `linux-${arch}-${report?.header?.glibcVersionRuntime ? 'gnu' : 'musl'}`
 }
 
 /** Is version `a` older than `b`? Both are numbers and dots; a missing part is zero. */

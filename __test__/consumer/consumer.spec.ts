@@ -15,7 +15,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { platform } from '../../scripts/prepare.mjs'
+import { platform, platformOf } from '../../scripts/loader.mjs'
 import { root, run, runNode, runNpm } from '../../scripts/tools.mjs'
 
 const scratch = mkdtempSync(join(tmpdir(), 'atomic-consumer-'))
@@ -80,19 +80,12 @@ async function packMain(): Promise<{ tarball: string; files: string[] }> {
   const manifest = readJson(manifestPath)
   const optionalDependencies = Object.fromEntries(
     readJson(join(root, 'package.json')).napi.targets.map((target: string) => {
-      const { name, version } = readJson(join(root, 'npm', folderOf(target), 'package.json'))
+      const { name, version } = readJson(join(root, 'npm', platformOf(target), 'package.json'))
       return [name, version]
     }),
   )
   writeFileSync(manifestPath, JSON.stringify({ ...manifest, optionalDependencies }, null, 2))
   return { tarball: (await pack(join(scratch, 'package'))).tarball, files }
-}
-
-/** `x86_64-unknown-linux-gnu` is `linux-x64-gnu` in npm/. */
-function folderOf(target: string): string {
-  const [cpu, , os, abi] = target.split('-')
-  const system = { windows: 'win32', linux: 'linux', darwin: 'darwin' }[String(os)]
-  return [system, cpu === 'aarch64' ? 'arm64' : 'x64', abi].filter(Boolean).join('-')
 }
 
 function readJson(path: string): any {
@@ -133,7 +126,7 @@ describe('the packed packages', () => {
       'index.js',
       'package.json',
     ])
-    expect(binary.files).toEqual(['README.md', addon, 'package.json'])
+    expect(binary.files).toEqual(['LICENSE', 'README.md', addon, 'package.json'])
   })
 
   test('are installed side by side, the binary only in the package of this platform', () => {
@@ -142,13 +135,16 @@ describe('the packed packages', () => {
     expect(existsSync(join(scope, 'atomic', addon))).toBe(false)
   })
 
-  test('have one version and licence', () => {
-    const { version, license, engines } = readJson(join(root, 'package.json'))
+  test('have one version, licence and home', () => {
+    const { version, license, engines, homepage, repository, bugs } = readJson(join(root, 'package.json'))
     const inPlatform = readJson(join(project, `node_modules/@pipeline/atomic-${platform()}/package.json`))
     expect(inPlatform).toMatchObject({
       version,
       license,
       engines,
+      homepage,
+      repository,
+      bugs,
       os: [process.platform],
       cpu: [process.arch],
     })

@@ -1,0 +1,125 @@
+// What index.js does where it cannot load the addon, and in a bundle.
+
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { build } from 'esbuild'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { platform } from '../../scripts/loader.mjs'
+import { root, runNode } from '../../scripts/tools.mjs'
+
+const addon = `atomic.${platform()}.node`
+const platformPackage = `@pipeline/atomic-${platform()}`
+
+let project: string
+let main: string
+
+/** A project with the main package in it, but not the one of the platform. */
+beforeEach(() => {
+  project = mkdtempSync(join(tmpdir(), 'atomic-loader-'))
+  main = join(project, 'node_modules/@pipeline/atomic')
+  mkdirSync(main, { recursive: true })
+  for (const file of ['index.js', 'package.json']) copyFileSync(join(root, file), join(main, file))
+})
+
+afterEach(() => rmSync(project, { recursive: true, force: true }))
+
+function installAddon(content: Uint8Array | string) {
+  const folder = join(project, 'node_modules', platformPackage)
+  mkdirSync(folder)
+  copyFileSync(join(root, 'npm', platform(), 'package.json'), join(folder, 'package.json'))
+  writeFileSync(join(folder, addon), content)
+}
+
+/** What `require('@pipeline/atomic')` throws, after `first` has run. */
+async function loadingError(first = ''): Promise<{ code: string; message: string; cause?: string }> {
+  const script = `${first}
+    try { require('@pipeline/atomic') }
+    catch ({ code, message, cause }) { console.log(JSON.stringify({ code, message, cause: cause?.code })) }`
+  const { stdout, output } = await runNode(['-e', script], { cwd: project, quiet: true })
+  expect(stdout, output).not.toBe('')
+  return JSON.parse(stdout)
+}
+
+function expectRefusal({ code, message, cause }: Awaited<ReturnType<typeof loadingError>>) {
+  expect({ code, cause }).toEqual({ code: 'ERR_ATOMIC_NO_ADDON', cause: 'ERR_DLOPEN_FAILED' })
+  expect(message).toMatch(`@pipeline/atomic cannot be loaded on ${platform()}: `)
+  expect(message).toMatch(/\nRemove node_modules and install again on this machine\. .*$/)
+}
+
+describe('the loader says what is wrong and what to do', () => {
+  test('when the package of this platform is not installed', async () => {
+    expect(await loadingError()).toEqual({
+      code: 'ERR_ATOMIC_NO_ADDON',
+      message:
+        `@pipeline/atomic cannot be loaded on ${platform()}: the package ${platformPackage} is not installed.\n` +
+        'Remove node_modules and install again on this machine, with optional dependencies. ' +
+        'If it is still missing, remove the lock file as well. In a clone: npm run build.',
+      cause: 'MODULE_NOT_FOUND',
+    })
+  })
+
+  test('when the package of this platform lost its addon', async () => {
+    installAddon('')
+    rmSync(join(project, 'node_modules', platformPackage, addon))
+    expect((await loadingError()).message).toMatch(`the package ${platformPackage} is not installed`)
+  })
+
+  test('when the addon is not one', async () => {
+    installAddon('not an addon')
+    expectRefusal(await loadingError())
+  })
+
+  test.runIf(process.platform === 'linux')('when the addon is for another processor', async () => {
+    const binary = readFileSync(join(root, addon))
+    // e_machine of the ELF header.
+    binary.writeUInt16LE(0xffff, 18)
+    installAddon(binary)
+    expectRefusal(await loadingError())
+  })
+
+  test('when a clone has an addon that does not load, though a package would', async () => {
+    installAddon(readFileSync(join(root, addon)))
+    writeFileSync(join(main, addon), 'not an addon')
+    expect((await loadingError()).message).toMatch('npm run build')
+  })
+
+  test('when nothing is built for this platform', async () => {
+    const { code, message } = await loadingError(
+      `Object.defineProperty(process, 'platform', { value: 'sunos' })`,
+    )
+    expect(code).toBe('ERR_ATOMIC_NO_ADDON')
+    expect(message).toMatch(`@pipeline/atomic cannot be loaded on sunos-${process.arch}: there is no build`)
+    expect(message).toMatch(/\nUse a Node\.js for one of these: .*linux-x64-gnu, linux-x64-musl/)
+  })
+
+  test.runIf(process.platform === 'linux')('when Node was linked against musl', async () => {
+    const musl = join(project, 'node')
+    writeFileSync(musl, `${'\0'.repeat(600)}/lib/ld-musl-${process.arch}.so.1\0`)
+    const { message } = await loadingError(`process.execPath = ${JSON.stringify(musl)}`)
+    expect(message).toMatch(`@pipeline/atomic-linux-${process.arch}-musl is not installed`)
+  })
+})
+
+test('a bundler takes the addon along', async () => {
+  installAddon(readFileSync(join(root, addon)))
+  writeFileSync(
+    join(project, 'main.js'),
+    `import { atomicWrite } from '@pipeline/atomic'
+     atomicWrite('bundled.txt', 'bundled').then(({ bytes }) => console.log(bytes))`,
+  )
+  const { errors } = await build({
+    entryPoints: [join(project, 'main.js')],
+    absWorkingDir: project,
+    outdir: join(project, 'out'),
+    bundle: true,
+    platform: 'node',
+    loader: { '.node': 'copy' },
+    logLevel: 'silent',
+  })
+  expect(errors).toEqual([])
+  rmSync(join(project, 'node_modules'), { recursive: true })
+  const { code, output } = await runNode([join(project, 'out/main.js')], { cwd: project, quiet: true })
+  expect(output).toBe('7\n')
+  expect(code).toBe(0)
+})
