@@ -26,6 +26,11 @@ const rules = [
     problem: "a path of one person's machine",
   },
   {
+    files: /^\.github\/workflows\//,
+    forbidden: /uses: (?!\.\/)[^@]*@(?![0-9a-f]{40} # v\d)/,
+    problem: 'an action that is not pinned: uses: OWNER/NAME@HASH # vVERSION',
+  },
+  {
     files: /\.(md|ya?ml|toml|json)$/,
     forbidden: /\p{Emoji_Presentation}/u,
     problem: 'an emoji',
