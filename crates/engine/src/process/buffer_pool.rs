@@ -2,6 +2,12 @@
 //!
 //! The system clears every page before it hands it out, and a virtual machine has to get it from its host first:
 //! copying 32 MiB took 3 to 20 ms into fresh memory, and 1.3 ms into memory that was used before.
+//!
+//! It pays on every file system alike, because it saves page faults and not work of the disk. Without it, replacing
+//! files took 1.3 to 1.5 times the CPU time for 1 MiB, 16 at once (230 faults a file instead of none), 1.2 to 1.5 times
+//! for 32 MiB one at a time, and the same within noise for 32 MiB, 16 at once, which is more than is kept. It changes
+//! nothing for 1 MiB one at a time: the allocator keeps one such block itself. (Linux 6.18 in a virtual machine: ext4
+//! mounted `discard` on its disk, ext4 with a journal and xfs in images on tmpfs. Not measured on bare metal.)
 
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;

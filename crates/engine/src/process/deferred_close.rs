@@ -4,6 +4,14 @@
 //! journal, mounted `discard`: 1 ms a megabyte). The caller that waits for the new file does not need that done.
 //! So the old file is kept open across the rename, and a thread of its own closes it. Where freeing is quick a thread
 //! would only cost, so the time is measured.
+//!
+//! It pays on such a disk only, and not always. A rename that frees takes 0.2 to 0.7 ms there for 1 KB and 64 KB, and 3
+//! ms for 1 MiB; one that does not, 0.04 ms. Without this module (Linux 6.18, a virtual machine whose disk others used
+//! too; two processes with the same code differed by up to 1.3) one file after the other took 1.1 to 1.7 times as long,
+//! a batch of 1,000 files 1.3 to 1.8 times, 16 files at once 0.8 to 1.05 times, and files of 32 MiB the same. On ext4
+//! with a journal and on xfs, mounted `discard` or not, a rename that frees takes 0.04 to 0.2 ms up to 1 MiB, and
+//! neither the clock nor the CPU time tells the difference. What every disk needs is [`close_later`], for a file that
+//! is collected as garbage.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ffi::OsStr;
