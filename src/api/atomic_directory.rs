@@ -1,6 +1,6 @@
 //! `atomicDirectory`: a whole tree, replaced at once.
 
-use engine::process::queue::Ticket;
+use engine::process::Ticket;
 use engine::tree::TreeReceipt;
 use engine::tree::job::OpenJob;
 use napi::Env;
@@ -9,10 +9,7 @@ use napi_derive::napi;
 
 use crate::api::directory_options::{DirectoryOptions, DirectoryResult};
 use crate::js::directory::build::{self, BuildArgs};
-use crate::js::value::raw::{self, Kept};
-use crate::js::value::signal::Signal;
-use crate::js::value::thrown::Result;
-use crate::js::value::{args, promise};
+use crate::js::value::{Kept, Result, Signal, args, promise, raw};
 
 /// What {@link atomicDirectory} did.
 #[napi(object, object_from_js = false, js_name = "BuildResult<T = unknown> extends DirectoryResult")]

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use engine::write::options::Receipt;
+use engine::write::Receipt;
 use napi::bindgen_prelude::{This, Unknown};
 use napi::{Env, JsValue as _, ValueType};
 use napi_derive::napi;
@@ -10,10 +10,8 @@ use napi_derive::napi;
 use crate::api::options::{Checked, WriteOptions, WriteResult};
 use crate::js::file::handle::{self, File, OpenArgs};
 use crate::js::file::writable;
-use crate::js::value::data::Encoding;
-use crate::js::value::signal::Signal;
-use crate::js::value::thrown::{Result, invalid_state};
-use crate::js::value::{args, promise, raw};
+use crate::js::value::thrown::invalid_state;
+use crate::js::value::{Encoding, Result, Signal, args, promise, raw};
 
 /// A file that is written piece by piece and replaced as a whole: until {@link AtomicFile.commit} resolves, and after
 /// any crash, every reader sees the old file, or none if there was none. Use it for content that is too large to be

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use engine::index::file::UpdateOptions as EngineOptions;
 use engine::index::job::OpenJob;
 use engine::index::json::Space;
-use engine::process::queue::Ticket;
-use engine::write::options::Receipt;
+use engine::process::Ticket;
+use engine::write::Receipt;
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 use napi_derive::napi;
@@ -15,10 +15,7 @@ use napi_derive::napi;
 use crate::api::options::{Checked, WriteOptions, WriteResult, milliseconds};
 use crate::js::index::call::{self, Request};
 use crate::js::index::group;
-use crate::js::value::raw::{self, Kept};
-use crate::js::value::signal::Signal;
-use crate::js::value::thrown::Result;
-use crate::js::value::{args, copy, promise};
+use crate::js::value::{Kept, Result, Signal, args, copy, promise, raw};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 

@@ -8,10 +8,7 @@ use napi_derive::napi;
 use crate::api::options::{Checked, WriteOptions, WriteResult};
 use crate::js::error::from_engine;
 use crate::js::task;
-use crate::js::value::data::Encoding;
-use crate::js::value::signal::Signal;
-use crate::js::value::thrown::Result;
-use crate::js::value::{args, promise, raw};
+use crate::js::value::{Encoding, Result, Signal, args, promise, raw};
 
 /// Writes a file atomically. When the promise resolves, the data is on disk, was read back, and has its final name.
 /// Every reader, at any time and after any crash, sees the old file or the new one, each of them complete.

@@ -1,19 +1,14 @@
 //! `atomicWriteAll`: many files, one barrier.
 
 use engine::batch::job::EntryInput;
-use engine::write::options::Receipt;
+use engine::write::Receipt;
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 use napi_derive::napi;
 
 use crate::api::options::{Checked, WriteOptions, WriteResult};
 use crate::js::batch::driver::{self, Call, Progress, Pulled};
-use crate::js::value::data::Encoding;
-use crate::js::value::iteration::Iteration;
-use crate::js::value::raw::{self, Kept};
-use crate::js::value::signal::Signal;
-use crate::js::value::thrown::Result;
-use crate::js::value::{args, promise};
+use crate::js::value::{Encoding, Iteration, Kept, Result, Signal, args, promise, raw};
 
 /// Options of {@link atomicWriteAll}: those of {@link atomicWrite}, for all entries. An entry may have its own.
 #[napi(object, object_to_js = false, js_name = "WriteAllOptions extends WriteOptions")]

@@ -1,6 +1,6 @@
 //! `copyDirectoryAtomic`: a whole tree, replaced at once by a copy of another.
 
-use engine::process::queue::Ticket;
+use engine::process::Ticket;
 use engine::tree::job::{CommitJob, Copy, OpenJob};
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
@@ -9,9 +9,7 @@ use napi_derive::napi;
 use crate::api::directory_options::{DirectoryOptions, DirectoryResult};
 use crate::js::error::from_engine;
 use crate::js::task;
-use crate::js::value::signal::Signal;
-use crate::js::value::thrown::Result;
-use crate::js::value::{args, promise, raw};
+use crate::js::value::{Result, Signal, args, promise, raw};
 
 /// Options of {@link copyDirectoryAtomic}: those of {@link atomicDirectory}, and `verify`. A new directory gets the
 /// mode of the directory that is copied.

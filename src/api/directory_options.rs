@@ -8,8 +8,7 @@ use napi::{Env, ValueType};
 use napi_derive::napi;
 
 use crate::js::error::from_engine;
-use crate::js::value::thrown::Result;
-use crate::js::value::{args, raw};
+use crate::js::value::{Result, args, raw};
 
 /// Options of {@link atomicDirectory}. They are read once, at the call.
 #[napi(object, object_to_js = false)]

@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use engine::write::options::{Options, Receipt};
-use engine::write::verify::Level;
+use engine::write::{Level, Options, Receipt};
 use napi::bindgen_prelude::{Either, Unknown};
 use napi::{Env, ValueType};
 use napi_derive::napi;
 
-use crate::js::value::thrown::Result;
-use crate::js::value::{args, raw};
+use crate::js::value::{Result, args, raw};
 
 /// Options of {@link atomicWrite}. They are read once, when the function is called. An option of the wrong type
 /// rejects with `ERR_INVALID_ARG_TYPE`, one with a value that does not exist with `ERR_INVALID_ARG_VALUE`.

@@ -4,7 +4,8 @@ use engine::error::{Error, ErrorKind};
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
-use crate::js::value::thrown::{Thrown, abort, error as plain_error, invalid_return, type_error};
+use crate::js::value::Thrown;
+use crate::js::value::thrown::{abort, error as plain_error, invalid_return, type_error};
 
 /// Why a call about what the caller calls `path` failed, for the reaction that rejects its promise; `reason` asks
 /// the caller's signal, after an abort only: it runs a getter.

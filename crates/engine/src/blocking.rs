@@ -14,10 +14,9 @@ use crate::index::file::UpdateOptions;
 use crate::index::group::Written;
 use crate::index::job::{Come, CommitJob, Committed, OpenJob, Outcome};
 use crate::job::{After, Job, Step};
-use crate::process::buffer_pool::room_for_bytes;
-use crate::process::queue::{CallId, Ticket};
+use crate::process::{CallId, Ticket, room_for_bytes};
 use crate::write::job::WriteJob;
-use crate::write::options::{Options, Receipt};
+use crate::write::{Options, Receipt};
 
 /// A call that no other takes along: the addon counts its own from 0.
 const ALONE: CallId = CallId::MAX;

@@ -2,7 +2,7 @@
 //! and finds lone surrogates on the way.
 
 use crate::error::{ErrorKind, Result};
-use crate::process::buffer_pool::room_for_bytes;
+use crate::process::room_for_bytes;
 
 /// What is to be written.
 ///

@@ -42,3 +42,15 @@ impl<J: Job> From<Result<J>> for After<J> {
         job.map_or_else(|error| Self::Done(Err(error)), Self::Run)
     }
 }
+
+/// Drops a value on a worker, because that is I/O: a batch removes what is staged, an index its lock file.
+pub struct DropJob<T>(pub T);
+
+impl<T: Send + 'static> Job for DropJob<T> {
+    type Output = ();
+
+    fn run(self) -> Step<Self> {
+        drop(self.0);
+        Step::Done(Ok(()))
+    }
+}

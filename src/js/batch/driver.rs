@@ -12,19 +12,17 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use engine::batch::Batch;
-use engine::batch::job::{Discard, EntryInput, FinishJob, WaveJob};
+use engine::batch::job::{EntryInput, FinishJob, WaveJob};
 use engine::error::Error;
-use engine::write::options::Receipt;
+use engine::job::DropJob;
+use engine::write::Receipt;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
 use crate::js::error::from_engine;
 use crate::js::task;
-use crate::js::value::iteration::Iteration;
-use crate::js::value::promise::{self, Wakeup};
-use crate::js::value::raw::{self, Kept, KeptAny};
-use crate::js::value::signal::Signal;
-use crate::js::value::thrown::{Result, Thrown, internal};
+use crate::js::value::thrown::internal;
+use crate::js::value::{Iteration, Kept, KeptAny, Result, Signal, Thrown, Wakeup, promise, raw};
 
 /// The arguments of a call.
 pub struct Call {
@@ -202,7 +200,7 @@ impl Driver {
                 driver.over.wake(env);
                 Ok(raw::undefined(env))
             }),
-            Work::Discard(batch) => task::start(env, Discard(batch), move |env, _| {
+            Work::Discard(batch) => task::start(env, DropJob(batch), move |env, _| {
                 driver.over.wake(env);
                 Ok(raw::undefined(env))
             }),

@@ -8,9 +8,7 @@ use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
 use crate::js::batch::driver::{Driver, Ending, Pulled, Source, thrown};
-use crate::js::value::iteration::Next;
-use crate::js::value::thrown::{Result, Thrown};
-use crate::js::value::{promise, raw};
+use crate::js::value::{Next, Result, Thrown, promise, raw};
 
 /// A wave is full with this many entries,
 const MOST: usize = 256;

@@ -11,10 +11,8 @@ use napi::bindgen_prelude::Unknown;
 
 use crate::js::error::from_engine;
 use crate::js::task;
-use crate::js::value::promise;
-use crate::js::value::raw::{self, Kept, KeptAny};
-use crate::js::value::signal::Signal;
-use crate::js::value::thrown::{Result, Thrown, type_error};
+use crate::js::value::thrown::type_error;
+use crate::js::value::{Kept, KeptAny, Result, Signal, Thrown, promise, raw};
 
 /// The arguments of a call.
 pub struct BuildArgs {

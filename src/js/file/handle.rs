@@ -10,20 +10,16 @@ use std::rc::Rc;
 use engine::cancel::Cancel;
 use engine::data::Data;
 use engine::error::Error;
-use engine::process::queue::{Key, Ticket};
-use engine::write::options::{Options, Receipt};
-use engine::write::writer::Writer;
+use engine::process::{Key, Ticket};
 use engine::write::writer_job::{Commit, OpenFile, Wait};
+use engine::write::{Options, Receipt, Writer};
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
 use crate::js::error::from_engine;
 use crate::js::task;
-use crate::js::value::data::Encoding;
-use crate::js::value::promise::{self, Wakeup};
-use crate::js::value::raw;
-use crate::js::value::signal::Signal;
-use crate::js::value::thrown::{Result, abort, internal, invalid_state};
+use crate::js::value::thrown::{abort, internal, invalid_state};
+use crate::js::value::{Encoding, Result, Signal, Wakeup, promise, raw};
 
 /// How far a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,9 +11,7 @@ use napi::bindgen_prelude::Unknown;
 
 use crate::js::file::handle::{File, Phase};
 use crate::js::task;
-use crate::js::value::promise::{self, Wakeup};
-use crate::js::value::raw;
-use crate::js::value::thrown::Result;
+use crate::js::value::{Result, Wakeup, promise, raw};
 
 /// Less than this is not worth a job, unless a caller waits for it.
 const WORTH_A_JOB: usize = 64 << 10;

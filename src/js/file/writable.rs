@@ -9,8 +9,7 @@ use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
 use crate::js::file::handle::File;
-use crate::js::value::thrown::Result;
-use crate::js::value::{promise, raw};
+use crate::js::value::{Result, promise, raw};
 
 /// Whether a stream may hold something back, or has lost it: then what the file has is not all of its content.
 pub fn is_in_use<'env>(env: &'env Env, stream: &Unknown<'_>) -> Result<'env, bool> {

@@ -4,9 +4,8 @@ use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 
 use crate::js::index::call::Call;
-use crate::js::value::args;
-use crate::js::value::raw::{self, Kept};
-use crate::js::value::thrown::{Result, invalid_return};
+use crate::js::value::thrown::invalid_return;
+use crate::js::value::{Kept, Result, args, raw};
 
 /// `fn(index)`.
 pub fn call<'env>(env: &'env Env, call: &Call, index: &Unknown<'_>) -> Result<'env, Unknown<'env>> {

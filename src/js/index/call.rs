@@ -14,16 +14,14 @@ use engine::index::file::UpdateOptions;
 use engine::index::group::Member;
 use engine::index::job::Outcome;
 use engine::index::json::Space;
-use engine::process::queue::CallId;
-use engine::write::options::Receipt;
+use engine::process::CallId;
+use engine::write::Receipt;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
 use crate::js::error::from_engine;
-use crate::js::value::promise::{self, Wakeup};
-use crate::js::value::raw::{Kept, KeptAny};
-use crate::js::value::signal::Signal;
-use crate::js::value::thrown::{Result, Thrown, abort, internal};
+use crate::js::value::thrown::{abort, internal};
+use crate::js::value::{Kept, KeptAny, Result, Signal, Thrown, Wakeup, promise};
 
 /// What the caller wants.
 pub struct Request {

@@ -12,17 +12,16 @@ use engine::data::Data;
 use engine::error::ErrorKind;
 use engine::index::file::{Snapshot, UpdateOptions};
 use engine::index::group::{self as policy, RunId, Verdict};
-use engine::index::job::{Come, CommitJob, Committed, OpenJob, Opened, Outcome, Release};
+use engine::index::job::{Come, CommitJob, Committed, OpenJob, Opened, Outcome};
 use engine::index::json::Space;
+use engine::job::DropJob;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
 use crate::js::index::call::{self, Call, Command, Request, WeakCall};
 use crate::js::index::{apply, json};
 use crate::js::task::{self, Timer};
-use crate::js::value::raw::{self, Kept};
-use crate::js::value::thrown::{Result, Thrown};
-use crate::js::value::{data, promise};
+use crate::js::value::{Kept, Result, Thrown, data, promise, raw};
 
 /// A text this large takes some 20 ms to parse, and then more to print.
 const LARGE: usize = 8 << 20;
@@ -192,7 +191,7 @@ impl Group {
         let Some(opened) = self.opened.take() else { return };
         let group = self.clone();
         // Fails only in an environment that is ending.
-        drop(task::run(env, Release(opened), move |env, _| {
+        drop(task::run(env, DropJob(opened), move |env, _| {
             group.policy.borrow_mut().released();
             group.carry_out(env);
         }));

@@ -5,8 +5,8 @@ use engine::index::json::{Layout, Space};
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 
-use crate::js::value::thrown::{Result, invalid_return};
-use crate::js::value::{copy, raw};
+use crate::js::value::thrown::invalid_return;
+use crate::js::value::{Result, copy, raw};
 
 /// `JSON.parse` of what the file has, or without a file of `initial`; `undefined` without either.
 pub fn parse<'env>(

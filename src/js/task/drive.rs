@@ -19,8 +19,8 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::js::task::{mailbox, work};
-use crate::js::value::promise::{self, Deferred, Wakeup};
-use crate::js::value::thrown::Result;
+use crate::js::value::promise::{self, Deferred};
+use crate::js::value::{Result, Wakeup};
 
 /// How long a job waits for descriptors.
 const PATIENCE: Duration = Duration::from_secs(10);

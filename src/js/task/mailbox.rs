@@ -20,8 +20,9 @@ use napi_derive::napi;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use crate::js::value::Result;
 use crate::js::value::raw::{self, value};
-use crate::js::value::thrown::{Result, check};
+use crate::js::value::thrown::check;
 
 /// As diagnostic tools show it.
 const NAME: &CStr = c"atomic mailbox";

@@ -7,8 +7,9 @@ use std::ptr;
 
 use napi::{Env, JsValue as _, sys};
 
+use crate::js::value::Result;
 use crate::js::value::raw::value;
-use crate::js::value::thrown::{Result, check};
+use crate::js::value::thrown::check;
 
 /// As diagnostic tools show it.
 const NAME: &CStr = c"atomic work";

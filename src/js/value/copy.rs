@@ -2,7 +2,8 @@
 
 use std::ptr;
 
-use engine::process::buffer_pool::{keep, room, room_for_bytes};
+use engine::process::buffer_pool::keep;
+use engine::process::{room, room_for_bytes};
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, JsValue as _, sys};
 

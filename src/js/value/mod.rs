@@ -8,3 +8,10 @@ pub mod promise;
 pub mod raw;
 pub mod signal;
 pub mod thrown;
+
+pub use data::Encoding;
+pub use iteration::{Iteration, Next};
+pub use promise::Wakeup;
+pub use raw::{Kept, KeptAny};
+pub use signal::Signal;
+pub use thrown::{Result, Thrown};

@@ -6,19 +6,13 @@ use std::sync::Arc;
 use crate::batch::folder::Folder;
 use crate::batch::kept::Kept;
 use crate::cancel::Cancel;
-use crate::dir::directory::Directory;
-use crate::dir::sweep;
-use crate::dir::target::Target;
+use crate::dir::{Directory, Target, sweep};
 use crate::error::{Error, ErrorKind, Named, Result};
 use crate::mutant::{Step, leaves_out};
-use crate::process::deferred_close::{Old, Replaced};
-use crate::process::queue::Key;
+use crate::process::{Key, Old, Replaced};
 use crate::sys::{self, Dir, Stat, Version};
-use crate::write::digest::{Digest, Running};
-use crate::write::options::{Options, Receipt};
-use crate::write::staged::{Attempt, Staged};
-use crate::write::unchanged::{Unchanged, unchanged};
-use crate::write::verify::{Content, Level};
+use crate::write::unchanged::unchanged;
+use crate::write::{Attempt, Content, Digest, Level, Options, Receipt, Running, Staged, Unchanged};
 
 /// A file that is staged, or left alone, and in the end has its name.
 #[derive(Debug)]

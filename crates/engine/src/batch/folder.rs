@@ -6,11 +6,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::dir::directory::Directory;
-use crate::dir::target::Target;
+use crate::dir::{Directory, Target};
 use crate::error::{Error, Result};
-use crate::process::budget::{DescriptorBudget, Slot};
-use crate::process::thread::lock;
+use crate::process::{DescriptorBudget, Slot, lock};
 use crate::sys::{self, FileId};
 
 /// How many descriptors the batches of this process keep between two steps, for directories and files.

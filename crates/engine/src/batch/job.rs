@@ -9,10 +9,8 @@ use crate::cancel::Cancel;
 use crate::data::Data;
 use crate::error::Error;
 use crate::job::{After, Job, Step};
-use crate::process::buffer_pool;
-use crate::process::parallel::each;
-use crate::process::queue::{Ticket, Turn};
-use crate::write::options::{Options, Receipt};
+use crate::process::{Ticket, Turn, buffer_pool, each};
+use crate::write::{Options, Receipt};
 
 /// How long descriptors are waited for between two renames; a little less than a job would.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -204,17 +202,5 @@ fn flush_directories(mut batch: Publishing, cancel: Cancel) -> Step<FinishJob> {
         // Files that were left alone are what they were.
         Err(error) if !batch.is_committed() => Step::Done(Err(error)),
         Err(error) => Step::Done(Err(batch.report(error))),
-    }
-}
-
-/// Removes what is staged, on a worker: that is I/O too.
-pub struct Discard(pub Batch);
-
-impl Job for Discard {
-    type Output = ();
-
-    fn run(self) -> Step<Self> {
-        drop(self.0);
-        Step::Done(Ok(()))
     }
 }

@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::batch::folder::{Folder, KEPT};
-use crate::dir::directory::Directory;
-use crate::dir::target::Target;
+use crate::dir::{Directory, Target};
 use crate::error::{Error, Result};
-use crate::process::budget::Slot;
+use crate::process::Slot;
 use crate::sys;
-use crate::write::staged::{Detached, Staged};
+use crate::write::{Detached, Staged};
 
 /// A file that is complete except for its name.
 #[derive(Debug)]

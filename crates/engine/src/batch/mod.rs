@@ -36,12 +36,10 @@ use std::path::Path;
 
 use crate::batch::folder::Folders;
 use crate::cancel::Cancel;
-use crate::dir::target::{Resolve, Target};
+use crate::dir::{Resolve, Target};
 use crate::error::{Error, ErrorKind, Result};
-use crate::process::deferred_close;
-use crate::process::parallel::each;
-use crate::process::queue::Key;
-use crate::write::options::Options;
+use crate::process::{Key, deferred_close, each};
+use crate::write::Options;
 pub use entry::Entry;
 pub use publish::Publishing;
 

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use crate::batch::entry::Entry;
 use crate::batch::folder::Folder;
 use crate::cancel::Cancel;
-use crate::dir::flush::{Failed, failed_anywhere};
+use crate::dir::Failed;
+use crate::dir::flush::failed_anywhere;
 use crate::error::{Error, Result};
-use crate::process::deferred_close::Old;
-use crate::process::parallel::each;
+use crate::process::{Old, each};
 use crate::sys::FileId;
-use crate::write::options::Receipt;
+use crate::write::Receipt;
 
 /// A batch whose files get their names.
 #[derive(Debug)]

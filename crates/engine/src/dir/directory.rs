@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use crate::dir::flush::{Failed, Flushes};
 use crate::error::{Error, Named, Result};
 use crate::mutant::{Step, leaves_out};
-use crate::process::thread::{lock, spawn_or_run};
+use crate::process::{lock, spawn_or_run};
 use crate::sys::{self, Dir, FileId};
 
 /// An open directory.

@@ -5,3 +5,7 @@ pub(crate) mod flush;
 pub(crate) mod names;
 pub(crate) mod sweep;
 pub mod target;
+
+pub(crate) use directory::Directory;
+pub(crate) use flush::Failed;
+pub use target::{Resolve, Target};

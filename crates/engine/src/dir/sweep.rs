@@ -11,7 +11,7 @@ use std::sync::Mutex;
 
 use crate::dir::directory::Directory;
 use crate::dir::names;
-use crate::process::thread::{lock, spawn_or_skip};
+use crate::process::{lock, spawn_or_skip};
 use crate::sys::{Dir, FileId, Kind};
 use crate::walk::remove::remove;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::dir::directory::Directory;
 use crate::error::{Error, ErrorKind, Named, Result};
-use crate::process::queue::Key;
+use crate::process::Key;
 pub use crate::sys::path_from_bytes;
 use crate::sys::{self, Kind, Stat};
 

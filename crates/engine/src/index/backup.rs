@@ -6,15 +6,12 @@
 use std::fs::File;
 
 use crate::cancel::Cancel;
-use crate::dir::names;
-use crate::dir::target::{Resolve, Target};
+use crate::dir::{Resolve, Target, names};
 use crate::error::{Error, Named, Result};
 use crate::index::options::UpdateOptions;
 use crate::index::snapshot::Snapshot;
 use crate::sys;
-use crate::write::commit;
-use crate::write::options::Options;
-use crate::write::temp_name::TempName;
+use crate::write::{Options, TempName, commit};
 
 /// Keeps `old`, the version that `index` has now, if the options say where.
 ///

@@ -9,8 +9,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::sync::{Mutex, MutexGuard};
 
-use crate::process::queue::Key;
-use crate::process::thread::lock;
+use crate::process::{Key, lock};
 use crate::sys::{self, Dir, Version};
 
 /// How many bytes are kept in all: reading a larger index again costs little beside parsing it.

@@ -8,23 +8,25 @@
 use std::io::Read;
 
 use crate::cancel::Cancel;
-use crate::dir::target::Target;
+use crate::dir::Target;
 use crate::error::{ErrorKind, Named, Result};
 use crate::index::backup::back_up;
 pub use crate::index::options::UpdateOptions;
 pub use crate::index::snapshot::Snapshot;
 use crate::index::{cache, json};
 use crate::lock::sidecar::Lock;
-use crate::process::buffer_pool::room;
-use crate::process::deferred_close::{self, Replaced};
-use crate::process::queue::{CallId, Turn};
+use crate::process::CallId;
+use crate::process::Replaced;
+use crate::process::Turn;
+use crate::process::deferred_close;
+use crate::process::room;
 use crate::sys::{self, Dir, Kind, Stat};
+use crate::write::Attempt;
+use crate::write::Level;
+use crate::write::Published;
+use crate::write::Receipt;
 use crate::write::commit;
-use crate::write::options::Receipt;
-use crate::write::published::Published;
-use crate::write::staged::Attempt;
 use crate::write::unchanged;
-use crate::write::verify::Level;
 
 /// An index that is locked until this is dropped.
 #[derive(Debug)]

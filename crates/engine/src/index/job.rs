@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 
 use crate::cancel::Cancel;
 use crate::data::Data;
-use crate::dir::target::{Resolve, Target};
+use crate::dir::{Resolve, Target};
 use crate::error::{Error, ErrorKind};
 use crate::index::file::{IndexFile, Opening, Snapshot, UpdateOptions};
 use crate::index::group::Written;
 use crate::index::json::{self, Layout};
 use crate::job::{After, Job, Step};
 use crate::lock::wait::{self, Wait, Waited};
-use crate::process::queue::{CallId, Called, Ticket};
-use crate::write::options::Receipt;
+use crate::process::{CallId, Called, Ticket};
+use crate::write::Receipt;
 
 /// An index in our hands, and what it says.
 pub struct Opened {
@@ -223,17 +223,5 @@ impl From<Error> for Committed {
     fn from(error: Error) -> Self {
         let outcome = Arc::new(Err(error));
         Self { written: Written::Failed(outcome.clone()), opened: Err(outcome) }
-    }
-}
-
-/// Gives an index back, on a worker: removing the lock file is I/O too.
-pub struct Release(pub Opened);
-
-impl Job for Release {
-    type Output = ();
-
-    fn run(self) -> Step<Self> {
-        drop(self.0);
-        Step::Done(Ok(()))
     }
 }

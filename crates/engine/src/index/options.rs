@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::write::options::Options;
+use crate::write::Options;
 
 /// How to replace an index.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -5,9 +5,9 @@ use std::io::{Read, Seek};
 
 use crate::cancel::Cancel;
 use crate::error::{ErrorKind, Named, Result};
-use crate::process::buffer_pool::room;
+use crate::process::room;
 use crate::sys::Version;
-use crate::write::verify::{self, Content, Level};
+use crate::write::{Content, Level, verify};
 
 /// From this size on only one text is kept in memory at a time.
 const LARGE: usize = 16 << 20;

@@ -11,14 +11,10 @@ use std::fs::{File, TryLockError};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use crate::dir::directory::Directory;
-use crate::dir::names;
-use crate::dir::target::Target;
+use crate::dir::{Directory, Target, names};
 use crate::error::{ErrorKind, Named, Result};
 use crate::mutant::{Step, leaves_out};
-use crate::process::budget::{DescriptorBudget, Slot};
-use crate::process::queue::Key;
-use crate::process::thread::lock;
+use crate::process::{DescriptorBudget, Key, Slot, lock};
 use crate::sys::{self, Dir, Kind};
 
 /// The first pause of a waiter; each one after it is half as long again.

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::cancel::Cancel;
-use crate::dir::target::{Resolve, Target};
+use crate::dir::{Resolve, Target};
 use crate::error::{ErrorKind, Result};
 use crate::index::file::IndexFile;
 use crate::lock::sidecar::{Backoff, Lock};
-use crate::process::queue::{Called, FollowerPlace, Turn};
+use crate::process::{Called, FollowerPlace, Turn};
 
 /// Waits for the turn and for the lock, without a thread, and without keeping the directory open.
 ///

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::dir::directory::Directory;
+use crate::dir::Directory;
 
 /// A directory by its name in another.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::cancel::Cancel;
 use crate::error::{Error, ErrorKind, Named, Result};
 use crate::mutant::{Step, leaves_out};
-use crate::process::thread::retry_transient;
+use crate::process::retry_transient;
 use crate::sys::{self, Dir, Kind};
 use crate::walk::crew::{Crew, with_crew};
 use crate::walk::{Visitor, walk};

@@ -3,7 +3,7 @@
 use std::fs::File;
 
 use crate::error::Result;
-use crate::process::thread::spawn_or_skip;
+use crate::process::spawn_or_skip;
 use crate::sys;
 use crate::tree::at::At;
 use crate::tree::options::TreeReceipt;

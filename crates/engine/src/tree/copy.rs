@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use crate::cancel::Cancel;
 use crate::error::{Error, ErrorKind, Named, Result};
-use crate::process::thread::retry_transient;
+use crate::process::retry_transient;
 use crate::sys::{self, Dir, FileId, Kind};
 use crate::tree::staging::Staging;
 use crate::walk::crew::{Crew, with_crew};
 use crate::walk::{Node, Visitor, walk};
-use crate::write::verify::{self, Content};
+use crate::write::{Content, verify};
 
 /// Permission bits that a copy has too. Set-id bits were granted to another file, of maybe another owner.
 const COPIED: u32 = 0o1777;

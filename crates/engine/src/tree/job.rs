@@ -4,10 +4,10 @@
 use std::path::PathBuf;
 
 use crate::cancel::Cancel;
-use crate::dir::target::Target;
+use crate::dir::Target;
 use crate::error::{Error, ErrorKind};
 use crate::job::{After, Job, Step};
-use crate::process::queue::{Ticket, Turn};
+use crate::process::{Ticket, Turn};
 use crate::tree::copy::Source;
 use crate::tree::staging::Staging;
 use crate::tree::{self, Committed, Permit, TreeOptions, TreeReceipt};
@@ -138,15 +138,8 @@ impl Job for CommitJob {
             Stage::Filled(site, copy) => match tree::try_permit() {
                 Some(permit) => Self { stage: Stage::Permitted(site, copy, permit), cancel }.run(),
                 None => Step::Wait(Box::pin(async move {
-                    match tree::permit().await {
-                        Some(permit) => {
-                            After::Run(Self { stage: Stage::Permitted(site, copy, permit), cancel })
-                        }
-                        None => After::Done(Err(ErrorKind::Panic(
-                            "the semaphore for trees is closed".to_owned(),
-                        )
-                        .into())),
-                    }
+                    let permit = tree::permit().await;
+                    permit.map(|permit| Self { stage: Stage::Permitted(site, copy, permit), cancel }).into()
                 })),
             },
             Stage::Permitted(site, copy, permit) => {
@@ -155,12 +148,7 @@ impl Job for CommitJob {
                 match committed {
                     Ok(committed) if committed.has_leftover() => Step::Wait(Box::pin(async move {
                         tokio::time::sleep(tree::GRACE).await;
-                        match tree::on_own_thread(|| committed.clear()).await {
-                            Some(receipt) => After::Done(Ok(receipt)),
-                            None => {
-                                After::Done(Err(ErrorKind::Panic("a removal did not end".to_owned()).into()))
-                            }
-                        }
+                        After::Done(tree::on_own_thread(|| committed.clear()).await)
                     })),
                     Ok(committed) => Step::Done(Ok(committed.clear())),
                     Err(error) => Step::Done(Err(error)),
@@ -198,10 +186,7 @@ impl Job for DiscardJob {
         Step::Wait(Box::pin(async move {
             let gone = tree::on_own_thread(move || staging.discard()).await;
             drop(turn);
-            match gone {
-                Some(()) => After::Done(Ok(())),
-                None => After::Done(Err(ErrorKind::Panic("a removal did not end".to_owned()).into())),
-            }
+            After::Done(gone)
         }))
     }
 }

@@ -33,7 +33,8 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
-use crate::process::thread::spawn_or_run;
+use crate::error::{Error, ErrorKind, Result};
+use crate::process::spawn_or_run;
 
 pub use census::Census;
 pub use committed::Committed;
@@ -54,11 +55,11 @@ pub type Permit = SemaphorePermit<'static>;
 static REMOVERS: Semaphore = Semaphore::const_new(2);
 
 /// Runs `remove` on a thread of its own.
-pub async fn on_own_thread<T: Send + 'static>(remove: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    let _permit = REMOVERS.acquire().await.ok()?;
+pub async fn on_own_thread<T: Send + 'static>(remove: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    let _permit = REMOVERS.acquire().await.map_err(|_| closed())?;
     let (tell, done) = oneshot::channel();
     spawn_or_run("atomic-tree", move || drop(tell.send(remove())));
-    done.await.ok()
+    done.await.map_err(|_| ErrorKind::Panic("a removal did not end".to_owned()).into())
 }
 
 /// The permit, if one is free.
@@ -67,6 +68,10 @@ pub fn try_permit() -> Option<Permit> {
 }
 
 /// Waits for the permit.
-pub async fn permit() -> Option<Permit> {
-    TREES.acquire().await.ok()
+pub async fn permit() -> Result<Permit> {
+    TREES.acquire().await.map_err(|_| closed())
+}
+
+fn closed() -> Error {
+    ErrorKind::Panic("a semaphore for trees was closed".to_owned()).into()
 }

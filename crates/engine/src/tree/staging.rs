@@ -9,12 +9,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::cancel::Cancel;
-use crate::dir::directory::Directory;
-use crate::dir::flush::Failed;
-use crate::dir::target::Target;
-use crate::dir::{names, sweep};
+use crate::dir::{Directory, Failed, Target, names, sweep};
 use crate::error::{Error, Named, Result};
-use crate::process::thread::{retry_transient, spawn_or_skip};
+use crate::process::{retry_transient, spawn_or_skip};
 use crate::sys::{self, Dir, Stat};
 use crate::tree::at::At;
 use crate::tree::census;

@@ -8,9 +8,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::dir::directory::Directory;
-use crate::dir::names;
-use crate::dir::target::Target;
+use crate::dir::{Directory, Target, names};
 use crate::error::{Error, ErrorKind, Named, Result};
 use crate::sys::{self, Dir};
 use crate::tree::at::At;

@@ -8,7 +8,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Scope};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::process::thread::lock;
+use crate::process::lock;
 
 /// How many operations the device is asked for at once.
 const THREADS: usize = 16;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Named, Result};
-use crate::process::thread::retry_transient;
+use crate::process::retry_transient;
 use crate::sys::{self, Dir, FileId, Kind};
 use crate::walk::{Node, Visitor, walk};
 

@@ -2,10 +2,9 @@
 //! directory. Each step is there because data was lost without it; `docs/design.md` has the figures.
 
 use crate::cancel::Cancel;
-use crate::dir::sweep;
-use crate::dir::target::Target;
+use crate::dir::{Target, sweep};
 use crate::error::{Error, Result};
-use crate::process::deferred_close::{self, Replaced};
+use crate::process::{Replaced, deferred_close};
 use crate::sys::{self, Stat};
 use crate::write::finish::{Finished, finish};
 use crate::write::options::{Options, Receipt};

@@ -3,9 +3,9 @@
 //! files, one step after the other.)
 
 use crate::cancel::Cancel;
-use crate::dir::target::Target;
+use crate::dir::Target;
 use crate::error::Result;
-use crate::process::deferred_close::Replaced;
+use crate::process::Replaced;
 use crate::sys::Stat;
 use crate::write::options::{Options, Receipt};
 use crate::write::published::Published;

@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 
 use crate::cancel::Cancel;
 use crate::data::Data;
-use crate::dir::target::{Resolve, Target};
+use crate::dir::{Resolve, Target};
 use crate::error::ErrorKind;
 use crate::job::{After, Job, Step};
-use crate::process::buffer_pool;
-use crate::process::queue::{Ticket, Turn};
+use crate::process::{Ticket, Turn, buffer_pool};
 use crate::write::commit;
 use crate::write::options::{Options, Receipt};
 use crate::write::published::Published;

@@ -28,3 +28,12 @@ pub(crate) mod unchanged;
 pub mod verify;
 pub mod writer;
 pub mod writer_job;
+
+pub use digest::{Digest, Running};
+pub use options::{Options, Receipt};
+pub use published::Published;
+pub(crate) use staged::{Attempt, Detached, Staged};
+pub(crate) use temp_name::TempName;
+pub(crate) use unchanged::Unchanged;
+pub use verify::{Content, Level};
+pub use writer::Writer;

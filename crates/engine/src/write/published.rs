@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::dir::directory::Directory;
-use crate::dir::flush::Failed;
+use crate::dir::{Directory, Failed};
 use crate::error::{Error, Result};
-use crate::process::deferred_close::Old;
+use crate::process::Old;
 use crate::write::options::Receipt;
 
 /// A file that has its final name, in a directory that may have to be flushed yet.

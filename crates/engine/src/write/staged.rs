@@ -9,12 +9,10 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
 
 use crate::cancel::Cancel;
-use crate::dir::directory::Directory;
-use crate::dir::names;
-use crate::dir::target::Target;
+use crate::dir::{Directory, Target, names};
 use crate::error::{Error, Named, Result};
 use crate::mutant::{Step, leaves_out};
-use crate::process::deferred_close::{self, Old, Replaced};
+use crate::process::{Old, Replaced, deferred_close};
 use crate::sys::{self, Dir, FileId, Stat};
 use crate::write::temp_name::TempName;
 use crate::write::verify::{self, Content, Level};

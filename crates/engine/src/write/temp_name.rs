@@ -4,8 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::sync::Arc;
 
-use crate::dir::directory::Directory;
-use crate::dir::target::Target;
+use crate::dir::{Directory, Target};
 use crate::error::{Error, Result};
 
 /// A temp name, removed on drop.

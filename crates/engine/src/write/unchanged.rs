@@ -3,8 +3,7 @@
 use std::fs::File;
 
 use crate::cancel::Cancel;
-use crate::dir::flush::Failed;
-use crate::dir::target::Target;
+use crate::dir::{Failed, Target};
 use crate::error::{ErrorKind, Named, Result};
 use crate::sys::{self, Dir, Version};
 use crate::write::options::{Options, Receipt};

@@ -7,12 +7,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::cancel::Cancel;
-use crate::dir::sweep;
-use crate::dir::target::{Resolve, Target};
+use crate::dir::{Resolve, Target, sweep};
 use crate::error::{Error, Result};
-use crate::process::budget::{DescriptorBudget, Slot};
-use crate::process::deferred_close::{self, Replaced};
-use crate::process::queue::Key;
+use crate::process::{DescriptorBudget, Key, Replaced, Slot, deferred_close};
 use crate::sys;
 use crate::write::digest::Running;
 use crate::write::finish::{LARGE, finish};
