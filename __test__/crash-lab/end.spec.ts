@@ -1,4 +1,4 @@
-// The crash lab ends with what started it, and leaves no process, no mount and no loop device, whoever is killed. It is killed
+// The crash lab ends with what started it, and leaves no process, mount or loop device, whichever of them is killed, and how. It is killed
 // while it records: then it has drives of its own, file systems on them, and threads that wait for these drives.
 
 import { type ChildProcess, spawn } from 'node:child_process'

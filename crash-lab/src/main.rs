@@ -95,7 +95,7 @@ fn run(arguments: &Arguments, lab: &Lab) -> Result<Report> {
         // One section that cannot continue does not end the others.
         let found = (section.run)(lab, share).unwrap_or_else(|error| Findings::broken(section.name, &error));
         let took = begun.elapsed().as_secs();
-        eprintln!("{} in {took} s", tables::coverage(std::slice::from_ref(&found.coverage)).trim_end());
+        eprintln!("{} in {took} s", tables::coverage(&found.coverage));
         findings.push(found);
     }
     Ok(Report::new(lab.seed, budget, start.elapsed().as_secs(), findings))
@@ -116,7 +116,10 @@ fn finish(arguments: &Arguments, report: Report) -> Result<ExitCode> {
             println!("{} {} {}: {detail}", row.section, row.name, row.column);
         }
     }
-    println!("seed {}, {} s\n{}", report.seed, report.seconds, tables::coverage(&report.sections));
+    println!("seed {}, {} s", report.seed, report.seconds);
+    for section in &report.sections {
+        println!("{}", tables::coverage(section));
+    }
     let failures = report::failures(rows);
     for failure in &failures {
         println!("FAILED: {failure}");

@@ -1,5 +1,5 @@
 // One call of the addon, for a driver that traces it: prints which threads there are, waits until the tracer has
-// attached, makes the call, prints what came of it, and makes it again if it is told to.
+// attached, makes the call, prints what came of it, and makes it again on request.
 
 import { readdirSync, readFileSync, readSync, statSync, writeFileSync, writeSync } from 'node:fs'
 import { access, readlink, writeFile } from 'node:fs/promises'
@@ -115,8 +115,8 @@ function waiterThread() {
   })
 }
 
-/** The driver holds the lock until it is told that the call waits. A call that waits makes the lock file longer, for the
- * holder to see; if that is the call that fails here, some time has to do. */
+/** The driver holds the lock until this reports that the call waits. A call that waits makes the lock file longer, for the
+ * holder to see. If that is the system call that fails here, this reports it after a second. */
 function sayWhenWaiting() {
   const lock = join(dirname(spec.path), `.${basename(spec.path)}.lock`)
   let looks = 0
@@ -129,7 +129,7 @@ function sayWhenWaiting() {
   return looking
 }
 
-/** The thread exists from the first wait on. The driver holds this lock until it is told that there is one. */
+/** The thread exists from the first wait on. The driver holds this lock until this reports that there is one. */
 async function startWaiter(folder) {
   const looking = setInterval(() => {
     if (!waiterThread()) return

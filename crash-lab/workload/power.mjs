@@ -20,7 +20,7 @@ const timeout = 600_000
 const indexes = new Set()
 
 /** One message: a line of JSON with the length of the bytes, and the bytes. It is in the recorder's log when this returns. */
-function tell(/** @type {object} */ message, /** @type {Uint8Array} */ bytes = Buffer.alloc(0)) {
+function report(/** @type {object} */ message, /** @type {Uint8Array} */ bytes = Buffer.alloc(0)) {
   const head = `${JSON.stringify({ ...message, bytes: bytes.length })}\n`
   const frame = Buffer.concat([Buffer.from(head), bytes])
   for (let done = 0; done < frame.length; ) done += writeSync(recorder, frame, done)
@@ -43,20 +43,20 @@ const times = (/** @type {number} */ count, /** @type {(i: number) => Promise<vo
 async function write(/** @type {string} */ path, /** @type {object} */ options = {}, length = size) {
   const id = operations++
   const bytes = content(id, length)
-  tell({ write: id, path }, bytes)
+  report({ write: id, path }, bytes)
   const { durable } = await atomicWrite(join(folder, path), bytes, options)
-  tell({ done: id, durable })
+  report({ done: id, durable })
 }
 
 /** The same, in pieces of growing size. */
 async function stream(/** @type {string} */ path, /** @type {object} */ options = {}) {
   const id = operations++
   const bytes = content(id)
-  tell({ write: id, path }, bytes)
+  report({ write: id, path }, bytes)
   const file = await AtomicFile.open(join(folder, path), options)
   for (let at = 0, some = 1; at < size; at += some, some *= 7) await file.write(bytes.subarray(at, at + some))
   const { durable } = await file.commit()
-  tell({ done: id, durable })
+  report({ done: id, durable })
 }
 
 /** Several files behind one barrier. */
@@ -64,11 +64,11 @@ async function writeAll(/** @type {string[]} */ paths, /** @type {object} */ opt
   const entries = paths.map((path) => {
     const id = operations++
     const data = content(id)
-    tell({ write: id, path }, data)
+    report({ write: id, path }, data)
     return { id, path: join(folder, path), data }
   })
   const results = await atomicWriteAll(entries, options)
-  for (const [at, { durable }] of results.entries()) tell({ done: entries[at].id, durable })
+  for (const [at, { durable }] of results.entries()) report({ done: entries[at].id, durable })
 }
 
 /** A whole directory, whose files are written without the library. */
@@ -78,20 +78,20 @@ async function tree(/** @type {string} */ path, /** @type {object} */ options = 
     name,
     bytes: content(id, at === 1 ? size >> 1 : size),
   }))
-  for (const { name, bytes } of files) tell({ tree: id, path, file: name }, bytes)
+  for (const { name, bytes } of files) report({ tree: id, path, file: name }, bytes)
   const build = (/** @type {string} */ staging) => {
     mkdirSync(join(staging, 'pages/deep'), { recursive: true })
     for (const { name, bytes } of files) writeFileSync(join(staging, name), bytes)
   }
   const { durable } = await atomicDirectory(join(folder, path), build, options)
-  tell({ done: id, durable })
+  report({ done: id, durable })
 }
 
 async function update(/** @type {string} */ path, /** @type {object} */ options = {}) {
   const id = operations++
   indexes.add(path)
   const entry = `${id} ${'x'.repeat(40)}`
-  tell({ update: id, path, entry, backup: Boolean(options.backup) })
+  report({ update: id, path, entry, backup: Boolean(options.backup) })
   const add = (/** @type {{ entries: string[] }} */ index) => {
     index.entries.push(entry)
     return index
@@ -102,13 +102,13 @@ async function update(/** @type {string} */ path, /** @type {object} */ options 
     timeout,
     ...options,
   })
-  tell({ done: id, durable, batch: batchSize })
+  report({ done: id, durable, batch: batchSize })
 }
 
 /** The entries in the order in which they were added: every earlier version of the index is a beginning of these. */
 function last(/** @type {string} */ path) {
   const { filler, entries } = JSON.parse(readFileSync(join(folder, path), 'utf8'))
-  tell({ index: path, entries, filler })
+  report({ index: path, entries, filler })
 }
 
 for (let round = 0; round < rounds; round++) {

@@ -1,4 +1,4 @@
-//! One file served by FUSE, for a loop device to lie over: a drive whose every request passes through
+//! One file served by FUSE, as the backing file of a loop device: a drive all of whose requests pass through
 //! this process.
 //!
 //! The file bypasses the page cache on the FUSE side, so the requests are those that the loop device
@@ -26,7 +26,7 @@ use fuser::{
 };
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
-/// What lies behind the file. An error is the errno that the device's request fails with.
+/// The content of the file. An error is the errno with which the device's request fails.
 pub trait Backing: Send + Sync + 'static {
     /// Bytes in all.
     fn size(&self) -> u64;

@@ -1,7 +1,7 @@
 //! An image file that is one crash state after the other.
 //!
 //! Mounting runs the file system's recovery, which writes. The lab does not know what it wrote, so it makes the next
-//! state by comparing, but only the pages that the file really holds, as it is sparse and lies in a tmpfs. That
+//! state by comparing, but only the pages that the file really holds, as it is sparse and in a tmpfs. That
 //! is ten times faster than passing every request of the recovery through this process.
 
 use std::fs::File;

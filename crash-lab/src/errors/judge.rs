@@ -48,7 +48,7 @@ pub fn first_call(
     })
 }
 
-/// What must hold whatever came of the call: nothing is torn, nothing is left.
+/// What must hold in any case: nothing is torn, nothing is left.
 pub fn around(trial: &Trial, found: &Found, answer: &Value, calls: &[Call]) -> Option<Problem> {
     if let Some(problem) = found.broken(trial.point.at.scene) {
         return Some(problem);

@@ -111,10 +111,10 @@ impl Error {
         }
     }
 
-    /// A sample has at least one error of each scene and of each fault, and every one of a control.
+    /// A sample has at least one error of each scene, of each call of a control, and of each fault.
     fn floor(&self) -> impl Eq + Hash + use<> {
         match self {
-            Self::Injected(trial) => (Some((trial.point.floor(), trial.of_control())), None),
+            Self::Injected(trial) => (Some(trial.point.floor()), None),
             Self::Real(fault) => (None, Some(fault.name())),
         }
     }

@@ -49,11 +49,6 @@ impl fmt::Display for Trial {
 }
 
 impl Trial {
-    /// For a control, of which every error is tried.
-    pub fn of_control(&self) -> Option<(&'static str, bool)> {
-        self.point.at.scene.is_control().then_some((self.error, self.persistent))
-    }
-
     /// The library waits for descriptors before it gives up.
     pub fn takes_long(&self) -> bool {
         self.error == "EMFILE" && self.persistent

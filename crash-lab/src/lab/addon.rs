@@ -39,7 +39,11 @@ pub fn mutants(root: &Path, folder: &Path) -> Result<PathBuf> {
         .args(["build", "--release", "--lib", "--package", PACKAGE, "--features", MUTANTS, "--target-dir"])
         .arg(&target)
         // The lab does not measure speed.
-        .envs([("CARGO_PROFILE_RELEASE_LTO", "off"), ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")])
+        .envs([
+            ("CARGO_PROFILE_RELEASE_LTO", "off"),
+            ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
+            ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1"),
+        ])
         .current_dir(root)
         .status()
         .context("cargo")?;

@@ -88,7 +88,7 @@ impl Lab {
 }
 
 /// A tmpfs over a folder beside the program. Every lab sees its own there; the folder in it has a name of its own, by which
-/// the loop devices over its images can be told from those of another lab.
+/// the loop devices over its images can be distinguished from those of another lab.
 fn scratch() -> Result<PathBuf> {
     let program = std::env::current_exe()?;
     let mount_point = program.with_file_name("crash-lab-scratch");

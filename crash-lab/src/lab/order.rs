@@ -7,7 +7,7 @@ use fastrand::Rng;
 
 use super::budget::Budget;
 
-/// An order, and how many of the first items are looked at whatever the time.
+/// An order, and how many of the first items are looked at even after the budget is spent.
 #[derive(Debug)]
 pub struct Order {
     pub items: Vec<usize>,
@@ -32,7 +32,7 @@ impl Order {
         self
     }
 
-    /// One item of each kind is looked at whatever the time.
+    /// One item of each kind is looked at even after the budget is spent.
     pub fn at_least_one_of_each<K: Eq + Hash>(mut self, kind: impl Fn(usize) -> K) -> Self {
         let kinds = self.move_one_of_each(kind);
         self.floor = self.floor.max(kinds);

@@ -9,13 +9,13 @@ use anyhow::{Result, anyhow};
 use super::budget::Budget;
 use super::order::Order;
 
-/// A line at most this often, for a person, and for a program that takes a silent lab for a hung one.
+/// A line is printed at most this often, for people, and for programs that take a silent lab for a hung one.
 const PROGRESS: Duration = Duration::from_secs(5);
 
 /// What is to be done.
 #[derive(Debug)]
 pub struct Plan<'a, T> {
-    /// For the lines that tell how far it is.
+    /// For the lines about the progress.
     pub name: &'static str,
     pub items: &'a [T],
     pub order: Order,
@@ -60,7 +60,7 @@ pub fn each<T: Sync, E, R: Send>(
 struct Progress<'a> {
     name: &'a str,
     all: usize,
-    /// How many are done, and when that was last told.
+    /// How many are done, and when the last line was printed.
     state: Mutex<(usize, Instant)>,
 }
 

@@ -153,6 +153,7 @@ fn everywhere(lab: &Lab, trial: Trial, kinds: &[&Kind]) -> Result<Vec<Row>> {
                 cut.run(lab, &mut rng, &mut row)?;
             }
         }
+        eprintln!("mutants: {} on {}: {} of {} states bad", row.name, kind.name, row.bad, row.states);
         rows.push(row);
     }
     Ok(rows)
@@ -178,11 +179,12 @@ fn once(lab: &Lab, trial: Trial, kinds: &[&Kind]) -> Result<Vec<Row>> {
         let mut row = trial.row(kind);
         let cut = Cut { kind, addon, mutant, setting, size, states, until_bad };
         cut.run(lab, &mut rng, &mut row)?;
-        let caught = row.bad > 0;
+        let (caught, name) = (row.bad > 0, row.name.clone());
         rows.push(row);
         if caught {
             break;
         }
+        eprintln!("mutants: {name} on {}: not caught yet", kind.name);
     }
     Ok(rows)
 }

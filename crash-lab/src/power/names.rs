@@ -63,7 +63,7 @@ pub fn check(root: &Path, history: &History, window: Window) -> Result<(), Probl
             }
         }
     }
-    // What lies in a temp directory is removed with it; `trees.rs` looks into those that are to be kept.
+    // The content of a temp directory is removed with it; `trees.rs` looks into those that are to be kept.
     let in_temp = |name: &str| Path::new(name).ancestors().any(|path| is_temp(path) || is_old(path));
     let stranger = found.iter().find(|name| !known.contains(*name) && !in_temp(name));
     match stranger {

@@ -12,7 +12,7 @@ use super::history::{History, Index, Update, Version};
 use crate::disk::mounted::Mounted;
 use crate::lab::staging::Staging;
 
-/// Files of the workload that lie in the lower folder at first; one in a folder that is there only.
+/// Files of the workload that are in the lower folder at first; one is in a folder that only the lower one has.
 const BELOW: [&str; 2] = ["steady", "below/deep"];
 const INDEX_BELOW: &str = "index.json";
 

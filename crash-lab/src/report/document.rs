@@ -28,8 +28,8 @@ fn figures(report: &Report) -> String {
     let Report { seed, seconds, sections, rows, .. } = report;
     let mut text = format!("Linux {kernel}, Node {}, seed {seed}, commit {}, ", node(), commit());
     let _ = writeln!(text, "{} minutes.\n", seconds.div_ceil(60));
-    for line in tables::coverage(sections).lines() {
-        let _ = writeln!(text, "- {line}");
+    for section in sections {
+        let _ = writeln!(text, "- {}", tables::coverage(section));
     }
     let _ = writeln!(text, "\n{}", tables::summary(rows));
     text.push_str("In detail, bad / checked, and how the bad ones were:\n\n");

@@ -5,13 +5,9 @@ use std::fmt::Write as _;
 use super::problem::Harm;
 use super::{Coverage, Expect, Row};
 
-/// How much of everything each section looked at.
-pub fn coverage(sections: &[Coverage]) -> String {
-    let mut text = String::new();
-    for Coverage { section, looked, of, unit } in sections {
-        let _ = writeln!(text, "{section}: {} of {} {unit}", grouped(*looked), grouped(*of));
-    }
-    text
+/// How much of everything a section looked at.
+pub fn coverage(Coverage { section, looked, of, unit }: &Coverage) -> String {
+    format!("{section}: {} of {} {unit}", grouped(*looked), grouped(*of))
 }
 
 /// A table for each section: a line for each name, cells "bad / checked", and how those were bad.

@@ -77,7 +77,7 @@ impl Point {
         (self.call.name.clone(), self.call.object, self.committed, staging, thread, scene.group, op)
     }
 
-    /// A sample has at least one point of each scene, and every point of a control, which has to be caught.
+    /// A sample has at least one point of each scene, and every point of a control, in which the lab has to find faults.
     pub fn floor(&self) -> impl Eq + Hash + use<> {
         let control = self.at.scene.is_control().then(|| (self.call.name.clone(), self.call.nth));
         (self.at.scene.name, control)
