@@ -5,8 +5,9 @@ export default defineConfig({
     include: ['__test__/**/*.spec.ts'],
     // A process for each file: the addon holds a process-wide queue, and specs change the umask, limits and user.
     pool: 'forks',
-    // A spec starts processes and waits for disks: on two busy cores seconds are normal, a minute is a hang.
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    globalSetup: ['__test__/helpers/addon-copy.ts'],
+    // For what hangs, however slow the machine is: no test takes a minute on two busy cores.
+    testTimeout: 5 * 60_000,
+    hookTimeout: 5 * 60_000,
   },
 })

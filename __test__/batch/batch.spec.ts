@@ -3,14 +3,16 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { atomicWriteAll, type WriteEntry } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { openBelow, written } from '../helpers/files'
+import { openBelow } from '../helpers/descriptors'
+import { names, state, written } from '../helpers/files'
 import { times } from '../helpers/group'
-import { names, rejection, state, test } from '../helpers/index-file'
+import { rejection } from '../helpers/promises'
+import { test } from '../helpers/test'
 
 /** For arguments that the types forbid. */
 const loosely = atomicWriteAll as (...args: unknown[]) => Promise<unknown>
 
-/** So many files in `dir`, the content of each its number. */
+/** That many files in `dir`; the content of each is its number. */
 const numbers = (dir: string, howMany: number): WriteEntry[] =>
   times(howMany, (at) => ({ path: join(dir, `${at}`), data: `${at}` }))
 
@@ -142,7 +144,7 @@ describe('onProgress', () => {
     return calls
   }
 
-  test('is told how many are staged, of how many if that is known', async ({ dir }) => {
+  test('is called with how many are staged, and of how many if that is known', async ({ dir }) => {
     const calls = await progress(numbers(dir, 600))
     expect(calls.at(-1)).toStrictEqual([600, 600])
     expect(calls.length).toBeGreaterThanOrEqual(3)
@@ -151,7 +153,7 @@ describe('onProgress', () => {
     expect(await progress(new Set(numbers(dir, 3)))).toStrictEqual([[3, 3]])
   })
 
-  test('is told without a total for a generator', async ({ dir }) => {
+  test('is called without a total for a generator', async ({ dir }) => {
     const entries = numbers(dir, 3)
     expect(await progress(entries.values())).toStrictEqual([[3]])
   })
@@ -268,7 +270,7 @@ describe('wrong arguments reject with', () => {
     })
   }
 
-  test('a stack that reaches the caller', async ({ dir }) => {
+  test('a stack that leads to the caller', async ({ dir }) => {
     async function theCaller() {
       await atomicWriteAll([{ path: dir, data: '' }])
     }

@@ -4,9 +4,9 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
-import { inProcess } from '../helpers/elsewhere'
 import { leftovers } from '../helpers/files'
 import { ext4, mounted, needs, tmpfs } from '../helpers/needs'
+import { inProcess } from '../helpers/processes'
 
 /** Waits for the disk. What it says is not what the test is about. */
 const sync = (disk: string) => void spawnSync('sync', ['-f', disk])
@@ -29,15 +29,15 @@ needs('root that may mount a disk')(
         execFileSync('mount', ['-o', `remount,size=${Math.ceil(bytes / 4096) * 4096}`, memory])
       await mounted(join(dir, 'disk'), ext4(image, '-O', '^has_journal'), async (disk) => {
         const batch = inProcess(
-          async ({ atomicWriteAll, tell, hear }, disk) => {
+          async ({ atomicWriteAll, send, receive }, disk) => {
             async function* entries() {
               // More than may have descriptors.
               for (let at = 0; at < 30; at++) yield { path: `${disk}/${at}`, data: 'x' }
-              await hear()
+              await receive()
               for (let at = 30; at < 60; at++) yield { path: `${disk}/${at}`, data: 'x'.repeat(128 << 10) }
-              await hear()
+              await receive()
             }
-            const onProgress = (done: number) => void (done % 30 === 0 && tell(`${done}`))
+            const onProgress = (done: number) => void (done % 30 === 0 && send(`${done}`))
             return atomicWriteAll(entries(), { onProgress }).then(
               ({ length }) => ({ written: length }),
               ({ code, syscall, entry, committed }) => ({ code, syscall, entry, committed }),
@@ -50,13 +50,13 @@ needs('root that may mount a disk')(
         sync(disk)
         // There is no room for most of what comes now, and the disk learns that when it is to write it.
         resize(statSync(image).blocks * 512 + (512 << 10))
-        batch.say('go on')
+        batch.send('go on')
         await batch.next()
         sync(disk)
         resize(64 << 20)
         sync(disk)
         forget(disk)
-        batch.say('go on')
+        batch.send('go on')
         const { entry, ...failed } = (await batch.returned) as { entry: number }
         expect(failed).toStrictEqual({ code: 'ENOSPC', syscall: 'fsync' })
         expect(entry).toBeGreaterThanOrEqual(30)

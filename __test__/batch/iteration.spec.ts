@@ -4,11 +4,13 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { atomicWrite, atomicWriteAll, type WriteEntry } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
+import { names } from '../helpers/files'
 import { times } from '../helpers/group'
-import { eventually, gate, names, rejection, test } from '../helpers/index-file'
+import { gate, rejection, until } from '../helpers/promises'
+import { test } from '../helpers/test'
 
 const file = (dir: string, at: number): WriteEntry => ({ path: join(dir, `${at}`), data: `${at}` })
 
@@ -35,7 +37,7 @@ describe('entries may come from', () => {
   test('an async generator that awaits in between', async ({ dir }) => {
     async function* entries() {
       for (let at = 0; at < 20; at++) {
-        await sleep(1)
+        await nextTurn()
         yield file(dir, at)
       }
     }
@@ -50,7 +52,7 @@ describe('entries may come from', () => {
   test('an array of promises, and of other thenables', async ({ dir }) => {
     // biome-ignore lint/suspicious/noThenProperty: what is awaited need not be a promise.
     const thenable = { then: (resolve: (entry: WriteEntry) => void) => resolve(file(dir, 2)) }
-    const entries = [sleep(20, file(dir, 0)), Promise.resolve(file(dir, 1)), thenable]
+    const entries = [nextTurn(file(dir, 0)), Promise.resolve(file(dir, 1)), thenable]
     expect(await atomicWriteAll(entries as unknown as WriteEntry[])).toHaveLength(3)
     expect(names(dir)).toStrictEqual(['0', '1', '2'])
   })
@@ -148,7 +150,7 @@ describe('a generator', () => {
         yield { path: dir, data: '' }
         for (let at = 1; ; at++) yield file(dir, at)
       } finally {
-        await sleep(30)
+        await nextTurn()
         done.push('closed')
       }
     }
@@ -200,7 +202,7 @@ describe('a generator', () => {
     async function* entries() {
       for (let at = 0; at < 600; at++) {
         seen.add(storage.getStore())
-        if (at % 100 === 0) await sleep(2)
+        if (at % 100 === 0) await nextTurn()
         yield file(dir, at)
       }
     }
@@ -263,7 +265,7 @@ describe('back-pressure', () => {
       yield file(dir, 2)
     }
     const writing = atomicWriteAll(entries(), { onProgress: (done) => void progress.push(done) })
-    expect(await eventually(() => progress.at(-1) === 2)).toBe(true)
+    await until(() => progress.at(-1) === 2)
     expect(names(dir).filter((name) => !name.startsWith('.'))).toStrictEqual([])
     open()
     expect(await writing).toHaveLength(3)

@@ -1,14 +1,16 @@
-// Batches among other writers of the same files: one order for all, and nobody waits for ever.
+// Batches and other writes of the same files: all of them run in one order, and none waits for ever.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { atomicIndexUpdate, atomicWrite, atomicWriteAll } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { inProcess, inThread } from '../helpers/elsewhere'
-import { leftovers } from '../helpers/files'
+import { leftovers, names } from '../helpers/files'
 import { times } from '../helpers/group'
-import { gate, names, test } from '../helpers/index-file'
+import { untilTurnIsTaken } from '../helpers/index-file'
+import { inProcess, inThread } from '../helpers/processes'
+import { gate } from '../helpers/promises'
+import { test } from '../helpers/test'
 
 const entries = (dir: string, numbers: number[], data: string) =>
   numbers.map((at) => ({ path: join(dir, `${at}`), data }))
@@ -24,7 +26,7 @@ describe('a batch', () => {
     expect(contents(dir, 5)).toStrictEqual(times(5, () => 'batch'))
   })
 
-  test('comes before the writes that are called once it waits for its turn', async ({ dir }) => {
+  test('comes before the writes that are called while it waits for its turn', async ({ dir }) => {
     writeFileSync(join(dir, '2'), '{}')
     const { open, opened } = gate()
     const { open: enter, opened: entered } = gate()
@@ -35,7 +37,7 @@ describe('a batch', () => {
     })
     await entered
     const batch = atomicWriteAll(entries(dir, [0, 1, 2], 'batch'))
-    await sleep(200)
+    await untilTurnIsTaken(join(dir, '0'))
     const later = [0, 2].map((at) => atomicWrite(join(dir, `${at}`), 'later'))
     open()
     await Promise.all([update, batch, ...later])
@@ -79,13 +81,13 @@ describe('batches of the same files in different orders', () => {
 describe('kill -9 at any moment', () => {
   test('leaves whole files, old or new, and the next process sweeps what is left', async ({ dir }) => {
     const file = (at: number) => join(dir, `${at}`)
-    for (let round = 0; round < 8; round++) {
+    for (let round = 0; round < 6; round++) {
       const writer = inProcess(
-        async ({ atomicWriteAll, tell }, dir) => {
+        async ({ atomicWriteAll, send }, dir) => {
           for (let call = 0; ; call++) {
             const data = Buffer.alloc(20_000, 97 + (call % 26))
             await atomicWriteAll(Array.from({ length: 60 }, (_, at) => ({ path: `${dir}/${at}`, data })))
-            if (call === 0) tell('started')
+            if (call === 0) send('started')
           }
         },
         [dir],

@@ -1,7 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import {
   chmodSync,
-  chownSync,
   closeSync,
   ftruncateSync,
   mkdirSync,
@@ -17,12 +16,15 @@ import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { copyDirectoryAtomic } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { inProcess } from '../helpers/elsewhere'
-import { openBelow, pattern } from '../helpers/files'
-import { makeDir, NOBODY, names, rejection, test } from '../helpers/index-file'
-import { mounted, needs, tmpfs } from '../helpers/needs'
-import { addon, plant, replaced, type Tree, treeOf } from '../helpers/site'
+import { openBelow } from '../helpers/descriptors'
+import { makeDir, names, pattern } from '../helpers/files'
+import { mounted, needs, OTHER_USER, testUnprivileged, tmpfs } from '../helpers/needs'
+import { inProcess } from '../helpers/processes'
+import { rejection } from '../helpers/promises'
 import { systemCalls } from '../helpers/system-calls'
+import { test } from '../helpers/test'
+import { plant, replaced, type Tree, treeOf } from '../helpers/trees'
+import { giveAway, NOBODY, unprivileged } from '../helpers/users'
 
 const loosely = copyDirectoryAtomic as (...args: unknown[]) => Promise<unknown>
 const modeOf = (path: string) => statSync(path).mode & 0o7777
@@ -60,34 +62,35 @@ describe('a copy', () => {
     expect(treeOf(join(dir, 'site'))).toStrictEqual({ file: 'x' })
   })
 
-  test('has the modes, also of directories that their owner may not write to', async ({ dir }) => {
-    plant(join(dir, 'theme'), { run: 'x', secret: 'x', 'closed/within/file': 'x', 'shared/file': 'x' })
-    const modes = {
-      run: 0o755,
-      secret: 0o600,
-      'closed/within': 0o500,
-      closed: 0o555,
-      shared: 0o1777,
-      '.': 0o751,
-    }
-    for (const [name, mode] of Object.entries(modes)) chmodSync(join(dir, 'theme', name), mode)
-    for (const name of ['.', 'theme', ...Object.keys(modes).map((name) => `theme/${name}`)]) {
-      chownSync(join(dir, name), NOBODY, NOBODY)
-    }
-    chownSync(join(dir, 'theme/closed/within/file'), NOBODY, NOBODY)
-    const copier = inProcess(
-      ({ require }, addon, dir) => {
-        process.umask(0o077)
-        return require(addon).copyDirectoryAtomic(`${dir}/theme`, `${dir}/site`)
-      },
-      [addon, dir],
-      process.getuid?.() === 0 ? { uid: NOBODY } : {},
-    )
-    expect(await copier.returned).toMatchObject({ files: 4, directories: 3 })
-    for (const [name, mode] of Object.entries(modes)) {
-      expect([name, modeOf(join(dir, 'site', name))]).toStrictEqual([name, mode])
-    }
-  })
+  testUnprivileged(
+    'has the modes, also of directories that their owner may not write to',
+    async ({ dir }) => {
+      plant(join(dir, 'theme'), { run: 'x', secret: 'x', 'closed/within/file': 'x', 'shared/file': 'x' })
+      const modes = {
+        run: 0o755,
+        secret: 0o600,
+        'closed/within': 0o500,
+        closed: 0o555,
+        shared: 0o1777,
+        '.': 0o751,
+      }
+      for (const [name, mode] of Object.entries(modes)) chmodSync(join(dir, 'theme', name), mode)
+      const copied = [...Object.keys(modes), 'closed/within/file'].map((name) => `theme/${name}`)
+      for (const name of ['.', 'theme', ...copied]) giveAway(join(dir, name))
+      const copier = inProcess(
+        ({ copyDirectoryAtomic }, dir) => {
+          process.umask(0o077)
+          return copyDirectoryAtomic(`${dir}/theme`, `${dir}/site`)
+        },
+        [dir],
+        unprivileged,
+      )
+      expect(await copier.returned).toMatchObject({ files: 4, directories: 3 })
+      for (const [name, mode] of Object.entries(modes)) {
+        expect([name, modeOf(join(dir, 'site', name))]).toStrictEqual([name, mode])
+      }
+    },
+  )
 
   needs('linux', 'root')('has no set-id bits: those were granted to another file', async ({ dir }) => {
     plant(join(dir, 'theme'), { tool: 'x' })
@@ -130,7 +133,7 @@ describe('a copy', () => {
     })
   })
 
-  needs('linux')('has names that are no text', async ({ dir }) => {
+  needs('linux')('has names that are not valid UTF-8', async ({ dir }) => {
     const odd = Buffer.concat([Buffer.from(`${dir}/`), Buffer.from([0xff, 0xfe])])
     mkdirSync(odd)
     writeFileSync(Buffer.concat([odd, Buffer.from('/'), Buffer.from([0xc3, 0x28])]), 'x')
@@ -148,7 +151,7 @@ describe('a copy', () => {
     })
     for (; !over; turns++) await nextTurn()
     await copying
-    // Steps that ran on this thread would be few, and as long as the copy.
+    // If it ran on this thread, the event loop would turn a few times.
     expect(turns).toBeGreaterThan(200)
     expect(Object.keys(treeOf(join(dir, 'site')))).toHaveLength(1500)
   })
@@ -157,13 +160,11 @@ describe('a copy', () => {
     const files = Array.from({ length: 600 }, (_, i) => [`${i % 200}/${i}`, `${i}`])
     plant(join(dir, 'theme'), Object.fromEntries(files))
     const copier = inProcess(
-      async ({ require }, addon, dir) => {
-        const copies = [0, 1, 2, 3].map((i) =>
-          require(addon).copyDirectoryAtomic(`${dir}/theme`, `${dir}/${i}`),
-        )
+      async ({ copyDirectoryAtomic }, dir) => {
+        const copies = [0, 1, 2, 3].map((i) => copyDirectoryAtomic(`${dir}/theme`, `${dir}/${i}`))
         return (await Promise.all(copies)).map(({ files, directories }) => `${files} ${directories}`)
       },
-      [addon, dir],
+      [dir],
       { before: 'ulimit -n 256' },
     )
     expect(await copier.returned).toStrictEqual(Array(4).fill('600 200'))
@@ -229,16 +230,18 @@ describe('what cannot be copied', () => {
     expect(names(dir)).toStrictEqual(['file'])
   })
 
-  needs('linux', 'root')('is EACCES for what may not be read', async ({ dir }) => {
+  needs('linux', ...OTHER_USER)('is EACCES for what may not be read', async ({ dir }) => {
     plant(join(dir, 'theme'), { 'a/secret': 'x' })
     chmodSync(join(dir, 'theme', 'a', 'secret'), 0o600)
     chmodSync(dir, 0o777)
     const copier = inProcess(
-      ({ require }, addon, dir) =>
-        require(addon)
-          .copyDirectoryAtomic(`${dir}/theme`, `${dir}/site`)
-          .catch(({ code, syscall, path }: any) => ({ code, syscall, path })),
-      [addon, dir],
+      ({ copyDirectoryAtomic }, dir) =>
+        copyDirectoryAtomic(`${dir}/theme`, `${dir}/site`).catch(({ code, syscall, path }: any) => ({
+          code,
+          syscall,
+          path,
+        })),
+      [dir],
       { uid: NOBODY },
     )
     const path = join(dir, 'theme', 'a', 'secret')
@@ -263,9 +266,8 @@ describe('verify', () => {
   const reads = async (dir: string, options: object) => {
     plant(join(dir, 'theme'), { file: 'content' })
     const { calls } = await systemCalls(
-      ({ require }, addon, dir, options) =>
-        require(addon).copyDirectoryAtomic(`${dir}/theme`, `${dir}/site`, options),
-      [addon, dir, options],
+      ({ copyDirectoryAtomic }, dir, options) => copyDirectoryAtomic(`${dir}/theme`, `${dir}/site`, options),
+      [dir, options],
       { trace: ['pread64'] },
     )
     return calls.filter(({ args }) => args.includes('.atomic-tmp/file')).length
@@ -285,14 +287,12 @@ describe('verify', () => {
       plant(join(dir, 'theme'), { 'a/file': 'content' })
       const copy = (options: object) =>
         systemCalls(
-          ({ require }, addon, dir, options) =>
-            require(addon)
-              .copyDirectoryAtomic(`${dir}/theme`, `${dir}/site`, options)
-              .then(
-                () => 'copied',
-                ({ code, path, offset }: any) => ({ code, path, offset }),
-              ),
-          [addon, dir, options],
+          ({ copyDirectoryAtomic }, dir, options) =>
+            copyDirectoryAtomic(`${dir}/theme`, `${dir}/site`, options).then(
+              () => 'copied',
+              ({ code, path, offset }: any) => ({ code, path, offset }),
+            ),
+          [dir, options],
           // Said to have copied all of it, it has copied nothing; and no sharing of blocks.
           { trace: ['copy_file_range'], inject: ['copy_file_range:retval=7', 'ioctl:error=EOPNOTSUPP'] },
         )
@@ -325,7 +325,7 @@ describe('arguments', () => {
   }
 
   test('an abort in the middle leaves the old tree and nothing else', async ({ dir }) => {
-    const files = Array.from({ length: 2000 }, (_, i) => [`${i % 50}/${i}`, `${i}`])
+    const files = Array.from({ length: 1000 }, (_, i) => [`${i % 50}/${i}`, `${i}`])
     plant(join(dir, 'theme'), Object.fromEntries(files))
     plant(join(dir, 'site'), { old: 'old' })
     for (const delay of [0, 3, 10, 20]) {

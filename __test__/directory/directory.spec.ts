@@ -5,11 +5,15 @@ import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { atomicDirectory } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { inProcess } from '../helpers/elsewhere'
-import { inside, leftovers, openBelow } from '../helpers/files'
-import { gate, isPending, makeDir, NOBODY, names, test } from '../helpers/index-file'
-import { needs } from '../helpers/needs'
-import { addon, built, plant, type Tree, treeOf } from '../helpers/site'
+import { openBelow } from '../helpers/descriptors'
+import { inside, leftovers, makeDir, names } from '../helpers/files'
+import { enqueued } from '../helpers/group'
+import { needs, testUnprivileged } from '../helpers/needs'
+import { inProcess } from '../helpers/processes'
+import { gate, until } from '../helpers/promises'
+import { test } from '../helpers/test'
+import { built, plant, type Tree, treeOf } from '../helpers/trees'
+import { giveAway, unprivileged } from '../helpers/users'
 
 const modeOf = (path: string) => statSync(path).mode & 0o7777
 
@@ -113,16 +117,15 @@ describe('a directory', () => {
     expect(openBelow(dir)).toStrictEqual([])
   })
 
-  test('takes away an old tree that its owner may not write to', async ({ dir }) => {
+  testUnprivileged('removes an old tree that its owner may not write to', async ({ dir }) => {
     plant(join(dir, 'site'), { 'closed/file': 'x', 'shut/file': 'x' })
     chmodSync(join(dir, 'site', 'closed'), 0o555)
     chmodSync(join(dir, 'site', 'shut'), 0o000)
-    chownSync(dir, NOBODY, NOBODY)
-    for (const path of ['site', 'site/closed', 'site/shut']) chownSync(join(dir, path), NOBODY, NOBODY)
+    for (const path of ['.', 'site', 'site/closed', 'site/shut']) giveAway(join(dir, path))
     const user = inProcess(
-      ({ require }, addon, site) => require(addon).atomicDirectory(site, () => {}),
-      [addon, join(dir, 'site')],
-      { uid: NOBODY },
+      ({ atomicDirectory }, site) => atomicDirectory(site, () => {}),
+      [join(dir, 'site')],
+      unprivileged,
     )
     expect(await user.returned).toMatchObject({ leftover: null })
     expect(treeOf(dir)).toStrictEqual({ 'site/': '' })
@@ -145,12 +148,12 @@ describe('build', () => {
   })
 
   for (const value of [undefined, null, 0, 'text', Symbol.for('s'), { an: 'object' }]) {
-    test(`has its value handed on: ${String(value)}`, async ({ dir }) => {
+    test(`has its value in the result: ${String(value)}`, async ({ dir }) => {
       expect((await atomicDirectory(join(dir, 'site'), () => value)).value).toBe(value)
     })
   }
 
-  test('of calls for one directory runs one after the other, in call order, by whatever name', async ({
+  test('of calls for one directory runs one after the other, in call order, under every name', async ({
     dir,
   }) => {
     symlinkSync('site', join(dir, 'link'))
@@ -167,8 +170,9 @@ describe('build', () => {
       call(join(dir, 'link'), '2', second.opened),
       call(`${dir}/./site/`, '3', Promise.resolve()),
     ]
-    expect(await isPending(Promise.any(calls), 50)).toBe(true)
+    await until(() => log.length > 0)
     second.open()
+    await enqueued(dir)
     expect(log).toStrictEqual(['1 sees none'])
     first.open()
     await Promise.all(calls)
@@ -190,11 +194,9 @@ describe('the mode of the directory itself', () => {
   for (const umask of ['000', '022', '077']) {
     test(`is 0777 less the umask ${umask} when it is new`, async ({ dir }) => {
       const site = join(dir, 'site')
-      const maker = inProcess(
-        ({ require }, addon, site) => require(addon).atomicDirectory(site, () => {}),
-        [addon, site],
-        { before: `umask ${umask}` },
-      )
+      const maker = inProcess(({ atomicDirectory }, site) => atomicDirectory(site, () => {}), [site], {
+        before: `umask ${umask}`,
+      })
       await maker.returned
       expect(modeOf(site)).toBe(0o777 & ~Number.parseInt(umask, 8))
     })
@@ -284,7 +286,7 @@ describe('keepPrevious', () => {
     expect(treeOf(dir)).toStrictEqual({ 'site/v': '3', 'site.previous/v': '1' })
   })
 
-  test('keeps the very same directory: who has it open reads on', async ({ dir }) => {
+  test('keeps the very same directory: a reader that has it open reads on', async ({ dir }) => {
     await version(dir, 1)
     const inode = statSync(join(dir, 'site')).ino
     await version(dir, 2, { keepPrevious: true })

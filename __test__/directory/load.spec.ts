@@ -1,14 +1,15 @@
-import { closeSync, existsSync, mkdirSync, openSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { atomicDirectory } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { inProcess, type RunningProcess } from '../helpers/elsewhere'
-import { leftovers } from '../helpers/files'
-import { names, test } from '../helpers/index-file'
+import { leftovers, names } from '../helpers/files'
 import { needs } from '../helpers/needs'
+import { inProcess, type RunningProcess } from '../helpers/processes'
+import { test } from '../helpers/test'
 
-const SWAPS = 100
 const DEEP = 'a/b/c/d/e'
+/** How many versions each reader is to see. */
+const VERSIONS = 10
 
 /** A site of one version: the same number in every file. */
 function fill(staging: string, version: number): void {
@@ -19,54 +20,47 @@ function fill(staging: string, version: number): void {
 /** Reads files by their paths, again and again, until it is told to stop. */
 const reader = (site: string, deep: string) =>
   inProcess(
-    async ({ require, tell, hear }, site, deep) => {
-      const fs = require('node:fs')
-      const said = hear()
-      let over = false
-      said.then(() => {
-        over = true
+    async ({ require, send, receive }, site, deep, enough) => {
+      const fs = require('node:fs') as typeof import('node:fs')
+      let isOver = false
+      receive().then(() => {
+        isOver = true
       })
-      tell('ready')
+      send('ready')
       const errors: string[] = []
       const versions = new Set<number>()
-      let [reads, last, backwards] = [0, -1, 0]
-      while (!over) {
+      let [last, backwards] = [-1, 0]
+      while (!isOver) {
         for (let i = 0; i < 200; i++) {
           try {
             const version = Number(fs.readFileSync(`${site}/${i % 2 ? deep : 'first'}`, 'utf8'))
             if (version < last) backwards++
             last = version
-            versions.add(version)
+            if (!versions.has(version) && versions.add(version).size === enough) send('enough')
           } catch (error: any) {
             errors.push(error.code)
           }
-          reads++
         }
         await new Promise(setImmediate)
       }
-      return {
-        errors,
-        backwards,
-        saw: versions.size > 20 && reads > 5000 ? 'many' : `${versions.size} in ${reads}`,
-      }
+      return { errors, backwards }
     },
-    [site, deep],
+    [site, deep, VERSIONS],
   )
 
-/** Reads three files through a folder that it has opened once; who is overtaken by two versions may find it gone. */
+/** Reads three files through a folder that it has opened once, which may be gone when two versions later are there. */
 const setReader = (site: string) =>
   inProcess(
-    async ({ require, tell, hear }, site) => {
-      const fs = require('node:fs')
-      const said = hear()
-      let over = false
-      said.then(() => {
-        over = true
+    async ({ require, send, receive }, site, enough) => {
+      const fs = require('node:fs') as typeof import('node:fs')
+      let isOver = false
+      receive().then(() => {
+        isOver = true
       })
-      tell('ready')
+      send('ready')
       const wrong: string[] = []
       const versions = new Set<string>()
-      while (!over) {
+      while (!isOver) {
         for (let i = 0; i < 50; i++) {
           const version = () => Number(fs.readFileSync(`${site}/first`, 'utf8'))
           const before = version()
@@ -75,7 +69,7 @@ const setReader = (site: string) =>
             const read = (name: string) => fs.readFileSync(`/proc/self/fd/${fd}/${name}`, 'utf8')
             const [first, deep, second] = [read('first'), read('a/b/c/d/e/deep'), read('second')]
             if (first !== deep || deep !== second) wrong.push(`${first} ${deep} ${second}`)
-            versions.add(first)
+            if (!versions.has(first) && versions.add(first).size === enough) send('enough')
           } catch (error: any) {
             if (version() - before < 2) wrong.push(error.code)
           } finally {
@@ -84,20 +78,26 @@ const setReader = (site: string) =>
         }
         await new Promise(setImmediate)
       }
-      return { wrong, saw: versions.size > 20 ? 'many' : versions.size }
+      return { wrong }
     },
-    [site],
+    [site, VERSIONS],
   )
 
-async function swapWhile(site: string, readers: RunningProcess[], options: object): Promise<unknown[]> {
+/** Replaces the site until every reader has seen enough versions. */
+async function replaceWhile(site: string, readers: RunningProcess[], options: object): Promise<unknown[]> {
   for (const reader of readers) await reader.next()
-  for (let version = 1; version <= SWAPS; version++) {
+  let isEnough = false
+  const all = Promise.all(readers.map((reader) => reader.next())).then(() => {
+    isEnough = true
+  })
+  for (let version = 1; !isEnough; version++) {
     await atomicDirectory(site, (staging) => fill(staging, version), {
       ...options,
       flush: version % 20 === 0,
     })
   }
-  for (const reader of readers) reader.say('stop')
+  await all
+  for (const reader of readers) reader.send('stop')
   return Promise.all(readers.map((reader) => reader.returned))
 }
 
@@ -108,52 +108,71 @@ describe('while a site is replaced again and again', () => {
     const site = join(dir, 'site')
     await atomicDirectory(site, (staging) => fill(staging, 0))
     const readers = [0, 1, 2].map(() => reader(site, `${DEEP}/deep`))
-    const expected = { errors: [], backwards: 0, saw: 'many' }
-    expect(await swapWhile(site, readers, {})).toStrictEqual([expected, expected, expected])
+    const expected = { errors: [], backwards: 0 }
+    expect(await replaceWhile(site, readers, {})).toStrictEqual([expected, expected, expected])
     expect(names(dir)).toStrictEqual(['site'])
   })
 
   needs('linux')(
-    'who has opened the folder once reads files of one version, as long as that is kept',
+    'a reader that has opened the folder once reads files of one version, as long as that is kept',
     async ({ dir }) => {
       const site = join(dir, 'site')
       await atomicDirectory(site, (staging) => fill(staging, 0))
       const readers = [setReader(site), setReader(site)]
-      const expected = { wrong: [], saw: 'many' }
-      expect(await swapWhile(site, readers, { keepPrevious: true })).toStrictEqual([expected, expected])
+      expect(await replaceWhile(site, readers, { keepPrevious: true })).toStrictEqual([
+        { wrong: [] },
+        { wrong: [] },
+      ])
       expect(leftovers(dir)).toStrictEqual([])
     },
   )
 
   needs('linux')(
-    'an old tree has its moments although another process writes, and sweeps, beside it',
+    'another process that writes, and sweeps, beside it leaves the old tree to its builder',
     async ({ dir }) => {
       const site = join(dir, 'site')
       await atomicDirectory(site, (staging) => fill(staging, 0))
-      // A process sweeps a folder once: each round has a new one, in a process that waits for the swap.
-      let longest = 0
-      for (let round = 1; round <= 6; round++) {
-        const sweeper = inProcess(
-          async ({ atomicWrite, require, tell }, site, dir, inode) => {
-            const { statSync } = require('node:fs')
-            tell('ready')
-            while (statSync(site).ino === inode) await new Promise(setImmediate)
+      const builder = inProcess(
+        async ({ atomicDirectory, require, receive }, site) => {
+          const fs = require('node:fs') as typeof import('node:fs')
+          for (;;) {
+            const next = receive()
+            await atomicDirectory(site, (staging) => fs.writeFileSync(`${staging}/first`, ''), {
+              flush: false,
+            })
+            await next
+          }
+        },
+        [site],
+      )
+      // A process sweeps a folder once: each round has a new one. If it is quick enough, it stops the builder when that
+      // has swapped the trees and not yet removed the old one.
+      const sweep = () =>
+        inProcess(
+          async ({ atomicWrite, require, send }, site, dir, pid) => {
+            const fs = require('node:fs') as typeof import('node:fs')
+            const old = fs.openSync(site, 'r')
+            const { ino } = fs.statSync(site)
+            const isThere = () => fs.existsSync(`/proc/self/fd/${old}/first`)
+            send('ready')
+            while (fs.statSync(site).ino === ino);
+            process.kill(pid, 'SIGSTOP')
+            const before = isThere()
             await atomicWrite(`${dir}/beside`, '')
+            const after = isThere()
+            process.kill(pid, 'SIGCONT')
+            return before && { after }
           },
-          [site, dir, statSync(site).ino],
+          [site, dir, builder.pid],
         )
+      let found: { after: boolean } | false = false
+      while (!found) {
+        const sweeper = sweep()
         await sweeper.next()
-        const old = openSync(site, 'r')
-        const replaced = atomicDirectory(site, (staging) => fill(staging, round), { flush: false })
-        await sweeper.returned
-        const swept = performance.now()
-        while (existsSync(`/proc/self/fd/${old}/first`)) await new Promise(setImmediate)
-        longest = Math.max(longest, performance.now() - swept)
-        await replaced
-        closeSync(old)
+        builder.send('build')
+        found = await sweeper.returned
       }
-      // It is 20 ms from the swap. What is swept is gone before the other process has written.
-      expect(longest).toBeGreaterThan(10)
+      expect(found).toStrictEqual({ after: true })
     },
   )
 })

@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { AtomicFile, atomicDirectory, atomicWriteAll } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { leftovers } from '../helpers/files'
-import { rejection, test } from '../helpers/index-file'
+import { gate, rejection } from '../helpers/promises'
+import { test } from '../helpers/test'
 
 const build = (staging: string) => writeFileSync(join(staging, 'page'), 'built')
 
@@ -26,21 +27,24 @@ describe('a directory that is replaced meanwhile', () => {
   test('is ENOENT for a batch that has staged files in the old one, and none is renamed', async ({ dir }) => {
     const site = join(dir, 'site')
     await atomicDirectory(site, build)
+    const { open, opened: bothAreStaged } = gate()
     async function* entries() {
       yield { path: join(dir, 'other'), data: 'batch' }
       yield { path: join(site, 'page'), data: 'batch' }
-      // Until what was yielded is staged.
-      await new Promise((resolve) => setTimeout(resolve, 100))
+      await bothAreStaged
       await atomicDirectory(site, build, { keepPrevious: true })
     }
-    const error = await rejection(atomicWriteAll(entries()))
+    const onProgress = (done: number) => {
+      if (done === 2) open()
+    }
+    const error = await rejection(atomicWriteAll(entries(), { onProgress }))
     expect(error).toMatchObject({ code: 'ENOENT', entry: 1, path: join(site, 'page') })
     expect(error).not.toHaveProperty('committed')
     expect(readFileSync(join(site, 'page'), 'utf8')).toBe('built')
     expect(leftovers(dir)).toStrictEqual([])
   })
 
-  test('is ENOENT also if somebody moved it away and made another', async ({ dir }) => {
+  test('is ENOENT also if it was moved away and another was made', async ({ dir }) => {
     const folder = join(dir, 'folder')
     const file = await AtomicFile.open(join(folder, 'page'))
     renameSync(folder, join(dir, 'elsewhere'))

@@ -3,12 +3,14 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { atomicDirectory } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { inProcess } from '../helpers/elsewhere'
-import { leftovers } from '../helpers/files'
-import { names, rejection, test } from '../helpers/index-file'
-import { mounted, needs } from '../helpers/needs'
+import { leftovers, names } from '../helpers/files'
+import { mounted, needs, testUnprivileged } from '../helpers/needs'
+import { inProcess } from '../helpers/processes'
+import { rejection } from '../helpers/promises'
 import { buildRefuse, refusing } from '../helpers/refuse'
-import { addon, plant, treeOf } from '../helpers/site'
+import { test } from '../helpers/test'
+import { plant, treeOf } from '../helpers/trees'
+import { unprivileged } from '../helpers/users'
 
 buildRefuse()
 
@@ -56,17 +58,17 @@ describe('keepPrevious at its last step', () => {
       // The probe, the new one to where it cannot be swept, the swap, the old one to where it is kept: the fourth fails.
       const fault = 'set -- strace -f -qq -o /dev/null -e inject=renameat2:error=EIO:when=4 "$@"'
       const child = inProcess(
-        ({ require }, addon, site) =>
-          require(addon)
-            .atomicDirectory(site, () => {}, { keepPrevious: true })
-            .catch(({ code, syscall, path, dest, committed }: any) => ({
+        ({ atomicDirectory }, site) =>
+          atomicDirectory(site, () => {}, { keepPrevious: true }).catch(
+            ({ code, syscall, path, dest, committed }: any) => ({
               code,
               syscall,
               path,
               dest,
               committed,
-            })),
-        [addon, join(dir, 'site')],
+            }),
+          ),
+        [join(dir, 'site')],
         { before: fault, env: { UV_THREADPOOL_SIZE: '1' } },
       )
       const error = await child.returned
@@ -81,34 +83,35 @@ describe('keepPrevious at its last step', () => {
 describe('a file system that cannot swap two directories', () => {
   const there = (dir: string, options: object, refused: 'EINVAL' | 'ENOSYS' | 'EOPNOTSUPP', call: string) =>
     inProcess(
-      ({ require }, addon, site, options) => {
+      ({ atomicDirectory, require }, site, options) => {
         let builds = 0
-        return require(addon)
-          .atomicDirectory(
-            site,
-            (staging: string) => {
-              builds++
-              require('node:fs').writeFileSync(`${staging}/new`, 'new')
-            },
-            options,
-          )
-          .then(
-            ({ previous, leftover }: any) => ({ builds, previous, leftover }),
-            ({ code, message }: any) => ({ builds, code, message }),
-          )
+        return atomicDirectory(
+          site,
+          (staging: string) => {
+            builds++
+            require('node:fs').writeFileSync(`${staging}/new`, 'new')
+          },
+          options,
+        ).then(
+          ({ previous, leftover }: any) => ({ builds, previous, leftover }),
+          ({ code, message }: any) => ({ builds, code, message }),
+        )
       },
-      [addon, join(dir, 'site'), options],
+      [join(dir, 'site'), options],
       { before: refusing({ [call]: refused }) },
     ).returned
 
   for (const code of ['EINVAL', 'ENOSYS', 'EOPNOTSUPP'] as const) {
-    needs('linux', 'a C compiler')(`(${code}) is told before build, with what to do`, async ({ dir }) => {
-      plant(join(dir, 'site'), { old: 'old' })
-      const answer = await there(dir, {}, code, 'exchange')
-      expect(answer).toMatchObject({ builds: 0, code: 'ERR_ATOMIC_NO_EXCHANGE' })
-      expect(answer.message).toContain("{ fallback: 'rename' }")
-      expect(treeOf(dir)).toStrictEqual({ 'site/old': 'old' })
-    })
+    needs('linux', 'a C compiler')(
+      `(${code}) rejects before build, and the error says what to do`,
+      async ({ dir }) => {
+        plant(join(dir, 'site'), { old: 'old' })
+        const answer = await there(dir, {}, code, 'exchange')
+        expect(answer).toMatchObject({ builds: 0, code: 'ERR_ATOMIC_NO_EXCHANGE' })
+        expect(answer.message).toContain("{ fallback: 'rename' }")
+        expect(treeOf(dir)).toStrictEqual({ 'site/old': 'old' })
+      },
+    )
   }
 
   needs('linux', 'a C compiler')('is no obstacle to a directory that is new', async ({ dir }) => {
@@ -144,11 +147,11 @@ describe('a file system that cannot swap two directories', () => {
     // The exchange, the old one away, the new one in: the third fails.
     const fault = 'set -- strace -f -qq -o /dev/null -e inject=renameat2:error=EIO:when=3 "$@"'
     const child = inProcess(
-      ({ require }, addon, site) =>
-        require(addon)
-          .atomicDirectory(site, () => {}, { fallback: 'rename' })
-          .catch(({ code, syscall, path, dest }: any) => ({ code, syscall, path, dest })),
-      [addon, join(dir, 'site')],
+      ({ atomicDirectory }, site) =>
+        atomicDirectory(site, () => {}, { fallback: 'rename' }).catch(
+          ({ code, syscall, path, dest }: any) => ({ code, syscall, path, dest }),
+        ),
+      [join(dir, 'site')],
       { before: `${refusing({ exchange: 'EINVAL' })}; ${fault}`, env: { UV_THREADPOOL_SIZE: '1' } },
     )
     const site = join(dir, 'site')
@@ -157,7 +160,7 @@ describe('a file system that cannot swap two directories', () => {
   })
 
   needs('root that may mount', 'a temporary folder on a disk')(
-    'is an overlay, for a directory of a lower layer: told after build, the old tree stands',
+    'is an overlay, for a directory of a lower layer: it rejects after build, and the old tree stands',
     async ({ dir }) => {
       for (const name of ['lower', 'upper', 'work']) mkdirSync(join(dir, name))
       plant(join(dir, 'lower', 'site'), { old: 'old' })
@@ -183,7 +186,7 @@ describe('a file system that cannot swap two directories', () => {
 
 describe('an old tree that cannot be removed', () => {
   needs('root that may mount')(
-    'because something is mounted in it is told in the result: the new one is in its place',
+    'because something is mounted in it is named in the result: the new one is in its place',
     async ({ dir }) => {
       plant(dir, { 'site/old': 'old', 'site/uploads/': '', 'data/precious': 'x' })
       execFileSync('mount', ['--bind', join(dir, 'data'), join(dir, 'site', 'uploads')])
@@ -206,17 +209,15 @@ describe('an old tree that cannot be removed', () => {
     },
   )
 
-  test('because a parent may not be written to rejects before build', async ({ dir }) => {
+  testUnprivileged('because a parent may not be written to rejects before build', async ({ dir }) => {
     plant(join(dir, 'closed', 'site'), { old: 'old' })
     chmodSync(join(dir, 'closed'), 0o555)
     chmodSync(dir, 0o755)
     const child = inProcess(
-      ({ require }, addon, site) =>
-        require(addon)
-          .atomicDirectory(site, () => process.exit(3))
-          .catch(({ code, syscall }: any) => ({ code, syscall })),
-      [addon, join(dir, 'closed', 'site')],
-      process.getuid?.() === 0 ? { uid: 65534 } : {},
+      ({ atomicDirectory }, site) =>
+        atomicDirectory(site, () => process.exit(3)).catch(({ code, syscall }: any) => ({ code, syscall })),
+      [join(dir, 'closed', 'site')],
+      unprivileged,
     )
     expect(await child.returned).toStrictEqual({ code: 'EACCES', syscall: 'mkdir' })
     chmodSync(join(dir, 'closed'), 0o755)

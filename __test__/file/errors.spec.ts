@@ -3,10 +3,12 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AtomicFile } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { inProcess } from '../helpers/elsewhere'
-import { leftovers, openBelow, pattern, shape, written } from '../helpers/files'
-import { names, rejection, state, test } from '../helpers/index-file'
+import { openBelow } from '../helpers/descriptors'
+import { leftovers, names, pattern, shape, state, written } from '../helpers/files'
 import { mounted, needs, tmpfs } from '../helpers/needs'
+import { inProcess } from '../helpers/processes'
+import { rejection } from '../helpers/promises'
+import { test } from '../helpers/test'
 
 const invalidState = (what: string) => ({
   name: 'Error',
@@ -31,7 +33,7 @@ describe('arguments', () => {
     })
   }
 
-  test('of write are refused by a rejection, and the file goes on without', async ({ dir }) => {
+  test('of write are refused by a rejection, and the file stays usable', async ({ dir }) => {
     const path = join(dir, 'file')
     const file = await AtomicFile.open(path)
     const write = file.write.bind(file) as (...args: unknown[]) => Promise<void>
@@ -131,7 +133,7 @@ describe('a method that comes at the wrong time', () => {
     expect(readFileSync(path, 'utf8')).toBe('x')
   })
 
-  test('after an abort is refused, but for another abort and dispose', async ({ dir }) => {
+  test('after an abort is refused, except another abort and dispose', async ({ dir }) => {
     const file = await AtomicFile.open(join(dir, 'file'))
     await file.abort()
     const refused = invalidState('was aborted')
@@ -159,7 +161,7 @@ describe('a method that comes at the wrong time', () => {
     await file.abort()
   })
 
-  test('may be dispose while it is committed: that waits for the commit', async ({ dir }) => {
+  test('may be dispose during a commit: it waits for that', async ({ dir }) => {
     const path = join(dir, 'file')
     const file = await AtomicFile.open(path)
     await file.write(pattern(4 << 20))
@@ -180,7 +182,7 @@ describe('a failed write', () => {
     inProcess(main, [path], { before: 'ulimit -f 64' }).returned
 
   needs('linux')(
-    'that nobody awaited is told by the commit and by all that follows, and ends no process',
+    'that was not awaited rejects the commit and all that follows, and ends no process',
     async ({ dir }) => {
       const path = join(dir, 'file')
       writeFileSync(path, 'old')
@@ -202,7 +204,7 @@ describe('a failed write', () => {
         const more = [await outcome(file.write('x')), await outcome(file.commit())]
         void file.write('x')
         const given = [await outcome(file.abort()), await outcome(file[Symbol.asyncDispose]())]
-        await new Promise((resolve) => setTimeout(resolve, 20))
+        for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate)
         return { commit, more, given, held, unhandled: unhandled.length }
       }, path)
       const error = {
@@ -218,7 +220,7 @@ describe('a failed write', () => {
     },
   )
 
-  needs('linux')('rejects who waits for room, and those after it', async ({ dir }) => {
+  needs('linux')('rejects the write that waits for room, and those after it', async ({ dir }) => {
     const found = await limited(
       async ({ AtomicFile }, path) => {
         const file: AtomicFile = await AtomicFile.open(path)
@@ -234,19 +236,22 @@ describe('a failed write', () => {
     expect(names(dir)).toStrictEqual([])
   })
 
-  needs('linux')('that only the commit finds is an unhandled rejection if nobody asks', async ({ dir }) => {
-    const child = inProcess(
-      async ({ AtomicFile }, path) => {
-        const file = await AtomicFile.open(path)
-        void file.write(Buffer.alloc(100_000))
-        void file.commit()
-        await new Promise((resolve) => setTimeout(resolve, 5_000))
-      },
-      [join(dir, 'file')],
-      { before: 'ulimit -f 64' },
-    )
-    expect(await child.exit).toMatchObject({ code: 1, stderr: expect.stringContaining('EFBIG') })
-  })
+  needs('linux')(
+    'that only the commit reports is an unhandled rejection if the commit is not awaited',
+    async ({ dir }) => {
+      const child = inProcess(
+        async ({ AtomicFile, receive }, path) => {
+          const file = await AtomicFile.open(path)
+          void file.write(Buffer.alloc(100_000))
+          void file.commit()
+          await receive()
+        },
+        [join(dir, 'file')],
+        { before: 'ulimit -f 64' },
+      )
+      expect(await child.exit).toMatchObject({ code: 1, stderr: expect.stringContaining('EFBIG') })
+    },
+  )
 
   needs('root that may mount')(
     'on a full disk is ENOSPC: the old file stands, and the room is free again at once',
@@ -271,7 +276,7 @@ describe('a failed write', () => {
 })
 
 describe('a failed commit', () => {
-  test('in a folder that has gone is ENOENT', async ({ dir }) => {
+  test('in a folder that is gone is ENOENT', async ({ dir }) => {
     const file = await AtomicFile.open(join(dir, 'sub', 'file'))
     await file.write('x')
     rmSync(join(dir, 'sub'), { recursive: true })
@@ -290,7 +295,7 @@ describe('a failed commit', () => {
     expect(leftovers(dir)).toStrictEqual([])
   })
 
-  needs('linux')('finds what was changed on the disk before it', async ({ dir }) => {
+  needs('linux')('finds what was changed on the disk before', async ({ dir }) => {
     const path = join(dir, 'file')
     writeFileSync(path, 'old')
     for (const [what, change] of [
@@ -307,7 +312,7 @@ describe('a failed commit', () => {
     }
   })
 
-  /** Where the one open file without a name can be reached, when it has so many bytes. */
+  /** The path in /proc of the one open file without a name, once it has that many bytes. */
   async function descriptorOf(dir: string, size: number): Promise<string> {
     const { readdirSync, readlinkSync, statSync } = await import('node:fs')
     for (;;) {

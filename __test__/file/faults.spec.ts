@@ -5,13 +5,13 @@ import { join } from 'node:path'
 import { atomicWrite, type WriteOptions } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { problemsOfEachFault } from '../helpers/each-fault'
-import { inProcess } from '../helpers/elsewhere'
-import { leftovers, written } from '../helpers/files'
-import { names, test } from '../helpers/index-file'
+import { leftovers, names, written } from '../helpers/files'
 import { needs } from '../helpers/needs'
+import { inProcess } from '../helpers/processes'
 import { buildRefuse, type Refusals, refusing } from '../helpers/refuse'
 import { steps } from '../helpers/steps'
 import { systemCalls } from '../helpers/system-calls'
+import { test } from '../helpers/test'
 import { Writer } from '../helpers/trace'
 
 buildRefuse()
@@ -48,7 +48,7 @@ describe('the steps of a commit', () => {
     const { calls, result } = await writer.traced(overwritten(dir), pieces, { ifChanged: true })
     expect(result).toMatchObject({ written: true })
     expect(calls.filter(({ name, args }) => name === 'openat' && args.includes('"file"'))).toStrictEqual([])
-    // Once around, and not once more for the comparison.
+    // Once for the verification, and not once more for the comparison.
     const read = calls
       .filter(({ name }) => name === 'pread64')
       .map(({ result }) => Number.parseInt(result, 10))
@@ -77,32 +77,49 @@ describe('a fault', () => {
   }
 
   for (const [what, call, nth, fault, error] of [
-    ['in a write: EIO', 'write', 2, 'error=EIO', { code: 'EIO', syscall: 'write' }],
-    ['in a write of which nothing is taken', 'write', 2, 'retval=0', { code: 'EIO', syscall: 'write' }],
-    ['in a write that claims to have written', 'write', 1, 'retval=70000', { code: 'ERR_ATOMIC_VERIFY' }],
-    ['in a write that claims a part of it', 'write', 1, 'retval=300', { code: 'ERR_ATOMIC_VERIFY' }],
-    ['in reading back: a byte', 'pread64', 1, 'poke_exit=@arg2=787979', { code: 'ERR_ATOMIC_VERIFY' }],
-    ['in reading back: EIO', 'pread64', 1, 'error=EIO', { code: 'EIO', syscall: 'read' }],
+    ['in a write', 'write', 2, 'error=EIO', { code: 'EIO', syscall: 'write' }],
+    ['in a write that takes no byte', 'write', 2, 'retval=0', { code: 'EIO', syscall: 'write' }],
+    [
+      'in a write that did not happen, though the kernel says so,',
+      'write',
+      1,
+      'retval=70000',
+      { code: 'ERR_ATOMIC_VERIFY' },
+    ],
+    [
+      'in a write that did not happen, though the kernel says that it did in part,',
+      'write',
+      1,
+      'retval=300',
+      { code: 'ERR_ATOMIC_VERIFY' },
+    ],
+    [
+      'in reading back that changes a byte',
+      'pread64',
+      1,
+      'poke_exit=@arg2=787979',
+      { code: 'ERR_ATOMIC_VERIFY' },
+    ],
+    ['in reading back', 'pread64', 1, 'error=EIO', { code: 'EIO', syscall: 'read' }],
     ['in the fsync of the file', 'fsync', 1, 'error=EIO', { code: 'EIO', syscall: 'fsync' }],
     ['in the rename', 'renameat', 1, 'error=EIO', { code: 'EIO', syscall: 'rename' }],
   ] as const) {
-    traced(`${what}: told, and the old file stands`, async ({ dir }) => {
+    traced(`${what} rejects, and the old file stands`, async ({ dir }) => {
       const answer = await withFault(dir, call, nth, fault)
       expect(answer.error).toMatchObject(error)
       expect(answer.error).not.toHaveProperty('committed')
       expect(answer.found).toBe(old)
-      expect(answer.open).toStrictEqual([])
       expect(names(dir)).toStrictEqual(['file'])
     })
   }
 
-  traced('that is only a signal: the write is repeated', async ({ dir }) => {
+  traced('of EINTR: the write is repeated', async ({ dir }) => {
     const { result, found } = await withFault(dir, 'write', 2, 'error=EINTR')
     expect(result).toStrictEqual(written(dir, whole.length))
     expect(found === whole).toBe(true)
   })
 
-  traced('in the fsync of the folder: told as committed', async ({ dir }) => {
+  traced('in the fsync of the folder rejects as committed', async ({ dir }) => {
     const path = overwritten(dir)
     const { error } = await (await Writer.start()).traced(path, pieces, {}, 'fsync:error=EIO:when=2')
     expect(error).toMatchObject({ code: 'EIO', syscall: 'fsync', committed: true })
@@ -110,35 +127,32 @@ describe('a fault', () => {
     expect(names(dir)).toStrictEqual(['file'])
   })
 
-  traced(
-    'in the fsync of the folder: the file is committed, whatever is asked of it then',
-    async ({ dir }) => {
-      const { returned } = await systemCalls(
-        async ({ AtomicFile }, path) => {
-          const file = await AtomicFile.open(path)
-          const code = (promise: Promise<unknown>) =>
-            promise.then(
-              () => 'resolved',
-              ({ code, committed }) => `${code} ${committed}`,
-            )
-          return [
-            await code(file.commit()),
-            await code(file.commit()),
-            await code(file.write('x')),
-            await code(file.abort()),
-            await code(file[Symbol.asyncDispose]()),
-          ]
-        },
-        [overwritten(dir)],
-        { trace: ['fsync'], paths: [dir], inject: ['fsync:error=EIO'] },
-      )
-      const failed = 'EIO true'
-      expect(returned).toStrictEqual([failed, failed, failed, 'ERR_INVALID_STATE undefined', 'resolved'])
-    },
-  )
+  traced('in the fsync of the folder: the file is committed, and later calls say so', async ({ dir }) => {
+    const { returned } = await systemCalls(
+      async ({ AtomicFile }, path) => {
+        const file = await AtomicFile.open(path)
+        const code = (promise: Promise<unknown>) =>
+          promise.then(
+            () => 'resolved',
+            ({ code, committed }) => `${code} ${committed}`,
+          )
+        return [
+          await code(file.commit()),
+          await code(file.commit()),
+          await code(file.write('x')),
+          await code(file.abort()),
+          await code(file[Symbol.asyncDispose]()),
+        ]
+      },
+      [overwritten(dir)],
+      { trace: ['fsync'], paths: [dir], inject: ['fsync:error=EIO'] },
+    )
+    const failed = 'EIO true'
+    expect(returned).toStrictEqual([failed, failed, failed, 'ERR_INVALID_STATE undefined', 'resolved'])
+  })
 
   for (const call of ['openat', 'linkat'] as const) {
-    traced(`that passes by itself, EMFILE in ${call}: tried again until it has`, async ({ dir }) => {
+    traced(`that is transient, EMFILE in ${call}, is retried until it has passed`, async ({ dir }) => {
       const path = overwritten(dir)
       const fault = `${call}:error=EMFILE:when=1..5`
       const { result } = await (await Writer.start()).traced(path, pieces, {}, fault)
@@ -147,7 +161,7 @@ describe('a fault', () => {
     })
   }
 
-  traced('that is a file which appears meanwhile: it is replaced', async ({ dir }) => {
+  traced('by which a file appears meanwhile: it is replaced', async ({ dir }) => {
     const path = join(dir, 'file')
     const writer = await Writer.start()
     const { result } = await writer.traced(path, pieces, {}, 'linkat:error=EEXIST:when=1')
@@ -168,7 +182,7 @@ const scenarios: [string, (dir: string) => [string, WriteOptions], Refusals?][] 
   ['a replaced file, with names only', (dir) => [overwritten(dir), {}], named],
 ]
 
-describe('a fault in any one call at all', () => {
+describe('a fault in any single call', () => {
   for (const [what, prepare, refusals] of scenarios) {
     const declare = refusals ? tracedAndRefused : traced
     declare(`of ${what}: rejected and nothing changed, or done and whole`, async ({ dir }) => {
@@ -178,7 +192,7 @@ describe('a fault in any one call at all', () => {
   }
 })
 
-describe('a kill at any one call', () => {
+describe('a kill at any single call', () => {
   for (const [what, prepare, refusals] of [scenarios[0], scenarios[1], scenarios[3]] as typeof scenarios) {
     const declare = refusals ? tracedAndRefused : traced
     declare(`of ${what}: the old file or the new, and nothing after the next write`, async ({ dir }) => {
@@ -208,7 +222,7 @@ describe('a kill at any one call', () => {
         await Promise.all(four)
       }
       expect(problems).toStrictEqual([])
-      // In a process that has not swept a folder with the inode of one of these before.
+      // A process sweeps a folder once, which it knows by the inode.
       await inProcess(
         ({ atomicWrite }, paths) => Promise.all(paths.map((path) => atomicWrite(path, 'next'))),
         [names(dir).map((name) => join(dir, name, 'file'))],
@@ -282,17 +296,17 @@ test('a file that is written piece by piece while its folder is swept is not tak
   dir,
 }) => {
   const child = inProcess(
-    async ({ AtomicFile, tell, hear }, path) => {
+    async ({ AtomicFile, send, receive }, path) => {
       const file = await AtomicFile.open(path)
       await file.write('x')
-      tell('open')
-      await hear()
+      send('open')
+      await receive()
       return file.commit()
     },
     [join(dir, 'file')],
   )
   await child.next()
   await atomicWrite(join(dir, 'other'), 'x')
-  child.say('go on')
+  child.send('go on')
   expect(await child.returned).toMatchObject({ written: true })
 })

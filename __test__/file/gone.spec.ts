@@ -1,15 +1,16 @@
-// Files that nobody finishes: forgotten, or left by a thread or a process that ends.
+// Files that are never finished: forgotten, or left by a thread or a process that ends.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AtomicFile, atomicWrite } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { inProcess, inThread, type There } from '../helpers/elsewhere'
-import { openBelow } from '../helpers/files'
-import { eventually, names, test } from '../helpers/index-file'
+import { untilClosed } from '../helpers/descriptors'
+import { names } from '../helpers/files'
 import { needs } from '../helpers/needs'
+import { inProcess, inThread, type Remote } from '../helpers/processes'
 import { buildRefuse, refusing } from '../helpers/refuse'
+import { test } from '../helpers/test'
 
 buildRefuse()
 
@@ -19,7 +20,11 @@ const collected = { execArgv: ['--expose-gc'] }
 const ways = ['open', 'written', 'unawaited', 'full', 'streamed', 'locked', 'signalled', 'ended'] as const
 
 /** Opens files in each of these ways, forgets them and collects garbage until nothing of them is left. */
-const forget = async ({ AtomicFile, require }: There, dir: string, ways: readonly string[]) => {
+const forget = async (
+  { AtomicFile, require, until, openBelow }: Remote,
+  dir: string,
+  ways: readonly string[],
+) => {
   const fs = require('node:fs')
   const unhandled: unknown[] = []
   process.on('unhandledRejection', (error) => unhandled.push(error))
@@ -34,33 +39,26 @@ const forget = async ({ AtomicFile, require }: There, dir: string, ways: readonl
     if (way === 'ended') await file.writable.close()
   }
   for (const way of ways) for (let i = 0; i < 5; i++) await one(way, i)
-  const left = () =>
-    fs.readdirSync('/proc/self/fd').filter((fd: string) => {
-      try {
-        return fs.readlinkSync(`/proc/self/fd/${fd}`).startsWith(dir)
-      } catch {
-        return false
-      }
-    }).length + fs.readdirSync(dir).length
+  const left = () => openBelow(dir).length + fs.readdirSync(dir).length
   const before = left()
-  for (let i = 0; left() > 0 && i < 200; i++) {
+  await until(() => {
     ;(globalThis as any).gc()
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
+    return left() === 0
+  })
   const listeners = require('node:events').getEventListeners(signal, 'abort').length
-  return { before: before >= 5, after: left(), unhandled: unhandled.length, listeners: listeners <= 1 }
+  return { before: before >= 5, unhandled: unhandled.length, listeners: listeners <= 1 }
 }
 
-const nothing = { before: true, after: 0, unhandled: 0, listeners: true }
+const nothing = { before: true, unhandled: 0, listeners: true }
 
 describe('a file that is forgotten', () => {
   for (const way of ways) {
-    needs('linux')(`is given up when it is collected: ${way}`, async ({ dir }) => {
+    needs('linux')(`is discarded when it is collected: ${way}`, async ({ dir }) => {
       expect(await inProcess(forget, [dir, [way]], collected).returned).toStrictEqual(nothing)
     })
   }
 
-  needs('linux', 'a C compiler')('is given up where it has a name, too', async ({ dir }) => {
+  needs('linux', 'a C compiler')('is discarded where it has a name, too', async ({ dir }) => {
     const before = refusing({ tmpfile: 'EOPNOTSUPP' })
     const child = inProcess(forget, [dir, ways], { ...collected, before })
     expect(await child.returned).toStrictEqual(nothing)
@@ -87,9 +85,9 @@ describe('a file that is forgotten', () => {
     expect(await child.returned).toMatchObject({ written: true, bytes: 8 << 20 })
   })
 
-  test('takes its memory with it, with a signal that lives', async ({ dir }) => {
+  test('frees its memory, although its signal lives on', async ({ dir }) => {
     const child = inProcess(
-      async ({ AtomicFile }, dir) => {
+      async ({ AtomicFile, until, openBelow }, dir) => {
         const { signal } = new AbortController()
         const round = async () => {
           for (let i = 0; i < 300; i++) {
@@ -101,8 +99,10 @@ describe('a file that is forgotten', () => {
               await new Promise(setImmediate)
             }
           }
-          ;(globalThis as any).gc()
-          await new Promise((resolve) => setTimeout(resolve, 50))
+          await until(() => {
+            ;(globalThis as any).gc()
+            return openBelow(dir).length === 0
+          })
           return process.memoryUsage().rss
         }
         await round()
@@ -113,53 +113,53 @@ describe('a file that is forgotten', () => {
       [dir],
       collected,
     )
-    // 60 MB were given to the files that were forgotten meanwhile.
+    // The rounds in between wrote 60 MB.
     expect(await child.returned).toBeLessThan(25)
   })
 })
 
 describe('a worker that is terminated', () => {
-  const stages: [string, (there: There, path: string) => Promise<void>][] = [
+  const stages: [string, (there: Remote, path: string) => Promise<void>][] = [
     [
       'with a file open',
-      async ({ AtomicFile, tell }, path) => {
+      async ({ AtomicFile, send, receive }, path) => {
         const file = await AtomicFile.open(path, { signal: new AbortController().signal })
         await file.write('x'.repeat(100_000))
-        tell('there')
-        await new Promise((resolve) => setTimeout(resolve, 60_000))
+        send('there')
+        await receive()
         await file.commit()
       },
     ],
     [
       'while it opens files',
-      async ({ AtomicFile, tell }, path) => {
+      async ({ AtomicFile, send }, path) => {
         for (let i = 0; ; i++) {
           await Promise.all(Array.from({ length: 10 }, () => AtomicFile.open(path).then((f) => f.abort())))
-          if (i === 0) tell('there')
+          if (i === 0) send('there')
         }
       },
     ],
     [
       'while it writes',
-      async ({ AtomicFile, tell }, path) => {
+      async ({ AtomicFile, send }, path) => {
         const files = await Promise.all(Array.from({ length: 5 }, () => AtomicFile.open(path)))
         for (let i = 0; ; i++) {
           await Promise.all(files.map((file) => file.write(Buffer.alloc(1_200_000))))
-          if (i === 0) tell('there')
+          if (i === 0) send('there')
           if (i === 30) return
         }
       },
     ],
     [
       'with a stream that is piped to',
-      async ({ AtomicFile, tell }, path) => {
+      async ({ AtomicFile, send }, path) => {
         const file = await AtomicFile.open(path)
         let chunks = 0
         const source = new ReadableStream({
           async pull(to) {
-            await new Promise((resolve) => setTimeout(resolve, 0))
+            await new Promise(setImmediate)
             to.enqueue(Buffer.alloc(300_000))
-            if (chunks++ === 5) tell('there')
+            if (chunks++ === 5) send('there')
           },
         })
         await source.pipeTo(file.writable as any)
@@ -167,31 +167,31 @@ describe('a worker that is terminated', () => {
     ],
     [
       'while it commits',
-      async ({ AtomicFile, tell }, path) => {
+      async ({ AtomicFile, send }, path) => {
         for (let i = 0; ; i++) {
           const file = await AtomicFile.open(path)
           await file.write(Buffer.alloc(1_200_000))
           const committing = file.commit()
-          if (i === 1) tell('there')
+          if (i === 1) send('there')
           await committing
         }
       },
     ],
     [
-      'while its commits wait in line',
-      async ({ AtomicFile, atomicWrite, tell }, path) => {
+      'while its commits wait in the queue',
+      async ({ AtomicFile, atomicWrite, send }, path) => {
         const files = await Promise.all(Array.from({ length: 20 }, () => AtomicFile.open(path)))
         for (const file of files) void file.write('x'.repeat(100_000))
         const writing = atomicWrite(path, Buffer.alloc(16 << 20))
         const commits = files.map((file) => file.commit())
-        await new Promise((resolve) => setTimeout(resolve, 2))
-        tell('there')
+        await new Promise(setImmediate)
+        send('there')
         await Promise.all([writing, ...commits])
       },
     ],
   ]
   for (const [stage, main] of stages) {
-    needs('linux')(`${stage} leaves nothing open, and nobody waits for it`, async ({ dir }) => {
+    needs('linux')(`${stage} leaves nothing open, and later calls do not wait for it`, async ({ dir }) => {
       const path = join(dir, 'file')
       writeFileSync(path, 'old')
       for (let round = 0; round < 4; round++) {
@@ -205,14 +205,14 @@ describe('a worker that is terminated', () => {
         await atomicWrite(path, `${round}`)
         expect(readFileSync(path, 'utf8')).toBe(`${round}`)
       }
-      expect(await eventually(() => openBelow(dir).length === 0), openBelow(dir).join()).toBe(true)
+      await untilClosed(dir)
       expect(names(dir)).toStrictEqual(['file'])
     })
   }
 })
 
 describe('a process', () => {
-  const open = async ({ AtomicFile }: There, path: string, how: string) => {
+  const open = async ({ AtomicFile }: Remote, path: string, how: string) => {
     const file = await AtomicFile.open(path)
     await file.write('x'.repeat(100_000))
     if (how === 'writing') void file.write(Buffer.alloc(8 << 20))
@@ -250,11 +250,14 @@ describe('a process', () => {
     expect(names(dir)).toStrictEqual([])
   })
 
-  needs('linux', 'a C compiler')('that exits leaves them to the next that writes there', async ({ dir }) => {
-    const before = refusing({ tmpfile: 'EOPNOTSUPP' })
-    const child = inProcess(open, [join(dir, 'file'), 'exiting'], { before })
-    expect(await child.exit).toMatchObject({ code: 7, signal: null, stderr: '' })
-    await inProcess(({ atomicWrite }, path) => atomicWrite(path, 'x'), [join(dir, 'other')]).returned
-    expect(names(dir)).toStrictEqual(['other'])
-  })
+  needs('linux', 'a C compiler')(
+    'that exits leaves them to the next process that writes there',
+    async ({ dir }) => {
+      const before = refusing({ tmpfile: 'EOPNOTSUPP' })
+      const child = inProcess(open, [join(dir, 'file'), 'exiting'], { before })
+      expect(await child.exit).toMatchObject({ code: 7, signal: null, stderr: '' })
+      await inProcess(({ atomicWrite }, path) => atomicWrite(path, 'x'), [join(dir, 'other')]).returned
+      expect(names(dir)).toStrictEqual(['other'])
+    },
+  )
 })

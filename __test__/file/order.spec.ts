@@ -2,9 +2,11 @@ import { linkSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { AtomicFile, atomicIndexUpdate, atomicWrite } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { inProcess, inThread } from '../helpers/elsewhere'
-import { numbered, numbersSeen } from '../helpers/files'
-import { names, readJson, rejection, test } from '../helpers/index-file'
+import { names, numbered, numbersSeen } from '../helpers/files'
+import { readJson } from '../helpers/index-file'
+import { inProcess, inThread } from '../helpers/processes'
+import { rejection } from '../helpers/promises'
+import { test } from '../helpers/test'
 
 async function opened(path: string, content: string, options?: Parameters<typeof AtomicFile.open>[1]) {
   const file = await AtomicFile.open(path, options)
@@ -34,7 +36,7 @@ describe('of several open files for one path', () => {
 })
 
 describe('a commit has the place of its call', () => {
-  test('among writes of the same file, by whatever name', async ({ dir }) => {
+  test('among writes of the same file, under any of its names', async ({ dir }) => {
     const path = join(dir, 'file')
     writeFileSync(path, 'old')
     symlinkSync('file', join(dir, 'link'))
@@ -75,7 +77,7 @@ describe('a commit has the place of its call', () => {
     expect(readJson(path)).toStrictEqual({ n: 102 })
   })
 
-  test('and gives it up when it fails before its turn', async ({ dir }) => {
+  test('and frees it when it fails before its turn', async ({ dir }) => {
     const path = join(dir, 'file')
     const file = await opened(path, 'x')
     const long = atomicWrite(path, Buffer.alloc(32 << 20))
@@ -97,7 +99,7 @@ test('hard links of the old file keep its content', async ({ dir }) => {
 })
 
 describe('worker threads', () => {
-  test('open, write and commit side by side', async ({ dir }) => {
+  test('open, write and commit at the same time', async ({ dir }) => {
     const workers = Array.from({ length: 4 }, (_, me) =>
       inThread(
         async ({ AtomicFile }, dir, me) => {
@@ -118,8 +120,8 @@ describe('worker threads', () => {
 })
 
 describe('a limit of 256 descriptors', () => {
-  for (const folders of [1, 500]) {
-    test(`is enough for 2,000 files at once in ${folders} folders`, async ({ dir }) => {
+  for (const folders of [1, 150]) {
+    test(`is enough for 500 files at once in ${folders} folders`, async ({ dir }) => {
       const child = inProcess(
         async ({ AtomicFile }, dir, folders) => {
           const one = async (i: number) => {
@@ -127,7 +129,7 @@ describe('a limit of 256 descriptors', () => {
             await file.write(`${i}`)
             await file.commit()
           }
-          const outcomes = await Promise.allSettled(Array.from({ length: 2000 }, (_, i) => one(i)))
+          const outcomes = await Promise.allSettled(Array.from({ length: 500 }, (_, i) => one(i)))
           return outcomes.filter(({ status }) => status === 'rejected').length
         },
         [dir, folders],
@@ -137,7 +139,7 @@ describe('a limit of 256 descriptors', () => {
     })
   }
 
-  test('makes the opening of one more wait until another is let go', async ({ dir }) => {
+  test('makes the opening of one more wait until another is closed', async ({ dir }) => {
     const child = inProcess(
       async ({ AtomicFile }, dir) => {
         const files = await Promise.all(

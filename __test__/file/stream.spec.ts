@@ -3,12 +3,14 @@ import { join } from 'node:path'
 import { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { ReadableStream } from 'node:stream/web'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { AtomicFile, type Data } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { openBelow, pattern, written } from '../helpers/files'
-import { names, rejection, state, test } from '../helpers/index-file'
+import { openBelow } from '../helpers/descriptors'
+import { names, pattern, state, written } from '../helpers/files'
 import { needs } from '../helpers/needs'
+import { gate, rejection } from '../helpers/promises'
+import { test } from '../helpers/test'
 
 const inUse = {
   code: 'ERR_INVALID_STATE',
@@ -25,6 +27,20 @@ const source = (chunks: unknown[], error?: Error) =>
       else controller.close()
     },
   })
+
+/** A source without an end. `isFlowing` resolves when several of its chunks have been taken. */
+function anEndlessSource() {
+  const { open, opened: isFlowing } = gate()
+  let taken = 0
+  const endless = new ReadableStream({
+    async pull(controller) {
+      await nextTurn()
+      controller.enqueue('x')
+      if (++taken === 5) open()
+    },
+  })
+  return { endless, isFlowing }
+}
 
 const megabytes = Array.from({ length: 100 }, (_, i) => pattern(50_000, i + 1))
 
@@ -71,7 +87,7 @@ describe('pipeTo', () => {
     expect(readFileSync(path, 'utf8')).toBe('<ab>')
   })
 
-  needs('linux')('from a source that fails gives the file up', async ({ dir }) => {
+  needs('linux')('from a source that fails discards the file', async ({ dir }) => {
     const { path, before } = withOld(dir)
     const file = await AtomicFile.open(path)
     const error = new Error('mine')
@@ -83,12 +99,12 @@ describe('pipeTo', () => {
     expect(openBelow(dir)).toStrictEqual([])
   })
 
-  needs('linux')('that is aborted by its signal gives the file up', async ({ dir }) => {
+  needs('linux')('that is aborted by its signal discards the file', async ({ dir }) => {
     const file = await AtomicFile.open(join(dir, 'file'))
     const controller = new AbortController()
-    const endless = new ReadableStream({ pull: (to) => sleep(1).then(() => to.enqueue('x')) })
+    const { endless, isFlowing } = anEndlessSource()
     const piping = rejection(endless.pipeTo(file.writable, { signal: controller.signal }))
-    await sleep(20)
+    await isFlowing
     controller.abort('mine')
     expect(await piping).toBe('mine')
     await file.abort()
@@ -96,12 +112,12 @@ describe('pipeTo', () => {
     expect(names(dir)).toStrictEqual([])
   })
 
-  test('into a file that its own signal gives up rejects', async ({ dir }) => {
+  test('into a file that its own signal discards rejects', async ({ dir }) => {
     const controller = new AbortController()
     const file = await AtomicFile.open(join(dir, 'file'), { signal: controller.signal })
-    const endless = new ReadableStream({ pull: (to) => sleep(1).then(() => to.enqueue('x')) })
+    const { endless, isFlowing } = anEndlessSource()
     const piping = rejection(endless.pipeTo(file.writable))
-    await sleep(20)
+    await isFlowing
     controller.abort('mine')
     expect(await piping).toMatchObject({ code: 'ABORT_ERR', cause: 'mine' })
     expect(names(dir)).toStrictEqual([])
@@ -128,7 +144,7 @@ describe('a commit that comes too early', () => {
     expect(await file.commit()).toStrictEqual(written(dir, 1))
   })
 
-  test('while the stream holds chunks back that a writer left there is refused', async ({ dir }) => {
+  test('while the stream still has chunks that a writer left there is refused', async ({ dir }) => {
     const path = join(dir, 'file')
     const file = await AtomicFile.open(path)
     const writer = file.writable.getWriter()
@@ -150,7 +166,7 @@ describe('a commit that comes too early', () => {
     expect(state(path)).toStrictEqual(before)
   })
 
-  test('for a stream that was only looked at is none', async ({ dir }) => {
+  test('is none where the stream was never used', async ({ dir }) => {
     const file = await AtomicFile.open(join(dir, 'file'))
     expect(file.writable.locked).toBe(false)
     await file.write('x')
@@ -160,7 +176,7 @@ describe('a commit that comes too early', () => {
 })
 
 describe('a writer of the stream', () => {
-  test('is told to wait when there is no room', async ({ dir }) => {
+  test('has to wait when there is no room', async ({ dir }) => {
     const file = await AtomicFile.open(join(dir, 'file'))
     const writer = file.writable.getWriter()
     await writer.ready
@@ -170,7 +186,7 @@ describe('a writer of the stream', () => {
     void writer.ready.then(() => {
       isReady = true
     })
-    // Jobs end in the event loop, which has not turned.
+    // A job settles in the event loop, which has not turned.
     for (let i = 0; i < 50; i++) await Promise.resolve()
     expect(isReady).toBe(false)
     await writing
@@ -180,7 +196,7 @@ describe('a writer of the stream', () => {
     await file.commit()
   })
 
-  test('that closes has all written by then, and tells of what failed', async ({ dir }) => {
+  test('that closes has everything written by then', async ({ dir }) => {
     const file = await AtomicFile.open(join(dir, 'file'))
     const writer = file.writable.getWriter()
     void writer.write('a')
@@ -188,7 +204,7 @@ describe('a writer of the stream', () => {
     expect(await file.commit()).toMatchObject({ bytes: 1 })
   })
 
-  needs('linux')('that aborts gives the file up', async ({ dir }) => {
+  needs('linux')('that aborts discards the file', async ({ dir }) => {
     const file = await AtomicFile.open(join(dir, 'file'))
     const writer = file.writable.getWriter()
     await writer.write(pattern(200_000))
@@ -239,7 +255,7 @@ describe('stream.pipeline', () => {
     })
   }
 
-  needs('linux')('with a step that fails gives the file up', async ({ dir }) => {
+  needs('linux')('with a step that fails discards the file', async ({ dir }) => {
     const { path, before } = withOld(dir)
     const file = await AtomicFile.open(path)
     let passed = 0

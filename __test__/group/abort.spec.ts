@@ -1,11 +1,14 @@
-// signal of calls in a group: it takes its own call out, and no other.
+// The signal of a call in a group: it takes its own call out, and no other.
 
 import { atomicIndexUpdate } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { openBelow } from '../helpers/files'
+import { openBelow } from '../helpers/descriptors'
+import { names, state } from '../helpers/files'
 import { append, batchSizes, inTime, times, together } from '../helpers/group'
-import { gate, names, readJson, rejection, state, test, writeJson } from '../helpers/index-file'
+import { readJson, writeJson } from '../helpers/index-file'
 import { needs } from '../helpers/needs'
+import { gate, rejection } from '../helpers/promises'
+import { test } from '../helpers/test'
 
 const reason = new Error('enough')
 
@@ -58,7 +61,7 @@ describe('a call that is aborted while it waits for its group', inTime, () => {
     expect(called).toEqual(without(at))
   })
 
-  test('has the others go on also when it was to lead them', async ({ file }) => {
+  test('leaves the others going also when it was to lead them', async ({ file }) => {
     writeJson(file, [])
     const controller = new AbortController()
     const { signal } = controller

@@ -2,11 +2,12 @@
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { rmSync } from 'node:fs'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { atomicIndexUpdate } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
+import { names } from '../helpers/files'
 import { append, batchSizes, inTime, times, together } from '../helpers/group'
-import { names, readJson, test, writeJson } from '../helpers/index-file'
+import { readJson, writeJson } from '../helpers/index-file'
+import { test } from '../helpers/test'
 
 const nextTurn = () => new Promise(setImmediate)
 
@@ -17,7 +18,7 @@ describe(
     for (const place of [0, 2, 4]) {
       for (const [kind, wait] of [
         ['sync', () => undefined],
-        ['async', () => sleep(1)],
+        ['async', nextTurn],
       ] as const) {
         test(`all run again, and nothing is lost (${kind}, at the function ${place})`, async ({
           dir,

@@ -1,10 +1,13 @@
-// Async functions in a group: each is awaited in its turn, and a slow one holds up only those after it.
+// Async functions in a group: each is awaited in its turn, and a slow one delays only those after it.
 
 import { atomicIndexUpdate } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { inProcess } from '../helpers/elsewhere'
+import { names } from '../helpers/files'
 import { append, batchSizes, inTime, times, together } from '../helpers/group'
-import { gate, isPending, names, readJson, rejection, test, writeJson } from '../helpers/index-file'
+import { readJson, writeJson } from '../helpers/index-file'
+import { inProcess } from '../helpers/processes'
+import { gate, isPending, rejection, until } from '../helpers/promises'
+import { test } from '../helpers/test'
 
 const nextTurn = () => new Promise(setImmediate)
 
@@ -47,7 +50,7 @@ describe('a slow function in the middle of a group', inTime, () => {
     return { open, fn, runs }
   }
 
-  test('does not hold up those before it, and none of its changes gets in with theirs', async ({ file }) => {
+  test('does not delay those before it, and none of its changes is written with theirs', async ({ file }) => {
     writeJson(file, [])
     const slow = slowOne()
     const calls = await together(file, () =>
@@ -65,20 +68,22 @@ describe('a slow function in the middle of a group', inTime, () => {
     const slow = slowOne()
     const calls = await together(file, () => [append(0), slow.fn].map((fn) => atomicIndexUpdate(file, fn)))
     await calls[0]
-    expect(await isPending(calls[1]!)).toBe(true)
+    await until(() => slow.runs.length === 2)
+    expect(await isPending(calls[1]!, 0)).toBe(true)
     slow.open()
     await calls[1]
     expect(slow.runs).toEqual([[0], [0]])
   })
 
-  test('has those after it wait for it', async ({ file }) => {
+  test('makes those after it wait', async ({ file }) => {
     writeJson(file, [])
     const slow = slowOne()
     const calls = await together(file, () =>
       [append(0), slow.fn, append(2)].map((fn) => atomicIndexUpdate(file, fn)),
     )
     await calls[0]
-    expect(await isPending(calls[2]!)).toBe(true)
+    await until(() => slow.runs.length === 2)
+    expect(await isPending(calls[2]!, 0)).toBe(true)
     expect(readJson(file)).toEqual([0])
     slow.open()
     await calls[2]
@@ -104,9 +109,9 @@ describe('a slow function in the middle of a group', inTime, () => {
     expect(readJson(file)).toEqual([0, 2])
   })
 
-  test('counts by its last run: what the one before still does goes unheard', async ({ file }) => {
+  test('counts by its last run: what an earlier run still does is ignored', async ({ file }) => {
     const child = inProcess(
-      async ({ atomicIndexUpdate, require }, file) => {
+      async ({ atomicIndexUpdate, require, until }, file) => {
         const { setTimeout: sleep } = require('node:timers/promises') as typeof import('node:timers/promises')
         const runs: (() => void)[] = []
         const stale: ((index: any) => Promise<string[]>)[] = [
@@ -127,9 +132,9 @@ describe('a slow function in the middle of a group', inTime, () => {
           const calls = [pushing('before'), twice].map((fn) => atomicIndexUpdate(file, fn))
           await holding
           await calls[0]
-          while (runs.length < 2) await sleep(1)
+          await until(() => runs.length === 2)
           runs[0]?.()
-          await sleep(20)
+          for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate)
           runs[1]?.()
           await calls[1]
         }
@@ -152,7 +157,7 @@ describe('a function that never settles', inTime, () => {
     const calls = await together(file, () => [
       atomicIndexUpdate(file, append(0)),
       atomicIndexUpdate(file, never, { signal: controller.signal }),
-      atomicIndexUpdate(file, append('lost'), { timeout: 500 }),
+      atomicIndexUpdate(file, append('lost'), { timeout: 300 }),
     ])
     await calls[0]
     expect(readJson(file)).toEqual([0])
@@ -163,7 +168,7 @@ describe('a function that never settles', inTime, () => {
     expect(readJson(file)).toEqual([0, 'after'])
   })
 
-  test('and is aborted has those after it go on', async ({ dir, file }) => {
+  test('and is aborted lets those after it go on', async ({ dir, file }) => {
     writeJson(file, [])
     const controller = new AbortController()
     const calls = await together(file, () => [

@@ -1,9 +1,12 @@
-// A function that fails is left out of its group: its caller hears of it, and nobody else does.
+// A function that fails is left out of its group: its own call rejects, and no other.
 
 import { atomicIndexUpdate } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
+import { names, state } from '../helpers/files'
 import { append, batchSizes, inTime, places, times, together } from '../helpers/group'
-import { names, readJson, rejection, state, test, writeJson } from '../helpers/index-file'
+import { readJson, writeJson } from '../helpers/index-file'
+import { rejection } from '../helpers/promises'
+import { test } from '../helpers/test'
 
 const reason = { why: 'no' }
 
@@ -68,7 +71,7 @@ for (const [how, fn, caught] of failures) {
       },
     )
 
-    test('as each of a group: each caller hears of it, and the file is untouched', async ({ dir, file }) => {
+    test('as each of a group: each call rejects, and the file is untouched', async ({ dir, file }) => {
       writeJson(file, ['old'])
       const before = state(file)
       const calls = await together(file, () => times(5, () => atomicIndexUpdate(file, fn)))
@@ -84,7 +87,7 @@ describe('a failing function of a group', () => {
     throw reason
   }
 
-  test('gives its caller the very same value, whatever it is', async ({ file }) => {
+  test('gives its caller the very same value, of any type', async ({ file }) => {
     writeJson(file, [])
     const values = [
       new Error('no'),
@@ -111,7 +114,7 @@ describe('a failing function of a group', () => {
     expect(batchSizes(others)).toEqual([1, 2, 2])
   })
 
-  test('that fails only on what no JSON would be does not fail', async ({ file }) => {
+  test('that fails only on what is not JSON yet does not fail', async ({ file }) => {
     writeJson(file, {})
     const [, length] = await Promise.all(
       await together<unknown>(file, () => [
@@ -152,7 +155,7 @@ describe('a failing function of a group', () => {
     expect(names(dir)).toEqual([])
   })
 
-  test('that fails only in the company of others is still only its own failure', async ({ file }) => {
+  test('that fails only after others of its group fails alone', async ({ file }) => {
     writeJson(file, [])
     const fussy = (index: any) => {
       if (index.length > 0) throw reason
@@ -166,7 +169,7 @@ describe('a failing function of a group', () => {
     expect(readJson(file)).toEqual([0, 2])
   })
 
-  test('leaves nothing half done for the next one to stumble over', async ({ file }) => {
+  test('leaves no half-done change for the next one', async ({ file }) => {
     writeJson(file, { n: 0 })
     const half = (index: any) => {
       index.n = undefined
@@ -182,7 +185,7 @@ describe('a failing function of a group', () => {
     expect(readJson(file)).toEqual({ n: 2 })
   })
 
-  test('gives each caller an error of its own, with a stack that reaches it', async ({ file }) => {
+  test('gives each caller an error of its own, with a stack that leads to it', async ({ file }) => {
     writeJson(file, [])
     async function theOne() {
       await atomicIndexUpdate(file, () => 1 as never)

@@ -1,12 +1,12 @@
-// What a group leaves behind when its caller gives up, or is gone, at the wrong moment.
+// What a group leaves behind when its caller aborts, or is gone, at the wrong moment.
 
 import { writeFileSync } from 'node:fs'
 import { describe, expect } from 'vitest'
-import { inProcess, type There } from '../helpers/elsewhere'
-import { test } from '../helpers/index-file'
+import { inProcess, type Remote } from '../helpers/processes'
+import { test } from '../helpers/test'
 
-describe('an abort while the calls still find their places', () => {
-  const races = async ({ atomicIndexUpdate, require }: There, file: string, late: boolean) => {
+describe('an abort while the calls still join the queue', () => {
+  const races = async ({ atomicIndexUpdate, require }: Remote, file: string, late: boolean) => {
     const fs = require('node:fs') as typeof import('node:fs')
     const race = async () => {
       fs.writeFileSync(file, '{}')
@@ -26,7 +26,7 @@ describe('an abort while the calls still find their places', () => {
       if (!late) {
         const fails = async () => {
           controller.abort()
-          await new Promise((resolve) => setTimeout(resolve, 20))
+          for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate)
           throw new Error('no')
         }
         calls.push(atomicIndexUpdate(file, fails))
@@ -34,7 +34,7 @@ describe('an abort while the calls still find their places', () => {
       // All of them are read and joined on the one worker before JavaScript hears of the first.
       for (const start = Date.now(); Date.now() - start < 30; );
       const [, second] = await Promise.allSettled(calls)
-      await atomicIndexUpdate(file, (index) => ({ ...index, next: 1 }), { timeout: 5_000 })
+      await atomicIndexUpdate(file, (index) => ({ ...index, next: 1 }), { timeout: Number.POSITIVE_INFINITY })
       return { resolved: second?.status === 'fulfilled', index: JSON.parse(fs.readFileSync(file, 'utf8')) }
     }
     const outcomes = []
@@ -55,8 +55,8 @@ describe('an abort while the calls still find their places', () => {
   }
 })
 
-test('nothing of async functions that waited in company is kept', async ({ file }) => {
-  const main = async ({ atomicIndexUpdate, require }: There, file: string) => {
+test('nothing of async functions of a group is kept', async ({ file }) => {
+  const main = async ({ atomicIndexUpdate, require }: Remote, file: string) => {
     require('node:v8').setFlagsFromString('--expose-gc')
     const collect = require('node:vm').runInNewContext('gc') as () => void
     const heap = () => {

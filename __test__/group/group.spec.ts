@@ -6,14 +6,15 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { atomicIndexUpdate } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { inside } from '../helpers/files'
-import { append, batchSizes, groupThere, inLine, inTime, times, together } from '../helpers/group'
-import { holderOf, increment, names, readJson, state, test, writeJson } from '../helpers/index-file'
+import { inside, names, state } from '../helpers/files'
+import { append, batchSizes, enqueued, inTime, remoteGroup, times, together } from '../helpers/group'
+import { holderOf, increment, readJson, writeJson } from '../helpers/index-file'
 import { needs } from '../helpers/needs'
 import { systemCalls } from '../helpers/system-calls'
+import { test } from '../helpers/test'
 
 describe('updates that wait for the same index', inTime, () => {
-  test('share one commit, and each is told how many did', async ({ dir, file }) => {
+  test('share one commit, and each result says how many did', async ({ dir, file }) => {
     writeJson(file, { n: 0 })
     const calls = await together(file, () => times(100, () => atomicIndexUpdate(file, increment)))
     expect(batchSizes(await Promise.all(calls))).toEqual(times(100, () => 100))
@@ -21,7 +22,7 @@ describe('updates that wait for the same index', inTime, () => {
     expect(names(dir)).toEqual(['index.json'])
   })
 
-  test('are told the same of that commit', async ({ file }) => {
+  test('have the same result of that commit', async ({ file }) => {
     writeJson(file, [])
     const calls = await together(file, () => times(3, (at) => atomicIndexUpdate(file, append(at))))
     const [first, ...others] = (await Promise.all(calls)).map(({ lockWaitMs, ...rest }) => rest)
@@ -29,7 +30,7 @@ describe('updates that wait for the same index', inTime, () => {
     expect(others).toEqual([first, first])
   })
 
-  test('are told how long each waited', async ({ file }) => {
+  test('have results that say how long each waited', async ({ file }) => {
     writeJson(file, [])
     const calls = await together(file, () => times(3, (at) => atomicIndexUpdate(file, append(at))))
     for (const { lockWaitMs } of await Promise.all(calls)) {
@@ -56,7 +57,7 @@ describe('updates that wait for the same index', inTime, () => {
   })
 
   test('are each given what the one before it returned', async ({ file }) => {
-    writeJson(file, { by: 'nobody' })
+    writeJson(file, { by: 'none' })
     const given: unknown[] = []
     const replace = (by: string) => (index: unknown) => {
       given.push(index)
@@ -64,11 +65,11 @@ describe('updates that wait for the same index', inTime, () => {
     }
     const by = ['one', 'two', 'three']
     await Promise.all(await together(file, () => by.map((by) => atomicIndexUpdate(file, replace(by)))))
-    expect(given).toEqual([{ by: 'nobody' }, { by: 'one' }, { by: 'two' }])
+    expect(given).toEqual([{ by: 'none' }, { by: 'one' }, { by: 'two' }])
     expect(readJson(file)).toEqual({ by: 'three' })
   })
 
-  test('are one group by whatever name they call it', async ({ dir, file }) => {
+  test('are one group under every name of the index', async ({ dir, file }) => {
     const link = join(dir, 'link.json')
     symlinkSync('index.json', link)
     writeJson(file, [])
@@ -98,27 +99,27 @@ describe('updates that wait for the same index', inTime, () => {
     expect(readJson(other)).toEqual([1, 3, 5, 7, 9])
   })
 
-  test('for another process to let go of it, share commits, too', async ({ dir, file }) => {
+  test('for another process to release it share commits, too', async ({ dir, file }) => {
     const holder = await holderOf(file)
     const calls = times(20, () => atomicIndexUpdate(file, increment))
-    await inLine(dir)
-    holder.say('go on')
+    await enqueued(dir)
+    holder.send('go on')
     await holder.returned
     const sizes = batchSizes(await Promise.all(calls))
     expect(Math.max(...sizes)).toBeGreaterThan(1)
     expect(readJson(file)).toEqual({ n: 21 })
   })
 
-  test('that come while one has its function at work for long are the next group', async ({ dir, file }) => {
+  test('that come while one has a function that takes long are the next group', async ({ dir, file }) => {
     writeJson(file, [])
-    const first = atomicIndexUpdate(file, (index) => sleep(100, append('first')(index)))
+    const first = atomicIndexUpdate(file, (index) => sleep(60, append('first')(index)))
     const calls = times(3, (at) => atomicIndexUpdate(file, append(at)))
     expect(batchSizes(await Promise.all([first, ...calls]))).toEqual([1, 3, 3, 3])
     expect(readJson(file)).toEqual(['first', 0, 1, 2])
     expect(names(dir)).toEqual(['index.json'])
   })
 
-  test('that change nothing leave the file alone, and are told so', async ({ file }) => {
+  test('that change nothing leave the file alone, and their results say so', async ({ file }) => {
     await atomicIndexUpdate(file, () => ({ n: 1 }))
     const before = state(file)
     const calls = await together(file, () => times(3, () => atomicIndexUpdate(file, (index) => index)))
@@ -128,7 +129,7 @@ describe('updates that wait for the same index', inTime, () => {
     expect(state(file)).toEqual(before)
   })
 
-  test('that take one another back leave the file alone', async ({ file }) => {
+  test('that undo one another leave the file alone', async ({ file }) => {
     await atomicIndexUpdate(file, () => ({ n: 1 }))
     const before = state(file)
     const add = (by: number) => atomicIndexUpdate(file, ({ n }) => ({ n: n + by }))
@@ -179,7 +180,7 @@ test('an update resolves only when the file holds its change', async ({ file }) 
 needs('strace that may attach')('a group is read once, flushed once and renamed once', async ({ dir }) => {
   const file = join(dir, 'index.json')
   writeJson(file, [])
-  const { returned, calls } = await systemCalls(groupThere, [file, 50], { trace: ['fsync', 'renameat'] })
+  const { returned, calls } = await systemCalls(remoteGroup, [file, 50], { trace: ['fsync', 'renameat'] })
   expect(returned.outcomes).toHaveLength(50)
   expect(readJson(file)).toHaveLength(50)
   const flushed = calls.filter(({ name }) => name === 'fsync').map(({ args }) => args.endsWith(`<${dir}>`))
@@ -203,7 +204,7 @@ test('calls at once share a commit also of an index that takes long to parse', a
       }),
     ),
   )
-  // The first may be alone, and all others were there when it was parsed.
+  // The first may be alone; all others had joined the queue when it was parsed.
   expect(Math.max(...batchSizes(results))).toBeGreaterThan(5)
   expect(readJson(file).made).toHaveLength(20)
 })

@@ -1,9 +1,11 @@
-// Calls of every kind at once, drawn by lot, against a model that does one after the other.
+// Calls of every kind at once, chosen at random, against a model that does one after the other.
 
 import { atomicIndexUpdate, atomicWrite, type UpdateOptions } from '@pipeline/atomic'
 import { expect } from 'vitest'
-import { held, inLine, times } from '../helpers/group'
-import { names, readJson, test, writeJson } from '../helpers/index-file'
+import { names } from '../helpers/files'
+import { enqueued, held, times } from '../helpers/group'
+import { readJson, writeJson } from '../helpers/index-file'
+import { test } from '../helpers/test'
 
 type Index = unknown[]
 
@@ -27,7 +29,7 @@ function updating(fn: (index: Index, id: number) => unknown, after?: Kind['after
 
 const added = (index: Index, id: number): Index => [...index, id]
 
-/** Without the first number: what is no JSON must stay, for in a group only the last result is made text. */
+/** Without the first number. What is not JSON must stay: in a group only the last result is serialized. */
 function shortened(index: Index): Index {
   const first = index.findIndex((what) => typeof what === 'number')
   return index.filter((_, at) => at !== first)
@@ -86,11 +88,11 @@ function lots(seed: number) {
   }
 }
 
-test.for(times(25, (seed) => seed))('calls of every kind at once, lot %i', async (seed, { dir, file }) => {
+test.for(times(25, (seed) => seed))('calls of every kind at once, seed %i', async (seed, { dir, file }) => {
   const lot = lots(seed)
   writeJson(file, [])
   let [model, options]: [Index, UpdateOptions] = [[], {}]
-  // Mostly updates that succeed, and mostly written alike: else there are no groups to speak of.
+  // Mostly updates that succeed, and mostly with the same options: otherwise groups are small.
   const drawn = times(60, () => kinds[lot(3) ? lot(5) : lot(kinds.length)]!)
   const holder = await held(file)
   const calls = drawn.map((kind, id) => {
@@ -99,8 +101,8 @@ test.for(times(25, (seed) => seed))('calls of every kind at once, lot %i', async
     return kind.make(file, id, options)
   })
   const settled = Promise.allSettled(calls)
-  await inLine(dir)
-  holder.letGo()
+  await enqueued(dir)
+  holder.release()
   expect((await settled).map(({ status }) => status === 'fulfilled')).toEqual(
     drawn.map((kind) => kind.succeeds),
   )

@@ -3,20 +3,23 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { atomicIndexUpdate } from '@pipeline/atomic'
 import { expect, vi } from 'vitest'
-import { inProcess, type There } from '../helpers/elsewhere'
+import { names } from '../helpers/files'
 import { inTime, times } from '../helpers/group'
-import { names, readJson, rejection, test, writeJson } from '../helpers/index-file'
+import { readJson, writeJson } from '../helpers/index-file'
+import { inProcess, type Remote } from '../helpers/processes'
+import { rejection } from '../helpers/promises'
+import { test } from '../helpers/test'
 
 test(
   'a write fails after which the lock is kept for another call: it is told when the lock is free',
   inTime,
   async ({ dir, file }) => {
-    const fail = async ({ atomicIndexUpdate, atomicWrite, require }: There, dir: string, file: string) => {
+    const fail = async ({ atomicIndexUpdate, atomicWrite, require }: Remote, dir: string, file: string) => {
       const fs = require('node:fs') as typeof import('node:fs')
       const found: object[] = []
       let runs = 0
       const look = ({ code }: { code?: string }) => found.push({ code, names: fs.readdirSync(dir) })
-      const grow = async (index: unknown[]) => {
+      const grow = async (index: any) => {
         runs++
         // Done after the second call has its place.
         await inLine

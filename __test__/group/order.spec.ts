@@ -12,7 +12,9 @@ import {
 import { describe, expect } from 'vitest'
 import { written } from '../helpers/files'
 import { append, batchSizes, inTime, times, together } from '../helpers/group'
-import { readJson, rejection, test, writeJson } from '../helpers/index-file'
+import { readJson, writeJson } from '../helpers/index-file'
+import { rejection } from '../helpers/promises'
+import { test } from '../helpers/test'
 
 describe('calls share a commit only if they are to be written alike', inTime, () => {
   const options: [name: string, one: UpdateOptions, other: UpdateOptions][] = [
@@ -64,7 +66,7 @@ describe('calls share a commit only if they are to be written alike', inTime, ()
     expect(readJson(`${link}.backup`)).toEqual([0])
   })
 
-  test('each is told what was done for it', async ({ dir, file }) => {
+  test('each result says what was done for its call', async ({ dir, file }) => {
     writeJson(file, [])
     const options: UpdateOptions[] = [{ flush: false }, {}, { verify: false }]
     const calls = await together(file, () =>
@@ -89,7 +91,7 @@ describe('calls share a commit only if they are to be written alike', inTime, ()
     expect(statSync(file).mode & 0o777).toBe(0o640)
   })
 
-  test('timeout, signal and initial are no part of that', async ({ file }) => {
+  test('timeout, signal and initial do not matter for that', async ({ file }) => {
     writeJson(file, [])
     const { signal } = new AbortController()
     const options: UpdateOptions[] = [{}, { timeout: 20_000 }, { signal }, { initial: [1] }]

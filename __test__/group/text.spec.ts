@@ -1,14 +1,18 @@
-// What cannot be made text, or read as one, in a group: who returned it hears of it, and the old text stands.
+// A result that cannot be serialized in a group, or an index that cannot be parsed: its call rejects, and the old text
+// stands.
 
 import { writeFileSync } from 'node:fs'
 import { atomicIndexUpdate } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
+import { names, state } from '../helpers/files'
 import { append, places, times, together } from '../helpers/group'
-import { names, readJson, rejection, state, test, writeJson } from '../helpers/index-file'
+import { readJson, writeJson } from '../helpers/index-file'
+import { rejection } from '../helpers/promises'
+import { test } from '../helpers/test'
 
 const reason = { why: 'no' }
 
-describe('a result that cannot be made text fails for its own caller alone', () => {
+describe('a result that cannot be serialized rejects its own call alone', () => {
   const cycle: { self?: unknown } = {}
   cycle.self = cycle
   const useless: [what: string, part: unknown, cause: unknown][] = [

@@ -3,13 +3,15 @@
 import { join } from 'node:path'
 import { atomicIndexUpdate } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { inProcess, inThread, inWorker, type There } from '../helpers/elsewhere'
-import { append, batchSizes, held, inLine, inTime, times } from '../helpers/group'
-import { names, readJson, test, writeJson } from '../helpers/index-file'
+import { names } from '../helpers/files'
+import { append, batchSizes, enqueued, held, inTime, times } from '../helpers/group'
+import { readJson, writeJson } from '../helpers/index-file'
+import { inProcess, inThread, inWorker, type Remote } from '../helpers/processes'
+import { test } from '../helpers/test'
 
 describe('updates at once in several threads', () => {
   test('of several processes are all counted', async ({ dir, file }) => {
-    const burst = async ({ atomicIndexUpdate }: There, file: string) => {
+    const burst = async ({ atomicIndexUpdate }: Remote, file: string) => {
       const add = (index: { n: number }) => ({ n: index.n + 1 })
       const slowly = async (index: { n: number }) => {
         await new Promise(setImmediate)
@@ -22,7 +24,7 @@ describe('updates at once in several threads', () => {
         await Promise.all(calls)
       }
     }
-    const threads = ({ require }: There, code: string) => {
+    const threads = ({ require }: Remote, code: string) => {
       const { Worker } = require('node:worker_threads') as typeof import('node:worker_threads')
       const exits = [1, 2].map(() => {
         const worker = new Worker(code, { eval: true })
@@ -38,27 +40,27 @@ describe('updates at once in several threads', () => {
     expect(names(dir)).toEqual(['index.json'])
   })
 
-  test('run in the order in which they joined the line', inTime, async ({ dir, file }) => {
+  test('run in the order in which they joined the queue', inTime, async ({ dir, file }) => {
     writeJson(file, [])
     const holder = await held(file)
     const ours = (at: number) => atomicIndexUpdate(file, append(`ours ${at}`))
     const calls = [ours(0), ours(1)]
-    await inLine(dir)
+    await enqueued(dir)
     const other = inThread(
-      async ({ atomicIndexUpdate, atomicWrite, tell }, file, elsewhere) => {
+      async ({ atomicIndexUpdate, atomicWrite, send }, file, elsewhere) => {
         const theirs = (at: number) => atomicIndexUpdate(file, (index: any) => [...index, `theirs ${at}`])
         const calls = [theirs(0), theirs(1), theirs(2)]
         // Done after those before it have their places.
         await atomicWrite(elsewhere, '')
-        tell('in line')
+        send('enqueued')
         return (await Promise.all(calls)).map(({ batchSize }) => batchSize)
       },
       [file, join(dir, 'elsewhere')],
     )
     await other.next()
     calls.push(ours(2), ours(3))
-    await inLine(dir)
-    holder.letGo()
+    await enqueued(dir)
+    holder.release()
     expect(batchSizes(await Promise.all(calls))).toEqual([2, 2, 2, 2])
     expect(await other.returned).toEqual([3, 3, 3])
     expect(readJson(file)).toEqual([

@@ -1,10 +1,11 @@
-// timeout of calls in a group: it ends the wait of its own call, and no other.
+// The timeout of a call in a group: it ends the wait of its own call, and no other.
 
-import { setTimeout as sleep } from 'node:timers/promises'
 import { atomicIndexUpdate } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { append, batchSizes, inTime, times, together } from '../helpers/group'
-import { gate, readJson, rejection, test, writeJson } from '../helpers/index-file'
+import { readJson, writeJson } from '../helpers/index-file'
+import { gate, rejection } from '../helpers/promises'
+import { test } from '../helpers/test'
 
 describe('the timeout of a call in a group', inTime, () => {
   test('ends its wait, and the others go on without it', async ({ file }) => {
@@ -46,14 +47,14 @@ describe('the timeout of a call in a group', inTime, () => {
       await opened
       return append('slow')(index)
     }
-    const timeout = 800
-    const calls = await together(file, () =>
-      [append(0), slow, append('lost')].map((fn) => atomicIndexUpdate(file, fn, { timeout })),
-    )
+    const calls = await together(file, () => [
+      atomicIndexUpdate(file, append(0)),
+      atomicIndexUpdate(file, slow, { timeout: 800 }),
+      atomicIndexUpdate(file, append('lost'), { timeout: 900 }),
+    ])
     await calls[0]
-    // As long as the slow one would have waited.
+    // When this one's time is over, so is that of the slow one.
     expect(await rejection(calls[2]!)).toMatchObject({ code: 'ERR_ATOMIC_LOCK_TIMEOUT' })
-    await sleep(50)
     open()
     await calls[1]
     expect(runs).toBe(2)

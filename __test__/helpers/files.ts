@@ -1,17 +1,17 @@
-// What the specs of atomicWrite share: contents, and looks at folders and descriptors.
+// Contents to write, and looks at files and folders.
 
 import {
   closeSync,
   existsSync,
+  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
-  readlinkSync,
   readSync,
-  realpathSync,
   statfsSync,
+  statSync,
 } from 'node:fs'
-import { basename } from 'node:path'
+import { basename, join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { atomicWrite, type WriteResult } from '@pipeline/atomic'
 
@@ -27,18 +27,21 @@ export function leftovers(dir: string): string[] {
   return names.filter((name) => TEMP_NAME.test(basename(name)))
 }
 
-/** What this process has open below `dir`: files without a name are among them (Linux). */
-export function openBelow(dir: string): string[] {
-  const root = realpathSync(dir)
-  return readdirSync('/proc/self/fd').flatMap((fd) => {
-    try {
-      const path = readlinkSync(`/proc/self/fd/${fd}`)
-      return path.startsWith(root) ? [path] : []
-    } catch {
-      // The descriptor that this listing was read through.
-      return []
-    }
-  })
+/** Everything in a folder, hidden files too, in order. */
+export function names(dir: string): string[] {
+  return readdirSync(dir).sort()
+}
+
+export function makeDir(...parts: string[]): string {
+  const dir = join(...parts)
+  mkdirSync(dir, { recursive: true })
+  return dir
+}
+
+/** What changes when a file is written, and only then. */
+export function state(file: string) {
+  const { ino, mtimeNs, size } = statSync(file, { bigint: true })
+  return { ino, mtimeNs, size, bytes: readFileSync(file, 'latin1') }
 }
 
 export const TMPFS = 0x01021994

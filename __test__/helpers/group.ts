@@ -5,59 +5,74 @@ import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { atomicIndexUpdate, atomicWrite, type UpdateResult } from '@pipeline/atomic'
 import { onTestFinished } from 'vitest'
-import type { There } from './elsewhere'
-import { gate } from './index-file'
+import type { Remote } from './processes'
+import { gate } from './promises'
 
-/** Resolves when all calls that this thread has made have their place: one gets it only after those before it. */
-export async function inLine(dir: string): Promise<void> {
-  const last = join(dir, 'in-line')
+/** Resolves when all calls that this thread has made have joined their queues: a call joins after those before it. */
+export async function enqueued(dir: string): Promise<void> {
+  const last = join(dir, 'enqueued')
   await atomicWrite(last, '', { flush: false, verify: false })
   rmSync(last)
 }
 
-/** An update that has had the index for so many milliseconds is not joined by others: they are the next group. */
-const ON_ITS_OWN = 60
+/** A group takes no more calls when its functions have had the index for so many milliseconds. */
+const GROUP_MS = 50
 
-/** An update of `file` that is inside its function, and changes nothing when it is let go. */
-export async function held(file: string): Promise<{ letGo(): void }> {
-  const { open: letGo, opened } = gate()
+/** An update of `file` that is inside its function, and changes nothing when it is released. */
+export async function held(file: string): Promise<{ release(): void }> {
+  const { open: release, opened: released } = gate()
   const { open: enter, opened: entered } = gate()
-  onTestFinished(() => letGo())
+  onTestFinished(() => release())
   const nothing = async () => {
     enter()
-    await Promise.all([opened, sleep(ON_ITS_OWN)])
+    // So long that no other call joins its group.
+    await Promise.all([released, sleep(GROUP_MS + 10)])
     throw new Error('nothing was to be changed')
   }
-  atomicIndexUpdate(file, nothing).catch(() => {})
-  await entered
-  return { letGo }
+  const update = atomicIndexUpdate(file, nothing)
+  await Promise.race([entered, update])
+  update.catch(() => {})
+  return { release }
 }
 
-/** The calls that `make` makes while an update of `file` is held: they are returned when it is let go. */
+let released = 0
+let settled: number | undefined
+
+/** The calls that `make` makes while an update of `file` is held: they are returned when that is released. */
 export async function together<T>(
   file: string,
   make: () => Promise<T>[],
-  beforeTheyGo: (calls: Promise<T>[]) => unknown = () => {},
+  beforeRelease: (calls: Promise<T>[]) => unknown = () => {},
 ): Promise<Promise<T>[]> {
   const holder = await held(file)
   const calls = make()
-  // Whoever looks at them does so later.
+  // The test looks at them later.
   for (const call of calls) call.catch(() => {})
-  await inLine(dirname(file))
-  await beforeTheyGo(calls)
-  holder.letGo()
+  await enqueued(dirname(file))
+  await beforeRelease(calls)
+  released = performance.now()
+  settled = undefined
+  Promise.allSettled(calls).then(() => {
+    settled = performance.now()
+  })
+  holder.release()
   return calls
 }
 
-/** A group closes after 50 ms: on a machine that is too busy for that, a test of who shares a commit is run again. */
-export const inTime = { retry: 3 }
+/**
+ * For tests that count the calls of a group. A machine that is too busy to run its functions in time makes two groups
+ * of them, which says nothing: then, and only then, a failed test is run again.
+ */
+export const inTime = {
+  retry: { count: 100, condition: () => (settled ?? performance.now()) - released > GROUP_MS },
+}
 
 export const batchSizes = (results: UpdateResult[]) => results.map(({ batchSize }) => batchSize)
 
 export const times = <T>(howMany: number, make: (at: number) => T): T[] =>
   Array.from({ length: howMany }, (_, at) => make(at))
 
-/** An index that is a list, and what appends to it. */
+/** An update of an index that is a list: it appends `what`. */
 export const append =
   (what: unknown) =>
   (index: any): unknown[] => {
@@ -65,7 +80,7 @@ export const append =
     return index
   }
 
-/** What a call of a group in another process came to. */
+/** The outcome of a call of a group in another process. */
 export interface Outcome {
   result?: UpdateResult
   error?: { code: string; syscall?: string; path?: string; committed?: boolean; stack: string }
@@ -73,24 +88,24 @@ export interface Outcome {
 
 /**
  * For another process: a group of `howMany` updates, each adding its number to the index, a list, with `pad` bytes
- * more. `open` is what the process has open beside the index afterwards.
+ * more. Nothing stays open in the folder of the index.
  */
-export async function groupThere(
-  { atomicIndexUpdate, atomicWrite, require }: There,
+export async function remoteGroup(
+  { atomicIndexUpdate, atomicWrite, require, until, openBelow }: Remote,
   file: string,
   howMany: number,
   pad = 0,
-): Promise<{ outcomes: Outcome[]; distinct: number; open: string[] }> {
+): Promise<{ outcomes: Outcome[]; distinct: number }> {
   const fs = require('node:fs') as typeof import('node:fs')
   const dir = file.slice(0, file.lastIndexOf('/'))
-  let letGo = () => {}
-  const opened = new Promise<void>((resolve) => {
-    letGo = resolve
+  let release = () => {}
+  const released = new Promise<void>((resolve) => {
+    release = resolve
   })
   const entered = new Promise<void>((resolve) => {
     const hold = async () => {
       resolve()
-      await Promise.all([opened, new Promise((resolve) => setTimeout(resolve, 60))])
+      await Promise.all([released, new Promise((resolve) => setTimeout(resolve, 60))])
       throw new Error('nothing was to be changed')
     }
     atomicIndexUpdate(file, hold).catch(() => {})
@@ -102,9 +117,9 @@ export async function groupThere(
   }
   const calls = Promise.allSettled(Array.from({ length: howMany }, (_, at) => theCaller(at)))
   // Without a flush and a read-back, which faults may be waiting for.
-  await atomicWrite(`${dir}/in-line`, '', { flush: false, verify: false }).catch(() => {})
-  fs.rmSync(`${dir}/in-line`, { force: true })
-  letGo()
+  await atomicWrite(`${dir}/enqueued`, '', { flush: false, verify: false }).catch(() => {})
+  fs.rmSync(`${dir}/enqueued`, { force: true })
+  release()
   const settled = await calls
   const outcomes = settled.map((outcome) => {
     if (outcome.status === 'fulfilled') return { result: outcome.value }
@@ -112,21 +127,9 @@ export async function groupThere(
     return { error: { code, syscall, path, committed, stack } }
   })
   const distinct = new Set(settled.map((outcome) => 'reason' in outcome && outcome.reason)).size
-  const openHere = () =>
-    fs.readdirSync('/proc/self/fd').flatMap((fd) => {
-      try {
-        const path = fs.readlinkSync(`/proc/self/fd/${fd}`)
-        return path.startsWith(`${dir}/`) ? [path] : []
-      } catch {
-        // The descriptor that this listing was read through.
-        return []
-      }
-    })
-  // A replaced file may be let go of a moment after the answer.
-  for (let look = 0; look < 500 && openHere().length > 0; look++) {
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-  return { outcomes, distinct, open: openHere() }
+  // A replaced file may be closed a moment after the answer.
+  await until(() => openBelow(dir).length === 0)
+  return { outcomes, distinct }
 }
 
 /** Which of five calls are to fail. */

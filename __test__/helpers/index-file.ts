@@ -1,36 +1,11 @@
-// What the specs of atomicIndexUpdate share: an index in a folder of its own, and looks at it from outside.
+// What the specs of atomicIndexUpdate share: looks at an index, and waits for what others do with it.
 
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { test as base, expect } from 'vitest'
-import { inProcess, type ProcessOptions, type RunningProcess } from './elsewhere'
-
-interface Fixtures {
-  /** An empty folder. */
-  dir: string
-  /** `index.json` in it; not there yet. */
-  file: string
-  /** Where the lock of that index lies while somebody has it. */
-  lock: string
-}
-
-export const test = base.extend<Fixtures>({
-  // biome-ignore lint/correctness/noEmptyPattern: vitest reads from the pattern which fixtures this one needs.
-  dir: async ({}, use) => {
-    const dir = mkdtempSync(join(tmpdir(), 'atomic-index-'))
-    await use(dir)
-    rmSync(dir, { recursive: true, force: true })
-  },
-  file: ({ dir }, use) => use(join(dir, 'index.json')),
-  lock: ({ dir }, use) => use(join(dir, '.index.json.lock')),
-})
-
-export const isRoot = process.getuid?.() === 0
-
-/** Somebody who owns nothing here and may do no more than others. */
-export const NOBODY = 65534
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { atomicIndexUpdate } from '@pipeline/atomic'
+import { expect } from 'vitest'
+import { inProcess, type ProcessOptions, type RunningProcess } from './processes'
+import { rejection, until } from './promises'
 
 export interface Counter {
   n: number
@@ -50,65 +25,48 @@ export function writeJson(file: string, value: unknown): void {
   writeFileSync(file, JSON.stringify(value))
 }
 
-/** Everything in a folder, hidden files too, in order. */
-export function names(dir: string): string[] {
-  return readdirSync(dir).sort()
+export const lockOf = (file: string) => join(dirname(file), `.${basename(file)}.lock`)
+
+/** Waits until a call of any process has found the lock of `file` taken: it writes a byte into the lock file. */
+export const untilLockIsWaitedFor = (file: string): Promise<void> =>
+  until(() => statSync(lockOf(file), { throwIfNoEntry: false })?.size === 1)
+
+/** Waits until a call of this process has its turn with `file`: another one then cannot have it at once. */
+export async function untilTurnIsTaken(file: string): Promise<void> {
+  const free = new Error('nobody has the turn')
+  const probe = () =>
+    atomicIndexUpdate(
+      file,
+      () => {
+        throw free
+      },
+      { timeout: 0 },
+    )
+  let reason = free
+  while (reason === free) reason = await rejection(probe())
+  expect(reason).toMatchObject({ code: 'ERR_ATOMIC_LOCK_TIMEOUT' })
 }
 
-export function makeDir(...parts: string[]): string {
-  const dir = join(...parts)
-  mkdirSync(dir, { recursive: true })
-  return dir
-}
-
-/** What changes when somebody writes a file, and only then. */
-export function state(file: string) {
-  const { ino, mtimeNs, size } = statSync(file, { bigint: true })
-  return { ino, mtimeNs, size, bytes: readFileSync(file, 'latin1') }
-}
-
-/** What a promise is rejected with; `undefined` can be it. */
-export async function rejection(promise: Promise<unknown>): Promise<any> {
-  const settled = await promise.then(
-    (value) => ({ value }),
-    (reason) => ({ reason }),
-  )
-  if ('value' in settled) expect.fail(`resolved with ${JSON.stringify(settled.value)}`)
-  return settled.reason
-}
-
-/** Whether a promise is still open after `ms`. */
-export async function isPending(promise: Promise<unknown>, ms = 100): Promise<boolean> {
-  const open = Symbol('open')
-  return (await Promise.race([promise.catch(() => {}), sleep(ms, open)])) === open
-}
-
-/** Looks again and again, until it is so. */
-export async function eventually(isSo: () => boolean, ms = 10_000): Promise<boolean> {
-  for (const end = Date.now() + ms; Date.now() < end; await sleep(10)) {
-    if (isSo()) return true
-  }
-  return isSo()
-}
-
-/** A promise to be settled by hand. */
-export function gate<T = void>() {
-  let open!: (value: T) => void
-  const opened = new Promise<T>((resolve) => {
-    open = resolve
+/** Waits until a change of a file gets another time than `file` has: before Linux 6.13 a clock tick has only one. */
+export async function untilClockTicks(file: string): Promise<void> {
+  const probe = `${file}.probe`
+  const { ctimeMs } = statSync(file)
+  await until(() => {
+    writeFileSync(probe, '')
+    return statSync(probe).ctimeMs > ctimeMs
   })
-  return { open, opened }
+  rmSync(probe)
 }
 
-/** Another process in the middle of an update of `file`: it goes on when it is told to. */
+/** Another process in the middle of an update of `file`, which adds 1 to `n` when it is sent a message. */
 export async function holderOf(file: string): Promise<RunningProcess> {
   const holder = inProcess(
-    ({ atomicIndexUpdate, tell, hear }, file) =>
+    ({ atomicIndexUpdate, send, receive }, file) =>
       atomicIndexUpdate(
         file,
         async (index) => {
-          const goOn = hear()
-          tell('inside')
+          const goOn = receive()
+          send('inside')
           await goOn
           return { ...index, n: index.n + 1 }
         },
@@ -120,7 +78,7 @@ export async function holderOf(file: string): Promise<RunningProcess> {
   return holder
 }
 
-/** One update in a process of its own: `'resolved'`, or what of the error can be sent. */
+/** One update in a process of its own: `'resolved'`, or the properties of its error. */
 export function outcomeElsewhere(file: string, options?: ProcessOptions): Promise<any> {
   return inProcess(
     ({ atomicIndexUpdate }, file) =>

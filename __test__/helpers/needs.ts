@@ -13,12 +13,13 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { TMPFS } from './files'
-import { isRoot, test } from './index-file'
+import { type Fixtures, test } from './test'
+import { canLoadAddon, canRunNode, isRoot } from './users'
 
 const isLinux = process.platform === 'linux'
 
 const runs = (command: string, ...args: string[]) =>
-  spawnSync(command, args, { timeout: 10_000 }).status === 0
+  spawnSync(command, args, { timeout: 60_000 }).status === 0
 
 function mayMount() {
   if (!isRoot || !isLinux) return false
@@ -37,27 +38,28 @@ function mayMountDisk() {
 
 /** Attaching to a process that is no child of its own is refused on some systems to all but root. */
 function mayAttach() {
-  const attach = 'sleep 9 & strace -qq -e trace=none -p $! & sleep 0.2; kill $(jobs -p %1); wait %2'
+  const attach = `sleep 60 & p=$!
+    strace -o /dev/null -p $p 2>&1 | { read -r line; kill $p; [[ $line == *attached* ]]; }`
   return isLinux && runs('strace', '-V') && runs('bash', '-c', attach)
 }
 
 const present = {
   linux: () => isLinux,
   root: () => isRoot,
-  'a user other than root': () => !isRoot,
+  'a node that other users may run': () => !isRoot || canRunNode(),
+  'a temporary folder that other users may read': () => !isRoot || canLoadAddon(),
   'root that may mount': mayMount,
   'root that may mount a disk': mayMountDisk,
   'strace that may attach': mayAttach,
   'a C compiler': () => isLinux && runs('cc', '--version'),
   python3: () => runs('python3', '--version'),
-  prlimit: () => runs('prlimit', '--version'),
   flock: () => runs('flock', '--version'),
   'a temporary folder on a disk': () => isLinux && statfsSync(tmpdir()).type !== TMPFS,
   'a second file system in /dev/shm': () =>
     isLinux && runs('test', '-w', '/dev/shm') && !runs('test', '/dev/shm', '-ef', tmpdir()),
 }
 
-type Need = keyof typeof present
+export type Need = keyof typeof present
 
 const answers = new Map<Need, boolean>()
 
@@ -67,7 +69,7 @@ function isHere(need: Need) {
   return answer
 }
 
-type Body = (context: { dir: string }) => unknown
+type Body = (context: Fixtures) => unknown
 
 /** `test`, or where something is missing a skipped test whose title says what. */
 export function needs(...wanted: Need[]): (title: string, body: Body) => void {
@@ -75,10 +77,20 @@ export function needs(...wanted: Need[]): (title: string, body: Body) => void {
   return (title, body) =>
     missing.length > 0
       ? test.skip(`${title} (needs ${missing.join(', ')})`)
-      : test(title, async ({ dir }) => {
-          await body({ dir })
+      : test(title, async ({ dir, file, lock }) => {
+          await body({ dir, file, lock })
         })
 }
+
+/** For tests in which root starts processes of another user. */
+export const OTHER_USER: Need[] = [
+  'root',
+  'a node that other users may run',
+  'a temporary folder that other users may read',
+]
+
+/** `test` with processes that have no privileges: they are of another user where root runs it. */
+export const testUnprivileged = needs(...(isRoot ? OTHER_USER : []))
 
 /** Mounts something at a new folder while `body` runs. */
 export async function mounted<T>(
@@ -91,7 +103,7 @@ export async function mounted<T>(
   try {
     return await body(at)
   } finally {
-    // Lazily: a descriptor on its way out is not what the test is about.
+    // Lazily: a descriptor that is about to be closed is not what the test is about.
     execFileSync('umount', ['-l', at])
   }
 }

@@ -4,10 +4,12 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
-import { inProcess, type There } from './elsewhere'
+import { inProcess, type Remote } from './processes'
 
 /** One call of any thread. One that ended before another began was over by then. */
 export interface SystemCall {
+  /** The id of the thread; that of the JavaScript thread is the process id. */
+  thread: number
   name: string
   args: string
   result: string
@@ -27,7 +29,7 @@ interface Tracing {
 
 /** Runs `main` in another process under strace, to its end. */
 export async function systemCalls<A extends unknown[] | [], R>(
-  main: (there: There, ...args: A) => Promise<R>,
+  main: (there: Remote, ...args: A) => Promise<R>,
   args: A,
   { trace, paths = [], inject = [], env = {} }: Tracing,
 ): Promise<{ returned: R; calls: SystemCall[] }> {
@@ -60,7 +62,7 @@ function parse(output: string): SystemCall[] {
     const whole = earlier ? earlier.text + rest : text
     const [, name, args, result] = /^(\w+)\((.*)\)\s+= (.*)$/.exec(whole) ?? []
     if (name === undefined || args === undefined || result === undefined) return []
-    return [{ name, args, result, began: earlier?.at ?? at, ended: at }]
+    return [{ thread: Number(thread), name, args, result, began: earlier?.at ?? at, ended: at }]
   })
   return calls.sort((one, other) => one.began - other.began)
 }

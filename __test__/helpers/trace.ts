@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join, relative, sep } from 'node:path'
 import type { Data, WriteOptions, WriteResult } from '@pipeline/atomic'
 import { onTestFinished } from 'vitest'
-import { inProcess, type RunningProcess } from './elsewhere'
+import { inProcess, type RunningProcess } from './processes'
 
 /** One call of the traced thread, in order. */
 export interface Call {
@@ -29,12 +29,10 @@ export interface Written {
     dest?: string
     offset?: number
   }
-  /** What the process had open in the file's folder when it was done. */
-  open: string[]
 }
 
-/** A signal cannot be sent to another process: there it is one that is aborted after so many milliseconds. */
-type Options = Omit<WriteOptions, 'signal'> & { abortAfter?: number }
+/** A signal cannot be sent to another process: `abort` makes one there that is aborted when a block is written. */
+type Options = Omit<WriteOptions, 'signal'> & { abort?: boolean }
 
 /** An array is written by `AtomicFile`, piece by piece. */
 export type Content = Data | Data[]
@@ -52,19 +50,34 @@ export class Writer {
 
   static async start(before?: string): Promise<Writer> {
     const process = inProcess(
-      async ({ AtomicFile, atomicWrite, require, tell, hear }) => {
-        const fs = require('node:fs')
+      async ({ AtomicFile, atomicWrite, require, send, receive, until, openBelow }) => {
+        const fs = require('node:fs') as typeof import('node:fs')
         const threads = (): string[] => fs.readdirSync('/proc/self/task')
         const known = threads()
         // The first use of libuv's pool starts its threads: here one.
         await fs.promises.stat('/')
-        tell(Number(threads().find((id) => !known.includes(id))))
+        send(Number(threads().find((id) => !known.includes(id))))
+        const isWrittenTo = (dir: string) => (fd: string) => {
+          try {
+            const path = `/proc/self/fd/${fd}`
+            return fs.readlinkSync(path).startsWith(`${dir}/`) && fs.statSync(path).size > 0
+          } catch {
+            // The descriptor that the listing was read through.
+            return false
+          }
+        }
         for (;;) {
-          const { path, data, options } = await hear()
-          const signal =
-            options?.abortAfter === undefined ? undefined : AbortSignal.timeout(options.abortAfter)
+          const { path, data, options, fault } = await receive()
+          const dir = path.slice(0, path.lastIndexOf('/'))
+          const { abort, ...rest } = options ?? {}
+          const controller = new AbortController()
+          if (abort) {
+            const isWritten = () => fs.readdirSync('/proc/self/fd').some(isWrittenTo(dir))
+            void until(isWritten).then(() => controller.abort())
+          }
+          const given = abort ? { ...rest, signal: controller.signal } : rest
           const inPieces = async (pieces: Data[]) => {
-            const file = await AtomicFile.open(path, { ...options, signal })
+            const file = await AtomicFile.open(path, given)
             try {
               for (const piece of pieces) await file.write(piece)
               return await file.commit()
@@ -72,32 +85,16 @@ export class Writer {
               await file[Symbol.asyncDispose]()
             }
           }
-          const writing = Array.isArray(data)
-            ? inPieces(data)
-            : atomicWrite(path, data, { ...options, signal })
+          const writing = Array.isArray(data) ? inPieces(data) : atomicWrite(path, data, given)
           const answer = await writing.then(
             (result) => ({ result }),
             ({ code, syscall, committed, message, path, dest, offset }) => ({
               error: { code, syscall, committed, message, path, dest, offset },
             }),
           )
-          const dir = path.slice(0, path.lastIndexOf('/'))
-          const openNow = () =>
-            fs.readdirSync('/proc/self/fd').flatMap((fd: string) => {
-              try {
-                const to = fs.readlinkSync(`/proc/self/fd/${fd}`)
-                return to.startsWith(dir) ? [to] : []
-              } catch {
-                return []
-              }
-            })
-          let open = openNow()
-          // Where freeing its blocks is slow, a replaced file is let go of a moment after the answer.
-          for (let i = 0; i < 40 && open.length > 0; i++) {
-            await new Promise((resolve) => setTimeout(resolve, 5))
-            open = openNow()
-          }
-          tell({ ...answer, open })
+          // A replaced file may be closed a moment after the answer. What is refused a close stays open.
+          if (!fault?.startsWith('close')) await until(() => openBelow(dir).length === 0)
+          send(answer)
         }
       },
       [],
@@ -106,21 +103,22 @@ export class Writer {
     return new Writer(process, await process.next())
   }
 
-  async write(path: string, data: Content, options?: Options): Promise<Written> {
-    this.process.say({ path, data, options })
+  /** Nothing is open in the folder of `path` afterwards. */
+  async write(path: string, data: Content, options?: Options, fault?: string): Promise<Written> {
+    this.process.send({ path, data, options, fault })
     return this.process.next()
   }
 
-  /** Writes under strace; `inject` is its option of that name. */
-  async traced(path: string, data: Content, options?: Options, inject?: string): Promise<Traced> {
+  /** Writes under strace; `fault` is its option `inject`. */
+  async traced(path: string, data: Content, options?: Options, fault?: string): Promise<Traced> {
     const dir = mkdtempSync(join(tmpdir(), 'atomic-trace-'))
     onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
     const out = join(dir, 'calls')
-    const args = ['-y', '-o', out, '-p', `${this.thread}`, ...(inject ? ['-e', `inject=${inject}`] : [])]
+    const args = ['-y', '-o', out, '-p', `${this.thread}`, ...(fault ? ['-e', `inject=${fault}`] : [])]
     const strace = spawn('strace', args, { stdio: ['ignore', 'ignore', 'pipe'] })
     const exit = once(strace, 'exit')
     await attached(strace)
-    const answer = await this.write(path, data, options)
+    const answer = await this.write(path, data, options, fault)
     strace.kill('SIGINT')
     await exit
     // What else the thread does is libuv's: waking the event loop up.
@@ -132,12 +130,12 @@ export class Writer {
 }
 
 async function attached(strace: ChildProcess): Promise<void> {
-  let said = ''
+  let output = ''
   for await (const text of strace.stderr ?? []) {
-    said += text
-    if (said.includes('attached')) return
+    output += text
+    if (output.includes('attached')) return
   }
-  throw new Error(`strace: ${said}`)
+  throw new Error(`strace: ${output}`)
 }
 
 function parse(output: string): Call[] {

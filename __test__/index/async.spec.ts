@@ -1,28 +1,28 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { atomicIndexUpdate, atomicWrite, type UpdateOptions } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { openBelow } from '../helpers/files'
+import { openBelow } from '../helpers/descriptors'
+import { names, state } from '../helpers/files'
+import { enqueued } from '../helpers/group'
 import {
-  gate,
   holderOf,
   increment,
-  isPending,
-  names,
   readJson,
-  rejection,
-  state,
-  test,
+  untilClockTicks,
+  untilLockIsWaitedFor,
   writeJson,
 } from '../helpers/index-file'
 import { needs } from '../helpers/needs'
+import { gate, isPending, rejection, turns } from '../helpers/promises'
+import { test } from '../helpers/test'
 
 describe('an async fn', () => {
   test('is awaited, and what it resolves to is written', async ({ file }) => {
     await atomicIndexUpdate(file, async () => {
-      await sleep(10)
+      await turns()
       return { n: 1 }
     })
     expect(readJson(file)).toEqual({ n: 1 })
@@ -31,13 +31,13 @@ describe('an async fn', () => {
   test('may change the index in place', async ({ file }) => {
     writeJson(file, { n: 1 })
     await atomicIndexUpdate(file, async (index) => {
-      await sleep(10)
+      await turns()
       return increment(index)
     })
     expect(readJson(file)).toEqual({ n: 2 })
   })
 
-  test('holds nothing up but its own index', async ({ dir, file }) => {
+  test('blocks only its own index', async ({ dir, file }) => {
     const { open, opened } = gate<object>()
     const waiting = atomicIndexUpdate(file, () => opened)
     await atomicIndexUpdate(join(dir, 'other.json'), () => ({}))
@@ -47,12 +47,17 @@ describe('an async fn', () => {
     expect(readJson(file)).toEqual({ n: 1 })
   })
 
-  test('leaves the file alone until it has resolved', async ({ file }) => {
+  test('leaves the file alone until it has resolved', async ({ dir, file }) => {
     writeJson(file, { n: 1 })
     const before = state(file)
     const { open, opened } = gate<object>()
-    const update = atomicIndexUpdate(file, () => opened)
-    await sleep(50)
+    const { open: enter, opened: entered } = gate()
+    const update = atomicIndexUpdate(file, () => {
+      enter()
+      return opened
+    })
+    await entered
+    await atomicIndexUpdate(join(dir, 'other.json'), () => ({}))
     expect(state(file)).toEqual(before)
     open({ n: 2 })
     await update
@@ -68,7 +73,7 @@ describe('an async fn', () => {
     expect(names(dir)).toEqual(['index.json', 'other.json'])
   })
 
-  test('that waits for its own index waits in vain, and nothing is lost by it', async ({ file }) => {
+  test('that waits for its own index times out, and nothing is lost', async ({ file }) => {
     writeJson(file, { n: 1 })
     let inner: any
     await atomicIndexUpdate(file, async (index) => {
@@ -81,9 +86,9 @@ describe('an async fn', () => {
 
   test('can resolve to any thenable', async ({ file }) => {
     const thenable = {
-      // biome-ignore lint/suspicious/noThenProperty: a promise of another make is what this is about.
+      // biome-ignore lint/suspicious/noThenProperty: a promise of another implementation is what this is about.
       then(resolve: (value: object) => void) {
-        setTimeout(resolve, 10, { n: 1 })
+        setImmediate(resolve, { n: 1 })
       },
     }
     await atomicIndexUpdate(file, () => thenable as unknown as Promise<object>)
@@ -91,7 +96,7 @@ describe('an async fn', () => {
   })
 
   test('can resolve to a promise of a promise', async ({ file }) => {
-    await atomicIndexUpdate(file, async () => sleep(1, sleep(1, { n: 1 })))
+    await atomicIndexUpdate(file, async () => nextTurn(nextTurn({ n: 1 })))
     expect(readJson(file)).toEqual({ n: 1 })
   })
 
@@ -128,7 +133,7 @@ describe('calls for one index', () => {
           file,
           async (index) => {
             expect(++inside).toBe(1)
-            await sleep(call % 3)
+            await turns(call % 3)
             order.push(call)
             inside--
             return increment(index)
@@ -141,7 +146,7 @@ describe('calls for one index', () => {
     expect(readJson(file)).toEqual({ n: 20 })
   })
 
-  test('are one line by whatever name they call it', async ({ dir, file }) => {
+  test('share one queue under every name of the index', async ({ dir, file }) => {
     const link = join(dir, 'link.json')
     symlinkSync('index.json', link)
     const byName = [
@@ -157,7 +162,7 @@ describe('calls for one index', () => {
         atomicIndexUpdate(
           name,
           async (index) => {
-            await sleep(byName.length - call)
+            await turns(byName.length - call)
             order.push(call)
             return increment(index)
           },
@@ -182,24 +187,27 @@ describe('calls for one index', () => {
     expect(readJson(file)).toEqual(['write 2', 'update 3'])
   })
 
-  test('a write waits for an async update before it', async ({ file }) => {
+  test('a write waits for an async update before it', async ({ dir, file }) => {
     const { open, opened } = gate<object>()
     const update = atomicIndexUpdate(file, () => opened)
     const write = atomicWrite(file, '"last"')
-    expect(await isPending(write)).toBe(true)
+    await enqueued(dir)
+    expect(await isPending(write, 0)).toBe(true)
     open({ n: 1 })
     await Promise.all([update, write])
     expect(readJson(file)).toBe('last')
   })
 
-  test('say how long they waited', async ({ file }) => {
+  test('say how long they waited', async ({ dir, file }) => {
     const { open, opened } = gate<object>()
     const first = atomicIndexUpdate(file, () => opened)
     const second = atomicIndexUpdate(file, increment)
-    await sleep(100)
+    await enqueued(dir)
+    await sleep(50)
     open({ n: 1 })
-    expect((await second).lockWaitMs).toBeGreaterThan(90)
-    expect((await first).lockWaitMs).toBeLessThan(90)
+    // The second was called after the first, and waited at least as long as that held the lock.
+    const [waited, waitedBefore] = [(await second).lockWaitMs, (await first).lockWaitMs]
+    expect(waited - waitedBefore).toBeGreaterThan(45)
   })
 })
 
@@ -219,7 +227,7 @@ describe('when a program changes the file without the lock while fn runs', () =>
     [
       'an async fn',
       (fn: (index: any) => any) => async (index: any) => {
-        await sleep(5)
+        await nextTurn()
         return fn(index)
       },
     ],
@@ -236,8 +244,7 @@ describe('when a program changes the file without the lock while fn runs', () =>
 
   test('of the same length: it is noticed', async ({ file }) => {
     writeJson(file, { theirs: 1 })
-    // Before Linux 6.13 two changes within one tick of its clock leave the same times.
-    await sleep(30)
+    await untilClockTicks(file)
     const { meddled } = once(() => writeJson(file, { theirs: 2 }))
     await atomicIndexUpdate(file, meddled)
     expect(readJson(file)).toEqual({ theirs: 2, ours: true })
@@ -312,7 +319,7 @@ describe('when a program changes the file without the lock while fn runs', () =>
     expect(names(dir)).toEqual(['index.json', 'index.json.backup'])
   })
 
-  test('over and over: the update gives up when its time is over', async ({ dir, file }) => {
+  test('again and again: the update gives up after its timeout', async ({ dir, file }) => {
     writeJson(file, { n: 0 })
     let calls = 0
     const meddle = (index: any) => {
@@ -351,7 +358,7 @@ describe('fn runs in the async context of its call', () => {
     expect(seen).toEqual(['one'])
   })
 
-  test('after waiting in line', async ({ file }) => {
+  test('after waiting in the queue', async ({ file }) => {
     const seen: (string | undefined)[] = []
     await Promise.all(['one', 'two', 'three'].map((name) => updateIn(name, file, seen)))
     expect(seen).toEqual(['one', 'two', 'three'])
@@ -361,8 +368,8 @@ describe('fn runs in the async context of its call', () => {
     const seen: (string | undefined)[] = []
     const holder = await holderOf(file)
     const update = updateIn('one', file, seen)
-    await sleep(50)
-    holder.say('go on')
+    await untilLockIsWaitedFor(file)
+    holder.send('go on')
     await update
     expect(seen).toEqual(['one'])
   })

@@ -13,19 +13,12 @@ import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { atomicIndexUpdate } from '@pipeline/atomic'
 import { describe, expect, onTestFinished } from 'vitest'
-import { inProcess, type There } from '../helpers/elsewhere'
-import {
-  eventually,
-  increment,
-  makeDir,
-  names,
-  readJson,
-  rejection,
-  state,
-  test,
-  writeJson,
-} from '../helpers/index-file'
+import { makeDir, names, state } from '../helpers/files'
+import { increment, readJson, writeJson } from '../helpers/index-file'
 import { mounted, needs, tmpfs } from '../helpers/needs'
+import { inProcess, type Remote } from '../helpers/processes'
+import { rejection, until } from '../helpers/promises'
+import { test } from '../helpers/test'
 
 /** `test` with a folder on another file system: one that is there, or else one that root mounts. */
 const onAnotherFileSystem = (title: string, body: (file: string, backup: string) => Promise<void>) => {
@@ -231,15 +224,15 @@ describe('a backup that cannot be made rejects the update, and the index stands'
 })
 
 test('many updates with a backup, in many processes at once, leave both whole', async ({ dir, file }) => {
-  const count = async ({ atomicIndexUpdate }: There, file: string) => {
+  const count = async ({ atomicIndexUpdate }: Remote, file: string) => {
     const add = (index: { n: number }) => ({ n: index.n + 1 })
-    for (let round = 0; round < 50; round++) {
+    for (let round = 0; round < 25; round++) {
       await atomicIndexUpdate(file, add, { initial: { n: 0 }, backup: true, flush: false })
     }
   }
   await Promise.all([1, 2, 3, 4].map(() => inProcess(count, [file]).returned))
-  expect(readJson(file)).toEqual({ n: 200 })
-  expect(readJson(`${file}.backup`)).toEqual({ n: 199 })
+  expect(readJson(file)).toEqual({ n: 100 })
+  expect(readJson(`${file}.backup`)).toEqual({ n: 99 })
   expect(names(dir)).toEqual(['index.json', 'index.json.backup'])
 })
 
@@ -248,19 +241,25 @@ needs('strace that may attach')(
   async ({ dir }) => {
     const file = join(dir, 'index.json')
     writeJson(file, { n: 1 })
+    // The first link is that of the backup. Its process is stopped before it can rename it.
     const update = inProcess(
-      ({ atomicIndexUpdate }, file) => atomicIndexUpdate(file, () => ({ n: 2 }), { backup: true }),
+      ({ atomicIndexUpdate, send }, file) => {
+        send(process.pid)
+        return atomicIndexUpdate(file, () => ({ n: 2 }), { backup: true })
+      },
       [file],
-      { before: `set -- strace -f -qq -o '${dir}/trace' -e inject=/^rename:delay_enter=1500000 "$@"` },
+      { before: `set -- strace -f -qq -o '${dir}/trace' -e inject=linkat:signal=STOP:when=1 "$@"` },
     )
+    const pid = await update.next()
     const temps = () => names(dir).filter((name) => name.startsWith('.index.json.backup.'))
-    expect(await eventually(() => temps().length > 0)).toBe(true)
+    await until(() => temps().length > 0)
     const sweeper = inProcess(
       ({ atomicWrite }, file) => atomicWrite(file, '', { flush: false }).then(() => {}),
       [join(dir, 'other')],
     )
     await sweeper.returned
     expect(temps()).toHaveLength(1)
+    process.kill(pid, 'SIGCONT')
     expect(await update.returned).toMatchObject({ written: true })
     expect(readJson(`${file}.backup`)).toEqual({ n: 1 })
   },

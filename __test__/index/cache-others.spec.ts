@@ -1,4 +1,4 @@
-// What an update is given after an earlier one of the same process, whoever has had the file in between.
+// What an update is given after an earlier one of the same process, whatever changed the file in between.
 
 import {
   linkSync,
@@ -11,12 +11,14 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { atomicIndexUpdate, atomicWrite } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { inProcess, inThread } from '../helpers/elsewhere'
-import { makeDir, names, readJson, rejection, state, test, writeJson } from '../helpers/index-file'
+import { makeDir, names, state } from '../helpers/files'
+import { readJson, untilClockTicks, writeJson } from '../helpers/index-file'
 import { ext4, mounted, needs } from '../helpers/needs'
+import { inProcess, inThread } from '../helpers/processes'
+import { rejection } from '../helpers/promises'
+import { test } from '../helpers/test'
 
 /** What the function of an update of `file` gets, which then adds `ours`. */
 async function given(file: string, initial?: unknown): Promise<any> {
@@ -59,7 +61,7 @@ describe('after an update, the next one sees', () => {
     expect(await given(file)).toEqual({ n: 1 })
   })
 
-  const others: [who: string, change: (file: string) => unknown][] = [
+  const others: [by: string, change: (file: string) => unknown][] = [
     [
       'another process, by an update',
       (file) =>
@@ -81,9 +83,9 @@ describe('after an update, the next one sees', () => {
       'this process, by a write without a flush',
       (file) => atomicWrite(file, '{"theirs":2}', { flush: false }),
     ],
-    ['somebody who edits it in place', (file) => writeFileSync(file, '{"theirs":2}')],
+    ['an editor that writes in place', (file) => writeFileSync(file, '{"theirs":2}')],
     [
-      'somebody who edits it in place and keeps its length and its time',
+      'an editor that writes in place and keeps length and time',
       (file) => {
         const { atime, mtime } = statSync(file)
         writeFileSync(file, readFileSync(file, 'utf8').replace('"n": 1', '"n": 2'))
@@ -91,14 +93,14 @@ describe('after an update, the next one sees', () => {
       },
     ],
     [
-      'somebody who renames another file over it',
+      'a program that renames another file over it',
       (file) => {
         writeFileSync(`${file}.new`, readFileSync(file, 'utf8').replace('1', '2'))
         renameSync(`${file}.new`, file)
       },
     ],
     [
-      'somebody who deletes it and makes it again',
+      'a program that deletes it and makes it again',
       (file) => {
         const text = readFileSync(file, 'utf8')
         rmSync(file)
@@ -106,7 +108,7 @@ describe('after an update, the next one sees', () => {
       },
     ],
     [
-      'somebody who links another file in its place',
+      'a program that puts a link in its place',
       (file) => {
         writeFileSync(`${file}.other`, '{"theirs":2}')
         rmSync(file)
@@ -114,11 +116,10 @@ describe('after an update, the next one sees', () => {
       },
     ],
   ]
-  for (const [who, change] of others) {
-    test(`the change of ${who}`, async ({ file }) => {
+  for (const [by, change] of others) {
+    test(`the change of ${by}`, async ({ file }) => {
       await atomicIndexUpdate(file, () => ({ n: 1 }))
-      // Before Linux 6.13 two changes within one tick of its clock leave the same times.
-      await sleep(30)
+      await untilClockTicks(file)
       await change(file)
       const theirs = readJson(file)
       expect(theirs).not.toEqual({ n: 1 })
@@ -180,7 +181,7 @@ describe('after an update, the next one sees', () => {
   test('a change through another name of the same inode', async ({ dir, file }) => {
     await atomicIndexUpdate(file, () => ({ n: 1 }))
     linkSync(file, join(dir, 'twin'))
-    await sleep(30)
+    await untilClockTicks(file)
     writeJson(join(dir, 'twin'), { n: 2 })
     expect(await given(file)).toEqual({ n: 2 })
   })
@@ -194,7 +195,7 @@ describe('after an update, the next one sees', () => {
     expect(names(dir)).toEqual(['index.json'])
   })
 
-  test('the layout that somebody gave it', async ({ file }) => {
+  test('the layout that an editor gave it', async ({ file }) => {
     await atomicIndexUpdate(file, () => ({ n: 1 }))
     writeFileSync(file, '{\n\t"n": 1\n}\n')
     await atomicIndexUpdate(file, () => ({ n: 2 }))

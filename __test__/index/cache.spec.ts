@@ -1,16 +1,17 @@
-// The index as this process wrote it last is not read from disk again; whatever anybody else does to it is seen.
+// The index as this process wrote it last is not read from disk again; every change by others is seen.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { atomicIndexUpdate } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import type { There } from '../helpers/elsewhere'
-import { openBelow } from '../helpers/files'
+import { untilClosed } from '../helpers/descriptors'
+import { state } from '../helpers/files'
 import { times } from '../helpers/group'
-import { eventually, readJson, state, test } from '../helpers/index-file'
+import { readJson, untilClockTicks } from '../helpers/index-file'
 import { needs } from '../helpers/needs'
+import type { Remote } from '../helpers/processes'
 import { type SystemCall, systemCalls } from '../helpers/system-calls'
+import { test } from '../helpers/test'
 
 describe('the bytes of the index', () => {
   /** What was read from the index itself, not from what is staged for it. */
@@ -20,7 +21,7 @@ describe('the bytes of the index', () => {
 
   /** An index that grows, or one whose text is as long each time. */
   const updates = async (
-    { atomicIndexUpdate, require }: There,
+    { atomicIndexUpdate, require }: Remote,
     file: string,
     meddle: boolean,
     grows: boolean,
@@ -48,7 +49,7 @@ describe('the bytes of the index', () => {
     )
   }
 
-  traced('are read again when somebody has changed the file', async ({ dir }) => {
+  traced('are read again when the file was changed', async ({ dir }) => {
     const file = join(dir, 'index.json')
     const { calls } = await systemCalls(updates, [file, true, true], { trace })
     expect(reads(calls, file).length).toBeGreaterThanOrEqual(3)
@@ -67,9 +68,9 @@ describe('an update that changes nothing', () => {
     expect(state(file)).toEqual(before)
   })
 
-  test('against what somebody else has written writes', async ({ file }) => {
+  test('against what another program has written writes', async ({ file }) => {
     await atomicIndexUpdate(file, () => ({ n: 1 }))
-    await sleep(30)
+    await untilClockTicks(file)
     writeFileSync(file, readFileSync(file, 'utf8').replace('1', '2'))
     expect(await atomicIndexUpdate(file, () => ({ n: 1 }))).toMatchObject({ written: true })
     expect(readJson(file)).toEqual({ n: 1 })
@@ -78,7 +79,7 @@ describe('an update that changes nothing', () => {
 
 describe('after a commit that failed', () => {
   /** Three updates, of which a fault hits the second; and what the third was given. */
-  const three = async ({ atomicIndexUpdate }: There, file: string) => {
+  const three = async ({ atomicIndexUpdate }: Remote, file: string) => {
     let given: unknown
     await atomicIndexUpdate(file, () => ({ n: 1 }))
     const error = await atomicIndexUpdate(file, () => ({ n: 2 })).catch(({ code, committed }) => ({
@@ -116,6 +117,6 @@ needs('linux')('nothing is kept open between updates', async ({ dir }) => {
   for (let round = 0; round < 2; round++) {
     await Promise.all(files.map((file) => atomicIndexUpdate(file, () => ({ round }), { flush: false })))
   }
-  // A replaced file may be let go of a moment after the answer.
-  expect(await eventually(() => openBelow(dir).length === 0)).toBe(true)
+  // A replaced file may be closed a moment after the answer.
+  await untilClosed(dir)
 })

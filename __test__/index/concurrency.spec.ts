@@ -2,12 +2,14 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { atomicIndexUpdate } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { inProcess, inThread, inWorker, type ProcessOptions, type There } from '../helpers/elsewhere'
-import { increment, names, readJson, test } from '../helpers/index-file'
+import { names } from '../helpers/files'
+import { increment, readJson } from '../helpers/index-file'
+import { inProcess, inThread, inWorker, type ProcessOptions, type Remote } from '../helpers/processes'
+import { test } from '../helpers/test'
 
 /** `rounds` updates, one after the other; every fourth is async. */
 async function count(
-  { atomicIndexUpdate }: There,
+  { atomicIndexUpdate }: Remote,
   file: string,
   rounds: number,
   flush: boolean,
@@ -17,7 +19,7 @@ async function count(
     await new Promise(setImmediate)
     return add(index)
   }
-  const options = { initial: { n: 0 }, flush }
+  const options = { initial: { n: 0 }, flush, timeout: Number.POSITIVE_INFINITY }
   for (let round = 0; round < rounds; round++) {
     await atomicIndexUpdate(file, round % 4 === 0 ? slowly : add, options)
   }
@@ -36,7 +38,7 @@ function processes(
 
 /** Worker threads of one other process. */
 function threads(file: string, howMany: number, rounds: number, options?: ProcessOptions): Promise<unknown> {
-  const main = ({ require }: There, code: string, howMany: number) => {
+  const main = ({ require }: Remote, code: string, howMany: number) => {
     const { Worker } = require('node:worker_threads') as typeof import('node:worker_threads')
     const exits = Array.from({ length: howMany }, () => {
       const worker = new Worker(code, { eval: true })
@@ -54,30 +56,30 @@ const pools: [pool: string, options: ProcessOptions][] = [
 
 for (const [pool, options] of pools) {
   describe(`every update is counted, ${pool}`, () => {
-    test('8 processes with 200 updates each', async ({ dir, file }) => {
-      await processes(file, 8, 200, options)
-      expect(readJson(file)).toEqual({ n: 1600 })
+    test('8 processes with 50 updates each', async ({ dir, file }) => {
+      await processes(file, 8, 50, options)
+      expect(readJson(file)).toEqual({ n: 400 })
       expect(names(dir)).toEqual(['index.json'])
     })
 
-    test('4 worker threads with 100 updates each', async ({ dir, file }) => {
-      await threads(file, 4, 100, options)
-      expect(readJson(file)).toEqual({ n: 400 })
+    test('4 worker threads with 50 updates each', async ({ dir, file }) => {
+      await threads(file, 4, 50, options)
+      expect(readJson(file)).toEqual({ n: 200 })
       expect(names(dir)).toEqual(['index.json'])
     })
 
     test('processes and worker threads mixed', async ({ dir, file }) => {
       await Promise.all([
-        processes(file, 3, 50, options),
-        threads(file, 3, 50, options),
-        threads(file, 3, 50, options),
+        processes(file, 3, 25, options),
+        threads(file, 3, 25, options),
+        threads(file, 3, 25, options),
       ])
-      expect(readJson(file)).toEqual({ n: 450 })
+      expect(readJson(file)).toEqual({ n: 225 })
       expect(names(dir)).toEqual(['index.json'])
     })
 
     test('1,000 calls at once in one process', async ({ dir, file }) => {
-      const main = async ({ atomicIndexUpdate }: There, file: string) => {
+      const main = async ({ atomicIndexUpdate }: Remote, file: string) => {
         const add = (index: { n: number }) => ({ n: index.n + 1 })
         const calls = Array.from({ length: 1000 }, () =>
           atomicIndexUpdate(file, add, { initial: { n: 0 }, flush: false }),
@@ -92,7 +94,7 @@ for (const [pool, options] of pools) {
 }
 
 describe('in one process', () => {
-  test('every thread and the main thread share one line', async ({ file }) => {
+  test('every thread and the main thread share one queue', async ({ file }) => {
     const workers = [1, 2].map(() => inThread(count, [file, 50, false]).returned)
     for (let round = 0; round < 50; round++) {
       await atomicIndexUpdate(file, increment, { initial: { n: 0 }, flush: false })
@@ -118,8 +120,8 @@ describe('in one process', () => {
 
 describe('readers', () => {
   test('in a loop never find the index partial, empty or missing', async ({ file }) => {
-    const grow = async ({ atomicIndexUpdate }: There, file: string) => {
-      for (let round = 0; round < 100; round++) {
+    const grow = async ({ atomicIndexUpdate }: Remote, file: string) => {
+      for (let round = 0; round < 60; round++) {
         const next = { round, pad: Array.from({ length: (round % 10) * 1000 }, (_, at) => at), end: round }
         await atomicIndexUpdate(file, () => next, { flush: false, backup: round % 2 === 0 })
       }

@@ -1,7 +1,10 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { atomicIndexUpdate } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { names, readJson, rejection, state, test, writeJson } from '../helpers/index-file'
+import { names, state } from '../helpers/files'
+import { readJson, writeJson } from '../helpers/index-file'
+import { rejection } from '../helpers/promises'
+import { test } from '../helpers/test'
 
 const never = () => expect.fail('fn was called')
 
@@ -94,7 +97,7 @@ describe('an index that is not JSON is refused and left as it is', () => {
     expect(names(dir)).toEqual(['index.json'])
   })
 
-  test('the next update goes ahead once it is mended', async ({ file }) => {
+  test('the next update succeeds once it is repaired', async ({ file }) => {
     writeFileSync(file, '{')
     await rejection(atomicIndexUpdate(file, never))
     writeJson(file, { n: 1 })

@@ -3,17 +3,12 @@ import { chmodSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { atomicIndexUpdate } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import {
-  isRoot,
-  NOBODY,
-  names,
-  outcomeElsewhere,
-  readJson,
-  rejection,
-  state,
-  test,
-  writeJson,
-} from '../helpers/index-file'
+import { names, state } from '../helpers/files'
+import { outcomeElsewhere, readJson, writeJson } from '../helpers/index-file'
+import { testUnprivileged } from '../helpers/needs'
+import { rejection } from '../helpers/promises'
+import { test } from '../helpers/test'
+import { unprivileged } from '../helpers/users'
 
 const error = new Error('no')
 
@@ -70,20 +65,20 @@ for (const [way, make] of ways) {
       expect(state(file)).toEqual(before)
     })
 
-    test('the lock is free when the caller hears of it', async ({ dir, file }) => {
+    test('the lock is free when the call rejects', async ({ dir, file }) => {
       writeJson(file, { n: 1 })
       await rejection(atomicIndexUpdate(file, make(error)))
       expect(names(dir)).toEqual(['index.json'])
     })
 
-    test('the next update, which will not wait, has its turn and sees no half change', async ({ file }) => {
+    test('the next update need not wait, and sees no half change', async ({ file }) => {
       writeJson(file, { n: 1 })
       await rejection(atomicIndexUpdate(file, make(error)))
       await atomicIndexUpdate(file, (index) => ({ n: index.n + 1 }), { timeout: 0 })
       expect(readJson(file)).toEqual({ n: 2 })
     })
 
-    test('updates waiting in line go on', async ({ file }) => {
+    test('updates that wait go on', async ({ file }) => {
       writeJson(file, { n: 1 })
       const failing = rejection(atomicIndexUpdate(file, make(error)))
       const waiting = [1, 2, 3].map(() => atomicIndexUpdate(file, (index) => ({ n: index.n + 1 })))
@@ -212,7 +207,7 @@ test('a device is refused', async () => {
   expect(statSync('/dev/null').isCharacterDevice()).toBe(true)
 })
 
-describe('the stack reaches the caller', () => {
+describe('the stack leads to the caller', () => {
   // Named, so that the frame can be looked for.
   async function theCaller(update: () => Promise<unknown>): Promise<any> {
     try {
@@ -234,7 +229,7 @@ describe('the stack reaches the caller', () => {
         return () => atomicIndexUpdate(file, () => ({}))
       },
     ],
-    ["the system's no", (file) => () => atomicIndexUpdate(join(file, ''.padEnd(256, 'x')), () => ({}))],
+    ["the system's error", (file) => () => atomicIndexUpdate(join(file, ''.padEnd(256, 'x')), () => ({}))],
     [
       'an abort while fn runs',
       (file) => () => {
@@ -250,7 +245,7 @@ describe('the stack reaches the caller', () => {
       },
     ],
     [
-      'a timeout in line',
+      'a timeout in the queue',
       (file) => async () => {
         await atomicIndexUpdate(file, () => atomicIndexUpdate(file, () => ({}), { timeout: 50 }) as never)
       },
@@ -263,44 +258,45 @@ describe('the stack reaches the caller', () => {
 })
 
 describe('what may not be read or written', () => {
-  /** Permissions do not stop root. */
-  const updateElsewhere = (file: string) => outcomeElsewhere(file, isRoot ? { uid: NOBODY } : {})
+  const updateElsewhere = (file: string) => outcomeElsewhere(file, unprivileged)
 
-  test('a folder that is read-only has no place for a lock: EACCES, and the index stands', async ({
-    dir,
-    file,
-    lock,
-  }) => {
-    writeJson(file, { n: 1 })
-    chmodSync(dir, 0o555)
-    try {
-      expect(await updateElsewhere(file)).toMatchObject({ code: 'EACCES', syscall: 'open', path: lock })
-      expect(readJson(file)).toEqual({ n: 1 })
+  testUnprivileged(
+    'a folder that is read-only has no place for a lock: EACCES, and the index stands',
+    async ({ dir, file, lock }) => {
+      writeJson(file, { n: 1 })
+      chmodSync(dir, 0o555)
+      try {
+        expect(await updateElsewhere(file)).toMatchObject({ code: 'EACCES', syscall: 'open', path: lock })
+        expect(readJson(file)).toEqual({ n: 1 })
+        expect(names(dir)).toEqual(['index.json'])
+      } finally {
+        chmodSync(dir, 0o755)
+      }
+    },
+  )
+
+  testUnprivileged(
+    'an index that may not be read rejects with EACCES and is not replaced',
+    async ({ dir, file }) => {
+      writeJson(file, { n: 1 })
+      const before = state(file)
+      chmodSync(file, 0o000)
+      chmodSync(dir, 0o777)
+      expect(await updateElsewhere(file)).toMatchObject({ code: 'EACCES', syscall: 'open', path: file })
+      chmodSync(file, 0o644)
+      expect(state(file)).toEqual(before)
       expect(names(dir)).toEqual(['index.json'])
-    } finally {
-      chmodSync(dir, 0o755)
-    }
-  })
+    },
+  )
 
-  test('an index that may not be read rejects with EACCES and is not replaced', async ({ dir, file }) => {
-    writeJson(file, { n: 1 })
-    const before = state(file)
-    chmodSync(file, 0o000)
-    chmodSync(dir, 0o777)
-    expect(await updateElsewhere(file)).toMatchObject({ code: 'EACCES', syscall: 'open', path: file })
-    chmodSync(file, 0o644)
-    expect(state(file)).toEqual(before)
-    expect(names(dir)).toEqual(['index.json'])
-  })
-
-  test('an index that may be read but not written is replaced where the folder allows it', async ({
-    dir,
-    file,
-  }) => {
-    writeJson(file, { n: 1 })
-    chmodSync(file, 0o444)
-    chmodSync(dir, 0o777)
-    expect(await updateElsewhere(file)).toBe('resolved')
-    expect(readJson(file)).toEqual({ changed: true })
-  })
+  testUnprivileged(
+    'an index that may be read but not written is replaced where the folder allows it',
+    async ({ dir, file }) => {
+      writeJson(file, { n: 1 })
+      chmodSync(file, 0o444)
+      chmodSync(dir, 0o777)
+      expect(await updateElsewhere(file)).toBe('resolved')
+      expect(readJson(file)).toEqual({ changed: true })
+    },
+  )
 })

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { atomicIndexUpdate, type UpdateOptions } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { test } from '../helpers/index-file'
+import { test } from '../helpers/test'
 
 const next = { a: 1, list: [{ b: 2 }] }
 

@@ -1,14 +1,16 @@
 import { join } from 'node:path'
 import { atomicIndexUpdate } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { inProcess, type There } from '../helpers/elsewhere'
-import { increment, names, readJson, state, test, writeJson } from '../helpers/index-file'
+import { names, state } from '../helpers/files'
+import { increment, readJson, writeJson } from '../helpers/index-file'
 import { mounted, needs, tmpfs } from '../helpers/needs'
+import { inProcess, type Remote } from '../helpers/processes'
+import { test } from '../helpers/test'
 
 const FEW_DESCRIPTORS = { before: 'ulimit -n 256' }
 
 describe('with 256 descriptors', () => {
-  const updateAll = async ({ atomicIndexUpdate }: There, dir: string, howMany: number) => {
+  const updateAll = async ({ atomicIndexUpdate }: Remote, dir: string, howMany: number) => {
     const files = Array.from({ length: howMany }, (_, at) => `${dir}/${at}.json`)
     const update = async (file: string) => {
       const add = (index: { n: number }) => ({ n: index.n + 1 })
@@ -26,9 +28,9 @@ describe('with 256 descriptors', () => {
   })
 
   test('300 async updates at once take their turns', async ({ dir }) => {
-    const main = async ({ atomicIndexUpdate }: There, dir: string) => {
+    const main = async ({ atomicIndexUpdate }: Remote, dir: string) => {
       const slowly = async () => {
-        await new Promise((resolve) => setTimeout(resolve, 20))
+        await new Promise(setImmediate)
         return { done: true }
       }
       const files = Array.from({ length: 300 }, (_, at) => `${dir}/${at}.json`)
@@ -39,11 +41,18 @@ describe('with 256 descriptors', () => {
   })
 
   test('24 async updates at once can each update another index from inside', async ({ dir }) => {
-    const main = async ({ atomicIndexUpdate }: There, dir: string) => {
+    const main = async ({ atomicIndexUpdate }: Remote, dir: string) => {
+      let [inside, enter] = [0, () => {}]
+      const entered = new Promise<void>((resolve) => {
+        enter = resolve
+      })
       const outer = (at: number) =>
         atomicIndexUpdate(`${dir}/${at}.outer.json`, async () => {
-          await new Promise((resolve) => setTimeout(resolve, 100))
-          await atomicIndexUpdate(`${dir}/${at}.inner.json`, () => ({}), { flush: false, timeout: 10_000 })
+          // When all have the locks of their outer indexes.
+          if (++inside === 24) enter()
+          await entered
+          const options = { flush: false, timeout: Number.POSITIVE_INFINITY }
+          await atomicIndexUpdate(`${dir}/${at}.inner.json`, () => ({}), options)
           return {}
         })
       await Promise.all(Array.from({ length: 24 }, (_, at) => outer(at)))
@@ -54,7 +63,7 @@ describe('with 256 descriptors', () => {
 })
 
 needs('linux')('no descriptor is leaked', async ({ dir }) => {
-  const main = async ({ atomicIndexUpdate, require }: There, dir: string) => {
+  const main = async ({ atomicIndexUpdate, require, until, openBelow }: Remote, dir: string) => {
     const fs = require('node:fs') as typeof import('node:fs')
     const open = () => fs.readdirSync('/proc/self/fd').length
     const fail = () => {
@@ -80,8 +89,8 @@ needs('linux')('no descriptor is leaked', async ({ dir }) => {
     await round('warm')
     const before = open()
     for (let at = 0; at < 20; at++) await round(String(at))
-    // Where freeing its blocks is slow, a replaced file is let go of a moment after the answer.
-    for (let i = 0; i < 500 && open() > before; i++) await new Promise((resolve) => setTimeout(resolve, 10))
+    // A replaced file may be closed a moment after the answer.
+    await until(() => openBelow(dir).length === 0)
     return open() - before
   }
   expect(await inProcess(main, [dir]).returned).toBeLessThanOrEqual(2)
@@ -89,7 +98,7 @@ needs('linux')('no descriptor is leaked', async ({ dir }) => {
 })
 
 describe('a disk that refuses', () => {
-  function fill({ atomicIndexUpdate }: There, file: string): Promise<unknown> {
+  function fill({ atomicIndexUpdate }: Remote, file: string): Promise<unknown> {
     return atomicIndexUpdate(file, () => ({ pad: 'x'.repeat(1_000_000) }), { backup: true }).then(
       () => 'resolved',
       ({ code, errno, syscall, path }) => ({ code, errno, syscall, path }),

@@ -5,21 +5,19 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { atomicIndexUpdate } from '@pipeline/atomic'
 import { describe, expect, onTestFinished } from 'vitest'
-import { inProcess } from '../helpers/elsewhere'
+import { makeDir, names } from '../helpers/files'
 import {
-  gate,
   holderOf,
   increment,
-  isPending,
-  makeDir,
-  names,
   outcomeElsewhere,
   readJson,
-  rejection,
-  test,
+  untilLockIsWaitedFor,
   writeJson,
 } from '../helpers/index-file'
 import { needs } from '../helpers/needs'
+import { inProcess } from '../helpers/processes'
+import { gate, isPending, rejection, turns } from '../helpers/promises'
+import { test } from '../helpers/test'
 
 describe('the lock file', () => {
   test('lies beside the index while fn runs, and not longer', async ({ dir, file }) => {
@@ -40,7 +38,7 @@ describe('the lock file', () => {
       return opened
     })
     await entered
-    await sleep(50)
+    await turns()
     expect(existsSync(lock)).toBe(true)
     open({})
     await update
@@ -86,7 +84,7 @@ describe('the lock file', () => {
     const holder = await holderOf(file)
     const error = await rejection(atomicIndexUpdate(file, increment, { timeout: 50 }))
     expect(error).toMatchObject({ code: 'ERR_ATOMIC_LOCK_TIMEOUT' })
-    holder.say('go on')
+    holder.send('go on')
     await holder.returned
     expect(names(dir)).toHaveLength(1)
   })
@@ -97,13 +95,14 @@ describe('another process that is inside an update', () => {
     writeJson(file, { n: 1 })
     const holder = await holderOf(file)
     const update = atomicIndexUpdate(file, increment)
-    expect(await isPending(update, 150)).toBe(true)
-    holder.say('go on')
-    expect((await update).lockWaitMs).toBeGreaterThan(100)
+    await untilLockIsWaitedFor(file)
+    await sleep(50)
+    holder.send('go on')
+    expect((await update).lockWaitMs).toBeGreaterThan(45)
     expect(readJson(file)).toEqual({ n: 3 })
   })
 
-  test('is waited for by whatever name it knows the index', async ({ dir, file }) => {
+  test('is waited for under every name of the index', async ({ dir, file }) => {
     const link = join(dir, 'link.json')
     symlinkSync('index.json', link)
     await holderOf(link)
@@ -112,7 +111,7 @@ describe('another process that is inside an update', () => {
     })
   })
 
-  test('does not hold up another index', async ({ dir, file }) => {
+  test('does not block another index', async ({ dir, file }) => {
     await holderOf(file)
     await atomicIndexUpdate(join(dir, 'other.json'), () => ({}), { timeout: 0 })
     expect(readJson(join(dir, 'other.json'))).toEqual({})
@@ -126,19 +125,18 @@ describe('another process that is inside an update', () => {
     expect(error).toMatchObject({ name: 'Error', code: 'ERR_ATOMIC_LOCK_TIMEOUT', path: file })
     expect(error.message).toContain(`'${file}'`)
     expect(waited).toBeGreaterThanOrEqual(295)
-    expect(waited).toBeLessThan(3000)
     expect(existsSync(lock)).toBe(true)
   })
 
   test('is not waited for at all with a timeout of 0', async ({ file }) => {
     await holderOf(file)
-    const start = performance.now()
+    const patient = rejection(atomicIndexUpdate(file, increment, { timeout: 2000 }))
     const error = await rejection(atomicIndexUpdate(file, increment, { timeout: 0 }))
     expect(error).toMatchObject({ code: 'ERR_ATOMIC_LOCK_TIMEOUT' })
-    expect(performance.now() - start).toBeLessThan(1000)
+    expect(await isPending(patient, 0)).toBe(true)
   })
 
-  test('is had at once with a timeout of 0 when who waited for it has gone', async ({ file }) => {
+  test('is no obstacle to a timeout of 0 when it waited for this one and gave up', async ({ file }) => {
     const { open, opened } = gate<{ n: number }>()
     const update = atomicIndexUpdate(file, () => opened)
     const hasty = inProcess(
@@ -156,8 +154,9 @@ describe('another process that is inside an update', () => {
   test('is waited for as long as it takes with a timeout of Infinity', async ({ file }) => {
     const holder = await holderOf(file)
     const update = atomicIndexUpdate(file, increment, { timeout: Number.POSITIVE_INFINITY })
-    expect(await isPending(update, 300)).toBe(true)
-    holder.say('go on')
+    await untilLockIsWaitedFor(file)
+    expect(await isPending(update, 200)).toBe(true)
+    holder.send('go on')
     await update
     expect(readJson(file)).toEqual({ n: 2 })
   })
@@ -165,8 +164,9 @@ describe('another process that is inside an update', () => {
   test('is waited for by default far longer than a moment', async ({ file }) => {
     const holder = await holderOf(file)
     const update = atomicIndexUpdate(file, increment)
-    expect(await isPending(update, 1500)).toBe(true)
-    holder.say('go on')
+    await rejection(atomicIndexUpdate(file, increment, { timeout: 1500 }))
+    expect(await isPending(update, 0)).toBe(true)
+    holder.send('go on')
     await update
   })
 
@@ -183,11 +183,11 @@ describe('another process that is inside an update', () => {
         { timeout: 50 },
       ),
     )
-    holder.say('go on')
+    holder.send('go on')
     await holder.returned
-    await sleep(50)
+    await atomicIndexUpdate(file, increment)
     expect(called).toBe(false)
-    expect(readJson(file)).toEqual({ n: 1 })
+    expect(readJson(file)).toEqual({ n: 2 })
   })
 })
 
@@ -195,10 +195,8 @@ describe('the timeout', () => {
   test('also covers the wait for earlier calls of this process', async ({ file }) => {
     const { open, opened } = gate<object>()
     const first = atomicIndexUpdate(file, () => opened)
-    const start = performance.now()
-    const error = await rejection(atomicIndexUpdate(file, increment, { timeout: 200 }))
+    const error = await rejection(atomicIndexUpdate(file, increment, { timeout: 50 }))
     expect(error).toMatchObject({ code: 'ERR_ATOMIC_LOCK_TIMEOUT', path: file })
-    expect(performance.now() - start).toBeLessThan(3000)
     open({ n: 1 })
     await first
     expect(readJson(file)).toEqual({ n: 1 })
@@ -209,11 +207,11 @@ describe('the timeout', () => {
       await sleep(100)
       return { n: 1 }
     }
-    await atomicIndexUpdate(file, slow, { timeout: 10 })
+    await atomicIndexUpdate(file, slow, { timeout: 0 })
     expect(readJson(file)).toEqual({ n: 1 })
   })
 
-  test('of 0 is enough for as many indexes at once as nobody else uses', async ({ dir }) => {
+  test('of 0 is enough for any number of indexes at once that no other call uses', async ({ dir }) => {
     for (let round = 0; round < 5; round++) {
       const files = Array.from({ length: 50 }, (_, at) => join(dir, `${round}-${at}.json`))
       await Promise.all(files.map((file) => atomicIndexUpdate(file, () => ({}), { timeout: 0 })))
@@ -230,7 +228,7 @@ describe('the timeout', () => {
     }
   })
 
-  test('of a call in line does not hold up those behind it', async ({ file }) => {
+  test('of a waiting call does not delay those behind it', async ({ file }) => {
     const { open, opened } = gate<object>()
     const first = atomicIndexUpdate(file, () => opened)
     const impatient = rejection(atomicIndexUpdate(file, increment, { timeout: 20 }))
@@ -258,7 +256,7 @@ describe('something else where the lock belongs is a clear error that names it, 
   })
 })
 
-describe('a lock that somebody else holds by flock(2)', () => {
+describe('a lock that another program holds by flock(2)', () => {
   needs('flock')('is waited for', async ({ dir }) => {
     const [file, lock] = [join(dir, 'index.json'), join(dir, '.index.json.lock')]
     writeJson(file, { n: 1 })
@@ -270,7 +268,8 @@ describe('a lock that somebody else holds by flock(2)', () => {
     })
     await once(outsider.stdout, 'data')
     const update = atomicIndexUpdate(file, increment)
-    expect(await isPending(update, 200)).toBe(true)
+    await untilLockIsWaitedFor(file)
+    expect(await isPending(update, 100)).toBe(true)
     outsider.stdin.end('go on\n')
     await update
     expect(readJson(file)).toEqual({ n: 2 })

@@ -14,7 +14,10 @@ import { basename, dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { atomicIndexUpdate, type UpdateOptions } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { increment, names, readJson, rejection, state, test, writeJson } from '../helpers/index-file'
+import { names, state } from '../helpers/files'
+import { increment, readJson, writeJson } from '../helpers/index-file'
+import { rejection } from '../helpers/promises'
+import { test } from '../helpers/test'
 
 const TMPFS = 0x01021994
 const EXT4 = 0xef53
@@ -355,7 +358,7 @@ describe('the initial index', () => {
     expect(given).toEqual(initial)
   })
 
-  test('is written by nobody when fn fails', async ({ dir, file }) => {
+  test('is not written when fn fails', async ({ dir, file }) => {
     const fail = () => {
       throw new Error('no')
     }

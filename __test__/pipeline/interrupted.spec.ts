@@ -31,8 +31,8 @@ const cases = ['before', 'inside', 'during'].flatMap((when) =>
 )
 
 /**
- * A lock file of the dead goes with the next update of its index, a temp file with the next write beside it. Who
- * was to die during the last commit may have been done with it, and have died at the statistics.
+ * A lock file of the dead goes with the next update of its index, a temp file with the next write beside it. A
+ * publisher that was to die during the last commit may have died at the statistics after it.
  */
 async function expectNothingLeftOver() {
   await publishDoc(aDocument({ slug: 'black-oak' }))

@@ -9,6 +9,7 @@ import { join, resolve } from 'node:path'
 import { afterEach, beforeEach } from 'vitest'
 import type { PipelineDocument } from '../../examples/pipeline/lib/content/document'
 import { CONTENT_ENV } from '../../examples/pipeline/lib/content/paths'
+import { bundled } from '../helpers/bundle'
 
 const HERE = __dirname
 const CLI = resolve(HERE, '../../examples/pipeline/cli.ts')
@@ -98,9 +99,14 @@ export interface RunOptions {
   cwd?: string
 }
 
-function start(script: string, args: readonly string[], { env, preload = [], under = [], cwd }: RunOptions) {
-  const requires = [require.resolve('tsx/cjs'), ...preload].flatMap((module) => ['--require', module])
-  const [command = process.execPath, ...rest] = [...under, process.execPath, ...requires, script, ...args]
+async function start(
+  script: string,
+  args: readonly string[],
+  { env, preload = [], under = [], cwd }: RunOptions,
+) {
+  const modules = await Promise.all(preload.map(bundled))
+  const node = [process.execPath, ...modules.flatMap((module) => ['--require', module])]
+  const [command = '', ...rest] = [...under, ...node, await bundled(script), ...args]
   const child = spawn(command, rest, { env: { ...process.env, NO_COLOR: '1', ...env }, cwd })
   running.add(child)
   const run: Run = { code: null, signal: null, stdout: '', stderr: '' }
@@ -118,8 +124,8 @@ function start(script: string, args: readonly string[], { env, preload = [], und
 }
 
 /** Runs the publisher's command line in a process of its own. */
-export function cli(args: readonly string[], options: RunOptions = {}): Promise<Run> {
-  return start(CLI, args, options).ended
+export async function cli(args: readonly string[], options: RunOptions = {}): Promise<Run> {
+  return (await start(CLI, args, options)).ended
 }
 
 /** The commits of one publish. */

@@ -2,14 +2,14 @@
 
 import { join } from 'node:path'
 import { describe, expect } from 'vitest'
-import type { There } from '../helpers/elsewhere'
 import { needs } from '../helpers/needs'
+import type { Remote } from '../helpers/processes'
 import { systemCalls } from '../helpers/system-calls'
 
 const SIZE = 8 << 20
 const TIMES = 4
 
-type Times = (there: There, file: string, size: number, times: number) => Promise<void>
+type Times = (there: Remote, file: string, size: number, times: number) => Promise<void>
 
 const writers: Record<string, Times> = {
   atomicWrite: async ({ atomicWrite }, file, size, times) => {
@@ -28,17 +28,17 @@ const writers: Record<string, Times> = {
 describe('large data', () => {
   for (const [name, write] of Object.entries(writers)) {
     needs('linux', 'strace that may attach')(
-      `of ${name} goes by memory of the copy before, and to the file in pieces of 512 KiB`,
+      `of ${name} is copied into memory that was used before, and written in pieces of 512 KiB`,
       async ({ dir }) => {
         const { calls } = await systemCalls(write, [join(dir, 'file'), SIZE, TIMES], {
           trace: ['madvise', 'write'],
         })
-        // Fresh memory is asked to be of huge pages; it is as large as the data, less a part of a page.
+        // For fresh memory huge pages are requested; it is as large as the data, less a part of a page.
         const fresh = calls.filter(({ name, args }) => {
           const length = Number(/, (\d+), MADV_HUGEPAGE/.exec(args)?.[1])
           return name === 'madvise' && Math.abs(length - SIZE) < 64 << 10
         })
-        // A piece may be copied before the one ahead of it is written.
+        // A piece may be copied before the previous one is written.
         expect(fresh.length).toBeGreaterThan(0)
         expect(fresh.length).toBeLessThan(TIMES)
         const pieces = calls.filter(({ name, result }) => name === 'write' && Number(result) >= 64 << 10)

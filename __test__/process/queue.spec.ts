@@ -3,11 +3,12 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { atomicWrite } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { inProcess } from '../helpers/elsewhere'
-import { inside, leftovers, numbered, numbersSeen, pattern, written } from '../helpers/files'
-import { makeDir, names, rejection, test } from '../helpers/index-file'
+import { inside, leftovers, makeDir, names, numbered, numbersSeen, pattern, written } from '../helpers/files'
+import { inProcess } from '../helpers/processes'
+import { rejection } from '../helpers/promises'
+import { test } from '../helpers/test'
 
-/** Without what takes long, so that calls meet. */
+/** Without what takes long, so that calls overlap. */
 const quick = { flush: false, verify: false }
 
 describe('calls for one file', () => {
@@ -42,7 +43,7 @@ describe('calls for one file', () => {
     symlinkSync('a', join(dir, 'current'))
     const path = join(dir, 'current', 'file')
     const waiting = [atomicWrite(path, 'x'.repeat(64 << 20), quick), atomicWrite(path, 'second', quick)]
-    // Until both have their place; then what a deployment does.
+    // Until both are enqueued; then what a deployment does.
     await atomicWrite(join(dir, 'other'), '', quick)
     symlinkSync('b', join(dir, 'next'))
     renameSync(join(dir, 'next'), join(dir, 'current'))
@@ -51,7 +52,7 @@ describe('calls for one file', () => {
     expect(readFileSync(join(dir, 'b', 'file'), 'utf8')).toBe('third')
   })
 
-  test('are one queue by whatever name they come: the last call wins', async ({ dir }) => {
+  test('share one queue under every name of the file: the last call wins', async ({ dir }) => {
     const real = makeDir(dir, 'real')
     symlinkSync('real', join(dir, 'folder-link'))
     symlinkSync('real/file', join(dir, 'file-link'))
@@ -126,7 +127,7 @@ describe('calls for many files', () => {
     expect(leftovers(dir)).toStrictEqual([])
   })
 
-  test('are not held up by a failing one', async ({ dir }) => {
+  test('are not delayed by a failing one', async ({ dir }) => {
     const failing = rejection(atomicWrite(dir, 'x'))
     await atomicWrite(join(dir, 'file'), 'x')
     expect(await failing).toMatchObject({ code: 'EISDIR' })

@@ -1,4 +1,4 @@
-/** `--atomic`: a visitor gets the pages of one build, and nobody's files are swapped away. */
+/** `--atomic`: a visitor gets the pages of one build, and no other files are swapped away. */
 
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -13,6 +13,7 @@ import {
   siteFiles,
 } from '../../examples/site/demo/inspect'
 import { visit, visitOnce } from '../../examples/site/demo/reader'
+import { HANG_MS } from '../helpers/promises'
 import { build, namesIn, putPages, useWorkplace } from './support'
 
 const place = useWorkplace()
@@ -27,7 +28,7 @@ test('builds, kills and finds everything whole, and removes what it made', () =>
   const env = { ...process.env, TMPDIR: place.root }
   const { status, stdout, stderr } = spawnSync(process.execPath, args, {
     encoding: 'utf8',
-    timeout: HANGS_MS,
+    timeout: HANG_MS,
     env,
   })
   expect(stderr).toBe('')

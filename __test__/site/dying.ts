@@ -62,7 +62,7 @@ function deadLinks(site: ReadonlyMap<string, string>): string[] {
 
 /**
  * Builds version one, has a builder of version two die, and expects: no file is torn, every link leads to something,
- * and the next build ends where one does that nobody disturbed, with nothing left over.
+ * and the next build ends where an undisturbed one does, with nothing left over.
  *
  * @returns the files that had changed when the builder died.
  */

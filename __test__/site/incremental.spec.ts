@@ -114,7 +114,7 @@ describe('the cache only saves work', () => {
     },
   )
 
-  test('a file of the site that somebody removed or cut off comes back', async () => {
+  test('a file of the site that was removed or cut off comes back', async () => {
     putPages(place, 'one')
     await build(place)
     const before = digests(place.out)

@@ -19,23 +19,11 @@ import {
 
 const place = useWorkplace()
 
-const PAGES = 150
+const PAGES = 40
 
 /** A builder that gets the signal when it has rendered a quarter of the pages. */
-async function interrupted(signal: NodeJS.Signals, more: readonly string[] = []) {
-  const { child, ended } = start([
-    'build',
-    place.source,
-    place.out,
-    '--title',
-    'The site',
-    '--url',
-    URL_OF_SITE,
-    ...more,
-  ])
-  child.stdout.once('data', () => child.kill(signal))
-  return ended
-}
+const interrupted = (interrupt: NodeJS.Signals, more: readonly string[] = []) =>
+  cliBuild(place, more, { interrupt })
 
 describe('SIGINT', () => {
   test.each([[[]], [['--atomic']]])(
@@ -107,7 +95,7 @@ test('SIGKILL again and again, at any moment: the site is whole, and the last bu
   const files = await siteFiles(place.out)
   for (let round = 1; round <= 3; round++) {
     putPages(place, `version ${round}`, 60)
-    const { child, ended } = start([
+    const { child, ended } = await start([
       'build',
       place.source,
       place.out,

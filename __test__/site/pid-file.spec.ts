@@ -1,4 +1,4 @@
-/** One builder at a time, whoever crashed before: a pid alone would keep its number's next owner from building. */
+/** One builder at a time, also after a crash: a pid alone would keep the next process of that number from building. */
 
 import { spawn } from 'node:child_process'
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -15,7 +15,7 @@ const file = () => join(place.root, '.out.site.pid')
 const owner = () => JSON.parse(readFileSync(file(), 'utf8'))
 const leave = (content: unknown) => writeFileSync(file(), JSON.stringify(content))
 
-/** A process that ended: its number is no one's, most likely. */
+/** The number of a process that has ended, which most likely no other process has. */
 async function deadPid(): Promise<number> {
   const child = spawn(process.execPath, ['--version'])
   await new Promise((resolve) => child.once('close', resolve))
@@ -60,7 +60,7 @@ describe('of a builder that crashed', () => {
     },
   )
 
-  test('whose pid nobody has, it is taken over', async () => {
+  test('whose pid no process has, it is taken over', async () => {
     leave({ ...myself, pid: await deadPid(), started: 'long ago' })
     const release = await becomeBuilder(file())
     expect(owner().pid).toBe(process.pid)
@@ -123,11 +123,12 @@ describe('two at once', () => {
     async (before) => {
       if (before !== 'there is none') leave({ ...myself, pid: await deadPid(), started: 'long ago' })
       const script = join(FIXTURES, 'claim.ts')
-      const rivals = Array.from({ length: 4 }, () => {
-        const { child, ended } = start([place.out], { script })
+      const rival = async () => {
+        const { child, ended } = await start([place.out], { script })
         const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
         return { child, ended, next: async () => (await lines.next()).value as string }
-      })
+      }
+      const rivals = await Promise.all(Array.from({ length: 4 }, rival))
       for (const rival of rivals) expect(await rival.next()).toBe('ready')
       for (const rival of rivals) rival.child.stdin.write('now\n')
       const said = await Promise.all(rivals.map((rival) => rival.next()))

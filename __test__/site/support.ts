@@ -9,6 +9,7 @@ import { dirname, join, resolve } from 'node:path'
 import { afterEach, beforeEach } from 'vitest'
 import { leftoversIn } from '../../examples/site/demo/inspect'
 import { type BuildOptions, type BuildResult, buildSite } from '../../examples/site/lib/build'
+import { bundled } from '../helpers/bundle'
 
 const CLI = resolve(__dirname, '../../examples/site/cli.ts')
 export const FIXTURES = join(__dirname, 'fixtures')
@@ -75,6 +76,8 @@ export interface Run {
 interface RunOptions {
   /** When the builder is to die: see the fixture. */
   die?: Death
+  /** What the builder is to be sent at its first line of output. */
+  interrupt?: NodeJS.Signals
   env?: Record<string, string>
   /** What is run instead of the command line. */
   script?: string
@@ -92,15 +95,19 @@ export interface Death {
   ms?: number
 }
 
-export function start(args: readonly string[], { die, env, script = CLI }: RunOptions = {}) {
-  const preload = die ? ['--require', join(FIXTURES, 'die-at-call.ts')] : []
-  const child = spawn(
-    process.execPath,
-    ['--require', require.resolve('tsx/cjs'), ...preload, script, ...args],
-    {
-      env: { ...process.env, NO_COLOR: '1', ...(die && { DIE: JSON.stringify(die) }), ...env },
+export async function start(args: readonly string[], options: RunOptions = {}) {
+  const { die, interrupt, env, script = CLI } = options
+  const fixture = die ? 'die-at-call.ts' : interrupt && 'signal-at-output.ts'
+  const preload = fixture ? ['--require', await bundled(join(FIXTURES, fixture))] : []
+  const child = spawn(process.execPath, [...preload, await bundled(script), ...args], {
+    env: {
+      ...process.env,
+      NO_COLOR: '1',
+      ...(die && { DIE: JSON.stringify(die) }),
+      ...(interrupt && { INTERRUPT: interrupt }),
+      ...env,
     },
-  )
+  })
   running.add(child)
   const run: Run = { code: null, signal: null, stdout: '', stderr: '' }
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -117,8 +124,8 @@ export function start(args: readonly string[], { die, env, script = CLI }: RunOp
 }
 
 /** Runs the command line in a process of its own. */
-export const cli = (args: readonly string[], options: RunOptions = {}): Promise<Run> =>
-  start(args, options).ended
+export const cli = async (args: readonly string[], options: RunOptions = {}): Promise<Run> =>
+  (await start(args, options)).ended
 
 /** `site build` of the workplace, named as `build` above names it. */
 export const cliBuild = (

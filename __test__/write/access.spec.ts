@@ -3,10 +3,11 @@ import { chmodSync, chownSync, readFileSync, statSync, writeFileSync } from 'nod
 import { join } from 'node:path'
 import { atomicWrite } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { inProcess } from '../helpers/elsewhere'
-import { leftovers } from '../helpers/files'
-import { makeDir, NOBODY, names, state, test } from '../helpers/index-file'
-import { needs } from '../helpers/needs'
+import { leftovers, makeDir, names, state } from '../helpers/files'
+import { needs, OTHER_USER } from '../helpers/needs'
+import { inProcess } from '../helpers/processes'
+import { test } from '../helpers/test'
+import { NOBODY } from '../helpers/users'
 
 const modeOf = (path: string) => statSync(path).mode & 0o7777
 
@@ -17,7 +18,7 @@ function fileWith(dir: string, mode: number): string {
   return path
 }
 
-/** Runs a line of Python with `os`, `struct` and the path: Node has no word for extended attributes. */
+/** Runs a line of Python with `os`, `struct` and the path: Node has no function for extended attributes. */
 const python = (line: string, path: string) =>
   execFileSync('python3', ['-c', `import os, struct, sys\npath = sys.argv[1]\n${line}`, path])
     .toString()
@@ -92,7 +93,7 @@ describe('the mode', () => {
     expect(modeOf(path)).toBe(0o604)
   })
 
-  test('of a read-only file does not stand in the way of its owner', async ({ dir }) => {
+  test('of a read-only file does not stop its owner', async ({ dir }) => {
     const path = fileWith(dir, 0o400)
     await atomicWrite(path, 'new')
     expect(readFileSync(path, 'utf8')).toBe('new')
@@ -115,7 +116,7 @@ describe('the owner', () => {
     expect(statSync(path)).toMatchObject({ uid: 12345, gid: 23456, mode: 0o106751 })
   })
 
-  needs('linux', 'root')(
+  needs('linux', ...OTHER_USER)(
     'that others may not give away becomes the writer, and set-id bits go',
     async ({ dir }) => {
       chmodSync(dir, 0o777)
@@ -126,7 +127,7 @@ describe('the owner', () => {
     },
   )
 
-  needs('linux', 'root')(
+  needs('linux', ...OTHER_USER)(
     'that cannot be kept gives a foreign group no more than others have',
     async ({ dir }) => {
       chmodSync(dir, 0o777)
@@ -237,7 +238,7 @@ describe('a folder that this user may not write to', () => {
       { uid },
     ).returned
 
-  needs('linux', 'root')('is EACCES: the old file stands', async ({ dir }) => {
+  needs('linux', ...OTHER_USER)('is EACCES: the old file stands', async ({ dir }) => {
     const folder = makeDir(dir, 'folder')
     chmodSync(dir, 0o755)
     const path = fileWith(folder, 0o666)
@@ -247,33 +248,36 @@ describe('a folder that this user may not write to', () => {
     expect(names(folder)).toStrictEqual(['file'])
   })
 
-  needs('linux', 'root')('is EACCES for a folder to be made in it', async ({ dir }) => {
+  needs('linux', ...OTHER_USER)('is EACCES for a folder to be made in it', async ({ dir }) => {
     chmodSync(dir, 0o755)
     const path = join(dir, 'new', 'file')
     expect(await write(path)).toStrictEqual({ code: 'EACCES', syscall: 'mkdir', path })
   })
 
-  needs('linux', 'root')('is EACCES where it may not be searched', async ({ dir }) => {
+  needs('linux', ...OTHER_USER)('is EACCES where it may not be searched', async ({ dir }) => {
     const folder = makeDir(dir, 'folder')
     chmodSync(dir, 0o755)
     chmodSync(folder, 0o666)
     expect(await write(join(folder, 'file'))).toMatchObject({ code: 'EACCES' })
   })
 
-  needs('linux', 'root')('because it is sticky: the failed rename names both paths', async ({ dir }) => {
-    chmodSync(dir, 0o755)
-    const folder = makeDir(dir, 'folder')
-    chmodSync(folder, 0o1777)
-    const path = fileWith(folder, 0o666)
-    const before = state(path)
-    expect(await write(path)).toStrictEqual({ code: 'EPERM', syscall: 'rename', path, dest: path })
-    expect(state(path)).toStrictEqual(before)
-    expect(leftovers(folder)).toStrictEqual([])
-  })
+  needs('linux', ...OTHER_USER)(
+    'because it is sticky: the failed rename names both paths',
+    async ({ dir }) => {
+      chmodSync(dir, 0o755)
+      const folder = makeDir(dir, 'folder')
+      chmodSync(folder, 0o1777)
+      const path = fileWith(folder, 0o666)
+      const before = state(path)
+      expect(await write(path)).toStrictEqual({ code: 'EPERM', syscall: 'rename', path, dest: path })
+      expect(state(path)).toStrictEqual(before)
+      expect(leftovers(folder)).toStrictEqual([])
+    },
+  )
 })
 
 describe('as a user without privileges', () => {
-  needs('linux', 'root')('files are made and replaced all the same', async ({ dir }) => {
+  needs('linux', ...OTHER_USER)('files are made and replaced all the same', async ({ dir }) => {
     chownSync(dir, NOBODY, NOBODY)
     const writer = inProcess(
       async ({ atomicWrite }, path) => [await atomicWrite(path, 'one'), await atomicWrite(path, 'two')],

@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { atomicWrite, type Data } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { loosely, pattern } from '../helpers/files'
-import { names, rejection, test } from '../helpers/index-file'
+import { loosely, names, pattern } from '../helpers/files'
+import { rejection } from '../helpers/promises'
+import { test } from '../helpers/test'
 
 /** The bytes 1 to 16. */
 const sixteen = () => Uint8Array.from({ length: 16 }, (_, i) => i + 1)

@@ -2,11 +2,11 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { atomicWrite } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { inProcess } from '../helpers/elsewhere'
 import { written } from '../helpers/files'
-import { test } from '../helpers/index-file'
 import { mounted, needs, tmpfs } from '../helpers/needs'
+import { inProcess } from '../helpers/processes'
 import { buildRefuse, refusing } from '../helpers/refuse'
+import { test } from '../helpers/test'
 
 buildRefuse()
 

@@ -3,8 +3,9 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { atomicWrite } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { inside, loosely, shape } from '../helpers/files'
-import { names, rejection, test } from '../helpers/index-file'
+import { inside, loosely, names, shape } from '../helpers/files'
+import { rejection } from '../helpers/promises'
+import { test } from '../helpers/test'
 
 describe('an error of the system is that of node:fs in every property', () => {
   const cases: [string, (dir: string) => string | Buffer | URL, ('w' | 'wx')?][] = [

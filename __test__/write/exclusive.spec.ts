@@ -2,11 +2,12 @@ import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { atomicWrite } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { inProcess } from '../helpers/elsewhere'
-import { leftovers, written } from '../helpers/files'
-import { names, rejection, state, test } from '../helpers/index-file'
+import { leftovers, names, state, written } from '../helpers/files'
 import { needs } from '../helpers/needs'
+import { inProcess } from '../helpers/processes'
+import { rejection } from '../helpers/promises'
 import { buildRefuse, refusing } from '../helpers/refuse'
+import { test } from '../helpers/test'
 
 buildRefuse()
 
@@ -27,7 +28,7 @@ describe('flag wx', () => {
     expect(names(dir)).toStrictEqual(['file'])
   })
 
-  test('rejects also where the same bytes are there, whatever ifChanged says', async ({ dir }) => {
+  test('rejects also where the same bytes are there, with ifChanged', async ({ dir }) => {
     writeFileSync(join(dir, 'file'), 'same')
     const error = await rejection(atomicWrite(join(dir, 'file'), 'same', { flag: 'wx', ifChanged: true }))
     expect(error).toMatchObject(taken)
@@ -56,14 +57,14 @@ describe('flag wx', () => {
 })
 
 describe('of several processes that use wx at once exactly one wins', () => {
-  const rounds = 60
+  const rounds = 40
 
   async function race(dir: string, before?: string) {
     const racers = Array.from({ length: 4 }, (_, racer) =>
       inProcess(
-        async ({ atomicWrite, tell, hear }, dir, racer, rounds) => {
-          const go = hear()
-          tell('ready')
+        async ({ atomicWrite, send, receive }, dir, racer, rounds) => {
+          const go = receive()
+          send('ready')
           await go
           const won: number[] = []
           for (let round = 0; round < rounds; round++) {
@@ -84,7 +85,7 @@ describe('of several processes that use wx at once exactly one wins', () => {
       ),
     )
     await Promise.all(racers.map((racer) => racer.next()))
-    for (const racer of racers) racer.say('go')
+    for (const racer of racers) racer.send('go')
     const won: number[][] = await Promise.all(racers.map((racer) => racer.returned))
     expect(won.flat().sort((a, b) => a - b)).toStrictEqual(
       Array.from({ length: rounds }, (_, round) => round),

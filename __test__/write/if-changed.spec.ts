@@ -2,8 +2,9 @@ import { chmodSync, readFileSync, statSync, symlinkSync, utimesSync, writeFileSy
 import { join } from 'node:path'
 import { atomicWrite } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { pattern, written } from '../helpers/files'
-import { names, rejection, state, test } from '../helpers/index-file'
+import { names, pattern, state, written } from '../helpers/files'
+import { rejection } from '../helpers/promises'
+import { test } from '../helpers/test'
 
 /** A file with a time long past, so that any change of it shows. */
 function fileWith(dir: string, content: string | Buffer): string {

@@ -3,15 +3,15 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { atomicWrite } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { inProcess } from '../helpers/elsewhere'
-import { leftovers, tempName } from '../helpers/files'
-import { names, test } from '../helpers/index-file'
+import { leftovers, names, tempName } from '../helpers/files'
 import { needs } from '../helpers/needs'
+import { inProcess } from '../helpers/processes'
 import { buildRefuse, refusing } from '../helpers/refuse'
+import { test } from '../helpers/test'
 
 buildRefuse()
 
-/** A process that starts afresh and writes `dir/file`: the next one after whatever was killed. */
+/** A process that starts afresh and writes `dir/file`: the next one after a kill. */
 async function nextProcess(dir: string, before = ''): Promise<void> {
   const writer = inProcess(({ atomicWrite }, path) => atomicWrite(path, 'x'), [join(dir, 'file')], { before })
   expect(await writer.returned).toMatchObject({ written: true })
@@ -20,14 +20,14 @@ async function nextProcess(dir: string, before = ''): Promise<void> {
 /** Holds the lock of `path` as a live writer does, until it is killed. */
 async function holdLock(path: string, ...flags: string[]) {
   const holder = inProcess(
-    async ({ require, tell, hear }, path, flags) => {
+    async ({ require, send, receive }, path, flags) => {
       const { spawn } = require('node:child_process')
-      const flock = spawn('flock', [...flags, '--no-fork', path, 'sh', '-c', 'echo locked; exec sleep 60'], {
+      const flock = spawn('flock', [...flags, '--no-fork', path, 'sh', '-c', 'echo locked; exec sleep 600'], {
         stdio: ['ignore', 'pipe', 'inherit'],
       })
       await new Promise((resolve) => flock.stdout.once('data', resolve))
-      tell('locked')
-      await hear()
+      send('locked')
+      await receive()
       flock.kill('SIGKILL')
       await new Promise((resolve) => flock.once('exit', resolve))
     },
@@ -35,7 +35,7 @@ async function holdLock(path: string, ...flags: string[]) {
   )
   await holder.next()
   return async () => {
-    holder.say('stop')
+    holder.send('stop')
     await holder.returned
   }
 }
@@ -62,7 +62,7 @@ describe('the next process that writes to a folder', () => {
   })
 
   needs('linux', 'flock')(
-    'leaves a temp file alone whose writer lives, and sweeps it once it is dead',
+    'leaves the temp file of a living writer alone, and sweeps it once the writer is dead',
     async ({ dir }) => {
       const temp = tempName('file')
       writeFileSync(join(dir, temp), 'half of it')
@@ -76,7 +76,7 @@ describe('the next process that writes to a folder', () => {
   )
 
   needs('linux', 'flock')(
-    'leaves a temp file alone that somebody reads under a shared lock',
+    'leaves a temp file alone that a reader has under a shared lock',
     async ({ dir }) => {
       const temp = tempName('file')
       writeFileSync(join(dir, temp), 'half of it')

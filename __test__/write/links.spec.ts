@@ -14,9 +14,10 @@ import {
 import { join } from 'node:path'
 import { atomicWrite } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { leftovers, written } from '../helpers/files'
-import { makeDir, names, rejection, test } from '../helpers/index-file'
+import { leftovers, makeDir, names, written } from '../helpers/files'
 import { needs } from '../helpers/needs'
+import { rejection } from '../helpers/promises'
+import { test } from '../helpers/test'
 
 /** Writes through `link`, and checks that `real` got it and that the link is still one. */
 async function goesThrough(link: string, real: string): Promise<void> {

@@ -5,9 +5,10 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { atomicWrite } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { leftovers, shape } from '../helpers/files'
-import { names, rejection, test } from '../helpers/index-file'
+import { leftovers, names, shape } from '../helpers/files'
 import { needs } from '../helpers/needs'
+import { rejection } from '../helpers/promises'
+import { test } from '../helpers/test'
 
 describe('what is no regular file is refused and stays what it is', () => {
   const refused = (path: string, what: string) => ({
@@ -30,7 +31,7 @@ describe('what is no regular file is refused and stays what it is', () => {
     expect(shape(await rejection(atomicWrite(path, 'x')))).toStrictEqual(refused(path, 'a FIFO'))
   })
 
-  needs('linux')('a FIFO, whatever the options', async ({ dir }) => {
+  needs('linux')('a FIFO, with any options', async ({ dir }) => {
     const path = join(dir, 'fifo')
     execFileSync('mkfifo', [path])
     for (const options of [

@@ -3,10 +3,12 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { atomicWrite } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { inProcess } from '../helpers/elsewhere'
-import { inside, leftovers, loosely } from '../helpers/files'
-import { makeDir, names, rejection, test } from '../helpers/index-file'
-import { needs } from '../helpers/needs'
+import { inside, leftovers, loosely, makeDir, names } from '../helpers/files'
+import { needs, OTHER_USER } from '../helpers/needs'
+import { inProcess } from '../helpers/processes'
+import { rejection } from '../helpers/promises'
+import { test } from '../helpers/test'
+import { NOBODY } from '../helpers/users'
 
 describe('a path may be', () => {
   test('a Buffer', async ({ dir }) => {
@@ -157,12 +159,12 @@ describe('a path of the wrong kind is refused', () => {
 })
 
 describe('the folder may be', () => {
-  needs('linux', 'root')('one that this user may write to and not list', async ({ dir }) => {
+  needs('linux', ...OTHER_USER)('one that this user may write to and not list', async ({ dir }) => {
     chmodSync(dir, 0o777)
     const drop = makeDir(dir, 'drop')
     chmodSync(drop, 0o333)
     const writer = inProcess(({ atomicWrite }, path) => atomicWrite(path, 'x'), [join(drop, 'file')], {
-      uid: 65534,
+      uid: NOBODY,
     })
     expect(await writer.returned).toMatchObject({ written: true, durable: false })
     expect(names(drop)).toStrictEqual(['file'])

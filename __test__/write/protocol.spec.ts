@@ -3,8 +3,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect } from 'vitest'
-import { pattern } from '../helpers/files'
-import { names } from '../helpers/index-file'
+import { names, pattern } from '../helpers/files'
 import { needs } from '../helpers/needs'
 import { buildRefuse, refusing } from '../helpers/refuse'
 import { steps } from '../helpers/steps'
@@ -136,14 +135,10 @@ describe('new folders', () => {
 describe('a file of many blocks', () => {
   traced('is not written any further once the call is aborted', async ({ dir }) => {
     const writer = await Writer.start()
-    const [path, size] = [join(dir, 'file'), 64 << 20]
-    const slow = 'write:delay_enter=50000'
-    const { calls, error } = await writer.traced(
-      path,
-      'x'.repeat(size),
-      { encoding: 'latin1', abortAfter: 300 },
-      slow,
-    )
+    const [path, size] = [join(dir, 'file'), 32 << 20]
+    const options = { encoding: 'latin1', abort: true } as const
+    const slowly = 'write:delay_enter=50000'
+    const { calls, error } = await writer.traced(path, 'x'.repeat(size), options, slowly)
     expect(error).toMatchObject({ code: 'ABORT_ERR' })
     const taken = calls
       .filter(({ name }) => name === 'write')

@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { atomicWrite, type WriteOptions } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { leftovers, loosely, pattern, written } from '../helpers/files'
-import { rejection, test } from '../helpers/index-file'
+import { rejection } from '../helpers/promises'
+import { test } from '../helpers/test'
 
 describe('a write', () => {
   test('makes a file that was not there', async ({ dir }) => {
@@ -101,7 +102,7 @@ describe('options', () => {
     expect(statSync(join(dir, 'file')).mode & 0o777).toBe(0o640)
   })
 
-  test('are read at the call: changes after it count for nothing', async ({ dir }) => {
+  test('are read at the call: later changes have no effect', async ({ dir }) => {
     const options: WriteOptions = { encoding: 'hex', mode: 0o600, flag: 'w' }
     const writing = atomicWrite(join(dir, 'file'), '41', options)
     Object.assign(options, { encoding: 'utf8', mode: 0o644, flag: 'wx' })

@@ -54,7 +54,7 @@ export const contenders = {
     return {
       write: (value) => atomicWrite(path, toText(value)),
       update: (change) =>
-        atomicIndexUpdate(path, (/** @type {Value} */ value) => {
+        atomicIndexUpdate(path, (/** @type {any} */ value) => {
           change(value)
           return value
         }),

@@ -13,10 +13,11 @@ import {
 } from '@pipeline/atomic'
 import ts from 'typescript'
 import { describe, expect } from 'vitest'
-import { gate, rejection, test } from './helpers/index-file'
-import { needs } from './helpers/needs'
-import { systemCalls } from './helpers/system-calls'
-import { Writer } from './helpers/trace'
+import { needs } from '../helpers/needs'
+import { gate, rejection } from '../helpers/promises'
+import { systemCalls } from '../helpers/system-calls'
+import { test } from '../helpers/test'
+import { Writer } from '../helpers/trace'
 
 /** The fields of every error that this file has seen. */
 const seen = new Set<string>()
@@ -174,7 +175,7 @@ test('AtomicError declares all of these fields', () => {
 
 /** The members of `AtomicError`, with those that it has of `NodeJS.ErrnoException` and `Error`. */
 function declared(): string[] {
-  const path = join(import.meta.dirname, '../index.d.ts')
+  const path = join(import.meta.dirname, '../../index.d.ts')
   const file = ts.createSourceFile(path, readFileSync(path, 'utf8'), ts.ScriptTarget.Latest)
   return file.statements
     .filter(ts.isInterfaceDeclaration)

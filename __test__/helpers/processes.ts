@@ -5,42 +5,43 @@ import { once } from 'node:events'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { Worker, type WorkerOptions } from 'node:worker_threads'
-import type { AtomicFile, atomicIndexUpdate, atomicWrite, atomicWriteAll } from '@pipeline/atomic'
-import { onTestFinished } from 'vitest'
+import { inject, onTestFinished } from 'vitest'
+import { descriptorsBelow } from './descriptors'
+import { HANG_MS } from './promises'
 
-const addon = createRequire(import.meta.url).resolve('@pipeline/atomic')
+type Package = typeof import('@pipeline/atomic')
 
-/** A child that is still there after this long hangs; its test then fails, and it is gone. */
-const LONGEST_LIFE = 45_000
-
-/** What a function finds elsewhere. */
-export interface There {
-  AtomicFile: typeof AtomicFile
-  atomicIndexUpdate: typeof atomicIndexUpdate
-  atomicWrite: typeof atomicWrite
-  atomicWriteAll: typeof atomicWriteAll
+/** What the function gets as its first argument: the package, and more. */
+export interface Remote extends Package {
+  /** The path by which the process loads the package: for its own threads. */
+  addon: string
   require: NodeJS.Require
   /** Sends a message to the test. */
-  tell(message: unknown): void
-  /** The next message from the test; as long as it is waited for, the process stays. */
-  hear(): Promise<any>
+  send(message: unknown): void
+  /** The next message from the test. While it is awaited, the process stays alive. */
+  receive(): Promise<any>
+  /** Waits until `isSo`. */
+  until(isSo: () => boolean): Promise<void>
+  /** What the process has open below `dir` (Linux). */
+  openBelow(dir: string): string[]
 }
 
-type Main<A extends unknown[] | []> = (there: There, ...args: A) => unknown
+type Main<A extends unknown[] | []> = (remote: Remote, ...args: A) => unknown
 
-type Message = { told: unknown } | { returned: unknown }
+type Message = { sent: unknown } | { returned: unknown }
 
-/** What the test has in hand of a function that runs elsewhere. */
+/** The test's side of a function that runs elsewhere. */
 export interface Running {
-  /** The next message that it tells. */
+  /** The next message that it sends. */
   next(): Promise<any>
-  /** What it returned; rejects if it ended without. */
+  /** What it returned; rejects if it ended without returning. */
   returned: Promise<any>
   /** Sends it a message. */
-  say(message: unknown): void
+  send(message: unknown): void
 }
 
 export interface RunningProcess extends Running {
+  pid: number
   exit: Promise<{ code: number | null; signal: NodeJS.Signals | null; stderr: string }>
   kill(signal?: NodeJS.Signals): void
 }
@@ -57,14 +58,28 @@ export interface ProcessOptions {
   uid?: number
 }
 
-function source<A extends unknown[] | []>(main: Main<A>, args: A, tell: string, hear: string): string {
+async function until(isSo: () => boolean, ms: number) {
+  for (const end = Date.now() + ms; !isSo(); await new Promise((resolve) => setTimeout(resolve, 2))) {
+    if (Date.now() > end) throw new Error(`never came: ${isSo}`)
+  }
+}
+
+function source<A extends unknown[] | []>(
+  addon: string,
+  main: Main<A>,
+  args: A,
+  send: string,
+  receive: string,
+): string {
   return `
-    const { AtomicFile, atomicIndexUpdate, atomicWrite, atomicWriteAll } = require(${JSON.stringify(addon)})
-    const tell = (told) => ${tell}({ told })
-    const hear = () => new Promise((resolve) => ${hear}.once('message', resolve))
-    const there = { AtomicFile, atomicIndexUpdate, atomicWrite, atomicWriteAll, require, tell, hear }
-    Promise.resolve((${main})(there, ...${JSON.stringify(args)})).then(
-      (returned) => ${tell}({ returned }),
+    const addon = ${JSON.stringify(addon)}
+    const send = (sent) => ${send}({ sent })
+    const receive = () => new Promise((resolve) => ${receive}.once('message', resolve))
+    const openBelow = (dir) => (${descriptorsBelow})(require('node:fs'), dir)
+    const until = (isSo) => (${until})(isSo, ${HANG_MS})
+    const remote = { ...require(addon), addon, require, send, receive, until, openBelow }
+    Promise.resolve((${main})(remote, ...${JSON.stringify(args)})).then(
+      (returned) => ${send}({ returned }),
       (error) => {
         console.error(error)
         process.exitCode = 1
@@ -74,7 +89,7 @@ function source<A extends unknown[] | []>(main: Main<A>, args: A, tell: string, 
 
 /** Sorts messages into those on the way and the last one. */
 function conversation(onMessage: (listen: (message: Message) => void) => void, ended: Promise<string>) {
-  const told: unknown[] = []
+  const sent: unknown[] = []
   const waiting: ((value: unknown) => void)[] = []
   let finish: (value: unknown) => void
   const returned = new Promise<unknown>((resolve, reject) => {
@@ -83,19 +98,19 @@ function conversation(onMessage: (listen: (message: Message) => void) => void, e
   })
   returned.catch(() => {})
   onMessage((message) => {
-    if ('told' in message) {
+    if ('sent' in message) {
       const waiter = waiting.shift()
-      if (waiter) waiter(message.told)
-      else told.push(message.told)
+      if (waiter) waiter(message.sent)
+      else sent.push(message.sent)
     } else {
       finish(message.returned)
     }
   })
-  const failed = ended.then((how) => Promise.reject(new Error(`ended without a word: ${how}`)))
+  const failed = ended.then((how) => Promise.reject(new Error(`ended without a message: ${how}`)))
   failed.catch(() => {})
   const next = () =>
-    told.length > 0
-      ? Promise.resolve(told.shift())
+    sent.length > 0
+      ? Promise.resolve(sent.shift())
       : Promise.race([new Promise((resolve) => waiting.push(resolve)), failed])
   return { next, returned }
 }
@@ -106,7 +121,7 @@ export function inProcess<A extends unknown[] | []>(
   args: A,
   options: ProcessOptions = {},
 ): RunningProcess {
-  const code = source(main, args, 'process.send', 'process')
+  const code = source(inject('addon'), main, args, 'process.send', 'process')
   const node = [process.execPath, ...(options.execArgv ?? []), '-e', code]
   const [command, ...rest] = options.before
     ? ['/bin/sh', '-c', `${options.before}; exec "$@"`, 'sh', ...node]
@@ -116,8 +131,6 @@ export function inProcess<A extends unknown[] | []>(
     // Not the runner's NODE_OPTIONS and the like: the process is to be as a user starts it.
     env: { PATH: process.env.PATH, ...options.env },
     cwd: tmpdir(),
-    timeout: LONGEST_LIFE,
-    killSignal: 'SIGKILL',
     ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
   })
   onTestFinished(() => {
@@ -131,25 +144,29 @@ export function inProcess<A extends unknown[] | []>(
   const ended = exit.then(({ code, signal }) => `${signal ?? code}, ${stderr}`)
   return {
     ...conversation((listen) => child.on('message', listen as (message: unknown) => void), ended),
+    pid: child.pid as number,
     exit,
-    say: (message) => child.send(message as string),
+    send: (message) => child.send(message as string),
     kill: (signal = 'SIGKILL') => child.kill(signal),
   }
 }
 
-/** The code of a worker thread that runs `main`. */
+const port = `require('node:worker_threads').parentPort`
+
+/** The code of a worker thread that runs `main` in a process that `inProcess` has started. */
 export function inWorker<A extends unknown[] | []>(main: Main<A>, ...args: A): string {
-  const port = `require('node:worker_threads').parentPort`
-  return source(main, args, `${port}.postMessage`, port)
+  return source(inject('addon'), main, args, `${port}.postMessage`, port)
 }
 
-/** Runs `main` in a worker thread of this process. */
+/** Runs `main` in a worker thread of this process, with the addon that this process has loaded. */
 export function inThread<A extends unknown[] | []>(
   main: Main<A>,
   args: A,
   options: WorkerOptions = {},
 ): RunningThread {
-  const worker = new Worker(inWorker(main, ...args), { ...options, eval: true })
+  const addon = createRequire(import.meta.url).resolve('@pipeline/atomic')
+  const code = source(addon, main, args, `${port}.postMessage`, port)
+  const worker = new Worker(code, { ...options, eval: true })
   onTestFinished(async () => {
     await worker.terminate()
   })
@@ -163,7 +180,7 @@ export function inThread<A extends unknown[] | []>(
       (listen) => worker.on('message', listen),
       exit.then((code) => `${code} ${error}`),
     ),
-    say: (message) => worker.postMessage(message),
+    send: (message) => worker.postMessage(message),
     terminate: () => worker.terminate(),
   }
 }

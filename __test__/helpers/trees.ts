@@ -1,4 +1,4 @@
-// What the specs of whole directories share: trees, and looks at them.
+// Trees of files, and looks at them.
 
 import {
   lstatSync,
@@ -9,13 +9,9 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import type { BuildResult, DirectoryResult } from '@pipeline/atomic'
 import { written } from './files'
-
-/** For functions that run elsewhere. */
-export const addon = createRequire(import.meta.url).resolve('@pipeline/atomic')
 
 /** File names and their texts; a text that begins with `->` is a link, a name that ends in `/` a directory. */
 export type Tree = Record<string, string>

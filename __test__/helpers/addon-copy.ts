@@ -1,0 +1,31 @@
+// A copy of the package that every user may read: some specs start processes of another user, and a clone may lie in
+// a private folder. All processes that a spec starts load the copy, so that it is used in every run.
+
+import { chmodSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import type { TestProject } from 'vitest/node'
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** The path of the copy, for `require`. */
+    addon: string
+  }
+}
+
+const root = resolve(import.meta.dirname, '../..')
+
+/** Run by vitest before all specs; what it returns is run after them. */
+export default function copyAddon({ provide }: TestProject) {
+  const copy = mkdtempSync(join(tmpdir(), 'atomic-addon-'))
+  const { files } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  const binaries = readdirSync(root).filter((name) => name.endsWith('.node'))
+  for (const name of ['package.json', ...files, ...binaries]) {
+    cpSync(join(root, name), join(copy, name), { recursive: true })
+  }
+  for (const name of ['.', ...readdirSync(copy, { recursive: true, encoding: 'utf8' })]) {
+    chmodSync(join(copy, name), 0o755)
+  }
+  provide('addon', copy)
+  return () => rmSync(copy, { recursive: true })
+}

@@ -1,0 +1,62 @@
+// What many calls leave behind in their process: nothing.
+
+import { expect } from 'vitest'
+import { inProcess } from '../helpers/processes'
+import { test } from '../helpers/test'
+
+test('memory does not grow with the number of writes', async ({ dir }) => {
+  const child = inProcess(
+    async ({ atomicWrite }, dir) => {
+      const round = async () => {
+        for (let i = 0; i < 60; i++) {
+          const data = Buffer.alloc(1 << 20, i)
+          await Promise.all([
+            atomicWrite(`${dir}/file`, data, { flush: false, verify: false }),
+            atomicWrite(`${dir}/file`, '\ud800').catch(() => {}),
+            atomicWrite(dir, data).catch(() => {}),
+            atomicWrite(`${dir}/text`, data.toString('latin1'), { flush: false, verify: false }),
+          ])
+        }
+        ;(globalThis as any).gc()
+        return process.memoryUsage().rss
+      }
+      await round()
+      const before = await round()
+      for (let more = 0; more < 2; more++) await round()
+      return ((await round()) - before) / (1 << 20)
+    },
+    [dir],
+    { execArgv: ['--expose-gc'] },
+  )
+  // The rounds in between write 700 MB.
+  expect(await child.returned).toBeLessThan(100)
+})
+
+test('all descriptors are closed after a thousand writes that succeed and fail', async ({ dir }) => {
+  const child = inProcess(
+    async ({ atomicWrite, require, until, openBelow }, dir) => {
+      const fs = require('node:fs') as typeof import('node:fs')
+      // A replaced file may be closed a moment after the answer.
+      const open = async () => {
+        await until(() => process.platform !== 'linux' || openBelow(dir).length === 0)
+        return fs.readdirSync(process.platform === 'linux' ? '/proc/self/fd' : '/dev/fd').length
+      }
+      const round = async (count: number) => {
+        const calls = Array.from({ length: count }, (_, i) => [
+          atomicWrite(`${dir}/${i % 7}`, `${i}`, { flush: false }),
+          atomicWrite(`${dir}/deep/${i % 7}/file`, `${i}`, { flush: false, ifChanged: true }),
+          atomicWrite(dir, 'x').catch(() => {}),
+          atomicWrite(`${dir}/0`, 'x', { flag: 'wx' }).catch(() => {}),
+          atomicWrite(`${dir}/0/x`, 'x').catch(() => {}),
+        ])
+        await Promise.all(calls.flat())
+      }
+      await round(5)
+      const before = await open()
+      await round(200)
+      return (await open()) - before
+    },
+    [dir],
+  )
+  expect(await child.returned).toBe(0)
+})
