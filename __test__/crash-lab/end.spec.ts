@@ -108,17 +108,23 @@ const victims: Record<string, (processes: Processes) => number[]> = {
 
 for (const [name, choose] of Object.entries(victims)) {
   test.skipIf(reason)(
-    `nothing is left when ${name} is killed`,
+    `nothing is left after a kill of ${name}`,
     async () => {
       const { processes, id, namespace, shell } = await start()
-      // At some moment.
-      await sleep(Math.random() * 500)
-      expect(left(id, namespace, processes)).not.toEqual([])
-      for (const victim of choose(processes)) process.kill(victim, 'SIGKILL')
-      // Within seconds: what a killed process waits for comes at once, or never.
-      for (let look = 0; look < 300 && left(id, namespace, processes).length > 0; look++) await sleep(100)
-      expect(left(id, namespace, processes)).toEqual([])
-      if (shell.exitCode === null && shell.signalCode === null) await once(shell, 'exit')
+      try {
+        // At some moment.
+        await sleep(Math.random() * 500)
+        expect(left(id, namespace, processes)).not.toEqual([])
+        for (const victim of choose(processes)) process.kill(victim, 'SIGKILL')
+        // Within seconds: what a killed process waits for comes soon, or never.
+        for (let look = 0; look < 1000 && left(id, namespace, processes).length > 0; look++) await sleep(100)
+        expect(left(id, namespace, processes)).toEqual([])
+      } finally {
+        for (const pid of [processes.lab, processes.watchdog, processes.parent]) {
+          if (runs(pid)) process.kill(pid, 'SIGKILL')
+        }
+        if (shell.exitCode === null && shell.signalCode === null) await once(shell, 'exit')
+      }
     },
     NO_TIMEOUT,
   )

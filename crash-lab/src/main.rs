@@ -117,7 +117,7 @@ fn finish(arguments: &Arguments, report: Report) -> Result<ExitCode> {
         }
     }
     println!("seed {}, {} s", report.seed, report.seconds);
-    for section in &report.sections {
+    for section in report.sections.iter().filter(|section| section.of > 0) {
         println!("{}", tables::coverage(section));
     }
     let failures = report::failures(rows);
