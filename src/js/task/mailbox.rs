@@ -54,8 +54,8 @@ struct ThreadsafeFunction(sys::napi_threadsafe_function);
 // before the environment deletes it.
 unsafe impl Send for ThreadsafeFunction {}
 
-/// Has `runtime` wait for `future`, and passes what it comes to on to `done`, here. Should the environment end
-/// before, `done` is dropped here, and what the future comes to there.
+/// Has `runtime` wait for `future`, and passes what it comes to on to `done`, here. If the environment ends
+/// before, `done` is dropped here, and the future there.
 pub fn wait<'env, T: Send + 'static>(
     env: &'env Env,
     runtime: &Handle,
@@ -63,7 +63,7 @@ pub fn wait<'env, T: Send + 'static>(
     done: impl FnOnce(&Env, T) + 'static,
 ) -> Result<'env, ()> {
     let mailbox = Mailbox::of(env)?;
-    let (tell, mut told) = oneshot::channel();
+    let (mut tell, mut told) = oneshot::channel();
     let number = mailbox.expect(env, move |env| {
         if let Ok(outcome) = told.try_recv() {
             done(env, outcome);
@@ -71,7 +71,13 @@ pub fn wait<'env, T: Send + 'static>(
     });
     let slot = mailbox.slot.clone();
     runtime.spawn(async move {
-        let _ = tell.send(future.await);
+        let outcome = tokio::select! {
+            outcome = future => outcome,
+            // The environment has ended. A job that went on would take its turn and its lock for no caller, and a
+            // process that ends meanwhile would leave the lock file behind.
+            () = tell.closed() => return,
+        };
+        let _ = tell.send(outcome);
         if slot.post(number) {
             // A job that waited for the same may be next in tokio's queue: its completion comes along.
             tokio::task::yield_now().await;
