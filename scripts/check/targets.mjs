@@ -13,7 +13,7 @@ export const targets = [
 ]
 
 /** How long a download may take, in milliseconds. */
-const PATIENCE = 120_000
+const PATIENCE = 60_000
 
 /** `cargo check` needs no linker, but the target's standard library and the crates that only it uses. */
 export async function checkTarget(/** @type {string} */ target) {
