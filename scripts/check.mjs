@@ -5,7 +5,6 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { auditCrates, auditPackages } from './check/advisories.mjs'
 import { checkConventions } from './check/conventions.mjs'
-import { checkLayers } from './check/layers.mjs'
 import { checkDeny, checkLicences } from './check/licences.mjs'
 import { checkLock } from './check/lock.mjs'
 import { checkTarget, crates, targets } from './check/targets.mjs'
@@ -22,14 +21,8 @@ const ours = crates(process.platform)
 const steps = [
   ['rustfmt', () => cargo('fmt', '--all', '--check')],
   ['clippy', () => cargo('clippy', '-q', ...ours, '--all-targets', '--', '-D', 'warnings')],
-  // The engine by itself: this is what keeps N-API out of it.
-  [
-    'clippy-engine',
-    () => cargo('clippy', '-q', '--no-default-features', '--all-targets', '--', '-D', 'warnings'),
-  ],
   ['rustdoc', () => cargo('doc', '-q', ...ours, '--no-deps', '--document-private-items')],
   ...targets.map((target) => /** @type {Step} */ ([target, () => checkTarget(target)])),
-  ['layers', checkLayers],
   ['biome', () => tool('@biomejs/biome/bin/biome', 'check', '--error-on-warnings')],
   ['types', () => tool('typescript/bin/tsc', '--project', 'tsconfig.json')],
   ['types-tests', () => tool('typescript/bin/tsc', '--project', '__test__/tsconfig.json')],

@@ -52,6 +52,11 @@ const rules = [
     problem: 'only sys/ of the engine tells platforms apart',
   },
   {
+    files: /^src\/js\/.*\.rs$/,
+    forbidden: /^(?!\s*\/\/).*\bcrate::api\b/,
+    problem: 'src/js knows nothing of src/api',
+  },
+  {
     files: /^examples\/pipeline\/.*\.ts$/,
     forbidden: /^(?!\s*(\/\/|\*|\/\*)).*(writeFile|rename\()/,
     problem: 'this example writes with the addon alone',
@@ -77,7 +82,7 @@ export function checkConventions() {
 }
 
 /** All but what .gitignore leaves out. Git is not asked, as a source archive has none. */
-export function listSources() {
+function listSources() {
   const ignored =
     /(^|\/)(\.git|node_modules|target|coverage)(\/|$)|^examples\/[^/]+\/(content|dist)(\/|$)|^[^/]+\.(node|tgz)$|^npm\/.*\.node$/
   return listFiles(root, '.', (path) => !ignored.test(path))
