@@ -19,13 +19,14 @@ export async function generate(/** @type {string} */ folder) {
   // Unoptimised, as only the types are wanted.
   await generateWith(['build', '--platform', '--output-dir', folder, '--no-js', '--dts', 'index.d.ts'])
   const types = readFileSync(join(folder, 'index.d.ts'), 'utf8')
-  const values = [...types.matchAll(/^export declare (?:class|const|enum|function) (\w+)/gm)]
+  const values = types.matchAll(/^export declare (?:class|const|enum|function) (\w+)/gm)
   const { napi } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   writeFileSync(
     join(folder, 'index.js'),
     loader(
       napi,
-      values.map(([, name]) => String(name)),
+      // Overloads repeat a name.
+      [...new Set(Array.from(values, ([, name]) => String(name)))].sort(),
     ),
   )
 
