@@ -153,7 +153,10 @@ fn stream<'env>(env: &'env Env, file: &Rc<File>, this: &This<'env>) -> Result<'e
 
 fn commit<'env>(env: &'env Env, file: &Rc<File>, this: &This<'env>) -> Result<'env, Unknown<'env>> {
     if file.is_streaming() && writable::is_in_use(env, &raw::get(env, &object(env, this), c"writable")?)? {
-        return Err(invalid_state(env, "the stream of the file is in use, or has failed"));
+        return Err(invalid_state(
+            env,
+            "the stream of the file is locked or has failed: wait until it is closed, or abort the file",
+        ));
     }
     file.commit(env)
 }

@@ -181,7 +181,12 @@ fn snapshot<'env>(env: &'env Env, initial: &Unknown<'_>) -> Result<'env, Vec<u16
     match raw::invoke(env, &json, c"stringify", &[*initial]) {
         Ok(text) if raw::type_of(&text) == ValueType::String => copy::utf16(env, &text),
         not_json => {
-            let error = args::wrong_value(env, "options.initial", "must be JSON", initial);
+            let error = args::wrong_value(
+                env,
+                "options.initial",
+                "must be a value that JSON.stringify can write",
+                initial,
+            );
             Err(error.caused_by(env, not_json.err()))
         }
     }

@@ -256,20 +256,25 @@ impl fmt::Display for Error {
             ErrorKind::CorruptIndex { offset, line, column, reason } => {
                 write!(
                     f,
-                    "the index is not valid JSON: {reason} at byte {offset} (line {line}, column {column})"
+                    "the index is not valid JSON: {reason} at byte {offset} (line {line}, column {column}); \
+                     repair it or restore a backup"
                 )
             }
-            ErrorKind::Duplicate { first } => write!(f, "the same file as entry {first}"),
-            ErrorKind::Changed => f.write_str("the file was changed after it was found to be unchanged"),
+            ErrorKind::Duplicate { first } => write!(f, "the same file as entry {first}: give each file once"),
+            ErrorKind::Changed => f.write_str("another program changed the file after ifChanged had left it alone: run the batch again"),
             ErrorKind::LoneSurrogate { index } => {
                 write!(f, "the text is not well-formed UTF-16: there is a lone surrogate at index {index}")
             }
-            ErrorKind::InvalidJson { reason } => write!(f, "the new text is not valid JSON: {reason}"),
+            ErrorKind::InvalidJson { reason } => write!(f, "the result of fn is not valid JSON: {reason}"),
             ErrorKind::LockTimeout { waited } => {
-                write!(f, "timed out after {} ms waiting for the index lock", waited.as_millis())
+                write!(
+                    f,
+                    "timed out after {} ms waiting for the index lock; options.timeout sets how long to wait",
+                    waited.as_millis()
+                )
             }
             ErrorKind::Aborted => f.write_str("the operation was aborted"),
-            ErrorKind::Panic(message) => write!(f, "a bug in @pipeline/atomic: {message}"),
+            ErrorKind::Panic(message) => write!(f, "a bug in @pipeline/atomic, please report it: {message}"),
         }
     }
 }

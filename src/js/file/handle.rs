@@ -243,7 +243,7 @@ impl File {
         Err(invalid_state(
             env,
             match phase {
-                Phase::Open | Phase::Ended => "the file is complete already",
+                Phase::Open | Phase::Ended => "the file was ended, nothing can be written to it any more",
                 Phase::Committing => "the file is being committed",
                 Phase::Committed => "the file was committed",
                 Phase::Aborted => "the file was aborted",

@@ -37,7 +37,8 @@ pub fn stringify<'env>(
         Some(Space::Text(space)) => raw::to_js(env, space.as_str())?,
         None => raw::to_js(env, layout.indent.as_str())?,
     };
-    let not_json = |cause| invalid_return(env, "What the function returned is not JSON", cause);
+    let not_json =
+        |cause| invalid_return(env, "The result of the function 'fn' cannot be written as JSON", cause);
     let json = raw::global(env, c"JSON")?;
     let text = raw::invoke(env, &json, c"stringify", &[*index, raw::null(env)?, space])
         .map_err(|cause| not_json(Some(cause)))?;

@@ -49,7 +49,7 @@ pub fn path<'env>(env: &'env Env, name: &str, path: &Unknown<'_>) -> Result<'env
     let shown = String::from_utf8_lossy(&bytes).into_owned();
     match absolute(bytes) {
         Some(absolute) => Ok(FilePath { absolute, shown }),
-        None => Err(wrong_value(env, name, "must be a path that this system can express", path)),
+        None => Err(wrong_value(env, name, "must be a path that is valid on this system", path)),
     }
 }
 
