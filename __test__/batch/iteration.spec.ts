@@ -200,7 +200,7 @@ describe('a generator', () => {
     const storage = new AsyncLocalStorage<string>()
     const seen = new Set<string | undefined>()
     async function* entries() {
-      for (let at = 0; at < 600; at++) {
+      for (let at = 0; at < 300; at++) {
         seen.add(storage.getStore())
         if (at % 100 === 0) await nextTurn()
         yield file(dir, at)
@@ -217,7 +217,7 @@ describe('back-pressure', () => {
     test(`keeps ${async ? 'an async' : 'a plain'} iterator at most two waves ahead`, async ({ dir }) => {
       let [pulled, staged, most] = [0, 0, 0]
       function* plain() {
-        for (; pulled < 2000; pulled++) {
+        for (; pulled < 1200; pulled++) {
           most = Math.max(most, pulled - staged)
           yield file(dir, pulled)
         }

@@ -101,7 +101,7 @@ describe('a copy', () => {
 
   test('has every byte of large files in its place, and holes stay holes', async ({ dir }) => {
     const theme = makeDir(dir, 'theme')
-    const data = pattern(40 << 20)
+    const data = pattern(20 << 20)
     writeFileSync(join(theme, 'large'), data)
     const sparse = openSync(join(theme, 'sparse'), 'w')
     writeSync(sparse, 'start', 0)
@@ -143,7 +143,7 @@ describe('a copy', () => {
   })
 
   test('does not hold up the event loop', async ({ dir }) => {
-    const files = Array.from({ length: 1500 }, (_, i) => [`${i % 50}/${i}`, `${i}`])
+    const files = Array.from({ length: 800 }, (_, i) => [`${i % 50}/${i}`, `${i}`])
     plant(join(dir, 'theme'), Object.fromEntries(files))
     let [turns, over] = [0, false]
     const copying = copyDirectoryAtomic(join(dir, 'theme'), join(dir, 'site')).finally(() => {
@@ -153,11 +153,11 @@ describe('a copy', () => {
     await copying
     // If it ran on this thread, the event loop would turn a few times.
     expect(turns).toBeGreaterThan(200)
-    expect(Object.keys(treeOf(join(dir, 'site')))).toHaveLength(1500)
+    expect(Object.keys(treeOf(join(dir, 'site')))).toHaveLength(800)
   })
 
   test('is enough at a limit of 256 descriptors', async ({ dir }) => {
-    const files = Array.from({ length: 600 }, (_, i) => [`${i % 200}/${i}`, `${i}`])
+    const files = Array.from({ length: 300 }, (_, i) => [`${i % 150}/${i}`, `${i}`])
     plant(join(dir, 'theme'), Object.fromEntries(files))
     const copier = inProcess(
       async ({ copyDirectoryAtomic }, dir) => {
@@ -167,7 +167,7 @@ describe('a copy', () => {
       [dir],
       { before: 'ulimit -n 256' },
     )
-    expect(await copier.returned).toStrictEqual(Array(4).fill('600 200'))
+    expect(await copier.returned).toStrictEqual(Array(4).fill('300 150'))
   })
 })
 
@@ -325,7 +325,7 @@ describe('arguments', () => {
   }
 
   test('an abort in the middle leaves the old tree and nothing else', async ({ dir }) => {
-    const files = Array.from({ length: 1000 }, (_, i) => [`${i % 50}/${i}`, `${i}`])
+    const files = Array.from({ length: 500 }, (_, i) => [`${i % 50}/${i}`, `${i}`])
     plant(join(dir, 'theme'), Object.fromEntries(files))
     plant(join(dir, 'site'), { old: 'old' })
     for (const delay of [0, 3, 10, 20]) {

@@ -89,7 +89,7 @@ describe('a file that is forgotten', () => {
     const child = inProcess(
       async ({ AtomicFile, until, openBelow }, dir) => {
         const { signal } = new AbortController()
-        const round = async () => {
+        const forget = async () => {
           for (let i = 0; i < 300; i++) {
             const file = await AtomicFile.open(`${dir}/file`, { signal, flush: false })
             void file.write(Buffer.alloc(50_000))
@@ -99,6 +99,9 @@ describe('a file that is forgotten', () => {
               await new Promise(setImmediate)
             }
           }
+        }
+        const round = async () => {
+          await forget()
           await until(() => {
             ;(globalThis as any).gc()
             return openBelow(dir).length === 0

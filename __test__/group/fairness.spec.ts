@@ -115,7 +115,7 @@ describe('while one process updates without end, fifty calls at once', () => {
   }
 
   /** Far more than pass with fair turns, also on a busy machine, and far fewer than pass without. */
-  const BOUND = 500
+  const BOUND = 200
 
   const total = (waits: number[]) => waits.reduce((sum, wait) => sum + wait, 0)
 

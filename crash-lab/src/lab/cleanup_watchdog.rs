@@ -10,7 +10,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{
@@ -99,8 +99,13 @@ fn watch(lab: Pid, ancestors: &[OwnedFd]) -> Result<ExitCode> {
     }
     // Returns when all processes of the namespace are gone.
     let (_, status) = waitpid(Some(lab), WaitOptions::empty()).context("waitpid")?.context("no child")?;
-    let code = status.exit_status().filter(|_| has_ended).and_then(|code| u8::try_from(code).ok());
-    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+    if !has_ended {
+        return Ok(ExitCode::FAILURE);
+    }
+    let code = status.exit_status().and_then(|code| u8::try_from(code).ok());
+    let killed =
+        || anyhow!("the lab was killed by signal {}", status.terminating_signal().unwrap_or_default());
+    code.map(ExitCode::from).ok_or_else(killed)
 }
 
 fn has_ended(process: &OwnedFd) -> Result<bool> {

@@ -104,6 +104,7 @@ pub fn run(lab: &Lab, budget: Budget) -> Result<Findings> {
     let once_more =
         |trial: usize| matches!(trials[trial], Trial::Power(_, setting) if setting != Setting::Plain);
     let order = Order::new(trials.len(), budget, &mut lab.rng(SECTION))
+        // All of those count as one kind.
         .at_least_one_of_each(|trial| if once_more(trial) { trials.len() } else { trial });
     let plan = Plan { name: SECTION, items: &trials, order, budget, threads: THREADS };
     let done = parallel::each(
@@ -116,7 +117,7 @@ pub fn run(lab: &Lab, budget: Budget) -> Result<Findings> {
     let (of, looked) = (done.len() as u64, done.iter().flatten().count() as u64);
     let parts = done.into_iter().flatten().flatten().map(Ok);
     let mut findings = Findings::sum(SECTION, "mutants and controls", parts);
-    // They are what a full run looks at too, with more states.
+    // A full run looks at the same ones, in more states.
     (findings.coverage.looked, findings.coverage.of) = (looked, of);
     findings.rows.extend(skipped);
     Ok(findings)
