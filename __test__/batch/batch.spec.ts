@@ -185,7 +185,9 @@ describe('the same file twice', () => {
     }
     const error = await rejection(atomicWriteAll(entries()))
     expect(error).toMatchObject({ code: 'ERR_ATOMIC_DUPLICATE', path, entry: 1, duplicateOf: 0 })
-    expect(error.message).toBe(`ERR_ATOMIC_DUPLICATE: the same file as entry 0: give each file once, '${path}'`)
+    expect(error.message).toBe(
+      `ERR_ATOMIC_DUPLICATE: the same file as entry 0: give each file once, '${path}'`,
+    )
     expect(pulled).toBe(2)
     expect(names(dir)).toStrictEqual([])
   })

@@ -14,7 +14,8 @@ import { test } from '../helpers/test'
 
 const inUse = {
   code: 'ERR_INVALID_STATE',
-  message: 'Invalid state: the stream of the file is locked or has failed: wait until it is closed, or abort the file',
+  message:
+    'Invalid state: the stream of the file is locked or has failed: wait until it is closed, or abort the file',
 }
 
 /** A source of these chunks; then it ends, or fails with `error`. */
@@ -72,7 +73,10 @@ describe('pipeTo', () => {
     const file = await AtomicFile.open(join(dir, 'file'))
     await source(['a']).pipeTo(file.writable)
     expect(await rejection(file.write('b'))).toMatchObject({
-      ...{ code: 'ERR_INVALID_STATE', message: 'Invalid state: the file was ended, nothing can be written to it any more' },
+      ...{
+        code: 'ERR_INVALID_STATE',
+        message: 'Invalid state: the file was ended, nothing can be written to it any more',
+      },
     })
     expect(await file.commit()).toMatchObject({ bytes: 1 })
   })
