@@ -12,7 +12,7 @@ const MUTANTS: &str = "mutants";
 const LIBRARY: &str = "libpipeline_atomic.so";
 
 /// What the results of the lab depend on.
-pub const SOURCES: [&str; 4] = ["src", "crash-lab", "Cargo.toml", "Cargo.lock"];
+pub const SOURCES: [&str; 5] = ["src", "crates", "crash-lab", "Cargo.toml", "Cargo.lock"];
 
 /// The project's folder.
 pub fn root() -> Result<PathBuf> {
