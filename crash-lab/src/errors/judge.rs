@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 use super::fallback;
-use super::table::{node_names, number};
+use super::table::{is_named, number};
 use super::trial::{TRANSIENT, Trial};
 use crate::report::problem::Harm::{self, FalseFailure, FalseSuccess, Leftover, Stuck};
 use crate::report::problem::Problem;
@@ -162,7 +162,7 @@ fn explains(call: &Call, scene: &Scene, target: &Path, error: &Value) -> bool {
         Op::Tree => named.ancestors().any(|path| path == target || is_temp_of(path, target)),
         _ => false,
     };
-    node_names(&call.name).contains(&syscall) && (also || named == path)
+    is_named(&call.name, syscall) && (also || named == path)
 }
 
 fn is_temp_of(path: &Path, target: &Path) -> bool {

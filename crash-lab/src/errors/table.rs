@@ -155,9 +155,10 @@ pub fn ignored(call: &Call, error: &str, committed: bool) -> Option<&'static str
         .map(|entry| entry.why)
 }
 
-/// What `node:fs` calls a system call, by strace's name for it.
-pub fn node_names(call: &str) -> &'static [&'static str] {
-    match call {
+/// Whether an error of `call` (strace's name) may say `syscall`: what `node:fs` calls it, or its own name where that has
+/// none.
+pub fn is_named(call: &str, syscall: &str) -> bool {
+    let node: &[&str] = match call {
         "openat" => &["open", "scandir"],
         "getdents64" => &["scandir"],
         "mkdirat" => &["mkdir"],
@@ -174,16 +175,9 @@ pub fn node_names(call: &str) -> &'static [&'static str] {
         "readlinkat" => &["readlink"],
         // The copy is made in order to be closed.
         "fcntl" => &["close", "open"],
-        "write" => &["write"],
-        "fsync" => &["fsync"],
-        "close" => &["close"],
-        "read" => &["read"],
-        "fchmod" => &["fchmod"],
-        "fchown" => &["fchown"],
-        "flock" => &["flock"],
-        "fstatfs" => &["fstatfs"],
-        _ => &[],
-    }
+        _ => &[call],
+    };
+    node.contains(&syscall)
 }
 
 /// The number of an error by its name.
