@@ -54,6 +54,7 @@ const present = {
   'a C compiler': () => isLinux && runs('cc', '--version'),
   python3: () => runs('python3', '--version'),
   flock: () => runs('flock', '--version'),
+  setpriv: () => runs('setpriv', '--version'),
   'a temporary folder on a disk': () => isLinux && statfsSync(tmpdir()).type !== TMPFS,
   'a second file system in /dev/shm': () =>
     isLinux && runs('test', '-w', '/dev/shm') && !runs('test', '/dev/shm', '-ef', tmpdir()),

@@ -1,6 +1,15 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { atomicIndexUpdate } from '@pipeline/atomic'
@@ -14,10 +23,11 @@ import {
   untilLockIsWaitedFor,
   writeJson,
 } from '../helpers/index-file'
-import { needs } from '../helpers/needs'
-import { inProcess } from '../helpers/processes'
+import { needs, OTHER_USER } from '../helpers/needs'
+import { inProcess, type Remote } from '../helpers/processes'
 import { gate, isPending, rejection, turns } from '../helpers/promises'
 import { test } from '../helpers/test'
+import { NOBODY } from '../helpers/users'
 
 describe('the lock file', () => {
   test('lies beside the index while fn runs, and not longer', async ({ dir, file }) => {
@@ -289,16 +299,69 @@ describe('a lock that another program holds by flock(2)', () => {
   })
 })
 
-test('the lock file is no more open than the umask says', async ({ file, lock }) => {
-  const before = process.umask(0o077)
-  try {
-    let mode = 0
-    await atomicIndexUpdate(file, () => {
-      mode = statSync(lock).mode & 0o777
-      return {}
+describe('under a strict umask the lock file', () => {
+  type Hold = (remote: Remote, file: string) => Promise<unknown>
+  const hold: Hold = ({ atomicIndexUpdate, send, receive }, file) =>
+    atomicIndexUpdate(file, async () => {
+      send('held')
+      await receive()
+      return { root: true }
     })
-    expect(mode).toBe(0o600)
-  } finally {
-    process.umask(before)
+  const update = ({ atomicIndexUpdate }: Remote, file: string, timeout: number) =>
+    atomicIndexUpdate(file, () => ({ user: true }), { timeout }).then(
+      () => 'updated',
+      ({ code }) => code,
+    )
+  const strict = { before: 'umask 077' }
+
+  test('is private in a folder of its own user', async ({ dir, file, lock }) => {
+    chmodSync(dir, 0o755)
+    const holder = inProcess(hold, [file], strict)
+    await holder.next()
+    expect(statSync(lock).mode & 0o777).toBe(0o600)
+    holder.send('go on')
+    await holder.returned
+  })
+
+  for (const [whose, owner, mode] of [
+    ['another user’s', NOBODY, 0o755],
+    ['a group’s', 0, 0o775],
+    ['everybody’s', 0, 0o777],
+  ] as const) {
+    needs(...OTHER_USER)(`is open to others in ${whose} folder`, async ({ dir, file, lock }) => {
+      chownSync(dir, owner, NOBODY)
+      chmodSync(dir, mode)
+      const holder = inProcess(hold, [file], strict)
+      await holder.next()
+      // Reading is enough to lock.
+      expect(statSync(lock).mode & 0o777).toBe(0o644)
+      const code = inProcess(update, [file, 0], { uid: NOBODY }).returned
+      expect(await code).toBe('ERR_ATOMIC_LOCK_TIMEOUT')
+      holder.send('go on')
+      await holder.returned
+    })
   }
+
+  needs(...OTHER_USER)('of a killed root does not stop others', async ({ dir, file, lock }) => {
+    chownSync(dir, NOBODY, NOBODY)
+    const holder = inProcess(hold, [file], strict)
+    await holder.next()
+    holder.kill()
+    await holder.exit
+    expect(existsSync(lock)).toBe(true)
+    expect(await inProcess(update, [file, 1000], { uid: NOBODY }).returned).toBe('updated')
+    expect(names(dir)).toEqual(['index.json'])
+  })
+
+  needs(...OTHER_USER)('may be closed to others for a moment: they wait', async ({ dir, file, lock }) => {
+    chownSync(dir, NOBODY, NOBODY)
+    writeFileSync(lock, '', { mode: 0o600 })
+    const next = () => inProcess(update, [file, 0], { uid: NOBODY }).returned
+    expect(await next()).toBe('ERR_ATOMIC_LOCK_TIMEOUT')
+    // Not for ever: it stays closed.
+    let code: string
+    do code = await next()
+    while (code === 'ERR_ATOMIC_LOCK_TIMEOUT')
+    expect(code).toBe('EACCES')
+  })
 })

@@ -5,9 +5,11 @@ import { atomicWrite } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { leftovers, makeDir, names, state } from '../helpers/files'
 import { needs, OTHER_USER } from '../helpers/needs'
-import { inProcess } from '../helpers/processes'
+import { inProcess, type Remote } from '../helpers/processes'
 import { test } from '../helpers/test'
 import { NOBODY } from '../helpers/users'
+
+type Write = (remote: Remote, path: string) => Promise<unknown>
 
 const modeOf = (path: string) => statSync(path).mode & 0o7777
 
@@ -274,6 +276,44 @@ describe('a folder that this user may not write to', () => {
       expect(leftovers(folder)).toStrictEqual([])
     },
   )
+})
+
+describe('as root without the capability to change owners, as in many containers', () => {
+  const before = 'set -- setpriv --bounding-set=-chown --inh-caps=-chown -- "$@"'
+  const inContainer = needs('linux', 'root', 'setpriv')
+
+  inContainer('another user’s file is replaced, and belongs to root', async ({ dir, file }) => {
+    const path = fileWith(dir, 0o6775)
+    chownSync(path, NOBODY, NOBODY)
+    const write: Write = ({ atomicWrite }, path) => atomicWrite(path, 'new')
+    await inProcess(write, [path], { before }).returned
+    expect(readFileSync(path, 'utf8')).toBe('new')
+    // No user gains rights: the foreign group has become root's.
+    expect(statSync(path)).toMatchObject({ uid: 0, gid: 0, mode: 0o100755 })
+
+    chownSync(path, NOBODY, NOBODY)
+    const withMode: Write = ({ atomicWrite }, path) => atomicWrite(path, 'newer', { mode: 0o640 })
+    await inProcess(withMode, [path], { before }).returned
+    expect(statSync(path)).toMatchObject({ uid: 0, gid: 0, mode: 0o100640 })
+
+    writeFileSync(file, '{"n":1}')
+    chownSync(file, NOBODY, NOBODY)
+    const update: Write = ({ atomicIndexUpdate }, path) =>
+      atomicIndexUpdate(path, ({ n }: any) => ({ n: n + 1 }), { backup: true })
+    await inProcess(update, [file], { before }).returned
+    expect(readFileSync(file, 'utf8')).toBe('{"n":2}')
+  })
+
+  inContainer('another user’s directory is replaced and copied', async ({ dir }) => {
+    const site = makeDir(dir, 'site')
+    fileWith(site, 0o644)
+    for (const path of [site, join(site, 'file')]) chownSync(path, NOBODY, NOBODY)
+    const replace: Write = ({ copyDirectoryAtomic }, from) =>
+      copyDirectoryAtomic(from, `${from}-copy`).then(() => copyDirectoryAtomic(`${from}-copy`, from))
+    await inProcess(replace, [site], { before }).returned
+    expect(names(site)).toStrictEqual(['file'])
+    expect(leftovers(dir)).toStrictEqual([])
+  })
 })
 
 describe('as a user without privileges', () => {

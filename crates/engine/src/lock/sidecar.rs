@@ -8,14 +8,15 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, TryLockError};
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::dir::{Directory, Target, names};
 use crate::error::{ErrorKind, Named, Result};
 use crate::mutant::{Step, leaves_out};
 use crate::process::{DescriptorBudget, Key, Slot, lock};
-use crate::sys::{self, Dir, Kind};
+use crate::sys::{self, Dir, Kind, Stat};
 
 /// The first pause of a waiter; each one after it is half as long again.
 const FIRST_WAIT: Duration = Duration::from_micros(500);
@@ -23,6 +24,9 @@ const FIRST_WAIT: Duration = Duration::from_micros(500);
 const LONGEST_WAIT: Duration = Duration::from_millis(3);
 /// Each round means that another process held and released the lock meanwhile, so there is progress.
 const ROUNDS: usize = 16;
+
+/// How long a lock file may be closed to those who may use it.
+const NEW: Duration = Duration::from_secs(1);
 
 /// Until when this process leaves a lock to others. A waiter looks again only after a pause, while the next call in
 /// our own queue would have the lock within microseconds, and so every time.
@@ -69,8 +73,10 @@ impl Lock {
     fn try_name(target: &Target, name: &OsStr) -> Result<Option<Self>> {
         let Some(slot) = HELD.take() else { return Ok(None) };
         for _ in 0..ROUNDS {
-            let Some(file) = open(&target.dir, name)? else {
-                continue;
+            let file = match open(&target.dir, name)? {
+                Opened::File(file) => file,
+                Opened::Changed => continue,
+                Opened::Closed => return Ok(None),
             };
             match file.try_lock() {
                 Ok(()) => {}
@@ -129,21 +135,40 @@ impl Backoff {
     }
 }
 
-/// `None`: it was removed meanwhile.
-fn open(dir: &Directory, name: &OsStr) -> Result<Option<File>> {
-    let opened = match dir.open_lock(name, false) {
-        Err(error) if error.raw_os_error() == Some(sys::ENOENT) => dir.open_lock(name, true),
-        opened => opened,
-    };
-    let file = match opened {
-        Err(error) if error.raw_os_error() == Some(sys::EEXIST) => return Ok(None),
+/// What opening a lock file comes to.
+enum Opened {
+    File(File),
+    /// It was made or removed meanwhile.
+    Changed,
+    /// It is closed to this user, but was made just now: whoever made it may be about to open it to others.
+    Closed,
+}
+
+fn open(dir: &Directory, name: &OsStr) -> Result<Opened> {
+    let file = match dir.open_lock(name, false) {
+        Err(error) if error.raw_os_error() == Some(sys::ENOENT) => {
+            return match dir.open_lock(name, true) {
+                Err(error) if error.raw_os_error() == Some(sys::EEXIST) => Ok(Opened::Changed),
+                made => made.named("open").map(Opened::File),
+            };
+        }
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && is_new(dir, name) => {
+            return Ok(Opened::Closed);
+        }
         opened => opened.named("open")?,
     };
     match Dir::stat_file(&file).named("fstat")? {
-        (Kind::File, _) => Ok(Some(file)),
+        (Kind::File, _) => Ok(Opened::File(file)),
         (Kind::Other(what), _) => Err(ErrorKind::NotRegular { what }.into()),
         _ => Err(ErrorKind::NotRegular { what: "a directory where the lock belongs" }.into()),
     }
+}
+
+fn is_new(dir: &Directory, name: &OsStr) -> bool {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let is_new =
+        |stat: &Stat| stat.version.changed + NEW.as_nanos().cast_signed() > now.as_nanos().cast_signed();
+    dir.stat(name).ok().flatten().is_some_and(|stat| is_new(&stat))
 }
 
 impl Drop for Lock {

@@ -17,8 +17,8 @@ const GROUP: u32 = 0o070;
 /// Gives `file` the owner, the extended attributes (ACLs among them) and the mode of the file
 /// `name`, which it is to replace. A caller's own `mode` wins.
 ///
-/// Only root may give a file away. Where the owner cannot be kept, no user gains rights by it: set-id bits
-/// are dropped, and a foreign group gets the rights of all others.
+/// Few processes may give a file away, and root is not always one of them (`CAP_CHOWN`). Where the owner cannot be kept,
+/// no user gains rights by it: set-id bits are dropped, and a foreign group gets the rights of all others.
 pub fn inherit(file: &File, dir: &Dir, name: &OsStr, old: &Access, mode: Option<u32>) -> CallResult<()> {
     let new = Access::of(&rustix::fs::fstat(file).map_err(failed("fstat"))?);
     let mut kept = old.mode;
@@ -48,12 +48,11 @@ pub fn set_mode(file: &File, mode: u32) -> CallResult<()> {
     rustix::fs::fchmod(file, mode).map_err(failed("fchmod"))
 }
 
-/// `false`: not permitted, and not root. EINVAL: an id that this user namespace does not have.
+/// `false`: not permitted. EINVAL: an id that this user namespace does not have.
 fn allowed(result: rustix::io::Result<()>) -> io::Result<bool> {
     match result {
         Ok(()) => Ok(true),
-        Err(Errno::INVAL) => Ok(false),
-        Err(Errno::PERM | Errno::ACCESS) if !rustix::process::geteuid().is_root() => Ok(false),
+        Err(Errno::INVAL | Errno::PERM | Errno::ACCESS) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }

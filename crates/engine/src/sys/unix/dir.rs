@@ -10,8 +10,12 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
+use super::access::set_mode;
 use super::identity::{Access, FileId};
 use crate::sys::stat::{Kind, Stat, Version};
+
+const READ_ALL: u32 = 0o444;
+const WRITE_OTHERS: u32 = 0o022;
 
 /// An open directory.
 #[derive(Debug)]
@@ -94,17 +98,35 @@ impl Dir {
     /// refused in sticky directories (`fs.protected_regular`), even to those who may open it.
     pub fn open_lock(&self, name: &OsStr, create: bool) -> io::Result<File> {
         if create {
-            return self.open_with(
-                name,
-                OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NONBLOCK,
-                0o666,
-            );
+            let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NONBLOCK;
+            let lock = self.open_with(name, flags, 0o666)?;
+            return match self.open_to_writers(&lock) {
+                Ok(()) => Ok(lock),
+                Err(error) => {
+                    drop(self.unlink(name));
+                    Err(error)
+                }
+            };
         }
         match self.open_with(name, OFlags::RDWR | OFlags::NONBLOCK, 0) {
             // Another user's: reading is enough for flock, but for NFS.
             Err(error) if error.raw_os_error() == Some(libc::EACCES) => self.open_file(name),
             opened => opened,
         }
+    }
+
+    /// A strict umask must not keep those from a lock who may change the directory as well. Reading is enough to lock.
+    fn open_to_writers(&self, lock: &File) -> io::Result<()> {
+        let mode = Access::of(&rustix::fs::fstat(lock)?).mode;
+        if mode & READ_ALL == READ_ALL {
+            return Ok(());
+        }
+        let dir = Access::of(&rustix::fs::fstat(&self.0)?);
+        if dir.mode & WRITE_OTHERS != 0 || !dir.is_ours() {
+            // As far as the file system permits.
+            drop(set_mode(lock, mode | READ_ALL));
+        }
+        Ok(())
     }
 
     /// Makes a file that must not be there yet.
