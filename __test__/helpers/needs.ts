@@ -36,6 +36,17 @@ function mayMountDisk() {
   return mayMount() && existsSync('/dev/loop-control') && runs('mkfs.ext4', '-V')
 }
 
+/** Neither every user nor every file system may have files that nobody may change. */
+function maySetImmutable() {
+  if (!isRoot || !isLinux) return false
+  const dir = mkdtempSync(join(tmpdir(), 'atomic-needs-'))
+  try {
+    return runs('chattr', '+i', dir) && runs('chattr', '-i', dir)
+  } finally {
+    rmdirSync(dir)
+  }
+}
+
 /** Attaching to a process that is no child of its own is refused on some systems to all but root. */
 function mayAttach() {
   const attach = `sleep 60 & p=$!
@@ -50,6 +61,7 @@ const present = {
   'a temporary folder that other users may read': () => !isRoot || canLoadAddon(),
   'root that may mount': mayMount,
   'root that may mount a disk': mayMountDisk,
+  'root that may set immutable': maySetImmutable,
   'strace that may attach': mayAttach,
   'a C compiler': () => isLinux && runs('cc', '--version'),
   python3: () => runs('python3', '--version'),
@@ -106,6 +118,26 @@ export async function mounted<T>(
   } finally {
     // Lazily: a descriptor that is about to be closed is not what the test is about.
     execFileSync('umount', ['-l', at])
+  }
+}
+
+/** Binds the file `from` to the file `at`, as containers do with single files, while `body` runs. */
+export async function bound<T>(from: string, at: string, body: () => Promise<T>): Promise<T> {
+  execFileSync('mount', ['--bind', from, at])
+  try {
+    return await body()
+  } finally {
+    execFileSync('umount', ['-l', at])
+  }
+}
+
+/** Gives a file an attribute such as `+i` while `body` runs. */
+export async function withAttribute<T>(attribute: string, path: string, body: () => Promise<T>): Promise<T> {
+  execFileSync('chattr', [`+${attribute}`, path])
+  try {
+    return await body()
+  } finally {
+    execFileSync('chattr', [`-${attribute}`, path])
   }
 }
 

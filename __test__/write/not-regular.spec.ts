@@ -1,19 +1,20 @@
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { lstatSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { lstatSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { atomicWrite } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { leftovers, names, shape } from '../helpers/files'
 import { needs } from '../helpers/needs'
+import { inProcess, type Remote } from '../helpers/processes'
 import { rejection } from '../helpers/promises'
 import { test } from '../helpers/test'
 
 describe('what is no regular file is refused and stays what it is', () => {
   const refused = (path: string, what: string) => ({
     ...shape({ name: 'Error', code: 'ERR_ATOMIC_NOT_REGULAR', path }),
-    message: `ERR_ATOMIC_NOT_REGULAR: the target is ${what}, not a regular file, '${path}'`,
+    message: `ERR_ATOMIC_NOT_REGULAR: the target is ${what}, not a regular file; node:fs can write to it, '${path}'`,
   })
 
   needs('linux')('a FIFO, without waiting for its reader', async ({ dir }) => {
@@ -60,6 +61,27 @@ describe('what is no regular file is refused and stays what it is', () => {
     expect(lstatSync('/dev/null').isCharacterDevice()).toBe(true)
     expect(leftovers(dir)).toStrictEqual([])
   })
+
+  const redirected = ({ atomicWrite }: Remote, path: string) =>
+    atomicWrite(path, 'x').then(
+      () => 'written',
+      ({ code, message }) => ({ code, message }),
+    )
+  for (const path of ['/dev/stdout', '/proc/self/fd/1', '/dev/fd/1']) {
+    needs('linux')(`${path}, whatever the shell has sent there`, async ({ dir }) => {
+      const log = join(dir, 'log')
+      const message = `ERR_ATOMIC_NOT_REGULAR: the target is an open file, by its link in /proc, not a regular file; node:fs can write to it, '${path}'`
+      for (const before of [
+        `set -- sh -c 'echo before; "$@" >>${log}' sh "$@"; exec >${log}; echo kept`,
+        'true',
+      ]) {
+        const writer = inProcess(redirected, [path], { before })
+        expect(await writer.returned).toStrictEqual({ code: 'ERR_ATOMIC_NOT_REGULAR', message })
+      }
+      expect(readFileSync(log, 'utf8')).toBe('kept\nbefore\n')
+      expect(names(dir)).toStrictEqual(['log'])
+    })
+  }
 
   needs('linux', 'root')('a block device', async ({ dir }) => {
     const path = join(dir, 'disk')

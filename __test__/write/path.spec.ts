@@ -1,7 +1,8 @@
+import { execFileSync } from 'node:child_process'
 import { chmodSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { atomicWrite } from '@pipeline/atomic'
+import { atomicIndexUpdate, atomicWrite, atomicWriteAll } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { inside, leftovers, loosely, makeDir, names } from '../helpers/files'
 import { needs, OTHER_USER } from '../helpers/needs'
@@ -55,6 +56,25 @@ describe('a path may be', () => {
     const writing = await inside(here, () => ({ promise: atomicWrite('file', 'x') }))
     await inside(there, () => writing.promise)
     expect([names(here), names(there)]).toStrictEqual([['file'], []])
+  })
+
+  needs('linux')('relative to a working directory whose own path is too long to open', async ({ dir }) => {
+    const name = 'x'.repeat(250)
+    await inside(dir, async () => {
+      for (let depth = 0; depth < 20; depth++) {
+        mkdirSync(name)
+        process.chdir(name)
+      }
+      for (const content of ['new', 'replaced']) await atomicWrite('file', content)
+      await atomicWrite('sub/file', 'x')
+      await atomicIndexUpdate('index.json', () => ({ n: 1 }), { backup: true })
+      await atomicIndexUpdate('index.json', () => ({ n: 2 }), { backup: true })
+      await atomicWriteAll([{ path: 'all', data: 'x' }])
+      expect(readFileSync('file', 'utf8')).toBe('replaced')
+      expect(readdirSync('.').sort()).toStrictEqual(['all', 'file', 'index.json', 'index.json.backup', 'sub'])
+    })
+    // Node removes by whole paths.
+    execFileSync('rm', ['-r', join(dir, name)])
   })
 
   test('with dots and doubled slashes in it', async ({ dir }) => {

@@ -25,7 +25,8 @@ pub fn from_engine<'env>(
                 Some(dest) => format!("'{path}' -> '{dest}'"),
                 None => format!("'{path}'"),
             };
-            let message = format!("{}: {}, {operation} {names}", error.code(), error.words());
+            let advice = error.advice().map(|advice| format!(": {}", advice.text())).unwrap_or_default();
+            let message = format!("{}: {}, {operation} {names}{advice}", error.code(), error.words());
             let thrown = plain_error(env, &message)
                 .with(env, c"errno", error.errno().unwrap_or_default())
                 .with(env, c"code", error.code())

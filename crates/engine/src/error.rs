@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fmt, io};
 
+use crate::advice::Advice;
 use crate::sys;
 
 /// The engine's result.
@@ -18,6 +19,7 @@ pub struct Error {
     entry: Option<usize>,
     replaced: Option<usize>,
     committed: bool,
+    advice: Option<Advice>,
 }
 
 /// What happened.
@@ -101,6 +103,17 @@ impl Error {
             *dest = Some(path);
         }
         self
+    }
+
+    /// The same failure, with the reason or the way out where the system's words mislead.
+    pub(crate) fn advise(mut self, advice: Advice) -> Self {
+        self.advice.get_or_insert(advice);
+        self
+    }
+
+    /// The reason or the way out.
+    pub fn advice(&self) -> Option<Advice> {
+        self.advice
     }
 
     /// The same failure, after the new file had got its name.
@@ -230,7 +243,7 @@ impl Error {
 
 impl From<ErrorKind> for Error {
     fn from(kind: ErrorKind) -> Self {
-        Self { kind, about: None, entry: None, replaced: None, committed: false }
+        Self { kind, about: None, entry: None, replaced: None, committed: false, advice: None }
     }
 }
 
@@ -248,7 +261,9 @@ impl fmt::Display for Error {
                 f.write_str("the bytes read back differ from the bytes given")?;
                 offset.map_or(Ok(()), |offset| write!(f, " at offset {offset}"))
             }
-            ErrorKind::NotRegular { what } => write!(f, "the target is {what}, not a regular file"),
+            ErrorKind::NotRegular { what } => {
+                write!(f, "the target is {what}, not a regular file; node:fs can write to it")
+            }
             ErrorKind::NoExchange => f.write_str(
                 "this file system cannot swap two directories in one step; { fallback: 'rename' } does it in two, \
                  with an instant between them in which there is none",

@@ -12,6 +12,7 @@
 //!
 //! Only `sys` knows platforms, and it imports nothing of the rest.
 
+pub mod advice;
 pub mod batch;
 pub mod blocking;
 pub mod cancel;

@@ -1,6 +1,6 @@
 //! Arguments, checked as `node:fs` checks them and refused in its words.
 
-use std::path::{MAIN_SEPARATOR, PathBuf};
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
 use engine::dir::target::path_from_bytes;
 use napi::bindgen_prelude::{FromNapiValue, Unknown};
@@ -8,6 +8,9 @@ use napi::{Env, ValueType};
 
 use crate::js::value::thrown::{Result, Thrown, type_error};
 use crate::js::value::{copy, raw};
+
+/// The longest path that Linux opens, in bytes; elsewhere it is shorter, or much longer (Windows).
+const PATH_MAX: usize = if cfg!(windows) { usize::MAX } else { 4095 };
 
 /// A file's name: where it is, and what the caller calls it.
 #[derive(Clone, Debug)]
@@ -65,7 +68,9 @@ fn absolute(bytes: Vec<u8>) -> Option<PathBuf> {
     }
     // Joined as text: `link/..` is for the system to resolve. A working directory that is gone
     // leaves the path relative, and opening it fails as it should.
-    Some(std::env::current_dir().unwrap_or_default().join(path))
+    let joined = std::env::current_dir().unwrap_or_default().join(&path);
+    // Too long to be opened, while the relative path is not: a later `process.chdir` counts then.
+    Some(if joined.as_os_str().len() > PATH_MAX { Path::new(".").join(path) } else { joined })
 }
 
 /// As `url.fileURLToPath`; like Node, by its looks, for a URL may come from another realm.

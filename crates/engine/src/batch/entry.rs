@@ -145,7 +145,7 @@ impl Entry {
     /// staged file a temp name.
     ///
     /// # Errors
-    /// Whatever would have failed the write by now: `EEXIST`, `EISDIR`, …; [`ErrorKind::Changed`].
+    /// Whatever would have failed the write by now, or will: `EEXIST`, `EISDIR`, `EBUSY`, …; [`ErrorKind::Changed`].
     pub fn prepare(&mut self, cancel: &Cancel) -> Result<()> {
         if matches!(self.state, State::Ready(..)) {
             return Ok(());
@@ -163,6 +163,9 @@ impl Entry {
                 Some(version) if is_as(version, self.seen.as_ref()) => Ok(()),
                 _ => Err(ErrorKind::Changed.into()),
             };
+        }
+        if found.is_some() {
+            target.check_replaceable()?;
         }
         let other = found.is_some() && version != self.seen.as_ref();
         let options = &self.options;

@@ -2,6 +2,7 @@
 //! however many calls are in flight.
 
 use std::collections::{BTreeSet, HashMap};
+use std::io;
 use std::ops::Deref;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -61,7 +62,7 @@ impl Directory {
         }
     }
 
-    fn open_existing(base: Option<&Arc<Self>>, path: &Path) -> std::io::Result<Arc<Self>> {
+    fn open_existing(base: Option<&Arc<Self>>, path: &Path) -> io::Result<Arc<Self>> {
         let dir = match base {
             // The empty path is the base itself.
             Some(base) if path.as_os_str().is_empty() => return Ok(base.clone()),
@@ -107,7 +108,7 @@ impl Directory {
                     Ok(()) => {}
                     // Another process was faster, and may not have flushed it yet.
                     Err(error) if error.raw_os_error() == Some(sys::EEXIST) => {}
-                    Err(error) => return Err(Error::system("mkdir", error)),
+                    Err(error) => return Err(parent.mkdir_failed(name, error)),
                 }
                 let synced = parent.sync();
                 let child = Self::open_existing(Some(&parent), name).named("open")?;
@@ -121,6 +122,15 @@ impl Directory {
             }
         }
         Ok(parent)
+    }
+
+    /// It is the directory that could not be made, not the file that was to be in it.
+    fn mkdir_failed(&self, name: &Path, error: io::Error) -> Error {
+        let failed = Error::system("mkdir", error);
+        match self.dir.path() {
+            Ok(path) => failed.about(path.join(name)),
+            Err(_) => failed,
+        }
     }
 
     /// For a caller that has had it open for long: the directory could have been replaced, and a file put in it now

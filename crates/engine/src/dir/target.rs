@@ -1,6 +1,7 @@
 //! From a path to the file that it means: an open directory and a name in it.
 
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use crate::dir::directory::Directory;
 use crate::error::{Error, ErrorKind, Named, Result};
 use crate::process::Key;
 pub use crate::sys::path_from_bytes;
-use crate::sys::{self, Kind, Stat};
+use crate::sys::{self, Kind, Obstacle, Stat};
 
 /// As many links as Linux itself follows.
 const MAX_LINKS: usize = 40;
@@ -70,6 +71,12 @@ impl Target {
             match dir.stat(&name).map_err(|error| Error::system("open", error))? {
                 Some(_) if how.exclusive => return Err(Error::raw("open", sys::EEXIST)),
                 Some(stat) if stat.kind == Kind::Symlink => {
+                    if dir.has_magic_links() {
+                        check(Some(Stat {
+                            kind: Kind::Other("an open file, by its link in /proc"),
+                            ..stat
+                        }))?;
+                    }
                     path = dir.read_link(&name).map_err(|error| Error::system("readlink", error))?;
                     shown.pop();
                     shown.push(&path);
@@ -96,6 +103,29 @@ impl Target {
     pub fn existing(&self) -> Result<Option<Stat>> {
         let stat = self.dir.stat(&self.name).map_err(|error| Error::system("open", error))?;
         regular(stat)
+    }
+
+    /// # Errors
+    /// `EBUSY` or `EPERM` if it is known that nothing can take the place of the file that is there.
+    pub fn check_replaceable(&self) -> Result<()> {
+        match self.dir.obstacle(&self.name) {
+            None => Ok(()),
+            Some(obstacle) => Err(self.rename_failed(io::Error::from_raw_os_error(match obstacle {
+                Obstacle::MountPoint => sys::EBUSY,
+                Obstacle::Immutable | Obstacle::Sticky => sys::EPERM,
+            }))),
+        }
+    }
+
+    /// The error of a rename to this file, with what is known about the cause.
+    pub fn rename_failed(&self, error: io::Error) -> Error {
+        let is_obstacle = matches!(error.raw_os_error(), Some(sys::EBUSY | sys::EPERM));
+        let obstacle = if is_obstacle { self.dir.obstacle(&self.name) } else { None };
+        let failed = Error::system("rename", error).with_dest(self.path.clone());
+        match obstacle {
+            None => failed,
+            Some(obstacle) => failed.advise(obstacle.into()),
+        }
     }
 
     /// The directory that is under the name now.

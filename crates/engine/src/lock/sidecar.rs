@@ -12,8 +12,9 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::advice::Advice;
 use crate::dir::{Directory, Target, names};
-use crate::error::{ErrorKind, Named, Result};
+use crate::error::{Error, ErrorKind, Named, Result};
 use crate::mutant::{Step, leaves_out};
 use crate::process::{DescriptorBudget, Key, Slot, lock};
 use crate::sys::{self, Dir, Kind, Stat};
@@ -149,7 +150,7 @@ fn open(dir: &Directory, name: &OsStr) -> Result<Opened> {
         Err(error) if error.raw_os_error() == Some(sys::ENOENT) => {
             return match dir.open_lock(name, true) {
                 Err(error) if error.raw_os_error() == Some(sys::EEXIST) => Ok(Opened::Changed),
-                made => made.named("open").map(Opened::File),
+                made => made.map(Opened::File).map_err(not_made),
             };
         }
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied && is_new(dir, name) => {
@@ -162,6 +163,12 @@ fn open(dir: &Directory, name: &OsStr) -> Result<Opened> {
         (Kind::Other(what), _) => Err(ErrorKind::NotRegular { what }.into()),
         _ => Err(ErrorKind::NotRegular { what: "a directory where the lock belongs" }.into()),
     }
+}
+
+fn not_made(error: io::Error) -> Error {
+    let denied = error.kind() == io::ErrorKind::PermissionDenied;
+    let failed = Error::system("open", error);
+    if denied { failed.advise(Advice::MakesLock) } else { failed }
 }
 
 fn is_new(dir: &Directory, name: &OsStr) -> bool {

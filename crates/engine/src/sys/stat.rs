@@ -18,6 +18,17 @@ pub enum Kind {
     Other(&'static str),
 }
 
+/// What keeps a file from being replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// Something is mounted at the name.
+    MountPoint,
+    /// The file or its directory is immutable or append-only.
+    Immutable,
+    /// Another user's file in a sticky directory.
+    Sticky,
+}
+
 /// Tells one state of a file from another: which file it is, its length, its times.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::dir::{Directory, Target};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// A temp name, removed on drop.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl TempName {
     }
 
     fn renamed(&mut self, target: &Target, renamed: io::Result<()>) -> Result<()> {
-        renamed.map_err(|error| Error::system("rename", error).with_dest(target.path().to_owned()))?;
+        renamed.map_err(|error| target.rename_failed(error))?;
         self.forget();
         Ok(())
     }

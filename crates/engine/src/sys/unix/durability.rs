@@ -39,6 +39,11 @@ impl Dir {
         copies_up(self.as_fd())
     }
 
+    /// Whether links in here are what a process has open, and their text is only a description of it.
+    pub fn has_magic_links(&self) -> bool {
+        has_magic_links(self.as_fd())
+    }
+
     /// Whether anything in this directory can outlive a power cut: not in memory, and not on an
     /// overlay that was mounted `volatile`, where fsync does nothing and says that all is well.
     pub fn is_durable(&self) -> bool {
@@ -93,10 +98,23 @@ fn copies_up(directory: BorrowedFd<'_>) -> bool {
     rustix::fs::fstatfs(directory).map_or(true, |stat| magic(&stat) == OVERLAY)
 }
 
+#[cfg(target_os = "linux")]
+fn has_magic_links(directory: BorrowedFd<'_>) -> bool {
+    rustix::fs::fstatfs(directory).is_ok_and(|stat| magic(&stat) == PROC)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn has_magic_links(_directory: BorrowedFd<'_>) -> bool {
+    false
+}
+
 #[cfg(not(target_os = "linux"))]
 fn copies_up(_directory: BorrowedFd<'_>) -> bool {
     false
 }
+
+#[cfg(target_os = "linux")]
+const PROC: u32 = 0x9fa0;
 
 #[cfg(target_os = "linux")]
 const OVERLAY: u32 = 0x794c_7630;

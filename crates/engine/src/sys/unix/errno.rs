@@ -2,7 +2,9 @@
 
 use std::io;
 
-pub use libc::{EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, EMFILE, ENOENT, ENOTDIR, ENOTEMPTY, ESTALE};
+pub use libc::{
+    EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, EMFILE, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, ESTALE,
+};
 
 /// The number of an error; an error that Rust itself made counts as an I/O error.
 pub(in crate::sys) fn posix_errno(error: &io::Error) -> i32 {

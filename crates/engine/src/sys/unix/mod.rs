@@ -10,6 +10,7 @@ pub(super) mod errno;
 pub(super) mod identity;
 mod memory;
 mod name;
+mod obstacle;
 mod tree;
 
 pub use access::{inherit, set_mode};
@@ -19,8 +20,8 @@ pub use detach::{Detached, detach};
 pub use dir::Dir;
 pub use durability::{close, flush_and_close_copy, start_write_back, sync_file};
 pub use errno::{
-    EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, EMFILE, ENOENT, ENOTDIR, ENOTEMPTY, ESTALE, cannot_exchange,
-    cannot_link, is_full, is_transient,
+    EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, EMFILE, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, ESTALE,
+    cannot_exchange, cannot_link, is_full, is_transient,
 };
 pub use identity::FileId;
 pub use memory::prefer_huge_pages;

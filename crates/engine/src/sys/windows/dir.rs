@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::errno::{CUSTOMER, EEXIST, ENOENT, LOCK_VIOLATION, SHARING_VIOLATION};
 use super::identity::{Access, FileId};
-use crate::sys::stat::{Kind, Stat, Version};
+use crate::sys::stat::{Kind, Obstacle, Stat, Version};
 
 pub(super) const FILE_FLAG_BACKUP_SEMANTICS: u32 = 0x0200_0000;
 /// Virus scanners and indexers hold a new file open for some milliseconds.
@@ -108,6 +108,16 @@ impl Dir {
 
     /// Whether a file in here may be another one after it was linked: never.
     pub fn copies_up(&self) -> bool {
+        false
+    }
+
+    /// What would stop a rename to `name`: not known here, and the rename fails.
+    pub fn obstacle(&self, _name: &OsStr) -> Option<Obstacle> {
+        None
+    }
+
+    /// Whether links in here are what a process has open: never.
+    pub fn has_magic_links(&self) -> bool {
         false
     }
 

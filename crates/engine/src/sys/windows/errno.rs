@@ -4,6 +4,8 @@ use std::io;
 
 /// ERROR_FILE_NOT_FOUND; ERROR_PATH_NOT_FOUND is turned into it.
 pub const ENOENT: i32 = 2;
+/// ERROR_ACCESS_DENIED.
+pub const EPERM: i32 = 5;
 /// ERROR_FILE_EXISTS; ERROR_ALREADY_EXISTS is turned into it.
 pub const EEXIST: i32 = 80;
 /// ERROR_INVALID_HANDLE

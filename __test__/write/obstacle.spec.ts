@@ -1,0 +1,121 @@
+// Files that cannot be replaced: the error says why and what to do, and it comes before anything has changed.
+
+import { chmodSync, chownSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { AtomicFile, atomicIndexUpdate, atomicWrite, atomicWriteAll } from '@pipeline/atomic'
+import { describe, expect } from 'vitest'
+import { makeDir, names, state } from '../helpers/files'
+import { bound, needs, OTHER_USER, withAttribute } from '../helpers/needs'
+import { inProcess, type Remote } from '../helpers/processes'
+import { rejection } from '../helpers/promises'
+import { NOBODY } from '../helpers/users'
+
+type Around = (path: string, body: () => Promise<unknown>) => Promise<unknown>
+
+const kinds: [
+  what: string,
+  needed: Parameters<typeof needs>,
+  around: Around,
+  code: string,
+  advice: string,
+][] = [
+  [
+    'a mount point',
+    ['root that may mount'],
+    (path, body) => bound(path, path, body),
+    'EBUSY',
+    'it is a mount point, which cannot be replaced: mount its directory instead',
+  ],
+  ...(['i', 'a'] as const).map(
+    (flag) =>
+      [
+        `a file with chattr +${flag}`,
+        ['root that may set immutable'],
+        (path, body) => withAttribute(flag, path, body),
+        'EPERM',
+        'it, or its directory, has the attribute immutable or append-only: see chattr(1)',
+      ] as (typeof kinds)[number],
+  ),
+  [
+    'a file in an append-only directory',
+    ['root that may set immutable'],
+    (path, body) => withAttribute('a', join(path, '..'), body),
+    'EPERM',
+    'it, or its directory, has the attribute immutable or append-only: see chattr(1)',
+  ],
+]
+
+for (const [what, needed, around, code, advice] of kinds) {
+  describe(what, () => {
+    const test = needs('linux', ...needed)
+
+    test('is not replaced, and nothing else of its batch is', async ({ dir }) => {
+      const path = join(makeDir(dir, 'in'), 'file')
+      const first = join(dir, 'first')
+      for (const file of [first, path]) writeFileSync(file, 'old')
+      const before = [first, path].map(state)
+      await around(path, async () => {
+        const error = await rejection(atomicWriteAll([first, path].map((path) => ({ path, data: 'new' }))))
+        expect(error).toMatchObject({ code, syscall: 'rename', path, dest: path, entry: 1 })
+        expect(error).not.toHaveProperty('committed')
+        expect(error.message).toBe(
+          `${code}: ${error.message.split(': ')[1]?.split(',')[0]}, rename '${path}' -> '${path}': ${advice}`,
+        )
+      })
+      expect([first, path].map(state)).toStrictEqual(before)
+      // A temp file stays where the directory keeps its names.
+      expect(names(join(path, '..')).filter((name) => !name.endsWith('.atomic-tmp'))).toStrictEqual(['file'])
+    })
+
+    test('is not replaced by any other writer, and each says why', async ({ dir }) => {
+      const path = join(makeDir(dir, 'in'), 'file')
+      writeFileSync(path, '{"old":true}')
+      const before = state(path)
+      await around(path, async () => {
+        for (const write of [
+          () => atomicWrite(path, 'new'),
+          () => AtomicFile.open(path).then((file) => file.commit()),
+          () => atomicIndexUpdate(path, () => ({ new: true }), { backup: join(dir, 'backup') }),
+        ]) {
+          const error = await rejection(write())
+          expect(error).toMatchObject({ code })
+          expect(error.message).toContain(advice)
+        }
+      })
+      expect(state(path)).toStrictEqual(before)
+    })
+  })
+}
+
+describe('another user’s file in a sticky directory', () => {
+  needs('linux', ...OTHER_USER)('is not replaced, and nothing else of its batch is', async ({ dir }) => {
+    chmodSync(dir, 0o1777)
+    const [first, path] = [join(dir, 'first'), join(dir, 'file')] as const
+    for (const file of [first, path]) writeFileSync(file, 'old', { mode: 0o666 })
+    chownSync(first, NOBODY, NOBODY)
+    const write = ({ atomicWriteAll }: Remote, ...paths: string[]) =>
+      atomicWriteAll(paths.map((path) => ({ path, data: 'new' }))).catch(
+        ({ code, committed, entry, message }) => ({ code, committed, entry, message }),
+      )
+    const error = await inProcess(write, [first, path], { uid: NOBODY }).returned
+    expect(error).toMatchObject({ code: 'EPERM', entry: 1 })
+    expect(error).not.toHaveProperty('committed')
+    expect(error.message).toContain('only its owner may replace it')
+    expect([first, path].map((path) => readFileSync(path, 'utf8'))).toStrictEqual(['old', 'old'])
+    expect(names(dir)).toStrictEqual(['file', 'first'])
+  })
+
+  needs(
+    'linux',
+    ...OTHER_USER,
+    'setpriv',
+  )('is replaced by a user with the capability', async ({ dir }) => {
+    chmodSync(dir, 0o1777)
+    const path = join(dir, 'file')
+    writeFileSync(path, 'old', { mode: 0o666 })
+    const write = ({ atomicWriteAll }: Remote, path: string) => atomicWriteAll([{ path, data: 'new' }])
+    const before = `set -- setpriv --reuid=${NOBODY} --regid=${NOBODY} --clear-groups --inh-caps=+fowner --ambient-caps=+fowner -- "$@"`
+    await inProcess(write, [path], { before }).returned
+    expect(readFileSync(path, 'utf8')).toBe('new')
+  })
+})
