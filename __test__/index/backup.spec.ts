@@ -1,4 +1,5 @@
 import {
+  chmodSync,
   linkSync,
   mkdirSync,
   mkdtempSync,
@@ -13,12 +14,14 @@ import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { atomicIndexUpdate } from '@pipeline/atomic'
 import { describe, expect, onTestFinished } from 'vitest'
-import { makeDir, names, state } from '../helpers/files'
+import { leftovers, makeDir, names, state } from '../helpers/files'
 import { increment, readJson, writeJson } from '../helpers/index-file'
-import { mounted, needs, tmpfs } from '../helpers/needs'
+import { mounted, needs, OTHER_USER, tmpfs, withAttribute } from '../helpers/needs'
 import { inProcess, type Remote } from '../helpers/processes'
 import { rejection, until } from '../helpers/promises'
+import { systemCalls } from '../helpers/system-calls'
 import { test } from '../helpers/test'
+import { NOBODY } from '../helpers/users'
 
 /** `test` with a folder on another file system: one that is there, or else one that root mounts. */
 const onAnotherFileSystem = (title: string, body: (file: string, backup: string) => Promise<void>) => {
@@ -127,7 +130,7 @@ describe('what the backup is', () => {
     expect(readJson(file)).toEqual({ n: 2 })
   })
 
-  test('right also when an update was killed between the link and the rename', async ({ dir, file }) => {
+  test('right also when the old version has that name already', async ({ dir, file }) => {
     writeJson(file, { n: 1 })
     linkSync(file, `${file}.backup`)
     await atomicIndexUpdate(file, increment, { backup: true })
@@ -237,30 +240,98 @@ test('many updates with a backup, in many processes at once, leave both whole', 
 })
 
 needs('strace that may attach')(
-  'a process that sweeps the folder does not take the backup for an orphan while it has its temp name',
+  'a process that sweeps the folder does not take the old version for an orphan while it has a temp name',
   async ({ dir }) => {
     const file = join(dir, 'index.json')
     writeJson(file, { n: 1 })
-    // The first link is that of the backup. Its process is stopped before it can rename it.
+    // The first call of this name makes the new version and the old one change places. Its process is stopped there.
     const update = inProcess(
       ({ atomicIndexUpdate, send }, file) => {
         send(process.pid)
         return atomicIndexUpdate(file, () => ({ n: 2 }), { backup: true })
       },
       [file],
-      { before: `set -- strace -f -qq -o '${dir}/trace' -e inject=linkat:signal=STOP:when=1 "$@"` },
+      { before: `set -- strace -f -qq -o '${dir}/trace' -e inject=renameat2:signal=STOP:when=1 "$@"` },
     )
     const pid = await update.next()
-    const temps = () => names(dir).filter((name) => name.startsWith('.index.json.backup.'))
-    await until(() => temps().length > 0)
+    await until(() => readJson(file).n === 2)
+    const temps = () => leftovers(dir).map((name) => readJson(join(dir, name)))
+    expect(temps()).toEqual([{ n: 1 }])
     const sweeper = inProcess(
       ({ atomicWrite }, file) => atomicWrite(file, '', { flush: false }).then(() => {}),
       [join(dir, 'other')],
     )
     await sweeper.returned
-    expect(temps()).toHaveLength(1)
+    expect(temps()).toEqual([{ n: 1 }])
     process.kill(pid, 'SIGCONT')
     expect(await update.returned).toMatchObject({ written: true })
     expect(readJson(`${file}.backup`)).toEqual({ n: 1 })
   },
 )
+
+describe('when the index cannot be replaced, the backup is not touched', () => {
+  const unchanged = async (dir: string, file: string, update: () => Promise<{ code: string }>) => {
+    writeJson(`${file}.backup`, { older: true })
+    const before = [state(file), state(`${file}.backup`), names(dir)]
+    for (let time = 0; time < 3; time++) {
+      const { code } = await update()
+      expect(code).toBe('EPERM')
+    }
+    expect([state(file), state(`${file}.backup`), names(dir)]).toEqual(before)
+  }
+  const update = ({ atomicIndexUpdate }: Remote, file: string) =>
+    atomicIndexUpdate(file, () => ({ n: 2 }), { backup: true }).catch(({ code, path }) => ({ code, path }))
+
+  needs('root that may set immutable')('because it is immutable', async ({ dir, file }) => {
+    writeJson(file, { n: 1 })
+    await withAttribute('i', file, () =>
+      unchanged(dir, file, () => rejection(atomicIndexUpdate(file, increment, { backup: true }))),
+    )
+  })
+
+  needs(...OTHER_USER)('because it is another user’s in a sticky folder', async ({ dir, file }) => {
+    chmodSync(dir, 0o1777)
+    writeJson(file, { n: 1 })
+    chmodSync(file, 0o666)
+    await unchanged(dir, file, () => inProcess(update, [file], { uid: NOBODY }).returned)
+  })
+
+  needs('root that may set immutable')('nor the index when the backup cannot be', async ({ dir, file }) => {
+    writeJson(file, { n: 1 })
+    writeJson(`${file}.backup`, { older: true })
+    const before = [state(file), state(`${file}.backup`), names(dir)]
+    await withAttribute('i', `${file}.backup`, async () => {
+      const error = await rejection(atomicIndexUpdate(file, increment, { backup: true }))
+      expect(error).toMatchObject({ code: 'EPERM', path: `${file}.backup` })
+      expect(error.committed).toBeUndefined()
+    })
+    expect([state(file), state(`${file}.backup`), names(dir)]).toEqual(before)
+  })
+
+  needs('strace that may attach')('nor the index when the last step fails', async ({ dir, file }) => {
+    writeJson(file, { n: 1 })
+    writeJson(`${file}.backup`, { older: true })
+    const before = [state(file).bytes, state(`${file}.backup`), names(dir)]
+    for (const inject of ['rename,renameat:error=EIO', 'renameat2:error=EIO']) {
+      const { returned } = await systemCalls(update, [file], {
+        trace: ['rename', 'renameat', 'renameat2'],
+        inject: [inject],
+      })
+      expect(returned).toMatchObject({ code: 'EIO' })
+      expect([state(file).bytes, state(`${file}.backup`), names(dir)]).toEqual(before)
+    }
+  })
+
+  needs('strace that may attach')(
+    'nor any version is lost where none can change places',
+    async ({ dir, file }) => {
+      writeJson(file, { n: 1 })
+      const inject = ['renameat2:error=EINVAL']
+      expect(await systemCalls(update, [file], { trace: ['renameat2'], inject })).toMatchObject({
+        returned: { written: true },
+      })
+      expect([readJson(file), readJson(`${file}.backup`)]).toEqual([{ n: 2 }, { n: 1 }])
+      expect(names(dir)).toEqual(['index.json', 'index.json.backup'])
+    },
+  )
+})

@@ -1,74 +1,197 @@
-//! The version of an index that is about to be replaced is kept under another name.
+//! The version of an index that is replaced is kept under another name.
 //!
-//! It is still an inode: a link keeps it, however large it is. Where that is not possible (another file system,
-//! another user's file) its text is written once more.
-
-use std::fs::File;
+//! The new version and the old one change places, in one step, and the old one moves on to its name: nothing is copied
+//! however large it is, and the name of the index is touched once, as without a backup (a link to the old one would be
+//! a change of that file for those who watch it). Where that is not possible (another file system, one that cannot
+//! exchange) its text is written once more.
+//!
+//! Everything that can be asked before is asked before: what fails leaves the older backup as it was. A process that is
+//! killed between the two steps leaves the new index and the older backup.
 
 use crate::cancel::Cancel;
-use crate::dir::{Resolve, Target, names};
+use crate::dir::{Directory, Resolve, Target, names};
 use crate::error::{Error, Named, Result};
 use crate::index::options::UpdateOptions;
 use crate::index::snapshot::Snapshot;
+use crate::process::Replaced;
 use crate::sys;
-use crate::write::{Options, TempName, commit};
+use crate::write::{Attempt, Finished, Options, Published, Staged, TempName, commit};
 
-/// Keeps `old`, the version that `index` has now, if the options say where.
-///
-/// # Errors
-/// Those of link(2) or of a write, [about](Error::other_path) the backup; `EINVAL` if that is the index itself.
-pub fn back_up(index: &Target, old: &Snapshot, options: &UpdateOptions, cancel: &Cancel) -> Result<()> {
-    let Some(path) = &options.backup else { return Ok(()) };
-    Target::resolve(path, Resolve { mkdir: options.mkdir, exclusive: false })
-        .and_then(|backup| keep(index, old, &backup, &options.commit, cancel))
-        .map_err(|error| error.about(path))
+/// A backup that is about to be made.
+#[derive(Debug)]
+pub struct Backup<'a> {
+    /// The version that the index has now.
+    old: &'a Snapshot,
+    /// Where it is to go.
+    to: Target,
+    options: &'a Options,
+    way: Way,
 }
 
-fn keep(index: &Target, old: &Snapshot, backup: &Target, options: &Options, cancel: &Cancel) -> Result<()> {
-    if backup.key() == index.key() {
-        return Err(Error::raw("link", sys::EINVAL));
+#[derive(Debug)]
+enum Way {
+    Move,
+    /// Complete except for its name.
+    Copy(Staged, Finished),
+}
+
+impl<'a> Backup<'a> {
+    /// For `old`, the version that `index` has now. `None`: nothing is to be kept, or it is kept already.
+    ///
+    /// # Errors
+    /// Those of a rename to `index`; and [about](Error::other_path) the backup those of a rename and of a write, and
+    /// `EINVAL` if it is the index itself.
+    pub fn prepare(
+        index: &Target,
+        old: &'a Snapshot,
+        options: &'a UpdateOptions,
+        cancel: &Cancel,
+    ) -> Result<Option<Self>> {
+        let Some(path) = &options.backup else { return Ok(None) };
+        index.check_replaceable()?;
+        let prepare = |to: Target| {
+            if to.key() == index.key() {
+                return Err(Error::raw("rename", sys::EINVAL));
+            }
+            match to.existing()? {
+                // Renaming one name of a file over another does nothing.
+                Some(there) if there.version.id == old.version.id => return Ok(None),
+                Some(_) => to.check_replaceable()?,
+                None => {}
+            }
+            let backup = Self { old, to, options: &options.commit, way: Way::Move };
+            if can_move(&index.dir, &backup.to.dir)? {
+                // The program that wrote it may not have flushed it. (An overlay flushes a copy of it: see below.)
+                if options.commit.flush && !index.dir.copies_up() {
+                    sys::sync_file(&old.file).named("fsync")?;
+                }
+                return Ok(Some(backup));
+            }
+            backup.copied(index, cancel).map(Some)
+        };
+        Target::resolve(path, Resolve { mkdir: options.mkdir, exclusive: false })
+            .and_then(prepare)
+            .map_err(|error| error.about(path))
     }
-    match backup.existing()? {
-        // From an update that was cut short. Renaming one name of a file over another does nothing.
-        Some(there) if there.version.id == old.version.id => return Ok(()),
-        _ => {}
+
+    /// The same backup, as a copy.
+    fn copied(self, index: &Target, cancel: &Cancel) -> Result<Self> {
+        let mode = index.existing()?.map(|stat| stat.access.mode);
+        let options = Options { mode, exclusive: false, if_changed: false, ..self.options.clone() };
+        let there = self.to.existing()?;
+        let (text, to) = (self.old.bytes()?, &self.to);
+        let (copy, finished) = loop {
+            let _at_work = to.dir.begin_commit();
+            let (mut copy, finished) = commit::stage(to, &text, there.as_ref(), &options, cancel)?;
+            // All that is left to do later is a rename.
+            if copy.name(to)? {
+                break (copy, finished);
+            }
+        };
+        Ok(Self { way: Way::Copy(copy, finished), ..self })
     }
-    // A sweeper must not take the link for an orphan while it has its temp name. If another process has locked the
-    // file, that lock serves too.
-    sys::hold(&old.file);
-    let linked = link_over(index, backup, options.flush.then_some(&old.file));
-    sys::release(&old.file);
-    match linked {
-        Ok(()) if options.flush && backup.dir.id() != index.dir.id() => backup.dir.sync().map(drop),
-        Err(error) if error.cannot_link() => {
-            let mode = index.existing()?.map(|stat| stat.access.mode);
-            let copy = Options { mode, exclusive: false, if_changed: false, ..options.clone() };
-            commit::write(backup, &old.bytes()?, &copy, cancel).map(drop)
+
+    /// Gives the new index its name, and the old one that of the backup.
+    ///
+    /// # Errors
+    /// Those of [`Finished::publish`]; of the backup, [about](Error::other_path) it. Unless [`Error::committed`], both
+    /// files are what they were.
+    pub fn publish(
+        self,
+        finished: Finished,
+        staged: &mut Staged,
+        index: &Target,
+        cancel: &Cancel,
+    ) -> Result<Attempt<Published>> {
+        let Self { old, to, options, way } = self;
+        let about = |error: Error| error.about(to.path());
+        match way {
+            Way::Copy(copy, copied) => {
+                let attempt = finished.publish(staged, index, Some(Replaced::OpenElsewhere))?;
+                if matches!(attempt, Attempt::Published(_)) {
+                    give_name(copy, copied, &to).map_err(|error| about(error).after_commit())?;
+                }
+                Ok(attempt)
+            }
+            Way::Move => {
+                // With a temp name it is an orphan to a sweeper, but for this. If another process has locked it, that
+                // lock serves too.
+                sys::hold(&old.file);
+                let moved = exchange_and_move(finished, staged, index, &to, options.flush);
+                sys::release(&old.file);
+                match moved {
+                    // Nothing has changed.
+                    Err(error) if error.errno_of("rename").is_some_and(sys::cannot_exchange) => {
+                        let backup = Self { old, to: to.clone(), options, way: Way::Move };
+                        backup.copied(index, cancel).map_err(about)?.publish(finished, staged, index, cancel)
+                    }
+                    moved => moved,
+                }
+            }
         }
-        linked => linked,
     }
 }
 
-/// A second name for a file that is already there; the two are one inode, nothing is copied.
-///
-/// The content of `flush`, the open file, is flushed first: the program that wrote it may not have. An overlay
-/// makes the two names one by copying the file up, unflushed (on btrfs it was empty after a power cut):
-/// there the copy is flushed, by its new name.
-///
-/// # Errors
-/// `EXDEV`, `EPERM`, `EMLINK`, … where links cannot be made; nothing has changed then.
-fn link_over(from: &Target, to: &Target, flush: Option<&File>) -> Result<()> {
-    let copies_up = flush.is_some() && from.dir.copies_up();
-    if let (Some(file), false) = (flush, copies_up) {
-        sys::sync_file(file).named("fsync")?;
+/// Whether files can be moved between these directories: a rename between two mounts fails before it looks for the file.
+fn can_move(from: &Directory, to: &Directory) -> Result<bool> {
+    if from.id() == to.id() {
+        return Ok(true);
     }
-    let (name, ()) =
-        names::with_temp_name(&to.name, |name| from.dir.link(&from.name, &to.dir, name)).named("link")?;
-    let mut temp = TempName { dir: to.dir.clone(), name };
-    if copies_up {
-        let file = to.dir.open_file(&temp.name).named("open")?;
+    let nothing = "nothing".as_ref();
+    let probe = names::with_temp_name(nothing, |missing| from.rename(missing, to, missing));
+    match probe {
+        Err(error) if error.raw_os_error().is_some_and(sys::cannot_exchange) => Ok(false),
+        Err(error) if error.raw_os_error() == Some(sys::ENOENT) => Ok(true),
+        probe => probe.map(|_| true).named("rename"),
+    }
+}
+
+fn exchange_and_move(
+    finished: Finished,
+    staged: &mut Staged,
+    index: &Target,
+    to: &Target,
+    flush: bool,
+) -> Result<Attempt<Published>> {
+    let about = |error: Error| error.about(to.path());
+    let (published, mut old) = match finished.exchange(staged, index)? {
+        Attempt::Published(exchanged) => exchanged,
+        Attempt::Taken => return Ok(Attempt::Taken),
+        Attempt::Restage => return Ok(Attempt::Restage),
+    };
+    let moved = flush_copied_up(&old, flush).and_then(|()| old.replace(to));
+    if let Err(error) = moved {
+        return Err(match old.exchange(index) {
+            Ok(()) => about(error),
+            // The old version has a temp name, and this error is about the lesser harm.
+            Err(_) => about(error).after_commit(),
+        });
+    }
+    if flush && to.dir.id() != index.dir.id() {
+        to.dir.sync().map_err(|error| about(error).after_commit())?;
+    }
+    Ok(Attempt::Published(published))
+}
+
+/// An overlay copies a file of a lower layer up before it renames it, unflushed (on btrfs it was empty after a power
+/// cut): there the copy is flushed, by its new name.
+fn flush_copied_up(old: &TempName, flush: bool) -> Result<()> {
+    if flush && old.dir.copies_up() {
+        let file = old.dir.open_file(&old.name).named("open")?;
         sys::hold(&file);
         sys::sync_file(&file).named("fsync")?;
     }
-    temp.replace(to)
+    Ok(())
+}
+
+/// Gives a copy the name of the backup.
+fn give_name(mut copy: Staged, copied: Finished, to: &Target) -> Result<()> {
+    match copied.publish(&mut copy, to, Some(Replaced::hold(&to.dir, &to.name)))? {
+        Attempt::Published(published) => {
+            copy.close()?;
+            published.flush().map(drop)
+        }
+        // It has a temp name.
+        Attempt::Taken | Attempt::Restage => Err(Error::raw("rename", sys::EEXIST)),
+    }
 }

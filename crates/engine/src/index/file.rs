@@ -10,7 +10,7 @@ use std::io::Read;
 use crate::cancel::Cancel;
 use crate::dir::Target;
 use crate::error::{ErrorKind, Named, Result};
-use crate::index::backup::back_up;
+use crate::index::backup::Backup;
 pub use crate::index::options::UpdateOptions;
 pub use crate::index::snapshot::Snapshot;
 use crate::index::{cache, json};
@@ -148,11 +148,16 @@ impl IndexFile {
             if !is_version(target.existing()?.as_ref(), expected) {
                 return Ok(None);
             }
-            if let Some(old) = expected {
-                back_up(target, old, options, cancel)?;
-            }
+            let backup = match expected {
+                Some(old) => Backup::prepare(target, old, options, cancel)?,
+                None => None,
+            };
             let over = expected.map(|_| Replaced::OpenElsewhere);
-            match finished.publish(&mut staged, target, over)? {
+            let attempt = match backup {
+                Some(backup) => backup.publish(finished, &mut staged, target, cancel)?,
+                None => finished.publish(&mut staged, target, over)?,
+            };
+            match attempt {
                 Attempt::Published(published) => {
                     let state = cache::State::of(staged.file());
                     staged.close()?;

@@ -10,6 +10,7 @@ use crate::sys::Stat;
 use crate::write::options::{Options, Receipt};
 use crate::write::published::Published;
 use crate::write::staged::{Attempt, Staged};
+use crate::write::temp_name::TempName;
 use crate::write::verify::{Content, Level};
 
 /// A file this large is on its way to the device while it is read back, before its fsync: 32 MiB went 1.15
@@ -67,9 +68,22 @@ impl Finished {
         target: &Target,
         over: Option<Replaced>,
     ) -> Result<Attempt<Published>> {
-        // Before the rename: a flush that fails after it may have lost the name.
+        let published = self.unpublished(target);
+        Ok(staged.publish(target, over)?.map(|old| Published { old, ..published }))
+    }
+
+    /// Gives the file its name, and its temp name to the file that had it.
+    ///
+    /// # Errors
+    /// Those of [`Staged::exchange`].
+    pub fn exchange(self, staged: &mut Staged, target: &Target) -> Result<Attempt<(Published, TempName)>> {
+        let published = self.unpublished(target);
+        Ok(staged.exchange(target)?.map(|old| (published, old)))
+    }
+
+    /// To be called before the rename: a flush that fails after it may have lost the name.
+    fn unpublished(&self, target: &Target) -> Published {
         let unflushed = self.flush.then(|| (target.dir.clone(), target.dir.failed_flushes()));
-        let published = staged.publish(target, over)?;
-        Ok(published.map(|old| Published { receipt: self.receipt, unflushed, old }))
+        Published { receipt: self.receipt, unflushed, old: None }
     }
 }

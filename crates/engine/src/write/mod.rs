@@ -30,6 +30,7 @@ pub mod writer;
 pub mod writer_job;
 
 pub use digest::{Digest, Running};
+pub(crate) use finish::Finished;
 pub use options::{Options, Receipt};
 pub use published::Published;
 pub(crate) use staged::{Attempt, Detached, Staged};

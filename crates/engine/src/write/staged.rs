@@ -178,6 +178,23 @@ impl Staged {
         Ok(Attempt::Published(over.and_then(Replaced::into_old)))
     }
 
+    /// As [`Staged::publish`] over the file that is there, which then has the temp name. Nothing has changed after an
+    /// error; not every file system [can](sys::cannot_exchange) do it.
+    pub fn exchange(&mut self, target: &Target) -> Result<Attempt<TempName>> {
+        sys::flush_and_close_copy(&self.file).named("close")?;
+        if !self.name(target)? {
+            return Ok(Attempt::Restage);
+        }
+        let Some(temp) = self.name.take() else { return Ok(Attempt::Restage) };
+        match temp.exchange(target) {
+            Ok(()) => Ok(Attempt::Published(temp)),
+            Err(error) => {
+                self.name = Some(temp);
+                if error.errno_of("rename") == Some(sys::ENOENT) { Ok(Attempt::Taken) } else { Err(error) }
+            }
+        }
+    }
+
     /// Discards a file that is not to be published after all: its name at once, its blocks later and
     /// on another thread.
     pub fn discard(self) {

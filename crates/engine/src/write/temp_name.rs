@@ -17,7 +17,7 @@ pub struct TempName {
 impl TempName {
     /// Gives the file the name of `target`; whatever is there is replaced.
     pub fn replace(&mut self, target: &Target) -> Result<()> {
-        self.renamed(target, target.dir.rename(&self.name, &target.name))
+        self.renamed(target, self.dir.rename(&self.name, &target.dir, &target.name))
     }
 
     /// Gives the file the name of `target`.
@@ -26,6 +26,12 @@ impl TempName {
     /// `EEXIST` if there is something by that name.
     pub fn create(&mut self, target: &Target) -> Result<()> {
         self.renamed(target, target.dir.rename_new(&self.name, &target.name))
+    }
+
+    /// Gives the file the name of `target`, and this name to the file that is there.
+    pub fn exchange(&self, target: &Target) -> Result<()> {
+        let exchanged = self.dir.exchange(&self.name, &target.dir, &target.name);
+        exchanged.map_err(|error| target.rename_failed(error))
     }
 
     fn renamed(&mut self, target: &Target, renamed: io::Result<()>) -> Result<()> {

@@ -182,9 +182,9 @@ impl Dir {
         Ok(rustix::fs::linkat(&self.0, name, &to_dir.0, to, AtFlags::empty())?)
     }
 
-    /// Puts `from` in the place of `to`.
-    pub fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
-        Ok(rustix::fs::renameat(&self.0, from, &self.0, to)?)
+    /// Puts `from` in the place of `to` in this or another directory.
+    pub fn rename(&self, from: &OsStr, to_dir: &Self, to: &OsStr) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.0, from, &to_dir.0, to)?)
     }
 
     /// Renames `from` to `to`, which must not be there.

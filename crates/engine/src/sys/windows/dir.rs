@@ -175,8 +175,8 @@ impl Dir {
     }
 
     /// Puts `from` in the place of `to`, with POSIX semantics: a process that has `to` open keeps reading it.
-    pub fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
-        retry_transient(|| std::fs::rename(self.0.join(from), self.0.join(to)))
+    pub fn rename(&self, from: &OsStr, to_dir: &Self, to: &OsStr) -> io::Result<()> {
+        retry_transient(|| std::fs::rename(self.0.join(from), to_dir.0.join(to)))
     }
 
     /// Renames `from` to `to`, which must not be there.
