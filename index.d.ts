@@ -476,9 +476,10 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
    */
   space?: number | string
   /**
-   * Keep the version before this one: `true` as `${path}.backup`, a path under that path. The old file is linked,
-   * not copied, where the file system allows it. The backup is not touched when nothing is written. For calls that
-   * share a commit, it is the version before all of them.
+   * Keep the version before this one: `true` as `${path}.backup`, a path under that path. The old file gets that
+   * name; it is copied only where the file system cannot do that. The backup is not touched when nothing is written.
+   * For calls that share a commit, it is the version before all of them. A process that is killed right after the
+   * index was replaced leaves the backup before.
    *
    * @default false
    */

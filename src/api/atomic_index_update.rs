@@ -40,9 +40,10 @@ pub struct UpdateOptions<'env> {
     /// @default the indent of the file; for a new file 2
     #[napi(ts_type = "number | string")]
     pub space: Option<Unknown<'env>>,
-    /// Keep the version before this one: `true` as `${path}.backup`, a path under that path. The old file is linked,
-    /// not copied, where the file system allows it. The backup is not touched when nothing is written. For calls that
-    /// share a commit, it is the version before all of them.
+    /// Keep the version before this one: `true` as `${path}.backup`, a path under that path. The old file gets that
+    /// name; it is copied only where the file system cannot do that. The backup is not touched when nothing is written.
+    /// For calls that share a commit, it is the version before all of them. A process that is killed right after the
+    /// index was replaced leaves the backup before.
     ///
     /// @default false
     #[napi(ts_type = "boolean | PathLike")]

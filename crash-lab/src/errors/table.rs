@@ -95,6 +95,10 @@ const FALLBACK: &str = "there is another way: a directory that may not be listed
     is false then), another user's lock for reading";
 const FOREIGN: &str = "an attribute that may not be read is not copied";
 
+const OBSTACLE: &str = "what would stop the rename is asked before it; what is not answered, the rename says";
+
+/// What is asked of a file that may be in the way of being replaced, as strace prints it.
+const OWNER: &str = "STATX_MODE|STATX_UID";
 const VERSION: &str = "FS_IOC_GETVERSION";
 
 const IGNORED: &[Ignored] = &[
@@ -125,6 +129,8 @@ const IGNORED: &[Ignored] = &[
     Ignored { call: "flock", object: Object::Target, why: HOLD, ..ANY },
     Ignored { call: "flock", object: Object::Backup, mark: "LOCK_EX", why: HOLD, ..ANY },
     Ignored { call: "statx", object: Object::Target, why: HINT, ..ANY },
+    Ignored { call: "statx", mark: OWNER, why: OBSTACLE, ..ANY },
+    Ignored { call: "statx", object: Object::Backup, mark: OWNER, why: OBSTACLE, ..ANY },
     Ignored { call: "lseek", object: Object::Target, why: HINT, ..ANY },
     // The trace may still show the staged file's name, or already the target's.
     Ignored { call: "fstat", object: Object::Staged, committed_only: true, why: KEPT, ..ANY },
