@@ -3,7 +3,8 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
-import { findCargo, root, runCargo } from '../../scripts/tools.mjs'
+import { findCargo, root } from '../../scripts/tools.mjs'
+import { buildProgram } from '../helpers/program'
 
 /** For hooks and tests that end when the lab does, however slow the machine is. */
 export const NO_TIMEOUT = 0
@@ -24,19 +25,8 @@ export function whyNot(): string | undefined {
   return [...missing, ...devices].map((name) => `needs ${name}`)[0]
 }
 
-/** Builds the lab. Returns its program: a `cargo run` would be one more process between the lab and this one. */
-export async function build(): Promise<string> {
-  let program: string | undefined
-  const args = ['build', '--release', '-p', 'crash-lab', '--message-format=json-render-diagnostics']
-  const { code, output } = await runCargo(args, {
-    quiet: true,
-    onLine(line, from) {
-      if (from === 'stdout' && line.startsWith('{')) program = JSON.parse(line).executable ?? program
-    },
-  })
-  if (code !== 0 || !program) throw new Error(`the crash lab could not be built:\n${output}`)
-  return program
-}
+/** Builds the lab. Returns its program. */
+export const build = () => buildProgram('crash-lab')
 
 /** Runs the lab to its end. Rejects only if it hangs. `parent` is the process that the lab expects to be its parent. */
 export function run(

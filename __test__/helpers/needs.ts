@@ -12,6 +12,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { findCargo } from '../../scripts/tools.mjs'
 import { TMPFS } from './files'
 import { type Fixtures, test } from './test'
 import { canLoadAddon, canRunNode, isRoot } from './users'
@@ -47,6 +48,9 @@ function maySetImmutable() {
   }
 }
 
+/** Its daemon is built here. */
+const mayMountFuse = () => mayMount() && existsSync('/dev/fuse') && findCargo() !== undefined
+
 /** Attaching to a process that is no child of its own is refused on some systems to all but root. */
 function mayAttach() {
   const attach = `sleep 60 & p=$!
@@ -62,6 +66,7 @@ const present = {
   'root that may mount': mayMount,
   'root that may mount a disk': mayMountDisk,
   'root that may set immutable': maySetImmutable,
+  'root that may mount FUSE': mayMountFuse,
   'strace that may attach': mayAttach,
   'a C compiler': () => isLinux && runs('cc', '--version'),
   python3: () => runs('python3', '--version'),

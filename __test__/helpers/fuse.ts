@@ -1,0 +1,69 @@
+// A file system where something is missing, by FUSE: see crash-lab/src/bin/poor-fs.
+
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { constants } from 'node:os'
+import { makeDir } from './files'
+import { buildProgram } from './program'
+
+type Call = 'link' | 'rename-flags' | 'chmod' | 'chown' | 'setxattr' | 'flock' | 'fsync' | 'fsync-dir'
+
+/** What is missing. */
+export interface Poverty {
+  /** What requests fail with. */
+  refuse?: Partial<Record<Call, keyof typeof constants.errno>>
+  /** The mode of every file and directory. */
+  mode?: number
+  /** Names that differ in the case of their letters are one. */
+  foldCase?: boolean
+  /** A lookup of this name is never answered. */
+  hang?: string
+  /** As in `fuse.sshfs`. */
+  subtype?: string
+}
+
+const options = ({ refuse, mode, foldCase, hang, subtype }: Poverty) => [
+  ...(refuse ? ['--refuse', refusals(refuse)] : []),
+  ...(mode === undefined ? [] : ['--mode', mode.toString(8)]),
+  ...(foldCase ? ['--fold-case'] : []),
+  ...(hang === undefined ? [] : ['--hang', hang]),
+  ...(subtype === undefined ? [] : ['--subtype', subtype]),
+]
+
+const refusals = (refuse: NonNullable<Poverty['refuse']>) =>
+  Object.entries(refuse)
+    .map(([call, code]) => `${call}=${constants.errno[code]}`)
+    .join()
+
+let program: Promise<string> | undefined
+
+/** Mounts one in `dir` while `body` runs, which gets its path, and that of the folder that it shows. */
+export async function onPoorFs<T>(
+  dir: string,
+  poverty: Poverty,
+  body: (at: string, folder: string) => Promise<T>,
+): Promise<T> {
+  program ??= buildProgram('poor-fs')
+  const [folder, at] = [makeDir(dir, 'folder'), makeDir(dir, 'mounted')]
+  const daemon = spawn(await program, [folder, at, ...options(poverty)], { stdio: 'pipe' })
+  const gone = once(daemon, 'close')
+  try {
+    await mounted(daemon, gone)
+    return await body(at, folder)
+  } finally {
+    // It unmounts itself, also when this process is killed.
+    daemon.stdin.end()
+    await gone
+    // If it was killed, it could not.
+    spawnSync('umount', ['-l', at], { stdio: 'ignore' })
+  }
+}
+
+async function mounted(daemon: ChildProcess, gone: Promise<unknown>): Promise<void> {
+  let output = ''
+  daemon.stderr?.on('data', (chunk) => {
+    output += chunk
+  })
+  const said = once(daemon.stdout as NodeJS.ReadableStream, 'data').then(String)
+  if ((await Promise.race([said, gone])) !== 'mounted\n') throw new Error(`nothing was mounted: ${output}`)
+}

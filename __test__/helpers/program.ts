@@ -1,0 +1,17 @@
+// The programs of the crash lab's crate.
+
+import { runCargo } from '../../scripts/tools.mjs'
+
+/** Builds one. Returns its path: a `cargo run` would be one more process between the program and this one. */
+export async function buildProgram(name: 'crash-lab' | 'poor-fs'): Promise<string> {
+  let program: string | undefined
+  const args = ['build', '--release', '-p', 'crash-lab', '--bin', name]
+  const { code, output } = await runCargo([...args, '--message-format=json-render-diagnostics'], {
+    quiet: true,
+    onLine(line, from) {
+      if (from === 'stdout' && line.startsWith('{')) program = JSON.parse(line).executable ?? program
+    },
+  })
+  if (code !== 0 || !program) throw new Error(`${name} could not be built:\n${output}`)
+  return program
+}
