@@ -30,6 +30,8 @@ export type AtomicErrorCode =
   | 'ERR_ATOMIC_NOT_REGULAR'
   /** The file system cannot swap two directories in one step. See the option `fallback`. */
   | 'ERR_ATOMIC_NO_EXCHANGE'
+  /** The file system has no step that gives a file its name only if that is free. See the option `flag`. */
+  | 'ERR_ATOMIC_NO_EXCLUSIVE'
 
 /**
  * What the functions of this package reject with, except for what your own functions and iterables throw: that is
@@ -537,7 +539,10 @@ export interface WriteOptions {
   mode?: number | string
   /**
    * `'w'` replaces an existing file. `'wx'` rejects with `EEXIST` if the name exists, even as a dangling symbolic
-   * link. If two processes try at once, exactly one succeeds.
+   * link. If two processes try at once, exactly one succeeds. On a file system that has neither hard links nor a
+   * rename that refuses a taken name (mounts of object stores, sshfs without hard links) `'wx'` rejects with
+   * `ERR_ATOMIC_NO_EXCLUSIVE`, and a new file written with `'w'` replaces one that another program makes in the
+   * same instant.
    *
    * @default 'w'
    */

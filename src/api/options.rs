@@ -29,7 +29,10 @@ pub struct WriteOptions<'env> {
     #[napi(ts_type = "number | string")]
     pub mode: Option<Unknown<'env>>,
     /// `'w'` replaces an existing file. `'wx'` rejects with `EEXIST` if the name exists, even as a dangling symbolic
-    /// link. If two processes try at once, exactly one succeeds.
+    /// link. If two processes try at once, exactly one succeeds. On a file system that has neither hard links nor a
+    /// rename that refuses a taken name (mounts of object stores, sshfs without hard links) `'wx'` rejects with
+    /// `ERR_ATOMIC_NO_EXCLUSIVE`, and a new file written with `'w'` replaces one that another program makes in the
+    /// same instant.
     ///
     /// @default 'w'
     #[napi(ts_type = "'w' | 'wx'")]

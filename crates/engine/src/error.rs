@@ -47,6 +47,8 @@ pub enum ErrorKind {
     },
     /// The file system has no step that swaps two directories.
     NoExchange,
+    /// The file system has no step that gives a file its name only if that is free.
+    NoExclusive,
     /// The index is not UTF-8 or not JSON.
     CorruptIndex {
         /// In bytes from the start of the file.
@@ -193,6 +195,7 @@ impl Error {
             ErrorKind::Verify { .. } => "ERR_ATOMIC_VERIFY",
             ErrorKind::NotRegular { .. } => "ERR_ATOMIC_NOT_REGULAR",
             ErrorKind::NoExchange => "ERR_ATOMIC_NO_EXCHANGE",
+            ErrorKind::NoExclusive => "ERR_ATOMIC_NO_EXCLUSIVE",
             ErrorKind::CorruptIndex { .. } => "ERR_ATOMIC_CORRUPT_INDEX",
             ErrorKind::Duplicate { .. } => "ERR_ATOMIC_DUPLICATE",
             ErrorKind::Changed => "ERR_ATOMIC_CHANGED",
@@ -267,6 +270,10 @@ impl fmt::Display for Error {
             ErrorKind::NoExchange => f.write_str(
                 "this file system cannot swap two directories in one step; { fallback: 'rename' } does it in two, \
                  with an instant between them in which there is none",
+            ),
+            ErrorKind::NoExclusive => f.write_str(
+                "this file system has neither hard links nor a rename that refuses a taken name, so { flag: 'wx' } \
+                 could replace another program's file; use { flag: 'w' }, or create the file on another file system",
             ),
             ErrorKind::CorruptIndex { offset, line, column, reason } => {
                 write!(

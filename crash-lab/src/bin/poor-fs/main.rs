@@ -5,6 +5,8 @@
 //! - `--mode OCTAL`: every file and directory has this mode, as on vfat.
 //! - `--fold-case`: names that differ in the case of their letters are one name.
 //! - `--hang NAME`: a lookup of NAME is never answered.
+//! - `--appear NAME`: another program makes the file NAME in the folder, with the mode 0604, while the first file is
+//!   flushed.
 //! - `--subtype NAME`: mountinfo calls it `fuse.NAME`.
 //!
 //! It prints a line when it is mounted, and unmounts itself when its standard input ends, which it does with the process
@@ -37,6 +39,7 @@ pub struct Poverty {
     mode: Option<u32>,
     fold_case: bool,
     hang: Option<OsString>,
+    appear: Option<OsString>,
 }
 
 struct Arguments {
@@ -90,6 +93,7 @@ fn arguments() -> Result<Arguments> {
             Long("mode") => poverty.mode = Some(u32::from_str_radix(&parser.value()?.string()?, 8)?),
             Long("fold-case") => poverty.fold_case = true,
             Long("hang") => poverty.hang = Some(parser.value()?),
+            Long("appear") => poverty.appear = Some(parser.value()?),
             Long("subtype") => subtype = Some(parser.value()?.string()?),
             Value(path) => paths.push(PathBuf::from(path)),
             other => return Err(other.unexpected().into()),
@@ -99,7 +103,7 @@ fn arguments() -> Result<Arguments> {
         Ok([folder, at]) => Ok(Arguments { folder, at, subtype, poverty }),
         Err(_) => bail!(
             "usage: poor-fs FOLDER MOUNTPOINT [--refuse CALL=ERRNO,…] [--mode OCTAL] [--fold-case] [--hang NAME] \
-             [--subtype NAME]"
+             [--appear NAME] [--subtype NAME]"
         ),
     }
 }

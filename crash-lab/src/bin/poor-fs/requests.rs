@@ -234,6 +234,9 @@ impl Filesystem for PassThrough {
     }
 
     fn fsync(&self, _: &Request, _: INodeNo, handle: FileHandle, _: bool, reply: ReplyEmpty) {
+        if let Some(name) = &self.poverty.appear {
+            self.appear(name);
+        }
         let flushed = self.poverty.refused.check(Call::Fsync).and_then(|()| self.nodes.file(handle));
         empty(reply, flushed.and_then(|file| Ok(file.sync_all()?)));
     }

@@ -85,7 +85,7 @@ impl Entry {
         let _at_work = target.dir.begin_commit();
         let later = options.flush && options.verify == Some(Level::Device);
         loop {
-            let mut staged = Staged::new(target, old.is_some() || options.mode.is_some())?;
+            let mut staged = Staged::new(target, old.is_some() || options.mode.is_some(), options.exclusive)?;
             staged.write(data, false, cancel)?;
             staged.set_access(target, old.as_ref(), options.mode)?;
             if options.flush {
@@ -191,11 +191,12 @@ impl Entry {
         let State::Ready(kept, replaces) = &mut self.state else { return Ok(None) };
         let target = self.folder.target(dir.clone(), &self.name);
         let hold = || Replaced::hold_one_of_many(dir, &self.name);
+        let exclusive = self.options.exclusive;
         let mut over = replaces.then(hold);
         let old = loop {
-            match kept.with(dir, |staged| staged.publish(&target, over.take()))? {
+            match kept.with(dir, |staged| staged.publish(&target, over.take(), exclusive))? {
                 Attempt::Published(old) => break old,
-                Attempt::Taken if self.options.exclusive => return Err(Error::raw("open", sys::EEXIST)),
+                Attempt::Taken if exclusive => return Err(Error::raw("open", sys::EEXIST)),
                 // The file that was made meanwhile has an owner and a mode to take over. (A file with a temp name
                 // need not be staged again.)
                 Attempt::Taken | Attempt::Restage => {

@@ -79,7 +79,7 @@ pub fn stage(
     cancel: &Cancel,
 ) -> Result<(Staged, Finished)> {
     sweep::once(&target.dir);
-    let mut staged = Staged::new(target, old.is_some() || options.mode.is_some())?;
+    let mut staged = Staged::new(target, old.is_some() || options.mode.is_some(), options.exclusive)?;
     let content = Content::Bytes(data);
     staged.write(data, options.is_large(content) && target.dir.commits() == 1, cancel)?;
     let finished = finish(&staged, target, old, content, options, cancel)?;

@@ -29,6 +29,7 @@ impl Options {
 pub struct Finished {
     receipt: Receipt,
     flush: bool,
+    exclusive: bool,
 }
 
 /// Gives the file its owner and mode, flushes it and reads it back, as `options` ask for.
@@ -54,7 +55,7 @@ pub fn finish(
         (options.flush && staged.sync()?, verify()?)
     };
     let receipt = Receipt { written: true, bytes: content.size(), durable, verified };
-    Ok(Finished { receipt, flush: options.flush })
+    Ok(Finished { receipt, flush: options.flush, exclusive: options.exclusive })
 }
 
 impl Finished {
@@ -69,7 +70,7 @@ impl Finished {
         over: Option<Replaced>,
     ) -> Result<Attempt<Published>> {
         let published = self.unpublished(target);
-        Ok(staged.publish(target, over)?.map(|old| Published { old, ..published }))
+        Ok(staged.publish(target, over, self.exclusive)?.map(|old| Published { old, ..published }))
     }
 
     /// Gives the file its name, and its temp name to the file that had it.

@@ -62,7 +62,20 @@ impl<T> Attempt<T> {
 
 impl Staged {
     /// Starts a file for `target`. `private`: no other user may read it until its mode is set.
-    pub fn new(target: &Target, private: bool) -> Result<Self> {
+    ///
+    /// # Errors
+    /// Those of open(2). If it is to be `exclusive`, and that cannot be here: [`NoExclusive`](crate::error::ErrorKind::NoExclusive), before anything
+    /// is written.
+    pub fn new(target: &Target, private: bool, exclusive: bool) -> Result<Self> {
+        let mut staged = Self::make(target, private)?;
+        // A file without a name gets one by a link, which refuses a taken one.
+        if exclusive && let Some(temp) = &mut staged.name {
+            temp.rehearse_create(target)?;
+        }
+        Ok(staged)
+    }
+
+    fn make(target: &Target, private: bool) -> Result<Self> {
         let mode = if private { PRIVATE } else { PUBLIC };
         if !target.dir.needs_temp_name()
             && let Some(file) = target.dir.create_unnamed(mode).map_err(not_made)?
@@ -107,7 +120,7 @@ impl Staged {
 
     /// The same content in a new file, read back.
     pub fn restage(&mut self, target: &Target, private: bool, cancel: &Cancel) -> Result<Self> {
-        let mut fresh = Self::new(target, private)?;
+        let mut fresh = Self::make(target, private)?;
         self.file.rewind().named("lseek")?;
         let mut bytes = 0;
         loop {
@@ -155,7 +168,15 @@ impl Staged {
 
     /// Gives the file its final name: over the file that is there, or where there is none. Unless it is published
     /// this can be tried again.
-    pub fn publish(&mut self, target: &Target, over: Option<Replaced>) -> Result<Attempt<Option<Old>>> {
+    ///
+    /// # Errors
+    /// Those of close(2), link(2) and rename(2); [`NoExclusive`](crate::error::ErrorKind::NoExclusive).
+    pub fn publish(
+        &mut self,
+        target: &Target,
+        over: Option<Replaced>,
+        exclusive: bool,
+    ) -> Result<Attempt<Option<Old>>> {
         // Some file systems report only at a close that a write was lost. The lock must last, so a copy is closed.
         sys::flush_and_close_copy(&self.file).named("close")?;
         if over.is_some() && !self.name(target)? {
@@ -164,7 +185,7 @@ impl Staged {
         let named = match &mut self.name {
             None => self.link(target, &target.name).named("link"),
             Some(temp) if over.is_some() => temp.replace(target),
-            Some(temp) => temp.create(target),
+            Some(temp) => temp.create(target, exclusive),
         };
         match named {
             Ok(()) => {}

@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::io;
 use std::sync::Arc;
 
-use crate::dir::{Directory, Target};
-use crate::error::Result;
+use crate::dir::{Directory, Target, names};
+use crate::error::{Error, ErrorKind, Named, Result};
+use crate::sys;
 
 /// A temp name, removed on drop.
 #[derive(Debug)]
@@ -20,12 +21,36 @@ impl TempName {
         self.renamed(target, self.dir.rename(&self.name, &target.dir, &target.name))
     }
 
-    /// Gives the file the name of `target`.
+    /// Gives the file the name of `target`. Unless that is `exclusive`, a file that appears in the same instant may be
+    /// replaced where the file system cannot refuse that.
     ///
     /// # Errors
-    /// `EEXIST` if there is something by that name.
-    pub fn create(&mut self, target: &Target) -> Result<()> {
-        self.renamed(target, target.dir.rename_new(&self.name, &target.name))
+    /// `EEXIST` if there is something by that name; [`ErrorKind::NoExclusive`].
+    pub fn create(&mut self, target: &Target, exclusive: bool) -> Result<()> {
+        let renamed = match target.dir.rename_new(&self.name, &target.name) {
+            Ok(true) => Ok(()),
+            Ok(false) if exclusive => return Err(ErrorKind::NoExclusive.into()),
+            // It would have an owner and a mode to be taken over.
+            Ok(false) if target.existing()?.is_some() => return Err(Error::raw("rename", sys::EEXIST)),
+            Ok(false) => target.dir.rename(&self.name, &target.name),
+            Err(error) => Err(error),
+        };
+        self.renamed(target, renamed)
+    }
+
+    /// Finds out with another temp name whether a taken one is refused in this directory.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoExclusive`]; those of the rename.
+    pub fn rehearse_create(&mut self, target: &Target) -> Result<()> {
+        let (name, refuses) =
+            names::with_temp_name(&target.name, |name| self.dir.rename_new(&self.name, name))
+                .named("rename")?;
+        if !refuses {
+            return Err(ErrorKind::NoExclusive.into());
+        }
+        self.name = name;
+        Ok(())
     }
 
     /// Gives the file the name of `target`, and this name to the file that is there.

@@ -50,7 +50,7 @@ impl Writer {
         let target = Target::resolve(path, Resolve { mkdir, exclusive: options.exclusive })?;
         sweep::once(&target.dir);
         let private = options.mode.is_some() || target.existing()?.is_some();
-        let staged = Some(Staged::new(&target, private)?);
+        let staged = Some(Staged::new(&target, private, options.exclusive)?);
         let mut place = target.real_path();
         place.pop();
         Ok(Self {

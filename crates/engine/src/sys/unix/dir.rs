@@ -11,6 +11,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::access::set_mode;
+use super::errno::cannot_link;
 use super::identity::{Access, FileId};
 use crate::sys::stat::{Kind, Stat, Version};
 
@@ -187,17 +188,21 @@ impl Dir {
         Ok(rustix::fs::renameat(&self.0, from, &to_dir.0, to)?)
     }
 
-    /// Renames `from` to `to`, which must not be there.
-    pub fn rename_new(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
+    /// Renames `from` to `to`, which must not be there. `false`: this file system has no step that refuses a taken
+    /// name, and nothing was done.
+    pub fn rename_new(&self, from: &OsStr, to: &OsStr) -> io::Result<bool> {
         match rustix::fs::renameat_with(&self.0, from, &self.0, to, RenameFlags::NOREPLACE) {
-            // Not every file system knows the flag; a link refuses a taken name everywhere.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
-                self.link(from, self, to)?;
-                // It has its name now, and a sweep finds the other one.
-                drop(self.unlink(from));
-                Ok(())
-            }
-            renamed => Ok(renamed?),
+            // Not every file system knows the flag; a link refuses a taken name wherever there are links.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => match self.link(from, self, to) {
+                Ok(()) => {
+                    // It has its name now, and a sweep finds the other one.
+                    drop(self.unlink(from));
+                    Ok(true)
+                }
+                Err(error) if has_no_links(&error) => Ok(false),
+                Err(error) => Err(error),
+            },
+            renamed => Ok(renamed.map(|()| true)?),
         }
     }
 
@@ -236,6 +241,11 @@ impl AsFd for Dir {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.0.as_fd()
     }
+}
+
+/// That a file with a name got no second one in the same directory.
+fn has_no_links(error: &io::Error) -> bool {
+    error.raw_os_error().is_some_and(|errno| errno != libc::ENOENT && cannot_link(errno))
 }
 
 fn open_dir(at: impl AsFd, path: &Path) -> io::Result<Dir> {

@@ -21,13 +21,14 @@ pub fn is_full(errno: i32) -> bool {
     matches!(errno, libc::ENOSPC | libc::EDQUOT)
 }
 
-/// Errors of a link(2) that a file with a name of its own does without: no /proc, no right to link
-/// (some sandboxes), no hard links at all.
+/// Errors of a link(2) that say that there is another way: no /proc, no right to link (some sandboxes), no hard
+/// links at all. (Where the directory may not be written to, the other way fails too.)
 pub fn cannot_link(errno: i32) -> bool {
     matches!(
         errno,
         libc::ENOENT
             | libc::EPERM
+            | libc::EACCES
             | libc::EINVAL
             | libc::ENOSYS
             | libc::EOPNOTSUPP

@@ -179,12 +179,18 @@ impl Dir {
         retry_transient(|| std::fs::rename(self.0.join(from), to_dir.0.join(to)))
     }
 
-    /// Renames `from` to `to`, which must not be there.
-    pub fn rename_new(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
-        self.link(from, self, to)?;
-        // It has its name now, and a sweep finds the other one.
-        drop(self.unlink(from));
-        Ok(())
+    /// Renames `from` to `to`, which must not be there. `false`: this file system has no step that refuses a taken
+    /// name, and nothing was done.
+    pub fn rename_new(&self, from: &OsStr, to: &OsStr) -> io::Result<bool> {
+        match self.link(from, self, to) {
+            Ok(()) => {
+                // It has its name now, and a sweep finds the other one.
+                drop(self.unlink(from));
+                Ok(true)
+            }
+            Err(error) if error.raw_os_error().is_some_and(super::errno::cannot_link) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Removes a name.
