@@ -3,6 +3,7 @@ import { chmodSync, chownSync, readFileSync, statSync, writeFileSync } from 'nod
 import { join } from 'node:path'
 import { atomicWrite } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
+import { attributes, NOBODY_MAY_READ, NOBODY_MAY_WRITE, python, setAttribute } from '../helpers/attributes'
 import { leftovers, makeDir, names, state } from '../helpers/files'
 import { needs, OTHER_USER } from '../helpers/needs'
 import { inProcess, type Remote } from '../helpers/processes'
@@ -19,37 +20,6 @@ function fileWith(dir: string, mode: number): string {
   chmodSync(path, mode)
   return path
 }
-
-/** Runs a line of Python with `os`, `struct` and the path: Node has no function for extended attributes. */
-const python = (line: string, path: string) =>
-  execFileSync('python3', ['-c', `import os, struct, sys\npath = sys.argv[1]\n${line}`, path])
-    .toString()
-    .trim()
-
-const setAttribute = (path: string, name: string, value: string) =>
-  python(`os.setxattr(path, ${JSON.stringify(name)}, ${value})`, path)
-
-const attributes = (path: string) =>
-  python('print(sorted((name, os.getxattr(path, name).hex()) for name in os.listxattr(path)))', path)
-
-/** POSIX ACL entries (tag, permissions, id) in the kernel's form. */
-const acl = (...entries: [number, number, number][]) =>
-  `struct.pack('<I', 2) + b''.join(struct.pack('<HHI', *entry) for entry in ${JSON.stringify(entries)})`
-
-const NOBODY_MAY_READ = acl(
-  [1, 6, -1 >>> 0],
-  [2, 4, NOBODY],
-  [4, 4, -1 >>> 0],
-  [16, 4, -1 >>> 0],
-  [32, 0, -1 >>> 0],
-)
-const NOBODY_MAY_WRITE = acl(
-  [1, 6, -1 >>> 0],
-  [2, 6, NOBODY],
-  [4, 6, -1 >>> 0],
-  [16, 6, -1 >>> 0],
-  [32, 0, -1 >>> 0],
-)
 
 describe('the mode', () => {
   for (const umask of ['000', '022', '077', '137']) {

@@ -23,7 +23,8 @@ pub struct WriteOptions<'env> {
     #[napi(ts_type = "BufferEncoding")]
     pub encoding: Option<Unknown<'env>>,
     /// Permission bits, as a number or as a string of octal digits. They are set exactly: the umask does not apply.
-    /// On Windows only the write permission has a meaning.
+    /// On Windows only the write permission has a meaning, and on file systems whose modes are fixed (vfat, many FUSE
+    /// mounts) none. Where modes cannot be changed the file may be less open than this, never more.
     ///
     /// @default the mode of the replaced file; for a new file 0o666 & ~umask
     #[napi(ts_type = "number | string")]

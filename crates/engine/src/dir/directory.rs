@@ -9,10 +9,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
 use crate::dir::flush::{Failed, Flushes};
+use crate::dir::names;
 use crate::error::{Error, Named, Result};
 use crate::mutant::{Step, leaves_out};
 use crate::process::{lock, spawn_or_run};
 use crate::sys::{self, Dir, FileId};
+
+const PRIVATE: u32 = 0o600;
+const OTHERS: u32 = 0o077;
 
 /// An open directory.
 #[derive(Debug)]
@@ -20,6 +24,7 @@ pub struct Directory {
     dir: Dir,
     id: FileId,
     durable: OnceLock<bool>,
+    modes: OnceLock<bool>,
     /// Files without a name cannot be linked here, so staged ones need one from the start.
     needs_temp_name: AtomicBool,
     flushes: Flushes,
@@ -79,6 +84,7 @@ impl Directory {
             dir,
             id: id.clone(),
             durable: OnceLock::new(),
+            modes: OnceLock::new(),
             needs_temp_name: AtomicBool::new(false),
             flushes: Flushes::default(),
             commits: AtomicUsize::new(0),
@@ -203,6 +209,22 @@ impl Directory {
     /// Whether the file system keeps anything at all over a power cut.
     pub fn is_durable(&self) -> bool {
         *self.durable.get_or_init(|| self.dir.is_durable()) && !self.is_not_durable()
+    }
+
+    /// Whether a file in here may keep the mode that it has where the system refuses the one that is wanted: it is no
+    /// more open, or no file in here has a mode of its own.
+    pub fn bears(&self, now: u32, wanted: u32) -> bool {
+        now & !wanted & OTHERS == 0 || !self.has_modes()
+    }
+
+    /// On vfat and on many a FUSE mount all files have the same mode. Nothing says so but a file that is made.
+    fn has_modes(&self) -> bool {
+        *self.modes.get_or_init(|| {
+            let made = names::with_temp_name("mode".as_ref(), |name| self.dir.create_new(name, PRIVATE));
+            let Ok((name, file)) = made else { return true };
+            drop(self.dir.unlink(&name));
+            sys::is_private(&file).unwrap_or(true)
+        })
     }
 
     fn is_not_durable(&self) -> bool {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::cancel::Cancel;
+use crate::dir::Directory;
 use crate::error::{Error, ErrorKind, Named, Result};
 use crate::process::retry_transient;
 use crate::sys::{self, Dir, FileId, Kind};
@@ -63,10 +64,12 @@ impl Source {
     /// [`ErrorKind::NotRegular`] for a device, a FIFO or a socket; [`ErrorKind::Verify`]; whatever the system says;
     /// [`ErrorKind::Aborted`].
     pub fn copy_to(&self, staging: &mut Staging, verify: bool, cancel: &Cancel) -> Result<()> {
-        let open = || Ok(Arc::new(Pair { from: self.dir.try_clone()?, to: staging.dir.try_clone()? }));
+        let parent = staging.target().dir.clone();
+        let open =
+            || Ok(Arc::new(Pair { from: self.dir.try_clone()?, to: staging.dir.try_clone()?, parent }));
         let root = open().map_err(|error: io::Error| Error::system("open", error))?;
         let mode = self.dir.stat_self().named("fstat")?.access.mode & COPIED;
-        staging.set_default_mode(mode);
+        staging.set_default_mode(mode)?;
         let task = |work: Work| work.copy(verify, cancel);
         let closed = with_crew(&task, |crew| {
             let mut copier = Copier { crew, cancel, closed: false };
@@ -85,15 +88,19 @@ impl Source {
 struct Pair {
     from: Dir,
     to: Dir,
+    /// In which the copy as a whole is.
+    parent: Arc<Directory>,
 }
 
 impl Node for Pair {
     fn enter(&self, name: &OsStr) -> io::Result<Self> {
-        Ok(Self { from: self.from.open_child(name)?, to: self.to.open_own_child(name)? })
+        let (from, to) = (self.from.open_child(name)?, self.to.open_own_child(name)?);
+        Ok(Self { from, to, parent: self.parent.clone() })
     }
 
     fn back(&self) -> io::Result<Self> {
-        Ok(Self { from: self.from.open_parent()?, to: self.to.open_parent()? })
+        let (from, to) = (self.from.open_parent()?, self.to.open_parent()?);
+        Ok(Self { from, to, parent: self.parent.clone() })
     }
 
     fn id(&self) -> io::Result<FileId> {
@@ -111,7 +118,7 @@ struct Work {
 impl Work {
     fn copy(&self, verify: bool, cancel: &Cancel) -> Result<()> {
         cancel.check()?;
-        let Pair { from, to } = &*self.level;
+        let Pair { from, to, parent } = &*self.level;
         let copy = || {
             let source = retry_transient(|| from.open_file(&self.name).named("open"))?;
             let copy = retry_transient(|| to.create_new(&self.name, PRIVATE).named("open"))?;
@@ -123,7 +130,7 @@ impl Work {
             cancel.check()?;
             let mode =
                 from.stat(&self.name).named("lstat")?.map_or(PRIVATE, |stat| stat.access.mode & COPIED);
-            sys::set_mode(&copy, mode)?;
+            sys::set_mode(&copy, mode, &|now, wanted| parent.bears(now, wanted))?;
             sys::close(copy).named("close")
         };
         copy().map_err(|error: Error| match error.kind() {
@@ -176,13 +183,14 @@ impl Visitor<Pair> for Copier<'_, '_, '_> {
 
 fn copy_dir(level: &Pair, name: &OsStr, mode: u32) -> Result<()> {
     level.to.make_dir_with(name, OWNER).named("mkdir")?;
-    set_dir_mode(&level.to, name, mode)
+    set_dir_mode(level, name, mode)
 }
 
-fn set_dir_mode(dir: &Dir, name: &OsStr, mode: u32) -> Result<()> {
-    let dir = retry_transient(|| dir.open_own_child(name).named("open"))?;
+fn set_dir_mode(level: &Pair, name: &OsStr, mode: u32) -> Result<()> {
+    let dir = retry_transient(|| level.to.open_own_child(name).named("open"))?;
     let given = dir.stat_self().named("fstat")?.access.mode & SET_GROUP;
-    Ok(sys::set_mode(&dir.as_file().named("open")?, mode & COPIED | given)?)
+    let bears = |now, wanted| level.parent.bears(now, wanted);
+    Ok(sys::set_mode(&dir.as_file().named("open")?, mode & COPIED | given, &bears)?)
 }
 
 /// Takes rights away from the copies of directories that deny them to their owners.
@@ -202,7 +210,7 @@ impl Visitor<Pair> for Closer {
         let about = |error: Error| error.about(path);
         match level.from.stat(name).named("lstat").map_err(about)? {
             Some(stat) if stat.kind == Kind::Directory && stat.access.mode & OWNER != OWNER => {
-                set_dir_mode(&level.to, name, stat.access.mode).map_err(about)
+                set_dir_mode(level, name, stat.access.mode).map_err(about)
             }
             _ => Ok(()),
         }

@@ -87,16 +87,21 @@ impl Staging {
         }
     }
 
-    /// Entries made in it inherit the group and the default ACL of the old one.
+    /// Entries made in it inherit the group and the default ACL of the old one. Where it cannot be closed it may be as
+    /// open as it will be in its place.
     fn close_to_others(&self, old: Option<&Stat>) -> Result<()> {
         let file = self.dir.as_file().named("open")?;
+        let Target { dir, name, .. } = &self.target;
         let closed = |mode| PRIVATE | mode & SET_GROUP;
         match old {
-            Some(old) => {
-                let Target { dir, name, .. } = &self.target;
-                sys::inherit(&file, dir, name, &old.access, Some(closed(old.access.mode)))?;
+            Some(Stat { access, .. }) => {
+                let bears = |now, _| dir.bears(now, self.options.mode.unwrap_or(access.mode));
+                sys::inherit(&file, dir, name, access, Some(closed(access.mode)), &bears)?;
             }
-            None => sys::set_mode(&file, closed(self.mode))?,
+            None => {
+                let bears = |now, _| dir.bears(now, self.options.mode.unwrap_or(self.mode));
+                sys::set_mode(&file, closed(self.mode), &bears)?;
+            }
         }
         Ok(())
     }
@@ -112,8 +117,13 @@ impl Staging {
     }
 
     /// Sets its mode for the case that none was given and there is no directory to take it from.
-    pub(crate) fn set_default_mode(&mut self, mode: u32) {
+    ///
+    /// # Errors
+    /// `EPERM` if it is more open than that, and cannot be closed.
+    pub(crate) fn set_default_mode(&mut self, mode: u32) -> Result<()> {
         self.mode = mode;
+        let now = self.dir.stat_self().named("fstat")?.access.mode;
+        if self.target.dir.bears(now, mode) { Ok(()) } else { Err(Error::raw("fchmod", sys::EPERM)) }
     }
 
     /// Flushes the tree and puts it in its place. The caller has the turn for it.
@@ -171,9 +181,10 @@ impl Staging {
     fn open_to_others(&self, old: Option<&Stat>) -> Result<()> {
         let file = retry_transient(|| self.dir.as_file().named("open"))?;
         let Target { dir, name, .. } = &self.target;
+        let bears = |now, wanted| dir.bears(now, wanted);
         match old {
-            Some(old) => sys::inherit(&file, dir, name, &old.access, self.options.mode)?,
-            None => sys::set_mode(&file, self.options.mode.unwrap_or(self.mode))?,
+            Some(old) => sys::inherit(&file, dir, name, &old.access, self.options.mode, &bears)?,
+            None => sys::set_mode(&file, self.options.mode.unwrap_or(self.mode), &bears)?,
         }
         Ok(())
     }

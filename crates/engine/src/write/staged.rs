@@ -137,9 +137,11 @@ impl Staged {
 
     /// Gives the file its mode, and what else it takes over from the one it replaces.
     pub fn set_access(&self, target: &Target, old: Option<&Stat>, mode: Option<u32>) -> Result<()> {
+        let Target { dir, name, .. } = target;
+        let bears = |now, wanted| dir.bears(now, wanted);
         match (old, mode) {
-            (Some(old), mode) => sys::inherit(&self.file, &target.dir, &target.name, &old.access, mode)?,
-            (None, Some(mode)) => sys::set_mode(&self.file, mode)?,
+            (Some(old), mode) => sys::inherit(&self.file, dir, name, &old.access, mode, &bears)?,
+            (None, Some(mode)) => sys::set_mode(&self.file, mode, &bears)?,
             (None, None) => {}
         }
         Ok(())

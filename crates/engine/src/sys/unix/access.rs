@@ -13,13 +13,25 @@ use crate::sys::call::{CallResult, failed};
 
 const SET_ID: u32 = 0o6000;
 const GROUP: u32 = 0o070;
+const OTHERS: u32 = 0o077;
+
+/// Whether a file may keep the first of two modes where the system refuses to give it the second.
+pub type Bears<'call> = &'call dyn Fn(u32, u32) -> bool;
 
 /// Gives `file` the owner, the extended attributes (ACLs among them) and the mode of the file
 /// `name`, which it is to replace. A caller's own `mode` wins.
 ///
 /// Few processes may give a file away, and root is not always one of them (`CAP_CHOWN`). Where the owner cannot be kept,
-/// no user gains rights by it: set-id bits are dropped, and a foreign group gets the rights of all others.
-pub fn inherit(file: &File, dir: &Dir, name: &OsStr, old: &Access, mode: Option<u32>) -> CallResult<()> {
+/// no user gains rights by it: set-id bits are dropped, and a foreign group gets the rights of all others. Where an ACL
+/// cannot be kept, which may deny as well as grant, only the owner has rights.
+pub fn inherit(
+    file: &File,
+    dir: &Dir,
+    name: &OsStr,
+    old: &Access,
+    mode: Option<u32>,
+    bears: Bears<'_>,
+) -> CallResult<()> {
     let new = Access::of(&rustix::fs::fstat(file).map_err(failed("fstat"))?);
     let mut kept = old.mode;
     if new.uid != old.uid || new.gid != old.gid {
@@ -33,32 +45,46 @@ pub fn inherit(file: &File, dir: &Dir, name: &OsStr, old: &Access, mode: Option<
             }
         }
     }
-    copy_xattrs(file, dir, name)?;
-    set_mode(file, mode.unwrap_or(kept))
+    if !copy_xattrs(file, dir, name)? {
+        kept &= !OTHERS;
+    }
+    set_mode(file, mode.unwrap_or(kept), bears)
 }
 
 /// Sets the permission bits, if they are not these already.
-pub fn set_mode(file: &File, mode: u32) -> CallResult<()> {
+pub fn set_mode(file: &File, mode: u32, bears: Bears<'_>) -> CallResult<()> {
     let now = Access::of(&rustix::fs::fstat(file).map_err(failed("fstat"))?);
     if now.mode == mode {
         return Ok(());
     }
     #[allow(clippy::useless_conversion, reason = "mode_t is u16 on macOS")]
-    let mode = Mode::from_raw_mode(mode.try_into().unwrap_or_default());
-    rustix::fs::fchmod(file, mode).map_err(failed("fchmod"))
+    let bits = Mode::from_raw_mode(mode.try_into().unwrap_or_default());
+    match rustix::fs::fchmod(file, bits) {
+        Err(Errno::PERM | Errno::NOTSUP | Errno::NOSYS) if bears(now.mode, mode) => Ok(()),
+        set => set.map_err(failed("fchmod")),
+    }
 }
 
-/// `false`: not permitted. EINVAL: an id that this user namespace does not have.
+/// Whether nobody but its owner may open the file.
+pub fn is_private(file: &File) -> io::Result<bool> {
+    Ok(Access::of(&rustix::fs::fstat(file)?).mode & OTHERS == 0)
+}
+
+/// `false`: not permitted, or not known here. EINVAL: an id that this user namespace does not have.
 fn allowed(result: rustix::io::Result<()>) -> io::Result<bool> {
     match result {
         Ok(()) => Ok(true),
-        Err(Errno::INVAL | Errno::PERM | Errno::ACCESS) => Ok(false),
+        Err(Errno::INVAL | Errno::PERM | Errno::ACCESS | Errno::NOTSUP | Errno::NOSYS) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
 
 #[cfg(target_os = "linux")]
-fn copy_xattrs(file: &File, dir: &Dir, name: &OsStr) -> CallResult<()> {
+const ACCESS_ACL: &str = "system.posix_acl_access";
+
+/// `false`: there is an access ACL, and it could not be carried over.
+#[cfg(target_os = "linux")]
+fn copy_xattrs(file: &File, dir: &Dir, name: &OsStr) -> CallResult<bool> {
     use std::os::fd::{AsFd, AsRawFd};
     use std::path::Path;
 
@@ -75,34 +101,41 @@ fn copy_xattrs(file: &File, dir: &Dir, name: &OsStr) -> CallResult<()> {
         Err(error) => return Err(failed("listxattr")(error)),
     };
     drop_default_acl(file, &names)?;
+    let mut has_acl = true;
     for attribute in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
         // Rights and digests that were granted to the old content.
         if [&b"security.capability"[..], b"security.ima", b"security.evm"].contains(&attribute) {
             continue;
         }
         let value = match grow(|buffer| rustix::fs::lgetxattr(&old, attribute, buffer)) {
-            // Not ours to read, or gone since it was listed.
+            Ok(value) => Some(value),
+            // Not ours to read, gone since it was listed, or only listed.
             Err(error)
-                if matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES | libc::ENODATA)) =>
+                if matches!(
+                    error.raw_os_error(),
+                    Some(libc::EPERM | libc::EACCES | libc::ENODATA | libc::ENOTSUP)
+                ) =>
             {
-                continue;
+                None
             }
-            value => value.map_err(failed("getxattr"))?,
+            Err(error) => return Err(failed("getxattr")(error)),
         };
-        let set = rustix::fs::fsetxattr(file, attribute, &value, XattrFlags::empty());
-        let labels = attribute.starts_with(b"security.");
-        if !(labels && matches!(set, Err(Errno::PERM | Errno::NOTSUP))) {
-            allowed(set).map_err(failed("setxattr"))?;
-        }
+        // What a file system names it may still not let anybody set: NFSv4 ACLs, labels.
+        let is_kept = match value {
+            Some(value) => allowed(rustix::fs::fsetxattr(file, attribute, &value, XattrFlags::empty()))
+                .map_err(failed("setxattr"))?,
+            None => false,
+        };
+        has_acl &= is_kept || attribute != ACCESS_ACL.as_bytes();
     }
-    Ok(())
+    Ok(has_acl)
 }
 
 /// A new file has its directory's default ACL, and a new directory hands it down. Where the old one has none,
 /// the new one may have none: together with the mode it would admit users whom the old one kept out.
 #[cfg(target_os = "linux")]
 fn drop_default_acl(file: &File, names: &[u8]) -> CallResult<()> {
-    for acl in ["system.posix_acl_access", "system.posix_acl_default"] {
+    for acl in [ACCESS_ACL, "system.posix_acl_default"] {
         if names.split(|byte| *byte == 0).any(|name| name == acl.as_bytes()) {
             continue;
         }
@@ -132,14 +165,14 @@ fn grow(read: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> io::Result<Vec
 
 /// macOS keeps its ACLs elsewhere and most of its attributes describe the content that is replaced.
 #[cfg(not(target_os = "linux"))]
-fn copy_xattrs(file: &File, dir: &Dir, name: &OsStr) -> CallResult<()> {
+fn copy_xattrs(file: &File, dir: &Dir, name: &OsStr) -> CallResult<bool> {
     let old = match dir.open_file(name) {
         // Not ours to read; its attributes neither.
-        Err(error) if error.raw_os_error() == Some(libc::EACCES) => return Ok(()),
+        Err(error) if error.raw_os_error() == Some(libc::EACCES) => return Ok(true),
         old => old.map_err(failed("open"))?,
     };
     let names = match grow(|buffer| rustix::fs::flistxattr(&old, buffer)) {
-        Err(error) if error.raw_os_error() == Some(libc::ENOTSUP) => return Ok(()),
+        Err(error) if error.raw_os_error() == Some(libc::ENOTSUP) => return Ok(true),
         names => names.map_err(failed("listxattr"))?,
     };
     for attribute in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
@@ -148,5 +181,5 @@ fn copy_xattrs(file: &File, dir: &Dir, name: &OsStr) -> CallResult<()> {
         allowed(rustix::fs::fsetxattr(file, attribute, &value, XattrFlags::empty()))
             .map_err(failed("setxattr"))?;
     }
-    Ok(())
+    Ok(true)
 }

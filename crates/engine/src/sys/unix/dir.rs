@@ -125,7 +125,7 @@ impl Dir {
         let dir = Access::of(&rustix::fs::fstat(&self.0)?);
         if dir.mode & WRITE_OTHERS != 0 || !dir.is_ours() {
             // As far as the file system permits.
-            drop(set_mode(lock, mode | READ_ALL));
+            drop(set_mode(lock, mode | READ_ALL, &|_, _| true));
         }
         Ok(())
     }

@@ -50,13 +50,28 @@ pub fn detach(_file: &File) -> Option<Detached> {
 /// Nothing was locked.
 pub fn release(_file: &File) {}
 
+/// Whether a file may keep the first of two modes where the system refuses to give it the second.
+pub type Bears<'call> = &'call dyn Fn(u32, u32) -> bool;
+
 /// Carries over what there is: a file that may not be written.
-pub fn inherit(file: &File, _dir: &Dir, _name: &OsStr, old: &Access, mode: Option<u32>) -> CallResult<()> {
-    set_mode(file, mode.unwrap_or(old.mode))
+pub fn inherit(
+    file: &File,
+    _dir: &Dir,
+    _name: &OsStr,
+    old: &Access,
+    mode: Option<u32>,
+    bears: Bears<'_>,
+) -> CallResult<()> {
+    set_mode(file, mode.unwrap_or(old.mode), bears)
+}
+
+/// Its folder decides that.
+pub fn is_private(_file: &File) -> io::Result<bool> {
+    Ok(true)
 }
 
 /// Read-only without any write bit.
-pub fn set_mode(file: &File, mode: u32) -> CallResult<()> {
+pub fn set_mode(file: &File, mode: u32, _bears: Bears<'_>) -> CallResult<()> {
     let metadata = file.metadata().map_err(failed("fstat"))?;
     if metadata.is_dir() {
         // There it means something else.
