@@ -32,7 +32,7 @@ impl TempName {
             Ok(false) if exclusive => return Err(ErrorKind::NoExclusive.into()),
             // It would have an owner and a mode to be taken over.
             Ok(false) if target.existing()?.is_some() => return Err(Error::raw("rename", sys::EEXIST)),
-            Ok(false) => target.dir.rename(&self.name, &target.name),
+            Ok(false) => self.dir.rename(&self.name, &target.dir, &target.name),
             Err(error) => Err(error),
         };
         self.renamed(target, renamed)
