@@ -30,6 +30,8 @@ export type AtomicErrorCode =
   | 'ERR_ATOMIC_NOT_REGULAR'
   /** The file system cannot swap two directories in one step. See the option `fallback`. */
   | 'ERR_ATOMIC_NO_EXCHANGE'
+  /** The file system has no locks, so there can be no index on it. `errno` and `syscall` say what it answered. */
+  | 'ERR_ATOMIC_NO_LOCKS'
   /** The file system has no step that gives a file its name only if that is free. See the option `flag`. */
   | 'ERR_ATOMIC_NO_EXCLUSIVE'
 
@@ -271,6 +273,7 @@ export declare function atomicDirectory<T>(path: PathLike, build: (staging: stri
  * - `ERR_ATOMIC_CORRUPT_INDEX`: the file is not JSON (an empty file is not JSON either). `offset`, `line` and
  *   `column` say where. It is never overwritten;
  * - `ERR_ATOMIC_LOCK_TIMEOUT`: the call did not get the index within `timeout`;
+ * - `ERR_ATOMIC_NO_LOCKS`: the file system has no locks (flock); keep the index on another one;
  * - `ERR_INVALID_RETURN_VALUE`: `fn` returned something else than an object or an array, or one that is not JSON.
  *
  * An abort takes effect until the commit begins; for a call that is written alone, until its rename.

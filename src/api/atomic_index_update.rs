@@ -92,6 +92,7 @@ pub struct UpdateResult {
 /// - `ERR_ATOMIC_CORRUPT_INDEX`: the file is not JSON (an empty file is not JSON either). `offset`, `line` and
 ///   `column` say where. It is never overwritten;
 /// - `ERR_ATOMIC_LOCK_TIMEOUT`: the call did not get the index within `timeout`;
+/// - `ERR_ATOMIC_NO_LOCKS`: the file system has no locks (flock); keep the index on another one;
 /// - `ERR_INVALID_RETURN_VALUE`: `fn` returned something else than an object or an array, or one that is not JSON.
 ///
 /// An abort takes effect until the commit begins; for a call that is written alone, until its rename.

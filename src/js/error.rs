@@ -54,6 +54,9 @@ pub fn from_engine<'env>(
                     .with(env, c"offset", *offset as f64)
                     .with(env, c"line", *line as f64)
                     .with(env, c"column", *column as f64),
+                ErrorKind::NoLocks { .. } => thrown
+                    .with(env, c"errno", error.errno().unwrap_or_default())
+                    .with(env, c"syscall", "flock"),
                 ErrorKind::Duplicate { first } => thrown.with(env, c"duplicateOf", *first as f64),
                 _ => thrown,
             }

@@ -82,6 +82,11 @@ pub enum ErrorKind {
         /// How long the caller waited.
         waited: Duration,
     },
+    /// The file system has no locks.
+    NoLocks {
+        /// What flock(2) said.
+        source: io::Error,
+    },
     /// The caller cancelled.
     Aborted,
     /// A bug in this library: a panic, caught.
@@ -202,6 +207,7 @@ impl Error {
             ErrorKind::LoneSurrogate { .. } => "ERR_INVALID_ARG_VALUE",
             ErrorKind::InvalidJson { .. } => "ERR_INVALID_RETURN_VALUE",
             ErrorKind::LockTimeout { .. } => "ERR_ATOMIC_LOCK_TIMEOUT",
+            ErrorKind::NoLocks { .. } => "ERR_ATOMIC_NO_LOCKS",
             ErrorKind::Aborted => "ABORT_ERR",
             ErrorKind::Panic(_) => "ERR_INTERNAL_ASSERTION",
         }
@@ -218,7 +224,7 @@ impl Error {
     /// The system's error as `node:fs` numbers it: negative.
     pub fn errno(&self) -> Option<i32> {
         match &self.kind {
-            ErrorKind::System { source, .. } => Some(sys::node_errno(source)),
+            ErrorKind::System { source, .. } | ErrorKind::NoLocks { source } => Some(sys::node_errno(source)),
             _ => None,
         }
     }
@@ -295,6 +301,12 @@ impl fmt::Display for Error {
                     waited.as_millis()
                 )
             }
+            ErrorKind::NoLocks { source } => write!(
+                f,
+                "this file system has no locks (flock: {}), without which updates of several processes would be lost; \
+                 keep the index on another file system, or mount this one with locks",
+                sys::describe(source).0
+            ),
             ErrorKind::Aborted => f.write_str("the operation was aborted"),
             ErrorKind::Panic(message) => write!(f, "a bug in @pipeline/atomic, please report it: {message}"),
         }
@@ -304,7 +316,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.kind {
-            ErrorKind::System { source, .. } => Some(source),
+            ErrorKind::System { source, .. } | ErrorKind::NoLocks { source } => Some(source),
             _ => None,
         }
     }

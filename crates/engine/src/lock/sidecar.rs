@@ -52,7 +52,7 @@ impl Lock {
     /// The lock, if it is free.
     ///
     /// # Errors
-    /// Those of open(2); [`ErrorKind::NotRegular`] if something else has the lock's name.
+    /// Those of open(2); [`ErrorKind::NotRegular`] if something else has the lock's name; [`ErrorKind::NoLocks`].
     pub fn try_acquire(target: &Target) -> Result<Option<Self>> {
         let name = names::lock(&target.name);
         let key = (target.dir.id().clone(), name.clone());
@@ -74,8 +74,9 @@ impl Lock {
     fn try_name(target: &Target, name: &OsStr) -> Result<Option<Self>> {
         let Some(slot) = HELD.take() else { return Ok(None) };
         for _ in 0..ROUNDS {
-            let file = match open(&target.dir, name)? {
-                Opened::File(file) => file,
+            let (file, is_new) = match open(&target.dir, name)? {
+                Opened::File(file) => (file, false),
+                Opened::Made(file) => (file, true),
                 Opened::Changed => continue,
                 Opened::Closed => return Ok(None),
             };
@@ -86,7 +87,12 @@ impl Lock {
                     drop(file.set_len(1));
                     return Ok(None);
                 }
-                Err(TryLockError::Error(error)) => return Err(error).named("flock"),
+                Err(TryLockError::Error(error)) => {
+                    if is_new {
+                        drop(target.dir.unlink(name));
+                    }
+                    return Err(not_locked(error));
+                }
             }
             if leaves_out(Step::LockIdentity) || target.dir.is_same(name, &file).named("stat")? {
                 return Ok(Some(Self { dir: target.dir.clone(), name: name.to_owned(), file, _slot: slot }));
@@ -139,6 +145,8 @@ impl Backoff {
 /// What opening a lock file comes to.
 enum Opened {
     File(File),
+    /// There was none.
+    Made(File),
     /// It was made or removed meanwhile.
     Changed,
     /// It is closed to this user, but was made just now: whoever made it may be about to open it to others.
@@ -150,7 +158,7 @@ fn open(dir: &Directory, name: &OsStr) -> Result<Opened> {
         Err(error) if error.raw_os_error() == Some(sys::ENOENT) => {
             return match dir.open_lock(name, true) {
                 Err(error) if error.raw_os_error() == Some(sys::EEXIST) => Ok(Opened::Changed),
-                made => made.map(Opened::File).map_err(not_made),
+                made => made.map(Opened::Made).map_err(not_made),
             };
         }
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied && is_new(dir, name) => {
@@ -169,6 +177,13 @@ fn not_made(error: io::Error) -> Error {
     let denied = error.kind() == io::ErrorKind::PermissionDenied;
     let failed = Error::system("open", error);
     if denied { failed.advise(Advice::MakesLock) } else { failed }
+}
+
+fn not_locked(error: io::Error) -> Error {
+    match error.raw_os_error() {
+        Some(errno) if sys::has_no_locks(errno) => ErrorKind::NoLocks { source: error }.into(),
+        _ => Error::system("flock", error),
+    }
 }
 
 fn is_new(dir: &Directory, name: &OsStr) -> bool {

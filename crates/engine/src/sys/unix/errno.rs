@@ -37,6 +37,11 @@ pub fn cannot_link(errno: i32) -> bool {
     )
 }
 
+/// Errors of a flock(2) that say that there are no locks here.
+pub fn has_no_locks(errno: i32) -> bool {
+    matches!(errno, libc::ENOSYS | libc::EOPNOTSUPP | libc::ENOLCK)
+}
+
 /// Errors of an exchange that a file system without such an operation gives. `EXDEV` is that of an overlay for
 /// a directory that comes of a lower layer.
 pub fn cannot_exchange(errno: i32) -> bool {

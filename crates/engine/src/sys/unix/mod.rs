@@ -21,7 +21,7 @@ pub use dir::Dir;
 pub use durability::{close, flush_and_close_copy, start_write_back, sync_file};
 pub use errno::{
     EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, EMFILE, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, ESTALE,
-    cannot_exchange, cannot_link, is_full, is_transient,
+    cannot_exchange, cannot_link, has_no_locks, is_full, is_transient,
 };
 pub use identity::FileId;
 pub use memory::prefer_huge_pages;

@@ -69,6 +69,11 @@ pub fn is_full(errno: i32) -> bool {
     matches!(errno, 39 | 112 | 1295)
 }
 
+/// ERROR_INVALID_FUNCTION, ERROR_NOT_SUPPORTED.
+pub fn has_no_locks(errno: i32) -> bool {
+    matches!(errno, 1 | 50)
+}
+
 /// ERROR_INVALID_FUNCTION, ERROR_NOT_SAME_DEVICE, ERROR_NOT_SUPPORTED, ERROR_TOO_MANY_LINKS.
 pub fn cannot_link(errno: i32) -> bool {
     matches!(errno, 1 | 17 | 50 | 1142)

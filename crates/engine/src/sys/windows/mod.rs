@@ -15,7 +15,7 @@ pub use std::convert::Infallible as Detached;
 pub use dir::Dir;
 pub use errno::{
     EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, EMFILE, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, ESTALE,
-    cannot_link, is_full, is_transient,
+    cannot_link, has_no_locks, is_full, is_transient,
 };
 pub use identity::FileId;
 pub use name::{cut, ends_in_dots, fold, names_directory, path_from_bytes};
