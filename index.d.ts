@@ -7,7 +7,7 @@ export type PathLike = string | Buffer | URL
 export type Data = string | NodeJS.ArrayBufferView | ArrayBuffer
 
 /** One file of {@link atomicWriteAll}. Options given here win over the options of the call. */
-export interface WriteEntry extends Omit<WriteOptions, 'signal'> {
+export interface WriteEntry extends Omit<WriteOptions, 'signal' | 'fallback'> {
   /** The file to write. */
   path: PathLike
   /** Its content. It is copied when the entry is taken from the iterable, and may be changed right after that. */
@@ -59,7 +59,8 @@ export interface AtomicError extends NodeJS.ErrnoException {
   code: AtomicErrorCode | (string & {})
   /**
    * Present, and `true`, if the new content already had its name when the error occurred: flushing the directory,
-   * closing the file or a later file of the same call failed. A power cut may bring the old content back.
+   * closing the file or a later file of the same call failed. A power cut may bring the old content back. With
+   * `fallback: 'in-place'`: the file was being overwritten, and may hold a part of the new content.
    * Without it the old content is unchanged.
    */
   committed?: true
@@ -165,7 +166,7 @@ export declare class AtomicFile {
    * At most a quarter of the descriptors that the process may have are used for open files. Another one waits up
    * to ten seconds for one of them to be committed or aborted, and then rejects with `EMFILE`.
    */
-  static open(path: PathLike, options?: WriteOptions | BufferEncoding | null): Promise<AtomicFile>
+  static open(path: PathLike, options?: Omit<WriteOptions, 'fallback'> | BufferEncoding | null): Promise<AtomicFile>
   /**
    * Appends `chunk`, in the order of the calls. The chunk is copied during the call. `encoding` is that of this
    * string, by default the one of the options. The promise resolves when there is room for more: if you await each
@@ -462,11 +463,11 @@ export interface DirectoryResult {
 }
 
 /**
- * Options of {@link atomicIndexUpdate}. `mode`, `flush`, `verify`, `mkdir` and `signal` are those of {@link
- * atomicWrite}. They are read once, when the function is called. An option of the wrong type rejects with
+ * Options of {@link atomicIndexUpdate}. `mode`, `flush`, `verify`, `mkdir`, `fallback` and `signal` are those of
+ * {@link atomicWrite}. They are read once, when the function is called. An option of the wrong type rejects with
  * `ERR_INVALID_ARG_TYPE`, one with a value that does not exist with `ERR_INVALID_ARG_VALUE`.
  */
-export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flush' | 'verify' | 'mkdir' | 'signal'> {
+export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flush' | 'verify' | 'mkdir' | 'fallback' | 'signal'> {
   /**
    * What `fn` gets if the file does not exist. It is copied as JSON during the call, so one value can serve many
    * calls. A value that JSON cannot express rejects with `ERR_INVALID_ARG_VALUE`.
@@ -508,7 +509,7 @@ export interface UpdateResult extends WriteResult {
 }
 
 /** Options of {@link atomicWriteAll}: those of {@link atomicWrite}, for all entries. An entry may have its own. */
-export interface WriteAllOptions extends WriteOptions {
+export interface WriteAllOptions extends Omit<WriteOptions, 'fallback'> {
   /**
    * Called after each wave of up to 256 entries with the number of entries that are staged so far, and with the
    * number of all entries if `entries` has a `length` or a `size`. If it throws, the call rejects with the thrown
@@ -586,6 +587,17 @@ export interface WriteOptions {
    */
   mkdir?: boolean
   /**
+   * What to do with a file that exists and cannot be replaced, because it is a mount point (a single file that is
+   * mounted into a container), or because it is in a directory in which this user may not make or rename files.
+   * `'in-place'` overwrites its bytes, and the result says `atomic: false`: readers may see a part of the new content
+   * meanwhile, and a crash may leave a part of it. An error after the first byte has `committed: true`. Calls of
+   * this kind wait for each other, also in other containers. Without it such a file is an error. A file that can be
+   * replaced is replaced. Only for {@link atomicWrite} and {@link atomicIndexUpdate}.
+   *
+   * @default undefined
+   */
+  fallback?: 'in-place'
+  /**
    * Aborts the call: it rejects with an `AbortError` and the old file is unchanged. An abort that comes after the
    * new file got its name has no effect.
    */
@@ -606,4 +618,9 @@ export interface WriteResult {
   durable: boolean
   /** How the content was read back: from the page cache, from the device, or not at all. */
   verified: 'cache' | 'device' | false
+  /**
+   * Whether the file was replaced as a whole, or left alone. `false` only with `fallback: 'in-place'`, for a file
+   * that had to be overwritten.
+   */
+  atomic: boolean
 }

@@ -33,7 +33,7 @@ const outcomes: Record<string, (read: (name: string) => string, output: string) 
   },
   "atomicWrite('settings.json'": (read, output) => {
     expect(read('settings.json')).toBe('{ "theme": "dark" }')
-    const [, printed] = /console\.log\(result\) \/\/ (.*)/.exec(readme) ?? []
+    const [, printed] = /console\.log\(\{ written, durable \}\) \/\/ (.*)/.exec(readme) ?? []
     // In memory nothing is durable.
     expect(output.trim()).toBe(
       /durable: false/.test(output) ? printed?.replace('durable: true', 'durable: false') : printed,

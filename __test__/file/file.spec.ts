@@ -234,7 +234,7 @@ describe('ifChanged', () => {
 
   test('does not call verified what was not', async ({ dir }) => {
     const result = await write(old(dir, 'same'), ['same'], { ifChanged: true, verify: false, flush: false })
-    expect(result).toStrictEqual({ written: false, bytes: 4, durable: false, verified: false })
+    expect(result).toStrictEqual({ written: false, bytes: 4, durable: false, verified: false, atomic: true })
   })
 
   const flipped = Buffer.from(bytes)

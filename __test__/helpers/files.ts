@@ -62,6 +62,7 @@ export const written = (dir: string, bytes: number, more: Partial<WriteResult> =
   bytes,
   durable: isDurable(dir),
   verified: 'cache',
+  atomic: true,
   ...more,
 })
 

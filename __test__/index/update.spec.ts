@@ -86,6 +86,7 @@ describe('the result', () => {
       bytes: statSync(file).size,
       durable: expect.any(Boolean),
       verified: 'cache',
+      atomic: true,
       lockWaitMs: expect.any(Number),
       batchSize: 1,
     })

@@ -10,7 +10,7 @@ import { test } from '../helpers/test'
 
 buildRefuse()
 
-const result = { written: true, bytes: 1, verified: 'cache' }
+const result = { written: true, bytes: 1, verified: 'cache', atomic: true }
 
 describe('durable', () => {
   needs('a temporary folder on a disk')('is true on a disk', async ({ dir }) => {
@@ -90,14 +90,26 @@ describe("verify: 'device'", () => {
   needs('a temporary folder on a disk')('reaches the device on a disk', async ({ dir }) => {
     for (const size of [1, 4096, 5_000_001]) {
       const receipt = await atomicWrite(join(dir, 'file'), Buffer.alloc(size, 1), { verify: 'device' })
-      expect(receipt).toStrictEqual({ written: true, bytes: size, durable: true, verified: 'device' })
+      expect(receipt).toStrictEqual({
+        written: true,
+        bytes: size,
+        durable: true,
+        verified: 'device',
+        atomic: true,
+      })
     }
   })
 
   needs('root that may mount')('says that it only reached the cache on tmpfs', async ({ dir }) => {
     await mounted(join(dir, 'memory'), tmpfs('1m'), async (at) => {
       const receipt = await atomicWrite(join(at, 'file'), Buffer.alloc(10_000, 1), { verify: 'device' })
-      expect(receipt).toStrictEqual({ written: true, bytes: 10_000, durable: false, verified: 'cache' })
+      expect(receipt).toStrictEqual({
+        written: true,
+        bytes: 10_000,
+        durable: false,
+        verified: 'cache',
+        atomic: true,
+      })
     })
   })
 
@@ -108,7 +120,13 @@ describe("verify: 'device'", () => {
         verify: 'device',
         flush: false,
       })
-      expect(receipt).toStrictEqual({ written: true, bytes: 10_000, durable: false, verified: 'cache' })
+      expect(receipt).toStrictEqual({
+        written: true,
+        bytes: 10_000,
+        durable: false,
+        verified: 'cache',
+        atomic: true,
+      })
     },
   )
 

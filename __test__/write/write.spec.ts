@@ -75,7 +75,7 @@ describe('options', () => {
   }
 
   test('that are undefined count as not given', async ({ dir }) => {
-    const names = ['encoding', 'mode', 'flag', 'flush', 'verify', 'ifChanged', 'mkdir', 'signal']
+    const names = ['encoding', 'mode', 'flag', 'flush', 'verify', 'ifChanged', 'mkdir', 'fallback', 'signal']
     const options = Object.fromEntries(names.map((name) => [name, undefined]))
     expect(await loosely(join(dir, 'a', 'file'), 'x', options)).toMatchObject({
       written: true,

@@ -59,7 +59,7 @@ impl AtomicFile {
     /// At most a quarter of the descriptors that the process may have are used for open files. Another one waits up
     /// to ten seconds for one of them to be committed or aborted, and then rejects with `EMFILE`.
     #[napi(
-        ts_args_type = "path: PathLike, options?: WriteOptions | BufferEncoding | null",
+        ts_args_type = "path: PathLike, options?: Omit<WriteOptions, 'fallback'> | BufferEncoding | null",
         ts_return_type = "Promise<AtomicFile>"
     )]
     pub fn open<'env>(
@@ -127,6 +127,7 @@ impl AtomicFile {
 fn open<'env>(env: &'env Env, path: &Unknown<'_>, options: Unknown<'env>) -> Result<'env, Unknown<'env>> {
     let path = args::path(env, "path", path)?;
     let options = WriteOptions::read(env, options)?;
+    options.check_without_fallback(env)?;
     let Checked { commit, mkdir } = options.check(env)?;
     let encoding = Encoding::parse(env, options.encoding.as_ref())?;
     let signal = Signal::attach(env, options.signal.as_ref())?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use engine::index::file::UpdateOptions as EngineOptions;
-use engine::index::job::OpenJob;
+use engine::index::job::{OpenJob, OpenOptions};
 use engine::index::json::Space;
 use engine::process::Ticket;
 use engine::write::Receipt;
@@ -19,13 +19,13 @@ use crate::js::value::{Kept, Result, Signal, args, copy, promise, raw};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Options of {@link atomicIndexUpdate}. `mode`, `flush`, `verify`, `mkdir` and `signal` are those of {@link
-/// atomicWrite}. They are read once, when the function is called. An option of the wrong type rejects with
+/// Options of {@link atomicIndexUpdate}. `mode`, `flush`, `verify`, `mkdir`, `fallback` and `signal` are those of
+/// {@link atomicWrite}. They are read once, when the function is called. An option of the wrong type rejects with
 /// `ERR_INVALID_ARG_TYPE`, one with a value that does not exist with `ERR_INVALID_ARG_VALUE`.
 #[napi(
     object,
     object_to_js = false,
-    js_name = "UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flush' | 'verify' | 'mkdir' | 'signal'>"
+    js_name = "UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flush' | 'verify' | 'mkdir' | 'fallback' | 'signal'>"
 )]
 #[derive(Default)]
 pub struct UpdateOptions<'env> {
@@ -134,6 +134,7 @@ fn start<'env>(
     let signal = Signal::attach(env, shared.signal.as_ref())?;
     let cancel = signal.cancel();
     let id = call::next_id();
+    let how = OpenOptions { mkdir, in_place: commit.in_place };
     let request = Request {
         id,
         function: Kept::new(env, function)?,
@@ -146,7 +147,7 @@ fn start<'env>(
         deadline: since.checked_add(timeout),
         answer,
     };
-    let job = OpenJob::new(id, path.absolute, mkdir, Ticket::take(), since, timeout, cancel);
+    let job = OpenJob::new(id, path.absolute, how, Ticket::take(), since, timeout, cancel);
     group::start(env, request, job)
 }
 

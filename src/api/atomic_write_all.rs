@@ -11,7 +11,7 @@ use crate::js::batch::driver::{self, Call, Progress, Pulled};
 use crate::js::value::{Encoding, Iteration, Kept, Result, Signal, args, promise, raw};
 
 /// Options of {@link atomicWriteAll}: those of {@link atomicWrite}, for all entries. An entry may have its own.
-#[napi(object, object_to_js = false, js_name = "WriteAllOptions extends WriteOptions")]
+#[napi(object, object_to_js = false, js_name = "WriteAllOptions extends Omit<WriteOptions, 'fallback'>")]
 #[derive(Default)]
 pub struct WriteAllOptions<'env> {
     /// Called after each wave of up to 256 entries with the number of entries that are staged so far, and with the
@@ -76,6 +76,7 @@ fn start<'env>(
 ) -> Result<'env, Unknown<'env>> {
     let own = args::options::<WriteAllOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
     let shared = args::options::<WriteOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
+    shared.check_without_fallback(env)?;
     let base = shared.check(env)?;
     let encoding = Encoding::parse(env, shared.encoding.as_ref())?;
     let progress = match own.on_progress {
@@ -139,6 +140,7 @@ fn pulled<'env>(
     encoding: &Encoding,
 ) -> Result<'env, Pulled> {
     let path = args::path(env, "entry.path", path)?;
+    options.check_without_fallback(env)?;
     let Checked { commit, mkdir } = options.check_over(env, base)?;
     let encoding = match &options.encoding {
         Some(given) => Encoding::parse(env, Some(given))?,

@@ -7,7 +7,7 @@ export type PathLike = string | Buffer | URL
 export type Data = string | NodeJS.ArrayBufferView | ArrayBuffer
 
 /** One file of {@link atomicWriteAll}. Options given here win over the options of the call. */
-export interface WriteEntry extends Omit<WriteOptions, 'signal'> {
+export interface WriteEntry extends Omit<WriteOptions, 'signal' | 'fallback'> {
   /** The file to write. */
   path: PathLike
   /** Its content. It is copied when the entry is taken from the iterable, and may be changed right after that. */
@@ -59,7 +59,8 @@ export interface AtomicError extends NodeJS.ErrnoException {
   code: AtomicErrorCode | (string & {})
   /**
    * Present, and `true`, if the new content already had its name when the error occurred: flushing the directory,
-   * closing the file or a later file of the same call failed. A power cut may bring the old content back.
+   * closing the file or a later file of the same call failed. A power cut may bring the old content back. With
+   * `fallback: 'in-place'`: the file was being overwritten, and may hold a part of the new content.
    * Without it the old content is unchanged.
    */
   committed?: true

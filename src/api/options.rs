@@ -68,6 +68,16 @@ pub struct WriteOptions<'env> {
     /// @default true
     #[napi(ts_type = "boolean")]
     pub mkdir: Option<Unknown<'env>>,
+    /// What to do with a file that exists and cannot be replaced, because it is a mount point (a single file that is
+    /// mounted into a container), or because it is in a directory in which this user may not make or rename files.
+    /// `'in-place'` overwrites its bytes, and the result says `atomic: false`: readers may see a part of the new content
+    /// meanwhile, and a crash may leave a part of it. An error after the first byte has `committed: true`. Calls of
+    /// this kind wait for each other, also in other containers. Without it such a file is an error. A file that can be
+    /// replaced is replaced. Only for {@link atomicWrite} and {@link atomicIndexUpdate}.
+    ///
+    /// @default undefined
+    #[napi(ts_type = "'in-place'")]
+    pub fallback: Option<Unknown<'env>>,
     /// Aborts the call: it rejects with an `AbortError` and the old file is unchanged. An abort that comes after the
     /// new file got its name has no effect.
     #[napi(ts_type = "AbortSignal")]
@@ -88,6 +98,9 @@ pub struct WriteResult {
     /// How the content was read back: from the page cache, from the device, or not at all.
     #[napi(ts_type = "'cache' | 'device' | false")]
     pub verified: Either<&'static str, bool>,
+    /// Whether the file was replaced as a whole, or left alone. `false` only with `fallback: 'in-place'`, for a file
+    /// that had to be overwritten.
+    pub atomic: bool,
 }
 
 impl<'env> WriteOptions<'env> {
@@ -104,6 +117,18 @@ impl WriteOptions<'_> {
     /// Checks all but `encoding` and `signal`, which need more than a look.
     pub fn check<'env>(&self, env: &'env Env) -> Result<'env, Checked> {
         self.check_over(env, &Checked { commit: Options::default(), mkdir: true })
+    }
+
+    /// # Errors
+    /// `ERR_INVALID_ARG_VALUE` with a `fallback`, for functions that have none.
+    pub fn check_without_fallback<'env>(&self, env: &'env Env) -> Result<'env, ()> {
+        match &self.fallback {
+            None => Ok(()),
+            Some(given) => {
+                let only = "is only for atomicWrite and atomicIndexUpdate";
+                Err(args::wrong_value(env, "options.fallback", only, given))
+            }
+        }
     }
 
     /// As [`Self::check`]; what is not given is as in `base`.
@@ -146,6 +171,16 @@ impl WriteOptions<'_> {
                     self.if_changed.as_ref(),
                     default.if_changed,
                 )?,
+                in_place: match self.fallback.as_ref() {
+                    None => default.in_place,
+                    Some(fallback) => match args::word(env, fallback)?.as_deref() {
+                        Some("in-place") => true,
+                        _ => {
+                            let allowed = "must be 'in-place'";
+                            return Err(args::wrong_value(env, "options.fallback", allowed, fallback));
+                        }
+                    },
+                },
             },
             mkdir: args::boolean(env, "options.mkdir", self.mkdir.as_ref(), *mkdir)?,
         })
@@ -169,6 +204,7 @@ impl From<Receipt> for WriteResult {
                 Some(Level::Cache) => Either::A("cache"),
                 Some(Level::Device) => Either::A("device"),
             },
+            atomic: receipt.atomic,
         }
     }
 }

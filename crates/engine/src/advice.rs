@@ -1,5 +1,7 @@
 //! The reason for an error of the system, or the way out, where its own words send people the wrong way.
 
+use std::io;
+
 use crate::sys::Obstacle;
 
 /// What to say after the system's words.
@@ -9,12 +11,16 @@ pub enum Advice {
     MakesFile,
     /// The lock file cannot be made.
     MakesLock,
+    /// The file may be on a file system that can be written, its directory is on one that cannot.
+    ReadOnly,
     /// Something is mounted at the very name.
     MountPoint,
     /// `chattr +i` or `+a`.
     Immutable,
     /// Another user's file in a sticky directory.
     Sticky,
+    /// It was being overwritten in place.
+    Overwritten,
 }
 
 impl From<Obstacle> for Advice {
@@ -28,11 +34,26 @@ impl From<Obstacle> for Advice {
 }
 
 impl Advice {
+    /// For a file that could not be made for this reason.
+    pub(crate) fn of_making(self, error: &io::Error) -> Option<Self> {
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => Some(self),
+            io::ErrorKind::ReadOnlyFilesystem => Some(Self::ReadOnly),
+            _ => None,
+        }
+    }
+
     /// In words.
     pub fn text(self) -> &'static str {
         match self {
             Self::MakesFile => "this user may not make files in its directory, and the new one is made there",
             Self::MakesLock => "this user may not make files in its directory, and the lock is made there",
+            Self::ReadOnly => {
+                "its directory is on a read-only file system, and a new file has to be made there"
+            }
+            Self::Overwritten => {
+                "the file was being overwritten in place, and may hold a part of the new content"
+            }
             Self::MountPoint => "it is a mount point, which cannot be replaced: mount its directory instead",
             Self::Immutable => {
                 "it, or its directory, has the attribute immutable or append-only: see chattr(1)"

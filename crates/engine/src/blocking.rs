@@ -12,7 +12,7 @@ use crate::data::Data;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::file::UpdateOptions;
 use crate::index::group::Written;
-use crate::index::job::{Come, CommitJob, Committed, OpenJob, Outcome};
+use crate::index::job::{Come, CommitJob, Committed, OpenJob, OpenOptions, Outcome};
 use crate::job::{After, Job, Step};
 use crate::process::{CallId, Ticket, room_for_bytes};
 use crate::write::job::WriteJob;
@@ -79,7 +79,8 @@ pub fn update<E: From<Error>>(
     let since = Instant::now();
     let path = std::path::absolute(path).map_err(|error| Error::system("open", error))?;
     let cancel = Cancel::default();
-    let open = OpenJob::new(ALONE, path, true, Ticket::take(), since, timeout, cancel.clone());
+    let how = OpenOptions { mkdir: true, in_place: options.commit.in_place };
+    let open = OpenJob::new(ALONE, path, how, Ticket::take(), since, timeout, cancel.clone());
     let Come::Open(mut opened) = run(open)? else { return Err(bug("an update was taken along").into()) };
     loop {
         let text = change(opened.snapshot.as_ref().map(|snapshot| snapshot.text.as_str()))?;

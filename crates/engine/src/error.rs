@@ -112,6 +112,13 @@ impl Error {
         self
     }
 
+    /// A file could not be made in a directory. The path that messages have is that of a file which this user may well
+    /// write to.
+    pub(crate) fn not_made(error: io::Error, what: Advice) -> Self {
+        let advice = what.of_making(&error);
+        Self { advice, ..Self::system("open", error) }
+    }
+
     /// The same failure, with the reason or the way out where the system's words mislead.
     pub(crate) fn advise(mut self, advice: Advice) -> Self {
         self.advice.get_or_insert(advice);
@@ -181,6 +188,12 @@ impl Error {
         matches!(&self.kind, ErrorKind::System { operation, source, .. }
             if !(self.committed || self.about.is_some() && *operation == "fsync")
                 && source.raw_os_error().is_some_and(sys::is_full))
+    }
+
+    /// Nothing has changed, and the file can only be overwritten.
+    pub(crate) fn needs_in_place(&self) -> bool {
+        use Advice::{MakesFile, MakesLock, MountPoint, ReadOnly, Sticky};
+        !self.committed && matches!(self.advice, Some(MakesFile | MakesLock | MountPoint | ReadOnly | Sticky))
     }
 
     /// A link(2) failed that a file made with a name does without.

@@ -71,7 +71,7 @@ impl Entry {
             options: options.clone(),
             seen,
             digest,
-            receipt: Receipt { written, bytes: content.size(), durable: false, verified },
+            receipt: Receipt { written, bytes: content.size(), durable: false, verified, atomic: true },
             flushed: false,
             state,
         };

@@ -132,6 +132,25 @@ impl<'a> Backup<'a> {
     }
 }
 
+/// Writes the text of `old` to where the backup is to be, if it is: for an index that is about to be overwritten.
+///
+/// # Errors
+/// Those of [`commit::write`], [about](Error::other_path) the backup; `EINVAL` if it is the index itself.
+pub fn write_copy(index: &Target, old: &Snapshot, options: &UpdateOptions, cancel: &Cancel) -> Result<()> {
+    let Some(path) = &options.backup else { return Ok(()) };
+    let write = |to: Target| {
+        if to.key() == index.key() {
+            return Err(Error::raw("rename", sys::EINVAL));
+        }
+        let mode = index.existing()?.map(|stat| stat.access.mode);
+        let options = Options { mode, exclusive: false, if_changed: false, ..options.commit.clone() };
+        commit::write(&to, &old.bytes()?, &options, cancel).map(drop)
+    };
+    Target::resolve(path, Resolve { mkdir: options.mkdir, exclusive: false })
+        .and_then(write)
+        .map_err(|error| error.about(path))
+}
+
 /// Whether files can be moved between these directories: a rename between two mounts fails before it looks for the file.
 fn can_move(from: &Directory, to: &Directory) -> Result<bool> {
     if from.id() == to.id() {

@@ -5,16 +5,17 @@
 //! [`IndexFile::replace`], which refuses when the version is not the expected one any more. A store
 //! with conditional writes could stand here in the place of the file and its lock.
 
+use std::fs::File;
 use std::io::Read;
 
 use crate::cancel::Cancel;
 use crate::dir::Target;
 use crate::error::{ErrorKind, Named, Result};
-use crate::index::backup::Backup;
+use crate::index::backup::{self, Backup};
 pub use crate::index::options::UpdateOptions;
 pub use crate::index::snapshot::Snapshot;
 use crate::index::{cache, json};
-use crate::lock::sidecar::Lock;
+use crate::lock::index_lock::IndexLock;
 use crate::process::CallId;
 use crate::process::Replaced;
 use crate::process::Turn;
@@ -26,29 +27,31 @@ use crate::write::Level;
 use crate::write::Published;
 use crate::write::Receipt;
 use crate::write::commit;
+use crate::write::in_place;
 use crate::write::unchanged;
 
 /// An index that is locked until this is dropped.
 #[derive(Debug)]
 pub struct IndexFile {
     // Dropped in this order: the call that gets the turn next finds the lock free.
-    _lock: Lock,
+    lock: IndexLock,
     turn: Turn,
     target: Target,
 }
 
 impl IndexFile {
     /// For a call that has both the turn and the lock.
-    pub fn new(lock: Lock, turn: Turn, target: Target) -> Self {
-        Self { _lock: lock, turn, target }
+    pub fn new(lock: IndexLock, turn: Turn, target: Target) -> Self {
+        Self { lock, turn, target }
     }
 
-    /// For a call that has the turn in this process: takes the lock among processes, if it is free.
+    /// For a call that has the turn in this process: takes the lock among processes, if it is free. `in_place`: it may
+    /// [overwrite](in_place) the index.
     ///
     /// # Errors
-    /// Those of [`Lock::try_acquire`].
-    pub fn try_open(target: Target, turn: Turn) -> Result<Opening> {
-        match Lock::try_acquire_or_busy(&target)? {
+    /// Those of [`IndexLock::try_acquire`].
+    pub fn try_open(target: Target, turn: Turn, in_place: bool) -> Result<Opening> {
+        match IndexLock::try_acquire_or_busy(&target, in_place)? {
             Some(lock) => Ok(Opening::Open(Self::new(lock, turn, target))),
             None => Ok(Opening::Busy(target, turn)),
         }
@@ -130,6 +133,43 @@ impl IndexFile {
 
     /// As [`IndexFile::replace`], without the last step. Returns the state of the new file too.
     fn publish(
+        &self,
+        text: &[u8],
+        expected: Option<&Snapshot>,
+        options: &UpdateOptions,
+        cancel: &Cancel,
+    ) -> Result<Option<(Published, Option<cache::State>)>> {
+        match self.lock.file() {
+            None => self.publish_new(text, expected, options, cancel),
+            Some(file) if in_place::is_needed(&self.target) => {
+                self.overwrite(file, text, expected, options, cancel)
+            }
+            Some(file) => match self.publish_new(text, expected, options, cancel) {
+                Err(error) if error.needs_in_place() => self.overwrite(file, text, expected, options, cancel),
+                published => published,
+            },
+        }
+    }
+
+    fn overwrite(
+        &self,
+        file: &File,
+        text: &[u8],
+        expected: Option<&Snapshot>,
+        options: &UpdateOptions,
+        cancel: &Cancel,
+    ) -> Result<Option<(Published, Option<cache::State>)>> {
+        if !is_version(self.target.existing()?.as_ref(), expected) {
+            return Ok(None);
+        }
+        if let Some(old) = expected {
+            backup::write_copy(&self.target, old, options, cancel)?;
+        }
+        let receipt = in_place::overwrite(file, text, &options.commit, cancel)?;
+        Ok(Some((Published { receipt, unflushed: None, old: None }, None)))
+    }
+
+    fn publish_new(
         &self,
         text: &[u8],
         expected: Option<&Snapshot>,

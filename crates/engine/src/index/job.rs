@@ -28,11 +28,20 @@ pub struct Opened {
     pub waited: Duration,
 }
 
+/// How to open an index.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenOptions {
+    /// Make missing directories.
+    pub mkdir: bool,
+    /// It may be [overwritten](crate::write::Options::in_place).
+    pub in_place: bool,
+}
+
 /// From the call to the parsed index.
 pub struct OpenJob {
     id: CallId,
     stage: Stage,
-    mkdir: bool,
+    how: OpenOptions,
     since: Instant,
     timeout: Duration,
     cancel: Cancel,
@@ -58,18 +67,18 @@ impl OpenJob {
     pub fn new(
         id: CallId,
         path: PathBuf,
-        mkdir: bool,
+        how: OpenOptions,
         ticket: Ticket,
         since: Instant,
         timeout: Duration,
         cancel: Cancel,
     ) -> Self {
-        Self { id, stage: Stage::Called(path, ticket), mkdir, since, timeout, cancel }
+        Self { id, stage: Stage::Called(path, ticket), how, since, timeout, cancel }
     }
 
     fn wait(mut self, path: PathBuf, real: PathBuf, wait: Wait) -> Step<Self> {
         Step::Wait(Box::pin(async move {
-            self.stage = match wait::open(&real, wait, self.timeout, &self.cancel).await {
+            self.stage = match wait::open(&real, wait, self.how.in_place, self.timeout, &self.cancel).await {
                 Ok(Waited::Open(index)) => Stage::Open(index, self.since.elapsed()),
                 Ok(Waited::Elsewhere) => Stage::Called(path, Ticket::take()),
                 Ok(Waited::Follower) => return After::Done(Ok(Come::Follower)),
@@ -93,7 +102,8 @@ impl Job for OpenJob {
                 return Step::Done(Err(ErrorKind::Panic("an update ran while it waited".into()).into()));
             }
             Stage::Called(path, ticket) => {
-                let target = match Target::resolve(&path, Resolve { mkdir: self.mkdir, exclusive: false }) {
+                let target = match Target::resolve(&path, Resolve { mkdir: self.how.mkdir, exclusive: false })
+                {
                     Ok(target) => target,
                     Err(error) if error.is_transient() => {
                         self.stage = Stage::Called(path, ticket);
@@ -108,7 +118,7 @@ impl Job for OpenJob {
                     Some(Called::Follower) => return Step::Done(Ok(Come::Follower)),
                     None => return self.wait(path, target.real_path(), Wait::Turn(place)),
                 };
-                match IndexFile::try_open(target, turn) {
+                match IndexFile::try_open(target, turn, self.how.in_place) {
                     Ok(Opening::Open(index)) => (index, self.since.elapsed()),
                     Ok(Opening::Busy(target, turn)) => {
                         return self.wait(path, target.real_path(), Wait::Lock(turn));

@@ -15,5 +15,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod index_lock;
 pub mod sidecar;
 pub mod wait;

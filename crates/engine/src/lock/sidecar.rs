@@ -158,7 +158,7 @@ fn open(dir: &Directory, name: &OsStr) -> Result<Opened> {
         Err(error) if error.raw_os_error() == Some(sys::ENOENT) => {
             return match dir.open_lock(name, true) {
                 Err(error) if error.raw_os_error() == Some(sys::EEXIST) => Ok(Opened::Changed),
-                made => made.map(Opened::Made).map_err(not_made),
+                made => made.map(Opened::Made).map_err(|error| Error::not_made(error, Advice::MakesLock)),
             };
         }
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied && is_new(dir, name) => {
@@ -171,12 +171,6 @@ fn open(dir: &Directory, name: &OsStr) -> Result<Opened> {
         (Kind::Other(what), _) => Err(ErrorKind::NotRegular { what }.into()),
         _ => Err(ErrorKind::NotRegular { what: "a directory where the lock belongs" }.into()),
     }
-}
-
-fn not_made(error: io::Error) -> Error {
-    let denied = error.kind() == io::ErrorKind::PermissionDenied;
-    let failed = Error::system("open", error);
-    if denied { failed.advise(Advice::MakesLock) } else { failed }
 }
 
 fn not_locked(error: io::Error) -> Error {

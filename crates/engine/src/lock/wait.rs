@@ -7,15 +7,22 @@ use crate::cancel::Cancel;
 use crate::dir::{Resolve, Target};
 use crate::error::{ErrorKind, Result};
 use crate::index::file::IndexFile;
-use crate::lock::sidecar::{Backoff, Lock};
+use crate::lock::index_lock::IndexLock;
+use crate::lock::sidecar::Backoff;
 use crate::process::{Called, FollowerPlace, Turn};
 
 /// Waits for the turn and for the lock, without a thread, and without keeping the directory open.
 ///
 /// # Errors
 /// [`ErrorKind::LockTimeout`] after `timeout`; [`ErrorKind::Aborted`]; those of
-/// [`Lock::try_acquire`].
-pub async fn open(path: &Path, wait: Wait, timeout: Duration, cancel: &Cancel) -> Result<Waited> {
+/// [`IndexLock::try_acquire`].
+pub async fn open(
+    path: &Path,
+    wait: Wait,
+    in_place: bool,
+    timeout: Duration,
+    cancel: &Cancel,
+) -> Result<Waited> {
     let mut since = Instant::now();
     let turn = match wait {
         Wait::Lock(turn) => turn,
@@ -27,7 +34,7 @@ pub async fn open(path: &Path, wait: Wait, timeout: Duration, cancel: &Cancel) -
     let mut wait = Backoff::new(since, timeout);
     loop {
         let pause = wait.pause();
-        let obstacle = match look(path, &turn, pause.is_ok()) {
+        let obstacle = match look(path, &turn, in_place, pause.is_ok()) {
             Ok(Look::Ours(lock, target)) => return Ok(Waited::Open(IndexFile::new(lock, turn, target))),
             Ok(Look::Elsewhere) => return Ok(Waited::Elsewhere),
             Ok(Look::Busy) => None,
@@ -76,21 +83,20 @@ async fn enqueue(
 
 /// What a waiting call sees.
 enum Look {
-    Ours(Lock, Target),
+    Ours(IndexLock, Target),
     Busy,
     /// The directory was moved, or is gone: the next resolution makes it or reports it.
     Elsewhere,
 }
 
 /// The lock is left to others only while the call can wait, not at its last look.
-fn look(path: &Path, turn: &Turn, can_wait: bool) -> Result<Look> {
+fn look(path: &Path, turn: &Turn, in_place: bool, can_wait: bool) -> Result<Look> {
     let target = match Target::resolve(path, Resolve { mkdir: false, exclusive: false }) {
         Ok(target) if target.key() == *turn.key() => target,
         Err(error) if error.is_transient() => return Err(error),
         _ => return Ok(Look::Elsewhere),
     };
-    let lock = if can_wait { Lock::try_acquire(&target) } else { Lock::try_acquire_now(&target) }?;
-    Ok(match lock {
+    Ok(match IndexLock::try_acquire(&target, in_place, !can_wait)? {
         Some(lock) => Look::Ours(lock, target),
         None => Look::Busy,
     })

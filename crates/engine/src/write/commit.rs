@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::process::{Replaced, deferred_close};
 use crate::sys::{self, Stat};
 use crate::write::finish::{Finished, finish};
+use crate::write::in_place;
 use crate::write::options::{Options, Receipt};
 use crate::write::published::Published;
 use crate::write::staged::{Attempt, Staged};
@@ -38,15 +39,31 @@ pub fn publish(target: &Target, data: &[u8], options: &Options, cancel: &Cancel)
         {
             return Ok(Published { receipt, unflushed: None, old: None });
         }
+        if options.in_place && old.is_some() && in_place::is_needed(target) {
+            return overwrite(target, data, options, cancel);
+        }
         // Only what stages a new file is tried again: a second fsync of the old one would lie.
         let attempt = |_| stage_and_publish(target, data, old.as_ref(), options, cancel);
-        match deferred_close::retry_when_full(attempt)? {
+        let attempted = match deferred_close::retry_when_full(attempt) {
+            Err(error) if options.in_place && old.is_some() && error.needs_in_place() => {
+                return overwrite(target, data, options, cancel);
+            }
+            attempted => attempted?,
+        };
+        match attempted {
             Attempt::Published(published) => return Ok(published),
             Attempt::Taken if options.exclusive => return Err(Error::raw("open", sys::EEXIST)),
             // The file that was made meanwhile has an owner and a mode to take over.
             Attempt::Taken | Attempt::Restage => {}
         }
     }
+}
+
+fn overwrite(target: &Target, data: &[u8], options: &Options, cancel: &Cancel) -> Result<Published> {
+    // The other one will have done soon.
+    let Some(file) = in_place::open(target)? else { return Err(Error::raw("flock", sys::EAGAIN)) };
+    let receipt = in_place::overwrite(&file, data, options, cancel)?;
+    Ok(Published { receipt, unflushed: None, old: None })
 }
 
 fn stage_and_publish(

@@ -54,7 +54,7 @@ pub fn finish(
     } else {
         (options.flush && staged.sync()?, verify()?)
     };
-    let receipt = Receipt { written: true, bytes: content.size(), durable, verified };
+    let receipt = Receipt { written: true, bytes: content.size(), durable, verified, atomic: true };
     Ok(Finished { receipt, flush: options.flush, exclusive: options.exclusive })
 }
 

@@ -19,6 +19,7 @@
 pub mod commit;
 pub mod digest;
 pub(crate) mod finish;
+pub(crate) mod in_place;
 pub mod job;
 pub mod options;
 pub mod published;

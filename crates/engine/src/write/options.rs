@@ -15,11 +15,14 @@ pub struct Options {
     pub verify: Option<Level>,
     /// Leave a file that holds these bytes already as it is.
     pub if_changed: bool,
+    /// Overwrite a file that cannot be replaced.
+    pub in_place: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { mode: None, exclusive: false, flush: true, verify: Some(Level::Cache), if_changed: false }
+        let verify = Some(Level::Cache);
+        Self { mode: None, exclusive: false, flush: true, verify, if_changed: false, in_place: false }
     }
 }
 
@@ -34,4 +37,6 @@ pub struct Receipt {
     pub durable: bool,
     /// How far the bytes were read back.
     pub verified: Option<Level>,
+    /// `false`: the file could not be replaced and was overwritten.
+    pub atomic: bool,
 }

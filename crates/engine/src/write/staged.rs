@@ -78,13 +78,14 @@ impl Staged {
     fn make(target: &Target, private: bool) -> Result<Self> {
         let mode = if private { PRIVATE } else { PUBLIC };
         if !target.dir.needs_temp_name()
-            && let Some(file) = target.dir.create_unnamed(mode).map_err(not_made)?
+            && let Some(file) =
+                target.dir.create_unnamed(mode).map_err(|error| Error::not_made(error, Advice::MakesFile))?
         {
             return Ok(Self { file, name: None });
         }
         loop {
             let (name, file) = names::with_temp_name(&target.name, |name| target.dir.create_new(name, mode))
-                .map_err(not_made)?;
+                .map_err(|error| Error::not_made(error, Advice::MakesFile))?;
             let name = TempName { dir: target.dir.clone(), name };
             // A sweeper may have found it before it was locked.
             if sys::hold(&file) && target.dir.is_same(&name.name, &file).named("fstat")? {
@@ -286,13 +287,6 @@ impl Staged {
         }
         linked
     }
-}
-
-/// The path in the message is that of a file which this user may well write to.
-fn not_made(error: io::Error) -> Error {
-    let denied = error.kind() == io::ErrorKind::PermissionDenied;
-    let failed = Error::system("open", error);
-    if denied { failed.advise(Advice::MakesFile) } else { failed }
 }
 
 fn is_taken(error: &Error) -> bool {

@@ -65,5 +65,5 @@ pub fn confirm(target: &Target, file: &File, bytes: u64, options: &Options, leve
         && target.dir.sync()?
         && target.dir.is_durable()
         && !lost;
-    Ok(Receipt { written: false, bytes, durable, verified: Some(level) })
+    Ok(Receipt { written: false, bytes, durable, verified: Some(level), atomic: true })
 }

@@ -83,6 +83,11 @@ impl Dir {
         self.open_with(name, OFlags::RDONLY | OFlags::NONBLOCK, 0)
     }
 
+    /// Opens a file to be overwritten. Never waits for a FIFO's reader, never follows a link.
+    pub fn open_to_overwrite(&self, name: &OsStr) -> io::Result<File> {
+        self.open_with(name, OFlags::RDWR | OFlags::NONBLOCK, 0)
+    }
+
     /// Keeps what `name` stands for alive, without opening it for anything.
     #[cfg(target_os = "linux")]
     pub fn keep(&self, name: &OsStr) -> Option<File> {

@@ -47,7 +47,7 @@ impl Dir {
     /// Whether anything in this directory can outlive a power cut: not in memory, and not on an
     /// overlay that was mounted `volatile`, where fsync does nothing and says that all is well.
     pub fn is_durable(&self) -> bool {
-        is_durable(self.as_fd())
+        is_durable(self)
     }
 }
 
@@ -83,10 +83,12 @@ fn supported(result: io::Result<()>) -> io::Result<bool> {
     }
 }
 
+/// As [`Dir::is_durable`], for a file that is mounted by itself.
 #[cfg(target_os = "linux")]
-fn is_durable(directory: BorrowedFd<'_>) -> bool {
-    match rustix::fs::fstatfs(directory) {
-        Ok(stat) if magic(&stat) == OVERLAY => !is_volatile(directory),
+pub fn is_durable(file: impl AsFd) -> bool {
+    let file = file.as_fd();
+    match rustix::fs::fstatfs(file) {
+        Ok(stat) if magic(&stat) == OVERLAY => !is_volatile(file),
         Ok(stat) => !is_memory(&stat),
         // What cannot be told is not promised.
         Err(_) => false,
@@ -132,9 +134,32 @@ fn is_memory(stat: &rustix::fs::StatFs) -> bool {
     matches!(magic(stat), TMPFS | RAMFS)
 }
 
+/// As [`Dir::is_durable`], for a file that is mounted by itself.
 #[cfg(not(target_os = "linux"))]
-fn is_durable(_directory: BorrowedFd<'_>) -> bool {
+pub fn is_durable(_file: impl AsFd) -> bool {
     true
+}
+
+/// Makes sure that a file can become this long without running out of space, where the file system can; it stays as
+/// long as it is.
+#[cfg(target_os = "linux")]
+pub fn reserve(file: &File, size: u64) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    use rustix::io::Errno;
+
+    if size == 0 {
+        return Ok(());
+    }
+    match rustix::io::retry_on_intr(|| fallocate(file, FallocateFlags::KEEP_SIZE, 0, size)) {
+        Err(Errno::NOTSUP | Errno::NOSYS | Errno::INVAL) => Ok(()),
+        reserved => Ok(reserved?),
+    }
+}
+
+/// Makes sure that a file can become this long: not done here.
+#[cfg(not(target_os = "linux"))]
+pub fn reserve(_file: &File, _size: u64) -> io::Result<()> {
+    Ok(())
 }
 
 /// Looks the mount up by its device number, which for directories is the overlay's own. When in

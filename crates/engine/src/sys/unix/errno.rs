@@ -3,7 +3,7 @@
 use std::io;
 
 pub use libc::{
-    EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, EMFILE, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, ESTALE,
+    EAGAIN, EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, EMFILE, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, ESTALE,
 };
 
 /// The number of an error; an error that Rust itself made counts as an I/O error.

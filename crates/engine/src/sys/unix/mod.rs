@@ -18,9 +18,9 @@ pub use cache::{drop_pages, read_at};
 pub use content::copy_content;
 pub use detach::{Detached, detach};
 pub use dir::Dir;
-pub use durability::{close, flush_and_close_copy, start_write_back, sync_file};
+pub use durability::{close, flush_and_close_copy, is_durable, reserve, start_write_back, sync_file};
 pub use errno::{
-    EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, EMFILE, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, ESTALE,
+    EAGAIN, EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, EMFILE, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, ESTALE,
     cannot_exchange, cannot_link, has_no_locks, is_full, is_transient,
 };
 pub use identity::FileId;

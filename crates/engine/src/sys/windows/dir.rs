@@ -111,6 +111,11 @@ impl Dir {
         false
     }
 
+    /// Opens a file to be overwritten.
+    pub fn open_to_overwrite(&self, name: &OsStr) -> io::Result<File> {
+        OpenOptions::new().read(true).write(true).open(self.0.join(name)).map_err(one_number)
+    }
+
     /// What would stop a rename to `name`: not known here, and the rename fails.
     pub fn obstacle(&self, _name: &OsStr) -> Option<Obstacle> {
         None

@@ -23,6 +23,8 @@ pub const EINVAL: i32 = 87;
 /// ERROR_TOO_MANY_OPEN_FILES.
 pub const EMFILE: i32 = 4;
 // Windows has no numbers for these: the customer bit and libuv's.
+/// Another process has it now.
+pub const EAGAIN: i32 = CUSTOMER | 4088;
 /// A directory where a file was meant.
 pub const EISDIR: i32 = CUSTOMER | 4068;
 /// A directory that is not the one it was.
@@ -59,9 +61,9 @@ pub(in crate::sys) fn posix_errno(error: &io::Error) -> i32 {
     }
 }
 
-/// That there are too many open files.
+/// Errors that pass by themselves.
 pub fn is_transient(errno: i32) -> bool {
-    errno == EMFILE
+    matches!(errno, EMFILE | EAGAIN)
 }
 
 /// ERROR_HANDLE_DISK_FULL, ERROR_DISK_FULL, ERROR_DISK_QUOTA_EXCEEDED.

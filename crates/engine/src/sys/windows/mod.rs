@@ -14,7 +14,7 @@ pub use std::convert::Infallible as Detached;
 
 pub use dir::Dir;
 pub use errno::{
-    EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, EMFILE, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, ESTALE,
+    EAGAIN, EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, EMFILE, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, ESTALE,
     cannot_link, has_no_locks, is_full, is_transient,
 };
 pub use identity::FileId;
@@ -94,6 +94,16 @@ pub fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize>
 /// There is no way to drop a file's cached pages.
 pub fn drop_pages(_file: &File, _size: u64) -> bool {
     false
+}
+
+/// Nothing here says otherwise.
+pub fn is_durable(_file: &File) -> bool {
+    true
+}
+
+/// Makes sure that a file can become this long: not done here.
+pub fn reserve(_file: &File, _size: u64) -> io::Result<()> {
+    Ok(())
 }
 
 /// There is no such hint here.

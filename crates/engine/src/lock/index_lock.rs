@@ -1,0 +1,61 @@
+//! What keeps an index for one call among all processes: the sidecar, and for calls that may overwrite the index in place
+//! the file itself too. Its other names (a file that is mounted into several containers) have other sidecars.
+
+use std::fs::File;
+
+use crate::dir::Target;
+use crate::error::Result;
+use crate::lock::sidecar::Lock;
+use crate::write::in_place;
+
+/// The locks of an index, held until this is dropped.
+#[derive(Debug)]
+pub struct IndexLock {
+    _sidecar: Option<Lock>,
+    /// Open to be overwritten.
+    file: Option<File>,
+}
+
+impl IndexLock {
+    /// The locks, if they are free. `in_place`: the index may be overwritten. `now`: even if the sidecar is left to other
+    /// processes ([`Lock::try_acquire_now`]).
+    ///
+    /// # Errors
+    /// Those of [`Lock::try_acquire`].
+    pub fn try_acquire(target: &Target, in_place: bool, now: bool) -> Result<Option<Self>> {
+        let sidecar = if now { Lock::try_acquire_now(target) } else { Lock::try_acquire(target) };
+        if matches!(sidecar, Ok(None)) {
+            return Ok(None);
+        }
+        if !in_place {
+            return Ok(Some(Self { _sidecar: sidecar?, file: None }));
+        }
+        let file = match in_place::open(target) {
+            Ok(None) => return Ok(None),
+            Err(error) if error.is_transient() => return Err(error),
+            // What cannot be overwritten may well be replaced.
+            opened => opened.ok().flatten(),
+        };
+        match sidecar {
+            // Where none can be made nobody has one.
+            Err(error) if file.is_some() && error.needs_in_place() => Ok(Some(Self { _sidecar: None, file })),
+            sidecar => Ok(Some(Self { _sidecar: sidecar?, file })),
+        }
+    }
+
+    /// As [`IndexLock::try_acquire`]; a lack of descriptors counts as a lock that is taken, as both pass.
+    ///
+    /// # Errors
+    /// The other ones of [`IndexLock::try_acquire`].
+    pub fn try_acquire_or_busy(target: &Target, in_place: bool) -> Result<Option<Self>> {
+        match Self::try_acquire(target, in_place, false) {
+            Err(error) if error.is_transient() => Ok(None),
+            tried => tried,
+        }
+    }
+
+    /// The index, open to be overwritten, if that may be done.
+    pub fn file(&self) -> Option<&File> {
+        self.file.as_ref()
+    }
+}
