@@ -2,15 +2,12 @@
 
 use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
-use engine::dir::target::path_from_bytes;
+use engine::dir::target::{LONGEST_PATH, path_from_bytes};
 use napi::bindgen_prelude::{FromNapiValue, Unknown};
 use napi::{Env, ValueType};
 
 use crate::js::value::thrown::{Result, Thrown, type_error};
 use crate::js::value::{copy, raw};
-
-/// The longest path that Linux opens, in bytes; elsewhere it is shorter, or much longer (Windows).
-const PATH_MAX: usize = if cfg!(windows) { usize::MAX } else { 4095 };
 
 /// A file's name: where it is, and what the caller calls it.
 #[derive(Clone, Debug)]
@@ -70,7 +67,7 @@ fn absolute(bytes: Vec<u8>) -> Option<PathBuf> {
     // leaves the path relative, and opening it fails as it should.
     let joined = std::env::current_dir().unwrap_or_default().join(&path);
     // Too long to be opened, while the relative path is not: a later `process.chdir` counts then.
-    Some(if joined.as_os_str().len() > PATH_MAX { Path::new(".").join(path) } else { joined })
+    Some(if joined.as_os_str().len() > LONGEST_PATH { Path::new(".").join(path) } else { joined })
 }
 
 /// As `url.fileURLToPath`; like Node, by its looks, for a URL may come from another realm.

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use crate::dir::directory::Directory;
 use crate::error::{Error, ErrorKind, Named, Result};
 use crate::process::Key;
-pub use crate::sys::path_from_bytes;
 use crate::sys::{self, Kind, Obstacle, Stat};
+pub use crate::sys::{LONGEST_PATH, path_from_bytes};
 
 /// As many links as Linux itself follows.
 const MAX_LINKS: usize = 40;

@@ -4,6 +4,9 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
+/// The longest path that the system opens, in bytes. (macOS opens shorter ones; the error is the same.)
+pub const LONGEST_PATH: usize = 4095;
+
 /// A name as the file system compares it. Taking two names for one only makes them wait for each
 /// other, so every macOS volume counts as case-insensitive.
 pub fn fold(name: &OsStr) -> OsString {

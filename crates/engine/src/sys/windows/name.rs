@@ -4,6 +4,9 @@ use std::ffi::{OsStr, OsString};
 use std::os::windows::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
+/// There is no limit in bytes.
+pub const LONGEST_PATH: usize = usize::MAX;
+
 /// A name as the file system compares it.
 pub fn fold(name: &OsStr) -> OsString {
     name.to_string_lossy().to_lowercase().into()
