@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::batch::folder::Folder;
 use crate::batch::kept::Kept;
 use crate::cancel::Cancel;
-use crate::dir::{Directory, Target, sweep};
+use crate::dir::{Directory, Target, fold, sweep};
 use crate::error::{Error, ErrorKind, Named, Result};
 use crate::mutant::{Step, leaves_out};
 use crate::process::{Key, Old, Replaced};
@@ -109,7 +109,13 @@ impl Entry {
 
     /// The queue it joins.
     pub fn key(&self) -> Key {
-        (self.folder.id().clone(), sys::fold(&self.name))
+        (self.folder.id().clone(), fold(&self.name))
+    }
+
+    /// Whether the other one is of the same file.
+    pub fn is_same(&self, other: &Self) -> Result<bool> {
+        let same_folder = self.folder.id() == other.folder.id();
+        Ok(same_folder && self.folder.open()?.is_one_name(&self.name, &other.name)?)
     }
 
     /// Flushes the content, and reads it back from the device if that is wanted.

@@ -31,7 +31,6 @@ mod kept;
 mod publish;
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry as Known;
 use std::path::Path;
 
 use crate::batch::folder::Folders;
@@ -55,7 +54,8 @@ const AT_ONCE: usize = 1024;
 pub struct Batch {
     entries: Vec<Entry>,
     folders: Folders,
-    keys: HashMap<Key, usize>,
+    /// The entries with each key: several if their names differ in case and are not one name here.
+    keys: HashMap<Key, Vec<usize>>,
     flushed: usize,
 }
 
@@ -95,15 +95,14 @@ impl Batch {
     pub fn add(&mut self, entries: impl IntoIterator<Item = Entry>) -> Result<()> {
         for entry in entries {
             let at = self.entries.len();
-            let known = self.keys.entry(entry.key());
-            self.entries.push(entry);
-            match known {
-                Known::Occupied(first) => {
-                    let first = *first.get();
-                    return Err(Error::from(ErrorKind::Duplicate { first }).of_entry(at));
+            let known = self.keys.entry(entry.key()).or_default();
+            for first in &*known {
+                if entry.is_same(&self.entries[*first]).map_err(|error| error.of_entry(at))? {
+                    return Err(Error::from(ErrorKind::Duplicate { first: *first }).of_entry(at));
                 }
-                Known::Vacant(slot) => drop(slot.insert(at)),
             }
+            known.push(at);
+            self.entries.push(entry);
         }
         Ok(())
     }

@@ -41,6 +41,16 @@ pub fn with_old_name<T>(
     with_name(name, OLD_SUFFIX, make)
 }
 
+/// The name that [`with_temp_name`] would have made for `name` when it made `temp`.
+pub fn temp_name_like(temp: &OsStr, name: &OsStr) -> OsString {
+    let temp = temp.to_string_lossy();
+    let end = temp.len() - (".".len() + RANDOM + TEMP_SUFFIX.len()).min(temp.len());
+    let mut like = OsString::from(".");
+    like.push(sys::cut(name, NAME_MAX - ".".len() - (temp.len() - end)));
+    like.push(temp.get(end..).unwrap_or_default());
+    like
+}
+
 fn with_name<T>(
     name: &OsStr,
     suffix: &str,
@@ -80,7 +90,8 @@ pub fn lock(name: &OsStr) -> OsString {
     if name.len() + ".".len() + ".lock".len() <= NAME_MAX {
         lock.push(name);
     } else {
-        let hash = format!(".{:016x}", fnv1a(name.as_encoded_bytes()));
+        // Of all names that a case-insensitive directory takes for this one, as far as they are ASCII.
+        let hash = format!(".{:016x}", fnv1a(name.to_ascii_lowercase().as_encoded_bytes()));
         lock.push(sys::cut(name, NAME_MAX - ".".len() - hash.len() - ".lock".len()));
         lock.push(hash);
     }
@@ -106,6 +117,16 @@ mod tests {
             let (temp, ()) = with_temp_name(name.as_ref(), |_| Ok(())).unwrap();
             assert!(sys::cut(&temp, NAME_MAX) == temp && is_temp(&temp), "{temp:?}");
             assert!(temp.to_str().is_some(), "cut between two characters: {temp:?}");
+        }
+    }
+
+    #[test]
+    fn the_temp_name_of_another_spelling_differs_in_the_spelling_only() {
+        for (name, other) in [("a", "A"), ("Müll.json", "mÜll.json"), ("x".repeat(255).as_str(), "y")] {
+            let (temp, ()) = with_temp_name(name.as_ref(), |_| Ok(())).unwrap();
+            assert_eq!(temp_name_like(&temp, name.as_ref()), temp);
+            let like = temp_name_like(&temp, other.as_ref());
+            assert!(is_temp(&like) && like.to_str().unwrap().starts_with(&format!(".{other}.")), "{like:?}");
         }
     }
 
@@ -143,5 +164,7 @@ mod tests {
         assert_eq!(lock("index.json".as_ref()), ".index.json.lock");
         assert!(lock(a.as_ref()).len() <= NAME_MAX);
         assert_ne!(lock(a.as_ref()), lock(b.as_ref()));
+        let upper = lock(a.to_ascii_uppercase().as_ref()).to_ascii_lowercase();
+        assert_eq!(upper, lock(a.as_ref()), "one name where case does not count");
     }
 }

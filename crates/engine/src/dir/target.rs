@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::dir::directory::Directory;
+use crate::dir::spelling::fold;
 use crate::error::{Error, ErrorKind, Named, Result};
 use crate::process::Key;
 use crate::sys::{self, Kind, Obstacle, Stat};
@@ -138,7 +139,15 @@ impl Target {
 
     /// The queue to join before changing this file.
     pub fn key(&self) -> Key {
-        (self.dir.id().clone(), sys::fold(&self.name))
+        (self.dir.id().clone(), fold(&self.name))
+    }
+
+    /// Whether the other one is the same file, perhaps by another spelling of its name.
+    ///
+    /// # Errors
+    /// Those of [`Directory::is_one_name`].
+    pub fn is_same(&self, other: &Self) -> Result<bool> {
+        Ok(self.dir.id() == other.dir.id() && self.dir.is_one_name(&self.name, &other.name)?)
     }
 
     /// A path that still means this file when a link on the caller's path has been switched: for a call that

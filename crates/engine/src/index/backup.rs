@@ -50,7 +50,7 @@ impl<'a> Backup<'a> {
         let Some(path) = &options.backup else { return Ok(None) };
         index.check_replaceable()?;
         let prepare = |to: Target| {
-            if to.key() == index.key() {
+            if to.is_same(index)? {
                 return Err(Error::raw("rename", sys::EINVAL));
             }
             match to.existing()? {

@@ -60,7 +60,7 @@ impl IndexFile {
     /// Takes the next call in this process's queue along, if it is `wanted`: its change is made with
     /// this one's, and the queue goes on behind it.
     pub fn take_follower(&self, wanted: impl Fn(CallId) -> bool) -> Option<CallId> {
-        self.turn.take_follower(wanted)
+        self.turn.take_follower(&self.target.name, wanted)
     }
 
     /// The version that is there now, or `None` without a file.

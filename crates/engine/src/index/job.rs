@@ -111,7 +111,7 @@ impl Job for OpenJob {
                     }
                     Err(error) => return Step::Done(Err(error)),
                 };
-                let mut place = ticket.join_as_follower(target.key(), self.id);
+                let mut place = ticket.join_as_follower(target.key(), target.name.clone(), self.id);
                 self.stage = Stage::Waiting;
                 let turn = match place.try_called() {
                     Some(Called::Turn(turn)) => turn,

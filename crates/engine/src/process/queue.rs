@@ -8,7 +8,7 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::sync::Mutex;
 
 use tokio::sync::oneshot;
@@ -17,7 +17,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::process::thread::lock;
 use crate::sys::FileId;
 
-/// One file: its directory, and its name as the file system compares names.
+/// One file: its directory, and its name in one spelling for all. Two files that differ in the case of their letters
+/// have the same key, and wait for each other.
 pub type Key = (FileId, OsString);
 
 /// A call's rank among all calls of this process.
@@ -83,7 +84,8 @@ struct Queues {
 #[derive(Debug)]
 enum Waiter {
     Alone(oneshot::Sender<Turn>),
-    Follower(CallId, oneshot::Sender<Called>),
+    /// The name is in its own spelling.
+    Follower(CallId, OsString, oneshot::Sender<Called>),
 }
 
 /// A call that knows which queues it wants to join.
@@ -117,14 +119,14 @@ impl Waiter {
     fn call(self, turn: Turn) {
         match self {
             Self::Alone(call) => drop(call.send(turn)),
-            Self::Follower(_, call) => drop(call.send(Called::Turn(turn))),
+            Self::Follower(_, _, call) => drop(call.send(Called::Turn(turn))),
         }
     }
 
     fn is_gone(&self) -> bool {
         match self {
             Self::Alone(call) => call.is_closed(),
-            Self::Follower(_, call) => call.is_closed(),
+            Self::Follower(_, _, call) => call.is_closed(),
         }
     }
 }
@@ -166,12 +168,12 @@ impl Queues {
     }
 
     /// Takes the first in the queue out if it is a follower and `wanted`.
-    fn take_follower(&mut self, key: &Key, wanted: impl Fn(CallId) -> bool) -> Option<CallId> {
+    fn take_follower(&mut self, key: &Key, name: &OsStr, wanted: impl Fn(CallId) -> bool) -> Option<CallId> {
         let queue = self.waiting.get_mut(key)?;
         while let Some(waiter) = queue.pop_front() {
             match waiter {
                 gone if gone.is_gone() => {}
-                Waiter::Follower(id, call) if wanted(id) => {
+                Waiter::Follower(id, same, call) if same == name && wanted(id) => {
                     // It may have given up this very moment; then the next one is asked.
                     if call.send(Called::Follower).is_ok() {
                         return Some(id);
@@ -205,11 +207,11 @@ impl Ticket {
         Place(called)
     }
 
-    /// Joins the queue of `key`; the call before it may take it along.
-    pub fn join_as_follower(self, key: Key, id: CallId) -> FollowerPlace {
+    /// Joins the queue of `key`; the call before it may take it along if its file has the same `name`, to the letter.
+    pub fn join_as_follower(self, key: Key, name: OsString, id: CallId) -> FollowerPlace {
         let (call, called) = oneshot::channel();
         let (tell, joined) = oneshot::channel();
-        self.arrive(vec![(key, Waiter::Follower(id, call))], Some(tell));
+        self.arrive(vec![(key, Waiter::Follower(id, name, call))], Some(tell));
         FollowerPlace { joined, called }
     }
 
@@ -315,10 +317,10 @@ impl Turn {
         &self.0
     }
 
-    /// Takes the next call along, if it is a follower and `wanted`. That is asked under the lock of all queues, so
+    /// Takes the next call along, if it is a follower of the file `name` and `wanted`. That is asked under the lock of all queues, so
     /// it must be quick and not come back here.
-    pub fn take_follower(&self, wanted: impl Fn(CallId) -> bool) -> Option<CallId> {
-        update(|queues| (queues.take_follower(&self.0, wanted), Vec::new()))
+    pub fn take_follower(&self, name: &OsStr, wanted: impl Fn(CallId) -> bool) -> Option<CallId> {
+        update(|queues| (queues.take_follower(&self.0, name, wanted), Vec::new()))
     }
 }
 

@@ -268,7 +268,7 @@ fn check_disjoint(target: &Target, old: Option<&Stat>, keep: &Target) -> Result<
         Some(stat) => dir.is_within(&stat.version.id).named("open"),
         None => Ok(false),
     };
-    if keep.key() == target.key() || within(&keep.dir, old)? || within(&target.dir, around.as_ref())? {
+    if keep.is_same(target)? || within(&keep.dir, old)? || within(&target.dir, around.as_ref())? {
         return Err(Error::raw("rename", sys::EINVAL));
     }
     Ok(())

@@ -67,19 +67,23 @@ fn a_turn_that_nobody_picked_up_passes_on() {
 #[test]
 fn the_call_that_has_the_turn_takes_along_the_wanted_followers_right_behind_it() {
     let _alone = alone();
-    let join = |id| Ticket::take().join_as_follower(key("group"), id);
+    let join = |id| Ticket::take().join_as_follower(key("group"), "group".into(), id);
     let mut first = join(1);
     let (mut second, third, between, mut fourth, mut fifth) =
         (join(2), join(3), Ticket::take().join(key("group")), join(4), join(5));
     let Some(Called::Turn(turn)) = first.try_called() else { panic!() };
-    assert_eq!(turn.take_follower(|id| id != 2), None, "no call is passed over");
-    assert_eq!(turn.take_follower(|_| true), Some(2));
+    assert_eq!(turn.take_follower("group".as_ref(), |id| id != 2), None, "no call is passed over");
+    assert_eq!(turn.take_follower("group".as_ref(), |_| true), Some(2));
     assert!(matches!(second.try_called(), Some(Called::Follower)));
     drop(third);
-    assert_eq!(turn.take_follower(|_| true), None, "3 is gone, and the next is no follower");
+    assert_eq!(
+        turn.take_follower("group".as_ref(), |_| true),
+        None,
+        "3 is gone, and the next is no follower"
+    );
     drop((turn, between));
     let Some(Called::Turn(turn)) = fourth.try_called() else { panic!() };
-    assert_eq!(turn.take_follower(|_| true), Some(5));
+    assert_eq!(turn.take_follower("group".as_ref(), |_| true), Some(5));
     assert!(matches!(fifth.try_called(), Some(Called::Follower)));
 }
 
@@ -122,9 +126,9 @@ fn a_call_that_gives_up_leaves_all_of_its_queues() {
 #[test]
 fn a_call_that_is_called_while_it_leaves_hears_of_it() {
     let _alone = alone();
-    let mut first = Ticket::take().join_as_follower(key("left"), 1);
-    let second = Ticket::take().join_as_follower(key("left"), 2);
+    let mut first = Ticket::take().join_as_follower(key("left"), "left".into(), 1);
+    let second = Ticket::take().join_as_follower(key("left"), "left".into(), 2);
     let Some(Called::Turn(turn)) = first.try_called() else { panic!() };
-    assert_eq!(turn.take_follower(|_| true), Some(2));
+    assert_eq!(turn.take_follower("left".as_ref(), |_| true), Some(2));
     assert!(matches!(second.cancel(), Some(Called::Follower)));
 }

@@ -25,7 +25,7 @@ pub use errno::{
 };
 pub use identity::FileId;
 pub use memory::prefer_huge_pages;
-pub use name::{LONGEST_PATH, cut, ends_in_dots, fold, names_directory, path_from_bytes};
+pub use name::{LONGEST_PATH, cut, ends_in_dots, names_directory, path_from_bytes};
 
 use std::fs::{File, TryLockError};
 #[cfg(target_os = "linux")]

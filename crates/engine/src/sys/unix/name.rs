@@ -1,4 +1,4 @@
-//! Names and paths as this platform writes and compares them.
+//! Names and paths as this platform writes them.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -6,12 +6,6 @@ use std::path::PathBuf;
 
 /// The longest path that the system opens, in bytes. (macOS opens shorter ones; the error is the same.)
 pub const LONGEST_PATH: usize = 4095;
-
-/// A name as the file system compares it. Taking two names for one only makes them wait for each
-/// other, so every macOS volume counts as case-insensitive.
-pub fn fold(name: &OsStr) -> OsString {
-    if cfg!(target_os = "macos") { name.to_string_lossy().to_lowercase().into() } else { name.to_owned() }
-}
 
 /// At most `max` bytes of `name`, not cut inside a character.
 pub fn cut(name: &OsStr, max: usize) -> OsString {

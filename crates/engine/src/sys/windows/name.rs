@@ -1,4 +1,4 @@
-//! Names and paths as this platform writes and compares them.
+//! Names and paths as this platform writes them.
 
 use std::ffi::{OsStr, OsString};
 use std::os::windows::ffi::{OsStrExt, OsStringExt};
@@ -6,11 +6,6 @@ use std::path::PathBuf;
 
 /// There is no limit in bytes.
 pub const LONGEST_PATH: usize = usize::MAX;
-
-/// A name as the file system compares it.
-pub fn fold(name: &OsStr) -> OsString {
-    name.to_string_lossy().to_lowercase().into()
-}
 
 /// At most `max` UTF-16 units of `name`, not cut inside a character.
 pub fn cut(name: &OsStr, max: usize) -> OsString {
