@@ -266,13 +266,16 @@ export declare function atomicDirectory<T>(path: PathLike, build: (staging: stri
  * only the promise of its own call. `batchSize` tells how many calls there were. A thousand calls at once cost little
  * more than one.
  *
- * The file is written as by {@link atomicWrite}. Text that is equal to that of the file is not written. Indent and
- * final newline stay as they are in the file. Waiting costs no thread. While an update runs, `.NAME.lock` is beside
+ * The file is written as by {@link atomicWrite}. If the functions have changed nothing, it is left as it is, however it
+ * is formatted (`written: false`). Otherwise its indent, its line ends (LF, CRLF), a byte order mark, and what is after
+ * the last bracket stay as they are, and the rest is laid out as `JSON.stringify` does it. JavaScript puts keys that are
+ * whole numbers first, in ascending order, and keeps the last of several equal keys: that counts as a change. Waiting
+ * costs no thread. While an update runs, `.NAME.lock` is beside
  * the file; if its process is killed, others take the lock over at once.
  *
  * Rejects with an {@link AtomicError} as {@link atomicWrite} does, and with
- * - `ERR_ATOMIC_CORRUPT_INDEX`: the file is not JSON (an empty file is not JSON either). `offset`, `line` and
- *   `column` say where. It is never overwritten;
+ * - `ERR_ATOMIC_CORRUPT_INDEX`: the file is not UTF-8 or not JSON (an empty file is not JSON either). `offset`, `line`
+ *   and `column` say where. It is never overwritten;
  * - `ERR_ATOMIC_LOCK_TIMEOUT`: the call did not get the index within `timeout`;
  * - `ERR_ATOMIC_NO_LOCKS`: the file system has no locks (flock); keep the index on another one;
  * - `ERR_INVALID_RETURN_VALUE`: `fn` returned something else than an object or an array, or one that is not JSON.
@@ -476,7 +479,8 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
    */
   initial?: T
   /**
-   * The indent, as for `JSON.stringify`: a number of spaces (0: all on one line), or a string of white space.
+   * The indent, as for `JSON.stringify`: a number of spaces (0: all on one line), or a string of white space. If the
+   * file has another one, it is written even if `fn` changes nothing.
    *
    * @default the indent of the file; for a new file 2
    */

@@ -20,8 +20,9 @@ describe('an index that is not JSON is refused and left as it is', () => {
       ['invalid UTF-8 in a string', bytes('{\n"a": "', [0xff], '"}'), { offset: 8, line: 2, column: 7 }],
       ['a cut character', bytes('["', [0xe6, 0xbc]), { offset: 2, line: 1, column: 3 }],
       ['a surrogate in UTF-8', bytes('["', [0xed, 0xa0, 0x80], '"]'), { offset: 2, line: 1, column: 3 }],
-      ['a byte order mark', bytes('\ufeff{}'), { offset: 0, line: 1, column: 1 }],
-      ['UTF-16', Buffer.from('{}', 'utf16le'), { offset: 1, line: 1, column: 2 }],
+      ['damage after a byte order mark', bytes('\ufeff{\n"a"}'), { offset: 8, line: 2, column: 4 }],
+      ['two byte order marks', bytes('\ufeff\ufeff{}'), { offset: 3, line: 1, column: 4 }],
+      ['UTF-16', Buffer.from('{}', 'utf16le'), { offset: 0, line: 1, column: 1 }],
       ['something after the end', bytes('{} {}'), { offset: 3, line: 1, column: 4 }],
       ['a comment', bytes('{\n  // no\n}'), { offset: 4, line: 2, column: 3 }],
       ['a trailing comma', bytes('[1,]'), { offset: 3, line: 1, column: 4 }],
@@ -49,6 +50,21 @@ describe('an index that is not JSON is refused and left as it is', () => {
   test.for(damaged)('%s: line and column', async ([, content, { line, column }], { file }) => {
     writeFileSync(file, content)
     expect(await rejection(atomicIndexUpdate(file, never))).toMatchObject({ line, column })
+  })
+
+  const called: [what: string, content: Buffer, reason: string, advice: string][] = [
+    ['a file of NUL bytes', Buffer.alloc(4096), 'is filled with NUL bytes', 'restore a backup'],
+    ['NUL bytes at the end', bytes('{"a": "', [0, 0, 0]), 'there are NUL bytes at byte 7', 'power cut'],
+    ['UTF-16', Buffer.from('{"a": 1}\n', 'utf16le'), 'is UTF-16', 'save it as UTF-8'],
+    ['UTF-16 with its mark', Buffer.from('\ufeff{}', 'utf16le'), 'is UTF-16', 'save it as UTF-8'],
+    ['UTF-16, big end first', Buffer.from('\ufeff{}', 'utf16le').swap16(), 'is UTF-16', 'save it as UTF-8'],
+    ['an empty file', bytes(''), 'is empty', 'restore a backup'],
+  ]
+  test.for(called)('%s is called what it is', async ([, content, reason, advice], { file }) => {
+    writeFileSync(file, content)
+    const { message } = await rejection(atomicIndexUpdate(file, never))
+    expect(message).toContain(reason)
+    expect(message).toContain(advice)
   })
 
   test('one that was cut, after whichever byte', async ({ file }) => {

@@ -3,7 +3,16 @@ import { atomicIndexUpdate, type UpdateOptions } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { test } from '../helpers/test'
 
-const next = { a: 1, list: [{ b: 2 }] }
+const next = { a: 1, list: [{ b: 2, ' c\n': '\r\n  ' }] }
+
+const crlf = (value: unknown, space: number | string) =>
+  JSON.stringify(value, null, space).replaceAll('\n', '\r\n')
+
+const wide = ' '.repeat(12)
+
+/** JSON with an indent that `JSON.stringify` does not have. */
+const wider = (value: unknown, indent: string) =>
+  JSON.stringify(value, null, '\t').replace(/^\t+/gm, (tabs) => indent.repeat(tabs.length))
 
 async function rewritten(file: string, text: string, options?: UpdateOptions): Promise<string> {
   writeFileSync(file, text)
@@ -18,6 +27,7 @@ describe('the next version is laid out as the last', () => {
     ['4 spaces', '    '],
     ['a tab', '\t'],
     ['2 tabs', '\t\t'],
+    ['a tab and 3 spaces', '\t   '],
     ['nothing, on one line', ''],
   ]
   for (const [what, indent] of indents) {
@@ -35,10 +45,21 @@ describe('the next version is laid out as the last', () => {
   const odd: [what: string, text: string, layout: string][] = [
     ['an array', '[\n\t{}\n]', JSON.stringify(next, null, '\t')],
     ['one line with spaces in it', '{ "old": 1 }\n', `${JSON.stringify(next)}\n`],
-    ['newlines of another system', '{\r\n    "old": 1\r\n}\r\n', `${JSON.stringify(next, null, 4)}\n`],
+    ['lines that end in CR and LF', '{\r\n    "old": 1\r\n}\r\n', `${crlf(next, 4)}\r\n`],
+    ['lines that end in CR and LF, but the last', '{\r\n\t"old": 1\r\n}', crlf(next, '\t')],
+    ['lines that end in CR', '[\r 1\r]\r', `${JSON.stringify(next, null, 1).replaceAll('\n', '\r')}\r`],
+    ['a byte order mark', '\ufeff{\n "old": 1\n}\n', `\ufeff${JSON.stringify(next, null, 1)}\n`],
+    ['a byte order mark and one line', '\ufeff{"old":"ü"}', `\ufeff${JSON.stringify(next)}`],
+    ['a byte order mark, CR and LF', '\ufeff[\r\n  1\r\n]\r\n', `\ufeff${crlf(next, 2)}\r\n`],
+    ['12 spaces', `{\n${wide}"old": 1\n}\n`, `${wider(next, wide)}\n`],
+    ['12 spaces, CR and LF', `[\r\n${wide}1\r\n]`, wider(next, wide).replaceAll('\n', '\r\n')],
+    ['lines without an indent', '{\n"old": 1\n}', wider(next, '')],
     ['an empty object', '{}', JSON.stringify(next, null, 2)],
+    ['an empty object on two lines', '{\n}', JSON.stringify(next, null, 2)],
     ['an empty array and a newline', '[]\n', `${JSON.stringify(next, null, 2)}\n`],
-    ['space around it', '\n  {\n   "old": 1\n  }\n\n', `${JSON.stringify(next, null, 3)}\n`],
+    ['an empty array, CR and LF', '[]\r\n', `${crlf(next, 2)}\r\n`],
+    ['several final newlines', '{\n  "old": 1\n}\n\n\n', `${JSON.stringify(next, null, 2)}\n\n\n`],
+    ['space around it', '\n  {\n   "old": 1\n  }\n\n', `\n  ${JSON.stringify(next, null, 3)}\n\n`],
     ['a blank line at the start', '{\n\n  "old": 1\n}\n', `${JSON.stringify(next, null, 2)}\n`],
   ]
   test.for(odd)('%s', async ([, text, layout], { file }) => {
@@ -68,6 +89,10 @@ describe('space', () => {
     expect(await rewritten(file, '{\n    "old": 1\n}\n', { space: '\t' })).toBe(
       `${JSON.stringify(next, null, '\t')}\n`,
     )
+  })
+
+  test('goes before an indent that JSON.stringify does not have', async ({ file }) => {
+    expect(await rewritten(file, `[\r\n${wide}1\r\n]\r\n`, { space: 1 })).toBe(`${crlf(next, 1)}\r\n`)
   })
 
   test('applies to a new index too', async ({ file }) => {

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use engine::index::file::UpdateOptions as EngineOptions;
-use engine::index::job::{OpenJob, OpenOptions};
-use engine::index::json::Space;
+use engine::index::file::{Numbers, UpdateOptions as EngineOptions};
+use engine::index::job::OpenJob;
+use engine::index::layout::Space;
 use engine::process::Ticket;
 use engine::write::Receipt;
 use napi::bindgen_prelude::Unknown;
@@ -35,7 +35,8 @@ pub struct UpdateOptions<'env> {
     /// @default undefined
     #[napi(ts_type = "T")]
     pub initial: Option<Unknown<'env>>,
-    /// The indent, as for `JSON.stringify`: a number of spaces (0: all on one line), or a string of white space.
+    /// The indent, as for `JSON.stringify`: a number of spaces (0: all on one line), or a string of white space. If the
+    /// file has another one, it is written even if `fn` changes nothing.
     ///
     /// @default the indent of the file; for a new file 2
     #[napi(ts_type = "number | string")]
@@ -84,13 +85,16 @@ pub struct UpdateResult {
 /// only the promise of its own call. `batchSize` tells how many calls there were. A thousand calls at once cost little
 /// more than one.
 ///
-/// The file is written as by {@link atomicWrite}. Text that is equal to that of the file is not written. Indent and
-/// final newline stay as they are in the file. Waiting costs no thread. While an update runs, `.NAME.lock` is beside
+/// The file is written as by {@link atomicWrite}. If the functions have changed nothing, it is left as it is, however it
+/// is formatted (`written: false`). Otherwise its indent, its line ends (LF, CRLF), a byte order mark, and what is after
+/// the last bracket stay as they are, and the rest is laid out as `JSON.stringify` does it. JavaScript puts keys that are
+/// whole numbers first, in ascending order, and keeps the last of several equal keys: that counts as a change. Waiting
+/// costs no thread. While an update runs, `.NAME.lock` is beside
 /// the file; if its process is killed, others take the lock over at once.
 ///
 /// Rejects with an {@link AtomicError} as {@link atomicWrite} does, and with
-/// - `ERR_ATOMIC_CORRUPT_INDEX`: the file is not JSON (an empty file is not JSON either). `offset`, `line` and
-///   `column` say where. It is never overwritten;
+/// - `ERR_ATOMIC_CORRUPT_INDEX`: the file is not UTF-8 or not JSON (an empty file is not JSON either). `offset`, `line`
+///   and `column` say where. It is never overwritten;
 /// - `ERR_ATOMIC_LOCK_TIMEOUT`: the call did not get the index within `timeout`;
 /// - `ERR_ATOMIC_NO_LOCKS`: the file system has no locks (flock); keep the index on another one;
 /// - `ERR_INVALID_RETURN_VALUE`: `fn` returned something else than an object or an array, or one that is not JSON.
@@ -131,23 +135,23 @@ fn start<'env>(
     let timeout = milliseconds(env, "options.timeout", own.timeout.as_ref(), DEFAULT_TIMEOUT)?;
     let initial = own.initial.as_ref().map(|initial| snapshot(env, initial)).transpose()?;
     let space = own.space.as_ref().map(|given| space(env, given)).transpose()?;
+    let numbers = Numbers::Lossy;
+    let options = EngineOptions { commit, backup, mkdir, space, numbers };
     let signal = Signal::attach(env, shared.signal.as_ref())?;
     let cancel = signal.cancel();
     let id = call::next_id();
-    let how = OpenOptions { mkdir, in_place: commit.in_place };
+    let job = OpenJob::new(id, path.absolute, &options, Ticket::take(), since, timeout, cancel);
     let request = Request {
         id,
         function: Kept::new(env, function)?,
         shown: path.shown,
         initial,
-        space,
-        options: EngineOptions { commit, backup, mkdir },
+        options,
         signal,
         since,
         deadline: since.checked_add(timeout),
         answer,
     };
-    let job = OpenJob::new(id, path.absolute, how, Ticket::take(), since, timeout, cancel);
     group::start(env, request, job)
 }
 

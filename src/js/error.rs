@@ -1,6 +1,6 @@
 //! The engine's errors as JavaScript is to see them: the system's in the shape of `node:fs`, our own with a code.
 
-use engine::error::{Error, ErrorKind};
+use engine::error::{Error, ErrorKind, Place};
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
@@ -50,13 +50,13 @@ pub fn from_engine<'env>(
                 .with(env, c"path", path);
             match kind {
                 ErrorKind::Verify { offset: Some(offset) } => thrown.with(env, c"offset", *offset as f64),
-                ErrorKind::CorruptIndex { offset, line, column, .. } => thrown
-                    .with(env, c"offset", *offset as f64)
-                    .with(env, c"line", *line as f64)
-                    .with(env, c"column", *column as f64),
                 ErrorKind::NoLocks { .. } => thrown
                     .with(env, c"errno", error.errno().unwrap_or_default())
                     .with(env, c"syscall", "flock"),
+                ErrorKind::CorruptIndex { place, .. } => at(env, thrown, place),
+                ErrorKind::LossyIndex { place, literal } => {
+                    at(env, thrown, place).with(env, c"literal", literal.as_str())
+                }
                 ErrorKind::Duplicate { first } => thrown.with(env, c"duplicateOf", *first as f64),
                 _ => thrown,
             }
@@ -71,4 +71,12 @@ pub fn from_engine<'env>(
         None => thrown,
     };
     if error.committed() { thrown.with(env, c"committed", true) } else { thrown }
+}
+
+fn at<'env>(env: &'env Env, thrown: Thrown<'env>, place: &Place) -> Thrown<'env> {
+    thrown.with(env, c"offset", place.offset as f64).with(env, c"line", place.line as f64).with(
+        env,
+        c"column",
+        place.column as f64,
+    )
 }

@@ -10,9 +10,9 @@ use tokio::runtime;
 use crate::cancel::Cancel;
 use crate::data::Data;
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::file::UpdateOptions;
+use crate::index::file::{Numbers, Snapshot, UpdateOptions};
 use crate::index::group::Written;
-use crate::index::job::{Come, CommitJob, Committed, OpenJob, OpenOptions, Outcome};
+use crate::index::job::{Come, CommitJob, Committed, OpenJob, Outcome};
 use crate::job::{After, Job, Step};
 use crate::process::{CallId, Ticket, room_for_bytes};
 use crate::write::job::WriteJob;
@@ -48,7 +48,7 @@ pub fn write(path: &Path, data: &[u8], options: &Options) -> Result<Receipt> {
 
 /// Replaces the JSON file at `path` by what `change` makes of it (`None`: there is no file), alone
 /// among all threads and processes that do it this way. `change` runs again if another program
-/// changed the file meanwhile.
+/// changed the file meanwhile. A text that says the same as the old one, numbers digit by digit, is not written.
 ///
 /// # Errors
 /// Those of `change`; [`ErrorKind::LockTimeout`], [`ErrorKind::CorruptIndex`],
@@ -79,11 +79,16 @@ pub fn update<E: From<Error>>(
     let since = Instant::now();
     let path = std::path::absolute(path).map_err(|error| Error::system("open", error))?;
     let cancel = Cancel::default();
-    let how = OpenOptions { mkdir: true, in_place: options.commit.in_place };
-    let open = OpenJob::new(ALONE, path, how, Ticket::take(), since, timeout, cancel.clone());
+    // What becomes of numbers is up to the caller, who has them as text.
+    let options = UpdateOptions { numbers: Numbers::Exact, ..options.clone() };
+    let opening = UpdateOptions { mkdir: true, ..options.clone() };
+    let open = OpenJob::new(ALONE, path, &opening, Ticket::take(), since, timeout, cancel.clone());
     let Come::Open(mut opened) = run(open)? else { return Err(bug("an update was taken along").into()) };
     loop {
-        let text = change(opened.snapshot.as_ref().map(|snapshot| snapshot.text.as_str()))?;
+        let text = change(opened.snapshot.as_ref().map(Snapshot::json))?;
+        if let Some(snapshot) = &mut opened.snapshot {
+            snapshot.layout = snapshot.layout.mark_only();
+        }
         let data = Data::Bytes(text.into_bytes());
         let Committed { written, opened: again } =
             run(CommitJob::new(*opened, data, options.clone(), false, cancel.clone()))?;

@@ -31,14 +31,6 @@ impl Data {
         }
     }
 
-    /// Adds an ASCII character at the end.
-    pub fn push(&mut self, last: u8) {
-        match self {
-            Self::Bytes(bytes) => bytes.push(last),
-            Self::Text(units) => units.push(u16::from(last)),
-        }
-    }
-
     /// Refuses a text that UTF-8 has no bytes for.
     ///
     /// # Errors

@@ -51,14 +51,19 @@ pub enum ErrorKind {
     NoExclusive,
     /// The index is not UTF-8 or not JSON.
     CorruptIndex {
-        /// In bytes from the start of the file.
-        offset: u64,
-        /// From 1.
-        line: u64,
-        /// In bytes, from 1.
-        column: u64,
-        /// What the parser said.
+        /// Where.
+        place: Box<Place>,
+        /// What is wrong there.
         reason: String,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// The index has a number that JavaScript would change.
+    LossyIndex {
+        /// Where.
+        place: Box<Place>,
+        /// The number as it is in the file.
+        literal: String,
     },
     /// Two entries of a batch mean the same file.
     Duplicate {
@@ -91,6 +96,24 @@ pub enum ErrorKind {
     Aborted,
     /// A bug in this library: a panic, caught.
     Panic(String),
+}
+
+/// A place in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// In bytes from the start of the file.
+    pub offset: u64,
+    /// From 1.
+    pub line: u64,
+    /// In bytes, from 1.
+    pub column: u64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { offset, line, column } = self;
+        write!(f, "byte {offset} (line {line}, column {column})")
+    }
 }
 
 impl Error {
@@ -215,6 +238,7 @@ impl Error {
             ErrorKind::NoExchange => "ERR_ATOMIC_NO_EXCHANGE",
             ErrorKind::NoExclusive => "ERR_ATOMIC_NO_EXCLUSIVE",
             ErrorKind::CorruptIndex { .. } => "ERR_ATOMIC_CORRUPT_INDEX",
+            ErrorKind::LossyIndex { .. } => "ERR_ATOMIC_LOSSY_INDEX",
             ErrorKind::Duplicate { .. } => "ERR_ATOMIC_DUPLICATE",
             ErrorKind::Changed => "ERR_ATOMIC_CHANGED",
             ErrorKind::LoneSurrogate { .. } => "ERR_INVALID_ARG_VALUE",
@@ -294,11 +318,17 @@ impl fmt::Display for Error {
                 "this file system has neither hard links nor a rename that refuses a taken name, so { flag: 'wx' } \
                  could replace another program's file; use { flag: 'w' }, or create the file on another file system",
             ),
-            ErrorKind::CorruptIndex { offset, line, column, reason } => {
+            ErrorKind::CorruptIndex { place, reason, advice } => {
+                write!(f, "the index is not valid JSON: {reason} at {place}; {advice}")
+            }
+            ErrorKind::LossyIndex { place, literal } => {
+                let shown: String = literal.chars().take(40).collect();
+                let more = if shown.len() < literal.len() { "..." } else { "" };
                 write!(
                     f,
-                    "the index is not valid JSON: {reason} at byte {offset} (line {line}, column {column}); \
-                     repair it or restore a backup"
+                    "JavaScript would change the number {shown}{more} at {place}; \
+                     keep it in the index as a string, or choose with the option 'numbers': 'exact' keeps its digits, \
+                     'lossy' accepts the change"
                 )
             }
             ErrorKind::Duplicate { first } => write!(f, "the same file as entry {first}: give each file once"),

@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 use engine::index::file::UpdateOptions;
 use engine::index::group::Member;
 use engine::index::job::Outcome;
-use engine::index::json::Space;
 use engine::process::CallId;
 use engine::write::Receipt;
 use napi::Env;
@@ -33,8 +32,6 @@ pub struct Request {
     pub shown: String,
     /// JSON for the function when there is no file.
     pub initial: Option<Vec<u16>>,
-    /// `JSON.stringify`'s; `None`: as the file has it.
-    pub space: Option<Space>,
     /// How to write.
     pub options: UpdateOptions,
     /// The caller's.

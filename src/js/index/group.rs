@@ -13,7 +13,6 @@ use engine::error::ErrorKind;
 use engine::index::file::{Snapshot, UpdateOptions};
 use engine::index::group::{self as policy, RunId, Verdict};
 use engine::index::job::{Come, CommitJob, Committed, OpenJob, Opened, Outcome};
-use engine::index::json::Space;
 use engine::job::DropJob;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
@@ -34,9 +33,8 @@ struct Group {
     policy: RefCell<Policy>,
     /// `None`: a job has it, or it is gone.
     opened: RefCell<Option<Opened>>,
-    /// How all are written, and want their text laid out.
+    /// How all are written.
     options: UpdateOptions,
-    space: Option<Space>,
     /// Lets the policy check the calls that wait for a function.
     timer: RefCell<Option<Timer>>,
 }
@@ -61,7 +59,6 @@ impl Group {
             policy: RefCell::new(Policy::new(WeakCall(Rc::downgrade(leader)))),
             opened: RefCell::new(Some(opened)),
             options: leader.request.options.clone(),
-            space: leader.request.space.clone(),
             timer: RefCell::default(),
         };
         Rc::new(group).carry_out(env);
@@ -88,7 +85,7 @@ impl Group {
 
     /// Takes the next call of this thread out of the queue, if it is to be written in the same way.
     fn take_follower(&self) -> Option<WeakCall> {
-        let suits = |Request { options, space, .. }: &_| *options == self.options && *space == self.space;
+        let suits = |Request { options, .. }: &_| *options == self.options;
         let suits = |id| call::find(id).is_some_and(|call| suits(&call.request));
         let call = call::find(self.opened.borrow().as_ref()?.take_follower(suits)?)?;
         call.waited.set(call.request.since.elapsed());
@@ -115,7 +112,7 @@ impl Group {
     fn is_large(&self) -> bool {
         let opened = self.opened.borrow();
         let snapshot = opened.as_ref().and_then(|opened| opened.snapshot.as_ref());
-        self.policy.borrow().index().is_none() && snapshot.is_some_and(|it| it.text.len() >= LARGE)
+        self.policy.borrow().index().is_none() && snapshot.is_some_and(|it| it.json().len() >= LARGE)
     }
 
     /// The index for the function of `call`.
@@ -168,14 +165,10 @@ impl Group {
     }
 
     fn text<'env>(&self, env: &'env Env, index: &Kept, opened: &mut Opened) -> Result<'env, Data> {
-        let text = json::stringify(env, &index.get(env)?, self.space.as_ref(), &opened.layout)?;
+        let text = json::stringify(env, &index.get(env)?, self.options.space.as_ref(), &opened.layout())?;
         // The version before is not needed any more.
         opened.snapshot.iter_mut().for_each(Snapshot::forget);
-        let mut text = data::text(env, &text)?;
-        if opened.layout.newline {
-            text.push(b'\n');
-        }
-        Ok(text)
+        data::text(env, &text)
     }
 
     fn written(self: &Rc<Self>, env: &Env, committed: task::Outcome<Committed>) {

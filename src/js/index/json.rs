@@ -1,7 +1,7 @@
 //! An index as text and as a value.
 
 use engine::index::file::Snapshot;
-use engine::index::json::{Layout, Space};
+use engine::index::layout::{Layout, Space};
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 
@@ -15,14 +15,14 @@ pub fn parse<'env>(
     initial: Option<&[u16]>,
 ) -> Result<'env, Unknown<'env>> {
     let text = match (snapshot, initial) {
-        (Some(snapshot), _) => copy::string(env, &snapshot.text, snapshot.ascii)?,
+        (Some(snapshot), _) => copy::string(env, snapshot.json(), snapshot.ascii)?,
         (None, Some(initial)) => copy::string_utf16(env, initial)?,
         (None, None) => return Ok(raw::undefined(env)),
     };
     raw::invoke(env, &raw::global(env, c"JSON")?, c"parse", &[text])
 }
 
-/// `JSON.stringify(index, null, space)`: a string, by default laid out as its file is.
+/// `JSON.stringify(index, null, space)`: a string, by default indented as its file is.
 ///
 /// # Errors
 /// `ERR_INVALID_RETURN_VALUE` for what is no JSON.
@@ -35,7 +35,7 @@ pub fn stringify<'env>(
     let space = match space {
         Some(Space::Number(space)) => raw::to_js(env, *space)?,
         Some(Space::Text(space)) => raw::to_js(env, space.as_str())?,
-        None => raw::to_js(env, layout.indent.as_str())?,
+        None => raw::to_js(env, layout.space())?,
     };
     let not_json =
         |cause| invalid_return(env, "The result of the function 'fn' cannot be written as JSON", cause);

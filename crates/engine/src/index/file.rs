@@ -12,7 +12,8 @@ use crate::cancel::Cancel;
 use crate::dir::Target;
 use crate::error::{ErrorKind, Named, Result};
 use crate::index::backup::{self, Backup};
-pub use crate::index::options::UpdateOptions;
+use crate::index::layout::{Layout, without_mark};
+pub use crate::index::options::{Numbers, UpdateOptions};
 pub use crate::index::snapshot::Snapshot;
 use crate::index::{cache, json};
 use crate::lock::index_lock::IndexLock;
@@ -66,8 +67,9 @@ impl IndexFile {
     /// The version that is there now, or `None` without a file.
     ///
     /// # Errors
-    /// [`ErrorKind::CorruptIndex`]; `EISDIR`, [`ErrorKind::NotRegular`]; a failed open or read.
-    pub fn read(&self) -> Result<Option<Snapshot>> {
+    /// [`ErrorKind::CorruptIndex`], [`ErrorKind::LossyIndex`]; `EISDIR`, [`ErrorKind::NotRegular`]; a failed open or
+    /// read.
+    pub fn read(&self, numbers: Numbers) -> Result<Option<Snapshot>> {
         if self.target.existing()?.is_none() {
             return Ok(None);
         }
@@ -87,11 +89,13 @@ impl IndexFile {
                 json::check_index(bytes)?
             }
         };
-        Ok(Some(Snapshot { ascii: text.is_ascii(), text, version, file }))
+        let keeps_digits = json::check_numbers(&text, numbers)?;
+        let ascii = without_mark(&text).is_ascii();
+        Ok(Some(Snapshot { layout: Layout::of(&text), ascii, keeps_digits, text, version, file }))
     }
 
-    /// Writes `text`, which must be JSON, in the place of `expected` (`None`: no file). Returns `None` if a program
-    /// without the lock has changed the file since; then nothing was written. A text that was written is kept for the
+    /// Writes `text`, which must be JSON, in the place of `expected` (`None`: no file), unless that says the same.
+    /// Returns `None` if a program without the lock has changed the file since; then nothing was written. A text that was written is kept for the
     /// next update, and `text` and `expected` are empty then.
     ///
     /// A change between the last look and the rename, without the turn and the lock, is not seen: rename(2)
@@ -108,12 +112,12 @@ impl IndexFile {
     ) -> Result<Option<Receipt>> {
         json::check_text(text)?;
         if let Some(old) = &*expected
-            && old.holds(text, cancel)?
+            && old.says(text, options, cancel)?
         {
             if !is_version(self.target.existing()?.as_ref(), Some(old)) {
                 return Ok(None);
             }
-            let bytes = text.len() as u64;
+            let bytes = old.version.size;
             return unchanged::confirm(&self.target, &old.file, bytes, &options.commit, Level::Cache)
                 .map(Some);
         }

@@ -11,7 +11,8 @@ use crate::dir::{Resolve, Target};
 use crate::error::{Error, ErrorKind};
 use crate::index::file::{IndexFile, Opening, Snapshot, UpdateOptions};
 use crate::index::group::Written;
-use crate::index::json::{self, Layout};
+use crate::index::layout::Layout;
+use crate::index::options::Numbers;
 use crate::job::{After, Job, Step};
 use crate::lock::wait::{self, Wait, Waited};
 use crate::process::{CallId, Called, Ticket};
@@ -22,26 +23,17 @@ pub struct Opened {
     index: IndexFile,
     /// `None` without a file.
     pub snapshot: Option<Snapshot>,
-    /// How its text is laid out.
-    pub layout: Layout,
     /// From the call until the index was ours.
     pub waited: Duration,
-}
-
-/// How to open an index.
-#[derive(Clone, Copy, Debug)]
-pub struct OpenOptions {
-    /// Make missing directories.
-    pub mkdir: bool,
-    /// It may be [overwritten](crate::write::Options::in_place).
-    pub in_place: bool,
 }
 
 /// From the call to the parsed index.
 pub struct OpenJob {
     id: CallId,
     stage: Stage,
-    how: OpenOptions,
+    mkdir: bool,
+    in_place: bool,
+    numbers: Numbers,
     since: Instant,
     timeout: Duration,
     cancel: Cancel,
@@ -67,18 +59,20 @@ impl OpenJob {
     pub fn new(
         id: CallId,
         path: PathBuf,
-        how: OpenOptions,
+        options: &UpdateOptions,
         ticket: Ticket,
         since: Instant,
         timeout: Duration,
         cancel: Cancel,
     ) -> Self {
-        Self { id, stage: Stage::Called(path, ticket), how, since, timeout, cancel }
+        let UpdateOptions { mkdir, numbers, .. } = *options;
+        let in_place = options.commit.in_place;
+        Self { id, stage: Stage::Called(path, ticket), mkdir, in_place, numbers, since, timeout, cancel }
     }
 
     fn wait(mut self, path: PathBuf, real: PathBuf, wait: Wait) -> Step<Self> {
         Step::Wait(Box::pin(async move {
-            self.stage = match wait::open(&real, wait, self.how.in_place, self.timeout, &self.cancel).await {
+            self.stage = match wait::open(&real, wait, self.in_place, self.timeout, &self.cancel).await {
                 Ok(Waited::Open(index)) => Stage::Open(index, self.since.elapsed()),
                 Ok(Waited::Elsewhere) => Stage::Called(path, Ticket::take()),
                 Ok(Waited::Follower) => return After::Done(Ok(Come::Follower)),
@@ -102,8 +96,7 @@ impl Job for OpenJob {
                 return Step::Done(Err(ErrorKind::Panic("an update ran while it waited".into()).into()));
             }
             Stage::Called(path, ticket) => {
-                let target = match Target::resolve(&path, Resolve { mkdir: self.how.mkdir, exclusive: false })
-                {
+                let target = match Target::resolve(&path, Resolve { mkdir: self.mkdir, exclusive: false }) {
                     Ok(target) => target,
                     Err(error) if error.is_transient() => {
                         self.stage = Stage::Called(path, ticket);
@@ -118,7 +111,7 @@ impl Job for OpenJob {
                     Some(Called::Follower) => return Step::Done(Ok(Come::Follower)),
                     None => return self.wait(path, target.real_path(), Wait::Turn(place)),
                 };
-                match IndexFile::try_open(target, turn, self.how.in_place) {
+                match IndexFile::try_open(target, turn, self.in_place) {
                     Ok(Opening::Open(index)) => (index, self.since.elapsed()),
                     Ok(Opening::Busy(target, turn)) => {
                         return self.wait(path, target.real_path(), Wait::Lock(turn));
@@ -127,7 +120,7 @@ impl Job for OpenJob {
                 }
             }
         };
-        match Opened::read(index, waited).map_err(|failed| *failed) {
+        match Opened::read(index, waited, self.numbers).map_err(|failed| *failed) {
             Ok(opened) => Step::Done(Ok(Come::Open(Box::new(opened)))),
             Err((index, error)) if error.is_transient() => {
                 self.stage = Stage::Open(index, waited);
@@ -139,18 +132,19 @@ impl Job for OpenJob {
 }
 
 impl Opened {
+    /// How the next text is to be laid out.
+    pub fn layout(&self) -> Layout {
+        self.snapshot.as_ref().map(|snapshot| snapshot.layout.clone()).unwrap_or_default()
+    }
+
     /// Takes the next call along as a follower, if it is `wanted`.
     pub fn take_follower(&self, wanted: impl Fn(CallId) -> bool) -> Option<CallId> {
         self.index.take_follower(wanted)
     }
 
-    fn read(index: IndexFile, waited: Duration) -> Result<Self, Box<(IndexFile, Error)>> {
-        match index.read() {
-            Ok(snapshot) => {
-                let layout =
-                    snapshot.as_ref().map(|snapshot| json::layout(&snapshot.text)).unwrap_or_default();
-                Ok(Self { index, snapshot, layout, waited })
-            }
+    fn read(index: IndexFile, waited: Duration, numbers: Numbers) -> Result<Self, Box<(IndexFile, Error)>> {
+        match index.read(numbers) {
+            Ok(snapshot) => Ok(Self { index, snapshot, waited }),
             Err(error) => Err(Box::new((index, error))),
         }
     }
@@ -182,7 +176,7 @@ pub struct Committed {
 pub type Outcome = Arc<std::result::Result<Receipt, Error>>;
 
 impl CommitJob {
-    /// `text` is to replace the snapshot in `opened`. `keep`: the index is needed after that as well.
+    /// `text`, which is laid out here as far as `JSON.stringify` could not, is to replace the snapshot in `opened`. `keep`: the index is needed after that as well.
     pub fn new(opened: Opened, text: Data, options: UpdateOptions, keep: bool, cancel: Cancel) -> Self {
         Self { opened, text: Text::Given(text), options, keep, cancel }
     }
@@ -192,14 +186,16 @@ impl Job for CommitJob {
     type Output = Committed;
 
     fn run(mut self) -> Step<Self> {
+        let layout = self.opened.layout();
+        let Opened { index, snapshot, .. } = &mut self.opened;
         let text = match self.text {
             // Only a raw value can have one, and then JSON has no bytes for it.
             Text::Given(data) => data
                 .into_bytes()
+                .map(|text| layout.apply(text, self.options.space.as_ref()))
                 .map_err(|_| ErrorKind::InvalidJson { reason: "a lone surrogate".to_owned() }.into()),
             Text::Encoded(text) => Ok(text),
         };
-        let Opened { index, snapshot, .. } = &mut self.opened;
         let receipt = match text {
             Err(failure) => Err(failure),
             Ok(mut text) => match index.replace(&mut text, snapshot, &self.options, &self.cancel) {
@@ -218,7 +214,7 @@ impl Job for CommitJob {
         };
         let opened = if self.keep || matches!(written, Written::Changed | Written::Invalid(_)) {
             let Opened { index, waited, .. } = self.opened;
-            Opened::read(index, waited).map_err(|failed| failed.1)
+            Opened::read(index, waited, self.options.numbers).map_err(|failed| failed.1)
         } else {
             // The caller does not look at it.
             Err(ErrorKind::Panic("an index was lost".into()).into())

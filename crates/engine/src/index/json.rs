@@ -3,33 +3,12 @@
 use serde::Deserialize as _;
 use serde::de::IgnoredAny;
 
-use crate::error::{ErrorKind, Result};
+use crate::error::{ErrorKind, Place, Result};
+use crate::index::layout::without_mark;
+use crate::index::number;
+use crate::index::options::Numbers;
 
-/// How a text is laid out, so that the next version looks the same.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Layout {
-    /// What one level is indented by; empty for text on one line.
-    pub indent: String,
-    /// The text ends in a newline.
-    pub newline: bool,
-}
-
-impl Default for Layout {
-    fn default() -> Self {
-        Self { indent: "  ".into(), newline: false }
-    }
-}
-
-/// What one level is to be indented by, as `JSON.stringify` has it.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Space {
-    /// So many spaces.
-    Number(f64),
-    /// This text.
-    Text(String),
-}
-
-/// Checks that the bytes of an index are UTF-8 and one JSON value.
+/// Checks that the bytes of an index are UTF-8, and one JSON value, which may have a byte order mark before it.
 ///
 /// # Errors
 /// [`ErrorKind::CorruptIndex`], with the place.
@@ -38,23 +17,53 @@ pub fn check_index(bytes: Vec<u8>) -> Result<String> {
         let offset = error.utf8_error().valid_up_to();
         corrupt(error.as_bytes(), offset, "invalid UTF-8".to_owned())
     })?;
-    if text.is_empty() {
-        return Err(corrupt(&[], 0, "the file is empty".to_owned()).into());
-    }
-    match parse(&text) {
+    let value = without_mark(&text);
+    match parse(value) {
         Ok(()) => Ok(text),
-        Err(error) => Err(corrupt(text.as_bytes(), offset_of(&text, &error), reason_of(&error)).into()),
+        Err(error) => {
+            let offset = text.len() - value.len() + offset_of(value, &error);
+            Err(corrupt(text.as_bytes(), offset, reason_of(&error)).into())
+        }
     }
 }
 
+/// What is wrong from `offset` on; `reason` is the parser's.
 fn corrupt(bytes: &[u8], offset: usize, reason: String) -> ErrorKind {
+    const REPAIR: &str = "repair it or restore a backup";
+    const LOST: &str = "that is what a power cut leaves of a file that was not flushed: restore a backup";
+    let (offset, reason, advice) = if bytes.is_empty() {
+        (0, "the file is empty".to_owned(), REPAIR)
+    } else if let Some(encoding) = other_encoding(bytes) {
+        (0, format!("the file is {encoding}"), "save it as UTF-8")
+    } else if bytes.iter().all(|byte| *byte == 0) {
+        (0, "the file is filled with NUL bytes".to_owned(), LOST)
+    } else if bytes.get(offset) == Some(&0) {
+        (offset, "there are NUL bytes".to_owned(), LOST)
+    } else {
+        (offset, reason, REPAIR)
+    };
+    ErrorKind::CorruptIndex { place: place(bytes, offset), reason, advice }
+}
+
+fn place(bytes: &[u8], offset: usize) -> Box<Place> {
     let before = &bytes[..offset];
     let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-    ErrorKind::CorruptIndex {
+    Box::new(Place {
         offset: offset as u64,
         line: 1 + before.iter().filter(|byte| **byte == b'\n').count() as u64,
         column: (offset - line_start) as u64 + 1,
-        reason,
+    })
+}
+
+/// The encoding of a text that is not UTF-8, by its byte order mark or its first character, which is ASCII in JSON.
+fn other_encoding(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => Some("UTF-32"),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some("UTF-16"),
+        [first, 0] | [0, first] | [first, 0, 1..=255, ..] | [0, first, 0, ..] if *first != 0 => {
+            Some("UTF-16")
+        }
+        _ => None,
     }
 }
 
@@ -63,36 +72,25 @@ fn corrupt(bytes: &[u8], offset: usize, reason: String) -> ErrorKind {
 /// # Errors
 /// [`ErrorKind::InvalidJson`].
 pub fn check_text(text: &[u8]) -> Result<()> {
-    match serde_json::from_slice::<IgnoredAny>(text) {
+    match serde_json::from_slice::<IgnoredAny>(text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text)) {
         Ok(_) => Ok(()),
         Err(error) => Err(ErrorKind::InvalidJson { reason: error.to_string() }.into()),
     }
 }
 
-/// The layout of a text that [`check_index`] accepted.
+/// Checks that JavaScript keeps the numbers of a text that [`check_index`] accepted. `true`: it does not, and they
+/// are to stay as they are.
 ///
-/// ```
-/// use pipeline_atomic_engine::index::json::layout;
-///
-/// let layout = layout("{\n    \"a\": 1\n}\n");
-/// assert_eq!((layout.indent.as_str(), layout.newline), ("    ", true));
-/// ```
-pub fn layout(text: &str) -> Layout {
-    let newline = text.ends_with('\n');
-    let body = text.trim_matches([' ', '\t', '\r', '\n']);
-    let inside = body.strip_prefix(['{', '[']).unwrap_or(body);
-    if matches!(body, "{}" | "[]") {
-        return Layout { newline, ..Layout::default() };
-    }
-    let indent = match inside.trim_start_matches(['\r', ' ', '\t']).strip_prefix('\n') {
-        Some(first_line) => {
-            let first_line = first_line.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-            let end = first_line.find(|c| c != ' ' && c != '\t').unwrap_or(0);
-            first_line[..end].to_owned()
+/// # Errors
+/// [`ErrorKind::LossyIndex`], if they are to be refused.
+pub fn check_numbers(text: &str, numbers: Numbers) -> Result<bool> {
+    match number::first_that_changes(text, numbers) {
+        Some((offset, literal)) if numbers == Numbers::Strict => {
+            let place = place(text.as_bytes(), offset);
+            Err(ErrorKind::LossyIndex { place, literal: literal.to_owned() }.into())
         }
-        None => String::new(),
-    };
-    Layout { indent, newline }
+        found => Ok(found.is_some()),
+    }
 }
 
 fn parse(text: &str) -> serde_json::Result<()> {
@@ -124,7 +122,7 @@ mod tests {
 
     fn corrupt(bytes: &[u8]) -> (u64, u64, u64) {
         match check_index(bytes.to_vec()).unwrap_err().kind() {
-            ErrorKind::CorruptIndex { offset, line, column, .. } => (*offset, *line, *column),
+            ErrorKind::CorruptIndex { place, .. } => (place.offset, place.line, place.column),
             other => panic!("{other:?}"),
         }
     }
@@ -146,22 +144,25 @@ mod tests {
         assert_eq!(corrupt(&[0; 10]), (0, 1, 1));
         assert_eq!(corrupt(b"[1,2").0, 3);
         assert_eq!(corrupt(b"[\n\"a\nb\"]"), (4, 2, 3), "a newline inside a string");
-        assert_eq!(corrupt("\u{feff}{}".as_bytes()).0, 0);
+        assert_eq!(corrupt("\u{feff}{\u{feff}}".as_bytes()), (4, 1, 5));
     }
 
     #[test]
-    fn the_layout_is_the_texts_own() {
-        let layout_of = |text| {
-            let Layout { indent, newline } = layout(text);
-            (indent, newline)
-        };
-        assert_eq!(layout_of("{\n    \"a\": 1\n}\n"), ("    ".into(), true));
-        assert_eq!(layout_of("[\n\t1\n]"), ("\t".into(), false));
-        assert_eq!(layout_of("{\r\n  \"a\": 1\r\n}\r\n"), ("  ".into(), true));
-        assert_eq!(layout_of("{\n\n   \"a\": 1\n}"), ("   ".into(), false));
-        assert_eq!(layout_of("{\"a\":[\n1]}"), (String::new(), false));
-        assert_eq!(layout_of("{}\n"), ("  ".into(), true));
-        assert_eq!(layout_of("[]"), ("  ".into(), false));
-        assert_eq!(layout_of("null"), (String::new(), false));
+    fn damage_is_called_what_it_is() {
+        let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
+        for (bytes, expected) in [
+            (vec![], "the file is empty"),
+            (vec![0; 10], "filled with NUL bytes"),
+            (b"{\0\0\0\0".to_vec(), "there are NUL bytes at byte 1 "),
+            (b"{\"a\": \"b\0\0\"}".to_vec(), "there are NUL bytes at byte 8 "),
+            (utf16("{}"), "UTF-16"),
+            (utf16("\u{feff}{}"), "UTF-16"),
+            ("{}".encode_utf16().flat_map(u16::to_be_bytes).collect(), "UTF-16"),
+            (b"\xff\xfe\0\0{\0\0\0".to_vec(), "UTF-32"),
+            (b"[\xe9]".to_vec(), "invalid UTF-8"),
+        ] {
+            let message = check_index(bytes).unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+        }
     }
 }

@@ -1,11 +1,12 @@
-//! How to replace an index.
+//! How to change an index.
 
 use std::path::PathBuf;
 
+use crate::index::layout::Space;
 use crate::write::Options;
 
 /// How to replace an index.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct UpdateOptions {
     /// As for any file; `exclusive` and `if_changed` mean nothing here.
     pub commit: Options,
@@ -13,4 +14,20 @@ pub struct UpdateOptions {
     pub backup: Option<PathBuf>,
     /// Make missing directories for the backup.
     pub mkdir: bool,
+    /// What a level is indented by; `None`: as in the file.
+    pub space: Option<Space>,
+    /// What becomes of numbers that a double does not keep.
+    pub numbers: Numbers,
+}
+
+/// What becomes of numbers that a double does not keep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Numbers {
+    /// They are refused, but for decimals, which are rounded.
+    #[default]
+    Strict,
+    /// They are rounded, or become `null`.
+    Lossy,
+    /// They stay as they are.
+    Exact,
 }

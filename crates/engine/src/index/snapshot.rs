@@ -4,26 +4,40 @@ use std::fs::File;
 use std::io::{Read, Seek};
 
 use crate::cancel::Cancel;
-use crate::error::{ErrorKind, Named, Result};
+use crate::error::{Named, Result};
+use crate::index::layout::{Layout, without_mark};
+use crate::index::options::UpdateOptions;
+use crate::index::same::{self, Comparison};
 use crate::process::room;
 use crate::sys::Version;
-use crate::write::{Content, Level, verify};
+use crate::write::verify;
 
 /// From this size on only one text is kept in memory at a time.
 const LARGE: usize = 16 << 20;
+/// How much of a file is read at first where it differs from a text; eight times as much at each further look.
+const WINDOW: usize = 64 << 10;
 
 /// One version of an index.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// JSON, checked; empty if it was forgotten.
-    pub text: String,
-    /// Whether the text is plain ASCII, which V8 takes without decoding it.
+    /// As it is in the file, checked; empty if it was forgotten.
+    pub(crate) text: String,
+    /// How it is laid out.
+    pub layout: Layout,
+    /// Whether its JSON is plain ASCII, which V8 takes without decoding it.
     pub ascii: bool,
+    /// Whether there are numbers in it that JavaScript would change and that are to stay as they are.
+    pub keeps_digits: bool,
     pub(crate) version: Version,
     pub(crate) file: File,
 }
 
 impl Snapshot {
+    /// Its text, without a byte order mark.
+    pub fn json(&self) -> &str {
+        without_mark(&self.text)
+    }
+
     /// Frees the text, if it is a large one: a new text can be compared with the file instead.
     pub fn forget(&mut self) {
         if self.text.len() >= LARGE {
@@ -31,19 +45,45 @@ impl Snapshot {
         }
     }
 
+    /// Whether it says what this text says, however each is laid out; but for an indent that the caller has asked for.
+    pub(crate) fn says(&self, text: &[u8], options: &UpdateOptions, cancel: &Cancel) -> Result<bool> {
+        let UpdateOptions { space, numbers, .. } = options;
+        if space.as_ref().is_some_and(|space| !self.layout.is_indented_by(space)) {
+            return self.holds(text, cancel);
+        }
+        if !self.text.is_empty() {
+            return Ok(same::is_same(self.text.as_bytes(), text, *numbers));
+        }
+        let size = usize::try_from(self.version.size).unwrap_or(usize::MAX);
+        let common = verify::common(&self.file, text, cancel)?;
+        if common == text.len() && common == size {
+            return Ok(true);
+        }
+        let start = same::boundary(&text[..common]);
+        let mut length = WINDOW;
+        loop {
+            cancel.check()?;
+            let mut window = room(length);
+            window.resize(length, 0);
+            let got = verify::read_fully(&self.file, &mut window, start as u64)?;
+            // Less than asked for: the file was cut meanwhile.
+            let whole = got < length || start + got >= size;
+            match same::compare(&window[..got], &text[start..], *numbers, whole) {
+                Comparison::Undecided => length = length.saturating_mul(8).min(size - start),
+                decided => return Ok(decided == Comparison::Same),
+            }
+        }
+    }
+
     /// Whether its bytes are these.
-    pub(crate) fn holds(&self, text: &[u8], cancel: &Cancel) -> Result<bool> {
+    fn holds(&self, text: &[u8], cancel: &Cancel) -> Result<bool> {
         if self.version.size != text.len() as u64 {
             return Ok(false);
         }
         if !self.text.is_empty() {
             return Ok(self.text.as_bytes() == text);
         }
-        match verify::verify(&self.file, Content::Bytes(text), Level::Cache, cancel) {
-            Ok(_) => Ok(true),
-            Err(error) if matches!(error.kind(), ErrorKind::Verify { .. }) => Ok(false),
-            Err(error) => Err(error),
-        }
+        Ok(verify::common(&self.file, text, cancel)? == text.len())
     }
 
     /// All of its bytes.

@@ -101,6 +101,23 @@ fn compare(
     if missing == 0 { Ok(()) } else { Err(differs(Some(size - missing))) }
 }
 
+/// How many bytes of a file are those of `expected`, from its beginning.
+///
+/// # Errors
+/// [`ErrorKind::Aborted`]; a failed read.
+pub fn common(file: &File, expected: &[u8], cancel: &Cancel) -> Result<usize> {
+    let compared = compare(file, expected.len() as u64, cancel, |offset, read| {
+        Ok(alike(read, &expected[offset as usize..][..read.len()]))
+    });
+    match compared {
+        Ok(()) => Ok(expected.len()),
+        Err(error) => match error.kind() {
+            ErrorKind::Verify { offset: Some(offset) } => Ok(*offset as usize),
+            _ => Err(error),
+        },
+    }
+}
+
 /// How many bytes two slices have in common at their beginning.
 fn alike(read: &[u8], given: &[u8]) -> usize {
     if read == given {
@@ -110,7 +127,7 @@ fn alike(read: &[u8], given: &[u8]) -> usize {
 }
 
 /// Reads until `buffer` is full or the file ends.
-fn read_fully(file: &File, buffer: &mut [u8], offset: u64) -> Result<usize> {
+pub fn read_fully(file: &File, buffer: &mut [u8], offset: u64) -> Result<usize> {
     let mut got = 0;
     while got < buffer.len() {
         match sys::read_at(file, &mut buffer[got..], offset + got as u64).named("read")? {
