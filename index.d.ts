@@ -20,6 +20,8 @@ export type AtomicErrorCode =
   | 'ERR_ATOMIC_VERIFY'
   /** The file is not UTF-8 or not JSON; `offset`, `line` and `column` say where. It is never overwritten. */
   | 'ERR_ATOMIC_CORRUPT_INDEX'
+  /** The index has a number that JavaScript would change: `offset`, `line`, `column`, `literal`. See `numbers`. */
+  | 'ERR_ATOMIC_LOSSY_INDEX'
   /** The update did not get the index within `timeout`. */
   | 'ERR_ATOMIC_LOCK_TIMEOUT'
   /** Two entries of one call name the same file: `entry` and `duplicateOf`. */
@@ -30,10 +32,6 @@ export type AtomicErrorCode =
   | 'ERR_ATOMIC_NOT_REGULAR'
   /** The file system cannot swap two directories in one step. See the option `fallback`. */
   | 'ERR_ATOMIC_NO_EXCHANGE'
-  /** The file system has no locks, so there can be no index on it. `errno` and `syscall` say what it answered. */
-  | 'ERR_ATOMIC_NO_LOCKS'
-  /** The file system has no step that gives a file its name only if that is free. See the option `flag`. */
-  | 'ERR_ATOMIC_NO_EXCLUSIVE'
 
 /**
  * What the functions of this package reject with, except for what your own functions and iterables throw: that is
@@ -72,12 +70,14 @@ export interface AtomicError extends NodeJS.ErrnoException {
   replaced?: number
   /** `ERR_ATOMIC_DUPLICATE`: the position of the first entry that names the same file, from 0. */
   duplicateOf?: number
-  /** `ERR_ATOMIC_VERIFY`, `ERR_ATOMIC_CORRUPT_INDEX`: where in the file, in bytes from 0. */
+  /** `ERR_ATOMIC_VERIFY`, `ERR_ATOMIC_CORRUPT_INDEX`, `ERR_ATOMIC_LOSSY_INDEX`: where in the file, in bytes from 0. */
   offset?: number
-  /** `ERR_ATOMIC_CORRUPT_INDEX`: the line, from 1. */
+  /** `ERR_ATOMIC_CORRUPT_INDEX`, `ERR_ATOMIC_LOSSY_INDEX`: the line, from 1. */
   line?: number
-  /** `ERR_ATOMIC_CORRUPT_INDEX`: the position in the line, in bytes from 1. */
+  /** `ERR_ATOMIC_CORRUPT_INDEX`, `ERR_ATOMIC_LOSSY_INDEX`: the position in the line, in bytes from 1. */
   column?: number
+  /** `ERR_ATOMIC_LOSSY_INDEX`: the number, as it is in the file. */
+  literal?: string
   /** The error that led to this one, or the reason of an aborted signal. */
   cause?: unknown
 }
@@ -276,8 +276,9 @@ export declare function atomicDirectory<T>(path: PathLike, build: (staging: stri
  * Rejects with an {@link AtomicError} as {@link atomicWrite} does, and with
  * - `ERR_ATOMIC_CORRUPT_INDEX`: the file is not UTF-8 or not JSON (an empty file is not JSON either). `offset`, `line`
  *   and `column` say where. It is never overwritten;
+ * - `ERR_ATOMIC_LOSSY_INDEX`: the file has a number that JavaScript would change (see `numbers`). `offset`, `line` and
+ *   `column` say where, `literal` which;
  * - `ERR_ATOMIC_LOCK_TIMEOUT`: the call did not get the index within `timeout`;
- * - `ERR_ATOMIC_NO_LOCKS`: the file system has no locks (flock); keep the index on another one;
  * - `ERR_INVALID_RETURN_VALUE`: `fn` returned something else than an object or an array, or one that is not JSON.
  *
  * An abort takes effect until the commit begins; for a call that is written alone, until its rename.
@@ -486,10 +487,25 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
    */
   space?: number | string
   /**
-   * Keep the version before this one: `true` as `${path}.backup`, a path under that path. The old file gets that
-   * name; it is copied only where the file system cannot do that. The backup is not touched when nothing is written.
-   * For calls that share a commit, it is the version before all of them. A process that is killed right after the
-   * index was replaced leaves the backup before.
+   * What becomes of numbers in the file that JavaScript would change, because a `number` has only about 16 digits:
+   * `1161888007138312192` would become `1161888007138312200`, and `1e400` would become `null`.
+   *
+   * - `'strict'`: they are refused. The call rejects with `ERR_ATOMIC_LOSSY_INDEX` before `fn` is called. This is
+   *   about whole numbers and numbers that are too large. Decimals are rounded to the nearest `number`, as everywhere
+   *   in JavaScript, and `-0` may become `0`.
+   * - `'lossy'`: they are changed.
+   * - `'exact'`: all digits of those that `fn` does not replace stay as they are in the file, also those of decimals.
+   *   `fn` gets each such number as an object that `JSON.rawJSON` has made, and can pass it on, move it or copy it; its
+   *   digits are in `rawJSON`: `BigInt(index.id.rawJSON)`. All other numbers are plain ones. It needs Node.js 22 or
+   *   newer: older ones reject with `ERR_INVALID_ARG_VALUE`.
+   *
+   * @default 'strict'
+   */
+  numbers?: 'strict' | 'lossy' | 'exact'
+  /**
+   * Keep the version before this one: `true` as `${path}.backup`, a path under that path. The old file is linked,
+   * not copied, where the file system allows it. The backup is not touched when nothing is written. For calls that
+   * share a commit, it is the version before all of them.
    *
    * @default false
    */
@@ -540,18 +556,14 @@ export interface WriteOptions {
   encoding?: BufferEncoding
   /**
    * Permission bits, as a number or as a string of octal digits. They are set exactly: the umask does not apply.
-   * On Windows only the write permission has a meaning, and on file systems whose modes are fixed (vfat, many FUSE
-   * mounts) none. Where modes cannot be changed the file may be less open than this, never more.
+   * On Windows only the write permission has a meaning.
    *
    * @default the mode of the replaced file; for a new file 0o666 & ~umask
    */
   mode?: number | string
   /**
    * `'w'` replaces an existing file. `'wx'` rejects with `EEXIST` if the name exists, even as a dangling symbolic
-   * link. If two processes try at once, exactly one succeeds. On a file system that has neither hard links nor a
-   * rename that refuses a taken name (mounts of object stores, sshfs without hard links) `'wx'` rejects with
-   * `ERR_ATOMIC_NO_EXCLUSIVE`, and a new file written with `'w'` replaces one that another program makes in the
-   * same instant.
+   * link. If two processes try at once, exactly one succeeds.
    *
    * @default 'w'
    */

@@ -14,7 +14,7 @@ use napi_derive::napi;
 
 use crate::api::options::{Checked, WriteOptions, WriteResult, milliseconds};
 use crate::js::index::call::{self, Request};
-use crate::js::index::group;
+use crate::js::index::{group, json};
 use crate::js::value::{Kept, Result, Signal, args, copy, promise, raw};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -41,6 +41,21 @@ pub struct UpdateOptions<'env> {
     /// @default the indent of the file; for a new file 2
     #[napi(ts_type = "number | string")]
     pub space: Option<Unknown<'env>>,
+    /// What becomes of numbers in the file that JavaScript would change, because a `number` has only about 16 digits:
+    /// `1161888007138312192` would become `1161888007138312200`, and `1e400` would become `null`.
+    ///
+    /// - `'strict'`: they are refused. The call rejects with `ERR_ATOMIC_LOSSY_INDEX` before `fn` is called. This is
+    ///   about whole numbers and numbers that are too large. Decimals are rounded to the nearest `number`, as everywhere
+    ///   in JavaScript, and `-0` may become `0`.
+    /// - `'lossy'`: they are changed.
+    /// - `'exact'`: all digits of those that `fn` does not replace stay as they are in the file, also those of decimals.
+    ///   `fn` gets each such number as an object that `JSON.rawJSON` has made, and can pass it on, move it or copy it; its
+    ///   digits are in `rawJSON`: `BigInt(index.id.rawJSON)`. All other numbers are plain ones. It needs Node.js 22 or
+    ///   newer: older ones reject with `ERR_INVALID_ARG_VALUE`.
+    ///
+    /// @default 'strict'
+    #[napi(ts_type = "'strict' | 'lossy' | 'exact'")]
+    pub numbers: Option<Unknown<'env>>,
     /// Keep the version before this one: `true` as `${path}.backup`, a path under that path. The old file gets that
     /// name; it is copied only where the file system cannot do that. The backup is not touched when nothing is written.
     /// For calls that share a commit, it is the version before all of them. A process that is killed right after the
@@ -95,6 +110,8 @@ pub struct UpdateResult {
 /// Rejects with an {@link AtomicError} as {@link atomicWrite} does, and with
 /// - `ERR_ATOMIC_CORRUPT_INDEX`: the file is not UTF-8 or not JSON (an empty file is not JSON either). `offset`, `line`
 ///   and `column` say where. It is never overwritten;
+/// - `ERR_ATOMIC_LOSSY_INDEX`: the file has a number that JavaScript would change (see `numbers`). `offset`, `line` and
+///   `column` say where, `literal` which;
 /// - `ERR_ATOMIC_LOCK_TIMEOUT`: the call did not get the index within `timeout`;
 /// - `ERR_ATOMIC_NO_LOCKS`: the file system has no locks (flock); keep the index on another one;
 /// - `ERR_INVALID_RETURN_VALUE`: `fn` returned something else than an object or an array, or one that is not JSON.
@@ -135,7 +152,7 @@ fn start<'env>(
     let timeout = milliseconds(env, "options.timeout", own.timeout.as_ref(), DEFAULT_TIMEOUT)?;
     let initial = own.initial.as_ref().map(|initial| snapshot(env, initial)).transpose()?;
     let space = own.space.as_ref().map(|given| space(env, given)).transpose()?;
-    let numbers = Numbers::Lossy;
+    let numbers = own.numbers.as_ref().map(|given| numbers(env, given)).transpose()?.unwrap_or_default();
     let options = EngineOptions { commit, backup, mkdir, space, numbers };
     let signal = Signal::attach(env, shared.signal.as_ref())?;
     let cancel = signal.cancel();
@@ -196,6 +213,17 @@ fn snapshot<'env>(env: &'env Env, initial: &Unknown<'_>) -> Result<'env, Vec<u16
             );
             Err(error.caused_by(env, not_json.err()))
         }
+    }
+}
+
+fn numbers<'env>(env: &'env Env, given: &Unknown<'_>) -> Result<'env, Numbers> {
+    let wrong = |reason| args::wrong_value(env, "options.numbers", reason, given);
+    match args::word(env, given)?.as_deref() {
+        Some("strict") => Ok(Numbers::Strict),
+        Some("lossy") => Ok(Numbers::Lossy),
+        Some("exact") if json::can_keep_digits(env)? => Ok(Numbers::Exact),
+        Some("exact") => Err(wrong("needs JSON.rawJSON, which Node.js has from version 22 on")),
+        _ => Err(wrong("must be 'strict', 'lossy' or 'exact'")),
     }
 }
 

@@ -20,6 +20,8 @@ export type AtomicErrorCode =
   | 'ERR_ATOMIC_VERIFY'
   /** The file is not UTF-8 or not JSON; `offset`, `line` and `column` say where. It is never overwritten. */
   | 'ERR_ATOMIC_CORRUPT_INDEX'
+  /** The index has a number that JavaScript would change: `offset`, `line`, `column`, `literal`. See `numbers`. */
+  | 'ERR_ATOMIC_LOSSY_INDEX'
   /** The update did not get the index within `timeout`. */
   | 'ERR_ATOMIC_LOCK_TIMEOUT'
   /** Two entries of one call name the same file: `entry` and `duplicateOf`. */
@@ -72,12 +74,14 @@ export interface AtomicError extends NodeJS.ErrnoException {
   replaced?: number
   /** `ERR_ATOMIC_DUPLICATE`: the position of the first entry that names the same file, from 0. */
   duplicateOf?: number
-  /** `ERR_ATOMIC_VERIFY`, `ERR_ATOMIC_CORRUPT_INDEX`: where in the file, in bytes from 0. */
+  /** `ERR_ATOMIC_VERIFY`, `ERR_ATOMIC_CORRUPT_INDEX`, `ERR_ATOMIC_LOSSY_INDEX`: where in the file, in bytes from 0. */
   offset?: number
-  /** `ERR_ATOMIC_CORRUPT_INDEX`: the line, from 1. */
+  /** `ERR_ATOMIC_CORRUPT_INDEX`, `ERR_ATOMIC_LOSSY_INDEX`: the line, from 1. */
   line?: number
-  /** `ERR_ATOMIC_CORRUPT_INDEX`: the position in the line, in bytes from 1. */
+  /** `ERR_ATOMIC_CORRUPT_INDEX`, `ERR_ATOMIC_LOSSY_INDEX`: the position in the line, in bytes from 1. */
   column?: number
+  /** `ERR_ATOMIC_LOSSY_INDEX`: the number, as it is in the file. */
+  literal?: string
   /** The error that led to this one, or the reason of an aborted signal. */
   cause?: unknown
 }

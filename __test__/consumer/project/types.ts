@@ -49,6 +49,7 @@ const updateOptions: UpdateOptions<Index> = {
   initial: { documents: {} },
   space: '\t',
   backup: new URL('file:///backup'),
+  numbers: 'exact',
   timeout: 1000,
   mode: '644',
   flush: true,
@@ -162,8 +163,8 @@ export async function errors(): Promise<boolean> {
     await atomicWrite('a', 'a')
   } catch (error) {
     const { committed, code, errno, syscall, path, dest, entry, replaced, cause } = error as AtomicError
-    const { duplicateOf, offset, line, column } = error as AtomicError
-    const texts: (string | undefined)[] = [code, syscall, path, dest]
+    const { duplicateOf, offset, line, column, literal } = error as AtomicError
+    const texts: (string | undefined)[] = [code, syscall, path, dest, literal]
     const numbers: (number | undefined)[] = [errno, entry, replaced, duplicateOf, offset, line, column]
     console.log(texts, numbers, cause, code === own, code === 'ENOSPC')
     const certain: true | undefined = committed
@@ -252,6 +253,8 @@ export function misuse(): void {
   void atomicIndexUpdate('i', (index: Index) => index, { initial: {} })
   // @ts-expect-error: a timeout is a number of milliseconds
   void atomicIndexUpdate('i', (index) => index, { initial: {}, timeout: '1s' })
+  // @ts-expect-error: there is no such kind of numbers
+  void atomicIndexUpdate('i', (index) => index, { initial: {}, numbers: 'precise' })
   // @ts-expect-error: an update has no such option
   void atomicIndexUpdate('i', (index) => index, { initial: {}, ifChanged: true })
   // @ts-expect-error: there is no class of that name

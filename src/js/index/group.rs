@@ -122,7 +122,7 @@ impl Group {
         }
         let opened = self.opened.borrow();
         let snapshot = opened.as_ref().and_then(|opened| opened.snapshot.as_ref());
-        json::parse(env, snapshot, call.request.initial.as_deref())
+        json::parse(env, snapshot, call.request.initial.as_deref(), self.options.numbers)
     }
 
     /// Lets the policy check the calls that wait for a function. `false`: there are none.

@@ -1,25 +1,53 @@
 //! An index as text and as a value.
 
-use engine::index::file::Snapshot;
+use engine::index::file::{Numbers, Snapshot};
 use engine::index::layout::{Layout, Space};
+use engine::index::number;
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 
 use crate::js::value::thrown::invalid_return;
-use crate::js::value::{Result, copy, raw};
+use crate::js::value::{Result, copy, promise, raw};
 
-/// `JSON.parse` of what the file has, or without a file of `initial`; `undefined` without either.
+/// `JSON.parse` of what the file has, or without a file of `initial`; `undefined` without either. With `numbers` to be
+/// kept, those that JavaScript would change become raw ones.
 pub fn parse<'env>(
     env: &'env Env,
     snapshot: Option<&Snapshot>,
     initial: Option<&[u16]>,
+    numbers: Numbers,
 ) -> Result<'env, Unknown<'env>> {
     let text = match (snapshot, initial) {
         (Some(snapshot), _) => copy::string(env, snapshot.json(), snapshot.ascii)?,
         (None, Some(initial)) => copy::string_utf16(env, initial)?,
         (None, None) => return Ok(raw::undefined(env)),
     };
-    raw::invoke(env, &raw::global(env, c"JSON")?, c"parse", &[text])
+    let json = raw::global(env, c"JSON")?;
+    if numbers == Numbers::Exact && snapshot.is_none_or(|snapshot| snapshot.keeps_digits) {
+        raw::invoke(env, &json, c"parse", &[text, digit_keeper(env)?])
+    } else {
+        raw::invoke(env, &json, c"parse", &[text])
+    }
+}
+
+/// Whether V8 can keep the digits of a number.
+pub fn can_keep_digits(env: &Env) -> Result<'_, bool> {
+    let raw_json = raw::get(env, &raw::global(env, c"JSON")?, c"rawJSON")?;
+    Ok(raw::type_of(&raw_json) == ValueType::Function)
+}
+
+/// A reviver for `JSON.parse` that makes raw numbers of those that JavaScript would change.
+fn digit_keeper(env: &Env) -> Result<'_, Unknown<'_>> {
+    promise::callback(env, "keepDigits", |env, [_, value, context]| {
+        if raw::type_of(&value) != ValueType::Number {
+            return Ok(value);
+        }
+        let source = raw::get(env, &context, c"source")?;
+        if !number::changes(&copy::text(env, &source)?, Numbers::Exact) {
+            return Ok(value);
+        }
+        raw::invoke(env, &raw::global(env, c"JSON")?, c"rawJSON", &[source])
+    })
 }
 
 /// `JSON.stringify(index, null, space)`: a string, by default indented as its file is.

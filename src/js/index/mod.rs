@@ -3,4 +3,4 @@
 mod apply;
 pub mod call;
 pub mod group;
-mod json;
+pub mod json;

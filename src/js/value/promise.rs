@@ -49,6 +49,28 @@ where
     Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), made.raw()) })
 }
 
+/// A function that passes on its first arguments, and throws what it fails with.
+pub fn callback<'env, F, const N: usize>(
+    env: &'env Env,
+    name: &str,
+    function: F,
+) -> Result<'env, Unknown<'env>>
+where
+    F: for<'scope> Fn(&'scope Env, [Unknown<'scope>; N]) -> Result<'scope, Unknown<'scope>> + 'static,
+{
+    let made = env.create_function_from_closure::<(), Raw, _>(name, move |context| {
+        let given = (0..context.length().min(N)).map(|at| context.get::<Unknown<'_>>(at));
+        let given = given.collect::<napi::Result<Vec<_>>>()?;
+        let env = context.env;
+        let arguments =
+            std::array::from_fn(|at| given.get(at).copied().unwrap_or_else(|| raw::undefined(env)));
+        Ok(leave(env, || function(env, arguments)))
+    });
+    let made = made.map_err(|error| internal(env, &error.to_string()))?;
+    // SAFETY: a function of the current scope.
+    Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), made.raw()) })
+}
+
 /// `promise.then(react)`; what `react` fails with is thrown as it is.
 pub fn then<'env, R>(env: &'env Env, promise: &Unknown<'_>, react: R) -> Result<'env, Unknown<'env>>
 where

@@ -56,7 +56,7 @@ pub fn changes(literal: &str, numbers: Numbers) -> bool {
 
 /// Where the first number is that [`changes`], and its literal.
 pub fn first_that_changes(text: &str, numbers: Numbers) -> Option<(usize, &str)> {
-    if numbers == Numbers::Lossy {
+    if numbers == Numbers::Lossy || !may_have_candidates(text.as_bytes()) {
         return None;
     }
     let mut tokens = Tokens::new(text.as_bytes());
@@ -69,6 +69,85 @@ pub fn first_that_changes(text: &str, numbers: Numbers) -> Option<(usize, &str)>
         }
     }
     None
+}
+
+/// Whether there is something that looks like a number worth a look. `false` is certain; `true` may be a string's doing.
+///
+/// To go through all tokens takes as long as to check the text's syntax. This takes a third of that.
+fn may_have_candidates(text: &[u8]) -> bool {
+    has_long_literal(text) || has_large_exponent(text)
+}
+
+/// Sixteen digits, with or without a point between them, fill a word of eight bytes, wherever they begin.
+fn has_long_literal(text: &[u8]) -> bool {
+    const WORD: usize = 8;
+    const HIGH: u64 = 0xf0f0_f0f0_f0f0_f0f0;
+    let (words, _) = text.as_chunks::<WORD>();
+    let mut seen = 0;
+    for (start, word) in (0..).step_by(WORD).zip(words) {
+        let word = u64::from_le_bytes(*word);
+        // What is not like a digit, which begins with 3 in hexadecimal.
+        let others = (word & HIGH) ^ (HIGH & 0x3030_3030_3030_3030);
+        let point = others.trailing_zeros() / 8 * 8;
+        let is_full = others == 0 || others >> point <= 0xff && (word >> point) & 0xff == u64::from(b'.');
+        if is_full && start >= seen {
+            let (is_candidate, end) = candidate_around(text, start);
+            if is_candidate {
+                return true;
+            }
+            seen = end;
+        }
+    }
+    false
+}
+
+/// A short literal needs an exponent of three digits to be out of range.
+fn has_large_exponent(text: &[u8]) -> bool {
+    const PATTERN: usize = 5;
+    // So many that the compiler makes a few instructions for all of them.
+    const PIECE: usize = 32;
+    let is_exponent = |bytes: &[u8]| {
+        bytes[0].is_ascii_digit()
+            & (bytes[1] | 0x20 == b'e')
+            & (bytes[2].is_ascii_digit() | (bytes[2] == b'+') | (bytes[2] == b'-'))
+            & bytes[3].is_ascii_digit()
+            & bytes[4].is_ascii_digit()
+    };
+    let (mut start, mut seen) = (0, 0);
+    while start + PATTERN <= text.len() {
+        let piece = &text[start..text.len().min(start + PIECE + PATTERN - 1)];
+        let has_one = match <&[u8; PIECE + PATTERN - 1]>::try_from(piece) {
+            Ok(piece) => (0..PIECE).fold(false, |found, at| found | is_exponent(&piece[at..at + PATTERN])),
+            Err(_) => true,
+        };
+        if has_one {
+            for (at, _) in piece.windows(PATTERN).enumerate().filter(|(_, bytes)| is_exponent(bytes)) {
+                if start + at >= seen {
+                    let (is_candidate, end) = candidate_around(text, start + at);
+                    if is_candidate {
+                        return true;
+                    }
+                    seen = end;
+                }
+            }
+        }
+        start += PIECE;
+    }
+    false
+}
+
+/// Whether what looks like a number around `at` is worth a look, and where it ends.
+fn candidate_around(text: &[u8], at: usize) -> (bool, usize) {
+    let before = text[..at].iter().rev().take_while(|byte| is_in_number(**byte)).count();
+    let after = text[at..].iter().take_while(|byte| is_in_number(**byte)).count();
+    let (start, end) = (at - before, at + after);
+    let is_alone = |neighbour: Option<&u8>| neighbour.is_none_or(|byte| b" \t\r\n[]{},:".contains(byte));
+    let is_worth = end - start > SAFE_LENGTH || text[start..end].iter().any(|byte| byte | 0x20 == b'e');
+    (is_worth && is_alone(text[..start].last()) && is_alone(text.get(end)), end)
+}
+
+fn is_in_number(byte: u8) -> bool {
+    byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.' | b'e' | b'E')
 }
 
 /// Whether two literals are one number: the same decimal value. Or, unless digits count, what JavaScript makes of the
@@ -131,6 +210,35 @@ mod tests {
         let text = r#"{"1161888007138312192":["1e400\"",1,1161888007138312192]}"#;
         assert_eq!(first_that_changes(text, Numbers::Strict), Some((36, "1161888007138312192")));
         assert_eq!(first_that_changes(r#"["9007199254740993"]"#, Numbers::Strict), None);
+    }
+
+    #[test]
+    fn a_number_is_found_wherever_it_is() {
+        for literal in ["1e400", "9007199254740993", "-1161888007138312192", "1.0E309"] {
+            for before in 0..200 {
+                let pad = "x".repeat(before);
+                for text in [format!("[\"{pad}\",{literal}]"), format!("[\"{pad}\", {literal} ,1]")] {
+                    let found = first_that_changes(&text, Numbers::Strict);
+                    assert_eq!(found.map(|(_, literal)| literal), Some(literal), "{text}");
+                }
+            }
+            assert!(first_that_changes(literal, Numbers::Strict).is_some());
+        }
+    }
+
+    #[test]
+    fn what_is_in_words_is_no_candidate() {
+        let digits = "1234567890".repeat(10_000);
+        for text in [
+            "[\"0f4e57a9e81e4b7c4d3e2\"]",
+            "[\"1161888007138312192\"]",
+            "[15,1.5]",
+            &format!("\"{digits}\""),
+            &format!("\"{}\"", "1e100".repeat(10_000)),
+        ] {
+            assert!(!may_have_candidates(text.as_bytes()), "{}", &text[..text.len().min(40)]);
+        }
+        assert!(may_have_candidates(b"[\"from 1e500 to 2\"]"));
     }
 
     #[test]
