@@ -279,7 +279,9 @@ export declare function atomicDirectory<T>(path: PathLike, build: (staging: stri
  * - `ERR_ATOMIC_LOSSY_INDEX`: the file has a number that JavaScript would change (see `numbers`). `offset`, `line` and
  *   `column` say where, `literal` which;
  * - `ERR_ATOMIC_LOCK_TIMEOUT`: the call did not get the index within `timeout`;
- * - `ERR_INVALID_RETURN_VALUE`: `fn` returned something else than an object or an array, or one that is not JSON.
+ * - `ERR_INVALID_RETURN_VALUE`: `fn` returned something else than an object or an array; or one that is not JSON; or
+ *   one that JSON would write as `{}` although there is more to it: a `Map`, a `Set`, an iterator, an instance of a
+ *   class without `toJSON`. The same is true for a `Map`, a `Set`, a promise and the like in it.
  *
  * An abort takes effect until the commit begins; for a call that is written alone, until its rename.
  *

@@ -133,7 +133,7 @@ describe('a result that is no index: ERR_INVALID_RETURN_VALUE', () => {
   }
 
   test.for<[unknown, string]>([
-    [undefined, 'undefined'],
+    [undefined, 'undefined: did you forget to return the index?'],
     [null, 'null'],
     ['text', "type string ('text')"],
     [1, 'type number (1)'],

@@ -4,6 +4,7 @@ use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 
 use crate::js::index::call::Call;
+use crate::js::index::lost;
 use crate::js::value::thrown::invalid_return;
 use crate::js::value::{Kept, Result, args, raw};
 
@@ -19,8 +20,12 @@ pub fn call<'env>(env: &'env Env, call: &Call, index: &Unknown<'_>) -> Result<'e
 pub fn check<'env>(env: &'env Env, call: &Call, next: &Unknown<'_>) -> Result<'env, Kept> {
     call.check(env)?;
     if raw::type_of(next) == ValueType::Object {
+        lost::check_index(env, next)?;
         return Kept::new(env, next);
     }
     let got = args::describe(env, next);
-    Err(invalid_return(env, &format!("The function must return an object or an array. Received {got}"), None))
+    let hint =
+        if raw::type_of(next) == ValueType::Undefined { ": did you forget to return the index?" } else { "" };
+    let message = format!("The function must return an object or an array. Received {got}{hint}");
+    Err(invalid_return(env, &message, None))
 }

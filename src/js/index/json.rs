@@ -6,6 +6,7 @@ use engine::index::number;
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 
+use crate::js::index::lost;
 use crate::js::value::thrown::invalid_return;
 use crate::js::value::{Result, copy, promise, raw};
 
@@ -73,5 +74,9 @@ pub fn stringify<'env>(
     // A `toJSON` can make anything of an object.
     let is_index = raw::type_of(&text) == ValueType::String
         && matches!(copy::first_unit(env, &text)?, Some(0x5b | 0x7b));
-    if is_index { Ok(text) } else { Err(not_json(None)) }
+    if !is_index {
+        return Err(not_json(None));
+    }
+    lost::check_contents(env, index, &text)?;
+    Ok(text)
 }

@@ -4,3 +4,4 @@ mod apply;
 pub mod call;
 pub mod group;
 pub mod json;
+mod lost;
