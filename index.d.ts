@@ -32,6 +32,10 @@ export type AtomicErrorCode =
   | 'ERR_ATOMIC_NOT_REGULAR'
   /** The file system cannot swap two directories in one step. See the option `fallback`. */
   | 'ERR_ATOMIC_NO_EXCHANGE'
+  /** The file system has no locks, so there can be no index on it. `errno` and `syscall` say what it answered. */
+  | 'ERR_ATOMIC_NO_LOCKS'
+  /** The file system has no step that gives a file its name only if that is free. See the option `flag`. */
+  | 'ERR_ATOMIC_NO_EXCLUSIVE'
 
 /**
  * What the functions of this package reject with, except for what your own functions and iterables throw: that is
@@ -50,6 +54,7 @@ export type AtomicErrorCode =
  *   `ERR_INVALID_ARG_VALUE`, `ERR_INVALID_URL_SCHEME`, `ERR_INVALID_FILE_URL_HOST`, `ERR_INVALID_FILE_URL_PATH`,
  *   `ERR_INVALID_RETURN_VALUE`.
  * - A method of {@link AtomicFile} that is called at the wrong time: `ERR_INVALID_STATE`.
+ * - An index that is longer than a string can be: `ERR_STRING_TOO_LONG`, with `path` and `size`.
  * - An aborted signal: `name` is `'AbortError'`, `code` is `'ABORT_ERR'`, `cause` is the reason of the signal.
  * - `ERR_INTERNAL_ASSERTION` is a bug in this package. Please report it.
  */
@@ -78,6 +83,8 @@ export interface AtomicError extends NodeJS.ErrnoException {
   column?: number
   /** `ERR_ATOMIC_LOSSY_INDEX`: the number, as it is in the file. */
   literal?: string
+  /** `ERR_STRING_TOO_LONG`: the size of the file in bytes, where it is the file that is too long. */
+  size?: number
   /** The error that led to this one, or the reason of an aborted signal. */
   cause?: unknown
 }
@@ -279,6 +286,8 @@ export declare function atomicDirectory<T>(path: PathLike, build: (staging: stri
  * - `ERR_ATOMIC_LOSSY_INDEX`: the file has a number that JavaScript would change (see `numbers`). `offset`, `line` and
  *   `column` say where, `literal` which;
  * - `ERR_ATOMIC_LOCK_TIMEOUT`: the call did not get the index within `timeout`;
+ * - `ERR_ATOMIC_NO_LOCKS`: the file system has no locks (flock); keep the index on another one;
+ * - `ERR_STRING_TOO_LONG`: the file, or what it is to become, is longer than a string can be (0x1fffffe8 characters);
  * - `ERR_INVALID_RETURN_VALUE`: `fn` returned something else than an object or an array; or one that is not JSON; or
  *   one that JSON would write as `{}` although there is more to it: a `Map`, a `Set`, an iterator, an instance of a
  *   class without `toJSON`. The same is true for a `Map`, a `Set`, a promise and the like in it.
@@ -505,9 +514,10 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
    */
   numbers?: 'strict' | 'lossy' | 'exact'
   /**
-   * Keep the version before this one: `true` as `${path}.backup`, a path under that path. The old file is linked,
-   * not copied, where the file system allows it. The backup is not touched when nothing is written. For calls that
-   * share a commit, it is the version before all of them.
+   * Keep the version before this one: `true` as `${path}.backup`, a path under that path. The old file gets that
+   * name; it is copied only where the file system cannot do that. The backup is not touched when nothing is written.
+   * For calls that share a commit, it is the version before all of them. A process that is killed right after the
+   * index was replaced leaves the backup before.
    *
    * @default false
    */
@@ -558,14 +568,18 @@ export interface WriteOptions {
   encoding?: BufferEncoding
   /**
    * Permission bits, as a number or as a string of octal digits. They are set exactly: the umask does not apply.
-   * On Windows only the write permission has a meaning.
+   * On Windows only the write permission has a meaning, and on file systems whose modes are fixed (vfat, many FUSE
+   * mounts) none. Where modes cannot be changed the file may be less open than this, never more.
    *
    * @default the mode of the replaced file; for a new file 0o666 & ~umask
    */
   mode?: number | string
   /**
    * `'w'` replaces an existing file. `'wx'` rejects with `EEXIST` if the name exists, even as a dangling symbolic
-   * link. If two processes try at once, exactly one succeeds.
+   * link. If two processes try at once, exactly one succeeds. On a file system that has neither hard links nor a
+   * rename that refuses a taken name (mounts of object stores, sshfs without hard links) `'wx'` rejects with
+   * `ERR_ATOMIC_NO_EXCLUSIVE`, and a new file written with `'w'` replaces one that another program makes in the
+   * same instant.
    *
    * @default 'w'
    */

@@ -10,7 +10,7 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { freemem, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { findCargo } from '../../scripts/tools.mjs'
 import { TMPFS } from './files'
@@ -69,6 +69,7 @@ const present = {
   'root that may mount FUSE': mayMountFuse,
   'strace that may attach': mayAttach,
   'a C compiler': () => isLinux && runs('cc', '--version'),
+  'four gigabytes of free memory': () => freemem() > 4 * 2 ** 30,
   python3: () => runs('python3', '--version'),
   flock: () => runs('flock', '--version'),
   setpriv: () => runs('setpriv', '--version'),

@@ -15,6 +15,7 @@ use napi_derive::napi;
 use crate::api::options::{Checked, WriteOptions, WriteResult, milliseconds};
 use crate::js::index::call::{self, Request};
 use crate::js::index::{group, json};
+use crate::js::value::thrown::LONGEST;
 use crate::js::value::{Kept, Result, Signal, args, copy, promise, raw};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -114,6 +115,7 @@ pub struct UpdateResult {
 ///   `column` say where, `literal` which;
 /// - `ERR_ATOMIC_LOCK_TIMEOUT`: the call did not get the index within `timeout`;
 /// - `ERR_ATOMIC_NO_LOCKS`: the file system has no locks (flock); keep the index on another one;
+/// - `ERR_STRING_TOO_LONG`: the file, or what it is to become, is longer than a string can be (0x1fffffe8 characters);
 /// - `ERR_INVALID_RETURN_VALUE`: `fn` returned something else than an object or an array; or one that is not JSON; or
 ///   one that JSON would write as `{}` although there is more to it: a `Map`, a `Set`, an iterator, an instance of a
 ///   class without `toJSON`. The same is true for a `Map`, a `Set`, a promise and the like in it.
@@ -155,11 +157,11 @@ fn start<'env>(
     let initial = own.initial.as_ref().map(|initial| snapshot(env, initial)).transpose()?;
     let space = own.space.as_ref().map(|given| space(env, given)).transpose()?;
     let numbers = own.numbers.as_ref().map(|given| numbers(env, given)).transpose()?.unwrap_or_default();
-    let options = EngineOptions { commit, backup, mkdir, space, numbers };
+    let options = EngineOptions { commit, backup, mkdir, space, numbers, longest: Some(LONGEST) };
     let signal = Signal::attach(env, shared.signal.as_ref())?;
     let cancel = signal.cancel();
     let id = call::next_id();
-    let job = OpenJob::new(id, path.absolute, &options, Ticket::take(), since, timeout, cancel);
+    let job = OpenJob::new(id, path.absolute, options.clone(), Ticket::take(), since, timeout, cancel);
     let request = Request {
         id,
         function: Kept::new(env, function)?,

@@ -54,6 +54,7 @@ export type AtomicErrorCode =
  *   `ERR_INVALID_ARG_VALUE`, `ERR_INVALID_URL_SCHEME`, `ERR_INVALID_FILE_URL_HOST`, `ERR_INVALID_FILE_URL_PATH`,
  *   `ERR_INVALID_RETURN_VALUE`.
  * - A method of {@link AtomicFile} that is called at the wrong time: `ERR_INVALID_STATE`.
+ * - An index that is longer than a string can be: `ERR_STRING_TOO_LONG`, with `path` and `size`.
  * - An aborted signal: `name` is `'AbortError'`, `code` is `'ABORT_ERR'`, `cause` is the reason of the signal.
  * - `ERR_INTERNAL_ASSERTION` is a bug in this package. Please report it.
  */
@@ -82,6 +83,8 @@ export interface AtomicError extends NodeJS.ErrnoException {
   column?: number
   /** `ERR_ATOMIC_LOSSY_INDEX`: the number, as it is in the file. */
   literal?: string
+  /** `ERR_STRING_TOO_LONG`: the size of the file in bytes, where it is the file that is too long. */
+  size?: number
   /** The error that led to this one, or the reason of an aborted signal. */
   cause?: unknown
 }

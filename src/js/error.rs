@@ -5,7 +5,7 @@ use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
 use crate::js::value::Thrown;
-use crate::js::value::thrown::{abort, error as plain_error, invalid_return, type_error};
+use crate::js::value::thrown::{abort, error as plain_error, invalid_return, string_too_long, type_error};
 
 /// Why a call about what the caller calls `path` failed, for the reaction that rejects its promise; `reason` asks
 /// the caller's signal, after an abort only: it runs a getter.
@@ -37,6 +37,7 @@ pub fn from_engine<'env>(
                 None => thrown,
             }
         }
+        ErrorKind::TooLong { size } => return string_too_long(env, path, Some(*size)),
         // Only a text that was made of a caller's value can be no JSON: by a `toJSON`, or a raw value.
         ErrorKind::InvalidJson { .. } => return invalid_return(env, &error.to_string(), None),
         ErrorKind::LoneSurrogate { index } => {

@@ -80,9 +80,9 @@ pub fn update<E: From<Error>>(
     let path = std::path::absolute(path).map_err(|error| Error::system("open", error))?;
     let cancel = Cancel::default();
     // What becomes of numbers is up to the caller, who has them as text.
-    let options = UpdateOptions { numbers: Numbers::Exact, ..options.clone() };
+    let options = UpdateOptions { numbers: Numbers::Exact, longest: None, ..options.clone() };
     let opening = UpdateOptions { mkdir: true, ..options.clone() };
-    let open = OpenJob::new(ALONE, path, &opening, Ticket::take(), since, timeout, cancel.clone());
+    let open = OpenJob::new(ALONE, path, opening, Ticket::take(), since, timeout, cancel.clone());
     let Come::Open(mut opened) = run(open)? else { return Err(bug("an update was taken along").into()) };
     loop {
         let text = change(opened.snapshot.as_ref().map(Snapshot::json))?;

@@ -65,6 +65,11 @@ pub enum ErrorKind {
         /// The number as it is in the file.
         literal: String,
     },
+    /// The text of the index is longer than the caller can take.
+    TooLong {
+        /// In bytes.
+        size: u64,
+    },
     /// Two entries of a batch mean the same file.
     Duplicate {
         /// The position of the first of them.
@@ -239,6 +244,7 @@ impl Error {
             ErrorKind::NoExclusive => "ERR_ATOMIC_NO_EXCLUSIVE",
             ErrorKind::CorruptIndex { .. } => "ERR_ATOMIC_CORRUPT_INDEX",
             ErrorKind::LossyIndex { .. } => "ERR_ATOMIC_LOSSY_INDEX",
+            ErrorKind::TooLong { .. } => "ERR_STRING_TOO_LONG",
             ErrorKind::Duplicate { .. } => "ERR_ATOMIC_DUPLICATE",
             ErrorKind::Changed => "ERR_ATOMIC_CHANGED",
             ErrorKind::LoneSurrogate { .. } => "ERR_INVALID_ARG_VALUE",
@@ -272,8 +278,8 @@ impl Error {
     }
 
     /// Whether a text is to blame, and not the world.
-    pub fn is_invalid_json(&self) -> bool {
-        matches!(self.kind, ErrorKind::InvalidJson { .. })
+    pub fn is_texts_fault(&self) -> bool {
+        matches!(self.kind, ErrorKind::InvalidJson { .. } | ErrorKind::TooLong { .. })
     }
 
     /// Whether the cause passes by itself: the process or the system is out of descriptors.
@@ -331,6 +337,7 @@ impl fmt::Display for Error {
                      'lossy' accepts the change"
                 )
             }
+            ErrorKind::TooLong { size } => write!(f, "a text of {size} bytes is too long"),
             ErrorKind::Duplicate { first } => write!(f, "the same file as entry {first}: give each file once"),
             ErrorKind::Changed => f.write_str("another program changed the file after ifChanged had left it alone: run the batch again"),
             ErrorKind::LoneSurrogate { index } => {

@@ -147,7 +147,8 @@ impl Group {
         self.timer.take();
         let Some(mut opened) = self.opened.take() else { return };
         let sole = sole.and_then(|WeakCall(call)| call.upgrade());
-        match self.text(env, index, &mut opened) {
+        let shown = sole.as_ref().map_or("", |call| &call.request.shown);
+        match self.text(env, index, &mut opened, shown) {
             Ok(text) => {
                 let cancel = sole.map(|call| call.request.signal.cancel()).unwrap_or_default();
                 let job = CommitJob::new(opened, text, self.options.clone(), keep, cancel);
@@ -164,8 +165,16 @@ impl Group {
         }
     }
 
-    fn text<'env>(&self, env: &'env Env, index: &Kept, opened: &mut Opened) -> Result<'env, Data> {
-        let text = json::stringify(env, &index.get(env)?, self.options.space.as_ref(), &opened.layout())?;
+    /// The next text; `shown` is what the caller calls the file.
+    fn text<'env>(
+        &self,
+        env: &'env Env,
+        index: &Kept,
+        opened: &mut Opened,
+        shown: &str,
+    ) -> Result<'env, Data> {
+        let text =
+            json::stringify(env, &index.get(env)?, self.options.space.as_ref(), &opened.layout(), shown)?;
         // The version before is not needed any more.
         opened.snapshot.iter_mut().for_each(Snapshot::forget);
         data::text(env, &text)

@@ -7,7 +7,7 @@ use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 
 use crate::js::index::lost;
-use crate::js::value::thrown::invalid_return;
+use crate::js::value::thrown::{Thrown, invalid_return, string_too_long};
 use crate::js::value::{Result, copy, promise, raw};
 
 /// `JSON.parse` of what the file has, or without a file of `initial`; `undefined` without either. With `numbers` to be
@@ -54,12 +54,13 @@ fn digit_keeper(env: &Env) -> Result<'_, Unknown<'_>> {
 /// `JSON.stringify(index, null, space)`: a string, by default indented as its file is.
 ///
 /// # Errors
-/// `ERR_INVALID_RETURN_VALUE` for what is no JSON.
+/// `ERR_INVALID_RETURN_VALUE` for what is no JSON, `ERR_STRING_TOO_LONG`; `shown` is what the caller calls the file.
 pub fn stringify<'env>(
     env: &'env Env,
     index: &Unknown<'_>,
     space: Option<&Space>,
     layout: &Layout,
+    shown: &str,
 ) -> Result<'env, Unknown<'env>> {
     let space = match space {
         Some(Space::Number(space)) => raw::to_js(env, *space)?,
@@ -69,8 +70,9 @@ pub fn stringify<'env>(
     let not_json =
         |cause| invalid_return(env, "The result of the function 'fn' cannot be written as JSON", cause);
     let json = raw::global(env, c"JSON")?;
-    let text = raw::invoke(env, &json, c"stringify", &[*index, raw::null(env)?, space])
-        .map_err(|cause| not_json(Some(cause)))?;
+    let text = raw::invoke(env, &json, c"stringify", &[*index, raw::null(env)?, space]).map_err(|cause| {
+        if is_too_long(env, &cause) { string_too_long(env, shown, None) } else { not_json(Some(cause)) }
+    })?;
     // A `toJSON` can make anything of an object.
     let is_index = raw::type_of(&text) == ValueType::String
         && matches!(copy::first_unit(env, &text)?, Some(0x5b | 0x7b));
@@ -79,4 +81,10 @@ pub fn stringify<'env>(
     }
     lost::check_contents(env, index, &text)?;
     Ok(text)
+}
+
+/// Whether V8 has given up because a string would be longer than one can be. (Too deep an index is a `RangeError` too.)
+fn is_too_long(env: &Env, Thrown(error): &Thrown<'_>) -> bool {
+    let message = raw::get(env, error, c"message").and_then(|message| copy::text(env, &message));
+    message.is_ok_and(|message| message == "Invalid string length")
 }

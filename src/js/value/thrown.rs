@@ -130,6 +130,23 @@ pub fn invalid_return<'env>(env: &'env Env, message: &str, cause: Option<Thrown<
     type_error(env, "ERR_INVALID_RETURN_VALUE", message).caused_by(env, cause)
 }
 
+/// A text that is longer than a string of V8's can be, in Node's words; `size` in bytes, if it is known.
+pub fn string_too_long<'env>(env: &'env Env, path: &str, size: Option<u64>) -> Thrown<'env> {
+    let what = size.map_or("the next index".to_owned(), |size| format!("an index of {size} bytes"));
+    let message = format!(
+        "Cannot create a string longer than {LONGEST:#x} characters, as {what} needs it: divide it among several files, \
+         '{path}'"
+    );
+    let thrown = error(env, &message).with(env, c"code", "ERR_STRING_TOO_LONG").with(env, c"path", path);
+    match size {
+        Some(size) => thrown.with(env, c"size", size as f64),
+        None => thrown,
+    }
+}
+
+/// The longest string of V8 on 64-bit systems, in UTF-16 units: `buffer.constants.MAX_STRING_LENGTH`.
+pub const LONGEST: usize = (1 << 29) - 24;
+
 /// As Node's own: `AbortError`, `ABORT_ERR`, and the signal's reason as the cause.
 pub fn abort<'env>(env: &'env Env, reason: Option<Unknown<'env>>) -> Thrown<'env> {
     let error = create(env, Class::Error, "The operation was aborted").with(env, c"name", "AbortError").with(

@@ -67,9 +67,9 @@ impl IndexFile {
     /// The version that is there now, or `None` without a file.
     ///
     /// # Errors
-    /// [`ErrorKind::CorruptIndex`], [`ErrorKind::LossyIndex`]; `EISDIR`, [`ErrorKind::NotRegular`]; a failed open or
+    /// [`ErrorKind::TooLong`], [`ErrorKind::CorruptIndex`], [`ErrorKind::LossyIndex`]; `EISDIR`, [`ErrorKind::NotRegular`]; a failed open or
     /// read.
-    pub fn read(&self, numbers: Numbers) -> Result<Option<Snapshot>> {
+    pub fn read(&self, options: &UpdateOptions) -> Result<Option<Snapshot>> {
         if self.target.existing()?.is_none() {
             return Ok(None);
         }
@@ -81,15 +81,17 @@ impl IndexFile {
         if kind != Kind::File {
             return Err(ErrorKind::NotRegular { what: "not the file that it was a moment ago" }.into());
         }
+        json::check_size(version.size, options.longest)?;
         let text = match cache::take(&self.target.key(), &file) {
             Some(text) => text,
             None => {
                 let mut bytes = room(usize::try_from(version.size).unwrap_or(0) + 1);
                 file.read_to_end(&mut bytes).named("read")?;
+                json::check_length(&bytes, options.longest)?;
                 json::check_index(bytes)?
             }
         };
-        let keeps_digits = json::check_numbers(&text, numbers)?;
+        let keeps_digits = json::check_numbers(&text, options.numbers)?;
         let ascii = without_mark(&text).is_ascii();
         Ok(Some(Snapshot { layout: Layout::of(&text), ascii, keeps_digits, text, version, file }))
     }
@@ -102,7 +104,7 @@ impl IndexFile {
     /// has no condition.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidJson`]; those of [`commit::write`] and of the backup.
+    /// [`ErrorKind::InvalidJson`], [`ErrorKind::TooLong`]; those of [`commit::write`] and of the backup.
     pub fn replace(
         &self,
         text: &mut Vec<u8>,
@@ -110,6 +112,7 @@ impl IndexFile {
         options: &UpdateOptions,
         cancel: &Cancel,
     ) -> Result<Option<Receipt>> {
+        json::check_length(text, options.longest)?;
         json::check_text(text)?;
         if let Some(old) = &*expected
             && old.says(text, options, cancel)?

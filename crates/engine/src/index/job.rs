@@ -12,7 +12,6 @@ use crate::error::{Error, ErrorKind};
 use crate::index::file::{IndexFile, Opening, Snapshot, UpdateOptions};
 use crate::index::group::Written;
 use crate::index::layout::Layout;
-use crate::index::options::Numbers;
 use crate::job::{After, Job, Step};
 use crate::lock::wait::{self, Wait, Waited};
 use crate::process::{CallId, Called, Ticket};
@@ -31,9 +30,7 @@ pub struct Opened {
 pub struct OpenJob {
     id: CallId,
     stage: Stage,
-    mkdir: bool,
-    in_place: bool,
-    numbers: Numbers,
+    options: UpdateOptions,
     since: Instant,
     timeout: Duration,
     cancel: Cancel,
@@ -59,25 +56,25 @@ impl OpenJob {
     pub fn new(
         id: CallId,
         path: PathBuf,
-        options: &UpdateOptions,
+        options: UpdateOptions,
         ticket: Ticket,
         since: Instant,
         timeout: Duration,
         cancel: Cancel,
     ) -> Self {
-        let UpdateOptions { mkdir, numbers, .. } = *options;
-        let in_place = options.commit.in_place;
-        Self { id, stage: Stage::Called(path, ticket), mkdir, in_place, numbers, since, timeout, cancel }
+        Self { id, stage: Stage::Called(path, ticket), options, since, timeout, cancel }
     }
 
     fn wait(mut self, path: PathBuf, real: PathBuf, wait: Wait) -> Step<Self> {
         Step::Wait(Box::pin(async move {
-            self.stage = match wait::open(&real, wait, self.in_place, self.timeout, &self.cancel).await {
-                Ok(Waited::Open(index)) => Stage::Open(index, self.since.elapsed()),
-                Ok(Waited::Elsewhere) => Stage::Called(path, Ticket::take()),
-                Ok(Waited::Follower) => return After::Done(Ok(Come::Follower)),
-                Err(error) => return After::Done(Err(error)),
-            };
+            self.stage =
+                match wait::open(&real, wait, self.options.commit.in_place, self.timeout, &self.cancel).await
+                {
+                    Ok(Waited::Open(index)) => Stage::Open(index, self.since.elapsed()),
+                    Ok(Waited::Elsewhere) => Stage::Called(path, Ticket::take()),
+                    Ok(Waited::Follower) => return After::Done(Ok(Come::Follower)),
+                    Err(error) => return After::Done(Err(error)),
+                };
             After::Run(self)
         }))
     }
@@ -96,14 +93,15 @@ impl Job for OpenJob {
                 return Step::Done(Err(ErrorKind::Panic("an update ran while it waited".into()).into()));
             }
             Stage::Called(path, ticket) => {
-                let target = match Target::resolve(&path, Resolve { mkdir: self.mkdir, exclusive: false }) {
-                    Ok(target) => target,
-                    Err(error) if error.is_transient() => {
-                        self.stage = Stage::Called(path, ticket);
-                        return Step::Again(self, error);
-                    }
-                    Err(error) => return Step::Done(Err(error)),
-                };
+                let target =
+                    match Target::resolve(&path, Resolve { mkdir: self.options.mkdir, exclusive: false }) {
+                        Ok(target) => target,
+                        Err(error) if error.is_transient() => {
+                            self.stage = Stage::Called(path, ticket);
+                            return Step::Again(self, error);
+                        }
+                        Err(error) => return Step::Done(Err(error)),
+                    };
                 let mut place = ticket.join_as_follower(target.key(), target.name.clone(), self.id);
                 self.stage = Stage::Waiting;
                 let turn = match place.try_called() {
@@ -111,7 +109,7 @@ impl Job for OpenJob {
                     Some(Called::Follower) => return Step::Done(Ok(Come::Follower)),
                     None => return self.wait(path, target.real_path(), Wait::Turn(place)),
                 };
-                match IndexFile::try_open(target, turn, self.in_place) {
+                match IndexFile::try_open(target, turn, self.options.commit.in_place) {
                     Ok(Opening::Open(index)) => (index, self.since.elapsed()),
                     Ok(Opening::Busy(target, turn)) => {
                         return self.wait(path, target.real_path(), Wait::Lock(turn));
@@ -120,7 +118,7 @@ impl Job for OpenJob {
                 }
             }
         };
-        match Opened::read(index, waited, self.numbers).map_err(|failed| *failed) {
+        match Opened::read(index, waited, &self.options).map_err(|failed| *failed) {
             Ok(opened) => Step::Done(Ok(Come::Open(Box::new(opened)))),
             Err((index, error)) if error.is_transient() => {
                 self.stage = Stage::Open(index, waited);
@@ -142,8 +140,12 @@ impl Opened {
         self.index.take_follower(wanted)
     }
 
-    fn read(index: IndexFile, waited: Duration, numbers: Numbers) -> Result<Self, Box<(IndexFile, Error)>> {
-        match index.read(numbers) {
+    fn read(
+        index: IndexFile,
+        waited: Duration,
+        options: &UpdateOptions,
+    ) -> Result<Self, Box<(IndexFile, Error)>> {
+        match index.read(options) {
             Ok(snapshot) => Ok(Self { index, snapshot, waited }),
             Err(error) => Err(Box::new((index, error))),
         }
@@ -209,12 +211,12 @@ impl Job for CommitJob {
         let written = match receipt {
             Ok(Some(receipt)) => Written::Done(Arc::new(Ok(receipt))),
             Ok(None) => Written::Changed,
-            Err(failure) if failure.is_invalid_json() => Written::Invalid(Arc::new(Err(failure))),
+            Err(failure) if failure.is_texts_fault() => Written::Invalid(Arc::new(Err(failure))),
             Err(failure) => Written::Failed(Arc::new(Err(failure))),
         };
         let opened = if self.keep || matches!(written, Written::Changed | Written::Invalid(_)) {
             let Opened { index, waited, .. } = self.opened;
-            Opened::read(index, waited, self.options.numbers).map_err(|failed| failed.1)
+            Opened::read(index, waited, &self.options).map_err(|failed| failed.1)
         } else {
             // The caller does not look at it.
             Err(ErrorKind::Panic("an index was lost".into()).into())

@@ -67,6 +67,37 @@ fn other_encoding(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
+/// Checks the size of a file that is to be read as a text of so many UTF-16 units at most, each of which takes up to
+/// three bytes.
+///
+/// # Errors
+/// [`ErrorKind::TooLong`], if it is certain.
+pub fn check_size(size: u64, longest: Option<usize>) -> Result<()> {
+    match longest {
+        Some(longest) if size / 3 > longest as u64 => Err(ErrorKind::TooLong { size }.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Checks that a text has no more than so many UTF-16 units.
+///
+/// # Errors
+/// [`ErrorKind::TooLong`].
+pub fn check_length(text: &[u8], longest: Option<usize>) -> Result<()> {
+    match longest {
+        Some(longest) if text.len() > longest && utf16_length(text) > longest => {
+            Err(ErrorKind::TooLong { size: text.len() as u64 }.into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A character has one unit, and a second one if it has four bytes.
+fn utf16_length(utf8: &[u8]) -> usize {
+    let units = |byte: &u8| usize::from(byte & 0xc0 != 0x80) + usize::from(*byte >= 0xf0);
+    utf8.iter().map(units).sum()
+}
+
 /// Checks a text that is about to be written.
 ///
 /// # Errors
@@ -145,6 +176,19 @@ mod tests {
         assert_eq!(corrupt(b"[1,2").0, 3);
         assert_eq!(corrupt(b"[\n\"a\nb\"]"), (4, 2, 3), "a newline inside a string");
         assert_eq!(corrupt("\u{feff}{\u{feff}}".as_bytes()), (4, 1, 5));
+    }
+
+    #[test]
+    fn a_text_is_measured_in_utf16() {
+        let text = "aé漢😀";
+        assert_eq!(utf16_length(text.as_bytes()), text.encode_utf16().count());
+        assert!(
+            check_length(text.as_bytes(), Some(5)).is_ok() && check_length(text.as_bytes(), None).is_ok()
+        );
+        let error = check_length(text.as_bytes(), Some(4)).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::TooLong { size: 10 }));
+        assert!(check_size(15, Some(5)).is_ok());
+        assert!(check_size(18, Some(5)).is_err());
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub struct UpdateOptions {
     pub space: Option<Space>,
     /// What becomes of numbers that a double does not keep.
     pub numbers: Numbers,
+    /// The longest text that the caller can take, in UTF-16 units.
+    pub longest: Option<usize>,
 }
 
 /// What becomes of numbers that a double does not keep.
