@@ -36,6 +36,7 @@ export type AtomicErrorCode =
   | 'ERR_ATOMIC_NO_LOCKS'
   /** The file system has no step that gives a file its name only if that is free. See the option `flag`. */
   | 'ERR_ATOMIC_NO_EXCLUSIVE'
+  | 'ERR_ATOMIC_NO_TREE'
 
 /**
  * What the functions of this package reject with, except for what your own functions and iterables throw: that is
@@ -221,7 +222,8 @@ export declare class AtomicFile {
  * `build` gets the path of an empty directory on the same file system, which other users cannot enter, and fills it
  * with files, directories and symbolic links. What it returns is `value` in the result. Whatever it throws is what
  * the call rejects with, and by then the new directory is removed. It must have finished all its writing when it
- * returns or when its promise resolves: later writes are not flushed.
+ * returns or when its promise resolves: later writes are not flushed. It may remove the directory and make it anew,
+ * or rename another one of the same user and file system to its path.
  *
  * Symbolic links on the way to `path`, and `path` itself if it is one, are followed and stay links. The directory
  * keeps owner, mode, ACLs and extended attributes of the one that it replaces, as far as the system permits; what is
@@ -236,6 +238,8 @@ export declare class AtomicFile {
  * file; `EBUSY`: it is a mount point, the root, or ends in `.` or `..`), and with
  * - `ERR_ATOMIC_NO_EXCHANGE`: the file system cannot swap two directories (see `fallback`). `build` is not called
  *   where that can be known before;
+ * - `ERR_ATOMIC_NO_TREE`: `build` left no directory of this user at the path that it got, or replaced it after it
+ *   had settled;
  * - `ERR_ATOMIC_NOT_REGULAR`: there is a device, a FIFO or a socket in the new tree;
  * - `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ABORT_ERR`.
  *
@@ -244,9 +248,9 @@ export declare class AtomicFile {
  * the parent directory failed, or moving the old tree to the place where it is kept. In that case the old tree is
  * beside the new one.
  *
- * A process that is killed may leave a directory `.NAME.xxxxxxxxxxxx.atomic-tmp` beside `path`. The next process
- * that works in the parent directory removes it if it belongs to the same user, without following links or entering
- * mounts. A directory `.NAME.xxxxxxxxxxxx.atomic-old`, left by a crash at the moment of the swap with `keepPrevious`
+ * A process that is killed may leave a directory `.NAME.xxxxxxxxxxxx.atomic-tmp` beside `path`, and a file that guards
+ * it, `.xxxxxxxxxxxx.xxxxxxxxxxxx.atomic-tmp`. The next process that works in the parent directory removes them if
+ * they belong to the same user, without following links or entering mounts. A directory `.NAME.xxxxxxxxxxxx.atomic-old`, left by a crash at the moment of the swap with `keepPrevious`
  * or `fallback`, is never removed, because it may be the only copy of the old tree: move it where it belongs.
  *
  * Not promised: that two opens, or a path that goes up again (`a/../b`), see the same tree; anything about programs

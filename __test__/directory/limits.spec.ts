@@ -59,7 +59,8 @@ describe('what is flushed', () => {
       expect(after).toStrictEqual([
         'renameat2',
         expect.stringContaining(`<${realpathSync(dir)}>`),
-        ...['unlinkat', 'unlinkat'],
+        // The guard, and the old tree.
+        ...['unlinkat', 'unlinkat', 'unlinkat'],
       ])
     },
   )

@@ -36,6 +36,7 @@ export type AtomicErrorCode =
   | 'ERR_ATOMIC_NO_LOCKS'
   /** The file system has no step that gives a file its name only if that is free. See the option `flag`. */
   | 'ERR_ATOMIC_NO_EXCLUSIVE'
+  | 'ERR_ATOMIC_NO_TREE'
 
 /**
  * What the functions of this package reject with, except for what your own functions and iterables throw: that is

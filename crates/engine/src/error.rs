@@ -49,6 +49,11 @@ pub enum ErrorKind {
     NoExchange,
     /// The file system has no step that gives a file its name only if that is free.
     NoExclusive,
+    /// A directory that was to be filled is not one any more.
+    NoTree {
+        /// What there is instead: "nothing", "a file", …
+        what: &'static str,
+    },
     /// The index is not UTF-8 or not JSON.
     CorruptIndex {
         /// Where.
@@ -242,6 +247,7 @@ impl Error {
             ErrorKind::NotRegular { .. } => "ERR_ATOMIC_NOT_REGULAR",
             ErrorKind::NoExchange => "ERR_ATOMIC_NO_EXCHANGE",
             ErrorKind::NoExclusive => "ERR_ATOMIC_NO_EXCLUSIVE",
+            ErrorKind::NoTree { .. } => "ERR_ATOMIC_NO_TREE",
             ErrorKind::CorruptIndex { .. } => "ERR_ATOMIC_CORRUPT_INDEX",
             ErrorKind::LossyIndex { .. } => "ERR_ATOMIC_LOSSY_INDEX",
             ErrorKind::TooLong { .. } => "ERR_STRING_TOO_LONG",
@@ -323,6 +329,11 @@ impl fmt::Display for Error {
             ErrorKind::NoExclusive => f.write_str(
                 "this file system has neither hard links nor a rename that refuses a taken name, so { flag: 'wx' } \
                  could replace another program's file; use { flag: 'w' }, or create the file on another file system",
+            ),
+            ErrorKind::NoTree { what } => write!(
+                f,
+                "build left {what} where it was to leave a directory: it may remove the directory that it is given and \
+                 make it anew, but must leave one there, and have finished when it returns or its promise resolves"
             ),
             ErrorKind::CorruptIndex { place, reason, advice } => {
                 write!(f, "the index is not valid JSON: {reason} at {place}; {advice}")

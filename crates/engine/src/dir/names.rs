@@ -3,6 +3,8 @@
 //! - `.NAME.XXXXXXXXXXXX.atomic-tmp` (twelve random letters and digits): a file on its way to NAME;
 //! - `.NAME.XXXXXXXXXXXX.atomic-old`: a directory that was NAME, on its way to where it is to be kept; never
 //!   swept, because it may be the only copy;
+//! - `.XXXXXXXXXXXX.XXXXXXXXXXXX.atomic-tmp` (twice the same): the guard of the directory with these characters in its
+//!   temp name, which is not swept as long as the guard is locked;
 //! - `.NAME.lock`: the sidecar lock of the index NAME.
 //!
 //! NAME is cut where the whole would not fit into 255 bytes (Windows: UTF-16 units); a lock's name then carries a
@@ -76,12 +78,24 @@ fn file_name(path: &Path) -> &OsStr {
 
 /// Whether a name is one of ours for a file that is not finished.
 pub fn is_temp(name: &OsStr) -> bool {
-    let bytes = name.as_encoded_bytes();
-    bytes
-        .strip_prefix(b".")
-        .and_then(|rest| rest.strip_suffix(TEMP_SUFFIX.as_bytes()))
-        .and_then(|rest| rest.split_last_chunk::<RANDOM>())
-        .is_some_and(|(rest, random)| rest.ends_with(b".") && random.iter().all(u8::is_ascii_alphanumeric))
+    random_part(name).is_some()
+}
+
+/// The guard of the directory with this temp name.
+pub fn guard(temp: &OsStr) -> OsString {
+    let random = random_part(temp).unwrap_or_default();
+    format!(".{random}.{random}{TEMP_SUFFIX}").into()
+}
+
+/// The random characters of a temp name.
+fn random_part(name: &OsStr) -> Option<&str> {
+    let (rest, random) = name
+        .as_encoded_bytes()
+        .strip_prefix(b".")?
+        .strip_suffix(TEMP_SUFFIX.as_bytes())?
+        .split_last_chunk::<RANDOM>()?;
+    let ours = rest.ends_with(b".") && random.iter().all(u8::is_ascii_alphanumeric);
+    ours.then(|| std::str::from_utf8(random).ok()).flatten()
 }
 
 /// The sidecar lock of the index `name`.
@@ -156,6 +170,14 @@ mod tests {
             assert!(!is_temp(name.as_ref()), "{name}");
         }
         assert!(is_temp(".x.abcdefghijkl.atomic-tmp".as_ref()));
+    }
+
+    #[test]
+    fn a_guard_has_a_temp_name_that_follows_from_its_directorys() {
+        let (temp, ()) = with_temp_name("site".as_ref(), |_| Ok(())).unwrap();
+        let guarding = guard(&temp);
+        assert!(is_temp(&guarding) && guarding != temp);
+        assert_eq!(guard(".site.abcdefghijkl.atomic-tmp".as_ref()), ".abcdefghijkl.abcdefghijkl.atomic-tmp");
     }
 
     #[test]

@@ -2,17 +2,17 @@
 //!
 //! A writer holds a lock on its temp file from before the file has a name until it is gone, and the lock
 //! dies with the writer. So a temp file whose lock is free is an orphan, and so is a directory in which a tree
-//! was built. Process ids would lie across containers, ages across clocks.
+//! was built, if that of its guard is free too. Process ids would lie across containers, ages across clocks.
 
 use std::collections::HashSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::sync::Mutex;
 
 use crate::dir::directory::Directory;
 use crate::dir::names;
 use crate::process::{lock, spawn_or_skip};
-use crate::sys::{Dir, FileId, Kind};
+use crate::sys::{self, Dir, FileId, Kind};
 use crate::walk::remove::remove;
 
 static SWEPT: Mutex<Option<HashSet<FileId>>> = Mutex::new(None);
@@ -40,7 +40,7 @@ fn sweep(dir: &Directory) {
         {
             match kind {
                 Kind::File => drop(dir.unlink(&name)),
-                Kind::Directory if is_ours(dir, &name) => trees.push((name, file)),
+                Kind::Directory if is_ours(dir, &name) && !is_guarded(dir, &name) => trees.push((name, file)),
                 _ => {}
             }
         }
@@ -52,6 +52,14 @@ fn sweep(dir: &Directory) {
 
 fn is_ours(dir: &Directory, name: &OsString) -> bool {
     dir.stat(name).is_ok_and(|stat| stat.is_some_and(|stat| dir.may_sweep(&stat)))
+}
+
+/// Whether the process that fills the directory lives. When in doubt, it does.
+fn is_guarded(dir: &Directory, name: &OsStr) -> bool {
+    match dir.open_orphan(&names::guard(name)) {
+        Ok(orphan) => orphan.is_none(),
+        Err(error) => error.raw_os_error() != Some(sys::ENOENT),
+    }
 }
 
 /// Each is locked until it is gone. On a thread of its own: a tree may be large, and a write waits.

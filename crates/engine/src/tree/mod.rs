@@ -24,6 +24,7 @@ mod at;
 mod census;
 mod committed;
 pub mod copy;
+mod guard;
 pub mod job;
 mod options;
 pub mod staging;

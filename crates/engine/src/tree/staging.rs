@@ -1,21 +1,22 @@
 //! The directory in which a new tree is built, beside the one that it is to replace.
 //!
-//! It has a temp name and is locked, as every temp file is: if its builder is killed it stays behind, and
+//! It has a temp name and is locked, as every temp file is, and guarded: if its builder is killed it stays behind, and
 //! the next process that works there sweeps it. No other user may look inside until it is in its place.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::cancel::Cancel;
 use crate::dir::{Directory, Failed, Target, names, sweep};
-use crate::error::{Error, Named, Result};
+use crate::error::{Error, ErrorKind, Named, Result};
 use crate::process::{retry_transient, spawn_or_skip};
-use crate::sys::{self, Dir, Stat};
+use crate::sys::{self, Dir, Kind, Stat};
 use crate::tree::at::At;
 use crate::tree::census;
 use crate::tree::committed::Committed;
+use crate::tree::guard::Guard;
 use crate::tree::options::{TreeOptions, TreeReceipt};
 use crate::tree::swap::{self, Swapped};
 use crate::walk::remove::remove;
@@ -34,6 +35,7 @@ pub struct Staging {
     pub(crate) dir: Arc<Dir>,
     /// The lock; only here, because on some platforms it is the open file itself.
     held: Option<File>,
+    guard: Option<Guard>,
     /// Where it is now.
     at: At,
     /// The directory's mode if there is none to take over.
@@ -46,7 +48,7 @@ impl Staging {
     /// directory is empty.
     ///
     /// # Errors
-    /// [`NoExchange`](crate::error::ErrorKind::NoExchange); `ENOTDIR`, `EXDEV`, `EINVAL` and others for where the old tree is to be kept.
+    /// [`NoExchange`](ErrorKind::NoExchange); `ENOTDIR`, `EXDEV`, `EINVAL` and others for where the old tree is to be kept.
     pub fn new(target: &Target, options: &TreeOptions) -> Result<Self> {
         sweep::once(&target.dir);
         let old = target.existing_directory()?;
@@ -56,13 +58,14 @@ impl Staging {
                 .map_err(|error| error.about(path))
         });
         let keep = keep.transpose()?;
-        let Made { name, dir, file, mode } = make(target, old.is_some() || options.mode.is_some())?;
+        let Made { name, guard, dir, file, mode } = make(target, old.is_some() || options.mode.is_some())?;
         let staging = Self {
             target: target.clone(),
             keep,
             options: options.clone(),
             dir: Arc::new(dir),
             held: Some(file),
+            guard: Some(guard),
             at: At { dir: target.dir.clone(), name },
             mode,
             live: true,
@@ -144,12 +147,14 @@ impl Staging {
 
     fn publish(&mut self, cancel: &Cancel) -> Result<Committed> {
         let flush = self.options.flush;
+        self.settle()?;
         let (census, mut durable) = census::take(&self.dir, &self.path(), flush, cancel)?;
         let (swapped, failed, held) = loop {
             let old = self.target.existing_directory()?;
             self.open_to_others(old.as_ref())?;
             durable &= flush && self.dir.sync().named("fsync")?;
             cancel.check()?;
+            self.check_settled()?;
             let failed = self.flushes();
             let held = if old.is_some() { self.hold_old() } else { None };
             let Self { target, at, keep, options, .. } = &mut *self;
@@ -169,6 +174,52 @@ impl Staging {
         }
         let receipt = TreeReceipt { census, durable, previous, leftover: None };
         Ok(Committed { receipt, doomed, held })
+    }
+
+    /// Takes on what has the directory's name by now: its filler may have removed it and made it anew.
+    fn settle(&mut self) -> Result<()> {
+        let At { dir, name } = &self.at;
+        let found = match retry_transient(|| dir.open_own_child(name).named("open")) {
+            Ok(found) => found,
+            Err(error) => return Err(self.no_tree(error)),
+        };
+        let (ours, stat) = (self.dir.stat_self().named("fstat")?, found.stat_self().named("fstat")?);
+        if ours.version.id == stat.version.id {
+            return Ok(());
+        }
+        if !stat.access.is_ours_or_as(&ours.access) {
+            return Err(self.left("another user's directory"));
+        }
+        self.dir = Arc::new(found);
+        self.close_to_others(self.target.existing_directory()?.as_ref())
+    }
+
+    /// # Errors
+    /// [`NoTree`](ErrorKind::NoTree) if another directory has the name than the one that was flushed.
+    fn check_settled(&self) -> Result<()> {
+        let found = self.at.dir.stat(&self.at.name).named("lstat")?;
+        match found {
+            Some(found) if found.version.id == self.dir.id().named("fstat")? => Ok(()),
+            Some(_) => Err(self.left("another directory than the one that was flushed")),
+            None => Err(self.left("nothing")),
+        }
+    }
+
+    /// Why the directory cannot be opened, as its filler is to hear it.
+    fn no_tree(&self, error: Error) -> Error {
+        let found = self.at.dir.stat(&self.at.name).ok().flatten().map(|stat| stat.kind);
+        match found {
+            None if error.errno_of("open") == Some(sys::ENOENT) => self.left("nothing"),
+            Some(Kind::File) => self.left("a file"),
+            Some(Kind::Symlink) => self.left("a symbolic link"),
+            Some(Kind::Other(what)) => self.left(what),
+            Some(Kind::Directory) if error.errno_of("open") == Some(sys::EXDEV) => self.left("a mount point"),
+            _ => error.about(self.path()),
+        }
+    }
+
+    fn left(&self, what: &'static str) -> Error {
+        Error::from(ErrorKind::NoTree { what }).about(self.path())
     }
 
     /// Locks the directory that is about to be replaced.
@@ -219,7 +270,7 @@ impl Drop for Staging {
     fn drop(&mut self) {
         if self.live {
             // The Node.js worker that owned the call was terminated, and this may be its thread.
-            let (at, held) = (self.at.clone(), self.held.take());
+            let (at, held) = (self.at.clone(), (self.held.take(), self.guard.take()));
             spawn_or_skip("atomic-tree", move || {
                 let _held = held;
                 drop(remove(&at.dir, &at.name, &at.path()));
@@ -231,6 +282,7 @@ impl Drop for Staging {
 /// A directory that is held by its open file.
 struct Made {
     name: OsString,
+    guard: Guard,
     dir: Dir,
     file: File,
     /// What mode a new one is to have here.
@@ -242,8 +294,11 @@ fn make(target: &Target, private: bool) -> Result<Made> {
     // Programs get this path, and not all of them can handle one that is not valid Unicode.
     let hint = OsString::from(target.name.to_string_lossy().into_owned());
     loop {
-        let (name, ()) =
-            names::with_temp_name(&hint, |name| target.dir.make_dir_with(name, mode)).named("mkdir")?;
+        let make = |name: &OsStr| {
+            let guard = Guard::make(&target.dir, name)?;
+            target.dir.make_dir_with(name, mode).map(|()| guard)
+        };
+        let (name, guard) = names::with_temp_name(&hint, make).named("mkdir")?;
         let opened = target.dir.open_own_child(&name).and_then(|dir| Ok((dir.as_file()?, dir)));
         let (file, dir) = match opened {
             Ok(opened) => opened,
@@ -256,7 +311,7 @@ fn make(target: &Target, private: bool) -> Result<Made> {
         };
         if sys::hold(&file) && target.dir.is_same(&name, &file).named("fstat")? {
             let mode = dir.stat_self().named("fstat")?.access.mode;
-            return Ok(Made { name, dir, file, mode });
+            return Ok(Made { name, guard, dir, file, mode });
         }
     }
 }

@@ -18,7 +18,8 @@ use crate::walk::{Node, Visitor, walk};
 const ROUNDS: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Removes `name` in `dir` and all below it; if there is nothing, that is no error. `path` is for messages.
+/// Removes `name` in `dir` and all below it; if there is nothing, that is no error. What is no directory is removed as
+/// well. `path` is for messages.
 ///
 /// # Errors
 /// The first; the rest is removed all the same.
@@ -27,6 +28,9 @@ pub fn remove(dir: &Dir, name: &OsStr, path: &Path) -> Result<()> {
         let root = match retry_transient(|| open(dir, name).named("open")) {
             Ok(root) => Arc::new(Doomed(root)),
             Err(error) if error.errno_of("open") == Some(sys::ENOENT) => return Ok(()),
+            Err(error) if matches!(error.errno_of("open"), Some(sys::ENOTDIR | sys::ELOOP)) => {
+                return dir.unlink(name).named("unlink").map_err(|error| error.about(path));
+            }
             Err(error) => return Err(error.about(path)),
         };
         let mut remover = Remover { first: None, again: false };

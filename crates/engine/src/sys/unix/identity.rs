@@ -29,6 +29,11 @@ impl Access {
         Self { uid: stat.st_uid, gid: stat.st_gid, mode: u32::from(stat.st_mode) & 0o7777 }
     }
 
+    /// Whether it belongs to the user of this process, or to that of `other`.
+    pub fn is_ours_or_as(&self, other: &Self) -> bool {
+        self.is_ours() || self.uid == other.uid
+    }
+
     /// Whether it belongs to the user of this process.
     pub(super) fn is_ours(&self) -> bool {
         self.uid == rustix::process::geteuid().as_raw()

@@ -21,7 +21,7 @@ pub use dir::Dir;
 pub use durability::{close, flush_and_close_copy, is_durable, reserve, start_write_back, sync_file};
 pub use errno::{
     EAGAIN, EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, EMFILE, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, ESTALE,
-    cannot_exchange, cannot_link, has_no_locks, is_full, is_transient,
+    EXDEV, cannot_exchange, cannot_link, has_no_locks, is_full, is_transient,
 };
 pub use identity::FileId;
 pub use memory::prefer_huge_pages;

@@ -13,7 +13,7 @@ pub const EBADF: i32 = 6;
 /// ERROR_DIR_NOT_EMPTY.
 pub const ENOTEMPTY: i32 = 145;
 /// ERROR_NOT_SAME_DEVICE.
-pub(super) const EXDEV: i32 = 17;
+pub const EXDEV: i32 = 17;
 /// ERROR_DIRECTORY.
 pub const ENOTDIR: i32 = 267;
 /// ERROR_BUSY.

@@ -17,3 +17,10 @@ pub struct Access {
     /// 0o444 or 0o666.
     pub mode: u32,
 }
+
+impl Access {
+    /// Owners are not looked at here.
+    pub fn is_ours_or_as(&self, _other: &Self) -> bool {
+        true
+    }
+}

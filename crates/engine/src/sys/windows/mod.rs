@@ -15,7 +15,7 @@ pub use std::convert::Infallible as Detached;
 pub use dir::Dir;
 pub use errno::{
     EAGAIN, EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, EMFILE, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, ESTALE,
-    cannot_link, has_no_locks, is_full, is_transient,
+    EXDEV, cannot_link, has_no_locks, is_full, is_transient,
 };
 pub use identity::FileId;
 pub use name::{LONGEST_PATH, cut, ends_in_dots, names_directory, path_from_bytes};

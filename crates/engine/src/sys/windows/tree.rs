@@ -7,7 +7,7 @@ use std::os::windows::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::dir::{Dir, FILE_FLAG_BACKUP_SEMANTICS, kind, one_number};
-use super::errno::{CUSTOMER, EEXIST, ENOENT, EXDEV};
+use super::errno::{EEXIST, ENOENT, ENOTDIR, EXDEV};
 use super::identity::FileId;
 use crate::sys::stat::{Kind, Stat};
 
@@ -34,7 +34,7 @@ impl Dir {
     pub fn open_child(&self, name: &OsStr) -> io::Result<Self> {
         match self.stat(name)?.map(|stat| stat.kind) {
             Some(Kind::Directory) => Ok(Self(self.0.join(name))),
-            Some(_) => Err(io::Error::from_raw_os_error(CUSTOMER | 4052)),
+            Some(_) => Err(io::Error::from_raw_os_error(ENOTDIR)),
             None => Err(io::Error::from_raw_os_error(ENOENT)),
         }
     }
