@@ -198,7 +198,7 @@ export declare class AtomicFile {
    * Among the writes to one file, its place is that of this call.
    *
    * If it rejects, the old file is unchanged unless `error.committed === true`, and this file is given up. If its
-   * directory was replaced or removed in the meantime it rejects with `ENOENT`.
+   * directory was replaced or removed in the meantime, or before this resolves, it rejects with `ENOENT`.
    */
   commit(): Promise<WriteResult>
   /**
@@ -235,7 +235,8 @@ export declare class AtomicFile {
  * (`keepPrevious`).
  *
  * Rejects with an {@link AtomicError}: with errors of the operating system as in `node:fs` (`ENOTDIR`: `path` is a
- * file; `EBUSY`: it is a mount point, the root, or ends in `.` or `..`), and with
+ * file; `EBUSY`: it is a mount point, the root, or ends in `.` or `..`; `ENOENT`: its parent was replaced or moved
+ * during the call), and with
  * - `ERR_ATOMIC_NO_EXCHANGE`: the file system cannot swap two directories (see `fallback`). `build` is not called
  *   where that can be known before;
  * - `ERR_ATOMIC_NO_TREE`: `build` left no directory of this user at the path that it got, or replaced it after it
@@ -267,7 +268,8 @@ export declare function atomicDirectory<T>(path: PathLike, build: (staging: stri
  * with, and then the file is unchanged and the lock is free.
  *
  * `fn` may be async, and it may run more than once for one call: when it or a function that shares its commit fails,
- * when another program changed the file without the lock, and when it is async and keeps the functions before it
+ * when another program changed the file without the lock, when the directory was replaced (then it gets the index in
+ * the new one), and when it is async and keeps the functions before it
  * waiting for more than 100 ms. So it must have no side effects.
  *
  * Calls of one thread that wait for the same index share the next commit if their options are the same (apart from
@@ -315,6 +317,10 @@ export declare function atomicIndexUpdate<T extends object = any>(path: PathLike
  * Writes to one file run in the order of the calls, so the last call wins. This holds for all paths that lead to the
  * file (relative, absolute, through a link) and for all worker threads of the process.
  *
+ * If the directory is replaced before the call resolves, by {@link atomicDirectory} or by a rename, the file is written
+ * again, in the new one; if there is none, `mkdir` decides. A symbolic link on the way that is switched meanwhile
+ * changes nothing: the file is written where the path led at the call.
+ *
  * Rejects with an {@link AtomicError}:
  * - errors of the operating system as in `node:fs`: `ENOSPC`, `EACCES`, `EISDIR`, … `EMFILE` only after ten seconds
  *   in which no descriptor became free;
@@ -348,6 +354,7 @@ export declare function atomicWrite(path: PathLike, data: Data, options?: WriteO
  * - `ERR_ATOMIC_DUPLICATE`: the entry names the same file as the one at `error.duplicateOf`, perhaps by another
  *   path;
  * - `ERR_ATOMIC_CHANGED`: a file that `ifChanged` left alone was changed before the other files got their names;
+ * - `ENOENT`: the directory of the entry was replaced or moved during the call;
  * - whatever `entries` or `onProgress` throws, as it is.
  *
  * If it rejects, all files are unchanged and nothing is left behind, except parent directories that were created.

@@ -39,7 +39,8 @@ pub struct BuildResult<'env> {
 /// (`keepPrevious`).
 ///
 /// Rejects with an {@link AtomicError}: with errors of the operating system as in `node:fs` (`ENOTDIR`: `path` is a
-/// file; `EBUSY`: it is a mount point, the root, or ends in `.` or `..`), and with
+/// file; `EBUSY`: it is a mount point, the root, or ends in `.` or `..`; `ENOENT`: its parent was replaced or moved
+/// during the call), and with
 /// - `ERR_ATOMIC_NO_EXCHANGE`: the file system cannot swap two directories (see `fallback`). `build` is not called
 ///   where that can be known before;
 /// - `ERR_ATOMIC_NO_TREE`: `build` left no directory of this user at the path that it got, or replaced it after it

@@ -102,7 +102,7 @@ impl AtomicFile {
     /// Among the writes to one file, its place is that of this call.
     ///
     /// If it rejects, the old file is unchanged unless `error.committed === true`, and this file is given up. If its
-    /// directory was replaced or removed in the meantime it rejects with `ENOENT`.
+    /// directory was replaced or removed in the meantime, or before this resolves, it rejects with `ENOENT`.
     #[napi(ts_return_type = "Promise<WriteResult>")]
     pub fn commit<'env>(&self, env: &'env Env, this: This<'env>) -> napi::Result<Unknown<'env>> {
         promise::answer(env, commit(env, &self.file, &this))

@@ -91,7 +91,8 @@ pub struct UpdateResult {
 /// with, and then the file is unchanged and the lock is free.
 ///
 /// `fn` may be async, and it may run more than once for one call: when it or a function that shares its commit fails,
-/// when another program changed the file without the lock, and when it is async and keeps the functions before it
+/// when another program changed the file without the lock, when the directory was replaced (then it gets the index in
+/// the new one), and when it is async and keeps the functions before it
 /// waiting for more than 100 ms. So it must have no side effects.
 ///
 /// Calls of one thread that wait for the same index share the next commit if their options are the same (apart from

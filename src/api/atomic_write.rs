@@ -20,6 +20,10 @@ use crate::js::value::{Encoding, Result, Signal, args, promise, raw};
 /// Writes to one file run in the order of the calls, so the last call wins. This holds for all paths that lead to the
 /// file (relative, absolute, through a link) and for all worker threads of the process.
 ///
+/// If the directory is replaced before the call resolves, by {@link atomicDirectory} or by a rename, the file is written
+/// again, in the new one; if there is none, `mkdir` decides. A symbolic link on the way that is switched meanwhile
+/// changes nothing: the file is written where the path led at the call.
+///
 /// Rejects with an {@link AtomicError}:
 /// - errors of the operating system as in `node:fs`: `ENOSPC`, `EACCES`, `EISDIR`, … `EMFILE` only after ten seconds
 ///   in which no descriptor became free;

@@ -36,6 +36,7 @@ pub struct WriteAllOptions<'env> {
 /// - `ERR_ATOMIC_DUPLICATE`: the entry names the same file as the one at `error.duplicateOf`, perhaps by another
 ///   path;
 /// - `ERR_ATOMIC_CHANGED`: a file that `ifChanged` left alone was changed before the other files got their names;
+/// - `ENOENT`: the directory of the entry was replaced or moved during the call;
 /// - whatever `entries` or `onProgress` throws, as it is.
 ///
 /// If it rejects, all files are unchanged and nothing is left behind, except parent directories that were created.

@@ -21,6 +21,8 @@ pub enum Advice {
     Sticky,
     /// It was being overwritten in place.
     Overwritten,
+    /// The directory was replaced or moved while a file in it was written.
+    Moved,
 }
 
 impl From<Obstacle> for Advice {
@@ -61,6 +63,7 @@ impl Advice {
             Self::Sticky => {
                 "it is another user's, and its directory is sticky: only its owner may replace it"
             }
+            Self::Moved => "its directory was replaced or moved meanwhile: repeat the call",
         }
     }
 }

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::dir::{Directory, Target};
-use crate::error::{Error, Result};
+use crate::dir::place::moved;
+use crate::dir::{Directory, Place, Target};
+use crate::error::Result;
 use crate::process::{DescriptorBudget, Slot, lock};
-use crate::sys::{self, FileId};
+use crate::sys::FileId;
 
 /// How many descriptors the batches of this process keep between two steps, for directories and files.
 pub static KEPT: DescriptorBudget = DescriptorBudget::one_in(4).at_most(4096);
@@ -18,7 +19,9 @@ pub static KEPT: DescriptorBudget = DescriptorBudget::one_in(4).at_most(4096);
 #[derive(Debug)]
 pub struct Folder {
     id: FileId,
+    /// Its real path, if it is known.
     path: PathBuf,
+    place: Place,
     kept: Option<(Arc<Directory>, Slot)>,
     /// A file without a name got one in here, so the others will too.
     pub links: AtomicBool,
@@ -41,6 +44,7 @@ impl Folders {
             Arc::new(Folder {
                 id: target.dir.id().clone(),
                 path,
+                place: target.place.clone(),
                 kept,
                 links: AtomicBool::new(false),
                 checked: AtomicBool::new(false),
@@ -58,7 +62,7 @@ impl Folder {
     pub fn open_to_publish(&self) -> Result<Arc<Directory>> {
         let dir = self.open()?;
         if self.is_kept() && !self.checked.load(Ordering::Relaxed) {
-            dir.check_place(&self.path)?;
+            self.check_place(&dir)?;
             self.checked.store(true, Ordering::Relaxed);
         }
         Ok(dir)
@@ -73,7 +77,13 @@ impl Folder {
             return Ok(dir.clone());
         }
         let dir = Directory::open(None, &self.path, false)?;
-        if *dir.id() == self.id { Ok(dir) } else { Err(Error::raw("open", sys::ENOENT)) }
+        if *dir.id() == self.id { Ok(dir) } else { Err(moved()) }
+    }
+
+    /// # Errors
+    /// `ENOENT` if `dir`, which is this one, is not at its place any more.
+    pub fn check_place(&self, dir: &Directory) -> Result<()> {
+        self.place.check(dir)
     }
 
     /// Which directory this is.

@@ -29,12 +29,14 @@ pub struct Publishing {
     old: Vec<Old>,
 }
 
-/// A directory to be flushed.
+/// A directory in which files have got their names.
 #[derive(Debug)]
 struct Touched {
     folder: Arc<Folder>,
     /// The first entry in it.
     entry: usize,
+    /// An entry in it asks for it.
+    flush: bool,
     before: Failures,
     flushed: Option<Result<Flushed>>,
 }
@@ -88,14 +90,14 @@ impl Publishing {
         let at = self.renamed;
         let entry = &mut self.entries[at];
         let dir = entry.folder().open()?;
-        if entry.flushes() {
-            let touched = &mut self.touched;
-            self.folders.entry(dir.id().clone()).or_insert_with(|| {
-                let before = Failures { here: dir.failed_flushes(), anywhere: failed_anywhere() };
-                touched.push(Touched { folder: entry.folder().clone(), entry: at, before, flushed: None });
-                touched.len() - 1
-            });
-        }
+        let touched = &mut self.touched;
+        let known = *self.folders.entry(dir.id().clone()).or_insert_with(|| {
+            let before = Failures { here: dir.failed_flushes(), anywhere: failed_anywhere() };
+            let folder = entry.folder().clone();
+            touched.push(Touched { folder, entry: at, flush: false, before, flushed: None });
+            touched.len() - 1
+        });
+        touched[known].flush |= entry.flushes();
         let closing = &mut self.closing;
         let old = entry.publish(&dir, &mut |error| {
             closing.get_or_insert(error.of_entry(at));
@@ -105,7 +107,7 @@ impl Publishing {
         Ok(())
     }
 
-    /// Flushes each directory, many at once, and all of them if some fail.
+    /// Flushes each directory, many at once, and all of them if some fail, and looks whether it is still at its place.
     ///
     /// # Errors
     /// The first of them, and those of closing the files. After one that passes by itself this may be
@@ -150,7 +152,7 @@ impl Publishing {
 impl Touched {
     fn flush(&self) -> Result<Flushed> {
         let dir = self.folder.open()?;
-        let synced = dir.sync()?;
+        let synced = self.flush && dir.sync()?;
         // A directory that was not open all the time does not know what has failed meanwhile.
         let known = if self.folder.is_kept() {
             dir.check_flushes(self.before.here)?;
@@ -158,6 +160,7 @@ impl Touched {
         } else {
             failed_anywhere() == self.before.anywhere
         };
+        self.folder.check_place(&dir)?;
         let durable = synced && known && dir.is_durable();
         Ok(Flushed { durable, clean: dir.failed_flushes() == Failed::default() })
     }

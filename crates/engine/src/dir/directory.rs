@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
 use crate::dir::flush::{Failed, Flushes};
 use crate::dir::names;
+use crate::dir::place::Place;
 use crate::error::{Error, Named, Result};
 use crate::mutant::{Step, leaves_out};
 use crate::process::{lock, spawn_or_run};
@@ -139,16 +140,6 @@ impl Directory {
         }
     }
 
-    /// For a caller that has had it open for long: the directory could have been replaced, and a file put in it now
-    /// would be in the old one.
-    ///
-    /// # Errors
-    /// `ENOENT` if `path`, which has no links in it, does not mean this directory any more.
-    pub fn check_place(&self, path: &Path) -> Result<()> {
-        let now = Dir::open(path).and_then(|dir| dir.id()).named("open")?;
-        if now == self.id { Ok(()) } else { Err(Error::raw("open", sys::ENOENT)) }
-    }
-
     /// The identity of this directory.
     pub fn id(&self) -> &FileId {
         &self.id
@@ -190,18 +181,21 @@ impl Directory {
         self.flushes.are_slow()
     }
 
-    /// As [`Directory::sync`], once for all calls that wait for it, and on a thread of its own.
-    pub async fn sync_coalesced(self: &Arc<Self>) -> Result<bool> {
+    /// As [`Directory::sync`], once for all calls that wait for it, and on a thread of its own. Also says whether the
+    /// directory is still at `place`.
+    pub async fn sync_coalesced(self: &Arc<Self>, place: Place) -> Result<(bool, bool)> {
         if leaves_out(Step::DirSync) {
-            return Ok(true);
+            return Ok((true, true));
         }
-        let (next, begins) = self.flushes.join();
+        let (next, begins) = self.flushes.join(place);
         if !begins && leaves_out(Step::NextFlush) {
-            return Ok(true);
+            return Ok((true, true));
         }
         if begins {
             let dir = self.clone();
-            spawn_or_run("atomic-flush", move || dir.flushes.serve(|| dir.dir.sync()));
+            spawn_or_run("atomic-flush", move || {
+                dir.flushes.serve(|| dir.dir.sync(), |place| place.holds(&dir));
+            });
         }
         next.flushed().await
     }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use crate::dir::place::Place;
 use crate::error::{Error, ErrorKind, Result};
 use crate::process::lock;
 
@@ -64,15 +65,18 @@ impl Default for Flushes {
 struct Pending {
     /// A thread flushes, and goes on until no call waits.
     served: bool,
-    waiting: Vec<oneshot::Sender<Flushed>>,
+    waiting: Vec<(oneshot::Sender<Told>, Place)>,
 }
 
 /// The outcome of a flush, with the system's number for a failure: it is reported to many calls.
 type Flushed = std::result::Result<bool, Option<i32>>;
 
+/// What a call hears: that, and whether the directory was still at its place.
+type Told = (Flushed, bool);
+
 /// A flush that begins after now.
 #[derive(Debug)]
-pub struct Next(oneshot::Receiver<Flushed>);
+pub struct Next(oneshot::Receiver<Told>);
 
 impl Flushes {
     /// Flushes now, and measures the time.
@@ -116,15 +120,16 @@ impl Flushes {
 
     /// Joins the calls that wait. `true`: no thread flushes at the moment, and the caller has to start one that
     /// [serves](Self::serve).
-    pub fn join(&self) -> (Next, bool) {
+    pub fn join(&self, place: Place) -> (Next, bool) {
         let (tell, flushed) = oneshot::channel();
         let mut pending = self.pending();
-        pending.waiting.push(tell);
+        pending.waiting.push((tell, place));
         (Next(flushed), !std::mem::replace(&mut pending.served, true))
     }
 
-    /// Flushes until no call waits any more.
-    pub fn serve(&self, mut flush: impl FnMut() -> io::Result<bool>) {
+    /// Flushes until no call waits any more. `holds`: whether the directory is still at a place, which is asked once for
+    /// all calls that found it there.
+    pub fn serve(&self, mut flush: impl FnMut() -> io::Result<bool>, holds: impl Fn(&Place) -> bool) {
         loop {
             let waiting = {
                 let mut pending = self.pending();
@@ -135,8 +140,14 @@ impl Flushes {
                 std::mem::take(&mut pending.waiting)
             };
             let flushed = self.now(&mut flush).map_err(|error| error.raw_os_error());
-            for tell in waiting {
-                let _ = tell.send(flushed);
+            let mut asked: Option<(Place, bool)> = None;
+            for (tell, place) in waiting {
+                let held = match asked {
+                    Some((known, held)) if known == place => held,
+                    _ => holds(&place),
+                };
+                asked = Some((place, held));
+                let _ = tell.send((flushed, held));
             }
         }
     }
@@ -149,11 +160,11 @@ impl Flushes {
 impl Next {
     /// # Errors
     /// Those of the flush.
-    pub async fn flushed(self) -> Result<bool> {
+    pub async fn flushed(self) -> Result<(bool, bool)> {
         match self.0.await {
-            Ok(Ok(flushed)) => Ok(flushed),
-            Ok(Err(Some(errno))) => Err(Error::raw("fsync", errno)),
-            Ok(Err(None)) | Err(_) => Err(ErrorKind::Panic("a flush had no end".to_owned()).into()),
+            Ok((Ok(flushed), held)) => Ok((flushed, held)),
+            Ok((Err(Some(errno)), _)) => Err(Error::raw("fsync", errno)),
+            Ok((Err(None), _)) | Err(_) => Err(ErrorKind::Panic("a flush had no end".to_owned()).into()),
         }
     }
 }
@@ -166,34 +177,37 @@ mod tests {
     #[test]
     fn a_call_that_comes_during_a_flush_waits_for_the_next() {
         let flushes = Flushes::default();
-        let (mut first, begins) = flushes.join();
+        let (mut first, begins) = flushes.join(Place::default());
         assert!(begins);
         let mut late = Vec::new();
         let mut count = 0;
-        flushes.serve(|| {
-            count += 1;
-            if count == 1 {
-                for _ in 0..3 {
-                    let (next, begins) = flushes.join();
-                    assert!(!begins);
-                    late.push(next);
+        flushes.serve(
+            || {
+                count += 1;
+                if count == 1 {
+                    for _ in 0..3 {
+                        let (next, begins) = flushes.join(Place::default());
+                        assert!(!begins);
+                        late.push(next);
+                    }
+                } else {
+                    assert_eq!(first.0.try_recv().unwrap(), (Ok(true), true));
+                    assert!(late.iter_mut().all(|next| next.0.try_recv().is_err()), "not by the first one");
                 }
-            } else {
-                assert_eq!(first.0.try_recv().unwrap(), Ok(true));
-                assert!(late.iter_mut().all(|next| next.0.try_recv().is_err()), "not by the first one");
-            }
-            Ok(true)
-        });
+                Ok(true)
+            },
+            |_| true,
+        );
         assert_eq!(count, 2, "three shared the second");
-        assert!(late.iter_mut().all(|next| next.0.try_recv().unwrap() == Ok(true)));
-        assert!(flushes.join().1, "and it is over");
+        assert!(late.iter_mut().all(|next| next.0.try_recv().unwrap() == (Ok(true), true)));
+        assert!(flushes.join(Place::default()).1, "and it is over");
     }
 
     #[test]
     fn a_failure_is_reported_to_all_that_shared_it() {
         let flushes = Flushes::default();
-        let mut waiting = [flushes.join().0, flushes.join().0];
-        flushes.serve(|| Err(io::Error::from_raw_os_error(5)));
-        assert!(waiting.iter_mut().all(|next| next.0.try_recv().unwrap() == Err(Some(5))));
+        let mut waiting = [flushes.join(Place::default()).0, flushes.join(Place::default()).0];
+        flushes.serve(|| Err(io::Error::from_raw_os_error(5)), |_| true);
+        assert!(waiting.iter_mut().all(|next| next.0.try_recv().unwrap().0 == Err(Some(5))));
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::dir::directory::Directory;
+use crate::dir::place::Place;
 use crate::dir::spelling::fold;
 use crate::error::{Error, ErrorKind, Named, Result};
 use crate::process::Key;
@@ -15,6 +16,10 @@ pub use crate::sys::{LONGEST_PATH, path_from_bytes};
 /// As many links as Linux itself follows.
 const MAX_LINKS: usize = 40;
 
+/// How often a path is followed again whose directory was replaced. A file system that has another number for a
+/// directory each time has no place for it.
+const MAX_MOVES: u32 = 8;
+
 /// The file that a path means, links followed.
 #[derive(Clone, Debug)]
 pub struct Target {
@@ -22,6 +27,8 @@ pub struct Target {
     pub(crate) name: OsString,
     /// Where the links led, for messages.
     path: PathBuf,
+    /// Where the directory was then.
+    pub(crate) place: Place,
 }
 
 /// What to do on the way.
@@ -65,6 +72,7 @@ impl Target {
         let mut base: Option<Arc<Directory>> = None;
         let mut path = path.to_owned();
         let mut shown = path.clone();
+        let mut moves = 0;
         for _ in 0..=MAX_LINKS {
             let name = name_of(base.as_ref(), &path)?;
             let parent = path.parent().unwrap_or(Path::new(""));
@@ -85,7 +93,14 @@ impl Target {
                 }
                 stat => {
                     check(stat)?;
-                    return Ok(Self { dir, name, path: shown });
+                    let place = Place::of(&dir, shown.parent().unwrap_or(Path::new("")));
+                    if place.is_none() && moves < MAX_MOVES {
+                        // It was replaced a moment ago. What is there now is found by the whole path.
+                        (path, base) = (shown.clone(), None);
+                        moves += 1;
+                        continue;
+                    }
+                    return Ok(Self { dir, name, path: shown, place: place.unwrap_or_default() });
                 }
             }
         }
@@ -94,7 +109,7 @@ impl Target {
 
     /// The file `name` in a directory that was reopened.
     pub(crate) fn again(dir: Arc<Directory>, name: OsString, path: PathBuf) -> Self {
-        Self { dir, name, path }
+        Self { dir, name, path, place: Place::default() }
     }
 
     /// What is under the name now.
@@ -153,7 +168,7 @@ impl Target {
     /// A path that still means this file when a link on the caller's path has been switched: for a call that
     /// has to wait, and closes the directory meanwhile.
     pub fn real_path(&self) -> PathBuf {
-        self.dir.path().map_or_else(|_| self.path.clone(), |dir| dir.join(&self.name))
+        self.place.path().map_or_else(|| self.path.clone(), |dir| dir.join(&self.name))
     }
 
     /// The resolved path.

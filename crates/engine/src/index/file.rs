@@ -17,16 +17,16 @@ pub use crate::index::options::{Numbers, UpdateOptions};
 pub use crate::index::snapshot::Snapshot;
 use crate::index::{cache, json};
 use crate::lock::index_lock::IndexLock;
-use crate::process::CallId;
 use crate::process::Replaced;
 use crate::process::Turn;
 use crate::process::deferred_close;
 use crate::process::room;
+use crate::process::{CallId, Key};
 use crate::sys::{self, Dir, Kind, Stat};
 use crate::write::Attempt;
 use crate::write::Level;
 use crate::write::Published;
-use crate::write::Receipt;
+use crate::write::Settled;
 use crate::write::commit;
 use crate::write::in_place;
 use crate::write::unchanged;
@@ -111,7 +111,7 @@ impl IndexFile {
         expected: &mut Option<Snapshot>,
         options: &UpdateOptions,
         cancel: &Cancel,
-    ) -> Result<Option<Receipt>> {
+    ) -> Result<Option<Settled>> {
         json::check_length(text, options.longest)?;
         json::check_text(text)?;
         if let Some(old) = &*expected
@@ -121,12 +121,13 @@ impl IndexFile {
                 return Ok(None);
             }
             let bytes = old.version.size;
-            return unchanged::confirm(&self.target, &old.file, bytes, &options.commit, Level::Cache)
-                .map(Some);
+            let target = &self.target;
+            let receipt = unchanged::confirm(target, &old.file, bytes, &options.commit, Level::Cache)?;
+            return Ok(Some(Settled::new(receipt, target.place.holds(&target.dir))));
         }
         let publish = |_| self.publish(text, expected.as_ref(), options, cancel);
         let Some((published, state)) = deferred_close::retry_when_full(publish)? else { return Ok(None) };
-        let receipt = published.flush()?;
+        let settled = published.settle()?;
         if let Some(old) = expected.take() {
             deferred_close::close(old.file);
         }
@@ -135,7 +136,12 @@ impl IndexFile {
         {
             cache::keep(self.target.key(), state, text);
         }
-        Ok(Some(receipt))
+        Ok(Some(settled))
+    }
+
+    /// Which file it is.
+    pub fn key(&self) -> Key {
+        self.target.key()
     }
 
     /// As [`IndexFile::replace`], without the last step. Returns the state of the new file too.
@@ -173,7 +179,7 @@ impl IndexFile {
             backup::write_copy(&self.target, old, options, cancel)?;
         }
         let receipt = in_place::overwrite(file, text, &options.commit, cancel)?;
-        Ok(Some((Published { receipt, unflushed: None, old: None }, None)))
+        Ok(Some((Published::new(receipt, &self.target, None, None), None)))
     }
 
     fn publish_new(

@@ -1,7 +1,7 @@
 //! The two halves of an index update that run on workers: up to the call of the user's function, and
 //! from its result on.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,8 +14,8 @@ use crate::index::group::Written;
 use crate::index::layout::Layout;
 use crate::job::{After, Job, Step};
 use crate::lock::wait::{self, Wait, Waited};
-use crate::process::{CallId, Called, Ticket};
-use crate::write::Receipt;
+use crate::process::{CallId, Called, Place, Ticket};
+use crate::write::{Receipt, Settled};
 
 /// An index in our hands, and what it says.
 pub struct Opened {
@@ -24,15 +24,15 @@ pub struct Opened {
     pub snapshot: Option<Snapshot>,
     /// From the call until the index was ours.
     pub waited: Duration,
+    origin: Origin,
 }
 
 /// From the call to the parsed index.
 pub struct OpenJob {
     id: CallId,
     stage: Stage,
-    options: UpdateOptions,
+    origin: Origin,
     since: Instant,
-    timeout: Duration,
     cancel: Cancel,
 }
 
@@ -44,8 +44,21 @@ pub enum Come {
     Follower,
 }
 
+/// Where the caller's path is to be followed from, and how.
+struct Origin {
+    path: PathBuf,
+    options: UpdateOptions,
+    timeout: Duration,
+}
+
+impl Origin {
+    fn resolve(&self) -> Result<Target, Error> {
+        Target::resolve(&self.path, Resolve { mkdir: self.options.mkdir, exclusive: false })
+    }
+}
+
 enum Stage {
-    Called(PathBuf, Ticket),
+    Called(Ticket),
     Open(IndexFile, Duration),
     /// What is waited for is with the future.
     Waiting,
@@ -62,19 +75,26 @@ impl OpenJob {
         timeout: Duration,
         cancel: Cancel,
     ) -> Self {
-        Self { id, stage: Stage::Called(path, ticket), options, since, timeout, cancel }
+        let origin = Origin { path, options, timeout };
+        Self { id, stage: Stage::Called(ticket), origin, since, cancel }
     }
 
-    fn wait(mut self, path: PathBuf, real: PathBuf, wait: Wait) -> Step<Self> {
+    fn wait(mut self, real: PathBuf, wait: Wait) -> Step<Self> {
         Step::Wait(Box::pin(async move {
-            self.stage =
-                match wait::open(&real, wait, self.options.commit.in_place, self.timeout, &self.cancel).await
-                {
-                    Ok(Waited::Open(index)) => Stage::Open(index, self.since.elapsed()),
-                    Ok(Waited::Elsewhere) => Stage::Called(path, Ticket::take()),
-                    Ok(Waited::Follower) => return After::Done(Ok(Come::Follower)),
-                    Err(error) => return After::Done(Err(error)),
-                };
+            self.stage = match wait::open(
+                &real,
+                wait,
+                self.origin.options.commit.in_place,
+                self.origin.timeout,
+                &self.cancel,
+            )
+            .await
+            {
+                Ok(Waited::Open(index)) => Stage::Open(index, self.since.elapsed()),
+                Ok(Waited::Elsewhere) => Stage::Called(Ticket::take()),
+                Ok(Waited::Follower) => return After::Done(Ok(Come::Follower)),
+                Err(error) => return After::Done(Err(error)),
+            };
             After::Run(self)
         }))
     }
@@ -92,39 +112,39 @@ impl Job for OpenJob {
             Stage::Waiting => {
                 return Step::Done(Err(ErrorKind::Panic("an update ran while it waited".into()).into()));
             }
-            Stage::Called(path, ticket) => {
-                let target =
-                    match Target::resolve(&path, Resolve { mkdir: self.options.mkdir, exclusive: false }) {
-                        Ok(target) => target,
-                        Err(error) if error.is_transient() => {
-                            self.stage = Stage::Called(path, ticket);
-                            return Step::Again(self, error);
-                        }
-                        Err(error) => return Step::Done(Err(error)),
-                    };
+            Stage::Called(ticket) => {
+                let target = match self.origin.resolve() {
+                    Ok(target) => target,
+                    Err(error) if error.is_transient() => {
+                        self.stage = Stage::Called(ticket);
+                        return Step::Again(self, error);
+                    }
+                    Err(error) => return Step::Done(Err(error)),
+                };
                 let mut place = ticket.join_as_follower(target.key(), target.name.clone(), self.id);
                 self.stage = Stage::Waiting;
                 let turn = match place.try_called() {
                     Some(Called::Turn(turn)) => turn,
                     Some(Called::Follower) => return Step::Done(Ok(Come::Follower)),
-                    None => return self.wait(path, target.real_path(), Wait::Turn(place)),
+                    None => return self.wait(target.real_path(), Wait::Turn(place)),
                 };
-                match IndexFile::try_open(target, turn, self.options.commit.in_place) {
+                match IndexFile::try_open(target, turn, self.origin.options.commit.in_place) {
                     Ok(Opening::Open(index)) => (index, self.since.elapsed()),
                     Ok(Opening::Busy(target, turn)) => {
-                        return self.wait(path, target.real_path(), Wait::Lock(turn));
+                        return self.wait(target.real_path(), Wait::Lock(turn));
                     }
                     Err(error) => return Step::Done(Err(error)),
                 }
             }
         };
-        match Opened::read(index, waited, &self.options).map_err(|failed| *failed) {
+        match Opened::read(index, waited, self.origin).map_err(|failed| *failed) {
             Ok(opened) => Step::Done(Ok(Come::Open(Box::new(opened)))),
-            Err((index, error)) if error.is_transient() => {
+            Err((index, origin, error)) if error.is_transient() => {
                 self.stage = Stage::Open(index, waited);
+                self.origin = origin;
                 Step::Again(self, error)
             }
-            Err((_, error)) => Step::Done(Err(error)),
+            Err((_, _, error)) => Step::Done(Err(error)),
         }
     }
 }
@@ -143,22 +163,33 @@ impl Opened {
     fn read(
         index: IndexFile,
         waited: Duration,
-        options: &UpdateOptions,
-    ) -> Result<Self, Box<(IndexFile, Error)>> {
-        match index.read(options) {
-            Ok(snapshot) => Ok(Self { index, snapshot, waited }),
-            Err(error) => Err(Box::new((index, error))),
+        origin: Origin,
+    ) -> Result<Self, Box<(IndexFile, Origin, Error)>> {
+        match index.read(&origin.options) {
+            Ok(snapshot) => Ok(Self { index, snapshot, waited, origin }),
+            Err(error) => Err(Box::new((index, origin, error))),
         }
     }
 }
 
 /// From the new text to the disk.
 pub struct CommitJob {
-    opened: Opened,
-    text: Text,
+    stage: Committing,
+    how: Commit,
+}
+
+struct Commit {
     options: UpdateOptions,
     keep: bool,
     cancel: Cancel,
+}
+
+enum Committing {
+    Replace(Box<Opened>, Text),
+    /// The directory is not at its place any more. `None`: and the index in it was given up.
+    Moved(Origin, Duration, Option<(IndexFile, Receipt)>),
+    /// The index that is there now is ours.
+    Reopened(IndexFile, Origin, Duration),
 }
 
 enum Text {
@@ -178,19 +209,22 @@ pub struct Committed {
 pub type Outcome = Arc<std::result::Result<Receipt, Error>>;
 
 impl CommitJob {
-    /// `text`, which is laid out here as far as `JSON.stringify` could not, is to replace the snapshot in `opened`. `keep`: the index is needed after that as well.
+    /// `text`, which is laid out here as far as `JSON.stringify` could not, is to replace the snapshot in `opened`.
+    /// `keep`: the index is needed after that as well.
     pub fn new(opened: Opened, text: Data, options: UpdateOptions, keep: bool, cancel: Cancel) -> Self {
-        Self { opened, text: Text::Given(text), options, keep, cancel }
+        let how = Commit { options, keep, cancel };
+        Self { stage: Committing::Replace(Box::new(opened), Text::Given(text)), how }
     }
 }
 
-impl Job for CommitJob {
-    type Output = Committed;
+impl Commit {
+    fn at(self, stage: Committing) -> CommitJob {
+        CommitJob { stage, how: self }
+    }
 
-    fn run(mut self) -> Step<Self> {
-        let layout = self.opened.layout();
-        let Opened { index, snapshot, .. } = &mut self.opened;
-        let text = match self.text {
+    fn replace(self, mut opened: Box<Opened>, text: Text) -> Step<CommitJob> {
+        let layout = opened.layout();
+        let text = match text {
             // Only a raw value can have one, and then JSON has no bytes for it.
             Text::Given(data) => data
                 .into_bytes()
@@ -198,31 +232,101 @@ impl Job for CommitJob {
                 .map_err(|_| ErrorKind::InvalidJson { reason: "a lone surrogate".to_owned() }.into()),
             Text::Encoded(text) => Ok(text),
         };
-        let receipt = match text {
+        let Opened { index, snapshot, .. } = &mut *opened;
+        let settled = match text {
             Err(failure) => Err(failure),
             Ok(mut text) => match index.replace(&mut text, snapshot, &self.options, &self.cancel) {
                 Err(error) if error.is_transient() => {
-                    self.text = Text::Encoded(text);
-                    return Step::Again(self, error);
+                    return Step::Again(self.at(Committing::Replace(opened, Text::Encoded(text))), error);
                 }
-                receipt => receipt,
+                settled => settled,
             },
         };
-        let written = match receipt {
-            Ok(Some(receipt)) => Written::Done(Arc::new(Ok(receipt))),
+        let Opened { index, waited, origin, .. } = *opened;
+        let written = match settled {
+            Ok(Some(Settled::InPlace(receipt))) => Written::Done(Arc::new(Ok(receipt))),
+            Ok(Some(Settled::Moved(receipt))) => return self.follow(origin, waited, Some((index, receipt))),
             Ok(None) => Written::Changed,
             Err(failure) if failure.is_texts_fault() => Written::Invalid(Arc::new(Err(failure))),
             Err(failure) => Written::Failed(Arc::new(Err(failure))),
         };
+        self.done(index, origin, waited, written)
+    }
+
+    /// Takes the index that the caller's path means now in the place of one that is in an old directory: what was written
+    /// there counts for nothing, and the functions run again.
+    fn follow(self, origin: Origin, waited: Duration, old: Option<(IndexFile, Receipt)>) -> Step<CommitJob> {
+        let target = match origin.resolve() {
+            Ok(target) => target,
+            Err(error) if error.is_transient() => {
+                return Step::Again(self.at(Committing::Moved(origin, waited, old)), error);
+            }
+            Err(error) => return Step::Done(Err(error)),
+        };
+        let old = match old {
+            // It was moved, and so was a link on the caller's path, which leads there again.
+            Some((index, receipt)) if index.key() == target.key() => {
+                return self.done(index, origin, waited, Written::Done(Arc::new(Ok(receipt))));
+            }
+            old => old,
+        };
+        // Before the turn is passed on, and so before all calls that wait for it.
+        let place = Ticket::take().join(target.key());
+        drop(old);
+        let real = target.real_path();
+        Step::Wait(Box::pin(async move {
+            let stage = match reopen(place, &real, &origin, &self.cancel).await {
+                Ok(Waited::Open(index)) => Committing::Reopened(index, origin, waited),
+                Ok(_) => Committing::Moved(origin, waited, None),
+                Err(error) => return After::Done(Err(error)),
+            };
+            After::Run(self.at(stage))
+        }))
+    }
+
+    fn done(
+        self,
+        index: IndexFile,
+        origin: Origin,
+        waited: Duration,
+        written: Written<Outcome>,
+    ) -> Step<CommitJob> {
         let opened = if self.keep || matches!(written, Written::Changed | Written::Invalid(_)) {
-            let Opened { index, waited, .. } = self.opened;
-            Opened::read(index, waited, &self.options).map_err(|failed| failed.1)
+            Opened::read(index, waited, origin).map_err(|failed| failed.2)
         } else {
             // The caller does not look at it.
             Err(ErrorKind::Panic("an index was lost".into()).into())
         };
         let opened = opened.map_err(|failure| Arc::new(Err(failure)));
         Step::Done(Ok(Committed { written, opened }))
+    }
+}
+
+/// Waits for the turn and for the lock.
+async fn reopen(mut place: Place, real: &Path, origin: &Origin, cancel: &Cancel) -> Result<Waited, Error> {
+    let Origin { options, timeout, .. } = origin;
+    let since = Instant::now();
+    let turn = tokio::select! {
+        biased;
+        turn = place.turn() => turn?,
+        () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
+        () = tokio::time::sleep(*timeout) => {
+            return Err(ErrorKind::LockTimeout { waited: since.elapsed() }.into());
+        }
+    };
+    wait::open(real, Wait::Lock(turn), options.commit.in_place, *timeout, cancel).await
+}
+
+impl Job for CommitJob {
+    type Output = Committed;
+
+    fn run(self) -> Step<Self> {
+        let Self { stage, how } = self;
+        match stage {
+            Committing::Replace(opened, text) => how.replace(opened, text),
+            Committing::Moved(origin, waited, old) => how.follow(origin, waited, old),
+            Committing::Reopened(index, origin, waited) => how.done(index, origin, waited, Written::Changed),
+        }
     }
 }
 

@@ -317,6 +317,12 @@ impl Turn {
         &self.0
     }
 
+    /// Whether another call waits for it.
+    pub fn is_wanted(&self) -> bool {
+        let wanted = |queue: &VecDeque<Waiter>| queue.iter().any(|waiter| !waiter.is_gone());
+        update(|queues| (queues.waiting.get(&self.0).is_some_and(wanted), Vec::new()))
+    }
+
     /// Takes the next call along, if it is a follower of the file `name` and `wanted`. That is asked under the lock of all queues, so
     /// it must be quick and not come back here.
     pub fn take_follower(&self, name: &OsStr, wanted: impl Fn(CallId) -> bool) -> Option<CallId> {

@@ -155,6 +155,7 @@ impl Staging {
             durable &= flush && self.dir.sync().named("fsync")?;
             cancel.check()?;
             self.check_settled()?;
+            self.target.place.check(&self.target.dir)?;
             let failed = self.flushes();
             let held = if old.is_some() { self.hold_old() } else { None };
             let Self { target, at, keep, options, .. } = &mut *self;
@@ -173,7 +174,10 @@ impl Staging {
             durable &= self.flush_names(&failed).map_err(Error::after_commit)?;
         }
         let receipt = TreeReceipt { census, durable, previous, leftover: None };
-        Ok(Committed { receipt, doomed, held })
+        let committed = Committed { receipt, doomed, held };
+        // In a parent that was itself replaced or moved it is not what `path` means. The old tree there is removed all
+        // the same.
+        self.target.place.check(&self.target.dir).map(|()| committed)
     }
 
     /// Takes on what has the directory's name by now: its filler may have removed it and made it anew.

@@ -37,7 +37,7 @@ pub fn publish(target: &Target, data: &[u8], options: &Options, cancel: &Cancel)
             && old.is_some()
             && let Some(receipt) = leave_alone(target, Content::Bytes(data), options, cancel)?
         {
-            return Ok(Published { receipt, unflushed: None, old: None });
+            return Ok(Published::new(receipt, target, None, None));
         }
         if options.in_place && old.is_some() && in_place::is_needed(target) {
             return overwrite(target, data, options, cancel);
@@ -63,7 +63,7 @@ fn overwrite(target: &Target, data: &[u8], options: &Options, cancel: &Cancel) -
     // The other one will have done soon.
     let Some(file) = in_place::open(target)? else { return Err(Error::raw("flock", sys::EAGAIN)) };
     let receipt = in_place::overwrite(&file, data, options, cancel)?;
-    Ok(Published { receipt, unflushed: None, old: None })
+    Ok(Published::new(receipt, target, None, None))
 }
 
 fn stage_and_publish(

@@ -3,7 +3,7 @@
 //! files, one step after the other.)
 
 use crate::cancel::Cancel;
-use crate::dir::Target;
+use crate::dir::{Failed, Target};
 use crate::error::Result;
 use crate::process::Replaced;
 use crate::sys::Stat;
@@ -69,8 +69,9 @@ impl Finished {
         target: &Target,
         over: Option<Replaced>,
     ) -> Result<Attempt<Published>> {
-        let published = self.unpublished(target);
-        Ok(staged.publish(target, over, self.exclusive)?.map(|old| Published { old, ..published }))
+        let before = self.unflushed(target);
+        let published = staged.publish(target, over, self.exclusive)?;
+        Ok(published.map(|old| Published::new(self.receipt, target, before, old)))
     }
 
     /// Gives the file its name, and its temp name to the file that had it.
@@ -78,13 +79,13 @@ impl Finished {
     /// # Errors
     /// Those of [`Staged::exchange`].
     pub fn exchange(self, staged: &mut Staged, target: &Target) -> Result<Attempt<(Published, TempName)>> {
-        let published = self.unpublished(target);
-        Ok(staged.exchange(target)?.map(|old| (published, old)))
+        let before = self.unflushed(target);
+        let exchanged = staged.exchange(target)?;
+        Ok(exchanged.map(|old| (Published::new(self.receipt, target, before, None), old)))
     }
 
     /// To be called before the rename: a flush that fails after it may have lost the name.
-    fn unpublished(&self, target: &Target) -> Published {
-        let unflushed = self.flush.then(|| (target.dir.clone(), target.dir.failed_flushes()));
-        Published { receipt: self.receipt, unflushed, old: None }
+    fn unflushed(&self, target: &Target) -> Option<Failed> {
+        self.flush.then(|| target.dir.failed_flushes())
     }
 }

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use crate::cancel::Cancel;
 use crate::data::Data;
+use crate::dir::place::moved;
 use crate::dir::{Resolve, Target};
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, Result};
 use crate::job::{After, Job, Step};
 use crate::process::{Ticket, Turn, buffer_pool};
 use crate::write::commit;
 use crate::write::options::{Options, Receipt};
-use crate::write::published::Published;
+use crate::write::published::{Published, Settled};
 
 /// One write.
 pub struct WriteJob {
@@ -21,7 +22,10 @@ pub struct WriteJob {
 impl WriteJob {
     /// Takes the call's rank among all of this process.
     pub fn new(path: PathBuf, data: Data, options: Options, mkdir: bool, cancel: Cancel) -> Self {
-        Self { stage: Stage::Called(path, Ticket::take(), data), how: How { options, mkdir, cancel } }
+        Self {
+            stage: Stage::Called(path, Ticket::take(), data),
+            how: How { options, mkdir, cancel, moves: 0 },
+        }
     }
 }
 
@@ -29,6 +33,8 @@ struct How {
     options: Options,
     mkdir: bool,
     cancel: Cancel,
+    /// How often the directory was replaced meanwhile.
+    moves: u32,
 }
 
 /// The file by the caller's path, and by one without links.
@@ -43,24 +49,32 @@ enum Stage {
     /// It is our turn. A call that waits keeps paths, not the directory: a thousand that wait would
     /// keep a thousand descriptors.
     Ready(Paths, Turn, Vec<u8>),
+    /// The file is written, in a directory that is not at its place any more.
+    Moved(PathBuf, Turn, Vec<u8>, Receipt),
 }
+
+/// How often a file is written anew because its directory was replaced meanwhile.
+const MAX_MOVES: u32 = 64;
 
 impl Job for WriteJob {
     type Output = Receipt;
 
     fn run(self) -> Step<Self> {
         let Self { stage, how } = self;
-        let resolve = |path: &Path, mkdir| {
+        let resolve = |path: &Path, mkdir, exclusive| {
             how.cancel.check()?;
-            Target::resolve(path, Resolve { mkdir, exclusive: how.options.exclusive })
+            Target::resolve(path, Resolve { mkdir, exclusive })
         };
+        let exclusive = how.options.exclusive;
         let found = match &stage {
-            Stage::Called(path, ..) => resolve(path, how.mkdir),
+            Stage::Called(path, ..) => resolve(path, how.mkdir, exclusive),
             // Where it was when the call joined its queue; only if it is not there any more, where the caller said.
-            Stage::Ready(paths, turn, _) => match resolve(&paths.real, false) {
+            Stage::Ready(paths, turn, _) => match resolve(&paths.real, false, exclusive) {
                 Ok(target) if target.key() == *turn.key() => Ok(target),
-                _ => resolve(&paths.given, how.mkdir),
+                _ => resolve(&paths.given, how.mkdir, exclusive),
             },
+            // What is there may be this call's own file.
+            Stage::Moved(given, ..) => resolve(given, how.mkdir, false),
         };
         let target = match found {
             Ok(target) => target,
@@ -72,8 +86,16 @@ impl Job for WriteJob {
             Stage::Ready(paths, turn, data) if *turn.key() == target.key() => {
                 write(paths, &target, turn, data, how)
             }
-            Stage::Ready(paths, _, data) => {
+            Stage::Ready(paths, _turn, data) => {
                 enqueue(paths.given, &target, Ticket::take(), Data::Bytes(data), how)
+            }
+            // It was moved, and so was a link on the caller's path, which leads there again.
+            Stage::Moved(_, turn, _, receipt) if *turn.key() == target.key() => Step::Done(Ok(receipt)),
+            Stage::Moved(..) if how.moves >= MAX_MOVES => Step::Done(Err(moved())),
+            // Before the turn is passed on, and so before all calls that have waited for it.
+            Stage::Moved(given, _turn, data, _) => {
+                let how = How { moves: how.moves + 1, ..how };
+                enqueue(given, &target, Ticket::take(), Data::Bytes(data), how)
             }
         }
     }
@@ -105,20 +127,43 @@ fn write(paths: Paths, target: &Target, turn: Turn, data: Vec<u8>, how: How) -> 
             let paths = Paths { real: target.real_path(), ..paths };
             return Step::Again(WriteJob { stage: Stage::Ready(paths, turn, data), how }, error);
         }
-        published => published,
+        Err(error) => return Step::Done(Err(error)),
+        Ok(published) => published,
     };
-    buffer_pool::keep(data);
-    match published {
-        Err(error) => Step::Done(Err(error)),
-        Ok(published) => flush(published),
+    if turn.is_wanted() && !published.is_moved() {
+        // The next write of the file need not wait for the flush, because its own comes later. And should the directory
+        // be replaced yet, that one takes its bytes to the new one.
+        buffer_pool::keep(data);
+        drop(turn);
+        return settle(published, |settled| Ok(settled.receipt()));
+    }
+    let settled = |settled| match settled {
+        Ok(Settled::InPlace(receipt)) => {
+            buffer_pool::keep(data);
+            After::Done(Ok(receipt))
+        }
+        Ok(Settled::Moved(receipt)) => {
+            After::Run(WriteJob { stage: Stage::Moved(paths.given, turn, data, receipt), how })
+        }
+        Err(error) => After::Done(Err(error)),
+    };
+    if published.should_coalesce() {
+        return Step::Wait(Box::pin(async { settled(published.settle_coalesced().await) }));
+    }
+    match settled(published.settle()) {
+        After::Run(job) => job.run(),
+        After::Done(done) => Step::Done(done),
     }
 }
 
-/// The last step of a commit. The next write of the file need not wait for it, because its own flush comes later.
-pub(crate) fn flush<J: Job<Output = Receipt>>(published: Published) -> Step<J> {
+/// The last step of a commit.
+pub(crate) fn settle<J: Job<Output = Receipt>>(
+    published: Published,
+    answer: fn(Settled) -> Result<Receipt>,
+) -> Step<J> {
     if published.should_coalesce() {
-        Step::Wait(Box::pin(async { After::Done(published.flush_coalesced().await) }))
+        Step::Wait(Box::pin(async move { After::Done(published.settle_coalesced().await.and_then(answer)) }))
     } else {
-        Step::Done(published.flush())
+        Step::Done(published.settle().and_then(answer))
     }
 }

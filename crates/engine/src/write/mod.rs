@@ -33,7 +33,7 @@ pub mod writer_job;
 pub use digest::{Digest, Running};
 pub(crate) use finish::Finished;
 pub use options::{Options, Receipt};
-pub use published::Published;
+pub use published::{Published, Settled};
 pub(crate) use staged::{Attempt, Detached, Staged};
 pub(crate) use temp_name::TempName;
 pub(crate) use unchanged::Unchanged;

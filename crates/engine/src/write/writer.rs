@@ -4,7 +4,7 @@
 //! written is kept, and what is on disk is read back against it. Before the commit, the file that is there
 //! already is not touched.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::cancel::Cancel;
 use crate::dir::{Resolve, Target, sweep};
@@ -26,8 +26,6 @@ static OPEN: DescriptorBudget = DescriptorBudget::one_in(4);
 #[derive(Debug)]
 pub struct Writer {
     target: Target,
-    /// Where its directory was when this was opened.
-    place: PathBuf,
     /// `None` once it is closed.
     staged: Option<Staged>,
     /// Whether no other user may read it before it has the mode of the file that it replaces.
@@ -51,18 +49,7 @@ impl Writer {
         sweep::once(&target.dir);
         let private = options.mode.is_some() || target.existing()?.is_some();
         let staged = Some(Staged::new(&target, private, options.exclusive)?);
-        let mut place = target.real_path();
-        place.pop();
-        Ok(Self {
-            target,
-            place,
-            staged,
-            private,
-            written: Running::default(),
-            sent: 0,
-            options,
-            _slot: slot,
-        })
+        Ok(Self { target, staged, private, written: Running::default(), sent: 0, options, _slot: slot })
     }
 
     /// The queue to join before the commit.
@@ -98,12 +85,12 @@ impl Writer {
     /// Whatever fails first. The old file stands, unless [`Error::committed`]. After an error that
     /// [passes](Error::is_transient) it can be tried again.
     pub fn publish(&mut self, cancel: &Cancel) -> Result<Published> {
-        let Self { target, place, staged, private, written, options, .. } = self;
+        let Self { target, staged, private, written, options, .. } = self;
         let content = Content::Digest(written.digest());
         let _at_work = target.dir.begin_commit();
         loop {
             cancel.check()?;
-            target.dir.check_place(place)?;
+            target.place.check(&target.dir)?;
             let file = staged.as_mut().ok_or_else(closed)?;
             let old = target.existing()?;
             if options.exclusive && old.is_some() {
@@ -126,12 +113,12 @@ impl Writer {
                     // Compared with a copy that was itself not compared.
                     let verified = options.verify.and(receipt.verified);
                     let receipt = Receipt { verified, ..receipt };
-                    return Ok(Published { receipt, unflushed: None, old: None });
+                    return Ok(Published::new(receipt, target, None, None));
                 }
             }
             let finished = finish(file, target, old.as_ref(), content, options, cancel)?;
             cancel.check()?;
-            target.dir.check_place(place)?;
+            target.place.check(&target.dir)?;
             let over = old.map(|_| Replaced::hold(&target.dir, &target.name));
             match finished.publish(file, target, over)? {
                 Attempt::Published(published) => {

@@ -8,8 +8,9 @@ use crate::data::Data;
 use crate::error::{Error, ErrorKind};
 use crate::job::{Job, Step};
 use crate::process::{Place, Turn, buffer_pool};
-use crate::write::job::flush;
+use crate::write::job::settle;
 use crate::write::options::{Options, Receipt};
+use crate::write::published::Settled;
 use crate::write::writer::Writer;
 
 /// Stages a file.
@@ -128,7 +129,7 @@ impl Job for Commit {
                 Step::Again(Self { writer, wait: Wait::Over(turn), cancel }, error)
             }
             Err(error) => give_up(writer, error),
-            Ok(published) => flush(published),
+            Ok(published) => settle(published, Settled::in_place),
         }
     }
 }

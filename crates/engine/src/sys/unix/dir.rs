@@ -253,6 +253,11 @@ fn has_no_links(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|errno| errno != libc::ENOENT && cannot_link(errno))
 }
 
+/// Which file or directory `path` means, links followed.
+pub fn id_at(path: &Path) -> io::Result<FileId> {
+    Ok(version(&rustix::fs::stat(path)?).id)
+}
+
 fn open_dir(at: impl AsFd, path: &Path) -> io::Result<Dir> {
     let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
     match rustix::fs::openat(&at, path, flags | OFlags::RDONLY, Mode::empty()) {

@@ -17,7 +17,7 @@ pub use access::{inherit, is_private, set_mode};
 pub use cache::{drop_pages, read_at};
 pub use content::copy_content;
 pub use detach::{Detached, detach};
-pub use dir::Dir;
+pub use dir::{Dir, id_at};
 pub use durability::{close, flush_and_close_copy, is_durable, reserve, start_write_back, sync_file};
 pub use errno::{
     EAGAIN, EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, EMFILE, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, ESTALE,

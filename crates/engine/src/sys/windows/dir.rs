@@ -238,6 +238,11 @@ impl Dir {
     }
 }
 
+/// Which file or directory `path` means, links followed.
+pub fn id_at(path: &Path) -> io::Result<FileId> {
+    Ok(id(&same_file::Handle::from_path(path).map_err(one_number)?))
+}
+
 fn retry_transient(mut call: impl FnMut() -> io::Result<()>) -> io::Result<()> {
     for _ in 0..SHARING_RETRIES {
         match call() {

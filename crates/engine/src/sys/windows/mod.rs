@@ -12,7 +12,7 @@ mod tree;
 
 pub use std::convert::Infallible as Detached;
 
-pub use dir::Dir;
+pub use dir::{Dir, id_at};
 pub use errno::{
     EAGAIN, EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, EMFILE, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, ESTALE,
     EXDEV, cannot_link, has_no_locks, is_full, is_transient,

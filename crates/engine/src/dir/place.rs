@@ -1,0 +1,72 @@
+//! Where a directory was when a path was followed to it, and whether it is still there.
+//!
+//! A directory can be replaced as a whole while a file in it is written: the open directory is then an old tree, and
+//! what gets its name there is lost to all who read by path. So each writer looks once more before it answers.
+//!
+//! A place is a path without links. A link on the caller's path that is switched meanwhile changes nothing: the call
+//! means the file that the path meant when it was followed.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::advice::Advice;
+use crate::dir::directory::Directory;
+use crate::error::{Error, Result};
+use crate::sys;
+
+/// Where a directory was. `None`: that is not known, and nothing is said about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place(Option<Arc<Path>>);
+
+impl Place {
+    /// The place of `dir`, which was found at `path` just now, links followed. `None`: by now `path` means another one.
+    pub fn of(dir: &Directory, path: &Path) -> Option<Self> {
+        let Ok(real) = dir.path() else {
+            return Some(Self(path.is_absolute().then(|| path.into())));
+        };
+        if real != path {
+            // There are links in the path, or the directory was moved before it was asked where it is.
+            match is_at(dir, path) {
+                Some(true) => {}
+                Some(false) => return None,
+                None => return Some(Self(None)),
+            }
+            // A mount that is detached, or outside of our root, has no path that leads there.
+            if is_at(dir, &real) != Some(true) {
+                return Some(Self(None));
+            }
+        }
+        Some(Self(Some(real.into())))
+    }
+
+    /// As a path.
+    pub fn path(&self) -> Option<&Path> {
+        self.0.as_deref()
+    }
+
+    /// Whether nothing speaks against it that `dir` is still here.
+    pub fn holds(&self, dir: &Directory) -> bool {
+        self.path().is_none_or(|path| is_at(dir, path).unwrap_or(true))
+    }
+
+    /// # Errors
+    /// [`moved`], if it is not.
+    pub fn check(&self, dir: &Directory) -> Result<()> {
+        if self.holds(dir) { Ok(()) } else { Err(moved()) }
+    }
+}
+
+/// `None`: that cannot be told, as in a directory that may not be searched any more.
+fn is_at(dir: &Directory, path: &Path) -> Option<bool> {
+    match sys::id_at(path) {
+        Ok(id) => Some(id == *dir.id()),
+        Err(error) => {
+            matches!(error.raw_os_error(), Some(sys::ENOENT | sys::ENOTDIR | sys::ELOOP)).then_some(false)
+        }
+    }
+}
+
+/// The failure of a call whose directory is not at its place any more: `ENOENT`.
+pub fn moved() -> Error {
+    Error::raw("open", sys::ENOENT).advise(Advice::Moved)
+}
