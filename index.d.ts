@@ -230,6 +230,9 @@ export declare class AtomicFile {
  * in it is as `build` made it. Calls for one directory run one after the other, in the order of the calls, so
  * `build` may read what the call before it made. Do not wait inside `build` for another call for the same directory.
  *
+ * To mount the directory elsewhere (`mount --bind`, a volume of a container), mount its parent: a mount of the
+ * directory itself goes on showing the old tree, which is empty soon after the swap and for good.
+ *
  * A file of the old tree that is open stays readable. A program that has the old directory itself open, or as its
  * working directory, sees the old tree until that is removed, 20 ms after the swap, unless it is kept
  * (`keepPrevious`).
@@ -237,8 +240,9 @@ export declare class AtomicFile {
  * Rejects with an {@link AtomicError}: with errors of the operating system as in `node:fs` (`ENOTDIR`: `path` is a
  * file; `EBUSY`: it is a mount point, the root, or ends in `.` or `..`; `ENOENT`: its parent was replaced or moved
  * during the call), and with
- * - `ERR_ATOMIC_NO_EXCHANGE`: the file system cannot swap two directories (see `fallback`). `build` is not called
- *   where that can be known before;
+ * - `ERR_ATOMIC_NO_EXCHANGE`: the file system cannot swap two directories (see `fallback`), or the directory to be
+ *   replaced is part of a lower layer of an overlay, as a directory of a container's image is. That one cannot be
+ *   renamed at all: mount a volume at its parent, or remove it when the container starts. `build` is not called;
  * - `ERR_ATOMIC_NO_TREE`: `build` left no directory of this user at the path that it got, or replaced it after it
  *   had settled;
  * - `ERR_ATOMIC_NOT_REGULAR`: there is a device, a FIFO or a socket in the new tree;
@@ -451,8 +455,8 @@ export interface DirectoryOptions {
    */
   keepPrevious?: boolean | PathLike
   /**
-   * What to do where the file system cannot swap two directories in one step (some network file systems and
-   * overlays, and Windows). `'rename'` renames the old tree away and then the new one to its place; for an instant
+   * What to do where the file system cannot swap two directories in one step (some network file systems, and
+   * Windows). A directory of a container's image needs something else, see `ERR_ATOMIC_NO_EXCHANGE`. `'rename'` renames the old tree away and then the new one to its place; for an instant
    * there is no directory under `path`. Without this option the call rejects with `ERR_ATOMIC_NO_EXCHANGE`.
    *
    * @default undefined

@@ -43,8 +43,8 @@ pub struct DirectoryOptions<'env> {
     /// @default false
     #[napi(ts_type = "boolean | PathLike")]
     pub keep_previous: Option<Unknown<'env>>,
-    /// What to do where the file system cannot swap two directories in one step (some network file systems and
-    /// overlays, and Windows). `'rename'` renames the old tree away and then the new one to its place; for an instant
+    /// What to do where the file system cannot swap two directories in one step (some network file systems, and
+    /// Windows). A directory of a container's image needs something else, see `ERR_ATOMIC_NO_EXCHANGE`. `'rename'` renames the old tree away and then the new one to its place; for an instant
     /// there is no directory under `path`. Without this option the call rejects with `ERR_ATOMIC_NO_EXCHANGE`.
     ///
     /// @default undefined

@@ -49,6 +49,8 @@ pub enum ErrorKind {
     NoExchange,
     /// The file system has no step that gives a file its name only if that is free.
     NoExclusive,
+    /// The directory that is to be replaced cannot be renamed: it comes of a lower layer of an overlay.
+    LowerLayer,
     /// A directory that was to be filled is not one any more.
     NoTree {
         /// What there is instead: "nothing", "a file", …
@@ -245,7 +247,7 @@ impl Error {
             ErrorKind::System { source, .. } => sys::describe(source).0,
             ErrorKind::Verify { .. } => "ERR_ATOMIC_VERIFY",
             ErrorKind::NotRegular { .. } => "ERR_ATOMIC_NOT_REGULAR",
-            ErrorKind::NoExchange => "ERR_ATOMIC_NO_EXCHANGE",
+            ErrorKind::NoExchange | ErrorKind::LowerLayer => "ERR_ATOMIC_NO_EXCHANGE",
             ErrorKind::NoExclusive => "ERR_ATOMIC_NO_EXCLUSIVE",
             ErrorKind::NoTree { .. } => "ERR_ATOMIC_NO_TREE",
             ErrorKind::CorruptIndex { .. } => "ERR_ATOMIC_CORRUPT_INDEX",
@@ -329,6 +331,11 @@ impl fmt::Display for Error {
             ErrorKind::NoExclusive => f.write_str(
                 "this file system has neither hard links nor a rename that refuses a taken name, so { flag: 'wx' } \
                  could replace another program's file; use { flag: 'w' }, or create the file on another file system",
+            ),
+            ErrorKind::LowerLayer => f.write_str(
+                "the old directory cannot be renamed, because it is part of a lower layer of this overlay (of a \
+                 container's image): mount a volume at its parent directory, or remove it when the container \
+                 starts, so that this call makes it",
             ),
             ErrorKind::NoTree { what } => write!(
                 f,

@@ -84,10 +84,17 @@ impl Staging {
         if old.is_some() && !self.options.fallback {
             swap::probe(&self.dir)?;
         }
-        match &self.keep {
-            Some(keep) if keep.dir.id() != self.target.dir.id() => swap::rehearse(&self.at, keep),
-            _ => Ok(()),
+        if old.is_some() {
+            swap::check_movable(&self.target, &self.at, &self.dir)?;
         }
+        let Some(keep) = &self.keep else { return Ok(()) };
+        if keep.dir.id() != self.target.dir.id() {
+            swap::rehearse(&self.at, keep)?;
+        }
+        if keep.existing_directory()?.is_some() {
+            swap::check_movable(keep, &self.at, &self.dir).map_err(|error| error.about(keep.path()))?;
+        }
+        Ok(())
     }
 
     /// Entries made in it inherit the group and the default ACL of the old one. Where it cannot be closed it may be as

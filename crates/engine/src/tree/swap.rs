@@ -21,8 +21,7 @@ pub struct Swapped {
     pub doomed: Option<At>,
 }
 
-/// Finds out whether this file system can swap two directories, by doing it with two empty ones. (An overlay refuses
-/// it later for a directory that comes of a lower layer; nothing tells that beforehand.)
+/// Finds out whether this file system can swap two directories, by doing it with two empty ones.
 ///
 /// # Errors
 /// [`ErrorKind::NoExchange`].
@@ -34,6 +33,25 @@ pub fn probe(staging: &Dir) -> Result<()> {
     staging.remove_dir(one).named("rmdir")?;
     staging.remove_dir(other).named("rmdir")?;
     exchanged.map_err(exchange_failed)
+}
+
+/// Finds out whether an overlay lets `old` be renamed, which one of a lower layer cannot be. Onto a directory that is
+/// not empty nothing can be renamed, so the attempt changes nothing: what tells is which error comes first.
+///
+/// # Errors
+/// [`ErrorKind::LowerLayer`].
+pub fn check_movable(old: &Target, at: &At, staging: &Dir) -> Result<()> {
+    if !old.dir.copies_up() {
+        return Ok(());
+    }
+    let full = OsStr::new("1");
+    staging.make_dir_with(full, 0o700).named("mkdir")?;
+    let renamed = old.dir.rename_dir(&old.name, &at.dir, &at.name);
+    staging.remove_dir(full).named("rmdir")?;
+    match renamed {
+        Err(error) if is(&error, sys::EXDEV) => Err(ErrorKind::LowerLayer.into()),
+        _ => Ok(()),
+    }
 }
 
 /// Finds out whether a tree can be moved to where the old one is to be kept: the same file system, and the right to.
@@ -80,7 +98,8 @@ pub fn replace(
         Ok(()) => Ok(Some(after(at.clone(), keep))),
         Err(error) if is(&error, sys::ENOENT) => Ok(None),
         Err(error) if error.raw_os_error().is_some_and(sys::cannot_exchange) => {
-            if fallback {
+            // What cannot be exchanged for being in a lower layer cannot be renamed either.
+            if fallback && !is(&error, sys::EXDEV) {
                 by_renames(target, at, keep)
             } else {
                 Err(exchange_failed(error))
@@ -172,6 +191,7 @@ fn rename_failed(error: io::Error, target: &Target) -> Error {
 
 fn exchange_failed(error: io::Error) -> Error {
     match error.raw_os_error() {
+        Some(sys::EXDEV) => ErrorKind::LowerLayer.into(),
         Some(errno) if sys::cannot_exchange(errno) => ErrorKind::NoExchange.into(),
         _ => Error::system("rename", error),
     }
