@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process'
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { atomicDirectory } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { leftovers, names } from '../helpers/files'
-import { mounted, needs, testUnprivileged } from '../helpers/needs'
+import { needs, testUnprivileged } from '../helpers/needs'
 import { inProcess } from '../helpers/processes'
 import { rejection } from '../helpers/promises'
 import { buildRefuse, refusing } from '../helpers/refuse'
@@ -158,30 +158,6 @@ describe('a file system that cannot swap two directories', () => {
     expect(await child.returned).toStrictEqual({ code: 'EIO', syscall: 'rename', path: site, dest: site })
     expect(treeOf(dir)).toStrictEqual({ 'site/old': 'old' })
   })
-
-  needs('root that may mount', 'a temporary folder on a disk')(
-    'is an overlay, for a directory of a lower layer: it rejects after build, and the old tree stands',
-    async ({ dir }) => {
-      for (const name of ['lower', 'upper', 'work']) mkdirSync(join(dir, name))
-      plant(join(dir, 'lower', 'site'), { old: 'old' })
-      const layers = `lowerdir=${dir}/lower,upperdir=${dir}/upper,workdir=${dir}/work,redirect_dir=off`
-      await mounted(join(dir, 'overlay'), ['-t', 'overlay', '-o', layers, 'overlay'], async (at) => {
-        const site = join(at, 'site')
-        expect(await rejection(atomicDirectory(site, () => {}))).toMatchObject({
-          code: 'ERR_ATOMIC_NO_EXCHANGE',
-          path: site,
-        })
-        expect(await rejection(atomicDirectory(site, () => {}, { fallback: 'rename' }))).toMatchObject({
-          code: 'EXDEV',
-          syscall: 'rename',
-        })
-        expect(treeOf(at)).toStrictEqual({ 'site/old': 'old' })
-        await atomicDirectory(join(at, 'made'), (staging) => plant(staging, { v: '1' }))
-        await atomicDirectory(join(at, 'made'), (staging) => plant(staging, { v: '2' }))
-        expect(treeOf(join(at, 'made'))).toStrictEqual({ v: '2' })
-      })
-    },
-  )
 })
 
 describe('an old tree that cannot be removed', () => {

@@ -151,7 +151,7 @@ describe('an update whose directory is replaced', () => {
     let runs = 0
     return atomicIndexUpdate(
       join(dir, 'site', 'page'),
-      (index: string[]) => {
+      (index: any) => {
         body(runs++)
         return [...index, `run ${runs}`]
       },
@@ -189,7 +189,7 @@ describe('an update whose directory is replaced', () => {
   test('that changes nothing is held against the new one too', async ({ dir }) => {
     plant(dir, { 'site/page': '["old"]', 'fresh/page': '["fresh"]' })
     const seen: string[] = []
-    const result = await atomicIndexUpdate(join(dir, 'site', 'page'), (index: string[]) => {
+    const result = await atomicIndexUpdate(join(dir, 'site', 'page'), (index: any) => {
       seen.push(...index)
       if (seen.length === 1) swap(dir)
       return index
@@ -210,7 +210,7 @@ describe('an update whose directory is replaced', () => {
     const file = join(dir, 'site', 'page')
     const calls = await together(file, () =>
       times(5, (at) =>
-        atomicIndexUpdate(file, (index: string[]) => {
+        atomicIndexUpdate(file, (index: any) => {
           if (at === 2 && existsSync(join(dir, 'fresh'))) swap(dir)
           return append(`${at}`)(index)
         }),
@@ -224,7 +224,7 @@ describe('an update whose directory is replaced', () => {
     plant(dir, { 'site/page': '["old"]', 'fresh/page': '["fresh"]' })
     const holder = inProcess(
       ({ atomicIndexUpdate, send, receive }, file) =>
-        atomicIndexUpdate(file, (index: string[]) => {
+        atomicIndexUpdate(file, (index: any) => {
           send('held')
           return receive().then(() => [...index, 'holder'])
         }).then(() => {}),
@@ -246,7 +246,7 @@ describe('an update whose directory is replaced', () => {
     const error = await rejection(
       atomicIndexUpdate(
         join(dir, 'site', 'page'),
-        (index: string[]) => {
+        (index: any) => {
           swap(dir)
           return [...index, 'lost']
         },
@@ -279,7 +279,7 @@ describe('no directory was replaced', () => {
     plant(dir, { 'a/page': '[]', 'b/page': '[]', current: '->a' })
     await atomicIndexUpdate(
       join(dir, 'current', 'page'),
-      (index: string[]) => {
+      (index: any) => {
         unlinkSync(join(dir, 'current'))
         symlinkSync('b', join(dir, 'current'))
         return [...index, 'mine']
@@ -294,7 +294,7 @@ describe('no directory was replaced', () => {
     let runs = 0
     await atomicIndexUpdate(
       join(dir, 'current', 'page'),
-      (index: string[]) => {
+      (index: any) => {
         runs++
         renameSync(join(dir, 'a'), join(dir, 'b'))
         unlinkSync(join(dir, 'current'))
@@ -314,7 +314,7 @@ describe('no directory was replaced', () => {
       ({ atomicIndexUpdate, require }, dir) => {
         const closed = `${dir}/closed`
         const { chmodSync } = require('node:fs')
-        return atomicIndexUpdate(`${closed}/site/page`, (index: string[]) => {
+        return atomicIndexUpdate(`${closed}/site/page`, (index: any) => {
           chmodSync(closed, 0)
           return [...index, 'mine']
         }).then(

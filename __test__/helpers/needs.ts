@@ -82,7 +82,8 @@ export type Need = keyof typeof present
 
 const answers = new Map<Need, boolean>()
 
-function isHere(need: Need) {
+/** For tests with other fixtures. */
+export function isHere(need: Need): boolean {
   const answer = answers.get(need) ?? present[need]()
   answers.set(need, answer)
   return answer

@@ -1,6 +1,6 @@
 /** The command line: what it prints, what it returns, and that a user's mistake is a sentence and not a stack. */
 
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { aDocument, cli, inputFolder, readJson, useWorkplace } from './support'
@@ -64,6 +64,56 @@ test('publishes Markdown', async () => {
     faqs: [{ question: 'How old?' }],
     body: markdown,
   })
+})
+
+test('publishes Markdown once, from whatever folder it is given', async () => {
+  mkdirSync(join(place.input, 'notes'))
+  writeFileSync(join(place.input, 'notes', 'oak.md'), '# On oaks\n\nOld.\n')
+  await cli(['publish', 'notes/oak.md'], { cwd: place.input })
+  const again = await cli(['publish', 'oak.md'], { cwd: join(place.input, 'notes') })
+  expect(again).toMatchObject({ code: 0, stdout: expect.stringMatching(/^unchanged +\/blog\/notes-oak\n/) })
+  writeFileSync(join(place.input, 'notes', 'oak.md'), '# On old oaks\n\nOld.\n')
+  await cli(['publish', place.input], { cwd: '/' })
+  expect(readdirSync(join(place.content, 'blog'))).toEqual(['notes-oak.json'])
+  expect(await readJson(join(place.content, 'blog', 'notes-oak.json'))).toMatchObject({
+    title: 'On old oaks',
+  })
+})
+
+test('reads front matter, which is no part of the body', async () => {
+  const front = '---\ntitle: Oaks\ndescription: All about them.\ndate: 2024-05-06\ndraft: true\n---\n'
+  writeFileSync(join(place.input, 'oak.md'), `${front}# On oaks\n\nOld trees.\n`)
+  writeFileSync(join(place.input, 'wrong.md'), '---\ndraft: perhaps\n---\n# Wrong\n')
+  const run = await cli(['publish', '--jobs', '1', '.'], { cwd: place.input })
+  expect(run.stderr).toMatch(/^failed +wrong\.md: front matter: draft .*\[VALIDATION_ERROR\]\n$/)
+  expect(await readJson(join(place.content, 'blog', 'oak.json'))).toMatchObject({
+    ...{ title: 'Oaks', description: 'All about them.', body: '# On oaks\n\nOld trees.\n' },
+    dates: { publishedAt: '2024-05-06T00:00:00.000Z' },
+    flags: { draft: true },
+  })
+})
+
+test('a broken topic index is restored by what the error recommends', async () => {
+  const docs = [aDocument(), aDocument({ slug: 'white-oak' })]
+  const folder = inputFolder(place, 'a', docs)
+  await cli(['publish', folder])
+  const topics = await readJson(place.system('topicIndex.json'))
+  writeFileSync(place.system('topicIndex.json'), '[{"half')
+  const run = await cli(['publish', folder])
+  expect(run).toMatchObject({ code: 1, stderr: expect.stringContaining('recover-index') })
+  const recovery = await cli(['recover-index'])
+  expect(recovery).toMatchObject({ code: 0, stderr: '' })
+  expect(recovery.stdout).toMatch(
+    /^topicIndex\.json: restored from the documents\nthe broken file is kept as /m,
+  )
+  const times = { lastPublishedAt: expect.anything(), lastUpdatedAt: expect.anything() }
+  expect(await readJson(place.system('topicIndex.json'))).toEqual(
+    expect.arrayContaining((topics as object[]).map((topic) => ({ ...topic, ...times }))),
+  )
+  expect((await cli(['publish', folder])).stdout).toMatch(/2 unchanged/)
+  rmSync(place.system('topicIndex.json'))
+  await cli(['recover-index'])
+  expect((await cli(['publish', folder])).stdout).toMatch(/2 unchanged/)
 })
 
 test.each([

@@ -1,11 +1,14 @@
 /** `--atomic`: a visitor gets the pages of one build, and no other files are swapped away. */
 
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { siteFiles } from '../../examples/site/demo/inspect'
 import { visit } from '../../examples/site/demo/reader'
 import { buildAtomically } from '../../examples/site/lib/atomic-build'
+import { isHere, tmpfs } from '../helpers/needs'
+import { plant, treeOf } from '../helpers/trees'
 import {
   build,
   cliBuild,
@@ -100,6 +103,56 @@ describe('what is not a site', () => {
     expect(run.code).toBe(1)
     expect(existsSync(join(place.source, 'page-003.md'))).toBe(true)
   })
+
+  test('is carried over when it lies in the folder of a site', async () => {
+    putPages(place, 'one')
+    const foreign = {
+      CNAME: 'docs.example.org',
+      '.git/config': '[core]',
+      '.git/refs/tags/': '',
+      'page-003/notes.txt': 'mine',
+      '.well-known/link': '->../CNAME',
+    }
+    for (const more of [[], ['--atomic'], ['--atomic'], ['--atomic', '--keep-previous']]) {
+      if (more.length === 0) plant(place.out, foreign)
+      else rmSync(join(place.source, 'page-011.md'), { force: true })
+      expect(await cliBuild(place, more)).toMatchObject({ code: 0, stderr: '' })
+      expect(treeOf(place.out)).toMatchObject(foreign)
+    }
+    // Pages without a source are not foreign.
+    expect(existsSync(join(place.out, 'page-011'))).toBe(false)
+  })
+
+  test('is named when the cache is lost, and nothing is swapped', async () => {
+    putPages(place, 'one')
+    await build(place)
+    rmSync(join(place.out, '.site-cache.json'))
+    expect(await cliBuild(place, ['--atomic'])).toMatchObject({ code: 0 })
+    rmSync(join(place.out, '.site-cache.json'))
+    plant(place.out, { CNAME: 'docs.example.org' })
+    const run = await cliBuild(place, ['--atomic'])
+    expect(run).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('is lost: CNAME. Build once without'),
+    })
+    expect(place.read('CNAME')).toBe('docs.example.org')
+    // As it says.
+    expect(await cliBuild(place)).toMatchObject({ code: 0 })
+    expect(await cliBuild(place, ['--atomic'])).toMatchObject({ code: 0 })
+    expect(place.read('CNAME')).toBe('docs.example.org')
+  })
+
+  test.skipIf(!isHere('root that may mount'))(
+    'is a mount point: the error says what to do (needs root that may mount)',
+    async () => {
+      putPages(place, 'one')
+      mkdirSync(place.out)
+      execFileSync('mount', [...tmpfs('4m'), place.out])
+      const run = await cliBuild(place, ['--atomic'])
+      execFileSync('umount', ['-l', place.out])
+      expect(run).toMatchObject({ code: 1, stderr: expect.stringContaining('use a directory below it') })
+    },
+  )
 
   test('is replaced when it is empty', async () => {
     putPages(place, 'one')

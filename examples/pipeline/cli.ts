@@ -18,7 +18,8 @@ Usage: pipeline [options] <command>
 Commands:
   publish FILES...    publish documents: .json files, .md files, or folders of them
   rebuild-index       write contentIndex.json from the documents on disk
-  recover-index       restore a broken or missing contentIndex.json from its backup, else from the documents
+  recover-index       restore broken or missing indexes: contentIndex.json from its backup, else from the documents;
+                      topicIndex.json from the documents
   metrics             print counts of publishes and failures, and lock waits
 
 Options:

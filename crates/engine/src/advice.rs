@@ -15,6 +15,8 @@ pub enum Advice {
     ReadOnly,
     /// Something is mounted at the very name.
     MountPoint,
+    /// The same, for a directory.
+    MountedDirectory,
     /// `chattr +i` or `+a`.
     Immutable,
     /// Another user's file in a sticky directory.
@@ -57,6 +59,9 @@ impl Advice {
                 "the file was being overwritten in place, and may hold a part of the new content"
             }
             Self::MountPoint => "it is a mount point, which cannot be replaced: mount its directory instead",
+            Self::MountedDirectory => {
+                "it is a mount point, which cannot be replaced: use a directory below it, or mount its parent instead"
+            }
             Self::Immutable => {
                 "it, or its directory, has the attribute immutable or append-only: see chattr(1)"
             }

@@ -56,7 +56,9 @@ export async function publish(paths: string[], jobs: number): Promise<number> {
   if (left > 0) parts.push(`${left} not started`)
   process.stdout.write(`${parts.join(', ')} in ${seconds} s\n`)
   if (fatal)
-    process.stderr.write('pipeline: an index is broken; to restore contentIndex.json run `recover-index`\n')
+    process.stderr.write(
+      'pipeline: an index is broken; to restore it run `recover-index`, then publish again\n',
+    )
   if (interrupted.is) return 130
   return tally.failed === 0 ? 0 : 1
 }

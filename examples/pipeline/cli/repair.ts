@@ -1,11 +1,11 @@
 /** `rebuild-index` and `recover-index`: they print what was done, one line each. */
 
 import { type RebuildStats, rebuildAndSaveIndex } from '../lib/content/index-rebuild'
-import { recoverIndex } from '../lib/content/index-recovery'
+import { type Recovery, recoverIndex, recoverTopics } from '../lib/content/index-recovery'
 
 /** @returns 1 if files were skipped: the index is valid, but the skipped files need attention. */
-function report({ documents, skipped }: RebuildStats): number {
-  process.stdout.write(`contentIndex.json lists ${documents} documents\n`)
+function report({ documents, skipped }: RebuildStats, name = 'contentIndex.json'): number {
+  process.stdout.write(`${name} lists ${documents} documents\n`)
   for (const { file, reason } of skipped) process.stderr.write(`skipped    ${file}: ${reason}\n`)
   return skipped.length === 0 ? 0 : 1
 }
@@ -16,14 +16,21 @@ export async function rebuildIndex(): Promise<number> {
 }
 
 export async function recoverIndexCommand(): Promise<number> {
-  const { source, brokenCopy, stats } = await recoverIndex()
+  const content = await recoverIndex()
+  const topics = await recoverTopics()
+  const code = tell(content, 'contentIndex.json', '')
+  return topics.source === 'intact'
+    ? code
+    : Math.max(code, tell(topics, 'topicIndex.json', 'topicIndex.json: '))
+}
+
+function tell({ source, brokenCopy, stats }: Recovery, name: string, prefix: string): number {
   if (source === 'intact' || !stats) {
-    process.stdout.write('contentIndex.json is valid; nothing was changed\n')
+    process.stdout.write(`${name} is valid; nothing was changed\n`)
     return 0
   }
-  process.stdout.write(
-    `restored from ${source === 'backup' ? 'the backup and the documents' : 'the documents'}\n`,
-  )
+  const from = source === 'backup' ? 'the backup and the documents' : 'the documents'
+  process.stdout.write(`${prefix}restored from ${from}\n`)
   if (brokenCopy) process.stdout.write(`the broken file is kept as ${brokenCopy}\n`)
-  return report(stats)
+  return report(stats, name)
 }

@@ -1,10 +1,13 @@
 /** Reads a file named on the command line: a document as JSON, or Markdown that is converted to one. */
 
-import { stat } from 'node:fs/promises'
-import { extname, relative, sep } from 'node:path'
+import { realpath, stat } from 'node:fs/promises'
+import { basename, dirname, extname, join, relative, resolve, sep } from 'node:path'
+import { type Parsed, parseFrontMatter } from '../../site/lib/front-matter'
 import { fromMarkdown, slugify } from '../lib/content/markdown'
+import { contentRoot } from '../lib/content/paths'
 import { parseJson, readIfThere } from '../lib/content/read-json'
 import { PublishError } from '../scripts/pipeline/publisher'
+import { loadTopicIndex } from '../scripts/pipeline/topicIndex'
 
 /** @throws PublishError `VALIDATION_ERROR` for a file that is missing, of an unknown kind, or not valid JSON. */
 export async function readSource(file: string): Promise<unknown> {
@@ -23,18 +26,53 @@ export async function readSource(file: string): Promise<unknown> {
   }
 }
 
-/** Converts to a blog post. The path is the document's id and the modification time its date. */
-async function fromMarkdownFile(file: string, markdown: string) {
-  const name = relative(process.cwd(), file).split(sep).join('/')
+/**
+ * Converts to a blog post. Front matter may give title, description, date and draft. The id is the path from the content
+ * folder, whatever the current folder is; the slug is the one under which the document was first published, then made of the
+ * path from the current folder.
+ */
+async function fromMarkdownFile(file: string, text: string) {
+  const { front, body } = readFrontMatter(text)
+  const name = asUrl(relative(process.cwd(), file))
+  const id = asUrl(relative(await realOf(contentRoot()), await realOf(resolve(file))))
   const modified = (await stat(file)).mtime.toISOString()
-  const slug = slugify(name.replace(/\.md$/i, ''))
-  const origin = {
-    id: name,
-    slug,
+  const doc = fromMarkdown(body, {
+    id,
+    slug: (await publishedSlug(id)) ?? slugify(name.replace(/\.md$/i, '')),
     title: name,
     author: 'unknown',
-    publishedAt: modified,
+    publishedAt: front.date ?? modified,
     updatedAt: modified,
+  })
+  return {
+    ...doc,
+    title: front.title ?? doc.title,
+    description: front.description ?? doc.description,
+    flags: { ...doc.flags, draft: front.draft },
+    pageType: 'blog' as const,
+    categorySlug: 'markdown',
   }
-  return { ...fromMarkdown(markdown, origin), pageType: 'blog' as const, categorySlug: 'markdown' }
+}
+
+function readFrontMatter(text: string): Parsed {
+  try {
+    return parseFrontMatter(text)
+  } catch (cause) {
+    throw new PublishError((cause as Error).message, 'VALIDATION_ERROR', { cause })
+  }
+}
+
+const asUrl = (path: string) => path.split(sep).join('/')
+
+async function publishedSlug(id: string): Promise<string | undefined> {
+  return (await loadTopicIndex()).find(({ documentId, pageType }) => documentId === id && pageType === 'blog')
+    ?.slug
+}
+
+/** The path without links, as far as it exists. */
+async function realOf(path: string): Promise<string> {
+  return realpath(path).catch(async (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT' || dirname(path) === path) throw error
+    return join(await realOf(dirname(path)), basename(path))
+  })
 }

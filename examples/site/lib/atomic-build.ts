@@ -9,6 +9,7 @@ import { atomicDirectory } from '@pipeline/atomic'
 import { CACHE, FRONT_PAGE } from './addresses'
 import { type BuildOptions, type BuildResult, buildSite } from './build'
 import { SiteError } from './errors'
+import { carryOver } from './foreign'
 import { plainOutput } from './plain-output'
 import { GENERATOR } from './templates'
 
@@ -25,7 +26,11 @@ export interface AtomicBuildResult extends BuildResult {
   leftover?: string
 }
 
-/** @throws SiteError if `out` holds something other than a site. */
+/**
+ * Files in `out` that this generator has not made are in the new site too.
+ *
+ * @throws SiteError if `out` holds no site, or if foreign files cannot be told from outdated ones.
+ */
 export async function buildAtomically(options: AtomicBuildOptions): Promise<AtomicBuildResult> {
   const { flush, keepPrevious = false, signal } = options
   const out = resolve(options.out)
@@ -33,9 +38,11 @@ export async function buildAtomically(options: AtomicBuildOptions): Promise<Atom
   const ignore = [...(options.ignore ?? []), out]
   const { value, previous, leftover } = await atomicDirectory(
     out,
-    (staging) => {
+    async (staging) => {
       const output = plainOutput(staging, { signal })
-      return buildSite({ ...options, out: staging, ignore, output, stamp: true })
+      const result = await buildSite({ ...options, out: staging, ignore, output, stamp: true })
+      await carryOver(out, staging)
+      return result
     },
     { flush, keepPrevious, signal },
   )

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::advice::Advice;
 use crate::dir::directory::Directory;
 use crate::dir::place::Place;
 use crate::dir::spelling::fold;
@@ -58,7 +59,7 @@ impl Target {
     pub fn resolve_directory(path: &Path, mkdir: bool) -> Result<Self> {
         let target = Self::follow(path, Resolve { mkdir, exclusive: false }, directory_name, directory)?;
         if target.dir.is_mount_point(&target.name) {
-            return Err(Error::raw("rename", sys::EBUSY));
+            return Err(Error::raw("rename", sys::EBUSY).advise(Advice::MountedDirectory));
         }
         Ok(target)
     }

@@ -1,5 +1,5 @@
 /**
- * Restores a broken content index. The addon refuses to update an index that is not valid JSON, so publishers stop and
+ * Restores broken indexes. The addon refuses to update an index that is not valid JSON, so publishers stop and
  * nothing gets worse until a person starts the recovery.
  *
  * The backup is the version before the last one, so the last change is missing from it; what is missing is added
@@ -12,11 +12,13 @@ import { atomicWrite } from '@pipeline/atomic'
 import { asPublishError, PublishError } from '../../scripts/pipeline/errors'
 import { updateIndex } from '../../scripts/pipeline/indexUpdate'
 import { contentIndexFile } from '../../scripts/pipeline/publisher'
+import { markPublished, topicIndexFile, topicOf } from '../../scripts/pipeline/topicIndex'
+import { contentHash, serializeDocument } from './document'
 import { type RebuildStats, readDocuments, rebuildIndexFromFiles } from './index-rebuild'
 import { contentIndexSchema, withDocuments } from './listing'
-import { contentIndexBackupPath, contentIndexPath } from './paths'
+import { contentIndexBackupPath, contentIndexPath, topicIndexPath } from './paths'
 import { assertShape, parseJson, readIfThere } from './read-json'
-import type { ContentIndex } from './types'
+import type { ContentIndex, TopicIndex } from './types'
 
 export interface Recovery {
   /** `intact`: the index is valid and was not changed. */
@@ -100,6 +102,34 @@ async function addUnlisted(base: ContentIndex): Promise<RebuildStats> {
 function isWhole(bytes: Buffer, path: string): boolean {
   try {
     parseContentIndex(bytes, path)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/**
+ * Restores a missing or broken topic index from the documents. It has no backup, because it holds nothing else but what
+ * has failed, and the next attempt tells that again.
+ */
+export async function recoverTopics(): Promise<Recovery> {
+  const path = topicIndexPath()
+  const bytes = await readIfThere(path)
+  const { docs, skipped } = await readDocuments()
+  if (bytes === undefined ? docs.length === 0 : isTopicIndex(bytes, path)) return { source: 'intact' }
+
+  const brokenCopy = bytes === undefined ? undefined : await keepBroken(path, bytes)
+  // As with the content index: what is broken is updated by nobody.
+  if (bytes !== undefined) await write(path, '[]')
+  // All at once, so that they share a commit.
+  await Promise.all(docs.map((doc) => markPublished(topicOf(doc, contentHash(serializeDocument(doc))))))
+  const stats = { documents: docs.length, skipped }
+  return { source: 'files', stats, ...(brokenCopy !== undefined && { brokenCopy }) }
+}
+
+function isTopicIndex(bytes: Buffer, path: string): boolean {
+  try {
+    assertShape<TopicIndex>(parseJson(bytes, path), topicIndexFile.schema, path)
     return true
   } catch {
     return false

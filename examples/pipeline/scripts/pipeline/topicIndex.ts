@@ -19,7 +19,7 @@ import { type IndexFile, updateIndex } from './indexUpdate'
 const CLAIMED =
   'Not published yet: its publisher is still running or was stopped. If it was stopped, publish the document again.'
 
-const topicIndexFile: IndexFile<TopicIndex> = {
+export const topicIndexFile: IndexFile<TopicIndex> = {
   path: topicIndexPath,
   schema: z.array(
     z.looseObject({
