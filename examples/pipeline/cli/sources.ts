@@ -48,7 +48,7 @@ async function fromMarkdownFile(file: string, text: string) {
     ...doc,
     title: front.title ?? doc.title,
     description: front.description ?? doc.description,
-    flags: { ...doc.flags, draft: front.draft },
+    flags: { draft: front.draft, noindex: false },
     pageType: 'blog' as const,
     categorySlug: 'markdown',
   }
