@@ -32,6 +32,8 @@ export type AtomicErrorCode =
   | 'ERR_ATOMIC_NOT_REGULAR'
   /** The file system cannot swap two directories in one step. See the option `fallback`. */
   | 'ERR_ATOMIC_NO_EXCHANGE'
+  /** The index is on a network file system. See the option `network`. */
+  | 'ERR_ATOMIC_NETWORK_FS'
   /** The file system has no locks, so there can be no index on it. `errno` and `syscall` say what it answered. */
   | 'ERR_ATOMIC_NO_LOCKS'
   /** The file system has no step that gives a file its name only if that is free. See the option `flag`. */
@@ -297,6 +299,7 @@ export declare function atomicDirectory<T>(path: PathLike, build: (staging: stri
  *   `column` say where, `literal` which;
  * - `ERR_ATOMIC_LOCK_TIMEOUT`: the call did not get the index within `timeout`;
  * - `ERR_ATOMIC_NO_LOCKS`: the file system has no locks (flock); keep the index on another one;
+ * - `ERR_ATOMIC_NETWORK_FS`: the file is on a network file system (see `network`);
  * - `ERR_STRING_TOO_LONG`: the file, or what it is to become, is longer than a string can be (0x1fffffe8 characters);
  * - `ERR_INVALID_RETURN_VALUE`: `fn` returned something else than an object or an array; or one that is not JSON; or
  *   one that JSON would write as `{}` although there is more to it: a `Map`, a `Set`, an iterator, an instance of a
@@ -476,7 +479,8 @@ export interface DirectoryResult {
   bytes: number
   /**
    * Whether the whole tree and its parent directory were flushed to disk, so that the new tree survives a power
-   * cut. `false` without `flush`, on file systems in memory (tmpfs), on an overlay that is mounted `volatile`, and
+   * cut. `false` without `flush`, on file systems in memory (tmpfs), on an overlay that is mounted `volatile`, on
+   * network file systems whose flush need not reach the server's disk (SMB, AFS, sshfs, object stores), and
    * wherever the file system or the platform cannot flush.
    */
   durable: boolean
@@ -545,6 +549,22 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
    * @default 30_000
    */
   timeout?: number
+  /**
+   * What to do on a network file system: NFS, SMB, 9p, Ceph, Lustre, AFS, and FUSE mounts such as sshfs, rclone or
+   * s3fs, known by the type of the mount. `'refuse'` rejects with `ERR_ATOMIC_NETWORK_FS`. `'allow'` updates the
+   * index all the same; it is safe if only the processes of one machine do that. The directory is then opened anew
+   * under the lock, because a machine may still see the index that another one has replaced.
+   *
+   * Not promised with `'allow'`, if several machines update the index: a machine that is cut off from the server may
+   * go on under a lock that the server has given to another machine, and then one of the two updates is lost. Some
+   * mounts have locks that other machines do not see (`local_lock`, `nolock`, most FUSE mounts).
+   *
+   * 9p is often the file system of a virtual machine's host, and of its programs (WSL's `/mnt`, gVisor). If nothing
+   * outside updates the index, `'allow'` is safe there.
+   *
+   * @default 'refuse'
+   */
+  network?: 'refuse' | 'allow'
 }
 
 /** What an update did. */
@@ -659,8 +679,9 @@ export interface WriteResult {
   bytes: number
   /**
    * Whether the file and its directory were flushed to disk, so that the new content survives a power cut. `false`
-   * without `flush`, on file systems in memory (tmpfs), on an overlay that is mounted `volatile`, and wherever the
-   * file system or the platform cannot flush.
+   * without `flush`, on file systems in memory (tmpfs), on an overlay that is mounted `volatile`, on network file
+   * systems whose flush need not reach the server's disk (SMB, AFS, sshfs, object stores), and wherever the file
+   * system or the platform cannot flush.
    */
   durable: boolean
   /** How the content was read back: from the page cache, from the device, or not at all. */

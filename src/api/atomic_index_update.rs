@@ -72,6 +72,21 @@ pub struct UpdateOptions<'env> {
     /// @default 30_000
     #[napi(ts_type = "number")]
     pub timeout: Option<Unknown<'env>>,
+    /// What to do on a network file system: NFS, SMB, 9p, Ceph, Lustre, AFS, and FUSE mounts such as sshfs, rclone or
+    /// s3fs, known by the type of the mount. `'refuse'` rejects with `ERR_ATOMIC_NETWORK_FS`. `'allow'` updates the
+    /// index all the same; it is safe if only the processes of one machine do that. The directory is then opened anew
+    /// under the lock, because a machine may still see the index that another one has replaced.
+    ///
+    /// Not promised with `'allow'`, if several machines update the index: a machine that is cut off from the server may
+    /// go on under a lock that the server has given to another machine, and then one of the two updates is lost. Some
+    /// mounts have locks that other machines do not see (`local_lock`, `nolock`, most FUSE mounts).
+    ///
+    /// 9p is often the file system of a virtual machine's host, and of its programs (WSL's `/mnt`, gVisor). If nothing
+    /// outside updates the index, `'allow'` is safe there.
+    ///
+    /// @default 'refuse'
+    #[napi(ts_type = "'refuse' | 'allow'")]
+    pub network: Option<Unknown<'env>>,
 }
 
 /// What an update did.
@@ -116,6 +131,7 @@ pub struct UpdateResult {
 ///   `column` say where, `literal` which;
 /// - `ERR_ATOMIC_LOCK_TIMEOUT`: the call did not get the index within `timeout`;
 /// - `ERR_ATOMIC_NO_LOCKS`: the file system has no locks (flock); keep the index on another one;
+/// - `ERR_ATOMIC_NETWORK_FS`: the file is on a network file system (see `network`);
 /// - `ERR_STRING_TOO_LONG`: the file, or what it is to become, is longer than a string can be (0x1fffffe8 characters);
 /// - `ERR_INVALID_RETURN_VALUE`: `fn` returned something else than an object or an array; or one that is not JSON; or
 ///   one that JSON would write as `{}` although there is more to it: a `Map`, a `Set`, an iterator, an instance of a
@@ -155,10 +171,11 @@ fn start<'env>(
     let Checked { commit, mkdir } = shared.check(env)?;
     let backup = backup(env, own.backup.as_ref(), &path)?;
     let timeout = milliseconds(env, "options.timeout", own.timeout.as_ref(), DEFAULT_TIMEOUT)?;
+    let network = network(env, own.network.as_ref())?;
     let initial = own.initial.as_ref().map(|initial| snapshot(env, initial)).transpose()?;
     let space = own.space.as_ref().map(|given| space(env, given)).transpose()?;
     let numbers = own.numbers.as_ref().map(|given| numbers(env, given)).transpose()?.unwrap_or_default();
-    let options = EngineOptions { commit, backup, mkdir, space, numbers, longest: Some(LONGEST) };
+    let options = EngineOptions { commit, backup, mkdir, network, space, numbers, longest: Some(LONGEST) };
     let signal = Signal::attach(env, shared.signal.as_ref())?;
     let cancel = signal.cancel();
     let id = call::next_id();
@@ -185,6 +202,15 @@ fn answer(env: &Env, receipt: Receipt, waited: Duration, batch: usize) -> Result
     };
     let update = raw::to_js(env, update)?;
     raw::invoke(env, &raw::global(env, c"Object")?, c"assign", &[write, update])
+}
+
+fn network<'env>(env: &'env Env, given: Option<&Unknown<'_>>) -> Result<'env, bool> {
+    let Some(given) = given else { return Ok(false) };
+    match args::word(env, given)?.as_deref() {
+        Some("refuse") => Ok(false),
+        Some("allow") => Ok(true),
+        _ => Err(args::wrong_value(env, "options.network", "must be 'refuse' or 'allow'", given)),
+    }
 }
 
 fn backup<'env>(

@@ -64,7 +64,8 @@ pub struct DirectoryResult<'env> {
     /// The total size of the files in bytes.
     pub bytes: f64,
     /// Whether the whole tree and its parent directory were flushed to disk, so that the new tree survives a power
-    /// cut. `false` without `flush`, on file systems in memory (tmpfs), on an overlay that is mounted `volatile`, and
+    /// cut. `false` without `flush`, on file systems in memory (tmpfs), on an overlay that is mounted `volatile`, on
+    /// network file systems whose flush need not reach the server's disk (SMB, AFS, sshfs, object stores), and
     /// wherever the file system or the platform cannot flush.
     pub durable: bool,
     /// The path of the old tree if it still exists: with `keepPrevious`, or because it could not be removed

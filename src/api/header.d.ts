@@ -32,6 +32,8 @@ export type AtomicErrorCode =
   | 'ERR_ATOMIC_NOT_REGULAR'
   /** The file system cannot swap two directories in one step. See the option `fallback`. */
   | 'ERR_ATOMIC_NO_EXCHANGE'
+  /** The index is on a network file system. See the option `network`. */
+  | 'ERR_ATOMIC_NETWORK_FS'
   /** The file system has no locks, so there can be no index on it. `errno` and `syscall` say what it answered. */
   | 'ERR_ATOMIC_NO_LOCKS'
   /** The file system has no step that gives a file its name only if that is free. See the option `flag`. */

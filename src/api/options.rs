@@ -92,8 +92,9 @@ pub struct WriteResult {
     /// The size of the file in bytes.
     pub bytes: f64,
     /// Whether the file and its directory were flushed to disk, so that the new content survives a power cut. `false`
-    /// without `flush`, on file systems in memory (tmpfs), on an overlay that is mounted `volatile`, and wherever the
-    /// file system or the platform cannot flush.
+    /// without `flush`, on file systems in memory (tmpfs), on an overlay that is mounted `volatile`, on network file
+    /// systems whose flush need not reach the server's disk (SMB, AFS, sshfs, object stores), and wherever the file
+    /// system or the platform cannot flush.
     pub durable: bool,
     /// How the content was read back: from the page cache, from the device, or not at all.
     #[napi(ts_type = "'cache' | 'device' | false")]

@@ -51,6 +51,7 @@ const updateOptions: UpdateOptions<Index> = {
   backup: new URL('file:///backup'),
   numbers: 'exact',
   timeout: 1000,
+  network: 'allow',
   mode: '644',
   flush: true,
   verify: true,

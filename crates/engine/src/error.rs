@@ -104,6 +104,11 @@ pub enum ErrorKind {
         /// What flock(2) said.
         source: io::Error,
     },
+    /// The index is on a file system that other machines change as well.
+    NetworkFs {
+        /// What it is called.
+        name: String,
+    },
     /// The caller cancelled.
     Aborted,
     /// A bug in this library: a panic, caught.
@@ -259,6 +264,7 @@ impl Error {
             ErrorKind::InvalidJson { .. } => "ERR_INVALID_RETURN_VALUE",
             ErrorKind::LockTimeout { .. } => "ERR_ATOMIC_LOCK_TIMEOUT",
             ErrorKind::NoLocks { .. } => "ERR_ATOMIC_NO_LOCKS",
+            ErrorKind::NetworkFs { .. } => "ERR_ATOMIC_NETWORK_FS",
             ErrorKind::Aborted => "ABORT_ERR",
             ErrorKind::Panic(_) => "ERR_INTERNAL_ASSERTION",
         }
@@ -374,6 +380,12 @@ impl fmt::Display for Error {
                 "this file system has no locks (flock: {}), without which updates of several processes would be lost; \
                  keep the index on another file system, or mount this one with locks",
                 sys::describe(source).0
+            ),
+            ErrorKind::NetworkFs { name } => write!(
+                f,
+                "the index is on a network file system ({name}), where an update can be lost when another machine makes \
+                 one as well; keep it on a disk of this machine, or, if only this machine updates it, pass \
+                 {{ network: 'allow' }}",
             ),
             ErrorKind::Aborted => f.write_str("the operation was aborted"),
             ErrorKind::Panic(message) => write!(f, "a bug in @pipeline/atomic, please report it: {message}"),

@@ -14,7 +14,7 @@ use crate::dir::place::Place;
 use crate::error::{Error, Named, Result};
 use crate::mutant::{Step, leaves_out};
 use crate::process::{lock, spawn_or_run};
-use crate::sys::{self, Dir, FileId};
+use crate::sys::{self, Dir, FileId, FileSystem};
 
 const PRIVATE: u32 = 0o600;
 const OTHERS: u32 = 0o077;
@@ -24,7 +24,7 @@ const OTHERS: u32 = 0o077;
 pub struct Directory {
     dir: Dir,
     id: FileId,
-    durable: OnceLock<bool>,
+    file_system: OnceLock<FileSystem>,
     modes: OnceLock<bool>,
     /// Files without a name cannot be linked here, so staged ones need one from the start.
     needs_temp_name: AtomicBool,
@@ -84,7 +84,7 @@ impl Directory {
         let directory = Arc::new(Self {
             dir,
             id: id.clone(),
-            durable: OnceLock::new(),
+            file_system: OnceLock::new(),
             modes: OnceLock::new(),
             needs_temp_name: AtomicBool::new(false),
             flushes: Flushes::default(),
@@ -200,9 +200,14 @@ impl Directory {
         next.flushed().await
     }
 
+    /// What kind of file system it is on.
+    pub fn file_system(&self) -> &FileSystem {
+        self.file_system.get_or_init(|| self.dir.file_system())
+    }
+
     /// Whether the file system keeps anything at all over a power cut.
     pub fn is_durable(&self) -> bool {
-        *self.durable.get_or_init(|| self.dir.is_durable()) && !self.is_not_durable()
+        self.file_system().is_durable && !self.is_not_durable()
     }
 
     /// Whether a file in here may keep the mode that it has where the system refuses the one that is wanted: it is no

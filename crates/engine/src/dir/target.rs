@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use crate::advice::Advice;
 use crate::dir::directory::Directory;
-use crate::dir::place::Place;
+use crate::dir::place::{Place, moved};
 use crate::dir::spelling::fold;
 use crate::error::{Error, ErrorKind, Named, Result};
 use crate::process::Key;
-use crate::sys::{self, Kind, Obstacle, Stat};
+use crate::sys::{self, Dir, Kind, Obstacle, Stat};
 pub use crate::sys::{LONGEST_PATH, path_from_bytes};
 
 /// As many links as Linux itself follows.
@@ -81,7 +81,7 @@ impl Target {
             match dir.stat(&name).map_err(|error| Error::system("open", error))? {
                 Some(_) if how.exclusive => return Err(Error::raw("open", sys::EEXIST)),
                 Some(stat) if stat.kind == Kind::Symlink => {
-                    if dir.has_magic_links() {
+                    if dir.file_system().has_magic_links {
                         check(Some(Stat {
                             kind: Kind::Other("an open file, by its link in /proc"),
                             ..stat
@@ -111,6 +111,17 @@ impl Target {
     /// The file `name` in a directory that was reopened.
     pub(crate) fn again(dir: Arc<Directory>, name: OsString, path: PathBuf) -> Self {
         Self { dir, name, path, place: Place::default() }
+    }
+
+    /// Opens the directory anew, by its path: what a network file system has cached of it is looked at again then.
+    ///
+    /// # Errors
+    /// `ENOENT` if its path means another one by now.
+    pub fn open_anew(&self) -> Result<()> {
+        let mut path = self.real_path();
+        path.pop();
+        let anew = Dir::open(&path).and_then(|dir| dir.id()).named("open")?;
+        if anew == *self.dir.id() { Ok(()) } else { Err(moved()) }
     }
 
     /// What is under the name now.

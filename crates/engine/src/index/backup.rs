@@ -62,7 +62,7 @@ impl<'a> Backup<'a> {
             let backup = Self { old, to, options: &options.commit, way: Way::Move };
             if can_move(&index.dir, &backup.to.dir)? {
                 // The program that wrote it may not have flushed it. (An overlay flushes a copy of it: see below.)
-                if options.commit.flush && !index.dir.copies_up() {
+                if options.commit.flush && !index.dir.file_system().copies_up {
                     sys::sync_file(&old.file).named("fsync")?;
                 }
                 return Ok(Some(backup));
@@ -195,7 +195,7 @@ fn exchange_and_move(
 /// An overlay copies a file of a lower layer up before it renames it, unflushed (on btrfs it was empty after a power
 /// cut): there the copy is flushed, by its new name.
 fn flush_copied_up(old: &TempName, flush: bool) -> Result<()> {
-    if flush && old.dir.copies_up() {
+    if flush && old.dir.file_system().copies_up {
         let file = old.dir.open_file(&old.name).named("open")?;
         sys::hold(&file);
         sys::sync_file(&file).named("fsync")?;

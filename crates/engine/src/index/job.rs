@@ -53,7 +53,11 @@ struct Origin {
 
 impl Origin {
     fn resolve(&self) -> Result<Target, Error> {
-        Target::resolve(&self.path, Resolve { mkdir: self.options.mkdir, exclusive: false })
+        let target = Target::resolve(&self.path, Resolve { mkdir: self.options.mkdir, exclusive: false })?;
+        match &target.dir.file_system().network {
+            Some(name) if !self.options.network => Err(ErrorKind::NetworkFs { name: name.clone() }.into()),
+            _ => Ok(target),
+        }
     }
 }
 

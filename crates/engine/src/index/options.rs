@@ -14,6 +14,8 @@ pub struct UpdateOptions {
     pub backup: Option<PathBuf>,
     /// Make missing directories for the backup.
     pub mkdir: bool,
+    /// The index may be on a network file system.
+    pub network: bool,
     /// What a level is indented by; `None`: as in the file.
     pub space: Option<Space>,
     /// What becomes of numbers that a double does not keep.

@@ -94,8 +94,21 @@ impl Lock {
                     return Err(not_locked(error));
                 }
             }
-            if leaves_out(Step::LockIdentity) || target.dir.is_same(name, &file).named("stat")? {
-                return Ok(Some(Self { dir: target.dir.clone(), name: name.to_owned(), file, _slot: slot }));
+            let held =
+                |slot, file| Self { dir: target.dir.clone(), name: name.to_owned(), file, _slot: slot };
+            // Another machine may have replaced the index, and this file, since the directory was last opened here.
+            if target.dir.file_system().network.is_some()
+                && let Err(error) = target.open_anew()
+            {
+                drop(held(slot, file));
+                return Err(error);
+            }
+            let is_same = match target.dir.is_same(name, &file) {
+                Err(error) if error.raw_os_error() == Some(sys::ESTALE) => false,
+                same => same.named("stat")?,
+            };
+            if is_same || leaves_out(Step::LockIdentity) {
+                return Ok(Some(held(slot, file)));
             }
         }
         Ok(None)

@@ -13,7 +13,7 @@ mod windows;
 
 pub use call::CallError;
 pub use errno::{describe, node_errno};
-pub use stat::{Kind, Obstacle, Stat, Version};
+pub use stat::{FileSystem, Kind, Obstacle, Stat, Version};
 #[cfg(unix)]
 pub use unix::*;
 #[cfg(windows)]

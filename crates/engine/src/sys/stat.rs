@@ -29,6 +29,20 @@ pub enum Obstacle {
     Sticky,
 }
 
+/// What kind of file system a directory is on.
+#[derive(Clone, Debug, Default)]
+pub struct FileSystem {
+    /// What was flushed can outlive a power cut: it is not in memory, nor an overlay that was mounted `volatile`, and
+    /// fsync(2) is one here.
+    pub is_durable: bool,
+    /// A file may be another one after it was renamed or linked: an overlay copies it up.
+    pub copies_up: bool,
+    /// Links are what a process has open, and their text is only a description of it.
+    pub has_magic_links: bool,
+    /// What it is called, if other machines may change it, and this one does not hear of that at once.
+    pub network: Option<String>,
+}
+
 /// Tells one state of a file from another: which file it is, its length, its times.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {

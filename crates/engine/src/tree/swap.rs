@@ -41,7 +41,7 @@ pub fn probe(staging: &Dir) -> Result<()> {
 /// # Errors
 /// [`ErrorKind::LowerLayer`].
 pub fn check_movable(old: &Target, at: &At, staging: &Dir) -> Result<()> {
-    if !old.dir.copies_up() {
+    if !old.dir.file_system().copies_up {
         return Ok(());
     }
     let full = OsStr::new("1");

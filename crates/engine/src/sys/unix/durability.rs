@@ -32,23 +32,6 @@ impl Dir {
     pub fn sync(&self) -> io::Result<bool> {
         supported(fsync(self.as_fd()))
     }
-
-    /// Whether a file in here may be another one after it was linked: an overlay copies it up. When in doubt,
-    /// it may.
-    pub fn copies_up(&self) -> bool {
-        copies_up(self.as_fd())
-    }
-
-    /// Whether links in here are what a process has open, and their text is only a description of it.
-    pub fn has_magic_links(&self) -> bool {
-        has_magic_links(self.as_fd())
-    }
-
-    /// Whether anything in this directory can outlive a power cut: not in memory, and not on an
-    /// overlay that was mounted `volatile`, where fsync does nothing and says that all is well.
-    pub fn is_durable(&self) -> bool {
-        is_durable(self)
-    }
 }
 
 /// fsync(2) on macOS leaves the data in the drive's cache. Network volumes know nothing else.
@@ -83,63 +66,6 @@ fn supported(result: io::Result<()>) -> io::Result<bool> {
     }
 }
 
-/// As [`Dir::is_durable`], for a file that is mounted by itself.
-#[cfg(target_os = "linux")]
-pub fn is_durable(file: impl AsFd) -> bool {
-    let file = file.as_fd();
-    match rustix::fs::fstatfs(file) {
-        Ok(stat) if magic(&stat) == OVERLAY => !is_volatile(file),
-        Ok(stat) => !is_memory(&stat),
-        // What cannot be told is not promised.
-        Err(_) => false,
-    }
-}
-
-#[cfg(target_os = "linux")]
-fn copies_up(directory: BorrowedFd<'_>) -> bool {
-    rustix::fs::fstatfs(directory).map_or(true, |stat| magic(&stat) == OVERLAY)
-}
-
-#[cfg(target_os = "linux")]
-fn has_magic_links(directory: BorrowedFd<'_>) -> bool {
-    rustix::fs::fstatfs(directory).is_ok_and(|stat| magic(&stat) == PROC)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn has_magic_links(_directory: BorrowedFd<'_>) -> bool {
-    false
-}
-
-#[cfg(not(target_os = "linux"))]
-fn copies_up(_directory: BorrowedFd<'_>) -> bool {
-    false
-}
-
-#[cfg(target_os = "linux")]
-const PROC: u32 = 0x9fa0;
-
-#[cfg(target_os = "linux")]
-const OVERLAY: u32 = 0x794c_7630;
-
-#[cfg(target_os = "linux")]
-#[allow(clippy::cast_possible_truncation, reason = "magic numbers have 32 bits, whatever the field has")]
-fn magic(stat: &rustix::fs::StatFs) -> u32 {
-    stat.f_type as u32
-}
-
-#[cfg(target_os = "linux")]
-fn is_memory(stat: &rustix::fs::StatFs) -> bool {
-    const TMPFS: u32 = 0x0102_1994;
-    const RAMFS: u32 = 0x8584_58f6;
-    matches!(magic(stat), TMPFS | RAMFS)
-}
-
-/// As [`Dir::is_durable`], for a file that is mounted by itself.
-#[cfg(not(target_os = "linux"))]
-pub fn is_durable(_file: impl AsFd) -> bool {
-    true
-}
-
 /// Makes sure that a file can become this long without running out of space, where the file system can; it stays as
 /// long as it is.
 #[cfg(target_os = "linux")]
@@ -160,29 +86,6 @@ pub fn reserve(file: &File, size: u64) -> io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 pub fn reserve(_file: &File, _size: u64) -> io::Result<()> {
     Ok(())
-}
-
-/// Looks the mount up by its device number, which for directories is the overlay's own. When in
-/// doubt, volatile.
-#[cfg(target_os = "linux")]
-fn is_volatile(directory: BorrowedFd<'_>) -> bool {
-    let (Ok(stat), Ok(mounts)) =
-        (rustix::fs::fstat(directory), std::fs::read_to_string("/proc/self/mountinfo"))
-    else {
-        return true;
-    };
-    let device = format!("{}:{}", rustix::fs::major(stat.st_dev), rustix::fs::minor(stat.st_dev));
-    let mut mounts = mounts.lines();
-    let Some(options) =
-        mounts.find(|line| line.split(' ').nth(2) == Some(&device)).and_then(|line| line.rsplit(' ').next())
-    else {
-        return true;
-    };
-    options.split(',').any(|option| match option.strip_prefix("upperdir=") {
-        // Seen from here only if it was mounted here.
-        Some(upper) => rustix::fs::statfs(upper).is_ok_and(|stat| is_memory(&stat)),
-        None => matches!(option, "volatile" | "fsync=volatile"),
-    })
 }
 
 /// Closes a file and says what the system says about it: some file systems report here that

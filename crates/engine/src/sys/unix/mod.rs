@@ -7,6 +7,7 @@ mod detach;
 mod dir;
 mod durability;
 pub(super) mod errno;
+mod file_system;
 pub(super) mod identity;
 mod memory;
 mod name;
@@ -18,11 +19,12 @@ pub use cache::{drop_pages, read_at};
 pub use content::copy_content;
 pub use detach::{Detached, detach};
 pub use dir::{Dir, id_at};
-pub use durability::{close, flush_and_close_copy, is_durable, reserve, start_write_back, sync_file};
+pub use durability::{close, flush_and_close_copy, reserve, start_write_back, sync_file};
 pub use errno::{
     EAGAIN, EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, EMFILE, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, ESTALE,
     EXDEV, cannot_exchange, cannot_link, has_no_locks, is_full, is_transient,
 };
+pub use file_system::is_durable;
 pub use identity::FileId;
 pub use memory::prefer_huge_pages;
 pub use name::{LONGEST_PATH, cut, ends_in_dots, names_directory, path_from_bytes};

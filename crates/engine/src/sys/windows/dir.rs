@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::errno::{CUSTOMER, EEXIST, ENOENT, LOCK_VIOLATION, SHARING_VIOLATION};
 use super::identity::{Access, FileId};
-use crate::sys::stat::{Kind, Obstacle, Stat, Version};
+use crate::sys::stat::{FileSystem, Kind, Obstacle, Stat, Version};
 
 pub(super) const FILE_FLAG_BACKUP_SEMANTICS: u32 = 0x0200_0000;
 /// Virus scanners and indexers hold a new file open for some milliseconds.
@@ -106,9 +106,20 @@ impl Dir {
         File::open(self.0.join(name)).map_err(one_number)
     }
 
-    /// Whether a file in here may be another one after it was linked: never.
-    pub fn copies_up(&self) -> bool {
-        false
+    /// What is known of the file system.
+    pub fn file_system(&self) -> FileSystem {
+        use std::path::{Component, Prefix};
+
+        let network = match self.0.components().next() {
+            Some(Component::Prefix(prefix)) => match prefix.kind() {
+                Prefix::UNC(server, _) | Prefix::VerbatimUNC(server, _) => {
+                    Some(format!("a share of {}", server.to_string_lossy()))
+                }
+                _ => None,
+            },
+            _ => None,
+        };
+        FileSystem { is_durable: network.is_none(), network, ..FileSystem::default() }
     }
 
     /// Opens a file to be overwritten.
@@ -119,11 +130,6 @@ impl Dir {
     /// What would stop a rename to `name`: not known here, and the rename fails.
     pub fn obstacle(&self, _name: &OsStr) -> Option<Obstacle> {
         None
-    }
-
-    /// Whether links in here are what a process has open: never.
-    pub fn has_magic_links(&self) -> bool {
-        false
     }
 
     /// Keeps what `name` stands for alive: not done here.
@@ -230,11 +236,6 @@ impl Dir {
             Ok(directory) => directory.sync_all().map(|()| true),
             Err(_) => Ok(false),
         }
-    }
-
-    /// Nothing here says otherwise.
-    pub fn is_durable(&self) -> bool {
-        true
     }
 }
 

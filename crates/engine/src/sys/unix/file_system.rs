@@ -1,0 +1,192 @@
+//! What kind of file system a directory is on: what a flush is worth there, and whether other machines change it too.
+
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use super::dir::Dir;
+use crate::sys::stat::FileSystem;
+
+impl Dir {
+    /// What is known of the file system. What cannot be told is not promised.
+    pub fn file_system(&self) -> FileSystem {
+        file_system(self.as_fd())
+    }
+}
+
+/// Whether anything in this file, which may be mounted by itself, can outlive a power cut.
+pub fn is_durable(file: &File) -> bool {
+    file_system(file.as_fd()).is_durable
+}
+
+#[cfg(target_os = "linux")]
+use linux::file_system;
+
+#[cfg(target_os = "macos")]
+fn file_system(fd: BorrowedFd<'_>) -> FileSystem {
+    let Ok(stat) = rustix::fs::fstatfs(fd) else { return FileSystem::default() };
+    let name = stat.f_fstypename.iter().take_while(|byte| **byte != 0).map(|byte| *byte as u8);
+    let name = String::from_utf8_lossy(&name.collect::<Vec<_>>()).into_owned();
+    let is_local = stat.f_flags & libc::MNT_LOCAL as u32 != 0;
+    let is_durable = is_local || name == "nfs";
+    FileSystem { is_durable, network: (!is_local).then_some(name), ..FileSystem::default() }
+}
+
+/// Nothing is known.
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+fn file_system(_fd: BorrowedFd<'_>) -> FileSystem {
+    FileSystem { is_durable: true, ..FileSystem::default() }
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use super::{BorrowedFd, FileSystem};
+
+    const PROC: u32 = 0x9fa0;
+    const OVERLAY: u32 = 0x794c_7630;
+    const FUSE: u32 = 0x6573_5546;
+    const TMPFS: u32 = 0x0102_1994;
+    const RAMFS: u32 = 0x8584_58f6;
+
+    /// Those of one machine among several, and whether an fsync(2) there is one of the server's disk, names included.
+    /// (GFS2 and OCFS2 are not among them: all of their machines see one state.)
+    const NETWORK: [(u32, &str, bool); 10] = [
+        (0x6969, "NFS", true),
+        (0xff53_4d42, "SMB", false),
+        (0xfe53_4d42, "SMB", false),
+        (0x517b, "SMB", false),
+        (0x0102_1997, "9p, as of the host of a virtual machine", true),
+        (0x00c3_6400, "Ceph", true),
+        (0x0bd0_0bd0, "Lustre", true),
+        (0x5346_414f, "AFS", false),
+        (0x6b41_4653, "AFS", false),
+        (0x7375_7245, "Coda", false),
+    ];
+
+    /// FUSE daemons of network file systems, as mountinfo calls their mounts.
+    const DAEMONS: [&str; 29] = [
+        "blobfuse",
+        "blobfuse2",
+        "ceph-fuse",
+        "curlftpfs",
+        "davfs",
+        "fuse_dfs",
+        "gcsfuse",
+        "geesefs",
+        "glusterfs",
+        "goofys",
+        "gvfsd-fuse",
+        "juicefs",
+        "kio-fuse",
+        "lizardfs",
+        "mfs",
+        "moosefs",
+        "mount-s3",
+        "mountpoint-s3",
+        "nfs",
+        "objectivefs",
+        "quobyte",
+        "rclone",
+        "s3fs",
+        "s3ql",
+        "saunafs",
+        "seaweedfs",
+        "smbnetfs",
+        "sshfs",
+        "webdavfs",
+    ];
+
+    #[allow(clippy::cast_possible_truncation, reason = "magic numbers have 32 bits, whatever the field has")]
+    fn magic(stat: &rustix::fs::StatFs) -> u32 {
+        stat.f_type as u32
+    }
+
+    pub fn file_system(fd: BorrowedFd<'_>) -> FileSystem {
+        let unknown = FileSystem { copies_up: true, ..FileSystem::default() };
+        let Ok(stat) = rustix::fs::fstatfs(fd) else { return unknown };
+        let local = |is_durable| FileSystem { is_durable, ..FileSystem::default() };
+        match magic(&stat) {
+            TMPFS | RAMFS => local(false),
+            PROC => FileSystem { has_magic_links: true, ..local(true) },
+            OVERLAY => FileSystem {
+                copies_up: true,
+                ..local(Mount::of(fd).is_some_and(|mount| !mount.is_volatile()))
+            },
+            FUSE => {
+                let mount = Mount::of(fd);
+                let network = mount.as_ref().and_then(Mount::fuse_network);
+                // The kernel takes a missing fsync for a successful one, and object stores are written to later.
+                FileSystem { network: network.clone(), ..local(mount.is_some() && network.is_none()) }
+            }
+            number => match NETWORK.iter().find(|(known, ..)| *known == number) {
+                Some((_, name, is_durable)) => {
+                    FileSystem { network: Some((*name).to_owned()), ..local(*is_durable) }
+                }
+                None => local(true),
+            },
+        }
+    }
+
+    /// A line of /proc/self/mountinfo.
+    struct Mount {
+        kind: String,
+        source: String,
+        options: String,
+    }
+
+    impl Mount {
+        /// By the device number, which is the mounted file system's own for the directories of all that are asked for here.
+        fn of(fd: BorrowedFd<'_>) -> Option<Self> {
+            let stat = rustix::fs::fstat(fd).ok()?;
+            let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+            let device = format!("{}:{}", rustix::fs::major(stat.st_dev), rustix::fs::minor(stat.st_dev));
+            let line = mounts.lines().find(|line| line.split(' ').nth(2) == Some(&device))?;
+            let mut fields = line.split(" - ").nth(1)?.split(' ').map(str::to_owned);
+            Some(Self { kind: fields.next()?, source: fields.next()?, options: fields.next()? })
+        }
+
+        /// Whether an overlay keeps nothing over a power cut: fsync does nothing then and says that all is well.
+        fn is_volatile(&self) -> bool {
+            self.options.split(',').any(|option| match option.strip_prefix("upperdir=") {
+                // Seen from here only if it was mounted here.
+                Some(upper) => {
+                    rustix::fs::statfs(upper).is_ok_and(|stat| matches!(magic(&stat), TMPFS | RAMFS))
+                }
+                None => matches!(option, "volatile" | "fsync=volatile"),
+            })
+        }
+
+        /// What it is called, if it is FUSE for a network: by the daemon's name, or a URL as its source.
+        fn fuse_network(&self) -> Option<String> {
+            let daemon = self.kind.strip_prefix("fuse.").unwrap_or_default();
+            let source = self.source.split(['#', ':']).next().unwrap_or_default();
+            let is_daemon = |name: &str| DAEMONS.contains(&name.to_ascii_lowercase().as_str());
+            if is_daemon(daemon) {
+                Some(self.kind.clone())
+            } else if is_daemon(source) || self.source.contains("://") {
+                Some(format!("{} of {source}", self.kind))
+            } else {
+                None
+            }
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn a_network_is_known_by_its_daemon_or_its_url() {
+            let network = |kind: &str, source: &str| {
+                Mount { kind: kind.into(), source: source.into(), options: String::new() }.fuse_network()
+            };
+            assert_eq!(network("fuse.sshfs", "me@host:/srv").as_deref(), Some("fuse.sshfs"));
+            assert_eq!(network("fuse", "mountpoint-s3").as_deref(), Some("fuse of mountpoint-s3"));
+            assert_eq!(network("fuse", "https://dav.example/").as_deref(), Some("fuse of https"));
+            for (kind, source) in
+                [("fuseblk", "/dev/sda1"), ("fuse.gocryptfs", "/home/me"), ("fuse", "nfs-tools")]
+            {
+                assert_eq!(network(kind, source), None, "{kind} {source}");
+            }
+        }
+    }
+}
