@@ -24,6 +24,8 @@ export type AtomicErrorCode =
   | 'ERR_ATOMIC_LOSSY_INDEX'
   /** The update did not get the index within `timeout`. */
   | 'ERR_ATOMIC_LOCK_TIMEOUT'
+  /** The call was made inside the function of a call for the same file or directory, and would wait for itself. */
+  | 'ERR_ATOMIC_REENTRANT'
   /** Two entries of one call name the same file: `entry` and `duplicateOf`. */
   | 'ERR_ATOMIC_DUPLICATE'
   /** A file that `ifChanged` left alone was changed before the other files of the call were complete. */
@@ -230,7 +232,8 @@ export declare class AtomicFile {
  * Symbolic links on the way to `path`, and `path` itself if it is one, are followed and stay links. The directory
  * keeps owner, mode, ACLs and extended attributes of the one that it replaces, as far as the system permits; what is
  * in it is as `build` made it. Calls for one directory run one after the other, in the order of the calls, so
- * `build` may read what the call before it made. Do not wait inside `build` for another call for the same directory.
+ * `build` may read what the call before it made. A call for the same directory that an async `build` makes rejects with
+ * `ERR_ATOMIC_REENTRANT`: it would wait for this one.
  *
  * To mount the directory elsewhere (`mount --bind`, a volume of a container), mount its parent: a mount of the
  * directory itself goes on showing the old tree, which is empty soon after the swap and for good.
@@ -248,6 +251,7 @@ export declare class AtomicFile {
  * - `ERR_ATOMIC_NO_TREE`: `build` left no directory of this user at the path that it got, or replaced it after it
  *   had settled;
  * - `ERR_ATOMIC_NOT_REGULAR`: there is a device, a FIFO or a socket in the new tree;
+ * - `ERR_ATOMIC_REENTRANT`: the call was made inside `build` of a call for the same directory;
  * - `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ABORT_ERR`.
  *
  * If it rejects, the old tree is unchanged and nothing is left behind, except parent directories that were created.
@@ -300,6 +304,7 @@ export declare function atomicDirectory<T>(path: PathLike, build: (staging: stri
  * - `ERR_ATOMIC_LOCK_TIMEOUT`: the call did not get the index within `timeout`;
  * - `ERR_ATOMIC_NO_LOCKS`: the file system has no locks (flock); keep the index on another one;
  * - `ERR_ATOMIC_NETWORK_FS`: the file is on a network file system (see `network`);
+ * - `ERR_ATOMIC_REENTRANT`: the call was made inside `fn` of a call for the same file;
  * - `ERR_STRING_TOO_LONG`: the file, or what it is to become, is longer than a string can be (0x1fffffe8 characters);
  * - `ERR_INVALID_RETURN_VALUE`: `fn` returned something else than an object or an array; or one that is not JSON; or
  *   one that JSON would write as `{}` although there is more to it: a `Map`, a `Set`, an iterator, an instance of a
@@ -308,8 +313,11 @@ export declare function atomicDirectory<T>(path: PathLike, build: (staging: stri
  * An abort takes effect until the commit begins; for a call that is written alone, until its rename.
  *
  * Not promised: anything about programs that change the file without this function. Their changes are noticed until
- * right before the rename. Do not wait inside `fn` for another update or write of the same file: that one waits for
- * this one. The same is true for a write of another file that waits behind an {@link atomicWriteAll} of both.
+ * right before the rename. Calls for the same file that an async `fn` makes, awaited or not, reject with
+ * `ERR_ATOMIC_REENTRANT`, whichever function of this package it is: awaited they would wait for this call, and that they
+ * are not cannot be known. (Node.js 20.16 and newer; before Node.js 24 a plain function that has never returned a promise
+ * before may go unnoticed once.) Two functions that wait for each other's indexes do so until `timeout`. A write has
+ * none: do not wait inside `fn` for a write of another file that waits behind an {@link atomicWriteAll} of both.
  */
 export declare function atomicIndexUpdate<T extends object = any>(path: PathLike, fn: (index: T | undefined) => T | PromiseLike<T>, options?: UpdateOptions<T> | null): Promise<UpdateResult>
 
@@ -333,6 +341,7 @@ export declare function atomicIndexUpdate<T extends object = any>(path: PathLike
  *   in which no descriptor became free;
  * - `ERR_ATOMIC_VERIFY`: the bytes read back are not the bytes given;
  * - `ERR_ATOMIC_NOT_REGULAR`: the path names a device, a FIFO or a socket;
+ * - `ERR_ATOMIC_REENTRANT`: the call was made inside the async function of an {@link atomicIndexUpdate} of the file;
  * - `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ABORT_ERR`.
  *
  * If it rejects, the old file is unchanged and nothing is left behind, except parent directories that were created.

@@ -9,6 +9,7 @@ use napi_derive::napi;
 
 use crate::api::directory_options::{DirectoryOptions, DirectoryResult};
 use crate::js::directory::build::{self, BuildArgs};
+use crate::js::inside;
 use crate::js::value::{Kept, Result, Signal, args, promise, raw};
 
 /// What {@link atomicDirectory} did.
@@ -32,7 +33,8 @@ pub struct BuildResult<'env> {
 /// Symbolic links on the way to `path`, and `path` itself if it is one, are followed and stay links. The directory
 /// keeps owner, mode, ACLs and extended attributes of the one that it replaces, as far as the system permits; what is
 /// in it is as `build` made it. Calls for one directory run one after the other, in the order of the calls, so
-/// `build` may read what the call before it made. Do not wait inside `build` for another call for the same directory.
+/// `build` may read what the call before it made. A call for the same directory that an async `build` makes rejects with
+/// `ERR_ATOMIC_REENTRANT`: it would wait for this one.
 ///
 /// To mount the directory elsewhere (`mount --bind`, a volume of a container), mount its parent: a mount of the
 /// directory itself goes on showing the old tree, which is empty soon after the swap and for good.
@@ -50,6 +52,7 @@ pub struct BuildResult<'env> {
 /// - `ERR_ATOMIC_NO_TREE`: `build` left no directory of this user at the path that it got, or replaced it after it
 ///   had settled;
 /// - `ERR_ATOMIC_NOT_REGULAR`: there is a device, a FIFO or a socket in the new tree;
+/// - `ERR_ATOMIC_REENTRANT`: the call was made inside `build` of a call for the same directory;
 /// - `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ABORT_ERR`.
 ///
 /// If it rejects, the old tree is unchanged and nothing is left behind, except parent directories that were created.
@@ -90,8 +93,10 @@ fn start<'env>(
     let options = given.check(env, &path)?;
     let signal = Signal::attach(env, given.signal.as_ref())?;
     let cancel = signal.cancel();
-    let given = BuildArgs { build: Kept::new(env, function)?, shown: path.shown, signal, answer };
-    build::start(env, given, OpenJob::new(path.absolute, Ticket::take(), options, cancel))
+    let inside = inside::current(env);
+    let ticket = Ticket::take().inside(inside.clone());
+    let given = BuildArgs { build: Kept::new(env, function)?, shown: path.shown, inside, signal, answer };
+    build::start(env, given, OpenJob::new(path.absolute, ticket, options, cancel))
 }
 
 fn answer<'env>(env: &'env Env, receipt: TreeReceipt, value: Unknown<'env>) -> Result<'env, Unknown<'env>> {

@@ -15,6 +15,7 @@ use napi_derive::napi;
 use crate::api::options::{Checked, WriteOptions, WriteResult, milliseconds};
 use crate::js::index::call::{self, Request};
 use crate::js::index::{group, json};
+use crate::js::inside;
 use crate::js::value::thrown::LONGEST;
 use crate::js::value::{Kept, Result, Signal, args, copy, promise, raw};
 
@@ -132,6 +133,7 @@ pub struct UpdateResult {
 /// - `ERR_ATOMIC_LOCK_TIMEOUT`: the call did not get the index within `timeout`;
 /// - `ERR_ATOMIC_NO_LOCKS`: the file system has no locks (flock); keep the index on another one;
 /// - `ERR_ATOMIC_NETWORK_FS`: the file is on a network file system (see `network`);
+/// - `ERR_ATOMIC_REENTRANT`: the call was made inside `fn` of a call for the same file;
 /// - `ERR_STRING_TOO_LONG`: the file, or what it is to become, is longer than a string can be (0x1fffffe8 characters);
 /// - `ERR_INVALID_RETURN_VALUE`: `fn` returned something else than an object or an array; or one that is not JSON; or
 ///   one that JSON would write as `{}` although there is more to it: a `Map`, a `Set`, an iterator, an instance of a
@@ -140,8 +142,11 @@ pub struct UpdateResult {
 /// An abort takes effect until the commit begins; for a call that is written alone, until its rename.
 ///
 /// Not promised: anything about programs that change the file without this function. Their changes are noticed until
-/// right before the rename. Do not wait inside `fn` for another update or write of the same file: that one waits for
-/// this one. The same is true for a write of another file that waits behind an {@link atomicWriteAll} of both.
+/// right before the rename. Calls for the same file that an async `fn` makes, awaited or not, reject with
+/// `ERR_ATOMIC_REENTRANT`, whichever function of this package it is: awaited they would wait for this call, and that they
+/// are not cannot be known. (Node.js 20.16 and newer; before Node.js 24 a plain function that has never returned a promise
+/// before may go unnoticed once.) Two functions that wait for each other's indexes do so until `timeout`. A write has
+/// none: do not wait inside `fn` for a write of another file that waits behind an {@link atomicWriteAll} of both.
 #[napi(
     ts_generic_types = "T extends object = any",
     ts_args_type = "path: PathLike, fn: (index: T | undefined) => T | PromiseLike<T>, options?: UpdateOptions<T> | null",
@@ -178,14 +183,23 @@ fn start<'env>(
     let options = EngineOptions { commit, backup, mkdir, network, space, numbers, longest: Some(LONGEST) };
     let signal = Signal::attach(env, shared.signal.as_ref())?;
     let cancel = signal.cancel();
-    let id = call::next_id();
-    let job = OpenJob::new(id, path.absolute, options.clone(), Ticket::take(), since, timeout, cancel);
+    let (id, inside) = (call::next_id(), inside::current(env));
+    let job = OpenJob::new(
+        id,
+        path.absolute,
+        options.clone(),
+        Ticket::take().inside(inside.clone()),
+        since,
+        timeout,
+        cancel,
+    );
     let request = Request {
         id,
         function: Kept::new(env, function)?,
         shown: path.shown,
         initial,
         options,
+        inside: inside.clone(),
         signal,
         since,
         deadline: since.checked_add(timeout),

@@ -7,6 +7,7 @@ use napi_derive::napi;
 
 use crate::api::options::{Checked, WriteOptions, WriteResult};
 use crate::js::error::from_engine;
+use crate::js::inside;
 use crate::js::task;
 use crate::js::value::{Encoding, Result, Signal, args, promise, raw};
 
@@ -29,6 +30,7 @@ use crate::js::value::{Encoding, Result, Signal, args, promise, raw};
 ///   in which no descriptor became free;
 /// - `ERR_ATOMIC_VERIFY`: the bytes read back are not the bytes given;
 /// - `ERR_ATOMIC_NOT_REGULAR`: the path names a device, a FIFO or a socket;
+/// - `ERR_ATOMIC_REENTRANT`: the call was made inside the async function of an {@link atomicIndexUpdate} of the file;
 /// - `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ABORT_ERR`.
 ///
 /// If it rejects, the old file is unchanged and nothing is left behind, except parent directories that were created.
@@ -64,7 +66,7 @@ fn start<'env>(
     let Checked { commit, mkdir } = options.check(env)?;
     let data = Encoding::parse(env, options.encoding.as_ref())?.copy(env, data)?;
     let signal = Signal::attach(env, options.signal.as_ref())?;
-    let job = WriteJob::new(path.absolute, data, commit, mkdir, signal.cancel());
+    let job = WriteJob::new(path.absolute, data, inside::ticket(env), commit, mkdir, signal.cancel());
     task::answer(env, job, move |env, outcome| {
         signal.detach(env)?;
         match outcome {

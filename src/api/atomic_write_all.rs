@@ -8,6 +8,7 @@ use napi_derive::napi;
 
 use crate::api::options::{Checked, WriteOptions, WriteResult};
 use crate::js::batch::driver::{self, Call, Progress, Pulled};
+use crate::js::inside;
 use crate::js::value::{Encoding, Iteration, Kept, Result, Signal, args, promise, raw};
 
 /// Options of {@link atomicWriteAll}: those of {@link atomicWrite}, for all entries. An entry may have its own.
@@ -96,7 +97,7 @@ fn start<'env>(
         }
     };
     let parse = Box::new(parse(base, encoding));
-    driver::start(env, Call { entries, parse, progress, signal, answer })
+    driver::start(env, Call { entries, parse, progress, inside: inside::current(env), signal, answer })
 }
 
 fn answer(env: &Env, receipts: Vec<Receipt>) -> Result<'_, Unknown<'_>> {

@@ -1,6 +1,5 @@
 //! `copyDirectoryAtomic`: a whole tree, replaced at once by a copy of another.
 
-use engine::process::Ticket;
 use engine::tree::job::{CommitJob, Copy, OpenJob};
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
@@ -8,6 +7,7 @@ use napi_derive::napi;
 
 use crate::api::directory_options::{DirectoryOptions, DirectoryResult};
 use crate::js::error::from_engine;
+use crate::js::inside;
 use crate::js::task;
 use crate::js::value::{Result, Signal, args, promise, raw};
 
@@ -63,7 +63,7 @@ fn start<'env>(
     let signal = Signal::attach(env, shared.signal.as_ref())?;
     let cancel = signal.cancel();
     let copy = Copy { from: from.absolute, shown: from.shown, verify };
-    let job = OpenJob::new(path.absolute, Ticket::take(), options, cancel.clone());
+    let job = OpenJob::new(path.absolute, inside::ticket(env), options, cancel.clone());
     task::start(env, job, move |env, outcome| {
         let site = match outcome {
             Ok(site) => site,

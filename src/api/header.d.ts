@@ -24,6 +24,8 @@ export type AtomicErrorCode =
   | 'ERR_ATOMIC_LOSSY_INDEX'
   /** The update did not get the index within `timeout`. */
   | 'ERR_ATOMIC_LOCK_TIMEOUT'
+  /** The call was made inside the function of a call for the same file or directory, and would wait for itself. */
+  | 'ERR_ATOMIC_REENTRANT'
   /** Two entries of one call name the same file: `entry` and `duplicateOf`. */
   | 'ERR_ATOMIC_DUPLICATE'
   /** A file that `ifChanged` left alone was changed before the other files of the call were complete. */

@@ -5,5 +5,6 @@ pub mod directory;
 pub mod error;
 pub mod file;
 pub mod index;
+pub mod inside;
 pub mod task;
 pub mod value;

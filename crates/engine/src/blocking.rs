@@ -43,7 +43,7 @@ pub fn write(path: &Path, data: &[u8], options: &Options) -> Result<Receipt> {
     let path = std::path::absolute(path).map_err(|error| Error::system("open", error))?;
     let mut copy = room_for_bytes(data.len());
     copy.extend_from_slice(data);
-    run(WriteJob::new(path, Data::Bytes(copy), options.clone(), true, Cancel::default()))
+    run(WriteJob::new(path, Data::Bytes(copy), Ticket::take(), options.clone(), true, Cancel::default()))
 }
 
 /// Replaces the JSON file at `path` by what `change` makes of it (`None`: there is no file), alone

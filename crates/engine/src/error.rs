@@ -94,6 +94,8 @@ pub enum ErrorKind {
         /// What the parser said.
         reason: String,
     },
+    /// The call waits for one that waits for this one: it was made inside its function.
+    Reentrant,
     /// The lock did not come in time, or the index never held still under it.
     LockTimeout {
         /// How long the caller waited.
@@ -262,6 +264,7 @@ impl Error {
             ErrorKind::Changed => "ERR_ATOMIC_CHANGED",
             ErrorKind::LoneSurrogate { .. } => "ERR_INVALID_ARG_VALUE",
             ErrorKind::InvalidJson { .. } => "ERR_INVALID_RETURN_VALUE",
+            ErrorKind::Reentrant => "ERR_ATOMIC_REENTRANT",
             ErrorKind::LockTimeout { .. } => "ERR_ATOMIC_LOCK_TIMEOUT",
             ErrorKind::NoLocks { .. } => "ERR_ATOMIC_NO_LOCKS",
             ErrorKind::NetworkFs { .. } => "ERR_ATOMIC_NETWORK_FS",
@@ -386,6 +389,10 @@ impl fmt::Display for Error {
                 "the index is on a network file system ({name}), where an update can be lost when another machine makes \
                  one as well; keep it on a disk of this machine, or, if only this machine updates it, pass \
                  {{ network: 'allow' }}",
+            ),
+            ErrorKind::Reentrant => f.write_str(
+                "this call is made inside the function of a call for the same file, which has to end first; return the \
+                 change from that function, or make this call after it",
             ),
             ErrorKind::Aborted => f.write_str("the operation was aborted"),
             ErrorKind::Panic(message) => write!(f, "a bug in @pipeline/atomic, please report it: {message}"),

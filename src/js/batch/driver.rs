@@ -15,6 +15,7 @@ use engine::batch::Batch;
 use engine::batch::job::{EntryInput, FinishJob, WaveJob};
 use engine::error::Error;
 use engine::job::DropJob;
+use engine::process::Inside;
 use engine::write::Receipt;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
@@ -32,6 +33,8 @@ pub struct Call {
     pub parse: Parse,
     /// Called with the number of staged entries.
     pub progress: Option<Progress>,
+    /// What it is made inside of.
+    pub inside: Inside,
     /// The caller's.
     pub signal: Signal,
     /// Makes the caller's result.
@@ -195,11 +198,15 @@ impl Driver {
                     Ok(raw::undefined(env))
                 })
             }
-            Work::Finish(batch) => task::start(env, FinishJob::new(batch, cancel), move |env, outcome| {
-                driver.with(|state| state.outcome = Some(outcome.map_err(Ending::Failed)));
-                driver.over.wake(env);
-                Ok(raw::undefined(env))
-            }),
+            Work::Finish(batch) => task::start(
+                env,
+                FinishJob::new(batch, self.call.inside.clone(), cancel),
+                move |env, outcome| {
+                    driver.with(|state| state.outcome = Some(outcome.map_err(Ending::Failed)));
+                    driver.over.wake(env);
+                    Ok(raw::undefined(env))
+                },
+            ),
             Work::Discard(batch) => task::start(env, DropJob(batch), move |env, _| {
                 driver.over.wake(env);
                 Ok(raw::undefined(env))

@@ -10,13 +10,14 @@ use std::rc::Rc;
 use engine::cancel::Cancel;
 use engine::data::Data;
 use engine::error::Error;
-use engine::process::{Key, Ticket};
+use engine::process::Key;
 use engine::write::writer_job::{Commit, OpenFile, Wait};
 use engine::write::{Options, Receipt, Writer};
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
 use crate::js::error::from_engine;
+use crate::js::inside;
 use crate::js::task;
 use crate::js::value::thrown::{abort, internal, invalid_state};
 use crate::js::value::{Encoding, Result, Signal, Wakeup, promise, raw};
@@ -170,7 +171,7 @@ impl File {
         self.expect(env, &[Phase::Open, Phase::Ended])?;
         self.phase.set(Phase::Committing);
         // Calls after this one that mean the same file come after it.
-        let place = Ticket::take().join(self.key.clone());
+        let place = inside::ticket(env).join(self.key.clone());
         let file = self.clone();
         promise::then(env, &self.written(env)?, move |env, _| {
             file.check(env)?;

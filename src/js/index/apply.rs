@@ -1,16 +1,32 @@
 //! The user's function: it is given the index, and returns the next one.
 
+use engine::process::Key;
+use engine::process::inside::Function;
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 
-use crate::js::index::call::Call;
+use crate::js::index::call::{Call, Request};
 use crate::js::index::lost;
+use crate::js::inside::Context;
 use crate::js::value::thrown::invalid_return;
 use crate::js::value::{Kept, Result, args, raw};
 
-/// `fn(index)`.
-pub fn call<'env>(env: &'env Env, call: &Call, index: &Unknown<'_>) -> Result<'env, Unknown<'env>> {
-    raw::call(env, &raw::undefined(env), &call.request.function.get(env)?, &[*index])
+/// `fn(index)`. `context`, the file that the call has: calls that the function makes are to know that it is waited for.
+pub fn call<'env>(
+    env: &'env Env,
+    call: &Call,
+    function: &Unknown<'_>,
+    index: &Unknown<'_>,
+    context: Option<Key>,
+) -> Result<'env, Unknown<'env>> {
+    let Request { shown, inside, .. } = &call.request;
+    let run = context.map(|key| Function::new(key, shown.clone(), inside.clone()));
+    let inside = run.as_ref().map(Function::inside);
+    call.running.set(run);
+    match inside {
+        Some(inside) => Context::run(env, inside, function, *index),
+        None => raw::call(env, &raw::undefined(env), function, &[*index]),
+    }
 }
 
 /// The next index, if it can be one and `call` is still wanted.

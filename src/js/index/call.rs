@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use engine::index::file::UpdateOptions;
 use engine::index::group::Member;
 use engine::index::job::Outcome;
-use engine::process::CallId;
+use engine::process::inside::Function;
+use engine::process::{CallId, Inside};
 use engine::write::Receipt;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
@@ -34,6 +35,8 @@ pub struct Request {
     pub initial: Option<Vec<u16>>,
     /// How to write.
     pub options: UpdateOptions,
+    /// What the call was made inside of.
+    pub inside: Inside,
     /// The caller's.
     pub signal: Signal,
     /// When the call was made.
@@ -63,6 +66,8 @@ pub struct Call {
     pub request: Request,
     /// From the call until the index was held.
     pub waited: Cell<Duration>,
+    /// The run of the function that others wait for.
+    pub running: Cell<Option<Function>>,
     /// What the function has thrown last.
     failure: Cell<Option<KeptAny>>,
     command: RefCell<Option<Command>>,
@@ -95,6 +100,7 @@ impl Call {
         let call = Rc::new(Self {
             request,
             waited: Cell::default(),
+            running: Cell::default(),
             failure: Cell::default(),
             command: RefCell::default(),
             wakeup: Wakeup::default(),
@@ -126,6 +132,7 @@ impl Call {
             return react(env, self);
         }
         self.over.set(true);
+        self.running.take();
         let Request { signal, shown, answer, .. } = &self.request;
         signal.detach(env)?;
         match (command, self.failure.take()) {
@@ -136,6 +143,13 @@ impl Call {
             (Some(Command::Finish), Some(failure)) => Err(Thrown(failure.get(env)?)),
             _ => Err(internal(env, "an update without a command")),
         }
+    }
+
+    /// The function has returned a promise.
+    pub fn promised(&self) {
+        let running = self.running.take();
+        running.iter().for_each(Function::promised);
+        self.running.set(running);
     }
 
     /// Keeps what the function has failed with, until it runs again or the caller is told.

@@ -3,7 +3,7 @@
 //! A group belongs to the call that has the index: to the reaction that calls its function or waits for it, or to the
 //! job that writes. A thread that ends drops its reactions, and with them the group and the lock.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,11 +14,13 @@ use engine::index::file::{Snapshot, UpdateOptions};
 use engine::index::group::{self as policy, RunId, Verdict};
 use engine::index::job::{Come, CommitJob, Committed, OpenJob, Opened, Outcome};
 use engine::job::DropJob;
+use engine::process::Key;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
 use crate::js::index::call::{self, Call, Command, Request, WeakCall};
 use crate::js::index::{apply, json};
+use crate::js::inside::{Code, Context};
 use crate::js::task::{self, Timer};
 use crate::js::value::{Kept, Result, Thrown, data, promise, raw};
 
@@ -37,6 +39,8 @@ struct Group {
     options: UpdateOptions,
     /// Lets the policy check the calls that wait for a function.
     timer: RefCell<Option<Timer>>,
+    /// On while functions have the index.
+    context: Cell<Option<Context>>,
 }
 
 /// Starts a call, whose index is opened by `job`.
@@ -60,6 +64,7 @@ impl Group {
             opened: RefCell::new(Some(opened)),
             options: leader.request.options.clone(),
             timer: RefCell::default(),
+            context: Cell::default(),
         };
         Rc::new(group).carry_out(env);
     }
@@ -142,9 +147,23 @@ impl Group {
         true
     }
 
+    /// Lets functions run in a context of their own, until they are over. Returns the file that they have.
+    fn enter(&self, env: &Env) -> Option<Key> {
+        let context = self.context.take();
+        self.context.set(Some(context.unwrap_or_else(|| Context::enter(env))));
+        self.opened.borrow().as_ref().map(|opened| opened.key().clone())
+    }
+
+    fn functions_are_over(&self, env: &Env) {
+        self.timer.take();
+        if let Some(context) = self.context.take() {
+            context.leave(env);
+        }
+    }
+
     /// Writes what the functions have made.
     fn write(self: &Rc<Self>, env: &Env, index: &Kept, sole: Option<WeakCall>, keep: bool) {
-        self.timer.take();
+        self.functions_are_over(env);
         let Some(mut opened) = self.opened.take() else { return };
         let sole = sole.and_then(|WeakCall(call)| call.upgrade());
         let shown = sole.as_ref().map_or("", |call| &call.request.shown);
@@ -189,7 +208,7 @@ impl Group {
 
     /// Gives the index back as it is.
     fn release(self: &Rc<Self>, env: &Env) {
-        self.timer.take();
+        self.functions_are_over(env);
         let Some(opened) = self.opened.take() else { return };
         let group = self.clone();
         // Fails only in an environment that is ending.
@@ -227,9 +246,15 @@ impl Run {
         let index = || ahead.map_or_else(|| self.group.index(env, &self.call), |index| index.get(env));
         let next = self.call.check(env).and_then(|()| index()).and_then(|index| {
             self.group.policy.borrow_mut().entered(Instant::now());
-            apply::call(env, &self.call, &index)
+            let function = self.call.request.function.get(env)?;
+            let code = Code::of(env, &function);
+            let context = code.needs_context().then(|| self.group.enter(env)).flatten();
+            let next = apply::call(env, &self.call, &function, &index, context)?;
+            let is_promise = raw::is_thenable(env, &next)?;
+            code.returned(is_promise);
+            Ok((next, is_promise))
         });
-        let rest = next.and_then(|next| match raw::is_thenable(env, &next)? {
+        let rest = next.and_then(|(next, is_promise)| match is_promise {
             true => self.follow(env, &next),
             false => self.accept(env, &next),
         });
@@ -238,6 +263,7 @@ impl Run {
 
     /// Waits for the next index.
     fn follow<'env>(&self, env: &'env Env, next: &Unknown<'_>) -> Result<'env, Unknown<'env>> {
+        self.call.promised();
         // Following takes two turns of the microtask queue at least: by then the caller's promise hangs on the
         // reactions below, and an error made there knows the caller.
         let mut next = raw::follow(env, next)?;
@@ -254,6 +280,7 @@ impl Run {
     fn accept<'env>(&self, env: &'env Env, next: &Unknown<'_>) -> Result<'env, Unknown<'env>> {
         if self.group.policy.borrow().is_current(self.id) {
             let next = apply::check(env, &self.call, next)?;
+            self.call.running.take();
             self.group.policy.borrow_mut().accepted(self.id, next);
         }
         let rest = self.call.next_command(env)?;
@@ -266,6 +293,7 @@ impl Run {
         if !self.group.policy.borrow().is_current(self.id) {
             return Err(error);
         }
+        self.call.running.take();
         self.call.keep_failure(env, error)?;
         let rest = self.call.next_command(env)?;
         self.group.policy.borrow_mut().failed(self.id);

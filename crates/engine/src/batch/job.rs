@@ -9,7 +9,7 @@ use crate::cancel::Cancel;
 use crate::data::Data;
 use crate::error::Error;
 use crate::job::{After, Job, Step};
-use crate::process::{Ticket, Turn, buffer_pool, each};
+use crate::process::{Inside, Ticket, Turn, buffer_pool, each};
 use crate::write::{Options, Receipt};
 
 /// How long descriptors are waited for between two renames; a little less than a job would.
@@ -104,16 +104,16 @@ pub struct FinishJob {
 }
 
 enum Finish {
-    Flush(Batch),
+    Flush(Batch, Inside),
     Prepare(Batch, Vec<Turn>),
     Rename(Publishing, Vec<Turn>, Option<Instant>),
     FlushDirectories(Publishing),
 }
 
 impl FinishJob {
-    /// For a batch that is complete.
-    pub fn new(batch: Batch, cancel: Cancel) -> Self {
-        Self { stage: Finish::Flush(batch), cancel }
+    /// For a batch that is complete, of a call that was made inside of others.
+    pub fn new(batch: Batch, inside: Inside, cancel: Cancel) -> Self {
+        Self { stage: Finish::Flush(batch, inside), cancel }
     }
 
     /// As `stage`, when `error` has passed by itself, if it does.
@@ -128,7 +128,7 @@ impl Job for FinishJob {
     fn run(self) -> Step<Self> {
         let Self { stage, cancel } = self;
         match stage {
-            Finish::Flush(batch) => flush(batch, cancel),
+            Finish::Flush(batch, inside) => flush(batch, inside, cancel),
             Finish::Prepare(mut batch, turns) => match batch.prepare(&cancel) {
                 Ok(()) => {
                     // By way of a wait, so that the renames have all of their patience.
@@ -143,19 +143,20 @@ impl Job for FinishJob {
     }
 }
 
-fn flush(mut batch: Batch, cancel: Cancel) -> Step<FinishJob> {
+fn flush(mut batch: Batch, inside: Inside, cancel: Cancel) -> Step<FinishJob> {
     match batch.flush(&cancel) {
-        Err(error) => FinishJob::again(Finish::Flush(batch), cancel, error),
+        Err(error) => FinishJob::again(Finish::Flush(batch, inside), cancel, error),
         // Others want the worker too.
         Ok(true) => {
-            let job = FinishJob { stage: Finish::Flush(batch), cancel };
+            let job = FinishJob { stage: Finish::Flush(batch, inside), cancel };
             Step::Wait(Box::pin(std::future::ready(After::Run(job))))
         }
         Ok(false) => {
-            let places = Ticket::take().join_all(batch.keys());
+            let (keys, entries) = batch.queues();
+            let places = Ticket::take().inside(inside).join_all(keys);
             Step::Wait(Box::pin(async move {
                 let turns = tokio::select! {
-                    turns = places.turns() => turns,
+                    turns = places.turns() => turns.map_err(|(at, error)| error.of_entry(entries[at])),
                     // The worker finds that out as well, and removes what is staged.
                     () = cancel.cancelled() => Ok(Vec::new()),
                 };

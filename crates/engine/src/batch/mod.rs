@@ -18,7 +18,7 @@
 //! let wave = vec![entry("a.html"), entry("b.html")];
 //! let batch = blocking::run(WaveJob::new(Batch::default(), wave, Cancel::default()))?;
 //! assert!(!dir.path().join("a.html").exists());
-//! let receipts = blocking::run(FinishJob::new(batch, Cancel::default()))?;
+//! let receipts = blocking::run(FinishJob::new(batch, Inside::default(), Cancel::default()))?;
 //! assert_eq!(receipts.len(), 2);
 //! assert_eq!(std::fs::read(dir.path().join("b.html"))?, b"b.html");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -119,9 +119,9 @@ impl Batch {
         Ok(to < self.entries.len())
     }
 
-    /// The queues to have the turn in before [`Batch::prepare`].
-    pub fn keys(&self) -> Vec<Key> {
-        self.keys.keys().cloned().collect()
+    /// The queues to have the turn in before [`Batch::prepare`], and the position of an entry of each.
+    pub fn queues(&self) -> (Vec<Key>, Vec<usize>) {
+        self.keys.iter().map(|(key, entries)| (key.clone(), entries[0])).unzip()
     }
 
     /// The last look at all targets, and all that can fail before the first rename.

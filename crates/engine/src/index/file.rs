@@ -58,6 +58,11 @@ impl IndexFile {
         }
     }
 
+    /// Which file it is.
+    pub fn key(&self) -> &Key {
+        self.turn.key()
+    }
+
     /// Takes the next call in this process's queue along, if it is `wanted`: its change is made with
     /// this one's, and the queue goes on behind it.
     pub fn take_follower(&self, wanted: impl Fn(CallId) -> bool) -> Option<CallId> {
@@ -137,11 +142,6 @@ impl IndexFile {
             cache::keep(self.target.key(), state, text);
         }
         Ok(Some(settled))
-    }
-
-    /// Which file it is.
-    pub fn key(&self) -> Key {
-        self.target.key()
     }
 
     /// As [`IndexFile::replace`], without the last step. Returns the state of the new file too.

@@ -14,7 +14,7 @@ use crate::index::group::Written;
 use crate::index::layout::Layout;
 use crate::job::{After, Job, Step};
 use crate::lock::wait::{self, Wait, Waited};
-use crate::process::{CallId, Called, Place, Ticket};
+use crate::process::{CallId, Called, Key, Place, Ticket};
 use crate::write::{Receipt, Settled};
 
 /// An index in our hands, and what it says.
@@ -159,6 +159,11 @@ impl Opened {
         self.snapshot.as_ref().map(|snapshot| snapshot.layout.clone()).unwrap_or_default()
     }
 
+    /// Which file it is.
+    pub fn key(&self) -> &Key {
+        self.index.key()
+    }
+
     /// Takes the next call along as a follower, if it is `wanted`.
     pub fn take_follower(&self, wanted: impl Fn(CallId) -> bool) -> Option<CallId> {
         self.index.take_follower(wanted)
@@ -269,7 +274,7 @@ impl Commit {
         };
         let old = match old {
             // It was moved, and so was a link on the caller's path, which leads there again.
-            Some((index, receipt)) if index.key() == target.key() => {
+            Some((index, receipt)) if *index.key() == target.key() => {
                 return self.done(index, origin, waited, Written::Done(Arc::new(Ok(receipt))));
             }
             old => old,

@@ -3,6 +3,7 @@
 pub(crate) mod budget;
 pub mod buffer_pool;
 pub(crate) mod deferred_close;
+pub mod inside;
 pub(crate) mod parallel;
 pub mod queue;
 pub(crate) mod thread;
@@ -10,6 +11,7 @@ pub(crate) mod thread;
 pub(crate) use budget::{DescriptorBudget, Slot};
 pub use buffer_pool::{room, room_for_bytes};
 pub(crate) use deferred_close::{Old, Replaced};
+pub use inside::Inside;
 pub(crate) use parallel::each;
 pub use queue::{CallId, Called, FollowerPlace, Key, Place, Ticket, Turn};
 pub(crate) use thread::{lock, retry_transient, spawn_or_run, spawn_or_skip};

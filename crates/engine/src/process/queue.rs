@@ -14,6 +14,7 @@ use std::sync::Mutex;
 use tokio::sync::oneshot;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::process::inside::{Inside, Obstacle};
 use crate::process::thread::lock;
 use crate::sys::FileId;
 
@@ -38,11 +39,17 @@ pub type Key = (FileId, OsString);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
-pub struct Ticket(u64);
+pub struct Ticket {
+    rank: u64,
+    inside: Inside,
+}
 
 /// A call's place in the queue of its file, or on the way there. Dropped, it leaves the queue.
 #[derive(Debug)]
-pub struct Place(oneshot::Receiver<Turn>);
+pub struct Place {
+    turn: oneshot::Receiver<Turn>,
+    obstacle: Obstacle,
+}
 
 /// A call's places in the queues of several files. Dropped, it leaves all of them.
 #[derive(Debug)]
@@ -53,6 +60,7 @@ pub struct Places(Vec<Place>);
 pub struct FollowerPlace {
     joined: oneshot::Receiver<()>,
     called: oneshot::Receiver<Called>,
+    obstacle: Obstacle,
 }
 
 /// What a call that may be taken along hears.
@@ -196,23 +204,32 @@ impl Ticket {
         update(|queues| {
             queues.issued += 1;
             queues.joining.insert(queues.issued, None);
-            (Self(queues.issued), Vec::new())
+            (Self { rank: queues.issued, inside: Inside::default() }, Vec::new())
         })
+    }
+
+    /// That of a call which is made inside of others. Waiting for one of these is [`ErrorKind::Reentrant`].
+    pub fn inside(self, inside: Inside) -> Self {
+        let mut ticket = self;
+        ticket.inside = inside;
+        ticket
     }
 
     /// Joins the queue of `key`.
     pub fn join(self, key: Key) -> Place {
-        let (call, called) = oneshot::channel();
+        let obstacle = self.inside.obstacle(&key);
+        let (call, turn) = oneshot::channel();
         self.arrive(vec![(key, Waiter::Alone(call))], None);
-        Place(called)
+        Place { turn, obstacle }
     }
 
     /// Joins the queue of `key`; the call before it may take it along if its file has the same `name`, to the letter.
     pub fn join_as_follower(self, key: Key, name: OsString, id: CallId) -> FollowerPlace {
         let (call, called) = oneshot::channel();
         let (tell, joined) = oneshot::channel();
+        let obstacle = self.inside.obstacle(&key);
         self.arrive(vec![(key, Waiter::Follower(id, name, call))], Some(tell));
-        FollowerPlace { joined, called }
+        FollowerPlace { joined, called, obstacle }
     }
 
     /// Joins the queues of all `keys` at once, none of which may be among them twice. As no call gets in
@@ -222,22 +239,24 @@ impl Ticket {
         let (waiters, places) = keys
             .into_iter()
             .map(|key| {
-                let (call, called) = oneshot::channel();
-                ((key, Waiter::Alone(call)), Place(called))
+                let obstacle = self.inside.obstacle(&key);
+                let (call, turn) = oneshot::channel();
+                ((key, Waiter::Alone(call)), Place { turn, obstacle })
             })
             .unzip();
         self.arrive(waiters, None);
         Places(places)
     }
 
-    fn arrive(self, places: Vec<(Key, Waiter)>, joined: Option<oneshot::Sender<()>>) {
+    fn arrive(mut self, places: Vec<(Key, Waiter)>, joined: Option<oneshot::Sender<()>>) {
         update(|queues| {
-            if let Entry::Occupied(mut entry) = queues.joining.entry(self.0) {
+            if let Entry::Occupied(mut entry) = queues.joining.entry(self.rank) {
                 entry.insert(Some(Arrival { places, joined }));
             }
             ((), queues.advance())
         });
-        // The rank is used up; `drop` would take it out of the queue again.
+        // The rank is used up; `drop` would take it out of the queue again. What it owns is freed before.
+        drop(std::mem::take(&mut self.inside));
         std::mem::forget(self);
     }
 }
@@ -245,7 +264,7 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         update(|queues| {
-            queues.joining.remove(&self.0);
+            queues.joining.remove(&self.rank);
             ((), queues.advance())
         });
     }
@@ -254,15 +273,20 @@ impl Drop for Ticket {
 impl Place {
     /// The turn, if it has come.
     pub fn try_turn(&mut self) -> Option<Turn> {
-        self.0.try_recv().ok()
+        self.turn.try_recv().ok()
     }
 
     /// Waits for the turn.
     ///
     /// # Errors
-    /// Only if the queue had a bug: a waiter is dropped together with its closed place.
+    /// [`ErrorKind::Reentrant`], if it waits for a call that waits for this one.
     pub async fn turn(&mut self) -> Result<Turn> {
-        (&mut self.0).await.map_err(|_| lost())
+        tokio::select! {
+            biased;
+            // A waiter is dropped together with its closed place.
+            turn = &mut self.turn => turn.map_err(|_| lost()),
+            error = self.obstacle.met() => Err(error),
+        }
     }
 }
 
@@ -270,13 +294,23 @@ impl Places {
     /// Waits for all turns.
     ///
     /// # Errors
-    /// As [`Place::turn`].
-    pub async fn turns(self) -> Result<Vec<Turn>> {
-        let mut turns = Vec::with_capacity(self.0.len());
-        for mut place in self.0 {
-            turns.push(place.turn().await?);
+    /// As [`Place::turn`], with the position of the key in question.
+    pub async fn turns(self) -> std::result::Result<Vec<Turn>, (usize, Error)> {
+        // It need not wait for the other turns to be told.
+        let mut obstacles = self.0.iter().map(|place| place.obstacle.clone()).enumerate();
+        let (at, obstacle) = obstacles.find(|(_, obstacle)| obstacle.is_one()).unwrap_or_default();
+        let turns = async {
+            let mut turns = Vec::with_capacity(self.0.len());
+            for (at, mut place) in self.0.into_iter().enumerate() {
+                turns.push(place.turn().await.map_err(|error| (at, error))?);
+            }
+            Ok(turns)
+        };
+        tokio::select! {
+            biased;
+            turns = turns => turns,
+            error = obstacle.met() => Err((at, error)),
         }
-        Ok(turns)
     }
 }
 
@@ -297,7 +331,11 @@ impl FollowerPlace {
     /// # Errors
     /// As [`Place::turn`].
     pub async fn called(&mut self) -> Result<Called> {
-        (&mut self.called).await.map_err(|_| lost())
+        tokio::select! {
+            biased;
+            called = &mut self.called => called.map_err(|_| lost()),
+            error = self.obstacle.met() => Err(error),
+        }
     }
 
     /// Leaves the queue, unless this call was called just now.

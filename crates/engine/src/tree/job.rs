@@ -7,7 +7,7 @@ use crate::cancel::Cancel;
 use crate::dir::Target;
 use crate::error::{Error, ErrorKind};
 use crate::job::{After, Job, Step};
-use crate::process::{Ticket, Turn};
+use crate::process::{Key, Ticket, Turn};
 use crate::tree::copy::Source;
 use crate::tree::staging::Staging;
 use crate::tree::{self, Committed, Permit, TreeOptions, TreeReceipt};
@@ -19,6 +19,11 @@ pub struct Site {
 }
 
 impl Site {
+    /// Which directory it is for.
+    pub fn key(&self) -> &Key {
+        self.turn.key()
+    }
+
     /// Where it is.
     pub fn path(&self) -> PathBuf {
         self.staging.path()

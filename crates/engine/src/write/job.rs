@@ -20,12 +20,16 @@ pub struct WriteJob {
 }
 
 impl WriteJob {
-    /// Takes the call's rank among all of this process.
-    pub fn new(path: PathBuf, data: Data, options: Options, mkdir: bool, cancel: Cancel) -> Self {
-        Self {
-            stage: Stage::Called(path, Ticket::take(), data),
-            how: How { options, mkdir, cancel, moves: 0 },
-        }
+    /// For a call that has its rank among all of this process.
+    pub fn new(
+        path: PathBuf,
+        data: Data,
+        ticket: Ticket,
+        options: Options,
+        mkdir: bool,
+        cancel: Cancel,
+    ) -> Self {
+        Self { stage: Stage::Called(path, ticket, data), how: How { options, mkdir, cancel, moves: 0 } }
     }
 }
 

@@ -1,0 +1,144 @@
+//! Calls that are made inside the function of another call. One for the same file would wait for that call, which waits
+//! for its function, which waits for the new call; so it is refused as soon as its function is known to be one that
+//! others can wait for.
+
+use std::future;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::error::{Error, ErrorKind};
+use crate::process::Key;
+
+/// What a call is made inside of, from the inside out.
+#[derive(Clone, Debug, Default)]
+pub struct Inside(Option<Arc<Frame>>);
+
+#[derive(Debug)]
+struct Frame {
+    key: Key,
+    shown: String,
+    state: watch::Sender<State>,
+    outer: Inside,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// It has been called, and has not returned.
+    Called,
+    /// It has returned a promise.
+    Promised,
+    /// It is over: nothing waits for it.
+    Over,
+}
+
+/// The function of a call that has the turn for a file. Dropped, it is over.
+#[derive(Debug)]
+pub struct Function(Arc<Frame>);
+
+impl Function {
+    /// A function that is about to be called, by a call for `key`, which its caller knows as `shown`, and which was made
+    /// inside of `outer`.
+    pub fn new(key: Key, shown: String, outer: Inside) -> Self {
+        Self(Arc::new(Frame { key, shown, state: watch::Sender::new(State::Called), outer }))
+    }
+
+    /// What calls that it makes are inside of.
+    pub fn inside(&self) -> Inside {
+        Inside(Some(self.0.clone()))
+    }
+
+    /// It has returned a promise: the calls that it has made may be waited for.
+    pub fn promised(&self) {
+        self.0.state.send_replace(State::Promised);
+    }
+}
+
+impl Drop for Function {
+    fn drop(&mut self) {
+        self.0.state.send_replace(State::Over);
+    }
+}
+
+impl Inside {
+    fn frames(&self) -> impl Iterator<Item = &Arc<Frame>> {
+        std::iter::successors(self.0.as_ref(), |frame| frame.outer.0.as_ref())
+    }
+
+    /// As the caller knows them, the files whose functions are waited for meanwhile.
+    pub fn names(&self) -> Vec<String> {
+        let goes_on = |frame: &&Arc<Frame>| *frame.state.borrow() != State::Over;
+        self.frames().filter(goes_on).map(|frame| frame.shown.clone()).collect()
+    }
+
+    /// What a call for `key` would wait for in vain.
+    pub fn obstacle(&self, key: &Key) -> Obstacle {
+        Obstacle(self.frames().find(|frame| frame.key == *key).cloned())
+    }
+}
+
+/// A function that a call cannot wait for, if there is one.
+#[derive(Clone, Debug, Default)]
+pub struct Obstacle(Option<Arc<Frame>>);
+
+impl Obstacle {
+    /// Whether there is one.
+    pub fn is_one(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Resolves with [`ErrorKind::Reentrant`] when it is known that the call waits for itself; otherwise never.
+    pub async fn met(&self) -> Error {
+        let Some(frame) = &self.0 else { return future::pending().await };
+        let mut state = frame.state.subscribe();
+        // The sender is in the frame.
+        match state.wait_for(|state| *state != State::Called).await.map(|state| *state) {
+            Ok(State::Promised) => ErrorKind::Reentrant.into(),
+            _ => future::pending().await,
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::task::Poll;
+
+    use super::*;
+    use crate::sys::FileId;
+
+    fn key(name: &str) -> Key {
+        (FileId::for_tests("dir"), name.into())
+    }
+
+    fn poll(obstacle: &Obstacle) -> bool {
+        let mut met = std::pin::pin!(obstacle.met());
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        matches!(met.as_mut().poll(&mut context), Poll::Ready(_))
+    }
+
+    #[test]
+    fn a_call_waits_for_itself_once_a_function_around_it_has_promised_something() {
+        let outer = Function::new(key("a"), "a".into(), Inside::default());
+        let inner = Function::new(key("b"), "b".into(), outer.inside());
+        let call = inner.inside();
+        assert!(!poll(&call.obstacle(&key("a"))) && !poll(&call.obstacle(&key("b"))));
+        outer.promised();
+        assert!(poll(&call.obstacle(&key("a"))), "the outer one");
+        assert!(!poll(&call.obstacle(&key("b"))), "the inner one has not returned");
+        inner.promised();
+        assert!(poll(&call.obstacle(&key("b"))));
+        assert!(!poll(&call.obstacle(&key("c"))), "another file");
+        assert_eq!(call.names(), ["b", "a"]);
+    }
+
+    #[test]
+    fn a_function_that_is_over_is_no_obstacle() {
+        let function = Function::new(key("a"), "a".into(), Inside::default());
+        function.promised();
+        let inside = function.inside();
+        drop(function);
+        assert!(!poll(&inside.obstacle(&key("a"))));
+        assert!(inside.names().is_empty());
+    }
+}
