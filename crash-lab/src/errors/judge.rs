@@ -162,7 +162,9 @@ fn explains(call: &Call, scene: &Scene, target: &Path, error: &Value) -> bool {
         Op::Tree => named.ancestors().any(|path| path == target || is_temp_of(path, target)),
         _ => false,
     };
-    is_named(&call.name, syscall) && (also || named == path)
+    // It names the directory that could not be made.
+    let is_parent = syscall == "mkdir" && target.starts_with(named);
+    is_named(&call.name, syscall) && (also || is_parent || named == path)
 }
 
 fn is_temp_of(path: &Path, target: &Path) -> bool {

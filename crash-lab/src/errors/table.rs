@@ -95,6 +95,10 @@ const FALLBACK: &str = "there is another way: a directory that may not be listed
     is false then), another user's lock for reading";
 const FOREIGN: &str = "an attribute that may not be read is not copied";
 
+const PLACE: &str =
+    "whether the directory is still at its place: where that cannot be told, it is taken to be";
+const GUARD: &str =
+    "the file that guards a staging directory: it is removed last, and a sweep takes one that stays";
 const OBSTACLE: &str = "what would stop the rename is asked before it; what is not answered, the rename says";
 
 /// What is asked of a file that may be in the way of being replaced, as strace prints it.
@@ -129,6 +133,10 @@ const IGNORED: &[Ignored] = &[
     Ignored { call: "flock", object: Object::Target, why: HOLD, ..ANY },
     Ignored { call: "flock", object: Object::Backup, mark: "LOCK_EX", why: HOLD, ..ANY },
     Ignored { call: "statx", object: Object::Target, why: HINT, ..ANY },
+    Ignored { call: "newfstatat", mark: "newfstatat(AT_FDCWD", why: PLACE, ..ANY },
+    Ignored { call: "unlinkat", object: Object::Staged, committed_only: true, why: GUARD, ..ANY },
+    Ignored { call: "flock", object: Object::Backup, mark: "LOCK_UN", why: RELEASE, ..ANY },
+    Ignored { call: "linkat", object: Object::Staged, errors: &["EACCES"], why: FALLBACK, ..ANY },
     Ignored { call: "statx", mark: OWNER, why: OBSTACLE, ..ANY },
     Ignored { call: "statx", object: Object::Backup, mark: OWNER, why: OBSTACLE, ..ANY },
     Ignored { call: "lseek", object: Object::Target, why: HINT, ..ANY },
