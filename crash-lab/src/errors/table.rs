@@ -173,7 +173,8 @@ pub fn ignored(call: &Call, error: &str, committed: bool) -> Option<&'static str
 /// none.
 pub fn is_named(call: &str, syscall: &str) -> bool {
     let node: &[&str] = match call {
-        "openat" => &["open", "scandir"],
+        // A staging directory is made together with the file that guards it.
+        "openat" => &["open", "scandir", "mkdir"],
         "getdents64" => &["scandir"],
         "mkdirat" => &["mkdir"],
         "pread64" => &["read"],
@@ -184,8 +185,8 @@ pub fn is_named(call: &str, syscall: &str) -> bool {
         "lgetxattr" => &["getxattr"],
         "fsetxattr" => &["setxattr"],
         // Looking at a name is part of opening it.
-        "newfstatat" => &["stat", "open", "lstat", "fstat"],
-        "fstat" => &["fstat", "open", "stat"],
+        "newfstatat" => &["stat", "open", "lstat", "fstat", "mkdir"],
+        "fstat" => &["fstat", "open", "stat", "mkdir"],
         "readlinkat" => &["readlink"],
         // The copy is made in order to be closed.
         "fcntl" => &["close", "open"],

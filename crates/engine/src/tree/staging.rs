@@ -305,13 +305,12 @@ fn make(target: &Target, private: bool) -> Result<Made> {
     // Programs get this path, and not all of them can handle one that is not valid Unicode.
     let hint = OsString::from(target.name.to_string_lossy().into_owned());
     loop {
-        let make = |name: &OsStr| match Guard::make(&target.dir, name) {
-            Ok(guard) => target.dir.make_dir_with(name, mode).map(|()| Ok(guard)),
-            Err(error) if error.raw_os_error() == Some(sys::EEXIST) => Err(error),
-            Err(error) => Ok(Err(error)),
+        // Without its guard there is no directory, so that is what could not be made.
+        let make = |name: &OsStr| {
+            let guard = Guard::make(&target.dir, name)?;
+            target.dir.make_dir_with(name, mode).map(|()| guard)
         };
         let (name, guard) = names::with_temp_name(&hint, make).named("mkdir")?;
-        let guard = guard.named("open")?;
         let opened = target.dir.open_own_child(&name).and_then(|dir| Ok((dir.as_file()?, dir)));
         let (file, dir) = match opened {
             Ok(opened) => opened,
