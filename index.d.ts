@@ -351,6 +351,10 @@ export declare function atomicIndexUpdate<T extends object = any>(path: PathLike
  * While a write runs, a file `.NAME.xxxxxxxxxxxx.atomic-tmp` may be beside the target. A process that is killed may
  * leave it there; the next process that writes into the directory removes it.
  *
+ * To watch for changes, watch the directory: each write puts another file in the place of the old one, which a watcher
+ * of the file itself (`fs.watch(file)`) goes on watching and so hears of none after the first. See `publish` for
+ * programs that wait for new files.
+ *
  * Not promised: an order between the writes of two files; protection from a disk that reports a flush as done before
  * it is. Writes by other processes are not waited for: the last rename wins.
  */
@@ -506,11 +510,11 @@ export interface DirectoryResult {
 }
 
 /**
- * Options of {@link atomicIndexUpdate}. `mode`, `flush`, `verify`, `mkdir`, `fallback` and `signal` are those of
+ * Options of {@link atomicIndexUpdate}. `mode`, `flush`, `verify`, `mkdir`, `fallback`, `publish` and `signal` are those of
  * {@link atomicWrite}. They are read once, when the function is called. An option of the wrong type rejects with
  * `ERR_INVALID_ARG_TYPE`, one with a value that does not exist with `ERR_INVALID_ARG_VALUE`.
  */
-export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flush' | 'verify' | 'mkdir' | 'fallback' | 'signal'> {
+export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flush' | 'verify' | 'mkdir' | 'fallback' | 'publish' | 'signal'> {
   /**
    * What `fn` gets if the file does not exist. It is copied as JSON during the call, so one value can serve many
    * calls. A value that JSON cannot express rejects with `ERR_INVALID_ARG_VALUE`.
@@ -673,6 +677,18 @@ export interface WriteOptions {
    * @default undefined
    */
   fallback?: 'in-place'
+  /**
+   * How a new file gets its name. Programs that watch a folder for complete files often wait for one that is
+   * renamed there (inotify's `IN_MOVED_TO`; rsync, browsers and downloaders finish their files so) and ignore one
+   * that is created. `'link'` creates the name for a file that is complete: a watcher sees `IN_CREATE` and nothing
+   * else. `'rename'` gives the file a hidden temp name first, and then renames it, at the cost of one more step (up
+   * to a tenth of a small file's time, or a quarter with several at once). With `flag: 'wx'` that needs a file
+   * system that can refuse a taken name in a rename, as local ones on Linux and macOS can; elsewhere the name is
+   * created. A file that replaces another is always renamed, and so are those of {@link atomicWriteAll}.
+   *
+   * @default 'link'
+   */
+  publish?: 'link' | 'rename'
   /**
    * Aborts the call: it rejects with an `AbortError` and the old file is unchanged. An abort that comes after the
    * new file got its name has no effect.

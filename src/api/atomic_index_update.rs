@@ -21,13 +21,13 @@ use crate::js::value::{Kept, Result, Signal, args, copy, promise, raw};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Options of {@link atomicIndexUpdate}. `mode`, `flush`, `verify`, `mkdir`, `fallback` and `signal` are those of
+/// Options of {@link atomicIndexUpdate}. `mode`, `flush`, `verify`, `mkdir`, `fallback`, `publish` and `signal` are those of
 /// {@link atomicWrite}. They are read once, when the function is called. An option of the wrong type rejects with
 /// `ERR_INVALID_ARG_TYPE`, one with a value that does not exist with `ERR_INVALID_ARG_VALUE`.
 #[napi(
     object,
     object_to_js = false,
-    js_name = "UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flush' | 'verify' | 'mkdir' | 'fallback' | 'signal'>"
+    js_name = "UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flush' | 'verify' | 'mkdir' | 'fallback' | 'publish' | 'signal'>"
 )]
 #[derive(Default)]
 pub struct UpdateOptions<'env> {

@@ -40,6 +40,10 @@ use crate::js::value::{Encoding, Result, Signal, args, promise, raw};
 /// While a write runs, a file `.NAME.xxxxxxxxxxxx.atomic-tmp` may be beside the target. A process that is killed may
 /// leave it there; the next process that writes into the directory removes it.
 ///
+/// To watch for changes, watch the directory: each write puts another file in the place of the old one, which a watcher
+/// of the file itself (`fs.watch(file)`) goes on watching and so hears of none after the first. See `publish` for
+/// programs that wait for new files.
+///
 /// Not promised: an order between the writes of two files; protection from a disk that reports a flush as done before
 /// it is. Writes by other processes are not waited for: the last rename wins.
 #[napi(

@@ -78,6 +78,17 @@ pub struct WriteOptions<'env> {
     /// @default undefined
     #[napi(ts_type = "'in-place'")]
     pub fallback: Option<Unknown<'env>>,
+    /// How a new file gets its name. Programs that watch a folder for complete files often wait for one that is
+    /// renamed there (inotify's `IN_MOVED_TO`; rsync, browsers and downloaders finish their files so) and ignore one
+    /// that is created. `'link'` creates the name for a file that is complete: a watcher sees `IN_CREATE` and nothing
+    /// else. `'rename'` gives the file a hidden temp name first, and then renames it, at the cost of one more step (up
+    /// to a tenth of a small file's time, or a quarter with several at once). With `flag: 'wx'` that needs a file
+    /// system that can refuse a taken name in a rename, as local ones on Linux and macOS can; elsewhere the name is
+    /// created. A file that replaces another is always renamed, and so are those of {@link atomicWriteAll}.
+    ///
+    /// @default 'link'
+    #[napi(ts_type = "'link' | 'rename'")]
+    pub publish: Option<Unknown<'env>>,
     /// Aborts the call: it rejects with an `AbortError` and the old file is unchanged. An abort that comes after the
     /// new file got its name has no effect.
     #[napi(ts_type = "AbortSignal")]
@@ -172,6 +183,17 @@ impl WriteOptions<'_> {
                     self.if_changed.as_ref(),
                     default.if_changed,
                 )?,
+                by_rename: match self.publish.as_ref() {
+                    None => default.by_rename,
+                    Some(publish) => match args::word(env, publish)?.as_deref() {
+                        Some("link") => false,
+                        Some("rename") => true,
+                        _ => {
+                            let allowed = "must be 'link' or 'rename'";
+                            return Err(args::wrong_value(env, "options.publish", allowed, publish));
+                        }
+                    },
+                },
                 in_place: match self.fallback.as_ref() {
                     None => default.in_place,
                     Some(fallback) => match args::word(env, fallback)?.as_deref() {

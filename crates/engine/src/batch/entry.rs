@@ -197,12 +197,12 @@ impl Entry {
         let State::Ready(kept, replaces) = &mut self.state else { return Ok(None) };
         let target = self.folder.target(dir.clone(), &self.name);
         let hold = || Replaced::hold_one_of_many(dir, &self.name);
-        let exclusive = self.options.exclusive;
+        let create = self.options.create();
         let mut over = replaces.then(hold);
         let old = loop {
-            match kept.with(dir, |staged| staged.publish(&target, over.take(), exclusive))? {
+            match kept.with(dir, |staged| staged.publish(&target, over.take(), create))? {
                 Attempt::Published(old) => break old,
-                Attempt::Taken if exclusive => return Err(Error::raw("open", sys::EEXIST)),
+                Attempt::Taken if create.exclusive => return Err(Error::raw("open", sys::EEXIST)),
                 // The file that was made meanwhile has an owner and a mode to take over. (A file with a temp name
                 // need not be staged again.)
                 Attempt::Taken | Attempt::Restage => {

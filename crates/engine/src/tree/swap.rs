@@ -46,7 +46,7 @@ pub fn check_movable(old: &Target, at: &At, staging: &Dir) -> Result<()> {
     }
     let full = OsStr::new("1");
     staging.make_dir_with(full, 0o700).named("mkdir")?;
-    let renamed = old.dir.rename_dir(&old.name, &at.dir, &at.name);
+    let renamed = old.dir.rename(&old.name, &at.dir, &at.name);
     staging.remove_dir(full).named("rmdir")?;
     match renamed {
         Err(error) if is(&error, sys::EXDEV) => Err(ErrorKind::LowerLayer.into()),

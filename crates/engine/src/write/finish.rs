@@ -7,7 +7,7 @@ use crate::dir::{Failed, Target};
 use crate::error::Result;
 use crate::process::Replaced;
 use crate::sys::Stat;
-use crate::write::options::{Options, Receipt};
+use crate::write::options::{Create, Options, Receipt};
 use crate::write::published::Published;
 use crate::write::staged::{Attempt, Staged};
 use crate::write::temp_name::TempName;
@@ -29,7 +29,7 @@ impl Options {
 pub struct Finished {
     receipt: Receipt,
     flush: bool,
-    exclusive: bool,
+    create: Create,
 }
 
 /// Gives the file its owner and mode, flushes it and reads it back, as `options` ask for.
@@ -55,7 +55,7 @@ pub fn finish(
         (options.flush && staged.sync()?, verify()?)
     };
     let receipt = Receipt { written: true, bytes: content.size(), durable, verified, atomic: true };
-    Ok(Finished { receipt, flush: options.flush, exclusive: options.exclusive })
+    Ok(Finished { receipt, flush: options.flush, create: options.create() })
 }
 
 impl Finished {
@@ -70,7 +70,7 @@ impl Finished {
         over: Option<Replaced>,
     ) -> Result<Attempt<Published>> {
         let before = self.unflushed(target);
-        let published = staged.publish(target, over, self.exclusive)?;
+        let published = staged.publish(target, over, self.create)?;
         Ok(published.map(|old| Published::new(self.receipt, target, before, old)))
     }
 

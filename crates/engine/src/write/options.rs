@@ -17,12 +17,36 @@ pub struct Options {
     pub if_changed: bool,
     /// Overwrite a file that cannot be replaced.
     pub in_place: bool,
+    /// A new file gets its name by a rename, for programs that watch the directory for that.
+    pub by_rename: bool,
+}
+
+/// How a file gets a name that no file has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Create {
+    /// A name that was taken meanwhile is an error.
+    pub exclusive: bool,
+    /// By a rename, and not by a link.
+    pub by_rename: bool,
+}
+
+impl Options {
+    pub(crate) fn create(&self) -> Create {
+        Create { exclusive: self.exclusive, by_rename: self.by_rename }
+    }
 }
 
 impl Default for Options {
     fn default() -> Self {
-        let verify = Some(Level::Cache);
-        Self { mode: None, exclusive: false, flush: true, verify, if_changed: false, in_place: false }
+        Self {
+            mode: None,
+            exclusive: false,
+            flush: true,
+            verify: Some(Level::Cache),
+            if_changed: false,
+            in_place: false,
+            by_rename: false,
+        }
     }
 }
 

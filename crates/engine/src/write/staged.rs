@@ -15,6 +15,7 @@ use crate::error::{Error, Named, Result};
 use crate::mutant::{Step, leaves_out};
 use crate::process::{Old, Replaced, deferred_close};
 use crate::sys::{self, Dir, FileId, Stat};
+use crate::write::options::Create;
 use crate::write::temp_name::TempName;
 use crate::write::verify::{self, Content, Level};
 
@@ -178,17 +179,17 @@ impl Staged {
         &mut self,
         target: &Target,
         over: Option<Replaced>,
-        exclusive: bool,
+        create: Create,
     ) -> Result<Attempt<Option<Old>>> {
         // Some file systems report only at a close that a write was lost. The lock must last, so a copy is closed.
         sys::flush_and_close_copy(&self.file).named("close")?;
-        if over.is_some() && !self.name(target)? {
+        if (over.is_some() || create.by_rename) && !self.name(target)? {
             return Ok(Attempt::Restage);
         }
         let named = match &mut self.name {
             None => self.link(target, &target.name).named("link"),
             Some(temp) if over.is_some() => temp.replace(target),
-            Some(temp) => temp.create(target, exclusive),
+            Some(temp) => temp.create(target, create),
         };
         match named {
             Ok(()) => {}

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::dir::{Directory, Target, names};
 use crate::error::{Error, ErrorKind, Named, Result};
 use crate::sys;
+use crate::write::options::Create;
 
 /// A temp name, removed on drop.
 #[derive(Debug)]
@@ -26,10 +27,16 @@ impl TempName {
     ///
     /// # Errors
     /// `EEXIST` if there is something by that name; [`ErrorKind::NoExclusive`].
-    pub fn create(&mut self, target: &Target, exclusive: bool) -> Result<()> {
-        let renamed = match target.dir.rename_new(&self.name, &target.name) {
+    pub fn create(&mut self, target: &Target, how: Create) -> Result<()> {
+        let renamed = match how {
+            Create { by_rename: true, exclusive: false } => {
+                target.dir.rename_no_replace(&self.name, &target.name)
+            }
+            _ => target.dir.rename_new(&self.name, &target.name),
+        };
+        let renamed = match renamed {
             Ok(true) => Ok(()),
-            Ok(false) if exclusive => return Err(ErrorKind::NoExclusive.into()),
+            Ok(false) if how.exclusive => return Err(ErrorKind::NoExclusive.into()),
             // It would have an owner and a mode to be taken over.
             Ok(false) if target.existing()?.is_some() => return Err(Error::raw("rename", sys::EEXIST)),
             Ok(false) => self.dir.rename(&self.name, &target.dir, &target.name),

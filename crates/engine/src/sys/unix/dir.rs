@@ -196,17 +196,26 @@ impl Dir {
     /// Renames `from` to `to`, which must not be there. `false`: this file system has no step that refuses a taken
     /// name, and nothing was done.
     pub fn rename_new(&self, from: &OsStr, to: &OsStr) -> io::Result<bool> {
+        if self.rename_no_replace(from, to)? {
+            return Ok(true);
+        }
+        // A link refuses a taken name wherever there are links.
+        match self.link(from, self, to) {
+            Ok(()) => {
+                // It has its name now, and a sweep finds the other one.
+                drop(self.unlink(from));
+                Ok(true)
+            }
+            Err(error) if has_no_links(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// As [`Dir::rename_new`], but never by a link, which watchers do not see as a rename.
+    pub fn rename_no_replace(&self, from: &OsStr, to: &OsStr) -> io::Result<bool> {
         match rustix::fs::renameat_with(&self.0, from, &self.0, to, RenameFlags::NOREPLACE) {
-            // Not every file system knows the flag; a link refuses a taken name wherever there are links.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => match self.link(from, self, to) {
-                Ok(()) => {
-                    // It has its name now, and a sweep finds the other one.
-                    drop(self.unlink(from));
-                    Ok(true)
-                }
-                Err(error) if has_no_links(&error) => Ok(false),
-                Err(error) => Err(error),
-            },
+            // Not every file system knows the flag.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => Ok(false),
             renamed => Ok(renamed.map(|()| true)?),
         }
     }

@@ -130,11 +130,6 @@ impl Dir {
         Ok(rustix::fs::renameat_with(&self.0, name, &other_dir.0, other, RenameFlags::EXCHANGE)?)
     }
 
-    /// Renames a directory; an empty one may be replaced.
-    pub fn rename_dir(&self, name: &OsStr, to_dir: &Self, to: &OsStr) -> io::Result<()> {
-        Ok(rustix::fs::renameat(&self.0, name, &to_dir.0, to)?)
-    }
-
     /// Renames a directory to a name that must not be there. Where the file system cannot make sure of that, an
     /// empty directory may be replaced.
     pub fn move_dir(&self, name: &OsStr, to_dir: &Self, to: &OsStr) -> io::Result<()> {

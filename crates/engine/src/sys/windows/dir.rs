@@ -204,6 +204,12 @@ impl Dir {
         }
     }
 
+    /// As [`Dir::rename_new`], but never by a link: there is no such step here.
+    #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "as on other platforms")]
+    pub fn rename_no_replace(&self, _from: &OsStr, _to: &OsStr) -> io::Result<bool> {
+        Ok(false)
+    }
+
     /// Removes a name.
     pub fn unlink(&self, name: &OsStr) -> io::Result<()> {
         retry_transient(|| std::fs::remove_file(self.0.join(name)))

@@ -104,11 +104,6 @@ impl Dir {
         Err(io::Error::from_raw_os_error(NOT_SUPPORTED))
     }
 
-    /// Renames a directory.
-    pub fn rename_dir(&self, name: &OsStr, to_dir: &Self, to: &OsStr) -> io::Result<()> {
-        std::fs::rename(self.0.join(name), to_dir.0.join(to)).map_err(one_number)
-    }
-
     /// Renames a directory to a name that must not be there.
     pub fn move_dir(&self, name: &OsStr, to_dir: &Self, to: &OsStr) -> io::Result<()> {
         if to_dir.stat(to)?.is_some() {
