@@ -93,6 +93,7 @@ const KEPT: &str = "the text is not kept in memory then: the next update reads t
 const FREED: &str = "the old file, held open to be freed after the answer: without it, it is freed before";
 const FALLBACK: &str = "there is another way: a directory that may not be listed is opened with O_PATH (durable \
     is false then), another user's lock for reading";
+const NOT_PERMITTED: &str = "an attribute that may not be set is not copied";
 const FOREIGN: &str = "an attribute that may not be read is not copied";
 
 const PLACE: &str =
@@ -152,6 +153,7 @@ const IGNORED: &[Ignored] = &[
     Ignored { call: "openat", object: Object::Target, mark: "O_PATH", why: FREED, ..ANY },
     Ignored { call: "openat", errors: &["EACCES"], why: FALLBACK, ..ANY },
     Ignored { call: "openat", object: Object::Lock, errors: &["EACCES"], why: FALLBACK, ..ANY },
+    Ignored { call: "fsetxattr", object: Object::Staged, errors: &["EACCES"], why: NOT_PERMITTED, ..ANY },
     Ignored { call: "lgetxattr", object: Object::Target, errors: &["EACCES"], why: FOREIGN, ..ANY },
 ];
 
