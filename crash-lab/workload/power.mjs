@@ -123,6 +123,7 @@ for (let round = 0; round < rounds; round++) {
   await write('steady', { ifChanged: true })
   await Promise.all([write('busy'), write('busy'), write('other', { verify: false }), write('busy')])
   await write(`exclusive-${round}`, { flag: 'wx' }, size >> 1)
+  await write(`renamed-${round}`, { publish: 'rename' }, size >> 1)
   // Piece by piece: new, replaced, and beside a write in the same folder.
   await stream(`streamed-${round}`)
   await Promise.all([

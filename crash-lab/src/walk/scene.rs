@@ -94,6 +94,7 @@ pub const SCENES: &[Scene] = &[
     Scene { name: "replacement of 9 MB", size: 9_000_000, ..WRITE },
     Scene { name: "replacement, verify: 'device'", options: r#"{"verify":"device"}"#, ..WRITE },
     Scene { name: "exclusive creation", old: false, options: r#"{"flag":"wx"}"#, ..WRITE },
+    Scene { name: "new file by a rename", old: false, options: r#"{"publish":"rename"}"#, ..WRITE },
     Scene { name: "index update", ..UPDATE },
     Scene { name: "update with backup", options: r#"{"timeout":600000,"backup":true}"#, ..UPDATE },
     Scene { name: "index creation", old: false, ..UPDATE },
