@@ -98,11 +98,14 @@ pub fn replace(
         Ok(()) => Ok(Some(after(at.clone(), keep))),
         Err(error) if is(&error, sys::ENOENT) => Ok(None),
         Err(error) if error.raw_os_error().is_some_and(sys::cannot_exchange) => {
-            // What cannot be exchanged for being in a lower layer cannot be renamed either.
-            if fallback && !is(&error, sys::EXDEV) {
+            if fallback {
                 by_renames(target, at, keep)
             } else {
-                Err(exchange_failed(error))
+                Err(if is_lower(&error, target) {
+                    ErrorKind::LowerLayer.into()
+                } else {
+                    exchange_failed(error)
+                })
             }
         }
         Err(error) => Err(rename_failed(error, target)),
@@ -114,6 +117,7 @@ fn by_renames(target: &Target, at: &At, keep: Option<&Target>) -> Result<Option<
     let aside = match move_aside(&target.dir, &target.name, keep.unwrap_or(target)) {
         Ok(aside) => aside,
         Err(error) if is(&error, sys::ENOENT) => return Ok(None),
+        Err(error) if is_lower(&error, target) => return Err(ErrorKind::LowerLayer.into()),
         Err(error) => return Err(rename_failed(error, target)),
     };
     if let Err(error) = at.dir.move_dir(&at.name, &target.dir, &target.name) {
@@ -181,6 +185,11 @@ fn sweepable(at: At) -> At {
     }
 }
 
+/// Whether an overlay does not rename the directory, although that was possible before the build.
+fn is_lower(error: &io::Error, target: &Target) -> bool {
+    is(error, sys::EXDEV) && target.dir.file_system().copies_up
+}
+
 fn is(error: &io::Error, errno: i32) -> bool {
     error.raw_os_error() == Some(errno)
 }
@@ -191,7 +200,6 @@ fn rename_failed(error: io::Error, target: &Target) -> Error {
 
 fn exchange_failed(error: io::Error) -> Error {
     match error.raw_os_error() {
-        Some(sys::EXDEV) => ErrorKind::LowerLayer.into(),
         Some(errno) if sys::cannot_exchange(errno) => ErrorKind::NoExchange.into(),
         _ => Error::system("rename", error),
     }
