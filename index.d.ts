@@ -88,6 +88,14 @@ export interface AtomicError extends NodeJS.ErrnoException {
   column?: number
   /** `ERR_ATOMIC_LOSSY_INDEX`: the number, as it is in the file. */
   literal?: string
+  /** `ERR_ATOMIC_LOCK_TIMEOUT`: the path of the lock file. */
+  lock?: string
+  /**
+   * `ERR_ATOMIC_LOCK_TIMEOUT`: the process that has the lock, this one or another, with the name of its machine or
+   * container and the time since when. It is what the lock file says, for people to read: the pid may be that of another
+   * container, and after a kill that of a dead process.
+   */
+  holder?: { pid: number; host: string; since: Date }
   /** `ERR_STRING_TOO_LONG`: the size of the file in bytes, where it is the file that is too long. */
   size?: number
   /** The error that led to this one, or the reason of an aborted signal. */
@@ -301,7 +309,8 @@ export declare function atomicDirectory<T>(path: PathLike, build: (staging: stri
  *   and `column` say where. It is never overwritten;
  * - `ERR_ATOMIC_LOSSY_INDEX`: the file has a number that JavaScript would change (see `numbers`). `offset`, `line` and
  *   `column` say where, `literal` which;
- * - `ERR_ATOMIC_LOCK_TIMEOUT`: the call did not get the index within `timeout`;
+ * - `ERR_ATOMIC_LOCK_TIMEOUT`: the call did not get the index within `timeout`. `lock` is the path of the lock file,
+ *   `holder` who has it, as far as it says so. They are for people: a pid may be another container's;
  * - `ERR_ATOMIC_NO_LOCKS`: the file system has no locks (flock); keep the index on another one;
  * - `ERR_ATOMIC_NETWORK_FS`: the file is on a network file system (see `network`);
  * - `ERR_ATOMIC_REENTRANT`: the call was made inside `fn` of a call for the same file;

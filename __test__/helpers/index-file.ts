@@ -27,9 +27,12 @@ export function writeJson(file: string, value: unknown): void {
 
 export const lockOf = (file: string) => join(dirname(file), `.${basename(file)}.lock`)
 
-/** Waits until a call of any process has found the lock of `file` taken: it writes a byte into the lock file. */
+/** The lock file says who has it, in so many bytes at most. */
+const LONGEST_RECORD = 255
+
+/** Waits until a call of any process has found the lock of `file` taken: it makes the lock file longer than its record can be. */
 export const untilLockIsWaitedFor = (file: string): Promise<void> =>
-  until(() => statSync(lockOf(file), { throwIfNoEntry: false })?.size === 1)
+  until(() => (statSync(lockOf(file), { throwIfNoEntry: false })?.size ?? 0) > LONGEST_RECORD)
 
 /** Waits until a call of this process has its turn with `file`: another one then cannot have it at once. */
 export async function untilTurnIsTaken(file: string): Promise<void> {

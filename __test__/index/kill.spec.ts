@@ -176,7 +176,7 @@ describe('a worker thread that is terminated', () => {
     const holder = await holderOf(file)
     const work = async ({ atomicIndexUpdate, require, send, until }: Remote, file: string, lock: string) => {
       void atomicIndexUpdate(file, () => ({ lost: true }))
-      await until(() => require('node:fs').statSync(lock).size === 1)
+      await until(() => require('node:fs').statSync(lock).size > 255)
       send('waiting')
     }
     const child = inProcess(terminate, [inWorker(work, file, lockOf(file)), file, false, null])

@@ -130,7 +130,8 @@ pub struct UpdateResult {
 ///   and `column` say where. It is never overwritten;
 /// - `ERR_ATOMIC_LOSSY_INDEX`: the file has a number that JavaScript would change (see `numbers`). `offset`, `line` and
 ///   `column` say where, `literal` which;
-/// - `ERR_ATOMIC_LOCK_TIMEOUT`: the call did not get the index within `timeout`;
+/// - `ERR_ATOMIC_LOCK_TIMEOUT`: the call did not get the index within `timeout`. `lock` is the path of the lock file,
+///   `holder` who has it, as far as it says so. They are for people: a pid may be another container's;
 /// - `ERR_ATOMIC_NO_LOCKS`: the file system has no locks (flock); keep the index on another one;
 /// - `ERR_ATOMIC_NETWORK_FS`: the file is on a network file system (see `network`);
 /// - `ERR_ATOMIC_REENTRANT`: the call was made inside `fn` of a call for the same file;

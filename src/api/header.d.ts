@@ -88,6 +88,14 @@ export interface AtomicError extends NodeJS.ErrnoException {
   column?: number
   /** `ERR_ATOMIC_LOSSY_INDEX`: the number, as it is in the file. */
   literal?: string
+  /** `ERR_ATOMIC_LOCK_TIMEOUT`: the path of the lock file. */
+  lock?: string
+  /**
+   * `ERR_ATOMIC_LOCK_TIMEOUT`: the process that has the lock, this one or another, with the name of its machine or
+   * container and the time since when. It is what the lock file says, for people to read: the pid may be that of another
+   * container, and after a kill that of a dead process.
+   */
+  holder?: { pid: number; host: string; since: Date }
   /** `ERR_STRING_TOO_LONG`: the size of the file in bytes, where it is the file that is too long. */
   size?: number
   /** The error that led to this one, or the reason of an aborted signal. */

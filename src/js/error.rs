@@ -1,11 +1,14 @@
 //! The engine's errors as JavaScript is to see them: the system's in the shape of `node:fs`, our own with a code.
 
+use std::time::UNIX_EPOCH;
+
 use engine::error::{Error, ErrorKind, Place};
+use engine::lock::holder::{Holder, Timeout};
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
-use crate::js::value::Thrown;
 use crate::js::value::thrown::{abort, error as plain_error, invalid_return, string_too_long, type_error};
+use crate::js::value::{Thrown, raw};
 
 /// Why a call about what the caller calls `path` failed, for the reaction that rejects its promise; `reason` asks
 /// the caller's signal, after an abort only: it runs a getter.
@@ -58,6 +61,7 @@ pub fn from_engine<'env>(
                 ErrorKind::LossyIndex { place, literal } => {
                     at(env, thrown, place).with(env, c"literal", literal.as_str())
                 }
+                ErrorKind::LockTimeout(timeout) => held(env, thrown, timeout),
                 ErrorKind::Duplicate { first } => thrown.with(env, c"duplicateOf", *first as f64),
                 _ => thrown,
             }
@@ -72,6 +76,29 @@ pub fn from_engine<'env>(
         None => thrown,
     };
     if error.committed() { thrown.with(env, c"committed", true) } else { thrown }
+}
+
+/// Who has the lock that a call has waited for, and where it is.
+fn held<'env>(env: &'env Env, thrown: Thrown<'env>, timeout: &Timeout) -> Thrown<'env> {
+    let thrown = match &timeout.lock {
+        Some(lock) => thrown.with(env, c"lock", lock.to_string_lossy().into_owned()),
+        None => thrown,
+    };
+    let Some(Holder { pid, host, since }) = &timeout.holder else { return thrown };
+    let holder = || {
+        let holder = raw::object(env)?;
+        let since = since.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let since = raw::construct(env, &raw::global(env, c"Date")?, &[raw::to_js(env, since as f64)?])?;
+        raw::define(env, &holder, c"pid", &raw::to_js(env, *pid)?)?;
+        raw::define(env, &holder, c"host", &raw::to_js(env, host.as_str())?)?;
+        raw::define(env, &holder, c"since", &since)?;
+        Ok(holder)
+    };
+    match holder() {
+        Ok(holder) => thrown.with(env, c"holder", holder),
+        // In an environment that is ending.
+        Err(Thrown(_)) => thrown,
+    }
 }
 
 fn at<'env>(env: &'env Env, thrown: Thrown<'env>, place: &Place) -> Thrown<'env> {

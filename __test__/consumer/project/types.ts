@@ -164,9 +164,20 @@ export async function errors(): Promise<boolean> {
     await atomicWrite('a', 'a')
   } catch (error) {
     const { committed, code, errno, syscall, path, dest, entry, replaced, cause } = error as AtomicError
-    const { duplicateOf, offset, line, column, literal, size } = error as AtomicError
-    const texts: (string | undefined)[] = [code, syscall, path, dest, literal]
-    const numbers: (number | undefined)[] = [errno, entry, replaced, duplicateOf, offset, line, column, size]
+    const { duplicateOf, offset, line, column, literal, size, lock, holder } = error as AtomicError
+    const texts: (string | undefined)[] = [code, syscall, path, dest, literal, lock, holder?.host]
+    const numbers: (number | undefined)[] = [
+      errno,
+      entry,
+      replaced,
+      duplicateOf,
+      offset,
+      line,
+      column,
+      size,
+      holder?.pid,
+      holder?.since.getTime(),
+    ]
     console.log(texts, numbers, cause, code === own, code === 'ENOSPC')
     const certain: true | undefined = committed
     if (certain) return true

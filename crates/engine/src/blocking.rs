@@ -14,6 +14,7 @@ use crate::index::file::{Numbers, Snapshot, UpdateOptions};
 use crate::index::group::Written;
 use crate::index::job::{Come, CommitJob, Committed, OpenJob, Outcome};
 use crate::job::{After, Job, Step};
+use crate::lock::holder::Timeout;
 use crate::process::{CallId, Ticket, room_for_bytes};
 use crate::write::job::WriteJob;
 use crate::write::{Options, Receipt};
@@ -82,7 +83,7 @@ pub fn update<E: From<Error>>(
     // What becomes of numbers is up to the caller, who has them as text.
     let options = UpdateOptions { numbers: Numbers::Exact, longest: None, ..options.clone() };
     let opening = UpdateOptions { mkdir: true, ..options.clone() };
-    let open = OpenJob::new(ALONE, path, opening, Ticket::take(), since, timeout, cancel.clone());
+    let open = OpenJob::new(ALONE, path.clone(), opening, Ticket::take(), since, timeout, cancel.clone());
     let Come::Open(mut opened) = run(open)? else { return Err(bug("an update was taken along").into()) };
     loop {
         let text = change(opened.snapshot.as_ref().map(Snapshot::json))?;
@@ -99,7 +100,7 @@ pub fn update<E: From<Error>>(
             }
         }
         if since.elapsed() >= timeout {
-            return Err(Error::from(ErrorKind::LockTimeout { waited: since.elapsed() }).into());
+            return Err(Error::from(Timeout::new(since.elapsed(), false, &path)).into());
         }
         opened = match again {
             Ok(again) => Box::new(again),

@@ -2,10 +2,10 @@
 //! error, never a bare message. The N-API side turns it into the shape of `node:fs`.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use std::{fmt, io};
 
 use crate::advice::Advice;
+use crate::lock::holder::Timeout;
 use crate::sys;
 
 /// The engine's result.
@@ -97,10 +97,7 @@ pub enum ErrorKind {
     /// The call waits for one that waits for this one: it was made inside its function.
     Reentrant,
     /// The lock did not come in time, or the index never held still under it.
-    LockTimeout {
-        /// How long the caller waited.
-        waited: Duration,
-    },
+    LockTimeout(Box<Timeout>),
     /// The file system has no locks.
     NoLocks {
         /// What flock(2) said.
@@ -195,6 +192,15 @@ impl Error {
         self.replaced
     }
 
+    /// The same failure, of a call that was made inside the functions of the calls for these files. It is told after a
+    /// timeout, as they may wait for each other.
+    pub fn inside(mut self, names: impl FnOnce() -> Vec<String>) -> Self {
+        if let ErrorKind::LockTimeout(timeout) = &mut self.kind {
+            timeout.inside = names();
+        }
+        self
+    }
+
     /// Which entry of a batch failed.
     pub fn entry(&self) -> Option<usize> {
         self.entry
@@ -265,7 +271,7 @@ impl Error {
             ErrorKind::LoneSurrogate { .. } => "ERR_INVALID_ARG_VALUE",
             ErrorKind::InvalidJson { .. } => "ERR_INVALID_RETURN_VALUE",
             ErrorKind::Reentrant => "ERR_ATOMIC_REENTRANT",
-            ErrorKind::LockTimeout { .. } => "ERR_ATOMIC_LOCK_TIMEOUT",
+            ErrorKind::LockTimeout(_) => "ERR_ATOMIC_LOCK_TIMEOUT",
             ErrorKind::NoLocks { .. } => "ERR_ATOMIC_NO_LOCKS",
             ErrorKind::NetworkFs { .. } => "ERR_ATOMIC_NETWORK_FS",
             ErrorKind::Aborted => "ABORT_ERR",
@@ -371,13 +377,7 @@ impl fmt::Display for Error {
                 write!(f, "the text is not well-formed UTF-16: there is a lone surrogate at index {index}")
             }
             ErrorKind::InvalidJson { reason } => write!(f, "the result of fn is not valid JSON: {reason}"),
-            ErrorKind::LockTimeout { waited } => {
-                write!(
-                    f,
-                    "timed out after {} ms waiting for the index lock; options.timeout sets how long to wait",
-                    waited.as_millis()
-                )
-            }
+            ErrorKind::LockTimeout(timeout) => timeout.fmt(f),
             ErrorKind::NoLocks { source } => write!(
                 f,
                 "this file system has no locks (flock: {}), without which updates of several processes would be lost; \

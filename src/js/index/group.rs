@@ -4,16 +4,18 @@
 //! job that writes. A thread that ends drops its reactions, and with them the group and the lock.
 
 use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 use engine::data::Data;
-use engine::error::ErrorKind;
+use engine::error::{Error, ErrorKind};
 use engine::index::file::{Snapshot, UpdateOptions};
 use engine::index::group::{self as policy, RunId, Verdict};
 use engine::index::job::{Come, CommitJob, Committed, OpenJob, Opened, Outcome};
 use engine::job::DropJob;
+use engine::lock::holder::Timeout;
 use engine::process::Key;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
@@ -35,6 +37,8 @@ struct Group {
     policy: RefCell<Policy>,
     /// `None`: a job has it, or it is gone.
     opened: RefCell<Option<Opened>>,
+    /// Where the index is.
+    path: PathBuf,
     /// How all are written.
     options: UpdateOptions,
     /// Lets the policy check the calls that wait for a function.
@@ -50,7 +54,10 @@ pub fn start(env: &Env, request: Request, job: OpenJob) -> Result<'_, Unknown<'_
     task::run(env, job, move |env, outcome| match outcome {
         Ok(Come::Open(opened)) => Group::lead(env, &call, *opened),
         Ok(Come::Follower) => {}
-        Err(failure) => call.send(env, Command::Settle(Arc::new(Err(failure)), 1)),
+        Err(failure) => {
+            let failure = failure.inside(|| call.request.inside.names());
+            call.send(env, Command::Settle(Arc::new(Err(failure)), 1));
+        }
     })?;
     Ok(answer)
 }
@@ -61,6 +68,7 @@ impl Group {
         leader.waited.set(opened.waited);
         let group = Self {
             policy: RefCell::new(Policy::new(WeakCall(Rc::downgrade(leader)))),
+            path: opened.path().to_owned(),
             opened: RefCell::new(Some(opened)),
             options: leader.request.options.clone(),
             timer: RefCell::default(),
@@ -79,7 +87,7 @@ impl Group {
                 }
                 Action::Write { index, sole, keep } => self.write(env, &index, sole, keep),
                 Action::Release => self.release(env),
-                Action::Tell(calls, verdict) => tell(env, &calls, &verdict),
+                Action::Tell(calls, verdict) => self.tell(env, &calls, &verdict),
             }
         }
     }
@@ -206,6 +214,23 @@ impl Group {
         self.carry_out(env);
     }
 
+    fn tell(&self, env: &Env, calls: &[WeakCall], verdict: &Verdict<Outcome>) {
+        for call in calls.iter().filter_map(|WeakCall(call)| call.upgrade()) {
+            let failed = |error: Error| Command::Settle(Arc::new(Err(error)), 1);
+            let command = match verdict {
+                Verdict::Settled(outcome) => Command::Settle(outcome.clone(), calls.len()),
+                Verdict::Aborted => failed(ErrorKind::Aborted.into()),
+                Verdict::TimedOut => {
+                    let Request { since, inside, .. } = &call.request;
+                    let timeout = Timeout::new(since.elapsed(), true, &self.path);
+                    failed(Error::from(timeout).inside(|| inside.names()))
+                }
+                Verdict::Finished => Command::Finish,
+            };
+            call.send(env, command);
+        }
+    }
+
     /// Gives the index back as it is.
     fn release(self: &Rc<Self>, env: &Env) {
         self.functions_are_over(env);
@@ -216,19 +241,6 @@ impl Group {
             group.policy.borrow_mut().released();
             group.carry_out(env);
         }));
-    }
-}
-
-fn tell(env: &Env, calls: &[WeakCall], verdict: &Verdict<Outcome>) {
-    for call in calls.iter().filter_map(|WeakCall(call)| call.upgrade()) {
-        let failed = |kind: ErrorKind| Command::Settle(Arc::new(Err(kind.into())), 1);
-        let command = match verdict {
-            Verdict::Settled(outcome) => Command::Settle(outcome.clone(), calls.len()),
-            Verdict::Aborted => failed(ErrorKind::Aborted),
-            Verdict::TimedOut => failed(ErrorKind::LockTimeout { waited: call.request.since.elapsed() }),
-            Verdict::Finished => Command::Finish,
-        };
-        call.send(env, command);
     }
 }
 

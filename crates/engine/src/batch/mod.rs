@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use pipeline_atomic_engine::batch::{Batch, job::{EntryInput, FinishJob, WaveJob}};
-//! use pipeline_atomic_engine::{blocking, cancel::Cancel, data::Data, write::options::Options};
+//! use pipeline_atomic_engine::{blocking, cancel::Cancel, data::Data, process::Inside, write::options::Options};
 //!
 //! let dir = tempfile::tempdir()?;
 //! let entry = |name: &str| EntryInput {

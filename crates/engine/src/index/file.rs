@@ -7,6 +7,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::path::Path;
 
 use crate::cancel::Cancel;
 use crate::dir::Target;
@@ -142,6 +143,11 @@ impl IndexFile {
             cache::keep(self.target.key(), state, text);
         }
         Ok(Some(settled))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.target.path()
     }
 
     /// As [`IndexFile::replace`], without the last step. Returns the state of the new file too.

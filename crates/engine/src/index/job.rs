@@ -13,6 +13,7 @@ use crate::index::file::{IndexFile, Opening, Snapshot, UpdateOptions};
 use crate::index::group::Written;
 use crate::index::layout::Layout;
 use crate::job::{After, Job, Step};
+use crate::lock::holder::Timeout;
 use crate::lock::wait::{self, Wait, Waited};
 use crate::process::{CallId, Called, Key, Place, Ticket};
 use crate::write::{Receipt, Settled};
@@ -154,6 +155,11 @@ impl Job for OpenJob {
 }
 
 impl Opened {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.index.path()
+    }
+
     /// How the next text is to be laid out.
     pub fn layout(&self) -> Layout {
         self.snapshot.as_ref().map(|snapshot| snapshot.layout.clone()).unwrap_or_default()
@@ -320,7 +326,7 @@ async fn reopen(mut place: Place, real: &Path, origin: &Origin, cancel: &Cancel)
         turn = place.turn() => turn?,
         () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
         () = tokio::time::sleep(*timeout) => {
-            return Err(ErrorKind::LockTimeout { waited: since.elapsed() }.into());
+            return Err(Timeout::new(since.elapsed(), true, real).into());
         }
     };
     wait::open(real, Wait::Lock(turn), options.commit.in_place, *timeout, cancel).await

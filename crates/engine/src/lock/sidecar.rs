@@ -15,6 +15,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::advice::Advice;
 use crate::dir::{Directory, Target, names};
 use crate::error::{Error, ErrorKind, Named, Result};
+use crate::lock::holder::{Holder, LONGEST_RECORD};
 use crate::mutant::{Step, leaves_out};
 use crate::process::{DescriptorBudget, Key, Slot, lock};
 use crate::sys::{self, Dir, Kind, Stat};
@@ -84,7 +85,7 @@ impl Lock {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
                     // Tells the holder that there is a waiter; it goes with the lock file.
-                    drop(file.set_len(1));
+                    drop(file.set_len(LONGEST_RECORD + 1));
                     return Ok(None);
                 }
                 Err(TryLockError::Error(error)) => {
@@ -108,6 +109,7 @@ impl Lock {
                 same => same.named("stat")?,
             };
             if is_same || leaves_out(Step::LockIdentity) {
+                Holder::this().write(&file);
                 return Ok(Some(held(slot, file)));
             }
         }
@@ -142,11 +144,11 @@ impl Backoff {
     /// The next pause.
     ///
     /// # Errors
-    /// [`ErrorKind::LockTimeout`] when the time is up.
-    pub fn pause(&mut self) -> Result<Duration> {
+    /// How long the call has waited, when the time is up.
+    pub fn pause(&mut self) -> std::result::Result<Duration, Duration> {
         let waited = self.since.elapsed();
         if waited >= self.timeout {
-            return Err(ErrorKind::LockTimeout { waited }.into());
+            return Err(waited);
         }
         // Jitter, or processes that started together would retry in lockstep.
         let pause = self.next.mul_f64(0.5 + fastrand::f64() / 2.0).min(self.timeout - waited);
@@ -202,7 +204,7 @@ fn is_new(dir: &Directory, name: &OsStr) -> bool {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        if self.file.metadata().is_ok_and(|metadata| metadata.len() > 0) {
+        if self.file.metadata().is_ok_and(|metadata| metadata.len() > LONGEST_RECORD) {
             let key = (self.dir.id().clone(), self.name.clone());
             let now = Instant::now();
             let mut yield_until = yield_until();
@@ -239,6 +241,6 @@ mod tests {
             assert!(pause <= Duration::from_micros(100));
             std::thread::sleep(pause);
         }
-        assert!(matches!(wait.pause().unwrap_err().kind(), ErrorKind::LockTimeout { .. }));
+        assert!(wait.pause().is_err_and(|waited| waited >= Duration::from_micros(100)));
     }
 }

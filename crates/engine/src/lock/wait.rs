@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use crate::cancel::Cancel;
 use crate::dir::{Resolve, Target};
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::index::file::IndexFile;
+use crate::lock::holder::Timeout;
 use crate::lock::index_lock::IndexLock;
 use crate::lock::sidecar::Backoff;
 use crate::process::{Called, FollowerPlace, Turn};
@@ -26,7 +27,7 @@ pub async fn open(
     let mut since = Instant::now();
     let turn = match wait {
         Wait::Lock(turn) => turn,
-        Wait::Turn(place) => match enqueue(place, timeout, cancel, &mut since).await? {
+        Wait::Turn(place) => match enqueue(place, path, timeout, cancel, &mut since).await? {
             Called::Turn(turn) => turn,
             Called::Follower => return Ok(Waited::Follower),
         },
@@ -42,7 +43,8 @@ pub async fn open(
             Err(error) => return Err(error),
         };
         // If a lack of descriptors was in the way and not the lock, that is the error to report.
-        let pause = pause.map_err(|timeout| obstacle.unwrap_or(timeout))?;
+        let pause =
+            pause.map_err(|waited| obstacle.unwrap_or_else(|| Timeout::new(waited, false, path).into()))?;
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
@@ -54,6 +56,7 @@ pub async fn open(
 /// index, and not for other calls' paths.
 async fn enqueue(
     mut place: FollowerPlace,
+    path: &Path,
     timeout: Duration,
     cancel: &Cancel,
     since: &mut Instant,
@@ -68,16 +71,16 @@ async fn enqueue(
             // A turn that has come is taken, however short the timeout.
             biased;
             called = place.called() => return called,
-            () = cancel.cancelled() => ErrorKind::Aborted,
-            () = tokio::time::sleep(timeout) => ErrorKind::LockTimeout { waited: since.elapsed() },
+            () = cancel.cancelled() => ErrorKind::Aborted.into(),
+            () = tokio::time::sleep(timeout) => Timeout::new(since.elapsed(), true, path).into(),
         }
     } else {
-        ErrorKind::Aborted
+        Error::from(ErrorKind::Aborted)
     };
     match place.cancel() {
         // Another call runs this one's function already, and heeds its signal too.
         Some(Called::Follower) => Ok(Called::Follower),
-        _ => Err(gave_up.into()),
+        _ => Err(gave_up),
     }
 }
 

@@ -63,6 +63,11 @@ pub fn generation(_file: &File) -> Option<u64> {
     None
 }
 
+/// What this machine, or container, is called.
+pub fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
 /// How many descriptors this process may have open.
 pub fn descriptor_limit() -> u64 {
     rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX)

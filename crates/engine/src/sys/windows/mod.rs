@@ -37,6 +37,11 @@ pub fn generation(_file: &File) -> Option<u64> {
     None
 }
 
+/// What this machine is called.
+pub fn host_name() -> String {
+    std::env::var("COMPUTERNAME").unwrap_or_default()
+}
+
 /// A writer's handle is open, and that says enough.
 pub fn hold(_file: &File) -> bool {
     true
