@@ -1,11 +1,15 @@
 //! What can go wrong, as the engine tells it: the operation that failed and the system's own
 //! error, never a bare message. The N-API side turns it into the shape of `node:fs`.
 
+mod advice;
+mod kind;
+
 use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
-use crate::advice::Advice;
-use crate::lock::holder::Timeout;
+pub use advice::Advice;
+pub use kind::*;
+
 use crate::sys;
 
 /// The engine's result.
@@ -20,116 +24,6 @@ pub struct Error {
     replaced: Option<usize>,
     committed: bool,
     advice: Option<Advice>,
-}
-
-/// What happened.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum ErrorKind {
-    /// A system call failed.
-    System {
-        /// The call, by the name that `node:fs` uses for it.
-        operation: &'static str,
-        /// The system's error.
-        source: io::Error,
-        /// The other name, for calls that take two.
-        dest: Option<PathBuf>,
-    },
-    /// What was read back is not what was written.
-    Verify {
-        /// The first byte that differs, from the start of the file; `None` where only a digest is known.
-        offset: Option<u64>,
-    },
-    /// The target is a device, a FIFO or a socket.
-    NotRegular {
-        /// "a FIFO", "a socket", …
-        what: &'static str,
-    },
-    /// The file system has no step that swaps two directories.
-    NoExchange,
-    /// The file system has no step that gives a file its name only if that is free.
-    NoExclusive,
-    /// The directory that is to be replaced cannot be renamed: it comes of a lower layer of an overlay.
-    LowerLayer,
-    /// A directory that was to be filled is not one any more.
-    NoTree {
-        /// What there is instead: "nothing", "a file", …
-        what: &'static str,
-    },
-    /// The index is not UTF-8 or not JSON.
-    CorruptIndex {
-        /// Where.
-        place: Box<Place>,
-        /// What is wrong there.
-        reason: String,
-        /// What to do.
-        advice: &'static str,
-    },
-    /// The index has a number that JavaScript would change.
-    LossyIndex {
-        /// Where.
-        place: Box<Place>,
-        /// The number as it is in the file.
-        literal: String,
-    },
-    /// The text of the index is longer than the caller can take.
-    TooLong {
-        /// In bytes.
-        size: u64,
-    },
-    /// Two entries of a batch mean the same file.
-    Duplicate {
-        /// The position of the first of them.
-        first: usize,
-    },
-    /// A file that held the right bytes was changed before the batch that left it alone was complete.
-    Changed,
-    /// A text that is to be written as UTF-8 has a lone surrogate, for which UTF-8 has no bytes.
-    LoneSurrogate {
-        /// Its position, in UTF-16 units.
-        index: usize,
-    },
-    /// The text given for the index is not JSON.
-    InvalidJson {
-        /// What the parser said.
-        reason: String,
-    },
-    /// The call waits for one that waits for this one: it was made inside its function.
-    Reentrant,
-    /// The lock did not come in time, or the index never held still under it.
-    LockTimeout(Box<Timeout>),
-    /// The file system has no locks.
-    NoLocks {
-        /// What flock(2) said.
-        source: io::Error,
-    },
-    /// The index is on a file system that other machines change as well.
-    NetworkFs {
-        /// What it is called.
-        name: String,
-    },
-    /// The caller cancelled.
-    Aborted,
-    /// A bug in this library: a panic, caught.
-    Panic(String),
-}
-
-/// A place in a text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// In bytes from the start of the file.
-    pub offset: u64,
-    /// From 1.
-    pub line: u64,
-    /// In bytes, from 1.
-    pub column: u64,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { offset, line, column } = self;
-        write!(f, "byte {offset} (line {line}, column {column})")
-    }
 }
 
 impl Error {
@@ -256,27 +150,7 @@ impl Error {
 
     /// A short name: the system's (`ENOSPC`), or one of ours (`ERR_ATOMIC_VERIFY`).
     pub fn code(&self) -> &'static str {
-        match &self.kind {
-            ErrorKind::System { source, .. } => sys::describe(source).0,
-            ErrorKind::Verify { .. } => "ERR_ATOMIC_VERIFY",
-            ErrorKind::NotRegular { .. } => "ERR_ATOMIC_NOT_REGULAR",
-            ErrorKind::NoExchange | ErrorKind::LowerLayer => "ERR_ATOMIC_NO_EXCHANGE",
-            ErrorKind::NoExclusive => "ERR_ATOMIC_NO_EXCLUSIVE",
-            ErrorKind::NoTree { .. } => "ERR_ATOMIC_NO_TREE",
-            ErrorKind::CorruptIndex { .. } => "ERR_ATOMIC_CORRUPT_INDEX",
-            ErrorKind::LossyIndex { .. } => "ERR_ATOMIC_LOSSY_INDEX",
-            ErrorKind::TooLong { .. } => "ERR_STRING_TOO_LONG",
-            ErrorKind::Duplicate { .. } => "ERR_ATOMIC_DUPLICATE",
-            ErrorKind::Changed => "ERR_ATOMIC_CHANGED",
-            ErrorKind::LoneSurrogate { .. } => "ERR_INVALID_ARG_VALUE",
-            ErrorKind::InvalidJson { .. } => "ERR_INVALID_RETURN_VALUE",
-            ErrorKind::Reentrant => "ERR_ATOMIC_REENTRANT",
-            ErrorKind::LockTimeout(_) => "ERR_ATOMIC_LOCK_TIMEOUT",
-            ErrorKind::NoLocks { .. } => "ERR_ATOMIC_NO_LOCKS",
-            ErrorKind::NetworkFs { .. } => "ERR_ATOMIC_NETWORK_FS",
-            ErrorKind::Aborted => "ABORT_ERR",
-            ErrorKind::Panic(_) => "ERR_INTERNAL_ASSERTION",
-        }
+        self.kind.code()
     }
 
     /// libuv's words for the system's error.
@@ -330,73 +204,7 @@ impl From<sys::CallError> for Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.kind {
-            ErrorKind::System { operation, source, .. } => write!(f, "{operation}: {source}"),
-            ErrorKind::Verify { offset } => {
-                f.write_str("the bytes read back differ from the bytes given")?;
-                offset.map_or(Ok(()), |offset| write!(f, " at offset {offset}"))
-            }
-            ErrorKind::NotRegular { what } => {
-                write!(f, "the target is {what}, not a regular file; node:fs can write to it")
-            }
-            ErrorKind::NoExchange => f.write_str(
-                "this file system cannot swap two directories in one step; { fallback: 'rename' } does it in two, \
-                 with an instant between them in which there is none",
-            ),
-            ErrorKind::NoExclusive => f.write_str(
-                "this file system has neither hard links nor a rename that refuses a taken name, so { flag: 'wx' } \
-                 could replace another program's file; use { flag: 'w' }, or create the file on another file system",
-            ),
-            ErrorKind::LowerLayer => f.write_str(
-                "the old directory cannot be renamed, because it is part of a lower layer of this overlay (of a \
-                 container's image): mount a volume at its parent directory, or remove it when the container \
-                 starts, so that this call makes it",
-            ),
-            ErrorKind::NoTree { what } => write!(
-                f,
-                "build left {what} where it was to leave a directory: it may remove the directory that it is given and \
-                 make it anew, but must leave one there, and have finished when it returns or its promise resolves"
-            ),
-            ErrorKind::CorruptIndex { place, reason, advice } => {
-                write!(f, "the index is not valid JSON: {reason} at {place}; {advice}")
-            }
-            ErrorKind::LossyIndex { place, literal } => {
-                let shown: String = literal.chars().take(40).collect();
-                let more = if shown.len() < literal.len() { "..." } else { "" };
-                write!(
-                    f,
-                    "JavaScript would change the number {shown}{more} at {place}; \
-                     keep it in the index as a string, or choose with the option 'numbers': 'exact' keeps its digits, \
-                     'lossy' accepts the change"
-                )
-            }
-            ErrorKind::TooLong { size } => write!(f, "a text of {size} bytes is too long"),
-            ErrorKind::Duplicate { first } => write!(f, "the same file as entry {first}: give each file once"),
-            ErrorKind::Changed => f.write_str("another program changed the file after ifChanged had left it alone: run the batch again"),
-            ErrorKind::LoneSurrogate { index } => {
-                write!(f, "the text is not well-formed UTF-16: there is a lone surrogate at index {index}")
-            }
-            ErrorKind::InvalidJson { reason } => write!(f, "the result of fn is not valid JSON: {reason}"),
-            ErrorKind::LockTimeout(timeout) => timeout.fmt(f),
-            ErrorKind::NoLocks { source } => write!(
-                f,
-                "this file system has no locks (flock: {}), without which updates of several processes would be lost; \
-                 keep the index on another file system, or mount this one with locks",
-                sys::describe(source).0
-            ),
-            ErrorKind::NetworkFs { name } => write!(
-                f,
-                "the index is on a network file system ({name}), where an update can be lost when another machine makes \
-                 one as well; keep it on a disk of this machine, or, if only this machine updates it, pass \
-                 {{ network: 'allow' }}",
-            ),
-            ErrorKind::Reentrant => f.write_str(
-                "this call is made inside the function of a call for the same file, which has to end first; return the \
-                 change from that function, or make this call after it",
-            ),
-            ErrorKind::Aborted => f.write_str("the operation was aborted"),
-            ErrorKind::Panic(message) => write!(f, "a bug in @pipeline/atomic, please report it: {message}"),
-        }
+        self.kind.fmt(f)
     }
 }
 

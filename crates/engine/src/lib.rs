@@ -12,7 +12,6 @@
 //!
 //! Only `sys` knows platforms, and it imports nothing of the rest.
 
-pub mod advice;
 pub mod batch;
 pub mod blocking;
 pub mod cancel;

@@ -9,9 +9,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::advice::Advice;
 use crate::dir::directory::Directory;
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use crate::sys;
 
 /// Where a directory was. `None`: that is not known, and nothing is said about it.

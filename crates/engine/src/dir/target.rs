@@ -5,11 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::advice::Advice;
 use crate::dir::directory::Directory;
 use crate::dir::place::{Place, moved};
 use crate::dir::spelling::fold;
-use crate::error::{Error, ErrorKind, Named, Result};
+use crate::error::{Advice, Error, ErrorKind, Named, Result};
 use crate::process::Key;
 use crate::sys::{self, Dir, Kind, Obstacle, Stat};
 pub use crate::sys::{LONGEST_PATH, path_from_bytes};
@@ -172,7 +171,7 @@ impl Target {
     /// Whether the other one is the same file, perhaps by another spelling of its name.
     ///
     /// # Errors
-    /// Those of [`Directory::is_one_name`].
+    /// Those of stat(2) and mkdir(2).
     pub fn is_same(&self, other: &Self) -> Result<bool> {
         Ok(self.dir.id() == other.dir.id() && self.dir.is_one_name(&self.name, &other.name)?)
     }

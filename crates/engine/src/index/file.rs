@@ -48,7 +48,7 @@ impl IndexFile {
     }
 
     /// For a call that has the turn in this process: takes the lock among processes, if it is free. `in_place`: it may
-    /// [overwrite](in_place) the index.
+    /// overwrite the index ([`Options::in_place`](crate::write::Options::in_place)).
     ///
     /// # Errors
     /// Those of [`IndexLock::try_acquire`].

@@ -12,9 +12,8 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::advice::Advice;
 use crate::dir::{Directory, Target, names};
-use crate::error::{Error, ErrorKind, Named, Result};
+use crate::error::{Advice, Error, ErrorKind, Named, Result};
 use crate::lock::holder::{Holder, LONGEST_RECORD};
 use crate::mutant::{Step, leaves_out};
 use crate::process::{DescriptorBudget, Key, Slot, lock};

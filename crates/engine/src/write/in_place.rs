@@ -4,10 +4,9 @@
 use std::fs::File;
 use std::io::{Seek, Write};
 
-use crate::advice::Advice;
 use crate::cancel::Cancel;
 use crate::dir::Target;
-use crate::error::{Error, ErrorKind, Named, Result};
+use crate::error::{Advice, Error, ErrorKind, Named, Result};
 use crate::sys::{self, Dir, Kind, Obstacle};
 use crate::write::options::{Options, Receipt};
 use crate::write::verify::{self, Content};

@@ -8,10 +8,9 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
 
-use crate::advice::Advice;
 use crate::cancel::Cancel;
 use crate::dir::{Directory, Target, names};
-use crate::error::{Error, Named, Result};
+use crate::error::{Advice, Error, Named, Result};
 use crate::mutant::{Step, leaves_out};
 use crate::process::{Old, Replaced, deferred_close};
 use crate::sys::{self, Dir, FileId, Stat};

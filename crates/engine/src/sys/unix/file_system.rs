@@ -183,7 +183,7 @@ mod linux {
             assert_eq!(network("fuse", "mountpoint-s3").as_deref(), Some("fuse of mountpoint-s3"));
             assert_eq!(network("fuse", "https://dav.example/").as_deref(), Some("fuse of https"));
             for (kind, source) in
-                [("fuseblk", "/dev/sda1"), ("fuse.gocryptfs", "/home/me"), ("fuse", "nfs-tools")]
+                [("fuseblk", "/dev/sda1"), ("fuse.gocryptfs", "/srv/secret"), ("fuse", "nfs-tools")]
             {
                 assert_eq!(network(kind, source), None, "{kind} {source}");
             }
