@@ -83,7 +83,7 @@ impl Folder {
     /// # Errors
     /// `ENOENT` if `dir`, which is this one, is not at its place any more.
     pub fn check_place(&self, dir: &Directory) -> Result<()> {
-        self.place.check(dir)
+        self.place.check(dir.id())
     }
 
     /// Which directory this is.

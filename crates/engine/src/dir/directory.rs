@@ -194,7 +194,7 @@ impl Directory {
         if begins {
             let dir = self.clone();
             spawn_or_run("atomic-flush", move || {
-                dir.flushes.serve(|| dir.dir.sync(), |place| place.holds(&dir));
+                dir.flushes.serve(|| dir.dir.sync(), |place| place.holds(&dir.id));
             });
         }
         next.flushed().await

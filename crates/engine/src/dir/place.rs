@@ -9,9 +9,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::dir::directory::Directory;
 use crate::error::{Advice, Error, Result};
-use crate::sys;
+use crate::sys::{self, Dir, FileId};
 
 /// Where a directory was. `None`: that is not known, and nothing is said about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,19 +18,19 @@ pub struct Place(Option<Arc<Path>>);
 
 impl Place {
     /// The place of `dir`, which was found at `path` just now, links followed. `None`: by now `path` means another one.
-    pub fn of(dir: &Directory, path: &Path) -> Option<Self> {
+    pub fn of(dir: &Dir, id: &FileId, path: &Path) -> Option<Self> {
         let Ok(real) = dir.path() else {
             return Some(Self(path.is_absolute().then(|| path.into())));
         };
         if real != path {
             // There are links in the path, or the directory was moved before it was asked where it is.
-            match is_at(dir, path) {
+            match is_at(id, path) {
                 Some(true) => {}
                 Some(false) => return None,
                 None => return Some(Self(None)),
             }
             // A mount that is detached, or outside of our root, has no path that leads there.
-            if is_at(dir, &real) != Some(true) {
+            if is_at(id, &real) != Some(true) {
                 return Some(Self(None));
             }
         }
@@ -44,21 +43,21 @@ impl Place {
     }
 
     /// Whether nothing speaks against it that `dir` is still here.
-    pub fn holds(&self, dir: &Directory) -> bool {
+    pub fn holds(&self, dir: &FileId) -> bool {
         self.path().is_none_or(|path| is_at(dir, path).unwrap_or(true))
     }
 
     /// # Errors
     /// [`moved`], if it is not.
-    pub fn check(&self, dir: &Directory) -> Result<()> {
+    pub fn check(&self, dir: &FileId) -> Result<()> {
         if self.holds(dir) { Ok(()) } else { Err(moved()) }
     }
 }
 
 /// `None`: that cannot be told, as in a directory that may not be searched any more.
-fn is_at(dir: &Directory, path: &Path) -> Option<bool> {
+fn is_at(dir: &FileId, path: &Path) -> Option<bool> {
     match sys::id_at(path) {
-        Ok(id) => Some(id == *dir.id()),
+        Ok(id) => Some(id == *dir),
         Err(error) => {
             matches!(error.raw_os_error(), Some(sys::ENOENT | sys::ENOTDIR | sys::ELOOP)).then_some(false)
         }

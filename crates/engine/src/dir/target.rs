@@ -93,7 +93,7 @@ impl Target {
                 }
                 stat => {
                     check(stat)?;
-                    let place = Place::of(&dir, shown.parent().unwrap_or(Path::new("")));
+                    let place = Place::of(&dir, dir.id(), shown.parent().unwrap_or(Path::new("")));
                     if place.is_none() && moves < MAX_MOVES {
                         // It was replaced a moment ago. What is there now is found by the whole path.
                         (path, base) = (shown.clone(), None);

@@ -129,7 +129,7 @@ impl IndexFile {
             let bytes = old.version.size;
             let target = &self.target;
             let receipt = unchanged::confirm(target, &old.file, bytes, &options.commit, Level::Cache)?;
-            return Ok(Some(Settled::new(receipt, target.place.holds(&target.dir))));
+            return Ok(Some(Settled::new(receipt, target.place.holds(target.dir.id()))));
         }
         let publish = |_| self.publish(text, expected.as_ref(), options, cancel);
         let Some((published, state)) = deferred_close::retry_when_full(publish)? else { return Ok(None) };

@@ -162,7 +162,7 @@ impl Staging {
             durable &= flush && self.dir.sync().named("fsync")?;
             cancel.check()?;
             self.check_settled()?;
-            self.target.place.check(&self.target.dir)?;
+            self.target.place.check(self.target.dir.id())?;
             let failed = self.flushes();
             let held = if old.is_some() { self.hold_old() } else { None };
             let Self { target, at, keep, options, .. } = &mut *self;
@@ -184,7 +184,7 @@ impl Staging {
         let committed = Committed { receipt, doomed, held };
         // In a parent that was itself replaced or moved it is not what `path` means. The old tree there is removed all
         // the same.
-        self.target.place.check(&self.target.dir).map(|()| committed)
+        self.target.place.check(self.target.dir.id()).map(|()| committed)
     }
 
     /// Takes on what has the directory's name by now: its filler may have removed it and made it anew.

@@ -81,12 +81,12 @@ impl Published {
             Some(failed) => flushed(receipt, &dir, failed, dir.sync())?,
             None => receipt,
         };
-        Ok(Settled::new(receipt, place.holds(&dir)))
+        Ok(Settled::new(receipt, place.holds(dir.id())))
     }
 
     /// Whether the directory is not at its place any more.
     pub fn is_moved(&self) -> bool {
-        !self.place.holds(&self.dir)
+        !self.place.holds(self.dir.id())
     }
 
     /// Whether to use [`Published::settle_coalesced`]: others are at work in the directory, and flushing
@@ -102,7 +102,7 @@ impl Published {
     /// As [`Published::settle`].
     pub async fn settle_coalesced(self) -> Result<Settled> {
         let Self { receipt, dir, place, unflushed, old: _until_then } = self;
-        let Some(failed) = unflushed else { return Ok(Settled::new(receipt, place.holds(&dir))) };
+        let Some(failed) = unflushed else { return Ok(Settled::new(receipt, place.holds(dir.id()))) };
         let (synced, in_place) = dir.sync_coalesced(place).await.map_err(Error::after_commit)?;
         Ok(Settled::new(flushed(receipt, &dir, failed, Ok(synced))?, in_place))
     }

@@ -90,7 +90,7 @@ impl Writer {
         let _at_work = target.dir.begin_commit();
         loop {
             cancel.check()?;
-            target.place.check(&target.dir)?;
+            target.place.check(target.dir.id())?;
             let file = staged.as_mut().ok_or_else(closed)?;
             let old = target.existing()?;
             if options.exclusive && old.is_some() {
@@ -118,7 +118,7 @@ impl Writer {
             }
             let finished = finish(file, target, old.as_ref(), content, options, cancel)?;
             cancel.check()?;
-            target.place.check(&target.dir)?;
+            target.place.check(target.dir.id())?;
             let over = old.map(|_| Replaced::hold(&target.dir, &target.name));
             match finished.publish(file, target, over)? {
                 Attempt::Published(published) => {

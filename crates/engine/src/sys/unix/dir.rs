@@ -10,13 +10,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-use super::access::set_mode;
 use super::errno::cannot_link;
 use super::identity::{Access, FileId};
 use crate::sys::stat::{Kind, Stat, Version};
-
-const READ_ALL: u32 = 0o444;
-const WRITE_OTHERS: u32 = 0o022;
 
 /// An open directory.
 #[derive(Debug)]
@@ -98,41 +94,6 @@ impl Dir {
     #[cfg(not(target_os = "linux"))]
     pub fn keep(&self, _name: &OsStr) -> Option<File> {
         None
-    }
-
-    /// Opens a lock file, or makes it. `create` decides: an `O_CREAT` on a file that exists is
-    /// refused in sticky directories (`fs.protected_regular`), even to those who may open it.
-    pub fn open_lock(&self, name: &OsStr, create: bool) -> io::Result<File> {
-        if create {
-            let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NONBLOCK;
-            let lock = self.open_with(name, flags, 0o666)?;
-            return match self.open_to_writers(&lock) {
-                Ok(()) => Ok(lock),
-                Err(error) => {
-                    drop(self.unlink(name));
-                    Err(error)
-                }
-            };
-        }
-        match self.open_with(name, OFlags::RDWR | OFlags::NONBLOCK, 0) {
-            // Another user's: reading is enough for flock, but for NFS.
-            Err(error) if error.raw_os_error() == Some(libc::EACCES) => self.open_file(name),
-            opened => opened,
-        }
-    }
-
-    /// A strict umask must not keep those from a lock who may change the directory as well. Reading is enough to lock.
-    fn open_to_writers(&self, lock: &File) -> io::Result<()> {
-        let mode = Access::of(&rustix::fs::fstat(lock)?).mode;
-        if mode & READ_ALL == READ_ALL {
-            return Ok(());
-        }
-        let dir = Access::of(&rustix::fs::fstat(&self.0)?);
-        if dir.mode & WRITE_OTHERS != 0 || !dir.is_ours() {
-            // As far as the file system permits.
-            drop(set_mode(lock, mode | READ_ALL, &|_, _| true));
-        }
-        Ok(())
     }
 
     /// Makes a file that must not be there yet.
@@ -243,7 +204,7 @@ impl Dir {
         Ok(entries.filter_map(|entry| Some(OsString::from_vec(entry.ok()?.file_name().to_bytes().to_vec()))))
     }
 
-    fn open_with(&self, name: &OsStr, flags: OFlags, mode: u32) -> io::Result<File> {
+    pub(super) fn open_with(&self, name: &OsStr, flags: OFlags, mode: u32) -> io::Result<File> {
         let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         #[allow(clippy::useless_conversion, reason = "mode_t is u16 on macOS")]
         let mode = Mode::from_raw_mode(mode.try_into().unwrap_or_default());

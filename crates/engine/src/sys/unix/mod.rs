@@ -9,6 +9,7 @@ mod durability;
 pub(super) mod errno;
 mod file_system;
 pub(super) mod identity;
+mod lock;
 mod memory;
 mod name;
 mod obstacle;
