@@ -365,7 +365,8 @@ export declare function atomicIndexUpdate<T extends object = any>(path: PathLike
  * programs that wait for new files.
  *
  * Not promised: an order between the writes of two files; protection from a disk that reports a flush as done before
- * it is. Writes by other processes are not waited for: the last rename wins.
+ * it is. Writes by other processes are not waited for: the last rename wins. A path that cannot be followed to its end
+ * within a second, on a mount that does not answer, loses its place before calls with other paths.
  */
 export declare function atomicWrite(path: PathLike, data: Data, options?: WriteOptions | BufferEncoding | null): Promise<WriteResult>
 

@@ -48,7 +48,11 @@ export async function onPoorFs<T>(
 ): Promise<T> {
   program ??= buildProgram('poor-fs')
   const [folder, at] = [makeDir(dir, 'folder'), makeDir(dir, 'mounted')]
-  const daemon = spawn(await program, [folder, at, ...options(poverty)], { stdio: 'pipe' })
+  const daemon = spawn(await program, [folder, at, ...options(poverty)], {
+    stdio: 'pipe',
+    // A signal to this process's group, such as Ctrl+C, would end it before it unmounts.
+    detached: true,
+  })
   const gone = once(daemon, 'close')
   try {
     await mounted(daemon, gone)

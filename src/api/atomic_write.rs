@@ -45,7 +45,8 @@ use crate::js::value::{Encoding, Result, Signal, args, promise, raw};
 /// programs that wait for new files.
 ///
 /// Not promised: an order between the writes of two files; protection from a disk that reports a flush as done before
-/// it is. Writes by other processes are not waited for: the last rename wins.
+/// it is. Writes by other processes are not waited for: the last rename wins. A path that cannot be followed to its end
+/// within a second, on a mount that does not answer, loses its place before calls with other paths.
 #[napi(
     ts_args_type = "path: PathLike, data: Data, options?: WriteOptions | BufferEncoding | null",
     ts_return_type = "Promise<WriteResult>"

@@ -26,11 +26,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use fuser::{Config, Session, SessionACL};
 use lexopt::prelude::*;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use pass_through::PassThrough;
 use refusals::Refusals;
+
+/// How often it is asked whether the process that has started this one is still there.
+const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
 
 /// What is missing.
 #[derive(Debug, Default)]
@@ -63,13 +67,32 @@ fn main() -> Result<()> {
         .or_else(|error| unmount(&at, UnmountFlags::DETACH).map_err(Into::into).and(Err(error)))
         .context("starting FUSE")?;
     std::thread::spawn(move || {
-        drop(std::io::stdin().read_to_end(&mut Vec::new()));
+        wait_for_the_end();
         let unmounted = unmount(&at, UnmountFlags::DETACH);
         // With the process goes the descriptor, and then requests that wait for an answer fail.
         std::process::exit(i32::from(unmounted.is_err()));
     });
     writeln!(std::io::stdout(), "mounted")?;
     session.run().context("serving")
+}
+
+/// Until the process that has started this one ends, or closes its end of the pipe. A thread that waits for this very file
+/// system cannot end, and keeps the pipe open for a process that has ended otherwise.
+fn wait_for_the_end() {
+    let parent = rustix::process::getppid();
+    let has_ended = || {
+        let Some(parent) = parent else { return false };
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", parent.as_raw_nonzero()));
+        stat.map_or(true, |stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" Z")))
+    };
+    let input = std::io::stdin();
+    while !has_ended() {
+        let mut watched = [PollFd::new(&input, PollFlags::IN)];
+        let is_ready = poll(&mut watched, Some(&PAUSE)).is_ok_and(|count| count > 0);
+        if is_ready && !matches!(input.lock().read(&mut [0; 64]), Ok(1..)) {
+            return;
+        }
+    }
 }
 
 fn mount_fuse(at: &Path, subtype: Option<&str>) -> Result<OwnedFd> {

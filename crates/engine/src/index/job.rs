@@ -118,7 +118,7 @@ impl Job for OpenJob {
                 return Step::Done(Err(ErrorKind::Panic("an update ran while it waited".into()).into()));
             }
             Stage::Called(ticket) => {
-                let target = match self.origin.resolve() {
+                let target = match ticket.follow(&self.origin.path, || self.origin.resolve()) {
                     Ok(target) => target,
                     Err(error) if error.is_transient() => {
                         self.stage = Stage::Called(ticket);

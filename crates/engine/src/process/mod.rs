@@ -4,6 +4,7 @@ pub(crate) mod budget;
 pub mod buffer_pool;
 pub(crate) mod deferred_close;
 pub mod inside;
+mod joining;
 pub(crate) mod parallel;
 pub mod queue;
 pub(crate) mod thread;

@@ -2,21 +2,25 @@
 //!
 //! Which file a call means is known only after its path was resolved, and that is I/O: it happens
 //! on a worker thread, in any order. So a call takes a [`Ticket`] at once, and joins the queue of its
-//! file only when every call before it has joined a queue or is gone. Nothing blocks: a worker whose call
+//! file only when every call before it has joined a queue or is gone (`joining`). Nothing blocks: a worker whose call
 //! does not get its turn at once keeps a [`Place`], which can be awaited. The call that has the turn may take
 //! the followers right behind it along: a group that commits as one.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::sync::Mutex;
 
 use tokio::sync::oneshot;
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::process::inside::{Inside, Obstacle};
+use crate::process::inside::Inside;
+use crate::process::joining::Joining;
 use crate::process::thread::lock;
 use crate::sys::FileId;
+
+mod place;
+
+pub use place::{Called, FollowerPlace, Place, Places};
 
 /// One file: its directory, and its name in one spelling for all. Two files that differ in the case of their letters
 /// have the same key, and wait for each other.
@@ -44,34 +48,6 @@ pub struct Ticket {
     inside: Inside,
 }
 
-/// A call's place in the queue of its file, or on the way there. Dropped, it leaves the queue.
-#[derive(Debug)]
-pub struct Place {
-    turn: oneshot::Receiver<Turn>,
-    obstacle: Obstacle,
-}
-
-/// A call's places in the queues of several files. Dropped, it leaves all of them.
-#[derive(Debug)]
-pub struct Places(Vec<Place>);
-
-/// The place of a call that the one before it may take along. Dropped, it leaves the queue.
-#[derive(Debug)]
-pub struct FollowerPlace {
-    joined: oneshot::Receiver<()>,
-    called: oneshot::Receiver<Called>,
-    obstacle: Obstacle,
-}
-
-/// What a call that may be taken along hears.
-#[derive(Debug)]
-pub enum Called {
-    /// It is this call's turn.
-    Turn(Turn),
-    /// The call that has the turn does this call's work with its own.
-    Follower,
-}
-
 /// By what a call is known to those that might take it along.
 pub type CallId = u64;
 
@@ -81,9 +57,7 @@ pub struct Turn(Key);
 
 #[derive(Default)]
 struct Queues {
-    issued: u64,
-    /// Calls that have not joined a queue yet; `Some` once they know which.
-    joining: BTreeMap<u64, Option<Arrival>>,
+    joining: Joining<Arrival>,
     /// The calls that wait for a file. An entry, even an empty one, means that a call has the turn.
     waiting: HashMap<Key, VecDeque<Waiter>>,
 }
@@ -100,6 +74,12 @@ enum Waiter {
 struct Arrival {
     places: Vec<(Key, Waiter)>,
     joined: Option<oneshot::Sender<()>>,
+}
+
+impl Arrival {
+    fn meets(&self, other: &Self) -> bool {
+        self.places.iter().any(|(key, _)| other.places.iter().any(|(wanted, _)| wanted == key))
+    }
 }
 
 static QUEUES: Mutex<Option<Queues>> = Mutex::new(None);
@@ -140,26 +120,21 @@ impl Waiter {
 }
 
 impl Queues {
-    /// Lets every call join whose predecessors have all joined.
+    /// Lets every call join that may.
     fn advance(&mut self) -> Vec<Notice> {
         let mut notices = Vec::new();
-        while let Some(first) = self.joining.first_entry() {
-            if first.get().is_none() {
-                break;
-            }
-            if let Some(Arrival { places, joined }) = first.remove() {
-                for (key, waiter) in places {
-                    match self.waiting.get_mut(&key) {
-                        Some(queue) => queue.push_back(waiter),
-                        None => {
-                            self.waiting.insert(key.clone(), VecDeque::new());
-                            notices.push(Notice::Turn(waiter, Turn(key)));
-                        }
+        while let Some(Arrival { places, joined }) = self.joining.next(Arrival::meets) {
+            for (key, waiter) in places {
+                match self.waiting.get_mut(&key) {
+                    Some(queue) => queue.push_back(waiter),
+                    None => {
+                        self.waiting.insert(key.clone(), VecDeque::new());
+                        notices.push(Notice::Turn(waiter, Turn(key)));
                     }
                 }
-                // After the turns: a call that hears of having joined may look for its turn at once.
-                notices.extend(joined.map(Notice::Joined));
             }
+            // After the turns: a call that hears of having joined may look for its turn at once.
+            notices.extend(joined.map(Notice::Joined));
         }
         notices
     }
@@ -201,11 +176,15 @@ impl Ticket {
     /// The next rank. Until the call joins a queue, the ticket holds up those after it: take it when the
     /// work is about to start.
     pub fn take() -> Self {
-        update(|queues| {
-            queues.issued += 1;
-            queues.joining.insert(queues.issued, None);
-            (Self { rank: queues.issued, inside: Inside::default() }, Vec::new())
-        })
+        update(|queues| (Self { rank: queues.joining.issue(), inside: Inside::default() }, Vec::new()))
+    }
+
+    /// Follows `path`, which may take for ever: other calls do not wait for that longer than a second.
+    pub fn follow<T>(&self, path: &Path, follow: impl FnOnce() -> T) -> T {
+        update(|queues| (queues.joining.follow(self.rank, path), Vec::new()));
+        let found = follow();
+        update(|queues| (queues.joining.followed(self.rank), Vec::new()));
+        found
     }
 
     /// That of a call which is made inside of others. Waiting for one of these is [`ErrorKind::Reentrant`].
@@ -219,8 +198,8 @@ impl Ticket {
     pub fn join(self, key: Key) -> Place {
         let obstacle = self.inside.obstacle(&key);
         let (call, turn) = oneshot::channel();
-        self.arrive(vec![(key, Waiter::Alone(call))], None);
-        Place { turn, obstacle }
+        let rank = self.arrive(vec![(key, Waiter::Alone(call))], None);
+        Place { rank, turn, obstacle }
     }
 
     /// Joins the queue of `key`; the call before it may take it along if its file has the same `name`, to the letter.
@@ -228,8 +207,8 @@ impl Ticket {
         let (call, called) = oneshot::channel();
         let (tell, joined) = oneshot::channel();
         let obstacle = self.inside.obstacle(&key);
-        self.arrive(vec![(key, Waiter::Follower(id, name, call))], Some(tell));
-        FollowerPlace { joined, called, obstacle }
+        let rank = self.arrive(vec![(key, Waiter::Follower(id, name, call))], Some(tell));
+        FollowerPlace { rank, joined, called, obstacle }
     }
 
     /// Joins the queues of all `keys` at once, none of which may be among them twice. As no call gets in
@@ -241,112 +220,33 @@ impl Ticket {
             .map(|key| {
                 let obstacle = self.inside.obstacle(&key);
                 let (call, turn) = oneshot::channel();
-                ((key, Waiter::Alone(call)), Place { turn, obstacle })
+                ((key, Waiter::Alone(call)), Place { rank: self.rank, turn, obstacle })
             })
             .unzip();
         self.arrive(waiters, None);
         Places(places)
     }
 
-    fn arrive(mut self, places: Vec<(Key, Waiter)>, joined: Option<oneshot::Sender<()>>) {
+    fn arrive(mut self, places: Vec<(Key, Waiter)>, joined: Option<oneshot::Sender<()>>) -> u64 {
+        let rank = self.rank;
         update(|queues| {
-            if let Entry::Occupied(mut entry) = queues.joining.entry(self.rank) {
-                entry.insert(Some(Arrival { places, joined }));
-            }
+            queues.joining.arrive(rank, Arrival { places, joined });
             ((), queues.advance())
         });
         // The rank is used up; `drop` would take it out of the queue again. What it owns is freed before.
         drop(std::mem::take(&mut self.inside));
         std::mem::forget(self);
+        rank
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
         update(|queues| {
-            queues.joining.remove(&self.rank);
+            queues.joining.remove(self.rank);
             ((), queues.advance())
         });
     }
-}
-
-impl Place {
-    /// The turn, if it has come.
-    pub fn try_turn(&mut self) -> Option<Turn> {
-        self.turn.try_recv().ok()
-    }
-
-    /// Waits for the turn.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Reentrant`], if it waits for a call that waits for this one.
-    pub async fn turn(&mut self) -> Result<Turn> {
-        tokio::select! {
-            biased;
-            // A waiter is dropped together with its closed place.
-            turn = &mut self.turn => turn.map_err(|_| lost()),
-            error = self.obstacle.met() => Err(error),
-        }
-    }
-}
-
-impl Places {
-    /// Waits for all turns.
-    ///
-    /// # Errors
-    /// As [`Place::turn`], with the position of the key in question.
-    pub async fn turns(self) -> std::result::Result<Vec<Turn>, (usize, Error)> {
-        // It need not wait for the other turns to be told.
-        let mut obstacles = self.0.iter().map(|place| place.obstacle.clone()).enumerate();
-        let (at, obstacle) = obstacles.find(|(_, obstacle)| obstacle.is_one()).unwrap_or_default();
-        let turns = async {
-            let mut turns = Vec::with_capacity(self.0.len());
-            for (at, mut place) in self.0.into_iter().enumerate() {
-                turns.push(place.turn().await.map_err(|error| (at, error))?);
-            }
-            Ok(turns)
-        };
-        tokio::select! {
-            biased;
-            turns = turns => turns,
-            error = obstacle.met() => Err((at, error)),
-        }
-    }
-}
-
-impl FollowerPlace {
-    /// What the call hears, if it was called.
-    pub fn try_called(&mut self) -> Option<Called> {
-        self.called.try_recv().ok()
-    }
-
-    /// Resolves when only calls for the same file are before this one, and no more calls that may or may
-    /// not turn out to be. To be awaited once.
-    pub async fn joined(&mut self) {
-        drop((&mut self.joined).await);
-    }
-
-    /// Waits to be called.
-    ///
-    /// # Errors
-    /// As [`Place::turn`].
-    pub async fn called(&mut self) -> Result<Called> {
-        tokio::select! {
-            biased;
-            called = &mut self.called => called.map_err(|_| lost()),
-            error = self.obstacle.met() => Err(error),
-        }
-    }
-
-    /// Leaves the queue, unless this call was called just now.
-    pub fn cancel(mut self) -> Option<Called> {
-        self.called.close();
-        self.called.try_recv().ok()
-    }
-}
-
-fn lost() -> Error {
-    ErrorKind::Panic("a place in the queue was lost".to_owned()).into()
 }
 
 impl Turn {

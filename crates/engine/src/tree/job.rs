@@ -56,7 +56,9 @@ impl OpenJob {
     fn find(&self) -> Result<Target, Error> {
         self.cancel.check()?;
         match &self.stage {
-            Called::Now(path, _) => Target::resolve_directory(path, self.options.mkdir),
+            Called::Now(path, ticket) => {
+                ticket.follow(path, || Target::resolve_directory(path, self.options.mkdir))
+            }
             // Where it was when the call joined its queue; only if it is not there any more, where the caller said.
             Called::Ready { given, real, turn } => match Target::resolve_directory(real, false) {
                 Ok(target) if target.key() == *turn.key() => Ok(target),

@@ -71,7 +71,7 @@ impl Job for WriteJob {
         };
         let exclusive = how.options.exclusive;
         let found = match &stage {
-            Stage::Called(path, ..) => resolve(path, how.mkdir, exclusive),
+            Stage::Called(path, ticket, _) => ticket.follow(path, || resolve(path, how.mkdir, exclusive)),
             // Where it was when the call joined its queue; only if it is not there any more, where the caller said.
             Stage::Ready(paths, turn, _) => match resolve(&paths.real, false, exclusive) {
                 Ok(target) if target.key() == *turn.key() => Ok(target),
