@@ -201,7 +201,8 @@ export declare class AtomicFile {
   /**
    * The file as a stream, for `pipeTo` and `stream.pipeline`. Closing the stream ends the content and does not
    * commit: a source that ended early would look complete. Aborting the stream, as `pipeTo` and `pipeline` do when
-   * the source fails, gives the file up. While the stream is locked, holds chunks that it has not passed on, or
+   * the source fails, gives the file up. The method `pipe` of a Node.js stream does not write to web streams, and throws
+   * `ERR_INVALID_ARG_TYPE` here: `await Readable.toWeb(readable).pipeTo(file.writable)` does, and reports errors of both. While the stream is locked, holds chunks that it has not passed on, or
    * has failed, a commit is refused with `ERR_INVALID_STATE`.
    */
   get writable(): WritableStream<Data>

@@ -287,3 +287,28 @@ test('the stream is always the same', async ({ dir }) => {
   expect(file.writable).toBe(stream)
   await file.abort()
 })
+
+test('pipe, which does not write to web streams, says what does, and that works', async ({ dir }) => {
+  const path = join(dir, 'file')
+  const file = await AtomicFile.open(path)
+  let error: any
+  try {
+    Readable.from(['lost']).pipe(file.writable as any)
+  } catch (thrown) {
+    error = thrown
+  }
+  expect(error).toMatchObject({ name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' })
+  expect(error.message).toContain('await pipeline(readable, file.writable)')
+  expect(error.message).toContain('file.commit()')
+  await pipeline(Readable.from(['a', 'b']), file.writable)
+  await file.commit()
+  expect(readFileSync(path, 'utf8')).toBe('ab')
+})
+
+test('and the other way that it names works as well', async ({ dir }) => {
+  const path = join(dir, 'file')
+  const file = await AtomicFile.open(path)
+  await Readable.toWeb(Readable.from(['a', 'b'])).pipeTo(file.writable)
+  await file.commit()
+  expect(readFileSync(path, 'utf8')).toBe('ab')
+})

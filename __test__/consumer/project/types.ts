@@ -1,4 +1,5 @@
 // Compiled, never run: every name that the package exports, used as a user would, and misused where it says so.
+import { Readable } from 'node:stream'
 import {
   type AtomicError,
   type AtomicErrorCode,
@@ -80,6 +81,7 @@ export async function writeInPieces(): Promise<WriteResult> {
   await file.write('61', 'hex')
   const stream: WritableStream<Data> = file.writable
   await new Blob(['a']).stream().pipeTo(stream)
+  await Readable.toWeb(process.stdin).pipeTo(file.writable)
   const result: WriteResult = await file.commit()
   await file.abort()
   await file[Symbol.asyncDispose]()
@@ -229,6 +231,8 @@ export function misuse(): void {
   void new AtomicFile('a')
   // @ts-expect-error: a number is neither text nor bytes
   void AtomicFile.open('a').then((file) => file.write(1))
+  // @ts-expect-error: pipe writes to streams of Node's own kind, pipeTo to this one
+  void AtomicFile.open('a').then((file) => process.stdin.pipe(file.writable))
   // @ts-expect-error: a signal is the whole call's
   void atomicWriteAll([{ path: 'a', data: 'a', signal: AbortSignal.timeout(1) }])
   // @ts-expect-error: appending is not atomic
