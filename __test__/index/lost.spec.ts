@@ -27,7 +27,12 @@ const lost: [what: string, value: object, received: string, instead: string][] =
     'a Map',
     'Object.fromEntries(map)',
   ],
-  ['a subclass of Map', new (class Pages extends Map<string, number> {})([['a', 1]]), 'a Map', 'Object.fromEntries(map)'],
+  [
+    'a subclass of Map',
+    new (class Pages extends Map<string, number> {})([['a', 1]]),
+    'a Map',
+    'Object.fromEntries(map)',
+  ],
   ['a Set', new Set([1]), 'a Set', '[...set]'],
   ['an empty Set', new Set(), 'a Set', '[...set]'],
   ["a Map's values", new Map([['a', 1]]).values(), 'a Map Iterator', 'Array.from(iterator)'],
