@@ -2,6 +2,7 @@
 
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import {
   type AtomicError,
@@ -87,7 +88,12 @@ const cases: Case[] = [
         return holder
       })
     },
-    (dir) => ({ code: 'ERR_ATOMIC_LOCK_TIMEOUT', path: join(dir, 'index') }),
+    (dir) => ({
+      code: 'ERR_ATOMIC_LOCK_TIMEOUT',
+      path: join(dir, 'index'),
+      lock: join(dir, '.index.lock'),
+      holder: { pid: process.pid, host: hostname(), since: expect.any(Date) },
+    }),
   ],
   [
     'what fn returned is no index',

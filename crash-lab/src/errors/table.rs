@@ -85,6 +85,9 @@ const READ_ONLY: &str = "nothing was written through this descriptor, and Linux 
 const HOLD: &str =
     "the mark against sweepers: where locks fail, a sweeper cannot find the file unlocked either";
 const HINT: &str = "only the size of a first buffer (std's read_to_end)";
+const RECORD: &str =
+    "who has the lock, for the error of a call that waits in vain: the lock is as good without it";
+
 const GRACE: &str = "the lock of an old tree: without it, a sweeper may remove the tree a moment too early";
 const LEVEL: &str = "the pages may not have been dropped: the result says verified: 'cache'";
 const COURTESY: &str = "the mark by which a holder sees that another process waits: without it, the other waits a \
@@ -122,6 +125,7 @@ const IGNORED: &[Ignored] = &[
     Ignored { call: "statx", object: Object::Lock, committed_only: true, why: COURTESY, ..ANY },
     Ignored { call: "ftruncate", object: Object::Lock, why: COURTESY, ..ANY },
     Ignored { call: "flock", object: Object::Lock, mark: "LOCK_UN", why: RELEASE, ..ANY },
+    Ignored { call: "write", object: Object::Lock, why: RECORD, ..ANY },
     Ignored { call: "close", object: Object::Lock, why: RELEASE, ..ANY },
     Ignored { call: "close", why: READ_ONLY, ..ANY },
     // The version that was read; the new one has the name by then.
