@@ -1,5 +1,7 @@
+import { execFileSync } from 'node:child_process'
 import {
   chmodSync,
+  chownSync,
   linkSync,
   mkdirSync,
   mkdtempSync,
@@ -7,6 +9,8 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  truncateSync,
+  watch,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -334,4 +338,60 @@ describe('when the index cannot be replaced, the backup is not touched', () => {
       expect(names(dir)).toEqual(['index.json', 'index.json.backup'])
     },
   )
+
+  needs(...OTHER_USER)('nor shown to readers when its folder may not be written to', async ({ dir }) => {
+    const [own, closed] = [makeDir(dir, 'own'), makeDir(dir, 'closed')]
+    chmodSync(dir, 0o755)
+    chownSync(own, NOBODY, NOBODY)
+    const file = join(own, 'index.json')
+    writeJson(file, { n: 1 })
+    chmodSync(file, 0o666)
+    const events: string[] = []
+    const watcher = watch(own, (event, name) => events.push(`${event} ${name}`))
+    onTestFinished(() => watcher.close())
+    const toClosed = ({ atomicIndexUpdate }: Remote, file: string, backup: string) =>
+      atomicIndexUpdate(file, () => ({ n: 2 }), { backup }).catch(({ code, path }) => ({ code, path }))
+    const backup = join(closed, 'backup')
+    const { returned } = inProcess(toClosed, [file, backup], { uid: NOBODY })
+    expect(await returned).toEqual({ code: 'EACCES', path: backup })
+    // The lock has come and gone, and that is all.
+    await until(() => events.length > 0)
+    expect(events.filter((event) => event.endsWith(' index.json'))).toEqual([])
+    expect(names(own)).toEqual(['index.json'])
+  })
 })
+
+needs('root that may mount a disk', 'mkfs.btrfs')(
+  'the backup is a copy in another subvolume of a btrfs, which takes no files by a rename',
+  async ({ dir }) => {
+    const image = join(dir, 'image')
+    writeFileSync(image, '')
+    truncateSync(image, 128 << 20)
+    execFileSync('mkfs.btrfs', ['-q', image])
+    await mounted(join(dir, 'disk'), ['-o', 'loop', image], async (disk) => {
+      execFileSync('btrfs', ['-q', 'subvolume', 'create', join(disk, 'sub')])
+      const [file, backup] = [join(disk, 'index.json'), join(disk, 'sub', 'backup.json')]
+      writeJson(file, { n: 1 })
+      for (let n = 2; n < 5; n++) {
+        await atomicIndexUpdate(file, increment, { backup, timeout: 2000 })
+        expect([readJson(file), readJson(backup)]).toEqual([{ n }, { n: n - 1 }])
+      }
+    })
+  },
+)
+
+needs('strace that may attach')(
+  'the backup is a copy where the last rename is EXDEV after all',
+  async ({ dir, file }) => {
+    writeJson(file, { n: 1 })
+    const update = ({ atomicIndexUpdate }: Remote, file: string) =>
+      atomicIndexUpdate(file, ({ n }: any) => ({ n: n + 1 }), { backup: true }).catch(({ code }) => code)
+    const { returned } = await systemCalls(update, [file], {
+      trace: ['rename', 'renameat'],
+      inject: ['rename,renameat:error=EXDEV:when=1'],
+    })
+    expect(returned).toMatchObject({ written: true })
+    expect([readJson(file), readJson(`${file}.backup`)]).toEqual([{ n: 2 }, { n: 1 }])
+    expect(names(dir)).toEqual(['index.json', 'index.json.backup'])
+  },
+)

@@ -1,6 +1,6 @@
 // `fallback: 'in-place'`: a file that cannot be replaced is overwritten, for callers who ask for that.
 
-import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { AtomicFile, atomicIndexUpdate, atomicWrite, atomicWriteAll } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
@@ -115,6 +115,15 @@ describe('a single file that is mounted', () => {
         expect(error).toMatchObject({ code: 'ENOSPC', path: file })
         expect(error).not.toHaveProperty('committed')
         expect(readFileSync(host, 'utf8')).toBe('old')
+
+        const backup = join(dir, 'backup')
+        writeFileSync(backup, 'older')
+        await atomicWrite(file, '{}', inPlace)
+        const large = () => ({ text: 'x'.repeat(100_000) })
+        expect(await rejection(atomicIndexUpdate(file, large, { ...inPlace, backup }))).toMatchObject({
+          code: 'ENOSPC',
+        })
+        expect([readFileSync(host, 'utf8'), readFileSync(backup, 'utf8')]).toStrictEqual(['{}', 'older'])
       })
     }),
   )
@@ -194,6 +203,54 @@ describe('a file that may be written, in a folder that may not', () => {
     expect(readJson(host)).toEqual({ n: 3 })
   })
 })
+
+needs('linux', ...OTHER_USER)(
+  'an index that another program replaces meanwhile is read again',
+  async ({ dir, file }) => {
+    writeJson(file, { n: 1 })
+    chmodSync(file, 0o666)
+    chmodSync(dir, 0o755)
+    const update = ({ atomicIndexUpdate, send, receive }: Remote, file: string) =>
+      atomicIndexUpdate(
+        file,
+        async ({ n }: any) => {
+          send(n)
+          await receive()
+          return { n: n + 1 }
+        },
+        { fallback: 'in-place' },
+      )
+    const running = inProcess(update, [file], { uid: NOBODY })
+    expect(await running.next()).toBe(1)
+    writeJson(join(dir, 'new.json'), { n: 10 })
+    chmodSync(join(dir, 'new.json'), 0o666)
+    renameSync(join(dir, 'new.json'), file)
+    running.send('go on')
+    expect(await running.next()).toBe(10)
+    running.send('go on')
+    expect(await running.returned).toMatchObject({ atomic: false })
+    expect(readJson(file)).toEqual({ n: 11 })
+  },
+)
+
+needs('linux', ...OTHER_USER)(
+  'a backup that cannot be replaced does not have the index overwritten',
+  async ({ dir }) => {
+    const [own, sticky] = [makeDir(dir, 'own'), makeDir(dir, 'sticky')]
+    chmodSync(dir, 0o755)
+    chownSync(own, NOBODY, NOBODY)
+    chmodSync(sticky, 0o1777)
+    const [file, backup] = [join(own, 'index.json'), join(sticky, 'backup')]
+    writeJson(file, { n: 1 })
+    writeJson(backup, { older: true })
+    for (const path of [file, backup]) chmodSync(path, 0o666)
+    const before = [state(file), state(backup)]
+    const update = ({ atomicIndexUpdate }: Remote, file: string, backup: string) =>
+      atomicIndexUpdate(file, () => ({ n: 2 }), { fallback: 'in-place', backup }).catch(({ code }) => code)
+    expect(await inProcess(update, [file, backup], { uid: NOBODY }).returned).toBe('EPERM')
+    expect([state(file), state(backup)]).toStrictEqual(before)
+  },
+)
 
 test('a file that can be replaced is replaced', async ({ dir, file }) => {
   const path = join(dir, 'file')

@@ -10,12 +10,15 @@
 
 use crate::cancel::Cancel;
 use crate::dir::{Directory, Resolve, Target, names};
-use crate::error::{Error, Named, Result};
+use crate::error::{Advice, Error, Named, Result};
 use crate::index::options::UpdateOptions;
 use crate::index::snapshot::Snapshot;
 use crate::process::Replaced;
 use crate::sys;
 use crate::write::{Attempt, Finished, Options, Published, Staged, TempName, commit};
+
+/// Mode of a file that nobody will see.
+const PRIVATE: u32 = 0o600;
 
 /// A backup that is about to be made.
 #[derive(Debug)]
@@ -156,6 +159,11 @@ fn can_move(from: &Directory, to: &Directory) -> Result<bool> {
     if from.id() == to.id() {
         return Ok(true);
     }
+    if !from.id().is_on_device_of(to.id()) {
+        return Ok(false);
+    }
+    // Whether files may be made there at all.
+    drop(to.create_unnamed(PRIVATE).map_err(|error| Error::not_made(error, Advice::MakesFile))?);
     let nothing = "nothing".as_ref();
     let probe = names::with_temp_name(nothing, |missing| from.rename(missing, to, missing));
     match probe {
@@ -180,16 +188,24 @@ fn exchange_and_move(
     };
     let moved = flush_copied_up(&old, flush).and_then(|()| old.replace(to));
     if let Err(error) = moved {
-        return Err(match old.exchange(index) {
-            Ok(()) => about(error),
-            // The old version has a temp name, and this error is about the lesser harm.
-            Err(_) => about(error).after_commit(),
+        return Err(if undo(&old, staged, index) {
+            staged.keep_temp_name(old);
+            about(error)
+        } else {
+            // The old version keeps its temp name, and this error is about the lesser harm.
+            old.forget();
+            about(error).after_commit()
         });
     }
     if flush && to.dir.id() != index.dir.id() {
         to.dir.sync().map_err(|error| about(error).after_commit())?;
     }
     Ok(Attempt::Published(published))
+}
+
+/// Lets both versions change places again, unless another program has replaced the new one.
+fn undo(old: &TempName, staged: &Staged, index: &Target) -> bool {
+    index.dir.is_same(&index.name, staged.file()).unwrap_or(false) && old.exchange(index).is_ok()
 }
 
 /// An overlay copies a file of a lower layer up before it renames it, unflushed (on btrfs it was empty after a power

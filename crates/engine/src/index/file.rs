@@ -11,7 +11,7 @@ use std::path::Path;
 
 use crate::cancel::Cancel;
 use crate::dir::Target;
-use crate::error::{ErrorKind, Named, Result};
+use crate::error::{Error, ErrorKind, Named, Result};
 use crate::index::backup::{self, Backup};
 use crate::index::layout::{Layout, without_mark};
 pub use crate::index::options::{Numbers, UpdateOptions};
@@ -164,7 +164,10 @@ impl IndexFile {
                 self.overwrite(file, text, expected, options, cancel)
             }
             Some(file) => match self.publish_new(text, expected, options, cancel) {
-                Err(error) if error.needs_in_place() => self.overwrite(file, text, expected, options, cancel),
+                // It may be the backup that cannot be replaced.
+                Err(error) if error.other_path().is_none() && error.needs_in_place() => {
+                    self.overwrite(file, text, expected, options, cancel)
+                }
                 published => published,
             },
         }
@@ -178,13 +181,23 @@ impl IndexFile {
         options: &UpdateOptions,
         cancel: &Cancel,
     ) -> Result<Option<(Published, Option<cache::State>)>> {
-        if !is_version(self.target.existing()?.as_ref(), expected) {
+        let target = &self.target;
+        let reopened;
+        let file = if target.dir.is_same(&target.name, file).named("fstat")? {
+            file
+        } else {
+            // A program without the lock has put another one in its place.
+            reopened = in_place::open(target)?.ok_or_else(|| Error::raw("flock", sys::EAGAIN))?;
+            &reopened
+        };
+        if !is_version(target.existing()?.as_ref(), expected) {
             return Ok(None);
         }
+        in_place::reserve(file, text, cancel)?;
         if let Some(old) = expected {
-            backup::write_copy(&self.target, old, options, cancel)?;
+            backup::write_copy(target, old, options, cancel)?;
         }
-        let receipt = in_place::overwrite(file, text, &options.commit, cancel)?;
+        let receipt = in_place::overwrite(file, text, &options.commit)?;
         Ok(Some((Published::new(receipt, &self.target, None, None), None)))
     }
 

@@ -105,7 +105,13 @@ impl Lock {
             }
             let is_same = match target.dir.is_same(name, &file) {
                 Err(error) if error.raw_os_error() == Some(sys::ESTALE) => false,
-                same => same.named("stat")?,
+                Err(error) => {
+                    if is_new {
+                        drop(target.dir.unlink(name));
+                    }
+                    return Err(error).named("stat");
+                }
+                Ok(is_same) => is_same,
             };
             if is_same || leaves_out(Step::LockIdentity) {
                 Holder::this().write(&file);

@@ -62,7 +62,8 @@ pub fn publish(target: &Target, data: &[u8], options: &Options, cancel: &Cancel)
 fn overwrite(target: &Target, data: &[u8], options: &Options, cancel: &Cancel) -> Result<Published> {
     // The other one will have done soon.
     let Some(file) = in_place::open(target)? else { return Err(Error::raw("flock", sys::EAGAIN)) };
-    let receipt = in_place::overwrite(&file, data, options, cancel)?;
+    in_place::reserve(&file, data, cancel)?;
+    let receipt = in_place::overwrite(&file, data, options)?;
     Ok(Published::new(receipt, target, None, None))
 }
 

@@ -37,14 +37,21 @@ pub fn open(target: &Target) -> Result<Option<File>> {
     }
 }
 
-/// Makes `data` the content of `file`, which is [open](open()).
+/// The last step before the file changes: a full disk is found out, where the file system can reserve space. After it
+/// an abort comes too late.
+///
+/// # Errors
+/// [`ErrorKind::Aborted`]; `ENOSPC`.
+pub fn reserve(file: &File, data: &[u8], cancel: &Cancel) -> Result<()> {
+    cancel.check()?;
+    sys::reserve(file, data.len() as u64).named("write")
+}
+
+/// Makes `data` the content of `file`, which is [open](open()), and has [room](reserve).
 ///
 /// # Errors
 /// Whatever fails first. The old content is there, unless [`Error::committed`].
-pub fn overwrite(mut file: &File, data: &[u8], options: &Options, cancel: &Cancel) -> Result<Receipt> {
-    cancel.check()?;
-    // A full disk is found out before anything changes, where the file system can reserve space.
-    sys::reserve(file, data.len() as u64).named("write")?;
+pub fn overwrite(mut file: &File, data: &[u8], options: &Options) -> Result<Receipt> {
     let begun = |error: Error| error.after_commit().advise(Advice::Overwritten);
     if let Some(mode) = options.mode {
         sys::set_mode(file, mode, &|_, _| false)?;
@@ -53,7 +60,6 @@ pub fn overwrite(mut file: &File, data: &[u8], options: &Options, cancel: &Cance
     file.write_all(data).named("write").map_err(begun)?;
     file.set_len(data.len() as u64).named("ftruncate").map_err(begun)?;
     let flushed = options.flush && sys::sync_file(file).named("fsync").map_err(begun)?;
-    // Too late for an abort.
     let verify = |level| verify::verify(file, Content::Bytes(data), level, &Cancel::default());
     let verified = options.verify.map(verify).transpose().map_err(begun)?;
     let durable = flushed && sys::is_durable(file);

@@ -219,6 +219,11 @@ impl Staged {
         }
     }
 
+    /// The temp name that the file has got back after an [exchange](Self::exchange).
+    pub fn keep_temp_name(&mut self, temp: TempName) {
+        self.name = Some(temp);
+    }
+
     /// Discards a file that is not to be published after all: its name at once, its blocks later and
     /// on another thread.
     pub fn discard(self) {

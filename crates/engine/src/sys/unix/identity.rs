@@ -7,6 +7,14 @@ pub struct FileId {
     pub(super) inode: u64,
 }
 
+impl FileId {
+    /// Whether a rename may lead from one directory to the other. (Parts of one file system may have device numbers of
+    /// their own, and keep their files to themselves.)
+    pub fn is_on_device_of(&self, other: &Self) -> bool {
+        self.device == other.device
+    }
+}
+
 #[cfg(test)]
 impl FileId {
     pub(crate) fn for_tests(name: &str) -> Self {

@@ -4,6 +4,13 @@
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileId(pub(super) u64);
 
+impl FileId {
+    /// Whether a rename may lead from one directory to the other: only the rename knows.
+    pub fn is_on_device_of(&self, _other: &Self) -> bool {
+        true
+    }
+}
+
 #[cfg(test)]
 impl FileId {
     pub(crate) fn for_tests(name: &str) -> Self {
