@@ -37,7 +37,7 @@ describe('what fn gets and returns', () => {
     writeJson(file, { a: [1, 'zwei', null] })
     let call: { args: unknown[]; self: unknown } | undefined
     await atomicIndexUpdate(file, function (this: unknown, ...args: any[]) {
-      call = { args: structuredClone(args), self: this }
+      call = { args: structuredClone(args), self: this ?? undefined }
       return args[0]
     })
     expect(call).toEqual({ args: [{ a: [1, 'zwei', null] }], self: undefined })
