@@ -70,7 +70,10 @@ async fn enqueue(
         tokio::select! {
             // A turn that has come is taken, however short the timeout.
             biased;
-            called = place.called() => return called,
+            called = place.called() => match called {
+                Ok(called) => return Ok(called),
+                Err(error) => error,
+            },
             () = cancel.cancelled() => ErrorKind::Aborted.into(),
             () = tokio::time::sleep(timeout) => Timeout::new(since.elapsed(), true, path).into(),
         }
@@ -123,4 +126,56 @@ pub enum Wait {
     Turn(FollowerPlace),
     /// The lock; the turn has come.
     Lock(Turn),
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::task::{Context, Poll, Wake, Waker};
+
+    use super::*;
+    use crate::process::inside::{Function, Inside};
+    use crate::process::queue::tests::alone;
+    use crate::process::{Key, Ticket};
+    use crate::sys::FileId;
+
+    /// Takes the next call along as soon as no future of the waiting call refers to this waker any more: between its
+    /// decision to give up and its leaving the queue.
+    struct TakesAlong<'a>(&'a Turn);
+
+    impl Drop for TakesAlong<'_> {
+        fn drop(&mut self) {
+            assert_eq!(self.0.take_follower("index".as_ref(), |_| true), Some(2));
+        }
+    }
+
+    impl Wake for TakesAlong<'static> {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    #[test]
+    fn a_call_that_is_taken_along_while_it_is_refused_is_not_refused() {
+        let _alone = alone();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let _entered = runtime.enter();
+        let key: Key = (FileId::for_tests("taken along"), "index".into());
+        let mut first = Ticket::take().join_as_follower(key.clone(), "index".into(), 1);
+        let Some(Called::Turn(turn)) = first.try_called() else { panic!() };
+        let turn: &Turn = Box::leak(Box::new(turn));
+        let function = Function::new(key.clone(), "index".into(), Inside::default());
+        let ticket = Ticket::take().inside(function.inside());
+        let second = ticket.join_as_follower(key, "index".into(), 2);
+
+        let (cancel, mut since) = (Cancel::new(), Instant::now());
+        let path = Path::new("index");
+        let mut waiting = pin!(enqueue(second, path, Duration::from_secs(60), &cancel, &mut since));
+        let waker = Waker::from(Arc::new(TakesAlong(turn)));
+        assert!(waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        drop(waker);
+        function.promised();
+        let met = waiting.poll(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(met, Poll::Ready(Ok(Called::Follower))), "{met:?}");
+    }
 }

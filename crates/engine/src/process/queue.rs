@@ -279,4 +279,4 @@ impl Drop for Turn {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
-mod tests;
+pub(crate) mod tests;

@@ -3,7 +3,7 @@ use std::sync::MutexGuard;
 use super::*;
 
 /// A ticket that one test holds would hold up those of another.
-fn alone() -> MutexGuard<'static, ()> {
+pub fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     lock(&ALONE)
 }
