@@ -1,7 +1,9 @@
 /** `--atomic`: a visitor gets the pages of one build, and no other files are swapped away. */
 
 import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { siteFiles } from '../../examples/site/demo/inspect'
@@ -121,6 +123,66 @@ describe('what is not a site', () => {
     }
     // Pages without a source are not foreign.
     expect(existsSync(join(place.out, 'page-011'))).toBe(false)
+  })
+
+  test('is carried over into a folder that only the new site makes', async () => {
+    putPages(place, 'one')
+    await build(place)
+    plant(place.out, { 'docs/mine.pdf': 'mine', 'docs/old/a.txt': 'a', 'docs/empty/': '' })
+    place.put('docs/intro.md', '# Intro\n')
+    place.put('docs/old.md', '# Old\n')
+    expect(await cliBuild(place, ['--atomic'])).toMatchObject({ code: 0, stderr: '' })
+    expect(treeOf(join(place.out, 'docs'))).toMatchObject({
+      'mine.pdf': 'mine',
+      'old/a.txt': 'a',
+      'empty/': '',
+      'intro/index.html': expect.any(String),
+      'old/index.html': expect.any(String),
+    })
+  })
+
+  test.each([
+    ['a file where the new site has a folder', { docs: 'mine' }, 'docs'],
+    ['a folder where the new site has a file', { 'docs/intro/index.html/': '' }, 'docs/intro/index.html'],
+    ['a link where the new site has a folder', { docs: '->elsewhere' }, 'docs'],
+  ])('is named when it is %s, and nothing is swapped', async (_, foreign, name) => {
+    putPages(place, 'one')
+    await build(place)
+    plant(place.out, foreign)
+    place.put('docs/intro.md', '# Intro\n')
+    const run = await cliBuild(place, ['--atomic'])
+    expect(run).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining(`${name} in the old site is your own`),
+    })
+    expect(treeOf(place.out)).toMatchObject(foreign)
+  })
+
+  test('is carried over when it is hidden and called a lock, but not what a killed build leaves', async () => {
+    putPages(place, 'one')
+    await build(place)
+    plant(place.out, {
+      '.hugo_build.lock': 'mine',
+      'page-003/.notes.lock': 'mine',
+      '..site-cache.json.lock': '',
+      '.a.abcdefghij09.atomic-tmp': '',
+    })
+    expect(await cliBuild(place, ['--atomic'])).toMatchObject({ code: 0, stderr: '' })
+    const hidden = namesIn(place.out).filter((name) => /lock$|tmp$/.test(name))
+    expect(hidden.sort()).toEqual(['.hugo_build.lock', 'page-003/.notes.lock'])
+  })
+
+  test.skipIf(process.platform === 'win32')('is left out when it is a socket', async () => {
+    putPages(place, 'one')
+    await build(place)
+    plant(place.out, { 'run/notes.txt': 'mine' })
+    const servers = [join(place.out, 's'), join(place.out, 'run/s')].map((path) =>
+      createServer().listen(path),
+    )
+    await Promise.all(servers.map((server) => once(server, 'listening')))
+    expect(await cliBuild(place, ['--atomic'])).toMatchObject({ code: 0, stderr: '' })
+    for (const server of servers) server.close()
+    expect(treeOf(join(place.out, 'run'))).toEqual({ 'notes.txt': 'mine' })
   })
 
   test('is named when the cache is lost, and nothing is swapped', async () => {
