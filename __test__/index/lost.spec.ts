@@ -113,6 +113,16 @@ describe('what JSON keeps is written', () => {
   const kept: [what: string, value: object, written: unknown][] = [
     ['an instance with properties', new Page('a'), { slug: 'a' }],
     ['a Map with a toJSON', Object.assign(new Map(), { toJSON: () => ({ a: 1 }) }), { a: 1 }],
+    [
+      'a plain object with a toJSON, beside an empty object',
+      { a: {}, pages: { map: new Map(), toJSON: () => ({ n: 1 }) } },
+      { a: {}, pages: { n: 1 } },
+    ],
+    [
+      'an array with a toJSON, beside an empty object',
+      { a: {}, pages: Object.assign([new Map()], { toJSON: () => [1] }) },
+      { a: {}, pages: [1] },
+    ],
     ['an object without a prototype', Object.create(null), {}],
     ['an empty object of another realm', runInContext('({})', elsewhere), {}],
     ['an array of another realm', runInContext('[{}]', elsewhere), [{}]],

@@ -35,6 +35,8 @@
   }
 
   function search(value) {
+    // What it makes of the object is not known here.
+    if (typeof value.toJSON === 'function') return
     if (Array.isArray(value)) {
       for (let at = 0; at < value.length; at++) {
         const found = into(value[at], at)
@@ -44,8 +46,8 @@
     }
     if (!isPlain(getPrototypeOf(value))) {
       const found = look(value, false)
-      // What a toJSON makes of it is not known here, and elements of a view are no objects.
-      if (found || ArrayBuffer.isView(value) || typeof value.toJSON === 'function') return found
+      // Elements of a view are no objects.
+      if (found || ArrayBuffer.isView(value)) return found
     }
     for (const key in value) {
       const found = into(value[key], key)
