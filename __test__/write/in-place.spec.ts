@@ -11,6 +11,7 @@ import { inProcess, type Remote } from '../helpers/processes'
 import { rejection } from '../helpers/promises'
 import { systemCalls } from '../helpers/system-calls'
 import { test } from '../helpers/test'
+import { Writer } from '../helpers/trace'
 import { NOBODY } from '../helpers/users'
 
 const inPlace = { fallback: 'in-place' } as const
@@ -126,6 +127,41 @@ describe('a single file that is mounted', () => {
         expect([readFileSync(host, 'utf8'), readFileSync(backup, 'utf8')]).toStrictEqual(['{}', 'older'])
       })
     }),
+  )
+
+  needs(
+    'linux',
+    'root that may mount',
+    'strace that may attach',
+  )(
+    'is what it was after an error in any of the calls that change it, or the error says otherwise',
+    ({ dir }) =>
+      inContainer(dir, '', async (file, host) => {
+        const writer = await Writer.start()
+        const attempt = async (fault?: string) => {
+          writeFileSync(host, 'the old content')
+          const answer = await writer.traced(file, 'new', inPlace, fault)
+          return { ...answer, after: readFileSync(host, 'utf8') }
+        }
+        const { calls, result } = await attempt()
+        expect(result).toMatchObject({ written: true, atomic: false })
+        expect(calls.map(({ name }) => name)).toEqual(
+          expect.arrayContaining(['fallocate', 'write', 'ftruncate', 'fsync']),
+        )
+        const problems: string[] = []
+        const changing = ['fallocate', 'lseek', 'write', 'ftruncate', 'fsync', 'pread64']
+        for (const { name, nth } of calls.filter(({ name }) => changing.includes(name))) {
+          for (const code of ['EIO', 'ENOSPC']) {
+            const { result, error, after } = await attempt(`${name}:error=${code}:when=${nth}`)
+            const isLost =
+              result && ['write', 'ftruncate', 'fsync', 'fallocate'].includes(name) && code === 'EIO'
+            const isWrong = result ? after !== 'new' : !error?.committed && after !== 'the old content'
+            if (isLost || isWrong)
+              problems.push(`${name} #${nth} ${code}: ${error?.message ?? 'resolved'}, ${after}`)
+          }
+        }
+        expect(problems).toStrictEqual([])
+      }),
   )
 
   needs(
