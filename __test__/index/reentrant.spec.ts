@@ -190,3 +190,28 @@ describe.each(calls)('%s inside the function of an update of the same file', (_,
     expect(readJson(file)).toEqual({ n: 2 })
   })
 })
+
+// Before Node.js 24 a function is followed for as long as it takes only if its source has not been one that returns
+// plain values; until it returns, always. The call of a file that is open already comes after that.
+test.for(calls.filter(([what]) => what !== 'AtomicFile.commit'))(
+  '%s inside a function whose source has only returned plain values is refused',
+  async ([what, call], { file }) => {
+    writeJson(file, { n: 1 })
+    // A source of its own for each test.
+    const wrap = new Function('fn', `return (index) => fn(index, '${what}')`)
+    const wrapped = (fn: (index: any) => unknown) => atomicIndexUpdate(file, wrap(fn))
+    await wrapped(increment)
+    await wrapped(increment)
+    const waiting = wrapped(async (index) => {
+      await call(file)
+      return index
+    })
+    expect(await rejection(waiting)).toMatchObject(reentrant(file))
+    const doneAfterwards: Promise<unknown>[] = []
+    await wrapped((index) => {
+      doneAfterwards.push(call(file))
+      return increment(index)
+    })
+    await Promise.all(doneAfterwards)
+  },
+)

@@ -145,8 +145,9 @@ pub struct UpdateResult {
 /// Not promised: anything about programs that change the file without this function. Their changes are noticed until
 /// right before the rename. Calls for the same file that an async `fn` makes, awaited or not, reject with
 /// `ERR_ATOMIC_REENTRANT`, whichever function of this package it is: awaited they would wait for this call, and that they
-/// are not cannot be known. (Node.js 20.16 and newer; before Node.js 24 a plain function that has never returned a promise
-/// before may go unnoticed once.) Two functions that wait for each other's indexes do so until `timeout`. A write has
+/// are not cannot be known. That takes Node.js 20.16; and before Node.js 24 what a function calls after its first `await`
+/// is not noticed if functions with the same source text, such as `(index) => change(index)`, have returned only plain
+/// values so far: an update then waits until `timeout`, and a write waits for ever. Two functions that wait for each other's indexes do so until `timeout`. A write has
 /// none: do not wait inside `fn` for a write of another file that waits behind an {@link atomicWriteAll} of both.
 #[napi(
     ts_generic_types = "T extends object = any",

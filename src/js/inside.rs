@@ -4,7 +4,8 @@
 //! In Node.js 20 and 22 that makes every promise of the program cost more as long as it is switched on: 0.5 µs instead of
 //! 0.1. A thousand updates at once took 1.3 times as long. So it is switched on only while such functions run as can be
 //! waited for: those that return promises, and those that are not known yet. A function is known by its source, for callers
-//! make a new one for each call. Node.js 24 carries contexts for nothing.
+//! make a new one for each call. But one source may be that of many functions (`(index) => f(index)`), so the others are
+//! followed as far as can be for nothing: until they return. Node.js 24 carries contexts for nothing.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -38,6 +39,11 @@ thread_local! {
         const { Cell::new(Storage { env: ptr::null_mut(), reference: ptr::null_mut(), entered: 0, costs: false }) };
 }
 
+thread_local! {
+    /// What calls are made inside of until the function returns that is being called.
+    static CALLED: RefCell<Option<Inside>> = const { RefCell::new(None) };
+}
+
 impl Context {
     /// Switches contexts on.
     pub fn enter(env: &Env) -> Self {
@@ -60,6 +66,19 @@ impl Context {
         raw::invoke(env, &storage, c"run", &[store, *function, argument])
     }
 
+    /// As [`Context::run`] with contexts switched off: only what the function calls before it returns is known.
+    pub fn run_without<'env>(
+        env: &'env Env,
+        inside: Inside,
+        function: &Unknown<'_>,
+        argument: Unknown<'_>,
+    ) -> Result<'env, Unknown<'env>> {
+        let outer = CALLED.replace(Some(inside));
+        let returned = raw::call(env, &raw::undefined(env), function, &[argument]);
+        CALLED.set(outer);
+        returned
+    }
+
     /// Switches contexts off, if this was the last that needed them.
     pub fn leave(self, env: &Env) {
         let storage = Storage::of(env);
@@ -76,6 +95,9 @@ impl Context {
 
 /// What a call that is made now is made inside of.
 pub fn current(env: &Env) -> Inside {
+    if let Some(inside) = CALLED.with_borrow(Option::clone) {
+        return inside;
+    }
     let storage = STORAGE.get();
     if storage.env != env.raw() || storage.entered == 0 {
         return Inside::default();

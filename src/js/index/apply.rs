@@ -11,22 +11,22 @@ use crate::js::inside::Context;
 use crate::js::value::thrown::invalid_return;
 use crate::js::value::{Kept, Result, args, raw};
 
-/// `fn(index)`. `context`, the file that the call has: calls that the function makes are to know that it is waited for.
+/// `fn(index)`. Calls that it makes are to know that it is waited for, and that the call has the file `key`.
+/// `needs_context`: also those that it makes after it has returned.
 pub fn call<'env>(
     env: &'env Env,
     call: &Call,
     function: &Unknown<'_>,
     index: &Unknown<'_>,
-    context: Option<Key>,
+    key: Option<Key>,
+    needs_context: bool,
 ) -> Result<'env, Unknown<'env>> {
     let Request { shown, inside, .. } = &call.request;
-    let run = context.map(|key| Function::new(key, shown.clone(), inside.clone()));
-    let inside = run.as_ref().map(Function::inside);
+    let run = key.map(|key| Function::new(key, shown.clone(), inside.clone()));
+    let inside = run.as_ref().map(Function::inside).unwrap_or_default();
     call.running.set(run);
-    match inside {
-        Some(inside) => Context::run(env, inside, function, *index),
-        None => raw::call(env, &raw::undefined(env), function, &[*index]),
-    }
+    let run = if needs_context { Context::run } else { Context::run_without };
+    run(env, inside, function, *index)
 }
 
 /// The next index, if it can be one and `call` is still wanted.

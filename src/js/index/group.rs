@@ -16,7 +16,6 @@ use engine::index::group::{self as policy, RunId, Verdict};
 use engine::index::job::{Come, CommitJob, Committed, OpenJob, Opened, Outcome};
 use engine::job::DropJob;
 use engine::lock::holder::Timeout;
-use engine::process::Key;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
@@ -155,11 +154,10 @@ impl Group {
         true
     }
 
-    /// Lets functions run in a context of their own, until they are over. Returns the file that they have.
-    fn enter(&self, env: &Env) -> Option<Key> {
+    /// Lets functions run in a context of their own, until they are over.
+    fn enter(&self, env: &Env) {
         let context = self.context.take();
         self.context.set(Some(context.unwrap_or_else(|| Context::enter(env))));
-        self.opened.borrow().as_ref().map(|opened| opened.key().clone())
     }
 
     fn functions_are_over(&self, env: &Env) {
@@ -260,8 +258,12 @@ impl Run {
             self.group.policy.borrow_mut().entered(Instant::now());
             let function = self.call.request.function.get(env)?;
             let code = Code::of(env, &function);
-            let context = code.needs_context().then(|| self.group.enter(env)).flatten();
-            let next = apply::call(env, &self.call, &function, &index, context)?;
+            let needs_context = code.needs_context();
+            if needs_context {
+                self.group.enter(env);
+            }
+            let key = self.group.opened.borrow().as_ref().map(|opened| opened.key().clone());
+            let next = apply::call(env, &self.call, &function, &index, key, needs_context)?;
             let is_promise = raw::is_thenable(env, &next)?;
             code.returned(is_promise);
             Ok((next, is_promise))
