@@ -2,11 +2,13 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { atomicIndexUpdate } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
+import { makeDir } from '../helpers/files'
+import { onPoorFs } from '../helpers/fuse'
 import { enqueued, held } from '../helpers/group'
 import { holderOf, increment, lockOf, untilLockIsWaitedFor, writeJson } from '../helpers/index-file'
 import { needs } from '../helpers/needs'
@@ -14,6 +16,7 @@ import { gate, rejection } from '../helpers/promises'
 import { test } from '../helpers/test'
 
 const testFlock = needs('flock')
+const testFuse = needs('root that may mount FUSE')
 
 const now = () => Math.floor(Date.now())
 
@@ -63,6 +66,42 @@ describe('a timeout', () => {
     expect(error.message).toContain('after earlier calls of this process')
     holder.send('go on')
     await first
+  })
+
+  test('says that the file is changed by others each time', async ({ file }) => {
+    writeJson(file, { n: 0 })
+    const error = await rejection(
+      atomicIndexUpdate(
+        file,
+        (index: any) => {
+          writeJson(file, { n: index.n + 1 })
+          return { mine: true }
+        },
+        { timeout: 5 },
+      ),
+    )
+    expect(error).toMatchObject({ code: 'ERR_ATOMIC_LOCK_TIMEOUT', lock: lockOf(file) })
+    expect(error).not.toHaveProperty('holder')
+    expect(error.message).toContain('other programs to leave the file alone')
+  })
+
+  testFuse('comes in time when the lock file cannot be read', async ({ dir }) => {
+    await onPoorFs(dir, { hang: 'hung' }, async (at) => {
+      const place = makeDir(dir, 'place')
+      const file = join(place, 'index.json')
+      writeJson(file, { n: 1 })
+      const holder = await held(file)
+      const update = rejection(atomicIndexUpdate(file, increment, { timeout: 50, space: 1 }))
+      await enqueued(dir)
+      renameSync(place, join(dir, 'moved'))
+      symlinkSync(join(at, 'hung'), place)
+      const error = await update
+      expect(error).toMatchObject({ code: 'ERR_ATOMIC_LOCK_TIMEOUT', path: file })
+      expect(error).not.toHaveProperty('holder')
+      rmSync(place)
+      renameSync(join(dir, 'moved'), place)
+      holder.release()
+    })
   })
 
   testFlock('does not guess about a program that says nothing', async ({ file, lock }) => {

@@ -14,7 +14,7 @@ use crate::index::file::{Numbers, Snapshot, UpdateOptions};
 use crate::index::group::Written;
 use crate::index::job::{Come, CommitJob, Committed, OpenJob, Outcome};
 use crate::job::{After, Job, Step};
-use crate::lock::holder::Timeout;
+use crate::lock::holder::{Blocker, Timeout};
 use crate::process::{CallId, Ticket, room_for_bytes};
 use crate::write::job::WriteJob;
 use crate::write::{Options, Receipt};
@@ -100,7 +100,7 @@ pub fn update<E: From<Error>>(
             }
         }
         if since.elapsed() >= timeout {
-            return Err(Error::from(Timeout::new(since.elapsed(), false, &path)).into());
+            return Err(Error::from(Timeout::new(since.elapsed(), Blocker::Changes, None, &path)).into());
         }
         opened = match again {
             Ok(again) => Box::new(again),

@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use engine::data::Data;
 use engine::error::{Error, ErrorKind};
@@ -15,7 +15,7 @@ use engine::index::file::{Snapshot, UpdateOptions};
 use engine::index::group::{self as policy, RunId, Verdict};
 use engine::index::job::{Come, CommitJob, Committed, OpenJob, Opened, Outcome};
 use engine::job::DropJob;
-use engine::lock::holder::Timeout;
+use engine::lock::holder::{Blocker, Holder, Timeout};
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
@@ -38,6 +38,8 @@ struct Group {
     opened: RefCell<Option<Opened>>,
     /// Where the index is.
     path: PathBuf,
+    /// Since when it has been ours. Nothing is read on this thread to tell.
+    since: SystemTime,
     /// How all are written.
     options: UpdateOptions,
     /// Lets the policy check the calls that wait for a function.
@@ -68,6 +70,7 @@ impl Group {
         let group = Self {
             policy: RefCell::new(Policy::new(WeakCall(Rc::downgrade(leader)))),
             path: opened.path().to_owned(),
+            since: SystemTime::now(),
             opened: RefCell::new(Some(opened)),
             options: leader.request.options.clone(),
             timer: RefCell::default(),
@@ -218,9 +221,13 @@ impl Group {
             let command = match verdict {
                 Verdict::Settled(outcome) => Command::Settle(outcome.clone(), calls.len()),
                 Verdict::Aborted => failed(ErrorKind::Aborted.into()),
-                Verdict::TimedOut => {
+                Verdict::TimedOut { changed } => {
                     let Request { since, inside, .. } = &call.request;
-                    let timeout = Timeout::new(since.elapsed(), true, &self.path);
+                    let (blocker, holder) = match changed {
+                        true => (Blocker::Changes, None),
+                        false => (Blocker::EarlierCall, Some(Holder::since(self.since))),
+                    };
+                    let timeout = Timeout::new(since.elapsed(), blocker, holder, &self.path);
                     failed(Error::from(timeout).inside(|| inside.names()))
                 }
                 Verdict::Finished => Command::Finish,

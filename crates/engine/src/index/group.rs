@@ -67,7 +67,10 @@ pub enum Verdict<O> {
     /// It was aborted.
     Aborted,
     /// Its deadline has passed.
-    TimedOut,
+    TimedOut {
+        /// While the stored index was changed by others, and not behind another call.
+        changed: bool,
+    },
     /// What its function, or the text of its result, failed with last.
     Finished,
 }
@@ -225,7 +228,7 @@ impl<C: Member, V, O> Group<C, V, O> {
         if self.patience(now) != Some(Duration::ZERO) {
             return;
         }
-        self.expire_waiting(now);
+        self.expire_waiting(now, false);
         self.actions.append(&mut self.failures);
         if self.applied.is_empty() {
             self.entered(now);
@@ -261,7 +264,7 @@ impl<C: Member, V, O> Group<C, V, O> {
             Written::Changed => {
                 self.begin_again();
                 // It may be changed time and again.
-                self.expire_waiting(now);
+                self.expire_waiting(now, true);
             }
         }
         match held {
@@ -324,12 +327,12 @@ impl<C: Member, V, O> Group<C, V, O> {
     }
 
     /// Removes the calls that are to run, but are aborted or have waited for too long.
-    fn expire_waiting(&mut self, now: Instant) {
+    fn expire_waiting(&mut self, now: Instant, changed: bool) {
         for call in mem::take(&mut self.to_run).into_iter().filter(|call| !call.is_gone()) {
             if call.is_aborted() {
                 self.fail(vec![call], Verdict::Aborted);
             } else if call.deadline().is_some_and(|deadline| now >= deadline) {
-                self.fail(vec![call], Verdict::TimedOut);
+                self.fail(vec![call], Verdict::TimedOut { changed });
             } else {
                 self.to_run.push_back(call);
             }

@@ -13,7 +13,7 @@ use crate::index::file::{IndexFile, Opening, Snapshot, UpdateOptions};
 use crate::index::group::Written;
 use crate::index::layout::Layout;
 use crate::job::{After, Job, Step};
-use crate::lock::holder::Timeout;
+use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::wait::{self, Wait, Waited};
 use crate::process::{CallId, Called, Key, Place, Ticket};
 use crate::write::{Receipt, Settled};
@@ -326,7 +326,7 @@ async fn reopen(mut place: Place, real: &Path, origin: &Origin, cancel: &Cancel)
         turn = place.turn() => turn?,
         () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
         () = tokio::time::sleep(*timeout) => {
-            return Err(Timeout::new(since.elapsed(), true, real).into());
+            return Err(Timeout::ask(since.elapsed(), Blocker::EarlierCall, real).await.into());
         }
     };
     wait::open(real, Wait::Lock(turn), options.commit.in_place, *timeout, cancel).await

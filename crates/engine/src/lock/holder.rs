@@ -7,12 +7,19 @@ use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use tokio::sync::{Semaphore, oneshot};
+
 use crate::dir::{Resolve, Target, names};
 use crate::error::{Error, ErrorKind};
+use crate::process::thread::spawn_or_skip;
 use crate::sys;
 
 /// No record is longer; what is written beyond means that a waiter was there.
 pub const LONGEST_RECORD: u64 = 255;
+
+/// So many threads read records at a time: each may hang for ever.
+static ASKING: Semaphore = Semaphore::const_new(8);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The holder of a lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,9 +33,14 @@ pub struct Holder {
 }
 
 impl Holder {
-    /// This process, now.
+    /// This process, from now on.
     pub fn this() -> Self {
-        Self { pid: std::process::id(), host: sys::host_name(), since: SystemTime::now() }
+        Self::since(SystemTime::now())
+    }
+
+    /// This process, since then.
+    pub fn since(since: SystemTime) -> Self {
+        Self { pid: std::process::id(), host: sys::host_name(), since }
     }
 
     /// Whether it is this process.
@@ -46,8 +58,24 @@ impl Holder {
         }
     }
 
-    /// What the lock file of `index` says.
-    pub fn read(index: &Path) -> Option<Self> {
+    /// What the lock file of `index` says, if it can be read within a second: by a thread of its own, for a mount that
+    /// does not answer would stop the one that waits for all calls.
+    async fn ask(index: &Path) -> Option<Self> {
+        let index = index.to_owned();
+        let asked = async {
+            let permit = ASKING.acquire().await.ok()?;
+            let (tell, told) = oneshot::channel();
+            spawn_or_skip("atomic-holder", move || {
+                // Nobody may listen any more.
+                drop(tell.send(Self::read(&index)));
+                drop(permit);
+            });
+            told.await.ok().flatten()
+        };
+        tokio::time::timeout(PATIENCE, asked).await.ok().flatten()
+    }
+
+    fn read(index: &Path) -> Option<Self> {
         let target = Target::resolve(index, Resolve { mkdir: false, exclusive: false }).ok()?;
         let file = target.dir.open_file(&names::lock(&target.name)).ok()?;
         let mut record = Vec::new();
@@ -63,13 +91,24 @@ impl Holder {
     }
 }
 
+/// What keeps a call from its index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blocker {
+    /// An earlier call of this process, which has the index or waits for it.
+    EarlierCall,
+    /// The lock, which no earlier call of this process has.
+    Lock,
+    /// Programs without the lock, which change the index each time before it is written.
+    Changes,
+}
+
 /// What a call has waited for in vain.
 #[derive(Debug)]
 pub struct Timeout {
     /// For how long.
     pub waited: Duration,
-    /// An earlier call of this process, and not another process.
-    pub in_queue: bool,
+    /// What for.
+    pub blocker: Blocker,
     /// Who has the lock, if that is known.
     pub holder: Option<Holder>,
     /// The lock file.
@@ -80,9 +119,14 @@ pub struct Timeout {
 
 impl Timeout {
     /// For the index at this path.
-    pub fn new(waited: Duration, in_queue: bool, index: &Path) -> Self {
+    pub fn new(waited: Duration, blocker: Blocker, holder: Option<Holder>, index: &Path) -> Self {
         let lock = index.file_name().map(|name: &OsStr| index.with_file_name(names::lock(name)));
-        Self { waited, in_queue, holder: Holder::read(index), lock, inside: Vec::new() }
+        Self { waited, blocker, holder, lock, inside: Vec::new() }
+    }
+
+    /// As [`Timeout::new`], with the holder that the lock file names.
+    pub async fn ask(waited: Duration, blocker: Blocker, index: &Path) -> Self {
+        Self::new(waited, blocker, Holder::ask(index).await, index)
     }
 }
 
@@ -95,16 +139,24 @@ impl From<Timeout> for Error {
 impl std::fmt::Display for Timeout {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "timed out after {} ms waiting for ", self.waited.as_millis())?;
-        match &self.holder {
-            Some(holder) if !holder.is_this() => {
-                let Holder { pid, host, since } = holder;
-                let held = since.elapsed().unwrap_or_default().as_secs();
-                let after = if self.in_queue { ", after earlier calls of this process" } else { "" };
-                write!(f, "process {pid} on {host}, which has the index for {held} s{after}")?;
+        match (self.blocker, &self.holder) {
+            (Blocker::Changes, _) => {
+                f.write_str(
+                    "other programs to leave the file alone: they changed it each time before it was written",
+                )?;
             }
-            Some(_) => f.write_str("an earlier call of this process")?,
-            None if self.in_queue => f.write_str("an earlier call of this process")?,
-            None => f.write_str("another process, which does not say who it is")?,
+            // A pid and a host may be another container's too; but an earlier call there is in any case.
+            (Blocker::EarlierCall, holder) if holder.as_ref().is_none_or(Holder::is_this) => {
+                f.write_str("an earlier call of this process")?;
+            }
+            (blocker, Some(Holder { pid, host, since })) => {
+                let held = since.elapsed().unwrap_or_default().as_secs();
+                write!(f, "process {pid} on {host}, which has the index for {held} s")?;
+                if blocker == Blocker::EarlierCall {
+                    f.write_str(", after earlier calls of this process")?;
+                }
+            }
+            (_, None) => f.write_str("another process, which does not say who it is")?,
         }
         if !self.inside.is_empty() {
             let names: Vec<_> = self.inside.iter().map(|name| format!("'{name}'")).collect();
@@ -133,6 +185,17 @@ mod tests {
         assert_eq!((read.pid, &read.host), (holder.pid, &holder.host));
         assert!(read.is_this() && !read.host.is_empty());
         assert!(holder.since.duration_since(read.since).unwrap() < Duration::from_millis(1));
+    }
+
+    #[test]
+    fn a_holder_with_our_pid_and_host_is_taken_for_this_process_only_behind_an_earlier_call() {
+        let said = |blocker| {
+            Timeout::new(Duration::ZERO, blocker, Some(Holder::this()), Path::new("index.json")).to_string()
+        };
+        let this = format!("process {} on {}", std::process::id(), sys::host_name());
+        assert!(said(Blocker::Lock).contains(&this));
+        assert!(said(Blocker::EarlierCall).contains("for an earlier call of this process;"));
+        assert!(said(Blocker::Changes).contains("for other programs to leave the file alone"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::cancel::Cancel;
 use crate::dir::{Resolve, Target};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::file::IndexFile;
-use crate::lock::holder::Timeout;
+use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::index_lock::IndexLock;
 use crate::lock::sidecar::Backoff;
 use crate::process::{Called, FollowerPlace, Turn};
@@ -42,9 +42,12 @@ pub async fn open(
             Err(error) if error.is_transient() => Some(error),
             Err(error) => return Err(error),
         };
-        // If a lack of descriptors was in the way and not the lock, that is the error to report.
-        let pause =
-            pause.map_err(|waited| obstacle.unwrap_or_else(|| Timeout::new(waited, false, path).into()))?;
+        let pause = match (pause, obstacle) {
+            (Ok(pause), _) => pause,
+            // A lack of descriptors was in the way, and not the lock.
+            (Err(_), Some(error)) => return Err(error),
+            (Err(waited), None) => return Err(Timeout::ask(waited, Blocker::Lock, path).await.into()),
+        };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
@@ -72,18 +75,19 @@ async fn enqueue(
             biased;
             called = place.called() => match called {
                 Ok(called) => return Ok(called),
-                Err(error) => error,
+                Err(error) => Some(error),
             },
-            () = cancel.cancelled() => ErrorKind::Aborted.into(),
-            () = tokio::time::sleep(timeout) => Timeout::new(since.elapsed(), true, path).into(),
+            () = cancel.cancelled() => Some(ErrorKind::Aborted.into()),
+            () = tokio::time::sleep(timeout) => None,
         }
     } else {
-        Error::from(ErrorKind::Aborted)
+        Some(Error::from(ErrorKind::Aborted))
     };
-    match place.cancel() {
+    match (place.cancel(), gave_up) {
         // Another call runs this one's function already, and heeds its signal too.
-        Some(Called::Follower) => Ok(Called::Follower),
-        _ => Err(gave_up),
+        (Some(Called::Follower), _) => Ok(Called::Follower),
+        (_, Some(error)) => Err(error),
+        (_, None) => Err(Timeout::ask(since.elapsed(), Blocker::EarlierCall, path).await.into()),
     }
 }
 

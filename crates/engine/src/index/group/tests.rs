@@ -158,7 +158,7 @@ fn told(calls: &[Call], verdict: &Verdict<&str>) -> String {
     let verdict = match verdict {
         Verdict::Settled(outcome) => outcome,
         Verdict::Aborted => "aborted",
-        Verdict::TimedOut => "timed out",
+        Verdict::TimedOut { .. } => "timed out",
         Verdict::Finished => "finished",
     };
     format!("tell {numbers:?} {verdict}")

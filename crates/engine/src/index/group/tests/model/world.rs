@@ -372,7 +372,7 @@ impl World {
         let end = match verdict {
             Verdict::Settled(end) => end,
             Verdict::Aborted => End::Aborted,
-            Verdict::TimedOut => End::TimedOut,
+            Verdict::TimedOut { .. } => End::TimedOut,
             Verdict::Finished => End::Finished,
         };
         if end == End::Stored {
