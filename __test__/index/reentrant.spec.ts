@@ -1,14 +1,14 @@
 // A call made inside the function of a call for the same file would wait for itself: it is refused at once.
 
 import { EventEmitter, once } from 'node:events'
-import { symlinkSync } from 'node:fs'
+import { renameSync, symlinkSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AtomicFile, atomicIndexUpdate, atomicWrite, atomicWriteAll } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { names } from '../helpers/files'
-import { times, together } from '../helpers/group'
+import { makeDir, names } from '../helpers/files'
+import { enqueued, held, times, together } from '../helpers/group'
 import { increment, readJson, writeJson } from '../helpers/index-file'
 import { gate, rejection } from '../helpers/promises'
 import { test } from '../helpers/test'
@@ -177,6 +177,24 @@ describe.each(calls)('%s inside the function of an update of the same file', (_,
     await sleep(5)
     over.open()
     await Promise.all([update, other])
+  })
+
+  test('is refused when a swap of directories makes it one for the same file', async ({ dir }) => {
+    const [there, own] = [makeDir(dir, 'there'), makeDir(dir, 'own')].map((at) => join(at, 'index.json'))
+    for (const file of [there, own]) writeJson(file!, { n: 1 })
+    const holder = await held(there!)
+    const update = atomicIndexUpdate(own!, async (index) => {
+      const inner = call(there!)
+      // Looked at below.
+      inner.catch(() => {})
+      await enqueued(dir)
+      renameSync(join(dir, 'there'), join(dir, 'moved'))
+      renameSync(join(dir, 'own'), join(dir, 'there'))
+      holder.release()
+      await inner
+      return index
+    })
+    expect(['ERR_ATOMIC_REENTRANT', 'ENOENT']).toContain((await rejection(update)).code)
   })
 
   test('for another file is done', async ({ dir, file }) => {

@@ -15,7 +15,7 @@ use crate::index::layout::Layout;
 use crate::job::{After, Job, Step};
 use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::wait::{self, Wait, Waited};
-use crate::process::{CallId, Called, Key, Place, Ticket};
+use crate::process::{CallId, Called, Inside, Key, Place, Ticket};
 use crate::write::{Receipt, Settled};
 
 /// An index in our hands, and what it says.
@@ -50,6 +50,8 @@ struct Origin {
     path: PathBuf,
     options: UpdateOptions,
     timeout: Duration,
+    /// What the call is made inside of.
+    inside: Inside,
 }
 
 impl Origin {
@@ -80,7 +82,7 @@ impl OpenJob {
         timeout: Duration,
         cancel: Cancel,
     ) -> Self {
-        let origin = Origin { path, options, timeout };
+        let origin = Origin { path, options, timeout, inside: ticket.made_inside() };
         Self { id, stage: Stage::Called(ticket), origin, since, cancel }
     }
 
@@ -96,7 +98,7 @@ impl OpenJob {
             .await
             {
                 Ok(Waited::Open(index)) => Stage::Open(index, self.since.elapsed()),
-                Ok(Waited::Elsewhere) => Stage::Called(Ticket::take()),
+                Ok(Waited::Elsewhere) => Stage::Called(Ticket::take().inside(self.origin.inside.clone())),
                 Ok(Waited::Follower) => return After::Done(Ok(Come::Follower)),
                 Err(error) => return After::Done(Err(error)),
             };
@@ -286,7 +288,7 @@ impl Commit {
             old => old,
         };
         // Before the turn is passed on, and so before all calls that wait for it.
-        let place = Ticket::take().join(target.key());
+        let place = Ticket::take().inside(origin.inside.clone()).join(target.key());
         drop(old);
         let real = target.real_path();
         Step::Wait(Box::pin(async move {

@@ -194,6 +194,11 @@ impl Ticket {
         ticket
     }
 
+    /// What the call is made inside of: for its next ticket, if its file turns out to be another one.
+    pub fn made_inside(&self) -> Inside {
+        self.inside.clone()
+    }
+
     /// Joins the queue of `key`.
     pub fn join(self, key: Key) -> Place {
         let obstacle = self.inside.obstacle(&key);

@@ -7,7 +7,7 @@ use crate::cancel::Cancel;
 use crate::dir::Target;
 use crate::error::{Error, ErrorKind};
 use crate::job::{After, Job, Step};
-use crate::process::{Key, Ticket, Turn};
+use crate::process::{Inside, Key, Ticket, Turn};
 use crate::tree::copy::Source;
 use crate::tree::staging::Staging;
 use crate::tree::{self, Committed, Permit, TreeOptions, TreeReceipt};
@@ -34,6 +34,8 @@ impl Site {
 pub struct OpenJob {
     stage: Called,
     options: TreeOptions,
+    /// What the call is made inside of.
+    inside: Inside,
     cancel: Cancel,
 }
 
@@ -50,7 +52,8 @@ enum Called {
 impl OpenJob {
     /// For a call that has its rank among all calls.
     pub fn new(path: PathBuf, ticket: Ticket, options: TreeOptions, cancel: Cancel) -> Self {
-        Self { stage: Called::Now(path, ticket), options, cancel }
+        let inside = ticket.made_inside();
+        Self { stage: Called::Now(path, ticket), options, inside, cancel }
     }
 
     fn find(&self) -> Result<Target, Error> {
@@ -77,30 +80,30 @@ impl Job for OpenJob {
             Err(error) if error.is_transient() => return Step::Again(self, error),
             Err(error) => return Step::Done(Err(error)),
         };
-        let Self { stage, options, cancel } = self;
+        let Self { stage, options, inside, cancel } = self;
         let (given, ticket) = match stage {
             Called::Now(path, ticket) => (path, ticket),
             Called::Ready { given, turn, real } if *turn.key() == target.key() => {
                 return match Staging::new(&target, &options) {
                     Ok(staging) => Step::Done(Ok(Site { staging, turn })),
                     Err(error) if error.is_transient() => Step::Again(
-                        Self { stage: Called::Ready { given, real, turn }, options, cancel },
+                        Self { stage: Called::Ready { given, real, turn }, options, inside, cancel },
                         error,
                     ),
                     Err(error) => Step::Done(Err(error)),
                 };
             }
-            Called::Ready { given, .. } => (given, Ticket::take()),
+            Called::Ready { given, .. } => (given, Ticket::take().inside(inside.clone())),
         };
         let mut place = ticket.join(target.key());
         let real = target.real_path();
         if let Some(turn) = place.try_turn() {
-            return Self { stage: Called::Ready { given, real, turn }, options, cancel }.run();
+            return Self { stage: Called::Ready { given, real, turn }, options, inside, cancel }.run();
         }
         Step::Wait(Box::pin(async move {
             tokio::select! {
                 turn = place.turn() => {
-                    turn.map(|turn| Self { stage: Called::Ready { given, real, turn }, options, cancel }).into()
+                    turn.map(|turn| Self { stage: Called::Ready { given, real, turn }, options, inside, cancel }).into()
                 }
                 () = cancel.cancelled() => After::Done(Err(ErrorKind::Aborted.into())),
             }

@@ -8,7 +8,7 @@ use crate::dir::place::moved;
 use crate::dir::{Resolve, Target};
 use crate::error::{ErrorKind, Result};
 use crate::job::{After, Job, Step};
-use crate::process::{Ticket, Turn, buffer_pool};
+use crate::process::{Inside, Ticket, Turn, buffer_pool};
 use crate::write::commit;
 use crate::write::options::{Options, Receipt};
 use crate::write::published::{Published, Settled};
@@ -29,7 +29,8 @@ impl WriteJob {
         mkdir: bool,
         cancel: Cancel,
     ) -> Self {
-        Self { stage: Stage::Called(path, ticket, data), how: How { options, mkdir, cancel, moves: 0 } }
+        let how = How { options, mkdir, cancel, inside: ticket.made_inside(), moves: 0 };
+        Self { stage: Stage::Called(path, ticket, data), how }
     }
 }
 
@@ -37,6 +38,8 @@ struct How {
     options: Options,
     mkdir: bool,
     cancel: Cancel,
+    /// What the call is made inside of.
+    inside: Inside,
     /// How often the directory was replaced meanwhile.
     moves: u32,
 }
@@ -91,7 +94,8 @@ impl Job for WriteJob {
                 write(paths, &target, turn, data, how)
             }
             Stage::Ready(paths, _turn, data) => {
-                enqueue(paths.given, &target, Ticket::take(), Data::Bytes(data), how)
+                let ticket = Ticket::take().inside(how.inside.clone());
+                enqueue(paths.given, &target, ticket, Data::Bytes(data), how)
             }
             // It was moved, and so was a link on the caller's path, which leads there again.
             Stage::Moved(_, turn, _, receipt) if *turn.key() == target.key() => Step::Done(Ok(receipt)),
@@ -99,7 +103,8 @@ impl Job for WriteJob {
             // Before the turn is passed on, and so before all calls that have waited for it.
             Stage::Moved(given, _turn, data, _) => {
                 let how = How { moves: how.moves + 1, ..how };
-                enqueue(given, &target, Ticket::take(), Data::Bytes(data), how)
+                let ticket = Ticket::take().inside(how.inside.clone());
+                enqueue(given, &target, ticket, Data::Bytes(data), how)
             }
         }
     }
