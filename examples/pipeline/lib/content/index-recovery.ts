@@ -12,7 +12,7 @@ import { atomicWrite } from '@pipeline/atomic'
 import { asPublishError, PublishError } from '../../scripts/pipeline/errors'
 import { updateIndex } from '../../scripts/pipeline/indexUpdate'
 import { contentIndexFile } from '../../scripts/pipeline/publisher'
-import { markPublished, topicIndexFile, topicOf } from '../../scripts/pipeline/topicIndex'
+import { indexOf, markPublished, topicIndexFile, topicOf } from '../../scripts/pipeline/topicIndex'
 import { contentHash, serializeDocument } from './document'
 import { type RebuildStats, readDocuments, rebuildIndexFromFiles } from './index-rebuild'
 import { contentIndexSchema, withDocuments } from './listing'
@@ -119,10 +119,14 @@ export async function recoverTopics(): Promise<Recovery> {
   if (bytes === undefined ? docs.length === 0 : isTopicIndex(bytes, path)) return { source: 'intact' }
 
   const brokenCopy = bytes === undefined ? undefined : await keepBroken(path, bytes)
-  // As with the content index: what is broken is updated by nobody.
-  if (bytes !== undefined) await write(path, '[]')
-  // All at once, so that they share a commit.
-  await Promise.all(docs.map((doc) => markPublished(topicOf(doc, contentHash(serializeDocument(doc))))))
+  const topics = docs.map((doc) => topicOf(doc, contentHash(serializeDocument(doc))))
+  // As with the content index: what is broken is updated by nobody. Complete at once: the next recovery would take a list
+  // that a killed one has left for intact.
+  const index = indexOf(topics)
+  if (bytes !== undefined) await write(path, JSON.stringify(index, null, 2))
+  else await updateIndex({ ...topicIndexFile, empty: () => index }, (there) => there)
+  // What a second recovery may have overwritten. All at once, so that they share a commit.
+  await Promise.all(topics.map(markPublished))
   const stats = { documents: docs.length, skipped }
   return { source: 'files', stats, ...(brokenCopy !== undefined && { brokenCopy }) }
 }

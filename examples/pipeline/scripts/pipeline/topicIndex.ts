@@ -118,13 +118,20 @@ function isRival(other: TopicRecord, topic: Topic): boolean {
 }
 
 export async function markPublished(topic: Topic): Promise<void> {
-  await changeRecord(topic.topicKey, (before) => {
-    if (before?.status === 'published' && before.contentHash === topic.contentHash && !before.lastError) {
-      return { ...before, ...topic }
-    }
-    const { lastError: _, attempts: __, ...kept } = before ?? {}
-    return { ...kept, ...topic, status: 'published', lastPublishedAt: new Date().toISOString() }
-  })
+  await changeRecord(topic.topicKey, (before) => published(topic, before))
+}
+
+function published(topic: Topic, before?: TopicRecord): Next {
+  if (before?.status === 'published' && before.contentHash === topic.contentHash && !before.lastError) {
+    return { ...before, ...topic }
+  }
+  const { lastError: _, attempts: __, ...kept } = before ?? {}
+  return { ...kept, ...topic, status: 'published', lastPublishedAt: new Date().toISOString() }
+}
+
+/** The index of documents that are on disk. */
+export function indexOf(topics: readonly Topic[]): TopicIndex {
+  return topics.map((topic) => ({ ...published(topic), lastUpdatedAt: new Date().toISOString() }))
 }
 
 /** A topic whose earlier version is on the site stays `published`; `lastError` and `attempts` show the failure. */
