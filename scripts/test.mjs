@@ -1,4 +1,4 @@
-// `npm test`: the specs in __test__ (vitest), then the engine's own tests (cargo test), and one closing line
+// `npm test`: the specs in __test__ (vitest), then the tests of the Rust crates (cargo test), and one closing line
 // that is the sum of both. `npm run test:js -- NAME` and `npm run test:rust -- NAME` run a part.
 
 import { existsSync, readFileSync } from 'node:fs'
@@ -70,6 +70,11 @@ async function runCargoTest(/** @type {string[]} */ args) {
   return neverGreenWhenRed(counts, code)
 }
 
+/** The crash lab is a program for Linux, and no default member of the workspace. */
+async function runLabTests() {
+  return process.platform === 'linux' ? [await runCargoTest(['-p', 'crash-lab', '--release'])] : []
+}
+
 /** What failed outside any test (a compile error, an abort, an unhandled rejection) counts as one failure. */
 function neverGreenWhenRed(/** @type {Counts} */ counts, /** @type {number} */ code) {
   return code !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts
@@ -82,7 +87,7 @@ runAsScript(import.meta.url, async () => {
   const results =
     part === 'js' || part === 'rust'
       ? [await parts[part](rest)]
-      : [await runVitest([]), await runCargoTest([])]
+      : [await runVitest([]), await runCargoTest([]), ...(await runLabTests())]
 
   const sum = (/** @type {(counts: Counts) => number} */ of) =>
     results.reduce((total, one) => total + of(one), 0)

@@ -45,13 +45,6 @@ const FALLBACKS: &[Fallback] = &[
         ..ANY
     },
     Fallback {
-        call: "linkat",
-        object: Object::Backup,
-        errors: &["EPERM", "EOPNOTSUPP", "EXDEV", "EMLINK"],
-        why: "the backup is a copy",
-        ..ANY
-    },
-    Fallback {
         call: "openat",
         mark: "O_CREAT",
         errors: &["EEXIST"],

@@ -86,7 +86,7 @@ const HOLD: &str =
     "the mark against sweepers: where locks fail, a sweeper cannot find the file unlocked either";
 const HINT: &str = "only the size of a first buffer (std's read_to_end)";
 const RECORD: &str =
-    "who has the lock, for the error of a call that waits in vain: the lock is as good without it";
+    "which process has the lock, for the error of a call that waits in vain: the lock is as good without it";
 
 const GRACE: &str = "the lock of an old tree: without it, a sweeper may remove the tree a moment too early";
 const LEVEL: &str = "the pages may not have been dropped: the result says verified: 'cache'";
@@ -106,7 +106,7 @@ const GUARD: &str =
 const OBSTACLE: &str = "what would stop the rename is asked before it; what is not answered, the rename says";
 
 /// What is asked of a file that may be in the way of being replaced, as strace prints it.
-const OWNER: &str = "STATX_MODE|STATX_UID";
+const OWNER: &str = "STATX_UID, {";
 const VERSION: &str = "FS_IOC_GETVERSION";
 
 const IGNORED: &[Ignored] = &[
@@ -132,7 +132,7 @@ const IGNORED: &[Ignored] = &[
     Ignored { call: "close", object: Object::Target, mark: ">(deleted)", why: READ_ONLY, ..ANY },
     // A directory of a tree, or a file of it that was opened to be flushed.
     Ignored { call: "close", object: Object::Staged, reading_only: true, why: READ_ONLY, ..ANY },
-    // The link that becomes the backup is opened only to be flushed, and that error was reported. A copy is written.
+    // The old version, which becomes the backup, is opened on an overlay only to be flushed.
     Ignored { call: "close", object: Object::Backup, reading_only: true, why: READ_ONLY, ..ANY },
     Ignored { call: "flock", object: Object::Staged, mark: "LOCK_EX", why: HOLD, ..ANY },
     Ignored { call: "flock", object: Object::Target, why: HOLD, ..ANY },
