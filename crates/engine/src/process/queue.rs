@@ -187,7 +187,8 @@ impl Ticket {
         found
     }
 
-    /// That of a call which is made inside of others. Waiting for one of these is [`ErrorKind::Reentrant`].
+    /// That of a call which is made inside of others. Waiting for one of these is
+    /// [`ErrorKind::Reentrant`](crate::error::ErrorKind::Reentrant).
     pub fn inside(self, inside: Inside) -> Self {
         let mut ticket = self;
         ticket.inside = inside;
