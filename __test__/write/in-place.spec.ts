@@ -97,6 +97,16 @@ describe('a single file that is mounted', () => {
     )
   })
 
+  mountable('as an index may have a backup whose name differs in case only', ({ dir }) =>
+    inContainer(dir, '{"n":1}', async (file) => {
+      const backup = join(file, '..', 'FILE')
+      await atomicIndexUpdate(file, increment, { ...inPlace, backup })
+      expect([readJson(file), readJson(backup)]).toEqual([{ n: 2 }, { n: 1 }])
+      const error = await rejection(atomicIndexUpdate(file, increment, { ...inPlace, backup: file }))
+      expect(error).toMatchObject({ code: 'EINVAL' })
+    }),
+  )
+
   mountable('as an index keeps its backup', ({ dir }) =>
     inContainer(dir, '{"n":1}', async (file, host) => {
       const result = await atomicIndexUpdate(file, increment, { ...inPlace, backup: true })

@@ -53,9 +53,7 @@ impl<'a> Backup<'a> {
         let Some(path) = &options.backup else { return Ok(None) };
         index.check_replaceable()?;
         let prepare = |to: Target| {
-            if to.is_same(index)? {
-                return Err(Error::raw("rename", sys::EINVAL));
-            }
+            check_apart(&to, index)?;
             match to.existing()? {
                 // Renaming one name of a file over another does nothing.
                 Some(there) if there.version.id == old.version.id => return Ok(None),
@@ -135,6 +133,11 @@ impl<'a> Backup<'a> {
     }
 }
 
+/// An index cannot be its own backup.
+fn check_apart(to: &Target, index: &Target) -> Result<()> {
+    if to.is_same(index)? { Err(Error::raw("rename", sys::EINVAL)) } else { Ok(()) }
+}
+
 /// Writes the text of `old` to where the backup is to be, if it is: for an index that is about to be overwritten.
 ///
 /// # Errors
@@ -142,9 +145,7 @@ impl<'a> Backup<'a> {
 pub fn write_copy(index: &Target, old: &Snapshot, options: &UpdateOptions, cancel: &Cancel) -> Result<()> {
     let Some(path) = &options.backup else { return Ok(()) };
     let write = |to: Target| {
-        if to.key() == index.key() {
-            return Err(Error::raw("rename", sys::EINVAL));
-        }
+        check_apart(&to, index)?;
         let mode = index.existing()?.map(|stat| stat.access.mode);
         let options = Options { mode, exclusive: false, if_changed: false, ..options.commit.clone() };
         commit::write(&to, &old.bytes()?, &options, cancel).map(drop)
