@@ -40,7 +40,20 @@ export type AtomicErrorCode =
   | 'ERR_ATOMIC_NO_LOCKS'
   /** The file system has no step that gives a file its name only if that is free. See the option `flag`. */
   | 'ERR_ATOMIC_NO_EXCLUSIVE'
+  /** `build` left no directory where it was to leave one. */
   | 'ERR_ATOMIC_NO_TREE'
+  /** A path leads out of the root of a transaction. */
+  | 'ERR_ATOMIC_OUTSIDE_ROOT'
+  /** What a transaction had read was changed by others each time before its commit. Nothing was written. */
+  | 'ERR_ATOMIC_CONFLICT'
+  /** The transaction is committed, but not all names stand. The next call below the root completes it. */
+  | 'ERR_ATOMIC_PENDING'
+  /** The disk failed in the moment of the commit. `recover` tells whether the transaction counts. */
+  | 'ERR_ATOMIC_UNKNOWN'
+  /** The journal of the root is of another version, or belongs to another user. Nothing was changed. */
+  | 'ERR_ATOMIC_JOURNAL'
+  /** The call was made inside a function of a transaction, or is a transaction inside a function of an update. */
+  | 'ERR_ATOMIC_NESTED'
 
 /**
  * What the functions of this package reject with, except for what your own functions and iterables throw: that is
@@ -142,6 +155,199 @@ export declare function atomicIndexUpdate<T extends object = any>(
   fn: (index: T) => T | PromiseLike<T>,
   options: UpdateOptions<T> & { initial: T },
 ): Promise<UpdateResult>
+
+/** Options of {@link atomicTransaction}. They are read once, when the function is called. */
+export interface TransactionOptions {
+  /**
+   * Flush all files, the journal and the directories, so that the transaction survives a power cut. Without it, it
+   * survives that its process is killed.
+   *
+   * @default true
+   */
+  flush?: boolean
+  /**
+   * Read the files back before the commit, as {@link WriteOptions.verify}.
+   *
+   * @default true
+   */
+  verify?: boolean | 'device'
+  /**
+   * How long to wait for the files and the indexes, in milliseconds, before the call rejects with
+   * `ERR_ATOMIC_LOCK_TIMEOUT`. 0 tries once; `Infinity` waits without a limit.
+   *
+   * @default 30_000
+   */
+  timeout?: number
+  /**
+   * How often `build` runs again because others have changed what `tx.read` had read, before the call rejects with
+   * `ERR_ATOMIC_CONFLICT`.
+   *
+   * @default 3
+   */
+  retries?: number
+  /** Aborts the call until the commit begins: it rejects with an `AbortError`, and nothing has changed. */
+  signal?: AbortSignal
+}
+
+/** How a transaction writes a file. */
+export type TransactionWriteOptions = Pick<WriteOptions, 'encoding' | 'mode' | 'flag' | 'verify' | 'ifChanged' | 'mkdir'>
+
+/** How a transaction updates an index. `backup` is below the root as well; it is a copy, written by the same transaction. */
+export type TransactionUpdateOptions<T = any> = Pick<
+  UpdateOptions<T>,
+  'initial' | 'space' | 'numbers' | 'backup' | 'mode' | 'verify' | 'mkdir'
+>
+
+/** An index as a transaction has written it. */
+export interface Updated<T> {
+  /**
+   * The index, once the transaction is committed; before that it throws `ERR_INVALID_STATE`. Transactions that were
+   * committed together share the object.
+   */
+  readonly value: T
+}
+
+/**
+ * What {@link atomicTransaction} gives to `build`. Paths are relative to the root, or absolute and below it. Operations take
+ * effect in the order of the calls; several on one file are one change of it.
+ */
+export interface Transaction {
+  /** The root, as it was given. */
+  readonly root: string
+  /**
+   * Writes a file. `data` is copied at the call; a function is called when the files are locked, and may be async.
+   */
+  write(path: PathLike, data: Data | (() => Data | PromiseLike<Data>), options?: TransactionWriteOptions | BufferEncoding): void
+  /**
+   * Changes a JSON file, as {@link atomicIndexUpdate}: `fn` runs when all files are locked. What it throws rejects the
+   * transaction.
+   */
+  update<T extends object = any>(
+    path: PathLike,
+    fn: (index: T) => T | PromiseLike<T>,
+    options: TransactionUpdateOptions<T> & { initial: T },
+  ): Updated<T>
+  update<T extends object = any>(
+    path: PathLike,
+    fn: (index: T | undefined) => T | PromiseLike<T>,
+    options?: TransactionUpdateOptions<T>,
+  ): Updated<T>
+  /** Removes a file. With `missing: 'ignore'` it need not be there; the default is `'error'` (`ENOENT`). */
+  remove(path: PathLike, options?: { missing?: 'error' | 'ignore' }): void
+  /** Renames a file, over another one if there is one. It keeps its owner, mode and attributes. */
+  rename(from: PathLike, to: PathLike): void
+  /** Makes a directory, and those above it. It is made before the commit, and stays if that fails. */
+  mkdir(path: PathLike): void
+  /**
+   * Reads a file as this transaction sees it: with its own changes so far. Resolves with `null` if there is none. If others
+   * change what was read before the commit, `build` runs again.
+   */
+  read(path: PathLike, options: BufferEncoding | { encoding: BufferEncoding }): Promise<string | null>
+  read(path: PathLike, options?: { encoding?: null } | null): Promise<Buffer | null>
+  /** As `read`, parsed; without a file `initial`. To change an index, prefer `update`, which waits for its turn. */
+  readIndex<T extends object = any>(path: PathLike, options: { initial: T }): Promise<T>
+  readIndex<T extends object = any>(path: PathLike, options?: { initial?: T }): Promise<T | undefined>
+}
+
+/** One operation of a transaction that is given as a list. */
+export type TransactionOperation =
+  | ({ write: PathLike; data: Data | (() => Data | PromiseLike<Data>) } & TransactionWriteOptions)
+  | ({ update: PathLike; fn: (index: any) => object | PromiseLike<object> } & TransactionUpdateOptions)
+  | { remove: PathLike; missing?: 'error' | 'ignore' }
+  | { rename: PathLike; to: PathLike }
+  | { mkdir: PathLike }
+
+/** What a transaction did. */
+export interface TransactionResult<T> {
+  /** What `build` returned. */
+  value: T
+  /** The number of the commit in its root; `null` if at most one file had to be changed, which takes no record. */
+  transaction: number | null
+  /** Whether all of it was flushed to disk. */
+  durable: boolean
+  /** What was done to each file, by the path that was given. `bytes` is its size, and of a file that was removed 0. */
+  files: {
+    path: string
+    action: 'written' | 'unchanged' | 'removed' | 'renamed'
+    bytes: number
+    verified: 'cache' | 'device' | false
+  }[]
+  /** How often `build` ran. */
+  attempts: number
+  /** The number of transactions that were committed together, this one included. */
+  batchSize: number
+  /** Milliseconds from the beginning of the commit until all files were locked. */
+  lockWaitMs: number
+  /** What an earlier transaction had left, if it was recovered on the way. */
+  recovered: Recovered | null
+}
+
+/** A transaction that is committed by hand. */
+export interface OpenTransaction extends Transaction {
+  /** Commits. Rejects as {@link atomicTransaction} does. The transaction has ended then in any case. */
+  commit(): Promise<TransactionResult<undefined>>
+  /** Ends the transaction without a commit. Nothing has happened. */
+  rollback(): Promise<void>
+  /** As `rollback`, unless it is committed. */
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** Options of {@link snapshotRead}. */
+export interface SnapshotOptions {
+  /**
+   * The encoding of the files; with `null` they are buffers.
+   *
+   * @default 'utf8'
+   */
+  encoding?: BufferEncoding | null
+  /**
+   * How long to try, in milliseconds.
+   *
+   * @default 30_000
+   */
+  timeout?: number
+  /** Aborts the call. */
+  signal?: AbortSignal
+}
+
+/** Options of {@link recover}. */
+export interface RecoverOptions {
+  /**
+   * Give up what cannot be recovered.
+   *
+   * @default false
+   */
+  giveUp?: boolean
+  /**
+   * How long to wait for a transaction that is at work, in milliseconds.
+   *
+   * @default 30_000
+   */
+  timeout?: number
+  /** Aborts the call. */
+  signal?: AbortSignal
+}
+
+/** What {@link recover} found and did. */
+export interface Recovered {
+  /**
+   * `'nothing'`: there was nothing to recover. `'completed'`: all of the transaction is there. `'dropped'`: nothing of it is, because
+   * it had not been committed. `'given-up'`: see `giveUp`.
+   */
+  outcome: 'nothing' | 'completed' | 'dropped' | 'given-up'
+  /** The number of the transaction. */
+  transaction: number | null
+  /**
+   * What was done to each file, by its path below the root. `'superseded'`: somebody had changed it since, and theirs stays; `kept`
+   * is where the transaction's is, if there was one. `'lost'`: somebody has removed what was to be written. `'stood'`: it was
+   * as it was to be.
+   */
+  files: {
+    path: string
+    action: 'stood' | 'renamed' | 'removed' | 'dropped' | 'superseded' | 'lost'
+    kept: string | null
+  }[]
+}
 
 /**
  * A file that is written piece by piece and replaced as a whole: until {@link AtomicFile.commit} resolves, and after
@@ -333,6 +539,62 @@ export declare function atomicDirectory<T>(path: PathLike, build: (staging: stri
 export declare function atomicIndexUpdate<T extends object = any>(path: PathLike, fn: (index: T | undefined) => T | PromiseLike<T>, options?: UpdateOptions<T> | null): Promise<UpdateResult>
 
 /**
+ * Changes several files together: after it, all of them are as the transaction makes them, or none is, also if the process
+ * is killed or the power fails in the middle. Resolves when that is on disk.
+ *
+ * `root` is a directory that all files are below; it is made if it is missing. `build` gets a {@link Transaction} and calls
+ * `tx.write`, `tx.update`, `tx.remove`, `tx.rename` and `tx.mkdir`, which only register what is to be done. When it has
+ * returned, or its promise has resolved, the files are locked, the functions that were given to `tx.update` run, and all is
+ * committed. Whatever `build` or one of the functions throws is what the call rejects with; then nothing has changed. A list
+ * of operations can be given in the place of `build`.
+ *
+ * ```ts
+ * const { value } = await atomicTransaction('content', (tx) => {
+ *   tx.write(`blog/${slug}.json`, text)
+ *   tx.update<Posts>('index.json', (posts) => ({ ...posts, [slug]: title }), { initial: {} })
+ *   tx.remove(`drafts/${slug}.json`, { missing: 'ignore' })
+ *   return slug
+ * })
+ * ```
+ *
+ * Transactions, updates and writes of this package below one root come after each other, whatever processes make them
+ * (*serializable*). A program that reads the files in any other way sees each of them old or new, and complete, but for the
+ * time of the renames some old and some new ones: {@link snapshotRead} reads several files as of one moment.
+ *
+ * Transactions of one thread that wait while another one commits are committed together: one record, one round of flushes,
+ * and each index is parsed and written once. Their functions run in the order of the calls, each on what the one before it
+ * has made. One that throws leaves out its own transaction as a whole. Functions may run more than once, so they must have no
+ * side effects; an async function holds the locks while it runs.
+ *
+ * A transaction that is interrupted is completed or undone by the next transaction, {@link snapshotRead} or
+ * {@link recover} below the root, or by the first write or update of a process there. A file that another program has changed since
+ * is left as it is; what the transaction would have written to it is kept beside it as `.NAME.….atomic-lost`. The root gets a
+ * folder `.atomic` with a journal and locks: do not remove it while transactions run.
+ *
+ * Rejects with an {@link AtomicError} as {@link atomicWrite} and {@link atomicIndexUpdate} do, and with
+ * - `ERR_ATOMIC_OUTSIDE_ROOT`: a path leads out of the root, by `..`, by a symbolic link or to another file system, or into
+ *   `.atomic`;
+ * - `ERR_ATOMIC_CONFLICT`: what `tx.read` had read was changed by others each time before the commit;
+ * - `ERR_ATOMIC_LOCK_TIMEOUT`: the files or the indexes were not free within `timeout`;
+ * - `ERR_ATOMIC_NESTED`: the call was made inside a function of another transaction or update. An update that is called
+ *   inside a function of a transaction rejects with it too;
+ * - `ERR_ATOMIC_PENDING` (`committed: true`): it is committed, but a name could not be changed. Remove the cause; the next
+ *   call below the root completes it;
+ * - `ERR_ATOMIC_UNKNOWN`: the disk failed in the moment of the commit. {@link recover} tells whether it counts;
+ * - `ERR_ATOMIC_JOURNAL`: the journal was written by another version, or belongs to another user. Nothing was changed.
+ *
+ * An abort of `signal` takes effect until the commit begins. Directories that had to be made stay if the transaction fails.
+ *
+ * Limits: 4,096 operations; all files on the file system of the root; no network file systems. Transactions of one root
+ * commit one after the other, but those of different processes without common files wait no longer than a record takes.
+ *
+ * Not promised: anything about programs that write to the files without this package. Their changes are noticed until right
+ * before the renames. On Windows, a program that has a file open can keep the transaction pending. Roots inside other roots
+ * are independent of them.
+ */
+export declare function atomicTransaction<T = void>(root: PathLike, build: ((tx: Transaction) => T | PromiseLike<T>) | readonly TransactionOperation[], options?: TransactionOptions | null): Promise<TransactionResult<T>>
+
+/**
  * Writes a file atomically. When the promise resolves, the data is on disk, was read back, and has its final name.
  * Every reader, at any time and after any crash, sees the old file or the new one, each of them complete.
  *
@@ -410,6 +672,20 @@ export declare function atomicWrite(path: PathLike, data: Data, options?: WriteO
  * replace a directory: {@link atomicDirectory}.
  */
 export declare function atomicWriteAll(entries: Iterable<WriteEntry> | AsyncIterable<WriteEntry>, options?: WriteAllOptions | null): Promise<WriteResult[]>
+
+/**
+ * As {@link atomicTransaction}, for code that has no function to give: `tx.commit()` commits. Without it nothing happens; the
+ * transaction ends with the block of `await using`, or with `tx.rollback()`. What `tx.read` has read and others have
+ * changed since rejects the commit with `ERR_ATOMIC_CONFLICT`, because there is no function to run again.
+ *
+ * ```ts
+ * await using tx = await beginTransaction('content')
+ * tx.write('a.json', '1')
+ * tx.write('b.json', '2')
+ * await tx.commit()
+ * ```
+ */
+export declare function beginTransaction(root: PathLike, options?: Omit<TransactionOptions, 'retries'> | null): Promise<OpenTransaction>
 
 /** What {@link atomicDirectory} did. */
 export interface BuildResult<T = unknown> extends DirectoryResult {
@@ -520,6 +796,34 @@ export interface DirectoryResult {
    */
   leftover: AtomicError | null
 }
+
+/**
+ * Completes or undoes what an interrupted transaction below `root` has left, and says what it found and did, file by file.
+ * It need not be called: the next transaction, {@link snapshotRead} or first write of a process below the root does the same.
+ * It is for programs that read the files in another way, such as a web server: call it before they start.
+ *
+ * While a transaction is at work it waits for it, up to `timeout` milliseconds (default 30,000). What cannot be recovered (a
+ * journal of another version, a file that cannot be renamed) rejects; with `giveUp: true` it is given up: what was staged is kept as
+ * `.NAME.….atomic-lost`, what stands stays.
+ */
+export declare function recover(root: PathLike, options?: RecoverOptions | null): Promise<Recovered>
+
+/**
+ * Reads several files below `root` as they were at one moment: never some from before and some from after a transaction or a
+ * write of this package. Resolves with their contents in the order of `paths`; `null` for a file that is not there.
+ *
+ * It needs no right to write: then a transaction that was interrupted, and that it cannot recover, is read as it will be when
+ * it is. It repeats until nothing has changed meanwhile. Rejects with `ERR_ATOMIC_LOCK_TIMEOUT` if that does not succeed
+ * within `timeout` milliseconds (default 30,000), with `ERR_ATOMIC_OUTSIDE_ROOT`, and with what opening and reading fail
+ * with.
+ */
+export declare function snapshotRead<P extends readonly PathLike[]>(root: PathLike, paths: P, options?: SnapshotOptions | BufferEncoding | null): Promise<{ -readonly [K in keyof P]: string | null }>
+
+/**
+ * As {@link snapshotRead}, for JSON: resolves with the parsed values, and `undefined` for a file that is not there. Rejects with
+ * `ERR_ATOMIC_CORRUPT_INDEX` for one that is not JSON.
+ */
+export declare function snapshotReadIndex<T extends readonly unknown[] = any[]>(root: PathLike, paths: readonly PathLike[], options?: Omit<SnapshotOptions, 'encoding'> | null): Promise<{ [K in keyof T]: T[K] | undefined }>
 
 /**
  * Options of {@link atomicIndexUpdate}. `mode`, `flush`, `verify`, `mkdir`, `fallback`, `publish` and `signal` are those of

@@ -7,9 +7,14 @@ const addon = load(platform())
 module.exports.AtomicFile = addon.AtomicFile
 module.exports.atomicDirectory = addon.atomicDirectory
 module.exports.atomicIndexUpdate = addon.atomicIndexUpdate
+module.exports.atomicTransaction = addon.atomicTransaction
 module.exports.atomicWrite = addon.atomicWrite
 module.exports.atomicWriteAll = addon.atomicWriteAll
+module.exports.beginTransaction = addon.beginTransaction
 module.exports.copyDirectoryAtomic = addon.copyDirectoryAtomic
+module.exports.recover = addon.recover
+module.exports.snapshotRead = addon.snapshotRead
+module.exports.snapshotReadIndex = addon.snapshotReadIndex
 
 function load(platform) {
   // As with every napi-rs addon: another build of it.

@@ -13,9 +13,11 @@ use napi::{Env, ValueType};
 use napi_derive::napi;
 
 use crate::api::options::{Checked, WriteOptions, WriteResult, milliseconds};
+use crate::js::error::from_engine;
 use crate::js::index::call::{self, Request};
 use crate::js::index::{group, json};
 use crate::js::inside;
+use crate::js::transaction::ParsedUpdate;
 use crate::js::value::thrown::LONGEST;
 use crate::js::value::{Kept, Result, Signal, args, copy, promise, raw};
 
@@ -172,17 +174,13 @@ fn start<'env>(
     let since = Instant::now();
     let path = args::path(env, "path", path)?;
     args::function(env, "fn", function)?;
+    inside::current(env)
+        .check_nested(false)
+        .map_err(|error| from_engine(env, &error, &path.shown, || None))?;
     let own = args::options::<UpdateOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
-    let shared = args::options::<WriteOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
-    let shared = WriteOptions { encoding: None, flag: None, if_changed: None, ..shared };
-    let Checked { commit, mkdir } = shared.check(env)?;
-    let backup = backup(env, own.backup.as_ref(), &path)?;
     let timeout = milliseconds(env, "options.timeout", own.timeout.as_ref(), DEFAULT_TIMEOUT)?;
-    let network = network(env, own.network.as_ref())?;
-    let initial = own.initial.as_ref().map(|initial| snapshot(env, initial)).transpose()?;
-    let space = own.space.as_ref().map(|given| space(env, given)).transpose()?;
-    let numbers = own.numbers.as_ref().map(|given| numbers(env, given)).transpose()?.unwrap_or_default();
-    let options = EngineOptions { commit, backup, mkdir, network, space, numbers, longest: Some(LONGEST) };
+    let shared = args::options::<WriteOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
+    let ParsedUpdate { options, initial } = parse(env, &path, &own, &shared)?;
     let signal = Signal::attach(env, shared.signal.as_ref())?;
     let cancel = signal.cancel();
     let (id, inside) = (call::next_id(), inside::current(env));
@@ -208,6 +206,32 @@ fn start<'env>(
         answer,
     };
     group::start(env, request, job)
+}
+
+/// How to read and write an index.
+pub fn parse<'env>(
+    env: &'env Env,
+    path: &args::FilePath,
+    own: &UpdateOptions<'_>,
+    shared: &WriteOptions<'_>,
+) -> Result<'env, ParsedUpdate> {
+    let shared = WriteOptions {
+        mode: shared.mode,
+        flush: shared.flush,
+        verify: shared.verify,
+        mkdir: shared.mkdir,
+        fallback: shared.fallback,
+        publish: shared.publish,
+        ..WriteOptions::default()
+    };
+    let Checked { commit, mkdir } = shared.check(env)?;
+    let backup = backup(env, own.backup.as_ref(), path)?;
+    let network = network(env, own.network.as_ref())?;
+    let initial = own.initial.as_ref().map(|initial| snapshot(env, initial)).transpose()?;
+    let space = own.space.as_ref().map(|given| space(env, given)).transpose()?;
+    let numbers = own.numbers.as_ref().map(|given| numbers(env, given)).transpose()?.unwrap_or_default();
+    let options = EngineOptions { commit, backup, mkdir, network, space, numbers, longest: Some(LONGEST) };
+    Ok(ParsedUpdate { options, initial })
 }
 
 fn answer(env: &Env, receipt: Receipt, waited: Duration, batch: usize) -> Result<'_, Unknown<'_>> {

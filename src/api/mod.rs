@@ -8,3 +8,4 @@ mod atomic_write_all;
 mod copy_directory;
 mod directory_options;
 mod options;
+mod transaction;

@@ -7,4 +7,5 @@ pub mod file;
 pub mod index;
 pub mod inside;
 pub mod task;
+pub mod transaction;
 pub mod value;

@@ -37,6 +37,16 @@ impl Error {
         Self::system(operation, io::Error::from_raw_os_error(errno))
     }
 
+    /// `EEXIST`: there is a file where none was to be.
+    pub fn taken() -> Self {
+        Self::raw("open", sys::EEXIST)
+    }
+
+    /// `ENOENT`: there is no file where one was to be.
+    pub fn missing() -> Self {
+        Self::raw("open", sys::ENOENT)
+    }
+
     /// The same failure, of a call that takes two names.
     pub fn with_dest(mut self, path: PathBuf) -> Self {
         if let ErrorKind::System { dest, .. } = &mut self.kind {

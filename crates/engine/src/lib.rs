@@ -24,6 +24,7 @@ pub mod lock;
 mod mutant;
 pub mod process;
 mod sys;
+pub mod transaction;
 pub mod tree;
 mod walk;
 pub mod write;

@@ -25,6 +25,24 @@ pub enum Step {
     TreeSync,
     /// `lock-identity`: whether the lock file still has its name.
     LockIdentity,
+    /// `staged-fsync`: the files that a transaction has staged.
+    StagedSync,
+    /// `record-fsync`: the journal of a root.
+    RecordSync,
+    /// `names-fsync`: the directories of a transaction, before it counts as finished.
+    NamesSync,
+    /// `finished-order`: a transaction counts as finished only after its names.
+    FinishedOrder,
+    /// `last-look`: whether what a transaction has read is still there when it commits.
+    LastLook,
+    /// `checksum`: of a record.
+    Checksum,
+    /// `foreign-change`: recovery leaves what somebody has changed since.
+    ForeignChange,
+    /// `root-lock`: one transaction at a time in a root.
+    RootLock,
+    /// `lock-pointer`: an index that a killed transaction had locked is recovered before it is read.
+    LockPointer,
 }
 
 /// Whether this process is to do without `step`. `fsync` stands for both flushes.
@@ -54,6 +72,15 @@ fn named(names: &str) -> Vec<Step> {
         "batch-fsync" => vec![Step::BatchSync],
         "tree-fsync" => vec![Step::TreeSync],
         "lock-identity" => vec![Step::LockIdentity],
+        "staged-fsync" => vec![Step::StagedSync],
+        "record-fsync" => vec![Step::RecordSync],
+        "names-fsync" => vec![Step::NamesSync],
+        "finished-order" => vec![Step::FinishedOrder],
+        "last-look" => vec![Step::LastLook],
+        "checksum" => vec![Step::Checksum],
+        "foreign-change" => vec![Step::ForeignChange],
+        "root-lock" => vec![Step::RootLock],
+        "lock-pointer" => vec![Step::LockPointer],
         // A typing error must not pass for a mutant that survives.
         other => panic!("ATOMIC_MUTANT: no step is called {other}"),
     };

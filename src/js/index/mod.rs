@@ -4,4 +4,4 @@ mod apply;
 pub mod call;
 pub mod group;
 pub mod json;
-mod lost;
+pub mod lost;

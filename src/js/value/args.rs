@@ -34,6 +34,23 @@ pub fn wrong_value<'env>(env: &'env Env, name: &str, reason: &str, got: &Unknown
 
 /// A string, the bytes of a name, or a `file:` URL.
 pub fn path<'env>(env: &'env Env, name: &str, path: &Unknown<'_>) -> Result<'env, FilePath> {
+    path_with(env, name, path, absolute)
+}
+
+/// As [`path`]; what is relative is below `base`.
+pub fn path_in<'env>(env: &'env Env, name: &str, path: &Unknown<'_>, base: &Path) -> Result<'env, FilePath> {
+    path_with(env, name, path, |bytes| {
+        let path = path_from_bytes(bytes)?;
+        Some(if path.as_os_str().is_empty() { path } else { base.join(path) })
+    })
+}
+
+fn path_with<'env>(
+    env: &'env Env,
+    name: &str,
+    path: &Unknown<'_>,
+    absolute: impl FnOnce(Vec<u8>) -> Option<PathBuf>,
+) -> Result<'env, FilePath> {
     let bytes = match raw::type_of(path) {
         ValueType::String => copy::text(env, path)?.into_bytes(),
         ValueType::Object if copy::is_uint8_array(env, path) => copy::bytes(env, path).unwrap_or_default(),

@@ -38,6 +38,7 @@ use crate::cancel::Cancel;
 use crate::dir::{Resolve, Target};
 use crate::error::{Error, ErrorKind, Result};
 use crate::process::{Key, deferred_close, each};
+use crate::transaction::pending;
 use crate::write::Options;
 pub use entry::Entry;
 pub use publish::Publishing;
@@ -84,6 +85,7 @@ impl Batch {
     ) -> Result<Entry> {
         cancel.check()?;
         let target = Target::resolve(path, Resolve { mkdir, exclusive: options.exclusive })?;
+        pending::look(&target.dir);
         let folder = self.folders.of(&target);
         deferred_close::retry_when_full(|_| Entry::stage(&folder, &target, data, options, cancel))
     }

@@ -75,6 +75,24 @@ impl Directory {
             Some(base) => base.dir.open_in(path)?,
             None => Dir::open(path)?,
         };
+        Self::shared(dir)
+    }
+
+    /// Opens the directory at a place below `base`, by no link and no mount.
+    ///
+    /// # Errors
+    /// Those of open(2); `ELOOP`, `ENOTDIR`, `EXDEV`.
+    pub fn open_own(base: &Arc<Self>, below: &Path) -> io::Result<Arc<Self>> {
+        let mut dir = None;
+        for part in below.components() {
+            let Component::Normal(name) = part else { return Err(io::Error::from_raw_os_error(sys::ELOOP)) };
+            let parent = dir.as_ref().unwrap_or(&base.dir);
+            dir = Some(parent.open_own_child(name)?);
+        }
+        dir.map_or_else(|| Ok(base.clone()), Self::shared)
+    }
+
+    fn shared(dir: Dir) -> io::Result<Arc<Self>> {
         let id = dir.id()?;
         let mut guard = lock(&OPEN);
         let open = guard.get_or_insert_default();

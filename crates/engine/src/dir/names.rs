@@ -5,6 +5,10 @@
 //!   swept, because it may be the only copy;
 //! - `.XXXXXXXXXXXX.XXXXXXXXXXXX.atomic-tmp` (twice the same): the guard of the directory with these characters in its
 //!   temp name, which is not swept as long as the guard is locked;
+//! - `.NAME.RRRRPPPPXXXX.atomic-txn`: a file that a transaction has staged; R are the characters of its root, P those of the
+//!   process that made it;
+//! - `.NAME.XXXXXXXXXXXX.atomic-lost`: what a transaction that had to be recovered would have written to NAME, which
+//!   somebody else had changed by then; never swept;
 //! - `.NAME.lock`: the sidecar lock of the index NAME.
 //!
 //! NAME is cut where the whole would not fit into 255 bytes (Windows: UTF-16 units); a lock's name then carries a
@@ -18,6 +22,8 @@ use crate::sys;
 
 const TEMP_SUFFIX: &str = ".atomic-tmp";
 const OLD_SUFFIX: &str = ".atomic-old";
+const TRANSACTION_SUFFIX: &str = ".atomic-txn";
+const LOST_SUFFIX: &str = ".atomic-lost";
 const RANDOM: usize = 12;
 const NAME_MAX: usize = 255;
 
@@ -29,7 +35,7 @@ pub fn with_temp_name<T>(
     name: &OsStr,
     make: impl FnMut(&OsStr) -> io::Result<T>,
 ) -> io::Result<(OsString, T)> {
-    with_name(name, TEMP_SUFFIX, make)
+    with_name(name, "", TEMP_SUFFIX, make)
 }
 
 /// As [`with_temp_name`], for a directory that is not to be swept.
@@ -40,7 +46,35 @@ pub fn with_old_name<T>(
     name: &OsStr,
     make: impl FnMut(&OsStr) -> io::Result<T>,
 ) -> io::Result<(OsString, T)> {
-    with_name(name, OLD_SUFFIX, make)
+    with_name(name, "", OLD_SUFFIX, make)
+}
+
+/// As [`with_temp_name`], for a file that a transaction stages. `tags`: of its root, and of this process.
+///
+/// # Errors
+/// As [`with_temp_name`].
+pub fn with_transaction_name<T>(
+    name: &OsStr,
+    tags: &str,
+    make: impl FnMut(&OsStr) -> io::Result<T>,
+) -> io::Result<(OsString, T)> {
+    with_name(name, tags, TRANSACTION_SUFFIX, make)
+}
+
+/// As [`with_temp_name`], for a file that a transaction could not give its name.
+///
+/// # Errors
+/// As [`with_temp_name`].
+pub fn with_lost_name<T>(
+    name: &OsStr,
+    make: impl FnMut(&OsStr) -> io::Result<T>,
+) -> io::Result<(OsString, T)> {
+    with_name(name, "", LOST_SUFFIX, make)
+}
+
+/// The tags of a file that a transaction has staged: of its root, and of the process.
+pub fn transaction(name: &OsStr) -> Option<(&str, &str)> {
+    random_part(name, TRANSACTION_SUFFIX).map(|random| (&random[..4], &random[4..8]))
 }
 
 /// The name that [`with_temp_name`] would have made for `name` when it made `temp`.
@@ -55,16 +89,18 @@ pub fn temp_name_like(temp: &OsStr, name: &OsStr) -> OsString {
 
 fn with_name<T>(
     name: &OsStr,
+    tags: &str,
     suffix: &str,
     mut make: impl FnMut(&OsStr) -> io::Result<T>,
 ) -> io::Result<(OsString, T)> {
     let mut prefix = OsString::from(".");
     prefix.push(sys::cut(name, NAME_MAX - ".".len() - ".".len() - RANDOM - suffix.len()));
     prefix.push(".");
+    prefix.push(tags);
     let (made, path) = tempfile::Builder::new()
         .prefix(&prefix)
         .suffix(suffix)
-        .rand_bytes(RANDOM)
+        .rand_bytes(RANDOM - tags.len())
         // It would unlink by path; the name is relative to an open directory.
         .disable_cleanup(true)
         .make_in("/", |path| make(file_name(path)))?
@@ -78,21 +114,21 @@ fn file_name(path: &Path) -> &OsStr {
 
 /// Whether a name is one of ours for a file that is not finished.
 pub fn is_temp(name: &OsStr) -> bool {
-    random_part(name).is_some()
+    random_part(name, TEMP_SUFFIX).is_some()
 }
 
 /// The guard of the directory with this temp name.
 pub fn guard(temp: &OsStr) -> OsString {
-    let random = random_part(temp).unwrap_or_default();
+    let random = random_part(temp, TEMP_SUFFIX).unwrap_or_default();
     format!(".{random}.{random}{TEMP_SUFFIX}").into()
 }
 
-/// The random characters of a temp name.
-fn random_part(name: &OsStr) -> Option<&str> {
+/// The random characters of a name with this suffix.
+fn random_part<'name>(name: &'name OsStr, suffix: &str) -> Option<&'name str> {
     let (rest, random) = name
         .as_encoded_bytes()
         .strip_prefix(b".")?
-        .strip_suffix(TEMP_SUFFIX.as_bytes())?
+        .strip_suffix(suffix.as_bytes())?
         .split_last_chunk::<RANDOM>()?;
     let ours = rest.ends_with(b".") && random.iter().all(u8::is_ascii_alphanumeric);
     ours.then(|| std::str::from_utf8(random).ok()).flatten()

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::{fmt, io};
 
+use crate::error::Error;
 use crate::lock::holder::Timeout;
 use crate::sys;
 
@@ -92,6 +93,27 @@ pub enum ErrorKind {
         /// What it is called.
         name: String,
     },
+    /// A path leads out of the root of a transaction, or to what transactions keep there.
+    OutsideRoot,
+    /// What a transaction has read was changed each time before it could commit.
+    Conflict,
+    /// A transaction is committed, but not all of its names stand.
+    PendingNames {
+        /// What kept the rest from it.
+        cause: Box<Error>,
+    },
+    /// Whether a transaction is committed is not known.
+    UnknownOutcome {
+        /// What the system said to the last attempt.
+        cause: Box<Error>,
+    },
+    /// The journal of a root cannot be used.
+    Journal {
+        /// Why.
+        what: &'static str,
+    },
+    /// A call inside a function of a transaction waits for locks, which that transaction may have.
+    Nested,
     /// The caller cancelled.
     Aborted,
     /// A bug in this library: a panic, caught.
@@ -137,6 +159,12 @@ impl ErrorKind {
             Self::LockTimeout(_) => "ERR_ATOMIC_LOCK_TIMEOUT",
             Self::NoLocks { .. } => "ERR_ATOMIC_NO_LOCKS",
             Self::NetworkFs { .. } => "ERR_ATOMIC_NETWORK_FS",
+            Self::OutsideRoot => "ERR_ATOMIC_OUTSIDE_ROOT",
+            Self::Conflict => "ERR_ATOMIC_CONFLICT",
+            Self::PendingNames { .. } => "ERR_ATOMIC_PENDING",
+            Self::UnknownOutcome { .. } => "ERR_ATOMIC_UNKNOWN",
+            Self::Journal { .. } => "ERR_ATOMIC_JOURNAL",
+            Self::Nested => "ERR_ATOMIC_NESTED",
             Self::Aborted => "ABORT_ERR",
             Self::Panic(_) => "ERR_INTERNAL_ASSERTION",
         }
@@ -208,6 +236,33 @@ impl fmt::Display for ErrorKind {
             Self::Reentrant => f.write_str(
                 "this call is made inside the function of a call for the same file, which has to end first; return the \
                  change from that function, or make this call after it",
+            ),
+            Self::OutsideRoot => f.write_str(
+                "the path leads out of the root of the transaction, by '..', by a link or to another mount, or into its \
+                 folder .atomic; give a root that has all of the files below it",
+            ),
+            Self::Conflict => f.write_str(
+                "other programs changed what the transaction had read each time before it could commit, and nothing was \
+                 written: call it again, raise options.retries, or change an index with tx.update, which waits for its turn",
+            ),
+            Self::PendingNames { cause } => write!(
+                f,
+                "the transaction is committed, but not all of its files have their names yet ({cause}); remove the cause, and \
+                 the next transaction, snapshotRead or recover(root) completes it",
+            ),
+            Self::UnknownOutcome { cause } => write!(
+                f,
+                "the disk failed while the transaction was committed, and whether it counts is decided by recover(root), \
+                 or by the next transaction ({cause})",
+            ),
+            Self::Journal { what } => write!(
+                f,
+                "the journal of this root cannot be used: {what}; nothing was changed. Use that version or user, or give \
+                 up what is in it with recover(root, {{ giveUp: true }})",
+            ),
+            Self::Nested => f.write_str(
+                "this call is made inside a function of a transaction, which has locks that it may wait for; make it before \
+                 or after the transaction, or use its tx for the change",
             ),
             Self::Aborted => f.write_str("the operation was aborted"),
             Self::Panic(message) => write!(f, "a bug in @pipeline/atomic, please report it: {message}"),

@@ -73,33 +73,9 @@ impl IndexFile {
     /// The version that is there now, or `None` without a file.
     ///
     /// # Errors
-    /// [`ErrorKind::TooLong`], [`ErrorKind::CorruptIndex`], [`ErrorKind::LossyIndex`]; `EISDIR`, [`ErrorKind::NotRegular`]; a failed open or
-    /// read.
+    /// Those of [`read`].
     pub fn read(&self, options: &UpdateOptions) -> Result<Option<Snapshot>> {
-        if self.target.existing()?.is_none() {
-            return Ok(None);
-        }
-        let mut file = match self.target.dir.open_file(&self.target.name) {
-            Err(error) if error.raw_os_error() == Some(sys::ENOENT) => return Ok(None),
-            opened => opened.named("open")?,
-        };
-        let (kind, version) = Dir::stat_file(&file).named("fstat")?;
-        if kind != Kind::File {
-            return Err(ErrorKind::NotRegular { what: "not the file that it was a moment ago" }.into());
-        }
-        json::check_size(version.size, options.longest)?;
-        let text = match cache::take(&self.target.key(), &file) {
-            Some(text) => text,
-            None => {
-                let mut bytes = room(usize::try_from(version.size).unwrap_or(0) + 1);
-                file.read_to_end(&mut bytes).named("read")?;
-                json::check_length(&bytes, options.longest)?;
-                json::check_index(bytes)?
-            }
-        };
-        let keeps_digits = json::check_numbers(&text, options.numbers)?;
-        let ascii = without_mark(&text).is_ascii();
-        Ok(Some(Snapshot { layout: Layout::of(&text), ascii, keeps_digits, text, version, file }))
+        read(&self.target, options)
     }
 
     /// Writes `text`, which must be JSON, in the place of `expected` (`None`: no file), unless that says the same.
@@ -240,6 +216,38 @@ impl IndexFile {
             }
         }
     }
+}
+
+/// The version that is there now, or `None` without a file.
+///
+/// # Errors
+/// [`ErrorKind::TooLong`], [`ErrorKind::CorruptIndex`], [`ErrorKind::LossyIndex`]; `EISDIR`, [`ErrorKind::NotRegular`]; a failed open or
+/// read.
+pub(crate) fn read(target: &Target, options: &UpdateOptions) -> Result<Option<Snapshot>> {
+    if target.existing()?.is_none() {
+        return Ok(None);
+    }
+    let mut file = match target.dir.open_file(&target.name) {
+        Err(error) if error.raw_os_error() == Some(sys::ENOENT) => return Ok(None),
+        opened => opened.named("open")?,
+    };
+    let (kind, version) = Dir::stat_file(&file).named("fstat")?;
+    if kind != Kind::File {
+        return Err(ErrorKind::NotRegular { what: "not the file that it was a moment ago" }.into());
+    }
+    json::check_size(version.size, options.longest)?;
+    let text = match cache::take(&target.key(), &file) {
+        Some(text) => text,
+        None => {
+            let mut bytes = room(usize::try_from(version.size).unwrap_or(0) + 1);
+            file.read_to_end(&mut bytes).named("read")?;
+            json::check_length(&bytes, options.longest)?;
+            json::check_index(bytes)?
+        }
+    };
+    let keeps_digits = json::check_numbers(&text, options.numbers)?;
+    let ascii = without_mark(&text).is_ascii();
+    Ok(Some(Snapshot { layout: Layout::of(&text), ascii, keeps_digits, text, version, file }))
 }
 
 fn is_version(found: Option<&Stat>, expected: Option<&Snapshot>) -> bool {

@@ -16,6 +16,7 @@ use crate::job::{After, Job, Step};
 use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::wait::{self, Wait, Waited};
 use crate::process::{CallId, Called, Inside, Key, Place, Ticket};
+use crate::transaction::pending;
 use crate::write::{Receipt, Settled};
 
 /// An index in our hands, and what it says.
@@ -128,6 +129,7 @@ impl Job for OpenJob {
                     }
                     Err(error) => return Step::Done(Err(error)),
                 };
+                pending::look(&target.dir);
                 let mut place = ticket.join_as_follower(target.key(), target.name.clone(), self.id);
                 self.stage = Stage::Waiting;
                 let turn = match place.try_called() {

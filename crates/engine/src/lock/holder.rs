@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -58,6 +58,24 @@ impl Holder {
         }
     }
 
+    /// Writes into a lock file, after its holder, that the lock is part of a transaction with its root `up` directories up.
+    pub fn point_to_root(mut file: &File, up: usize) {
+        let Some(end) = first_line(file).map(|line| line.len() as u64 + 1) else { return };
+        let record = format!("{ROOT}{up}\n");
+        if end + record.len() as u64 <= LONGEST_RECORD {
+            // Without it the transaction is found by its journal, though not by a process that has looked there before.
+            drop(file.seek(SeekFrom::Start(end)).and_then(|_| file.write_all(record.as_bytes())));
+        }
+    }
+
+    /// How many directories up the root is of the transaction that a lock file was left by.
+    pub fn root_of(file: &File) -> Option<usize> {
+        let mut record = [0; LONGEST_RECORD as usize];
+        let got = sys::read_at(file, &mut record, 0).ok()?;
+        let line = record[..got].split(|byte| *byte == b'\n').nth(1)?;
+        std::str::from_utf8(line).ok()?.strip_prefix(ROOT)?.parse().ok()
+    }
+
     /// What the lock file of `index` says, if it can be read within a second: by a thread of its own, for a mount that
     /// does not answer would stop the one that waits for all calls.
     async fn ask(index: &Path) -> Option<Self> {
@@ -89,6 +107,16 @@ impl Holder {
         let since = UNIX_EPOCH.checked_add(Duration::from_millis(parts.next()?.parse().ok()?))?;
         Some(Self { pid, since, host: parts.next()?.to_owned() })
     }
+}
+
+/// What is before the number of directories up to the root of a transaction.
+const ROOT: &str = "root ";
+
+fn first_line(file: &File) -> Option<Vec<u8>> {
+    let mut record = [0; LONGEST_RECORD as usize];
+    let got = sys::read_at(file, &mut record, 0).ok()?;
+    let end = record[..got].iter().position(|byte| *byte == b'\n')?;
+    Some(record[..end].to_vec())
 }
 
 /// What keeps a call from its index.
@@ -185,6 +213,20 @@ mod tests {
         assert_eq!((read.pid, &read.host), (holder.pid, &holder.host));
         assert!(read.is_this() && !read.host.is_empty());
         assert!(holder.since.duration_since(read.since).unwrap() < Duration::from_millis(1));
+    }
+
+    #[test]
+    fn a_lock_of_a_transaction_says_where_its_root_is_and_by_whom_it_is_held() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        Holder::this().write(file.as_file());
+        assert_eq!(Holder::root_of(file.as_file()), None);
+        // As a waiter does it.
+        file.as_file().set_len(LONGEST_RECORD + 1).unwrap();
+        Holder::point_to_root(file.as_file(), 3);
+        assert_eq!(Holder::root_of(file.as_file()), Some(3));
+        let record = std::fs::read_to_string(file.path()).unwrap();
+        assert!(Holder::parse(record.lines().next().unwrap()).unwrap().is_this());
+        assert_eq!(record.len() as u64, LONGEST_RECORD + 1, "the waiter's mark stays");
     }
 
     #[test]

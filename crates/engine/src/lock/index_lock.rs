@@ -5,7 +5,8 @@ use std::fs::File;
 
 use crate::dir::Target;
 use crate::error::Result;
-use crate::lock::sidecar::Lock;
+use crate::lock::sidecar::{Lock, Taking};
+use crate::transaction::recover;
 use crate::write::in_place;
 
 /// The locks of an index, held until this is dropped.
@@ -17,16 +18,16 @@ pub struct IndexLock {
 }
 
 impl IndexLock {
-    /// The locks, if they are free. `in_place`: the index may be overwritten. `now`: even if the sidecar is left to other
-    /// processes ([`Lock::try_acquire_now`]).
+    /// The locks, if they are free. `in_place`: the index may be overwritten. A transaction that was killed with the lock is
+    /// recovered first.
     ///
     /// # Errors
     /// Those of [`Lock::try_acquire`].
-    pub fn try_acquire(target: &Target, in_place: bool, now: bool) -> Result<Option<Self>> {
-        let sidecar = if now { Lock::try_acquire_now(target) } else { Lock::try_acquire(target) };
-        if matches!(sidecar, Ok(None)) {
-            return Ok(None);
-        }
+    pub fn try_acquire(target: &Target, in_place: bool, taking: Taking) -> Result<Option<Self>> {
+        let sidecar = match recover::take_index(target, taking) {
+            Ok(None) => return Ok(None),
+            sidecar => sidecar,
+        };
         if !in_place {
             return Ok(Some(Self { _sidecar: sidecar?, file: None }));
         }
@@ -48,7 +49,7 @@ impl IndexLock {
     /// # Errors
     /// The other ones of [`IndexLock::try_acquire`].
     pub fn try_acquire_or_busy(target: &Target, in_place: bool) -> Result<Option<Self>> {
-        match Self::try_acquire(target, in_place, false) {
+        match Self::try_acquire(target, in_place, Taking::Fairly) {
             Err(error) if error.is_transient() => Ok(None),
             tried => tried,
         }

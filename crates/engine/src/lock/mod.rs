@@ -2,14 +2,14 @@
 //!
 //! ```
 //! use pipeline_atomic_engine::dir::target::{Resolve, Target};
-//! use pipeline_atomic_engine::lock::sidecar::Lock;
+//! use pipeline_atomic_engine::lock::sidecar::{Lock, Taking, Tried};
 //!
 //! let dir = tempfile::tempdir()?;
 //! let index = dir.path().join("index.json");
 //! let target = Target::resolve(&index, Resolve { mkdir: true, exclusive: false })?;
-//! let held = Lock::try_acquire(&target)?.expect("no other process has it");
+//! let Tried::Ours(held) = Lock::try_acquire(&target, Taking::Fairly)? else { panic!("another process has it") };
 //! assert!(dir.path().join(".index.json.lock").exists());
-//! assert!(Lock::try_acquire(&target)?.is_none());
+//! assert!(matches!(Lock::try_acquire(&target, Taking::Fairly)?, Tried::Busy));
 //! drop(held);
 //! assert_eq!(dir.path().read_dir()?.count(), 0);
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -45,7 +45,31 @@ pub struct Lock {
     dir: Arc<Directory>,
     name: OsString,
     file: File,
+    /// The file is not removed when the lock is released.
+    stays: bool,
     _slot: Slot,
+}
+
+/// What came of trying to get a lock.
+#[derive(Debug)]
+pub enum Tried {
+    /// It is ours.
+    Ours(Lock),
+    /// Another call has it, or is to have it.
+    Busy,
+    /// Its last holder was killed in a transaction, whose root is so many directories up: that is to be recovered first.
+    Left(usize),
+}
+
+/// How to take a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taking {
+    /// Unless it is to be left to others for now.
+    Fairly,
+    /// For a call that cannot wait any longer.
+    Now,
+    /// For a recovery: what the last holder has written into it stays, until the lock is released.
+    ToRecover,
 }
 
 impl Lock {
@@ -53,39 +77,31 @@ impl Lock {
     ///
     /// # Errors
     /// Those of open(2); [`ErrorKind::NotRegular`] if something else has the lock's name; [`ErrorKind::NoLocks`].
-    pub fn try_acquire(target: &Target) -> Result<Option<Self>> {
+    pub fn try_acquire(target: &Target, taking: Taking) -> Result<Tried> {
         let name = names::lock(&target.name);
         let key = (target.dir.id().clone(), name.clone());
-        if yield_until().get(&key).is_some_and(|until| Instant::now() < *until) {
-            return Ok(None);
+        if taking == Taking::Fairly && yield_until().get(&key).is_some_and(|until| Instant::now() < *until) {
+            return Ok(Tried::Busy);
         }
-        Self::try_name(target, &name).map_err(|error| error.about(target.path().with_file_name(&name)))
+        Self::try_name(target, &name, taking)
+            .map_err(|error| error.about(target.path().with_file_name(&name)))
     }
 
-    /// As [`Lock::try_acquire`], even if it is left to others: for a call that cannot wait any longer.
-    ///
-    /// # Errors
-    /// Those of [`Lock::try_acquire`].
-    pub fn try_acquire_now(target: &Target) -> Result<Option<Self>> {
-        let name = names::lock(&target.name);
-        Self::try_name(target, &name).map_err(|error| error.about(target.path().with_file_name(&name)))
-    }
-
-    fn try_name(target: &Target, name: &OsStr) -> Result<Option<Self>> {
-        let Some(slot) = HELD.take() else { return Ok(None) };
+    fn try_name(target: &Target, name: &OsStr, taking: Taking) -> Result<Tried> {
+        let Some(slot) = HELD.take() else { return Ok(Tried::Busy) };
         for _ in 0..ROUNDS {
             let (file, is_new) = match open(&target.dir, name)? {
                 Opened::File(file) => (file, false),
                 Opened::Made(file) => (file, true),
                 Opened::Changed => continue,
-                Opened::Closed => return Ok(None),
+                Opened::Closed => return Ok(Tried::Busy),
             };
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
                     // Tells the holder that there is a waiter; it goes with the lock file.
                     drop(file.set_len(LONGEST_RECORD + 1));
-                    return Ok(None);
+                    return Ok(Tried::Busy);
                 }
                 Err(TryLockError::Error(error)) => {
                     if is_new {
@@ -94,8 +110,13 @@ impl Lock {
                     return Err(not_locked(error));
                 }
             }
-            let held =
-                |slot, file| Self { dir: target.dir.clone(), name: name.to_owned(), file, _slot: slot };
+            let held = |slot, file| Self {
+                dir: target.dir.clone(),
+                name: name.to_owned(),
+                file,
+                stays: false,
+                _slot: slot,
+            };
             // Another machine may have replaced the index, and this file, since the directory was last opened here.
             if target.dir.file_system().network.is_some()
                 && let Err(error) = target.open_anew()
@@ -114,22 +135,33 @@ impl Lock {
                 Ok(is_same) => is_same,
             };
             if is_same || leaves_out(Step::LockIdentity) {
-                Holder::this().write(&file);
-                return Ok(Some(held(slot, file)));
+                if taking != Taking::ToRecover {
+                    if !is_new
+                        && let Some(up) = Holder::root_of(&file)
+                        && !leaves_out(Step::LockPointer)
+                    {
+                        drop(file.unlock());
+                        return Ok(Tried::Left(up));
+                    }
+                    Holder::this().write(&file);
+                }
+                return Ok(Tried::Ours(held(slot, file)));
             }
         }
-        Ok(None)
+        Ok(Tried::Busy)
     }
 
-    /// As [`Lock::try_acquire`]; a lack of descriptors counts as a lock that is taken, as both pass.
-    ///
-    /// # Errors
-    /// The other ones of [`Lock::try_acquire`].
-    pub fn try_acquire_or_busy(target: &Target) -> Result<Option<Self>> {
-        match Self::try_acquire(target) {
-            Err(error) if error.is_transient() => Ok(None),
-            tried => tried,
+    /// Says that a transaction is about to be committed, whose root is `up` directories up: who gets the lock after this
+    /// process was killed is to recover it first. Only processes that live on read it, so it is not flushed.
+    pub fn point_to_root(&self, up: usize) {
+        if !leaves_out(Step::LockPointer) {
+            Holder::point_to_root(&self.file, up);
         }
+    }
+
+    /// Lets the lock go, and leaves what it says to the next holder.
+    pub fn leave(mut self) {
+        self.stays = true;
     }
 }
 
@@ -193,7 +225,8 @@ fn open(dir: &Directory, name: &OsStr) -> Result<Opened> {
     }
 }
 
-fn not_locked(error: io::Error) -> Error {
+/// flock(2) failed.
+pub fn not_locked(error: io::Error) -> Error {
     match error.raw_os_error() {
         Some(errno) if sys::has_no_locks(errno) => ErrorKind::NoLocks { source: error }.into(),
         _ => Error::system("flock", error),
@@ -217,7 +250,7 @@ impl Drop for Lock {
             yield_until.insert(key, now + LONGEST_WAIT);
         }
         // Removed first, released then: the other way round, the next holder's file would be removed.
-        if self.dir.is_same(&self.name, &self.file).unwrap_or(false) {
+        if !self.stays && self.dir.is_same(&self.name, &self.file).unwrap_or(false) {
             drop(self.dir.unlink(&self.name));
         }
         // Closing would do, but for a child process that was forked just now and has a copy.

@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::index::file::IndexFile;
 use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::index_lock::IndexLock;
-use crate::lock::sidecar::Backoff;
+use crate::lock::sidecar::{Backoff, Taking};
 use crate::process::{Called, FollowerPlace, Turn};
 
 /// Waits for the turn and for the lock, without a thread, and without keeping the directory open.
@@ -106,7 +106,8 @@ fn look(path: &Path, turn: &Turn, in_place: bool, can_wait: bool) -> Result<Look
         Err(error) if error.is_transient() => return Err(error),
         _ => return Ok(Look::Elsewhere),
     };
-    Ok(match IndexLock::try_acquire(&target, in_place, !can_wait)? {
+    let taking = if can_wait { Taking::Fairly } else { Taking::Now };
+    Ok(match IndexLock::try_acquire(&target, in_place, taking)? {
         Some(lock) => Look::Ours(lock, target),
         None => Look::Busy,
     })

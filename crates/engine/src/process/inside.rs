@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::process::Key;
 
 /// What a call is made inside of, from the inside out.
@@ -16,7 +16,9 @@ pub struct Inside(Option<Arc<Frame>>);
 
 #[derive(Debug)]
 struct Frame {
-    key: Key,
+    keys: Arc<[Key]>,
+    /// Calls inside of it must not wait for other locks either.
+    is_transaction: bool,
     shown: String,
     state: watch::Sender<State>,
     outer: Inside,
@@ -40,7 +42,17 @@ impl Function {
     /// A function that is about to be called, by a call for `key`, which its caller knows as `shown`, and which was made
     /// inside of `outer`.
     pub fn new(key: Key, shown: String, outer: Inside) -> Self {
-        Self(Arc::new(Frame { key, shown, state: watch::Sender::new(State::Called), outer }))
+        Self::with(Arc::new([key]), false, shown, outer)
+    }
+
+    /// As [`Function::new`], by a transaction that has the turns for these files.
+    pub fn of_transaction(keys: Arc<[Key]>, shown: String, outer: Inside) -> Self {
+        Self::with(keys, true, shown, outer)
+    }
+
+    fn with(keys: Arc<[Key]>, is_transaction: bool, shown: String, outer: Inside) -> Self {
+        let state = watch::Sender::new(State::Called);
+        Self(Arc::new(Frame { keys, is_transaction, shown, state, outer }))
     }
 
     /// What calls that it makes are inside of.
@@ -73,7 +85,19 @@ impl Inside {
 
     /// What a call for `key` would wait for in vain.
     pub fn obstacle(&self, key: &Key) -> Obstacle {
-        Obstacle(self.frames().find(|frame| frame.key == *key).cloned())
+        Obstacle(self.frames().find(|frame| frame.keys.contains(key)).cloned())
+    }
+
+    /// Refuses a call that takes the locks of indexes. It is not waited for what its function returns: whoever waits for
+    /// the call waits for locks that are taken in another order.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Nested`], inside a function of a transaction; and, for a transaction, inside any.
+    pub fn check_nested(&self, is_transaction: bool) -> Result<()> {
+        let is_obstacle = |frame: &Arc<Frame>| {
+            (frame.is_transaction || is_transaction) && *frame.state.borrow() != State::Over
+        };
+        if self.frames().any(is_obstacle) { Err(ErrorKind::Nested.into()) } else { Ok(()) }
     }
 }
 
@@ -130,6 +154,21 @@ mod tests {
         assert!(poll(&call.obstacle(&key("b"))));
         assert!(!poll(&call.obstacle(&key("c"))), "another file");
         assert_eq!(call.names(), ["b", "a"]);
+    }
+
+    #[test]
+    fn a_transaction_is_refused_in_any_function_and_an_update_in_those_of_a_transaction() {
+        let nested =
+            |function: &Function, is_transaction| function.inside().check_nested(is_transaction).is_err();
+        let update = Function::new(key("a"), "a".into(), Inside::default());
+        let keys = Arc::new([key("b"), key("c")]);
+        let transaction = Function::of_transaction(keys, "b".into(), Inside::default());
+        assert_eq!([nested(&update, true), nested(&update, false)], [true, false]);
+        assert_eq!([nested(&transaction, true), nested(&transaction, false)], [true, true]);
+        assert!(transaction.inside().obstacle(&key("c")).is_one());
+        let inside = transaction.inside();
+        drop(transaction);
+        assert!(inside.check_nested(true).is_ok(), "it is over");
     }
 
     #[test]

@@ -13,6 +13,6 @@ pub(crate) use budget::{DescriptorBudget, Slot};
 pub use buffer_pool::{room, room_for_bytes};
 pub(crate) use deferred_close::{Old, Replaced};
 pub use inside::Inside;
-pub(crate) use parallel::each;
+pub(crate) use parallel::{each, each_at_once};
 pub use queue::{CallId, Called, FollowerPlace, Key, Place, Ticket, Turn};
 pub(crate) use thread::{lock, retry_transient, spawn_or_run, spawn_or_skip};

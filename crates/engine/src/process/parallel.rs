@@ -34,7 +34,26 @@ pub fn each<T: Send, E: Transient + Send>(
     threads: usize,
     work: impl Fn(usize, &mut T) -> Result<(), E> + Sync,
 ) -> Result<(), (usize, E)> {
-    let threads = threads.min(items.len().div_ceil(FEWEST));
+    on_threads(items, threads.min(items.len().div_ceil(FEWEST)), work)
+}
+
+/// As [`each`], with a thread for each item: for work that waits for the device.
+///
+/// # Errors
+/// Those of [`each`].
+pub fn each_at_once<T: Send, E: Transient + Send>(
+    items: &mut [T],
+    threads: usize,
+    work: impl Fn(usize, &mut T) -> Result<(), E> + Sync,
+) -> Result<(), (usize, E)> {
+    on_threads(items, threads.min(items.len()), work)
+}
+
+fn on_threads<T: Send, E: Transient + Send>(
+    items: &mut [T],
+    threads: usize,
+    work: impl Fn(usize, &mut T) -> Result<(), E> + Sync,
+) -> Result<(), (usize, E)> {
     match once(items, threads, &work) {
         Err((_, error)) if threads > 1 && error.is_transient() => once(items, 1, &work),
         done => done,

@@ -13,6 +13,13 @@ pub struct Digest {
     hash: u128,
 }
 
+impl Digest {
+    /// XXH3 with 128 bits.
+    pub(crate) fn hash(&self) -> u128 {
+        self.hash
+    }
+}
+
 /// A digest that is being made.
 #[derive(Clone, Default)]
 pub struct Running {

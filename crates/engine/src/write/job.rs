@@ -9,6 +9,7 @@ use crate::dir::{Resolve, Target};
 use crate::error::{ErrorKind, Result};
 use crate::job::{After, Job, Step};
 use crate::process::{Inside, Ticket, Turn, buffer_pool};
+use crate::transaction::pending;
 use crate::write::commit;
 use crate::write::options::{Options, Receipt};
 use crate::write::published::{Published, Settled};
@@ -88,6 +89,7 @@ impl Job for WriteJob {
             Err(error) if error.is_transient() => return Step::Again(Self { stage, how }, error),
             Err(error) => return Step::Done(Err(error)),
         };
+        pending::look(&target.dir);
         match stage {
             Stage::Called(path, ticket, data) => enqueue(path, &target, ticket, data, how),
             Stage::Ready(paths, turn, data) if *turn.key() == target.key() => {

@@ -75,6 +75,16 @@ impl Staged {
         Ok(staged)
     }
 
+    /// A file that was made with a name.
+    pub fn named(file: File, name: TempName) -> Self {
+        Self { file, name: Some(name) }
+    }
+
+    /// The file and the name that it has, if it has one.
+    pub fn into_parts(self) -> (File, Option<TempName>) {
+        (self.file, self.name)
+    }
+
     fn make(target: &Target, private: bool) -> Result<Self> {
         let mode = if private { PRIVATE } else { PUBLIC };
         if !target.dir.needs_temp_name()

@@ -139,7 +139,7 @@ pub fn read_fully(file: &File, buffer: &mut [u8], offset: u64) -> Result<usize> 
 }
 
 /// The digest of a file's first `size` bytes, or of all if there are less.
-fn digest(file: &File, size: u64, cancel: &Cancel) -> Result<Digest> {
+pub fn digest(file: &File, size: u64, cancel: &Cancel) -> Result<Digest> {
     let mut running = Running::default();
     read(file, size, cancel, |_, read| {
         running.add(read);

@@ -11,6 +11,7 @@ use crate::dir::{Resolve, Target, sweep};
 use crate::error::{Error, Result};
 use crate::process::{DescriptorBudget, Key, Replaced, Slot, deferred_close};
 use crate::sys;
+use crate::transaction::pending;
 use crate::write::digest::Running;
 use crate::write::finish::{LARGE, finish};
 use crate::write::options::{Options, Receipt};
@@ -46,6 +47,7 @@ impl Writer {
         cancel.check()?;
         let slot = OPEN.take().ok_or_else(|| Error::raw("open", sys::EMFILE))?;
         let target = Target::resolve(path, Resolve { mkdir, exclusive: options.exclusive })?;
+        pending::look(&target.dir);
         sweep::once(&target.dir);
         let private = options.mode.is_some() || target.existing()?.is_some();
         let staged = Some(Staged::new(&target, private, options.exclusive)?);

@@ -65,6 +65,11 @@ pub fn set_mode(file: &File, mode: u32, bears: Bears<'_>) -> CallResult<()> {
     }
 }
 
+/// Owner and permissions of an open file.
+pub fn access_of(file: &File) -> io::Result<Access> {
+    Ok(Access::of(&rustix::fs::fstat(file)?))
+}
+
 /// Whether nobody but its owner may open the file.
 pub fn is_private(file: &File) -> io::Result<bool> {
     Ok(Access::of(&rustix::fs::fstat(file)?).mode & OTHERS == 0)

@@ -11,6 +11,11 @@ impl Dir {
     pub fn file_system(&self) -> FileSystem {
         file_system(self.as_fd())
     }
+
+    /// Tells the file system from others, as a rule also after a restart.
+    pub fn file_system_number(&self) -> u64 {
+        rustix::fs::fstatvfs(self).map(|stat| stat.f_fsid).unwrap_or_default()
+    }
 }
 
 /// Whether anything in this file, which may be mounted by itself, can outlive a power cut.

@@ -13,6 +13,11 @@ impl FileId {
     pub fn is_on_device_of(&self, other: &Self) -> bool {
         self.device == other.device
     }
+
+    /// Tells the file from the others of its file system, also after a restart. 0: it does not.
+    pub fn number(&self) -> u64 {
+        self.inode
+    }
 }
 
 #[cfg(test)]
@@ -40,6 +45,13 @@ impl Access {
     /// Whether it belongs to the user of this process, or to that of `other`.
     pub fn is_ours_or_as(&self, other: &Self) -> bool {
         self.is_ours() || self.uid == other.uid
+    }
+
+    /// Whether what is in this directory says the same as its surroundings, which are `around`: no user has made it who
+    /// may not change those as well.
+    pub fn is_as_trusted_as(&self, around: &Self) -> bool {
+        const WRITE_ALL: u32 = 0o002;
+        self.is_ours_or_as(around) || self.uid == 0 || around.mode & WRITE_ALL == 0
     }
 
     /// Whether it belongs to the user of this process.

@@ -9,6 +9,11 @@ impl FileId {
     pub fn is_on_device_of(&self, _other: &Self) -> bool {
         true
     }
+
+    /// Tells the file from the others of its file system, also after a restart. 0: it does not.
+    pub fn number(&self) -> u64 {
+        0
+    }
 }
 
 #[cfg(test)]
@@ -28,6 +33,11 @@ pub struct Access {
 impl Access {
     /// Owners are not looked at here.
     pub fn is_ours_or_as(&self, _other: &Self) -> bool {
+        true
+    }
+
+    /// Owners are not looked at here.
+    pub fn is_as_trusted_as(&self, _around: &Self) -> bool {
         true
     }
 }

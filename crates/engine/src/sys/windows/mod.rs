@@ -70,6 +70,11 @@ pub fn inherit(
     set_mode(file, mode.unwrap_or(old.mode), bears)
 }
 
+/// Owner and permissions of an open file.
+pub fn access_of(file: &File) -> io::Result<Access> {
+    Ok(Access { mode: if file.metadata()?.permissions().readonly() { 0o444 } else { 0o666 } })
+}
+
 /// Its folder decides that.
 pub fn is_private(_file: &File) -> io::Result<bool> {
     Ok(true)

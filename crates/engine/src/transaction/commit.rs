@@ -1,0 +1,189 @@
+//! The commit of a transaction: all of its files are staged and on disk, one record says so, and only then do names change.
+//! `docs/transactions.md` has each flush and its reason.
+
+use std::sync::Mutex;
+
+use crate::cancel::Cancel;
+use crate::error::{Error, ErrorKind, Result};
+use crate::lock::sidecar::Lock;
+use crate::mutant::{Step, leaves_out};
+use crate::process::{each, each_at_once, lock};
+use crate::transaction::item::{Change, Item};
+use crate::transaction::journal::{Record, State};
+use crate::transaction::root::{Root, RootLock};
+
+/// So many threads make staged files.
+const STAGERS: usize = 8;
+/// So many flushes at once.
+const FLUSHERS: usize = 32;
+
+/// What came of an attempt to commit.
+#[derive(Debug)]
+pub enum Attempt {
+    /// It is committed, with this number; `None`: nothing had to be recorded.
+    Committed(Option<u64>),
+    /// These items are not what they were to be: nothing was done.
+    Changed(Vec<usize>),
+    /// Another transaction was interrupted, and is to be recovered first.
+    Recover,
+}
+
+/// Stages all items.
+///
+/// # Errors
+/// Whatever fails first, with its position.
+pub fn stage(root: &Root, items: &mut [Item], flush: bool, cancel: &Cancel) -> Result<()> {
+    each(items, STAGERS, |_, item| item.stage(root, flush, cancel)).map_err(|(at, error)| error.of_entry(at))
+}
+
+/// Flushes all staged files: for a transaction that has to wait for the root.
+///
+/// # Errors
+/// Whatever fails first, with its position.
+pub fn flush_staged(items: &mut [Item], flush: bool, cancel: &Cancel) -> Result<()> {
+    each_at_once(items, FLUSHERS, |_, item| item.flush(flush, cancel))
+        .map_err(|(at, error)| error.of_entry(at))
+}
+
+/// Commits what is staged. `locks`: those of the indexes among the items, with the directories up to the root.
+///
+/// # Errors
+/// Whatever fails. Nothing has changed, unless [`Error::committed`].
+pub fn commit(
+    root: &Root,
+    _root_lock: &RootLock,
+    items: &mut [Item],
+    locks: &[(Lock, usize)],
+    flush: bool,
+    cancel: &Cancel,
+) -> Result<Attempt> {
+    let journal = root.read()?;
+    if journal.pending().is_some() {
+        return Ok(Attempt::Recover);
+    }
+    let mut changed = Vec::new();
+    for (at, item) in items.iter_mut().enumerate() {
+        if !item.look(flush).map_err(|error| error.of_entry(at))? {
+            changed.push(at);
+        }
+    }
+    if !changed.is_empty() {
+        return Ok(Attempt::Changed(changed));
+    }
+    let ops = items.iter().filter(|item| item.changes()).count();
+    if ops == 0 {
+        flush_directories(items, flush)?;
+        return Ok(Attempt::Committed(None));
+    }
+    cancel.check()?;
+    if ops == 1 {
+        // One name is changed at once by itself.
+        flush_staged(items, flush, cancel)?;
+        publish(items).map_err(|failed| failed.1)?;
+        flush_directories(items, flush).map_err(Error::after_commit)?;
+        return Ok(Attempt::Committed(None));
+    }
+    let txid = journal.next();
+    let op = |(at, item): (usize, &Item)| item.op(root).map_err(|error| error.of_entry(at));
+    let changing = items.iter().enumerate().filter(|(_, item)| item.changes());
+    let record = Record { txid, home: root.home(), ops: changing.map(op).collect::<Result<_>>()? };
+    for (lock, up) in locks {
+        lock.point_to_root(*up);
+    }
+    let state = journal.state;
+    let finished = State { finished: txid, applied: txid, ..state };
+    let recorded = root.write_record(&record).and_then(|()| {
+        if leaves_out(Step::FinishedOrder) {
+            root.write_state(&finished)?;
+        }
+        flush_all(root, items, flush, cancel)
+    });
+    if let Err(error) = recorded {
+        return Err(take_back(root, items, finished, error));
+    }
+    match publish(items) {
+        Ok(()) => {}
+        Err(failed) => {
+            let (done, error) = *failed;
+            if done == 0 {
+                return Err(take_back(root, items, finished, error));
+            }
+            items.iter_mut().for_each(Item::leave);
+            return Err(pending(error));
+        }
+    }
+    // For those who read a snapshot. Without it they wait, or recover what needs none.
+    drop(root.write_state(&State { applied: txid, ..state }));
+    flush_directories(items, flush).map_err(pending)?;
+    root.write_state(&finished).map_err(pending)?;
+    Ok(Attempt::Committed(Some(txid)))
+}
+
+fn pending(cause: Error) -> Error {
+    let entry = cause.entry();
+    let error = Error::from(ErrorKind::PendingNames { cause: Box::new(cause) }).after_commit();
+    match entry {
+        Some(entry) => error.of_entry(entry),
+        None => error,
+    }
+}
+
+/// The first round: all staged files and the record, at once. The record has the hash of each file, so one that is on disk
+/// before its files is told apart.
+fn flush_all(root: &Root, items: &mut [Item], flush: bool, cancel: &Cancel) -> Result<()> {
+    if !flush {
+        return flush_staged(items, flush, cancel);
+    }
+    let mut parts: Vec<_> = items.iter_mut().filter(|item| item.changes()).map(Some).collect();
+    parts.push(None);
+    each_at_once(&mut parts, FLUSHERS, |_, part| match part {
+        Some(item) => item.flush(flush, cancel),
+        None => root.flush(),
+    })
+    .map_err(|(_, error)| error)
+}
+
+/// Gives all files their names, and removes what is to go. With an error comes how many names had changed.
+fn publish(items: &mut [Item]) -> std::result::Result<(), Box<(usize, Error)>> {
+    // Removals last: a name that is gone is no proof that the others are to change.
+    let is_removal = |item: &Item| matches!(item.change, Change::Remove(_));
+    let mut order: Vec<usize> = (0..items.len()).filter(|at| items[*at].changes()).collect();
+    order.sort_by_key(|at| is_removal(&items[*at]));
+    for (done, at) in order.into_iter().enumerate() {
+        items[at].publish().map_err(|error| Box::new((done, error.of_entry(at))))?;
+    }
+    Ok(())
+}
+
+/// The second round: each directory. Where it succeeded, no crash brings an old name back.
+fn flush_directories(items: &mut [Item], flush: bool) -> Result<()> {
+    if !flush || leaves_out(Step::NamesSync) {
+        items.iter_mut().for_each(|item| item.receipt.durable = item.receipt.durable && flush);
+        return Ok(());
+    }
+    let mut dirs: Vec<_> = items.iter().map(|item| item.target.dir.clone()).collect();
+    dirs.sort_by_key(|dir| dir.id().clone());
+    dirs.dedup_by_key(|dir| dir.id().clone());
+    let durable = Mutex::new(true);
+    each_at_once(&mut dirs, FLUSHERS, |_, dir| {
+        let synced = dir.sync()?;
+        *lock(&durable) &= synced && dir.is_durable();
+        Ok(())
+    })
+    .map_err(|(_, error): (usize, Error)| error)?;
+    let durable = *lock(&durable);
+    items.iter_mut().for_each(|item| item.receipt.durable &= durable);
+    Ok(())
+}
+
+/// Nothing has changed, and nothing is to: that must be on disk before the staged files go, or a record without them would
+/// be taken for one that was complete.
+fn take_back(root: &Root, items: &mut [Item], finished: State, error: Error) -> Error {
+    match root.write_state(&finished).and_then(|()| root.flush()) {
+        Ok(()) => error,
+        Err(cause) => {
+            items.iter_mut().for_each(Item::leave);
+            ErrorKind::UnknownOutcome { cause: Box::new(cause) }.into()
+        }
+    }
+}

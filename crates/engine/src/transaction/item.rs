@@ -1,0 +1,350 @@
+//! One file of a transaction, from what is to become of it to the operation of a record.
+
+use std::ffi::OsStr;
+use std::fs::File;
+
+use crate::cancel::Cancel;
+use crate::dir::{Target, names};
+use crate::error::{Advice, Error, ErrorKind, Named, Result};
+use crate::mutant::{Step, leaves_out};
+use crate::process::{DescriptorBudget, Slot};
+use crate::sys::{self, Dir, Stat, Version};
+use crate::transaction::journal::{Mark, OldMark, Op};
+use crate::transaction::root::Root;
+use crate::write::unchanged::unchanged;
+use crate::write::{Content, Level, Options, Receipt, Running, Staged, TempName, Unchanged, verify};
+
+/// Staged files that are open until all of them are flushed at once; beyond that each is flushed by itself.
+static OPEN: DescriptorBudget = DescriptorBudget::one_in(8);
+
+/// An old file up to this size is read, so that it can be told from others even in a copy of the tree.
+const LONGEST_OLD: u64 = 1 << 20;
+
+/// One file of a transaction.
+#[derive(Debug)]
+pub struct Item {
+    /// Which file.
+    pub target: Target,
+    /// What is to become of it.
+    pub change: Change,
+    /// What must be there for that.
+    pub expected: Expected,
+    /// Its lock is held by the transaction.
+    pub is_index: bool,
+    /// What must not be there any more, or has been found out.
+    pub receipt: Receipt,
+    old: Option<Stat>,
+    old_hash: Option<u128>,
+    staged: Option<StagedFile>,
+}
+
+/// What is to become of a file.
+#[derive(Debug)]
+pub enum Change {
+    /// It gets these bytes.
+    Write(Vec<u8>, Options),
+    /// It becomes another name of that file, which loses its own: the position of its item.
+    Rename(Target),
+    /// It goes. `true`: it must be there.
+    Remove(bool),
+    /// Nothing: it is to be what it was.
+    Keep,
+}
+
+/// What must be there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// Anything: it is replaced without having been looked at.
+    Any,
+    /// This version; `None`: nothing.
+    Version(Option<Version>),
+}
+
+#[derive(Debug)]
+struct StagedFile {
+    temp: TempName,
+    mark: Mark,
+    /// Until it is flushed.
+    open: Option<(File, Option<Slot>)>,
+}
+
+impl Item {
+    /// A file to be changed.
+    pub fn new(target: Target, change: Change, expected: Expected, is_index: bool) -> Self {
+        let receipt = Receipt { written: false, bytes: 0, durable: true, verified: None, atomic: true };
+        Self { target, change, expected, is_index, receipt, old: None, old_hash: None, staged: None }
+    }
+
+    /// Makes the staged file, read back and on its way to the device.
+    ///
+    /// # Errors
+    /// Whatever fails first.
+    pub fn stage(&mut self, root: &Root, flush: bool, cancel: &Cancel) -> Result<()> {
+        if self.staged.is_some() {
+            return Ok(());
+        }
+        cancel.check()?;
+        self.old = self.target.existing()?;
+        match &self.change {
+            Change::Keep | Change::Remove(_) => {
+                if self.old.is_some() && matches!(self.change, Change::Remove(_)) {
+                    self.target.check_replaceable()?;
+                    self.old_hash = self.hash_of_old(cancel);
+                }
+                Ok(())
+            }
+            Change::Rename(from) => {
+                let from = from.clone();
+                self.stage_link(root, &from, flush)
+            }
+            Change::Write(..) => self.stage_write(root, flush, cancel),
+        }
+    }
+
+    fn stage_write(&mut self, root: &Root, flush: bool, cancel: &Cancel) -> Result<()> {
+        let Change::Write(data, options) = &self.change else { return Ok(()) };
+        let target = &self.target;
+        if options.exclusive && self.old.is_some() {
+            return Err(Error::raw("open", sys::EEXIST));
+        }
+        let content = Content::Bytes(data);
+        if options.if_changed
+            && self.old.is_some()
+            && let Some(Unchanged { file, version, level }) = unchanged(target, content, options, cancel)?
+        {
+            // The program that wrote it may not have flushed it.
+            let durable = flush && sys::sync_file(&file).named("fsync")?;
+            self.receipt =
+                Receipt { written: false, bytes: version.size, durable, verified: Some(level), atomic: true };
+            self.expected = Expected::Version(Some(version));
+            self.change = Change::Keep;
+            return Ok(());
+        }
+        if self.old.is_some() {
+            target.check_replaceable()?;
+        }
+        let tags = tags(root)?;
+        let mode = if self.old.is_some() || options.mode.is_some() { 0o600 } else { 0o666 };
+        let make = |name: &OsStr| target.dir.create_new(name, mode);
+        let (name, file) = names::with_transaction_name(&target.name, &tags, make)
+            .map_err(|error| Error::not_made(error, Advice::MakesFile))?;
+        let mut staged = Staged::named(file, TempName { dir: target.dir.clone(), name });
+        staged.write(data, false, cancel)?;
+        staged.set_access(target, self.old.as_ref(), options.mode)?;
+        if flush {
+            staged.start_write_back();
+        }
+        let verified = options.verify.map(|_| staged.verify(content, Level::Cache, cancel)).transpose()?;
+        sys::flush_and_close_copy(staged.file()).named("close")?;
+        let mut running = Running::default();
+        running.add(data);
+        let (_, version) = Dir::stat_file(staged.file()).named("fstat")?;
+        let hash = Some(running.digest().hash());
+        let mark = Mark { inode: version.id.number(), size: version.size, hash };
+        self.receipt =
+            Receipt { written: true, bytes: content.size(), durable: true, verified, atomic: true };
+        let (file, temp) = staged.into_parts();
+        let Some(temp) = temp else { return Err(Error::raw("open", sys::ENOENT)) };
+        self.staged = Some(StagedFile { temp, mark, open: Some((file, None)) });
+        self.old_hash = self.hash_of_old(cancel);
+        self.keep_open_or_flush(flush)
+    }
+
+    /// Another name for the file `from`.
+    fn stage_link(&mut self, root: &Root, from: &Target, flush: bool) -> Result<()> {
+        let Some(source) = from.existing()? else {
+            return Err(Error::raw("rename", sys::ENOENT).about(from.path()));
+        };
+        if self.old.is_some() {
+            self.target.check_replaceable()?;
+        }
+        let link = |name: &OsStr| from.dir.link(&from.name, &self.target.dir, name);
+        let (name, ()) = names::with_transaction_name(&self.target.name, &tags(root)?, link).named("link")?;
+        let temp = TempName { dir: self.target.dir.clone(), name };
+        let file = temp.dir.open_to_flush(&temp.name).named("open")?;
+        let (_, version) = Dir::stat_file(&file).named("fstat")?;
+        if version.id != source.version.id {
+            return Err(ErrorKind::Changed.into());
+        }
+        let mark = Mark { inode: version.id.number(), size: version.size, hash: None };
+        self.receipt = Receipt { written: true, bytes: version.size, ..self.receipt };
+        self.staged = Some(StagedFile { temp, mark, open: Some((file, None)) });
+        self.keep_open_or_flush(flush)
+    }
+
+    fn keep_open_or_flush(&mut self, flush: bool) -> Result<()> {
+        let slot = OPEN.take();
+        if slot.is_none() {
+            return self.flush(flush, &Cancel::default());
+        }
+        if let Some((_, open)) = self.staged.as_mut().and_then(|staged| staged.open.as_mut()) {
+            *open = slot;
+        }
+        Ok(())
+    }
+
+    /// What the old file says; `None` where it is long, or cannot be read.
+    fn hash_of_old(&self, cancel: &Cancel) -> Option<u128> {
+        let old = self.old.as_ref().filter(|old| old.version.size <= LONGEST_OLD)?;
+        let file = self.target.dir.open_file(&self.target.name).ok()?;
+        let (_, version) = Dir::stat_file(&file).ok()?;
+        (version == old.version)
+            .then(|| verify::digest(&file, version.size, cancel).ok())?
+            .map(|digest| digest.hash())
+    }
+
+    /// Flushes the staged file, if that is still to be done, and closes it.
+    ///
+    /// # Errors
+    /// Those of fsync(2); [`ErrorKind::Verify`].
+    pub fn flush(&mut self, flush: bool, cancel: &Cancel) -> Result<()> {
+        let Some(StagedFile { open, mark, .. }) = &mut self.staged else { return Ok(()) };
+        let Some((file, _slot)) = open.take() else { return Ok(()) };
+        if !flush {
+            self.receipt.durable = false;
+            return Ok(());
+        }
+        if !leaves_out(Step::StagedSync) {
+            self.receipt.durable &= sys::sync_file(&file).named("fsync")?;
+        }
+        if let (Change::Write(data, options), Some(_)) = (&self.change, mark.hash)
+            && options.verify == Some(Level::Device)
+        {
+            self.receipt.verified = Some(verify::verify(&file, Content::Bytes(data), Level::Device, cancel)?);
+        }
+        Ok(())
+    }
+
+    /// The last look, with all locks: whether it is what it was when it was read or staged. `Ok(false)`: it is not, and the
+    /// caller is to begin again.
+    ///
+    /// # Errors
+    /// What makes the change impossible by now.
+    pub fn look(&mut self, flush: bool) -> Result<bool> {
+        let now = self.target.existing()?;
+        let version = now.as_ref().map(|now| &now.version);
+        if let Expected::Version(expected) = &self.expected
+            && !leaves_out(Step::LastLook)
+        {
+            let is_same = match (version, expected) {
+                (None, None) => true,
+                (Some(version), Some(expected)) => version.has_content_of(expected),
+                _ => false,
+            };
+            if !is_same {
+                return Ok(false);
+            }
+        }
+        match &self.change {
+            Change::Write(_, options) if options.exclusive && now.is_some() => {
+                return Err(Error::raw("open", sys::EEXIST));
+            }
+            Change::Remove(true) if now.is_none() => return Err(Error::raw("unlink", sys::ENOENT)),
+            Change::Remove(false) if now.is_none() => self.change = Change::Keep,
+            Change::Rename(from) => {
+                // What is renamed is what was linked.
+                let linked = self.staged.as_ref().map_or(0, |staged| staged.mark.inode);
+                if from.existing()?.is_none_or(|source| source.version.id.number() != linked) {
+                    return Ok(false);
+                }
+            }
+            _ => {}
+        }
+        if version != self.old.as_ref().map(|old| &old.version) {
+            // Another file by now, whose owner and mode are to be kept.
+            let is_other =
+                now.as_ref().map(|now| &now.version.id) != self.old.as_ref().map(|old| &old.version.id);
+            let is_changed = match (version, &self.old) {
+                (Some(now), Some(old)) => !now.has_content_of(&old.version),
+                _ => true,
+            };
+            self.old = now;
+            self.old_hash = self.old_hash.filter(|_| !is_changed);
+            if let (Change::Write(_, options), Some(staged), true) =
+                (&self.change, &mut self.staged, is_other)
+            {
+                let file = match staged.open.take() {
+                    Some((file, _)) => file,
+                    None => self.target.dir.open_to_overwrite(&staged.temp.name).named("open")?,
+                };
+                let again =
+                    Staged::named(file, TempName { dir: self.target.dir.clone(), name: Default::default() });
+                again.set_access(&self.target, self.old.as_ref(), options.mode)?;
+                self.receipt.durable &= flush && again.sync()?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether anything is to be done.
+    pub fn changes(&self) -> bool {
+        !matches!(self.change, Change::Keep)
+    }
+
+    /// As a record has it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::OutsideRoot`].
+    pub fn op(&self, root: &Root) -> Result<Op> {
+        let dir = self.target.dir.path().named("readlink")?;
+        let dir = dir.strip_prefix(&root.path).map_err(|_| ErrorKind::OutsideRoot)?.to_owned();
+        let old = self.old.as_ref().map(|Stat { version, .. }| OldMark {
+            inode: version.id.number(),
+            size: version.size,
+            modified: version.modified,
+            changed: version.changed,
+            hash: self.old_hash,
+        });
+        let staged = self.staged.as_ref().map(|staged| (staged.temp.name.clone(), staged.mark));
+        Ok(Op { dir, name: self.target.name.clone(), staged, is_index: self.is_index, old })
+    }
+
+    /// Gives the staged file its name, or removes the file.
+    ///
+    /// # Errors
+    /// Those of rename(2) and unlink(2).
+    pub fn publish(&mut self) -> Result<()> {
+        let Self { target, change, staged, old, .. } = self;
+        match (change, staged) {
+            (Change::Remove(_), _) => match target.dir.unlink(&target.name) {
+                Err(error) if error.raw_os_error() == Some(sys::ENOENT) => Ok(()),
+                removed => {
+                    removed.named("unlink")?;
+                    self.receipt.written = true;
+                    Ok(())
+                }
+            },
+            (Change::Write(_, options), Some(staged)) if old.is_none() => {
+                match staged.temp.create(target, options.create()) {
+                    Err(error) if !options.exclusive && error.errno_of("rename") == Some(sys::EEXIST) => {
+                        staged.temp.replace(target)
+                    }
+                    created => created,
+                }
+            }
+            (_, Some(staged)) => {
+                let name = staged.temp.name.clone();
+                staged.temp.replace(target)?;
+                // A rename between two names of one file does nothing.
+                if matches!(self.change, Change::Rename(_)) {
+                    drop(target.dir.unlink(&name));
+                }
+                Ok(())
+            }
+            (_, None) => Ok(()),
+        }
+    }
+
+    /// The staged file keeps its name: recovery is to find it.
+    pub fn leave(&mut self) {
+        if let Some(staged) = &mut self.staged {
+            staged.temp.forget();
+        }
+    }
+}
+
+/// What is in the names of files that this process stages below `root`.
+fn tags(root: &Root) -> Result<String> {
+    let own = root.process_tag()?;
+    Ok(format!("{}{own}", String::from_utf8_lossy(&root.tag()?)))
+}

@@ -1,0 +1,222 @@
+//! The files of a transaction: found below its root, and locked.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::cancel::Cancel;
+use crate::dir::{Directory, Resolve, Target};
+use crate::error::{Error, ErrorKind, Named, Result};
+use crate::index::file::{self, Snapshot, UpdateOptions};
+use crate::lock::holder::{Blocker, Timeout};
+use crate::lock::sidecar::{Backoff, Lock, Taking};
+use crate::process::{Key, Turn};
+use crate::sys::{self, Version};
+use crate::transaction::pending;
+use crate::transaction::recover::{self, Recovered};
+use crate::transaction::root::{FOLDER, Root};
+
+/// The files of a transaction, and what it holds of them. Dropped, it holds nothing.
+#[derive(Debug)]
+pub struct Session {
+    // Dropped in this order: the call that gets a turn next finds the lock free.
+    pub(crate) locks: Vec<(Lock, usize)>,
+    pub(crate) turns: Vec<Turn>,
+    pub(crate) root: Root,
+    pub(crate) targets: Vec<Target>,
+    /// What was recovered on the way.
+    pub recovered: Option<Recovered>,
+}
+
+/// A file that was read, as it was then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen(pub(crate) Option<Version>);
+
+impl Session {
+    /// For transactions below `root`, which is made if it is missing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NetworkFs`], [`ErrorKind::Journal`]; those of open(2), and of making files.
+    pub fn open(root: &Path) -> Result<Self> {
+        let dir = Directory::open(None, root, true)?;
+        if let Some(name) = &dir.file_system().network {
+            return Err(ErrorKind::NetworkFs { name: name.clone() }.into());
+        }
+        let root = Root::open_or_make(&dir)?;
+        Ok(Self { locks: Vec::new(), turns: Vec::new(), root, targets: Vec::new(), recovered: None })
+    }
+
+    /// Finds the file that `path`, which is absolute, means; its position among those of this transaction. Two names of
+    /// one file are one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::OutsideRoot`]; those of [`Target::resolve`].
+    pub fn find(&mut self, path: &Path, mkdir: bool) -> Result<usize> {
+        let target = resolve(&self.root, path, mkdir)?;
+        pending::look(&target.dir);
+        for (at, known) in self.targets.iter().enumerate() {
+            if known.key() == target.key() && (known.name == target.name || known.is_same(&target)?) {
+                return Ok(at);
+            }
+        }
+        self.targets.push(target);
+        Ok(self.targets.len() - 1)
+    }
+
+    /// Makes a directory.
+    ///
+    /// # Errors
+    /// [`ErrorKind::OutsideRoot`]; those of mkdir(2).
+    pub fn make_directory(&self, path: &Path) -> Result<()> {
+        check_above(&self.root, path)?;
+        let made = Directory::open(None, path, true)?;
+        check_below(&self.root, &made)
+    }
+
+    /// The files whose turns it has.
+    pub fn held(&self) -> Vec<Key> {
+        self.turns.iter().map(|turn| turn.key().clone()).collect()
+    }
+
+    /// The queues to join.
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        let mut keys: Vec<_> = self.targets.iter().map(Target::key).collect();
+        keys.sort();
+        keys.dedup();
+        keys
+    }
+
+    /// Takes the locks of these files that are still to be taken, in an order that is the same for all. `false`: not all
+    /// are free; those that were are held.
+    ///
+    /// # Errors
+    /// Those of [`recover::take_index`], with the position of the file.
+    pub(crate) fn try_lock(&mut self, indexes: &mut Vec<usize>, taking: Taking) -> Result<bool> {
+        let key = |at: &usize| (self.targets[*at].dir.id().clone(), self.targets[*at].name.clone());
+        // From the last to the first, which is the next to be taken.
+        indexes.sort_by_cached_key(|at| std::cmp::Reverse(key(at)));
+        while let Some(at) = indexes.last().copied() {
+            let target = &self.targets[at];
+            match recover::take_index(target, taking) {
+                Ok(Some(lock)) => {
+                    let up = self.depth(target);
+                    self.locks.push((lock, up));
+                    indexes.pop();
+                }
+                Ok(None) => return Ok(false),
+                Err(error) if error.is_transient() => return Ok(false),
+                Err(error) => return Err(error.of_entry(at)),
+            }
+        }
+        Ok(true)
+    }
+
+    /// How many directories a file is below the root.
+    fn depth(&self, target: &Target) -> usize {
+        let path = target.dir.path().unwrap_or_default();
+        path.strip_prefix(&self.root.path).map_or(0, |below| below.components().count())
+    }
+
+    /// What an index says.
+    ///
+    /// # Errors
+    /// Those of [`file::read`].
+    pub fn read(&self, at: usize, options: &UpdateOptions) -> Result<Option<Snapshot>> {
+        file::read(&self.targets[at], options)
+    }
+
+    /// Whether a file is what it was when it was read.
+    ///
+    /// # Errors
+    /// Those of stat(2).
+    pub fn is_as_seen(&self, at: usize, seen: &Seen) -> Result<bool> {
+        let now = self.targets[at].existing()?;
+        Ok(match (now, &seen.0) {
+            (None, None) => true,
+            (Some(now), Some(seen)) => now.version.has_content_of(seen),
+            _ => false,
+        })
+    }
+
+    /// Where a file is, below the root.
+    pub fn path(&self, at: usize) -> PathBuf {
+        let path = self.targets[at].real_path();
+        path.strip_prefix(&self.root.path).map(Path::to_owned).unwrap_or(path)
+    }
+
+    /// Lets all go.
+    pub(crate) fn release(&mut self) {
+        self.locks.clear();
+        self.turns.clear();
+    }
+
+    /// Lets all go, and leaves to the next holder of each lock to recover what is pending.
+    pub(crate) fn leave(&mut self) {
+        self.locks.drain(..).for_each(|(lock, _)| lock.leave());
+        self.turns.clear();
+    }
+}
+
+/// What is waited for until the locks come.
+pub(crate) struct Waiting {
+    backoff: Backoff,
+}
+
+impl Waiting {
+    pub fn new(since: Instant, timeout: Duration) -> Self {
+        Self { backoff: Backoff::new(since, timeout) }
+    }
+
+    /// The next pause; or what was waited for in vain.
+    pub async fn pause(&mut self, index: &Path, cancel: &Cancel) -> Result<()> {
+        match self.backoff.pause() {
+            Ok(pause) => tokio::select! {
+                () = tokio::time::sleep(pause) => Ok(()),
+                () = cancel.cancelled() => Err(ErrorKind::Aborted.into()),
+            },
+            Err(waited) => Err(Timeout::ask(waited, Blocker::Lock, index).await.into()),
+        }
+    }
+}
+
+/// Follows a path to a file below `root`.
+///
+/// # Errors
+/// [`ErrorKind::OutsideRoot`]; those of [`Target::resolve`].
+pub(crate) fn resolve(root: &Root, path: &Path, mkdir: bool) -> Result<Target> {
+    let how = |mkdir| Resolve { mkdir, exclusive: false };
+    let target = match Target::resolve(path, how(false)) {
+        Err(error) if mkdir && error.errno_of("open") == Some(sys::ENOENT) => {
+            // Not the directories that a link out of the root would lead to.
+            check_above(root, path.parent().unwrap_or(path))?;
+            if std::fs::symlink_metadata(path).is_ok() {
+                return Err(error);
+            }
+            Target::resolve(path, how(true))?
+        }
+        found => found?,
+    };
+    check_below(root, &target.dir)?;
+    if target.dir.id() == root.dir.id() && target.name == FOLDER {
+        return Err(ErrorKind::OutsideRoot.into());
+    }
+    Ok(target)
+}
+
+/// That a directory is below the root, on the same file system, and none of ours.
+fn check_below(root: &Root, dir: &Directory) -> Result<()> {
+    let path = dir.path().named("readlink")?;
+    let below = path.strip_prefix(&root.path).map_err(|_| Error::from(ErrorKind::OutsideRoot))?;
+    if below.starts_with(FOLDER) || !dir.id().is_on_device_of(root.dir.id()) {
+        return Err(ErrorKind::OutsideRoot.into());
+    }
+    Ok(())
+}
+
+/// That the part of a path which is there already is below the root.
+fn check_above(root: &Root, path: &Path) -> Result<()> {
+    let real = path.ancestors().find_map(|above| std::fs::canonicalize(above).ok());
+    let is_below = real.is_some_and(|real| real.starts_with(&root.path));
+    // What is missing must not lead out again.
+    let goes_up = path.components().any(|part| part == std::path::Component::ParentDir);
+    if is_below && !goes_up { Ok(()) } else { Err(ErrorKind::OutsideRoot.into()) }
+}

@@ -1,0 +1,266 @@
+// What the package exports: each function answers with a promise.
+
+/** One call, until it is told what came of it. */
+class Call {
+  isOver = false
+  isStale = false
+  isAlone = false
+  attempts = 0
+  ops = []
+  reads = []
+  /** The error of an abort that has not been told yet. */
+  aborted
+  #value
+  #make
+  #settle
+  #stopListening
+  #abortWaiting
+  #site = {}
+
+  constructor(scope, make) {
+    this.scope = scope
+    this.root = scope.root
+    this.queueKey = `${scope.absolute}\0${scope.options.network ?? ''}`
+    this.inside = native.inside()
+    this.inContext = contextOfNow()
+    this.#make = make
+    this.promise = new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject }
+    })
+    Error.captureStackTrace(this.#site, Call)
+    this.#stopListening = listen(scope.signal, () => this.#abort())
+  }
+
+  /** Whether what it has read can be read again. */
+  get canRebuild() {
+    return this.#make !== undefined
+  }
+
+  /** Begins; its operations follow from what `make` does. */
+  async start() {
+    if (await this.build()) enqueue(this)
+    return this.promise
+  }
+
+  /** Lets `make` register its operations. `false`: that has failed. */
+  async build() {
+    this.attempts++
+    this.isStale = false
+    const tx = new Transaction(this.root, this.scope)
+    try {
+      const made = this.inContext(this.#make, tx)
+      this.#value = isThenable(made) ? await made : made
+      this.take(tx)
+    } catch (error) {
+      Transaction.finish(tx)
+      this.fail(error)
+    }
+    return !this.isOver
+  }
+
+  /** Takes over what was registered. */
+  take(tx) {
+    Object.assign(this, Transaction.finish(tx))
+  }
+
+  /** Counts as an attempt without a function to build it. */
+  startWith(tx) {
+    this.attempts++
+    this.take(tx)
+    enqueue(this)
+    return this.promise
+  }
+
+  whileWaiting(abort) {
+    this.#abortWaiting = abort
+    if (this.aborted) abort()
+  }
+
+  #abort() {
+    this.aborted = native.aborted(this.scope.signal)
+    // A call in a queue is told at once, one that is being committed when that can be given up.
+    if (this.#abortWaiting) this.#abortWaiting()
+    else if (queues.get(this.queueKey)?.calls.includes(this) ?? false) this.fail(this.aborted)
+  }
+
+  succeed(result) {
+    if (this.isOver) return
+    this.#end()
+    for (const { result } of this.ops) if (result) result.value = result.next
+    this.#settle.resolve({ value: this.#value, ...result, attempts: this.attempts })
+  }
+
+  fail(error) {
+    if (this.isOver) return
+    this.#end()
+    this.#settle.reject(this.#withCaller(error))
+  }
+
+  #end() {
+    this.isOver = true
+    this.#stopListening()
+  }
+
+  /** An error of ours is made where the caller is not on the stack any more. */
+  #withCaller(error) {
+    if (error instanceof Error && isOurs(error)) {
+      const [, ...frames] = String(this.#site.stack).split('\n')
+      const [message] = String(error.stack).split('\n    at ')
+      error.stack = [message, ...frames].join('\n')
+    }
+    return error
+  }
+}
+
+const isOurs = ({ code, syscall, name }) =>
+  String(code).startsWith('ERR_ATOMIC_') || syscall !== undefined || name === 'AbortError'
+
+/** One listener for all calls that share a signal: Node.js warns of many. */
+const listeners = new WeakMap()
+
+function listen(signal, react) {
+  if (signal === undefined) return () => undefined
+  let reactions = listeners.get(signal)
+  if (reactions === undefined) {
+    reactions = {
+      all: new Set(),
+      handle: () => {
+        for (const react of [...reactions.all]) react()
+      },
+    }
+    listeners.set(signal, reactions)
+  }
+  if (reactions.all.size === 0) signal.addEventListener('abort', reactions.handle)
+  reactions.all.add(react)
+  return () => {
+    reactions.all.delete(react)
+    if (reactions.all.size === 0) signal.removeEventListener('abort', reactions.handle)
+  }
+}
+
+/** Where and how. */
+function scopeOf(root, options) {
+  const handle = native.root(root)
+  const { absolute, shown } = native.file(handle, 'root', root)
+  if (options !== undefined && options !== null && typeof options !== 'object') {
+    throw native.wrongType('options', 'of type Object', options)
+  }
+  const { flush = true, verify, signal, retries = 3, timeout } = options ?? {}
+  if (typeof flush !== 'boolean') throw native.wrongType('options.flush', 'of type boolean', flush)
+  native.write({ verify }, undefined)
+  if (!Number.isInteger(retries) || retries < 0) {
+    throw native.wrongType('options.retries', 'a whole number, 0 or more', retries)
+  }
+  checkSignal(signal)
+  return {
+    root: handle,
+    absolute,
+    shownRoot: shown,
+    options: { flush, verify },
+    signal: signal ?? undefined,
+    retries,
+    timeout: native.timeout(timeout),
+  }
+}
+
+function checkSignal(signal) {
+  if (signal === undefined || signal === null) return
+  if (typeof signal !== 'object' || typeof signal.aborted !== 'boolean') {
+    throw native.wrongType('options.signal', 'an instance of AbortSignal', signal)
+  }
+  if (signal.aborted) throw native.aborted(signal)
+}
+
+async function atomicTransaction(root, build, options) {
+  const scope = scopeOf(root, options)
+  native.checkNested(scope.shownRoot)
+  const isList = Array.isArray(build)
+  if (!isList) checkFunction('build', build)
+  const operations = isList ? [...build] : undefined
+  return new Call(scope, isList ? (tx) => register(tx, operations) : build).start()
+}
+
+/** A transaction that is committed by hand. */
+class OpenTransaction extends Transaction {
+  #scope
+  #state = 'open'
+
+  constructor(scope) {
+    super(scope.root, scope)
+    this.#scope = scope
+  }
+
+  async commit() {
+    if (this.#state !== 'open') native.ended(`the transaction was ${this.#state} before`)
+    native.checkNested(this.#scope.shownRoot)
+    checkSignal(this.#scope.signal)
+    this.#state = 'committed'
+    return new Call(this.#scope, undefined).startWith(this)
+  }
+
+  async rollback() {
+    if (this.#state === 'open') {
+      this.#state = 'rolled back'
+      Transaction.finish(this)
+    }
+  }
+
+  async [Symbol.asyncDispose ?? Symbol.for('nodejs.asyncDispose')]() {
+    await this.rollback()
+  }
+}
+
+async function beginTransaction(root, options) {
+  return new OpenTransaction(scopeOf(root, options))
+}
+
+async function readAll(root, paths, { timeout, signal } = {}) {
+  const handle = native.root(root)
+  if (!Array.isArray(paths)) throw native.wrongType('paths', 'an instance of Array', paths)
+  const files = paths.map((path) => native.file(handle, 'paths', path).handle)
+  checkSignal(signal)
+  const cancel = native.cancel()
+  const stop = listen(signal ?? undefined, () => native.abort(cancel))
+  try {
+    return await native.snapshot(handle, files, native.timeout(timeout), cancel)
+  } catch (error) {
+    throw error?.name === 'AbortError' ? native.aborted(signal) : error
+  } finally {
+    stop()
+  }
+}
+
+async function snapshotRead(root, paths, options) {
+  const given = typeof options === 'string' ? { encoding: options } : (options ?? {})
+  const encoding = given.encoding === undefined ? 'utf8' : given.encoding
+  const contents = await readAll(root, paths, given)
+  return contents.map((content) =>
+    content === null || encoding === null ? content : content.toString(encoding),
+  )
+}
+
+async function snapshotReadIndex(root, paths, options) {
+  const handle = native.root(root)
+  const contents = await readAll(root, paths, options ?? {})
+  return contents.map((content, at) => {
+    if (content === null) return undefined
+    const file = native.file(handle, 'paths', paths[at])
+    return native.parseBytes(content, native.update(file.handle, { numbers: 'lossy' }).handle, file.shown)
+  })
+}
+
+async function recover(root, options) {
+  const handle = native.root(root)
+  const { giveUp = false, timeout, signal } = options ?? {}
+  if (typeof giveUp !== 'boolean') throw native.wrongType('options.giveUp', 'of type boolean', giveUp)
+  checkSignal(signal)
+  const cancel = native.cancel()
+  const stop = listen(signal ?? undefined, () => native.abort(cancel))
+  try {
+    return await native.recover(handle, giveUp, native.timeout(timeout), cancel)
+  } catch (error) {
+    throw error?.name === 'AbortError' ? native.aborted(signal) : error
+  } finally {
+    stop()
+  }
+}

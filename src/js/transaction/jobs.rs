@@ -1,0 +1,329 @@
+//! What of a transaction runs on workers, as the script starts it: each function answers with a promise.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::cancel::Cancel;
+use engine::data::Data;
+use engine::error::Error;
+use engine::index::file::Snapshot;
+use engine::job::DropJob;
+use engine::process::Inside;
+use engine::transaction::job::{CommitJob, Committed, Find, FindJob, LockJob, RecoverJob, Wanted, What};
+use engine::transaction::recover::{Done, Outcome, Recovered};
+use engine::transaction::session::{Seen, Session};
+use engine::transaction::snapshot::{ReadJob, SnapshotJob};
+use engine::write::{Level, Options, Receipt};
+use napi::bindgen_prelude::{Buffer, Unknown};
+use napi::{Env, ValueType};
+
+use crate::js::error::from_engine;
+use crate::js::task;
+use crate::js::transaction::handle::{flag, list, make, position, take, with};
+use crate::js::transaction::natives::{ParsedUpdate, copy_of};
+use crate::js::value::args::FilePath;
+use crate::js::value::thrown::{Result, Thrown, internal};
+use crate::js::value::{copy, raw};
+
+type Args<'env> = [Unknown<'env>; 7];
+
+fn object<'env>(env: &'env Env, fields: &[(&std::ffi::CStr, Unknown<'_>)]) -> Result<'env, Unknown<'env>> {
+    let object = raw::object(env)?;
+    for (name, value) in fields {
+        raw::define(env, &object, name, value)?;
+    }
+    Ok(object)
+}
+
+fn path<'env>(env: &'env Env, handle: &Unknown<'_>) -> Result<'env, FilePath> {
+    with(env, handle, FilePath::clone)
+}
+
+fn paths<'env>(env: &'env Env, handles: &Unknown<'_>) -> Result<'env, Vec<PathBuf>> {
+    list(env, handles)?.iter().map(|handle| Ok(path(env, handle)?.absolute)).collect()
+}
+
+fn milliseconds(env: &Env, value: &Unknown<'_>) -> Duration {
+    Duration::from_secs_f64(raw::from_js::<f64>(env, value).unwrap_or(0.0) / 1000.0)
+}
+
+/// `(root, [[file, mkdir, isDirectory]]) → [session, [position | Error]]`
+pub fn find<'env>(env: &'env Env, [root, files, ..]: Args<'env>) -> Result<'env, Unknown<'env>> {
+    let root = path(env, &root)?;
+    let (mut finds, mut shown) = (Vec::new(), Vec::new());
+    for file in list(env, &files)? {
+        let [file, mkdir, is_directory] = three(env, &file)?;
+        let file = path(env, &file)?;
+        shown.push(file.shown);
+        finds.push(Find {
+            path: file.absolute,
+            mkdir: flag(env, &mkdir),
+            is_directory: flag(env, &is_directory),
+        });
+    }
+    task::start(env, FindJob::new(root.absolute, finds), move |env, found| {
+        let found = found.map_err(|error| from_engine(env, &error, &root.shown, || None))?;
+        let mut files = Vec::new();
+        for (file, shown) in found.files.iter().zip(&shown) {
+            files.push(match file {
+                Ok(at) => raw::to_js(env, *at as f64)?,
+                Err(error) => from_engine(env, error, shown, || None).0,
+            });
+        }
+        let files = raw::array(env, &files)?;
+        raw::array(env, &[make(env, found.session)?, files])
+    })
+}
+
+fn three<'env>(env: &'env Env, list_of_three: &Unknown<'_>) -> Result<'env, [Unknown<'env>; 3]> {
+    let all = list(env, list_of_three)?;
+    Ok(std::array::from_fn(|at| all.get(at).copied().unwrap_or_else(|| raw::undefined(env))))
+}
+
+/// `(session) → keys`, for functions that run while the session has its turns.
+pub fn keys<'env>(env: &'env Env, [session, ..]: Args<'env>) -> Result<'env, Unknown<'env>> {
+    let keys = with(env, &session, Session::held)?;
+    make::<Arc<[_]>>(env, keys.into())
+}
+
+/// `(session, [[position, update, shown]], [[position, seen]], inside, timeout, cancel, root)
+///   → { session, indexes: [snapshot | Error], stale: [position], waited, recovered }`
+pub fn lock<'env>(
+    env: &'env Env,
+    [session, indexes, seen, inside, timeout, cancel, root]: Args<'env>,
+) -> Result<'env, Unknown<'env>> {
+    let session = take::<Session>(env, &session)?;
+    let (mut updates, mut shown) = (Vec::new(), Vec::new());
+    for index in list(env, &indexes)? {
+        let [at, update, name] = three(env, &index)?;
+        let options = with(env, &update, |update: &ParsedUpdate| update.options.clone())?;
+        updates.push((position(env, &at), options));
+        shown.push(copy::text(env, &name)?);
+    }
+    let mut before = Vec::new();
+    for read in list(env, &seen)? {
+        let [at, seen, _] = three(env, &read)?;
+        before.push((position(env, &at), with(env, &seen, Seen::clone)?));
+    }
+    let inside = with(env, &inside, Inside::clone)?;
+    let cancel = with(env, &cancel, Cancel::clone)?;
+    let root = path(env, &root)?.shown;
+    let positions: Vec<usize> = updates.iter().map(|(at, _)| *at).collect();
+    let job = LockJob::new(session, updates, before, inside, milliseconds(env, &timeout), cancel);
+    task::start(env, job, move |env, locked| {
+        let name = |error: &Error| {
+            let at = error.entry().and_then(|at| positions.iter().position(|known| *known == at));
+            at.map_or(root.as_str(), |at| shown[at].as_str())
+        };
+        let locked = locked.map_err(|error| from_engine(env, &error, name(&error), || None))?;
+        let recovered = match &locked.session.recovered {
+            Some(done) => recovered_object(env, done)?,
+            None => raw::null(env)?,
+        };
+        let mut indexes = Vec::new();
+        for (read, shown) in locked.indexes.into_iter().zip(&shown) {
+            indexes.push(match read {
+                Ok(snapshot) => make::<Option<Snapshot>>(env, snapshot)?,
+                Err(error) => from_engine(env, &error, shown, || None).0,
+            });
+        }
+        let stale =
+            locked.stale.iter().map(|at| raw::to_js(env, *at as f64)).collect::<Result<'_, Vec<_>>>()?;
+        object(
+            env,
+            &[
+                (c"session", make(env, locked.session)?),
+                (c"indexes", raw::array(env, &indexes)?),
+                (c"stale", raw::array(env, &stale)?),
+                (c"waited", raw::to_js(env, locked.waited.as_secs_f64() * 1000.0)?),
+                (c"recovered", recovered),
+            ],
+        )
+    })
+}
+
+/// `(session, [[position, kind, ...]], flush, cancel, [shown], root) → { transaction, receipts } | { changed }`
+pub fn commit<'env>(
+    env: &'env Env,
+    [session, wanted, flush, cancel, shown, root, _]: Args<'env>,
+) -> Result<'env, Unknown<'env>> {
+    let mut all = Vec::new();
+    for one in list(env, &wanted)? {
+        let parts = list(env, &one)?;
+        let [at, kind, rest @ ..] = parts.as_slice() else { return Err(internal(env, "nothing is wanted")) };
+        all.push(Wanted { at: position(env, at), what: what(env, &copy::text(env, kind)?, rest)? });
+    }
+    let names =
+        list(env, &shown)?.iter().map(|name| copy::text(env, name)).collect::<Result<'_, Vec<_>>>()?;
+    let root = path(env, &root)?.shown;
+    let (flush, cancel) = (flag(env, &flush), with(env, &cancel, Cancel::clone)?);
+    let job = CommitJob::new(take::<Session>(env, &session)?, all, flush, cancel);
+    task::start(env, job, move |env, committed| {
+        let name = |error: &Error| error.entry().and_then(|at| names.get(at)).unwrap_or(&root).clone();
+        match committed.map_err(|error| from_engine(env, &error, &name(&error), || None))? {
+            Committed::Changed(changed) => {
+                let changed =
+                    changed.iter().map(|at| raw::to_js(env, *at as f64)).collect::<Result<'_, Vec<_>>>()?;
+                object(env, &[(c"changed", raw::array(env, &changed)?)])
+            }
+            Committed::Done(transaction, receipts) => {
+                let receipts = receipts.iter().map(|receipt| receipt_object(env, receipt));
+                let receipts = receipts.collect::<Result<'_, Vec<_>>>()?;
+                object(
+                    env,
+                    &[
+                        (c"transaction", raw::to_js(env, transaction.unwrap_or_default() as f64)?),
+                        (c"receipts", raw::array(env, &receipts)?),
+                    ],
+                )
+            }
+        }
+    })
+}
+
+fn what<'env>(env: &'env Env, kind: &str, rest: &[Unknown<'_>]) -> Result<'env, What> {
+    let data = |handle| with(env, handle, |data: &Arc<Data>| copy_of(data));
+    Ok(match (kind, rest) {
+        ("write", [given, options, ..]) => What::Write(data(given)?, with(env, options, Options::clone)?),
+        ("index", [text, update, snapshot, backup, ..]) => {
+            let options = with(env, update, |update: &ParsedUpdate| update.options.clone())?;
+            let snapshot = match raw::type_of(snapshot) {
+                ValueType::External => take::<Option<Snapshot>>(env, snapshot)?,
+                _ => None,
+            };
+            let is_given = raw::type_of(backup) == ValueType::Number;
+            What::Index(data(text)?, Box::new(options), snapshot, is_given.then(|| position(env, backup)))
+        }
+        ("rename", [from, ..]) => What::Rename(position(env, from)),
+        ("remove", [must, ..]) => What::Remove(flag(env, must)),
+        ("keep", [seen, ..]) => What::Keep(with(env, seen, Seen::clone)?),
+        _ => return Err(internal(env, "a change of an unknown kind")),
+    })
+}
+
+fn receipt_object<'env>(env: &'env Env, receipt: &Receipt) -> Result<'env, Unknown<'env>> {
+    let verified = match receipt.verified {
+        None => raw::to_js(env, false)?,
+        Some(Level::Cache) => raw::to_js(env, "cache")?,
+        Some(Level::Device) => raw::to_js(env, "device")?,
+    };
+    object(
+        env,
+        &[
+            (c"written", raw::to_js(env, receipt.written)?),
+            (c"bytes", raw::to_js(env, receipt.bytes as f64)?),
+            (c"durable", raw::to_js(env, receipt.durable)?),
+            (c"verified", verified),
+        ],
+    )
+}
+
+/// `(session | undefined, running | undefined)`: lets go what a transaction holds. The locks are files, so on a worker.
+pub fn release<'env>(env: &'env Env, [session, running, ..]: Args<'env>) -> Result<'env, Unknown<'env>> {
+    super::natives::done(env, &running)?;
+    if raw::type_of(&session) != ValueType::External {
+        return Ok(raw::undefined(env));
+    }
+    let session = take::<Session>(env, &session)?;
+    task::start(env, DropJob(session), |env, _| Ok(raw::undefined(env)))
+}
+
+/// `(root, file, [file]) → { content, seen, same }`
+pub fn read<'env>(env: &'env Env, [root, file, others, ..]: Args<'env>) -> Result<'env, Unknown<'env>> {
+    let (root, file) = (path(env, &root)?, path(env, &file)?);
+    let others = paths(env, &others)?;
+    task::start(env, ReadJob::new(root.absolute, file.absolute, others), move |env, read| {
+        let read = read.map_err(|error| from_engine(env, &error, &file.shown, || None))?;
+        let same = read.same.iter().map(|at| raw::to_js(env, *at as f64)).collect::<Result<'_, Vec<_>>>()?;
+        object(
+            env,
+            &[
+                (c"content", content(env, read.content)?),
+                (c"seen", make(env, read.seen)?),
+                (c"same", raw::array(env, &same)?),
+            ],
+        )
+    })
+}
+
+fn content(env: &Env, content: Option<Vec<u8>>) -> Result<'_, Unknown<'_>> {
+    match content {
+        Some(bytes) => raw::to_js(env, Buffer::from(bytes)),
+        None => raw::null(env),
+    }
+}
+
+/// `(root, [file], timeout, cancel) → [Buffer | null]`
+pub fn snapshot<'env>(
+    env: &'env Env,
+    [root, files, timeout, cancel, ..]: Args<'env>,
+) -> Result<'env, Unknown<'env>> {
+    let root = path(env, &root)?;
+    let files = paths(env, &files)?;
+    let cancel = with(env, &cancel, Cancel::clone)?;
+    let job = SnapshotJob::new(root.absolute, files, milliseconds(env, &timeout), cancel);
+    task::start(env, job, move |env, read| {
+        let read = read.map_err(|error| from_engine(env, &error, &root.shown, || None))?;
+        let contents = read.into_iter().map(|bytes| content(env, bytes)).collect::<Result<'_, Vec<_>>>()?;
+        raw::array(env, &contents)
+    })
+}
+
+/// `(root, giveUp, timeout, cancel) → Recovered`
+pub fn recover<'env>(
+    env: &'env Env,
+    [root, give_up, timeout, cancel, ..]: Args<'env>,
+) -> Result<'env, Unknown<'env>> {
+    let root = path(env, &root)?;
+    let cancel = with(env, &cancel, Cancel::clone)?;
+    let job = RecoverJob::new(root.absolute, flag(env, &give_up), milliseconds(env, &timeout), cancel);
+    task::start(env, job, move |env, recovered| match recovered {
+        Ok(recovered) => recovered_object(env, &recovered),
+        Err(error) => Err::<_, Thrown<'_>>(from_engine(env, &error, &root.shown, || None)),
+    })
+}
+
+fn recovered_object<'env>(env: &'env Env, recovered: &Recovered) -> Result<'env, Unknown<'env>> {
+    let outcome = match recovered.outcome {
+        Outcome::Nothing => "nothing",
+        Outcome::Completed => "completed",
+        Outcome::Dropped => "dropped",
+        Outcome::GivenUp => "given-up",
+    };
+    let mut files = Vec::new();
+    for (path, done) in &recovered.files {
+        let (action, kept) = match done {
+            Done::Stood => ("stood", None),
+            Done::Renamed => ("renamed", None),
+            Done::Removed => ("removed", None),
+            Done::Dropped => ("dropped", None),
+            Done::Superseded(kept) => ("superseded", kept.as_ref()),
+            Done::Lost => ("lost", None),
+        };
+        let kept = match kept {
+            Some(kept) => raw::to_js(env, kept.to_string_lossy().into_owned())?,
+            None => raw::null(env)?,
+        };
+        files.push(object(
+            env,
+            &[
+                (c"path", raw::to_js(env, path.to_string_lossy().into_owned())?),
+                (c"action", raw::to_js(env, action)?),
+                (c"kept", kept),
+            ],
+        )?);
+    }
+    let transaction = match recovered.transaction {
+        Some(transaction) => raw::to_js(env, transaction as f64)?,
+        None => raw::null(env)?,
+    };
+    object(
+        env,
+        &[
+            (c"outcome", raw::to_js(env, outcome)?),
+            (c"transaction", transaction),
+            (c"files", raw::array(env, &files)?),
+        ],
+    )
+}

@@ -1,0 +1,317 @@
+//! What the script calls: arguments, JSON, the functions of users. Each function throws what it fails with.
+
+use std::ffi::CStr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use engine::cancel::Cancel;
+use engine::data::Data;
+use engine::error::{Error, ErrorKind};
+use engine::index::file::{Snapshot, UpdateOptions};
+use engine::index::layout::Layout;
+use engine::lock::holder::{Blocker, Timeout};
+use engine::process::inside::Function;
+use engine::process::{Inside, Key};
+use engine::write::Options;
+use napi::bindgen_prelude::Unknown;
+use napi::{Env, ValueType};
+
+use crate::js::error::from_engine;
+use crate::js::index::{json, lost};
+use crate::js::inside::{self, Code, Context};
+use crate::js::transaction::handle::{flag, make, take, with};
+use crate::js::transaction::jobs;
+use crate::js::value::args::{self, FilePath};
+use crate::js::value::thrown::{Result, abort, invalid_return, invalid_state};
+use crate::js::value::{Encoding, Thrown, copy, data, promise, raw};
+
+/// How options are read, which the exported functions know.
+#[derive(Clone, Copy)]
+pub struct Parse {
+    /// Those of a write, and whether to make directories.
+    pub write: for<'env> fn(&'env Env, &Unknown<'env>) -> Result<'env, ParsedWrite>,
+    /// Those of an update of this file.
+    pub update: for<'env> fn(&'env Env, &FilePath, &Unknown<'env>) -> Result<'env, ParsedUpdate>,
+    /// A time to wait, in milliseconds.
+    pub timeout: for<'env> fn(&'env Env, &Unknown<'env>) -> Result<'env, std::time::Duration>,
+}
+
+/// How to write a file, whether to make directories, and how a string becomes bytes.
+pub type ParsedWrite = (Options, bool, Encoding);
+
+/// How to update an index.
+#[derive(Clone)]
+pub struct ParsedUpdate {
+    /// How to read and write it.
+    pub options: UpdateOptions,
+    /// JSON for the function when there is no file.
+    pub initial: Option<Vec<u16>>,
+}
+
+type Native = for<'env> fn(&'env Env, [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>>;
+
+/// All that the script may call.
+pub fn object(env: &Env, parse: Parse) -> Result<'_, Unknown<'_>> {
+    let object = raw::object(env)?;
+    let plain: &[(&'static CStr, Native)] = &[
+        (c"root", root),
+        (c"file", file),
+        (c"data", given_data),
+        (c"bytes", bytes),
+        (c"parse", parse_index),
+        (c"parseBytes", parse_bytes),
+        (c"check", check_index),
+        (c"stringify", stringify),
+        (c"cancel", |env, _| make(env, Cancel::new())),
+        (c"abort", cancel),
+        (c"aborted", aborted),
+        (c"wrongType", wrong_type),
+        (c"ended", |env, [what, ..]| Err(invalid_state(env, &copy::text(env, &what)?))),
+        (c"failure", failure),
+        (c"inside", |env, _| make(env, inside::current(env))),
+        (c"checkNested", check_nested),
+        (c"enter", |env, _| make(env, Context::enter(env))),
+        (c"leave", leave),
+        (c"call", call),
+        (c"find", jobs::find),
+        (c"keys", jobs::keys),
+        (c"lock", jobs::lock),
+        (c"commit", jobs::commit),
+        (c"release", jobs::release),
+        (c"read", jobs::read),
+        (c"snapshot", jobs::snapshot),
+        (c"recover", jobs::recover),
+    ];
+    for (name, native) in plain {
+        define(env, &object, name, *native)?;
+    }
+    let Parse { write, update, timeout } = parse;
+    let writing = promise::callback(env, "write", move |env, [options, exclusive, ..]: [Unknown<'_>; 2]| {
+        let (mut options, mkdir, encoding) = write(env, &options)?;
+        // A file that the same transaction has made or removed before counts as it is then.
+        options.exclusive &= raw::type_of(&exclusive) == ValueType::Undefined || flag(env, &exclusive);
+        let both = raw::object(env)?;
+        raw::define(env, &both, c"exclusive", &raw::to_js(env, options.exclusive)?)?;
+        raw::define(env, &both, c"mkdir", &raw::to_js(env, mkdir)?)?;
+        raw::define(env, &both, c"flush", &raw::to_js(env, options.flush)?)?;
+        raw::define(env, &both, c"encoding", &make(env, encoding)?)?;
+        raw::define(env, &both, c"handle", &make(env, options)?)?;
+        Ok(both)
+    })?;
+    raw::define(env, &object, c"write", &writing)?;
+    let updating = promise::callback(env, "update", move |env, [file, options]: [Unknown<'_>; 2]| {
+        let path = with(env, &file, FilePath::clone)?;
+        let parsed = update(env, &path, &options)?;
+        let both = raw::object(env)?;
+        let backup = match &parsed.options.backup {
+            Some(backup) => make(
+                env,
+                FilePath { absolute: backup.clone(), shown: backup.to_string_lossy().into_owned() },
+            )?,
+            None => raw::undefined(env),
+        };
+        raw::define(env, &both, c"backup", &backup)?;
+        raw::define(env, &both, c"mkdir", &raw::to_js(env, parsed.options.mkdir)?)?;
+        raw::define(env, &both, c"write", &make(env, parsed.options.commit.clone())?)?;
+        raw::define(env, &both, c"handle", &make(env, parsed)?)?;
+        Ok(both)
+    })?;
+    raw::define(env, &object, c"update", &updating)?;
+    let waiting = promise::callback(env, "timeout", move |env, [given]: [Unknown<'_>; 1]| {
+        raw::to_js(env, timeout(env, &given)?.as_secs_f64() * 1000.0)
+    })?;
+    raw::define(env, &object, c"timeout", &waiting)?;
+    Ok(object)
+}
+
+fn define<'env>(env: &'env Env, object: &Unknown<'_>, name: &CStr, native: Native) -> Result<'env, ()> {
+    let function = promise::callback(env, &name.to_string_lossy(), native)?;
+    raw::define(env, object, name, &function)
+}
+
+/// `(root) → root`
+fn root<'env>(env: &'env Env, [root, ..]: [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>> {
+    make(env, args::path(env, "root", &root)?)
+}
+
+/// `(root, name, path) → { handle, shown, absolute }`: relative paths are below the root.
+fn file<'env>(env: &'env Env, [root, name, path, ..]: [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>> {
+    let root = with(env, &root, FilePath::clone)?;
+    let found = args::path_in(env, &copy::text(env, &name)?, &path, &root.absolute)?;
+    let both = raw::object(env)?;
+    raw::define(env, &both, c"shown", &raw::to_js(env, found.shown.as_str())?)?;
+    let absolute = found.absolute.to_string_lossy().into_owned();
+    raw::define(env, &both, c"absolute", &raw::to_js(env, absolute)?)?;
+    raw::define(env, &both, c"handle", &make(env, found)?)?;
+    Ok(both)
+}
+
+/// `(data, encoding) → data`: copied.
+fn given_data<'env>(
+    env: &'env Env,
+    [given, encoding, ..]: [Unknown<'env>; 7],
+) -> Result<'env, Unknown<'env>> {
+    let encoding = with(env, &encoding, Encoding::clone)?;
+    make(env, Arc::new(encoding.copy(env, &given)?))
+}
+
+/// `(data) → Buffer`
+fn bytes<'env>(env: &'env Env, [given, ..]: [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>> {
+    let given = with(env, &given, Arc::<Data>::clone)?;
+    let bytes = copy_of(&given).into_bytes();
+    let bytes = bytes.map_err(|error| from_engine(env, &error, "", || None))?;
+    raw::to_js(env, napi::bindgen_prelude::Buffer::from(bytes))
+}
+
+/// Data is used again when functions run again.
+pub fn copy_of(data: &Data) -> Data {
+    match data {
+        Data::Bytes(bytes) => Data::Bytes(bytes.clone()),
+        Data::Text(units) => Data::Text(units.clone()),
+    }
+}
+
+/// `(snapshot, update) → value`
+fn parse_index<'env>(
+    env: &'env Env,
+    [snapshot, update, ..]: [Unknown<'env>; 7],
+) -> Result<'env, Unknown<'env>> {
+    let update = with(env, &update, ParsedUpdate::clone)?;
+    let parse = |snapshot: &Option<Snapshot>| {
+        json::parse(env, snapshot.as_ref(), update.initial.as_deref(), update.options.numbers)
+    };
+    with(env, &snapshot, parse)?
+}
+
+/// `(buffer | null, update) → value`: what a file says, or without one what the update begins with.
+fn parse_bytes<'env>(env: &'env Env, [given, update, ..]: [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>> {
+    let update = with(env, &update, ParsedUpdate::clone)?;
+    match copy::bytes(env, &given) {
+        Some(bytes) => {
+            let text = engine::index::json::check_index(bytes);
+            let text = text.map_err(|error| from_engine(env, &error, "", || None))?;
+            let text = copy::string(env, engine::index::layout::without_mark(&text), text.is_ascii())?;
+            raw::invoke(env, &raw::global(env, c"JSON")?, c"parse", &[text])
+        }
+        None => json::parse(env, None, update.initial.as_deref(), update.options.numbers),
+    }
+}
+
+/// `(value)`: throws unless it can be an index.
+fn check_index<'env>(env: &'env Env, [next, ..]: [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>> {
+    if raw::type_of(&next) == ValueType::Object {
+        lost::check_index(env, &next)?;
+        return Ok(next);
+    }
+    let got = args::describe(env, &next);
+    let hint = if raw::type_of(&next) == ValueType::Undefined {
+        ": did you forget to return the index?"
+    } else {
+        ""
+    };
+    let message = format!("The function must return an object or an array. Received {got}{hint}");
+    Err(invalid_return(env, &message, None))
+}
+
+/// `(value, snapshot | undefined, update, shown) → data`
+fn stringify<'env>(
+    env: &'env Env,
+    [value, snapshot, update, shown, ..]: [Unknown<'env>; 7],
+) -> Result<'env, Unknown<'env>> {
+    let update = with(env, &update, ParsedUpdate::clone)?;
+    let layout = match raw::type_of(&snapshot) {
+        ValueType::External => with(env, &snapshot, |snapshot: &Option<Snapshot>| {
+            snapshot.as_ref().map(|known| known.layout.clone())
+        })?,
+        _ => None,
+    };
+    let layout = layout.unwrap_or_else(Layout::default);
+    let shown = copy::text(env, &shown)?;
+    let text = json::stringify(env, &value, update.options.space.as_ref(), &layout, &shown)?;
+    make(env, Arc::new(data::text(env, &text)?))
+}
+
+/// `(cancel)`
+fn cancel<'env>(env: &'env Env, [cancel, ..]: [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>> {
+    with(env, &cancel, Cancel::cancel)?;
+    Ok(raw::undefined(env))
+}
+
+/// `(signal) → AbortError`
+fn aborted<'env>(env: &'env Env, [signal, ..]: [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>> {
+    Ok(abort(env, Some(raw::get(env, &signal, c"reason")?)).0)
+}
+
+/// `(name, expected, value) → TypeError`
+fn wrong_type<'env>(
+    env: &'env Env,
+    [name, expected, value, ..]: [Unknown<'env>; 7],
+) -> Result<'env, Unknown<'env>> {
+    let (name, expected) = (copy::text(env, &name)?, copy::text(env, &expected)?);
+    Ok(args::wrong_type(env, &name, &expected, &value).0)
+}
+
+/// `(code, shown, waited) → Error`
+fn failure<'env>(
+    env: &'env Env,
+    [code, shown, waited, ..]: [Unknown<'env>; 7],
+) -> Result<'env, Unknown<'env>> {
+    let shown = copy::text(env, &shown)?;
+    let error: Error = match copy::text(env, &code)?.as_str() {
+        "ERR_ATOMIC_CONFLICT" => ErrorKind::Conflict.into(),
+        "EEXIST" => Error::taken(),
+        "ENOENT" => Error::missing(),
+        _ => {
+            let waited =
+                std::time::Duration::from_millis(raw::from_js::<f64>(env, &waited).unwrap_or(0.0) as u64);
+            Timeout::new(waited, Blocker::Changes, None, &PathBuf::from(&shown)).into()
+        }
+    };
+    let Thrown(error) = from_engine(env, &error, &shown, || None);
+    Ok(error)
+}
+
+/// `(inside, shown)`: throws if a transaction may not be waited for here.
+fn check_nested<'env>(env: &'env Env, [shown, ..]: [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>> {
+    match inside::current(env).check_nested(true) {
+        Ok(()) => Ok(raw::undefined(env)),
+        Err(error) => Err(from_engine(env, &error, &copy::text(env, &shown)?, || None)),
+    }
+}
+
+/// `(context)`
+fn leave<'env>(env: &'env Env, [context, ..]: [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>> {
+    take::<Context>(env, &context)?.leave(env);
+    Ok(raw::undefined(env))
+}
+
+/// `(keys, inside, shown, fn, argument) → [result, running]`: calls that the function makes are to know that the transaction has
+/// these files, until `running` is gone.
+fn call<'env>(
+    env: &'env Env,
+    [keys, inside, shown, function, argument, ..]: [Unknown<'env>; 7],
+) -> Result<'env, Unknown<'env>> {
+    let keys = with(env, &keys, Arc::<[Key]>::clone)?;
+    let outer = with(env, &inside, Inside::clone)?;
+    let running = Function::of_transaction(keys, copy::text(env, &shown)?, outer);
+    let code = Code::of(env, &function);
+    let run = if code.needs_context() { Context::run } else { Context::run_without };
+    let returned = run(env, running.inside(), &function, argument)?;
+    let is_thenable = raw::is_thenable(env, &returned)?;
+    code.returned(is_thenable);
+    let running = if is_thenable {
+        running.promised();
+        make(env, running)?
+    } else {
+        raw::undefined(env)
+    };
+    raw::array(env, &[returned, running])
+}
+
+/// Ends what [`call`] has begun.
+pub fn done<'env>(env: &'env Env, running: &Unknown<'_>) -> Result<'env, ()> {
+    if raw::type_of(running) == ValueType::External {
+        drop(take::<Function>(env, running)?);
+    }
+    Ok(())
+}

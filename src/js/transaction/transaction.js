@@ -1,0 +1,180 @@
+// One transaction: what it is to do, and what it reads meanwhile. Compiled by the addon together with the other scripts here;
+// `native` is what the addon has for them.
+
+const asyncHooks = globalThis.process.getBuiltinModule?.('node:async_hooks')
+
+/** Runs functions later in the async context of now. */
+function contextOfNow() {
+  const { AsyncLocalStorage } = asyncHooks ?? {}
+  return AsyncLocalStorage?.snapshot ? AsyncLocalStorage.snapshot() : (run, ...args) => run(...args)
+}
+
+const isThenable = (value) =>
+  value !== null &&
+  (typeof value === 'object' || typeof value === 'function') &&
+  typeof value.then === 'function'
+
+function checkFunction(name, value) {
+  if (typeof value !== 'function') throw native.wrongType(name, 'of type function', value)
+}
+
+/** What `tx.update` returns: the index as it was written, once it is. */
+class Updated {
+  #state
+  constructor(state) {
+    this.#state = state
+  }
+  get value() {
+    if (!('value' in this.#state)) {
+      native.ended('the index is known only after the transaction has been committed')
+    }
+    return this.#state.value
+  }
+}
+
+/** What `build` has in its hands. It only registers; see `group.js` for what becomes of it. */
+class Transaction {
+  #root
+  #scope
+  #isOver = false
+  /** What is to be done, in the order of the calls. */
+  #ops = []
+  /** What was read from disk, by absolute path. */
+  #reads = new Map()
+
+  constructor(root, scope) {
+    this.#root = root
+    this.#scope = scope
+  }
+
+  get root() {
+    return this.#scope.shownRoot
+  }
+
+  write(path, data, options) {
+    const file = this.#file('path', path)
+    const how = native.write(this.#defaults(options), undefined)
+    const given = typeof data === 'function' ? { make: data } : { data: native.data(data, how.encoding) }
+    this.#ops.push({ kind: 'write', file, how, options, ...given })
+  }
+
+  update(path, fn, options) {
+    const file = this.#file('path', path)
+    checkFunction('fn', fn)
+    const { backup: wanted, ...rest } = this.#defaults(options)
+    const isPath = wanted !== undefined && wanted !== null && typeof wanted !== 'boolean'
+    const how = native.update(file.handle, isPath ? rest : { ...rest, backup: wanted })
+    const backup = isPath
+      ? this.#file('options.backup', wanted)
+      : how.backup && {
+          handle: how.backup,
+          absolute: `${file.absolute}.backup`,
+          shown: `${file.shown}.backup`,
+        }
+    const result = {}
+    this.#ops.push({ kind: 'update', file, fn, how, backup, result })
+    return new Updated(result)
+  }
+
+  remove(path, options) {
+    const file = this.#file('path', path)
+    const missing = options?.missing ?? 'error'
+    if (missing !== 'error' && missing !== 'ignore') {
+      throw native.wrongType('options.missing', "'error' or 'ignore'", missing)
+    }
+    this.#ops.push({ kind: 'remove', file, must: missing === 'error' })
+  }
+
+  rename(from, to) {
+    const source = this.#file('from', from)
+    this.#ops.push({ kind: 'rename', from: source, file: this.#file('to', to) })
+  }
+
+  mkdir(path) {
+    this.#ops.push({ kind: 'mkdir', file: this.#file('path', path) })
+  }
+
+  async read(path, options) {
+    const file = this.#file('path', path)
+    const encoding = typeof options === 'string' ? options : options?.encoding
+    const content = await this.#view(file, this.#ops.length)
+    return content === null || encoding === undefined || encoding === null
+      ? content
+      : content.toString(encoding)
+  }
+
+  async readIndex(path, options) {
+    const file = this.#file('path', path)
+    const how = native.update(file.handle, options ?? {})
+    return native.parseBytes(await this.#view(file, this.#ops.length), how.handle)
+  }
+
+  /** What a file will be after the first `upTo` operations: a buffer, or `null`. What is on disk counts as read. */
+  async #view(file, upTo) {
+    const ops = this.#ops.slice(0, upTo).filter((op) => op.kind !== 'mkdir')
+    const others = ops.flatMap((op) => (op.from ? [op.file, op.from] : [op.file]))
+    const found = await native.read(
+      this.#root,
+      file.handle,
+      others.map(({ handle }) => handle),
+    )
+    const same = new Set(found.same.map((at) => others[at]))
+    const own = ops.filter((op) => same.has(op.file) || same.has(op.from))
+    const first = own[0]
+    if (first === undefined || first.kind === 'update' || (first.kind === 'rename' && same.has(first.from))) {
+      if (!this.#reads.has(file.absolute)) this.#reads.set(file.absolute, { file, seen: found.seen })
+    }
+    let content = found.content
+    for (const op of own) {
+      if (op.kind === 'write')
+        content = native.bytes(op.data ?? native.data(await op.make(), op.how.encoding))
+      else if (op.kind === 'update') content = await this.#updated(op, content)
+      else if (op.kind === 'rename' && same.has(op.file))
+        content = await this.#view(op.from, this.#ops.indexOf(op))
+      else content = null
+    }
+    return content
+  }
+
+  async #updated({ fn, how, file }, content) {
+    const next = await fn(native.parseBytes(content, how.handle))
+    return native.bytes(native.stringify(native.check(next), undefined, how.handle, file.shown))
+  }
+
+  #defaults(options) {
+    const { flush, verify } = this.#scope.options
+    if (typeof options === 'string') return { flush, verify, encoding: options }
+    if (options !== undefined && options !== null && typeof options !== 'object') {
+      throw native.wrongType('options', 'of type Object', options)
+    }
+    // A signal is the whole transaction's, and so is whether anything is flushed.
+    return { verify, ...options, flush, signal: undefined }
+  }
+
+  #file(name, path) {
+    if (this.#isOver) native.ended('the transaction has ended')
+    return native.file(this.#root, name, path)
+  }
+
+  /** Ends the registration. */
+  static finish(tx) {
+    tx.#isOver = true
+    return { ops: tx.#ops, reads: [...tx.#reads.values()] }
+  }
+}
+
+/** Registers operations that are given as a list. */
+function register(tx, operations) {
+  for (const operation of operations) {
+    if (operation === null || typeof operation !== 'object') {
+      throw native.wrongType('operation', 'of type Object', operation)
+    }
+    const { write, data, update, fn, remove, rename, to, mkdir, ...options } = operation
+    if (write !== undefined) tx.write(write, data, options)
+    else if (update !== undefined) tx.update(update, fn, options)
+    else if (remove !== undefined) tx.remove(remove, options)
+    else if (rename !== undefined) tx.rename(rename, to)
+    else if (mkdir !== undefined) tx.mkdir(mkdir)
+    else throw native.wrongType('operation', 'one with write, update, remove, rename or mkdir', operation)
+  }
+}
