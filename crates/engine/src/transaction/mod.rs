@@ -5,10 +5,12 @@
 //! [`snapshot`] reads several files as of one moment. `docs/transactions.md` says why each step is where it is.
 
 pub(crate) mod commit;
+mod decision;
 pub(crate) mod item;
 pub mod job;
 pub(crate) mod journal;
 pub mod pending;
+mod place;
 pub mod recover;
 pub(crate) mod root;
 pub mod session;

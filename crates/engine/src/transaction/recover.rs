@@ -4,21 +4,19 @@
 //! be interrupted itself, and repeated; and a record that comes back after a power cut has nothing to overwrite with.
 //! All locks are tried, none is waited for: callers that find one taken come back.
 
-use std::ffi::OsStr;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::cancel::Cancel;
 use crate::dir::{Directory, Target, names};
-use crate::error::{Error, ErrorKind, Named, Result};
+use crate::error::{ErrorKind, Named, Result};
 use crate::lock::sidecar::{Lock, Taking, Tried};
 use crate::mutant::{Step, leaves_out};
 use crate::process::each_at_once;
-use crate::sys::{self, Dir, Kind, Version};
-use crate::transaction::journal::{Mark, OldMark, Op, Record, State};
+use crate::sys;
+use crate::transaction::decision::{Seen, Todo, decide, is_dropped};
+use crate::transaction::journal::{Op, Record, State};
+use crate::transaction::place::Place;
 use crate::transaction::root::Root;
-use crate::write::verify;
 
 /// So many flushes at once.
 const FLUSHERS: usize = 32;
@@ -63,58 +61,6 @@ pub enum Done {
     Superseded(Option<PathBuf>),
     /// Nobody knows what it was to be: the staged file was removed by somebody.
     Lost,
-}
-
-/// What a name stands for now, as seen from a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen {
-    /// What the transaction makes of it.
-    New,
-    /// What it was before.
-    Old,
-    /// Anything else.
-    Other,
-}
-
-/// What is to be done about a file of a transaction that is completed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Todo {
-    /// The staged file gets its name.
-    Rename,
-    /// The file is removed.
-    Unlink,
-    /// The staged file is another name of what stands.
-    DropStaged,
-    /// Somebody else's file stays, and the staged one gets a name that no sweep takes.
-    SetAside,
-    /// Somebody else's file stays.
-    Leave,
-    /// It is done, or somebody has done something else since.
-    Nothing,
-    /// There is nothing that could be done.
-    Lost,
-}
-
-/// The decision about one file. `staged`: whether the staged file is there and whole; `None` for a removal.
-pub fn decide(staged: Option<bool>, target: Seen) -> Todo {
-    match (staged, target) {
-        (Some(true), Seen::Old) => Todo::Rename,
-        (Some(true), Seen::New) => Todo::DropStaged,
-        (Some(true), Seen::Other) if leaves_out(Step::ForeignChange) => Todo::Rename,
-        (Some(true), Seen::Other) => Todo::SetAside,
-        (Some(false), Seen::Old) => Todo::Lost,
-        (Some(false), _) | (None, Seen::New) => Todo::Nothing,
-        (None, Seen::Old) => Todo::Unlink,
-        (None, Seen::Other) => Todo::Leave,
-    }
-}
-
-/// Whether a transaction was never committed: names change only when all staged files are on disk. So if one is neither staged
-/// nor in its place, and its target is still the old one, none has changed.
-pub fn is_dropped(seen: impl IntoIterator<Item = (Option<bool>, Seen)> + Clone) -> bool {
-    let is_new = |(staged, target): (Option<bool>, Seen)| target == Seen::New && staged.is_some();
-    let is_missing = |at| matches!(at, (Some(false), Seen::Old));
-    !seen.clone().into_iter().any(is_new) && seen.into_iter().any(is_missing)
 }
 
 /// The lock of an index, if it is free. The transaction that its last holder was killed in is recovered first.
@@ -208,20 +154,6 @@ pub fn give_up(root: &Root) -> Result<Option<Recovered>> {
     Ok(Some(Recovered { outcome: Outcome::GivenUp, transaction: Some(record.txid), files }))
 }
 
-/// A target of a record, as it is now.
-#[derive(Debug)]
-pub struct Place<'a> {
-    /// What was to become of it.
-    pub op: &'a Op,
-    /// `None`: its directory is gone, or is not below the root any more.
-    pub dir: Option<Arc<Directory>>,
-    lock: Option<Lock>,
-    /// The staged file, open; and whether it is whole.
-    staged: Option<File>,
-    is_whole: bool,
-    target: Seen,
-}
-
 struct Targets<'a>(Vec<Place<'a>>);
 
 impl<'a> Targets<'a> {
@@ -255,125 +187,6 @@ impl<'a> Targets<'a> {
     }
 }
 
-impl<'a> Place<'a> {
-    /// # Errors
-    /// Those of open(2), but that it is not there.
-    pub fn open(root: &Root, op: &'a Op) -> Result<Self> {
-        let dir = match root.directory(&op.dir) {
-            Ok(dir) => Some(dir),
-            Err(error) if is_gone(&error) => None,
-            Err(error) => return Err(error),
-        };
-        Ok(Self { op, dir, lock: None, staged: None, is_whole: false, target: Seen::Other })
-    }
-
-    /// Looks at the staged file and at the target. `copied`: inodes say nothing, the tree is a copy.
-    ///
-    /// # Errors
-    /// Those of reading them.
-    pub fn look(&mut self, copied: bool) -> Result<()> {
-        let Some(dir) = &self.dir else { return Ok(()) };
-        if let Some((name, mark)) = &self.op.staged {
-            self.staged = open_if_there(dir, name)?;
-            self.is_whole = match &self.staged {
-                Some(file) => is_whole(file, mark, copied)?,
-                None => false,
-            };
-        }
-        self.target = see(dir, self.op, copied)?;
-        Ok(())
-    }
-
-    /// As the decisions need it.
-    pub fn seen(&self) -> (Option<bool>, Seen) {
-        (self.op.staged.is_some().then_some(self.is_whole), self.target)
-    }
-
-    /// The staged file, open, if it is whole.
-    pub fn staged(&self) -> Option<&File> {
-        self.staged.as_ref().filter(|_| self.is_whole)
-    }
-}
-
-fn is_gone(error: &Error) -> bool {
-    let gone = [sys::ENOENT, sys::ENOTDIR, sys::ELOOP, sys::EXDEV];
-    error.errno_of("open").is_some_and(|errno| gone.contains(&errno))
-}
-
-fn open_if_there(dir: &Directory, name: &OsStr) -> Result<Option<File>> {
-    match dir.open_to_flush(name) {
-        Err(error) if matches!(error.raw_os_error(), Some(sys::ENOENT | sys::ELOOP)) => Ok(None),
-        opened => opened.named("open").map(Some),
-    }
-}
-
-fn hash_of(file: &File, version: &Version) -> Result<u128> {
-    verify::digest(file, version.size, &Cancel::default()).map(|digest| digest.hash())
-}
-
-fn is_whole(file: &File, mark: &Mark, copied: bool) -> Result<bool> {
-    let (kind, version) = Dir::stat_file(file).named("fstat")?;
-    if kind != Kind::File || version.size != mark.size {
-        return Ok(false);
-    }
-    match mark.hash {
-        Some(hash) => Ok(leaves_out(Step::Checksum) || hash_of(file, &version)? == hash),
-        None => Ok(copied || mark.inode == version.id.number()),
-    }
-}
-
-fn see(dir: &Directory, op: &Op, copied: bool) -> Result<Seen> {
-    let Some(stat) = dir.stat(&op.name).named("stat")? else {
-        return Ok(match (&op.staged, &op.old) {
-            (None, _) => Seen::New,
-            (Some(_), None) => Seen::Old,
-            (Some(_), Some(_)) => Seen::Other,
-        });
-    };
-    if stat.kind != Kind::File {
-        return Ok(Seen::Other);
-    }
-    let version = &stat.version;
-    let number = version.id.number();
-    let mut hash = None;
-    let mut is_hash = |expected: u128| -> Result<bool> {
-        let found = match hash {
-            Some(found) => found,
-            None => match open_if_there(dir, &op.name)? {
-                Some(file) => *hash.insert(hash_of(&file, version)?),
-                None => return Ok(false),
-            },
-        };
-        Ok(found == expected)
-    };
-    if let Some((_, new)) = &op.staged
-        && new.size == version.size
-        && (copied || new.inode == number)
-    {
-        let says_the_same = |old: &OldMark| old.size == new.size && old.hash == new.hash;
-        let is_new = match new.hash {
-            Some(hash) => is_hash(hash)?,
-            None => !copied,
-        };
-        if is_new && !(copied && op.old.as_ref().is_some_and(says_the_same)) {
-            return Ok(Seen::New);
-        }
-    }
-    let Some(old) = &op.old else { return Ok(Seen::Other) };
-    if old.size != version.size {
-        return Ok(Seen::Other);
-    }
-    let is_same_file = old.modified == version.modified && (copied || old.inode == number);
-    let is_untouched = is_same_file && (copied || old.changed == version.changed);
-    let is_old = is_untouched
-        || match old.hash {
-            Some(hash) => is_hash(hash)?,
-            // Its other name, which it gets by the same transaction, is a change of it.
-            None => is_same_file && op.staged.is_none(),
-        };
-    Ok(if is_old { Seen::Old } else { Seen::Other })
-}
-
 fn recover(root: &Root, record: &Record, state: State, targets: &mut Targets<'_>) -> Result<Recovered> {
     let copied = record.home != root.home();
     // After a power cut the names need not stand; a reader that has seen otherwise begins again.
@@ -387,7 +200,7 @@ fn recover(root: &Root, record: &Record, state: State, targets: &mut Targets<'_>
         root.write_state(&State { finished: record.txid, applied: record.txid, ..state })?;
         root.flush()?;
         let drop_staged = |place: &Place<'_>| {
-            if let (Some(dir), Some((name, _)), Some(_)) = (&place.dir, &place.op.staged, &place.staged) {
+            if let (Some(dir), Some((name, _)), true) = (&place.dir, &place.op.staged, place.has_staged()) {
                 drop(dir.unlink(name));
             }
             (path(place.op), Done::Dropped)
@@ -469,42 +282,5 @@ fn set_aside(dir: &Directory, op: &Op) -> Result<Option<PathBuf>> {
         Ok((name, ())) => Ok(Some(Path::new(&name).to_owned())),
         Err(error) if error.raw_os_error() == Some(sys::ENOENT) => Ok(None),
         Err(error) => Err(error).named("rename"),
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_table_of_decisions_is_this() {
-        let table = [
-            (Some(true), Seen::Old, Todo::Rename),
-            (Some(true), Seen::New, Todo::DropStaged),
-            (Some(true), Seen::Other, Todo::SetAside),
-            (Some(false), Seen::New, Todo::Nothing),
-            (Some(false), Seen::Other, Todo::Nothing),
-            (Some(false), Seen::Old, Todo::Lost),
-            (None, Seen::Old, Todo::Unlink),
-            (None, Seen::New, Todo::Nothing),
-            (None, Seen::Other, Todo::Leave),
-        ];
-        for (staged, target, todo) in table {
-            assert_eq!(decide(staged, target), todo, "{staged:?} {target:?}");
-        }
-    }
-
-    #[test]
-    fn a_transaction_is_dropped_only_if_a_file_is_nowhere_and_none_has_its_name() {
-        let missing = (Some(false), Seen::Old);
-        assert!(is_dropped([missing, (Some(true), Seen::Old)]));
-        assert!(is_dropped([missing, (None, Seen::Old), (Some(true), Seen::Other)]));
-        assert!(!is_dropped([missing, (Some(false), Seen::New)]), "its name is proof that all was on disk");
-        assert!(!is_dropped([(Some(true), Seen::Old), (None, Seen::Old)]));
-        assert!(
-            is_dropped([missing, (None, Seen::New)]),
-            "a file that is gone may have been removed by anybody"
-        );
     }
 }

@@ -1,24 +1,25 @@
 //! A directory below which transactions run, and what they keep there: `.atomic`, with a journal and locks.
 
-use std::collections::HashMap;
 use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use crate::dir::place::moved;
 use crate::dir::{Directory, names};
 use crate::error::{Error, ErrorKind, Named, Result};
-use crate::lock::sidecar::not_locked;
 use crate::mutant::{Step, leaves_out};
-use crate::process::lock;
+use crate::process;
 use crate::sys::{self, Dir, FileId};
-use crate::transaction::journal::{
-    Content, HEAD_LENGTH, LENGTH, RECORD_AT, Record, STATE_LENGTH, State, Tag,
-};
+use crate::transaction::journal::{Content, HEAD_LENGTH, RECORD_AT, Record, STATE_LENGTH, State, Tag};
 use crate::write::verify::read_fully;
+
+mod live;
+mod lock;
+mod make;
+
+pub use lock::RootLock;
 
 /// What transactions keep in their root.
 pub const FOLDER: &str = ".atomic";
@@ -124,78 +125,15 @@ impl Root {
         }))
     }
 
-    fn make(dir: &Arc<Directory>) -> Result<Self> {
-        let about = |error: Error| match dir.path() {
-            Ok(path) => error.about(path.join(FOLDER)),
-            Err(_) => error,
-        };
-        Self::try_make(dir).map_err(about)
-    }
-
-    fn try_make(dir: &Arc<Directory>) -> Result<Self> {
-        let mode = dir.stat_self().named("fstat")?.access.mode & 0o777;
-        let is_new = match dir.make_dir_with(FOLDER.as_ref(), 0o700) {
-            Ok(()) => true,
-            Err(error) if error.raw_os_error() == Some(sys::EEXIST) => false,
-            Err(error) => return Err(error).named("mkdir"),
-        };
-        let folder = Self::open_folder(dir).named("open")?;
-        if is_new {
-            // As far as the file system permits.
-            drop(sys::set_mode(&folder.as_file().named("open")?, mode, &|_, _| true));
-        }
-        // All who may change the directory take part, and all who may read it read the journal.
-        let writers =
-            0o600 | if mode & 0o020 != 0 { 0o060 } else { 0 } | if mode & 0o002 != 0 { 0o006 } else { 0 };
-        let file = |name: &str, mode, content: &[u8]| match folder.create_new(name.as_ref(), 0o600) {
-            Ok(mut file) => {
-                drop(sys::set_mode(&file, mode, &|_, _| true));
-                file.write_all(content)
-            }
-            Err(error) if error.raw_os_error() == Some(sys::EEXIST) => Ok(()),
-            Err(error) => Err(error),
-        };
-        file(LOCK, writers, b"").named("open")?;
-        file(TURN, writers, b"").named("open")?;
-        file(IGNORE.0, writers | mode & 0o044, IGNORE.1).named("open")?;
-        Self::make_journal(&folder, writers | mode & 0o044)?;
-        Self::with(dir, folder)?.ok_or_else(moved)
-    }
-
-    fn make_journal(folder: &Dir, mode: u32) -> Result<()> {
-        let temp = |name: &OsStr| folder.create_new(name, 0o600);
-        let (name, mut file) = names::with_temp_name(JOURNAL.as_ref(), temp).named("open")?;
-        let mut fill = || {
-            sys::hold(&file);
-            drop(sys::set_mode(&file, mode, &|_, _| true));
-            // Zeros that are written: no metadata changes with a record, whose flush is then one of data alone.
-            let mut content = vec![0; LENGTH];
-            content[..STATE_LENGTH].copy_from_slice(&State { root: new_tag(), ..State::default() }.encode());
-            file.write_all(&content).named("write")?;
-            sys::sync_file(&file).named("fsync")
-        };
-        let named = fill().and_then(|_| match folder.rename_new(&name, JOURNAL.as_ref()) {
-            Ok(true) => Ok(()),
-            // Without a step that refuses a taken name there may be two makers at once: the last journal counts, and
-            // neither has a record yet.
-            Ok(false) => folder.rename(&name, folder, JOURNAL.as_ref()).named("rename"),
-            Err(error) if error.raw_os_error() == Some(sys::EEXIST) => Ok(()),
-            Err(error) => Err(error).named("rename"),
-        });
-        // It may be the name of nothing by now.
-        drop(folder.unlink(&name));
-        named
-    }
-
     /// Whoever made the folder may not have come to flushing it. Once in the life of this process.
     fn confirm(&self) -> Result<()> {
         static CONFIRMED: Mutex<Option<HashSet<FileId>>> = Mutex::new(None);
-        if lock(&CONFIRMED).get_or_insert_default().contains(&self.folder_id) {
+        if process::lock(&CONFIRMED).get_or_insert_default().contains(&self.folder_id) {
             return Ok(());
         }
         self.folder.sync().named("fsync")?;
         self.dir.sync()?;
-        lock(&CONFIRMED).get_or_insert_default().insert(self.folder_id.clone());
+        process::lock(&CONFIRMED).get_or_insert_default().insert(self.folder_id.clone());
         Ok(())
     }
 
@@ -304,145 +242,12 @@ impl Root {
         Ok(self.path.join(FOLDER).join(name))
     }
 
-    /// The root's lock, if it is free.
-    ///
-    /// # Errors
-    /// [`ErrorKind::NoLocks`]; those of open(2); `ENOENT` if `.atomic` was removed.
-    pub fn try_lock(&self) -> Result<Option<RootLock>> {
-        if leaves_out(Step::RootLock) {
-            return Ok(Some(RootLock(None)));
-        }
-        // Whoever waits for the lock has the turn: so the process that had it last does not come first again.
-        let turn = self.open_lock(TURN)?;
-        if !tried(turn.try_lock())? {
-            return Ok(None);
-        }
-        let file = self.open_lock(LOCK)?;
-        let is_ours = tried(file.try_lock())?;
-        drop(turn.unlock());
-        if is_ours { self.locked(file).map(Some) } else { Ok(None) }
-    }
-
-    /// The root's lock, as soon as it is free: this thread waits.
-    ///
-    /// # Errors
-    /// Those of [`Root::try_lock`].
-    pub fn lock(&self) -> Result<RootLock> {
-        if leaves_out(Step::RootLock) {
-            return Ok(RootLock(None));
-        }
-        let turn = self.open_lock(TURN)?;
-        turn.lock().map_err(not_locked)?;
-        let file = self.open_lock(LOCK)?;
-        let locked = file.lock().map_err(not_locked);
-        drop(turn.unlock());
-        locked?;
-        self.locked(file)
-    }
-
-    /// Whether a transaction or a recovery is at work; `None`: this user may not ask.
-    pub fn is_locked(&self) -> Option<bool> {
-        let file = self.folder.open_file(LOCK.as_ref()).ok()?;
-        match file.try_lock_shared() {
-            Ok(()) => {
-                drop(file.unlock());
-                Some(false)
-            }
-            Err(TryLockError::WouldBlock) => Some(true),
-            Err(TryLockError::Error(_)) => None,
-        }
-    }
-
-    fn locked(&self, file: File) -> Result<RootLock> {
-        let lock = RootLock(Some(file));
-        let here = self.dir.stat(FOLDER.as_ref()).named("stat")?;
-        // Another lock counts when the folder was made anew.
-        if here.is_some_and(|here| here.version.id == self.folder_id) { Ok(lock) } else { Err(moved()) }
-    }
-
-    fn open_lock(&self, name: &str) -> Result<File> {
-        let opened = match self.folder.open_to_overwrite(name.as_ref()) {
-            // Reading is enough for a lock.
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                self.folder.open_file(name.as_ref())
-            }
-            opened => opened,
-        };
-        opened.named("open").map_err(|error| error.about(self.path.join(FOLDER).join(name)))
-    }
-
-    /// What this process puts into the names of the files that it stages here. As long as it lives, nobody sweeps them.
-    ///
-    /// # Errors
-    /// Those of making a file.
-    pub fn process_tag(&self) -> Result<String> {
-        static TAGS: Mutex<Option<HashMap<FileId, (String, File)>>> = Mutex::new(None);
-        let mut tags = lock(&TAGS);
-        let tags = tags.get_or_insert_default();
-        if let Some((tag, file)) = tags.get(&self.folder_id)
-            && self.folder.is_same(format!("{tag}{LIVE}").as_ref(), file).unwrap_or(false)
-        {
-            return Ok(tag.clone());
-        }
-        loop {
-            let tag = String::from_utf8_lossy(&new_tag()).into_owned();
-            let name = format!("{tag}{LIVE}");
-            let file = match self.folder.create_new(name.as_ref(), 0o600) {
-                Err(error) if error.raw_os_error() == Some(sys::EEXIST) => continue,
-                made => made.named("open").map_err(|error| self.about(error))?,
-            };
-            // A sweeper may have found it before it was locked.
-            if tried(file.try_lock())? && self.folder.is_same(name.as_ref(), &file).named("stat")? {
-                tags.insert(self.folder_id.clone(), (tag.clone(), file));
-                return Ok(tag);
-            }
-        }
-    }
-
-    /// Whether the process with this tag lives. When in doubt, it does.
-    pub fn is_alive(&self, tag: &str) -> bool {
-        match self.folder.open_orphan(format!("{tag}{LIVE}").as_ref()) {
-            Ok(orphan) => orphan.is_none(),
-            Err(error) => error.raw_os_error() != Some(sys::ENOENT),
-        }
-    }
-
-    /// Removes what dead processes have left in `.atomic`. The caller has the lock.
-    pub fn sweep(&self) {
-        let Ok(entries) = self.folder.names() else { return };
-        for name in entries {
-            let tag = name.to_str().and_then(|name| name.strip_suffix(LIVE));
-            if tag.is_some_and(|tag| !self.is_alive(tag)) || names::is_temp(&name) {
-                drop(self.folder.unlink(&name));
-            }
-        }
-    }
-
     /// The directory at this place below the root, by no link and no mount.
     ///
     /// # Errors
     /// Those of open(2); `ELOOP`, `EXDEV`.
     pub fn directory(&self, below: &Path) -> Result<Arc<Directory>> {
         Directory::open_own(&self.dir, below).named("open")
-    }
-}
-
-/// The lock, held until it is dropped.
-#[derive(Debug)]
-pub struct RootLock(Option<File>);
-
-impl Drop for RootLock {
-    fn drop(&mut self) {
-        // Closing would do, but for a child process that was forked just now and has a copy.
-        drop(self.0.as_ref().map(File::unlock));
-    }
-}
-
-fn tried(locked: std::result::Result<(), TryLockError>) -> Result<bool> {
-    match locked {
-        Ok(()) => Ok(true),
-        Err(TryLockError::WouldBlock) => Ok(false),
-        Err(TryLockError::Error(error)) => Err(not_locked(error)),
     }
 }
 

@@ -1,0 +1,150 @@
+//! Taking the locks of transactions.
+
+use std::time::{Duration, Instant};
+
+use super::find::transient;
+use crate::cancel::Cancel;
+use crate::error::{Error, ErrorKind, Result};
+use crate::index::file::{Snapshot, UpdateOptions};
+use crate::job::{Job, Step};
+use crate::lock::holder::{Blocker, Timeout};
+use crate::lock::sidecar::Taking;
+use crate::process::{Inside, Ticket, Turn};
+use crate::transaction::recover::{self, Recovered};
+use crate::transaction::session::{Seen, Session, Waiting};
+
+/// Takes the turns of all files and the locks of the indexes, and reads these.
+pub struct LockJob {
+    session: Session,
+    how: Lock,
+    stage: Locking,
+}
+
+struct Lock {
+    /// Files to be updated, and how they are read.
+    indexes: Vec<(usize, UpdateOptions)>,
+    /// Files that were read before.
+    seen: Vec<(usize, Seen)>,
+    since: Instant,
+    timeout: Duration,
+    cancel: Cancel,
+}
+
+enum Locking {
+    Turns(Ticket),
+    Locks(Vec<usize>, Waiting, bool),
+}
+
+/// What a transaction works on.
+pub struct Locked {
+    /// With all locks.
+    pub session: Session,
+    /// As the indexes.
+    pub indexes: Vec<Result<Option<Snapshot>>>,
+    /// The files among those that were read before which are not what they were.
+    pub stale: Vec<usize>,
+    /// From the call on.
+    pub waited: Duration,
+}
+
+impl LockJob {
+    /// For a group of transactions, of which the first was called at `since`. The session holds nothing yet.
+    pub fn new(
+        session: Session,
+        indexes: Vec<(usize, UpdateOptions)>,
+        seen: Vec<(usize, Seen)>,
+        inside: Inside,
+        timeout: Duration,
+        cancel: Cancel,
+    ) -> Self {
+        let how = Lock { indexes, seen, since: Instant::now(), timeout, cancel };
+        Self { session, how, stage: Locking::Turns(Ticket::take().inside(inside)) }
+    }
+}
+
+impl Job for LockJob {
+    type Output = Locked;
+
+    fn run(self) -> Step<Self> {
+        let Self { mut session, how, stage } = self;
+        match stage {
+            Locking::Turns(ticket) => {
+                // What is pending is recovered with nothing held.
+                match recover::attempt(&session.root) {
+                    Err(error) if error.is_transient() => {
+                        return Step::Again(Self { session, how, stage: Locking::Turns(ticket) }, error);
+                    }
+                    Err(error) => return Step::Done(Err(error)),
+                    Ok(recovered) => session.note(recovered),
+                }
+                let places = ticket.join_all(session.keys());
+                Step::Wait(Box::pin(async move {
+                    let turns = tokio::select! {
+                        turns = places.turns() => turns.map_err(|(_, error)| error),
+                        () = how.cancel.cancelled() => Err(ErrorKind::Aborted.into()),
+                        () = tokio::time::sleep(how.timeout) => {
+                            Err(Timeout::new(how.timeout, Blocker::EarlierCall, None, &session.root.path).into())
+                        }
+                    };
+                    turns.map(|turns| how.with_turns(session, turns)).into()
+                }))
+            }
+            Locking::Locks(mut indexes, mut waiting, is_last) => {
+                let taking = if is_last { Taking::Now } else { Taking::Fairly };
+                match session.try_lock(&mut indexes, taking) {
+                    Ok(true) => how.read(session),
+                    Err(error) => Step::Done(Err(error)),
+                    Ok(false) => Step::Wait(Box::pin(async move {
+                        let index =
+                            indexes.last().map(|at| session.targets[*at].real_path()).unwrap_or_default();
+                        let paused = waiting.pause(&index, &how.cancel).await;
+                        let stage = Locking::Locks(indexes, waiting, false);
+                        paused.map(|()| Self { session, how, stage }).into()
+                    })),
+                }
+            }
+        }
+    }
+}
+
+impl Lock {
+    fn with_turns(self, mut session: Session, turns: Vec<Turn>) -> LockJob {
+        session.turns = turns;
+        let indexes = self.indexes.iter().map(|(at, _)| *at).collect();
+        let waiting = Waiting::new(self.since, self.timeout);
+        LockJob { session, stage: Locking::Locks(indexes, waiting, self.timeout.is_zero()), how: self }
+    }
+
+    fn read(self, session: Session) -> Step<LockJob> {
+        let mut indexes = Vec::new();
+        for (at, options) in &self.indexes {
+            match transient(session.read(*at, options)) {
+                Ok(read) => indexes.push(read),
+                Err(error) => return again(session, self, error),
+            }
+        }
+        let mut stale = Vec::new();
+        for (at, seen) in &self.seen {
+            match session.is_as_seen(*at, seen) {
+                Ok(true) => {}
+                Ok(false) => stale.push(*at),
+                Err(error) if error.is_transient() => return again(session, self, error),
+                Err(_) => stale.push(*at),
+            }
+        }
+        Step::Done(Ok(Locked { session, indexes, stale, waited: self.since.elapsed() }))
+    }
+}
+
+fn again(session: Session, how: Lock, error: Error) -> Step<LockJob> {
+    let waiting = Waiting::new(how.since, how.timeout);
+    Step::Again(LockJob { session, stage: Locking::Locks(Vec::new(), waiting, false), how }, error)
+}
+
+impl Session {
+    fn note(&mut self, recovered: Option<Recovered>) {
+        if let Some(recovered) = recovered.filter(|recovered| recovered.transaction.is_some()) {
+            self.recovered = Some(recovered);
+        }
+    }
+}

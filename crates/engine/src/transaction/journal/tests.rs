@@ -1,0 +1,83 @@
+use super::*;
+
+fn record() -> Record {
+    let mark = Mark { inode: 7, size: 11, hash: Some(u128::MAX - 5) };
+    let old = OldMark { inode: 6, size: 10, modified: -1, changed: 1_700_000_000_123_456_789, hash: Some(9) };
+    let staged = |name: &str| OsString::from(format!(".{name}.abcdEFGH1234.atomic-txn"));
+    let op = |name: &str| Op {
+        dir: "a/b".into(),
+        name: name.into(),
+        staged: Some((staged(name), mark)),
+        is_index: false,
+        old: Some(old),
+    };
+    let link = Mark { hash: None, ..mark };
+    let ops = vec![
+        Op { is_index: true, ..op("index.json") },
+        Op { staged: Some((staged("moved"), link)), old: None, ..op("moved") },
+        Op { staged: None, dir: PathBuf::new(), old: Some(OldMark { hash: None, ..old }), ..op("gone") },
+    ];
+    Record { txid: 42, home: (1, u64::MAX), ops }
+}
+
+#[test]
+fn a_record_is_read_as_it_was_written() {
+    let bytes = record().encode().unwrap();
+    assert_eq!(Record::payload_length(&bytes), Some(bytes.len() - HEAD_LENGTH));
+    assert_eq!(Record::decode(&bytes), Content::Whole(record()));
+    let longer = [&bytes[..], &[7; 100]].concat();
+    assert_eq!(Record::decode(&longer), Content::Whole(record()), "what an older record has left");
+}
+
+#[test]
+fn a_record_with_any_byte_changed_does_not_count() {
+    let bytes = record().encode().unwrap();
+    for at in 8..bytes.len() {
+        let mut torn = bytes.clone();
+        torn[at] ^= 1;
+        assert_eq!(Record::decode(&torn), Content::None, "byte {at}");
+    }
+    for length in 0..bytes.len() {
+        let mut torn = bytes.clone();
+        torn[length..].fill(0);
+        let count_nothing = [Content::None, Content::Foreign];
+        assert!(torn == bytes || count_nothing.contains(&Record::decode(&torn)), "{length} bytes");
+    }
+    assert_eq!(Record::decode(&[0; 4096]), Content::None, "never written");
+}
+
+#[test]
+fn another_version_is_told_from_a_torn_record() {
+    let mut bytes = record().encode().unwrap();
+    bytes[7] = b'2';
+    assert_eq!(Record::decode(&bytes), Content::Foreign);
+    let mut block = State::default().encode();
+    block[7] = b'2';
+    assert_eq!(State::decode(&block), Content::Foreign);
+}
+
+#[test]
+fn a_record_that_leads_out_of_its_root_is_not_ours() {
+    for (dir, name) in [("..", "a"), ("/etc", "a"), ("a/../..", "a"), ("a", ".."), ("a", "b/c"), ("a", "")] {
+        let mut record = record();
+        record.ops[0].dir = dir.into();
+        record.ops[0].name = name.into();
+        assert_eq!(Record::decode(&record.encode().unwrap()), Content::Foreign, "{dir} {name}");
+    }
+    let mut record = record();
+    record.ops[0].staged.as_mut().unwrap().0 = "passwd".into();
+    assert_eq!(Record::decode(&record.encode().unwrap()), Content::Foreign, "not a staged file");
+}
+
+#[test]
+fn a_state_is_read_as_it_was_written_and_counts_for_nothing_when_torn() {
+    let state = State { finished: 3, applied: 4, root: *b"aZ09" };
+    let block = state.encode();
+    assert_eq!(State::decode(&block), Content::Whole(state));
+    for at in (8..28).chain(32..STATE_LENGTH) {
+        let mut torn = block;
+        torn[at] ^= 1;
+        assert_eq!(State::decode(&torn), Content::None, "byte {at}");
+    }
+    assert_eq!(State::decode(&[0; 512]), Content::None);
+}

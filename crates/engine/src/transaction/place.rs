@@ -1,0 +1,155 @@
+//! A file of a record, as it is now.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::sync::Arc;
+
+use crate::cancel::Cancel;
+use crate::dir::Directory;
+use crate::error::{Error, Named, Result};
+use crate::lock::sidecar::Lock;
+use crate::mutant::{Step, leaves_out};
+use crate::sys::{self, Dir, Kind, Version};
+use crate::transaction::decision::Seen;
+use crate::transaction::journal::{Mark, OldMark, Op};
+use crate::transaction::root::Root;
+use crate::write::verify;
+
+/// A target of a record, as it is now.
+#[derive(Debug)]
+pub struct Place<'a> {
+    /// What was to become of it.
+    pub op: &'a Op,
+    /// `None`: its directory is gone, or is not below the root any more.
+    pub dir: Option<Arc<Directory>>,
+    /// If it is an index, and locked.
+    pub lock: Option<Lock>,
+    /// The staged file, open; and whether it is whole.
+    staged: Option<File>,
+    is_whole: bool,
+    target: Seen,
+}
+
+impl<'a> Place<'a> {
+    /// # Errors
+    /// Those of open(2), but that it is not there.
+    pub fn open(root: &Root, op: &'a Op) -> Result<Self> {
+        let dir = match root.directory(&op.dir) {
+            Ok(dir) => Some(dir),
+            Err(error) if is_gone(&error) => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Self { op, dir, lock: None, staged: None, is_whole: false, target: Seen::Other })
+    }
+
+    /// Looks at the staged file and at the target. `copied`: inodes say nothing, the tree is a copy.
+    ///
+    /// # Errors
+    /// Those of reading them.
+    pub fn look(&mut self, copied: bool) -> Result<()> {
+        let Some(dir) = &self.dir else { return Ok(()) };
+        if let Some((name, mark)) = &self.op.staged {
+            self.staged = open_if_there(dir, name)?;
+            self.is_whole = match &self.staged {
+                Some(file) => is_whole(file, mark, copied)?,
+                None => false,
+            };
+        }
+        self.target = see(dir, self.op, copied)?;
+        Ok(())
+    }
+
+    /// As the decisions need it.
+    pub fn seen(&self) -> (Option<bool>, Seen) {
+        (self.op.staged.is_some().then_some(self.is_whole), self.target)
+    }
+
+    /// Whether there is a staged file, whole or not.
+    pub fn has_staged(&self) -> bool {
+        self.staged.is_some()
+    }
+
+    /// The staged file, open, if it is whole.
+    pub fn staged(&self) -> Option<&File> {
+        self.staged.as_ref().filter(|_| self.is_whole)
+    }
+}
+
+fn is_gone(error: &Error) -> bool {
+    let gone = [sys::ENOENT, sys::ENOTDIR, sys::ELOOP, sys::EXDEV];
+    error.errno_of("open").is_some_and(|errno| gone.contains(&errno))
+}
+
+fn open_if_there(dir: &Directory, name: &OsStr) -> Result<Option<File>> {
+    match dir.open_to_flush(name) {
+        Err(error) if matches!(error.raw_os_error(), Some(sys::ENOENT | sys::ELOOP)) => Ok(None),
+        opened => opened.named("open").map(Some),
+    }
+}
+
+fn hash_of(file: &File, version: &Version) -> Result<u128> {
+    verify::digest(file, version.size, &Cancel::default()).map(|digest| digest.hash())
+}
+
+fn is_whole(file: &File, mark: &Mark, copied: bool) -> Result<bool> {
+    let (kind, version) = Dir::stat_file(file).named("fstat")?;
+    if kind != Kind::File || version.size != mark.size {
+        return Ok(false);
+    }
+    match mark.hash {
+        Some(hash) => Ok(leaves_out(Step::Checksum) || hash_of(file, &version)? == hash),
+        None => Ok(copied || mark.inode == version.id.number()),
+    }
+}
+
+fn see(dir: &Directory, op: &Op, copied: bool) -> Result<Seen> {
+    let Some(stat) = dir.stat(&op.name).named("stat")? else {
+        return Ok(match (&op.staged, &op.old) {
+            (None, _) => Seen::New,
+            (Some(_), None) => Seen::Old,
+            (Some(_), Some(_)) => Seen::Other,
+        });
+    };
+    if stat.kind != Kind::File {
+        return Ok(Seen::Other);
+    }
+    let version = &stat.version;
+    let number = version.id.number();
+    let mut hash = None;
+    let mut is_hash = |expected: u128| -> Result<bool> {
+        let found = match hash {
+            Some(found) => found,
+            None => match open_if_there(dir, &op.name)? {
+                Some(file) => *hash.insert(hash_of(&file, version)?),
+                None => return Ok(false),
+            },
+        };
+        Ok(found == expected)
+    };
+    if let Some((_, new)) = &op.staged
+        && new.size == version.size
+        && (copied || new.inode == number)
+    {
+        let says_the_same = |old: &OldMark| old.size == new.size && old.hash == new.hash;
+        let is_new = match new.hash {
+            Some(hash) => is_hash(hash)?,
+            None => !copied,
+        };
+        if is_new && !(copied && op.old.as_ref().is_some_and(says_the_same)) {
+            return Ok(Seen::New);
+        }
+    }
+    let Some(old) = &op.old else { return Ok(Seen::Other) };
+    if old.size != version.size {
+        return Ok(Seen::Other);
+    }
+    let is_same_file = old.modified == version.modified && (copied || old.inode == number);
+    let is_untouched = is_same_file && (copied || old.changed == version.changed);
+    let is_old = is_untouched
+        || match old.hash {
+            Some(hash) => is_hash(hash)?,
+            // Its other name, which it gets by the same transaction, is a change of it.
+            None => is_same_file && op.staged.is_none(),
+        };
+    Ok(if is_old { Seen::Old } else { Seen::Other })
+}
