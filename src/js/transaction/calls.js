@@ -8,6 +8,12 @@ class Call {
   attempts = 0
   ops = []
   reads = []
+  /** The locks are waited for: that has a timeout of its own. */
+  isLocking = false
+  /** Its functions have run, or are running. */
+  isApplied = false
+  /** Since when it waits to be committed. */
+  waitsSince = 0
   /** The error of an abort that has not been told yet. */
   aborted
   #value
@@ -61,6 +67,7 @@ class Call {
   /** Takes over what was registered. */
   take(tx) {
     Object.assign(this, Transaction.finish(tx))
+    this.isApplied = false
   }
 
   /** Counts as an attempt without a function to build it. */
@@ -78,9 +85,18 @@ class Call {
 
   #abort() {
     this.aborted = native.aborted(this.scope.signal)
-    // A call in a queue is told at once, one that is being committed when that can be given up.
-    if (this.#abortWaiting) this.#abortWaiting()
-    else if (queues.get(this.queueKey)?.calls.includes(this) ?? false) this.fail(this.aborted)
+    // What is being committed, alone or with others, is told when that can be given up.
+    if (!this.isApplied && !this.isLocking) this.fail(this.aborted)
+    else this.#abortWaiting?.()
+  }
+
+  /** For a call that may be waiting for others of this process. */
+  checkTime(now) {
+    const { timeout, shownRoot } = this.scope
+    const waited = now - this.waitsSince
+    if (waited >= timeout && !this.isApplied && !this.isLocking) {
+      this.fail(native.failure('earlier', shownRoot, waited))
+    }
   }
 
   succeed(result) {

@@ -10,6 +10,8 @@ const MOST_INDEXES = 48
 const MOST_FAILURES = 8
 /** Functions that have run so long (ms) are committed, and the rest waits. */
 const LONGEST = 50
+/** So often (ms) calls that wait are looked at. */
+const LOOK = 100
 /** So long (ms) others wait for a transaction that is built anew. */
 const PATIENCE = 1000
 
@@ -20,9 +22,10 @@ const queues = new Map()
 function enqueue(call) {
   let queue = queues.get(call.queueKey)
   if (queue === undefined) {
-    queue = { calls: [], isServed: false }
+    queue = { calls: [], group: [], isServed: false, timer: undefined }
     queues.set(call.queueKey, queue)
   }
+  call.waitsSince = native.now()
   queue.calls.push(call)
   if (!queue.isServed) {
     queue.isServed = true
@@ -33,6 +36,7 @@ function enqueue(call) {
 async function serve(queue, key) {
   // Calls that are made in the same turn of the event loop are to be in the same group.
   await undefined
+  watch(queue)
   while (queue.calls.length > 0) {
     const next = queue.calls[0]
     if (next.isStale) {
@@ -41,6 +45,7 @@ async function serve(queue, key) {
       continue
     }
     const group = take(queue)
+    queue.group = group
     try {
       const left = await new Group(group).commit()
       queue.calls.unshift(...left)
@@ -48,30 +53,37 @@ async function serve(queue, key) {
       for (const call of group) call.fail(error)
     }
   }
-  queue.isServed = false
+  native.stop(queue.timer)
   queues.delete(key)
+}
+
+/** Tells calls whose time is up, while others let them wait. */
+function watch(queue) {
+  queue.timer = native.after(LOOK, () => {
+    const now = native.now()
+    for (const call of [...queue.calls, ...queue.group]) call.checkTime(now)
+    watch(queue)
+  })
 }
 
 /** What it had read is not what it was: it is built again, before others change that once more. */
 async function rebuilt(queue, call) {
-  let timer
-  const late = new Promise((resolve) => {
-    timer = setTimeout(resolve, PATIENCE)
-  })
+  let isLate = false
   const built = call.build().then((isBuilt) => {
-    if (isBuilt) queue.calls.unshift(call)
+    if (!isBuilt) return
+    if (isLate) enqueue(call)
+    else queue.calls.unshift(call)
   })
-  const settled = built.then(() => true)
-  if (!(await Promise.race([settled, late]))) {
-    settled.then(() => queue.isServed || (queue.calls.length > 0 && requeue(queue, call)))
-  }
-  clearTimeout(timer)
-}
-
-function requeue(queue, call) {
-  const calls = queue.calls.splice(0)
-  for (const waiting of calls) enqueue(waiting)
-  return call
+  await new Promise((resolve) => {
+    const timer = native.after(PATIENCE, () => {
+      isLate = true
+      resolve()
+    })
+    built.then(() => {
+      native.stop(timer)
+      resolve()
+    })
+  })
 }
 
 /** The calls that are committed next. */
@@ -103,9 +115,11 @@ class Group {
   /** Calls that are to be committed after this group. */
   #later = []
   #cancel = native.cancel()
-  #since = performance.now()
+  #since = native.now()
   #waited = 0
   #recovered = null
+  /** Calls that have failed, and why: they are told when the locks are free. */
+  #failed = []
 
   constructor(calls) {
     this.#calls = calls
@@ -121,30 +135,41 @@ class Group {
   }
 
   #isLate() {
-    const waited = performance.now() - this.#since
+    const waited = native.now() - this.#since
     const late = this.#calls.filter((call) => waited > call.scope.timeout)
-    for (const call of late) call.fail(native.failure('', call.scope.shownRoot, waited))
-    this.#calls = this.#calls.filter((call) => !call.isOver)
+    for (const call of late) this.#fail(call, native.failure('', call.scope.shownRoot, waited))
+    this.#tell()
     return this.#calls.length === 0
+  }
+
+  #fail(call, error) {
+    this.#failed.push([call, error])
+    this.#calls = this.#calls.filter((other) => other !== call)
+  }
+
+  #tell() {
+    for (const [call, error] of this.#failed.splice(0)) call.fail(error)
   }
 
   /** `true`: all are told. */
   async #attempt() {
-    const files = await this.#find()
-    if (files === undefined) return true
-    const locked = await this.#lock(files)
-    if (locked === undefined) return true
-    let { session } = locked
+    let session
     try {
+      const files = await this.#find()
+      if (files === undefined) return true
+      const locked = await this.#lock(files)
+      if (locked === undefined) return true
+      session = locked.session
       const states = await this.#applyAll(files, locked)
       if (this.#calls.length === 0) return true
       const plan = this.#plan(files, states)
-      if (plan === undefined) return false
+      if (plan === undefined) return this.#calls.length === 0
       const taken = session
       session = undefined
       return await this.#write(taken, files, states, plan)
     } finally {
       if (session !== undefined) await native.release(session)
+      this.#tell()
     }
   }
 
@@ -191,8 +216,7 @@ class Group {
     }
     if (failed.length === 0) return { session, at }
     await native.release(session)
-    for (const [call, error] of failed) call.fail(error)
-    this.#calls = this.#calls.filter((call) => !call.isOver)
+    for (const [call, error] of failed) this.#fail(call, error)
     return this.#calls.length === 0 ? undefined : this.#find()
   }
 
@@ -217,7 +241,7 @@ class Group {
       for (const call of this.#calls) call.fail(only ? (call.aborted ?? error) : error)
       return undefined
     }
-    this.#waited = performance.now() - this.#since
+    this.#waited = native.now() - this.#since
     this.#recovered = locked.recovered ?? this.#recovered
     const positions = [...indexes.keys()]
     return { ...locked, root: first.root, index: (position) => locked.indexes[positions.indexOf(position)] }
@@ -231,39 +255,40 @@ class Group {
     const keys = native.keys(locked.session)
     for (let failures = 0; ; failures++) {
       const states = new States(at, locked)
-      const context = native.enter()
-      const since = performance.now()
-      let failed
-      try {
-        for (const [position, call] of this.#calls.entries()) {
-          const isFull = failures >= MOST_FAILURES || performance.now() - since > LONGEST
-          if (position > 0 && isFull) {
-            this.#postpone(this.#calls.slice(position))
-            break
-          }
-          if (call.aborted) failed = [call, call.aborted]
-          else if (call.reads.some(({ file }) => states.has(at(file)))) failed = [call, undefined]
-          else failed = await states.apply(call, keys)
-          if (failed) break
-        }
-      } finally {
-        native.leave(context)
-      }
-      if (!failed) return states
+      const failed = await this.#apply(states, keys, at, failures >= MOST_FAILURES)
+      if (failed === undefined) return states
       const [call, error] = failed
-      const isFirst = call === this.#calls[0]
-      if (error === undefined) {
-        // What it has read is changed by a call before it.
-        this.#conflict(call)
-      } else if (isFirst || call.aborted) {
-        call.fail(error)
-      } else {
-        // It may have failed on what the functions before it have left: alone it fails by itself, or not at all.
-        this.#postpone([call])
-      }
-      this.#calls = this.#calls.filter((other) => other !== call && !other.isOver)
+      if (error === undefined) this.#conflict(call)
+      else if (call === this.#calls[0] || call.aborted || call.isOver) this.#fail(call, error)
+      // It may have failed on what the functions before it have left: alone it fails by itself, or not at all.
+      else this.#postpone([call])
       if (this.#calls.length === 0) return states
     }
+  }
+
+  /** Lets all functions run. Returns the call that cannot be committed with the others, and why, if it has failed. */
+  async #apply(states, keys, at, isShort) {
+    const context = native.enter()
+    const since = native.now()
+    for (const call of this.#calls) call.isApplied = false
+    try {
+      for (const [position, call] of this.#calls.entries()) {
+        if (position > 0 && (isShort || native.now() - since > LONGEST)) {
+          this.#postpone(this.#calls.slice(position))
+          break
+        }
+        if (call.aborted || call.isOver) return [call, call.aborted]
+        // What it has read is changed by a call before it.
+        if (call.reads.some(({ file }) => states.has(at(file)))) return [call, undefined]
+        call.isApplied = true
+        const failed = await states.apply(call, keys)
+        if (failed) return failed
+      }
+    } finally {
+      native.leave(context)
+    }
+    const aborted = this.#calls.find((call) => call.aborted)
+    return aborted && [aborted, aborted.aborted]
   }
 
   #postpone(calls) {
@@ -272,12 +297,13 @@ class Group {
   }
 
   #conflict(call) {
-    this.#calls = this.#calls.filter((other) => other !== call)
-    if (call.attempts > call.scope.retries || !call.canRebuild) {
-      call.fail(native.failure('ERR_ATOMIC_CONFLICT', call.scope.shownRoot, 0))
+    if (call.isOver) {
+      this.#fail(call, undefined)
+    } else if (call.attempts > call.scope.retries || !call.canRebuild) {
+      this.#fail(call, native.failure('ERR_ATOMIC_CONFLICT', call.scope.shownRoot, 0))
     } else {
       call.isStale = true
-      this.#later.push(call)
+      this.#postpone([call])
     }
   }
 
@@ -288,12 +314,12 @@ class Group {
       for (const [position, state] of states.all()) plan.push([position, ...states.wanted(state)])
     } catch (error) {
       if (this.#calls.length === 1) {
-        this.#calls[0].fail(error)
+        this.#fail(this.#calls[0], error)
       } else {
         for (const call of this.#calls) call.isAlone = true
         this.#later.unshift(...this.#calls)
+        this.#calls = []
       }
-      this.#calls = []
       return undefined
     }
     for (const { reads } of this.#calls) {
@@ -319,10 +345,10 @@ class Group {
         [...call.ops, ...call.reads].some(
           (op) => at(op.file) === position || (op.from && at(op.from) === position),
         )
-      const guilty = position === undefined || error.committed ? this.#calls : this.#calls.filter(isOf)
+      const guilty = position === undefined || error.committed ? [...this.#calls] : this.#calls.filter(isOf)
       // A backup is of an index that several calls may have changed.
-      for (const call of guilty.length > 0 ? guilty : this.#calls) call.fail(call.aborted ?? error)
-      this.#calls = this.#calls.filter((call) => !call.isOver)
+      for (const call of guilty.length > 0 ? guilty : [...this.#calls])
+        this.#fail(call, call.aborted ?? error)
       return this.#calls.length === 0
     }
     if (done.changed) {

@@ -2,7 +2,8 @@
 
 use std::ffi::CStr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use engine::cancel::Cancel;
 use engine::data::Data;
@@ -19,11 +20,12 @@ use napi::{Env, ValueType};
 use crate::js::error::from_engine;
 use crate::js::index::{json, lost};
 use crate::js::inside::{self, Code, Context};
+use crate::js::task::{self, Timer};
 use crate::js::transaction::handle::{flag, make, take, with};
 use crate::js::transaction::jobs;
 use crate::js::value::args::{self, FilePath};
 use crate::js::value::thrown::{Result, abort, invalid_return, invalid_state};
-use crate::js::value::{Encoding, Thrown, copy, data, promise, raw};
+use crate::js::value::{Encoding, Kept, Thrown, copy, data, promise, raw};
 
 /// How options are read, which the exported functions know.
 #[derive(Clone, Copy)]
@@ -33,7 +35,7 @@ pub struct Parse {
     /// Those of an update of this file.
     pub update: for<'env> fn(&'env Env, &FilePath, &Unknown<'env>) -> Result<'env, ParsedUpdate>,
     /// A time to wait, in milliseconds.
-    pub timeout: for<'env> fn(&'env Env, &Unknown<'env>) -> Result<'env, std::time::Duration>,
+    pub timeout: for<'env> fn(&'env Env, &Unknown<'env>) -> Result<'env, Duration>,
 }
 
 /// How to write a file, whether to make directories, and how a string becomes bytes.
@@ -73,6 +75,9 @@ pub fn object(env: &Env, parse: Parse) -> Result<'_, Unknown<'_>> {
         (c"enter", |env, _| make(env, Context::enter(env))),
         (c"leave", leave),
         (c"call", call),
+        (c"now", |env, _| raw::to_js(env, now().as_secs_f64() * 1000.0)),
+        (c"after", after),
+        (c"stop", stop),
         (c"find", jobs::find),
         (c"keys", jobs::keys),
         (c"lock", jobs::lock),
@@ -257,14 +262,15 @@ fn failure<'env>(
     [code, shown, waited, ..]: [Unknown<'env>; 7],
 ) -> Result<'env, Unknown<'env>> {
     let shown = copy::text(env, &shown)?;
-    let error: Error = match copy::text(env, &code)?.as_str() {
+    let code = copy::text(env, &code)?;
+    let error: Error = match code.as_str() {
         "ERR_ATOMIC_CONFLICT" => ErrorKind::Conflict.into(),
         "EEXIST" => Error::taken(),
         "ENOENT" => Error::missing(),
         _ => {
-            let waited =
-                std::time::Duration::from_millis(raw::from_js::<f64>(env, &waited).unwrap_or(0.0) as u64);
-            Timeout::new(waited, Blocker::Changes, None, &PathBuf::from(&shown)).into()
+            let waited = Duration::from_millis(raw::from_js::<f64>(env, &waited).unwrap_or(0.0) as u64);
+            let blocker = if code == "earlier" { Blocker::EarlierCall } else { Blocker::Changes };
+            Timeout::new(waited, blocker, None, &PathBuf::from(&shown)).into()
         }
     };
     let Thrown(error) = from_engine(env, &error, &shown, || None);
@@ -277,6 +283,34 @@ fn check_nested<'env>(env: &'env Env, [shown, ..]: [Unknown<'env>; 7]) -> Result
         Ok(()) => Ok(raw::undefined(env)),
         Err(error) => Err(from_engine(env, &error, &copy::text(env, &shown)?, || None)),
     }
+}
+
+/// Since the first call. Not `performance`, which programs replace, tests above all.
+fn now() -> Duration {
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed()
+}
+
+/// `(ms, fn) → timer`: not `setTimeout`, for the same reason.
+fn after<'env>(env: &'env Env, [ms, function, ..]: [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>> {
+    let time = Duration::from_secs_f64(raw::from_js::<f64>(env, &ms).unwrap_or(0.0) / 1000.0);
+    let function = Kept::new(env, &function)?;
+    let timer = task::after(env, time, move |env| {
+        // The script's functions do not throw; in an environment that is ending nothing can be called.
+        drop(function.get(env).and_then(|function| raw::call(env, &raw::undefined(env), &function, &[])));
+    });
+    match timer {
+        Some(timer) => make(env, timer),
+        None => Ok(raw::undefined(env)),
+    }
+}
+
+/// `(timer)`
+fn stop<'env>(env: &'env Env, [timer, ..]: [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>> {
+    if raw::type_of(&timer) == ValueType::External {
+        drop(take::<Timer>(env, &timer)?);
+    }
+    Ok(raw::undefined(env))
 }
 
 /// `(context)`
