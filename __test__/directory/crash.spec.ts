@@ -7,11 +7,11 @@ import { describe, expect } from 'vitest'
 import { untilClosed } from '../helpers/descriptors'
 import { leftovers, names, tempName } from '../helpers/files'
 import { mounted, needs, OTHER_USER, tmpfs } from '../helpers/needs'
-import { inProcess, inThread, type Remote } from '../helpers/processes'
+import { inProcess, inThread, inWorker, type Remote } from '../helpers/processes'
 import { until } from '../helpers/promises'
 import { test } from '../helpers/test'
 import { plant, treeOf } from '../helpers/trees'
-import { NOBODY } from '../helpers/users'
+import { giveAway, isRoot, NOBODY, unprivileged } from '../helpers/users'
 
 /** A process that replaces `dir/site` again and again; every file of a version holds its number. */
 const endless = (dir: string, options: object) =>
@@ -235,6 +235,30 @@ describe('a builder that goes away', () => {
     }
     if (process.platform === 'linux') await untilClosed(dir)
   })
+
+  needs('prlimit', ...(isRoot ? OTHER_USER : []))(
+    'as a terminated worker where no thread can be had leaves its tree, which the next one sweeps',
+    async ({ dir }) => {
+      giveAway(dir)
+      const child = inProcess(
+        async ({ require }, code) => {
+          const { Worker } = require('node:worker_threads') as typeof import('node:worker_threads')
+          const worker = new Worker(code, { eval: true })
+          await new Promise((resolve) => worker.once('message', resolve))
+          // Its user, who is not root, has as many threads as that already.
+          require('node:child_process').execFileSync('prlimit', ['--pid', `${process.pid}`, '--nproc=1'])
+          // What is removed on its own thread is gone when it has ended.
+          await worker.terminate()
+        },
+        [inWorker(building, join(dir, 'site'))],
+        unprivileged,
+      )
+      expect(await child.exit).toMatchObject({ code: 0, stderr: '' })
+      expect(leftovers(dir).map((tree) => names(join(dir, tree)))).toStrictEqual([['file']])
+      await nextProcess(dir)
+      expect(treeOf(dir)).toStrictEqual({ file: 'x' })
+    },
+  )
 
   test('as a process that exits leaves at most its own tree, which the next one sweeps', async ({ dir }) => {
     plant(join(dir, 'site'), { v: 'old' })

@@ -72,6 +72,7 @@ const present = {
   'four gigabytes of free memory': () => freemem() > 4 * 2 ** 30,
   python3: () => runs('python3', '--version'),
   flock: () => runs('flock', '--version'),
+  prlimit: () => runs('prlimit', '--version'),
   'mkfs.btrfs': () => runs('mkfs.btrfs', '--version'),
   setpriv: () => runs('setpriv', '--version'),
   'a temporary folder on a disk': () => isLinux && statfsSync(tmpdir()).type !== TMPFS,

@@ -95,3 +95,40 @@ describe('a write that finds the disk full', () => {
     },
   )
 })
+
+describe('an unchanged file whose fsync finds the disk full', () => {
+  /** A write of what the file holds already, while a replaced file may still be open. */
+  const writeSame = async ({ atomicWrite, openBelow }: Remote, replaced: string, same: string) => {
+    for (const text of ['1', '2']) await atomicWrite(replaced, text, { flush: false })
+    const open = openBelow(replaced).length
+    const write = atomicWrite(same, 'same', { ifChanged: true })
+    const outcome = await write.then(
+      () => 'resolved',
+      ({ code, syscall }) => `${code} ${syscall}`,
+    )
+    return { open, outcome }
+  }
+
+  needs('strace that may attach')('is not flushed a second time, which would lie', async ({ dir }) => {
+    const [replaced, same] = [join(dir, 'replaced'), join(dir, 'same')]
+    const attempt = async () => {
+      writeFileSync(replaced, '0')
+      writeFileSync(same, 'same')
+      const { returned, calls } = await systemCalls(writeSame, [replaced, same], {
+        trace: ['renameat', 'close', 'fsync'],
+        // The first: freeing seems slow, so that a thread of its own closes the next file; the second delays that.
+        inject: [
+          'renameat:delay_enter=20000',
+          'close:delay_enter=500000:when=1',
+          'fsync:error=ENOSPC:when=1',
+        ],
+        env: { UV_THREADPOOL_SIZE: '1' },
+      })
+      return { ...returned, flushes: calls.filter(({ name }) => name === 'fsync').length }
+    }
+    // On a busy machine that thread may have closed it before the write.
+    let found = await attempt()
+    for (let more = 0; more < 20 && found.open === 0; more++) found = await attempt()
+    expect(found).toStrictEqual({ open: 1, outcome: 'ENOSPC fsync', flushes: 1 })
+  })
+})
