@@ -24,7 +24,7 @@ vi.setConfig({ testTimeout: HANGS_MS })
 
 test('builds, kills and finds everything whole, and removes what it made', () => {
   const demo = resolve(__dirname, '../../examples/site/demo.ts')
-  const args = ['--require', require.resolve('tsx/cjs'), demo, '--limit', '40', '--seconds', '0']
+  const args = ['--require', require.resolve('tsx/cjs'), demo, '--limit', '12', '--seconds', '0']
   const env = { ...process.env, TMPDIR: place.root }
   const { status, stdout, stderr } = spawnSync(process.execPath, args, {
     encoding: 'utf8',
