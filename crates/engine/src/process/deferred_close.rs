@@ -12,6 +12,10 @@
 //! with a journal and on xfs, mounted `discard` or not, a rename that frees takes 0.04 to 0.2 ms up to 1 MiB, and
 //! neither the clock nor the CPU time tells the difference. What every disk needs is [`close_later`], for a file that
 //! is collected as garbage.
+//!
+//! The rest is kept for the disks of short-lived virtual machines, in which builds and tests run: they have no use for a
+//! journal, a batch over old files takes up to 1.8 times as long there without it, and any other disk (Ubuntu's cloud
+//! images too, whose ext4 is mounted `discard` but has a journal) pays no more than reading the clock twice a rename.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ffi::OsStr;
