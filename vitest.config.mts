@@ -1,12 +1,15 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
+import { LongFirst } from './__test__/helpers/long-first.js'
 
 export default defineConfig({
   test: {
     include: ['__test__/**/*.spec.ts'],
     // A process for each file: the addon holds a process-wide queue, and specs change the umask, limits and user.
     pool: 'forks',
-    // One for each processor, also where there are two: most of a spec is waiting for disks and processes.
-    maxWorkers: '100%',
+    // Two for each processor: most of a spec is waiting, for disks, processes and moments.
+    maxWorkers: 2 * availableParallelism(),
+    sequence: { sequencer: LongFirst },
     globalSetup: ['__test__/helpers/addon-copy.ts'],
     // For what hangs, however slow the machine is: no test takes a minute on two busy cores.
     testTimeout: 5 * 60_000,

@@ -72,7 +72,7 @@ async function runCargoTest(/** @type {string[]} */ args) {
 
 /** The crash lab is a program for Linux, and no default member of the workspace. */
 async function runLabTests() {
-  return process.platform === 'linux' ? [await runCargoTest(['-p', 'crash-lab', '--release'])] : []
+  return process.platform === 'linux' ? [await runCargoTest(['-p', 'crash-lab', '--profile', 'lab'])] : []
 }
 
 /** What failed outside any test (a compile error, an abort, an unhandled rejection) counts as one failure. */

@@ -5,7 +5,7 @@ import { runCargo } from '../../scripts/tools.mjs'
 /** Builds one. Returns its path: a `cargo run` would be one more process between the program and this one. */
 export async function buildProgram(name: 'crash-lab' | 'poor-fs'): Promise<string> {
   let program: string | undefined
-  const args = ['build', '--release', '-p', 'crash-lab', '--bin', name]
+  const args = ['build', '--profile', 'lab', '-p', 'crash-lab', '--bin', name]
   const { code, output } = await runCargo([...args, '--message-format=json-render-diagnostics'], {
     quiet: true,
     onLine(line, from) {

@@ -36,20 +36,24 @@ pub fn published(root: &Path) -> Result<PathBuf> {
 pub fn mutants(root: &Path, folder: &Path) -> Result<PathBuf> {
     let target = root.join("target/mutants");
     let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--release", "--lib", "--package", PACKAGE, "--features", MUTANTS, "--target-dir"])
-        .arg(&target)
-        // The lab does not measure speed.
-        .envs([
-            ("CARGO_PROFILE_RELEASE_LTO", "off"),
-            ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
-            ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1"),
+        .args([
+            "build",
+            "--profile",
+            "lab",
+            "--lib",
+            "--package",
+            PACKAGE,
+            "--features",
+            MUTANTS,
+            "--target-dir",
         ])
+        .arg(&target)
         .current_dir(root)
         .status()
         .context("cargo")?;
     ensure!(status.success(), "the addon with the mutants could not be built");
     // Node loads only files with this suffix as addons.
     let addon = folder.join("mutants.node");
-    std::fs::copy(target.join("release").join(LIBRARY), &addon).context("copying the addon")?;
+    std::fs::copy(target.join("lab").join(LIBRARY), &addon).context("copying the addon")?;
     Ok(addon)
 }
