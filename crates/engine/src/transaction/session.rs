@@ -143,6 +143,13 @@ impl Session {
         path.strip_prefix(&self.root.path).map(Path::to_owned).unwrap_or(path)
     }
 
+    /// Keeps what was recovered, for the caller to hear of.
+    pub(crate) fn note(&mut self, recovered: Option<Recovered>) {
+        if let Some(recovered) = recovered.filter(|recovered| recovered.transaction.is_some()) {
+            self.recovered = Some(recovered);
+        }
+    }
+
     /// Lets all go.
     pub(crate) fn release(&mut self) {
         self.locks.clear();

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::error::Result;
 use crate::job::{Job, Step};
+use crate::transaction::recover;
 use crate::transaction::session::Session;
 
 /// Finds the files of transactions.
@@ -38,6 +39,7 @@ impl FindJob {
 
     fn find(&self) -> Result<Found> {
         let mut session = Session::open(&self.root)?;
+        session.note(recover::attempt(&session.root)?);
         let find = |Find { path, mkdir, is_directory }: &Find| match is_directory {
             true => session.make_directory(path).map(|()| 0),
             false => session.find(path, *mkdir),

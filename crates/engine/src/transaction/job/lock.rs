@@ -10,7 +10,7 @@ use crate::job::{Job, Step};
 use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::sidecar::Taking;
 use crate::process::{Inside, Ticket, Turn};
-use crate::transaction::recover::{self, Recovered};
+use crate::transaction::recover;
 use crate::transaction::session::{Seen, Session, Waiting};
 
 /// Takes the turns of all files and the locks of the indexes, and reads these.
@@ -139,12 +139,4 @@ impl Lock {
 fn again(session: Session, how: Lock, error: Error) -> Step<LockJob> {
     let waiting = Waiting::new(how.since, how.timeout);
     Step::Again(LockJob { session, stage: Locking::Locks(Vec::new(), waiting, false), how }, error)
-}
-
-impl Session {
-    fn note(&mut self, recovered: Option<Recovered>) {
-        if let Some(recovered) = recovered.filter(|recovered| recovered.transaction.is_some()) {
-            self.recovered = Some(recovered);
-        }
-    }
 }

@@ -1,0 +1,372 @@
+// Transactions at the same time: of one thread, of several processes, beside updates, writes and batches.
+
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import {
+  atomicIndexUpdate,
+  atomicTransaction,
+  atomicWrite,
+  atomicWriteAll,
+  snapshotRead,
+  snapshotReadIndex,
+} from '@pipeline/atomic'
+import { describe, expect } from 'vitest'
+import { increment, readJson, writeJson } from '../helpers/index-file'
+import { inProcess, inThread } from '../helpers/processes'
+import { gate, rejection } from '../helpers/promises'
+import { test } from '../helpers/test'
+import { raise, seed, versions } from '../helpers/transaction'
+
+describe('transactions of one thread', () => {
+  test('that wait are committed together, each function on what the one before it has made', async ({
+    dir,
+  }) => {
+    const order: number[] = []
+    const results = await Promise.all(
+      Array.from({ length: 200 }, (_, at) =>
+        atomicTransaction(dir, (tx) => {
+          tx.write(`posts/${at}.json`, `{"at":${at}}`)
+          tx.update<{ all: number[] }>(
+            'index.json',
+            (index) => {
+              order.push(at)
+              index.all.push(at)
+              return index
+            },
+            { initial: { all: [] } },
+          )
+          return at
+        }),
+      ),
+    )
+    expect(results.map(({ value }) => value)).toEqual(order)
+    expect(readJson(join(dir, 'index.json')).all).toEqual(order)
+    expect(readdirSync(join(dir, 'posts'))).toHaveLength(200)
+    expect(new Set(results.map(({ transaction }) => transaction)).size).toBeLessThan(20)
+    expect(Math.max(...results.map(({ batchSize }) => batchSize))).toBeGreaterThan(10)
+  })
+
+  test('that fail are left out as a whole, and the others are not', async ({ dir }) => {
+    const bad = (at: number) => at % 7 === 3
+    const outcomes = await Promise.allSettled(
+      Array.from({ length: 100 }, (_, at) =>
+        atomicTransaction(dir, (tx) => {
+          tx.write(`posts/${at}`, '')
+          tx.update<{ all: number[] }>(
+            'one.json',
+            (index) => {
+              index.all.push(at)
+              return index
+            },
+            { initial: { all: [] } },
+          )
+          tx.update<{ all: number[] }>(
+            'two.json',
+            (index) => {
+              if (bad(at)) throw new Error(`no ${at}`)
+              index.all.push(at)
+              return index
+            },
+            { initial: { all: [] } },
+          )
+        }),
+      ),
+    )
+    const good = outcomes.flatMap(({ status }, at) => (status === 'fulfilled' ? [at] : []))
+    expect(good).toEqual(Array.from({ length: 100 }, (_, at) => at).filter((at) => !bad(at)))
+    for (const [at, outcome] of outcomes.entries()) {
+      if (outcome.status === 'rejected') expect(outcome.reason.message).toBe(`no ${at}`)
+    }
+    const sorted = (name: string) => readJson(join(dir, name)).all.toSorted((a: number, b: number) => a - b)
+    expect([sorted('one.json'), sorted('two.json')]).toEqual([good, good])
+    expect(
+      readdirSync(join(dir, 'posts'))
+        .map(Number)
+        .toSorted((a, b) => a - b),
+    ).toEqual(good)
+  })
+
+  test('one whose result is no JSON does not fail the others', async ({ dir }) => {
+    const outcomes = await Promise.allSettled(
+      [1, 2n, 3].map((value, at) =>
+        atomicTransaction(dir, (tx) => {
+          tx.update('index.json', (index) => ({ ...index, [at]: value }), { initial: {} })
+        }),
+      ),
+    )
+    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+    expect(readJson(join(dir, 'index.json'))).toEqual({ 0: 1, 2: 3 })
+  })
+
+  test('that read and then write count exactly, however many there are', async ({ dir }) => {
+    writeFileSync(join(dir, 'n'), '0')
+    const results = await Promise.all(
+      Array.from({ length: 30 }, () =>
+        atomicTransaction(dir, async (tx) => {
+          const n = Number(await tx.read('n', 'utf8'))
+          tx.write('n', String(n + 1))
+        }),
+      ),
+    )
+    expect(await snapshotRead(dir, ['n'])).toEqual(['30'])
+    expect(Math.max(...results.map(({ attempts }) => attempts))).toBeGreaterThan(1)
+  })
+
+  test('a conflict with another program runs build again, and ends after so many retries', async ({
+    dir,
+  }) => {
+    const file = join(dir, 'a')
+    writeFileSync(file, '0')
+    let runs = 0
+    const meddle = async (times: number) => {
+      runs = 0
+      return atomicTransaction(
+        dir,
+        async (tx) => {
+          const before = await tx.read('a', 'utf8')
+          if (runs++ < times) writeFileSync(file, `${before}.`)
+          tx.write('b', `${before}`)
+        },
+        { retries: 2 },
+      )
+    }
+    expect(await meddle(2)).toMatchObject({ attempts: 3 })
+    expect(await snapshotRead(dir, ['b'])).toEqual(['0..'])
+    const error = await rejection(meddle(3))
+    expect(error).toMatchObject({ code: 'ERR_ATOMIC_CONFLICT' })
+    expect([runs, error.committed]).toEqual([3, undefined])
+    expect(await snapshotRead(dir, ['b'])).toEqual(['0..'])
+  })
+
+  test('wait behind a slow function no longer than their timeout', async ({ dir }) => {
+    const { opened, open } = gate()
+    const { opened: inside, open: begin } = gate()
+    const slow = atomicTransaction(dir, (tx) => {
+      tx.update('index.json', async () => {
+        begin()
+        await opened
+        return {}
+      })
+    })
+    await inside
+    const error = await rejection(atomicTransaction(dir, (tx) => tx.write('a', ''), { timeout: 50 }))
+    expect(error).toMatchObject({ code: 'ERR_ATOMIC_LOCK_TIMEOUT' })
+    open()
+    await slow
+  })
+
+  test('come after a write that was called before, and before one that is called after', async ({ dir }) => {
+    const calls = [atomicWrite(join(dir, 'a'), '1'), atomicTransaction(dir, (tx) => tx.write('a', '2'))]
+    await Promise.all(calls)
+    await Promise.all([
+      atomicTransaction(dir, (tx) => tx.write('a', '3')).then(() => atomicWrite(join(dir, 'a'), '4')),
+    ])
+    expect(await snapshotRead(dir, ['a'])).toEqual(['4'])
+  })
+})
+
+describe('transactions of several processes', () => {
+  test('lose nothing, beside updates, writes and batches, in opposite orders', async ({ dir }) => {
+    const root = seed(dir)
+    const work = async (
+      { atomicTransaction, atomicIndexUpdate, atomicWrite, atomicWriteAll }: any,
+      root: string,
+      turn: number,
+    ) => {
+      const up = (index: any) => ({ n: index.n + 1 })
+      const files = turn % 2 ? ['two/index.json', 'two/topics.json'] : ['two/topics.json', 'two/index.json']
+      for (let round = 0; round < 25; round++) {
+        await Promise.all([
+          atomicTransaction(root, (tx: any) => {
+            for (const file of files) tx.update(file, up)
+            tx.write('one/a.txt', `version ${round}`)
+          }),
+          atomicIndexUpdate(`${root}/two/index.json`, up),
+          atomicWrite(`${root}/one/b.txt`, `version ${round}`),
+          atomicWriteAll([
+            { path: `${root}/one/a.txt`, data: 'version 7' },
+            { path: `${root}/one/b.txt`, data: 'version 7' },
+          ]),
+        ])
+      }
+    }
+    const running = [0, 1, 2].map((turn) => inProcess(work, [root, turn]))
+    const thread = inThread(work, [root, 3])
+    await Promise.all([...running, thread].map(({ returned }) => returned))
+    const [, , index, topics] = versions(root)
+    expect([index, topics]).toEqual([200, 100])
+  })
+
+  test('are seen by snapshotRead before or after, never in between', async ({ dir }) => {
+    const root = seed(dir)
+    const writer = inProcess(
+      async ({ atomicTransaction, send }, root) => {
+        for (let n = 1; n <= 150; n++) {
+          await atomicTransaction(
+            root,
+            (tx) => {
+              for (const file of ['one/a.txt', 'one/b.txt']) tx.write(file, `version ${n}`)
+              tx.update('two/index.json', () => ({ n }))
+            },
+            { flush: false },
+          )
+        }
+        send('done')
+      },
+      [root],
+    )
+    let isDone = false
+    void writer.next().then(() => {
+      isDone = true
+    })
+    let last = 0
+    let changes = 0
+    while (!isDone) {
+      const [a, b, index] = await snapshotRead(root, ['one/a.txt', 'one/b.txt', 'two/index.json'])
+      const seen = [a, b, index].map((text) => Number(/\d+/.exec(text as string)))
+      expect(seen).toEqual([seen[0], seen[0], seen[0]])
+      expect(seen[0]).toBeGreaterThanOrEqual(last)
+      if (seen[0] !== last) changes++
+      last = seen[0] as number
+    }
+    expect(changes).toBeGreaterThan(1)
+    await writer.returned
+  })
+
+  test('take turns', async ({ dir }) => {
+    const root = seed(dir)
+    const work = async ({ atomicTransaction, send, receive }: any, root: string, name: string) => {
+      const goOn = receive()
+      send('ready')
+      await goOn
+      const at: number[] = []
+      for (let n = 0; n < 40; n++) {
+        const { transaction } = await atomicTransaction(root, [
+          { write: `one/${name}.txt`, data: `${n}` },
+          { write: `two/${name}.txt`, data: `${n}` },
+        ])
+        at.push(transaction)
+      }
+      return at
+    }
+    const processes = ['x', 'y'].map((name) => inProcess(work, [root, name]))
+    for (const process of processes) await process.next()
+    for (const process of processes) process.send('go on')
+    const [x = [], y = []] = await Promise.all(processes.map(({ returned }) => returned as Promise<number[]>))
+    expect(new Set([...x, ...y]).size).toBe(80)
+    // While both are at work neither is left out for long.
+    const both = [...x.map((at) => [at, 'x'] as const), ...y.map((at) => [at, 'y'] as const)].sort(
+      ([a], [b]) => a - b,
+    )
+    const overlap = both.slice(
+      0,
+      2 *
+        Math.min(
+          both.findLastIndex(([, who]) => who === 'x'),
+          both.findLastIndex(([, who]) => who === 'y'),
+        ),
+    )
+    let run = 0
+    let longest = 0
+    for (const [at, [, who]] of overlap.entries()) {
+      run = at > 0 && overlap[at - 1]?.[1] === who ? run + 1 : 1
+      longest = Math.max(longest, run)
+    }
+    expect(longest).toBeLessThan(40)
+  })
+})
+
+describe('calls inside functions of a transaction', () => {
+  const inner: Record<string, [(dir: string) => Promise<unknown>, string]> = {
+    'another transaction': [(dir) => atomicTransaction(dir, () => {}), 'ERR_ATOMIC_NESTED'],
+    'an update of another index': [
+      (dir) => atomicIndexUpdate(join(dir, 'other.json'), () => ({})),
+      'ERR_ATOMIC_NESTED',
+    ],
+    'a write to a file of the transaction': [
+      (dir) => atomicWrite(join(dir, 'a'), ''),
+      'ERR_ATOMIC_REENTRANT',
+    ],
+    'a batch with a file of the transaction': [
+      (dir) => atomicWriteAll([{ path: join(dir, 'a'), data: '' }]),
+      'ERR_ATOMIC_REENTRANT',
+    ],
+  }
+  for (const [title, [call, code]] of Object.entries(inner)) {
+    test(`${title} rejects`, async ({ dir }) => {
+      const error = await rejection(
+        atomicTransaction(dir, (tx) => {
+          tx.write('a', 'a')
+          tx.update('index.json', async () => {
+            await call(dir)
+            return {}
+          })
+        }),
+      )
+      expect(error).toMatchObject({ code })
+      expect(readdirSync(dir).filter((name) => name !== '.atomic')).toEqual([])
+    })
+  }
+
+  test('a transaction inside the function of an update rejects', async ({ dir, file }) => {
+    const update = atomicIndexUpdate(file, async () => {
+      await atomicTransaction(dir, () => {})
+      return {}
+    })
+    expect(await rejection(update)).toMatchObject({ code: 'ERR_ATOMIC_NESTED' })
+  })
+
+  test('a write of another file, and calls in build, go through', async ({ dir }) => {
+    writeJson(join(dir, 'other.json'), { n: 1 })
+    mkdirSync(join(dir, 'x'))
+    await atomicTransaction(dir, async (tx) => {
+      await atomicIndexUpdate(join(dir, 'other.json'), increment)
+      await atomicTransaction(dir, [{ write: 'x/inner', data: '' }])
+      tx.update('index.json', async () => {
+        await atomicWrite(join(dir, 'log'), 'inside')
+        return { n: 1 }
+      })
+    })
+    expect(await snapshotReadIndex(dir, ['other.json', 'index.json'])).toEqual([{ n: 2 }, { n: 1 }])
+  })
+
+  test('functions see the async context of their caller', async ({ dir }) => {
+    const { AsyncLocalStorage } = await import('node:async_hooks')
+    const storage = new AsyncLocalStorage<number>()
+    const seen: unknown[] = []
+    await Promise.all(
+      [1, 2].map((caller) =>
+        storage.run(caller, () =>
+          atomicTransaction(dir, (tx) => {
+            seen.push(storage.getStore())
+            tx.update('index.json', async (index) => {
+              await null
+              seen.push(storage.getStore())
+              return { ...index }
+            })
+          }),
+        ),
+      ),
+    )
+    expect(seen.toSorted()).toEqual([1, 1, 2, 2])
+  })
+})
+
+test('a killed process gives back what it holds', async ({ dir }) => {
+  const root = seed(dir)
+  const holder = inProcess(
+    ({ atomicTransaction, send }, root) =>
+      atomicTransaction(root, (tx) => {
+        tx.update('two/index.json', () => {
+          send('inside')
+          for (;;);
+        })
+      }),
+    [root],
+  )
+  await holder.next()
+  holder.kill()
+  await holder.exit
+  await raise({ atomicTransaction }, root, 5)
+  expect(versions(root)).toEqual([5, 5, 5, 5])
+})
