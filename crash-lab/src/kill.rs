@@ -71,7 +71,7 @@ fn die(lab: &Lab, workspace: &Workspace, point: &Point) -> Result<Option<Problem
         return Ok(Some(Untested.problem(format!("it died elsewhere: {:?}", done.calls.last()))));
     }
     let found = Found::look(scene, &workspace.folder)?;
-    if let Some(problem) = found.broken(scene) {
+    if let Some(problem) = found.broken(scene, point.overwriting) {
         return Ok(Some(problem));
     }
     if scene.group > 0 {

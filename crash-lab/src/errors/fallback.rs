@@ -97,6 +97,21 @@ const FALLBACKS: &[Fallback] = &[
         ..ANY
     },
     Fallback {
+        call: "fallocate",
+        object: Object::Target,
+        errors: &["EOPNOTSUPP", "ENOSYS", "EINVAL"],
+        why: "space cannot be reserved: a full disk may be found out when a part is written",
+        ..ANY
+    },
+    Fallback {
+        call: "fsync",
+        object: Object::Target,
+        errors: &["EINVAL", "ENOSYS", "EOPNOTSUPP"],
+        durable: false,
+        why: "the file system cannot flush files",
+        ..ANY
+    },
+    Fallback {
         call: "fsync",
         object: Object::Directory,
         errors: &["EINVAL", "ENOSYS", "EOPNOTSUPP", "EBADF"],

@@ -14,7 +14,7 @@ use crate::walk::check::{Content, Found, is_temp};
 use crate::walk::scene::{COMPANIONS, Op, Scene, TARGET, backup};
 use crate::walk::session::{all_durable, outcomes};
 use crate::walk::strace::{Call, Object};
-use crate::walk::{Thread, Workspace};
+use crate::walk::{Thread, Workspace, publishes};
 
 /// What is in the workspace's folder now.
 pub fn look(scene: &Scene, workspace: &Workspace) -> Result<Found> {
@@ -37,7 +37,9 @@ pub fn first_call(
     if let Some((durable, why)) = fallback::instead(&trial.point.call, trial.error) {
         // A flush before the rename is that of a backup; `durable` speaks of the file itself.
         let before_rename = trial.point.call.object == Object::Directory && !trial.point.committed;
-        let of_backup = before_rename && !trial.casts_doubt();
+        // In place the only file that is staged is the backup.
+        let is_backup = scene.is_in_place() && trial.point.call.object == Object::Staged;
+        let of_backup = is_backup || before_rename && !trial.casts_doubt();
         let problem = fell_back(trial, &found, answer, durable || (of_backup && !trial.persistent));
         return Ok(problem.map(|problem| problem.at(format!("not so: {why}"))));
     }
@@ -50,7 +52,9 @@ pub fn first_call(
 
 /// What must hold in any case: nothing is torn, nothing is left.
 pub fn around(trial: &Trial, found: &Found, answer: &Value, calls: &[Call]) -> Option<Problem> {
-    if let Some(problem) = found.broken(trial.point.at.scene) {
+    let scene = trial.point.at.scene;
+    let may_be_torn = scene.is_in_place() && answer["error"]["committed"] == true;
+    if let Some(problem) = found.broken(scene, may_be_torn) {
         return Some(problem);
     }
     if leaks(answer).len() > unclosed(calls) {
@@ -106,7 +110,10 @@ fn rejected(
     calls: &[Call],
 ) -> Option<Problem> {
     let wrong = |what: &str| Some(FalseFailure.problem(format!("{what}: {error}")));
-    if (found.target == Content::Version(2)) != (error["committed"] == true) {
+    let (is_new, committed) = (found.target == Content::Version(2), error["committed"] == true);
+    // In place the first write may fail, which has changed nothing.
+    let may_be_old = trial.point.at.scene.is_in_place() && committed;
+    if is_new != committed && !may_be_old {
         return wrong(&format!("the target is {:?}", found.target));
     }
     shape(trial, workspace, error, calls)
@@ -118,6 +125,11 @@ pub fn shape(trial: &Trial, workspace: &Workspace, error: &Value, calls: &[Call]
     let wrong = |what: &str| Some(FalseFailure.problem(format!("{what}: {error}")));
     if TRANSIENT.contains(&trial.error) && !trial.persistent {
         return wrong("a transient error");
+    }
+    // What is in the way of a rename is not known then, and the rename says what it can.
+    let unknown = scene.is_in_place() && trial.point.call.name == "statx" && trial.persistent;
+    if unknown && error["code"] == "EBUSY" && error["syscall"] == "rename" {
+        return None;
     }
     // A lack of descriptors is waited for like a lock, and as long.
     let waits = trial.error == "EMFILE" && trial.point.call.object == Object::Lock;
@@ -183,9 +195,12 @@ fn resolved(trial: &Trial, found: &Found, result: &Value, calls: &[Call]) -> Opt
     if !TRANSIENT.contains(error) && trial.why_ignored().is_none() && !kept {
         return wrong("the error was swallowed");
     }
+    if point.at.scene.is_in_place() && result["atomic"] != false {
+        return wrong("atomic");
+    }
     let durable = result["durable"] == true;
     // A trace of the waiter does not show what the worker flushed.
-    if durable && point.at.thread == Thread::Worker && !were_flushed(calls) {
+    if durable && point.at.thread == Thread::Worker && !were_flushed(point.at.scene, calls) {
         return wrong("not everything was flushed");
     }
     if !durable && *error != "EACCES" && point.call.name != "fstatfs" {
@@ -201,17 +216,16 @@ fn resolved(trial: &Trial, found: &Found, result: &Value, calls: &[Call]) -> Opt
     None
 }
 
-/// The file before it got its name, and its directory after that.
-fn were_flushed(calls: &[Call]) -> bool {
-    let publishes = |call: &Call| {
-        call.succeeded()
-            && call.object != Object::Backup
-            && (call.name.starts_with("rename") || call.name == "linkat")
-    };
-    let Some(published) = calls.iter().rposition(publishes) else { return false };
+/// The file before it got its name, and its directory after that; in place, the file after its last change.
+fn were_flushed(scene: &Scene, calls: &[Call]) -> bool {
+    let published = calls.iter().rposition(|call| call.succeeded() && publishes(scene, call));
+    let Some(published) = published else { return false };
     let flushes = |calls: &[Call], object| {
         calls.iter().any(|call| call.name == "fsync" && call.object == object && call.succeeded())
     };
+    if scene.is_in_place() {
+        return flushes(&calls[published..], Object::Target);
+    }
     flushes(&calls[..published], Object::Staged) && flushes(&calls[published..], Object::Directory)
 }
 

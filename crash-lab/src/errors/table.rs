@@ -32,6 +32,7 @@ const POSSIBLE: &[(&str, &[&str], &str)] = &[
     ("fstat", &["EIO"], "NFS asks the server"),
     ("statx", &["EIO"], ""),
     ("ftruncate", &["ENOSPC", "EIO", "EDQUOT", "EINTR"], ""),
+    ("fallocate", &["ENOSPC", "EIO", "EDQUOT", "EINTR"], ""),
     ("fstatfs", &["EIO"], ""),
     ("lseek", &["EIO"], ""),
     ("getdents64", &["EIO", "EACCES"], ""),
@@ -64,6 +65,8 @@ struct Ignored {
     committed_only: bool,
     /// Only of a descriptor that was opened for reading.
     reading_only: bool,
+    /// Only of a descriptor of which a copy was made.
+    copied_only: bool,
     why: &'static str,
 }
 
@@ -74,6 +77,7 @@ const ANY: Ignored = Ignored {
     errors: &[],
     committed_only: false,
     reading_only: false,
+    copied_only: false,
     why: "",
 };
 
@@ -89,6 +93,7 @@ const RECORD: &str =
     "which process has the lock, for the error of a call that waits in vain: the lock is as good without it";
 
 const GRACE: &str = "the lock of an old tree: without it, a sweeper may remove the tree a moment too early";
+const COPIED: &str = "a copy of this descriptor was closed before, which would have told of lost writes";
 const LEVEL: &str = "the pages may not have been dropped: the result says verified: 'cache'";
 const COURTESY: &str = "the mark by which a holder sees that another process waits: without it, the other waits a \
     little longer";
@@ -130,6 +135,8 @@ const IGNORED: &[Ignored] = &[
     Ignored { call: "close", why: READ_ONLY, ..ANY },
     // The version that was read; the new one has the name by then.
     Ignored { call: "close", object: Object::Target, mark: ">(deleted)", why: READ_ONLY, ..ANY },
+    Ignored { call: "close", object: Object::Target, reading_only: true, why: READ_ONLY, ..ANY },
+    Ignored { call: "close", object: Object::Target, copied_only: true, why: COPIED, ..ANY },
     // A directory of a tree, or a file of it that was opened to be flushed.
     Ignored { call: "close", object: Object::Staged, reading_only: true, why: READ_ONLY, ..ANY },
     // The old version, which becomes the backup, is opened on an overlay only to be flushed.
@@ -153,6 +160,7 @@ const IGNORED: &[Ignored] = &[
     Ignored { call: "fadvise64", object: Object::Staged, why: LEVEL, ..ANY },
     Ignored { call: "mincore", object: Object::Node, why: LEVEL, ..ANY },
     Ignored { call: "fstatfs", why: KIND, ..ANY },
+    Ignored { call: "fstatfs", object: Object::Target, why: KIND, ..ANY },
     Ignored { call: "openat", object: Object::Target, mark: "O_DIRECTORY", why: GRACE, ..ANY },
     Ignored { call: "openat", object: Object::Target, mark: "O_PATH", why: FREED, ..ANY },
     Ignored { call: "openat", errors: &["EACCES"], why: FALLBACK, ..ANY },
@@ -171,6 +179,7 @@ pub fn ignored(call: &Call, error: &str, committed: bool) -> Option<&'static str
                 && (entry.errors.is_empty() || entry.errors.contains(&error))
                 && (committed || !entry.committed_only)
                 && (call.ends_reading || !entry.reading_only)
+                && (call.has_copy || !entry.copied_only)
         })
         .map(|entry| entry.why)
 }
@@ -185,6 +194,8 @@ pub fn is_named(call: &str, syscall: &str) -> bool {
         "mkdirat" => &["mkdir"],
         "pread64" => &["read"],
         "linkat" => &["link"],
+        // Space is reserved in order to write.
+        "fallocate" => &["write"],
         "renameat" | "renameat2" => &["rename"],
         "unlinkat" => &["unlink", "rmdir"],
         "llistxattr" => &["listxattr"],
@@ -241,6 +252,7 @@ mod tests {
             let when = match entry {
                 Ignored { committed_only: true, .. } => ", after the rename",
                 Ignored { reading_only: true, .. } => ", opened for reading",
+                Ignored { copied_only: true, .. } => ", with a copy",
                 _ => "",
             };
             format!("| `{}` | {object}{mark}{when} | {errors} | {} |", entry.call, entry.why)

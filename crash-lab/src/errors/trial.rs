@@ -56,13 +56,29 @@ impl Trial {
 
     /// Why the caller need not get this error.
     pub fn why_ignored(&self) -> Option<&'static str> {
-        let Point { at: At { scene, thread, .. }, call, committed } = &self.point;
+        let Point { at: At { scene, thread, .. }, call, committed, .. } = &self.point;
         if *thread == Thread::Waiter && [Object::Directory, Object::Target].contains(&call.object) {
             return Some("the wait ends, and the worker resolves the path again and reports what it finds");
         }
         if scene.op == Op::Tree && call.name == "close" {
             // The library does not write these files: it opens them, and directories, to read and to flush.
             return Some("nothing was written through this descriptor, and Linux closes it all the same");
+        }
+        if scene.is_in_place() && call.object == Object::Target && !committed {
+            let opens = ["openat", "fstat", "newfstatat", "flock"].contains(&call.name.as_str());
+            if scene.is_update() && opens {
+                return Some(
+                    "an index that cannot be opened to be overwritten is opened again when it has to be",
+                );
+            }
+            // Of a file that is only read it is a mark; here it is what keeps others out.
+            if call.name == "flock" && !call.line.contains("LOCK_UN") {
+                return None;
+            }
+        }
+        let makes_file = ["openat", "linkat"].contains(&call.name.as_str());
+        if scene.is_in_place() && scene.has_backup() && makes_file && self.error == "EACCES" {
+            return Some("a backup for which no file can be made is overwritten, as the index is");
         }
         let again = match call.name.as_str() {
             "openat" => call.line.contains("AT_FDCWD"),
@@ -83,7 +99,7 @@ impl Trial {
     /// A lock file whose identity is unknown must stay: it may be the next holder's already. So must a
     /// staging directory, and an old tree as long as a power cut may bring it back.
     pub fn may_leave(&self, name: &str) -> bool {
-        let Point { at: At { scene, .. }, call, committed } = &self.point;
+        let Point { at: At { scene, .. }, call, committed, .. } = &self.point;
         if name.contains(ORPHAN) {
             return true;
         }
@@ -101,7 +117,7 @@ impl Trial {
     /// Whether a directory that was made may not be on disk. Then nothing in it is durable, as long as the process
     /// remembers it.
     pub fn casts_doubt(&self) -> bool {
-        let Point { at: At { scene, .. }, call, committed } = &self.point;
+        let Point { at: At { scene, .. }, call, committed, .. } = &self.point;
         let fails = match call.name.as_str() {
             "fsync" => self.error != "EINTR",
             // A directory that may not be listed cannot be flushed either; the target's own holds no made folder.

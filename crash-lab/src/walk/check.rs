@@ -80,11 +80,12 @@ impl Found {
         Ok(())
     }
 
-    /// Invariant 1, and the first half of 5: old or new, and no unexpected name.
-    pub fn broken(&self, scene: &Scene) -> Option<Problem> {
+    /// Invariant 1, and the first half of 5: old or new, and no unexpected name. `torn`: a part of the target may be.
+    pub fn broken(&self, scene: &Scene, torn: bool) -> Option<Problem> {
         let old = if scene.old { Content::Version(1) } else { Content::Absent };
         let right = match self.target {
             Content::Version(version) if scene.group > 0 => (1..=scene.next(1)).contains(&version),
+            Content::Torn(_) => torn,
             other => [old, Content::Version(2)].contains(&other),
         };
         // Files that are written together get their names in order.

@@ -58,8 +58,10 @@ pub struct At {
 pub struct Point {
     pub at: At,
     pub call: Call,
-    /// The new file has its name already.
+    /// The new file has its name already; in place, all of its bytes and no more.
     pub committed: bool,
+    /// A file is being overwritten: a death leaves a part of it.
+    pub overwriting: bool,
 }
 
 impl Point {
@@ -198,17 +200,19 @@ fn baseline(lab: &Lab, workspace: &Workspace, scene: &'static Scene, staging: St
         } else {
             (twice(trace)?, vec![])
         };
-        let published = calls.iter().rposition(publishes);
+        let published = calls.iter().rposition(|call| publishes(scene, call));
+        let overwrites = |call: &Call| call.name == "write" && call.object == Object::Target;
+        let begun = calls.iter().position(overwrites).filter(|_| scene.is_in_place());
         if thread == Thread::Worker && published.is_none() && !scene.is_control() {
             bail!("nothing publishes the file in {calls:#?}");
         }
         let always = |call: &Call| others.iter().all(|calls| calls.iter().any(|other| other.matches(call)));
         let calls = calls.into_iter().enumerate();
         let certain = calls.filter(|(_, call)| is_certain(call, thread) && always(call));
-        points.extend(certain.map(|(number, call)| Point {
-            at,
-            call,
-            committed: published.is_some_and(|published| number > published),
+        points.extend(certain.map(|(number, call)| {
+            let after = |call: Option<usize>| call.is_some_and(|call| number > call);
+            let committed = after(published);
+            Point { at, call, committed, overwriting: after(begun) && !committed }
         }));
     }
     Ok(points)
@@ -244,8 +248,12 @@ fn are_alike(one: &[Call], other: &[Call]) -> bool {
     ours(one) == ours(other)
 }
 
-/// The call that gives the new file its name: the last that links or renames anything but a backup.
-fn publishes(call: &Call) -> bool {
+/// The call that gives the new file its name: the last that links or renames anything but a backup. In place it is the
+/// one that cuts off what is left of the old content.
+pub fn publishes(scene: &Scene, call: &Call) -> bool {
+    if scene.is_in_place() {
+        return call.name == "ftruncate" && call.object == Object::Target;
+    }
     call.object != Object::Backup && (call.name.starts_with("rename") || call.name == "linkat")
 }
 

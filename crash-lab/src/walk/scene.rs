@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use rustix::fs::{FlockOperation, XattrFlags, flock};
+use rustix::io::Errno;
+use rustix::mount::{UnmountFlags, mount_bind, unmount};
 use serde_json::{Value, json};
 
 /// Name of the target in every scene; its folder differs.
@@ -86,6 +88,10 @@ pub const WRITE: Scene = Scene {
 /// An index that is updated. Its timeout is longer than any machine takes: a call that times out waits for nothing.
 pub const UPDATE: Scene = Scene { op: Op::Update, options: r#"{"timeout":600000}"#, ..WRITE };
 
+const IN_PLACE: &str = r#"{"fallback":"in-place"}"#;
+const UPDATE_IN_PLACE: &str = r#"{"timeout":600000,"fallback":"in-place"}"#;
+const BACKUP_IN_PLACE: &str = r#"{"timeout":600000,"fallback":"in-place","backup":true}"#;
+
 pub const SCENES: &[Scene] = &[
     Scene { name: "new file", old: false, ..WRITE },
     Scene { name: "new file in new directories", old: false, missing: "a/b", ..WRITE },
@@ -104,6 +110,9 @@ pub const SCENES: &[Scene] = &[
     Scene { name: "new file piece by piece", op: Op::File, old: false, missing: "a/b", ..WRITE },
     Scene { name: "three files together", op: Op::All, ..WRITE },
     Scene { name: "three new files together", op: Op::All, old: false, missing: "a/b", ..WRITE },
+    Scene { name: "a mounted file, in place", options: IN_PLACE, ..WRITE },
+    Scene { name: "a mounted index, in place", options: UPDATE_IN_PLACE, ..UPDATE },
+    Scene { name: "a mounted index, in place, with backup", options: BACKUP_IN_PLACE, ..UPDATE },
     Scene { name: "a directory", op: Op::Tree, ..WRITE },
     Scene { name: "a new directory", op: Op::Tree, old: false, missing: "a/b", ..WRITE },
     Scene { name: "control: fs.writeFile", op: Op::Control, ..WRITE },
@@ -144,13 +153,20 @@ impl Scene {
         self.options.contains("device")
     }
 
+    /// The target is a mount point, and so can only be overwritten.
+    pub fn is_in_place(&self) -> bool {
+        self.options.contains("in-place")
+    }
+
     /// The bytes of version `n`: 1 is there before, and the call makes 2 (or one more) of it.
     pub fn bytes(&self, n: u32) -> Vec<u8> {
         if self.is_update() {
             let pad = "x".repeat(self.size);
             return format!("{{\n  \"n\": {n},\n  \"pad\": \"{pad}\"\n}}").into_bytes();
         }
-        fill(n).bytes().cycle().take(self.size).collect()
+        // A file that is overwritten becomes shorter. Until its end is cut off it is no version.
+        let size = if self.is_in_place() && n < 2 { self.size * 2 } else { self.size };
+        fill(n).bytes().cycle().take(size).collect()
     }
 
     /// The version that the call makes of `version`.
@@ -183,9 +199,7 @@ impl Scene {
 
     /// Prepares `folder`: the state before the call.
     pub fn prepare(&self, folder: &Path) -> Result<()> {
-        if folder.exists() {
-            fs::remove_dir_all(folder)?;
-        }
+        clear(folder)?;
         fs::create_dir(folder)?;
         let target = self.target(folder);
         if self.old && self.op == Op::Tree {
@@ -210,6 +224,10 @@ impl Scene {
         }
         if self.orphan {
             fs::write(folder.join(format!(".{TARGET}.{ORPHAN}.atomic-tmp")), "half a fi")?;
+        }
+        if self.is_in_place() {
+            // As a container sees a single file of its host.
+            mount_bind(&target, &target).context("mounting a file on itself")?;
         }
         Ok(())
     }
@@ -239,6 +257,19 @@ impl Scene {
         flock(&file, FlockOperation::NonBlockingLockExclusive)?;
         Ok(Held { path, _file: file })
     }
+}
+
+/// Removes what a call has left in `folder`, and the mount of its target.
+pub fn clear(folder: &Path) -> Result<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    match unmount(folder.join(TARGET), UnmountFlags::DETACH) {
+        // It is no mount point, or absent.
+        Ok(()) | Err(Errno::INVAL | Errno::NOENT) => {}
+        Err(error) => return Err(error).context("unmounting a file"),
+    }
+    Ok(fs::remove_dir_all(folder)?)
 }
 
 fn fill(n: u32) -> String {

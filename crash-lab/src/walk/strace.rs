@@ -46,6 +46,8 @@ pub struct Call {
     pub result: String,
     /// A close(2) of a descriptor that this thread had opened only for reading.
     pub ends_reading: bool,
+    /// A close(2) of a descriptor of which this thread had made a copy.
+    pub has_copy: bool,
     /// The whole line, for messages.
     pub line: String,
 }
@@ -128,6 +130,7 @@ impl Drop for Tracer {
 fn parse(trace: &str, folder: &Path) -> Vec<Call> {
     let mut seen = HashMap::<String, usize>::new();
     let mut readers = HashSet::<&str>::new();
+    let mut copied = HashSet::<&str>::new();
     let mut calls = Vec::new();
     for line in trace.lines() {
         let Some((name, rest)) = line.split_once('(') else { continue };
@@ -138,6 +141,10 @@ fn parse(trace: &str, folder: &Path) -> Vec<Call> {
         *nth += 1;
         let (arguments, result) = rest.rsplit_once(" = ").unwrap_or((rest, "?"));
         let ends_reading = name == "close" && readers.remove(descriptor(arguments));
+        let has_copy = name == "close" && copied.remove(descriptor(arguments));
+        if name == "fcntl" && arguments.contains("F_DUPFD") {
+            copied.insert(descriptor(arguments));
+        }
         if name == "openat" && arguments.contains(", O_RDONLY") && !arguments.contains("O_CREAT") {
             readers.insert(descriptor(result.trim()));
         }
@@ -154,6 +161,7 @@ fn parse(trace: &str, folder: &Path) -> Vec<Call> {
             nth: *nth,
             result: result.trim().to_owned(),
             ends_reading,
+            has_copy,
             line: line.to_owned(),
         });
     }
@@ -219,5 +227,15 @@ mod tests {
         let calls = parse(trace, Path::new("/d"));
         let reading: Vec<_> = calls.iter().map(|call| call.ends_reading).collect();
         assert_eq!(reading, [false, true, false, false, false]);
+    }
+
+    #[test]
+    fn a_descriptor_is_distinguished_from_its_copy() {
+        let trace = "fcntl(5</d/x>, F_DUPFD_CLOEXEC, 3) = 6</d/x>\n\
+            close(6</d/x>) = 0\n\
+            close(5</d/x>) = 0\n";
+        let calls = parse(trace, Path::new("/d"));
+        let copied: Vec<_> = calls.iter().map(|call| call.has_copy).collect();
+        assert_eq!(copied, [false, false, true]);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Result;
 
+use super::scene;
 use crate::lab::Lab;
 use crate::lab::parallel::{self, Plan};
 
@@ -24,6 +25,12 @@ impl Workspace {
         static TRACES: AtomicUsize = AtomicUsize::new(0);
         let trace = lab.folder("traces")?.join(TRACES.fetch_add(1, Ordering::Relaxed).to_string());
         Ok(Self { folder: disk.join(format!("walk-{index}")), warm, trace })
+    }
+}
+
+impl Drop for Workspace {
+    fn drop(&mut self) {
+        let _ = scene::clear(&self.folder);
     }
 }
 

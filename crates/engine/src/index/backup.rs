@@ -15,7 +15,7 @@ use crate::index::options::UpdateOptions;
 use crate::index::snapshot::Snapshot;
 use crate::process::Replaced;
 use crate::sys;
-use crate::write::{Attempt, Finished, Options, Published, Staged, TempName, commit};
+use crate::write::{Attempt, Finished, Options, Published, Staged, TempName, commit, in_place};
 
 /// Mode of a file that nobody will see.
 const PRIVATE: u32 = 0o600;
@@ -138,21 +138,42 @@ fn check_apart(to: &Target, index: &Target) -> Result<()> {
     if to.is_same(index)? { Err(Error::raw("rename", sys::EINVAL)) } else { Ok(()) }
 }
 
-/// Writes the text of `old` to where the backup is to be, if it is: for an index that is about to be overwritten.
+/// What is left to do to keep a version.
+pub type Keep<'a> = Box<dyn FnOnce() -> Result<()> + 'a>;
+
+/// Stages the text of `old` for where the backup is to be, if it is: for an index that is about to be overwritten. Returns
+/// what gives it its name. A backup that cannot be replaced either is overwritten then.
 ///
 /// # Errors
-/// Those of [`commit::write`], [about](Error::other_path) the backup; `EINVAL` if it is the index itself.
-pub fn write_copy(index: &Target, old: &Snapshot, options: &UpdateOptions, cancel: &Cancel) -> Result<()> {
-    let Some(path) = &options.backup else { return Ok(()) };
-    let write = |to: Target| {
+/// Those of [`commit::stage`], [about](Error::other_path) the backup; `EINVAL` if it is the index itself.
+pub fn stage_copy<'a>(
+    index: &'a Target,
+    old: &'a Snapshot,
+    options: &'a UpdateOptions,
+    cancel: &'a Cancel,
+) -> Result<Option<Keep<'a>>> {
+    let Some(path) = &options.backup else { return Ok(None) };
+    let about = move |error: Error| error.about(path);
+    let stage = |to: Target| -> Result<Keep<'a>> {
         check_apart(&to, index)?;
-        let mode = index.existing()?.map(|stat| stat.access.mode);
-        let options = Options { mode, exclusive: false, if_changed: false, ..options.commit.clone() };
-        commit::write(&to, &old.bytes()?, &options, cancel).map(drop)
+        let backup = Backup { old, to: to.clone(), options: &options.commit, way: Way::Move };
+        let staged = if in_place::is_needed(&to) { None } else { Some(backup.copied(index, cancel)) };
+        match staged {
+            Some(Ok(Backup { way: Way::Copy(copy, copied), to, .. })) => {
+                Ok(Box::new(move || give_name(copy, copied, &to).map_err(about)))
+            }
+            Some(Err(error)) if !(error.needs_in_place() && to.existing()?.is_some()) => Err(error),
+            _ => Ok(Box::new(move || {
+                let mode = index.existing()?.map(|stat| stat.access.mode);
+                let options = Options { mode, exclusive: false, if_changed: false, ..options.commit.clone() };
+                commit::write(&to, &old.bytes()?, &options, cancel).map(drop).map_err(about)
+            })),
+        }
     };
     Target::resolve(path, Resolve { mkdir: options.mkdir, exclusive: false })
-        .and_then(write)
-        .map_err(|error| error.about(path))
+        .and_then(stage)
+        .map(Some)
+        .map_err(about)
 }
 
 /// Whether files can be moved between these directories: a rename between two mounts fails before it looks for the file.

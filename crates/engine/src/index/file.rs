@@ -5,7 +5,6 @@
 //! [`IndexFile::replace`], which refuses when the version is not the expected one any more. A store
 //! with conditional writes could stand here in the place of the file and its lock.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -29,7 +28,7 @@ use crate::write::Level;
 use crate::write::Published;
 use crate::write::Settled;
 use crate::write::commit;
-use crate::write::in_place;
+use crate::write::in_place::{self, InPlace};
 use crate::write::unchanged;
 
 /// An index that is locked until this is dropped.
@@ -134,46 +133,44 @@ impl IndexFile {
         options: &UpdateOptions,
         cancel: &Cancel,
     ) -> Result<Option<(Published, Option<cache::State>)>> {
-        match self.lock.file() {
-            None => self.publish_new(text, expected, options, cancel),
-            Some(file) if in_place::is_needed(&self.target) => {
-                self.overwrite(file, text, expected, options, cancel)
+        let in_place = options.commit.in_place && expected.is_some();
+        if in_place && in_place::is_needed(&self.target) {
+            return self.overwrite(text, expected, options, cancel);
+        }
+        match self.publish_new(text, expected, options, cancel) {
+            // It may be the backup that cannot be replaced.
+            Err(error) if in_place && error.other_path().is_none() && error.needs_in_place() => {
+                self.overwrite(text, expected, options, cancel)
             }
-            Some(file) => match self.publish_new(text, expected, options, cancel) {
-                // It may be the backup that cannot be replaced.
-                Err(error) if error.other_path().is_none() && error.needs_in_place() => {
-                    self.overwrite(file, text, expected, options, cancel)
-                }
-                published => published,
-            },
+            published => published,
         }
     }
 
     fn overwrite(
         &self,
-        file: &File,
         text: &[u8],
         expected: Option<&Snapshot>,
         options: &UpdateOptions,
         cancel: &Cancel,
     ) -> Result<Option<(Published, Option<cache::State>)>> {
         let target = &self.target;
-        let reopened;
-        let file = if target.dir.is_same(&target.name, file).named("fstat")? {
-            file
-        } else {
-            // A program without the lock has put another one in its place.
-            reopened = in_place::open(target)?.ok_or_else(|| Error::raw("flock", sys::EAGAIN))?;
-            &reopened
+        let opened;
+        let file = match self.lock.file() {
+            Some(file) if file.is(target)? => file,
+            // It could not be opened then, or a program without the lock has put another one in its place.
+            _ => {
+                opened = InPlace::open(target)?.ok_or_else(|| Error::raw("flock", sys::EAGAIN))?;
+                &opened
+            }
         };
         if !is_version(target.existing()?.as_ref(), expected) {
             return Ok(None);
         }
-        in_place::reserve(file, text, cancel)?;
-        if let Some(old) = expected {
-            backup::write_copy(target, old, options, cancel)?;
-        }
-        let receipt = in_place::overwrite(file, text, &options.commit)?;
+        let keep =
+            expected.map(|old| backup::stage_copy(target, old, options, cancel)).transpose()?.flatten();
+        let reserved = file.reserve(text, cancel)?;
+        keep.map_or(Ok(()), |keep| keep())?;
+        let receipt = reserved.overwrite(&options.commit)?;
         Ok(Some((Published::new(receipt, &self.target, None, None), None)))
     }
 

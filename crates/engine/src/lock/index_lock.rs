@@ -1,20 +1,17 @@
 //! What keeps an index for one call among all processes: the sidecar, and for calls that may overwrite the index in place
 //! the file itself too. Its other names (a file that is mounted into several containers) have other sidecars.
 
-use std::fs::File;
-
 use crate::dir::Target;
 use crate::error::Result;
 use crate::lock::sidecar::{Lock, Taking};
 use crate::transaction::recover;
-use crate::write::in_place;
+use crate::write::in_place::InPlace;
 
 /// The locks of an index, held until this is dropped.
 #[derive(Debug)]
 pub struct IndexLock {
     _sidecar: Option<Lock>,
-    /// Open to be overwritten.
-    file: Option<File>,
+    file: Option<InPlace>,
 }
 
 impl IndexLock {
@@ -31,10 +28,10 @@ impl IndexLock {
         if !in_place {
             return Ok(Some(Self { _sidecar: sidecar?, file: None }));
         }
-        let file = match in_place::open(target) {
+        let file = match InPlace::open(target) {
             Ok(None) => return Ok(None),
             Err(error) if error.is_transient() => return Err(error),
-            // What cannot be overwritten may well be replaced.
+            // What cannot be overwritten may well be replaced; if not, it is opened again.
             opened => opened.ok().flatten(),
         };
         match sidecar {
@@ -56,7 +53,7 @@ impl IndexLock {
     }
 
     /// The index, open to be overwritten, if that may be done.
-    pub fn file(&self) -> Option<&File> {
+    pub fn file(&self) -> Option<&InPlace> {
         self.file.as_ref()
     }
 }

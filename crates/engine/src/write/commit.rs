@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::process::{Replaced, deferred_close};
 use crate::sys::{self, Stat};
 use crate::write::finish::{Finished, finish};
-use crate::write::in_place;
+use crate::write::in_place::{self, InPlace};
 use crate::write::options::{Options, Receipt};
 use crate::write::published::Published;
 use crate::write::staged::{Attempt, Staged};
@@ -40,7 +40,11 @@ pub fn publish(target: &Target, data: &[u8], options: &Options, cancel: &Cancel)
             return Ok(Published::new(receipt, target, None, None));
         }
         if options.in_place && old.is_some() && in_place::is_needed(target) {
-            return overwrite(target, data, options, cancel);
+            match overwrite(target, data, options, cancel) {
+                // It was there a moment ago.
+                Err(error) if error.errno_of("open") == Some(sys::ENOENT) => continue,
+                overwritten => return overwritten,
+            }
         }
         // Only what stages a new file is tried again: a second fsync of the old one would lie.
         let attempt = |_| stage_and_publish(target, data, old.as_ref(), options, cancel);
@@ -61,9 +65,8 @@ pub fn publish(target: &Target, data: &[u8], options: &Options, cancel: &Cancel)
 
 fn overwrite(target: &Target, data: &[u8], options: &Options, cancel: &Cancel) -> Result<Published> {
     // The other one will have done soon.
-    let Some(file) = in_place::open(target)? else { return Err(Error::raw("flock", sys::EAGAIN)) };
-    in_place::reserve(&file, data, cancel)?;
-    let receipt = in_place::overwrite(&file, data, options)?;
+    let Some(file) = InPlace::open(target)? else { return Err(Error::raw("flock", sys::EAGAIN)) };
+    let receipt = file.reserve(data, cancel)?.overwrite(options)?;
     Ok(Published::new(receipt, target, None, None))
 }
 
