@@ -19,6 +19,7 @@ import { summarize, summarizeCase } from './report/results'
 import { formatCase, formatTable, reachTable } from './report/table'
 import { buildSuite } from './suites/build'
 import { flushesSuite } from './suites/flushes'
+import { numbersSuite } from './suites/numbers'
 import { pagesSuite } from './suites/pages'
 import { processesSuite } from './suites/processes'
 import { scaleSuites } from './suites/scale'
@@ -35,7 +36,8 @@ const QUICK = { seconds: 30, fewest: 2 }
 const groups: Record<string, [suite: Suite, share: number][]> = {
   reach: [
     [writesSuite, 0.6],
-    [updatesSuite, 0.15],
+    [updatesSuite, 0.1],
+    [numbersSuite, 0.05],
     [processesSuite, 0.1],
     [flushesSuite, 0.15],
   ],

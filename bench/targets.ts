@@ -12,6 +12,7 @@ const charts = {
   others: 'Files, against write-file-atomic and the former routine',
   floor: 'Files, against the engine called from Rust',
   thread: 'Time on the JavaScript thread, against the former routine',
+  numbers: 'Updates that refuse numbers that JavaScript changes, against updates that do not look',
   many: 'Many files and updates at once',
 }
 
@@ -131,6 +132,15 @@ const targets: Target[] = [
     against: 'former update, no lock',
     of: 'wall',
     atLeast: 1.5,
+  },
+  {
+    // At most 3 % for the default.
+    chart: 'numbers',
+    sections: ['numbers'],
+    cases: /./,
+    against: "atomicIndexUpdate, numbers: 'lossy'",
+    of: 'wall',
+    atLeast: 0.97,
   },
   {
     chart: 'many',

@@ -1,7 +1,7 @@
 // Contenders that change an index.
 
 import { readFile } from 'node:fs/promises'
-import { atomicIndexUpdate } from '@pipeline/atomic'
+import { atomicIndexUpdate, type UpdateOptions } from '@pipeline/atomic'
 import { Low } from 'lowdb'
 import { JSONFile } from 'lowdb/node'
 import lockfile from 'proper-lockfile'
@@ -19,13 +19,20 @@ export interface Updater extends Guarantees {
   open(path: string): Promise<(change: Change) => Promise<number>>
 }
 
-export const indexUpdater: Updater = {
-  ...guarantee('atomicIndexUpdate', 'fsyncFile', 'fsyncDirectory', 'readBack', 'exclusion'),
+const ours = (name: string, options: UpdateOptions = {}): Updater => ({
+  ...guarantee(name, 'fsyncFile', 'fsyncDirectory', 'readBack', 'exclusion'),
   concurrent: true,
-  // The wait for the lock is part of what is measured, so no call may time out.
-  open: async (path) => async (change) =>
-    (await atomicIndexUpdate<Index>(path, (index) => change(index as Index), { timeout: 600_000 })).batchSize,
-}
+  open: async (path) => async (change) => {
+    // The wait for the lock is part of what is measured, so no call may time out.
+    const given = { timeout: 600_000, ...options }
+    return (await atomicIndexUpdate<Index>(path, (index) => change(index as Index), given)).batchSize
+  },
+})
+
+export const indexUpdater = ours('atomicIndexUpdate')
+
+/** It does not look for numbers that JavaScript changes. */
+export const lossyUpdater = ours("atomicIndexUpdate, numbers: 'lossy'", { numbers: 'lossy' })
 
 export const lockedFormerUpdater: Updater = {
   ...guarantee('former locked update', 'readBack', 'exclusion'),

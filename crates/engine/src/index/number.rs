@@ -56,7 +56,7 @@ pub fn changes(literal: &str, numbers: Numbers) -> bool {
 
 /// Where the first number is that [`changes`], and its literal.
 pub fn first_that_changes(text: &str, numbers: Numbers) -> Option<(usize, &str)> {
-    if numbers == Numbers::Lossy || !may_have_candidates(text.as_bytes()) {
+    if numbers == Numbers::Lossy || !may_change(text.as_bytes(), numbers) {
         return None;
     }
     let mut tokens = Tokens::new(text.as_bytes());
@@ -71,15 +71,15 @@ pub fn first_that_changes(text: &str, numbers: Numbers) -> Option<(usize, &str)>
     None
 }
 
-/// Whether there is something that looks like a number worth a look. `false` is certain; `true` may be a string's doing.
+/// Whether there is something that looks like a number that [`changes`]. `false` is certain; `true` may be a string's doing.
 ///
 /// To go through all tokens takes as long as to check the text's syntax. This takes a third of that.
-fn may_have_candidates(text: &[u8]) -> bool {
-    has_long_literal(text) || has_large_exponent(text)
+fn may_change(text: &[u8], numbers: Numbers) -> bool {
+    has_long_literal(text, numbers) || has_large_exponent(text, numbers)
 }
 
 /// Sixteen digits, with or without a point between them, fill a word of eight bytes, wherever they begin.
-fn has_long_literal(text: &[u8]) -> bool {
+fn has_long_literal(text: &[u8], numbers: Numbers) -> bool {
     const WORD: usize = 8;
     const HIGH: u64 = 0xf0f0_f0f0_f0f0_f0f0;
     let (words, _) = text.as_chunks::<WORD>();
@@ -91,8 +91,8 @@ fn has_long_literal(text: &[u8]) -> bool {
         let point = others.trailing_zeros() / 8 * 8;
         let is_full = others == 0 || others >> point <= 0xff && (word >> point) & 0xff == u64::from(b'.');
         if is_full && start >= seen {
-            let (is_candidate, end) = candidate_around(text, start);
-            if is_candidate {
+            let (changes, end) = changes_around(text, start, numbers);
+            if changes {
                 return true;
             }
             seen = end;
@@ -102,7 +102,7 @@ fn has_long_literal(text: &[u8]) -> bool {
 }
 
 /// A short literal needs an exponent of three digits to be out of range.
-fn has_large_exponent(text: &[u8]) -> bool {
+fn has_large_exponent(text: &[u8], numbers: Numbers) -> bool {
     const PATTERN: usize = 5;
     // So many that the compiler makes a few instructions for all of them.
     const PIECE: usize = 32;
@@ -123,8 +123,8 @@ fn has_large_exponent(text: &[u8]) -> bool {
         if has_one {
             for (at, _) in piece.windows(PATTERN).enumerate().filter(|(_, bytes)| is_exponent(bytes)) {
                 if start + at >= seen {
-                    let (is_candidate, end) = candidate_around(text, start + at);
-                    if is_candidate {
+                    let (changes, end) = changes_around(text, start + at, numbers);
+                    if changes {
                         return true;
                     }
                     seen = end;
@@ -136,18 +136,47 @@ fn has_large_exponent(text: &[u8]) -> bool {
     false
 }
 
-/// Whether what looks like a number around `at` is worth a look, and where it ends.
-fn candidate_around(text: &[u8], at: usize) -> (bool, usize) {
-    let before = text[..at].iter().rev().take_while(|byte| is_in_number(**byte)).count();
-    let after = text[at..].iter().take_while(|byte| is_in_number(**byte)).count();
-    let (start, end) = (at - before, at + after);
+/// Whether what looks like a number around `at` is one that [`changes`], and where it ends.
+fn changes_around(text: &[u8], at: usize, numbers: Numbers) -> (bool, usize) {
+    let mut parts = Parts::default();
+    let start = at - text[..at].iter().rev().take_while(|byte| parts.take(**byte)).count();
+    let end = at + text[at..].iter().take_while(|byte| parts.take(**byte)).count();
+    let literal = &text[start..end];
+    if numbers == Numbers::Strict && parts.are_of_fraction(literal) {
+        return (false, end);
+    }
     let is_alone = |neighbour: Option<&u8>| neighbour.is_none_or(|byte| b" \t\r\n[]{},:".contains(byte));
-    let is_worth = end - start > SAFE_LENGTH || text[start..end].iter().any(|byte| byte | 0x20 == b'e');
-    (is_worth && is_alone(text[..start].last()) && is_alone(text.get(end)), end)
+    let is_number = is_alone(text[..start].last()) && is_alone(text.get(end));
+    let literal = std::str::from_utf8(literal);
+    (is_number && literal.is_ok_and(|literal| changes(literal, numbers)), end)
 }
 
-fn is_in_number(byte: u8) -> bool {
-    byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.' | b'e' | b'E')
+/// What there is in a literal beside digits and signs.
+#[derive(Default)]
+struct Parts {
+    points: usize,
+    exponents: usize,
+}
+
+impl Parts {
+    /// Whether this byte can belong to a number.
+    fn take(&mut self, byte: u8) -> bool {
+        match byte {
+            b'0'..=b'9' | b'+' | b'-' => {}
+            b'.' => self.points += 1,
+            b'e' | b'E' => self.exponents += 1,
+            _ => return false,
+        }
+        true
+    }
+
+    /// Whether the number is no integer, and in range. Measured values are such, and there may be a lot of them.
+    fn are_of_fraction(&self, literal: &[u8]) -> bool {
+        // The largest double has 309 digits before the point.
+        const LONGEST: usize = 300;
+        let has_fraction = literal.last().is_some_and(|last| (b'1'..=b'9').contains(last));
+        self.points == 1 && self.exponents == 0 && has_fraction && literal.len() < LONGEST
+    }
 }
 
 /// Whether two literals are one number: the same decimal value. Or, unless digits count, what JavaScript makes of the
@@ -198,7 +227,9 @@ mod tests {
 
     #[test]
     fn decimals_may_round_unless_digits_count() {
-        for literal in ["0.1234567890123456789", "1e-400", "3.141592653589793238462643"] {
+        for literal in
+            ["0.1234567890123456789", "-1e-400", "3.141592653589793238462643", "-0.30000000000000000001"]
+        {
             assert!(!changes(literal, Numbers::Strict), "{literal}");
             assert!(changes(literal, Numbers::Exact), "{literal}");
         }
@@ -227,18 +258,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_words_is_no_candidate() {
+    fn what_is_in_words_or_does_not_change_needs_no_second_look() {
         let digits = "1234567890".repeat(10_000);
         for text in [
             "[\"0f4e57a9e81e4b7c4d3e2\"]",
             "[\"1161888007138312192\"]",
             "[15,1.5]",
+            "[0.1234567890123456789,-12.5000000000000001,1161888007138312200,1.234567890123456e-7]",
             &format!("\"{digits}\""),
             &format!("\"{}\"", "1e100".repeat(10_000)),
         ] {
-            assert!(!may_have_candidates(text.as_bytes()), "{}", &text[..text.len().min(40)]);
+            assert!(!may_change(text.as_bytes(), Numbers::Strict), "{}", &text[..text.len().min(40)]);
         }
-        assert!(may_have_candidates(b"[\"from 1e500 to 2\"]"));
+        assert!(may_change(b"[\"from 1e500 to 2\"]", Numbers::Strict));
     }
 
     #[test]
