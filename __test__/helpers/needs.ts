@@ -74,6 +74,7 @@ const present = {
   flock: () => runs('flock', '--version'),
   prlimit: () => runs('prlimit', '--version'),
   'mkfs.btrfs': () => runs('mkfs.btrfs', '--version'),
+  spin: () => isLinux && runs('spin', '-V'),
   setpriv: () => runs('setpriv', '--version'),
   'a temporary folder on a disk': () => isLinux && statfsSync(tmpdir()).type !== TMPFS,
   'a second file system in /dev/shm': () =>

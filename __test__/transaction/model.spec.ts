@@ -1,0 +1,81 @@
+// The model of the transaction protocol (docs/transactions.pml): spin finds no way through kills and power cuts that breaks
+// it, and finds one as soon as a step is left out.
+
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { describe, expect } from 'vitest'
+import { root } from '../../scripts/tools.mjs'
+import { needs } from '../helpers/needs'
+
+const run = promisify(execFile)
+const model = join(root, 'docs/transactions.pml')
+
+interface Search {
+  /** A compiler that takes long pays where all states are searched. */
+  optimize?: '-O0' | '-O1'
+  /** For runs that never end, instead of assertions and deadlocks. */
+  cycles?: boolean
+}
+
+/** What the search says of the model with these switches. */
+async function search(dir: string, switches: string[], { optimize = '-O0', cycles = false }: Search = {}) {
+  await run('spin', ['-a', ...switches.map((name) => `-D${name}`), model], { cwd: dir })
+  const kind = cycles ? '-DNP' : '-DSAFETY'
+  await run('cc', [optimize, '-w', kind, '-DNOREDUCE', '-o', 'pan', 'pan.c'], { cwd: dir })
+  const { stdout } = await run('./pan', ['-m10000', ...(cycles ? ['-l'] : [])], { cwd: dir })
+  return stdout
+}
+
+function expectWhole(report: string): void {
+  expect(report).toContain('errors: 0')
+  expect(report).not.toMatch(/Search not completed|max search depth too small/)
+}
+
+const testModel = needs('spin', 'a C compiler')
+
+describe('no run breaks a promise', () => {
+  for (const [title, ...switches] of [
+    ['with two transactions that update one index, a kill and a power cut', 'KILLS=1', 'CUTS=1'],
+    ['with a power cut, and another one during the recovery', 'KILLS=0', 'CUTS=2', 'NO_WRITE'],
+    ['with a kill, and another one during the recovery', 'KILLS=2', 'CUTS=0'],
+    ['with transactions that have only the root in common', 'APART', 'KILLS=1', 'CUTS=1', 'NO_WRITE'],
+    ['with a removal, and the same file written again', 'REMOVAL', 'KILLS=0', 'CUTS=1'],
+    ['with a flush that fails', 'FAULT', 'KILLS=0', 'CUTS=1'],
+  ] as const) {
+    testModel(title, async ({ dir }) => expectWhole(await search(dir, [...switches], { optimize: '-O1' })))
+  }
+
+  testModel('and none goes on for ever', async ({ dir }) =>
+    expectWhole(await search(dir, ['KILLS=1', 'CUTS=0'], { cycles: true })),
+  )
+})
+
+describe('a run breaks a promise', () => {
+  for (const [title, ...switches] of [
+    ['without the flush of the record', 'MUT_NO_RECORD_FLUSH'],
+    ['without the flush of the staged files', 'MUT_NO_STAGED_FLUSH'],
+    ['without the flush of the directories before `finished`', 'MUT_NO_DIRECTORY_FLUSH'],
+    ['without the flush of what is replaced', 'MUT_OLD_NOT_FLUSHED'],
+    ['without the flushes that a recovery begins with', 'MUT_NO_FIRST_FLUSH'],
+    ['with `finished` before the names', 'MUT_FINISHED_FIRST'],
+    ['without the last look', 'MUT_NO_LAST_LOOK'],
+    ["without the check of the record's checksum", 'MUT_NO_RECORD_CHECKSUM'],
+    ["without the check of the staged files' checksums", 'MUT_NO_STAGED_CHECKSUM'],
+    ['with a recovery that overwrites what somebody has changed', 'MUT_OVERWRITE'],
+    ['without the pointer', 'MUT_NO_POINTER'],
+    ['with a pointer that is not looked at again', 'MUT_POINTER_BLIND', 'KILLS=2', 'CUTS=0'],
+    ["without the root's lock", 'MUT_NO_ROOT_LOCK', 'APART'],
+    ['with a removal that takes the same bytes for the same file', 'MUT_OLD_BY_HASH', 'REMOVAL'],
+    ['with staged files unlinked before the record is taken back', 'MUT_UNLINK_FIRST', 'FAULT'],
+  ] as const) {
+    testModel(title, async ({ dir }) => {
+      expect(await search(dir, [...switches])).toContain('assertion violated')
+    })
+  }
+
+  testModel('with a pointer that stays where no record is', async ({ dir }) => {
+    const switches = ['MUT_POINTER_STAYS', 'KILLS=1', 'CUTS=0']
+    expect(await search(dir, switches, { cycles: true })).toContain('non-progress cycle')
+  })
+})
