@@ -27,6 +27,8 @@ pub enum Step {
     LockIdentity,
     /// `staged-fsync`: the files that a transaction has staged.
     StagedSync,
+    /// `old-fsync`: what a transaction replaces, before its record.
+    OldSync,
     /// `record-fsync`: the journal of a root.
     RecordSync,
     /// `names-fsync`: the directories of a transaction, before it counts as finished.
@@ -73,6 +75,7 @@ fn named(names: &str) -> Vec<Step> {
         "tree-fsync" => vec![Step::TreeSync],
         "lock-identity" => vec![Step::LockIdentity],
         "staged-fsync" => vec![Step::StagedSync],
+        "old-fsync" => vec![Step::OldSync],
         "record-fsync" => vec![Step::RecordSync],
         "names-fsync" => vec![Step::NamesSync],
         "finished-order" => vec![Step::FinishedOrder],

@@ -37,6 +37,8 @@ pub struct FileSystem {
     pub is_durable: bool,
     /// A file may be another one after it was renamed or linked: an overlay copies it up.
     pub copies_up: bool,
+    /// A change of a file or a directory that comes after a stat(2) always shows in its times, however soon.
+    pub tells_changes: bool,
     /// Links are what a process has open, and their text is only a description of it.
     pub has_magic_links: bool,
     /// What it is called, if other machines may change it, and this one does not hear of that at once.

@@ -1,15 +1,18 @@
 //! The commit of a transaction: all of its files are staged and on disk, one record says so, and only then do names change.
 //! `docs/transactions.md` has each flush and its reason.
 
-use std::sync::Mutex;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
 use crate::cancel::Cancel;
+use crate::dir::Directory;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::sidecar::Lock;
 use crate::mutant::{Step, leaves_out};
 use crate::process::{each, each_at_once, lock};
 use crate::transaction::item::{Change, Item};
 use crate::transaction::journal::{Record, State};
+use crate::transaction::known;
 use crate::transaction::root::{Root, RootLock};
 
 /// So many threads make staged files.
@@ -33,6 +36,17 @@ pub enum Attempt {
 /// # Errors
 /// Whatever fails first, with its position.
 pub fn stage(root: &Root, items: &mut [Item], flush: bool, cancel: &Cancel) -> Result<()> {
+    for (at, item) in items.iter_mut().enumerate() {
+        item.look_first().map_err(|error| error.of_entry(at))?;
+    }
+    // After these looks, and before staged files change the directories.
+    let mut clean = HashMap::new();
+    for item in items.iter_mut() {
+        let dir = &item.target.dir;
+        if *clean.entry(dir.id().clone()).or_insert_with(|| known::has_directory(dir)) {
+            item.note_clean();
+        }
+    }
     each(items, STAGERS, |_, item| item.stage(root, flush, cancel)).map_err(|(at, error)| error.of_entry(at))
 }
 
@@ -83,6 +97,9 @@ pub fn commit(
         flush_directories(items, flush).map_err(Error::after_commit)?;
         return Ok(Attempt::Committed(None));
     }
+    if flush && !leaves_out(Step::OldSync) {
+        flush_old(items)?;
+    }
     let txid = journal.next();
     let op = |(at, item): (usize, &Item)| item.op(root).map_err(|error| error.of_entry(at));
     let changing = items.iter().enumerate().filter(|(_, item)| item.changes());
@@ -128,6 +145,28 @@ fn pending(cause: Error) -> Error {
     }
 }
 
+/// What is replaced must be on disk before a record names it: a power cut would bring back what was there before it, and that
+/// would be taken for somebody's change. As a rule it is known to be.
+fn flush_old(items: &mut [Item]) -> Result<()> {
+    let mut parts: Vec<_> = items.iter().filter(|item| item.needs_flushed_old()).map(Old::File).collect();
+    let mut dirs: Vec<_> =
+        items.iter().filter(|item| item.needs_flushed_old()).map(|item| &item.target.dir).collect();
+    dirs.sort_by_key(|dir| dir.id());
+    dirs.dedup_by_key(|dir| dir.id());
+    parts.extend(dirs.into_iter().map(Old::Directory));
+    each_at_once(&mut parts, FLUSHERS, |_, part| match part {
+        Old::File(item) => item.flush_old(),
+        Old::Directory(dir) => dir.sync().map(drop),
+    })
+    .map_err(|(_, error)| error)
+}
+
+/// What is to be flushed before a record.
+enum Old<'a> {
+    File(&'a Item),
+    Directory(&'a Arc<Directory>),
+}
+
 /// The first round: all staged files and the record, at once. The record has the hash of each file, so one that is on disk
 /// before its files is told apart.
 fn flush_all(root: &Root, items: &mut [Item], flush: bool, cancel: &Cancel) -> Result<()> {
@@ -166,13 +205,22 @@ fn flush_directories(items: &mut [Item], flush: bool) -> Result<()> {
     dirs.dedup_by_key(|dir| dir.id().clone());
     let durable = Mutex::new(true);
     each_at_once(&mut dirs, FLUSHERS, |_, dir| {
+        let times = known::times(dir);
         let synced = dir.sync()?;
+        if synced {
+            known::note_directory(dir, times);
+        }
         *lock(&durable) &= synced && dir.is_durable();
         Ok(())
     })
     .map_err(|(_, error): (usize, Error)| error)?;
     let durable = *lock(&durable);
-    items.iter_mut().for_each(|item| item.receipt.durable &= durable);
+    for item in items {
+        item.receipt.durable &= durable;
+        if item.receipt.durable {
+            item.note_flushed();
+        }
+    }
     Ok(())
 }
 

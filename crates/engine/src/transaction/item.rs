@@ -10,6 +10,7 @@ use crate::mutant::{Step, leaves_out};
 use crate::process::{DescriptorBudget, Slot};
 use crate::sys::{self, Dir, Stat, Version};
 use crate::transaction::journal::{Mark, OldMark, Op};
+use crate::transaction::known;
 use crate::transaction::root::Root;
 use crate::write::unchanged::unchanged;
 use crate::write::{Content, Level, Options, Receipt, Running, Staged, TempName, Unchanged, verify};
@@ -31,9 +32,13 @@ pub struct Item {
     pub expected: Expected,
     /// Its lock is held by the transaction.
     pub is_index: bool,
+    /// To be removed, because it gets another name.
+    pub is_moved: bool,
     /// What must not be there any more, or has been found out.
     pub receipt: Receipt,
     old: Option<Stat>,
+    /// It, or that there is nothing, is on disk.
+    is_old_flushed: bool,
     old_hash: Option<u128>,
     staged: Option<StagedFile>,
 }
@@ -72,7 +77,34 @@ impl Item {
     /// A file to be changed.
     pub fn new(target: Target, change: Change, expected: Expected, is_index: bool) -> Self {
         let receipt = Receipt { written: false, bytes: 0, durable: true, verified: None, atomic: true };
-        Self { target, change, expected, is_index, receipt, old: None, old_hash: None, staged: None }
+        Self {
+            target,
+            change,
+            expected,
+            is_index,
+            is_moved: false,
+            receipt,
+            old: None,
+            is_old_flushed: false,
+            old_hash: None,
+            staged: None,
+        }
+    }
+
+    /// Looks at what there is, before anything is made beside it.
+    ///
+    /// # Errors
+    /// Those of [`Target::existing`].
+    pub fn look_first(&mut self) -> Result<()> {
+        if self.staged.is_none() {
+            self.old = self.target.existing()?;
+        }
+        Ok(())
+    }
+
+    /// What there is, is on disk, if its name is.
+    pub fn note_clean(&mut self) {
+        self.is_old_flushed = self.old.as_ref().is_none_or(|old| known::has_file(&old.version));
     }
 
     /// Makes the staged file, read back and on its way to the device.
@@ -84,7 +116,6 @@ impl Item {
             return Ok(());
         }
         cancel.check()?;
-        self.old = self.target.existing()?;
         match &self.change {
             Change::Keep | Change::Remove(_) => {
                 if self.old.is_some() && matches!(self.change, Change::Remove(_)) {
@@ -259,6 +290,7 @@ impl Item {
                 _ => true,
             };
             self.old = now;
+            self.is_old_flushed &= !is_changed;
             self.old_hash = self.old_hash.filter(|_| !is_changed);
             if let (Change::Write(_, options), Some(staged), true) =
                 (&self.change, &mut self.staged, is_other)
@@ -274,6 +306,35 @@ impl Item {
             }
         }
         Ok(true)
+    }
+
+    /// Whether a power cut could bring back something else than what is there.
+    pub fn needs_flushed_old(&self) -> bool {
+        self.changes() && !self.is_old_flushed
+    }
+
+    /// Flushes what is there.
+    ///
+    /// # Errors
+    /// Those of fsync(2).
+    pub fn flush_old(&self) -> Result<()> {
+        if self.old.is_none() {
+            return Ok(());
+        }
+        match self.target.dir.open_to_flush(&self.target.name) {
+            Ok(file) => sys::sync_file(&file).named("fsync").map(drop),
+            // A file that this user may neither read nor write: its writer flushes it, or nobody.
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// What has its name now is on disk.
+    pub fn note_flushed(&self) {
+        if matches!(self.change, Change::Write(..))
+            && let Ok(Some(stat)) = self.target.existing()
+        {
+            known::note_file(&self.target.dir, stat.version);
+        }
     }
 
     /// Whether anything is to be done.
@@ -296,7 +357,8 @@ impl Item {
             hash: self.old_hash,
         });
         let staged = self.staged.as_ref().map(|staged| (staged.temp.name.clone(), staged.mark));
-        Ok(Op { dir, name: self.target.name.clone(), staged, is_index: self.is_index, old })
+        let is_moved = matches!(self.change, Change::Remove(_)) && self.is_moved;
+        Ok(Op { dir, name: self.target.name.clone(), staged, is_index: self.is_index, is_moved, old })
     }
 
     /// Gives the staged file its name, or removes the file.

@@ -9,6 +9,7 @@ mod decision;
 pub(crate) mod item;
 pub mod job;
 pub(crate) mod journal;
+mod known;
 pub mod pending;
 mod place;
 pub mod recover;

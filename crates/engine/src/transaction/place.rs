@@ -146,10 +146,12 @@ fn see(dir: &Directory, op: &Op, copied: bool) -> Result<Seen> {
     let is_same_file = old.modified == version.modified && (copied || old.inode == number);
     let is_untouched = is_same_file && (copied || old.changed == version.changed);
     let is_old = is_untouched
-        || match old.hash {
-            Some(hash) => is_hash(hash)?,
-            // Its other name, which it gets by the same transaction, is a change of it.
-            None => is_same_file && op.staged.is_none(),
+        || if op.staged.is_none() && !copied {
+            // Not by what it says: a removal uses up no staged file, so one that comes back would remove a file that was made
+            // again with the same bytes.
+            is_same_file && op.is_moved
+        } else {
+            old.hash.map(is_hash).transpose()?.unwrap_or(false)
         };
     Ok(if is_old { Seen::Old } else { Seen::Other })
 }

@@ -63,31 +63,46 @@ pub enum Done {
     Lost,
 }
 
+/// How often a lock is tried that transactions leave one after the other.
+const ROUNDS: usize = 8;
+
 /// The lock of an index, if it is free. The transaction that its last holder was killed in is recovered first.
 ///
 /// # Errors
 /// Those of [`Lock::try_acquire`], and of recovery.
 pub fn take_index(target: &Target, taking: Taking) -> Result<Option<Lock>> {
-    match Lock::try_acquire(target, taking)? {
-        Tried::Ours(lock) => Ok(Some(lock)),
-        Tried::Busy => Ok(None),
-        Tried::Left(up) => {
-            if let Some(root) = root_above(&target.dir, up)?
-                && attempt(&root)?.is_none()
-            {
-                return Ok(None);
-            }
-            // What recovery has not removed says nothing any more.
-            match Lock::try_acquire(target, Taking::ToRecover)? {
-                Tried::Ours(lock) => drop(lock),
-                Tried::Busy | Tried::Left(_) => return Ok(None),
-            }
-            match Lock::try_acquire(target, taking)? {
-                Tried::Ours(lock) => Ok(Some(lock)),
-                Tried::Busy | Tried::Left(_) => Ok(None),
+    for _ in 0..ROUNDS {
+        let up = match Lock::try_acquire(target, taking)? {
+            Tried::Ours(lock) => return Ok(Some(lock)),
+            Tried::Busy => return Ok(None),
+            Tried::Left(up) => up,
+        };
+        // Looked at under the lock: a record that names the index is written and recovered under it only.
+        let Tried::Ours(lock) = Lock::try_acquire(target, Taking::ToRecover)? else { return Ok(None) };
+        let root = root_above(&target.dir, up)?;
+        match root.filter(|root| is_pending(root, target)) {
+            // It was recovered, or never recorded. With the lock goes what it says.
+            None => drop(lock),
+            Some(root) => {
+                lock.leave();
+                if attempt(&root)?.is_none() {
+                    return Ok(None);
+                }
             }
         }
     }
+    Ok(None)
+}
+
+/// Whether the pending transaction of a root is one that changes this index. When in doubt, it is.
+fn is_pending(root: &Root, target: &Target) -> bool {
+    let Ok(journal) = root.read() else { return true };
+    let is_it = |op: &Op| {
+        op.is_index
+            && op.name == target.name
+            && root.directory(&op.dir).is_ok_and(|dir| dir.id() == target.dir.id())
+    };
+    journal.pending().is_some_and(|record| record.ops.iter().any(is_it))
 }
 
 fn root_above(dir: &Arc<Directory>, up: usize) -> Result<Option<Root>> {

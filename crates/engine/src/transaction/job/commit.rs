@@ -1,5 +1,7 @@
 //! The commit of transactions, on workers.
 
+use std::collections::HashSet;
+
 use tokio::sync::oneshot;
 
 use crate::cancel::Cancel;
@@ -154,6 +156,14 @@ impl Job for CommitJob {
 fn items(session: &Session, wanted: Vec<Wanted>, cancel: &Cancel) -> Result<Vec<Item>> {
     let mut items = Vec::new();
     let mut backups = Vec::new();
+    let positions: Vec<_> = wanted.iter().map(|wanted| wanted.at).collect();
+    let renamed: HashSet<_> = wanted
+        .iter()
+        .filter_map(|wanted| match wanted.what {
+            What::Rename(from) => Some(from),
+            _ => None,
+        })
+        .collect();
     for (position, Wanted { at, what }) in wanted.into_iter().enumerate() {
         let target = session.targets[at].clone();
         let item = |change, expected, is_index| items.push(Item::new(target, change, expected, is_index));
@@ -191,6 +201,10 @@ fn items(session: &Session, wanted: Vec<Wanted>, cancel: &Cancel) -> Result<Vec<
                 item(Change::Write(text, options.commit.clone()), expected, true);
             }
         }
+    }
+    let is_source = |at: &usize| renamed.contains(at);
+    for (item, at) in items.iter_mut().zip(&positions) {
+        item.is_moved = is_source(at);
     }
     // After those that were asked for, so that positions are the callers'.
     items.append(&mut backups);

@@ -1,0 +1,84 @@
+// The flushes of a transaction: which, when, and how many.
+
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect } from 'vitest'
+import { needs } from '../helpers/needs'
+import { systemCalls } from '../helpers/system-calls'
+import { seed } from '../helpers/transaction'
+
+const testStrace = needs('strace that may attach')
+
+const isFlush = (name: string) => name === 'fsync' || name === 'fdatasync'
+
+testStrace(
+  'seven for four files in two folders: files and record, then names, then folders',
+  async ({ dir }) => {
+    const root = seed(dir)
+    const { calls } = await systemCalls(
+      async ({ atomicTransaction, require }, root) => {
+        const { statSync } = require('node:fs') as typeof import('node:fs')
+        const publish = (n: number) =>
+          atomicTransaction(root, (tx) => {
+            for (const file of ['one/a.txt', 'one/b.txt']) tx.write(file, `version ${n}`)
+            for (const file of ['two/index.json', 'two/topics.json']) tx.update(file, () => ({ n }))
+          })
+        // The first makes and flushes what there is only once.
+        await publish(1)
+        await publish(2)
+        try {
+          statSync('/a mark')
+        } catch {
+          await publish(3)
+        }
+      },
+      [root],
+      { trace: ['fsync', 'fdatasync', 'renameat', 'renameat2', 'statx', 'stat'] },
+    )
+    const mark = calls.findIndex(({ args }) => args.includes('/a mark'))
+    expect(mark).toBeGreaterThan(0)
+    const after = calls.slice(mark + 1)
+    const flushes = after.filter(({ name }) => isFlush(name))
+    const renames = after.filter(
+      ({ name, args }) => name.startsWith('renameat') && args.includes('atomic-txn'),
+    )
+    expect(renames).toHaveLength(4)
+    const [firstName, lastName] = [
+      Math.min(...renames.map(({ began }) => began)),
+      Math.max(...renames.map(({ ended }) => ended)),
+    ]
+    const before = flushes.filter(({ ended }) => ended < firstName).map(({ args }) => args)
+    const behind = flushes.filter(({ began }) => began > lastName).map(({ args }) => args)
+    expect(before.filter((args) => args.includes('.atomic-txn'))).toHaveLength(4)
+    expect(before.filter((args) => args.includes('/.atomic/journal'))).toHaveLength(1)
+    expect(before).toHaveLength(5)
+    expect(behind.map((args) => args.slice(args.indexOf('<')))).toEqual(
+      expect.arrayContaining([`<${join(root, 'one')}>`, `<${join(root, 'two')}>`]),
+    )
+    expect(behind).toHaveLength(2)
+  },
+)
+
+testStrace('what is replaced and may not be on disk is flushed before the record', async ({ dir }) => {
+  const root = seed(dir)
+  mkdirSync(join(root, 'three'))
+  writeFileSync(join(root, 'three', 'c.txt'), 'unflushed')
+  const { calls } = await systemCalls(
+    async ({ atomicTransaction }, root) => {
+      await atomicTransaction(root, [
+        { write: 'one/new.txt', data: '' },
+        { write: 'three/c.txt', data: 'new' },
+      ])
+    },
+    [root],
+    { trace: ['fsync', 'fdatasync', 'pwrite64', 'write'] },
+  )
+  const record = calls.find(({ name, args }) => name.includes('write') && args.includes('ATOMTXN1'))
+  expect(record).toBeDefined()
+  const early = calls
+    .filter(({ name, ended }) => isFlush(name) && ended < (record?.began ?? 0))
+    .map(({ args }) => args)
+  for (const path of ['three/c.txt', 'three', 'one']) {
+    expect(early.some((args) => args.endsWith(`<${join(root, path)}>`))).toBe(true)
+  }
+})

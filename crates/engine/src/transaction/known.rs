@@ -1,0 +1,74 @@
+//! What this process knows to be on disk, because it has flushed it and nothing has changed since.
+//!
+//! A record names what each file was before. If that was not on disk, a power cut can bring back what was there before it,
+//! and recovery would take that for somebody's change. So what is not known is flushed before the record, which costs a round
+//! of flushes; transactions that follow each other need it once.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard};
+
+use crate::dir::Directory;
+use crate::process;
+use crate::sys::{FileId, Version};
+
+/// A process that works on more than this does not return to each soon.
+const MOST: usize = 4096;
+
+#[derive(Default)]
+struct Known {
+    directories: HashMap<FileId, Times>,
+    files: HashMap<FileId, Version>,
+}
+
+/// Those of a directory's last change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times(i128, i128);
+
+static KNOWN: Mutex<Option<Known>> = Mutex::new(None);
+
+fn known() -> MutexGuard<'static, Option<Known>> {
+    process::lock(&KNOWN)
+}
+
+/// The times of a directory, to be asked before it is flushed. `None`: they tell nothing here.
+pub fn times(dir: &Directory) -> Option<Times> {
+    if !dir.file_system().tells_changes {
+        return None;
+    }
+    dir.stat_self().ok().map(|stat| Times(stat.version.modified, stat.version.changed))
+}
+
+/// The names in `dir` are on disk as of these times.
+pub fn note_directory(dir: &Directory, times: Option<Times>) {
+    let Some(times) = times else { return };
+    let mut known = known();
+    let Known { directories, .. } = known.get_or_insert_default();
+    if directories.len() >= MOST {
+        directories.clear();
+    }
+    directories.insert(dir.id().clone(), times);
+}
+
+/// Whether all names in `dir` are on disk.
+pub fn has_directory(dir: &Directory) -> bool {
+    let times = times(dir);
+    times.is_some() && known().as_ref().is_some_and(|known| known.directories.get(dir.id()).copied() == times)
+}
+
+/// A file is on disk as of this version.
+pub fn note_file(dir: &Directory, version: Version) {
+    if !dir.file_system().tells_changes {
+        return;
+    }
+    let mut known = known();
+    let Known { files, .. } = known.get_or_insert_default();
+    if files.len() >= MOST {
+        files.clear();
+    }
+    files.insert(version.id.clone(), version);
+}
+
+/// Whether the content of a file is on disk.
+pub fn has_file(version: &Version) -> bool {
+    known().as_ref().is_some_and(|known| known.files.get(&version.id) == Some(version))
+}
