@@ -10,8 +10,8 @@
  * One process takes all steps, so that a crash is a step as well. `at[p]` is what actor p does next; each branch of an
  * actor is one step, and nothing comes between its statements.
  *
- * Switches (`spin -a -DREMOVAL -DCUTS=2 ...`): REMOVAL, APART and FAULT are other configurations, NO_WRITE leaves the plain
- * write out, KILLS=n and CUTS=n are the number of crashes at most, and each MUT_... leaves a step of the protocol out.
+ * Switches (`spin -a -DREMOVAL -DCRASHES=3 ...`): REMOVAL, APART and FAULT are other configurations, NO_WRITE leaves the plain
+ * write out, CRASHES=n is how many there are at most, and each MUT_... leaves a step of the protocol out.
  * __test__/transaction/model.spec.ts runs them all. With -DNP instead of -DSAFETY, `./pan -l` finds runs that never end.
  *
  * The disk is the weakest on which a rename is one step:
@@ -23,11 +23,8 @@
  * - A kill leaves the page cache as it is, and frees the locks.
  */
 
-#ifndef KILLS
-#define KILLS 1
-#endif
-#ifndef CUTS
-#define CUTS 1
+#ifndef CRASHES
+#define CRASHES 2
 #endif
 #ifdef FAULT
 #define FAULTS 1
@@ -98,7 +95,7 @@ mtype back[ACTORS] = START; /* what an actor does after a recovery */
 byte seen[ACTORS];          /* the record that a recovery has set out for */
 byte todo[ACTORS];          /* files whose names are still to be changed */
 byte read_by_update;        /* a version */
-byte kills, cuts, faults;   /* that may still come */
+byte crashes, faults;       /* that may still come */
 bool rebooted;              /* all processes are new: each looks for a record first */
 
 /* In the page cache, and on the disk for certain. */
@@ -626,8 +623,8 @@ inline forget(p) {
 
 inline kill(p) {
   if
-  :: kills > 0 && RUNS(p) ->
-     kills--;
+  :: crashes > 0 && RUNS(p) ->
+     crashes--;
      release(p);
      forget(p);
      forget_ended()
@@ -636,8 +633,8 @@ inline kill(p) {
 
 inline power_cut() {
   if
-  :: cuts > 0 ->
-     cuts--;
+  :: crashes > 0 ->
+     crashes--;
      settle_journal();
      record = record_disk;
      finished = finished_disk;
@@ -762,8 +759,7 @@ end:
 init {
   atomic {
     /* Fewer crashes too: a deadlock is not to be taken for a world that waits for its next crash. */
-    select(kills : 0 .. KILLS);
-    select(cuts : 0 .. CUTS);
+    select(crashes : 0 .. CRASHES);
     faults = FAULTS;
 #ifdef NO_WRITE
     at[WRITE] = DONE;

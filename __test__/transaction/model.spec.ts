@@ -36,18 +36,18 @@ const testModel = needs('spin', 'a C compiler')
 
 describe('no run breaks a promise', () => {
   for (const [title, ...switches] of [
-    ['with two transactions that update one index, a kill and a power cut', 'KILLS=1', 'CUTS=1'],
-    ['with a power cut, and another one during the recovery', 'KILLS=0', 'CUTS=2', 'NO_WRITE'],
-    ['with a kill, and another one during the recovery', 'KILLS=2', 'CUTS=0'],
-    ['with transactions that have only the root in common', 'APART', 'KILLS=1', 'CUTS=1', 'NO_WRITE'],
-    ['with a removal, and the same file written again', 'REMOVAL', 'KILLS=0', 'CUTS=1'],
-    ['with a flush that fails', 'FAULT', 'KILLS=0', 'CUTS=1'],
+    ['with two transactions that update one index, and two crashes of any kind'],
+    ['with transactions that have only the root in common', 'APART', 'CRASHES=1'],
+    ['with a removal, and the same file written again', 'REMOVAL', 'CRASHES=1'],
+    ['with a flush that fails', 'FAULT', 'CRASHES=1'],
   ] as const) {
-    testModel(title, async ({ dir }) => expectWhole(await search(dir, [...switches], { optimize: '-O1' })))
+    // Only the one with two crashes is worth the compiler's time.
+    const optimize = switches.length === 0 ? '-O1' : '-O0'
+    testModel(title, async ({ dir }) => expectWhole(await search(dir, [...switches], { optimize })))
   }
 
   testModel('and none goes on for ever', async ({ dir }) =>
-    expectWhole(await search(dir, ['KILLS=1', 'CUTS=0'], { cycles: true })),
+    expectWhole(await search(dir, ['CRASHES=1'], { cycles: true })),
   )
 })
 
@@ -64,7 +64,7 @@ describe('a run breaks a promise', () => {
     ["without the check of the staged files' checksums", 'MUT_NO_STAGED_CHECKSUM'],
     ['with a recovery that overwrites what somebody has changed', 'MUT_OVERWRITE'],
     ['without the pointer', 'MUT_NO_POINTER'],
-    ['with a pointer that is not looked at again', 'MUT_POINTER_BLIND', 'KILLS=2', 'CUTS=0'],
+    ['with a pointer that is not looked at again', 'MUT_POINTER_BLIND'],
     ["without the root's lock", 'MUT_NO_ROOT_LOCK', 'APART'],
     ['with a removal that takes the same bytes for the same file', 'MUT_OLD_BY_HASH', 'REMOVAL'],
     ['with staged files unlinked before the record is taken back', 'MUT_UNLINK_FIRST', 'FAULT'],
@@ -75,7 +75,7 @@ describe('a run breaks a promise', () => {
   }
 
   testModel('with a pointer that stays where no record is', async ({ dir }) => {
-    const switches = ['MUT_POINTER_STAYS', 'KILLS=1', 'CUTS=0']
+    const switches = ['MUT_POINTER_STAYS', 'CRASHES=1']
     expect(await search(dir, switches, { cycles: true })).toContain('non-progress cycle')
   })
 })
