@@ -6,14 +6,13 @@
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use crate::dir::place::Place;
 use crate::error::{Error, ErrorKind, Result};
-use crate::process::lock;
+use crate::process::sync::{Mutex, MutexGuard, lock};
 
 /// A flush that is quicker than this costs less than handing it over to another thread.
 const SLOW: Duration = Duration::from_micros(300);
@@ -209,5 +208,45 @@ mod tests {
         let mut waiting = [flushes.join(Place::default()).0, flushes.join(Place::default()).0];
         flushes.serve(|| Err(io::Error::from_raw_os_error(5)), |_| true);
         assert!(waiting.iter_mut().all(|next| next.0.try_recv().unwrap().0 == Err(Some(5))));
+    }
+}
+
+#[cfg(all(test, shuttle))]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod interleavings {
+    use shuttle::sync::Arc;
+    use shuttle::sync::atomic::{AtomicU64, Ordering};
+    use shuttle::{future, thread};
+
+    use super::*;
+
+    #[test]
+    fn every_call_hears_of_a_flush_that_began_after_its_change() {
+        let calls = || {
+            let flushes = Arc::new(Flushes::default());
+            let (changed, flushed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+            let call = || {
+                let (flushes, changed, flushed) = (flushes.clone(), changed.clone(), flushed.clone());
+                thread::spawn(move || {
+                    let change = changed.fetch_add(1, Ordering::SeqCst) + 1;
+                    let (next, begins) = flushes.join(Place::default());
+                    if begins {
+                        let flush = || {
+                            let covered = changed.load(Ordering::SeqCst);
+                            thread::yield_now();
+                            flushed.fetch_max(covered, Ordering::SeqCst);
+                            Ok(true)
+                        };
+                        flushes.serve(flush, |_| true);
+                    }
+                    future::block_on(next.flushed()).unwrap();
+                    assert!(flushed.load(Ordering::SeqCst) >= change, "the flush began before the change");
+                })
+            };
+            let calls = [call(), call(), call()];
+            calls.into_iter().for_each(|call| call.join().unwrap());
+            assert!(flushes.join(Place::default()).1, "nobody flushes any more");
+        };
+        shuttle::check_pct(calls, 1_000, 4);
     }
 }

@@ -7,6 +7,7 @@ pub mod inside;
 mod joining;
 pub(crate) mod parallel;
 pub mod queue;
+pub(crate) mod sync;
 pub(crate) mod thread;
 
 pub(crate) use budget::{DescriptorBudget, Slot};

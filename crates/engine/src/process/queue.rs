@@ -9,13 +9,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
-use std::sync::Mutex;
 
 use tokio::sync::oneshot;
 
 use crate::process::inside::Inside;
 use crate::process::joining::Joining;
-use crate::process::thread::lock;
+use crate::process::sync::{Mutex, lock};
 use crate::sys::FileId;
 
 mod place;
@@ -82,7 +81,12 @@ impl Arrival {
     }
 }
 
+#[cfg(not(all(test, shuttle)))]
 static QUEUES: Mutex<Option<Queues>> = Mutex::new(None);
+#[cfg(all(test, shuttle))]
+shuttle::lazy_static! {
+    static ref QUEUES: Mutex<Option<Queues>> = Mutex::new(None);
+}
 
 /// What a waiting call is to hear.
 enum Notice {
@@ -286,3 +290,7 @@ impl Drop for Turn {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 pub(crate) mod tests;
+
+#[cfg(all(test, shuttle))]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod interleavings;

@@ -1,6 +1,7 @@
-use std::sync::MutexGuard;
+use std::sync::{Mutex, MutexGuard};
 
 use super::*;
+use crate::process::lock;
 
 /// A ticket that one test holds would hold up those of another.
 pub fn alone() -> MutexGuard<'static, ()> {

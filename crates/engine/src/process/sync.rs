@@ -1,0 +1,13 @@
+//! The mutex of code whose interleavings are explored: the standard one, or that of crate shuttle, which runs a test again and again
+//! and switches threads at each lock. How to run these: docs/design.md, "Interleavings".
+
+#[cfg(not(all(test, shuttle)))]
+pub use std::sync::{Mutex, MutexGuard};
+
+#[cfg(all(test, shuttle))]
+pub use shuttle::sync::{Mutex, MutexGuard};
+
+/// As [`crate::process::lock`], for these.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
