@@ -1,7 +1,7 @@
 //! The way out where a file cannot be replaced: its bytes are overwritten. A reader may see a part of them, and a crash may
 //! leave a part, so this is done only for callers that asked for it, and the receipt says so.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io::{Seek, Write};
 
 use crate::cancel::Cancel;
@@ -32,11 +32,11 @@ impl InPlace {
             if !matches!(Dir::stat_file(&file).named("fstat")?.0, Kind::File) {
                 return Err(ErrorKind::NotRegular { what: "not the file that it was a moment ago" }.into());
             }
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Ok(None),
-                Err(TryLockError::Error(error)) if error.raw_os_error().is_some_and(sys::has_no_locks) => {}
-                Err(TryLockError::Error(error)) => return Err(error).named("flock"),
+            match sys::try_hold(&file) {
+                Ok(true) => {}
+                Ok(false) => return Ok(None),
+                Err(error) if error.raw_os_error().is_some_and(sys::has_no_locks) => {}
+                Err(error) => return Err(error).named("flock"),
             }
             let file = Self(file);
             // It may have been replaced before it was locked.

@@ -31,6 +31,7 @@ pub use memory::prefer_huge_pages;
 pub use name::{LONGEST_PATH, cut, ends_in_dots, names_directory, path_from_bytes};
 
 use std::fs::{File, TryLockError};
+use std::io;
 #[cfg(target_os = "linux")]
 use std::os::fd::AsRawFd;
 
@@ -40,7 +41,16 @@ use std::os::fd::AsRawFd;
 /// Where a file system has no locks it is `true`: there the sweeper finds none to go by, and sweeps
 /// nothing.
 pub fn hold(file: &File) -> bool {
-    !matches!(file.try_lock(), Err(TryLockError::WouldBlock))
+    try_hold(file).unwrap_or(true)
+}
+
+/// As [`hold`], and says why the file could not be marked.
+pub fn try_hold(file: &File) -> io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
 }
 
 /// Takes the mark off a file that stays open.

@@ -47,6 +47,11 @@ pub fn hold(_file: &File) -> bool {
     true
 }
 
+/// As [`hold`].
+pub fn try_hold(_file: &File) -> io::Result<bool> {
+    Ok(true)
+}
+
 /// Keeps an open file alive without a handle: not done here, where handles are not scarce.
 pub fn detach(_file: &File) -> Option<Detached> {
     None
