@@ -142,6 +142,7 @@ test('a transaction may have 4,096 operations, and no more', async ({ dir }) => 
   const more = [...files, 'one-more'].map((remove) => ({ remove, missing: 'ignore' as const }))
   await atomicWrite(join(dir, 'one-more'), '')
   const error = await rejection(atomicTransaction(dir, more))
+  expect(error.code).toBe('ERR_OUT_OF_RANGE')
   expect(error.message).toContain('4,096')
   expect(await snapshotRead(dir, [files[0] as string])).toEqual([files[0]])
 })
@@ -239,14 +240,14 @@ testFuse('names that are one where case does not count are one file', async ({ d
 })
 
 testFuse('without hard links, and without a rename that refuses a taken name', async ({ dir }) => {
-  await onPoorFs(dir, { noLinks: true } as any, async (root) => {
+  await onPoorFs(dir, { refuse: { link: 'EPERM', 'rename-flags': 'EINVAL' } }, async (root) => {
     await atomicTransaction(root, (tx) => {
       tx.write('a', '1')
       tx.update('index.json', () => ({ n: 1 }))
     })
     await atomicTransaction(root, (tx) => {
       tx.write('a', '2')
-      tx.update('index.json', increment, { backup: true } as any)
+      tx.update('index.json', increment, { backup: true })
     })
     expect(await snapshotRead(root, ['a'])).toEqual(['2'])
     expect([readJson(join(root, 'index.json')), readJson(join(root, 'index.json.backup'))]).toEqual([
@@ -290,6 +291,7 @@ describe('other users', () => {
   testOther('cannot have a journal of theirs obeyed in a folder that all may write to', async ({ dir }) => {
     const root = seed(dir)
     const planted = makeDir(dir, 'planted')
+    chmodSync(dir, 0o755)
     chmodSync(planted, 0o1777)
     const plant = inProcess(
       ({ atomicTransaction }, dir) => atomicTransaction(dir, [{ write: 'x', data: '' }]),

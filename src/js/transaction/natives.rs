@@ -188,13 +188,17 @@ fn parse_index<'env>(
     with(env, &snapshot, parse)?
 }
 
-/// `(buffer | null, update) → value`: what a file says, or without one what the update begins with.
-fn parse_bytes<'env>(env: &'env Env, [given, update, ..]: [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>> {
+/// `(buffer | null, update, shown) → value`: what a file says, or without one what the update begins with.
+fn parse_bytes<'env>(
+    env: &'env Env,
+    [given, update, shown, ..]: [Unknown<'env>; 7],
+) -> Result<'env, Unknown<'env>> {
     let update = with(env, &update, ParsedUpdate::clone)?;
     match copy::bytes(env, &given) {
         Some(bytes) => {
             let text = engine::index::json::check_index(bytes);
-            let text = text.map_err(|error| from_engine(env, &error, "", || None))?;
+            let shown = copy::text(env, &shown)?;
+            let text = text.map_err(|error| from_engine(env, &error, &shown, || None))?;
             let text = copy::string(env, engine::index::layout::without_mark(&text), text.is_ascii())?;
             raw::invoke(env, &raw::global(env, c"JSON")?, c"parse", &[text])
         }

@@ -63,10 +63,10 @@ class States {
       return native.parse(snapshot, handle)
     }
     if ('value' in before) return before.value
-    if (before.kind === 'remove') return native.parseBytes(null, handle)
-    if (before.kind === 'write') return native.parseBytes(native.bytes(before.data), handle)
+    if (before.kind === 'remove') return native.parseBytes(null, handle, op.file.shown)
+    if (before.kind === 'write') return native.parseBytes(native.bytes(before.data), handle, op.file.shown)
     const { content } = await native.read(this.#locked.root, before.source.handle, [])
-    return native.parseBytes(content, handle)
+    return native.parseBytes(content, handle, op.file.shown)
   }
 
   remove({ file, must }, before) {

@@ -106,7 +106,7 @@ class Transaction {
   async readIndex(path, options) {
     const file = this.#file('path', path)
     const how = native.update(file.handle, options ?? {})
-    return native.parseBytes(await this.#view(file, this.#ops.length), how.handle)
+    return native.parseBytes(await this.#view(file, this.#ops.length), how.handle, file.shown)
   }
 
   /** What a file will be after the first `upTo` operations: a buffer, or `null`. What is on disk counts as read. */
@@ -137,7 +137,7 @@ class Transaction {
   }
 
   async #updated({ fn, how, file }, content) {
-    const next = await fn(native.parseBytes(content, how.handle))
+    const next = await fn(native.parseBytes(content, how.handle, file.shown))
     return native.bytes(native.stringify(native.check(next), undefined, how.handle, file.shown))
   }
 

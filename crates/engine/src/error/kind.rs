@@ -112,6 +112,8 @@ pub enum ErrorKind {
         /// Why.
         what: &'static str,
     },
+    /// A transaction does not fit into a record.
+    TooLarge,
     /// A call inside a function of a transaction waits for locks, which that transaction may have.
     Nested,
     /// The caller cancelled.
@@ -164,6 +166,7 @@ impl ErrorKind {
             Self::PendingNames { .. } => "ERR_ATOMIC_PENDING",
             Self::UnknownOutcome { .. } => "ERR_ATOMIC_UNKNOWN",
             Self::Journal { .. } => "ERR_ATOMIC_JOURNAL",
+            Self::TooLarge => "ERR_OUT_OF_RANGE",
             Self::Nested => "ERR_ATOMIC_NESTED",
             Self::Aborted => "ABORT_ERR",
             Self::Panic(_) => "ERR_INTERNAL_ASSERTION",
@@ -259,6 +262,9 @@ impl fmt::Display for ErrorKind {
                 f,
                 "the journal of this root cannot be used: {what}; nothing was changed. Use that version or user, or give \
                  up what is in it with recover(root, {{ giveUp: true }})",
+            ),
+            Self::TooLarge => f.write_str(
+                "a transaction changes at most 4,096 files (backups count), and their paths have at most 16 MiB; divide it",
             ),
             Self::Nested => f.write_str(
                 "this call is made inside a function of a transaction, which has locks that it may wait for; make it before \

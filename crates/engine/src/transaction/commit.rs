@@ -43,9 +43,8 @@ pub fn stage(root: &Root, items: &mut [Item], flush: bool, cancel: &Cancel) -> R
     let mut clean = HashMap::new();
     for item in items.iter_mut() {
         let dir = &item.target.dir;
-        if *clean.entry(dir.id().clone()).or_insert_with(|| known::has_directory(dir)) {
-            item.note_clean();
-        }
+        let is_clean = *clean.entry(dir.id().clone()).or_insert_with(|| known::has_directory(dir));
+        item.note_known(is_clean);
     }
     each(items, STAGERS, |_, item| item.stage(root, flush, cancel)).map_err(|(at, error)| error.of_entry(at))
 }

@@ -102,9 +102,12 @@ impl Item {
         Ok(())
     }
 
-    /// What there is, is on disk, if its name is.
-    pub fn note_clean(&mut self) {
-        self.is_old_flushed = self.old.as_ref().is_none_or(|old| known::has_file(&old.version));
+    /// What there is may be known to be on disk. (A file that is known has its name there too: a rename is a change of it.)
+    pub fn note_known(&mut self, has_clean_directory: bool) {
+        self.is_old_flushed = match &self.old {
+            Some(old) => known::has_file(&old.version),
+            None => has_clean_directory,
+        };
     }
 
     /// Makes the staged file, read back and on its way to the device.

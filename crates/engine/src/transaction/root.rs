@@ -198,14 +198,9 @@ impl Root {
     /// Writes a record in the place of the last one.
     ///
     /// # Errors
-    /// A failed write; [`ErrorKind::Journal`] if it is too long.
+    /// A failed write; [`ErrorKind::TooLarge`].
     pub fn write_record(&self, record: &Record) -> Result<()> {
-        let too_long = || {
-            Error::from(ErrorKind::Journal {
-                what: "the transaction has more files or longer names than a record takes",
-            })
-        };
-        self.write_at(RECORD_AT, &record.encode().ok_or_else(too_long)?)
+        self.write_at(RECORD_AT, &record.encode().ok_or(ErrorKind::TooLarge)?)
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {

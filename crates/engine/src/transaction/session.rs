@@ -1,5 +1,6 @@
 //! The files of a transaction: found below its root, and locked.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,7 @@ pub struct Session {
     pub(crate) turns: Vec<Turn>,
     pub(crate) root: Root,
     pub(crate) targets: Vec<Target>,
+    found: HashMap<Key, Vec<usize>>,
     /// What was recovered on the way.
     pub recovered: Option<Recovered>,
 }
@@ -42,7 +44,14 @@ impl Session {
             return Err(ErrorKind::NetworkFs { name: name.clone() }.into());
         }
         let root = Root::open_or_make(&dir)?;
-        Ok(Self { locks: Vec::new(), turns: Vec::new(), root, targets: Vec::new(), recovered: None })
+        Ok(Self {
+            locks: Vec::new(),
+            turns: Vec::new(),
+            root,
+            targets: Vec::new(),
+            found: HashMap::new(),
+            recovered: None,
+        })
     }
 
     /// Finds the file that `path`, which is absolute, means; its position among those of this transaction. Two names of
@@ -53,13 +62,17 @@ impl Session {
     pub fn find(&mut self, path: &Path, mkdir: bool) -> Result<usize> {
         let target = resolve(&self.root, path, mkdir)?;
         pending::look(&target.dir);
-        for (at, known) in self.targets.iter().enumerate() {
-            if known.key() == target.key() && (known.name == target.name || known.is_same(&target)?) {
-                return Ok(at);
+        // With one key are names that may be one.
+        for at in self.found.get(&target.key()).into_iter().flatten() {
+            let known = &self.targets[*at];
+            if known.name == target.name || known.is_same(&target)? {
+                return Ok(*at);
             }
         }
+        let at = self.targets.len();
+        self.found.entry(target.key()).or_default().push(at);
         self.targets.push(target);
-        Ok(self.targets.len() - 1)
+        Ok(at)
     }
 
     /// Makes a directory.
