@@ -190,7 +190,10 @@ export interface TransactionOptions {
 }
 
 /** How a transaction writes a file. */
-export type TransactionWriteOptions = Pick<WriteOptions, 'encoding' | 'mode' | 'flag' | 'verify' | 'ifChanged' | 'mkdir'>
+export type TransactionWriteOptions = Pick<
+  WriteOptions,
+  'encoding' | 'mode' | 'flag' | 'verify' | 'ifChanged' | 'mkdir'
+>
 
 /** How a transaction updates an index. `backup` is below the root as well; it is a copy, written by the same transaction. */
 export type TransactionUpdateOptions<T = any> = Pick<
@@ -217,7 +220,11 @@ export interface Transaction {
   /**
    * Writes a file. `data` is copied at the call; a function is called when the files are locked, and may be async.
    */
-  write(path: PathLike, data: Data | (() => Data | PromiseLike<Data>), options?: TransactionWriteOptions | BufferEncoding): void
+  write(
+    path: PathLike,
+    data: Data | (() => Data | PromiseLike<Data>),
+    options?: TransactionWriteOptions | BufferEncoding,
+  ): void
   /**
    * Changes a JSON file, as {@link atomicIndexUpdate}: `fn` runs when all files are locked. What it throws rejects the
    * transaction.

@@ -49,6 +49,11 @@ const outcomes: Record<string, (read: (name: string) => string, output: string) 
       '<h1>contact</h1>',
     ])
   },
+  "atomicTransaction('content'": (read, output) => {
+    const written = ['{"title":"Hello"}', '{\n  "hello": "Hello"\n}']
+    expect(['content/posts/hello.json', 'content/index.json'].map(read)).toEqual(written)
+    expect(output).toContain(`'${written[0]}'`)
+  },
   "AtomicFile.open('sitemap.txt'": (read) => {
     expect(read('sitemap.txt')).toBe(
       'https://example.org/\nhttps://example.org/about\nhttps://example.org/contact\n',

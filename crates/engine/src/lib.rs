@@ -5,7 +5,8 @@
 //!
 //! - [`mod@write`] replaces one file; [`write::commit`] is the protocol.
 //! - [`index`] is a JSON file that any number of processes change at once, on top of [`lock`].
-//! - [`batch`] writes many files behind one barrier, [`tree`] replaces whole directories.
+//! - [`batch`] writes many files behind one barrier, [`tree`] replaces whole directories, [`transaction`] changes several
+//!   files together, over a crash too.
 //! - [`dir`], `walk` and [`process`] are what these share: open directories, going through trees, and what
 //!   there is one of in a process (the queue of calls, descriptors, kept memory).
 //! - [`job`] is a piece of work that may have to wait; [`blocking`] has the whole protocol in one call.
