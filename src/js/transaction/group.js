@@ -307,18 +307,23 @@ class Group {
     }
   }
 
+  /** Tries calls one by one: which of them it was that failed is not known. */
+  #separate(calls) {
+    for (const call of calls) call.isAlone = true
+    this.#postpone(calls)
+  }
+
   /** What is to be written: one entry a file. `undefined`: an index is no JSON, and the calls are tried one by one. */
   #plan({ at }, states) {
     const plan = []
     try {
+      plan.push(...states.required())
       for (const [position, state] of states.all()) plan.push([position, ...states.wanted(state)])
     } catch (error) {
       if (this.#calls.length === 1) {
         this.#fail(this.#calls[0], error)
       } else {
-        for (const call of this.#calls) call.isAlone = true
-        this.#later.unshift(...this.#calls)
-        this.#calls = []
+        this.#separate(this.#calls)
       }
       return undefined
     }
@@ -345,10 +350,11 @@ class Group {
         [...call.ops, ...call.reads].some(
           (op) => at(op.file) === position || (op.from && at(op.from) === position),
         )
-      const guilty = position === undefined || error.committed ? [...this.#calls] : this.#calls.filter(isOf)
-      // A backup is of an index that several calls may have changed.
-      for (const call of guilty.length > 0 ? guilty : [...this.#calls])
-        this.#fail(call, call.aborted ?? error)
+      const all = [...this.#calls]
+      const guilty = position === undefined ? all : all.filter(isOf)
+      if (error.committed || all.length === 1) for (const call of all) this.#fail(call, call.aborted ?? error)
+      else if (guilty.length === 1) this.#fail(guilty[0], error)
+      else this.#separate(guilty.length > 0 ? guilty : all)
       return this.#calls.length === 0
     }
     if (done.changed) {
@@ -360,7 +366,7 @@ class Group {
     }
     const receipts = new Map()
     for (const [entry, [position, kind]] of plan.entries()) {
-      if (kind !== 'keep') receipts.set(position, { kind, ...done.receipts[entry] })
+      if (kind !== 'keep' && kind !== 'require') receipts.set(position, { kind, ...done.receipts[entry] })
     }
     for (const call of this.#calls) {
       call.succeed({

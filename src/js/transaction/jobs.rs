@@ -197,6 +197,7 @@ fn what<'env>(env: &'env Env, kind: &str, rest: &[Unknown<'_>]) -> Result<'env, 
         }
         ("rename", [from, ..]) => What::Rename(position(env, from)),
         ("remove", [must, ..]) => What::Remove(flag(env, must)),
+        ("require", [is_there, ..]) => What::Require(flag(env, is_there)),
         ("keep", [seen, ..]) => What::Keep(with(env, seen, Seen::clone)?),
         _ => return Err(internal(env, "a change of an unknown kind")),
     })

@@ -3,6 +3,8 @@
 /** The files that are to change, by their positions in the session. */
 class States {
   #states = new Map()
+  /** Whether a file must have been there, or not, whatever becomes of it later: by position. */
+  #required = new Map()
   #at
   #locked
 
@@ -26,10 +28,8 @@ class States {
         const position = this.#at(op.file, op.kind === 'mkdir')
         if (typeof position !== 'number' || op.kind === 'mkdir') continue
         const before = this.#states.get(position)
-        this.#states.set(
-          position,
-          await this[op.kind](op, before, (fn, value) => run(call, keys, op, fn, value)),
-        )
+        const state = await this[op.kind](op, before, (fn, value) => run(call, keys, op, fn, value))
+        if (state !== undefined) this.#states.set(position, state)
       }
     } catch (error) {
       return [call, error]
@@ -37,10 +37,16 @@ class States {
     return undefined
   }
 
+  /** What must be so, for the addon to check. */
+  required() {
+    return [...this.#required].map(([position, isThere]) => [position, 'require', isThere])
+  }
+
   async write(op, before, run) {
     if (op.how.exclusive && before !== undefined && before.kind !== 'remove') {
       throw native.failure('EEXIST', op.file.shown, 0)
     }
+    if (op.how.exclusive && before === undefined) this.#required.set(this.#at(op.file), false)
     const data = op.data ?? native.data(await run(op.make), op.how.encoding)
     // After a removal in the same transaction the name is free, whatever is on disk.
     const how = before === undefined ? op.how : native.write(op.options ?? {}, false)
@@ -70,16 +76,20 @@ class States {
   }
 
   remove({ file, must }, before) {
-    if (before === undefined) return { kind: 'remove', file, must }
+    if (before === undefined) {
+      if (must) this.#required.set(this.#at(file), true)
+      return { kind: 'remove', file, must }
+    }
     if (before.kind === 'remove' && must) throw native.failure('ENOENT', file.shown, 0)
     return { kind: 'remove', file, must: false }
   }
 
   rename({ from, file }) {
     const source = this.#at(from)
-    if (source === this.#at(file)) return this.#states.get(source)
     const moved = this.#states.get(source)
     if (moved?.kind === 'remove') throw native.failure('ENOENT', from.shown, 0)
+    if (moved === undefined) this.#required.set(source, true)
+    if (source === this.#at(file)) return moved
     this.#states.set(source, { kind: 'remove', file: from, must: false })
     if (moved === undefined) return { kind: 'rename', file, from: source, source: from }
     return { ...moved, kind: moved.kind === 'index' ? 'value' : moved.kind, file }
@@ -87,7 +97,6 @@ class States {
 
   /** What the addon is to do for a file. */
   wanted(state) {
-    if (state === undefined) return ['remove', false]
     const { kind, file, op, value } = state
     if (kind === 'index') {
       const snapshot = this.#locked.index(this.#at(file))

@@ -63,6 +63,22 @@ pub enum Expected {
     Any,
     /// This version; `None`: nothing.
     Version(Option<Version>),
+    /// A file, whatever becomes of it in the end.
+    Present,
+    /// No file, whatever becomes of it in the end.
+    Absent,
+}
+
+impl Expected {
+    /// # Errors
+    /// `ENOENT`, `EEXIST`.
+    fn check(&self, found: Option<&Stat>) -> Result<()> {
+        match self {
+            Self::Present if found.is_none() => Err(Error::missing()),
+            Self::Absent if found.is_some() => Err(Error::taken()),
+            _ => Ok(()),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -99,7 +115,7 @@ impl Item {
         if self.staged.is_none() {
             self.old = self.target.existing()?;
         }
-        Ok(())
+        self.expected.check(self.old.as_ref())
     }
 
     /// What there is may be known to be on disk. (A file that is known has its name there too: a rename is a change of it.)
@@ -256,6 +272,7 @@ impl Item {
     /// What makes the change impossible by now.
     pub fn look(&mut self, flush: bool) -> Result<bool> {
         let now = self.target.existing()?;
+        self.expected.check(now.as_ref())?;
         let version = now.as_ref().map(|now| &now.version);
         if let Expected::Version(expected) = &self.expected
             && !leaves_out(Step::LastLook)

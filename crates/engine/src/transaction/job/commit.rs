@@ -38,6 +38,8 @@ pub enum What {
     Remove(bool),
     /// It is to be what it was when it was read.
     Keep(Seen),
+    /// Whatever else becomes of it: it must be there now, or must not.
+    Require(bool),
 }
 
 /// Commits a group of transactions.
@@ -174,6 +176,8 @@ fn items(session: &Session, wanted: Vec<Wanted>, cancel: &Cancel) -> Result<Vec<
             }
             What::Rename(from) => item(Change::Rename(session.targets[from].clone()), Expected::Any, false),
             What::Remove(must) => item(Change::Remove(must), Expected::Any, false),
+            What::Require(true) => item(Change::Keep, Expected::Present, false),
+            What::Require(false) => item(Change::Keep, Expected::Absent, false),
             What::Keep(Seen(version)) => item(Change::Keep, Expected::Version(version), false),
             What::Index(text, options, snapshot, backup) => {
                 let text = index_text(text, &options, snapshot.as_ref())
