@@ -5,7 +5,7 @@ import { basename, dirname } from 'node:path'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 /** The first of all has a budget of time: it would take that alone, too. */
-const LONG = ['crash-lab', 'site', 'pipeline', 'consumer']
+const LONG = ['crash-lab', 'transaction', 'site', 'pipeline', 'consumer']
 
 const rank = ({ moduleId }: TestSpecification) => {
   const at = LONG.indexOf(basename(dirname(moduleId)))
