@@ -36,6 +36,10 @@ impl Root {
             // A sweeper may have found it before it was locked.
             if tried(file.try_lock())? && self.folder.is_same(name.as_ref(), &file).named("stat")? {
                 tags.insert(self.folder_id.clone(), (tag.clone(), file));
+                // Each process leaves one, and most leave nothing that is to be recovered.
+                if let Ok(Some(_root_lock)) = self.try_lock() {
+                    self.sweep();
+                }
                 return Ok(tag);
             }
         }
@@ -53,8 +57,9 @@ impl Root {
     pub fn sweep(&self) {
         let Ok(entries) = self.folder.names() else { return };
         for name in entries {
-            let tag = name.to_str().and_then(|name| name.strip_suffix(LIVE));
-            if tag.is_some_and(|tag| !self.is_alive(tag)) || names::is_temp(&name) {
+            let is_mark = name.to_str().is_some_and(|name| name.ends_with(LIVE));
+            let is_dead = || self.folder.open_orphan(&name).is_ok_and(|orphan| orphan.is_some());
+            if (is_mark || names::is_temp(&name)) && is_dead() {
                 drop(self.folder.unlink(&name));
             }
         }

@@ -67,7 +67,8 @@ impl Root {
             // Without a step that refuses a taken name there may be two makers at once: the last journal counts, and
             // neither has a record yet.
             Ok(false) => folder.rename(&name, folder, JOURNAL.as_ref()).named("rename"),
-            Err(error) if error.raw_os_error() == Some(sys::EEXIST) => Ok(()),
+            // There is one by now. Whoever has made it may have swept this one before it was locked.
+            Err(error) if matches!(error.raw_os_error(), Some(sys::EEXIST | sys::ENOENT)) => Ok(()),
             Err(error) => Err(error).named("rename"),
         });
         // It may be the name of nothing by now.
