@@ -53,6 +53,7 @@ async function serve(queue, key) {
       for (const call of group) call.fail(error)
     }
   }
+  queue.isServed = false
   native.stop(queue.timer)
   queues.delete(key)
 }
@@ -60,6 +61,8 @@ async function serve(queue, key) {
 /** Tells calls whose time is up, while others let them wait. */
 function watch(queue) {
   queue.timer = native.after(LOOK, () => {
+    // It may have been due already when it was stopped.
+    if (!queue.isServed) return
     const now = native.now()
     for (const call of [...queue.calls, ...queue.group]) call.checkTime(now)
     watch(queue)
