@@ -7,13 +7,20 @@ import { createRequire } from 'node:module'
 import { basename, dirname, join } from 'node:path'
 import { descriptors, leaked } from './rest.mjs'
 
-const { AtomicFile, atomicDirectory, atomicIndexUpdate, atomicWrite, atomicWriteAll } = createRequire(
-  import.meta.url,
-)('../..')
+const {
+  AtomicFile,
+  atomicDirectory,
+  atomicIndexUpdate,
+  atomicTransaction,
+  atomicWrite,
+  atomicWriteAll,
+  recover,
+  snapshotRead,
+} = createRequire(import.meta.url)('../..')
 
 /** `group`: how many updates at once are one call.
- * @type {{ op: 'write' | 'update' | 'file' | 'all' | 'tree' | 'control', path: string, fill: string, companions: string[], size: number, options: object,
- *   group: number, warm?: string, waits?: boolean, calls: number, traced: boolean }} */
+ * @type {{ op: 'write' | 'update' | 'file' | 'all' | 'tree' | 'transaction' | 'recover' | 'snapshot' | 'control', path: string, fill: string, companions: string[], size: number, options: object,
+ *   group: number, warm?: string, waits?: boolean, removes?: string, rooted?: boolean, survives?: string, calls: number, traced: boolean }} */
 const spec = JSON.parse(process.argv[2])
 
 const say = (line) => writeSync(1, `${JSON.stringify(line)}\n`)
@@ -34,6 +41,9 @@ async function call() {
   if (spec.op === 'file') return pieceByPiece(data())
   if (spec.op === 'all') return together(data())
   if (spec.op === 'tree') return tree(data())
+  if (spec.op === 'transaction') return transaction()
+  if (spec.op === 'recover') return { durable: true, ...(await recover(root, spec.options)) }
+  if (spec.op === 'snapshot') return { durable: true, versions: await versions() }
   // The lab must find faults with this.
   await writeFile(spec.path, data())
   return { written: true, durable: true, verified: 'cache' }
@@ -67,6 +77,37 @@ async function tree(/** @type {Buffer} */ data) {
   }
   const { durable, previous } = await atomicDirectory(spec.path, build, spec.options)
   return { written: true, durable, previous, verified: 'cache' }
+}
+
+/** The root of transactions. */
+const root = dirname(spec.path)
+
+/** Two indexes, posts of the version that the first of them gets, and a draft that goes. */
+async function transaction() {
+  const [second, ...posts] = spec.companions
+  let text = ''
+  const { durable, recovered } = await atomicTransaction(
+    root,
+    (tx) => {
+      const first = (index) => {
+        const next = increment(index)
+        text = JSON.stringify(next, null, 2)
+        return next
+      }
+      tx.update(spec.path, first, { initial, backup: true })
+      tx.update(second, increment, { initial })
+      for (const post of posts) tx.write(post, () => text)
+      if (spec.removes) tx.remove(spec.removes, { missing: 'ignore' })
+    },
+    spec.options,
+  )
+  return { written: true, durable, recovered, verified: 'cache' }
+}
+
+/** Of all files, at one moment. */
+async function versions() {
+  const texts = await snapshotRead(root, [basename(spec.path), ...spec.companions])
+  return texts.map((text) => (text === null ? null : JSON.parse(text).n))
 }
 
 /** What came of it, for the driver. */
@@ -145,8 +186,12 @@ const waiter = spec.warm ? await startWaiter(spec.warm) : undefined
 // With UV_THREADPOOL_SIZE=1 this is the one worker's own id.
 const worker = Number((await readlink('/proc/thread-self')).split('/').at(-1))
 
+if (spec.rooted) await transaction()
+// It has been here before what happens next.
+if (spec.survives) await atomicIndexUpdate(join(root, spec.survives), increment, { initial })
+
 say({ worker, waiter })
 for (let i = 0; i < spec.calls; i++) {
-  if (spec.traced && !waitForDriver()) break
+  if ((spec.traced || spec.survives) && !waitForDriver()) break
   await attempt()
 }

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 
 use super::trial::Trial;
-use super::{group, judge};
+use super::{group, judge, together};
 use crate::lab::Lab;
 use crate::report::problem::{Harm, Problem};
 use crate::walk::session::{Reply, call_again};
@@ -47,6 +47,10 @@ fn fail_once(lab: &Lab, workspace: &Workspace, trial: &Trial) -> Result<Option<P
     let Some(answer) = &done.answer else {
         return Ok(Some(Harm::Stuck.problem(format!("no answer ({:?})", done.ended))));
     };
+    if scene.op.is_together() {
+        let answer = answer.clone();
+        return together::judge(lab, workspace, trial, &mut done, &answer);
+    }
     let judge = if scene.group > 0 { group::first_call } else { judge::first_call };
     if let Some(problem) = judge(trial, workspace, answer, &done.calls)? {
         return Ok(Some(problem));

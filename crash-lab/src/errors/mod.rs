@@ -7,6 +7,7 @@ mod injected;
 mod judge;
 mod real;
 mod table;
+mod together;
 mod trial;
 
 use std::hash::Hash;

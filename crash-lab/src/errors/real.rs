@@ -183,7 +183,7 @@ fn fail_write_back(lab: &Lab, kind: &Kind, scene: &Scene, place: &Path) -> Resul
     let mut session = Session::start(lab, "call.mjs", &spec, Staging::Unnamed)?;
     let ready = session.expect_line()?;
     let worker = u32::try_from(ready["worker"].as_u64().context("no worker")?)?;
-    let tracer = Tracer::attach(worker, None, &place.join("trace"))?;
+    let tracer = Tracer::attach(worker, false, None, &place.join("trace"))?;
     recorder.fail_writes.store(true, Ordering::Relaxed);
     session.go()?;
     let answer = session.expect_line()?;

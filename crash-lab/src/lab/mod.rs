@@ -28,7 +28,7 @@ pub struct Lab {
     pub root: PathBuf,
     /// A folder in a tmpfs that only this process and its children see.
     pub scratch: PathBuf,
-    /// Of the calls that are walked, only those with this in their names.
+    /// Of the calls that are walked, the recordings and the mutants, only those with this in their names.
     pub scene: String,
     /// For every choice that is left to chance.
     pub seed: u64,

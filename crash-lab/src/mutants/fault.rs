@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use serde_json::Value;
 
@@ -15,6 +15,7 @@ use crate::disk::mounted::Mounted;
 use crate::disk::pages::Pages;
 use crate::lab::Lab;
 use crate::lab::command::{has, run};
+use crate::power::slowed as between_renames;
 use crate::report::Row;
 use crate::report::problem::Problem;
 
@@ -31,6 +32,14 @@ pub enum Fault {
     LossyDrive,
     /// Not a fault: processes that take turns on one index.
     ManyProcesses,
+    /// The same, on one root, with transactions that have no file in common.
+    Turns,
+    /// Somebody changes an index while a transaction works on it.
+    Meanwhile,
+    /// A transaction is killed, and a process that lives on updates one of its indexes.
+    Survivor,
+    /// A transaction is killed, and somebody replaces one of its files.
+    Foreign,
 }
 
 impl Fault {
@@ -40,12 +49,17 @@ impl Fault {
             Self::ShortWrite => "short writes",
             Self::LossyDrive => "a lossy drive",
             Self::ManyProcesses => "processes at one index",
+            Self::Turns => "processes at one root",
+            Self::Meanwhile => "an index that somebody changes",
+            Self::Survivor => "an index of a killed transaction",
+            Self::Foreign => "a file of a killed transaction",
         }
     }
 
     /// Why this machine cannot cause it.
     pub fn missing(self) -> Option<String> {
-        (self == Self::ManyProcesses && !has("strace")).then(|| "needs strace".into())
+        let needs_strace = !matches!(self, Self::ShortWrite | Self::LossyDrive | Self::Meanwhile);
+        (needs_strace && !has("strace")).then(|| "needs strace".into())
     }
 
     /// Makes the calls, with the addon that is published or with a mutant, and adds what came of each to `row`.
@@ -78,8 +92,12 @@ impl Fault {
     /// Runs the workload. It prints a JSON value for each call.
     fn call(self, lab: &Lab, folder: &Path, mutant: Option<&str>) -> Result<Vec<Value>> {
         let addon: &Path = if mutant.is_some() { lab.mutant_addon()? } else { &lab.addon };
+        let workload = match self {
+            Self::ShortWrite | Self::LossyDrive | Self::ManyProcesses => "fault.mjs",
+            Self::Turns | Self::Meanwhile | Self::Survivor | Self::Foreign => "together.mjs",
+        };
         let node = |arguments: &[&str]| {
-            let mut node = lab.node("fault.mjs", addon);
+            let mut node = lab.node(workload, addon);
             node.args(arguments).arg(folder).env("ATOMIC_MUTANT", mutant.unwrap_or_default());
             node
         };
@@ -90,6 +108,17 @@ impl Fault {
                 run(&mut node)?
             }
             Self::LossyDrive => run(&mut node(&["lossy"]))?,
+            Self::Meanwhile => run(&mut node(&["meanwhile"]))?,
+            Self::Survivor => run(&mut node(&["survivor"]))?,
+            Self::Foreign => run(&mut node(&["foreign"]))?,
+            Self::Turns => std::thread::scope(|scope| {
+                let node = &node;
+                let turns = |number: usize| run(&mut between_renames(&node(&["turns", &number.to_string()])));
+                let all: Vec<_> = (0..2).map(|number| scope.spawn(move || turns(number))).collect();
+                let ended =
+                    all.into_iter().map(|one| one.join().map_err(|_| anyhow!("a thread panicked"))?);
+                ended.collect::<Vec<Result<String>>>().into_iter().collect::<Result<String>>()
+            })?,
             Self::ManyProcesses => {
                 let start = |number: usize| {
                     let number = number.to_string();

@@ -10,6 +10,8 @@ use super::record::{Workload, record};
 use super::replay::Replay;
 use super::setting::Setting;
 use super::states;
+use super::together::Recoverers;
+use super::work::Work;
 use crate::disk::filesystem::Kind;
 use crate::lab::Lab;
 use crate::report::Row;
@@ -22,6 +24,9 @@ pub const SIZES: [(&str, usize); 3] = [("200 B", 200), ("10 KB", 10_000), ("300 
 /// byte, so there are many short recordings.
 const ROUNDS: usize = 2;
 
+/// After so many states the recovery after one of them is recorded, and the power is cut in it once more.
+const STATES_TO_CUT_AGAIN: usize = 40;
+
 /// One workload on one file system, and the power cuts in it.
 #[derive(Clone, Copy, Debug)]
 pub struct Cut<'a> {
@@ -30,6 +35,7 @@ pub struct Cut<'a> {
     /// The step to leave out; the addon must be one that can.
     pub mutant: Option<&'a str>,
     pub setting: Setting,
+    pub work: Work,
     /// Bytes of a file.
     pub size: usize,
     /// How many states to check; fewer if there are not as many.
@@ -41,16 +47,16 @@ pub struct Cut<'a> {
 impl Cut<'_> {
     /// Records the workload, and adds the states that were checked to `row`.
     pub fn run(&self, lab: &Lab, rng: &mut Rng, row: &mut Row) -> Result<()> {
-        let Self { kind, addon, mutant, setting, size, .. } = *self;
+        let Self { kind, addon, mutant, setting, work, size, .. } = *self;
         static RECORDINGS: AtomicUsize = AtomicUsize::new(0);
         let name = format!("recording-{}", RECORDINGS.fetch_add(1, Ordering::Relaxed));
-        let context = || format!("{} {size} {setting:?} {}", kind.name, mutant.unwrap_or_default());
+        let context = || format!("{} {size} {setting:?} {work:?} {}", kind.name, mutant.unwrap_or_default());
         let folder = lab.folder(&name)?;
-        let workload = Workload { addon, mutant, size, rounds: ROUNDS, setting };
+        let workload = Workload { addon, mutant, size, rounds: ROUNDS, setting, work };
         let recording = record(lab, kind, &folder, &workload).with_context(context)?;
-        row.batch = row.batch.max(recording.history.largest_batch());
+        row.batch = row.batch.max(recording.promises.largest_batch());
         let keeps = setting != Setting::Volatile;
-        for durable in recording.history.results.iter().filter(|durable| **durable != keeps) {
+        for durable in recording.promises.results().iter().filter(|durable| **durable != keeps) {
             let harm = if *durable { Harm::FalseSuccess } else { Harm::FalseFailure };
             row.count(Some(harm.problem(format!("a result says durable: {durable}"))));
         }
@@ -59,16 +65,25 @@ impl Cut<'_> {
             rng.shuffle(&mut states);
             states.truncate(self.states);
             states.sort_by_key(|state| state.epoch);
-            let mut replay = Replay::new(kind, setting, &recording, &folder)?;
+            let recoverers = match work {
+                Work::Files => None,
+                Work::Together => Some(Recoverers::start(lab, addon, mutant)?),
+            };
+            let mut replay = Replay::new(kind, setting, &recording, recoverers.as_ref(), &folder)?;
+            let mut again = self.states.div_ceil(STATES_TO_CUT_AGAIN);
             for state in &states {
                 row.count(replay.look(state).with_context(context)?);
                 if self.until_bad && row.bad > 0 {
                     break;
                 }
+                if again > 0 && replay.has_recovered() {
+                    again -= 1;
+                    replay.cut_again(state, rng, row).with_context(context)?;
+                }
             }
         } else {
             // Nothing is promised about what a power cut leaves: only the results are checked.
-            let right = recording.history.results.iter().filter(|durable| !**durable);
+            let right = recording.promises.results().iter().filter(|durable| !**durable);
             right.for_each(|_| row.count(None));
         }
         Ok(std::fs::remove_dir_all(folder)?)

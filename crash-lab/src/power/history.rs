@@ -180,7 +180,7 @@ enum Place {
 }
 
 /// The first whole message: its head, its bytes, and its length in all.
-fn take(stream: &[u8]) -> Result<Option<(Value, Vec<u8>, usize)>> {
+pub(super) fn take(stream: &[u8]) -> Result<Option<(Value, Vec<u8>, usize)>> {
     let Some(end) = stream.iter().position(|byte| *byte == b'\n') else { return Ok(None) };
     let head: Value = serde_json::from_slice(&stream[..end])?;
     let count = head["bytes"].as_u64().context("a message without a length")? as usize;

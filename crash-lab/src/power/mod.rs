@@ -8,7 +8,9 @@ mod record;
 mod replay;
 pub mod setting;
 mod states;
+mod together;
 mod trees;
+pub mod work;
 
 use anyhow::Result;
 
@@ -20,6 +22,8 @@ use crate::lab::parallel::{self, Plan};
 use crate::report::{Findings, Row};
 use cut::{Cut, SIZES};
 use setting::Setting;
+pub use together::slowed;
+use work::Work;
 
 const SECTION: &str = "power";
 
@@ -37,6 +41,7 @@ const VOLATILE: usize = 4;
 /// One recording, of those that a full run makes.
 #[derive(Clone, Copy, Debug)]
 struct Part {
+    work: Work,
     setting: Setting,
     kind: &'static Kind,
     /// Its place in [`SIZES`].
@@ -49,7 +54,8 @@ struct Part {
 /// Runs the section.
 pub fn run(lab: &Lab, budget: Budget) -> Result<Findings> {
     let (here, missing) = Kind::all();
-    let parts = plan(&here, budget);
+    let mut parts = plan(&here, budget);
+    parts.retain(|part| name(part).contains(&lab.scene));
     let order = Order::new(parts.len(), budget, &mut lab.rng(SECTION))
         .at_least_one_of_each(|part| floor(&parts[part]));
     let plan = Plan { name: "power, recordings", items: &parts, order, budget, threads: THREADS };
@@ -61,10 +67,10 @@ pub fn run(lab: &Lab, budget: Budget) -> Result<Findings> {
 }
 
 /// Every kind of file system is looked at, and every other setting on one of them.
-fn floor(part: &Part) -> (Setting, &'static str) {
+fn floor(part: &Part) -> (Work, Setting, &'static str) {
     match part.setting {
-        Setting::Plain => (Setting::Plain, part.kind.name),
-        other => (other, ""),
+        Setting::Plain => (part.work, Setting::Plain, part.kind.name),
+        other => (part.work, other, ""),
     }
 }
 
@@ -72,9 +78,19 @@ fn floor(part: &Part) -> (Setting, &'static str) {
 fn plan(kinds: &[&'static Kind], budget: Budget) -> Vec<Part> {
     let at_once = if budget.is_limited() { OF_ONE_IN_A_SAMPLE } else { OF_ONE };
     let mut parts = Vec::new();
-    for setting in [Setting::Plain, Setting::Named, Setting::Overlay, Setting::Volatile] {
+    for (work, setting) in [
+        (Work::Files, Setting::Plain),
+        (Work::Files, Setting::Named),
+        (Work::Files, Setting::Overlay),
+        (Work::Files, Setting::Volatile),
+        (Work::Together, Setting::Plain),
+        (Work::Together, Setting::Overlay),
+    ] {
         for kind in kinds {
             let (sizes, all, at_once) = match setting {
+                // The largest files show nothing that those of three pages do not.
+                Setting::Plain if work == Work::Together => (0..2, kind.states, at_once),
+                Setting::Overlay if work == Work::Together => (1..2, kind.states / 2, at_once),
                 Setting::Plain => (0..SIZES.len(), kind.states, at_once),
                 Setting::Named | Setting::Overlay => (0..SIZES.len(), kind.states / 4, at_once),
                 Setting::Volatile => (1..2, VOLATILE * RESULTS, RESULTS),
@@ -83,7 +99,7 @@ fn plan(kinds: &[&'static Kind], budget: Budget) -> Vec<Part> {
                 let starts = (0..all).step_by(at_once).enumerate();
                 parts.extend(starts.map(|(number, start)| {
                     let states = at_once.min(all - start);
-                    Part { setting, kind, size, states, number }
+                    Part { work, setting, kind, size, states, number }
                 }));
             }
         }
@@ -91,16 +107,21 @@ fn plan(kinds: &[&'static Kind], budget: Budget) -> Vec<Part> {
     parts
 }
 
+/// For a table.
+fn name(part: &Part) -> String {
+    let name = format!("{}{}", part.work.name(), SIZES[part.size].0);
+    match part.setting {
+        Setting::Plain => name,
+        other => format!("{name}, {}", other.name()),
+    }
+}
+
 fn check(lab: &Lab, part: &Part) -> Result<Row> {
-    let Part { setting, kind, size, states, number } = *part;
-    let (size_name, size) = SIZES[size];
-    let name = match setting {
-        Setting::Plain => size_name.to_owned(),
-        other => format!("{size_name}, {}", other.name()),
-    };
+    let Part { work, setting, kind, size, states, number } = *part;
+    let (name, size) = (name(part), SIZES[size].1);
     let mut rng = lab.rng(&format!("{name} {} {number}", kind.name));
     let mut row = Row::new(SECTION, name, kind.name);
-    let cut = Cut { kind, addon: &lab.addon, mutant: None, setting, size, states, until_bad: false };
+    let cut = Cut { kind, addon: &lab.addon, mutant: None, setting, work, size, states, until_bad: false };
     cut.run(lab, &mut rng, &mut row)?;
     Ok(row)
 }

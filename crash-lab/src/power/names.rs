@@ -19,7 +19,7 @@ pub fn previous(path: &str) -> String {
 }
 
 /// Every name below `folder`; directories end with a slash.
-fn walk(root: &Path, folder: &Path, found: &mut BTreeSet<String>) -> Result<()> {
+pub(super) fn walk(root: &Path, folder: &Path, found: &mut BTreeSet<String>) -> Result<()> {
     let context = || format!("cannot be listed: {}", folder.display());
     for entry in fs::read_dir(root.join(folder)).with_context(context)? {
         let entry = entry.with_context(context)?;
@@ -73,7 +73,7 @@ pub fn check(root: &Path, history: &History, window: Window) -> Result<(), Probl
 }
 
 /// A target, and the directories that were made for it.
-fn know(known: &mut BTreeSet<String>, path: &str) {
+pub(super) fn know(known: &mut BTreeSet<String>, path: &str) {
     known.insert(path.to_owned());
     for parent in Path::new(path).ancestors().skip(1).filter(|parent| parent.components().next().is_some()) {
         known.insert(format!("{}/", parent.display()));
@@ -89,7 +89,7 @@ fn beside(path: &str, name: impl Fn(&str) -> String) -> String {
 
 /// `/^\..*\.[0-9A-Za-z]{12}\.atomic-tmp$/`, repeated here on purpose: the lab does not ask the library
 /// what its names are.
-fn is_temp(path: &Path) -> bool {
+pub(super) fn is_temp(path: &Path) -> bool {
     is_ours(path, ".atomic-tmp")
 }
 
@@ -98,7 +98,7 @@ pub fn is_old(path: &Path) -> bool {
     is_ours(path, ".atomic-old")
 }
 
-fn is_ours(path: &Path, suffix: &str) -> bool {
+pub(super) fn is_ours(path: &Path, suffix: &str) -> bool {
     let last = path.components().next_back().map(Component::as_os_str).and_then(OsStr::to_str);
     let middle = last.and_then(|name| name.strip_prefix('.')).and_then(|name| name.strip_suffix(suffix));
     middle.and_then(|middle| middle.rsplit_once('.')).is_some_and(|(_, random)| {

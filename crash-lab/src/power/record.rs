@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::history::History;
 use super::names::NOISE;
 use super::setting::Setting;
+use super::together::slowed;
+use super::work::{Promises, Work};
 use crate::disk::drive::Drive;
 use crate::disk::filesystem::Kind;
 use crate::disk::mounted::Mounted;
@@ -30,6 +31,7 @@ pub struct Workload<'a> {
     pub size: usize,
     pub rounds: usize,
     pub setting: Setting,
+    pub work: Work,
 }
 
 /// The requests that the disk got, and what it held before.
@@ -37,7 +39,7 @@ pub struct Workload<'a> {
 pub struct Recording {
     pub base: Pages,
     pub log: Vec<Entry>,
-    pub history: History,
+    pub promises: Arc<Promises>,
 }
 
 /// Records the workload on a fresh file system.
@@ -50,7 +52,7 @@ pub fn record(lab: &Lab, kind: &Kind, folder: &Path, workload: &Workload) -> Res
     let mounted = Mounted::mount(kind.name, &drive.image(), &folder.join("mounted"), false)?;
     let noise = mounted.folder().join(NOISE);
     fs::create_dir(&noise)?;
-    let before = workload.setting.lay(mounted.folder(), workload.size)?;
+    let before = workload.setting.lay(workload.work, mounted.folder(), workload.size)?;
     let over = workload.setting.enter(mounted.folder(), &folder.join("merged"))?;
     rustix::fs::syncfs(File::open(&noise)?)?;
 
@@ -58,27 +60,40 @@ pub fn record(lab: &Lab, kind: &Kind, folder: &Path, workload: &Workload) -> Res
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let noise = scope.spawn(|| make_noise(&noise, &stop));
-        let mut node = lab.node("power.mjs", workload.addon);
-        node.arg(over.as_ref().unwrap_or(&mounted).folder()).arg(drive.control());
-        node.args([workload.size, workload.rounds].map(|number| number.to_string()));
-        node.env("ATOMIC_MUTANT", workload.mutant.unwrap_or_default());
-        workload.setting.staging().confine(&mut node);
-        let ran = run(&mut node);
+        let process = |number: usize| {
+            let mut node = lab.node(workload.work.script(), workload.addon);
+            node.arg(over.as_ref().unwrap_or(&mounted).folder()).arg(drive.control());
+            node.args([workload.size, workload.rounds, number].map(|number| number.to_string()));
+            node.env("ATOMIC_MUTANT", workload.mutant.unwrap_or_default());
+            workload.setting.staging().confine(&mut node);
+            match workload.work {
+                Work::Files => run(&mut node),
+                Work::Together => run(&mut slowed(&node)),
+            }
+        };
+        let ran = std::thread::scope(|scope| {
+            let process = &process;
+            let all: Vec<_> =
+                (0..workload.work.processes()).map(|number| scope.spawn(move || process(number))).collect();
+            let ended =
+                all.into_iter().map(|one| one.join().map_err(|_| anyhow::anyhow!("a thread panicked"))?);
+            ended.collect::<Vec<Result<_>>>().into_iter().collect::<Result<Vec<_>>>()
+        });
         stop.store(true, Ordering::Relaxed);
         noise.join().map_err(|_| anyhow::anyhow!("the noise panicked"))?.context("noise")?;
-        ran
+        ran.map(drop)
     })?;
     let log = recorder.log();
     over.map(Mounted::unmount).transpose()?;
     mounted.unmount()?;
-    let history = History::read(&log, before)?;
-    ensure!(!history.results.is_empty(), "nothing was acknowledged");
-    Ok(Recording { base, log, history })
+    let promises = workload.work.promises(&log, before, workload.size)?;
+    ensure!(!promises.results().is_empty(), "nothing was acknowledged");
+    Ok(Recording { base, log, promises: Arc::new(promises) })
 }
 
 /// Flushes other files of the same file system all the time, as other programs do. Without it, a rename stays in
 /// memory together with data that was never flushed, and broken protocols pass.
-fn make_noise(folder: &Path, stop: &AtomicBool) -> Result<()> {
+pub(super) fn make_noise(folder: &Path, stop: &AtomicBool) -> Result<()> {
     let mut rng = fastrand::Rng::with_seed(7);
     for turn in 0_u32.. {
         if stop.load(Ordering::Relaxed) {

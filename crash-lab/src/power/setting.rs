@@ -9,6 +9,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::history::{History, Index, Update, Version};
+use super::work::Work;
 use crate::disk::mounted::Mounted;
 use crate::lab::staging::Staging;
 
@@ -48,14 +49,19 @@ impl Setting {
     }
 
     /// Prepares `disk` before anything is recorded. Returns what the workload will find.
-    pub fn lay(self, disk: &Path, size: usize) -> Result<History> {
+    pub fn lay(self, work: Work, disk: &Path, size: usize) -> Result<History> {
         let mut before = History::default();
         if !self.is_overlay() {
             return Ok(before);
         }
-        let [lower, upper, work] = ["lower", "upper", "work"].map(|name| disk.join(name));
-        for folder in [&lower.join("below"), &upper, &work] {
+        let [lower, upper, inner] = ["lower", "upper", "work"].map(|name| disk.join(name));
+        // A folder that only the lower one has.
+        let below = if work == Work::Together { "blog" } else { "below" };
+        for folder in [&lower.join(below), &upper, &inner] {
             fs::create_dir_all(folder)?;
+        }
+        if work == Work::Together {
+            return Ok(before);
         }
         for path in BELOW {
             let bytes: Vec<u8> = format!("from below {path}\n").bytes().cycle().take(size).collect();

@@ -130,9 +130,11 @@ fn done(scene: &Scene, path: &Path) -> Vec<u64> {
 }
 
 fn content(scene: &Scene, path: &PathBuf) -> Result<Content> {
-    if scene.op == Op::Tree {
-        return tree(scene, path);
-    }
+    if scene.op == Op::Tree { tree(scene, path) } else { version_of(scene, path) }
+}
+
+/// Which version of a scene's files is at `path`.
+pub fn version_of(scene: &Scene, path: &Path) -> Result<Content> {
     match fs::read(path) {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound) => Ok(Content::Absent),
         Err(error) => Err(error.into()),

@@ -6,6 +6,7 @@ mod patience;
 pub mod scene;
 pub mod session;
 pub mod strace;
+pub mod together;
 mod workspace;
 
 use std::hash::Hash;
@@ -103,11 +104,27 @@ pub struct Attempt {
 pub fn attempt(
     lab: &Lab,
     workspace: &Workspace,
-    At { scene, staging, thread }: At,
+    at: At,
     inject: Option<&Inject>,
     patience: Patience,
 ) -> Result<Attempt> {
+    attempt_beside(lab, workspace, at, inject, patience, || Ok(())).map(|(done, ())| done)
+}
+
+/// As [`attempt`], beside what is started as soon as all that is there before has been made.
+pub fn attempt_beside<T>(
+    lab: &Lab,
+    workspace: &Workspace,
+    At { scene, staging, thread }: At,
+    inject: Option<&Inject>,
+    patience: Patience,
+    beside: impl Fn() -> Result<T>,
+) -> Result<(Attempt, T)> {
     scene.prepare(&workspace.folder)?;
+    let beside = beside()?;
+    if !scene.interrupted.is_empty() {
+        together::interrupt(lab, scene, &workspace.folder)?;
+    }
     let mut held = scene.waits.then(|| scene.hold_lock(&workspace.folder)).transpose()?;
     let mut spec = scene.spec(&workspace.folder, 2, true, &workspace.warm)?;
     if let Some(timeout) = patience.lock_timeout().filter(|_| scene.is_update()) {
@@ -127,7 +144,7 @@ pub fn attempt(
         Thread::Waiter => &ready["waiter"],
     };
     let tid = tid.as_u64().and_then(|tid| u32::try_from(tid).ok()).context("no thread to trace")?;
-    let tracer = Tracer::attach(tid, inject, &workspace.trace)?;
+    let tracer = Tracer::attach(tid, scene.op.is_together(), inject, &workspace.trace)?;
     session.go()?;
     let mut resolved = Vec::new();
     let (answer, ended) = loop {
@@ -141,7 +158,7 @@ pub fn attempt(
     };
     drop(held);
     let calls = tracer.finish(&workspace.folder)?;
-    Ok(Attempt { session, answer, resolved, ended, calls })
+    Ok((Attempt { session, answer, resolved, ended, calls }, beside))
 }
 
 /// As [`attempt`], and again if it did not `hit`. On a busy machine a call may find the lock free between two looks and
@@ -154,13 +171,26 @@ pub fn attempt_until(
     patience: Patience,
     hit: impl Fn(&Attempt) -> bool,
 ) -> Result<Attempt> {
+    attempt_beside_until(lab, workspace, at, inject, patience, hit, || Ok(())).map(|(done, ())| done)
+}
+
+/// As [`attempt_until`] and [`attempt_beside`].
+pub fn attempt_beside_until<T>(
+    lab: &Lab,
+    workspace: &Workspace,
+    at: At,
+    inject: &Inject,
+    patience: Patience,
+    hit: impl Fn(&Attempt) -> bool,
+    beside: impl Fn() -> Result<T>,
+) -> Result<(Attempt, T)> {
     for _ in 1..TRIES {
-        let done = attempt(lab, workspace, at, Some(inject), patience)?;
-        if hit(&done) {
+        let done = attempt_beside(lab, workspace, at, Some(inject), patience, &beside)?;
+        if hit(&done.0) {
             return Ok(done);
         }
     }
-    attempt(lab, workspace, at, Some(inject), patience)
+    attempt_beside(lab, workspace, at, Some(inject), patience, &beside)
 }
 
 /// Every line of every scene's undisturbed trace. The first call traces them, on a disk of their own.
@@ -182,7 +212,9 @@ pub fn points(lab: &Lab) -> Result<&'static [Point]> {
 
 fn scenes(lab: &Lab) -> Vec<(&'static Scene, Staging)> {
     let wanted = SCENES.iter().filter(|scene| scene.name.contains(&lab.scene));
-    let ways = |scene: &Scene| if scene.is_control() { &[Staging::Unnamed][..] } else { &Staging::ALL };
+    // What a transaction has staged has a name in any case.
+    let is_one_way = |scene: &Scene| scene.is_control() || scene.op.is_together();
+    let ways = |scene: &Scene| if is_one_way(scene) { &[Staging::Unnamed][..] } else { &Staging::ALL };
     wanted.flat_map(|scene| ways(scene).iter().map(move |staging| (scene, *staging))).collect()
 }
 

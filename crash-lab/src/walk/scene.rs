@@ -10,6 +10,8 @@ use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, mount_bind, unmount};
 use serde_json::{Value, json};
 
+use super::together;
+
 /// Name of the target in every scene; its folder differs.
 pub const TARGET: &str = "index.json";
 
@@ -31,6 +33,12 @@ pub enum Op {
     All,
     /// `atomicDirectory`: the target is a directory with the [`COMPANIONS`] in it.
     Tree,
+    /// `atomicTransaction`, of the target and the files of `together.rs`.
+    Transaction,
+    /// `recover`, of a transaction that was interrupted.
+    Recover,
+    /// `snapshotRead`, of the same files.
+    Snapshot,
     /// `fs.writeFile`: the lab has to find faults with it.
     Control,
 }
@@ -38,7 +46,12 @@ pub enum Op {
 impl Op {
     /// Made of several calls, or of several files.
     pub fn is_composed(self) -> bool {
-        matches!(self, Self::File | Self::All | Self::Tree)
+        matches!(self, Self::File | Self::All | Self::Tree) || self.is_together()
+    }
+
+    /// About the files of a transaction.
+    pub fn is_together(self) -> bool {
+        matches!(self, Self::Transaction | Self::Recover | Self::Snapshot)
     }
 
     fn name(self) -> &'static str {
@@ -48,6 +61,9 @@ impl Op {
             Self::File => "file",
             Self::All => "all",
             Self::Tree => "tree",
+            Self::Transaction => "transaction",
+            Self::Recover => "recover",
+            Self::Snapshot => "snapshot",
             Self::Control => "control",
         }
     }
@@ -68,6 +84,10 @@ pub struct Scene {
     pub waits: bool,
     /// A killed writer has left a temp file.
     pub orphan: bool,
+    /// A transaction before this call was killed right before this file got its name; empty: none.
+    pub interrupted: &'static str,
+    /// A transaction removes one of its files, and is the first in its directory.
+    pub removes: bool,
     pub size: usize,
     /// As JSON.
     pub options: &'static str,
@@ -82,11 +102,17 @@ pub const WRITE: Scene = Scene {
     missing: "",
     waits: false,
     orphan: false,
+    interrupted: "",
+    removes: false,
     size: 10_000,
     options: "{}",
 };
 /// An index that is updated. Its timeout is longer than any machine takes: a call that times out waits for nothing.
 pub const UPDATE: Scene = Scene { op: Op::Update, options: r#"{"timeout":600000}"#, ..WRITE };
+/// Four files in two directories that change together.
+pub const TRANSACTION: Scene = Scene { op: Op::Transaction, ..UPDATE };
+/// A transaction that was committed, and has changed some of its names.
+pub const RECOVER: Scene = Scene { op: Op::Recover, interrupted: together::POST, removes: true, ..UPDATE };
 
 const IN_PLACE: &str = r#"{"fallback":"in-place"}"#;
 const UPDATE_IN_PLACE: &str = r#"{"timeout":600000,"fallback":"in-place"}"#;
@@ -115,6 +141,11 @@ pub const SCENES: &[Scene] = &[
     Scene { name: "a mounted index, in place, with backup", options: BACKUP_IN_PLACE, ..UPDATE },
     Scene { name: "a directory", op: Op::Tree, ..WRITE },
     Scene { name: "a new directory", op: Op::Tree, old: false, missing: "a/b", ..WRITE },
+    Scene { name: "transaction", ..TRANSACTION },
+    Scene { name: "first transaction, with a removal", removes: true, ..TRANSACTION },
+    Scene { name: "transaction after an interrupted one", interrupted: together::SECOND, ..TRANSACTION },
+    Scene { name: "recovery", ..RECOVER },
+    Scene { name: "recovery before the first name", interrupted: TARGET, ..RECOVER },
     Scene { name: "control: fs.writeFile", op: Op::Control, ..WRITE },
 ];
 
@@ -132,8 +163,14 @@ impl Scene {
         }
     }
 
+    /// It takes the lock of an index.
     pub fn is_update(&self) -> bool {
-        self.op == Op::Update
+        self.op == Op::Update || self.op.is_together()
+    }
+
+    /// A transaction that is not the first: it finds a journal with the record of another one.
+    pub fn is_rooted(&self) -> bool {
+        self.op == Op::Transaction && !self.removes && self.interrupted.is_empty()
     }
 
     /// The lab has to find faults with it.
@@ -142,7 +179,7 @@ impl Scene {
     }
 
     pub fn has_backup(&self) -> bool {
-        self.options.contains("backup")
+        self.options.contains("backup") || self.op.is_together()
     }
 
     pub fn is_exclusive(&self) -> bool {
@@ -179,7 +216,7 @@ impl Scene {
         if self.group > 0 {
             return Some(1 + u32::try_from(self.done(bytes)?.len()).ok()?);
         }
-        (0..=4).find(|n| self.bytes(*n) == bytes)
+        (0..=6).find(|n| self.bytes(*n) == bytes)
     }
 
     /// Which updates of a group are in `bytes`; `None` if that is no version.
@@ -219,6 +256,9 @@ impl Scene {
                 let _ = rustix::fs::setxattr(&target, "user.crash-lab", b"1", XattrFlags::empty());
             }
         }
+        if self.op.is_together() {
+            together::prepare(self, folder)?;
+        }
         if self.has_backup() {
             fs::write(backup(&target), self.bytes(0))?;
         }
@@ -238,7 +278,9 @@ impl Scene {
         Ok(json!({
             "op": self.op.name(),
             "path": self.target(folder),
-            "companions": COMPANIONS,
+            "companions": if self.op.is_together() { together::companions(self) } else { COMPANIONS.into() },
+            "removes": self.removes.then_some(together::DRAFT),
+            "rooted": self.is_rooted() && traced,
             "fill": fill(2),
             "size": self.size,
             "options": options,

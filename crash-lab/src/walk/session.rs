@@ -102,6 +102,15 @@ impl Session {
         }
     }
 
+    /// The answer of its last call, which has to succeed at once; `None` if it waits, is stuck or dies.
+    pub fn only_answer(mut self) -> Result<Option<Value>> {
+        let reply = self.answer(Patience::AT_ONCE)?;
+        match (reply, self.end()?) {
+            (Reply::Line(line), Some(status)) if status.success() => Ok(Some(line)),
+            _ => Ok(None),
+        }
+    }
+
     /// Lets the workload make its next call.
     pub fn go(&mut self) -> Result<()> {
         self.stdin.as_mut().context("no stdin")?.write_all(b"\n").context("node does not listen")
@@ -156,11 +165,7 @@ pub fn call_again(
     staging: Staging,
 ) -> Result<Option<Value>> {
     let spec = scene.spec(folder, 1, false, folder)?;
-    let mut session = Session::start(lab, "call.mjs", &spec, staging)?;
+    let session = Session::start(lab, "call.mjs", &spec, staging)?;
     session.expect_line()?;
-    let reply = session.answer(Patience::AT_ONCE)?;
-    match (reply, session.end()?) {
-        (Reply::Line(line), Some(status)) if status.success() => Ok(Some(line)),
-        _ => Ok(None),
-    }
+    session.only_answer()
 }

@@ -29,6 +29,8 @@ pub enum Object {
     Lock,
     /// A staged file, with or without a temp name.
     Staged,
+    /// What transactions keep in their root: the journal, and locks.
+    Journal,
     /// A directory of the test.
     Directory,
     /// Node's own: libuv's eventfd, `/proc`.
@@ -87,10 +89,15 @@ pub struct Tracer {
 }
 
 impl Tracer {
-    /// Attaches to the thread `tid`; returns when strace has it.
-    pub fn attach(tid: u32, inject: Option<&Inject>, output: &Path) -> Result<Self> {
+    /// Attaches to the thread `tid`; returns when strace has it. `alone`: it cannot start other threads, and does their work.
+    pub fn attach(tid: u32, alone: bool, inject: Option<&Inject>, output: &Path) -> Result<Self> {
         let mut command = Command::new("strace");
-        command.args(["-y", "-s", "64", "-e", "trace=%file,%desc,%memory", "-o"]).arg(output);
+        let threads = if alone { ",clone3" } else { "" };
+        command.args(["-y", "-s", "64", "-e", &format!("trace=%file,%desc,%memory{threads}")]);
+        command.arg("-o").arg(output);
+        if alone {
+            command.args(["-e", "inject=clone3:error=EAGAIN"]);
+        }
         command.args(["-p", &tid.to_string()]);
         if let Some(Inject { call, what, when }) = inject {
             command.args(["-e", &format!("inject={call}:{what}:when={when}")]);
@@ -134,7 +141,7 @@ fn parse(trace: &str, folder: &Path) -> Vec<Call> {
     let mut calls = Vec::new();
     for line in trace.lines() {
         let Some((name, rest)) = line.split_once('(') else { continue };
-        if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') || name == "clone3" {
             continue;
         }
         let nth = seen.entry(name.to_owned()).or_default();
@@ -175,11 +182,13 @@ fn descriptor(text: &str) -> &str {
 
 fn object(arguments: &str, folder: &str) -> Object {
     let any = |parts: &[&str]| parts.iter().any(|part| arguments.contains(part));
-    if any(&[".lock\"", ".lock>"]) {
+    if any(&["/.atomic/", "/.atomic>", "\".atomic\""]) {
+        Object::Journal
+    } else if any(&[".lock\"", ".lock>"]) {
         Object::Lock
     } else if any(&["index.json.backup"]) {
         Object::Backup
-    } else if any(&[".atomic-tmp", "/#", "O_TMPFILE"]) {
+    } else if any(&[".atomic-tmp", ".atomic-txn", "/#", "O_TMPFILE"]) {
         Object::Staged
     } else if any(&["index.json\"", "index.json>"]) {
         Object::Target

@@ -1,6 +1,8 @@
 //! Section: a kill at every system call. The process dies on entering the k-th call of each kind, for every k of a
 //! baseline trace. That call does not happen; the state after it is that of the next point.
 
+mod together;
+
 use std::os::unix::process::ExitStatusExt;
 
 use anyhow::Result;
@@ -18,6 +20,7 @@ use crate::walk::check::{Content, Found};
 use crate::walk::session::{all_durable, call_again};
 use crate::walk::strace::{Call, Inject, Object};
 use crate::walk::{self, At, Attempt, Patience, Point, Workspace};
+use together::Next;
 
 const SECTION: &str = "kill";
 
@@ -26,14 +29,20 @@ pub fn run(lab: &Lab, budget: Budget) -> Result<Findings> {
     if let Some(why) = Kind::FIRST.missing() {
         return Ok(Findings::skipped(SECTION, why));
     }
-    let points: Vec<&Point> = walk::points(lab)?.iter().filter(|point| is_ours(point)).collect();
-    let order = Order::new(points.len(), budget, &mut lab.rng(SECTION))
-        .one_of_each(|point| points[point].kind())
-        .at_least_one_of_each(|point| points[point].floor());
+    let points = walk::points(lab)?.iter().filter(|point| is_ours(point));
+    let deaths: Vec<(&Point, Option<Next>)> =
+        points.flat_map(|point| together::next(point.at.scene).map(move |next| (point, next))).collect();
+    let order = Order::new(deaths.len(), budget, &mut lab.rng(SECTION))
+        .one_of_each(|death| deaths[death].0.kind())
+        .at_least_one_of_each(|death| (deaths[death].0.floor(), deaths[death].1));
     let disk = Mounted::new(Kind::FIRST, &lab.scratch.join(SECTION))?;
-    let plan = Plan { name: SECTION, items: &points, order, budget, threads: walk::THREADS };
-    let killed = walk::in_parallel(lab, disk.folder(), &plan, |workspace, point| {
-        Ok(walk::row(SECTION, point, kill(lab, workspace, point)?))
+    let plan = Plan { name: SECTION, items: &deaths, order, budget, threads: walk::THREADS };
+    let killed = walk::in_parallel(lab, disk.folder(), &plan, |workspace, (point, next)| {
+        let problem = match next {
+            None => kill(lab, workspace, point)?,
+            Some(next) => together::kill(lab, workspace, point, *next)?,
+        };
+        Ok(walk::row(SECTION, point, problem))
     })?;
     Ok(Findings::sum(SECTION, "points", killed.into_iter().map(|row| row.ok_or(1))))
 }

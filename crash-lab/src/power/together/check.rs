@@ -1,0 +1,205 @@
+//! Whether all of a transaction is there, or nothing of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::super::history::Window;
+use super::super::names::{self, NOISE, is_temp, know, walk};
+use super::history::{History, Operation};
+use crate::report::problem::Harm::{Lost, Torn};
+use crate::report::problem::Problem;
+
+type Checked<T = ()> = Result<T, Problem>;
+
+/// What is wrong with the file system at `root`, if anything. Before the recovery each file is one of its versions; after it all
+/// promises hold.
+pub fn check(root: &Path, history: &History, window: Window, recovered: bool) -> Checked {
+    let check = Check { root, history, window };
+    check_names(&check)?;
+    let order = check.order(recovered)?;
+    for path in check.started().flat_map(|(_, one)| &one.what.writes).collect::<BTreeSet<_>>() {
+        check.file(path, &order, recovered)?;
+    }
+    if !recovered {
+        return Ok(());
+    }
+    for (id, operation) in &history.operations {
+        let there = order.contains_key(id);
+        let acknowledged = check.is_acknowledged(operation);
+        if acknowledged && !operation.what.indexes.is_empty() && !there {
+            return Err(Lost.problem(format!("operation {id} was acknowledged, and is in no index")));
+        }
+        if let Some(draft) = &operation.what.removes
+            && there
+            && root.join(draft).exists()
+        {
+            return Err(Torn.problem(format!("operation {id} is there, and so is {draft}")));
+        }
+    }
+    Ok(())
+}
+
+struct Check<'a> {
+    root: &'a Path,
+    history: &'a History,
+    window: Window,
+}
+
+/// The operations that are in the indexes, and their places in the order in which they were committed.
+type Order = BTreeMap<u64, usize>;
+
+impl Check<'_> {
+    fn started(&self) -> impl Iterator<Item = (&u64, &Operation)> {
+        self.history.operations.iter().filter(|(_, one)| one.started < self.window.from)
+    }
+
+    fn is_acknowledged(&self, operation: &Operation) -> bool {
+        operation.durable.is_some_and(|at| at < self.window.to)
+    }
+
+    fn content(&self, path: &str) -> Checked<Option<Vec<u8>>> {
+        match fs::read(self.root.join(path)) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Torn.problem(format!("{path} cannot be read: {error}"))),
+        }
+    }
+
+    /// What is in the index at `path`.
+    fn entries(&self, path: &str) -> Checked<Vec<u64>> {
+        let Some(bytes) = self.content(path)? else { return Ok(Vec::new()) };
+        let torn = |what: &str| Torn.problem(format!("{path} {what} ({} bytes)", bytes.len()));
+        let value: Value = serde_json::from_slice(&bytes).map_err(|_| torn("is not JSON"))?;
+        let entries = value["entries"].as_array().ok_or_else(|| torn("has no entries"))?;
+        let entries: Vec<u64> = entries.iter().filter_map(Value::as_u64).collect();
+        let whole = json!({ "filler": "x".repeat(self.history.size / 2), "entries": entries });
+        if value != whole || entries.iter().collect::<BTreeSet<_>>().len() != entries.len() {
+            return Err(torn("is not what it was made"));
+        }
+        let is_started = |id: &u64| self.history.operations[id].started < self.window.from;
+        if !entries.iter().all(|id| self.history.operations.contains_key(id) && is_started(id)) {
+            return Err(torn("has what had not started"));
+        }
+        Ok(entries)
+    }
+
+    /// In all indexes, all transactions are in one order; each of them is in both.
+    fn order(&self, recovered: bool) -> Checked<Order> {
+        let mut order = Order::new();
+        let mut common: Option<Vec<u64>> = None;
+        let paths: BTreeSet<_> = self.started().flat_map(|(_, one)| &one.what.indexes).collect();
+        for path in paths {
+            let entries = self.entries(path)?;
+            let older = self.entries(&format!("{path}.backup"))?;
+            let is_transaction = |id: &&u64| !self.history.operations[*id].is_plain();
+            let together: Vec<u64> = entries.iter().filter(is_transaction).copied().collect();
+            order.extend(entries.iter().enumerate().map(|(place, id)| (*id, place)));
+            if !recovered {
+                continue;
+            }
+            if older.len() > entries.len() || older[..] != entries[..older.len()] {
+                return Err(Torn.problem(format!("{path} has {entries:?}, and its backup {older:?}")));
+            }
+            if common.as_ref().is_some_and(|common| *common != together) {
+                return Err(Torn.problem(format!("{path} has {together:?}, another index {common:?}")));
+            }
+            common = Some(together);
+        }
+        // Places in different indexes cannot be compared, but for those of transactions.
+        for (place, id) in common.unwrap_or_default().iter().enumerate() {
+            order.insert(*id, place);
+        }
+        Ok(order)
+    }
+
+    fn file(&self, path: &String, order: &Order, recovered: bool) -> Checked {
+        let writers = || self.history.operations.iter().filter(|(_, one)| one.what.writes.contains(path));
+        let found = match self.content(path)? {
+            None => None,
+            Some(bytes) => {
+                let id = writers()
+                    .filter(|(_, one)| one.started < self.window.from)
+                    .find(|(id, _)| self.history.content(**id) == bytes);
+                match id {
+                    Some((id, operation)) => Some((*id, operation)),
+                    None => return Err(Torn.problem(format!("{path} is no version, {} bytes", bytes.len()))),
+                }
+            }
+        };
+        if !recovered {
+            return Ok(());
+        }
+        let Some((id, operation)) = found else {
+            let gone = writers().find(|(id, one)| self.is_there(id, one, order));
+            let was_removed = order.keys().any(|id| {
+                self.history.operations[id].what.removes.as_ref().is_some_and(|removed| removed == path)
+            });
+            return match gone {
+                Some((id, _)) if !was_removed => {
+                    Err(Lost.problem(format!("{path} is absent, operation {id} is there")))
+                }
+                _ => Ok(()),
+            };
+        };
+        if !operation.is_plain() && !order.contains_key(&id) {
+            return Err(Torn.problem(format!("{path} is of operation {id}, which is in no index")));
+        }
+        for (later, other) in
+            writers().filter(|(other, one)| **other != id && self.is_there(other, one, order))
+        {
+            let is_older = match (order.get(&id), order.get(later)) {
+                (Some(place), Some(later)) => place < later,
+                // It was answered before the other began.
+                _ => operation.done.is_some_and(|done| done < other.started),
+            };
+            if is_older {
+                let harm = if self.is_acknowledged(other) { Lost } else { Torn };
+                return Err(harm.problem(format!("{path} is of operation {id}, and {later} is there")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it counts.
+    fn is_there(&self, id: &u64, operation: &Operation, order: &Order) -> bool {
+        if operation.is_plain() { self.is_acknowledged(operation) } else { order.contains_key(id) }
+    }
+}
+
+/// Fails if there is a name that no operation made.
+fn check_names(check: &Check<'_>) -> Checked {
+    let mut found = BTreeSet::new();
+    walk(check.root, Path::new(""), &mut found).map_err(|error| Torn.problem(format!("{error:#}")))?;
+    let mut known: BTreeSet<String> = ["lost+found/".into(), "blog/".into(), format!("{NOISE}/")].into();
+    let mut plain: BTreeSet<&String> = BTreeSet::new();
+    for (_, operation) in check.started() {
+        for path in operation.what.writes.iter().chain(&operation.what.indexes) {
+            know(&mut known, path);
+        }
+        for path in &operation.what.indexes {
+            let (folder, name) = path.rsplit_once('/').unwrap_or_default();
+            known.extend([format!("{path}.backup"), format!("{folder}/.{name}.lock")]);
+        }
+        plain.extend(operation.what.writes.iter().filter(|_| operation.is_plain()));
+    }
+    // Set aside is only what a plain write has come before.
+    let is_aside = |path: &Path| {
+        names::is_ours(path, ".atomic-lost")
+            && plain.iter().any(|plain| {
+                let (folder, name) = plain.rsplit_once('/').unwrap_or_default();
+                path.starts_with(folder) && path.to_string_lossy().contains(&format!("/.{name}."))
+            })
+    };
+    let is_ours = |name: &str| {
+        let path = Path::new(name);
+        path.starts_with(".atomic") || is_temp(path) || names::is_ours(path, ".atomic-txn") || is_aside(path)
+    };
+    match found.iter().find(|name| !known.contains(*name) && !is_ours(name)) {
+        Some(name) => Err(Torn.problem(format!("an unknown name: {name}"))),
+        None => Ok(()),
+    }
+}

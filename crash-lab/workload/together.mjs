@@ -1,0 +1,106 @@
+// Transactions under a fault, each judged at once: a line of JSON for each, with `problem` if a promise was broken.
+//
+// node together.mjs meanwhile FOLDER       somebody changes an index while a transaction works on it
+// node together.mjs survivor FOLDER        a process that lives on updates the index of a killed transaction
+// node together.mjs foreign FOLDER         somebody replaces a file of a killed transaction
+// node together.mjs turns NUMBER FOLDER    one of several processes whose transactions have no file in common
+// node together.mjs transaction FOLDER     the one that is killed
+
+import { spawnSync } from 'node:child_process'
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const { atomicIndexUpdate, atomicTransaction, recover } = createRequire(import.meta.url)('../..')
+const [fault, ...rest] = process.argv.slice(2)
+const folder = rest.at(-1) ?? '.'
+const TURNS = 40
+const TRIES = 4
+
+const path = (/** @type {string} */ name) => join(folder, name)
+const read = (/** @type {string} */ name) => JSON.parse(readFileSync(path(name), 'utf8'))
+const increment = (/** @type {{ n: number }} */ index) => ({ ...index, n: index.n + 1 })
+
+/** Says what is wrong, if anything. */
+function judge(/** @type {boolean} */ right, /** @type {string} */ problem, harm = 'lost') {
+  console.log(JSON.stringify(right ? {} : { problem, harm }))
+}
+
+function prepare() {
+  for (const name of ['index.json', 'second.json']) writeFileSync(path(name), '{"n":1}')
+  writeFileSync(path('post'), 'old')
+}
+
+function transaction() {
+  return atomicTransaction(folder, (tx) => {
+    tx.update('index.json', increment)
+    tx.update('second.json', increment)
+    tx.write('post', 'new')
+  })
+}
+
+/** Lets a transaction be killed right before this file gets its name. */
+function interrupted(/** @type {string} */ name) {
+  const strace = ['-f', '-qq', '-o', '/dev/null', '-P', name, '-e', 'trace=/^rename']
+  strace.push('-e', 'inject=/^rename:signal=SIGKILL:when=1')
+  const node = [process.execPath, fileURLToPath(import.meta.url), 'transaction', folder]
+  const { status } = spawnSync('strace', [...strace, ...node], { stdio: 'ignore' })
+  if (status === 0) throw new Error('the transaction was not killed')
+}
+
+if (fault === 'transaction') {
+  await transaction()
+} else if (fault === 'meanwhile') {
+  for (let i = 0; i < TRIES; i++) {
+    prepare()
+    let runs = 0
+    await atomicTransaction(folder, (tx) => {
+      tx.update('index.json', (index) => {
+        if (runs++ === 0) writeFileSync(path('index.json'), JSON.stringify({ ...index, theirs: true }))
+        return increment(index)
+      })
+      tx.write('post', `new ${i}`)
+    })
+    const index = read('index.json')
+    judge(index.theirs === true && index.n === 2, `their change is gone: ${JSON.stringify(index)}`)
+  }
+} else if (fault === 'survivor') {
+  for (let i = 0; i < TRIES; i++) {
+    prepare()
+    // From now on this process does not look for a root here.
+    await atomicIndexUpdate(path('other.json'), increment, { initial: { n: 0 } })
+    interrupted('index.json')
+    await atomicIndexUpdate(path('index.json'), increment)
+    await recover(folder)
+    const [index, second] = [read('index.json').n, read('second.json').n]
+    judge(index === 3 && second === 2, `the indexes are at ${index} and ${second}`)
+  }
+} else if (fault === 'foreign') {
+  for (let i = 0; i < TRIES; i++) {
+    prepare()
+    interrupted('post')
+    writeFileSync(path('theirs'), 'theirs')
+    renameSync(path('theirs'), path('post'))
+    await recover(folder)
+    judge(readFileSync(path('post'), 'utf8') === 'theirs', 'somebody else’s file was overwritten')
+  }
+} else if (fault === 'turns') {
+  const names = ['a', 'b', 'c'].map((name) => `${name}-${rest[0]}`)
+  for (let i = 0; i < TURNS; i++) {
+    try {
+      await atomicTransaction(
+        folder,
+        names.map((write) => ({ write, data: `${i}` })),
+        { flush: false, timeout: 600_000 },
+      )
+      const there = names.map((name) => readFileSync(path(name), 'utf8'))
+      judge(
+        there.every((text) => text === `${i}`),
+        `resolved, and the files are ${there}`,
+      )
+    } catch ({ code, message }) {
+      judge(false, `transaction ${i} rejects: ${code} ${message}`, 'false-failure')
+    }
+  }
+}

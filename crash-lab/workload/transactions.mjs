@@ -1,0 +1,90 @@
+// The workload of power cuts in transactions: each of two processes changes four files in two directories together, beside plain
+// writes and updates of the same files. As in power.mjs, each operation is announced to the recorder, and reported when its
+// promise has resolved.
+//
+// node transactions.mjs FOLDER CONTROL SIZE ROUNDS NUMBER
+
+import { openSync, writeSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+
+const { atomicIndexUpdate, atomicTransaction, atomicWrite } = createRequire(import.meta.url)('../..')
+const [folder, control, size, rounds, number] = [
+  process.argv[2],
+  process.argv[3],
+  +process.argv[4],
+  +process.argv[5],
+  +process.argv[6],
+]
+const recorder = openSync(control, 'w')
+let operations = 0
+/** No machine is so slow. */
+const timeout = 600_000
+const POSTS = 'blog/index.json'
+const TOPICS = 'system/topics.json'
+
+const nextId = () => number * 100_000 + ++operations
+
+/** Short enough to be one write, or those of two processes would mix. */
+function report(/** @type {object} */ message) {
+  writeSync(recorder, `${JSON.stringify({ ...message, bytes: 0 })}\n`)
+}
+
+/** Bytes that belong to this operation alone, and look different on every page. The lab makes them again. */
+function content(/** @type {number} */ id) {
+  let text = ''
+  for (let line = 0; text.length < size; line++) text += `operation ${id}, line ${line}\n`
+  return text
+}
+
+const initial = () => ({ filler: 'x'.repeat(size >> 1), entries: [] })
+const add = (/** @type {number} */ id) => (/** @type {{ entries: number[] }} */ index) => {
+  index.entries.push(id)
+  return index
+}
+
+/** A post and another file are written or a draft goes, and two indexes say so. */
+async function publish(
+  /** @type {string} */ post,
+  /** @type {{ other?: string, draft?: string }} */ { other, draft } = {},
+) {
+  const id = nextId()
+  const writes = [post, other].filter((path) => path !== undefined)
+  report({ together: id, writes, removes: draft ?? null, indexes: [POSTS, TOPICS] })
+  const { durable, batchSize } = await atomicTransaction(
+    folder,
+    (tx) => {
+      tx.write(post, content(id))
+      tx.update(POSTS, add(id), { initial: initial(), backup: true })
+      if (other !== undefined) tx.write(other, content(id))
+      tx.update(TOPICS, add(id), { initial: initial() })
+      if (draft !== undefined) tx.remove(draft)
+    },
+    { timeout },
+  )
+  report({ done: id, durable, batch: batchSize })
+}
+
+async function write(/** @type {string} */ path) {
+  const id = nextId()
+  report({ together: id, writes: [path], removes: null, indexes: [] })
+  const { durable } = await atomicWrite(join(folder, path), content(id), { mkdir: true })
+  report({ done: id, durable })
+}
+
+async function update(/** @type {string} */ path) {
+  const id = nextId()
+  report({ together: id, writes: [], removes: null, indexes: [path] })
+  const { durable } = await atomicIndexUpdate(join(folder, path), add(id), { initial: initial(), timeout })
+  report({ done: id, durable })
+}
+
+for (let round = 0; round < rounds; round++) {
+  const draft = `system/draft-${number}-${round}`
+  await Promise.all([write(draft), write(`blog/plain-${number}`)])
+  await publish(`blog/post-${number}-${round % 2}`, { draft })
+  await Promise.all([publish('blog/post', { other: 'system/metrics' }), update(TOPICS), write('blog/post')])
+  // Some of these are committed together.
+  await Promise.all([0, 1, 2].map((at) => publish(`blog/post-${number}-${at}`, { other: `system/state-${at}` })))
+  await Promise.all([update(POSTS), publish(`blog/new-${number}-${round}`)])
+}
