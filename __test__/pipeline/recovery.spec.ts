@@ -71,24 +71,22 @@ test('a missing index comes back, too', async () => {
   expect(withoutStamp(await loadContentIndex())).toEqual(withoutStamp(index))
 })
 
-const deaths = ['broken', 'missing'].flatMap((state) => [1, 2, 3, 4].map((at) => [state, at] as const))
-test.each(deaths)(
-  'a recovery of a %s topic index that is killed at commit %i is completed',
-  async (state, at) => {
-    await publishAll()
-    const before = (await loadTopicIndex()).map(({ topicKey }) => topicKey)
-    if (state === 'broken') writeFileSync(place.system('topicIndex.json'), '[{"half')
-    else rmSync(place.system('topicIndex.json'))
-    const dying = {
-      preload: [join(FIXTURES, 'die-at-call.ts')],
-      env: { DIE_AT: `${at}`, DIE_WHEN: 'before' },
-    }
-    expect(await cli(['recover-index'], dying)).toMatchObject({ signal: 'SIGKILL' })
-    expect(await cli(['recover-index'])).toMatchObject({ code: 0 })
-    const after = (await loadTopicIndex()).map(({ topicKey, status }) => [topicKey, status])
-    expect(after.sort()).toEqual(before.sort().map((key) => [key, 'published']))
-  },
-)
+const moments = ['before', 'inside 1', ...[0, 2, 4, 8, 16].map((ms) => `during ${ms}`)]
+const deaths = ['broken', 'missing'].flatMap((state) => moments.map((when) => [state, when] as const))
+test.each(deaths)('a recovery of a %s topic index that is killed %s is completed', async (state, when) => {
+  await publishAll()
+  const before = (await loadTopicIndex()).map(({ topicKey }) => topicKey)
+  if (state === 'broken') writeFileSync(place.system('topicIndex.json'), '[{"half')
+  else rmSync(place.system('topicIndex.json'))
+  const dying = {
+    preload: [join(FIXTURES, 'die-at-call.ts')],
+    env: { DIE_AT: '1', DIE_WHEN: when },
+  }
+  expect(await cli(['recover-index'], dying)).toMatchObject({ signal: 'SIGKILL' })
+  expect(await cli(['recover-index'])).toMatchObject({ code: 0 })
+  const after = (await loadTopicIndex()).map(({ topicKey, status }) => [topicKey, status])
+  expect(after.sort()).toEqual(before.sort().map((key) => [key, 'published']))
+})
 
 test('recoveries and publishers at the same time lose nothing', async () => {
   await publishAll()

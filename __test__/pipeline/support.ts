@@ -6,9 +6,12 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { createInterface } from 'node:readline'
 import { afterEach, beforeEach } from 'vitest'
-import type { PipelineDocument } from '../../examples/pipeline/lib/content/document'
-import { CONTENT_ENV } from '../../examples/pipeline/lib/content/paths'
+import type { Expected } from '../../examples/pipeline/demo/corpus'
+import { takeSnapshot } from '../../examples/pipeline/demo/snapshot'
+import { type PipelineDocument, serializeDocument } from '../../examples/pipeline/lib/content/document'
+import { CONTENT_ENV, routePath } from '../../examples/pipeline/lib/content/paths'
 import { bundled } from '../helpers/bundle'
 
 const HERE = __dirname
@@ -16,7 +19,7 @@ const CLI = resolve(HERE, '../../examples/pipeline/cli.ts')
 export const FIXTURES = join(HERE, 'fixtures')
 
 /** What the addon leaves beside its targets while it works, and nothing else. */
-export const LEFTOVER = /^\..*(?:\.[0-9A-Za-z]{12}\.atomic-tmp|\.lock)$/
+export const LEFTOVER = /^\..*(?:\.[0-9A-Za-z]{12}\.atomic-(?:tmp|txn)|\.lock)$/
 
 export interface Workplace {
   /** The content folder; the environment points there, too. */
@@ -128,15 +131,41 @@ export async function cli(args: readonly string[], options: RunOptions = {}): Pr
   return (await start(CLI, args, options)).ended
 }
 
-/** The commits of one publish. */
-export const COMMITS = 5
+/** Starts the command line. `hasBegun` resolves with the first line for which `isBegun` answers `true`, or with the end. */
+export async function publisher(args: readonly string[], isBegun: (line: string) => boolean) {
+  const { child, ended } = await start(CLI, args, {})
+  const begun = new Promise<void>((resolve) => {
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      if (isBegun(line)) resolve()
+    })
+  })
+  return { child, ended, hasBegun: Promise.race([begun, ended]) }
+}
 
-/** Publishes `doc` in a process that is killed `before`, `inside` or `during` its commit number `at`. */
-export function publishAndDie(place: Workplace, doc: unknown, at: number, when: string): Promise<Run> {
+/** Moments of a publish at which it can be killed. */
+export const MOMENTS = [
+  'before',
+  ...[1, 2, 3].map((n) => `inside ${n}`),
+  ...[0, 2, 4, 8, 16, 32].map((ms) => `during ${ms}`),
+]
+
+/** Publishes `doc` in a process that is killed at one of the moments. */
+export function publishAndDie(place: Workplace, doc: unknown, when: string): Promise<Run> {
   return cli(['publish', inputFolder(place, 'dying', [doc])], {
     preload: [join(FIXTURES, 'die-at-call.ts')],
-    env: { DIE_AT: String(at), DIE_WHEN: when },
+    env: { DIE_AT: '1', DIE_WHEN: when },
   })
+}
+
+/** What is to be on disk of a document. */
+export function expected(doc: PipelineDocument): Expected {
+  return { doc, text: serializeDocument(doc) }
+}
+
+/** In which of its four files the document is, as of one moment. */
+export async function whereIs(doc: PipelineDocument): Promise<string | undefined> {
+  const { documents } = await takeSnapshot([expected(doc)])
+  return documents.get(routePath(doc))
 }
 
 /** Starts a TypeScript fixture. */

@@ -14,7 +14,7 @@ import { loadTopicIndex } from '../scripts/pipeline/topicIndex'
 import type { Expected } from './corpus'
 
 /** The names that the addon gives to temp files and lock files. */
-const LEFTOVER = /^\..*(?:\.[0-9A-Za-z]{12}\.atomic-tmp|\.lock)$/
+const LEFTOVER = /^\..*(?:\.[0-9A-Za-z]{12}\.atomic-(?:tmp|txn)|\.lock)$/
 
 export interface Findings {
   documents: number
@@ -26,13 +26,6 @@ export interface Findings {
   torn: number
   leftovers: number
   faults: string[]
-}
-
-/** How many of a publisher's documents are published, and how many are started but not finished. */
-export async function progressOf(share: readonly Expected[]): Promise<{ published: number; begun: number }> {
-  const status = new Map((await loadTopicIndex()).map((record) => [record.topicKey, record.status]))
-  const count = (wanted: string) => share.filter(({ doc }) => status.get(topicKeyOf(doc)) === wanted).length
-  return { published: count('published'), begun: count('failed') }
 }
 
 export async function inspect(all: readonly Expected[], content: string): Promise<Findings> {
@@ -86,6 +79,8 @@ async function inspectFiles(all: readonly Expected[], content: string, found: Fi
   for (const file of await readdir(content, { withFileTypes: true, recursive: true })) {
     if (file.isDirectory()) continue
     const path = join(file.parentPath ?? file.path, file.name)
+    // Transactions have their journal there.
+    if (relative(content, path).startsWith('.atomic')) continue
     if (LEFTOVER.test(file.name)) {
       found.leftovers += 1
       found.faults.push(`${relative(content, path)} was left over`)

@@ -1,4 +1,4 @@
-/** Reports progress: a bar for each publisher on a terminal, and a line at every quarter in a log. */
+/** Reports progress: a bar on a terminal, and a line at every quarter in a log. */
 
 import { MultiBar } from 'cli-progress'
 
@@ -6,45 +6,43 @@ import { MultiBar } from 'cli-progress'
 const CLEAR_TO_END = '\u001b[K'
 
 export interface Progress {
-  of(publisher: number): (dealtWith: number) => void
+  at(published: number): void
   say(line: string): void
   close(): void
 }
 
-export function openProgress(totals: readonly number[]): Progress {
-  return process.stdout.isTTY ? bars(totals) : lines(totals)
+export function openProgress(total: number): Progress {
+  return process.stdout.isTTY ? bar(total) : lines(total)
 }
 
-function lines(totals: readonly number[]): Progress {
+function lines(total: number): Progress {
+  const say = (line: string) => void process.stdout.write(`${line}\n`)
+  let quarter = 0
   return {
-    of: (i) => {
-      const total = totals[i] ?? 0
-      let quarter = 0
-      return (dealtWith) => {
-        const reached = Math.floor((dealtWith / total) * 4)
-        if (reached < quarter) quarter = 0 // the publisher was started again
-        if (reached === quarter) return
-        quarter = reached
-        process.stdout.write(`publisher ${i + 1}: ${dealtWith} of ${total}\n`)
-      }
+    at: (published) => {
+      const reached = Math.floor((published / total) * 4)
+      if (reached === quarter) return
+      quarter = reached
+      say(`${published} of ${total} documents published`)
     },
-    say: (line) => process.stdout.write(`${line}\n`),
+    say,
     close: () => {},
   }
 }
 
-function bars(totals: readonly number[]): Progress {
-  const multi = new MultiBar({
-    format: '{name} {bar} {value}/{total}',
+function bar(total: number): Progress {
+  // A MultiBar of one bar, because only a MultiBar can print lines above its bars.
+  const bars = new MultiBar({
+    format: 'published {bar} {value}/{total}',
     barCompleteChar: '█',
     barIncompleteChar: '░',
     barsize: 40,
     hideCursor: true,
   })
-  const all = totals.map((total, i) => multi.create(total, 0, { name: `publisher ${i + 1}` }))
+  const one = bars.create(total, 0)
   return {
-    of: (i) => (dealtWith) => all[i]?.update(dealtWith),
-    say: (line) => multi.log(`${line}${CLEAR_TO_END}\n`),
-    close: () => multi.stop(),
+    at: (published) => one.update(published),
+    say: (line) => bars.log(`${line}${CLEAR_TO_END}\n`),
+    close: () => bars.stop(),
   }
 }

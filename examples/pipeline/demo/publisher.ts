@@ -4,10 +4,31 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { build } from 'esbuild'
 
 const CLI = join(__dirname, '../cli.ts')
-/** With `--require` the publisher is the child process itself; the tsx command would start it as a grandchild. */
-const TSX = require.resolve('tsx/cjs')
+
+/** The command line as one file in `folder`: it is started two dozen times, in a quarter of the time that tsx takes. */
+export async function bundleCli(folder: string): Promise<string> {
+  const bundle = join(folder, 'cli.cjs')
+  const addon = require.resolve('@pipeline/atomic')
+  await build({
+    entryPoints: [CLI],
+    outfile: bundle,
+    bundle: true,
+    platform: 'node',
+    target: 'node20',
+    logLevel: 'error',
+    plugins: [
+      {
+        name: 'the addon stays where it is',
+        setup: ({ onResolve }) =>
+          onResolve({ filter: /^@pipeline\/atomic$/ }, () => ({ path: addon, external: true })),
+      },
+    ],
+  })
+  return bundle
+}
 
 const running = new Set<ChildProcess>()
 
@@ -34,16 +55,18 @@ export class Publisher {
   private closed!: Promise<unknown>
   private waiting?: { target: number; resolve: () => void }
 
+  /** @param onDocument is called with the route of each document that it says is published. */
   constructor(
+    private readonly cli: string,
     private readonly content: string,
     private readonly folder: string,
-    private readonly onProgress: (dealtWith: number) => void,
+    private readonly onDocument: (route: string) => void,
   ) {
     this.start()
   }
 
   start(): void {
-    const args = ['--require', TSX, CLI, '--content', this.content, 'publish', this.folder]
+    const args = [this.cli, '--content', this.content, 'publish', this.folder]
     this.child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
     const child = this.child
     running.add(child)
@@ -57,10 +80,11 @@ export class Publisher {
   }
 
   private read(line: string): void {
-    if (!/^(?:published|unchanged) +\//.test(line)) return
+    const [, done, route] = /^(published|unchanged) +(\/.*)$/.exec(line) ?? []
+    if (route === undefined) return
     this.dealtWith += 1
-    if (line.startsWith('published')) this.changed += 1
-    this.onProgress(this.dealtWith)
+    if (done === 'published') this.changed += 1
+    this.onDocument(route)
     if (this.waiting && this.dealtWith >= this.waiting.target) this.waiting.resolve()
   }
 

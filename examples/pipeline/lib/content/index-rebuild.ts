@@ -59,8 +59,7 @@ export async function saveRebuiltIndex(index: ContentIndex): Promise<void> {
 }
 
 /**
- * Reads the documents and replaces the index under one lock. A document is on disk before it is listed, so one that
- * is being published at the same time is either found here or listed by its publisher afterwards.
+ * Reads the documents and replaces the index under one lock. No document is published meanwhile: that needs the same lock.
  *
  * @throws PublishError `INVALID_JSON` if the index is broken; use `recoverIndex` then.
  */

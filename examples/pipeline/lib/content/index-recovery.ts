@@ -3,22 +3,23 @@
  * nothing gets worse until a person starts the recovery.
  *
  * The backup is the version before the last one, so the last change is missing from it; what is missing is added
- * from the documents. The broken bytes are kept in a copy, so that the cause can be found.
+ * from the documents. The broken file is kept under another name, so that the cause can be found.
  */
 
 import { createHash } from 'node:crypto'
 import { basename } from 'node:path'
 import { atomicWrite } from '@pipeline/atomic'
+import type { z } from 'zod'
 import { asPublishError, PublishError } from '../../scripts/pipeline/errors'
-import { updateIndex } from '../../scripts/pipeline/indexUpdate'
+import { changeTogether, type IndexFile } from '../../scripts/pipeline/indexUpdate'
 import { contentIndexFile } from '../../scripts/pipeline/publisher'
-import { indexOf, markPublished, topicIndexFile, topicOf } from '../../scripts/pipeline/topicIndex'
-import { contentHash, serializeDocument } from './document'
-import { type RebuildStats, readDocuments, rebuildIndexFromFiles } from './index-rebuild'
-import { contentIndexSchema, withDocuments } from './listing'
-import { contentIndexBackupPath, contentIndexPath, topicIndexPath } from './paths'
+import { topicIndexFile, topicOf, withAllPublished } from '../../scripts/pipeline/topicIndex'
+import { contentHash, type PipelineDocument, serializeDocument } from './document'
+import { type RebuildStats, readDocuments } from './index-rebuild'
+import { contentIndexSchema, emptyContentIndex, withDocuments } from './listing'
+import { contentIndexBackupPath, contentIndexPath } from './paths'
 import { assertShape, parseJson, readIfThere } from './read-json'
-import type { ContentIndex, TopicIndex } from './types'
+import type { ContentIndex } from './types'
 
 export interface Recovery {
   /** `intact`: the index is valid and was not changed. */
@@ -34,14 +35,6 @@ function parseContentIndex(bytes: Buffer, path: string): ContentIndex {
   return index
 }
 
-async function write(path: string, bytes: Buffer | string): Promise<void> {
-  try {
-    await atomicWrite(path, bytes, { ifChanged: true })
-  } catch (error) {
-    throw asPublishError(error, 'index')
-  }
-}
-
 /**
  * Copies the current index to the backup. Each update of the index does the same with the version it replaces.
  *
@@ -52,7 +45,11 @@ export async function backupContentIndex(): Promise<boolean> {
   const bytes = await readIfThere(contentIndexPath())
   if (bytes === undefined) return false
   parseContentIndex(bytes, contentIndexPath())
-  await write(contentIndexBackupPath(), bytes)
+  try {
+    await atomicWrite(contentIndexBackupPath(), bytes, { ifChanged: true })
+  } catch (error) {
+    throw asPublishError(error, 'index')
+  }
   return true
 }
 
@@ -67,45 +64,13 @@ export async function loadBackupIndex(): Promise<ContentIndex | null> {
 
 /** Restores a missing or broken content index: from the backup if that is valid, else from the documents. */
 export async function recoverIndex(): Promise<Recovery> {
-  const path = contentIndexPath()
-  const bytes = await readIfThere(path)
-  if (bytes !== undefined && isWhole(bytes, path)) return { source: 'intact' }
-
+  if ((await stateOf(contentIndexFile)) === 'whole') return { source: 'intact' }
   const backup = await loadBackupIndex().catch((error: unknown) => {
     if (error instanceof PublishError && error.code === 'INVALID_JSON') return null
     throw error
   })
-  const source = backup ? 'backup' : 'files'
-  const base = backup ?? (await rebuildIndexFromFiles()).index
-  const brokenCopy = bytes === undefined ? undefined : await keepBroken(path, bytes)
-  // No publisher has changed the file since it was read: an update of a broken index is refused.
-  if (bytes !== undefined) await write(path, JSON.stringify(base, null, 2))
-
-  const stats = await addUnlisted(base)
-  return { source, stats, ...(brokenCopy !== undefined && { brokenCopy }) }
-}
-
-/**
- * Adds what the index lacks, under the lock. This also restores what a second recovery at the same time may have
- * overwritten, because a document is on disk before it is listed.
- */
-async function addUnlisted(base: ContentIndex): Promise<RebuildStats> {
-  let stats: RebuildStats = { documents: 0, skipped: [] }
-  await updateIndex({ ...contentIndexFile, empty: () => base }, async (index) => {
-    const { docs, skipped } = await readDocuments()
-    stats = { documents: docs.length, skipped }
-    return withDocuments(index, docs)
-  })
-  return stats
-}
-
-function isWhole(bytes: Buffer, path: string): boolean {
-  try {
-    parseContentIndex(bytes, path)
-    return true
-  } catch {
-    return false
-  }
+  const file = { ...contentIndexFile, empty: () => backup ?? emptyContentIndex() }
+  return { source: backup ? 'backup' : 'files', ...(await restore(file, withDocuments)) }
 }
 
 /**
@@ -113,37 +78,58 @@ function isWhole(bytes: Buffer, path: string): boolean {
  * has failed, and the next attempt tells that again.
  */
 export async function recoverTopics(): Promise<Recovery> {
-  const path = topicIndexPath()
-  const bytes = await readIfThere(path)
-  const { docs, skipped } = await readDocuments()
-  if (bytes === undefined ? docs.length === 0 : isTopicIndex(bytes, path)) return { source: 'intact' }
-
-  const brokenCopy = bytes === undefined ? undefined : await keepBroken(path, bytes)
-  const topics = docs.map((doc) => topicOf(doc, contentHash(serializeDocument(doc))))
-  // As with the content index: what is broken is updated by nobody. Complete at once: the next recovery would take a list
-  // that a killed one has left for intact.
-  const index = indexOf(topics)
-  if (bytes !== undefined) await write(path, JSON.stringify(index, null, 2))
-  else await updateIndex({ ...topicIndexFile, empty: () => index }, (there) => there)
-  // What a second recovery may have overwritten. All at once, so that they share a commit.
-  await Promise.all(topics.map(markPublished))
-  const stats = { documents: docs.length, skipped }
-  return { source: 'files', stats, ...(brokenCopy !== undefined && { brokenCopy }) }
+  const state = await stateOf(topicIndexFile)
+  if (state === 'whole') return { source: 'intact' }
+  if (state === 'missing' && (await readDocuments()).docs.length === 0) return { source: 'intact' }
+  const restored = await restore(topicIndexFile, (index, docs) =>
+    withAllPublished(
+      index,
+      docs.map((doc) => topicOf(doc, contentHash(serializeDocument(doc)))),
+    ),
+  )
+  return { source: 'files', ...restored }
 }
 
-function isTopicIndex(bytes: Buffer, path: string): boolean {
+async function stateOf<T extends object>({ path, schema }: IndexFile<T>) {
+  const bytes = await readIfThere(path())
+  return bytes === undefined ? 'missing' : isWhole(bytes, path(), schema) ? 'whole' : 'broken'
+}
+
+function isWhole(bytes: Buffer, path: string, schema: z.ZodType): boolean {
   try {
-    assertShape<TopicIndex>(parseJson(bytes, path), topicIndexFile.schema, path)
+    assertShape(parseJson(bytes, path), schema, path)
     return true
   } catch {
     return false
   }
 }
 
-/** The copy is named after its content, so running the recovery twice keeps one copy. */
-async function keepBroken(path: string, bytes: Buffer): Promise<string> {
-  const digest = createHash('sha256').update(bytes).digest('hex').slice(0, 12)
-  const copy = `${path}.broken-${digest}`
-  await write(copy, bytes)
-  return basename(copy)
+/**
+ * Sets a broken index aside and adds to the new one what it lacks, in one transaction. No document is published meanwhile:
+ * that needs the same index. If another recovery was faster, its index is the one that is completed.
+ */
+async function restore<T extends object>(
+  file: IndexFile<T>,
+  withAll: (index: T, docs: PipelineDocument[]) => T,
+): Promise<Omit<Recovery, 'source'>> {
+  let stats: RebuildStats = { documents: 0, skipped: [] }
+  const path = file.path()
+  const { value: brokenCopy } = await changeTogether(async (tx, update) => {
+    const bytes = await tx.read(path)
+    const copy =
+      bytes === null || isWhole(bytes, path, file.schema) ? undefined : `${path}.broken-${digest(bytes)}`
+    if (copy !== undefined) tx.rename(path, copy)
+    update(file, async (index) => {
+      const { docs, skipped } = await readDocuments()
+      stats = { documents: docs.length, skipped }
+      return withAll(index, docs)
+    })
+    return copy
+  })
+  return { stats, ...(brokenCopy !== undefined && { brokenCopy: basename(brokenCopy) }) }
+}
+
+/** A copy is named after its content, so running the recovery twice keeps one copy. */
+function digest(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex').slice(0, 12)
 }

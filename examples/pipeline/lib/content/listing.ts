@@ -85,19 +85,10 @@ function byKey(section: Section) {
   }
 }
 
-export function findEntry(index: ContentIndex, doc: PipelineDocument): ListingEntry | undefined {
-  const section = SECTIONS[doc.pageType]
-  const key = entryKey(section, toEntry(doc))
-  return (index[section] as ListingEntry[]).find((entry) => entryKey(section, entry) === key)
-}
-
-export function isListed(index: ContentIndex, doc: PipelineDocument): boolean {
-  return isDeepStrictEqual(findEntry(index, doc), toEntry(doc))
-}
-
 /** @returns the index with an up-to-date entry for each of `docs`. */
 export function withDocuments(index: ContentIndex, docs: readonly PipelineDocument[]): ContentIndex {
   const next: ContentIndex = { ...index }
+  let changed = false
   for (const [pageType, section] of Object.entries(SECTIONS) as Array<
     [PipelineDocument['pageType'], Section]
   >) {
@@ -106,10 +97,13 @@ export function withDocuments(index: ContentIndex, docs: readonly PipelineDocume
     const listed = new Map(
       (index[section] as ListingEntry[]).map((entry) => [entryKey(section, entry), entry]),
     )
-    for (const entry of fresh) listed.set(entryKey(section, entry), entry)
+    const missing = fresh.filter((entry) => !isDeepStrictEqual(listed.get(entryKey(section, entry)), entry))
+    if (missing.length === 0) continue
+    for (const entry of missing) listed.set(entryKey(section, entry), entry)
     Object.assign(next, { [section]: [...listed.values()].sort(byKey(section)) })
+    changed = true
   }
-  return stampedIfChanged(index, next)
+  return changed ? { ...next, lastUpdated: new Date().toISOString() } : index
 }
 
 /** Sets `lastUpdated` only if anything else differs. */

@@ -33,10 +33,18 @@ export function parseJson(bytes: Uint8Array, path: string): unknown {
   }
 }
 
+/** Updates that are committed together give one index from function to function. None of them changes it in place. */
+const checked = new WeakSet<object>()
+
 /** Checks that `value` has the shape of an index. Fields that are not in the schema are allowed and kept. */
 export function assertShape<T>(value: unknown, schema: z.ZodType, path: string): asserts value is T {
+  const isObject = typeof value === 'object' && value !== null
+  if (isObject && checked.has(value)) return
   const result = schema.safeParse(value)
-  if (result.success) return
+  if (result.success) {
+    if (isObject) checked.add(value)
+    return
+  }
   const issue = result.error.issues[0]
   const where = issue?.path.join('.') || 'top level'
   throw new PublishError(

@@ -42,7 +42,7 @@ export interface TopicRecord {
   topicKey: string
   pageType: PageType
   slug: string
-  /** `published`: a version of the topic is on the site. `failed`: none is, or not completely. */
+  /** `published`: a version of the topic is on the site. `failed`: none is. */
   status: 'published' | 'failed'
   /** SHA-256 of the document's file. */
   contentHash: string
@@ -62,6 +62,7 @@ export type FailureKind = 'validation' | 'qualityGate' | 'api' | 'write' | 'inde
 
 export interface PublishAttempt {
   outcome: 'success' | 'failure' | 'quarantined'
+  /** Of a publish: until its commit began, because the count is a part of the commit. Of a failure: until it was known. */
   durationMs: number
   topicKey?: string
   pageType?: PageType

@@ -9,7 +9,7 @@
  * waits are collected in memory and written from time to time, and an error becomes a process warning.
  */
 
-import { stat } from 'node:fs/promises'
+import { type BigIntStats, lstatSync } from 'node:fs'
 import { basename, dirname, join, relative } from 'node:path'
 import { atomicIndexUpdate, atomicWrite } from '@pipeline/atomic'
 import { z } from 'zod'
@@ -112,11 +112,13 @@ function addWaits(a: LockMetrics['waits'], b: LockMetrics['waits']): LockMetrics
   }
 }
 
-export async function observeUpdate(lockWaitMs: number, takenOver: LockSeen | undefined): Promise<void> {
+/** A transaction is one update: it waits for the locks of all its indexes together. */
+export async function observeUpdate(lockWaitMs: number, locks: readonly LockWatch[]): Promise<void> {
   const waited = lockWaitMs >= 1 ? 1 : 0
   const wait = { updates: 1, waited, totalMs: waited ? lockWaitMs : 0, longestMs: lockWaitMs }
   pending.waits = addWaits(pending.waits, wait)
-  if (takenOver) {
+  for (const { takenOver } of locks) {
+    if (!takenOver) continue
     await recordLockCleanup(relative(contentRoot(), takenOver.path), takenOver.ageMs).catch((error) => {
       warn('A lock cleanup was not recorded', error)
     })
@@ -140,24 +142,40 @@ interface LockSeen {
 }
 
 /** The inode number alone does not identify a file, because file systems reuse it immediately. */
-async function look(path: string): Promise<LockSeen | undefined> {
-  const found = await stat(path, { bigint: true }).catch(() => undefined)
+function look(path: string): LockSeen | undefined {
+  // Synchronous: it takes microseconds, and an update's function that awaits nothing holds the lock for less time.
+  let found: BigIntStats | undefined
+  try {
+    found = lstatSync(path, { bigint: true, throwIfNoEntry: false })
+  } catch {
+    // Only statistics.
+  }
   if (!found) return undefined
   const ageMs = Math.max(0, Date.now() - Number(found.birthtimeMs || found.mtimeMs))
   return { path, identity: `${found.dev}:${found.ino}:${found.birthtimeNs}`, ageMs }
 }
 
-/** To be called before an update. `held` is to be called in the update's function, while the lock is held. */
-export async function watchLock(indexPath: string) {
+export interface LockWatch {
+  /** To be called in the update's function, while the lock is held. */
+  held(): void
+  /** The lock file, if a killed holder left it. */
+  readonly takenOver: LockSeen | undefined
+}
+
+/** To be called before an update. */
+export function watchLock(indexPath: string): LockWatch {
   const lockPath = join(dirname(indexPath), `.${basename(indexPath)}.lock`)
-  const before = await look(lockPath)
+  const before = look(lockPath)
+  let takenOver: LockSeen | undefined
   return {
-    takenOver: undefined as LockSeen | undefined,
-    async held() {
-      const now = await look(lockPath)
+    held() {
+      const now = look(lockPath)
       if (!now || now.identity === held.get(lockPath)) return
       held.set(lockPath, now.identity)
-      this.takenOver = now.identity === before?.identity ? now : undefined
+      takenOver = now.identity === before?.identity ? now : undefined
+    },
+    get takenOver() {
+      return takenOver
     },
   }
 }

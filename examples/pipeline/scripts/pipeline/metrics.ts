@@ -1,8 +1,7 @@
 /**
- * Counts publishes and failures. A success is counted before its topic is marked published. If the publisher is killed
- * in between, the document is published again, but must not be counted again. `counted` prevents that: it holds, for
- * each topic, the version that was counted last. It is written in the same commit as the count, and only a reset
- * removes its entries, so it does not matter how much later the document is published again.
+ * Counts publishes and failures. A success is counted in the transaction that publishes the document. `counted` holds, for
+ * each topic, the version that was counted last: if the topic index is lost, its documents are published again, but they are
+ * no new successes. Only a reset removes its entries.
  */
 
 import { atomicWrite } from '@pipeline/atomic'
@@ -17,7 +16,7 @@ const RECENT_MAX = 100
 
 const count = z.number().nonnegative()
 
-const metricsFile: IndexFile<PublishMetrics> = {
+export const metricsFile: IndexFile<PublishMetrics> = {
   path: publishMetricsPath,
   schema: z.looseObject({
     version: z.string(),
@@ -52,7 +51,7 @@ export function emptyMetrics(): PublishMetrics {
   }
 }
 
-function withAttempt(metrics: PublishMetrics, attempt: PublishAttempt): PublishMetrics {
+export function withAttempt(metrics: PublishMetrics, attempt: PublishAttempt): PublishMetrics {
   const { outcome, topicKey, contentHash } = attempt
   let { counted = {} } = metrics
   if (outcome === 'success' && topicKey && contentHash) {

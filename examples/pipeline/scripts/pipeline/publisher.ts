@@ -1,32 +1,31 @@
 /**
- * Publishes a document: five commits to four files. After a crash between any two of them, publishing the document
- * again completes it.
- *
- *   1. topicIndex     claims the topic, so that no other document can have it
- *   2. the document   is on disk before any list points to it
- *   3. contentIndex   lists it
- *   4. metrics        count it
- *   5. topicIndex     marks the topic `published`: nothing is missing
- *
- * Each step writes nothing if its work is done already.
+ * Publishes a document: its file, its entry in the content index, its topic and the count of publishes change in one
+ * transaction. A document is published in all four files or in none, whatever stops the publisher.
  */
 
 import { performance } from 'node:perf_hooks'
-import { atomicWrite } from '@pipeline/atomic'
 import {
   contentHash,
   type PipelineDocument,
   serializeDocument,
   validateDocument,
 } from '../../lib/content/document'
-import { contentIndexSchema, emptyContentIndex, isListed, withDocuments } from '../../lib/content/listing'
+import { contentIndexSchema, emptyContentIndex, withDocuments } from '../../lib/content/listing'
 import { contentIndexPath, documentPath, routePath } from '../../lib/content/paths'
 import { loadIndex, parseJson, readIfThere } from '../../lib/content/read-json'
-import type { ContentIndex, TopicRecord } from '../../lib/content/types'
+import type { ContentIndex, PublishMetrics } from '../../lib/content/types'
 import { asPublishError, failureKind, PublishError } from './errors'
-import { type IndexFile, updateIndex } from './indexUpdate'
-import { recordPublishAttempt } from './metrics'
-import { claimTopic, getRecord, markFailed, markPublished, type Topic, topicOf } from './topicIndex'
+import { changeTogether, type IndexFile, updateIndex } from './indexUpdate'
+import { getMetrics, metricsFile, recordPublishAttempt, withAttempt } from './metrics'
+import {
+  isPublishedAs,
+  markFailed,
+  recordOf,
+  type Topic,
+  topicIndexFile,
+  topicOf,
+  withPublished,
+} from './topicIndex'
 import { warn } from './warn'
 
 export { PublishError, type PublishErrorCode } from './errors'
@@ -57,11 +56,12 @@ export async function listDocuments(docs: readonly PipelineDocument[]): Promise<
 }
 
 /**
- * Publishes `input`. When it resolves, the document and its records are on disk. If it rejects, call it again when the
- * cause is removed; it then does only what is missing.
+ * Publishes `input`. When it resolves, the document and its records are on disk. What is there already is not written
+ * again.
  *
- * @throws PublishError For `VALIDATION_ERROR` and `SLUG_TOPICKEY_CONFLICT` nothing is written except the count of the
- *   failure.
+ * @throws PublishError The document is not published, and the failure is counted; `VALIDATION_ERROR` and
+ *   `SLUG_TOPICKEY_CONFLICT` leave everything else as it was. If the cause has `committed: true`, the document is
+ *   published; publish it again when the disk is in order.
  */
 export async function publishDoc(input: unknown): Promise<Published> {
   const started = performance.now()
@@ -70,18 +70,9 @@ export async function publishDoc(input: unknown): Promise<Published> {
     const doc = validateDocument(input)
     const text = serializeDocument(doc)
     topic = topicOf(doc, contentHash(text))
-    const published = { routePath: routePath(doc), slug: doc.slug }
-
-    const isMarked = isPublishedAs(topic, await getRecord(topic.topicKey))
-    if (isMarked && (await isOnDisk(doc, text))) return { ...published, changed: false }
     await refuseOtherOwner(doc)
-    await claimTopic(topic)
-    await writeDocument(doc, text)
-    await listDocuments([doc])
-    // A topic that is marked was counted before; then the document or its entry was missing.
-    if (!isMarked) await countSuccess(topic, performance.now() - started)
-    await markPublished(topic)
-    return { ...published, changed: true }
+    const changed = await commit({ doc, text, topic, started })
+    return { routePath: routePath(doc), slug: doc.slug, changed }
   } catch (error) {
     const failure = asPublishError(error, 'document')
     await countFailure(failure, performance.now() - started, topic)
@@ -89,24 +80,61 @@ export async function publishDoc(input: unknown): Promise<Published> {
   }
 }
 
-/** The record was read without a lock. That is enough, because each step decides again under its lock. */
-function isPublishedAs(topic: Topic, record: TopicRecord | undefined): boolean {
-  return (
-    record?.status === 'published' &&
-    record.contentHash === topic.contentHash &&
-    record.documentId === topic.documentId &&
-    record.slug === topic.slug &&
-    record.lastError === undefined
+interface Publication {
+  doc: PipelineDocument
+  text: string
+  topic: Topic
+  started: number
+}
+
+/** @returns whether anything had to be written. */
+async function commit(publication: Publication): Promise<boolean> {
+  try {
+    return await commitAll(publication, true)
+  } catch (error) {
+    const fault = await brokenMetrics(error)
+    if (fault === undefined) throw error
+    warn('A publish was not counted', fault)
+    return commitAll(publication, false)
+  }
+}
+
+async function commitAll({ doc, text, topic, started }: Publication, count: boolean): Promise<boolean> {
+  const path = documentPath(doc)
+  let isNew = false
+  const { files } = await changeTogether(
+    (tx, update) => {
+      tx.write(path, text, { ifChanged: true })
+      update(topicIndexFile, (topics) => {
+        isNew = !isPublishedAs(topic, recordOf(topics, topic.topicKey))
+        return withPublished(topics, topic)
+      })
+      update(contentIndexFile, (index) => withDocuments(index, [doc]))
+      // A version that the site has was counted before; then its file or its entry was lost.
+      if (count) update(metricsFile, (metrics) => (isNew ? withSuccess(metrics, topic, started) : metrics))
+    },
+    (at) => (at === path ? 'document' : 'index'),
+  )
+  return files.some(({ action }) => action !== 'unchanged')
+}
+
+function withSuccess(metrics: PublishMetrics, topic: Topic, started: number): PublishMetrics {
+  const { topicKey, pageType, slug, contentHash } = topic
+  const durationMs = performance.now() - started
+  return withAttempt(metrics, { outcome: 'success', durationMs, topicKey, pageType, slug, contentHash })
+}
+
+/** Why the metrics cannot be updated, if that is what `error` is about. They do not decide whether a document is published. */
+async function brokenMetrics(error: unknown): Promise<unknown> {
+  if (!(error instanceof PublishError) || error.code !== 'INVALID_JSON') return undefined
+  return getMetrics().then(
+    () => undefined,
+    (fault: unknown) => fault,
   )
 }
 
-async function isOnDisk(doc: PipelineDocument, text: string): Promise<boolean> {
-  const bytes = await readIfThere(documentPath(doc))
-  return bytes?.equals(Buffer.from(text)) === true && isListed(await loadContentIndex(), doc)
-}
-
 /**
- * Refuses to replace another document's file. The claim decides between documents that are published at the same
+ * Refuses to replace another document's file. The topic index decides between documents that are published at the same
  * time; this check is for a topic index that was lost, or whose records have no `documentId`.
  */
 async function refuseOtherOwner(doc: PipelineDocument): Promise<void> {
@@ -125,30 +153,14 @@ async function refuseOtherOwner(doc: PipelineDocument): Promise<void> {
   )
 }
 
-async function writeDocument(doc: PipelineDocument, text: string): Promise<void> {
-  try {
-    await atomicWrite(documentPath(doc), text, { ifChanged: true })
-  } catch (error) {
-    throw asPublishError(error, 'document')
-  }
-}
-
-/** A failure to count is a warning, because the document is published all the same. */
-async function countSuccess(topic: Topic, durationMs: number): Promise<void> {
-  const { topicKey, pageType, slug, contentHash } = topic
-  await recordPublishAttempt({ outcome: 'success', durationMs, topicKey, pageType, slug, contentHash }).catch(
-    (error) => {
-      warn('A publish was not counted', error)
-    },
-  )
-}
-
 /** Records a failure. Errors in doing so are warnings: the caller gets the failure itself. */
 async function countFailure(
   failure: PublishError,
   durationMs: number,
   topic: Topic | undefined,
 ): Promise<void> {
+  // The document is published, and counted: only a flush or a name is missing.
+  if ((failure.cause as { committed?: boolean } | undefined)?.committed) return
   const about = topic && { topicKey: topic.topicKey, pageType: topic.pageType, slug: topic.slug }
   await recordPublishAttempt({
     outcome: 'failure',

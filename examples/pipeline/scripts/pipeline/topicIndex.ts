@@ -1,10 +1,6 @@
 /**
- * The topics on the site: the hash of the published version of each, and the document that owns it.
- *
- * A topic is claimed here before its document is written, and marked `published` after everything else is on disk. In
- * between, the record of a new topic says `failed`, and still does if the publisher is killed, so the index never
- * says more than the disk holds. Two documents with the same address are told apart by the claim, inside one
- * update of this file, so exactly one of them is published.
+ * The topics on the site: the hash of the published version of each, and the document that owns it. Two documents with the
+ * same address are told apart here, under the lock of this file, so exactly one of them is published.
  */
 
 import { isDeepStrictEqual } from 'node:util'
@@ -15,9 +11,6 @@ import { loadIndex } from '../../lib/content/read-json'
 import type { TopicIndex, TopicRecord } from '../../lib/content/types'
 import { PublishError } from './errors'
 import { type IndexFile, updateIndex } from './indexUpdate'
-
-const CLAIMED =
-  'Not published yet: its publisher is still running or was stopped. If it was stopped, publish the document again.'
 
 export const topicIndexFile: IndexFile<TopicIndex> = {
   path: topicIndexPath,
@@ -59,8 +52,12 @@ export async function saveTopicIndex(index: TopicIndex): Promise<void> {
   await updateIndex(topicIndexFile, () => index)
 }
 
+export function recordOf(index: TopicIndex, topicKey: string): TopicRecord | undefined {
+  return index.find((record) => record.topicKey === topicKey)
+}
+
 export async function getRecord(topicKey: string): Promise<TopicRecord | undefined> {
-  return (await loadTopicIndex()).find((record) => record.topicKey === topicKey)
+  return recordOf(await loadTopicIndex(), topicKey)
 }
 
 export async function getAllPublishedTopics(): Promise<TopicRecord[]> {
@@ -69,19 +66,25 @@ export async function getAllPublishedTopics(): Promise<TopicRecord[]> {
 
 type Next = Omit<TopicRecord, 'lastUpdatedAt'>
 
-/** Replaces the topic's record by `next(record, index)`. If the result is equal, nothing is written. */
+/** @returns the index with the topic's record replaced by `next(record)`; if that is equal, the index itself. */
+function withRecord(
+  index: TopicIndex,
+  topicKey: string,
+  next: (record: TopicRecord | undefined) => Next,
+): TopicIndex {
+  const at = index.findIndex((record) => record.topicKey === topicKey)
+  const before = index[at]
+  const after = { ...next(before), lastUpdatedAt: before?.lastUpdatedAt ?? '' }
+  if (isDeepStrictEqual(after, before)) return index
+  const record = { ...after, lastUpdatedAt: new Date().toISOString() }
+  return at === -1 ? [...index, record] : index.with(at, record)
+}
+
 async function changeRecord(
   topicKey: string,
-  next: (record: TopicRecord | undefined, index: TopicIndex) => Next,
+  next: (record: TopicRecord | undefined) => Next,
 ): Promise<void> {
-  await updateIndex(topicIndexFile, (index) => {
-    const at = index.findIndex((record) => record.topicKey === topicKey)
-    const before = index[at]
-    const after = { ...next(before, index), lastUpdatedAt: before?.lastUpdatedAt ?? '' }
-    if (isDeepStrictEqual(after, before)) return index
-    const record = { ...after, lastUpdatedAt: new Date().toISOString() }
-    return at === -1 ? [...index, record] : index.with(at, record)
-  })
+  await updateIndex(topicIndexFile, (index) => withRecord(index, topicKey, next))
 }
 
 export async function upsertRecord(record: Next): Promise<void> {
@@ -89,25 +92,20 @@ export async function upsertRecord(record: Next): Promise<void> {
 }
 
 /**
- * Claims the topic for the document, before anything of it is written.
- *
+ * @returns the index with the topic published.
  * @throws PublishError `SLUG_TOPICKEY_CONFLICT` if another document has the topic, or another topic of
  *   the page type has the slug.
  */
-export async function claimTopic(topic: Topic): Promise<void> {
-  await changeRecord(topic.topicKey, (before, index) => {
-    const rival = index.find((other) => isRival(other, topic))
-    if (rival) {
-      throw new PublishError(
-        `${topic.pageType} "${topic.slug}" of document ${topic.documentId} is taken: topic ${rival.topicKey}, slug ` +
-          `"${rival.slug}", belongs to ${rival.documentId ? `document ${rival.documentId}` : 'an earlier document'}; use another slug`,
-        'SLUG_TOPICKEY_CONFLICT',
-      )
-    }
-    return before
-      ? { ...before, documentId: topic.documentId }
-      : { ...topic, status: 'failed', lastError: CLAIMED }
-  })
+export function withPublished(index: TopicIndex, topic: Topic): TopicIndex {
+  const rival = index.find((other) => isRival(other, topic))
+  if (rival) {
+    throw new PublishError(
+      `${topic.pageType} "${topic.slug}" of document ${topic.documentId} is taken: topic ${rival.topicKey}, slug ` +
+        `"${rival.slug}", belongs to ${rival.documentId ? `document ${rival.documentId}` : 'an earlier document'}; use another slug`,
+      'SLUG_TOPICKEY_CONFLICT',
+    )
+  }
+  return withRecord(index, topic.topicKey, (before) => published(topic, before))
 }
 
 function isRival(other: TopicRecord, topic: Topic): boolean {
@@ -117,21 +115,23 @@ function isRival(other: TopicRecord, topic: Topic): boolean {
   )
 }
 
-export async function markPublished(topic: Topic): Promise<void> {
-  await changeRecord(topic.topicKey, (before) => published(topic, before))
+/** Whether the site has this version of the topic. */
+export function isPublishedAs(topic: Topic, record: TopicRecord | undefined): boolean {
+  return record?.status === 'published' && record.contentHash === topic.contentHash && !record.lastError
 }
 
 function published(topic: Topic, before?: TopicRecord): Next {
-  if (before?.status === 'published' && before.contentHash === topic.contentHash && !before.lastError) {
-    return { ...before, ...topic }
-  }
+  if (before && isPublishedAs(topic, before)) return { ...before, ...topic }
   const { lastError: _, attempts: __, ...kept } = before ?? {}
   return { ...kept, ...topic, status: 'published', lastPublishedAt: new Date().toISOString() }
 }
 
-/** The index of documents that are on disk. */
-export function indexOf(topics: readonly Topic[]): TopicIndex {
-  return topics.map((topic) => ({ ...published(topic), lastUpdatedAt: new Date().toISOString() }))
+/** @returns the index with all topics published; their documents are on disk. */
+export function withAllPublished(index: TopicIndex, topics: readonly Topic[]): TopicIndex {
+  return topics.reduce(
+    (next, topic) => withRecord(next, topic.topicKey, (before) => published(topic, before)),
+    index,
+  )
 }
 
 /** A topic whose earlier version is on the site stays `published`; `lastError` and `attempts` show the failure. */
