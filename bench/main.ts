@@ -1,6 +1,6 @@
 // `npm run bench`: our functions side by side with the alternatives, as ratios.
 //
-//   npm run bench -- [--suite reach|scale|site] [--quick] [--seconds N] [--dir FOLDER] [--out FOLDER] [WORD ...]
+//   npm run bench -- [--suite reach|transactions|scale|site] [--quick] [--seconds N] [--dir FOLDER] [--out FOLDER] [WORD ...]
 //   npm run bench -- --draw
 //
 // Words choose the cases whose titles contain them all: `npm run bench -- new 32`. A whole run writes its results to
@@ -22,8 +22,10 @@ import { flushesSuite } from './suites/flushes'
 import { numbersSuite } from './suites/numbers'
 import { pagesSuite } from './suites/pages'
 import { processesSuite } from './suites/processes'
+import { publishesSuite } from './suites/publishes'
 import { scaleSuites } from './suites/scale'
 import type { Context, Section, Suite } from './suites/suite'
+import { transactionsSuite } from './suites/transactions'
 import { updatesSuite } from './suites/updates'
 import { writesSuite } from './suites/writes'
 import { reach } from './targets'
@@ -40,6 +42,10 @@ const groups: Record<string, [suite: Suite, share: number][]> = {
     [numbersSuite, 0.05],
     [processesSuite, 0.1],
     [flushesSuite, 0.15],
+  ],
+  transactions: [
+    [transactionsSuite, 0.5],
+    [publishesSuite, 0.5],
   ],
   scale: scaleSuites,
   site: [

@@ -14,6 +14,8 @@ const charts = {
   thread: 'Time on the JavaScript thread, against the former routine',
   numbers: 'Updates that refuse numbers that JavaScript changes, against updates that do not look',
   many: 'Many files and updates at once',
+  transactions: 'Four files that change together',
+  publishes: 'Publishes, against the former routine with five commits',
 }
 
 interface Target {
@@ -165,6 +167,55 @@ const targets: Target[] = [
     against: 'atomicWrite, one after the other',
     of: 'wall',
     atLeast: 15,
+  },
+  {
+    chart: 'transactions',
+    sections: ['transactions-slow'],
+    cases: /^4 files in 2 directories$/,
+    against: '4 × atomicWrite, one after the other',
+    of: 'wall',
+    atLeast: 2.2,
+  },
+  {
+    chart: 'transactions',
+    sections: ['transactions-slow'],
+    cases: /^4 files in 2 directories$/,
+    against: '4 × atomicWrite, at once',
+    of: 'wall',
+    atLeast: 0.9,
+  },
+  {
+    // At most 3.5 times its time, for plain files that anything can read.
+    chart: 'transactions',
+    sections: ['transactions', 'transactions-slow'],
+    cases: /^4 files in 2 directories$/,
+    against: 'better-sqlite3',
+    of: 'wall',
+    atLeast: 0.29,
+  },
+  {
+    chart: 'transactions',
+    sections: ['transactions', 'transactions-slow'],
+    cases: /at once$/,
+    against: 'better-sqlite3',
+    of: 'wall',
+    atLeast: 2,
+  },
+  {
+    chart: 'publishes',
+    sections: ['publishes'],
+    cases: /^1,000 at once$/,
+    against: 'former publishDoc, five commits',
+    of: 'wall',
+    atLeast: 20,
+  },
+  {
+    chart: 'publishes',
+    sections: ['publishes'],
+    cases: /by 4 processes$/,
+    against: 'former publishDoc, five commits',
+    of: 'wall',
+    atLeast: 8,
   },
 ]
 

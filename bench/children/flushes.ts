@@ -1,9 +1,10 @@
-// Writes and updates in a process in which every flush is slow, with marks around every batch.
+// Writes, updates and transactions in a process of its own, in which every flush may be slow, with marks around every batch.
 
 import { mkdirSync, rmdirSync } from 'node:fs'
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { batchWriters } from '../contenders/batches'
+import { fourFiles } from '../contenders/four-files'
 import { change, writeIndex } from '../contenders/index-file'
 import { updaters } from '../contenders/updaters'
 import { writers } from '../contenders/writers'
@@ -21,7 +22,8 @@ async function prepare(question: Question): Promise<() => Promise<unknown>> {
   const path = (number: number) => join(folder, `${number}.json`)
   const batch = batchWriters.find(({ name }) => name === contender)
   if (batch) return () => batch.writeAll(numbers.map((number) => ({ path: path(number), data })))
-  const operate = await one(question, path)
+  const changer = fourFiles.find(({ name }) => name === contender)
+  const operate = changer ? await changer.open(folder) : await one(question, path)
   if (atOnce) return () => Promise.all(numbers.map(operate))
   return async () => {
     for (const number of numbers) await operate(number)

@@ -1,10 +1,10 @@
 // A slower disk: every flush takes 2 ms longer, by strace(1), which also lists them.
 
-import { spawnSync } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Child } from '../children/child'
-import { markOf, type Question } from '../children/marks'
+import type { Child } from '../children/child'
+import { flushesOf, type Question } from '../children/marks'
+import { DELAY_MS, startSlow } from '../children/slow'
 import { allWriter, batchWriters, singlyWriter } from '../contenders/batches'
 import { type Guarantees, guaranteeCells, guaranteeColumns } from '../contenders/guarantees'
 import {
@@ -17,7 +17,6 @@ import { atomicWriter, writeFileAtomicWriter, writers } from '../contenders/writ
 import { type Entrant, measure } from '../measure/rounds'
 import type { Context, Section, Table } from './suite'
 
-const DELAY_MS = 2
 /** A round takes many seconds, most of which are the same delays: rounds hardly differ. */
 const FEWEST_ROUNDS = 3
 
@@ -37,12 +36,8 @@ export async function flushesSuite(context: Context): Promise<Section[]> {
   const wanted = cases(context.quick).filter(({ title }) => context.wanted(`${section.title}, ${title}`))
   if (wanted.length === 0) return []
   const trace = join(context.folder, 'flushes.trace')
-  const strace = [
-    'strace',
-    ...['-f', '--seccomp-bpf', '-qq', '-o', trace, '-e', 'trace=fsync,fdatasync,/^mkdir', '-s', '300'],
-    ...['-e', `inject=fsync,fdatasync:delay_enter=${DELAY_MS * 1000}`],
-  ]
-  if (spawnSync('strace', [...strace.slice(1), 'true']).status !== 0) {
+  const child = await startSlow('flushes.ts', trace)
+  if (!child) {
     context.say(`${section.title}: left out, because strace(1) is missing or may not slow down a flush.`)
     return [
       {
@@ -52,8 +47,6 @@ export async function flushesSuite(context: Context): Promise<Section[]> {
       },
     ]
   }
-  // Some versions of libuv flush through io_uring, which strace does not see.
-  const child = await Child.start('flushes.ts', { before: strace, env: { UV_USE_IO_URING: '0' } })
   const measured = []
   try {
     for (const { title, parts } of wanted) {
@@ -154,10 +147,7 @@ async function countFlushes(trace: string): Promise<Table> {
   const lines = (await readFile(trace, 'utf8')).split('\n')
   const flushes = ([contender, batch]: Part): number => {
     const question = { ...batch, contender: contender.name, folder: '' }
-    const end = lines.findLastIndex((line) => line.includes(`${markOf(question, 'end')}"`))
-    const begin = lines.findLastIndex((line) => line.includes(`${markOf(question, 'begin')}"`))
-    const issued = lines.slice(begin, end).filter((line) => /\b(fsync|fdatasync)\(/.test(line))
-    return issued.length / batch.operations
+    return flushesOf(question, lines).issued / batch.operations
   }
   const pairs = Array.from({ length: counted.length / 2 }, (_, index) =>
     counted.slice(2 * index, 2 * index + 2),

@@ -1,0 +1,23 @@
+// The content index of the former publisher: sorted, and compared with what it was, at each publish.
+
+import { isDeepStrictEqual } from 'node:util'
+import type { PipelineDocument } from '../../../examples/pipeline/lib/content/document'
+import { entryKey, SECTIONS, stampedIfChanged, toEntry } from '../../../examples/pipeline/lib/content/listing'
+import type { ContentIndex, ListingEntry } from '../../../examples/pipeline/lib/content/types'
+
+export function isListed(index: ContentIndex, doc: PipelineDocument): boolean {
+  const section = SECTIONS[doc.pageType]
+  const entry = toEntry(doc)
+  const key = entryKey(section, entry)
+  const found = (index[section] as ListingEntry[]).find((other) => entryKey(section, other) === key)
+  return isDeepStrictEqual(found, entry)
+}
+
+export function withDocument(index: ContentIndex, doc: PipelineDocument): ContentIndex {
+  const section = SECTIONS[doc.pageType]
+  const listed = new Map((index[section] as ListingEntry[]).map((entry) => [entryKey(section, entry), entry]))
+  const entry = toEntry(doc)
+  listed.set(entryKey(section, entry), entry)
+  const sorted = [...listed.entries()].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
+  return stampedIfChanged(index, { ...index, [section]: sorted.map(([, one]) => one) })
+}

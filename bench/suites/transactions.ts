@@ -1,0 +1,100 @@
+// Four files that change together: with the flushes of this disk, and with slower ones, which are counted.
+
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Child } from '../children/child'
+import { flushesOf, type Question } from '../children/marks'
+import { DELAY_MS, startSlow } from '../children/slow'
+import { FOURS, type FourFiles, fourFiles, transaction } from '../contenders/four-files'
+import { measure } from '../measure/rounds'
+import type { Context, Fact, Section } from './suite'
+
+const SCRIPT = 'flushes.ts'
+
+interface TransactionCase {
+  title: string
+  atOnce: boolean
+}
+
+const cases: TransactionCase[] = [
+  { title: '4 files in 2 directories', atOnce: false },
+  { title: `4 files in 2 directories, ${FOURS} times at once`, atOnce: true },
+]
+
+export async function transactionsSuite(context: Context): Promise<Section[]> {
+  const sections: Section[] = []
+  const notes = [
+    'Four files of 1 KB in two directories are replaced; better-sqlite3 (WAL, synchronous=FULL) replaces four rows of 1 KB.',
+    'Cost of all four. At once: each four of files by a call of its own.',
+    ...(fourFiles.some(({ name }) => name === 'better-sqlite3') ? [] : ['better-sqlite3 was not installed.']),
+  ]
+  const plain: Section = { id: 'transactions', title: 'Transactions', notes, cases: [] }
+  const slow: Section = {
+    id: 'transactions-slow',
+    title: `Transactions, flushes of ${DELAY_MS} ms`,
+    notes: [
+      ...notes,
+      `Every fsync and fdatasync starts ${DELAY_MS} ms late (strace --inject), as on a slower disk.`,
+    ],
+    cases: [],
+    facts: [],
+  }
+  const trace = join(context.folder, 'transactions.trace')
+  for (const section of [plain, slow]) {
+    const wanted = cases.filter(({ title }) => context.wanted(`${section.title}, ${title}`))
+    if (wanted.length === 0) continue
+    const child = section === plain ? await Child.start(SCRIPT) : await startSlow(SCRIPT, trace)
+    if (!child) {
+      context.say(`${section.title}: left out, because strace(1) is missing or may not slow down a flush.`)
+      continue
+    }
+    try {
+      for (const what of wanted) {
+        const measured = await measureCase(child, what, context, wanted.length * 2)
+        section.cases.push(measured)
+        context.show({ ...measured, title: `${section.title}, ${measured.title}` })
+      }
+      if (section === slow) await ask(child, transaction, counted, context)
+    } finally {
+      await child.stop()
+    }
+    if (section === slow) section.facts?.push(await countFlushes(trace))
+    sections.push(section)
+  }
+  return sections
+}
+
+type Batch = Pick<Question, 'operations' | 'atOnce'>
+
+async function measureCase(child: Child, { title, atOnce }: TransactionCase, context: Context, of: number) {
+  const batch: Batch = { operations: atOnce ? FOURS : context.quick ? 10 : 50, atOnce }
+  const entrants = fourFiles.map((contender) => ({
+    contender,
+    async round() {
+      const wall = (await ask(child, contender, batch, context)) / batch.operations
+      return { wall, jsThread: Number.NaN }
+    },
+  }))
+  for (const entrant of entrants) await entrant.round()
+  return measure(title, entrants, { ...context.effort, seconds: context.effort.seconds / of })
+}
+
+function ask(child: Child, { name }: FourFiles, batch: Batch, { folder }: Context): Promise<number> {
+  return child.ask({ ...batch, contender: name, folder: join(folder, 'transactions') } satisfies Question)
+}
+
+const counted: Batch = { operations: 20, atOnce: false }
+const MOST = { flushes: 7, rounds: 2 }
+
+async function countFlushes(trace: string): Promise<Fact> {
+  const lines = (await readFile(trace, 'utf8')).split('\n')
+  const { issued, rounds } = flushesOf({ ...counted, contender: transaction.name, folder: '' }, lines)
+  const each = { flushes: issued / counted.operations, rounds: rounds / counted.operations }
+  return {
+    row: `Transactions, ${cases[0]?.title}: flushes of one`,
+    against: '-',
+    target: `≤ ${MOST.flushes} in ${MOST.rounds} rounds`,
+    reached: `${each.flushes} in ${each.rounds} rounds`,
+    met: each.flushes <= MOST.flushes && each.rounds <= MOST.rounds,
+  }
+}
