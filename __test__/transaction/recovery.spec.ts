@@ -266,3 +266,56 @@ describe('what a killed process has staged', () => {
     expect(staged(root)).toEqual([])
   })
 })
+
+describe('what stands in the way of a recovery', () => {
+  testKill('for a moment does not let an update go ahead without it', async ({ dir }) => {
+    const root = seed(dir)
+    await interrupt(root, 2)
+    // As after a power cut: no lock file is left that points to the root.
+    for (const file of staged(root)) if (file.endsWith('.lock')) rmSync(join(root, file))
+    const { spawn } = await import('node:child_process')
+    const { once } = await import('node:events')
+    const holder = spawn('flock', ['-s', join(root, '.atomic', 'lock'), 'sh', '-c', 'echo held; sleep 0.5'])
+    await once(holder.stdout, 'data')
+    const update = inProcess(
+      ({ atomicIndexUpdate }, file) => atomicIndexUpdate(file, (index) => ({ n: index.n + 1 })),
+      [join(root, 'two', 'topics.json')],
+    )
+    await update.returned
+    expect(versions(root)).toEqual([1, 1, 1, 2])
+  })
+
+  testKill('another name of a large file, or another mode, is not', async ({ dir }) => {
+    const root = seed(dir)
+    const big = join(root, 'one/b.txt')
+    writeFileSync(big, Buffer.alloc(3 << 20, 'x'))
+    await interrupt(root, 2)
+    linkSync(big, join(dir, 'copy'))
+    rmSync(join(dir, 'copy'))
+    await recover(root)
+    expect(versions(root)).toEqual([1, 1, 1, 1])
+  })
+
+  const testRights = needs('root', 'strace that may attach')
+  testRights('are rights that its user did not have: root does not lend its own', async ({ dir }) => {
+    const { chmodSync, chownSync, mkdirSync } = await import('node:fs')
+    chmodSync(dir, 0o755)
+    const root = join(dir, 'theirs')
+    mkdirSync(join(root, 'secure'), { recursive: true })
+    writeFileSync(join(root, 'secure', 'precious'), 'x')
+    chownSync(root, 65534, 65534)
+    const remove = inProcess(
+      ({ atomicTransaction }, root) =>
+        atomicTransaction(root, [{ write: 'a', data: '' }, { remove: 'secure/precious' }]).then(
+          () => 'done',
+          (error) => error.code,
+        ),
+      [root],
+      { uid: 65534 },
+    )
+    expect(await remove.returned).toBe('EACCES')
+    const write = inProcess(({ atomicWrite }, file) => atomicWrite(file, ''), [join(root, 'unrelated')])
+    await write.returned
+    expect(readFileSync(join(root, 'secure', 'precious'), 'utf8')).toBe('x')
+  })
+})

@@ -14,7 +14,7 @@ use crate::process::room_for_bytes;
 /// assert_eq!(Data::Text(vec![0x61, 0xd800]).into_bytes().unwrap_err().code(), "ERR_INVALID_ARG_VALUE");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Data {
     /// Ready to write.
     Bytes(Vec<u8>),

@@ -1,5 +1,23 @@
 // What the package exports: each function answers with a promise.
 
+/** Errors that the addon has made, for which no code of the user's is on the stack. */
+const oursAlone = new WeakSet()
+
+/** Marks one of these. */
+function own(error) {
+  if (error instanceof Error) oursAlone.add(error)
+  return error
+}
+
+/** Marks what `make` throws. */
+function ours(make) {
+  try {
+    return make()
+  } catch (error) {
+    throw own(error)
+  }
+}
+
 /** One call, until it is told what came of it. */
 class Call {
   isOver = false
@@ -8,30 +26,37 @@ class Call {
   attempts = 0
   ops = []
   reads = []
-  /** The locks are waited for: that has a timeout of its own. */
-  isLocking = false
   /** Its functions have run, or are running. */
   isApplied = false
+  /** The job that waits for the locks has its timeout. */
+  isTimed = false
+  isCommitting = false
   /** Since when it waits to be committed. */
   waitsSince = 0
-  /** The error of an abort that has not been told yet. */
+  /** The error of an abort. */
   aborted
+  /** Is called when the caller has been told, or has aborted. */
+  onGone = undefined
   #value
   #make
   #settle
   #stopListening
-  #abortWaiting
+  #resolveGone
   #site = {}
 
+  /** `gone`: its caller has been told, or has aborted it. */
   constructor(scope, make) {
     this.scope = scope
     this.root = scope.root
-    this.queueKey = `${scope.absolute}\0${scope.options.network ?? ''}`
+    this.queueKey = scope.absolute
     this.inside = native.inside()
     this.inContext = contextOfNow()
     this.#make = make
     this.promise = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject }
+    })
+    this.gone = new Promise((resolve) => {
+      this.#resolveGone = resolve
     })
     Error.captureStackTrace(this.#site, Call)
     this.#stopListening = listen(scope.signal, () => this.#abort())
@@ -43,20 +68,31 @@ class Call {
   }
 
   /** Begins; its operations follow from what `make` does. */
-  async start() {
-    if (await this.build()) enqueue(this)
+  start() {
+    this.build().then((isBuilt) => {
+      if (isBuilt) enqueue(this)
+    })
     return this.promise
   }
 
-  /** Lets `make` register its operations. `false`: that has failed. */
+  /** Begins with what was registered. */
+  startWith(tx) {
+    this.attempts++
+    Object.assign(this, Transaction.finish(tx))
+    enqueue(this)
+    return this.promise
+  }
+
+  /** Lets `make` register its operations. `false`: that has failed, or nobody waits for it any more. */
   async build() {
     this.attempts++
     this.isStale = false
+    this.isApplied = false
     const tx = new Transaction(this.root, this.scope)
     try {
       const made = this.inContext(this.#make, tx)
       this.#value = isThenable(made) ? await made : made
-      this.take(tx)
+      Object.assign(this, Transaction.finish(tx))
     } catch (error) {
       Transaction.finish(tx)
       this.fail(error)
@@ -64,72 +100,55 @@ class Call {
     return !this.isOver
   }
 
-  /** Takes over what was registered. */
-  take(tx) {
-    Object.assign(this, Transaction.finish(tx))
-    this.isApplied = false
-  }
-
-  /** Counts as an attempt without a function to build it. */
-  startWith(tx) {
-    this.attempts++
-    this.take(tx)
-    enqueue(this)
-    return this.promise
-  }
-
-  whileWaiting(abort) {
-    this.#abortWaiting = abort
-    if (this.aborted) abort()
-  }
-
   #abort() {
-    this.aborted = native.aborted(this.scope.signal)
-    // What is being committed, alone or with others, is told when that can be given up.
-    if (!this.isApplied && !this.isLocking) this.fail(this.aborted)
-    else this.#abortWaiting?.()
+    this.aborted = own(native.aborted(this.scope.signal))
+    // Its group tells it, when the locks are free, and it is known whether a commit could be given up.
+    if (this.isCommitting || this.isApplied) {
+      this.#resolveGone()
+      this.onGone?.()
+    } else {
+      this.fail(this.aborted)
+    }
   }
 
-  /** For a call that may be waiting for others of this process. */
+  /** For a call that may be waiting for others. */
   checkTime(now) {
     const { timeout, shownRoot } = this.scope
     const waited = now - this.waitsSince
-    if (waited >= timeout && !this.isApplied && !this.isLocking) {
-      this.fail(native.failure('earlier', shownRoot, waited))
+    if (waited >= timeout && !this.isApplied && !this.isTimed && !this.isCommitting) {
+      this.fail(own(native.failure('earlier', shownRoot, waited)))
     }
   }
 
   succeed(result) {
     if (this.isOver) return
-    this.#end()
     for (const { result } of this.ops) if (result) result.value = result.next
     this.#settle.resolve({ value: this.#value, ...result, attempts: this.attempts })
+    this.#end()
   }
 
   fail(error) {
     if (this.isOver) return
+    if (oursAlone.has(error)) this.#addCaller(error)
+    this.#settle.reject(error)
     this.#end()
-    this.#settle.reject(this.#withCaller(error))
   }
 
   #end() {
     this.isOver = true
     this.#stopListening()
+    this.#resolveGone()
+    this.onGone?.()
   }
 
-  /** An error of ours is made where the caller is not on the stack any more. */
-  #withCaller(error) {
-    if (error instanceof Error && isOurs(error)) {
-      const [, ...frames] = String(this.#site.stack).split('\n')
-      const [message] = String(error.stack).split('\n    at ')
-      error.stack = [message, ...frames].join('\n')
-    }
-    return error
+  /** Such an error is made where the caller is not on the stack any more. */
+  #addCaller(error) {
+    oursAlone.delete(error)
+    const [, ...frames] = String(this.#site.stack).split('\n')
+    const [message] = String(error.stack).split('\n    at ')
+    error.stack = [message, ...frames].join('\n')
   }
 }
-
-const isOurs = ({ code, syscall, name }) =>
-  String(code).startsWith('ERR_ATOMIC_') || syscall !== undefined || name === 'AbortError'
 
 /** One listener for all calls that share a signal: Node.js warns of many. */
 const listeners = new WeakMap()

@@ -1,116 +1,16 @@
 // Group commit: the transactions of this thread on one root that wait while others commit are committed together.
 
-/** So many are committed together. */
-const MOST = 1000
-/** And so many operations, as many as a record takes. */
-const MOST_OPS = 4096
-/** So many indexes are locked at once, unless one transaction needs more. */
-const MOST_INDEXES = 48
 /** So many functions of one group may fail before the rest waits for the next group. */
 const MOST_FAILURES = 8
 /** Functions that have run so long (ms) are committed, and the rest waits. */
 const LONGEST = 50
-/** So often (ms) calls that wait are looked at. */
-const LOOK = 100
-/** So long (ms) others wait for a transaction that is built anew. */
-const PATIENCE = 1000
+/** So long (ms) the calls before it in a group wait for a function. */
+const SLOW = 100
 
-/** The calls of each root that wait, by its absolute path. */
-const queues = new Map()
-
-/** Puts a call in the queue of its root. */
-function enqueue(call) {
-  let queue = queues.get(call.queueKey)
-  if (queue === undefined) {
-    queue = { calls: [], group: [], isServed: false, timer: undefined }
-    queues.set(call.queueKey, queue)
-  }
-  call.waitsSince = native.now()
-  queue.calls.push(call)
-  if (!queue.isServed) {
-    queue.isServed = true
-    serve(queue, call.queueKey)
-  }
-}
-
-async function serve(queue, key) {
-  // Calls that are made in the same turn of the event loop are to be in the same group.
-  await undefined
-  watch(queue)
-  while (queue.calls.length > 0) {
-    const next = queue.calls[0]
-    if (next.isStale) {
-      queue.calls.shift()
-      await rebuilt(queue, next)
-      continue
-    }
-    const group = take(queue)
-    queue.group = group
-    try {
-      const left = await new Group(group).commit()
-      queue.calls.unshift(...left)
-    } catch (error) {
-      for (const call of group) call.fail(error)
-    }
-  }
-  queue.isServed = false
-  native.stop(queue.timer)
-  queues.delete(key)
-}
-
-/** Tells calls whose time is up, while others let them wait. */
-function watch(queue) {
-  queue.timer = native.after(LOOK, () => {
-    // It may have been due already when it was stopped.
-    if (!queue.isServed) return
-    const now = native.now()
-    for (const call of [...queue.calls, ...queue.group]) call.checkTime(now)
-    watch(queue)
-  })
-}
-
-/** What it had read is not what it was: it is built again, before others change that once more. */
-async function rebuilt(queue, call) {
-  let isLate = false
-  const built = call.build().then((isBuilt) => {
-    if (!isBuilt) return
-    if (isLate) enqueue(call)
-    else queue.calls.unshift(call)
-  })
-  await new Promise((resolve) => {
-    const timer = native.after(PATIENCE, () => {
-      isLate = true
-      resolve()
-    })
-    built.then(() => {
-      native.stop(timer)
-      resolve()
-    })
-  })
-}
-
-/** The calls that are committed next. */
-function take(queue) {
-  const group = []
-  const indexes = new Set()
-  let ops = 0
-  for (const call of queue.calls) {
-    if (call.isOver) continue
-    if (group.length > 0) {
-      if (call.isStale || call.isAlone || group[0].isAlone) break
-      if (call.scope.options.flush !== group[0].scope.options.flush) break
-    }
-    const own = call.ops.filter((op) => op.kind === 'update').map((op) => op.file.absolute)
-    ops += call.ops.length * 2
-    if (group.length > 0 && (ops > MOST_OPS || new Set([...indexes, ...own]).size > MOST_INDEXES)) break
-    for (const path of own) indexes.add(path)
-    group.push(call)
-    if (group.length === MOST) break
-  }
-  const last = group.at(-1)
-  queue.calls.splice(0, last === undefined ? queue.calls.length : queue.calls.indexOf(last) + 1)
-  return group
-}
+/** Why a call is not committed with the others, if it has not failed. */
+const STALE = Symbol('what it has read is changed by a call before it')
+const LATE = Symbol('its function takes long')
+const GONE = Symbol('its caller has been told')
 
 /** Transactions that are committed together. */
 class Group {
@@ -126,6 +26,11 @@ class Group {
 
   constructor(calls) {
     this.#calls = calls
+    // What no caller waits for any more is given up.
+    const look = () => {
+      if (this.#calls.every((call) => call.isOver || call.aborted)) native.abort(this.#cancel)
+    }
+    for (const call of calls) call.onGone = look
   }
 
   /** Commits what can be committed, tells the callers, and returns those that are to come next. */
@@ -140,31 +45,55 @@ class Group {
   #isLate() {
     const waited = native.now() - this.#since
     const late = this.#calls.filter((call) => waited > call.scope.timeout)
-    for (const call of late) this.#fail(call, native.failure('', call.scope.shownRoot, waited))
+    for (const call of late) this.#fail(call, own(native.failure('changes', call.scope.shownRoot, waited)))
     this.#tell()
     return this.#calls.length === 0
   }
 
   #fail(call, error) {
     this.#failed.push([call, error])
-    this.#calls = this.#calls.filter((other) => other !== call)
+    this.#leave([call])
   }
 
   #tell() {
     for (const [call, error] of this.#failed.splice(0)) call.fail(error)
   }
 
-  /** `true`: all are told. */
+  #leave(calls) {
+    const gone = new Set(calls)
+    this.#calls = this.#calls.filter((call) => !gone.has(call))
+  }
+
+  #postpone(calls) {
+    for (const call of calls) call.isApplied = false
+    this.#later.push(...calls)
+    this.#leave(calls)
+  }
+
+  /** Tries calls one by one: which of them it was that failed is not known. */
+  #separate(calls) {
+    for (const call of calls) call.isAlone = true
+    this.#postpone([...calls])
+  }
+
+  #conflict(call) {
+    if (call.attempts > call.scope.retries || !call.canRebuild) {
+      this.#fail(call, own(native.failure('ERR_ATOMIC_CONFLICT', call.scope.shownRoot, 0)))
+    } else {
+      call.isStale = true
+      this.#postpone([call])
+    }
+  }
+
+  /** `true`: all are told, or are to come later. */
   async #attempt() {
     let session
     try {
       const files = await this.#find()
-      if (files === undefined) return true
-      const locked = await this.#lock(files)
-      if (locked === undefined) return true
+      const locked = files && (await this.#lock(files))
+      if (locked === undefined) return this.#calls.length === 0
       session = locked.session
       const states = await this.#applyAll(files, locked)
-      if (this.#calls.length === 0) return true
       const plan = this.#plan(files, states)
       if (plan === undefined) return this.#calls.length === 0
       const taken = session
@@ -198,29 +127,29 @@ class Group {
         if (op.backup) add(op.backup, op.how.mkdir, false)
       }
     }
-    const root = this.#calls[0].root
-    const [session, found] = await native.find(root, wanted)
-    const at = (file, isDirectory = false) => found[places.get(`${isDirectory}${file.absolute}`)]
-    const failed = []
-    for (const call of this.#calls) {
-      // What is to be missing may be missing with its directory.
-      const mayBeMissing = call.ops.filter((op) => op.kind === 'remove' && !op.must)
-      const files = [
-        ...[...call.reads, ...mayBeMissing].map(({ file }) => at(file)).filter((found) => !isMissing(found)),
-        ...call.ops
-          .filter((op) => !mayBeMissing.includes(op))
-          .flatMap((op) => [
-            at(op.file, op.kind === 'mkdir'),
-            ...[op.from, op.backup].filter(Boolean).map((file) => at(file)),
-          ]),
-      ]
-      const error = files.find((found) => typeof found !== 'number')
-      if (error !== undefined) failed.push([call, error])
+    let session
+    let found
+    try {
+      ;[session, found] = await native.find(this.#calls[0].root, wanted)
+    } catch (error) {
+      this.#allFailed(error)
+      return undefined
     }
+    const at = (file, isDirectory = false) => found[places.get(`${isDirectory}${file.absolute}`)]
+    const failed = this.#calls.flatMap((call) => {
+      const error = filesOf(call, at).find((found) => typeof found !== 'number')
+      return error === undefined ? [] : [[call, own(error)]]
+    })
     if (failed.length === 0) return { session, at }
     await native.release(session)
     for (const [call, error] of failed) this.#fail(call, error)
     return this.#calls.length === 0 ? undefined : this.#find()
+  }
+
+  /** What concerns the root, or nobody knows whom. */
+  #allFailed(error) {
+    if (this.#calls.length > 1 && !error.committed) return this.#separate(this.#calls)
+    for (const call of [...this.#calls]) this.#fail(call, call.aborted ?? own(error))
   }
 
   /** Takes the turns and the locks. */
@@ -229,111 +158,97 @@ class Group {
     const indexes = new Map()
     const seen = []
     for (const { ops, reads } of this.#calls) {
-      for (const op of ops)
+      for (const op of ops) {
         if (op.kind === 'update' && !indexes.has(at(op.file))) indexes.set(at(op.file), op)
-      for (const read of reads) if (typeof at(read.file) === 'number') seen.push([at(read.file), read.seen])
+      }
+      for (const { file, seen: before } of reads)
+        if (typeof at(file) === 'number') seen.push([at(file), before])
     }
     const updates = [...indexes].map(([position, op]) => [position, op.how.handle, op.file.shown])
     const timeout = Math.max(...this.#calls.map((call) => call.scope.timeout))
-    const only = this.#calls.length === 1 ? first : undefined
-    only?.whileWaiting(() => native.abort(this.#cancel))
+    // Those are told by the job, which knows more.
+    for (const call of this.#calls) call.isTimed = call.scope.timeout === timeout
     let locked
     try {
       locked = await native.lock(session, updates, seen, first.inside, timeout, this.#cancel, first.root)
     } catch (error) {
-      for (const call of this.#calls) call.fail(only ? (call.aborted ?? error) : error)
+      const { entry } = error
+      delete error.entry
+      const isOf = ({ ops }) => ops.some((op) => op.kind === 'update' && at(op.file) === entry)
+      const guilty = this.#calls.filter(isOf)
+      for (const call of guilty) this.#fail(call, call.aborted ?? own(error))
+      if (this.#calls.length > 0) this.#allFailed(error)
       return undefined
+    } finally {
+      for (const call of this.#calls) call.isTimed = false
     }
     this.#waited = native.now() - this.#since
     this.#recovered = locked.recovered ?? this.#recovered
-    const positions = [...indexes.keys()]
-    return { ...locked, root: first.root, index: (position) => locked.indexes[positions.indexOf(position)] }
+    const snapshots = new Map([...indexes.keys()].map((position, entry) => [position, locked.indexes[entry]]))
+    return { ...locked, root: first.root, index: (position) => snapshots.get(position) }
   }
 
   /** Lets the functions of all calls run. A call that fails is left out as a whole, with what its functions have changed. */
   async #applyAll({ at }, locked) {
     const stale = new Set(locked.stale)
-    const isStale = (call) => call.reads.some(({ file }) => stale.has(at(file)))
-    for (const call of this.#calls) if (isStale(call)) this.#conflict(call)
+    for (const call of [...this.#calls]) {
+      if (call.reads.some(({ file }) => stale.has(at(file)))) this.#conflict(call)
+    }
     const keys = native.keys(locked.session)
     for (let failures = 0; ; failures++) {
       const states = new States(at, locked)
       const failed = await this.#apply(states, keys, at, failures >= MOST_FAILURES)
       if (failed === undefined) return states
-      const [call, error] = failed
-      if (error === undefined) this.#conflict(call)
-      else if (call === this.#calls[0] || call.aborted || call.isOver) this.#fail(call, error)
+      const { call, error } = failed
+      if (error === GONE && call.isOver) this.#leave([call])
+      else if (error === GONE) this.#fail(call, call.aborted)
+      else if (error === STALE) this.#conflict(call)
+      else if (error === LATE) this.#postpone(this.#calls.slice(this.#calls.indexOf(call)))
+      else if (call === this.#calls[0]) this.#fail(call, error)
       // It may have failed on what the functions before it have left: alone it fails by itself, or not at all.
       else this.#postpone([call])
-      if (this.#calls.length === 0) return states
     }
   }
 
-  /** Lets all functions run. Returns the call that cannot be committed with the others, and why, if it has failed. */
+  /** Lets all functions run. Returns the call that cannot be committed with the others, and why. */
   async #apply(states, keys, at, isShort) {
     const context = native.enter()
     const since = native.now()
-    for (const call of this.#calls) call.isApplied = false
     try {
       for (const [position, call] of this.#calls.entries()) {
         if (position > 0 && (isShort || native.now() - since > LONGEST)) {
           this.#postpone(this.#calls.slice(position))
           break
         }
-        if (call.aborted || call.isOver) return [call, call.aborted]
-        // What it has read is changed by a call before it.
-        if (call.reads.some(({ file }) => states.has(at(file)))) return [call, undefined]
+        if (call.isOver || call.aborted) return { call, error: GONE }
+        if (call.reads.some(({ file }) => states.has(at(file)))) return { call, error: STALE }
         call.isApplied = true
-        const failed = await states.apply(call, keys)
+        const failed = await states.apply(call, keys, position > 0)
         if (failed) return failed
       }
     } finally {
       native.leave(context)
     }
-    const aborted = this.#calls.find((call) => call.aborted)
-    return aborted && [aborted, aborted.aborted]
+    // What it has changed is not to be there.
+    const gone = this.#calls.find((call) => call.isOver || call.aborted)
+    return gone && { call: gone, error: GONE }
   }
 
-  #postpone(calls) {
-    this.#later.push(...calls)
-    this.#calls = this.#calls.filter((call) => !calls.includes(call))
-  }
-
-  #conflict(call) {
-    if (call.isOver) {
-      this.#fail(call, undefined)
-    } else if (call.attempts > call.scope.retries || !call.canRebuild) {
-      this.#fail(call, native.failure('ERR_ATOMIC_CONFLICT', call.scope.shownRoot, 0))
-    } else {
-      call.isStale = true
-      this.#postpone([call])
-    }
-  }
-
-  /** Tries calls one by one: which of them it was that failed is not known. */
-  #separate(calls) {
-    for (const call of calls) call.isAlone = true
-    this.#postpone(calls)
-  }
-
-  /** What is to be written: one entry a file. `undefined`: an index is no JSON, and the calls are tried one by one. */
+  /** What is to be done: one entry a file. `undefined`: nothing, or an index is no JSON. */
   #plan({ at }, states) {
-    const plan = []
+    if (this.#calls.length === 0) return undefined
+    let plan
     try {
-      plan.push(...states.required())
-      for (const [position, state] of states.all()) plan.push([position, ...states.wanted(state)])
+      plan = [...states.required(), ...states.wanted()]
     } catch (error) {
-      if (this.#calls.length === 1) {
-        this.#fail(this.#calls[0], error)
-      } else {
-        this.#separate(this.#calls)
-      }
+      this.#allFailed(error)
       return undefined
     }
     for (const { reads } of this.#calls) {
       for (const { file, seen } of reads) {
         const position = at(file)
-        if (typeof position === 'number') plan.push([position, 'keep', seen])
+        const what = typeof position === 'number' ? [position, 'keep', seen] : [0, 'absent', file.handle]
+        plan.push({ file, what })
       }
     }
     return plan
@@ -341,35 +256,39 @@ class Group {
 
   async #write(session, { at }, states, plan) {
     const [first] = this.#calls
-    const shown = plan.map(([position]) => states.shown(position, this.#calls))
+    const wanted = plan.map(({ what }) => what)
+    const shown = plan.map(({ file }) => file.shown)
+    const { flush } = first.scope.options
+    const timeout = Math.max(...this.#calls.map((call) => call.scope.timeout))
+    for (const call of this.#calls) call.isCommitting = true
     let done
     try {
-      done = await native.commit(session, plan, first.scope.options.flush, this.#cancel, shown, first.root)
+      done = await native.commit(session, wanted, flush, this.#cancel, shown, first.root, timeout)
     } catch (error) {
-      const { entry } = error
-      if (typeof entry === 'number') delete error.entry
-      const position = plan[entry]?.[0]
+      const entry = plan[error.entry]
+      delete error.entry
+      const [position] = entry?.what ?? []
       const isOf = (call) =>
-        [...call.ops, ...call.reads].some(
-          (op) => at(op.file) === position || (op.from && at(op.from) === position),
+        [...call.ops, ...call.reads].some(({ file, from }) =>
+          [file, from].some((one) => one && at(one) === position),
         )
-      const all = [...this.#calls]
-      const guilty = position === undefined ? all : all.filter(isOf)
-      if (error.committed || all.length === 1) for (const call of all) this.#fail(call, call.aborted ?? error)
-      else if (guilty.length === 1) this.#fail(guilty[0], error)
-      else this.#separate(guilty.length > 0 ? guilty : all)
+      const guilty = entry?.call ? [entry.call] : this.#calls.filter(isOf)
+      if (guilty.length === 1 && !error.committed) this.#fail(guilty[0], guilty[0].aborted ?? own(error))
+      else this.#allFailed(error)
       return this.#calls.length === 0
+    } finally {
+      for (const call of this.#calls) call.isCommitting = false
     }
     if (done.changed) {
-      const changed = new Set(done.changed.map((entry) => plan[entry][0]))
+      const changed = new Set(done.changed.map((entry) => plan[entry]?.file.absolute))
       for (const call of [...this.#calls]) {
-        if (call.reads.some(({ file }) => changed.has(at(file)))) this.#conflict(call)
+        if (call.reads.some(({ file }) => changed.has(file.absolute))) this.#conflict(call)
       }
       return this.#calls.length === 0
     }
     const receipts = new Map()
-    for (const [entry, [position, kind]] of plan.entries()) {
-      if (kind !== 'keep' && kind !== 'require') receipts.set(position, { kind, ...done.receipts[entry] })
+    for (const [entry, { what, isDone }] of plan.entries()) {
+      if (isDone) receipts.set(what[0], { kind: what[1], ...done.receipts[entry] })
     }
     for (const call of this.#calls) {
       call.succeed({
@@ -383,6 +302,17 @@ class Group {
     }
     return true
   }
+}
+
+/** What was found for a call, but for what may be missing with its directory. */
+function filesOf({ reads, ops }, at) {
+  const mayBeMissing = ops.filter((op) => op.kind === 'remove' && !op.must)
+  const others = ops.filter((op) => !mayBeMissing.includes(op))
+  return [
+    ...[...reads, ...mayBeMissing].map(({ file }) => at(file)).filter((found) => !isMissing(found)),
+    ...others.map((op) => at(op.file, op.kind === 'mkdir')),
+    ...others.flatMap(({ from, backup }) => [from, backup].filter(Boolean).map((file) => at(file))),
+  ]
 }
 
 const isMissing = (found) => found?.code === 'ENOENT' || found?.code === 'ENOTDIR'

@@ -21,7 +21,7 @@ use napi::{Env, ValueType};
 use crate::js::error::from_engine;
 use crate::js::task;
 use crate::js::transaction::handle::{flag, list, make, position, take, with};
-use crate::js::transaction::natives::{ParsedUpdate, copy_of};
+use crate::js::transaction::natives::ParsedUpdate;
 use crate::js::value::args::FilePath;
 use crate::js::value::thrown::{Result, Thrown, internal};
 use crate::js::value::{copy, raw};
@@ -146,7 +146,7 @@ pub fn lock<'env>(
 /// `(session, [[position, kind, ...]], flush, cancel, [shown], root) → { transaction, receipts } | { changed }`
 pub fn commit<'env>(
     env: &'env Env,
-    [session, wanted, flush, cancel, shown, root, _]: Args<'env>,
+    [session, wanted, flush, cancel, shown, root, timeout]: Args<'env>,
 ) -> Result<'env, Unknown<'env>> {
     let mut all = Vec::new();
     for one in list(env, &wanted)? {
@@ -158,7 +158,8 @@ pub fn commit<'env>(
         list(env, &shown)?.iter().map(|name| copy::text(env, name)).collect::<Result<'_, Vec<_>>>()?;
     let root = path(env, &root)?.shown;
     let (flush, cancel) = (flag(env, &flush), with(env, &cancel, Cancel::clone)?);
-    let job = CommitJob::new(take::<Session>(env, &session)?, all, flush, cancel);
+    let timeout = milliseconds(env, &timeout);
+    let job = CommitJob::new(take::<Session>(env, &session)?, all, flush, timeout, cancel);
     task::start(env, job, move |env, committed| {
         let name = |error: &Error| error.entry().and_then(|at| names.get(at)).unwrap_or(&root).clone();
         match committed.map_err(|error| from_engine(env, &error, &name(&error), || None))? {
@@ -183,17 +184,23 @@ pub fn commit<'env>(
 }
 
 fn what<'env>(env: &'env Env, kind: &str, rest: &[Unknown<'_>]) -> Result<'env, What> {
-    let data = |handle| with(env, handle, |data: &Arc<Data>| copy_of(data));
+    // Copied on the worker, if the functions run again.
+    let data = |handle| with(env, handle, Arc::<Data>::clone);
+    let at = |given: Option<&Unknown<'_>>| {
+        given.filter(|given| raw::type_of(given) == ValueType::Number).map(|given| position(env, given))
+    };
     Ok(match (kind, rest) {
-        ("write", [given, options, ..]) => What::Write(data(given)?, with(env, options, Options::clone)?),
+        ("write", [given, options, more @ ..]) => {
+            What::Write(data(given)?, with(env, options, Options::clone)?, at(more.first()))
+        }
+        ("absent", [file, ..]) => What::Absent(path(env, file)?.absolute),
         ("index", [text, update, snapshot, backup, ..]) => {
             let options = with(env, update, |update: &ParsedUpdate| update.options.clone())?;
             let snapshot = match raw::type_of(snapshot) {
                 ValueType::External => take::<Option<Snapshot>>(env, snapshot)?,
                 _ => None,
             };
-            let is_given = raw::type_of(backup) == ValueType::Number;
-            What::Index(data(text)?, Box::new(options), snapshot, is_given.then(|| position(env, backup)))
+            What::Index(data(text)?, Box::new(options), snapshot, at(Some(backup)))
         }
         ("rename", [from, ..]) => What::Rename(position(env, from)),
         ("remove", [must, ..]) => What::Remove(flag(env, must)),
@@ -230,19 +237,24 @@ pub fn release<'env>(env: &'env Env, [session, running, ..]: Args<'env>) -> Resu
     task::start(env, DropJob(session), |env, _| Ok(raw::undefined(env)))
 }
 
-/// `(root, file, [file]) → { content, seen, same }`
+/// `(root, file, [file]) → { content, seen, identity, identities }`
 pub fn read<'env>(env: &'env Env, [root, file, others, ..]: Args<'env>) -> Result<'env, Unknown<'env>> {
     let (root, file) = (path(env, &root)?, path(env, &file)?);
     let others = paths(env, &others)?;
     task::start(env, ReadJob::new(root.absolute, file.absolute, others), move |env, read| {
         let read = read.map_err(|error| from_engine(env, &error, &file.shown, || None))?;
-        let same = read.same.iter().map(|at| raw::to_js(env, *at as f64)).collect::<Result<'_, Vec<_>>>()?;
+        let identity = |known: &Option<String>| match known {
+            Some(known) => raw::to_js(env, known.as_str()),
+            None => raw::null(env),
+        };
+        let identities = read.identities.iter().map(identity).collect::<Result<'_, Vec<_>>>()?;
         object(
             env,
             &[
                 (c"content", content(env, read.content)?),
                 (c"seen", make(env, read.seen)?),
-                (c"same", raw::array(env, &same)?),
+                (c"identity", identity(&read.identity)?),
+                (c"identities", raw::array(env, &identities)?),
             ],
         )
     })
@@ -261,11 +273,14 @@ pub fn snapshot<'env>(
     [root, files, timeout, cancel, ..]: Args<'env>,
 ) -> Result<'env, Unknown<'env>> {
     let root = path(env, &root)?;
+    let shown =
+        list(env, &files)?.iter().map(|file| Ok(path(env, file)?.shown)).collect::<Result<'_, Vec<_>>>()?;
     let files = paths(env, &files)?;
     let cancel = with(env, &cancel, Cancel::clone)?;
     let job = SnapshotJob::new(root.absolute, files, milliseconds(env, &timeout), cancel);
     task::start(env, job, move |env, read| {
-        let read = read.map_err(|error| from_engine(env, &error, &root.shown, || None))?;
+        let name = |error: &Error| error.entry().and_then(|at| shown.get(at)).unwrap_or(&root.shown).clone();
+        let read = read.map_err(|error| from_engine(env, &error, &name(&error), || None))?;
         let contents = read.into_iter().map(|bytes| content(env, bytes)).collect::<Result<'_, Vec<_>>>()?;
         raw::array(env, &contents)
     })

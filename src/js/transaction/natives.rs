@@ -21,7 +21,7 @@ use crate::js::error::from_engine;
 use crate::js::index::{json, lost};
 use crate::js::inside::{self, Code, Context};
 use crate::js::task::{self, Timer};
-use crate::js::transaction::handle::{flag, make, take, with};
+use crate::js::transaction::handle::{make, take, with};
 use crate::js::transaction::jobs;
 use crate::js::value::args::{self, FilePath};
 use crate::js::value::thrown::{Result, abort, invalid_return, invalid_state};
@@ -91,15 +91,15 @@ pub fn object(env: &Env, parse: Parse) -> Result<'_, Unknown<'_>> {
         define(env, &object, name, *native)?;
     }
     let Parse { write, update, timeout } = parse;
-    let writing = promise::callback(env, "write", move |env, [options, exclusive, ..]: [Unknown<'_>; 2]| {
-        let (mut options, mkdir, encoding) = write(env, &options)?;
-        // A file that the same transaction has made or removed before counts as it is then.
-        options.exclusive &= raw::type_of(&exclusive) == ValueType::Undefined || flag(env, &exclusive);
+    let writing = promise::callback(env, "write", move |env, [options]: [Unknown<'_>; 1]| {
+        let (options, mkdir, encoding) = write(env, &options)?;
         let both = raw::object(env)?;
         raw::define(env, &both, c"exclusive", &raw::to_js(env, options.exclusive)?)?;
         raw::define(env, &both, c"mkdir", &raw::to_js(env, mkdir)?)?;
         raw::define(env, &both, c"flush", &raw::to_js(env, options.flush)?)?;
         raw::define(env, &both, c"encoding", &make(env, encoding)?)?;
+        // For a file that the same transaction has made or removed before.
+        raw::define(env, &both, c"free", &make(env, Options { exclusive: false, ..options.clone() })?)?;
         raw::define(env, &both, c"handle", &make(env, options)?)?;
         Ok(both)
     })?;
@@ -117,6 +117,8 @@ pub fn object(env: &Env, parse: Parse) -> Result<'_, Unknown<'_>> {
         };
         raw::define(env, &both, c"backup", &backup)?;
         raw::define(env, &both, c"mkdir", &raw::to_js(env, parsed.options.mkdir)?)?;
+        // All options in one word.
+        raw::define(env, &both, c"key", &raw::to_js(env, format!("{:?}", parsed.options))?)?;
         raw::define(env, &both, c"write", &make(env, parsed.options.commit.clone())?)?;
         raw::define(env, &both, c"handle", &make(env, parsed)?)?;
         Ok(both)
@@ -145,7 +147,11 @@ fn file<'env>(env: &'env Env, [root, name, path, ..]: [Unknown<'env>; 7]) -> Res
     let found = args::path_in(env, &copy::text(env, &name)?, &path, &root.absolute)?;
     let both = raw::object(env)?;
     raw::define(env, &both, c"shown", &raw::to_js(env, found.shown.as_str())?)?;
-    let absolute = found.absolute.to_string_lossy().into_owned();
+    // Two names that are not UTF-8 must not become one.
+    let absolute = match found.absolute.to_str() {
+        Some(absolute) => absolute.to_owned(),
+        None => format!("\0{}", found.absolute.as_os_str().as_encoded_bytes().escape_ascii()),
+    };
     raw::define(env, &both, c"absolute", &raw::to_js(env, absolute)?)?;
     raw::define(env, &both, c"handle", &make(env, found)?)?;
     Ok(both)
@@ -163,17 +169,9 @@ fn given_data<'env>(
 /// `(data) → Buffer`
 fn bytes<'env>(env: &'env Env, [given, ..]: [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>> {
     let given = with(env, &given, Arc::<Data>::clone)?;
-    let bytes = copy_of(&given).into_bytes();
+    let bytes = Data::clone(&given).into_bytes();
     let bytes = bytes.map_err(|error| from_engine(env, &error, "", || None))?;
     raw::to_js(env, napi::bindgen_prelude::Buffer::from(bytes))
-}
-
-/// Data is used again when functions run again.
-pub fn copy_of(data: &Data) -> Data {
-    match data {
-        Data::Bytes(bytes) => Data::Bytes(bytes.clone()),
-        Data::Text(units) => Data::Text(units.clone()),
-    }
 }
 
 /// `(snapshot, update) → value`

@@ -11,8 +11,9 @@ use crate::js::transaction::natives::{self, Parse};
 use crate::js::value::raw::{self, Kept};
 use crate::js::value::thrown::Result;
 
-const SCRIPTS: [&str; 4] = [
+const SCRIPTS: [&str; 5] = [
     include_str!("transaction.js"),
+    include_str!("queue.js"),
     include_str!("states.js"),
     include_str!("group.js"),
     include_str!("calls.js"),

@@ -5,6 +5,8 @@ class States {
   #states = new Map()
   /** Whether a file must have been there, or not, whatever becomes of it later: by position. */
   #required = new Map()
+  /** What was read to be moved. */
+  #read = []
   #at
   #locked
 
@@ -17,104 +19,125 @@ class States {
     return this.#states.has(position)
   }
 
-  all() {
-    return this.#states
-  }
-
-  /** Makes all of a call's changes. What it fails with is returned, together with it. */
-  async apply(call, keys) {
+  /** Makes all of a call's changes. Returns what it fails with. `isBehind`: calls before it wait for its functions. */
+  async apply(call, keys, isBehind) {
     try {
       for (const op of call.ops) {
         const position = this.#at(op.file, op.kind === 'mkdir')
         if (typeof position !== 'number' || op.kind === 'mkdir') continue
         const before = this.#states.get(position)
-        const state = await this[op.kind](op, before, (fn, value) => run(call, keys, op, fn, value))
-        if (state !== undefined) this.#states.set(position, state)
+        const state = await this[op.kind](op, before, call, (fn, value) =>
+          run(call, keys, op, fn, value, isBehind),
+        )
+        if (state !== undefined) this.#put(position, state)
       }
     } catch (error) {
-      return [call, error]
+      return { call, error }
     }
     return undefined
   }
 
-  /** What must be so, for the addon to check. */
-  required() {
-    return [...this.#required].map(([position, isThere]) => [position, 'require', isThere])
+  /** The last change comes last: a backup that is written later than a file of that name replaces it. */
+  #put(position, state) {
+    this.#states.delete(position)
+    this.#states.set(position, state)
   }
 
-  async write(op, before, run) {
-    if (op.how.exclusive && before !== undefined && before.kind !== 'remove') {
-      throw native.failure('EEXIST', op.file.shown, 0)
+  #require(file, isThere, call) {
+    this.#required.set(this.#at(file), { file, isThere, call })
+  }
+
+  async write(op, before, call, run) {
+    const { file, how } = op
+    if (how.exclusive) {
+      if (before === undefined) this.#require(file, false, call)
+      else if (before.kind !== 'remove') throw own(native.failure('EEXIST', file.shown, 0))
     }
-    if (op.how.exclusive && before === undefined) this.#required.set(this.#at(op.file), false)
-    const data = op.data ?? native.data(await run(op.make), op.how.encoding)
+    const data = op.data ?? native.data(await run(op.make), how.encoding)
     // After a removal in the same transaction the name is free, whatever is on disk.
-    const how = before === undefined ? op.how : native.write(op.options ?? {}, false)
-    return { kind: 'write', file: op.file, data, how: how.handle }
+    return { kind: 'write', file, data, how: before === undefined ? how.handle : how.free }
   }
 
-  async update(op, before, run) {
+  async update(op, before, _call, run) {
     const value = await run(op.fn, await this.#valueOf(op, before))
-    op.result.next = native.check(value)
-    if (before !== undefined && before.kind !== 'index') return { kind: 'value', file: op.file, value, op }
+    op.result.next = ours(() => native.check(value))
     const backup = before?.backup ?? (op.backup && this.#at(op.backup))
-    return { kind: 'index', file: op.file, value, op: before?.op ?? op, backup }
+    // The backup's name is taken from here on.
+    if (backup !== undefined && before?.backup === undefined)
+      this.#put(backup, { kind: 'backup', file: op.backup })
+    const isIndex = before === undefined || before.kind === 'index'
+    return { kind: isIndex ? 'index' : 'value', file: op.file, value, op: before?.op ?? op, backup }
   }
 
   async #valueOf(op, before) {
     const { handle } = op.how
+    const { shown } = op.file
     if (before === undefined) {
       const snapshot = this.#locked.index(this.#at(op.file))
-      if (snapshot instanceof Error) throw snapshot
-      return native.parse(snapshot, handle)
+      if (snapshot instanceof Error) throw own(snapshot)
+      return ours(() => native.parse(snapshot, handle))
     }
     if ('value' in before) return before.value
-    if (before.kind === 'remove') return native.parseBytes(null, handle, op.file.shown)
-    if (before.kind === 'write') return native.parseBytes(native.bytes(before.data), handle, op.file.shown)
-    const { content } = await native.read(this.#locked.root, before.source.handle, [])
-    return native.parseBytes(content, handle, op.file.shown)
+    const parse = (content) => ours(() => native.parseBytes(content, handle, shown))
+    if (before.kind === 'remove' || before.kind === 'backup') return parse(null)
+    if (before.kind === 'write') return parse(native.bytes(before.data))
+    const { content, seen } = await native.read(this.#locked.root, before.source.handle, [])
+    this.#read.push({ file: before.source, what: [before.from, 'keep', seen] })
+    return parse(content)
   }
 
-  remove({ file, must }, before) {
+  remove({ file, must }, before, call) {
     if (before === undefined) {
-      if (must) this.#required.set(this.#at(file), true)
+      if (must) this.#require(file, true, call)
       return { kind: 'remove', file, must }
     }
-    if (before.kind === 'remove' && must) throw native.failure('ENOENT', file.shown, 0)
+    if (before.kind === 'remove' && must) throw own(native.failure('ENOENT', file.shown, 0))
     return { kind: 'remove', file, must: false }
   }
 
-  rename({ from, file }) {
+  rename({ from, file }, _before, call) {
     const source = this.#at(from)
     const moved = this.#states.get(source)
-    if (moved?.kind === 'remove') throw native.failure('ENOENT', from.shown, 0)
-    if (moved === undefined) this.#required.set(source, true)
+    if (moved?.kind === 'remove') throw own(native.failure('ENOENT', from.shown, 0))
+    if (moved === undefined) this.#require(from, true, call)
     if (source === this.#at(file)) return moved
-    this.#states.set(source, { kind: 'remove', file: from, must: false })
+    this.#put(source, { kind: 'remove', file: from, must: false })
     if (moved === undefined) return { kind: 'rename', file, from: source, source: from }
-    return { ...moved, kind: moved.kind === 'index' ? 'value' : moved.kind, file }
+    return { ...moved, kind: moved.kind === 'index' ? 'value' : moved.kind, file, backup: undefined }
   }
 
-  /** What the addon is to do for a file. */
-  wanted(state) {
-    const { kind, file, op, value } = state
+  /** What must be so, for the addon to check. */
+  required() {
+    const all = [...this.#required].map(([position, { file, isThere, call }]) => ({
+      file,
+      call,
+      what: [position, 'require', isThere],
+    }))
+    return [...all, ...this.#read]
+  }
+
+  /** What the addon is to do, for each file. */
+  wanted() {
+    const all = []
+    for (const [position, state] of this.#states) {
+      const what = this.#wanted(state)
+      if (what) all.push({ file: state.file, what: [position, ...what], isDone: true })
+    }
+    return all
+  }
+
+  #wanted({ kind, file, op, value, data, how, from, must, backup }) {
+    // A file that was written to that name later is what is to be there.
+    const kept = this.#states.get(backup)?.kind === 'backup' ? backup : undefined
+    const text = (snapshot) => ours(() => native.stringify(value, snapshot, op.how.handle, file.shown))
     if (kind === 'index') {
       const snapshot = this.#locked.index(this.#at(file))
-      const text = native.stringify(value, snapshot, op.how.handle, file.shown)
-      return ['index', text, op.how.handle, snapshot, state.backup]
+      return ['index', text(snapshot), op.how.handle, snapshot, kept]
     }
-    if (kind === 'value')
-      return ['write', native.stringify(value, undefined, op.how.handle, file.shown), op.how.write]
-    if (kind === 'write') return ['write', state.data, state.how]
-    if (kind === 'rename') return ['rename', state.from]
-    return ['remove', state.must]
-  }
-
-  /** What the caller calls a file. */
-  shown(position, calls) {
-    const state = this.#states.get(position)
-    const read = () => calls.flatMap(({ reads }) => reads).find(({ file }) => this.#at(file) === position)
-    return (state ?? read())?.file.shown ?? ''
+    if (kind === 'value') return ['write', text(undefined), op.how.write, kept]
+    if (kind === 'write') return ['write', data, how]
+    if (kind === 'rename') return ['rename', from]
+    return kind === 'remove' ? ['remove', must] : undefined
   }
 
   /** What was done to the files of a call. */
@@ -124,11 +147,8 @@ class States {
       if (kind === 'mkdir') continue
       for (const one of from ? [from, file] : [file]) {
         const position = this.#at(one)
-        const { kind, written, bytes, verified } = receipts.get(position) ?? {
-          kind: 'remove',
-          bytes: 0,
-          verified: false,
-        }
+        const none = { kind: 'remove', written: false, bytes: 0, verified: false }
+        const { kind, written, bytes, verified } = receipts.get(position) ?? none
         const done = { remove: 'removed', rename: 'renamed' }[kind] ?? 'written'
         files.set(position, { path: one.shown, action: written ? done : 'unchanged', bytes, verified })
       }
@@ -138,11 +158,18 @@ class States {
 }
 
 /** Calls a function of the user's, in the async context of its call. Calls that it makes are to know that it holds locks. */
-async function run(call, keys, op, fn, value) {
+async function run(call, keys, op, fn, value, isBehind) {
   const [returned, running] = call.inContext(native.call, keys, call.inside, op.file.shown, fn, value)
+  if (!isThenable(returned)) return returned
+  let timer
+  const givenUp = new Promise((_, reject) => {
+    call.gone.then(() => reject(GONE))
+    if (isBehind) timer = native.after(SLOW, () => reject(LATE))
+  })
   try {
-    return isThenable(returned) ? await returned : returned
+    return await Promise.race([returned, givenUp])
   } finally {
+    native.stop(timer)
     native.release(undefined, running)
   }
 }

@@ -71,8 +71,14 @@ class Transaction {
           absolute: `${file.absolute}.backup`,
           shown: `${file.shown}.backup`,
         }
+    // Calls with other options do not share a parsed index.
+    const key = `${how.key}\0${backup?.absolute}`
+    const same = this.#ops.find((op) => op.kind === 'update' && op.file.absolute === file.absolute)
+    if (same && same.key !== key) {
+      throw native.wrongType('options', 'the same for all updates of one file (but for initial)', options)
+    }
     const result = {}
-    this.#ops.push({ kind: 'update', file, fn, how, backup, result })
+    this.#ops.push({ kind: 'update', file, fn, how, key, backup, result })
     return new Updated(result)
   }
 
@@ -112,16 +118,22 @@ class Transaction {
   /** What a file will be after the first `upTo` operations: a buffer, or `null`. What is on disk counts as read. */
   async #view(file, upTo) {
     const ops = this.#ops.slice(0, upTo).filter((op) => op.kind !== 'mkdir')
-    const others = ops.flatMap((op) => (op.from ? [op.file, op.from] : [op.file]))
+    // What is known of a file's identity is kept: each path is followed once.
+    const unknown = new Set(ops.flatMap((op) => (op.from ? [op.file, op.from] : [op.file])))
+    for (const other of unknown) if (other.identity !== undefined) unknown.delete(other)
+    const others = [...unknown]
     const found = await native.read(
       this.#root,
       file.handle,
       others.map(({ handle }) => handle),
     )
-    const same = new Set(found.same.map((at) => others[at]))
-    const own = ops.filter((op) => same.has(op.file) || same.has(op.from))
+    for (const [at, identity] of found.identities.entries()) others[at].identity = identity ?? undefined
+    const isSame = (other) =>
+      other !== undefined &&
+      (other.absolute === file.absolute || (found.identity && other.identity === found.identity))
+    const own = ops.filter((op) => isSame(op.file) || isSame(op.from))
     const first = own[0]
-    if (first === undefined || first.kind === 'update' || (first.kind === 'rename' && same.has(first.from))) {
+    if (first === undefined || first.kind === 'update' || (first.kind === 'rename' && isSame(first.from))) {
       if (!this.#reads.has(file.absolute)) this.#reads.set(file.absolute, { file, seen: found.seen })
     }
     let content = found.content
@@ -129,7 +141,7 @@ class Transaction {
       if (op.kind === 'write')
         content = native.bytes(op.data ?? native.data(await op.make(), op.how.encoding))
       else if (op.kind === 'update') content = await this.#updated(op, content)
-      else if (op.kind === 'rename' && same.has(op.file))
+      else if (op.kind === 'rename' && isSame(op.file))
         content = await this.#view(op.from, this.#ops.indexOf(op))
       else content = null
     }

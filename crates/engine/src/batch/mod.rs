@@ -85,7 +85,8 @@ impl Batch {
     ) -> Result<Entry> {
         cancel.check()?;
         let target = Target::resolve(path, Resolve { mkdir, exclusive: options.exclusive })?;
-        pending::look(&target.dir);
+        // What is staged now is looked at again, and recovery would keep what is written.
+        let _ = pending::look(&target.dir)?;
         let folder = self.folders.of(&target);
         deferred_close::retry_when_full(|_| Entry::stage(&folder, &target, data, options, cancel))
     }

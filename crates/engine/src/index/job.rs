@@ -16,7 +16,7 @@ use crate::job::{After, Job, Step};
 use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::wait::{self, Wait, Waited};
 use crate::process::{CallId, Called, Inside, Key, Place, Ticket};
-use crate::transaction::pending;
+use crate::transaction::pending::{self, Look};
 use crate::write::{Receipt, Settled};
 
 /// An index in our hands, and what it says.
@@ -28,6 +28,9 @@ pub struct Opened {
     pub waited: Duration,
     origin: Origin,
 }
+
+/// How long to wait until the next look at a transaction that is to be recovered first.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// From the call to the parsed index.
 pub struct OpenJob {
@@ -87,6 +90,22 @@ impl OpenJob {
         Self { id, stage: Stage::Called(ticket), origin, since, cancel }
     }
 
+    /// Looks again at a transaction that is to be recovered first.
+    fn look_later(mut self, real: PathBuf) -> Step<Self> {
+        Step::Wait(Box::pin(async move {
+            let waited = self.since.elapsed();
+            if waited >= self.origin.timeout {
+                return After::Done(Err(Timeout::ask(waited, Blocker::Lock, &real).await.into()));
+            }
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                () = self.cancel.cancelled() => return After::Done(Err(ErrorKind::Aborted.into())),
+            }
+            self.stage = Stage::Called(Ticket::take().inside(self.origin.inside.clone()));
+            After::Run(self)
+        }))
+    }
+
     fn wait(mut self, real: PathBuf, wait: Wait) -> Step<Self> {
         Step::Wait(Box::pin(async move {
             self.stage = match wait::open(
@@ -129,7 +148,19 @@ impl Job for OpenJob {
                     }
                     Err(error) => return Step::Done(Err(error)),
                 };
-                pending::look(&target.dir);
+                match pending::look(&target.dir) {
+                    Ok(Look::Clear) => {}
+                    Ok(Look::Busy) => {
+                        // Others do not wait for its place in the order of calls meanwhile.
+                        drop(ticket);
+                        self.stage = Stage::Waiting;
+                        return self.look_later(target.real_path());
+                    }
+                    Err(error) => {
+                        self.stage = Stage::Called(ticket);
+                        return Step::Again(self, error);
+                    }
+                }
                 let mut place = ticket.join_as_follower(target.key(), target.name.clone(), self.id);
                 self.stage = Stage::Waiting;
                 let turn = match place.try_called() {

@@ -114,7 +114,7 @@ impl Lock {
                 dir: target.dir.clone(),
                 name: name.to_owned(),
                 file,
-                stays: false,
+                stays: taking == Taking::ToRecover,
                 _slot: slot,
             };
             // Another machine may have replaced the index, and this file, since the directory was last opened here.
@@ -162,6 +162,11 @@ impl Lock {
     /// Lets the lock go, and leaves what it says to the next holder.
     pub fn leave(mut self) {
         self.stays = true;
+    }
+
+    /// What it says, as it was taken [to recover](Taking::ToRecover), counts for nothing any more.
+    pub fn settle(mut self) {
+        self.stays = false;
     }
 }
 

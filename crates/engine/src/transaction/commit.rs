@@ -117,6 +117,17 @@ pub fn commit(
     if let Err(error) = recorded {
         return Err(take_back(root, items, finished, error));
     }
+    // What others have written while all was flushed is not to be overwritten by what was made of the version before.
+    let mut changed = Vec::new();
+    for (at, item) in items.iter().enumerate() {
+        if !leaves_out(Step::LastLook) && !item.is_as_expected().unwrap_or(false) {
+            changed.push(at);
+        }
+    }
+    if !changed.is_empty() {
+        undo(root, items, finished)?;
+        return Ok(Attempt::Changed(changed));
+    }
     match publish(items) {
         Ok(()) => {}
         Err(failed) => {
@@ -199,7 +210,8 @@ fn flush_directories(items: &mut [Item], flush: bool) -> Result<()> {
         items.iter_mut().for_each(|item| item.receipt.durable = item.receipt.durable && flush);
         return Ok(());
     }
-    let mut dirs: Vec<_> = items.iter().map(|item| item.target.dir.clone()).collect();
+    let mut dirs: Vec<_> =
+        items.iter().filter(|item| !item.is_read()).map(|item| item.target.dir.clone()).collect();
     dirs.sort_by_key(|dir| dir.id().clone());
     dirs.dedup_by_key(|dir| dir.id().clone());
     let durable = Mutex::new(true);
@@ -226,11 +238,13 @@ fn flush_directories(items: &mut [Item], flush: bool) -> Result<()> {
 /// Nothing has changed, and nothing is to: that must be on disk before the staged files go, or a record without them would
 /// be taken for one that was complete.
 fn take_back(root: &Root, items: &mut [Item], finished: State, error: Error) -> Error {
-    match root.write_state(&finished).and_then(|()| root.flush()) {
-        Ok(()) => error,
-        Err(cause) => {
-            items.iter_mut().for_each(Item::leave);
-            ErrorKind::UnknownOutcome { cause: Box::new(cause) }.into()
-        }
-    }
+    undo(root, items, finished).err().unwrap_or(error)
+}
+
+/// As [`take_back`], without a failure before it.
+fn undo(root: &Root, items: &mut [Item], finished: State) -> Result<()> {
+    root.write_state(&finished).and_then(|()| root.flush()).map_err(|cause| {
+        items.iter_mut().for_each(Item::leave);
+        ErrorKind::UnknownOutcome { cause: Box::new(cause) }.into()
+    })
 }

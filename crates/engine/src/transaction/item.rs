@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
+use std::path::PathBuf;
 
 use crate::cancel::Cancel;
 use crate::dir::{Target, names};
@@ -32,8 +33,6 @@ pub struct Item {
     pub expected: Expected,
     /// Its lock is held by the transaction.
     pub is_index: bool,
-    /// To be removed, because it gets another name.
-    pub is_moved: bool,
     /// What must not be there any more, or has been found out.
     pub receipt: Receipt,
     old: Option<Stat>,
@@ -67,6 +66,8 @@ pub enum Expected {
     Present,
     /// No file, whatever becomes of it in the end.
     Absent,
+    /// Nothing at this path, to which no directory leads.
+    NoPath(PathBuf),
 }
 
 impl Expected {
@@ -98,7 +99,7 @@ impl Item {
             change,
             expected,
             is_index,
-            is_moved: false,
+
             receipt,
             old: None,
             is_old_flushed: false,
@@ -112,6 +113,9 @@ impl Item {
     /// # Errors
     /// Those of [`Target::existing`].
     pub fn look_first(&mut self) -> Result<()> {
+        if matches!(self.expected, Expected::NoPath(_)) {
+            return Ok(());
+        }
         if self.staged.is_none() {
             self.old = self.target.existing()?;
         }
@@ -138,6 +142,8 @@ impl Item {
         match &self.change {
             Change::Keep | Change::Remove(_) => {
                 if self.old.is_some() && matches!(self.change, Change::Remove(_)) {
+                    // Found out before anything is recorded. (A staged file shows it for the others.)
+                    self.target.dir.check_changeable().named("unlink")?;
                     self.target.check_replaceable()?;
                     self.old_hash = self.hash_of_old(cancel);
                 }
@@ -271,20 +277,14 @@ impl Item {
     /// # Errors
     /// What makes the change impossible by now.
     pub fn look(&mut self, flush: bool) -> Result<bool> {
+        if let Expected::NoPath(path) = &self.expected {
+            return Ok(std::fs::symlink_metadata(path).is_err());
+        }
         let now = self.target.existing()?;
         self.expected.check(now.as_ref())?;
         let version = now.as_ref().map(|now| &now.version);
-        if let Expected::Version(expected) = &self.expected
-            && !leaves_out(Step::LastLook)
-        {
-            let is_same = match (version, expected) {
-                (None, None) => true,
-                (Some(version), Some(expected)) => version.has_content_of(expected),
-                _ => false,
-            };
-            if !is_same {
-                return Ok(false);
-            }
+        if !leaves_out(Step::LastLook) && !self.is_as_expected()? {
+            return Ok(false);
         }
         match &self.change {
             Change::Write(_, options) if options.exclusive && now.is_some() => {
@@ -351,10 +351,31 @@ impl Item {
     /// What has its name now is on disk.
     pub fn note_flushed(&self) {
         if matches!(self.change, Change::Write(..))
+            && let Some(staged) = &self.staged
             && let Ok(Some(stat)) = self.target.existing()
+            // Another process may have put its own there, and not flushed it.
+            && stat.version.id.number() == staged.mark.inode
         {
             known::note_file(&self.target.dir, stat.version);
         }
+    }
+
+    /// Whether it is only to be what it was when it was read.
+    pub fn is_read(&self) -> bool {
+        !self.changes() && !self.is_index && self.receipt.verified.is_none()
+    }
+
+    /// As the last part of [`Item::look`], right before the names change.
+    ///
+    /// # Errors
+    /// Those of [`Target::existing`].
+    pub fn is_as_expected(&self) -> Result<bool> {
+        let Expected::Version(expected) = &self.expected else { return Ok(true) };
+        Ok(match (self.target.existing()?, expected) {
+            (None, None) => true,
+            (Some(now), Some(expected)) => now.version.has_content_of(expected),
+            _ => false,
+        })
     }
 
     /// Whether anything is to be done.
@@ -377,8 +398,7 @@ impl Item {
             hash: self.old_hash,
         });
         let staged = self.staged.as_ref().map(|staged| (staged.temp.name.clone(), staged.mark));
-        let is_moved = matches!(self.change, Change::Remove(_)) && self.is_moved;
-        Ok(Op { dir, name: self.target.name.clone(), staged, is_index: self.is_index, is_moved, old })
+        Ok(Op { dir, name: self.target.name.clone(), staged, is_index: self.is_index, old })
     }
 
     /// Gives the staged file its name, or removes the file.

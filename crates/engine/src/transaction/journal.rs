@@ -61,8 +61,6 @@ pub struct Op {
     pub staged: Option<(OsString, Mark)>,
     /// An index: its lock is held by the transaction, and by who recovers it.
     pub is_index: bool,
-    /// It is to be removed because it has another name by the same transaction, which is a change of it as well.
-    pub is_moved: bool,
     /// What was there before; `None`: nothing.
     pub old: Option<OldMark>,
 }
@@ -228,7 +226,7 @@ impl Op {
                 | flag(self.is_index, INDEX)
                 | flag(self.old.is_some(), HAD_OLD)
                 | flag(self.old.is_some_and(|old| old.hash.is_some()), OLD_HASH)
-                | flag(is_link || self.is_moved, LINK),
+                | flag(is_link, LINK),
         );
         let none = OsString::new();
         let staged = self.staged.as_ref().map_or(&none, |(name, _)| name);
@@ -276,7 +274,7 @@ impl Op {
             changed,
             hash: is(OLD_HASH).then_some(hash),
         });
-        let op = Self { dir, name, staged, is_index: is(INDEX), is_moved: is(REMOVE) && is(LINK), old };
+        let op = Self { dir, name, staged, is_index: is(INDEX), old };
         op.stays_below().then_some(op)
     }
 

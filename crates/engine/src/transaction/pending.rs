@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use crate::dir::{Directory, names};
+use crate::error::Result;
 use crate::process::lock;
 use crate::sys::FileId;
 use crate::transaction::recover;
@@ -22,46 +23,75 @@ struct Looked {
 
 static LOOKED: Mutex<Option<Looked>> = Mutex::new(None);
 
-/// Recovers what was left in `dir` and in what is above it, once in the life of this process. Nothing is said of failures:
-/// the call is for other files, as a rule, and those that are for the same ones meet them.
-pub fn look(dir: &Arc<Directory>) {
+/// What came of a look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Look {
+    /// Nothing is in the way, or nothing that this call could do.
+    Clear,
+    /// A transaction is to be recovered, or at work: the caller is to look again.
+    Busy,
+}
+
+/// Recovers what was left in `dir` and in what is above it, once in the life of this process. What cannot be recovered is no
+/// failure here: the call is for other files, as a rule, and those that are for the same ones meet it.
+///
+/// # Errors
+/// Only those that pass by themselves.
+pub fn look(dir: &Arc<Directory>) -> Result<Look> {
     if lock(&LOOKED).get_or_insert_default().dirs.contains(dir.id()) {
-        return;
+        return Ok(Look::Clear);
     }
-    let Ok(path) = dir.path() else { return };
+    let Ok(path) = dir.path() else { return Ok(Look::Clear) };
+    let mut is_known = true;
     for above in path.ancestors() {
         let known = lock(&LOOKED).get_or_insert_default().paths.get(above).copied();
-        let is_root = match known {
-            Some(is_root) => is_root,
+        let root = match known {
+            Some(false) => continue,
+            Some(true) => open(above).ok().flatten(),
             None => match recovered(above) {
-                Some(root) => root.is_some(),
-                // Something is at work there: a later call looks again.
-                None => return,
+                Err(error) if error.is_transient() => return Err(error),
+                // Another call may succeed.
+                Err(_) => {
+                    is_known = false;
+                    continue;
+                }
+                Ok(Found::Busy) => return Ok(Look::Busy),
+                Ok(Found::None) => None,
+                Ok(Found::Root(root)) => Some(root),
             },
         };
-        lock(&LOOKED).get_or_insert_default().paths.insert(above.to_owned(), is_root);
-        if is_root && let Some(root) = open(above) {
+        lock(&LOOKED).get_or_insert_default().paths.insert(above.to_owned(), root.is_some());
+        if let Some(root) = root {
             sweep(&root, dir);
         }
     }
-    lock(&LOOKED).get_or_insert_default().dirs.insert(dir.id().clone());
+    if is_known {
+        lock(&LOOKED).get_or_insert_default().dirs.insert(dir.id().clone());
+    }
+    Ok(Look::Clear)
 }
 
-fn open(path: &Path) -> Option<Root> {
-    Directory::open(None, path, false).and_then(|dir| Root::open(&dir)).ok().flatten()
+fn open(path: &Path) -> Result<Option<Root>> {
+    Directory::open(None, path, false).and_then(|dir| Root::open(&dir))
 }
 
-/// `None`: not now. `Some(None)`: there is nothing.
-fn recovered(path: &Path) -> Option<Option<Root>> {
+enum Found {
+    None,
+    /// With nothing pending.
+    Root(Root),
+    Busy,
+}
+
+fn recovered(path: &Path) -> Result<Found> {
     if std::fs::symlink_metadata(path.join(FOLDER)).is_err() {
-        return Some(None);
+        return Ok(Found::None);
     }
-    let Some(root) = open(path).filter(|root| root.is_writable) else { return Some(None) };
-    match recover::attempt(&root) {
-        Ok(Some(_)) => Some(Some(root)),
-        Ok(None) => None,
-        Err(_) => Some(None),
-    }
+    let Some(root) = open(path)? else { return Ok(Found::None) };
+    Ok(match recover::attempt(&root)? {
+        Some(_) => Found::Root(root),
+        None => Found::Busy,
+    })
 }
 
 /// Removes from `dir` what transactions of dead processes have staged there. A record that counts may name such a file, and

@@ -42,6 +42,12 @@ impl<'a> Place<'a> {
         Ok(Self { op, dir, lock: None, staged: None, is_whole: false, target: Seen::Other })
     }
 
+    /// # Errors
+    /// Those of [`Root::check_rights`].
+    pub fn check_rights(&self, root: &Root) -> Result<()> {
+        self.dir.as_ref().map_or(Ok(()), |dir| root.check_rights(dir))
+    }
+
     /// Looks at the staged file and at the target. `copied`: inodes say nothing, the tree is a copy.
     ///
     /// # Errors
@@ -143,15 +149,16 @@ fn see(dir: &Directory, op: &Op, copied: bool) -> Result<Seen> {
     if old.size != version.size {
         return Ok(Seen::Other);
     }
+    // Another name or mode is a change of the file, but not of what it says.
     let is_same_file = old.modified == version.modified && (copied || old.inode == number);
     let is_untouched = is_same_file && (copied || old.changed == version.changed);
+    let says_the_same = |is_hash: &mut dyn FnMut(u128) -> Result<bool>| old.hash.map(is_hash).transpose();
     let is_old = is_untouched
-        || if op.staged.is_none() && !copied {
-            // Not by what it says: a removal uses up no staged file, so one that comes back would remove a file that was made
-            // again with the same bytes.
-            is_same_file && op.is_moved
-        } else {
-            old.hash.map(is_hash).transpose()?.unwrap_or(false)
+        || match says_the_same(&mut is_hash)? {
+            // A removal uses up no staged file: one that comes back would remove a file that was made again with the same bytes.
+            Some(true) => is_same_file || copied || op.staged.is_some(),
+            Some(false) => false,
+            None => is_same_file,
         };
     Ok(if is_old { Seen::Old } else { Seen::Other })
 }

@@ -82,9 +82,9 @@ pub fn take_index(target: &Target, taking: Taking) -> Result<Option<Lock>> {
         let root = root_above(&target.dir, up)?;
         match root.filter(|root| is_pending(root, target)) {
             // It was recovered, or never recorded. With the lock goes what it says.
-            None => drop(lock),
+            None => lock.settle(),
             Some(root) => {
-                lock.leave();
+                drop(lock);
                 if attempt(&root)?.is_none() {
                     return Ok(None);
                 }
@@ -111,37 +111,53 @@ fn root_above(dir: &Arc<Directory>, up: usize) -> Result<Option<Root>> {
     Root::open(&Directory::open(None, path, false)?)
 }
 
-/// Recovers what a transaction has left, if there is such. `None`: not now, because a transaction is at work, or an update of
-/// one of its indexes.
+/// What came of an attempt to recover.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// This was done; or there was nothing to do.
+    Done(Recovered),
+    /// The transaction is at work.
+    Live,
+    /// It is dead, and an update has one of its indexes.
+    Held,
+}
+
+/// As [`attempt_or_tell`]; `None`: not now.
+///
+/// # Errors
+/// Those of [`attempt_or_tell`].
+pub fn attempt(root: &Root) -> Result<Option<Recovered>> {
+    match attempt_or_tell(root)? {
+        Attempt::Done(recovered) => Ok(Some(recovered)),
+        Attempt::Live | Attempt::Held => Ok(None),
+    }
+}
+
+/// Recovers what a transaction has left, if there is such.
 ///
 /// # Errors
 /// [`ErrorKind::Journal`]; whatever fails. What was done is right, and the rest stays to be done.
-pub fn attempt(root: &Root) -> Result<Option<Recovered>> {
-    let Some(record) = root.read()?.pending().cloned() else { return Ok(Some(Recovered::default())) };
-    let Some(mut targets) = Targets::open(root, &record)? else { return Ok(None) };
-    let Some(_root_lock) = root.try_lock()? else {
-        targets.leave_locks();
-        return Ok(None);
+pub fn attempt_or_tell(root: &Root) -> Result<Attempt> {
+    let nothing = || Attempt::Done(Recovered::default());
+    let Some(record) = root.read()?.pending().cloned() else { return Ok(nothing()) };
+    let Some(mut targets) = Targets::open(root, &record)? else {
+        // A live one has the root.
+        return Ok(if root.try_lock()?.is_some() { Attempt::Held } else { Attempt::Live });
     };
+    let Some(_root_lock) = root.try_lock()? else { return Ok(Attempt::Live) };
     let journal = root.read()?;
-    match journal.pending() {
-        None => return Ok(Some(Recovered::default())),
-        Some(now) if now.txid != record.txid => {
-            targets.leave_locks();
-            return Ok(None);
-        }
-        Some(_) => {}
-    }
-    match recover(root, &record, journal.state, &mut targets) {
-        Ok(recovered) => {
+    let recovered = match journal.pending() {
+        None => Recovered::default(),
+        // Another one by now: its locks are others.
+        Some(now) if now.txid != record.txid => return Ok(Attempt::Live),
+        Some(_) => {
+            let recovered = recover(root, &record, journal.state, &mut targets)?;
             root.sweep();
-            Ok(Some(recovered))
+            recovered
         }
-        Err(error) => {
-            targets.leave_locks();
-            Err(error)
-        }
-    }
+    };
+    targets.settle();
+    Ok(Attempt::Done(recovered))
 }
 
 /// Gives up what cannot be recovered: what was staged is set aside, and what stands stays.
@@ -188,17 +204,15 @@ impl<'a> Targets<'a> {
             );
             match Lock::try_acquire(&target, Taking::ToRecover)? {
                 Tried::Ours(lock) => place.lock = Some(lock),
-                Tried::Busy | Tried::Left(_) => {
-                    targets.leave_locks();
-                    return Ok(None);
-                }
+                Tried::Busy | Tried::Left(_) => return Ok(None),
             }
         }
         Ok(Some(targets))
     }
 
-    fn leave_locks(&mut self) {
-        self.0.iter_mut().filter_map(|place| place.lock.take()).for_each(Lock::leave);
+    /// The pointers in the locks have been followed. Until then they stay, whatever fails.
+    fn settle(&mut self) {
+        self.0.iter_mut().filter_map(|place| place.lock.take()).for_each(Lock::settle);
     }
 }
 
@@ -207,6 +221,7 @@ fn recover(root: &Root, record: &Record, state: State, targets: &mut Targets<'_>
     // After a power cut the names need not stand; a reader that has seen otherwise begins again.
     root.write_state(&State { applied: state.finished, ..state })?;
     for place in &mut targets.0 {
+        place.check_rights(root)?;
         place.look(copied)?;
     }
     let places = &mut targets.0;

@@ -19,7 +19,7 @@ mod live;
 mod lock;
 mod make;
 
-pub use lock::RootLock;
+pub use lock::{RootLock, RootWait};
 
 /// What transactions keep in their root.
 pub const FOLDER: &str = ".atomic";
@@ -102,7 +102,8 @@ impl Root {
         let (journal, is_writable) = match folder.open_to_overwrite(JOURNAL.as_ref()) {
             Ok(journal) => (journal, true),
             Err(error) if error.raw_os_error() == Some(sys::ENOENT) => return Ok(None),
-            Err(_) => (folder.open_file(JOURNAL.as_ref()).named("open")?, false),
+            Err(error) if is_refused(&error) => (folder.open_file(JOURNAL.as_ref()).named("open")?, false),
+            Err(error) => return Err(error).named("open"),
         };
         let is_trusted = own.access.is_as_trusted_as(&around.access)
             && sys::access_of(&journal).named("fstat")?.is_as_trusted_as(&around.access);
@@ -135,6 +136,21 @@ impl Root {
         self.dir.sync()?;
         process::lock(&CONFIRMED).get_or_insert_default().insert(self.folder_id.clone());
         Ok(())
+    }
+
+    /// # Errors
+    /// [`ErrorKind::Journal`] if there are users who may write to the journal, or put another one in its place, and may not change the
+    /// directory `dir`: this process is not to do it for them.
+    pub fn check_rights(&self, dir: &Directory) -> Result<()> {
+        let dir = dir.stat_self().named("fstat")?.access;
+        let writers =
+            [sys::access_of(&self.journal).named("fstat")?, self.dir.stat_self().named("fstat")?.access];
+        if writers.iter().all(|writers| dir.may_be_changed_by_all_of(writers)) {
+            return Ok(());
+        }
+        let what = "a transaction of another user changes a directory that not all who may write the journal may change; \
+                    that user can recover it";
+        Err(ErrorKind::Journal { what }.into())
     }
 
     /// What tells the root from a copy of it.
@@ -254,6 +270,11 @@ fn new_tag() -> Tag {
 fn tag_of(record: &Record) -> Option<Tag> {
     let staged = record.ops.iter().find_map(|op| op.staged.as_ref())?;
     names::transaction(&staged.0)?.0.as_bytes().try_into().ok()
+}
+
+/// Whether it may be read all the same: by another user, on a mount that is read-only.
+fn is_refused(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
 /// Whether it is no failure, but no folder.

@@ -1,6 +1,7 @@
 //! The files of a transaction: found below its root, and locked.
 
 use std::collections::HashMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use crate::index::file::{self, Snapshot, UpdateOptions};
 use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::sidecar::{Backoff, Lock, Taking};
 use crate::process::{Key, Turn};
-use crate::sys::{self, Version};
+use crate::sys::{self, Dir, Version};
 use crate::transaction::pending;
 use crate::transaction::recover::{self, Recovered};
 use crate::transaction::root::{FOLDER, Root};
@@ -61,7 +62,7 @@ impl Session {
     /// [`ErrorKind::OutsideRoot`]; those of [`Target::resolve`].
     pub fn find(&mut self, path: &Path, mkdir: bool) -> Result<usize> {
         let target = resolve(&self.root, path, mkdir)?;
-        pending::look(&target.dir);
+        let _ = pending::look(&target.dir)?;
         // With one key are names that may be one.
         for at in self.found.get(&target.key()).into_iter().flatten() {
             let known = &self.targets[*at];
@@ -137,6 +138,20 @@ impl Session {
         file::read(&self.targets[at], options)
     }
 
+    /// What is in a file, with its version and mode; `None`: there is none.
+    ///
+    /// # Errors
+    /// Those of opening and reading it.
+    pub(crate) fn content(&self, at: usize) -> Result<Option<(Vec<u8>, Version, u32)>> {
+        let target = &self.targets[at];
+        let Some(stat) = target.existing()? else { return Ok(None) };
+        let mut file = target.dir.open_file(&target.name).named("open")?;
+        let (_, version) = Dir::stat_file(&file).named("fstat")?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).named("read")?;
+        Ok(Some((bytes, version, stat.access.mode)))
+    }
+
     /// Whether a file is what it was when it was read.
     ///
     /// # Errors
@@ -157,8 +172,8 @@ impl Session {
     }
 
     /// Keeps what was recovered, for the caller to hear of.
-    pub(crate) fn note(&mut self, recovered: Option<Recovered>) {
-        if let Some(recovered) = recovered.filter(|recovered| recovered.transaction.is_some()) {
+    pub(crate) fn note(&mut self, recovered: Recovered) {
+        if recovered.transaction.is_some() {
             self.recovered = Some(recovered);
         }
     }

@@ -143,7 +143,8 @@ impl SnapshotJob {
             }
             Read::open(target)
         };
-        let files = targets.iter().map(open).collect::<Result<Vec<_>>>()?;
+        let open_at = |(at, target)| open(target).map_err(|error| error.of_entry(at));
+        let files = targets.iter().enumerate().map(open_at).collect::<Result<Vec<_>>>()?;
         let mut contents = Vec::new();
         for file in &files {
             self.cancel.check()?;
@@ -236,8 +237,10 @@ pub struct WasRead {
     pub content: Content,
     /// To be compared at the commit.
     pub seen: Seen,
-    /// Which of the others are the same file.
-    pub same: Vec<usize>,
+    /// What tells the file; `None`: its directory is missing.
+    pub identity: Option<String>,
+    /// The same, of the others.
+    pub identities: Vec<Option<String>>,
 }
 
 impl ReadJob {
@@ -249,27 +252,23 @@ impl ReadJob {
     fn read(&self) -> Result<WasRead> {
         let dir = match Directory::open(None, &self.root, false) {
             Err(error) if error.errno_of("open") == Some(sys::ENOENT) => {
-                let same = (0..self.others.len()).filter(|at| self.others[*at] == self.path).collect();
-                return Ok(WasRead { content: None, seen: Seen(None), same });
+                let identities = vec![None; self.others.len()];
+                return Ok(WasRead { content: None, seen: Seen(None), identity: None, identities });
             }
             opened => opened?,
         };
         let root = Root::open(&dir)?;
         let target = find(&dir, root.as_ref(), &self.path)?;
-        let is_same = |other: &PathBuf| {
-            *other == self.path
-                || find(&dir, root.as_ref(), other).ok().flatten().zip(target.as_ref()).is_some_and(
-                    |(other, target)| {
-                        other.dir.id() == target.dir.id() && other.is_same(target).unwrap_or(false)
-                    },
-                )
-        };
-        let same = (0..self.others.len()).filter(|at| is_same(&self.others[*at])).collect();
+        let identity = |target: &Target| format!("{:?} {:?}", target.dir.id(), target.name);
+        let identify =
+            |other: &PathBuf| find(&dir, root.as_ref(), other).ok().flatten().as_ref().map(identity);
+        let identities = self.others.iter().map(identify).collect();
+        let known = target.as_ref().map(identity);
         let Some(read) = target.as_ref().map(Read::open).transpose()?.flatten() else {
-            return Ok(WasRead { content: None, seen: Seen(None), same });
+            return Ok(WasRead { content: None, seen: Seen(None), identity: known, identities });
         };
         let content = read.content()?;
-        Ok(WasRead { content: Some(content), seen: Seen(Some(read.version)), same })
+        Ok(WasRead { content: Some(content), seen: Seen(Some(read.version)), identity: known, identities })
     }
 }
 

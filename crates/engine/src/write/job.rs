@@ -1,6 +1,7 @@
 //! A write on its way through workers: resolve the path, wait for the turn, commit, flush the directory.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::cancel::Cancel;
 use crate::data::Data;
@@ -9,7 +10,7 @@ use crate::dir::{Resolve, Target};
 use crate::error::{ErrorKind, Result};
 use crate::job::{After, Job, Step};
 use crate::process::{Inside, Ticket, Turn, buffer_pool};
-use crate::transaction::pending;
+use crate::transaction::pending::{self, Look};
 use crate::write::commit;
 use crate::write::options::{Options, Receipt};
 use crate::write::published::{Published, Settled};
@@ -30,7 +31,8 @@ impl WriteJob {
         mkdir: bool,
         cancel: Cancel,
     ) -> Self {
-        let how = How { options, mkdir, cancel, inside: ticket.made_inside(), moves: 0 };
+        let how =
+            How { options, mkdir, cancel, inside: ticket.made_inside(), moves: 0, since: Instant::now() };
         Self { stage: Stage::Called(path, ticket, data), how }
     }
 }
@@ -43,6 +45,7 @@ struct How {
     inside: Inside,
     /// How often the directory was replaced meanwhile.
     moves: u32,
+    since: Instant,
 }
 
 /// The file by the caller's path, and by one without links.
@@ -60,6 +63,11 @@ enum Stage {
     /// The file is written, in a directory that is not at its place any more.
     Moved(PathBuf, Turn, Vec<u8>, Receipt),
 }
+
+/// How long a transaction that is to be recovered first is waited for; recovery would keep what is written meanwhile.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long to wait until the next look.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// How often a file is written anew because its directory was replaced meanwhile.
 const MAX_MOVES: u32 = 64;
@@ -89,7 +97,26 @@ impl Job for WriteJob {
             Err(error) if error.is_transient() => return Step::Again(Self { stage, how }, error),
             Err(error) => return Step::Done(Err(error)),
         };
-        pending::look(&target.dir);
+        match pending::look(&target.dir) {
+            Ok(Look::Clear) => {}
+            Ok(Look::Busy) if how.since.elapsed() >= PATIENCE => {}
+            Ok(Look::Busy) => {
+                return Step::Wait(Box::pin(async move {
+                    // Others do not wait for its place in the order of calls meanwhile.
+                    let again = || Ticket::take().inside(how.inside.clone());
+                    let stage = match stage {
+                        Stage::Called(path, ticket, data) => {
+                            drop(ticket);
+                            tokio::time::sleep(PAUSE).await;
+                            Stage::Called(path, again(), data)
+                        }
+                        stage => stage,
+                    };
+                    After::Run(Self { stage, how })
+                }));
+            }
+            Err(error) => return Step::Again(Self { stage, how }, error),
+        }
         match stage {
             Stage::Called(path, ticket, data) => enqueue(path, &target, ticket, data, how),
             Stage::Ready(paths, turn, data) if *turn.key() == target.key() => {

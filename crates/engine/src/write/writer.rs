@@ -47,7 +47,7 @@ impl Writer {
         cancel.check()?;
         let slot = OPEN.take().ok_or_else(|| Error::raw("open", sys::EMFILE))?;
         let target = Target::resolve(path, Resolve { mkdir, exclusive: options.exclusive })?;
-        pending::look(&target.dir);
+        let _ = pending::look(&target.dir)?;
         sweep::once(&target.dir);
         let private = options.mode.is_some() || target.existing()?.is_some();
         let staged = Some(Staged::new(&target, private, options.exclusive)?);

@@ -181,6 +181,14 @@ impl Dir {
         }
     }
 
+    /// # Errors
+    /// That of access(2) if this user may not make or remove names in here.
+    pub fn check_changeable(&self) -> io::Result<()> {
+        use rustix::fs::Access;
+        let wanted = Access::WRITE_OK | Access::EXEC_OK;
+        Ok(rustix::fs::accessat(&self.0, ".", wanted, AtFlags::EACCESS)?)
+    }
+
     /// Removes a name.
     pub fn unlink(&self, name: &OsStr) -> io::Result<()> {
         Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::empty())?)

@@ -54,6 +54,20 @@ impl Access {
         self.is_ours_or_as(around) || self.uid == 0 || around.mode & WRITE_ALL == 0
     }
 
+    /// Whether all users who may change what these are the rights of may change this directory as well, as far as that
+    /// can be told: groups are not looked into.
+    pub fn may_be_changed_by_all_of(&self, writers: &Self) -> bool {
+        const GROUP: u32 = 0o020;
+        const OTHERS: u32 = 0o002;
+        let by = |bit| self.mode & bit != 0;
+        // The kernel asks all but root.
+        !rustix::process::geteuid().is_root()
+            || by(OTHERS)
+            || writers.mode & OTHERS == 0
+                && (writers.uid == 0 || writers.uid == self.uid)
+                && (writers.mode & GROUP == 0 || by(GROUP) && writers.gid == self.gid)
+    }
+
     /// Whether it belongs to the user of this process.
     pub(super) fn is_ours(&self) -> bool {
         self.uid == rustix::process::geteuid().as_raw()

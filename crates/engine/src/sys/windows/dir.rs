@@ -215,6 +215,12 @@ impl Dir {
         Ok(false)
     }
 
+    /// # Errors
+    /// None: only the attempt tells here.
+    pub fn check_changeable(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Removes a name.
     pub fn unlink(&self, name: &OsStr) -> io::Result<()> {
         retry_transient(|| std::fs::remove_file(self.0.join(name)))

@@ -1,20 +1,21 @@
 //! The commit of transactions, on workers.
 
-use std::collections::HashSet;
-
-use tokio::sync::oneshot;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::cancel::Cancel;
 use crate::data::Data;
-use crate::dir::place::moved;
+use crate::dir::Target;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::file::{Snapshot, UpdateOptions};
 use crate::index::json;
 use crate::job::{After, Job, Step};
-use crate::process::spawn_or_run;
+use crate::lock::holder::{Blocker, Timeout};
+use crate::lock::sidecar::Backoff;
 use crate::transaction::commit::{self, Attempt};
 use crate::transaction::item::{Change, Expected, Item};
-use crate::transaction::root::{Root, RootLock};
+use crate::transaction::root::{Root, RootLock, RootWait};
 use crate::transaction::session::{Seen, Session};
 use crate::write::{Options, Receipt};
 
@@ -28,16 +29,18 @@ pub struct Wanted {
 
 /// What is to become of a file.
 pub enum What {
-    /// It gets this content.
-    Write(Data, Options),
+    /// It gets this content. With a position: what was there is kept in that file.
+    Write(Arc<Data>, Options, Option<usize>),
     /// An index gets this text, in the place of what was read. With a path: what was read is kept there.
-    Index(Data, Box<UpdateOptions>, Option<Snapshot>, Option<usize>),
+    Index(Arc<Data>, Box<UpdateOptions>, Option<Snapshot>, Option<usize>),
     /// It becomes the name of that file, which loses its own.
     Rename(usize),
     /// It goes; `true`: it must be there.
     Remove(bool),
     /// It is to be what it was when it was read.
     Keep(Seen),
+    /// Nothing is to be there; not even its directory was, so it has no position.
+    Absent(PathBuf),
     /// Whatever else becomes of it: it must be there now, or must not.
     Require(bool),
 }
@@ -47,6 +50,7 @@ pub struct CommitJob {
     session: Session,
     stage: Committing,
     flush: bool,
+    timeout: Duration,
     cancel: Cancel,
 }
 
@@ -67,22 +71,34 @@ pub enum Committed {
 
 impl CommitJob {
     /// For a session that has its locks.
-    pub fn new(session: Session, wanted: Vec<Wanted>, flush: bool, cancel: Cancel) -> Self {
-        Self { session, stage: Committing::Wanted(wanted), flush, cancel }
+    pub fn new(
+        session: Session,
+        wanted: Vec<Wanted>,
+        flush: bool,
+        timeout: Duration,
+        cancel: Cancel,
+    ) -> Self {
+        Self { session, stage: Committing::Wanted(wanted), flush, timeout, cancel }
     }
 
     fn stage(self, mut items: Vec<Item>) -> Step<Self> {
-        let Self { session, flush, cancel, .. } = self;
+        let Self { session, flush, timeout, cancel, .. } = self;
         match commit::stage(&session.root, &mut items, flush, &cancel) {
             Ok(()) => {}
             Err(error) if error.is_transient() => {
-                return Step::Again(Self { session, stage: Committing::Stage(items), flush, cancel }, error);
+                return Step::Again(
+                    Self { session, stage: Committing::Stage(items), flush, timeout, cancel },
+                    error,
+                );
             }
             Err(error) => return Step::Done(Err(error)),
         }
-        match session.root.try_lock() {
+        let mut waiting = RootWait::default();
+        match session.root.try_lock_in_turn(&mut waiting) {
             Ok(Some(lock)) => {
-                Self { session, stage: Committing::Stage(Vec::new()), flush, cancel }.commit(items, lock)
+                drop(waiting);
+                Self { session, stage: Committing::Stage(Vec::new()), flush, timeout, cancel }
+                    .commit(items, lock)
             }
             Err(error) => Step::Done(Err(error)),
             Ok(None) => {
@@ -90,27 +106,13 @@ impl CommitJob {
                 if let Err(error) = commit::flush_staged(&mut items, flush, &cancel) {
                     return Step::Done(Err(error));
                 }
-                let (tell, told) = oneshot::channel();
-                let root = session.root.dir.clone();
-                spawn_or_run("atomic-root", move || {
-                    let lock = Root::open(&root).and_then(|root| root.map(|root| root.lock()).transpose());
-                    // Nobody may listen any more; then it is free again.
-                    drop(tell.send(lock));
-                });
                 Step::Wait(Box::pin(async move {
-                    let lock = tokio::select! {
-                        lock = told => lock,
-                        () = cancel.cancelled() => return After::Done(Err(ErrorKind::Aborted.into())),
-                    };
-                    match lock {
-                        Ok(Ok(Some(lock))) => After::Run(Self {
-                            session,
-                            stage: Committing::Commit(items, lock),
-                            flush,
-                            cancel,
-                        }),
-                        Ok(Err(error)) => After::Done(Err(error)),
-                        _ => After::Done(Err(moved())),
+                    match lock_root(&session.root, waiting, timeout, &cancel).await {
+                        Ok(lock) => {
+                            let stage = Committing::Commit(items, lock);
+                            After::Run(Self { session, stage, flush, timeout, cancel })
+                        }
+                        Err(error) => After::Done(Err(error)),
                     }
                 }))
             }
@@ -139,6 +141,34 @@ impl CommitJob {
     }
 }
 
+/// Waits for the root, without a thread.
+async fn lock_root(
+    root: &Root,
+    mut waiting: RootWait,
+    timeout: Duration,
+    cancel: &Cancel,
+) -> Result<RootLock> {
+    let mut backoff = Backoff::new(Instant::now(), timeout);
+    loop {
+        let pause = match backoff.pause() {
+            Ok(pause) => pause,
+            Err(waited) => {
+                let none = Timeout::new(waited, Blocker::Lock, None, &root.path);
+                return Err(Timeout { lock: Some(root.lock_path()), ..none }.into());
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
+        }
+        match root.try_lock_in_turn(&mut waiting) {
+            Ok(Some(lock)) => return Ok(lock),
+            Err(error) if !error.is_transient() => return Err(error),
+            _ => {}
+        }
+    }
+}
+
 impl Job for CommitJob {
     type Output = Committed;
 
@@ -158,22 +188,30 @@ impl Job for CommitJob {
 fn items(session: &Session, wanted: Vec<Wanted>, cancel: &Cancel) -> Result<Vec<Item>> {
     let mut items = Vec::new();
     let mut backups = Vec::new();
-    let positions: Vec<_> = wanted.iter().map(|wanted| wanted.at).collect();
-    let renamed: HashSet<_> = wanted
-        .iter()
-        .filter_map(|wanted| match wanted.what {
-            What::Rename(from) => Some(from),
-            _ => None,
-        })
-        .collect();
     for (position, Wanted { at, what }) in wanted.into_iter().enumerate() {
-        let target = session.targets[at].clone();
+        let target = match &what {
+            // Its directory is missing: the root stands for it.
+            What::Absent(_) => Target::again(session.root.dir.clone(), "".into(), session.root.path.clone()),
+            _ => session.targets[at].clone(),
+        };
         let item = |change, expected, is_index| items.push(Item::new(target, change, expected, is_index));
         match what {
-            What::Write(data, options) => {
-                let data = data.into_bytes().map_err(|error| error.of_entry(position))?;
-                item(Change::Write(data, options), Expected::Any, false);
+            What::Write(data, options, backup) => {
+                let data =
+                    Arc::unwrap_or_clone(data).into_bytes().map_err(|error| error.of_entry(position))?;
+                let mut expected = Expected::Any;
+                if let Some(backup) = backup
+                    && let Some((old, version, mode)) = session.content(at)?
+                {
+                    let options =
+                        Options { mode: Some(mode), if_changed: true, exclusive: false, ..options.clone() };
+                    let target = session.targets[backup].clone();
+                    backups.push(Item::new(target, Change::Write(old, options), Expected::Any, false));
+                    expected = Expected::Version(Some(version));
+                }
+                item(Change::Write(data, options), expected, false);
             }
+            What::Absent(path) => item(Change::Keep, Expected::NoPath(path), false),
             What::Rename(from) => item(Change::Rename(session.targets[from].clone()), Expected::Any, false),
             What::Remove(must) => item(Change::Remove(must), Expected::Any, false),
             What::Require(true) => item(Change::Keep, Expected::Present, false),
@@ -206,20 +244,16 @@ fn items(session: &Session, wanted: Vec<Wanted>, cancel: &Cancel) -> Result<Vec<
             }
         }
     }
-    let is_source = |at: &usize| renamed.contains(at);
-    for (item, at) in items.iter_mut().zip(&positions) {
-        item.is_moved = is_source(at);
-    }
     // After those that were asked for, so that positions are the callers'.
     items.append(&mut backups);
     Ok(items)
 }
 
 /// The bytes of an index, laid out as it was.
-fn index_text(text: Data, options: &UpdateOptions, snapshot: Option<&Snapshot>) -> Result<Vec<u8>> {
+fn index_text(text: Arc<Data>, options: &UpdateOptions, snapshot: Option<&Snapshot>) -> Result<Vec<u8>> {
     let layout = snapshot.map(|snapshot| snapshot.layout.clone()).unwrap_or_default();
     let lone = |_| Error::from(ErrorKind::InvalidJson { reason: "a lone surrogate".to_owned() });
-    let text = text.into_bytes().map_err(lone)?;
+    let text = Arc::unwrap_or_clone(text).into_bytes().map_err(lone)?;
     let text = layout.apply(text, options.space.as_ref());
     json::check_length(&text, options.longest)?;
     json::check_text(&text)?;

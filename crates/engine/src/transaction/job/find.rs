@@ -39,7 +39,9 @@ impl FindJob {
 
     fn find(&self) -> Result<Found> {
         let mut session = Session::open(&self.root)?;
-        session.note(recover::attempt(&session.root)?);
+        if let Some(recovered) = recover::attempt(&session.root)? {
+            session.note(recovered);
+        }
         let find = |Find { path, mkdir, is_directory }: &Find| match is_directory {
             true => session.make_directory(path).map(|()| 0),
             false => session.find(path, *mkdir),

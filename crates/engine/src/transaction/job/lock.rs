@@ -10,7 +10,7 @@ use crate::job::{Job, Step};
 use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::sidecar::Taking;
 use crate::process::{Inside, Ticket, Turn};
-use crate::transaction::recover;
+use crate::transaction::recover::{self, Attempt};
 use crate::transaction::session::{Seen, Session, Waiting};
 
 /// Takes the turns of all files and the locks of the indexes, and reads these.
@@ -25,6 +25,8 @@ struct Lock {
     indexes: Vec<(usize, UpdateOptions)>,
     /// Files that were read before.
     seen: Vec<(usize, Seen)>,
+    /// What the call is made inside of.
+    inside: Inside,
     since: Instant,
     timeout: Duration,
     cancel: Cancel,
@@ -57,8 +59,9 @@ impl LockJob {
         timeout: Duration,
         cancel: Cancel,
     ) -> Self {
-        let how = Lock { indexes, seen, since: Instant::now(), timeout, cancel };
-        Self { session, how, stage: Locking::Turns(Ticket::take().inside(inside)) }
+        let ticket = Ticket::take().inside(inside.clone());
+        let how = Lock { indexes, seen, inside, since: Instant::now(), timeout, cancel };
+        Self { session, how, stage: Locking::Turns(ticket) }
     }
 }
 
@@ -70,12 +73,24 @@ impl Job for LockJob {
         match stage {
             Locking::Turns(ticket) => {
                 // What is pending is recovered with nothing held.
-                match recover::attempt(&session.root) {
+                match recover::attempt_or_tell(&session.root) {
                     Err(error) if error.is_transient() => {
                         return Step::Again(Self { session, how, stage: Locking::Turns(ticket) }, error);
                     }
                     Err(error) => return Step::Done(Err(error)),
-                    Ok(recovered) => session.note(recovered),
+                    Ok(Attempt::Done(recovered)) => session.note(recovered),
+                    Ok(Attempt::Live) => {}
+                    Ok(Attempt::Held) => {
+                        return Step::Wait(Box::pin(async move {
+                            // Others do not wait for its place in the order of calls meanwhile.
+                            drop(ticket);
+                            let left = how.timeout.saturating_sub(how.since.elapsed());
+                            let mut waiting = Waiting::new(Instant::now(), left);
+                            let paused = waiting.pause(&session.root.lock_path(), &how.cancel).await;
+                            let again = Ticket::take().inside(how.inside.clone());
+                            paused.map(|()| Self { session, how, stage: Locking::Turns(again) }).into()
+                        }));
+                    }
                 }
                 let places = ticket.join_all(session.keys());
                 Step::Wait(Box::pin(async move {

@@ -9,7 +9,7 @@ fn record() -> Record {
         name: name.into(),
         staged: Some((staged(name), mark)),
         is_index: false,
-        is_moved: false,
+
         old: Some(old),
     };
     let link = Mark { hash: None, ..mark };

@@ -2,6 +2,8 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use super::{FOLDER, LOCK, Root, TURN};
 use crate::dir::place::moved;
@@ -10,40 +12,34 @@ use crate::lock::sidecar::not_locked;
 use crate::mutant::{Step, leaves_out};
 
 impl Root {
-    /// The root's lock, if it is free.
+    /// The root's lock, if it is free, whoever waits for it.
     ///
     /// # Errors
-    /// [`ErrorKind::NoLocks`]; those of open(2); `ENOENT` if `.atomic` was removed.
+    /// [`ErrorKind::NoLocks`](crate::error::ErrorKind::NoLocks); those of open(2); `ENOENT` if `.atomic` was removed.
     pub fn try_lock(&self) -> Result<Option<RootLock>> {
         if leaves_out(Step::RootLock) {
             return Ok(Some(RootLock(None)));
         }
-        // Whoever waits for the lock has the turn: so the process that had it last does not come first again.
-        let turn = self.open_lock(TURN)?;
-        if !tried(turn.try_lock())? {
-            return Ok(None);
-        }
         let file = self.open_lock(LOCK)?;
-        let is_ours = tried(file.try_lock())?;
-        drop(turn.unlock());
-        if is_ours { self.locked(file).map(Some) } else { Ok(None) }
+        if tried(file.try_lock())? { self.locked(file).map(Some) } else { Ok(None) }
     }
 
-    /// The root's lock, as soon as it is free: this thread waits.
+    /// The root's lock, if it is free and no other process waits for it longer.
     ///
     /// # Errors
     /// Those of [`Root::try_lock`].
-    pub fn lock(&self) -> Result<RootLock> {
-        if leaves_out(Step::RootLock) {
-            return Ok(RootLock(None));
+    pub fn try_lock_in_turn(&self, waiting: &mut RootWait) -> Result<Option<RootLock>> {
+        if waiting.turn.is_none() {
+            let turn = self.open_lock(TURN)?;
+            if tried(turn.try_lock())? {
+                waiting.turn = Some(RootLock(Some(turn)));
+            }
         }
-        let turn = self.open_lock(TURN)?;
-        turn.lock().map_err(not_locked)?;
-        let file = self.open_lock(LOCK)?;
-        let locked = file.lock().map_err(not_locked);
-        drop(turn.unlock());
-        locked?;
-        self.locked(file)
+        // A process that was stopped while it had the turn must not stop all others.
+        if waiting.turn.is_none() && waiting.since.elapsed() < PATIENCE {
+            return Ok(None);
+        }
+        self.try_lock()
     }
 
     /// Whether a transaction or a recovery is at work; `None`: this user may not ask.
@@ -66,6 +62,11 @@ impl Root {
         if here.is_some_and(|here| here.version.id == self.folder_id) { Ok(lock) } else { Err(moved()) }
     }
 
+    /// For people who look for what is in the way.
+    pub fn lock_path(&self) -> PathBuf {
+        self.path.join(FOLDER).join(LOCK)
+    }
+
     fn open_lock(&self, name: &str) -> Result<File> {
         let opened = match self.folder.open_to_overwrite(name.as_ref()) {
             // Reading is enough for a lock.
@@ -75,6 +76,22 @@ impl Root {
             opened => opened,
         };
         opened.named("open").map_err(|error| error.about(self.path.join(FOLDER).join(name)))
+    }
+}
+
+/// How long a process that waits lets the one go ahead that waits longer.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Waiting for the lock: with the turn a process comes before that which had the lock last.
+#[derive(Debug)]
+pub struct RootWait {
+    turn: Option<RootLock>,
+    since: Instant,
+}
+
+impl Default for RootWait {
+    fn default() -> Self {
+        Self { turn: None, since: Instant::now() }
     }
 }
 

@@ -1,0 +1,118 @@
+// The calls that wait to be committed, one queue for each root.
+
+/** So many are committed together. */
+const MOST = 1000
+/** And so many operations, as many as a record takes. */
+const MOST_OPS = 4096
+/** So many indexes are locked at once, unless one transaction needs more. */
+const MOST_INDEXES = 48
+/** So often (ms) calls that wait are looked at. */
+const LOOK = 100
+/** So long (ms) others wait for a transaction that is built anew. */
+const PATIENCE = 1000
+
+/** By the root's absolute path. */
+const queues = new Map()
+
+/** Puts a call in the queue of its root. */
+function enqueue(call) {
+  let queue = queues.get(call.queueKey)
+  if (queue === undefined) {
+    queue = { calls: [], group: [], isServed: false, timer: undefined }
+    queues.set(call.queueKey, queue)
+  }
+  call.waitsSince = native.now()
+  queue.calls.push(call)
+  if (!queue.isServed) {
+    queue.isServed = true
+    serve(queue, call.queueKey)
+  }
+}
+
+async function serve(queue, key) {
+  // Calls that are made in the same turn of the event loop are to be in the same group.
+  await undefined
+  watch(queue)
+  while (queue.calls.length > 0) {
+    const next = queue.calls[0]
+    if (next.isStale && !next.isOver) {
+      queue.calls.shift()
+      await rebuilt(queue, next)
+      continue
+    }
+    const group = take(queue)
+    queue.group = group
+    try {
+      queue.calls.unshift(...(await new Group(group).commit()))
+    } catch (error) {
+      for (const call of group) call.fail(error)
+    }
+  }
+  queue.isServed = false
+  native.stop(queue.timer)
+  queues.delete(key)
+}
+
+/** Tells calls whose time is up, while others let them wait. */
+function watch(queue) {
+  queue.timer = native.after(LOOK, () => {
+    // It may have been due already when it was stopped.
+    if (!queue.isServed) return
+    const now = native.now()
+    for (const call of [...queue.calls, ...queue.group]) call.checkTime(now)
+    watch(queue)
+  })
+}
+
+/** What it had read is not what it was: it is built again, before others change that once more. */
+async function rebuilt(queue, call) {
+  let isLate = false
+  const built = call.build().then((isBuilt) => {
+    if (!isBuilt) return
+    if (isLate) enqueue(call)
+    else queue.calls.unshift(call)
+  })
+  await new Promise((resolve) => {
+    const timer = native.after(PATIENCE, () => {
+      isLate = true
+      resolve()
+    })
+    const settled = Promise.race([built, call.gone])
+    settled.then(() => {
+      native.stop(timer)
+      resolve()
+    })
+  })
+}
+
+/** The calls that are committed next. */
+function take(queue) {
+  const group = []
+  const indexes = new Map()
+  let ops = 0
+  for (const call of queue.calls) {
+    if (call.isOver) continue
+    ops += call.ops.length * 2
+    if (group.length > 0 && (ops > MOST_OPS || !goesWith(call, group[0], indexes))) break
+    for (const { kind, file, key } of call.ops) if (kind === 'update') indexes.set(file.absolute, key)
+    group.push(call)
+    if (group.length === MOST) break
+  }
+  const last = group.at(-1)
+  queue.calls.splice(0, last === undefined ? queue.calls.length : queue.calls.indexOf(last) + 1)
+  return group
+}
+
+/** Whether a call can be committed together with those before it, which update these indexes, each with its options. */
+function goesWith(call, first, indexes) {
+  if (call.isStale || call.isAlone || first.isAlone) return false
+  if (call.scope.options.flush !== first.scope.options.flush) return false
+  let more = 0
+  for (const { kind, file, key } of call.ops) {
+    if (kind !== 'update') continue
+    const known = indexes.get(file.absolute)
+    if (known === undefined) more++
+    else if (known !== key) return false
+  }
+  return indexes.size + more <= MOST_INDEXES
+}
