@@ -2,6 +2,7 @@
 
 import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join, posix } from 'node:path'
+import { recover } from '@pipeline/atomic'
 import { parseXml, type XmlElement } from '@rgrove/parse-xml'
 import { expect } from 'vitest'
 import { DEFAULT_THEME } from '../../examples/site/lib/theme'
@@ -79,9 +80,11 @@ export async function changedByTheDying(place: Workplace, death: Death): Promise
   const run = await cliBuild(place, ['--theme', inTheme.theme], { die: death })
   expect(run, run.stderr).toMatchObject({ code: null, signal: 'SIGKILL' })
 
+  // What was committed is completed by whoever comes next.
+  await recover(place.out)
   const after = served(place.out)
   for (const name of new Set([...before.keys(), ...after.keys()])) {
-    if (/atomic-tmp$|\.lock$/.test(name)) continue
+    if (/\.atomic-(?:tmp|txn)$|\.lock$/.test(name)) continue
     const isWhole = [before.get(name), undisturbed.get(name)].includes(after.get(name))
     expect(isWhole, `${name} is old or new`).toBe(true)
   }

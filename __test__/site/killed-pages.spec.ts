@@ -1,4 +1,4 @@
-/** Pages with their JSON and text outputs, assets and the front page: a builder is killed while it writes them. */
+/** Pages with the lists of them, and assets: a builder is killed while it writes them. */
 
 import { describe, expect, test } from 'vitest'
 import { changedByTheDying } from './dying'
@@ -7,18 +7,22 @@ import { useWorkplace } from './support'
 const place = useWorkplace()
 
 const isPage = (name: string) => /^(?:page|only)-.*\/index\.(?:html|json|txt)$/.test(name)
+const isList = (name: string) => ['index.html', 'sitemap.xml', 'rss.xml'].includes(name)
 
-describe('pages, with their JSON and text outputs', () => {
-  // Three files a page: within the first page's, and within a later one's.
-  test.each([1, 20])('killed when %i files were handed over: not one has changed', async (some) => {
-    const changed = await changedByTheDying(place, { call: 'atomicWriteAll', nth: 2, when: 'inside', some })
-    expect(changed.filter(isPage)).toEqual([])
+describe('pages, with the lists of them', () => {
+  test.each(['before', 'inside'] as const)('killed %s the transaction: not one has changed', async (when) => {
+    const changed = await changedByTheDying(place, { call: 'atomicTransaction', nth: 1, when })
+    expect(changed.filter((name) => isPage(name) || isList(name))).toEqual([])
     expect(changed.filter((name) => name.startsWith('assets/'))).toHaveLength(2)
   })
 
-  test.each([0, 5])('killed %i ms after the last was handed over: each is old or new', async (ms) => {
-    const changed = await changedByTheDying(place, { call: 'atomicWriteAll', nth: 2, when: 'during', ms })
-    expect(changed).not.toContain('sitemap.xml')
+  test.each([0, 5, 20, 50, 100])('killed %i ms after it began: all are new, or none is', async (ms) => {
+    const changed = await changedByTheDying(place, { call: 'atomicTransaction', nth: 1, when: 'during', ms })
+    const [pages, lists] = [changed.filter(isPage), changed.filter(isList)]
+    expect([0, 3]).toContain(lists.length)
+    expect(pages.length > 0).toBe(lists.length > 0)
+    // The pages of both versions, and one of a version each.
+    if (pages.length > 0) expect(pages).toHaveLength(3 * 13)
   })
 })
 
@@ -30,9 +34,4 @@ describe('assets: stylesheet, script and image', () => {
     const changed = await changedByTheDying(place, { call: 'atomicWriteAll', nth: 1, ...death })
     expect(changed.filter(isPage)).toEqual([])
   })
-})
-
-test('the front page: killed while it is written, it is old or new and all it lists is there', async () => {
-  const changed = await changedByTheDying(place, { call: 'atomicWrite', nth: 2, when: 'during', ms: 1 })
-  expect(changed).toContain('page-003/index.html')
 })

@@ -69,7 +69,7 @@ describe('of a builder that crashed', () => {
 
   test('the next build takes it over and leaves nothing', async () => {
     putPages(place, 'one')
-    const death = { call: 'atomicWriteAll', nth: 2, when: 'before' } as const
+    const death = { call: 'atomicTransaction', nth: 1, when: 'before' } as const
     expect(await cliBuild(place, [], { die: death })).toMatchObject({ signal: 'SIGKILL' })
     expect(await leftovers(place)).toEqual(['.out.site.pid'])
     expect(await cliBuild(place)).toMatchObject({ code: 0, stderr: '' })

@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { dirname, join, resolve, sep } from 'node:path'
 import { afterEach, beforeEach } from 'vitest'
 import { leftoversIn } from '../../examples/site/demo/inspect'
 import { type BuildOptions, type BuildResult, buildSite } from '../../examples/site/lib/build'
@@ -84,10 +84,10 @@ interface RunOptions {
 }
 
 export interface Death {
-  call: 'atomicWrite' | 'atomicWriteAll' | 'atomicIndexUpdate' | 'AtomicFile' | 'atomicDirectory'
+  call: 'atomicWrite' | 'atomicWriteAll' | 'atomicIndexUpdate' | 'atomicTransaction' | 'atomicDirectory'
   /** Which of these calls, from 1. */
   nth: number
-  /** `before` it; `inside` (an update's function, a file's first piece, some entries, a finished tree); or `during`. */
+  /** `before` it; `inside` (a function of an update or a transaction, some entries, a finished tree); or `during`. */
   when: 'before' | 'inside' | 'during'
   /** With `inside` of atomicWriteAll: after how many files. */
   some?: number
@@ -140,7 +140,8 @@ export function contents(folder: string): Map<string, string> {
   const names = readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort()
   return new Map(
     names
-      .filter((name) => statSync(join(folder, name)).isFile())
+      // Transactions have their journal there, which depends on the builds before.
+      .filter((name) => !name.split(sep).includes('.atomic') && statSync(join(folder, name)).isFile())
       .map((name) => [name, readFileSync(join(folder, name), 'latin1')]),
   )
 }

@@ -114,16 +114,20 @@ function writeFileAtomicOutput(folder: string): Output {
     await mkdir(dirname(target), { recursive: true })
     await writeFileAtomic(target, data)
   }
-  const one = { written: 1, unchanged: 0 }
+  const update: Output['update'] = ({ path, value }) => put(path, JSON.stringify(value, null, 1))
   return {
+    async recover() {},
     async writeAll(files) {
       const writes: Promise<void>[] = []
       for await (const { path, data } of files) writes.push(put(path, data))
       await Promise.all(writes)
       return { written: writes.length, unchanged: 0 }
     },
-    write: (path, data) => put(path, data).then(() => one),
-    stream: (path, pieces) => put(path, [...pieces].join('')).then(() => one),
-    update: (path, next) => put(path, JSON.stringify(next, null, 1)),
+    async publish(files, json) {
+      await Promise.all(files.map(({ path, data }) => put(path, data)))
+      if (json) await update(json)
+      return { written: files.length, unchanged: 0 }
+    },
+    update,
   }
 }

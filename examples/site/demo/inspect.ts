@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import { readdir, readFile, stat } from 'node:fs/promises'
-import { basename, extname, join } from 'node:path'
+import { basename, extname, join, sep } from 'node:path'
 import { Transformer } from '@napi-rs/image'
 import { parseXml } from '@rgrove/parse-xml'
 import { END_OF_HTML, END_OF_TEXT } from '../lib/templates'
@@ -44,9 +44,9 @@ function expectText(bytes: Buffer, isWhole: (text: string) => boolean): void {
   if (!isWhole(bytes.toString())) throw new Error('does not end as it should')
 }
 
-/** All files of a site, without the generator's own, whose names begin with a dot. */
+/** All files of a site, without the generator's own, whose names, or those of their folders, begin with a dot. */
 export async function siteFiles(folder: string): Promise<string[]> {
-  return (await allFiles(folder)).filter((file) => !basename(file).startsWith('.'))
+  return (await allFiles(folder)).filter((file) => !file.split(sep).some((name) => name.startsWith('.')))
 }
 
 async function allFiles(folder: string): Promise<string[]> {

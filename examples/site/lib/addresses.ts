@@ -15,6 +15,8 @@ export const SITEMAP = 'sitemap.xml'
 export const RSS = 'rss.xml'
 export const CACHE = '.site-cache.json'
 export const ASSETS = 'assets'
+/** The folder of the addon's journal. */
+export const JOURNAL = '.atomic'
 
 /** The folder of a page's files, relative to the site's. Never '': that is the front page's. */
 export function folderOf(source: string): string {

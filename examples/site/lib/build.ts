@@ -1,27 +1,30 @@
 /**
- * Builds a site into a folder that is served during the build. Each file is either the old or the new one, complete.
- * The order of the writes keeps the site usable if the build stops in between:
+ * Builds a site into a folder that is served during the build. Each file is either the old or the new one, complete, and
+ * what a stopped build leaves is a site:
  *
  *   1. the names of new files into the cache  so that the next build knows what a stopped one left
  *   2. assets and images                      before any page links to them; old ones stay for old pages
- *   3. pages, all or none                     they link to files that exist, or will in a moment
- *   4. front page, sitemap, feed              they list pages that exist
- *   5. the cache                              describes only files that are written
- *   6. removals                               of files that nothing links to any more
+ *   3. pages, front page, sitemap, feed and   in one transaction: what is listed is there, and the cache says what is there
+ *      the cache
+ *   4. removals                               of files that nothing links to any more
  *
  * If a build stops at any point, the next one completes it.
  */
 
 import { lstat, rm, rmdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { CACHE, FRONT_PAGE, RSS, SITEMAP } from './addresses'
+import { CACHE, FRONT_PAGE, JOURNAL, RSS, SITEMAP } from './addresses'
 import type { Cache, CacheState, Entry } from './cache'
+import { abortError } from './errors'
 import { rss, sitemap } from './feeds'
-import { atomicOutput, type Output, type Written } from './output'
+import { atomicOutput, MOST_FILES, type Output, type OutputFile, type Written } from './output'
 import { makePlan, type Plan } from './plan'
 import { removeEmptyFolders, removeFiles } from './remove'
 import { renderAssets, renderPages } from './rendering'
-import { renderFrontPage } from './templates'
+import { type Page, renderFrontPage } from './templates'
+
+/** The files that list pages. */
+const LISTS = 3
 
 export interface BuildOptions {
   /** The folder of Markdown. */
@@ -62,6 +65,7 @@ export async function buildSite(options: BuildOptions): Promise<BuildResult> {
   const { signal } = options
   const out = resolve(options.out)
   const output = options.output ?? atomicOutput(out, { signal })
+  await output.recover()
   const plan = await makePlan({ ...options, source: resolve(options.source), out })
   signal?.throwIfAborted()
 
@@ -73,24 +77,31 @@ export async function buildSite(options: BuildOptions): Promise<BuildResult> {
   }
   const outdated = plan.pages.filter(({ entry }) => !entry)
   const fresh = await missing(out, assetNames(plan))
+  let isPublished = false
   try {
     await announce(plan, output)
     await count(output.writeAll(renderAssets(plan)))
-    await count(output.writeAll(renderPages(plan, options.onProgress)))
+    let pages: OutputFile[] = []
+    for await (const file of renderPages(plan, options.onProgress)) {
+      pages.push(file)
+      if (signal?.aborted) throw abortError(signal)
+      if (pages.length < MOST_FILES - LISTS) continue
+      // Of more pages than one transaction takes, those that come first are there before they are listed.
+      await count(output.publish(pages))
+      isPublished = true
+      pages = []
+    }
+    await count(output.publish([...pages, ...listsOf(plan)], { path: CACHE, value: cacheOf(plan) }))
   } catch (error) {
     // Not if pages have been published already: they need the assets written for them.
-    if ((error as { committed?: boolean }).committed !== true) await undo(plan, out, fresh)
+    isPublished ||= (error as { committed?: boolean }).committed === true
+    if (!isPublished) await undo(plan, out, fresh)
     throw error
   }
-
-  const listed = plan.pages.flatMap(({ source, entry }) => (entry?.page ? [{ source, ...entry.page }] : []))
-  await count(output.write(FRONT_PAGE, renderFrontPage(plan.frame, listed)))
-  await count(output.stream(SITEMAP, sitemap(plan.frame, listed)))
-  await count(output.stream(RSS, rss(plan.frame, listed)))
-  const removed = await remember(plan, out, output)
+  const removed = await forget(plan, out, output)
 
   return {
-    pages: listed.length,
+    pages: listed(plan).length,
     rendered: outdated.filter(({ entry }) => entry?.page).length,
     ...total,
     removed,
@@ -108,7 +119,8 @@ function newNames({ cache, files }: Plan): string[] {
 const allNames = ({ cache, files }: Plan) => [...new Set([...cache.files, ...files])].sort()
 
 async function announce(plan: Plan, output: Output): Promise<void> {
-  if (newNames(plan).length > 0) await output.update<Cache>(CACHE, { ...plan.cache, files: allNames(plan) })
+  if (newNames(plan).length === 0) return
+  await output.update({ path: CACHE, value: { ...plan.cache, files: allNames(plan) } satisfies Cache })
 }
 
 function assetNames({ themeFiles, images }: Plan): string[] {
@@ -127,18 +139,35 @@ async function undo(plan: Plan, out: string, fresh: readonly string[]): Promise<
   await removeEmptyFolders(out, newNames(plan))
   if (plan.cacheState === 'read') return
   await rm(join(out, CACHE), { force: true })
+  await rm(join(out, JOURNAL), { recursive: true, force: true })
   await rmdir(out).catch(() => {}) // It stays if it holds other files.
 }
 
-/** Writes the cache, then removes outdated files: a name leaves the cache only after its file is removed. */
-async function remember(plan: Plan, out: string, output: Output): Promise<number> {
+/** What is on the lists. */
+function listed({ pages }: Plan): Page[] {
+  return pages.flatMap(({ source, entry }) => (entry?.page ? [{ source, ...entry.page }] : []))
+}
+
+function listsOf(plan: Plan): OutputFile[] {
+  const pages = listed(plan)
+  return [
+    { path: FRONT_PAGE, data: renderFrontPage(plan.frame, pages) },
+    { path: SITEMAP, data: sitemap(plan.frame, pages) },
+    { path: RSS, data: rss(plan.frame, pages) },
+  ]
+}
+
+function cacheOf(plan: Plan): Cache {
   const entries = [...plan.pages, ...plan.images].flatMap(({ entry }): Entry[] => (entry ? [entry] : []))
-  const cache: Cache = { version: 1, theme: plan.theme, entries, files: allNames(plan) }
-  await output.update(CACHE, cache)
+  return { version: 1, theme: plan.theme, entries, files: allNames(plan) }
+}
+
+/** Removes outdated files: a name leaves the cache only after its file is removed. */
+async function forget(plan: Plan, out: string, output: Output): Promise<number> {
   const expected = new Set(plan.files)
-  const gone = cache.files.filter((file) => !expected.has(file))
+  const gone = allNames(plan).filter((file) => !expected.has(file))
   if (gone.length === 0) return 0
   await removeFiles(out, gone)
-  await output.update(CACHE, { ...cache, files: plan.files })
+  await output.update({ path: CACHE, value: { ...cacheOf(plan), files: plan.files } })
   return gone.length
 }

@@ -12,3 +12,9 @@ export class SourceErrors extends SiteError {
     )
   }
 }
+
+/** As the addon's and Node's own. */
+export function abortError(signal: AbortSignal): Error {
+  const error = new Error('The operation was aborted', { cause: signal.reason })
+  return Object.assign(error, { name: 'AbortError', code: 'ABORT_ERR' })
+}

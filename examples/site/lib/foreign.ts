@@ -6,12 +6,12 @@
 import { constants, type Dirent, type Stats } from 'node:fs'
 import { cp, lstat, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { CACHE } from './addresses'
+import { CACHE, JOURNAL } from './addresses'
 import { readCache } from './cache'
 import { SiteError } from './errors'
 
 /** What a killed build leaves is removed by the next one: temp files, and locks of files that a build makes. */
-const TEMP = /^\..*\.[0-9A-Za-z]{12}\.atomic-tmp$/
+const TEMP = /^\..*\.[0-9A-Za-z]{12}\.atomic-(?:tmp|txn)$/
 const LOCK = /^\.(.+)\.lock$/
 
 /** How many names an error lists. */
@@ -27,7 +27,7 @@ const SHOWN = 5
  */
 export async function carryOver(from: string, to: string): Promise<void> {
   const { cache, state } = await readCache(from)
-  const made = new Set([CACHE, ...cache.files])
+  const made = new Set([CACHE, JOURNAL, ...cache.files])
   const folders = new Set([...made].flatMap(parentsOf))
   const foreign = await foreignBelow(from, '', made, folders)
   if (state !== 'read') await refuseUnknown(from, to, foreign)

@@ -1,10 +1,17 @@
 /**
  * A build writes everything through an `Output`. `atomicOutput` uses the addon: whatever stops the build, each file is
- * either the old or the new one, complete. `plainOutput` is for a folder that nobody reads yet.
+ * either the old or the new one, complete, and the pages are there with the lists of them. `plainOutput` is for a folder
+ * that nobody reads yet.
  */
 
 import { join } from 'node:path'
-import { AtomicFile, atomicIndexUpdate, atomicWrite, atomicWriteAll } from '@pipeline/atomic'
+import {
+  atomicIndexUpdate,
+  atomicTransaction,
+  atomicWriteAll,
+  recover,
+  type TransactionOperation,
+} from '@pipeline/atomic'
 
 export interface OutputFile {
   /** Relative to the site's folder. */
@@ -19,14 +26,23 @@ export interface Written {
 }
 
 export interface Output {
-  /** Writes many files, all of them or none. */
+  /** Completes or undoes what a killed build has left. To be called before anything in the folder is read. */
+  recover(): Promise<void>
+  /** Writes many files, all of them or none unless the process is killed in between. They need not fit into memory. */
   writeAll(files: AsyncIterable<OutputFile>): Promise<Written>
-  write(path: string, data: string): Promise<Written>
-  /** Writes a file from pieces. */
-  stream(path: string, pieces: Iterable<string>): Promise<Written>
+  /** Writes files and replaces a JSON file, if its value differs: all of it or nothing, whatever happens. */
+  publish(files: readonly OutputFile[], json?: JsonFile): Promise<Written>
   /** Replaces a JSON file, if its value differs. */
-  update<T extends object>(path: string, next: T): Promise<void>
+  update(json: JsonFile): Promise<void>
 }
+
+export interface JsonFile {
+  path: string
+  value: object
+}
+
+/** `publish` takes so many files at most. */
+export const MOST_FILES = 4_000
 
 export interface AtomicOutputOptions {
   /** Flush each file to disk before it gets its final name. */
@@ -34,31 +50,36 @@ export interface AtomicOutputOptions {
   signal?: AbortSignal
 }
 
-export const countOf = (...results: ReadonlyArray<{ written: boolean }>): Written => {
-  const written = results.filter((result) => result.written).length
-  return { written, unchanged: results.length - written }
+const countOf = (written: readonly boolean[]): Written => {
+  const count = written.filter(Boolean).length
+  return { written: count, unchanged: written.length - count }
 }
 
 /** Writes into `folder`, which is served during the build. Unchanged files keep their inode and modification time. */
 export function atomicOutput(folder: string, { flush = true, signal }: AtomicOutputOptions = {}): Output {
   const options = { flush, signal, ifChanged: true }
   return {
+    async recover() {
+      await recover(folder, { signal }).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== 'ENOENT') throw error
+      })
+    },
     async writeAll(files) {
       const entries = async function* () {
         for await (const { path, data } of files) yield { path: join(folder, path), data }
       }
-      return countOf(...(await atomicWriteAll(entries(), options)))
+      return countOf((await atomicWriteAll(entries(), options)).map(({ written }) => written))
     },
-    async write(path, data) {
-      return countOf(await atomicWrite(join(folder, path), data, options))
+    async publish(files, json) {
+      const operations = files.map(({ path, data }): TransactionOperation => {
+        return { write: path, data, ifChanged: true }
+      })
+      if (json) operations.push({ update: json.path, fn: () => json.value, space: 1 })
+      const { files: done } = await atomicTransaction(folder, operations, { flush, signal })
+      return countOf(done.slice(0, files.length).map(({ action }) => action === 'written'))
     },
-    async stream(path, pieces) {
-      await using file = await AtomicFile.open(join(folder, path), options)
-      for (const piece of pieces) await file.write(piece)
-      return countOf(await file.commit())
-    },
-    async update(path, next) {
-      await atomicIndexUpdate(join(folder, path), () => next, { flush, signal, space: 1 })
+    async update({ path, value }) {
+      await atomicIndexUpdate(join(folder, path), () => value, { flush, signal, space: 1 })
     },
   }
 }

@@ -3,11 +3,10 @@
  * when it is complete. The benchmark uses it to measure what the atomic output costs.
  */
 
-import { createWriteStream } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
-import type { Output, OutputFile } from './output'
+import { Readable } from 'node:stream'
+import type { JsonFile, Output, OutputFile } from './output'
 
 /** Files written at a time: enough to keep the threads of libuv's pool busy. */
 const AT_ONCE = 16
@@ -26,7 +25,10 @@ export function plainOutput(folder: string, { signal }: { signal?: AbortSignal }
     await writeFile(await place(path), data, { signal })
   }
 
+  const update = ({ path, value }: JsonFile) => put({ path, data: JSON.stringify(value, null, 1) })
+
   return {
+    async recover() {},
     async writeAll(files) {
       let written = 0
       let failed = false
@@ -47,16 +49,11 @@ export function plainOutput(folder: string, { signal }: { signal?: AbortSignal }
       for (const end of ends) if (end.status === 'rejected') throw end.reason
       return { written, unchanged: 0 }
     },
-    async write(path, data) {
-      await put({ path, data })
-      return { written: 1, unchanged: 0 }
+    async publish(files, json) {
+      const written = await this.writeAll(Readable.from(files))
+      if (json) await update(json)
+      return written
     },
-    async stream(path, pieces) {
-      await pipeline(pieces, createWriteStream(await place(path)), { signal })
-      return { written: 1, unchanged: 0 }
-    },
-    async update(path, next) {
-      await put({ path, data: JSON.stringify(next, null, 1) })
-    },
+    update,
   }
 }
