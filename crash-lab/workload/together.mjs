@@ -3,11 +3,12 @@
 // node together.mjs meanwhile FOLDER       somebody changes an index while a transaction works on it
 // node together.mjs survivor FOLDER        a process that lives on updates the index of a killed transaction
 // node together.mjs foreign FOLDER         somebody replaces a file of a killed transaction
+// node together.mjs torn FOLDER           a part of what a killed transaction has written is not there
 // node together.mjs turns NUMBER FOLDER    one of several processes whose transactions have no file in common
 // node together.mjs transaction FOLDER     the one that is killed
 
 import { spawnSync } from 'node:child_process'
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -17,6 +18,9 @@ const [fault, ...rest] = process.argv.slice(2)
 const folder = rest.at(-1) ?? '.'
 const TURNS = 40
 const TRIES = 4
+/** In the journal; see docs/transactions.md. */
+const RECORD_AT = 4096
+const HEAD_LENGTH = 56
 
 const path = (/** @type {string} */ name) => join(folder, name)
 const read = (/** @type {string} */ name) => JSON.parse(readFileSync(path(name), 'utf8'))
@@ -84,6 +88,23 @@ if (fault === 'transaction') {
     renameSync(path('theirs'), path('post'))
     await recover(folder)
     judge(readFileSync(path('post'), 'utf8') === 'theirs', 'somebody else’s file was overwritten')
+  }
+} else if (fault === 'torn') {
+  for (let i = 0; i < TRIES; i++) {
+    prepare()
+    interrupted('index.json')
+    if (i % 2 === 0) {
+      // The last bytes of the record: what the old version of the post was.
+      const journal = readFileSync(path('.atomic/journal'))
+      const length = RECORD_AT + HEAD_LENGTH + journal.readUInt32LE(RECORD_AT + 8)
+      writeFileSync(path('.atomic/journal'), journal.fill(0, length - 16, length))
+    } else {
+      const staged = readdirSync(folder).find((name) => name.startsWith('.post.')) ?? ''
+      writeFileSync(path(staged), Buffer.alloc('new'.length))
+    }
+    await recover(folder)
+    const found = [read('index.json').n, read('second.json').n, readFileSync(path('post'), 'utf8')]
+    judge(`${found}` === '1,1,old', `it was not whole, and the files are ${JSON.stringify(found)}`, 'torn')
   }
 } else if (fault === 'turns') {
   const names = ['a', 'b', 'c'].map((name) => `${name}-${rest[0]}`)

@@ -85,6 +85,8 @@ for (let round = 0; round < rounds; round++) {
   await publish(`blog/post-${number}-${round % 2}`, { draft })
   await Promise.all([publish('blog/post', { other: 'system/metrics' }), update(TOPICS), write('blog/post')])
   // Some of these are committed together.
-  await Promise.all([0, 1, 2].map((at) => publish(`blog/post-${number}-${at}`, { other: `system/state-${at}` })))
+  await Promise.all(
+    [0, 1, 2].map((at) => publish(`blog/post-${number}-${at}`, { other: `system/state-${at}` })),
+  )
   await Promise.all([update(POSTS), publish(`blog/new-${number}-${round}`)])
 }

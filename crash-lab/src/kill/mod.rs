@@ -30,11 +30,13 @@ pub fn run(lab: &Lab, budget: Budget) -> Result<Findings> {
         return Ok(Findings::skipped(SECTION, why));
     }
     let points = walk::points(lab)?.iter().filter(|point| is_ours(point));
-    let deaths: Vec<(&Point, Option<Next>)> =
-        points.flat_map(|point| together::next(point.at.scene).map(move |next| (point, next))).collect();
+    let deaths: Vec<(&Point, Option<Next>)> = points
+        .enumerate()
+        .flat_map(|(number, point)| together::next(point.at.scene, number).map(move |next| (point, next)))
+        .collect();
     let order = Order::new(deaths.len(), budget, &mut lab.rng(SECTION))
         .one_of_each(|death| deaths[death].0.kind())
-        .at_least_one_of_each(|death| (deaths[death].0.floor(), deaths[death].1));
+        .at_least_one_of_each(|death| deaths[death].0.floor());
     let disk = Mounted::new(Kind::FIRST, &lab.scratch.join(SECTION))?;
     let plan = Plan { name: SECTION, items: &deaths, order, budget, threads: walk::THREADS };
     let killed = walk::in_parallel(lab, disk.folder(), &plan, |workspace, (point, next)| {

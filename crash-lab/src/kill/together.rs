@@ -34,11 +34,12 @@ const ALL: [Next; 6] =
     [Next::Transaction, Next::Update, Next::Survivor, Next::Snapshot, Next::Recover, Next::Foreign];
 const FOREIGN: &str = "somebody else's";
 
-/// All who can come next; `None`: the same call again.
-pub fn next(scene: &Scene) -> impl Iterator<Item = Option<Next>> + use<> {
+/// Two of those who can come next, others at each point; `None`: the same call again.
+pub fn next(scene: &Scene, number: usize) -> impl Iterator<Item = Option<Next>> + use<> {
+    let is_next = move |at: &usize| at % 3 == number % 3;
     let together = scene.op.is_together();
-    let all = ALL.into_iter().filter(move |_| together).map(Some);
-    all.chain((!together).then_some(None))
+    let two = (0..ALL.len()).filter(move |at| together && is_next(at)).map(|at| Some(ALL[at]));
+    two.chain((!together).then_some(None))
 }
 
 /// One death, and what is found after it. `Some`: what was wrong.

@@ -40,6 +40,8 @@ pub enum Fault {
     Survivor,
     /// A transaction is killed, and somebody replaces one of its files.
     Foreign,
+    /// A transaction is killed, and its record, or a staged file, is not on the disk to its end.
+    Torn,
 }
 
 impl Fault {
@@ -53,6 +55,7 @@ impl Fault {
             Self::Meanwhile => "an index that somebody changes",
             Self::Survivor => "an index of a killed transaction",
             Self::Foreign => "a file of a killed transaction",
+            Self::Torn => "a torn record or file",
         }
     }
 
@@ -94,7 +97,7 @@ impl Fault {
         let addon: &Path = if mutant.is_some() { lab.mutant_addon()? } else { &lab.addon };
         let workload = match self {
             Self::ShortWrite | Self::LossyDrive | Self::ManyProcesses => "fault.mjs",
-            Self::Turns | Self::Meanwhile | Self::Survivor | Self::Foreign => "together.mjs",
+            Self::Turns | Self::Meanwhile | Self::Survivor | Self::Foreign | Self::Torn => "together.mjs",
         };
         let node = |arguments: &[&str]| {
             let mut node = lab.node(workload, addon);
@@ -111,6 +114,7 @@ impl Fault {
             Self::Meanwhile => run(&mut node(&["meanwhile"]))?,
             Self::Survivor => run(&mut node(&["survivor"]))?,
             Self::Foreign => run(&mut node(&["foreign"]))?,
+            Self::Torn => run(&mut node(&["torn"]))?,
             Self::Turns => std::thread::scope(|scope| {
                 let node = &node;
                 let turns = |number: usize| run(&mut between_renames(&node(&["turns", &number.to_string()])));

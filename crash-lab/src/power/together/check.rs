@@ -15,8 +15,8 @@ use crate::report::problem::Problem;
 
 type Checked<T = ()> = Result<T, Problem>;
 
-/// What is wrong with the file system at `root`, if anything. Before the recovery each file is one of its versions; after it all
-/// promises hold.
+/// What is wrong with the file system at `root`, if anything. Before the recovery each file is one of its versions, and what was
+/// acknowledged is there, for programs that recover nothing; after it all promises hold.
 pub fn check(root: &Path, history: &History, window: Window, recovered: bool) -> Checked {
     let check = Check { root, history, window };
     check_names(&check)?;
@@ -24,17 +24,15 @@ pub fn check(root: &Path, history: &History, window: Window, recovered: bool) ->
     for path in check.started().flat_map(|(_, one)| &one.what.writes).collect::<BTreeSet<_>>() {
         check.file(path, &order, recovered)?;
     }
-    if !recovered {
-        return Ok(());
-    }
     for (id, operation) in &history.operations {
         let there = order.contains_key(id);
         let acknowledged = check.is_acknowledged(operation);
         if acknowledged && !operation.what.indexes.is_empty() && !there {
-            return Err(Lost.problem(format!("operation {id} was acknowledged, and is in no index")));
+            return Err(Lost.problem(format!("operation {id} was acknowledged, and is not in each index")));
         }
         if let Some(draft) = &operation.what.removes
             && there
+            && (recovered || acknowledged)
             && root.join(draft).exists()
         {
             return Err(Torn.problem(format!("operation {id} is there, and so is {draft}")));
@@ -99,6 +97,9 @@ impl Check<'_> {
             let together: Vec<u64> = entries.iter().filter(is_transaction).copied().collect();
             order.extend(entries.iter().enumerate().map(|(place, id)| (*id, place)));
             if !recovered {
+                // What is in one of them only does not count yet.
+                let is_whole = |id: &u64| self.is_in_all(id).unwrap_or(true);
+                order.retain(|id, _| is_whole(id));
                 continue;
             }
             if older.len() > entries.len() || older[..] != entries[..older.len()] {
@@ -116,6 +117,16 @@ impl Check<'_> {
         Ok(order)
     }
 
+    /// Whether an operation is in each of its indexes.
+    fn is_in_all(&self, id: &u64) -> Checked<bool> {
+        for path in &self.history.operations[id].what.indexes {
+            if !self.entries(path)?.contains(id) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     fn file(&self, path: &String, order: &Order, recovered: bool) -> Checked {
         let writers = || self.history.operations.iter().filter(|(_, one)| one.what.writes.contains(path));
         let found = match self.content(path)? {
@@ -130,14 +141,17 @@ impl Check<'_> {
                 }
             }
         };
-        if !recovered {
-            return Ok(());
-        }
+        let is_there = |id: &u64, one: &Operation| {
+            self.is_there(id, one, order) && (recovered || self.is_acknowledged(one))
+        };
         let Some((id, operation)) = found else {
-            let gone = writers().find(|(id, one)| self.is_there(id, one, order));
-            let was_removed = order.keys().any(|id| {
-                self.history.operations[id].what.removes.as_ref().is_some_and(|removed| removed == path)
-            });
+            let gone = writers().find(|(id, one)| is_there(id, one));
+            let removes = |one: &Operation| one.what.removes.as_ref().is_some_and(|removed| removed == path);
+            let was_removed = if recovered {
+                order.keys().any(|id| removes(&self.history.operations[id]))
+            } else {
+                self.started().any(|(_, one)| removes(one))
+            };
             return match gone {
                 Some((id, _)) if !was_removed => {
                     Err(Lost.problem(format!("{path} is absent, operation {id} is there")))
@@ -145,14 +159,12 @@ impl Check<'_> {
                 _ => Ok(()),
             };
         };
-        if !operation.is_plain() && !order.contains_key(&id) {
+        if recovered && !operation.is_plain() && !order.contains_key(&id) {
             return Err(Torn.problem(format!("{path} is of operation {id}, which is in no index")));
         }
-        for (later, other) in
-            writers().filter(|(other, one)| **other != id && self.is_there(other, one, order))
-        {
+        for (later, other) in writers().filter(|(other, one)| **other != id && is_there(other, one)) {
             let is_older = match (order.get(&id), order.get(later)) {
-                (Some(place), Some(later)) => place < later,
+                (Some(place), Some(later)) if recovered => place < later,
                 // It was answered before the other began.
                 _ => operation.done.is_some_and(|done| done < other.started),
             };
