@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 
@@ -129,7 +129,7 @@ fn done(scene: &Scene, path: &Path) -> Vec<u64> {
     bytes.and_then(|bytes| scene.done(&bytes)).unwrap_or_default()
 }
 
-fn content(scene: &Scene, path: &PathBuf) -> Result<Content> {
+fn content(scene: &Scene, path: &Path) -> Result<Content> {
     if scene.op == Op::Tree { tree(scene, path) } else { version_of(scene, path) }
 }
 

@@ -2,6 +2,7 @@
 //! draft that goes.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -37,12 +38,27 @@ pub fn companions(scene: &Scene) -> Vec<&'static str> {
 
 /// What is there before.
 pub fn prepare(scene: &Scene, folder: &Path) -> Result<()> {
-    fs::create_dir(folder.join("other"))?;
+    make_other(folder)?;
     let draft = scene.removes.then_some(DRAFT);
     for name in companions(scene).into_iter().chain(draft) {
         fs::write(folder.join(name), scene.bytes(1))?;
     }
     Ok(())
+}
+
+/// Locks are taken in the order of their directories' inodes: it is to be the same in every trace.
+fn make_other(folder: &Path) -> Result<()> {
+    let (number, other) = (fs::metadata(folder)?.ino(), folder.join("other"));
+    let mut before = Vec::new();
+    loop {
+        fs::create_dir(&other)?;
+        if fs::metadata(&other)?.ino() > number {
+            break;
+        }
+        before.push(folder.join(format!("before-{}", before.len())));
+        fs::rename(&other, &before[before.len() - 1])?;
+    }
+    before.iter().try_for_each(|folder| Ok(fs::remove_dir(folder)?))
 }
 
 /// Lets a transaction be killed where the scene says.

@@ -58,8 +58,11 @@ impl Root {
         let Ok(entries) = self.folder.names() else { return };
         for name in entries {
             let is_mark = name.to_str().is_some_and(|name| name.ends_with(LIVE));
-            let is_dead = || self.folder.open_orphan(&name).is_ok_and(|orphan| orphan.is_some());
-            if (is_mark || names::is_temp(&name)) && is_dead() {
+            if !is_mark && !names::is_temp(&name) {
+                continue;
+            }
+            // Locked until it is gone: its maker may be about to lock it, and then makes another one.
+            if let Ok(Some(_orphan)) = self.folder.open_orphan(&name) {
                 drop(self.folder.unlink(&name));
             }
         }
