@@ -317,6 +317,13 @@ export interface SnapshotOptions {
   signal?: AbortSignal
 }
 
+/** As {@link snapshotRead} with an encoding, but resolves with buffers. */
+export declare function snapshotRead<const P extends readonly PathLike[]>(
+  root: PathLike,
+  paths: P,
+  options: Omit<SnapshotOptions, 'encoding'> & { encoding: null },
+): Promise<{ -readonly [K in keyof P]: Buffer | null }>
+
 /** Options of {@link recover}. */
 export interface RecoverOptions {
   /**
@@ -824,7 +831,7 @@ export declare function recover(root: PathLike, options?: RecoverOptions | null)
  * within `timeout` milliseconds (default 30,000), with `ERR_ATOMIC_OUTSIDE_ROOT`, and with what opening and reading fail
  * with.
  */
-export declare function snapshotRead<P extends readonly PathLike[]>(root: PathLike, paths: P, options?: SnapshotOptions | BufferEncoding | null): Promise<{ -readonly [K in keyof P]: string | null }>
+export declare function snapshotRead<const P extends readonly PathLike[]>(root: PathLike, paths: P, options?: SnapshotOptions | BufferEncoding | null): Promise<{ -readonly [K in keyof P]: string | null }>
 
 /**
  * As {@link snapshotRead}, for JSON: resolves with the parsed values, and `undefined` for a file that is not there. Rejects with

@@ -1,5 +1,7 @@
 // Transactions at the same time: of one thread, of several processes, beside updates, writes and batches.
 
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import {
@@ -553,8 +555,6 @@ test('a root whose lock is held by a stopped program: calls end by their timeout
 }) => {
   const root = seed(dir)
   await raise({ atomicTransaction }, root, 1)
-  const { spawn } = await import('node:child_process')
-  const { once } = await import('node:events')
   const holder = spawn('flock', [join(root, '.atomic', 'lock'), 'sh', '-c', 'echo held; sleep 100'])
   try {
     await once(holder.stdout, 'data')

@@ -1,5 +1,7 @@
 // Transactions that are killed in the middle, and what the next call makes of them.
 
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import {
   cpSync,
   existsSync,
@@ -273,8 +275,6 @@ describe('what stands in the way of a recovery', () => {
     await interrupt(root, 2)
     // As after a power cut: no lock file is left that points to the root.
     for (const file of staged(root)) if (file.endsWith('.lock')) rmSync(join(root, file))
-    const { spawn } = await import('node:child_process')
-    const { once } = await import('node:events')
     const holder = spawn('flock', ['-s', join(root, '.atomic', 'lock'), 'sh', '-c', 'echo held; sleep 0.5'])
     await once(holder.stdout, 'data')
     const update = inProcess(

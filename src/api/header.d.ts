@@ -317,6 +317,13 @@ export interface SnapshotOptions {
   signal?: AbortSignal
 }
 
+/** As {@link snapshotRead} with an encoding, but resolves with buffers. */
+export declare function snapshotRead<const P extends readonly PathLike[]>(
+  root: PathLike,
+  paths: P,
+  options: Omit<SnapshotOptions, 'encoding'> & { encoding: null },
+): Promise<{ -readonly [K in keyof P]: Buffer | null }>
+
 /** Options of {@link recover}. */
 export interface RecoverOptions {
   /**

@@ -113,7 +113,7 @@ pub fn begin_transaction<'env>(
 /// within `timeout` milliseconds (default 30,000), with `ERR_ATOMIC_OUTSIDE_ROOT`, and with what opening and reading fail
 /// with.
 #[napi(
-    ts_generic_types = "P extends readonly PathLike[]",
+    ts_generic_types = "const P extends readonly PathLike[]",
     ts_args_type = "root: PathLike, paths: P, options?: SnapshotOptions | BufferEncoding | null",
     ts_return_type = "Promise<{ -readonly [K in keyof P]: string | null }>"
 )]

@@ -210,7 +210,9 @@ async function atomicTransaction(root, build, options) {
   const scope = scopeOf(root, options)
   native.checkNested(scope.shownRoot)
   const isList = Array.isArray(build)
-  if (!isList) checkFunction('build', build)
+  if (!isList && typeof build !== 'function') {
+    throw native.wrongType('build', 'of type function or an instance of Array', build)
+  }
   const operations = isList ? [...build] : undefined
   return new Call(scope, isList ? (tx) => register(tx, operations) : build).start()
 }

@@ -182,6 +182,8 @@ function register(tx, operations) {
       throw native.wrongType('operation', 'of type Object', operation)
     }
     const { write, data, update, fn, remove, rename, to, mkdir, ...options } = operation
+    const given = [write, update, remove, rename, mkdir].filter((path) => path !== undefined)
+    if (given.length > 1) throw native.wrongType('operation', 'one of write, update, remove, rename or mkdir', operation)
     if (write !== undefined) tx.write(write, data, options)
     else if (update !== undefined) tx.update(update, fn, options)
     else if (remove !== undefined) tx.remove(remove, options)
