@@ -154,10 +154,13 @@ pub fn later(env: &Env, done: impl FnOnce(&Env) + 'static) {
 /// Calls `done` after `time`, unless the timer is dropped before. The event loop lives until then. `None`: there is no
 /// thread to wait, and `done` is not called.
 pub fn after(env: &Env, time: Duration, done: impl FnOnce(&Env) + 'static) -> Option<Timer> {
-    let (timer, dropped) = oneshot::channel();
-    let is_due = async move { tokio::time::timeout(time, dropped).await.is_err() };
+    let (stop, stopped) = oneshot::channel();
+    let timer = Timer { _stop: stop, alive: Rc::new(()) };
+    let is_due = async move { tokio::time::timeout(time, stopped).await.is_err() };
+    let alive = Rc::downgrade(&timer.alive);
     let done = move |env: &Env, is_due| {
-        if is_due {
+        // That it is due may have been on its way when it was dropped.
+        if is_due && alive.strong_count() > 0 {
             done(env);
         }
     };
@@ -166,7 +169,10 @@ pub fn after(env: &Env, time: Duration, done: impl FnOnce(&Env) + 'static) -> Op
 }
 
 /// Dropped, it cancels the call.
-pub type Timer = oneshot::Sender<()>;
+pub struct Timer {
+    _stop: oneshot::Sender<()>,
+    alive: Rc<()>,
+}
 
 fn bug(panic: &(dyn Any + Send)) -> Error {
     let message = panic

@@ -46,7 +46,9 @@ pub fn stage(root: &Root, items: &mut [Item], flush: bool, cancel: &Cancel) -> R
         let is_clean = *clean.entry(dir.id().clone()).or_insert_with(|| known::has_directory(dir));
         item.note_known(is_clean);
     }
-    each(items, STAGERS, |_, item| item.stage(root, flush, cancel)).map_err(|(at, error)| error.of_entry(at))
+    // In the name of each staged file: the root's tag, which is in its journal, and that of this process.
+    let tags = format!("{}{}", String::from_utf8_lossy(&root.tag()?), root.process_tag()?);
+    each(items, STAGERS, |_, item| item.stage(&tags, flush, cancel)).map_err(|(at, error)| error.of_entry(at))
 }
 
 /// Flushes all staged files: for a transaction that has to wait for the root.

@@ -130,11 +130,11 @@ impl Item {
         };
     }
 
-    /// Makes the staged file, read back and on its way to the device.
+    /// Makes the staged file, read back and on its way to the device. `tags`: those in its name.
     ///
     /// # Errors
     /// Whatever fails first.
-    pub fn stage(&mut self, root: &Root, flush: bool, cancel: &Cancel) -> Result<()> {
+    pub fn stage(&mut self, tags: &str, flush: bool, cancel: &Cancel) -> Result<()> {
         if self.staged.is_some() {
             return Ok(());
         }
@@ -151,13 +151,13 @@ impl Item {
             }
             Change::Rename(from) => {
                 let from = from.clone();
-                self.stage_link(root, &from, flush)
+                self.stage_link(tags, &from, flush)
             }
-            Change::Write(..) => self.stage_write(root, flush, cancel),
+            Change::Write(..) => self.stage_write(tags, flush, cancel),
         }
     }
 
-    fn stage_write(&mut self, root: &Root, flush: bool, cancel: &Cancel) -> Result<()> {
+    fn stage_write(&mut self, tags: &str, flush: bool, cancel: &Cancel) -> Result<()> {
         let Change::Write(data, options) = &self.change else { return Ok(()) };
         let target = &self.target;
         if options.exclusive && self.old.is_some() {
@@ -179,10 +179,9 @@ impl Item {
         if self.old.is_some() {
             target.check_replaceable()?;
         }
-        let tags = tags(root)?;
         let mode = if self.old.is_some() || options.mode.is_some() { 0o600 } else { 0o666 };
         let make = |name: &OsStr| target.dir.create_new(name, mode);
-        let (name, file) = names::with_transaction_name(&target.name, &tags, make)
+        let (name, file) = names::with_transaction_name(&target.name, tags, make)
             .map_err(|error| Error::not_made(error, Advice::MakesFile))?;
         let mut staged = Staged::named(file, TempName { dir: target.dir.clone(), name });
         staged.write(data, false, cancel)?;
@@ -207,7 +206,7 @@ impl Item {
     }
 
     /// Another name for the file `from`.
-    fn stage_link(&mut self, root: &Root, from: &Target, flush: bool) -> Result<()> {
+    fn stage_link(&mut self, tags: &str, from: &Target, flush: bool) -> Result<()> {
         let Some(source) = from.existing()? else {
             return Err(Error::raw("rename", sys::ENOENT).about(from.path()));
         };
@@ -215,7 +214,7 @@ impl Item {
             self.target.check_replaceable()?;
         }
         let link = |name: &OsStr| from.dir.link(&from.name, &self.target.dir, name);
-        let (name, ()) = names::with_transaction_name(&self.target.name, &tags(root)?, link).named("link")?;
+        let (name, ()) = names::with_transaction_name(&self.target.name, tags, link).named("link")?;
         let temp = TempName { dir: self.target.dir.clone(), name };
         let file = temp.dir.open_to_flush(&temp.name).named("open")?;
         let (_, version) = Dir::stat_file(&file).named("fstat")?;
@@ -443,10 +442,4 @@ impl Item {
             staged.temp.forget();
         }
     }
-}
-
-/// What is in the names of files that this process stages below `root`.
-fn tags(root: &Root) -> Result<String> {
-    let own = root.process_tag()?;
-    Ok(format!("{}{own}", String::from_utf8_lossy(&root.tag()?)))
 }
