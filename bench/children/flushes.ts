@@ -23,7 +23,7 @@ async function prepare(question: Question): Promise<() => Promise<unknown>> {
   const batch = batchWriters.find(({ name }) => name === contender)
   if (batch) return () => batch.writeAll(numbers.map((number) => ({ path: path(number), data })))
   const changer = fourFiles.find(({ name }) => name === contender)
-  const operate = changer ? await changer.open(folder) : await one(question, path)
+  const operate = changer ? await changer.open(folder, question.records) : await one(question, path)
   if (atOnce) return () => Promise.all(numbers.map(operate))
   return async () => {
     for (const number of numbers) await operate(number)

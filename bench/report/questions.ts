@@ -3,7 +3,7 @@
 import type { Measure } from './results'
 
 /** Groups of suites, each with its results. */
-export const groups = ['reach', 'site', 'scale'] as const
+export const groups = ['reach', 'transactions', 'site', 'scale'] as const
 export type Group = (typeof groups)[number]
 
 export interface Question {

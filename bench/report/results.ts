@@ -1,6 +1,7 @@
 // What a run has found, as it is kept in docs/benchmarks/GROUP.json: pages and charts are drawn from it, also when
 // nothing is measured. Rounds are kept as medians and quartiles.
 
+import { existsSync } from 'node:fs'
 import { mkdir, readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { atomicWrite } from '@pipeline/atomic'
@@ -83,6 +84,8 @@ export async function saveResults(path: string, results: Results): Promise<void>
   await atomicWrite(path, `${JSON.stringify(results)}\n`)
 }
 
+/** Nothing, if the group was never measured. */
 export async function loadResults(path: string): Promise<Results> {
+  if (!existsSync(path)) return { machine: [], sections: [], facts: [] }
   return JSON.parse(await readFile(path, 'utf8'))
 }

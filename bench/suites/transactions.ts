@@ -14,18 +14,22 @@ const SCRIPT = 'flushes.ts'
 interface TransactionCase {
   title: string
   atOnce: boolean
+  records?: number
 }
 
 const cases: TransactionCase[] = [
   { title: '4 files in 2 directories', atOnce: false },
   { title: `4 files in 2 directories, ${FOURS} times at once`, atOnce: true },
+  // As much text as in the other files.
+  { title: `a post and 3 indexes, ${FOURS} times at once`, atOnce: true, records: 4 },
 ]
 
 export async function transactionsSuite(context: Context): Promise<Section[]> {
   const sections: Section[] = []
   const notes = [
     'Four files of 1 KB in two directories are replaced; better-sqlite3 (WAL, synchronous=FULL) replaces four rows of 1 KB.',
-    'Cost of all four. At once: each four of files by a call of its own.',
+    'Cost of all four. At once: each four of files by a call of its own. A post and 3 indexes: the indexes are the same for all, and',
+    'each call changes a record in them (4 × atomicWrite: with atomicIndexUpdate).',
     ...(fourFiles.some(({ name }) => name === 'better-sqlite3') ? [] : ['better-sqlite3 was not installed.']),
   ]
   const plain: Section = { id: 'transactions', title: 'Transactions', notes, cases: [] }
@@ -64,10 +68,19 @@ export async function transactionsSuite(context: Context): Promise<Section[]> {
   return sections
 }
 
-type Batch = Pick<Question, 'operations' | 'atOnce'>
+type Batch = Pick<Question, 'operations' | 'atOnce' | 'records'>
 
-async function measureCase(child: Child, { title, atOnce }: TransactionCase, context: Context, of: number) {
-  const batch: Batch = { operations: atOnce ? FOURS : context.quick ? 10 : 50, atOnce }
+async function measureCase(
+  child: Child,
+  { title, atOnce, records }: TransactionCase,
+  context: Context,
+  of: number,
+) {
+  const batch: Batch = {
+    operations: atOnce ? FOURS : context.quick ? 10 : 50,
+    atOnce,
+    ...(records ? { records } : {}),
+  }
   const entrants = fourFiles.map((contender) => ({
     contender,
     async round() {
