@@ -1,26 +1,19 @@
 //! One file of a transaction, from what is to become of it to the operation of a record.
 
-use std::ffi::OsStr;
-use std::fs::File;
 use std::path::PathBuf;
 
-use crate::cancel::Cancel;
-use crate::dir::{Target, names};
-use crate::error::{Advice, Error, ErrorKind, Named, Result};
+use crate::dir::Target;
+use crate::error::{Error, ErrorKind, Named, Result};
 use crate::mutant::{Step, leaves_out};
-use crate::process::{DescriptorBudget, Slot};
-use crate::sys::{self, Dir, Stat, Version};
-use crate::transaction::journal::{Mark, OldMark, Op};
+use crate::sys::{self, Stat, Version};
+use crate::transaction::journal::{OldMark, Op};
 use crate::transaction::known;
 use crate::transaction::root::Root;
-use crate::write::unchanged::unchanged;
-use crate::write::{Content, Level, Options, Receipt, Running, Staged, TempName, Unchanged, verify};
+use crate::write::{Options, Receipt, Staged, TempName};
 
-/// Staged files that are open until all of them are flushed at once; beyond that each is flushed by itself.
-static OPEN: DescriptorBudget = DescriptorBudget::one_in(8);
+mod stage;
 
-/// An old file up to this size is read, so that it can be told from others even in a copy of the tree.
-const LONGEST_OLD: u64 = 1 << 20;
+use stage::StagedFile;
 
 /// One file of a transaction.
 #[derive(Debug)]
@@ -82,14 +75,6 @@ impl Expected {
     }
 }
 
-#[derive(Debug)]
-struct StagedFile {
-    temp: TempName,
-    mark: Mark,
-    /// Until it is flushed.
-    open: Option<(File, Option<Slot>)>,
-}
-
 impl Item {
     /// A file to be changed.
     pub fn new(target: Target, change: Change, expected: Expected, is_index: bool) -> Self {
@@ -128,146 +113,6 @@ impl Item {
             Some(old) => known::has_file(&old.version),
             None => has_clean_directory,
         };
-    }
-
-    /// Makes the staged file, read back and on its way to the device. `tags`: those in its name.
-    ///
-    /// # Errors
-    /// Whatever fails first.
-    pub fn stage(&mut self, tags: &str, flush: bool, cancel: &Cancel) -> Result<()> {
-        if self.staged.is_some() {
-            return Ok(());
-        }
-        cancel.check()?;
-        match &self.change {
-            Change::Keep | Change::Remove(_) => {
-                if self.old.is_some() && matches!(self.change, Change::Remove(_)) {
-                    // Found out before anything is recorded. (A staged file shows it for the others.)
-                    self.target.dir.check_changeable().named("unlink")?;
-                    self.target.check_replaceable()?;
-                    self.old_hash = self.hash_of_old(cancel);
-                }
-                Ok(())
-            }
-            Change::Rename(from) => {
-                let from = from.clone();
-                self.stage_link(tags, &from, flush)
-            }
-            Change::Write(..) => self.stage_write(tags, flush, cancel),
-        }
-    }
-
-    fn stage_write(&mut self, tags: &str, flush: bool, cancel: &Cancel) -> Result<()> {
-        let Change::Write(data, options) = &self.change else { return Ok(()) };
-        let target = &self.target;
-        if options.exclusive && self.old.is_some() {
-            return Err(Error::raw("open", sys::EEXIST));
-        }
-        let content = Content::Bytes(data);
-        if options.if_changed
-            && self.old.is_some()
-            && let Some(Unchanged { file, version, level }) = unchanged(target, content, options, cancel)?
-        {
-            // The program that wrote it may not have flushed it.
-            let durable = flush && sys::sync_file(&file).named("fsync")?;
-            self.receipt =
-                Receipt { written: false, bytes: version.size, durable, verified: Some(level), atomic: true };
-            self.expected = Expected::Version(Some(version));
-            self.change = Change::Keep;
-            return Ok(());
-        }
-        if self.old.is_some() {
-            target.check_replaceable()?;
-        }
-        let mode = if self.old.is_some() || options.mode.is_some() { 0o600 } else { 0o666 };
-        let make = |name: &OsStr| target.dir.create_new(name, mode);
-        let (name, file) = names::with_transaction_name(&target.name, tags, make)
-            .map_err(|error| Error::not_made(error, Advice::MakesFile))?;
-        let mut staged = Staged::named(file, TempName { dir: target.dir.clone(), name });
-        staged.write(data, false, cancel)?;
-        staged.set_access(target, self.old.as_ref(), options.mode)?;
-        if flush {
-            staged.start_write_back();
-        }
-        let verified = options.verify.map(|_| staged.verify(content, Level::Cache, cancel)).transpose()?;
-        sys::flush_and_close_copy(staged.file()).named("close")?;
-        let mut running = Running::default();
-        running.add(data);
-        let (_, version) = Dir::stat_file(staged.file()).named("fstat")?;
-        let hash = Some(running.digest().hash());
-        let mark = Mark { inode: version.id.number(), size: version.size, hash };
-        self.receipt =
-            Receipt { written: true, bytes: content.size(), durable: true, verified, atomic: true };
-        let (file, temp) = staged.into_parts();
-        let Some(temp) = temp else { return Err(Error::raw("open", sys::ENOENT)) };
-        self.staged = Some(StagedFile { temp, mark, open: Some((file, None)) });
-        self.old_hash = self.hash_of_old(cancel);
-        self.keep_open_or_flush(flush)
-    }
-
-    /// Another name for the file `from`.
-    fn stage_link(&mut self, tags: &str, from: &Target, flush: bool) -> Result<()> {
-        let Some(source) = from.existing()? else {
-            return Err(Error::raw("rename", sys::ENOENT).about(from.path()));
-        };
-        if self.old.is_some() {
-            self.target.check_replaceable()?;
-        }
-        let link = |name: &OsStr| from.dir.link(&from.name, &self.target.dir, name);
-        let (name, ()) = names::with_transaction_name(&self.target.name, tags, link).named("link")?;
-        let temp = TempName { dir: self.target.dir.clone(), name };
-        let file = temp.dir.open_to_flush(&temp.name).named("open")?;
-        let (_, version) = Dir::stat_file(&file).named("fstat")?;
-        if version.id != source.version.id {
-            return Err(ErrorKind::Changed.into());
-        }
-        let mark = Mark { inode: version.id.number(), size: version.size, hash: None };
-        self.receipt = Receipt { written: true, bytes: version.size, ..self.receipt };
-        self.staged = Some(StagedFile { temp, mark, open: Some((file, None)) });
-        self.keep_open_or_flush(flush)
-    }
-
-    fn keep_open_or_flush(&mut self, flush: bool) -> Result<()> {
-        let slot = OPEN.take();
-        if slot.is_none() {
-            return self.flush(flush, &Cancel::default());
-        }
-        if let Some((_, open)) = self.staged.as_mut().and_then(|staged| staged.open.as_mut()) {
-            *open = slot;
-        }
-        Ok(())
-    }
-
-    /// What the old file says; `None` where it is long, or cannot be read.
-    fn hash_of_old(&self, cancel: &Cancel) -> Option<u128> {
-        let old = self.old.as_ref().filter(|old| old.version.size <= LONGEST_OLD)?;
-        let file = self.target.dir.open_file(&self.target.name).ok()?;
-        let (_, version) = Dir::stat_file(&file).ok()?;
-        (version == old.version)
-            .then(|| verify::digest(&file, version.size, cancel).ok())?
-            .map(|digest| digest.hash())
-    }
-
-    /// Flushes the staged file, if that is still to be done, and closes it.
-    ///
-    /// # Errors
-    /// Those of fsync(2); [`ErrorKind::Verify`].
-    pub fn flush(&mut self, flush: bool, cancel: &Cancel) -> Result<()> {
-        let Some(StagedFile { open, mark, .. }) = &mut self.staged else { return Ok(()) };
-        let Some((file, _slot)) = open.take() else { return Ok(()) };
-        if !flush {
-            self.receipt.durable = false;
-            return Ok(());
-        }
-        if !leaves_out(Step::StagedSync) {
-            self.receipt.durable &= sys::sync_file(&file).named("fsync")?;
-        }
-        if let (Change::Write(data, options), Some(_)) = (&self.change, mark.hash)
-            && options.verify == Some(Level::Device)
-        {
-            self.receipt.verified = Some(verify::verify(&file, Content::Bytes(data), Level::Device, cancel)?);
-        }
-        Ok(())
     }
 
     /// The last look, with all locks: whether it is what it was when it was read or staged. `Ok(false)`: it is not, and the
