@@ -23,6 +23,7 @@ class Group {
   #recovered = null
   /** Calls that have failed, and why: they are told when the locks are free. */
   #failed = []
+  #ran
 
   constructor(calls) {
     this.#calls = calls
@@ -33,13 +34,13 @@ class Group {
     for (const call of calls) call.onGone = look
   }
 
-  /** Commits what can be committed, tells the callers, and returns those that are to come next. */
+  /** Commits what can be committed and tells the callers. Returns those that are to come next, and how many have run if time was up. */
   async commit() {
     for (let round = 0; this.#calls.length > 0; round++) {
       if (round > 0 && this.#isLate()) break
       if (await this.#attempt()) break
     }
-    return this.#later
+    return { later: this.#later, ran: this.#ran }
   }
 
   #isLate() {
@@ -216,7 +217,9 @@ class Group {
     const since = native.now()
     try {
       for (const [position, call] of this.#calls.entries()) {
-        if (position > 0 && (isShort || native.now() - since > LONGEST)) {
+        const isLate = native.now() - since > LONGEST
+        if (position > 0 && (isShort || isLate)) {
+          if (isLate) this.#ran = position
           this.#postpone(this.#calls.slice(position))
           break
         }

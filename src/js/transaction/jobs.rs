@@ -10,6 +10,7 @@ use engine::error::Error;
 use engine::index::file::Snapshot;
 use engine::job::DropJob;
 use engine::process::Inside;
+use engine::process::inside::Function;
 use engine::transaction::job::{CommitJob, Committed, Find, FindJob, LockJob, RecoverJob, Wanted, What};
 use engine::transaction::recover::{Done, Outcome, Recovered};
 use engine::transaction::session::{Seen, Session};
@@ -21,7 +22,7 @@ use napi::{Env, ValueType};
 use crate::js::error::from_engine;
 use crate::js::task;
 use crate::js::transaction::handle::{flag, list, make, position, take, with};
-use crate::js::transaction::natives::ParsedUpdate;
+use crate::js::transaction::parse::ParsedUpdate;
 use crate::js::value::args::FilePath;
 use crate::js::value::thrown::{Result, Thrown, internal};
 use crate::js::value::{copy, raw};
@@ -229,7 +230,9 @@ fn receipt_object<'env>(env: &'env Env, receipt: &Receipt) -> Result<'env, Unkno
 
 /// `(session | undefined, running | undefined)`: lets go what a transaction holds. The locks are files, so on a worker.
 pub fn release<'env>(env: &'env Env, [session, running, ..]: Args<'env>) -> Result<'env, Unknown<'env>> {
-    super::natives::done(env, &running)?;
+    if raw::type_of(&running) == ValueType::External {
+        drop(take::<Function>(env, &running)?);
+    }
     if raw::type_of(&session) != ValueType::External {
         return Ok(raw::undefined(env));
     }

@@ -4,7 +4,8 @@
 mod handle;
 mod jobs;
 mod natives;
+mod parse;
 mod script;
 
-pub use natives::{Parse, ParsedUpdate};
+pub use parse::{Parse, ParsedUpdate};
 pub use script::{Exported, call};

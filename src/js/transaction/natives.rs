@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use engine::cancel::Cancel;
 use engine::data::Data;
 use engine::error::{Error, ErrorKind};
-use engine::index::file::{Snapshot, UpdateOptions};
+use engine::index::file::Snapshot;
 use engine::index::layout::Layout;
 use engine::lock::holder::{Blocker, Timeout};
 use engine::process::inside::Function;
@@ -23,32 +23,10 @@ use crate::js::inside::{self, Code, Context};
 use crate::js::task::{self, Timer};
 use crate::js::transaction::handle::{make, take, with};
 use crate::js::transaction::jobs;
+use crate::js::transaction::parse::{Parse, ParsedUpdate};
 use crate::js::value::args::{self, FilePath};
 use crate::js::value::thrown::{Result, abort, invalid_return, invalid_state};
 use crate::js::value::{Encoding, Kept, Thrown, copy, data, promise, raw};
-
-/// How options are read, which the exported functions know.
-#[derive(Clone, Copy)]
-pub struct Parse {
-    /// Those of a write, and whether to make directories.
-    pub write: for<'env> fn(&'env Env, &Unknown<'env>) -> Result<'env, ParsedWrite>,
-    /// Those of an update of this file.
-    pub update: for<'env> fn(&'env Env, &FilePath, &Unknown<'env>) -> Result<'env, ParsedUpdate>,
-    /// A time to wait, in milliseconds.
-    pub timeout: for<'env> fn(&'env Env, &Unknown<'env>) -> Result<'env, Duration>,
-}
-
-/// How to write a file, whether to make directories, and how a string becomes bytes.
-pub type ParsedWrite = (Options, bool, Encoding);
-
-/// How to update an index.
-#[derive(Clone)]
-pub struct ParsedUpdate {
-    /// How to read and write it.
-    pub options: UpdateOptions,
-    /// JSON for the function when there is no file.
-    pub initial: Option<Vec<u16>>,
-}
 
 type Native = for<'env> fn(&'env Env, [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>>;
 
@@ -342,12 +320,4 @@ fn call<'env>(
         raw::undefined(env)
     };
     raw::array(env, &[returned, running])
-}
-
-/// Ends what [`call`] has begun.
-pub fn done<'env>(env: &'env Env, running: &Unknown<'_>) -> Result<'env, ()> {
-    if raw::type_of(running) == ValueType::External {
-        drop(take::<Function>(env, running)?);
-    }
-    Ok(())
 }

@@ -18,7 +18,7 @@ const queues = new Map()
 function enqueue(call) {
   let queue = queues.get(call.queueKey)
   if (queue === undefined) {
-    queue = { calls: [], group: [], isServed: false, timer: undefined }
+    queue = { calls: [], group: [], most: MOST, isServed: false, timer: undefined }
     queues.set(call.queueKey, queue)
   }
   call.waitsSince = native.now()
@@ -43,12 +43,15 @@ async function serve(queue, key) {
     const group = take(queue)
     queue.group = group
     try {
-      queue.calls.unshift(...(await new Group(group).commit()))
+      const { later, ran } = await new Group(group).commit()
+      queue.calls.unshift(...later)
+      // The files of calls that are postponed were found and locked in vain. So after a group that has run out of time the next one
+      // has twice as many calls as have run.
+      queue.most = ran === undefined ? Math.min(queue.most * 4, MOST) : ran * 2
     } catch (error) {
       for (const call of group) call.fail(error)
     }
   }
-  queue.isServed = false
   native.stop(queue.timer)
   queues.delete(key)
 }
@@ -56,8 +59,6 @@ async function serve(queue, key) {
 /** Tells calls whose time is up, while others let them wait. */
 function watch(queue) {
   queue.timer = native.after(LOOK, () => {
-    // It may have been due already when it was stopped.
-    if (!queue.isServed) return
     const now = native.now()
     for (const call of [...queue.calls, ...queue.group]) call.checkTime(now)
     watch(queue)
@@ -96,7 +97,7 @@ function take(queue) {
     if (group.length > 0 && (ops > MOST_OPS || !goesWith(call, group[0], indexes))) break
     for (const { kind, file, key } of call.ops) if (kind === 'update') indexes.set(file.absolute, key)
     group.push(call)
-    if (group.length === MOST) break
+    if (group.length === queue.most) break
   }
   const last = group.at(-1)
   queue.calls.splice(0, last === undefined ? queue.calls.length : queue.calls.indexOf(last) + 1)

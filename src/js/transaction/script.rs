@@ -7,7 +7,8 @@ use std::ptr;
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, JsValue as _, sys};
 
-use crate::js::transaction::natives::{self, Parse};
+use crate::js::transaction::natives;
+use crate::js::transaction::parse::Parse;
 use crate::js::value::raw::{self, Kept};
 use crate::js::value::thrown::Result;
 

@@ -183,7 +183,8 @@ function register(tx, operations) {
     }
     const { write, data, update, fn, remove, rename, to, mkdir, ...options } = operation
     const given = [write, update, remove, rename, mkdir].filter((path) => path !== undefined)
-    if (given.length > 1) throw native.wrongType('operation', 'one of write, update, remove, rename or mkdir', operation)
+    if (given.length > 1)
+      throw native.wrongType('operation', 'one of write, update, remove, rename or mkdir', operation)
     if (write !== undefined) tx.write(write, data, options)
     else if (update !== undefined) tx.update(update, fn, options)
     else if (remove !== undefined) tx.remove(remove, options)

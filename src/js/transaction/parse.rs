@@ -1,0 +1,35 @@
+//! Options, as the exported functions read them.
+
+use std::time::Duration;
+
+use engine::index::file::UpdateOptions;
+use engine::write::Options;
+use napi::Env;
+use napi::bindgen_prelude::Unknown;
+
+use crate::js::value::Encoding;
+use crate::js::value::args::FilePath;
+use crate::js::value::thrown::Result;
+
+/// How options are read, which the exported functions know.
+#[derive(Clone, Copy)]
+pub struct Parse {
+    /// Those of a write, and whether to make directories.
+    pub write: for<'env> fn(&'env Env, &Unknown<'env>) -> Result<'env, ParsedWrite>,
+    /// Those of an update of this file.
+    pub update: for<'env> fn(&'env Env, &FilePath, &Unknown<'env>) -> Result<'env, ParsedUpdate>,
+    /// A time to wait, in milliseconds.
+    pub timeout: for<'env> fn(&'env Env, &Unknown<'env>) -> Result<'env, Duration>,
+}
+
+/// How to write a file, whether to make directories, and how a string becomes bytes.
+pub type ParsedWrite = (Options, bool, Encoding);
+
+/// How to update an index.
+#[derive(Clone)]
+pub struct ParsedUpdate {
+    /// How to read and write it.
+    pub options: UpdateOptions,
+    /// JSON for the function when there is no file.
+    pub initial: Option<Vec<u16>>,
+}
