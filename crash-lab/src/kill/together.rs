@@ -10,10 +10,11 @@ use crate::lab::Lab;
 use crate::lab::staging::Staging;
 use crate::report::problem::Harm::{self, FalseSuccess, Lost, Stuck, Torn, Untested};
 use crate::report::problem::Problem;
+use crate::walk::four_files::{POST, SURVIVOR};
 use crate::walk::scene::{Op, Scene};
 use crate::walk::session::{Session, all_durable, call_again};
 use crate::walk::strace::{Call, Inject};
-use crate::walk::together::{POST, SURVIVOR, Together};
+use crate::walk::together::Together;
 use crate::walk::{self, Attempt, Patience, Point, Workspace};
 
 /// Who comes next.

@@ -2,6 +2,7 @@
 //! of it, with something done to that line.
 
 pub mod check;
+pub mod four_files;
 mod patience;
 pub mod scene;
 pub mod session;

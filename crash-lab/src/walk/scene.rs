@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, mount_bind, unmount};
 use serde_json::{Value, json};
 
-use super::together;
+use super::four_files;
 
 /// Name of the target in every scene; its folder differs.
 pub const TARGET: &str = "index.json";
@@ -112,7 +112,7 @@ pub const UPDATE: Scene = Scene { op: Op::Update, options: r#"{"timeout":600000}
 /// Four files in two directories that change together.
 pub const TRANSACTION: Scene = Scene { op: Op::Transaction, ..UPDATE };
 /// A transaction that was committed, and has changed some of its names.
-pub const RECOVER: Scene = Scene { op: Op::Recover, interrupted: together::POST, removes: true, ..UPDATE };
+pub const RECOVER: Scene = Scene { op: Op::Recover, interrupted: four_files::POST, removes: true, ..UPDATE };
 
 const IN_PLACE: &str = r#"{"fallback":"in-place"}"#;
 const UPDATE_IN_PLACE: &str = r#"{"timeout":600000,"fallback":"in-place"}"#;
@@ -143,7 +143,7 @@ pub const SCENES: &[Scene] = &[
     Scene { name: "a new directory", op: Op::Tree, old: false, missing: "a/b", ..WRITE },
     Scene { name: "transaction", ..TRANSACTION },
     Scene { name: "first transaction, with a removal", removes: true, ..TRANSACTION },
-    Scene { name: "transaction after an interrupted one", interrupted: together::SECOND, ..TRANSACTION },
+    Scene { name: "transaction after an interrupted one", interrupted: four_files::SECOND, ..TRANSACTION },
     Scene { name: "recovery", ..RECOVER },
     Scene { name: "recovery before the first name", interrupted: TARGET, ..RECOVER },
     Scene { name: "control: fs.writeFile", op: Op::Control, ..WRITE },
@@ -257,7 +257,7 @@ impl Scene {
             }
         }
         if self.op.is_together() {
-            together::prepare(self, folder)?;
+            four_files::prepare(folder, self.removes, &self.bytes(1))?;
         }
         if self.has_backup() {
             fs::write(backup(&target), self.bytes(0))?;
@@ -278,8 +278,8 @@ impl Scene {
         Ok(json!({
             "op": self.op.name(),
             "path": self.target(folder),
-            "companions": if self.op.is_together() { together::companions(self) } else { COMPANIONS.into() },
-            "removes": self.removes.then_some(together::DRAFT),
+            "companions": if self.op.is_together() { four_files::companions(self.removes) } else { COMPANIONS.into() },
+            "removes": self.removes.then_some(four_files::DRAFT),
             "rooted": self.is_rooted() && traced,
             "fill": fill(2),
             "size": self.size,

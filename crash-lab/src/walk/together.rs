@@ -2,27 +2,16 @@
 //! draft that goes.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Result, ensure};
 
 use super::check::{Content, is_temp, version_of};
+use super::four_files::{DRAFT, SURVIVOR, companions};
 use super::scene::{Op, Scene, TARGET, backup};
 use crate::lab::Lab;
 use crate::report::problem::{Harm, Problem};
-
-/// The other index. The names end as the target's does, by which a trace recognises them.
-pub const SECOND: &str = "other/second-index.json";
-/// A file that is written.
-pub const POST: &str = "post-index.json";
-/// Another one.
-pub const THIRD: &str = "other/third-index.json";
-/// A file that is removed.
-pub const DRAFT: &str = "other/draft-index.json";
-/// What a process that lives on has written.
-pub const SURVIVOR: &str = "survivor-index.json";
 
 const STAGED: &str = ".atomic-txn";
 /// What somebody else had changed is kept under such a name.
@@ -30,36 +19,6 @@ const ASIDE: &str = ".atomic-lost";
 const RANDOM: usize = 12;
 /// What transactions keep in their root, and never remove.
 const KEPT: [&str; 4] = [".gitignore", "journal", "lock", "turn"];
-
-/// The files beside the target that get a new version.
-pub fn companions(scene: &Scene) -> Vec<&'static str> {
-    if scene.removes { vec![SECOND, POST] } else { vec![SECOND, POST, THIRD] }
-}
-
-/// What is there before.
-pub fn prepare(scene: &Scene, folder: &Path) -> Result<()> {
-    make_other(folder)?;
-    let draft = scene.removes.then_some(DRAFT);
-    for name in companions(scene).into_iter().chain(draft) {
-        fs::write(folder.join(name), scene.bytes(1))?;
-    }
-    Ok(())
-}
-
-/// Locks are taken in the order of their directories' inodes: it is to be the same in every trace.
-fn make_other(folder: &Path) -> Result<()> {
-    let (number, other) = (fs::metadata(folder)?.ino(), folder.join("other"));
-    let mut before = Vec::new();
-    loop {
-        fs::create_dir(&other)?;
-        if fs::metadata(&other)?.ino() > number {
-            break;
-        }
-        before.push(folder.join(format!("before-{}", before.len())));
-        fs::rename(&other, &before[before.len() - 1])?;
-    }
-    before.iter().try_for_each(|folder| Ok(fs::remove_dir(folder)?))
-}
 
 /// Lets a transaction be killed where the scene says.
 pub fn interrupt(lab: &Lab, scene: &Scene, folder: &Path) -> Result<()> {
@@ -99,7 +58,7 @@ pub struct Together {
 impl Together {
     /// What `folder` holds now.
     pub fn look(scene: &Scene, folder: &Path) -> Result<Self> {
-        let names = [&[TARGET][..], &companions(scene)].concat();
+        let names = [&[TARGET][..], &companions(scene.removes)].concat();
         let read = |name: &&str| Ok((folder.join(name), version_of(scene, &folder.join(name))?));
         let draft = scene.removes.then(|| version_of(scene, &folder.join(DRAFT))).transpose()?;
         let mut found = Self {
