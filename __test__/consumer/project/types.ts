@@ -6,15 +6,31 @@ import {
   AtomicFile,
   atomicDirectory,
   atomicIndexUpdate,
+  atomicTransaction,
   atomicWrite,
   atomicWriteAll,
   type BuildResult,
+  beginTransaction,
   type CopyDirectoryOptions,
   copyDirectoryAtomic,
   type Data,
   type DirectoryOptions,
   type DirectoryResult,
+  type OpenTransaction,
   type PathLike,
+  type Recovered,
+  type RecoverOptions,
+  recover,
+  type SnapshotOptions,
+  snapshotRead,
+  snapshotReadIndex,
+  type Transaction,
+  type TransactionOperation,
+  type TransactionOptions,
+  type TransactionResult,
+  type TransactionUpdateOptions,
+  type TransactionWriteOptions,
+  type Updated,
   type UpdateOptions,
   type UpdateResult,
   type WriteAllOptions,
@@ -220,7 +236,70 @@ export async function directories(): Promise<DirectoryResult[]> {
   return [pages, nothing, copied, await copyDirectoryAtomic('from', 'to')]
 }
 
+const transactionOptions: TransactionOptions = {
+  flush: true,
+  verify: 'device',
+  timeout: 1000,
+  retries: 5,
+  signal: AbortSignal.timeout(1000),
+}
+
+function publish(tx: Transaction): Updated<Index> {
+  const write: TransactionWriteOptions = { flag: 'wx', mode: 0o644, ifChanged: true }
+  const update: TransactionUpdateOptions<Index> = { space: 2, backup: true, numbers: 'lossy' }
+  tx.write('a', async () => Buffer.from('a'), write)
+  tx.write(new URL('file:///root/b'), 'b', 'latin1')
+  tx.remove('c', { missing: 'ignore' })
+  tx.rename('d', 'e')
+  tx.mkdir('folder')
+  tx.update('counter', (index) => ({ n: index.n + 1 }), { initial: { n: 0 } })
+  return tx.update<Index>('index', (index) => index ?? { documents: {} }, update)
+}
+
+export async function transactions(): Promise<TransactionResult<unknown>[]> {
+  const done: TransactionResult<Updated<Index>> = await atomicTransaction('root', publish, transactionOptions)
+  const operations: TransactionOperation[] = [
+    { write: 'a', data: 'a', mode: 0o600 },
+    { update: 'b', fn: (index) => index, initial: {} },
+    { remove: 'c', missing: 'ignore' },
+    { rename: 'd', to: 'e' },
+    { mkdir: 'f' },
+  ]
+  const listed: TransactionResult<void> = await atomicTransaction('root', operations)
+  const read = await atomicTransaction('root', async (tx) => {
+    const [text, bytes]: [string | null, Buffer | null] = [await tx.read('a', 'utf8'), await tx.read('a')]
+    const index: Index | undefined = await tx.readIndex<Index>('index')
+    const counter: { n: number } = await tx.readIndex('counter', { initial: { n: 0 } })
+    return [text, bytes, index, counter, tx.root]
+  })
+  const open: OpenTransaction = await beginTransaction('root', { timeout: 1000 })
+  open.write('a', 'a')
+  const committed: TransactionResult<undefined> = await open.commit()
+  await open.rollback()
+  const options: SnapshotOptions = { encoding: 'latin1', timeout: 1000 }
+  const [first, second]: [string | null, string | null] = await snapshotRead('root', ['a', 'b'], options)
+  const [buffer]: [Buffer | null] = await snapshotRead('root', ['a'], { encoding: null })
+  const [index, count] = await snapshotReadIndex<[Index, { n: number }]>('root', ['index', 'counter'])
+  const facts: [number | undefined, number | undefined] = [
+    count?.n,
+    Object.keys(index?.documents ?? {}).length,
+  ]
+  const how: RecoverOptions = { giveUp: true, timeout: 1000 }
+  const recovered: Recovered = await recover('root', how)
+  const kept: (string | null)[] = recovered.files.map((file) => file.kept)
+  console.log(first, second, buffer, facts, kept, done.value.value.documents)
+  return [done, listed, read, committed]
+}
+
 export function misuse(): void {
+  // @ts-expect-error: what is to be done is a function or a list
+  void atomicTransaction('root', { write: 'a', data: 'a' })
+  // @ts-expect-error: there may be no file
+  void atomicTransaction('root', (tx) => tx.update<Index>('i', (index) => index))
+  // @ts-expect-error: an operation has its data
+  void atomicTransaction('root', [{ write: 'a' }])
+  // @ts-expect-error: whether anything is flushed is the whole transaction's
+  void atomicTransaction('root', (tx) => tx.write('a', 'a', { flush: false }))
   // @ts-expect-error: build is what fills the directory
   void atomicDirectory('d', { keepPrevious: true })
   // @ts-expect-error: there is one fallback
