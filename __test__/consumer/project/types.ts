@@ -248,7 +248,7 @@ function publish(tx: Transaction): Updated<Index> {
   const write: TransactionWriteOptions = { flag: 'wx', mode: 0o644, ifChanged: true }
   const update: TransactionUpdateOptions<Index> = { space: 2, backup: true, numbers: 'lossy' }
   tx.write('a', async () => Buffer.from('a'), write)
-  tx.write(new URL('file:///root/b'), 'b', 'latin1')
+  tx.write(new URL('file:///content/b'), 'b', 'latin1')
   tx.remove('c', { missing: 'ignore' })
   tx.rename('d', 'e')
   tx.mkdir('folder')

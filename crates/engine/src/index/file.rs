@@ -72,7 +72,8 @@ impl IndexFile {
     /// The version that is there now, or `None` without a file.
     ///
     /// # Errors
-    /// Those of [`read`].
+    /// [`ErrorKind::TooLong`], [`ErrorKind::CorruptIndex`], [`ErrorKind::LossyIndex`]; `EISDIR`, [`ErrorKind::NotRegular`]; a failed open or
+    /// read.
     pub fn read(&self, options: &UpdateOptions) -> Result<Option<Snapshot>> {
         read(&self.target, options)
     }

@@ -1,7 +1,7 @@
 //! Several files change together, or none does, also over a crash.
 //!
-//! [`root`] is the directory that they are below, with its journal ([`journal`] has the format). [`session`] finds the files of a
-//! transaction and takes their locks, [`commit`] is the protocol, [`recover`] completes or drops what was interrupted,
+//! `root` is the directory that they are below, with its journal (`journal` has the format). [`session`] finds the files of a
+//! transaction and takes their locks, `commit` is the protocol, [`recover`] completes or drops what was interrupted,
 //! [`snapshot`] reads several files as of one moment. `docs/transactions.md` says why each step is where it is.
 
 pub(crate) mod commit;

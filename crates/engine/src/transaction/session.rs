@@ -133,7 +133,7 @@ impl Session {
     /// What an index says.
     ///
     /// # Errors
-    /// Those of [`file::read`].
+    /// Those of [`IndexFile::read`](file::IndexFile::read).
     pub fn read(&self, at: usize, options: &UpdateOptions) -> Result<Option<Snapshot>> {
         file::read(&self.targets[at], options)
     }
