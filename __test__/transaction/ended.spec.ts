@@ -35,4 +35,22 @@ describe('a process that ends', () => {
     await blocked.returned
     expect((await blocked.exit).code).toBe(0)
   })
+
+  test('ends by itself after a transaction, also if it looks at its waiting calls at that moment', async ({
+    dir,
+  }) => {
+    const child = inProcess(
+      async ({ atomicTransaction }, dir) => {
+        const { signal } = new AbortController()
+        // Called when the transaction is done, before the timer that looks at waiting calls is stopped: it is due then.
+        signal.removeEventListener = () => {
+          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300)
+        }
+        await atomicTransaction(dir, (tx) => tx.write('file', 'x'), { signal })
+      },
+      [dir],
+    )
+    await child.returned
+    expect(await child.exit).toMatchObject({ code: 0, signal: null, stderr: '' })
+  })
 })

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::cancel::Cancel;
 use crate::dir::Directory;
+use crate::dir::place::moved;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::sidecar::Lock;
 use crate::mutant::{Step, leaves_out};
@@ -31,13 +32,16 @@ pub enum Attempt {
     Recover,
 }
 
-/// Stages all items.
+/// Stages all items. Returns those whose directories were replaced meanwhile.
 ///
 /// # Errors
 /// Whatever fails first, with its position.
-pub fn stage(root: &Root, items: &mut [Item], flush: bool, cancel: &Cancel) -> Result<()> {
+pub fn stage(root: &Root, items: &mut [Item], flush: bool, cancel: &Cancel) -> Result<Vec<usize>> {
     for (at, item) in items.iter_mut().enumerate() {
-        item.look_first().map_err(|error| error.of_entry(at))?;
+        match item.look_first() {
+            Err(_) if !item.is_in_place() => return Ok(vec![at]),
+            looked => looked.map_err(|error| error.of_entry(at))?,
+        }
     }
     // After these looks, and before staged files change the directories.
     let mut clean = HashMap::new();
@@ -48,7 +52,11 @@ pub fn stage(root: &Root, items: &mut [Item], flush: bool, cancel: &Cancel) -> R
     }
     // In the name of each staged file: the root's tag, which is in its journal, and that of this process.
     let tags = format!("{}{}", String::from_utf8_lossy(&root.tag()?), root.process_tag()?);
-    each(items, STAGERS, |_, item| item.stage(&tags, flush, cancel)).map_err(|(at, error)| error.of_entry(at))
+    match each(items, STAGERS, |_, item| item.stage(&tags, flush, cancel)) {
+        Ok(()) => Ok(Vec::new()),
+        Err((at, _)) if !items[at].is_in_place() => Ok(vec![at]),
+        Err((at, error)) => Err(error.of_entry(at)),
+    }
 }
 
 /// Flushes all staged files: for a transaction that has to wait for the root.
@@ -78,7 +86,8 @@ pub fn commit(
     }
     let mut changed = Vec::new();
     for (at, item) in items.iter_mut().enumerate() {
-        if !item.look(flush).map_err(|error| error.of_entry(at))? {
+        // A directory that was replaced as a whole is found again by its path.
+        if !item.is_in_place() || !item.look(flush).map_err(|error| error.of_entry(at))? {
             changed.push(at);
         }
     }
@@ -94,8 +103,13 @@ pub fn commit(
     if ops == 1 {
         // One name is changed at once by itself.
         flush_staged(items, flush, cancel)?;
+        let changed = look_again(items);
+        if !changed.is_empty() {
+            return Ok(Attempt::Changed(changed));
+        }
         publish(items).map_err(|failed| failed.1)?;
         flush_directories(items, flush).map_err(Error::after_commit)?;
+        check_places(items)?;
         return Ok(Attempt::Committed(None));
     }
     if flush && !leaves_out(Step::OldSync) {
@@ -119,13 +133,7 @@ pub fn commit(
     if let Err(error) = recorded {
         return Err(take_back(root, items, finished, error));
     }
-    // What others have written while all was flushed is not to be overwritten by what was made of the version before.
-    let mut changed = Vec::new();
-    for (at, item) in items.iter().enumerate() {
-        if !leaves_out(Step::LastLook) && !item.is_as_expected().unwrap_or(false) {
-            changed.push(at);
-        }
-    }
+    let changed = look_again(items);
     if !changed.is_empty() {
         undo(root, items, finished)?;
         return Ok(Attempt::Changed(changed));
@@ -145,7 +153,26 @@ pub fn commit(
     drop(root.write_state(&State { applied: txid, ..state }));
     flush_directories(items, flush).map_err(pending)?;
     root.write_state(&finished).map_err(pending)?;
+    check_places(items)?;
     Ok(Attempt::Committed(Some(txid)))
+}
+
+/// The items that are not what they were any more: what others have written while all was flushed is not to be overwritten
+/// by what was made of the version before.
+fn look_again(items: &[Item]) -> Vec<usize> {
+    let is_changed = |item: &Item| !item.is_in_place() || !item.is_as_expected().unwrap_or(false);
+    if leaves_out(Step::LastLook) {
+        return Vec::new();
+    }
+    (0..items.len()).filter(|at| is_changed(&items[*at])).collect()
+}
+
+/// That what was written is where the caller's paths lead: a directory may be replaced at any time.
+fn check_places(items: &[Item]) -> Result<()> {
+    match items.iter().position(|item| item.changes() && !item.is_in_place()) {
+        Some(at) => Err(moved().after_commit().of_entry(at)),
+        None => Ok(()),
+    }
 }
 
 fn pending(cause: Error) -> Error {

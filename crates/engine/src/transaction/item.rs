@@ -204,6 +204,11 @@ impl Item {
         }
     }
 
+    /// Whether its directory is still where the path led.
+    pub fn is_in_place(&self) -> bool {
+        self.target.place.holds(self.target.dir.id())
+    }
+
     /// Whether it is only to be what it was when it was read.
     pub fn is_read(&self) -> bool {
         !self.changes() && !self.is_index && self.receipt.verified.is_none()

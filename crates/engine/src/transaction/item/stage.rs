@@ -6,10 +6,10 @@ use std::fs::File;
 use super::{Change, Expected, Item};
 use crate::cancel::Cancel;
 use crate::dir::{Target, names};
-use crate::error::{Advice, Error, ErrorKind, Named, Result};
+use crate::error::{Advice, Error, Named, Result};
 use crate::mutant::{Step, leaves_out};
 use crate::process::{DescriptorBudget, Slot};
-use crate::sys::{self, Dir};
+use crate::sys::{self, Dir, Version};
 use crate::transaction::journal::Mark;
 use crate::write::unchanged::unchanged;
 use crate::write::{Content, Level, Receipt, Running, Staged, TempName, Unchanged, verify};
@@ -19,6 +19,9 @@ static OPEN: DescriptorBudget = DescriptorBudget::one_in(8);
 
 /// An old file up to this size is read, so that it can be told from others even in a copy of the tree.
 const LONGEST_OLD: u64 = 1 << 20;
+
+/// How often a file is linked that others replace meanwhile.
+const LINK_ROUNDS: usize = 64;
 
 /// A file that is complete but for its name.
 #[derive(Debug)]
@@ -109,24 +112,34 @@ impl Item {
 
     /// Another name for the file `from`.
     fn stage_link(&mut self, tags: &str, from: &Target, flush: bool) -> Result<()> {
-        let Some(source) = from.existing()? else {
-            return Err(Error::raw("rename", sys::ENOENT).about(from.path()));
-        };
         if self.old.is_some() {
             self.target.check_replaceable()?;
         }
-        let link = |name: &OsStr| from.dir.link(&from.name, &self.target.dir, name);
-        let (name, ()) = names::with_transaction_name(&self.target.name, tags, link).named("link")?;
-        let temp = TempName { dir: self.target.dir.clone(), name };
-        let file = temp.dir.open_to_flush(&temp.name).named("open")?;
-        let (_, version) = Dir::stat_file(&file).named("fstat")?;
-        if version.id != source.version.id {
-            return Err(ErrorKind::Changed.into());
-        }
+        let (temp, file, version) = self.link(tags, from)?;
         let mark = Mark { inode: version.id.number(), size: version.size, hash: None };
         self.receipt = Receipt { written: true, bytes: version.size, ..self.receipt };
         self.staged = Some(StagedFile { temp, mark, open: Some((file, None)) });
         self.keep_open_or_flush(flush)
+    }
+
+    fn link(&self, tags: &str, from: &Target) -> Result<(TempName, File, Version)> {
+        let dir = &self.target.dir;
+        for _ in 0..LINK_ROUNDS {
+            let Some(source) = from.existing()? else { break };
+            let link = |name: &OsStr| from.dir.link(&from.name, dir, name);
+            let name = match names::with_transaction_name(&self.target.name, tags, link) {
+                // A file that is replaced that very moment has no name that could be linked.
+                Err(error) if error.raw_os_error() == Some(sys::ENOENT) => continue,
+                linked => linked.named("link")?.0,
+            };
+            let temp = TempName { dir: dir.clone(), name };
+            let file = temp.dir.open_to_flush(&temp.name).named("open")?;
+            let (_, version) = Dir::stat_file(&file).named("fstat")?;
+            if version.id == source.version.id {
+                return Ok((temp, file, version));
+            }
+        }
+        Err(Error::raw("rename", sys::ENOENT).about(from.path()))
     }
 
     fn keep_open_or_flush(&mut self, flush: bool) -> Result<()> {
@@ -153,7 +166,7 @@ impl Item {
     /// Flushes the staged file, if that is still to be done, and closes it.
     ///
     /// # Errors
-    /// Those of fsync(2); [`ErrorKind::Verify`].
+    /// Those of fsync(2); [`ErrorKind::Verify`](crate::error::ErrorKind::Verify).
     pub fn flush(&mut self, flush: bool, cancel: &Cancel) -> Result<()> {
         let Some(StagedFile { open, mark, .. }) = &mut self.staged else { return Ok(()) };
         let Some((file, _slot)) = open.take() else { return Ok(()) };

@@ -84,7 +84,8 @@ impl CommitJob {
     fn stage(self, mut items: Vec<Item>) -> Step<Self> {
         let Self { session, flush, timeout, cancel, .. } = self;
         match commit::stage(&session.root, &mut items, flush, &cancel) {
-            Ok(()) => {}
+            Ok(moved) if moved.is_empty() => {}
+            Ok(moved) => return Step::Done(Ok(Committed::Changed(moved))),
             Err(error) if error.is_transient() => {
                 return Step::Again(
                     Self { session, stage: Committing::Stage(items), flush, timeout, cancel },
