@@ -110,6 +110,8 @@ const PLACE: &str =
     "whether the directory is still at its place: where that cannot be told, it is taken to be";
 const GUARD: &str =
     "the file that guards a staging directory: it is removed last, and a sweep takes one that stays";
+const NEAR: &str =
+    "what an earlier transaction left above: a call for other files goes on, and the next one looks again";
 const OBSTACLE: &str = "what would stop the rename is asked before it; what is not answered, the rename says";
 
 /// What is asked of a file that may be in the way of being replaced, as strace prints it.
@@ -148,6 +150,7 @@ const IGNORED: &[Ignored] = &[
     Ignored { call: "flock", object: Object::Backup, mark: "LOCK_EX", why: HOLD, ..ANY },
     Ignored { call: "statx", object: Object::Target, why: HINT, ..ANY },
     Ignored { call: "newfstatat", mark: "newfstatat(AT_FDCWD", why: PLACE, ..ANY },
+    Ignored { call: "statx", mark: "/.atomic\", AT_", why: NEAR, ..ANY },
     Ignored { call: "unlinkat", object: Object::Staged, committed_only: true, why: GUARD, ..ANY },
     Ignored { call: "flock", object: Object::Backup, mark: "LOCK_UN", why: RELEASE, ..ANY },
     Ignored { call: "linkat", object: Object::Staged, errors: &["EACCES"], why: FALLBACK, ..ANY },

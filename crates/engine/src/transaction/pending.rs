@@ -2,11 +2,12 @@
 //! the root. After a power cut all processes are new; a process that lives on finds a pointer in the lock of an index.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use crate::dir::{Directory, names};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::process::lock;
 use crate::sys::FileId;
 use crate::transaction::recover;
@@ -84,14 +85,22 @@ enum Found {
 }
 
 fn recovered(path: &Path) -> Result<Found> {
-    if std::fs::symlink_metadata(path.join(FOLDER)).is_err() {
-        return Ok(Found::None);
+    match std::fs::symlink_metadata(path.join(FOLDER)) {
+        Ok(_) => {}
+        Err(error) if is_no_root(&error) => return Ok(Found::None),
+        Err(error) => return Err(Error::system("lstat", error)),
     }
     let Some(root) = open(path)? else { return Ok(Found::None) };
     Ok(match recover::attempt(&root)? {
         Some(_) => Found::Root(root),
         None => Found::Busy,
     })
+}
+
+/// Whether a second look would come to the same: there is none, or none that this process could do anything about.
+fn is_no_root(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidFilename, NotADirectory, NotFound, PermissionDenied};
+    matches!(error.kind(), NotFound | NotADirectory | PermissionDenied | InvalidFilename)
 }
 
 /// Removes from `dir` what transactions of dead processes have staged there. A record that counts may name such a file, and
