@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::sync::{Mutex, MutexGuard};
 
+use crate::index::options::Numbers;
 use crate::process::{Key, lock};
 use crate::sys::{self, Dir, Version};
 
@@ -21,6 +22,7 @@ struct CachedText {
     key: Key,
     state: State,
     text: String,
+    checked: Option<Numbers>,
 }
 
 /// One state of one file, which never comes again.
@@ -70,18 +72,18 @@ fn cache() -> MutexGuard<'static, Cache> {
     lock(&CACHE)
 }
 
-/// The text of `file`, if the file is in the state in which it was kept. The text is handed out once: the caller
-/// decides how long it is needed.
-pub fn take(key: &Key, file: &File) -> Option<String> {
+/// The text of `file`, if the file is in the state in which it was kept, and how its numbers were checked. The text is
+/// handed out once: the caller decides how long it is needed.
+pub fn take(key: &Key, file: &File) -> Option<(String, Option<Numbers>)> {
     let cached = cache().remove(key)?;
-    (State::of(file)? == cached.state).then_some(cached.text)
+    (State::of(file)? == cached.state).then_some((cached.text, cached.checked))
 }
 
-/// Keeps the text of a file in this state.
-pub fn keep(key: Key, state: State, text: String) {
+/// Keeps the text of a file in this state. `checked`: it has no number that JavaScript would change, in this sense.
+pub fn keep(key: Key, state: State, text: String, checked: Option<Numbers>) {
     let mut cache = cache();
     if state.version.size == text.len() as u64 {
-        cache.put(CachedText { key, state, text });
+        cache.put(CachedText { key, state, text, checked });
     } else {
         cache.remove(&key);
     }
@@ -102,6 +104,7 @@ mod tests {
             key: (id, "index".into()),
             state: State { version, generation: 0 },
             text: " ".repeat(bytes),
+            checked: None,
         }
     }
 

@@ -5,6 +5,10 @@
 //! [`IndexFile::replace`], which refuses when the version is not the expected one any more. A store
 //! with conditional writes could stand here in the place of the file and its lock.
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;
+
 use std::io::Read;
 use std::path::Path;
 
@@ -110,13 +114,15 @@ impl IndexFile {
         let publish = |_| self.publish(text, expected.as_ref(), options, cancel);
         let Some((published, state)) = deferred_close::retry_when_full(publish)? else { return Ok(None) };
         let settled = published.settle()?;
-        if let Some(old) = expected.take() {
-            deferred_close::close(old.file);
-        }
+        let old = expected.take();
         if let Some(state) = state
             && let Ok(text) = String::from_utf8(std::mem::take(text))
         {
-            cache::keep(self.target.key(), state, text);
+            let checked = old.as_ref().and_then(|old| old.checked_after(&text));
+            cache::keep(self.target.key(), state, text, checked);
+        }
+        if let Some(old) = old {
+            deferred_close::close(old.file);
         }
         Ok(Some(settled))
     }
@@ -234,18 +240,21 @@ pub(crate) fn read(target: &Target, options: &UpdateOptions) -> Result<Option<Sn
         return Err(ErrorKind::NotRegular { what: "not the file that it was a moment ago" }.into());
     }
     json::check_size(version.size, options.longest)?;
-    let text = match cache::take(&target.key(), &file) {
-        Some(text) => text,
+    let (text, checked) = match cache::take(&target.key(), &file) {
+        Some(cached) => cached,
         None => {
             let mut bytes = room(usize::try_from(version.size).unwrap_or(0) + 1);
             file.read_to_end(&mut bytes).named("read")?;
             json::check_length(&bytes, options.longest)?;
-            json::check_index(bytes)?
+            (json::check_index(bytes)?, None)
         }
     };
-    let keeps_digits = json::check_numbers(&text, options.numbers)?;
+    let is_checked = checked.is_some_and(|checked| checked.covers(options.numbers));
+    let keeps_digits = !is_checked && json::check_numbers(&text, options.numbers)?;
+    let has_none = options.numbers != Numbers::Lossy && !keeps_digits;
+    let checked = if has_none && !is_checked { Some(options.numbers) } else { checked };
     let ascii = without_mark(&text).is_ascii();
-    Ok(Some(Snapshot { layout: Layout::of(&text), ascii, keeps_digits, text, version, file }))
+    Ok(Some(Snapshot { layout: Layout::of(&text), ascii, keeps_digits, checked, text, version, file }))
 }
 
 fn is_version(found: Option<&Stat>, expected: Option<&Snapshot>) -> bool {

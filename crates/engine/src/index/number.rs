@@ -4,6 +4,7 @@
 //! `null`. So literals are compared by their decimal values.
 
 use crate::index::options::Numbers;
+use crate::index::same;
 use crate::index::tokens::{Token, Tokens};
 
 /// Every literal up to this length, without an exponent, has no more digits than a double keeps.
@@ -69,6 +70,21 @@ pub fn first_that_changes(text: &str, numbers: Numbers) -> Option<(usize, &str)>
         }
     }
     None
+}
+
+/// Whether a text may have a number that [`changes`] though the text before it, `old`, has none. Both are JSON.
+///
+/// Only what is between the common beginning and the common end is new. What the end is of, a string or not, is
+/// the same in both: each has as many quotes from there on.
+pub fn may_bring(old: &str, new: &str, numbers: Numbers) -> bool {
+    let (old, new) = (old.as_bytes(), new.as_bytes());
+    let start = same::common(old, new);
+    let end = new.len() - same::common_end(&old[start..], &new[start..]);
+    let mut parts = Parts::default();
+    // A number may have begun before, and go on after that.
+    let start = start - new[..start].iter().rev().take_while(|byte| parts.take(**byte)).count();
+    let end = end + new[end..].iter().take_while(|byte| parts.take(**byte)).count();
+    may_change(&new[start..end], numbers)
 }
 
 /// Whether there is something that looks like a number that [`changes`]. `false` is certain; `true` may be a string's doing.
@@ -195,6 +211,7 @@ pub fn is_too_large(literal: &str) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
@@ -271,6 +288,66 @@ mod tests {
             assert!(!may_change(text.as_bytes(), Numbers::Strict), "{}", &text[..text.len().min(40)]);
         }
         assert!(may_change(b"[\"from 1e500 to 2\"]", Numbers::Strict));
+    }
+
+    #[test]
+    fn a_change_brings_what_is_new_in_it() {
+        let big = "9007199254740993";
+        for cut in 0..=big.len() {
+            let (head, tail) = big.split_at(cut);
+            for (old, new) in [
+                (format!("[{head},{tail}0]"), format!("[{head}{tail}]")),
+                (format!("[1{head},1{tail}]"), format!("[1{head}{tail}]")),
+                (format!("[\"{head}{tail}\"]"), format!("[{head}{tail}]")),
+                ("[1]".to_owned(), format!("[1,{big}]")),
+                ("[1,2]".to_owned(), format!("[1,{big},2]")),
+            ] {
+                assert!(may_bring(&old, &new, Numbers::Strict), "{old} {new}");
+            }
+        }
+        assert!(may_bring("[1e30]", "[1e309]", Numbers::Strict));
+        assert!(may_bring("[1,309]", "[1e309]", Numbers::Strict));
+        assert!(may_bring("[0.5]", "[0.5000000000000000001]", Numbers::Exact));
+        assert!(!may_bring("[\"1161888007138312192\",1]", "[\"1161888007138312192\",2]", Numbers::Strict));
+        assert!(!may_bring("[1]", "[1,2,0.30000000000000004]", Numbers::Strict));
+    }
+
+    #[test]
+    fn whatever_changes_no_number_comes_unseen() {
+        const PARTS: [&str; 10] = [
+            "1",
+            "-2.5",
+            "9007199254740993",
+            "1e400",
+            "90071992",
+            "1e4",
+            "\"1\"",
+            "\"1e400\"",
+            "\"\\\"\"",
+            "\",\"",
+        ];
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut found = 0;
+        for _ in 0..20_000 {
+            let mut parts: Vec<_> = (0..random.usize(1..5)).map(|_| random.choice(PARTS).unwrap()).collect();
+            let text = |parts: &[&str]| format!("[{}]", parts.join(","));
+            let old = text(&parts);
+            let at = random.usize(..parts.len());
+            match random.u8(..3) {
+                0 => parts[at] = random.choice(PARTS).unwrap(),
+                1 => parts.insert(at, random.choice(PARTS).unwrap()),
+                _ => {
+                    parts.remove(at);
+                }
+            }
+            let new = text(&parts);
+            let has_one = |text: &str| first_that_changes(text, Numbers::Strict).is_some();
+            if !has_one(&old) && has_one(&new) {
+                found += 1;
+                assert!(may_bring(&old, &new, Numbers::Strict), "{old} {new}");
+            }
+        }
+        assert!(found > 1000, "{found}");
     }
 
     #[test]

@@ -35,3 +35,10 @@ pub enum Numbers {
     /// They stay as they are.
     Exact,
 }
+
+impl Numbers {
+    /// Whether a text that this finds nothing in is one that `other` finds nothing in.
+    pub(crate) fn covers(self, other: Self) -> bool {
+        other == Self::Lossy || self == other || self == Self::Exact
+    }
+}

@@ -28,12 +28,21 @@ pub fn is_same(old: &[u8], new: &[u8], numbers: Numbers) -> bool {
 }
 
 /// How many bytes two texts have in common at their beginning.
-fn common(old: &[u8], new: &[u8]) -> usize {
+pub fn common(old: &[u8], new: &[u8]) -> usize {
     // Whole pieces are compared much faster than bytes.
     const PIECE: usize = 4096;
     let equal = old.chunks(PIECE).zip(new.chunks(PIECE)).take_while(|(old, new)| old == new).count();
     let sure = (equal * PIECE).min(old.len()).min(new.len());
     sure + old[sure..].iter().zip(&new[sure..]).take_while(|(old, new)| old == new).count()
+}
+
+/// How many bytes two texts have in common at their end.
+pub fn common_end(old: &[u8], new: &[u8]) -> usize {
+    const PIECE: usize = 4096;
+    let equal = old.rchunks(PIECE).zip(new.rchunks(PIECE)).take_while(|(old, new)| old == new).count();
+    let sure = (equal * PIECE).min(old.len()).min(new.len());
+    let (old, new) = (&old[..old.len() - sure], &new[..new.len() - sure]);
+    sure + old.iter().rev().zip(new.iter().rev()).take_while(|(old, new)| old == new).count()
 }
 
 /// A place between two tokens near the end of the beginning of a text.
@@ -162,6 +171,16 @@ mod tests {
             assert_eq!(common(text.as_bytes(), text.as_bytes()), length);
             assert_eq!(common(text.as_bytes(), format!("{text}2").as_bytes()), length);
             assert_eq!(common(format!("{text}3").as_bytes(), format!("{text}2").as_bytes()), length);
+        }
+    }
+
+    #[test]
+    fn the_common_end_is_as_long_as_it_is() {
+        for length in [0, 1, 4095, 4096, 4097, 10_000] {
+            let text = "1".repeat(length);
+            assert_eq!(common_end(text.as_bytes(), text.as_bytes()), length);
+            assert_eq!(common_end(text.as_bytes(), format!("2{text}").as_bytes()), length);
+            assert_eq!(common_end(format!("3{text}").as_bytes(), format!("2{text}").as_bytes()), length);
         }
     }
 

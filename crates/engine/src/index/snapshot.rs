@@ -6,7 +6,8 @@ use std::io::{Read, Seek};
 use crate::cancel::Cancel;
 use crate::error::{Named, Result};
 use crate::index::layout::{Layout, without_mark};
-use crate::index::options::UpdateOptions;
+use crate::index::number;
+use crate::index::options::{Numbers, UpdateOptions};
 use crate::index::same::{self, Comparison};
 use crate::process::room;
 use crate::sys::Version;
@@ -28,6 +29,8 @@ pub struct Snapshot {
     pub ascii: bool,
     /// Whether there are numbers in it that JavaScript would change and that are to stay as they are.
     pub keeps_digits: bool,
+    /// Known of its numbers: JavaScript would change none, in this sense.
+    pub(crate) checked: Option<Numbers>,
     pub(crate) version: Version,
     pub(crate) file: File,
 }
@@ -73,6 +76,11 @@ impl Snapshot {
                 decided => return Ok(decided == Comparison::Same),
             }
         }
+    }
+
+    /// What is known of the numbers of the text that replaces it, without looking at those that were there before.
+    pub(crate) fn checked_after(&self, text: &str) -> Option<Numbers> {
+        self.checked.filter(|numbers| !self.text.is_empty() && !number::may_bring(&self.text, text, *numbers))
     }
 
     /// Whether its bytes are these.
