@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { constants } from 'node:os'
 import { makeDir } from './files'
 import { buildProgram } from './program'
+import { HANG_MS } from './promises'
 
 type Call = 'link' | 'rename-flags' | 'chmod' | 'chown' | 'setxattr' | 'flock' | 'fsync' | 'fsync-dir'
 
@@ -54,10 +55,19 @@ export async function onPoorFs<T>(
     detached: true,
   })
   const gone = once(daemon, 'close')
+  // Calls that hang in it end with it: a test that waits for one is to fail, and not to hang.
+  let hung = false
+  const watchdog = setTimeout(() => {
+    hung = true
+    daemon.stdin.end()
+  }, HANG_MS)
   try {
     await mounted(daemon, gone)
-    return await body(at, folder)
+    const value = await body(at, folder)
+    if (hung) throw new Error('waited for a file system that did not answer')
+    return value
   } finally {
+    clearTimeout(watchdog)
     // It unmounts itself, also when this process is killed.
     daemon.stdin.end()
     await gone
