@@ -124,6 +124,13 @@ for (let round = 0; round < rounds; round++) {
   await Promise.all([write('busy'), write('busy'), write('other', { verify: false }), write('busy')])
   await write(`exclusive-${round}`, { flag: 'wx' }, size >> 1)
   await write(`renamed-${round}`, { publish: 'rename' }, size >> 1)
+  // What is mounted on itself is overwritten.
+  await write('in-place', { fallback: 'in-place' })
+  await Promise.all([
+    write('in-place', { fallback: 'in-place' }),
+    update('in-place.json', { fallback: 'in-place', backup: true }),
+    update('in-place.json', { fallback: 'in-place', backup: true }),
+  ])
   // Piece by piece: new, replaced, and beside a write in the same folder.
   await stream(`streamed-${round}`)
   await Promise.all([

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rustix::io::Errno;
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 
 use super::filesystem::Kind;
 use super::loopback::Loop;
@@ -61,6 +61,12 @@ impl Mounted {
         mount("overlay", folder, "overlay", MountFlags::empty(), Some(options.as_c_str()))
             .context("mounting an overlay")?;
         Ok(Self { folder: folder.to_owned() })
+    }
+
+    /// Mounts a file on itself: it can be overwritten, and not be replaced.
+    pub fn on_itself(file: &Path) -> Result<Self> {
+        mount_bind(file, file).context("mounting a file on itself")?;
+        Ok(Self { folder: file.to_owned() })
     }
 
     /// Mounts a file system without a disk: a tmpfs or a ramfs.

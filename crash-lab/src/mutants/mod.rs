@@ -22,8 +22,16 @@ const SECTION: &str = "mutants";
 const THREADS: usize = 4;
 
 /// What only a power cut brings to light.
-const FOR_POWER: [&str; 7] =
-    ["fsync", "file-fsync", "dir-fsync", "fsync-order", "next-flush", "batch-fsync", "tree-fsync"];
+const FOR_POWER: [&str; 8] = [
+    "fsync",
+    "file-fsync",
+    "dir-fsync",
+    "fsync-order",
+    "next-flush",
+    "batch-fsync",
+    "tree-fsync",
+    "in-place-fsync",
+];
 
 /// The same, of transactions.
 const TOGETHER: [&str; 4] = ["staged-fsync", "record-fsync", "names-fsync", "finished-order"];

@@ -66,6 +66,8 @@ pub struct History {
     pub files: BTreeMap<String, Vec<Version>>,
     pub indexes: BTreeMap<String, Index>,
     pub trees: BTreeMap<String, Vec<Tree>>,
+    /// Files and indexes that are overwritten: there may be anything while that is under way.
+    pub in_place: BTreeSet<String>,
     /// `durable` of each result.
     pub results: Vec<bool>,
 }

@@ -35,7 +35,7 @@ const OF_ONE: usize = 400;
 const OF_ONE_IN_A_SAMPLE: usize = 20;
 
 /// How many results one recording has. On a volatile overlay these are counted, of so many recordings.
-const RESULTS: usize = 110;
+const RESULTS: usize = 120;
 const VOLATILE: usize = 4;
 
 /// One recording, of those that a full run makes.

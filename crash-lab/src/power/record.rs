@@ -52,8 +52,15 @@ pub fn record(lab: &Lab, kind: &Kind, folder: &Path, workload: &Workload) -> Res
     let mounted = Mounted::mount(kind.name, &drive.image(), &folder.join("mounted"), false)?;
     let noise = mounted.folder().join(NOISE);
     fs::create_dir(&noise)?;
-    let before = workload.setting.lay(workload.work, mounted.folder(), workload.size)?;
+    let mut before = workload.setting.lay(workload.work, mounted.folder(), workload.size)?;
     let over = workload.setting.enter(mounted.folder(), &folder.join("merged"))?;
+    let in_place = match workload.work {
+        Work::Files => {
+            let folder = over.as_ref().unwrap_or(&mounted).folder();
+            Setting::lay_in_place(folder, workload.size, &mut before)?
+        }
+        Work::Together => Vec::new(),
+    };
     rustix::fs::syncfs(File::open(&noise)?)?;
 
     let base = recorder.start();
@@ -84,6 +91,7 @@ pub fn record(lab: &Lab, kind: &Kind, folder: &Path, workload: &Workload) -> Res
         ran.map(drop)
     })?;
     let log = recorder.log();
+    in_place.into_iter().try_for_each(Mounted::unmount)?;
     over.map(Mounted::unmount).transpose()?;
     mounted.unmount()?;
     let promises = workload.work.promises(&log, before, workload.size)?;

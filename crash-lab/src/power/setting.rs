@@ -17,6 +17,10 @@ use crate::lab::staging::Staging;
 const BELOW: [&str; 2] = ["steady", "below/deep"];
 const INDEX_BELOW: &str = "index.json";
 
+/// A file and an index that are mounted on themselves, so that they cannot be replaced.
+const IN_PLACE: &str = "in-place";
+const INDEX_IN_PLACE: &str = "in-place.json";
+
 /// A way to the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Setting {
@@ -64,15 +68,9 @@ impl Setting {
             return Ok(before);
         }
         for path in BELOW {
-            let bytes: Vec<u8> = format!("from below {path}\n").bytes().cycle().take(size).collect();
-            fs::write(lower.join(path), &bytes)?;
-            before.files.insert(path.into(), vec![Version { started: None, durable: Some(0), bytes }]);
+            first_version(&lower, path, size, &mut before)?;
         }
-        let (filler, entry) = ("below".repeat(size / 5), "from below".to_owned());
-        let text = serde_json::to_string_pretty(&json!({ "filler": filler, "entries": [entry] }))?;
-        fs::write(lower.join(INDEX_BELOW), text)?;
-        let updates = vec![Update { started: None, durable: Some(0), entry, batch: 1 }];
-        before.indexes.insert(INDEX_BELOW.into(), Index { filler, updates, ..Index::default() });
+        first_index(&lower, INDEX_BELOW, size, &mut before)?;
         Ok(before)
     }
 
@@ -84,10 +82,35 @@ impl Setting {
         self.is_overlay().then(mount).transpose()
     }
 
+    /// Makes what is overwritten in `folder`, where the workload runs.
+    pub fn lay_in_place(folder: &Path, size: usize, before: &mut History) -> Result<Vec<Mounted>> {
+        first_version(folder, IN_PLACE, size, before)?;
+        first_index(folder, INDEX_IN_PLACE, size, before)?;
+        let names = [IN_PLACE, INDEX_IN_PLACE];
+        before.in_place.extend(names.map(str::to_owned));
+        names.into_iter().map(|name| Mounted::on_itself(&folder.join(name))).collect()
+    }
+
     /// As [`Setting::enter`], for a disk that can only be read.
     pub fn look(self, disk: &Path, merged: &Path) -> Result<Option<Mounted>> {
         let [lower, upper] = ["lower", "upper"].map(|name| disk.join(name));
         let mount = || Mounted::overlay(&[&upper, &lower], None, false, merged);
         self.is_overlay().then(mount).transpose()
     }
+}
+
+fn first_version(folder: &Path, path: &str, size: usize, before: &mut History) -> Result<()> {
+    let bytes: Vec<u8> = format!("from before {path}\n").bytes().cycle().take(size).collect();
+    fs::write(folder.join(path), &bytes)?;
+    before.files.insert(path.into(), vec![Version { started: None, durable: Some(0), bytes }]);
+    Ok(())
+}
+
+fn first_index(folder: &Path, path: &str, size: usize, before: &mut History) -> Result<()> {
+    let (filler, entry) = ("below".repeat(size / 5), "from before".to_owned());
+    let text = serde_json::to_string_pretty(&json!({ "filler": filler, "entries": [entry] }))?;
+    fs::write(folder.join(path), text)?;
+    let updates = vec![Update { started: None, durable: Some(0), entry, batch: 1 }];
+    before.indexes.insert(path.into(), Index { filler, updates, ..Index::default() });
+    Ok(())
 }

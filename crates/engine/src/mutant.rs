@@ -23,6 +23,8 @@ pub enum Step {
     BatchSync,
     /// `tree-fsync`: the files of a tree, before the swap.
     TreeSync,
+    /// `in-place-fsync`: a file that was overwritten.
+    InPlaceSync,
     /// `lock-identity`: whether the lock file still has its name.
     LockIdentity,
     /// `staged-fsync`: the files that a transaction has staged.
@@ -73,6 +75,7 @@ fn named(names: &str) -> Vec<Step> {
         "next-flush" => vec![Step::NextFlush],
         "batch-fsync" => vec![Step::BatchSync],
         "tree-fsync" => vec![Step::TreeSync],
+        "in-place-fsync" => vec![Step::InPlaceSync],
         "lock-identity" => vec![Step::LockIdentity],
         "staged-fsync" => vec![Step::StagedSync],
         "old-fsync" => vec![Step::OldSync],

@@ -1,5 +1,6 @@
 //! One file of a transaction, from what is to become of it to the operation of a record.
 
+use std::io;
 use std::path::PathBuf;
 
 use crate::dir::Target;
@@ -187,8 +188,9 @@ impl Item {
         }
         match self.target.dir.open_to_flush(&self.target.name) {
             Ok(file) => sys::sync_file(&file).named("fsync").map(drop),
-            // A file that this user may neither read nor write: its writer flushes it, or nobody.
-            Err(_) => Ok(()),
+            // A file that this user may neither read nor write: its writer flushes it, or nobody. One that is gone is noticed later.
+            Err(error) if is_gone_or_refused(&error) => Ok(()),
+            Err(error) => Err(error).named("open"),
         }
     }
 
@@ -292,4 +294,9 @@ impl Item {
             staged.temp.forget();
         }
     }
+}
+
+fn is_gone_or_refused(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
+        || matches!(error.raw_os_error(), Some(sys::ENOENT | sys::ELOOP))
 }

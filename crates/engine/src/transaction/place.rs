@@ -1,7 +1,7 @@
 //! A file of a record, as it is now.
 
-use std::ffi::OsStr;
 use std::fs::File;
+use std::io;
 use std::sync::Arc;
 
 use crate::cancel::Cancel;
@@ -55,7 +55,9 @@ impl<'a> Place<'a> {
     pub fn look(&mut self, copied: bool) -> Result<()> {
         let Some(dir) = &self.dir else { return Ok(()) };
         if let Some((name, mark)) = &self.op.staged {
-            self.staged = open_if_there(dir, name)?;
+            // One that no content is known of is only flushed, whether it may be read or not.
+            let opened = if mark.hash.is_some() { dir.open_file(name) } else { dir.open_to_flush(name) };
+            self.staged = if_there(opened)?;
             self.is_whole = match &self.staged {
                 Some(file) => is_whole(file, mark, copied)?,
                 None => false,
@@ -86,8 +88,8 @@ fn is_gone(error: &Error) -> bool {
     error.errno_of("open").is_some_and(|errno| gone.contains(&errno))
 }
 
-fn open_if_there(dir: &Directory, name: &OsStr) -> Result<Option<File>> {
-    match dir.open_to_flush(name) {
+fn if_there(opened: io::Result<File>) -> Result<Option<File>> {
+    match opened {
         Err(error) if matches!(error.raw_os_error(), Some(sys::ENOENT | sys::ELOOP)) => Ok(None),
         opened => opened.named("open").map(Some),
     }
@@ -125,7 +127,7 @@ fn see(dir: &Directory, op: &Op, copied: bool) -> Result<Seen> {
     let mut is_hash = |expected: u128| -> Result<bool> {
         let found = match hash {
             Some(found) => found,
-            None => match open_if_there(dir, &op.name)? {
+            None => match if_there(dir.open_file(&op.name))? {
                 Some(file) => *hash.insert(hash_of(&file, version)?),
                 None => return Ok(false),
             },

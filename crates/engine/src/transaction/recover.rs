@@ -219,7 +219,8 @@ impl<'a> Targets<'a> {
 fn recover(root: &Root, record: &Record, state: State, targets: &mut Targets<'_>) -> Result<Recovered> {
     let copied = record.home != root.home();
     // After a power cut the names need not stand; a reader that has seen otherwise begins again.
-    root.write_state(&State { applied: state.finished, ..state })?;
+    let open = State { applied: state.finished, ..state };
+    root.write_state(&open)?;
     for place in &mut targets.0 {
         place.check_rights(root)?;
         place.look(copied)?;
@@ -227,8 +228,7 @@ fn recover(root: &Root, record: &Record, state: State, targets: &mut Targets<'_>
     let places = &mut targets.0;
     let path = |op: &Op| op.dir.join(&op.name);
     if is_dropped(places.iter().map(Place::seen)) {
-        root.write_state(&State { finished: record.txid, applied: record.txid, ..state })?;
-        root.flush()?;
+        finish(root, record, open)?;
         let drop_staged = |place: &Place<'_>| {
             if let (Some(dir), Some((name, _)), true) = (&place.dir, &place.op.staged, place.has_staged()) {
                 drop(dir.unlink(name));
@@ -250,9 +250,15 @@ fn recover(root: &Root, record: &Record, state: State, targets: &mut Targets<'_>
     let applied = State { applied: record.txid, ..state };
     root.write_state(&applied)?;
     flush_directories(places)?;
-    root.write_state(&State { finished: record.txid, ..applied })?;
-    root.flush()?;
+    finish(root, record, applied)?;
     Ok(Recovered { outcome: Outcome::Completed, transaction: Some(record.txid), files })
+}
+
+/// Notes that nothing is left to do. If that does not reach the disk it does not stay noted, so that the next recovery comes
+/// this far again and frees the locks.
+fn finish(root: &Root, record: &Record, state: State) -> Result<()> {
+    let finished = State { finished: record.txid, applied: record.txid, ..state };
+    root.write_state(&finished).and_then(|()| root.flush()).inspect_err(|_| drop(root.write_state(&state)))
 }
 
 fn flush(places: &mut [Place<'_>]) -> Result<()> {

@@ -169,19 +169,18 @@ impl Item {
     /// Those of fsync(2); [`ErrorKind::Verify`](crate::error::ErrorKind::Verify).
     pub fn flush(&mut self, flush: bool, cancel: &Cancel) -> Result<()> {
         let Some(StagedFile { open, mark, .. }) = &mut self.staged else { return Ok(()) };
-        let Some((file, _slot)) = open.take() else { return Ok(()) };
+        let Some((file, _)) = &open else { return Ok(()) };
         if !flush {
             self.receipt.durable = false;
-            return Ok(());
+        } else if !leaves_out(Step::StagedSync) {
+            self.receipt.durable &= sys::sync_file(file).named("fsync")?;
         }
-        if !leaves_out(Step::StagedSync) {
-            self.receipt.durable &= sys::sync_file(&file).named("fsync")?;
-        }
-        if let (Change::Write(data, options), Some(_)) = (&self.change, mark.hash)
+        if let (Change::Write(data, options), Some(_), true) = (&self.change, mark.hash, flush)
             && options.verify == Some(Level::Device)
         {
-            self.receipt.verified = Some(verify::verify(&file, Content::Bytes(data), Level::Device, cancel)?);
+            self.receipt.verified = Some(verify::verify(file, Content::Bytes(data), Level::Device, cancel)?);
         }
+        *open = None;
         Ok(())
     }
 }

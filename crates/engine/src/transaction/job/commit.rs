@@ -10,9 +10,10 @@ use crate::dir::Target;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::file::{Snapshot, UpdateOptions};
 use crate::index::json;
-use crate::job::{After, Job, Step};
+use crate::job::{Job, Step};
 use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::sidecar::Backoff;
+use crate::process::retry_transient;
 use crate::transaction::commit::{self, Attempt};
 use crate::transaction::item::{Change, Expected, Item};
 use crate::transaction::root::{Root, RootLock, RootWait};
@@ -82,47 +83,33 @@ impl CommitJob {
     }
 
     fn stage(self, mut items: Vec<Item>) -> Step<Self> {
-        let Self { session, flush, timeout, cancel, .. } = self;
-        match commit::stage(&session.root, &mut items, flush, &cancel) {
+        match commit::stage(&self.session.root, &mut items, self.flush, &self.cancel) {
             Ok(moved) if moved.is_empty() => {}
             Ok(moved) => return Step::Done(Ok(Committed::Changed(moved))),
-            Err(error) if error.is_transient() => {
-                return Step::Again(
-                    Self { session, stage: Committing::Stage(items), flush, timeout, cancel },
-                    error,
-                );
-            }
-            Err(error) => return Step::Done(Err(error)),
+            Err(error) => return self.failed(items, error),
         }
         let mut waiting = RootWait::default();
-        match session.root.try_lock_in_turn(&mut waiting) {
+        match self.session.root.try_lock_in_turn(&mut waiting) {
             Ok(Some(lock)) => {
                 drop(waiting);
-                Self { session, stage: Committing::Stage(Vec::new()), flush, timeout, cancel }
-                    .commit(items, lock)
+                return self.commit(items, lock);
             }
-            Err(error) => Step::Done(Err(error)),
-            Ok(None) => {
-                // What can be done without the root is done meanwhile.
-                if let Err(error) = commit::flush_staged(&mut items, flush, &cancel) {
-                    return Step::Done(Err(error));
-                }
-                Step::Wait(Box::pin(async move {
-                    match lock_root(&session.root, waiting, timeout, &cancel).await {
-                        Ok(lock) => {
-                            let stage = Committing::Commit(items, lock);
-                            After::Run(Self { session, stage, flush, timeout, cancel })
-                        }
-                        Err(error) => After::Done(Err(error)),
-                    }
-                }))
-            }
+            Err(error) if !error.is_transient() => return Step::Done(Err(error)),
+            _ => {}
         }
+        // What can be done without the root is done meanwhile.
+        if let Err(error) = commit::flush_staged(&mut items, self.flush, &self.cancel) {
+            return self.failed(items, error);
+        }
+        Step::Wait(Box::pin(async move {
+            let lock = lock_root(&self.session.root, waiting, self.timeout, &self.cancel).await;
+            lock.map(|lock| Self { stage: Committing::Commit(items, lock), ..self }).into()
+        }))
     }
 
-    fn commit(self, mut items: Vec<Item>, lock: RootLock) -> Step<Self> {
-        let Self { mut session, flush, cancel, .. } = self;
-        let committed = commit::commit(&session.root, &lock, &mut items, &session.locks, flush, &cancel);
+    fn commit(mut self, mut items: Vec<Item>, lock: RootLock) -> Step<Self> {
+        let Self { session, flush, cancel, .. } = &mut self;
+        let committed = commit::commit(&session.root, &lock, &mut items, &session.locks, *flush, cancel);
         drop(lock);
         match committed {
             Ok(Attempt::Committed(txid)) => {
@@ -132,12 +119,26 @@ impl CommitJob {
             }
             Ok(Attempt::Changed(changed)) => Step::Done(Ok(Committed::Changed(changed))),
             Ok(Attempt::Recover) => Step::Done(Ok(Committed::Changed(Vec::new()))),
-            Err(error) => {
-                if matches!(error.kind(), ErrorKind::PendingNames { .. } | ErrorKind::UnknownOutcome { .. }) {
+            Err(error) if error.committed() => {
+                if matches!(error.kind(), ErrorKind::PendingNames { .. }) {
                     session.leave();
                 }
                 Step::Done(Err(error))
             }
+            Err(error) => {
+                if matches!(error.kind(), ErrorKind::UnknownOutcome { .. }) {
+                    session.leave();
+                }
+                self.failed(items, error)
+            }
+        }
+    }
+
+    /// Nothing has changed: from the looks on again, if that helps.
+    fn failed(self, items: Vec<Item>, error: Error) -> Step<Self> {
+        match error.is_transient() {
+            true => Step::Again(Self { stage: Committing::Stage(items), ..self }, error),
+            false => Step::Done(Err(error)),
         }
     }
 }
@@ -202,7 +203,7 @@ fn items(session: &Session, wanted: Vec<Wanted>, cancel: &Cancel) -> Result<Vec<
                     Arc::unwrap_or_clone(data).into_bytes().map_err(|error| error.of_entry(position))?;
                 let mut expected = Expected::Any;
                 if let Some(backup) = backup
-                    && let Some((old, version, mode)) = session.content(at)?
+                    && let Some((old, version, mode)) = retry_transient(|| session.content(at))?
                 {
                     let options =
                         Options { mode: Some(mode), if_changed: true, exclusive: false, ..options.clone() };
@@ -230,7 +231,8 @@ fn items(session: &Session, wanted: Vec<Wanted>, cancel: &Cancel) -> Result<Vec<
                     continue;
                 }
                 if let (Some(backup), Some(old)) = (backup, &snapshot) {
-                    let mode = session.targets[at].existing()?.map(|stat| stat.access.mode);
+                    let stat = retry_transient(|| session.targets[at].existing())?;
+                    let mode = stat.map(|stat| stat.access.mode);
                     let options =
                         Options { mode, exclusive: false, if_changed: true, ..options.commit.clone() };
                     let target = session.targets[backup].clone();
