@@ -166,6 +166,8 @@ impl Lock {
 
     /// What it says, as it was taken [to recover](Taking::ToRecover), counts for nothing any more.
     pub fn settle(mut self) {
+        // A file that cannot be removed would lead all who come after it to a recovery.
+        drop(self.file.set_len(0));
         self.stays = false;
     }
 }
@@ -266,6 +268,7 @@ impl Drop for Lock {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::dir::Resolve;
 
     #[test]
     fn a_waiter_looks_again_soon_however_long_it_has_waited() {
@@ -275,6 +278,26 @@ mod tests {
         assert!(pauses.iter().all(|pause| *pause <= Duration::from_millis(3)));
         // But it does not keep the processor busy.
         assert!(pauses[10..].iter().all(|pause| *pause >= LONGEST_WAIT / 2));
+    }
+
+    #[test]
+    fn a_pointer_that_was_followed_is_gone_even_if_the_file_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("index.json");
+        let target = Target::resolve(&path, Resolve { mkdir: false, exclusive: false }).unwrap();
+        let taken = |taking| Lock::try_acquire(&target, taking).unwrap();
+        let Tried::Ours(lock) = taken(Taking::Now) else { panic!("it is free") };
+        lock.point_to_root(1);
+        lock.leave();
+        assert!(matches!(taken(Taking::Now), Tried::Left(1)));
+        let Tried::Ours(lock) = taken(Taking::ToRecover) else { panic!("it is free") };
+        let (name, other) = (dir.path().join(names::lock(&target.name)), dir.path().join("other"));
+        std::fs::hard_link(&name, &other).unwrap();
+        lock.settle();
+        assert!(!name.exists());
+        // As if it had not been removed.
+        std::fs::rename(&other, &name).unwrap();
+        assert!(matches!(taken(Taking::Now), Tried::Ours(_)));
     }
 
     #[test]
