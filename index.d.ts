@@ -1,6 +1,13 @@
 /// <reference types="node" />
 
-/** A path, as in `node:fs`: a string, a `Buffer` with its bytes, or a `file:` URL. */
+/**
+ * A path, as in `node:fs`: a string, a `Buffer` with its bytes, or a `file:` URL.
+ *
+ * A path that begins with `s3://`, `az://` or `gs://`, and a `URL` of that protocol, is an object in a store:
+ * `s3://bucket/key`. For these the package `@pipeline/atomic-cloud` has to be installed too, or the call rejects with
+ * `ERR_ATOMIC_NO_CLOUD`. A function that has no meaning there rejects with `ERR_ATOMIC_UNSUPPORTED` and says what to call
+ * instead. A local directory with the name `s3:` is reached as `./s3://…`.
+ */
 export type PathLike = string | Buffer | URL
 
 /** The content of a file: a string, or all bytes of an `ArrayBuffer` or of a view of any kind, at any offset. */
@@ -54,6 +61,10 @@ export type AtomicErrorCode =
   | 'ERR_ATOMIC_JOURNAL'
   /** The call was made inside a function of a transaction, or is a transaction inside a function of an update. */
   | 'ERR_ATOMIC_NESTED'
+  /** The path is that of an object in a store, and the package for these is not installed, or cannot be loaded. */
+  | 'ERR_ATOMIC_NO_CLOUD'
+  /** The function has no meaning for this path: a directory in an object store, a release on a disk. The message says what to call. */
+  | 'ERR_ATOMIC_UNSUPPORTED'
 
 /**
  * What the functions of this package reject with, except for what your own functions and iterables throw: that is

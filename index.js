@@ -15,6 +15,16 @@ module.exports.copyDirectoryAtomic = addon.copyDirectoryAtomic
 module.exports.recover = addon.recover
 module.exports.snapshotRead = addon.snapshotRead
 module.exports.snapshotReadIndex = addon.snapshotReadIndex
+addon.setCloudLoader(loadCloud)
+
+// The optional peer, for paths of object stores.
+function loadCloud() {
+  try {
+    return { peer: require('@pipeline/atomic-cloud') }
+  } catch (error) {
+    return { error }
+  }
+}
 
 function load(platform) {
   // As with every napi-rs addon: another build of it.

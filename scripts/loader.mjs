@@ -49,6 +49,16 @@ const { closeSync, openSync, readSync } = require('node:fs')
 
 const addon = load(platform())
 ${names.map((name) => `module.exports.${name} = addon.${name}`).join('\n')}
+addon.setCloudLoader(loadCloud)
+
+// The optional peer, for paths of object stores.
+function loadCloud() {
+  try {
+    return { peer: require('${packageName}-cloud') }
+  } catch (error) {
+    return { error }
+  }
+}
 
 function load(platform) {
   // As with every napi-rs addon: another build of it.

@@ -56,6 +56,10 @@ export interface ProcessOptions {
   /** A line for sh that is run before node is, such as a `ulimit`. */
   before?: string
   uid?: number
+  /** Where it runs. */
+  cwd?: string
+  /** The path of the package, if it is not to be the copy that all processes use. */
+  addon?: string
 }
 
 async function until(isSo: () => boolean, ms: number) {
@@ -121,7 +125,7 @@ export function inProcess<A extends unknown[] | []>(
   args: A,
   options: ProcessOptions = {},
 ): RunningProcess {
-  const code = source(inject('addon'), main, args, 'process.send', 'process')
+  const code = source(options.addon ?? inject('addon'), main, args, 'process.send', 'process')
   const node = [process.execPath, ...(options.execArgv ?? []), '-e', code]
   const [command, ...rest] = options.before
     ? ['/bin/sh', '-c', `${options.before}; exec "$@"`, 'sh', ...node]
@@ -130,7 +134,7 @@ export function inProcess<A extends unknown[] | []>(
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     // Not the runner's NODE_OPTIONS and the like: the process is to be as a user starts it.
     env: { PATH: process.env.PATH, ...options.env },
-    cwd: tmpdir(),
+    cwd: options.cwd ?? tmpdir(),
     ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
   })
   onTestFinished(() => {

@@ -7,10 +7,10 @@ use napi::Env;
 use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
 
-use crate::api::directory_options::{DirectoryOptions, DirectoryResult};
+use crate::api::directory_options::{DirectoryOptions, DirectoryResult, WITHOUT_TREES};
 use crate::js::directory::build::{self, BuildArgs};
 use crate::js::inside;
-use crate::js::value::{Kept, Result, Signal, args, promise, raw};
+use crate::js::value::{Kept, Result, Signal, args, path, promise, raw};
 
 /// What {@link atomicDirectory} did.
 #[napi(object, object_from_js = false, js_name = "BuildResult<T = unknown> extends DirectoryResult")]
@@ -83,11 +83,11 @@ pub fn atomic_directory<'env>(
 
 fn start<'env>(
     env: &'env Env,
-    path: &Unknown<'_>,
+    path: &Unknown<'env>,
     function: &Unknown<'_>,
     options: &Unknown<'env>,
 ) -> Result<'env, Unknown<'env>> {
-    let path = args::path(env, "path", path)?;
+    let path = path::local(env, "path", path, WITHOUT_TREES)?;
     args::function(env, "build", function)?;
     let given = args::options::<DirectoryOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
     let options = given.check(env, &path)?;

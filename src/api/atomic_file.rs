@@ -11,7 +11,7 @@ use crate::api::options::{Checked, WriteOptions, WriteResult};
 use crate::js::file::handle::{self, File, OpenArgs};
 use crate::js::file::writable;
 use crate::js::value::thrown::invalid_state;
-use crate::js::value::{Encoding, Result, Signal, args, promise, raw};
+use crate::js::value::{Encoding, Result, Signal, path, promise, raw};
 
 /// A file that is written piece by piece and replaced as a whole: until {@link AtomicFile.commit} resolves, and after
 /// any crash, every reader sees the old file, or none if there was none. Use it for content that is too large to be
@@ -125,8 +125,9 @@ impl AtomicFile {
     }
 }
 
-fn open<'env>(env: &'env Env, path: &Unknown<'_>, options: Unknown<'env>) -> Result<'env, Unknown<'env>> {
-    let path = args::path(env, "path", path)?;
+fn open<'env>(env: &'env Env, path: &Unknown<'env>, options: Unknown<'env>) -> Result<'env, Unknown<'env>> {
+    let path =
+        path::local(env, "path", path, "an object is written as a whole; pass its content to atomicWrite")?;
     let options = WriteOptions::read(env, options)?;
     options.check_without_fallback(env)?;
     let Checked { commit, mkdir } = options.check(env)?;

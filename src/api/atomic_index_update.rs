@@ -19,7 +19,11 @@ use crate::js::index::{group, json};
 use crate::js::inside;
 use crate::js::transaction::ParsedUpdate;
 use crate::js::value::thrown::LONGEST;
-use crate::js::value::{Kept, Result, Signal, args, copy, promise, raw};
+use crate::js::value::{FilePath, Kept, Result, Signal, args, copy, path, promise, raw};
+
+/// What to do for a backup of a file in a store of objects.
+const BACKUP_ELSEWHERE: &str =
+    "the backup of a file is a file; copy it to the store after the update, with atomicWrite";
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -167,12 +171,12 @@ pub fn atomic_index_update<'env>(
 
 fn start<'env>(
     env: &'env Env,
-    path: &Unknown<'_>,
+    path: &Unknown<'env>,
     function: &Unknown<'_>,
     options: &Unknown<'env>,
 ) -> Result<'env, Unknown<'env>> {
     let since = Instant::now();
-    let path = args::path(env, "path", path)?;
+    let path = path::local(env, "path", path, "not yet")?;
     args::function(env, "fn", function)?;
     inside::current(env)
         .check_nested(false)
@@ -211,8 +215,8 @@ fn start<'env>(
 /// How to read and write an index.
 pub fn parse<'env>(
     env: &'env Env,
-    path: &args::FilePath,
-    own: &UpdateOptions<'_>,
+    path: &FilePath,
+    own: &UpdateOptions<'env>,
     shared: &WriteOptions<'_>,
 ) -> Result<'env, ParsedUpdate> {
     let shared = WriteOptions {
@@ -255,8 +259,8 @@ fn network<'env>(env: &'env Env, given: Option<&Unknown<'_>>) -> Result<'env, bo
 
 fn backup<'env>(
     env: &'env Env,
-    given: Option<&Unknown<'_>>,
-    path: &args::FilePath,
+    given: Option<&Unknown<'env>>,
+    path: &FilePath,
 ) -> Result<'env, Option<PathBuf>> {
     match given {
         None => Ok(None),
@@ -266,7 +270,7 @@ fn backup<'env>(
             beside.push(".backup");
             Ok(wanted.then(|| beside.into()))
         }
-        Some(given) => Ok(Some(args::path(env, "options.backup", given)?.absolute)),
+        Some(given) => Ok(Some(path::local(env, "options.backup", given, BACKUP_ELSEWHERE)?.absolute)),
     }
 }
 

@@ -6,10 +6,11 @@ use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
 
 use crate::api::options::{Checked, WriteOptions, WriteResult};
+use crate::js::cloud::peer;
 use crate::js::error::from_engine;
 use crate::js::inside;
 use crate::js::task;
-use crate::js::value::{Encoding, Result, Signal, args, promise, raw};
+use crate::js::value::{Encoding, Result, Signal, Target, path, promise, raw};
 
 /// Writes a file atomically. When the promise resolves, the data is on disk, was read back, and has its final name.
 /// Every reader, at any time and after any crash, sees the old file or the new one, each of them complete.
@@ -62,11 +63,16 @@ pub fn atomic_write<'env>(
 
 fn start<'env>(
     env: &'env Env,
-    path: &Unknown<'_>,
+    path: &Unknown<'env>,
     data: &Unknown<'_>,
     options: Unknown<'env>,
 ) -> Result<'env, Unknown<'env>> {
-    let path = args::path(env, "path", path)?;
+    let path = match path::target(env, "path", path)? {
+        Target::Local(path) => path,
+        Target::Cloud(path) => {
+            return peer::call(env, &path.shown, c"atomicWrite", &[path.given, *data, options]);
+        }
+    };
     let options = WriteOptions::read(env, options)?;
     let Checked { commit, mkdir } = options.check(env)?;
     let data = Encoding::parse(env, options.encoding.as_ref())?.copy(env, data)?;

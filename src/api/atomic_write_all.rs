@@ -7,9 +7,11 @@ use napi::{Env, ValueType};
 use napi_derive::napi;
 
 use crate::api::options::{Checked, WriteOptions, WriteResult};
-use crate::js::batch::driver::{self, Call, Progress, Pulled};
+use crate::js::batch::driver::{self, Call, Entry, Progress, Pulled};
 use crate::js::inside;
-use crate::js::value::{Encoding, Iteration, Kept, Result, Signal, args, promise, raw};
+use crate::js::value::{
+    Encoding, Iteration, Kept, KeptAny, Result, Signal, Target, args, path, promise, raw,
+};
 
 /// Options of {@link atomicWriteAll}: those of {@link atomicWrite}, for all entries. An entry may have its own.
 #[napi(object, object_to_js = false, js_name = "WriteAllOptions extends Omit<WriteOptions, 'fallback'>")]
@@ -97,7 +99,11 @@ fn start<'env>(
         }
     };
     let parse = Box::new(parse(base, encoding));
-    driver::start(env, Call { entries, parse, progress, inside: inside::current(env), signal, answer })
+    let options = KeptAny::new(env, options)?;
+    driver::start(
+        env,
+        Call { entries, parse, progress, inside: inside::current(env), signal, answer, options },
+    )
 }
 
 fn answer(env: &Env, receipts: Vec<Receipt>) -> Result<'_, Unknown<'_>> {
@@ -120,7 +126,7 @@ fn total<'env>(env: &'env Env, entries: &Unknown<'_>) -> Result<'env, Option<f64
 fn parse(
     base: Checked,
     encoding: Encoding,
-) -> impl for<'env> Fn(&'env Env, usize, &Unknown<'_>) -> Result<'env, Pulled> {
+) -> impl for<'env> Fn(&'env Env, usize, &Unknown<'env>) -> Result<'env, Entry<'env>> {
     move |env, at, entry| {
         if raw::type_of(entry) != ValueType::Object {
             return Err(args::wrong_type(env, "entry", "of type Object", entry).of_entry(env, at));
@@ -135,13 +141,16 @@ fn parse(
 
 fn pulled<'env>(
     env: &'env Env,
-    path: &Unknown<'_>,
+    path: &Unknown<'env>,
     data: &Unknown<'_>,
     options: &WriteOptions<'_>,
     base: &Checked,
     encoding: &Encoding,
-) -> Result<'env, Pulled> {
-    let path = args::path(env, "entry.path", path)?;
+) -> Result<'env, Entry<'env>> {
+    let path = match path::target(env, "entry.path", path)? {
+        Target::Local(path) => path,
+        Target::Cloud(path) => return Ok(Entry::Object(path)),
+    };
     options.check_without_fallback(env)?;
     let Checked { commit, mkdir } = options.check_over(env, base)?;
     let encoding = match &options.encoding {
@@ -149,5 +158,6 @@ fn pulled<'env>(
         None => encoding.clone(),
     };
     let data = encoding.copy(env, data)?;
-    Ok(Pulled { shown: path.shown, input: EntryInput { path: path.absolute, data, options: commit, mkdir } })
+    let input = EntryInput { path: path.absolute, data, options: commit, mkdir };
+    Ok(Entry::File(Pulled { shown: path.shown, input }))
 }

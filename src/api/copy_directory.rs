@@ -5,11 +5,11 @@ use napi::Env;
 use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
 
-use crate::api::directory_options::{DirectoryOptions, DirectoryResult};
+use crate::api::directory_options::{DirectoryOptions, DirectoryResult, WITHOUT_TREES};
 use crate::js::error::from_engine;
 use crate::js::inside;
 use crate::js::task;
-use crate::js::value::{Result, Signal, args, promise, raw};
+use crate::js::value::{Result, Signal, args, path, promise, raw};
 
 /// Options of {@link copyDirectoryAtomic}: those of {@link atomicDirectory}, and `verify`. A new directory gets the
 /// mode of the directory that is copied.
@@ -50,12 +50,12 @@ pub fn copy_directory_atomic<'env>(
 
 fn start<'env>(
     env: &'env Env,
-    from: &Unknown<'_>,
-    to: &Unknown<'_>,
+    from: &Unknown<'env>,
+    to: &Unknown<'env>,
     options: &Unknown<'env>,
 ) -> Result<'env, Unknown<'env>> {
-    let from = args::path(env, "from", from)?;
-    let path = args::path(env, "to", to)?;
+    let from = path::local(env, "from", from, WITHOUT_TREES)?;
+    let path = path::local(env, "to", to, WITHOUT_TREES)?;
     let own = args::options::<CopyDirectoryOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
     let shared = args::options::<DirectoryOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
     let options = shared.check(env, &path)?;

@@ -8,7 +8,7 @@ use napi::{Env, ValueType};
 use napi_derive::napi;
 
 use crate::js::error::from_engine;
-use crate::js::value::{Result, args, raw};
+use crate::js::value::{FilePath, Result, args, path, raw};
 
 /// Options of {@link atomicDirectory}. They are read once, at the call.
 #[napi(object, object_to_js = false)]
@@ -101,9 +101,13 @@ impl<'env> DirectoryResult<'env> {
     }
 }
 
-impl DirectoryOptions<'_> {
+/// What to do with a tree in a store of objects.
+pub const WITHOUT_TREES: &str = "only file systems have directories that can be exchanged; in an object store \
+                                 atomicPublish replaces all objects below a prefix at once";
+
+impl<'env> DirectoryOptions<'env> {
     /// Checks all but `signal`.
-    pub fn check<'env>(&self, env: &'env Env, path: &args::FilePath) -> Result<'env, TreeOptions> {
+    pub fn check(&self, env: &'env Env, path: &FilePath) -> Result<'env, TreeOptions> {
         let fallback = match self.fallback.as_ref() {
             None => false,
             Some(given) if args::word(env, given)?.as_deref() == Some("rename") => true,
@@ -121,8 +125,8 @@ impl DirectoryOptions<'_> {
 
 fn keep<'env>(
     env: &'env Env,
-    given: Option<&Unknown<'_>>,
-    path: &args::FilePath,
+    given: Option<&Unknown<'env>>,
+    path: &FilePath,
 ) -> Result<'env, Option<PathBuf>> {
     let name = "options.keepPrevious";
     match given {
@@ -134,6 +138,6 @@ fn keep<'env>(
             previous.push(".previous");
             Ok(args::boolean(env, name, Some(given), false)?.then(|| previous.into()))
         }
-        Some(given) => Ok(Some(args::path(env, name, given)?.absolute)),
+        Some(given) => Ok(Some(path::local(env, name, given, WITHOUT_TREES)?.absolute)),
     }
 }

@@ -5,6 +5,7 @@ mod atomic_file;
 mod atomic_index_update;
 mod atomic_write;
 mod atomic_write_all;
+mod cloud;
 mod copy_directory;
 mod directory_options;
 mod options;

@@ -10,8 +10,7 @@ use napi_derive::napi;
 use crate::api::atomic_index_update::{self, UpdateOptions};
 use crate::api::options::{Checked, WriteOptions, milliseconds};
 use crate::js::transaction::{Exported, Parse, ParsedUpdate, call};
-use crate::js::value::args::FilePath;
-use crate::js::value::{Encoding, Result, args, promise};
+use crate::js::value::{Encoding, FilePath, Result, args, promise};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 

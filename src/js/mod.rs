@@ -1,6 +1,7 @@
 //! The N-API boundary: arguments, promises, errors, signals. Nothing else knows JavaScript.
 
 pub mod batch;
+pub mod cloud;
 pub mod directory;
 pub mod error;
 pub mod file;

@@ -20,10 +20,11 @@ use engine::write::Receipt;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
+use crate::js::cloud::entries;
 use crate::js::error::from_engine;
 use crate::js::task;
 use crate::js::value::thrown::internal;
-use crate::js::value::{Iteration, Kept, KeptAny, Result, Signal, Thrown, Wakeup, promise, raw};
+use crate::js::value::{CloudPath, Iteration, Kept, KeptAny, Result, Signal, Thrown, Wakeup, promise, raw};
 
 /// The arguments of a call.
 pub struct Call {
@@ -39,10 +40,20 @@ pub struct Call {
     pub signal: Signal,
     /// Makes the caller's result.
     pub answer: fn(&Env, Vec<Receipt>) -> Result<'_, Unknown<'_>>,
+    /// The caller's options, for a store.
+    pub options: KeptAny,
 }
 
 /// From an entry's position and what an iterator gave to the entry.
-pub type Parse = Box<dyn for<'env> Fn(&'env Env, usize, &Unknown<'_>) -> Result<'env, Pulled>>;
+pub type Parse = Box<dyn for<'env> Fn(&'env Env, usize, &Unknown<'env>) -> Result<'env, Entry<'env>>>;
+
+/// Where an entry is to be written.
+pub enum Entry<'env> {
+    /// To a file, as all others then.
+    File(Pulled),
+    /// To a store, as all others then.
+    Object(CloudPath<'env>),
+}
 
 /// The caller's wish to be told how far the call is.
 pub struct Progress {
@@ -104,6 +115,8 @@ enum Worker {
 pub(super) enum Ending {
     Failed(Error),
     Thrown(KeptAny),
+    /// The first entry is one of a store, known by this name.
+    Elsewhere(KeptAny, String),
     /// What was thrown could not be kept.
     Lost,
 }
@@ -254,6 +267,10 @@ impl Driver {
                 Err(from_engine(env, &error, &shown.unwrap_or_default(), || self.call.signal.reason(env)))
             }
             Some(Err(Ending::Thrown(error))) => Err(Thrown(error.get(env)?)),
+            Some(Err(Ending::Elsewhere(first, shown))) => {
+                let Call { entries, options, .. } = &self.call;
+                entries::write(env, entries, first.get(env)?, &shown, options.get(env)?)
+            }
             Some(Err(Ending::Lost)) | None => Err(internal(env, "a batch without an outcome")),
         }
     }

@@ -7,8 +7,9 @@ use engine::error::{Error, ErrorKind};
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
-use crate::js::batch::driver::{Driver, Ending, Pulled, Source, thrown};
-use crate::js::value::{Next, Result, Thrown, promise, raw};
+use crate::js::batch::driver::{Driver, Ending, Entry, Pulled, Source, thrown};
+use crate::js::cloud::entries;
+use crate::js::value::{KeptAny, Next, Result, Thrown, promise, raw};
 
 /// A wave is full with this many entries,
 const MOST: usize = 256;
@@ -98,7 +99,15 @@ impl Driver {
             Ok(Next::Value(entry)) => {
                 let at = self.with(|state| state.shown.len());
                 match (self.call.parse)(env, at, &entry) {
-                    Ok(pulled) => self.take(env, pulled),
+                    Ok(Entry::File(pulled)) => self.take(env, pulled),
+                    Ok(Entry::Object(path)) if at == 0 => match KeptAny::new(env, &entry) {
+                        Ok(first) => self.fail(env, Ending::Elsewhere(first, path.shown), false),
+                        Err(Thrown(error)) => self.fail(env, thrown(env, &error), true),
+                    },
+                    Ok(Entry::Object(path)) => {
+                        let Thrown(error) = entries::mixed(env, &path.shown, at);
+                        self.fail(env, thrown(env, &error), true);
+                    }
                     Err(Thrown(error)) => self.fail(env, thrown(env, &error), true),
                 }
             }

@@ -23,9 +23,8 @@ use crate::js::error::from_engine;
 use crate::js::task;
 use crate::js::transaction::handle::{flag, list, make, position, take, with};
 use crate::js::transaction::parse::ParsedUpdate;
-use crate::js::value::args::FilePath;
 use crate::js::value::thrown::{Result, Thrown, internal};
-use crate::js::value::{copy, raw};
+use crate::js::value::{FilePath, copy, raw};
 
 type Args<'env> = [Unknown<'env>; 7];
 

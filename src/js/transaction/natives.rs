@@ -24,11 +24,17 @@ use crate::js::task::{self, Timer};
 use crate::js::transaction::handle::{make, take, with};
 use crate::js::transaction::jobs;
 use crate::js::transaction::parse::{Parse, ParsedUpdate};
-use crate::js::value::args::{self, FilePath};
 use crate::js::value::thrown::{Result, abort, invalid_return, invalid_state};
-use crate::js::value::{Encoding, Kept, Thrown, copy, data, promise, raw};
+use crate::js::value::{Encoding, FilePath, Kept, Thrown, args, copy, data, path, promise, raw};
 
 type Native = for<'env> fn(&'env Env, [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>>;
+
+/// What to do with a root in a store of objects.
+const WITHOUT_TRANSACTIONS: &str = "transactions are for files; in an object store atomicPublish replaces all objects \
+                                    below a prefix at once, readRelease reads them, and atomicIndexUpdate changes one index";
+/// What to do with an object in a transaction of files.
+const OUTSIDE_THE_ROOT: &str = "a transaction changes files below its root; change the object after it, with atomicWrite \
+                                or atomicIndexUpdate";
 
 /// All that the script may call.
 pub fn object(env: &Env, parse: Parse) -> Result<'_, Unknown<'_>> {
@@ -116,13 +122,14 @@ fn define<'env>(env: &'env Env, object: &Unknown<'_>, name: &CStr, native: Nativ
 
 /// `(root) → root`
 fn root<'env>(env: &'env Env, [root, ..]: [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>> {
-    make(env, args::path(env, "root", &root)?)
+    make(env, path::local(env, "root", &root, WITHOUT_TRANSACTIONS)?)
 }
 
 /// `(root, name, path) → { handle, shown, absolute }`: relative paths are below the root.
 fn file<'env>(env: &'env Env, [root, name, path, ..]: [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>> {
     let root = with(env, &root, FilePath::clone)?;
-    let found = args::path_in(env, &copy::text(env, &name)?, &path, &root.absolute)?;
+    let name = copy::text(env, &name)?;
+    let found = path::local_in(env, &name, &path, &root.absolute, OUTSIDE_THE_ROOT)?;
     let both = raw::object(env)?;
     raw::define(env, &both, c"shown", &raw::to_js(env, found.shown.as_str())?)?;
     // Two names that are not UTF-8 must not become one.

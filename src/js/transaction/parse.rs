@@ -7,9 +7,8 @@ use engine::write::Options;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
-use crate::js::value::Encoding;
-use crate::js::value::args::FilePath;
 use crate::js::value::thrown::Result;
+use crate::js::value::{Encoding, FilePath};
 
 /// How options are read, which the exported functions know.
 #[derive(Clone, Copy)]

@@ -61,6 +61,11 @@ impl Iteration {
         Ok(Self { iterator: Kept::new(env, &iterator)?, next: Kept::new(env, &next)?, awaits })
     }
 
+    /// The iterator, and whether it is an async one.
+    pub fn iterator<'env>(&self, env: &'env Env) -> Result<'env, (Unknown<'env>, bool)> {
+        Ok((self.iterator.get(env)?, self.awaits == Awaits::Result))
+    }
+
     /// The next step.
     ///
     /// # Errors

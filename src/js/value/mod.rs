@@ -4,6 +4,7 @@ pub mod args;
 pub mod copy;
 pub mod data;
 pub mod iteration;
+pub mod path;
 pub mod promise;
 pub mod raw;
 pub mod signal;
@@ -11,6 +12,7 @@ pub mod thrown;
 
 pub use data::Encoding;
 pub use iteration::{Iteration, Next};
+pub use path::{CloudPath, FilePath, Target};
 pub use promise::Wakeup;
 pub use raw::{Kept, KeptAny};
 pub use signal::Signal;

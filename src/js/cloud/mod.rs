@@ -1,0 +1,5 @@
+//! Objects in stores: the package that knows how to reach them is an optional peer, which is loaded at its first use.
+
+pub mod entries;
+pub mod peer;
+pub mod script;
