@@ -97,6 +97,41 @@ describe('one call does not decide for others', () => {
     expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
   })
 
+  test('functions run as long as their index takes to be parsed and written, and the event loop has its turn', async ({
+    dir,
+  }) => {
+    const FUNCTION_MS = 10
+    // So many fit into the 50 ms that functions run in any case.
+    const FIT = 6
+    const text = 'x'.repeat(100)
+    writeJson(join(dir, 'index.json'), { n: 0, all: Array.from({ length: 80_000 }, () => ({ text })) })
+    let turns = 0
+    const calls = Array.from({ length: 30 }, async (_, at) => {
+      let turn = 0
+      const { batchSize, transaction } = await atomicTransaction(dir, (tx) => {
+        tx.write(`${at}`, 'x')
+        tx.update('index.json', (index: { n: number }) => {
+          const end = performance.now() + FUNCTION_MS
+          while (performance.now() < end);
+          turn = turns
+          return increment(index)
+        })
+      })
+      return { batchSize, transaction, turn }
+    })
+    const count = () => {
+      turns++
+      counting = setImmediate(count)
+    }
+    let counting = setImmediate(count)
+    const done = await Promise.all(calls).finally(() => clearImmediate(counting))
+    const [largest] = done.sort((a, b) => b.batchSize - a.batchSize)
+    expect(largest?.batchSize).toBeGreaterThan(FIT)
+    const together = done.filter(({ transaction }) => transaction === largest?.transaction)
+    expect(new Set(together.map(({ turn }) => turn)).size).toBeGreaterThan(1)
+    expect((await snapshotReadIndex(dir, ['index.json']))[0]).toMatchObject({ n: 30 })
+  })
+
   test('a function that never settles keeps no call waiting for ever', async ({ dir }) => {
     const controller = new AbortController()
     const never = rejection(

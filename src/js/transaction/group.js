@@ -2,8 +2,13 @@
 
 /** So many functions of one group may fail before the rest waits for the next group. */
 const MOST_FAILURES = 8
-/** Functions that have run so long (ms) are committed, and the rest waits. */
-const LONGEST = 50
+/**
+ * So long (ms) functions run until they are committed, and the rest waits; and where all else takes longer (large indexes have to be
+ * parsed and written), as long as that: locks are then held for twice the time that one call would hold them.
+ */
+const LONG = 50
+/** After so long (ms) in functions the event loop has its turn. */
+const TURN = 50
 /** So long (ms) the calls before it in a group wait for a function. */
 const SLOW = 100
 
@@ -23,10 +28,14 @@ class Group {
   #recovered = null
   /** Calls that have failed, and why: they are told when the locks are free. */
   #failed = []
+  /** How long all but functions takes, from when the locks are held. */
+  #rest
   #ran
 
-  constructor(calls) {
+  /** `rest`: how long all but functions took in the group before. */
+  constructor(calls, rest) {
     this.#calls = calls
+    this.#rest = rest
     // What no caller waits for any more is given up.
     const look = () => {
       if (this.#calls.every((call) => call.isOver || call.aborted)) native.abort(this.#cancel)
@@ -34,13 +43,16 @@ class Group {
     for (const call of calls) call.onGone = look
   }
 
-  /** Commits what can be committed and tells the callers. Returns those that are to come next, and how many have run if time was up. */
+  /**
+   * Commits what can be committed and tells the callers. Returns those that are to come next, how many have run if time was up, and
+   * how long all but functions has taken.
+   */
   async commit() {
     for (let round = 0; this.#calls.length > 0; round++) {
       if (round > 0 && this.#isLate()) break
       if (await this.#attempt()) break
     }
-    return { later: this.#later, ran: this.#ran }
+    return { later: this.#later, ran: this.#ran, rest: this.#rest }
   }
 
   #isLate() {
@@ -94,12 +106,16 @@ class Group {
       const locked = files && (await this.#lock(files))
       if (locked === undefined) return this.#calls.length === 0
       session = locked.session
+      const since = native.now()
       const states = await this.#applyAll(files, locked)
+      const inFunctions = native.now() - since - states.parsing
       const plan = this.#plan(files, states)
       if (plan === undefined) return this.#calls.length === 0
       const taken = session
       session = undefined
-      return await this.#write(taken, files, states, plan)
+      const isOver = await this.#write(taken, files, states, plan)
+      this.#rest = native.now() - since - inFunctions
+      return isOver
     } finally {
       if (session !== undefined) await native.release(session)
       this.#tell()
@@ -198,7 +214,7 @@ class Group {
     const keys = native.keys(locked.session)
     for (let failures = 0; ; failures++) {
       const states = new States(at, locked)
-      const failed = await this.#apply(states, keys, at, failures >= MOST_FAILURES)
+      const failed = await this.#apply(states, keys, at, failures)
       if (failed === undefined) return states
       const { call, error } = failed
       if (error === GONE && call.isOver) this.#leave([call])
@@ -212,16 +228,24 @@ class Group {
   }
 
   /** Lets all functions run. Returns the call that cannot be committed with the others, and why. */
-  async #apply(states, keys, at, isShort) {
+  async #apply(states, keys, at, failures) {
     const context = native.enter()
+    // What has failed may run for nothing once more.
+    const time = failures === 0 ? Math.max(this.#rest, LONG) : LONG
     const since = native.now()
+    let turned = 0
     try {
       for (const [position, call] of this.#calls.entries()) {
-        const isLate = native.now() - since > LONGEST
-        if (position > 0 && (isShort || isLate)) {
+        const ran = native.now() - since - states.parsing
+        const isLate = ran > time
+        if (position > 0 && (isLate || failures >= MOST_FAILURES)) {
           if (isLate) this.#ran = position
           this.#postpone(this.#calls.slice(position))
           break
+        }
+        if (ran - turned > TURN) {
+          turned = ran
+          await new Promise(native.turn)
         }
         if (call.isOver || call.aborted) return { call, error: GONE }
         if (call.reads.some(({ file }) => states.has(at(file)))) return { call, error: STALE }

@@ -62,6 +62,7 @@ pub fn object(env: &Env, parse: Parse) -> Result<'_, Unknown<'_>> {
         (c"now", |env, _| raw::to_js(env, now().as_secs_f64() * 1000.0)),
         (c"after", after),
         (c"stop", stop),
+        (c"turn", turn),
         (c"find", jobs::find),
         (c"keys", jobs::keys),
         (c"lock", jobs::lock),
@@ -297,6 +298,15 @@ fn stop<'env>(env: &'env Env, [timer, ..]: [Unknown<'env>; 7]) -> Result<'env, U
     if raw::type_of(&timer) == ValueType::External {
         drop(take::<Timer>(env, &timer)?);
     }
+    Ok(raw::undefined(env))
+}
+
+/// `(fn)`: called when the event loop has turned.
+fn turn<'env>(env: &'env Env, [function, ..]: [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>> {
+    let function = Kept::new(env, &function)?;
+    task::later(env, move |env| {
+        drop(function.get(env).and_then(|function| raw::call(env, &raw::undefined(env), &function, &[])));
+    });
     Ok(raw::undefined(env))
 }
 

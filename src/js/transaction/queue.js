@@ -18,7 +18,7 @@ const queues = new Map()
 function enqueue(call) {
   let queue = queues.get(call.queueKey)
   if (queue === undefined) {
-    queue = { calls: [], group: [], most: MOST, isServed: false, timer: undefined }
+    queue = { calls: [], group: [], most: MOST, rest: 0, isServed: false, timer: undefined }
     queues.set(call.queueKey, queue)
   }
   call.waitsSince = native.now()
@@ -43,8 +43,9 @@ async function serve(queue, key) {
     const group = take(queue)
     queue.group = group
     try {
-      const { later, ran } = await new Group(group).commit()
+      const { later, ran, rest } = await new Group(group, queue.rest).commit()
       queue.calls.unshift(...later)
+      queue.rest = rest
       // The files of calls that are postponed were found and locked in vain. So after a group that has run out of time the next one
       // has twice as many calls as have run.
       queue.most = ran === undefined ? Math.min(queue.most * 4, MOST) : ran * 2

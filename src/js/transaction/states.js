@@ -9,6 +9,8 @@ class States {
   #read = []
   #at
   #locked
+  /** How long (ms) indexes were parsed. */
+  parsing = 0
 
   constructor(at, locked) {
     this.#at = at
@@ -75,7 +77,10 @@ class States {
     if (before === undefined) {
       const snapshot = this.#locked.index(this.#at(op.file))
       if (snapshot instanceof Error) throw own(snapshot)
-      return ours(() => native.parse(snapshot, handle))
+      const since = native.now()
+      const value = ours(() => native.parse(snapshot, handle))
+      this.parsing += native.now() - since
+      return value
     }
     if ('value' in before) return before.value
     const parse = (content) => ours(() => native.parseBytes(content, handle, shown))
