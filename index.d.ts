@@ -21,6 +21,105 @@ export interface WriteEntry extends Omit<WriteOptions, 'signal' | 'fallback'> {
   data: Data
 }
 
+/**
+ * Options for objects in stores, whose paths begin with `s3://`, `az://` or `gs://`. They mean nothing for files. Credentials come from
+ * the environment, as for the tools of the clouds.
+ */
+export interface CloudOptions {
+  /**
+   * The address of the store, for one that is not the cloud's own: `'http://127.0.0.1:9000'`.
+   *
+   * @default the cloud's
+   */
+  endpoint?: string
+  /**
+   * How long the whole call may take, in milliseconds. For {@link atomicIndexUpdate} of a file it is how long to wait for the index.
+   *
+   * @default 30_000
+   */
+  timeout?: number
+  /**
+   * How often to try, before the call rejects with `ERR_ATOMIC_CONTENDED`.
+   *
+   * @default as often as `timeout` allows
+   */
+  maxAttempts?: number
+}
+
+/** What {@link list} gives for each object. */
+export interface ListedObject {
+  /** Its URL. */
+  path: string
+  /** Its size in bytes. */
+  size: number
+  /** Its version, as `ifVersion` takes it. */
+  version: string
+  /** When it was written, by the clock of the store. */
+  modified: Date
+}
+
+/** A change of an index, for {@link atomicIndexPatch}. */
+export interface IndexPatch {
+  /** The keys to set. */
+  set?: Record<string, unknown>
+  /** The keys to delete. One that is set as well is there afterwards. */
+  delete?: readonly string[]
+}
+
+/** Options of {@link atomicIndexPatch}: those of {@link atomicIndexUpdate}, but for `initial`, and `wait`. */
+export interface PatchOptions extends Omit<UpdateOptions, 'initial'> {
+  /**
+   * For an object in a store: whether the promise resolves when the change is stored, or when it is in the index.
+   *
+   * @default 'applied'
+   */
+  wait?: 'accepted' | 'applied'
+}
+
+/** What {@link atomicIndexPatch} did. The other fields are those of the update, where the change is part of one already. */
+export interface PatchResult extends Partial<UpdateResult> {
+  /** Whether the change is in the index. `false`: it is stored, and will be. */
+  applied: boolean
+  /** Whether the change survives a power cut. */
+  durable: boolean
+}
+
+/** One object of {@link atomicPublish}. */
+export interface ReleaseEntry {
+  /** Its name below the prefix. */
+  path: string
+  /** Its content. */
+  data: Data
+  /** The encoding of a string. */
+  encoding?: BufferEncoding
+}
+
+/** Options of {@link atomicPublish}. */
+export interface PublishOptions extends CloudOptions {
+  /** How many older releases stay. */
+  keep?: number
+  /** Aborts the call, until the new release is the newest. */
+  signal?: AbortSignal
+}
+
+/** What {@link atomicPublish} did. The package for stores tells more. */
+export interface PublishResult {
+  /** The name of the release. */
+  release: string
+  /** The version of the pointer to it. */
+  version: string
+  [more: string]: unknown
+}
+
+/** The newest release below a prefix. The package for stores tells more. */
+export interface Release {
+  /** The name of the release. */
+  release: string
+  /** The version of the pointer to it. */
+  version: string
+  [more: string]: unknown
+}
+
 /** The codes that are this package's own. All others are the operating system's or Node's. */
 export type AtomicErrorCode =
   /** The bytes read back are not the bytes given. `offset` is the first that differs, where that is known. */
@@ -51,7 +150,7 @@ export type AtomicErrorCode =
   | 'ERR_ATOMIC_NO_TREE'
   /** A path leads out of the root of a transaction. */
   | 'ERR_ATOMIC_OUTSIDE_ROOT'
-  /** What a transaction had read was changed by others each time before its commit. Nothing was written. */
+  /** What a transaction had read was changed by others each time before its commit, or an object has another version than `ifVersion`. Nothing was written. */
   | 'ERR_ATOMIC_CONFLICT'
   /** The transaction is committed, but not all names stand. The next call below the root completes it. */
   | 'ERR_ATOMIC_PENDING'
@@ -61,6 +160,12 @@ export type AtomicErrorCode =
   | 'ERR_ATOMIC_JOURNAL'
   /** The call was made inside a function of a transaction, or is a transaction inside a function of an update. */
   | 'ERR_ATOMIC_NESTED'
+  /** Others have replaced the object in a store each time before the call could. Nothing was written. */
+  | 'ERR_ATOMIC_CONTENDED'
+  /** The store did not answer, and whether the object is replaced is not known. The message says how to find out. */
+  | 'ERR_ATOMIC_UNKNOWN_OUTCOME'
+  /** The store ignores conditions, so updates would be lost there. The message says which, and what it was tried with. */
+  | 'ERR_ATOMIC_STORE_UNFIT'
   /** The path is that of an object in a store, and the package for these is not installed, or cannot be loaded. */
   | 'ERR_ATOMIC_NO_CLOUD'
   /** The function has no meaning for this path: a directory in an object store, a release on a disk. The message says what to call. */
@@ -122,6 +227,10 @@ export interface AtomicError extends NodeJS.ErrnoException {
   holder?: { pid: number; host: string; since: Date }
   /** `ERR_STRING_TOO_LONG`: the size of the file in bytes, where it is the file that is too long. */
   size?: number
+  /** Objects in stores: the HTTP status that the store answered with. */
+  status?: number
+  /** Objects in stores: by what the store knows the request. */
+  requestId?: string
   /** The error that led to this one, or the reason of an aborted signal. */
   cause?: unknown
 }
@@ -417,7 +526,7 @@ export declare class AtomicFile {
    * At most a quarter of the descriptors that the process may have are used for open files. Another one waits up
    * to ten seconds for one of them to be committed or aborted, and then rejects with `EMFILE`.
    */
-  static open(path: PathLike, options?: Omit<WriteOptions, 'fallback'> | BufferEncoding | null): Promise<AtomicFile>
+  static open(path: PathLike, options?: Omit<WriteOptions, 'fallback' | 'ifVersion' | 'backup' | keyof CloudOptions> | BufferEncoding | null): Promise<AtomicFile>
   /**
    * Appends `chunk`, in the order of the calls. The chunk is copied during the call. `encoding` is that of this
    * string, by default the one of the options. The promise resolves when there is room for more: if you await each
@@ -510,6 +619,20 @@ export declare class AtomicFile {
 export declare function atomicDirectory<T>(path: PathLike, build: (staging: string) => T | PromiseLike<T>, options?: DirectoryOptions | null): Promise<BuildResult<T>>
 
 /**
+ * Changes keys of a JSON file, or of an object in a store, that holds one object: `delete` first, and then `set`. Without a file it
+ * begins as `{}`.
+ *
+ * A file is changed as by {@link atomicIndexUpdate}, with its options, errors and promises, and shares commits with its calls. An object
+ * in a store is changed by way of an inbox, which many machines can write to at once, while one object takes about 15 commits a
+ * second: with `wait: 'accepted'` the promise resolves when the change is stored and will be in the index, with `'applied'` when it
+ * is. For a file both mean that it is.
+ *
+ * `set` is copied as JSON during the call. Rejects also with `ERR_INVALID_ARG_TYPE`, if the patch is of another form or the
+ * index is an array.
+ */
+export declare function atomicIndexPatch(path: PathLike, patch: IndexPatch, options?: PatchOptions | null): Promise<PatchResult>
+
+/**
  * Changes a JSON file without losing an update: any number of calls, worker threads and processes may do so at the
  * same time, and each works on what the one before it left.
  *
@@ -562,6 +685,15 @@ export declare function atomicDirectory<T>(path: PathLike, build: (staging: stri
  * none: do not wait inside `fn` for a write of another file that waits behind an {@link atomicWriteAll} of both.
  */
 export declare function atomicIndexUpdate<T extends object = any>(path: PathLike, fn: (index: T | undefined) => T | PromiseLike<T>, options?: UpdateOptions<T> | null): Promise<UpdateResult>
+
+/**
+ * Publishes a whole set of objects below `prefix` at once, all or nothing: they are written under a prefix of their own, and then one
+ * pointer is replaced. {@link readRelease} finds those of the newest release. Of older releases `keep` stay; what is left of publishers that
+ * were killed is removed. For files it is refused with `ERR_ATOMIC_UNSUPPORTED`: there {@link atomicDirectory} replaces a whole directory.
+ *
+ * The `path` of an entry is relative to the prefix.
+ */
+export declare function atomicPublish(prefix: PathLike, entries: Iterable<ReleaseEntry> | AsyncIterable<ReleaseEntry>, options?: PublishOptions | null): Promise<PublishResult>
 
 /**
  * Changes several files together: after it, all of them are as the transaction makes them, or none is, also if the process
@@ -822,6 +954,41 @@ export interface DirectoryResult {
   leftover: AtomicError | null
 }
 
+/** What {@link readIndex} has read. */
+export interface IndexRead<T = any> {
+  /** The parsed index; without one `initial`, or `undefined`. */
+  value: T | undefined
+  /** Where the value comes from: from the file, or from `initial`, because there is none. Only for files. */
+  source?: 'file' | 'initial'
+  /** The version of an object in a store, to be given to `ifVersion`; `undefined` if there is no object, and for files. */
+  version?: string
+}
+
+/**
+ * Lists the objects of a store whose names begin with `prefix` (`s3://bucket/blog/`), in the order of their names. For files it is refused
+ * with `ERR_ATOMIC_UNSUPPORTED`: `readdir` of `node:fs` lists these. Errors reject the first step of the iteration.
+ */
+export declare function list(prefix: PathLike, options?: (CloudOptions & { signal?: AbortSignal }) | null): AsyncIterable<ListedObject>
+
+/**
+ * Reads and parses a JSON file, or an object in a store, as {@link atomicIndexUpdate} does it for its function. It takes no lock and waits
+ * for nobody: it reads one complete version, which may be replaced by the time the promise resolves. To change an index, use
+ * {@link atomicIndexUpdate}: what is read here and written later may undo what others have written meanwhile.
+ *
+ * `options.initial` is what a file that does not exist counts as; `options.numbers` says what becomes of numbers that JavaScript would
+ * change, as in {@link UpdateOptions}. For an object there are those of {@link CloudOptions} too.
+ *
+ * Rejects with an {@link AtomicError}: `ERR_ATOMIC_CORRUPT_INDEX`, `ERR_ATOMIC_LOSSY_INDEX`, `ERR_STRING_TOO_LONG`, with what
+ * opening and reading fail with (not `ENOENT`), and with `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`.
+ */
+export declare function readIndex<T = any>(path: PathLike, options?: (Pick<UpdateOptions<T>, 'initial' | 'numbers'> & CloudOptions) | null): Promise<IndexRead<T>>
+
+/**
+ * Tells which release below `prefix` is the newest, and where its objects are. For files it is refused with
+ * `ERR_ATOMIC_UNSUPPORTED`: a directory that {@link atomicDirectory} has replaced is read by its path.
+ */
+export declare function readRelease(prefix: PathLike, options?: (CloudOptions & { signal?: AbortSignal }) | null): Promise<Release>
+
 /**
  * Completes or undoes what an interrupted transaction below `root` has left, and says what it found and did, file by file.
  * It need not be called: the next transaction, {@link snapshotRead} or first write of a process below the root does the same.
@@ -832,6 +999,48 @@ export interface DirectoryResult {
  * `.NAME.….atomic-lost`, what stands stays.
  */
 export declare function recover(root: PathLike, options?: RecoverOptions | null): Promise<Recovered>
+
+/**
+ * Removes a file, or an object in a store. One that does not exist is no error: the result says `removed: false`.
+ *
+ * Among the writes to one file the removal has its place in the order of the calls: what is called after it finds no file. A
+ * symbolic link is followed as by {@link atomicWrite}: the file goes, and the link stays. Directories are not removed (`EISDIR`). The
+ * lock of an index is not taken: an update of another process that is under way makes the file again, from nothing.
+ *
+ * Rejects with an {@link AtomicError} as {@link atomicWrite} does. With `error.committed === true` the file is removed, but flushing
+ * the directory failed, and a power cut may bring it back.
+ */
+export declare function remove(path: PathLike, options?: RemoveOptions | null): Promise<RemoveResult>
+
+/** Options of {@link remove}. */
+export interface RemoveOptions extends CloudOptions {
+  /**
+   * Flush the directory to disk (fsync) afterwards. Without it a power cut can bring the file back.
+   *
+   * @default true
+   */
+  flush?: boolean
+  /**
+   * Remove an object in a store only if it still has this version; otherwise the call rejects with `ERR_ATOMIC_CONFLICT`. Files
+   * have no versions, and are refused with it (`ERR_INVALID_ARG_VALUE`).
+   *
+   * @default undefined
+   */
+  ifVersion?: string
+  /**
+   * Aborts the call: it rejects with an `AbortError`, and the file is there. An abort that comes after the file was removed has no
+   * effect.
+   */
+  signal?: AbortSignal
+}
+
+/** What {@link remove} did. */
+export interface RemoveResult {
+  /** Whether there was something to remove. */
+  removed: boolean
+  /** Whether the removal survives a power cut. `false` if there was nothing to remove: another program may just have removed it. */
+  durable: boolean
+}
 
 /**
  * Reads several files below `root` as they were at one moment: never some from before and some from after a transaction or a
@@ -855,7 +1064,7 @@ export declare function snapshotReadIndex<T extends readonly unknown[] = any[]>(
  * {@link atomicWrite}. They are read once, when the function is called. An option of the wrong type rejects with
  * `ERR_INVALID_ARG_TYPE`, one with a value that does not exist with `ERR_INVALID_ARG_VALUE`.
  */
-export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flush' | 'verify' | 'mkdir' | 'fallback' | 'publish' | 'signal'> {
+export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flush' | 'verify' | 'mkdir' | 'fallback' | 'publish' | 'signal' | 'endpoint' | 'maxAttempts'> {
   /**
    * What `fn` gets if the file does not exist. It is copied as JSON during the call, so one value can serve many
    * calls. A value that JSON cannot express rejects with `ERR_INVALID_ARG_VALUE`.
@@ -930,7 +1139,7 @@ export interface UpdateResult extends WriteResult {
 }
 
 /** Options of {@link atomicWriteAll}: those of {@link atomicWrite}, for all entries. An entry may have its own. */
-export interface WriteAllOptions extends Omit<WriteOptions, 'fallback'> {
+export interface WriteAllOptions extends Omit<WriteOptions, 'fallback' | 'ifVersion'> {
   /**
    * Called after each wave of up to 256 entries with the number of entries that are staged so far, and with the
    * number of all entries if `entries` has a `length` or a `size`. If it throws, the call rejects with the thrown
@@ -945,7 +1154,7 @@ export interface WriteAllOptions extends Omit<WriteOptions, 'fallback'> {
  * Options of {@link atomicWrite}. They are read once, when the function is called. An option of the wrong type
  * rejects with `ERR_INVALID_ARG_TYPE`, one with a value that does not exist with `ERR_INVALID_ARG_VALUE`.
  */
-export interface WriteOptions {
+export interface WriteOptions extends CloudOptions {
   /**
    * The encoding of a string, one of those that `Buffer` has. Other data is written as it is.
    *
@@ -1031,6 +1240,21 @@ export interface WriteOptions {
    */
   publish?: 'link' | 'rename'
   /**
+   * Replace an object in a store only if it still has this version, which an earlier call has told; otherwise the call rejects with
+   * `ERR_ATOMIC_CONFLICT`. Files have no versions, and are refused with it (`ERR_INVALID_ARG_VALUE`): change an index with
+   * {@link atomicIndexUpdate}.
+   *
+   * @default undefined
+   */
+  ifVersion?: string
+  /**
+   * Keep the version of an object in a store before this one: `true` as `${path}.backup`, a string under that URL. For files
+   * {@link atomicIndexUpdate} has such an option, and others are refused with it (`ERR_INVALID_ARG_VALUE`).
+   *
+   * @default false
+   */
+  backup?: boolean | string
+  /**
    * Aborts the call: it rejects with an `AbortError` and the old file is unchanged. An abort that comes after the
    * new file got its name has no effect.
    */
@@ -1050,11 +1274,22 @@ export interface WriteResult {
    * system or the platform cannot flush.
    */
   durable: boolean
-  /** How the content was read back: from the page cache, from the device, or not at all. */
-  verified: 'cache' | 'device' | false
+  /**
+   * How the content was read back: from the page cache, from the device, or not at all. Of an object in a store: whether the store
+   * has compared a checksum, or whether it was read back.
+   */
+  verified: 'cache' | 'device' | 'checksum' | 'readback' | false
   /**
    * Whether the file was replaced as a whole, or left alone. `false` only with `fallback: 'in-place'`, for a file
    * that had to be overwritten.
    */
   atomic: boolean
+  /** Only for objects in stores: the version that is there now. */
+  version?: string
+  /** Only for objects in stores: how often it was tried. */
+  attempts?: number
+  /** Only for objects in stores: how often another version was there. */
+  conflicts?: number
+  /** Only for objects in stores: whether an answer of the store was lost, and the commit was found to be done when it was looked at again. */
+  recovered?: boolean
 }

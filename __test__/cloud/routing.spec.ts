@@ -157,7 +157,7 @@ test('what only file systems have is refused, with what to do instead', async ({
     ]
     const outcomes = []
     for (const [name, call] of calls) {
-      const { code, message, path } = await call.catch((error) => error)
+      const { code, message, path }: any = await call.catch((error) => error)
       outcomes.push([name, code, path, message])
     }
     return outcomes

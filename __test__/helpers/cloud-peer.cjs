@@ -1,24 +1,84 @@
 // A stand-in for the peer, in memory: it shows what the base package hands over, and fails on demand.
 'use strict'
 
-/** Each call: the name of the function and its arguments. */
+/** Each call: the name of the function and its arguments. @type {unknown[][]} */
 const calls = []
 
-/** What a function that is only handed on answers with. */
-const handedOn =
-  (name) =>
-  async (...args) => {
+/** The objects, by URL. @type {Map<string, { text: string, version: string }>} */
+const objects = new Map()
+
+const fake = {
+  calls,
+  objects,
+  /** What functions reject with. @type {unknown} */
+  failure: undefined,
+  /** Runs before each read and each attempt to replace, and may wait or throw. @type {(what: string, signal: AbortSignal) => any} */
+  before: () => {},
+  /** Another writer. */
+  put(/** @type {string} */ url, /** @type {string} */ text) {
+    objects.set(url, { text, version: `v${++versions}` })
+  },
+  count: (/** @type {string} */ name) => calls.filter(([called]) => called === name).length,
+}
+
+let versions = 0
+
+const handOn =
+  (/** @type {string} */ name) =>
+  async (/** @type {unknown[]} */ ...args) => {
     calls.push([name, ...args])
     if (fake.failure) throw fake.failure
     return { by: name }
   }
 
-const fake = { calls, failure: undefined }
+/** Reads and replaces one object. */
+function openIndex(/** @type {string | URL} */ url, /** @type {any} */ options) {
+  calls.push(['openIndex', url, options])
+  const key = String(url)
+  /** @type {string | undefined} */
+  let version
+  let [attempts, conflicts] = [0, 0]
+  return {
+    key: `${key} at ${options.endpoint}`,
+    get version() {
+      return version
+    },
+    async read() {
+      calls.push(['read'])
+      await fake.before('read', options.signal)
+      if (fake.failure) throw fake.failure
+      version = objects.get(key)?.version
+      return objects.get(key)?.text
+    },
+    async replaceIf(/** @type {string} */ text) {
+      calls.push(['replaceIf', text])
+      await fake.before('replaceIf', options.signal)
+      if (fake.failure) throw fake.failure
+      attempts++
+      if (objects.get(key)?.version !== version) {
+        conflicts++
+        return { done: false }
+      }
+      fake.put(key, text)
+      version = objects.get(key)?.version
+      return {
+        done: true,
+        version,
+        attempts,
+        conflicts,
+        recovered: false,
+        verified: 'checksum',
+        durable: true,
+      }
+    },
+  }
+}
 
 module.exports = {
   fake,
-  atomicWrite: handedOn('atomicWrite'),
-  async atomicWriteAll(entries, options) {
+  openIndex,
+  atomicWrite: handOn('atomicWrite'),
+  async atomicWriteAll(/** @type {AsyncIterable<unknown>} */ entries, /** @type {unknown} */ options) {
     calls.push(['atomicWriteAll', options])
     if (fake.failure) throw fake.failure
     const written = []

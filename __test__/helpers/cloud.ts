@@ -26,7 +26,7 @@ export const test = base.extend<{ project: Project }>({
     mkdirSync(folder)
     cpSync(inject('addon'), addon, { recursive: true })
     const options = { addon, cwd: folder }
-    const start: Project['start'] = (main, ...args) => inProcess(main as () => unknown, args as [], options)
+    const start: Project['start'] = (main, ...args) => inProcess(main as never, args as never, options)
     await use({
       folder,
       options,

@@ -59,7 +59,7 @@ impl AtomicFile {
     /// At most a quarter of the descriptors that the process may have are used for open files. Another one waits up
     /// to ten seconds for one of them to be committed or aborted, and then rejects with `EMFILE`.
     #[napi(
-        ts_args_type = "path: PathLike, options?: Omit<WriteOptions, 'fallback'> | BufferEncoding | null",
+        ts_args_type = "path: PathLike, options?: Omit<WriteOptions, 'fallback' | 'ifVersion' | 'backup' | keyof CloudOptions> | BufferEncoding | null",
         ts_return_type = "Promise<AtomicFile>"
     )]
     pub fn open<'env>(
@@ -130,6 +130,7 @@ fn open<'env>(env: &'env Env, path: &Unknown<'env>, options: Unknown<'env>) -> R
         path::local(env, "path", path, "an object is written as a whole; pass its content to atomicWrite")?;
     let options = WriteOptions::read(env, options)?;
     options.check_without_fallback(env)?;
+    options.check_for_files(env)?;
     let Checked { commit, mkdir } = options.check(env)?;
     let encoding = Encoding::parse(env, options.encoding.as_ref())?;
     let signal = Signal::attach(env, options.signal.as_ref())?;

@@ -13,13 +13,14 @@ use napi::{Env, ValueType};
 use napi_derive::napi;
 
 use crate::api::options::{Checked, WriteOptions, WriteResult, milliseconds};
+use crate::js::cloud::{Object, update};
 use crate::js::error::from_engine;
 use crate::js::index::call::{self, Request};
 use crate::js::index::{group, json};
 use crate::js::inside;
 use crate::js::transaction::ParsedUpdate;
 use crate::js::value::thrown::LONGEST;
-use crate::js::value::{FilePath, Kept, Result, Signal, args, copy, path, promise, raw};
+use crate::js::value::{FilePath, Kept, Result, Signal, Target, args, copy, path, promise, raw};
 
 /// What to do for a backup of a file in a store of objects.
 const BACKUP_ELSEWHERE: &str =
@@ -33,7 +34,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 #[napi(
     object,
     object_to_js = false,
-    js_name = "UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flush' | 'verify' | 'mkdir' | 'fallback' | 'publish' | 'signal'>"
+    js_name = "UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flush' | 'verify' | 'mkdir' | 'fallback' | 'publish' | 'signal' | 'endpoint' | 'maxAttempts'>"
 )]
 #[derive(Default)]
 pub struct UpdateOptions<'env> {
@@ -169,47 +170,50 @@ pub fn atomic_index_update<'env>(
     promise::answer(env, start(env, &path, &function, &options))
 }
 
-fn start<'env>(
+/// As the exported function, but for what it does with an error.
+pub fn start<'env>(
     env: &'env Env,
     path: &Unknown<'env>,
     function: &Unknown<'_>,
-    options: &Unknown<'env>,
+    options_given: &Unknown<'env>,
 ) -> Result<'env, Unknown<'env>> {
     let since = Instant::now();
-    let path = path::local(env, "path", path, "not yet")?;
+    let target = path::target(env, "path", path)?;
     args::function(env, "fn", function)?;
     inside::current(env)
         .check_nested(false)
-        .map_err(|error| from_engine(env, &error, &path.shown, || None))?;
-    let own = args::options::<UpdateOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
+        .map_err(|error| from_engine(env, &error, target.shown(), || None))?;
+    let own = args::options::<UpdateOptions<'_>>(env, "of type Object", options_given)?.unwrap_or_default();
     let timeout = milliseconds(env, "options.timeout", own.timeout.as_ref(), DEFAULT_TIMEOUT)?;
-    let shared = args::options::<WriteOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
-    let ParsedUpdate { options, initial } = parse(env, &path, &own, &shared)?;
+    let shared = args::options::<WriteOptions<'_>>(env, "of type Object", options_given)?.unwrap_or_default();
+    let ParsedUpdate { options, initial } = match &target {
+        Target::Local(path) => parse(env, path, &own, &shared)?,
+        Target::Cloud(_) => parse_text(env, &own)?,
+    };
     let signal = Signal::attach(env, shared.signal.as_ref())?;
-    let cancel = signal.cancel();
-    let (id, inside) = (call::next_id(), inside::current(env));
-    let job = OpenJob::new(
-        id,
-        path.absolute,
-        options.clone(),
-        Ticket::take().inside(inside.clone()),
-        since,
-        timeout,
-        cancel,
-    );
     let request = Request {
-        id,
+        id: call::next_id(),
         function: Kept::new(env, function)?,
-        shown: path.shown,
+        shown: target.shown().to_owned(),
         initial,
         options,
-        inside: inside.clone(),
+        inside: inside::current(env),
         signal,
         since,
         deadline: since.checked_add(timeout),
-        answer,
+        store: String::new(),
     };
-    group::start(env, request, job)
+    match target {
+        Target::Local(path) => {
+            let (options, cancel) = (request.options.clone(), request.signal.cancel());
+            let ticket = Ticket::take().inside(request.inside.clone());
+            let job = OpenJob::new(request.id, path.absolute, options, ticket, since, timeout, cancel);
+            group::start(env, request, job, answer)
+        }
+        Target::Cloud(path) => {
+            update::start(env, request, Object::new(env, &path.given, path.shown, options_given)?, timeout)
+        }
+    }
 }
 
 /// How to read and write an index.
@@ -231,10 +235,16 @@ pub fn parse<'env>(
     let Checked { commit, mkdir } = shared.check(env)?;
     let backup = backup(env, own.backup.as_ref(), path)?;
     let network = network(env, own.network.as_ref())?;
+    let ParsedUpdate { options, initial } = parse_text(env, own)?;
+    Ok(ParsedUpdate { options: EngineOptions { commit, backup, mkdir, network, ..options }, initial })
+}
+
+/// How to parse and print an index, wherever it is.
+pub fn parse_text<'env>(env: &'env Env, own: &UpdateOptions<'_>) -> Result<'env, ParsedUpdate> {
     let initial = own.initial.as_ref().map(|initial| snapshot(env, initial)).transpose()?;
     let space = own.space.as_ref().map(|given| space(env, given)).transpose()?;
     let numbers = own.numbers.as_ref().map(|given| numbers(env, given)).transpose()?.unwrap_or_default();
-    let options = EngineOptions { commit, backup, mkdir, network, space, numbers, longest: Some(LONGEST) };
+    let options = EngineOptions { space, numbers, longest: Some(LONGEST), ..EngineOptions::default() };
     Ok(ParsedUpdate { options, initial })
 }
 

@@ -74,6 +74,7 @@ fn start<'env>(
         }
     };
     let options = WriteOptions::read(env, options)?;
+    options.check_for_files(env)?;
     let Checked { commit, mkdir } = options.check(env)?;
     let data = Encoding::parse(env, options.encoding.as_ref())?.copy(env, data)?;
     let signal = Signal::attach(env, options.signal.as_ref())?;

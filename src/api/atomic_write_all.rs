@@ -14,7 +14,11 @@ use crate::js::value::{
 };
 
 /// Options of {@link atomicWriteAll}: those of {@link atomicWrite}, for all entries. An entry may have its own.
-#[napi(object, object_to_js = false, js_name = "WriteAllOptions extends Omit<WriteOptions, 'fallback'>")]
+#[napi(
+    object,
+    object_to_js = false,
+    js_name = "WriteAllOptions extends Omit<WriteOptions, 'fallback' | 'ifVersion'>"
+)]
 #[derive(Default)]
 pub struct WriteAllOptions<'env> {
     /// Called after each wave of up to 256 entries with the number of entries that are staged so far, and with the
@@ -98,7 +102,8 @@ fn start<'env>(
             return Err(error);
         }
     };
-    let parse = Box::new(parse(base, encoding));
+    let is_for_stores = shared.check_for_files(env).is_err();
+    let parse = Box::new(parse(base, encoding, is_for_stores));
     let options = KeptAny::new(env, options)?;
     driver::start(
         env,
@@ -126,6 +131,7 @@ fn total<'env>(env: &'env Env, entries: &Unknown<'_>) -> Result<'env, Option<f64
 fn parse(
     base: Checked,
     encoding: Encoding,
+    is_for_stores: bool,
 ) -> impl for<'env> Fn(&'env Env, usize, &Unknown<'env>) -> Result<'env, Entry<'env>> {
     move |env, at, entry| {
         if raw::type_of(entry) != ValueType::Object {
@@ -135,7 +141,14 @@ fn parse(
         let path = raw::get(env, entry, c"path")?;
         let data = raw::get(env, entry, c"data")?;
         let options: WriteOptions<'_> = raw::convert(env, entry)?;
-        pulled(env, &path, &data, &options, &base, &encoding).map_err(|error| error.of_entry(env, at))
+        let pulled = pulled(env, &path, &data, &options, &base, &encoding);
+        match pulled.map_err(|error| error.of_entry(env, at))? {
+            Entry::File(file) if is_for_stores => {
+                let instead = "the options ifVersion and backup are only for objects in stores: leave them out for files";
+                Err(path::unsupported(env, instead, &file.shown).of_entry(env, at))
+            }
+            entry => Ok(entry),
+        }
     }
 }
 
@@ -152,6 +165,7 @@ fn pulled<'env>(
         Target::Cloud(path) => return Ok(Entry::Object(path)),
     };
     options.check_without_fallback(env)?;
+    options.check_for_files(env)?;
     let Checked { commit, mkdir } = options.check_over(env, base)?;
     let encoding = match &options.encoding {
         Some(given) => Encoding::parse(env, Some(given))?,

@@ -21,6 +21,105 @@ export interface WriteEntry extends Omit<WriteOptions, 'signal' | 'fallback'> {
   data: Data
 }
 
+/**
+ * Options for objects in stores, whose paths begin with `s3://`, `az://` or `gs://`. They mean nothing for files. Credentials come from
+ * the environment, as for the tools of the clouds.
+ */
+export interface CloudOptions {
+  /**
+   * The address of the store, for one that is not the cloud's own: `'http://127.0.0.1:9000'`.
+   *
+   * @default the cloud's
+   */
+  endpoint?: string
+  /**
+   * How long the whole call may take, in milliseconds. For {@link atomicIndexUpdate} of a file it is how long to wait for the index.
+   *
+   * @default 30_000
+   */
+  timeout?: number
+  /**
+   * How often to try, before the call rejects with `ERR_ATOMIC_CONTENDED`.
+   *
+   * @default as often as `timeout` allows
+   */
+  maxAttempts?: number
+}
+
+/** What {@link list} gives for each object. */
+export interface ListedObject {
+  /** Its URL. */
+  path: string
+  /** Its size in bytes. */
+  size: number
+  /** Its version, as `ifVersion` takes it. */
+  version: string
+  /** When it was written, by the clock of the store. */
+  modified: Date
+}
+
+/** A change of an index, for {@link atomicIndexPatch}. */
+export interface IndexPatch {
+  /** The keys to set. */
+  set?: Record<string, unknown>
+  /** The keys to delete. One that is set as well is there afterwards. */
+  delete?: readonly string[]
+}
+
+/** Options of {@link atomicIndexPatch}: those of {@link atomicIndexUpdate}, but for `initial`, and `wait`. */
+export interface PatchOptions extends Omit<UpdateOptions, 'initial'> {
+  /**
+   * For an object in a store: whether the promise resolves when the change is stored, or when it is in the index.
+   *
+   * @default 'applied'
+   */
+  wait?: 'accepted' | 'applied'
+}
+
+/** What {@link atomicIndexPatch} did. The other fields are those of the update, where the change is part of one already. */
+export interface PatchResult extends Partial<UpdateResult> {
+  /** Whether the change is in the index. `false`: it is stored, and will be. */
+  applied: boolean
+  /** Whether the change survives a power cut. */
+  durable: boolean
+}
+
+/** One object of {@link atomicPublish}. */
+export interface ReleaseEntry {
+  /** Its name below the prefix. */
+  path: string
+  /** Its content. */
+  data: Data
+  /** The encoding of a string. */
+  encoding?: BufferEncoding
+}
+
+/** Options of {@link atomicPublish}. */
+export interface PublishOptions extends CloudOptions {
+  /** How many older releases stay. */
+  keep?: number
+  /** Aborts the call, until the new release is the newest. */
+  signal?: AbortSignal
+}
+
+/** What {@link atomicPublish} did. The package for stores tells more. */
+export interface PublishResult {
+  /** The name of the release. */
+  release: string
+  /** The version of the pointer to it. */
+  version: string
+  [more: string]: unknown
+}
+
+/** The newest release below a prefix. The package for stores tells more. */
+export interface Release {
+  /** The name of the release. */
+  release: string
+  /** The version of the pointer to it. */
+  version: string
+  [more: string]: unknown
+}
+
 /** The codes that are this package's own. All others are the operating system's or Node's. */
 export type AtomicErrorCode =
   /** The bytes read back are not the bytes given. `offset` is the first that differs, where that is known. */
@@ -51,7 +150,7 @@ export type AtomicErrorCode =
   | 'ERR_ATOMIC_NO_TREE'
   /** A path leads out of the root of a transaction. */
   | 'ERR_ATOMIC_OUTSIDE_ROOT'
-  /** What a transaction had read was changed by others each time before its commit. Nothing was written. */
+  /** What a transaction had read was changed by others each time before its commit, or an object has another version than `ifVersion`. Nothing was written. */
   | 'ERR_ATOMIC_CONFLICT'
   /** The transaction is committed, but not all names stand. The next call below the root completes it. */
   | 'ERR_ATOMIC_PENDING'
@@ -61,6 +160,12 @@ export type AtomicErrorCode =
   | 'ERR_ATOMIC_JOURNAL'
   /** The call was made inside a function of a transaction, or is a transaction inside a function of an update. */
   | 'ERR_ATOMIC_NESTED'
+  /** Others have replaced the object in a store each time before the call could. Nothing was written. */
+  | 'ERR_ATOMIC_CONTENDED'
+  /** The store did not answer, and whether the object is replaced is not known. The message says how to find out. */
+  | 'ERR_ATOMIC_UNKNOWN_OUTCOME'
+  /** The store ignores conditions, so updates would be lost there. The message says which, and what it was tried with. */
+  | 'ERR_ATOMIC_STORE_UNFIT'
   /** The path is that of an object in a store, and the package for these is not installed, or cannot be loaded. */
   | 'ERR_ATOMIC_NO_CLOUD'
   /** The function has no meaning for this path: a directory in an object store, a release on a disk. The message says what to call. */
@@ -122,6 +227,10 @@ export interface AtomicError extends NodeJS.ErrnoException {
   holder?: { pid: number; host: string; since: Date }
   /** `ERR_STRING_TOO_LONG`: the size of the file in bytes, where it is the file that is too long. */
   size?: number
+  /** Objects in stores: the HTTP status that the store answered with. */
+  status?: number
+  /** Objects in stores: by what the store knows the request. */
+  requestId?: string
   /** The error that led to this one, or the reason of an aborted signal. */
   cause?: unknown
 }

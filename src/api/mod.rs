@@ -2,6 +2,7 @@
 
 mod atomic_directory;
 mod atomic_file;
+mod atomic_index_patch;
 mod atomic_index_update;
 mod atomic_write;
 mod atomic_write_all;
@@ -9,4 +10,7 @@ mod cloud;
 mod copy_directory;
 mod directory_options;
 mod options;
+mod read_index;
+mod releases;
+mod remove;
 mod transaction;

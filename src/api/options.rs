@@ -11,7 +11,7 @@ use crate::js::value::{Result, args, raw};
 
 /// Options of {@link atomicWrite}. They are read once, when the function is called. An option of the wrong type
 /// rejects with `ERR_INVALID_ARG_TYPE`, one with a value that does not exist with `ERR_INVALID_ARG_VALUE`.
-#[napi(object, object_to_js = false)]
+#[napi(object, object_to_js = false, js_name = "WriteOptions extends CloudOptions")]
 #[derive(Default)]
 pub struct WriteOptions<'env> {
     /// The encoding of a string, one of those that `Buffer` has. Other data is written as it is.
@@ -89,6 +89,19 @@ pub struct WriteOptions<'env> {
     /// @default 'link'
     #[napi(ts_type = "'link' | 'rename'")]
     pub publish: Option<Unknown<'env>>,
+    /// Replace an object in a store only if it still has this version, which an earlier call has told; otherwise the call rejects with
+    /// `ERR_ATOMIC_CONFLICT`. Files have no versions, and are refused with it (`ERR_INVALID_ARG_VALUE`): change an index with
+    /// {@link atomicIndexUpdate}.
+    ///
+    /// @default undefined
+    #[napi(ts_type = "string")]
+    pub if_version: Option<Unknown<'env>>,
+    /// Keep the version of an object in a store before this one: `true` as `${path}.backup`, a string under that URL. For files
+    /// {@link atomicIndexUpdate} has such an option, and others are refused with it (`ERR_INVALID_ARG_VALUE`).
+    ///
+    /// @default false
+    #[napi(ts_type = "boolean | string")]
+    pub backup: Option<Unknown<'env>>,
     /// Aborts the call: it rejects with an `AbortError` and the old file is unchanged. An abort that comes after the
     /// new file got its name has no effect.
     #[napi(ts_type = "AbortSignal")]
@@ -107,12 +120,21 @@ pub struct WriteResult {
     /// systems whose flush need not reach the server's disk (SMB, AFS, sshfs, object stores), and wherever the file
     /// system or the platform cannot flush.
     pub durable: bool,
-    /// How the content was read back: from the page cache, from the device, or not at all.
-    #[napi(ts_type = "'cache' | 'device' | false")]
+    /// How the content was read back: from the page cache, from the device, or not at all. Of an object in a store: whether the store
+    /// has compared a checksum, or whether it was read back.
+    #[napi(ts_type = "'cache' | 'device' | 'checksum' | 'readback' | false")]
     pub verified: Either<&'static str, bool>,
     /// Whether the file was replaced as a whole, or left alone. `false` only with `fallback: 'in-place'`, for a file
     /// that had to be overwritten.
     pub atomic: bool,
+    /// Only for objects in stores: the version that is there now.
+    pub version: Option<String>,
+    /// Only for objects in stores: how often it was tried.
+    pub attempts: Option<u32>,
+    /// Only for objects in stores: how often another version was there.
+    pub conflicts: Option<u32>,
+    /// Only for objects in stores: whether an answer of the store was lost, and the commit was found to be done when it was looked at again.
+    pub recovered: Option<bool>,
 }
 
 impl<'env> WriteOptions<'env> {
@@ -141,6 +163,13 @@ impl WriteOptions<'_> {
                 Err(args::wrong_value(env, "options.fallback", only, given))
             }
         }
+    }
+
+    /// # Errors
+    /// `ERR_INVALID_ARG_VALUE` with what only objects in stores have.
+    pub fn check_for_files<'env>(&self, env: &'env Env) -> Result<'env, ()> {
+        args::only_in_stores(env, "options.ifVersion", self.if_version.as_ref())?;
+        args::only_in_stores(env, "options.backup", self.backup.as_ref())
     }
 
     /// As [`Self::check`]; what is not given is as in `base`.
@@ -228,6 +257,10 @@ impl From<Receipt> for WriteResult {
                 Some(Level::Device) => Either::A("device"),
             },
             atomic: receipt.atomic,
+            version: None,
+            attempts: None,
+            conflicts: None,
+            recovered: None,
         }
     }
 }

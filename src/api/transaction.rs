@@ -163,6 +163,7 @@ pub fn recover<'env>(
 fn write<'env>(env: &'env Env, options: &Unknown<'env>) -> Result<'env, (Options, bool, Encoding)> {
     let options = WriteOptions::read(env, *options)?;
     options.check_without_fallback(env)?;
+    options.check_for_files(env)?;
     let Checked { commit, mkdir } = options.check(env)?;
     Ok((commit, mkdir, Encoding::parse(env, options.encoding.as_ref())?))
 }

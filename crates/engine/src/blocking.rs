@@ -10,7 +10,7 @@ use tokio::runtime;
 use crate::cancel::Cancel;
 use crate::data::Data;
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::file::{Numbers, Snapshot, UpdateOptions};
+use crate::index::file::{Numbers, UpdateOptions};
 use crate::index::group::Written;
 use crate::index::job::{Come, CommitJob, Committed, OpenJob, Outcome};
 use crate::job::{After, Job, Step};
@@ -86,9 +86,9 @@ pub fn update<E: From<Error>>(
     let open = OpenJob::new(ALONE, path.clone(), opening, Ticket::take(), since, timeout, cancel.clone());
     let Come::Open(mut opened) = run(open)? else { return Err(bug("an update was taken along").into()) };
     loop {
-        let text = change(opened.snapshot.as_ref().map(Snapshot::json))?;
+        let text = change(opened.snapshot.as_ref().map(|snapshot| snapshot.text.json()))?;
         if let Some(snapshot) = &mut opened.snapshot {
-            snapshot.layout = snapshot.layout.mark_only();
+            snapshot.text.layout = snapshot.text.layout.mark_only();
         }
         let data = Data::Bytes(text.into_bytes());
         let Committed { written, opened: again } =

@@ -36,5 +36,50 @@
   /** An iterable that fails: a function that returns one has no other way to reject. */
   const failing = (error) => ({ [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(error) }) })
 
-  return { remaining, failing }
+  /** What the peer is to know of an update. `initial` is none of it, and may be large. */
+  const commitOptions = ({ initial, ...options }, timeout, signal) => ({ ...options, timeout, signal })
+
+  /** The options of an update in one word, without those in which calls that share a commit may differ. */
+  function sameness({ initial, timeout, signal, ...options }) {
+    try {
+      return JSON.stringify(options)
+    } catch {
+      return undefined
+    }
+  }
+
+  /** What an update did, from what the peer says of the commit. */
+  const result = ({ done, ...commit }, written, bytes, lockWaitMs, batchSize) => ({
+    written,
+    bytes,
+    atomic: true,
+    ...commit,
+    lockWaitMs,
+    batchSize,
+  })
+
+  /** Gives an error of a caller's own all that the peer has told of the failure. */
+  function describe(own, error) {
+    const { stack, message, ...described } = Object.getOwnPropertyDescriptors(error)
+    return Object.defineProperties(own, described)
+  }
+
+  /** The function of an update that sets and deletes keys. `set` is copied: a later change of it counts for nothing. */
+  function patch(set = {}, keys = []) {
+    const text = JSON.stringify(set)
+    const doomed = Array.from(keys, String)
+    return (index) => {
+      if (Array.isArray(index)) {
+        const error = new TypeError('A patch is for an index that is an object. This one is an array: use atomicIndexUpdate')
+        throw Object.assign(error, { code: 'ERR_INVALID_ARG_TYPE' })
+      }
+      for (const key of doomed) delete index[key]
+      // Not by assignment, for which __proto__ is no key.
+      return Object.defineProperties(index, Object.getOwnPropertyDescriptors(JSON.parse(text)))
+    }
+  }
+
+  const patchOptions = (options) => ({ ...options, initial: {} })
+
+  return { remaining, failing, commitOptions, sameness, result, describe, patch, patchOptions }
 })()

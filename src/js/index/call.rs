@@ -10,16 +10,15 @@ use std::rc::{Rc, Weak};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use engine::error::Error;
 use engine::index::file::UpdateOptions;
 use engine::index::group::Member;
-use engine::index::job::Outcome;
 use engine::process::inside::Function;
 use engine::process::{CallId, Inside};
-use engine::write::Receipt;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
-use crate::js::error::from_engine;
+use crate::js::index::held::{Outcome, failed};
 use crate::js::value::thrown::{abort, internal};
 use crate::js::value::{Kept, KeptAny, Result, Signal, Thrown, Wakeup, promise};
 
@@ -43,8 +42,8 @@ pub struct Request {
     pub since: Instant,
     /// Until when to wait for the index; `None`: without a limit.
     pub deadline: Option<Instant>,
-    /// Makes the caller's result, of how long it waited for the index and how many updates were written together.
-    pub answer: fn(&Env, receipt: Receipt, waited: Duration, batch: usize) -> Result<'_, Unknown<'_>>,
+    /// Options that only a store knows, in one word: calls share a commit if theirs are the same.
+    pub store: String,
 }
 
 /// What to do in a reaction of a call.
@@ -126,6 +125,12 @@ impl Call {
         self.wakeup.wake(env);
     }
 
+    /// The call has failed before it had the index.
+    pub fn refuse(&self, env: &Env, failure: Error) {
+        let failure = failure.inside(|| self.request.inside.names());
+        self.send(env, Command::Settle(failed(failure), 1));
+    }
+
     fn handle<'env>(self: Rc<Self>, env: &'env Env) -> Result<'env, Unknown<'env>> {
         let command = self.command.take();
         if let Some(Command::Run(react)) = command {
@@ -133,13 +138,9 @@ impl Call {
         }
         self.over.set(true);
         self.running.take();
-        let Request { signal, shown, answer, .. } = &self.request;
-        signal.detach(env)?;
+        self.request.signal.detach(env)?;
         match (command, self.failure.take()) {
-            (Some(Command::Settle(outcome, batch)), _) => match &*outcome {
-                Ok(receipt) => answer(env, *receipt, self.waited.get(), batch),
-                Err(error) => Err(from_engine(env, error, shown, || signal.reason(env))),
-            },
+            (Some(Command::Settle(outcome, batch)), _) => outcome(env, &self, batch),
             (Some(Command::Finish), Some(failure)) => Err(Thrown(failure.get(env)?)),
             _ => Err(internal(env, "an update without a command")),
         }

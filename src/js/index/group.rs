@@ -4,22 +4,20 @@
 //! job that writes. A thread that ends drops its reactions, and with them the group and the lock.
 
 use std::cell::{Cell, RefCell};
-use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use engine::data::Data;
 use engine::error::{Error, ErrorKind};
-use engine::index::file::{Snapshot, UpdateOptions};
+use engine::index::file::UpdateOptions;
 use engine::index::group::{self as policy, RunId, Verdict};
-use engine::index::job::{Come, CommitJob, Committed, OpenJob, Opened, Outcome};
-use engine::job::DropJob;
-use engine::lock::holder::{Blocker, Holder, Timeout};
+use engine::index::job::{Come, OpenJob};
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
 use crate::js::index::call::{self, Call, Command, Request, WeakCall};
+use crate::js::index::file::{Answer, FileIndex};
+use crate::js::index::held::{Held, Outcome, Patience, Replace, Replaced, failed};
 use crate::js::index::{apply, json};
 use crate::js::inside::{Code, Context};
 use crate::js::task::{self, Timer};
@@ -32,47 +30,48 @@ type Policy = policy::Group<WeakCall, Kept, Outcome>;
 type Action = policy::Action<WeakCall, Kept, Outcome>;
 
 /// Updates that share an index.
-struct Group {
+pub struct Group {
     policy: RefCell<Policy>,
-    /// `None`: a job has it, or it is gone.
-    opened: RefCell<Option<Opened>>,
-    /// Where the index is.
-    path: PathBuf,
-    /// Since when it has been ours. Nothing is read on this thread to tell.
-    since: SystemTime,
+    /// `None`: it is being replaced, or it is gone.
+    held: RefCell<Option<Box<dyn Held>>>,
+    /// Makes the errors of calls that are not served in time.
+    patience: Patience,
     /// How all are written.
     options: UpdateOptions,
+    /// What all have asked of a store.
+    store: String,
+    /// When the last of its calls is not willing to wait any longer; `None`: never.
+    until: Cell<Option<Instant>>,
     /// Lets the policy check the calls that wait for a function.
     timer: RefCell<Option<Timer>>,
     /// On while functions have the index.
     context: Cell<Option<Context>>,
 }
 
-/// Starts a call, whose index is opened by `job`.
-pub fn start(env: &Env, request: Request, job: OpenJob) -> Result<'_, Unknown<'_>> {
+/// Starts a call for a file, which is opened by `job`; `answer` makes its result.
+pub fn start(env: &Env, request: Request, job: OpenJob, answer: Answer) -> Result<'_, Unknown<'_>> {
     let call = Call::new(request);
-    let answer = call.next_command(env)?;
+    let promise = call.next_command(env)?;
     task::run(env, job, move |env, outcome| match outcome {
-        Ok(Come::Open(opened)) => Group::lead(env, &call, *opened),
+        Ok(Come::Open(opened)) => Group::lead(env, &call, Box::new(FileIndex::new(*opened, answer))),
         Ok(Come::Follower) => {}
-        Err(failure) => {
-            let failure = failure.inside(|| call.request.inside.names());
-            call.send(env, Command::Settle(Arc::new(Err(failure)), 1));
-        }
+        Err(failure) => call.refuse(env, failure),
     })?;
-    Ok(answer)
+    Ok(promise)
 }
 
 impl Group {
-    /// Starts with `leader`, which has `opened` the index.
-    fn lead(env: &Env, leader: &Rc<Call>, opened: Opened) {
-        leader.waited.set(opened.waited);
+    /// Starts with `leader`, which has the index.
+    pub fn lead(env: &Env, leader: &Rc<Call>, held: Box<dyn Held>) {
+        leader.waited.set(held.waited());
+        let Request { options, store, deadline, .. } = &leader.request;
         let group = Self {
             policy: RefCell::new(Policy::new(WeakCall(Rc::downgrade(leader)))),
-            path: opened.path().to_owned(),
-            since: SystemTime::now(),
-            opened: RefCell::new(Some(opened)),
-            options: leader.request.options.clone(),
+            patience: held.patience(),
+            held: RefCell::new(Some(held)),
+            options: options.clone(),
+            store: store.clone(),
+            until: Cell::new(*deadline),
             timer: RefCell::default(),
             context: Cell::default(),
         };
@@ -100,10 +99,12 @@ impl Group {
 
     /// Takes the next call of this thread out of the queue, if it is to be written in the same way.
     fn take_follower(&self) -> Option<WeakCall> {
-        let suits = |Request { options, .. }: &_| *options == self.options;
+        let suits = |Request { options, store, .. }: &_| *options == self.options && *store == self.store;
         let suits = |id| call::find(id).is_some_and(|call| suits(&call.request));
-        let call = call::find(self.opened.borrow().as_ref()?.take_follower(suits)?)?;
+        let call = call::find(self.held.borrow().as_ref()?.take_follower(&suits)?)?;
         call.waited.set(call.request.since.elapsed());
+        let until = self.until.get().zip(call.request.deadline);
+        self.until.set(until.map(|(until, deadline)| until.max(deadline)));
         Some(WeakCall(Rc::downgrade(&call)))
     }
 
@@ -125,9 +126,9 @@ impl Group {
 
     /// Whether the index is to be parsed, and that takes long.
     fn is_large(&self) -> bool {
-        let opened = self.opened.borrow();
-        let snapshot = opened.as_ref().and_then(|opened| opened.snapshot.as_ref());
-        self.policy.borrow().index().is_none() && snapshot.is_some_and(|it| it.json().len() >= LARGE)
+        let held = self.held.borrow();
+        let text = held.as_ref().and_then(|held| held.text());
+        self.policy.borrow().index().is_none() && text.is_some_and(|text| text.json().len() >= LARGE)
     }
 
     /// The index for the function of `call`.
@@ -135,9 +136,9 @@ impl Group {
         if let Some(index) = self.policy.borrow().index() {
             return index.get(env);
         }
-        let opened = self.opened.borrow();
-        let snapshot = opened.as_ref().and_then(|opened| opened.snapshot.as_ref());
-        json::parse(env, snapshot, call.request.initial.as_deref(), self.options.numbers)
+        let held = self.held.borrow();
+        let text = held.as_ref().and_then(|held| held.text());
+        json::parse(env, text, call.request.initial.as_deref(), self.options.numbers)
     }
 
     /// Lets the policy check the calls that wait for a function. `false`: there are none.
@@ -173,21 +174,19 @@ impl Group {
     /// Writes what the functions have made.
     fn write(self: &Rc<Self>, env: &Env, index: &Kept, sole: Option<WeakCall>, keep: bool) {
         self.functions_are_over(env);
-        let Some(mut opened) = self.opened.take() else { return };
+        let Some(mut held) = self.held.take() else { return };
         let sole = sole.and_then(|WeakCall(call)| call.upgrade());
         let shown = sole.as_ref().map_or("", |call| &call.request.shown);
-        match self.text(env, index, &mut opened, shown) {
+        match self.text(env, index, &mut *held, shown) {
             Ok(text) => {
-                let cancel = sole.map(|call| call.request.signal.cancel()).unwrap_or_default();
-                let job = CommitJob::new(opened, text, self.options.clone(), keep, cancel);
+                let how = Replace { options: self.options.clone(), keep, sole, until: self.until.get() };
                 let group = self.clone();
-                // Fails only in an environment that is ending.
-                drop(task::run(env, job, move |env, committed| group.written(env, committed)));
+                held.replace(env, text, how, Box::new(move |env, replaced| group.written(env, replaced)));
             }
             Err(error) => {
                 // Fails only in an environment that is ending.
                 let _ = sole.map(|call| call.keep_failure(env, error));
-                self.opened.replace(Some(opened));
+                self.held.replace(Some(held));
                 self.policy.borrow_mut().refused();
             }
         }
@@ -198,37 +197,30 @@ impl Group {
         &self,
         env: &'env Env,
         index: &Kept,
-        opened: &mut Opened,
+        held: &mut dyn Held,
         shown: &str,
     ) -> Result<'env, Data> {
-        let text =
-            json::stringify(env, &index.get(env)?, self.options.space.as_ref(), &opened.layout(), shown)?;
-        // The version before is not needed any more.
-        opened.snapshot.iter_mut().for_each(Snapshot::forget);
+        let layout = held.text().map(|text| text.layout.clone()).unwrap_or_default();
+        let text = json::stringify(env, &index.get(env)?, self.options.space.as_ref(), &layout, shown)?;
+        held.forget();
         data::text(env, &text)
     }
 
-    fn written(self: &Rc<Self>, env: &Env, committed: task::Outcome<Committed>) {
-        let Committed { written, opened } = committed.unwrap_or_else(Committed::from);
-        let held = opened.map(|opened| drop(self.opened.replace(Some(opened))));
+    fn written(self: &Rc<Self>, env: &Env, Replaced { written, held }: Replaced) {
+        let held = held.map(|held| drop(self.held.replace(Some(held))));
         self.policy.borrow_mut().written(written, held, Instant::now());
         self.carry_out(env);
     }
 
     fn tell(&self, env: &Env, calls: &[WeakCall], verdict: &Verdict<Outcome>) {
         for call in calls.iter().filter_map(|WeakCall(call)| call.upgrade()) {
-            let failed = |error: Error| Command::Settle(Arc::new(Err(error)), 1);
+            let failed = |error: Error| Command::Settle(failed(error), 1);
             let command = match verdict {
                 Verdict::Settled(outcome) => Command::Settle(outcome.clone(), calls.len()),
                 Verdict::Aborted => failed(ErrorKind::Aborted.into()),
                 Verdict::TimedOut { changed } => {
                     let Request { since, inside, .. } = &call.request;
-                    let (blocker, holder) = match changed {
-                        true => (Blocker::Changes, None),
-                        false => (Blocker::EarlierCall, Some(Holder::since(self.since))),
-                    };
-                    let timeout = Timeout::new(since.elapsed(), blocker, holder, &self.path);
-                    failed(Error::from(timeout).inside(|| inside.names()))
+                    failed((self.patience)(since.elapsed(), *changed).inside(|| inside.names()))
                 }
                 Verdict::Finished => Command::Finish,
             };
@@ -239,13 +231,15 @@ impl Group {
     /// Gives the index back as it is.
     fn release(self: &Rc<Self>, env: &Env) {
         self.functions_are_over(env);
-        let Some(opened) = self.opened.take() else { return };
+        let Some(held) = self.held.take() else { return };
         let group = self.clone();
-        // Fails only in an environment that is ending.
-        drop(task::run(env, DropJob(opened), move |env, _| {
-            group.policy.borrow_mut().released();
-            group.carry_out(env);
-        }));
+        held.release(
+            env,
+            Box::new(move |env| {
+                group.policy.borrow_mut().released();
+                group.carry_out(env);
+            }),
+        );
     }
 }
 
@@ -269,7 +263,7 @@ impl Run {
             if needs_context {
                 self.group.enter(env);
             }
-            let key = self.group.opened.borrow().as_ref().map(|opened| opened.key().clone());
+            let key = self.group.held.borrow().as_ref().map(|held| held.key().clone());
             let next = apply::call(env, &self.call, &function, &index, key, needs_context)?;
             let is_promise = raw::is_thenable(env, &next)?;
             code.returned(is_promise);

@@ -1,8 +1,9 @@
 //! An index as text and as a value.
 
-use engine::index::file::{Numbers, Snapshot};
+use engine::index::file::Numbers;
 use engine::index::layout::{Layout, Space};
 use engine::index::number;
+use engine::index::text::Text;
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 
@@ -10,21 +11,21 @@ use crate::js::index::lost;
 use crate::js::value::thrown::{Thrown, invalid_return, string_too_long};
 use crate::js::value::{Result, copy, promise, raw};
 
-/// `JSON.parse` of what the file has, or without a file of `initial`; `undefined` without either. With `numbers` to be
+/// `JSON.parse` of what the index says, or without one of `initial`; `undefined` without either. With `numbers` to be
 /// kept, those that JavaScript would change become raw ones.
 pub fn parse<'env>(
     env: &'env Env,
-    snapshot: Option<&Snapshot>,
+    index: Option<&Text>,
     initial: Option<&[u16]>,
     numbers: Numbers,
 ) -> Result<'env, Unknown<'env>> {
-    let text = match (snapshot, initial) {
-        (Some(snapshot), _) => copy::string(env, snapshot.json(), snapshot.ascii)?,
+    let text = match (index, initial) {
+        (Some(index), _) => copy::string(env, index.json(), index.ascii)?,
         (None, Some(initial)) => copy::string_utf16(env, initial)?,
         (None, None) => return Ok(raw::undefined(env)),
     };
     let json = raw::global(env, c"JSON")?;
-    if numbers == Numbers::Exact && snapshot.is_none_or(|snapshot| snapshot.keeps_digits) {
+    if numbers == Numbers::Exact && index.is_none_or(|index| index.keeps_digits) {
         raw::invoke(env, &json, c"parse", &[text, digit_keeper(env)?])
     } else {
         raw::invoke(env, &json, c"parse", &[text])

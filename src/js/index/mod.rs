@@ -2,6 +2,8 @@
 
 mod apply;
 pub mod call;
+pub mod file;
 pub mod group;
+pub mod held;
 pub mod json;
 pub mod lost;

@@ -4,4 +4,4 @@ mod drive;
 mod mailbox;
 mod work;
 
-pub use drive::{Outcome, Timer, after, answer, later, run, start};
+pub use drive::{Timer, after, answer, later, run, start};

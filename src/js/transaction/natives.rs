@@ -167,7 +167,12 @@ fn parse_index<'env>(
 ) -> Result<'env, Unknown<'env>> {
     let update = with(env, &update, ParsedUpdate::clone)?;
     let parse = |snapshot: &Option<Snapshot>| {
-        json::parse(env, snapshot.as_ref(), update.initial.as_deref(), update.options.numbers)
+        json::parse(
+            env,
+            snapshot.as_ref().map(|known| &known.text),
+            update.initial.as_deref(),
+            update.options.numbers,
+        )
     };
     with(env, &snapshot, parse)?
 }
@@ -214,7 +219,7 @@ fn stringify<'env>(
     let update = with(env, &update, ParsedUpdate::clone)?;
     let layout = match raw::type_of(&snapshot) {
         ValueType::External => with(env, &snapshot, |snapshot: &Option<Snapshot>| {
-            snapshot.as_ref().map(|known| known.layout.clone())
+            snapshot.as_ref().map(|known| known.text.layout.clone())
         })?,
         _ => None,
     };

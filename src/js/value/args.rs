@@ -49,6 +49,15 @@ pub fn boolean<'env>(
     }
 }
 
+/// # Errors
+/// `ERR_INVALID_ARG_VALUE`, if a file is given what only objects in stores have: it would be ignored.
+pub fn only_in_stores<'env>(env: &'env Env, name: &str, given: Option<&Unknown<'_>>) -> Result<'env, ()> {
+    match given {
+        None => Ok(()),
+        Some(given) => Err(wrong_value(env, name, "is only for objects in stores", given)),
+    }
+}
+
 /// Permission bits: a number, or a string of octal digits.
 pub fn mode<'env>(env: &'env Env, given: Option<&Unknown<'_>>) -> Result<'env, Option<u32>> {
     let Some(given) = given else { return Ok(None) };

@@ -71,7 +71,28 @@ pub fn local_in<'env>(
     target_with(env, name, path, below)?.local(env, instead)
 }
 
+/// As [`target`], for functions of stores only; `instead` says what to do with a file.
+pub fn cloud<'env>(
+    env: &'env Env,
+    name: &str,
+    path: &Unknown<'env>,
+    instead: &str,
+) -> Result<'env, CloudPath<'env>> {
+    match target(env, name, path)? {
+        Target::Cloud(path) => Ok(path),
+        Target::Local(path) => Err(unsupported(env, instead, &path.shown)),
+    }
+}
+
 impl<'env> Target<'env> {
+    /// What the caller calls it, for messages.
+    pub fn shown(&self) -> &str {
+        match self {
+            Self::Local(path) => &path.shown,
+            Self::Cloud(path) => &path.shown,
+        }
+    }
+
     fn local(self, env: &'env Env, instead: &str) -> Result<'env, FilePath> {
         match self {
             Self::Local(path) => Ok(path),
@@ -106,7 +127,7 @@ fn target_with<'env>(
         ValueType::Object if copy::is_uint8_array(env, path) => copy::bytes(env, path).unwrap_or_default(),
         ValueType::Object => match url(env, path)? {
             Some(Url::File(bytes)) => bytes,
-            Some(Url::Cloud(href)) => return cloud(env, name, path, &href),
+            Some(Url::Cloud(href)) => return object(env, name, path, &href),
             None => return Err(not_a_path(env, name, path)),
         },
         _ => return Err(not_a_path(env, name, path)),
@@ -116,7 +137,7 @@ fn target_with<'env>(
     }
     let shown = String::from_utf8_lossy(&bytes).into_owned();
     if is_cloud(&bytes) {
-        return cloud(env, name, path, &shown);
+        return object(env, name, path, &shown);
     }
     match absolute(bytes) {
         Some(absolute) => Ok(Target::Local(FilePath { absolute, shown })),
@@ -130,7 +151,7 @@ fn is_cloud(path: &[u8]) -> bool {
     rest.starts_with(b"/") && SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known.as_bytes()))
 }
 
-fn cloud<'env>(env: &'env Env, name: &str, given: &Unknown<'env>, url: &str) -> Result<'env, Target<'env>> {
+fn object<'env>(env: &'env Env, name: &str, given: &Unknown<'env>, url: &str) -> Result<'env, Target<'env>> {
     if !url[3..].starts_with("//") {
         let reason = "must be a URL with two slashes, such as s3://bucket/key (path.join makes one of them), or begin \
                       with ./ for a local directory of that name";

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 
 use napi::bindgen_prelude::{CallbackContext, PromiseRaw, Unknown};
 use napi::{Env, JsValue as _};
@@ -96,6 +97,24 @@ where
 {
     let mut promise = PromiseRaw::<Raw>::new(env.raw(), promise.raw());
     adopt(env, promise.finally(move |env| Ok(leave(&env, || react(&env)))))
+}
+
+/// Tells what comes of a promise, or of any other thenable. For reactions that no caller waits for.
+pub fn settled<'env, R>(env: &'env Env, promise: &Unknown<'_>, react: R) -> Result<'env, ()>
+where
+    R: for<'scope> FnOnce(&'scope Env, Result<'scope, Unknown<'scope>>) + 'static,
+{
+    let fulfilled = Rc::new(Cell::new(Some(react)));
+    let rejected = fulfilled.clone();
+    let over = then(env, &raw::follow(env, promise)?, move |env, value| {
+        fulfilled.take().into_iter().for_each(|react| react(env, Ok(value)));
+        Ok(raw::undefined(env))
+    })?;
+    catch(env, &over, move |env, reason| {
+        rejected.take().into_iter().for_each(|react| react(env, Err(Thrown(reason))));
+        Ok(raw::undefined(env))
+    })?;
+    Ok(())
 }
 
 /// A promise of what is known already.

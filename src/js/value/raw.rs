@@ -170,6 +170,20 @@ pub fn is_promise(env: &Env, value: &Unknown<'_>) -> bool {
     unsafe { sys::napi_is_promise(env.raw(), value.raw(), &mut is) == sys::Status::napi_ok && is }
 }
 
+/// `Array.isArray`.
+pub fn is_array(env: &Env, value: &Unknown<'_>) -> bool {
+    let mut is = false;
+    // SAFETY: a value of the current scope.
+    unsafe { sys::napi_is_array(env.raw(), value.raw(), &mut is) == sys::Status::napi_ok && is }
+}
+
+/// Whether this is an `Error`, of whatever realm.
+pub fn is_error(env: &Env, value: &Unknown<'_>) -> bool {
+    let mut is = false;
+    // SAFETY: a value of the current scope.
+    unsafe { sys::napi_is_error(env.raw(), value.raw(), &mut is) == sys::Status::napi_ok && is }
+}
+
 /// Whether a value can have properties of its own.
 pub fn is_object(value: &Unknown<'_>) -> bool {
     matches!(type_of(value), ValueType::Object | ValueType::Function)

@@ -109,7 +109,7 @@ impl Entry {
 
     /// The queue it joins.
     pub fn key(&self) -> Key {
-        (self.folder.id().clone(), fold(&self.name))
+        Key::File(self.folder.id().clone(), fold(&self.name))
     }
 
     /// Whether the other one is of the same file.

@@ -165,7 +165,7 @@ impl Target {
 
     /// The queue to join before changing this file.
     pub fn key(&self) -> Key {
-        (self.dir.id().clone(), fold(&self.name))
+        Key::File(self.dir.id().clone(), fold(&self.name))
     }
 
     /// Whether the other one is the same file, perhaps by another spelling of its name.

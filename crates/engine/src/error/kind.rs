@@ -1,6 +1,7 @@
 //! What can go wrong, by its name and in words that say what to do.
 
 use std::path::PathBuf;
+use std::time::Duration;
 use std::{fmt, io};
 
 use crate::error::Error;
@@ -97,6 +98,11 @@ pub enum ErrorKind {
     OutsideRoot,
     /// What a transaction has read was changed each time before it could commit.
     Conflict,
+    /// Others have replaced an object in a store each time before this call could.
+    Contended {
+        /// How long the call has tried.
+        waited: Duration,
+    },
     /// A transaction is committed, but not all of its names stand.
     PendingNames {
         /// What kept the rest from it.
@@ -163,6 +169,7 @@ impl ErrorKind {
             Self::NetworkFs { .. } => "ERR_ATOMIC_NETWORK_FS",
             Self::OutsideRoot => "ERR_ATOMIC_OUTSIDE_ROOT",
             Self::Conflict => "ERR_ATOMIC_CONFLICT",
+            Self::Contended { .. } => "ERR_ATOMIC_CONTENDED",
             Self::PendingNames { .. } => "ERR_ATOMIC_PENDING",
             Self::UnknownOutcome { .. } => "ERR_ATOMIC_UNKNOWN",
             Self::Journal { .. } => "ERR_ATOMIC_JOURNAL",
@@ -247,6 +254,12 @@ impl fmt::Display for ErrorKind {
             Self::Conflict => f.write_str(
                 "other programs changed what the transaction had read each time before it could commit, and nothing was \
                  written: call it again, raise options.retries, or change an index with tx.update, which waits for its turn",
+            ),
+            Self::Contended { waited } => write!(
+                f,
+                "other writers replaced the object each time before this call could, for {} ms, and nothing was written: call \
+                 it again when there are fewer, raise options.timeout, or use atomicIndexPatch, which is made for many writers",
+                waited.as_millis()
             ),
             Self::PendingNames { cause } => write!(
                 f,

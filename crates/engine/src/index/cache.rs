@@ -101,7 +101,7 @@ mod tests {
         let id = FileId::for_tests(&name.to_string());
         let version = Version { id: id.clone(), size: bytes as u64, modified: 0, changed: 1, links: 1 };
         CachedText {
-            key: (id, "index".into()),
+            key: Key::File(id, "index".into()),
             state: State { version, generation: 0 },
             text: " ".repeat(bytes),
             checked: None,

@@ -16,9 +16,9 @@ use crate::cancel::Cancel;
 use crate::dir::Target;
 use crate::error::{Error, ErrorKind, Named, Result};
 use crate::index::backup::{self, Backup};
-use crate::index::layout::{Layout, without_mark};
 pub use crate::index::options::{Numbers, UpdateOptions};
 pub use crate::index::snapshot::Snapshot;
+use crate::index::text::Text;
 use crate::index::{cache, json};
 use crate::lock::index_lock::IndexLock;
 use crate::process::Replaced;
@@ -253,8 +253,7 @@ pub(crate) fn read(target: &Target, options: &UpdateOptions) -> Result<Option<Sn
     let keeps_digits = !is_checked && json::check_numbers(&text, options.numbers)?;
     let has_none = options.numbers != Numbers::Lossy && !keeps_digits;
     let checked = if has_none && !is_checked { Some(options.numbers) } else { checked };
-    let ascii = without_mark(&text).is_ascii();
-    Ok(Some(Snapshot { layout: Layout::of(&text), ascii, keeps_digits, checked, text, version, file }))
+    Ok(Some(Snapshot { text: Text::new(text, keeps_digits), checked, version, file }))
 }
 
 fn is_version(found: Option<&Stat>, expected: Option<&Snapshot>) -> bool {

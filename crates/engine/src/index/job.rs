@@ -197,7 +197,7 @@ impl Opened {
 
     /// How the next text is to be laid out.
     pub fn layout(&self) -> Layout {
-        self.snapshot.as_ref().map(|snapshot| snapshot.layout.clone()).unwrap_or_default()
+        self.snapshot.as_ref().map(|snapshot| snapshot.text.layout.clone()).unwrap_or_default()
     }
 
     /// Which file it is.

@@ -5,10 +5,10 @@ use std::io::{Read, Seek};
 
 use crate::cancel::Cancel;
 use crate::error::{Named, Result};
-use crate::index::layout::{Layout, without_mark};
 use crate::index::number;
 use crate::index::options::{Numbers, UpdateOptions};
 use crate::index::same::{self, Comparison};
+use crate::index::text::Text;
 use crate::process::room;
 use crate::sys::Version;
 use crate::write::verify;
@@ -21,14 +21,8 @@ const WINDOW: usize = 64 << 10;
 /// One version of an index.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// As it is in the file, checked; empty if it was forgotten.
-    pub(crate) text: String,
-    /// How it is laid out.
-    pub layout: Layout,
-    /// Whether its JSON is plain ASCII, which V8 takes without decoding it.
-    pub ascii: bool,
-    /// Whether there are numbers in it that JavaScript would change and that are to stay as they are.
-    pub keeps_digits: bool,
+    /// What it says; empty if it was forgotten.
+    pub text: Text,
     /// Known of its numbers: JavaScript would change none, in this sense.
     pub(crate) checked: Option<Numbers>,
     pub(crate) version: Version,
@@ -36,26 +30,21 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Its text, without a byte order mark.
-    pub fn json(&self) -> &str {
-        without_mark(&self.text)
-    }
-
     /// Frees the text, if it is a large one: a new text can be compared with the file instead.
     pub fn forget(&mut self) {
-        if self.text.len() >= LARGE {
-            self.text = String::new();
+        if self.text.whole.len() >= LARGE {
+            self.text.whole = String::new();
         }
     }
 
     /// Whether it says what this text says, however each is laid out; but for an indent that the caller has asked for.
     pub(crate) fn says(&self, text: &[u8], options: &UpdateOptions, cancel: &Cancel) -> Result<bool> {
-        let UpdateOptions { space, numbers, .. } = options;
-        if space.as_ref().is_some_and(|space| !self.layout.is_indented_by(space)) {
-            return self.holds(text, cancel);
+        if !self.text.whole.is_empty() {
+            return Ok(self.text.says(text, options));
         }
-        if !self.text.is_empty() {
-            return Ok(same::is_same(self.text.as_bytes(), text, *numbers));
+        let UpdateOptions { space, numbers, .. } = options;
+        if space.as_ref().is_some_and(|space| !self.text.layout.is_indented_by(space)) {
+            return self.holds(text, cancel);
         }
         let size = usize::try_from(self.version.size).unwrap_or(usize::MAX);
         let common = verify::common(&self.file, text, cancel)?;
@@ -80,18 +69,14 @@ impl Snapshot {
 
     /// What is known of the numbers of the text that replaces it, without looking at those that were there before.
     pub(crate) fn checked_after(&self, text: &str) -> Option<Numbers> {
-        self.checked.filter(|numbers| !self.text.is_empty() && !number::may_bring(&self.text, text, *numbers))
+        let old = &self.text.whole;
+        self.checked.filter(|numbers| !old.is_empty() && !number::may_bring(old, text, *numbers))
     }
 
-    /// Whether its bytes are these.
+    /// Whether the bytes of its file are these.
     fn holds(&self, text: &[u8], cancel: &Cancel) -> Result<bool> {
-        if self.version.size != text.len() as u64 {
-            return Ok(false);
-        }
-        if !self.text.is_empty() {
-            return Ok(self.text.as_bytes() == text);
-        }
-        Ok(verify::common(&self.file, text, cancel)? == text.len())
+        let has_size = self.version.size == text.len() as u64;
+        Ok(has_size && verify::common(&self.file, text, cancel)? == text.len())
     }
 
     /// All of its bytes.

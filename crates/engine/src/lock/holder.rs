@@ -152,6 +152,11 @@ impl Timeout {
         Self { waited, blocker, holder, lock, inside: Vec::new() }
     }
 
+    /// For an object in a store, which has no lock.
+    pub fn of_object(waited: Duration) -> Self {
+        Self { waited, blocker: Blocker::EarlierCall, holder: None, lock: None, inside: Vec::new() }
+    }
+
     /// As [`Timeout::new`], with the holder that the lock file names.
     pub async fn ask(waited: Duration, blocker: Blocker, index: &Path) -> Self {
         Self::new(waited, blocker, Holder::ask(index).await, index)

@@ -79,7 +79,7 @@ impl Lock {
     /// Those of open(2); [`ErrorKind::NotRegular`] if something else has the lock's name; [`ErrorKind::NoLocks`].
     pub fn try_acquire(target: &Target, taking: Taking) -> Result<Tried> {
         let name = names::lock(&target.name);
-        let key = (target.dir.id().clone(), name.clone());
+        let key = Key::File(target.dir.id().clone(), name.clone());
         if taking == Taking::Fairly && yield_until().get(&key).is_some_and(|until| Instant::now() < *until) {
             return Ok(Tried::Busy);
         }
@@ -250,7 +250,7 @@ fn is_new(dir: &Directory, name: &OsStr) -> bool {
 impl Drop for Lock {
     fn drop(&mut self) {
         if self.file.metadata().is_ok_and(|metadata| metadata.len() > LONGEST_RECORD) {
-            let key = (self.dir.id().clone(), self.name.clone());
+            let key = Key::File(self.dir.id().clone(), self.name.clone());
             let now = Instant::now();
             let mut yield_until = yield_until();
             yield_until.retain(|_, until| *until > now);

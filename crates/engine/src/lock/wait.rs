@@ -27,9 +27,10 @@ pub async fn open(
     let mut since = Instant::now();
     let turn = match wait {
         Wait::Lock(turn) => turn,
-        Wait::Turn(place) => match enqueue(place, path, timeout, cancel, &mut since).await? {
-            Called::Turn(turn) => turn,
-            Called::Follower => return Ok(Waited::Follower),
+        Wait::Turn(place) => match enqueue(place, timeout, cancel, &mut since).await? {
+            Some(Called::Turn(turn)) => turn,
+            Some(Called::Follower) => return Ok(Waited::Follower),
+            None => return Err(Timeout::ask(since.elapsed(), Blocker::EarlierCall, path).await.into()),
         },
     };
     let mut wait = Backoff::new(since, timeout);
@@ -55,15 +56,17 @@ pub async fn open(
     }
 }
 
-/// Waits in the queue until it is the call's turn; `since` becomes the beginning of its wait for this
+/// Waits in the queue until it is the call's turn; `None` after `timeout`. `since` becomes the beginning of its wait for this
 /// index, and not for other calls' paths.
-async fn enqueue(
+///
+/// # Errors
+/// [`ErrorKind::Aborted`], [`ErrorKind::Reentrant`].
+pub async fn enqueue(
     mut place: FollowerPlace,
-    path: &Path,
     timeout: Duration,
     cancel: &Cancel,
     since: &mut Instant,
-) -> Result<Called> {
+) -> Result<Option<Called>> {
     let joined = tokio::select! {
         () = place.joined() => true,
         () = cancel.cancelled() => false,
@@ -74,7 +77,7 @@ async fn enqueue(
             // A turn that has come is taken, however short the timeout.
             biased;
             called = place.called() => match called {
-                Ok(called) => return Ok(called),
+                Ok(called) => return Ok(Some(called)),
                 Err(error) => Some(error),
             },
             () = cancel.cancelled() => Some(ErrorKind::Aborted.into()),
@@ -85,9 +88,9 @@ async fn enqueue(
     };
     match (place.cancel(), gave_up) {
         // Another call runs this one's function already, and heeds its signal too.
-        (Some(Called::Follower), _) => Ok(Called::Follower),
+        (Some(Called::Follower), _) => Ok(Some(Called::Follower)),
         (_, Some(error)) => Err(error),
-        (_, None) => Err(Timeout::ask(since.elapsed(), Blocker::EarlierCall, path).await.into()),
+        (_, None) => Ok(None),
     }
 }
 
@@ -165,7 +168,7 @@ mod tests {
         let _alone = alone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let _entered = runtime.enter();
-        let key: Key = (FileId::for_tests("taken along"), "index".into());
+        let key = Key::File(FileId::for_tests("taken along"), "index".into());
         let mut first = Ticket::take().join_as_follower(key.clone(), "index".into(), 1);
         let Some(Called::Turn(turn)) = first.try_called() else { panic!() };
         let turn: &Turn = Box::leak(Box::new(turn));
@@ -174,13 +177,12 @@ mod tests {
         let second = ticket.join_as_follower(key, "index".into(), 2);
 
         let (cancel, mut since) = (Cancel::new(), Instant::now());
-        let path = Path::new("index");
-        let mut waiting = pin!(enqueue(second, path, Duration::from_secs(60), &cancel, &mut since));
+        let mut waiting = pin!(enqueue(second, Duration::from_secs(60), &cancel, &mut since));
         let waker = Waker::from(Arc::new(TakesAlong(turn)));
         assert!(waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
         drop(waker);
         function.promised();
         let met = waiting.poll(&mut Context::from_waker(Waker::noop()));
-        assert!(matches!(met, Poll::Ready(Ok(Called::Follower))), "{met:?}");
+        assert!(matches!(met, Poll::Ready(Ok(Some(Called::Follower)))), "{met:?}");
     }
 }

@@ -132,7 +132,7 @@ mod tests {
     use crate::sys::FileId;
 
     fn key(name: &str) -> Key {
-        (FileId::for_tests("dir"), name.into())
+        Key::File(FileId::for_tests("dir"), name.into())
     }
 
     fn poll(obstacle: &Obstacle) -> bool {

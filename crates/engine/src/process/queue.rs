@@ -21,9 +21,15 @@ mod place;
 
 pub use place::{Called, FollowerPlace, Place, Places};
 
-/// One file: its directory, and its name in one spelling for all. Two files that differ in the case of their letters
-/// have the same key, and wait for each other.
-pub type Key = (FileId, OsString);
+/// What calls queue for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Key {
+    /// One file: its directory, and its name in one spelling for all. Two files that differ in the case of their letters
+    /// have the same key, and wait for each other.
+    File(FileId, OsString),
+    /// One object in a store, by a name that is its own in this process.
+    Object(String),
+}
 
 /// A call's rank among all calls of this process.
 ///

@@ -23,6 +23,7 @@ pub(crate) mod in_place;
 pub mod job;
 pub mod options;
 pub mod published;
+pub mod remove_job;
 pub(crate) mod staged;
 pub(crate) mod temp_name;
 pub(crate) mod unchanged;

@@ -9,7 +9,7 @@ use super::*;
 const SCHEDULES: usize = 1_000;
 
 fn key() -> Key {
-    (FileId::for_tests("file"), "file".into())
+    Key::File(FileId::for_tests("file"), "file".into())
 }
 
 /// Four calls; which of them give up before their turn?

@@ -10,7 +10,7 @@ pub fn alone() -> MutexGuard<'static, ()> {
 }
 
 fn key(name: &str) -> Key {
-    (FileId::for_tests(name), name.into())
+    Key::File(FileId::for_tests(name), name.into())
 }
 
 #[test]

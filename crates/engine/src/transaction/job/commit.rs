@@ -254,7 +254,7 @@ fn items(session: &Session, wanted: Vec<Wanted>, cancel: &Cancel) -> Result<Vec<
 
 /// The bytes of an index, laid out as it was.
 fn index_text(text: Arc<Data>, options: &UpdateOptions, snapshot: Option<&Snapshot>) -> Result<Vec<u8>> {
-    let layout = snapshot.map(|snapshot| snapshot.layout.clone()).unwrap_or_default();
+    let layout = snapshot.map(|snapshot| snapshot.text.layout.clone()).unwrap_or_default();
     let lone = |_| Error::from(ErrorKind::InvalidJson { reason: "a lone surrogate".to_owned() });
     let text = Arc::unwrap_or_clone(text).into_bytes().map_err(lone)?;
     let text = layout.apply(text, options.space.as_ref());

@@ -1,0 +1,57 @@
+//! The text of an index: what JavaScript parses, and what tells how the next one is to look.
+
+use crate::error::Result;
+use crate::index::layout::{Layout, without_mark};
+use crate::index::options::UpdateOptions;
+use crate::index::{json, same};
+
+/// A text that is JSON, with numbers that are fit for JavaScript or for its caller.
+#[derive(Debug)]
+pub struct Text {
+    /// All of it.
+    pub(crate) whole: String,
+    /// How it is laid out.
+    pub layout: Layout,
+    /// Whether its JSON is plain ASCII, which V8 takes without decoding it.
+    pub ascii: bool,
+    /// Whether there are numbers in it that JavaScript would change and that are to stay as they are.
+    pub keeps_digits: bool,
+}
+
+impl Text {
+    /// Of a text that was checked.
+    pub(crate) fn new(whole: String, keeps_digits: bool) -> Self {
+        Self { layout: Layout::of(&whole), ascii: without_mark(&whole).is_ascii(), keeps_digits, whole }
+    }
+
+    /// Checks a text that comes from elsewhere.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TooLong`](crate::error::ErrorKind::TooLong), [`ErrorKind::CorruptIndex`](crate::error::ErrorKind::CorruptIndex),
+    /// [`ErrorKind::LossyIndex`](crate::error::ErrorKind::LossyIndex).
+    pub fn check(bytes: Vec<u8>, options: &UpdateOptions) -> Result<Self> {
+        json::check_length(&bytes, options.longest)?;
+        let whole = json::check_index(bytes)?;
+        let keeps_digits = json::check_numbers(&whole, options.numbers)?;
+        Ok(Self::new(whole, keeps_digits))
+    }
+
+    /// All but a byte order mark.
+    pub fn json(&self) -> &str {
+        without_mark(&self.whole)
+    }
+
+    /// How many bytes it has.
+    pub fn size(&self) -> usize {
+        self.whole.len()
+    }
+
+    /// Whether it says what `next` says, however each is laid out; but for an indent that the caller has asked for.
+    pub(crate) fn says(&self, next: &[u8], options: &UpdateOptions) -> bool {
+        let UpdateOptions { space, numbers, .. } = options;
+        if space.as_ref().is_some_and(|space| !self.layout.is_indented_by(space)) {
+            return self.whole.as_bytes() == next;
+        }
+        same::is_same(self.whole.as_bytes(), next, *numbers)
+    }
+}

@@ -1,0 +1,177 @@
+//! A removal on its way through workers: resolve the path, wait for the turn among the writes of the file, unlink, flush the
+//! directory.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::cancel::Cancel;
+use crate::dir::place::moved;
+use crate::dir::{Resolve, Target};
+use crate::error::{ErrorKind, Named, Result};
+use crate::job::{After, Job, Step};
+use crate::process::{Inside, Ticket, Turn};
+use crate::sys;
+use crate::transaction::pending::{self, Look};
+use crate::write::options::Receipt;
+use crate::write::published::{Published, Settled};
+
+/// One removal.
+pub struct RemoveJob {
+    stage: Stage,
+    how: How,
+}
+
+struct How {
+    path: PathBuf,
+    flush: bool,
+    cancel: Cancel,
+    /// What the call is made inside of.
+    inside: Inside,
+    since: Instant,
+    /// How often the directory was replaced meanwhile.
+    moves: u32,
+}
+
+enum Stage {
+    Called(Ticket),
+    /// It is our turn, for the file at the path without links.
+    Ready(PathBuf, Turn),
+}
+
+/// What was done.
+#[derive(Clone, Copy, Debug)]
+pub struct Removed {
+    /// There was a file.
+    pub removed: bool,
+    /// It does not come back after a power cut.
+    pub durable: bool,
+}
+
+/// As for a write.
+const PATIENCE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(1);
+const MAX_MOVES: u32 = 64;
+
+impl RemoveJob {
+    /// For a call that has its rank among all of this process. `flush`: the directory is flushed after it.
+    pub fn new(path: PathBuf, ticket: Ticket, flush: bool, cancel: Cancel) -> Self {
+        let inside = ticket.made_inside();
+        let how = How { path, flush, cancel, inside, since: Instant::now(), moves: 0 };
+        Self { stage: Stage::Called(ticket), how }
+    }
+}
+
+impl Job for RemoveJob {
+    type Output = Removed;
+
+    fn run(self) -> Step<Self> {
+        let Self { stage, how } = self;
+        if let Err(error) = how.cancel.check() {
+            return Step::Done(Err(error));
+        }
+        let resolve = |path: &Path| Target::resolve(path, Resolve { mkdir: false, exclusive: false });
+        let found = match &stage {
+            Stage::Called(ticket) => ticket.follow(&how.path, || resolve(&how.path)),
+            Stage::Ready(real, turn) => match resolve(real) {
+                Ok(target) if target.key() == *turn.key() => Ok(target),
+                _ => resolve(&how.path),
+            },
+        };
+        let target = match found {
+            Ok(target) => target,
+            Err(error) if error.is_transient() => return Step::Again(Self { stage, how }, error),
+            // Not even its directory is there.
+            Err(error) if error.errno_of("open") == Some(sys::ENOENT) => return how.missing(),
+            Err(error) => return Step::Done(Err(error)),
+        };
+        match pending::look(&target.dir) {
+            Ok(Look::Busy) if how.since.elapsed() < PATIENCE => return how.pause(stage),
+            Ok(_) => {}
+            Err(error) => return Step::Again(Self { stage, how }, error),
+        }
+        match stage {
+            Stage::Ready(_, turn) if *turn.key() == target.key() => how.unlink(&target, turn),
+            Stage::Ready(..) => how.enqueue(&target, None),
+            Stage::Called(ticket) => how.enqueue(&target, Some(ticket)),
+        }
+    }
+}
+
+impl How {
+    fn ticket(&self) -> Ticket {
+        Ticket::take().inside(self.inside.clone())
+    }
+
+    /// Looks again at a transaction that is to be recovered first.
+    fn pause(self, stage: Stage) -> Step<RemoveJob> {
+        Step::Wait(Box::pin(async move {
+            // Others do not wait for its place in the order of calls meanwhile.
+            let stage = match stage {
+                Stage::Called(ticket) => {
+                    drop(ticket);
+                    tokio::time::sleep(PAUSE).await;
+                    Stage::Called(self.ticket())
+                }
+                ready => {
+                    tokio::time::sleep(PAUSE).await;
+                    ready
+                }
+            };
+            After::Run(RemoveJob { stage, how: self })
+        }))
+    }
+
+    fn enqueue(self, target: &Target, ticket: Option<Ticket>) -> Step<RemoveJob> {
+        let mut place = ticket.unwrap_or_else(|| self.ticket()).join(target.key());
+        if let Some(turn) = place.try_turn() {
+            return self.unlink(target, turn);
+        }
+        let real = target.real_path();
+        Step::Wait(Box::pin(async move {
+            tokio::select! {
+                turn = place.turn() => {
+                    turn.map(|turn| RemoveJob { stage: Stage::Ready(real, turn), how: self }).into()
+                }
+                () = self.cancel.cancelled() => After::Done(Err(ErrorKind::Aborted.into())),
+            }
+        }))
+    }
+
+    fn unlink(mut self, target: &Target, turn: Turn) -> Step<RemoveJob> {
+        match unlink(target, self.flush) {
+            Ok(None) => self.missing(),
+            Ok(Some(Settled::InPlace(receipt))) => {
+                Step::Done(Ok(Removed { removed: true, durable: receipt.durable }))
+            }
+            Ok(Some(Settled::Moved(_))) if self.moves >= MAX_MOVES => Step::Done(Err(moved())),
+            // It was removed from a directory that is not at its place any more; there may be one in the new one.
+            Ok(Some(Settled::Moved(_))) => {
+                self.moves += 1;
+                let next = RemoveJob { stage: Stage::Called(self.ticket()), how: self };
+                drop(turn);
+                next.run()
+            }
+            Err(error) => Step::Done(Err(error)),
+        }
+    }
+
+    /// There is no file; but there was one, if a directory was replaced meanwhile. Another program may have removed it, and
+    /// not have flushed that.
+    fn missing(self) -> Step<RemoveJob> {
+        Step::Done(Ok(Removed { removed: self.moves > 0, durable: false }))
+    }
+}
+
+/// `None`: there is no file.
+fn unlink(target: &Target, flush: bool) -> Result<Option<Settled>> {
+    if target.existing()?.is_none() {
+        return Ok(None);
+    }
+    let before = flush.then(|| target.dir.failed_flushes());
+    match target.dir.unlink(&target.name) {
+        Err(error) if error.raw_os_error() == Some(sys::ENOENT) => return Ok(None),
+        unlinked => unlinked.named("unlink")?,
+    }
+    let receipt = Receipt { written: false, bytes: 0, durable: flush, verified: None, atomic: true };
+    Published::new(receipt, target, before, None).settle().map(Some)
+}

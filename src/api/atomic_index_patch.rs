@@ -1,0 +1,68 @@
+//! `atomicIndexPatch`: keys of an index set and deleted, by any number of writers.
+
+use napi::bindgen_prelude::Unknown;
+use napi::{Env, ValueType};
+use napi_derive::napi;
+
+use crate::api::atomic_index_update;
+use crate::js::cloud::{peer, script};
+use crate::js::value::{Result, Target, args, path, promise, raw};
+
+/// Changes keys of a JSON file, or of an object in a store, that holds one object: `delete` first, and then `set`. Without a file it
+/// begins as `{}`.
+///
+/// A file is changed as by {@link atomicIndexUpdate}, with its options, errors and promises, and shares commits with its calls. An object
+/// in a store is changed by way of an inbox, which many machines can write to at once, while one object takes about 15 commits a
+/// second: with `wait: 'accepted'` the promise resolves when the change is stored and will be in the index, with `'applied'` when it
+/// is. For a file both mean that it is.
+///
+/// `set` is copied as JSON during the call. Rejects also with `ERR_INVALID_ARG_TYPE`, if the patch is of another form or the
+/// index is an array.
+#[napi(
+    ts_args_type = "path: PathLike, patch: IndexPatch, options?: PatchOptions | null",
+    ts_return_type = "Promise<PatchResult>"
+)]
+pub fn atomic_index_patch<'env>(
+    env: &'env Env,
+    path: Unknown<'env>,
+    patch: Unknown<'env>,
+    options: Unknown<'env>,
+) -> napi::Result<Unknown<'env>> {
+    promise::answer(env, start(env, &path, &patch, &options))
+}
+
+fn start<'env>(
+    env: &'env Env,
+    path: &Unknown<'env>,
+    patch: &Unknown<'env>,
+    options: &Unknown<'env>,
+) -> Result<'env, Unknown<'env>> {
+    if let Target::Cloud(path) = path::target(env, "path", path)? {
+        return peer::call(env, &path.shown, c"atomicIndexPatch", &[path.given, *patch, *options]);
+    }
+    if raw::type_of(patch) != ValueType::Object {
+        return Err(args::wrong_type(env, "patch", "of type Object", patch));
+    }
+    let set = raw::get(env, patch, c"set")?;
+    if !matches!(raw::type_of(&set), ValueType::Undefined | ValueType::Object) || raw::is_array(env, &set) {
+        return Err(args::wrong_type(env, "patch.set", "of type Object", &set));
+    }
+    let delete = raw::get(env, patch, c"delete")?;
+    if raw::type_of(&delete) != ValueType::Undefined && !raw::is_array(env, &delete) {
+        return Err(args::wrong_type(env, "patch.delete", "an instance of Array", &delete));
+    }
+    if raw::is_object(options) {
+        let wait = raw::get(env, options, c"wait")?;
+        let known = matches!(args::word(env, &wait)?.as_deref(), Some("accepted" | "applied"));
+        if raw::type_of(&wait) != ValueType::Undefined && !known {
+            return Err(args::wrong_value(env, "options.wait", "must be 'accepted' or 'applied'", &wait));
+        }
+    }
+    let change = script::call(env, c"patch", &[set, delete])?;
+    let options = script::call(env, c"patchOptions", &[*options])?;
+    let updated = atomic_index_update::start(env, path, &change, &options)?;
+    promise::then(env, &updated, |env, result| {
+        raw::define(env, &result, c"applied", &raw::to_js(env, true)?)?;
+        Ok(result)
+    })
+}

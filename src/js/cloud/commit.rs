@@ -1,0 +1,186 @@
+//! One commit of an object, as the peer makes it: it reads, and replaces exactly what it has read.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use napi::bindgen_prelude::Unknown;
+use napi::{Env, ValueType};
+
+use crate::js::cloud::{peer, script};
+use crate::js::value::thrown::{self, Result, Thrown};
+use crate::js::value::{Kept, KeptAny, Signal, copy, promise, raw};
+
+/// What all commits of an object are made of.
+pub struct Object {
+    /// What the caller calls it, as it was given.
+    url: KeptAny,
+    /// The caller's options.
+    options: Kept,
+    /// For messages.
+    pub shown: String,
+}
+
+/// One object of the peer's: its tries have one id, by which a late one is known.
+pub struct Commit {
+    peer: Kept,
+    /// Aborts what the peer is doing.
+    controller: Kept,
+    /// Whether an abort of a caller's still counts.
+    heeds: Rc<Cell<bool>>,
+    /// Until when the peer tries; `None`: without a limit.
+    until: Option<Instant>,
+}
+
+/// What came of an attempt to replace.
+pub enum Reply {
+    /// It is replaced. The peer's own words.
+    Done(Kept),
+    /// Another version is there. Nothing was written.
+    Changed,
+}
+
+impl Reply {
+    fn of<'env>(env: &'env Env, reply: &Unknown<'_>) -> Result<'env, Self> {
+        match raw::from_js(env, &raw::get(env, reply, c"done")?) {
+            Some(true) => Kept::new(env, reply).map(Self::Done),
+            Some(false) => Ok(Self::Changed),
+            None => Err(thrown::internal(env, "replaceIf of the peer does not say whether it is done")),
+        }
+    }
+}
+
+impl Object {
+    /// With the caller's options, or none.
+    pub fn new<'env>(
+        env: &'env Env,
+        url: &Unknown<'_>,
+        shown: String,
+        options: &Unknown<'_>,
+    ) -> Result<'env, Self> {
+        let options = if raw::is_object(options) {
+            Kept::new(env, options)
+        } else {
+            Kept::new(env, &raw::object(env)?)
+        };
+        Ok(Self { url: KeptAny::new(env, url)?, options: options?, shown })
+    }
+
+    /// The options in one word, but for those in which calls that share a commit may differ; `None`: there is no such word.
+    pub fn sameness<'env>(&self, env: &'env Env) -> Result<'env, Option<String>> {
+        let word = script::call(env, c"sameness", &[self.options.get(env)?])?;
+        if raw::type_of(&word) == ValueType::String { copy::text(env, &word).map(Some) } else { Ok(None) }
+    }
+
+    /// A commit that is given up at `until`.
+    ///
+    /// # Errors
+    /// `ERR_ATOMIC_NO_CLOUD`; what the peer throws.
+    pub fn open<'env>(&self, env: &'env Env, until: Option<Instant>) -> Result<'env, Commit> {
+        let controller = raw::construct(env, &raw::global(env, c"AbortController")?, &[])?;
+        let timeout = until.map_or(f64::INFINITY, |until| {
+            until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1)).as_secs_f64()
+                * 1000.0
+        });
+        let timeout = raw::to_js(env, timeout.ceil())?;
+        let signal = raw::get(env, &controller, c"signal")?;
+        let options = script::call(env, c"commitOptions", &[self.options.get(env)?, timeout, signal])?;
+        let peer = peer::call(env, &self.shown, c"openIndex", &[self.url.get(env)?, options])?;
+        Ok(Commit {
+            peer: Kept::new(env, &peer)?,
+            controller: Kept::new(env, &controller)?,
+            heeds: Rc::default(),
+            until,
+        })
+    }
+}
+
+impl Commit {
+    /// Names the object in this process.
+    pub fn key<'env>(&self, env: &'env Env) -> Result<'env, String> {
+        copy::text(env, &raw::get(env, &self.peer.get(env)?, c"key")?)
+    }
+
+    /// The version that was read last, if the peer tells it.
+    pub fn version<'env>(&self, env: &'env Env) -> Result<'env, Unknown<'env>> {
+        raw::get(env, &self.peer.get(env)?, c"version")
+    }
+
+    /// Whether its time is up.
+    pub fn is_over(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() >= until)
+    }
+
+    /// Reads the newest text. An abort of `signal` ends that.
+    pub fn read<R>(&self, env: &Env, signal: Option<&Signal>, react: R)
+    where
+        R: for<'scope> FnOnce(&'scope Env, Result<'scope, Unknown<'scope>>) + 'static,
+    {
+        self.call(env, c"read", &[], signal, react);
+    }
+
+    /// Replaces exactly what was read last. An abort of `signal` ends that.
+    pub fn replace<R>(&self, env: &Env, text: &str, signal: Option<&Signal>, react: R)
+    where
+        R: for<'scope> FnOnce(&'scope Env, Result<'scope, Reply>) + 'static,
+    {
+        match copy::string(env, text, text.is_ascii()) {
+            Ok(text) => {
+                self.call(env, c"replaceIf", &[text], signal, move |env, replied| {
+                    react(env, replied.and_then(|replied| Reply::of(env, &replied)));
+                });
+            }
+            Err(error) => react(env, Err(error)),
+        }
+    }
+
+    fn call<R>(&self, env: &Env, name: &CStr, args: &[Unknown<'_>], signal: Option<&Signal>, react: R)
+    where
+        R: for<'scope> FnOnce(&'scope Env, Result<'scope, Unknown<'scope>>) + 'static,
+    {
+        self.heed(env, signal);
+        let heeds = self.heeds.clone();
+        let react = Rc::new(Cell::new(Some(react)));
+        let later = react.clone();
+        let called = self.peer.get(env).and_then(|peer| {
+            let promise = raw::invoke(env, &peer, name, args)?;
+            promise::settled(env, &promise, move |env, result| {
+                heeds.set(false);
+                if let Some(react) = later.take() {
+                    react(env, result);
+                }
+            })
+        });
+        if let Err(error) = called
+            && let Some(react) = react.take()
+        {
+            self.heeds.set(false);
+            react(env, Err(error));
+        }
+    }
+
+    fn heed(&self, env: &Env, signal: Option<&Signal>) {
+        let Some(signal) = signal else { return };
+        self.heeds.set(true);
+        // A controller is kept once more, because the reaction is as long as the signal is listened to.
+        let controller = self.controller.get(env).and_then(|controller| Kept::new(env, &controller));
+        let Ok(controller) = controller else { return };
+        let heeds = self.heeds.clone();
+        signal.on_abort(move |env| {
+            if heeds.get() {
+                // Fails only in an environment that is ending.
+                drop(controller.get(env).and_then(|controller| raw::invoke(env, &controller, c"abort", &[])));
+            }
+        });
+    }
+}
+
+/// A property of what the peer was rejected with, if it is a text.
+pub fn text_of(env: &Env, Thrown(error): &Thrown<'_>, name: &CStr) -> String {
+    let get = || match raw::get(env, error, name)? {
+        text if raw::type_of(&text) == ValueType::String => copy::text(env, &text),
+        _ => Ok(String::new()),
+    };
+    if raw::is_object(error) { get().unwrap_or_default() } else { String::new() }
+}

@@ -1,0 +1,106 @@
+//! An index that is a file: a job writes it, and another one gives its lock back.
+
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+use engine::data::Data;
+use engine::index::file::Snapshot;
+use engine::index::group::Written;
+use engine::index::job::{self, CommitJob, Committed, Opened};
+use engine::index::text::Text;
+use engine::job::DropJob;
+use engine::lock::holder::{Blocker, Holder, Timeout};
+use engine::process::{CallId, Key};
+use engine::write::Receipt;
+use napi::Env;
+use napi::bindgen_prelude::Unknown;
+
+use crate::js::error::from_engine;
+use crate::js::index::held::{Done, Held, Outcome, Patience, Replace, Replaced};
+use crate::js::task;
+use crate::js::value::Result;
+
+/// Makes a caller's result, of how long it waited for the index and how many updates were written together.
+pub type Answer = fn(&Env, receipt: Receipt, waited: Duration, batch: usize) -> Result<'_, Unknown<'_>>;
+
+/// An index that is a file.
+pub struct FileIndex {
+    opened: Opened,
+    answer: Answer,
+    /// Since when it has been ours. Nothing is read on this thread to tell.
+    since: SystemTime,
+}
+
+impl FileIndex {
+    /// With what makes the results of its callers.
+    pub fn new(opened: Opened, answer: Answer) -> Self {
+        Self { opened, answer, since: SystemTime::now() }
+    }
+
+    fn outcome(answer: Answer, outcome: job::Outcome) -> Outcome {
+        Rc::new(move |env, call, batch| match &*outcome {
+            Ok(receipt) => answer(env, *receipt, call.waited.get(), batch),
+            Err(error) => {
+                let signal = &call.request.signal;
+                Err(from_engine(env, error, &call.request.shown, || signal.reason(env)))
+            }
+        })
+    }
+}
+
+impl Held for FileIndex {
+    fn text(&self) -> Option<&Text> {
+        self.opened.snapshot.as_ref().map(|snapshot| &snapshot.text)
+    }
+
+    fn key(&self) -> &Key {
+        self.opened.key()
+    }
+
+    fn waited(&self) -> Duration {
+        self.opened.waited
+    }
+
+    fn take_follower(&self, wanted: &dyn Fn(CallId) -> bool) -> Option<CallId> {
+        self.opened.take_follower(wanted)
+    }
+
+    fn patience(&self) -> Patience {
+        let (path, since) = (self.opened.path().to_owned(), self.since);
+        Box::new(move |waited, changed| {
+            let (blocker, holder) = match changed {
+                true => (Blocker::Changes, None),
+                false => (Blocker::EarlierCall, Some(Holder::since(since))),
+            };
+            Timeout::new(waited, blocker, holder, &path).into()
+        })
+    }
+
+    fn forget(&mut self) {
+        self.opened.snapshot.iter_mut().for_each(Snapshot::forget);
+    }
+
+    fn replace(self: Box<Self>, env: &Env, next: Data, how: Replace, done: Done) {
+        let Self { opened, answer, since } = *self;
+        let cancel = how.sole.map(|call| call.request.signal.cancel()).unwrap_or_default();
+        let job = CommitJob::new(opened, next, how.options, how.keep, cancel);
+        // Fails only in an environment that is ending.
+        drop(task::run(env, job, move |env, committed| {
+            let Committed { written, opened } = committed.unwrap_or_else(Committed::from);
+            let tell = |outcome| Self::outcome(answer, outcome);
+            let written = match written {
+                Written::Done(outcome) => Written::Done(tell(outcome)),
+                Written::Failed(outcome) => Written::Failed(tell(outcome)),
+                Written::Invalid(outcome) => Written::Invalid(tell(outcome)),
+                Written::Changed => Written::Changed,
+            };
+            let held = opened.map(|opened| Box::new(Self { opened, answer, since }) as Box<dyn Held>);
+            done(env, Replaced { written, held: held.map_err(tell) });
+        }));
+    }
+
+    fn release(self: Box<Self>, env: &Env, done: Box<dyn FnOnce(&Env)>) {
+        // Fails only in an environment that is ending.
+        drop(task::run(env, DropJob(self.opened), move |env, _| done(env)));
+    }
+}
