@@ -110,7 +110,7 @@ describe('one call does not decide for others', () => {
       let turn = 0
       const { batchSize, transaction } = await atomicTransaction(dir, (tx) => {
         tx.write(`${at}`, 'x')
-        tx.update('index.json', (index: { n: number }) => {
+        tx.update('index.json', (index: any) => {
           const end = performance.now() + FUNCTION_MS
           while (performance.now() < end);
           turn = turns

@@ -70,7 +70,9 @@
     const doomed = Array.from(keys, String)
     return (index) => {
       if (Array.isArray(index)) {
-        const error = new TypeError('A patch is for an index that is an object. This one is an array: use atomicIndexUpdate')
+        const error = new TypeError(
+          'A patch is for an index that is an object. This one is an array: use atomicIndexUpdate',
+        )
         throw Object.assign(error, { code: 'ERR_INVALID_ARG_TYPE' })
       }
       for (const key of doomed) delete index[key]
