@@ -42,6 +42,9 @@ const outcomes: Record<string, (read: (name: string) => string, output: string) 
   "atomicIndexUpdate('visits.json'": (read) => {
     expect(JSON.parse(read('visits.json'))).toEqual({ '/': 2, '/about': 1 })
   },
+  "atomicIndexPatch('tags.json'": (_, output) => {
+    expect(output).toBe('{ rust: 3, node: 5 }\n')
+  },
   'atomicWriteAll(pages': (read) => {
     expect(['index', 'about', 'contact'].map((name) => read(`public/${name}.html`))).toEqual([
       '<h1>index</h1>',

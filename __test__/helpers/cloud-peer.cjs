@@ -78,6 +78,15 @@ module.exports = {
   fake,
   openIndex,
   atomicWrite: handOn('atomicWrite'),
+  readIndex: handOn('readIndex'),
+  remove: handOn('remove'),
+  atomicIndexPatch: handOn('atomicIndexPatch'),
+  atomicPublish: handOn('atomicPublish'),
+  readRelease: handOn('readRelease'),
+  async *list(/** @type {string | URL} */ prefix, /** @type {unknown} */ options) {
+    calls.push(['list', prefix, options])
+    yield { path: `${prefix}/1` }
+  },
   async atomicWriteAll(/** @type {AsyncIterable<unknown>} */ entries, /** @type {unknown} */ options) {
     calls.push(['atomicWriteAll', options])
     if (fake.failure) throw fake.failure

@@ -5,22 +5,40 @@ import {
   type AtomicErrorCode,
   AtomicFile,
   atomicDirectory,
+  atomicIndexPatch,
   atomicIndexUpdate,
+  atomicPublish,
   atomicTransaction,
   atomicWrite,
   atomicWriteAll,
   type BuildResult,
   beginTransaction,
+  type CloudOptions,
   type CopyDirectoryOptions,
   copyDirectoryAtomic,
   type Data,
   type DirectoryOptions,
   type DirectoryResult,
+  type IndexPatch,
+  type IndexRead,
+  type ListedObject,
+  list,
   type OpenTransaction,
+  type PatchOptions,
+  type PatchResult,
   type PathLike,
+  type PublishOptions,
+  type PublishResult,
   type Recovered,
   type RecoverOptions,
+  type Release,
+  type ReleaseEntry,
+  type RemoveOptions,
+  type RemoveResult,
+  readIndex,
+  readRelease,
   recover,
+  remove,
   type SnapshotOptions,
   snapshotRead,
   snapshotReadIndex,
@@ -86,7 +104,12 @@ export async function write(): Promise<WriteResult[]> {
     await atomicWrite('a', 'a', null),
   )
   const { written, bytes, durable, verified } = await atomicWrite('a', 'a', {})
-  const facts: [boolean, number, boolean, 'cache' | 'device' | false] = [written, bytes, durable, verified]
+  const facts: [boolean, number, boolean, 'cache' | 'device' | 'checksum' | 'readback' | false] = [
+    written,
+    bytes,
+    durable,
+    verified,
+  ]
   console.log(facts)
   return results
 }
@@ -207,6 +230,32 @@ export async function errors(): Promise<boolean> {
   )
 }
 
+export async function objects(): Promise<unknown[]> {
+  const store: CloudOptions = { endpoint: 'http://127.0.0.1:9000', timeout: 1000, maxAttempts: 3 }
+  const url = new URL('s3://bucket/key')
+  const first = await atomicWrite(url, 'a', { ...store, flag: 'wx', backup: true })
+  const second = await atomicWrite('s3://bucket/key', 'b', { ...store, ifVersion: first.version })
+  const { version, attempts, conflicts, recovered } = await atomicIndexUpdate<Index>(
+    'az://container/index.json',
+    (index) => index,
+    { ...store, initial: { documents: {} } },
+  )
+  const read: IndexRead<Index> = await readIndex<Index>('i', { ...store, initial: { documents: {} } })
+  const removing: RemoveOptions = { ...store, ifVersion: read.version, flush: true }
+  const { removed, durable }: RemoveResult = await remove(url, removing)
+  const patch: IndexPatch = { set: { a: 1 }, delete: ['b'] }
+  const patching: PatchOptions = { ...store, wait: 'accepted', space: 2 }
+  const { applied }: PatchResult = await atomicIndexPatch('gs://bucket/index.json', patch, patching)
+  const publishing: PublishOptions = { ...store, keep: 3 }
+  const entries: ReleaseEntry[] = [{ path: 'index.html', data: '<p>' }]
+  const published: PublishResult = await atomicPublish('s3://bucket/site/', entries, publishing)
+  const release: Release = await readRelease('s3://bucket/site/', store)
+  const listed: ListedObject[] = []
+  for await (const object of list('s3://bucket/', store)) listed.push(object)
+  const facts: [string?, number?, number?, boolean?] = [version, attempts, conflicts, recovered]
+  return [second, facts, removed, durable, applied, published.release, release.version, listed]
+}
+
 const directoryOptions: DirectoryOptions = {
   mode: 0o755,
   flush: true,
@@ -314,6 +363,10 @@ export function misuse(): void {
   void AtomicFile.open('a').then((file) => process.stdin.pipe(file.writable))
   // @ts-expect-error: a signal is the whole call's
   void atomicWriteAll([{ path: 'a', data: 'a', signal: AbortSignal.timeout(1) }])
+  // @ts-expect-error: a file that is written piece by piece is no object
+  void AtomicFile.open('a', { ifVersion: 'v' })
+  // @ts-expect-error: one version is not that of all entries
+  void atomicWriteAll([], { ifVersion: 'v' })
   // @ts-expect-error: appending is not atomic
   void atomicWrite('a', 'a', { flag: 'a' })
   // @ts-expect-error: fn has to return the index

@@ -12,8 +12,8 @@ use engine::index::store::{PrepareJob, Prepared, QueueJob, ReadJob};
 use engine::index::text::Text;
 use engine::lock::holder::Timeout;
 use engine::process::{CallId, Called, Key, Ticket, Turn};
-use napi::Env;
 use napi::bindgen_prelude::Unknown;
+use napi::{Env, ValueType};
 
 use crate::js::cloud::commit::{Commit, Object, Reply, text_of};
 use crate::js::cloud::script;
@@ -88,7 +88,7 @@ impl ObjectIndex {
         let commit = self.commit.clone();
         commit.read(env, signal, move |env, read| {
             let text = read.and_then(|text| match raw::type_of(&text) {
-                napi::ValueType::Undefined => Ok(None),
+                ValueType::Undefined | ValueType::Null => Ok(None),
                 _ => data::text(env, &text).map(Some),
             });
             match text {
