@@ -676,6 +676,12 @@ export declare function atomicIndexPatch(path: PathLike, patch: IndexPatch, opti
  *
  * An abort takes effect until the commit begins; for a call that is written alone, until its rename.
  *
+ * For an object in a store (`s3://…`) there is no lock. Others replace the object only if it still is what they have read, so `fn` runs again
+ * when another machine was faster. `timeout` bounds the whole call: it rejects with `ERR_ATOMIC_CONTENDED` when others were faster each
+ * time, with `ERR_ATOMIC_LOCK_TIMEOUT` behind an earlier call of this process, and with what the store has failed with;
+ * `ERR_ATOMIC_UNKNOWN_OUTCOME` says that the commit may have been made. `mode`, `flush`, `verify`, `mkdir`, `fallback`, `publish` and
+ * `network` mean nothing there.
+ *
  * Not promised: anything about programs that change the file without this function. Their changes are noticed until
  * right before the rename. Calls for the same file that an async `fn` makes, awaited or not, reject with
  * `ERR_ATOMIC_REENTRANT`, whichever function of this package it is: awaited they would wait for this call, and that they
