@@ -1,9 +1,21 @@
 // The content index of the former publisher: sorted, and compared with what it was, at each publish.
 
 import { isDeepStrictEqual } from 'node:util'
+import { z } from 'zod'
 import type { PipelineDocument } from '../../../examples/pipeline/lib/content/document'
 import { entryKey, SECTIONS, stampedIfChanged, toEntry } from '../../../examples/pipeline/lib/content/listing'
 import type { ContentIndex, ListingEntry } from '../../../examples/pipeline/lib/content/types'
+
+const entries = z.array(z.looseObject({ slug: z.string() }))
+
+export const contentIndexSchema = z.looseObject({
+  version: z.string(),
+  lastUpdated: z.string(),
+  species: entries,
+  howTo: entries,
+  locations: z.array(z.looseObject({ slug: z.string(), stateSlug: z.string(), citySlug: z.string() })),
+  blogPosts: entries,
+})
 
 export function isListed(index: ContentIndex, doc: PipelineDocument): boolean {
   const section = SECTIONS[doc.pageType]

@@ -8,11 +8,11 @@ import {
   serializeDocument,
   validateDocument,
 } from '../../../examples/pipeline/lib/content/document'
-import { contentIndexSchema, emptyContentIndex } from '../../../examples/pipeline/lib/content/listing'
+import { emptyContentIndex } from '../../../examples/pipeline/lib/content/listing'
 import { contentIndexPath, documentPath } from '../../../examples/pipeline/lib/content/paths'
 import { parseJson, readIfThere } from '../../../examples/pipeline/lib/content/read-json'
 import type { ContentIndex } from '../../../examples/pipeline/lib/content/types'
-import { isListed, withDocument } from './listing'
+import { contentIndexSchema, isListed, withDocument } from './listing'
 import { recordSuccess } from './metrics'
 import { claimTopic, getRecord, isPublishedAs, markPublished, topicOf } from './topics'
 import { type IndexFile, loadIndex, updateIndex } from './update'

@@ -18,7 +18,8 @@ import { contentHash, type PipelineDocument, serializeDocument } from './documen
 import { type RebuildStats, readDocuments } from './index-rebuild'
 import { contentIndexSchema, emptyContentIndex, withDocuments } from './listing'
 import { contentIndexBackupPath, contentIndexPath } from './paths'
-import { assertShape, parseJson, readIfThere } from './read-json'
+import { parseJson, readIfThere } from './read-json'
+import { assertShape } from './shape'
 import type { ContentIndex } from './types'
 
 export interface Recovery {

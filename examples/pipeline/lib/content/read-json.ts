@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import type { z } from 'zod'
 import { PublishError } from '../../scripts/pipeline/errors'
+import { assertShape } from './shape'
 
 /** @returns the bytes, or `undefined` if the file does not exist. Any other error is thrown. */
 export async function readIfThere(path: string): Promise<Buffer | undefined> {
@@ -31,26 +32,6 @@ export function parseJson(bytes: Uint8Array, path: string): unknown {
       cause,
     })
   }
-}
-
-/** Updates that are committed together give one index from function to function. None of them changes it in place. */
-const checked = new WeakSet<object>()
-
-/** Checks that `value` has the shape of an index. Fields that are not in the schema are allowed and kept. */
-export function assertShape<T>(value: unknown, schema: z.ZodType, path: string): asserts value is T {
-  const isObject = typeof value === 'object' && value !== null
-  if (isObject && checked.has(value)) return
-  const result = schema.safeParse(value)
-  if (result.success) {
-    if (isObject) checked.add(value)
-    return
-  }
-  const issue = result.error.issues[0]
-  const where = issue?.path.join('.') || 'top level'
-  throw new PublishError(
-    `${basename(path)} does not have the expected shape: ${where}: ${issue?.message} (${path})`,
-    'INVALID_JSON',
-  )
 }
 
 /**

@@ -12,7 +12,7 @@ import {
 } from '@pipeline/atomic'
 import type { z } from 'zod'
 import { contentRoot } from '../../lib/content/paths'
-import { assertShape } from '../../lib/content/read-json'
+import { assertShape } from '../../lib/content/shape'
 import { asPublishError, PublishError, type Target } from './errors'
 import { type LockWatch, observeTimeout, observeUpdate, watchLock } from './lock-metrics'
 

@@ -8,6 +8,7 @@ import { atomicWrite } from '@pipeline/atomic'
 import { z } from 'zod'
 import { publishMetricsPath } from '../../lib/content/paths'
 import { loadIndex } from '../../lib/content/read-json'
+import { records, texts } from '../../lib/content/shape'
 import type { PublishAttempt, PublishMetrics } from '../../lib/content/types'
 import { PublishError } from './errors'
 import { type IndexFile, updateIndex } from './indexUpdate'
@@ -28,8 +29,8 @@ export const metricsFile: IndexFile<PublishMetrics> = {
       averagePublishTimeMs: count,
     }),
     failures: z.record(z.string(), count),
-    recentPublishes: z.array(z.looseObject({ outcome: z.string() })),
-    counted: z.record(z.string(), z.string()).optional(),
+    recentPublishes: records(z.looseObject({ outcome: z.string() })),
+    counted: texts.optional(),
   }),
   empty: emptyMetrics,
 }

@@ -8,13 +8,14 @@ import { z } from 'zod'
 import type { PipelineDocument } from '../../lib/content/document'
 import { topicIndexPath, topicKeyOf } from '../../lib/content/paths'
 import { loadIndex } from '../../lib/content/read-json'
+import { records } from '../../lib/content/shape'
 import type { TopicIndex, TopicRecord } from '../../lib/content/types'
 import { PublishError } from './errors'
 import { type IndexFile, updateIndex } from './indexUpdate'
 
 export const topicIndexFile: IndexFile<TopicIndex> = {
   path: topicIndexPath,
-  schema: z.array(
+  schema: records(
     z.looseObject({
       topicKey: z.string(),
       pageType: z.string(),
