@@ -7,6 +7,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   rmSync,
   statSync,
@@ -22,6 +23,7 @@ import { increment, readJson, writeJson } from '../helpers/index-file'
 import { ext4, mounted, needs, OTHER_USER, tmpfs } from '../helpers/needs'
 import { inProcess } from '../helpers/processes'
 import { rejection } from '../helpers/promises'
+import { systemCalls } from '../helpers/system-calls'
 import { test } from '../helpers/test'
 import { interrupt, raise, seed, staged, versions } from '../helpers/transaction'
 import { NOBODY } from '../helpers/users'
@@ -106,6 +108,33 @@ test('a link inside of the root is followed, and stays', async ({ dir }) => {
   expect(readFileSync(join(dir, 'real', 'a'), 'utf8')).toBe('new')
   expect(readdirSync(join(dir, 'real'))).toEqual(['a', 'b'])
 })
+
+needs('strace that may attach')(
+  'the way to a directory is followed once, however many files in it change; a link there is followed by itself',
+  async ({ dir }) => {
+    mkdirSync(join(dir, 'posts'))
+    mkdirSync(join(dir, 'lists'))
+    symlinkSync('../lists/list', join(dir, 'posts', 'link'))
+    const { calls } = await systemCalls(
+      async ({ atomicTransaction }, root) => {
+        await atomicTransaction(root, (tx) => {
+          for (let at = 0; at < 20; at++) tx.write(`posts/${at}`, 'x')
+          tx.write('posts/link', 'by the link')
+        })
+      },
+      [dir],
+      { trace: ['openat'] },
+    )
+    const opened = calls.filter(
+      ({ args }) => args.includes(`"${join(dir, 'posts')}"`) && args.includes('O_DIRECTORY'),
+    )
+    expect(opened.length).toBeGreaterThan(0)
+    expect(opened.length).toBeLessThan(5)
+    expect(readlinkSync(join(dir, 'posts', 'link'))).toBe('../lists/list')
+    expect(readFileSync(join(dir, 'lists', 'list'), 'utf8')).toBe('by the link')
+    expect(names(join(dir, 'posts'))).toHaveLength(21)
+  },
+)
 
 test('a root may be a link, a URL, a relative path, and is made if it is missing', async ({ dir }) => {
   mkdirSync(join(dir, 'real'))

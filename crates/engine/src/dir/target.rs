@@ -107,6 +107,24 @@ impl Target {
         Err(Error::raw("open", sys::ELOOP))
     }
 
+    /// The file at `path`, which is absolute, if its parent is spelled as that of this one and was followed a moment ago. `None`: it is
+    /// not, or there is a link by that name; then it is to be [resolved](Target::resolve).
+    ///
+    /// # Errors
+    /// Those of [`Target::resolve`].
+    pub(crate) fn beside(&self, path: &Path) -> Result<Option<Self>> {
+        let name = file_name(None, path)?;
+        if path.parent() != self.path.parent() {
+            return Ok(None);
+        }
+        let stat = self.dir.stat(&name).map_err(|error| Error::system("open", error))?;
+        if stat.as_ref().is_some_and(|stat| stat.kind == Kind::Symlink) {
+            return Ok(None);
+        }
+        regular(stat)?;
+        Ok(Some(Self { dir: self.dir.clone(), name, path: path.to_owned(), place: self.place.clone() }))
+    }
+
     /// The file `name` in a directory that was reopened.
     pub(crate) fn again(dir: Arc<Directory>, name: OsString, path: PathBuf) -> Self {
         Self { dir, name, path, place: Place::default() }

@@ -84,6 +84,10 @@ fn once<T: Send, E: Send>(
     };
     thread::scope(|scope| {
         for _ in 1..threads {
+            // A thread takes longer to start than many a flush takes.
+            if lock(&rest).len() == 0 {
+                break;
+            }
             // Without more threads there are those that there are.
             if thread::Builder::new().name("atomic-batch".to_owned()).spawn_scoped(scope, serve).is_err() {
                 break;

@@ -26,6 +26,8 @@ pub struct Session {
     pub(crate) root: Root,
     pub(crate) targets: Vec<Target>,
     found: HashMap<Key, Vec<usize>>,
+    /// A target in each directory, by the path that was followed to it.
+    followed: HashMap<PathBuf, usize>,
     /// What was recovered on the way.
     pub recovered: Option<Recovered>,
 }
@@ -51,6 +53,7 @@ impl Session {
             root,
             targets: Vec::new(),
             found: HashMap::new(),
+            followed: HashMap::new(),
             recovered: None,
         })
     }
@@ -61,7 +64,13 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::OutsideRoot`]; those of [`Target::resolve`].
     pub fn find(&mut self, path: &Path, mkdir: bool) -> Result<usize> {
-        let target = resolve(&self.root, path, mkdir)?;
+        let parent = path.parent().unwrap_or(path);
+        // Most files of a transaction are in few directories.
+        let known = self.followed.get(parent).map(|at| self.targets[*at].beside(path));
+        let target = match known.transpose()?.flatten() {
+            Some(target) if !is_folder(&self.root, &target) => target,
+            _ => resolve(&self.root, path, mkdir)?,
+        };
         let _ = pending::look(&target.dir)?;
         // With one key are names that may be one.
         for at in self.found.get(&target.key()).into_iter().flatten() {
@@ -72,6 +81,7 @@ impl Session {
         }
         let at = self.targets.len();
         self.found.entry(target.key()).or_default().push(at);
+        self.followed.entry(parent.to_owned()).or_insert(at);
         self.targets.push(target);
         Ok(at)
     }
@@ -231,10 +241,15 @@ pub(crate) fn resolve(root: &Root, path: &Path, mkdir: bool) -> Result<Target> {
         found => found?,
     };
     check_below(root, &target.dir)?;
-    if target.dir.id() == root.dir.id() && target.name == FOLDER {
+    if is_folder(root, &target) {
         return Err(ErrorKind::OutsideRoot.into());
     }
     Ok(target)
+}
+
+/// Whether it is what we keep in the root.
+fn is_folder(root: &Root, target: &Target) -> bool {
+    target.dir.id() == root.dir.id() && target.name == FOLDER
 }
 
 /// That a directory is below the root, on the same file system, and none of ours.
