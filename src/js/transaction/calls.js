@@ -176,13 +176,13 @@ function listen(signal, react) {
 /** Where and how. */
 function scopeOf(root, options) {
   const handle = native.root(root)
-  const { absolute, shown } = native.file(handle, 'root', root)
+  const { absolute, shown } = fileAt(handle, 'root', root)
   if (options !== undefined && options !== null && typeof options !== 'object') {
     throw native.wrongType('options', 'of type Object', options)
   }
   const { flush = true, verify, signal, retries = 3, timeout } = options ?? {}
   if (typeof flush !== 'boolean') throw native.wrongType('options.flush', 'of type boolean', flush)
-  native.write({ verify }, undefined)
+  if (verify !== undefined) native.write({ verify })
   if (!Number.isInteger(retries) || retries < 0) {
     throw native.wrongType('options.retries', 'a whole number, 0 or more', retries)
   }
@@ -254,7 +254,7 @@ async function beginTransaction(root, options) {
 async function readAll(root, paths, { timeout, signal } = {}) {
   const handle = native.root(root)
   if (!Array.isArray(paths)) throw native.wrongType('paths', 'an instance of Array', paths)
-  const files = paths.map((path) => native.file(handle, 'paths', path).handle)
+  const files = paths.map((path) => fileAt(handle, 'paths', path).handle)
   checkSignal(signal)
   const cancel = native.cancel()
   const stop = listen(signal ?? undefined, () => native.abort(cancel))
@@ -281,8 +281,9 @@ async function snapshotReadIndex(root, paths, options) {
   const contents = await readAll(root, paths, options ?? {})
   return contents.map((content, at) => {
     if (content === null) return undefined
-    const file = native.file(handle, 'paths', paths[at])
-    return native.parseBytes(content, native.update(file.handle, { numbers: 'lossy' }).handle, file.shown)
+    const file = fileAt(handle, 'paths', paths[at])
+    const [update] = native.update(file.handle, { numbers: 'lossy' })
+    return native.parseBytes(content, update, file.shown)
   })
 }
 

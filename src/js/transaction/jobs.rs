@@ -15,14 +15,14 @@ use engine::transaction::job::{CommitJob, Committed, Find, FindJob, LockJob, Rec
 use engine::transaction::recover::{Done, Outcome, Recovered};
 use engine::transaction::session::{Seen, Session};
 use engine::transaction::snapshot::{ReadJob, SnapshotJob};
-use engine::write::{Level, Options, Receipt};
+use engine::write::{Level, Receipt};
 use napi::bindgen_prelude::{Buffer, Unknown};
 use napi::{Env, ValueType};
 
 use crate::js::error::from_engine;
 use crate::js::task;
 use crate::js::transaction::handle::{flag, list, make, position, take, with};
-use crate::js::transaction::parse::ParsedUpdate;
+use crate::js::transaction::parse::{ParsedUpdate, ParsedWrite};
 use crate::js::value::thrown::{Result, Thrown, internal};
 use crate::js::value::{FilePath, copy, raw};
 
@@ -190,8 +190,15 @@ fn what<'env>(env: &'env Env, kind: &str, rest: &[Unknown<'_>]) -> Result<'env, 
         given.filter(|given| raw::type_of(given) == ValueType::Number).map(|given| position(env, given))
     };
     Ok(match (kind, rest) {
-        ("write", [given, options, more @ ..]) => {
-            What::Write(data(given)?, with(env, options, Options::clone)?, at(more.first()))
+        ("write", [given, write, is_free, ..]) => {
+            let mut options = with(env, write, |(options, ..): &ParsedWrite| options.clone())?;
+            // The same transaction has made or removed the file before.
+            options.exclusive &= !flag(env, is_free);
+            What::Write(data(given)?, options, None)
+        }
+        ("value", [text, update, backup, ..]) => {
+            let options = with(env, update, |update: &ParsedUpdate| update.options.commit.clone())?;
+            What::Write(data(text)?, options, at(Some(backup)))
         }
         ("absent", [file, ..]) => What::Absent(path(env, file)?.absolute),
         ("index", [text, update, snapshot, backup, ..]) => {

@@ -13,7 +13,6 @@ use engine::index::layout::Layout;
 use engine::lock::holder::{Blocker, Timeout};
 use engine::process::inside::Function;
 use engine::process::{Inside, Key};
-use engine::write::Options;
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 
@@ -23,9 +22,9 @@ use crate::js::inside::{self, Code, Context};
 use crate::js::task::{self, Timer};
 use crate::js::transaction::handle::{make, take, with};
 use crate::js::transaction::jobs;
-use crate::js::transaction::parse::{Parse, ParsedUpdate};
+use crate::js::transaction::parse::{Parse, ParsedUpdate, ParsedWrite};
 use crate::js::value::thrown::{Result, abort, invalid_return, invalid_state};
-use crate::js::value::{Encoding, FilePath, Kept, Thrown, args, copy, data, path, promise, raw};
+use crate::js::value::{FilePath, Kept, Thrown, args, copy, data, path, promise, raw};
 
 type Native = for<'env> fn(&'env Env, [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>>;
 
@@ -47,6 +46,7 @@ pub fn object(env: &Env, parse: Parse) -> Result<'_, Unknown<'_>> {
         (c"parse", parse_index),
         (c"parseBytes", parse_bytes),
         (c"check", check_index),
+        (c"isSame", is_same),
         (c"stringify", stringify),
         (c"cancel", |env, _| make(env, Cancel::new())),
         (c"abort", cancel),
@@ -77,22 +77,15 @@ pub fn object(env: &Env, parse: Parse) -> Result<'_, Unknown<'_>> {
     }
     let Parse { write, update, timeout } = parse;
     let writing = promise::callback(env, "write", move |env, [options]: [Unknown<'_>; 1]| {
-        let (options, mkdir, encoding) = write(env, &options)?;
-        let both = raw::object(env)?;
-        raw::define(env, &both, c"exclusive", &raw::to_js(env, options.exclusive)?)?;
-        raw::define(env, &both, c"mkdir", &raw::to_js(env, mkdir)?)?;
-        raw::define(env, &both, c"flush", &raw::to_js(env, options.flush)?)?;
-        raw::define(env, &both, c"encoding", &make(env, encoding)?)?;
-        // For a file that the same transaction has made or removed before.
-        raw::define(env, &both, c"free", &make(env, Options { exclusive: false, ..options.clone() })?)?;
-        raw::define(env, &both, c"handle", &make(env, options)?)?;
-        Ok(both)
+        let parsed = write(env, &options)?;
+        let (exclusive, mkdir) = (parsed.0.exclusive, parsed.1);
+        raw::array(env, &[make(env, parsed)?, raw::to_js(env, exclusive)?, raw::to_js(env, mkdir)?])
     })?;
     raw::define(env, &object, c"write", &writing)?;
     let updating = promise::callback(env, "update", move |env, [file, options]: [Unknown<'_>; 2]| {
         let path = with(env, &file, FilePath::clone)?;
         let parsed = update(env, &path, &options)?;
-        let both = raw::object(env)?;
+        let mkdir = parsed.options.mkdir;
         let backup = match &parsed.options.backup {
             Some(backup) => make(
                 env,
@@ -100,13 +93,7 @@ pub fn object(env: &Env, parse: Parse) -> Result<'_, Unknown<'_>> {
             )?,
             None => raw::undefined(env),
         };
-        raw::define(env, &both, c"backup", &backup)?;
-        raw::define(env, &both, c"mkdir", &raw::to_js(env, parsed.options.mkdir)?)?;
-        // All options in one word.
-        raw::define(env, &both, c"key", &raw::to_js(env, format!("{:?}", parsed.options))?)?;
-        raw::define(env, &both, c"write", &make(env, parsed.options.commit.clone())?)?;
-        raw::define(env, &both, c"handle", &make(env, parsed)?)?;
-        Ok(both)
+        raw::array(env, &[make(env, parsed)?, raw::to_js(env, mkdir)?, backup])
     })?;
     raw::define(env, &object, c"update", &updating)?;
     let waiting = promise::callback(env, "timeout", move |env, [given]: [Unknown<'_>; 1]| {
@@ -126,29 +113,24 @@ fn root<'env>(env: &'env Env, [root, ..]: [Unknown<'env>; 7]) -> Result<'env, Un
     make(env, path::local(env, "root", &root, WITHOUT_TRANSACTIONS)?)
 }
 
-/// `(root, name, path) → { handle, shown, absolute }`: relative paths are below the root.
+/// `(root, name, path) → [handle, shown, absolute]`: relative paths are below the root.
 fn file<'env>(env: &'env Env, [root, name, path, ..]: [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>> {
     let root = with(env, &root, FilePath::clone)?;
     let name = copy::text(env, &name)?;
     let found = path::local_in(env, &name, &path, &root.absolute, OUTSIDE_THE_ROOT)?;
-    let both = raw::object(env)?;
-    raw::define(env, &both, c"shown", &raw::to_js(env, found.shown.as_str())?)?;
+    let shown = raw::to_js(env, found.shown.as_str())?;
     // Two names that are not UTF-8 must not become one.
     let absolute = match found.absolute.to_str() {
         Some(absolute) => absolute.to_owned(),
         None => format!("\0{}", found.absolute.as_os_str().as_encoded_bytes().escape_ascii()),
     };
-    raw::define(env, &both, c"absolute", &raw::to_js(env, absolute)?)?;
-    raw::define(env, &both, c"handle", &make(env, found)?)?;
-    Ok(both)
+    let absolute = raw::to_js(env, absolute)?;
+    raw::array(env, &[make(env, found)?, shown, absolute])
 }
 
-/// `(data, encoding) → data`: copied.
-fn given_data<'env>(
-    env: &'env Env,
-    [given, encoding, ..]: [Unknown<'env>; 7],
-) -> Result<'env, Unknown<'env>> {
-    let encoding = with(env, &encoding, Encoding::clone)?;
+/// `(data, write) → data`: copied.
+fn given_data<'env>(env: &'env Env, [given, write, ..]: [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>> {
+    let encoding = with(env, &write, |(_, _, encoding): &ParsedWrite| encoding.clone())?;
     make(env, Arc::new(encoding.copy(env, &given)?))
 }
 
@@ -209,6 +191,13 @@ fn check_index<'env>(env: &'env Env, [next, ..]: [Unknown<'env>; 7]) -> Result<'
     };
     let message = format!("The function must return an object or an array. Received {got}{hint}");
     Err(invalid_return(env, &message, None))
+}
+
+/// `(update, update) → boolean`: whether the options are the same, but for `initial`.
+fn is_same<'env>(env: &'env Env, [one, other, ..]: [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>> {
+    let is_same = |one: &ParsedUpdate| with(env, &other, |other: &ParsedUpdate| one.options == other.options);
+    let is_same = with(env, &one, is_same)??;
+    raw::to_js(env, is_same)
 }
 
 /// `(value, snapshot | undefined, update, shown) → data`

@@ -96,7 +96,7 @@ function take(queue) {
     if (call.isOver) continue
     ops += call.ops.length * 2
     if (group.length > 0 && (ops > MOST_OPS || !goesWith(call, group[0], indexes))) break
-    for (const { kind, file, key } of call.ops) if (kind === 'update') indexes.set(file.absolute, key)
+    for (const op of call.ops) if (op.kind === 'update') indexes.set(op.file.absolute, op)
     group.push(call)
     if (group.length === queue.most) break
   }
@@ -110,11 +110,11 @@ function goesWith(call, first, indexes) {
   if (call.isStale || call.isAlone || first.isAlone) return false
   if (call.scope.options.flush !== first.scope.options.flush) return false
   let more = 0
-  for (const { kind, file, key } of call.ops) {
-    if (kind !== 'update') continue
-    const known = indexes.get(file.absolute)
+  for (const op of call.ops) {
+    if (op.kind !== 'update') continue
+    const known = indexes.get(op.file.absolute)
     if (known === undefined) more++
-    else if (known !== key) return false
+    else if (!sharesIndex(op, known)) return false
   }
   return indexes.size + more <= MOST_INDEXES
 }

@@ -55,9 +55,9 @@ class States {
       if (before === undefined) this.#require(file, false, call)
       else if (before.kind !== 'remove') throw own(native.failure('EEXIST', file.shown, 0))
     }
-    const data = op.data ?? native.data(await run(op.make), how.encoding)
+    const data = op.data ?? native.data(await run(op.make), how.handle)
     // After a removal in the same transaction the name is free, whatever is on disk.
-    return { kind: 'write', file, data, how: before === undefined ? how.handle : how.free }
+    return { kind: 'write', file, data, how, isFree: before !== undefined }
   }
 
   async update(op, before, _call, run) {
@@ -131,7 +131,7 @@ class States {
     return all
   }
 
-  #wanted({ kind, file, op, value, data, how, from, must, backup }) {
+  #wanted({ kind, file, op, value, data, how, isFree, from, must, backup }) {
     // A file that was written to that name later is what is to be there.
     const kept = this.#states.get(backup)?.kind === 'backup' ? backup : undefined
     const text = (snapshot) => ours(() => native.stringify(value, snapshot, op.how.handle, file.shown))
@@ -139,8 +139,8 @@ class States {
       const snapshot = this.#locked.index(this.#at(file))
       return ['index', text(snapshot), op.how.handle, snapshot, kept]
     }
-    if (kind === 'value') return ['write', text(undefined), op.how.write, kept]
-    if (kind === 'write') return ['write', data, how]
+    if (kind === 'value') return ['value', text(undefined), op.how.handle, kept]
+    if (kind === 'write') return ['write', data, how.handle, isFree]
     if (kind === 'rename') return ['rename', from]
     return kind === 'remove' ? ['remove', must] : undefined
   }

@@ -3,10 +3,12 @@
 
 const asyncHooks = globalThis.process.getBuiltinModule?.('node:async_hooks')
 
-/** Runs functions later in the async context of now. */
+/** Runs functions later in the async context of now. (`AsyncLocalStorage.snapshot` does the same at ten times the cost.) */
 function contextOfNow() {
-  const { AsyncLocalStorage } = asyncHooks ?? {}
-  return AsyncLocalStorage?.snapshot ? AsyncLocalStorage.snapshot() : (run, ...args) => run(...args)
+  const { AsyncResource } = asyncHooks ?? {}
+  if (AsyncResource === undefined) return (run, ...args) => run(...args)
+  const context = new AsyncResource('ATOMIC_TRANSACTION')
+  return (run, ...args) => context.runInAsyncScope(run, undefined, ...args)
 }
 
 const isThenable = (value) =>
@@ -32,6 +34,16 @@ class Updated {
   }
 }
 
+function fileAt(root, name, path) {
+  const [handle, shown, absolute] = native.file(root, name, path)
+  return { handle, shown, absolute, identity: undefined }
+}
+
+/** Whether two updates of one file can be made to the same parsed index. */
+function sharesIndex(one, other) {
+  return one.backup?.absolute === other.backup?.absolute && native.isSame(one.how.handle, other.how.handle)
+}
+
 /** What `build` has in its hands. It only registers; see `group.js` for what becomes of it. */
 class Transaction {
   #root
@@ -53,9 +65,12 @@ class Transaction {
 
   write(path, data, options) {
     const file = this.#file('path', path)
-    const how = native.write(this.#defaults(options), undefined)
-    const given = typeof data === 'function' ? { make: data } : { data: native.data(data, how.encoding) }
-    this.#ops.push({ kind: 'write', file, how, options, ...given })
+    const [handle, exclusive, mkdir] = native.write(this.#defaults(options))
+    const how = { handle, exclusive, mkdir }
+    const isLater = typeof data === 'function'
+    const op = { kind: 'write', file, how, data: isLater ? undefined : native.data(data, handle) }
+    if (isLater) op.make = data
+    this.#ops.push(op)
   }
 
   update(path, fn, options) {
@@ -63,22 +78,22 @@ class Transaction {
     checkFunction('fn', fn)
     const { backup: wanted, ...rest } = this.#defaults(options)
     const isPath = wanted !== undefined && wanted !== null && typeof wanted !== 'boolean'
-    const how = native.update(file.handle, isPath ? rest : { ...rest, backup: wanted })
+    if (!isPath) rest.backup = wanted
+    const [handle, mkdir, beside] = native.update(file.handle, rest)
     const backup = isPath
       ? this.#file('options.backup', wanted)
-      : how.backup && {
-          handle: how.backup,
+      : beside && {
+          handle: beside,
           absolute: `${file.absolute}.backup`,
           shown: `${file.shown}.backup`,
         }
-    // Calls with other options do not share a parsed index.
-    const key = `${how.key}\0${backup?.absolute}`
+    const result = {}
+    const op = { kind: 'update', file, fn, how: { handle, mkdir }, backup, result }
     const same = this.#ops.find((op) => op.kind === 'update' && op.file.absolute === file.absolute)
-    if (same && same.key !== key) {
+    if (same && !sharesIndex(op, same)) {
       throw native.wrongType('options', 'the same for all updates of one file (but for initial)', options)
     }
-    const result = {}
-    this.#ops.push({ kind: 'update', file, fn, how, key, backup, result })
+    this.#ops.push(op)
     return new Updated(result)
   }
 
@@ -111,8 +126,8 @@ class Transaction {
 
   async readIndex(path, options) {
     const file = this.#file('path', path)
-    const how = native.update(file.handle, options ?? {})
-    return native.parseBytes(await this.#view(file, this.#ops.length), how.handle, file.shown)
+    const [update] = native.update(file.handle, options ?? {})
+    return native.parseBytes(await this.#view(file, this.#ops.length), update, file.shown)
   }
 
   /** What a file will be after the first `upTo` operations: a buffer, or `null`. What is on disk counts as read. */
@@ -138,8 +153,7 @@ class Transaction {
     }
     let content = found.content
     for (const op of own) {
-      if (op.kind === 'write')
-        content = native.bytes(op.data ?? native.data(await op.make(), op.how.encoding))
+      if (op.kind === 'write') content = native.bytes(op.data ?? native.data(await op.make(), op.how.handle))
       else if (op.kind === 'update') content = await this.#updated(op, content)
       else if (op.kind === 'rename' && isSame(op.file))
         content = await this.#view(op.from, this.#ops.indexOf(op))
@@ -165,7 +179,7 @@ class Transaction {
 
   #file(name, path) {
     if (this.#isOver) native.ended('the transaction has ended')
-    return native.file(this.#root, name, path)
+    return fileAt(this.#root, name, path)
   }
 
   /** Ends the registration. */
