@@ -1,7 +1,7 @@
 // Writes what is generated and committed: index.d.ts (from the Rust doc comments), index.js (the loader) and the folders
 // of the platform packages in npm/. `npm run check` does the same into a temporary folder and compares.
 
-import { copyFileSync, cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { loader } from './loader.mjs'
 import { Complaint, findCargo, root, runAsScript, runNode, withTemporaryFolder } from './tools.mjs'
@@ -30,12 +30,27 @@ export async function generate(/** @type {string} */ folder) {
     ),
   )
 
+  mkdirSync(join(folder, 'packages/cloud'), { recursive: true })
+  writeFileSync(join(folder, cloudLoader), loaderOfCloud())
+
   copyFileSync(join(root, 'package.json'), join(folder, 'package.json'))
   await generateWith(['create-npm-dirs', '--cwd', folder])
   for (const name of readdirSync(join(folder, 'npm'))) {
     copyFileSync(join(root, 'LICENSE'), join(folder, 'npm', name, 'LICENSE'))
   }
-  return ['index.js', 'index.d.ts', 'npm']
+  return ['index.js', 'index.d.ts', 'npm', cloudLoader]
+}
+
+const cloudLoader = 'packages/cloud/addon.js'
+
+/** Its classes are not public, so they are read from the source and not from types. */
+function loaderOfCloud() {
+  const { napi } = JSON.parse(readFileSync(join(root, 'packages/cloud/package.json'), 'utf8'))
+  const sources = readdirSync(join(root, 'crates/cloud/src/js')).map((name) =>
+    readFileSync(join(root, 'crates/cloud/src/js', name), 'utf8'),
+  )
+  const classes = sources.flatMap((text) => Array.from(text.matchAll(/^#\[napi\]\npub struct (\w+)/gm)))
+  return loader(napi, classes.map(([, name]) => String(name)).sort(), 'npm run build:cloud')
 }
 
 async function generateWith(/** @type {string[]} */ args) {

@@ -37,8 +37,9 @@ export function platformOf(/** @type {string} */ target) {
  *
  * @param {{ binaryName: string, packageName: string, targets: string[] }} napi of package.json
  * @param {string[]} names what the addon exports
+ * @param {string} command what builds it in a clone
  */
-export function loader({ binaryName, packageName, targets }, names) {
+export function loader({ binaryName, packageName, targets }, names, command = 'npm run build') {
   const platforms = targets.map(platformOf).sort()
   const cases = (/** @type {string} */ prefix, suffix = '') =>
     platforms.map((name) => `      case '${name}': return require('${prefix}${name}${suffix}')`).join('\n')
@@ -92,7 +93,7 @@ function missing(platform, cause) {
     platform,
     \`the package ${packageName}-\${platform} is not installed\`,
     'Remove node_modules and install again on this machine, with optional dependencies. ' +
-      'If it is still missing, remove the lock file as well. In a clone: npm run build.',
+      'If it is still missing, remove the lock file as well. In a clone: ${command}.',
     cause,
   )
 }
@@ -101,7 +102,7 @@ function refused(platform, cause) {
   return failure(
     platform,
     cause.message.split('\\n')[0],
-    'Remove node_modules and install again on this machine. In a clone: npm run build.',
+    'Remove node_modules and install again on this machine. In a clone: ${command}.',
     cause,
   )
 }

@@ -5,7 +5,7 @@
 // The addon is built with cargo itself: the napi command line needs Node 20.17, this package 20.4.
 
 import { copyFileSync, readFileSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import { platform } from './loader.mjs'
 import { Complaint, root, runAsScript, runCargo, runNode, runNpm } from './tools.mjs'
@@ -66,13 +66,16 @@ function readPackages(/** @type {string} */ file) {
   }
 }
 
-/** Builds the addon (cargo decides what is stale) and puts it where index.js looks for it. */
-export async function build() {
+/** The addon for object stores. Most clones do without it, and save its many crates. */
+const cloud = { folder: 'packages/cloud', args: ['-p', 'pipeline-atomic-cloud'] }
+
+/** Builds an addon (cargo decides what is stale) and puts it where its loader looks for it. */
+export async function build({ folder, args } = { folder: '.', args: /** @type {string[]} */ ([]) }) {
   await requireRust()
   let library = ''
   const color = process.stderr.isTTY ? ['--color=always'] : []
   const { code } = await runCargo(
-    ['build', '--release', '--lib', '--message-format=json-render-diagnostics', ...color],
+    ['build', '--release', '--lib', ...args, '--message-format=json-render-diagnostics', ...color],
     {
       quiet: true,
       onLine(line, from) {
@@ -84,7 +87,8 @@ export async function build() {
   )
   if (code !== 0) throw new Complaint('The addon could not be built: see above.')
   if (!library) throw new Complaint('cargo built no shared library.')
-  await place(library, join(root, `${manifest.napi.binaryName}.${platform()}.node`))
+  const { napi } = JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8'))
+  await place(library, join(root, folder, `${napi.binaryName}.${platform()}.node`))
 }
 
 /** The path of the shared library, if this line of cargo's messages tells it. */
@@ -113,8 +117,14 @@ async function place(/** @type {string} */ library, /** @type {string} */ addon)
       `${basename(addon)} could not be replaced (does a running process use it?): ${reason}`,
     )
   }
-  const { code, output } = await runNode(['-e', 'require(".")'], { quiet: true })
+  const { code, output } = await runNode(['-e', 'require(process.argv[1])', dirname(addon)], { quiet: true })
   if (code !== 0) throw new Complaint(`${basename(addon)} was built, but node cannot load it:\n${output}`)
+}
+
+/** The addon for object stores, as well as what every clone has. */
+export async function prepareCloud() {
+  await install()
+  await build(cloud)
 }
 
 /** Is version `a` older than `b`? Both are numbers and dots; a missing part is zero. */
@@ -130,4 +140,4 @@ export async function prepare() {
   await build()
 }
 
-runAsScript(import.meta.url, prepare)
+runAsScript(import.meta.url, () => (process.argv[2] === 'cloud' ? prepareCloud() : prepare()))

@@ -1,0 +1,23 @@
+//! How one object changes exactly once, whatever gets lost on the way.
+//!
+//! A [`Commit`] replaces the version that it has read, under a condition. Its id stands in the object's metadata among
+//! those of the last commits, so after a lost reply the next look tells whether the try has landed.
+
+mod commit;
+mod error;
+mod limits;
+mod probe;
+mod signature;
+mod store;
+mod write;
+
+pub use commit::{Commit, Done, Verified};
+pub use error::*;
+pub use limits::Limits;
+pub use probe::probe;
+pub use signature::Signature;
+pub use store::*;
+pub use write::*;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,14 @@
+//! The trait of the protocol over the crate `object_store`.
+
+mod bucket;
+mod connect;
+mod profile;
+mod reply;
+mod target;
+mod wire;
+
+pub use bucket::{Bucket, epoch};
+pub use connect::connect;
+pub use target::{Scheme, Target};
+#[cfg(test)]
+pub use wire::digest;

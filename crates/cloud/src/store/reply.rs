@@ -1,0 +1,82 @@
+//! Which failure of the protocol an error of `object_store` is.
+
+use object_store::Error;
+
+use super::wire::Seen;
+use crate::protocol::{Failure, Reply};
+
+/// By the status, not by the kind of error: 429 and 400 are the same kind, and differ in whether to try again.
+pub fn failure(error: &Error, seen: &Seen) -> Failure {
+    let text = words(error);
+    let no_bucket = ["NoSuchBucket", "ContainerNotFound", "specified bucket does not exist"]
+        .iter()
+        .any(|code| text.contains(code));
+    let reply = Reply { status: seen.status, request_id: seen.request_id.clone(), text: brief(&text) };
+    if !seen.sent {
+        return match error {
+            Error::InvalidPath { .. } | Error::NotImplemented { .. } | Error::NotSupported { .. } => {
+                Failure::Final(reply)
+            }
+            _ if !seen.for_credentials && is_connection(&text) => Failure::Refused(reply),
+            _ => Failure::NoCredentials(reply),
+        };
+    }
+    match seen.status {
+        Some(404) if no_bucket => Failure::NoBucket(reply),
+        Some(304 | 409 | 412) => Failure::Conflict(reply),
+        Some(429) => Failure::Refused(reply),
+        // 408: the store may have got the rest after all. 2xx: the reply could not be read.
+        Some(408 | 200..=299 | 500..) | None => Failure::Unsure(reply),
+        Some(_) => Failure::Final(reply),
+    }
+}
+
+/// The error with its causes.
+fn words(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// Whether the store could not be reached at all.
+fn is_connection(text: &str) -> bool {
+    ["error sending request", "Connect", "connect", "dns"].iter().any(|word| text.contains(word))
+}
+
+/// What a person can use of it: not the URL of the request, which may be signed, nor a whole page of XML.
+fn brief(text: &str) -> String {
+    let code = text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>"));
+    let message = text.split_once("<Message>").and_then(|(_, rest)| rest.split_once("</Message>"));
+    if let (Some((code, _)), Some((message, _))) = (code, message) {
+        return format!("{code}: {}", message.lines().next().unwrap_or_default());
+    }
+    let words = text.split_whitespace().filter(|word| !word.contains("://") && !word.contains("Signature"));
+    let line = words.collect::<Vec<_>>().join(" ");
+    line.chars().take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signed_url_is_not_repeated() {
+        let text = brief(
+            "Error performing PUT https://x.example/c/k?sig=SECRET&X-Amz-Signature=SECRET in 3ms - HTTP error",
+        );
+        assert!(!text.contains("SECRET"), "{text}");
+    }
+
+    #[test]
+    fn the_words_of_a_store_are_taken_out_of_its_page() {
+        let page = "x <Error><Code>NoSuchKey</Code><Message>Not here.\nRequestId:1</Message></Error>";
+        assert_eq!(brief(page), "NoSuchKey: Not here.");
+    }
+}

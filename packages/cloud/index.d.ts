@@ -1,0 +1,107 @@
+/** Object stores for `@pipeline/atomic`. It is loaded by that package; its functions are documented there. */
+
+/** Where a store is and how long a call may take. */
+export interface CloudOptions {
+  /** The address of a server, instead of the cloud's own: `https://host:port`. `http:` for this machine only. */
+  endpoint?: string | URL
+  /**
+   * How long the call may take, in milliseconds.
+   *
+   * @default 30_000
+   */
+  timeout?: number
+  /**
+   * How many requests may fail before the call does.
+   *
+   * @default no limit but `timeout`
+   */
+  maxAttempts?: number
+  /** Aborts the call. While a write is on its way that leaves its outcome unknown. */
+  signal?: AbortSignal
+}
+
+export interface CloudWriteOptions extends CloudOptions {
+  /** Write only in the place of this version: the `version` of a result. */
+  ifVersion?: string
+  /** `'wx'`: only if there is no object yet. */
+  flag?: 'w' | 'wx'
+  /** Leave an object alone that has these bytes already. */
+  ifChanged?: boolean
+  /** Copy the version before to `${path}.backup`, or to another object of the same bucket. */
+  backup?: boolean | string | URL
+  /** How a string is encoded. */
+  encoding?: BufferEncoding
+}
+
+/** How a change came about. */
+export interface CloudCommit {
+  /** The version that holds the change. */
+  version: string
+  /** How many writes were sent. */
+  attempts: number
+  /** How often another version was there first. */
+  conflicts: number
+  /** A reply was lost, and the object itself told that the change had been made. */
+  recovered: boolean
+  /** How it is known that the store has the bytes: its own digest of them, or reading. `false`: others had written since. */
+  verified: 'checksum' | 'readback' | false
+  /** The store acknowledged the write. */
+  durable: true
+}
+
+export interface CloudWriteResult extends CloudCommit {
+  written: boolean
+  bytes: number
+  atomic: true
+}
+
+export interface CloudObject {
+  path: string
+  size: number
+  /** `undefined` on GCS, whose listings do not tell it. */
+  version: string | undefined
+  modified: Date
+}
+
+export interface IndexCommit {
+  /** Names the object in this process. */
+  readonly key: string
+  /** The version that was read or written last. */
+  readonly version: string | undefined
+  /** The newest text; `undefined`: no such object. */
+  read(): Promise<string | undefined>
+  /** Replaces exactly what was read last, or nothing. */
+  replaceIf(text: string): Promise<({ done: true } & CloudCommit) | { done: false }>
+}
+
+export type CloudData = string | NodeJS.ArrayBufferView | ArrayBuffer
+
+export function atomicWrite(
+  url: string | URL,
+  data: CloudData,
+  options?: CloudWriteOptions | BufferEncoding | null,
+): Promise<CloudWriteResult>
+
+export function atomicWriteAll(
+  entries:
+    | Iterable<{ path: string | URL; data: CloudData } & CloudWriteOptions>
+    | AsyncIterable<{ path: string | URL; data: CloudData } & CloudWriteOptions>,
+  options?: (CloudWriteOptions & { onProgress?: (done: number) => void }) | null,
+): Promise<CloudWriteResult[]>
+
+export function readIndex<T = any>(
+  url: string | URL,
+  options?: (CloudOptions & { initial?: T }) | null,
+): Promise<{ value: T | undefined; version: string | undefined }>
+
+export function remove(
+  url: string | URL,
+  options?: (CloudOptions & { ifVersion?: string }) | null,
+): Promise<{ removed: boolean; durable: true }>
+
+export function list(prefix: string | URL, options?: CloudOptions | null): AsyncGenerator<CloudObject, void>
+
+export function openIndex(
+  url: string | URL,
+  options?: CloudOptions & { backup?: boolean | string | URL },
+): IndexCommit

@@ -1,0 +1,7 @@
+'use strict'
+// Object stores for `@pipeline/atomic`, which loads this for paths that begin with s3://, az:// or gs://.
+
+const { openIndex } = require('./lib/index-commit.js')
+const { atomicWrite, atomicWriteAll, list, readIndex, remove } = require('./lib/objects.js')
+
+module.exports = { atomicWrite, atomicWriteAll, list, openIndex, readIndex, remove }
