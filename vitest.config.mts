@@ -5,6 +5,8 @@ import { LongFirst } from './__test__/helpers/long-first.js'
 export default defineConfig({
   test: {
     include: ['__test__/**/*.spec.ts'],
+    // `npm run test:cloud` has a configuration of its own: those need servers.
+    exclude: ['__test__/cloud-servers/**'],
     // A process for each file: the addon holds a process-wide queue, and specs change the umask, limits and user.
     pool: 'forks',
     // Two for each processor: most of a spec is waiting, for disks, processes and moments.

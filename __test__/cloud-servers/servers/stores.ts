@@ -1,0 +1,170 @@
+// The stores that the specs run against, each with a bucket, and how a client reaches it.
+
+import { createHmac } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { installed, installNode, installPython } from './install.mjs'
+import { startServer } from './start.mjs'
+
+export interface Store {
+  name: string
+  /** Whether the server is another program than the one that it stands for, or only a stub. */
+  scheme: 's3' | 'az' | 'gs'
+  bucket: string
+  endpoint: string
+  /** What a client finds in its environment. */
+  env: Record<string, string>
+  /** What in `env` must never be seen elsewhere. */
+  secrets: string[]
+  /** Why it could not be had. */
+  missing?: string
+}
+
+export interface RunningStore {
+  store: Store
+  stop(): Promise<void>
+}
+
+type Starter = () => Promise<RunningStore>
+
+const BUCKET = 'atomic-specs'
+
+/** Made up: these servers are told to accept it. */
+const S3_KEY = { id: 'AKIAATOMICSPECS', secret: 'a-secret-key-of-the-specs/+=' }
+
+const s3Env = {
+  AWS_ACCESS_KEY_ID: S3_KEY.id,
+  AWS_SECRET_ACCESS_KEY: S3_KEY.secret,
+  AWS_REGION: 'us-east-1',
+  AWS_ALLOW_HTTP: 'true',
+}
+
+/** Azurite's account and key are the same everywhere, and public. */
+const AZURITE = {
+  account: 'devstoreaccount1',
+  key: 'Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==',
+}
+
+const seaweedfs: Starter = async () => {
+  const missing = await installPython()
+  if (missing) return absent('SeaweedFS', 's3', missing)
+  const server = await startServer({
+    ports: 8,
+    ready: `/${BUCKET}`,
+    command(dir, [s3, s3Grpc, master, masterGrpc, volume, volumeGrpc, filer, filerGrpc]) {
+      const credentials = [{ accessKey: S3_KEY.id, secretKey: S3_KEY.secret }]
+      const actions = ['Admin', 'Read', 'Write', 'List', 'Tagging']
+      const config = join(dir, 's3.json')
+      writeFileSync(config, JSON.stringify({ identities: [{ name: 'specs', credentials, actions }] }))
+      const args = [
+        ...['server', `-dir=${dir}`, '-ip=127.0.0.1', '-ip.bind=127.0.0.1', '-filer', '-s3'],
+        ...[`-s3.port=${s3}`, `-s3.port.grpc=${s3Grpc}`, `-s3.config=${config}`],
+        ...[`-master.port=${master}`, `-master.port.grpc=${masterGrpc}`],
+        ...[`-volume.port=${volume}`, `-volume.port.grpc=${volumeGrpc}`, '-volume.max=20'],
+        ...[`-filer.port=${filer}`, `-filer.port.grpc=${filerGrpc}`],
+        // Nothing that the specs do not ask for, and nothing that leaves this machine.
+        ...['-master.telemetry=false', '-s3.port.iceberg=0', '-s3.port.lance=0', '-s3.iam=false'],
+        ...['-s3.autoCreateBucket=false', '-master.volumeSizeLimitMB=64', '-master.electionTimeout=1s'],
+        ...[`-filer.localSocket=${join(dir, 'filer.sock')}`, `-s3.localSocket=${join(dir, 's3.sock')}`],
+      ]
+      const sockets = { s3: s3Grpc, master: masterGrpc, volume: volumeGrpc, filer: filerGrpc }
+      const leftovers = Object.entries(sockets).map(
+        ([part, port]) => `/tmp/seaweedfs-${part}-grpc-${port}.sock`,
+      )
+      return { command: installed.seaweedfs, args, leftovers }
+    },
+  })
+  // A bucket is a folder of its file server, which asks for no signature.
+  await expectOk(`http://127.0.0.1:${server.ports[6]}/buckets/${BUCKET}/`, { method: 'POST' })
+  return running(server, 'SeaweedFS', 's3', server.url, s3Env, [S3_KEY.secret])
+}
+
+const azurite: Starter = async () => {
+  const missing = await installNode()
+  if (missing) return absent('Azurite', 'az', missing)
+  const server = await startServer({
+    ports: 1,
+    command: (_, [port]) => ({
+      command: process.execPath,
+      args: [
+        ...[installed.azurite, '--blobHost', '127.0.0.1', '--blobPort', `${port}`],
+        // Clients of today name versions of the interface that this one does not know.
+        ...['--inMemoryPersistence', '--disableTelemetry', '--skipApiVersionCheck', '--silent'],
+      ],
+    }),
+  })
+  const { account, key } = AZURITE
+  const [path, query] = [`/${account}/${BUCKET}`, 'restype=container']
+  const headers = { 'x-ms-date': new Date().toUTCString(), 'x-ms-version': '2021-08-06' }
+  const signed = [
+    ...['PUT', '', '', '', '', '', '', '', '', '', '', ''],
+    ...Object.entries(headers).map(([name, value]) => `${name}:${value}`),
+    ...[`/${account}${path}`, 'restype:container'],
+  ]
+  const signature = createHmac('sha256', Buffer.from(key, 'base64'))
+    .update(signed.join('\n'))
+    .digest('base64')
+  const authorization = `SharedKey ${account}:${signature}`
+  await expectOk(`${server.url}${path}?${query}`, { method: 'PUT', headers: { ...headers, authorization } })
+  const env = {
+    AZURE_STORAGE_ACCOUNT_NAME: account,
+    AZURE_STORAGE_ACCOUNT_KEY: key,
+    AZURE_ALLOW_HTTP: 'true',
+  }
+  return running(server, 'Azurite', 'az', `${server.url}/${account}`, env, [key])
+}
+
+const gcsStub: Starter = async () => {
+  const script = join(import.meta.dirname, 'gcs-stub.mjs')
+  const server = await startServer({
+    ports: 1,
+    command: (_, [port]) => ({ command: process.execPath, args: [script, `${port}`, BUCKET] }),
+  })
+  const secret = 'no-private-key-at-all'
+  const account = { private_key: secret, private_key_id: 'none', client_email: 'specs', disable_oauth: true }
+  const env = { GOOGLE_SERVICE_ACCOUNT_KEY: JSON.stringify(account), GOOGLE_ALLOW_HTTP: 'true' }
+  return running(server, 'a stub of GCS', 'gs', server.url, env, [secret])
+}
+
+/** Ignores all conditions: nothing may be entrusted to it. */
+export const fauxqs: Starter = async () => {
+  const missing = await installNode()
+  if (missing) return absent('fauxqs', 's3', missing)
+  const script = join(import.meta.dirname, 'fauxqs.mjs')
+  const server = await startServer({
+    ports: 1,
+    command: (_, [port]) => ({ command: process.execPath, args: [script, `${port}`, installed.fauxqs] }),
+  })
+  await expectOk(`${server.url}/${BUCKET}`, { method: 'PUT' })
+  return running(server, 'fauxqs', 's3', server.url, s3Env, [S3_KEY.secret])
+}
+
+function running(
+  { stop }: { stop(): Promise<void> },
+  name: string,
+  scheme: Store['scheme'],
+  endpoint: string,
+  env: Record<string, string>,
+  secrets: string[],
+): RunningStore {
+  return { store: { name, scheme, bucket: BUCKET, endpoint, env, secrets }, stop }
+}
+
+function absent(name: string, scheme: Store['scheme'], missing: string): RunningStore {
+  const store = { name, scheme, bucket: BUCKET, endpoint: '', env: {}, secrets: [], missing }
+  return { store, stop: async () => {} }
+}
+
+/** Retries for a while: a server that answers may not have all its parts up. */
+async function expectOk(url: string, request: RequestInit): Promise<void> {
+  let last = ''
+  for (const end = Date.now() + 30_000; Date.now() < end; await new Promise((go) => setTimeout(go, 100))) {
+    const answer = await fetch(url, request).catch((error: Error) => error)
+    if (!(answer instanceof Error) && answer.ok) return
+    last = answer instanceof Error ? String(answer) : `${answer.status} ${await answer.text()}`
+  }
+  throw new Error(`the bucket could not be made: ${last}`)
+}
+
+/** Where conditions hold. The specs run against each. */
+export const fit: Starter[] = [seaweedfs, azurite, gcsStub]

@@ -1,0 +1,17 @@
+import { join } from 'node:path'
+import { defineConfig } from 'vitest/config'
+
+// `npm run test:cloud`: the specs that need servers, which the ordinary run does not start.
+export default defineConfig({
+  test: {
+    root: join(import.meta.dirname, '../..'),
+    include: ['__test__/cloud-servers/*.spec.ts'],
+    pool: 'forks',
+    globalSetup: ['__test__/helpers/addon-copy.ts', '__test__/cloud-servers/servers/start-all.ts'],
+    // For what hangs, however slow the machine is.
+    testTimeout: 5 * 60_000,
+    hookTimeout: 5 * 60_000,
+    // Installing and starting the servers, on a slow line and a busy machine.
+    teardownTimeout: 60_000,
+  },
+})
