@@ -1,12 +1,15 @@
-// Puts the servers beside the specs: packages of npm into node_modules, of PyPI into .venv, both ignored by git. What
-// cannot be had is a reason to skip that server's specs, never a failed run.
+// Puts the servers into target/, which git ignores: packages of npm, and of PyPI in a virtual environment. What cannot be
+// had is a reason to skip that server's specs, never a failed run.
 
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { run, runNpm } from '../../../scripts/tools.mjs'
+import { root, run, runNpm } from '../../../scripts/tools.mjs'
 
 /** The folder of package.json and requirements.txt. */
-const home = resolve(import.meta.dirname, '..')
+const lists = resolve(import.meta.dirname, '..')
+
+const npmHome = join(root, 'target/cloud-servers/npm')
+const venv = join(root, 'target/cloud-servers/venv')
 
 /** An install that takes longer than this on a slow line is not waited for. */
 const PATIENCE_MS = 150_000
@@ -16,9 +19,9 @@ const exe = process.platform === 'win32' ? '.exe' : ''
 
 /** The programs that `start.mjs` runs. */
 export const installed = {
-  azurite: join(home, 'node_modules/azurite/dist/src/blob/main.js'),
-  fauxqs: join(home, 'node_modules/fauxqs/dist/app.js'),
-  seaweedfs: join(home, '.venv', bin, `weed${exe}`),
+  azurite: join(npmHome, 'node_modules/azurite/dist/src/blob/main.js'),
+  fauxqs: join(npmHome, 'node_modules/fauxqs/dist/app.js'),
+  seaweedfs: join(venv, bin, `weed${exe}`),
 }
 
 /** @type {Map<string, Promise<string | undefined>>} */
@@ -26,7 +29,8 @@ const underWay = new Map()
 
 /** Installs Azurite and fauxqs. @returns {Promise<string | undefined>} why they are missing */
 export function installNode() {
-  return once(join(home, 'node_modules'), 'package.json', async () => {
+  return once(npmHome, 'package.json', async () => {
+    for (const name of ['package.json', '.npmrc']) copyFileSync(join(lists, name), join(npmHome, name))
     // No lock file: the two versions are exact, and what they bring along is never shipped.
     const args = [
       'install',
@@ -36,18 +40,19 @@ export function installNode() {
       '--no-fund',
       '--loglevel=error',
     ]
-    return finished('npm', await runNpm(args, { cwd: home, quiet: true, timeout: PATIENCE_MS }))
+    return finished('npm', await runNpm(args, { cwd: npmHome, quiet: true, timeout: PATIENCE_MS }))
   })
 }
 
 /** Installs SeaweedFS. @returns {Promise<string | undefined>} why it is missing */
 export function installPython() {
-  return once(join(home, '.venv'), 'requirements.txt', async () => {
-    const options = { cwd: home, quiet: true, timeout: PATIENCE_MS }
-    const made = finished('python3 -m venv', await run('python3', ['-m', 'venv', '.venv'], options))
+  return once(venv, 'requirements.txt', async () => {
+    const options = { quiet: true, timeout: PATIENCE_MS }
+    const made = finished('python3 -m venv', await run('python3', ['-m', 'venv', venv], options))
     if (made) return made
-    const args = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '-r', 'requirements.txt']
-    return finished('pip', await run(join(home, '.venv', bin, `python${exe}`), args, options))
+    const requirements = ['-r', join(lists, 'requirements.txt')]
+    const args = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...requirements]
+    return finished('pip', await run(join(venv, bin, `python${exe}`), args, options))
   })
 }
 
@@ -68,9 +73,10 @@ function once(folder, list, install) {
 /** The stamp is written last, so an interrupted install has none. @type {typeof once} */
 async function unlessThere(folder, list, install) {
   const stamp = join(folder, '.installed')
-  const wanted = readFileSync(join(home, list), 'utf8')
+  const wanted = readFileSync(join(lists, list), 'utf8')
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return
   rmSync(folder, { recursive: true, force: true })
+  mkdirSync(folder, { recursive: true })
   // The program may be missing altogether.
   const missing = await install().catch((error) => String(error))
   if (missing) return missing
