@@ -7,7 +7,7 @@ export default defineConfig({
     root: join(import.meta.dirname, '../..'),
     include: ['__test__/cloud-servers/*.spec.ts'],
     pool: 'forks',
-    globalSetup: ['__test__/helpers/addon-copy.ts', '__test__/cloud-servers/servers/start-all.ts'],
+    globalSetup: ['__test__/cloud-servers/servers/start-all.ts'],
     // For what hangs, however slow the machine is.
     testTimeout: 5 * 60_000,
     hookTimeout: 5 * 60_000,

@@ -18,14 +18,19 @@ const root = resolve(import.meta.dirname, '../..')
 /** Run by vitest before all specs; what it returns is run after them. */
 export default function copyAddon({ provide }: TestProject) {
   const copy = mkdtempSync(join(tmpdir(), 'atomic-addon-'))
-  const { files } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  const binaries = readdirSync(root).filter((name) => name.endsWith('.node'))
-  for (const name of ['package.json', ...files, ...binaries]) {
-    cpSync(join(root, name), join(copy, name), { recursive: true })
-  }
+  copyPackage(root, copy)
   for (const name of ['.', ...readdirSync(copy, { recursive: true, encoding: 'utf8' })]) {
     chmodSync(join(copy, name), 0o755)
   }
   provide('addon', copy)
   return () => rmSync(copy, { recursive: true })
+}
+
+/** What is published of a package, and the addon that was built here. */
+export function copyPackage(from: string, to: string): void {
+  const { files } = JSON.parse(readFileSync(join(from, 'package.json'), 'utf8'))
+  const binaries = readdirSync(from).filter((name) => name.endsWith('.node'))
+  for (const name of ['package.json', ...files, ...binaries]) {
+    cpSync(join(from, name), join(to, name), { recursive: true })
+  }
 }

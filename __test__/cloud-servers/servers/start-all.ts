@@ -1,6 +1,10 @@
 // Run by vitest before the specs against object stores; what it returns is run after them.
 
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
 import type { TestProject } from 'vitest/node'
+import { copyPackage } from '../../helpers/addon-copy'
 import { fauxqs, fit, type RunningStore, type Store } from './stores'
 
 declare module 'vitest' {
@@ -11,11 +15,23 @@ declare module 'vitest' {
   }
 }
 
+const root = resolve(import.meta.dirname, '../../..')
+
+/** The package and its peer, as a user has them installed. @returns the folder */
+export function installPackages(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'atomic-cloud-'))
+  copyPackage(root, folder)
+  copyPackage(join(root, 'packages/cloud'), join(folder, 'node_modules/@pipeline/atomic-cloud'))
+  return folder
+}
+
 export default async function startAll({ provide }: TestProject) {
+  const addon = installPackages()
   const started = await Promise.allSettled([...fit, fauxqs].map((start) => start()))
   const running = started.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
   const stop = async () => {
     await Promise.all(running.map((one) => one.stop()))
+    rmSync(addon, { recursive: true })
   }
   const failed = started.find((one) => one.status === 'rejected')
   if (failed) {
@@ -23,6 +39,7 @@ export default async function startAll({ provide }: TestProject) {
     throw failed.reason
   }
   const stores = (running as RunningStore[]).map(({ store }) => store)
+  provide('addon', addon)
   provide('unfit', stores.pop() as Store)
   provide('stores', stores)
   return stop
