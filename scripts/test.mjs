@@ -1,11 +1,12 @@
 // `npm test`: the specs in __test__ (vitest), then the tests of the Rust crates (cargo test), and one closing line
-// that is the sum of both. `npm run test:js -- NAME` and `npm run test:rust -- NAME` run a part.
+// that is the sum of both. `npm run test:js -- NAME` and `npm run test:rust -- NAME` run a part. `npm run test:cloud`
+// runs the specs in __test__/cloud-servers, which the ordinary run leaves out, against object stores that it starts.
 
 import { existsSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
-import { stripVTControlCharacters } from 'node:util'
-import { prepare } from './prepare.mjs'
-import { root, runAsScript, runCargo, runNode, withTemporaryFolder } from './tools.mjs'
+import { parseArgs, stripVTControlCharacters } from 'node:util'
+import { prepare, prepareCloud } from './prepare.mjs'
+import { Complaint, root, runAsScript, runCargo, runNode, withTemporaryFolder } from './tools.mjs'
 
 /** @typedef {{ passed: number, failed: number, skipped: string[] }} Counts */
 
@@ -27,6 +28,32 @@ async function runVitest(/** @type {string[]} */ args) {
       : { passed: 0, failed: 0, skipped: [] }
     return neverGreenWhenRed(counts, code)
   })
+}
+
+/**
+ * The specs against object stores. `--bucket s3://NAME`, with `--endpoint URL` where it is not the cloud's own: against
+ * that one, with the credentials that the environment has.
+ *
+ * @returns {Promise<Counts>}
+ */
+async function runCloud(/** @type {string[]} */ args) {
+  const { values, tokens } = parseArgs({
+    args,
+    options: { bucket: { type: 'string' }, endpoint: { type: 'string' } },
+    strict: false,
+    tokens: true,
+  })
+  if (values.endpoint && !values.bucket) throw new Complaint('--endpoint needs --bucket s3://NAME as well.')
+  for (const name of ['bucket', 'endpoint']) {
+    if (values[name]) process.env[`ATOMIC_CLOUD_${name.toUpperCase()}`] = `${values[name]}`
+  }
+  const ours = tokens.flatMap((token) =>
+    token.kind === 'option' && (token.name === 'bucket' || token.name === 'endpoint')
+      ? [token.index, ...(token.inlineValue ? [] : [token.index + 1])]
+      : [],
+  )
+  const config = join(root, '__test__/cloud-servers/vitest.config.mts')
+  return runVitest(['--config', config, ...args.filter((_, at) => !ours.includes(at))])
 }
 
 /** @returns {Counts} */
@@ -82,10 +109,11 @@ function neverGreenWhenRed(/** @type {Counts} */ counts, /** @type {number} */ c
 
 runAsScript(import.meta.url, async () => {
   const [part, ...rest] = process.argv.slice(2)
-  const parts = { js: runVitest, rust: runCargoTest }
+  const parts = { js: runVitest, rust: runCargoTest, cloud: runCloud }
   await prepare()
+  if (part === 'cloud') await prepareCloud()
   const results =
-    part === 'js' || part === 'rust'
+    part === 'js' || part === 'rust' || part === 'cloud'
       ? [await parts[part](rest)]
       : [await runVitest([]), await runCargoTest([]), ...(await runLabTests())]
 

@@ -6,7 +6,7 @@ import { seeded } from './helpers/fault-proxy'
 import { eachStore } from './helpers/stores'
 
 eachStore((room) => {
-  room.test('writers that are killed -9 again and again', async () => {
+  room.faultTest('writers that are killed -9 again and again', async () => {
     const [writers, lives] = [3, 8]
     const url = room.url()
     const random = seeded(9)

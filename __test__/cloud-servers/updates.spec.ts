@@ -27,7 +27,7 @@ eachStore((room) => {
       expect(sums).toMatchObject({ acknowledged: processes * TIMES, unheard: 0, lost: [], doubled: [] })
     })
 
-    room.test(
+    room.faultTest(
       `${processes} processes × ${TIMES} updates under faults: none is lost, none doubled`,
       async () => {
         await room.through(faults, async (proxy) => {
@@ -42,23 +42,26 @@ eachStore((room) => {
     )
   }
 
-  room.test('±1 with 15 % late requests, so that the index returns to earlier content: exact', async () => {
-    const url = room.url()
-    await room.through({ seed: 15, write: { late: 0.15 }, lateMs: 400 }, async (proxy) => {
-      const options = { endpoint: proxy.endpoint, ...patient }
-      const steps = Array.from({ length: TIMES }, (_, i) => (i % 2 === 0 ? 1 : -1))
-      const outcomes = await room.clients(2, (clients) =>
-        Promise.all(clients.map((client) => client.ask('adjust', { url, steps, options }))),
-      )
-      await proxy.settled()
-      const { n } = await room.read(url)
-      const [sum, unknown] = outcomes.reduce(([a, b], { sum, unknown }) => [a + sum, b + unknown], [0, 0])
-      expect(Math.abs(n - sum)).toBeLessThanOrEqual(unknown)
-      // Of 128 commits that the store remembers none was too long ago.
-      expect(unknown).toBe(0)
-      expect(proxy.counts.late).toBeGreaterThan(20)
-    })
-  })
+  room.faultTest(
+    '±1 with 15 % late requests, so that the index returns to earlier content: exact',
+    async () => {
+      const url = room.url()
+      await room.through({ seed: 15, write: { late: 0.15 }, lateMs: 400 }, async (proxy) => {
+        const options = { endpoint: proxy.endpoint, ...patient }
+        const steps = Array.from({ length: TIMES }, (_, i) => (i % 2 === 0 ? 1 : -1))
+        const outcomes = await room.clients(2, (clients) =>
+          Promise.all(clients.map((client) => client.ask('adjust', { url, steps, options }))),
+        )
+        await proxy.settled()
+        const { n } = await room.read(url)
+        const [sum, unknown] = outcomes.reduce(([a, b], { sum, unknown }) => [a + sum, b + unknown], [0, 0])
+        expect(Math.abs(n - sum)).toBeLessThanOrEqual(unknown)
+        // Of 128 commits that the store remembers none was too long ago.
+        expect(unknown).toBe(0)
+        expect(proxy.counts.late).toBeGreaterThan(20)
+      })
+    },
+  )
 })
 
 async function count(

@@ -28,12 +28,14 @@ export interface Faults {
   read?: Rates
   /** How long a late request is on its way at most, in milliseconds. */
   lateMs?: number
+  /** Decides instead of the rates; a request waits for its answer. */
+  decide?: (isRead: boolean) => Kind | undefined | Promise<Kind | undefined>
   /** What every request takes longer, in milliseconds: from, to. */
   latencyMs?: [number, number]
 }
 
 const KINDS = ['lost', 'late', 'refused', 'unavailable', 'reset'] as const
-type Kind = (typeof KINDS)[number]
+export type Kind = (typeof KINDS)[number]
 
 export interface FaultCounts extends Record<Kind, number> {
   requests: number
@@ -114,7 +116,7 @@ export async function startFaultProxy(endpoint: string, faults: Faults = { seed:
     const body = await read(incoming)
     counts.requests++
     const isRead = incoming.method === 'GET' || incoming.method === 'HEAD'
-    const kind = drawn(isRead)
+    const kind = current.decide ? await current.decide(isRead) : drawn(isRead)
     // Drawn for every request, so that one fate does not change those after it.
     const [coin, delay, pause] = [random(), random(), random()]
     const [least, most] = current.latencyMs ?? [0, 0]

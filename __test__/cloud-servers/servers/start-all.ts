@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { TestProject } from 'vitest/node'
 import { copyPackage } from '../../helpers/addon-copy'
-import { fauxqs, fit, type RunningStore, type Store } from './stores'
+import { absent, fauxqs, fit, given, type RunningStore, type Store } from './stores'
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -27,6 +27,13 @@ export function installPackages(): string {
 
 export default async function startAll({ provide }: TestProject) {
   const addon = installPackages()
+  const { ATOMIC_CLOUD_BUCKET: bucket, ATOMIC_CLOUD_ENDPOINT: endpoint = '' } = process.env
+  if (bucket) {
+    provide('addon', addon)
+    provide('unfit', absent('fauxqs', 's3', 'only a run without --bucket starts it').store)
+    provide('stores', [given(bucket, endpoint)])
+    return () => rmSync(addon, { recursive: true })
+  }
   const started = await Promise.allSettled([...fit, fauxqs].map((start) => start()))
   const running = started.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
   const stop = async () => {

@@ -8,9 +8,9 @@ import { startServer } from './start.mjs'
 
 export interface Store {
   name: string
-  /** Whether the server is another program than the one that it stands for, or only a stub. */
   scheme: 's3' | 'az' | 'gs'
   bucket: string
+  /** Empty: the cloud's own. */
   endpoint: string
   /** What a client finds in its environment. */
   env: Record<string, string>
@@ -150,7 +150,7 @@ function running(
   return { store: { name, scheme, bucket: BUCKET, endpoint, env, secrets }, stop }
 }
 
-function absent(name: string, scheme: Store['scheme'], missing: string): RunningStore {
+export function absent(name: string, scheme: Store['scheme'], missing: string): RunningStore {
   const store = { name, scheme, bucket: BUCKET, endpoint: '', env: {}, secrets: [], missing }
   return { store, stop: async () => {} }
 }
@@ -164,6 +164,19 @@ async function expectOk(url: string, request: RequestInit): Promise<void> {
     last = answer instanceof Error ? String(answer) : `${answer.status} ${await answer.text()}`
   }
   throw new Error(`the bucket could not be made: ${last}`)
+}
+
+/** A store that is there already, and that the environment has credentials for: `s3://bucket`. */
+export function given(bucketUrl: string, endpoint: string): Store {
+  const [, scheme, bucket] = /^(s3|az|gs):\/\/([^/]+)\/?$/.exec(bucketUrl) ?? []
+  if (!scheme || !bucket)
+    throw new Error(`--bucket: s3://NAME, az://NAME or gs://NAME is expected, not ${bucketUrl}`)
+  const credentials = Object.entries(process.env).filter(([name]) => /^(AWS|AZURE|GOOGLE|HOME$)/.test(name))
+  const env = Object.fromEntries(credentials) as Record<string, string>
+  const secrets = credentials.flatMap(([name, value]) =>
+    /SECRET|KEY$|TOKEN/.test(name) && value ? [value] : [],
+  )
+  return { name: endpoint || bucketUrl, scheme: scheme as Store['scheme'], bucket, endpoint, env, secrets }
 }
 
 /** Where conditions hold. The specs run against each. */
