@@ -132,7 +132,7 @@ describe('remove of a file', () => {
       atomicWrite(file, '1'),
       remove(file),
       remove(file),
-      atomicWrite(file, '2', { flag: 'wx' }),
+      atomicWrite(file, '2'),
       remove(file),
       atomicIndexUpdate(file, (index) => [index === undefined]),
     ])

@@ -167,12 +167,14 @@ impl Commit {
         let controller = self.controller.get(env).and_then(|controller| Kept::new(env, &controller));
         let Ok(controller) = controller else { return };
         let heeds = self.heeds.clone();
-        signal.on_abort(move |env| {
+        let abort = move |env: &Env| {
             if heeds.get() {
                 // Fails only in an environment that is ending.
                 drop(controller.get(env).and_then(|controller| raw::invoke(env, &controller, c"abort", &[])));
             }
-        });
+        };
+        // It may have come while nothing heeded it, and does not come again.
+        if signal.cancel().is_cancelled() { abort(env) } else { signal.on_abort(abort) }
     }
 }
 

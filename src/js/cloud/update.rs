@@ -170,7 +170,9 @@ impl ObjectIndex {
             Ok(Reply::Changed) => {
                 self.conflicts += 1;
                 let written = Written::Changed;
-                self.read(env, how.options, None, |env, held| done(env, Replaced { written, held }));
+                let alone = how.sole.as_ref().filter(|_| !how.keep);
+                let signal = alone.map(|call| &call.request.signal);
+                self.read(env, how.options, signal, |env, held| done(env, Replaced { written, held }));
             }
             Err(error) => {
                 // The time of this commit is up, and not that of all its calls: the others go on.

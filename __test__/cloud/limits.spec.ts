@@ -1,0 +1,185 @@
+// Updates of an index in a store that are given up, late, nested, or whose thread ends.
+
+import { describe, expect } from 'vitest'
+import { test } from '../helpers/cloud'
+
+describe('an abort', () => {
+  test('ends reading, replacing and waiting, with the reason of the signal', async ({ project }) => {
+    project.installPeer()
+    const seen = await project.run(async ({ atomicIndexUpdate, require }) => {
+      const { fake } = require('@pipeline/atomic-cloud')
+      const outcomes = []
+      for (const where of ['read', 'replaceIf', 'fn']) {
+        const caller = new AbortController()
+        fake.before = (what: string, signal: AbortSignal) => {
+          if (what !== where) return
+          // As the peer does: it waits until it is told.
+          const aborted = new Promise((_, reject) => {
+            signal.addEventListener('abort', () => reject(signal.reason))
+          })
+          caller.abort('enough')
+          return aborted
+        }
+        const fn = () => {
+          if (where === 'fn') caller.abort('enough')
+          return { where }
+        }
+        const update = atomicIndexUpdate('s3://b/i', fn, { signal: caller.signal })
+        const { name, code, cause } = await update.catch((error) => error)
+        outcomes.push([name, code, cause])
+      }
+      return [outcomes, fake.objects.size]
+    })
+    expect(seen).toEqual([Array(3).fill(['AbortError', 'ABORT_ERR', 'enough']), 0])
+  })
+
+  test('ends reading again after another writer was faster', async ({ project }) => {
+    project.installPeer()
+    const seen = await project.run(async ({ atomicIndexUpdate, require }) => {
+      const { fake } = require('@pipeline/atomic-cloud')
+      const caller = new AbortController()
+      fake.before = (what: string, signal: AbortSignal) => {
+        if (what === 'replaceIf') fake.put('s3://b/i', '{}')
+        if (what === 'replaceIf' || fake.count('replaceIf') === 0) return
+        const aborted = new Promise((_, reject) => {
+          signal.addEventListener('abort', () => reject(signal.reason))
+        })
+        caller.abort('enough')
+        return aborted
+      }
+      const update = atomicIndexUpdate('s3://b/i', () => ({ a: 1 }), { signal: caller.signal })
+      const { name, cause } = await update.catch((error) => error)
+      return [name, cause, fake.objects.get('s3://b/i').text]
+    })
+    expect(seen).toEqual(['AbortError', 'enough', '{}'])
+  })
+
+  test('of one that shares its commit does not end the commit', async ({ project }) => {
+    project.installPeer()
+    const seen = await project.run(async ({ atomicIndexUpdate, require }) => {
+      const { fake } = require('@pipeline/atomic-cloud')
+      const caller = new AbortController()
+      fake.before = (what: string, signal: AbortSignal) => {
+        if (what !== 'replaceIf') return
+        caller.abort()
+        if (signal.aborted) throw signal.reason
+      }
+      const append = (value: number) => (index: any) => [...index, value]
+      const outcomes = await Promise.allSettled([
+        atomicIndexUpdate('s3://b/i', append(1), { initial: [], signal: caller.signal }),
+        atomicIndexUpdate('s3://b/i', append(2), { initial: [] }),
+      ])
+      return [outcomes.map(({ status }) => status), JSON.parse(fake.objects.get('s3://b/i').text)]
+    })
+    expect(seen).toEqual([
+      ['fulfilled', 'fulfilled'],
+      [1, 2],
+    ])
+  })
+})
+
+describe('a timeout', () => {
+  test('behind an earlier call says so', async ({ project }) => {
+    project.installPeer()
+    const seen = await project.run(async ({ atomicIndexUpdate, require }) => {
+      let goOn = () => {}
+      const held = new Promise<void>((resolve) => {
+        goOn = resolve
+      })
+      require('@pipeline/atomic-cloud').fake.before = () => held
+      const first = atomicIndexUpdate('s3://b/i', () => ({}))
+      const { code, message, path, lock } = await atomicIndexUpdate('s3://b/i', () => ({}), {
+        timeout: 1,
+      }).catch((error) => error)
+      goOn()
+      await first
+      return { code, message, path, lock }
+    })
+    expect(seen).toEqual({
+      code: 'ERR_ATOMIC_LOCK_TIMEOUT',
+      path: 's3://b/i',
+      message: expect.stringMatching(
+        /ms waiting for an earlier call of this process; options\.timeout sets how long/,
+      ),
+    })
+  })
+
+  test('of a call whose object others replace each time says what to do', async ({ project }) => {
+    project.installPeer()
+    const seen = await project.run(async ({ atomicIndexUpdate, require }) => {
+      const { fake } = require('@pipeline/atomic-cloud')
+      fake.before = async (what: string) => {
+        if (what === 'replaceIf') fake.put('s3://b/i', '{}')
+      }
+      const update = atomicIndexUpdate('s3://b/i', () => ({ a: 1 }), { timeout: 20 })
+      const { code, message } = await update.catch((error) => error)
+      return { code, message, text: fake.objects.get('s3://b/i').text }
+    })
+    expect(seen).toEqual({
+      code: 'ERR_ATOMIC_CONTENDED',
+      message: expect.stringMatching(
+        /and nothing was written: call it again .*atomicIndexPatch.*, 's3:\/\/b\/i'$/,
+      ),
+      text: '{}',
+    })
+  })
+
+  test('of the peer counts for the calls whose time is up, and not for the others', async ({ project }) => {
+    project.installPeer()
+    const seen = await project.run(async ({ atomicIndexUpdate, require }) => {
+      const { fake } = require('@pipeline/atomic-cloud')
+      let isFirst = true
+      fake.before = async (what: string) => {
+        if (what !== 'replaceIf' || !isFirst) return
+        isFirst = false
+        const [, , { timeout }] = fake.calls[0]
+        // Until the time of the first call is up.
+        await new Promise((resolve) => setTimeout(resolve, timeout + 5))
+        throw Object.assign(new Error('contended'), { code: 'ERR_ATOMIC_CONTENDED' })
+      }
+      const append = (value: number) => (index: any) => [...index, value]
+      const outcomes: any[] = await Promise.allSettled([
+        atomicIndexUpdate('s3://b/i', append(1), { initial: [], timeout: 50 }),
+        atomicIndexUpdate('s3://b/i', append(2), { initial: [] }),
+      ])
+      const told = outcomes.map(({ status, reason }) => reason?.code ?? status)
+      return [told, JSON.parse(fake.objects.get('s3://b/i').text)]
+    })
+    expect(seen).toEqual([['ERR_ATOMIC_CONTENDED', 'fulfilled'], [2]])
+  })
+})
+
+test('a call inside the function of an update of the same object is refused', async ({ project }) => {
+  project.installPeer()
+  const seen = await project.run(async ({ atomicIndexUpdate }) => {
+    let inner: any
+    await atomicIndexUpdate('s3://b/i', async () => {
+      inner = await atomicIndexUpdate('s3://b/i', () => ({})).catch((error) => error)
+      await atomicIndexUpdate('s3://b/other', () => ({}))
+      return { outer: true }
+    })
+    return [inner.code, inner.path]
+  })
+  expect(seen).toEqual(['ERR_ATOMIC_REENTRANT', 's3://b/i'])
+})
+
+test('a worker that is terminated while its function runs lets the others go on', async ({ project }) => {
+  project.installPeer()
+  const seen = await project.run(async ({ addon, atomicIndexUpdate, require }) => {
+    const { Worker } = require('node:worker_threads')
+    const { once } = require('node:events')
+    const code = `
+      const { atomicIndexUpdate } = require(${JSON.stringify(addon)})
+      const { parentPort } = require('node:worker_threads')
+      atomicIndexUpdate('s3://b/i', () => {
+        parentPort.postMessage('inside')
+        return new Promise(() => setInterval(() => {}, 1000))
+      })`
+    const worker = new Worker(code, { eval: true })
+    await once(worker, 'message')
+    const update = atomicIndexUpdate('s3://b/i', () => ({ here: true }))
+    await worker.terminate()
+    return update
+  })
+  expect(seen).toMatchObject({ written: true, batchSize: 1 })
+})
