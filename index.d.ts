@@ -1009,7 +1009,8 @@ export declare function recover(root: PathLike, options?: RecoverOptions | null)
 /**
  * Removes a file, or an object in a store. One that does not exist is no error: the result says `removed: false`.
  *
- * Among the writes to one file the removal has its place in the order of the calls: what is called after it finds no file. A
+ * Among the writes to one file the removal has its place in the order of the calls: what is called after it finds no file. (A write with
+ * `flag: 'wx'` looks at the name before its turn: wait for the removal first.) A
  * symbolic link is followed as by {@link atomicWrite}: the file goes, and the link stays. Directories are not removed (`EISDIR`). The
  * lock of an index is not taken: an update of another process that is under way makes the file again, from nothing.
  *

@@ -27,6 +27,8 @@ export async function generate(/** @type {string} */ folder) {
       napi,
       // Overloads repeat a name.
       [...new Set(Array.from(values, ([, name]) => String(name)))].sort(),
+      'npm run build',
+      '@pipeline/atomic-cloud',
     ),
   )
 

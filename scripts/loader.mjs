@@ -31,6 +31,18 @@ export function platformOf(/** @type {string} */ target) {
   return [name(os), name(cpu ?? ''), abi].filter(Boolean).join('-')
 }
 
+const loadsPeer = (/** @type {string} */ peer) => `addon.setCloudLoader(loadCloud)
+
+// The optional peer, for paths of object stores.
+function loadCloud() {
+  try {
+    return { peer: require('${peer}') }
+  } catch (error) {
+    return { error }
+  }
+}
+`
+
 /**
  * The functions above go into it as they are. Each `require` has a literal, so that bundlers follow it, and stands in
  * a `try`, so that they leave out what is not there.
@@ -38,8 +50,9 @@ export function platformOf(/** @type {string} */ target) {
  * @param {{ binaryName: string, packageName: string, targets: string[] }} napi of package.json
  * @param {string[]} names what the addon exports
  * @param {string} command what builds it in a clone
+ * @param {string} [peer] an optional package, which the addon has loaded at its first use
  */
-export function loader({ binaryName, packageName, targets }, names, command = 'npm run build') {
+export function loader({ binaryName, packageName, targets }, names, command, peer) {
   const platforms = targets.map(platformOf).sort()
   const cases = (/** @type {string} */ prefix, suffix = '') =>
     platforms.map((name) => `      case '${name}': return require('${prefix}${name}${suffix}')`).join('\n')
@@ -50,17 +63,7 @@ const { closeSync, openSync, readSync } = require('node:fs')
 
 const addon = load(platform())
 ${names.map((name) => `module.exports.${name} = addon.${name}`).join('\n')}
-addon.setCloudLoader(loadCloud)
-
-// The optional peer, for paths of object stores.
-function loadCloud() {
-  try {
-    return { peer: require('${packageName}-cloud') }
-  } catch (error) {
-    return { error }
-  }
-}
-
+${peer ? loadsPeer(peer) : ''}
 function load(platform) {
   // As with every napi-rs addon: another build of it.
   const other = process.env.NAPI_RS_NATIVE_LIBRARY_PATH
