@@ -7,6 +7,7 @@ const addon = load(platform())
 module.exports.Call = addon.Call
 module.exports.IndexCommit = addon.IndexCommit
 module.exports.Place = addon.Place
+module.exports.Staging = addon.Staging
 
 function load(platform) {
   // As with every napi-rs addon: another build of it.

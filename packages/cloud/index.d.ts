@@ -105,3 +105,41 @@ export function openIndex(
   url: string | URL,
   options?: CloudOptions & { backup?: boolean | string | URL },
 ): IndexCommit
+
+export interface CloudPublishOptions extends CloudOptions {
+  /**
+   * How many releases before the live one are kept, at least one.
+   *
+   * @default 1
+   */
+  keep?: number
+  /**
+   * How long the call may take, in milliseconds. Longer than half an hour it cannot.
+   *
+   * @default 300_000
+   */
+  timeout?: number
+}
+
+/**
+ * Publishes a set of objects as a whole: they are written to a folder of their own, `${prefix}/.releases/…`, and one
+ * pointer is swapped. Readers follow the pointer with {@link readRelease}. Releases that are no longer kept are removed,
+ * and what killed publishers have left an hour ago; never the live one or the one before.
+ */
+export function atomicPublish(
+  prefix: string | URL,
+  entries: Iterable<{ path: string; data: CloudData }> | AsyncIterable<{ path: string; data: CloudData }>,
+  options?: CloudPublishOptions | null,
+): Promise<{ release: string; files: number; swept: string[] } & CloudCommit>
+
+/** The live release and where its files are; all `undefined` if there is none. */
+export function readRelease(
+  prefix: string | URL,
+  options?: CloudOptions | null,
+): Promise<{
+  release: string | undefined
+  version: string | undefined
+  /** The folder of the files, with a slash at the end. */
+  url: string | undefined
+  files: { path: string; url: string; size: number }[]
+}>

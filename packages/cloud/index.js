@@ -2,6 +2,16 @@
 // Object stores for `@pipeline/atomic`, which loads this for paths that begin with s3://, az:// or gs://.
 
 const { openIndex } = require('./lib/index-commit.js')
+const { atomicPublish, readRelease } = require('./lib/release.js')
 const { atomicWrite, atomicWriteAll, list, readIndex, remove } = require('./lib/objects.js')
 
-module.exports = { atomicWrite, atomicWriteAll, list, openIndex, readIndex, remove }
+module.exports = {
+  atomicPublish,
+  atomicWrite,
+  atomicWriteAll,
+  list,
+  openIndex,
+  readIndex,
+  readRelease,
+  remove,
+}

@@ -167,6 +167,7 @@ module.exports = {
   atomicWrite,
   atomicWriteAll,
   backupOf,
+  contentOf,
   list,
   optionsOf,
   parseIndex,

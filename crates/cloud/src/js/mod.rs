@@ -4,6 +4,7 @@
 mod call;
 mod commit;
 mod place;
+mod release;
 
 use bytes::Bytes;
 use napi::bindgen_prelude::{Either, Uint8Array};

@@ -81,6 +81,15 @@ impl Memory {
             .unwrap_or_default()
     }
 
+    /// As if objects with such names had been written earlier.
+    pub fn age(&self, by: Duration, end: &str) {
+        for (key, stored) in self.objects.lock().unwrap().iter_mut() {
+            if key.ends_with(end) {
+                stored.object.modified -= by;
+            }
+        }
+    }
+
     pub fn keys(&self) -> Vec<String> {
         self.objects.lock().unwrap().keys().cloned().collect()
     }
@@ -110,7 +119,7 @@ impl Memory {
         let version = Version { etag: Some(etag), generation: None };
         let metadata = if self.ignores.metadata { String::new() } else { metadata };
         let size = body.len() as u64;
-        let modified = SystemTime::UNIX_EPOCH + tokio::time::Instant::now().elapsed();
+        let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
         let object = Object { body, size, version: version.clone(), metadata, modified };
         objects.insert(key.to_owned(), Stored { object });
         Ok(Put { version, checked: true })

@@ -4,6 +4,7 @@ mod commit;
 mod memory;
 mod mutants;
 mod probe;
+mod release;
 mod write;
 
 use std::sync::Arc;
