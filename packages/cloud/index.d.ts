@@ -143,3 +143,23 @@ export function readRelease(
   url: string | undefined
   files: { path: string; url: string; size: number }[]
 }>
+
+/**
+ * Sets and deletes keys of an index that many machines share. The patch is put into an inbox, `${url}.inbox/`, where it
+ * is safe; any process folds the inbox into the index. Patches of one process are applied in their order; those of
+ * several in any order. The index is an object, its other values stay as they are.
+ */
+export function atomicIndexPatch(
+  url: string | URL,
+  patch: { set?: Record<string, unknown>; delete?: string[] },
+  options?:
+    | (CloudOptions & {
+        /**
+         * `'accepted'`: until the patch is safe. `'applied'`: until the index has it.
+         *
+         * @default 'applied'
+         */
+        wait?: 'accepted' | 'applied'
+      })
+    | null,
+): Promise<{ accepted: true; applied: boolean; version?: string; durable: true }>

@@ -3,6 +3,7 @@
 
 mod call;
 mod commit;
+mod patch;
 mod place;
 mod release;
 

@@ -41,6 +41,11 @@ impl Limits {
         (Self { deadline, total, tries: std::sync::Arc::new(tries.into()), abort }, sender)
     }
 
+    /// The same time and tries, without the signal.
+    pub fn without_abort(&self) -> Self {
+        Self { abort: watch::channel(false).1, ..self.clone() }
+    }
+
     /// Takes one of the tries.
     pub fn take_try(&self) -> Result<(), Stop> {
         if *self.abort.borrow() {
@@ -78,6 +83,15 @@ impl Limits {
                 let text = format!("no answer within {} ms", (left / 2).as_millis());
                 Err(Failure::Unsure(Reply { text, ..Reply::default() }))
             })),
+        }
+    }
+
+    /// Waits for something else than the store.
+    pub async fn wait<T>(&self, other: impl Future<Output = T>) -> Result<T, Stop> {
+        tokio::select! {
+            biased;
+            () = self.aborted() => Err(Stop::Aborted),
+            done = timeout(self.left(), other) => done.map_err(|_| Stop::Used),
         }
     }
 

@@ -6,6 +6,7 @@
 mod commit;
 mod error;
 mod limits;
+pub mod patch;
 mod probe;
 mod release;
 mod signature;

@@ -3,6 +3,7 @@
 mod commit;
 mod memory;
 mod mutants;
+mod patch;
 mod probe;
 mod release;
 mod write;

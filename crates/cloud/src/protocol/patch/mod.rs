@@ -1,0 +1,24 @@
+//! Patches of one index by many machines, which do not wait for each other.
+//!
+//! A writer puts its changes into an inbox, as objects of its own that never change; any process folds them into the
+//! index. A ledger holds the number of the last delta of each session that is in the index, and the index's metadata
+//! names the ledger that belongs to it: both change with one swap. Nobody holds a lock, and who folds does not matter:
+//! of two at the same time one loses its swap.
+//!
+//! ```text
+//! index.json.inbox/5f0c…-00000001     a delta: the first one of a session
+//! index.json.inbox/.ledger-91ab…      what is in the index
+//! ```
+
+mod fold;
+mod session;
+mod text;
+
+pub use fold::{Folded, fold};
+pub use session::Inbox;
+pub use text::Change;
+
+/// The folder of the inbox of an index.
+fn inbox(key: &str) -> String {
+    format!("{key}.inbox/")
+}

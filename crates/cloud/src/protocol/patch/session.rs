@@ -1,0 +1,124 @@
+//! The writing side: one session of deltas without a gap.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::{Mutex as AsyncMutex, oneshot};
+
+use super::inbox;
+use super::text::Change;
+use crate::protocol::limits::Stop;
+use crate::protocol::signature::new_id;
+use crate::protocol::{Condition, Error, Failure, Kind, Limits, Store};
+
+/// Which delta holds a patch: `(session, number)`.
+pub type Place = (String, u64);
+
+struct Waiting {
+    id: u64,
+    change: Change,
+    tell: oneshot::Sender<Result<Place, Error>>,
+}
+
+/// The inbox of an index, as this process writes to it. Calls that wait for a request share the next one.
+pub struct Inbox {
+    store: Arc<dyn Store>,
+    key: String,
+    waiting: Mutex<Vec<Waiting>>,
+    session: AsyncMutex<(String, u64)>,
+}
+
+impl Inbox {
+    /// For the index with this key.
+    pub fn new(store: Arc<dyn Store>, key: String) -> Self {
+        Self { store, key, waiting: Mutex::default(), session: AsyncMutex::new((new_session(), 0)) }
+    }
+
+    /// Puts a change into the inbox.
+    pub async fn put(&self, change: Change, limits: &Limits) -> Result<Place, Error> {
+        let (tell, mut told) = oneshot::channel();
+        let id = new_id();
+        self.waiting().push(Waiting { id, change, tell });
+        let mut session = match limits.wait(self.session.lock()).await {
+            Ok(session) => session,
+            Err(stop) => {
+                return match self.withdraw(id) {
+                    Some(_) => Err(stopped(stop, false)),
+                    // Another call has it on its way, and will know.
+                    None => told.await.unwrap_or_else(|_| Err(stopped(stop, true))),
+                };
+            }
+        };
+        // The call that had the session before may have taken this one along.
+        if let Ok(done) = told.try_recv() {
+            return done;
+        }
+        let group = std::mem::take(&mut *self.waiting());
+        let (changes, callers): (Vec<_>, Vec<_>) =
+            group.into_iter().map(|one| (one.change, one.tell)).unzip();
+        // One caller's signal must not end the request of others.
+        let limits = if callers.len() > 1 { limits.without_abort() } else { limits.clone() };
+        let number = session.1 + 1;
+        let done =
+            self.write(&session.0, number, &changes, &limits).await.map(|()| (session.0.clone(), number));
+        // After a failure nothing follows in this session: a fold would wait for this delta.
+        *session = if done.is_ok() { (session.0.clone(), number) } else { (new_session(), 0) };
+        for caller in callers {
+            let _ = caller.send(done.clone());
+        }
+        done
+    }
+
+    /// Takes a change back that no request has taken along yet.
+    fn withdraw(&self, id: u64) -> Option<Waiting> {
+        let mut waiting = self.waiting();
+        let at = waiting.iter().position(|one| one.id == id)?;
+        Some(waiting.swap_remove(at))
+    }
+
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn write(
+        &self,
+        session: &str,
+        number: u64,
+        changes: &[Change],
+        limits: &Limits,
+    ) -> Result<(), Error> {
+        let text = serde_json::to_vec(changes).map_err(|error| Error::invalid(error.to_string()))?;
+        let (key, text) = (format!("{}{session}-{number:08}", inbox(&self.key)), Bytes::from(text));
+        let mut unsure = false;
+        for n in 1.. {
+            limits.take_write().map_err(|stop| stopped(stop, unsure))?;
+            let put = self.store.put(&key, text.clone(), String::new(), Condition::Absent);
+            match limits.request(put).await.map_err(|stop| stopped(stop, true))? {
+                Ok(_) => return Ok(()),
+                // Nobody else has this name: an earlier try has landed.
+                Err(Failure::Conflict(_)) if unsure => return Ok(()),
+                Err(Failure::Unsure(_)) => unsure = true,
+                Err(Failure::Refused(_)) => {}
+                Err(Failure::NoCredentials(_)) if n < 3 => {}
+                Err(failure) if unsure => {
+                    return Err(Error { kind: Kind::UnknownOutcome { id: 0 }, reply: failure.reply() });
+                }
+                Err(failure) => return Err(failure.into()),
+            }
+            limits.pause(n).await.map_err(|stop| stopped(stop, unsure))?;
+        }
+        unreachable!("the loop ends with an answer or with its limits")
+    }
+}
+
+fn stopped(stop: Stop, unsure: bool) -> Error {
+    Error::of(match stop {
+        _ if unsure => Kind::UnknownOutcome { id: 0 },
+        Stop::Aborted => Kind::Aborted,
+        Stop::Used => Kind::TimedOut,
+    })
+}
+
+fn new_session() -> String {
+    format!("{:012x}{:04x}", new_id(), fastrand::u16(..))
+}
