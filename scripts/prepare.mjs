@@ -67,15 +67,17 @@ function readPackages(/** @type {string} */ file) {
 }
 
 /** The addon for object stores. Most clones do without it, and save its many crates. */
-const cloud = { folder: 'packages/cloud', args: ['-p', 'pipeline-atomic-cloud'] }
+const cloud = { folder: 'packages/cloud', args: ['-p', 'pipeline-atomic-cloud'], profile: 'release' }
+
+const base = { folder: '.', args: /** @type {string[]} */ ([]), profile: 'release' }
 
 /** Builds an addon (cargo decides what is stale) and puts it where its loader looks for it. */
-export async function build({ folder, args } = { folder: '.', args: /** @type {string[]} */ ([]) }) {
+export async function build({ folder, args, profile } = base) {
   await requireRust()
   let library = ''
   const color = process.stderr.isTTY ? ['--color=always'] : []
   const { code } = await runCargo(
-    ['build', '--release', '--lib', ...args, '--message-format=json-render-diagnostics', ...color],
+    ['build', '--profile', profile, '--lib', ...args, '--message-format=json-render-diagnostics', ...color],
     {
       quiet: true,
       onLine(line, from) {
@@ -121,10 +123,10 @@ async function place(/** @type {string} */ library, /** @type {string} */ addon)
   if (code !== 0) throw new Complaint(`${basename(addon)} was built, but node cannot load it:\n${output}`)
 }
 
-/** The addon for object stores, as well as what every clone has. */
-export async function prepareCloud() {
+/** The addon for object stores; with profile `lab` and the feature `mutants`, steps of its protocol can be left out. */
+export async function prepareCloud({ profile = 'release', features = /** @type {string[]} */ ([]) } = {}) {
   await install()
-  await build(cloud)
+  await build({ ...cloud, profile, args: [...cloud.args, ...features.flatMap((name) => ['--features', name])] })
 }
 
 /** Is version `a` older than `b`? Both are numbers and dots; a missing part is zero. */

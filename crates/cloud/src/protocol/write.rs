@@ -79,7 +79,12 @@ pub async fn remove(
     limits: &Limits,
 ) -> Result<bool, Error> {
     // S3 does not tell whether there was anything to remove.
-    let Some(head) = retry(limits, || store.get(key, false)).await? else {
+    let mut head = retry(limits, || store.get(key, false)).await?;
+    if head.is_none() {
+        // The reply to a HEAD has no body, which would tell a missing bucket from a missing object.
+        head = retry(limits, || store.get(key, true)).await?;
+    }
+    let Some(head) = head else {
         return if if_version.is_some() { Err(Error::of(Kind::Conflict)) } else { Ok(false) };
     };
     let version = match if_version {
