@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 
@@ -7,6 +8,8 @@ export default defineConfig({
     root: join(import.meta.dirname, '../..'),
     include: ['__test__/cloud-servers/*.spec.ts'],
     pool: 'forks',
+    // Most of a spec is waiting, for servers and pauses.
+    maxWorkers: 2 * availableParallelism(),
     globalSetup: ['__test__/cloud-servers/servers/start-all.ts'],
     // For what hangs, however slow the machine is.
     testTimeout: 5 * 60_000,
