@@ -62,6 +62,17 @@ impl Place {
 }
 
 impl Places {
+    /// All turns, if all have come.
+    ///
+    /// # Errors
+    /// The places, if not.
+    pub fn try_turns(mut self) -> std::result::Result<Vec<Turn>, Self> {
+        if self.0.iter().any(|place| place.turn.is_empty()) {
+            return Err(self);
+        }
+        Ok(self.0.iter_mut().filter_map(Place::try_turn).collect())
+    }
+
     /// Waits for all turns.
     ///
     /// # Errors

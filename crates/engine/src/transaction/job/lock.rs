@@ -92,7 +92,11 @@ impl Job for LockJob {
                         }));
                     }
                 }
-                let places = ticket.join_all(session.keys());
+                // As a rule nobody has the files, and the worker goes on.
+                let places = match ticket.join_all(session.keys()).try_turns() {
+                    Ok(turns) => return how.with_turns(session, turns).run(),
+                    Err(places) => places,
+                };
                 Step::Wait(Box::pin(async move {
                     let turns = tokio::select! {
                         turns = places.turns() => turns.map_err(|(_, error)| error),
