@@ -55,6 +55,12 @@ impl Limits {
         if left.is_err() || Instant::now() >= self.deadline { Err(Stop::Used) } else { Ok(()) }
     }
 
+    /// Takes one of the tries for a request that has failed: those of a call that makes many are not counted otherwise.
+    pub fn take_failure(&self) -> Result<(), Stop> {
+        self.take_try()?;
+        if self.tries.load(Ordering::Relaxed) == 0 { Err(Stop::Used) } else { Ok(()) }
+    }
+
     /// As [`Self::take_try`], for a write. None begins in the last tenth of the time: that is for looking what has become
     /// of the one before, and a write that is cut off would be in doubt.
     pub fn take_write(&self) -> Result<(), Stop> {

@@ -14,7 +14,6 @@ pub async fn probe(store: &dyn Store, folder: &str, limits: &Limits) -> Result<(
             kind: if stop == Stop::Aborted { Kind::Aborted } else { Kind::TimedOut },
             reply,
         };
-        limits.take_try().map_err(|stop| stopped(stop, last.clone()))?;
         // A name of its own each time: what a lost reply has left must not look like a broken condition.
         let key = format!("{folder}.atomic-probe-{:016x}", fastrand::u64(..));
         let result = limits.request(async { Ok(tests(store, &key).await) }).await;
@@ -32,6 +31,7 @@ pub async fn probe(store: &dyn Store, folder: &str, limits: &Limits) -> Result<(
             Err(Problem::Failed(Failure::NoCredentials(reply))) if n < 3 => last = reply,
             Err(Problem::Failed(failure)) => return Err(failure.into()),
         }
+        limits.take_failure().map_err(|stop| stopped(stop, last.clone()))?;
         limits.pause(n).await.map_err(|stop| stopped(stop, last.clone()))?;
     }
     unreachable!("the loop ends with an answer or with its limits")

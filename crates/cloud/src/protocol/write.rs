@@ -122,13 +122,13 @@ pub async fn retry<T, F: Future<Output = Result<T, Failure>>>(
 ) -> Result<T, Error> {
     let mut last = Reply::default();
     for n in 1.. {
-        limits.take_try().map_err(|stop| stopped(stop, false, last.clone()))?;
         match limits.request(request()).await.map_err(|stop| stopped(stop, false, last.clone()))? {
             Ok(answer) => return Ok(answer),
             Err(Failure::Unsure(reply) | Failure::Refused(reply)) => last = reply,
             Err(Failure::NoCredentials(reply)) if n < 3 => last = reply,
             Err(failure) => return Err(failure.into()),
         }
+        limits.take_failure().map_err(|stop| stopped(stop, false, last.clone()))?;
         limits.pause(n).await.map_err(|stop| stopped(stop, false, last.clone()))?;
     }
     unreachable!("the loop ends with an answer or with its limits")

@@ -76,6 +76,16 @@ async fn publishers_at_the_same_time_on_a_bad_day_leave_one_whole_release() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn requests_that_succeed_use_up_no_tries() {
+    let store = Memory::s3(Faults::default());
+    let staging = Staging::new(store.clone(), "site/".into(), Limits::new(Duration::from_secs(600), 1).0);
+    for path in ["a", "b", "c"] {
+        staging.put(path, Bytes::from_static(b"x")).await.unwrap();
+    }
+    staging.publish(1).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_file_that_cannot_be_written_leaves_the_live_release() {
     let store = Memory::s3(Faults::default());
     publish(&store, "1", 1).await.unwrap();
