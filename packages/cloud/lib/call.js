@@ -26,7 +26,12 @@ function invalid(Class, code, message) {
 }
 
 /** A URL as messages show it: without a user name and a password. */
-const shown = (text) => text.replace(/^([a-z0-9]+:\/\/)[^/]*@/i, '$1')
+function shown(text) {
+  const [, scheme = '', rest = ''] = /^([a-z0-9]+:\/\/)(.*)$/is.exec(text) ?? []
+  if (!/^[^/]*[:@]/.test(rest)) return text
+  // A password may have slashes in it, and then it has no end if there is no `@`.
+  return scheme + (rest.includes('@') ? rest.slice(rest.lastIndexOf('@') + 1) : '')
+}
 
 /**
  * Runs `work(place, call)` within the limits that `options` has. `what` names the operation in messages.

@@ -166,9 +166,14 @@ fn object<'env>(env: &'env Env, name: &str, given: &Unknown<'env>, url: &str) ->
 fn without_secrets(url: &str) -> String {
     let url = url.split_once('?').map_or(url, |(before, _)| before);
     let Some((scheme, rest)) = url.split_once("//") else { return url.to_owned() };
-    let authority = rest.find('/').unwrap_or(rest.len());
-    let host = rest[..authority].rfind('@').map_or(0, |at| at + 1);
-    format!("{scheme}//{}", &rest[host..])
+    let authority = rest.split('/').next().unwrap_or_default();
+    // A password may have slashes in it, and then it has no end if there is no `@`.
+    let bare = match rest.rfind('@') {
+        _ if !authority.contains([':', '@']) => rest,
+        Some(at) => &rest[at + 1..],
+        None => "",
+    };
+    format!("{scheme}//{bare}")
 }
 
 fn not_a_path<'env>(env: &'env Env, name: &str, got: &Unknown<'_>) -> Thrown<'env> {
@@ -207,7 +212,8 @@ fn url<'env>(env: &'env Env, url: &Unknown<'_>) -> Result<'env, Option<Url>> {
     let part = |name| raw::get(env, url, name).and_then(|part| copy::text(env, &part));
     let protocol = part(c"protocol")?;
     if SCHEMES.contains(&protocol.as_str()) {
-        return Ok(Some(Url::Cloud(part(c"href")?)));
+        let href = part(c"href")?;
+        return Ok(is_cloud(href.as_bytes()).then_some(Url::Cloud(href)));
     }
     if protocol != "file:" {
         return Err(type_error(env, "ERR_INVALID_URL_SCHEME", "The URL must be of scheme file"));
@@ -253,7 +259,10 @@ mod tests {
     fn messages_have_no_secrets() {
         for (url, shown) in [
             ("s3://b/k", "s3://b/k"),
-            ("s3://id:secret@b/k@1", "s3://b/k@1"),
+            ("s3://b/k@1", "s3://b/k@1"),
+            ("s3://id:secret@b/k", "s3://b/k"),
+            ("s3://id:se/cret@b/k", "s3://b/k"),
+            ("s3://id:se/cret", "s3://"),
             ("az://c/k?sig=secret", "az://c/k"),
             ("gs://b@c", "gs://c"),
         ] {

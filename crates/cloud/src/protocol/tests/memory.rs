@@ -56,6 +56,7 @@ pub struct Memory {
     pub faults: Mutex<Faults>,
     pub puts: Mutex<VecDeque<Fault>>,
     pub gets: Mutex<VecDeque<Fault>>,
+    pub deletes: Mutex<VecDeque<Fault>>,
     pub ignores: Ignores,
     /// As on S3: the version is a digest of the content.
     pub by_content: bool,
@@ -123,6 +124,15 @@ impl Memory {
         let object = Object { body, size, version: version.clone(), metadata, modified };
         objects.insert(key.to_owned(), Stored { object });
         Ok(Put { version, checked: true })
+    }
+
+    fn take(&self, key: &str, version: Option<&Version>) -> Result<bool, Failure> {
+        let mut objects = self.objects.lock().unwrap();
+        let now = objects.get(key).map(|stored| &stored.object.version);
+        if version.is_some() && version != now {
+            return Err(Failure::Conflict(reply(412)));
+        }
+        Ok(objects.remove(key).is_some())
     }
 
     /// The same objects, for a request that outlives its caller.
@@ -203,13 +213,20 @@ impl Store for Memory {
 
     async fn delete(&self, key: &str, version: Option<Version>) -> Result<bool, Failure> {
         sleep(Duration::from_millis(fastrand::u64(5..50))).await;
-        let mut objects = self.objects.lock().unwrap();
-        match (objects.get(key), version) {
-            (Some(stored), Some(version)) if stored.object.version != version => {
-                Err(Failure::Conflict(reply(412)))
+        match self.deletes.lock().unwrap().pop_front() {
+            Some(Fault::Lost) => {
+                let _ = self.take(key, version.as_ref());
+                Err(Failure::Unsure(Reply::default()))
             }
-            (None, Some(_)) => Err(Failure::Conflict(reply(412))),
-            _ => Ok(objects.remove(key).is_some()),
+            Some(Fault::Late(after)) => {
+                let (store, key) = (self.for_later(), key.to_owned());
+                tokio::spawn(async move {
+                    sleep(after).await;
+                    let _ = store.take(&key, version.as_ref());
+                });
+                Err(Failure::Unsure(Reply::default()))
+            }
+            _ => self.take(key, version.as_ref()),
         }
     }
 

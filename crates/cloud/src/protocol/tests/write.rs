@@ -77,3 +77,23 @@ async fn the_version_before_is_kept() {
     put(&store, "2", options).await.unwrap();
     assert_eq!(store.text("a.txt.backup"), "1");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_removal_that_comes_late_does_not_remove_what_was_written_since() {
+    let store = Memory::s3(Faults::default());
+    put(&store, "1", WriteOptions::default()).await.unwrap();
+    store.deletes.lock().unwrap().push_back(Fault::Late(Duration::from_secs(2)));
+    assert!(remove(store.as_ref(), "a.txt", None, &limits()).await.unwrap());
+    put(&store, "2", WriteOptions::default()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(store.text("a.txt"), "2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removal_whose_reply_was_lost_has_removed() {
+    let store = Memory::s3(Faults::default());
+    put(&store, "1", WriteOptions::default()).await.unwrap();
+    store.deletes.lock().unwrap().push_back(Fault::Lost);
+    assert!(remove(store.as_ref(), "a.txt", None, &limits()).await.unwrap());
+    assert_eq!(store.text("a.txt"), "");
+}
