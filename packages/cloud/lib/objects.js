@@ -66,47 +66,49 @@ async function atomicWrite(url, data, options) {
 /** Each object is complete at any time; they do not change together. */
 async function atomicWriteAll(entries, options) {
   const shared = optionsOf(options)
-  const { signal, onProgress } = shared
-  const stop = new AbortController()
-  const signals = signal ? (AbortSignal.any?.([signal, stop.signal]) ?? signal) : stop.signal
+  const { onProgress } = shared
   const results = []
   const running = new Set()
   const names = new Map()
   let failure
   let done = 0
-  let at = 0
-  for await (const entry of entries) {
-    const position = at++
-    if (failure) break
-    const name = String(entry?.path)
-    try {
-      if (names.has(name)) throw duplicate(name, names.get(name))
-      names.set(name, position)
-      const { path, data, ...own } = entry
-      // Called now, so that the bytes are those that the entry has at this moment.
-      const write = atomicWrite(path, data, { ...shared, ...own, signal: signals }).then(
-        (result) => {
-          results[position] = result
-          done++
-        },
-        (error) => fail(error, position),
-      )
-      running.add(write)
-      write.finally(() => running.delete(write))
-    } catch (error) {
-      fail(error, position)
-    }
-    while (running.size >= AT_ONCE) await Promise.race(running)
-    if (!failure && onProgress) onProgress(done)
+  let position = 0
+  const fail = (error, entry) => {
+    failure ??= Object.assign(error, { entry })
   }
-  await Promise.all(running)
+  const start = ({ path, data, ...own }, at) => {
+    const name = textOf(path, 'entry.path')
+    if (names.has(name)) throw duplicate(name, names.get(name))
+    names.set(name, at)
+    // Called now, so that the bytes are those that the entry has at this moment.
+    const write = atomicWrite(path, data, { ...shared, ...own, signal: shared.signal }).then(
+      (result) => {
+        results[at] = result
+        done++
+      },
+      (error) => fail(error, at),
+    )
+    running.add(write)
+    write.finally(() => running.delete(write))
+  }
+  try {
+    for await (const entry of entries) {
+      try {
+        start(entry, position)
+      } catch (error) {
+        fail(error, position)
+      }
+      position++
+      while (running.size >= AT_ONCE) await Promise.race(running)
+      if (failure) break
+      onProgress?.(done)
+    }
+  } finally {
+    // Also if the iterator throws: nothing goes on after the call has ended.
+    await Promise.all(running)
+  }
   if (failure) throw done > 0 ? Object.assign(failure, { committed: true, replaced: done }) : failure
   return results
-
-  function fail(error, entry) {
-    if (failure) return
-    failure = Object.assign(error, { entry })
-  }
 }
 
 function duplicate(name, duplicateOf) {
