@@ -75,6 +75,29 @@ const tasks = {
     return outcome
   },
 
+  /** Publishes sets of files, one after another, in which every file has the number of its set. */
+  async publish(/** @type {any} */ { url, from, times, files, options }) {
+    for (let number = from; number < from + times; number++) {
+      const entries = Array.from({ length: files }, (_, file) => ({
+        path: `folder/${file}.json`,
+        data: JSON.stringify({ number }),
+      }))
+      await atomic.atomicPublish(url, entries, options)
+      send({ acknowledged: number })
+    }
+  },
+
+  /** Reads a release with all of its files. @returns the number of each, or nothing if it was removed meanwhile */
+  async release(/** @type {any} */ { url, options }) {
+    const { release, files } = await atomic.readRelease(url, options)
+    const read = (/** @type {{ url: string }} */ file) => atomic.readIndex(file.url, options)
+    const numbers = (await Promise.all(files.map(read))).map(({ value }) => value?.number)
+    if (!numbers.includes(undefined)) return { release, numbers }
+    // A release that is two behind is removed: then the reader is to look again, and finds another one.
+    const now = await atomic.readRelease(url, options)
+    return now.release === release ? { release, numbers } : undefined
+  },
+
   /** Calls a function of the package. */
   call: (/** @type {string} */ name, /** @type {unknown[]} */ ...args) => atomic[name](...args),
 
