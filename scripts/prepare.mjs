@@ -126,7 +126,11 @@ async function place(/** @type {string} */ library, /** @type {string} */ addon)
 /** The addon for object stores; with profile `lab` and the feature `mutants`, steps of its protocol can be left out. */
 export async function prepareCloud({ profile = 'release', features = /** @type {string[]} */ ([]) } = {}) {
   await install()
-  await build({ ...cloud, profile, args: [...cloud.args, ...features.flatMap((name) => ['--features', name])] })
+  await build({
+    ...cloud,
+    profile,
+    args: [...cloud.args, ...features.flatMap((name) => ['--features', name])],
+  })
 }
 
 /** Is version `a` older than `b`? Both are numbers and dots; a missing part is zero. */

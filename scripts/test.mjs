@@ -112,7 +112,7 @@ runAsScript(import.meta.url, async () => {
   const parts = { js: runVitest, rust: runCargoTest, cloud: runCloud }
   await prepare()
   // Nothing is measured there, and link-time optimisation takes a minute and a half.
-  if (part === 'cloud') await prepareCloud({ profile: 'lab' })
+  if (part === 'cloud') await prepareCloud({ profile: 'lab', features: ['mutants'] })
   const results =
     part === 'js' || part === 'rust' || part === 'cloud'
       ? [await parts[part](rest)]

@@ -39,7 +39,7 @@ pub enum Verified {
 }
 
 /// A step of the protocol that a test leaves out, to see that another one notices.
-#[cfg(test)]
+#[cfg(any(test, feature = "mutants"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mutant {
     Ring,
@@ -47,6 +47,24 @@ pub(super) enum Mutant {
     Seq,
     Condition,
     Pause,
+}
+
+#[cfg(any(test, feature = "mutants"))]
+impl Mutant {
+    /// The one that `ATOMIC_CLOUD_MUTANT` names, in a build with the feature `mutants`.
+    fn of_environment() -> Option<Self> {
+        if !cfg!(feature = "mutants") {
+            return None;
+        }
+        match std::env::var("ATOMIC_CLOUD_MUTANT").ok()?.as_str() {
+            "ring" => Some(Self::Ring),
+            "nonce" => Some(Self::Nonce),
+            "seq" => Some(Self::Seq),
+            "condition" => Some(Self::Condition),
+            "pause" => Some(Self::Pause),
+            _ => None,
+        }
+    }
 }
 
 /// What an object is to become: one id for all tries, so that they count as one.
@@ -67,7 +85,7 @@ pub struct Commit {
     pauses: u32,
     credential_tries: u32,
     last: Reply,
-    #[cfg(test)]
+    #[cfg(any(test, feature = "mutants"))]
     pub(super) mutant: Option<Mutant>,
 }
 
@@ -98,8 +116,8 @@ impl Commit {
             pauses: 0,
             credential_tries: 0,
             last: Reply::default(),
-            #[cfg(test)]
-            mutant: None,
+            #[cfg(any(test, feature = "mutants"))]
+            mutant: Mutant::of_environment(),
         }
     }
 
@@ -303,7 +321,7 @@ impl Commit {
 }
 
 /// The steps that a test can leave out.
-#[cfg(not(test))]
+#[cfg(not(any(test, feature = "mutants")))]
 impl Commit {
     fn condition(&self, base: Option<&Object>) -> Condition {
         base.map_or(Condition::Absent, |base| Condition::Is(base.version.clone()))
@@ -326,7 +344,7 @@ impl Commit {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "mutants"))]
 impl Commit {
     fn condition(&self, base: Option<&Object>) -> Condition {
         match base {
