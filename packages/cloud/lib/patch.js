@@ -10,6 +10,8 @@ const LINGER_MS = 200
 /** The folds that are due in this process, by index. */
 const folds = new Map()
 
+const pause = () => new Promise((resolve) => setTimeout(resolve, LINGER_MS * Math.random()))
+
 async function atomicIndexPatch(url, patch, options) {
   const given = optionsOf(options)
   const { wait = 'applied' } = given
@@ -25,8 +27,11 @@ async function atomicIndexPatch(url, patch, options) {
       const soon = foldSoon(place, given).catch(() => ({ seen: {} }))
       if (wait === 'accepted') return { accepted: true, applied: false, durable: true }
       let folded = await soon
-      // It failed, or a delta of the same session is not there yet.
-      while (!(folded.seen[accepted.session] >= accepted.number)) folded = await place.fold(call)
+      // It failed, or the store's listing is behind.
+      while (!(folded.seen[accepted.session] >= accepted.number)) {
+        await pause()
+        folded = await place.fold(call)
+      }
       return { accepted: true, applied: true, version: folded.version, durable: true }
     })
   } catch (error) {
@@ -51,7 +56,7 @@ function foldSoon(place, { endpoint, timeout, maxAttempts }) {
   const { key } = place
   let fold = folds.get(key)
   if (!fold) {
-    fold = new Promise((resolve) => setTimeout(resolve, LINGER_MS * Math.random())).then(() => {
+    fold = pause().then(() => {
       folds.delete(key)
       return place.fold(limitsOf({ endpoint, timeout, maxAttempts }))
     })

@@ -13,7 +13,7 @@ use super::refuse;
 use crate::protocol::patch::{Change, Inbox, fold};
 use crate::protocol::{Error, Store};
 
-/// One session for each index: calls of a process share requests, and a session has no gap.
+/// One session for each index: calls of a process share requests, and its patches have one order.
 static INBOXES: LazyLock<Mutex<HashMap<String, Arc<Inbox>>>> = LazyLock::new(Mutex::default);
 
 /// Where a patch is.

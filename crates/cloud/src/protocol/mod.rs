@@ -3,6 +3,7 @@
 //! A [`Commit`] replaces the version that it has read, under a condition. Its id stands in the object's metadata among
 //! those of the last commits, so after a lost reply the next look tells whether the try has landed.
 
+mod clock;
 mod commit;
 mod error;
 mod limits;

@@ -93,9 +93,21 @@ impl Bucket {
     }
 }
 
-/// A key with a name that a store would change is refused: it would be another object.
+/// A key that would be changed on the way is refused: it would be another object, which listings show under another key.
 fn path(key: &str) -> Result<Path, Failure> {
-    Path::parse(key).map_err(|error| Failure::Final(Reply { text: error.to_string(), ..Reply::default() }))
+    let refuse = |text| Failure::Final(Reply { text, ..Reply::default() });
+    let path = Path::parse(key).map_err(|error| refuse(error.to_string()))?;
+    if path.as_ref() != key {
+        let text = format!("the key '{key}' cannot be used: leave out the slash at its beginning or its end");
+        return Err(refuse(text));
+    }
+    Ok(path)
+}
+
+/// A folder: empty, or with a slash at its end.
+fn prefix(folder: &str) -> Result<Option<Path>, Failure> {
+    let name = folder.strip_suffix('/').filter(|name| !name.is_empty()).unwrap_or(folder);
+    (!folder.is_empty()).then(|| path(name)).transpose()
 }
 
 #[async_trait]
@@ -176,11 +188,10 @@ impl Store for Bucket {
     }
 
     async fn list(&self, folder: &str, after: Option<&str>) -> Result<Vec<Entry>, Failure> {
-        let prefix = path(folder.trim_end_matches('/'))?;
-        let prefix = (!folder.is_empty()).then_some(&prefix);
+        let prefix = prefix(folder)?;
         let pages = match after {
-            None => self.store.list(prefix),
-            Some(after) => self.store.list_with_offset(prefix, &path(after)?),
+            None => self.store.list(prefix.as_ref()),
+            Some(after) => self.store.list_with_offset(prefix.as_ref(), &path(after)?),
         };
         match watch(pages.take(PAGE).try_collect::<Vec<_>>()).await {
             (Ok(entries), _) => Ok(entries.into_iter().map(|meta| self.entry(meta)).collect()),
@@ -211,3 +222,25 @@ const _: fn() = || {
     fn is_shared<T: Send + Sync + protocol::Store>() {}
     is_shared::<Bucket>();
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_would_name_another_object_is_refused() {
+        for key in ["/i.json", "a//b", "a/", "/"] {
+            assert!(path(key).is_err(), "{key}");
+        }
+        assert_eq!(path("a%20b/c?d").unwrap().as_ref(), "a%20b/c?d");
+    }
+
+    #[test]
+    fn a_folder_is_not_listed_under_another_name() {
+        for folder in ["/", "/a/", "a//"] {
+            assert!(prefix(folder).is_err(), "{folder}");
+        }
+        assert_eq!(prefix("").unwrap(), None);
+        assert_eq!(prefix("a/b/").unwrap().unwrap().as_ref(), "a/b");
+    }
+}

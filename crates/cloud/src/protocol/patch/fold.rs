@@ -2,21 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use super::inbox;
+use super::listing::{Item, Listing, is_before};
 use super::text::{Change, Members};
-use crate::protocol::release::{list_all, remove_all};
-use crate::protocol::{
-    Commit, Condition, Entry, Error, Kind, Limits, Object, Signature, Store, Version, retry,
-};
+use crate::protocol::release::remove_all;
+use crate::protocol::{Commit, Condition, Error, Kind, Limits, Object, Signature, Store, Version, retry};
 
-/// A session is remembered for so long after its last delta, by the store's clock. A request that arrives after that
-/// could be taken for a new session's; stores refuse signed requests that are older than 15 minutes.
+/// A session is remembered for so long after its last delta, by the store's clock, and as long as any delta of it is
+/// there. A copy of a delta that came after that would be folded again: writers repeat a request for
+/// [half an hour](super::session::REPEAT_WITHIN), and stores refuse signed requests that are older than 15 minutes.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
 
 /// How many deltas are read at once.
@@ -49,21 +49,19 @@ struct Seen {
     at: u64,
 }
 
-/// A delta of the inbox.
-struct Delta {
-    session: String,
-    number: u64,
-    at: u64,
-    key: String,
-}
+impl Ledger {
+    /// Drops sessions whose writers have long gone on. One that is in the listing is kept: what could not be removed would
+    /// be folded again.
+    fn forget(&mut self, listing: &Listing) {
+        let now = self.0.values().map(|seen| seen.at).max().unwrap_or_default();
+        self.0.retain(|session, seen| {
+            listing.sessions.contains_key(session) || !is_before(seen.at, now, FORGOTTEN_AFTER)
+        });
+    }
 
-/// What an inbox holds, compared with a ledger.
-#[derive(Default)]
-struct Sorted {
-    /// Those that follow on what the index has, without a gap.
-    due: Vec<Delta>,
-    /// Those that the index has, ledgers that no index names, and what never got its beginning.
-    over: Vec<String>,
+    fn last(&self, session: &str) -> u64 {
+        self.0.get(session).map_or(0, |seen| seen.last)
+    }
 }
 
 /// Folds until the inbox has nothing that is due.
@@ -75,15 +73,22 @@ pub async fn fold(store: &Arc<dyn Store>, key: &str, limits: &Limits) -> Result<
             // Another fold was faster; the next read finds its ledger.
             continue;
         };
-        let entries = list_all(store.as_ref(), &inbox(key), limits).await?;
-        let Sorted { due, over } = sort(&inbox(key), entries, &ledger, mine.as_deref());
-        let (text, after, folded) =
+        let listing = Listing::new(store.as_ref(), key, |session| ledger.last(session), limits).await?;
+        let over = over(&listing, &ledger, mine.as_deref());
+        let due = due(&listing, &ledger);
+        let is_done = due.is_empty();
+        let (text, mut after, folded) =
             apply(store.as_ref(), object.as_ref(), ledger.clone(), due, limits).await?;
-        if folded.is_empty() {
+        if folded.is_empty() && !is_done {
+            // Another fold has removed all of them; the next read finds its ledger.
+            continue;
+        }
+        if is_done {
             // Left for the next fold if it fails.
             let _ = remove_all(store.as_ref(), over, limits).await;
             return Ok(Folded { version: object.map(|object| object.version), ledger });
         }
+        after.forget(&listing);
         let name = format!("{}.ledger-{:012x}", inbox(key), commit.id());
         let body =
             Bytes::from(serde_json::to_vec(&after).map_err(|error| Error::invalid(error.to_string()))?);
@@ -129,40 +134,27 @@ async fn ledger_of(
     }
 }
 
-fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+/// Those that the index does not have, in the order of each session.
+fn due(listing: &Listing, ledger: &Ledger) -> Vec<(String, u64, Item)> {
+    let mut due = Vec::new();
+    for (session, deltas) in &listing.sessions {
+        let new = deltas.range(ledger.last(session) + 1..);
+        due.extend(new.map(|(number, delta)| (session.clone(), *number, delta.clone())));
+    }
+    due
 }
 
-fn sort(folder: &str, entries: Vec<Entry>, ledger: &Ledger, mine: Option<&str>) -> Sorted {
-    let now = entries.iter().map(|entry| seconds(entry.modified)).max().unwrap_or_default();
-    let is_old = |at: u64| at + FORGOTTEN_AFTER.as_secs() < now;
-    let mut sorted = Sorted::default();
-    let mut last = BTreeMap::new();
-    // Listings are in the order of the keys, so those of a session are in the order of their numbers.
-    for Entry { key, modified, .. } in entries {
-        let at = seconds(modified);
-        let name = key.strip_prefix(folder).unwrap_or_default();
-        let parts =
-            name.split_once('-').and_then(|(session, number)| Some((session, number.parse::<u64>().ok()?)));
-        let Some((session, number)) = parts.filter(|(session, _)| *session != ".ledger") else {
-            if name.starts_with(".ledger-") && Some(key.as_str()) != mine && is_old(at) {
-                sorted.over.push(key);
-            }
-            continue;
-        };
-        let session = session.to_owned();
-        let seen = ledger.0.get(&session).map_or(0, |seen| seen.last);
-        let last = last.entry(session.clone()).or_insert(seen);
-        if number <= seen {
-            sorted.over.push(key);
-        } else if number == *last + 1 {
-            *last = number;
-            sorted.due.push(Delta { session, number, at, key });
-        } else if is_old(at) {
-            sorted.over.push(key);
-        }
-    }
-    sorted
+/// The keys of deltas that the index has, and of ledgers that no index names.
+fn over(listing: &Listing, ledger: &Ledger, mine: Option<&str>) -> Vec<String> {
+    let deltas = listing
+        .sessions
+        .iter()
+        .flat_map(|(session, deltas)| deltas.range(..=ledger.last(session)).map(|(_, delta)| delta));
+    // One that is new may belong to a fold that is about to swap.
+    let ledgers = listing.ledgers.iter().filter(|found| {
+        Some(found.key.as_str()) != mine && is_before(found.at, listing.now, FORGOTTEN_AFTER)
+    });
+    deltas.chain(ledgers).map(|delta| delta.key.clone()).collect()
 }
 
 /// The index with all that is due, the ledger with it, and the keys of what went in.
@@ -170,7 +162,7 @@ async fn apply(
     store: &dyn Store,
     object: Option<&Object>,
     mut ledger: Ledger,
-    due: Vec<Delta>,
+    due: Vec<(String, u64, Item)>,
     limits: &Limits,
 ) -> Result<(String, Ledger, Vec<String>), Error> {
     if due.is_empty() {
@@ -178,25 +170,22 @@ async fn apply(
     }
     let before = object.map_or(&b"{}"[..], |object| &object.body);
     let mut members = Members::parse(before)?;
-    let get = |delta: Delta| async move {
+    let get = |(session, number, delta): (String, u64, Item)| async move {
         let object = retry(limits, || store.get(&delta.key, true)).await?;
-        Ok::<_, Error>((delta, object))
+        Ok::<_, Error>((session, number, delta, object))
     };
     let gets: Vec<_> = due.into_iter().map(get).collect();
     let mut folded = Vec::new();
     let mut deltas = stream::iter(gets).buffered(AT_ONCE);
     while let Some(delta) = deltas.next().await {
-        let (Delta { session, number, at, key }, object) = delta?;
-        let seen = ledger.0.get(&session).map_or(0, |seen| seen.last);
-        // Gone: another fold has it. Those behind it wait for the next round.
-        let Some(object) = object.filter(|_| number == seen + 1) else { continue };
+        let (session, number, delta, object) = delta?;
+        // Gone: another fold has it in the index, and this one will lose its swap.
+        let Some(object) = object else { continue };
         let changes: Vec<Change> =
             serde_json::from_slice(&object.body).map_err(|_| Error::of(Kind::NotText))?;
         changes.iter().for_each(|change| members.apply(change));
-        ledger.0.insert(session, Seen { last: number, at });
-        folded.push(key);
+        ledger.0.insert(session, Seen { last: number, at: delta.at });
+        folded.push(delta.key);
     }
-    let now = ledger.0.values().map(|seen| seen.at).max().unwrap_or_default();
-    ledger.0.retain(|_, seen| seen.at + FORGOTTEN_AFTER.as_secs() >= now);
     Ok((members.print(before), ledger, folded))
 }

@@ -11,6 +11,7 @@
 //! ```
 
 mod fold;
+mod listing;
 mod session;
 mod text;
 

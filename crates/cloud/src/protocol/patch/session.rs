@@ -1,15 +1,22 @@
-//! The writing side: one session of deltas without a gap.
+//! The writing side: one session of a process, with a number for each delta. A number is used once, and the next one only
+//! when the call for it has ended; so the numbers are the order of the patches, also over a failure.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{Mutex as AsyncMutex, oneshot};
 
 use super::inbox;
 use super::text::Change;
+use crate::protocol::clock::now;
 use crate::protocol::limits::Stop;
 use crate::protocol::signature::new_id;
-use crate::protocol::{Condition, Error, Failure, Kind, Limits, Store};
+use crate::protocol::{Condition, Error, Failure, Kind, Limits, Reply, Store};
+
+/// For so long a delta is written again after a lost reply. Then it may have been folded, removed and forgotten, and would
+/// be folded again; a machine that has slept, as a laptop does, must not do that.
+pub const REPEAT_WITHIN: Duration = Duration::from_secs(1800);
 
 /// Which delta holds a patch: `(session, number)`.
 pub type Place = (String, u64);
@@ -58,11 +65,14 @@ impl Inbox {
             group.into_iter().map(|one| (one.change, one.tell)).unzip();
         // One caller's signal must not end the request of others.
         let limits = if callers.len() > 1 { limits.without_abort() } else { limits.clone() };
-        let number = session.1 + 1;
-        let done =
-            self.write(&session.0, number, &changes, &limits).await.map(|()| (session.0.clone(), number));
-        // After a failure nothing follows in this session: a fold would wait for this delta.
-        *session = if done.is_ok() { (session.0.clone(), number) } else { (new_session(), 0) };
+        // Used up, whatever becomes of it: what comes late under it must not pass for the next one.
+        session.1 += 1;
+        let place = session.clone();
+        let done = self.write(&place.0, place.1, &changes, &limits).await.map(|()| place);
+        if done.as_ref().is_err_and(|error| error.kind == Kind::Conflict) {
+            // A copy of this process writes in the same session: a virtual machine that was restored twice.
+            *session = (new_session(), 0);
+        }
         for caller in callers {
             let _ = caller.send(done.clone());
         }
@@ -89,21 +99,38 @@ impl Inbox {
     ) -> Result<(), Error> {
         let text = serde_json::to_vec(changes).map_err(|error| Error::invalid(error.to_string()))?;
         let (key, text) = (format!("{}{session}-{number:08}", inbox(&self.key)), Bytes::from(text));
-        let mut unsure = false;
+        let (mut unsure, begun) = (false, now());
         for n in 1.. {
             limits.take_write().map_err(|stop| stopped(stop, unsure))?;
+            if unsure && now().duration_since(begun).is_ok_and(|time| time > REPEAT_WITHIN) {
+                return Err(Error::of(Kind::UnknownOutcome { id: 0 }));
+            }
             let put = self.store.put(&key, text.clone(), String::new(), Condition::Absent);
-            match limits.request(put).await.map_err(|stop| stopped(stop, true))? {
+            let mut failure = match limits.request(put).await.map_err(|stop| stopped(stop, true))? {
                 Ok(_) => return Ok(()),
-                // Nobody else has this name: an earlier try has landed.
-                Err(Failure::Conflict(_)) if unsure => return Ok(()),
-                Err(Failure::Unsure(_)) => unsure = true,
-                Err(Failure::Refused(_)) => {}
-                Err(Failure::NoCredentials(_)) if n < 3 => {}
-                Err(failure) if unsure => {
+                Err(failure) => failure,
+            };
+            if let Failure::Conflict(reply) = failure {
+                // The object is there; or the store is still busy with an earlier request, which may fail (409 on S3).
+                let get = limits.request(self.store.get(&key, true)).await;
+                failure = match get.map_err(|stop| stopped(stop, unsure))? {
+                    Ok(Some(found)) if found.body == text => return Ok(()),
+                    Ok(Some(_)) => Failure::Conflict(Reply {
+                        text: "another process has written a patch under this name: call again".into(),
+                        ..reply
+                    }),
+                    Ok(None) => Failure::Refused(reply),
+                    Err(failure) => failure,
+                };
+            }
+            match failure {
+                Failure::Unsure(_) => unsure = true,
+                Failure::Refused(_) => {}
+                Failure::NoCredentials(_) if n < 3 => {}
+                failure if unsure => {
                     return Err(Error { kind: Kind::UnknownOutcome { id: 0 }, reply: failure.reply() });
                 }
-                Err(failure) => return Err(failure.into()),
+                failure => return Err(failure.into()),
             }
             limits.pause(n).await.map_err(|stop| stopped(stop, unsure))?;
         }

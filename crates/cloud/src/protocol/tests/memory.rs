@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -32,6 +32,7 @@ pub enum Fault {
     Late(Duration),
     Failed,
     Refused,
+    Conflict,
     Hang(Duration),
     Final(u16),
 }
@@ -57,6 +58,8 @@ pub struct Memory {
     pub puts: Mutex<VecDeque<Fault>>,
     pub gets: Mutex<VecDeque<Fault>>,
     pub deletes: Mutex<VecDeque<Fault>>,
+    /// Keys with such ends are written while the next listing is made: it does not show them.
+    pub unlisted: Mutex<Vec<&'static str>>,
     pub ignores: Ignores,
     /// As on S3: the version is a digest of the content.
     pub by_content: bool,
@@ -120,7 +123,7 @@ impl Memory {
         let version = Version { etag: Some(etag), generation: None };
         let metadata = if self.ignores.metadata { String::new() } else { metadata };
         let size = body.len() as u64;
-        let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let modified = super::now();
         let object = Object { body, size, version: version.clone(), metadata, modified };
         objects.insert(key.to_owned(), Stored { object });
         Ok(Put { version, checked: true })
@@ -135,8 +138,8 @@ impl Memory {
         Ok(objects.remove(key).is_some())
     }
 
-    /// The same objects, for a request that outlives its caller.
-    fn for_later(&self) -> Self {
+    /// The same objects without the faults: for another machine, or a request that outlives its caller.
+    pub fn another_way_to_it(&self) -> Self {
         let (objects, versions) = (self.objects.clone(), self.versions.clone());
         Self { objects, versions, ignores: self.ignores, by_content: self.by_content, ..Self::default() }
     }
@@ -194,7 +197,7 @@ impl Store for Memory {
                 Err(Failure::Unsure(Reply::default()))
             }
             Fault::Late(after) => {
-                let (store, key) = (self.for_later(), key.to_owned());
+                let (store, key) = (self.another_way_to_it(), key.to_owned());
                 tokio::spawn(async move {
                     sleep(after).await;
                     let _ = store.apply(&key, body, metadata, &condition);
@@ -203,6 +206,7 @@ impl Store for Memory {
             }
             Fault::Failed => Err(Failure::Unsure(reply(503))),
             Fault::Refused => Err(Failure::Refused(reply(429))),
+            Fault::Conflict => Err(Failure::Conflict(reply(409))),
             Fault::Final(status) => Err(Failure::Final(reply(status))),
             Fault::Hang(time) => {
                 sleep(time).await;
@@ -219,13 +223,14 @@ impl Store for Memory {
                 Err(Failure::Unsure(Reply::default()))
             }
             Some(Fault::Late(after)) => {
-                let (store, key) = (self.for_later(), key.to_owned());
+                let (store, key) = (self.another_way_to_it(), key.to_owned());
                 tokio::spawn(async move {
                     sleep(after).await;
                     let _ = store.take(&key, version.as_ref());
                 });
                 Err(Failure::Unsure(Reply::default()))
             }
+            Some(Fault::Final(status)) => Err(Failure::Final(reply(status))),
             _ => self.take(key, version.as_ref()),
         }
     }
@@ -233,9 +238,11 @@ impl Store for Memory {
     async fn list(&self, folder: &str, after: Option<&str>) -> Result<Vec<Entry>, Failure> {
         sleep(Duration::from_millis(fastrand::u64(5..50))).await;
         let objects = self.objects.lock().unwrap();
+        let unlisted = std::mem::take(&mut *self.unlisted.lock().unwrap());
         let all = objects
             .iter()
-            .filter(|(key, _)| key.starts_with(folder) && after.is_none_or(|after| key.as_str() > after));
+            .filter(|(key, _)| key.starts_with(folder) && after.is_none_or(|after| key.as_str() > after))
+            .filter(|(key, _)| !unlisted.iter().any(|end| key.ends_with(end)));
         let entry = |(key, stored): (&String, &Stored)| {
             let Object { size, version, modified, .. } = stored.object.clone();
             Entry { key: key.clone(), size, version, modified }

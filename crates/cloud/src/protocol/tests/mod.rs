@@ -8,14 +8,33 @@ mod probe;
 mod release;
 mod write;
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::cell::Cell;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use memory::{Faults, Memory};
 
 use super::commit::Mutant;
 use super::{Commit, Done, Error, Limits};
+
+thread_local! {
+    static SLEPT: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// The time of this test, for its machine and its store.
+pub fn now() -> SystemTime {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let (start, now) = (*START, tokio::time::Instant::now().into_std());
+    let at_start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000) + SLEPT.get();
+    // A test may have begun before the one that has set the start.
+    at_start + now.duration_since(start) - start.duration_since(now)
+}
+
+/// The machine is suspended for so long: its timers stand still.
+fn suspend(time: Duration) {
+    SLEPT.set(SLEPT.get() + time);
+}
 
 /// Enough time for anything, and no end to the tries.
 fn limits() -> Limits {

@@ -95,14 +95,152 @@ async fn calls_that_wait_share_a_request() {
     assert_eq!(keys(&store).len(), 50);
 }
 
+/// Until a ledger may have forgotten a session.
+async fn hours_pass() {
+    tokio::time::sleep(Duration::from_secs(3 * 3600)).await;
+}
+
+async fn put_and_fold(store: &Arc<Memory>, inbox: &Inbox, key: &str, value: u32) {
+    inbox.put(set(key, value), &limits()).await.unwrap();
+    fold_all(store).await;
+}
+
 #[tokio::test(start_paused = true)]
-async fn after_a_failure_a_new_session_begins() {
+async fn a_failure_does_not_hold_up_what_comes_after_it() {
     let store = Memory::s3(Faults::default());
     let inbox = inbox(&store);
     inbox.put(set("a", 1), &limits()).await.unwrap();
     store.puts.lock().unwrap().push_back(Fault::Final(403));
     inbox.put(set("b", 1), &limits()).await.unwrap_err();
-    assert_eq!(inbox.put(set("c", 1), &limits()).await.unwrap().1, 1);
+    inbox.put(set("c", 1), &limits()).await.unwrap();
     fold_all(&store).await;
     assert_eq!(keys(&store).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_patches_of_a_process_stay_in_their_order_over_a_failure() {
+    for seed in 0..10 {
+        fastrand::seed(seed);
+        let store = Memory::s3(Faults::default());
+        let inbox = inbox(&store);
+        inbox.put(set("a", 1), &limits()).await.unwrap();
+        store.puts.lock().unwrap().push_back(Fault::Final(403));
+        inbox.put(set("a", 2), &limits()).await.unwrap_err();
+        inbox.put(set("a", 3), &limits()).await.unwrap();
+        fold_all(&store).await;
+        assert_eq!(keys(&store)["a"], 3, "seed {seed}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_patch_of_unknown_outcome_does_not_come_after_a_later_one() {
+    let store = Memory::s3(Faults::default());
+    let inbox = inbox(&store);
+    store.puts.lock().unwrap().extend([Fault::Late(Duration::from_secs(60)), Fault::Final(403)]);
+    let error = inbox.put(set("a", 1), &limits()).await.unwrap_err();
+    assert_eq!(error.code(), "ERR_ATOMIC_UNKNOWN_OUTCOME");
+    put_and_fold(&store, &inbox, "a", 2).await;
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    put_and_fold(&store, &inbox, "b", 3).await;
+    assert_eq!(keys(&store)["a"], 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_goes_on_after_the_ledger_has_forgotten_it() {
+    let store = Memory::s3(Faults::default());
+    let (first, other) = (inbox(&store), inbox(&store));
+    put_and_fold(&store, &first, "a", 1).await;
+    hours_pass().await;
+    put_and_fold(&store, &other, "b", 2).await;
+    first.put(set("c", 3), &limits()).await.unwrap();
+    put_and_fold(&store, &first, "d", 4).await;
+    assert_eq!(keys(&store).len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_goes_on_after_another_tool_has_written_the_index() {
+    let store = Memory::s3(Faults::default());
+    let first = inbox(&store);
+    put_and_fold(&store, &first, "a", 1).await;
+    store.overwrite("index.json", "{}");
+    put_and_fold(&store, &first, "b", 2).await;
+    assert_eq!(keys(&store)["b"], 2);
+    store.objects.lock().unwrap().remove("index.json");
+    put_and_fold(&store, &first, "c", 3).await;
+    assert_eq!(keys(&store)["c"], 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_listing_misses_of_a_session_is_not_passed_over() {
+    let store = Memory::s3(Faults::default());
+    let first = inbox(&store);
+    for (key, value) in [("a", 1), ("b", 1), ("a", 2)] {
+        first.put(set(key, value), &limits()).await.unwrap();
+    }
+    store.unlisted.lock().unwrap().extend(["-00000001", "-00000002"]);
+    fold_all(&store).await;
+    assert_eq!((keys(&store)["a"].as_u64(), keys(&store)["b"].as_u64()), (Some(2), Some(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delta_that_could_not_be_removed_is_not_folded_again() {
+    for seed in 0..10 {
+        fastrand::seed(seed);
+        let store = Memory::s3(Faults::default());
+        store.deletes.lock().unwrap().extend([Fault::Final(403); 100]);
+        put_and_fold(&store, &inbox(&store), "a", 1).await;
+        put_and_fold(&store, &inbox(&store), "a", 2).await;
+        for n in 0..3 {
+            hours_pass().await;
+            put_and_fold(&store, &inbox(&store), "b", n).await;
+        }
+        assert_eq!(keys(&store)["a"], 2, "seed {seed}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delta_that_waited_for_hours_is_not_folded_again() {
+    let store = Memory::s3(Faults::default());
+    inbox(&store).put(set("a", 1), &limits()).await.unwrap();
+    hours_pass().await;
+    store.deletes.lock().unwrap().extend([Fault::Final(403); 3]);
+    put_and_fold(&store, &inbox(&store), "b", 1).await;
+    update(&store, limits(), None, |text| text.replace("\"a\":1", "\"a\":2")).await.unwrap();
+    put_and_fold(&store, &inbox(&store), "b", 2).await;
+    assert_eq!(keys(&store)["a"], 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_that_was_suspended_does_not_repeat_a_patch_that_was_folded() {
+    let store = Memory::s3(Faults::default());
+    let as_seen_by_writer = Arc::new(store.another_way_to_it());
+    as_seen_by_writer.puts.lock().unwrap().push_back(Fault::Lost);
+    as_seen_by_writer.puts.lock().unwrap().extend([Fault::Refused; 1000]);
+    let writer = inbox(&as_seen_by_writer);
+    let writing = tokio::spawn(async move { writer.put(set("a", 1), &limits()).await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    fold_all(&store).await;
+    put_and_fold(&store, &inbox(&store), "a", 2).await;
+    suspend(Duration::from_secs(3 * 3600));
+    put_and_fold(&store, &inbox(&store), "b", 1).await;
+    let error = writing.await.unwrap().unwrap_err();
+    assert_eq!(error.code(), "ERR_ATOMIC_UNKNOWN_OUTCOME");
+    fold_all(&store).await;
+    assert_eq!(keys(&store)["a"], 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conflict_in_doubt_is_not_taken_for_a_success() {
+    let store = Memory::s3(Faults::default());
+    store.puts.lock().unwrap().extend([Fault::Failed, Fault::Conflict, Fault::Conflict]);
+    put_and_fold(&store, &inbox(&store), "a", 1).await;
+    assert_eq!(keys(&store)["a"], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conflict_with_nothing_there_is_tried_again() {
+    let store = Memory::s3(Faults::default());
+    store.puts.lock().unwrap().push_back(Fault::Conflict);
+    put_and_fold(&store, &inbox(&store), "a", 1).await;
+    assert_eq!(keys(&store)["a"], 1);
 }
