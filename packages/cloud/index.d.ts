@@ -148,8 +148,7 @@ export function readRelease(
  * Sets and deletes keys of an index that many machines share. The patch is put into an inbox, `${url}.inbox/`, where it
  * is safe; any process folds the inbox into the index. The index is an object, its other values stay as they are.
  *
- * Patches that one process made one after the other, each awaited, are applied in that order; those of several processes
- * in any order. Each accepted patch is applied once, however long it waits for a fold. A patch that rejects with
+ * Patches of one process are applied in the order of its calls; those of several processes in any order. Each accepted patch is applied once, however long it waits for a fold. A patch that rejects with
  * `ERR_ATOMIC_UNKNOWN_OUTCOME` is applied once or never, and never over a later patch of the same process. So it rejects
  * also when half an hour has passed since a lost reply, for example because the machine was suspended.
  *

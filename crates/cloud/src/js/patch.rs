@@ -51,14 +51,16 @@ impl Place {
             .entry(self.key())
             .or_insert_with(|| Arc::new(Inbox::new(self.bucket.clone(), self.target.key.clone())))
             .clone();
+        let change: Change =
+            serde_json::from_str(&change).map_err(|error| refuse(&Error::invalid(error.to_string())))?;
+        // Here, on the caller's thread: threads of the runtime would not keep the order of the calls.
+        let ticket = inbox.queue(change);
         env.spawn_future(async move {
-            let put = async {
-                let change: Change =
-                    serde_json::from_str(&change).map_err(|error| Error::invalid(error.to_string()))?;
-                bucket.ensure_fit(&target.key, &limits).await?;
-                inbox.put(change, &limits).await
+            let put = match bucket.ensure_fit(&target.key, &limits).await {
+                Ok(()) => inbox.send(ticket, &limits).await,
+                Err(error) => inbox.give_up(ticket, error).await,
             };
-            let (session, number) = put.await.map_err(|error| refuse(&error))?;
+            let (session, number) = put.map_err(|error| refuse(&error))?;
             #[allow(clippy::cast_precision_loss, reason = "JavaScript has no other number")]
             Ok(Accepted { session, number: number as f64 })
         })

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::inbox;
 use super::listing::{Item, Listing, is_before};
 use super::text::{Change, Members};
+use crate::protocol::limits::Stop;
 use crate::protocol::release::remove_all;
 use crate::protocol::{Commit, Condition, Error, Kind, Limits, Object, Signature, Store, Version, retry};
 
@@ -64,43 +65,51 @@ impl Ledger {
     }
 }
 
-/// Folds until the inbox has nothing that is due.
+/// Folds all that the inbox has.
 pub async fn fold(store: &Arc<dyn Store>, key: &str, limits: &Limits) -> Result<Folded, Error> {
-    loop {
-        let mut commit = Commit::new(store.clone(), key.into(), limits.clone(), true);
-        let object = commit.read(true).await?;
-        let Some((ledger, mine)) = ledger_of(store.as_ref(), key, object.as_ref(), limits).await? else {
-            // Another fold was faster; the next read finds its ledger.
-            continue;
-        };
-        let listing = Listing::new(store.as_ref(), key, |session| ledger.last(session), limits).await?;
-        let over = over(&listing, &ledger, mine.as_deref());
-        let due = due(&listing, &ledger);
-        let is_done = due.is_empty();
-        let (text, mut after, folded) =
-            apply(store.as_ref(), object.as_ref(), ledger.clone(), due, limits).await?;
-        if folded.is_empty() && !is_done {
-            // Another fold has removed all of them; the next read finds its ledger.
-            continue;
+    for n in 1.. {
+        if let Some(folded) = fold_once(store, key, limits).await? {
+            return Ok(folded);
         }
-        if is_done {
-            // Left for the next fold if it fails.
-            let _ = remove_all(store.as_ref(), over, limits).await;
-            return Ok(Folded { version: object.map(|object| object.version), ledger });
-        }
-        after.forget(&listing);
-        let name = format!("{}.ledger-{:012x}", inbox(key), commit.id());
-        let body =
-            Bytes::from(serde_json::to_vec(&after).map_err(|error| Error::invalid(error.to_string()))?);
-        retry(limits, || store.put(&name, body.clone(), String::new(), Condition::None)).await?;
-        commit.set_ledger(commit.id());
-        if let Some(done) = commit.replace_if(Bytes::from(text)).await? {
-            let over = over.into_iter().chain(folded).chain(mine).collect();
-            let _ = remove_all(store.as_ref(), over, limits).await;
-            return Ok(Folded { version: Some(done.version), ledger: after });
-        }
-        let _ = remove_all(store.as_ref(), vec![name], limits).await;
+        limits
+            .pause(n)
+            .await
+            .map_err(|stop| Error::of(if stop == Stop::Aborted { Kind::Aborted } else { Kind::Contended }))?;
     }
+    unreachable!("the loop ends with an answer or with its limits")
+}
+
+/// None: another fold was faster, and the next read finds its ledger.
+async fn fold_once(store: &Arc<dyn Store>, key: &str, limits: &Limits) -> Result<Option<Folded>, Error> {
+    let mut commit = Commit::new(store.clone(), key.into(), limits.clone(), true);
+    let object = commit.read(true).await?;
+    let Some((ledger, mine)) = ledger_of(store.as_ref(), key, object.as_ref(), limits).await? else {
+        return Ok(None);
+    };
+    let listing = Listing::new(store.as_ref(), key, |session| ledger.last(session), limits).await?;
+    let mut over = over(&listing, &ledger, mine.as_deref());
+    let due = due(&listing, &ledger);
+    if due.is_empty() {
+        // Left for the next fold if it fails.
+        let _ = remove_all(store.as_ref(), over, limits).await;
+        return Ok(Some(Folded { version: object.map(|object| object.version), ledger }));
+    }
+    let (text, mut after, folded) = apply(store.as_ref(), object.as_ref(), ledger, due, limits).await?;
+    if folded.is_empty() {
+        return Ok(None);
+    }
+    after.forget(&listing);
+    let name = format!("{}.ledger-{:012x}", inbox(key), commit.id());
+    let body = Bytes::from(serde_json::to_vec(&after).map_err(|error| Error::invalid(error.to_string()))?);
+    retry(limits, || store.put(&name, body.clone(), String::new(), Condition::None)).await?;
+    commit.set_ledger(commit.id());
+    let Some(done) = commit.replace_if(Bytes::from(text)).await? else {
+        let _ = remove_all(store.as_ref(), vec![name], limits).await;
+        return Ok(None);
+    };
+    over.extend(folded.into_iter().chain(mine));
+    let _ = remove_all(store.as_ref(), over, limits).await;
+    Ok(Some(Folded { version: Some(done.version), ledger: after }))
 }
 
 /// The ledger of this version of the index, and its key. None: it is gone, for the index has another one by now.
@@ -165,9 +174,6 @@ async fn apply(
     due: Vec<(String, u64, Item)>,
     limits: &Limits,
 ) -> Result<(String, Ledger, Vec<String>), Error> {
-    if due.is_empty() {
-        return Ok((String::new(), ledger, Vec::new()));
-    }
     let before = object.map_or(&b"{}"[..], |object| &object.body);
     let mut members = Members::parse(before)?;
     let get = |(session, number, delta): (String, u64, Item)| async move {

@@ -27,6 +27,12 @@ struct Waiting {
     tell: oneshot::Sender<Result<Place, Error>>,
 }
 
+/// A change that is queued.
+pub struct Ticket {
+    id: u64,
+    told: oneshot::Receiver<Result<Place, Error>>,
+}
+
 /// The inbox of an index, as this process writes to it. Calls that wait for a request share the next one.
 pub struct Inbox {
     store: Arc<dyn Store>,
@@ -41,23 +47,22 @@ impl Inbox {
         Self { store, key, waiting: Mutex::default(), session: AsyncMutex::new((new_session(), 0)) }
     }
 
-    /// Puts a change into the inbox.
-    pub async fn put(&self, change: Change, limits: &Limits) -> Result<Place, Error> {
-        let (tell, mut told) = oneshot::channel();
+    /// Gives a change its place in the order. It goes into the inbox with the next [`Self::send`], of any call.
+    pub fn queue(&self, change: Change) -> Ticket {
+        let (tell, told) = oneshot::channel();
         let id = new_id();
         self.waiting().push(Waiting { id, change, tell });
+        Ticket { id, told }
+    }
+
+    /// Puts what was queued into the inbox.
+    pub async fn send(&self, mut ticket: Ticket, limits: &Limits) -> Result<Place, Error> {
         let mut session = match limits.wait(self.session.lock()).await {
             Ok(session) => session,
-            Err(stop) => {
-                return match self.withdraw(id) {
-                    Some(_) => Err(stopped(stop, false)),
-                    // Another call has it on its way, and will know.
-                    None => told.await.unwrap_or_else(|_| Err(stopped(stop, true))),
-                };
-            }
+            Err(stop) => return self.give_up(ticket, stopped(stop, false)).await,
         };
         // The call that had the session before may have taken this one along.
-        if let Ok(done) = told.try_recv() {
+        if let Ok(done) = ticket.told.try_recv() {
             return done;
         }
         let group = std::mem::take(&mut *self.waiting());
@@ -79,11 +84,13 @@ impl Inbox {
         done
     }
 
-    /// Takes a change back that no request has taken along yet.
-    fn withdraw(&self, id: u64) -> Option<Waiting> {
-        let mut waiting = self.waiting();
-        let at = waiting.iter().position(|one| one.id == id)?;
-        Some(waiting.swap_remove(at))
+    /// Takes a change back for this reason, unless another call has it on its way: that one will know.
+    pub async fn give_up(&self, ticket: Ticket, reason: Error) -> Result<Place, Error> {
+        let withdrawn = self.waiting().extract_if(.., |one| one.id == ticket.id).next().is_some();
+        if withdrawn {
+            return Err(reason);
+        }
+        ticket.told.await.unwrap_or_else(|_| Err(Error::of(Kind::UnknownOutcome { id: 0 })))
     }
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Waiting>> {

@@ -58,8 +58,8 @@ pub struct Memory {
     pub puts: Mutex<VecDeque<Fault>>,
     pub gets: Mutex<VecDeque<Fault>>,
     pub deletes: Mutex<VecDeque<Fault>>,
-    /// Keys with such ends are written while the next listing is made: it does not show them.
-    pub unlisted: Mutex<Vec<&'static str>>,
+    /// Objects whose keys end so are written while the next listings are made, which do not show them.
+    pub unlisted: Mutex<VecDeque<&'static [&'static str]>>,
     pub ignores: Ignores,
     /// As on S3: the version is a digest of the content.
     pub by_content: bool,
@@ -238,7 +238,7 @@ impl Store for Memory {
     async fn list(&self, folder: &str, after: Option<&str>) -> Result<Vec<Entry>, Failure> {
         sleep(Duration::from_millis(fastrand::u64(5..50))).await;
         let objects = self.objects.lock().unwrap();
-        let unlisted = std::mem::take(&mut *self.unlisted.lock().unwrap());
+        let unlisted = self.unlisted.lock().unwrap().pop_front().unwrap_or_default();
         let all = objects
             .iter()
             .filter(|(key, _)| key.starts_with(folder) && after.is_none_or(|after| key.as_str() > after))

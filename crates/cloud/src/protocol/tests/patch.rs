@@ -15,6 +15,10 @@ fn inbox(store: &Arc<Memory>) -> Arc<Inbox> {
     Arc::new(Inbox::new(store.clone(), "index.json".into()))
 }
 
+async fn put(inbox: &Inbox, change: Change, limits: &Limits) -> Result<(String, u64), Error> {
+    inbox.send(inbox.queue(change), limits).await
+}
+
 async fn fold_all(store: &Arc<Memory>) {
     fold(&(store.clone() as Arc<dyn Store>), "index.json", &limits()).await.unwrap();
 }
@@ -29,7 +33,7 @@ async fn what_is_accepted_gets_into_the_index_once() {
                 let (store, inbox) = (store.clone(), inbox(&store));
                 tokio::spawn(async move {
                     for n in 0..10 {
-                        let place = inbox.put(set(&format!("w{writer}n{n}"), n), &limits()).await.unwrap();
+                        let place = put(&inbox, set(&format!("w{writer}n{n}"), n), &limits()).await.unwrap();
                         // Each fourth one folds, so that folds race; some are given up half way.
                         if n % 4 == 0 {
                             let limits = limits_of(Duration::from_millis(fastrand::u64(50..2000)));
@@ -55,9 +59,9 @@ async fn a_delta_that_comes_late_again_does_not_bring_an_old_value_back() {
     let store = Memory::s3(Faults::default());
     store.puts.lock().unwrap().push_back(Fault::Late(Duration::from_secs(60)));
     let first = inbox(&store);
-    first.put(set("a", 1), &limits()).await.unwrap();
+    put(&first, set("a", 1), &limits()).await.unwrap();
     fold_all(&store).await;
-    inbox(&store).put(set("a", 2), &limits()).await.unwrap();
+    put(&inbox(&store), set("a", 2), &limits()).await.unwrap();
     fold_all(&store).await;
     tokio::time::sleep(Duration::from_secs(100)).await;
     fold_all(&store).await;
@@ -68,10 +72,10 @@ async fn a_delta_that_comes_late_again_does_not_bring_an_old_value_back() {
 #[tokio::test(start_paused = true)]
 async fn updates_and_patches_of_one_index_get_along() {
     let store = Memory::s3(Faults::default());
-    inbox(&store).put(set("a", 1), &limits()).await.unwrap();
+    put(&inbox(&store), set("a", 1), &limits()).await.unwrap();
     fold_all(&store).await;
     update(&store, limits(), None, |text| text.replace('1', "7")).await.unwrap();
-    inbox(&store).put(set("b", 2), &limits()).await.unwrap();
+    put(&inbox(&store), set("b", 2), &limits()).await.unwrap();
     fold_all(&store).await;
     assert_eq!((keys(&store)["a"].as_u64(), keys(&store)["b"].as_u64()), (Some(7), Some(2)));
 }
@@ -83,7 +87,7 @@ async fn calls_that_wait_share_a_request() {
     let calls: Vec<_> = (0..50)
         .map(|n| {
             let inbox = inbox.clone();
-            tokio::spawn(async move { inbox.put(set(&format!("k{n}"), n), &limits()).await.unwrap() })
+            tokio::spawn(async move { put(&inbox, set(&format!("k{n}"), n), &limits()).await.unwrap() })
         })
         .collect();
     let mut places = std::collections::BTreeSet::new();
@@ -101,18 +105,31 @@ async fn hours_pass() {
 }
 
 async fn put_and_fold(store: &Arc<Memory>, inbox: &Inbox, key: &str, value: u32) {
-    inbox.put(set(key, value), &limits()).await.unwrap();
+    put(inbox, set(key, value), &limits()).await.unwrap();
     fold_all(store).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_do_not_wait_for_each_other_keep_their_order() {
+    let store = Memory::s3(Faults::default());
+    let inbox = inbox(&store);
+    let (first, second) = (inbox.queue(set("a", 1)), inbox.queue(set("a", 2)));
+    let third = inbox.queue(set("a", 3));
+    inbox.give_up(third, Error::invalid("")).await.unwrap_err();
+    inbox.send(second, &limits()).await.unwrap();
+    inbox.send(first, &limits()).await.unwrap();
+    fold_all(&store).await;
+    assert_eq!(keys(&store)["a"], 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failure_does_not_hold_up_what_comes_after_it() {
     let store = Memory::s3(Faults::default());
     let inbox = inbox(&store);
-    inbox.put(set("a", 1), &limits()).await.unwrap();
+    put(&inbox, set("a", 1), &limits()).await.unwrap();
     store.puts.lock().unwrap().push_back(Fault::Final(403));
-    inbox.put(set("b", 1), &limits()).await.unwrap_err();
-    inbox.put(set("c", 1), &limits()).await.unwrap();
+    put(&inbox, set("b", 1), &limits()).await.unwrap_err();
+    put(&inbox, set("c", 1), &limits()).await.unwrap();
     fold_all(&store).await;
     assert_eq!(keys(&store).len(), 2);
 }
@@ -123,10 +140,10 @@ async fn the_patches_of_a_process_stay_in_their_order_over_a_failure() {
         fastrand::seed(seed);
         let store = Memory::s3(Faults::default());
         let inbox = inbox(&store);
-        inbox.put(set("a", 1), &limits()).await.unwrap();
+        put(&inbox, set("a", 1), &limits()).await.unwrap();
         store.puts.lock().unwrap().push_back(Fault::Final(403));
-        inbox.put(set("a", 2), &limits()).await.unwrap_err();
-        inbox.put(set("a", 3), &limits()).await.unwrap();
+        put(&inbox, set("a", 2), &limits()).await.unwrap_err();
+        put(&inbox, set("a", 3), &limits()).await.unwrap();
         fold_all(&store).await;
         assert_eq!(keys(&store)["a"], 3, "seed {seed}");
     }
@@ -137,7 +154,7 @@ async fn a_patch_of_unknown_outcome_does_not_come_after_a_later_one() {
     let store = Memory::s3(Faults::default());
     let inbox = inbox(&store);
     store.puts.lock().unwrap().extend([Fault::Late(Duration::from_secs(60)), Fault::Final(403)]);
-    let error = inbox.put(set("a", 1), &limits()).await.unwrap_err();
+    let error = put(&inbox, set("a", 1), &limits()).await.unwrap_err();
     assert_eq!(error.code(), "ERR_ATOMIC_UNKNOWN_OUTCOME");
     put_and_fold(&store, &inbox, "a", 2).await;
     tokio::time::sleep(Duration::from_secs(100)).await;
@@ -152,7 +169,7 @@ async fn a_session_goes_on_after_the_ledger_has_forgotten_it() {
     put_and_fold(&store, &first, "a", 1).await;
     hours_pass().await;
     put_and_fold(&store, &other, "b", 2).await;
-    first.put(set("c", 3), &limits()).await.unwrap();
+    put(&first, set("c", 3), &limits()).await.unwrap();
     put_and_fold(&store, &first, "d", 4).await;
     assert_eq!(keys(&store).len(), 4);
 }
@@ -174,12 +191,15 @@ async fn a_session_goes_on_after_another_tool_has_written_the_index() {
 async fn what_a_listing_misses_of_a_session_is_not_passed_over() {
     let store = Memory::s3(Faults::default());
     let first = inbox(&store);
-    for (key, value) in [("a", 1), ("b", 1), ("a", 2)] {
-        first.put(set(key, value), &limits()).await.unwrap();
+    for (key, value) in [("a", 1), ("b", 1), ("a", 2), ("c", 1), ("d", 1)] {
+        put(&first, set(key, value), &limits()).await.unwrap();
     }
-    store.unlisted.lock().unwrap().extend(["-00000001", "-00000002"]);
+    let missed: [&[_]; 2] = [&["-00000001", "-00000002", "-00000004", "-00000005"], &["-00000004"]];
+    store.unlisted.lock().unwrap().extend(missed);
     fold_all(&store).await;
-    assert_eq!((keys(&store)["a"].as_u64(), keys(&store)["b"].as_u64()), (Some(2), Some(1)));
+    assert_eq!((keys(&store)["a"].as_u64(), keys(&store).len()), (Some(2), 2));
+    fold_all(&store).await;
+    assert_eq!(keys(&store).len(), 4);
 }
 
 #[tokio::test(start_paused = true)]
@@ -201,7 +221,7 @@ async fn a_delta_that_could_not_be_removed_is_not_folded_again() {
 #[tokio::test(start_paused = true)]
 async fn a_delta_that_waited_for_hours_is_not_folded_again() {
     let store = Memory::s3(Faults::default());
-    inbox(&store).put(set("a", 1), &limits()).await.unwrap();
+    put(&inbox(&store), set("a", 1), &limits()).await.unwrap();
     hours_pass().await;
     store.deletes.lock().unwrap().extend([Fault::Final(403); 3]);
     put_and_fold(&store, &inbox(&store), "b", 1).await;
@@ -217,7 +237,7 @@ async fn a_writer_that_was_suspended_does_not_repeat_a_patch_that_was_folded() {
     as_seen_by_writer.puts.lock().unwrap().push_back(Fault::Lost);
     as_seen_by_writer.puts.lock().unwrap().extend([Fault::Refused; 1000]);
     let writer = inbox(&as_seen_by_writer);
-    let writing = tokio::spawn(async move { writer.put(set("a", 1), &limits()).await });
+    let writing = tokio::spawn(async move { put(&writer, set("a", 1), &limits()).await });
     tokio::time::sleep(Duration::from_secs(1)).await;
     fold_all(&store).await;
     put_and_fold(&store, &inbox(&store), "a", 2).await;
