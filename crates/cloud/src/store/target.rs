@@ -49,6 +49,12 @@ impl Target {
                 "the name of a bucket has letters, digits, `-`, `_`, `.` and `$` only",
             ));
         }
+        if key.starts_with('/') || key.contains("//") {
+            // The client library would leave a slash out, and so name another object.
+            return Err(Error::invalid(
+                "a key cannot begin with a slash or have two in a row: leave one out",
+            ));
+        }
         Ok(Self { scheme, bucket: bucket.into(), key: key.into() })
     }
 
@@ -101,6 +107,13 @@ mod tests {
     fn a_password_is_refused_and_not_repeated() {
         let error = Target::parse("s3://user:secret@bucket/key").unwrap_err();
         assert!(!error.to_string().contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn a_key_that_would_name_another_object_is_refused() {
+        for url in ["s3://b//i.json", "s3://b//", "s3://b/a//i.json"] {
+            assert!(Target::parse(url).is_err(), "{url}");
+        }
     }
 
     #[test]
