@@ -76,6 +76,66 @@ describe('an abort', () => {
       [1, 2],
     ])
   })
+
+  test('of one that was told already does not end the commit of another', async ({ project }) => {
+    project.installPeer()
+    const seen = await project.run(async ({ atomicIndexUpdate, require }) => {
+      const { fake } = require('@pipeline/atomic-cloud')
+      const caller = new AbortController()
+      fake.before = (what: string, signal: AbortSignal) => {
+        if (what !== 'replaceIf') return
+        caller.abort()
+        if (signal.aborted) throw signal.reason
+      }
+      const outcomes = await Promise.allSettled([
+        atomicIndexUpdate(
+          's3://b/i',
+          () => {
+            throw new Error('failed')
+          },
+          { signal: caller.signal },
+        ),
+        atomicIndexUpdate('s3://b/i', () => ({ b: 1 })),
+      ])
+      const told = outcomes.map((outcome: any) => outcome.reason?.message ?? outcome.status)
+      return [told, fake.objects.get('s3://b/i')?.text]
+    })
+    expect(seen).toEqual([['failed', 'fulfilled'], '{\n  "b": 1\n}'])
+  })
+
+  test('of one whose object was replaced by others does not end those behind it', async ({ project }) => {
+    project.installPeer()
+    const seen = await project.run(async ({ atomicIndexUpdate, require }) => {
+      const { fake } = require('@pipeline/atomic-cloud')
+      const caller = new AbortController()
+      fake.before = (what: string, signal: AbortSignal) => {
+        if (signal.aborted) throw signal.reason
+        if (what !== 'replaceIf' || caller.signal.aborted) return
+        // The peer has its answer, whatever comes now.
+        fake.put('s3://b/i', '{}')
+        caller.abort()
+      }
+      let goOn = () => {}
+      const slow = new Promise<void>((resolve) => {
+        goOn = resolve
+      })
+      const change = (name: string) => (index: any) => ({ ...index, [name]: 1 })
+      let runs = 0
+      const calls = [
+        atomicIndexUpdate('s3://b/i', change('a'), { signal: caller.signal }),
+        // Slow at first: the one before it is written alone, and the index is kept.
+        atomicIndexUpdate('s3://b/i', async (index: any) => {
+          if (runs++ === 0) await slow
+          return change('b')(index)
+        }),
+      ]
+      const outcomes = await Promise.allSettled(calls)
+      goOn()
+      const told = outcomes.map(({ status, reason }: any) => reason?.name ?? status)
+      return [told, JSON.parse(fake.objects.get('s3://b/i').text)]
+    })
+    expect(seen).toEqual([['AbortError', 'fulfilled'], { b: 1 }])
+  })
 })
 
 describe('a timeout', () => {

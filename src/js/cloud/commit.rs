@@ -27,8 +27,6 @@ pub struct Commit {
     peer: Kept,
     /// Aborts what the peer is doing.
     controller: Kept,
-    /// Whether an abort of a caller's still counts.
-    heeds: Rc<Cell<bool>>,
     /// Until when the peer tries; `None`: without a limit.
     until: Option<Instant>,
 }
@@ -87,12 +85,7 @@ impl Object {
         let signal = raw::get(env, &controller, c"signal")?;
         let options = script::call(env, c"commitOptions", &[self.options.get(env)?, timeout, signal])?;
         let peer = peer::call(env, &self.shown, c"openIndex", &[self.url.get(env)?, options])?;
-        Ok(Commit {
-            peer: Kept::new(env, &peer)?,
-            controller: Kept::new(env, &controller)?,
-            heeds: Rc::default(),
-            until,
-        })
+        Ok(Commit { peer: Kept::new(env, &peer)?, controller: Kept::new(env, &controller)?, until })
     }
 }
 
@@ -139,14 +132,14 @@ impl Commit {
     where
         R: for<'scope> FnOnce(&'scope Env, Result<'scope, Unknown<'scope>>) + 'static,
     {
-        self.heed(env, signal);
-        let heeds = self.heeds.clone();
+        let heeds = self.heed(env, signal);
+        let is_over = heeds.clone();
         let react = Rc::new(Cell::new(Some(react)));
         let later = react.clone();
         let called = self.peer.get(env).and_then(|peer| {
             let promise = raw::invoke(env, &peer, name, args)?;
             promise::settled(env, &promise, move |env, result| {
-                heeds.set(false);
+                is_over.set(false);
                 if let Some(react) = later.take() {
                     react(env, result);
                 }
@@ -155,26 +148,33 @@ impl Commit {
         if let Err(error) = called
             && let Some(react) = react.take()
         {
-            self.heeds.set(false);
+            heeds.set(false);
             react(env, Err(error));
         }
     }
 
-    fn heed(&self, env: &Env, signal: Option<&Signal>) {
-        let Some(signal) = signal else { return };
-        self.heeds.set(true);
+    /// Lets an abort of `signal` end what the peer does. Returns whether it still counts: that is to be said for each request
+    /// by itself, because a signal is listened to for longer, and the next request may be that of another caller.
+    fn heed(&self, env: &Env, signal: Option<&Signal>) -> Rc<Cell<bool>> {
+        let heeds = Rc::new(Cell::new(true));
+        let Some(signal) = signal else { return heeds };
         // A controller is kept once more, because the reaction is as long as the signal is listened to.
         let controller = self.controller.get(env).and_then(|controller| Kept::new(env, &controller));
-        let Ok(controller) = controller else { return };
-        let heeds = self.heeds.clone();
+        let Ok(controller) = controller else { return heeds };
+        let counts = heeds.clone();
         let abort = move |env: &Env| {
-            if heeds.get() {
+            if counts.get() {
                 // Fails only in an environment that is ending.
                 drop(controller.get(env).and_then(|controller| raw::invoke(env, &controller, c"abort", &[])));
             }
         };
         // It may have come while nothing heeded it, and does not come again.
-        if signal.cancel().is_cancelled() { abort(env) } else { signal.on_abort(abort) }
+        if signal.cancel().is_cancelled() {
+            abort(env)
+        } else {
+            signal.on_abort(abort)
+        }
+        heeds
     }
 }
 

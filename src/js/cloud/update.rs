@@ -170,6 +170,12 @@ impl ObjectIndex {
             Ok(Reply::Changed) => {
                 self.conflicts += 1;
                 let written = Written::Changed;
+                let is_aborted =
+                    how.sole.as_ref().is_some_and(|call| call.request.signal.cancel().is_cancelled());
+                if is_aborted && how.keep {
+                    // The abort has reached the commit as well, and the others are to go on.
+                    return self.begin_again(env, &how, |env, held| done(env, Replaced { written, held }));
+                }
                 let alone = how.sole.as_ref().filter(|_| !how.keep);
                 let signal = alone.map(|call| &call.request.signal);
                 self.read(env, how.options, signal, |env, held| done(env, Replaced { written, held }));
