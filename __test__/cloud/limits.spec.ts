@@ -184,28 +184,67 @@ describe('a timeout', () => {
     })
   })
 
-  test('of the peer counts for the calls whose time is up, and not for the others', async ({ project }) => {
+  for (const [where, code] of [
+    ['replaceIf', 'ERR_ATOMIC_CONTENDED'],
+    ['replaceIf', 'ETIMEDOUT'],
+    ['read', 'ERR_ATOMIC_CONTENDED'],
+    ['read', 'ETIMEDOUT'],
+  ] as const) {
+    test(`of the peer in ${where} (${code}) counts for the calls whose time it is, and not for the others`, async ({
+      project,
+    }) => {
+      project.installPeer()
+      const seen = await project.run(
+        async ({ atomicIndexUpdate, require }, where, code) => {
+          const { fake } = require('@pipeline/atomic-cloud')
+          let isOver = false
+          fake.before = (what: string) => {
+            if (isOver) return
+            // Others are faster, so that it is read again.
+            if (what === 'replaceIf' && where === 'read') return fake.put('s3://b/i', '[]')
+            if (what !== where || fake.count('replaceIf') === 0) return
+            isOver = true
+            // It begins nothing that it cannot end in time, and so may give up before.
+            throw Object.assign(new Error('late'), { code })
+          }
+          const append = (value: number) => (index: any) => [...index, value]
+          const outcomes: any[] = await Promise.allSettled([
+            atomicIndexUpdate('s3://b/i', append(1), { initial: [], timeout: 9000 }),
+            atomicIndexUpdate('s3://b/i', append(2), { initial: [], timeout: 20_000 }),
+            atomicIndexUpdate('s3://b/i', append(3), { initial: [], timeout: 5000 }),
+          ])
+          const told = outcomes.map(({ status, reason }) => reason?.code ?? status)
+          const timeouts = fake.calls.flatMap(([name, , options]: any) =>
+            name === 'openIndex' ? [options.timeout] : [],
+          )
+          return [told, fake.objects.get('s3://b/i')?.text, timeouts]
+        },
+        where,
+        code,
+      )
+      const near = (ms: number) => expect.toSatisfy((given: number) => given > ms - 2000 && given <= ms)
+      expect(seen).toEqual([
+        [code, 'fulfilled', code],
+        expect.stringMatching(/^\[\s*2\s*\]$/),
+        [near(9000), near(20_000), near(5000), near(20_000)],
+      ])
+    })
+  }
+
+  test('of the peer is told if all calls have no more time than it had', async ({ project }) => {
     project.installPeer()
     const seen = await project.run(async ({ atomicIndexUpdate, require }) => {
       const { fake } = require('@pipeline/atomic-cloud')
-      let isFirst = true
-      fake.before = async (what: string) => {
-        if (what !== 'replaceIf' || !isFirst) return
-        isFirst = false
-        const [, , { timeout }] = fake.calls[0]
-        // Until the time of the first call is up.
-        await new Promise((resolve) => setTimeout(resolve, timeout + 5))
-        throw Object.assign(new Error('contended'), { code: 'ERR_ATOMIC_CONTENDED' })
+      fake.before = (what: string) => {
+        if (what === 'replaceIf') throw Object.assign(new Error('late'), { code: 'ETIMEDOUT' })
       }
-      const append = (value: number) => (index: any) => [...index, value]
       const outcomes: any[] = await Promise.allSettled([
-        atomicIndexUpdate('s3://b/i', append(1), { initial: [], timeout: 50 }),
-        atomicIndexUpdate('s3://b/i', append(2), { initial: [] }),
+        atomicIndexUpdate('s3://b/i', () => ({}), { timeout: 9000 }),
+        atomicIndexUpdate('s3://b/i', () => ({}), { timeout: 5000 }),
       ])
-      const told = outcomes.map(({ status, reason }) => reason?.code ?? status)
-      return [told, JSON.parse(fake.objects.get('s3://b/i').text)]
+      return [outcomes.map(({ reason }) => reason?.code), fake.count('replaceIf')]
     })
-    expect(seen).toEqual([['ERR_ATOMIC_CONTENDED', 'fulfilled'], [2]])
+    expect(seen).toEqual([['ETIMEDOUT', 'ETIMEDOUT'], 1])
   })
 })
 

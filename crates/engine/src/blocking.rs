@@ -95,7 +95,10 @@ pub fn update<E: From<Error>>(
             run(CommitJob::new(*opened, data, options.clone(), false, cancel.clone()))?;
         match written {
             Written::Changed => {}
-            Written::Done(outcome) | Written::Failed(outcome) | Written::Invalid(outcome) => {
+            Written::Done(outcome)
+            | Written::Failed(outcome)
+            | Written::Invalid(outcome)
+            | Written::Late(outcome, _) => {
                 return own(outcome).map_err(E::from);
             }
         }

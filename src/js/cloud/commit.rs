@@ -100,9 +100,9 @@ impl Commit {
         raw::get(env, &self.peer.get(env)?, c"version")
     }
 
-    /// Whether its time is up.
-    pub fn is_over(&self) -> bool {
-        self.until.is_some_and(|until| Instant::now() >= until)
+    /// Until when the peer tries; `None`: without a limit.
+    pub fn until(&self) -> Option<Instant> {
+        self.until
     }
 
     /// Reads the newest text. An abort of `signal` ends that.

@@ -35,6 +35,13 @@ struct ObjectIndex {
     conflicts: u32,
 }
 
+/// An object that could not be read.
+struct Unread {
+    index: ObjectIndex,
+    outcome: Outcome,
+    is_late: bool,
+}
+
 /// Starts a call for `object`, which is willing to wait for `timeout`.
 pub fn start<'env>(
     env: &'env Env,
@@ -71,8 +78,12 @@ fn lead(env: &Env, call: Rc<Call>, object: Object, commit: Commit, turn: Turn) {
     let options = call.request.options.clone();
     let reader = call.clone();
     index.read(env, options, Some(&reader.request.signal), move |env, read| match read {
-        Ok(index) => Group::lead(env, &call, index),
-        Err(outcome) => call.send(env, Command::Settle(outcome, 1)),
+        Ok(index) => Group::lead(env, &call, Box::new(index)),
+        Err(Unread { index, outcome, .. }) => {
+            // The turn is given back first.
+            drop(index);
+            call.send(env, Command::Settle(outcome, 1));
+        }
     });
 }
 
@@ -83,7 +94,7 @@ impl ObjectIndex {
         env: &Env,
         options: UpdateOptions,
         signal: Option<&Signal>,
-        done: impl FnOnce(&Env, std::result::Result<Box<dyn Held>, Outcome>) + 'static,
+        done: impl FnOnce(&Env, std::result::Result<Self, Unread>) + 'static,
     ) {
         let commit = self.commit.clone();
         commit.read(env, signal, move |env, read| {
@@ -95,17 +106,25 @@ impl ObjectIndex {
                 Ok(text) => {
                     // Fails only in an environment that is ending.
                     drop(task::run(env, ReadJob::new(text, options), move |env, text| match text {
-                        Ok(text) => done(env, Ok(Box::new(Self { text, ..self }))),
-                        Err(error) => done(env, Err(failed(error))),
+                        Ok(text) => done(env, Ok(Self { text, ..self })),
+                        Err(error) => {
+                            let outcome = failed(error);
+                            done(env, Err(Unread { index: self, outcome, is_late: false }));
+                        }
                     }));
                 }
                 Err(error) => {
-                    // The turn is given back first.
-                    drop(self);
-                    done(env, Err(thrown_by_peer(env, &error)));
+                    let (outcome, is_late) = (thrown_by_peer(env, &error), is_late(env, &error));
+                    done(env, Err(Unread { index: self, outcome, is_late }));
                 }
             }
         });
+    }
+
+    /// When the time of this commit is over, if that of the calls is not.
+    fn ends_before(&self, how: &Replace) -> Option<Instant> {
+        let have_more = |end| how.until.is_none_or(|until| until > Instant::now().max(end));
+        self.commit.until().filter(|end| have_more(*end))
     }
 
     /// Reads with a commit of its own, for the calls that are still to run.
@@ -118,7 +137,13 @@ impl ObjectIndex {
         match self.object.open(env, how.until) {
             Ok(commit) => {
                 self.commit = Rc::new(commit);
-                self.read(env, how.options.clone(), None, done);
+                self.read(env, how.options.clone(), None, |env, read| match read {
+                    Ok(index) => done(env, Ok(Box::new(index))),
+                    Err(Unread { index, outcome, .. }) => {
+                        drop(index);
+                        done(env, Err(outcome));
+                    }
+                });
             }
             Err(error) => done(env, Err(thrown_by_peer(env, &error))),
         }
@@ -177,21 +202,27 @@ impl ObjectIndex {
                     return self.begin_again(env, &how, |env, held| done(env, Replaced { written, held }));
                 }
                 let alone = how.sole.as_ref().filter(|_| !how.keep);
-                let signal = alone.map(|call| &call.request.signal);
-                self.read(env, how.options, signal, |env, held| done(env, Replaced { written, held }));
+                let signal = alone.cloned();
+                let signal = signal.as_ref().map(|call| &call.request.signal);
+                self.read(env, how.options.clone(), signal, move |env, read| match read {
+                    Ok(index) => done(env, Replaced { written, held: Ok(Box::new(index)) }),
+                    Err(unread) => unread.settle(env, &how, done),
+                });
             }
             Err(error) => {
-                // The time of this commit is up, and not that of all its calls: the others go on.
-                let is_late =
-                    text_of(env, &error, c"code") == "ERR_ATOMIC_CONTENDED" && self.commit.is_over();
-                if is_late && how.until.is_none_or(|until| Instant::now() < until) {
-                    let written = Written::Changed;
-                    return self.begin_again(env, &how, |env, held| done(env, Replaced { written, held }));
+                let outcome = thrown_by_peer(env, &error);
+                match self.ends_before(&how) {
+                    Some(end) if is_late(env, &error) => self.go_on(env, outcome, end, &how, done),
+                    _ => self.settle(env, Written::Failed(outcome), &how, done),
                 }
-                let written = Written::Failed(thrown_by_peer(env, &error));
-                self.settle(env, written, &how, done);
             }
         });
+    }
+
+    /// The time of this commit is up, and not that of all its calls: those go on with another one.
+    fn go_on(self, env: &Env, late: Outcome, end: Instant, how: &Replace, done: Done) {
+        let written = Written::Late(late, end);
+        self.begin_again(env, how, |env, held| done(env, Replaced { written, held }));
     }
 
     /// The functions have changed nothing.
@@ -205,6 +236,20 @@ impl ObjectIndex {
         raw::define(env, &reply, c"conflicts", &raw::to_js(env, self.conflicts)?)?;
         raw::define(env, &reply, c"recovered", &raw::to_js(env, false)?)?;
         Ok(answer(Kept::new(env, &reply)?, false, bytes))
+    }
+}
+
+impl Unread {
+    /// What was to be replaced is another by now, and is not known.
+    fn settle(self, env: &Env, how: &Replace, done: Done) {
+        let Self { index, outcome, is_late } = self;
+        match index.ends_before(how) {
+            Some(end) if is_late => index.go_on(env, outcome, end, how, done),
+            _ => {
+                drop(index);
+                done(env, Replaced { written: Written::Changed, held: Err(outcome) });
+            }
+        }
     }
 }
 
@@ -264,6 +309,11 @@ fn answer(reply: Kept, written: bool, bytes: usize) -> Outcome {
         ];
         script::call(env, c"result", &facts)
     })
+}
+
+/// Whether the peer has written nothing for want of time, or of tries.
+fn is_late(env: &Env, error: &Thrown<'_>) -> bool {
+    matches!(text_of(env, error, c"code").as_str(), "ERR_ATOMIC_CONTENDED" | "ETIMEDOUT")
 }
 
 /// Each call is told in an error of its own, made where V8 knows its caller.

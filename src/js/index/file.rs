@@ -93,6 +93,7 @@ impl Held for FileIndex {
                 Written::Failed(outcome) => Written::Failed(tell(outcome)),
                 Written::Invalid(outcome) => Written::Invalid(tell(outcome)),
                 Written::Changed => Written::Changed,
+                Written::Late(outcome, until) => Written::Late(tell(outcome), until),
             };
             let held = opened.map(|opened| Box::new(Self { opened, answer, since }) as Box<dyn Held>);
             done(env, Replaced { written, held: held.map_err(tell) });

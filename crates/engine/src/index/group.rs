@@ -85,6 +85,8 @@ pub enum Written<O> {
     Invalid(O),
     /// The stored index is another by now, and was left alone.
     Changed,
+    /// Nothing was stored in the time that the attempt had, which is until then.
+    Late(O, Instant),
 }
 
 /// Calls `C` that share an index, which is a `V` between their functions. They are told outcomes `O`.
@@ -265,6 +267,13 @@ impl<C: Member, V, O> Group<C, V, O> {
                 self.begin_again();
                 // It may be changed time and again.
                 self.expire_waiting(now, true);
+            }
+            Written::Late(outcome, until) => {
+                let is_late = |call: &C| call.deadline().is_some_and(|deadline| deadline <= until);
+                let (late, others) = self.applied.drain(..).partition(is_late);
+                self.applied = others;
+                self.begin_again();
+                self.fail(late, Verdict::Settled(outcome));
             }
         }
         match held {

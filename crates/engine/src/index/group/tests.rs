@@ -19,7 +19,7 @@ struct Call(Rc<State>);
 
 struct State {
     number: u32,
-    deadline: Option<Instant>,
+    deadline: Cell<Option<Instant>>,
     aborted: Cell<bool>,
     gone: Cell<bool>,
 }
@@ -34,7 +34,7 @@ impl Member for Call {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.0.deadline
+        self.0.deadline.get()
     }
 }
 
@@ -62,6 +62,7 @@ impl Scene {
         let now = Instant::now();
         let deadline = deadline.map(|wait| now + wait);
         let call = |number| {
+            let deadline = Cell::new(deadline);
             Call(Rc::new(State { number, deadline, aborted: Cell::default(), gone: Cell::default() }))
         };
         let calls: Vec<_> = (1..=calls).map(call).collect();

@@ -20,6 +20,22 @@ fn an_index_that_changes_time_and_again_is_waited_for_until_the_deadline() {
 }
 
 #[test]
+fn an_attempt_that_is_late_is_told_to_those_whose_time_it_had_and_the_others_run_again() {
+    let mut scene = Scene::with_deadline(3, Some(MOMENT));
+    scene.call(2).deadline.set(Some(scene.now + MOMENT * 2));
+    for number in 1..=3 {
+        scene.succeeds(number);
+    }
+    scene.expect(["write [1, 2, 3]"]);
+    // It was given up before its time was over.
+    scene.written(Written::Late("late", scene.now + MOMENT), Ok(()));
+    scene.succeeds(2);
+    scene.expect(["write [2] for 2"]);
+    scene.stored();
+    scene.expect(["tell [2] stored", "tell [1, 3] late"]);
+}
+
+#[test]
 fn an_aborted_call_is_taken_out_before_the_write_and_the_others_run_again() {
     let mut scene = Scene::new(3);
     scene.succeeds(1);

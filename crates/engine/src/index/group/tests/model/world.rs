@@ -340,10 +340,11 @@ impl World {
 
     fn end_write(&mut self, write: Write) {
         let fails = self.faults && self.rng.u32(0..6) == 0;
-        let written = if self.version != self.snapshot.1 {
-            self.see("changed");
+        let is_late = fails && self.rng.bool();
+        let written = if is_late || self.version != self.snapshot.1 {
+            self.see(if is_late { "late" } else { "changed" });
             self.have_to_run_again(None);
-            Written::Changed
+            if is_late { Written::Late(End::TimedOut, self.now) } else { Written::Changed }
         } else if write.index.borrow().contains(&Part::NoJson) {
             self.refuse(Does::NoJson);
             Written::Invalid(End::Invalid)
@@ -358,7 +359,7 @@ impl World {
             self.see(if self.written.len() > 1 { "written together" } else { "written alone" });
             Written::Done(End::Stored)
         };
-        let reopens = write.keep || matches!(written, Written::Changed | Written::Invalid(_));
+        let reopens = write.keep || !matches!(written, Written::Done(_) | Written::Failed(_));
         self.applied.clear();
         self.is_held = reopens && !(self.faults && self.rng.u32(0..6) == 0);
         if self.is_held {
