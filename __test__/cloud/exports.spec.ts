@@ -1,6 +1,6 @@
 // The functions that were made for stores: what is handed to the peer, and what they do with files.
 
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { atomicIndexPatch, atomicIndexUpdate, atomicWrite, readIndex, remove } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
@@ -207,6 +207,71 @@ describe('atomicIndexPatch of a file', () => {
     set.a = 2
     await patch
     expect(readJson(file)).toEqual({ a: 1 })
+  })
+
+  test('that shares a commit with an index it cannot change runs again on what is stored', async ({
+    dir,
+  }) => {
+    const closed = (index: object) => Object.defineProperty(index, 'x', { configurable: false })
+    const withToJSON = (index: object) => ({ ...index, toJSON: () => ({ x: 1, made: true }) })
+    for (const [at, change] of [Object.freeze, Object.seal, closed, withToJSON].entries()) {
+      const file = join(dir, `${at}`)
+      writeJson(file, { x: 1 })
+      const [update, patch] = await Promise.all([
+        atomicIndexUpdate(file, (index) => change({ ...index, a: 2 })),
+        atomicIndexPatch(file, { set: { y: 3 }, delete: ['x'] }),
+      ])
+      expect(update).toMatchObject({ written: true })
+      expect(patch).toMatchObject({ written: true, applied: true })
+      expect(readJson(file)).toEqual(change === withToJSON ? { made: true, y: 3 } : { a: 2, y: 3 })
+    }
+  })
+
+  test('refuses to set what JSON would lose, or makes no object of', async ({ file }) => {
+    class Entries {
+      toJSON = () => [1]
+    }
+    const circular: Record<string, unknown> = {}
+    circular.own = circular
+    for (const [set, code, message] of [
+      [new Date(), 'ERR_INVALID_ARG_TYPE', '"patch.set" property must be of type Object'],
+      [new Entries(), 'ERR_INVALID_ARG_TYPE', '"patch.set" property must be of type Object'],
+      [new Map([[1, 2]]), 'ERR_INVALID_ARG_VALUE', '"patch.set" is a Map, of which JSON keeps nothing'],
+      [
+        { a: [new Set([1])] },
+        'ERR_INVALID_ARG_VALUE',
+        '"patch.set" has a Set at ["a"][0], of which JSON keeps nothing. Put [...set] there',
+      ],
+      [circular, 'ERR_INVALID_ARG_VALUE', "'patch.set' must be a value that JSON.stringify can write"],
+      [{ a: 1n }, 'ERR_INVALID_ARG_VALUE', "'patch.set' must be a value that JSON.stringify can write"],
+    ] as [never, string, string][]) {
+      expect(await rejection(atomicIndexPatch(file, { set }))).toMatchObject({
+        code,
+        message: expect.stringContaining(message),
+      })
+    }
+    const update = atomicIndexUpdate(file, (index) => index, { initial: { a: new Map() } })
+    expect(await rejection(update)).toMatchObject({
+      code: 'ERR_INVALID_ARG_VALUE',
+      message: expect.stringContaining('"options.initial" has a Map at ["a"]'),
+    })
+    expect(existsSync(file)).toBe(false)
+  })
+
+  test('keeps the digits of raw numbers that it sets', async ({ file }) => {
+    const { returned } = inProcess(
+      async ({ atomicIndexPatch }, file) => {
+        const { rawJSON } = JSON as never as { rawJSON(text: string): unknown }
+        const big = rawJSON('1161888007138312192')
+        await atomicIndexPatch(file, { set: { big } }, { numbers: 'exact' })
+        await atomicIndexPatch(file, { set: { more: [big, 0.5] } }, { numbers: 'exact' })
+      },
+      [file],
+      { execArgv: 'rawJSON' in JSON ? [] : ['--harmony-json-parse-with-source'] },
+    )
+    await returned
+    const digits = readFileSync(file, 'utf8').match(/[\d.]+/g)
+    expect(digits).toEqual(['1161888007138312192', '1161888007138312192', '0.5'])
   })
 
   test('refuses another form of patch, and an index that is an array', async ({ file }) => {

@@ -1,11 +1,13 @@
 //! `atomicIndexPatch`: keys of an index set and deleted, by any number of writers.
 
+use engine::index::file::Numbers;
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 use napi_derive::napi;
 
 use crate::api::atomic_index_update;
 use crate::js::cloud::{peer, script};
+use crate::js::index::json;
 use crate::js::value::{Result, Target, args, path, promise, raw};
 
 /// Changes keys of a JSON file, or of an object in a store, that holds one object: `delete` first, and then `set`. Without a file it
@@ -17,7 +19,7 @@ use crate::js::value::{Result, Target, args, path, promise, raw};
 /// is. For a file both mean that it is.
 ///
 /// `set` is copied as JSON during the call. Rejects also with `ERR_INVALID_ARG_TYPE`, if the patch is of another form or the
-/// index is an array.
+/// index is an array; for a file with `ERR_INVALID_ARG_VALUE`, if `set` has what JSON cannot write or would lose, as a `Map`.
 #[napi(
     ts_args_type = "path: PathLike, patch: IndexPatch, options?: PatchOptions | null",
     ts_return_type = "Promise<PatchResult>"
@@ -43,10 +45,7 @@ fn start<'env>(
     if raw::type_of(patch) != ValueType::Object {
         return Err(args::wrong_type(env, "patch", "of type Object", patch));
     }
-    let set = raw::get(env, patch, c"set")?;
-    if !matches!(raw::type_of(&set), ValueType::Undefined | ValueType::Object) || raw::is_array(env, &set) {
-        return Err(args::wrong_type(env, "patch.set", "of type Object", &set));
-    }
+    let set = set(env, &raw::get(env, patch, c"set")?)?;
     let delete = raw::get(env, patch, c"delete")?;
     if raw::type_of(&delete) != ValueType::Undefined && !raw::is_array(env, &delete) {
         return Err(args::wrong_type(env, "patch.delete", "an instance of Array", &delete));
@@ -65,4 +64,20 @@ fn start<'env>(
         raw::define(env, &result, c"applied", &raw::to_js(env, true)?)?;
         Ok(result)
     })
+}
+
+/// What is to be set, as a function that returns a new copy of it each time.
+fn set<'env>(env: &'env Env, set: &Unknown<'_>) -> Result<'env, Unknown<'env>> {
+    let set = if raw::type_of(set) == ValueType::Undefined { raw::object(env)? } else { *set };
+    let wrong_type = || args::wrong_type(env, "patch.set", "of type Object", &set);
+    if raw::type_of(&set) != ValueType::Object {
+        return Err(wrong_type());
+    }
+    let text = json::snapshot(env, "patch.set", &set)?;
+    // A `toJSON` can make anything of an object.
+    if text.first() != Some(&u16::from(b'{')) {
+        return Err(wrong_type());
+    }
+    let numbers = if json::can_keep_digits(env)? { Numbers::Exact } else { Numbers::Lossy };
+    promise::callback(env, "set", move |env, []| json::parse(env, None, Some(&text), numbers))
 }

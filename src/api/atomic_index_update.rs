@@ -247,7 +247,8 @@ pub fn parse<'env>(
 
 /// How to parse and print an index, wherever it is.
 pub fn parse_text<'env>(env: &'env Env, own: &UpdateOptions<'_>) -> Result<'env, ParsedUpdate> {
-    let initial = own.initial.as_ref().map(|initial| snapshot(env, initial)).transpose()?;
+    let initial =
+        own.initial.as_ref().map(|initial| json::snapshot(env, "options.initial", initial)).transpose()?;
     let space = own.space.as_ref().map(|given| space(env, given)).transpose()?;
     let numbers = own.numbers.as_ref().map(|given| numbers(env, given)).transpose()?.unwrap_or_default();
     let options = EngineOptions { space, numbers, longest: Some(LONGEST), ..EngineOptions::default() };
@@ -287,23 +288,6 @@ fn backup<'env>(
             Ok(wanted.then(|| beside.into()))
         }
         Some(given) => Ok(Some(path::local(env, "options.backup", given, BACKUP_ELSEWHERE)?.absolute)),
-    }
-}
-
-/// A value as JSON, so that neither a later change nor `fn` itself can alter it.
-fn snapshot<'env>(env: &'env Env, initial: &Unknown<'_>) -> Result<'env, Vec<u16>> {
-    let json = raw::global(env, c"JSON")?;
-    match raw::invoke(env, &json, c"stringify", &[*initial]) {
-        Ok(text) if raw::type_of(&text) == ValueType::String => copy::utf16(env, &text),
-        not_json => {
-            let error = args::wrong_value(
-                env,
-                "options.initial",
-                "must be a value that JSON.stringify can write",
-                initial,
-            );
-            Err(error.caused_by(env, not_json.err()))
-        }
     }
 }
 

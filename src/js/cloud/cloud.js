@@ -1,4 +1,6 @@
 ;(() => {
+  'use strict'
+
   /**
    * What is left of an iterator of which `first` was taken already, as an iterable for the peer. `check` throws for an entry
    * that is not one of a store.
@@ -64,20 +66,27 @@
     return Object.defineProperties(own, described)
   }
 
-  /** The function of an update that sets and deletes keys. `set` is copied: a later change of it counts for nothing. */
-  function patch(set = {}, keys = []) {
-    const text = JSON.stringify(set)
+  const error = (Class, code, message) => Object.assign(new Class(message), { code })
+
+  /** The function of an update that sets and deletes keys. `set` makes what is to be set, anew each time. */
+  function patch(set, keys = []) {
     const doomed = Array.from(keys, String)
+    // What cannot be changed as is to be was made by a call before it. An error has that one committed first, and this
+    // runs again on what is stored.
     return (index) => {
       if (Array.isArray(index)) {
-        const error = new TypeError(
-          'A patch is for an index that is an object. This one is an array: use atomicIndexUpdate',
-        )
-        throw Object.assign(error, { code: 'ERR_INVALID_ARG_TYPE' })
+        const message =
+          'A patch is for an index that is an object. This one is an array: use atomicIndexUpdate'
+        throw error(TypeError, 'ERR_INVALID_ARG_TYPE', message)
+      }
+      if (typeof index.toJSON === 'function' || !Object.isExtensible(index)) {
+        const message =
+          'The index is frozen, or has a method toJSON that makes another one of it: use atomicIndexUpdate'
+        throw error(Error, 'ERR_INVALID_STATE', message)
       }
       for (const key of doomed) delete index[key]
       // Not by assignment, for which __proto__ is no key.
-      return Object.defineProperties(index, Object.getOwnPropertyDescriptors(JSON.parse(text)))
+      return Object.defineProperties(index, Object.getOwnPropertyDescriptors(set()))
     }
   }
 

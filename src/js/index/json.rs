@@ -9,7 +9,7 @@ use napi::{Env, ValueType};
 
 use crate::js::index::lost;
 use crate::js::value::thrown::{Thrown, invalid_return, string_too_long};
-use crate::js::value::{Result, copy, promise, raw};
+use crate::js::value::{Result, args, copy, promise, raw};
 
 /// `JSON.parse` of what the index says, or without one of `initial`; `undefined` without either. With `numbers` to be
 /// kept, those that JavaScript would change become raw ones.
@@ -29,6 +29,23 @@ pub fn parse<'env>(
         raw::invoke(env, &json, c"parse", &[text, digit_keeper(env)?])
     } else {
         raw::invoke(env, &json, c"parse", &[text])
+    }
+}
+
+/// The argument `name` as JSON, so that neither a later change nor the user's function can alter it.
+///
+/// # Errors
+/// `ERR_INVALID_ARG_VALUE` for what is no JSON, or would lose something.
+pub fn snapshot<'env>(env: &'env Env, name: &str, value: &Unknown<'_>) -> Result<'env, Vec<u16>> {
+    match raw::invoke(env, &raw::global(env, c"JSON")?, c"stringify", &[*value]) {
+        Ok(text) if raw::type_of(&text) == ValueType::String => {
+            lost::check_argument(env, name, value, &text)?;
+            copy::utf16(env, &text)
+        }
+        not_json => {
+            let error = args::wrong_value(env, name, "must be a value that JSON.stringify can write", value);
+            Err(error.caused_by(env, not_json.err()))
+        }
     }
 }
 

@@ -62,15 +62,24 @@
     return found
   }
 
-  /** Looks at an index, or at all that is in it. */
-  return (index, isDeep) => {
-    const found = isDeep ? search(index) : isPlain(getPrototypeOf(index)) ? undefined : look(index, true)
+  /**
+   * Looks at a value, or at all that is in it, and says what would be lost: of an argument of that `name`, or of what the
+   * function has returned.
+   */
+  return (value, isDeep, name) => {
+    const found = isDeep ? search(value) : isPlain(getPrototypeOf(value)) ? undefined : look(value, true)
     if (!found) return
     const { what, better, path } = found
     const of = `${/^[aeiou]/i.test(what) ? 'an' : 'a'} ${what}`
     const where = path.map((key) => `[${JSON.stringify(key)}]`).join('')
+    const lost = 'of which JSON keeps nothing.'
+    if (name !== undefined) {
+      return path.length === 0
+        ? `"${name}" is ${of}, ${lost} Give ${better}`
+        : `"${name}" has ${of} at ${where}, ${lost} Put ${better} there`
+    }
     return path.length === 0
-      ? `The function returned ${of}, of which JSON keeps nothing. Return ${better}`
-      : `The function returned ${of} at index${where}, of which JSON keeps nothing. Put ${better} there`
+      ? `The function returned ${of}, ${lost} Return ${better}`
+      : `The function returned ${of} at index${where}, ${lost} Put ${better} there`
   }
 })()

@@ -1,4 +1,4 @@
-//! What a function returns, and JSON would lose without a word: a `Map`, a `Set`, an iterator becomes `{}`.
+//! What a function returns or a caller gives, and JSON would lose without a word: a `Map`, a `Set`, an iterator becomes `{}`.
 
 use std::cell::Cell;
 use std::ptr;
@@ -8,7 +8,7 @@ use napi::{Env, JsValue as _, ValueType, sys};
 
 use crate::js::value::copy;
 use crate::js::value::raw::{self, Kept};
-use crate::js::value::thrown::{Result, invalid_return};
+use crate::js::value::thrown::{Result, invalid_return, type_error};
 
 const SCRIPT: &str = include_str!("lost.js");
 
@@ -17,7 +17,7 @@ const SCRIPT: &str = include_str!("lost.js");
 /// # Errors
 /// `ERR_INVALID_RETURN_VALUE`, which says what to return instead.
 pub fn check_index<'env>(env: &'env Env, index: &Unknown<'_>) -> Result<'env, ()> {
-    if is_plain(env, index) { Ok(()) } else { check(env, index, false) }
+    if is_plain(env, index) { Ok(()) } else { returned(env, index, false) }
 }
 
 /// Refuses an index if something in it would be lost. `text`: what JSON makes of it.
@@ -25,22 +25,56 @@ pub fn check_index<'env>(env: &'env Env, index: &Unknown<'_>) -> Result<'env, ()
 /// # Errors
 /// As [`check_index`].
 pub fn check_contents<'env>(env: &'env Env, index: &Unknown<'_>, text: &Unknown<'_>) -> Result<'env, ()> {
+    if may_lose(env, text)? { returned(env, index, true) } else { Ok(()) }
+}
+
+/// Refuses the argument `name` if something in it would be lost. `text`: what JSON makes of it.
+///
+/// # Errors
+/// `ERR_INVALID_ARG_VALUE`, which says what to give instead.
+pub fn check_argument<'env>(
+    env: &'env Env,
+    name: &str,
+    value: &Unknown<'_>,
+    text: &Unknown<'_>,
+) -> Result<'env, ()> {
+    if !may_lose(env, text)? {
+        return Ok(());
+    }
+    match find(env, value, true, Some(name))? {
+        Some(message) => Err(type_error(env, "ERR_INVALID_ARG_VALUE", &message)),
+        None => Ok(()),
+    }
+}
+
+fn may_lose<'env>(env: &'env Env, text: &Unknown<'_>) -> Result<'env, bool> {
     // All that is lost is written in this way.
     let nothing = raw::to_js(env, "{}")?;
     let found = raw::invoke(env, text, c"includes", &[nothing])?;
-    if raw::from_js::<bool>(env, &found) == Some(false) { Ok(()) } else { check(env, index, true) }
+    Ok(raw::from_js::<bool>(env, &found) != Some(false))
 }
 
-fn check<'env>(env: &'env Env, index: &Unknown<'_>, is_deep: bool) -> Result<'env, ()> {
-    let is_deep = raw::to_js(env, is_deep)?;
-    // What fails is a getter's or a proxy's doing, which JSON.stringify has met too, or nested too deep for a look.
-    let Ok(lost) = raw::call(env, &raw::undefined(env), &script(env)?, &[*index, is_deep]) else {
-        return Ok(());
-    };
-    if raw::type_of(&lost) != ValueType::String {
-        return Ok(());
+fn returned<'env>(env: &'env Env, index: &Unknown<'_>, is_deep: bool) -> Result<'env, ()> {
+    match find(env, index, is_deep, None)? {
+        Some(message) => Err(invalid_return(env, &message, None)),
+        None => Ok(()),
     }
-    Err(invalid_return(env, &copy::text(env, &lost)?, None))
+}
+
+/// What would be lost, and what to do instead.
+fn find<'env>(
+    env: &'env Env,
+    value: &Unknown<'_>,
+    is_deep: bool,
+    name: Option<&str>,
+) -> Result<'env, Option<String>> {
+    let is_deep = raw::to_js(env, is_deep)?;
+    let name = name.map_or_else(|| Ok(raw::undefined(env)), |name| raw::to_js(env, name))?;
+    // What fails is a getter's or a proxy's doing, which JSON.stringify has met too, or nested too deep for a look.
+    let Ok(lost) = raw::call(env, &raw::undefined(env), &script(env)?, &[*value, is_deep, name]) else {
+        return Ok(None);
+    };
+    if raw::type_of(&lost) == ValueType::String { copy::text(env, &lost).map(Some) } else { Ok(None) }
 }
 
 /// An array, or an object of no class, of whatever realm.
