@@ -133,6 +133,46 @@ describe('atomicWriteAll', () => {
     })
     expect(seen).toEqual(['refused', 1])
   })
+
+  test('does not wait for an iterator that is at work on an entry when the peer gives up', async ({
+    project,
+  }) => {
+    project.installPeer()
+    const seen = await project.run(async ({ atomicWriteAll, require }) => {
+      const { fake } = require('@pipeline/atomic-cloud')
+      const first = { path: 's3://b/1', data: '' }
+      const never = new Promise<never>(() => {})
+      let closed = 0
+      async function* generator() {
+        yield first
+        await never
+      }
+      const iterator = (next: () => unknown) => {
+        const own = { next, return: () => closed++ }
+        return { [Symbol.asyncIterator]: () => own }
+      }
+      let step = 0
+      const asked = iterator(() => (step++ === 0 ? { value: first, done: false } : never))
+      const outcomes = []
+      for (const entries of [generator(), asked, [first, never]]) {
+        const caller = new AbortController()
+        const aborted = new Promise((_, reject) => {
+          caller.signal.addEventListener('abort', () => reject(caller.signal.reason))
+        })
+        fake.writeAll = async (entries: AsyncGenerator) => {
+          await entries.next()
+          const next = entries.next()
+          setImmediate(() => caller.abort('enough'))
+          await Promise.race([next, aborted])
+        }
+        outcomes.push(
+          await atomicWriteAll(entries as never, { signal: caller.signal }).catch((error) => error),
+        )
+      }
+      return [outcomes, closed]
+    })
+    expect(seen).toEqual([Array(3).fill('enough'), 1])
+  })
 })
 
 test('what only file systems have is refused, with what to do instead', async ({ project }) => {

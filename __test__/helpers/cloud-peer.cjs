@@ -14,6 +14,12 @@ const fake = {
   failure: undefined,
   /** Runs before each read and each attempt to replace, and may wait or throw. @type {(what: string, signal: AbortSignal) => any} */
   before: () => {},
+  /** What `atomicWriteAll` makes of the entries. @type {(entries: AsyncIterable<unknown>) => Promise<unknown>} */
+  async writeAll(entries) {
+    const written = []
+    for await (const entry of entries) written.push(entry)
+    return written
+  },
   /** Another writer. */
   put(/** @type {string} */ url, /** @type {string} */ text) {
     objects.set(url, { text, version: `v${++versions}` })
@@ -90,8 +96,6 @@ module.exports = {
   async atomicWriteAll(/** @type {AsyncIterable<unknown>} */ entries, /** @type {unknown} */ options) {
     calls.push(['atomicWriteAll', options])
     if (fake.failure) throw fake.failure
-    const written = []
-    for await (const entry of entries) written.push(entry)
-    return written
+    return fake.writeAll(entries)
   },
 }

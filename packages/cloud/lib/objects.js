@@ -3,7 +3,7 @@
 
 const { isAnyArrayBuffer } = require('node:util/types')
 const { Place } = require('../addon.js')
-const { invalid, run, textOf, unsupported } = require('./call.js')
+const { aborted, invalid, run, textOf, unsupported } = require('./call.js')
 
 /** How many objects of one call are on their way at once. */
 const AT_ONCE = 16
@@ -66,49 +66,90 @@ async function atomicWrite(url, data, options) {
 /** Each object is complete at any time; they do not change together. */
 async function atomicWriteAll(entries, options) {
   const shared = optionsOf(options)
-  const { onProgress } = shared
+  const { signal, onProgress } = shared
+  const stop = new AbortController()
+  const noMore = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
   const results = []
   const running = new Set()
   const names = new Map()
   let failure
   let done = 0
   let position = 0
-  const fail = (error, entry) => {
-    failure ??= Object.assign(error, { entry })
+  const fail = (error) => {
+    failure ??= { error }
+    stop.abort()
   }
   const start = ({ path, data, ...own }, at) => {
     const name = textOf(path, 'entry.path')
     if (names.has(name)) throw duplicate(name, names.get(name))
     names.set(name, at)
     // Called now, so that the bytes are those that the entry has at this moment.
-    const write = atomicWrite(path, data, { ...shared, ...own, signal: shared.signal }).then(
+    const write = atomicWrite(path, data, { ...shared, ...own, signal }).then(
       (result) => {
         results[at] = result
         done++
       },
-      (error) => fail(error, at),
+      (error) => fail(Object.assign(error, { entry: at })),
     )
     running.add(write)
     write.finally(() => running.delete(write))
   }
   try {
-    for await (const entry of entries) {
+    for await (const entry of until(noMore, entries)) {
       try {
         start(entry, position)
       } catch (error) {
-        fail(error, position)
+        fail(Object.assign(error, { entry: position }))
       }
       position++
       while (running.size >= AT_ONCE) await Promise.race(running)
-      if (failure) break
-      onProgress?.(done)
+      if (!failure) onProgress?.(done)
+    }
+  } catch (error) {
+    fail(error)
+  }
+  // Nothing goes on after the call has ended.
+  await Promise.all(running)
+  if (!failure) return results
+  const { error } = failure
+  throw done > 0 && error instanceof Error ? Object.assign(error, { committed: true, replaced: done }) : error
+}
+
+/** The entries, as `for await` takes them. The signal ends that too while the iterator is at work on one. */
+async function* until(signal, entries) {
+  const isAsync = entries[Symbol.asyncIterator] !== undefined
+  const iterator = entries[isAsync ? Symbol.asyncIterator : Symbol.iterator]()
+  let stop = () => {}
+  const abort = () => stop()
+  signal.addEventListener('abort', abort)
+  const wait = (work) =>
+    new Promise((resolve, reject) => {
+      stop = () => reject(aborted(signal))
+      if (signal.aborted) stop()
+      else Promise.resolve(work()).then(resolve, reject)
+    })
+  let isAtWork = false
+  let isOver = false
+  try {
+    for (;;) {
+      isAtWork = true
+      const { done, value } = await wait(() => iterator.next()).catch((error) => {
+        isOver = !signal.aborted
+        throw error
+      })
+      isOver = Boolean(done)
+      if (isOver) return
+      const entry = isAsync ? value : await wait(() => value)
+      isAtWork = false
+      yield entry
     }
   } finally {
-    // Also if the iterator throws: nothing goes on after the call has ended.
-    await Promise.all(running)
+    signal.removeEventListener('abort', abort)
+    // The work on an entry would have to end before an iterator that makes one.
+    const closed = isOver ? undefined : new Promise((resolve) => resolve(iterator.return?.()))
+    if (isAtWork) closed?.catch(() => {})
+    else await closed
   }
-  if (failure) throw done > 0 ? Object.assign(failure, { committed: true, replaced: done }) : failure
-  return results
 }
 
 function duplicate(name, duplicateOf) {

@@ -7,6 +7,7 @@
    */
   function remaining(iterator, isAsync, first, check) {
     let isGiven = false
+    let isClosed = false
     const steps = {
       next() {
         if (isGiven) return iterator.next()
@@ -14,20 +15,36 @@
         const step = { value: first, done: false }
         return isAsync ? Promise.resolve(step) : step
       },
-      return: (value) => (iterator.return ? iterator.return(value) : { value, done: true }),
+      // Once: an iterator may be closed while `for await` waits for it.
+      return(value) {
+        const isFirst = !isClosed
+        isClosed = true
+        return isFirst && iterator.return ? iterator.return(value) : { value, done: true }
+      },
     }
+    let isWaiting = false
     async function* all() {
-      for await (const entry of { [isAsync ? Symbol.asyncIterator : Symbol.iterator]: () => steps }) {
-        check(entry)
-        yield entry
+      try {
+        isWaiting = true
+        for await (const entry of { [isAsync ? Symbol.asyncIterator : Symbol.iterator]: () => steps }) {
+          check(entry)
+          isWaiting = false
+          yield entry
+          isWaiting = true
+        }
+      } finally {
+        isWaiting = false
       }
     }
     const entries = all()
     // The peer may have failed before it has asked for an entry, or may not have said that it wants no more.
     const close = async () => {
+      const isAtWork = isWaiting
       try {
-        if (!isGiven) await steps.return()
-        await entries.return()
+        const closed = isGiven && !isAtWork ? undefined : steps.return()
+        const over = Promise.allSettled([closed, entries.return()])
+        // An iterator that is at work on an entry would have to end that first.
+        if (!isAtWork) await over
       } catch {
         // As with `for await`, the caller has an error already.
       }
