@@ -65,15 +65,16 @@ describe('memory', () => {
           ;(globalThis as any).gc()
           return process.memoryUsage.rss()
         }
+        // The least of some rounds: a buffer may be given back a moment later.
+        const least = async () => Math.min(await round(), await round(), await round())
         await round()
-        const before = await round()
-        await round()
-        return ((await round()) - before) / (1 << 20)
+        const before = await least()
+        return ((await least()) - before) / (1 << 20)
       },
       [join(dir, 'file')],
       { execArgv: ['--expose-gc'] },
     )
-    // The rounds between the two wrote 90 MB.
+    // A round writes 45 MB.
     expect(await child.returned).toBeLessThan(20)
   })
 })
