@@ -43,6 +43,12 @@ function loadCloud() {
 }
 `
 
+// One variable names one addon: that of the package which has a peer, and not the peer's.
+const takesAnother = `  // As with every napi-rs addon: another build of it.
+  const other = process.env.NAPI_RS_NATIVE_LIBRARY_PATH
+  if (other) return require(other)
+`
+
 /**
  * The functions above go into it as they are. Each `require` has a literal, so that bundlers follow it, and stands in
  * a `try`, so that they leave out what is not there.
@@ -65,10 +71,7 @@ const addon = load(platform())
 ${names.map((name) => `module.exports.${name} = addon.${name}`).join('\n')}
 ${peer ? loadsPeer(peer) : ''}
 function load(platform) {
-  // As with every napi-rs addon: another build of it.
-  const other = process.env.NAPI_RS_NATIVE_LIBRARY_PATH
-  if (other) return require(other)
-  // In a clone the addon lies beside this file.
+${peer ? takesAnother : ''}  // In a clone the addon lies beside this file.
   try {
     switch (platform) {
 ${cases(`./${binaryName}.`, '.node')}

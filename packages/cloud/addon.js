@@ -10,9 +10,6 @@ module.exports.Place = addon.Place
 module.exports.Staging = addon.Staging
 
 function load(platform) {
-  // As with every napi-rs addon: another build of it.
-  const other = process.env.NAPI_RS_NATIVE_LIBRARY_PATH
-  if (other) return require(other)
   // In a clone the addon lies beside this file.
   try {
     switch (platform) {
