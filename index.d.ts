@@ -46,6 +46,29 @@ export interface CloudOptions {
   maxAttempts?: number
 }
 
+/**
+ * A schema as [Standard Schema](https://standardschema.dev) defines it; zod, valibot and arktype make such. `T` is what it accepts.
+ */
+export interface StandardSchema<T = any> {
+  readonly '~standard': {
+    readonly version: 1
+    readonly vendor: string
+    readonly validate: (value: unknown) => SchemaResult | Promise<SchemaResult>
+    readonly types?: { readonly input: T; readonly output: unknown } | undefined
+  }
+}
+
+/** What a schema says of an index: it passes if there are no issues. */
+export type SchemaResult =
+  | { readonly value: unknown; readonly issues?: undefined }
+  | { readonly issues: readonly SchemaIssue[] }
+
+/** What is wrong with an index, and at which place in it. */
+export interface SchemaIssue {
+  readonly message: string
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
+}
+
 /** What {@link list} gives for each object. */
 export interface ListedObject {
   /** Its URL. */
@@ -168,6 +191,8 @@ export type AtomicErrorCode =
   | 'ERR_ATOMIC_STORE_UNFIT'
   /** The path is that of an object in a store, and the package for these is not installed, or cannot be loaded. */
   | 'ERR_ATOMIC_NO_CLOUD'
+  /** The index does not pass the option `schema`. Nothing was written. */
+  | 'ERR_ATOMIC_SCHEMA'
   /** The function has no meaning for this path: a directory in an object store, a release on a disk. The message says what to call. */
   | 'ERR_ATOMIC_UNSUPPORTED'
 
@@ -227,6 +252,8 @@ export interface AtomicError extends NodeJS.ErrnoException {
   holder?: { pid: number; host: string; since: Date }
   /** `ERR_STRING_TOO_LONG`: the size of the file in bytes, where it is the file that is too long. */
   size?: number
+  /** `ERR_ATOMIC_SCHEMA`: what the schema has found, and where. */
+  issues?: readonly SchemaIssue[]
   /** Objects in stores: the HTTP status that the store answered with. */
   status?: number
   /** Objects in stores: by what the store knows the request. */
@@ -318,7 +345,7 @@ export type TransactionWriteOptions = Pick<
 /** How a transaction updates an index. `backup` is below the root as well; it is a copy, written by the same transaction. */
 export type TransactionUpdateOptions<T = any> = Pick<
   UpdateOptions<T>,
-  'initial' | 'space' | 'numbers' | 'backup' | 'mode' | 'verify' | 'mkdir'
+  'initial' | 'space' | 'numbers' | 'backup' | 'schema' | 'migrate' | 'mode' | 'verify' | 'mkdir'
 >
 
 /** An index as a transaction has written it. */
@@ -372,8 +399,14 @@ export interface Transaction {
   read(path: PathLike, options: BufferEncoding | { encoding: BufferEncoding }): Promise<string | null>
   read(path: PathLike, options?: { encoding?: null } | null): Promise<Buffer | null>
   /** As `read`, parsed; without a file `initial`. To change an index, prefer `update`, which waits for its turn. */
-  readIndex<T extends object = any>(path: PathLike, options: { initial: T }): Promise<T>
-  readIndex<T extends object = any>(path: PathLike, options?: { initial?: T }): Promise<T | undefined>
+  readIndex<T extends object = any>(
+    path: PathLike,
+    options: Pick<UpdateOptions<T>, 'numbers' | 'schema' | 'migrate'> & { initial: T },
+  ): Promise<T>
+  readIndex<T extends object = any>(
+    path: PathLike,
+    options?: Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'schema' | 'migrate'>,
+  ): Promise<T | undefined>
 }
 
 /** One operation of a transaction that is given as a list. */
@@ -646,7 +679,7 @@ export declare function atomicIndexPatch(path: PathLike, patch: IndexPatch, opti
  * waiting for more than 100 ms. So it must have no side effects.
  *
  * Calls of one thread that wait for the same index share the next commit if their options are the same (apart from
- * `initial`, `timeout` and `signal`). Their functions run in the order of the calls. Each gets the very object that
+ * `initial`, `migrate`, `timeout` and `signal`). Their functions run in the order of the calls. Each gets the very object that
  * the one before it returned, with everything in it that JSON would not keep (if it fails on that, it runs again on
  * what was written). The result is written once, and each promise resolves after that. A function that fails rejects
  * only the promise of its own call. `batchSize` tells how many calls there were. A thousand calls at once cost little
@@ -664,6 +697,7 @@ export declare function atomicIndexPatch(path: PathLike, patch: IndexPatch, opti
  *   and `column` say where. It is never overwritten;
  * - `ERR_ATOMIC_LOSSY_INDEX`: the file has a number that JavaScript would change (see `numbers`). `offset`, `line` and
  *   `column` say where, `literal` which;
+ * - `ERR_ATOMIC_SCHEMA`: the index, or what a function made of it, does not pass `schema`. `issues` are those of the schema;
  * - `ERR_ATOMIC_LOCK_TIMEOUT`: the call did not get the index within `timeout`. `lock` is the path of the lock file,
  *   `holder` who has it, as far as it says so. They are for people: a pid may be another container's;
  * - `ERR_ATOMIC_NO_LOCKS`: the file system has no locks (flock); keep the index on another one;
@@ -964,10 +998,17 @@ export interface DirectoryResult {
 export interface IndexRead<T = any> {
   /** The parsed index; without one `initial`, or `undefined`. */
   value: T | undefined
-  /** Where the value comes from: from the file, or from `initial`, because there is none. Only for files. */
-  source?: 'file' | 'initial'
+  /**
+   * Where the value comes from: from the file, from a backup, or from `initial`, because there is no file. Of an object in a store only
+   * `'backup'` is said.
+   */
+  source?: 'file' | 'backup' | 'initial'
   /** The version of an object in a store, to be given to `ifVersion`; `undefined` if there is no object, and for files. */
   version?: string
+  /** The path of the backup that was read. */
+  backup?: string
+  /** With `source: 'backup'`: why the index itself could not be used; `undefined` if it is missing. */
+  corrupt?: AtomicError
 }
 
 /**
@@ -978,16 +1019,30 @@ export declare function list(prefix: PathLike, options?: (CloudOptions & { signa
 
 /**
  * Reads and parses a JSON file, or an object in a store, as {@link atomicIndexUpdate} does it for its function. It takes no lock and waits
- * for nobody: it reads one complete version, which may be replaced by the time the promise resolves. To change an index, use
- * {@link atomicIndexUpdate}: what is read here and written later may undo what others have written meanwhile.
+ * for nobody, and needs no right to write: it reads one complete version, which may be replaced by the time the promise resolves. To change an
+ * index, use {@link atomicIndexUpdate}: what is read here and written later may undo what others have written meanwhile.
  *
  * `options.initial` is what a file that does not exist counts as; `options.numbers` says what becomes of numbers that JavaScript would
- * change, as in {@link UpdateOptions}. For an object there are those of {@link CloudOptions} too.
+ * change, `options.schema` what the index has to be like, as in {@link UpdateOptions}. `options.migrate` works on the value that is
+ * returned: the file stays as it is. For an object there are those of {@link CloudOptions} too.
  *
- * Rejects with an {@link AtomicError}: `ERR_ATOMIC_CORRUPT_INDEX`, `ERR_ATOMIC_LOSSY_INDEX`, `ERR_STRING_TOO_LONG`, with what
- * opening and reading fail with (not `ENOENT`), and with `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`.
+ * Rejects with an {@link AtomicError}: `ERR_ATOMIC_CORRUPT_INDEX`, `ERR_ATOMIC_LOSSY_INDEX`, `ERR_ATOMIC_SCHEMA`, `ERR_STRING_TOO_LONG`, with
+ * what opening and reading fail with (not `ENOENT`), and with `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`. With `fallback`: if no backup
+ * is good, with what is wrong with the index itself.
  */
-export declare function readIndex<T = any>(path: PathLike, options?: (Pick<UpdateOptions<T>, 'initial' | 'numbers'> & CloudOptions) | null): Promise<IndexRead<T>>
+export declare function readIndex<T = any>(path: PathLike, options?: ReadIndexOptions<T> | null): Promise<IndexRead<T>>
+
+/** Options of {@link readIndex}. */
+export interface ReadIndexOptions<T = any> extends Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'schema' | 'migrate'>, CloudOptions {
+  /**
+   * What to do if the index is broken or missing: it is not JSON, it does not pass `schema`, or the disk cannot read it (`EIO`).
+   * `'backup'` reads the newest good one of `${path}.backup`, `${path}.backup.1` and so on, as the option `backup` of
+   * {@link atomicIndexUpdate} leaves them; `source` says so. Nothing is changed on disk.
+   *
+   * @default the call rejects, and a missing file counts as `initial`
+   */
+  fallback?: 'backup'
+}
 
 /**
  * Tells which release below `prefix` is the newest, and where its objects are. For files it is refused with
@@ -1135,6 +1190,24 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
    * @default 'refuse'
    */
   network?: 'refuse' | 'allow'
+  /**
+   * What the index has to be like: any [Standard Schema](https://standardschema.dev), as zod, valibot and arktype make them.
+   * What is read (`initial` too) is checked before `fn` gets it, and what `fn` returns before it is written; an index that does not pass
+   * rejects with `ERR_ATOMIC_SCHEMA`, and the file is unchanged. It is a check: the index is passed on as it is, without the
+   * defaults and conversions of the schema, and with the keys that a schema would strip. Calls share a commit only if they give the very
+   * same schema, and then what they return is checked once for all.
+   *
+   * @default no check
+   */
+  schema?: StandardSchema<T>
+  /**
+   * Makes an index that passes `schema` from one that does not, such as one that an older version of a program has
+   * written. It is called before `fn`, with the lock held, and may be async. What it returns has to pass, and is written even if `fn` changes
+   * nothing.
+   *
+   * @default an index that does not pass is refused
+   */
+  migrate?: (index: any) => T | PromiseLike<T>
 }
 
 /** What an update did. */

@@ -16,6 +16,7 @@ use crate::api::options::{Checked, WriteOptions, WriteResult, milliseconds};
 use crate::js::cloud::{Object, update};
 use crate::js::error::from_engine;
 use crate::js::index::call::{self, Request};
+use crate::js::index::schema::Schema;
 use crate::js::index::{group, json};
 use crate::js::inside;
 use crate::js::transaction::ParsedUpdate;
@@ -95,6 +96,22 @@ pub struct UpdateOptions<'env> {
     /// @default 'refuse'
     #[napi(ts_type = "'refuse' | 'allow'")]
     pub network: Option<Unknown<'env>>,
+    /// What the index has to be like: any [Standard Schema](https://standardschema.dev), as zod, valibot and arktype make them.
+    /// What is read (`initial` too) is checked before `fn` gets it, and what `fn` returns before it is written; an index that does not pass
+    /// rejects with `ERR_ATOMIC_SCHEMA`, and the file is unchanged. It is a check: the index is passed on as it is, without the
+    /// defaults and conversions of the schema, and with the keys that a schema would strip. Calls share a commit only if they give the very
+    /// same schema, and then what they return is checked once for all.
+    ///
+    /// @default no check
+    #[napi(ts_type = "StandardSchema<T>")]
+    pub schema: Option<Unknown<'env>>,
+    /// Makes an index that passes `schema` from one that does not, such as one that an older version of a program has
+    /// written. It is called before `fn`, with the lock held, and may be async. What it returns has to pass, and is written even if `fn` changes
+    /// nothing.
+    ///
+    /// @default an index that does not pass is refused
+    #[napi(ts_type = "(index: any) => T | PromiseLike<T>")]
+    pub migrate: Option<Unknown<'env>>,
 }
 
 /// What an update did.
@@ -119,7 +136,7 @@ pub struct UpdateResult {
 /// waiting for more than 100 ms. So it must have no side effects.
 ///
 /// Calls of one thread that wait for the same index share the next commit if their options are the same (apart from
-/// `initial`, `timeout` and `signal`). Their functions run in the order of the calls. Each gets the very object that
+/// `initial`, `migrate`, `timeout` and `signal`). Their functions run in the order of the calls. Each gets the very object that
 /// the one before it returned, with everything in it that JSON would not keep (if it fails on that, it runs again on
 /// what was written). The result is written once, and each promise resolves after that. A function that fails rejects
 /// only the promise of its own call. `batchSize` tells how many calls there were. A thousand calls at once cost little
@@ -137,6 +154,7 @@ pub struct UpdateResult {
 ///   and `column` say where. It is never overwritten;
 /// - `ERR_ATOMIC_LOSSY_INDEX`: the file has a number that JavaScript would change (see `numbers`). `offset`, `line` and
 ///   `column` say where, `literal` which;
+/// - `ERR_ATOMIC_SCHEMA`: the index, or what a function made of it, does not pass `schema`. `issues` are those of the schema;
 /// - `ERR_ATOMIC_LOCK_TIMEOUT`: the call did not get the index within `timeout`. `lock` is the path of the lock file,
 ///   `holder` who has it, as far as it says so. They are for people: a pid may be another container's;
 /// - `ERR_ATOMIC_NO_LOCKS`: the file system has no locks (flock); keep the index on another one;
@@ -192,17 +210,20 @@ pub fn start<'env>(
     let own = args::options::<UpdateOptions<'_>>(env, "of type Object", options_given)?.unwrap_or_default();
     let timeout = milliseconds(env, "options.timeout", own.timeout.as_ref(), DEFAULT_TIMEOUT)?;
     let shared = args::options::<WriteOptions<'_>>(env, "of type Object", options_given)?.unwrap_or_default();
-    let ParsedUpdate { options, initial } = match &target {
+    let ParsedUpdate { options, initial, schema } = match &target {
         Target::Local(path) => parse(env, path, &own, &shared)?,
         Target::Cloud(_) => parse_text(env, &own)?,
     };
+    let checked =
+        schema.as_ref().map(|schema| schema.checked(env, function, target.shown(), false)).transpose()?;
     let signal = Signal::attach(env, shared.signal.as_ref())?;
     let request = Request {
         id: call::next_id(),
-        function: Kept::new(env, function)?,
+        function: Kept::new(env, checked.as_ref().unwrap_or(function))?,
         shown: target.shown().to_owned(),
         initial,
         options,
+        schema,
         inside: inside::current(env),
         signal,
         since,
@@ -241,18 +262,19 @@ pub fn parse<'env>(
     let Checked { commit, mkdir } = shared.check(env)?;
     let backup = backup(env, own.backup.as_ref(), path)?;
     let network = network(env, own.network.as_ref())?;
-    let ParsedUpdate { options, initial } = parse_text(env, own)?;
-    Ok(ParsedUpdate { options: EngineOptions { commit, backup, mkdir, network, ..options }, initial })
+    let ParsedUpdate { options, initial, schema } = parse_text(env, own)?;
+    Ok(ParsedUpdate { options: EngineOptions { commit, backup, mkdir, network, ..options }, initial, schema })
 }
 
-/// How to parse and print an index, wherever it is.
+/// How to parse, check and print an index, wherever it is.
 pub fn parse_text<'env>(env: &'env Env, own: &UpdateOptions<'_>) -> Result<'env, ParsedUpdate> {
     let initial =
         own.initial.as_ref().map(|initial| json::snapshot(env, "options.initial", initial)).transpose()?;
     let space = own.space.as_ref().map(|given| space(env, given)).transpose()?;
     let numbers = own.numbers.as_ref().map(|given| numbers(env, given)).transpose()?.unwrap_or_default();
     let options = EngineOptions { space, numbers, longest: Some(LONGEST), ..EngineOptions::default() };
-    Ok(ParsedUpdate { options, initial })
+    let schema = Schema::from_options(env, own.schema.as_ref(), own.migrate.as_ref())?;
+    Ok(ParsedUpdate { options, initial, schema })
 }
 
 fn answer(env: &Env, receipt: Receipt, waited: Duration, batch: usize) -> Result<'_, Unknown<'_>> {

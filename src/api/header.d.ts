@@ -46,6 +46,29 @@ export interface CloudOptions {
   maxAttempts?: number
 }
 
+/**
+ * A schema as [Standard Schema](https://standardschema.dev) defines it; zod, valibot and arktype make such. `T` is what it accepts.
+ */
+export interface StandardSchema<T = any> {
+  readonly '~standard': {
+    readonly version: 1
+    readonly vendor: string
+    readonly validate: (value: unknown) => SchemaResult | Promise<SchemaResult>
+    readonly types?: { readonly input: T; readonly output: unknown } | undefined
+  }
+}
+
+/** What a schema says of an index: it passes if there are no issues. */
+export type SchemaResult =
+  | { readonly value: unknown; readonly issues?: undefined }
+  | { readonly issues: readonly SchemaIssue[] }
+
+/** What is wrong with an index, and at which place in it. */
+export interface SchemaIssue {
+  readonly message: string
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
+}
+
 /** What {@link list} gives for each object. */
 export interface ListedObject {
   /** Its URL. */
@@ -168,6 +191,8 @@ export type AtomicErrorCode =
   | 'ERR_ATOMIC_STORE_UNFIT'
   /** The path is that of an object in a store, and the package for these is not installed, or cannot be loaded. */
   | 'ERR_ATOMIC_NO_CLOUD'
+  /** The index does not pass the option `schema`. Nothing was written. */
+  | 'ERR_ATOMIC_SCHEMA'
   /** The function has no meaning for this path: a directory in an object store, a release on a disk. The message says what to call. */
   | 'ERR_ATOMIC_UNSUPPORTED'
 
@@ -227,6 +252,8 @@ export interface AtomicError extends NodeJS.ErrnoException {
   holder?: { pid: number; host: string; since: Date }
   /** `ERR_STRING_TOO_LONG`: the size of the file in bytes, where it is the file that is too long. */
   size?: number
+  /** `ERR_ATOMIC_SCHEMA`: what the schema has found, and where. */
+  issues?: readonly SchemaIssue[]
   /** Objects in stores: the HTTP status that the store answered with. */
   status?: number
   /** Objects in stores: by what the store knows the request. */
@@ -318,7 +345,7 @@ export type TransactionWriteOptions = Pick<
 /** How a transaction updates an index. `backup` is below the root as well; it is a copy, written by the same transaction. */
 export type TransactionUpdateOptions<T = any> = Pick<
   UpdateOptions<T>,
-  'initial' | 'space' | 'numbers' | 'backup' | 'mode' | 'verify' | 'mkdir'
+  'initial' | 'space' | 'numbers' | 'backup' | 'schema' | 'migrate' | 'mode' | 'verify' | 'mkdir'
 >
 
 /** An index as a transaction has written it. */
@@ -372,8 +399,14 @@ export interface Transaction {
   read(path: PathLike, options: BufferEncoding | { encoding: BufferEncoding }): Promise<string | null>
   read(path: PathLike, options?: { encoding?: null } | null): Promise<Buffer | null>
   /** As `read`, parsed; without a file `initial`. To change an index, prefer `update`, which waits for its turn. */
-  readIndex<T extends object = any>(path: PathLike, options: { initial: T }): Promise<T>
-  readIndex<T extends object = any>(path: PathLike, options?: { initial?: T }): Promise<T | undefined>
+  readIndex<T extends object = any>(
+    path: PathLike,
+    options: Pick<UpdateOptions<T>, 'numbers' | 'schema' | 'migrate'> & { initial: T },
+  ): Promise<T>
+  readIndex<T extends object = any>(
+    path: PathLike,
+    options?: Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'schema' | 'migrate'>,
+  ): Promise<T | undefined>
 }
 
 /** One operation of a transaction that is given as a list. */

@@ -1,23 +1,19 @@
 //! The peer, `@pipeline/atomic-cloud`: a module that `index.js` loads for us, because only JavaScript can `require`, and
 //! only a literal there is what bundlers follow.
 
-use std::cell::Cell;
 use std::ffi::CStr;
-use std::ptr;
 
 use napi::bindgen_prelude::Unknown;
-use napi::{Env, ValueType, sys};
+use napi::{Env, ValueType};
 
-use crate::js::value::copy;
-use crate::js::value::raw::{self, Kept};
 use crate::js::value::thrown::{self, Result, Thrown};
+use crate::js::value::{Once, copy, raw};
 
 const NAME: &str = "@pipeline/atomic-cloud";
 
 thread_local! {
-    /// The environment's `Map` of the function that loads the peer, and of what it has returned. Not a `Kept`: the thread
-    /// outlives its environment.
-    static KNOWN: Cell<(sys::napi_env, sys::napi_ref)> = const { Cell::new((ptr::null_mut(), ptr::null_mut())) };
+    /// A `Map` of the function that loads the peer, and of what it has returned.
+    static KNOWN: Once = const { Once::new() };
 }
 
 const LOAD: &str = "load";
@@ -77,13 +73,7 @@ fn load<'env>(env: &'env Env, shown: &str) -> Result<'env, Unknown<'env>> {
 }
 
 fn known(env: &Env) -> Result<'_, Unknown<'_>> {
-    let (of, reference) = KNOWN.get();
-    if of == env.raw() {
-        return raw::referenced(env, reference);
-    }
-    let known = raw::construct(env, &raw::global(env, c"Map")?, &[])?;
-    KNOWN.set((env.raw(), Kept::new(env, &known)?.into_raw()));
-    Ok(known)
+    KNOWN.with(|known| known.get(env, || raw::construct(env, &raw::global(env, c"Map")?, &[])))
 }
 
 /// The peer is not there, or is there and cannot be loaded, as when a module is missing that it needs.

@@ -19,6 +19,7 @@ use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
 use crate::js::index::held::{Outcome, failed};
+use crate::js::index::schema::Schema;
 use crate::js::value::thrown::{abort, internal};
 use crate::js::value::{Kept, KeptAny, Result, Signal, Thrown, Wakeup, promise};
 
@@ -34,6 +35,8 @@ pub struct Request {
     pub initial: Option<Vec<u16>>,
     /// How to write.
     pub options: UpdateOptions,
+    /// What the index has to be like. The function checks what it is given.
+    pub schema: Option<Schema>,
     /// What the call was made inside of.
     pub inside: Inside,
     /// The caller's.

@@ -18,6 +18,7 @@ use napi::bindgen_prelude::Unknown;
 use crate::js::index::call::{self, Call, Command, Request, WeakCall};
 use crate::js::index::file::{Answer, FileIndex};
 use crate::js::index::held::{Held, Outcome, Patience, Replace, Replaced, failed};
+use crate::js::index::schema::Schema;
 use crate::js::index::{apply, json};
 use crate::js::inside::{Code, Context};
 use crate::js::task::{self, Timer};
@@ -38,6 +39,8 @@ pub struct Group {
     patience: Patience,
     /// How all are written.
     options: UpdateOptions,
+    /// What all ask of the index.
+    schema: Option<Schema>,
     /// What all have asked of a store.
     store: String,
     /// When the last of its calls is not willing to wait any longer; `None`: never.
@@ -64,12 +67,13 @@ impl Group {
     /// Starts with `leader`, which has the index.
     pub fn lead(env: &Env, leader: &Rc<Call>, held: Box<dyn Held>) {
         leader.waited.set(held.waited());
-        let Request { options, store, deadline, .. } = &leader.request;
+        let Request { options, schema, store, deadline, .. } = &leader.request;
         let group = Self {
             policy: RefCell::new(Policy::new(WeakCall(Rc::downgrade(leader)))),
             patience: held.patience(),
             held: RefCell::new(Some(held)),
             options: options.clone(),
+            schema: schema.clone(),
             store: store.clone(),
             until: Cell::new(*deadline),
             timer: RefCell::default(),
@@ -86,7 +90,7 @@ impl Group {
                 Action::Interrupt(WeakCall(call)) => {
                     call.upgrade().iter().for_each(|call| call.request.signal.interrupt(env));
                 }
-                Action::Write { index, sole, keep } => self.write(env, &index, sole, keep),
+                Action::Write { index, sole, keep } => self.write(env, index, sole, keep),
                 Action::Release => self.release(env),
                 Action::Tell(calls, verdict) => self.tell(env, &calls, &verdict),
             }
@@ -99,7 +103,9 @@ impl Group {
 
     /// Takes the next call of this thread out of the queue, if it is to be written in the same way.
     fn take_follower(&self) -> Option<WeakCall> {
-        let suits = |Request { options, store, .. }: &_| *options == self.options && *store == self.store;
+        let suits = |Request { options, schema, store, .. }: &_| {
+            *options == self.options && *schema == self.schema && *store == self.store
+        };
         let suits = |id| call::find(id).is_some_and(|call| suits(&call.request));
         let call = call::find(self.held.borrow().as_ref()?.take_follower(&suits)?)?;
         call.waited.set(call.request.since.elapsed());
@@ -171,11 +177,48 @@ impl Group {
         }
     }
 
-    /// Writes what the functions have made.
-    fn write(self: &Rc<Self>, env: &Env, index: &Kept, sole: Option<WeakCall>, keep: bool) {
+    /// Writes what the functions have made, if it passes the schema.
+    fn write(self: &Rc<Self>, env: &Env, index: Kept, sole: Option<WeakCall>, keep: bool) {
         self.functions_are_over(env);
-        let Some(mut held) = self.held.take() else { return };
         let sole = sole.and_then(|WeakCall(call)| call.upgrade());
+        match self.check(env, &index, sole.as_deref()) {
+            Ok(None) => self.write_checked(env, &index, sole, keep),
+            Ok(Some(checked)) => {
+                let group = self.clone();
+                // Fails only in an environment that is ending.
+                let _ = promise::settled(env, &checked, move |env, checked| {
+                    match checked {
+                        Ok(_) => group.write_checked(env, &index, sole, keep),
+                        Err(error) => group.refuse(env, sole, error),
+                    }
+                    group.carry_out(env);
+                });
+            }
+            Err(error) => self.refuse(env, sole, error),
+        }
+    }
+
+    /// Returns a promise, if the schema takes its time.
+    fn check<'env>(
+        &self,
+        env: &'env Env,
+        index: &Kept,
+        sole: Option<&Call>,
+    ) -> Result<'env, Option<Unknown<'env>>> {
+        let Some(schema) = &self.schema else { return Ok(None) };
+        let shown = sole.map_or("", |call| &call.request.shown);
+        schema.check_made(env, &index.get(env)?, shown)
+    }
+
+    /// What the functions have made is none that can be written.
+    fn refuse(&self, env: &Env, sole: Option<Rc<Call>>, error: Thrown<'_>) {
+        // Fails only in an environment that is ending.
+        let _ = sole.map(|call| call.keep_failure(env, error));
+        self.policy.borrow_mut().refused();
+    }
+
+    fn write_checked(self: &Rc<Self>, env: &Env, index: &Kept, sole: Option<Rc<Call>>, keep: bool) {
+        let Some(mut held) = self.held.take() else { return };
         let shown = sole.as_ref().map_or("", |call| &call.request.shown);
         match self.text(env, index, &mut *held, shown) {
             Ok(text) => {
@@ -184,10 +227,8 @@ impl Group {
                 held.replace(env, text, how, Box::new(move |env, replaced| group.written(env, replaced)));
             }
             Err(error) => {
-                // Fails only in an environment that is ending.
-                let _ = sole.map(|call| call.keep_failure(env, error));
                 self.held.replace(Some(held));
-                self.policy.borrow_mut().refused();
+                self.refuse(env, sole, error);
             }
         }
     }

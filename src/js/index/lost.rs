@@ -1,13 +1,11 @@
 //! What a function returns or a caller gives, and JSON would lose without a word: a `Map`, a `Set`, an iterator becomes `{}`.
 
-use std::cell::Cell;
-use std::ptr;
-
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, JsValue as _, ValueType, sys};
 
 use crate::js::value::copy;
-use crate::js::value::raw::{self, Kept};
+use crate::js::value::once::{Once, run_script};
+use crate::js::value::raw;
 use crate::js::value::thrown::{Result, invalid_return, type_error};
 
 const SCRIPT: &str = include_str!("lost.js");
@@ -93,18 +91,9 @@ fn is_plain(env: &Env, value: &Unknown<'_>) -> bool {
 }
 
 thread_local! {
-    /// The environment's function, made once. Not a `Kept`: the thread outlives its environment.
-    static COMPILED: Cell<(sys::napi_env, sys::napi_ref)> = const { Cell::new((ptr::null_mut(), ptr::null_mut())) };
+    static COMPILED: Once = const { Once::new() };
 }
 
 fn script(env: &Env) -> Result<'_, Unknown<'_>> {
-    let (of, reference) = COMPILED.get();
-    if of == env.raw() {
-        return raw::referenced(env, reference);
-    }
-    let source = raw::to_js(env, SCRIPT)?;
-    // SAFETY: a string of the current scope.
-    let function = raw::value(env, |raw| unsafe { sys::napi_run_script(env.raw(), source.raw(), raw) })?;
-    COMPILED.set((env.raw(), Kept::new(env, &function)?.into_raw()));
-    Ok(function)
+    COMPILED.with(|compiled| compiled.get(env, || run_script(env, SCRIPT)))
 }

@@ -7,3 +7,5 @@ pub mod group;
 pub mod held;
 pub mod json;
 pub mod lost;
+pub mod read;
+pub mod schema;

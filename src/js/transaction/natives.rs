@@ -43,6 +43,8 @@ pub fn object(env: &Env, parse: Parse) -> Result<'_, Unknown<'_>> {
         (c"file", file),
         (c"data", given_data),
         (c"bytes", bytes),
+        (c"checked", checked),
+        (c"checkRead", check_read),
         (c"parse", parse_index),
         (c"parseBytes", parse_bytes),
         (c"check", check_index),
@@ -193,9 +195,31 @@ fn check_index<'env>(env: &'env Env, [next, ..]: [Unknown<'env>; 7]) -> Result<'
     Err(invalid_return(env, &message, None))
 }
 
+/// `(fn, update, shown) → fn`: for indexes that pass the schema of the update.
+fn checked<'env>(
+    env: &'env Env,
+    [function, update, shown, ..]: [Unknown<'env>; 7],
+) -> Result<'env, Unknown<'env>> {
+    match with(env, &update, |update: &ParsedUpdate| update.schema.clone())? {
+        Some(schema) => schema.checked(env, &function, &copy::text(env, &shown)?, true),
+        None => Ok(function),
+    }
+}
+
+/// `(value, update, shown) → value`, or a promise of it: what was read, if it passes the schema of the update.
+fn check_read<'env>(
+    env: &'env Env,
+    [value, update, shown, ..]: [Unknown<'env>; 7],
+) -> Result<'env, Unknown<'env>> {
+    match with(env, &update, |update: &ParsedUpdate| update.schema.clone())? {
+        Some(schema) => schema.check_read(env, &value, &copy::text(env, &shown)?),
+        None => Ok(value),
+    }
+}
+
 /// `(update, update) → boolean`: whether the options are the same, but for `initial`.
 fn is_same<'env>(env: &'env Env, [one, other, ..]: [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>> {
-    let is_same = |one: &ParsedUpdate| with(env, &other, |other: &ParsedUpdate| one.options == other.options);
+    let is_same = |one: &ParsedUpdate| with(env, &other, |other: &ParsedUpdate| one.is_like(other));
     let is_same = with(env, &one, is_same)??;
     raw::to_js(env, is_same)
 }

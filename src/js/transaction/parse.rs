@@ -7,6 +7,7 @@ use engine::write::Options;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
+use crate::js::index::schema::Schema;
 use crate::js::value::thrown::Result;
 use crate::js::value::{Encoding, FilePath};
 
@@ -24,6 +25,13 @@ pub struct Parse {
 /// How to write a file, whether to make directories, and how a string becomes bytes.
 pub type ParsedWrite = (Options, bool, Encoding);
 
+impl ParsedUpdate {
+    /// Whether functions can be given the same parsed index.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.options == other.options && self.schema == other.schema
+    }
+}
+
 /// How to update an index.
 #[derive(Clone)]
 pub struct ParsedUpdate {
@@ -31,4 +39,6 @@ pub struct ParsedUpdate {
     pub options: UpdateOptions,
     /// JSON for the function when there is no file.
     pub initial: Option<Vec<u16>>,
+    /// What the index has to be like.
+    pub schema: Option<Schema>,
 }

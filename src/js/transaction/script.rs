@@ -1,15 +1,14 @@
 //! The script, compiled once in each environment.
 
-use std::cell::Cell;
 use std::ffi::CStr;
-use std::ptr;
 
+use napi::Env;
 use napi::bindgen_prelude::Unknown;
-use napi::{Env, JsValue as _, sys};
 
 use crate::js::transaction::natives;
 use crate::js::transaction::parse::Parse;
-use crate::js::value::raw::{self, Kept};
+use crate::js::value::once::{Once, run_script};
+use crate::js::value::raw;
 use crate::js::value::thrown::Result;
 
 const SCRIPTS: [&str; 5] = [
@@ -60,20 +59,14 @@ pub fn call<'env>(
 }
 
 thread_local! {
-    /// What the environment's script has returned. Not a `Kept`: the thread outlives its environment.
-    static COMPILED: Cell<(sys::napi_env, sys::napi_ref)> = const { Cell::new((ptr::null_mut(), ptr::null_mut())) };
+    static COMPILED: Once = const { Once::new() };
 }
 
 fn script(env: &Env, parse: Parse) -> Result<'_, Unknown<'_>> {
-    let (of, reference) = COMPILED.get();
-    if of == env.raw() {
-        return raw::referenced(env, reference);
-    }
-    let source =
-        raw::to_js(env, format!(";(native) => {{ 'use strict'\n{}\n{EXPORTS} }}", SCRIPTS.concat()))?;
-    // SAFETY: a string of the current scope.
-    let function = raw::value(env, |raw| unsafe { sys::napi_run_script(env.raw(), source.raw(), raw) })?;
-    let exports = raw::call(env, &raw::undefined(env), &function, &[natives::object(env, parse)?])?;
-    COMPILED.set((env.raw(), Kept::new(env, &exports)?.into_raw()));
-    Ok(exports)
+    let compile = || {
+        let function =
+            run_script(env, &format!(";(native) => {{ 'use strict'\n{}\n{EXPORTS} }}", SCRIPTS.concat()))?;
+        raw::call(env, &raw::undefined(env), &function, &[natives::object(env, parse)?])
+    };
+    COMPILED.with(|compiled| compiled.get(env, compile))
 }

@@ -88,7 +88,8 @@ class Transaction {
           shown: `${file.shown}.backup`,
         }
     const result = {}
-    const op = { kind: 'update', file, fn, how: { handle, mkdir }, backup, result }
+    const checked = native.checked(fn, handle, file.shown)
+    const op = { kind: 'update', file, fn: checked, how: { handle, mkdir }, backup, result }
     const same = this.#ops.find((op) => op.kind === 'update' && op.file.absolute === file.absolute)
     if (same && !sharesIndex(op, same)) {
       throw native.wrongType('options', 'the same for all updates of one file (but for initial)', options)
@@ -127,7 +128,8 @@ class Transaction {
   async readIndex(path, options) {
     const file = this.#file('path', path)
     const [update] = native.update(file.handle, options ?? {})
-    return native.parseBytes(await this.#view(file, this.#ops.length), update, file.shown)
+    const value = native.parseBytes(await this.#view(file, this.#ops.length), update, file.shown)
+    return native.checkRead(value, update, file.shown)
   }
 
   /** What a file will be after the first `upTo` operations: a buffer, or `null`. What is on disk counts as read. */

@@ -4,6 +4,7 @@ pub mod args;
 pub mod copy;
 pub mod data;
 pub mod iteration;
+pub mod once;
 pub mod path;
 pub mod promise;
 pub mod raw;
@@ -12,6 +13,7 @@ pub mod thrown;
 
 pub use data::Encoding;
 pub use iteration::{Iteration, Next};
+pub use once::Once;
 pub use path::{CloudPath, FilePath, Target};
 pub use promise::Wakeup;
 pub use raw::{Kept, KeptAny};

@@ -1,0 +1,46 @@
+// Compiled, never run: schemas, and the type of an index that is inferred from them.
+import {
+  atomicIndexUpdate,
+  atomicTransaction,
+  type ReadIndexOptions,
+  readIndex,
+  type SchemaIssue,
+  type SchemaResult,
+  type StandardSchema,
+} from '@pipeline/atomic'
+
+interface Posts {
+  posts: string[]
+}
+
+declare const schema: StandardSchema<Posts>
+const result: SchemaResult = { issues: [{ message: 'no', path: ['posts', { key: 0 }] }] }
+const options: ReadIndexOptions<Posts> = {
+  schema,
+  fallback: 'backup',
+  migrate: (old) => ({ posts: old.all }),
+}
+
+export async function schemas() {
+  await atomicIndexUpdate('i', (index) => ({ posts: [...(index?.posts ?? []), 'new'] }), { schema })
+  await atomicIndexUpdate('i', (index) => ({ posts: [...index.posts, 'new'] }), {
+    schema,
+    initial: { posts: [] },
+  })
+  await atomicTransaction(
+    'r',
+    (tx) => tx.update('i', (index) => ({ posts: index?.posts ?? [] }), { schema }).value.posts,
+  )
+  const { value, source, backup, corrupt } = await readIndex('i', options)
+  const posts: string[] | undefined = value?.posts
+  const issues: readonly SchemaIssue[] | undefined = corrupt?.issues
+  console.log(posts, source === 'backup' && backup, issues, result)
+  const { value: inferred } = await readIndex('i', { schema })
+  console.log(inferred?.posts.length)
+  // @ts-expect-error: the schema knows no such member
+  void atomicIndexUpdate('i', (index) => ({ posts: index?.pages }), { schema })
+  // @ts-expect-error: that is no index of the schema
+  void atomicIndexUpdate('i', () => ({ posts: 1 }), { schema })
+  // @ts-expect-error: there is no other fallback
+  void readIndex('i', { fallback: 'older' })
+}

@@ -1,0 +1,222 @@
+import { writeFileSync } from 'node:fs'
+import {
+  type AtomicError,
+  atomicIndexUpdate,
+  atomicTransaction,
+  readIndex,
+  type StandardSchema,
+} from '@pipeline/atomic'
+import * as v from 'valibot'
+import { describe, expect } from 'vitest'
+import { z } from 'zod'
+import { names, state } from '../helpers/files'
+import { readJson, writeJson } from '../helpers/index-file'
+import { rejection } from '../helpers/promises'
+import { test } from '../helpers/test'
+
+const never = () => expect.fail('fn was called')
+
+interface Index {
+  count: number
+  names?: string[]
+}
+
+/** One that counts what it is asked, and may take its time. */
+function counting(isAsync = false) {
+  const asked: unknown[] = []
+  const validate = (value: unknown) => {
+    asked.push(structuredClone(value))
+    const isGood = typeof (value as Index)?.count === 'number'
+    const result = isGood ? { value } : { issues: [{ message: 'no number', path: ['count'] }] }
+    return isAsync ? new Promise<typeof result>((resolve) => setTimeout(resolve, 1, result)) : result
+  }
+  const schema = { '~standard': { version: 1, vendor: 'spec', validate } } as StandardSchema<Index>
+  return { schema, asked }
+}
+
+const schemas: [string, StandardSchema<Index>][] = [
+  ['zod', z.object({ count: z.number(), names: z.array(z.string()).optional() })],
+  ['valibot', v.object({ count: v.number(), names: v.optional(v.array(v.string())) })],
+  ['one that is asynchronous', counting(true).schema],
+]
+
+describe.each(schemas)('%s', (_, schema) => {
+  test('an index that passes is updated', async ({ file }) => {
+    writeJson(file, { count: 1 })
+    await atomicIndexUpdate(file, (index) => ({ count: (index?.count ?? 0) + 1 }), { schema })
+    expect(readJson(file)).toEqual({ count: 2 })
+  })
+
+  test('one that does not pass is refused before fn, and stays', async ({ dir, file }) => {
+    writeJson(file, { count: '1' })
+    const before = state(file)
+    const error = await rejection(atomicIndexUpdate(file, never, { schema }))
+    expect(error).toMatchObject({ name: 'Error', code: 'ERR_ATOMIC_SCHEMA', path: file })
+    const path = (error as AtomicError).issues?.[0]?.path
+    expect(path?.map((step) => (typeof step === 'object' ? step.key : step))).toEqual(['count'])
+    expect(error.message).toContain('the index in the file does not pass the schema: index.count: ')
+    expect(state(file)).toEqual(before)
+    expect(names(dir)).toEqual(['index.json'])
+  })
+
+  test('what fn returns is checked before it is written', async ({ dir, file }) => {
+    writeJson(file, { count: 1 })
+    const before = state(file)
+    const update = atomicIndexUpdate(file, () => ({ count: 'two' }) as never, { schema })
+    const error = await rejection(update)
+    expect(error).toMatchObject({ code: 'ERR_ATOMIC_SCHEMA', path: file })
+    expect(error.message).toContain("what the function 'fn' returned does not pass the schema: index.count: ")
+    expect(state(file)).toEqual(before)
+    expect(names(dir)).toEqual(['index.json'])
+  })
+
+  test('of calls that share a commit only the one fails that returned it', async ({ file }) => {
+    writeJson(file, { count: 0 })
+    const plus = (index: Index | undefined) => ({ count: (index?.count ?? 0) + 1 })
+    const update = (fn: (index: Index | undefined) => Index) => atomicIndexUpdate(file, fn, { schema })
+    const calls = Array.from({ length: 20 }, (_, i) =>
+      update(i === 7 ? () => ({ count: 'x' }) as never : plus),
+    )
+    const settled = await Promise.allSettled(calls)
+    expect(settled.flatMap(({ status }, i) => (status === 'rejected' ? [i] : []))).toEqual([7])
+    expect(settled[7]).toMatchObject({ reason: { code: 'ERR_ATOMIC_SCHEMA', path: file } })
+    expect(readJson(file)).toEqual({ count: 19 })
+  })
+})
+
+test('what a group has made is checked once', async ({ file }) => {
+  const { schema, asked } = counting()
+  writeJson(file, { count: 0 })
+  const plus = (index?: Index) => ({ count: (index?.count ?? 0) + 1 })
+  await atomicIndexUpdate(file, plus, { schema })
+  asked.length = 0
+  const results = await Promise.all(
+    Array.from({ length: 50 }, () => atomicIndexUpdate(file, plus, { schema })),
+  )
+  // The first may have been written alone.
+  const commits = results.some(({ batchSize }) => batchSize === 50) ? 1 : 2
+  expect(asked).toHaveLength(2 * commits)
+  expect(asked.at(-1)).toEqual({ count: 51 })
+})
+
+test('calls with different schemas, and without one, share no commit', async ({ file }) => {
+  writeJson(file, { count: 0 })
+  const plus = (index?: Index) => ({ count: (index?.count ?? 0) + 1 })
+  const [one, other] = [counting(), counting()]
+  const all = [one.schema, other.schema, undefined, one.schema]
+  const results = await Promise.all(
+    all.map((schema) => atomicIndexUpdate(file, plus, schema ? { schema } : {})),
+  )
+  expect(results.map(({ batchSize }) => batchSize)).toEqual([1, 1, 1, 1])
+  expect(readJson(file)).toEqual({ count: 4 })
+})
+
+test('the index is passed on as it is: nothing is stripped, and no default is put in', async ({ file }) => {
+  writeJson(file, { count: 1, unknown: true })
+  const schema = z.object({ count: z.number(), names: z.array(z.string()).default([]) })
+  await atomicIndexUpdate(
+    file,
+    (index) => {
+      expect(index).toEqual({ count: 1, unknown: true })
+      return { ...index, count: 2 }
+    },
+    { schema },
+  )
+  expect(readJson(file)).toEqual({ count: 2, unknown: true })
+})
+
+test('a missing file is not checked, initial is', async ({ file }) => {
+  const { schema } = counting()
+  const bad = atomicIndexUpdate(file, never, { schema, initial: {} as Index })
+  expect(await rejection(bad)).toMatchObject({ code: 'ERR_ATOMIC_SCHEMA' })
+  await atomicIndexUpdate(file, (index) => index ?? { count: 1 }, { schema })
+  expect(readJson(file)).toEqual({ count: 1 })
+})
+
+describe('migrate', () => {
+  const old = { total: 3 }
+  const migrate = ({ total }: { total: number }) => ({ count: total })
+
+  test.for([false, true])(
+    'an old index is migrated once, and then passes (async: %s)',
+    async (isAsync, { file }) => {
+      writeJson(file, old)
+      const { schema } = counting(isAsync)
+      let times = 0
+      const count = (index: typeof old) => {
+        times++
+        return isAsync ? Promise.resolve(migrate(index)) : migrate(index)
+      }
+      const same = (index?: Index) => index as Index
+      await Promise.all(
+        Array.from({ length: 5 }, () => atomicIndexUpdate(file, same, { schema, migrate: count })),
+      )
+      await atomicIndexUpdate(file, same, { schema, migrate: count })
+      expect(readJson(file)).toEqual({ count: 3 })
+      expect(times).toBe(1)
+    },
+  )
+
+  test('what it returns has to pass, and what it throws is what the caller catches', async ({ file }) => {
+    writeJson(file, old)
+    const before = state(file)
+    const { schema } = counting()
+    const bad = await rejection(atomicIndexUpdate(file, never, { schema, migrate: () => ({}) as Index }))
+    expect(bad.message).toContain("what the function 'migrate' returned does not pass the schema")
+    const reason = new Error('no way')
+    const thrown = atomicIndexUpdate(file, never, { schema, migrate: () => Promise.reject(reason) })
+    expect(await rejection(thrown)).toBe(reason)
+    expect(state(file)).toEqual(before)
+  })
+})
+
+test('wrong arguments', async ({ file }) => {
+  const update = (options: object) => rejection(atomicIndexUpdate(file, never, options))
+  expect(await update({ schema: {} })).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
+  expect((await update({ schema: 1 })).message).toContain('"options.schema"')
+  expect(await update({ migrate: () => ({}) })).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
+  expect(await update({ schema: counting().schema, migrate: 1 })).toMatchObject({
+    code: 'ERR_INVALID_ARG_TYPE',
+  })
+  expect(names(file.replace(/[^/]*$/, ''))).toEqual([])
+})
+
+test('a stack leads to the caller', async ({ file }) => {
+  writeJson(file, {})
+  async function theCaller() {
+    await atomicIndexUpdate(file, never, { schema: counting().schema })
+  }
+  expect((await rejection(theCaller())).stack).toContain('theCaller')
+})
+
+test('in a transaction each function is answered for by itself', async ({ dir, file }) => {
+  writeJson(file, { count: 1 })
+  const { schema } = counting()
+  const run = (next: unknown) =>
+    atomicTransaction(dir, (tx) => {
+      tx.write('beside.txt', 'beside')
+      tx.update(file, () => next as Index, { schema })
+    })
+  const settled = await Promise.allSettled([run({ count: 2 }), run({}), run({ count: 3 })])
+  expect(settled.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+  expect(settled[1]).toMatchObject({ reason: { code: 'ERR_ATOMIC_SCHEMA' } })
+  expect(readJson(file)).toEqual({ count: 3 })
+  writeFileSync(file, '{}')
+  const read = atomicTransaction(dir, (tx) => tx.readIndex(file, { schema }))
+  expect(await rejection(read)).toMatchObject({ code: 'ERR_ATOMIC_SCHEMA' })
+})
+
+test('readIndex checks, and migrates what it returns', async ({ file }) => {
+  writeJson(file, { total: 3 })
+  const before = state(file)
+  for (const isAsync of [false, true]) {
+    const { schema } = counting(isAsync)
+    expect(await rejection(readIndex(file, { schema }))).toMatchObject({
+      code: 'ERR_ATOMIC_SCHEMA',
+      path: file,
+    })
+    const migrate = ({ total }: { total: number }) => ({ count: total })
+    expect(await readIndex(file, { schema, migrate })).toMatchObject({ value: { count: 3 }, source: 'file' })
+  }
+  expect(state(file)).toEqual(before)
+})

@@ -1,0 +1,47 @@
+// Reads an index, or where that is broken the newest of its backups that is not. Compiled by the addon, as a script.
+
+;(() => {
+  /** What an index fails with that cannot be used, and one that is on a bad place of its disk. */
+  const broken = new Set(['ERR_ATOMIC_CORRUPT_INDEX', 'ERR_ATOMIC_SCHEMA', 'EIO'])
+
+  /** Of backups that are renamed at this moment, one at most is missing in between. */
+  const MOST_MISSING = 2
+
+  const isThere = ({ source, version }) => source === 'file' || version !== undefined
+
+  /**
+   * `read(suffix)` reads the file whose name ends in that as well, `check(value, suffix)` passes on an index that is as it is
+   * to be; `nameOf(suffix)` is what the caller would call the file.
+   */
+  async function readWithBackups(read, check, nameOf) {
+    const attempt = async (suffix) => {
+      const found = await read(suffix)
+      found.value = await check(found.value, suffix)
+      return found
+    }
+
+    let first, corrupt
+    try {
+      first = await attempt('')
+      if (isThere(first)) return first
+    } catch (error) {
+      if (!broken.has(error?.code)) throw error
+      corrupt = error
+    }
+    for (let generation = 0, missing = 0; missing < MOST_MISSING; generation++) {
+      const suffix = generation === 0 ? '.backup' : `.backup.${generation}`
+      try {
+        const found = await attempt(suffix)
+        if (isThere(found)) return Object.assign(found, { source: 'backup', backup: nameOf(suffix), corrupt })
+        missing++
+      } catch {
+        // The next one may be better.
+        missing = 0
+      }
+    }
+    if (corrupt !== undefined) throw corrupt
+    return first
+  }
+
+  return { readWithBackups }
+})()

@@ -1,0 +1,62 @@
+//! Reads an index, and its backups where it is broken.
+
+use std::rc::Rc;
+
+use napi::Env;
+use napi::bindgen_prelude::Unknown;
+
+use crate::js::index::schema::Schema;
+use crate::js::value::once::{Once, run_script};
+use crate::js::value::{Result, copy, promise, raw};
+
+const SCRIPT: &str = include_str!("read.js");
+
+/// Starts to read the file whose name ends in that as well, and promises an object with its `value`.
+pub type Read = Rc<dyn for<'env> Fn(&'env Env, &str) -> Result<'env, Unknown<'env>>>;
+
+/// Reads what the caller calls `shown`, and lets the schema check it.
+pub fn checked<'env>(
+    env: &'env Env,
+    read: &Read,
+    schema: Option<Schema>,
+    shown: String,
+) -> Result<'env, Unknown<'env>> {
+    let found = read(env, "")?;
+    let Some(schema) = schema else { return Ok(found) };
+    promise::then(env, &found, move |env, found| {
+        let value = schema.check_read(env, &raw::get(env, &found, c"value")?, &shown)?;
+        if !raw::is_thenable(env, &value)? {
+            return raw::define(env, &found, c"value", &value).map(|()| found);
+        }
+        let found = crate::js::value::Kept::new(env, &found)?;
+        promise::then(env, &raw::follow(env, &value)?, move |env, value| {
+            let found = found.get(env)?;
+            raw::define(env, &found, c"value", &value).map(|()| found)
+        })
+    })
+}
+
+/// As [`checked`]; reads the newest good backup instead, if the index is broken or missing.
+pub fn with_backups<'env>(
+    env: &'env Env,
+    read: Read,
+    schema: Option<Schema>,
+    shown: String,
+) -> Result<'env, Unknown<'env>> {
+    let name = move |suffix: &str| format!("{shown}{suffix}");
+    let names = name.clone();
+    let read = promise::callback(env, "read", move |env, [suffix]| read(env, &copy::text(env, &suffix)?))?;
+    let check = promise::callback(env, "check", move |env, [value, suffix]| match &schema {
+        Some(schema) => schema.check_read(env, &value, &names(&copy::text(env, &suffix)?)),
+        None => Ok(value),
+    })?;
+    let name_of = promise::callback(env, "nameOf", move |env, [suffix]| {
+        raw::to_js(env, name(&copy::text(env, &suffix)?))
+    })?;
+    let exports = COMPILED.with(|compiled| compiled.get(env, || run_script(env, SCRIPT)))?;
+    raw::invoke(env, &exports, c"readWithBackups", &[read, check, name_of])
+}
+
+thread_local! {
+    static COMPILED: Once = const { Once::new() };
+}

@@ -1,0 +1,102 @@
+// Checks an index by a Standard Schema (https://standardschema.dev), which many libraries can make. Compiled by the addon,
+// as a script.
+//
+// A schema says whether the index is one; what it would make of it is not taken. An index from which a schema strips what it
+// does not know would be written without that.
+
+;(() => {
+  /** Indexes that functions have returned, each with the schema that they are checked by later. */
+  const returned = new WeakMap()
+
+  /** A number for each schema. */
+  const numbers = new WeakMap()
+  let count = 0
+
+  const isObject = (value) => (typeof value === 'object' && value !== null) || typeof value === 'function'
+
+  /** `react(value)`, at once unless the value is a promise. */
+  function when(value, react) {
+    const isThenable = isObject(value) && typeof value.then === 'function'
+    return isThenable ? Promise.resolve(value).then(react) : react(value)
+  }
+
+  /** The number of a schema, by which the same one is known; 0 for what is none. */
+  function numberOf(schema) {
+    if (!isObject(schema) || typeof schema['~standard']?.validate !== 'function') return 0
+    if (!numbers.has(schema)) numbers.set(schema, ++count)
+    return numbers.get(schema)
+  }
+
+  function issuesOf(schema, value) {
+    return when(schema['~standard'].validate(value), (result) => {
+      if (!isObject(result))
+        throw new TypeError('The schema returned no result: ~standard.validate must return one')
+      return result.issues
+    })
+  }
+
+  /** Where an issue is, as JavaScript would get there. */
+  function place(path) {
+    const keys = (path ?? []).map((step) => (isObject(step) ? step.key : step))
+    const step = (key) =>
+      typeof key === 'string' && /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(key)
+        ? `.${key}`
+        : `[${JSON.stringify(key) ?? String(key)}]`
+    return `index${keys.map(step).join('')}`
+  }
+
+  const SHOWN = 3
+
+  function failure(issues, what, shown) {
+    const list = [...issues]
+    const lines = list.slice(0, SHOWN).map(({ path, message }) => `${place(path)}: ${message}`)
+    if (list.length > SHOWN) lines.push(`and ${list.length - SHOWN} more`)
+    const code = 'ERR_ATOMIC_SCHEMA'
+    const error = new Error(`${code}: ${what} does not pass the schema: ${lines.join('; ')}, '${shown}'`)
+    return Object.assign(error, { code, path: shown, issues: list })
+  }
+
+  /** The index, if there is one, or what `migrate` makes of it. Throws, or rejects, if that does not pass. */
+  function checkRead(index, schema, migrate, shown) {
+    if (index === undefined) return index
+    return when(issuesOf(schema, index), (issues) => {
+      if (!issues) return index
+      if (migrate === undefined) throw failure(issues, 'the index in the file', shown)
+      return when(migrate(index), (migrated) =>
+        when(issuesOf(schema, migrated), (issues) => {
+          if (issues) throw failure(issues, "what the function 'migrate' returned", shown)
+          return migrated
+        }),
+      )
+    })
+  }
+
+  /** Throws, or rejects, if what functions have made of an index does not pass. */
+  function checkMade(index, schema, shown) {
+    return when(issuesOf(schema, index), (issues) => {
+      if (issues) throw failure(issues, "what the function 'fn' returned", shown)
+    })
+  }
+
+  /**
+   * `fn` for an index that is checked before. What an earlier function has returned is not what was read: it is checked
+   * when all have run, or with `isEach` when each has.
+   */
+  function checkedFunction(fn, schema, migrate, shown, isEach) {
+    const call = (index, rest) =>
+      when(fn(index, ...rest), (next) => {
+        if (isEach) return when(checkMade(next, schema, shown), () => next)
+        if (isObject(next)) returned.set(next, schema)
+        return next
+      })
+    function checked(index, ...rest) {
+      if (returned.get(index) === schema) return call(index, rest)
+      return when(checkRead(index, schema, migrate, shown), (index) => call(index, rest))
+    }
+    // The source is how functions are known (`inside`), and the length tells which arguments they take.
+    Object.defineProperty(checked, 'length', { value: fn.length })
+    return Object.assign(checked, { toString: () => String(fn) })
+  }
+
+  return { numberOf, checkRead, checkMade, checkedFunction }
+})()
