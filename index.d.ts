@@ -870,6 +870,30 @@ export declare function atomicWrite(path: PathLike, data: Data, options?: WriteO
  */
 export declare function atomicWriteAll(entries: Iterable<WriteEntry> | AsyncIterable<WriteEntry>, options?: WriteAllOptions | null): Promise<WriteResult[]>
 
+/** Which earlier versions of an index are kept. For files only; in a transaction one backup is kept, of each version. */
+export interface BackupOptions {
+  /**
+   * Where the newest backup is. Older ones are beside it, and have `.1`, `.2`, … at the end.
+   *
+   * @default `${path}.backup`
+   */
+  path?: PathLike
+  /**
+   * How many backups to keep, from 1 to 1000. When a version is kept, each older backup moves on by one, and the last one goes. Nothing is
+   * copied where the file system has links. Files of more generations, which an earlier call has kept, stay as they are.
+   *
+   * @default 1
+   */
+  generations?: number
+  /**
+   * Keep a version only if it was written that much later than the newest backup: in milliseconds, or a number with a unit, `'30s'`,
+   * `'15m'`, `'1h'`, `'7d'`. What counts are the times of the files, so other programs that touch them change it.
+   *
+   * @default 0: keep each version
+   */
+  every?: number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
+}
+
 /**
  * As {@link atomicTransaction}, for code that has no function to give: `tx.commit()` commits. Without it nothing happens; the
  * transaction ends with the block of `await using`, or with `tx.rollback()`. What `tx.read` has read and others have
@@ -1161,11 +1185,11 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
    * Keep the version before this one: `true` as `${path}.backup`, a path under that path. The old file gets that
    * name; it is copied only where the file system cannot do that. The backup is not touched when nothing is written.
    * For calls that share a commit, it is the version before all of them. A process that is killed right after the
-   * index was replaced leaves the backup before.
+   * index was replaced leaves the backup before. {@link BackupOptions} keep more than one.
    *
    * @default false
    */
-  backup?: boolean | PathLike
+  backup?: boolean | PathLike | BackupOptions
   /**
    * How long to wait for the index, in milliseconds: for earlier calls of this process and then for other
    * processes. Then the call rejects with `ERR_ATOMIC_LOCK_TIMEOUT`. 0 tries once; `Infinity` waits without a

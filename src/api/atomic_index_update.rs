@@ -1,6 +1,5 @@
 //! `atomicIndexUpdate`: read, change and replace a JSON file, one process at a time.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use engine::index::file::{Numbers, UpdateOptions as EngineOptions};
@@ -12,6 +11,7 @@ use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 use napi_derive::napi;
 
+use crate::api::backup;
 use crate::api::options::{Checked, WriteOptions, WriteResult, milliseconds};
 use crate::js::cloud::{Object, update};
 use crate::js::error::from_engine;
@@ -22,10 +22,6 @@ use crate::js::inside;
 use crate::js::transaction::ParsedUpdate;
 use crate::js::value::thrown::LONGEST;
 use crate::js::value::{FilePath, Kept, Result, Signal, Target, args, copy, path, promise, raw};
-
-/// What to do for a backup of a file in a store of objects.
-const BACKUP_ELSEWHERE: &str =
-    "the backup of a file is a file; copy it to the store after the update, with atomicWrite";
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -69,10 +65,10 @@ pub struct UpdateOptions<'env> {
     /// Keep the version before this one: `true` as `${path}.backup`, a path under that path. The old file gets that
     /// name; it is copied only where the file system cannot do that. The backup is not touched when nothing is written.
     /// For calls that share a commit, it is the version before all of them. A process that is killed right after the
-    /// index was replaced leaves the backup before.
+    /// index was replaced leaves the backup before. {@link BackupOptions} keep more than one.
     ///
     /// @default false
-    #[napi(ts_type = "boolean | PathLike")]
+    #[napi(ts_type = "boolean | PathLike | BackupOptions")]
     pub backup: Option<Unknown<'env>>,
     /// How long to wait for the index, in milliseconds: for earlier calls of this process and then for other
     /// processes. Then the call rejects with `ERR_ATOMIC_LOCK_TIMEOUT`. 0 tries once; `Infinity` waits without a
@@ -260,7 +256,7 @@ pub fn parse<'env>(
         ..WriteOptions::default()
     };
     let Checked { commit, mkdir } = shared.check(env)?;
-    let backup = backup(env, own.backup.as_ref(), path)?;
+    let backup = backup::parse(env, own.backup.as_ref(), path)?;
     let network = network(env, own.network.as_ref())?;
     let ParsedUpdate { options, initial, schema } = parse_text(env, own)?;
     Ok(ParsedUpdate { options: EngineOptions { commit, backup, mkdir, network, ..options }, initial, schema })
@@ -293,23 +289,6 @@ fn network<'env>(env: &'env Env, given: Option<&Unknown<'_>>) -> Result<'env, bo
         Some("refuse") => Ok(false),
         Some("allow") => Ok(true),
         _ => Err(args::wrong_value(env, "options.network", "must be 'refuse' or 'allow'", given)),
-    }
-}
-
-fn backup<'env>(
-    env: &'env Env,
-    given: Option<&Unknown<'env>>,
-    path: &FilePath,
-) -> Result<'env, Option<PathBuf>> {
-    match given {
-        None => Ok(None),
-        Some(given) if raw::type_of(given) == ValueType::Boolean => {
-            let wanted = args::boolean(env, "options.backup", Some(given), false)?;
-            let mut beside = path.absolute.clone().into_os_string();
-            beside.push(".backup");
-            Ok(wanted.then(|| beside.into()))
-        }
-        Some(given) => Ok(Some(path::local(env, "options.backup", given, BACKUP_ELSEWHERE)?.absolute)),
     }
 }
 

@@ -6,6 +6,7 @@ mod atomic_index_patch;
 mod atomic_index_update;
 mod atomic_write;
 mod atomic_write_all;
+mod backup;
 mod cloud;
 mod copy_directory;
 mod directory_options;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use engine::index::file::BackupOptions;
 use engine::write::Options;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
@@ -172,7 +173,17 @@ fn update<'env>(env: &'env Env, path: &FilePath, options: &Unknown<'env>) -> Res
     let own = args::options::<UpdateOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
     let shared = args::options::<WriteOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
     shared.check_without_fallback(env)?;
-    atomic_index_update::parse(env, path, &own, &shared)
+    let parsed = atomic_index_update::parse(env, path, &own, &shared)?;
+    let is_each = |backup: &BackupOptions| *backup == BackupOptions::from(backup.path.clone());
+    match &own.backup {
+        Some(given) if !parsed.options.backup.as_ref().is_none_or(is_each) => Err(args::wrong_value(
+            env,
+            "options.backup",
+            "must be true or a path: a transaction keeps one backup, of each version",
+            given,
+        )),
+        _ => Ok(parsed),
+    }
 }
 
 fn timeout<'env>(env: &'env Env, given: &Unknown<'env>) -> Result<'env, Duration> {

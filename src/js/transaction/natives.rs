@@ -91,7 +91,7 @@ pub fn object(env: &Env, parse: Parse) -> Result<'_, Unknown<'_>> {
         let backup = match &parsed.options.backup {
             Some(backup) => make(
                 env,
-                FilePath { absolute: backup.clone(), shown: backup.to_string_lossy().into_owned() },
+                FilePath { absolute: backup.path.clone(), shown: backup.path.to_string_lossy().into_owned() },
             )?,
             None => raw::undefined(env),
         };

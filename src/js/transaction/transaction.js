@@ -77,7 +77,7 @@ class Transaction {
     const file = this.#file('path', path)
     checkFunction('fn', fn)
     const { backup: wanted, ...rest } = this.#defaults(options)
-    const isPath = wanted !== undefined && wanted !== null && typeof wanted !== 'boolean'
+    const isPath = typeof wanted === 'string' || ArrayBuffer.isView(wanted) || wanted?.href !== undefined
     if (!isPath) rest.backup = wanted
     const [handle, mkdir, beside] = native.update(file.handle, rest)
     const backup = isPath

@@ -177,6 +177,13 @@ pub fn is_array(env: &Env, value: &Unknown<'_>) -> bool {
     unsafe { sys::napi_is_array(env.raw(), value.raw(), &mut is) == sys::Status::napi_ok && is }
 }
 
+/// Whether this is a `Uint8Array` (a `Buffer` is one) or another typed array.
+pub fn is_typed_array(env: &Env, value: &Unknown<'_>) -> bool {
+    let mut is = false;
+    // SAFETY: a value of the current scope.
+    unsafe { sys::napi_is_typedarray(env.raw(), value.raw(), &mut is) == sys::Status::napi_ok && is }
+}
+
 /// Whether this is an `Error`, of whatever realm.
 pub fn is_error(env: &Env, value: &Unknown<'_>) -> bool {
     let mut is = false;

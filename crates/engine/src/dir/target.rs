@@ -141,6 +141,14 @@ impl Target {
         if anew == *self.dir.id() { Ok(()) } else { Err(moved()) }
     }
 
+    /// The file beside it whose name ends in that as well.
+    pub fn with_suffix(&self, suffix: &str) -> Self {
+        let mut target = self.clone();
+        target.name.push(suffix);
+        target.path.as_mut_os_string().push(suffix);
+        target
+    }
+
     /// What is under the name now.
     ///
     /// # Errors

@@ -11,7 +11,8 @@
 use crate::cancel::Cancel;
 use crate::dir::{Directory, Resolve, Target, names};
 use crate::error::{Advice, Error, Named, Result};
-use crate::index::options::UpdateOptions;
+use crate::index::generations;
+use crate::index::options::{BackupOptions, UpdateOptions};
 use crate::index::snapshot::Snapshot;
 use crate::process::Replaced;
 use crate::sys;
@@ -28,6 +29,7 @@ pub struct Backup<'a> {
     /// Where it is to go.
     to: Target,
     options: &'a Options,
+    generations: u32,
     way: Way,
 }
 
@@ -50,17 +52,19 @@ impl<'a> Backup<'a> {
         options: &'a UpdateOptions,
         cancel: &Cancel,
     ) -> Result<Option<Self>> {
-        let Some(path) = &options.backup else { return Ok(None) };
+        let Some(BackupOptions { path, generations, every }) = &options.backup else { return Ok(None) };
         index.check_replaceable()?;
         let prepare = |to: Target| {
             check_apart(&to, index)?;
             match to.existing()? {
                 // Renaming one name of a file over another does nothing.
                 Some(there) if there.version.id == old.version.id => return Ok(None),
+                Some(there) if !generations::is_due(&there.version, &old.version, *every) => return Ok(None),
                 Some(_) => to.check_replaceable()?,
                 None => {}
             }
-            let backup = Self { old, to, options: &options.commit, way: Way::Move };
+            let backup =
+                Self { old, to, options: &options.commit, generations: *generations, way: Way::Move };
             if can_move(&index.dir, &backup.to.dir)? {
                 // The program that wrote it may not have flushed it. (An overlay flushes a copy of it: see below.)
                 if options.commit.flush && !index.dir.file_system().copies_up {
@@ -104,13 +108,13 @@ impl<'a> Backup<'a> {
         index: &Target,
         cancel: &Cancel,
     ) -> Result<Attempt<Published>> {
-        let Self { old, to, options, way } = self;
+        let Self { old, to, options, generations, way } = self;
         let about = |error: Error| error.about(to.path());
         match way {
             Way::Copy(copy, copied) => {
                 let attempt = finished.publish(staged, index, Some(Replaced::OpenElsewhere))?;
                 if matches!(attempt, Attempt::Published(_)) {
-                    give_name(copy, copied, &to).map_err(|error| about(error).after_commit())?;
+                    give_name(copy, copied, &to, generations).map_err(|error| about(error).after_commit())?;
                 }
                 Ok(attempt)
             }
@@ -118,12 +122,12 @@ impl<'a> Backup<'a> {
                 // With a temp name it is an orphan to a sweeper, but for this. If another process has locked it, that
                 // lock serves too.
                 sys::hold(&old.file);
-                let moved = exchange_and_move(finished, staged, index, &to, options.flush);
+                let moved = exchange_and_move(finished, staged, index, &to, options.flush, generations);
                 sys::release(&old.file);
                 match moved {
                     // Nothing has changed.
                     Err(error) if error.errno_of("rename").is_some_and(sys::cannot_exchange) => {
-                        let backup = Self { old, to: to.clone(), options, way: Way::Move };
+                        let backup = Self { old, to: to.clone(), options, generations, way: Way::Move };
                         backup.copied(index, cancel).map_err(about)?.publish(finished, staged, index, cancel)
                     }
                     moved => moved,
@@ -152,15 +156,26 @@ pub fn stage_copy<'a>(
     options: &'a UpdateOptions,
     cancel: &'a Cancel,
 ) -> Result<Option<Keep<'a>>> {
-    let Some(path) = &options.backup else { return Ok(None) };
+    let Some(BackupOptions { path, generations, every }) = &options.backup else { return Ok(None) };
     let about = move |error: Error| error.about(path);
     let stage = |to: Target| -> Result<Keep<'a>> {
         check_apart(&to, index)?;
-        let backup = Backup { old, to: to.clone(), options: &options.commit, way: Way::Move };
+        if let Some(there) = to.existing()?
+            && !generations::is_due(&there.version, &old.version, *every)
+        {
+            return Ok(Box::new(|| Ok(())));
+        }
+        let backup = Backup {
+            old,
+            to: to.clone(),
+            options: &options.commit,
+            generations: *generations,
+            way: Way::Move,
+        };
         let staged = if in_place::is_needed(&to) { None } else { Some(backup.copied(index, cancel)) };
         match staged {
             Some(Ok(Backup { way: Way::Copy(copy, copied), to, .. })) => {
-                Ok(Box::new(move || give_name(copy, copied, &to).map_err(about)))
+                Ok(Box::new(move || give_name(copy, copied, &to, *generations).map_err(about)))
             }
             Some(Err(error)) if !(error.needs_in_place() && to.existing()?.is_some()) => Err(error),
             _ => Ok(Box::new(move || {
@@ -201,6 +216,7 @@ fn exchange_and_move(
     index: &Target,
     to: &Target,
     flush: bool,
+    generations: u32,
 ) -> Result<Attempt<Published>> {
     let about = |error: Error| error.about(to.path());
     let (published, mut old) = match finished.exchange(staged, index)? {
@@ -208,7 +224,9 @@ fn exchange_and_move(
         Attempt::Taken => return Ok(Attempt::Taken),
         Attempt::Restage => return Ok(Attempt::Restage),
     };
-    let moved = flush_copied_up(&old, flush).and_then(|()| old.replace(to));
+    let moved = flush_copied_up(&old, flush)
+        .and_then(|()| generations::rotate(to, generations))
+        .and_then(|()| old.replace(to));
     if let Err(error) = moved {
         return Err(if undo(&old, staged, index) {
             staged.keep_temp_name(old);
@@ -242,7 +260,8 @@ fn flush_copied_up(old: &TempName, flush: bool) -> Result<()> {
 }
 
 /// Gives a copy the name of the backup.
-fn give_name(mut copy: Staged, copied: Finished, to: &Target) -> Result<()> {
+fn give_name(mut copy: Staged, copied: Finished, to: &Target, generations: u32) -> Result<()> {
+    generations::rotate(to, generations)?;
     match copied.publish(&mut copy, to, Some(Replaced::hold(&to.dir, &to.name)))? {
         Attempt::Published(published) => {
             copy.close()?;

@@ -16,7 +16,7 @@ use crate::cancel::Cancel;
 use crate::dir::Target;
 use crate::error::{Error, ErrorKind, Named, Result};
 use crate::index::backup::{self, Backup};
-pub use crate::index::options::{Numbers, UpdateOptions};
+pub use crate::index::options::{BackupOptions, Numbers, UpdateOptions};
 pub use crate::index::snapshot::Snapshot;
 use crate::index::text::Text;
 use crate::index::{cache, json};

@@ -3,6 +3,7 @@
 mod backup;
 mod cache;
 pub mod file;
+mod generations;
 pub mod group;
 pub mod job;
 pub mod json;

@@ -1,6 +1,7 @@
 //! How to change an index.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::index::layout::Space;
 use crate::write::Options;
@@ -11,7 +12,7 @@ pub struct UpdateOptions {
     /// As for any file; `exclusive` and `if_changed` mean nothing here.
     pub commit: Options,
     /// Where to keep the version before.
-    pub backup: Option<PathBuf>,
+    pub backup: Option<BackupOptions>,
     /// Make missing directories for the backup.
     pub mkdir: bool,
     /// The index may be on a network file system.
@@ -22,6 +23,24 @@ pub struct UpdateOptions {
     pub numbers: Numbers,
     /// The longest text that the caller can take, in UTF-16 units.
     pub longest: Option<usize>,
+}
+
+/// Where to keep earlier versions, and how many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackupOptions {
+    /// Of the newest; older ones have a number at the end.
+    pub path: PathBuf,
+    /// How many, at least one.
+    pub generations: u32,
+    /// A version is kept only if it is that much younger than the newest that is.
+    pub every: Duration,
+}
+
+impl From<PathBuf> for BackupOptions {
+    /// Each version, and of these the one before.
+    fn from(path: PathBuf) -> Self {
+        Self { path, generations: 1, every: Duration::ZERO }
+    }
 }
 
 /// What becomes of numbers that a double does not keep.

@@ -1,7 +1,8 @@
-// Compiled, never run: schemas, and the type of an index that is inferred from them.
+// Compiled, never run: schemas, the type of an index that is inferred from them, and more backups than one.
 import {
   atomicIndexUpdate,
   atomicTransaction,
+  type BackupOptions,
   type ReadIndexOptions,
   readIndex,
   type SchemaIssue,
@@ -43,4 +44,12 @@ export async function schemas() {
   void atomicIndexUpdate('i', () => ({ posts: 1 }), { schema })
   // @ts-expect-error: there is no other fallback
   void readIndex('i', { fallback: 'older' })
+}
+
+const backups: BackupOptions = { generations: 3, every: '1h' }
+
+export async function keepMore() {
+  await atomicIndexUpdate('i', (index) => index, { initial: {}, backup: backups })
+  // @ts-expect-error: there is no such unit
+  await atomicIndexUpdate('i', (index) => index, { initial: {}, backup: { every: '1 week' } })
 }
