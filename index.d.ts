@@ -276,6 +276,25 @@ export declare function atomicIndexUpdate<T extends object = any>(
   options: UpdateOptions<T> & { initial: T },
 ): Promise<UpdateResult>
 
+/** Options of {@link IndexLock.update}. */
+export type LockedUpdateOptions<T = any> = Omit<
+  UpdateOptions<T>,
+  'fallback' | 'network' | 'endpoint' | 'maxAttempts'
+>
+
+/** What is given for one path: a lock. For an array of paths: an array of locks, in their order. */
+export type IndexLocks<P> = P extends readonly PathLike[]
+  ? { -readonly [K in keyof P]: IndexLock }
+  : IndexLock
+
+export interface IndexLock {
+  /** Changes an index that begins as `initial`. */
+  update<T extends object = any>(
+    fn: (index: T) => T | PromiseLike<T>,
+    options: LockedUpdateOptions<T> & { initial: T },
+  ): Promise<UpdateResult>
+}
+
 /** Options of {@link atomicTransaction}. They are read once, when the function is called. */
 export interface TransactionOptions {
   /**
@@ -566,6 +585,82 @@ export declare class AtomicFile {
    */
   [globalThis.Symbol.asyncDispose](): Promise<void>
 }
+
+/**
+ * The lock of an index, as {@link acquireIndexLock} and {@link withIndexLock} give it. While it is held, no update of any
+ * process, worker thread or call changes the index, but for those of the lock itself.
+ *
+ * Calls on one lock take place one after the other, in their order; {@link IndexLock.update | updates} that wait share a commit.
+ * A call after the release rejects with `ERR_INVALID_STATE`. If the directory of the index is replaced as a whole while the lock is
+ * held, the lock is that of a file which has no path any more: calls on it reject with `ENOENT`.
+ */
+export declare class IndexLock {
+  /** The path of the index, as it was given. */
+  get path(): string
+  /**
+   * Reads and parses the index, as {@link readIndex} does. The options are its options, and `timeout`, which is how long to wait
+   * for earlier calls on this lock (by default 30,000 ms).
+   */
+  read<T = any>(options?: Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'timeout'> | null): Promise<IndexRead<T>>
+  /**
+   * Changes the index, as {@link atomicIndexUpdate} does. The options are those of that function, but for `fallback` and `network`,
+   * which are those of the lock. `timeout` is how long to wait for earlier calls on this lock.
+   */
+  update<T extends object = any>(fn: (index: T | undefined) => T | PromiseLike<T>, options?: LockedUpdateOptions<T> | null): Promise<UpdateResult>
+  /**
+   * Replaces the index by `value`, an object or an array, whatever the index says: also if it is no JSON, or has numbers that
+   * JavaScript would change. Otherwise it is written as by {@link IndexLock.update}: with the layout of the old one, and not
+   * at all if it says the same. `backup: true` keeps the old bytes. The value is copied as JSON during the call. What JSON
+   * cannot express rejects with `ERR_INVALID_ARG_VALUE`.
+   */
+  write<T extends object = any>(value: T, options?: Omit<LockedUpdateOptions, 'initial'> | null): Promise<UpdateResult>
+  /**
+   * Gives the index back, after the calls that were made on the lock before. When the promise resolves, the lock is free. A second
+   * release waits for the first one.
+   */
+  release(): Promise<void>
+  /** What `await using` calls at the end of its block: {@link IndexLock.release}. */
+  [globalThis.Symbol.asyncDispose](): Promise<void>
+}
+
+/**
+ * Locks an index, or several, until the lock is released: the very lock that {@link atomicIndexUpdate} takes, so no update comes
+ * between what is read and what is written under it, however long that takes. For rebuilds that read, compute for minutes, and write.
+ *
+ * ```ts
+ * const lock = await acquireIndexLock('posts/index.json')
+ * try {
+ *   const { value } = await lock.read<Posts>()
+ *   await lock.write(await rebuild(value))
+ * } finally {
+ *   await lock.release()
+ * }
+ * ```
+ *
+ * With TypeScript since 5.2 and Node.js since 24, `await using lock = await acquireIndexLock(path)` releases it at the end of the
+ * block. {@link withIndexLock} always releases it, and knows calls that would wait for it.
+ *
+ * Calls of one process get the index in the order in which they were made, whatever they are; other processes wait for the lock file
+ * with their own timeouts, and get it first when it is released. Plain readers wait for nobody. A lock that is held keeps no thread
+ * and does not keep the process alive. It is free as soon as its process or its worker thread ends, also by a kill. A lock that is
+ * garbage-collected is released, with a warning of the process (`ATOMIC_LOCK_NOT_RELEASED`).
+ *
+ * Several paths are locked together: all, or none within `timeout`. The promise is then for an array of locks, in the order of the
+ * paths, each of which is released by itself. They are taken in one order everywhere, so that two calls with several paths, or a call
+ * and a transaction, do not wait for each other. A path that means the same file as an earlier one rejects with
+ * `ERR_ATOMIC_DUPLICATE`. An error that is about one of several paths has its position as `entry`.
+ *
+ * Rejects with an {@link AtomicError}: `ERR_ATOMIC_LOCK_TIMEOUT`, `ERR_ATOMIC_NO_LOCKS`, `ERR_ATOMIC_NETWORK_FS` as
+ * {@link atomicIndexUpdate} does; `ERR_ATOMIC_REENTRANT` inside the function of a call for the same file, `ERR_ATOMIC_NESTED` inside
+ * a function of a transaction; `ERR_ATOMIC_UNSUPPORTED` for an object in a store; `AbortError`; and with what opening the directory
+ * fails with. What the index says is not looked at.
+ *
+ * Not promised: a call that waits for a lock which its own program holds waits until its timeout, and a write of the file, which has
+ * none, until the release; only inside the function of {@link withIndexLock} such calls are refused. A process holds at most as many
+ * locks as a sixteenth of the descriptors that it may have; further calls wait for one of them to be released. Two programs that
+ * take two locks one after the other in opposite orders wait for each other until a timeout: give both paths at once.
+ */
+export declare function acquireIndexLock<const P extends PathLike | readonly PathLike[]>(paths: P, options?: IndexLockOptions | null): Promise<IndexLocks<P>>
 
 /**
  * Replaces a directory and everything in it in one step. `build` fills a new directory beside `path`; when it is
@@ -960,6 +1055,20 @@ export interface DirectoryResult {
   leftover: AtomicError | null
 }
 
+/** Options of {@link acquireIndexLock} and {@link withIndexLock}. */
+export interface IndexLockOptions extends Pick<UpdateOptions, 'mkdir' | 'fallback' | 'network'> {
+  /**
+   * How long to wait for the lock, or for all of them, in milliseconds: for earlier calls of this process and then for
+   * other processes. Then the call rejects with `ERR_ATOMIC_LOCK_TIMEOUT`, and holds nothing. 0 tries once; `Infinity` waits
+   * without a limit.
+   *
+   * @default 30_000
+   */
+  timeout?: number
+  /** Ends the waiting: the call rejects with an `AbortError`. It has no effect once the lock is held. */
+  signal?: AbortSignal
+}
+
 /** What {@link readIndex} has read. */
 export interface IndexRead<T = any> {
   /** The parsed index; without one `initial`, or `undefined`. */
@@ -1144,6 +1253,30 @@ export interface UpdateResult extends WriteResult {
   /** The number of updates that shared this commit, this one included. */
   batchSize: number
 }
+
+/**
+ * Locks an index, or several, as {@link acquireIndexLock} does, calls `fn` with the lock, or with the array of locks, and releases
+ * them when `fn` has returned, or its promise has settled. Resolves with what `fn` returns; whatever `fn` throws is what the call
+ * rejects with, when the locks are free.
+ *
+ * ```ts
+ * await withIndexLock('posts/index.json', async (lock) => {
+ *   const { value } = await lock.read<Posts>({ initial: {} })
+ *   await lock.write(await rebuild(value))
+ * })
+ * await withIndexLock(['tags.json', 'posts.json'], async ([tags, posts]) => {
+ *   const { value } = await posts.read<Posts>()
+ *   await tags.update<Tags>(() => tagsOf(value))
+ * })
+ * ```
+ *
+ * The files are written one by one: use {@link atomicTransaction} for changes that must be made together or not at all.
+ *
+ * Calls inside `fn` for a locked file that do not go by its lock (`atomicIndexUpdate`, `atomicWrite`, a second `withIndexLock`) would
+ * wait for themselves, and reject with `ERR_ATOMIC_REENTRANT` at once, as far as calls inside functions are known (see
+ * {@link atomicIndexUpdate}). A transaction inside `fn` rejects with `ERR_ATOMIC_NESTED`.
+ */
+export declare function withIndexLock<const P extends PathLike | readonly PathLike[], R = void>(paths: P, fn: (lock: IndexLocks<P>) => R | PromiseLike<R>, options?: IndexLockOptions | null): Promise<R>
 
 /** Options of {@link atomicWriteAll}: those of {@link atomicWrite}, for all entries. An entry may have its own. */
 export interface WriteAllOptions extends Omit<WriteOptions, 'fallback' | 'ifVersion'> {

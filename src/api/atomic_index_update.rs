@@ -15,7 +15,7 @@ use napi_derive::napi;
 use crate::api::options::{Checked, WriteOptions, WriteResult, milliseconds};
 use crate::js::cloud::{Object, update};
 use crate::js::error::from_engine;
-use crate::js::index::call::{self, Request};
+use crate::js::index::call::{self, Change, Request};
 use crate::js::index::{group, json};
 use crate::js::inside;
 use crate::js::transaction::ParsedUpdate;
@@ -26,7 +26,7 @@ use crate::js::value::{FilePath, Kept, Result, Signal, Target, args, copy, path,
 const BACKUP_ELSEWHERE: &str =
     "the backup of a file is a file; copy it to the store after the update, with atomicWrite";
 
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Options of {@link atomicIndexUpdate}. `mode`, `flush`, `verify`, `mkdir`, `fallback`, `publish` and `signal` are those of
 /// {@link atomicWrite}. They are read once, when the function is called. An option of the wrong type rejects with
@@ -199,7 +199,7 @@ pub fn start<'env>(
     let signal = Signal::attach(env, shared.signal.as_ref())?;
     let request = Request {
         id: call::next_id(),
-        function: Kept::new(env, function)?,
+        change: Change::Call(Kept::new(env, function)?),
         shown: target.shown().to_owned(),
         initial,
         options,
@@ -255,7 +255,8 @@ pub fn parse_text<'env>(env: &'env Env, own: &UpdateOptions<'_>) -> Result<'env,
     Ok(ParsedUpdate { options, initial })
 }
 
-fn answer(env: &Env, receipt: Receipt, waited: Duration, batch: usize) -> Result<'_, Unknown<'_>> {
+/// What a caller is told of an update of a file.
+pub fn answer(env: &Env, receipt: Receipt, waited: Duration, batch: usize) -> Result<'_, Unknown<'_>> {
     let write = raw::to_js(env, WriteResult::from(receipt))?;
     let update = UpdateResult {
         lock_wait_ms: waited.as_secs_f64() * 1000.0,
@@ -265,7 +266,8 @@ fn answer(env: &Env, receipt: Receipt, waited: Duration, batch: usize) -> Result
     raw::invoke(env, &raw::global(env, c"Object")?, c"assign", &[write, update])
 }
 
-fn network<'env>(env: &'env Env, given: Option<&Unknown<'_>>) -> Result<'env, bool> {
+/// Whether the index may be on a network file system.
+pub fn network<'env>(env: &'env Env, given: Option<&Unknown<'_>>) -> Result<'env, bool> {
     let Some(given) = given else { return Ok(false) };
     match args::word(env, given)?.as_deref() {
         Some("refuse") => Ok(false),

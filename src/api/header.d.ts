@@ -276,6 +276,25 @@ export declare function atomicIndexUpdate<T extends object = any>(
   options: UpdateOptions<T> & { initial: T },
 ): Promise<UpdateResult>
 
+/** Options of {@link IndexLock.update}. */
+export type LockedUpdateOptions<T = any> = Omit<
+  UpdateOptions<T>,
+  'fallback' | 'network' | 'endpoint' | 'maxAttempts'
+>
+
+/** What is given for one path: a lock. For an array of paths: an array of locks, in their order. */
+export type IndexLocks<P> = P extends readonly PathLike[]
+  ? { -readonly [K in keyof P]: IndexLock }
+  : IndexLock
+
+export interface IndexLock {
+  /** Changes an index that begins as `initial`. */
+  update<T extends object = any>(
+    fn: (index: T) => T | PromiseLike<T>,
+    options: LockedUpdateOptions<T> & { initial: T },
+  ): Promise<UpdateResult>
+}
+
 /** Options of {@link atomicTransaction}. They are read once, when the function is called. */
 export interface TransactionOptions {
   /**

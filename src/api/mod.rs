@@ -9,6 +9,7 @@ mod atomic_write_all;
 mod cloud;
 mod copy_directory;
 mod directory_options;
+mod index_lock;
 mod options;
 mod read_index;
 mod releases;

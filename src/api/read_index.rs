@@ -1,6 +1,6 @@
 //! `readIndex`: a JSON file or object, parsed.
 
-use engine::index::file::UpdateOptions as EngineOptions;
+use engine::index::file::{Numbers, Snapshot, UpdateOptions as EngineOptions};
 use engine::index::read_job::ReadJob;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
@@ -59,9 +59,21 @@ fn start<'env>(env: &'env Env, path: &Unknown<'env>, options: Unknown<'env>) -> 
     let EngineOptions { numbers, .. } = options;
     task::start(env, ReadJob::new(path.absolute, options), move |env, read| {
         let read = read.map_err(|error| from_engine(env, &error, &path.shown, || None))?;
-        let text = read.as_ref().map(|snapshot| &snapshot.text);
-        let value = json::parse(env, text, initial.as_deref(), numbers)?;
+        IndexRead::of(env, read.as_ref(), initial.as_deref(), numbers)
+    })
+}
+
+impl IndexRead<'_> {
+    /// What a file says, or without one `initial`.
+    pub fn of<'env>(
+        env: &'env Env,
+        read: Option<&Snapshot>,
+        initial: Option<&[u16]>,
+        numbers: Numbers,
+    ) -> Result<'env, Unknown<'env>> {
+        let text = read.map(|snapshot| &snapshot.text);
+        let value = json::parse(env, text, initial, numbers)?;
         let source = Some(if text.is_some() { "file" } else { "initial" });
         raw::to_js(env, IndexRead { value, source, version: None })
-    })
+    }
 }

@@ -26,8 +26,8 @@ use crate::js::value::{Kept, KeptAny, Result, Signal, Thrown, Wakeup, promise};
 pub struct Request {
     /// The call's name in the queue.
     pub id: CallId,
-    /// The user's function.
-    pub function: Kept,
+    /// What to do with the index.
+    pub change: Change,
     /// What the caller calls the file.
     pub shown: String,
     /// JSON for the function when there is no file.
@@ -44,6 +44,14 @@ pub struct Request {
     pub deadline: Option<Instant>,
     /// Options that only a store knows, in one word: calls share a commit if theirs are the same.
     pub store: String,
+}
+
+/// What becomes of an index.
+pub enum Change {
+    /// What this function makes of it.
+    Call(Kept),
+    /// This, as JSON, whatever it is.
+    Value(Vec<u16>),
 }
 
 /// What to do in a reaction of a call.

@@ -11,11 +11,12 @@ use engine::data::Data;
 use engine::error::{Error, ErrorKind};
 use engine::index::file::UpdateOptions;
 use engine::index::group::{self as policy, RunId, Verdict};
-use engine::index::job::{Come, OpenJob};
+use engine::index::job::Come;
+use engine::job::Job;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
-use crate::js::index::call::{self, Call, Command, Request, WeakCall};
+use crate::js::index::call::{self, Call, Change, Command, Request, WeakCall};
 use crate::js::index::file::{Answer, FileIndex};
 use crate::js::index::held::{Held, Outcome, Patience, Replace, Replaced, failed};
 use crate::js::index::{apply, json};
@@ -49,7 +50,10 @@ pub struct Group {
 }
 
 /// Starts a call for a file, which is opened by `job`; `answer` makes its result.
-pub fn start(env: &Env, request: Request, job: OpenJob, answer: Answer) -> Result<'_, Unknown<'_>> {
+pub fn start<J>(env: &Env, request: Request, job: J, answer: Answer) -> Result<'_, Unknown<'_>>
+where
+    J: Job<Output = Come>,
+{
     let call = Call::new(request);
     let promise = call.next_command(env)?;
     task::run(env, job, move |env, outcome| match outcome {
@@ -111,8 +115,9 @@ impl Group {
     /// Lets the function of a call change the index, in a reaction of that call.
     fn run(self: &Rc<Self>, env: &Env, WeakCall(call): &WeakCall, id: RunId) {
         let Some(call) = call.upgrade() else { return self.policy.borrow_mut().failed(id) };
+        let is_large = matches!(call.request.change, Change::Call(_)) && self.is_large();
         // If parsing fails here, it fails again where the caller gets the error.
-        let ahead = self.is_large().then(|| Kept::new(env, &self.index(env, &call).ok()?).ok()).flatten();
+        let ahead = is_large.then(|| Kept::new(env, &self.index(env, &call).ok()?).ok()).flatten();
         let (group, is_ahead) = (self.clone(), ahead.is_some());
         let command = Command::Run(Box::new(move |env, call| Run { group, call, id }.apply(env, ahead)));
         if is_ahead {
@@ -252,28 +257,43 @@ struct Run {
 }
 
 impl Run {
-    /// Calls the function. The promise settles when the call is over, in whichever commit.
+    /// Makes the change. The promise settles when the call is over, in whichever commit.
     fn apply<'env>(self, env: &'env Env, ahead: Option<Kept>) -> Result<'env, Unknown<'env>> {
-        let index = || ahead.map_or_else(|| self.group.index(env, &self.call), |index| index.get(env));
-        let next = self.call.check(env).and_then(|()| index()).and_then(|index| {
-            self.group.policy.borrow_mut().entered(Instant::now());
-            let function = self.call.request.function.get(env)?;
-            let code = Code::of(env, &function);
-            let needs_context = code.needs_context();
-            if needs_context {
-                self.group.enter(env);
+        let next = self.call.check(env).and_then(|()| match &self.call.request.change {
+            Change::Call(function) => self.enter(env, function, ahead),
+            Change::Value(text) => {
+                self.group.policy.borrow_mut().entered(Instant::now());
+                let numbers = self.group.options.numbers;
+                json::parse(env, None, Some(text), numbers).map(|next| (next, false))
             }
-            let key = self.group.held.borrow().as_ref().map(|held| held.key().clone());
-            let next = apply::call(env, &self.call, &function, &index, key, needs_context)?;
-            let is_promise = raw::is_thenable(env, &next)?;
-            code.returned(is_promise);
-            Ok((next, is_promise))
         });
         let rest = next.and_then(|(next, is_promise)| match is_promise {
             true => self.follow(env, &next),
             false => self.accept(env, &next),
         });
         rest.or_else(|error| self.fail(env, error))
+    }
+
+    /// Calls the function. What it returned, and whether that is a promise.
+    fn enter<'env>(
+        &self,
+        env: &'env Env,
+        function: &Kept,
+        ahead: Option<Kept>,
+    ) -> Result<'env, (Unknown<'env>, bool)> {
+        let index = ahead.map_or_else(|| self.group.index(env, &self.call), |index| index.get(env))?;
+        self.group.policy.borrow_mut().entered(Instant::now());
+        let function = function.get(env)?;
+        let code = Code::of(env, &function);
+        let needs_context = code.needs_context();
+        if needs_context {
+            self.group.enter(env);
+        }
+        let keys = self.group.held.borrow().as_ref().map(|held| held.keys()).unwrap_or_default();
+        let next = apply::call(env, &self.call, &function, &index, keys, needs_context)?;
+        let is_promise = raw::is_thenable(env, &next)?;
+        code.returned(is_promise);
+        Ok((next, is_promise))
     }
 
     /// Waits for the next index.

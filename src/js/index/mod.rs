@@ -6,4 +6,5 @@ pub mod file;
 pub mod group;
 pub mod held;
 pub mod json;
+pub mod lock;
 pub mod lost;

@@ -82,6 +82,8 @@ pub enum ErrorKind {
     },
     /// The call waits for one that waits for this one: it was made inside its function.
     Reentrant,
+    /// The call waits for a lock that is held until a function ends which waits for this call.
+    Locked,
     /// The lock did not come in time, or the index never held still under it.
     LockTimeout(Box<Timeout>),
     /// The file system has no locks.
@@ -163,7 +165,7 @@ impl ErrorKind {
             Self::Changed => "ERR_ATOMIC_CHANGED",
             Self::LoneSurrogate { .. } => "ERR_INVALID_ARG_VALUE",
             Self::InvalidJson { .. } => "ERR_INVALID_RETURN_VALUE",
-            Self::Reentrant => "ERR_ATOMIC_REENTRANT",
+            Self::Reentrant | Self::Locked => "ERR_ATOMIC_REENTRANT",
             Self::LockTimeout(_) => "ERR_ATOMIC_LOCK_TIMEOUT",
             Self::NoLocks { .. } => "ERR_ATOMIC_NO_LOCKS",
             Self::NetworkFs { .. } => "ERR_ATOMIC_NETWORK_FS",
@@ -246,6 +248,10 @@ impl fmt::Display for ErrorKind {
             Self::Reentrant => f.write_str(
                 "this call is made inside the function of a call for the same file, which has to end first; return the \
                  change from that function, or make this call after it",
+            ),
+            Self::Locked => f.write_str(
+                "this call is made inside the function of withIndexLock, which has the lock of the file until it ends; use \
+                 lock.update or lock.write there, or make this call after it",
             ),
             Self::OutsideRoot => f.write_str(
                 "the path leads out of the root of the transaction, by '..', by a link or to another mount, or into its \

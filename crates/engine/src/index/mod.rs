@@ -4,6 +4,8 @@ mod backup;
 mod cache;
 pub mod file;
 pub mod group;
+pub mod hold;
+pub mod hold_job;
 pub mod job;
 pub mod json;
 pub mod layout;
