@@ -173,31 +173,22 @@ impl HoldJob {
             Err(places) => places,
         };
         Step::Wait(Box::pin(async move {
-            let of_entry = |key: usize, error| {
-                let entry = found.iter().position(|found| found.key == keys[key]);
-                entry.map_or(error, |at| self.of(at, error))
-            };
-            let turns = self.wait_for_turns(places, &found).await;
-            let turns = turns.map_err(|(key, error)| match key {
-                Some(key) => of_entry(key, error),
-                None => error,
-            });
+            let turns = self.wait_for_turns(places, &keys, &found).await;
             turns.map(|(turns, since)| self.with_turns(turns, since, order, found, slots)).into()
         }))
     }
 
-    /// The turns, and since when the call has waited for these indexes, and not for other calls' paths. An error of one turn has
-    /// its position.
+    /// The turns, and since when the call has waited for these indexes, and not for other calls' paths.
     async fn wait_for_turns(
         &self,
         mut places: Places,
+        keys: &[Key],
         found: &[Found],
-    ) -> std::result::Result<(Vec<Turn>, Instant), (Option<usize>, Error)> {
+    ) -> Result<(Vec<Turn>, Instant)> {
         let HoldOptions { timeout, cancel, .. } = &self.options;
-        let aborted = || (None, Error::from(ErrorKind::Aborted));
         tokio::select! {
             () = places.joined() => {}
-            () = cancel.cancelled() => return Err(aborted()),
+            () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
         }
         let since = Instant::now();
         tokio::select! {
@@ -205,13 +196,15 @@ impl HoldJob {
             biased;
             turns = places.turns() => match turns {
                 Ok(turns) => Ok((turns, since)),
-                Err((at, error)) => Err((Some(at), error)),
+                Err((key, error)) => {
+                    let of_key = |found: &Found| found.key == keys[key];
+                    Err(self.of(found.iter().position(of_key).unwrap_or_default(), error))
+                }
             },
-            () = cancel.cancelled() => Err(aborted()),
+            () = cancel.cancelled() => Err(ErrorKind::Aborted.into()),
             () = tokio::time::sleep(*timeout) => {
                 let path = found.first().map(|found| found.path.clone()).unwrap_or_default();
-                let timeout = Timeout::ask(since.elapsed(), Blocker::EarlierCall, &path).await;
-                Err((None, timeout.into()))
+                Err(Timeout::ask(since.elapsed(), Blocker::EarlierCall, &path).await.into())
             }
         }
     }
