@@ -80,6 +80,13 @@ pub struct UpdateOptions<'env> {
     /// @default 30_000
     #[napi(ts_type = "number")]
     pub timeout: Option<Unknown<'env>>,
+    /// How long a run of an async `fn` may take, in milliseconds. After that the function is given up: the signal in its second argument
+    /// is aborted, the call rejects with `ERR_ATOMIC_FN_TIMEOUT`, nothing of it is written, and the lock goes on to the next call.
+    /// What the function does after that has no effect on the index. A function that never returns cannot be given up.
+    ///
+    /// @default `Infinity`
+    #[napi(ts_type = "number")]
+    pub fn_timeout: Option<Unknown<'env>>,
     /// What to do on a network file system: NFS, SMB, 9p, Ceph, Lustre, AFS, and FUSE mounts such as sshfs, rclone or
     /// s3fs, known by the type of the mount. `'refuse'` rejects with `ERR_ATOMIC_NETWORK_FS`. `'allow'` updates the
     /// index all the same; it is safe if only the processes of one machine do that. The directory is then opened anew
@@ -116,7 +123,9 @@ pub struct UpdateResult {
 /// `fn` may be async, and it may run more than once for one call: when it or a function that shares its commit fails,
 /// when another program changed the file without the lock, when the directory was replaced (then it gets the index in
 /// the new one), and when it is async and keeps the functions before it
-/// waiting for more than 100 ms. So it must have no side effects.
+/// waiting for more than 100 ms. So it must have no side effects. A function that declares a second parameter gets an {@link UpdateRun}:
+/// which run this is, and a signal that is aborted when nobody waits for the run any more. (What counts is `fn.length`: a parameter
+/// with a default value, and rest parameters, declare none.)
 ///
 /// Calls of one thread that wait for the same index share the next commit if their options are the same (apart from
 /// `initial`, `timeout` and `signal`). Their functions run in the order of the calls. Each gets the very object that
@@ -139,6 +148,7 @@ pub struct UpdateResult {
 ///   `column` say where, `literal` which;
 /// - `ERR_ATOMIC_LOCK_TIMEOUT`: the call did not get the index within `timeout`. `lock` is the path of the lock file,
 ///   `holder` who has it, as far as it says so. They are for people: a pid may be another container's;
+/// - `ERR_ATOMIC_FN_TIMEOUT`: `fn` did not settle within `fnTimeout`;
 /// - `ERR_ATOMIC_NO_LOCKS`: the file system has no locks (flock); keep the index on another one;
 /// - `ERR_ATOMIC_NETWORK_FS`: the file is on a network file system (see `network`);
 /// - `ERR_ATOMIC_REENTRANT`: the call was made inside `fn` of a call for the same file;
@@ -164,7 +174,7 @@ pub struct UpdateResult {
 /// none: do not wait inside `fn` for a write of another file that waits behind an {@link atomicWriteAll} of both.
 #[napi(
     ts_generic_types = "T extends object = any",
-    ts_args_type = "path: PathLike, fn: (index: T | undefined) => T | PromiseLike<T>, options?: UpdateOptions<T> | null",
+    ts_args_type = "path: PathLike, fn: (index: T | undefined, run: UpdateRun) => T | PromiseLike<T>, options?: UpdateOptions<T> | null",
     ts_return_type = "Promise<UpdateResult>"
 )]
 pub fn atomic_index_update<'env>(
@@ -196,6 +206,7 @@ pub fn start<'env>(
         Target::Local(path) => parse(env, path, &own, &shared)?,
         Target::Cloud(_) => parse_text(env, &own)?,
     };
+    let fn_timeout = fn_timeout(env, &own)?;
     let signal = Signal::attach(env, shared.signal.as_ref())?;
     let request = Request {
         id: call::next_id(),
@@ -207,6 +218,7 @@ pub fn start<'env>(
         signal,
         since,
         deadline: since.checked_add(timeout),
+        fn_timeout,
         store: String::new(),
     };
     match target {
@@ -220,6 +232,12 @@ pub fn start<'env>(
             update::start(env, request, Object::new(env, &path.given, path.shown, options_given)?, timeout)
         }
     }
+}
+
+/// How long a run of the function may take.
+pub fn fn_timeout<'env>(env: &'env Env, own: &UpdateOptions<'_>) -> Result<'env, Option<Duration>> {
+    let given = own.fn_timeout.as_ref();
+    given.map(|_| milliseconds(env, "options.fnTimeout", given, Duration::ZERO)).transpose()
 }
 
 /// How to read and write an index.

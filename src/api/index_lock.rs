@@ -80,7 +80,7 @@ impl IndexLock {
     /// which are those of the lock. `timeout` is how long to wait for earlier calls on this lock.
     #[napi(
         ts_generic_types = "T extends object = any",
-        ts_args_type = "fn: (index: T | undefined) => T | PromiseLike<T>, options?: LockedUpdateOptions<T> | null",
+        ts_args_type = "fn: (index: T | undefined, run: UpdateRun) => T | PromiseLike<T>, options?: LockedUpdateOptions<T> | null",
         ts_return_type = "Promise<UpdateResult>"
     )]
     pub fn update<'env>(
@@ -100,7 +100,7 @@ impl IndexLock {
     /// cannot express rejects with `ERR_INVALID_ARG_VALUE`.
     #[napi(
         ts_generic_types = "T extends object = any",
-        ts_args_type = "value: T, options?: Omit<LockedUpdateOptions, 'initial'> | null",
+        ts_args_type = "value: T, options?: Omit<LockedUpdateOptions, 'initial' | 'fnTimeout'> | null",
         ts_return_type = "Promise<UpdateResult>"
     )]
     pub fn write<'env>(
@@ -312,6 +312,7 @@ fn update<'env>(
         signal: Signal::attach(env, shared.signal.as_ref())?,
         since,
         deadline: since.checked_add(timeout),
+        fn_timeout: atomic_index_update::fn_timeout(env, &own)?,
         store: String::new(),
     };
     lock.update(env, request, timeout, atomic_index_update::answer)

@@ -13,13 +13,13 @@ use crate::js::inside::Context;
 use crate::js::value::thrown::invalid_return;
 use crate::js::value::{Kept, Result, args, raw};
 
-/// `fn(index)`. Calls that it makes are to know that it is waited for, and that the call has what these `keys` are for.
+/// `fn(index)`, or `fn(index, run)`. Calls that it makes are to know that it is waited for, and that the call has what these `keys` are for.
 /// `needs_context`: also those that it makes after it has returned.
 pub fn call<'env>(
     env: &'env Env,
     call: &Call,
-    function: &Unknown<'_>,
-    index: &Unknown<'_>,
+    function: &Unknown<'env>,
+    index: &Unknown<'env>,
     keys: Arc<[Key]>,
     needs_context: bool,
 ) -> Result<'env, Unknown<'env>> {
@@ -27,16 +27,18 @@ pub fn call<'env>(
     let running = Function::of_update(keys, shown.clone(), inside.clone());
     let inside = running.inside();
     call.running.set(Some(running));
+    call.attempts.set(call.attempts.get() + 1);
+    let told = call.stop.argument(env, function, call.attempts.get())?;
+    let arguments: Vec<_> = [Some(*index), told].into_iter().flatten().collect();
     let run = if needs_context { Context::run } else { Context::run_without };
-    run(env, inside, function, *index)
+    run(env, inside, function, &arguments)
 }
 
-/// The next index, if it can be one and `call` is still wanted.
+/// The next index, if it can be one.
 ///
 /// # Errors
-/// `ERR_INVALID_RETURN_VALUE`, `AbortError`.
-pub fn check<'env>(env: &'env Env, call: &Call, next: &Unknown<'_>) -> Result<'env, Kept> {
-    call.check(env)?;
+/// `ERR_INVALID_RETURN_VALUE`.
+pub fn check<'env>(env: &'env Env, next: &Unknown<'_>) -> Result<'env, Kept> {
     if raw::type_of(next) == ValueType::Object {
         lost::check_index(env, next)?;
         return Kept::new(env, next);

@@ -16,6 +16,7 @@ use engine::job::Job;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
+use crate::js::error::from_engine;
 use crate::js::index::call::{self, Call, Change, Command, Request, WeakCall};
 use crate::js::index::file::{Answer, FileIndex};
 use crate::js::index::held::{Held, Outcome, Patience, Replace, Replaced, failed};
@@ -88,7 +89,10 @@ impl Group {
             match action {
                 Action::Run(call, id) => self.run(env, &call, id),
                 Action::Interrupt(WeakCall(call)) => {
-                    call.upgrade().iter().for_each(|call| call.request.signal.interrupt(env));
+                    if let Some(call) = call.upgrade() {
+                        call.stop.abort(env, None);
+                        call.request.signal.interrupt(env);
+                    }
                 }
                 Action::Write { index, sole, keep } => self.write(env, &index, sole, keep),
                 Action::Release => self.release(env),
@@ -302,23 +306,57 @@ impl Run {
         // Following takes two turns of the microtask queue at least: by then the caller's promise hangs on the
         // reactions below, and an error made there knows the caller.
         let mut next = raw::follow(env, next)?;
-        let signal = &self.call.request.signal;
-        if self.group.set_timer(env) || signal.is_given() {
+        let Request { signal, fn_timeout, .. } = &self.call.request;
+        if self.group.set_timer(env) || signal.is_given() || fn_timeout.is_some() {
             next = signal.race(env, next)?;
         }
+        self.call.is_late.set(false);
+        self.call.timer.replace(fn_timeout.and_then(|time| {
+            let run = self.clone();
+            task::after(env, time, move |env| run.is_late(env))
+        }));
         let (made, failed) = (self.clone(), self.clone());
         let rest = promise::then(env, &next, move |env, next| made.accept(env, &next))?;
         promise::catch(env, &rest, move |env, error| failed.fail(env, Thrown(error)))
     }
 
+    /// The function has taken too long.
+    fn is_late(&self, env: &Env) {
+        if self.group.policy.borrow().is_current(self.id) {
+            self.call.is_late.set(true);
+            self.call.request.signal.interrupt(env);
+        }
+    }
+
     /// The function has made the next index; or the run is over already, because others did not wait for it.
     fn accept<'env>(&self, env: &'env Env, next: &Unknown<'_>) -> Result<'env, Unknown<'env>> {
         if self.group.policy.borrow().is_current(self.id) {
-            let next = apply::check(env, &self.call, next)?;
-            self.call.running.take();
+            if self.call.is_late.get() {
+                return self.give_up(env);
+            }
+            if let Err(aborted) = self.call.check(env) {
+                self.call.stop.abort(env, self.call.request.signal.reason(env));
+                return Err(aborted);
+            }
+            let next = apply::check(env, next)?;
+            self.call.run_is_over();
             self.group.policy.borrow_mut().accepted(self.id, next);
         }
         let rest = self.call.next_command(env)?;
+        self.group.carry_out(env);
+        Ok(rest)
+    }
+
+    /// Does not wait any longer for what the function has promised, and does not call it again.
+    fn give_up<'env>(&self, env: &'env Env) -> Result<'env, Unknown<'env>> {
+        let Request { fn_timeout, shown, .. } = &self.call.request;
+        let kind = ErrorKind::FnTimeout { limit: fn_timeout.unwrap_or_default() };
+        let error = from_engine(env, &kind.into(), shown, || None);
+        self.call.stop.abort(env, Some(error.0));
+        self.call.run_is_over();
+        self.call.keep_failure(env, error)?;
+        let rest = self.call.next_command(env)?;
+        self.group.policy.borrow_mut().given_up(self.id);
         self.group.carry_out(env);
         Ok(rest)
     }
@@ -328,7 +366,7 @@ impl Run {
         if !self.group.policy.borrow().is_current(self.id) {
             return Err(error);
         }
-        self.call.running.take();
+        self.call.run_is_over();
         self.call.keep_failure(env, error)?;
         let rest = self.call.next_command(env)?;
         self.group.policy.borrow_mut().failed(self.id);

@@ -83,7 +83,7 @@ pub fn lend<'env>(
     let context = Context::enter(env);
     let returned = function
         .get(env)
-        .and_then(|function| Context::run(env, inside, &function, argument))
+        .and_then(|function| Context::run(env, inside, &function, &[argument]))
         .and_then(|returned| {
             if raw::is_thenable(env, &returned)? {
                 locks.iter().for_each(|lock| lock.promised());

@@ -8,3 +8,4 @@ pub mod held;
 pub mod json;
 pub mod lock;
 pub mod lost;
+mod stop;

@@ -86,6 +86,11 @@ pub enum ErrorKind {
     Locked,
     /// The lock did not come in time, or the index never held still under it.
     LockTimeout(Box<Timeout>),
+    /// The function of a call did not settle in the time that it was given.
+    FnTimeout {
+        /// How long that is.
+        limit: Duration,
+    },
     /// The file system has no locks.
     NoLocks {
         /// What flock(2) said.
@@ -167,6 +172,7 @@ impl ErrorKind {
             Self::InvalidJson { .. } => "ERR_INVALID_RETURN_VALUE",
             Self::Reentrant | Self::Locked => "ERR_ATOMIC_REENTRANT",
             Self::LockTimeout(_) => "ERR_ATOMIC_LOCK_TIMEOUT",
+            Self::FnTimeout { .. } => "ERR_ATOMIC_FN_TIMEOUT",
             Self::NoLocks { .. } => "ERR_ATOMIC_NO_LOCKS",
             Self::NetworkFs { .. } => "ERR_ATOMIC_NETWORK_FS",
             Self::OutsideRoot => "ERR_ATOMIC_OUTSIDE_ROOT",
@@ -233,6 +239,12 @@ impl fmt::Display for ErrorKind {
             }
             Self::InvalidJson { reason } => write!(f, "the result of fn is not valid JSON: {reason}"),
             Self::LockTimeout(timeout) => timeout.fmt(f),
+            Self::FnTimeout { limit } => write!(
+                f,
+                "fn did not settle within {} ms and was given up: nothing of it is written. Let it heed the signal in its second \
+                 argument, or raise options.fnTimeout",
+                limit.as_millis()
+            ),
             Self::NoLocks { source } => write!(
                 f,
                 "this file system has no locks (flock: {}), without which updates of several processes would be lost; \
