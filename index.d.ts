@@ -66,8 +66,8 @@ export interface IndexPatch {
   delete?: readonly string[]
 }
 
-/** Options of {@link atomicIndexPatch}: those of {@link atomicIndexUpdate}, but for `initial`, and `wait`. */
-export interface PatchOptions extends Omit<UpdateOptions, 'initial'> {
+/** Options of {@link atomicIndexPatch}: those of {@link atomicIndexUpdate}, but for `initial` and `fnTimeout`, and `wait`. */
+export interface PatchOptions extends Omit<UpdateOptions, 'initial' | 'fnTimeout'> {
   /**
    * For an object in a store: whether the promise resolves when the change is stored, or when it is in the index.
    *
@@ -130,6 +130,8 @@ export type AtomicErrorCode =
   | 'ERR_ATOMIC_LOSSY_INDEX'
   /** The update did not get the index within `timeout`. */
   | 'ERR_ATOMIC_LOCK_TIMEOUT'
+  /** The function of an update did not settle within `fnTimeout`. Nothing of it was written. */
+  | 'ERR_ATOMIC_FN_TIMEOUT'
   /** The call was made inside the function of a call for the same file or directory, and would wait for itself. */
   | 'ERR_ATOMIC_REENTRANT'
   /** Two entries of one call name the same file: `entry` and `duplicateOf`. */
@@ -187,7 +189,7 @@ export type AtomicErrorCode =
  * - A wrong argument, and a result of `fn` that is no index, is a `TypeError`: `ERR_INVALID_ARG_TYPE`,
  *   `ERR_INVALID_ARG_VALUE`, `ERR_INVALID_URL_SCHEME`, `ERR_INVALID_FILE_URL_HOST`, `ERR_INVALID_FILE_URL_PATH`,
  *   `ERR_INVALID_RETURN_VALUE`.
- * - A method of {@link AtomicFile} that is called at the wrong time: `ERR_INVALID_STATE`.
+ * - A method of {@link AtomicFile} or of {@link IndexLock} that is called at the wrong time: `ERR_INVALID_STATE`.
  * - An index that is longer than a string can be: `ERR_STRING_TOO_LONG`, with `path` and `size`.
  * - An aborted signal: `name` is `'AbortError'`, `code` is `'ABORT_ERR'`, `cause` is the reason of the signal.
  * - `ERR_INTERNAL_ASSERTION` is a bug in this package. Please report it.
@@ -259,7 +261,7 @@ export declare function atomicIndexUpdate(
  */
 export declare function atomicIndexUpdate(
   path: PathLike,
-  fn: (index: any[]) => any[] | PromiseLike<any[]>,
+  fn: (index: any[], run: UpdateRun) => any[] | PromiseLike<any[]>,
   options: UpdateOptions & { initial: never[] },
 ): Promise<UpdateResult>
 
@@ -272,9 +274,20 @@ export declare function atomicIndexUpdate(
  */
 export declare function atomicIndexUpdate<T extends object = any>(
   path: PathLike,
-  fn: (index: T) => T | PromiseLike<T>,
+  fn: (index: T, run: UpdateRun) => T | PromiseLike<T>,
   options: UpdateOptions<T> & { initial: T },
 ): Promise<UpdateResult>
+
+/** What `fn` of an update gets as its second argument, if it declares one. */
+export interface UpdateRun {
+  /**
+   * Aborted when nobody waits for this run any more: the signal of the call was aborted, `fnTimeout` has passed, or the function kept other
+   * calls waiting (then it runs again, later). For what the function waits for: `fetch(url, { signal })`.
+   */
+  signal: AbortSignal
+  /** Which run of the function this is for its call: 1, 2, … */
+  attempt: number
+}
 
 /** Options of {@link IndexLock.update}. */
 export type LockedUpdateOptions<T = any> = Omit<
@@ -288,10 +301,10 @@ export type IndexLocks<P> = P extends readonly PathLike[]
   : IndexLock
 
 export interface IndexLock {
-  /** Changes an index that begins as `initial`. */
+  /** Changes the index, as {@link atomicIndexUpdate} does: `fn` gets `undefined` if there is no file. */
   update<T extends object = any>(
-    fn: (index: T) => T | PromiseLike<T>,
-    options: LockedUpdateOptions<T> & { initial: T },
+    fn: (index: T | undefined, run: UpdateRun) => T | PromiseLike<T>,
+    options?: LockedUpdateOptions<T> | null,
   ): Promise<UpdateResult>
 }
 
@@ -606,14 +619,14 @@ export declare class IndexLock {
    * Changes the index, as {@link atomicIndexUpdate} does. The options are those of that function, but for `fallback` and `network`,
    * which are those of the lock. `timeout` is how long to wait for earlier calls on this lock.
    */
-  update<T extends object = any>(fn: (index: T | undefined) => T | PromiseLike<T>, options?: LockedUpdateOptions<T> | null): Promise<UpdateResult>
+  update<T extends object = any>(fn: (index: T, run: UpdateRun) => T | PromiseLike<T>, options: LockedUpdateOptions<T> & { initial: T }): Promise<UpdateResult>
   /**
    * Replaces the index by `value`, an object or an array, whatever the index says: also if it is no JSON, or has numbers that
    * JavaScript would change. Otherwise it is written as by {@link IndexLock.update}: with the layout of the old one, and not
    * at all if it says the same. `backup: true` keeps the old bytes. The value is copied as JSON during the call. What JSON
    * cannot express rejects with `ERR_INVALID_ARG_VALUE`.
    */
-  write<T extends object = any>(value: T, options?: Omit<LockedUpdateOptions, 'initial'> | null): Promise<UpdateResult>
+  write<T extends object = any>(value: T, options?: Omit<LockedUpdateOptions, 'initial' | 'fnTimeout'> | null): Promise<UpdateResult>
   /**
    * Gives the index back, after the calls that were made on the lock before. When the promise resolves, the lock is free. A second
    * release waits for the first one.
@@ -738,7 +751,9 @@ export declare function atomicIndexPatch(path: PathLike, patch: IndexPatch, opti
  * `fn` may be async, and it may run more than once for one call: when it or a function that shares its commit fails,
  * when another program changed the file without the lock, when the directory was replaced (then it gets the index in
  * the new one), and when it is async and keeps the functions before it
- * waiting for more than 100 ms. So it must have no side effects.
+ * waiting for more than 100 ms. So it must have no side effects. A function that declares a second parameter gets an {@link UpdateRun}:
+ * which run this is, and a signal that is aborted when nobody waits for the run any more. (What counts is `fn.length`: a parameter
+ * with a default value, and rest parameters, declare none.)
  *
  * Calls of one thread that wait for the same index share the next commit if their options are the same (apart from
  * `initial`, `timeout` and `signal`). Their functions run in the order of the calls. Each gets the very object that
@@ -761,6 +776,7 @@ export declare function atomicIndexPatch(path: PathLike, patch: IndexPatch, opti
  *   `column` say where, `literal` which;
  * - `ERR_ATOMIC_LOCK_TIMEOUT`: the call did not get the index within `timeout`. `lock` is the path of the lock file,
  *   `holder` who has it, as far as it says so. They are for people: a pid may be another container's;
+ * - `ERR_ATOMIC_FN_TIMEOUT`: `fn` did not settle within `fnTimeout`;
  * - `ERR_ATOMIC_NO_LOCKS`: the file system has no locks (flock); keep the index on another one;
  * - `ERR_ATOMIC_NETWORK_FS`: the file is on a network file system (see `network`);
  * - `ERR_ATOMIC_REENTRANT`: the call was made inside `fn` of a call for the same file;
@@ -785,7 +801,7 @@ export declare function atomicIndexPatch(path: PathLike, patch: IndexPatch, opti
  * values so far: an update then waits until `timeout`, and a write waits for ever. Two functions that wait for each other's indexes do so until `timeout`. A write has
  * none: do not wait inside `fn` for a write of another file that waits behind an {@link atomicWriteAll} of both.
  */
-export declare function atomicIndexUpdate<T extends object = any>(path: PathLike, fn: (index: T | undefined) => T | PromiseLike<T>, options?: UpdateOptions<T> | null): Promise<UpdateResult>
+export declare function atomicIndexUpdate<T extends object = any>(path: PathLike, fn: (index: T | undefined, run: UpdateRun) => T | PromiseLike<T>, options?: UpdateOptions<T> | null): Promise<UpdateResult>
 
 /**
  * Publishes a whole set of objects below `prefix` at once, all or nothing: they are written under a prefix of their own, and then one
@@ -1228,6 +1244,14 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
    * @default 30_000
    */
   timeout?: number
+  /**
+   * How long a run of an async `fn` may take, in milliseconds. After that the function is given up: the signal in its second argument
+   * is aborted, the call rejects with `ERR_ATOMIC_FN_TIMEOUT`, nothing of it is written, and the lock goes on to the next call.
+   * What the function does after that has no effect on the index. A function that never returns cannot be given up.
+   *
+   * @default `Infinity`
+   */
+  fnTimeout?: number
   /**
    * What to do on a network file system: NFS, SMB, 9p, Ceph, Lustre, AFS, and FUSE mounts such as sshfs, rclone or
    * s3fs, known by the type of the mount. `'refuse'` rejects with `ERR_ATOMIC_NETWORK_FS`. `'allow'` updates the

@@ -301,10 +301,10 @@ export type IndexLocks<P> = P extends readonly PathLike[]
   : IndexLock
 
 export interface IndexLock {
-  /** Changes an index that begins as `initial`. */
+  /** Changes the index, as {@link atomicIndexUpdate} does: `fn` gets `undefined` if there is no file. */
   update<T extends object = any>(
-    fn: (index: T, run: UpdateRun) => T | PromiseLike<T>,
-    options: LockedUpdateOptions<T> & { initial: T },
+    fn: (index: T | undefined, run: UpdateRun) => T | PromiseLike<T>,
+    options?: LockedUpdateOptions<T> | null,
   ): Promise<UpdateResult>
 }
 

@@ -77,10 +77,11 @@ impl IndexLock {
     }
 
     /// Changes the index, as {@link atomicIndexUpdate} does. The options are those of that function, but for `fallback` and `network`,
-    /// which are those of the lock. `timeout` is how long to wait for earlier calls on this lock.
+    /// which are those of the lock. `timeout` is how long to wait for earlier calls on this lock. Without `initial`, `fn` gets `undefined`
+    /// if there is no file.
     #[napi(
         ts_generic_types = "T extends object = any",
-        ts_args_type = "fn: (index: T | undefined, run: UpdateRun) => T | PromiseLike<T>, options?: LockedUpdateOptions<T> | null",
+        ts_args_type = "fn: (index: T, run: UpdateRun) => T | PromiseLike<T>, options: LockedUpdateOptions<T> & { initial: T }",
         ts_return_type = "Promise<UpdateResult>"
     )]
     pub fn update<'env>(

@@ -90,6 +90,7 @@ impl Group {
                 Action::Run(call, id) => self.run(env, &call, id),
                 Action::Interrupt(WeakCall(call)) => {
                     if let Some(call) = call.upgrade() {
+                        call.timer.take();
                         call.stop.abort(env, None);
                         call.request.signal.interrupt(env);
                     }
