@@ -113,6 +113,17 @@ describe('withIndexLock', () => {
     expect(readJson(file)).toEqual({ n: 2 })
   })
 
+  test('refuses a call by path inside the function of an update of the lock, whoever has the lock', async ({
+    file,
+  }) => {
+    await using lock = await acquireIndexLock(file)
+    const call = lock.update(async () => {
+      await atomicIndexUpdate(file, increment)
+      return {}
+    })
+    expect((await rejection(call)).code).toBe('ERR_ATOMIC_REENTRANT')
+  })
+
   test('refuses a transaction in its function, and is refused in that of one', async ({ dir, file }) => {
     await withIndexLock(file, async () => {
       const error = await rejection(atomicTransaction(dir, (tx) => tx.write('a', 'b')))
