@@ -89,8 +89,8 @@ export interface IndexPatch {
   delete?: readonly string[]
 }
 
-/** Options of {@link atomicIndexPatch}: those of {@link atomicIndexUpdate}, but for `initial`, and `wait`. */
-export interface PatchOptions extends Omit<UpdateOptions, 'initial'> {
+/** Options of {@link atomicIndexPatch}: those of {@link atomicIndexUpdate}, but for `initial` and `fnTimeout`, and `wait`. */
+export interface PatchOptions extends Omit<UpdateOptions, 'initial' | 'fnTimeout'> {
   /**
    * For an object in a store: whether the promise resolves when the change is stored, or when it is in the index.
    *
@@ -153,6 +153,8 @@ export type AtomicErrorCode =
   | 'ERR_ATOMIC_LOSSY_INDEX'
   /** The update did not get the index within `timeout`. */
   | 'ERR_ATOMIC_LOCK_TIMEOUT'
+  /** The function of an update did not settle within `fnTimeout`. Nothing of it was written. */
+  | 'ERR_ATOMIC_FN_TIMEOUT'
   /** The call was made inside the function of a call for the same file or directory, and would wait for itself. */
   | 'ERR_ATOMIC_REENTRANT'
   /** Two entries of one call name the same file: `entry` and `duplicateOf`. */
@@ -212,7 +214,7 @@ export type AtomicErrorCode =
  * - A wrong argument, and a result of `fn` that is no index, is a `TypeError`: `ERR_INVALID_ARG_TYPE`,
  *   `ERR_INVALID_ARG_VALUE`, `ERR_INVALID_URL_SCHEME`, `ERR_INVALID_FILE_URL_HOST`, `ERR_INVALID_FILE_URL_PATH`,
  *   `ERR_INVALID_RETURN_VALUE`.
- * - A method of {@link AtomicFile} that is called at the wrong time: `ERR_INVALID_STATE`.
+ * - A method of {@link AtomicFile} or of {@link IndexLock} that is called at the wrong time: `ERR_INVALID_STATE`.
  * - An index that is longer than a string can be: `ERR_STRING_TOO_LONG`, with `path` and `size`.
  * - An aborted signal: `name` is `'AbortError'`, `code` is `'ABORT_ERR'`, `cause` is the reason of the signal.
  * - `ERR_INTERNAL_ASSERTION` is a bug in this package. Please report it.
@@ -286,7 +288,7 @@ export declare function atomicIndexUpdate(
  */
 export declare function atomicIndexUpdate(
   path: PathLike,
-  fn: (index: any[]) => any[] | PromiseLike<any[]>,
+  fn: (index: any[], run: UpdateRun) => any[] | PromiseLike<any[]>,
   options: UpdateOptions & { initial: never[] },
 ): Promise<UpdateResult>
 
@@ -299,9 +301,39 @@ export declare function atomicIndexUpdate(
  */
 export declare function atomicIndexUpdate<T extends object = any>(
   path: PathLike,
-  fn: (index: T) => T | PromiseLike<T>,
+  fn: (index: T, run: UpdateRun) => T | PromiseLike<T>,
   options: UpdateOptions<T> & { initial: T },
 ): Promise<UpdateResult>
+
+/** What `fn` of an update gets as its second argument, if it declares one. */
+export interface UpdateRun {
+  /**
+   * Aborted when nobody waits for this run any more: the signal of the call was aborted, `fnTimeout` has passed, or the function kept other
+   * calls waiting (then it runs again, later). For what the function waits for: `fetch(url, { signal })`.
+   */
+  signal: AbortSignal
+  /** Which run of the function this is for its call: 1, 2, … */
+  attempt: number
+}
+
+/** Options of {@link IndexLock.update}. */
+export type LockedUpdateOptions<T = any> = Omit<
+  UpdateOptions<T>,
+  'fallback' | 'network' | 'endpoint' | 'maxAttempts'
+>
+
+/** What is given for one path: a lock. For an array of paths: an array of locks, in their order. */
+export type IndexLocks<P> = P extends readonly PathLike[]
+  ? { -readonly [K in keyof P]: IndexLock }
+  : IndexLock
+
+export interface IndexLock {
+  /** Changes the index, as {@link atomicIndexUpdate} does: `fn` gets `undefined` if there is no file. */
+  update<T extends object = any>(
+    fn: (index: T | undefined, run: UpdateRun) => T | PromiseLike<T>,
+    options?: LockedUpdateOptions<T> | null,
+  ): Promise<UpdateResult>
+}
 
 /** Options of {@link atomicTransaction}. They are read once, when the function is called. */
 export interface TransactionOptions {
@@ -601,6 +633,82 @@ export declare class AtomicFile {
 }
 
 /**
+ * The lock of an index, as {@link acquireIndexLock} and {@link withIndexLock} give it. While it is held, no update of any
+ * process, worker thread or call changes the index, but for those of the lock itself.
+ *
+ * Calls on one lock take place one after the other, in their order; {@link IndexLock.update | updates} that wait share a commit.
+ * A call after the release rejects with `ERR_INVALID_STATE`. If the directory of the index is replaced as a whole while the lock is
+ * held, the lock is that of a file which has no path any more: calls on it reject with `ENOENT`.
+ */
+export declare class IndexLock {
+  /** The path of the index, as it was given. */
+  get path(): string
+  /**
+   * Reads and parses the index, as {@link readIndex} does. The options are its options, and `timeout`, which is how long to wait
+   * for earlier calls on this lock (by default 30,000 ms).
+   */
+  read<T = any>(options?: Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'timeout'> | null): Promise<IndexRead<T>>
+  /**
+   * Changes the index, as {@link atomicIndexUpdate} does. The options are those of that function, but for `fallback` and `network`,
+   * which are those of the lock. `timeout` is how long to wait for earlier calls on this lock.
+   */
+  update<T extends object = any>(fn: (index: T, run: UpdateRun) => T | PromiseLike<T>, options: LockedUpdateOptions<T> & { initial: T }): Promise<UpdateResult>
+  /**
+   * Replaces the index by `value`, an object or an array, whatever the index says: also if it is no JSON, or has numbers that
+   * JavaScript would change. Otherwise it is written as by {@link IndexLock.update}: with the layout of the old one, and not
+   * at all if it says the same. `backup: true` keeps the old bytes. The value is copied as JSON during the call. What JSON
+   * cannot express rejects with `ERR_INVALID_ARG_VALUE`.
+   */
+  write<T extends object = any>(value: T, options?: Omit<LockedUpdateOptions, 'initial' | 'fnTimeout'> | null): Promise<UpdateResult>
+  /**
+   * Gives the index back, after the calls that were made on the lock before. When the promise resolves, the lock is free. A second
+   * release waits for the first one.
+   */
+  release(): Promise<void>
+  /** What `await using` calls at the end of its block: {@link IndexLock.release}. */
+  [globalThis.Symbol.asyncDispose](): Promise<void>
+}
+
+/**
+ * Locks an index, or several, until the lock is released: the very lock that {@link atomicIndexUpdate} takes, so no update comes
+ * between what is read and what is written under it, however long that takes. For rebuilds that read, compute for minutes, and write.
+ *
+ * ```ts
+ * const lock = await acquireIndexLock('posts/index.json')
+ * try {
+ *   const { value } = await lock.read<Posts>()
+ *   await lock.write(await rebuild(value))
+ * } finally {
+ *   await lock.release()
+ * }
+ * ```
+ *
+ * With TypeScript since 5.2 and Node.js since 24, `await using lock = await acquireIndexLock(path)` releases it at the end of the
+ * block. {@link withIndexLock} always releases it, and knows calls that would wait for it.
+ *
+ * Calls of one process get the index in the order in which they were made, whatever they are; other processes wait for the lock file
+ * with their own timeouts, and get it first when it is released. Plain readers wait for nobody. A lock that is held keeps no thread
+ * and does not keep the process alive. It is free as soon as its process or its worker thread ends, also by a kill. A lock that is
+ * garbage-collected is released, with a warning of the process (`ATOMIC_LOCK_NOT_RELEASED`).
+ *
+ * Several paths are locked together: all, or none within `timeout`. The promise is then for an array of locks, in the order of the
+ * paths, each of which is released by itself. They are taken in one order everywhere, so that two calls with several paths, or a call
+ * and a transaction, do not wait for each other. A path that means the same file as an earlier one rejects with
+ * `ERR_ATOMIC_DUPLICATE`. An error that is about one of several paths has its position as `entry`.
+ *
+ * Rejects with an {@link AtomicError}: `ERR_ATOMIC_LOCK_TIMEOUT`, `ERR_ATOMIC_NO_LOCKS`, `ERR_ATOMIC_NETWORK_FS` as
+ * {@link atomicIndexUpdate} does; `ERR_ATOMIC_REENTRANT` inside the function of a call for the same file, `ERR_ATOMIC_NESTED` inside
+ * a function of a transaction; `ERR_ATOMIC_UNSUPPORTED` for an object in a store; `AbortError`; and with what opening the directory
+ * fails with. What the index says is not looked at.
+ *
+ * Not promised: a call that waits for a lock which its own program holds waits until its timeout, and a write of the file, which has
+ * none, until the release; only inside the function of {@link withIndexLock} such calls are refused. A process holds at most as many
+ * locks as a sixteenth of the descriptors that it may have; further calls wait for one of them to be released. Two programs that
+ * take two locks one after the other in opposite orders wait for each other until a timeout: give both paths at once.
+ */
+export declare function acquireIndexLock<const P extends PathLike | readonly PathLike[]>(paths: P, options?: IndexLockOptions | null): Promise<IndexLocks<P>>
+
+/**
  * Replaces a directory and everything in it in one step. `build` fills a new directory beside `path`; when it is
  * done, every file and directory in it is flushed, and the two directories are swapped. Every path below `path` that
  * is opened, at any time and after any crash, leads to the old tree or to the new one.
@@ -676,7 +784,9 @@ export declare function atomicIndexPatch(path: PathLike, patch: IndexPatch, opti
  * `fn` may be async, and it may run more than once for one call: when it or a function that shares its commit fails,
  * when another program changed the file without the lock, when the directory was replaced (then it gets the index in
  * the new one), and when it is async and keeps the functions before it
- * waiting for more than 100 ms. So it must have no side effects.
+ * waiting for more than 100 ms. So it must have no side effects. A function that declares a second parameter gets an {@link UpdateRun}:
+ * which run this is, and a signal that is aborted when nobody waits for the run any more. (What counts is `fn.length`: a parameter
+ * with a default value, and rest parameters, declare none.)
  *
  * Calls of one thread that wait for the same index share the next commit if their options are the same (apart from
  * `initial`, `migrate`, `timeout` and `signal`). Their functions run in the order of the calls. Each gets the very object that
@@ -700,6 +810,7 @@ export declare function atomicIndexPatch(path: PathLike, patch: IndexPatch, opti
  * - `ERR_ATOMIC_SCHEMA`: the index, or what a function made of it, does not pass `schema`. `issues` are those of the schema;
  * - `ERR_ATOMIC_LOCK_TIMEOUT`: the call did not get the index within `timeout`. `lock` is the path of the lock file,
  *   `holder` who has it, as far as it says so. They are for people: a pid may be another container's;
+ * - `ERR_ATOMIC_FN_TIMEOUT`: `fn` did not settle within `fnTimeout`;
  * - `ERR_ATOMIC_NO_LOCKS`: the file system has no locks (flock); keep the index on another one;
  * - `ERR_ATOMIC_NETWORK_FS`: the file is on a network file system (see `network`);
  * - `ERR_ATOMIC_REENTRANT`: the call was made inside `fn` of a call for the same file;
@@ -724,7 +835,7 @@ export declare function atomicIndexPatch(path: PathLike, patch: IndexPatch, opti
  * values so far: an update then waits until `timeout`, and a write waits for ever. Two functions that wait for each other's indexes do so until `timeout`. A write has
  * none: do not wait inside `fn` for a write of another file that waits behind an {@link atomicWriteAll} of both.
  */
-export declare function atomicIndexUpdate<T extends object = any>(path: PathLike, fn: (index: T | undefined) => T | PromiseLike<T>, options?: UpdateOptions<T> | null): Promise<UpdateResult>
+export declare function atomicIndexUpdate<T extends object = any>(path: PathLike, fn: (index: T | undefined, run: UpdateRun) => T | PromiseLike<T>, options?: UpdateOptions<T> | null): Promise<UpdateResult>
 
 /**
  * Publishes a whole set of objects below `prefix` at once, all or nothing: they are written under a prefix of their own, and then one
@@ -1018,6 +1129,20 @@ export interface DirectoryResult {
   leftover: AtomicError | null
 }
 
+/** Options of {@link acquireIndexLock} and {@link withIndexLock}. */
+export interface IndexLockOptions extends Pick<UpdateOptions, 'mkdir' | 'fallback' | 'network'> {
+  /**
+   * How long to wait for the lock, or for all of them, in milliseconds: for earlier calls of this process and then for
+   * other processes. Then the call rejects with `ERR_ATOMIC_LOCK_TIMEOUT`, and holds nothing. 0 tries once; `Infinity` waits
+   * without a limit.
+   *
+   * @default 30_000
+   */
+  timeout?: number
+  /** Ends the waiting: the call rejects with an `AbortError`. It has no effect once the lock is held. */
+  signal?: AbortSignal
+}
+
 /** What {@link readIndex} has read. */
 export interface IndexRead<T = any> {
   /** The parsed index; without one `initial`, or `undefined`. */
@@ -1199,6 +1324,14 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
    */
   timeout?: number
   /**
+   * How long a run of an async `fn` may take, in milliseconds. After that the function is given up: the signal in its second argument
+   * is aborted, the call rejects with `ERR_ATOMIC_FN_TIMEOUT`, nothing of it is written, and the lock goes on to the next call.
+   * What the function does after that has no effect on the index. A function that never returns cannot be given up.
+   *
+   * @default `Infinity`
+   */
+  fnTimeout?: number
+  /**
    * What to do on a network file system: NFS, SMB, 9p, Ceph, Lustre, AFS, and FUSE mounts such as sshfs, rclone or
    * s3fs, known by the type of the mount. `'refuse'` rejects with `ERR_ATOMIC_NETWORK_FS`. `'allow'` updates the
    * index all the same; it is safe if only the processes of one machine do that. The directory is then opened anew
@@ -1241,6 +1374,30 @@ export interface UpdateResult extends WriteResult {
   /** The number of updates that shared this commit, this one included. */
   batchSize: number
 }
+
+/**
+ * Locks an index, or several, as {@link acquireIndexLock} does, calls `fn` with the lock, or with the array of locks, and releases
+ * them when `fn` has returned, or its promise has settled. Resolves with what `fn` returns; whatever `fn` throws is what the call
+ * rejects with, when the locks are free.
+ *
+ * ```ts
+ * await withIndexLock('posts/index.json', async (lock) => {
+ *   const { value } = await lock.read<Posts>({ initial: {} })
+ *   await lock.write(await rebuild(value))
+ * })
+ * await withIndexLock(['tags.json', 'posts.json'], async ([tags, posts]) => {
+ *   const { value } = await posts.read<Posts>()
+ *   await tags.update<Tags>(() => tagsOf(value))
+ * })
+ * ```
+ *
+ * The files are written one by one: use {@link atomicTransaction} for changes that must be made together or not at all.
+ *
+ * Calls inside `fn` for a locked file that do not go by its lock (`atomicIndexUpdate`, `atomicWrite`, a second `withIndexLock`) would
+ * wait for themselves, and reject with `ERR_ATOMIC_REENTRANT` at once, as far as calls inside functions are known (see
+ * {@link atomicIndexUpdate}). A transaction inside `fn` rejects with `ERR_ATOMIC_NESTED`.
+ */
+export declare function withIndexLock<const P extends PathLike | readonly PathLike[], R = void>(paths: P, fn: (lock: IndexLocks<P>) => R | PromiseLike<R>, options?: IndexLockOptions | null): Promise<R>
 
 /** Options of {@link atomicWriteAll}: those of {@link atomicWrite}, for all entries. An entry may have its own. */
 export interface WriteAllOptions extends Omit<WriteOptions, 'fallback' | 'ifVersion'> {

@@ -45,6 +45,9 @@ const outcomes: Record<string, (read: (name: string) => string, output: string) 
   "atomicIndexPatch('tags.json'": (_, output) => {
     expect(output).toBe('{ rust: 3, node: 5 }\n')
   },
+  "withIndexLock('search.json'": (read) => {
+    expect(JSON.parse(read('search.json'))).toEqual({ rebuilt: true })
+  },
   'atomicWriteAll(pages': (read) => {
     expect(['index', 'about', 'contact'].map((name) => read(`public/${name}.html`))).toEqual([
       '<h1>index</h1>',

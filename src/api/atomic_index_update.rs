@@ -15,7 +15,7 @@ use crate::api::backup;
 use crate::api::options::{Checked, WriteOptions, WriteResult, milliseconds};
 use crate::js::cloud::{Object, update};
 use crate::js::error::from_engine;
-use crate::js::index::call::{self, Request};
+use crate::js::index::call::{self, Change, Request};
 use crate::js::index::schema::Schema;
 use crate::js::index::{group, json};
 use crate::js::inside;
@@ -23,7 +23,7 @@ use crate::js::transaction::ParsedUpdate;
 use crate::js::value::thrown::LONGEST;
 use crate::js::value::{FilePath, Kept, Result, Signal, Target, args, copy, path, promise, raw};
 
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Options of {@link atomicIndexUpdate}. `mode`, `flush`, `verify`, `mkdir`, `fallback`, `publish` and `signal` are those of
 /// {@link atomicWrite}. They are read once, when the function is called. An option of the wrong type rejects with
@@ -77,6 +77,13 @@ pub struct UpdateOptions<'env> {
     /// @default 30_000
     #[napi(ts_type = "number")]
     pub timeout: Option<Unknown<'env>>,
+    /// How long a run of an async `fn` may take, in milliseconds. After that the function is given up: the signal in its second argument
+    /// is aborted, the call rejects with `ERR_ATOMIC_FN_TIMEOUT`, nothing of it is written, and the lock goes on to the next call.
+    /// What the function does after that has no effect on the index. A function that never returns cannot be given up.
+    ///
+    /// @default `Infinity`
+    #[napi(ts_type = "number")]
+    pub fn_timeout: Option<Unknown<'env>>,
     /// What to do on a network file system: NFS, SMB, 9p, Ceph, Lustre, AFS, and FUSE mounts such as sshfs, rclone or
     /// s3fs, known by the type of the mount. `'refuse'` rejects with `ERR_ATOMIC_NETWORK_FS`. `'allow'` updates the
     /// index all the same; it is safe if only the processes of one machine do that. The directory is then opened anew
@@ -129,7 +136,9 @@ pub struct UpdateResult {
 /// `fn` may be async, and it may run more than once for one call: when it or a function that shares its commit fails,
 /// when another program changed the file without the lock, when the directory was replaced (then it gets the index in
 /// the new one), and when it is async and keeps the functions before it
-/// waiting for more than 100 ms. So it must have no side effects.
+/// waiting for more than 100 ms. So it must have no side effects. A function that declares a second parameter gets an {@link UpdateRun}:
+/// which run this is, and a signal that is aborted when nobody waits for the run any more. (What counts is `fn.length`: a parameter
+/// with a default value, and rest parameters, declare none.)
 ///
 /// Calls of one thread that wait for the same index share the next commit if their options are the same (apart from
 /// `initial`, `migrate`, `timeout` and `signal`). Their functions run in the order of the calls. Each gets the very object that
@@ -153,6 +162,7 @@ pub struct UpdateResult {
 /// - `ERR_ATOMIC_SCHEMA`: the index, or what a function made of it, does not pass `schema`. `issues` are those of the schema;
 /// - `ERR_ATOMIC_LOCK_TIMEOUT`: the call did not get the index within `timeout`. `lock` is the path of the lock file,
 ///   `holder` who has it, as far as it says so. They are for people: a pid may be another container's;
+/// - `ERR_ATOMIC_FN_TIMEOUT`: `fn` did not settle within `fnTimeout`;
 /// - `ERR_ATOMIC_NO_LOCKS`: the file system has no locks (flock); keep the index on another one;
 /// - `ERR_ATOMIC_NETWORK_FS`: the file is on a network file system (see `network`);
 /// - `ERR_ATOMIC_REENTRANT`: the call was made inside `fn` of a call for the same file;
@@ -178,7 +188,7 @@ pub struct UpdateResult {
 /// none: do not wait inside `fn` for a write of another file that waits behind an {@link atomicWriteAll} of both.
 #[napi(
     ts_generic_types = "T extends object = any",
-    ts_args_type = "path: PathLike, fn: (index: T | undefined) => T | PromiseLike<T>, options?: UpdateOptions<T> | null",
+    ts_args_type = "path: PathLike, fn: (index: T | undefined, run: UpdateRun) => T | PromiseLike<T>, options?: UpdateOptions<T> | null",
     ts_return_type = "Promise<UpdateResult>"
 )]
 pub fn atomic_index_update<'env>(
@@ -212,10 +222,11 @@ pub fn start<'env>(
     };
     let checked =
         schema.as_ref().map(|schema| schema.checked(env, function, target.shown(), false)).transpose()?;
+    let fn_timeout = fn_timeout(env, &own)?;
     let signal = Signal::attach(env, shared.signal.as_ref())?;
     let request = Request {
         id: call::next_id(),
-        function: Kept::new(env, checked.as_ref().unwrap_or(function))?,
+        change: Change::Call(Kept::new(env, checked.as_ref().unwrap_or(function))?),
         shown: target.shown().to_owned(),
         initial,
         options,
@@ -224,6 +235,7 @@ pub fn start<'env>(
         signal,
         since,
         deadline: since.checked_add(timeout),
+        fn_timeout,
         store: String::new(),
     };
     match target {
@@ -237,6 +249,12 @@ pub fn start<'env>(
             update::start(env, request, Object::new(env, &path.given, path.shown, options_given)?, timeout)
         }
     }
+}
+
+/// How long a run of the function may take.
+pub fn fn_timeout<'env>(env: &'env Env, own: &UpdateOptions<'_>) -> Result<'env, Option<Duration>> {
+    let given = own.fn_timeout.as_ref();
+    given.map(|_| milliseconds(env, "options.fnTimeout", given, Duration::ZERO)).transpose()
 }
 
 /// How to read and write an index.
@@ -273,7 +291,8 @@ pub fn parse_text<'env>(env: &'env Env, own: &UpdateOptions<'_>) -> Result<'env,
     Ok(ParsedUpdate { options, initial, schema })
 }
 
-fn answer(env: &Env, receipt: Receipt, waited: Duration, batch: usize) -> Result<'_, Unknown<'_>> {
+/// What a caller is told of an update of a file.
+pub fn answer(env: &Env, receipt: Receipt, waited: Duration, batch: usize) -> Result<'_, Unknown<'_>> {
     let write = raw::to_js(env, WriteResult::from(receipt))?;
     let update = UpdateResult {
         lock_wait_ms: waited.as_secs_f64() * 1000.0,
@@ -283,7 +302,8 @@ fn answer(env: &Env, receipt: Receipt, waited: Duration, batch: usize) -> Result
     raw::invoke(env, &raw::global(env, c"Object")?, c"assign", &[write, update])
 }
 
-fn network<'env>(env: &'env Env, given: Option<&Unknown<'_>>) -> Result<'env, bool> {
+/// Whether the index may be on a network file system.
+pub fn network<'env>(env: &'env Env, given: Option<&Unknown<'_>>) -> Result<'env, bool> {
     let Some(given) = given else { return Ok(false) };
     match args::word(env, given)?.as_deref() {
         Some("refuse") => Ok(false),

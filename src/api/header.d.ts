@@ -89,8 +89,8 @@ export interface IndexPatch {
   delete?: readonly string[]
 }
 
-/** Options of {@link atomicIndexPatch}: those of {@link atomicIndexUpdate}, but for `initial`, and `wait`. */
-export interface PatchOptions extends Omit<UpdateOptions, 'initial'> {
+/** Options of {@link atomicIndexPatch}: those of {@link atomicIndexUpdate}, but for `initial` and `fnTimeout`, and `wait`. */
+export interface PatchOptions extends Omit<UpdateOptions, 'initial' | 'fnTimeout'> {
   /**
    * For an object in a store: whether the promise resolves when the change is stored, or when it is in the index.
    *
@@ -153,6 +153,8 @@ export type AtomicErrorCode =
   | 'ERR_ATOMIC_LOSSY_INDEX'
   /** The update did not get the index within `timeout`. */
   | 'ERR_ATOMIC_LOCK_TIMEOUT'
+  /** The function of an update did not settle within `fnTimeout`. Nothing of it was written. */
+  | 'ERR_ATOMIC_FN_TIMEOUT'
   /** The call was made inside the function of a call for the same file or directory, and would wait for itself. */
   | 'ERR_ATOMIC_REENTRANT'
   /** Two entries of one call name the same file: `entry` and `duplicateOf`. */
@@ -212,7 +214,7 @@ export type AtomicErrorCode =
  * - A wrong argument, and a result of `fn` that is no index, is a `TypeError`: `ERR_INVALID_ARG_TYPE`,
  *   `ERR_INVALID_ARG_VALUE`, `ERR_INVALID_URL_SCHEME`, `ERR_INVALID_FILE_URL_HOST`, `ERR_INVALID_FILE_URL_PATH`,
  *   `ERR_INVALID_RETURN_VALUE`.
- * - A method of {@link AtomicFile} that is called at the wrong time: `ERR_INVALID_STATE`.
+ * - A method of {@link AtomicFile} or of {@link IndexLock} that is called at the wrong time: `ERR_INVALID_STATE`.
  * - An index that is longer than a string can be: `ERR_STRING_TOO_LONG`, with `path` and `size`.
  * - An aborted signal: `name` is `'AbortError'`, `code` is `'ABORT_ERR'`, `cause` is the reason of the signal.
  * - `ERR_INTERNAL_ASSERTION` is a bug in this package. Please report it.
@@ -286,7 +288,7 @@ export declare function atomicIndexUpdate(
  */
 export declare function atomicIndexUpdate(
   path: PathLike,
-  fn: (index: any[]) => any[] | PromiseLike<any[]>,
+  fn: (index: any[], run: UpdateRun) => any[] | PromiseLike<any[]>,
   options: UpdateOptions & { initial: never[] },
 ): Promise<UpdateResult>
 
@@ -299,9 +301,39 @@ export declare function atomicIndexUpdate(
  */
 export declare function atomicIndexUpdate<T extends object = any>(
   path: PathLike,
-  fn: (index: T) => T | PromiseLike<T>,
+  fn: (index: T, run: UpdateRun) => T | PromiseLike<T>,
   options: UpdateOptions<T> & { initial: T },
 ): Promise<UpdateResult>
+
+/** What `fn` of an update gets as its second argument, if it declares one. */
+export interface UpdateRun {
+  /**
+   * Aborted when nobody waits for this run any more: the signal of the call was aborted, `fnTimeout` has passed, or the function kept other
+   * calls waiting (then it runs again, later). For what the function waits for: `fetch(url, { signal })`.
+   */
+  signal: AbortSignal
+  /** Which run of the function this is for its call: 1, 2, … */
+  attempt: number
+}
+
+/** Options of {@link IndexLock.update}. */
+export type LockedUpdateOptions<T = any> = Omit<
+  UpdateOptions<T>,
+  'fallback' | 'network' | 'endpoint' | 'maxAttempts'
+>
+
+/** What is given for one path: a lock. For an array of paths: an array of locks, in their order. */
+export type IndexLocks<P> = P extends readonly PathLike[]
+  ? { -readonly [K in keyof P]: IndexLock }
+  : IndexLock
+
+export interface IndexLock {
+  /** Changes the index, as {@link atomicIndexUpdate} does: `fn` gets `undefined` if there is no file. */
+  update<T extends object = any>(
+    fn: (index: T | undefined, run: UpdateRun) => T | PromiseLike<T>,
+    options?: LockedUpdateOptions<T> | null,
+  ): Promise<UpdateResult>
+}
 
 /** Options of {@link atomicTransaction}. They are read once, when the function is called. */
 export interface TransactionOptions {

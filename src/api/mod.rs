@@ -10,6 +10,7 @@ mod backup;
 mod cloud;
 mod copy_directory;
 mod directory_options;
+mod index_lock;
 mod options;
 mod read_index;
 mod releases;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use engine::index::file::UpdateOptions as EngineOptions;
+use engine::index::file::{Numbers, Snapshot, UpdateOptions as EngineOptions};
 use engine::index::read_job::ReadJob;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
@@ -91,7 +91,7 @@ fn start<'env>(env: &'env Env, path: &Unknown<'env>, options: Unknown<'env>) -> 
     };
     match with_backups {
         true => read::with_backups(env, read, schema, shown),
-        false => read::checked(env, &read, schema, shown),
+        false => read::checked(env, read(env, "")?, schema, shown),
     }
 }
 
@@ -112,10 +112,7 @@ fn from_file(path: FilePath, options: EngineOptions, initial: Option<Vec<u16>>) 
         let job = ReadJob::new(with_suffix(&path.absolute, suffix), options.clone());
         task::start(env, job, move |env, read| {
             let read = read.map_err(|error| from_engine(env, &error, &shown, || None))?;
-            let text = read.as_ref().map(|snapshot| &snapshot.text);
-            let value = json::parse(env, text, initial.as_deref(), numbers)?;
-            let source = Some(if text.is_some() { "file" } else { "initial" });
-            raw::to_js(env, IndexRead { value, source, version: None, backup: None, corrupt: None })
+            IndexRead::of(env, read.as_ref(), initial.as_deref(), numbers)
         })
     })
 }
@@ -138,4 +135,19 @@ fn with_suffix(path: &std::path::Path, suffix: &str) -> PathBuf {
     let mut path = path.as_os_str().to_owned();
     path.push(suffix);
     path.into()
+}
+
+impl IndexRead<'_> {
+    /// What a file says, or without one `initial`.
+    pub fn of<'env>(
+        env: &'env Env,
+        read: Option<&Snapshot>,
+        initial: Option<&[u16]>,
+        numbers: Numbers,
+    ) -> Result<'env, Unknown<'env>> {
+        let text = read.map(|snapshot| &snapshot.text);
+        let value = json::parse(env, text, initial, numbers)?;
+        let source = Some(if text.is_some() { "file" } else { "initial" });
+        raw::to_js(env, IndexRead { value, source, version: None, backup: None, corrupt: None })
+    }
 }

@@ -52,29 +52,29 @@ impl Context {
         Self(())
     }
 
-    /// `function(argument)`; what it calls, now and later, is [`current`] for the calls that it makes.
+    /// `function(...arguments)`; what it calls, now and later, is [`current`] for the calls that it makes.
     pub fn run<'env>(
         env: &'env Env,
         inside: Inside,
-        function: &Unknown<'_>,
-        argument: Unknown<'_>,
+        function: &Unknown<'env>,
+        arguments: &[Unknown<'env>],
     ) -> Result<'env, Unknown<'env>> {
         let Some(storage) = Storage::of(env).object(env) else {
-            return raw::call(env, &raw::undefined(env), function, &[argument]);
+            return raw::call(env, &raw::undefined(env), function, arguments);
         };
         let store = raw::to_js(env, External::new(inside))?;
-        raw::invoke(env, &storage, c"run", &[store, *function, argument])
+        raw::invoke(env, &storage, c"run", &[&[store, *function], arguments].concat())
     }
 
     /// As [`Context::run`] with contexts switched off: only what the function calls before it returns is known.
     pub fn run_without<'env>(
         env: &'env Env,
         inside: Inside,
-        function: &Unknown<'_>,
-        argument: Unknown<'_>,
+        function: &Unknown<'env>,
+        arguments: &[Unknown<'env>],
     ) -> Result<'env, Unknown<'env>> {
         let outer = CALLED.replace(Some(inside));
-        let returned = raw::call(env, &raw::undefined(env), function, &[argument]);
+        let returned = raw::call(env, &raw::undefined(env), function, arguments);
         CALLED.set(outer);
         returned
     }

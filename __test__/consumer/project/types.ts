@@ -1,9 +1,10 @@
-// Compiled, never run: every name that the package exports, used as a user would, and misused where it says so.
+// Compiled, never run: every name that the package exports, used as a user would.
 import { Readable } from 'node:stream'
 import {
   type AtomicError,
   type AtomicErrorCode,
   AtomicFile,
+  acquireIndexLock,
   atomicDirectory,
   atomicIndexPatch,
   atomicIndexUpdate,
@@ -19,9 +20,13 @@ import {
   type Data,
   type DirectoryOptions,
   type DirectoryResult,
+  type IndexLock,
+  type IndexLockOptions,
+  type IndexLocks,
   type IndexPatch,
   type IndexRead,
   type ListedObject,
+  type LockedUpdateOptions,
   list,
   type OpenTransaction,
   type PatchOptions,
@@ -51,10 +56,12 @@ import {
   type Updated,
   type UpdateOptions,
   type UpdateResult,
+  type UpdateRun,
   type WriteAllOptions,
   type WriteEntry,
   type WriteOptions,
   type WriteResult,
+  withIndexLock,
 } from '@pipeline/atomic'
 
 interface Index {
@@ -86,6 +93,7 @@ const updateOptions: UpdateOptions<Index> = {
   backup: new URL('file:///backup'),
   numbers: 'exact',
   timeout: 1000,
+  fnTimeout: 1000,
   network: 'allow',
   mode: '644',
   flush: true,
@@ -185,6 +193,34 @@ export async function updateFromInitial(post: { slug: string; title: string }): 
   await atomicIndexUpdate<Index>('i', async (index) => index, { initial: { documents: {} } })
   const shared = { initial: { n: 0 }, timeout: Number.POSITIVE_INFINITY }
   await atomicIndexUpdate('i', ({ n }) => ({ n }), shared)
+}
+
+export async function locks(): Promise<UpdateResult[]> {
+  const options: IndexLockOptions = {
+    timeout: 1000,
+    signal: AbortSignal.timeout(1000),
+    mkdir: false,
+    fallback: 'in-place',
+    network: 'allow',
+  }
+  const lock: IndexLock = await acquireIndexLock('i', options)
+  const read: IndexRead<Index> = await lock.read<Index>({ initial: { documents: {} }, timeout: 1 })
+  const updating: LockedUpdateOptions<Index> = { fnTimeout: 1000, backup: true, flush: false, timeout: 1 }
+  const updated = await lock.update<Index>((index) => index ?? { documents: {} }, updating)
+  await lock.update(({ n }, run: UpdateRun) => ({ n: n + run.attempt }), { initial: { n: 0 } })
+  await lock.update(async (index, { signal, attempt }) => ({ ...index, attempt, at: signal.aborted }))
+  const written = await lock.write(read.value ?? [], { space: 2 })
+  await lock.release()
+  await lock[Symbol.asyncDispose]()
+  const both: IndexLocks<[string, URL]> = await acquireIndexLock(['a', new URL('file:///b')])
+  const many: IndexLock[] = await acquireIndexLock([lock.path] as string[])
+  const made: number = await withIndexLock(['a', Buffer.from('b')], async ([a, b]) => {
+    await a.write({})
+    return (await b.read()).value.length
+  })
+  const nothing: undefined = await withIndexLock('a', (one) => void one.path.length, options)
+  console.log(both[1].path, many.length, made, nothing)
+  return [updated, written]
 }
 
 export class Store<T extends object> {
@@ -338,78 +374,4 @@ export async function transactions(): Promise<TransactionResult<unknown>[]> {
   const kept: (string | null)[] = recovered.files.map((file) => file.kept)
   console.log(first, second, buffer, facts, kept, done.value.value.documents)
   return [done, listed, read, committed]
-}
-
-export function misuse(): void {
-  // @ts-expect-error: what is to be done is a function or a list
-  void atomicTransaction('root', { write: 'a', data: 'a' })
-  // @ts-expect-error: there may be no file
-  void atomicTransaction('root', (tx) => tx.update<Index>('i', (index) => index))
-  // @ts-expect-error: an operation has its data
-  void atomicTransaction('root', [{ write: 'a' }])
-  // @ts-expect-error: whether anything is flushed is the whole transaction's
-  void atomicTransaction('root', (tx) => tx.write('a', 'a', { flush: false }))
-  // @ts-expect-error: build is what fills the directory
-  void atomicDirectory('d', { keepPrevious: true })
-  // @ts-expect-error: there is one fallback
-  void atomicDirectory('d', () => {}, { fallback: 'copy' })
-  // @ts-expect-error: a number is neither text nor bytes
-  void atomicWrite('a', 1)
-  // @ts-expect-error: a file is opened, not made
-  void new AtomicFile('a')
-  // @ts-expect-error: a number is neither text nor bytes
-  void AtomicFile.open('a').then((file) => file.write(1))
-  // @ts-expect-error: pipe writes to streams of Node's own kind, pipeTo to this one
-  void AtomicFile.open('a').then((file) => process.stdin.pipe(file.writable))
-  // @ts-expect-error: a signal is the whole call's
-  void atomicWriteAll([{ path: 'a', data: 'a', signal: AbortSignal.timeout(1) }])
-  // @ts-expect-error: a file that is written piece by piece is no object
-  void AtomicFile.open('a', { ifVersion: 'v' })
-  // @ts-expect-error: one version is not that of all entries
-  void atomicWriteAll([], { ifVersion: 'v' })
-  // @ts-expect-error: appending is not atomic
-  void atomicWrite('a', 'a', { flag: 'a' })
-  // @ts-expect-error: fn has to return the index
-  void atomicIndexUpdate<Index>('i', () => undefined)
-  // @ts-expect-error: fn has to return the index
-  void atomicIndexUpdate('i', (index) => console.log(index), { initial: {} })
-  // @ts-expect-error: fn has to return the index
-  void atomicIndexUpdate('i', (index) => index.push(1), { initial: [] })
-  // @ts-expect-error: an index is an object or an array
-  void atomicIndexUpdate('i', () => 1)
-  // @ts-expect-error: an index is an object or an array
-  void atomicIndexUpdate<string>('i', () => 'text')
-  // @ts-expect-error: an index is an object or an array
-  void atomicIndexUpdate('i', (n) => n, { initial: 1 })
-  // @ts-expect-error: the index has no such member
-  void atomicIndexUpdate<Index>('i', (index) => index.pages, { initial: { documents: {} } })
-  // @ts-expect-error: the index has no such member
-  void atomicIndexUpdate('i', (index) => ({ n: index.m }), { initial: { n: 0 } })
-  // @ts-expect-error: the next index is of another type
-  void atomicIndexUpdate('i', () => ({ n: 'one' }), { initial: { n: 0 } })
-  // @ts-expect-error: there may be no file
-  void atomicIndexUpdate<Index>('i', (index) => index)
-  // @ts-expect-error: there may be no file
-  void atomicIndexUpdate('i', (index: Index) => index)
-  // @ts-expect-error: there may be no file
-  void atomicIndexUpdate<Index>('i', (index) => ({ documents: index.documents }), { initial: undefined })
-  // @ts-expect-error: these options do not say whether there is an initial index
-  void atomicIndexUpdate<Index>('i', (index) => index, updateOptions)
-  // @ts-expect-error: that is no such index
-  void atomicIndexUpdate<Index>('i', (index) => index, { initial: {} })
-  // @ts-expect-error: that is no such index
-  void atomicIndexUpdate('i', (index: Index) => index, { initial: {} })
-  // @ts-expect-error: a timeout is a number of milliseconds
-  void atomicIndexUpdate('i', (index) => index, { initial: {}, timeout: '1s' })
-  // @ts-expect-error: there is no such kind of numbers
-  void atomicIndexUpdate('i', (index) => index, { initial: {}, numbers: 'precise' })
-  // @ts-expect-error: an update has no such option
-  void atomicIndexUpdate('i', (index) => index, { initial: {}, ifChanged: true })
-  // @ts-expect-error: there is no class of that name
-  void (new Error('x') instanceof AtomicError)
-  // @ts-expect-error: an error has no such field
-  void atomicWrite('a', 'a').catch((error: AtomicError) => error.comitted)
-  // @ts-expect-error: there is no such code
-  const code: AtomicErrorCode = 'ERR_ATOMIC_VERFY'
-  console.log(code)
 }

@@ -189,6 +189,12 @@ impl Error {
         matches!(self.kind, ErrorKind::InvalidJson { .. } | ErrorKind::TooLong { .. })
     }
 
+    /// Whether it is the text of an index as it is stored that cannot be taken.
+    pub fn is_old_texts_fault(&self) -> bool {
+        use ErrorKind::{CorruptIndex, LossyIndex, TooLong};
+        matches!(self.kind, CorruptIndex { .. } | LossyIndex { .. } | TooLong { .. })
+    }
+
     /// Whether the cause passes by itself: the process or the system is out of descriptors.
     pub fn is_transient(&self) -> bool {
         match &self.kind {

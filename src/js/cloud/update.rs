@@ -2,6 +2,7 @@
 //! is.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine::data::Data;
@@ -258,8 +259,8 @@ impl Held for ObjectIndex {
         self.text.as_ref()
     }
 
-    fn key(&self) -> &Key {
-        self.turn.key()
+    fn keys(&self) -> Arc<[Key]> {
+        Arc::new([self.turn.key().clone()])
     }
 
     fn waited(&self) -> Duration {

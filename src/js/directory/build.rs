@@ -66,7 +66,7 @@ impl Call {
         let (path, build) = (raw::to_js(env, path)?, build.get(env)?);
         let inside = function.inside();
         self.running.set(Some((function, Context::enter(env))));
-        let built = Context::run(env, inside, &build, path)?;
+        let built = Context::run(env, inside, &build, &[path])?;
         if raw::is_thenable(env, &built)? {
             self.promised();
         } else {

@@ -1,5 +1,7 @@
 //! The user's function: it is given the index, and returns the next one.
 
+use std::sync::Arc;
+
 use engine::process::Key;
 use engine::process::inside::Function;
 use napi::bindgen_prelude::Unknown;
@@ -11,30 +13,32 @@ use crate::js::inside::Context;
 use crate::js::value::thrown::invalid_return;
 use crate::js::value::{Kept, Result, args, raw};
 
-/// `fn(index)`. Calls that it makes are to know that it is waited for, and that the call has the file `key`.
+/// `fn(index)`, or `fn(index, run)`. Calls that it makes are to know that it is waited for, and that the call has what these `keys` are for.
 /// `needs_context`: also those that it makes after it has returned.
 pub fn call<'env>(
     env: &'env Env,
     call: &Call,
-    function: &Unknown<'_>,
-    index: &Unknown<'_>,
-    key: Option<Key>,
+    function: &Unknown<'env>,
+    index: &Unknown<'env>,
+    keys: Arc<[Key]>,
     needs_context: bool,
 ) -> Result<'env, Unknown<'env>> {
     let Request { shown, inside, .. } = &call.request;
-    let run = key.map(|key| Function::new(key, shown.clone(), inside.clone()));
-    let inside = run.as_ref().map(Function::inside).unwrap_or_default();
-    call.running.set(run);
+    let running = Function::of_update(keys, shown.clone(), inside.clone());
+    let inside = running.inside();
+    call.running.set(Some(running));
+    call.attempts.set(call.attempts.get() + 1);
+    let told = call.stop.argument(env, function, call.attempts.get())?;
+    let arguments: Vec<_> = [Some(*index), told].into_iter().flatten().collect();
     let run = if needs_context { Context::run } else { Context::run_without };
-    run(env, inside, function, *index)
+    run(env, inside, function, &arguments)
 }
 
-/// The next index, if it can be one and `call` is still wanted.
+/// The next index, if it can be one.
 ///
 /// # Errors
-/// `ERR_INVALID_RETURN_VALUE`, `AbortError`.
-pub fn check<'env>(env: &'env Env, call: &Call, next: &Unknown<'_>) -> Result<'env, Kept> {
-    call.check(env)?;
+/// `ERR_INVALID_RETURN_VALUE`.
+pub fn check<'env>(env: &'env Env, next: &Unknown<'_>) -> Result<'env, Kept> {
     if raw::type_of(next) == ValueType::Object {
         lost::check_index(env, next)?;
         return Kept::new(env, next);

@@ -20,6 +20,8 @@ use napi::bindgen_prelude::Unknown;
 
 use crate::js::index::held::{Outcome, failed};
 use crate::js::index::schema::Schema;
+use crate::js::index::stop::Stop;
+use crate::js::task::Timer;
 use crate::js::value::thrown::{abort, internal};
 use crate::js::value::{Kept, KeptAny, Result, Signal, Thrown, Wakeup, promise};
 
@@ -27,8 +29,8 @@ use crate::js::value::{Kept, KeptAny, Result, Signal, Thrown, Wakeup, promise};
 pub struct Request {
     /// The call's name in the queue.
     pub id: CallId,
-    /// The user's function.
-    pub function: Kept,
+    /// What to do with the index.
+    pub change: Change,
     /// What the caller calls the file.
     pub shown: String,
     /// JSON for the function when there is no file.
@@ -45,8 +47,18 @@ pub struct Request {
     pub since: Instant,
     /// Until when to wait for the index; `None`: without a limit.
     pub deadline: Option<Instant>,
+    /// For how long a run of the function may take; `None`: without a limit.
+    pub fn_timeout: Option<Duration>,
     /// Options that only a store knows, in one word: calls share a commit if theirs are the same.
     pub store: String,
+}
+
+/// What becomes of an index.
+pub enum Change {
+    /// What this function makes of it.
+    Call(Kept),
+    /// This, as JSON, whatever it is.
+    Value(Vec<u16>),
 }
 
 /// What to do in a reaction of a call.
@@ -70,6 +82,14 @@ pub struct Call {
     pub waited: Cell<Duration>,
     /// The run of the function that others wait for.
     pub running: Cell<Option<Function>>,
+    /// How often the function has been called.
+    pub attempts: Cell<u32>,
+    /// Tells the function that nobody waits for its run any more.
+    pub stop: Stop,
+    /// Until the run of the function has taken too long.
+    pub timer: RefCell<Option<Timer>>,
+    /// It has.
+    pub is_late: Cell<bool>,
     /// What the function has thrown last.
     failure: Cell<Option<KeptAny>>,
     command: RefCell<Option<Command>>,
@@ -103,6 +123,10 @@ impl Call {
             request,
             waited: Cell::default(),
             running: Cell::default(),
+            attempts: Cell::default(),
+            stop: Stop::default(),
+            timer: RefCell::default(),
+            is_late: Cell::default(),
             failure: Cell::default(),
             command: RefCell::default(),
             wakeup: Wakeup::default(),
@@ -140,7 +164,7 @@ impl Call {
             return react(env, self);
         }
         self.over.set(true);
-        self.running.take();
+        self.run_is_over();
         self.request.signal.detach(env)?;
         match (command, self.failure.take()) {
             (Some(Command::Settle(outcome, batch)), _) => outcome(env, &self, batch),
@@ -154,6 +178,14 @@ impl Call {
         let running = self.running.take();
         running.iter().for_each(Function::promised);
         self.running.set(running);
+    }
+
+    /// The function has settled, or nobody waits for that any more.
+    pub fn run_is_over(&self) {
+        self.timer.take();
+        self.is_late.set(false);
+        self.running.take();
+        self.stop.forget();
     }
 
     /// Keeps what the function has failed with, until it runs again or the caller is told.

@@ -1,6 +1,7 @@
 //! An index that is a file: a job writes it, and another one gives its lock back.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use engine::data::Data;
@@ -53,8 +54,8 @@ impl Held for FileIndex {
         self.opened.snapshot.as_ref().map(|snapshot| &snapshot.text)
     }
 
-    fn key(&self) -> &Key {
-        self.opened.key()
+    fn keys(&self) -> Arc<[Key]> {
+        self.opened.keys()
     }
 
     fn waited(&self) -> Duration {

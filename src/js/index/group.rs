@@ -11,11 +11,13 @@ use engine::data::Data;
 use engine::error::{Error, ErrorKind};
 use engine::index::file::UpdateOptions;
 use engine::index::group::{self as policy, RunId, Verdict};
-use engine::index::job::{Come, OpenJob};
+use engine::index::job::Come;
+use engine::job::Job;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
-use crate::js::index::call::{self, Call, Command, Request, WeakCall};
+use crate::js::error::from_engine;
+use crate::js::index::call::{self, Call, Change, Command, Request, WeakCall};
 use crate::js::index::file::{Answer, FileIndex};
 use crate::js::index::held::{Held, Outcome, Patience, Replace, Replaced, failed};
 use crate::js::index::schema::Schema;
@@ -52,7 +54,10 @@ pub struct Group {
 }
 
 /// Starts a call for a file, which is opened by `job`; `answer` makes its result.
-pub fn start(env: &Env, request: Request, job: OpenJob, answer: Answer) -> Result<'_, Unknown<'_>> {
+pub fn start<J>(env: &Env, request: Request, job: J, answer: Answer) -> Result<'_, Unknown<'_>>
+where
+    J: Job<Output = Come>,
+{
     let call = Call::new(request);
     let promise = call.next_command(env)?;
     task::run(env, job, move |env, outcome| match outcome {
@@ -88,7 +93,11 @@ impl Group {
             match action {
                 Action::Run(call, id) => self.run(env, &call, id),
                 Action::Interrupt(WeakCall(call)) => {
-                    call.upgrade().iter().for_each(|call| call.request.signal.interrupt(env));
+                    if let Some(call) = call.upgrade() {
+                        call.timer.take();
+                        call.stop.abort(env, None);
+                        call.request.signal.interrupt(env);
+                    }
                 }
                 Action::Write { index, sole, keep } => self.write(env, index, sole, keep),
                 Action::Release => self.release(env),
@@ -117,8 +126,9 @@ impl Group {
     /// Lets the function of a call change the index, in a reaction of that call.
     fn run(self: &Rc<Self>, env: &Env, WeakCall(call): &WeakCall, id: RunId) {
         let Some(call) = call.upgrade() else { return self.policy.borrow_mut().failed(id) };
+        let is_large = matches!(call.request.change, Change::Call(_)) && self.is_large();
         // If parsing fails here, it fails again where the caller gets the error.
-        let ahead = self.is_large().then(|| Kept::new(env, &self.index(env, &call).ok()?).ok()).flatten();
+        let ahead = is_large.then(|| Kept::new(env, &self.index(env, &call).ok()?).ok()).flatten();
         let (group, is_ahead) = (self.clone(), ahead.is_some());
         let command = Command::Run(Box::new(move |env, call| Run { group, call, id }.apply(env, ahead)));
         if is_ahead {
@@ -293,22 +303,15 @@ struct Run {
 }
 
 impl Run {
-    /// Calls the function. The promise settles when the call is over, in whichever commit.
+    /// Makes the change. The promise settles when the call is over, in whichever commit.
     fn apply<'env>(self, env: &'env Env, ahead: Option<Kept>) -> Result<'env, Unknown<'env>> {
-        let index = || ahead.map_or_else(|| self.group.index(env, &self.call), |index| index.get(env));
-        let next = self.call.check(env).and_then(|()| index()).and_then(|index| {
-            self.group.policy.borrow_mut().entered(Instant::now());
-            let function = self.call.request.function.get(env)?;
-            let code = Code::of(env, &function);
-            let needs_context = code.needs_context();
-            if needs_context {
-                self.group.enter(env);
+        let next = self.call.check(env).and_then(|()| match &self.call.request.change {
+            Change::Call(function) => self.enter(env, function, ahead),
+            Change::Value(text) => {
+                self.group.policy.borrow_mut().entered(Instant::now());
+                let numbers = self.group.options.numbers;
+                json::parse(env, None, Some(text), numbers).map(|next| (next, false))
             }
-            let key = self.group.held.borrow().as_ref().map(|held| held.key().clone());
-            let next = apply::call(env, &self.call, &function, &index, key, needs_context)?;
-            let is_promise = raw::is_thenable(env, &next)?;
-            code.returned(is_promise);
-            Ok((next, is_promise))
         });
         let rest = next.and_then(|(next, is_promise)| match is_promise {
             true => self.follow(env, &next),
@@ -317,29 +320,85 @@ impl Run {
         rest.or_else(|error| self.fail(env, error))
     }
 
+    /// Calls the function. What it returned, and whether that is a promise.
+    fn enter<'env>(
+        &self,
+        env: &'env Env,
+        function: &Kept,
+        ahead: Option<Kept>,
+    ) -> Result<'env, (Unknown<'env>, bool)> {
+        let index = ahead.map_or_else(|| self.group.index(env, &self.call), |index| index.get(env))?;
+        self.group.policy.borrow_mut().entered(Instant::now());
+        let function = function.get(env)?;
+        let code = Code::of(env, &function);
+        let needs_context = code.needs_context();
+        if needs_context {
+            self.group.enter(env);
+        }
+        let keys = self.group.held.borrow().as_ref().map(|held| held.keys()).unwrap_or_default();
+        let next = apply::call(env, &self.call, &function, &index, keys, needs_context)?;
+        let is_promise = raw::is_thenable(env, &next)?;
+        code.returned(is_promise);
+        Ok((next, is_promise))
+    }
+
     /// Waits for the next index.
     fn follow<'env>(&self, env: &'env Env, next: &Unknown<'_>) -> Result<'env, Unknown<'env>> {
         self.call.promised();
         // Following takes two turns of the microtask queue at least: by then the caller's promise hangs on the
         // reactions below, and an error made there knows the caller.
         let mut next = raw::follow(env, next)?;
-        let signal = &self.call.request.signal;
-        if self.group.set_timer(env) || signal.is_given() {
+        let Request { signal, fn_timeout, .. } = &self.call.request;
+        if self.group.set_timer(env) || signal.is_given() || fn_timeout.is_some() {
             next = signal.race(env, next)?;
         }
+        self.call.is_late.set(false);
+        self.call.timer.replace(fn_timeout.and_then(|time| {
+            let run = self.clone();
+            task::after(env, time, move |env| run.is_late(env))
+        }));
         let (made, failed) = (self.clone(), self.clone());
         let rest = promise::then(env, &next, move |env, next| made.accept(env, &next))?;
         promise::catch(env, &rest, move |env, error| failed.fail(env, Thrown(error)))
     }
 
+    /// The function has taken too long.
+    fn is_late(&self, env: &Env) {
+        if self.group.policy.borrow().is_current(self.id) {
+            self.call.is_late.set(true);
+            self.call.request.signal.interrupt(env);
+        }
+    }
+
     /// The function has made the next index; or the run is over already, because others did not wait for it.
     fn accept<'env>(&self, env: &'env Env, next: &Unknown<'_>) -> Result<'env, Unknown<'env>> {
         if self.group.policy.borrow().is_current(self.id) {
-            let next = apply::check(env, &self.call, next)?;
-            self.call.running.take();
+            if self.call.is_late.get() {
+                return self.give_up(env);
+            }
+            if let Err(aborted) = self.call.check(env) {
+                self.call.stop.abort(env, self.call.request.signal.reason(env));
+                return Err(aborted);
+            }
+            let next = apply::check(env, next)?;
+            self.call.run_is_over();
             self.group.policy.borrow_mut().accepted(self.id, next);
         }
         let rest = self.call.next_command(env)?;
+        self.group.carry_out(env);
+        Ok(rest)
+    }
+
+    /// Does not wait any longer for what the function has promised, and does not call it again.
+    fn give_up<'env>(&self, env: &'env Env) -> Result<'env, Unknown<'env>> {
+        let Request { fn_timeout, shown, .. } = &self.call.request;
+        let kind = ErrorKind::FnTimeout { limit: fn_timeout.unwrap_or_default() };
+        let error = from_engine(env, &kind.into(), shown, || None);
+        self.call.stop.abort(env, Some(error.0));
+        self.call.run_is_over();
+        self.call.keep_failure(env, error)?;
+        let rest = self.call.next_command(env)?;
+        self.group.policy.borrow_mut().given_up(self.id);
         self.group.carry_out(env);
         Ok(rest)
     }
@@ -349,7 +408,7 @@ impl Run {
         if !self.group.policy.borrow().is_current(self.id) {
             return Err(error);
         }
-        self.call.running.take();
+        self.call.run_is_over();
         self.call.keep_failure(env, error)?;
         let rest = self.call.next_command(env)?;
         self.group.policy.borrow_mut().failed(self.id);

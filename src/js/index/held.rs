@@ -21,8 +21,8 @@ use crate::js::value::Result;
 pub trait Held {
     /// What it says; `None`: it does not exist yet.
     fn text(&self) -> Option<&Text>;
-    /// What the calls for it queue for.
-    fn key(&self) -> &Key;
+    /// What calls would wait for that are made while a function has it.
+    fn keys(&self) -> Arc<[Key]>;
     /// From the call until the index was held.
     fn waited(&self) -> Duration;
     /// Takes the next call in the queue along, if it is `wanted`.

@@ -6,6 +6,8 @@ pub mod file;
 pub mod group;
 pub mod held;
 pub mod json;
+pub mod lock;
 pub mod lost;
 pub mod read;
 pub mod schema;
+mod stop;

@@ -7,28 +7,27 @@ use napi::bindgen_prelude::Unknown;
 
 use crate::js::index::schema::Schema;
 use crate::js::value::once::{Once, run_script};
-use crate::js::value::{Result, copy, promise, raw};
+use crate::js::value::{Kept, Result, copy, promise, raw};
 
 const SCRIPT: &str = include_str!("read.js");
 
 /// Starts to read the file whose name ends in that as well, and promises an object with its `value`.
 pub type Read = Rc<dyn for<'env> Fn(&'env Env, &str) -> Result<'env, Unknown<'env>>>;
 
-/// Reads what the caller calls `shown`, and lets the schema check it.
+/// Lets the schema check what `found` promises of what the caller calls `shown`.
 pub fn checked<'env>(
     env: &'env Env,
-    read: &Read,
+    found: Unknown<'env>,
     schema: Option<Schema>,
     shown: String,
 ) -> Result<'env, Unknown<'env>> {
-    let found = read(env, "")?;
     let Some(schema) = schema else { return Ok(found) };
     promise::then(env, &found, move |env, found| {
         let value = schema.check_read(env, &raw::get(env, &found, c"value")?, &shown)?;
         if !raw::is_thenable(env, &value)? {
             return raw::define(env, &found, c"value", &value).map(|()| found);
         }
-        let found = crate::js::value::Kept::new(env, &found)?;
+        let found = Kept::new(env, &found)?;
         promise::then(env, &raw::follow(env, &value)?, move |env, value| {
             let found = found.get(env)?;
             raw::define(env, &found, c"value", &value).map(|()| found)

@@ -41,13 +41,6 @@ fn find<'env, T: 'static>(env: &'env Env, handle: &Unknown<'_>) -> Option<&'env 
     raw::from_js::<&External<Handle<T>>>(env, handle).map(|external| &**external)
 }
 
-/// The elements of an array of the script's.
-pub fn list<'env>(env: &'env Env, array: &Unknown<'_>) -> Result<'env, Vec<Unknown<'env>>> {
-    let length = raw::get(env, array, c"length")?;
-    let length = raw::from_js::<u32>(env, &length).unwrap_or_default();
-    (0..length).map(|at| raw::element(env, array, &raw::to_js(env, at)?)).collect()
-}
-
 /// A number of the script's that is a position.
 pub fn position(env: &Env, value: &Unknown<'_>) -> usize {
     raw::from_js::<f64>(env, value).map_or(0, |at| at as usize)

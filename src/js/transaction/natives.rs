@@ -345,7 +345,7 @@ fn call<'env>(
     let running = Function::of_transaction(keys, copy::text(env, &shown)?, outer);
     let code = Code::of(env, &function);
     let run = if code.needs_context() { Context::run } else { Context::run_without };
-    let returned = run(env, running.inside(), &function, argument)?;
+    let returned = run(env, running.inside(), &function, &[argument])?;
     let is_thenable = raw::is_thenable(env, &returned)?;
     code.returned(is_thenable);
     let running = if is_thenable {

@@ -91,6 +91,14 @@ pub fn function<'env>(env: &'env Env, name: &str, given: &Unknown<'_>) -> Result
     }
 }
 
+/// An index: an object or an array.
+pub fn index<'env>(env: &'env Env, name: &str, given: &Unknown<'_>) -> Result<'env, ()> {
+    match raw::type_of(given) {
+        ValueType::Object => Ok(()),
+        _ => Err(wrong_type(env, name, "of type object", given)),
+    }
+}
+
 /// A value in the words that Node uses in its messages.
 pub fn describe(env: &Env, what: &Unknown<'_>) -> String {
     describe_or_throw(env, what).unwrap_or_else(|_| "a value that cannot be shown".to_owned())

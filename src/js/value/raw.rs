@@ -65,6 +65,13 @@ pub fn array<'env>(env: &'env Env, values: &[Unknown<'_>]) -> Result<'env, Unkno
     Ok(array)
 }
 
+/// The elements of an array.
+pub fn list<'env>(env: &'env Env, array: &Unknown<'_>) -> Result<'env, Vec<Unknown<'env>>> {
+    let length = get(env, array, c"length")?;
+    let length = from_js::<u32>(env, &length).unwrap_or_default();
+    (0..length).map(|at| element(env, array, &to_js(env, at)?)).collect()
+}
+
 /// `object[name]`; runs getters.
 pub fn get<'env>(env: &'env Env, object: &Unknown<'_>, name: &CStr) -> Result<'env, Unknown<'env>> {
     // SAFETY: both values belong to the current scope; `name` ends in a NUL.

@@ -82,8 +82,15 @@ pub enum ErrorKind {
     },
     /// The call waits for one that waits for this one: it was made inside its function.
     Reentrant,
+    /// The call waits for a lock that is held until a function ends which waits for this call.
+    Locked,
     /// The lock did not come in time, or the index never held still under it.
     LockTimeout(Box<Timeout>),
+    /// The function of a call did not settle in the time that it was given.
+    FnTimeout {
+        /// How long that is.
+        limit: Duration,
+    },
     /// The file system has no locks.
     NoLocks {
         /// What flock(2) said.
@@ -163,8 +170,9 @@ impl ErrorKind {
             Self::Changed => "ERR_ATOMIC_CHANGED",
             Self::LoneSurrogate { .. } => "ERR_INVALID_ARG_VALUE",
             Self::InvalidJson { .. } => "ERR_INVALID_RETURN_VALUE",
-            Self::Reentrant => "ERR_ATOMIC_REENTRANT",
+            Self::Reentrant | Self::Locked => "ERR_ATOMIC_REENTRANT",
             Self::LockTimeout(_) => "ERR_ATOMIC_LOCK_TIMEOUT",
+            Self::FnTimeout { .. } => "ERR_ATOMIC_FN_TIMEOUT",
             Self::NoLocks { .. } => "ERR_ATOMIC_NO_LOCKS",
             Self::NetworkFs { .. } => "ERR_ATOMIC_NETWORK_FS",
             Self::OutsideRoot => "ERR_ATOMIC_OUTSIDE_ROOT",
@@ -231,6 +239,12 @@ impl fmt::Display for ErrorKind {
             }
             Self::InvalidJson { reason } => write!(f, "the result of fn is not valid JSON: {reason}"),
             Self::LockTimeout(timeout) => timeout.fmt(f),
+            Self::FnTimeout { limit } => write!(
+                f,
+                "fn did not settle within {} ms and was given up: nothing of it is written. Let it heed the signal in its second \
+                 argument, or raise options.fnTimeout",
+                limit.as_millis()
+            ),
             Self::NoLocks { source } => write!(
                 f,
                 "this file system has no locks (flock: {}), without which updates of several processes would be lost; \
@@ -246,6 +260,10 @@ impl fmt::Display for ErrorKind {
             Self::Reentrant => f.write_str(
                 "this call is made inside the function of a call for the same file, which has to end first; return the \
                  change from that function, or make this call after it",
+            ),
+            Self::Locked => f.write_str(
+                "this call is made inside the function of withIndexLock, which has the lock of the file until it ends; use \
+                 lock.update or lock.write there, or make this call after it",
             ),
             Self::OutsideRoot => f.write_str(
                 "the path leads out of the root of the transaction, by '..', by a link or to another mount, or into its \

@@ -9,8 +9,11 @@
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;
 
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::cancel::Cancel;
 use crate::dir::Target;
@@ -38,16 +41,36 @@ use crate::write::unchanged;
 /// An index that is locked until this is dropped.
 #[derive(Debug)]
 pub struct IndexFile {
+    // Dropped in this order: the call on a lock that gets its turn next finds the index its own.
+    held: Arc<Held>,
+    /// The turn among the calls on a lock that outlives them.
+    line: Option<Turn>,
+}
+
+/// What keeps an index from other calls.
+#[derive(Debug)]
+struct Held {
     // Dropped in this order: the call that gets the turn next finds the lock free.
     lock: IndexLock,
-    turn: Turn,
+    /// Two files may have one: see [`Key::File`].
+    turn: Arc<Turn>,
     target: Target,
 }
 
 impl IndexFile {
     /// For a call that has both the turn and the lock.
-    pub fn new(lock: IndexLock, turn: Turn, target: Target) -> Self {
-        Self { lock, turn, target }
+    pub fn new(lock: IndexLock, turn: impl Into<Arc<Turn>>, target: Target) -> Self {
+        Self { held: Arc::new(Held { lock, turn: turn.into(), target }), line: None }
+    }
+
+    /// The same index, for a call whose turn it is among those on the lock.
+    pub fn lend(&self, line: Turn) -> Self {
+        Self { held: self.held.clone(), line: Some(line) }
+    }
+
+    /// Whether the lock outlives the call.
+    pub fn is_lent(&self) -> bool {
+        self.line.is_some()
     }
 
     /// For a call that has the turn in this process: takes the lock among processes, if it is free. `in_place`: it may
@@ -64,13 +87,31 @@ impl IndexFile {
 
     /// Which file it is.
     pub fn key(&self) -> &Key {
-        self.turn.key()
+        self.held.turn.key()
+    }
+
+    /// What calls would wait for that are made while a function has the index.
+    pub fn keys(&self) -> Arc<[Key]> {
+        let line = self.line.as_ref().map(Turn::key);
+        line.into_iter().chain([self.key()]).cloned().collect()
+    }
+
+    /// The name of the file in its directory.
+    pub fn name(&self) -> &OsStr {
+        &self.held.target.name
+    }
+
+    /// # Errors
+    /// `ENOENT`, if the directory of the index was replaced or moved.
+    pub fn check_place(&self) -> Result<()> {
+        let Target { place, dir, .. } = &self.held.target;
+        place.check(dir.id())
     }
 
     /// Takes the next call in this process's queue along, if it is `wanted`: its change is made with
     /// this one's, and the queue goes on behind it.
     pub fn take_follower(&self, wanted: impl Fn(CallId) -> bool) -> Option<CallId> {
-        self.turn.take_follower(&self.target.name, wanted)
+        self.line.as_ref().unwrap_or(&self.held.turn).take_follower(self.name(), wanted)
     }
 
     /// The version that is there now, or `None` without a file.
@@ -79,7 +120,7 @@ impl IndexFile {
     /// [`ErrorKind::TooLong`], [`ErrorKind::CorruptIndex`], [`ErrorKind::LossyIndex`]; `EISDIR`, [`ErrorKind::NotRegular`]; a failed open or
     /// read.
     pub fn read(&self, options: &UpdateOptions) -> Result<Option<Snapshot>> {
-        read(&self.target, options)
+        read(&self.held.target, options)
     }
 
     /// Writes `text`, which must be JSON, in the place of `expected` (`None`: no file), unless that says the same.
@@ -103,11 +144,11 @@ impl IndexFile {
         if let Some(old) = &*expected
             && old.says(text, options, cancel)?
         {
-            if !is_version(self.target.existing()?.as_ref(), Some(old)) {
+            if !is_version(self.held.target.existing()?.as_ref(), Some(old)) {
                 return Ok(None);
             }
             let bytes = old.version.size;
-            let target = &self.target;
+            let target = &self.held.target;
             let receipt = unchanged::confirm(target, &old.file, bytes, &options.commit, Level::Cache)?;
             return Ok(Some(Settled::new(receipt, target.place.holds(target.dir.id()))));
         }
@@ -119,7 +160,7 @@ impl IndexFile {
             && let Ok(text) = String::from_utf8(std::mem::take(text))
         {
             let checked = old.as_ref().and_then(|old| old.checked_after(&text));
-            cache::keep(self.target.key(), state, text, checked);
+            cache::keep(self.held.target.key(), state, text, checked);
         }
         if let Some(old) = old {
             deferred_close::close(old.file);
@@ -129,7 +170,7 @@ impl IndexFile {
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        self.target.path()
+        self.held.target.path()
     }
 
     /// As [`IndexFile::replace`], without the last step. Returns the state of the new file too.
@@ -141,7 +182,7 @@ impl IndexFile {
         cancel: &Cancel,
     ) -> Result<Option<(Published, Option<cache::State>)>> {
         let in_place = options.commit.in_place && expected.is_some();
-        if in_place && in_place::is_needed(&self.target) {
+        if in_place && in_place::is_needed(&self.held.target) {
             return self.overwrite(text, expected, options, cancel);
         }
         match self.publish_new(text, expected, options, cancel) {
@@ -160,9 +201,9 @@ impl IndexFile {
         options: &UpdateOptions,
         cancel: &Cancel,
     ) -> Result<Option<(Published, Option<cache::State>)>> {
-        let target = &self.target;
+        let target = &self.held.target;
         let opened;
-        let file = match self.lock.file() {
+        let file = match self.held.lock.file() {
             Some(file) if file.is(target)? => file,
             // It could not be opened then, or a program without the lock has put another one in its place.
             _ => {
@@ -178,7 +219,7 @@ impl IndexFile {
         let reserved = file.reserve(text, cancel)?;
         keep.map_or(Ok(()), |keep| keep())?;
         let receipt = reserved.overwrite(&options.commit)?;
-        Ok(Some((Published::new(receipt, &self.target, None, None), None)))
+        Ok(Some((Published::new(receipt, &self.held.target, None, None), None)))
     }
 
     fn publish_new(
@@ -188,7 +229,7 @@ impl IndexFile {
         options: &UpdateOptions,
         cancel: &Cancel,
     ) -> Result<Option<(Published, Option<cache::State>)>> {
-        let target = &self.target;
+        let target = &self.held.target;
         loop {
             cancel.check()?;
             let old = target.existing()?;
@@ -239,11 +280,28 @@ pub(crate) fn read(target: &Target, options: &UpdateOptions) -> Result<Option<Sn
     if kind != Kind::File {
         return Err(ErrorKind::NotRegular { what: "not the file that it was a moment ago" }.into());
     }
-    json::check_size(version.size, options.longest)?;
-    let (text, checked) = match cache::take(&target.key(), &file) {
+    match read_text(target, &mut file, version.size, options) {
+        Ok((text, checked)) => Ok(Some(Snapshot { text, checked, is_index: true, version, file })),
+        Err(error) if options.anyway && error.is_old_texts_fault() => {
+            let text = Text::new(String::new(), false);
+            Ok(Some(Snapshot { text, checked: None, is_index: false, version, file }))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// What the index says, and what is known of its numbers.
+fn read_text(
+    target: &Target,
+    file: &mut File,
+    size: u64,
+    options: &UpdateOptions,
+) -> Result<(Text, Option<Numbers>)> {
+    json::check_size(size, options.longest)?;
+    let (text, checked) = match cache::take(&target.key(), file) {
         Some(cached) => cached,
         None => {
-            let mut bytes = room(usize::try_from(version.size).unwrap_or(0) + 1);
+            let mut bytes = room(usize::try_from(size).unwrap_or(0) + 1);
             file.read_to_end(&mut bytes).named("read")?;
             json::check_length(&bytes, options.longest)?;
             (json::check_index(bytes)?, None)
@@ -253,7 +311,7 @@ pub(crate) fn read(target: &Target, options: &UpdateOptions) -> Result<Option<Sn
     let keeps_digits = !is_checked && json::check_numbers(&text, options.numbers)?;
     let has_none = options.numbers != Numbers::Lossy && !keeps_digits;
     let checked = if has_none && !is_checked { Some(options.numbers) } else { checked };
-    Ok(Some(Snapshot { text: Text::new(text, keeps_digits), checked, version, file }))
+    Ok((Text::new(text, keeps_digits), checked))
 }
 
 fn is_version(found: Option<&Stat>, expected: Option<&Snapshot>) -> bool {

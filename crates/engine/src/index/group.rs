@@ -40,7 +40,7 @@ pub type RunId = u64;
 /// What the owner of a group is to do.
 pub enum Action<C, V, O> {
     /// Call the function of this call with the index: [`Group::index`], or as it is stored. Report
-    /// [`Group::entered`], then [`Group::accepted`] or [`Group::failed`].
+    /// [`Group::entered`], then [`Group::accepted`], [`Group::failed`] or [`Group::given_up`].
     Run(C, RunId),
     /// Do not wait any more for what the function of this call has promised: it will run again.
     Interrupt(C),
@@ -211,6 +211,14 @@ impl<C: Member, V, O> Group<C, V, O> {
             self.begin_again();
         }
         self.fail(vec![call], Verdict::Finished);
+    }
+
+    /// Nobody waits for the function any more, and it is not to be called again.
+    pub fn given_up(&mut self, run: RunId) {
+        if let Some(Running { call, .. }) = self.end_run(run) {
+            self.begin_again();
+            self.fail(vec![call], Verdict::Finished);
+        }
     }
 
     fn end_run(&mut self, run: RunId) -> Option<Running<C>> {

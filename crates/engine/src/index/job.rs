@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::cancel::Cancel;
 use crate::data::Data;
+use crate::dir::place::moved;
 use crate::dir::{Resolve, Target};
 use crate::error::{Error, ErrorKind};
 use crate::index::file::{IndexFile, Opening, Snapshot, UpdateOptions};
@@ -50,12 +51,12 @@ pub enum Come {
 }
 
 /// Where the caller's path is to be followed from, and how.
-struct Origin {
-    path: PathBuf,
-    options: UpdateOptions,
-    timeout: Duration,
+pub(super) struct Origin {
+    pub path: PathBuf,
+    pub options: UpdateOptions,
+    pub timeout: Duration,
     /// What the call is made inside of.
-    inside: Inside,
+    pub inside: Inside,
 }
 
 impl Origin {
@@ -200,9 +201,9 @@ impl Opened {
         self.snapshot.as_ref().map(|snapshot| snapshot.text.layout.clone()).unwrap_or_default()
     }
 
-    /// Which file it is.
-    pub fn key(&self) -> &Key {
-        self.index.key()
+    /// What calls would wait for that are made while a function has it.
+    pub fn keys(&self) -> Arc<[Key]> {
+        self.index.keys()
     }
 
     /// Takes the next call along as a follower, if it is `wanted`.
@@ -210,7 +211,7 @@ impl Opened {
         self.index.take_follower(wanted)
     }
 
-    fn read(
+    pub(super) fn read(
         index: IndexFile,
         waited: Duration,
         origin: Origin,
@@ -295,6 +296,8 @@ impl Commit {
         let Opened { index, waited, origin, .. } = *opened;
         let written = match settled {
             Ok(Some(Settled::InPlace(receipt))) => Written::Done(Arc::new(Ok(receipt))),
+            // The lock of another index is none of the one that has it.
+            Ok(Some(Settled::Moved(_))) if index.is_lent() => Written::Failed(Arc::new(Err(moved()))),
             Ok(Some(Settled::Moved(receipt))) => return self.follow(origin, waited, Some((index, receipt))),
             Ok(None) => Written::Changed,
             Err(failure) if failure.is_texts_fault() => Written::Invalid(Arc::new(Err(failure))),

@@ -5,6 +5,8 @@ mod cache;
 pub mod file;
 mod generations;
 pub mod group;
+pub mod hold;
+pub mod hold_job;
 pub mod job;
 pub mod json;
 pub mod layout;

@@ -21,6 +21,8 @@ pub struct UpdateOptions {
     pub space: Option<Space>,
     /// What becomes of numbers that a double does not keep.
     pub numbers: Numbers,
+    /// It is replaced whatever it says, even if that is no JSON that could be taken.
+    pub anyway: bool,
     /// The longest text that the caller can take, in UTF-16 units.
     pub longest: Option<usize>,
 }

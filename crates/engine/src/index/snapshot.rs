@@ -25,6 +25,8 @@ pub struct Snapshot {
     pub text: Text,
     /// Known of its numbers: JavaScript would change none, in this sense.
     pub(crate) checked: Option<Numbers>,
+    /// `false`: it is no JSON that could be taken, and is to be replaced all the same.
+    pub(crate) is_index: bool,
     pub(crate) version: Version,
     pub(crate) file: File,
 }
@@ -39,6 +41,9 @@ impl Snapshot {
 
     /// Whether it says what this text says, however each is laid out; but for an indent that the caller has asked for.
     pub(crate) fn says(&self, text: &[u8], options: &UpdateOptions, cancel: &Cancel) -> Result<bool> {
+        if !self.is_index {
+            return Ok(false);
+        }
         if !self.text.whole.is_empty() {
             return Ok(self.text.says(text, options));
         }

@@ -95,15 +95,21 @@ pub async fn enqueue(
 }
 
 /// What a waiting call sees.
-enum Look {
+pub enum Look {
+    /// It has the lock now.
     Ours(IndexLock, Target),
+    /// Another process has it.
     Busy,
     /// The directory was moved, or is gone: the next resolution makes it or reports it.
     Elsewhere,
 }
 
-/// The lock is left to others only while the call can wait, not at its last look.
-fn look(path: &Path, turn: &Turn, in_place: bool, can_wait: bool) -> Result<Look> {
+/// Takes the lock for a call that has the turn, if it is free. It is left to others only while the call can wait, not at its
+/// last look.
+///
+/// # Errors
+/// Those of [`IndexLock::try_acquire`].
+pub fn look(path: &Path, turn: &Turn, in_place: bool, can_wait: bool) -> Result<Look> {
     let target = match Target::resolve(path, Resolve { mkdir: false, exclusive: false }) {
         Ok(target) if target.key() == *turn.key() => target,
         Err(error) if error.is_transient() => return Err(error),

@@ -33,6 +33,11 @@ impl DescriptorBudget {
         self.take_of((sys::descriptor_limit() / self.one_in).max(8).min(self.at_most))
     }
 
+    /// So many, or none.
+    pub fn take_all(&'static self, count: usize) -> Option<Vec<Slot>> {
+        (0..count).map(|_| self.take()).collect()
+    }
+
     /// As [`DescriptorBudget::take`], for a caller that has no other way: beyond the share, but only so far that
     /// others still find descriptors.
     pub fn take_reserve(&'static self) -> Option<Slot> {

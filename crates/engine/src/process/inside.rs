@@ -17,11 +17,21 @@ pub struct Inside(Option<Arc<Frame>>);
 #[derive(Debug)]
 struct Frame {
     keys: Arc<[Key]>,
-    /// Calls inside of it must not wait for other locks either.
-    is_transaction: bool,
+    of: Of,
     shown: String,
     state: watch::Sender<State>,
     outer: Inside,
+}
+
+/// What a function is part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Of {
+    /// One change.
+    Change,
+    /// A lock that is held over several steps.
+    Lock,
+    /// A transaction: calls inside of it must not wait for other locks either.
+    Transaction,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,17 +52,27 @@ impl Function {
     /// A function that is about to be called, by a call for `key`, which its caller knows as `shown`, and which was made
     /// inside of `outer`.
     pub fn new(key: Key, shown: String, outer: Inside) -> Self {
-        Self::with(Arc::new([key]), false, shown, outer)
+        Self::of_update(Arc::new([key]), shown, outer)
+    }
+
+    /// As [`Function::new`], by an update that has all of these turns.
+    pub fn of_update(keys: Arc<[Key]>, shown: String, outer: Inside) -> Self {
+        Self::with(keys, Of::Change, shown, outer)
+    }
+
+    /// As [`Function::new`], by a call that keeps the file locked meanwhile.
+    pub fn of_lock(key: Key, shown: String, outer: Inside) -> Self {
+        Self::with(Arc::new([key]), Of::Lock, shown, outer)
     }
 
     /// As [`Function::new`], by a transaction that has the turns for these files.
     pub fn of_transaction(keys: Arc<[Key]>, shown: String, outer: Inside) -> Self {
-        Self::with(keys, true, shown, outer)
+        Self::with(keys, Of::Transaction, shown, outer)
     }
 
-    fn with(keys: Arc<[Key]>, is_transaction: bool, shown: String, outer: Inside) -> Self {
+    fn with(keys: Arc<[Key]>, of: Of, shown: String, outer: Inside) -> Self {
         let state = watch::Sender::new(State::Called);
-        Self(Arc::new(Frame { keys, is_transaction, shown, state, outer }))
+        Self(Arc::new(Frame { keys, of, shown, state, outer }))
     }
 
     /// What calls that it makes are inside of.
@@ -95,7 +115,7 @@ impl Inside {
     /// [`ErrorKind::Nested`], inside a function of a transaction; and, for a transaction, inside any.
     pub fn check_nested(&self, is_transaction: bool) -> Result<()> {
         let is_obstacle = |frame: &Arc<Frame>| {
-            (frame.is_transaction || is_transaction) && *frame.state.borrow() != State::Over
+            (frame.of == Of::Transaction || is_transaction) && *frame.state.borrow() != State::Over
         };
         if self.frames().any(is_obstacle) { Err(ErrorKind::Nested.into()) } else { Ok(()) }
     }
@@ -111,12 +131,13 @@ impl Obstacle {
         self.0.is_some()
     }
 
-    /// Resolves with [`ErrorKind::Reentrant`] when it is known that the call waits for itself; otherwise never.
+    /// Resolves with [`ErrorKind::Reentrant`], or [`ErrorKind::Locked`], when it is known that the call waits for itself; otherwise never.
     pub async fn met(&self) -> Error {
         let Some(frame) = &self.0 else { return future::pending().await };
         let mut state = frame.state.subscribe();
         // The sender is in the frame.
         match state.wait_for(|state| *state != State::Called).await.map(|state| *state) {
+            Ok(State::Promised) if frame.of == Of::Lock => ErrorKind::Locked.into(),
             Ok(State::Promised) => ErrorKind::Reentrant.into(),
             _ => future::pending().await,
         }

@@ -231,7 +231,7 @@ impl Ticket {
     /// between, two calls that have files in common are in the same order in all of their queues, and never
     /// wait for each other.
     pub fn join_all(self, keys: impl IntoIterator<Item = Key>) -> Places {
-        let (waiters, places) = keys
+        let (waiters, places): (_, Vec<_>) = keys
             .into_iter()
             .map(|key| {
                 let obstacle = self.inside.obstacle(&key);
@@ -239,8 +239,9 @@ impl Ticket {
                 ((key, Waiter::Alone(call)), Place { rank: self.rank, turn, obstacle })
             })
             .unzip();
-        self.arrive(waiters, None);
-        Places(places)
+        let (tell, joined) = oneshot::channel();
+        self.arrive(waiters, Some(tell));
+        Places { places, joined }
     }
 
     fn arrive(mut self, places: Vec<(Key, Waiter)>, joined: Option<oneshot::Sender<()>>) -> u64 {

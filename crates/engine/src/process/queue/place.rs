@@ -20,7 +20,10 @@ pub struct Place {
 
 /// A call's places in the queues of several files. Dropped, it leaves all of them.
 #[derive(Debug)]
-pub struct Places(pub(super) Vec<Place>);
+pub struct Places {
+    pub(super) places: Vec<Place>,
+    pub(super) joined: oneshot::Receiver<()>,
+}
 
 /// The place of a call that the one before it may take along. Dropped, it leaves the queue.
 #[derive(Debug)]
@@ -67,10 +70,20 @@ impl Places {
     /// # Errors
     /// The places, if not.
     pub fn try_turns(mut self) -> std::result::Result<Vec<Turn>, Self> {
-        if self.0.iter().any(|place| place.turn.is_empty()) {
+        if self.places.iter().any(|place| place.turn.is_empty()) {
             return Err(self);
         }
-        Ok(self.0.iter_mut().filter_map(Place::try_turn).collect())
+        Ok(self.places.iter_mut().filter_map(Place::try_turn).collect())
+    }
+
+    /// As [`FollowerPlace::joined`].
+    pub async fn joined(&mut self) {
+        let Some(Place { rank, .. }) = self.places.first() else { return };
+        tokio::select! {
+            biased;
+            _ = &mut self.joined => {}
+            never = join_in_time(*rank) => match never {},
+        }
     }
 
     /// Waits for all turns.
@@ -79,11 +92,11 @@ impl Places {
     /// As [`Place::turn`], with the position of the key in question.
     pub async fn turns(self) -> std::result::Result<Vec<Turn>, (usize, Error)> {
         // It need not wait for the other turns to be told.
-        let mut obstacles = self.0.iter().map(|place| place.obstacle.clone()).enumerate();
+        let mut obstacles = self.places.iter().map(|place| place.obstacle.clone()).enumerate();
         let (at, obstacle) = obstacles.find(|(_, obstacle)| obstacle.is_one()).unwrap_or_default();
         let turns = async {
-            let mut turns = Vec::with_capacity(self.0.len());
-            for (at, mut place) in self.0.into_iter().enumerate() {
+            let mut turns = Vec::with_capacity(self.places.len());
+            for (at, mut place) in self.places.into_iter().enumerate() {
                 turns.push(place.turn().await.map_err(|error| (at, error))?);
             }
             Ok(turns)

@@ -120,9 +120,9 @@ fn a_call_that_gives_up_leaves_all_of_its_queues() {
     let held = Ticket::take().join(key("left-b"));
     let many = Ticket::take().join_all([key("left-a"), key("left-b")]);
     let mut late = Ticket::take().join_all([key("left-a"), key("left-b")]);
-    assert!(late.0[0].try_turn().is_none());
+    assert!(late.places[0].try_turn().is_none());
     drop((many, held));
-    assert!(late.0.iter_mut().all(|place| place.try_turn().is_some()));
+    assert!(late.places.iter_mut().all(|place| place.try_turn().is_some()));
 }
 
 #[test]

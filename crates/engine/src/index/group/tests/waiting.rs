@@ -222,3 +222,30 @@ fn those_that_have_failed_do_not_wait_for_a_slow_function_either() {
     scene.group.tick(scene.now);
     scene.expect(["tell [1] finished"]);
 }
+
+#[test]
+fn a_call_that_is_given_up_does_not_run_again_and_leaves_the_others_as_they_would_be_without_it() {
+    let mut scene = Scene::new(3);
+    scene.succeeds(1);
+    scene.expect(["run 2"]);
+    scene.enter();
+    scene.group.given_up(scene.run);
+    scene.succeeds(1);
+    scene.succeeds(3);
+    scene.expect(["write [1, 3]"]);
+    scene.stored();
+    scene.expect(["tell [1, 3] stored", "tell [2] finished"]);
+    scene.expect_nothing();
+}
+
+#[test]
+fn a_call_that_is_given_up_alone_gives_the_index_back() {
+    let mut scene = Scene::new(1);
+    scene.expect(["run 1"]);
+    scene.enter();
+    scene.group.given_up(scene.run);
+    scene.expect(["release"]);
+    scene.group.released();
+    scene.expect(["tell [1] finished"]);
+    scene.expect_nothing();
+}

@@ -1,0 +1,292 @@
+//! Taking the locks of several indexes, to keep them over several steps.
+//!
+//! The turns are taken all at once, and then the locks in one order for all, that of transactions: so no two calls of
+//! whatever processes wait for each other. What a call keeps while it waits is turns and locks, but no directory.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::cancel::Cancel;
+use crate::dir::{Resolve, Target};
+use crate::error::{Error, ErrorKind, Result};
+use crate::index::file::IndexFile;
+use crate::index::hold::Hold;
+use crate::job::{After, Job, Step};
+use crate::lock::holder::{Blocker, Timeout};
+use crate::lock::sidecar::Backoff;
+use crate::lock::wait::{Look, look};
+use crate::process::{DescriptorBudget, Inside, Key, Places, Slot, Ticket, Turn};
+use crate::transaction::pending;
+
+/// The indexes that are held. Updates keep as many descriptors for their own locks, or held ones could stop them all.
+static HELD: DescriptorBudget = DescriptorBudget::one_in(16);
+
+/// How long to wait until the next look at what another call is to give back, or to recover.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// How to take the locks.
+pub struct HoldOptions {
+    /// Make missing directories.
+    pub mkdir: bool,
+    /// The indexes may be on a network file system.
+    pub network: bool,
+    /// They may be overwritten in place.
+    pub in_place: bool,
+    /// From when the call has joined the queues of all.
+    pub timeout: Duration,
+    /// The caller's.
+    pub cancel: Cancel,
+}
+
+/// Takes the locks of all, or of none.
+pub struct HoldJob {
+    paths: Vec<PathBuf>,
+    options: HoldOptions,
+    /// What the call is made inside of.
+    inside: Inside,
+    since: Instant,
+    stage: Stage,
+}
+
+enum Stage {
+    Called(Ticket),
+    Locking(Locking),
+    /// What is waited for is with the future.
+    Waiting,
+}
+
+/// On the way from the turns to the locks.
+struct Locking {
+    /// From the last to the first, which is the next to be locked.
+    to_lock: Vec<(usize, PathBuf, Arc<Turn>)>,
+    held: Vec<(usize, IndexFile)>,
+    slots: Vec<Slot>,
+    backoff: Backoff,
+}
+
+/// An index whose turn is waited for.
+struct Found {
+    key: Key,
+    path: PathBuf,
+}
+
+impl HoldJob {
+    /// `ticket`: its place in the order of calls.
+    pub fn new(paths: Vec<PathBuf>, options: HoldOptions, ticket: Ticket) -> Self {
+        let inside = ticket.made_inside();
+        Self { paths, options, inside, since: Instant::now(), stage: Stage::Called(ticket) }
+    }
+
+    /// Follows all paths.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Duplicate`], [`ErrorKind::NetworkFs`]; those of following a path. All of an entry, if there are several.
+    fn find(&self, ticket: &Ticket) -> Result<Vec<Target>> {
+        let mut targets: Vec<Target> = Vec::new();
+        let mut known: HashMap<Key, Vec<usize>> = HashMap::new();
+        for (at, path) in self.paths.iter().enumerate() {
+            let how = Resolve { mkdir: self.options.mkdir, exclusive: false };
+            let found = ticket.follow(path, || Target::resolve(path, how)).and_then(|target| {
+                match &target.dir.file_system().network {
+                    Some(name) if !self.options.network => {
+                        return Err(ErrorKind::NetworkFs { name: name.clone() }.into());
+                    }
+                    _ => {}
+                }
+                // With one key are names that may be one.
+                for first in known.get(&target.key()).into_iter().flatten() {
+                    if targets[*first].name == target.name || targets[*first].is_same(&target)? {
+                        return Err(ErrorKind::Duplicate { first: *first }.into());
+                    }
+                }
+                Ok(target)
+            });
+            let target = found.map_err(|error| self.of(at, error))?;
+            known.entry(target.key()).or_default().push(at);
+            targets.push(target);
+        }
+        Ok(targets)
+    }
+
+    /// An error of one index.
+    fn of(&self, at: usize, error: Error) -> Error {
+        if self.paths.len() > 1 { error.of_entry(at) } else { error }
+    }
+
+    /// Begins again a little later, with a new place in the order of calls.
+    fn begin_again(mut self, blocker: Blocker) -> Step<Self> {
+        Step::Wait(Box::pin(async move {
+            let (waited, timeout) = (self.since.elapsed(), self.options.timeout);
+            if waited >= timeout {
+                let path = self.paths.first().cloned().unwrap_or_default();
+                return After::Done(Err(Timeout::ask(waited, blocker, &path).await.into()));
+            }
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE.min(timeout - waited)) => {}
+                () = self.options.cancel.cancelled() => return After::Done(Err(ErrorKind::Aborted.into())),
+            }
+            self.stage = Stage::Called(Ticket::take().inside(self.inside.clone()));
+            After::Run(self)
+        }))
+    }
+
+    fn called(mut self, ticket: Ticket) -> Step<Self> {
+        let Some(slots) = HELD.take_all(self.paths.len()) else {
+            // Others do not wait for its place in the order of calls meanwhile.
+            drop(ticket);
+            return self.begin_again(Blocker::EarlierCall);
+        };
+        let targets = match self.find(&ticket) {
+            Ok(targets) => targets,
+            Err(error) if error.is_transient() => {
+                self.stage = Stage::Called(ticket);
+                return Step::Again(self, error);
+            }
+            Err(error) => return Step::Done(Err(error)),
+        };
+        for target in &targets {
+            match pending::look(&target.dir) {
+                Ok(pending::Look::Clear) => {}
+                Ok(pending::Look::Busy) => {
+                    drop(ticket);
+                    return self.begin_again(Blocker::Lock);
+                }
+                Err(error) => {
+                    self.stage = Stage::Called(ticket);
+                    return Step::Again(self, error);
+                }
+            }
+        }
+        let mut order: Vec<_> = (0..targets.len()).collect();
+        // As transactions do.
+        order.sort_by_cached_key(|at| (targets[*at].dir.id().clone(), targets[*at].name.clone()));
+        let mut keys: Vec<_> = targets.iter().map(Target::key).collect();
+        keys.sort();
+        keys.dedup();
+        let found = targets.iter().map(|target| Found { key: target.key(), path: target.real_path() });
+        let found: Vec<_> = found.collect();
+        drop(targets);
+        let places = match ticket.join_all(keys.iter().cloned()).try_turns() {
+            Ok(turns) => return self.with_turns(turns, Instant::now(), order, found, slots).run(),
+            Err(places) => places,
+        };
+        Step::Wait(Box::pin(async move {
+            let turns = self.wait_for_turns(places, &keys, &found).await;
+            turns.map(|(turns, since)| self.with_turns(turns, since, order, found, slots)).into()
+        }))
+    }
+
+    /// The turns, and since when the call has waited for these indexes, and not for other calls' paths.
+    async fn wait_for_turns(
+        &self,
+        mut places: Places,
+        keys: &[Key],
+        found: &[Found],
+    ) -> Result<(Vec<Turn>, Instant)> {
+        let HoldOptions { timeout, cancel, .. } = &self.options;
+        tokio::select! {
+            () = places.joined() => {}
+            () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
+        }
+        let since = Instant::now();
+        tokio::select! {
+            // Turns that have come are taken, however short the timeout.
+            biased;
+            turns = places.turns() => match turns {
+                Ok(turns) => Ok((turns, since)),
+                Err((key, error)) => {
+                    let of_key = |found: &Found| found.key == keys[key];
+                    Err(self.of(found.iter().position(of_key).unwrap_or_default(), error))
+                }
+            },
+            () = cancel.cancelled() => Err(ErrorKind::Aborted.into()),
+            () = tokio::time::sleep(*timeout) => {
+                let path = found.first().map(|found| found.path.clone()).unwrap_or_default();
+                Err(Timeout::ask(since.elapsed(), Blocker::EarlierCall, &path).await.into())
+            }
+        }
+    }
+
+    fn with_turns(
+        mut self,
+        turns: Vec<Turn>,
+        since: Instant,
+        order: Vec<usize>,
+        found: Vec<Found>,
+        slots: Vec<Slot>,
+    ) -> Self {
+        let turns: HashMap<_, _> =
+            turns.into_iter().map(|turn| (turn.key().clone(), Arc::new(turn))).collect();
+        let wanted = order.into_iter().rev().filter_map(|at| {
+            let Found { key, path } = &found[at];
+            Some((at, path.clone(), turns.get(key)?.clone()))
+        });
+        let backoff = Backoff::new(since, self.options.timeout);
+        self.stage = Stage::Locking(Locking { to_lock: wanted.collect(), held: Vec::new(), slots, backoff });
+        self
+    }
+
+    fn lock(mut self, mut locking: Locking) -> Step<Self> {
+        while let Some((at, path, turn)) = locking.to_lock.last() {
+            let at = *at;
+            let pause = locking.backoff.pause();
+            let obstacle = match look(path, turn, self.options.in_place, pause.is_ok()) {
+                Ok(Look::Ours(lock, target)) => {
+                    locking.held.push((at, IndexFile::new(lock, turn.clone(), target)));
+                    locking.to_lock.pop();
+                    continue;
+                }
+                Ok(Look::Elsewhere) => {
+                    drop(locking);
+                    return self.begin_again(Blocker::Lock);
+                }
+                Ok(Look::Busy) => None,
+                Err(error) if error.is_transient() => Some(error),
+                Err(error) => return Step::Done(Err(self.of(at, error))),
+            };
+            let pause = match (pause, obstacle) {
+                (Ok(pause), _) => pause,
+                // A lack of descriptors was in the way, and not the lock.
+                (Err(_), Some(error)) => return Step::Done(Err(self.of(at, error))),
+                (Err(waited), None) => {
+                    let path = path.clone();
+                    return Step::Wait(Box::pin(async move {
+                        let timeout = Timeout::ask(waited, Blocker::Lock, &path).await;
+                        After::Done(Err(self.of(at, timeout.into())))
+                    }));
+                }
+            };
+            return Step::Wait(Box::pin(async move {
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = self.options.cancel.cancelled() => return After::Done(Err(ErrorKind::Aborted.into())),
+                }
+                self.stage = Stage::Locking(locking);
+                After::Run(self)
+            }));
+        }
+        let Locking { mut held, slots, .. } = locking;
+        held.sort_by_key(|(at, _)| *at);
+        let holds = held.into_iter().zip(slots).map(|((_, index), slot)| Hold::new(index, slot));
+        Step::Done(Ok(holds.collect()))
+    }
+}
+
+impl Job for HoldJob {
+    type Output = Vec<Hold>;
+
+    fn run(self) -> Step<Self> {
+        if let Err(error) = self.options.cancel.check() {
+            return Step::Done(Err(error));
+        }
+        let Self { paths, options, inside, since, stage } = self;
+        let rest = |stage| Self { paths, options, inside, since, stage };
+        match stage {
+            Stage::Called(ticket) => rest(Stage::Waiting).called(ticket),
+            Stage::Locking(locking) => rest(Stage::Waiting).lock(locking),
+            Stage::Waiting => Step::Done(Err(ErrorKind::Panic("a call ran while it waited".into()).into())),
+        }
+    }
+}
