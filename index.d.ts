@@ -647,10 +647,11 @@ export declare class IndexLock {
    * Reads and parses the index, as {@link readIndex} does. The options are its options, and `timeout`, which is how long to wait
    * for earlier calls on this lock (by default 30,000 ms).
    */
-  read<T = any>(options?: Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'timeout'> | null): Promise<IndexRead<T>>
+  read<T = any>(options?: Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'schema' | 'migrate' | 'timeout'> | null): Promise<IndexRead<T>>
   /**
    * Changes the index, as {@link atomicIndexUpdate} does. The options are those of that function, but for `fallback` and `network`,
-   * which are those of the lock. `timeout` is how long to wait for earlier calls on this lock.
+   * which are those of the lock. `timeout` is how long to wait for earlier calls on this lock. Without `initial`, `fn` gets `undefined`
+   * if there is no file.
    */
   update<T extends object = any>(fn: (index: T, run: UpdateRun) => T | PromiseLike<T>, options: LockedUpdateOptions<T> & { initial: T }): Promise<UpdateResult>
   /**
@@ -659,7 +660,7 @@ export declare class IndexLock {
    * at all if it says the same. `backup: true` keeps the old bytes. The value is copied as JSON during the call. What JSON
    * cannot express rejects with `ERR_INVALID_ARG_VALUE`.
    */
-  write<T extends object = any>(value: T, options?: Omit<LockedUpdateOptions, 'initial' | 'fnTimeout'> | null): Promise<UpdateResult>
+  write<T extends object = any>(value: T, options?: Omit<LockedUpdateOptions<T>, 'initial' | 'fnTimeout' | 'migrate'> | null): Promise<UpdateResult>
   /**
    * Gives the index back, after the calls that were made on the lock before. When the promise resolves, the lock is free. A second
    * release waits for the first one.

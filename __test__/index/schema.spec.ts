@@ -5,6 +5,7 @@ import {
   atomicTransaction,
   readIndex,
   type StandardSchema,
+  withIndexLock,
 } from '@pipeline/atomic'
 import * as v from 'valibot'
 import { describe, expect } from 'vitest'
@@ -219,4 +220,30 @@ test('readIndex checks, and migrates what it returns', async ({ file }) => {
     expect(await readIndex(file, { schema, migrate })).toMatchObject({ value: { count: 3 }, source: 'file' })
   }
   expect(state(file)).toEqual(before)
+})
+
+test('what goes by a lock is checked too', async ({ file }) => {
+  writeJson(file, { total: 1 })
+  const { schema } = counting()
+  const migrate = ({ total }: { total: number }) => ({ count: total })
+  await withIndexLock(file, async (lock) => {
+    expect(await rejection(lock.read({ schema }))).toMatchObject({ code: 'ERR_ATOMIC_SCHEMA', path: file })
+    expect(await lock.read({ schema, migrate })).toMatchObject({ value: { count: 1 } })
+    expect(await rejection(lock.write({} as Index, { schema }))).toMatchObject({ code: 'ERR_ATOMIC_SCHEMA' })
+    expect(readJson(file)).toEqual({ total: 1 })
+    await lock.update((index) => index as Index, { schema, migrate })
+    const update = lock.update(() => ({}) as Index, { schema })
+    expect(await rejection(update)).toMatchObject({ code: 'ERR_ATOMIC_SCHEMA' })
+  })
+  expect(readJson(file)).toEqual({ count: 1 })
+})
+
+test('a function is told of its run also with a schema', async ({ file }) => {
+  const attempts: number[] = []
+  const change = (index: Index | undefined, { attempt }: { attempt: number }) => {
+    attempts.push(attempt)
+    return index ?? { count: 1 }
+  }
+  await atomicIndexUpdate(file, change, { schema: counting().schema })
+  expect(attempts).toEqual([1])
 })
