@@ -91,8 +91,8 @@ describe('withIndexLock', () => {
         await atomicIndexUpdate(`${file}.other`, () => ({}))
         // As is this one when the lock is given back early.
         await lock.release()
-        const made: any = await call(file)
-        if (Array.isArray(made)) await Promise.all(made.map((one) => one.release()))
+        const made = await call(file)
+        if (Array.isArray(made)) await Promise.all(made.map((lock) => lock.release()))
       })
     },
   )
