@@ -770,7 +770,7 @@ export declare function atomicDirectory<T>(path: PathLike, build: (staging: stri
  * is. For a file both mean that it is.
  *
  * `set` is copied as JSON during the call. Rejects also with `ERR_INVALID_ARG_TYPE`, if the patch is of another form or the
- * index is an array; for a file with `ERR_INVALID_ARG_VALUE`, if `set` has what JSON cannot write or would lose, as a `Map`.
+ * index is an array; with `ERR_INVALID_ARG_VALUE`, if `set` has what JSON cannot write or would lose, as a `Map`.
  */
 export declare function atomicIndexPatch(path: PathLike, patch: IndexPatch, options?: PatchOptions | null): Promise<PatchResult>
 

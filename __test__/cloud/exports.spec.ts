@@ -258,6 +258,26 @@ describe('atomicIndexPatch of a file', () => {
     expect(existsSync(file)).toBe(false)
   })
 
+  test('of an object is checked in the same way, and hands over a copy', async ({ project }) => {
+    project.installPeer()
+    const seen = await project.run(async ({ atomicIndexPatch, require }) => {
+      const { fake } = require('@pipeline/atomic-cloud')
+      const outcomes: unknown[] = []
+      const list: any = { toJSON: () => [1] }
+      for (const set of [{ a: new Map() }, { a: 1n }, list, [1]] as never[]) {
+        outcomes.push(await atomicIndexPatch('s3://b/i', { set }).catch(({ code }) => code))
+      }
+      const inside = { n: 1 }
+      const patch = atomicIndexPatch('s3://b/i', { set: { inside, when: new Date(0) }, delete: ['b'] })
+      inside.n = 2
+      await patch
+      return [outcomes, fake.calls]
+    })
+    const [value, type] = ['ERR_INVALID_ARG_VALUE', 'ERR_INVALID_ARG_TYPE']
+    const patch = { set: { inside: { n: 1 }, when: '1970-01-01T00:00:00.000Z' }, delete: ['b'] }
+    expect(seen).toEqual([[value, value, type, type], [['atomicIndexPatch', 's3://b/i', patch, null]]])
+  })
+
   test('keeps the digits of raw numbers that it sets', async ({ file }) => {
     const { returned } = inProcess(
       async ({ atomicIndexPatch }, file) => {

@@ -19,7 +19,7 @@ use crate::js::value::{Result, Target, args, path, promise, raw};
 /// is. For a file both mean that it is.
 ///
 /// `set` is copied as JSON during the call. Rejects also with `ERR_INVALID_ARG_TYPE`, if the patch is of another form or the
-/// index is an array; for a file with `ERR_INVALID_ARG_VALUE`, if `set` has what JSON cannot write or would lose, as a `Map`.
+/// index is an array; with `ERR_INVALID_ARG_VALUE`, if `set` has what JSON cannot write or would lose, as a `Map`.
 #[napi(
     ts_args_type = "path: PathLike, patch: IndexPatch, options?: PatchOptions | null",
     ts_return_type = "Promise<PatchResult>"
@@ -39,9 +39,7 @@ fn start<'env>(
     patch: &Unknown<'env>,
     options: &Unknown<'env>,
 ) -> Result<'env, Unknown<'env>> {
-    if let Target::Cloud(path) = path::target(env, "path", path)? {
-        return peer::call(env, &path.shown, c"atomicIndexPatch", &[path.given, *patch, *options]);
-    }
+    let target = path::target(env, "path", path)?;
     if raw::type_of(patch) != ValueType::Object {
         return Err(args::wrong_type(env, "patch", "of type Object", patch));
     }
@@ -56,6 +54,13 @@ fn start<'env>(
         if raw::type_of(&wait) != ValueType::Undefined && !known {
             return Err(args::wrong_value(env, "options.wait", "must be 'accepted' or 'applied'", &wait));
         }
+    }
+    if let Target::Cloud(path) = target {
+        let set = raw::call(env, &raw::undefined(env), &set, &[])?;
+        let patch = raw::object(env)?;
+        raw::define(env, &patch, c"set", &set)?;
+        raw::define(env, &patch, c"delete", &delete)?;
+        return peer::call(env, &path.shown, c"atomicIndexPatch", &[path.given, patch, *options]);
     }
     let change = script::call(env, c"patch", &[set, delete])?;
     let options = script::call(env, c"patchOptions", &[*options])?;
