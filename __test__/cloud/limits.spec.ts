@@ -224,14 +224,14 @@ describe('a timeout', () => {
       )
       const near = (ms: number) => expect.toSatisfy((given: number) => given > ms - 2000 && given <= ms)
       expect(seen).toEqual([
-        [code, 'fulfilled', code],
-        expect.stringMatching(/^\[\s*2\s*\]$/),
+        ['fulfilled', 'fulfilled', code],
+        expect.stringMatching(/^\[\s*1,\s*2\s*\]$/),
         [near(9000), near(20_000), near(5000), near(20_000)],
       ])
     })
   }
 
-  test('of the peer is told if all calls have no more time than it had', async ({ project }) => {
+  test('of the peer ends calls one after the other, as their times are over', async ({ project }) => {
     project.installPeer()
     const seen = await project.run(async ({ atomicIndexUpdate, require }) => {
       const { fake } = require('@pipeline/atomic-cloud')
@@ -244,7 +244,51 @@ describe('a timeout', () => {
       ])
       return [outcomes.map(({ reason }) => reason?.code), fake.count('replaceIf')]
     })
-    expect(seen).toEqual([['ETIMEDOUT', 'ETIMEDOUT'], 1])
+    expect(seen).toEqual([['ETIMEDOUT', 'ETIMEDOUT'], 2])
+  })
+
+  test('of a call that shares a write in doubt ends neither the write nor the other calls', async ({
+    project,
+  }) => {
+    project.installPeer()
+    const seen = await project.run(async ({ atomicIndexUpdate, require }) => {
+      const { fake } = require('@pipeline/atomic-cloud')
+      let goOn = () => {}
+      const held = new Promise<void>((resolve) => {
+        goOn = resolve
+      })
+      fake.before = (what: string) => {
+        if (what !== 'replaceIf') return
+        const code = 'ERR_ATOMIC_UNKNOWN_OUTCOME'
+        fake.doubt = Object.assign(new Error(`${code}: look`), { code, requestId: 'id' })
+        return held
+      }
+      const append = (value: number) => (index: any) => [...index, value]
+      const update = (value: number, timeout: number) =>
+        atomicIndexUpdate('s3://b/i', append(value), { initial: [], timeout })
+      async function theFirst() {
+        await update(1, 150)
+      }
+      const first = theFirst().catch((error) => error)
+      const others = [update(2, 20_000), update(3, 9000)]
+      const { code, requestId, stack } = await first
+      goOn()
+      const results = await Promise.all(others)
+      const [, , times] = fake.calls.find(([name]: string[]) => name === 'replaceIf')
+      const text = fake.objects.get('s3://b/i').text
+      return { code, requestId, stack, written: results.map(({ written }) => written), times, text }
+    })
+    expect(seen).toEqual({
+      code: 'ERR_ATOMIC_UNKNOWN_OUTCOME',
+      requestId: 'id',
+      stack: expect.stringMatching(/at (async )?theFirst/),
+      written: [true, true],
+      times: {
+        write: expect.toSatisfy((ms: number) => ms <= 150),
+        doubt: expect.toSatisfy((ms: number) => ms > 9000),
+      },
+      text: expect.stringMatching(/^\[\s*1,\s*2,\s*3\s*\]$/),
+    })
   })
 })
 

@@ -24,6 +24,8 @@ const fake = {
   put(/** @type {string} */ url, /** @type {string} */ text) {
     objects.set(url, { text, version: `v${++versions}` })
   },
+  /** What a caller is told that does not wait for a write any longer. @type {Error | undefined} */
+  doubt: undefined,
   count: (/** @type {string} */ name) => calls.filter(([called]) => called === name).length,
 }
 
@@ -56,8 +58,11 @@ function openIndex(/** @type {string | URL} */ url, /** @type {any} */ options) 
       version = objects.get(key)?.version
       return objects.get(key)?.text
     },
-    async replaceIf(/** @type {string} */ text) {
-      calls.push(['replaceIf', text])
+    get doubt() {
+      return fake.doubt
+    },
+    async replaceIf(/** @type {string} */ text, /** @type {{ write: number, doubt: number }} */ times) {
+      calls.push(['replaceIf', text, times])
       await fake.before('replaceIf', options.signal)
       if (fake.failure) throw fake.failure
       attempts++

@@ -41,8 +41,15 @@ class IndexCommit {
     return found?.text
   }
 
-  async replaceIf(text) {
-    const outcome = await this.#run('update', () => this.#commit.replaceIf(text))
+  /** What a caller is to be told that does not wait for `replaceIf` any longer; `undefined`: nothing was written so far. */
+  get doubt() {
+    const message = this.#commit.doubt
+    return message ? explain({ message }, { ...this.#about, what: 'update' }) : undefined
+  }
+
+  /** In milliseconds: nothing is written after `write`, what has become of a write is looked for until `doubt`. */
+  async replaceIf(text, { write, doubt } = {}) {
+    const outcome = await this.#run('update', () => this.#commit.replaceIf(text, write, doubt))
     if (!outcome) return { done: false }
     const { written, ...commit } = published(outcome)
     this.#version = commit.version

@@ -58,6 +58,9 @@
   /** What the peer is to know of an update. `initial` is none of it, and may be large. */
   const commitOptions = ({ initial, ...options }, timeout, signal) => ({ ...options, timeout, signal })
 
+  /** How long the peer may begin to write, and how long it may look for what has become of a write. */
+  const times = (write, doubt) => ({ write, doubt })
+
   /** The options of an update in one word, without those in which calls that share a commit may differ. */
   function sameness({ initial, timeout, signal, ...options }) {
     try {
@@ -109,5 +112,5 @@
 
   const patchOptions = (options) => ({ ...options, initial: {} })
 
-  return { remaining, failing, commitOptions, sameness, result, describe, patch, patchOptions }
+  return { remaining, failing, commitOptions, times, sameness, result, describe, patch, patchOptions }
 })()

@@ -5,6 +5,7 @@ use std::ffi::CStr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use engine::index::group::Times;
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 
@@ -28,7 +29,7 @@ pub struct Commit {
     /// Aborts what the peer is doing.
     controller: Kept,
     /// Until when the peer tries; `None`: without a limit.
-    until: Option<Instant>,
+    until: Cell<Option<Instant>>,
 }
 
 /// What came of an attempt to replace.
@@ -77,15 +78,15 @@ impl Object {
     /// `ERR_ATOMIC_NO_CLOUD`; what the peer throws.
     pub fn open<'env>(&self, env: &'env Env, until: Option<Instant>) -> Result<'env, Commit> {
         let controller = raw::construct(env, &raw::global(env, c"AbortController")?, &[])?;
-        let timeout = until.map_or(f64::INFINITY, |until| {
-            until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1)).as_secs_f64()
-                * 1000.0
-        });
-        let timeout = raw::to_js(env, timeout.ceil())?;
+        let timeout = timeout(env, until)?;
         let signal = raw::get(env, &controller, c"signal")?;
         let options = script::call(env, c"commitOptions", &[self.options.get(env)?, timeout, signal])?;
         let peer = peer::call(env, &self.shown, c"openIndex", &[self.url.get(env)?, options])?;
-        Ok(Commit { peer: Kept::new(env, &peer)?, controller: Kept::new(env, &controller)?, until })
+        Ok(Commit {
+            peer: Kept::new(env, &peer)?,
+            controller: Kept::new(env, &controller)?,
+            until: Cell::new(until),
+        })
     }
 }
 
@@ -102,7 +103,7 @@ impl Commit {
 
     /// Until when the peer tries; `None`: without a limit.
     pub fn until(&self) -> Option<Instant> {
-        self.until
+        self.until.get()
     }
 
     /// Reads the newest text. An abort of `signal` ends that.
@@ -113,14 +114,31 @@ impl Commit {
         self.call(env, c"read", &[], signal, react);
     }
 
-    /// Replaces exactly what was read last. An abort of `signal` ends that.
-    pub fn replace<R>(&self, env: &Env, text: &str, signal: Option<&Signal>, react: R)
+    /// What a call is to be told that does not wait any longer for what is being replaced; `None`: nothing was written so far, and
+    /// will not be after the first of the [`Times`].
+    ///
+    /// # Errors
+    /// What the peer throws.
+    pub fn doubt<'env>(&self, env: &'env Env) -> Result<'env, Option<Thrown<'env>>> {
+        let doubt = raw::get(env, &self.peer.get(env)?, c"doubt")?;
+        Ok(raw::is_error(env, &doubt).then_some(Thrown(doubt)))
+    }
+
+    /// Replaces exactly what was read last. Nothing is written after the first of the `times`, but what has become of a write is
+    /// looked for until the last. An abort of `signal` ends that.
+    pub fn replace<R>(&self, env: &Env, text: &str, times: Times, signal: Option<&Signal>, react: R)
     where
         R: for<'scope> FnOnce(&'scope Env, Result<'scope, Reply>) + 'static,
     {
-        match copy::string(env, text, text.is_ascii()) {
-            Ok(text) => {
-                self.call(env, c"replaceIf", &[text], signal, move |env, replied| {
+        self.until.set(times.first);
+        let args = || {
+            let text = copy::string(env, text, text.is_ascii())?;
+            let (write, doubt) = (timeout(env, times.first)?, timeout(env, times.last)?);
+            Ok([text, script::call(env, c"times", &[write, doubt])?])
+        };
+        match args() {
+            Ok(args) => {
+                self.call(env, c"replaceIf", &args, signal, move |env, replied| {
                     react(env, replied.and_then(|replied| Reply::of(env, &replied)));
                 });
             }
@@ -176,6 +194,12 @@ impl Commit {
         }
         heeds
     }
+}
+
+/// From now until then, in milliseconds.
+fn timeout<'env>(env: &'env Env, until: Option<Instant>) -> Result<'env, Unknown<'env>> {
+    let left = |until: Instant| until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+    raw::to_js(env, until.map_or(f64::INFINITY, |until| (left(until).as_secs_f64() * 1000.0).ceil()))
 }
 
 /// A property of what the peer was rejected with, if it is a text.

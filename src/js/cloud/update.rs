@@ -20,7 +20,7 @@ use crate::js::cloud::commit::{Commit, Object, Reply, text_of};
 use crate::js::cloud::script;
 use crate::js::index::call::{Call, Command, Request};
 use crate::js::index::group::Group;
-use crate::js::index::held::{Done, Held, Outcome, Patience, Replace, Replaced, failed};
+use crate::js::index::held::{Done, Doubt, Held, Outcome, Patience, Replace, Replaced, failed};
 use crate::js::task;
 use crate::js::value::thrown::{self, Result, Thrown, abort, type_error};
 use crate::js::value::{Kept, KeptAny, Signal, data, raw};
@@ -188,7 +188,7 @@ impl ObjectIndex {
         let (commit, bytes) = (self.commit.clone(), next.len());
         let sole = how.sole.clone();
         let signal = sole.as_ref().map(|call| &call.request.signal);
-        commit.replace(env, &next, signal, move |env, replied| match replied {
+        commit.replace(env, &next, how.times, signal, move |env, replied| match replied {
             Ok(Reply::Done(reply)) => {
                 let outcome = answer(reply, true, bytes);
                 self.settle(env, Written::Done(outcome), &how, done);
@@ -280,6 +280,14 @@ impl Held for ObjectIndex {
 
     /// It is compared with the next one, and there is no file to read it from.
     fn forget(&mut self) {}
+
+    fn doubt(&self) -> Option<Doubt> {
+        let commit = self.commit.clone();
+        Some(Box::new(move |env| match commit.doubt(env) {
+            Ok(doubt) => doubt.map(|doubt| thrown_by_peer(env, &doubt)),
+            Err(error) => Some(thrown_by_peer(env, &error)),
+        }))
+    }
 
     fn replace(mut self: Box<Self>, env: &Env, next: Data, how: Replace, done: Done) {
         let cancel = how.sole.as_ref().map(|call| call.request.signal.cancel()).unwrap_or_default();

@@ -19,7 +19,7 @@ use napi::bindgen_prelude::Unknown;
 use crate::js::error::from_engine;
 use crate::js::index::call::{self, Call, Change, Command, Request, WeakCall};
 use crate::js::index::file::{Answer, FileIndex};
-use crate::js::index::held::{Held, Outcome, Patience, Replace, Replaced, failed};
+use crate::js::index::held::{Doubt, Held, Outcome, Patience, Replace, Replaced, failed};
 use crate::js::index::schema::Schema;
 use crate::js::index::{apply, json};
 use crate::js::inside::{Code, Context};
@@ -47,7 +47,7 @@ pub struct Group {
     store: String,
     /// When the last of its calls is not willing to wait any longer; `None`: never.
     until: Cell<Option<Instant>>,
-    /// Lets the policy check the calls that wait for a function.
+    /// Lets the policy check the calls that wait for a function, or for a write.
     timer: RefCell<Option<Timer>>,
     /// On while functions have the index.
     context: Cell<Option<Context>>,
@@ -232,7 +232,11 @@ impl Group {
         let shown = sole.as_ref().map_or("", |call| &call.request.shown);
         match self.text(env, index, &mut *held, shown) {
             Ok(text) => {
-                let how = Replace { options: self.options.clone(), keep, sole, until: self.until.get() };
+                let (options, times) = (self.options.clone(), self.policy.borrow().times());
+                let how = Replace { options, keep, sole, times, until: self.until.get() };
+                if let Some(doubt) = held.doubt() {
+                    self.watch(env, doubt);
+                }
                 let group = self.clone();
                 held.replace(env, text, how, Box::new(move |env, replaced| group.written(env, replaced)));
             }
@@ -241,6 +245,20 @@ impl Group {
                 self.refuse(env, sole, error);
             }
         }
+    }
+
+    /// Tells calls whose time is over before that of the write which they share.
+    fn watch(self: &Rc<Self>, env: &Env, doubt: Doubt) {
+        let now = Instant::now();
+        let Some(next) = self.policy.borrow().next_deadline(now) else { return };
+        let group = self.clone();
+        let timer = task::after(env, next - now, move |env| {
+            group.timer.take();
+            group.policy.borrow_mut().overdue(doubt(env), Instant::now());
+            group.carry_out(env);
+            group.watch(env, doubt);
+        });
+        self.timer.replace(timer);
     }
 
     /// The next text; `shown` is what the caller calls the file.
@@ -258,6 +276,7 @@ impl Group {
     }
 
     fn written(self: &Rc<Self>, env: &Env, Replaced { written, held }: Replaced) {
+        self.timer.take();
         let held = held.map(|held| drop(self.held.replace(Some(held))));
         self.policy.borrow_mut().written(written, held, Instant::now());
         self.carry_out(env);

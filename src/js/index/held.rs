@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use engine::data::Data;
 use engine::error::Error;
 use engine::index::file::UpdateOptions;
-use engine::index::group::Written;
+use engine::index::group::{Times, Written};
 use engine::index::text::Text;
 use engine::process::{CallId, Key};
 use napi::Env;
@@ -31,6 +31,10 @@ pub trait Held {
     fn patience(&self) -> Patience;
     /// The text is not needed any more, but to compare the next one with it.
     fn forget(&mut self);
+    /// Looks after what is to be replaced. `None`: that does not end by the time of the calls.
+    fn doubt(&self) -> Option<Doubt> {
+        None
+    }
     /// Puts `next` in its place, on a worker or elsewhere, and then tells what came of it.
     fn replace(self: Box<Self>, env: &Env, next: Data, how: Replace, done: Done);
     /// Gives it back, and then tells so.
@@ -45,6 +49,8 @@ pub struct Replace {
     pub keep: bool,
     /// The call whose change it is, if it is only one.
     pub sole: Option<Rc<Call>>,
+    /// How long the calls whose change it is are willing to wait.
+    pub times: Times,
     /// When the last of the calls is not willing to wait any longer; `None`: never.
     pub until: Option<Instant>,
 }
@@ -62,6 +68,10 @@ pub struct Replaced {
 
 /// Makes what a caller is told, in a reaction of its call, of the number of calls that shared the commit.
 pub type Outcome = Rc<dyn for<'env> Fn(&'env Env, &Call, usize) -> Result<'env, Unknown<'env>>>;
+
+/// Tells while an index is replaced what a call is told that does not wait any longer, if its change may be stored;
+/// `None`: nothing is stored so far.
+pub type Doubt = Box<dyn Fn(&Env) -> Option<Outcome>>;
 
 /// Makes the error of a call that has waited for so long: for a held index that others changed each time (`true`), or
 /// behind another call.

@@ -7,6 +7,11 @@ use tokio::sync::watch;
 
 use crate::protocol::Limits;
 
+/// Of milliseconds; `Infinity` is one too.
+pub(super) fn duration(ms: f64) -> Duration {
+    Duration::try_from_secs_f64(ms / 1e3).unwrap_or(Duration::MAX)
+}
+
 /// Deadline, tries and signal of one call.
 #[napi]
 pub struct Call {
@@ -19,8 +24,7 @@ impl Call {
     /// From now on.
     #[napi(constructor)]
     pub fn new(timeout_ms: f64, tries: u32) -> Self {
-        let timeout = Duration::try_from_secs_f64(timeout_ms / 1e3).unwrap_or(Duration::MAX);
-        let (limits, abort) = Limits::new(timeout, tries);
+        let (limits, abort) = Limits::new(duration(timeout_ms), tries);
         Self { limits, abort }
     }
 

@@ -8,10 +8,10 @@ use napi::bindgen_prelude::PromiseRaw;
 use napi_derive::napi;
 use tokio::sync::Mutex;
 
-use super::call::Call;
+use super::call::{Call, duration};
 use super::place::{Place, Text, text};
-use super::{Outcome, refuse};
-use crate::protocol::{self, Limits, copy};
+use super::{Outcome, described, refuse};
+use crate::protocol::{self, Doubt, Limits, copy};
 use crate::store::Bucket;
 
 /// One commit of an index.
@@ -22,6 +22,7 @@ pub struct IndexCommit {
     key: String,
     backup: Option<String>,
     limits: Limits,
+    doubt: Doubt,
 }
 
 #[napi]
@@ -29,8 +30,10 @@ impl IndexCommit {
     /// Nothing is asked of the store yet.
     #[napi(constructor)]
     pub fn new(place: &Place, call: &Call, backup: Option<&Place>) -> napi::Result<Self> {
+        let commit = place.commit(call, true);
         Ok(Self {
-            commit: Arc::new(Mutex::new(place.commit(call, true))),
+            doubt: commit.doubt(),
+            commit: Arc::new(Mutex::new(commit)),
             bucket: place.bucket.clone(),
             key: place.target.key.clone(),
             backup: backup.map(|backup| place.backup_key(backup)).transpose()?,
@@ -48,19 +51,32 @@ impl IndexCommit {
         })
     }
 
-    /// Replaces what was read last; nothing: another version is there.
+    /// The error of a call that does not wait for `replaceIf` any longer, as JSON; nothing: nothing was written so far.
+    #[napi(getter)]
+    pub fn doubt(&self) -> Option<String> {
+        self.doubt.error().as_ref().map(described)
+    }
+
+    /// Replaces what was read last; nothing: another version is there. Nothing is written after `write_ms`, and what has become
+    /// of a write is looked for until `doubt_ms`: by default until the end of the call.
     #[napi]
     pub fn replace_if<'env>(
         &self,
         env: &'env Env,
         text: String,
+        write_ms: Option<f64>,
+        doubt_ms: Option<f64>,
     ) -> napi::Result<PromiseRaw<'env, Option<Outcome>>> {
         let (commit, bucket, key) = (self.commit.clone(), self.bucket.clone(), self.key.clone());
-        let (backup, limits) = (self.backup.clone(), self.limits.clone());
+        let backup = self.backup.clone();
+        let lasting =
+            |ms: Option<f64>| ms.map_or_else(|| self.limits.clone(), |ms| self.limits.lasting(duration(ms)));
+        let (limits, in_doubt) = (lasting(write_ms), lasting(doubt_ms));
         env.spawn_future(async move {
             let done = async {
                 bucket.ensure_fit(&key, &limits).await?;
                 let mut commit = commit.lock().await;
+                commit.set_limits(limits.clone(), in_doubt);
                 if let Some(backup) = backup.filter(|_| commit.has_base()) {
                     copy(bucket.as_ref(), &key, &backup, &limits).await?;
                 }

@@ -33,6 +33,10 @@ const fn verified(verified: Verified) -> Option<&'static str> {
 }
 
 fn refuse(error: &Error) -> napi::Error {
+    napi::Error::from_reason(described(error))
+}
+
+fn described(error: &Error) -> String {
     let about = serde_json::json!({
         "code": error.code(),
         "text": error.to_string(),
@@ -45,7 +49,7 @@ fn refuse(error: &Error) -> napi::Error {
             _ => Some(false),
         },
     });
-    napi::Error::from_reason(about.to_string())
+    about.to_string()
 }
 
 /// What a write has done.

@@ -1,16 +1,22 @@
 //! One commit: read, then replace exactly what was read, once.
 
+mod steps;
+
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::{Bytes, BytesMut};
 
 use super::limits::Stop;
 use super::signature::{RING, new_id, nonce, without_nonce};
-use super::{Condition, Error, Failure, Kind, Limits, Object, Reply, Signature, Store, Version};
+use super::{Error, Failure, Kind, Limits, Object, Reply, Signature, Store, Version};
 
 /// How often credentials may be asked for in vain: a metadata service has its moments, but who has none wants to
 /// hear that soon.
 const CREDENTIAL_TRIES: u32 = 3;
+
+#[cfg(any(test, feature = "mutants"))]
+pub(super) use steps::Mutant;
 
 /// A commit that is done.
 #[derive(Clone, Debug)]
@@ -38,40 +44,15 @@ pub enum Verified {
     No,
 }
 
-/// A step of the protocol that a test leaves out, to see that another one notices.
-#[cfg(any(test, feature = "mutants"))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mutant {
-    Ring,
-    Nonce,
-    Seq,
-    Condition,
-    Pause,
-}
-
-#[cfg(any(test, feature = "mutants"))]
-impl Mutant {
-    /// The one that `ATOMIC_CLOUD_MUTANT` names, in a build with the feature `mutants`.
-    fn of_environment() -> Option<Self> {
-        if !cfg!(feature = "mutants") {
-            return None;
-        }
-        match std::env::var("ATOMIC_CLOUD_MUTANT").ok()?.as_str() {
-            "ring" => Some(Self::Ring),
-            "nonce" => Some(Self::Nonce),
-            "seq" => Some(Self::Seq),
-            "condition" => Some(Self::Condition),
-            "pause" => Some(Self::Pause),
-            _ => None,
-        }
-    }
-}
-
 /// What an object is to become: one id for all tries, so that they count as one.
 pub struct Commit {
     store: Arc<dyn Store>,
     key: String,
+    /// Until something may have been written.
     limits: Limits,
+    /// From then on.
+    limits_in_doubt: Limits,
+    in_doubt: Arc<AtomicBool>,
     /// Whether white space may be appended.
     json: bool,
     id: u64,
@@ -87,6 +68,20 @@ pub struct Commit {
     last: Reply,
     #[cfg(any(test, feature = "mutants"))]
     pub(super) mutant: Option<Mutant>,
+}
+
+/// Looks after a commit from outside.
+#[derive(Clone, Debug)]
+pub struct Doubt {
+    id: u64,
+    is: Arc<AtomicBool>,
+}
+
+impl Doubt {
+    /// What a caller is told that does not wait for the end; `None`: nothing was written so far.
+    pub fn error(&self) -> Option<Error> {
+        self.is.load(Ordering::Relaxed).then(|| Error::of(Kind::UnknownOutcome { id: self.id }))
+    }
 }
 
 /// What has become of a try in doubt.
@@ -105,7 +100,9 @@ impl Commit {
         Self {
             store,
             key,
+            limits_in_doubt: limits.clone(),
             limits,
+            in_doubt: Arc::default(),
             json,
             id: new_id(),
             base: None,
@@ -142,6 +139,20 @@ impl Commit {
         self.ledger = Some(ledger);
     }
 
+    /// No write begins outside `limits`; what has become of one is looked for as long as `in_doubt` allows.
+    pub fn set_limits(&mut self, limits: Limits, in_doubt: Limits) {
+        (self.limits, self.limits_in_doubt) = (limits, in_doubt);
+    }
+
+    /// Tells during [`Self::replace_if`] whether something may have been written.
+    pub fn doubt(&self) -> Doubt {
+        Doubt { id: self.id, is: self.in_doubt.clone() }
+    }
+
+    fn limits(&self) -> &Limits {
+        if self.unsure.is_some() { &self.limits_in_doubt } else { &self.limits }
+    }
+
     /// Whether the object that was read last is there.
     pub fn has_base(&self) -> bool {
         matches!(self.base, Some(Some(_)))
@@ -163,10 +174,11 @@ impl Commit {
         after.ledger = self.ledger.or(after.ledger);
         let condition = self.condition(base.as_ref());
         loop {
-            self.limits.take_write().map_err(|stop| self.stopped(stop))?;
+            self.limits().take_write().map_err(|stop| self.stopped(stop))?;
             self.attempts += 1;
+            self.in_doubt.store(true, Ordering::Relaxed);
             let put = self.store.put(&self.key, text.clone(), after.to_string(), condition.clone());
-            match self.limits.request(put).await {
+            match self.limits_in_doubt.request(put).await {
                 // The request may be on its way.
                 Err(stop) => {
                     self.unsure.get_or_insert(before.seq);
@@ -195,6 +207,7 @@ impl Commit {
                 }
                 Ok(Err(failure)) => {
                     self.retry_or(failure)?;
+                    self.in_doubt.store(self.unsure.is_some(), Ordering::Relaxed);
                     self.pause().await?;
                     continue;
                 }
@@ -243,7 +256,7 @@ impl Commit {
     async fn get(&mut self, body: bool) -> Result<Option<Object>, Error> {
         loop {
             match self
-                .limits
+                .limits()
                 .request(self.store.get(&self.key, body))
                 .await
                 .map_err(|stop| self.stopped(stop))?
@@ -253,7 +266,7 @@ impl Commit {
                 Err(failure) => self.retry_or(failure)?,
             }
             // A look that fails takes one of the tries as well.
-            self.limits.take_try().map_err(|stop| self.stopped(stop))?;
+            self.limits().take_try().map_err(|stop| self.stopped(stop))?;
             self.pause().await?;
         }
     }
@@ -261,7 +274,7 @@ impl Commit {
     /// The bytes of the version that was just written. If another one is there already, nothing can be said.
     async fn read_back(&mut self, version: &Version, text: &Bytes) -> Result<Verified, Error> {
         // It is written: whatever happens from here on, the commit has succeeded.
-        match self.limits.request(self.store.get(&self.key, true)).await {
+        match self.limits_in_doubt.request(self.store.get(&self.key, true)).await {
             Ok(Ok(Some(now))) if now.version == *version && now.body != *text => {
                 Err(Error::of(Kind::Corrupt))
             }
@@ -289,7 +302,7 @@ impl Commit {
 
     async fn pause(&mut self) -> Result<(), Error> {
         self.pauses += 1;
-        self.limits.pause(self.pauses).await.map_err(|stop| self.stopped(stop))
+        self.limits().pause(self.pauses).await.map_err(|stop| self.stopped(stop))
     }
 
     fn done(&self, version: Version, recovered: bool, verified: Verified) -> Done {
@@ -317,56 +330,5 @@ impl Commit {
         let mut text = BytesMut::from(body);
         text.extend_from_slice(&nonce(self.id));
         text.freeze()
-    }
-}
-
-/// The steps that a test can leave out.
-#[cfg(not(any(test, feature = "mutants")))]
-impl Commit {
-    fn condition(&self, base: Option<&Object>) -> Condition {
-        base.map_or(Condition::Absent, |base| Condition::Is(base.version.clone()))
-    }
-
-    async fn pause_in_doubt(&mut self) -> Result<(), Error> {
-        self.pause().await
-    }
-
-    const fn reads_ring(&self) -> bool {
-        true
-    }
-
-    const fn checks_seq(&self) -> bool {
-        true
-    }
-
-    const fn adds_nonce(&self) -> bool {
-        true
-    }
-}
-
-#[cfg(any(test, feature = "mutants"))]
-impl Commit {
-    fn condition(&self, base: Option<&Object>) -> Condition {
-        match base {
-            _ if self.mutant == Some(Mutant::Condition) => Condition::None,
-            None => Condition::Absent,
-            Some(base) => Condition::Is(base.version.clone()),
-        }
-    }
-
-    async fn pause_in_doubt(&mut self) -> Result<(), Error> {
-        if self.mutant == Some(Mutant::Pause) { Ok(()) } else { self.pause().await }
-    }
-
-    fn reads_ring(&self) -> bool {
-        self.mutant != Some(Mutant::Ring)
-    }
-
-    fn checks_seq(&self) -> bool {
-        self.mutant != Some(Mutant::Seq)
-    }
-
-    fn adds_nonce(&self) -> bool {
-        self.mutant != Some(Mutant::Nonce)
     }
 }

@@ -22,6 +22,12 @@ pub struct Limits {
     abort: watch::Receiver<bool>,
 }
 
+/// Far enough for everybody, and near enough for the arithmetic of any clock.
+fn from_now(timeout: Duration) -> (Instant, Duration) {
+    let total = timeout.min(Duration::from_secs(10 * 365 * 86400));
+    (Instant::now() + total, total)
+}
+
 /// Why a call has to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
@@ -35,10 +41,14 @@ impl Limits {
     /// From now on. The sender aborts the call with `true`.
     pub fn new(timeout: Duration, tries: u32) -> (Self, watch::Sender<bool>) {
         let (sender, abort) = watch::channel(false);
-        // Far enough for everybody, and near enough for the arithmetic of any clock.
-        let total = timeout.min(Duration::from_secs(10 * 365 * 86400));
-        let deadline = Instant::now() + total;
+        let (deadline, total) = from_now(timeout);
         (Self { deadline, total, tries: std::sync::Arc::new(tries.into()), abort }, sender)
+    }
+
+    /// The same tries and signal, with another time from now on.
+    pub fn lasting(&self, timeout: Duration) -> Self {
+        let (deadline, total) = from_now(timeout);
+        Self { deadline, total, ..self.clone() }
     }
 
     /// The same time and tries, without the signal.

@@ -14,7 +14,7 @@ mod signature;
 mod store;
 mod write;
 
-pub use commit::{Commit, Done, Verified};
+pub use commit::{Commit, Done, Doubt, Verified};
 pub use error::*;
 pub use limits::Limits;
 pub use probe::probe;

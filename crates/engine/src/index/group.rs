@@ -89,6 +89,15 @@ pub enum Written<O> {
     Late(O, Instant),
 }
 
+/// Until when the calls of a write wait; `None`: without a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// The first of them.
+    pub first: Option<Instant>,
+    /// The last of them.
+    pub last: Option<Instant>,
+}
+
 /// Calls `C` that share an index, which is a `V` between their functions. They are told outcomes `O`.
 pub struct Group<C, V, O> {
     /// The function that has the index.
@@ -173,6 +182,34 @@ impl<C: Member, V, O> Group<C, V, O> {
         }
         let is_closed = self.since.is_some_and(|since| now.saturating_duration_since(since) >= MAX_TIME);
         if is_closed { None } else { take() }
+    }
+
+    /// Until when the first and the last of the calls wait that the next write is for.
+    pub fn times(&self) -> Times {
+        let deadlines = || self.applied.iter().map(Member::deadline);
+        let last = deadlines().try_fold(None, |last, deadline| Some(last.max(Some(deadline?))));
+        Times { first: deadlines().flatten().min(), last: last.flatten() }
+    }
+
+    /// When the time of a call is over next, and not yet that of the write: [`Group::overdue`] is for then.
+    pub fn next_deadline(&self, now: Instant) -> Option<Instant> {
+        let last = self.times().last;
+        let before_the_last =
+            |deadline: &Instant| *deadline > now && last.is_none_or(|last| *deadline < last);
+        self.applied.iter().chain(&self.to_run).filter_map(Member::deadline).filter(before_the_last).min()
+    }
+
+    /// Calls are not kept waiting for a write that goes on for others. `doubt`: what to tell them if it may be stored with
+    /// their changes; `None`: it will not be, and is about to end.
+    pub fn overdue(&mut self, doubt: Option<O>, now: Instant) {
+        if let Some(doubt) = doubt {
+            let is_over = |call: &C| call.deadline().is_some_and(|deadline| deadline <= now);
+            let (over, others) = self.applied.drain(..).partition(is_over);
+            self.applied = others;
+            self.fail(over, Verdict::Settled(doubt));
+        }
+        self.expire_waiting(now, false);
+        self.actions.append(&mut self.failures);
     }
 
     /// Whether this run is not over yet.

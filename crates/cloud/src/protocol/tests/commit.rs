@@ -194,3 +194,42 @@ async fn the_nonce_does_not_pile_up() {
     }
     assert_eq!(store.text("index.json").len(), 20 + 25);
 }
+
+/// A commit whose writes begin within a second, and are looked after for a minute.
+async fn begun(store: &Arc<Memory>) -> Commit {
+    let limits = limits();
+    let mut commit = Commit::new(store.clone(), "index.json".into(), limits.clone(), true);
+    commit.read(true).await.unwrap();
+    commit.set_limits(limits.lasting(Duration::from_secs(1)), limits.lasting(Duration::from_secs(60)));
+    commit
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_in_doubt_is_looked_after_for_those_who_have_more_time() {
+    let store = script(&[Fault::Late(Duration::from_secs(20))]);
+    store
+        .gets
+        .lock()
+        .unwrap()
+        .extend([Fault::None].into_iter().chain([Fault::Hang(Duration::from_secs(25))]));
+    let mut commit = begun(&store).await;
+    let doubt = commit.doubt();
+    assert!(doubt.error().is_none());
+    let running = tokio::spawn(async move { commit.replace_if(Bytes::from("a")).await });
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(doubt.error().unwrap().code(), "ERR_ATOMIC_UNKNOWN_OUTCOME");
+    let done = running.await.unwrap().unwrap().unwrap();
+    assert!(done.recovered);
+    assert_eq!(words(&store), ["a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_is_refused_does_not_go_on_for_those_who_have_more_time() {
+    let store = script(&[Fault::Refused; 1000]);
+    let mut commit = begun(&store).await;
+    let (doubt, began) = (commit.doubt(), tokio::time::Instant::now());
+    let error = commit.replace_if(Bytes::from("a")).await.unwrap_err();
+    assert_eq!(error.code(), "ETIMEDOUT");
+    assert!(began.elapsed() <= Duration::from_secs(1));
+    assert!(doubt.error().is_none());
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{MOMENT, Scene};
-use crate::index::group::{PATIENCE, Written};
+use crate::index::group::{PATIENCE, Times, Written};
 
 #[test]
 fn an_index_that_changes_time_and_again_is_waited_for_until_the_deadline() {
@@ -248,4 +248,49 @@ fn a_call_that_is_given_up_alone_gives_the_index_back() {
     scene.group.released();
     scene.expect(["tell [1] finished"]);
     scene.expect_nothing();
+}
+
+#[test]
+fn a_call_does_not_wait_for_a_write_that_goes_on_for_others() {
+    let mut scene = Scene::with_deadline(4, Some(MOMENT * 5));
+    scene.call(2).deadline.set(Some(scene.now + MOMENT));
+    scene.call(4).deadline.set(Some(scene.now + MOMENT * 2));
+    for number in [1, 2, 3] {
+        scene.succeeds(number);
+    }
+    scene.fails(4);
+    scene.expect(["run 1"]);
+    scene.enter();
+    scene.accept(1);
+    for number in [2, 3] {
+        scene.succeeds(number);
+    }
+    scene.expect(["write [1, 2, 3] and keep"]);
+    let Times { first, last } = scene.group.times();
+    assert_eq!((first, last), (Some(scene.now + MOMENT), Some(scene.now + MOMENT * 5)));
+    assert_eq!(scene.group.next_deadline(scene.now), first);
+    scene.after(MOMENT);
+    scene.group.overdue(None, scene.now);
+    scene.expect_nothing();
+    scene.group.overdue(Some("in doubt"), scene.now);
+    scene.expect(["tell [2] in doubt"]);
+    scene.expect_nothing();
+    assert_eq!(scene.group.next_deadline(scene.now), Some(scene.now + MOMENT));
+    scene.after(MOMENT);
+    scene.group.overdue(Some("in doubt"), scene.now);
+    // Its change is not in what is being written.
+    scene.expect(["tell [4] timed out"]);
+    assert_eq!(scene.group.next_deadline(scene.now), None);
+    scene.stored_and_kept();
+    scene.expect(["tell [1, 3] stored", "release"]);
+}
+
+#[test]
+fn a_write_waits_for_ever_for_a_call_without_a_limit() {
+    let mut scene = Scene::with_deadline(2, Some(MOMENT));
+    scene.call(2).deadline.set(None);
+    scene.succeeds(1);
+    scene.succeeds(2);
+    scene.expect(["write [1, 2]"]);
+    assert_eq!(scene.group.times(), Times { first: Some(scene.now + MOMENT), last: None });
 }
