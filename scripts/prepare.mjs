@@ -131,6 +131,21 @@ export async function prepareCloud({ profile = 'release', features = /** @type {
     profile,
     args: [...cloud.args, ...features.flatMap((name) => ['--features', name])],
   })
+  const isForUsers = profile === 'release' && features.length === 0
+  if (isForUsers && !Object.keys(process.env).some((name) => name.startsWith('CARGO_PROFILE_'))) checkSize()
+}
+
+/** In bytes. A feature that a dependency turns on can cost a megabyte, and nobody sees it. */
+const MOST_OF_CLOUD = 6_500_000
+
+function checkSize() {
+  const { size } = statSync(join(root, cloud.folder, `atomic-cloud.${platform()}.node`))
+  if (size > MOST_OF_CLOUD) {
+    throw new Complaint(
+      `The addon for object stores has ${size} bytes, and is to have ${MOST_OF_CLOUD} at most: ` +
+        'see with cargo tree -p pipeline-atomic-cloud -e features what a dependency brings along.',
+    )
+  }
 }
 
 /** Is version `a` older than `b`? Both are numbers and dots; a missing part is zero. */
