@@ -1,7 +1,7 @@
 //! One bucket, with its probe.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -40,7 +40,8 @@ pub struct Bucket {
     pub(super) signer: Option<Arc<dyn Signer>>,
     /// Signing costs no request.
     pub(super) shared_key: bool,
-    pub(super) http: reqwest::Client,
+    /// For that. A client reads the certificates of the system, which takes longer than a request.
+    pub(super) http: LazyLock<reqwest::Client>,
     pub(super) probed: OnceCell<()>,
 }
 

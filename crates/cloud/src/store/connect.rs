@@ -56,7 +56,7 @@ fn check_endpoint(endpoint: &str) -> Result<(), Error> {
 }
 
 /// Without encryption to this machine only, unless the environment allows more.
-fn is_loopback(endpoint: &str) -> bool {
+pub fn is_loopback(endpoint: &str) -> bool {
     let host = url::Url::parse(endpoint).ok().and_then(|url| url.host().map(|host| host.to_owned()));
     match host {
         Some(url::Host::Domain(name)) => name == "localhost",
@@ -74,7 +74,7 @@ fn configuration(error: object_store::Error) -> Error {
 }
 
 /// No second try by the client: it does not know whether the first one has landed.
-fn no_retries() -> RetryConfig {
+pub fn no_retries() -> RetryConfig {
     RetryConfig { max_retries: 0, retry_timeout: Duration::ZERO, backoff: BackoffConfig::default() }
 }
 
@@ -87,7 +87,7 @@ fn bucket(store: Arc<dyn object_store::ObjectStore>) -> Bucket {
         by_generation: false,
         signer: None,
         shared_key: false,
-        http: reqwest::Client::new(),
+        http: LazyLock::new(reqwest::Client::new),
         probed: OnceCell::new(),
     }
 }
@@ -96,7 +96,7 @@ fn s3(name: &str, endpoint: Option<&str>) -> object_store::Result<Bucket> {
     use AmazonS3ConfigKey::{AccessKeyId, Client, Endpoint, S3Endpoint};
     let mut builder = AmazonS3Builder::from_env().with_bucket_name(name);
     // The environment is before the profile, as in the tools of AWS.
-    builder = profile::apply(builder);
+    builder = profile::apply(builder)?;
     if let Some(endpoint) = endpoint {
         builder = builder.with_endpoint(endpoint).with_config(S3Endpoint, endpoint);
     }

@@ -5,6 +5,7 @@ mod connect;
 mod profile;
 mod reply;
 mod target;
+mod temporary;
 mod wire;
 
 pub use bucket::{Bucket, epoch};

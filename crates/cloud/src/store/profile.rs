@@ -2,43 +2,127 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredential};
 
-/// Fills in what the environment has left open. Profiles with a role, single sign-on or a process of their own are not
-/// read: `aws configure export-credentials --format env` makes an environment of them.
-pub fn apply(mut builder: AmazonS3Builder) -> AmazonS3Builder {
-    let profile = std::env::var("AWS_PROFILE").unwrap_or_else(|_| "default".into());
-    let mut values = read("AWS_CONFIG_FILE", "config", &profile);
-    values.extend(read("AWS_SHARED_CREDENTIALS_FILE", "credentials", &profile));
-    // A key and its secret belong together: those of the environment are not mixed with the profile's.
+use super::temporary::{Role, Source, Temporary, refused};
+
+type Section = HashMap<String, String>;
+
+/// Fills in what the environment has left open.
+///
+/// # Errors
+/// The profile wants credentials of a kind that is not known here.
+pub fn apply(mut builder: AmazonS3Builder) -> object_store::Result<AmazonS3Builder> {
+    let name = std::env::var("AWS_PROFILE").unwrap_or_else(|_| "default".into());
+    let profiles = Profiles::read();
+    let section = profiles.section(&name);
+    // What the environment has is not mixed with the profile's: a key and its secret belong together.
     let own_key = builder.get_config_value(&AmazonS3ConfigKey::AccessKeyId).is_some()
         || std::env::var_os("AWS_WEB_IDENTITY_TOKEN_FILE").is_some();
-    for (name, key) in [
-        ("aws_access_key_id", AmazonS3ConfigKey::AccessKeyId),
-        ("aws_secret_access_key", AmazonS3ConfigKey::SecretAccessKey),
-        ("aws_session_token", AmazonS3ConfigKey::Token),
-        ("region", AmazonS3ConfigKey::Region),
-        ("endpoint_url", AmazonS3ConfigKey::Endpoint),
-    ] {
-        let taken = if name.starts_with("aws_") { own_key } else { builder.get_config_value(&key).is_some() };
-        if let Some(value) = values.remove(name).filter(|_| !taken) {
-            builder = builder.with_config(key, value);
-        }
+    let set = |builder: AmazonS3Builder, name: &str, key: AmazonS3ConfigKey| match section.get(name) {
+        Some(value) if builder.get_config_value(&key).is_none() => builder.with_config(key, value),
+        _ => builder,
+    };
+    builder = set(builder, "region", AmazonS3ConfigKey::Region);
+    builder = set(builder, "endpoint_url", AmazonS3ConfigKey::Endpoint);
+    if own_key {
+        return Ok(builder);
     }
-    builder
+    if section.contains_key("role_arn") && section.contains_key("web_identity_token_file") {
+        builder = set(builder, "role_arn", AmazonS3ConfigKey::RoleArn);
+        builder = set(builder, "role_session_name", AmazonS3ConfigKey::RoleSessionName);
+        return Ok(set(builder, "web_identity_token_file", AmazonS3ConfigKey::WebIdentityTokenFile));
+    }
+    let region = builder.get_config_value(&AmazonS3ConfigKey::Region);
+    Ok(match profiles.source(&name, &mut Vec::new())? {
+        None => builder,
+        Some(source) => builder.with_credentials(Arc::new(Temporary::new(source, region)?)),
+    })
 }
 
-fn read(variable: &str, name: &str, profile: &str) -> HashMap<String, String> {
-    let home = || std::env::home_dir().map(|home| home.join(".aws").join(name));
-    let Some(file) = std::env::var_os(variable).map(PathBuf::from).or_else(home) else {
-        return HashMap::new();
-    };
-    section(&std::fs::read_to_string(file).unwrap_or_default(), profile)
+/// What the two files of AWS say.
+struct Profiles {
+    config: String,
+    credentials: String,
+}
+
+impl Profiles {
+    fn read() -> Self {
+        let read = |variable: &str, name: &str| {
+            let home = || std::env::home_dir().map(|home| home.join(".aws").join(name));
+            let file = std::env::var_os(variable).map(PathBuf::from).or_else(home);
+            file.and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default()
+        };
+        Self {
+            config: read("AWS_CONFIG_FILE", "config"),
+            credentials: read("AWS_SHARED_CREDENTIALS_FILE", "credentials"),
+        }
+    }
+
+    fn section(&self, profile: &str) -> Section {
+        let mut values = section(&self.config, profile);
+        values.extend(section(&self.credentials, profile));
+        values
+    }
+
+    /// Where the credentials of a profile come from; `None`: it has none. `on_the_way`: the profiles that lead to it.
+    fn source(&self, name: &str, on_the_way: &mut Vec<String>) -> object_store::Result<Option<Source>> {
+        let values = self.section(name);
+        let get = |name: &str| values.get(name).cloned();
+        let keys = || {
+            Some(Source::Keys(Arc::new(AwsCredential {
+                key_id: get("aws_access_key_id")?,
+                secret_key: get("aws_secret_access_key")?,
+                token: get("aws_session_token"),
+            })))
+        };
+        let Some(arn) = get("role_arn") else {
+            if let Some(keys) = keys() {
+                return Ok(Some(keys));
+            }
+            if get("sso_session").or_else(|| get("sso_start_url")).is_some() {
+                return Err(elsewhere(name, "single sign-on"));
+            }
+            return Ok(get("credential_process").map(Source::Process));
+        };
+        if get("mfa_serial").is_some() {
+            return Err(elsewhere(name, "a code of a device"));
+        }
+        on_the_way.push(name.to_owned());
+        let of = match get("source_profile") {
+            None if get("credential_source").is_some() => Some(Source::Environment),
+            // A role may be taken with the keys of its own profile.
+            Some(source) if source == name => keys(),
+            Some(source) if !on_the_way.contains(&source) => self.source(&source, on_the_way)?,
+            _ => None,
+        };
+        let problem = || {
+            let text =
+                "no profile with credentials: name one as its source_profile in the configuration of AWS";
+            refused(format!("the role of the profile '{name}' leads to {text}"))
+        };
+        Ok(Some(Source::Role(Box::new(Role {
+            arn,
+            session: get("role_session_name"),
+            external_id: get("external_id"),
+            duration: get("duration_seconds"),
+            of: of.ok_or_else(problem)?,
+        }))))
+    }
+}
+
+/// What only AWS's own tool can ask for.
+fn elsewhere(profile: &str, what: &str) -> object_store::Error {
+    refused(format!(
+        "the profile '{profile}' needs {what}: let the AWS CLI make an environment of it, with \
+         eval \"$(aws configure export-credentials --format env)\""
+    ))
 }
 
 /// One section of a file with `[name]` and `key = value`; `config` calls all but the default one `profile name`.
-fn section(text: &str, profile: &str) -> HashMap<String, String> {
+fn section(text: &str, profile: &str) -> Section {
     let mut inside = false;
     let mut values = HashMap::new();
     for line in text.lines() {
@@ -57,7 +141,15 @@ fn section(text: &str, profile: &str) -> HashMap<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::section;
+    use super::*;
+
+    fn source(config: &str, name: &str) -> Result<Option<Source>, String> {
+        let profiles = Profiles {
+            config: config.into(),
+            credentials: "[keys]\naws_access_key_id=k\naws_secret_access_key=s\n".into(),
+        };
+        profiles.source(name, &mut Vec::new()).map_err(|error| error.to_string())
+    }
 
     #[test]
     fn a_profile_is_one_section() {
@@ -65,5 +157,34 @@ mod tests {
         let values = section(text, "ci");
         assert_eq!(values.get("region").map(String::as_str), Some("b"));
         assert_eq!(values.get("endpoint_url"), None);
+    }
+
+    #[test]
+    fn a_role_is_taken_with_the_credentials_of_another_profile() {
+        let config =
+            "[profile a]\nrole_arn=x\nsource_profile=b\n[profile b]\nrole_arn=y\nsource_profile=keys\n";
+        let Ok(Some(Source::Role(role))) = source(config, "a") else { panic!("a role") };
+        let Source::Role(of) = role.of else { panic!("a role by a role") };
+        assert!(matches!(of.of, Source::Keys(_)));
+    }
+
+    #[test]
+    fn roles_that_lead_to_no_credentials_are_refused() {
+        for config in [
+            "[profile a]\nrole_arn=x\nsource_profile=b\n[profile b]\nrole_arn=y\nsource_profile=a\n",
+            "[profile a]\nrole_arn=x\nsource_profile=a\n",
+            "[profile a]\nrole_arn=x\nsource_profile=none\n",
+            "[profile a]\nrole_arn=x\n",
+        ] {
+            assert!(source(config, "a").unwrap_err().contains("source_profile"), "{config}");
+        }
+    }
+
+    #[test]
+    fn what_a_person_has_to_take_part_in_is_refused_with_what_to_do() {
+        for line in ["sso_session=s", "role_arn=x\nmfa_serial=m\nsource_profile=keys"] {
+            let error = source(&format!("[profile a]\n{line}\n"), "a").unwrap_err();
+            assert!(error.contains("aws configure export-credentials"), "{error}");
+        }
     }
 }

@@ -108,8 +108,15 @@ impl HttpService for Watched {
     }
 }
 
+/// Marks a request for credentials.
+#[derive(Clone)]
+pub struct ForCredentials;
+
 /// Requests to metadata and token services run in the task of the request that needs them.
 fn asks_for_credentials(request: &HttpRequest) -> bool {
+    if request.extensions().get::<ForCredentials>().is_some() {
+        return true;
+    }
     let uri = request.uri();
     let host = uri.host().unwrap_or_default();
     let hosts = [

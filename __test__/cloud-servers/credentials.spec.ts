@@ -1,0 +1,128 @@
+// Profiles of AWS whose credentials are given by others: by a stub of its token service, which stands in for S3 as well, and by a program.
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer, type IncomingMessage, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { afterAll, beforeAll, beforeEach, expect, inject, test } from 'vitest'
+import { withClients } from './helpers/clients'
+
+let server: Server
+let address: string
+let folder: string
+/** What was asked, and with which credentials. */
+let asked: { what: string; with: string }[]
+/** For how long the token service gives keys. */
+let seconds: number
+
+const secret = 'a-secret-of-the-token-service'
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'atomic-profiles-'))
+  server = createServer(async (request, response) => {
+    const form = new URLSearchParams(await text(request))
+    const role = form.get('RoleArn')
+    asked.push({ what: role ? asRole(form) : `${request.method} ${request.url}`, with: credentials(request) })
+    if (role === 'arn:refused') {
+      response.statusCode = 403
+      return response.end('<Error><Code>AccessDenied</Code><Message>no right to take it</Message></Error>')
+    }
+    if (!role) return response.setHeader('etag', '"1"').end('{"a":1}')
+    response.end(
+      `<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>KEY-OF-${role}</AccessKeyId>
+      <SecretAccessKey>${secret}</SecretAccessKey><SessionToken>token-of-${role}</SessionToken>
+      <Expiration>${new Date(Date.now() + seconds * 1000).toISOString()}</Expiration></Credentials></AssumeRoleResult>
+      </AssumeRoleResponse>`,
+    )
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+})
+
+beforeEach(() => {
+  asked = []
+  seconds = 3600
+})
+
+afterAll(() => {
+  server.close()
+  rmSync(folder, { recursive: true })
+})
+
+const asRole = (form: URLSearchParams) =>
+  [...form].flatMap(([name, value]) => (/^(Action|RoleArn|ExternalId)$/.test(name) ? [value] : [])).join(' ')
+
+function credentials({ headers }: IncomingMessage): string {
+  const [, key = 'none', service = ''] =
+    /Credential=([^/]+)\/\d+\/eu-central-1\/(\w+)\/aws4_request/.exec(headers.authorization ?? '') ?? []
+  return [key, service, headers['x-amz-security-token']].filter(Boolean).join(' ')
+}
+
+/** Reads an index `times` times in a process with this configuration, as its profile `ci`. */
+async function read(config: string, times = 1): Promise<any> {
+  const file = join(folder, 'config')
+  writeFileSync(file, `${config}\n[profile keys]\naws_access_key_id = KEY\naws_secret_access_key = own\n`)
+  const env = {
+    AWS_CONFIG_FILE: file,
+    AWS_SHARED_CREDENTIALS_FILE: join(folder, 'none'),
+    AWS_PROFILE: 'ci',
+    AWS_REGION: 'eu-central-1',
+    AWS_ENDPOINT_URL_STS: address,
+    AWS_ROLE_SESSION_NAME: 'specs',
+  }
+  return withClients(inject('addon'), env, 1, async ([client]) => {
+    const options = { endpoint: address, timeout: 5000 }
+    let seen: unknown
+    for (let time = 0; time < times; time++)
+      seen = await client!.ask('fail', 'readIndex', 's3://b/k', options)
+    return seen
+  })
+}
+
+test('a role is taken once, with the keys of another profile', async () => {
+  const config = '[profile ci]\nrole_arn = arn:one\nsource_profile = keys\nexternal_id = word'
+  expect(await read(config, 2)).toMatchObject({ resolved: { value: { a: 1 } } })
+  const get = { what: 'GET /b/k', with: 'KEY-OF-arn:one s3 token-of-arn:one' }
+  expect(asked).toEqual([{ what: 'AssumeRole arn:one word', with: 'KEY sts' }, get, get])
+})
+
+test('a role is taken by way of another one, and again before it expires', async () => {
+  seconds = 60
+  const config = `[profile ci]\nrole_arn = arn:two\nsource_profile = between
+[profile between]\nrole_arn = arn:one\nsource_profile = keys`
+  expect(await read(config, 2)).toMatchObject({ resolved: { value: { a: 1 } } })
+  const round = [
+    { what: 'AssumeRole arn:one', with: 'KEY sts' },
+    { what: 'AssumeRole arn:two', with: 'KEY-OF-arn:one sts token-of-arn:one' },
+    { what: 'GET /b/k', with: 'KEY-OF-arn:two s3 token-of-arn:two' },
+  ]
+  expect(asked).toEqual([...round, ...round])
+})
+
+test('a role that is not given is told with what the token service says, and without secrets', async () => {
+  const error = await read('[profile ci]\nrole_arn = arn:refused\nsource_profile = keys')
+  expect(error).toMatchObject({ code: 'EACCES', message: expect.stringContaining('no right to take it') })
+  expect(error.seen).not.toMatch(/\bown\b|Signature/)
+  expect(asked.every(({ what }) => what === 'AssumeRole arn:refused')).toBe(true)
+})
+
+test('a program prints credentials', async () => {
+  const script = join(folder, 'print keys.cjs')
+  const printed = { Version: 1, AccessKeyId: 'PRINTED', SecretAccessKey: secret, SessionToken: 'token' }
+  writeFileSync(script, `console.log(JSON.stringify(${JSON.stringify(printed)}))`)
+  const process_ = (command: string) => `[profile ci]\ncredential_process = "${process.execPath}" ${command}`
+  expect(await read(process_(`"${script}"`))).toMatchObject({ resolved: { value: { a: 1 } } })
+  expect(asked).toEqual([{ what: 'GET /b/k', with: 'PRINTED s3 token' }])
+  writeFileSync(script, `console.log(${JSON.stringify(secret)}); process.exit(1)`)
+  const error = await read(process_(`"${script}"`))
+  expect(error).toMatchObject({ code: 'EACCES', message: expect.stringContaining('has failed with') })
+  expect(error.seen).not.toContain(secret)
+})
+
+test('single sign-on is refused with what to do instead', async () => {
+  const error = await read('[profile ci]\nsso_session = s')
+  expect(error).toMatchObject({ message: expect.stringContaining('aws configure export-credentials') })
+  expect(asked).toEqual([])
+})
