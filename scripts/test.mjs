@@ -102,6 +102,10 @@ async function runLabTests() {
   return process.platform === 'linux' ? [await runCargoTest(['-p', 'crash-lab', '--profile', 'lab'])] : []
 }
 
+/** The protocol against a store in memory. The features are those of the addon that the specs use: one build serves both. */
+const runProtocolTests = () =>
+  runCargoTest(['-p', 'pipeline-atomic-cloud', '--profile', 'lab', '--features', 'mutants'])
+
 /** What failed outside any test (a compile error, an abort, an unhandled rejection) counts as one failure. */
 function neverGreenWhenRed(/** @type {Counts} */ counts, /** @type {number} */ code) {
   return code !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts
@@ -115,7 +119,10 @@ runAsScript(import.meta.url, async () => {
   if (part === 'cloud') await prepareCloud({ profile: 'lab', features: ['mutants'] })
   const results =
     part === 'js' || part === 'rust' || part === 'cloud'
-      ? [await parts[part](rest)]
+      ? [
+          await parts[part](rest),
+          ...(part === 'cloud' && rest.length === 0 ? [await runProtocolTests()] : []),
+        ]
       : [await runVitest([]), await runCargoTest([]), ...(await runLabTests())]
 
   const sum = (/** @type {(counts: Counts) => number} */ of) =>

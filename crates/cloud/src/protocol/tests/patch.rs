@@ -1,3 +1,5 @@
+use std::sync::atomic::Ordering;
+
 use super::memory::Fault;
 use super::*;
 use crate::protocol::Store;
@@ -263,4 +265,19 @@ async fn a_conflict_with_nothing_there_is_tried_again() {
     store.puts.lock().unwrap().push_back(Fault::Conflict);
     put_and_fold(&store, &inbox(&store), "a", 1).await;
     assert_eq!(keys(&store)["a"], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fold_that_others_overtake_pauses_before_the_next() {
+    let store = Arc::new(Memory { by_content: true, near: true, ..Memory::default() });
+    put(&inbox(&store), set("a", 1), &limits()).await.unwrap();
+    // Of each fold the ledger is written, and the index is another by then.
+    store.puts.lock().unwrap().extend([Fault::None, Fault::Conflict].repeat(1000));
+    let before = store.requests.load(Ordering::Relaxed);
+    let limits = limits_of(Duration::from_secs(10));
+    let error = fold(&(store.clone() as Arc<dyn Store>), "index.json", &limits).await.unwrap_err();
+    assert_eq!(error.code(), "ERR_ATOMIC_CONTENDED");
+    let requests = store.requests.load(Ordering::Relaxed) - before;
+    // A pause is 0.1 s on average, and a fold is four of the requests that are counted.
+    assert!((100..1000).contains(&requests), "{requests}");
 }

@@ -1,4 +1,4 @@
-use super::memory::Fault;
+use super::memory::{Fault, Ignores};
 use super::*;
 use crate::protocol::{WriteOptions, Written, remove, write};
 
@@ -96,4 +96,31 @@ async fn a_removal_whose_reply_was_lost_has_removed() {
     store.deletes.lock().unwrap().push_back(Fault::Lost);
     assert!(remove(store.as_ref(), "a.txt", None, &limits()).await.unwrap());
     assert_eq!(store.text("a.txt"), "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_without_conditions_of_a_delete_removes_without() {
+    let store = Memory::s3(Faults::default());
+    let first = version(put(&store, "1", WriteOptions::default()).await.unwrap());
+    store.deletes.lock().unwrap().push_back(Fault::Final(501));
+    assert!(remove(store.as_ref(), "a.txt", None, &limits()).await.unwrap());
+    assert_eq!(store.text("a.txt"), "");
+
+    put(&store, "1", WriteOptions::default()).await.unwrap();
+    store.deletes.lock().unwrap().push_back(Fault::Final(501));
+    let error = remove(store.as_ref(), "a.txt", Some(&first), &limits()).await.unwrap_err();
+    assert_eq!(error.code(), "EIO", "the caller has asked for the condition");
+    assert_eq!(store.text("a.txt"), "1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_is_gone_is_not_removed_by_a_store_that_ignores_the_condition() {
+    let ignores = Ignores { deletes: true, ..Ignores::default() };
+    let store = Arc::new(Memory { by_content: true, ignores, ..Memory::default() });
+    let first = version(put(&store, "1", WriteOptions::default()).await.unwrap());
+    put(&store, "2", WriteOptions::default()).await.unwrap();
+    let error = remove(store.as_ref(), "a.txt", Some(&first), &limits()).await.unwrap_err();
+    assert_eq!(error.code(), "ERR_ATOMIC_CONFLICT");
+    assert_eq!(store.text("a.txt"), "2");
+    assert!(remove(store.as_ref(), "a.txt", None, &limits()).await.unwrap());
 }
