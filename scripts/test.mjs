@@ -111,19 +111,23 @@ function neverGreenWhenRed(/** @type {Counts} */ counts, /** @type {number} */ c
   return code !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts
 }
 
+/** @type {Record<'js' | 'rust' | 'cloud', (args: string[]) => Promise<Counts[]>>} */
+const parts = {
+  js: async (args) => [await runVitest(args)],
+  rust: async (args) => [await runCargoTest(args)],
+  // Arguments ask for a part of the specs, or for another store.
+  cloud: async (args) => [await runCloud(args), ...(args.length > 0 ? [] : [await runProtocolTests()])],
+}
+
+const runAll = async () => [await runVitest([]), await runCargoTest([]), ...(await runLabTests())]
+
 runAsScript(import.meta.url, async () => {
   const [part, ...rest] = process.argv.slice(2)
-  const parts = { js: runVitest, rust: runCargoTest, cloud: runCloud }
   await prepare()
   // Nothing is measured there, and link-time optimisation takes a minute and a half.
   if (part === 'cloud') await prepareCloud({ profile: 'lab', features: ['mutants'] })
-  const results =
-    part === 'js' || part === 'rust' || part === 'cloud'
-      ? [
-          await parts[part](rest),
-          ...(part === 'cloud' && rest.length === 0 ? [await runProtocolTests()] : []),
-        ]
-      : [await runVitest([]), await runCargoTest([]), ...(await runLabTests())]
+  const run = part === 'js' || part === 'rust' || part === 'cloud' ? parts[part] : runAll
+  const results = await run(rest)
 
   const sum = (/** @type {(counts: Counts) => number} */ of) =>
     results.reduce((total, one) => total + of(one), 0)
