@@ -68,8 +68,14 @@ impl Ledger {
 /// Folds all that the inbox has.
 pub async fn fold(store: &Arc<dyn Store>, key: &str, limits: &Limits) -> Result<Folded, Error> {
     for n in 1.. {
-        if let Some(folded) = fold_once(store, key, limits).await? {
-            return Ok(folded);
+        match fold_once(store, key, limits).await {
+            Ok(Some(folded)) => return Ok(folded),
+            Ok(None) => {}
+            // Requests have succeeded: it is the others that have left no time.
+            Err(error) if n > 1 && error.kind == Kind::TimedOut => {
+                return Err(Error { kind: Kind::Contended, ..error });
+            }
+            Err(error) => return Err(error),
         }
         limits
             .pause(n)
