@@ -4,6 +4,7 @@
 import { expect } from 'vitest'
 import { A_FEW_REQUESTS, MANY, outrun, overloaded } from './helpers/doubt'
 import type { Kind } from './helpers/fault-proxy'
+import { withHolding } from './helpers/holding'
 import { eachStore } from './helpers/stores'
 
 eachStore((room) => {
@@ -27,6 +28,33 @@ eachStore((room) => {
     `a reply that is lost, and ${MANY} commits before the next look: UNKNOWN_OUTCOME, and once in the index`,
     async () => {
       expect(await outrun(room)).toEqual({ unknown: [1], held: [0, 1] })
+    },
+  )
+
+  room.faultTest(
+    'a write that is under way when the time of one call is over goes on for the other',
+    async () => {
+      const url = room.url('held')
+      await withHolding(room.store.endpoint, 'held', ({ endpoint, goOn }) =>
+        room.clients(1, async ([client]) => {
+          // The probe, so that nothing but the write takes time.
+          await client!.ask('update', {
+            url: room.url('other'),
+            writer: 'a',
+            from: 9,
+            times: 1,
+            options: { endpoint },
+          })
+          const update = (writer: string, timeout: number) =>
+            client!.ask('update', { url, writer, times: 1, options: { endpoint, timeout } })
+          const [short, long] = [update('short', 2000), update('long', 60_000)]
+          await short
+          expect([client!.unknown, client!.acknowledged]).toEqual([[0], [9]])
+          goOn()
+          expect(await long).toMatchObject({ attempts: 1, recovered: 0 })
+          expect(await room.read(url)).toEqual({ short: [0], long: [0] })
+        }),
+      )
     },
   )
 
