@@ -3,10 +3,10 @@
 
 import { rmSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { installPackages } from '../helpers/package-copy.mjs'
 import { withClients } from './helpers/clients'
 import { type Account, account } from './helpers/exact'
 import { type FaultCounts, startFaultProxy } from './helpers/fault-proxy'
-import { installPackages } from './servers/start-all'
 import { fit, type Store } from './servers/stores'
 
 const { values } = parseArgs({

@@ -1,10 +1,11 @@
 // A copy of the package that every user may read: some specs start processes of another user, and a clone may lie in
 // a private folder. All processes that a spec starts load the copy, so that it is used in every run.
 
-import { chmodSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { TestProject } from 'vitest/node'
+import { copyPackage } from './package-copy.mjs'
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -24,13 +25,4 @@ export default function copyAddon({ provide }: TestProject) {
   }
   provide('addon', copy)
   return () => rmSync(copy, { recursive: true })
-}
-
-/** What is published of a package, and the addon that was built here. */
-export function copyPackage(from: string, to: string): void {
-  const { files } = JSON.parse(readFileSync(join(from, 'package.json'), 'utf8'))
-  const binaries = readdirSync(from).filter((name) => name.endsWith('.node'))
-  for (const name of ['package.json', ...files, ...binaries]) {
-    cpSync(join(from, name), join(to, name), { recursive: true })
-  }
 }

@@ -5,13 +5,13 @@
 
 import { parseArgs } from 'node:util'
 import { metrics } from './cli/metrics'
-import { publish } from './cli/publish'
+import { publish, REPAIR_IN_STORE } from './cli/publish'
 import { rebuildIndex, recoverIndexCommand } from './cli/repair'
-import { CONTENT_ENV } from './lib/content/paths'
+import { CONTENT_ENV, isInStore } from './lib/content/paths'
 import { PublishError } from './scripts/pipeline/errors'
 import { flushLockMetrics } from './scripts/pipeline/lock-metrics'
 
-const HELP = `Publishes documents into a content folder, crash-safe, from any number of processes at once.
+const HELP = `Publishes documents into a content folder or an object store, crash-safe, from any number of processes at once.
 
 Usage: pipeline [options] <command>
 
@@ -19,11 +19,12 @@ Commands:
   publish FILES...    publish documents: .json files, .md files, or folders of them
   rebuild-index       write contentIndex.json from the documents on disk
   recover-index       restore broken or missing indexes: contentIndex.json from its backup, else from the documents;
-                      topicIndex.json from the documents
+                      topicIndex.json from the documents (both commands: of a content folder only)
   metrics             print counts of publishes and failures, and lock waits
 
 Options:
-  -c, --content DIR   the content folder (default: $${CONTENT_ENV}, else ./content)
+  -c, --content DIR   the content folder (default: $${CONTENT_ENV}, else ./content), or s3://bucket/prefix,
+                      az://container/prefix, gs://bucket/prefix; credentials and endpoint come from the environment
   -j, --jobs N        publish: documents at a time in this process (default: 4)
       --json          metrics: print JSON
       --reset         metrics: set everything to zero first
@@ -64,6 +65,9 @@ async function run(args: string[]): Promise<number> {
   if (values.content === '') throw new UsageError('--content needs a folder')
   if (values.content !== undefined) process.env[CONTENT_ENV] = values.content
   if (command !== 'publish' && rest.length > 0) throw new UsageError(`${command} takes no files`)
+  if (/^(?:rebuild|recover)-index$/.test(command ?? '') && isInStore()) {
+    throw new UsageError(`${command} is for a content folder. In a store: ${REPAIR_IN_STORE}`)
+  }
 
   switch (command) {
     case 'publish': {

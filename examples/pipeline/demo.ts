@@ -14,7 +14,7 @@ import pc from 'picocolors'
 import { type Corpus, collect, type Expected } from './demo/corpus'
 import { inspect } from './demo/inspect'
 import { openProgress, type Progress } from './demo/progress'
-import { bundleCli, killAll, Publisher } from './demo/publisher'
+import { bundle, killAll, Publisher } from './demo/publisher'
 import { watchIndexes } from './demo/reader'
 import { takeSnapshot } from './demo/snapshot'
 import { type Row, table } from './demo/table'
@@ -94,7 +94,7 @@ async function check(run: Run, share: readonly Expected[]): Promise<number> {
 /** Publishes a share of the documents. The publisher is killed before it has published `part` of them, and started again. */
 async function publishShare(run: Run, i: number, part: number): Promise<void> {
   const share = run.corpus.shares[i] ?? []
-  const publisher = new Publisher(run.cli, run.content, join(run.input, String(i)), (route) => {
+  const publisher = new Publisher(run.cli, run.content, [join(run.input, String(i))], (route) => {
     run.told.add(route)
     run.progress.at(run.told.size)
   })
@@ -152,7 +152,7 @@ async function publishWithKills(corpus: Corpus, input: string, content: string, 
 
 async function run(input: string, { content, limit }: Options): Promise<boolean> {
   await prepare(content)
-  const cli = await bundleCli(input)
+  const cli = await bundle('cli', input)
   const corpus = await collect(MODULES, input, { shares: PUBLISHERS, limit })
   const n = corpus.all.length
   if (n < LEAST_DOCUMENTS) throw new Error(`only ${n} documents below ${MODULES}: run npm install there`)
@@ -163,7 +163,7 @@ async function run(input: string, { content, limit }: Options): Promise<boolean>
   const found = await inspect(corpus.all, content)
 
   // After the inspection, because it would repair what is wrong: publishes everything again, which must change nothing.
-  const again = new Publisher(cli, content, input, () => {})
+  const again = new Publisher(cli, content, [input])
   await again.ends()
   const locks = await getLockMetrics()
 

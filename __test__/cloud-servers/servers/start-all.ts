@@ -1,10 +1,8 @@
 // Run by vitest before the specs against object stores; what it returns is run after them.
 
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { rmSync } from 'node:fs'
 import type { TestProject } from 'vitest/node'
-import { copyPackage } from '../../helpers/addon-copy'
+import { installPackages } from '../../helpers/package-copy.mjs'
 import { absent, fauxqs, fit, given, type RunningStore, type Store } from './stores'
 
 declare module 'vitest' {
@@ -13,16 +11,6 @@ declare module 'vitest' {
     /** The one that ignores conditions. */
     unfit: Store
   }
-}
-
-const root = resolve(import.meta.dirname, '../../..')
-
-/** The package and its peer, as a user has them installed. @returns the folder */
-export function installPackages(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'atomic-cloud-'))
-  copyPackage(root, folder)
-  copyPackage(join(root, 'packages/cloud'), join(folder, 'node_modules/@pipeline/atomic-cloud'))
-  return folder
 }
 
 export default async function startAll({ provide }: TestProject) {

@@ -1,4 +1,4 @@
-// Starts a server on the loopback interface and waits until it answers.
+// Starts a server, on the loopback interface unless it is told otherwise, and waits until it answers.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -14,6 +14,7 @@ const PATIENCE_MS = 60_000
 /**
  * @typedef {object} Plan
  * @property {number} ports how many it listens on
+ * @property {string} [host] the address that it listens on
  * @property {(dir: string, ports: number[]) => Command} command
  * @property {string} [ready] the path that answers when it is ready, whatever the status
  *
@@ -27,13 +28,13 @@ const PATIENCE_MS = 60_000
  * @param {Plan} plan
  * @returns {Promise<{ url: string, ports: number[], pid: number, stop(): Promise<void> }>} `url`: of the first port
  */
-export async function startServer({ ports: count, command: plan, ready = '/' }) {
+export async function startServer({ ports: count, host = '127.0.0.1', command: plan, ready = '/' }) {
   // Another program may take a free port before the server does.
   for (let attempt = 1; ; attempt++) {
     const dir = mkdtempSync(join(tmpdir(), 'atomic-server-'))
-    const ports = await freePorts(count)
+    const ports = await freePorts(count, host)
     const running = run(dir, plan(dir, ports))
-    const url = `http://127.0.0.1:${ports[0]}`
+    const url = `http://${host}:${ports[0]}`
     if (await answers(url + ready, running.ended)) return { url, ports, ...running }
     await running.stop()
     if (attempt === 3) throw new Error(`the server did not start: ${running.output().slice(-500)}`)
@@ -79,10 +80,10 @@ async function answers(/** @type {string} */ url, /** @type {() => boolean} */ e
 }
 
 /** Different ports that nobody listens on. */
-async function freePorts(/** @type {number} */ count) {
+async function freePorts(/** @type {number} */ count, /** @type {string} */ host) {
   const listeners = await Promise.all(
     Array.from({ length: count }, async () => {
-      const listener = createServer().listen(0, '127.0.0.1')
+      const listener = createServer().listen(0, host)
       await once(listener, 'listening')
       return listener
     }),
@@ -92,4 +93,15 @@ async function freePorts(/** @type {number} */ count) {
     listener.close()
     return port
   })
+}
+
+/** Repeats a request for a while: a server that answers may not have all its parts up. */
+export async function expectOk(/** @type {string} */ url, /** @type {RequestInit} */ request) {
+  let last = ''
+  for (const end = Date.now() + 30_000; Date.now() < end; await sleep(100)) {
+    const answer = await fetch(url, request).catch((/** @type {Error} */ error) => error)
+    if (!(answer instanceof Error) && answer.ok) return
+    last = answer instanceof Error ? String(answer) : `${answer.status} ${await answer.text()}`
+  }
+  throw new Error(`the bucket could not be made: ${last}`)
 }

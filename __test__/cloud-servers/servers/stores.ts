@@ -1,10 +1,10 @@
 // The stores that the specs run against, each with a bucket, and how a client reaches it.
 
-import { createHmac } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { startAzurite } from './azurite.mjs'
 import { installed, installNode, installPython } from './install.mjs'
-import { startServer } from './start.mjs'
+import { expectOk, startServer } from './start.mjs'
 
 export interface Store {
   name: string
@@ -37,12 +37,6 @@ const s3Env = {
   AWS_SECRET_ACCESS_KEY: S3_KEY.secret,
   AWS_REGION: 'us-east-1',
   AWS_ALLOW_HTTP: 'true',
-}
-
-/** Azurite's account and key are the same everywhere, and public. */
-const AZURITE = {
-  account: 'devstoreaccount1',
-  key: 'Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==',
 }
 
 const seaweedfs: Starter = async () => {
@@ -80,38 +74,9 @@ const seaweedfs: Starter = async () => {
 }
 
 const azurite: Starter = async () => {
-  const missing = await installNode()
-  if (missing) return absent('Azurite', 'az', missing)
-  const server = await startServer({
-    ports: 1,
-    command: (_, [port]) => ({
-      command: process.execPath,
-      args: [
-        ...[installed.azurite, '--blobHost', '127.0.0.1', '--blobPort', `${port}`],
-        // Clients of today name versions of the interface that this one does not know.
-        ...['--inMemoryPersistence', '--disableTelemetry', '--skipApiVersionCheck', '--silent'],
-      ],
-    }),
-  })
-  const { account, key } = AZURITE
-  const [path, query] = [`/${account}/${BUCKET}`, 'restype=container']
-  const headers = { 'x-ms-date': new Date().toUTCString(), 'x-ms-version': '2021-08-06' }
-  const signed = [
-    ...['PUT', '', '', '', '', '', '', '', '', '', '', ''],
-    ...Object.entries(headers).map(([name, value]) => `${name}:${value}`),
-    ...[`/${account}${path}`, 'restype:container'],
-  ]
-  const signature = createHmac('sha256', Buffer.from(key, 'base64'))
-    .update(signed.join('\n'))
-    .digest('base64')
-  const authorization = `SharedKey ${account}:${signature}`
-  await expectOk(`${server.url}${path}?${query}`, { method: 'PUT', headers: { ...headers, authorization } })
-  const env = {
-    AZURE_STORAGE_ACCOUNT_NAME: account,
-    AZURE_STORAGE_ACCOUNT_KEY: key,
-    AZURE_ALLOW_HTTP: 'true',
-  }
-  return running(server, 'Azurite', 'az', `${server.url}/${account}`, env, [key])
+  const server = await startAzurite(BUCKET)
+  if ('missing' in server) return absent('Azurite', 'az', server.missing)
+  return running(server, 'Azurite', 'az', server.endpoint, server.env, [server.secret])
 }
 
 const gcsStub: Starter = async () => {
@@ -153,17 +118,6 @@ function running(
 export function absent(name: string, scheme: Store['scheme'], missing: string): RunningStore {
   const store = { name, scheme, bucket: BUCKET, endpoint: '', env: {}, secrets: [], missing }
   return { store, stop: async () => {} }
-}
-
-/** Retries for a while: a server that answers may not have all its parts up. */
-async function expectOk(url: string, request: RequestInit): Promise<void> {
-  let last = ''
-  for (const end = Date.now() + 30_000; Date.now() < end; await new Promise((go) => setTimeout(go, 100))) {
-    const answer = await fetch(url, request).catch((error: Error) => error)
-    if (!(answer instanceof Error) && answer.ok) return
-    last = answer instanceof Error ? String(answer) : `${answer.status} ${await answer.text()}`
-  }
-  throw new Error(`the bucket could not be made: ${last}`)
 }
 
 /** A store that is there already, and that the environment has credentials for: `s3://bucket`. */

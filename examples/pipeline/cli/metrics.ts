@@ -1,5 +1,6 @@
 /** `metrics`: prints publish-metrics.json and lock-metrics.json, as a table or as JSON. */
 
+import { isInStore } from '../lib/content/paths'
 import { getLockMetrics, resetLockMetrics } from '../scripts/pipeline/lock-metrics'
 import { getMetrics, resetMetrics } from '../scripts/pipeline/metrics'
 
@@ -24,12 +25,16 @@ export async function metrics({ json, reset }: { json: boolean; reset: boolean }
     ...causes.map(([cause, n]): [string, number] => [`  ${cause}`, n]),
     ['quarantined', summary.totalQuarantined],
     ['average time', `${summary.averagePublishTimeMs.toFixed(1)} ms`],
-    ['index updates', locks.waits.updates],
-    ['  that waited for the lock', locks.waits.waited],
-    ['  longest wait', `${locks.waits.longestMs.toFixed(0)} ms`],
-    ['lock timeouts', locks.totalTimeouts],
-    ['killed lock holders', locks.totalCleanups],
   ]
+  if (!isInStore()) {
+    rows.push(
+      ['index updates', locks.waits.updates],
+      ['  that waited for the lock', locks.waits.waited],
+      ['  longest wait', `${locks.waits.longestMs.toFixed(0)} ms`],
+      ['lock timeouts', locks.totalTimeouts],
+      ['killed lock holders', locks.totalCleanups],
+    )
+  }
   for (const [name, value] of rows) process.stdout.write(`${name.padEnd(28)}${value}\n`)
   return 0
 }

@@ -6,9 +6,14 @@
 import { stat } from 'node:fs/promises'
 import pc from 'picocolors'
 import { filesBelow } from '../lib/content/files'
+import { isInStore } from '../lib/content/paths'
 import { PublishError, publishDoc } from '../scripts/pipeline/publisher'
 import { openReport } from './report'
 import { readSource } from './sources'
+
+export const REPAIR_IN_STORE =
+  'bring back an earlier version of _system/indexes.json, or remove it, then publish everything again'
+const REPAIR_FOLDER = 'to restore it run `recover-index`, then publish again'
 
 export async function publish(paths: string[], jobs: number): Promise<number> {
   const files = await expand(paths)
@@ -56,9 +61,7 @@ export async function publish(paths: string[], jobs: number): Promise<number> {
   if (left > 0) parts.push(`${left} not started`)
   process.stdout.write(`${parts.join(', ')} in ${seconds} s\n`)
   if (fatal)
-    process.stderr.write(
-      'pipeline: an index is broken; to restore it run `recover-index`, then publish again\n',
-    )
+    process.stderr.write(`pipeline: an index is broken; ${isInStore() ? REPAIR_IN_STORE : REPAIR_FOLDER}\n`)
   if (interrupted.is) return 130
   return tally.failed === 0 ? 0 : 1
 }

@@ -4,7 +4,7 @@ import { realpath, stat } from 'node:fs/promises'
 import { basename, dirname, extname, join, relative, resolve, sep } from 'node:path'
 import { type Parsed, parseFrontMatter } from '../../site/lib/front-matter'
 import { fromMarkdown, slugify } from '../lib/content/markdown'
-import { contentRoot } from '../lib/content/paths'
+import { contentRoot, isInStore } from '../lib/content/paths'
 import { parseJson, readIfThere } from '../lib/content/read-json'
 import { PublishError } from '../scripts/pipeline/publisher'
 import { loadTopicIndex } from '../scripts/pipeline/topicIndex'
@@ -28,13 +28,14 @@ export async function readSource(file: string): Promise<unknown> {
 
 /**
  * Converts to a blog post. Front matter may give title, description, date and draft. The id is the path from the content
- * folder, whatever the current folder is; the slug is the one under which the document was first published, then made of the
+ * folder, whatever the current folder is (from the current folder, if the content is in a store); the slug is the one under which the document was first published, then made of the
  * path from the current folder.
  */
 async function fromMarkdownFile(file: string, text: string) {
   const { front, body } = readFrontMatter(text)
   const name = asUrl(relative(process.cwd(), file))
-  const id = asUrl(relative(await realOf(contentRoot()), await realOf(resolve(file))))
+  const base = isInStore() ? process.cwd() : contentRoot()
+  const id = asUrl(relative(await realOf(base), await realOf(resolve(file))))
   const modified = (await stat(file)).mtime.toISOString()
   const doc = fromMarkdown(body, {
     id,

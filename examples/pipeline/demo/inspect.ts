@@ -3,15 +3,24 @@
 import { readdir } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
-import { contentHash } from '../lib/content/document'
+import { list, readIndex } from '@pipeline/atomic'
+import { contentHash, serializeDocument } from '../lib/content/document'
 import { entryKey, SECTIONS, type Section, toEntry } from '../lib/content/listing'
-import { documentPath, topicKeyOf } from '../lib/content/paths'
+import {
+  contentRoot,
+  documentPath,
+  indexesPath,
+  isInStore,
+  topicKeyOf,
+  versionPath,
+} from '../lib/content/paths'
 import { parseJson, readIfThere } from '../lib/content/read-json'
 import type { ListingEntry } from '../lib/content/types'
 import { getMetrics } from '../scripts/pipeline/metrics'
 import { loadContentIndex } from '../scripts/pipeline/publisher'
 import { loadTopicIndex } from '../scripts/pipeline/topicIndex'
 import type { Expected } from './corpus'
+import { mapParallel } from './parallel'
 
 /** The names that the addon gives to temp files and lock files. */
 const LEFTOVER = /^\..*(?:\.[0-9A-Za-z]{12}\.atomic-(?:tmp|txn)|\.lock)$/
@@ -52,7 +61,6 @@ export async function inspect(all: readonly Expected[], content: string): Promis
   found.duplicates = found.listed - entries.size + (topics.length - records.size)
 
   for (const { doc, text } of all) {
-    const path = documentPath(doc)
     const section: Section = SECTIONS[doc.pageType]
     const record = records.get(topicKeyOf(doc))
     const entry = entries.get(`${section} ${entryKey(section, toEntry(doc))}`)
@@ -64,18 +72,20 @@ export async function inspect(all: readonly Expected[], content: string): Promis
       found.lost += 1
       found.faults.push(`${topicKeyOf(doc)} is not in contentIndex as it should be`)
     }
-    const bytes = await readIfThere(path)
-    if (bytes === undefined) found.faults.push(`${path} is missing`)
-    else found.documents += 1
   }
 
-  await inspectFiles(all, content, found)
+  await (isInStore() ? inspectObjects(all, found) : inspectFiles(all, content, found))
   return found
 }
 
 /** Checks every file under the content folder: it is complete, it is expected, and nothing was left over. */
 async function inspectFiles(all: readonly Expected[], content: string, found: Findings): Promise<void> {
   const texts = new Map(all.map(({ doc, text }) => [documentPath(doc), text]))
+  for (const path of texts.keys()) {
+    const bytes = await readIfThere(path)
+    if (bytes === undefined) found.faults.push(`${path} is missing`)
+    else found.documents += 1
+  }
   for (const file of await readdir(content, { withFileTypes: true, recursive: true })) {
     if (file.isDirectory()) continue
     const path = join(file.parentPath ?? file.path, file.name)
@@ -97,6 +107,31 @@ async function inspectFiles(all: readonly Expected[], content: string, found: Fi
       found.faults.push(`${relative(content, path)} is torn`)
     }
   }
+}
+
+/** An empty object beside the others, which a process that was killed while it tried the store could not remove. */
+const PROBE = /\/\.atomic-probe-[^/]*$/
+
+/** The same of a store. A document is one object for each version of it. */
+async function inspectObjects(all: readonly Expected[], found: Findings): Promise<void> {
+  const texts = new Map(all.map(({ doc, text }) => [versionPath(doc, contentHash(text)), text]))
+  const strangers: string[] = []
+  for await (const { path } of list(`${contentRoot()}/`)) {
+    if (!texts.has(path) && path !== indexesPath() && !PROBE.test(path)) strangers.push(path)
+  }
+  found.leftovers += strangers.length
+  found.faults.push(...strangers.map((path) => `${path} is not part of what was published`))
+  await mapParallel([...texts], async ([path, text]) => {
+    const { value } = await readIndex(path)
+    if (value === undefined) {
+      found.faults.push(`${path} is missing`)
+      return
+    }
+    found.documents += 1
+    if (serializeDocument(value) === text) return
+    found.torn += 1
+    found.faults.push(`${path} is torn`)
+  })
 }
 
 function parses(bytes: Buffer, path: string): boolean {

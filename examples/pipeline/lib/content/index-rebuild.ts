@@ -4,7 +4,7 @@
  */
 
 import { basename, join, relative } from 'node:path'
-import { updateIndex } from '../../scripts/pipeline/indexUpdate'
+import { changeTogether, updateIndex } from '../../scripts/pipeline/indexUpdate'
 import { contentIndexFile } from '../../scripts/pipeline/publisher'
 import { type PipelineDocument, validateDocument } from './document'
 import { filesBelow } from './files'
@@ -65,10 +65,16 @@ export async function saveRebuiltIndex(index: ContentIndex): Promise<void> {
  */
 export async function rebuildAndSaveIndex(): Promise<Rebuilt> {
   let rebuilt: Rebuilt | undefined
-  await updateIndex(contentIndexFile, async (before) => {
-    rebuilt = await rebuildIndexFromFiles()
-    rebuilt.index = stampedIfChanged(before, { ...before, ...rebuilt.index, lastUpdated: before.lastUpdated })
-    return rebuilt.index
+  await changeTogether((_, update) => {
+    update(contentIndexFile, async (before) => {
+      rebuilt = await rebuildIndexFromFiles()
+      rebuilt.index = stampedIfChanged(before, {
+        ...before,
+        ...rebuilt.index,
+        lastUpdated: before.lastUpdated,
+      })
+      return rebuilt.index
+    })
   })
   return rebuilt as unknown as Rebuilt
 }

@@ -1,6 +1,6 @@
 /**
- * The paths of all files. The content folder is read from the environment at each call, so that a process (a test, a
- * preview server) can change it. The slugs in a path have been validated by `document.ts`, which allows
+ * The paths of all files, and of all objects in a store. The content folder is read from the environment at each call, so that a process
+ * (a test, a preview server) can change it. The slugs in a path have been validated by `document.ts`, which allows
  * neither separators nor dots.
  */
 
@@ -9,13 +9,25 @@ import type { PipelineDocument } from './document'
 
 export const CONTENT_ENV = 'PIPELINE_CONTENT'
 
-/** `$PIPELINE_CONTENT`, else `content` in the current folder. */
+/** `$PIPELINE_CONTENT`, else `content` in the current folder: an absolute path, or a URL of an object store. */
 export function contentRoot(): string {
-  return resolve(process.env[CONTENT_ENV] || 'content')
+  const given = process.env[CONTENT_ENV] || 'content'
+  return isInStore(given) ? given.replace(/\/+$/, '') : resolve(given)
+}
+
+/** Whether the content is in an object store: `s3://bucket/site`. */
+export function isInStore(path = contentRoot()): boolean {
+  return /^(?:s3|az|gs):\/\//i.test(path)
+}
+
+/** `join` would make one slash of the two in a URL. */
+function below(...names: string[]): string {
+  const root = contentRoot()
+  return isInStore(root) ? [root, ...names].join('/') : join(root, ...names)
 }
 
 function systemPath(name: string): string {
-  return join(contentRoot(), '_system', name)
+  return below('_system', name)
 }
 
 export const contentIndexPath = () => systemPath('contentIndex.json')
@@ -23,6 +35,8 @@ export const contentIndexBackupPath = () => systemPath('contentIndex.json.backup
 export const topicIndexPath = () => systemPath('topicIndex.json')
 export const publishMetricsPath = () => systemPath('publish-metrics.json')
 export const lockMetricsPath = () => systemPath('lock-metrics.json')
+/** In a store the indexes are parts of one object. */
+export const indexesPath = () => systemPath('indexes.json')
 
 /** The folders under the content root that hold documents, by page type. */
 export const FOLDERS = {
@@ -37,7 +51,12 @@ function address(doc: PipelineDocument): string[] {
 }
 
 export function documentPath(doc: PipelineDocument): string {
-  return `${join(contentRoot(), FOLDERS[doc.pageType], ...address(doc))}.json`
+  return `${below(FOLDERS[doc.pageType], ...address(doc))}.json`
+}
+
+/** The object that holds one version of a document in a store. Nothing else is ever written there. */
+export function versionPath(doc: PipelineDocument, contentHash: string): string {
+  return below(FOLDERS[doc.pageType], ...address(doc), `${contentHash}.json`)
 }
 
 /** The document's URL path on the site. */

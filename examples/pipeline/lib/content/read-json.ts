@@ -7,6 +7,8 @@ import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import type { z } from 'zod'
 import { PublishError } from '../../scripts/pipeline/errors'
+import { readPart } from '../../scripts/pipeline/store'
+import { isInStore } from './paths'
 import { assertShape } from './shape'
 
 /** @returns the bytes, or `undefined` if the file does not exist. Any other error is thrown. */
@@ -34,14 +36,18 @@ export function parseJson(bytes: Uint8Array, path: string): unknown {
   }
 }
 
+async function readFileAsJson(path: string): Promise<unknown> {
+  const bytes = await readIfThere(path)
+  return bytes && parseJson(bytes, path)
+}
+
 /**
- * @returns the file's JSON, or `empty()` if the file does not exist.
+ * @returns the index, or `empty()` if there is none.
  * @throws PublishError `INVALID_JSON` if the file is not valid JSON or does not have the expected shape.
  */
 export async function loadIndex<T>(path: string, schema: z.ZodType, empty: () => T): Promise<T> {
-  const bytes = await readIfThere(path)
-  if (bytes === undefined) return empty()
-  const value = parseJson(bytes, path)
+  const value = isInStore(path) ? await readPart(path) : await readFileAsJson(path)
+  if (value === undefined) return empty()
   assertShape<T>(value, schema, path)
   return value
 }

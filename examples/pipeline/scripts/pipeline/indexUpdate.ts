@@ -1,20 +1,21 @@
 /**
- * All updates of the indexes go through `updateIndex`, or `updateIndexIn` as a part of a transaction. Both check the shape
- * before and after the update function, convert the addon's errors to `PublishError`, and report lock waits to lock-metrics.
+ * All updates of the indexes go through here. The shape of an index is checked before and after the update function, the addon's errors
+ * become `PublishError`, and lock waits are reported to lock-metrics.
  */
 
 import {
   atomicIndexUpdate,
   atomicTransaction,
+  atomicWrite,
   type Transaction,
   type TransactionResult,
-  type UpdateResult,
 } from '@pipeline/atomic'
 import type { z } from 'zod'
-import { contentRoot } from '../../lib/content/paths'
+import { contentRoot, isInStore } from '../../lib/content/paths'
 import { assertShape } from '../../lib/content/shape'
 import { asPublishError, PublishError, type Target } from './errors'
 import { type LockWatch, observeTimeout, observeUpdate, watchLock } from './lock-metrics'
+import { type PartUpdate, replacePart, updateParts } from './store'
 
 /** How often `build` runs again when publishers change what it has read. */
 const RETRIES = 20
@@ -29,25 +30,35 @@ export interface IndexFile<T extends object> {
 }
 
 /**
- * Replaces the index by `fn(index)` under its lock.
+ * Replaces the index by `fn(index)` under its lock; in a store on the condition that nobody else has changed it.
  *
  * @param fn has no side effects, because it may be run again. To change nothing it returns its argument.
  * @throws PublishError `INVALID_JSON` (file broken; it stays as it is), `INVALID_INDEX_UPDATE` (fn's
  *   result), `INDEX_WRITE_VERIFICATION_ERROR`, `PUBLISH_FAILED` (anything else: lock timeout, disk, what fn threw); a
  *   PublishError that fn threw.
  */
-export async function updateIndex<T extends object>(
-  file: IndexFile<T>,
-  fn: (index: T) => T | Promise<T>,
-): Promise<UpdateResult> {
+export async function updateIndex<T extends object>(file: IndexFile<T>, fn: (index: T) => T): Promise<void> {
   const path = file.path()
+  if (isInStore(path)) {
+    await asTarget('index', updateParts([partUpdate(file, fn)]))
+    return
+  }
   const lock = watchLock(path)
   const commit = () =>
     atomicIndexUpdate<T>(path, checked(file, fn, lock), {
       initial: file.empty(),
       backup: file.backup ?? false,
     })
-  return observed([lock], commit, () => 'index')
+  await observed([lock], commit, () => 'index')
+}
+
+/** Replaces the index whatever it is, also if it is broken. */
+export async function replaceIndex<T extends object>(file: IndexFile<T>, index: T): Promise<void> {
+  const path = file.path()
+  const replaced = isInStore(path)
+    ? replacePart(path, index)
+    : atomicWrite(path, JSON.stringify(index, null, 2))
+  await asTarget('index', replaced)
 }
 
 /** Updates an index as a part of a transaction. */
@@ -82,7 +93,56 @@ export function changeTogether<T>(
   return observed(locks, commit, targetOf)
 }
 
-function checked<T extends object>(file: IndexFile<T>, fn: (index: T) => T | Promise<T>, lock: LockWatch) {
+/** Updates an index together with a document. */
+export type UpdateWith = <T extends object>(file: IndexFile<T>, fn: (index: T) => T) => void
+
+/**
+ * Writes a document and changes indexes: all of it or nothing. In a store the document has to have a path of its own for each version.
+ *
+ * @param build registers the updates of the indexes. It may run again.
+ * @returns whether anything had to be written.
+ * @throws PublishError as `updateIndex` does.
+ */
+export async function writeTogether(
+  path: string,
+  text: string,
+  build: (update: UpdateWith) => void,
+): Promise<boolean> {
+  if (isInStore(path)) {
+    // First: from the moment when the indexes name it, it is read.
+    const document = await asTarget('document', atomicWrite(path, text, { ifChanged: true }))
+    const parts: PartUpdate[] = []
+    build((file, fn) => parts.push(partUpdate(file, fn)))
+    const indexes = await asTarget('index', updateParts(parts))
+    return document.written || indexes.written
+  }
+  const { files } = await changeTogether(
+    (tx, update) => {
+      tx.write(path, text, { ifChanged: true })
+      build(update)
+    },
+    (at) => (at === path ? 'document' : 'index'),
+  )
+  return files.some(({ action }) => action !== 'unchanged')
+}
+
+function partUpdate<T extends object>(file: IndexFile<T>, fn: (index: T) => T): PartUpdate {
+  return { path: file.path(), empty: file.empty, update: checked(file, fn) }
+}
+
+async function asTarget<T>(target: Target, work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    throw asPublishError(error, target)
+  }
+}
+
+function checked<T extends object, R extends T | Promise<T>>(
+  file: IndexFile<T>,
+  fn: (index: T) => R,
+  lock?: LockWatch,
+) {
   const path = file.path()
   const check = (next: T): T => {
     try {
@@ -92,11 +152,11 @@ function checked<T extends object>(file: IndexFile<T>, fn: (index: T) => T | Pro
       throw new PublishError((cause as Error).message, 'INVALID_INDEX_UPDATE', { cause, target: 'index' })
     }
   }
-  return (index: unknown): T | Promise<T> => {
-    lock.held()
+  return (index: unknown): R => {
+    lock?.held()
     assertShape<T>(index, file.schema, path)
     const next = fn(index)
-    return next instanceof Promise ? next.then(check) : check(next)
+    return (next instanceof Promise ? next.then(check) : check(next as T)) as R
   }
 }
 

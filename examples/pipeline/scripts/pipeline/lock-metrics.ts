@@ -1,5 +1,5 @@
 /**
- * Lock waits, timeouts, and lock files of killed holders. The kernel releases a lock when its holder dies, so no lock
+ * Lock waits, timeouts, and lock files of killed holders, of a content folder: an object store has no locks. The kernel releases a lock when its holder dies, so no lock
  * goes stale; only the lock file remains, and the next update takes it over and removes it. This module detects
  * that by the identity of the file: a living holder removes its lock file when it is done, so a file that existed
  * before the call and is still the same while the call holds the lock was left by a killed holder, unless
@@ -13,7 +13,7 @@ import { type BigIntStats, lstatSync } from 'node:fs'
 import { basename, dirname, join, relative } from 'node:path'
 import { atomicIndexUpdate, atomicWrite } from '@pipeline/atomic'
 import { z } from 'zod'
-import { contentRoot, lockMetricsPath } from '../../lib/content/paths'
+import { contentRoot, isInStore, lockMetricsPath } from '../../lib/content/paths'
 import { loadIndex } from '../../lib/content/read-json'
 import { assertShape } from '../../lib/content/shape'
 import type { LockCleanup, LockMetrics } from '../../lib/content/types'
@@ -79,6 +79,7 @@ export function getLockMetrics(): Promise<LockMetrics> {
 /** Sets everything to zero, also if the file is broken. */
 export async function resetLockMetrics(): Promise<void> {
   pending = { waits: noWaits(), timeouts: 0 }
+  if (isInStore()) return
   try {
     await change(emptyLockMetrics)
   } catch (error) {

@@ -4,14 +4,13 @@
  * no new successes. Only a reset removes its entries.
  */
 
-import { atomicWrite } from '@pipeline/atomic'
 import { z } from 'zod'
 import { publishMetricsPath } from '../../lib/content/paths'
 import { loadIndex } from '../../lib/content/read-json'
 import { records, texts } from '../../lib/content/shape'
 import type { PublishAttempt, PublishMetrics } from '../../lib/content/types'
 import { PublishError } from './errors'
-import { type IndexFile, updateIndex } from './indexUpdate'
+import { type IndexFile, replaceIndex, updateIndex } from './indexUpdate'
 
 const RECENT_MAX = 100
 
@@ -97,6 +96,6 @@ export async function resetMetrics(): Promise<void> {
     await updateIndex(metricsFile, emptyMetrics)
   } catch (error) {
     if (!(error instanceof PublishError) || error.code !== 'INVALID_JSON') throw error
-    await atomicWrite(metricsFile.path(), JSON.stringify(emptyMetrics(), null, 2))
+    await replaceIndex(metricsFile, emptyMetrics())
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Publishes a document: its file, its entry in the content index, its topic and the count of publishes change in one
- * transaction. A document is published in all four files or in none, whatever stops the publisher.
+ * Publishes a document: its file, its entry in the content index, its topic and the count of publishes change together.
+ * A document is published in all four or in none, whatever stops the publisher.
  */
 
 import { performance } from 'node:perf_hooks'
@@ -11,11 +11,11 @@ import {
   validateDocument,
 } from '../../lib/content/document'
 import { contentIndexSchema, emptyContentIndex, withDocuments } from '../../lib/content/listing'
-import { contentIndexPath, documentPath, routePath } from '../../lib/content/paths'
+import { contentIndexPath, documentPath, isInStore, routePath, versionPath } from '../../lib/content/paths'
 import { loadIndex, parseJson, readIfThere } from '../../lib/content/read-json'
 import type { ContentIndex, PublishMetrics } from '../../lib/content/types'
 import { asPublishError, failureKind, PublishError } from './errors'
-import { changeTogether, type IndexFile, updateIndex } from './indexUpdate'
+import { type IndexFile, updateIndex, writeTogether } from './indexUpdate'
 import { getMetrics, metricsFile, recordPublishAttempt, withAttempt } from './metrics'
 import {
   isPublishedAs,
@@ -100,22 +100,17 @@ async function commit(publication: Publication): Promise<boolean> {
 }
 
 async function commitAll({ doc, text, topic, started }: Publication, count: boolean): Promise<boolean> {
-  const path = documentPath(doc)
+  const path = isInStore() ? versionPath(doc, topic.contentHash) : documentPath(doc)
   let isNew = false
-  const { files } = await changeTogether(
-    (tx, update) => {
-      tx.write(path, text, { ifChanged: true })
-      update(topicIndexFile, (topics) => {
-        isNew = !isPublishedAs(topic, recordOf(topics, topic.topicKey))
-        return withPublished(topics, topic)
-      })
-      update(contentIndexFile, (index) => withDocuments(index, [doc]))
-      // A version that the site has was counted before; then its file or its entry was lost.
-      if (count) update(metricsFile, (metrics) => (isNew ? withSuccess(metrics, topic, started) : metrics))
-    },
-    (at) => (at === path ? 'document' : 'index'),
-  )
-  return files.some(({ action }) => action !== 'unchanged')
+  return writeTogether(path, text, (update) => {
+    update(topicIndexFile, (topics) => {
+      isNew = !isPublishedAs(topic, recordOf(topics, topic.topicKey))
+      return withPublished(topics, topic)
+    })
+    update(contentIndexFile, (index) => withDocuments(index, [doc]))
+    // A version that the site has was counted before; then its file or its entry was lost.
+    if (count) update(metricsFile, (metrics) => (isNew ? withSuccess(metrics, topic, started) : metrics))
+  })
 }
 
 function withSuccess(metrics: PublishMetrics, topic: Topic, started: number): PublishMetrics {
@@ -138,6 +133,8 @@ async function brokenMetrics(error: unknown): Promise<unknown> {
  * time; this check is for a topic index that was lost, or whose records have no `documentId`.
  */
 async function refuseOtherOwner(doc: PipelineDocument): Promise<void> {
+  // There it replaces no other.
+  if (isInStore()) return
   const path = documentPath(doc)
   let owner: unknown
   try {
