@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
 import { account, type Told } from './helpers/exact'
 import { seeded } from './helpers/fault-proxy'
+import { killFolders } from './helpers/folders'
 import { eachStore } from './helpers/stores'
 
 eachStore((room) => {
@@ -38,6 +39,13 @@ eachStore((room) => {
       expect(sums).toMatchObject({ lost: [], doubled: [] })
       expect(sums.acknowledged).toBeGreaterThanOrEqual(writers * lives)
     })
+  })
+
+  room.faultTest('folders that are killed -9 again and again, under faults', async () => {
+    const { acknowledged, wrong, left } = await killFolders(room, 3, 4)
+    expect(wrong).toEqual([])
+    expect(left).toEqual([])
+    expect(acknowledged).toBeGreaterThanOrEqual(12)
   })
 
   room.faultTest('publishers that are killed -9 again and again: no reader sees half a release', async () => {

@@ -4,6 +4,7 @@
 import { expect, inject } from 'vitest'
 import { A_FEW_REQUESTS, outrun, overloaded } from './helpers/doubt'
 import { account } from './helpers/exact'
+import { killFolders } from './helpers/folders'
 import { eachStore, type Room } from './helpers/stores'
 
 const patient = { timeout: 120_000, maxAttempts: 10_000 }
@@ -45,6 +46,14 @@ eachStore(
       const { requests } = await overloaded(room, { ...room.store.env, ATOMIC_CLOUD_MUTANT: 'pause' })
       expect(requests).toBeGreaterThan(A_FEW_REQUESTS)
     })
+
+    room.faultTest(
+      'without the look at the ledger patches are applied once more, after later ones',
+      async () => {
+        const env = { ...room.store.env, ATOMIC_CLOUD_MUTANT: 'ledger' }
+        expect((await killFolders(room, 3, 6, env)).wrong).not.toEqual([])
+      },
+    )
 
     room.faultTest(
       'without the nonce a late request lands when the index has its earlier content again',

@@ -75,6 +75,30 @@ const tasks = {
     return outcome
   },
 
+  /**
+   * Patches an index for ever, that many of them under way at once. Each patch sets a key with its number, and deletes that of the one
+   * before: so one key is left, unless a patch was left out or applied once more, after later ones.
+   */
+  async patch(/** @type {any} */ { url, writer, parallel, options }) {
+    let next = 0
+    const work = async () => {
+      for (;;) {
+        const number = next++
+        const change = { set: { [`${writer}:${number}`]: number }, delete: [`${writer}:${number - 1}`] }
+        await atomic.atomicIndexPatch(url, change, options)
+        send({ acknowledged: number })
+      }
+    }
+    await Promise.all(Array.from({ length: parallel }, work))
+  },
+
+  /** @returns the URLs that begin with a prefix */
+  async list(/** @type {any} */ { url, options }) {
+    const paths = []
+    for await (const { path } of atomic.list(url, options)) paths.push(path)
+    return paths
+  },
+
   /** Publishes sets of files, one after another, in which every file has the number of its set. */
   async publish(/** @type {any} */ { url, from, times, files, options }) {
     for (let number = from; number < from + times; number++) {

@@ -10,7 +10,10 @@ export interface Client {
   /** The numbers of the updates that it has told of, in any task. */
   acknowledged: number[]
   unknown: number[]
-  ask(task: 'update' | 'adjust' | 'publish' | 'release' | 'call' | 'fail', ...args: unknown[]): Promise<any>
+  ask(
+    task: 'update' | 'adjust' | 'patch' | 'list' | 'publish' | 'release' | 'call' | 'fail',
+    ...args: unknown[]
+  ): Promise<any>
   /** Resolves with the next update that is acknowledged; never, if none comes any more. */
   nextAcknowledged(): Promise<number>
   /** Ends it with SIGKILL; what it was asked for rejects. */

@@ -12,6 +12,7 @@ pub enum Mutant {
     Seq,
     Condition,
     Pause,
+    Ledger,
 }
 
 #[cfg(any(test, feature = "mutants"))]
@@ -27,6 +28,7 @@ impl Mutant {
             "seq" => Some(Self::Seq),
             "condition" => Some(Self::Condition),
             "pause" => Some(Self::Pause),
+            "ledger" => Some(Self::Ledger),
             _ => None,
         }
     }
@@ -51,6 +53,10 @@ impl Commit {
     }
 
     pub(super) const fn adds_nonce(&self) -> bool {
+        true
+    }
+
+    pub(in crate::protocol) const fn reads_ledger(&self) -> bool {
         true
     }
 }
@@ -79,5 +85,9 @@ impl Commit {
 
     pub(super) fn adds_nonce(&self) -> bool {
         self.mutant != Some(Mutant::Nonce)
+    }
+
+    pub(in crate::protocol) fn reads_ledger(&self) -> bool {
+        self.mutant != Some(Mutant::Ledger)
     }
 }

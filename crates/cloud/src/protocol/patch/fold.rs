@@ -94,7 +94,7 @@ async fn fold_once(store: &Arc<dyn Store>, key: &str, limits: &Limits) -> Result
     };
     let listing = Listing::new(store.as_ref(), key, |session| ledger.last(session), limits).await?;
     let mut over = over(&listing, &ledger, mine.as_deref());
-    let due = due(&listing, &ledger);
+    let due = if commit.reads_ledger() { due(&listing, &ledger) } else { due(&listing, &Ledger::default()) };
     if due.is_empty() {
         // Left for the next fold if it fails.
         let _ = remove_all(store.as_ref(), over, limits).await;
