@@ -1,38 +1,8 @@
 // What a call says that cannot do its work: the code, what to do next, and never a credential.
 
 import { expect, inject } from 'vitest'
-import { eachStore, type Room } from './helpers/stores'
-
-/** Calls that read, and calls that write. */
-const CALLS = ['readIndex', 'atomicWrite', 'remove'] as const
-
-/** What each of them rejects with. */
-async function failures(
-  room: Room,
-  url: string,
-  { env, ...options }: { endpoint?: string; timeout?: number; env?: Record<string, string> },
-): Promise<any[]> {
-  const all = { endpoint: room.store.endpoint, ...options }
-  return room.clients(
-    1,
-    async ([client]) => {
-      const args = { readIndex: [all], atomicWrite: ['{}', all], remove: [all] }
-      const found = []
-      for (const name of CALLS) found.push(await client!.ask('fail', name, url, ...args[name]))
-      const updating = client!.ask('update', { url, writer: 'a', times: 1, options: all })
-      found.push(await updating.catch((error) => error))
-      return found
-    },
-    env,
-  )
-}
-
-/** Nothing that is printed or logged of an error may hold a credential. */
-function expectNoSecret(errors: any[], secrets: string[]) {
-  for (const { seen, message } of errors) {
-    for (const secret of secrets) expect(`${seen}\n${message}`).not.toContain(secret)
-  }
-}
+import { expectNoSecret, failures } from './helpers/failures'
+import { eachStore } from './helpers/stores'
 
 eachStore((room) => {
   const { store } = room

@@ -39,7 +39,7 @@ pub struct Bucket {
     /// Azure: `object_store` deletes in batches, which have no conditions, so a DELETE is a request of our own.
     pub(super) signer: Option<Arc<dyn Signer>>,
     /// Signing costs no request.
-    pub(super) shared_key: bool,
+    pub(super) signs_here: bool,
     /// For that. A client reads the certificates of the system, which takes longer than a request.
     pub(super) http: LazyLock<reqwest::Client>,
     pub(super) probed: OnceCell<()>,
@@ -176,7 +176,7 @@ impl Store for Bucket {
 
     async fn delete(&self, key: &str, version: Option<Version>) -> Result<bool, Failure> {
         let path = path(key)?;
-        if let Some(signer) = self.signer.as_ref().filter(|_| self.shared_key || version.is_some()) {
+        if let Some(signer) = self.signer.as_ref().filter(|_| self.signs_here || version.is_some()) {
             return self.delete_signed(signer.as_ref(), &path, version.as_ref()).await;
         }
         match watch_delete(version, self.store.delete(&path)).await {

@@ -10,6 +10,7 @@ use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::{BackoffConfig, ClientConfigKey, RetryConfig};
 use tokio::sync::OnceCell;
 
+use super::sas::AzureUrls;
 use super::wire::Connector;
 use super::{Bucket, Scheme, Target, profile};
 use crate::protocol::{Error, Kind, Reply};
@@ -86,7 +87,7 @@ fn bucket(store: Arc<dyn object_store::ObjectStore>) -> Bucket {
         store,
         by_generation: false,
         signer: None,
-        shared_key: false,
+        signs_here: false,
         http: LazyLock::new(reqwest::Client::new),
         probed: OnceCell::new(),
     }
@@ -116,7 +117,7 @@ fn s3(name: &str, endpoint: Option<&str>) -> object_store::Result<Bucket> {
 }
 
 fn azure(name: &str, endpoint: Option<&str>) -> object_store::Result<Bucket> {
-    use AzureConfigKey::{Client, Endpoint};
+    use AzureConfigKey::{AccessKey, Client, Endpoint, SasKey, UseEmulator};
     let mut builder = MicrosoftAzureBuilder::from_env().with_container_name(name);
     if let Ok(connection) = std::env::var("AZURE_STORAGE_CONNECTION_STRING") {
         builder = apply_connection_string(builder, &connection);
@@ -128,10 +129,24 @@ fn azure(name: &str, endpoint: Option<&str>) -> object_store::Result<Bucket> {
         builder = builder.with_config(Client(ClientConfigKey::AllowHttp), "true");
     }
     let builder = builder.with_config(Client(ClientConfigKey::Timeout), NEVER);
-    let shared_key = builder.get_config_value(&AzureConfigKey::AccessKey).is_some()
-        || builder.get_config_value(&AzureConfigKey::UseEmulator).as_deref() == Some("true");
+    let is_emulator = builder.get_config_value(&UseEmulator).as_deref() == Some("true");
+    let signs_here = is_emulator
+        || [AccessKey, SasKey].iter().any(|credential| builder.get_config_value(credential).is_some());
+    let container = if is_emulator { None } else { container_url(&builder, name) };
     let store = Arc::new(builder.with_retry(no_retries()).with_http_connector(Connector).build()?);
-    Ok(Bucket { signer: Some(store.clone()), shared_key, ..bucket(store) })
+    let signer = Arc::new(AzureUrls { store: store.clone(), container });
+    Ok(Bucket { signer: Some(signer), signs_here, ..bucket(store) })
+}
+
+/// Where `object_store` has the container, but for emulators, whose key is known.
+fn container_url(builder: &MicrosoftAzureBuilder, name: &str) -> Option<url::Url> {
+    let endpoint = builder.get_config_value(&AzureConfigKey::Endpoint).or_else(|| {
+        let account = builder.get_config_value(&AzureConfigKey::AccountName)?;
+        Some(format!("https://{account}.blob.core.windows.net"))
+    })?;
+    let mut url = url::Url::parse(&endpoint).ok()?;
+    url.path_segments_mut().ok()?.push(name);
+    Some(url)
 }
 
 /// `Name=value;…`, as the portal of Azure shows it.

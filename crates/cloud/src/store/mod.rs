@@ -4,6 +4,7 @@ mod bucket;
 mod connect;
 mod profile;
 mod reply;
+mod sas;
 mod target;
 mod temporary;
 mod wire;
