@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import { type FaultProxy, type Faults, startFaultProxy } from './helpers/fault-proxy'
 
-const stub = inject('stores').find(({ scheme }) => scheme === 'gs')!
+const stub = inject('stub')
 let key: string
 let proxies: FaultProxy[] = []
 beforeAll(() => {

@@ -79,7 +79,8 @@ const azurite: Starter = async () => {
   return running(server, 'Azurite', 'az', server.endpoint, server.env, [server.secret])
 }
 
-const gcsStub: Starter = async () => {
+/** Needs nothing to be installed. */
+export const gcsStub: Starter = async () => {
   const script = join(import.meta.dirname, 'gcs-stub.mjs')
   const server = await startServer({
     ports: 1,
