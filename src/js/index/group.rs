@@ -3,6 +3,8 @@
 //! A group belongs to the call that has the index: to the reaction that calls its function or waits for it, or to the
 //! job that writes. A thread that ends drops its reactions, and with them the group and the lock.
 
+mod run;
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Instant;
@@ -15,16 +17,16 @@ use engine::index::job::Come;
 use engine::job::Job;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
+use run::Run;
 
-use crate::js::error::from_engine;
 use crate::js::index::call::{self, Call, Change, Command, Request, WeakCall};
 use crate::js::index::file::{Answer, FileIndex};
 use crate::js::index::held::{Doubt, Held, Outcome, Patience, Replace, Replaced, failed};
+use crate::js::index::json;
 use crate::js::index::schema::Schema;
-use crate::js::index::{apply, json};
-use crate::js::inside::{Code, Context};
+use crate::js::inside::Context;
 use crate::js::task::{self, Timer};
-use crate::js::value::{Kept, Result, Thrown, data, promise, raw};
+use crate::js::value::{Kept, Result, Thrown, data, promise};
 
 /// A text this large takes some 20 ms to parse, and then more to print.
 const LARGE: usize = 8 << 20;
@@ -310,128 +312,5 @@ impl Group {
                 group.carry_out(env);
             }),
         );
-    }
-}
-
-/// One run of the function of a call.
-#[derive(Clone)]
-struct Run {
-    group: Rc<Group>,
-    call: Rc<Call>,
-    id: RunId,
-}
-
-impl Run {
-    /// Makes the change. The promise settles when the call is over, in whichever commit.
-    fn apply<'env>(self, env: &'env Env, ahead: Option<Kept>) -> Result<'env, Unknown<'env>> {
-        let next = self.call.check(env).and_then(|()| match &self.call.request.change {
-            Change::Call(function) => self.enter(env, function, ahead),
-            Change::Value(text) => {
-                self.group.policy.borrow_mut().entered(Instant::now());
-                let numbers = self.group.options.numbers;
-                json::parse(env, None, Some(text), numbers).map(|next| (next, false))
-            }
-        });
-        let rest = next.and_then(|(next, is_promise)| match is_promise {
-            true => self.follow(env, &next),
-            false => self.accept(env, &next),
-        });
-        rest.or_else(|error| self.fail(env, error))
-    }
-
-    /// Calls the function. What it returned, and whether that is a promise.
-    fn enter<'env>(
-        &self,
-        env: &'env Env,
-        function: &Kept,
-        ahead: Option<Kept>,
-    ) -> Result<'env, (Unknown<'env>, bool)> {
-        let index = ahead.map_or_else(|| self.group.index(env, &self.call), |index| index.get(env))?;
-        self.group.policy.borrow_mut().entered(Instant::now());
-        let function = function.get(env)?;
-        let code = Code::of(env, &function);
-        let needs_context = code.needs_context();
-        if needs_context {
-            self.group.enter(env);
-        }
-        let keys = self.group.held.borrow().as_ref().map(|held| held.keys()).unwrap_or_default();
-        let next = apply::call(env, &self.call, &function, &index, keys, needs_context)?;
-        let is_promise = raw::is_thenable(env, &next)?;
-        code.returned(is_promise);
-        Ok((next, is_promise))
-    }
-
-    /// Waits for the next index.
-    fn follow<'env>(&self, env: &'env Env, next: &Unknown<'_>) -> Result<'env, Unknown<'env>> {
-        self.call.promised();
-        // Following takes two turns of the microtask queue at least: by then the caller's promise hangs on the
-        // reactions below, and an error made there knows the caller.
-        let mut next = raw::follow(env, next)?;
-        let Request { signal, fn_timeout, .. } = &self.call.request;
-        if self.group.set_timer(env) || signal.is_given() || fn_timeout.is_some() {
-            next = signal.race(env, next)?;
-        }
-        self.call.is_late.set(false);
-        self.call.timer.replace(fn_timeout.and_then(|time| {
-            let run = self.clone();
-            task::after(env, time, move |env| run.is_late(env))
-        }));
-        let (made, failed) = (self.clone(), self.clone());
-        let rest = promise::then(env, &next, move |env, next| made.accept(env, &next))?;
-        promise::catch(env, &rest, move |env, error| failed.fail(env, Thrown(error)))
-    }
-
-    /// The function has taken too long.
-    fn is_late(&self, env: &Env) {
-        if self.group.policy.borrow().is_current(self.id) {
-            self.call.is_late.set(true);
-            self.call.request.signal.interrupt(env);
-        }
-    }
-
-    /// The function has made the next index; or the run is over already, because others did not wait for it.
-    fn accept<'env>(&self, env: &'env Env, next: &Unknown<'_>) -> Result<'env, Unknown<'env>> {
-        if self.group.policy.borrow().is_current(self.id) {
-            if self.call.is_late.get() {
-                return self.give_up(env);
-            }
-            if let Err(aborted) = self.call.check(env) {
-                self.call.stop.abort(env, self.call.request.signal.reason(env));
-                return Err(aborted);
-            }
-            let next = apply::check(env, next)?;
-            self.call.run_is_over();
-            self.group.policy.borrow_mut().accepted(self.id, next);
-        }
-        let rest = self.call.next_command(env)?;
-        self.group.carry_out(env);
-        Ok(rest)
-    }
-
-    /// Does not wait any longer for what the function has promised, and does not call it again.
-    fn give_up<'env>(&self, env: &'env Env) -> Result<'env, Unknown<'env>> {
-        let Request { fn_timeout, shown, .. } = &self.call.request;
-        let kind = ErrorKind::FnTimeout { limit: fn_timeout.unwrap_or_default() };
-        let error = from_engine(env, &kind.into(), shown, || None);
-        self.call.stop.abort(env, Some(error.0));
-        self.call.run_is_over();
-        self.call.keep_failure(env, error)?;
-        let rest = self.call.next_command(env)?;
-        self.group.policy.borrow_mut().given_up(self.id);
-        self.group.carry_out(env);
-        Ok(rest)
-    }
-
-    /// The function has failed; or the run is over already, and this is what its call has failed with in the end.
-    fn fail<'env>(&self, env: &'env Env, error: Thrown<'env>) -> Result<'env, Unknown<'env>> {
-        if !self.group.policy.borrow().is_current(self.id) {
-            return Err(error);
-        }
-        self.call.run_is_over();
-        self.call.keep_failure(env, error)?;
-        let rest = self.call.next_command(env)?;
-        self.group.policy.borrow_mut().failed(self.id);
-        self.group.carry_out(env);
-        Ok(rest)
     }
 }
