@@ -14,11 +14,12 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 
+use super::clock::now;
 use super::signature::new_id;
 use super::{Commit, Condition, Done, Entry, Error, Kind, Limits, Reply, Store, Version, retry};
 
-/// How many requests of a sweep are on their way at once.
-const AT_ONCE: usize = 16;
+/// How many removals are on their way at once.
+const AT_ONCE: usize = 64;
 
 /// A release that no pointer names may be one that is being written. It is swept when nothing was added to it for this
 /// long, by the store's clock.
@@ -74,7 +75,7 @@ fn pointer_of(folder: &str) -> String {
 impl Staging {
     /// A release of this folder. Nothing is written yet.
     pub fn new(store: Arc<dyn Store>, folder: String, limits: Limits) -> Self {
-        let started = SystemTime::now();
+        let started = now();
         let millis = started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
         let name = format!("{millis:013}-{:012x}", new_id());
         Self { store, folder, name, limits, started, files: Mutex::default() }
@@ -110,7 +111,7 @@ impl Staging {
         let (done, dropped) = loop {
             let before =
                 commit.read(true).await?.map(|object| names(&object.body)).transpose()?.unwrap_or_default();
-            if self.started.elapsed().is_ok_and(|age| age > SWAP_WITHIN) {
+            if now().duration_since(self.started).is_ok_and(|age| age > SWAP_WITHIN) {
                 let text = "the release was begun more than 30 minutes ago: publish it anew".into();
                 return Err(Error { kind: Kind::TimedOut, reply: Reply { text, ..Reply::default() } });
             }

@@ -93,3 +93,14 @@ async fn a_file_that_cannot_be_written_leaves_the_live_release() {
     assert_eq!(publish(&store, "2", 1).await.unwrap_err().code(), "EACCES");
     assert_eq!(content(&store).await, "1");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_publisher_that_was_suspended_does_not_make_a_swept_release_the_live_one() {
+    let store = Memory::s3(Faults::default());
+    let slow = Staging::new(store.clone(), "site/".into(), limits());
+    slow.put("index.html", Bytes::from_static(b"1")).await.unwrap();
+    suspend(Duration::from_secs(3700));
+    publish(&store, "2", 1).await.unwrap();
+    assert_eq!(slow.publish(1).await.unwrap_err().code(), "ETIMEDOUT");
+    assert_eq!(content(&store).await, "2");
+}
