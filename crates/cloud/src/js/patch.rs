@@ -10,11 +10,16 @@ use napi_derive::napi;
 use super::call::Call;
 use super::place::Place;
 use super::refuse;
-use crate::protocol::patch::{Change, Inbox, fold};
-use crate::protocol::{Error, Store};
+use crate::protocol::Error;
+use crate::protocol::patch::{Change, Folder, Inbox};
 
-/// One session for each index: calls of a process share requests, and its patches have one order.
-static INBOXES: LazyLock<Mutex<HashMap<String, Arc<Inbox>>>> = LazyLock::new(Mutex::default);
+/// Both sides of an inbox in this process: its calls share requests and folds, and its patches have one order.
+struct Sides {
+    inbox: Inbox,
+    folder: Folder,
+}
+
+static INBOXES: LazyLock<Mutex<HashMap<String, Arc<Sides>>>> = LazyLock::new(Mutex::default);
 
 /// Where a patch is.
 #[napi(object)]
@@ -23,15 +28,6 @@ pub struct Accepted {
     pub session: String,
     /// Which one.
     pub number: f64,
-}
-
-/// What a fold has left behind.
-#[napi(object)]
-pub struct Folded {
-    /// The number of the last delta of each session that the index holds.
-    pub seen: HashMap<String, f64>,
-    /// The version of the index.
-    pub version: Option<String>,
 }
 
 #[napi]
@@ -45,20 +41,15 @@ impl Place {
         change: String,
     ) -> napi::Result<PromiseRaw<'env, Accepted>> {
         let (bucket, target, limits) = (self.bucket.clone(), self.target.clone(), call.limits.clone());
-        let inbox = INBOXES
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .entry(self.key())
-            .or_insert_with(|| Arc::new(Inbox::new(self.bucket.clone(), self.target.key.clone())))
-            .clone();
+        let sides = self.sides();
         let change: Change =
             serde_json::from_str(&change).map_err(|error| refuse(&Error::invalid(error.to_string())))?;
         // Here, on the caller's thread: threads of the runtime would not keep the order of the calls.
-        let ticket = inbox.queue(change);
+        let ticket = sides.inbox.queue(change);
         env.spawn_future(async move {
             let put = match bucket.ensure_fit(&target.key, &limits).await {
-                Ok(()) => inbox.send(ticket, &limits).await,
-                Err(error) => inbox.give_up(ticket, error).await,
+                Ok(()) => sides.inbox.send(ticket, &limits).await,
+                Err(error) => sides.inbox.give_up(ticket, error).await,
             };
             let (session, number) = put.map_err(|error| refuse(&error))?;
             #[allow(clippy::cast_precision_loss, reason = "JavaScript has no other number")]
@@ -66,16 +57,31 @@ impl Place {
         })
     }
 
-    /// Folds the inbox into the index.
+    /// Waits until the index holds this delta, and folds if no other process does. Returns the version of the index.
     #[napi]
-    pub fn fold<'env>(&self, env: &'env Env, call: &Call) -> napi::Result<PromiseRaw<'env, Folded>> {
-        let store: Arc<dyn Store> = self.bucket.clone();
-        let (key, limits) = (self.target.key.clone(), call.limits.clone());
+    pub fn settle<'env>(
+        &self,
+        env: &'env Env,
+        call: &Call,
+        accepted: Accepted,
+    ) -> napi::Result<PromiseRaw<'env, Option<String>>> {
+        let (sides, limits) = (self.sides(), call.limits.clone());
         env.spawn_future(async move {
-            let folded = fold(&store, &key, &limits).await.map_err(|error| refuse(&error))?;
-            #[allow(clippy::cast_precision_loss, reason = "JavaScript has no other number")]
-            let seen = folded.seen().map(|(session, last)| (session.to_owned(), last as f64)).collect();
-            Ok(Folded { seen, version: folded.version.map(|version| version.name().to_owned()) })
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it was a u64")]
+            let place = (accepted.session, accepted.number as u64);
+            let folded = sides.folder.settle(&place, &limits).await.map_err(|error| refuse(&error))?;
+            Ok(folded.version.map(|version| version.name().to_owned()))
         })
+    }
+}
+
+impl Place {
+    fn sides(&self) -> Arc<Sides> {
+        let make = || {
+            let (store, key) = (self.bucket.clone(), self.target.key.clone());
+            Sides { inbox: Inbox::new(store.clone(), key.clone()), folder: Folder::new(store, key) }
+        };
+        let mut inboxes = INBOXES.lock().unwrap_or_else(PoisonError::into_inner);
+        inboxes.entry(self.key()).or_insert_with(|| Arc::new(make())).clone()
     }
 }

@@ -113,7 +113,11 @@ impl Limits {
 
     /// The pause before the `n`th try, counted from 1; none is left out near the deadline, but the deadline ends it.
     pub async fn pause(&self, n: u32) -> Result<(), Stop> {
-        let most = PAUSE.0.saturating_mul(1 << n.saturating_sub(1).min(10)).min(PAUSE.1);
+        self.linger(PAUSE.0.saturating_mul(1 << n.saturating_sub(1).min(10)).min(PAUSE.1)).await
+    }
+
+    /// A pause of random length, up to `most`.
+    pub async fn linger(&self, most: Duration) -> Result<(), Stop> {
         let until = Instant::now() + most.mul_f64(fastrand::f64());
         tokio::select! {
             biased;

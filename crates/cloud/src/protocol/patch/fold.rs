@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
-use super::inbox;
 use super::listing::{Item, Listing, is_before};
 use super::text::{Change, Members};
-use crate::protocol::limits::Stop;
+use super::{Place, inbox};
 use crate::protocol::release::remove_all;
 use crate::protocol::{Commit, Condition, Error, Kind, Limits, Object, Signature, Store, Version, retry};
 
@@ -21,20 +20,27 @@ use crate::protocol::{Commit, Condition, Error, Kind, Limits, Object, Signature,
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
 
 /// How many deltas are read at once.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 64;
+
+/// The most deltas of one fold: one that takes long is overtaken, and was for nothing.
+const MOST: usize = 1000;
 
 /// What a fold has left behind.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Folded {
     /// The version of the index; none if there is no index.
     pub version: Option<Version>,
+    /// Which ledger it names.
+    pub id: Option<u64>,
     ledger: Ledger,
+    /// When that was written, by the store's clock; none if it was now, or never.
+    pub at: Option<SystemTime>,
 }
 
 impl Folded {
-    /// The number of the last delta of each session that the index holds.
-    pub fn seen(&self) -> impl Iterator<Item = (&str, u64)> {
-        self.ledger.0.iter().map(|(session, seen)| (session.as_str(), seen.last))
+    /// Whether the index holds what is at this place.
+    pub fn has(&self, (session, number): &Place) -> bool {
+        self.ledger.last(session) >= *number
     }
 }
 
@@ -65,40 +71,57 @@ impl Ledger {
     }
 }
 
-/// Folds all that the inbox has.
+/// Folds all that the inbox has, whoever else folds.
+#[cfg(test)]
 pub async fn fold(store: &Arc<dyn Store>, key: &str, limits: &Limits) -> Result<Folded, Error> {
-    for n in 1.. {
-        match fold_once(store, key, limits).await {
-            Ok(Some(folded)) => return Ok(folded),
-            Ok(None) => {}
-            // Requests have succeeded: it is the others that have left no time.
-            Err(error) if n > 1 && error.kind == Kind::TimedOut => {
-                return Err(Error { kind: Kind::Contended, ..error });
+    loop {
+        if let Some((folded, over)) = fold_once(store, key, limits).await? {
+            let is_all = over.len() < MOST;
+            let _ = remove_all(store.as_ref(), over, limits).await;
+            if is_all {
+                return Ok(folded);
             }
-            Err(error) => return Err(error),
         }
-        limits
-            .pause(n)
-            .await
-            .map_err(|stop| Error::of(if stop == Stop::Aborted { Kind::Aborted } else { Kind::Contended }))?;
+        limits.pause(1).await.map_err(|_| Error::of(Kind::Contended))?;
     }
-    unreachable!("the loop ends with an answer or with its limits")
 }
 
-/// None: another fold was faster, and the next read finds its ledger.
-async fn fold_once(store: &Arc<dyn Store>, key: &str, limits: &Limits) -> Result<Option<Folded>, Error> {
+/// What the last fold has left, whoever made it. None: another one was made while this was read.
+pub async fn look(
+    store: &dyn Store,
+    key: &str,
+    known: Option<&Folded>,
+    limits: &Limits,
+) -> Result<Option<Folded>, Error> {
+    let index = retry(limits, || store.get(key, false)).await?;
+    let (version, id) = (index.as_ref().map(|index| index.version.clone()), ledger_id(index.as_ref()));
+    if let Some(known) = known.filter(|known| known.id == id) {
+        return Ok(Some(Folded { version, ..known.clone() }));
+    }
+    let found = ledger_of(store, key, index.as_ref(), limits).await?;
+    Ok(found.map(|(ledger, item)| Folded { version, id, ledger, at: item.map(|(_, at)| at) }))
+}
+
+/// Folds what the inbox has. Returns also the keys of what is over, for `remove_all`: the next fold removes what is left of
+/// them. None: another fold was faster, and the next read finds its ledger.
+pub async fn fold_once(
+    store: &Arc<dyn Store>,
+    key: &str,
+    limits: &Limits,
+) -> Result<Option<(Folded, Vec<String>)>, Error> {
     let mut commit = Commit::new(store.clone(), key.into(), limits.clone(), true);
     let object = commit.read(true).await?;
+    let id = ledger_id(object.as_ref());
     let Some((ledger, mine)) = ledger_of(store.as_ref(), key, object.as_ref(), limits).await? else {
         return Ok(None);
     };
+    let (mine, at) = mine.unzip();
     let listing = Listing::new(store.as_ref(), key, |session| ledger.last(session), limits).await?;
     let mut over = over(&listing, &ledger, mine.as_deref());
     let due = if commit.reads_ledger() { due(&listing, &ledger) } else { due(&listing, &Ledger::default()) };
     if due.is_empty() {
-        // Left for the next fold if it fails.
-        let _ = remove_all(store.as_ref(), over, limits).await;
-        return Ok(Some(Folded { version: object.map(|object| object.version), ledger }));
+        let version = object.map(|object| object.version);
+        return Ok(Some((Folded { version, id, ledger, at }, over)));
     }
     let (text, mut after, folded) = apply(store.as_ref(), object.as_ref(), ledger, due, limits).await?;
     if folded.is_empty() {
@@ -114,24 +137,28 @@ async fn fold_once(store: &Arc<dyn Store>, key: &str, limits: &Limits) -> Result
         return Ok(None);
     };
     over.extend(folded.into_iter().chain(mine));
-    let _ = remove_all(store.as_ref(), over, limits).await;
-    Ok(Some(Folded { version: Some(done.version), ledger: after }))
+    let folded = Folded { version: Some(done.version), id: Some(commit.id()), ledger: after, at: None };
+    Ok(Some((folded, over)))
 }
 
-/// The ledger of this version of the index, and its key. None: it is gone, for the index has another one by now.
+fn ledger_id(index: Option<&Object>) -> Option<u64> {
+    index.and_then(|index| Signature::parse(&index.metadata).ledger)
+}
+
+/// The ledger of this version of the index, its key, and when it was written. None: it is gone, for the index has another one
+/// by now.
 async fn ledger_of(
     store: &dyn Store,
     key: &str,
     index: Option<&Object>,
     limits: &Limits,
-) -> Result<Option<(Ledger, Option<String>)>, Error> {
-    let id = index.and_then(|index| Signature::parse(&index.metadata).ledger);
-    let Some(id) = id else { return Ok(Some((Ledger::default(), None))) };
+) -> Result<Option<(Ledger, Option<(String, SystemTime)>)>, Error> {
+    let Some(id) = ledger_id(index) else { return Ok(Some((Ledger::default(), None))) };
     let name = format!("{}.ledger-{id:012x}", inbox(key));
     match retry(limits, || store.get(&name, true)).await? {
         Some(object) => {
             let ledger = serde_json::from_slice(&object.body).map_err(|_| Error::of(Kind::NotText))?;
-            Ok(Some((ledger, Some(name))))
+            Ok(Some((ledger, Some((name, object.modified)))))
         }
         None => {
             let now = retry(limits, || store.get(key, false)).await?;
@@ -149,14 +176,17 @@ async fn ledger_of(
     }
 }
 
-/// Those that the index does not have, in the order of each session.
+/// Some of those that the index does not have, from the first one of each session on, in its order.
 fn due(listing: &Listing, ledger: &Ledger) -> Vec<(String, u64, Item)> {
-    let mut due = Vec::new();
-    for (session, deltas) in &listing.sessions {
+    let mut sessions: Vec<_> = listing.sessions.iter().collect();
+    // Another one is the first each time, so that none is always left out.
+    let first = fastrand::usize(..=sessions.len());
+    sessions.rotate_left(first);
+    let new = sessions.into_iter().flat_map(|(session, deltas)| {
         let new = deltas.range(ledger.last(session) + 1..);
-        due.extend(new.map(|(number, delta)| (session.clone(), *number, delta.clone())));
-    }
-    due
+        new.map(|(number, delta)| (session.clone(), *number, delta.clone()))
+    });
+    new.take(MOST).collect()
 }
 
 /// The keys of deltas that the index has, and of ledgers that no index names.

@@ -2,8 +2,8 @@
 //!
 //! A writer puts its changes into an inbox, as objects of its own that never change; any process folds them into the
 //! index. A ledger holds the number of the last delta of each session that is in the index, and the index's metadata
-//! names the ledger that belongs to it: both change with one swap. Nobody holds a lock, and who folds does not matter:
-//! of two at the same time one loses its swap.
+//! names the ledger that belongs to it: both change with one swap. Nobody holds a lock, and it does not matter which
+//! process folds: of two at the same time one loses its swap.
 //!
 //! ```text
 //! index.json.inbox/5f0c…-00000001     a delta: the first one of a session
@@ -13,10 +13,14 @@
 mod fold;
 mod listing;
 mod session;
+mod settle;
 mod text;
 
-pub use fold::{Folded, fold};
-pub use session::Inbox;
+pub use fold::Folded;
+#[cfg(test)]
+pub use fold::fold;
+pub use session::{Inbox, Place};
+pub use settle::Folder;
 pub use text::Change;
 
 /// The folder of the inbox of an index.

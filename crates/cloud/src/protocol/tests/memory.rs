@@ -1,13 +1,18 @@
 //! A store in memory that loses replies, refuses, fails, and does requests late.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::ops::Bound;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::time::sleep;
+
+pub use latency::Latency;
+
+mod latency;
 
 use crate::protocol::{Condition, Entry, Failure, Object, Put, Reply, Store, Version};
 
@@ -20,8 +25,45 @@ pub struct Faults {
     pub refused: f64,
     /// A write is done up to 400 ms after the client has seen a reset.
     pub late: f64,
-    /// 503, and nothing was done; reads too.
+    /// 503 or a reset, and nothing was done; reads too.
     pub failed: f64,
+    /// 503 of a write only.
+    pub unwritable: f64,
+    /// A read takes up to 14 seconds.
+    pub stalled: f64,
+}
+
+/// How many requests there were.
+#[derive(Debug, Default)]
+pub struct Requests {
+    pub gets: AtomicU64,
+    pub puts: AtomicU64,
+    pub lists: AtomicU64,
+    pub deletes: AtomicU64,
+}
+
+impl Requests {
+    /// GET, PUT, LIST, DELETE.
+    pub fn each(&self) -> [u64; 4] {
+        [&self.gets, &self.puts, &self.lists, &self.deletes].map(|count| count.load(Ordering::Relaxed))
+    }
+}
+
+/// A request that is on its way does not end with its client: whether it still arrives is a matter of luck.
+struct Flight(tokio::task::AbortHandle);
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if fastrand::bool() {
+            self.0.abort();
+        }
+    }
+}
+
+async fn fly<T: Send + 'static>(request: impl Future<Output = T> + Send + 'static) -> T {
+    let request = tokio::spawn(request);
+    let _flight = Flight(request.abort_handle());
+    request.await.unwrap()
 }
 
 /// What happens to a certain request.
@@ -65,9 +107,8 @@ pub struct Memory {
     pub ignores: Ignores,
     /// As on S3: the version is a digest of the content.
     pub by_content: bool,
-    /// Replies come at once, so that only pauses take time.
-    pub near: bool,
-    pub requests: AtomicU32,
+    pub latency: Latency,
+    pub requests: Requests,
     pub versions: Arc<AtomicU32>,
 }
 
@@ -87,6 +128,12 @@ impl Memory {
             .get(key)
             .map(|stored| String::from_utf8(stored.object.body.to_vec()).unwrap())
             .unwrap_or_default()
+    }
+
+    /// Of an object that may be missing.
+    pub fn metadata(&self, key: &str) -> String {
+        let objects = self.objects.lock().unwrap();
+        objects.get(key).map(|stored| stored.object.metadata.clone()).unwrap_or_default()
     }
 
     /// As if objects with such names had been written earlier.
@@ -119,6 +166,12 @@ impl Memory {
         if !holds {
             return Err(Failure::Conflict(reply(412)));
         }
+        let modified = super::now();
+        if let Some(before) = objects.get(key)
+            && modified < before.object.modified + self.latency.apart
+        {
+            return Err(Failure::Refused(reply(429)));
+        }
         let etag = if self.by_content {
             format!("{:x}", u128::from_be_bytes(crate::store::digest(&body)))
         } else {
@@ -127,7 +180,6 @@ impl Memory {
         let version = Version { etag: Some(etag), generation: None };
         let metadata = if self.ignores.metadata { String::new() } else { metadata };
         let size = body.len() as u64;
-        let modified = super::now();
         let object = Object { body, size, version: version.clone(), metadata, modified };
         objects.insert(key.to_owned(), Stored { object });
         Ok(Put { version, checked: true })
@@ -145,25 +197,17 @@ impl Memory {
     /// The same objects without the faults: for another machine, or a request that outlives its caller.
     pub fn another_way_to_it(&self) -> Self {
         let (objects, versions) = (self.objects.clone(), self.versions.clone());
-        Self { objects, versions, ignores: self.ignores, by_content: self.by_content, ..Self::default() }
-    }
-
-    async fn travel(&self, most: u64) {
-        if !self.near {
-            sleep(Duration::from_millis(fastrand::u64(5..most))).await;
-        }
+        let (ignores, by_content, latency) = (self.ignores, self.by_content, self.latency);
+        Self { objects, versions, ignores, by_content, latency, ..Self::default() }
     }
 
     fn roll(&self, script: &Mutex<VecDeque<Fault>>, write: bool) -> Fault {
-        let requests = self.requests.fetch_add(1, Ordering::Relaxed);
-        // Time would stand still, and no limit would end that.
-        assert!(!self.near || requests < 10_000, "requests without a pause");
         if let Some(fault) = script.lock().unwrap().pop_front() {
             return fault;
         }
-        let Faults { lost, refused, late, failed } = *self.faults.lock().unwrap();
+        let Faults { lost, refused, late, failed, unwritable, stalled } = *self.faults.lock().unwrap();
         let dice = fastrand::f64();
-        if dice < failed {
+        if dice < failed + if write { unwritable } else { 0.0 } {
             Fault::Failed
         } else if write && dice < failed + lost {
             Fault::Lost
@@ -171,16 +215,57 @@ impl Memory {
             Fault::Late(Duration::from_millis(fastrand::u64(1..400)))
         } else if write && dice < failed + lost + late + refused {
             Fault::Refused
+        } else if !write && dice < failed + stalled {
+            Fault::Hang(Duration::from_millis(fastrand::u64(1000..14_000)))
         } else {
             Fault::None
         }
+    }
+
+    /// A write or a removal, as the store and the wire between treat it.
+    async fn change<T: Send + 'static>(
+        &self,
+        fault: Fault,
+        [before, after]: [Duration; 2],
+        change: impl FnOnce(&Self) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let store = self.another_way_to_it();
+        fly(async move {
+            sleep(before).await;
+            let reply = match fault {
+                Fault::None => change(&store),
+                Fault::Lost => {
+                    let _ = change(&store);
+                    Err(Failure::Unsure(Reply::default()))
+                }
+                Fault::Late(by) => {
+                    tokio::spawn(async move {
+                        sleep(by).await;
+                        let _ = change(&store);
+                    });
+                    Err(Failure::Unsure(Reply::default()))
+                }
+                Fault::Failed => Err(Failure::Unsure(reply(503))),
+                Fault::Refused => Err(Failure::Refused(reply(429))),
+                Fault::Conflict => Err(Failure::Conflict(reply(409))),
+                Fault::Final(status) => Err(Failure::Final(reply(status))),
+                Fault::Hang(time) => {
+                    sleep(time).await;
+                    change(&store)
+                }
+            };
+            sleep(after).await;
+            reply
+        })
+        .await
     }
 }
 
 #[async_trait]
 impl Store for Memory {
     async fn get(&self, key: &str, body: bool) -> Result<Option<Object>, Failure> {
-        self.travel(50).await;
+        self.requests.gets.fetch_add(1, Ordering::Relaxed);
+        sleep(self.latency.get()).await;
         match self.roll(&self.gets, false) {
             Fault::Failed => return Err(Failure::Unsure(reply(503))),
             Fault::Final(status) => return Err(Failure::Final(reply(status))),
@@ -201,59 +286,27 @@ impl Store for Memory {
         metadata: String,
         condition: Condition,
     ) -> Result<Put, Failure> {
-        self.travel(100).await;
-        match self.roll(&self.puts, true) {
-            Fault::None => self.apply(key, body, metadata, &condition),
-            Fault::Lost => {
-                let _ = self.apply(key, body, metadata, &condition);
-                Err(Failure::Unsure(Reply::default()))
-            }
-            Fault::Late(after) => {
-                let (store, key) = (self.another_way_to_it(), key.to_owned());
-                tokio::spawn(async move {
-                    sleep(after).await;
-                    let _ = store.apply(&key, body, metadata, &condition);
-                });
-                Err(Failure::Unsure(Reply::default()))
-            }
-            Fault::Failed => Err(Failure::Unsure(reply(503))),
-            Fault::Refused => Err(Failure::Refused(reply(429))),
-            Fault::Conflict => Err(Failure::Conflict(reply(409))),
-            Fault::Final(status) => Err(Failure::Final(reply(status))),
-            Fault::Hang(time) => {
-                sleep(time).await;
-                self.apply(key, body, metadata, &condition)
-            }
-        }
+        self.requests.puts.fetch_add(1, Ordering::Relaxed);
+        let (fault, key) = (self.roll(&self.puts, true), key.to_owned());
+        self.change(fault, self.latency.put(), move |store| store.apply(&key, body, metadata, &condition))
+            .await
     }
 
     async fn delete(&self, key: &str, version: Option<Version>) -> Result<bool, Failure> {
-        self.travel(50).await;
-        match self.deletes.lock().unwrap().pop_front() {
-            Some(Fault::Lost) => {
-                let _ = self.take(key, version.as_ref());
-                Err(Failure::Unsure(Reply::default()))
-            }
-            Some(Fault::Late(after)) => {
-                let (store, key) = (self.another_way_to_it(), key.to_owned());
-                tokio::spawn(async move {
-                    sleep(after).await;
-                    let _ = store.take(&key, version.as_ref());
-                });
-                Err(Failure::Unsure(Reply::default()))
-            }
-            Some(Fault::Final(status)) => Err(Failure::Final(reply(status))),
-            _ => self.take(key, version.as_ref()),
-        }
+        self.requests.deletes.fetch_add(1, Ordering::Relaxed);
+        let (fault, key) = (self.deletes.lock().unwrap().pop_front().unwrap_or(Fault::None), key.to_owned());
+        self.change(fault, self.latency.delete(), move |store| store.take(&key, version.as_ref())).await
     }
 
     async fn list(&self, folder: &str, after: Option<&str>) -> Result<Vec<Entry>, Failure> {
-        self.travel(50).await;
+        self.requests.lists.fetch_add(1, Ordering::Relaxed);
+        sleep(self.latency.list()).await;
         let objects = self.objects.lock().unwrap();
         let unlisted = self.unlisted.lock().unwrap().pop_front().unwrap_or_default();
+        let from = Bound::Excluded(after.unwrap_or(folder).max(folder).to_owned());
         let all = objects
-            .iter()
-            .filter(|(key, _)| key.starts_with(folder) && after.is_none_or(|after| key.as_str() > after))
+            .range((from, Bound::Unbounded))
+            .take_while(|(key, _)| key.starts_with(folder))
             .filter(|(key, _)| !unlisted.iter().any(|end| key.ends_with(end)));
         let entry = |(key, stored): (&String, &Stored)| {
             let Object { size, version, modified, .. } = stored.object.clone();

@@ -6,6 +6,7 @@ mod mutants;
 mod patch;
 mod probe;
 mod release;
+mod simulation;
 mod write;
 
 use std::cell::Cell;
@@ -112,5 +113,5 @@ async fn race(store: &Arc<Memory>, machines: u32, each: u32, mutant: Option<Muta
 
 /// The faults of a bad day.
 fn bad_day() -> Faults {
-    Faults { lost: 0.05, refused: 0.03, late: 0.02, failed: 0.02 }
+    Faults { lost: 0.05, refused: 0.03, late: 0.02, failed: 0.02, ..Faults::default() }
 }

@@ -19,7 +19,12 @@ async fn a_store_that_keeps_conditions_is_fit() {
 
 #[tokio::test(start_paused = true)]
 async fn faults_are_not_taken_for_a_broken_condition() {
-    verdict(Ignores::default(), Faults { lost: 0.2, late: 0.1, refused: 0.1, failed: 0.1 }).await.unwrap();
+    verdict(
+        Ignores::default(),
+        Faults { lost: 0.2, late: 0.1, refused: 0.1, failed: 0.1, ..Faults::default() },
+    )
+    .await
+    .unwrap();
 }
 
 #[tokio::test(start_paused = true)]

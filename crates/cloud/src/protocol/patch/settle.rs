@@ -1,0 +1,95 @@
+//! Until a patch is in the index. Of all processes that wait for that one folds, and goes on for as long as it has patches of
+//! its own. The others look at its ledger now and then, and one of them takes over when that stays as it is. If all folded,
+//! each would read each delta, and all but one would lose their swap: ten processes of ten patches a second do not get
+//! anywhere so.
+//!
+//! That two fold at the same time costs requests and nothing else, so clocks and guesses are good enough here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::Place;
+use super::fold::{Folded, fold_once, look};
+use crate::protocol::clock::now;
+use crate::protocol::limits::Stop;
+use crate::protocol::release::remove_all;
+use crate::protocol::{Error, Kind, Limits, Store};
+
+/// What comes meanwhile shares a fold or a look.
+const LINGER: Duration = Duration::from_millis(200);
+
+/// For so long, and up to twice as long, a ledger stays as it is before another process takes over. A fold takes half of that.
+const AT_REST: Duration = Duration::from_millis(800);
+
+/// Nobody is folding if the ledger is older than this, by clocks of two machines and in whole seconds.
+const LONG_AGO: Duration = Duration::from_secs(3);
+
+/// The folds of an index that this process makes: one at a time, for all that wait.
+pub struct Folder {
+    store: Arc<dyn Store>,
+    key: String,
+    state: Mutex<State>,
+}
+
+/// What this process knows of the index.
+#[derive(Default)]
+struct State {
+    folded: Option<Folded>,
+    /// When this process folds; none: not before it has looked.
+    due: Option<Instant>,
+}
+
+impl Folder {
+    /// For the index with this key.
+    pub fn new(store: Arc<dyn Store>, key: String) -> Self {
+        Self { store, key, state: Mutex::default() }
+    }
+
+    /// Waits until the index holds what is at this place, and folds if no other process does.
+    pub async fn settle(&self, place: &Place, limits: &Limits) -> Result<Folded, Error> {
+        loop {
+            let mut state = limits.wait(self.state.lock()).await.map_err(stopped)?;
+            let known = state.folded.as_ref().filter(|folded| folded.has(place));
+            if let Some(folded) = known {
+                return Ok(folded.clone());
+            }
+            limits.linger(LINGER).await.map_err(stopped)?;
+            if state.due.is_some_and(|due| due <= Instant::now()) {
+                state.due = None;
+                if let Some((folded, over)) = fold_once(&self.store, &self.key, limits).await? {
+                    *state = State { folded: Some(folded), due: Some(Instant::now()) };
+                    // The next fold need not wait for that.
+                    drop(state);
+                    let _ = remove_all(self.store.as_ref(), over, limits).await;
+                }
+            } else if let Some(folded) =
+                look(self.store.as_ref(), &self.key, state.folded.as_ref(), limits).await?
+            {
+                state.note(folded);
+            }
+        }
+    }
+}
+
+impl State {
+    fn note(&mut self, folded: Folded) {
+        let is_other = self.folded.as_ref().is_none_or(|known| known.id != folded.id);
+        if is_other || self.due.is_none() {
+            let is_at_work =
+                folded.at.is_some_and(|at| now().duration_since(at).is_ok_and(|age| age < LONG_AGO));
+            let patience = if is_at_work { AT_REST.mul_f64(1.0 + fastrand::f64()) } else { Duration::ZERO };
+            self.due = Some(Instant::now() + patience);
+        }
+        self.folded = Some(folded);
+    }
+}
+
+fn stopped(stop: Stop) -> Error {
+    Error::of(match stop {
+        Stop::Aborted => Kind::Aborted,
+        Stop::Used => Kind::TimedOut,
+    })
+}
