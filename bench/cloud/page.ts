@@ -28,6 +28,7 @@ export interface Row {
   acknowledged: number
   unknown: number
   failed: number
+  late: number
   kills: number
   lost: number
   doubled: number
@@ -102,7 +103,7 @@ export function tableOf(rows: Row[]): Table {
       'done/s of offered',
       'accepted: p50 / p99',
       'in the index: p50 / p99',
-      'not done, unknown',
+      'not done, unknown, not in time',
       'commits/s',
       'writes per commit',
       'GET / PUT / LIST / DELETE per s',
@@ -114,7 +115,7 @@ export function tableOf(rows: Row[]): Table {
       `${count(row.done)} of ${count(row.offered)}`,
       times(row.accepted_p50, row.accepted_p99),
       times(row.p50, row.p99),
-      `${count(row.failed)}, ${count(row.unknown)}`,
+      `${count(row.failed)}, ${count(row.unknown)}, ${count(row.late)}`,
       count(row.commits),
       row.kind === 'update' ? count(row.tries) : '',
       [row.gets, row.puts, row.lists, row.deletes].map(count).join(' / '),

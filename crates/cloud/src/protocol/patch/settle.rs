@@ -21,8 +21,9 @@ use crate::protocol::{Error, Kind, Limits, Store};
 /// What comes meanwhile shares a fold or a look.
 const LINGER: Duration = Duration::from_millis(200);
 
-/// For so long, and up to twice as long, a ledger stays as it is before another process takes over. A fold takes half of that.
-const AT_REST: Duration = Duration::from_millis(800);
+/// For so long, and up to twice as long, a ledger stays as it is before another process takes over: at least the first, and
+/// twice the time between the last two changes of it, at most the second.
+const AT_REST: (Duration, Duration) = (Duration::from_millis(800), Duration::from_secs(4));
 
 /// Nobody is folding if the ledger is older than this, by clocks of two machines and in whole seconds.
 const LONG_AGO: Duration = Duration::from_secs(3);
@@ -38,6 +39,8 @@ pub struct Folder {
 #[derive(Default)]
 struct State {
     folded: Option<Folded>,
+    /// When it changed last, as far as this process has looked.
+    changed: Option<Instant>,
     /// When this process folds; none: not before it has looked.
     due: Option<Instant>,
 }
@@ -60,7 +63,8 @@ impl Folder {
             if state.due.is_some_and(|due| due <= Instant::now()) {
                 state.due = None;
                 if let Some((folded, over)) = fold_once(&self.store, &self.key, limits).await? {
-                    *state = State { folded: Some(folded), due: Some(Instant::now()) };
+                    state.note(folded);
+                    state.due = Some(Instant::now());
                     // The next fold need not wait for that.
                     drop(state);
                     let _ = remove_all(self.store.as_ref(), over, limits).await;
@@ -76,15 +80,22 @@ impl Folder {
 
 impl State {
     fn note(&mut self, folded: Folded) {
+        let now = Instant::now();
         let is_other = self.folded.as_ref().is_none_or(|known| known.id != folded.id);
+        let between = self.changed.map_or(Duration::ZERO, |changed| now - changed);
+        if is_other {
+            self.changed = Some(now);
+        }
         if is_other || self.due.is_none() {
-            let is_at_work =
-                folded.at.is_some_and(|at| now().duration_since(at).is_ok_and(|age| age < LONG_AGO));
-            let patience = if is_at_work { AT_REST.mul_f64(1.0 + fastrand::f64()) } else { Duration::ZERO };
-            self.due = Some(Instant::now() + patience);
+            let at_rest = (between * 2).clamp(AT_REST.0, AT_REST.1).mul_f64(1.0 + fastrand::f64());
+            self.due = Some(now + if is_recent(&folded) { at_rest } else { Duration::ZERO });
         }
         self.folded = Some(folded);
     }
+}
+
+fn is_recent(folded: &Folded) -> bool {
+    folded.at.is_some_and(|at| now().duration_since(at).is_ok_and(|age| age < LONG_AGO))
 }
 
 fn stopped(stop: Stop) -> Error {
