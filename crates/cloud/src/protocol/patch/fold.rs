@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use super::listing::{Item, Listing, is_before};
@@ -23,7 +23,7 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
 const AT_ONCE: usize = 64;
 
 /// The most deltas of one fold: one that takes long is overtaken, and was for nothing.
-const MOST: usize = 1000;
+const MOST: usize = 3000;
 
 /// What a fold has left behind.
 #[derive(Clone, Debug, Default)]
@@ -217,10 +217,10 @@ async fn apply(
         Ok::<_, Error>((session, number, delta, object))
     };
     let gets: Vec<_> = due.into_iter().map(get).collect();
+    let mut deltas: Vec<_> = stream::iter(gets).buffer_unordered(AT_ONCE).try_collect().await?;
+    deltas.sort_unstable_by(|(session, number, ..), (other, next, ..)| (session, number).cmp(&(other, next)));
     let mut folded = Vec::new();
-    let mut deltas = stream::iter(gets).buffered(AT_ONCE);
-    while let Some(delta) = deltas.next().await {
-        let (session, number, delta, object) = delta?;
+    for (session, number, delta, object) in deltas {
         // Gone: another fold has it in the index, and this one will lose its swap.
         let Some(object) = object else { continue };
         let changes: Vec<Change> =

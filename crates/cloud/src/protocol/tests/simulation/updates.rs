@@ -42,12 +42,12 @@ impl Index {
     /// As [`Self::add`] for even numbers; an odd one takes the machine out again. Returns whether it was as the call before
     /// has left it.
     fn turn(&mut self, machine: u32, number: usize) -> bool {
-        let was_in = if number % 2 == 0 {
+        let was_in = if number.is_multiple_of(2) {
             self.seen.insert(machine, vec![]).is_some()
         } else {
             self.seen.remove(&machine).is_some()
         };
-        was_in == (number % 2 == 1)
+        was_in != number.is_multiple_of(2)
     }
 
     fn has(&self, machine: u32, number: usize) -> bool {
