@@ -12,14 +12,14 @@ async fn all_is_there_once(plan: Plan) -> Row {
 #[tokio::test(start_paused = true)]
 async fn updates_of_one_and_of_ten_machines_are_there_once() {
     for machines in [1, 10] {
-        all_is_there_once(Plan::new(Kind::Update, machines, 60.0)).await;
+        all_is_there_once(Plan::new(Kind::Update, machines, 30.0)).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn patches_of_one_and_of_ten_machines_are_there_once() {
     for machines in [1, 10] {
-        all_is_there_once(Plan::new(Kind::Patch, machines, 60.0)).await;
+        all_is_there_once(Plan::new(Kind::Patch, machines, 30.0)).await;
     }
 }
 
