@@ -80,14 +80,16 @@ interface Series extends Pick<Row, 'kind' | 'store'> {
 }
 
 function linesOf(title: string, rows: Row[], series: Series[]): Lines {
-  const values = [...new Set(rows.map(({ machines }) => machines))].sort((a, b) => a - b)
+  const alike = rows.filter(({ offered, machines }) => offered === 10 * machines)
+  const values = [...new Set(alike.map(({ machines }) => machines))].sort((a, b) => a - b)
   const value = ({ kind, store, of }: Series, machines: number) => {
-    const row = rows.find((row) => row.kind === kind && row.store === store && row.machines === machines)
+    const row = alike.find((row) => row.kind === kind && row.store === store && row.machines === machines)
     const ms = row ? of(row) : null
     return ms === null ? null : Number((ms / 1000).toPrecision(3))
   }
   return {
     title,
+    connected: true,
     x: { title: 'machines, each with ten calls a second', values },
     y: { title: 'seconds; each line of the grid is ten times as long as the one below', log: true },
     series: series.map((one) => ({ name: one.name, values: values.map((machines) => value(one, machines)) })),

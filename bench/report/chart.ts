@@ -58,7 +58,7 @@ export function reachChart(title: string, facts: Fact[]): string {
 }
 
 /** A line a series. */
-export function lineChart({ title, x, y, series }: Lines): string {
+export function lineChart({ title, x, y, series, connected = false }: Lines): string {
   const below = y.title ? 44 : 28
   const names = legend(
     series.map(({ name }) => name),
@@ -82,6 +82,7 @@ export function lineChart({ title, x, y, series }: Lines): string {
       name: one.name,
       type: 'line',
       data: one.values,
+      connectNulls: connected,
       symbol: 'circle',
       symbolSize: 8,
       itemStyle: { color: colorOf(index) },

@@ -44,6 +44,8 @@ export interface Lines {
   x: { title: string; values: number[] }
   y: { title: string; log?: boolean }
   series: { name: string; values: (number | null)[] }[]
+  /** Lines go over values that are missing. */
+  connected?: boolean
 }
 
 /** Bars: a group a row, a colour a series; those of one group beside each other or, as percent, in one. */
