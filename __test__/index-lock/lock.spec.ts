@@ -112,9 +112,7 @@ describe('withIndexLock', () => {
     expect(readJson(file)).toEqual({ n: 2 })
   })
 
-  test('refuses a call by path inside the function of an update of the lock, whoever has the lock', async ({
-    file,
-  }) => {
+  test('refuses a call by path inside the function of an update of an acquired lock', async ({ file }) => {
     await using lock = await acquireIndexLock(file)
     const call = lock.update(async () => {
       await atomicIndexUpdate(file, increment)
