@@ -53,27 +53,38 @@ impl Folder {
 
     /// Waits until the index holds what is at this place, and folds if no other process does.
     pub async fn settle(&self, place: &Place, limits: &Limits) -> Result<Folded, Error> {
+        // After a request that has succeeded it is the others that leave no time, and not a store that is out of reach.
+        let mut has_reached = false;
+        let late = |error: Error, has_reached: bool| match error.kind {
+            Kind::TimedOut if has_reached => Error { kind: Kind::Contended, ..error },
+            _ => error,
+        };
         loop {
             let mut state = limits.wait(self.state.lock()).await.map_err(stopped)?;
             let known = state.folded.as_ref().filter(|folded| folded.has(place));
             if let Some(folded) = known {
                 return Ok(folded.clone());
             }
-            limits.linger(LINGER).await.map_err(stopped)?;
+            limits.linger(LINGER).await.map_err(|stop| late(stopped(stop), has_reached))?;
             if state.due.is_some_and(|due| due <= Instant::now()) {
                 state.due = None;
-                if let Some((folded, over)) = fold_once(&self.store, &self.key, limits).await? {
+                if let Some((folded, over)) = fold_once(&self.store, &self.key, limits)
+                    .await
+                    .map_err(|error| late(error, has_reached))?
+                {
                     state.note(folded);
                     state.due = Some(Instant::now());
                     // The next fold need not wait for that.
                     drop(state);
                     let _ = remove_all(self.store.as_ref(), over, limits).await;
                 }
-            } else if let Some(folded) =
-                look(self.store.as_ref(), &self.key, state.folded.as_ref(), limits).await?
+            } else if let Some(folded) = look(self.store.as_ref(), &self.key, state.folded.as_ref(), limits)
+                .await
+                .map_err(|error| late(error, has_reached))?
             {
                 state.note(folded);
             }
+            has_reached = true;
         }
     }
 }

@@ -1,9 +1,7 @@
-use std::sync::atomic::Ordering;
-
-use super::memory::Fault;
+use super::memory::{Fault, Latency};
 use super::*;
 use crate::protocol::Store;
-use crate::protocol::patch::{Change, Inbox, fold};
+use crate::protocol::patch::{Change, Folder, Inbox, fold};
 
 fn set(key: &str, value: u32) -> Change {
     serde_json::from_value(serde_json::json!({ "set": { key: value } })).unwrap()
@@ -269,15 +267,15 @@ async fn a_conflict_with_nothing_there_is_tried_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_fold_that_others_overtake_pauses_before_the_next() {
-    let store = Arc::new(Memory { by_content: true, near: true, ..Memory::default() });
-    put(&inbox(&store), set("a", 1), &limits()).await.unwrap();
+    let store = Arc::new(Memory { by_content: true, latency: Latency::none(), ..Memory::default() });
+    let place = put(&inbox(&store), set("a", 1), &limits()).await.unwrap();
     // Of each fold the ledger is written, and the index is another by then.
     store.puts.lock().unwrap().extend([Fault::None, Fault::Conflict].repeat(1000));
-    let before = store.requests.load(Ordering::Relaxed);
-    let limits = limits_of(Duration::from_secs(10));
-    let error = fold(&(store.clone() as Arc<dyn Store>), "index.json", &limits).await.unwrap_err();
+    let before: u64 = store.requests.each().iter().sum();
+    let folder = Folder::new(store.clone() as Arc<dyn Store>, "index.json".into());
+    let error = folder.settle(&place, &limits_of(Duration::from_secs(10))).await.unwrap_err();
     assert_eq!(error.code(), "ERR_ATOMIC_CONTENDED");
-    let requests = store.requests.load(Ordering::Relaxed) - before;
-    // A pause is 0.1 s on average, and a fold is four of the requests that are counted.
-    assert!((100..1000).contains(&requests), "{requests}");
+    let requests = store.requests.each().iter().sum::<u64>() - before;
+    // Between two rounds are 0.2 s, and a fold is some five requests.
+    assert!((50..400).contains(&requests), "{requests}");
 }
