@@ -5,8 +5,7 @@ const { closeSync, openSync, readSync } = require('node:fs')
 
 const addon = load(platform())
 module.exports.AtomicFile = addon.AtomicFile
-module.exports.IndexLock = addon.IndexLock
-module.exports.acquireIndexLock = addon.acquireIndexLock
+module.exports.appendLines = addon.appendLines
 module.exports.atomicDirectory = addon.atomicDirectory
 module.exports.atomicIndexPatch = addon.atomicIndexPatch
 module.exports.atomicIndexUpdate = addon.atomicIndexUpdate
@@ -18,12 +17,12 @@ module.exports.beginTransaction = addon.beginTransaction
 module.exports.copyDirectoryAtomic = addon.copyDirectoryAtomic
 module.exports.list = addon.list
 module.exports.readIndex = addon.readIndex
+module.exports.readLines = addon.readLines
 module.exports.readRelease = addon.readRelease
 module.exports.recover = addon.recover
 module.exports.remove = addon.remove
 module.exports.snapshotRead = addon.snapshotRead
 module.exports.snapshotReadIndex = addon.snapshotReadIndex
-module.exports.withIndexLock = addon.withIndexLock
 addon.setCloudLoader(loadCloud)
 
 // The optional peer, for paths of object stores.

@@ -48,6 +48,10 @@ const outcomes: Record<string, (read: (name: string) => string, output: string) 
   "withIndexLock('search.json'": (read) => {
     expect(JSON.parse(read('search.json'))).toEqual({ rebuilt: true })
   },
+  "appendLines('events.jsonl'": (read, output) => {
+    expect(read('events.jsonl')).toBe('{"user":1}\n{"user":2}\n')
+    expect(output).toBe('1\n2\n')
+  },
   'atomicWriteAll(pages': (read) => {
     expect(['index', 'about', 'contact'].map((name) => read(`public/${name}.html`))).toEqual([
       '<h1>index</h1>',

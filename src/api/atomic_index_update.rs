@@ -302,7 +302,7 @@ pub fn answer(env: &Env, receipt: Receipt, waited: Duration, batch: usize) -> Re
     raw::invoke(env, &raw::global(env, c"Object")?, c"assign", &[write, update])
 }
 
-/// Whether the index may be on a network file system.
+/// Whether the file may be on a network file system.
 pub fn network<'env>(env: &'env Env, given: Option<&Unknown<'_>>) -> Result<'env, bool> {
     let Some(given) = given else { return Ok(false) };
     match args::word(env, given)?.as_deref() {

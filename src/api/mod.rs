@@ -1,5 +1,6 @@
 //! What JavaScript sees: one file a function, its doc comments the user's documentation.
 
+mod append_lines;
 mod atomic_directory;
 mod atomic_file;
 mod atomic_index_patch;
@@ -13,6 +14,7 @@ mod directory_options;
 mod index_lock;
 mod options;
 mod read_index;
+mod read_lines;
 mod releases;
 mod remove;
 mod transaction;

@@ -251,17 +251,22 @@ impl From<Receipt> for WriteResult {
             written: receipt.written,
             bytes: receipt.bytes as f64,
             durable: receipt.durable,
-            verified: match receipt.verified {
-                None => Either::B(false),
-                Some(Level::Cache) => Either::A("cache"),
-                Some(Level::Device) => Either::A("device"),
-            },
+            verified: verified(receipt.verified),
             atomic: receipt.atomic,
             version: None,
             attempts: None,
             conflicts: None,
             recovered: None,
         }
+    }
+}
+
+/// How far something was read back.
+pub fn verified(level: Option<Level>) -> Either<&'static str, bool> {
+    match level {
+        None => Either::B(false),
+        Some(Level::Cache) => Either::A("cache"),
+        Some(Level::Device) => Either::A("device"),
     }
 }
 

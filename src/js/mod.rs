@@ -7,6 +7,7 @@ pub mod error;
 pub mod file;
 pub mod index;
 pub mod inside;
+pub mod lines;
 pub mod task;
 pub mod transaction;
 pub mod value;

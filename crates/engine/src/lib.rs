@@ -5,6 +5,7 @@
 //!
 //! - [`mod@write`] replaces one file; [`write::commit`] is the protocol.
 //! - [`index`] is a JSON file that any number of processes change at once, on top of [`lock`].
+//! - [`lines`] appends to files of lines, and reads them.
 //! - [`batch`] writes many files behind one barrier, [`tree`] replaces whole directories, [`transaction`] changes several
 //!   files together, over a crash too.
 //! - [`dir`], `walk` and [`process`] are what these share: open directories, going through trees, and what
@@ -21,6 +22,7 @@ pub mod dir;
 pub mod error;
 pub mod index;
 pub mod job;
+pub mod lines;
 pub mod lock;
 mod mutant;
 pub mod process;

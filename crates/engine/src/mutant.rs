@@ -47,6 +47,12 @@ pub enum Step {
     RootLock,
     /// `lock-pointer`: an index that a killed transaction had locked is recovered before it is read.
     LockPointer,
+    /// `append-fsync`: a file of lines, after an append.
+    AppendSync,
+    /// `append-undo`: what was appended in part is taken back.
+    AppendUndo,
+    /// `torn-line`: a part of a line is set aside before the next append.
+    TornLine,
 }
 
 /// Whether this process is to do without `step`. `fsync` stands for both flushes.
@@ -87,6 +93,9 @@ fn named(names: &str) -> Vec<Step> {
         "foreign-change" => vec![Step::ForeignChange],
         "root-lock" => vec![Step::RootLock],
         "lock-pointer" => vec![Step::LockPointer],
+        "append-fsync" => vec![Step::AppendSync],
+        "append-undo" => vec![Step::AppendUndo],
+        "torn-line" => vec![Step::TornLine],
         // A typing error must not pass for a mutant that survives.
         other => panic!("ATOMIC_MUTANT: no step is called {other}"),
     };

@@ -21,8 +21,8 @@ use napi::{Env, ValueType};
 
 use crate::js::error::from_engine;
 use crate::js::task;
-use crate::js::transaction::handle::{flag, make, position, take, with};
 use crate::js::transaction::parse::{ParsedUpdate, ParsedWrite};
+use crate::js::value::handle::{flag, make, position, take, with};
 use crate::js::value::raw::list;
 use crate::js::value::thrown::{Result, Thrown, internal};
 use crate::js::value::{FilePath, copy, raw};

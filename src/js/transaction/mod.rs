@@ -1,7 +1,6 @@
 //! Transactions. What runs when is decided in `transaction.js`, because all of it is about calling functions and waiting for
 //! promises; what touches a file is a job, by way of `natives`.
 
-mod handle;
 mod jobs;
 mod natives;
 mod parse;

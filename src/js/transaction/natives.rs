@@ -20,9 +20,9 @@ use crate::js::error::from_engine;
 use crate::js::index::{json, lost};
 use crate::js::inside::{self, Code, Context};
 use crate::js::task::{self, Timer};
-use crate::js::transaction::handle::{make, take, with};
 use crate::js::transaction::jobs;
 use crate::js::transaction::parse::{Parse, ParsedUpdate, ParsedWrite};
+use crate::js::value::handle::{make, take, with};
 use crate::js::value::thrown::{Result, abort, invalid_return, invalid_state};
 use crate::js::value::{FilePath, Kept, Thrown, args, copy, data, path, promise, raw};
 

@@ -23,6 +23,8 @@ pub enum Advice {
     Sticky,
     /// It was being overwritten in place.
     Overwritten,
+    /// A part of what was appended may be in the file.
+    Appended,
     /// The directory was replaced or moved while a file in it was written.
     Moved,
 }
@@ -57,6 +59,9 @@ impl Advice {
             }
             Self::Overwritten => {
                 "the file was being overwritten in place, and may hold a part of the new content"
+            }
+            Self::Appended => {
+                "and what was appended could not be taken back: the file may end in a part of it, which the next append sets aside"
             }
             Self::MountPoint => "it is a mount point, which cannot be replaced: mount its directory instead",
             Self::MountedDirectory => {

@@ -168,6 +168,11 @@ impl IndexFile {
         Ok(Some(settled))
     }
 
+    /// Its directory and name.
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         self.held.target.path()

@@ -16,7 +16,7 @@ use crate::index::layout::Layout;
 use crate::job::{After, Job, Step};
 use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::wait::{self, Wait, Waited};
-use crate::process::{CallId, Called, Inside, Key, Place, Ticket};
+use crate::process::{CallId, Called, Inside, Key, Ticket};
 use crate::transaction::pending::{self, Look};
 use crate::write::{Receipt, Settled};
 
@@ -328,7 +328,9 @@ impl Commit {
         drop(old);
         let real = target.real_path();
         Step::Wait(Box::pin(async move {
-            let stage = match reopen(place, &real, &origin, &self.cancel).await {
+            let Origin { options, timeout, .. } = &origin;
+            let reopened = wait::reopen(place, &real, options.commit.in_place, *timeout, &self.cancel).await;
+            let stage = match reopened {
                 Ok(Waited::Open(index)) => Committing::Reopened(index, origin, waited),
                 Ok(_) => Committing::Moved(origin, waited, None),
                 Err(error) => return After::Done(Err(error)),
@@ -353,21 +355,6 @@ impl Commit {
         let opened = opened.map_err(|failure| Arc::new(Err(failure)));
         Step::Done(Ok(Committed { written, opened }))
     }
-}
-
-/// Waits for the turn and for the lock.
-async fn reopen(mut place: Place, real: &Path, origin: &Origin, cancel: &Cancel) -> Result<Waited, Error> {
-    let Origin { options, timeout, .. } = origin;
-    let since = Instant::now();
-    let turn = tokio::select! {
-        biased;
-        turn = place.turn() => turn?,
-        () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
-        () = tokio::time::sleep(*timeout) => {
-            return Err(Timeout::ask(since.elapsed(), Blocker::EarlierCall, real).await.into());
-        }
-    };
-    wait::open(real, Wait::Lock(turn), options.commit.in_place, *timeout, cancel).await
 }
 
 impl Job for CommitJob {

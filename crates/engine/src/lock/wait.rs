@@ -10,7 +10,7 @@ use crate::index::file::IndexFile;
 use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::index_lock::IndexLock;
 use crate::lock::sidecar::{Backoff, Taking};
-use crate::process::{Called, FollowerPlace, Turn};
+use crate::process::{Called, FollowerPlace, Place, Turn};
 
 /// Waits for the turn and for the lock, without a thread, and without keeping the directory open.
 ///
@@ -92,6 +92,29 @@ pub async fn enqueue(
         (_, Some(error)) => Err(error),
         (_, None) => Ok(None),
     }
+}
+
+/// As [`open`], for a call that has had the file of another directory, and that no other may take along.
+///
+/// # Errors
+/// As [`open`].
+pub async fn reopen(
+    mut place: Place,
+    path: &Path,
+    in_place: bool,
+    timeout: Duration,
+    cancel: &Cancel,
+) -> Result<Waited> {
+    let since = Instant::now();
+    let turn = tokio::select! {
+        biased;
+        turn = place.turn() => turn?,
+        () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
+        () = tokio::time::sleep(timeout) => {
+            return Err(Timeout::ask(since.elapsed(), Blocker::EarlierCall, path).await.into());
+        }
+    };
+    open(path, Wait::Lock(turn), in_place, timeout, cancel).await
 }
 
 /// What a waiting call sees.

@@ -84,6 +84,16 @@ impl Dir {
         self.open_with(name, OFlags::RDWR | OFlags::NONBLOCK, 0)
     }
 
+    /// Opens a file to be appended to, and read. Never waits for a FIFO's reader, never follows a link.
+    pub fn open_to_append(&self, name: &OsStr) -> io::Result<File> {
+        self.open_with(name, OFlags::RDWR | OFlags::APPEND | OFlags::NONBLOCK, 0)
+    }
+
+    /// Makes a file to be appended to, which must not be there yet.
+    pub fn create_to_append(&self, name: &OsStr, mode: u32) -> io::Result<File> {
+        self.open_with(name, OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL, mode)
+    }
+
     /// Keeps what `name` stands for alive, without opening it for anything.
     #[cfg(target_os = "linux")]
     pub fn keep(&self, name: &OsStr) -> Option<File> {

@@ -132,6 +132,16 @@ impl Dir {
         OpenOptions::new().read(true).write(true).open(self.0.join(name)).map_err(one_number)
     }
 
+    /// Opens a file to be appended to, and read. Not to append only: such a handle may not make a file shorter.
+    pub fn open_to_append(&self, name: &OsStr) -> io::Result<File> {
+        self.open_to_overwrite(name)
+    }
+
+    /// Makes a file to be appended to, which must not be there yet.
+    pub fn create_to_append(&self, name: &OsStr, mode: u32) -> io::Result<File> {
+        self.create_new(name, mode)
+    }
+
     /// What would stop a rename to `name`: not known here, and the rename fails.
     pub fn obstacle(&self, _name: &OsStr) -> Option<Obstacle> {
         None

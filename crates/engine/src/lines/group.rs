@@ -1,0 +1,206 @@
+//! Calls for one file that are made together: one lock, one write, one flush. The call that has the turn takes those along
+//! that wait right behind it, whatever threads they come from, so the order of the calls stays.
+//!
+//! A call that waits leaves its lines where the others of its process find them. Whoever takes them tells it what came of it,
+//! or gives them back.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use crate::cancel::Cancel;
+use crate::error::{Error, ErrorKind, Result};
+use crate::index::file::IndexFile;
+use crate::lines::append::Done;
+use crate::lines::options::{AppendOptions, Appended, Lines};
+use crate::process::{CallId, lock};
+
+/// What a call comes to. Calls that were made together fail with one error.
+pub type Outcome = std::result::Result<Appended, Arc<Error>>;
+
+/// So much is written at once, but for a call that has more.
+const MOST_BYTES: usize = 8 << 20;
+const MOST_CALLS: usize = 10_000;
+
+/// What a call wants.
+#[derive(Debug)]
+pub struct Wish {
+    pub lines: Lines,
+    pub options: Arc<AppendOptions>,
+    pub cancel: Cancel,
+    pub since: Instant,
+}
+
+/// What a call that was taken along hears.
+pub enum Told {
+    Done(Outcome),
+    /// Nothing was done: it is to begin anew.
+    Again(Wish),
+}
+
+struct Waiting {
+    wish: Wish,
+    tell: oneshot::Sender<Told>,
+}
+
+static WAITING: Mutex<Option<HashMap<CallId, Waiting>>> = Mutex::new(None);
+
+/// A number that no other call has: those of updates count from 0.
+fn next_id() -> CallId {
+    const FIRST: CallId = 1 << 63;
+    static ISSUED: AtomicU64 = AtomicU64::new(FIRST);
+    ISSUED.fetch_add(1, Ordering::Relaxed)
+}
+
+/// The place of a call among those that wait. Dropped, its lines are gone from there.
+pub struct Seat {
+    pub id: CallId,
+    told: oneshot::Receiver<Told>,
+}
+
+impl Seat {
+    /// Leaves `wish` to be found.
+    pub fn take(wish: Wish) -> Self {
+        let (id, (tell, told)) = (next_id(), oneshot::channel());
+        lock(&WAITING).get_or_insert_default().insert(id, Waiting { wish, tell });
+        Self { id, told }
+    }
+
+    /// The call's own lines, now that it has the turn.
+    ///
+    /// # Errors
+    /// None but for a bug.
+    pub fn leave(self) -> Result<Wish> {
+        find(self.id).map(|waiting| waiting.wish).ok_or_else(lost)
+    }
+
+    /// Waits for what came of it, once another call has taken the lines.
+    ///
+    /// # Errors
+    /// That of a panic in the other call.
+    pub async fn told(mut self) -> Result<Told> {
+        (&mut self.told).await.map_err(|_| lost())
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        drop(find(self.id));
+    }
+}
+
+fn find(id: CallId) -> Option<Waiting> {
+    lock(&WAITING).as_mut()?.remove(&id)
+}
+
+fn suits(id: CallId, options: &AppendOptions, room: usize) -> bool {
+    let waiting = lock(&WAITING);
+    let Some(Waiting { wish, .. }) = waiting.as_ref().and_then(|waiting| waiting.get(&id)) else {
+        return false;
+    };
+    *wish.options == *options && wish.lines.text.len() <= room
+}
+
+fn lost() -> Error {
+    ErrorKind::Panic("an append was lost".to_owned()).into()
+}
+
+/// Calls that are made together. The first one leads.
+pub struct Group {
+    leader: Wish,
+    waited: Duration,
+    followers: Vec<(Waiting, Duration)>,
+    /// Whether a part of it may have been done.
+    pub begun: bool,
+}
+
+impl Group {
+    /// Of the call that has turn and lock.
+    pub fn of(leader: Wish) -> Self {
+        Self { waited: leader.since.elapsed(), leader, followers: Vec::new(), begun: false }
+    }
+
+    pub fn options(&self) -> &Arc<AppendOptions> {
+        &self.leader.options
+    }
+
+    /// The signal of the call that leads.
+    pub fn cancel(&self) -> &Cancel {
+        &self.leader.cancel
+    }
+
+    /// Takes those along that wait by now, and lets those go that were aborted.
+    pub fn gather(&mut self, file: &IndexFile) {
+        let mut room = MOST_BYTES.saturating_sub(self.bytes());
+        while self.followers.len() < MOST_CALLS
+            && let Some(id) = file.take_follower(|id| suits(id, self.options(), room))
+        {
+            // `None`: its thread has ended this very moment.
+            let Some(taken) = find(id) else { continue };
+            room = room.saturating_sub(taken.wish.lines.text.len());
+            let waited = taken.wish.since.elapsed();
+            self.followers.push((taken, waited));
+        }
+        let aborted = self.followers.extract_if(.., |(taken, _)| taken.wish.cancel.is_cancelled());
+        for (taken, _) in aborted {
+            drop(taken.tell.send(Told::Done(Err(Arc::new(ErrorKind::Aborted.into())))));
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let followers = self.followers.iter().map(|(taken, _)| taken.wish.lines.text.len());
+        followers.sum::<usize>() + self.leader.lines.text.len()
+    }
+
+    /// All lines, in the order of the calls.
+    pub fn text(&self) -> Vec<u8> {
+        let mut text = crate::process::room_for_bytes(self.bytes());
+        text.extend_from_slice(&self.leader.lines.text);
+        for (taken, _) in &self.followers {
+            text.extend_from_slice(&taken.wish.lines.text);
+        }
+        text
+    }
+
+    /// Tells the others what came of it, and returns what came of the call that leads.
+    pub fn settle(mut self, done: Result<Done>) -> Outcome {
+        let done = done.map_err(Arc::new);
+        let calls = self.followers.len() + 1;
+        let mut at = done.as_ref().map_or(0, |done| done.offset);
+        let mut outcome = |lines: &Lines, waited| {
+            let done = done.clone()?;
+            let (offset, bytes) = (at, lines.text.len() as u64);
+            at += bytes;
+            Ok(Appended {
+                lines: lines.count,
+                bytes,
+                offset,
+                durable: done.durable,
+                verified: done.verified,
+                rotated: done.rotated,
+                torn: done.torn,
+                calls,
+                waited,
+            })
+        };
+        let own = outcome(&self.leader.lines, self.waited);
+        for (taken, waited) in std::mem::take(&mut self.followers) {
+            let its = outcome(&taken.wish.lines, waited);
+            drop(taken.tell.send(Told::Done(its)));
+        }
+        own
+    }
+}
+
+/// A thread that ends, or a panic, keeps no call from its answer.
+impl Drop for Group {
+    fn drop(&mut self) {
+        for (Waiting { wish, tell }, _) in std::mem::take(&mut self.followers) {
+            let told = if self.begun { Told::Done(Err(Arc::new(lost()))) } else { Told::Again(wish) };
+            drop(tell.send(told));
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! An append on its way through workers: resolve the path, wait for turn and lock, append with all that wait for the same.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::cancel::Cancel;
+use crate::data::Data;
+use crate::dir::place::moved;
+use crate::dir::{Resolve, Target};
+use crate::error::{ErrorKind, Result};
+use crate::index::file::{IndexFile, Opening};
+use crate::job::{After, Job, Step};
+use crate::lines::append::{Done, append};
+pub use crate::lines::group::Outcome;
+use crate::lines::group::{Group, Seat, Told, Wish};
+use crate::lines::options::{AppendOptions, Appended, Lines};
+use crate::lock::holder::{Blocker, Timeout};
+use crate::lock::wait::{self, Wait, Waited};
+use crate::process::{Called, Inside, Ticket};
+use crate::transaction::pending::{self, Look};
+
+/// How long to wait until the next look at a transaction that is to be recovered first.
+const PAUSE: Duration = Duration::from_millis(1);
+/// How often lines are appended anew because the directory was replaced meanwhile.
+const MAX_MOVES: u32 = 64;
+
+/// One append.
+pub struct AppendJob {
+    stage: Stage,
+    origin: Origin,
+}
+
+/// Where the caller's path is to be followed from, and how.
+struct Origin {
+    path: PathBuf,
+    mkdir: bool,
+    network: bool,
+    timeout: Duration,
+    /// What the call is made inside of.
+    inside: Inside,
+    moves: u32,
+}
+
+enum Stage {
+    /// The text is to be encoded.
+    Given(Ticket, Data, Wish),
+    Called(Ticket, Wish),
+    /// It has turn and lock.
+    Ready(IndexFile, Group),
+    /// The directory is not at its place any more. `Some`: and these lines are in it.
+    Moved(Option<(IndexFile, Done)>, Group),
+}
+
+impl AppendJob {
+    /// For a call that has its rank among all of this process, and appends `text`, which is `count` lines with their ends.
+    pub fn new(
+        path: PathBuf,
+        text: Data,
+        count: usize,
+        options: AppendOptions,
+        ticket: Ticket,
+        cancel: Cancel,
+    ) -> Self {
+        let AppendOptions { mkdir, network, timeout, .. } = options;
+        let origin = Origin { path, mkdir, network, timeout, inside: ticket.made_inside(), moves: 0 };
+        // How long each waits is no difference between calls that are made together.
+        let options = Arc::new(AppendOptions { timeout: Duration::ZERO, ..options });
+        let lines = Lines { text: Vec::new(), count };
+        let wish = Wish { lines, options, cancel, since: Instant::now() };
+        Self { stage: Stage::Given(ticket, text, wish), origin }
+    }
+}
+
+impl Job for AppendJob {
+    type Output = Outcome;
+
+    fn run(self) -> Step<Self> {
+        let Self { stage, origin } = self;
+        match stage {
+            Stage::Given(ticket, text, mut wish) => match text.into_bytes() {
+                Ok(text) if text.is_empty() => Step::Done(Ok(Ok(Appended::default()))),
+                Ok(text) => {
+                    wish.lines.text = text;
+                    origin.enqueue(ticket, wish)
+                }
+                Err(error) => Step::Done(Err(error)),
+            },
+            Stage::Called(ticket, wish) => origin.enqueue(ticket, wish),
+            Stage::Ready(file, group) => origin.lead(file, group),
+            Stage::Moved(old, group) => origin.follow(old, group),
+        }
+    }
+}
+
+impl Origin {
+    fn at(self, stage: Stage) -> AppendJob {
+        AppendJob { stage, origin: self }
+    }
+
+    fn ticket(&self) -> Ticket {
+        Ticket::take().inside(self.inside.clone())
+    }
+
+    fn resolve(&self) -> Result<Target> {
+        let target = Target::resolve(&self.path, Resolve { mkdir: self.mkdir, exclusive: false })?;
+        match &target.dir.file_system().network {
+            Some(name) if !self.network => Err(ErrorKind::NetworkFs { name: name.clone() }.into()),
+            _ => Ok(target),
+        }
+    }
+
+    fn enqueue(self, ticket: Ticket, wish: Wish) -> Step<AppendJob> {
+        if let Err(error) = wish.cancel.check() {
+            return Step::Done(Err(error));
+        }
+        let target = match ticket.follow(&self.path, || self.resolve()) {
+            Ok(target) => target,
+            Err(error) if error.is_transient() => {
+                return Step::Again(self.at(Stage::Called(ticket, wish)), error);
+            }
+            Err(error) => return Step::Done(Err(error)),
+        };
+        match pending::look(&target.dir) {
+            Ok(Look::Clear) => {}
+            Ok(Look::Busy) => {
+                // Others do not wait for its place in the order of calls meanwhile.
+                drop(ticket);
+                return self.look_later(wish, target.real_path());
+            }
+            Err(error) => return Step::Again(self.at(Stage::Called(ticket, wish)), error),
+        }
+        let cancel = wish.cancel.clone();
+        let seat = Seat::take(wish);
+        let mut place = ticket.join_as_follower(target.key(), target.name.clone(), seat.id);
+        let turn = match place.try_called() {
+            Some(Called::Turn(turn)) => turn,
+            Some(Called::Follower) => return Step::Wait(Box::pin(self.told(seat))),
+            None => return self.wait(seat, cancel, target.real_path(), Wait::Turn(place)),
+        };
+        match IndexFile::try_open(target, turn, false) {
+            Ok(Opening::Open(file)) => match seat.leave() {
+                Ok(wish) => self.lead(file, Group::of(wish)),
+                Err(error) => Step::Done(Err(error)),
+            },
+            Ok(Opening::Busy(target, turn)) => self.wait(seat, cancel, target.real_path(), Wait::Lock(turn)),
+            Err(error) => Step::Done(Err(error)),
+        }
+    }
+
+    /// Looks again at a transaction that is to be recovered first.
+    fn look_later(self, wish: Wish, real: PathBuf) -> Step<AppendJob> {
+        Step::Wait(Box::pin(async move {
+            let waited = wish.since.elapsed();
+            if waited >= self.timeout {
+                return After::Done(Err(Timeout::ask(waited, Blocker::Lock, &real).await.into()));
+            }
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                () = wish.cancel.cancelled() => return After::Done(Err(ErrorKind::Aborted.into())),
+            }
+            let ticket = self.ticket();
+            After::Run(self.at(Stage::Called(ticket, wish)))
+        }))
+    }
+
+    fn wait(self, seat: Seat, cancel: Cancel, real: PathBuf, wait: Wait) -> Step<AppendJob> {
+        Step::Wait(Box::pin(async move {
+            match wait::open(&real, wait, false, self.timeout, &cancel).await {
+                Ok(Waited::Open(file)) => {
+                    seat.leave().map(|wish| self.at(Stage::Ready(file, Group::of(wish)))).into()
+                }
+                Ok(Waited::Elsewhere) => seat
+                    .leave()
+                    .map(|wish| {
+                        let ticket = self.ticket();
+                        self.at(Stage::Called(ticket, wish))
+                    })
+                    .into(),
+                Ok(Waited::Follower) => self.told(seat).await,
+                Err(error) => After::Done(Err(error)),
+            }
+        }))
+    }
+
+    /// Waits for the call that has taken this one along.
+    async fn told(self, seat: Seat) -> After<AppendJob> {
+        match seat.told().await {
+            Ok(Told::Done(outcome)) => After::Done(Ok(outcome)),
+            Ok(Told::Again(wish)) => {
+                let ticket = self.ticket();
+                After::Run(self.at(Stage::Called(ticket, wish)))
+            }
+            Err(error) => After::Done(Err(error)),
+        }
+    }
+
+    fn lead(self, file: IndexFile, mut group: Group) -> Step<AppendJob> {
+        // After a move the others have been written once already, and go on.
+        if self.moves == 0
+            && let Err(error) = group.cancel().check()
+        {
+            return Step::Done(Err(error));
+        }
+        group.gather(&file);
+        group.begun = true;
+        let done = match append(file.target(), &group.text(), group.options()) {
+            Err(error) if error.is_transient() => {
+                group.begun = false;
+                return Step::Again(self.at(Stage::Ready(file, group)), error);
+            }
+            done => done,
+        };
+        match done {
+            Ok(done) if !file.target().place.holds(file.target().dir.id()) => {
+                self.follow(Some((file, done)), group)
+            }
+            done => {
+                // The lock is free before a caller hears of it.
+                drop(file);
+                Step::Done(Ok(group.settle(done)))
+            }
+        }
+    }
+
+    /// Appends once more, to the file that the caller's path means now: the other one is in an old directory, where nobody
+    /// reads it.
+    fn follow(mut self, old: Option<(IndexFile, Done)>, mut group: Group) -> Step<AppendJob> {
+        group.begun = false;
+        let target = match self.resolve() {
+            Ok(target) => target,
+            Err(error) if error.is_transient() => {
+                return Step::Again(self.at(Stage::Moved(old, group)), error);
+            }
+            Err(error) => return Step::Done(Ok(group.settle(Err(error)))),
+        };
+        let old = match old {
+            // It was moved, and so was a link on the caller's path, which leads there again.
+            Some((file, done)) if *file.key() == target.key() => {
+                drop(file);
+                return Step::Done(Ok(group.settle(Ok(done))));
+            }
+            old => old,
+        };
+        if self.moves >= MAX_MOVES {
+            return Step::Done(Ok(group.settle(Err(moved()))));
+        }
+        self.moves += 1;
+        // Before the turn is passed on, and so before all calls that wait for it.
+        let place = self.ticket().join(target.key());
+        drop(old);
+        let (real, never) = (target.real_path(), Cancel::default());
+        Step::Wait(Box::pin(async move {
+            let stage = match wait::reopen(place, &real, false, self.timeout, &never).await {
+                Ok(Waited::Open(file)) => Stage::Ready(file, group),
+                Ok(_) => Stage::Moved(None, group),
+                Err(error) => return After::Done(Ok(group.settle(Err(error)))),
+            };
+            After::Run(self.at(stage))
+        }))
+    }
+}

@@ -1,0 +1,205 @@
+//! A file of lines, open under its lock: appending to it, and taking back what could not be appended as a whole.
+
+use std::fs::File;
+use std::io::{Seek as _, SeekFrom, Write as _};
+
+use crate::dir::Target;
+use crate::error::{Advice, Error, ErrorKind, Named, Result};
+use crate::lines::options::AppendOptions;
+use crate::lines::rotate::numbered;
+use crate::mutant::{Step, leaves_out};
+use crate::sys::{self, Dir, Kind, Stat};
+use crate::write::Level;
+use crate::write::verify::read_fully;
+
+const ALL: u32 = 0o666;
+const PRIVATE: u32 = 0o600;
+const CHUNK: usize = 256 << 10;
+
+/// A file that is open to be appended to.
+pub struct Log<'a> {
+    target: &'a Target,
+    pub file: File,
+    /// It was made just now.
+    pub is_new: bool,
+}
+
+/// Where a text is in its file.
+#[derive(Clone, Copy, Debug)]
+pub struct Placed {
+    pub end: u64,
+    pub flushed: bool,
+    pub verified: Option<Level>,
+}
+
+impl<'a> Log<'a> {
+    /// Opens the file of `target`, or makes it.
+    ///
+    /// # Errors
+    /// Those of open(2); [`ErrorKind::NotRegular`].
+    pub fn open(target: &'a Target, options: &AppendOptions) -> Result<Self> {
+        loop {
+            match target.dir.open_to_append(&target.name) {
+                Err(error) if error.raw_os_error() == Some(sys::ENOENT) => {
+                    match Self::make(target, options) {
+                        // A program without the lock was faster.
+                        Err(error) if error.errno_of("open") == Some(sys::EEXIST) => {}
+                        made => return made,
+                    }
+                }
+                opened => {
+                    let file = opened.named("open")?;
+                    if Dir::stat_file(&file).named("fstat")?.0 != Kind::File {
+                        let what = "not the file that it was a moment ago";
+                        return Err(ErrorKind::NotRegular { what }.into());
+                    }
+                    return Ok(Self { target, file, is_new: false });
+                }
+            }
+        }
+    }
+
+    fn make(target: &'a Target, options: &AppendOptions) -> Result<Self> {
+        let Target { dir, name, .. } = target;
+        // What was rotated just now, or by a call that was killed before it had made the next file.
+        let first = numbered(name, 1);
+        let model = match options.rotate {
+            Some(_) => dir.stat(&first).named("stat")?.filter(|stat: &Stat| stat.kind == Kind::File),
+            None => None,
+        };
+        let mode = match (&model, options.mode) {
+            (None, None) => ALL,
+            _ => PRIVATE,
+        };
+        let made = dir.create_to_append(name, mode);
+        let file = made.map_err(|error| Error::not_made(error, Advice::MakesFile))?;
+        let log = Self { target, file, is_new: true };
+        let bears = |now, wanted| dir.bears(now, wanted);
+        let set = match (&model, options.mode) {
+            (Some(model), mode) => sys::inherit(&log.file, dir, &first, &model.access, mode, &bears),
+            (None, Some(mode)) => sys::set_mode(&log.file, mode, &bears),
+            (None, None) => Ok(()),
+        };
+        match set {
+            Ok(()) => Ok(log),
+            Err(error) => {
+                log.give_up();
+                Err(error.into())
+            }
+        }
+    }
+
+    /// How many bytes it has.
+    ///
+    /// # Errors
+    /// Those of fstat(2).
+    pub fn size(&self) -> Result<u64> {
+        Ok(Dir::stat_file(&self.file).named("fstat")?.1.size)
+    }
+
+    /// Whether the file has no name any more: an editor has put another one in its place.
+    ///
+    /// # Errors
+    /// Those of fstat(2).
+    pub fn is_gone(&self) -> Result<bool> {
+        Ok(Dir::stat_file(&self.file).named("fstat")?.1.links == 0)
+    }
+
+    /// Appends `text` to a file of `size` bytes, as `options` ask for. If that fails, nothing of it is there.
+    ///
+    /// # Errors
+    /// Whatever fails first, [`Error::committed`] if a part of the text may be there; [`ErrorKind::Verify`].
+    pub fn append(&self, text: &[u8], size: u64, options: &AppendOptions) -> Result<Placed> {
+        let mut written = 0;
+        self.try_append(text, size, options, &mut written).map_err(|error| {
+            match self.take_back(size, written, options.flush) {
+                Ok(true) => error,
+                Ok(false) | Err(_) => error.after_commit().advise(Advice::Appended),
+            }
+        })
+    }
+
+    fn try_append(
+        &self,
+        text: &[u8],
+        size: u64,
+        options: &AppendOptions,
+        written: &mut usize,
+    ) -> Result<Placed> {
+        let mut file = &self.file;
+        // Where the system does not append by itself.
+        file.seek(SeekFrom::Start(size)).named("lseek")?;
+        while *written < text.len() {
+            match file.write(&text[*written..]) {
+                // A write of nothing is an error, not a loop.
+                Ok(0) => return Err(std::io::Error::from(std::io::ErrorKind::WriteZero)).named("write"),
+                Ok(some) => *written += some,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error).named("write"),
+            }
+        }
+        let end = file.stream_position().named("lseek")?;
+        let start = end.saturating_sub(text.len() as u64);
+        let flushed =
+            options.flush && (leaves_out(Step::AppendSync) || sys::sync_file(&self.file).named("fsync")?);
+        let verified = options.verify.map(|level| self.verify(text, start, level)).transpose()?;
+        // Some file systems say only then that writes were lost.
+        sys::flush_and_close_copy(&self.file).named("close")?;
+        Ok(Placed { end, flushed, verified })
+    }
+
+    fn verify(&self, text: &[u8], start: u64, wanted: Level) -> Result<Level> {
+        if leaves_out(Step::Verify) {
+            return Ok(wanted);
+        }
+        let level = match wanted {
+            Level::Device if sys::drop_pages(&self.file, self.size()?) => Level::Device,
+            _ => Level::Cache,
+        };
+        let mut chunk = vec![0; text.len().min(CHUNK)];
+        let mut at = start;
+        for expected in text.chunks(CHUNK) {
+            let got = read_fully(&self.file, &mut chunk[..expected.len()], at)?;
+            if chunk[..got] != *expected {
+                let alike = expected.iter().zip(&chunk[..got]).take_while(|(one, other)| one == other);
+                return Err(ErrorKind::Verify { offset: Some(at + alike.count() as u64) }.into());
+            }
+            at += got as u64;
+        }
+        Ok(level)
+    }
+
+    /// Makes the file as long as it was. `false`: a program without the lock has appended behind it.
+    fn take_back(&self, size: u64, written: usize, flush: bool) -> Result<bool> {
+        if leaves_out(Step::AppendUndo) {
+            return Ok(true);
+        }
+        let end = (&self.file).stream_position().named("lseek")?;
+        let now = self.size()?;
+        if now > size {
+            if end != now {
+                return Ok(false);
+            }
+            // A program without the lock may have appended before it.
+            let start = end.saturating_sub(written as u64).max(size);
+            self.file.set_len(start).named("ftruncate")?;
+            // The system may have begun to write it to the disk.
+            if flush {
+                sys::sync_file(&self.file).named("fsync")?;
+            }
+        }
+        self.give_up();
+        Ok(true)
+    }
+
+    /// Removes a file that was made for a text which is not in it.
+    fn give_up(&self) {
+        let Target { dir, name, .. } = self.target;
+        if self.is_new
+            && self.size().is_ok_and(|size| size == 0)
+            && dir.is_same(name, &self.file).unwrap_or(false)
+        {
+            drop(dir.unlink(name));
+        }
+    }
+}

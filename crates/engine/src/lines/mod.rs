@@ -1,0 +1,32 @@
+//! Files of lines, to which any number of threads and processes append, and which others read meanwhile.
+//!
+//! ```
+//! use pipeline_atomic_engine::lines::{AppendJob, AppendOptions};
+//! use pipeline_atomic_engine::{blocking, cancel::Cancel, data::Data, process::Ticket};
+//!
+//! let dir = tempfile::tempdir()?;
+//! let path = dir.path().join("events.jsonl");
+//! for line in ["{\"n\":1}\n", "{\"n\":2}\n"] {
+//!     let (text, ticket, cancel) = (Data::Bytes(line.into()), Ticket::take(), Cancel::default());
+//!     let job = AppendJob::new(path.clone(), text, 1, AppendOptions::default(), ticket, cancel);
+//!     blocking::run(job)?.expect("appended");
+//! }
+//! assert_eq!(std::fs::read_to_string(&path)?, "{\"n\":1}\n{\"n\":2}\n");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod append;
+mod group;
+mod job;
+mod log;
+mod options;
+mod read_job;
+mod rotate;
+mod splitter;
+mod tail;
+mod torn;
+
+pub use job::{AppendJob, Outcome};
+pub use options::{AppendOptions, Appended, Rotate, Torn};
+pub use read_job::{OpenLinesJob, ReadLinesJob};
+pub use splitter::{Item, Lost, Piece, Reader, Why};

@@ -1,0 +1,78 @@
+//! Setting a torn line aside: its bytes go to a file of their own, which is on disk before they leave the other one.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+
+use crate::cancel::Cancel;
+use crate::dir::Target;
+use crate::error::{Error, Named, Result};
+use crate::lines::options::{AppendOptions, Torn};
+use crate::mutant::{Step, leaves_out};
+use crate::sys;
+use crate::write::verify::read_fully;
+use crate::write::{Options, Running, Writer};
+
+const CHUNK: usize = 256 << 10;
+const NAME_MAX: usize = 255;
+
+/// Moves what is from `start` to `end`, the end of the file, to a file beside it.
+///
+/// # Errors
+/// Those of writing that file, of ftruncate(2) and of fsync(2). Whatever fails, the bytes are at least in one of the two.
+pub fn set_aside(
+    target: &Target,
+    file: &File,
+    (start, end): (u64, u64),
+    options: &AppendOptions,
+) -> Result<Option<Torn>> {
+    if leaves_out(Step::TornLine) {
+        return Ok(None);
+    }
+    let mut running = Running::default();
+    each(file, start, end, |bytes| {
+        running.add(bytes);
+        Ok(())
+    })?;
+    // A kill right after the copy has the next call find the same bytes: they get the same name, and there is one copy.
+    let path = target.real_path().with_file_name(name(&target.name, start, running.digest().hash()));
+    copy(file, start, end, &path, options).map_err(|error| error.about(&path))?;
+    file.set_len(start).named("ftruncate")?;
+    if options.flush {
+        sys::sync_file(file).named("fsync")?;
+    }
+    Ok(Some(Torn { path, offset: start, bytes: end - start }))
+}
+
+fn copy(file: &File, start: u64, end: u64, to: &std::path::Path, options: &AppendOptions) -> Result<()> {
+    let never = Cancel::default();
+    // No more open than the file that the bytes come from.
+    let mode = sys::access_of(file).named("fstat")?.mode & 0o777;
+    let how =
+        Options { mode: Some(mode), flush: options.flush, verify: options.verify, ..Options::default() };
+    let mut writer = Writer::open(to, how, false, &never)?;
+    each(file, start, end, |bytes| writer.write(bytes, &never))?;
+    writer.publish(&never)?.flush().map(drop)
+}
+
+fn each(file: &File, start: u64, end: u64, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    let mut chunk = vec![0; CHUNK];
+    let mut at = start;
+    while at < end {
+        let wanted = usize::try_from(end - at).map_or(CHUNK, |rest| rest.min(CHUNK));
+        let got = read_fully(file, &mut chunk[..wanted], at)?;
+        if got == 0 {
+            return Err(Error::raw("read", sys::EAGAIN));
+        }
+        each(&chunk[..got])?;
+        at += got as u64;
+    }
+    Ok(())
+}
+
+/// `NAME.torn-` and 16 hexadecimal digits, which follow from what was torn, and where.
+fn name(of: &OsStr, start: u64, hash: u128) -> OsString {
+    let tag = format!(".torn-{:016x}", (hash as u64) ^ start.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mut name = sys::cut(of, NAME_MAX - tag.len());
+    name.push(tag);
+    name
+}

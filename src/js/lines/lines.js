@@ -1,0 +1,82 @@
+;(native) => {
+  'use strict'
+
+  const expected = 'of type string or an instance of Iterable with strings; other values need { json: true }'
+
+  const isIterable = (value) =>
+    typeof value === 'object' && value !== null && typeof value[Symbol.iterator] === 'function'
+
+  function line(line, at) {
+    if (typeof line !== 'string')
+      throw native.wrongType(`lines[${at}]`, 'of type string, or JSON with { json: true }', line)
+    if (/[\n\0\p{Surrogate}]/u.test(line)) {
+      throw native.wrongValue(
+        `lines[${at}]`,
+        'must be one line of text: without line feeds, NUL characters and lone surrogates',
+        line,
+      )
+    }
+    return line
+  }
+
+  function json(value, at) {
+    const name = `lines[${at}]`
+    const reason = 'must be a value that JSON.stringify can write'
+    let text
+    try {
+      text = JSON.stringify(value)
+    } catch (cause) {
+      throw Object.assign(native.wrongValue(name, reason, value), { cause })
+    }
+    if (typeof text !== 'string') throw native.wrongValue(name, reason, value)
+    // An empty object is what is left of a Map.
+    if (text.includes('{}')) native.checkLost(name, value, text)
+    return text
+  }
+
+  /** The lines as one text, and how many there are. */
+  function joined(lines, isJson) {
+    if (typeof lines === 'string' && !isJson) return [`${line(lines, 0)}\n`, 1]
+    if (!isIterable(lines)) {
+      throw native.wrongType('lines', isJson ? 'an instance of Iterable' : expected, lines)
+    }
+    const texts = Array.from(lines, isJson ? json : line)
+    texts.push('')
+    return [texts.join('\n'), texts.length - 1]
+  }
+
+  /** An iterable that fails: a function that returns one has no other way to reject. */
+  const failing = (error) => ({ [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(error) }) })
+
+  /** The lines of a file, which is opened by the first step. */
+  async function* read(file, isJson, onTorn) {
+    const reader = await native.open(file, isJson)
+    try {
+      for (let isLast = false; !isLast; ) {
+        const [items, places, last] = await native.next(reader, file)
+        isLast = last
+        for (let at = 0; at < items.length; at++) {
+          const item = items[at]
+          if (typeof item !== 'string') {
+            onTorn?.(item)
+          } else if (!isJson) {
+            yield item
+          } else if (/\S/.test(item)) {
+            let value
+            try {
+              value = JSON.parse(item)
+            } catch {
+              onTorn?.(native.place(places, at))
+              continue
+            }
+            yield value
+          }
+        }
+      }
+    } finally {
+      native.close(reader)
+    }
+  }
+
+  return { joined, failing, read }
+}

@@ -1,0 +1,6 @@
+//! Lines: what a caller gives to be appended as text, and what was read as an async iterable.
+
+mod natives;
+mod script;
+
+pub use script::{failing, joined, read};
