@@ -163,6 +163,14 @@ const targets: Target[] = [
   {
     chart: 'many',
     sections: ['flushes'],
+    cases: /^1,000 lines at once/,
+    against: 'appendLines, one after the other',
+    of: 'wall',
+    atLeast: 50,
+  },
+  {
+    chart: 'many',
+    sections: ['flushes'],
     cases: /^1,000 files in one go/,
     against: 'atomicWrite, one after the other',
     of: 'wall',

@@ -1,4 +1,4 @@
-// Writes, updates and transactions in a process of its own, in which every flush may be slow, with marks around every batch.
+// Writes, appends, updates and transactions in a process of its own, in which every flush may be slow, with marks around every batch.
 
 import { mkdirSync, rmdirSync } from 'node:fs'
 import { mkdir, rm } from 'node:fs/promises'
@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { batchWriters } from '../contenders/batches'
 import { fourFiles } from '../contenders/four-files'
 import { change, writeIndex } from '../contenders/index-file'
+import { appenders } from '../contenders/lines'
 import { updaters } from '../contenders/updaters'
 import { writers } from '../contenders/writers'
 import { serve } from './child'
@@ -38,6 +39,8 @@ async function one(question: Question, path: (number: number) => string): Promis
     const update = await updaters.find(({ name }) => name === contender)?.open(index)
     if (update) return (number) => update(change(number))
   }
+  const appender = appenders.find(({ name }) => name === contender)
+  if (appender) return (number) => appender.append(join(folder, 'lines'), `${number} ${'x'.repeat(100)}`)
   const writer = writers.find(({ name }) => name === contender)
   if (writer) return (number) => writer.write(path(number), data)
   throw new Error(`no contender is called ${contender}`)

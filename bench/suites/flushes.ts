@@ -7,6 +7,7 @@ import { flushesOf, type Question } from '../children/marks'
 import { DELAY_MS, startSlow } from '../children/slow'
 import { allWriter, batchWriters, singlyWriter } from '../contenders/batches'
 import { type Guarantees, guaranteeCells, guaranteeColumns } from '../contenders/guarantees'
+import { fileAppender, lineAppender } from '../contenders/lines'
 import {
   indexUpdater,
   lockedFormerUpdater,
@@ -89,6 +90,15 @@ function cases(quick: boolean): { title: string; parts: Part[] }[] {
         singlyWriter,
         ...batchWriters.filter(({ fsyncFile, name }) => fsyncFile && /all at once/.test(name)),
       ].map((writer): Part => [writer, { operations: files, atOnce: true }]),
+    },
+    {
+      title: '1,000 lines at once',
+      parts: [
+        [lineAppender, { operations: files, atOnce: true }],
+        [lineAppender, { operations: 50, atOnce: false }],
+        [fileAppender, { operations: files, atOnce: true }],
+        [fileAppender, { operations: 50, atOnce: false }],
+      ],
     },
     {
       title: '1,000 updates at once, 1,000 records',

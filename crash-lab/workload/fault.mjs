@@ -6,12 +6,12 @@
 // node fault.mjs count PROCESSES FOLDER          which of their updates are there
 
 import { execFileSync } from 'node:child_process'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { setImmediate as tick } from 'node:timers/promises'
 
-const { atomicWrite, atomicIndexUpdate } = createRequire(import.meta.url)('../..')
+const { appendLines, atomicWrite, atomicIndexUpdate } = createRequire(import.meta.url)('../..')
 const MARK = 'THE DRIVE LOSES THIS PAGE'
 const UPDATES = 100
 const [fault, ...rest] = process.argv.slice(2)
@@ -31,6 +31,23 @@ async function judge(/** @type {Buffer} */ data, /** @type {object} */ options, 
   console.log(JSON.stringify(right ? {} : { problem: `${said}, but ${found.length} bytes are there`, harm }))
 }
 
+/** Appends to a file that ends in a part of a line. If the call rejects nothing of its line may be there. */
+async function judgeLine(/** @type {number} */ length, /** @type {string} */ torn, /** @type {object} */ options) {
+  for (const name of readdirSync(folder).filter((name) => name.startsWith('lines'))) rmSync(join(folder, name))
+  const path = join(folder, 'lines')
+  const old = `${'old '.repeat(12_500)}\n`
+  writeFileSync(path, old + torn, { flush: true })
+  const line = 'n'.repeat(length)
+  const outcome = await appendLines(path, line, options).catch((error) => error)
+  const failed = outcome instanceof Error
+  const found = readFileSync(path, 'utf8')
+  const aside = readdirSync(folder).filter((name) => name.startsWith('lines.torn-'))
+  const kept = torn === '' ? aside.length === 0 : aside.some((name) => readFileSync(join(folder, name), 'utf8') === torn)
+  const right = found === (failed ? old : `${old}${line}\n`) && kept
+  const problem = `${failed ? outcome.code : JSON.stringify(outcome)}, but ${found.length} bytes are there, aside ${aside}`
+  console.log(JSON.stringify(right ? {} : { problem, harm: 'torn' }))
+}
+
 /** From the drive, the caches having been dropped. */
 function fromDrive(/** @type {string} */ path) {
   execFileSync('sync', ['-f', path])
@@ -47,6 +64,9 @@ if (fault === 'short') {
   for (const length of [1, 50_000, 99_999, 100_000, 100_001, 150_000, 200_000, 5_000_000]) {
     await judge(Buffer.alloc(length, 'a'), { verify: false })
     await judge(Buffer.alloc(length, 'b'), { verify: true })
+  }
+  for (const torn of ['', 'half a li']) {
+    for (const length of [1, 49_998, 49_999, 70_000, 200_000]) await judgeLine(length, torn, { verify: false })
   }
 } else if (fault === 'lossy') {
   for (const pages of [1, 3, 16, 80]) {

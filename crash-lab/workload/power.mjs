@@ -8,7 +8,7 @@ import { mkdirSync, openSync, readFileSync, writeFileSync, writeSync } from 'nod
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 
-const { AtomicFile, atomicDirectory, atomicWrite, atomicWriteAll, atomicIndexUpdate } = createRequire(
+const { AtomicFile, appendLines, atomicDirectory, atomicWrite, atomicWriteAll, atomicIndexUpdate } = createRequire(
   import.meta.url,
 )('../..')
 const [folder, control, size, rounds] = [process.argv[2], process.argv[3], +process.argv[4], +process.argv[5]]
@@ -105,6 +105,15 @@ async function update(/** @type {string} */ path, /** @type {object} */ options 
   report({ done: id, durable, batch: batchSize })
 }
 
+/** Lines that no other operation appends, some of them longer than a page. */
+async function append(/** @type {string} */ path, /** @type {number} */ count, /** @type {object} */ options = {}) {
+  const id = operations++
+  const lines = Array.from({ length: count }, (_, at) => `${id}.${at} ${'line '.repeat((at * 389) % 1700)}`)
+  report({ lines: id, path }, Buffer.from(lines.map((line) => `${line}\n`).join('')))
+  const { durable, batchSize } = await appendLines(join(folder, path), lines, { timeout, ...options })
+  report({ done: id, durable, batch: batchSize })
+}
+
 /** The entries in the order in which they were added: every earlier version of the index is a beginning of these. */
 function last(/** @type {string} */ path) {
   const { filler, entries } = JSON.parse(readFileSync(join(folder, path), 'utf8'))
@@ -156,6 +165,10 @@ for (let round = 0; round < rounds; round++) {
     update(`made-${round % 2}/index.json`),
     write('steady'),
   ])
+  // Lines: one, several at once, many pages of them, and into a file that is rotated.
+  await append('log', 1)
+  await Promise.all([append('log', 2), append('log', 1), append(`made-${round}/log`, 6), append('log', 5)])
+  await append('rotated', 4, { rotate: { size: 15_000, keep: 9 } })
   // Many at once, none waiting for another: updates that may share a commit, files that may share their folder's flush.
   await Promise.all([
     ...times(8, () => update('group.json')),

@@ -22,7 +22,7 @@ const SECTION: &str = "mutants";
 const THREADS: usize = 4;
 
 /// What only a power cut brings to light.
-const FOR_POWER: [&str; 8] = [
+const FOR_POWER: [&str; 9] = [
     "fsync",
     "file-fsync",
     "dir-fsync",
@@ -31,6 +31,7 @@ const FOR_POWER: [&str; 8] = [
     "batch-fsync",
     "tree-fsync",
     "in-place-fsync",
+    "append-fsync",
 ];
 
 /// The same, of transactions.
@@ -50,8 +51,10 @@ const ELSEWHERE: [(&str, Setting); 4] = [
 ];
 
 /// What other faults bring to light.
-const FOR_FAULTS: [(&str, Fault); 8] = [
+const FOR_FAULTS: [(&str, Fault); 10] = [
     ("write-loop", Fault::ShortWrite),
+    ("append-undo", Fault::ShortWrite),
+    ("torn-line", Fault::ShortWrite),
     ("verify", Fault::LossyDrive),
     ("lock-identity", Fault::ManyProcesses),
     ("root-lock", Fault::Turns),

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::history::{History, Index, Moment, Version, Window};
+use super::lines;
 use super::names;
 use super::trees;
 use crate::report::problem::Harm::{Lost, Torn};
@@ -17,6 +18,9 @@ pub fn check(root: &Path, history: &History, window: Window) -> Result<(), Probl
     files(root, history, window)?;
     for (path, versions) in &history.trees {
         trees::check(root, path, versions, window)?;
+    }
+    for (path, appended) in &history.lines {
+        lines::check(root, path, appended, window)?;
     }
     indexes(root, history, window)
 }

@@ -66,6 +66,8 @@ pub struct History {
     pub files: BTreeMap<String, Vec<Version>>,
     pub indexes: BTreeMap<String, Index>,
     pub trees: BTreeMap<String, Vec<Tree>>,
+    /// Files of lines: what each call has appended, in the order of the calls.
+    pub lines: BTreeMap<String, Vec<Version>>,
     /// Files and indexes that are overwritten: there may be anything while that is under way.
     pub in_place: BTreeSet<String>,
     /// `durable` of each result.
@@ -97,6 +99,10 @@ impl History {
             let versions = self.files.entry(path()?).or_default();
             places.insert(id, Place::File(path()?, versions.len()));
             versions.push(Version { started: Some(moment), durable: None, bytes });
+        } else if let Some(id) = message["lines"].as_u64() {
+            let appended = self.lines.entry(path()?).or_default();
+            places.insert(id, Place::Lines(path()?, appended.len()));
+            appended.push(Version { started: Some(moment), durable: None, bytes });
         } else if let Some(id) = message["tree"].as_u64() {
             let versions = self.trees.entry(path()?).or_default();
             let file = message["file"].as_str().context("a tree without a file")?.to_owned();
@@ -121,6 +127,9 @@ impl History {
             match places.get(&id).context("done, but never started")? {
                 Place::File(path, number) => {
                     self.files.get_mut(path).context("no such file")?[*number].durable = durable;
+                }
+                Place::Lines(path, number) => {
+                    self.lines.get_mut(path).context("no such lines")?[*number].durable = durable;
                 }
                 Place::Tree(path, number) => {
                     self.trees.get_mut(path).context("no such tree")?[*number].durable = durable;
@@ -178,6 +187,7 @@ type Places = std::collections::HashMap<u64, Place>;
 enum Place {
     File(String, usize),
     Tree(String, usize),
+    Lines(String, usize),
     Index(String, String),
 }
 

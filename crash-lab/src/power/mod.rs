@@ -3,6 +3,7 @@
 mod check;
 pub mod cut;
 mod history;
+mod lines;
 mod names;
 mod record;
 mod replay;

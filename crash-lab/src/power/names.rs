@@ -8,6 +8,7 @@ use std::path::{Component, Path};
 use anyhow::{Context, Result};
 
 use super::history::{History, Version, Window};
+use super::lines;
 use crate::report::problem::{Harm, Problem};
 
 /// Where the noise writes; nothing is promised there.
@@ -54,6 +55,11 @@ pub fn check(root: &Path, history: &History, window: Window) -> Result<(), Probl
                 known.insert(format!("{path}.backup"));
             }
         }
+    }
+    for (path, _) in history.lines.iter().filter(|(_, appended)| started(appended)) {
+        know(&mut known, path);
+        known.insert(beside(path, |name| format!(".{name}.lock")));
+        known.extend(lines::rotated(path));
     }
     for (path, versions) in &history.trees {
         for version in versions.iter().filter(|version| version.started < Some(window.from)) {
