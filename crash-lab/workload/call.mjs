@@ -9,6 +9,7 @@ import { descriptors, leaked } from './rest.mjs'
 
 const {
   AtomicFile,
+  appendLines,
   atomicDirectory,
   atomicIndexUpdate,
   atomicTransaction,
@@ -19,7 +20,7 @@ const {
 } = createRequire(import.meta.url)('../..')
 
 /** `group`: how many updates at once are one call.
- * @type {{ op: 'write' | 'update' | 'file' | 'all' | 'tree' | 'transaction' | 'recover' | 'snapshot' | 'control', path: string, fill: string, companions: string[], size: number, options: object,
+ * @type {{ op: 'write' | 'update' | 'file' | 'append' | 'all' | 'tree' | 'transaction' | 'recover' | 'snapshot' | 'control', path: string, fill: string, companions: string[], size: number, options: object,
  *   group: number, warm?: string, waits?: boolean, removes?: string, rooted?: boolean, survives?: string, calls: number, traced: boolean }} */
 const spec = JSON.parse(process.argv[2])
 
@@ -38,6 +39,9 @@ async function call() {
   const data = () => Buffer.alloc(spec.size, spec.fill)
   if (spec.op === 'update') return atomicIndexUpdate(spec.path, increment, { initial, ...spec.options })
   if (spec.op === 'write') return atomicWrite(spec.path, data(), spec.options)
+  if (spec.op === 'append') {
+    return { written: true, ...(await appendLines(spec.path, 'x'.repeat(spec.size), spec.options)) }
+  }
   if (spec.op === 'file') return pieceByPiece(data())
   if (spec.op === 'all') return together(data())
   if (spec.op === 'tree') return tree(data())

@@ -32,8 +32,13 @@ async function judge(/** @type {Buffer} */ data, /** @type {object} */ options, 
 }
 
 /** Appends to a file that ends in a part of a line. If the call rejects nothing of its line may be there. */
-async function judgeLine(/** @type {number} */ length, /** @type {string} */ torn, /** @type {object} */ options) {
-  for (const name of readdirSync(folder).filter((name) => name.startsWith('lines'))) rmSync(join(folder, name))
+async function judgeLine(
+  /** @type {number} */ length,
+  /** @type {string} */ torn,
+  /** @type {object} */ options,
+) {
+  for (const name of readdirSync(folder).filter((name) => name.startsWith('lines')))
+    rmSync(join(folder, name))
   const path = join(folder, 'lines')
   const old = `${'old '.repeat(12_500)}\n`
   writeFileSync(path, old + torn, { flush: true })
@@ -42,7 +47,8 @@ async function judgeLine(/** @type {number} */ length, /** @type {string} */ tor
   const failed = outcome instanceof Error
   const found = readFileSync(path, 'utf8')
   const aside = readdirSync(folder).filter((name) => name.startsWith('lines.torn-'))
-  const kept = torn === '' ? aside.length === 0 : aside.some((name) => readFileSync(join(folder, name), 'utf8') === torn)
+  const kept =
+    torn === '' ? aside.length === 0 : aside.some((name) => readFileSync(join(folder, name), 'utf8') === torn)
   const right = found === (failed ? old : `${old}${line}\n`) && kept
   const problem = `${failed ? outcome.code : JSON.stringify(outcome)}, but ${found.length} bytes are there, aside ${aside}`
   console.log(JSON.stringify(right ? {} : { problem, harm: 'torn' }))
@@ -66,7 +72,8 @@ if (fault === 'short') {
     await judge(Buffer.alloc(length, 'b'), { verify: true })
   }
   for (const torn of ['', 'half a li']) {
-    for (const length of [1, 49_998, 49_999, 70_000, 200_000]) await judgeLine(length, torn, { verify: false })
+    for (const length of [1, 49_998, 49_999, 70_000, 200_000])
+      await judgeLine(length, torn, { verify: false })
   }
 } else if (fault === 'lossy') {
   for (const pages of [1, 3, 16, 80]) {

@@ -8,9 +8,8 @@ import { mkdirSync, openSync, readFileSync, writeFileSync, writeSync } from 'nod
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 
-const { AtomicFile, appendLines, atomicDirectory, atomicWrite, atomicWriteAll, atomicIndexUpdate } = createRequire(
-  import.meta.url,
-)('../..')
+const { AtomicFile, appendLines, atomicDirectory, atomicWrite, atomicWriteAll, atomicIndexUpdate } =
+  createRequire(import.meta.url)('../..')
 const [folder, control, size, rounds] = [process.argv[2], process.argv[3], +process.argv[4], +process.argv[5]]
 const recorder = openSync(control, 'w')
 let operations = 0
@@ -106,7 +105,11 @@ async function update(/** @type {string} */ path, /** @type {object} */ options 
 }
 
 /** Lines that no other operation appends, some of them longer than a page. */
-async function append(/** @type {string} */ path, /** @type {number} */ count, /** @type {object} */ options = {}) {
+async function append(
+  /** @type {string} */ path,
+  /** @type {number} */ count,
+  /** @type {object} */ options = {},
+) {
   const id = operations++
   const lines = Array.from({ length: count }, (_, at) => `${id}.${at} ${'line '.repeat((at * 389) % 1700)}`)
   report({ lines: id, path }, Buffer.from(lines.map((line) => `${line}\n`).join('')))

@@ -3,9 +3,10 @@
 use anyhow::{Context, Result, ensure};
 
 use super::trial::Trial;
-use super::{group, judge, together};
+use super::{append, group, judge, together};
 use crate::lab::Lab;
 use crate::report::problem::{Harm, Problem};
+use crate::walk::scene::Op;
 use crate::walk::session::{Reply, call_again};
 use crate::walk::strace::{Call, Inject, Object};
 use crate::walk::{self, At, Attempt, Patience, Point, Workspace};
@@ -51,7 +52,11 @@ fn fail_once(lab: &Lab, workspace: &Workspace, trial: &Trial) -> Result<Option<P
         let answer = answer.clone();
         return together::judge(lab, workspace, trial, &mut done, &answer);
     }
-    let judge = if scene.group > 0 { group::first_call } else { judge::first_call };
+    let judge = match scene.op {
+        Op::Append => append::first_call,
+        _ if scene.group > 0 => group::first_call,
+        _ => judge::first_call,
+    };
     if let Some(problem) = judge(trial, workspace, answer, &done.calls)? {
         return Ok(Some(problem));
     }

@@ -53,7 +53,7 @@ pub fn first_call(
 /// What must hold in any case: nothing is torn, nothing is left.
 pub fn around(trial: &Trial, found: &Found, answer: &Value, calls: &[Call]) -> Option<Problem> {
     let scene = trial.point.at.scene;
-    let may_be_torn = scene.is_in_place() && answer["error"]["committed"] == true;
+    let may_be_torn = (scene.is_in_place() || scene.is_append()) && answer["error"]["committed"] == true;
     if let Some(problem) = found.broken(scene, may_be_torn) {
         return Some(problem);
     }
@@ -170,6 +170,10 @@ fn explains(call: &Call, scene: &Scene, target: &Path, error: &Value) -> bool {
         _ if scene.has_backup() => named == backup(target),
         // It names one of them.
         Op::All => COMPANIONS.iter().any(|name| named == target.with_file_name(name)),
+        // It may name the file for the part of a line.
+        Op::Append => {
+            scene.half && named.to_string_lossy().starts_with(&format!("{}.torn-", target.display()))
+        }
         // It names a place in the tree, which may still be beside the target.
         Op::Tree => named.ancestors().any(|path| path == target || is_temp_of(path, target)),
         _ => false,

@@ -1,6 +1,7 @@
 //! Section: an error at every system call. Each call of a baseline trace fails with each error that it can return, once
 //! and from then on. The promise must reject with it, or the result must be right and true all the same.
 
+mod append;
 mod fallback;
 mod group;
 mod injected;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::scene::{COMPANIONS, Op, Scene, TARGET, backup};
+use super::scene::{COMPANIONS, HALF, Op, Scene, TARGET, backup};
 use crate::report::problem::{Harm, Problem};
 
 const TEMP_SUFFIX: &str = ".atomic-tmp";
@@ -30,6 +30,8 @@ pub struct Found {
     /// Which updates of a group it holds.
     pub done: Vec<u64>,
     pub backup: Content,
+    /// The part of a line is where it was, or set aside.
+    pub keeps_half: bool,
     /// Names of temp files and locks.
     pub leftovers: Vec<String>,
     /// Names that are neither those nor expected.
@@ -49,6 +51,7 @@ impl Found {
                 .collect::<Result<_>>()?,
             done: done(scene, &target),
             backup: content(scene, &backup(&target))?,
+            keeps_half: !scene.half || fs::read(&target)?.ends_with(HALF),
             leftovers: Vec::new(),
             unexpected: Vec::new(),
         };
@@ -71,7 +74,9 @@ impl Found {
                 || target.starts_with(&path)
                 || scene.companions(root).contains(&path)
                 || (scene.has_backup() && path == backup(target));
-            if is_temp(&name) || name == format!(".{TARGET}.lock") {
+            if scene.half && name.starts_with(&format!("{TARGET}.torn-")) {
+                self.keeps_half |= fs::read(&path)? == HALF;
+            } else if is_temp(&name) || name == format!(".{TARGET}.lock") {
                 self.leftovers.push(name);
             } else if !expected {
                 self.unexpected.push(name);
@@ -101,6 +106,9 @@ impl Found {
         }
         if scene.has_backup() && ![Content::Version(0), Content::Version(1)].contains(&self.backup) {
             return Some(Harm::Torn.problem(format!("the backup is {:?}", self.backup)));
+        }
+        if !self.keeps_half {
+            return Some(Harm::Lost.problem("the part of a line is gone"));
         }
         (!self.unexpected.is_empty())
             .then(|| Harm::Torn.problem(format!("unexpected names: {:?}", self.unexpected)))

@@ -128,7 +128,7 @@ pub fn attempt_beside<T>(
     }
     let mut held = scene.waits.then(|| scene.hold_lock(&workspace.folder)).transpose()?;
     let mut spec = scene.spec(&workspace.folder, 2, true, &workspace.warm)?;
-    if let Some(timeout) = patience.lock_timeout().filter(|_| scene.is_update()) {
+    if let Some(timeout) = patience.lock_timeout().filter(|_| scene.is_update() || scene.is_append()) {
         spec["options"]["timeout"] = timeout.into();
     }
     let mut warm = scene.waits.then(|| scene.hold_lock(&workspace.warm)).transpose()?;
@@ -282,10 +282,13 @@ fn are_alike(one: &[Call], other: &[Call]) -> bool {
 }
 
 /// The call that gives the new file its name: the last that links or renames anything but a backup. In place it is the
-/// one that cuts off what is left of the old content.
+/// one that cuts off what is left of the old content, and of lines it is the one that writes them.
 pub fn publishes(scene: &Scene, call: &Call) -> bool {
     if scene.is_in_place() {
         return call.name == "ftruncate" && call.object == Object::Target;
+    }
+    if scene.is_append() {
+        return call.name == "write" && call.object == Object::Target;
     }
     call.object != Object::Backup && (call.name.starts_with("rename") || call.name == "linkat")
 }

@@ -15,6 +15,9 @@ use super::four_files;
 /// Name of the target in every scene; its folder differs.
 pub const TARGET: &str = "index.json";
 
+/// What a file of lines may end in: a part of a line.
+pub const HALF: &[u8] = b"half a li";
+
 /// Names of the files that are written together with the target or in it, in this order. They end as the target
 /// does, by which a trace recognises them.
 pub const COMPANIONS: [&str; 2] = ["second-index.json", "third-index.json"];
@@ -39,6 +42,8 @@ pub enum Op {
     Recover,
     /// `snapshotRead`, of the same files.
     Snapshot,
+    /// `appendLines`, of one line.
+    Append,
     /// `fs.writeFile`: the lab has to find faults with it.
     Control,
 }
@@ -46,7 +51,7 @@ pub enum Op {
 impl Op {
     /// Made of several calls, or of several files.
     pub fn is_composed(self) -> bool {
-        matches!(self, Self::File | Self::All | Self::Tree) || self.is_together()
+        matches!(self, Self::File | Self::All | Self::Tree | Self::Append) || self.is_together()
     }
 
     /// About the files of a transaction.
@@ -64,6 +69,7 @@ impl Op {
             Self::Transaction => "transaction",
             Self::Recover => "recover",
             Self::Snapshot => "snapshot",
+            Self::Append => "append",
             Self::Control => "control",
         }
     }
@@ -88,6 +94,8 @@ pub struct Scene {
     pub interrupted: &'static str,
     /// A transaction removes one of its files, and is the first in its directory.
     pub removes: bool,
+    /// The file ends in a part of a line.
+    pub half: bool,
     pub size: usize,
     /// As JSON.
     pub options: &'static str,
@@ -104,11 +112,14 @@ pub const WRITE: Scene = Scene {
     orphan: false,
     interrupted: "",
     removes: false,
+    half: false,
     size: 10_000,
     options: "{}",
 };
 /// An index that is updated. Its timeout is longer than any machine takes: a call that times out waits for nothing.
 pub const UPDATE: Scene = Scene { op: Op::Update, options: r#"{"timeout":600000}"#, ..WRITE };
+/// A file of lines that gets one more.
+pub const APPEND: Scene = Scene { op: Op::Append, ..UPDATE };
 /// Four files in two directories that change together.
 pub const TRANSACTION: Scene = Scene { op: Op::Transaction, ..UPDATE };
 /// A transaction that was committed, and has changed some of its names.
@@ -141,6 +152,8 @@ pub const SCENES: &[Scene] = &[
     Scene { name: "a mounted index, in place, with backup", options: BACKUP_IN_PLACE, ..UPDATE },
     Scene { name: "a directory", op: Op::Tree, ..WRITE },
     Scene { name: "a new directory", op: Op::Tree, old: false, missing: "a/b", ..WRITE },
+    Scene { name: "appended line", ..APPEND },
+    Scene { name: "line after half a line", half: true, ..APPEND },
     Scene { name: "transaction", ..TRANSACTION },
     Scene { name: "first transaction, with a removal", removes: true, ..TRANSACTION },
     Scene { name: "transaction after an interrupted one", interrupted: four_files::SECOND, ..TRANSACTION },
@@ -166,6 +179,11 @@ impl Scene {
     /// It takes the lock of an index.
     pub fn is_update(&self) -> bool {
         self.op == Op::Update || self.op.is_together()
+    }
+
+    /// It adds to a file and changes nothing of what is there.
+    pub fn is_append(&self) -> bool {
+        self.op == Op::Append
     }
 
     /// A transaction that is not the first: it finds a journal with the record of another one.
@@ -201,6 +219,9 @@ impl Scene {
             let pad = "x".repeat(self.size);
             return format!("{{\n  \"n\": {n},\n  \"pad\": \"{pad}\"\n}}").into_bytes();
         }
+        if self.is_append() {
+            return format!("{}\n", "x".repeat(self.size)).repeat(n as usize).into_bytes();
+        }
         // A file that is overwritten becomes shorter. Until its end is cut off it is no version.
         let size = if self.is_in_place() && n < 2 { self.size * 2 } else { self.size };
         fill(n).bytes().cycle().take(size).collect()
@@ -208,7 +229,7 @@ impl Scene {
 
     /// The version that the call makes of `version`.
     pub fn next(&self, version: u32) -> u32 {
-        if self.is_update() { version + self.group.max(1) } else { 2 }
+        if self.is_update() || self.is_append() { version + self.group.max(1) } else { 2 }
     }
 
     /// Which version `bytes` is.
@@ -216,6 +237,8 @@ impl Scene {
         if self.group > 0 {
             return Some(1 + u32::try_from(self.done(bytes)?.len()).ok()?);
         }
+        // Nothing is appended behind a part of a line.
+        let bytes = if self.half { bytes.strip_suffix(HALF).unwrap_or(bytes) } else { bytes };
         (0..=6).find(|n| self.bytes(*n) == bytes)
     }
 
@@ -245,7 +268,8 @@ impl Scene {
                 fs::write(target.join(name), self.bytes(1))?;
             }
         } else if self.old {
-            fs::write(&target, self.bytes(1))?;
+            let half = if self.half { HALF } else { &[] };
+            fs::write(&target, [&self.bytes(1)[..], half].concat())?;
             for companion in self.companions(folder) {
                 fs::write(companion, self.bytes(1))?;
             }
