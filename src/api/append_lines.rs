@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine::lines::{AppendJob, AppendOptions as EngineOptions, Appended, Rotate};
+use engine::lines::{AppendOptions as EngineOptions, Appended, Rotate};
 use napi::bindgen_prelude::{Either, Unknown};
 use napi::{Env, ValueType};
 use napi_derive::napi;
@@ -12,7 +12,6 @@ use crate::api::options::{Checked, WriteOptions, milliseconds, verified};
 use crate::js::error::from_engine;
 use crate::js::inside;
 use crate::js::lines;
-use crate::js::task;
 use crate::js::value::{Encoding, Result, Signal, args, path, promise, raw};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -115,9 +114,9 @@ pub struct AppendResult {
 /// were appended together fail together. For an object in a store it is `ERR_ATOMIC_UNSUPPORTED`. An abort of `signal` takes effect
 /// until the lines are written.
 ///
-/// Not promised: anything about programs that write to the file without this package, though their lines are neither overwritten nor
-/// removed; that a reader never meets a line that is being written: {@link readLines} skips it. The file must be readable too, and
-/// its directory writable.
+/// Not promised: anything about programs that write to the file without this package. Whole lines that they append are kept; a
+/// part of a line that they are still writing counts as torn. A reader may meet a line that is being written: {@link readLines} skips
+/// it. The file must be readable too, and its directory writable.
 #[napi(
     ts_args_type = "path: PathLike, lines: string | Iterable<string>, options?: (AppendLinesOptions & { json?: false }) | null",
     ts_return_type = "Promise<AppendResult>"
@@ -145,18 +144,16 @@ fn start<'env>(
     let shared = args::options::<WriteOptions<'_>>(env, "of type Object", given)?.unwrap_or_default();
     let options = parse(env, &own, &shared)?;
     let (text, count) = lines::joined(env, lines, options.json)?;
+    if count == 0 {
+        return promise::of(env, raw::to_js(env, AppendResult::from(Appended::default())));
+    }
     let text = Encoding::Utf8.copy(env, &text)?;
     let signal = Signal::attach(env, shared.signal.as_ref())?;
-    let job = AppendJob::new(path.absolute, text, count, options, inside::ticket(env), signal.cancel());
-    task::answer(env, job, move |env, outcome| {
-        signal.detach(env)?;
-        let failed = |error| from_engine(env, error, &path.shown, || signal.reason(env));
-        match outcome {
-            Ok(Ok(done)) => raw::to_js(env, AppendResult::from(done)),
-            Ok(Err(error)) => Err(failed(&error)),
-            Err(error) => Err(failed(&error)),
-        }
-    })
+    lines::append(env, path, (text, count), options, signal, answer)
+}
+
+fn answer(env: &Env, done: Appended) -> Result<'_, Unknown<'_>> {
+    raw::to_js(env, AppendResult::from(done))
 }
 
 fn parse<'env>(

@@ -51,6 +51,8 @@ pub fn append(target: &Target, text: &[u8], options: &AppendOptions) -> Result<D
             rotate(target, limit.keep)?;
             rotated = true;
             log = Log::open(target, options)?;
+            // It stays if the lines cannot be appended: there was a file.
+            log.is_new = false;
             (size, tail) = (log.size()?, Tail::Whole);
         }
         let ended: Vec<u8>;

@@ -1,4 +1,4 @@
-//! Calls for one file that are made together: one lock, one write, one flush. The call that has the turn takes those along
+//! Jobs for one file that are done together: one lock, one write, one flush. The call that has the turn takes those along
 //! that wait right behind it, whatever threads they come from, so the order of the calls stays.
 //!
 //! A call that waits leaves its lines where the others of its process find them. Whoever takes them tells it what came of it,
@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 
@@ -15,23 +15,26 @@ use crate::cancel::Cancel;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::file::IndexFile;
 use crate::lines::append::Done;
+use crate::lines::bunch::{MOST_BYTES, MOST_CALLS};
 use crate::lines::options::{AppendOptions, Appended, Lines};
 use crate::process::{CallId, lock};
 
-/// What a call comes to. Calls that were made together fail with one error.
-pub type Outcome = std::result::Result<Appended, Arc<Error>>;
+/// What the calls of a job come to, in their order. Calls that were made together fail with one error.
+pub type Outcome = std::result::Result<Vec<Appended>, Arc<Error>>;
 
-/// So much is written at once, but for a call that has more.
-const MOST_BYTES: usize = 8 << 20;
-const MOST_CALLS: usize = 10_000;
-
-/// What a call wants.
+/// What the calls of a job want.
 #[derive(Debug)]
 pub struct Wish {
     pub lines: Lines,
     pub options: Arc<AppendOptions>,
     pub cancel: Cancel,
-    pub since: Instant,
+}
+
+impl Wish {
+    /// When the first of the calls was made.
+    pub fn since(&self) -> Instant {
+        self.lines.parts.first().map_or_else(Instant::now, |part| part.since)
+    }
 }
 
 /// What a call that was taken along hears.
@@ -111,8 +114,9 @@ fn lost() -> Error {
 /// Calls that are made together. The first one leads.
 pub struct Group {
     leader: Wish,
-    waited: Duration,
-    followers: Vec<(Waiting, Duration)>,
+    /// When the file was theirs.
+    ready: Instant,
+    followers: Vec<(Waiting, Instant)>,
     /// Whether a part of it may have been done.
     pub begun: bool,
 }
@@ -120,7 +124,7 @@ pub struct Group {
 impl Group {
     /// Of the call that has turn and lock.
     pub fn of(leader: Wish) -> Self {
-        Self { waited: leader.since.elapsed(), leader, followers: Vec::new(), begun: false }
+        Self { leader, ready: Instant::now(), followers: Vec::new(), begun: false }
     }
 
     pub fn options(&self) -> &Arc<AppendOptions> {
@@ -135,19 +139,23 @@ impl Group {
     /// Takes those along that wait by now, and lets those go that were aborted.
     pub fn gather(&mut self, file: &IndexFile) {
         let mut room = MOST_BYTES.saturating_sub(self.bytes());
-        while self.followers.len() < MOST_CALLS
+        while self.calls() < MOST_CALLS
             && let Some(id) = file.take_follower(|id| suits(id, self.options(), room))
         {
             // `None`: its thread has ended this very moment.
             let Some(taken) = find(id) else { continue };
             room = room.saturating_sub(taken.wish.lines.text.len());
-            let waited = taken.wish.since.elapsed();
-            self.followers.push((taken, waited));
+            self.followers.push((taken, Instant::now()));
         }
         let aborted = self.followers.extract_if(.., |(taken, _)| taken.wish.cancel.is_cancelled());
         for (taken, _) in aborted {
             drop(taken.tell.send(Told::Done(Err(Arc::new(ErrorKind::Aborted.into())))));
         }
+    }
+
+    fn calls(&self) -> usize {
+        let followers = self.followers.iter().map(|(taken, _)| taken.wish.lines.parts.len());
+        followers.sum::<usize>() + self.leader.lines.parts.len()
     }
 
     fn bytes(&self) -> usize {
@@ -168,27 +176,30 @@ impl Group {
     /// Tells the others what came of it, and returns what came of the call that leads.
     pub fn settle(mut self, done: Result<Done>) -> Outcome {
         let done = done.map_err(Arc::new);
-        let calls = self.followers.len() + 1;
+        let calls = self.calls();
         let mut at = done.as_ref().map_or(0, |done| done.offset);
-        let mut outcome = |lines: &Lines, waited| {
+        let mut outcome = |lines: &Lines, ready: Instant| {
             let done = done.clone()?;
-            let (offset, bytes) = (at, lines.text.len() as u64);
-            at += bytes;
-            Ok(Appended {
-                lines: lines.count,
-                bytes,
-                offset,
-                durable: done.durable,
-                verified: done.verified,
-                rotated: done.rotated,
-                torn: done.torn,
-                calls,
-                waited,
-            })
+            let appended = lines.parts.iter().map(|part| {
+                let offset = at;
+                at += part.bytes;
+                Appended {
+                    lines: part.lines,
+                    bytes: part.bytes,
+                    offset,
+                    durable: done.durable,
+                    verified: done.verified,
+                    rotated: done.rotated,
+                    torn: done.torn.clone(),
+                    calls,
+                    waited: ready.duration_since(part.since),
+                }
+            });
+            Ok(appended.collect())
         };
-        let own = outcome(&self.leader.lines, self.waited);
-        for (taken, waited) in std::mem::take(&mut self.followers) {
-            let its = outcome(&taken.wish.lines, waited);
+        let own = outcome(&self.leader.lines, self.ready);
+        for (taken, ready) in std::mem::take(&mut self.followers) {
+            let its = outcome(&taken.wish.lines, ready);
             drop(taken.tell.send(Told::Done(its)));
         }
         own

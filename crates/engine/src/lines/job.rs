@@ -2,19 +2,19 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::cancel::Cancel;
-use crate::data::Data;
 use crate::dir::place::moved;
 use crate::dir::{Resolve, Target};
 use crate::error::{ErrorKind, Result};
 use crate::index::file::{IndexFile, Opening};
 use crate::job::{After, Job, Step};
 use crate::lines::append::{Done, append};
+use crate::lines::bunch::Bunch;
 pub use crate::lines::group::Outcome;
 use crate::lines::group::{Group, Seat, Told, Wish};
-use crate::lines::options::{AppendOptions, Appended, Lines};
+use crate::lines::options::AppendOptions;
 use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::wait::{self, Wait, Waited};
 use crate::process::{Called, Inside, Ticket};
@@ -25,7 +25,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// How often lines are appended anew because the directory was replaced meanwhile.
 const MAX_MOVES: u32 = 64;
 
-/// One append.
+/// One append, for all calls that share it.
 pub struct AppendJob {
     stage: Stage,
     origin: Origin,
@@ -43,8 +43,8 @@ struct Origin {
 }
 
 enum Stage {
-    /// The text is to be encoded.
-    Given(Ticket, Data, Wish),
+    /// More calls may come, and their texts are to be encoded.
+    Given(Ticket, Bunch, Arc<AppendOptions>, Cancel),
     Called(Ticket, Wish),
     /// It has turn and lock.
     Ready(IndexFile, Group),
@@ -53,22 +53,13 @@ enum Stage {
 }
 
 impl AppendJob {
-    /// For a call that has its rank among all of this process, and appends `text`, which is `count` lines with their ends.
-    pub fn new(
-        path: PathBuf,
-        text: Data,
-        count: usize,
-        options: AppendOptions,
-        ticket: Ticket,
-        cancel: Cancel,
-    ) -> Self {
+    /// For calls of which the first has its rank among all of this process.
+    pub fn new(path: PathBuf, bunch: Bunch, options: AppendOptions, ticket: Ticket, cancel: Cancel) -> Self {
         let AppendOptions { mkdir, network, timeout, .. } = options;
         let origin = Origin { path, mkdir, network, timeout, inside: ticket.made_inside(), moves: 0 };
         // How long each waits is no difference between calls that are made together.
         let options = Arc::new(AppendOptions { timeout: Duration::ZERO, ..options });
-        let lines = Lines { text: Vec::new(), count };
-        let wish = Wish { lines, options, cancel, since: Instant::now() };
-        Self { stage: Stage::Given(ticket, text, wish), origin }
+        Self { stage: Stage::Given(ticket, bunch, options, cancel), origin }
     }
 }
 
@@ -78,12 +69,8 @@ impl Job for AppendJob {
     fn run(self) -> Step<Self> {
         let Self { stage, origin } = self;
         match stage {
-            Stage::Given(ticket, text, mut wish) => match text.into_bytes() {
-                Ok(text) if text.is_empty() => Step::Done(Ok(Ok(Appended::default()))),
-                Ok(text) => {
-                    wish.lines.text = text;
-                    origin.enqueue(ticket, wish)
-                }
+            Stage::Given(ticket, bunch, options, cancel) => match bunch.close() {
+                Ok(lines) => origin.enqueue(ticket, Wish { lines, options, cancel }),
                 Err(error) => Step::Done(Err(error)),
             },
             Stage::Called(ticket, wish) => origin.enqueue(ticket, wish),
@@ -151,7 +138,7 @@ impl Origin {
     /// Looks again at a transaction that is to be recovered first.
     fn look_later(self, wish: Wish, real: PathBuf) -> Step<AppendJob> {
         Step::Wait(Box::pin(async move {
-            let waited = wish.since.elapsed();
+            let waited = wish.since().elapsed();
             if waited >= self.timeout {
                 return After::Done(Err(Timeout::ask(waited, Blocker::Lock, &real).await.into()));
             }

@@ -1,17 +1,28 @@
 //! What to append, how, and what was done.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::write::Level;
 
 /// Lines, each with its line end.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Lines {
     /// In UTF-8.
     pub text: Vec<u8>,
-    /// How many.
-    pub count: usize,
+    /// Whose they are, in order.
+    pub parts: Vec<Part>,
+}
+
+/// What one call appends.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    /// How much of the text.
+    pub bytes: u64,
+    /// How many lines.
+    pub lines: usize,
+    /// When the call was made.
+    pub since: Instant,
 }
 
 /// How to append. Calls are made together only if theirs are the same.

@@ -47,6 +47,11 @@ impl Tail {
 
 /// Where what is behind the last line end begins.
 fn last_line(file: &File, size: u64) -> Result<u64> {
+    let mut last = [0];
+    // As it is, but for what a crash has left.
+    if size == 0 || read_fully(file, &mut last, size - 1)? == 1 && last == *b"\n" {
+        return Ok(size);
+    }
     let mut chunk = vec![0; usize::try_from(size.min(CHUNK)).unwrap_or_default()];
     let mut end = size;
     while end > 0 {

@@ -93,6 +93,11 @@ impl Drop for Function {
 }
 
 impl Inside {
+    /// Whether it is nothing.
+    pub fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+
     fn frames(&self) -> impl Iterator<Item = &Arc<Frame>> {
         std::iter::successors(self.0.as_ref(), |frame| frame.outer.0.as_ref())
     }

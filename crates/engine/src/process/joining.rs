@@ -42,6 +42,11 @@ impl<A> Joining<A> {
         self.issued
     }
 
+    /// The last rank that was issued.
+    pub fn latest(&self) -> u64 {
+        self.issued
+    }
+
     /// The path of the call is being followed from now on.
     pub fn follow(&mut self, rank: u64, path: &Path) {
         if let Some(call) = self.calls.get_mut(&rank) {

@@ -15,5 +15,5 @@ pub use buffer_pool::{room, room_for_bytes};
 pub(crate) use deferred_close::{Old, Replaced};
 pub use inside::Inside;
 pub(crate) use parallel::{each, each_at_once};
-pub use queue::{CallId, Called, FollowerPlace, Key, Place, Places, Ticket, Turn};
+pub use queue::{CallId, Called, FollowerPlace, Key, Place, Places, Rank, Ticket, Turn};
 pub(crate) use thread::{lock, retry_transient, spawn_or_run, spawn_or_skip};

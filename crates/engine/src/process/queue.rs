@@ -53,6 +53,17 @@ pub struct Ticket {
     inside: Inside,
 }
 
+/// The rank of a call, which outlives its ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rank(u64);
+
+impl Rank {
+    /// Whether no call of this process was made after that one.
+    pub fn is_latest(self) -> bool {
+        update(|queues| (queues.joining.latest() == self.0, Vec::new()))
+    }
+}
+
 /// By what a call is known to those that might take it along.
 pub type CallId = u64;
 
@@ -187,6 +198,11 @@ impl Ticket {
     /// work is about to start.
     pub fn take() -> Self {
         update(|queues| (Self { rank: queues.joining.issue(), inside: Inside::default() }, Vec::new()))
+    }
+
+    /// What tells whether a call was made after this one.
+    pub fn rank(&self) -> Rank {
+        Rank(self.rank)
     }
 
     /// Follows `path`, which may take for ever: other calls do not wait for that longer than a second.
