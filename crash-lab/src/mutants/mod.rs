@@ -148,10 +148,11 @@ pub fn run(lab: &Lab, budget: Budget) -> Result<Findings> {
 fn all() -> impl Iterator<Item = Trial> {
     let plain = FOR_POWER.iter().map(|mutant| Trial::Power(mutant, Setting::Plain));
     let elsewhere = ELSEWHERE.iter().map(|(mutant, setting)| Trial::Power(mutant, *setting));
-    let faults = FOR_FAULTS
-        .iter()
-        .flat_map(|(mutant, fault)| [Some(*mutant), None].map(|mutant| Trial::Fault(mutant, *fault)));
-    plain.chain(TOGETHER.map(Trial::Together)).chain(elsewhere).chain(faults)
+    let faults = FOR_FAULTS.iter().map(|(mutant, fault)| Trial::Fault(Some(mutant), *fault));
+    // One for each fault, whatever brings it to light.
+    let is_first = |at: &usize| FOR_FAULTS[..*at].iter().all(|(_, fault)| *fault != FOR_FAULTS[*at].1);
+    let controls = (0..FOR_FAULTS.len()).filter(is_first).map(|at| Trial::Fault(None, FOR_FAULTS[at].1));
+    plain.chain(TOGETHER.map(Trial::Together)).chain(elsewhere).chain(faults).chain(controls)
 }
 
 /// On every file system, with as many states as give a figure.
