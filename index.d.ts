@@ -626,9 +626,9 @@ export declare class AtomicFile {
  * were appended together fail together. For an object in a store it is `ERR_ATOMIC_UNSUPPORTED`. An abort of `signal` takes effect
  * until the lines are written.
  *
- * Not promised: anything about programs that write to the file without this package, though their lines are neither overwritten nor
- * removed; that a reader never meets a line that is being written: {@link readLines} skips it. The file must be readable too, and
- * its directory writable.
+ * Not promised: anything about programs that write to the file without this package. Whole lines that they append are kept; a
+ * part of a line that they are still writing counts as torn. A reader may meet a line that is being written: {@link readLines} skips
+ * it. The file must be readable too, and its directory writable.
  */
 export declare function appendLines(path: PathLike, lines: string | Iterable<string>, options?: (AppendLinesOptions & { json?: false }) | null): Promise<AppendResult>
 
