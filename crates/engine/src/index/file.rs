@@ -170,7 +170,7 @@ impl IndexFile {
 
     /// Its directory and name.
     pub(crate) fn target(&self) -> &Target {
-        &self.target
+        &self.held.target
     }
 
     /// Where it is.
