@@ -46,6 +46,29 @@ export interface CloudOptions {
   maxAttempts?: number
 }
 
+/**
+ * A schema as [Standard Schema](https://standardschema.dev) defines it; zod, valibot and arktype make such. `T` is what it accepts.
+ */
+export interface StandardSchema<T = any> {
+  readonly '~standard': {
+    readonly version: 1
+    readonly vendor: string
+    readonly validate: (value: unknown) => SchemaResult | Promise<SchemaResult>
+    readonly types?: { readonly input: T; readonly output: unknown } | undefined
+  }
+}
+
+/** What a schema says of an index: it passes if there are no issues. */
+export type SchemaResult =
+  | { readonly value: unknown; readonly issues?: undefined }
+  | { readonly issues: readonly SchemaIssue[] }
+
+/** What is wrong with an index, and at which place in it. */
+export interface SchemaIssue {
+  readonly message: string
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
+}
+
 /** What {@link list} gives for each object. */
 export interface ListedObject {
   /** Its URL. */
@@ -66,8 +89,8 @@ export interface IndexPatch {
   delete?: readonly string[]
 }
 
-/** Options of {@link atomicIndexPatch}: those of {@link atomicIndexUpdate}, but for `initial`, and `wait`. */
-export interface PatchOptions extends Omit<UpdateOptions, 'initial'> {
+/** Options of {@link atomicIndexPatch}: those of {@link atomicIndexUpdate}, but for `initial` and `fnTimeout`, and `wait`. */
+export interface PatchOptions extends Omit<UpdateOptions, 'initial' | 'fnTimeout'> {
   /**
    * For an object in a store: whether the promise resolves when the change is stored, or when it is in the index.
    *
@@ -130,6 +153,8 @@ export type AtomicErrorCode =
   | 'ERR_ATOMIC_LOSSY_INDEX'
   /** The update did not get the index within `timeout`. */
   | 'ERR_ATOMIC_LOCK_TIMEOUT'
+  /** The function of an update did not settle within `fnTimeout`. Nothing of it was written. */
+  | 'ERR_ATOMIC_FN_TIMEOUT'
   /** The call was made inside the function of a call for the same file or directory, and would wait for itself. */
   | 'ERR_ATOMIC_REENTRANT'
   /** Two entries of one call name the same file: `entry` and `duplicateOf`. */
@@ -168,6 +193,8 @@ export type AtomicErrorCode =
   | 'ERR_ATOMIC_STORE_UNFIT'
   /** The path is that of an object in a store, and the package for these is not installed, or cannot be loaded. */
   | 'ERR_ATOMIC_NO_CLOUD'
+  /** The index does not pass the option `schema`. Nothing was written. */
+  | 'ERR_ATOMIC_SCHEMA'
   /** The function has no meaning for this path: a directory in an object store, a release on a disk. The message says what to call. */
   | 'ERR_ATOMIC_UNSUPPORTED'
 
@@ -187,7 +214,7 @@ export type AtomicErrorCode =
  * - A wrong argument, and a result of `fn` that is no index, is a `TypeError`: `ERR_INVALID_ARG_TYPE`,
  *   `ERR_INVALID_ARG_VALUE`, `ERR_INVALID_URL_SCHEME`, `ERR_INVALID_FILE_URL_HOST`, `ERR_INVALID_FILE_URL_PATH`,
  *   `ERR_INVALID_RETURN_VALUE`.
- * - A method of {@link AtomicFile} that is called at the wrong time: `ERR_INVALID_STATE`.
+ * - A method of {@link AtomicFile} or of {@link IndexLock} that is called at the wrong time: `ERR_INVALID_STATE`.
  * - An index that is longer than a string can be: `ERR_STRING_TOO_LONG`, with `path` and `size`.
  * - An aborted signal: `name` is `'AbortError'`, `code` is `'ABORT_ERR'`, `cause` is the reason of the signal.
  * - `ERR_INTERNAL_ASSERTION` is a bug in this package. Please report it.
@@ -227,6 +254,8 @@ export interface AtomicError extends NodeJS.ErrnoException {
   holder?: { pid: number; host: string; since: Date }
   /** `ERR_STRING_TOO_LONG`: the size of the file in bytes, where it is the file that is too long. */
   size?: number
+  /** `ERR_ATOMIC_SCHEMA`: what the schema has found, and where. */
+  issues?: readonly SchemaIssue[]
   /** Objects in stores: the HTTP status that the store answered with. */
   status?: number
   /** Objects in stores: by what the store knows the request. */
@@ -259,7 +288,7 @@ export declare function atomicIndexUpdate(
  */
 export declare function atomicIndexUpdate(
   path: PathLike,
-  fn: (index: any[]) => any[] | PromiseLike<any[]>,
+  fn: (index: any[], run: UpdateRun) => any[] | PromiseLike<any[]>,
   options: UpdateOptions & { initial: never[] },
 ): Promise<UpdateResult>
 
@@ -272,9 +301,39 @@ export declare function atomicIndexUpdate(
  */
 export declare function atomicIndexUpdate<T extends object = any>(
   path: PathLike,
-  fn: (index: T) => T | PromiseLike<T>,
+  fn: (index: T, run: UpdateRun) => T | PromiseLike<T>,
   options: UpdateOptions<T> & { initial: T },
 ): Promise<UpdateResult>
+
+/** What `fn` of an update gets as its second argument, if it declares one. */
+export interface UpdateRun {
+  /**
+   * Aborted when nobody waits for this run any more: the signal of the call was aborted, `fnTimeout` has passed, or the function kept other
+   * calls waiting (then it runs again, later). For what the function waits for: `fetch(url, { signal })`.
+   */
+  signal: AbortSignal
+  /** Which run of the function this is for its call: 1, 2, … */
+  attempt: number
+}
+
+/** Options of {@link IndexLock.update}. */
+export type LockedUpdateOptions<T = any> = Omit<
+  UpdateOptions<T>,
+  'fallback' | 'network' | 'endpoint' | 'maxAttempts'
+>
+
+/** What is given for one path: a lock. For an array of paths: an array of locks, in their order. */
+export type IndexLocks<P> = P extends readonly PathLike[]
+  ? { -readonly [K in keyof P]: IndexLock }
+  : IndexLock
+
+export interface IndexLock {
+  /** Changes the index, as {@link atomicIndexUpdate} does: `fn` gets `undefined` if there is no file. */
+  update<T extends object = any>(
+    fn: (index: T | undefined, run: UpdateRun) => T | PromiseLike<T>,
+    options?: LockedUpdateOptions<T> | null,
+  ): Promise<UpdateResult>
+}
 
 /**
  * Appends JSON Lines: each value of `lines`, strings too, becomes one line by `JSON.stringify`. The whole contract is documented at
@@ -352,7 +411,7 @@ export type TransactionWriteOptions = Pick<
 /** How a transaction updates an index. `backup` is below the root as well; it is a copy, written by the same transaction. */
 export type TransactionUpdateOptions<T = any> = Pick<
   UpdateOptions<T>,
-  'initial' | 'space' | 'numbers' | 'backup' | 'mode' | 'verify' | 'mkdir'
+  'initial' | 'space' | 'numbers' | 'backup' | 'schema' | 'migrate' | 'mode' | 'verify' | 'mkdir'
 >
 
 /** An index as a transaction has written it. */
@@ -406,8 +465,14 @@ export interface Transaction {
   read(path: PathLike, options: BufferEncoding | { encoding: BufferEncoding }): Promise<string | null>
   read(path: PathLike, options?: { encoding?: null } | null): Promise<Buffer | null>
   /** As `read`, parsed; without a file `initial`. To change an index, prefer `update`, which waits for its turn. */
-  readIndex<T extends object = any>(path: PathLike, options: { initial: T }): Promise<T>
-  readIndex<T extends object = any>(path: PathLike, options?: { initial?: T }): Promise<T | undefined>
+  readIndex<T extends object = any>(
+    path: PathLike,
+    options: Pick<UpdateOptions<T>, 'numbers' | 'schema' | 'migrate'> & { initial: T },
+  ): Promise<T>
+  readIndex<T extends object = any>(
+    path: PathLike,
+    options?: Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'schema' | 'migrate'>,
+  ): Promise<T | undefined>
 }
 
 /** One operation of a transaction that is given as a list. */
@@ -602,6 +667,83 @@ export declare class AtomicFile {
 }
 
 /**
+ * The lock of an index, as {@link acquireIndexLock} and {@link withIndexLock} give it. While it is held, no update of any
+ * process, worker thread or call changes the index, but for those of the lock itself.
+ *
+ * Calls on one lock take place one after the other, in their order; {@link IndexLock.update | updates} that wait share a commit.
+ * A call after the release rejects with `ERR_INVALID_STATE`. If the directory of the index is replaced as a whole while the lock is
+ * held, the lock is that of a file which has no path any more: calls on it reject with `ENOENT`.
+ */
+export declare class IndexLock {
+  /** The path of the index, as it was given. */
+  get path(): string
+  /**
+   * Reads and parses the index, as {@link readIndex} does. The options are its options, and `timeout`, which is how long to wait
+   * for earlier calls on this lock (by default 30,000 ms).
+   */
+  read<T = any>(options?: Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'schema' | 'migrate' | 'timeout'> | null): Promise<IndexRead<T>>
+  /**
+   * Changes the index, as {@link atomicIndexUpdate} does. The options are those of that function, but for `fallback` and `network`,
+   * which are those of the lock. `timeout` is how long to wait for earlier calls on this lock. Without `initial`, `fn` gets `undefined`
+   * if there is no file.
+   */
+  update<T extends object = any>(fn: (index: T, run: UpdateRun) => T | PromiseLike<T>, options: LockedUpdateOptions<T> & { initial: T }): Promise<UpdateResult>
+  /**
+   * Replaces the index by `value`, an object or an array, whatever the index says: also if it is no JSON, or has numbers that
+   * JavaScript would change. Otherwise it is written as by {@link IndexLock.update}: with the layout of the old one, and not
+   * at all if it says the same. `backup: true` keeps the old bytes. The value is copied as JSON during the call. What JSON
+   * cannot express rejects with `ERR_INVALID_ARG_VALUE`.
+   */
+  write<T extends object = any>(value: T, options?: Omit<LockedUpdateOptions<T>, 'initial' | 'fnTimeout' | 'migrate'> | null): Promise<UpdateResult>
+  /**
+   * Gives the index back, after the calls that were made on the lock before. When the promise resolves, the lock is free. A second
+   * release waits for the first one.
+   */
+  release(): Promise<void>
+  /** What `await using` calls at the end of its block: {@link IndexLock.release}. */
+  [globalThis.Symbol.asyncDispose](): Promise<void>
+}
+
+/**
+ * Locks an index, or several, until the lock is released: the very lock that {@link atomicIndexUpdate} takes, so no update comes
+ * between what is read and what is written under it, however long that takes. For rebuilds that read, compute for minutes, and write.
+ *
+ * ```ts
+ * const lock = await acquireIndexLock('posts/index.json')
+ * try {
+ *   const { value } = await lock.read<Posts>()
+ *   await lock.write(await rebuild(value))
+ * } finally {
+ *   await lock.release()
+ * }
+ * ```
+ *
+ * With TypeScript since 5.2 and Node.js since 24, `await using lock = await acquireIndexLock(path)` releases it at the end of the
+ * block. {@link withIndexLock} always releases it, and knows calls that would wait for it.
+ *
+ * Calls of one process get the index in the order in which they were made, whatever they are; other processes wait for the lock file
+ * with their own timeouts, and get it first when it is released. Plain readers wait for nobody. A lock that is held keeps no thread
+ * and does not keep the process alive. It is free as soon as its process or its worker thread ends, also by a kill. A lock that is
+ * garbage-collected is released, with a warning of the process (`ATOMIC_LOCK_NOT_RELEASED`).
+ *
+ * Several paths are locked together: all, or none within `timeout`. The promise is then for an array of locks, in the order of the
+ * paths, each of which is released by itself. They are taken in one order everywhere, so that two calls with several paths, or a call
+ * and a transaction, do not wait for each other. A path that means the same file as an earlier one rejects with
+ * `ERR_ATOMIC_DUPLICATE`. An error that is about one of several paths has its position as `entry`.
+ *
+ * Rejects with an {@link AtomicError}: `ERR_ATOMIC_LOCK_TIMEOUT`, `ERR_ATOMIC_NO_LOCKS`, `ERR_ATOMIC_NETWORK_FS` as
+ * {@link atomicIndexUpdate} does; `ERR_ATOMIC_REENTRANT` inside the function of a call for the same file, `ERR_ATOMIC_NESTED` inside
+ * a function of a transaction; `ERR_ATOMIC_UNSUPPORTED` for an object in a store; `AbortError`; and with what opening the directory
+ * fails with. What the index says is not looked at.
+ *
+ * Not promised: a call that waits for a lock which its own program holds waits until its timeout, and a write of the file, which has
+ * none, until the release; only inside the function of {@link withIndexLock} such calls are refused. A process holds at most as many
+ * locks as a sixteenth of the descriptors that it may have; further calls wait for one of them to be released. Two programs that
+ * take two locks one after the other in opposite orders wait for each other until a timeout: give both paths at once.
+ */
+export declare function acquireIndexLock<const P extends PathLike | readonly PathLike[]>(paths: P, options?: IndexLockOptions | null): Promise<IndexLocks<P>>
+
+/**
  * Appends lines to a file, for logs and JSON Lines. `lines` is one line, or an iterable of them; each gets its line feed here.
  * When the promise resolves they are at the end of the file, whole, in their order and next to each other, on disk and read back.
  *
@@ -750,7 +892,7 @@ export declare function atomicDirectory<T>(path: PathLike, build: (staging: stri
  * is. For a file both mean that it is.
  *
  * `set` is copied as JSON during the call. Rejects also with `ERR_INVALID_ARG_TYPE`, if the patch is of another form or the
- * index is an array; for a file with `ERR_INVALID_ARG_VALUE`, if `set` has what JSON cannot write or would lose, as a `Map`.
+ * index is an array; with `ERR_INVALID_ARG_VALUE`, if `set` has what JSON cannot write or would lose, as a `Map`.
  */
 export declare function atomicIndexPatch(path: PathLike, patch: IndexPatch, options?: PatchOptions | null): Promise<PatchResult>
 
@@ -765,10 +907,12 @@ export declare function atomicIndexPatch(path: PathLike, patch: IndexPatch, opti
  * `fn` may be async, and it may run more than once for one call: when it or a function that shares its commit fails,
  * when another program changed the file without the lock, when the directory was replaced (then it gets the index in
  * the new one), and when it is async and keeps the functions before it
- * waiting for more than 100 ms. So it must have no side effects.
+ * waiting for more than 100 ms. So it must have no side effects. A function that declares a second parameter gets an {@link UpdateRun}:
+ * which run this is, and a signal that is aborted when nobody waits for the run any more. (What counts is `fn.length`: a parameter
+ * with a default value, and rest parameters, declare none.)
  *
  * Calls of one thread that wait for the same index share the next commit if their options are the same (apart from
- * `initial`, `timeout` and `signal`). Their functions run in the order of the calls. Each gets the very object that
+ * `initial`, `migrate`, `timeout` and `signal`). Their functions run in the order of the calls. Each gets the very object that
  * the one before it returned, with everything in it that JSON would not keep (if it fails on that, it runs again on
  * what was written). The result is written once, and each promise resolves after that. A function that fails rejects
  * only the promise of its own call. `batchSize` tells how many calls there were. A thousand calls at once cost little
@@ -786,8 +930,10 @@ export declare function atomicIndexPatch(path: PathLike, patch: IndexPatch, opti
  *   and `column` say where. It is never overwritten;
  * - `ERR_ATOMIC_LOSSY_INDEX`: the file has a number that JavaScript would change (see `numbers`). `offset`, `line` and
  *   `column` say where, `literal` which;
+ * - `ERR_ATOMIC_SCHEMA`: the index, or what a function made of it, does not pass `schema`. `issues` are those of the schema;
  * - `ERR_ATOMIC_LOCK_TIMEOUT`: the call did not get the index within `timeout`. `lock` is the path of the lock file,
  *   `holder` who has it, as far as it says so. They are for people: a pid may be another container's;
+ * - `ERR_ATOMIC_FN_TIMEOUT`: `fn` did not settle within `fnTimeout`;
  * - `ERR_ATOMIC_NO_LOCKS`: the file system has no locks (flock); keep the index on another one;
  * - `ERR_ATOMIC_NETWORK_FS`: the file is on a network file system (see `network`);
  * - `ERR_ATOMIC_REENTRANT`: the call was made inside `fn` of a call for the same file;
@@ -812,7 +958,7 @@ export declare function atomicIndexPatch(path: PathLike, patch: IndexPatch, opti
  * values so far: an update then waits until `timeout`, and a write waits for ever. Two functions that wait for each other's indexes do so until `timeout`. A write has
  * none: do not wait inside `fn` for a write of another file that waits behind an {@link atomicWriteAll} of both.
  */
-export declare function atomicIndexUpdate<T extends object = any>(path: PathLike, fn: (index: T | undefined) => T | PromiseLike<T>, options?: UpdateOptions<T> | null): Promise<UpdateResult>
+export declare function atomicIndexUpdate<T extends object = any>(path: PathLike, fn: (index: T | undefined, run: UpdateRun) => T | PromiseLike<T>, options?: UpdateOptions<T> | null): Promise<UpdateResult>
 
 /**
  * Publishes a whole set of objects below `prefix` at once, all or nothing: they are written under a prefix of their own, and then one
@@ -958,6 +1104,30 @@ export declare function atomicWrite(path: PathLike, data: Data, options?: WriteO
  */
 export declare function atomicWriteAll(entries: Iterable<WriteEntry> | AsyncIterable<WriteEntry>, options?: WriteAllOptions | null): Promise<WriteResult[]>
 
+/** Which earlier versions of an index are kept. For files only; in a transaction one backup is kept, of each version. */
+export interface BackupOptions {
+  /**
+   * Where the newest backup is. Older ones are beside it, and have `.1`, `.2`, … at the end.
+   *
+   * @default `${path}.backup`
+   */
+  path?: PathLike
+  /**
+   * How many backups to keep, from 1 to 1000. When a version is kept, each older backup moves on by one, and the last one goes. Nothing is
+   * copied where the file system has links. Files of more generations, which an earlier call has kept, stay as they are.
+   *
+   * @default 1
+   */
+  generations?: number
+  /**
+   * Keep a version only if it was written that much later than the newest backup: in milliseconds, or a number with a unit, `'30s'`,
+   * `'15m'`, `'1h'`, `'7d'`. What counts are the times of the files, so other programs that touch them change it.
+   *
+   * @default 0: keep each version
+   */
+  every?: number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
+}
+
 /**
  * As {@link atomicTransaction}, for code that has no function to give: `tx.commit()` commits. Without it nothing happens; the
  * transaction ends with the block of `await using`, or with `tx.rollback()`. What `tx.read` has read and others have
@@ -1082,14 +1252,35 @@ export interface DirectoryResult {
   leftover: AtomicError | null
 }
 
+/** Options of {@link acquireIndexLock} and {@link withIndexLock}. */
+export interface IndexLockOptions extends Pick<UpdateOptions, 'mkdir' | 'fallback' | 'network'> {
+  /**
+   * How long to wait for the lock, or for all of them, in milliseconds: for earlier calls of this process and then for
+   * other processes. Then the call rejects with `ERR_ATOMIC_LOCK_TIMEOUT`, and holds nothing. 0 tries once; `Infinity` waits
+   * without a limit.
+   *
+   * @default 30_000
+   */
+  timeout?: number
+  /** Ends the waiting: the call rejects with an `AbortError`. It has no effect once the lock is held. */
+  signal?: AbortSignal
+}
+
 /** What {@link readIndex} has read. */
 export interface IndexRead<T = any> {
   /** The parsed index; without one `initial`, or `undefined`. */
   value: T | undefined
-  /** Where the value comes from: from the file, or from `initial`, because there is none. Only for files. */
-  source?: 'file' | 'initial'
+  /**
+   * Where the value comes from: from the file, from a backup, or from `initial`, because there is no file. Of an object in a store only
+   * `'backup'` is said.
+   */
+  source?: 'file' | 'backup' | 'initial'
   /** The version of an object in a store, to be given to `ifVersion`; `undefined` if there is no object, and for files. */
   version?: string
+  /** The path of the backup that was read. */
+  backup?: string
+  /** With `source: 'backup'`: why the index itself could not be used; `undefined` if it is missing. */
+  corrupt?: AtomicError
 }
 
 /**
@@ -1100,16 +1291,30 @@ export declare function list(prefix: PathLike, options?: (CloudOptions & { signa
 
 /**
  * Reads and parses a JSON file, or an object in a store, as {@link atomicIndexUpdate} does it for its function. It takes no lock and waits
- * for nobody: it reads one complete version, which may be replaced by the time the promise resolves. To change an index, use
- * {@link atomicIndexUpdate}: what is read here and written later may undo what others have written meanwhile.
+ * for nobody, and needs no right to write: it reads one complete version, which may be replaced by the time the promise resolves. To change an
+ * index, use {@link atomicIndexUpdate}: what is read here and written later may undo what others have written meanwhile.
  *
  * `options.initial` is what a file that does not exist counts as; `options.numbers` says what becomes of numbers that JavaScript would
- * change, as in {@link UpdateOptions}. For an object there are those of {@link CloudOptions} too.
+ * change, `options.schema` what the index has to be like, as in {@link UpdateOptions}. `options.migrate` works on the value that is
+ * returned: the file stays as it is. For an object there are those of {@link CloudOptions} too.
  *
- * Rejects with an {@link AtomicError}: `ERR_ATOMIC_CORRUPT_INDEX`, `ERR_ATOMIC_LOSSY_INDEX`, `ERR_STRING_TOO_LONG`, with what
- * opening and reading fail with (not `ENOENT`), and with `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`.
+ * Rejects with an {@link AtomicError}: `ERR_ATOMIC_CORRUPT_INDEX`, `ERR_ATOMIC_LOSSY_INDEX`, `ERR_ATOMIC_SCHEMA`, `ERR_STRING_TOO_LONG`, with
+ * what opening and reading fail with (not `ENOENT`), and with `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`. With `fallback`: if no backup
+ * is good, with what is wrong with the index itself.
  */
-export declare function readIndex<T = any>(path: PathLike, options?: (Pick<UpdateOptions<T>, 'initial' | 'numbers'> & CloudOptions) | null): Promise<IndexRead<T>>
+export declare function readIndex<T = any>(path: PathLike, options?: ReadIndexOptions<T> | null): Promise<IndexRead<T>>
+
+/** Options of {@link readIndex}. */
+export interface ReadIndexOptions<T = any> extends Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'schema' | 'migrate'>, CloudOptions {
+  /**
+   * What to do if the index is broken or missing: it is not JSON, it does not pass `schema`, or the disk cannot read it (`EIO`).
+   * `'backup'` reads the newest good one of `${path}.backup`, `${path}.backup.1` and so on, as the option `backup` of
+   * {@link atomicIndexUpdate} leaves them; `source` says so. Nothing is changed on disk.
+   *
+   * @default the call rejects, and a missing file counts as `initial`
+   */
+  fallback?: 'backup'
+}
 
 /**
  * Reads a file line by line, as `for await` goes on: at most a quarter of a megabyte and a line of it are in memory. It takes no lock
@@ -1273,11 +1478,11 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
    * Keep the version before this one: `true` as `${path}.backup`, a path under that path. The old file gets that
    * name; it is copied only where the file system cannot do that. The backup is not touched when nothing is written.
    * For calls that share a commit, it is the version before all of them. A process that is killed right after the
-   * index was replaced leaves the backup before.
+   * index was replaced leaves the backup before. {@link BackupOptions} keep more than one.
    *
    * @default false
    */
-  backup?: boolean | PathLike
+  backup?: boolean | PathLike | BackupOptions
   /**
    * How long to wait for the index, in milliseconds: for earlier calls of this process and then for other
    * processes. Then the call rejects with `ERR_ATOMIC_LOCK_TIMEOUT`. 0 tries once; `Infinity` waits without a
@@ -1286,6 +1491,14 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
    * @default 30_000
    */
   timeout?: number
+  /**
+   * How long a run of an async `fn` may take, in milliseconds. After that the function is given up: the signal in its second argument
+   * is aborted, the call rejects with `ERR_ATOMIC_FN_TIMEOUT`, nothing of it is written, and the lock goes on to the next call.
+   * What the function does after that has no effect on the index. A function that never returns cannot be given up.
+   *
+   * @default `Infinity`
+   */
+  fnTimeout?: number
   /**
    * What to do on a network file system: NFS, SMB, 9p, Ceph, Lustre, AFS, and FUSE mounts such as sshfs, rclone or
    * s3fs, known by the type of the mount. `'refuse'` rejects with `ERR_ATOMIC_NETWORK_FS`. `'allow'` updates the
@@ -1302,6 +1515,24 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
    * @default 'refuse'
    */
   network?: 'refuse' | 'allow'
+  /**
+   * What the index has to be like: any [Standard Schema](https://standardschema.dev), as zod, valibot and arktype make them.
+   * What is read (`initial` too) is checked before `fn` gets it, and what `fn` returns before it is written; an index that does not pass
+   * rejects with `ERR_ATOMIC_SCHEMA`, and the file is unchanged. It is a check: the index is passed on as it is, without the
+   * defaults and conversions of the schema, and with the keys that a schema would strip. Calls share a commit only if they give the very
+   * same schema, and then what they return is checked once for all.
+   *
+   * @default no check
+   */
+  schema?: StandardSchema<T>
+  /**
+   * Makes an index that passes `schema` from one that does not, such as one that an older version of a program has
+   * written. It is called before `fn`, with the lock held, and may be async. What it returns has to pass, and is written even if `fn` changes
+   * nothing.
+   *
+   * @default an index that does not pass is refused
+   */
+  migrate?: (index: any) => T | PromiseLike<T>
 }
 
 /** What an update did. */
@@ -1311,6 +1542,30 @@ export interface UpdateResult extends WriteResult {
   /** The number of updates that shared this commit, this one included. */
   batchSize: number
 }
+
+/**
+ * Locks an index, or several, as {@link acquireIndexLock} does, calls `fn` with the lock, or with the array of locks, and releases
+ * them when `fn` has returned, or its promise has settled. Resolves with what `fn` returns; whatever `fn` throws is what the call
+ * rejects with, when the locks are free.
+ *
+ * ```ts
+ * await withIndexLock('posts/index.json', async (lock) => {
+ *   const { value } = await lock.read<Posts>({ initial: {} })
+ *   await lock.write(await rebuild(value))
+ * })
+ * await withIndexLock(['tags.json', 'posts.json'], async ([tags, posts]) => {
+ *   const { value } = await posts.read<Posts>()
+ *   await tags.update<Tags>(() => tagsOf(value))
+ * })
+ * ```
+ *
+ * The files are written one by one: use {@link atomicTransaction} for changes that must be made together or not at all.
+ *
+ * Calls inside `fn` for a locked file that do not go by its lock (`atomicIndexUpdate`, `atomicWrite`, a second `withIndexLock`) would
+ * wait for themselves, and reject with `ERR_ATOMIC_REENTRANT` at once, as far as calls inside functions are known (see
+ * {@link atomicIndexUpdate}). A transaction inside `fn` rejects with `ERR_ATOMIC_NESTED`.
+ */
+export declare function withIndexLock<const P extends PathLike | readonly PathLike[], R = void>(paths: P, fn: (lock: IndexLocks<P>) => R | PromiseLike<R>, options?: IndexLockOptions | null): Promise<R>
 
 /** Options of {@link atomicWriteAll}: those of {@link atomicWrite}, for all entries. An entry may have its own. */
 export interface WriteAllOptions extends Omit<WriteOptions, 'fallback' | 'ifVersion'> {

@@ -5,6 +5,8 @@ const { closeSync, openSync, readSync } = require('node:fs')
 
 const addon = load(platform())
 module.exports.AtomicFile = addon.AtomicFile
+module.exports.IndexLock = addon.IndexLock
+module.exports.acquireIndexLock = addon.acquireIndexLock
 module.exports.appendLines = addon.appendLines
 module.exports.atomicDirectory = addon.atomicDirectory
 module.exports.atomicIndexPatch = addon.atomicIndexPatch
@@ -23,6 +25,7 @@ module.exports.recover = addon.recover
 module.exports.remove = addon.remove
 module.exports.snapshotRead = addon.snapshotRead
 module.exports.snapshotReadIndex = addon.snapshotReadIndex
+module.exports.withIndexLock = addon.withIndexLock
 addon.setCloudLoader(loadCloud)
 
 // The optional peer, for paths of object stores.
