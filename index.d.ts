@@ -275,7 +275,7 @@ export interface AtomicError extends NodeJS.ErrnoException {
 export declare function atomicIndexUpdate(
   path: PathLike,
   fn: (index: Record<string, any>) => object | PromiseLike<object>,
-  options: UpdateOptions & { initial: Record<string, never> },
+  options: UpdateOptions & { initial: Record<string, never>; schema?: undefined },
 ): Promise<UpdateResult>
 
 /**
@@ -289,7 +289,7 @@ export declare function atomicIndexUpdate(
 export declare function atomicIndexUpdate(
   path: PathLike,
   fn: (index: any[], run: UpdateRun) => any[] | PromiseLike<any[]>,
-  options: UpdateOptions & { initial: never[] },
+  options: UpdateOptions & { initial: never[]; schema?: undefined },
 ): Promise<UpdateResult>
 
 /**

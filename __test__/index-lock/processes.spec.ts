@@ -185,6 +185,47 @@ describe('500 locks', () => {
   })
 })
 
+needs('linux')('calls that wait for a lock keep no descriptor from those that have one', async ({ dir }) => {
+  const work = async ({ withIndexLock, acquireIndexLock, atomicIndexUpdate }: Remote, dir: string) => {
+    const order: number[] = []
+    const options = { timeout: Number.POSITIVE_INFINITY }
+    const calls = Array.from({ length: 30 }, (_, i) =>
+      withIndexLock(
+        `${dir}/outer.json`,
+        async () => {
+          order.push(i)
+          await withIndexLock(`${dir}/inner${i}.json`, () => {}, options)
+        },
+        options,
+      ),
+    )
+    await Promise.all([...calls, atomicIndexUpdate(`${dir}/outer.json`, () => [order.push(30)])])
+    const tooMany = Array.from({ length: 9 }, (_, i) => `${dir}/${i}.json`)
+    const { code } = await acquireIndexLock(tooMany, options).catch((error) => error)
+    return { order, code }
+  }
+  const { order, code } = await inProcess(work, [dir], { before: 'ulimit -n 128' }).returned
+  expect(order).toEqual(Array.from({ length: 31 }, (_, i) => i))
+  expect(code).toBe('EMFILE')
+})
+
+test('a release that is refused can be made again', async ({ file }) => {
+  const lock = await acquireIndexLock(file)
+  const update = lock.update(
+    async () => {
+      await lock.release()
+      return {}
+    },
+    { initial: {} },
+  )
+  expect(await rejection(update)).toMatchObject({ code: 'ERR_ATOMIC_REENTRANT' })
+  await lock.write({ n: 1 })
+  await lock.release()
+  await lock.release()
+  await atomicIndexUpdate(file, ({ n }) => ({ n: n + 1 }), { initial: { n: 0 }, timeout: 0 })
+  expect(readJson(file)).toEqual({ n: 2 })
+})
+
 test('a lock of which the directory is replaced is one of no file any more', async ({ dir }) => {
   const site = join(dir, 'site')
   mkdirSync(site)

@@ -4,43 +4,26 @@ import {
   chownSync,
   linkSync,
   mkdirSync,
-  mkdtempSync,
   readFileSync,
-  rmSync,
   statSync,
   symlinkSync,
   truncateSync,
   watch,
   writeFileSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { atomicIndexUpdate } from '@pipeline/atomic'
 import { describe, expect, onTestFinished } from 'vitest'
+import { onAnotherFileSystem } from '../helpers/another-file-system'
 import { leftovers, makeDir, names, state } from '../helpers/files'
 import { increment, readJson, writeJson } from '../helpers/index-file'
-import { mounted, needs, OTHER_USER, tmpfs, withAttribute } from '../helpers/needs'
+import { mounted, needs, OTHER_USER, withAttribute } from '../helpers/needs'
 import { inProcess, type Remote } from '../helpers/processes'
 import { rejection, until } from '../helpers/promises'
 import { systemCalls } from '../helpers/system-calls'
 import { test } from '../helpers/test'
 import { NOBODY } from '../helpers/users'
-
-/** `test` with a folder on another file system: one that is there, or else one that root mounts. */
-const onAnotherFileSystem = (title: string, body: (file: string, backup: string) => Promise<void>) => {
-  const prepared = (dir: string, other: string) => body(join(dir, 'index.json'), join(other, 'kept.json'))
-  if (statSync('/dev/shm', { throwIfNoEntry: false })?.dev === statSync(tmpdir()).dev) {
-    const run = (dir: string) => mounted(join(dir, 'other'), tmpfs('1m'), (other) => prepared(dir, other))
-    needs('root that may mount')(title, ({ dir }) => run(dir))
-  } else {
-    needs('a second file system in /dev/shm')(title, async ({ dir }) => {
-      const other = mkdtempSync('/dev/shm/atomic-backup-')
-      onTestFinished(() => rmSync(other, { recursive: true }))
-      await prepared(dir, other)
-    })
-  }
-}
 
 describe('where the backup goes', () => {
   test('with true, beside the index, with .backup at the end', async ({ dir, file }) => {

@@ -1,13 +1,17 @@
 // More backups than one: `backup: { generations, every }`.
 
 import { mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { type AtomicError, atomicIndexUpdate, atomicTransaction, readIndex } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
+import { onAnotherFileSystem } from '../helpers/another-file-system'
 import { leftovers, names, state } from '../helpers/files'
 import { readJson, writeJson } from '../helpers/index-file'
+import { needs } from '../helpers/needs'
+import type { Remote } from '../helpers/processes'
 import { rejection } from '../helpers/promises'
+import { systemCalls } from '../helpers/system-calls'
 import { test } from '../helpers/test'
 
 const next = (file: string, backup: object) =>
@@ -121,7 +125,7 @@ test('a backup that cannot be moved on rejects the update, and the index stands'
   mkdirSync(`${file}.backup.1/full`, { recursive: true })
   const before = [state(file), state(`${file}.backup`)]
   const error = (await rejection(next(file, { generations: 2 }))) as AtomicError
-  expect(error).toMatchObject({ syscall: 'rename' })
+  expect(error).toMatchObject({ code: 'EISDIR' })
   expect(error.path).toContain('.backup')
   expect(error.committed).toBeUndefined()
   expect([state(file), state(`${file}.backup`)]).toEqual(before)
@@ -149,3 +153,41 @@ test.for<[object, string]>([
   expect(await rejection(next(file, backup))).toMatchObject({ code })
   expect(names(dir)).toEqual([])
 })
+
+test('an index that has the name of a backup of its own is refused', async ({ dir }) => {
+  const [file, path] = [join(dir, 'data.2'), join(dir, 'data')]
+  writeJson(file, { n: 0 })
+  expect(await rejection(next(file, { path, generations: 3 }))).toMatchObject({ code: 'EINVAL' })
+  expect(readJson(file)).toEqual({ n: 0 })
+  await next(file, { path, generations: 2 })
+  expect(names(dir)).toEqual(['data', 'data.2'])
+})
+
+onAnotherFileSystem('a copy is as old as the version that it holds', async (file, path) => {
+  writeJson(file, { n: 0 })
+  for (let i = 0; i < 3; i++) await next(file, { path, generations: 3, every: '1h' })
+  expect(kept(dirname(path), 'kept.json')).toEqual([['', 0]])
+})
+
+needs('strace that may attach')(
+  'a kill while the backups move on keeps the version before',
+  async ({ dir, file }) => {
+    for (let i = 0; i < 4; i++) await next(file, { generations: 4 })
+    const update = async ({ atomicIndexUpdate }: Remote, file: string) => {
+      const backup = { generations: 4 }
+      await atomicIndexUpdate(file, ({ n }: { n: number }) => ({ n: n + 1 }), { initial: { n: 0 }, backup })
+    }
+    const seen: number[][] = []
+    for (let when = 1; when <= 4; when++) {
+      const inject = [`link,linkat:signal=KILL:when=${when}`]
+      await systemCalls(update, [file], { trace: ['link', 'linkat'], inject }).catch(() => undefined)
+      seen.push([readJson(file).n, ...kept(dir).map(([, n]) => n as number)])
+    }
+    // None is missing between the first and the last.
+    for (const versions of seen) {
+      const different = [...new Set(versions)]
+      expect(different).toEqual(different.map((_, i) => (different[0] ?? 0) - i))
+      expect(different.length).toBeGreaterThan(2)
+    }
+  },
+)

@@ -1,4 +1,5 @@
 import { chmodSync, copyFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { atomicIndexUpdate, readIndex } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { z } from 'zod'
@@ -101,6 +102,23 @@ describe("fallback: 'backup'", () => {
     })
     expect(await rejection(readIndex(file, { fallback: 'older' as never }))).toMatchObject({
       code: 'ERR_INVALID_ARG_VALUE',
+    })
+  })
+})
+
+describe('what cannot be read by any name ends', () => {
+  test('initial that does not pass the schema', async ({ file }) => {
+    const schema = z.object({ a: z.number() })
+    const read = readIndex(file, { fallback: 'backup', schema, initial: {} as { a: number } })
+    expect(await rejection(read)).toMatchObject({ code: 'ERR_ATOMIC_SCHEMA', path: file })
+  })
+
+  test('a name that has no room for that of a backup', async ({ dir }) => {
+    const file = join(dir, 'n'.repeat(250))
+    writeFileSync(file, '')
+    expect(await rejection(readIndex(file, { fallback: 'backup' }))).toMatchObject({
+      code: 'ERR_ATOMIC_CORRUPT_INDEX',
+      path: file,
     })
   })
 })

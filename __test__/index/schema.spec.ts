@@ -12,6 +12,7 @@ import { describe, expect } from 'vitest'
 import { z } from 'zod'
 import { names, state } from '../helpers/files'
 import { readJson, writeJson } from '../helpers/index-file'
+import { inProcess } from '../helpers/processes'
 import { rejection } from '../helpers/promises'
 import { test } from '../helpers/test'
 
@@ -246,4 +247,68 @@ test('a function is told of its run also with a schema', async ({ file }) => {
   }
   await atomicIndexUpdate(file, change, { schema: counting().schema })
   expect(attempts).toEqual([1])
+})
+
+describe('a schema that takes its time', () => {
+  const never = () => new Promise<never>(() => {})
+  /** Accepts what is read, and never says what it thinks of more than that. */
+  const stuck = (accepted: number): StandardSchema<Index> => {
+    const validate = (value: unknown) =>
+      (value as Index).count <= accepted ? Promise.resolve({ value: value as Index }) : never()
+    return { '~standard': { version: 1, vendor: 'spec', validate } }
+  }
+
+  test.for<[string, (stop: AbortController) => object, string]>([
+    ['fnTimeout', () => ({ fnTimeout: 50 }), 'ERR_ATOMIC_FN_TIMEOUT'],
+    ['a signal', (stop) => ({ signal: stop.signal }), 'ABORT_ERR'],
+  ])('is given up by %s, and the next call goes on', async ([, options, code], { file }) => {
+    writeJson(file, { count: 1 })
+    const stop = new AbortController()
+    const next = () => {
+      setTimeout(() => stop.abort(), 20)
+      return { count: 2 }
+    }
+    const update = atomicIndexUpdate(file, next, { schema: stuck(1), ...options(stop) })
+    expect(await rejection(update)).toMatchObject({ code })
+    await atomicIndexUpdate(file, () => ({ count: 3 }))
+    expect(readJson(file)).toEqual({ count: 3 })
+  })
+
+  test('does not call a function whose call is over', async ({ file }) => {
+    writeJson(file, { count: 1 })
+    let goOn = () => {}
+    const checked = new Promise<void>((resolve) => {
+      goOn = resolve
+    })
+    const validate = (value: unknown) => checked.then(() => ({ value: value as Index }))
+    const schema: StandardSchema<Index> = { '~standard': { version: 1, vendor: 'spec', validate } }
+    const update = atomicIndexUpdate(file, never, { schema, fnTimeout: 30 })
+    expect(await rejection(update)).toMatchObject({ code: 'ERR_ATOMIC_FN_TIMEOUT' })
+    goOn()
+    // It would be called, and would fail, before this update is over.
+    await atomicIndexUpdate(file, () => ({ count: 2 }))
+  })
+})
+
+test('modules that are loaded twice keep their schemas apart', async ({ file }) => {
+  const settled = await inProcess(
+    async ({ require, addon }, file) => {
+      const load = () => {
+        for (const name of Object.keys(require.cache)) delete require.cache[name]
+        return require(addon) as typeof import('@pipeline/atomic')
+      }
+      const schema = (isGood: boolean): StandardSchema => {
+        const validate = (value: unknown) => (isGood ? { value } : { issues: [{ message: 'no' }] })
+        return { '~standard': { version: 1, vendor: 'spec', validate } }
+      }
+      const [one, other] = [load(), load()]
+      const settled = await Promise.allSettled([
+        one.atomicIndexUpdate(file, () => ({}), { schema: schema(true) }),
+        other.atomicIndexUpdate(file, () => ({}), { schema: schema(false) }),
+      ])
+      return settled.map(({ status }) => status)
+    },
+    [file],
+  ).returned
+  expect(settled).toEqual(['fulfilled', 'rejected'])
 })

@@ -40,8 +40,8 @@ export const results = (docs: string) => join(docs, 'cloud', 'simulation.json')
 
 export async function saveResults(docs: string, rows: Row[]): Promise<void> {
   await mkdir(join(docs, 'cloud'), { recursive: true })
-  const text = rows.map((row) => JSON.stringify(row)).join(',\n')
-  await atomicWrite(results(docs), `[\n${text}\n]\n`)
+  const text = JSON.stringify(rows, null, 2)
+  await atomicWrite(results(docs), `${text}\n`)
 }
 
 /** Draws the page in `docs` again from the rows that are kept there. */

@@ -53,3 +53,11 @@ export async function keepMore() {
   // @ts-expect-error: there is no such unit
   await atomicIndexUpdate('i', (index) => index, { initial: {}, backup: { every: '1 week' } })
 }
+
+declare const list: StandardSchema<string[]>
+
+export async function emptyInitial() {
+  await atomicIndexUpdate('i', (index) => [...index, 'new'], { initial: [], schema: list })
+  // @ts-expect-error: that is none of the schema's
+  await atomicIndexUpdate('i', (index) => [...index, 1], { initial: [], schema: list })
+}

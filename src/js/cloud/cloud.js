@@ -62,7 +62,7 @@
   const times = (write, doubt) => ({ write, doubt })
 
   /** The options of an update in one word, without those in which calls that share a commit may differ. */
-  function sameness({ initial, timeout, signal, ...options }) {
+  function sameness({ initial, timeout, signal, fnTimeout, schema, migrate, ...options }) {
     try {
       return JSON.stringify(options)
     } catch {

@@ -12,7 +12,7 @@ use std::time::Instant;
 use engine::data::Data;
 use engine::error::{Error, ErrorKind};
 use engine::index::file::UpdateOptions;
-use engine::index::group::{self as policy, RunId, Verdict};
+use engine::index::group::{self as policy, RunId, Verdict, Written};
 use engine::index::job::Come;
 use engine::job::Job;
 use napi::Env;
@@ -26,7 +26,7 @@ use crate::js::index::json;
 use crate::js::index::schema::Schema;
 use crate::js::inside::Context;
 use crate::js::task::{self, Timer};
-use crate::js::value::{Kept, Result, Thrown, data, promise};
+use crate::js::value::{Kept, Result, Thrown, data};
 
 /// A text this large takes some 20 ms to parse, and then more to print.
 const LARGE: usize = 8 << 20;
@@ -194,30 +194,15 @@ impl Group {
         self.functions_are_over(env);
         let sole = sole.and_then(|WeakCall(call)| call.upgrade());
         match self.check(env, &index, sole.as_deref()) {
-            Ok(None) => self.write_checked(env, &index, sole, keep),
-            Ok(Some(checked)) => {
-                let group = self.clone();
-                // Fails only in an environment that is ending.
-                let _ = promise::settled(env, &checked, move |env, checked| {
-                    match checked {
-                        Ok(_) => group.write_checked(env, &index, sole, keep),
-                        Err(error) => group.refuse(env, sole, error),
-                    }
-                    group.carry_out(env);
-                });
-            }
+            Ok(true) => self.write_checked(env, &index, sole, keep),
+            Ok(false) => self.policy.borrow_mut().written(Written::Changed, Ok(()), Instant::now()),
             Err(error) => self.refuse(env, sole, error),
         }
     }
 
-    /// Returns a promise, if the schema takes its time.
-    fn check<'env>(
-        &self,
-        env: &'env Env,
-        index: &Kept,
-        sole: Option<&Call>,
-    ) -> Result<'env, Option<Unknown<'env>>> {
-        let Some(schema) = &self.schema else { return Ok(None) };
+    /// `false`: the functions have to run once more.
+    fn check<'env>(&self, env: &'env Env, index: &Kept, sole: Option<&Call>) -> Result<'env, bool> {
+        let Some(schema) = &self.schema else { return Ok(true) };
         let shown = sole.map_or("", |call| &call.request.shown);
         schema.check_made(env, &index.get(env)?, shown)
     }

@@ -170,20 +170,29 @@ impl Lock {
     }
 
     /// Gives the index back, after the calls that were made before. A second call waits for the same.
-    pub fn release<'env>(&self, env: &'env Env) -> Result<'env, Unknown<'env>> {
+    ///
+    /// A release that is refused, because it is made inside a function that has the index, can be made again.
+    pub fn release<'env>(self: &Rc<Self>, env: &'env Env) -> Result<'env, Unknown<'env>> {
         if let Some(released) = &*self.released.borrow() {
             return released.get(env);
         }
         let ticket = inside::ticket(env);
         let Some(hold) = self.hold.take() else { return promise::of(env, Ok(raw::undefined(env))) };
         let (function, shown) = (self.function.take(), self.path.shown.clone());
+        let lock = self.clone();
         let released = task::start(env, hold.release(ticket), move |env, released| {
-            // Calls for the index do not wait for the function any more.
-            drop(function);
             match released {
-                Ok(()) => Ok(raw::undefined(env)),
-                Err(error) => Err(from_engine(env, &error, &shown, || None)),
+                // Calls for the index do not wait for the function any more.
+                Ok(None) => drop(function),
+                Ok(Some((hold, error))) => {
+                    lock.hold.replace(Some(hold));
+                    lock.function.replace(function);
+                    lock.released.take();
+                    return Err(from_engine(env, &error, &shown, || None));
+                }
+                Err(error) => return Err(from_engine(env, &error, &shown, || None)),
             }
+            Ok(raw::undefined(env))
         })?;
         self.released.replace(Some(Kept::new(env, &released)?));
         Ok(released)
@@ -192,7 +201,7 @@ impl Lock {
     /// Tells the program that it has forgotten to release the lock. `false`: there is no program any more.
     pub fn warn(&self, env: &Env) -> bool {
         let message = format!(
-            "The lock of '{}' was garbage-collected before it was released, and is free now. Call lock.release(), use \
+            "The lock of '{}' was garbage-collected before it was released, and is free when the calls on it are over. Call lock.release(), use \
              'await using', or call withIndexLock, which releases it",
             self.path.shown
         );

@@ -6,6 +6,8 @@
 
   /** Of backups that are renamed at this moment, one at most is missing in between. */
   const MOST_MISSING = 2
+  /** As many as can be kept. */
+  const MOST_GENERATIONS = 1000
 
   const isThere = ({ source, version }) => source === 'file' || version !== undefined
 
@@ -16,7 +18,7 @@
   async function readWithBackups(read, check, nameOf) {
     const attempt = async (suffix) => {
       const found = await read(suffix)
-      found.value = await check(found.value, suffix)
+      if (isThere(found)) found.value = await check(found.value, suffix)
       return found
     }
 
@@ -28,18 +30,20 @@
       if (!broken.has(error?.code)) throw error
       corrupt = error
     }
-    for (let generation = 0, missing = 0; missing < MOST_MISSING; generation++) {
+    let missing = 0
+    for (let generation = 0; missing < MOST_MISSING && generation < MOST_GENERATIONS; generation++) {
       const suffix = generation === 0 ? '.backup' : `.backup.${generation}`
       try {
         const found = await attempt(suffix)
         if (isThere(found)) return Object.assign(found, { source: 'backup', backup: nameOf(suffix), corrupt })
         missing++
-      } catch {
-        // The next one may be better.
-        missing = 0
+      } catch (error) {
+        // The next one may be better, unless it is the name that cannot be read.
+        missing = broken.has(error?.code) ? 0 : missing + 1
       }
     }
     if (corrupt !== undefined) throw corrupt
+    first.value = await check(first.value, '')
     return first
   }
 

@@ -10,7 +10,9 @@
 
   /** A number for each schema. */
   const numbers = new WeakMap()
-  let count = 0
+
+  /** Schemas that take their time: what functions return is checked in their runs, which end by timeouts and signals. */
+  const slow = new WeakSet()
 
   const isObject = (value) => (typeof value === 'object' && value !== null) || typeof value === 'function'
 
@@ -20,15 +22,17 @@
     return isThenable ? Promise.resolve(value).then(react) : react(value)
   }
 
-  /** The number of a schema, by which the same one is known; 0 for what is none. */
-  function numberOf(schema) {
+  /** The number of a schema, by which the same one is known: at first `fresh`; 0 for what is none. */
+  function numberOf(schema, fresh) {
     if (!isObject(schema) || typeof schema['~standard']?.validate !== 'function') return 0
-    if (!numbers.has(schema)) numbers.set(schema, ++count)
+    if (!numbers.has(schema)) numbers.set(schema, fresh)
     return numbers.get(schema)
   }
 
   function issuesOf(schema, value) {
-    return when(schema['~standard'].validate(value), (result) => {
+    const result = schema['~standard'].validate(value)
+    if (isObject(result) && typeof result.then === 'function') slow.add(schema)
+    return when(result, (result) => {
       if (!isObject(result))
         throw new TypeError('The schema returned no result: ~standard.validate must return one')
       return result.issues
@@ -57,9 +61,10 @@
   }
 
   /** The index, if there is one, or what `migrate` makes of it. Throws, or rejects, if that does not pass. */
-  function checkRead(index, schema, migrate, shown) {
+  function checkRead(index, schema, migrate, shown, signal) {
     if (index === undefined) return index
     return when(issuesOf(schema, index), (issues) => {
+      signal?.throwIfAborted()
       if (!issues) return index
       if (migrate === undefined) throw failure(issues, 'the index in the file', shown)
       return when(migrate(index), (migrated) =>
@@ -71,6 +76,16 @@
     })
   }
 
+  /** Checks at once what functions have made of an index. @returns {boolean} false: only their runs can check it */
+  function isMadeChecked(index, schema, shown) {
+    // Each run has checked it.
+    if (slow.has(schema)) return true
+    const checked = checkMade(index, schema, shown)
+    if (checked === undefined) return true
+    checked.catch(() => undefined)
+    return false
+  }
+
   /** Throws, or rejects, if what functions have made of an index does not pass. */
   function checkMade(index, schema, shown) {
     return when(issuesOf(schema, index), (issues) => {
@@ -80,23 +95,25 @@
 
   /**
    * `fn` for an index that is checked before. What an earlier function has returned is not what was read: it is checked
-   * when all have run, or with `isEach` when each has.
+   * when all have run, or with `isEach` when each has. It declares a second parameter in any case: a run that nobody waits
+   * for any more does not call `fn`.
    */
   function checkedFunction(fn, schema, migrate, shown, isEach) {
-    const call = (index, rest) =>
-      when(fn(index, ...rest), (next) => {
-        if (isEach) return when(checkMade(next, schema, shown), () => next)
+    const call = (index, run) =>
+      when(fn.length > 1 ? fn(index, run) : fn(index), (next) => {
         if (isObject(next)) returned.set(next, schema)
-        return next
+        return isEach || slow.has(schema) ? when(checkMade(next, schema, shown), () => next) : next
       })
-    function checked(index, ...rest) {
-      if (returned.get(index) === schema) return call(index, rest)
-      return when(checkRead(index, schema, migrate, shown), (index) => call(index, rest))
+    function checked(index, run) {
+      if (returned.get(index) === schema) return call(index, run)
+      return when(checkRead(index, schema, migrate, shown, run?.signal), (index) => {
+        run?.signal.throwIfAborted()
+        return call(index, run)
+      })
     }
-    // The source is how functions are known (`inside`), and the length tells which arguments they take.
-    Object.defineProperty(checked, 'length', { value: fn.length })
+    // The source is how functions are known (`inside`).
     return Object.assign(checked, { toString: () => String(fn) })
   }
 
-  return { numberOf, checkRead, checkMade, checkedFunction }
+  return { numberOf, checkRead, isMadeChecked, checkedFunction }
 })()

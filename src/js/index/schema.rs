@@ -2,9 +2,10 @@
 
 use std::ffi::CStr;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use napi::Env;
 use napi::bindgen_prelude::Unknown;
-use napi::{Env, ValueType};
 
 use crate::js::value::once::{Once, run_script};
 use crate::js::value::{Kept, Result, args, raw};
@@ -51,7 +52,10 @@ impl Schema {
                 None => Ok(None),
             };
         };
-        let number: u32 = raw::from_js(env, &script(env, c"numberOf", &[*given])?).unwrap_or_default();
+        // Not counted by the script: a module that is loaded again has another one, and shares this thread's calls.
+        static ISSUED: AtomicU32 = AtomicU32::new(1);
+        let fresh = raw::to_js(env, ISSUED.fetch_add(1, Ordering::Relaxed))?;
+        let number: u32 = raw::from_js(env, &script(env, c"numberOf", &[*given, fresh])?).unwrap_or_default();
         if number == 0 {
             let expected = "a Standard Schema, as zod, valibot and arktype make them";
             return Err(args::wrong_type(env, "options.schema", expected, given));
@@ -84,19 +88,12 @@ impl Schema {
         script(env, c"checkRead", &[*index, schema, migrate, raw::to_js(env, shown)?])
     }
 
-    /// Checks what functions have made of an index.
-    ///
-    /// # Returns
-    /// A promise, if that takes one.
-    pub fn check_made<'env>(
-        &self,
-        env: &'env Env,
-        index: &Unknown<'_>,
-        shown: &str,
-    ) -> Result<'env, Option<Unknown<'env>>> {
+    /// Checks what functions have made of an index. `false`: the schema takes its time, and that was not known before, so
+    /// the functions have to run again, for a check of each.
+    pub fn check_made<'env>(&self, env: &'env Env, index: &Unknown<'_>, shown: &str) -> Result<'env, bool> {
         let [schema, _] = self.values(env)?;
-        let checked = script(env, c"checkMade", &[*index, schema, raw::to_js(env, shown)?])?;
-        Ok((raw::type_of(&checked) == ValueType::Object).then_some(checked))
+        let checked = script(env, c"isMadeChecked", &[*index, schema, raw::to_js(env, shown)?])?;
+        Ok(raw::from_js(env, &checked).unwrap_or_default())
     }
 
     fn values<'env>(&self, env: &'env Env) -> Result<'env, [Unknown<'env>; 2]> {

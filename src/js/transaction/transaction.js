@@ -76,11 +76,14 @@ class Transaction {
   update(path, fn, options) {
     const file = this.#file('path', path)
     checkFunction('fn', fn)
-    const { backup: wanted, ...rest } = this.#defaults(options)
+    const { backup, ...rest } = this.#defaults(options)
+    // The addon checks what else is in there. Its path goes by the root.
+    const wanted = backup?.path ?? backup
+    if (wanted !== backup) native.update(file.handle, { ...rest, backup })
     const isPath = typeof wanted === 'string' || ArrayBuffer.isView(wanted) || wanted?.href !== undefined
     if (!isPath) rest.backup = wanted
     const [handle, mkdir, beside] = native.update(file.handle, rest)
-    const backup = isPath
+    const kept = isPath
       ? this.#file('options.backup', wanted)
       : beside && {
           handle: beside,
@@ -89,7 +92,7 @@ class Transaction {
         }
     const result = {}
     const checked = native.checked(fn, handle, file.shown)
-    const op = { kind: 'update', file, fn: checked, how: { handle, mkdir }, backup, result }
+    const op = { kind: 'update', file, fn: checked, how: { handle, mkdir }, backup: kept, result }
     const same = this.#ops.find((op) => op.kind === 'update' && op.file.absolute === file.absolute)
     if (same && !sharesIndex(op, same)) {
       throw native.wrongType('options', 'the same for all updates of one file (but for initial)', options)

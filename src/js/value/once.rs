@@ -1,7 +1,6 @@
 //! A value that is made once in each environment, such as what a script of ours has returned.
 
-use std::cell::Cell;
-use std::ptr;
+use std::cell::RefCell;
 
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, JsValue as _, sys};
@@ -9,13 +8,14 @@ use napi::{Env, JsValue as _, sys};
 use crate::js::value::raw::{self, Kept};
 use crate::js::value::thrown::Result;
 
-/// For a `thread_local`. It is not a `Kept`, because the thread outlives its environment.
-pub struct Once(Cell<(sys::napi_env, sys::napi_ref)>);
+/// For a `thread_local`. These are no `Kept`s, because the thread outlives its environments. There are several where the module
+/// is loaded again.
+pub struct Once(RefCell<Vec<(sys::napi_env, sys::napi_ref)>>);
 
 impl Once {
     /// With nothing in it.
     pub const fn new() -> Self {
-        Self(Cell::new((ptr::null_mut(), ptr::null_mut())))
+        Self(RefCell::new(Vec::new()))
     }
 
     /// The value of this environment, which `make` makes at first.
@@ -24,12 +24,12 @@ impl Once {
         env: &'env Env,
         make: impl FnOnce() -> Result<'env, Unknown<'env>>,
     ) -> Result<'env, Unknown<'env>> {
-        let (of, reference) = self.0.get();
-        if of == env.raw() {
+        let known = self.0.borrow().iter().find(|(of, _)| *of == env.raw()).map(|(_, made)| *made);
+        if let Some(reference) = known {
             return raw::referenced(env, reference);
         }
         let made = make()?;
-        self.0.set((env.raw(), Kept::new(env, &made)?.into_raw()));
+        self.0.borrow_mut().push((env.raw(), Kept::new(env, &made)?.into_raw()));
         Ok(made)
     }
 }

@@ -8,6 +8,8 @@
 //! Everything that can be asked before is asked before: what fails leaves the older backup as it was. A process that is
 //! killed between the two steps leaves the new index and the older backup.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use crate::cancel::Cancel;
 use crate::dir::{Directory, Resolve, Target, names};
 use crate::error::{Advice, Error, Named, Result};
@@ -29,7 +31,7 @@ pub struct Backup<'a> {
     /// Where it is to go.
     to: Target,
     options: &'a Options,
-    generations: u32,
+    plan: &'a BackupOptions,
     way: Way,
 }
 
@@ -52,19 +54,20 @@ impl<'a> Backup<'a> {
         options: &'a UpdateOptions,
         cancel: &Cancel,
     ) -> Result<Option<Self>> {
-        let Some(BackupOptions { path, generations, every }) = &options.backup else { return Ok(None) };
+        let Some(plan) = &options.backup else { return Ok(None) };
         index.check_replaceable()?;
         let prepare = |to: Target| {
-            check_apart(&to, index)?;
+            check_apart(&to, plan, index)?;
             match to.existing()? {
                 // Renaming one name of a file over another does nothing.
                 Some(there) if there.version.id == old.version.id => return Ok(None),
-                Some(there) if !generations::is_due(&there.version, &old.version, *every) => return Ok(None),
+                Some(there) if !generations::is_due(&there.version, &old.version, plan.every) => {
+                    return Ok(None);
+                }
                 Some(_) => to.check_replaceable()?,
                 None => {}
             }
-            let backup =
-                Self { old, to, options: &options.commit, generations: *generations, way: Way::Move };
+            let backup = Self { old, to, options: &options.commit, plan, way: Way::Move };
             if can_move(&index.dir, &backup.to.dir)? {
                 // The program that wrote it may not have flushed it. (An overlay flushes a copy of it: see below.)
                 if options.commit.flush && !index.dir.file_system().copies_up {
@@ -74,9 +77,9 @@ impl<'a> Backup<'a> {
             }
             backup.copied(index, cancel).map(Some)
         };
-        Target::resolve(path, Resolve { mkdir: options.mkdir, exclusive: false })
+        Target::resolve(&plan.path, Resolve { mkdir: options.mkdir, exclusive: false })
             .and_then(prepare)
-            .map_err(|error| error.about(path))
+            .map_err(|error| error.about(&plan.path))
     }
 
     /// The same backup, as a copy.
@@ -88,6 +91,10 @@ impl<'a> Backup<'a> {
         let (copy, finished) = loop {
             let _at_work = to.dir.begin_commit();
             let (mut copy, finished) = commit::stage(to, &text, there.as_ref(), &options, cancel)?;
+            if !self.plan.every.is_zero() {
+                // That of the version that it holds, by which the next one is due.
+                copy.file().set_modified(time_of(self.old.version.modified)).named("utimensat")?;
+            }
             // All that is left to do later is a rename.
             if copy.name(to)? {
                 break (copy, finished);
@@ -108,13 +115,14 @@ impl<'a> Backup<'a> {
         index: &Target,
         cancel: &Cancel,
     ) -> Result<Attempt<Published>> {
-        let Self { old, to, options, generations, way } = self;
+        let Self { old, to, options, plan, way } = self;
         let about = |error: Error| error.about(to.path());
         match way {
             Way::Copy(copy, copied) => {
+                generations::rotate(&to, plan.generations).map_err(about)?;
                 let attempt = finished.publish(staged, index, Some(Replaced::OpenElsewhere))?;
                 if matches!(attempt, Attempt::Published(_)) {
-                    give_name(copy, copied, &to, generations).map_err(|error| about(error).after_commit())?;
+                    give_name(copy, copied, &to).map_err(|error| about(error).after_commit())?;
                 }
                 Ok(attempt)
             }
@@ -122,12 +130,12 @@ impl<'a> Backup<'a> {
                 // With a temp name it is an orphan to a sweeper, but for this. If another process has locked it, that
                 // lock serves too.
                 sys::hold(&old.file);
-                let moved = exchange_and_move(finished, staged, index, &to, options.flush, generations);
+                let moved = exchange_and_move(finished, staged, index, &to, options.flush, plan.generations);
                 sys::release(&old.file);
                 match moved {
                     // Nothing has changed.
                     Err(error) if error.errno_of("rename").is_some_and(sys::cannot_exchange) => {
-                        let backup = Self { old, to: to.clone(), options, generations, way: Way::Move };
+                        let backup = Self { old, to: to.clone(), options, plan, way: Way::Move };
                         backup.copied(index, cancel).map_err(about)?.publish(finished, staged, index, cancel)
                     }
                     moved => moved,
@@ -137,9 +145,20 @@ impl<'a> Backup<'a> {
     }
 }
 
-/// An index cannot be its own backup.
-fn check_apart(to: &Target, index: &Target) -> Result<()> {
-    if to.is_same(index)? { Err(Error::raw("rename", sys::EINVAL)) } else { Ok(()) }
+/// From nanoseconds since 1970.
+fn time_of(modified: i128) -> SystemTime {
+    let since = Duration::from_nanos(u64::try_from(modified.unsigned_abs()).unwrap_or(u64::MAX));
+    if modified < 0 { UNIX_EPOCH - since } else { UNIX_EPOCH + since }
+}
+
+/// An index cannot be its own backup, of no generation.
+fn check_apart(to: &Target, plan: &BackupOptions, index: &Target) -> Result<()> {
+    for target in generations::names(to, plan.generations) {
+        if target.is_same(index)? {
+            return Err(Error::raw("rename", sys::EINVAL));
+        }
+    }
+    Ok(())
 }
 
 /// What is left to do to keep a version.
@@ -156,27 +175,22 @@ pub fn stage_copy<'a>(
     options: &'a UpdateOptions,
     cancel: &'a Cancel,
 ) -> Result<Option<Keep<'a>>> {
-    let Some(BackupOptions { path, generations, every }) = &options.backup else { return Ok(None) };
-    let about = move |error: Error| error.about(path);
+    let Some(plan) = &options.backup else { return Ok(None) };
+    let about = move |error: Error| error.about(&plan.path);
     let stage = |to: Target| -> Result<Keep<'a>> {
-        check_apart(&to, index)?;
+        check_apart(&to, plan, index)?;
         if let Some(there) = to.existing()?
-            && !generations::is_due(&there.version, &old.version, *every)
+            && !generations::is_due(&there.version, &old.version, plan.every)
         {
             return Ok(Box::new(|| Ok(())));
         }
-        let backup = Backup {
-            old,
-            to: to.clone(),
-            options: &options.commit,
-            generations: *generations,
-            way: Way::Move,
-        };
+        let backup = Backup { old, to: to.clone(), options: &options.commit, plan, way: Way::Move };
         let staged = if in_place::is_needed(&to) { None } else { Some(backup.copied(index, cancel)) };
         match staged {
-            Some(Ok(Backup { way: Way::Copy(copy, copied), to, .. })) => {
-                Ok(Box::new(move || give_name(copy, copied, &to, *generations).map_err(about)))
-            }
+            Some(Ok(Backup { way: Way::Copy(copy, copied), to, .. })) => Ok(Box::new(move || {
+                generations::rotate(&to, plan.generations).map_err(about)?;
+                give_name(copy, copied, &to).map_err(about)
+            })),
             Some(Err(error)) if !(error.needs_in_place() && to.existing()?.is_some()) => Err(error),
             _ => Ok(Box::new(move || {
                 let mode = index.existing()?.map(|stat| stat.access.mode);
@@ -185,7 +199,7 @@ pub fn stage_copy<'a>(
             })),
         }
     };
-    Target::resolve(path, Resolve { mkdir: options.mkdir, exclusive: false })
+    Target::resolve(&plan.path, Resolve { mkdir: options.mkdir, exclusive: false })
         .and_then(stage)
         .map(Some)
         .map_err(about)
@@ -219,14 +233,14 @@ fn exchange_and_move(
     generations: u32,
 ) -> Result<Attempt<Published>> {
     let about = |error: Error| error.about(to.path());
+    // Before: the old version has a temp name after the exchange, and a kill would lose it.
+    generations::rotate(to, generations).map_err(about)?;
     let (published, mut old) = match finished.exchange(staged, index)? {
         Attempt::Published(exchanged) => exchanged,
         Attempt::Taken => return Ok(Attempt::Taken),
         Attempt::Restage => return Ok(Attempt::Restage),
     };
-    let moved = flush_copied_up(&old, flush)
-        .and_then(|()| generations::rotate(to, generations))
-        .and_then(|()| old.replace(to));
+    let moved = flush_copied_up(&old, flush).and_then(|()| old.replace(to));
     if let Err(error) = moved {
         return Err(if undo(&old, staged, index) {
             staged.keep_temp_name(old);
@@ -260,8 +274,7 @@ fn flush_copied_up(old: &TempName, flush: bool) -> Result<()> {
 }
 
 /// Gives a copy the name of the backup.
-fn give_name(mut copy: Staged, copied: Finished, to: &Target, generations: u32) -> Result<()> {
-    generations::rotate(to, generations)?;
+fn give_name(mut copy: Staged, copied: Finished, to: &Target) -> Result<()> {
     match copied.publish(&mut copy, to, Some(Replaced::hold(&to.dir, &to.name)))? {
         Attempt::Published(published) => {
             copy.close()?;

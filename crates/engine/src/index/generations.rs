@@ -1,13 +1,14 @@
 //! More backups than one: `NAME.backup` is the newest, `NAME.backup.1` the one before it, and so on.
 //!
-//! Each gets the name of the next older one by a link, so the newest name is never missing. After a kill in the middle two
-//! names are one file, and the next rotation goes on from there: no version is lost that is not the oldest.
+//! Each gets the name of the next older one by a link, so the newest name is never missing. That is done before the index is
+//! replaced. After a kill in the middle two names are one file, and the next rotation goes on from there: no version is lost
+//! that is not the oldest.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::dir::{Target, names};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::sys;
 use crate::sys::Version;
 use crate::write::TempName;
@@ -19,17 +20,24 @@ pub fn is_due(newest: &Version, version: &Version, every: Duration) -> bool {
     younger < 0 || younger.unsigned_abs() >= every.as_nanos()
 }
 
+/// The backups, from the newest on, whether they are there or not.
+pub fn names(newest: &Target, generations: u32) -> impl Iterator<Item = Target> {
+    let older = (1..generations).map(|generation| newest.with_suffix(&format!(".{generation}")));
+    std::iter::once(newest.clone()).chain(older)
+}
+
 /// Makes the backup `newest` the second newest as well, the second newest the third, and so on, up to `generations`.
 ///
 /// # Errors
-/// Those of a rename.
+/// Those of a rename; `EISDIR` and the like for what is no file.
 pub fn rotate(newest: &Target, generations: u32) -> Result<()> {
-    let stat = |target: &Target| target.dir.stat(&target.name).map_err(|error| Error::system("stat", error));
-    let mut known = vec![(newest.clone(), stat(newest)?)];
+    let mut known = vec![(newest.clone(), newest.existing()?)];
     // The first that is missing, or is the next older one too, need not be kept.
-    while known.last().is_some_and(|(_, last)| last.is_some()) && known.len() < generations as usize {
-        let older = newest.with_suffix(&format!(".{}", known.len()));
-        let found = stat(&older)?;
+    for older in names(newest, generations).skip(1) {
+        if known.last().is_none_or(|(_, last)| last.is_none()) {
+            break;
+        }
+        let found = older.existing()?;
         let last = known.last().and_then(|(_, last)| last.as_ref());
         if found.as_ref().zip(last).is_some_and(|(one, other)| one.version.id == other.version.id) {
             break;

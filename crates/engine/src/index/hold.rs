@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::cancel::Cancel;
-use crate::error::ErrorKind;
+use crate::error::{Error, ErrorKind};
 use crate::index::file::{IndexFile, UpdateOptions};
 use crate::index::job::{Come, Opened, Origin};
 use crate::job::{After, Job, Step};
@@ -139,23 +139,26 @@ pub struct ReleaseJob {
 }
 
 impl Job for ReleaseJob {
-    type Output = ();
+    /// The index, if it is not let go of, and why.
+    type Output = Option<(Arc<Hold>, Error)>;
 
     fn run(self) -> Step<Self> {
         let Self { hold, place } = self;
         let Some(mut place) = place else {
             drop(hold);
-            return Step::Done(Ok(()));
+            return Step::Done(Ok(None));
         };
         let turn = place.try_turn();
         if turn.is_some() {
             drop(hold);
-            return Step::Done(Ok(()));
+            return Step::Done(Ok(None));
         }
         Step::Wait(Box::pin(async move {
-            let turn = place.turn().await;
-            // The lock is a file, so it is let go on a worker. No call comes after this one.
-            turn.map(|_| Self { hold, place: None }).into()
+            match place.turn().await {
+                // The lock is a file, so it is let go on a worker. No call comes after this one.
+                Ok(_) => After::Run(Self { hold, place: None }),
+                Err(error) => After::Done(Ok(Some((hold, error)))),
+            }
         }))
     }
 }

@@ -18,6 +18,7 @@ use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::sidecar::Backoff;
 use crate::lock::wait::{Look, look};
 use crate::process::{DescriptorBudget, Inside, Key, Places, Slot, Ticket, Turn};
+use crate::sys;
 use crate::transaction::pending;
 
 /// The indexes that are held. Updates keep as many descriptors for their own locks, or held ones could stop them all.
@@ -62,7 +63,8 @@ struct Locking {
     /// From the last to the first, which is the next to be locked.
     to_lock: Vec<(usize, PathBuf, Arc<Turn>)>,
     held: Vec<(usize, IndexFile)>,
-    slots: Vec<Slot>,
+    /// Of all. Calls that wait for a turn have none, or they would keep it from those that can go on.
+    slots: Option<Vec<Slot>>,
     backoff: Backoff,
 }
 
@@ -133,11 +135,9 @@ impl HoldJob {
     }
 
     fn called(mut self, ticket: Ticket) -> Step<Self> {
-        let Some(slots) = HELD.take_all(self.paths.len()) else {
-            // Others do not wait for its place in the order of calls meanwhile.
-            drop(ticket);
-            return self.begin_again(Blocker::EarlierCall);
-        };
+        if self.paths.len() > HELD.most() {
+            return Step::Done(Err(Error::raw("flock", sys::EMFILE)));
+        }
         let targets = match self.find(&ticket) {
             Ok(targets) => targets,
             Err(error) if error.is_transient() => {
@@ -169,12 +169,12 @@ impl HoldJob {
         let found: Vec<_> = found.collect();
         drop(targets);
         let places = match ticket.join_all(keys.iter().cloned()).try_turns() {
-            Ok(turns) => return self.with_turns(turns, Instant::now(), order, found, slots).run(),
+            Ok(turns) => return self.with_turns(turns, Instant::now(), order, found).run(),
             Err(places) => places,
         };
         Step::Wait(Box::pin(async move {
             let turns = self.wait_for_turns(places, &keys, &found).await;
-            turns.map(|(turns, since)| self.with_turns(turns, since, order, found, slots)).into()
+            turns.map(|(turns, since)| self.with_turns(turns, since, order, found)).into()
         }))
     }
 
@@ -209,14 +209,7 @@ impl HoldJob {
         }
     }
 
-    fn with_turns(
-        mut self,
-        turns: Vec<Turn>,
-        since: Instant,
-        order: Vec<usize>,
-        found: Vec<Found>,
-        slots: Vec<Slot>,
-    ) -> Self {
+    fn with_turns(mut self, turns: Vec<Turn>, since: Instant, order: Vec<usize>, found: Vec<Found>) -> Self {
         let turns: HashMap<_, _> =
             turns.into_iter().map(|turn| (turn.key().clone(), Arc::new(turn))).collect();
         let wanted = order.into_iter().rev().filter_map(|at| {
@@ -224,7 +217,8 @@ impl HoldJob {
             Some((at, path.clone(), turns.get(key)?.clone()))
         });
         let backoff = Backoff::new(since, self.options.timeout);
-        self.stage = Stage::Locking(Locking { to_lock: wanted.collect(), held: Vec::new(), slots, backoff });
+        self.stage =
+            Stage::Locking(Locking { to_lock: wanted.collect(), held: Vec::new(), slots: None, backoff });
         self
     }
 
@@ -232,7 +226,12 @@ impl HoldJob {
         while let Some((at, path, turn)) = locking.to_lock.last() {
             let at = *at;
             let pause = locking.backoff.pause();
-            let obstacle = match look(path, turn, self.options.in_place, pause.is_ok()) {
+            locking.slots = locking.slots.take().or_else(|| HELD.take_all(self.paths.len()));
+            let looked = match locking.slots {
+                Some(_) => look(path, turn, self.options.in_place, pause.is_ok()),
+                None => Ok(Look::Busy),
+            };
+            let obstacle = match looked {
                 Ok(Look::Ours(lock, target)) => {
                     locking.held.push((at, IndexFile::new(lock, turn.clone(), target)));
                     locking.to_lock.pop();
@@ -269,7 +268,10 @@ impl HoldJob {
         }
         let Locking { mut held, slots, .. } = locking;
         held.sort_by_key(|(at, _)| *at);
-        let holds = held.into_iter().zip(slots).map(|((_, index), slot)| Hold::new(index, slot));
+        let holds = held
+            .into_iter()
+            .zip(slots.into_iter().flatten())
+            .map(|((_, index), slot)| Hold::new(index, slot));
         Step::Done(Ok(holds.collect()))
     }
 }

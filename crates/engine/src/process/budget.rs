@@ -30,7 +30,16 @@ impl DescriptorBudget {
 
     /// One descriptor, if one is left.
     pub fn take(&'static self) -> Option<Slot> {
-        self.take_of((sys::descriptor_limit() / self.one_in).max(8).min(self.at_most))
+        self.take_of(self.share())
+    }
+
+    /// How many there are in all.
+    pub fn most(&self) -> usize {
+        usize::try_from(self.share()).unwrap_or(usize::MAX)
+    }
+
+    fn share(&self) -> u64 {
+        (sys::descriptor_limit() / self.one_in).max(8).min(self.at_most)
     }
 
     /// So many, or none.
