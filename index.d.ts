@@ -316,6 +316,14 @@ export interface UpdateRun {
   attempt: number
 }
 
+/** A version of an index, as {@link watchIndex} gives it. */
+export interface IndexChange<T = any> {
+  /** The parsed index. */
+  value: T
+  /** The value that was given before, the very same; at first `undefined`. */
+  previous: T | undefined
+}
+
 /** Options of {@link IndexLock.update}. */
 export type LockedUpdateOptions<T = any> = Omit<
   UpdateOptions<T>,
@@ -1541,6 +1549,56 @@ export interface UpdateResult extends WriteResult {
   lockWaitMs: number
   /** The number of updates that shared this commit, this one included. */
   batchSize: number
+}
+
+/**
+ * Watches a JSON file: an async iterator of its versions, each parsed, with the one before. The first is the present one, at once; then
+ * there is one for each change, by whatever process and program. It takes no lock, and needs no right to write.
+ *
+ * ```ts
+ * for await (const { value, previous } of watchIndex<Posts>('posts/index.json')) {
+ *   await render(value, previous)
+ * }
+ * ```
+ *
+ * What comes is always the newest version: those that come and go while the body of the loop runs are skipped, and `previous` is what the
+ * body had last (the very object; `undefined` at first). A change that leaves the same JSON is none: another layout, a touch, or a way
+ * there and back while the body ran.
+ *
+ * The *directory* of the file is watched, because a file that is replaced is another one; and those above it, so the path may lead
+ * elsewhere by a directory that is removed and made again, one that is exchanged (as by {@link atomicDirectory}), or a link that is
+ * switched. The directory need not exist yet. All watchers of a thread share what they watch. The system tells of changes; nothing is polled.
+ *
+ * A *missing* file counts as `options.initial`: at once at the beginning, and later when it has been missing for a second, because some
+ * programs remove a file before they write it anew. Without `initial` there is no version until there is a file. A *broken* one is tried
+ * again with each change, for another program may be in the middle of a write; when it has been broken for a second, that goes to
+ * `options.onError`, or ends the iteration. `options.numbers`, `schema` and `migrate` are as in {@link readIndex}.
+ *
+ * Nothing happens before the first step. While a step waits, the process stays alive. `break`, `return()` and `options.signal` end the
+ * watch and close all that it has open; an iterator that is only forgotten stays open.
+ *
+ * Steps reject with an {@link AtomicError}: what {@link readIndex} rejects with; `AbortError`; `ERR_ATOMIC_UNSUPPORTED` for an object in
+ * a store and before Node.js 20.16; with what watching fails with (`ENOSPC` and `EMFILE`: the system has no more watches to give; `EACCES`:
+ * the directory may not be listed); with `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`. The iteration is over then.
+ *
+ * Not promised: one step for each version. Changes of which the system does not tell are not seen: those by other machines in a network
+ * file system, a file system that is mounted over the path, and those of a directory further up that this user may not list. On Windows and
+ * macOS only the directory and the one above it are watched.
+ */
+export declare function watchIndex<T = any>(path: PathLike, options?: WatchIndexOptions<T> | null): AsyncIterableIterator<IndexChange<T>>
+
+/** Options of {@link watchIndex}. */
+export interface WatchIndexOptions<T = any> extends Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'schema' | 'migrate'> {
+  /** Ends the iteration: the step that waits, or else the next one, rejects with an `AbortError`. */
+  signal?: AbortSignal
+  /**
+   * Gets what is wrong with the index, once for each version that has been broken for a second: it is not JSON, does not pass
+   * `schema`, or cannot be read. The iteration goes on, with the next version that is good. What the function throws, or its promise
+   * rejects with, ends it.
+   *
+   * @default the iteration ends with the error
+   */
+  onError?: (error: AtomicError) => void | PromiseLike<void>
 }
 
 /**

@@ -25,6 +25,7 @@ module.exports.recover = addon.recover
 module.exports.remove = addon.remove
 module.exports.snapshotRead = addon.snapshotRead
 module.exports.snapshotReadIndex = addon.snapshotReadIndex
+module.exports.watchIndex = addon.watchIndex
 module.exports.withIndexLock = addon.withIndexLock
 addon.setCloudLoader(loadCloud)
 

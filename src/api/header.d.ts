@@ -316,6 +316,14 @@ export interface UpdateRun {
   attempt: number
 }
 
+/** A version of an index, as {@link watchIndex} gives it. */
+export interface IndexChange<T = any> {
+  /** The parsed index. */
+  value: T
+  /** The value that was given before, the very same; at first `undefined`. */
+  previous: T | undefined
+}
+
 /** Options of {@link IndexLock.update}. */
 export type LockedUpdateOptions<T = any> = Omit<
   UpdateOptions<T>,

@@ -18,3 +18,4 @@ mod read_lines;
 mod releases;
 mod remove;
 mod transaction;
+mod watch_index;

@@ -11,3 +11,4 @@ pub mod lines;
 pub mod task;
 pub mod transaction;
 pub mod value;
+pub mod watch;

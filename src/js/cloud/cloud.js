@@ -52,8 +52,11 @@
     return { entries, close }
   }
 
-  /** An iterable that fails: a function that returns one has no other way to reject. */
-  const failing = (error) => ({ [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(error) }) })
+  /** An iterator that fails: a function that returns one has no other way to reject. */
+  // biome-ignore lint/correctness/useYield: its first step is its last.
+  async function* failing(error) {
+    throw error
+  }
 
   /** What the peer is to know of an update. `initial` is none of it, and may be large. */
   const commitOptions = ({ initial, ...options }, timeout, signal) => ({ ...options, timeout, signal })

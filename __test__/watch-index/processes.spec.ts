@@ -1,0 +1,91 @@
+// Watchers beside other processes and threads.
+
+import { readFileSync } from 'node:fs'
+import { atomicWrite } from '@pipeline/atomic'
+import { expect } from 'vitest'
+import { writeJson } from '../helpers/index-file'
+import { inProcess, inThread } from '../helpers/processes'
+import { test } from '../helpers/test'
+
+const WRITERS = 4
+const EACH = 2500
+
+test('10,000 updates by two processes and two threads: watchers see them go forward, and the last one', async ({
+  file,
+}) => {
+  writeJson(file, { n: 0 })
+  const last = WRITERS * EACH
+  const watchers = [inProcess, inProcess, inThread].map((run) =>
+    run(
+      async ({ watchIndex, send }, file, last) => {
+        const seen = { events: 0, wrong: 0 }
+        let before: number | undefined
+        for await (const { value, previous } of watchIndex<{ n: number }>(file)) {
+          if (previous?.n !== before || value.n <= (before ?? -1)) seen.wrong++
+          if (before === undefined) send('watching')
+          seen.events++
+          before = value.n
+          if (before === last) break
+        }
+        return seen
+      },
+      [file, last],
+    ),
+  )
+  await Promise.all(watchers.map((watcher) => watcher.next()))
+  const writers = [inProcess, inProcess, inThread, inThread].map((run) =>
+    run(
+      async ({ atomicIndexUpdate }, file, count) => {
+        // Several commits, of as many calls as wait at once.
+        for (let left = count; left > 0; left -= 50) {
+          const update = () =>
+            atomicIndexUpdate(file, (index: any) => ({ n: index.n + 1 }), { flush: false, timeout: Infinity })
+          await Promise.all(Array.from({ length: Math.min(50, left) }, update))
+        }
+      },
+      [file, EACH],
+    ),
+  )
+  await Promise.all(writers.map(({ returned }) => returned))
+  expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual({ n: last })
+  for (const watcher of watchers) {
+    const { events, wrong } = await watcher.returned
+    expect(wrong).toBe(0)
+    expect(events).toBeGreaterThan(2)
+  }
+})
+
+test('a process stays alive while a step waits, and ends after break, an abort, or when nobody waits', async ({
+  file,
+}) => {
+  writeJson(file, { n: 0 })
+  const ends = inProcess(
+    async ({ watchIndex }, file) => {
+      // One that is forgotten, one that is left, one that is aborted.
+      await watchIndex(file).next()
+      for await (const _ of watchIndex(file)) break
+      const controller = new AbortController()
+      try {
+        for await (const _ of watchIndex(file, { signal: controller.signal })) controller.abort()
+      } catch (error: any) {
+        if (error.name !== 'AbortError') throw error
+      }
+    },
+    [file],
+  )
+  expect(await ends.exit).toMatchObject({ code: 0, signal: null, stderr: '' })
+  const waits = inProcess(
+    async ({ watchIndex, send }, file) => {
+      const changes = watchIndex(file)
+      await changes.next()
+      send('watching')
+      const { value } = await changes.next()
+      await changes.return?.()
+      process.exitCode = value.value.n
+    },
+    [file],
+  )
+  await waits.next()
+  await atomicWrite(file, '{"n":7}')
+  expect(await waits.exit).toMatchObject({ code: 7, stderr: '' })
+})
