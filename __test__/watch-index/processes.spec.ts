@@ -1,11 +1,13 @@
 // Watchers beside other processes and threads.
 
-import { readFileSync } from 'node:fs'
+import { chmodSync, readFileSync } from 'node:fs'
 import { atomicWrite } from '@pipeline/atomic'
 import { expect } from 'vitest'
 import { writeJson } from '../helpers/index-file'
+import { testUnprivileged } from '../helpers/needs'
 import { inProcess, inThread } from '../helpers/processes'
 import { test } from '../helpers/test'
+import { unprivileged } from '../helpers/users'
 
 const WRITERS = 4
 const EACH = 2500
@@ -89,3 +91,40 @@ test('a process stays alive while a step waits, and ends after break, an abort, 
   await atomicWrite(file, '{"n":7}')
   expect(await waits.exit).toMatchObject({ code: 7, stderr: '' })
 })
+
+testUnprivileged(
+  'a directory is exchanged below one that may be passed through, and not be listed',
+  async ({ dir }) => {
+    chmodSync(dir, 0o777)
+    const watcher = inProcess(
+      async ({ watchIndex, atomicIndexUpdate, require }, dir) => {
+        const { chmodSync, mkdirSync, renameSync, writeFileSync } = require('node:fs')
+        for (const [name, n] of [
+          ['current', 0],
+          ['next', 1],
+        ]) {
+          mkdirSync(`${dir}/closed/${name}`, { recursive: true })
+          writeFileSync(`${dir}/closed/${name}/index.json`, JSON.stringify({ n }))
+        }
+        chmodSync(`${dir}/closed`, 0o300)
+        const file = `${dir}/closed/current/index.json`
+        const seen: number[] = []
+        for await (const { value } of watchIndex(file)) {
+          seen.push(value.n)
+          // Not before the next step waits.
+          if (value.n === 0) {
+            setImmediate(() => {
+              renameSync(`${dir}/closed/current`, `${dir}/closed/away`)
+              renameSync(`${dir}/closed/next`, `${dir}/closed/current`)
+            })
+          } else if (value.n === 1) setTimeout(() => atomicIndexUpdate(file, () => ({ n: 2 })), 20)
+          else break
+        }
+        return seen
+      },
+      [dir],
+      unprivileged,
+    )
+    expect(await watcher.returned).toEqual([0, 1, 2])
+  },
+)

@@ -1,13 +1,16 @@
-// Compiled, never run: schemas, the type of an index that is inferred from them, and more backups than one.
+// Compiled, never run: schemas, the type of an index that is inferred from them, more backups than one, and watching.
 import {
   atomicIndexUpdate,
   atomicTransaction,
   type BackupOptions,
+  type IndexChange,
   type ReadIndexOptions,
   readIndex,
   type SchemaIssue,
   type SchemaResult,
   type StandardSchema,
+  type WatchIndexOptions,
+  watchIndex,
 } from '@pipeline/atomic'
 
 interface Posts {
@@ -60,4 +63,23 @@ export async function emptyInitial() {
   await atomicIndexUpdate('i', (index) => [...index, 'new'], { initial: [], schema: list })
   // @ts-expect-error: that is none of the schema's
   await atomicIndexUpdate('i', (index) => [...index, 1], { initial: [], schema: list })
+const watching: WatchIndexOptions<Posts> = {
+  schema,
+  initial: { posts: [] },
+  signal: new AbortController().signal,
+  onError: (error) => console.error(error.code),
+}
+
+export async function watch() {
+  for await (const { value, previous } of watchIndex<Posts>('i')) console.log(value.posts, previous?.posts)
+  for await (const { value } of watchIndex('i', { schema })) console.log(value.posts)
+  const changes = watchIndex('i', watching)
+  const { value, done } = await changes.next()
+  if (!done) {
+    const change: IndexChange<Posts> = value
+    console.log(change)
+  }
+  await changes.return?.()
+  // @ts-expect-error: at first there is no version before
+  for await (const { previous } of watchIndex<Posts>('i')) console.log(previous.posts)
 }
