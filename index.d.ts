@@ -1583,7 +1583,7 @@ export interface UpdateResult extends WriteResult {
  *
  * Not promised: one step for each version. Changes of which the system does not tell are not seen: those by other machines in a network
  * file system, a file system that is mounted over the path, and those of a directory further up that this user may not list. On Windows and
- * macOS only the directory and the one above it are watched.
+ * macOS only the directory and the one above it are watched, and on Windows a directory cannot be replaced while it is watched.
  */
 export declare function watchIndex<T = any>(path: PathLike, options?: WatchIndexOptions<T> | null): AsyncIterableIterator<IndexChange<T>>
 
