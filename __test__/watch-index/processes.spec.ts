@@ -1,7 +1,8 @@
 // Watchers beside other processes and threads.
 
 import { chmodSync, readFileSync } from 'node:fs'
-import { atomicWrite } from '@pipeline/atomic'
+import { join } from 'node:path'
+import { atomicWrite, watchIndex } from '@pipeline/atomic'
 import { expect } from 'vitest'
 import { writeJson } from '../helpers/index-file'
 import { testUnprivileged } from '../helpers/needs'
@@ -55,6 +56,47 @@ test('10,000 updates by two processes and two threads: watchers see them go forw
     expect(wrong).toBe(0)
     expect(events).toBeGreaterThan(2)
   }
+})
+
+test('a directory that another thread exchanges all the time: nothing is missed in the end', async ({
+  dir,
+}) => {
+  const last = 500
+  const exchanger = inThread(
+    async ({ require, send, receive }, dir, last) => {
+      const { mkdirSync, renameSync, rmSync, writeFileSync } = require('node:fs')
+      for (let n = 0; n <= last; n++) {
+        mkdirSync(`${dir}/next/b`, { recursive: true })
+        writeFileSync(`${dir}/next/b/index.json`, `${n}`)
+        if (n > 0) renameSync(`${dir}/a`, `${dir}/old`)
+        renameSync(`${dir}/next`, `${dir}/a`)
+        rmSync(`${dir}/old`, { recursive: true, force: true })
+        // Now and then it rests: what was missed then stays missed.
+        if (n % 20 === 0) {
+          send(n)
+          await receive()
+        }
+      }
+    },
+    [dir, last],
+  )
+  let [seen, resting] = [-1, -1]
+  const goOn = () => {
+    if (seen === resting) exchanger.send('on')
+  }
+  const listening = (async () => {
+    while (resting < last) {
+      resting = await exchanger.next()
+      goOn()
+    }
+  })()
+  for await (const { value } of watchIndex<number>(join(dir, 'a/b/index.json'))) {
+    expect(value).toBeGreaterThan(seen)
+    seen = value
+    if (seen === last) break
+    goOn()
+  }
+  await listening
 })
 
 test('a process stays alive while a step waits, and ends after break, an abort, or when nobody waits', async ({
