@@ -169,20 +169,22 @@ class Route {
 
   /** Watches for `name` in `at`. `false`: the directory is gone again. */
   #watch(at, name, isLast) {
-    const index = this.#places.length
+    // Those of the walk before still listen while the path is followed anew, and are shared by it.
+    const places = this.#places
+    const index = places.length
     const wanted = folded(name)
     const listener = (isRename, changed) => {
       if (isLinux && changed && changed !== wanted) return false
       // The file at the end is looked at anyway.
       if (isRename && !(index === this.#fileAt && changed)) {
         this.isStale = true
-        for (const { directory } of this.#places.slice(index + 1)) directory.retire()
+        for (const { directory } of places.slice(index + 1)) directory.retire()
       }
       this.#onChange()
       return true
     }
     try {
-      this.#places.push({ directory: Directory.at(at, listener), listener })
+      places.push({ directory: Directory.at(at, listener), listener })
     } catch (error) {
       if (error.code === 'ENOENT' || error.code === 'ENOTDIR') {
         this.isStale = true
