@@ -66,7 +66,7 @@ test('begins with what is there, and then each change comes with the version bef
   expect((await fourth).value).toEqual({ in: 'place' })
 })
 
-test('who is slow misses versions, and gets the newest', async ({ file }) => {
+test('a slow loop skips versions, and gets the newest', async ({ file }) => {
   writeJson(file, { n: 0 })
   const { next } = watching(file)
   await next()

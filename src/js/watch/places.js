@@ -16,12 +16,12 @@ const MOST_LINKS = 40
 const MOST_OTHERS = 1000
 let others = 0
 
-/** What the system watches, by path: one for all who ask. */
+/** What the system watches, by path: one for all routes through it. */
 const watched = new Map()
 
 /**
- * A directory at a path. It is *retired* when another one may have come to that path: those who still have it hear of
- * events in the old one, and those who ask from then on get the new one.
+ * A directory at a path. It is *retired* when another one may have come to that path: routes that still have it hear of
+ * events in the old one, and those that come later get the new one.
  */
 class Directory {
   #path
@@ -39,7 +39,7 @@ class Directory {
   constructor(path) {
     this.#path = path
     const self = folded(basename(path))
-    // It does not keep the process alive: who waits for it does.
+    // It does not keep the process alive; a step that waits does.
     this.#watcher = fs.watch(bytesOf(path), { persistent: false, encoding: 'buffer' })
     this.#watcher.on('change', (type, bytes) => {
       const name = bytes && folded(bytes.latin1Slice())
