@@ -63,6 +63,8 @@ export async function emptyInitial() {
   await atomicIndexUpdate('i', (index) => [...index, 'new'], { initial: [], schema: list })
   // @ts-expect-error: that is none of the schema's
   await atomicIndexUpdate('i', (index) => [...index, 1], { initial: [], schema: list })
+}
+
 const watching: WatchIndexOptions<Posts> = {
   schema,
   initial: { posts: [] },
