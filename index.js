@@ -22,6 +22,7 @@ module.exports.readIndex = addon.readIndex
 module.exports.readLines = addon.readLines
 module.exports.readRelease = addon.readRelease
 module.exports.recover = addon.recover
+module.exports.recoverIndex = addon.recoverIndex
 module.exports.remove = addon.remove
 module.exports.snapshotRead = addon.snapshotRead
 module.exports.snapshotReadIndex = addon.snapshotReadIndex

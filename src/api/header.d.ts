@@ -322,6 +322,29 @@ export type LockedUpdateOptions<T = any> = Omit<
   'fallback' | 'network' | 'endpoint' | 'maxAttempts'
 >
 
+/** Options of {@link recoverIndex}. */
+export type RecoverIndexOptions<T = any> = RecoveryOptions<T> & IndexLockOptions
+
+/** What {@link recoverIndex} has found and done. */
+export interface IndexRecovery<T = any> {
+  /**
+   * `'none'`: the index is good, and nothing was done; another process may have recovered it. `'restored'`: a backup was put back.
+   * `'rebuilt'`: it is what `rebuild` returned. `'initialized'`: it is `initial`.
+   */
+  action: 'none' | 'restored' | 'rebuilt' | 'initialized'
+  /** The index as it is now, parsed. With `'none'` and `migrate`: what that makes of it; the file stays as it is. */
+  value: T
+  /** With `'restored'`: the path of the backup that was put back. It stays where it is. */
+  source?: string
+  /**
+   * Where the broken bytes are now: `NAME.corrupt-20261128T205912Z`, the time in UTC, beside the index (beside the file, if the path is
+   * a link). `undefined` if the file was missing.
+   */
+  setAside?: string
+  /** What was wrong with the index; `undefined` if the file was missing. */
+  corrupt?: AtomicError
+}
+
 /** What is given for one path: a lock. For an array of paths: an array of locks, in their order. */
 export type IndexLocks<P> = P extends readonly PathLike[]
   ? { -readonly [K in keyof P]: IndexLock }

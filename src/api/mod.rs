@@ -15,6 +15,7 @@ mod index_lock;
 mod options;
 mod read_index;
 mod read_lines;
+mod recover_index;
 mod releases;
 mod remove;
 mod transaction;

@@ -103,7 +103,8 @@ fn fallback<'env>(env: &'env Env, given: Option<&Unknown<'env>>) -> Result<'env,
     }
 }
 
-fn from_file(path: FilePath, options: EngineOptions, initial: Option<Vec<u16>>) -> Read {
+/// Reads the file, or one whose name ends in more.
+pub fn from_file(path: FilePath, options: EngineOptions, initial: Option<Vec<u16>>) -> Read {
     let numbers = options.numbers;
     let initial = Rc::new(initial);
     Rc::new(move |env, suffix| {

@@ -1,13 +1,17 @@
-// Compiled, never run: schemas, the type of an index that is inferred from them, and more backups than one.
+// Compiled, never run: schemas, the type of an index that is inferred from them, more backups than one, and recovery.
 import {
   atomicIndexUpdate,
   atomicTransaction,
   type BackupOptions,
+  type IndexRecovery,
   type ReadIndexOptions,
+  type RecoverIndexOptions,
   readIndex,
+  recoverIndex,
   type SchemaIssue,
   type SchemaResult,
   type StandardSchema,
+  withIndexLock,
 } from '@pipeline/atomic'
 
 interface Posts {
@@ -52,4 +56,21 @@ export async function keepMore() {
   await atomicIndexUpdate('i', (index) => index, { initial: {}, backup: backups })
   // @ts-expect-error: there is no such unit
   await atomicIndexUpdate('i', (index) => index, { initial: {}, backup: { every: '1 week' } })
+}
+
+const recovery: RecoverIndexOptions<Posts> = {
+  schema,
+  rebuild: async (corrupt) => ({ posts: corrupt ? [corrupt.code] : [] }),
+  timeout: 1000,
+}
+
+export async function recovers() {
+  const { action, value, setAside, corrupt }: IndexRecovery<Posts> = await recoverIndex('i', recovery)
+  const posts: string[] = value.posts
+  console.log(action === 'restored', posts, setAside?.length, corrupt?.issues)
+  await withIndexLock('i', (lock) => lock.recover({ schema, timeout: 0 }))
+  const { value: inferred } = await recoverIndex('i', { schema })
+  console.log(inferred.posts.length)
+  // @ts-expect-error: that is no index of the schema
+  void recoverIndex('i', { schema, rebuild: () => ({ posts: 1 }) })
 }

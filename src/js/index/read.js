@@ -9,6 +9,23 @@
 
   const isThere = ({ source, version }) => source === 'file' || version !== undefined
 
+  const isBroken = (error) => broken.has(error?.code)
+
+  /** The newest backup that `attempt(suffix)` can read, and the end of its name; `undefined` without one. */
+  async function newestBackup(attempt) {
+    for (let generation = 0, missing = 0; missing < MOST_MISSING; generation++) {
+      const suffix = generation === 0 ? '.backup' : `.backup.${generation}`
+      try {
+        const found = await attempt(suffix)
+        if (isThere(found)) return { found, suffix }
+        missing++
+      } catch {
+        // The next one may be better.
+        missing = 0
+      }
+    }
+  }
+
   /**
    * `read(suffix)` reads the file whose name ends in that as well, `check(value, suffix)` passes on an index that is as it is
    * to be; `nameOf(suffix)` is what the caller would call the file.
@@ -25,23 +42,14 @@
       first = await attempt('')
       if (isThere(first)) return first
     } catch (error) {
-      if (!broken.has(error?.code)) throw error
+      if (!isBroken(error)) throw error
       corrupt = error
     }
-    for (let generation = 0, missing = 0; missing < MOST_MISSING; generation++) {
-      const suffix = generation === 0 ? '.backup' : `.backup.${generation}`
-      try {
-        const found = await attempt(suffix)
-        if (isThere(found)) return Object.assign(found, { source: 'backup', backup: nameOf(suffix), corrupt })
-        missing++
-      } catch {
-        // The next one may be better.
-        missing = 0
-      }
-    }
+    const { found, suffix } = (await newestBackup(attempt)) ?? {}
+    if (found) return Object.assign(found, { source: 'backup', backup: nameOf(suffix), corrupt })
     if (corrupt !== undefined) throw corrupt
     return first
   }
 
-  return { readWithBackups }
+  return { readWithBackups, newestBackup, isBroken }
 })()

@@ -72,9 +72,9 @@
   }
 
   /** Throws, or rejects, if what functions have made of an index does not pass. */
-  function checkMade(index, schema, shown) {
+  function checkMade(index, schema, shown, maker = 'fn') {
     return when(issuesOf(schema, index), (issues) => {
-      if (issues) throw failure(issues, "what the function 'fn' returned", shown)
+      if (issues) throw failure(issues, `what the function '${maker}' returned`, shown)
     })
   }
 

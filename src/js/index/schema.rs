@@ -84,6 +84,18 @@ impl Schema {
         script(env, c"checkRead", &[*index, schema, migrate, raw::to_js(env, shown)?])
     }
 
+    /// Checks what the function `maker` has made; or returns a promise of that.
+    pub fn check_made_by<'env>(
+        &self,
+        env: &'env Env,
+        index: &Unknown<'_>,
+        shown: &str,
+        maker: &str,
+    ) -> Result<'env, Unknown<'env>> {
+        let [schema, _] = self.values(env)?;
+        script(env, c"checkMade", &[*index, schema, raw::to_js(env, shown)?, raw::to_js(env, maker)?])
+    }
+
     /// Checks what functions have made of an index.
     ///
     /// # Returns
@@ -94,8 +106,7 @@ impl Schema {
         index: &Unknown<'_>,
         shown: &str,
     ) -> Result<'env, Option<Unknown<'env>>> {
-        let [schema, _] = self.values(env)?;
-        let checked = script(env, c"checkMade", &[*index, schema, raw::to_js(env, shown)?])?;
+        let checked = self.check_made_by(env, index, shown, "fn")?;
         Ok((raw::type_of(&checked) == ValueType::Object).then_some(checked))
     }
 
