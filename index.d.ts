@@ -319,7 +319,7 @@ export interface UpdateRun {
 /** Options of {@link IndexLock.update}. */
 export type LockedUpdateOptions<T = any> = Omit<
   UpdateOptions<T>,
-  'fallback' | 'network' | 'endpoint' | 'maxAttempts'
+  'fallback' | 'network' | 'endpoint' | 'maxAttempts' | 'onCorrupt'
 >
 
 /** Options of {@link recoverIndex}. */
@@ -1605,6 +1605,20 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
    * @default an index that does not pass is refused
    */
   migrate?: (index: any) => T | PromiseLike<T>
+  /**
+   * What to do with an index that is broken: that is not JSON, does not pass `schema`, or that the disk cannot read (`EIO`).
+   *
+   * - `'reject'`: the call rejects.
+   * - `'recover'`: the index is recovered as by {@link recoverIndex}, with `schema`, `migrate` and `initial` of the call: its newest good
+   *   backup is put back, else `initial`, and what is broken is set aside. Then the call is made once more.
+   * - a function: the same, with the function as {@link RecoveryOptions.rebuild}.
+   *
+   * Many calls that find it broken recover it once. `timeout` is for all of it; such a call comes after those that were made
+   * meanwhile, so the order of calls may be another one then. Functions that fail by a result that does not pass `schema` run once more. For files only.
+   *
+   * @default 'reject'
+   */
+  onCorrupt?: 'reject' | 'recover' | ((corrupt: AtomicError) => T | PromiseLike<T>)
 }
 
 /** What an update did. */

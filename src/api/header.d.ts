@@ -319,7 +319,7 @@ export interface UpdateRun {
 /** Options of {@link IndexLock.update}. */
 export type LockedUpdateOptions<T = any> = Omit<
   UpdateOptions<T>,
-  'fallback' | 'network' | 'endpoint' | 'maxAttempts'
+  'fallback' | 'network' | 'endpoint' | 'maxAttempts' | 'onCorrupt'
 >
 
 /** Options of {@link recoverIndex}. */

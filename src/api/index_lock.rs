@@ -342,6 +342,10 @@ fn update<'env>(
             return Err(args::wrong_value(env, name, reason, given));
         }
     }
+    if let Some(given) = &own.on_corrupt {
+        let reason = "is an option of atomicIndexUpdate: call lock.recover before";
+        return Err(args::wrong_value(env, "options.onCorrupt", reason, given));
+    }
     let timeout = milliseconds(env, "options.timeout", own.timeout.as_ref(), DEFAULT_TIMEOUT)?;
     let ParsedUpdate { mut options, initial, schema } =
         atomic_index_update::parse(env, &lock.path, &own, &shared)?;

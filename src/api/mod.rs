@@ -12,6 +12,7 @@ mod cloud;
 mod copy_directory;
 mod directory_options;
 mod index_lock;
+mod on_corrupt;
 mod options;
 mod read_index;
 mod read_lines;

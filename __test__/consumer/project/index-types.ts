@@ -71,6 +71,13 @@ export async function recovers() {
   await withIndexLock('i', (lock) => lock.recover({ schema, timeout: 0 }))
   const { value: inferred } = await recoverIndex('i', { schema })
   console.log(inferred.posts.length)
+  await atomicIndexUpdate('i', (index) => index ?? { posts: [] }, { schema, onCorrupt: 'recover' })
+  await atomicIndexUpdate('i', (index) => index ?? { posts: [] }, {
+    schema,
+    onCorrupt: ({ code }) => ({ posts: [code] }),
+  })
+  // @ts-expect-error: there is no other word
+  void atomicIndexUpdate('i', (index) => index, { onCorrupt: 'ignore' })
   // @ts-expect-error: that is no index of the schema
   void recoverIndex('i', { schema, rebuild: () => ({ posts: 1 }) })
 }
