@@ -345,6 +345,23 @@ export interface IndexRecovery<T = any> {
   corrupt?: AtomicError
 }
 
+/** Options of {@link restoreIndex}. */
+export interface RestoreIndexOptions extends IndexLockOptions, Pick<WriteOptions, 'flush' | 'verify'> {}
+
+/** What {@link restoreIndex} has done. */
+export interface IndexRestoration {
+  /** `false`: the index says the same as the backup. */
+  written: boolean
+  /** As {@link WriteResult.durable}. */
+  durable: boolean
+  /** The path of the backup that was put back, where it was. */
+  source: string
+  /** Where the version is now that was there: the newest backup. */
+  backup?: string
+  /** Where the index is now that was there and was broken. */
+  setAside?: string
+}
+
 /** What is given for one path: a lock. For an array of paths: an array of locks, in their order. */
 export type IndexLocks<P> = P extends readonly PathLike[]
   ? { -readonly [K in keyof P]: IndexLock }
@@ -1482,6 +1499,25 @@ export interface RemoveResult {
   /** Whether the removal survives a power cut. `false` if there was nothing to remove: another program may just have removed it. */
   durable: boolean
 }
+
+/**
+ * Puts an earlier version of an index back, under the lock of {@link atomicIndexUpdate}. `backup` is the number of a generation, 0 for
+ * `${path}.backup`, 1 for `${path}.backup.1` and so on, or the path of any file that is an index.
+ *
+ * The version that was there becomes the newest backup, so `restoreIndex(path, 0)` undoes it. A generation that is put back leaves the row of
+ * backups: of the index and its backups no version is lost, and no more are kept than before. A file outside the row stays where it is. An index that
+ * is not JSON, or that the disk cannot read, becomes no backup: it is set aside, as by {@link recoverIndex}. An index that says the same as the
+ * backup is left as it is. Without an index the backup is copied.
+ *
+ * Rejects with an {@link AtomicError}: `ERR_ATOMIC_CORRUPT_INDEX` or `ENOENT` with the `path` of the backup, if that is not JSON or missing;
+ * `EAGAIN`, if a program without the lock has changed the index meanwhile; `ERR_ATOMIC_UNSUPPORTED` for an object in a store; and as
+ * {@link acquireIndexLock} and {@link atomicWrite} do. Then the index and its backups are what they were, unless
+ * `error.committed` is `true`.
+ *
+ * Not promised: a process that is killed in the middle loses no version, but may leave one backup more than before, under other numbers. Look at
+ * them before the call is made again.
+ */
+export declare function restoreIndex(path: PathLike, backup: number | PathLike, options?: RestoreIndexOptions | null): Promise<IndexRestoration>
 
 /**
  * Reads several files below `root` as they were at one moment: never some from before and some from after a transaction or a

@@ -24,6 +24,7 @@ module.exports.readRelease = addon.readRelease
 module.exports.recover = addon.recover
 module.exports.recoverIndex = addon.recoverIndex
 module.exports.remove = addon.remove
+module.exports.restoreIndex = addon.restoreIndex
 module.exports.snapshotRead = addon.snapshotRead
 module.exports.snapshotReadIndex = addon.snapshotReadIndex
 module.exports.withIndexLock = addon.withIndexLock

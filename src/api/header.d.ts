@@ -345,6 +345,23 @@ export interface IndexRecovery<T = any> {
   corrupt?: AtomicError
 }
 
+/** Options of {@link restoreIndex}. */
+export interface RestoreIndexOptions extends IndexLockOptions, Pick<WriteOptions, 'flush' | 'verify'> {}
+
+/** What {@link restoreIndex} has done. */
+export interface IndexRestoration {
+  /** `false`: the index says the same as the backup. */
+  written: boolean
+  /** As {@link WriteResult.durable}. */
+  durable: boolean
+  /** The path of the backup that was put back, where it was. */
+  source: string
+  /** Where the version is now that was there: the newest backup. */
+  backup?: string
+  /** Where the index is now that was there and was broken. */
+  setAside?: string
+}
+
 /** What is given for one path: a lock. For an array of paths: an array of locks, in their order. */
 export type IndexLocks<P> = P extends readonly PathLike[]
   ? { -readonly [K in keyof P]: IndexLock }

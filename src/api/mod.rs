@@ -19,4 +19,5 @@ mod read_lines;
 mod recover_index;
 mod releases;
 mod remove;
+mod restore_index;
 mod transaction;

@@ -4,10 +4,12 @@ import {
   atomicTransaction,
   type BackupOptions,
   type IndexRecovery,
+  type IndexRestoration,
   type ReadIndexOptions,
   type RecoverIndexOptions,
   readIndex,
   recoverIndex,
+  restoreIndex,
   type SchemaIssue,
   type SchemaResult,
   type StandardSchema,
@@ -69,6 +71,8 @@ export async function recovers() {
   const posts: string[] = value.posts
   console.log(action === 'restored', posts, setAside?.length, corrupt?.issues)
   await withIndexLock('i', (lock) => lock.recover({ schema, timeout: 0 }))
+  const { backup = '', setAside: aside }: IndexRestoration = await restoreIndex('i', 1, { flush: false })
+  console.log(aside, (await restoreIndex('i', backup)).written)
   const { value: inferred } = await recoverIndex('i', { schema })
   console.log(inferred.posts.length)
   await atomicIndexUpdate('i', (index) => index ?? { posts: [] }, { schema, onCorrupt: 'recover' })

@@ -15,6 +15,7 @@ pub mod mend_job;
 pub mod number;
 pub mod options;
 pub mod read_job;
+pub mod restore_job;
 mod same;
 mod snapshot;
 pub mod store;
