@@ -6,7 +6,7 @@ use std::mem;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::index::group::{Action, Group, Member, RunId, Times, Verdict, Written};
+use crate::index::group::{Action, Group, Member, RunId, Verdict, Written};
 
 mod failing;
 mod model;
