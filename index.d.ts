@@ -327,8 +327,48 @@ export interface IndexChange<T = any> {
 /** Options of {@link IndexLock.update}. */
 export type LockedUpdateOptions<T = any> = Omit<
   UpdateOptions<T>,
-  'fallback' | 'network' | 'endpoint' | 'maxAttempts'
+  'fallback' | 'network' | 'endpoint' | 'maxAttempts' | 'onCorrupt'
 >
+
+/** Options of {@link recoverIndex}. */
+export type RecoverIndexOptions<T = any> = RecoveryOptions<T> & IndexLockOptions
+
+/** What {@link recoverIndex} has found and done. */
+export interface IndexRecovery<T = any> {
+  /**
+   * `'none'`: the index is good, and nothing was done; another process may have recovered it. `'restored'`: a backup was put back.
+   * `'rebuilt'`: it is what `rebuild` returned. `'initialized'`: it is `initial`.
+   */
+  action: 'none' | 'restored' | 'rebuilt' | 'initialized'
+  /** The index as it is now, parsed. With `'none'` and `migrate`: what that makes of it; the file stays as it is. */
+  value: T
+  /** With `'restored'`: the path of the backup that was put back. It stays where it is. */
+  source?: string
+  /**
+   * Where the broken bytes are now: `NAME.corrupt-20261128T205912Z`, the time in UTC, beside the index (beside the file, if the path is
+   * a link). `undefined` if the file was missing.
+   */
+  setAside?: string
+  /** What was wrong with the index; `undefined` if the file was missing. */
+  corrupt?: AtomicError
+}
+
+/** Options of {@link restoreIndex}. */
+export interface RestoreIndexOptions extends IndexLockOptions, Pick<WriteOptions, 'flush' | 'verify'> {}
+
+/** What {@link restoreIndex} has done. */
+export interface IndexRestoration {
+  /** `false`: the index says the same as the backup. */
+  written: boolean
+  /** As {@link WriteResult.durable}. */
+  durable: boolean
+  /** The path of the backup that was put back, where it was. */
+  source: string
+  /** Where the version is now that was there: the newest backup. */
+  backup?: string
+  /** Where the index is now that was there and was broken. */
+  setAside?: string
+}
 
 /** What is given for one path: a lock. For an array of paths: an array of locks, in their order. */
 export type IndexLocks<P> = P extends readonly PathLike[]
@@ -703,6 +743,11 @@ export declare class IndexLock {
    * cannot express rejects with `ERR_INVALID_ARG_VALUE`.
    */
   write<T extends object = any>(value: T, options?: Omit<LockedUpdateOptions<T>, 'initial' | 'fnTimeout' | 'migrate'> | null): Promise<UpdateResult>
+  /**
+   * Makes the index good again, as {@link recoverIndex} does, if it is broken or missing. `timeout` is how long to wait for earlier calls
+   * on this lock; later ones wait until it is over. Calls on the lock inside `rebuild` reject with `ERR_ATOMIC_REENTRANT`.
+   */
+  recover<T extends object = any>(options?: (RecoveryOptions<T> & Pick<UpdateOptions, 'timeout'>) | null): Promise<IndexRecovery<T>>
   /**
    * Gives the index back, after the calls that were made on the lock before. When the promise resolves, the lock is free. A second
    * release waits for the first one.
@@ -1377,6 +1422,50 @@ export declare function readRelease(prefix: PathLike, options?: (CloudOptions & 
 export declare function recover(root: PathLike, options?: RecoverOptions | null): Promise<Recovered>
 
 /**
+ * Makes an index good again that is broken or missing. It takes the lock of {@link atomicIndexUpdate} and looks at the index under it. If it is
+ * good, nothing is done: so of many processes that have found it broken one recovers it, and no older state is put over a newer one.
+ *
+ * Broken is an index that is not JSON (`ERR_ATOMIC_CORRUPT_INDEX`), that does not pass `schema` even after `migrate`
+ * (`ERR_ATOMIC_SCHEMA`), or that the disk cannot read (`EIO`). It is replaced by the first of these that there is:
+ *
+ * 1. the newest good one of `${path}.backup`, `${path}.backup.1` and so on, as the option `backup` of {@link atomicIndexUpdate} leaves them:
+ *    byte for byte, or what `migrate` makes of it. The backup stays;
+ * 2. what `rebuild` returns;
+ * 3. `initial`.
+ *
+ * Before that the broken file gets a second name beside it (see `setAside`), by a link, or as a copy where there are no links; no file is ever
+ * overwritten by that or removed. The index is replaced in one step, as by {@link atomicWrite}: readers find the broken one or the
+ * good one at any time, also after a kill or a power cut, and never none. After a kill in between the next call uses the name that is there.
+ *
+ * ```ts
+ * const { action, setAside } = await recoverIndex('posts/index.json', { rebuild: listPosts })
+ * if (setAside) console.warn(`The index was ${action}; what was broken is in ${setAside}`)
+ * ```
+ *
+ * Rejects with an {@link AtomicError}: with what is wrong with the index (`ENOENT` if it is missing), if there is nothing to put in its
+ * place; `ERR_ATOMIC_LOSSY_INDEX` for numbers that JavaScript would change (see `numbers`), which is no damage;
+ * `ERR_INVALID_RETURN_VALUE` and `ERR_ATOMIC_SCHEMA` for what `rebuild` returned; `ERR_ATOMIC_UNSUPPORTED` for an object in a store, whose
+ * bucket can keep versions; and as {@link acquireIndexLock} and {@link atomicWrite} do. Then the index is unchanged, unless `error.committed` is `true`.
+ *
+ * Not promised: what was changed since the backup was kept is not in it; `rebuild` is not asked for that. Names longer than 229 bytes
+ * leave no room for that of the broken file, and reject with `ENAMETOOLONG`.
+ */
+export declare function recoverIndex<T extends object = any>(path: PathLike, options?: RecoverIndexOptions<T> | null): Promise<IndexRecovery<T>>
+
+/** Options of {@link IndexLock.recover}, and of {@link recoverIndex}. */
+export interface RecoveryOptions<T = any> extends Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'schema' | 'migrate' | 'flush' | 'verify'> {
+  /**
+   * Makes an index when no backup is good, from what it was made of: the files that it lists. It gets the error that says what is wrong
+   * with the index, or `undefined` if the file is missing. It is called with the lock held, at most once for all processes if it
+   * succeeds, and may be async. What it throws is what the call rejects with, and the index stays as it is. Calls for the same index inside
+   * it reject with `ERR_ATOMIC_REENTRANT`.
+   *
+   * @default `initial` is put in its place
+   */
+  rebuild?: (corrupt: AtomicError | undefined) => T | PromiseLike<T>
+}
+
+/**
  * Removes a file, or an object in a store. One that does not exist is no error: the result says `removed: false`.
  *
  * Among the writes to one file the removal has its place in the order of the calls: what is called after it finds no file. (A write with
@@ -1418,6 +1507,25 @@ export interface RemoveResult {
   /** Whether the removal survives a power cut. `false` if there was nothing to remove: another program may just have removed it. */
   durable: boolean
 }
+
+/**
+ * Puts an earlier version of an index back, under the lock of {@link atomicIndexUpdate}. `backup` is the number of a generation, 0 for
+ * `${path}.backup`, 1 for `${path}.backup.1` and so on, or the path of any file that is an index.
+ *
+ * The version that was there becomes the newest backup, so `restoreIndex(path, 0)` undoes it. A generation that is put back leaves the row of
+ * backups: of the index and its backups no version is lost, and no more are kept than before. A file outside the row stays where it is. An index that
+ * is not JSON, or that the disk cannot read, becomes no backup: it is set aside, as by {@link recoverIndex}. An index that says the same as the
+ * backup is left as it is. Without an index the backup is copied.
+ *
+ * Rejects with an {@link AtomicError}: `ERR_ATOMIC_CORRUPT_INDEX` or `ENOENT` with the `path` of the backup, if that is not JSON or missing;
+ * `EAGAIN`, if a program without the lock has changed the index meanwhile; `ERR_ATOMIC_UNSUPPORTED` for an object in a store; and as
+ * {@link acquireIndexLock} and {@link atomicWrite} do. Then the index and its backups are what they were, unless
+ * `error.committed` is `true`.
+ *
+ * Not promised: a process that is killed in the middle loses no version, but may leave one backup more than before, under other numbers. Look at
+ * them before the call is made again.
+ */
+export declare function restoreIndex(path: PathLike, backup: number | PathLike, options?: RestoreIndexOptions | null): Promise<IndexRestoration>
 
 /**
  * Reads several files below `root` as they were at one moment: never some from before and some from after a transaction or a
@@ -1541,6 +1649,20 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
    * @default an index that does not pass is refused
    */
   migrate?: (index: any) => T | PromiseLike<T>
+  /**
+   * What to do with an index that is broken: that is not JSON, does not pass `schema`, or that the disk cannot read (`EIO`).
+   *
+   * - `'reject'`: the call rejects.
+   * - `'recover'`: the index is recovered as by {@link recoverIndex}, with `schema`, `migrate` and `initial` of the call: its newest good
+   *   backup is put back, else `initial`, and what is broken is set aside. Then the call is made once more.
+   * - a function: the same, with the function as {@link RecoveryOptions.rebuild}.
+   *
+   * Many calls that find it broken recover it once. `timeout` is for all of it; such a call comes after those that were made
+   * meanwhile, so the order of calls may be another one then. Functions that fail by a result that does not pass `schema` run once more. For files only.
+   *
+   * @default 'reject'
+   */
+  onCorrupt?: 'reject' | 'recover' | ((corrupt: AtomicError) => T | PromiseLike<T>)
 }
 
 /** What an update did. */

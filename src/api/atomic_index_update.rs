@@ -1,5 +1,6 @@
 //! `atomicIndexUpdate`: read, change and replace a JSON file, one process at a time.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use engine::index::file::{Numbers, UpdateOptions as EngineOptions};
@@ -12,6 +13,7 @@ use napi::{Env, ValueType};
 use napi_derive::napi;
 
 use crate::api::backup;
+use crate::api::on_corrupt::{self, Again};
 use crate::api::options::{Checked, WriteOptions, WriteResult, milliseconds};
 use crate::js::cloud::{Object, update};
 use crate::js::error::from_engine;
@@ -115,6 +117,19 @@ pub struct UpdateOptions<'env> {
     /// @default an index that does not pass is refused
     #[napi(ts_type = "(index: any) => T | PromiseLike<T>")]
     pub migrate: Option<Unknown<'env>>,
+    /// What to do with an index that is broken: that is not JSON, does not pass `schema`, or that the disk cannot read (`EIO`).
+    ///
+    /// - `'reject'`: the call rejects.
+    /// - `'recover'`: the index is recovered as by {@link recoverIndex}, with `schema`, `migrate` and `initial` of the call: its newest good
+    ///   backup is put back, else `initial`, and what is broken is set aside. Then the call is made once more.
+    /// - a function: the same, with the function as {@link RecoveryOptions.rebuild}.
+    ///
+    /// Many calls that find it broken recover it once. `timeout` is for all of it; such a call comes after those that were made
+    /// meanwhile, so the order of calls may be another one then. Functions that fail by a result that does not pass `schema` run once more. For files only.
+    ///
+    /// @default 'reject'
+    #[napi(ts_type = "'reject' | 'recover' | ((corrupt: AtomicError) => T | PromiseLike<T>)")]
+    pub on_corrupt: Option<Unknown<'env>>,
 }
 
 /// What an update did.
@@ -223,10 +238,26 @@ pub fn start<'env>(
     let checked =
         schema.as_ref().map(|schema| schema.checked(env, function, target.shown(), false)).transpose()?;
     let fn_timeout = fn_timeout(env, &own)?;
+    let function = checked.as_ref().unwrap_or(function);
+    let again = match (on_corrupt::parse(env, own.on_corrupt.as_ref(), &target)?, &target) {
+        (Some(on_corrupt), Target::Local(path)) => Some(Again {
+            path: path.clone(),
+            on_corrupt,
+            function: Kept::new(env, function)?,
+            initial: initial.clone(),
+            options: options.clone(),
+            schema: schema.clone(),
+            signal: shared.signal.as_ref().map(|signal| Kept::new(env, signal)).transpose()?,
+            since,
+            timeout,
+            fn_timeout,
+        }),
+        _ => None,
+    };
     let signal = Signal::attach(env, shared.signal.as_ref())?;
     let request = Request {
         id: call::next_id(),
-        change: Change::Call(Kept::new(env, checked.as_ref().unwrap_or(function))?),
+        change: Change::Call(Kept::new(env, function)?),
         shown: target.shown().to_owned(),
         initial,
         options,
@@ -240,15 +271,24 @@ pub fn start<'env>(
     };
     match target {
         Target::Local(path) => {
-            let (options, cancel) = (request.options.clone(), request.signal.cancel());
-            let ticket = Ticket::take().inside(request.inside.clone());
-            let job = OpenJob::new(request.id, path.absolute, options, ticket, since, timeout, cancel);
-            group::start(env, request, job, answer)
+            let updated = start_file(env, path.absolute, request, timeout)?;
+            match again {
+                Some(again) => promise::catch(env, &updated, move |env, error| again.recover(env, error)),
+                None => Ok(updated),
+            }
         }
         Target::Cloud(path) => {
             update::start(env, request, Object::new(env, &path.given, path.shown, options_given)?, timeout)
         }
     }
+}
+
+/// Starts a call for a file.
+pub fn start_file(env: &Env, path: PathBuf, request: Request, timeout: Duration) -> Result<'_, Unknown<'_>> {
+    let Request { id, options, since, .. } = &request;
+    let ticket = Ticket::take().inside(request.inside.clone());
+    let job = OpenJob::new(*id, path, options.clone(), ticket, *since, timeout, request.signal.cancel());
+    group::start(env, request, job, answer)
 }
 
 /// How long a run of the function may take.

@@ -327,8 +327,48 @@ export interface IndexChange<T = any> {
 /** Options of {@link IndexLock.update}. */
 export type LockedUpdateOptions<T = any> = Omit<
   UpdateOptions<T>,
-  'fallback' | 'network' | 'endpoint' | 'maxAttempts'
+  'fallback' | 'network' | 'endpoint' | 'maxAttempts' | 'onCorrupt'
 >
+
+/** Options of {@link recoverIndex}. */
+export type RecoverIndexOptions<T = any> = RecoveryOptions<T> & IndexLockOptions
+
+/** What {@link recoverIndex} has found and done. */
+export interface IndexRecovery<T = any> {
+  /**
+   * `'none'`: the index is good, and nothing was done; another process may have recovered it. `'restored'`: a backup was put back.
+   * `'rebuilt'`: it is what `rebuild` returned. `'initialized'`: it is `initial`.
+   */
+  action: 'none' | 'restored' | 'rebuilt' | 'initialized'
+  /** The index as it is now, parsed. With `'none'` and `migrate`: what that makes of it; the file stays as it is. */
+  value: T
+  /** With `'restored'`: the path of the backup that was put back. It stays where it is. */
+  source?: string
+  /**
+   * Where the broken bytes are now: `NAME.corrupt-20261128T205912Z`, the time in UTC, beside the index (beside the file, if the path is
+   * a link). `undefined` if the file was missing.
+   */
+  setAside?: string
+  /** What was wrong with the index; `undefined` if the file was missing. */
+  corrupt?: AtomicError
+}
+
+/** Options of {@link restoreIndex}. */
+export interface RestoreIndexOptions extends IndexLockOptions, Pick<WriteOptions, 'flush' | 'verify'> {}
+
+/** What {@link restoreIndex} has done. */
+export interface IndexRestoration {
+  /** `false`: the index says the same as the backup. */
+  written: boolean
+  /** As {@link WriteResult.durable}. */
+  durable: boolean
+  /** The path of the backup that was put back, where it was. */
+  source: string
+  /** Where the version is now that was there: the newest backup. */
+  backup?: string
+  /** Where the index is now that was there and was broken. */
+  setAside?: string
+}
 
 /** What is given for one path: a lock. For an array of paths: an array of locks, in their order. */
 export type IndexLocks<P> = P extends readonly PathLike[]

@@ -12,11 +12,13 @@ use napi_derive::napi;
 use crate::api::atomic_index_update::{self, DEFAULT_TIMEOUT, UpdateOptions};
 use crate::api::options::{Checked, WriteOptions, milliseconds};
 use crate::api::read_index::IndexRead;
+use crate::api::recover_index;
 use crate::js::error::from_engine;
 use crate::js::index::call::{self, Change, Request};
 use crate::js::index::json;
 use crate::js::index::lock::{self, AcquireArgs, Lock};
 use crate::js::index::read;
+use crate::js::index::recover::recover;
 use crate::js::inside;
 use crate::js::transaction::ParsedUpdate;
 use crate::js::value::{FilePath, Kept, Result, Signal, args, path, promise, raw};
@@ -115,6 +117,17 @@ impl IndexLock {
             .and_then(|()| json::snapshot(env, "value", &value))
             .map(Change::Value);
         promise::answer(env, change.and_then(|change| update(env, &self.lock, change, &options)))
+    }
+
+    /// Makes the index good again, as {@link recoverIndex} does, if it is broken or missing. `timeout` is how long to wait for earlier calls
+    /// on this lock; later ones wait until it is over. Calls on the lock inside `rebuild` reject with `ERR_ATOMIC_REENTRANT`.
+    #[napi(
+        ts_generic_types = "T extends object = any",
+        ts_args_type = "options?: (RecoveryOptions<T> & Pick<UpdateOptions, 'timeout'>) | null",
+        ts_return_type = "Promise<IndexRecovery<T>>"
+    )]
+    pub fn recover<'env>(&self, env: &'env Env, options: Unknown<'env>) -> napi::Result<Unknown<'env>> {
+        promise::answer(env, recover_under(env, &self.lock, &options))
     }
 
     /// Gives the index back, after the calls that were made on the lock before. When the promise resolves, the lock is free. A second
@@ -235,6 +248,16 @@ pub fn with_index_lock<'env>(
     promise::answer(env, call())
 }
 
+/// As for [`acquire_index_lock`], of one path.
+pub fn parse_one<'env>(
+    env: &'env Env,
+    path: &Unknown<'env>,
+    options: &Unknown<'env>,
+) -> Result<'env, (AcquireArgs, FilePath)> {
+    let file = path::local(env, "path", path, INSTEAD)?;
+    parse_paths(env, vec![file.clone()], options).map(|args| (args, file))
+}
+
 /// What is to be locked and how, and whether that is an array.
 fn parse<'env>(
     env: &'env Env,
@@ -249,6 +272,14 @@ fn parse<'env>(
     } else {
         vec![path::local(env, "path", paths, INSTEAD)?]
     };
+    parse_paths(env, paths, options).map(|args| (args, is_several))
+}
+
+fn parse_paths<'env>(
+    env: &'env Env,
+    paths: Vec<FilePath>,
+    options: &Unknown<'env>,
+) -> Result<'env, AcquireArgs> {
     let first = paths.first().map_or("", |path| &path.shown);
     inside::current(env).check_nested(false).map_err(|error| from_engine(env, &error, first, || None))?;
     let own = args::options::<IndexLockOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
@@ -260,7 +291,7 @@ fn parse<'env>(
     let Checked { commit, mkdir } = shared.check(env)?;
     let signal = Signal::attach(env, own.signal.as_ref())?;
     let options = HoldOptions { mkdir, network, in_place: commit.in_place, timeout, cancel: signal.cancel() };
-    Ok((AcquireArgs { paths, options, signal }, is_several))
+    Ok(AcquireArgs { paths, options, signal })
 }
 
 fn wrap(env: &Env, locks: Vec<Rc<Lock>>, is_several: bool, is_lent: bool) -> Result<'_, Unknown<'_>> {
@@ -280,10 +311,20 @@ fn read_under<'env>(env: &'env Env, lock: &Lock, options: &Unknown<'env>) -> Res
     let timeout = milliseconds(env, "options.timeout", own.timeout.as_ref(), DEFAULT_TIMEOUT)?;
     let ParsedUpdate { options, initial, schema } = atomic_index_update::parse_text(env, &own)?;
     let EngineOptions { numbers, .. } = options;
-    let found = lock.read(env, options, timeout, move |env, opened| {
+    let found = lock.open(env, options, timeout, move |env, opened| {
         IndexRead::of(env, opened.snapshot.as_ref(), initial.as_deref(), numbers)
     })?;
     read::checked(env, found, schema, lock.path.shown.clone())
+}
+
+fn recover_under<'env>(
+    env: &'env Env,
+    lock: &Rc<Lock>,
+    options: &Unknown<'env>,
+) -> Result<'env, Unknown<'env>> {
+    let own = args::options::<UpdateOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
+    let timeout = milliseconds(env, "options.timeout", own.timeout.as_ref(), DEFAULT_TIMEOUT)?;
+    recover(env, lock.clone(), recover_index::parse(env, lock.path.clone(), options, timeout)?)
 }
 
 fn update<'env>(
@@ -300,6 +341,10 @@ fn update<'env>(
             let reason = "is an option of acquireIndexLock and withIndexLock";
             return Err(args::wrong_value(env, name, reason, given));
         }
+    }
+    if let Some(given) = &own.on_corrupt {
+        let reason = "is an option of atomicIndexUpdate: call lock.recover before";
+        return Err(args::wrong_value(env, "options.onCorrupt", reason, given));
     }
     let timeout = milliseconds(env, "options.timeout", own.timeout.as_ref(), DEFAULT_TIMEOUT)?;
     let ParsedUpdate { mut options, initial, schema } =

@@ -103,7 +103,7 @@ fn fallback<'env>(env: &'env Env, given: Option<&Unknown<'env>>) -> Result<'env,
     }
 }
 
-/// Reads the file whose name ends in what it is given as well.
+/// Reads the file, or one whose name ends in more.
 pub fn from_file(path: FilePath, options: EngineOptions, initial: Option<Vec<u16>>) -> Read {
     let numbers = options.numbers;
     let initial = Rc::new(initial);

@@ -1,16 +1,22 @@
-// Compiled, never run: schemas, the type of an index that is inferred from them, more backups than one, and watching.
+// Compiled, never run: schemas, the type of an index that is inferred from them, more backups than one, watching and recovery.
 import {
   atomicIndexUpdate,
   atomicTransaction,
   type BackupOptions,
   type IndexChange,
+  type IndexRecovery,
+  type IndexRestoration,
   type ReadIndexOptions,
+  type RecoverIndexOptions,
   readIndex,
+  recoverIndex,
+  restoreIndex,
   type SchemaIssue,
   type SchemaResult,
   type StandardSchema,
   type WatchIndexOptions,
   watchIndex,
+  withIndexLock,
 } from '@pipeline/atomic'
 
 interface Posts {
@@ -84,4 +90,30 @@ export async function watch() {
   await changes.return?.()
   // @ts-expect-error: at first there is no version before
   for await (const { previous } of watchIndex<Posts>('i')) console.log(previous.posts)
+}
+
+const recovery: RecoverIndexOptions<Posts> = {
+  schema,
+  rebuild: async (corrupt) => ({ posts: corrupt ? [corrupt.code] : [] }),
+  timeout: 1000,
+}
+
+export async function recovers() {
+  const { action, value, setAside, corrupt }: IndexRecovery<Posts> = await recoverIndex('i', recovery)
+  const posts: string[] = value.posts
+  console.log(action === 'restored', posts, setAside?.length, corrupt?.issues)
+  await withIndexLock('i', (lock) => lock.recover({ schema, timeout: 0 }))
+  const { backup = '', setAside: aside }: IndexRestoration = await restoreIndex('i', 1, { flush: false })
+  console.log(aside, (await restoreIndex('i', backup)).written)
+  const { value: inferred } = await recoverIndex('i', { schema })
+  console.log(inferred.posts.length)
+  await atomicIndexUpdate('i', (index) => index ?? { posts: [] }, { schema, onCorrupt: 'recover' })
+  await atomicIndexUpdate('i', (index) => index ?? { posts: [] }, {
+    schema,
+    onCorrupt: ({ code }) => ({ posts: [code] }),
+  })
+  // @ts-expect-error: there is no other word
+  void atomicIndexUpdate('i', (index) => index, { onCorrupt: 'ignore' })
+  // @ts-expect-error: that is no index of the schema
+  void recoverIndex('i', { schema, rebuild: () => ({ posts: 1 }) })
 }

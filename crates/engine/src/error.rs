@@ -189,10 +189,13 @@ impl Error {
         matches!(self.kind, ErrorKind::InvalidJson { .. } | ErrorKind::TooLong { .. })
     }
 
-    /// Whether it is the text of an index as it is stored that cannot be taken.
+    /// Whether it is the text of an index as it is stored that cannot be taken, or cannot be read from its disk.
     pub fn is_old_texts_fault(&self) -> bool {
-        use ErrorKind::{CorruptIndex, LossyIndex, TooLong};
-        matches!(self.kind, CorruptIndex { .. } | LossyIndex { .. } | TooLong { .. })
+        match self.kind {
+            ErrorKind::CorruptIndex { .. } | ErrorKind::LossyIndex { .. } | ErrorKind::TooLong { .. } => true,
+            ErrorKind::System { operation: "read", .. } => self.code() == "EIO",
+            _ => false,
+        }
     }
 
     /// Whether the cause passes by itself: the process or the system is out of descriptors.

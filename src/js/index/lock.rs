@@ -147,8 +147,9 @@ impl Lock {
         group::start(env, request, job, answer)
     }
 
-    /// Reads the index, in its order among the calls on this lock; the promise is for what `react` makes of it.
-    pub fn read<'env, R>(
+    /// Opens the index, in its order among the calls on this lock, which wait until it is dropped; the promise is for what
+    /// `react` makes of it.
+    pub fn open<'env, R>(
         &self,
         env: &'env Env,
         options: UpdateOptions,
@@ -156,14 +157,14 @@ impl Lock {
         react: R,
     ) -> Result<'env, Unknown<'env>>
     where
-        R: for<'scope> FnOnce(&'scope Env, &Opened) -> Result<'scope, Unknown<'scope>> + 'static,
+        R: for<'scope> FnOnce(&'scope Env, Box<Opened>) -> Result<'scope, Unknown<'scope>> + 'static,
     {
         let (ticket, shown) = (inside::ticket(env), self.path.shown.clone());
         let (hold, cancel) = (self.hold(env)?, engine::cancel::Cancel::default());
         // No call takes it along: it is known to none.
         let job = EnterJob::new(hold, call::next_id(), options, ticket, Instant::now(), timeout, cancel);
         task::start(env, job, move |env, come| match come {
-            Ok(Come::Open(opened)) => react(env, &opened),
+            Ok(Come::Open(opened)) => react(env, opened),
             Ok(Come::Follower) => Err(invalid_state(env, "a read was taken for an update")),
             Err(error) => Err(from_engine(env, &error, &shown, || None)),
         })

@@ -9,5 +9,6 @@ pub mod json;
 pub mod lock;
 pub mod lost;
 pub mod read;
+pub mod recover;
 pub mod schema;
 mod stop;

@@ -11,6 +11,24 @@
 
   const isThere = ({ source, version }) => source === 'file' || version !== undefined
 
+  const isBroken = (error) => broken.has(error?.code)
+
+  /** The newest backup that `attempt(suffix)` can read, and the end of its name; `undefined` without one. */
+  async function newestBackup(attempt) {
+    let missing = 0
+    for (let generation = 0; missing < MOST_MISSING && generation < MOST_GENERATIONS; generation++) {
+      const suffix = generation === 0 ? '.backup' : `.backup.${generation}`
+      try {
+        const found = await attempt(suffix)
+        if (isThere(found)) return { found, suffix }
+        missing++
+      } catch (error) {
+        // The next one may be better, unless it is the name that cannot be read.
+        missing = isBroken(error) ? 0 : missing + 1
+      }
+    }
+  }
+
   /**
    * `read(suffix)` reads the file whose name ends in that as well, `check(value, suffix)` passes on an index that is as it is
    * to be; `nameOf(suffix)` is what the caller would call the file.
@@ -27,25 +45,15 @@
       first = await attempt('')
       if (isThere(first)) return first
     } catch (error) {
-      if (!broken.has(error?.code)) throw error
+      if (!isBroken(error)) throw error
       corrupt = error
     }
-    let missing = 0
-    for (let generation = 0; missing < MOST_MISSING && generation < MOST_GENERATIONS; generation++) {
-      const suffix = generation === 0 ? '.backup' : `.backup.${generation}`
-      try {
-        const found = await attempt(suffix)
-        if (isThere(found)) return Object.assign(found, { source: 'backup', backup: nameOf(suffix), corrupt })
-        missing++
-      } catch (error) {
-        // The next one may be better, unless it is the name that cannot be read.
-        missing = broken.has(error?.code) ? 0 : missing + 1
-      }
-    }
+    const { found, suffix } = (await newestBackup(attempt)) ?? {}
+    if (found) return Object.assign(found, { source: 'backup', backup: nameOf(suffix), corrupt })
     if (corrupt !== undefined) throw corrupt
     first.value = await check(first.value, '')
     return first
   }
 
-  return { readWithBackups }
+  return { readWithBackups, newestBackup, isBroken }
 })()

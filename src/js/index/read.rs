@@ -52,8 +52,12 @@ pub fn with_backups<'env>(
     let name_of = promise::callback(env, "nameOf", move |env, [suffix]| {
         raw::to_js(env, name(&copy::text(env, &suffix)?))
     })?;
-    let exports = COMPILED.with(|compiled| compiled.get(env, || run_script(env, SCRIPT)))?;
-    raw::invoke(env, &exports, c"readWithBackups", &[read, check, name_of])
+    raw::invoke(env, &exports(env)?, c"readWithBackups", &[read, check, name_of])
+}
+
+/// What the script has: `newestBackup` and `isBroken` as well.
+pub fn exports(env: &Env) -> Result<'_, Unknown<'_>> {
+    COMPILED.with(|compiled| compiled.get(env, || run_script(env, SCRIPT)))
 }
 
 thread_local! {

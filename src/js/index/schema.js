@@ -86,10 +86,15 @@
     return false
   }
 
+  /** A promise of `value`, if it passes a schema that takes its time; others are checked by `isMadeChecked`. */
+  function checkSlowly(value, schema, shown) {
+    return slow.has(schema) ? when(checkMade(value, schema, shown), () => value) : value
+  }
+
   /** Throws, or rejects, if what functions have made of an index does not pass. */
-  function checkMade(index, schema, shown) {
+  function checkMade(index, schema, shown, maker = 'fn') {
     return when(issuesOf(schema, index), (issues) => {
-      if (issues) throw failure(issues, "what the function 'fn' returned", shown)
+      if (issues) throw failure(issues, `what the function '${maker}' returned`, shown)
     })
   }
 
@@ -102,7 +107,7 @@
     const call = (index, run) =>
       when(fn.length > 1 ? fn(index, run) : fn(index), (next) => {
         if (isObject(next)) returned.set(next, schema)
-        return isEach || slow.has(schema) ? when(checkMade(next, schema, shown), () => next) : next
+        return isEach ? when(checkMade(next, schema, shown), () => next) : checkSlowly(next, schema, shown)
       })
     function checked(index, run) {
       if (returned.get(index) === schema) return call(index, run)
@@ -115,5 +120,5 @@
     return Object.assign(checked, { toString: () => String(fn) })
   }
 
-  return { numberOf, checkRead, isMadeChecked, checkedFunction }
+  return { numberOf, checkRead, checkMade, isMadeChecked, checkSlowly, checkedFunction }
 })()

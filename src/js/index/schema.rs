@@ -88,6 +88,29 @@ impl Schema {
         script(env, c"checkRead", &[*index, schema, migrate, raw::to_js(env, shown)?])
     }
 
+    /// Checks what the function `maker` has made; or returns a promise of that.
+    pub fn check_made_by<'env>(
+        &self,
+        env: &'env Env,
+        index: &Unknown<'_>,
+        shown: &str,
+        maker: &str,
+    ) -> Result<'env, Unknown<'env>> {
+        let [schema, _] = self.values(env)?;
+        script(env, c"checkMade", &[*index, schema, raw::to_js(env, shown)?, raw::to_js(env, maker)?])
+    }
+
+    /// What is to be written without a function; a promise of it, if the schema takes its time.
+    pub fn check_slowly<'env>(
+        &self,
+        env: &'env Env,
+        value: &Unknown<'_>,
+        shown: &str,
+    ) -> Result<'env, Unknown<'env>> {
+        let [schema, _] = self.values(env)?;
+        script(env, c"checkSlowly", &[*value, schema, raw::to_js(env, shown)?])
+    }
+
     /// Checks what functions have made of an index. `false`: the schema takes its time, and that was not known before, so
     /// the functions have to run again, for a check of each.
     pub fn check_made<'env>(&self, env: &'env Env, index: &Unknown<'_>, shown: &str) -> Result<'env, bool> {

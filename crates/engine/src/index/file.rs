@@ -286,10 +286,10 @@ pub(crate) fn read(target: &Target, options: &UpdateOptions) -> Result<Option<Sn
         return Err(ErrorKind::NotRegular { what: "not the file that it was a moment ago" }.into());
     }
     match read_text(target, &mut file, version.size, options) {
-        Ok((text, checked)) => Ok(Some(Snapshot { text, checked, is_index: true, version, file })),
+        Ok((text, checked)) => Ok(Some(Snapshot { text, checked, fault: None, version, file })),
         Err(error) if options.anyway && error.is_old_texts_fault() => {
             let text = Text::new(String::new(), false);
-            Ok(Some(Snapshot { text, checked: None, is_index: false, version, file }))
+            Ok(Some(Snapshot { text, checked: None, fault: Some(Box::new(error)), version, file }))
         }
         Err(error) => Err(error),
     }

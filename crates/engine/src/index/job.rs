@@ -22,7 +22,7 @@ use crate::write::{Receipt, Settled};
 
 /// An index in our hands, and what it says.
 pub struct Opened {
-    index: IndexFile,
+    pub(super) index: IndexFile,
     /// `None` without a file.
     pub snapshot: Option<Snapshot>,
     /// From the call until the index was ours.

@@ -1,5 +1,6 @@
 //! A JSON file that any number of processes read, change and replace.
 
+mod aside;
 mod backup;
 mod cache;
 pub mod file;
@@ -10,9 +11,11 @@ pub mod hold_job;
 pub mod job;
 pub mod json;
 pub mod layout;
+pub mod mend_job;
 pub mod number;
 pub mod options;
 pub mod read_job;
+pub mod restore_job;
 mod same;
 mod snapshot;
 pub mod store;

@@ -21,7 +21,7 @@ pub struct UpdateOptions {
     pub space: Option<Space>,
     /// What becomes of numbers that a double does not keep.
     pub numbers: Numbers,
-    /// It is replaced whatever it says, even if that is no JSON that could be taken.
+    /// It is replaced whatever it says, even if that is no JSON that could be taken, or cannot be read.
     pub anyway: bool,
     /// The longest text that the caller can take, in UTF-16 units.
     pub longest: Option<usize>,

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Seek};
 
 use crate::cancel::Cancel;
-use crate::error::{Named, Result};
+use crate::error::{Error, Named, Result};
 use crate::index::number;
 use crate::index::options::{Numbers, UpdateOptions};
 use crate::index::same::{self, Comparison};
@@ -25,8 +25,8 @@ pub struct Snapshot {
     pub text: Text,
     /// Known of its numbers: JavaScript would change none, in this sense.
     pub(crate) checked: Option<Numbers>,
-    /// `false`: it is no JSON that could be taken, and is to be replaced all the same.
-    pub(crate) is_index: bool,
+    /// Why it cannot be taken, if it is to be replaced all the same.
+    pub fault: Option<Box<Error>>,
     pub(crate) version: Version,
     pub(crate) file: File,
 }
@@ -41,7 +41,7 @@ impl Snapshot {
 
     /// Whether it says what this text says, however each is laid out; but for an indent that the caller has asked for.
     pub(crate) fn says(&self, text: &[u8], options: &UpdateOptions, cancel: &Cancel) -> Result<bool> {
-        if !self.is_index {
+        if self.fault.is_some() {
             return Ok(false);
         }
         if !self.text.whole.is_empty() {

@@ -35,7 +35,12 @@ impl Run {
             Change::Value(text) => {
                 self.group.policy.borrow_mut().entered(Instant::now());
                 let numbers = self.group.options.numbers;
-                json::parse(env, None, Some(text), numbers).map(|next| (next, false))
+                let next = json::parse(env, None, Some(text), numbers)?;
+                let Request { schema, shown, .. } = &self.call.request;
+                let next =
+                    schema.as_ref().map_or(Ok(next), |schema| schema.check_slowly(env, &next, shown))?;
+                let is_promise = raw::is_promise(env, &next);
+                Ok((next, is_promise))
             }
         });
         let rest = next.and_then(|(next, is_promise)| match is_promise {

@@ -1,0 +1,146 @@
+//! The option `onCorrupt` of an update: a broken index is recovered, and then updated.
+//!
+//! Only a call that has failed pays for that. It comes back as a recovery of its own and then as a new call.
+
+use std::time::{Duration, Instant};
+
+use engine::index::file::UpdateOptions as EngineOptions;
+use engine::index::hold_job::HoldOptions;
+use napi::bindgen_prelude::Unknown;
+use napi::{Env, ValueType};
+
+use crate::api::{atomic_index_update, read_index, recover_index};
+use crate::js::index::call::{self, Change, Request};
+use crate::js::index::lock::AcquireArgs;
+use crate::js::index::recover::Recovery;
+use crate::js::index::schema::Schema;
+use crate::js::inside;
+use crate::js::value::{FilePath, Kept, Result, Signal, Target, Thrown, args, copy, promise, raw};
+
+/// What to do for a broken object in a store.
+const INSTEAD: &str = "an object in a store is not recovered by onCorrupt; let the bucket keep versions, and put an earlier one back";
+
+/// What to recover an index with.
+pub struct OnCorrupt {
+    /// The caller's function.
+    rebuild: Option<Kept>,
+}
+
+/// A call for a file, to be made once more.
+pub struct Again {
+    pub path: FilePath,
+    pub on_corrupt: OnCorrupt,
+    pub function: Kept,
+    pub initial: Option<Vec<u16>>,
+    pub options: EngineOptions,
+    pub schema: Option<Schema>,
+    /// The caller's.
+    pub signal: Option<Kept>,
+    pub since: Instant,
+    pub timeout: Duration,
+    pub fn_timeout: Option<Duration>,
+}
+
+/// `options.onCorrupt`; `None`: the call is to reject.
+pub fn parse<'env>(
+    env: &'env Env,
+    given: Option<&Unknown<'_>>,
+    target: &Target<'env>,
+) -> Result<'env, Option<OnCorrupt>> {
+    let Some(given) = given else { return Ok(None) };
+    let rebuild = if raw::type_of(given) == ValueType::Function {
+        Some(Kept::new(env, given)?)
+    } else {
+        match args::word(env, given)?.as_deref() {
+            Some("reject") => return Ok(None),
+            Some("recover") => None,
+            _ => {
+                let expected = "must be 'reject', 'recover' or a function that makes an index";
+                return Err(args::wrong_value(env, "options.onCorrupt", expected, given));
+            }
+        }
+    };
+    match target {
+        Target::Local(_) => Ok(Some(OnCorrupt { rebuild })),
+        Target::Cloud(path) => Err(path.unsupported(env, INSTEAD)),
+    }
+}
+
+impl Again {
+    /// What the call that is over with `error` comes to.
+    pub fn recover<'env>(self, env: &'env Env, error: Unknown<'env>) -> Result<'env, Unknown<'env>> {
+        if !is_of_a_broken_index(env, &error)? {
+            return Err(Thrown(error));
+        }
+        let signal = self.attach(env)?;
+        let Self { path, options, schema, initial, .. } = &self;
+        let hold = HoldOptions {
+            mkdir: options.mkdir,
+            network: options.network,
+            in_place: options.commit.in_place,
+            timeout: self.time_left(),
+            cancel: signal.cancel(),
+        };
+        let options = EngineOptions { backup: None, space: None, ..options.clone() };
+        let recovery = Recovery {
+            read: read_index::from_file(path.clone(), options.clone(), None),
+            options,
+            schema: schema.clone(),
+            initial: initial.clone(),
+            rebuild: match &self.on_corrupt.rebuild {
+                Some(rebuild) => Some(Kept::new(env, &rebuild.get(env)?)?),
+                None => None,
+            },
+            timeout: atomic_index_update::DEFAULT_TIMEOUT,
+        };
+        let args = AcquireArgs { paths: vec![path.clone()], options: hold, signal };
+        let recovered = recover_index::under_its_lock(env, args, recovery)?;
+        promise::then(env, &recovered, move |env, _| self.update(env))
+    }
+
+    fn update(self, env: &Env) -> Result<'_, Unknown<'_>> {
+        let (signal, timeout) = (self.attach(env)?, self.time_left());
+        let Self { path, function, initial, options, schema, fn_timeout, .. } = self;
+        let since = Instant::now();
+        let request = Request {
+            id: call::next_id(),
+            change: Change::Call(function),
+            shown: path.shown.clone(),
+            initial,
+            options,
+            schema,
+            inside: inside::current(env),
+            signal,
+            since,
+            deadline: since.checked_add(timeout),
+            fn_timeout,
+            store: String::new(),
+        };
+        atomic_index_update::start_file(env, path.absolute, request, timeout)
+    }
+
+    fn attach<'env>(&self, env: &'env Env) -> Result<'env, Signal> {
+        let signal = self.signal.as_ref().map(|signal| signal.get(env)).transpose()?;
+        Signal::attach(env, signal.as_ref())
+    }
+
+    fn time_left(&self) -> Duration {
+        self.timeout.saturating_sub(self.since.elapsed())
+    }
+}
+
+/// Whether the index could not be used, as far as the error tells, and nothing was written.
+fn is_of_a_broken_index<'env>(env: &'env Env, error: &Unknown<'_>) -> Result<'env, bool> {
+    if !raw::is_error(env, error) || raw::from_js(env, &raw::get(env, error, c"committed")?) == Some(true) {
+        return Ok(false);
+    }
+    let word = |name| -> Result<'env, String> {
+        let word = raw::get(env, error, name)?;
+        if raw::type_of(&word) == ValueType::String { copy::text(env, &word) } else { Ok(String::new()) }
+    };
+    Ok(match word(c"code")?.as_str() {
+        "ERR_ATOMIC_CORRUPT_INDEX" | "ERR_ATOMIC_SCHEMA" => true,
+        "EIO" => word(c"syscall")? == "read",
+        _ => false,
+    })
+}

@@ -1,0 +1,127 @@
+//! `restoreIndex`: an earlier version of an index is put back.
+
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use engine::index::file::{Numbers, UpdateOptions as EngineOptions};
+use engine::index::restore_job::RestoreJob;
+use napi::bindgen_prelude::Unknown;
+use napi::{Env, ValueType};
+use napi_derive::napi;
+
+use crate::api::atomic_index_update::DEFAULT_TIMEOUT;
+use crate::api::index_lock;
+use crate::api::options::WriteOptions;
+use crate::js::error::from_engine;
+use crate::js::index::lock::{self, Lock};
+use crate::js::task;
+use crate::js::value::thrown::{LONGEST, internal};
+use crate::js::value::{Result, args, copy, path, promise, raw};
+
+const INSTEAD: &str = "a backup is a file; of an object in a store the bucket can keep versions";
+
+/// As many as can be kept.
+const MOST_GENERATIONS: f64 = 1000.0;
+
+/// Puts an earlier version of an index back, under the lock of {@link atomicIndexUpdate}. `backup` is the number of a generation, 0 for
+/// `${path}.backup`, 1 for `${path}.backup.1` and so on, or the path of any file that is an index.
+///
+/// The version that was there becomes the newest backup, so `restoreIndex(path, 0)` undoes it. A generation that is put back leaves the row of
+/// backups: of the index and its backups no version is lost, and no more are kept than before. A file outside the row stays where it is. An index that
+/// is not JSON, or that the disk cannot read, becomes no backup: it is set aside, as by {@link recoverIndex}. An index that says the same as the
+/// backup is left as it is. Without an index the backup is copied.
+///
+/// Rejects with an {@link AtomicError}: `ERR_ATOMIC_CORRUPT_INDEX` or `ENOENT` with the `path` of the backup, if that is not JSON or missing;
+/// `EAGAIN`, if a program without the lock has changed the index meanwhile; `ERR_ATOMIC_UNSUPPORTED` for an object in a store; and as
+/// {@link acquireIndexLock} and {@link atomicWrite} do. Then the index and its backups are what they were, unless
+/// `error.committed` is `true`.
+///
+/// Not promised: a process that is killed in the middle loses no version, but may leave one backup more than before, under other numbers. Look at
+/// them before the call is made again.
+#[napi(
+    ts_args_type = "path: PathLike, backup: number | PathLike, options?: RestoreIndexOptions | null",
+    ts_return_type = "Promise<IndexRestoration>"
+)]
+pub fn restore_index<'env>(
+    env: &'env Env,
+    path: Unknown<'env>,
+    backup: Unknown<'env>,
+    options: Unknown<'env>,
+) -> napi::Result<Unknown<'env>> {
+    promise::answer(env, start(env, &path, &backup, &options))
+}
+
+fn start<'env>(
+    env: &'env Env,
+    path: &Unknown<'env>,
+    backup: &Unknown<'env>,
+    options: &Unknown<'env>,
+) -> Result<'env, Unknown<'env>> {
+    let shared = args::options::<WriteOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
+    let shared = WriteOptions { flush: shared.flush, verify: shared.verify, ..WriteOptions::default() };
+    let commit = shared.check(env)?.commit;
+    let (args, file) = index_lock::parse_one(env, path, options)?;
+    let newest = |path: PathBuf| {
+        let mut path = path.into_os_string();
+        path.push(".backup");
+        path
+    };
+    let (from, source) = if raw::type_of(backup) == ValueType::Number {
+        let number: f64 = raw::from_js(env, backup).unwrap_or(-1.0);
+        if !(0.0..MOST_GENERATIONS).contains(&number) || number.fract() != 0.0 {
+            return Err(args::wrong_value(env, "backup", "must be a whole number from 0 to 999", backup));
+        }
+        let end = if number == 0.0 { String::new() } else { format!(".{number}") };
+        let mut from = newest(file.absolute.clone());
+        from.push(&end);
+        (PathBuf::from(from), format!("{}.backup{end}", file.shown))
+    } else {
+        let from = path::local(env, "backup", backup, INSTEAD)?;
+        (from.absolute, from.shown)
+    };
+    let newest = PathBuf::from(newest(file.absolute));
+    let options =
+        EngineOptions { commit, numbers: Numbers::Lossy, longest: Some(LONGEST), ..EngineOptions::default() };
+    lock::acquire(env, args, move |env, locks| {
+        let Some(lock) = locks.into_iter().next() else {
+            return Err(internal(env, "no lock was taken"));
+        };
+        let restored = restore(env, &lock, from, newest, source, options);
+        let restored = restored.or_else(|thrown| promise::of(env, Err(thrown)))?;
+        promise::finally(env, &restored, move |env| lock.release(env))
+    })
+}
+
+fn restore<'env>(
+    env: &'env Env,
+    lock: &Rc<Lock>,
+    from: PathBuf,
+    newest: PathBuf,
+    source: String,
+    mut options: EngineOptions,
+) -> Result<'env, Unknown<'env>> {
+    options.commit.in_place = lock.in_place;
+    let anyway = EngineOptions { anyway: true, ..options.clone() };
+    let shown = lock.path.shown.clone();
+    let now = raw::construct(env, &raw::global(env, c"Date")?, &[])?;
+    let now = copy::text(env, &raw::invoke(env, &now, c"toISOString", &[])?)?;
+    let stamp = format!("{}Z", now.split('.').next().unwrap_or_default().replace(['-', ':'], ""));
+    lock.open(env, anyway, DEFAULT_TIMEOUT, move |env, opened| {
+        let job = RestoreJob::new(opened, from, newest, stamp, options);
+        task::start(env, job, move |env, restored| {
+            let restored = restored.map_err(|error| from_engine(env, &error, &shown, || None))?;
+            let told = raw::object(env)?;
+            raw::define(env, &told, c"written", &raw::to_js(env, restored.receipt.written)?)?;
+            raw::define(env, &told, c"durable", &raw::to_js(env, restored.receipt.durable)?)?;
+            raw::define(env, &told, c"source", &raw::to_js(env, source)?)?;
+            if restored.is_kept {
+                raw::define(env, &told, c"backup", &raw::to_js(env, format!("{shown}.backup"))?)?;
+            }
+            if let Some(aside) = restored.aside {
+                let aside = raw::to_js(env, aside.to_string_lossy().as_ref())?;
+                raw::define(env, &told, c"setAside", &aside)?;
+            }
+            Ok(told)
+        })
+    })
+}
