@@ -45,6 +45,9 @@ const outcomes: Record<string, (read: (name: string) => string, output: string) 
   "atomicIndexPatch('tags.json'": (_, output) => {
     expect(output).toBe('{ rust: 3, node: 5 }\n')
   },
+  "recoverIndex('tags.json'": (read, output) => {
+    expect([JSON.parse(read('tags.json')), output]).toEqual([{ rust: 3 }, 'rebuilt\n'])
+  },
   "watchIndex('menu.json'": (_, output) => {
     expect(output).toBe('undefined -> { items: 1 }\n{ items: 1 } -> { items: 2 }\n')
   },

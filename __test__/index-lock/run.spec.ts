@@ -58,12 +58,18 @@ describe('the second argument of fn', () => {
   }) => {
     writeJson(file, { n: 0 })
     const signals: AbortSignal[] = []
+    const lock = await acquireIndexLock(file)
     const first = atomicIndexUpdate(file, increment)
     const slow = atomicIndexUpdate(file, async (index, { signal, attempt }) => {
       signals.push(signal)
       if (attempt === 1) await new Promise((resolve) => signal.addEventListener('abort', resolve))
       return increment(index)
     })
+    // It gives up when it is in the queue, behind both: they share a commit.
+    expect(await rejection(atomicIndexUpdate(file, increment, { timeout: 0 }))).toMatchObject({
+      code: 'ERR_ATOMIC_LOCK_TIMEOUT',
+    })
+    await lock.release()
     await Promise.all([first, slow])
     expect(signals.map(({ aborted }) => aborted)).toEqual([true, false])
     expect(readJson(file)).toEqual({ n: 2 })

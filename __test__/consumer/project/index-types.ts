@@ -8,6 +8,8 @@ import {
   type IndexRestoration,
   type ReadIndexOptions,
   type RecoverIndexOptions,
+  type RecoveryOptions,
+  type RestoreIndexOptions,
   readIndex,
   recoverIndex,
   restoreIndex,
@@ -92,6 +94,9 @@ export async function watch() {
   for await (const { previous } of watchIndex<Posts>('i')) console.log(previous.posts)
 }
 
+const byLock: RecoveryOptions<Posts> = { schema, initial: { posts: [] } }
+const restoring: RestoreIndexOptions = { flush: false, timeout: 1000 }
+
 const recovery: RecoverIndexOptions<Posts> = {
   schema,
   rebuild: async (corrupt) => ({ posts: corrupt ? [corrupt.code] : [] }),
@@ -102,8 +107,8 @@ export async function recovers() {
   const { action, value, setAside, corrupt }: IndexRecovery<Posts> = await recoverIndex('i', recovery)
   const posts: string[] = value.posts
   console.log(action === 'restored', posts, setAside?.length, corrupt?.issues)
-  await withIndexLock('i', (lock) => lock.recover({ schema, timeout: 0 }))
-  const { backup = '', setAside: aside }: IndexRestoration = await restoreIndex('i', 1, { flush: false })
+  await withIndexLock('i', (lock) => lock.recover({ ...byLock, timeout: 0 }))
+  const { backup = '', setAside: aside }: IndexRestoration = await restoreIndex('i', 1, restoring)
   console.log(aside, (await restoreIndex('i', backup)).written)
   const { value: inferred } = await recoverIndex('i', { schema })
   console.log(inferred.posts.length)
