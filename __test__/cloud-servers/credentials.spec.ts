@@ -60,8 +60,8 @@ function credentials({ headers }: IncomingMessage): string {
   return [key, service, headers['x-amz-security-token']].filter(Boolean).join(' ')
 }
 
-/** Reads an index `times` times in a process with this configuration, as its profile `ci`. */
-async function read(config: string, times = 1): Promise<any> {
+/** Reads an index `times` times in a process with this configuration, as its profile `ci`, and with no role of the machine. */
+async function read(config: string, times = 1, more = {}): Promise<any> {
   const file = join(folder, 'config')
   writeFileSync(file, `${config}\n[profile keys]\naws_access_key_id = KEY\naws_secret_access_key = own\n`)
   const env = {
@@ -71,6 +71,8 @@ async function read(config: string, times = 1): Promise<any> {
     AWS_REGION: 'eu-central-1',
     AWS_ENDPOINT_URL_STS: address,
     AWS_ROLE_SESSION_NAME: 'specs',
+    AWS_EC2_METADATA_DISABLED: 'true',
+    ...more,
   }
   return withClients(inject('addon'), env, 1, async ([client]) => {
     const options = { endpoint: address, timeout: 5000 }
@@ -80,6 +82,19 @@ async function read(config: string, times = 1): Promise<any> {
     return seen
   })
 }
+
+test('a server on this machine gets what a profile has, and no signature only where there are no credentials', async () => {
+  const keys = '[profile ci]\naws_access_key_id = OF-CI\naws_secret_access_key = own'
+  expect(await read(keys)).toMatchObject({ resolved: { value: { a: 1 } } })
+  expect(await read('[profile ci]\nregion = eu-central-1')).toMatchObject({ resolved: { value: { a: 1 } } })
+  const half = await read('[profile ci]', 1, { AWS_SECRET_ACCESS_KEY: secret })
+  expect(half.seen).not.toContain(secret)
+  expect(half).toMatchObject({ code: 'EACCES' })
+  expect(asked).toEqual([
+    { what: 'GET /b/k', with: 'OF-CI s3' },
+    { what: 'GET /b/k', with: 'none' },
+  ])
+})
 
 test('a role is taken once, with the keys of another profile', async () => {
   const config = '[profile ci]\nrole_arn = arn:one\nsource_profile = keys\nexternal_id = word'

@@ -94,26 +94,46 @@ fn bucket(store: Arc<dyn object_store::ObjectStore>) -> Bucket {
 }
 
 fn s3(name: &str, endpoint: Option<&str>) -> object_store::Result<Bucket> {
-    use AmazonS3ConfigKey::{AccessKeyId, Client, Endpoint, S3Endpoint};
-    let mut builder = AmazonS3Builder::from_env().with_bucket_name(name);
+    use AmazonS3ConfigKey::{Client, Endpoint, S3Endpoint};
+    let builder = AmazonS3Builder::from_env().with_bucket_name(name);
     // The environment is before the profile, as in the tools of AWS.
-    builder = profile::apply(builder)?;
+    let (mut builder, given) = profile::apply(builder)?;
     if let Some(endpoint) = endpoint {
         builder = builder.with_endpoint(endpoint).with_config(S3Endpoint, endpoint);
     }
     let used = builder.get_config_value(&S3Endpoint).or_else(|| builder.get_config_value(&Endpoint));
-    if used.as_deref().is_some_and(is_loopback) {
+    let is_here = used.as_deref().is_some_and(is_loopback);
+    if is_here {
         builder = builder.with_config(Client(ClientConfigKey::AllowHttp), "true");
+    }
+    if let Some(given) = given {
+        builder = builder.with_credentials(given);
+    } else if is_here && !has_credentials(&builder) && is_no_instance() {
         // A server on this machine that asks for no signature.
-        if builder.get_config_value(&AccessKeyId).is_none()
-            && std::env::var_os("AWS_EC2_METADATA_DISABLED").is_some()
-        {
-            builder = builder.with_skip_signature(true);
-        }
+        builder = builder.with_skip_signature(true);
     }
     // One by one: a request for several has no conditions, and not all servers have it.
     let builder = builder.with_config(Client(ClientConfigKey::Timeout), NEVER).with_disable_bulk_delete(true);
     Ok(bucket(Arc::new(builder.with_retry(no_retries()).with_http_connector(Connector).build()?)))
+}
+
+/// Whether there is any source of credentials but the machine's own role. Half of a key counts: `object_store` says what is missing.
+fn has_credentials(builder: &AmazonS3Builder) -> bool {
+    use AmazonS3ConfigKey as Key;
+    [
+        Key::AccessKeyId,
+        Key::SecretAccessKey,
+        Key::WebIdentityTokenFile,
+        Key::ContainerCredentialsRelativeUri,
+        Key::ContainerCredentialsFullUri,
+    ]
+    .iter()
+    .any(|source| builder.get_config_value(source).is_some())
+}
+
+/// By the rule of the tools of AWS: other values than `true`, and an empty one, say nothing.
+fn is_no_instance() -> bool {
+    std::env::var("AWS_EC2_METADATA_DISABLED").is_ok_and(|value| value.eq_ignore_ascii_case("true"))
 }
 
 fn azure(name: &str, endpoint: Option<&str>) -> object_store::Result<Bucket> {

@@ -10,11 +10,13 @@ use super::temporary::{Role, Source, Temporary, refused};
 
 type Section = HashMap<String, String>;
 
-/// Fills in what the environment has left open.
+/// Fills in what the environment has left open, and returns the profile's credentials as well, if those are to be used.
 ///
 /// # Errors
 /// The profile wants credentials of a kind that is not known here.
-pub fn apply(mut builder: AmazonS3Builder) -> object_store::Result<AmazonS3Builder> {
+pub fn apply(
+    mut builder: AmazonS3Builder,
+) -> object_store::Result<(AmazonS3Builder, Option<Arc<Temporary>>)> {
     let name = std::env::var("AWS_PROFILE").unwrap_or_else(|_| "default".into());
     let profiles = Profiles::read();
     let section = profiles.section(&name);
@@ -28,18 +30,18 @@ pub fn apply(mut builder: AmazonS3Builder) -> object_store::Result<AmazonS3Build
     builder = set(builder, "region", AmazonS3ConfigKey::Region);
     builder = set(builder, "endpoint_url", AmazonS3ConfigKey::Endpoint);
     if own_key {
-        return Ok(builder);
+        return Ok((builder, None));
     }
     if section.contains_key("role_arn") && section.contains_key("web_identity_token_file") {
         builder = set(builder, "role_arn", AmazonS3ConfigKey::RoleArn);
         builder = set(builder, "role_session_name", AmazonS3ConfigKey::RoleSessionName);
-        return Ok(set(builder, "web_identity_token_file", AmazonS3ConfigKey::WebIdentityTokenFile));
+        builder = set(builder, "web_identity_token_file", AmazonS3ConfigKey::WebIdentityTokenFile);
+        return Ok((builder, None));
     }
     let region = builder.get_config_value(&AmazonS3ConfigKey::Region);
-    Ok(match profiles.source(&name, &mut Vec::new())? {
-        None => builder,
-        Some(source) => builder.with_credentials(Arc::new(Temporary::new(source, region)?)),
-    })
+    let source = profiles.source(&name, &mut Vec::new())?;
+    let given = source.map(|source| Temporary::new(source, region).map(Arc::new)).transpose()?;
+    Ok((builder, given))
 }
 
 /// What the two files of AWS say.
