@@ -2,7 +2,9 @@
 
 mod bucket;
 mod connect;
+mod given;
 mod profile;
+mod program;
 mod reply;
 mod sas;
 mod target;

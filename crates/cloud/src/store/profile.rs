@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredential};
 
-use super::temporary::{Role, Source, Temporary, refused};
+use super::given::refused;
+use super::program::Program;
+use super::temporary::{Role, Source, Temporary};
 
 type Section = HashMap<String, String>;
 
@@ -87,7 +89,8 @@ impl Profiles {
             if get("sso_session").or_else(|| get("sso_start_url")).is_some() {
                 return Err(elsewhere(name, "single sign-on"));
             }
-            return Ok(get("credential_process").map(Source::Process));
+            let program = get("credential_process").map(|command| Program::parse(&command)).transpose()?;
+            return Ok(program.map(Source::Process));
         };
         if get("mfa_serial").is_some() {
             return Err(elsewhere(name, "a code of a device"));
@@ -135,10 +138,20 @@ fn section(text: &str, profile: &str) -> Section {
             && !line.starts_with([' ', '\t', '#', ';'])
             && let Some((key, value)) = line.split_once('=')
         {
-            values.insert(key.trim().to_ascii_lowercase(), value.trim().to_owned());
+            let key = key.trim().to_ascii_lowercase();
+            // A command may have a # in quotes, so that its comment is found with its words.
+            let value = if key == "credential_process" { value } else { without_comment(value) };
+            values.insert(key, value.trim().to_owned());
         }
     }
     values
+}
+
+/// A # begins a comment after white space only: it may be a part of a value.
+fn without_comment(value: &str) -> &str {
+    let is_comment = |at: &usize| value[..*at].ends_with(char::is_whitespace);
+    let at = value.match_indices('#').map(|(at, _)| at).find(is_comment);
+    &value[..at.unwrap_or(value.len())]
 }
 
 #[cfg(test)]
@@ -159,6 +172,17 @@ mod tests {
         let values = section(text, "ci");
         assert_eq!(values.get("region").map(String::as_str), Some("b"));
         assert_eq!(values.get("endpoint_url"), None);
+    }
+
+    #[test]
+    fn a_comment_is_no_part_of_a_value() {
+        let text = "[ci]\nregion = b # one\nkey = a#b\nnone = # two\ncredential_process = p '# q' # three\n";
+        let values = section(text, "ci");
+        for (key, value) in
+            [("region", "b"), ("key", "a#b"), ("none", ""), ("credential_process", "p '# q' # three")]
+        {
+            assert_eq!(values.get(key).map(String::as_str), Some(value));
+        }
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub fn failure(error: &Error, seen: &Seen) -> Failure {
 }
 
 /// The error with its causes.
-fn words(error: &Error) -> String {
+pub fn words(error: &Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {

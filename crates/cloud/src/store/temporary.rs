@@ -1,23 +1,26 @@
 //! Credentials of AWS that a profile does not have itself: a role's, which its token service gives, and those that a program prints.
 
-use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use object_store::aws::{AmazonS3Builder, AwsAuthorizer, AwsCredential};
 use object_store::client::{ClientOptions, HttpClient, HttpConnector, HttpRequest};
 use object_store::{CredentialProvider, HeaderValue};
-use serde::Deserialize;
-use tokio::sync::Mutex;
+use tokio::sync::watch;
+use tokio::time::timeout;
 use url::form_urlencoded;
 
 use super::connect::{is_loopback, no_retries};
-use super::wire::{Connector, ForCredentials};
+use super::given::{Given, Keys, printed, refused, text};
+use super::program::{LONGEST, Program};
+use super::wire::{Connector, ForCredentials, Seen, note, watch_credentials};
 
-/// New ones are asked for when the old ones hold for less than this.
+/// New ones are asked for when the old ones hold for less than this, and these are used meanwhile.
 const MARGIN: Duration = Duration::from_secs(300);
+
+/// With less than this a request waits for new ones: the old ones could expire on its way.
+const LEAST: Duration = Duration::from_secs(5);
 
 type Result<T> = object_store::Result<T>;
 
@@ -29,7 +32,7 @@ pub enum Source {
     /// What the environment has, or the machine's own role.
     Environment,
     /// A program prints them.
-    Process(String),
+    Process(Program),
     /// A role is taken.
     Role(Box<Role>),
 }
@@ -65,29 +68,58 @@ impl Role {
 }
 
 /// Credentials that are asked for again before they expire.
-pub struct Temporary {
+pub struct Temporary(Arc<Shared>);
+
+struct Shared {
     source: Source,
     service: TokenService,
-    kept: Mutex<Option<Given>>,
+    state: Mutex<State>,
 }
 
-/// What was given, and until when it holds; `None`: always.
-#[derive(Clone)]
-struct Given {
-    credential: Arc<AwsCredential>,
-    until: Option<SystemTime>,
+#[derive(Default)]
+struct State {
+    kept: Option<Given>,
+    asking: Option<Asking>,
 }
 
-impl Given {
-    fn holds(&self, margin: Duration) -> bool {
-        self.until.is_none_or(|until| SystemTime::now() + margin < until)
-    }
-}
+/// One task asks for all requests: those that are cut off leave it to the next ones, and it has a time limit of its own.
+type Asking = watch::Receiver<Option<Answer>>;
+
+/// What came of it; as a failure, its text, and what was seen of the request that has failed.
+type Answer = std::result::Result<Given, (String, Seen)>;
 
 impl Temporary {
     /// `region`: that of the bucket.
     pub fn new(source: Source, region: Option<String>) -> Result<Self> {
-        Ok(Self { source, service: TokenService::new(region)?, kept: Mutex::default() })
+        let service = TokenService::new(region)?;
+        Ok(Self(Arc::new(Shared { source, service, state: Mutex::default() })))
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The task that asks; `state`: its own, locked.
+    fn asking(self: &Arc<Self>, state: &mut State) -> Asking {
+        // Without a sender there is no task any more: its runtime has ended.
+        if let Some(asking) =
+            state.asking.as_ref().filter(|asking| asking.borrow().is_none() && asking.has_changed().is_ok())
+        {
+            return asking.clone();
+        }
+        let (sender, asking) = watch::channel(None);
+        state.asking = Some(asking.clone());
+        let shared = self.clone();
+        tokio::spawn(async move {
+            let (given, seen) = watch_credentials(ask(&shared.service, &shared.source)).await;
+            if let Ok(given) = &given {
+                shared.state().kept = Some(given.clone());
+            }
+            sender.send_replace(Some(given.map_err(|error| (text(&error), seen))));
+        });
+        asking
     }
 }
 
@@ -102,24 +134,32 @@ impl CredentialProvider for Temporary {
     type Credential = AwsCredential;
 
     async fn get_credential(&self) -> Result<Arc<AwsCredential>> {
-        let mut kept = self.kept.lock().await;
-        if let Some(given) = kept.as_ref().filter(|given| given.holds(MARGIN)) {
-            return Ok(given.credential.clone());
-        }
-        match ask(&self.service, &self.source).await {
-            Ok(given) => Ok(kept.insert(given).credential.clone()),
-            // It is asked again for the next request.
-            Err(error) => match kept.as_ref().filter(|given| given.holds(Duration::ZERO)) {
-                Some(given) => Ok(given.credential.clone()),
-                None => Err(error),
-            },
+        let mut asking = {
+            let mut state = self.0.state();
+            if let Some(given) = state.kept.clone().filter(|given| given.holds(LEAST)) {
+                if !given.holds(MARGIN) {
+                    // For later requests. If it fails, the next one begins anew.
+                    self.0.asking(&mut state);
+                }
+                return Ok(given.credential);
+            }
+            self.0.asking(&mut state)
+        };
+        let answer = asking.wait_for(Option::is_some).await.map(|answer| answer.clone());
+        match answer.ok().flatten() {
+            Some(Ok(given)) => Ok(given.credential),
+            Some(Err((text, seen))) => {
+                note(seen);
+                Err(refused(text))
+            }
+            None => Err(refused("the request for credentials was interrupted: try again".into())),
         }
     }
 }
 
 async fn ask(service: &TokenService, source: &Source) -> Result<Given> {
-    match source {
-        Source::Keys(credential) => Ok(Given { credential: credential.clone(), until: None }),
+    let given = match source {
+        Source::Keys(credential) => Given { credential: credential.clone(), until: None },
         Source::Environment => {
             // The bucket is of no matter: only its credentials are used, which this asks for as for any bucket.
             let store = AmazonS3Builder::from_env()
@@ -127,19 +167,30 @@ async fn ask(service: &TokenService, source: &Source) -> Result<Given> {
                 .with_retry(no_retries())
                 .with_http_connector(Connector)
                 .build()?;
-            let credential = store.credentials().get_credential().await?;
-            Ok(Given { credential, until: None })
+            let asked = timeout(LONGEST, store.credentials().get_credential()).await;
+            let credential = asked
+                .map_err(|_| refused("no answer about the machine's own role within a minute".into()))?;
+            Given { credential: credential?, until: None }
         }
-        Source::Process(command) => {
-            let command = command.clone();
-            let printed = tokio::task::spawn_blocking(move || run(&command)).await;
-            printed.map_err(|error| refused(format!("credential_process: {error}")))?
+        Source::Process(program) => {
+            let output = program.output().await?;
+            printed(&output).map_err(|text| program.problem(text))?.given()?
         }
         Source::Role(role) => {
             let own = Box::pin(ask(service, &role.of)).await?;
-            service.assume(role, &own.credential).await
+            let asked = timeout(LONGEST, service.assume(role, &own.credential)).await;
+            let late = |_| refused(format!("the role {} was not given: no answer within a minute", role.arn));
+            asked.map_err(late)??
         }
+    };
+    if given.holds(Duration::ZERO) {
+        return Ok(given);
     }
+    let text = "have expired already: see whether the clock of this machine is right, and what gives them";
+    Err(match source {
+        Source::Process(program) => program.problem(&format!("gives credentials that {text}")),
+        _ => refused(format!("the credentials that were given {text}")),
+    })
 }
 
 /// The token service of AWS.
@@ -194,96 +245,72 @@ impl TokenService {
     }
 }
 
-/// As a `credential_process` prints them.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Keys {
-    access_key_id: String,
-    secret_access_key: String,
-    session_token: Option<String>,
-    expiration: Option<String>,
-}
-
-impl Keys {
-    fn given(self) -> Result<Given> {
-        let until = self.expiration.as_deref().map(DateTime::parse_from_rfc3339).transpose();
-        let until =
-            until.map_err(|_| refused("the time at which credentials expire is not RFC 3339".into()))?;
-        let credential = AwsCredential {
-            key_id: self.access_key_id,
-            secret_key: self.secret_access_key,
-            token: self.session_token,
-        };
-        Ok(Given {
-            credential: Arc::new(credential),
-            until: until.map(|until| until.with_timezone(&Utc).into()),
-        })
-    }
-}
-
-/// Nothing of what it prints is in an error: that may be secret.
-fn run(command: &str) -> Result<Given> {
-    let mut words = words(command).into_iter();
-    let problem = |text: String| refused(format!("the credential_process of the profile {text}"));
-    let program = words.next().ok_or_else(|| problem("is empty".into()))?;
-    let output = Command::new(&program)
-        .args(words)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| problem(format!("cannot be started: {program}: {error}")))?;
-    if !output.status.success() {
-        return Err(problem(format!("has failed with {}: {program}", output.status)));
-    }
-    let keys: Keys = serde_json::from_slice(&output.stdout)
-        .map_err(|_| problem(format!("has printed no credentials as JSON: {program}")))?;
-    keys.given()
-}
-
-/// The words of a command, of which quotes may hold together what has spaces.
-fn words(command: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let (mut word, mut quote) = (None::<String>, None);
-    for c in command.chars() {
-        match quote {
-            Some(end) if c == end => quote = None,
-            None if c == '"' || c == '\'' => {
-                quote = Some(c);
-                word.get_or_insert_default();
-            }
-            None if c.is_whitespace() => words.extend(word.take()),
-            _ => word.get_or_insert_default().push(c),
-        }
-    }
-    words.extend(word);
-    words
-}
-
-/// There are no credentials, and why.
-pub fn refused(text: String) -> object_store::Error {
-    object_store::Error::Generic { store: "S3", source: text.into() }
-}
-
+#[cfg(target_os = "linux")]
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::SystemTime;
 
-    #[test]
-    fn the_words_of_a_command_keep_what_is_quoted() {
-        assert_eq!(words(r#" /bin/a  "b c" d'e f' "" "#), ["/bin/a", "b c", "de f", ""]);
+    use super::*;
+    use crate::store::program::watched::{Watched, watched};
+
+    fn of(program: Program) -> Arc<Temporary> {
+        // A client of the token service is made, and not used.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Arc::new(Temporary::new(Source::Process(program), None).unwrap())
     }
 
-    #[test]
-    fn what_expires_soon_holds_for_less() {
-        let keys = |expiration| Keys {
-            access_key_id: String::new(),
-            secret_access_key: String::new(),
-            session_token: None,
-            expiration,
-        };
-        let soon = DateTime::<Utc>::from(SystemTime::now() + Duration::from_secs(60)).to_rfc3339();
-        let given = keys(Some(soon)).given().unwrap();
-        assert!(given.holds(Duration::ZERO) && !given.holds(MARGIN));
-        assert!(keys(None).given().unwrap().holds(MARGIN));
-        assert!(keys(Some("tomorrow".into())).given().is_err());
+    /// By a program that says when it starts, and prints when it is told so.
+    fn temporary() -> (Arc<Temporary>, Watched) {
+        let keys = r#"{\"Version\":1,\"AccessKeyId\":\"new\",\"SecretAccessKey\":\"s\"}"#;
+        let (program, watched) = watched(&format!("echo started >&3; read go <$2; echo \"{keys}\""));
+        (of(program), watched)
+    }
+
+    fn get(temporary: &Arc<Temporary>) -> tokio::task::JoinHandle<Result<Arc<AwsCredential>>> {
+        let temporary = temporary.clone();
+        tokio::spawn(async move { temporary.get_credential().await })
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_cut_off_leaves_its_program_to_the_next_one() {
+        let (temporary, watched) = temporary();
+        let first = get(&temporary);
+        let (_, mut watched) = watched.next().await;
+        first.abort();
+        let more = [get(&temporary), get(&temporary)];
+        tokio::task::yield_now().await;
+        watched.tell("go");
+        for one in more {
+            assert_eq!(one.await.unwrap().unwrap().key_id, "new");
+        }
+        assert_eq!(watched.rest().await, "", "no other one was started");
+    }
+
+    #[tokio::test]
+    async fn what_has_expired_is_not_used() {
+        let keys = r#"{"Version":1,"AccessKeyId":"k","SecretAccessKey":"SECRET","Expiration":"2020-01-01T00:00:00Z"}"#;
+        let temporary = of(Program::parse(&format!("echo '{keys}'")).unwrap());
+        let error = temporary.get_credential().await.unwrap_err().to_string();
+        assert!(
+            error.contains("(echo) gives credentials that have expired") && !error.contains("SECRET"),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_still_holds_is_used_while_a_program_takes_its_time() {
+        let (temporary, watched) = temporary();
+        let old = AwsCredential { key_id: "old".into(), secret_key: String::new(), token: None };
+        let until = Some(SystemTime::now() + MARGIN / 2);
+        temporary.0.state().kept = Some(Given { credential: Arc::new(old), until });
+        for _ in 0..2 {
+            assert_eq!(temporary.get_credential().await.unwrap().key_id, "old");
+        }
+        let (_, mut watched) = watched.next().await;
+        watched.tell("go");
+        let mut asking = temporary.0.state().asking.clone().unwrap();
+        asking.wait_for(Option::is_some).await.map(|_| ()).unwrap();
+        assert_eq!(temporary.get_credential().await.unwrap().key_id, "new");
+        assert_eq!(watched.rest().await, "", "no other one was started");
     }
 }

@@ -49,6 +49,20 @@ pub async fn watch_delete<T>(version: Option<Version>, request: impl Future<Outp
     (done, seen)
 }
 
+/// As [`watch`], for a task that asks for credentials alone, with or without a request.
+pub async fn watch_credentials<T>(asking: impl Future<Output = T>) -> (T, Seen) {
+    let (done, seen) = watch(asking).await;
+    (done, Seen { sent: false, for_credentials: true, ..seen })
+}
+
+/// Takes what was seen by another task for what this one has seen.
+pub fn note(other: Seen) {
+    let _ = SEEN.try_with(|seen| {
+        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        *seen = Seen { delete: seen.delete.take(), ..other };
+    });
+}
+
 /// The MD5 of a body, in which all three stores tell what they have received.
 pub fn digest(body: &[u8]) -> [u8; 16] {
     Md5::digest(body).into()
