@@ -247,8 +247,8 @@ pub mod watched {
 
     #[tokio::test(start_paused = true)]
     async fn one_that_hangs_is_named_and_ended_after_a_minute() {
-        // With a process of its own, which has its output too.
-        let (program, watched) = watched("echo started >&3; sleep 1000; echo late");
+        // With a process of its own, which holds both pipes.
+        let (program, watched) = watched("sleep 1000 & echo started >&3; wait");
         let output = tokio::spawn(async move { program.output().await });
         let (_, watched) = watched.next().await;
         tokio::time::advance(LONGEST).await;
@@ -259,7 +259,7 @@ pub mod watched {
 
     #[tokio::test]
     async fn one_that_nobody_waits_for_is_ended() {
-        let (program, watched) = watched("echo started >&3; sleep 1000; echo late");
+        let (program, watched) = watched("sleep 1000 & echo started >&3; wait");
         let output = tokio::spawn(async move { program.output().await });
         let (_, watched) = watched.next().await;
         output.abort();
