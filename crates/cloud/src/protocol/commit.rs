@@ -197,6 +197,7 @@ impl Commit {
                     self.last = reply;
                     self.conflicts += 1;
                     if self.unsure.is_none() {
+                        self.in_doubt.store(false, Ordering::Relaxed);
                         return Ok(None);
                     }
                     // The earlier try may be what is in the way.
@@ -206,8 +207,8 @@ impl Commit {
                     self.unsure.get_or_insert(before.seq);
                 }
                 Ok(Err(failure)) => {
-                    self.retry_or(failure)?;
                     self.in_doubt.store(self.unsure.is_some(), Ordering::Relaxed);
+                    self.retry_or(failure)?;
                     self.pause().await?;
                     continue;
                 }
@@ -226,6 +227,7 @@ impl Commit {
                 }
                 Look::Gone => {
                     self.unsure = None;
+                    self.in_doubt.store(false, Ordering::Relaxed);
                     self.conflicts = self.conflicts.max(1);
                     return Ok(None);
                 }

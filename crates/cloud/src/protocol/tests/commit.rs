@@ -205,6 +205,21 @@ async fn begun(store: &Arc<Memory>) -> Commit {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_conflict_leaves_no_doubt() {
+    // By the reply itself, and by a look at the object.
+    for scripted in [None, Some(Fault::Failed)] {
+        let store = Memory::s3(Faults::default());
+        update(&store, limits(), None, add("a")).await.unwrap();
+        let mut commit = Commit::new(store.clone(), "index.json".into(), limits(), true);
+        commit.read(true).await.unwrap();
+        update(&store, limits(), None, add("b")).await.unwrap();
+        store.puts.lock().unwrap().extend(scripted);
+        assert!(commit.replace_if(Bytes::from_static(b"{}")).await.unwrap().is_none());
+        assert!(commit.doubt().error().is_none());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_write_in_doubt_is_looked_after_for_those_who_have_more_time() {
     let store = script(&[Fault::Late(Duration::from_secs(20))]);
     store
