@@ -152,6 +152,10 @@ export function readRelease(
  * `ERR_ATOMIC_UNKNOWN_OUTCOME` is applied once or never, and never over a later patch of the same process. So it rejects
  * also when half an hour has passed since a lost reply, for example because the machine was suspended.
  *
+ * An error with `committed: true` is one of a patch that is accepted: it will be applied, so do not repeat it. Its `code` tells why the index
+ * does not have it yet: `ERR_ATOMIC_CONTENDED` or `ETIMEDOUT` at the end of `timeout`, `ABORT_ERR`, or what the store refuses.
+ * `maxAttempts` counts for the request that brings the patch into the inbox.
+ *
  * Not promised: that a patch is applied only once if another program writes or restores the index, or if {@link remove}
  * removes it, while the inbox has patches; nor that one is applied whose object another program removes from the inbox, as
  * a rule for old objects does; nor anything about patches of a virtual machine that was restored twice from one snapshot.

@@ -18,18 +18,28 @@ async function atomicIndexPatch(url, patch, options) {
       if (wait === 'accepted') {
         const { endpoint, timeout, maxAttempts } = given
         // What fails is made up for by the next patch, of any process.
-        place.settle(limitsOf({ endpoint, timeout, maxAttempts }), accepted).catch(() => {})
+        settle(place, limitsOf({ endpoint, timeout, maxAttempts }), accepted).catch(() => {})
         return { accepted: true, applied: false, durable: true }
       }
-      const version = await place.settle(call, accepted)
+      const version = await settle(place, call, accepted)
       return { accepted: true, applied: true, version, durable: true }
     })
   } catch (error) {
-    if (accepted) {
+    // Of the others the addon says so.
+    if (accepted && error.code === 'ABORT_ERR') {
       error.committed = true
-      error.message += '. The patch itself is in the inbox and will be applied: do not repeat it'
+      error.message += ', after the patch was accepted. It will be applied: do not repeat it'
     }
     throw error
+  }
+}
+
+async function settle(place, limits, accepted) {
+  try {
+    return await place.settle(limits, accepted)
+  } finally {
+    // For this the process stays, and the call does not.
+    place.tidied().catch(() => {})
   }
 }
 

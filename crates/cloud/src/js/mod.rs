@@ -45,7 +45,7 @@ fn described(error: &Error) -> String {
         // `null`: nobody knows.
         "committed": match error.kind {
             Kind::UnknownOutcome { .. } => None,
-            Kind::Corrupt => Some(true),
+            Kind::Corrupt | Kind::NotYet(_) => Some(true),
             _ => Some(false),
         },
     });

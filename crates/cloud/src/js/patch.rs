@@ -73,6 +73,16 @@ impl Place {
             Ok(folded.version.map(|version| version.name().to_owned()))
         })
     }
+
+    /// Waits until what folds have made superfluous is removed: the process stays for as long.
+    #[napi]
+    pub fn tidied<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, ()>> {
+        let sides = self.sides();
+        env.spawn_future(async move {
+            sides.folder.tidied().await;
+            Ok(())
+        })
+    }
 }
 
 impl Place {

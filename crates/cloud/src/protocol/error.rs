@@ -43,6 +43,8 @@ pub enum Kind {
     Invalid,
     /// Anything else that the store says.
     Store,
+    /// A patch is in the inbox, and not in the index yet, for this reason.
+    NotYet(Box<Kind>),
 }
 
 /// A failed call.
@@ -65,9 +67,20 @@ impl Error {
         Self { kind: Kind::Invalid, reply: Reply { text: text.into(), ..Reply::default() } }
     }
 
+    /// What this failure means to a caller whose patch is in the inbox already.
+    pub fn after_acceptance(self) -> Self {
+        Self { kind: Kind::NotYet(Box::new(self.kind)), ..self }
+    }
+
     /// The name by which JavaScript knows it.
     pub fn code(&self) -> &'static str {
-        match self.kind {
+        self.kind.code()
+    }
+}
+
+impl Kind {
+    fn code(&self) -> &'static str {
+        match self {
             Kind::UnknownOutcome { .. } => "ERR_ATOMIC_UNKNOWN_OUTCOME",
             Kind::Conflict => "ERR_ATOMIC_CONFLICT",
             Kind::Contended => "ERR_ATOMIC_CONTENDED",
@@ -82,6 +95,7 @@ impl Error {
             Kind::NotText => "ERR_ATOMIC_CORRUPT_INDEX",
             Kind::Invalid => "ERR_INVALID_ARG_VALUE",
             Kind::Store => "EIO",
+            Kind::NotYet(why) => why.code(),
         }
     }
 }
@@ -105,6 +119,24 @@ impl From<Failure> for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
+            Kind::NotYet(why) => {
+                f.write_str(
+                    "the patch is accepted and will be applied: do not repeat it. It is not in the index yet: ",
+                )?;
+                let why = match **why {
+                    Kind::TimedOut => "the store did not answer in time. Check that the endpoint can be reached",
+                    Kind::Contended => {
+                        "other writers were faster until the end of `timeout`. Raise it, or do not wait (`wait: 'accepted'`)"
+                    }
+                    Kind::Aborted => "the wait for it was aborted",
+                    Kind::Corrupt => "the index reads back as other bytes. Check proxies in between",
+                    _ => {
+                        let error = Self { kind: (**why).clone(), reply: self.reply.clone() };
+                        return error.fmt(f);
+                    }
+                };
+                f.write_str(why)
+            }
             Kind::UnknownOutcome { id } => write!(
                 f,
                 "the store may have made this change or may make it yet: its reply was lost. Read the object before you \

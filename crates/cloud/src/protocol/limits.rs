@@ -56,6 +56,11 @@ impl Limits {
         Self { abort: watch::channel(false).1, ..self.clone() }
     }
 
+    /// The same time and signal, and as many tries as they allow.
+    pub fn with_any_tries(&self) -> Self {
+        Self { tries: std::sync::Arc::new(u32::MAX.into()), ..self.clone() }
+    }
+
     /// Takes one of the tries.
     pub fn take_try(&self) -> Result<(), Stop> {
         if *self.abort.borrow() {

@@ -183,14 +183,25 @@ pub async fn remove_all(store: &dyn Store, keys: Vec<String>, limits: &Limits) -
 
 /// All objects below a folder.
 pub async fn list_all(store: &dyn Store, folder: &str, limits: &Limits) -> Result<Vec<Entry>, Error> {
-    let mut all: Vec<Entry> = Vec::new();
+    Ok(list_until(store, folder, None, |_| false, limits).await?.0)
+}
+
+/// Objects below a folder, after this key, page by page until one is enough; and whether that has ended it.
+pub async fn list_until(
+    store: &dyn Store,
+    folder: &str,
+    after: Option<&str>,
+    mut is_enough: impl FnMut(&[Entry]) -> bool,
+    limits: &Limits,
+) -> Result<(Vec<Entry>, bool), Error> {
+    let mut found: Vec<Entry> = Vec::new();
     loop {
-        let after = all.last().map(|entry| entry.key.clone());
-        let page = retry(limits, || store.list(folder, after.as_deref())).await?;
-        let is_last = page.len() < 1000;
-        all.extend(page);
-        if is_last {
-            return Ok(all);
+        let last = found.last().map(|entry| entry.key.clone());
+        let page = retry(limits, || store.list(folder, last.as_deref().or(after))).await?;
+        let (is_last, is_enough) = (page.len() < 1000, is_enough(&page));
+        found.extend(page);
+        if is_last || is_enough {
+            return Ok((found, !is_last));
         }
     }
 }

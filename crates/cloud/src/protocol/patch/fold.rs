@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
-use super::listing::{Item, Listing, is_before};
+use super::listing::{Item, Listing, Start, is_before};
 use super::text::{Change, Members};
 use super::{Place, inbox};
 use crate::protocol::release::remove_all;
@@ -21,9 +21,6 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
 
 /// How many deltas are read at once.
 const AT_ONCE: usize = 64;
-
-/// The most deltas of one fold: one that takes long is overtaken, and was for nothing.
-const MOST: usize = 3000;
 
 /// What a fold has left behind.
 #[derive(Clone, Debug, Default)]
@@ -58,8 +55,11 @@ struct Seen {
 
 impl Ledger {
     /// Drops sessions whose writers have long gone on. One that is in the listing is kept: what could not be removed would
-    /// be folded again.
+    /// be folded again. A part of a listing does not tell.
     fn forget(&mut self, listing: &Listing) {
+        if !listing.is_whole {
+            return;
+        }
         let now = self.0.values().map(|seen| seen.at).max().unwrap_or_default();
         self.0.retain(|session, seen| {
             listing.sessions.contains_key(session) || !is_before(seen.at, now, FORGOTTEN_AFTER)
@@ -71,16 +71,35 @@ impl Ledger {
     }
 }
 
+/// One fold.
+pub struct Fold {
+    pub folded: Folded,
+    /// The keys of what is over, for `remove_all`: the next fold removes what is left of them.
+    pub over: Vec<String>,
+    /// With which session the next fold has to begin to get on in a long inbox.
+    pub next: Option<String>,
+}
+
+/// A delta that was read.
+struct Delta {
+    session: String,
+    number: u64,
+    item: Item,
+    changes: Vec<Change>,
+}
+
 /// Folds all that the inbox has, whoever else folds.
 #[cfg(test)]
 pub async fn fold(store: &Arc<dyn Store>, key: &str, limits: &Limits) -> Result<Folded, Error> {
+    let mut from: Option<String> = None;
     loop {
-        if let Some((folded, over)) = fold_once(store, key, limits).await? {
-            let is_all = over.len() < MOST;
-            let _ = remove_all(store.as_ref(), over, limits).await;
-            if is_all {
-                return Ok(folded);
+        let start = Start { from: from.as_deref(), own: None };
+        if let Some(fold) = fold_once(store, key, start, limits).await? {
+            let _ = remove_all(store.as_ref(), fold.over, limits).await;
+            if from.is_none() && fold.next.is_none() {
+                return Ok(fold.folded);
             }
+            from = fold.next;
         }
         limits.pause(1).await.map_err(|_| Error::of(Kind::Contended))?;
     }
@@ -102,43 +121,57 @@ pub async fn look(
     Ok(found.map(|(ledger, item)| Folded { version, id, ledger, at: item.map(|(_, at)| at) }))
 }
 
-/// Folds what the inbox has. Returns also the keys of what is over, for `remove_all`: the next fold removes what is left of
-/// them. None: another fold was faster, and the next read finds its ledger.
+/// Folds what the inbox has, or a part of it. None: another fold was faster, and the next read finds its ledger.
 pub async fn fold_once(
     store: &Arc<dyn Store>,
     key: &str,
+    start: Start<'_>,
     limits: &Limits,
-) -> Result<Option<(Folded, Vec<String>)>, Error> {
+) -> Result<Option<Fold>, Error> {
     let mut commit = Commit::new(store.clone(), key.into(), limits.clone(), true);
-    let object = commit.read(true).await?;
+    let mut object = commit.read(true).await?;
     let id = ledger_id(object.as_ref());
     let Some((ledger, mine)) = ledger_of(store.as_ref(), key, object.as_ref(), limits).await? else {
         return Ok(None);
     };
     let (mine, at) = mine.unzip();
-    let listing = Listing::new(store.as_ref(), key, |session| ledger.last(session), limits).await?;
-    let mut over = over(&listing, &ledger, mine.as_deref());
+    let mut listing =
+        Listing::new(store.as_ref(), key, start, |session| ledger.last(session), limits).await?;
+    let (mut over, next) = (over(&listing, &ledger, mine.as_deref()), listing.next.take());
     let due = if commit.reads_ledger() { due(&listing, &ledger) } else { due(&listing, &Ledger::default()) };
     if due.is_empty() {
         let version = object.map(|object| object.version);
-        return Ok(Some((Folded { version, id, ledger, at }, over)));
+        return Ok(Some(Fold { folded: Folded { version, id, ledger, at }, over, next }));
     }
-    let (text, mut after, folded) = apply(store.as_ref(), object.as_ref(), ledger, due, limits).await?;
-    if folded.is_empty() {
+    let deltas = read(store.as_ref(), due, limits).await?;
+    if deltas.is_empty() {
         return Ok(None);
+    }
+    let mut text = apply(object.as_ref(), &deltas)?;
+    let mut after = ledger;
+    for Delta { session, number, item, .. } in &deltas {
+        after.0.insert(session.clone(), Seen { last: *number, at: item.at });
     }
     after.forget(&listing);
     let name = format!("{}.ledger-{:012x}", inbox(key), commit.id());
     let body = Bytes::from(serde_json::to_vec(&after).map_err(|error| Error::invalid(error.to_string()))?);
     retry(limits, || store.put(&name, body.clone(), String::new(), Condition::None)).await?;
     commit.set_ledger(commit.id());
-    let Some(done) = commit.replace_if(Bytes::from(text)).await? else {
-        let _ = remove_all(store.as_ref(), vec![name], limits).await;
-        return Ok(None);
+    let done = loop {
+        if let Some(done) = commit.replace_if(Bytes::from(text)).await? {
+            break done;
+        }
+        object = commit.read(true).await?;
+        if ledger_id(object.as_ref()) != id {
+            let _ = remove_all(store.as_ref(), vec![name], limits).await;
+            return Ok(None);
+        }
+        // An update, and no fold: the same deltas are due.
+        text = apply(object.as_ref(), &deltas)?;
     };
-    over.extend(folded.into_iter().chain(mine));
+    over.extend(deltas.into_iter().map(|delta| delta.item.key).chain(mine));
     let folded = Folded { version: Some(done.version), id: Some(commit.id()), ledger: after, at: None };
-    Ok(Some((folded, over)))
+    Ok(Some(Fold { folded, over, next }))
 }
 
 fn ledger_id(index: Option<&Object>) -> Option<u64> {
@@ -176,17 +209,13 @@ async fn ledger_of(
     }
 }
 
-/// Some of those that the index does not have, from the first one of each session on, in its order.
+/// Those that the index does not have.
 fn due(listing: &Listing, ledger: &Ledger) -> Vec<(String, u64, Item)> {
-    let mut sessions: Vec<_> = listing.sessions.iter().collect();
-    // Another one is the first each time, so that none is always left out.
-    let first = fastrand::usize(..=sessions.len());
-    sessions.rotate_left(first);
-    let new = sessions.into_iter().flat_map(|(session, deltas)| {
+    let new = listing.sessions.iter().flat_map(|(session, deltas)| {
         let new = deltas.range(ledger.last(session) + 1..);
         new.map(|(number, delta)| (session.clone(), *number, delta.clone()))
     });
-    new.take(MOST).collect()
+    new.collect()
 }
 
 /// The keys of deltas that the index has, and of ledgers that no index names.
@@ -202,32 +231,29 @@ fn over(listing: &Listing, ledger: &Ledger, mine: Option<&str>) -> Vec<String> {
     deltas.chain(ledgers).map(|delta| delta.key.clone()).collect()
 }
 
-/// The index with all that is due, the ledger with it, and the keys of what went in.
-async fn apply(
+/// What is due, each session in its order.
+async fn read(
     store: &dyn Store,
-    object: Option<&Object>,
-    mut ledger: Ledger,
     due: Vec<(String, u64, Item)>,
     limits: &Limits,
-) -> Result<(String, Ledger, Vec<String>), Error> {
-    let before = object.map_or(&b"{}"[..], |object| &object.body);
-    let mut members = Members::parse(before)?;
-    let get = |(session, number, delta): (String, u64, Item)| async move {
-        let object = retry(limits, || store.get(&delta.key, true)).await?;
-        Ok::<_, Error>((session, number, delta, object))
+) -> Result<Vec<Delta>, Error> {
+    let get = |(session, number, item): (String, u64, Item)| async move {
+        // Gone: another fold has it in the index, and this one will lose its swap.
+        let Some(object) = retry(limits, || store.get(&item.key, true)).await? else { return Ok(None) };
+        let changes = serde_json::from_slice(&object.body).map_err(|_| Error::of(Kind::NotText))?;
+        Ok::<_, Error>(Some(Delta { session, number, item, changes }))
     };
     let gets: Vec<_> = due.into_iter().map(get).collect();
-    let mut deltas: Vec<_> = stream::iter(gets).buffer_unordered(AT_ONCE).try_collect().await?;
-    deltas.sort_unstable_by(|(session, number, ..), (other, next, ..)| (session, number).cmp(&(other, next)));
-    let mut folded = Vec::new();
-    for (session, number, delta, object) in deltas {
-        // Gone: another fold has it in the index, and this one will lose its swap.
-        let Some(object) = object else { continue };
-        let changes: Vec<Change> =
-            serde_json::from_slice(&object.body).map_err(|_| Error::of(Kind::NotText))?;
-        changes.iter().for_each(|change| members.apply(change));
-        ledger.0.insert(session, Seen { last: number, at: delta.at });
-        folded.push(delta.key);
-    }
-    Ok((members.print(before), ledger, folded))
+    let deltas: Vec<_> = stream::iter(gets).buffer_unordered(AT_ONCE).try_collect().await?;
+    let mut deltas: Vec<_> = deltas.into_iter().flatten().collect();
+    deltas.sort_unstable_by(|one, other| (&one.session, one.number).cmp(&(&other.session, other.number)));
+    Ok(deltas)
+}
+
+/// The index with these deltas.
+fn apply(object: Option<&Object>, deltas: &[Delta]) -> Result<String, Error> {
+    let before = object.map_or(&b"{}"[..], |object| &object.body);
+    let mut members = Members::parse(before)?;
+    deltas.iter().flat_map(|delta| &delta.changes).for_each(|change| members.apply(change));
+    Ok(members.print(before))
 }

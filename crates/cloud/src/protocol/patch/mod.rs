@@ -6,8 +6,8 @@
 //! process folds: of two at the same time one loses its swap.
 //!
 //! ```text
-//! index.json.inbox/5f0c…-00000001     a delta: the first one of a session
-//! index.json.inbox/.ledger-91ab…      what is in the index
+//! index.json.inbox/5f0c…-000000000001     a delta: the first one of a session
+//! index.json.inbox/.ledger-91ab…          what is in the index
 //! ```
 
 mod fold;
@@ -26,4 +26,9 @@ pub use text::Change;
 /// The folder of the inbox of an index.
 fn inbox(key: &str) -> String {
     format!("{key}.inbox/")
+}
+
+/// The key of a delta. All numbers have the same length, so that keys have the order of numbers.
+fn delta(key: &str, (session, number): &Place) -> String {
+    format!("{}{session}-{number:012}", inbox(key))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{Mutex as AsyncMutex, oneshot};
 
-use super::inbox;
+use super::delta;
 use super::text::Change;
 use crate::protocol::clock::now;
 use crate::protocol::limits::Stop;
@@ -73,7 +73,7 @@ impl Inbox {
         // Used up, whatever becomes of it: what comes late under it must not pass for the next one.
         session.1 += 1;
         let place = session.clone();
-        let done = self.write(&place.0, place.1, &changes, &limits).await.map(|()| place);
+        let done = self.write(&place, &changes, &limits).await.map(|()| place);
         if done.as_ref().is_err_and(|error| error.kind == Kind::Conflict) {
             // A copy of this process writes in the same session: a virtual machine that was restored twice.
             *session = (new_session(), 0);
@@ -97,15 +97,9 @@ impl Inbox {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn write(
-        &self,
-        session: &str,
-        number: u64,
-        changes: &[Change],
-        limits: &Limits,
-    ) -> Result<(), Error> {
+    async fn write(&self, place: &Place, changes: &[Change], limits: &Limits) -> Result<(), Error> {
         let text = serde_json::to_vec(changes).map_err(|error| Error::invalid(error.to_string()))?;
-        let (key, text) = (format!("{}{session}-{number:08}", inbox(&self.key)), Bytes::from(text));
+        let (key, text) = (delta(&self.key, place), Bytes::from(text));
         let (mut unsure, begun) = (false, now());
         for n in 1.. {
             limits.take_write().map_err(|stop| stopped(stop, unsure))?;

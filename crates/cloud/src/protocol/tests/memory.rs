@@ -108,6 +108,8 @@ pub struct Memory {
     /// As on S3: the version is a digest of the content.
     pub by_content: bool,
     pub latency: Latency,
+    /// How far its clock is behind.
+    pub behind: Duration,
     pub requests: Requests,
     pub versions: Arc<AtomicU32>,
 }
@@ -166,7 +168,7 @@ impl Memory {
         if !holds {
             return Err(Failure::Conflict(reply(412)));
         }
-        let modified = super::now();
+        let modified = super::now() - self.behind;
         if let Some(before) = objects.get(key)
             && modified < before.object.modified + self.latency.apart
         {
@@ -198,7 +200,8 @@ impl Memory {
     pub fn another_way_to_it(&self) -> Self {
         let (objects, versions) = (self.objects.clone(), self.versions.clone());
         let (ignores, by_content, latency) = (self.ignores, self.by_content, self.latency);
-        Self { objects, versions, ignores, by_content, latency, ..Self::default() }
+        let behind = self.behind;
+        Self { objects, versions, ignores, by_content, latency, behind, ..Self::default() }
     }
 
     fn roll(&self, script: &Mutex<VecDeque<Fault>>, write: bool) -> Fault {

@@ -6,6 +6,7 @@ mod mutants;
 mod patch;
 mod probe;
 mod release;
+mod settle;
 mod simulation;
 mod write;
 

@@ -60,6 +60,7 @@ impl Machine {
         };
         account.accepted(self.number, number, since);
         account.applied(since, &self.folder.settle(&place, &limits).await.map(|_| ()));
+        self.folder.tidied().await;
     }
 }
 
