@@ -126,7 +126,7 @@ impl fmt::Display for Error {
                 let why = match **why {
                     Kind::TimedOut => "the store did not answer in time. Check that the endpoint can be reached",
                     Kind::Contended => {
-                        "other writers were faster until the end of `timeout`. Raise it, or do not wait (`wait: 'accepted'`)"
+                        "`timeout` ended before any process had folded it. Raise it, or do not wait (`wait: 'accepted'`)"
                     }
                     Kind::Aborted => "the wait for it was aborted",
                     Kind::Corrupt => "the index reads back as other bytes. Check proxies in between",
