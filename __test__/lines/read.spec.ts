@@ -54,6 +54,24 @@ describe('readLines', () => {
     expect(rest.at(-1)).toBe('last')
   })
 
+  test('reads what is behind a pause as it is then', async ({ file }) => {
+    writeFileSync(file, 'first\nhalf')
+    const lines = readLines(file)
+    await lines.next()
+    await appendLines(file, ['a', 'b'])
+    expect(await all(lines)).toEqual(['a', 'b'])
+  })
+
+  test('ends where a file was made shorter meanwhile, and tells it', async ({ file }) => {
+    writeFileSync(file, 'first\nsecond\n')
+    const torn: SkippedLine[] = []
+    const lines = readLines(file, { onTorn: (line) => torn.push(line) })
+    await lines.next()
+    writeFileSync(file, 'a\n')
+    expect(await all(lines)).toEqual(['second'])
+    expect(torn).toEqual([{ line: 3, offset: 13, bytes: 0, reason: 'changed' }])
+  })
+
   needs('linux')('closes the file when the loop is left, or ends', async ({ dir, file }) => {
     writeFileSync(file, 'a\nb\n')
     const lines = readLines(file)

@@ -96,25 +96,30 @@ pub struct AppendResult {
 /// A line is a string without line feeds, NUL characters and lone surrogates; with `json: true` (see the other signature) it is
 /// made of a value. An iterable is gone through during the call. An empty one appends nothing and does not look at the file.
 ///
-/// Calls come after each other, whatever threads and processes make them: each takes the lock of an index (`.NAME.lock`). Calls of
+/// Calls come after each other, whatever threads and processes make them: each takes the lock of an index (`.NAME.lock`), and an
+/// flock(2) on the file itself (not on Windows), which makes those exclude each other that know it by other names. Calls of
 /// one process that wait for the same file at the same time, with the same options, share one write and one flush: a thousand at
 /// once take about as long as a handful. They run in the order of the calls, also among {@link atomicWrite} and
 /// {@link atomicIndexUpdate} of the same file.
 ///
 /// The file is appended to in place: its owner, mode and hard links stay, and a program that has it open sees the lines. A symbolic
 /// link is followed. A new file gets `mode`. What a crash has left of an append shows at the end of the file, as a line without
-/// a line end. The next call moves it to a file of its own, `NAME.torn-…`, and says so in its result; it is never removed. An
+/// a line end. The next call moves it to a file of its own, `NAME.torn-…`, which is flushed also with `flush: false`, and says so in
+/// its result; it is never removed. An
 /// editor may leave out the last line end as well: with `json: true` a complete value there (no number) gets its line end;
 /// of plain text nothing tells the two apart, and it is set aside too.
 ///
 /// Rejects with an {@link AtomicError} as {@link atomicWrite} does, and with `ERR_ATOMIC_LOCK_TIMEOUT`, `ERR_ATOMIC_NETWORK_FS`,
-/// `ERR_ATOMIC_NO_LOCKS` and `ERR_ATOMIC_NESTED` as {@link atomicIndexUpdate} does. Nothing of the lines is in the file then, also
+/// `ERR_ATOMIC_NO_LOCKS`, `ERR_ATOMIC_NESTED` and `ERR_ATOMIC_REENTRANT` as {@link atomicIndexUpdate} does. Nothing of the lines is in the file then, also
 /// after a full disk in the middle. The one exception is marked: with `error.committed === true` they may be there, as a whole or in
-/// part, because what was written could not be taken back, or because the name of a new file could not be flushed. Calls that
+/// part, because what was written could not be taken back (also when another program has appended next to it, or cut the file), or
+/// because the name of a new file could not be flushed. Calls that
 /// were appended together fail together. For an object in a store it is `ERR_ATOMIC_UNSUPPORTED`. An abort of `signal` takes effect
 /// until the lines are written.
 ///
-/// Not promised: anything about programs that write to the file without this package. Whole lines that they append are kept; a
+/// Not promised: anything about programs that write to the file without this package. Whole lines that they append are kept, but
+/// for those that come in the microseconds between the last look at the file's size and a truncation, which a torn line or
+/// a failed append needs; on Windows also those that come while lines are written can be overwritten. A
 /// part of a line that they are still writing counts as torn. A reader may meet a line that is being written: {@link readLines} skips
 /// it. The file must be readable too, and its directory writable.
 #[napi(

@@ -412,9 +412,10 @@ export interface SkippedLine {
   bytes: number
   /**
    * `'unfinished'`: it has no line end. `'nul'`: it has NUL bytes, as a power cut leaves them. `'utf8'`: it is not UTF-8. `'json'`: it
-   * is not JSON.
+   * is not JSON. `'changed'`: the file was made shorter or overwritten while it was read, so that no line begins here any more; `bytes`
+   * is 0, and the lines end here.
    */
-  reason: 'unfinished' | 'nul' | 'utf8' | 'json'
+  reason: 'unfinished' | 'nul' | 'utf8' | 'json' | 'changed'
 }
 
 /** Options of {@link atomicTransaction}. They are read once, when the function is called. */

@@ -37,8 +37,15 @@ pub struct ReadLinesOptions<'env> {
 /// mark at the beginning is no part of the first line; a carriage return at the end of a line is.
 ///
 /// The first step opens the file, and all steps read that one: lines that are appended meanwhile are given, and after a rotation by
-/// {@link appendLines} those of the old file, to its end. To read what was rotated, read `NAME.1`, `NAME.2` and so on. Leaving the
-/// loop closes the file.
+/// {@link appendLines} those of the old file, to its end. Leaving the loop closes the file.
+///
+/// To read rotated files too while others append, open all of them before the first loop, by one `next()` each, from the newest to the
+/// oldest: `NAME`, `NAME.1`, `NAME.2`, …. A rotation meanwhile then loses no line of those that are kept; it can bring one file twice,
+/// which its lines tell. In the other order it would leave a file out.
+///
+/// A file that is made shorter or overwritten while it is read (by `copytruncate` of logrotate, or an append that takes back what it
+/// could not write) ends where no line begins any more, and `onTorn` is told with the reason `'changed'`. That is not seen
+/// if by chance a line begins at that very place again.
 ///
 /// The first step rejects with an {@link AtomicError}: `ENOENT`, `EACCES`, …, `ERR_ATOMIC_NOT_REGULAR`, `ERR_ATOMIC_UNSUPPORTED` for an
 /// object in a store, `ERR_INVALID_ARG_TYPE`. Any step rejects with what reading fails with, and with `ERR_STRING_TOO_LONG` for a

@@ -6,6 +6,7 @@ use std::ops::Range;
 use crate::error::{ErrorKind, Named, Result};
 use crate::lines::tail::is_complete;
 use crate::sys;
+use crate::write::verify::read_fully;
 
 /// How much is read at a time.
 const CHUNK: usize = 256 << 10;
@@ -15,10 +16,8 @@ const MARK: &[u8] = b"\xef\xbb\xbf";
 #[derive(Debug)]
 pub struct Reader {
     file: File,
-    /// Where to read on.
+    /// Where the next line begins. What is there may have changed by the next read, so nothing of it is kept until then.
     offset: u64,
-    /// What was read and is no whole line yet.
-    rest: Vec<u8>,
     /// The number of the last line.
     line: u64,
     json: bool,
@@ -65,6 +64,8 @@ pub enum Why {
     Nul,
     /// It is no UTF-8.
     NotUtf8,
+    /// No line begins any more where the last one has ended: the file was made shorter meanwhile.
+    Changed,
 }
 
 impl Why {
@@ -74,6 +75,7 @@ impl Why {
             Self::Unfinished => "unfinished",
             Self::Nul => "nul",
             Self::NotUtf8 => "utf8",
+            Self::Changed => "changed",
         }
     }
 }
@@ -89,7 +91,7 @@ impl Piece {
 impl Reader {
     /// Reads `file`. `json`: each line is a JSON value.
     pub fn new(file: File, json: bool, longest: usize) -> Self {
-        Self { file, offset: 0, rest: Vec::new(), line: 0, json, longest }
+        Self { file, offset: 0, line: 0, json, longest }
     }
 
     /// The next lines; at least one, unless it is the last piece.
@@ -97,39 +99,59 @@ impl Reader {
     /// # Errors
     /// Those of read(2); [`ErrorKind::TooLong`].
     pub fn read(&mut self) -> Result<Piece> {
-        let mut bytes = std::mem::take(&mut self.rest);
+        // With the line end before it, which tells that a line begins there still.
+        let start = self.offset.saturating_sub(1);
+        let first = usize::from(self.offset > 0);
+        let mut bytes = Vec::new();
         loop {
             let known = bytes.len();
             bytes.resize(known + CHUNK, 0);
-            let got = match sys::read_at(&self.file, &mut bytes[known..], self.offset).named("read") {
-                Ok(got) => got,
-                Err(error) => {
-                    bytes.truncate(known);
-                    self.rest = bytes;
-                    return Err(error);
-                }
-            };
+            let got = sys::read_at(&self.file, &mut bytes[known..], start + known as u64).named("read")?;
             bytes.truncate(known + got);
-            let start = self.offset - known as u64;
-            self.offset += got as u64;
-            if got == 0 {
-                return Ok(self.last(bytes, start));
+            if first > 0 && bytes.first() != Some(&b'\n') {
+                return Ok(self.changed());
             }
-            let Some(end) = bytes[known..].iter().rposition(|byte| *byte == b'\n') else {
-                if bytes.len() > self.longest {
-                    return Err(ErrorKind::TooLong { size: bytes.len() as u64 }.into());
+            let fresh = known.max(first);
+            let end = bytes[fresh..].iter().rposition(|byte| *byte == b'\n').map(|at| fresh + at + 1);
+            if got > 0 && end.is_none() {
+                if bytes.len() - first > self.longest {
+                    return Err(ErrorKind::TooLong { size: (bytes.len() - first) as u64 }.into());
                 }
                 continue;
-            };
-            let end = known + end + 1;
-            self.rest = bytes.split_off(end);
-            return Ok(self.split(bytes, start));
+            }
+            // What two reads have found may be halves of two lines.
+            if known > 0 && !self.is_still(&bytes[..known], start)? {
+                bytes.clear();
+                continue;
+            }
+            let Some(end) = end else { return Ok(self.last(bytes, first, start)) };
+            bytes.truncate(end);
+            self.offset = start + end as u64;
+            return Ok(self.split(bytes, first, start));
         }
     }
 
-    fn split(&mut self, bytes: Vec<u8>, start: u64) -> Piece {
+    fn is_still(&self, bytes: &[u8], start: u64) -> Result<bool> {
+        let mut chunk = vec![0; CHUNK];
+        let mut at = start;
+        for known in bytes.chunks(CHUNK) {
+            let got = read_fully(&self.file, &mut chunk[..known.len()], at)?;
+            if chunk[..got] != *known {
+                return Ok(false);
+            }
+            at += got as u64;
+        }
+        Ok(true)
+    }
+
+    fn changed(&self) -> Piece {
+        let place = Lost { line: self.line + 1, offset: self.offset, bytes: 0 };
+        Piece { items: vec![Item::Lost(place, Why::Changed)], is_last: true, ..Piece::default() }
+    }
+
+    fn split(&mut self, bytes: Vec<u8>, first: usize, start: u64) -> Piece {
         let mut items = Vec::new();
-        let mut from = 0;
+        let mut from = first;
         while from < bytes.len() {
             let length = bytes[from..].iter().position(|byte| *byte == b'\n');
             let to = length.map_or(bytes.len(), |length| from + length);
@@ -156,10 +178,10 @@ impl Reader {
     }
 
     /// What is behind the last line end. A JSON value may lack only that.
-    fn last(&mut self, bytes: Vec<u8>, start: u64) -> Piece {
+    fn last(&mut self, bytes: Vec<u8>, first: usize, start: u64) -> Piece {
         let mut items = Vec::new();
-        if !bytes.is_empty() {
-            let item = self.item(&bytes, 0..bytes.len(), start);
+        if bytes.len() > first {
+            let item = self.item(&bytes, first..bytes.len(), start);
             items.push(match item {
                 Item::Line(range, place) if !(self.json && is_complete(&bytes[range.clone()])) => {
                     Item::Lost(place, Why::Unfinished)
@@ -174,7 +196,7 @@ impl Reader {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use std::io::Write as _;
+    use std::io::{Seek as _, SeekFrom, Write as _};
 
     use super::*;
 
@@ -226,6 +248,36 @@ mod tests {
     fn a_json_value_may_lack_its_line_end() {
         assert_eq!(read(b"1\n{}", true).0, ["1", "{}"]);
         assert_eq!(read(b"1\n2", true).1[0].1, Why::Unfinished);
+    }
+
+    #[test]
+    fn the_end_of_a_file_is_read_again_after_a_pause() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"a\nhalf").unwrap();
+        let mut reader = Reader::new(file.try_clone().unwrap(), false, CHUNK);
+        assert_eq!(reader.read().unwrap().items.len(), 1);
+        file.set_len(2).unwrap();
+        file.seek(SeekFrom::End(0)).unwrap();
+        file.write_all(b"other line\n").unwrap();
+        let piece = reader.read().unwrap();
+        let [Item::Line(range, place)] = &piece.items[..] else { panic!("{piece:?}") };
+        assert_eq!((piece.text(range), place.line, place.offset), ("other line", 2, 2));
+    }
+
+    #[test]
+    fn a_file_that_was_made_shorter_is_not_read_on() {
+        for now in [&b""[..], b"a", b"longer than it was"] {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(b"a\nb\nc").unwrap();
+            let mut reader = Reader::new(file.try_clone().unwrap(), false, CHUNK);
+            assert_eq!(reader.read().unwrap().items.len(), 2);
+            file.set_len(0).unwrap();
+            file.rewind().unwrap();
+            file.write_all(now).unwrap();
+            let piece = reader.read().unwrap();
+            assert!(piece.is_last);
+            assert_eq!(piece.items, [Item::Lost(Lost { line: 3, offset: 4, bytes: 0 }, Why::Changed)]);
+        }
     }
 
     #[test]
