@@ -10,6 +10,7 @@ use crate::lines::options::{AppendOptions, Torn};
 use crate::lines::rotate::rotate;
 use crate::lines::tail::Tail;
 use crate::lines::torn::set_aside;
+use crate::mutant::{Step, leaves_out};
 use crate::process::{Key, deferred_close, lock};
 use crate::sys::{self, Dir, FileId};
 use crate::write::Level;
@@ -40,8 +41,9 @@ pub fn append(target: &Target, text: &[u8], options: &AppendOptions) -> Result<D
         let mut size = log.size()?;
         let mut tail = Tail::of(&log.file, size, options.json)?;
         if let Tail::Torn(start) = tail
-            && let Some(found) = set_aside(target, &log.file, (start, size), options)?
+            && !leaves_out(Step::TornLine)
         {
+            let Some(found) = set_aside(target, &log.file, (start, size), options)? else { continue };
             torn = Some(found);
             (size, tail) = (start, Tail::Whole);
         }

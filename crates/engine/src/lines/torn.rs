@@ -7,15 +7,17 @@ use crate::cancel::Cancel;
 use crate::dir::Target;
 use crate::error::{Error, Named, Result};
 use crate::lines::options::{AppendOptions, Torn};
-use crate::mutant::{Step, leaves_out};
-use crate::sys;
+use crate::sys::{self, Dir};
 use crate::write::verify::read_fully;
 use crate::write::{Options, Running, Writer};
 
 const CHUNK: usize = 256 << 10;
 const NAME_MAX: usize = 255;
 
-/// Moves what is from `start` to `end`, the end of the file, to a file beside it.
+/// Moves what is from `start` to `end`, the end of the file, to a file beside it. `None`: another program has changed the
+/// file meanwhile, and nothing was cut off.
+///
+/// What another program appends between the last look at the size and ftruncate(2) is lost: the system has no step for both.
 ///
 /// # Errors
 /// Those of writing that file, of ftruncate(2) and of fsync(2). Whatever fails, the bytes are at least in one of the two.
@@ -25,9 +27,6 @@ pub fn set_aside(
     (start, end): (u64, u64),
     options: &AppendOptions,
 ) -> Result<Option<Torn>> {
-    if leaves_out(Step::TornLine) {
-        return Ok(None);
-    }
     let mut running = Running::default();
     each(file, start, end, |bytes| {
         running.add(bytes);
@@ -36,6 +35,14 @@ pub fn set_aside(
     // A kill right after the copy has the next call find the same bytes: they get the same name, and there is one copy.
     let path = target.real_path().with_file_name(name(&target.name, start, running.digest().hash()));
     copy(file, start, end, &path, options).map_err(|error| error.about(&path))?;
+    let now = Dir::stat_file(file).named("fstat")?.1.size;
+    if now != end {
+        // All of it is where it was, and may be a whole line by now.
+        if now > end {
+            drop(std::fs::remove_file(&path));
+        }
+        return Ok(None);
+    }
     file.set_len(start).named("ftruncate")?;
     if options.flush {
         sys::sync_file(file).named("fsync")?;
@@ -47,8 +54,8 @@ fn copy(file: &File, start: u64, end: u64, to: &std::path::Path, options: &Appen
     let never = Cancel::default();
     // No more open than the file that the bytes come from.
     let mode = sys::access_of(file).named("fstat")?.mode & 0o777;
-    let how =
-        Options { mode: Some(mode), flush: options.flush, verify: options.verify, ..Options::default() };
+    // Flushed whatever the caller asks for: the bytes may have been on disk for long, and are to be there at any time.
+    let how = Options { mode: Some(mode), flush: true, verify: options.verify, ..Options::default() };
     let mut writer = Writer::open(to, how, false, &never)?;
     each(file, start, end, |bytes| writer.write(bytes, &never))?;
     writer.publish(&never)?.flush().map(drop)

@@ -1,0 +1,39 @@
+// A torn line that is set aside, while other programs go on.
+
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect } from 'vitest'
+import { names } from '../helpers/files'
+import { needs } from '../helpers/needs'
+import type { Remote } from '../helpers/processes'
+import { systemCalls } from '../helpers/system-calls'
+
+const append = ({ appendLines }: Remote, file: string, options: object) =>
+  appendLines(file, 'ours', options).then(({ torn }) => torn ?? null)
+
+describe('a torn line', () => {
+  const traced = needs('strace that may attach')
+
+  traced('that its program ends during the copy stays where it is', async ({ dir, file }) => {
+    writeFileSync(file, 'old\nhal')
+    const inject = ['linkat:delay_exit=1000000:when=1', 'rename,renameat2:delay_exit=1000000:when=1']
+    const trace = ['linkat', 'rename', 'renameat2']
+    const traced = systemCalls(append, [file, { flush: false }], { trace, inject })
+    while (!names(dir).some((name) => name.includes('.torn-'))) await sleep(1)
+    appendFileSync(file, 'f\n')
+    expect((await traced).returned).toBeNull()
+    expect(readFileSync(file, 'utf8')).toBe('old\nhalf\nours\n')
+    expect(names(dir)).toEqual(['index.json'])
+  })
+
+  traced('is on disk elsewhere before it is cut off, whatever the call asks for', async ({ dir, file }) => {
+    writeFileSync(file, 'old\nhalf')
+    const trace = ['fsync', 'fdatasync', 'ftruncate']
+    const { returned, calls } = await systemCalls(append, [file, { flush: false }], { trace })
+    expect(returned).toMatchObject({ offset: 4, bytes: 4 })
+    const cut = calls.findIndex(({ name, args }) => name === 'ftruncate' && args.includes(`${file}>`))
+    const flushed = calls.slice(0, cut).filter(({ name }) => name.endsWith('sync'))
+    expect(flushed.some(({ args }) => !args.includes(`${dir}>`))).toBe(true)
+    expect(flushed.at(-1)?.args).toContain(`${dir}>`)
+  })
+})
