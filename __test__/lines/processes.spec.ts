@@ -1,6 +1,7 @@
 // Many threads of many processes on one file, and processes that are killed.
 
-import { readFileSync } from 'node:fs'
+import { linkSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { appendLines, readLines } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { names } from '../helpers/files'
@@ -42,6 +43,26 @@ describe('lines of many processes', () => {
     const inOrder = Array.from({ length: 100 }, (_, n) => n)
     expect([...callers.values()]).toEqual(Array(32).fill(inOrder))
     expect(names(dir)).toEqual(['index.json'])
+  })
+
+  test('that know the file by two names take nothing of each other back', async ({ dir, file }) => {
+    const other = join(dir, 'other')
+    writeFileSync(file, '')
+    linkSync(file, other)
+    const append = async ({ appendLines }: Remote, file: string, tag: string) => {
+      const line = `${tag}${'y'.repeat(3_000_000)}${tag}`
+      for (let n = 0; n < 15; n++) await appendLines(file, line, { flush: false })
+      return tag
+    }
+    const callers = [file, other].map((name, at) => inProcess(append, [name, 'ab'[at] as string]).returned)
+    expect(await Promise.all(callers)).toEqual(['a', 'b'])
+    const found = { a: 0, b: 0 }
+    for await (const line of readLines(file)) {
+      expect(line.length).toBe(3_000_002)
+      expect(line.at(-1)).toBe(line[0])
+      found[line[0] as 'a' | 'b']++
+    }
+    expect(found).toEqual({ a: 15, b: 15 })
   })
 
   test('that are killed lose no line that was acknowledged, and leave none in part', async ({ file }) => {

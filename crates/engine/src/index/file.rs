@@ -23,7 +23,7 @@ pub use crate::index::options::{BackupOptions, Numbers, UpdateOptions};
 pub use crate::index::snapshot::Snapshot;
 use crate::index::text::Text;
 use crate::index::{cache, json};
-use crate::lock::index_lock::IndexLock;
+use crate::lock::index_lock::{FileLock, IndexLock};
 use crate::process::Replaced;
 use crate::process::Turn;
 use crate::process::deferred_close;
@@ -73,13 +73,12 @@ impl IndexFile {
         self.line.is_some()
     }
 
-    /// For a call that has the turn in this process: takes the lock among processes, if it is free. `in_place`: it may
-    /// overwrite the index ([`Options::in_place`](crate::write::Options::in_place)).
+    /// For a call that has the turn in this process: takes the lock among processes, if it is free.
     ///
     /// # Errors
     /// Those of [`IndexLock::try_acquire`].
-    pub fn try_open(target: Target, turn: Turn, in_place: bool) -> Result<Opening> {
-        match IndexLock::try_acquire_or_busy(&target, in_place)? {
+    pub fn try_open(target: Target, turn: Turn, own: FileLock) -> Result<Opening> {
+        match IndexLock::try_acquire_or_busy(&target, own)? {
             Some(lock) => Ok(Opening::Open(Self::new(lock, turn, target))),
             None => Ok(Opening::Busy(target, turn)),
         }

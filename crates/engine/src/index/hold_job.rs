@@ -15,6 +15,7 @@ use crate::index::file::IndexFile;
 use crate::index::hold::Hold;
 use crate::job::{After, Job, Step};
 use crate::lock::holder::{Blocker, Timeout};
+use crate::lock::index_lock::FileLock;
 use crate::lock::sidecar::Backoff;
 use crate::lock::wait::{Look, look};
 use crate::process::{DescriptorBudget, Inside, Key, Places, Slot, Ticket, Turn};
@@ -228,7 +229,7 @@ impl HoldJob {
             let pause = locking.backoff.pause();
             locking.slots = locking.slots.take().or_else(|| HELD.take_all(self.paths.len()));
             let looked = match locking.slots {
-                Some(_) => look(path, turn, self.options.in_place, pause.is_ok()),
+                Some(_) => look(path, turn, FileLock::of_update(self.options.in_place), pause.is_ok()),
                 None => Ok(Look::Busy),
             };
             let obstacle = match looked {

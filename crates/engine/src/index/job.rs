@@ -15,6 +15,7 @@ use crate::index::group::Written;
 use crate::index::layout::Layout;
 use crate::job::{After, Job, Step};
 use crate::lock::holder::{Blocker, Timeout};
+use crate::lock::index_lock::FileLock;
 use crate::lock::wait::{self, Wait, Waited};
 use crate::process::{CallId, Called, Inside, Key, Ticket};
 use crate::transaction::pending::{self, Look};
@@ -112,7 +113,7 @@ impl OpenJob {
             self.stage = match wait::open(
                 &real,
                 wait,
-                self.origin.options.commit.in_place,
+                FileLock::of_update(self.origin.options.commit.in_place),
                 self.origin.timeout,
                 &self.cancel,
             )
@@ -169,7 +170,11 @@ impl Job for OpenJob {
                     Some(Called::Follower) => return Step::Done(Ok(Come::Follower)),
                     None => return self.wait(target.real_path(), Wait::Turn(place)),
                 };
-                match IndexFile::try_open(target, turn, self.origin.options.commit.in_place) {
+                match IndexFile::try_open(
+                    target,
+                    turn,
+                    FileLock::of_update(self.origin.options.commit.in_place),
+                ) {
                     Ok(Opening::Open(index)) => (index, self.since.elapsed()),
                     Ok(Opening::Busy(target, turn)) => {
                         return self.wait(target.real_path(), Wait::Lock(turn));
@@ -329,7 +334,14 @@ impl Commit {
         let real = target.real_path();
         Step::Wait(Box::pin(async move {
             let Origin { options, timeout, .. } = &origin;
-            let reopened = wait::reopen(place, &real, options.commit.in_place, *timeout, &self.cancel).await;
+            let reopened = wait::reopen(
+                place,
+                &real,
+                FileLock::of_update(options.commit.in_place),
+                *timeout,
+                &self.cancel,
+            )
+            .await;
             let stage = match reopened {
                 Ok(Waited::Open(index)) => Committing::Reopened(index, origin, waited),
                 Ok(_) => Committing::Moved(origin, waited, None),

@@ -15,7 +15,9 @@ use crate::lines::bunch::Bunch;
 pub use crate::lines::group::Outcome;
 use crate::lines::group::{Group, Seat, Told, Wish};
 use crate::lines::options::AppendOptions;
+
 use crate::lock::holder::{Blocker, Timeout};
+use crate::lock::index_lock::FileLock;
 use crate::lock::wait::{self, Wait, Waited};
 use crate::process::{Called, Inside, Ticket};
 use crate::transaction::pending::{self, Look};
@@ -125,7 +127,7 @@ impl Origin {
             Some(Called::Follower) => return Step::Wait(Box::pin(self.told(seat))),
             None => return self.wait(seat, cancel, target.real_path(), Wait::Turn(place)),
         };
-        match IndexFile::try_open(target, turn, false) {
+        match IndexFile::try_open(target, turn, FileLock::AsWell) {
             Ok(Opening::Open(file)) => match seat.leave() {
                 Ok(wish) => self.lead(file, Group::of(wish)),
                 Err(error) => Step::Done(Err(error)),
@@ -153,7 +155,7 @@ impl Origin {
 
     fn wait(self, seat: Seat, cancel: Cancel, real: PathBuf, wait: Wait) -> Step<AppendJob> {
         Step::Wait(Box::pin(async move {
-            match wait::open(&real, wait, false, self.timeout, &cancel).await {
+            match wait::open(&real, wait, FileLock::AsWell, self.timeout, &cancel).await {
                 Ok(Waited::Open(file)) => {
                     seat.leave().map(|wish| self.at(Stage::Ready(file, Group::of(wish)))).into()
                 }
@@ -238,7 +240,7 @@ impl Origin {
         drop(old);
         let (real, never) = (target.real_path(), Cancel::default());
         Step::Wait(Box::pin(async move {
-            let stage = match wait::reopen(place, &real, false, self.timeout, &never).await {
+            let stage = match wait::reopen(place, &real, FileLock::AsWell, self.timeout, &never).await {
                 Ok(Waited::Open(file)) => Stage::Ready(file, group),
                 Ok(_) => Stage::Moved(None, group),
                 Err(error) => return After::Done(Ok(group.settle(Err(error)))),

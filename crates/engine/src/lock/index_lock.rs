@@ -1,11 +1,29 @@
-//! What keeps an index for one call among all processes: the sidecar, and for calls that may overwrite the index in place
-//! the file itself too. Its other names (a file that is mounted into several containers) have other sidecars.
+//! What keeps an index for one call among all processes: the sidecar, and for calls that change the file in place
+//! the file itself too. Its other names (hard links, a file that is mounted into several containers) have other sidecars.
 
 use crate::dir::Target;
 use crate::error::Result;
 use crate::lock::sidecar::{Lock, Taking};
 use crate::transaction::recover;
 use crate::write::in_place::InPlace;
+
+/// Whether the file itself is locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileLock {
+    /// Only the sidecar is.
+    No,
+    /// Besides the sidecar, if the file is there.
+    AsWell,
+    /// As well, and alone where no sidecar can be made.
+    Suffices,
+}
+
+impl FileLock {
+    /// Of a call that may overwrite the index ([`Options::in_place`](crate::write::Options::in_place)), or not.
+    pub fn of_update(in_place: bool) -> Self {
+        if in_place { Self::Suffices } else { Self::No }
+    }
+}
 
 /// The locks of an index, held until this is dropped.
 #[derive(Debug)]
@@ -15,17 +33,16 @@ pub struct IndexLock {
 }
 
 impl IndexLock {
-    /// The locks, if they are free. `in_place`: the index may be overwritten. A transaction that was killed with the lock is
-    /// recovered first.
+    /// The locks, if they are free. A transaction that was killed with the lock is recovered first.
     ///
     /// # Errors
     /// Those of [`Lock::try_acquire`].
-    pub fn try_acquire(target: &Target, in_place: bool, taking: Taking) -> Result<Option<Self>> {
+    pub fn try_acquire(target: &Target, own: FileLock, taking: Taking) -> Result<Option<Self>> {
         let sidecar = match recover::take_index(target, taking) {
             Ok(None) => return Ok(None),
             sidecar => sidecar,
         };
-        if !in_place {
+        if own == FileLock::No {
             return Ok(Some(Self { _sidecar: sidecar?, file: None }));
         }
         let file = match InPlace::open(target) {
@@ -36,7 +53,9 @@ impl IndexLock {
         };
         match sidecar {
             // Where none can be made nobody has one.
-            Err(error) if file.is_some() && error.needs_in_place() => Ok(Some(Self { _sidecar: None, file })),
+            Err(error) if own == FileLock::Suffices && file.is_some() && error.needs_in_place() => {
+                Ok(Some(Self { _sidecar: None, file }))
+            }
             sidecar => Ok(Some(Self { _sidecar: sidecar?, file })),
         }
     }
@@ -45,8 +64,8 @@ impl IndexLock {
     ///
     /// # Errors
     /// The other ones of [`IndexLock::try_acquire`].
-    pub fn try_acquire_or_busy(target: &Target, in_place: bool) -> Result<Option<Self>> {
-        match Self::try_acquire(target, in_place, Taking::Fairly) {
+    pub fn try_acquire_or_busy(target: &Target, own: FileLock) -> Result<Option<Self>> {
+        match Self::try_acquire(target, own, Taking::Fairly) {
             Err(error) if error.is_transient() => Ok(None),
             tried => tried,
         }

@@ -8,7 +8,7 @@ use crate::dir::{Resolve, Target};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::file::IndexFile;
 use crate::lock::holder::{Blocker, Timeout};
-use crate::lock::index_lock::IndexLock;
+use crate::lock::index_lock::{FileLock, IndexLock};
 use crate::lock::sidecar::{Backoff, Taking};
 use crate::process::{Called, FollowerPlace, Place, Turn};
 
@@ -20,7 +20,7 @@ use crate::process::{Called, FollowerPlace, Place, Turn};
 pub async fn open(
     path: &Path,
     wait: Wait,
-    in_place: bool,
+    own: FileLock,
     timeout: Duration,
     cancel: &Cancel,
 ) -> Result<Waited> {
@@ -36,7 +36,7 @@ pub async fn open(
     let mut wait = Backoff::new(since, timeout);
     loop {
         let pause = wait.pause();
-        let obstacle = match look(path, &turn, in_place, pause.is_ok()) {
+        let obstacle = match look(path, &turn, own, pause.is_ok()) {
             Ok(Look::Ours(lock, target)) => return Ok(Waited::Open(IndexFile::new(lock, turn, target))),
             Ok(Look::Elsewhere) => return Ok(Waited::Elsewhere),
             Ok(Look::Busy) => None,
@@ -101,7 +101,7 @@ pub async fn enqueue(
 pub async fn reopen(
     mut place: Place,
     path: &Path,
-    in_place: bool,
+    own: FileLock,
     timeout: Duration,
     cancel: &Cancel,
 ) -> Result<Waited> {
@@ -114,7 +114,7 @@ pub async fn reopen(
             return Err(Timeout::ask(since.elapsed(), Blocker::EarlierCall, path).await.into());
         }
     };
-    open(path, Wait::Lock(turn), in_place, timeout, cancel).await
+    open(path, Wait::Lock(turn), own, timeout, cancel).await
 }
 
 /// What a waiting call sees.
@@ -132,14 +132,14 @@ pub enum Look {
 ///
 /// # Errors
 /// Those of [`IndexLock::try_acquire`].
-pub fn look(path: &Path, turn: &Turn, in_place: bool, can_wait: bool) -> Result<Look> {
+pub fn look(path: &Path, turn: &Turn, own: FileLock, can_wait: bool) -> Result<Look> {
     let target = match Target::resolve(path, Resolve { mkdir: false, exclusive: false }) {
         Ok(target) if target.key() == *turn.key() => target,
         Err(error) if error.is_transient() => return Err(error),
         _ => return Ok(Look::Elsewhere),
     };
     let taking = if can_wait { Taking::Fairly } else { Taking::Now };
-    Ok(match IndexLock::try_acquire(&target, in_place, taking)? {
+    Ok(match IndexLock::try_acquire(&target, own, taking)? {
         Some(lock) => Look::Ours(lock, target),
         None => Look::Busy,
     })
