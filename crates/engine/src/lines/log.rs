@@ -32,6 +32,28 @@ pub struct Placed {
     pub verified: Option<Level>,
 }
 
+/// What of a text is in the file by now.
+#[derive(Clone, Copy, Debug)]
+struct Written {
+    bytes: usize,
+    /// Where it ends; before the first piece, where that is to begin.
+    end: u64,
+    /// A piece is not right behind what was to be before it: a program without the lock has written there, or cut the file.
+    is_apart: bool,
+}
+
+impl Written {
+    /// A write has taken `some` bytes, after which the position is `end`. Returns whether they are apart. Those that have not
+    /// moved it are not there at all, which the read-back finds out.
+    fn add(&mut self, some: usize, end: u64) -> bool {
+        let is_apart = end != self.end && end != self.end + some as u64;
+        self.bytes += some;
+        self.end = end;
+        self.is_apart |= is_apart;
+        is_apart
+    }
+}
+
 impl<'a> Log<'a> {
     /// Opens the file of `target`, or makes it.
     ///
@@ -74,6 +96,8 @@ impl<'a> Log<'a> {
         let made = dir.create_to_append(name, mode);
         let file = made.map_err(|error| Error::not_made(error, Advice::MakesFile))?;
         let log = Self { target, file, is_new: true };
+        // As the lock of the index holds a file that is there: it may get other names at once.
+        sys::hold(&log.file);
         let bears = |now, wanted| dir.bears(now, wanted);
         let set = match (&model, options.mode) {
             (Some(model), mode) => sys::inherit(&log.file, dir, &first, &model.access, mode, &bears),
@@ -110,7 +134,7 @@ impl<'a> Log<'a> {
     /// # Errors
     /// Whatever fails first, [`Error::committed`] if a part of the text may be there; [`ErrorKind::Verify`].
     pub fn append(&self, text: &[u8], size: u64, options: &AppendOptions) -> Result<Placed> {
-        let mut written = 0;
+        let mut written = Written { bytes: 0, end: size, is_apart: false };
         self.try_append(text, size, options, &mut written).map_err(|error| {
             match self.take_back(size, written, options.flush) {
                 Ok(true) => error,
@@ -124,21 +148,30 @@ impl<'a> Log<'a> {
         text: &[u8],
         size: u64,
         options: &AppendOptions,
-        written: &mut usize,
+        written: &mut Written,
     ) -> Result<Placed> {
         let mut file = &self.file;
         // Where the system does not append by itself.
         file.seek(SeekFrom::Start(size)).named("lseek")?;
-        while *written < text.len() {
-            match file.write(&text[*written..]) {
+        while written.bytes < text.len() {
+            match file.write(&text[written.bytes..]) {
                 // A write of nothing is an error, not a loop.
                 Ok(0) => return Err(std::io::Error::from(std::io::ErrorKind::WriteZero)).named("write"),
-                Ok(some) => *written += some,
+                Ok(some) => {
+                    let before = written.bytes;
+                    let is_apart = written.add(some, file.stream_position().named("lseek")?);
+                    if is_apart && before > 0 {
+                        return Err(ErrorKind::Verify {
+                            offset: Some(written.end.saturating_sub(some as u64)),
+                        }
+                        .into());
+                    }
+                }
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error).named("write"),
             }
         }
-        let end = file.stream_position().named("lseek")?;
+        let end = written.end;
         let start = end.saturating_sub(text.len() as u64);
         let flushed =
             options.flush && (leaves_out(Step::AppendSync) || sys::sync_file(&self.file).named("fsync")?);
@@ -169,20 +202,18 @@ impl<'a> Log<'a> {
         Ok(level)
     }
 
-    /// Makes the file as long as it was. `false`: a program without the lock has appended behind it.
-    fn take_back(&self, size: u64, written: usize, flush: bool) -> Result<bool> {
+    /// Makes the file as long as it was. `false`: a program without the lock has changed it, and what is ours may be there.
+    fn take_back(&self, size: u64, written: Written, flush: bool) -> Result<bool> {
         if leaves_out(Step::AppendUndo) {
             return Ok(true);
         }
-        let end = (&self.file).stream_position().named("lseek")?;
         let now = self.size()?;
+        let is_ours = !written.is_apart && now == written.end;
+        if !is_ours && (written.bytes > 0 || now > size) {
+            return Ok(false);
+        }
         if now > size {
-            if end != now {
-                return Ok(false);
-            }
-            // A program without the lock may have appended before it.
-            let start = end.saturating_sub(written as u64).max(size);
-            self.file.set_len(start).named("ftruncate")?;
+            self.file.set_len(size).named("ftruncate")?;
             // The system may have begun to write it to the disk.
             if flush {
                 sys::sync_file(&self.file).named("fsync")?;
