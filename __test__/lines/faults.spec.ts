@@ -1,6 +1,6 @@
 // Faults in the steps of an append: nothing of it is left, or the error says so.
 
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type AtomicError, appendLines, readLines } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
@@ -58,6 +58,16 @@ describe('a fault', () => {
   traced('of the flush of a new file: there is none', async ({ dir, file }) => {
     expect(await faulty(file, ['fsync:error=EIO:when=1'])).toMatchObject({ code: 'EIO' })
     expect(names(dir)).toEqual([])
+  })
+
+  traced('by a kill finds a new file with its mode, or none', async ({ file }) => {
+    const trace = ['openat', 'fchmod', 'linkat']
+    const { calls } = await systemCalls(came, [file, ['a'], { mode: 0o640 }], { trace })
+    const mode = calls.findIndex(({ name, args }) => name === 'fchmod' && args.endsWith('0640'))
+    const named = calls.findIndex(({ name, args }) => name === 'linkat' && args.includes('"index.json"'))
+    expect(mode).toBeGreaterThanOrEqual(0)
+    expect(named).toBeGreaterThan(mode)
+    expect(statSync(file).mode & 0o777).toBe(0o640)
   })
 
   traced('of taking back what was written: committed', async ({ file }) => {

@@ -9,8 +9,9 @@ use crate::lines::options::AppendOptions;
 use crate::lines::rotate::numbered;
 use crate::mutant::{Step, leaves_out};
 use crate::sys::{self, Dir, Kind, Stat};
-use crate::write::Level;
+use crate::write::options::Create;
 use crate::write::verify::read_fully;
+use crate::write::{Attempt, Level, Staged};
 
 const ALL: u32 = 0o666;
 const PRIVATE: u32 = 0o600;
@@ -89,26 +90,56 @@ impl<'a> Log<'a> {
             Some(_) => dir.stat(&first).named("stat")?.filter(|stat: &Stat| stat.kind == Kind::File),
             None => None,
         };
-        let mode = match (&model, options.mode) {
-            (None, None) => ALL,
-            _ => PRIVATE,
+        if model.is_none() && options.mode.is_none() {
+            return Self::made_in_place(target, ALL, |_| Ok(()));
+        }
+        let bears = |now, wanted| dir.bears(now, wanted);
+        let set = |file: &File| -> Result<()> {
+            match (&model, options.mode) {
+                (Some(model), mode) => sys::inherit(file, dir, &first, &model.access, mode, &bears)?,
+                (None, Some(mode)) => sys::set_mode(file, mode, &bears)?,
+                (None, None) => {}
+            }
+            Ok(())
         };
-        let made = dir.create_to_append(name, mode);
+        match Self::make_aside(target, set) {
+            // Nothing has been made.
+            Err(error) if matches!(error.kind(), ErrorKind::NoExclusive) => {
+                Self::made_in_place(target, PRIVATE, set)
+            }
+            made => made,
+        }
+    }
+
+    /// The file has its access before it has its name, so a kill in between leaves none that others cannot use.
+    fn make_aside(target: &'a Target, set: impl Fn(&File) -> Result<()>) -> Result<Self> {
+        let how = Create { exclusive: true, by_rename: false };
+        loop {
+            let mut staged = Staged::new(target, true, how.exclusive)?;
+            set(staged.file())?;
+            match staged.publish(target, None, how)? {
+                Attempt::Published(_) => break,
+                Attempt::Taken => return Err(Error::raw("open", sys::EEXIST)),
+                // From now on with a temp name.
+                Attempt::Restage => staged.discard(),
+            }
+        }
+        let file = target.dir.open_to_append(&target.name).named("open")?;
+        sys::hold(&file);
+        Ok(Self { target, file, is_new: true })
+    }
+
+    fn made_in_place(target: &'a Target, mode: u32, set: impl Fn(&File) -> Result<()>) -> Result<Self> {
+        let made = target.dir.create_to_append(&target.name, mode);
         let file = made.map_err(|error| Error::not_made(error, Advice::MakesFile))?;
         let log = Self { target, file, is_new: true };
         // As the lock of the index holds a file that is there: it may get other names at once.
         sys::hold(&log.file);
-        let bears = |now, wanted| dir.bears(now, wanted);
-        let set = match (&model, options.mode) {
-            (Some(model), mode) => sys::inherit(&log.file, dir, &first, &model.access, mode, &bears),
-            (None, Some(mode)) => sys::set_mode(&log.file, mode, &bears),
-            (None, None) => Ok(()),
-        };
-        match set {
+        match set(&log.file) {
             Ok(()) => Ok(log),
             Err(error) => {
                 log.give_up();
-                Err(error.into())
+                Err(error)
             }
         }
     }
