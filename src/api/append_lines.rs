@@ -95,6 +95,7 @@ pub struct AppendResult {
 ///
 /// A line is a string without line feeds, NUL characters and lone surrogates; with `json: true` (see the other signature) it is
 /// made of a value. An iterable is gone through during the call. An empty one appends nothing and does not look at the file.
+/// A call takes about four times the size of its lines in memory (measured: 110 MB for 27 MB).
 ///
 /// Calls come after each other, whatever threads and processes make them: each takes the lock of an index (`.NAME.lock`), and an
 /// flock(2) on the file itself (not on Windows), which makes those exclude each other that know it by other names. Calls of
@@ -105,7 +106,7 @@ pub struct AppendResult {
 /// The file is appended to in place: its owner, mode and hard links stay, and a program that has it open sees the lines. A symbolic
 /// link is followed. A new file gets `mode`. What a crash has left of an append shows at the end of the file, as a line without
 /// a line end. The next call moves it to a file of its own, `NAME.torn-…`, which is flushed also with `flush: false`, and says so in
-/// its result; it is never removed. An
+/// its result; it is never removed. A call that fails after that does not say so: look for such files then. An
 /// editor may leave out the last line end as well: with `json: true` a complete value there (no number) gets its line end;
 /// of plain text nothing tells the two apart, and it is set aside too.
 ///
