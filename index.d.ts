@@ -412,9 +412,10 @@ export interface SkippedLine {
   bytes: number
   /**
    * `'unfinished'`: it has no line end. `'nul'`: it has NUL bytes, as a power cut leaves them. `'utf8'`: it is not UTF-8. `'json'`: it
-   * is not JSON.
+   * is not JSON. `'changed'`: the file was made shorter or overwritten while it was read, so that no line begins here any more; `bytes`
+   * is 0, and the lines end here.
    */
-  reason: 'unfinished' | 'nul' | 'utf8' | 'json'
+  reason: 'unfinished' | 'nul' | 'utf8' | 'json' | 'changed'
 }
 
 /** Options of {@link atomicTransaction}. They are read once, when the function is called. */
@@ -802,26 +803,32 @@ export declare function acquireIndexLock<const P extends PathLike | readonly Pat
  *
  * A line is a string without line feeds, NUL characters and lone surrogates; with `json: true` (see the other signature) it is
  * made of a value. An iterable is gone through during the call. An empty one appends nothing and does not look at the file.
+ * A call takes about four times the size of its lines in memory (measured: 110 MB for 27 MB).
  *
- * Calls come after each other, whatever threads and processes make them: each takes the lock of an index (`.NAME.lock`). Calls of
+ * Calls come after each other, whatever threads and processes make them: each takes the lock of an index (`.NAME.lock`), and an
+ * flock(2) on the file itself (not on Windows), which makes those exclude each other that know it by other names. Calls of
  * one process that wait for the same file at the same time, with the same options, share one write and one flush: a thousand at
  * once take about as long as a handful. They run in the order of the calls, also among {@link atomicWrite} and
  * {@link atomicIndexUpdate} of the same file.
  *
  * The file is appended to in place: its owner, mode and hard links stay, and a program that has it open sees the lines. A symbolic
  * link is followed. A new file gets `mode`. What a crash has left of an append shows at the end of the file, as a line without
- * a line end. The next call moves it to a file of its own, `NAME.torn-…`, and says so in its result; it is never removed. An
+ * a line end. The next call moves it to a file of its own, `NAME.torn-…`, which is flushed also with `flush: false`, and says so in
+ * its result; it is never removed. A call that fails after that does not say so: look for such files then. An
  * editor may leave out the last line end as well: with `json: true` a complete value there (no number) gets its line end;
  * of plain text nothing tells the two apart, and it is set aside too.
  *
  * Rejects with an {@link AtomicError} as {@link atomicWrite} does, and with `ERR_ATOMIC_LOCK_TIMEOUT`, `ERR_ATOMIC_NETWORK_FS`,
- * `ERR_ATOMIC_NO_LOCKS` and `ERR_ATOMIC_NESTED` as {@link atomicIndexUpdate} does. Nothing of the lines is in the file then, also
+ * `ERR_ATOMIC_NO_LOCKS`, `ERR_ATOMIC_NESTED` and `ERR_ATOMIC_REENTRANT` as {@link atomicIndexUpdate} does. Nothing of the lines is in the file then, also
  * after a full disk in the middle. The one exception is marked: with `error.committed === true` they may be there, as a whole or in
- * part, because what was written could not be taken back, or because the name of a new file could not be flushed. Calls that
+ * part, because what was written could not be taken back (also when another program has appended next to it, or cut the file), or
+ * because the name of a new file could not be flushed. Calls that
  * were appended together fail together. For an object in a store it is `ERR_ATOMIC_UNSUPPORTED`. An abort of `signal` takes effect
  * until the lines are written.
  *
- * Not promised: anything about programs that write to the file without this package. Whole lines that they append are kept; a
+ * Not promised: anything about programs that write to the file without this package. Whole lines that they append are kept, but
+ * for those that come in the microseconds between the last look at the file's size and a truncation, which a torn line or
+ * a failed append needs; on Windows also those that come while lines are written can be overwritten. A
  * part of a line that they are still writing counts as torn. A reader may meet a line that is being written: {@link readLines} skips
  * it. The file must be readable too, and its directory writable.
  */
@@ -1370,8 +1377,9 @@ export interface ReadIndexOptions<T = any> extends Pick<UpdateOptions<T>, 'initi
 }
 
 /**
- * Reads a file line by line, as `for await` goes on: at most a quarter of a megabyte and a line of it are in memory. It takes no lock
- * and needs no right to write. Splitting and checking are done on a worker.
+ * Reads a file line by line, as `for await` goes on: a quarter of a megabyte of it, or a line that is longer, is in memory at a time, as
+ * bytes and as strings. Measured, the process grows by 40 MB for a file of lines of 60 bytes, and by 115 MB for one of empty lines,
+ * however long it is; most of that is garbage that is yet to be collected. It takes no lock and needs no right to write. Splitting and checking are done on a worker.
  *
  * ```ts
  * for await (const event of readLines('events.jsonl', { json: true })) console.log(event)
@@ -1383,8 +1391,15 @@ export interface ReadIndexOptions<T = any> extends Pick<UpdateOptions<T>, 'initi
  * mark at the beginning is no part of the first line; a carriage return at the end of a line is.
  *
  * The first step opens the file, and all steps read that one: lines that are appended meanwhile are given, and after a rotation by
- * {@link appendLines} those of the old file, to its end. To read what was rotated, read `NAME.1`, `NAME.2` and so on. Leaving the
- * loop closes the file.
+ * {@link appendLines} those of the old file, to its end. Leaving the loop closes the file.
+ *
+ * To read rotated files too while others append, open all of them before the first loop, by one `next()` each, from the newest to the
+ * oldest: `NAME`, `NAME.1`, `NAME.2`, …. A rotation meanwhile then loses no line of those that are kept; it can bring one file twice,
+ * which its lines tell. In the other order it would leave a file out.
+ *
+ * A file that is made shorter or overwritten while it is read (by `copytruncate` of logrotate, or an append that takes back what it
+ * could not write) ends where no line begins any more, and `onTorn` is told with the reason `'changed'`. That is not seen
+ * if by chance a line begins at that very place again.
  *
  * The first step rejects with an {@link AtomicError}: `ENOENT`, `EACCES`, …, `ERR_ATOMIC_NOT_REGULAR`, `ERR_ATOMIC_UNSUPPORTED` for an
  * object in a store, `ERR_INVALID_ARG_TYPE`. Any step rejects with what reading fails with, and with `ERR_STRING_TOO_LONG` for a
