@@ -9,3 +9,4 @@
 mod js;
 pub mod protocol;
 mod store;
+mod sys;

@@ -11,6 +11,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
 use super::given::refused;
+use crate::sys;
 
 /// A program that takes longer is ended: perhaps it asks a person, whom it cannot reach.
 pub const LONGEST: Duration = Duration::from_secs(60);
@@ -35,7 +36,7 @@ impl Program {
     /// The command has no words, or a quote without an end.
     pub fn parse(command: &str) -> Result<Self> {
         let problem = |text: &str| refused(format!("the credential_process of the profile {text}"));
-        let words = words(command, cfg!(unix));
+        let words = words(command, sys::IS_POSIX);
         let mut words = words
             .ok_or_else(|| problem("has a quote without its end: close it in the configuration of AWS"))?
             .into_iter();
@@ -51,8 +52,7 @@ impl Program {
         let mut command = Command::new(&self.first);
         command.args(&self.rest).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         // A group of its own, so that what it has started ends with it.
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        sys::in_group_of_its_own(&mut command);
         timeout(LONGEST, self.run(command)).await.unwrap_or_else(|_| {
             let text = "has not ended after a minute, and was killed: see whether it waits for somebody";
             Err(self.problem(text))
@@ -119,10 +119,7 @@ impl Drop for Running {
         if matches!(child.try_wait(), Ok(Some(_))) {
             return;
         }
-        #[cfg(unix)]
-        if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-        }
+        sys::kill_group(&child);
         let _ = child.kill();
         // Not on this thread: one in the middle of a request to a disk ends only after that.
         let _ = std::thread::Builder::new().spawn(move || child.wait());
@@ -194,7 +191,7 @@ mod tests {
 }
 
 /// Programs that tests can watch.
-#[cfg(target_os = "linux")]
+#[cfg(target_os = "linux")] // a test
 #[cfg(test)]
 pub mod watched {
     use std::io::{BufRead as _, BufReader, PipeReader, PipeWriter, Read as _, Write as _, pipe};

@@ -245,7 +245,7 @@ impl TokenService {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(target_os = "linux")] // a test
 #[cfg(test)]
 mod tests {
     use std::time::SystemTime;
