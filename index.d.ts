@@ -21,128 +21,6 @@ export interface WriteEntry extends Omit<WriteOptions, 'signal' | 'fallback'> {
   data: Data
 }
 
-/**
- * Options for objects in stores, whose paths begin with `s3://`, `az://` or `gs://`. They mean nothing for files. Credentials come from
- * the environment, as for the tools of the clouds.
- */
-export interface CloudOptions {
-  /**
-   * The address of the store, for one that is not the cloud's own: `'http://127.0.0.1:9000'`.
-   *
-   * @default the cloud's
-   */
-  endpoint?: string
-  /**
-   * How long the whole call may take, in milliseconds. For {@link atomicIndexUpdate} of a file it is how long to wait for the index.
-   *
-   * @default 30_000
-   */
-  timeout?: number
-  /**
-   * How often to try, before the call rejects with `ERR_ATOMIC_CONTENDED`.
-   *
-   * @default as often as `timeout` allows
-   */
-  maxAttempts?: number
-}
-
-/**
- * A schema as [Standard Schema](https://standardschema.dev) defines it; zod, valibot and arktype make such. `T` is what it accepts.
- */
-export interface StandardSchema<T = any> {
-  readonly '~standard': {
-    readonly version: 1
-    readonly vendor: string
-    readonly validate: (value: unknown) => SchemaResult | Promise<SchemaResult>
-    readonly types?: { readonly input: T; readonly output: unknown } | undefined
-  }
-}
-
-/** What a schema says of an index: it passes if there are no issues. */
-export type SchemaResult =
-  | { readonly value: unknown; readonly issues?: undefined }
-  | { readonly issues: readonly SchemaIssue[] }
-
-/** What is wrong with an index, and at which place in it. */
-export interface SchemaIssue {
-  readonly message: string
-  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
-}
-
-/** What {@link list} gives for each object. */
-export interface ListedObject {
-  /** Its URL. */
-  path: string
-  /** Its size in bytes. */
-  size: number
-  /** Its version, as `ifVersion` takes it. */
-  version: string
-  /** When it was written, by the clock of the store. */
-  modified: Date
-}
-
-/** A change of an index, for {@link atomicIndexPatch}. */
-export interface IndexPatch {
-  /** The keys to set. */
-  set?: Record<string, unknown>
-  /** The keys to delete. One that is set as well is there afterwards. */
-  delete?: readonly string[]
-}
-
-/** Options of {@link atomicIndexPatch}: those of {@link atomicIndexUpdate}, but for `initial` and `fnTimeout`, and `wait`. */
-export interface PatchOptions extends Omit<UpdateOptions, 'initial' | 'fnTimeout'> {
-  /**
-   * For an object in a store: whether the promise resolves when the change is stored, or when it is in the index.
-   *
-   * @default 'applied'
-   */
-  wait?: 'accepted' | 'applied'
-}
-
-/** What {@link atomicIndexPatch} did. The other fields are those of the update, where the change is part of one already. */
-export interface PatchResult extends Partial<UpdateResult> {
-  /** Whether the change is in the index. `false`: it is stored, and will be. */
-  applied: boolean
-  /** Whether the change survives a power cut. */
-  durable: boolean
-}
-
-/** One object of {@link atomicPublish}. */
-export interface ReleaseEntry {
-  /** Its name below the prefix. */
-  path: string
-  /** Its content. */
-  data: Data
-  /** The encoding of a string. */
-  encoding?: BufferEncoding
-}
-
-/** Options of {@link atomicPublish}. */
-export interface PublishOptions extends CloudOptions {
-  /** How many older releases stay. */
-  keep?: number
-  /** Aborts the call, until the new release is the newest. */
-  signal?: AbortSignal
-}
-
-/** What {@link atomicPublish} did. The package for stores tells more. */
-export interface PublishResult {
-  /** The name of the release. */
-  release: string
-  /** The version of the pointer to it. */
-  version: string
-  [more: string]: unknown
-}
-
-/** The newest release below a prefix. The package for stores tells more. */
-export interface Release {
-  /** The name of the release. */
-  release: string
-  /** The version of the pointer to it. */
-  version: string
-  [more: string]: unknown
-}
-
 /** The codes that are this package's own. All others are the operating system's or Node's. */
 export type AtomicErrorCode =
   /** The bytes read back are not the bytes given. `offset` is the first that differs, where that is known. */
@@ -262,6 +140,128 @@ export interface AtomicError extends NodeJS.ErrnoException {
   requestId?: string
   /** The error that led to this one, or the reason of an aborted signal. */
   cause?: unknown
+}
+
+/**
+ * Options for objects in stores, whose paths begin with `s3://`, `az://` or `gs://`. They mean nothing for files. Credentials come from
+ * the environment, as for the tools of the clouds.
+ */
+export interface CloudOptions {
+  /**
+   * The address of the store, for one that is not the cloud's own: `'http://127.0.0.1:9000'`.
+   *
+   * @default the cloud's
+   */
+  endpoint?: string
+  /**
+   * How long the whole call may take, in milliseconds. For {@link atomicIndexUpdate} of a file it is how long to wait for the index.
+   *
+   * @default 30_000
+   */
+  timeout?: number
+  /**
+   * How often to try, before the call rejects with `ERR_ATOMIC_CONTENDED`.
+   *
+   * @default as often as `timeout` allows
+   */
+  maxAttempts?: number
+}
+
+/** What {@link list} gives for each object. */
+export interface ListedObject {
+  /** Its URL. */
+  path: string
+  /** Its size in bytes. */
+  size: number
+  /** Its version, as `ifVersion` takes it. */
+  version: string
+  /** When it was written, by the clock of the store. */
+  modified: Date
+}
+
+/** One object of {@link atomicPublish}. */
+export interface ReleaseEntry {
+  /** Its name below the prefix. */
+  path: string
+  /** Its content. */
+  data: Data
+  /** The encoding of a string. */
+  encoding?: BufferEncoding
+}
+
+/** Options of {@link atomicPublish}. */
+export interface PublishOptions extends CloudOptions {
+  /** How many older releases stay. */
+  keep?: number
+  /** Aborts the call, until the new release is the newest. */
+  signal?: AbortSignal
+}
+
+/** What {@link atomicPublish} did. The package for stores tells more. */
+export interface PublishResult {
+  /** The name of the release. */
+  release: string
+  /** The version of the pointer to it. */
+  version: string
+  [more: string]: unknown
+}
+
+/** The newest release below a prefix. The package for stores tells more. */
+export interface Release {
+  /** The name of the release. */
+  release: string
+  /** The version of the pointer to it. */
+  version: string
+  [more: string]: unknown
+}
+
+/**
+ * A schema as [Standard Schema](https://standardschema.dev) defines it; zod, valibot and arktype make such. `T` is what it accepts.
+ */
+export interface StandardSchema<T = any> {
+  readonly '~standard': {
+    readonly version: 1
+    readonly vendor: string
+    readonly validate: (value: unknown) => SchemaResult | Promise<SchemaResult>
+    readonly types?: { readonly input: T; readonly output: unknown } | undefined
+  }
+}
+
+/** What a schema says of an index: it passes if there are no issues. */
+export type SchemaResult =
+  | { readonly value: unknown; readonly issues?: undefined }
+  | { readonly issues: readonly SchemaIssue[] }
+
+/** What is wrong with an index, and at which place in it. */
+export interface SchemaIssue {
+  readonly message: string
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
+}
+
+/** A change of an index, for {@link atomicIndexPatch}. */
+export interface IndexPatch {
+  /** The keys to set. */
+  set?: Record<string, unknown>
+  /** The keys to delete. One that is set as well is there afterwards. */
+  delete?: readonly string[]
+}
+
+/** Options of {@link atomicIndexPatch}: those of {@link atomicIndexUpdate}, but for `initial` and `fnTimeout`, and `wait`. */
+export interface PatchOptions extends Omit<UpdateOptions, 'initial' | 'fnTimeout'> {
+  /**
+   * For an object in a store: whether the promise resolves when the change is stored, or when it is in the index.
+   *
+   * @default 'applied'
+   */
+  wait?: 'accepted' | 'applied'
+}
+
+/** What {@link atomicIndexPatch} did. The other fields are those of the update, where the change is part of one already. */
+export interface PatchResult extends Partial<UpdateResult> {
+  /** Whether the change is in the index. `false`: it is stored, and will be. */
+  applied: boolean
+  /** Whether the change survives a power cut. */
+  durable: boolean
 }
 
 /**
@@ -630,7 +630,6 @@ export interface Recovered {
     kept: string | null
   }[]
 }
-
 /**
  * A file that is written piece by piece and replaced as a whole: until {@link AtomicFile.commit} resolves, and after
  * any crash, every reader sees the old file, or none if there was none. Use it for content that is too large to be

@@ -17,8 +17,10 @@ export async function canGenerate() {
 /** Generates all of it into `folder`, and returns the names of what is there. */
 export async function generate(/** @type {string} */ folder) {
   // Unoptimised, as only the types are wanted.
-  await generateWith(['build', '--platform', '--output-dir', folder, '--no-js', '--dts', 'index.d.ts'])
-  const types = readFileSync(join(folder, 'index.d.ts'), 'utf8')
+  const dts = ['--dts', 'index.d.ts', '--no-dts-header']
+  await generateWith(['build', '--platform', '--output-dir', folder, '--no-js', ...dts])
+  const types = `${typesOfScripts()}${readFileSync(join(folder, 'index.d.ts'), 'utf8')}`
+  writeFileSync(join(folder, 'index.d.ts'), types)
   const values = types.matchAll(/^export declare (?:class|const|enum|function) (\w+)/gm)
   const { napi } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   writeFileSync(
@@ -41,6 +43,15 @@ export async function generate(/** @type {string} */ folder) {
     copyFileSync(join(root, 'LICENSE'), join(folder, 'npm', name, 'LICENSE'))
   }
   return ['index.js', 'index.d.ts', 'npm', cloudLoader]
+}
+
+/** Types that no function in Rust has, for all others to name. */
+function typesOfScripts() {
+  const folder = join(root, 'src/api/types')
+  const parts = ['values', 'errors', 'stores', 'index', 'lines', 'transaction'].map((name) =>
+    readFileSync(join(folder, `${name}.d.ts`), 'utf8'),
+  )
+  return ['/// <reference types="node" />\n', ...parts].join('\n')
 }
 
 const cloudLoader = 'packages/cloud/addon.js'

@@ -1,0 +1,167 @@
+/**
+ * A schema as [Standard Schema](https://standardschema.dev) defines it; zod, valibot and arktype make such. `T` is what it accepts.
+ */
+export interface StandardSchema<T = any> {
+  readonly '~standard': {
+    readonly version: 1
+    readonly vendor: string
+    readonly validate: (value: unknown) => SchemaResult | Promise<SchemaResult>
+    readonly types?: { readonly input: T; readonly output: unknown } | undefined
+  }
+}
+
+/** What a schema says of an index: it passes if there are no issues. */
+export type SchemaResult =
+  | { readonly value: unknown; readonly issues?: undefined }
+  | { readonly issues: readonly SchemaIssue[] }
+
+/** What is wrong with an index, and at which place in it. */
+export interface SchemaIssue {
+  readonly message: string
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
+}
+
+/** A change of an index, for {@link atomicIndexPatch}. */
+export interface IndexPatch {
+  /** The keys to set. */
+  set?: Record<string, unknown>
+  /** The keys to delete. One that is set as well is there afterwards. */
+  delete?: readonly string[]
+}
+
+/** Options of {@link atomicIndexPatch}: those of {@link atomicIndexUpdate}, but for `initial` and `fnTimeout`, and `wait`. */
+export interface PatchOptions extends Omit<UpdateOptions, 'initial' | 'fnTimeout'> {
+  /**
+   * For an object in a store: whether the promise resolves when the change is stored, or when it is in the index.
+   *
+   * @default 'applied'
+   */
+  wait?: 'accepted' | 'applied'
+}
+
+/** What {@link atomicIndexPatch} did. The other fields are those of the update, where the change is part of one already. */
+export interface PatchResult extends Partial<UpdateResult> {
+  /** Whether the change is in the index. `false`: it is stored, and will be. */
+  applied: boolean
+  /** Whether the change survives a power cut. */
+  durable: boolean
+}
+
+/**
+ * Changes a JSON file that begins as an empty object, without losing an update. State a type to have more than `any` in
+ * it: `atomicIndexUpdate<Record<string, Post>>(…)`.
+ *
+ * `fn` gets the parsed file, or a copy of `initial` if there is no file, and returns the next index. It may be async,
+ * and it may run more than once for one call, so it must have no side effects. The whole contract is documented at
+ * the signature of {@link atomicIndexUpdate} without `initial`.
+ */
+export declare function atomicIndexUpdate(
+  path: PathLike,
+  fn: (index: Record<string, any>) => object | PromiseLike<object>,
+  options: UpdateOptions & { initial: Record<string, never>; schema?: undefined },
+): Promise<UpdateResult>
+
+/**
+ * Changes a JSON file that begins as an empty array, without losing an update. State a type to have more than `any` in
+ * it: `atomicIndexUpdate<Post[]>(…)`.
+ *
+ * `fn` gets the parsed file, or a copy of `initial` if there is no file, and returns the next index. It may be async,
+ * and it may run more than once for one call, so it must have no side effects. The whole contract is documented at
+ * the signature of {@link atomicIndexUpdate} without `initial`.
+ */
+export declare function atomicIndexUpdate(
+  path: PathLike,
+  fn: (index: any[], run: UpdateRun) => any[] | PromiseLike<any[]>,
+  options: UpdateOptions & { initial: never[]; schema?: undefined },
+): Promise<UpdateResult>
+
+/**
+ * Changes a JSON file that begins as `initial`, without losing an update.
+ *
+ * `fn` gets the parsed file, or a copy of `initial` if there is no file, and returns the next index. It may be async,
+ * and it may run more than once for one call, so it must have no side effects. The whole contract is documented at
+ * the signature of {@link atomicIndexUpdate} without `initial`.
+ */
+export declare function atomicIndexUpdate<T extends object = any>(
+  path: PathLike,
+  fn: (index: T, run: UpdateRun) => T | PromiseLike<T>,
+  options: UpdateOptions<T> & { initial: T },
+): Promise<UpdateResult>
+
+/** What `fn` of an update gets as its second argument, if it declares one. */
+export interface UpdateRun {
+  /**
+   * Aborted when nobody waits for this run any more: the signal of the call was aborted, `fnTimeout` has passed, or the function kept other
+   * calls waiting (then it runs again, later). For what the function waits for: `fetch(url, { signal })`.
+   */
+  signal: AbortSignal
+  /** Which run of the function this is for its call: 1, 2, … */
+  attempt: number
+}
+
+/** A version of an index, as {@link watchIndex} gives it. */
+export interface IndexChange<T = any> {
+  /** The parsed index. */
+  value: T
+  /** The value that was given before, the very same; at first `undefined`. */
+  previous: T | undefined
+}
+
+/** Options of {@link IndexLock.update}. */
+export type LockedUpdateOptions<T = any> = Omit<
+  UpdateOptions<T>,
+  'fallback' | 'network' | 'endpoint' | 'maxAttempts' | 'onCorrupt'
+>
+
+/** Options of {@link recoverIndex}. */
+export type RecoverIndexOptions<T = any> = RecoveryOptions<T> & IndexLockOptions
+
+/** What {@link recoverIndex} has found and done. */
+export interface IndexRecovery<T = any> {
+  /**
+   * `'none'`: the index is good, and nothing was done; another process may have recovered it. `'restored'`: a backup was put back.
+   * `'rebuilt'`: it is what `rebuild` returned. `'initialized'`: it is `initial`.
+   */
+  action: 'none' | 'restored' | 'rebuilt' | 'initialized'
+  /** The index as it is now, parsed. With `'none'` and `migrate`: what that makes of it; the file stays as it is. */
+  value: T
+  /** With `'restored'`: the path of the backup that was put back. It stays where it is. */
+  source?: string
+  /**
+   * Where the broken bytes are now: `NAME.corrupt-20261128T205912Z`, the time in UTC, beside the index (beside the file, if the path is
+   * a link). `undefined` if the file was missing.
+   */
+  setAside?: string
+  /** What was wrong with the index; `undefined` if the file was missing. */
+  corrupt?: AtomicError
+}
+
+/** Options of {@link restoreIndex}. */
+export interface RestoreIndexOptions extends IndexLockOptions, Pick<WriteOptions, 'flush' | 'verify'> {}
+
+/** What {@link restoreIndex} has done. */
+export interface IndexRestoration {
+  /** `false`: the index says the same as the backup. */
+  written: boolean
+  /** As {@link WriteResult.durable}. */
+  durable: boolean
+  /** The path of the backup that was put back, where it was. */
+  source: string
+  /** Where the version is now that was there: the newest backup. */
+  backup?: string
+  /** Where the index is now that was there and was broken. */
+  setAside?: string
+}
+
+/** What is given for one path: a lock. For an array of paths: an array of locks, in their order. */
+export type IndexLocks<P> = P extends readonly PathLike[]
+  ? { -readonly [K in keyof P]: IndexLock }
+  : IndexLock
+
+export interface IndexLock {
+  /** Changes the index, as {@link atomicIndexUpdate} does: `fn` gets `undefined` if there is no file. */
+  update<T extends object = any>(
+    fn: (index: T | undefined, run: UpdateRun) => T | PromiseLike<T>,
+    options?: LockedUpdateOptions<T> | null,
+  ): Promise<UpdateResult>
+}
