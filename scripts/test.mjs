@@ -8,7 +8,10 @@ import { parseArgs, stripVTControlCharacters } from 'node:util'
 import { prepare, prepareCloud } from './prepare.mjs'
 import { Complaint, root, runAsScript, runCargo, runNode, withTemporaryFolder } from './tools.mjs'
 
-/** @typedef {{ passed: number, failed: number, skipped: string[] }} Counts */
+/** @typedef {{ passed: number, failed: string[], skipped: string[] }} Counts */
+
+/** @returns {Counts} */
+const noCounts = () => ({ passed: 0, failed: [], skipped: [] })
 
 /** @returns {Promise<Counts>} */
 async function runVitest(/** @type {string[]} */ args) {
@@ -23,10 +26,8 @@ async function runVitest(/** @type {string[]} */ args) {
       ],
       { env: process.stdout.isTTY ? { FORCE_COLOR: '1' } : { NO_COLOR: '1', FORCE_COLOR: undefined } },
     )
-    const counts = existsSync(file)
-      ? countVitest(JSON.parse(readFileSync(file, 'utf8')))
-      : { passed: 0, failed: 0, skipped: [] }
-    return neverGreenWhenRed(counts, code)
+    const counts = existsSync(file) ? countVitest(JSON.parse(readFileSync(file, 'utf8'))) : noCounts()
+    return neverGreenWhenRed(counts, code, 'vitest')
   })
 }
 
@@ -61,40 +62,39 @@ function countVitest(
   /** @type {{ testResults: { name: string, status: string,
    *   assertionResults: { status: string, fullName: string }[] }[] }} */ report,
 ) {
-  const counts = { passed: 0, failed: 0, skipped: /** @type {string[]} */ ([]) }
+  const counts = noCounts()
   for (const file of report.testResults) {
     const name = relative(root, file.name)
-    let failed = 0
+    const before = counts.failed.length
     for (const test of file.assertionResults) {
       if (test.status === 'passed') counts.passed++
-      else if (test.status === 'failed') failed++
+      else if (test.status === 'failed') counts.failed.push(`${name}: ${test.fullName}`)
       else counts.skipped.push(`${name}: ${test.fullName}`)
     }
     // A file that could not be loaded, or whose hook failed, has no failed test: it counts as one.
-    counts.failed += failed || (file.status === 'failed' ? 1 : 0)
+    if (file.status === 'failed' && counts.failed.length === before) counts.failed.push(name)
   }
   return counts
 }
 
 /** @returns {Promise<Counts>} */
 async function runCargoTest(/** @type {string[]} */ args) {
-  const counts = { passed: 0, failed: 0, skipped: /** @type {string[]} */ ([]) }
-  // libtest's JSON is unstable; these two kinds of line are what every Rust tool reads.
-  const closing = /^test result: \w+\. (\d+) passed; (\d+) failed; \d+ ignored;/
+  const counts = noCounts()
+  // libtest's JSON is unstable; these kinds of line are what every Rust tool reads.
+  const closing = /^test result: \w+\. (\d+) passed; \d+ failed; \d+ ignored;/
+  const failed = /^test (\S+(?: - .*)?) \.\.\. FAILED/
   const ignored = /^test (\S+(?: - .*)?) \.\.\. ignored(.*)$/
   const { code } = await runCargo(['test', '--no-fail-fast', ...args], {
     onLine(text) {
       const line = stripVTControlCharacters(text)
-      const sum = closing.exec(line)
-      if (sum) {
-        counts.passed += Number(sum[1])
-        counts.failed += Number(sum[2])
-      }
+      counts.passed += Number(closing.exec(line)?.[1] ?? 0)
+      const [, red] = failed.exec(line) ?? []
+      if (red) counts.failed.push(`cargo: ${red}`)
       const skipped = ignored.exec(line)
       if (skipped) counts.skipped.push(`cargo: ${skipped[1]}${skipped[2]}`)
     },
   })
-  return neverGreenWhenRed(counts, code)
+  return neverGreenWhenRed(counts, code, `cargo ${['test', ...args].join(' ')}`)
 }
 
 /** The crash lab is a program for Linux, and no default member of the workspace. */
@@ -107,8 +107,13 @@ const runProtocolTests = () =>
   runCargoTest(['-p', 'pipeline-atomic-cloud', '--profile', 'lab', '--features', 'mutants'])
 
 /** What failed outside any test (a compile error, an abort, an unhandled rejection) counts as one failure. */
-function neverGreenWhenRed(/** @type {Counts} */ counts, /** @type {number} */ code) {
-  return code !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts
+function neverGreenWhenRed(
+  /** @type {Counts} */ counts,
+  /** @type {number} */ code,
+  /** @type {string} */ runner,
+) {
+  const isHidden = code !== 0 && counts.failed.length === 0
+  return isHidden ? { ...counts, failed: [`${runner} ended with ${code} outside any test`] } : counts
 }
 
 /** @type {Record<'js' | 'rust' | 'cloud', (args: string[]) => Promise<Counts[]>>} */
@@ -129,12 +134,12 @@ runAsScript(import.meta.url, async () => {
   const run = part === 'js' || part === 'rust' || part === 'cloud' ? parts[part] : runAll
   const results = await run(rest)
 
-  const sum = (/** @type {(counts: Counts) => number} */ of) =>
-    results.reduce((total, one) => total + of(one), 0)
-  const failed = sum(({ failed }) => failed)
-  const passed = sum(({ passed }) => passed)
+  const passed = results.reduce((total, one) => total + one.passed, 0)
+  const list = (/** @type {string} */ title, /** @type {string[]} */ names) =>
+    names.length ? `${title} here:\n${names.map((name) => `  ${name}\n`).join('')}` : ''
+  const failed = results.flatMap(({ failed }) => failed)
   const skipped = results.flatMap(({ skipped }) => skipped)
-  console.log(skipped.length ? `\nskipped here:\n${skipped.map((name) => `  ${name}\n`).join('')}` : '')
-  console.log(`${passed} passed, ${failed} failed, ${skipped.length} skipped`)
-  if (failed > 0 || passed === 0) process.exitCode = 1
+  console.log(`\n${list('skipped', skipped)}${list('failed', failed)}`)
+  console.log(`${passed} passed, ${failed.length} failed, ${skipped.length} skipped`)
+  if (failed.length > 0 || passed === 0) process.exitCode = 1
 })

@@ -9,8 +9,14 @@ import { buildProgram } from '../helpers/program'
 /** For hooks and tests that end when the lab does, however slow the machine is. */
 export const NO_TIMEOUT = 0
 
-/** The lab prints a line every few seconds, on a busy machine every few minutes. One that is silent for this long hangs. */
+/**
+ * The lab prints a line every few seconds, on a busy machine every few minutes. One that hangs kills its processes after six
+ * minutes and says so. One that is silent for this long hangs itself.
+ */
 const SILENCE_MS = 15 * 60_000
+
+/** How much of what it has printed is shown then: the end tells where it hangs. */
+const LAST_LINES = 60
 
 const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin']
 const has = (program: string) => folders.some((folder) => existsSync(join(folder, program)))
@@ -42,7 +48,8 @@ export function run(
     let output = ''
     const hang = () => {
       lab.kill('SIGKILL')
-      reject(new Error(`the crash lab has printed nothing for ${SILENCE_MS / 60_000} minutes:\n${output}`))
+      const last = output.split('\n').slice(-LAST_LINES).join('\n')
+      reject(new Error(`the crash lab has printed nothing for ${SILENCE_MS / 60_000} minutes:\n${last}`))
     }
     let silence = setTimeout(hang, SILENCE_MS)
     for (const stream of [lab.stdout, lab.stderr]) {

@@ -6,7 +6,7 @@ import { type AtomicError, appendLines, readLines } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { names } from '../helpers/files'
 import { onPoorFs } from '../helpers/fuse'
-import { ext4, mounted, needs, testUnprivileged, tmpfs } from '../helpers/needs'
+import { ext4, mounted, needs, testUnprivileged, tmpfs, withAttribute } from '../helpers/needs'
 import { inProcess, type Remote } from '../helpers/processes'
 import { systemCalls } from '../helpers/system-calls'
 
@@ -26,7 +26,7 @@ const came = ({ appendLines }: Remote, file: string, lines: string[], options: o
 
 /** The same, with faults in calls on the file. */
 async function faulty(file: string, inject: string[], options = {}): Promise<Came> {
-  const trace = ['write', 'fsync', 'ftruncate', 'pread64']
+  const trace = ['write', 'fsync', 'ftruncate', 'pread64', 'flock']
   const lines = ['a'.repeat(99), 'b'.repeat(99)]
   const { returned } = await systemCalls(came, [file, lines, options], { trace, paths: [file], inject })
   return returned
@@ -39,6 +39,8 @@ describe('a fault', () => {
   const content = (file: string) => readFileSync(file, 'utf8')
 
   for (const [fault, expected] of [
+    // The lock of the file is what keeps calls out that use another name of it.
+    ['flock:error=EIO:when=1', { code: 'EIO' }],
     ['write:error=ENOSPC:when=1', { code: 'ENOSPC' }],
     ['write:error=EIO:when=1', { code: 'EIO' }],
     ['fsync:error=EIO:when=1', { code: 'EIO' }],
@@ -100,6 +102,14 @@ describe('a full disk', () => {
       })
     })
   }
+})
+
+needs('root that may set immutable')('a file with chattr +a is appended to', async ({ file }) => {
+  writeFileSync(file, 'old\n')
+  await withAttribute('a', file, async () => {
+    expect(await appendLines(file, 'new')).toMatchObject({ offset: 4, durable: true })
+  })
+  expect(readFileSync(file, 'utf8')).toBe('old\nnew\n')
 })
 
 describe('a place where appends are refused', () => {

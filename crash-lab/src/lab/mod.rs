@@ -9,6 +9,7 @@ pub mod cleanup_watchdog;
 pub mod command;
 pub mod order;
 pub mod parallel;
+mod stall;
 pub mod staging;
 
 use std::ffi::CStr;

@@ -8,6 +8,7 @@ use anyhow::{Result, anyhow};
 
 use super::budget::Budget;
 use super::order::Order;
+use super::stall::Stall;
 
 /// A line is printed at most this often, for people, and for programs that take a silent lab for a hung one.
 const PROGRESS: Duration = Duration::from_secs(5);
@@ -34,6 +35,7 @@ pub fn each<T: Sync, E, R: Send>(
     let next = AtomicUsize::new(0);
     let results: Mutex<Vec<Option<R>>> = Mutex::new(items.iter().map(|_| None).collect());
     let progress = Progress { name, all: items.len(), state: Mutex::new((0, Instant::now())) };
+    let stall = Stall::default();
     let walk = |thread| -> Result<()> {
         let equipment = equip(thread)?;
         loop {
@@ -47,12 +49,16 @@ pub fn each<T: Sync, E, R: Send>(
                 .inspect_err(|_| next.store(order.items.len(), Ordering::Relaxed))?;
             results.lock().unwrap_or_else(PoisonError::into_inner)[*item] = Some(done);
             progress.count();
+            stall.put_off();
         }
     };
     std::thread::scope(|scope| {
         let walk = &walk;
+        scope.spawn(|| stall.watch(name));
         let threads: Vec<_> = (0..*threads).map(|thread| scope.spawn(move || walk(thread))).collect();
-        threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| anyhow!("a thread panicked"))?)
+        let ended: Vec<_> = threads.into_iter().map(|thread| thread.join()).collect();
+        stall.end();
+        ended.into_iter().try_for_each(|ended| ended.map_err(|_| anyhow!("a thread panicked"))?)
     })?;
     Ok(results.into_inner().unwrap_or_else(PoisonError::into_inner))
 }

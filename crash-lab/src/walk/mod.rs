@@ -13,6 +13,7 @@ mod workspace;
 use std::hash::Hash;
 use std::process::ExitStatus;
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -37,6 +38,12 @@ pub const THREADS: usize = 2;
 
 /// How often a call is made again because it took another course.
 const TRIES: usize = 60;
+
+/// How often if that takes long: a call that waits for descriptors takes half a minute.
+const LONG_TRIES: usize = 8;
+
+/// What takes long.
+const LONG: Duration = Duration::from_secs(60);
 
 /// Which thread of the process is walked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -99,6 +106,13 @@ pub struct Attempt {
     /// How the process ended, if it did not answer.
     pub ended: Option<ExitStatus>,
     pub calls: Vec<Call>,
+}
+
+impl Attempt {
+    /// Whether the process neither answered nor ended.
+    fn is_stuck(&self) -> bool {
+        self.answer.is_none() && self.ended.is_none()
+    }
 }
 
 /// Makes the scene's call under strace.
@@ -164,6 +178,7 @@ pub fn attempt_beside<T>(
 
 /// As [`attempt`], and again if it did not `hit`. On a busy machine a call may find the lock free between two looks and
 /// look once more, a group may divide differently, and another thread may close a file whose replacement took long.
+/// A process that is stuck is a finding, whatever was hit.
 pub fn attempt_until(
     lab: &Lab,
     workspace: &Workspace,
@@ -185,13 +200,21 @@ pub fn attempt_beside_until<T>(
     hit: impl Fn(&Attempt) -> bool,
     beside: impl Fn() -> Result<T>,
 ) -> Result<(Attempt, T)> {
-    for _ in 1..TRIES {
+    let begun = Instant::now();
+    let mut tries = 0;
+    loop {
         let done = attempt_beside(lab, workspace, at, Some(inject), patience, &beside)?;
-        if hit(&done.0) {
+        tries += 1;
+        let is_long = begun.elapsed() >= LONG;
+        let enough = tries >= if is_long { LONG_TRIES } else { TRIES };
+        if enough || hit(&done.0) || done.0.is_stuck() {
             return Ok(done);
         }
+        if is_long {
+            let took = begun.elapsed().as_secs();
+            eprintln!("{}: {inject:?} was missed {tries} times in {took} s", at.scene.name);
+        }
     }
-    attempt_beside(lab, workspace, at, Some(inject), patience, &beside)
 }
 
 /// Every line of every scene's undisturbed trace. The first call traces them, on a disk of their own.

@@ -2,8 +2,9 @@
 //! the file itself too. Its other names (hard links, a file that is mounted into several containers) have other sidecars.
 
 use crate::dir::Target;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::lock::sidecar::{Lock, Taking};
+use crate::sys;
 use crate::transaction::recover;
 use crate::write::in_place::InPlace;
 
@@ -23,6 +24,12 @@ impl FileLock {
     pub fn of_update(in_place: bool) -> Self {
         if in_place { Self::Suffices } else { Self::No }
     }
+}
+
+/// Whether nobody can have the lock of the file: it is not there, it is none, or it may only be appended to (`chattr +a`).
+fn is_never_locked(error: &Error) -> bool {
+    let is_open = |errno| error.errno_of("open") == Some(errno);
+    is_open(sys::ENOENT) || is_open(sys::EPERM) || matches!(error.kind(), ErrorKind::NotRegular { .. })
 }
 
 /// The locks of an index, held until this is dropped.
@@ -48,6 +55,8 @@ impl IndexLock {
         let file = match InPlace::open(target) {
             Ok(None) => return Ok(None),
             Err(error) if error.is_transient() => return Err(error),
+            // Another call may have its lock, by another of its names.
+            Err(error) if own == FileLock::AsWell && !is_never_locked(&error) => return Err(error),
             // What cannot be overwritten may well be replaced; if not, it is opened again.
             opened => opened.ok().flatten(),
         };
