@@ -71,7 +71,8 @@ pub fn run(lab: &Lab, budget: Budget) -> Result<Findings> {
 /// The trials that wait for descriptors.
 fn wait(lab: &Lab, folder: &Path, trials: &[Trial], budget: Budget) -> Result<Vec<Option<Row>>> {
     let name = "errors, waiting for descriptors";
-    let mut order = Order::new(trials.len(), budget, &mut lab.rng(name));
+    let mut order = Order::new(trials.len(), budget, &mut lab.rng(name))
+        .one_of_each(|trial| trials[trial].point.at.scene.op.is_together());
     if budget.is_limited() {
         order.items.truncate(WAITING);
         order.floor = WAITING;

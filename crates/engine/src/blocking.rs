@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::index::file::{Numbers, UpdateOptions};
 use crate::index::group::Written;
 use crate::index::job::{Come, CommitJob, Committed, OpenJob, Outcome};
-use crate::job::{After, Job, Step};
+use crate::job::{After, Job, Retry, Step};
 use crate::lock::holder::{Blocker, Timeout};
 use crate::process::{CallId, Ticket, room_for_bytes};
 use crate::write::job::WriteJob;
@@ -21,9 +21,6 @@ use crate::write::{Options, Receipt};
 
 /// A call that no other takes along: the addon counts its own from 0.
 const ALONE: CallId = CallId::MAX;
-
-/// How long a job waits for descriptors.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Replaces the file at `path`, and returns when `data` is on disk, read back, under that name.
 ///
@@ -124,8 +121,11 @@ fn own(outcome: Outcome) -> Result<Receipt> {
 ///
 /// # Panics
 /// Inside an async runtime, if the job has to wait: run it on a thread that may block.
-pub fn run<J: Job>(mut job: J) -> Result<J::Output> {
-    let mut short_since: Option<Instant> = None;
+pub fn run<J: Job>(job: J) -> Result<J::Output> {
+    drive(job, Retry::default())
+}
+
+fn drive<J: Job>(mut job: J, mut retry: Retry) -> Result<J::Output> {
     loop {
         job = match job.run() {
             Step::Done(outcome) => return outcome,
@@ -133,18 +133,14 @@ pub fn run<J: Job>(mut job: J) -> Result<J::Output> {
                 let runtime = runtime::Builder::new_current_thread().enable_time().build();
                 let runtime = runtime.map_err(|error| Error::system("thread", error))?;
                 let after = runtime.block_on(future);
-                short_since = None;
                 match after {
                     After::Run(next) => next,
                     After::Done(outcome) => return outcome,
                 }
             }
-            Step::Again(_, error) if short_since.is_some_and(|since| since.elapsed() > PATIENCE) => {
-                return Err(error);
-            }
+            Step::Again(_, error) if retry.is_over() => return Err(error),
             Step::Again(next, _) => {
-                short_since.get_or_insert_with(Instant::now);
-                thread::sleep(Duration::from_millis(5));
+                thread::sleep(retry.pause());
                 next
             }
         }
@@ -153,4 +149,32 @@ pub fn run<J: Job>(mut job: J) -> Result<J::Output> {
 
 fn bug(what: &str) -> Error {
     ErrorKind::Panic(what.to_owned()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gets its lock each time, and lacks a descriptor each time after that.
+    struct Short(bool);
+
+    impl Job for Short {
+        type Output = ();
+
+        fn run(self) -> Step<Self> {
+            match self.0 {
+                true => Step::Again(Self(false), Error::raw("open", crate::sys::EMFILE)),
+                false => Step::Wait(Box::pin(async { After::Run(Self(true)) })),
+            }
+        }
+    }
+
+    #[test]
+    fn a_job_that_waits_in_between_ends_as_well() {
+        let mut retry = Retry::default();
+        while !retry.is_over() {
+            retry.pause();
+        }
+        assert!(drive(Short(false), retry).is_err_and(|error| error.is_transient()));
+    }
 }

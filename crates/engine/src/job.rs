@@ -4,6 +4,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 
@@ -43,6 +44,39 @@ impl<J: Job> From<Result<J>> for After<J> {
     }
 }
 
+/// How long a job pauses in all, until what it lacks counts as lacking for good.
+const PATIENCE: Duration = Duration::from_secs(10);
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// The pauses of one job before each [`Step::Again`]. What it waits for in between is not counted, and makes nothing undone:
+/// a job may get its lock each time and lack a descriptor each time after that.
+#[derive(Clone, Copy, Debug)]
+pub struct Retry {
+    left: Duration,
+    pause: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { left: PATIENCE, pause: FIRST_PAUSE }
+    }
+}
+
+impl Retry {
+    /// Whether the job has paused for as long as it may.
+    pub fn is_over(&self) -> bool {
+        self.left.is_zero()
+    }
+
+    /// How long to pause before the next try.
+    pub fn pause(&mut self) -> Duration {
+        self.left = self.left.saturating_sub(self.pause);
+        let longer = (self.pause * 2).min(LONGEST_PAUSE);
+        std::mem::replace(&mut self.pause, longer)
+    }
+}
+
 /// Drops a value on a worker, because that is I/O: a batch removes what is staged, an index its lock file.
 pub struct DropJob<T>(pub T);
 
@@ -52,5 +86,20 @@ impl<T: Send + 'static> Job for DropJob<T> {
     fn run(self) -> Step<Self> {
         drop(self.0);
         Step::Done(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pauses_of_a_job_are_ten_seconds_in_all() {
+        let mut retry = Retry::default();
+        let mut paused = Duration::ZERO;
+        while !retry.is_over() {
+            paused += retry.pause();
+        }
+        assert!(paused >= PATIENCE && paused < PATIENCE + LONGEST_PAUSE);
     }
 }

@@ -9,10 +9,10 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use engine::error::{Error, ErrorKind};
-use engine::job::{After, Job, Step, Waiting};
+use engine::job::{After, Job, Retry, Step, Waiting};
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 use tokio::runtime::Handle;
@@ -22,19 +22,8 @@ use crate::js::task::{mailbox, work};
 use crate::js::value::promise::{self, Deferred};
 use crate::js::value::{Result, Wakeup};
 
-/// How long a job waits for descriptors.
-const PATIENCE: Duration = Duration::from_secs(10);
-const FIRST_PAUSE: Duration = Duration::from_millis(1);
-const LONGEST_PAUSE: Duration = Duration::from_millis(50);
-
 /// What came of a job.
 pub type Outcome<T> = std::result::Result<T, Error>;
-
-#[derive(Clone, Copy)]
-struct Retry {
-    since: Option<Instant>,
-    pause: Duration,
-}
 
 /// Starts `job`. `react` gets its outcome, in a reaction of a promise that is made here, and makes the result of
 /// the returned promise of it. There V8 knows the caller's stack and async context.
@@ -85,7 +74,7 @@ pub fn run<'env, J: Job>(
     job: J,
     done: impl FnOnce(&Env, Outcome<J::Output>) + 'static,
 ) -> Result<'env, ()> {
-    spawn(env, job, Retry { since: None, pause: FIRST_PAUSE }, done)
+    spawn(env, job, Retry::default(), done)
 }
 
 fn spawn<'env, J: Job>(
@@ -101,9 +90,7 @@ fn spawn<'env, J: Job>(
 fn step<J: Job>(job: J, retry: Retry) -> Step<J> {
     // A panic becomes a rejection.
     match catch_unwind(AssertUnwindSafe(|| job.run())) {
-        Ok(Step::Again(_, error)) if retry.since.is_some_and(|since| since.elapsed() > PATIENCE) => {
-            Step::Done(Err(error))
-        }
+        Ok(Step::Again(_, error)) if retry.is_over() => Step::Done(Err(error)),
         Ok(step) => step,
         Err(panic) => Step::Done(Err(bug(&*panic))),
     }
@@ -113,19 +100,18 @@ fn step<J: Job>(job: J, retry: Retry) -> Step<J> {
 fn go_on<J: Job>(
     env: &Env,
     step: Step<J>,
-    Retry { since, pause }: Retry,
+    mut retry: Retry,
     done: impl FnOnce(&Env, Outcome<J::Output>) + 'static,
 ) {
-    let (future, retry): (Waiting<J>, _) = match step {
+    let future: Waiting<J> = match step {
         Step::Done(outcome) => return done(env, outcome),
-        Step::Wait(future) => (future, Retry { since: None, pause: FIRST_PAUSE }),
+        Step::Wait(future) => future,
         Step::Again(job, _) => {
-            let future = async move {
+            let pause = retry.pause();
+            Box::pin(async move {
                 tokio::time::sleep(pause).await;
                 After::Run(job)
-            };
-            let since = since.or_else(|| Some(Instant::now()));
-            (Box::pin(future), Retry { since, pause: (pause * 2).min(LONGEST_PAUSE) })
+            })
         }
     };
     let runtime = match runtime() {
