@@ -14,6 +14,27 @@ const fake = {
   failure: undefined,
   /** Runs before each read and each attempt to replace, and may wait or throw. @type {(what: string, signal: AbortSignal) => any} */
   before: () => {},
+  /** What reads wait for first. @type {Promise<void> | undefined} */
+  gate: undefined,
+  /**
+   * The outcomes of calls that share what they can: nothing is read before all of them are in the queue. One behind them
+   * that may not wait shows when they are.
+   *
+   * @template T
+   */
+  async together(
+    /** @type {(url: string, fn: (index: unknown) => unknown, options: object) => Promise<unknown>} */ update,
+    /** @type {() => Promise<T>[]} */ start,
+  ) {
+    let open = () => {}
+    fake.gate = new Promise((resolve) => {
+      open = resolve
+    })
+    const calls = start()
+    await update('s3://b/i', (index) => index, { timeout: 0 }).catch(() => {})
+    open()
+    return Promise.allSettled(calls)
+  },
   /** What `atomicWriteAll` makes of the entries. @type {(entries: AsyncIterable<unknown>) => Promise<unknown>} */
   async writeAll(entries) {
     const written = []
@@ -53,6 +74,7 @@ function openIndex(/** @type {string | URL} */ url, /** @type {any} */ options) 
     },
     async read() {
       calls.push(['read'])
+      await fake.gate
       await fake.before('read', options.signal)
       if (fake.failure) throw fake.failure
       version = objects.get(key)?.version
