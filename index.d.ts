@@ -125,11 +125,9 @@ export interface AtomicError extends NodeJS.ErrnoException {
   /** `ERR_ATOMIC_LOCK_TIMEOUT`: the path of the lock file. */
   lock?: string
   /**
-   * `ERR_ATOMIC_LOCK_TIMEOUT`: the process that has the lock, this one or another, with the name of its machine or
-   * container and the time since when. It is what the lock file says, for people to read: the pid may be that of another
-   * container, and after a kill that of a dead process.
+   * `ERR_ATOMIC_LOCK_TIMEOUT`: the process that has the lock, this one or another.
    */
-  holder?: { pid: number; host: string; since: Date }
+  holder?: LockHolder
   /** `ERR_STRING_TOO_LONG`: the size of the file in bytes, where it is the file that is too long. */
   size?: number
   /** `ERR_ATOMIC_SCHEMA`: what the schema has found, and where. */
@@ -140,6 +138,16 @@ export interface AtomicError extends NodeJS.ErrnoException {
   requestId?: string
   /** The error that led to this one, or the reason of an aborted signal. */
   cause?: unknown
+}
+
+/**
+ * A process that has the lock of an index, with the name of its machine or container and the time since when. It is what the lock file
+ * says, for people to read: the pid may be that of another container, and after a kill that of a dead process.
+ */
+export interface LockHolder {
+  pid: number
+  host: string
+  since: Date
 }
 
 /**
@@ -629,6 +637,128 @@ export interface Recovered {
     action: 'stood' | 'renamed' | 'removed' | 'dropped' | 'superseded' | 'lost'
     kept: string | null
   }[]
+}
+
+/**
+ * What {@link sweep} has found. NAME is the file or directory that it was made for:
+ *
+ * - `'temp'`: `.NAME.XXXXXXXXXXXX.atomic-tmp`, a file on its way to NAME;
+ * - `'tree'`: a directory of that name, which was being filled, or was replaced and is to be removed;
+ * - `'lock'`: `.NAME.lock`, the lock of the index NAME;
+ * - `'staged'`: `.NAME.XXXXXXXXXXXX.atomic-txn`, a file that a transaction has staged;
+ * - `'mark'`: `.atomic/XXXX.live`, which says that a process stages files below that root;
+ * - `'journal'`: `.atomic/journal`, of a root whose last transaction was interrupted or is at work;
+ * - `'previous'`: `.NAME.XXXXXXXXXXXX.atomic-old`, a directory that was NAME, on its way to where it was to be kept;
+ * - `'lost'`: `.NAME.XXXXXXXXXXXX.atomic-lost`, what an interrupted transaction would have written to NAME, which another program had changed.
+ */
+export type LeftoverKind = 'temp' | 'tree' | 'lock' | 'staged' | 'mark' | 'journal' | 'previous' | 'lost'
+
+/**
+ * Why {@link sweep} has left something where it is:
+ *
+ * - `'in-use'`: a living process has it;
+ * - `'recent'`: it was changed less than `olderThan` milliseconds ago;
+ * - `'pending'`: it belongs to a transaction that was interrupted. {@link recover} completes or drops that; then sweep again;
+ * - `'only-copy'`: it may be the only copy of your data. Look at it, and remove it or put it in its place yourself;
+ * - `'undecided'`: nothing tells whether a living process has it. The file system has no locks, the root of the transaction was moved, or the
+ *   lock file is empty;
+ * - `'not-yours'`: it is another user's;
+ * - `'failed'`: removing it failed, see `error`.
+ */
+export type KeptReason = 'in-use' | 'recent' | 'pending' | 'only-copy' | 'undecided' | 'not-yours' | 'failed'
+
+/** Something that a process has left behind, or is about to remove itself. */
+export interface Leftover {
+  /** Where it is: the directory as it was given, and the way from there. Bytes that are no UTF-8 are replaced by U+FFFD. */
+  path: string
+  kind: LeftoverKind
+  /** In bytes. Of a tree: those of its files. */
+  size: number
+  /** How long ago it was last changed, in milliseconds, by the clocks of this machine and of the file system. Never negative. */
+  age: number
+}
+
+/** What {@link sweep} has left where it is. */
+export interface KeptLeftover extends Leftover {
+  reason: KeptReason
+  /** Of a lock: the process that has it, or had it last. */
+  holder?: LockHolder
+  /** With the reason `'failed'`: what went wrong. */
+  error?: AtomicError
+}
+
+/** What {@link sweep} did. */
+export interface SweepResult {
+  /** What was removed; with `dryRun`, what would have been. */
+  removed: Leftover[]
+  /** What was found and left where it is. */
+  kept: KeptLeftover[]
+  /** Directories that could not be looked at, each with its `path`. */
+  errors: AtomicError[]
+  /** Directories that were not entered because another file system is mounted there. Sweep them by their own paths. */
+  mounts: string[]
+  /** How many directories were looked at. */
+  directories: number
+}
+
+/** What {@link inspectIndexLock} has found. */
+export interface IndexLockState {
+  /** Whether a process has the lock at this moment. */
+  held: boolean
+  /** The path of the lock file. */
+  lock: string
+  /** What the lock file says, if there is one: the process that has the lock or, with `held: false`, that was killed with it. */
+  holder?: LockHolder
+}
+
+/** What {@link inspectDirectory} finds out by trying, and answers with yes or no. `null`: it could not be tried, and `means` says why. */
+export type DirectoryAbility =
+  /** A file can be made only if its name is free. */
+  | 'exclusiveCreate'
+  /** A rename replaces a file in one step. */
+  | 'renameOver'
+  /** A rename can refuse a taken name. */
+  | 'renameNoReplace'
+  /** Two names can be exchanged in one step. */
+  | 'exchange'
+  /** A file can have several names. */
+  | 'hardLinks'
+  /** A file can be made without a name (`O_TMPFILE`), and get one later. */
+  | 'unnamedFiles'
+  /** The names in a directory can be flushed to the disk. */
+  | 'directoryFlush'
+  /** What was flushed survives a power cut, as far as the type of the file system tells. */
+  | 'durable'
+  /** Files can be locked (`flock`), which is what keeps an index for one process. */
+  | 'locks'
+  /** No other machine changes this file system. */
+  | 'local'
+  /** Bytes can be read back from the device, past the page cache. */
+  | 'deviceVerify'
+  /** Names that differ in case only are two files. */
+  | 'caseSensitive'
+  /** Names that differ only in how Unicode writes a character are two files. */
+  | 'normalizationSensitive'
+  /** Files have permissions of their own. */
+  | 'modes'
+  /** Files can have extended attributes. */
+  | 'extendedAttributes'
+  /** Files can have POSIX ACLs. */
+  | 'acls'
+
+/** One row of {@link DirectoryInspection}. `means`: what follows from the value for you, in one sentence. */
+export type DirectoryTrait =
+  | { name: DirectoryAbility; value: boolean | null; means: string }
+  /** The type of the file system, and the device or server that it is on, as the system calls them. */
+  | { name: 'fileSystem' | 'device'; value: string | null; means: string }
+  /** `longestName`: in bytes, for a name in ASCII. `flushTime`: the median of writing and flushing 4 KiB, in milliseconds. */
+  | { name: 'longestName' | 'flushTime'; value: number | null; means: string }
+
+/** What {@link inspectDirectory} has found, a row for each trait, always in the same order. */
+export interface DirectoryInspection {
+  /** The directory, links resolved. */
+  path: string
+  traits: DirectoryTrait[]
 }
 /**
  * A file that is written piece by piece and replaced as a whole: until {@link AtomicFile.commit} resolves, and after

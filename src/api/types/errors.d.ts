@@ -102,11 +102,9 @@ export interface AtomicError extends NodeJS.ErrnoException {
   /** `ERR_ATOMIC_LOCK_TIMEOUT`: the path of the lock file. */
   lock?: string
   /**
-   * `ERR_ATOMIC_LOCK_TIMEOUT`: the process that has the lock, this one or another, with the name of its machine or
-   * container and the time since when. It is what the lock file says, for people to read: the pid may be that of another
-   * container, and after a kill that of a dead process.
+   * `ERR_ATOMIC_LOCK_TIMEOUT`: the process that has the lock, this one or another.
    */
-  holder?: { pid: number; host: string; since: Date }
+  holder?: LockHolder
   /** `ERR_STRING_TOO_LONG`: the size of the file in bytes, where it is the file that is too long. */
   size?: number
   /** `ERR_ATOMIC_SCHEMA`: what the schema has found, and where. */
@@ -117,4 +115,14 @@ export interface AtomicError extends NodeJS.ErrnoException {
   requestId?: string
   /** The error that led to this one, or the reason of an aborted signal. */
   cause?: unknown
+}
+
+/**
+ * A process that has the lock of an index, with the name of its machine or container and the time since when. It is what the lock file
+ * says, for people to read: the pid may be that of another container, and after a kill that of a dead process.
+ */
+export interface LockHolder {
+  pid: number
+  host: string
+  since: Date
 }
