@@ -8,7 +8,7 @@ use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
 use crate::js::value::thrown::{abort, error as plain_error, invalid_return, string_too_long, type_error};
-use crate::js::value::{Thrown, raw};
+use crate::js::value::{Result, Thrown, raw};
 
 /// Why a call about what the caller calls `path` failed, for the reaction that rejects its promise; `reason` asks
 /// the caller's signal, after an abort only: it runs a getter.
@@ -84,21 +84,22 @@ fn held<'env>(env: &'env Env, thrown: Thrown<'env>, timeout: &Timeout) -> Thrown
         Some(lock) => thrown.with(env, c"lock", lock.to_string_lossy().into_owned()),
         None => thrown,
     };
-    let Some(Holder { pid, host, since }) = &timeout.holder else { return thrown };
-    let holder = || {
-        let holder = raw::object(env)?;
-        let since = since.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        let since = raw::construct(env, &raw::global(env, c"Date")?, &[raw::to_js(env, since as f64)?])?;
-        raw::define(env, &holder, c"pid", &raw::to_js(env, *pid)?)?;
-        raw::define(env, &holder, c"host", &raw::to_js(env, host.as_str())?)?;
-        raw::define(env, &holder, c"since", &since)?;
-        Ok(holder)
-    };
-    match holder() {
-        Ok(holder) => thrown.with(env, c"holder", holder),
+    match timeout.holder.as_ref().map(|by| holder(env, by)) {
+        Some(Ok(holder)) => thrown.with(env, c"holder", holder),
         // In an environment that is ending.
-        Err(Thrown(_)) => thrown,
+        Some(Err(Thrown(_))) | None => thrown,
     }
+}
+
+/// Who has a lock.
+pub fn holder<'env>(env: &'env Env, Holder { pid, host, since }: &Holder) -> Result<'env, Unknown<'env>> {
+    let holder = raw::object(env)?;
+    let since = since.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    let since = raw::construct(env, &raw::global(env, c"Date")?, &[raw::to_js(env, since as f64)?])?;
+    raw::define(env, &holder, c"pid", &raw::to_js(env, *pid)?)?;
+    raw::define(env, &holder, c"host", &raw::to_js(env, host.as_str())?)?;
+    raw::define(env, &holder, c"since", &since)?;
+    Ok(holder)
 }
 
 fn at<'env>(env: &'env Env, thrown: Thrown<'env>, place: &Place) -> Thrown<'env> {

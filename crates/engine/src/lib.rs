@@ -8,6 +8,7 @@
 //! - [`lines`] appends to files of lines, and reads them.
 //! - [`batch`] writes many files behind one barrier, [`tree`] replaces whole directories, [`transaction`] changes several
 //!   files together, over a crash too.
+//! - [`mod@sweep`] finds and removes what killed processes have left; [`inspect`] finds out what a file system keeps.
 //! - [`dir`], `walk` and [`process`] are what these share: open directories, going through trees, and what
 //!   there is one of in a process (the queue of calls, descriptors, kept memory).
 //! - [`job`] is a piece of work that may have to wait; [`blocking`] has the whole protocol in one call.
@@ -21,11 +22,13 @@ pub mod data;
 pub mod dir;
 pub mod error;
 pub mod index;
+pub mod inspect;
 pub mod job;
 pub mod lines;
 pub mod lock;
 mod mutant;
 pub mod process;
+pub mod sweep;
 mod sys;
 pub mod transaction;
 pub mod tree;

@@ -29,14 +29,6 @@ use crate::js::value::{FilePath, copy, raw};
 
 type Args<'env> = [Unknown<'env>; 7];
 
-fn object<'env>(env: &'env Env, fields: &[(&std::ffi::CStr, Unknown<'_>)]) -> Result<'env, Unknown<'env>> {
-    let object = raw::object(env)?;
-    for (name, value) in fields {
-        raw::define(env, &object, name, value)?;
-    }
-    Ok(object)
-}
-
 fn path<'env>(env: &'env Env, handle: &Unknown<'_>) -> Result<'env, FilePath> {
     with(env, handle, FilePath::clone)
 }
@@ -131,7 +123,7 @@ pub fn lock<'env>(
         }
         let stale =
             locked.stale.iter().map(|at| raw::to_js(env, *at as f64)).collect::<Result<'_, Vec<_>>>()?;
-        object(
+        raw::record(
             env,
             &[
                 (c"session", make(env, locked.session)?),
@@ -167,12 +159,12 @@ pub fn commit<'env>(
             Committed::Changed(changed) => {
                 let changed =
                     changed.iter().map(|at| raw::to_js(env, *at as f64)).collect::<Result<'_, Vec<_>>>()?;
-                object(env, &[(c"changed", raw::array(env, &changed)?)])
+                raw::record(env, &[(c"changed", raw::array(env, &changed)?)])
             }
             Committed::Done(transaction, receipts) => {
                 let receipts = receipts.iter().map(|receipt| receipt_object(env, receipt));
                 let receipts = receipts.collect::<Result<'_, Vec<_>>>()?;
-                object(
+                raw::record(
                     env,
                     &[
                         (c"transaction", raw::to_js(env, transaction.unwrap_or_default() as f64)?),
@@ -224,7 +216,7 @@ fn receipt_object<'env>(env: &'env Env, receipt: &Receipt) -> Result<'env, Unkno
         Some(Level::Cache) => raw::to_js(env, "cache")?,
         Some(Level::Device) => raw::to_js(env, "device")?,
     };
-    object(
+    raw::record(
         env,
         &[
             (c"written", raw::to_js(env, receipt.written)?),
@@ -258,7 +250,7 @@ pub fn read<'env>(env: &'env Env, [root, file, others, ..]: Args<'env>) -> Resul
             None => raw::null(env),
         };
         let identities = read.identities.iter().map(identity).collect::<Result<'_, Vec<_>>>()?;
-        object(
+        raw::record(
             env,
             &[
                 (c"content", content(env, read.content)?),
@@ -331,7 +323,7 @@ fn recovered_object<'env>(env: &'env Env, recovered: &Recovered) -> Result<'env,
             Some(kept) => raw::to_js(env, kept.to_string_lossy().into_owned())?,
             None => raw::null(env)?,
         };
-        files.push(object(
+        files.push(raw::record(
             env,
             &[
                 (c"path", raw::to_js(env, path.to_string_lossy().into_owned())?),
@@ -344,7 +336,7 @@ fn recovered_object<'env>(env: &'env Env, recovered: &Recovered) -> Result<'env,
         Some(transaction) => raw::to_js(env, transaction as f64)?,
         None => raw::null(env)?,
     };
-    object(
+    raw::record(
         env,
         &[
             (c"outcome", raw::to_js(env, outcome)?),

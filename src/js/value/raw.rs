@@ -141,6 +141,15 @@ pub fn object(env: &Env) -> Result<'_, Unknown<'_>> {
     value(env, |raw| unsafe { sys::napi_create_object(env.raw(), raw) })
 }
 
+/// An object with these properties.
+pub fn record<'env>(env: &'env Env, fields: &[(&CStr, Unknown<'_>)]) -> Result<'env, Unknown<'env>> {
+    let record = object(env)?;
+    for (name, value) in fields {
+        define(env, &record, name, value)?;
+    }
+    Ok(record)
+}
+
 /// `object[name] = property`, as an own property, whatever its prototype has by that name.
 pub fn define<'env>(
     env: &'env Env,

@@ -3,6 +3,7 @@
 pub(crate) mod directory;
 pub(crate) mod flush;
 pub(crate) mod names;
+pub(crate) mod orphan;
 pub(crate) mod place;
 pub(crate) mod spelling;
 pub(crate) mod sweep;

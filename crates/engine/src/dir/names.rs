@@ -24,6 +24,7 @@ const TEMP_SUFFIX: &str = ".atomic-tmp";
 const OLD_SUFFIX: &str = ".atomic-old";
 const TRANSACTION_SUFFIX: &str = ".atomic-txn";
 const LOST_SUFFIX: &str = ".atomic-lost";
+const LOCK_SUFFIX: &str = ".lock";
 const RANDOM: usize = 12;
 const NAME_MAX: usize = 255;
 
@@ -117,6 +118,39 @@ pub fn is_temp(name: &OsStr) -> bool {
     random_part(name, TEMP_SUFFIX).is_some()
 }
 
+/// What a name is for that only this library gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ours {
+    /// A file on its way, a tree that is being built, or a guard.
+    Temp,
+    /// A directory that was replaced.
+    Old,
+    /// A file that a transaction has staged.
+    Staged,
+    /// What a transaction could not give its name.
+    Lost,
+    /// A sidecar lock, if it says so: other programs have files of such names.
+    Lock,
+}
+
+/// What a name is for, if it is one of ours.
+pub fn ours(name: &OsStr) -> Option<Ours> {
+    let suffixes = [
+        (TEMP_SUFFIX, Ours::Temp),
+        (OLD_SUFFIX, Ours::Old),
+        (TRANSACTION_SUFFIX, Ours::Staged),
+        (LOST_SUFFIX, Ours::Lost),
+    ];
+    let found = suffixes.into_iter().find(|(suffix, _)| random_part(name, suffix).is_some());
+    let is_lock = || {
+        let bytes = name.as_encoded_bytes();
+        bytes.starts_with(b".")
+            && bytes.ends_with(LOCK_SUFFIX.as_bytes())
+            && bytes.len() > ".".len() + LOCK_SUFFIX.len()
+    };
+    found.map(|(_, ours)| ours).or_else(|| is_lock().then_some(Ours::Lock))
+}
+
 /// The guard of the directory with this temp name.
 pub fn guard(temp: &OsStr) -> OsString {
     let random = random_part(temp, TEMP_SUFFIX).unwrap_or_default();
@@ -137,15 +171,15 @@ fn random_part<'name>(name: &'name OsStr, suffix: &str) -> Option<&'name str> {
 /// The sidecar lock of the index `name`.
 pub fn lock(name: &OsStr) -> OsString {
     let mut lock = OsString::from(".");
-    if name.len() + ".".len() + ".lock".len() <= NAME_MAX {
+    if name.len() + ".".len() + LOCK_SUFFIX.len() <= NAME_MAX {
         lock.push(name);
     } else {
         // Of all names that a case-insensitive directory takes for this one, as far as they are ASCII.
         let hash = format!(".{:016x}", fnv1a(name.to_ascii_lowercase().as_encoded_bytes()));
-        lock.push(sys::cut(name, NAME_MAX - ".".len() - hash.len() - ".lock".len()));
+        lock.push(sys::cut(name, NAME_MAX - ".".len() - hash.len() - LOCK_SUFFIX.len()));
         lock.push(hash);
     }
-    lock.push(".lock");
+    lock.push(LOCK_SUFFIX);
     lock
 }
 
@@ -206,6 +240,22 @@ mod tests {
             assert!(!is_temp(name.as_ref()), "{name}");
         }
         assert!(is_temp(".x.abcdefghijkl.atomic-tmp".as_ref()));
+    }
+
+    #[test]
+    fn each_name_of_ours_says_what_it_is_for() {
+        for (name, is) in [
+            (".x.abcdefghijkl.atomic-tmp", Some(Ours::Temp)),
+            (".x.abcdefghijkl.atomic-old", Some(Ours::Old)),
+            (".x.abcdefghijkl.atomic-txn", Some(Ours::Staged)),
+            (".x.abcdefghijkl.atomic-lost", Some(Ours::Lost)),
+            (".index.json.lock", Some(Ours::Lock)),
+            (".lock", None),
+            ("index.json.lock", None),
+            ("index.json.torn-1", None),
+        ] {
+            assert_eq!(ours(name.as_ref()), is, "{name}");
+        }
     }
 
     #[test]

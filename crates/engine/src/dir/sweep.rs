@@ -1,18 +1,15 @@
-//! Removes what killed writers left behind.
-//!
-//! A writer holds a lock on its temp file from before the file has a name until it is gone, and the lock
-//! dies with the writer. So a temp file whose lock is free is an orphan, and so is a directory in which a tree
-//! was built, if that of its guard is free too. Process ids would lie across containers, ages across clocks.
+//! Removes what killed writers left behind, where the next one works.
 
 use std::collections::HashSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::File;
 use std::sync::Mutex;
 
 use crate::dir::directory::Directory;
 use crate::dir::names;
+use crate::dir::orphan::{self, Taken};
 use crate::process::{lock, spawn_or_skip};
-use crate::sys::{self, Dir, FileId, Kind};
+use crate::sys::FileId;
 use crate::walk::remove::remove;
 
 static SWEPT: Mutex<Option<HashSet<FileId>>> = Mutex::new(None);
@@ -33,32 +30,14 @@ fn sweep(dir: &Directory) {
     let Ok(entries) = dir.names() else { return };
     let mut trees = Vec::new();
     for name in entries.filter(|name| names::is_temp(name)) {
-        // Locked first, compared then: the name may have been given to another file in between.
-        if let Ok(Some(file)) = dir.open_orphan(&name)
-            && let Ok((kind, _)) = Dir::stat_file(&file)
-            && dir.is_same(&name, &file).unwrap_or(false)
-        {
-            match kind {
-                Kind::File => drop(dir.unlink(&name)),
-                Kind::Directory if is_ours(dir, &name) && !is_guarded(dir, &name) => trees.push((name, file)),
-                _ => {}
-            }
+        match orphan::take(dir, &name) {
+            Ok(Taken::File(_held)) => drop(dir.unlink(&name)),
+            Ok(Taken::Tree(held)) => trees.push((name, held)),
+            _ => {}
         }
     }
     if !trees.is_empty() {
         sweep_trees(dir, trees);
-    }
-}
-
-fn is_ours(dir: &Directory, name: &OsString) -> bool {
-    dir.stat(name).is_ok_and(|stat| stat.is_some_and(|stat| dir.may_sweep(&stat)))
-}
-
-/// Whether the process that fills the directory lives. When in doubt, it does.
-fn is_guarded(dir: &Directory, name: &OsStr) -> bool {
-    match dir.open_orphan(&names::guard(name)) {
-        Ok(orphan) => orphan.is_none(),
-        Err(error) => error.raw_os_error() != Some(sys::ENOENT),
     }
 }
 

@@ -56,11 +56,17 @@ pub fn rotate(newest: &Target, generations: u32) -> Result<()> {
 fn give_name_too(from: &Target, to: &Target) -> Result<()> {
     let dir = &from.dir;
     let failed = |error| to.rename_failed(error);
-    match names::with_temp_name(&to.name, |temp| dir.link(&from.name, dir, temp)) {
-        Ok((name, ())) => TempName { dir: Arc::clone(dir), name }.replace(to),
-        Err(error) if error.raw_os_error() == Some(sys::ENOENT) => Err(failed(error)),
-        // There are no links, or none to this file: the name is missing for a moment.
-        Err(_) => dir.rename(&from.name, dir, &to.name).map_err(failed),
+    loop {
+        match names::with_temp_name(&to.name, |temp| dir.link(&from.name, dir, temp)) {
+            Ok((name, ())) => match (TempName { dir: Arc::clone(dir), name }).replace(to) {
+                // A sweeper took it for an orphan: nobody has locked it, as it is no new file.
+                Err(error) if error.errno_of("rename") == Some(sys::ENOENT) => {}
+                replaced => return replaced,
+            },
+            Err(error) if error.raw_os_error() == Some(sys::ENOENT) => return Err(failed(error)),
+            // There are no links, or none to this file: the name is missing for a moment.
+            Err(_) => return dir.rename(&from.name, dir, &to.name).map_err(failed),
+        }
     }
 }
 

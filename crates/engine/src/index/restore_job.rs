@@ -140,14 +140,23 @@ impl Row<'_> {
         }
         generations::rotate(&self.newest, MOST)?;
         let link = |temp: &std::ffi::OsStr| index.dir.link(&index.name, &self.newest.dir, temp);
-        let linked =
-            if self.options.in_place { None } else { names::with_temp_name(&self.newest.name, link).ok() };
-        let Some((name, ())) = linked else {
-            let mode = index.existing()?.map(|stat| stat.access.mode);
-            let options = Options { mode, in_place: false, ..self.options.clone() };
-            return commit::write(&self.newest, &old.bytes()?, &options, &Cancel::default()).map(drop);
-        };
-        TempName { dir: Arc::clone(&self.newest.dir), name }.replace(&self.newest)?;
+        loop {
+            let linked = if self.options.in_place {
+                None
+            } else {
+                names::with_temp_name(&self.newest.name, link).ok()
+            };
+            let Some((name, ())) = linked else {
+                let mode = index.existing()?.map(|stat| stat.access.mode);
+                let options = Options { mode, in_place: false, ..self.options.clone() };
+                return commit::write(&self.newest, &old.bytes()?, &options, &Cancel::default()).map(drop);
+            };
+            match (TempName { dir: Arc::clone(&self.newest.dir), name }).replace(&self.newest) {
+                // A sweeper took it for an orphan: nobody has locked it, as it is no new file.
+                Err(error) if error.errno_of("rename") == Some(sys::ENOENT) => {}
+                replaced => break replaced?,
+            }
+        }
         if self.options.flush {
             sys::sync_file(&old.file).named("fsync")?;
             self.newest.dir.sync()?;

@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -95,10 +95,12 @@ impl Holder {
 
     fn read(index: &Path) -> Option<Self> {
         let target = Target::resolve(index, Resolve { mkdir: false, exclusive: false }).ok()?;
-        let file = target.dir.open_file(&names::lock(&target.name)).ok()?;
-        let mut record = Vec::new();
-        file.take(LONGEST_RECORD).read_to_end(&mut record).ok()?;
-        Self::parse(std::str::from_utf8(record.split(|byte| *byte == b'\n').next()?).ok()?)
+        Self::of(&target.dir.open_file(&names::lock(&target.name)).ok()?)
+    }
+
+    /// What a lock file says.
+    pub fn of(file: &File) -> Option<Self> {
+        Self::parse(std::str::from_utf8(&first_line(file)?).ok()?)
     }
 
     fn parse(record: &str) -> Option<Self> {

@@ -17,5 +17,6 @@
 
 pub mod holder;
 pub mod index_lock;
+pub mod left;
 pub mod sidecar;
 pub mod wait;

@@ -16,4 +16,4 @@ pub(crate) use deferred_close::{Old, Replaced};
 pub use inside::Inside;
 pub(crate) use parallel::{each, each_at_once};
 pub use queue::{CallId, Called, FollowerPlace, Key, Place, Places, Rank, Ticket, Turn};
-pub(crate) use thread::{lock, retry_transient, spawn_or_run, spawn_or_skip};
+pub(crate) use thread::{lock, on_own_thread, retry_transient, spawn_or_run, spawn_or_skip};

@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::error::Result;
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::error::{Error, ErrorKind, Result};
 
 /// How long a thread that may block waits for descriptors.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -28,6 +30,22 @@ pub fn spawn_or_run(name: &str, work: impl FnOnce() + Send + 'static) {
 /// must not hold up this thread.
 pub fn spawn_or_skip(name: &str, work: impl FnOnce() + Send + 'static) {
     drop(thread::Builder::new().name(name.to_owned()).spawn(work));
+}
+
+/// Runs `work` on a thread of its own, with a permit of `few`.
+///
+/// # Errors
+/// [`ErrorKind::Panic`] if it did not come to its end.
+pub async fn on_own_thread<T: Send + 'static>(
+    few: &'static Semaphore,
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
+    let ended = |_| Error::from(ErrorKind::Panic("a thread did not come to its end".to_owned()));
+    let _permit = few.acquire().await.map_err(|_| Error::from(ErrorKind::Aborted))?;
+    let (tell, done) = oneshot::channel();
+    spawn_or_run(name, move || drop(tell.send(work())));
+    done.await.map_err(ended)
 }
 
 fn take_and_run(work: &Mutex<Option<impl FnOnce()>>) {

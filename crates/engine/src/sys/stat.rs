@@ -1,5 +1,7 @@
 //! What a directory says about a name, and which state of a file that is.
 
+use std::ffi::OsString;
+
 #[cfg(unix)]
 pub use super::unix::identity::{Access, FileId};
 #[cfg(windows)]
@@ -17,6 +19,9 @@ pub enum Kind {
     /// Anything else, in words.
     Other(&'static str),
 }
+
+/// A name in a directory and what it stands for, if the directory itself knows.
+pub type Entry = (OsString, Option<Kind>);
 
 /// What keeps a file from being replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 //! the root. After a power cut all processes are new; a process that lives on finds a pointer in the lock of an index.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -11,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::process::lock;
 use crate::sys::FileId;
 use crate::transaction::recover;
-use crate::transaction::root::{FOLDER, Root};
+use crate::transaction::root::{FOLDER, Root, RootLock};
 
 /// What this process has looked at.
 #[derive(Default)]
@@ -103,20 +104,48 @@ fn is_no_root(error: &io::Error) -> bool {
     matches!(error.kind(), NotFound | NotADirectory | PermissionDenied | InvalidFilename)
 }
 
-/// Removes from `dir` what transactions of dead processes have staged there. A record that counts may name such a file, and
-/// only a living process can write one: so under the lock, and not if there is one.
-pub fn sweep(root: &Root, dir: &Directory) {
+/// Removes from `dir` what transactions of dead processes have staged there.
+fn sweep(root: &Root, dir: &Directory) {
     let Ok(entries) = dir.names() else { return };
-    let Ok(tag) = root.tag() else { return };
-    let is_staged = |name: &std::ffi::OsString| {
-        names::transaction(name).is_some_and(|(of, process)| of.as_bytes() == tag && !root.is_alive(process))
-    };
-    let orphans: Vec<_> = entries.filter(is_staged).collect();
-    if orphans.is_empty() {
-        return;
-    }
-    let Ok(Some(_root_lock)) = root.try_lock() else { return };
-    if root.read().is_ok_and(|journal| journal.pending().is_none()) {
+    let orphans: Vec<_> = entries.filter(|name| is_orphan(root, name)).collect();
+    if !orphans.is_empty()
+        && let Ok(Orphans::Free(_root_lock)) = orphans_of(root)
+    {
         orphans.iter().for_each(|orphan| drop(dir.unlink(orphan)));
     }
+}
+
+/// Whether a transaction of this root has staged the file, in a process that is dead.
+pub fn is_orphan(root: &Root, name: &OsStr) -> bool {
+    is_of(root, name) && names::transaction(name).is_some_and(|(_, process)| !root.is_alive(process))
+}
+
+/// Whether a transaction of this root has staged the file.
+pub fn is_of(root: &Root, name: &OsStr) -> bool {
+    root.tag().is_ok_and(|tag| names::transaction(name).is_some_and(|(of, _)| of.as_bytes() == tag))
+}
+
+/// What the journal says about the files that dead processes have staged.
+pub enum Orphans {
+    /// They may be removed as long as this is kept.
+    Free(RootLock),
+    /// A transaction is at work.
+    Live,
+    /// The last transaction is to be recovered first.
+    Pending,
+}
+
+/// A record that counts may name such files, and only a living process can write one: so they are removed under the lock,
+/// and not if there is one.
+///
+/// # Errors
+/// Those of [`Root::try_lock`] and [`Root::read`].
+pub fn orphans_of(root: &Root) -> Result<Orphans> {
+    let Some(root_lock) = root.try_lock()? else { return Ok(Orphans::Live) };
+    Ok(if root.read()?.pending().is_some() { Orphans::Pending } else { Orphans::Free(root_lock) })
+}
+
+/// The roots that a directory is in, itself included, from the nearest one on. What cannot be opened is none.
+pub fn roots_around(path: &Path) -> impl Iterator<Item = Root> {
+    path.ancestors().filter_map(|above| open(above).ok().flatten())
 }

@@ -105,6 +105,18 @@ fn is_pending(root: &Root, target: &Target) -> bool {
     journal.pending().is_some_and(|record| record.ops.iter().any(is_it))
 }
 
+/// Whether what a lock says of the root `up` directories above `dir` counts for nothing any more: no transaction there is to be recovered.
+/// The caller has the lock, and without it no record that names the index is written.
+///
+/// # Errors
+/// Those of opening the root and of reading its journal.
+pub fn is_settled(dir: &Arc<Directory>, up: usize) -> Result<bool> {
+    match root_above(dir, up)? {
+        Some(root) => Ok(root.read()?.pending().is_none()),
+        None => Ok(true),
+    }
+}
+
 fn root_above(dir: &Arc<Directory>, up: usize) -> Result<Option<Root>> {
     let path = dir.path().named("readlink")?;
     let Some(path) = path.ancestors().nth(up) else { return Ok(None) };

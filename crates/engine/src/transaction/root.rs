@@ -19,11 +19,12 @@ mod live;
 mod lock;
 mod make;
 
+pub use live::is_mark;
 pub use lock::{RootLock, RootWait};
 
 /// What transactions keep in their root.
 pub const FOLDER: &str = ".atomic";
-const JOURNAL: &str = "journal";
+pub const JOURNAL: &str = "journal";
 const LOCK: &str = "lock";
 const TURN: &str = "turn";
 /// What version control is to ignore: all of it.

@@ -32,10 +32,10 @@ mod swap;
 
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::process::spawn_or_run;
+use crate::process;
 
 pub use census::Census;
 pub use committed::Committed;
@@ -57,10 +57,7 @@ static REMOVERS: Semaphore = Semaphore::const_new(2);
 
 /// Runs `remove` on a thread of its own.
 pub async fn on_own_thread<T: Send + 'static>(remove: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    let _permit = REMOVERS.acquire().await.map_err(|_| closed())?;
-    let (tell, done) = oneshot::channel();
-    spawn_or_run("atomic-tree", move || drop(tell.send(remove())));
-    done.await.map_err(|_| ErrorKind::Panic("a removal did not end".to_owned()).into())
+    process::on_own_thread(&REMOVERS, "atomic-tree", remove).await
 }
 
 /// The permit, if one is free.

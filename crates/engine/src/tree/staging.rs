@@ -325,6 +325,8 @@ fn make(target: &Target, private: bool) -> Result<Made> {
             let mode = dir.stat_self().named("fstat")?.access.mode;
             return Ok(Made { name, guard, dir, file, mode });
         }
+        // A sweeper that only looks leaves it there.
+        drop(target.dir.remove_dir(&name));
     }
 }
 

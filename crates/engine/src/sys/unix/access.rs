@@ -75,6 +75,32 @@ pub fn is_private(file: &File) -> io::Result<bool> {
     Ok(Access::of(&rustix::fs::fstat(file)?).mode & OTHERS == 0)
 }
 
+/// Whether a file can have extended attributes, found out on this one; `None`: this user may not try.
+pub fn keeps_attributes(file: &File) -> io::Result<Option<bool>> {
+    match rustix::fs::fsetxattr(file, "user.atomic", b"1", XattrFlags::empty()) {
+        Ok(()) => Ok(Some(true)),
+        Err(Errno::NOTSUP | Errno::NOSYS) => Ok(Some(false)),
+        Err(Errno::PERM | Errno::ACCESS) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether a file can have POSIX ACLs.
+#[cfg(target_os = "linux")]
+pub fn keeps_acls(file: &File) -> io::Result<Option<bool>> {
+    match rustix::fs::fgetxattr(file, ACCESS_ACL, &mut [0_u8; 0][..]) {
+        Ok(_) | Err(Errno::NODATA | Errno::RANGE) => Ok(Some(true)),
+        Err(Errno::NOTSUP | Errno::NOSYS) => Ok(Some(false)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether a file can have POSIX ACLs: those of this platform are others.
+#[cfg(not(target_os = "linux"))]
+pub fn keeps_acls(_file: &File) -> io::Result<Option<bool>> {
+    Ok(Some(false))
+}
+
 /// `false`: not permitted, or not known here. EINVAL: an id that this user namespace does not have.
 fn allowed(result: rustix::io::Result<()>) -> io::Result<bool> {
     match result {

@@ -111,11 +111,13 @@ impl Dir {
         self.open_with(name, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, mode)
     }
 
-    /// Opens a temp file that no living writer holds.
+    /// Opens and locks a temp file that no living writer holds.
+    ///
+    /// # Errors
+    /// Those of open(2) and of flock(2): where there are no locks, nothing is known.
     pub fn open_orphan(&self, name: &OsStr) -> io::Result<Option<File>> {
         let file = self.open_file(name)?;
-        // Not `hold`: where there are no locks, nothing is known.
-        Ok(file.try_lock().is_ok().then_some(file))
+        Ok(super::try_hold(&file)?.then_some(file))
     }
 
     /// Makes a file without a name; `None` where the file system cannot.

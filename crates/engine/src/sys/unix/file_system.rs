@@ -12,6 +12,11 @@ impl Dir {
         file_system(self.as_fd())
     }
 
+    /// What the file system is called and what it is on; `None` where that is not known.
+    pub fn mount(&self) -> Option<(String, String)> {
+        mount(self.as_fd())
+    }
+
     /// Tells the file system from others, as a rule also after a restart.
     pub fn file_system_number(&self) -> u64 {
         rustix::fs::fstatvfs(self).map(|stat| stat.f_fsid).unwrap_or_default()
@@ -24,13 +29,30 @@ pub fn is_durable(file: &File) -> bool {
 }
 
 #[cfg(target_os = "linux")]
-use linux::file_system;
+use linux::{file_system, mount};
+
+#[cfg(target_os = "macos")]
+fn text(chars: &[libc::c_char]) -> String {
+    let bytes: Vec<_> = chars.iter().take_while(|byte| **byte != 0).map(|byte| *byte as u8).collect();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(target_os = "macos")]
+fn mount(fd: BorrowedFd<'_>) -> Option<(String, String)> {
+    let stat = rustix::fs::fstatfs(fd).ok()?;
+    Some((text(&stat.f_fstypename), text(&stat.f_mntfromname)))
+}
+
+/// Nothing is known.
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+fn mount(_fd: BorrowedFd<'_>) -> Option<(String, String)> {
+    None
+}
 
 #[cfg(target_os = "macos")]
 fn file_system(fd: BorrowedFd<'_>) -> FileSystem {
     let Ok(stat) = rustix::fs::fstatfs(fd) else { return FileSystem::default() };
-    let name = stat.f_fstypename.iter().take_while(|byte| **byte != 0).map(|byte| *byte as u8);
-    let name = String::from_utf8_lossy(&name.collect::<Vec<_>>()).into_owned();
+    let name = text(&stat.f_fstypename);
     let is_local = stat.f_flags & libc::MNT_LOCAL as u32 != 0;
     let is_durable = is_local || name == "nfs";
     FileSystem { is_durable, network: (!is_local).then_some(name), ..FileSystem::default() }
@@ -152,6 +174,12 @@ mod linux {
         }
     }
 
+    /// What the file system is called and what it is on.
+    pub fn mount(fd: BorrowedFd<'_>) -> Option<(String, String)> {
+        let mount = Mount::at(fd).or_else(|| Mount::of(fd))?;
+        Some((mount.kind, mount.source))
+    }
+
     /// A line of /proc/self/mountinfo.
     struct Mount {
         kind: String,
@@ -165,7 +193,25 @@ mod linux {
             let stat = rustix::fs::fstat(fd).ok()?;
             let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
             let device = format!("{}:{}", rustix::fs::major(stat.st_dev), rustix::fs::minor(stat.st_dev));
-            let line = mounts.lines().find(|line| line.split(' ').nth(2) == Some(&device))?;
+            Self::parse(mounts.lines().find(|line| line.split(' ').nth(2) == Some(&device))?)
+        }
+
+        /// By the number of the mount, which Linux has told since 5.8: a subvolume of btrfs has a device number of its own.
+        fn at(fd: BorrowedFd<'_>) -> Option<Self> {
+            use rustix::fs::{AtFlags, StatxFlags, statx};
+
+            const MNT_ID: u32 = 0x1000;
+            let wanted = StatxFlags::from_bits_retain(MNT_ID);
+            let stat = statx(fd, "", AtFlags::EMPTY_PATH, wanted).ok()?;
+            if stat.stx_mask & MNT_ID == 0 {
+                return None;
+            }
+            let (number, mounts) =
+                (stat.stx_mnt_id.to_string(), std::fs::read_to_string("/proc/self/mountinfo").ok()?);
+            Self::parse(mounts.lines().find(|line| line.split(' ').next() == Some(&number))?)
+        }
+
+        fn parse(line: &str) -> Option<Self> {
             let mut fields = line.split(" - ").nth(1)?.split(' ').map(str::to_owned);
             Some(Self { kind: fields.next()?, source: fields.next()?, options: fields.next()? })
         }

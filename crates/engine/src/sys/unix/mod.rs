@@ -15,7 +15,7 @@ mod name;
 mod obstacle;
 mod tree;
 
-pub use access::{access_of, inherit, is_private, set_mode};
+pub use access::{access_of, inherit, is_private, keeps_acls, keeps_attributes, set_mode};
 pub use cache::{drop_pages, read_at};
 pub use content::copy_content;
 pub use detach::{Detached, detach};

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 
 use super::dir::{Dir, kind, version};
 use super::identity::{Access, FileId};
-use crate::sys::stat::{Kind, Stat};
+use crate::sys::stat::{Entry, Kind, Stat};
 
 const OPEN: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 /// What an owner needs to empty a directory.
@@ -23,22 +23,27 @@ const OWNER: u32 = 0o700;
 
 impl Dir {
     /// What is in here, and of what kind, as far as the directory itself knows.
-    pub fn entries(&self) -> io::Result<Vec<(OsString, Option<Kind>)>> {
-        let mut entries = Vec::new();
-        for entry in rustix::fs::Dir::read_from(&self.0)? {
-            let entry = entry?;
+    pub fn entries(&self) -> io::Result<Vec<Entry>> {
+        self.each_entry()?.collect()
+    }
+
+    /// As [`Dir::entries`], however many there are.
+    pub fn each_entry(&self) -> io::Result<impl Iterator<Item = io::Result<Entry>>> {
+        let entry = |entry: rustix::io::Result<rustix::fs::DirEntry>| {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => return Some(Err(error.into())),
+            };
             let name = entry.file_name().to_bytes();
-            if name != b"." && name != b".." {
-                let kind = match entry.file_type() {
-                    FileType::Directory => Some(Kind::Directory),
-                    FileType::RegularFile => Some(Kind::File),
-                    FileType::Symlink => Some(Kind::Symlink),
-                    _ => None,
-                };
-                entries.push((OsString::from_vec(name.to_vec()), kind));
-            }
-        }
-        Ok(entries)
+            let kind = match entry.file_type() {
+                FileType::Directory => Some(Kind::Directory),
+                FileType::RegularFile => Some(Kind::File),
+                FileType::Symlink => Some(Kind::Symlink),
+                _ => None,
+            };
+            (name != b"." && name != b"..").then(|| Ok((OsString::from_vec(name.to_vec()), kind)))
+        };
+        Ok(rustix::fs::Dir::read_from(&self.0)?.filter_map(entry))
     }
 
     /// What this directory itself is like.

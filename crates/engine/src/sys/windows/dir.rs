@@ -122,6 +122,12 @@ impl Dir {
         FileSystem { is_durable: network.is_none(), network, ..FileSystem::default() }
     }
 
+    /// What the file system is called: not known here.
+    #[allow(clippy::unused_self, reason = "as on other platforms")]
+    pub fn mount(&self) -> Option<(String, String)> {
+        None
+    }
+
     /// Tells the file system from others: not known here.
     pub fn file_system_number(&self) -> u64 {
         0

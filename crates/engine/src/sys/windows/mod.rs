@@ -85,6 +85,16 @@ pub fn is_private(_file: &File) -> io::Result<bool> {
     Ok(true)
 }
 
+/// Attributes here are others, and are not carried over.
+pub fn keeps_attributes(_file: &File) -> io::Result<Option<bool>> {
+    Ok(None)
+}
+
+/// Its folder decides that.
+pub fn keeps_acls(_file: &File) -> io::Result<Option<bool>> {
+    Ok(None)
+}
+
 /// Read-only without any write bit.
 pub fn set_mode(file: &File, mode: u32, _bears: Bears<'_>) -> CallResult<()> {
     let metadata = file.metadata().map_err(failed("fstat"))?;

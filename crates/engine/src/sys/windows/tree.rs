@@ -1,6 +1,6 @@
 //! Directories as wholes. Windows has no step that swaps two of them, and renames none in which a file is open.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::windows::fs::OpenOptionsExt;
@@ -9,18 +9,23 @@ use std::path::Path;
 use super::dir::{Dir, FILE_FLAG_BACKUP_SEMANTICS, kind, one_number};
 use super::errno::{EEXIST, ENOENT, ENOTDIR, EXDEV};
 use super::identity::FileId;
-use crate::sys::stat::{Kind, Stat};
+use crate::sys::stat::{Entry, Kind, Stat};
 
 const NOT_SUPPORTED: i32 = 50;
 
 impl Dir {
     /// What is in here, and of what kind.
-    pub fn entries(&self) -> io::Result<Vec<(OsString, Option<Kind>)>> {
+    pub fn entries(&self) -> io::Result<Vec<Entry>> {
+        self.each_entry()?.collect()
+    }
+
+    /// As [`Dir::entries`], however many there are.
+    pub fn each_entry(&self) -> io::Result<impl Iterator<Item = io::Result<Entry>>> {
         let entry = |entry: io::Result<std::fs::DirEntry>| {
             let entry = entry?;
             Ok((entry.file_name(), Some(kind(&entry.metadata()?))))
         };
-        std::fs::read_dir(&self.0).map_err(one_number)?.map(entry).collect()
+        Ok(std::fs::read_dir(&self.0).map_err(one_number)?.map(entry))
     }
 
     /// What this directory itself is like.

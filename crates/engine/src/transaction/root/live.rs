@@ -2,15 +2,18 @@
 //! of the files that it stages.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::sync::Mutex;
 
 use super::lock::tried;
 use super::{LIVE, Root, new_tag};
 use crate::dir::names;
+use crate::dir::orphan::{self, Taken};
 use crate::error::{Named, Result};
 use crate::process::lock;
-use crate::sys::{self, FileId};
+use crate::sys::{self, Dir, FileId};
+use crate::transaction::journal::Tag;
 
 impl Root {
     /// What this process puts into the names of the files that it stages here. As long as it lives, nobody sweeps them.
@@ -56,15 +59,21 @@ impl Root {
     /// Removes what dead processes have left in `.atomic`. The caller has the lock.
     pub fn sweep(&self) {
         let Ok(entries) = self.folder.names() else { return };
-        for name in entries {
-            let is_mark = name.to_str().is_some_and(|name| name.ends_with(LIVE));
-            if !is_mark && !names::is_temp(&name) {
-                continue;
-            }
+        for name in entries.filter(|name| is_mark(name) || names::is_temp(name)) {
             // Locked until it is gone: its maker may be about to lock it, and then makes another one.
-            if let Ok(Some(_orphan)) = self.folder.open_orphan(&name) {
+            if let Ok(Taken::File(_held)) = orphan::take(&self.folder, &name) {
                 drop(self.folder.unlink(&name));
             }
         }
     }
+
+    /// What the folder consists of.
+    pub fn folder(&self) -> &Dir {
+        &self.folder
+    }
+}
+
+/// Whether a name in the folder is that of a process.
+pub fn is_mark(name: &OsStr) -> bool {
+    name.to_str().and_then(|name| name.strip_suffix(LIVE)).is_some_and(|tag| tag.len() == size_of::<Tag>())
 }

@@ -1,0 +1,123 @@
+//! Lock files as they are found: of a living holder, or left by one that was killed.
+
+use std::ffi::OsStr;
+use std::fs::{File, TryLockError};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::dir::{Directory, Resolve, Target, names};
+use crate::error::{Named, Result};
+use crate::job::{Job, Step};
+use crate::lock::holder::{Holder, LONGEST_RECORD};
+use crate::lock::sidecar::not_locked;
+use crate::sys::{self, Dir, Kind};
+use crate::transaction::recover;
+
+/// A lock file, and what is known of it.
+#[derive(Debug)]
+pub struct Left {
+    /// Who has it, or had it last.
+    pub holder: Option<Holder>,
+    /// Whether it may go.
+    pub state: State,
+}
+
+/// Whether a lock file may go.
+#[derive(Debug)]
+pub enum State {
+    /// A living process has it.
+    Held,
+    /// Nobody has it, as long as this is kept.
+    Free(File),
+    /// Who had it was killed in a transaction that is to be recovered first.
+    Pending,
+    /// It says of nobody: a holder that was about to, or another program has made it.
+    Silent,
+}
+
+/// Looks at the lock file `name`, and takes the lock if it is free. `None`: it is gone, or it is another program's.
+///
+/// # Errors
+/// Those of open(2); [`ErrorKind::NoLocks`](crate::error::ErrorKind::NoLocks).
+pub fn take(dir: &Arc<Directory>, name: &OsStr) -> Result<Option<Left>> {
+    let file = match dir.open_file(name) {
+        Err(error) if error.raw_os_error() == Some(sys::ENOENT) => return Ok(None),
+        opened => opened.named("open")?,
+    };
+    let (kind, version) = Dir::stat_file(&file).named("fstat")?;
+    // A waiter makes it one byte longer than any record.
+    if kind != Kind::File || version.size > LONGEST_RECORD + 1 {
+        return Ok(None);
+    }
+    let free = is_free(file.try_lock())?;
+    let holder = Holder::of(&file);
+    // What other programs write into such files is something else.
+    if holder.is_none() && !is_silent(&file) {
+        return Ok(None);
+    }
+    let state = match &holder {
+        _ if !free => State::Held,
+        _ if !dir.is_same(name, &file).named("stat")? => return Ok(None),
+        None => State::Silent,
+        Some(_) => match Holder::root_of(&file) {
+            Some(up) if !recover::is_settled(dir, up)? => State::Pending,
+            _ => State::Free(file),
+        },
+    };
+    Ok(Some(Left { holder, state }))
+}
+
+fn is_silent(file: &File) -> bool {
+    let mut bytes = [0; LONGEST_RECORD as usize];
+    sys::read_at(file, &mut bytes, 0).is_ok_and(|got| bytes[..got].iter().all(|byte| *byte == 0))
+}
+
+fn is_free(locked: std::result::Result<(), TryLockError>) -> Result<bool> {
+    match locked {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(not_locked(error)),
+    }
+}
+
+/// The lock of an index, as it is at a moment.
+#[derive(Debug)]
+pub struct Seen {
+    /// The lock file.
+    pub path: PathBuf,
+    /// A process has it.
+    pub held: bool,
+    /// Which one has it, or was killed with it.
+    pub holder: Option<Holder>,
+}
+
+/// Looks at the lock of the index at this path, which need not be there.
+pub struct LookJob(pub PathBuf);
+
+impl LookJob {
+    fn look(&self) -> Result<Seen> {
+        let target = Target::resolve(&self.0, Resolve { mkdir: false, exclusive: false })?;
+        let name = names::lock(&target.name);
+        let path = target.path().with_file_name(&name);
+        let file = match target.dir.open_file(&name) {
+            Err(error) if error.raw_os_error() == Some(sys::ENOENT) => {
+                return Ok(Seen { path, held: false, holder: None });
+            }
+            opened => opened.named("open").map_err(|error| error.about(&path))?,
+        };
+        // Shared, for others may be looking too.
+        let held = !is_free(file.try_lock_shared())?;
+        Ok(Seen { path, held, holder: Holder::of(&file) })
+    }
+}
+
+impl Job for LookJob {
+    type Output = Seen;
+
+    fn run(self) -> Step<Self> {
+        match self.look() {
+            Err(error) if error.is_transient() => Step::Again(self, error),
+            seen => Step::Done(seen),
+        }
+    }
+}
