@@ -51,6 +51,9 @@ const outcomes: Record<string, (read: (name: string) => string, output: string) 
   "watchIndex('menu.json'": (_, output) => {
     expect(output).toBe('undefined -> { items: 1 }\n{ items: 1 } -> { items: 2 }\n')
   },
+  "inspectDirectory('.'": (_, output) => {
+    expect(output).toBe('0 0\nReaders find the old file or the new one at any time.\n')
+  },
   "withIndexLock('search.json'": (read) => {
     expect(JSON.parse(read('search.json'))).toEqual({ rebuilt: true })
   },

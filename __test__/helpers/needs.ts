@@ -72,6 +72,7 @@ const present = {
   'four gigabytes of free memory': () => freemem() > 4 * 2 ** 30,
   python3: () => runs('python3', '--version'),
   flock: () => runs('flock', '--version'),
+  unshare: () => isRoot && isLinux && runs('unshare', '--pid', '--fork', '--kill-child', 'true'),
   prlimit: () => runs('prlimit', '--version'),
   'mkfs.btrfs': () => runs('mkfs.btrfs', '--version'),
   spin: () => isLinux && runs('spin', '-V'),
