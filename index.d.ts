@@ -1473,6 +1473,41 @@ export interface IndexRead<T = any> {
 }
 
 /**
+ * Finds out what the file system of a directory keeps, and what follows from it for data there: by trying, in a folder with a temp name in
+ * that directory, which it removes. It takes as long as some twenty flushes of the disk.
+ *
+ * ```ts
+ * const { traits } = await inspectDirectory('/srv/content')
+ * console.table(traits, ['name', 'value', 'means'])
+ * ```
+ *
+ * Rejects with an {@link AtomicError} if the folder cannot be made: `ENOENT`, `ENOTDIR`, `EACCES`, `EROFS`, `ENOSPC`; and with
+ * `ERR_ATOMIC_UNSUPPORTED` for a place in a store. What cannot be tried has the value `null`.
+ *
+ * Not promised: whether the device keeps what it says is flushed; no program can find that out without cutting its power. `locks` is tried
+ * with two open files of this process, which is how the system tells processes apart. A directory below can differ from this one (mounts,
+ * `chattr +F`).
+ */
+export declare function inspectDirectory(directory: PathLike, options?: InspectOptions | null): Promise<DirectoryInspection>
+
+/**
+ * Tells whether a process has the lock of an index at this moment, and which one, without waiting for it. Neither the index nor its lock file
+ * need be there, and no right to write is needed.
+ *
+ * Rejects with an {@link AtomicError}: `ENOENT` if the directory is missing, `EACCES`, `ERR_ATOMIC_NO_LOCKS`, `ERR_ATOMIC_UNSUPPORTED` for an
+ * object in a store.
+ *
+ * Not promised: that the answer still holds when it arrives. To change the index, take the lock ({@link acquireIndexLock}).
+ */
+export declare function inspectIndexLock(path: PathLike): Promise<IndexLockState>
+
+/** Options of {@link inspectDirectory}. */
+export interface InspectOptions {
+  /** Aborts the call. */
+  signal?: AbortSignal
+}
+
+/**
  * Lists the objects of a store whose names begin with `prefix` (`s3://bucket/blog/`), in the order of their names. For files it is refused
  * with `ERR_ATOMIC_UNSUPPORTED`: `readdir` of `node:fs` lists these. Errors reject the first step of the iteration.
  */
@@ -1687,6 +1722,58 @@ export declare function snapshotRead<const P extends readonly PathLike[]>(root: 
  * `ERR_ATOMIC_CORRUPT_INDEX` for one that is not JSON.
  */
 export declare function snapshotReadIndex<T extends readonly unknown[] = any[]>(root: PathLike, paths: readonly PathLike[], options?: Omit<SnapshotOptions, 'encoding'> | null): Promise<{ [K in keyof T]: T[K] | undefined }>
+
+/**
+ * Removes what killed processes have left in a directory: temp files, lock files, trees that were being built or removed, files that a
+ * transaction has staged. It need not be called: the next write in a directory removes the temp files there. It is for directories in which
+ * nobody writes any more, and for people who want to see what there is.
+ *
+ * Whether a living process has something is told by locks of the system (`flock`), which a killed process cannot have: so it holds for
+ * other threads, other processes, and processes in other containers that have the directory mounted. Neither process ids nor names of
+ * hosts are looked at.
+ *
+ * Not removed, but told in `kept`: what belongs to a transaction that {@link recover} has to complete first, and what may be the only copy of
+ * something. Not touched and not told: backups, `NAME.corrupt-…` and `NAME.torn-…` files, and all files of other programs.
+ *
+ * ```ts
+ * const { removed, kept } = await sweep('content', { recursive: true, olderThan: 3_600_000 })
+ * for (const { path, reason } of kept) console.warn(`${path} stays: ${reason}`)
+ * ```
+ *
+ * It runs on a thread of its own and holds a few descriptors, however many files there are; the result grows with the leftovers.
+ * Removals are not flushed: a power cut can bring leftovers back.
+ *
+ * Rejects with an {@link AtomicError}: `ENOENT`, `ENOTDIR`, `EACCES` for `directory` itself; `ERR_ATOMIC_UNSUPPORTED` for a place in a store.
+ * What fails below is told in `errors` and `kept`, and the sweep goes on.
+ *
+ * Not promised: files whose lock was given up by the file system (an overlay that copies a file up, a network file system) count as left
+ * behind. Use `olderThan` there.
+ */
+export declare function sweep(directory: PathLike, options?: SweepOptions | null): Promise<SweepResult>
+
+/** Options of {@link sweep}. */
+export interface SweepOptions {
+  /**
+   * Sweep the directories below too. Neither symbolic links nor mounts are followed, and no tree that is being built is entered.
+   *
+   * @default false
+   */
+  recursive?: boolean
+  /**
+   * Keep what was changed less than so many milliseconds ago. What a living process has stays in any case, however old it is.
+   *
+   * @default 0
+   */
+  olderThan?: number
+  /**
+   * Remove nothing, and tell what would be removed.
+   *
+   * @default false
+   */
+  dryRun?: boolean
+  /** Aborts the call. What was removed by then is gone. */
+  signal?: AbortSignal
+}
 
 /** A part of a line that {@link appendLines} has found at the end of the file and set aside. */
 export interface TornLine {

@@ -17,6 +17,8 @@ module.exports.atomicWrite = addon.atomicWrite
 module.exports.atomicWriteAll = addon.atomicWriteAll
 module.exports.beginTransaction = addon.beginTransaction
 module.exports.copyDirectoryAtomic = addon.copyDirectoryAtomic
+module.exports.inspectDirectory = addon.inspectDirectory
+module.exports.inspectIndexLock = addon.inspectIndexLock
 module.exports.list = addon.list
 module.exports.readIndex = addon.readIndex
 module.exports.readLines = addon.readLines
@@ -27,6 +29,7 @@ module.exports.remove = addon.remove
 module.exports.restoreIndex = addon.restoreIndex
 module.exports.snapshotRead = addon.snapshotRead
 module.exports.snapshotReadIndex = addon.snapshotReadIndex
+module.exports.sweep = addon.sweep
 module.exports.watchIndex = addon.watchIndex
 module.exports.withIndexLock = addon.withIndexLock
 addon.setCloudLoader(loadCloud)
