@@ -115,8 +115,8 @@ function draw(/** @type {Record<string, Inspection>} */ found, /** @type {string
 What \`inspectDirectory\` finds on each, and what follows where the answer is no. Its result is that of a directory, and mount options
 count: ask your own, by \`inspectDirectory\` or \`npx @pipeline/atomic selftest DIR\`.
 
-Drawn by \`npm run filesystems\` on Linux ${release()}. \`FUSE\` is a daemon of the tests that shows another directory (\`crash-lab/src/bin/poor-fs\`);
-every daemon is another file system. \`overlay\` has its layers on ext4. Not tried: ${[...missing, ...NOT_TRIED].join(', ')}.
+Drawn by \`npm run filesystems\` on Linux ${release()}. FUSE is tried with a daemon of the tests that shows another directory
+(\`crash-lab/src/bin/poor-fs\`); every daemon is a file system of its own. \`overlay\` has its layers on ext4. Not tried: ${[...missing, ...NOT_TRIED].join(', ')}.
 
 | | ${titles.join(' | ')} |
 |---|${titles.map(() => '---').join('|')}|
