@@ -49,27 +49,27 @@ pub fn take(dir: &Arc<Directory>, name: &OsStr) -> Result<Option<Left>> {
     if kind != Kind::File || version.size > LONGEST_RECORD + 1 {
         return Ok(None);
     }
-    let free = is_free(file.try_lock())?;
+    let mut record = [0; LONGEST_RECORD as usize];
     let holder = Holder::of(&file);
-    // What other programs write into such files is something else.
-    if holder.is_none() && !is_silent(&file) {
+    // It may be another program's, whose lock is not to be taken even for a moment.
+    if holder.is_none()
+        && let Ok(got) = sys::read_at(&file, &mut record, 0)
+    {
+        let is_silent = record[..got].iter().all(|byte| *byte == 0);
+        return Ok(is_silent.then_some(Left { holder, state: State::Silent }));
+    }
+    if !is_free(file.try_lock())? {
+        return Ok(Some(Left { holder, state: State::Held }));
+    }
+    if !dir.is_same(name, &file).named("stat")? {
         return Ok(None);
     }
-    let state = match &holder {
-        _ if !free => State::Held,
-        _ if !dir.is_same(name, &file).named("stat")? => return Ok(None),
-        None => State::Silent,
-        Some(_) => match Holder::root_of(&file) {
-            Some(up) if !recover::is_settled(dir, up)? => State::Pending,
-            _ => State::Free(file),
-        },
+    let state = match Holder::root_of(&file) {
+        Some(up) if !recover::is_settled(dir, up)? => State::Pending,
+        _ if holder.is_none() => State::Silent,
+        _ => State::Free(file),
     };
     Ok(Some(Left { holder, state }))
-}
-
-fn is_silent(file: &File) -> bool {
-    let mut bytes = [0; LONGEST_RECORD as usize];
-    sys::read_at(file, &mut bytes, 0).is_ok_and(|got| bytes[..got].iter().all(|byte| *byte == 0))
 }
 
 fn is_free(locked: std::result::Result<(), TryLockError>) -> Result<bool> {
@@ -118,6 +118,50 @@ impl Job for LookJob {
         match self.look() {
             Err(error) if error.is_transient() => Step::Again(self, error),
             seen => Step::Done(seen),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::lock::sidecar::{Lock, Taking, Tried};
+
+    #[test]
+    fn a_lock_is_held_while_it_is_taken_and_free_when_its_holder_left_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let index = dir.path().join("index.json");
+        let target = Target::resolve(&index, Resolve { mkdir: false, exclusive: false }).unwrap();
+        let name = names::lock(&target.name);
+        let state = || take(&target.dir, &name).unwrap().map(|left| left.state);
+        assert!(state().is_none());
+        let Tried::Ours(lock) = Lock::try_acquire(&target, Taking::Now).unwrap() else {
+            panic!("it is free")
+        };
+        assert!(matches!(state(), Some(State::Held)));
+        let seen = LookJob(index).look().unwrap();
+        assert!(seen.held && seen.holder.is_some_and(|holder| holder.is_this()));
+        // As a kill leaves it.
+        lock.leave();
+        let left = take(&target.dir, &name).unwrap().unwrap();
+        assert!(matches!(left.state, State::Free(_)) && left.holder.is_some());
+        // It is kept from others as long as it is looked at.
+        assert!(matches!(Lock::try_acquire(&target, Taking::Now).unwrap(), Tried::Busy));
+    }
+
+    #[test]
+    fn the_lock_of_another_program_is_not_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = Directory::open(None, dir.path(), false).unwrap();
+        for (text, is_told) in
+            [("# of another program", false), ("", true), ("\0\0\0", true), ("1 x\n", false)]
+        {
+            std::fs::write(dir.path().join(".x.lock"), text).unwrap();
+            let file = File::open(dir.path().join(".x.lock")).unwrap();
+            let left = take(&open, ".x.lock".as_ref()).unwrap();
+            assert_eq!(matches!(left, Some(Left { state: State::Silent, .. })), is_told, "{text:?}");
+            assert!(file.try_lock().is_ok());
         }
     }
 }
