@@ -29,11 +29,11 @@ const RECORD = `4194304 ${Date.now()} elsewhere\n`
 
 /** What a sweep has told, by path: what was removed is `removed`, what stays has its reason. */
 function told(dir: string, { removed, kept }: SweepResult): Record<string, string> {
-  const rows = [
-    ...removed.map(({ path, kind }) => [path, `${kind} removed`]),
-    ...kept.map(({ path, kind, reason }) => [path, `${kind} ${reason}`]),
+  const rows: [string, string][] = [
+    ...removed.map(({ path, kind }): [string, string] => [path, `${kind} removed`]),
+    ...kept.map(({ path, kind, reason }): [string, string] => [path, `${kind} ${reason}`]),
   ]
-  return Object.fromEntries(rows.map(([path = '', what]) => [relative(dir, path), what]))
+  return Object.fromEntries(rows.map(([path, what]) => [relative(dir, path), what]))
 }
 
 /** Builds a tree, holds the locks of two indexes, and does nothing more. */
