@@ -3,6 +3,7 @@
 import { Command, CommanderError } from 'commander'
 import { version } from '../package.json'
 import { append } from './commands/append'
+import { bench } from './commands/bench'
 import { read } from './commands/read'
 import { recover } from './commands/recover'
 import { update } from './commands/update'
@@ -39,7 +40,7 @@ function program(): Command {
       getOutHelpWidth: () => Math.min(process.stdout.columns ?? 80, 100),
       getErrHelpWidth: () => 80,
     })
-  for (const add of [write, update, read, append, watch, recover]) {
+  for (const add of [write, update, read, append, watch, recover, bench]) {
     const command = add(atomic)
     command.showHelpAfterError(`Try: atomic ${command.name()} --help`)
   }

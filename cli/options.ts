@@ -38,6 +38,10 @@ export function parseMode(text: string): string {
   return text
 }
 
+/** Adds groups of options to a command, behind its own. */
+export const shared = (command: Command, ...groups: ((command: Command) => Command)[]): Command =>
+  groups.reduce((all, add) => add(all), command)
+
 /** How the result is told. */
 export const told = (command: Command): Command =>
   command

@@ -57,7 +57,10 @@ export async function run(
   }
   out.end()
   await Promise.all([drained(process.stdout), drained(process.stderr)])
-  if (controller.signal.reason instanceof Interrupted) endBy(controller.signal.reason.by)
+  const { reason } = controller.signal
+  if (reason instanceof Interrupted) endBy(reason.by)
+  // Standard output has failed after the work was done.
+  if (reason && code === 0) code = report(reason, out, controller.signal)
   // A producer that goes on writing, or a terminal that is read, would keep the process.
   process.exit(code)
 }

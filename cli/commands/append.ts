@@ -11,6 +11,7 @@ import {
   parseCount,
   parseMode,
   parseSize,
+  shared,
   told,
 } from '../options'
 import { bytes, named, type OutputOptions, plural } from '../output'
@@ -42,18 +43,24 @@ interface Options extends OutputOptions, Flushed, Locked {
 const MOST_BYTES = 1 << 20
 
 export const append = (program: Command): Command =>
-  told(locked(flushed(program.command('append'))))
-    .description('Appends lines to a file: arguments, or standard input.')
-    .argument('<file>', 'the file')
-    .argument('[line...]', 'the lines (default: those of standard input)')
-    .option('--jsonl', 'the file is JSON Lines: refuse a line that is not JSON')
-    .option(
-      '--rotate <size>',
-      'begin a new file when this one has that size; the old one becomes FILE.1',
-      parseSize,
-    )
-    .option('--keep <n>', 'with --rotate: how many old files stay (default: 5)', parseCount)
-    .option('--mode <octal>', 'permission bits of a new file', parseMode)
+  shared(
+    program
+      .command('append')
+      .description('Appends lines to a file: arguments, or standard input.')
+      .argument('<file>', 'the file')
+      .argument('[line...]', 'the lines (default: those of standard input)')
+      .option('--jsonl', 'the file is JSON Lines: refuse a line that is not JSON')
+      .option(
+        '--rotate <size>',
+        'begin a new file when this one has that size; the old one becomes FILE.1',
+        parseSize,
+      )
+      .option('--keep <n>', 'with --rotate: how many old files stay (default: 5)', parseCount)
+      .option('--mode <octal>', 'permission bits of a new file', parseMode),
+    locked,
+    flushed,
+    told,
+  )
     .addHelpText('after', AFTER)
     .action((file: string, lines: string[], options: Options) =>
       run(options, async ({ out, signal }) => {

@@ -1,7 +1,7 @@
 import { readIndex } from '@pipeline/atomic'
 import type { Command } from 'commander'
 import { get } from '../key'
-import { checked, type Numbers, numbers, parseJson } from '../options'
+import { checked, type Numbers, numbers, parseJson, shared } from '../options'
 import { named, toJson } from '../output'
 import { Failure, run } from '../run'
 import { loadSchema } from '../schema'
@@ -30,15 +30,20 @@ interface Options {
 }
 
 export const read = (program: Command): Command =>
-  checked(numbers(program.command('read')))
-    .description('Prints an index, if it is good.')
-    .argument('<file>', 'the JSON file')
-    .option('--fallback', 'take the newest good backup if the index is broken or missing')
-    .option('--get <key>', 'print this part only')
-    .option('--raw', 'print a string without quotes and escapes')
-    .option('--initial <json>', 'what a missing file counts as', parseJson)
-    .option('--json', 'print where the value comes from, too: { "value", "source", … }')
-    .helpOption('-h, --help', 'print this text')
+  shared(
+    program
+      .command('read')
+      .description('Prints an index, if it is good.')
+      .argument('<file>', 'the JSON file')
+      .option('--fallback', 'take the newest good backup if the index is broken or missing')
+      .option('--get <key>', 'print this part only')
+      .option('--raw', 'print a string without quotes and escapes')
+      .option('--initial <json>', 'what a missing file counts as', parseJson)
+      .option('--json', 'print where the value comes from, too: { "value", "source", … }')
+      .helpOption('-h, --help', 'print this text'),
+    numbers,
+    checked,
+  )
     .addHelpText('after', AFTER)
     .action((file: string, options: Options) =>
       run(options, async ({ out }) => {

@@ -1,7 +1,17 @@
 import { statSync } from 'node:fs'
 import { type IndexRecovery, type Recovered, recoverIndex, recover as recoverRoot } from '@pipeline/atomic'
 import type { Command } from 'commander'
-import { checked, howToLock, type Locked, locked, type Numbers, numbers, parseJson, told } from '../options'
+import {
+  checked,
+  howToLock,
+  type Locked,
+  locked,
+  type Numbers,
+  numbers,
+  parseJson,
+  shared,
+  told,
+} from '../options'
 import { named, type Output, type OutputOptions, table } from '../output'
 import { run, UsageError } from '../run'
 import { loadSchema } from '../schema'
@@ -29,11 +39,18 @@ interface Options extends OutputOptions, Locked {
 }
 
 export const recover = (program: Command): Command =>
-  told(locked(checked(numbers(program.command('recover')))))
-    .description('Makes a broken index good again, or completes an interrupted transaction.')
-    .argument('<path>', 'the JSON file, or the root of transactions')
-    .option('--initial <json>', 'what to put in its place if no backup is good', parseJson)
-    .option('--give-up', 'for a directory: give up what cannot be recovered')
+  shared(
+    program
+      .command('recover')
+      .description('Makes a broken index good again, or completes an interrupted transaction.')
+      .argument('<path>', 'the JSON file, or the root of transactions')
+      .option('--initial <json>', 'what to put in its place if no backup is good', parseJson)
+      .option('--give-up', 'for a directory: give up what cannot be recovered'),
+    numbers,
+    checked,
+    locked,
+    told,
+  )
     .addHelpText('after', AFTER)
     .action((path: string, options: Options) =>
       run(options, async ({ out, signal }) => {

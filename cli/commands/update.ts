@@ -16,6 +16,7 @@ import {
   numbers,
   parseCount,
   parseJson,
+  shared,
   told,
 } from '../options'
 import { type OutputOptions, toJson, wrote } from '../output'
@@ -71,24 +72,32 @@ export function update(program: Command): Command {
     return (index) => merge(index, merged)
   }
 
-  return told(locked(checked(numbers(flushed(program.command('update'))))))
-    .description('Changes a JSON index without losing an update.')
-    .argument('<file>', 'the JSON file')
-    .option('--set <key=value>', 'set a key', take(parseSet))
-    .option(
-      '--delete <key>',
-      'delete a key',
-      take((key) => inPlace((index) => remove(index, key))),
-    )
-    .option('--merge <json>', 'merge a JSON Merge Patch; - reads it from standard input', take(input))
-    .option('--eval <function>', 'a JavaScript function from the index to the next one', take(parseEval))
-    .option('--initial <json>', 'what a missing file begins as', parseJson, {})
-    .option('--no-create', 'fail if there is no file')
-    .option('--backup [generations]', 'keep the version before as FILE.backup, or more of them', parseCount)
-    .option('--every <time>', 'with --backup: keep one only if the newest is that old (1h)')
-    .option('--in-place', 'overwrite a file that cannot be replaced: a mount, for instance')
-    .option('--space <n>', 'indent by that many spaces (default: as it is)', parseCount)
-    .option('--print', 'print the new index')
+  return shared(
+    program
+      .command('update')
+      .description('Changes a JSON index without losing an update.')
+      .argument('<file>', 'the JSON file')
+      .option('--set <key=value>', 'set a key', take(parseSet))
+      .option(
+        '--delete <key>',
+        'delete a key',
+        take((key) => inPlace((index) => remove(index, key))),
+      )
+      .option('--merge <json>', 'merge a JSON Merge Patch; - reads it from standard input', take(input))
+      .option('--eval <function>', 'a JavaScript function from the index to the next one', take(parseEval))
+      .option('--initial <json>', 'what a missing file begins as', parseJson, {})
+      .option('--no-create', 'fail if there is no file')
+      .option('--backup [generations]', 'keep the version before as FILE.backup, or more of them', parseCount)
+      .option('--every <time>', 'with --backup: keep one only if the newest is that old (1h)')
+      .option('--in-place', 'overwrite a file that cannot be replaced: a mount, for instance')
+      .option('--space <n>', 'indent by that many spaces (default: as it is)', parseCount)
+      .option('--print', 'print the new index'),
+    numbers,
+    checked,
+    locked,
+    flushed,
+    told,
+  )
     .addHelpText('after', AFTER)
     .action((file: string, options: Options) =>
       run(options, async ({ out, signal }) => {
@@ -181,8 +190,11 @@ function parseEval(source: string): Change {
   }
 }
 
-/** Ctrl-C ends a function that never returns: no handler of ours runs as long as it does. */
+/** No handler of ours runs as long as a function does not return: Ctrl-C breaks it off, and the other signals end the process. */
 function interruptibly(call: () => unknown): unknown {
+  const names = ['SIGTERM', 'SIGHUP'] as const
+  const handlers = names.map((name) => process.listeners(name))
+  for (const name of names) process.removeAllListeners(name)
   try {
     const returned = runInNewContext('call()', { call }, { breakOnSigint: true })
     return isPromise(returned) ? returned.catch(explain) : returned
@@ -192,6 +204,8 @@ function interruptibly(call: () => unknown): unknown {
       throw new Interrupted('SIGINT')
     }
     return explain(error)
+  } finally {
+    for (const [at, name] of names.entries()) for (const one of handlers[at] ?? []) process.on(name, one)
   }
 }
 

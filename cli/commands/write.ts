@@ -1,6 +1,6 @@
 import { AtomicFile } from '@pipeline/atomic'
 import type { Command } from 'commander'
-import { type Flushed, flushed, howToWrite, parseMode, told } from '../options'
+import { type Flushed, flushed, howToWrite, parseMode, shared, told } from '../options'
 import { bytes, named, type OutputOptions, wrote } from '../output'
 import { Failure, run, UsageError } from '../run'
 import { outputOf, standardInput } from '../stdin'
@@ -30,15 +30,22 @@ interface Options extends OutputOptions, Flushed {
 }
 
 export const write = (program: Command): Command =>
-  told(flushed(program.command('write')))
-    .description('Replaces a file by standard input, or by what a command prints, as a whole or not at all.')
-    .argument('<file>', 'the file')
-    .argument('[command...]', 'a command whose output is written, if it succeeds')
-    .usage('[options] <file> [-- command...]')
-    .option('--mode <octal>', 'permission bits (default: those of the old file)', parseMode)
-    .option('--exclusive', 'fail if there is such a file')
-    .option('--if-changed', 'leave a file alone that has this content already')
-    .option('--refuse-empty', 'fail if there is no input: its producer has probably failed')
+  shared(
+    program
+      .command('write')
+      .description(
+        'Replaces a file by standard input, or by what a command prints, as a whole or not at all.',
+      )
+      .argument('<file>', 'the file')
+      .argument('[command...]', 'a command whose output is written, if it succeeds')
+      .usage('[options] <file> [-- command...]')
+      .option('--mode <octal>', 'permission bits (default: those of the old file)', parseMode)
+      .option('--exclusive', 'fail if there is such a file')
+      .option('--if-changed', 'leave a file alone that has this content already')
+      .option('--refuse-empty', 'fail if there is no input: its producer has probably failed'),
+    flushed,
+    told,
+  )
     .addHelpText('after', AFTER)
     .action((file: string, command: string[], options: Options) =>
       run(options, async ({ out, signal }) => {
