@@ -34,7 +34,7 @@ test('check tells what is broken, left, set aside and locked, and what to do; sw
   expect(people.stdout).toContain("-> atomic recover 'it'\\''s/broken.json' puts back")
   expect(people.stdout).toContain('\\u001b[31mred.json')
   expect(people.stdout).toMatch(/\n6 files checked: 7 problems\n$/)
-  expect(people.stdout).not.toMatch(/\u{1b}|skipped|other/u)
+  expect(people.stdout).not.toMatch(/skipped|other/)
 
   const { findings, problems } = JSON.parse(programs.stdout)
   const found = findings.map(({ path, kind, level, code }: Record<string, string>) =>

@@ -68,15 +68,19 @@ describe('update', () => {
   test('a function that never returns is ended by Ctrl-C, and leaves neither lock nor change', async ({
     dir,
     file,
-    lock,
   }) => {
-    const { child, ended } = start(['update', file, '--eval', 'i => { for (;;); }'], { cwd: dir })
-    await until(() => names(dir).includes(lock.slice(dir.length + 1)))
+    const { child, text, ended } = start(
+      ['update', file, '--eval', 'i => { process.stderr.write("here"); for (;;); }'],
+      { cwd: dir },
+    )
+    await until(() => text.stderr === 'here')
     child.kill('SIGINT')
-    expect(await ended).toEqual({ code: null, signal: 'SIGINT', stdout: '', stderr: '' })
+    expect(await ended).toEqual({ code: null, signal: 'SIGINT', stdout: '', stderr: 'here' })
     expect(names(dir)).toEqual([])
-    const other = start(['update', file, '--eval', 'i => { for (;;); }'], { cwd: dir })
-    await until(() => names(dir).includes(lock.slice(dir.length + 1)))
+    const other = start(['update', file, '--eval', 'i => { process.stderr.write("here"); for (;;); }'], {
+      cwd: dir,
+    })
+    await until(() => other.text.stderr === 'here')
     other.child.kill('SIGTERM')
     expect(await other.ended).toMatchObject({ signal: 'SIGTERM' })
   })

@@ -2,7 +2,7 @@
 
 import { execFileSync } from 'node:child_process'
 import { createWriteStream } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { expect, onTestFinished } from 'vitest'
 import { names } from '../helpers/files'
 import { needs } from '../helpers/needs'
@@ -10,9 +10,9 @@ import { program, until } from './support'
 
 /** A shell in a terminal of 80 columns. */
 function terminal(dir: string, env: string[] = []) {
-  const socket = join(dir, '.tmux')
+  const socket = basename(dir)
   const tmux = (...args: string[]) =>
-    execFileSync('tmux', ['-S', socket, '-f', '/dev/null', ...args], {
+    execFileSync('tmux', ['-L', socket, '-f', '/dev/null', ...args], {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'pipe'],
     })
@@ -52,7 +52,7 @@ needs('tmux')(
     await until(() => /measuring █*░+ [\d.]+ s of 60\.0 s/.test(screen()))
     key('C-c')
     await until(() => names(dir).every((name) => !name.startsWith('.atomic-bench')))
-    type('; echo over $?')
+    type('echo over $?')
     key('Enter')
     await until(() => /^over/m.test(screen()))
     expect(screen()).not.toContain('measuring')

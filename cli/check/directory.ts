@@ -2,7 +2,7 @@
 
 import type { Dirent } from 'node:fs'
 import { readdir } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname, join, normalize } from 'node:path'
 import { type AtomicError, type KeptLeftover, sweep } from '@pipeline/atomic'
 import { heldBy, kinds, whyKept } from '../commands/sweep'
 import { bytes, duration } from '../output'
@@ -84,9 +84,9 @@ export async function checkLeftovers(directory: string, signal: AbortSignal): Pr
   return [
     ...removed.map(
       ({ path, kind, size, age }): Finding => ({
-        ...{ path, level: 'problem', kind: 'leftover' },
+        ...{ path: normalize(path), level: 'problem', kind: 'leftover' },
         message: `${kinds[kind]} of a killed process, ${bytes(size)}, ${duration(age)} old`,
-        advice: `atomic sweep ${quoted(dirname(path))}`,
+        advice: `atomic sweep ${quoted(dirname(normalize(path)))}`,
       }),
     ),
     ...kept.map(aboutKept),
@@ -99,7 +99,8 @@ export async function checkLeftovers(directory: string, signal: AbortSignal): Pr
 }
 
 function aboutKept(leftover: KeptLeftover): Finding {
-  const { path, kind, reason, holder } = leftover
+  const { kind, reason, holder } = leftover
+  const path = normalize(leftover.path)
   if (reason === 'in-use' && kind === 'lock') {
     return { path, level: 'note', kind: 'lock', message: holder ? heldBy(holder) : 'a living process has it' }
   }

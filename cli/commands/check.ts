@@ -87,10 +87,12 @@ function describe({ colors: { bold, red, yellow, cyan } }: Output, findings: Fin
   const folders = [...new Set(findings.map(({ path }) => dirname(path)))].sort()
   return folders.flatMap((folder) => {
     const here = findings.filter(({ path }) => dirname(path) === folder)
-    const rows = here.flatMap(({ path, level, message, advice }) => [
-      [`  ${level === 'problem' ? red('!') : yellow('·')} ${named(basename(path))}`, named(message)],
-      ...(advice ? [['', cyan(`-> ${named(advice)}`)]] : []),
+    const lines = here.flatMap(({ path, level, message, advice }) => [
+      `  ${level === 'problem' ? red('!') : yellow('·')} ${named(basename(path))}`,
+      ...table([['   ', named(message)]]),
+      // Not wrapped: it is there to be copied.
+      ...(advice ? [cyan(`     -> ${named(advice)}`)] : []),
     ])
-    return [bold(named(folder)), ...table(rows), '']
+    return [bold(named(folder)), ...lines, '']
   })
 }
