@@ -1,5 +1,5 @@
 // Makes a clone ready to run: the development packages as package-lock.json says, and the addon
-// beside index.js. `npm test`, `npm run demo` and `npm run bench` start here, so that a fresh machine
+// beside index.js and the program in dist/. `npm test`, `npm run demo` and `npm run bench` start here, so that a fresh machine
 // needs nothing but Node and Rust; when nothing changed it costs a fraction of a second.
 //
 // The addon is built with cargo itself: the napi command line needs Node 20.17, this package 20.4.
@@ -7,6 +7,7 @@
 import { copyFileSync, readFileSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
+import { buildCli } from './cli.mjs'
 import { platform } from './loader.mjs'
 import { Complaint, root, runAsScript, runCargo, runNode, runNpm } from './tools.mjs'
 
@@ -159,6 +160,7 @@ function isOlder(/** @type {string} */ a, /** @type {string} */ b) {
 export async function prepare() {
   await install()
   await build()
+  await buildCli()
 }
 
 runAsScript(import.meta.url, () => (process.argv[2] === 'cloud' ? prepareCloud() : prepare()))

@@ -120,9 +120,10 @@ beforeAll(async () => {
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))
 
 describe('the packed packages', () => {
-  test('hold the loader, the types and the texts, and nothing else', () => {
+  test('hold the loader, the types, the program and the texts, and nothing else', () => {
     expect(main.files.filter((file) => file !== 'README.md')).toEqual([
       'LICENSE',
+      'dist/cli.js',
       'index.d.ts',
       'index.js',
       'package.json',
@@ -160,6 +161,18 @@ describe('a project that installed them can', () => {
 
   test('require', async () => {
     expect(await node('require.cjs')).toBe('required\n')
+  })
+
+  test('start the program, by its name and by that of the package', async () => {
+    const { version } = readJson(join(root, 'package.json'))
+    expect(await npm(project, 'exec', '--offline', 'atomic', '--', '--version')).toBe(`${version}\n`)
+    expect(await npm(project, 'exec', '--offline', '@pipeline/atomic', '--', '--version')).toBe(
+      `${version}\n`,
+    )
+    expect(
+      await node('node_modules/@pipeline/atomic/dist/cli.js', 'update', 'cli.json', '--set', 'n=1', '-q'),
+    ).toBe('')
+    expect(readJson(join(project, 'cli.json'))).toEqual({ n: 1 })
   })
 
   test('see nothing but the API', async () => {

@@ -71,6 +71,7 @@ const present = {
   'a C compiler': () => isLinux && runs('cc', '--version'),
   'four gigabytes of free memory': () => freemem() > 4 * 2 ** 30,
   python3: () => runs('python3', '--version'),
+  tmux: () => runs('tmux', '-V'),
   flock: () => runs('flock', '--version'),
   unshare: () => isRoot && isLinux && runs('unshare', '--pid', '--fork', '--kill-child', 'true'),
   prlimit: () => runs('prlimit', '--version'),

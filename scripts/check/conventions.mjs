@@ -85,6 +85,6 @@ export function checkConventions() {
 /** All but what .gitignore leaves out. Git is not asked, as a source archive has none. */
 function listSources() {
   const ignored =
-    /(^|\/)(\.git|node_modules|target|coverage)(\/|$)|^examples\/[^/]+\/(content|dist)(\/|$)|^[^/]+\.(node|tgz)$|^(npm|packages)\/.*\.node$/
+    /(^|\/)(\.git|node_modules|target|coverage)(\/|$)|^dist\/|^examples\/[^/]+\/(content|dist)(\/|$)|^[^/]+\.(node|tgz)$|^(npm|packages)\/.*\.node$/
   return listFiles(root, '.', (path) => !ignored.test(path))
 }

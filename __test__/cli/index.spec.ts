@@ -1,0 +1,174 @@
+// `atomic update`, `read`, `recover` and `watch`: an index in the shell.
+
+import { execFileSync } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect } from 'vitest'
+import { names } from '../helpers/files'
+import { test } from '../helpers/test'
+import { atomic, program, start, until } from './support'
+
+const parse = (path: string) => JSON.parse(readFileSync(path, 'utf8'))
+
+describe('update', () => {
+  test('makes the changes in their order, by keys, pointers, merge patches and functions', async ({
+    dir,
+    file,
+  }) => {
+    const args = ['--set', 'name=Ada', '--set', 'n=1', '--set', '/a.b/c~1d=[1]', '--set', '/a.b/c~1d/-="2"']
+    const more = ['--merge', '{"n":null,"x":{"y":true}}', '--delete', '/a.b/c~1d/0', '--set', '__proto__=7']
+    const last = ['--eval', 'async i => { i.keys = Object.keys(i).length }', '--set', 'empty=']
+    const run = await atomic(['update', file, ...args, ...more, ...last, '--print', '--json'], { cwd: dir })
+    expect(run).toMatchObject({ code: 0, stderr: '' })
+    const text = '{"name":"Ada","a.b":{"c/d":["2"]},"x":{"y":true},"__proto__":7,"keys":4,"empty":""}'
+    expect(JSON.stringify(parse(file))).toBe(text)
+    expect(JSON.stringify(JSON.parse(run.stdout).value)).toBe(text)
+    const merged = await atomic(['update', file, '--merge', '-', '--backup', '2'], {
+      cwd: dir,
+      input: '{"x":5}',
+    })
+    expect(merged.stdout).toMatch(/^wrote .*index\.json: \d+ B, /)
+    expect([parse(file).x, parse(`${file}.backup`).x]).toEqual([5, { y: true }])
+  })
+
+  test('at once from many processes lose nothing', async ({ dir, file }) => {
+    const count = ['update', file, '--eval', 'i => ({ n: (i.n ?? 0) + 1 })', '-q']
+    await Promise.all(Array.from({ length: 8 }, () => atomic(count, { cwd: dir })))
+    expect(parse(file)).toEqual({ n: 8 })
+  })
+
+  test('leaves the index as it was when something is wrong, and says what', async ({ dir, file }) => {
+    writeFileSync(file, '{"a":[1]}')
+    writeFileSync(
+      join(dir, 'schema.mjs'),
+      `export const Small = { '~standard': { version: 1, vendor: 'test', validate: (value) =>
+        Object.keys(value).length < 2 ? { value } : { issues: [{ message: 'too many keys', path: ['b'] }] } } }`,
+    )
+    const cases: [string[], number, RegExp][] = [
+      [['--eval', 'i => i.none.more'], 1, /--eval: the function threw TypeError/],
+      [['--eval', 'i => 1'], 1, /ERR_INVALID_RETURN_VALUE/],
+      [['--set', '/a/b=1'], 1, /"b" is no place in an array of 1/],
+      [['--set', '/a/0/b=1'], 1, /"0" is 1, and has no keys/],
+      [['--set', 'b=1', '--schema', 'schema.mjs#Small'], 1, /ERR_ATOMIC_SCHEMA/],
+      [['--set', 'b=1', '--schema', './schema.mjs'], 2, /Name one of its exports: \.\/schema\.mjs#Small/],
+      [['--merge', '-'], 1, /standard input is not JSON/],
+    ]
+    const runs = cases.map(async ([args, code, message]) => {
+      const run = await atomic(['update', file, ...args], { cwd: dir })
+      expect({ args, code: run.code, stdout: run.stdout }).toEqual({ args, code, stdout: '' })
+      expect(run.stderr).toMatch(message)
+    })
+    const missing = atomic(['update', 'none.json', '--set', 'a=1', '--no-create', '--json'], { cwd: dir })
+    expect(JSON.parse((await missing).stdout)).toMatchObject({ error: { code: 'ENOENT' } })
+    await Promise.all(runs)
+    expect(readFileSync(file, 'utf8')).toBe('{"a":[1]}')
+    expect(names(dir)).toEqual(['index.json', 'schema.mjs'])
+  })
+
+  test('a function that never returns is ended by Ctrl-C, and leaves neither lock nor change', async ({
+    dir,
+    file,
+  }) => {
+    const { child, text, ended } = start(
+      ['update', file, '--eval', 'i => { process.stderr.write("here"); for (;;); }'],
+      { cwd: dir },
+    )
+    await until(() => text.stderr === 'here')
+    child.kill('SIGINT')
+    expect(await ended).toEqual({ code: null, signal: 'SIGINT', stdout: '', stderr: 'here' })
+    expect(names(dir)).toEqual([])
+    const other = start(['update', file, '--eval', 'i => { process.stderr.write("here"); for (;;); }'], {
+      cwd: dir,
+    })
+    await until(() => other.text.stderr === 'here')
+    other.child.kill('SIGTERM')
+    expect(await other.ended).toMatchObject({ signal: 'SIGTERM' })
+  })
+})
+
+describe('read', () => {
+  test('prints the index or a part of it, or the backup, and tells which', async ({ dir, file }) => {
+    writeFileSync(file, '{"a":{"b":"x\\ny"}}')
+    writeFileSync(`${file}.backup`, '{"old":1}')
+    const read = (...args: string[]) => atomic(['read', file, ...args], { cwd: dir })
+    const good = await Promise.all([
+      read(),
+      read('--get', '/a/b', '--raw'),
+      read('--get', 'none'),
+      read('--json'),
+    ])
+    expect(good[0].stdout).toBe('{\n  "a": {\n    "b": "x\\ny"\n  }\n}\n')
+    expect(good[1].stdout).toBe('x\ny\n')
+    expect(good[2]).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('has no none') })
+    expect(JSON.parse(good[3].stdout)).toEqual({ file, value: { a: { b: 'x\ny' } }, source: 'file' })
+    writeFileSync(file, '{"a"')
+    const [strict, fallback, told] = await Promise.all([
+      read(),
+      read('--fallback'),
+      read('--fallback', '--json'),
+    ])
+    expect(strict).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringContaining('ERR_ATOMIC_CORRUPT_INDEX'),
+    })
+    expect(fallback).toMatchObject({ code: 0, stdout: '{\n  "old": 1\n}\n' })
+    expect(fallback.stderr).toMatch(/^atomic: from the backup .*\.backup, because ERR_ATOMIC_CORRUPT_INDEX/)
+    expect(JSON.parse(told.stdout)).toMatchObject({
+      source: 'backup',
+      corrupt: { code: 'ERR_ATOMIC_CORRUPT_INDEX' },
+    })
+  })
+
+  test('ends quietly when its reader goes away', async ({ dir, file }) => {
+    writeFileSync(file, JSON.stringify({ long: 'x'.repeat(1 << 22) }))
+    const run = '("$0" "$1" read "$2"; echo $? >&2) | head -c 1'
+    const output = execFileSync('bash', ['-c', `(${run}) 2>&1`, process.execPath, program(), file], {
+      cwd: dir,
+    })
+    expect(`${output}`).toBe('{141\n')
+  })
+})
+
+test('recover puts the newest good backup back, keeps what was broken, and does nothing twice', async ({
+  dir,
+  file,
+}) => {
+  const recover = (...args: string[]) => atomic(['recover', file, ...args], { cwd: dir })
+  writeFileSync(file, '{"n":')
+  const nothing = await recover()
+  expect(nothing).toMatchObject({
+    code: 1,
+    stdout: '',
+    stderr: expect.stringContaining('ERR_ATOMIC_CORRUPT_INDEX'),
+  })
+  writeFileSync(`${file}.backup`, '{"n":1}')
+  const runs = await Promise.all([recover('--json'), recover('--json'), recover('--json')])
+  const actions = runs.map(({ stdout }) => JSON.parse(stdout).action)
+  expect(actions.sort()).toEqual(['none', 'none', 'restored'])
+  expect(parse(file)).toEqual({ n: 1 })
+  const setAside = names(dir).filter((name) => name.includes('.corrupt-'))
+  expect(setAside.map((name) => readFileSync(join(dir, name), 'utf8'))).toEqual(['{"n":'])
+  expect((await recover()).stdout).toBe(`good ${file}: nothing was done\n`)
+  expect((await atomic(['recover', '.'], { cwd: dir })).stdout).toBe(
+    'good .: no transaction was interrupted\n',
+  )
+})
+
+test('watch prints each change until it is interrupted, or as often as wanted', async ({ dir, file }) => {
+  writeFileSync(file, '{"a":1,"b":1}')
+  const people = start(['watch', file], { cwd: dir })
+  const programs = start(['watch', file, '--json', '--count', '2'], { cwd: dir })
+  await until(() => people.text.stdout.includes('2 keys\n') && programs.text.stdout.includes('\n'))
+  await atomic(['update', file, '--set', 'b=2', '--set', 'c=3', '--delete', 'a', '-q'], { cwd: dir })
+  const lines = (await programs.ended).stdout.trim().split('\n')
+  expect(lines.map((line) => JSON.parse(line).value)).toEqual([
+    { a: 1, b: 1 },
+    { b: 2, c: 3 },
+  ])
+  await until(() => people.text.stdout.includes('+'))
+  people.child.kill('SIGINT')
+  const { stdout, ...end } = await people.ended
+  expect(end).toEqual({ code: null, signal: 'SIGINT', stderr: '' })
+  expect(stdout.replace(/\d\d:\d\d:\d\d/g, 'TIME')).toBe('TIME 2 keys\nTIME + c  ~ b  - a\n')
+})

@@ -1,0 +1,214 @@
+import { text } from 'node:stream/consumers'
+import { isPromise } from 'node:util/types'
+import { runInNewContext, runInThisContext } from 'node:vm'
+import { atomicIndexUpdate, type UpdateOptions } from '@pipeline/atomic'
+import { type Command, InvalidArgumentError } from 'commander'
+import { merge, remove, set } from '../key'
+import {
+  checked,
+  type Flushed,
+  flushed,
+  howToLock,
+  howToWrite,
+  type Locked,
+  locked,
+  type Numbers,
+  numbers,
+  parseCount,
+  parseJson,
+  shared,
+  told,
+} from '../options'
+import { type OutputOptions, toJson, wrote } from '../output'
+import { Failure, Interrupted, run, UsageError } from '../run'
+import { loadSchema } from '../schema'
+
+const AFTER = `
+The changes are made in the order in which they are given, under the lock of the
+index: updates at the same time, by whatever process, lose nothing. A missing
+file begins as {} (see --initial). The layout of the file is kept.
+
+A key is one of the top level, or a JSON Pointer if it begins with a slash:
+/posts/0/title; /tags/- is a new last element. The value of --set is JSON if it
+can be, and a string otherwise: --set n=1, --set name=Ada, --set
+'version="1.0"'.
+
+Examples:
+  atomic update config.json --set theme=dark --set /editor/tabs=4 --delete legacy
+  atomic update posts.json --merge '{"hello": {"title": "Hello"}, "draft": null}' --backup 3
+  curl -sf https://example.org/rates | atomic update rates.json --merge -
+  atomic update hits.json --eval 'i => { i.home = (i.home ?? 0) + 1 }'
+`
+
+type Change = (index: any) => unknown
+
+interface Options extends OutputOptions, Flushed, Locked {
+  initial: object
+  create: boolean
+  schema?: string
+  numbers: Numbers
+  backup?: number | true
+  every?: string
+  space?: number
+  print?: boolean
+  inPlace?: boolean
+}
+
+export function update(program: Command): Command {
+  // The order of the options counts, which an object of options would not tell.
+  const changes: Change[] = []
+  let merged: unknown
+  const usesInput = () => merged !== undefined
+  const take = (parse: (argument: string) => Change) => (argument: string) => {
+    changes.push(parse(argument))
+  }
+  const input = (patch: string): Change => {
+    if (patch !== '-') {
+      const value = parseJson(patch)
+      return (index) => merge(index, value)
+    }
+    if (usesInput()) throw new InvalidArgumentError('Standard input can be merged once.')
+    merged = null
+    return (index) => merge(index, merged)
+  }
+
+  return shared(
+    program
+      .command('update')
+      .description('Changes a JSON index without losing an update.')
+      .argument('<file>', 'the JSON file')
+      .option('--set <key=value>', 'set a key', take(parseSet))
+      .option(
+        '--delete <key>',
+        'delete a key',
+        take((key) => inPlace((index) => remove(index, key))),
+      )
+      .option('--merge <json>', 'merge a JSON Merge Patch; - reads it from standard input', take(input))
+      .option('--eval <function>', 'a JavaScript function from the index to the next one', take(parseEval))
+      .option('--initial <json>', 'what a missing file begins as', parseJson, {})
+      .option('--no-create', 'fail if there is no file')
+      .option('--backup [generations]', 'keep the version before as FILE.backup, or more of them', parseCount)
+      .option('--every <time>', 'with --backup: keep one only if the newest is that old (1h)')
+      .option('--in-place', 'overwrite a file that cannot be replaced: a mount, for instance')
+      .option('--space <n>', 'indent by that many spaces (default: as it is)', parseCount)
+      .option('--print', 'print the new index'),
+    numbers,
+    checked,
+    locked,
+    flushed,
+    told,
+  )
+    .addHelpText('after', AFTER)
+    .action((file: string, options: Options) =>
+      run(options, async ({ out, signal }) => {
+        if (changes.length === 0)
+          throw new UsageError('Nothing to change: give --set, --delete, --merge or --eval')
+        if (options.every !== undefined && !options.backup) throw new UsageError('--every needs --backup')
+        const schema = await loadSchema(options.schema)
+        if (usesInput()) merged = await readPatch()
+        let next: unknown
+        const change = async (index: object | undefined): Promise<object> => {
+          if (index === undefined) {
+            throw new Failure(`ENOENT: ${file} does not exist, and --no-create does not make it`, 'ENOENT')
+          }
+          next = index
+          for (const one of changes) next = await one(next)
+          return next as object
+        }
+        const settings: UpdateOptions = {
+          ...howToWrite(options),
+          ...howToLock(options),
+          ...{ numbers: options.numbers, signal },
+          ...(options.inPlace && { fallback: 'in-place' }),
+          ...(options.create && { initial: options.initial }),
+          ...(options.backup && { backup: backupOf(options) }),
+          ...(options.space !== undefined && { space: options.space }),
+          ...(schema && { schema }),
+        }
+        const result = await atomicIndexUpdate(file, change, settings)
+        if (options.print && !options.json) await out.data(`${toJson(next, 2)}\n`)
+        else out.result({ file, ...result, ...(options.print && { value: next }) }, wrote(out, file, result))
+        return 0
+      }),
+    )
+}
+
+function backupOf({ backup, every }: Options): UpdateOptions['backup'] {
+  return {
+    ...(typeof backup === 'number' && { generations: backup }),
+    ...(every && { every: every as '1h' }),
+  }
+}
+
+async function readPatch(): Promise<unknown> {
+  const patch = await text(process.stdin)
+  try {
+    return JSON.parse(patch)
+  } catch (error) {
+    throw new Failure(`--merge -: standard input is not JSON: ${(error as Error).message}`)
+  }
+}
+
+const inPlace =
+  (change: (index: object) => void): Change =>
+  (index) => {
+    change(index)
+    return index
+  }
+
+function parseSet(argument: string): Change {
+  const at = argument.indexOf('=')
+  if (at < 1) throw new InvalidArgumentError('It is KEY=VALUE.')
+  const [key, value] = [argument.slice(0, at), argument.slice(at + 1)]
+  let parsed: () => unknown = () => value
+  try {
+    JSON.parse(value)
+    // Anew for each run of the function, which may change it.
+    parsed = () => JSON.parse(value)
+  } catch {
+    // A string.
+  }
+  return inPlace((index) => set(index, key, parsed()))
+}
+
+function parseEval(source: string): Change {
+  let made: unknown
+  try {
+    made = runInThisContext(`(${source}\n)`, { filename: '--eval' })
+  } catch (error) {
+    throw new InvalidArgumentError(
+      `It is a JavaScript function, such as 'i => ({ ...i, n: 1 })': ${(error as Error).message}.`,
+    )
+  }
+  if (typeof made !== 'function')
+    throw new InvalidArgumentError("It is a JavaScript function, such as 'i => ({ ...i, n: 1 })'.")
+  const call = made as Change
+  return async (index) => {
+    const returned = await interruptibly(() => call(index))
+    // A function that changes the index where it is need not return it.
+    return returned === undefined ? index : returned
+  }
+}
+
+/** No handler of ours runs as long as a function does not return: Ctrl-C breaks it off, and the other signals end the process. */
+function interruptibly(call: () => unknown): unknown {
+  const names = ['SIGTERM', 'SIGHUP'] as const
+  const handlers = names.map((name) => process.listeners(name))
+  for (const name of names) process.removeAllListeners(name)
+  try {
+    const returned = runInNewContext('call()', { call }, { breakOnSigint: true })
+    return isPromise(returned) ? returned.catch(explain) : returned
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_SCRIPT_EXECUTION_INTERRUPTED') {
+      process.emit('SIGINT')
+      throw new Interrupted('SIGINT')
+    }
+    return explain(error)
+  } finally {
+    for (const [at, name] of names.entries()) for (const one of handlers[at] ?? []) process.on(name, one)
+  }
+}
+
+function explain(error: unknown): never {
+  throw new Failure(`--eval: the function threw ${error}`, (error as NodeJS.ErrnoException | null)?.code)
+}

@@ -1,0 +1,82 @@
+/** A place in an index: a key of its top level, or a JSON Pointer (RFC 6901), which begins with a slash. */
+
+import { Failure } from './run'
+
+type Container = Record<string, unknown> | unknown[]
+
+function stepsOf(key: string): string[] {
+  if (!key.startsWith('/')) return [key]
+  return key
+    .slice(1)
+    .split('/')
+    .map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'))
+}
+
+const isContainer = (value: unknown): value is Container => typeof value === 'object' && value !== null
+
+/** `undefined` if there is nothing. */
+export function get(index: unknown, key: string): unknown {
+  let value = index
+  for (const step of stepsOf(key)) {
+    if (!isContainer(value) || !Object.hasOwn(value, step)) return undefined
+    value = value[step as keyof typeof value]
+  }
+  return value
+}
+
+/** Sets a place, and makes objects on the way to it. `-` is behind the end of an array. */
+export function set(index: object, key: string, value: unknown): void {
+  const steps = stepsOf(key)
+  const last = steps.pop() ?? ''
+  let inner = index as Container
+  for (const step of steps) {
+    const next = Object.hasOwn(inner, step) ? inner[step as keyof typeof inner] : undefined
+    if (next !== undefined && !isContainer(next)) {
+      throw new Failure(`--set ${key}: "${step}" is ${JSON.stringify(next)}, and has no keys`)
+    }
+    const made = next ?? {}
+    if (next === undefined) put(inner, step, made, key)
+    inner = made as Container
+  }
+  put(inner, last, value, key)
+}
+
+/** Deletes a place, if there is one. */
+export function remove(index: object, key: string): void {
+  const steps = stepsOf(key)
+  const last = steps.pop() ?? ''
+  const inner = steps.length > 0 ? get(index, `/${steps.map(escaped).join('/')}`) : index
+  if (Array.isArray(inner)) {
+    if (/^\d+$/.test(last) && Number(last) < inner.length) inner.splice(Number(last), 1)
+  } else if (isContainer(inner)) {
+    delete (inner as Record<string, unknown>)[last]
+  }
+}
+
+const escaped = (step: string): string => step.replaceAll('~', '~0').replaceAll('/', '~1')
+
+function put(inner: Container, step: string, value: unknown, key: string): void {
+  if (Array.isArray(inner)) {
+    const at = step === '-' ? inner.length : Number(step)
+    if (!/^(\d+|-)$/.test(step) || at > inner.length) {
+      throw new Failure(
+        `--set ${key}: "${step}" is no place in an array of ${inner.length}: give an index, or - for a new last element`,
+      )
+    }
+    inner[at] = value
+  } else {
+    // Not by assignment: `__proto__` would be no key.
+    Object.defineProperty(inner, step, { value, writable: true, enumerable: true, configurable: true })
+  }
+}
+
+/** A JSON Merge Patch (RFC 7396): objects are merged, `null` deletes, all else replaces. */
+export function merge(target: unknown, patch: unknown): unknown {
+  if (!isContainer(patch) || Array.isArray(patch)) return patch
+  const merged: Container = isContainer(target) && !Array.isArray(target) ? target : {}
+  for (const [key, value] of Object.entries(patch)) {
+    if (value === null) delete merged[key]
+    else put(merged, key, merge(Object.hasOwn(merged, key) ? merged[key] : undefined, value), key)
+  }
+  return merged
+}

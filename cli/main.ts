@@ -1,0 +1,13 @@
+/** The program `atomic`: the package's functions for the shell. */
+
+import { CommanderError } from 'commander'
+import { program } from './program'
+import { EXIT_USAGE } from './run'
+
+program()
+  .parseAsync()
+  .catch((error: unknown) => {
+    if (!(error instanceof CommanderError)) throw error
+    // Help and version are no errors; what is wrong with the usage has been said.
+    process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE
+  })

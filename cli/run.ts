@@ -1,0 +1,113 @@
+/**
+ * What surrounds each command: a signal that is aborted by Ctrl-C and by a reader that goes away, messages for errors, and the
+ * exit code. A command unwinds before the process ends, so that it leaves nothing.
+ */
+
+import { constants } from 'node:os'
+import type { AtomicError } from '@pipeline/atomic'
+import { Output, type OutputOptions } from './output'
+
+export const EXIT_FAILED = 1
+export const EXIT_USAGE = 2
+
+/** A failure that its message explains: no stack is shown. */
+export class Failure extends Error {
+  constructor(
+    message: string,
+    readonly code?: string,
+  ) {
+    super(message)
+  }
+}
+
+/** A mistake in the command line that shows only when the command runs. */
+export class UsageError extends Error {}
+
+/** Why a command was given up: a signal, or `SIGPIPE` for a reader that went away. */
+export class Interrupted extends Error {
+  constructor(readonly by: NodeJS.Signals) {
+    super(`interrupted by ${by}`)
+  }
+}
+
+export interface Frame {
+  out: Output
+  /** Aborted when the command is to end early. */
+  signal: AbortSignal
+}
+
+/** Runs the body of a command and ends the process: with the exit code that it returns, or 0. */
+export async function run(
+  options: OutputOptions,
+  body: (frame: Frame) => Promise<number | undefined>,
+): Promise<void> {
+  const controller = new AbortController()
+  const out = new Output(options)
+  endOnSignals(controller)
+  endWithoutReader(process.stdout, controller)
+  // There is nobody to tell.
+  process.stderr.on('error', () => {})
+
+  let code: number
+  try {
+    code = (await body({ out, signal: controller.signal })) ?? 0
+  } catch (error) {
+    code =
+      controller.signal.reason instanceof Interrupted ? EXIT_FAILED : report(error, out, controller.signal)
+  }
+  out.end()
+  await Promise.all([drained(process.stdout), drained(process.stderr)])
+  const { reason } = controller.signal
+  if (reason instanceof Interrupted) endBy(reason.by)
+  // Standard output has failed after the work was done.
+  if (reason && code === 0) code = report(reason, out, controller.signal)
+  // A producer that goes on writing, or a terminal that is read, would keep the process.
+  process.exit(code)
+}
+
+function endOnSignals(controller: AbortController): void {
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(name, () => {
+      // The second one is of a person who does not want to wait.
+      if (controller.signal.aborted) endBy(name)
+      controller.abort(new Interrupted(name))
+    })
+  }
+}
+
+function endWithoutReader(stream: NodeJS.WriteStream, controller: AbortController): void {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    const gone = error.code === 'EPIPE' || error.code === 'ERR_STREAM_DESTROYED'
+    controller.abort(
+      gone ? new Interrupted('SIGPIPE') : new Failure(`Standard output: ${error.message}`, error.code),
+    )
+  })
+}
+
+/** By the signal itself, so that a shell sees it and ends its own loop; Node.js cannot die of SIGPIPE. */
+function endBy(signal: NodeJS.Signals): never {
+  process.removeAllListeners(signal)
+  if (signal !== 'SIGPIPE') process.kill(process.pid, signal)
+  process.exit(128 + (constants.signals[signal] ?? 0))
+}
+
+function drained(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => stream.write('', () => resolve()))
+}
+
+/** Says what is wrong, and returns the exit code. */
+function report(error: unknown, out: Output, signal: AbortSignal): number {
+  const known = error instanceof Error && error.name === 'AbortError' ? (signal.reason ?? error) : error
+  if (!(known instanceof Error)) {
+    out.fail({ message: `${known} was thrown` })
+    return EXIT_FAILED
+  }
+  const { code } = known as AtomicError
+  if (known instanceof UsageError || /^ERR_INVALID_(ARG|URL|FILE_URL)_/.test(code ?? '')) {
+    out.fail(known)
+    return EXIT_USAGE
+  }
+  // Whatever has no code is a bug, here or in a function of the user's.
+  out.fail(known, known instanceof Failure || code !== undefined ? undefined : known.stack)
+  return EXIT_FAILED
+}
