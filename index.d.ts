@@ -630,6 +630,66 @@ export interface Recovered {
     kept: string | null
   }[]
 }
+
+/**
+ * What the channels of this package publish, for `diagnostics_channel.tracingChannel(name)` with one of these names:
+ *
+ * | name | calls of |
+ * |---|---|
+ * | `@pipeline/atomic:write` | {@link atomicWrite} |
+ * | `@pipeline/atomic:update` | {@link atomicIndexUpdate} |
+ * | `@pipeline/atomic:batch` | {@link atomicWriteAll} |
+ * | `@pipeline/atomic:directory` | {@link atomicDirectory}, {@link copyDirectoryAtomic} |
+ * | `@pipeline/atomic:transaction` | {@link atomicTransaction} |
+ *
+ * Each call is one message, an object that all five events of the call share. `start` comes before anything is done, in the async
+ * context of the caller; `end` when the function has returned its promise; `error` if that rejects; then `asyncStart` and `asyncEnd`.
+ * Calls that nobody listens to are not measured. A channel belongs to one thread, as all of `diagnostics_channel` does.
+ */
+export interface TraceMessage {
+  /** The function that was called. */
+  function:
+    | 'atomicWrite'
+    | 'atomicIndexUpdate'
+    | 'atomicWriteAll'
+    | 'atomicDirectory'
+    | 'copyDirectoryAtomic'
+    | 'atomicTransaction'
+  /** The path as the caller has given it, the root of a transaction, or where a directory is copied to. A batch has none. */
+  path: PathLike | undefined
+  /** From the call until its promise was settled, in milliseconds. It is there from `error` and `asyncStart` on. */
+  milliseconds?: number
+  /** What of that time went into which step. It is there from `error` and `asyncStart` on. */
+  steps?: TraceSteps
+  /** What the promise was fulfilled with. */
+  result?: unknown
+  /** What it was rejected with. */
+  error?: unknown
+}
+
+/**
+ * Milliseconds of each step that a call has been in. A call is in one step at a time, so their sum is less than the time of the call:
+ * the rest is waiting for a worker thread, functions of the caller, and JSON. A step that several calls share (the commit of a group of
+ * updates or transactions) counts in full for each of them. Calls for objects in stores have no steps.
+ */
+export interface TraceSteps {
+  /** Following the path, and opening the directory. */
+  resolve?: number
+  /** Waiting for earlier calls of this process for the same file. */
+  queue?: number
+  /** Waiting for the lock that other processes may hold. */
+  lock?: number
+  /** Making the new file or directory: content, owner, mode, attributes. */
+  stage?: number
+  /** Flushing it. */
+  fsync?: number
+  /** Reading it back. */
+  verify?: number
+  /** Giving it its name. */
+  rename?: number
+  /** Flushing its directory, or waiting for a flush that is shared. */
+  directoryFsync?: number
+}
 /**
  * A file that is written piece by piece and replaced as a whole: until {@link AtomicFile.commit} resolves, and after
  * any crash, every reader sees the old file, or none if there was none. Use it for content that is too large to be
@@ -1311,6 +1371,20 @@ export interface DirectoryResult {
   leftover: AtomicError | null
 }
 
+/** How often a value was in which range, in {@link Stats}. */
+export interface Histogram {
+  /** What values are measured in. */
+  unit: 'ms' | 'calls'
+  /** The largest value of each bucket. A value is in the first bucket whose bound it does not exceed. */
+  bounds: Array<number>
+  /** How many values are in each bucket: one number more than there are bounds, the last for larger values. */
+  counts: Array<number>
+  /** How many values there are. */
+  count: number
+  /** The sum of all values. */
+  sum: number
+}
+
 /** Options of {@link acquireIndexLock} and {@link withIndexLock}. */
 export interface IndexLockOptions extends Pick<UpdateOptions, 'mkdir' | 'fallback' | 'network'> {
   /**
@@ -1557,6 +1631,67 @@ export declare function snapshotRead<const P extends readonly PathLike[]>(root: 
  * `ERR_ATOMIC_CORRUPT_INDEX` for one that is not JSON.
  */
 export declare function snapshotReadIndex<T extends readonly unknown[] = any[]>(root: PathLike, paths: readonly PathLike[], options?: Omit<SnapshotOptions, 'encoding'> | null): Promise<{ [K in keyof T]: T[K] | undefined }>
+
+/**
+ * Counts what this process has done since it started: all of its threads together, and all copies of the package that share
+ * one addon. Counting costs a few nanoseconds a call.
+ *
+ * Not promised: that counters which belong together are read at one moment while calls are at work.
+ */
+export declare function stats(): Stats
+
+/**
+ * What {@link stats} returns. Each counter begins at 0 with the process and never goes down; what happens in the time between
+ * two calls is the difference.
+ */
+export interface Stats {
+  /**
+   * Files that have got new content under their names, by whatever function: an update that is written is one, a batch of ten files is
+   * ten, a backup that had to be copied is one of its own.
+   */
+  writes: number
+  /** The bytes of these files, and of lines that were appended. */
+  bytes: number
+  /** Files that were left alone because they had the right content: by `ifChanged`, and indexes that no function changed. */
+  unchanged: number
+  /** Read-backs that found other bytes than those given. The calls reject with `ERR_ATOMIC_VERIFY`. */
+  verifyFailures: number
+  /**
+   * How often calls for files have met an error, by its `code`: `ENOSPC`, `ERR_ATOMIC_LOCK_TIMEOUT`, … An error that a call goes on
+   * after (a broken index that `onCorrupt` recovers) counts too. Not counted: wrong arguments, and what functions of the caller throw.
+   */
+  failures: Record<string, number>
+  /** Flushes of files: calls of fsync(2) or fdatasync(2). */
+  fileFlushes: number
+  /** Flushes of directories. */
+  directoryFlushes: number
+  /** The flushes of directories that served several calls at once. */
+  sharedFlushes: number
+  /**
+   * How long calls have waited from when they were made until they had their locks, in milliseconds: updates, locks that were acquired,
+   * and groups of transactions.
+   */
+  lockWaits: Histogram
+  /** How many calls have shared a commit: one value for each commit of updates, transactions or appends. */
+  groupSizes: Histogram
+  /** Temp files and directories that were removed because the processes that had made them are dead. */
+  leftovers: number
+  /**
+   * Recoveries: interrupted transactions that were completed or dropped, and indexes that were given other content because they were
+   * broken or missing.
+   */
+  recoveries: number
+  /** Updates of indexes that have succeeded, each of those that share a commit; of objects in stores too. */
+  updates: number
+  /** Lines that were appended. */
+  lines: number
+  /** Calls of {@link atomicWriteAll} that have written files. */
+  batches: number
+  /** Directories that were replaced or made by {@link atomicDirectory} and {@link copyDirectoryAtomic}. */
+  directories: number
+  /** Transactions that were committed, each of those that share a commit. */
+  transactions: number
+}
 
 /** A part of a line that {@link appendLines} has found at the end of the file and set aside. */
 export interface TornLine {

@@ -20,5 +20,7 @@ mod recover_index;
 mod releases;
 mod remove;
 mod restore_index;
+mod stats;
+mod steps;
 mod transaction;
 mod watch_index;

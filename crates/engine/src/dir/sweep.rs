@@ -12,6 +12,7 @@ use std::sync::Mutex;
 use crate::dir::directory::Directory;
 use crate::dir::names;
 use crate::process::{lock, spawn_or_skip};
+use crate::stats;
 use crate::sys::{self, Dir, FileId, Kind};
 use crate::walk::remove::remove;
 
@@ -39,7 +40,7 @@ fn sweep(dir: &Directory) {
             && dir.is_same(&name, &file).unwrap_or(false)
         {
             match kind {
-                Kind::File => drop(dir.unlink(&name)),
+                Kind::File if dir.unlink(&name).is_ok() => stats::swept(),
                 Kind::Directory if is_ours(dir, &name) && !is_guarded(dir, &name) => trees.push((name, file)),
                 _ => {}
             }
@@ -67,7 +68,9 @@ fn sweep_trees(dir: &Directory, trees: Vec<(OsString, File)>) {
     let Ok(dir) = dir.try_clone() else { return };
     spawn_or_skip("atomic-sweep", move || {
         for (name, _held) in trees {
-            drop(remove(&dir, &name, name.as_ref()));
+            if remove(&dir, &name, name.as_ref()).is_ok() {
+                stats::swept();
+            }
         }
     });
 }

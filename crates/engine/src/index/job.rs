@@ -18,6 +18,7 @@ use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::index_lock::FileLock;
 use crate::lock::wait::{self, Wait, Waited};
 use crate::process::{CallId, Called, Inside, Key, Ticket};
+use crate::stats;
 use crate::transaction::pending::{self, Look};
 use crate::write::{Receipt, Settled};
 
@@ -121,7 +122,10 @@ impl OpenJob {
             {
                 Ok(Waited::Open(index)) => Stage::Open(index, self.since.elapsed()),
                 Ok(Waited::Elsewhere) => Stage::Called(Ticket::take().inside(self.origin.inside.clone())),
-                Ok(Waited::Follower) => return After::Done(Ok(Come::Follower)),
+                Ok(Waited::Follower) => {
+                    stats::waited(self.since.elapsed());
+                    return After::Done(Ok(Come::Follower));
+                }
                 Err(error) => return After::Done(Err(error)),
             };
             After::Run(self)
@@ -167,7 +171,10 @@ impl Job for OpenJob {
                 self.stage = Stage::Waiting;
                 let turn = match place.try_called() {
                     Some(Called::Turn(turn)) => turn,
-                    Some(Called::Follower) => return Step::Done(Ok(Come::Follower)),
+                    Some(Called::Follower) => {
+                        stats::waited(self.since.elapsed());
+                        return Step::Done(Ok(Come::Follower));
+                    }
                     None => return self.wait(target.real_path(), Wait::Turn(place)),
                 };
                 match IndexFile::try_open(
@@ -184,7 +191,10 @@ impl Job for OpenJob {
             }
         };
         match Opened::read(index, waited, self.origin).map_err(|failed| *failed) {
-            Ok(opened) => Step::Done(Ok(Come::Open(Box::new(opened)))),
+            Ok(opened) => {
+                stats::waited(waited);
+                Step::Done(Ok(Come::Open(Box::new(opened))))
+            }
             Err((index, origin, error)) if error.is_transient() => {
                 self.stage = Stage::Open(index, waited);
                 self.origin = origin;
