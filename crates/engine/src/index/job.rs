@@ -109,6 +109,11 @@ impl OpenJob {
         }))
     }
 
+    fn followed(&self) -> Result<Come, Error> {
+        stats::waited(self.since.elapsed());
+        Ok(Come::Follower)
+    }
+
     fn wait(mut self, real: PathBuf, wait: Wait) -> Step<Self> {
         Step::Wait(Box::pin(async move {
             self.stage = match wait::open(
@@ -122,10 +127,7 @@ impl OpenJob {
             {
                 Ok(Waited::Open(index)) => Stage::Open(index, self.since.elapsed()),
                 Ok(Waited::Elsewhere) => Stage::Called(Ticket::take().inside(self.origin.inside.clone())),
-                Ok(Waited::Follower) => {
-                    stats::waited(self.since.elapsed());
-                    return After::Done(Ok(Come::Follower));
-                }
+                Ok(Waited::Follower) => return After::Done(self.followed()),
                 Err(error) => return After::Done(Err(error)),
             };
             After::Run(self)
@@ -171,10 +173,7 @@ impl Job for OpenJob {
                 self.stage = Stage::Waiting;
                 let turn = match place.try_called() {
                     Some(Called::Turn(turn)) => turn,
-                    Some(Called::Follower) => {
-                        stats::waited(self.since.elapsed());
-                        return Step::Done(Ok(Come::Follower));
-                    }
+                    Some(Called::Follower) => return Step::Done(self.followed()),
                     None => return self.wait(target.real_path(), Wait::Turn(place)),
                 };
                 match IndexFile::try_open(
