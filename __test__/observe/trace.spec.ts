@@ -146,8 +146,10 @@ describe('a call is published', () => {
     const { start } = tracingChannel('@pipeline/atomic:update')
     start.bindStore(storage as AsyncLocalStorage<any>, () => 'bound')
     onTestFinished(() => void start.unbindStore(storage as AsyncLocalStorage<any>))
-    const within = await new Promise((resolve) => {
-      void atomicIndexUpdate(`${file}2`, () => ({ seen: resolve(storage.getStore()) ?? null }))
+    let within: unknown
+    await atomicIndexUpdate(`${file}2`, () => {
+      within = storage.getStore()
+      return {}
     })
     expect(within).toBe('bound')
   })
