@@ -24,7 +24,7 @@ function ofAddon(): Write {
 
 export async function observeSuite(context: Context): Promise<Section[]> {
   const title = 'Seeing what happens'
-  const row = `1 KB × 1, not flushed`
+  const row = '1 KB × 1, not flushed'
   if (!context.wanted(`${title}, ${row}`)) return []
   const folder = join(context.folder, 'observe')
   await mkdir(folder, { recursive: true })
@@ -33,13 +33,10 @@ export async function observeSuite(context: Context): Promise<Section[]> {
   const entrants = await Promise.all([
     entrant('atomicWrite, nobody listens', join(folder, 'unheard'), atomicWrite),
     entrant("the addon's function", join(folder, 'addon'), ofAddon()),
-    entrant('atomicWrite, somebody listens', join(folder, 'heard'), async (...args) => {
+    entrant('atomicWrite, somebody listens', join(folder, 'heard'), atomicWrite, async (run) => {
       asyncEnd.subscribe(listener)
-      try {
-        return await atomicWrite(...args)
-      } finally {
-        asyncEnd.unsubscribe(listener)
-      }
+      await run()
+      asyncEnd.unsubscribe(listener)
     }),
   ])
   const measured = await measure(row, entrants, context.effort)
@@ -49,7 +46,13 @@ export async function observeSuite(context: Context): Promise<Section[]> {
   return [{ id: 'observe', title, notes, cases: [measured], threads: true }]
 }
 
-async function entrant(name: string, path: string, write: Write): Promise<Entrant> {
+/** `within`: what is to be so while it writes. */
+async function entrant(
+  name: string,
+  path: string,
+  write: Write,
+  within: (run: () => Promise<void>) => Promise<void> = (run) => run(),
+): Promise<Entrant> {
   const data = Buffer.alloc(1024, name)
   const run = async () => {
     for (let number = 0; number < WRITES; number++) await write(path, data, OPTIONS)
@@ -58,7 +61,7 @@ async function entrant(name: string, path: string, write: Write): Promise<Entran
   return {
     contender: guarantee(name),
     async round() {
-      const { wall, jsThread } = await clock(run)
+      const { wall, jsThread } = await clock(() => within(run))
       return { wall: wall / WRITES, jsThread: jsThread / WRITES }
     },
   }
