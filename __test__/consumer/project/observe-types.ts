@@ -20,6 +20,6 @@ export function observe(): Record<string, number> {
   // @ts-expect-error: counters are read, not set
   stats({ writes: 0 })
   // @ts-expect-error: there is no such step
-  const none = (steps: TraceSteps) => steps.commit
-  return void none ?? failures
+  console.log((steps: TraceSteps) => steps.commit)
+  return failures
 }
