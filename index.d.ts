@@ -640,125 +640,63 @@ export interface Recovered {
 }
 
 /**
- * What {@link sweep} has found. NAME is the file or directory that it was made for:
+ * What the channels of this package publish, for `diagnostics_channel.tracingChannel(name)` with one of these names:
  *
- * - `'temp'`: `.NAME.XXXXXXXXXXXX.atomic-tmp`, a file on its way to NAME;
- * - `'tree'`: a directory of that name, which was being filled, or was replaced and is to be removed;
- * - `'lock'`: `.NAME.lock`, the lock of the index NAME;
- * - `'staged'`: `.NAME.XXXXXXXXXXXX.atomic-txn`, a file that a transaction has staged;
- * - `'mark'`: `.atomic/XXXX.live`, which says that a process stages files below that root;
- * - `'journal'`: `.atomic/journal`, of a root whose last transaction was interrupted or is at work;
- * - `'previous'`: `.NAME.XXXXXXXXXXXX.atomic-old`, a directory that was NAME, on its way to where it was to be kept;
- * - `'lost'`: `.NAME.XXXXXXXXXXXX.atomic-lost`, what an interrupted transaction would have written to NAME, which another program had changed.
+ * | name | calls of |
+ * |---|---|
+ * | `@pipeline/atomic:write` | {@link atomicWrite} |
+ * | `@pipeline/atomic:update` | {@link atomicIndexUpdate} |
+ * | `@pipeline/atomic:batch` | {@link atomicWriteAll} |
+ * | `@pipeline/atomic:directory` | {@link atomicDirectory}, {@link copyDirectoryAtomic} |
+ * | `@pipeline/atomic:transaction` | {@link atomicTransaction} |
+ *
+ * Each call is one message, an object that all five events of the call share. `start` comes before anything is done, in the async
+ * context of the caller; `end` when the function has returned its promise; `error` if that rejects; then `asyncStart` and `asyncEnd`.
+ * Calls that nobody listens to are not measured. A channel belongs to one thread, as all of `diagnostics_channel` does.
  */
-export type LeftoverKind = 'temp' | 'tree' | 'lock' | 'staged' | 'mark' | 'journal' | 'previous' | 'lost'
+export interface TraceMessage {
+  /** The function that was called. */
+  function:
+    | 'atomicWrite'
+    | 'atomicIndexUpdate'
+    | 'atomicWriteAll'
+    | 'atomicDirectory'
+    | 'copyDirectoryAtomic'
+    | 'atomicTransaction'
+  /** The path as the caller has given it, the root of a transaction, or where a directory is copied to. A batch has none. */
+  path: PathLike | undefined
+  /** From the call until its promise was settled, in milliseconds. It is there from `error` and `asyncStart` on. */
+  milliseconds?: number
+  /** What of that time went into which step. It is there from `error` and `asyncStart` on. */
+  steps?: TraceSteps
+  /** What the promise was fulfilled with. */
+  result?: unknown
+  /** What it was rejected with. */
+  error?: unknown
+}
 
 /**
- * Why {@link sweep} has left something where it is:
- *
- * - `'in-use'`: a living process has it;
- * - `'recent'`: it was changed less than `olderThan` milliseconds ago;
- * - `'pending'`: it belongs to a transaction that was interrupted. {@link recover} completes or drops that; then sweep again;
- * - `'only-copy'`: it may be the only copy of your data. Look at it, and remove it or put it in its place yourself;
- * - `'undecided'`: nothing tells whether a living process has it. The file system has no locks, the root of the transaction was moved, or the
- *   lock file is empty;
- * - `'not-yours'`: it is another user's;
- * - `'failed'`: removing it failed, see `error`.
+ * Milliseconds of each step that a call has been in. A call is in one step at a time, so their sum is less than the time of the call:
+ * the rest is waiting for a worker thread, functions of the caller, and JSON. A step that several calls share (the commit of a group of
+ * updates or transactions) counts in full for each of them. Calls for objects in stores have no steps.
  */
-export type KeptReason = 'in-use' | 'recent' | 'pending' | 'only-copy' | 'undecided' | 'not-yours' | 'failed'
-
-/** Something that a process has left behind, or is about to remove itself. */
-export interface Leftover {
-  /** Where it is: the directory as it was given, and the way from there. Bytes that are no UTF-8 are replaced by U+FFFD. */
-  path: string
-  kind: LeftoverKind
-  /** In bytes. Of a tree: those of its files. */
-  size: number
-  /** How long ago it was last changed, in milliseconds, by the clocks of this machine and of the file system. Never negative. */
-  age: number
-}
-
-/** What {@link sweep} has left where it is. */
-export interface KeptLeftover extends Leftover {
-  reason: KeptReason
-  /** Of a lock: the process that has it, or had it last. */
-  holder?: LockHolder
-  /** With the reason `'failed'`: what went wrong. */
-  error?: AtomicError
-}
-
-/** What {@link sweep} did. */
-export interface SweepResult {
-  /** What was removed; with `dryRun`, what would have been. */
-  removed: Leftover[]
-  /** What was found and left where it is. */
-  kept: KeptLeftover[]
-  /** Directories that could not be looked at, each with its `path`. */
-  errors: AtomicError[]
-  /** Directories that were not entered because another file system is mounted there. Sweep them by their own paths. */
-  mounts: string[]
-  /** How many directories were looked at. */
-  directories: number
-}
-
-/** What {@link inspectIndexLock} has found. */
-export interface IndexLockState {
-  /** Whether a process has the lock at this moment. */
-  held: boolean
-  /** The path of the lock file. */
-  lock: string
-  /** What the lock file says, if there is one: the process that has the lock or, with `held: false`, that was killed with it. */
-  holder?: LockHolder
-}
-
-/** What {@link inspectDirectory} finds out by trying, and answers with yes or no. `null`: it could not be tried, and `means` says why. */
-export type DirectoryAbility =
-  /** A file can be made only if its name is free. */
-  | 'exclusiveCreate'
-  /** A rename replaces a file in one step. */
-  | 'renameOver'
-  /** A rename can refuse a taken name. */
-  | 'renameNoReplace'
-  /** Two names can be exchanged in one step. */
-  | 'exchange'
-  /** A file can have several names. */
-  | 'hardLinks'
-  /** A file can be made without a name (`O_TMPFILE`), and get one later. */
-  | 'unnamedFiles'
-  /** The names in a directory can be flushed to the disk. */
-  | 'directoryFlush'
-  /** What was flushed survives a power cut, as far as the type of the file system tells. */
-  | 'durable'
-  /** Files can be locked (`flock`), which is what keeps an index for one process. */
-  | 'locks'
-  /** No other machine changes this file system. */
-  | 'local'
-  /** Bytes can be read back from the device, past the page cache. */
-  | 'deviceVerify'
-  /** Names that differ in case only are two files. */
-  | 'caseSensitive'
-  /** Names that differ only in how Unicode writes a character are two files. */
-  | 'normalizationSensitive'
-  /** Files have permissions of their own. */
-  | 'modes'
-  /** Files can have extended attributes. */
-  | 'extendedAttributes'
-  /** Files can have POSIX ACLs. */
-  | 'acls'
-
-/** One row of {@link DirectoryInspection}. `means`: what follows from the value for you, in one sentence. */
-export type DirectoryTrait =
-  | { name: DirectoryAbility; value: boolean | null; means: string }
-  /** The type of the file system, and the device or server that it is on, as the system calls them. */
-  | { name: 'fileSystem' | 'device'; value: string | null; means: string }
-  /** `longestName`: in bytes, for a name in ASCII. `flushTime`: the median of writing and flushing 4 KiB, in milliseconds. */
-  | { name: 'longestName' | 'flushTime'; value: number | null; means: string }
-
-/** What {@link inspectDirectory} has found, a row for each trait, always in the same order. */
-export interface DirectoryInspection {
-  /** The directory, links resolved. */
-  path: string
-  traits: DirectoryTrait[]
+export interface TraceSteps {
+  /** Following the path, and opening the directory. */
+  resolve?: number
+  /** Waiting for earlier calls of this process for the same file. */
+  queue?: number
+  /** Waiting for the lock that other processes may hold. */
+  lock?: number
+  /** Making the new file or directory: content, owner, mode, attributes. */
+  stage?: number
+  /** Flushing it. */
+  fsync?: number
+  /** Reading it back. */
+  verify?: number
+  /** Giving it its name. */
+  rename?: number
+  /** Flushing its directory, or waiting for a flush that is shared. */
+  directoryFsync?: number
 }
 /**
  * A file that is written piece by piece and replaced as a whole: until {@link AtomicFile.commit} resolves, and after
@@ -1441,6 +1379,20 @@ export interface DirectoryResult {
   leftover: AtomicError | null
 }
 
+/** How often a value was in which range, in {@link Stats}. */
+export interface Histogram {
+  /** What values are measured in. */
+  unit: 'ms' | 'calls'
+  /** The largest value of each bucket. A value is in the first bucket whose bound it does not exceed. */
+  bounds: Array<number>
+  /** How many values are in each bucket: one number more than there are bounds, the last for larger values. */
+  counts: Array<number>
+  /** How many values there are. */
+  count: number
+  /** The sum of all values. */
+  sum: number
+}
+
 /** Options of {@link acquireIndexLock} and {@link withIndexLock}. */
 export interface IndexLockOptions extends Pick<UpdateOptions, 'mkdir' | 'fallback' | 'network'> {
   /**
@@ -1724,55 +1676,64 @@ export declare function snapshotRead<const P extends readonly PathLike[]>(root: 
 export declare function snapshotReadIndex<T extends readonly unknown[] = any[]>(root: PathLike, paths: readonly PathLike[], options?: Omit<SnapshotOptions, 'encoding'> | null): Promise<{ [K in keyof T]: T[K] | undefined }>
 
 /**
- * Removes what killed processes have left in a directory: temp files, lock files, trees that were being built or removed, files that a
- * transaction has staged. It need not be called: the next write in a directory removes the temp files there. It is for directories in which
- * nobody writes any more, and for people who want to see what there is.
+ * Counts what this process has done since it started: all of its threads together, and all copies of the package that share
+ * one addon. Counting costs a few nanoseconds a call.
  *
- * Whether a living process has something is told by locks of the system (`flock`), which a killed process cannot have: so it holds for
- * other threads, other processes, and processes in other containers that have the directory mounted. Neither process ids nor names of
- * hosts are looked at.
- *
- * Not removed, but told in `kept`: what belongs to a transaction that {@link recover} has to complete first, and what may be the only copy of
- * something. Not touched and not told: backups, `NAME.corrupt-…` and `NAME.torn-…` files, and all files of other programs.
- *
- * ```ts
- * const { removed, kept } = await sweep('content', { recursive: true, olderThan: 3_600_000 })
- * for (const { path, reason } of kept) console.warn(`${path} stays: ${reason}`)
- * ```
- *
- * It runs on a thread of its own and holds a few descriptors, however many files there are; the result grows with the leftovers.
- * Removals are not flushed: a power cut can bring leftovers back.
- *
- * Rejects with an {@link AtomicError}: `ENOENT`, `ENOTDIR`, `EACCES` for `directory` itself; `ERR_ATOMIC_UNSUPPORTED` for a place in a store.
- * What fails below is told in `errors` and `kept`, and the sweep goes on.
- *
- * Not promised: files whose lock was given up by the file system (an overlay that copies a file up, a network file system) count as left
- * behind. Use `olderThan` there.
+ * Not promised: that counters which belong together are read at one moment while calls are at work.
  */
-export declare function sweep(directory: PathLike, options?: SweepOptions | null): Promise<SweepResult>
+export declare function stats(): Stats
 
-/** Options of {@link sweep}. */
-export interface SweepOptions {
+/**
+ * What {@link stats} returns. Each counter begins at 0 with the process and never goes down; what happens in the time between
+ * two calls is the difference.
+ */
+export interface Stats {
   /**
-   * Sweep the directories below too. Neither symbolic links nor mounts are followed, and no tree that is being built is entered.
-   *
-   * @default false
+   * Files that have got new content under their names, by whatever function: an update that is written is one, a batch of ten files is
+   * ten, a backup that had to be copied is one of its own.
    */
-  recursive?: boolean
+  writes: number
+  /** The bytes of these files, and of lines that were appended. */
+  bytes: number
+  /** Files that were left alone because they had the right content: by `ifChanged`, and indexes that no function changed. */
+  unchanged: number
+  /** Read-backs that found other bytes than those given. The calls reject with `ERR_ATOMIC_VERIFY`. */
+  verifyFailures: number
   /**
-   * Keep what was changed less than so many milliseconds ago. What a living process has stays in any case, however old it is.
-   *
-   * @default 0
+   * How often calls for files have met an error, by its `code`: `ENOSPC`, `ERR_ATOMIC_LOCK_TIMEOUT`, … An error that a call goes on
+   * after (a broken index that `onCorrupt` recovers) counts too. Not counted: wrong arguments, and what functions of the caller throw.
    */
-  olderThan?: number
+  failures: Record<string, number>
+  /** Flushes of files: calls of fsync(2) or fdatasync(2). */
+  fileFlushes: number
+  /** Flushes of directories. */
+  directoryFlushes: number
+  /** The flushes of directories that served several calls at once. */
+  sharedFlushes: number
   /**
-   * Remove nothing, and tell what would be removed.
-   *
-   * @default false
+   * How long calls have waited from when they were made until they had their locks, in milliseconds: updates, locks that were acquired,
+   * and groups of transactions.
    */
-  dryRun?: boolean
-  /** Aborts the call. What was removed by then is gone. */
-  signal?: AbortSignal
+  lockWaits: Histogram
+  /** How many calls have shared a commit: one value for each commit of updates, transactions or appends. */
+  groupSizes: Histogram
+  /** Temp files and directories that were removed because the processes that had made them are dead. */
+  leftovers: number
+  /**
+   * Recoveries: interrupted transactions that were completed or dropped, and indexes that were given other content because they were
+   * broken or missing.
+   */
+  recoveries: number
+  /** Updates of indexes that have succeeded, each of those that share a commit; of objects in stores too. */
+  updates: number
+  /** Lines that were appended. */
+  lines: number
+  /** Calls of {@link atomicWriteAll} that have written files. */
+  batches: number
+  /** Directories that were replaced or made by {@link atomicDirectory} and {@link copyDirectoryAtomic}. */
+  directories: number
+  /** Transactions that were committed, each of those that share a commit. */
+  transactions: number
 }
 
 /** A part of a line that {@link appendLines} has found at the end of the file and set aside. */

@@ -81,6 +81,9 @@ const outcomes: Record<string, (read: (name: string) => string, output: string) 
   "AtomicFile.open('export.csv'": (read) => {
     expect(read('export.csv')).toBe('id,title\n1,Hello\n')
   },
+  "atomicWrite('observed.txt'": (_, output) => {
+    expect(output).toBe('observed.txt written true\n1\n')
+  },
   "atomicDirectory('public'": (read) => {
     expect(read('public/index.html')).toBe('<h1>New</h1>')
     expect(read('mirror/index.html')).toBe('<h1>New</h1>')

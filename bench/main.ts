@@ -20,6 +20,7 @@ import { formatCase, formatTable, reachTable } from './report/table'
 import { buildSuite } from './suites/build'
 import { flushesSuite } from './suites/flushes'
 import { numbersSuite } from './suites/numbers'
+import { observeSuite } from './suites/observe'
 import { pagesSuite } from './suites/pages'
 import { processesSuite } from './suites/processes'
 import { publishesSuite } from './suites/publishes'
@@ -41,7 +42,8 @@ const groups: Record<string, [suite: Suite, share: number][]> = {
     [updatesSuite, 0.1],
     [numbersSuite, 0.05],
     [processesSuite, 0.1],
-    [flushesSuite, 0.15],
+    [flushesSuite, 0.1],
+    [observeSuite, 0.05],
   ],
   transactions: [
     [transactionsSuite, 0.5],

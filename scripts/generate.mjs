@@ -31,6 +31,7 @@ export async function generate(/** @type {string} */ folder) {
       [...new Set(Array.from(values, ([, name]) => String(name)))].sort(),
       'npm run build',
       '@pipeline/atomic-cloud',
+      readFileSync(join(root, 'src/js/observe.js'), 'utf8'),
     ),
   )
 
@@ -48,8 +49,8 @@ export async function generate(/** @type {string} */ folder) {
 /** Types that no function in Rust has, for all others to name. */
 function typesOfScripts() {
   const folder = join(root, 'src/api/types')
-  const parts = ['values', 'errors', 'stores', 'index', 'lines', 'transaction', 'sweep', 'inspection'].map(
-    (name) => readFileSync(join(folder, `${name}.d.ts`), 'utf8'),
+  const parts = ['values', 'errors', 'stores', 'index', 'lines', 'transaction', 'observe', 'sweep', 'inspection'].map((name) =>
+    readFileSync(join(folder, `${name}.d.ts`), 'utf8'),
   )
   return ['/// <reference types="node" />\n', ...parts].join('\n')
 }

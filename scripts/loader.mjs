@@ -43,6 +43,22 @@ function loadCloud() {
 }
 `
 
+/** Functions whose calls are published, with their channels and the positions of their paths. */
+const published = new Map([
+  ['atomicDirectory', ['directory', 0]],
+  ['atomicIndexUpdate', ['update', 0]],
+  ['atomicTransaction', ['transaction', 0]],
+  ['atomicWrite', ['write', 0]],
+  ['atomicWriteAll', ['batch', -1]],
+  ['copyDirectoryAtomic', ['directory', 1]],
+])
+
+/** What `index.js` exports by this name. */
+function exported(/** @type {string} */ name, /** @type {boolean} */ isObserved) {
+  const [channel, at] = (isObserved && published.get(name)) || []
+  return channel === undefined ? `addon.${name}` : `observed('${channel}', '${name}', ${at})`
+}
+
 // One variable names one addon: that of the package which has a peer, and not the peer's.
 const takesAnother = `  // As with every napi-rs addon: another build of it.
   const other = process.env.NAPI_RS_NATIVE_LIBRARY_PATH
@@ -57,8 +73,9 @@ const takesAnother = `  // As with every napi-rs addon: another build of it.
  * @param {string[]} names what the addon exports
  * @param {string} command what builds it in a clone
  * @param {string} [peer] an optional package, which the addon has loaded at its first use
+ * @param {string} [observe] the script that publishes calls
  */
-export function loader({ binaryName, packageName, targets }, names, command, peer) {
+export function loader({ binaryName, packageName, targets }, names, command, peer, observe) {
   const platforms = targets.map(platformOf).sort()
   const cases = (/** @type {string} */ prefix, suffix = '') =>
     platforms.map((name) => `      case '${name}': return require('${prefix}${name}${suffix}')`).join('\n')
@@ -67,8 +84,8 @@ export function loader({ binaryName, packageName, targets }, names, command, pee
 
 const { closeSync, openSync, readSync } = require('node:fs')
 
-const addon = load(platform())
-${names.map((name) => `module.exports.${name} = addon.${name}`).join('\n')}
+${observe ? `${observe}\n` : ''}const addon = load(platform())
+${names.map((name) => `module.exports.${name} = ${exported(name, observe !== undefined)}`).join('\n')}
 ${peer ? loadsPeer(peer) : ''}
 function load(platform) {
 ${peer ? takesAnother : ''}  // In a clone the addon lies beside this file.

@@ -7,6 +7,7 @@ use engine::index::file::{Numbers, UpdateOptions as EngineOptions};
 use engine::index::job::OpenJob;
 use engine::index::layout::Space;
 use engine::process::Ticket;
+use engine::steps;
 use engine::write::Receipt;
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
@@ -267,6 +268,7 @@ pub fn start<'env>(
         since,
         deadline: since.checked_add(timeout),
         fn_timeout,
+        steps: steps::current(),
         store: String::new(),
     };
     match target {

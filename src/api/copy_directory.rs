@@ -1,5 +1,6 @@
 //! `copyDirectoryAtomic`: a whole tree, replaced at once by a copy of another.
 
+use engine::steps;
 use engine::tree::job::{CommitJob, Copy, OpenJob};
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
@@ -63,6 +64,7 @@ fn start<'env>(
     let signal = Signal::attach(env, shared.signal.as_ref())?;
     let cancel = signal.cancel();
     let copy = Copy { from: from.absolute, shown: from.shown, verify };
+    let steps = steps::current();
     let job = OpenJob::new(path.absolute, inside::ticket(env), options, cancel.clone());
     task::start(env, job, move |env, outcome| {
         let site = match outcome {
@@ -72,12 +74,15 @@ fn start<'env>(
                 return Err(from_engine(env, &failure, &path.shown, || signal.reason(env)));
             }
         };
-        task::start(env, CommitJob::new(site, Some(copy), cancel), move |env, outcome| {
-            signal.detach(env)?;
-            match outcome {
-                Ok(receipt) => raw::to_js(env, DirectoryResult::new(env, &receipt)?),
-                Err(failure) => Err(from_engine(env, &failure, &path.shown, || signal.reason(env))),
-            }
+        let job = CommitJob::new(site, Some(copy), cancel);
+        steps::scope(steps.as_ref(), || {
+            task::start(env, job, move |env, outcome| {
+                signal.detach(env)?;
+                match outcome {
+                    Ok(receipt) => raw::to_js(env, DirectoryResult::new(env, &receipt)?),
+                    Err(failure) => Err(from_engine(env, &failure, &path.shown, || signal.reason(env))),
+                }
+            })
         })
     })
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use engine::index::file::UpdateOptions as EngineOptions;
 use engine::index::hold_job::HoldOptions;
+use engine::steps;
 use napi::Env;
 use napi::bindgen_prelude::{ObjectFinalize, Unknown};
 use napi_derive::napi;
@@ -370,6 +371,7 @@ fn update<'env>(
         since,
         deadline: since.checked_add(timeout),
         fn_timeout: atomic_index_update::fn_timeout(env, &own)?,
+        steps: steps::current(),
         store: String::new(),
     };
     lock.update(env, request, timeout, atomic_index_update::answer)

@@ -21,6 +21,8 @@ mod recover_index;
 mod releases;
 mod remove;
 mod restore_index;
+mod stats;
+mod steps;
 mod sweep;
 mod transaction;
 mod watch_index;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use engine::index::file::UpdateOptions as EngineOptions;
 use engine::index::hold_job::HoldOptions;
+use engine::steps;
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 
@@ -114,6 +115,7 @@ impl Again {
             since,
             deadline: since.checked_add(timeout),
             fn_timeout,
+            steps: steps::current(),
             store: String::new(),
         };
         atomic_index_update::start_file(env, path.absolute, request, timeout)

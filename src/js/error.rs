@@ -4,6 +4,7 @@ use std::time::UNIX_EPOCH;
 
 use engine::error::{Error, ErrorKind, Place};
 use engine::lock::holder::{Holder, Timeout};
+use engine::stats;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
@@ -18,6 +19,7 @@ pub fn from_engine<'env>(
     path: &str,
     reason: impl FnOnce() -> Option<Unknown<'env>>,
 ) -> Thrown<'env> {
+    stats::failed(error.code());
     let other = error.other_path().map(|other| other.to_string_lossy());
     let path = other.as_deref().unwrap_or(path);
     let thrown = match error.kind() {

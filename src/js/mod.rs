@@ -8,6 +8,7 @@ pub mod file;
 pub mod index;
 pub mod inside;
 pub mod lines;
+pub mod steps;
 pub mod task;
 pub mod transaction;
 pub mod value;

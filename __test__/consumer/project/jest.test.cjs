@@ -1,3 +1,4 @@
+const { tracingChannel } = require('node:diagnostics_channel')
 const { readFileSync } = require('node:fs')
 const { join } = require('node:path')
 const { atomicIndexUpdate, atomicWrite } = require('@pipeline/atomic')
@@ -24,6 +25,17 @@ describe('inside jest', () => {
       throw thrown
     })
     await expect(update).rejects.toBe(thrown)
+  })
+
+  test('a channel publishes calls', async () => {
+    const { asyncEnd } = tracingChannel('@pipeline/atomic:write')
+    const heard = []
+    const hear = (message) => heard.push(message)
+    asyncEnd.subscribe(hear)
+    const path = join(__dirname, 'heard.txt')
+    await atomicWrite(path, 'heard')
+    asyncEnd.unsubscribe(hear)
+    expect(heard).toMatchObject([{ path, steps: { fsync: expect.any(Number) }, result: { written: true } }])
   })
 
   test('a bad argument rejects', async () => {

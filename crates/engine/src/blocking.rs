@@ -16,6 +16,7 @@ use crate::index::job::{Come, CommitJob, Committed, OpenJob, Outcome};
 use crate::job::{After, Job, Retry, Step};
 use crate::lock::holder::{Blocker, Timeout};
 use crate::process::{CallId, Ticket, room_for_bytes};
+use crate::stats;
 use crate::write::job::WriteJob;
 use crate::write::{Options, Receipt};
 
@@ -92,10 +93,11 @@ pub fn update<E: From<Error>>(
             run(CommitJob::new(*opened, data, options.clone(), false, cancel.clone()))?;
         match written {
             Written::Changed => {}
-            Written::Done(outcome)
-            | Written::Failed(outcome)
-            | Written::Invalid(outcome)
-            | Written::Late(outcome, _) => {
+            Written::Done(outcome) => {
+                stats::updated(1);
+                return own(outcome).map_err(E::from);
+            }
+            Written::Failed(outcome) | Written::Invalid(outcome) | Written::Late(outcome, _) => {
                 return own(outcome).map_err(E::from);
             }
         }

@@ -11,6 +11,7 @@
 //! - [`mod@sweep`] finds and removes what killed processes have left; [`inspect`] finds out what a file system keeps.
 //! - [`dir`], `walk` and [`process`] are what these share: open directories, going through trees, and what
 //!   there is one of in a process (the queue of calls, descriptors, kept memory).
+//! - [`stats`] counts what this process does, [`steps`] measures what one call does.
 //! - [`job`] is a piece of work that may have to wait; [`blocking`] has the whole protocol in one call.
 //!
 //! Only `sys` knows platforms, and it imports nothing of the rest.
@@ -28,6 +29,8 @@ pub mod lines;
 pub mod lock;
 mod mutant;
 pub mod process;
+pub mod stats;
+pub mod steps;
 pub mod sweep;
 mod sys;
 pub mod transaction;

@@ -9,6 +9,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use engine::batch::Batch;
@@ -16,6 +17,7 @@ use engine::batch::job::{EntryInput, FinishJob, WaveJob};
 use engine::error::Error;
 use engine::job::DropJob;
 use engine::process::Inside;
+use engine::steps::{self, Steps};
 use engine::write::Receipt;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
@@ -75,6 +77,8 @@ pub struct Pulled {
 pub(super) struct Driver {
     pub(super) call: Call,
     state: RefCell<State>,
+    /// If anyone wants to know them.
+    steps: Option<Arc<Steps>>,
     /// Wakes the reaction that settles the call.
     over: Wakeup,
 }
@@ -139,7 +143,7 @@ pub fn start<'env>(env: &'env Env, call: Call) -> Result<'env, Unknown<'env>> {
         known: HashMap::new(),
         outcome: None,
     });
-    let driver = Rc::new(Driver { call, state, over: Wakeup::default() });
+    let driver = Rc::new(Driver { call, state, steps: steps::take(), over: Wakeup::default() });
     // A reaction of the caller's own: there V8 knows the caller's stack.
     let over = driver.over.wait(env)?;
     let settled = driver.clone();
@@ -155,7 +159,7 @@ impl Driver {
         loop {
             self.pull(env, since);
             let Some(work) = self.with(State::next_work) else { return };
-            if !self.run(env, work) {
+            if !steps::scope(self.steps.as_ref(), || self.run(env, work)) {
                 return;
             }
         }

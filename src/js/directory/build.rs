@@ -2,10 +2,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use engine::error::{Error, ErrorKind};
 use engine::process::Inside;
 use engine::process::inside::Function;
+use engine::steps::{self, Steps};
 use engine::tree::TreeReceipt;
 use engine::tree::job::{CommitJob, DiscardJob, OpenJob, Site};
 use napi::Env;
@@ -37,13 +39,16 @@ struct Call {
     args: BuildArgs,
     /// The directory while the function fills it.
     site: RefCell<Option<Site>>,
+    /// If anyone wants to know them.
+    steps: Option<Arc<Steps>>,
     /// While the function runs.
     running: Cell<Option<(Function, Context)>>,
 }
 
 /// Lets the user's function fill the directory that `job` opens, and puts it in its place.
 pub fn start<'env>(env: &'env Env, args: BuildArgs, job: OpenJob) -> Result<'env, Unknown<'env>> {
-    let call = Rc::new(Call { args, site: RefCell::default(), running: Cell::default() });
+    let call =
+        Rc::new(Call { args, site: RefCell::default(), steps: steps::current(), running: Cell::default() });
     let building = call.clone();
     let done = task::start(env, job, move |env, outcome| match outcome {
         Ok(site) => building.fill(env, site),
@@ -85,9 +90,12 @@ impl Call {
             return Err(self.failed(env, &ErrorKind::Aborted.into()));
         }
         let Some(site) = self.site.take() else { return Ok(raw::undefined(env)) };
-        task::start(env, CommitJob::new(site, None, cancel), move |env, outcome| match outcome {
-            Ok(receipt) => (self.args.answer)(env, receipt, built.get(env)?),
-            Err(failure) => Err(self.failed(env, &failure)),
+        let (steps, job) = (self.steps.clone(), CommitJob::new(site, None, cancel));
+        steps::scope(steps.as_ref(), || {
+            task::start(env, job, move |env, outcome| match outcome {
+                Ok(receipt) => (self.args.answer)(env, receipt, built.get(env)?),
+                Err(failure) => Err(self.failed(env, &failure)),
+            })
         })
     }
 

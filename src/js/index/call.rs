@@ -7,6 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use engine::index::file::UpdateOptions;
 use engine::index::group::Member;
 use engine::process::inside::Function;
 use engine::process::{CallId, Inside};
+use engine::steps::Steps;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
@@ -49,6 +51,8 @@ pub struct Request {
     pub deadline: Option<Instant>,
     /// For how long a run of the function may take; `None`: without a limit.
     pub fn_timeout: Option<Duration>,
+    /// How long its steps take, if anyone wants to know.
+    pub steps: Option<Arc<Steps>>,
     /// Options that only a store knows, in one word: calls share a commit if theirs are the same.
     pub store: String,
 }

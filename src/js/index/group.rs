@@ -7,6 +7,7 @@ mod run;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use engine::data::Data;
@@ -15,6 +16,7 @@ use engine::index::file::UpdateOptions;
 use engine::index::group::{self as policy, RunId, Verdict, Written};
 use engine::index::job::Come;
 use engine::job::Job;
+use engine::steps::{self, Steps};
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 use run::Run;
@@ -49,6 +51,8 @@ pub struct Group {
     store: String,
     /// When the last of its calls is not willing to wait any longer; `None`: never.
     until: Cell<Option<Instant>>,
+    /// Those of its last write, if a call wants to know its steps.
+    steps: RefCell<Option<Arc<Steps>>>,
     /// Lets the policy check the calls that wait for a function, or for a write.
     timer: RefCell<Option<Timer>>,
     /// On while functions have the index.
@@ -83,6 +87,7 @@ impl Group {
             schema: schema.clone(),
             store: store.clone(),
             until: Cell::new(*deadline),
+            steps: RefCell::new(leader.request.steps.as_ref().map(|_| Steps::new())),
             timer: RefCell::default(),
             context: Cell::default(),
         };
@@ -120,6 +125,9 @@ impl Group {
         let suits = |id| call::find(id).is_some_and(|call| suits(&call.request));
         let call = call::find(self.held.borrow().as_ref()?.take_follower(&suits)?)?;
         call.waited.set(call.request.since.elapsed());
+        if call.request.steps.is_some() {
+            self.steps.borrow_mut().get_or_insert_with(Steps::new);
+        }
         let until = self.until.get().zip(call.request.deadline);
         self.until.set(until.map(|(until, deadline)| until.max(deadline)));
         Some(WeakCall(Rc::downgrade(&call)))
@@ -224,8 +232,11 @@ impl Group {
                 if let Some(doubt) = held.doubt() {
                     self.watch(env, doubt);
                 }
+                let steps = self.steps.borrow().as_ref().map(|_| Steps::new());
+                self.steps.replace(steps.clone());
                 let group = self.clone();
-                held.replace(env, text, how, Box::new(move |env, replaced| group.written(env, replaced)));
+                let done = Box::new(move |env: &Env, replaced| group.written(env, replaced));
+                steps::scope(steps.as_ref(), || held.replace(env, text, how, done));
             }
             Err(error) => {
                 self.held.replace(Some(held));
@@ -271,6 +282,11 @@ impl Group {
 
     fn tell(&self, env: &Env, calls: &[WeakCall], verdict: &Verdict<Outcome>) {
         for call in calls.iter().filter_map(|WeakCall(call)| call.upgrade()) {
+            if let (Verdict::Settled(_), Some(own), Some(shared)) =
+                (verdict, &call.request.steps, &*self.steps.borrow())
+            {
+                own.add(shared);
+            }
             let failed = |error: Error| Command::Settle(failed(error), 1);
             let command = match verdict {
                 Verdict::Settled(outcome) => Command::Settle(outcome.clone(), calls.len()),

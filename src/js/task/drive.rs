@@ -8,11 +8,12 @@ use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use engine::error::{Error, ErrorKind};
 use engine::job::{After, Job, Retry, Step, Waiting};
+use engine::steps::{self, Scoped, Steps};
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 use tokio::runtime::Handle;
@@ -24,6 +25,9 @@ use crate::js::value::{Result, Wakeup};
 
 /// What came of a job.
 pub type Outcome<T> = std::result::Result<T, Error>;
+
+/// Of the call that a job is done for, if anyone wants to know them.
+type CallSteps = Option<Arc<Steps>>;
 
 /// Starts `job`. `react` gets its outcome, in a reaction of a promise that is made here, and makes the result of
 /// the returned promise of it. There V8 knows the caller's stack and async context.
@@ -68,22 +72,28 @@ where
     Ok(promise)
 }
 
-/// Starts `job`. `done` gets its outcome, on this thread, without a caller's stack or async context.
+/// Starts `job`. `done` gets its outcome, on this thread, without a caller's stack or async context. It is done for the call in
+/// whose [scope](steps::scope) this is called.
 pub fn run<'env, J: Job>(
     env: &'env Env,
     job: J,
     done: impl FnOnce(&Env, Outcome<J::Output>) + 'static,
 ) -> Result<'env, ()> {
-    spawn(env, job, Retry::default(), done)
+    spawn(env, job, steps::current(), Retry::default(), done)
 }
 
 fn spawn<'env, J: Job>(
     env: &'env Env,
     job: J,
+    steps: CallSteps,
     retry: Retry,
     done: impl FnOnce(&Env, Outcome<J::Output>) + 'static,
 ) -> Result<'env, ()> {
-    work::queue(env, move || step(job, retry), move |env, step| go_on(env, step, retry, done))
+    let work = move || {
+        let step = steps::scope(steps.as_ref(), || step(job, retry));
+        (step, steps)
+    };
+    work::queue(env, work, move |env, (step, steps)| go_on(env, step, steps, retry, done))
 }
 
 /// On a worker.
@@ -100,6 +110,7 @@ fn step<J: Job>(job: J, retry: Retry) -> Step<J> {
 fn go_on<J: Job>(
     env: &Env,
     step: Step<J>,
+    steps: CallSteps,
     mut retry: Retry,
     done: impl FnOnce(&Env, Outcome<J::Output>) + 'static,
 ) {
@@ -119,8 +130,9 @@ fn go_on<J: Job>(
         Err(error) => return done(env, Err(Error::system("thread", error))),
     };
     // Fails only in an environment that is ending, as does `spawn`.
+    let future = Scoped { steps: steps.clone(), future };
     drop(mailbox::wait(env, &runtime, future, move |env, after| match after {
-        After::Run(job) => drop(spawn(env, job, retry, done)),
+        After::Run(job) => drop(spawn(env, job, steps, retry, done)),
         After::Done(outcome) => done(env, outcome),
     }));
 }

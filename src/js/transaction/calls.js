@@ -50,6 +50,7 @@ class Call {
     this.root = scope.root
     this.queueKey = scope.absolute
     this.inside = native.inside()
+    this.steps = native.takeSteps()
     this.inContext = contextOfNow()
     this.#make = make
     this.promise = new Promise((resolve, reject) => {

@@ -26,6 +26,8 @@ class Group {
   #since = native.now()
   #waited = 0
   #recovered = null
+  /** Of the jobs for all calls, if one of these wants to know its steps. */
+  #steps
   /** Calls that have failed, and why: they are told when the locks are free. */
   #failed = []
   /** How long all but functions takes, from when the locks are held. */
@@ -36,6 +38,7 @@ class Group {
   constructor(calls, rest) {
     this.#calls = calls
     this.#rest = rest
+    this.#steps = native.newSteps(calls.find(({ steps }) => steps !== undefined)?.steps)
     // What no caller waits for any more is given up.
     const look = () => {
       if (this.#calls.every((call) => call.isOver || call.aborted)) native.abort(this.#cancel)
@@ -69,7 +72,10 @@ class Group {
   }
 
   #tell() {
-    for (const [call, error] of this.#failed.splice(0)) call.fail(error)
+    for (const [call, error] of this.#failed.splice(0)) {
+      native.addSteps(call.steps, this.#steps)
+      call.fail(error)
+    }
   }
 
   #leave(calls) {
@@ -78,7 +84,10 @@ class Group {
   }
 
   #postpone(calls) {
-    for (const call of calls) call.isApplied = false
+    for (const call of calls) {
+      call.isApplied = false
+      native.addSteps(call.steps, this.#steps)
+    }
     this.#later.push(...calls)
     this.#leave(calls)
   }
@@ -147,7 +156,7 @@ class Group {
     let session
     let found
     try {
-      ;[session, found] = await native.find(this.#calls[0].root, wanted)
+      ;[session, found] = await native.timed(this.#steps, () => native.find(this.#calls[0].root, wanted))
     } catch (error) {
       this.#allFailed(error)
       return undefined
@@ -187,7 +196,8 @@ class Group {
     for (const call of this.#calls) call.isTimed = call.scope.timeout === timeout
     let locked
     try {
-      locked = await native.lock(session, updates, seen, first.inside, timeout, this.#cancel, first.root)
+      const lock = () => native.lock(session, updates, seen, first.inside, timeout, this.#cancel, first.root)
+      locked = await native.timed(this.#steps, lock)
     } catch (error) {
       const { entry } = error
       delete error.entry
@@ -290,7 +300,8 @@ class Group {
     for (const call of this.#calls) call.isCommitting = true
     let done
     try {
-      done = await native.commit(session, wanted, flush, this.#cancel, shown, first.root, timeout)
+      const commit = () => native.commit(session, wanted, flush, this.#cancel, shown, first.root, timeout)
+      done = await native.timed(this.#steps, commit)
     } catch (error) {
       const entry = plan[error.entry]
       delete error.entry
@@ -317,7 +328,9 @@ class Group {
     for (const [entry, { what, isDone }] of plan.entries()) {
       if (isDone) receipts.set(what[0], { kind: what[1], ...done.receipts[entry] })
     }
+    native.committed(this.#calls.length)
     for (const call of this.#calls) {
+      native.addSteps(call.steps, this.#steps)
       call.succeed({
         transaction: done.transaction || null,
         durable: done.receipts.every(({ durable }) => durable),

@@ -13,6 +13,8 @@ use engine::index::layout::Layout;
 use engine::lock::holder::{Blocker, Timeout};
 use engine::process::inside::Function;
 use engine::process::{Inside, Key};
+use engine::stats;
+use engine::steps::{self, Steps};
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 
@@ -22,7 +24,7 @@ use crate::js::inside::{self, Code, Context};
 use crate::js::task::{self, Timer};
 use crate::js::transaction::jobs;
 use crate::js::transaction::parse::{Parse, ParsedUpdate, ParsedWrite};
-use crate::js::value::handle::{make, take, with};
+use crate::js::value::handle::{make, position, take, with};
 use crate::js::value::thrown::{Result, abort, invalid_return, invalid_state};
 use crate::js::value::{FilePath, Kept, Thrown, args, copy, data, path, promise, raw};
 
@@ -65,6 +67,11 @@ pub fn object(env: &Env, parse: Parse) -> Result<'_, Unknown<'_>> {
         (c"after", after),
         (c"stop", stop),
         (c"turn", turn),
+        (c"takeSteps", |env, _| traced(env, steps::take())),
+        (c"newSteps", |env, [of_one, ..]| traced(env, is_handle(&of_one).then(Steps::new))),
+        (c"addSteps", add_steps),
+        (c"timed", timed),
+        (c"committed", committed),
         (c"find", jobs::find),
         (c"keys", jobs::keys),
         (c"lock", jobs::lock),
@@ -355,4 +362,37 @@ fn call<'env>(
         raw::undefined(env)
     };
     raw::array(env, &[returned, running])
+}
+
+fn is_handle(value: &Unknown<'_>) -> bool {
+    raw::type_of(value) == ValueType::External
+}
+
+/// What the script has for the steps of a call; `undefined` if nobody wants to know them.
+fn traced(env: &Env, steps: Option<Arc<Steps>>) -> Result<'_, Unknown<'_>> {
+    steps.map_or_else(|| Ok(raw::undefined(env)), |steps| make(env, steps))
+}
+
+fn steps_of<'env>(env: &'env Env, handle: &Unknown<'_>) -> Result<'env, Option<Arc<Steps>>> {
+    if is_handle(handle) { with(env, handle, |steps: &Arc<Steps>| Some(steps.clone())) } else { Ok(None) }
+}
+
+/// `(own, shared)`: what was done for a call together with others.
+fn add_steps<'env>(env: &'env Env, [own, shared, ..]: [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>> {
+    if let (Some(own), Some(shared)) = (steps_of(env, &own)?, steps_of(env, &shared)?) {
+        own.add(&shared);
+    }
+    Ok(raw::undefined(env))
+}
+
+/// `(steps, start)`: starts a job that these steps are of.
+fn timed<'env>(env: &'env Env, [steps, start, ..]: [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>> {
+    let steps = steps_of(env, &steps)?;
+    steps::scope(steps.as_ref(), || raw::call(env, &raw::undefined(env), &start, &[]))
+}
+
+/// `(calls)`: so many were committed together.
+fn committed<'env>(env: &'env Env, [calls, ..]: [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>> {
+    stats::transacted(position(env, &calls));
+    Ok(raw::undefined(env))
 }

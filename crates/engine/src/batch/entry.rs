@@ -9,6 +9,7 @@ use crate::cancel::Cancel;
 use crate::dir::{Directory, Target, fold, sweep};
 use crate::error::{Error, ErrorKind, Named, Result};
 use crate::mutant::{Step, leaves_out};
+use crate::process::flush;
 use crate::process::{Key, Old, Replaced};
 use crate::sys::{self, Dir, Stat, Version};
 use crate::write::unchanged::unchanged;
@@ -130,7 +131,7 @@ impl Entry {
             if !is_as(&Dir::stat_file(&file).named("fstat")?.1, self.seen.as_ref()) {
                 return Err(ErrorKind::Changed.into());
             }
-            self.receipt.durable = sys::sync_file(&file).named("fsync")?;
+            self.receipt.durable = flush::file(&file).named("fsync")?;
             self.flushed = true;
             return Ok(());
         }

@@ -10,6 +10,8 @@ use crate::data::Data;
 use crate::error::Error;
 use crate::job::{After, Job, Step};
 use crate::process::{Inside, Ticket, Turn, buffer_pool, each};
+use crate::stats;
+use crate::steps;
 use crate::write::{Options, Receipt};
 
 /// How long descriptors are waited for between two renames; a little less than a job would.
@@ -54,7 +56,10 @@ impl Job for WaveJob {
     fn run(mut self) -> Step<Self> {
         let Self { batch, wave, cancel } = &mut self;
         let first = batch.len();
-        match each(wave, STAGERS, |_, entry| entry.stage(batch, cancel)) {
+        let during = steps::begin(steps::Step::Stage);
+        let staged = each(wave, STAGERS, |_, entry| entry.stage(batch, cancel));
+        drop(during);
+        match staged {
             Ok(()) => {}
             Err((at, error)) if error.is_transient() => {
                 return Step::Again(self, error.of_entry(first + at));
@@ -194,7 +199,11 @@ fn rename(
 
 fn flush_directories(mut batch: Publishing, cancel: Cancel) -> Step<FinishJob> {
     match batch.flush() {
-        Ok(()) => Step::Done(Ok(batch.receipts())),
+        Ok(()) => {
+            let receipts = batch.receipts();
+            stats::batched(&receipts);
+            Step::Done(Ok(receipts))
+        }
         Err(error) if error.is_transient() => {
             let error = batch.report(error);
             let job = FinishJob { stage: Finish::FlushDirectories(batch), cancel };

@@ -38,6 +38,7 @@ use crate::cancel::Cancel;
 use crate::dir::{Resolve, Target};
 use crate::error::{Error, ErrorKind, Result};
 use crate::process::{Key, deferred_close, each};
+use crate::steps::{self, Step};
 use crate::transaction::pending;
 use crate::write::Options;
 pub use entry::Entry;
@@ -116,6 +117,7 @@ impl Batch {
     /// Whatever fails first. After one that passes by itself this may be called again.
     pub fn flush(&mut self, cancel: &Cancel) -> Result<bool> {
         let (from, to) = (self.flushed, self.entries.len().min(self.flushed + AT_ONCE));
+        let _during = steps::begin(Step::Fsync);
         each(&mut self.entries[from..to], FLUSHERS, |_, entry| entry.flush(cancel))
             .map_err(|(at, error)| error.of_entry(from + at))?;
         self.flushed = to;
@@ -132,6 +134,7 @@ impl Batch {
     /// # Errors
     /// As [`Batch::flush`].
     pub fn prepare(&mut self, cancel: &Cancel) -> Result<()> {
+        let _during = steps::begin(Step::Rename);
         each(&mut self.entries, STAGERS, |_, entry| entry.prepare(cancel))
             .map_err(|(at, error)| error.of_entry(at))
     }

@@ -10,6 +10,7 @@ use crate::dir::Failed;
 use crate::dir::flush::failed_anywhere;
 use crate::error::{Error, Result};
 use crate::process::{Old, each};
+use crate::steps::{self, Step};
 use crate::sys::FileId;
 use crate::write::Receipt;
 
@@ -76,6 +77,7 @@ impl Publishing {
     /// # Errors
     /// The first; those before it have their names. After one that passes by itself this may be called again.
     pub fn rename(&mut self, cancel: &Cancel) -> Result<()> {
+        let _during = steps::begin(Step::Rename);
         while self.renamed < self.entries.len() {
             if !self.committed {
                 cancel.check()?;
@@ -113,6 +115,7 @@ impl Publishing {
     /// The first of them, and those of closing the files. After one that passes by itself this may be
     /// called again.
     pub fn flush(&mut self) -> Result<()> {
+        let _during = steps::begin(Step::DirectoryFsync);
         each(&mut self.touched, super::FLUSHERS, |_, touched| {
             if touched.flushed.is_none() {
                 match touched.flush() {

@@ -13,6 +13,7 @@ use crate::dir::names;
 use crate::dir::place::Place;
 use crate::error::{Error, Named, Result};
 use crate::mutant::{Step, leaves_out};
+use crate::process::flush;
 use crate::process::{lock, spawn_or_run};
 use crate::sys::{self, Dir, FileId, FileSystem};
 
@@ -168,7 +169,7 @@ impl Directory {
         if leaves_out(Step::DirSync) {
             return Ok(true);
         }
-        self.flushes.now(|| self.dir.sync()).named("fsync")
+        self.flushes.now(|| flush::directory(&self.dir)).named("fsync")
     }
 
     /// Counts the caller as committing in here.
@@ -212,7 +213,7 @@ impl Directory {
         if begins {
             let dir = self.clone();
             spawn_or_run("atomic-flush", move || {
-                dir.flushes.serve(|| dir.dir.sync(), |place| place.holds(&dir.id));
+                dir.flushes.serve(|| flush::directory(&dir.dir), |place| place.holds(&dir.id));
             });
         }
         next.flushed().await

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use crate::dir::place::Place;
 use crate::error::{Error, ErrorKind, Result};
 use crate::process::sync::{Mutex, MutexGuard, lock};
+use crate::stats;
 
 /// A flush that is quicker than this costs less than handing it over to another thread.
 const SLOW: Duration = Duration::from_micros(300);
@@ -138,6 +139,7 @@ impl Flushes {
                 }
                 std::mem::take(&mut pending.waiting)
             };
+            stats::flushed_for(waiting.len());
             let flushed = self.now(&mut flush).map_err(|error| error.raw_os_error());
             let mut asked: Option<(Place, bool)> = None;
             for (tell, place) in waiting {

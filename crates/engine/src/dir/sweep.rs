@@ -9,6 +9,7 @@ use crate::dir::directory::Directory;
 use crate::dir::names;
 use crate::dir::orphan::{self, Taken};
 use crate::process::{lock, spawn_or_skip};
+use crate::stats;
 use crate::sys::FileId;
 use crate::walk::remove::remove;
 
@@ -31,7 +32,11 @@ fn sweep(dir: &Directory) {
     let mut trees = Vec::new();
     for name in entries.filter(|name| names::is_temp(name)) {
         match orphan::take(dir, &name) {
-            Ok(Taken::File(_held)) => drop(dir.unlink(&name)),
+            Ok(Taken::File(_held)) => {
+                if dir.unlink(&name).is_ok() {
+                    stats::swept();
+                }
+            }
             Ok(Taken::Tree(held)) => trees.push((name, held)),
             _ => {}
         }
@@ -46,7 +51,9 @@ fn sweep_trees(dir: &Directory, trees: Vec<(OsString, File)>) {
     let Ok(dir) = dir.try_clone() else { return };
     spawn_or_skip("atomic-sweep", move || {
         for (name, _held) in trees {
-            drop(remove(&dir, &name, name.as_ref()));
+            if remove(&dir, &name, name.as_ref()).is_ok() {
+                stats::swept();
+            }
         }
     });
 }

@@ -10,6 +10,7 @@ use crate::dir::place::{Place, moved};
 use crate::dir::spelling::fold;
 use crate::error::{Advice, Error, ErrorKind, Named, Result};
 use crate::process::Key;
+use crate::steps::{self, Step};
 use crate::sys::{self, Dir, Kind, Obstacle, Stat};
 pub use crate::sys::{LONGEST_PATH, path_from_bytes};
 
@@ -69,6 +70,7 @@ impl Target {
         name_of: fn(Option<&Arc<Directory>>, &Path) -> Result<OsString>,
         check: fn(Option<Stat>) -> Result<Option<Stat>>,
     ) -> Result<Self> {
+        let _during = steps::begin(Step::Resolve);
         let mut base: Option<Arc<Directory>> = None;
         let mut path = path.to_owned();
         let mut shown = path.clone();

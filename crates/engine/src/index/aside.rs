@@ -10,6 +10,7 @@ use crate::cancel::Cancel;
 use crate::dir::Target;
 use crate::error::{Error, Named, Result};
 use crate::index::snapshot::Snapshot;
+use crate::process::flush;
 use crate::sys;
 use crate::write::{Options, commit};
 
@@ -86,7 +87,7 @@ fn give_name(
 fn flush(to: &Target, broken: &Snapshot, options: &Options) -> Result<()> {
     if options.flush {
         // The program that wrote it may not have flushed it. What a disk cannot read need not be written to it.
-        match sys::sync_file(&broken.file).named("fsync") {
+        match flush::file(&broken.file).named("fsync") {
             Err(error) if broken.fault.as_ref().is_none_or(|fault| fault.code() != "EIO") => {
                 return Err(error);
             }

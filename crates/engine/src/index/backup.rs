@@ -17,6 +17,7 @@ use crate::index::generations;
 use crate::index::options::{BackupOptions, UpdateOptions};
 use crate::index::snapshot::Snapshot;
 use crate::process::Replaced;
+use crate::process::flush;
 use crate::sys;
 use crate::write::{Attempt, Finished, Options, Published, Staged, TempName, commit, in_place};
 
@@ -71,7 +72,7 @@ impl<'a> Backup<'a> {
             if can_move(&index.dir, &backup.to.dir)? {
                 // The program that wrote it may not have flushed it. (An overlay flushes a copy of it: see below.)
                 if options.commit.flush && !index.dir.file_system().copies_up {
-                    sys::sync_file(&old.file).named("fsync")?;
+                    flush::file(&old.file).named("fsync")?;
                 }
                 return Ok(Some(backup));
             }
@@ -268,7 +269,7 @@ fn flush_copied_up(old: &TempName, flush: bool) -> Result<()> {
     if flush && old.dir.file_system().copies_up {
         let file = old.dir.open_file(&old.name).named("open")?;
         sys::hold(&file);
-        sys::sync_file(&file).named("fsync")?;
+        flush::file(&file).named("fsync")?;
     }
     Ok(())
 }

@@ -14,6 +14,8 @@ use std::collections::VecDeque;
 use std::mem;
 use std::time::{Duration, Instant};
 
+use crate::stats;
+
 #[cfg(test)]
 mod tests;
 
@@ -301,6 +303,7 @@ impl<C: Member, V, O> Group<C, V, O> {
         match written {
             Written::Done(outcome) => {
                 let calls = self.end_write();
+                stats::updated(calls.len());
                 self.actions.push_back(Action::Tell(calls, Verdict::Settled(outcome)));
             }
             Written::Invalid(_) if self.applied.len() > 1 => self.bisect(),

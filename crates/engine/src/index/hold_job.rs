@@ -19,6 +19,7 @@ use crate::lock::index_lock::FileLock;
 use crate::lock::sidecar::Backoff;
 use crate::lock::wait::{Look, look};
 use crate::process::{DescriptorBudget, Inside, Key, Places, Slot, Ticket, Turn};
+use crate::stats;
 use crate::sys;
 use crate::transaction::pending;
 
@@ -267,6 +268,7 @@ impl HoldJob {
                 After::Run(self)
             }));
         }
+        stats::waited(self.since.elapsed());
         let Locking { mut held, slots, .. } = locking;
         held.sort_by_key(|(at, _)| *at);
         let holds = held

@@ -18,6 +18,7 @@ use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::index_lock::FileLock;
 use crate::lock::wait::{self, Wait, Waited};
 use crate::process::{CallId, Called, Inside, Key, Ticket};
+use crate::stats;
 use crate::transaction::pending::{self, Look};
 use crate::write::{Receipt, Settled};
 
@@ -108,6 +109,11 @@ impl OpenJob {
         }))
     }
 
+    fn followed(&self) -> Result<Come, Error> {
+        stats::waited(self.since.elapsed());
+        Ok(Come::Follower)
+    }
+
     fn wait(mut self, real: PathBuf, wait: Wait) -> Step<Self> {
         Step::Wait(Box::pin(async move {
             self.stage = match wait::open(
@@ -121,7 +127,7 @@ impl OpenJob {
             {
                 Ok(Waited::Open(index)) => Stage::Open(index, self.since.elapsed()),
                 Ok(Waited::Elsewhere) => Stage::Called(Ticket::take().inside(self.origin.inside.clone())),
-                Ok(Waited::Follower) => return After::Done(Ok(Come::Follower)),
+                Ok(Waited::Follower) => return After::Done(self.followed()),
                 Err(error) => return After::Done(Err(error)),
             };
             After::Run(self)
@@ -167,7 +173,7 @@ impl Job for OpenJob {
                 self.stage = Stage::Waiting;
                 let turn = match place.try_called() {
                     Some(Called::Turn(turn)) => turn,
-                    Some(Called::Follower) => return Step::Done(Ok(Come::Follower)),
+                    Some(Called::Follower) => return Step::Done(self.followed()),
                     None => return self.wait(target.real_path(), Wait::Turn(place)),
                 };
                 match IndexFile::try_open(
@@ -184,7 +190,10 @@ impl Job for OpenJob {
             }
         };
         match Opened::read(index, waited, self.origin).map_err(|failed| *failed) {
-            Ok(opened) => Step::Done(Ok(Come::Open(Box::new(opened)))),
+            Ok(opened) => {
+                stats::waited(waited);
+                Step::Done(Ok(Come::Open(Box::new(opened))))
+            }
             Err((index, origin, error)) if error.is_transient() => {
                 self.stage = Stage::Open(index, waited);
                 self.origin = origin;

@@ -11,6 +11,7 @@ use crate::index::file;
 use crate::index::job::Opened;
 use crate::index::options::UpdateOptions;
 use crate::job::{Job, Step};
+use crate::stats;
 use crate::write::Options;
 
 /// What an index is replaced by.
@@ -101,7 +102,12 @@ impl Job for MendJob {
     fn run(mut self) -> Step<Self> {
         match self.mend() {
             Err(error) if error.is_transient() => Step::Again(self, error),
-            mended => Step::Done(mended),
+            mended => {
+                if matches!(mended, Ok(Some(_))) {
+                    stats::recovered();
+                }
+                Step::Done(mended)
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::index::job::Opened;
 use crate::index::options::UpdateOptions;
 use crate::index::snapshot::Snapshot;
 use crate::job::{Job, Step};
+use crate::process::flush;
 use crate::sys;
 use crate::write::{Options, Receipt, TempName, commit};
 
@@ -158,7 +159,7 @@ impl Row<'_> {
             }
         }
         if self.options.flush {
-            sys::sync_file(&old.file).named("fsync")?;
+            flush::file(&old.file).named("fsync")?;
             self.newest.dir.sync()?;
         }
         Ok(())

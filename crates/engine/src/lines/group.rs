@@ -18,6 +18,7 @@ use crate::lines::append::Done;
 use crate::lines::bunch::{MOST_BYTES, MOST_CALLS};
 use crate::lines::options::{AppendOptions, Appended, Lines};
 use crate::process::{CallId, lock};
+use crate::stats;
 
 /// What the calls of a job come to, in their order. Calls that were made together fail with one error.
 pub type Outcome = std::result::Result<Vec<Appended>, Arc<Error>>;
@@ -154,13 +155,15 @@ impl Group {
     }
 
     fn calls(&self) -> usize {
-        let followers = self.followers.iter().map(|(taken, _)| taken.wish.lines.parts.len());
-        followers.sum::<usize>() + self.leader.lines.parts.len()
+        self.wishes().map(|wish| wish.lines.parts.len()).sum()
     }
 
     fn bytes(&self) -> usize {
-        let followers = self.followers.iter().map(|(taken, _)| taken.wish.lines.text.len());
-        followers.sum::<usize>() + self.leader.lines.text.len()
+        self.wishes().map(|wish| wish.lines.text.len()).sum()
+    }
+
+    fn wishes(&self) -> impl Iterator<Item = &Wish> {
+        [&self.leader].into_iter().chain(self.followers.iter().map(|(taken, _)| &taken.wish))
     }
 
     /// All lines, in the order of the calls.
@@ -177,6 +180,10 @@ impl Group {
     pub fn settle(mut self, done: Result<Done>) -> Outcome {
         let done = done.map_err(Arc::new);
         let calls = self.calls();
+        if done.is_ok() {
+            let lines = self.wishes().flat_map(|wish| &wish.lines.parts).map(|part| part.lines).sum();
+            stats::appended(calls, lines, self.bytes() as u64);
+        }
         let mut at = done.as_ref().map_or(0, |done| done.offset);
         let mut outcome = |lines: &Lines, ready: Instant| {
             let done = done.clone()?;

@@ -8,6 +8,8 @@ use crate::error::{Advice, Error, ErrorKind, Named, Result};
 use crate::lines::options::AppendOptions;
 use crate::lines::rotate::numbered;
 use crate::mutant::{Step, leaves_out};
+use crate::process::flush;
+use crate::steps;
 use crate::sys::{self, Dir, Kind, Stat};
 use crate::write::options::Create;
 use crate::write::verify::read_fully;
@@ -165,6 +167,7 @@ impl<'a> Log<'a> {
     /// # Errors
     /// Whatever fails first, [`Error::committed`] if a part of the text may be there; [`ErrorKind::Verify`].
     pub fn append(&self, text: &[u8], size: u64, options: &AppendOptions) -> Result<Placed> {
+        let _during = steps::begin(steps::Step::Stage);
         let mut written = Written { bytes: 0, end: size, is_apart: false };
         self.try_append(text, size, options, &mut written).map_err(|error| {
             match self.take_back(size, written, options.flush) {
@@ -205,7 +208,7 @@ impl<'a> Log<'a> {
         let end = written.end;
         let start = end.saturating_sub(text.len() as u64);
         let flushed =
-            options.flush && (leaves_out(Step::AppendSync) || sys::sync_file(&self.file).named("fsync")?);
+            options.flush && (leaves_out(Step::AppendSync) || flush::file(&self.file).named("fsync")?);
         let verified = options.verify.map(|level| self.verify(text, start, level)).transpose()?;
         // Some file systems say only then that writes were lost.
         sys::flush_and_close_copy(&self.file).named("close")?;
@@ -247,7 +250,7 @@ impl<'a> Log<'a> {
             self.file.set_len(size).named("ftruncate")?;
             // The system may have begun to write it to the disk.
             if flush {
-                sys::sync_file(&self.file).named("fsync")?;
+                flush::file(&self.file).named("fsync")?;
             }
         }
         self.give_up();

@@ -7,6 +7,7 @@ use crate::cancel::Cancel;
 use crate::dir::Target;
 use crate::error::{Error, Named, Result};
 use crate::lines::options::{AppendOptions, Torn};
+use crate::process::flush;
 use crate::sys::{self, Dir};
 use crate::write::verify::read_fully;
 use crate::write::{Options, Running, Writer};
@@ -45,7 +46,7 @@ pub fn set_aside(
     }
     file.set_len(start).named("ftruncate")?;
     if options.flush {
-        sys::sync_file(file).named("fsync")?;
+        flush::file(file).named("fsync")?;
     }
     Ok(Some(Torn { path, offset: start, bytes: end - start }))
 }

@@ -4,6 +4,7 @@
 use crate::dir::Target;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::sidecar::{Lock, Taking};
+use crate::steps::{self, Step};
 use crate::sys;
 use crate::transaction::recover;
 use crate::write::in_place::InPlace;
@@ -45,6 +46,7 @@ impl IndexLock {
     /// # Errors
     /// Those of [`Lock::try_acquire`].
     pub fn try_acquire(target: &Target, own: FileLock, taking: Taking) -> Result<Option<Self>> {
+        let _during = steps::begin(Step::Lock);
         let sidecar = match recover::take_index(target, taking) {
             Ok(None) => return Ok(None),
             sidecar => sidecar,

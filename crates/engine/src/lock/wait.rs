@@ -11,6 +11,7 @@ use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::index_lock::{FileLock, IndexLock};
 use crate::lock::sidecar::{Backoff, Taking};
 use crate::process::{Called, FollowerPlace, Place, Turn};
+use crate::steps::{self, Step};
 
 /// Waits for the turn and for the lock, without a thread, and without keeping the directory open.
 ///
@@ -33,6 +34,7 @@ pub async fn open(
             None => return Err(Timeout::ask(since.elapsed(), Blocker::EarlierCall, path).await.into()),
         },
     };
+    let _during = steps::begin(Step::Lock);
     let mut wait = Backoff::new(since, timeout);
     loop {
         let pause = wait.pause();

@@ -3,6 +3,7 @@
 pub(crate) mod budget;
 pub mod buffer_pool;
 pub(crate) mod deferred_close;
+pub(crate) mod flush;
 pub mod inside;
 mod joining;
 pub(crate) mod parallel;

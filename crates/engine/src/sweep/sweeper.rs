@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorKind, Named, Result};
 use crate::lock::holder::Holder;
 use crate::lock::left::{self, Left, State};
 use crate::process::retry_transient;
+use crate::stats;
 use crate::sweep::{Kept, Leftover, Options, Purpose, Reason, Report};
 use crate::sys::{self, Dir, FileId, Kind, Stat};
 use crate::walk::remove::remove;
@@ -144,7 +145,12 @@ impl<'a> Sweeper<'a> {
     pub(super) fn tell(&mut self, leftover: Leftover, verdict: Verdict, holder: Option<Holder>) {
         match verdict {
             Verdict::Gone => {}
-            Verdict::Removed => self.report.removed.push(leftover),
+            Verdict::Removed => {
+                if !self.options.dry_run {
+                    stats::swept();
+                }
+                self.report.removed.push(leftover);
+            }
             Verdict::Kept(Reason::Failed(error)) => {
                 let error =
                     if error.other_path().is_some() { error } else { Box::new(error.about(&leftover.path)) };

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::dir::Target;
 use crate::error::{Error, ErrorKind, Named, Result};
 use crate::mutant::{Step, leaves_out};
+use crate::process::flush;
 use crate::sys::{self, Stat, Version};
 use crate::transaction::journal::{OldMark, Op};
 use crate::transaction::known;
@@ -187,7 +188,7 @@ impl Item {
             return Ok(());
         }
         match self.target.dir.open_to_flush(&self.target.name) {
-            Ok(file) => sys::sync_file(&file).named("fsync").map(drop),
+            Ok(file) => flush::file(&file).named("fsync").map(drop),
             // A file that this user may neither read nor write: its writer flushes it, or nobody. One that is gone is noticed later.
             Err(error) if is_gone_or_refused(&error) => Ok(()),
             Err(error) => Err(error).named("open"),

@@ -12,6 +12,8 @@ use crate::error::{ErrorKind, Named, Result};
 use crate::lock::sidecar::{Lock, Taking, Tried};
 use crate::mutant::{Step, leaves_out};
 use crate::process::each_at_once;
+use crate::process::flush;
+use crate::stats;
 use crate::sys;
 use crate::transaction::decision::{Seen, Todo, decide, is_dropped};
 use crate::transaction::journal::{Op, Record, State};
@@ -164,6 +166,7 @@ pub fn attempt_or_tell(root: &Root) -> Result<Attempt> {
         Some(now) if now.txid != record.txid => return Ok(Attempt::Live),
         Some(_) => {
             let recovered = recover(root, &record, journal.state, &mut targets)?;
+            stats::recovered();
             root.sweep();
             recovered
         }
@@ -275,7 +278,7 @@ fn finish(root: &Root, record: &Record, state: State) -> Result<()> {
 
 fn flush(places: &mut [Place<'_>]) -> Result<()> {
     let sync = |_, place: &mut Place<'_>| match place.staged() {
-        Some(file) if !leaves_out(Step::StagedSync) => sys::sync_file(file).named("fsync").map(drop),
+        Some(file) if !leaves_out(Step::StagedSync) => flush::file(file).named("fsync").map(drop),
         _ => Ok(()),
     };
     each_at_once(places, FLUSHERS, sync).map_err(|(_, error)| error)?;

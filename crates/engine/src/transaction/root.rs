@@ -11,6 +11,7 @@ use crate::dir::{Directory, names};
 use crate::error::{Error, ErrorKind, Named, Result};
 use crate::mutant::{Step, leaves_out};
 use crate::process;
+use crate::process::flush;
 use crate::sys::{self, Dir, FileId};
 use crate::transaction::journal::{Content, HEAD_LENGTH, RECORD_AT, Record, STATE_LENGTH, State, Tag};
 use crate::write::verify::read_fully;
@@ -133,7 +134,7 @@ impl Root {
         if process::lock(&CONFIRMED).get_or_insert_default().contains(&self.folder_id) {
             return Ok(());
         }
-        self.folder.sync().named("fsync")?;
+        flush::directory(&self.folder).named("fsync")?;
         self.dir.sync()?;
         process::lock(&CONFIRMED).get_or_insert_default().insert(self.folder_id.clone());
         Ok(())
@@ -234,7 +235,7 @@ impl Root {
         if leaves_out(Step::RecordSync) {
             return Ok(());
         }
-        self.journal.sync_data().named("fdatasync").map_err(|error| self.about(error))
+        flush::data(&self.journal).named("fdatasync").map_err(|error| self.about(error))
     }
 
     fn about(&self, error: Error) -> Error {
@@ -250,7 +251,7 @@ impl Root {
         let (name, _) = names::with_lost_name(JOURNAL.as_ref(), aside).named("rename")?;
         let mode = self.dir.stat_self().named("fstat")?.access.mode;
         Self::make_journal(&self.folder, 0o600 | mode & 0o066)?;
-        self.folder.sync().named("fsync")?;
+        flush::directory(&self.folder).named("fsync")?;
         Ok(self.path.join(FOLDER).join(name))
     }
 

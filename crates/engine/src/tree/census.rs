@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::cancel::Cancel;
 use crate::error::{Error, ErrorKind, Named, Result};
 use crate::mutant::{Step, leaves_out};
+use crate::process::flush;
 use crate::process::retry_transient;
-use crate::sys::{self, Dir, Kind};
+use crate::sys::{Dir, Kind};
 use crate::walk::crew::{Crew, with_crew};
 use crate::walk::{Visitor, walk};
 
@@ -61,13 +62,13 @@ impl Work {
             if leaves_out(Step::DirSync) {
                 return Ok(true);
             }
-            return self.level.sync().named("fsync").map_err(|error| error.about(&*self.path));
+            return flush::directory(&self.level).named("fsync").map_err(|error| error.about(&*self.path));
         };
         if leaves_out(Step::FileSync) || leaves_out(Step::TreeSync) {
             return Ok(true);
         }
         let synced = retry_transient(|| self.level.open_to_flush(name).named("open"))
-            .and_then(|file| sys::sync_file(&file).named("fsync"));
+            .and_then(|file| flush::file(&file).named("fsync"));
         synced.map_err(|error| error.about(self.path.join(name)))
     }
 }

@@ -8,6 +8,7 @@ use crate::dir::Target;
 use crate::error::{Error, ErrorKind};
 use crate::job::{After, Job, Step};
 use crate::process::{Inside, Key, Ticket, Turn};
+use crate::steps;
 use crate::tree::copy::Source;
 use crate::tree::staging::Staging;
 use crate::tree::{self, Committed, Permit, TreeOptions, TreeReceipt};
@@ -173,6 +174,7 @@ fn commit(site: Site, copy: Option<Copy>, cancel: &Cancel) -> Result<Committed, 
     let Site { mut staging, turn } = site;
     let _turn = turn;
     if let Some(Copy { from, shown, verify }) = copy {
+        let _during = steps::begin(steps::Step::Stage);
         let copied = Source::open(&from, shown).and_then(|source| {
             source.check_apart(&staging)?;
             source.copy_to(&mut staging, verify, cancel)

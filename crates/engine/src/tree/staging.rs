@@ -11,7 +11,10 @@ use std::sync::Arc;
 use crate::cancel::Cancel;
 use crate::dir::{Directory, Failed, Target, names, sweep};
 use crate::error::{Error, ErrorKind, Named, Result};
+use crate::process::flush;
 use crate::process::{retry_transient, spawn_or_skip};
+use crate::stats;
+use crate::steps::{self, Step};
 use crate::sys::{self, Dir, Kind, Stat};
 use crate::tree::at::At;
 use crate::tree::census;
@@ -50,6 +53,7 @@ impl Staging {
     /// # Errors
     /// [`NoExchange`](ErrorKind::NoExchange); `ENOTDIR`, `EXDEV`, `EINVAL` and others for where the old tree is to be kept.
     pub fn new(target: &Target, options: &TreeOptions) -> Result<Self> {
+        let _during = steps::begin(Step::Stage);
         sweep::once(&target.dir);
         let old = target.existing_directory()?;
         let keep = options.keep_previous.as_ref().map(|path| {
@@ -155,11 +159,14 @@ impl Staging {
     fn publish(&mut self, cancel: &Cancel) -> Result<Committed> {
         let flush = self.options.flush;
         self.settle()?;
+        let during = steps::begin(Step::Fsync);
         let (census, mut durable) = census::take(&self.dir, &self.path(), flush, cancel)?;
+        drop(during);
+        let during = steps::begin(Step::Rename);
         let (swapped, failed, held) = loop {
             let old = self.target.existing_directory()?;
             self.open_to_others(old.as_ref())?;
-            durable &= flush && self.dir.sync().named("fsync")?;
+            durable &= flush && flush::directory(&self.dir).named("fsync")?;
             cancel.check()?;
             self.check_settled()?;
             self.target.place.check(self.target.dir.id())?;
@@ -175,11 +182,13 @@ impl Staging {
             }
             // The target appeared or vanished meanwhile.
         };
+        drop(during);
         self.live = false;
         let Swapped { previous, doomed } = swapped?;
         if flush {
             durable &= self.flush_names(&failed).map_err(Error::after_commit)?;
         }
+        stats::replaced_directory();
         let receipt = TreeReceipt { census, durable, previous, leftover: None };
         let committed = Committed { receipt, doomed, held };
         // In a parent that was itself replaced or moved it is not what `path` means. The old tree there is removed all

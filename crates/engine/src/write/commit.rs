@@ -5,6 +5,7 @@ use crate::cancel::Cancel;
 use crate::dir::{Target, sweep};
 use crate::error::{Error, Result};
 use crate::process::{Replaced, deferred_close};
+use crate::steps::{self, Step};
 use crate::sys::{self, Stat};
 use crate::write::finish::{Finished, finish};
 use crate::write::in_place::{self, InPlace};
@@ -99,6 +100,7 @@ pub fn stage(
     options: &Options,
     cancel: &Cancel,
 ) -> Result<(Staged, Finished)> {
+    let _during = steps::begin(Step::Stage);
     sweep::once(&target.dir);
     let mut staged = Staged::new(target, old.is_some() || options.mode.is_some(), options.exclusive)?;
     let content = Content::Bytes(data);

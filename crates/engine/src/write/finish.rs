@@ -6,6 +6,8 @@ use crate::cancel::Cancel;
 use crate::dir::{Failed, Target};
 use crate::error::Result;
 use crate::process::Replaced;
+use crate::stats;
+use crate::steps::{self, Step};
 use crate::sys::Stat;
 use crate::write::options::{Create, Options, Receipt};
 use crate::write::published::Published;
@@ -70,7 +72,9 @@ impl Finished {
         over: Option<Replaced>,
     ) -> Result<Attempt<Published>> {
         let before = self.unflushed(target);
+        let _during = steps::begin(Step::Rename);
         let published = staged.publish(target, over, self.create)?;
+        self.count(&published);
         Ok(published.map(|old| Published::new(self.receipt, target, before, old)))
     }
 
@@ -80,8 +84,16 @@ impl Finished {
     /// Those of [`Staged::exchange`].
     pub fn exchange(self, staged: &mut Staged, target: &Target) -> Result<Attempt<(Published, TempName)>> {
         let before = self.unflushed(target);
+        let _during = steps::begin(Step::Rename);
         let exchanged = staged.exchange(target)?;
+        self.count(&exchanged);
         Ok(exchanged.map(|old| (Published::new(self.receipt, target, before, None), old)))
+    }
+
+    fn count<T>(&self, attempt: &Attempt<T>) {
+        if matches!(attempt, Attempt::Published(_)) {
+            stats::wrote(&self.receipt);
+        }
     }
 
     /// To be called before the rename: a flush that fails after it may have lost the name.

@@ -8,6 +8,9 @@ use crate::cancel::Cancel;
 use crate::dir::Target;
 use crate::error::{Advice, Error, ErrorKind, Named, Result};
 use crate::mutant::{Step, leaves_out};
+use crate::process::flush;
+use crate::stats;
+use crate::steps;
 use crate::sys::{self, Dir, Kind, Obstacle};
 use crate::write::options::{Options, Receipt};
 use crate::write::verify::{self, Content};
@@ -91,6 +94,7 @@ impl Reserved<'_> {
     /// Whatever fails first. The old content is there, unless [`Error::committed`].
     pub fn overwrite(self, options: &Options) -> Result<Receipt> {
         let Self { mut file, copy, data } = self;
+        let _during = steps::begin(steps::Step::Stage);
         let begun = |error: Error| error.after_commit().advise(Advice::Overwritten);
         if let Some(mode) = options.mode {
             sys::set_mode(file, mode, &|_, _| false)?;
@@ -99,11 +103,13 @@ impl Reserved<'_> {
         file.write_all(data).named("write").map_err(begun)?;
         file.set_len(data.len() as u64).named("ftruncate").map_err(begun)?;
         let flushed = options.flush
-            && (leaves_out(Step::InPlaceSync) || sys::sync_file(file).named("fsync").map_err(begun)?);
+            && (leaves_out(Step::InPlaceSync) || flush::file(file).named("fsync").map_err(begun)?);
         let verify = |level| verify::verify(file, Content::Bytes(data), level, &Cancel::default());
         let verified = options.verify.map(verify).transpose().map_err(begun)?;
         sys::close(copy).named("close").map_err(begun)?;
         let durable = flushed && sys::is_durable(file);
-        Ok(Receipt { written: true, bytes: data.len() as u64, durable, verified, atomic: false })
+        let receipt = Receipt { written: true, bytes: data.len() as u64, durable, verified, atomic: false };
+        stats::wrote(&receipt);
+        Ok(receipt)
     }
 }

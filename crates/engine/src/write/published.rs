@@ -6,6 +6,7 @@ use crate::dir::place::moved;
 use crate::dir::{Directory, Failed, Place, Target};
 use crate::error::{Error, Result};
 use crate::process::Old;
+use crate::steps::{self, Step};
 use crate::write::options::Receipt;
 
 /// A file that has its final name, in a directory that may have to be flushed yet.
@@ -103,7 +104,11 @@ impl Published {
     pub async fn settle_coalesced(self) -> Result<Settled> {
         let Self { receipt, dir, place, unflushed, old: _until_then } = self;
         let Some(failed) = unflushed else { return Ok(Settled::new(receipt, place.holds(dir.id()))) };
-        let (synced, in_place) = dir.sync_coalesced(place).await.map_err(Error::after_commit)?;
+        let told = {
+            let _during = steps::begin(Step::DirectoryFsync);
+            dir.sync_coalesced(place).await
+        };
+        let (synced, in_place) = told.map_err(Error::after_commit)?;
         Ok(Settled::new(flushed(receipt, &dir, failed, Ok(synced))?, in_place))
     }
 }

@@ -12,6 +12,7 @@ use crate::cancel::Cancel;
 use crate::dir::{Directory, Target, names};
 use crate::error::{Advice, Error, Named, Result};
 use crate::mutant::{Step, leaves_out};
+use crate::process::flush;
 use crate::process::{Old, Replaced, deferred_close};
 use crate::sys::{self, Dir, FileId, Stat};
 use crate::write::options::Create;
@@ -168,7 +169,7 @@ impl Staged {
         if leaves_out(Step::FileSync) || leaves_out(Step::SyncOrder) {
             return Ok(true);
         }
-        sys::sync_file(&self.file).named("fsync")
+        flush::file(&self.file).named("fsync")
     }
 
     /// Reads back and compares.
@@ -207,7 +208,7 @@ impl Staged {
             Err(error) => return Err(error),
         }
         if leaves_out(Step::SyncOrder) {
-            sys::sync_file(&self.file).named("fsync")?;
+            flush::file(&self.file).named("fsync")?;
         }
         Ok(Attempt::Published(over.and_then(Replaced::into_old)))
     }

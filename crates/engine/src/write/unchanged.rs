@@ -5,7 +5,9 @@ use std::fs::File;
 use crate::cancel::Cancel;
 use crate::dir::{Failed, Target};
 use crate::error::{ErrorKind, Named, Result};
-use crate::sys::{self, Dir, Version};
+use crate::process::flush;
+use crate::stats;
+use crate::sys::{Dir, Version};
 use crate::write::options::{Options, Receipt};
 use crate::write::verify::{self, Content, Level};
 
@@ -61,9 +63,11 @@ pub fn confirm(target: &Target, file: &File, bytes: u64, options: &Options, leve
     // The name may be among what a failed flush has lost.
     let lost = target.dir.failed_flushes() != Failed::default();
     let durable = options.flush
-        && sys::sync_file(file).named("fsync")?
+        && flush::file(file).named("fsync")?
         && target.dir.sync()?
         && target.dir.is_durable()
         && !lost;
-    Ok(Receipt { written: false, bytes, durable, verified: Some(level), atomic: true })
+    let receipt = Receipt { written: false, bytes, durable, verified: Some(level), atomic: true };
+    stats::wrote(&receipt);
+    Ok(receipt)
 }

@@ -5,6 +5,7 @@ use std::fs::File;
 
 use crate::cancel::Cancel;
 use crate::error::{Error, ErrorKind, Named, Result};
+use crate::steps::{self, Step};
 use crate::sys::{self, Dir, Kind};
 use crate::write::digest::{Digest, Running};
 
@@ -56,6 +57,7 @@ thread_local! {
 /// # Errors
 /// [`ErrorKind::Verify`], with the first difference if the bytes are known; [`ErrorKind::Aborted`]; a failed read.
 pub fn verify(file: &File, expected: Content<'_>, wanted: Level, cancel: &Cancel) -> Result<Level> {
+    let _during = steps::begin(Step::Verify);
     let size = expected.size();
     let level = match wanted {
         Level::Device if size > 0 && sys::drop_pages(file, size) => Level::Device,

@@ -9,6 +9,7 @@ use super::{Turn, update};
 use crate::error::{Error, ErrorKind, Result};
 use crate::process::inside::Obstacle;
 use crate::process::joining::PATIENCE;
+use crate::steps::{self, Step};
 
 /// A call's place in the queue of its file, or on the way there. Dropped, it leaves the queue.
 #[derive(Debug)]
@@ -54,6 +55,7 @@ impl Place {
     /// # Errors
     /// [`ErrorKind::Reentrant`], if it waits for a call that waits for this one.
     pub async fn turn(&mut self) -> Result<Turn> {
+        let _during = steps::begin(Step::Queue);
         tokio::select! {
             biased;
             // A waiter is dropped together with its closed place.
@@ -91,6 +93,7 @@ impl Places {
     /// # Errors
     /// As [`Place::turn`], with the position of the key in question.
     pub async fn turns(self) -> std::result::Result<Vec<Turn>, (usize, Error)> {
+        let _during = steps::begin(Step::Queue);
         // It need not wait for the other turns to be told.
         let mut obstacles = self.places.iter().map(|place| place.obstacle.clone()).enumerate();
         let (at, obstacle) = obstacles.find(|(_, obstacle)| obstacle.is_one()).unwrap_or_default();
@@ -118,6 +121,7 @@ impl FollowerPlace {
     /// Resolves when only calls for the same file are before this one, and no more calls that may or may
     /// not turn out to be. To be awaited once.
     pub async fn joined(&mut self) {
+        let _during = steps::begin(Step::Queue);
         tokio::select! {
             biased;
             _ = &mut self.joined => {}
@@ -130,6 +134,7 @@ impl FollowerPlace {
     /// # Errors
     /// As [`Place::turn`].
     pub async fn called(&mut self) -> Result<Called> {
+        let _during = steps::begin(Step::Queue);
         tokio::select! {
             biased;
             called = &mut self.called => called.map_err(|_| lost()),

@@ -8,6 +8,7 @@ use crate::cancel::Cancel;
 use crate::dir::{Target, names};
 use crate::error::{Advice, Error, Named, Result};
 use crate::mutant::{Step, leaves_out};
+use crate::process::flush;
 use crate::process::{DescriptorBudget, Slot};
 use crate::sys::{self, Dir, Version};
 use crate::transaction::journal::Mark;
@@ -74,7 +75,7 @@ impl Item {
             && let Some(Unchanged { file, version, level }) = unchanged(target, content, options, cancel)?
         {
             // The program that wrote it may not have flushed it.
-            let durable = flush && sys::sync_file(&file).named("fsync")?;
+            let durable = flush && flush::file(&file).named("fsync")?;
             self.receipt =
                 Receipt { written: false, bytes: version.size, durable, verified: Some(level), atomic: true };
             self.expected = Expected::Version(Some(version));
@@ -173,7 +174,7 @@ impl Item {
         if !flush {
             self.receipt.durable = false;
         } else if !leaves_out(Step::StagedSync) {
-            self.receipt.durable &= sys::sync_file(file).named("fsync")?;
+            self.receipt.durable &= flush::file(file).named("fsync")?;
         }
         if let (Change::Write(data, options), Some(_), true) = (&self.change, mark.hash, flush)
             && options.verify == Some(Level::Device)

@@ -14,6 +14,8 @@ use crate::job::{Job, Step};
 use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::sidecar::Backoff;
 use crate::process::retry_transient;
+use crate::stats;
+use crate::steps;
 use crate::transaction::commit::{self, Attempt};
 use crate::transaction::item::{Change, Expected, Item};
 use crate::transaction::root::{Root, RootLock, RootWait};
@@ -83,7 +85,10 @@ impl CommitJob {
     }
 
     fn stage(self, mut items: Vec<Item>) -> Step<Self> {
-        match commit::stage(&self.session.root, &mut items, self.flush, &self.cancel) {
+        let during = steps::begin(steps::Step::Stage);
+        let staged = commit::stage(&self.session.root, &mut items, self.flush, &self.cancel);
+        drop(during);
+        match staged {
             Ok(moved) if moved.is_empty() => {}
             Ok(moved) => return Step::Done(Ok(Committed::Changed(moved))),
             Err(error) => return self.failed(items, error),
@@ -114,7 +119,8 @@ impl CommitJob {
         match committed {
             Ok(Attempt::Committed(txid)) => {
                 session.release();
-                let receipts = items.iter().map(|item| item.receipt).collect();
+                let receipts: Vec<Receipt> = items.iter().map(|item| item.receipt).collect();
+                receipts.iter().filter(|receipt| receipt.written).for_each(stats::wrote);
                 Step::Done(Ok(Committed::Done(txid, receipts)))
             }
             Ok(Attempt::Changed(changed)) => Step::Done(Ok(Committed::Changed(changed))),

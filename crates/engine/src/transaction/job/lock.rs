@@ -10,6 +10,8 @@ use crate::job::{Job, Step};
 use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::sidecar::Taking;
 use crate::process::{Inside, Ticket, Turn};
+use crate::stats;
+use crate::steps;
 use crate::transaction::recover::{self, Attempt};
 use crate::transaction::session::{Seen, Session, Waiting};
 
@@ -109,13 +111,17 @@ impl Job for LockJob {
                 }))
             }
             Locking::Locks(mut indexes, mut waiting, is_last) => {
+                let during = steps::begin(steps::Step::Lock);
                 let taking = if is_last { Taking::Now } else { Taking::Fairly };
-                match session.try_lock(&mut indexes, taking) {
+                let locked = session.try_lock(&mut indexes, taking);
+                drop(during);
+                match locked {
                     Ok(true) => how.read(session),
                     Err(error) => Step::Done(Err(error)),
                     Ok(false) => Step::Wait(Box::pin(async move {
                         let index =
                             indexes.last().map(|at| session.targets[*at].real_path()).unwrap_or_default();
+                        let _during = steps::begin(steps::Step::Lock);
                         let paused = waiting.pause(&index, &how.cancel).await;
                         let stage = Locking::Locks(indexes, waiting, false);
                         paused.map(|()| Self { session, how, stage }).into()
@@ -151,7 +157,9 @@ impl Lock {
                 Err(_) => stale.push(*at),
             }
         }
-        Step::Done(Ok(Locked { session, indexes, stale, waited: self.since.elapsed() }))
+        let waited = self.since.elapsed();
+        stats::waited(waited);
+        Step::Done(Ok(Locked { session, indexes, stale, waited }))
     }
 }
 

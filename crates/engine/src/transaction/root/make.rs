@@ -8,6 +8,7 @@ use super::{FOLDER, IGNORE, JOURNAL, LOCK, Root, TURN, new_tag};
 use crate::dir::place::moved;
 use crate::dir::{Directory, names};
 use crate::error::{Error, Named, Result};
+use crate::process::flush;
 use crate::sys::{self, Dir};
 use crate::transaction::journal::{LENGTH, STATE_LENGTH, State};
 
@@ -60,7 +61,7 @@ impl Root {
             let mut content = vec![0; LENGTH];
             content[..STATE_LENGTH].copy_from_slice(&State { root: new_tag(), ..State::default() }.encode());
             file.write_all(&content).named("write")?;
-            sys::sync_file(&file).named("fsync")
+            flush::file(&file).named("fsync")
         };
         let named = fill().and_then(|_| match folder.rename_new(&name, JOURNAL.as_ref()) {
             Ok(true) => Ok(()),

@@ -1,0 +1,249 @@
+// The channels: what is published of each call, when, in whose context, and that nothing is measured for nobody.
+
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { type TracingChannelSubscribers, tracingChannel } from 'node:diagnostics_channel'
+import { mkdirSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import {
+  atomicDirectory,
+  atomicIndexUpdate,
+  atomicTransaction,
+  atomicWrite,
+  atomicWriteAll,
+  copyDirectoryAtomic,
+  type TraceMessage,
+  type TraceSteps,
+} from '@pipeline/atomic'
+import { describe, expect, onTestFinished } from 'vitest'
+import { inProcess, inThread, type Remote } from '../helpers/processes'
+import { test } from '../helpers/test'
+
+type Event = 'start' | 'end' | 'asyncStart' | 'asyncEnd' | 'error'
+type Heard = [event: Event, message: TraceMessage][]
+
+/** What is published until the end of the test, with the message as it was then. */
+function listen(name: string, also: (event: Event) => void = () => {}): Heard {
+  const channel = tracingChannel<unknown, TraceMessage>(`@pipeline/atomic:${name}`)
+  const heard: Heard = []
+  const hear = (event: Event) => (message: TraceMessage) => {
+    heard.push([event, { ...message }])
+    also(event)
+  }
+  const subscribers = Object.fromEntries(
+    (['start', 'end', 'asyncStart', 'asyncEnd', 'error'] as const).map((event) => [event, hear(event)]),
+  ) as unknown as TracingChannelSubscribers<TraceMessage>
+  channel.subscribe(subscribers)
+  onTestFinished(() => channel.unsubscribe(subscribers))
+  return heard
+}
+
+const events = (heard: Heard) => heard.map(([event]) => event)
+
+const last = (heard: Heard): Required<TraceMessage> => heard.at(-1)?.[1] as Required<TraceMessage>
+
+/** The steps that a call has been in; and that they fit into its time. */
+function stepsOf({ steps, milliseconds }: Required<TraceMessage>): (keyof TraceSteps)[] {
+  const times = Object.values(steps)
+  expect(times.every((time) => time >= 0)).toBe(true)
+  expect(times.reduce((sum, time) => sum + time, 0)).toBeLessThanOrEqual(milliseconds)
+  return Object.keys(steps) as (keyof TraceSteps)[]
+}
+
+const fileSteps = ['resolve', 'stage', 'fsync', 'verify', 'rename', 'directoryFsync']
+
+describe('a call is published', () => {
+  test('by atomicWrite, with its steps; and with its error', async ({ dir }) => {
+    const heard = listen('write')
+    const path = join(dir, 'file')
+    const result = await atomicWrite(path, 'x')
+    expect(events(heard)).toStrictEqual(['start', 'end', 'asyncStart', 'asyncEnd'])
+    expect(heard[0]?.[1]).toStrictEqual({ function: 'atomicWrite', path })
+    expect(last(heard)).toMatchObject({ function: 'atomicWrite', path, result })
+    expect(stepsOf(last(heard))).toStrictEqual(fileSteps)
+
+    heard.length = 0
+    const error = await atomicWrite(dir, 'x').catch((error) => error)
+    expect(error.code).toBe('EISDIR')
+    expect(events(heard)).toStrictEqual(['start', 'end', 'error', 'asyncStart', 'asyncEnd'])
+    expect(heard[2]?.[1]).toMatchObject({ error, milliseconds: expect.any(Number) })
+    expect(stepsOf(last(heard))).toStrictEqual(['resolve'])
+  })
+
+  test('with the wait for an earlier call of the same file', async ({ file }) => {
+    const heard = listen('write')
+    await Promise.all([1, 2, 3].map((n) => atomicWrite(file, Buffer.alloc(1 << 20, n))))
+    const queued = heard.filter(([event, { steps }]) => event === 'asyncEnd' && steps?.queue !== undefined)
+    expect(queued.length).toBeGreaterThan(0)
+  })
+
+  test('by atomicIndexUpdate, each with the commit that it shares', async ({ file }) => {
+    const heard = listen('update')
+    const updates = await Promise.all(
+      [1, 2, 3].map((n) => atomicIndexUpdate(file, (index = {}) => ({ ...index, [n]: n }))),
+    )
+    const ends = heard.filter(([event]) => event === 'asyncEnd').map(([, message]) => message)
+    expect(ends.map(({ result }) => result)).toStrictEqual(updates)
+    for (const message of ends as Required<TraceMessage>[]) {
+      expect(stepsOf(message)).toEqual(expect.arrayContaining(fileSteps))
+    }
+    expect(stepsOf(ends[0] as Required<TraceMessage>)).toContain('lock')
+  })
+
+  test('by atomicWriteAll; what its iterator calls is no part of it', async ({ dir }) => {
+    const [batches, writes] = [listen('batch'), listen('write')]
+    const inner: Promise<unknown>[] = []
+    await atomicWriteAll(
+      (function* () {
+        inner.push(atomicWrite(join(dir, 'inner'), 'x', { flush: false }))
+        yield { path: join(dir, 'a'), data: 'a' }
+        yield { path: join(dir, 'b'), data: 'b' }
+      })(),
+    )
+    await Promise.all(inner)
+    expect(last(batches)).toMatchObject({ function: 'atomicWriteAll', path: undefined })
+    expect(stepsOf(last(batches))).toEqual(
+      expect.arrayContaining(['stage', 'fsync', 'rename', 'directoryFsync']),
+    )
+    expect(stepsOf(last(writes))).not.toContain('fsync')
+  })
+
+  test('by atomicDirectory and copyDirectoryAtomic', async ({ dir }) => {
+    const heard = listen('directory')
+    const [one, two] = [join(dir, 'one'), join(dir, 'two')]
+    const build = async (staging: string) => mkdirSync(join(staging, 'sub'))
+    await atomicDirectory(one, build)
+    expect(last(heard)).toMatchObject({ function: 'atomicDirectory', path: one })
+    expect(stepsOf(last(heard))).toStrictEqual(['resolve', 'stage', 'fsync', 'rename', 'directoryFsync'])
+    await copyDirectoryAtomic(one, two)
+    expect(last(heard)).toMatchObject({ function: 'copyDirectoryAtomic', path: two })
+    expect(stepsOf(last(heard))).toEqual(expect.arrayContaining(['resolve', 'stage', 'rename']))
+  })
+
+  test('by atomicTransaction, each with the commit that it shares', async ({ dir }) => {
+    const heard = listen('transaction')
+    const add =
+      (n: number) =>
+      (index = {}) => ({ ...index, [n]: n })
+    await Promise.all([1, 2].map((n) => atomicTransaction(dir, (tx) => void tx.update('index.json', add(n)))))
+    const ends = heard.filter(([event]) => event === 'asyncEnd').map(([, message]) => message)
+    expect(ends).toHaveLength(2)
+    for (const message of ends as Required<TraceMessage>[]) {
+      expect(message).toMatchObject({ function: 'atomicTransaction', path: dir })
+      expect(stepsOf(message)).toEqual(
+        expect.arrayContaining(['resolve', 'lock', 'stage', 'fsync', 'directoryFsync']),
+      )
+    }
+  })
+
+  test('in the async context of its caller', async ({ file }) => {
+    const storage = new AsyncLocalStorage<string>()
+    const contexts: unknown[] = []
+    listen('write', (event) => event === 'start' && contexts.push(storage.getStore()))
+    await Promise.all(['one', 'two'].map((name) => storage.run(name, () => atomicWrite(file, name))))
+    expect(contexts).toStrictEqual(['one', 'two'])
+    // What is bound to a channel goes with the call, as exporters of traces have it.
+    const { start } = tracingChannel('@pipeline/atomic:update')
+    start.bindStore(storage as AsyncLocalStorage<any>, () => 'bound')
+    onTestFinished(() => void start.unbindStore(storage as AsyncLocalStorage<any>))
+    let within: unknown
+    await atomicIndexUpdate(`${file}2`, () => {
+      within = storage.getStore()
+      return {}
+    })
+    expect(within).toBe('bound')
+  })
+})
+
+describe('listening', () => {
+  /** For another thread or process: how many events it hears of a call of its own. */
+  const count = async ({ atomicWrite, require }: Remote, file: string) => {
+    const { tracingChannel } =
+      require('node:diagnostics_channel') as typeof import('node:diagnostics_channel')
+    let heard = 0
+    const hear = () => void heard++
+    tracingChannel('@pipeline/atomic:write').subscribe({ start: hear, asyncEnd: hear } as never)
+    await atomicWrite(file, 'x')
+    return heard
+  }
+
+  test('is a matter of one thread', async ({ dir }) => {
+    const heard = listen('write')
+    expect(await inThread(count, [join(dir, 'a')]).returned).toBe(2)
+    expect(heard).toStrictEqual([])
+  })
+
+  test('works with a package that is loaded twice, and by import', async ({ file }) => {
+    const heard = listen('write')
+    const require = createRequire(import.meta.url)
+    const path = require.resolve('@pipeline/atomic')
+    const known = require.cache[path]
+    delete require.cache[path]
+    const again = require(path) as typeof import('@pipeline/atomic')
+    if (known) require.cache[path] = known
+    expect(again.atomicWrite).not.toBe(atomicWrite)
+    await again.atomicWrite(file, 'x')
+    await (await import(path)).atomicWrite(file, 'y')
+    expect(events(heard).filter((event) => event === 'asyncEnd')).toHaveLength(2)
+  })
+
+  test('is all that makes a call measured: without it the addon is called as it is', async ({ dir }) => {
+    const measured = await inProcess(
+      async ({ addon, require, atomicWrite }: Remote, dir: string) => {
+        const { tracingChannel } =
+          require('node:diagnostics_channel') as typeof import('node:diagnostics_channel')
+        // The addon is one object for all who load it.
+        const loaded = Object.keys(require.cache).find((path) => path.endsWith('.node')) as string
+        const native = require(loaded)
+        let steps = 0
+        const { newSteps } = native
+        native.newSteps = () => {
+          steps++
+          return newSteps()
+        }
+        const hear = () => {}
+        const channel = tracingChannel('@pipeline/atomic:write')
+        const counts: number[] = []
+        await atomicWrite(`${dir}/a`, 'x')
+        counts.push(steps)
+        channel.subscribe({ asyncEnd: hear } as never)
+        await atomicWrite(`${dir}/a`, 'x')
+        counts.push(steps)
+        channel.unsubscribe({ asyncEnd: hear } as never)
+        await atomicWrite(`${dir}/a`, 'x')
+        return [addon.length > 0, ...counts, steps]
+      },
+      [dir],
+    ).returned
+    expect(measured).toStrictEqual([true, 0, 1, 1])
+  })
+})
+
+describe('NODE_DEBUG=pipeline-atomic', () => {
+  const calls = async ({ atomicWrite, atomicWriteAll }: Remote, dir: string) => {
+    await atomicWrite(`${dir}/a\nb`, 'x')
+    await atomicWriteAll([{ path: `${dir}/c`, data: 'c' }])
+    await atomicWrite(dir, 'x').catch(() => {})
+  }
+
+  test('prints one line a call, whatever its path; and nothing when it is not set', async ({ dir }) => {
+    const logged = async (env: NodeJS.ProcessEnv) => {
+      const child = inProcess(calls, [dir], { env })
+      await child.returned
+      return (await child.exit).stderr
+    }
+    const [lines, none] = await Promise.all([logged({ NODE_DEBUG: 'pipeline-atomic' }), logged({})])
+    expect(none).toBe('')
+    const shown = lines.trimEnd().split('\n')
+    expect(shown).toHaveLength(3)
+    const time = String.raw`\d+\.\d{3}`
+    expect(shown[0]).toMatch(
+      new RegExp(
+        String.raw`^PIPELINE-ATOMIC \d+: atomicWrite '${dir}/a\\nb' ${time} ms \(resolve ${time}, .*directoryFsync ${time}\)$`,
+      ),
+    )
+    expect(shown[1]).toMatch(new RegExp(`: atomicWriteAll ${time} ms \\(`))
+    expect(shown[2]).toMatch(new RegExp(`: atomicWrite '${dir}' EISDIR ${time} ms \\(resolve ${time}\\)$`))
+    expect(readFileSync(join(dir, 'c'), 'utf8')).toBe('c')
+  })
+})

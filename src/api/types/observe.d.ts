@@ -1,0 +1,59 @@
+/**
+ * What the channels of this package publish, for `diagnostics_channel.tracingChannel(name)` with one of these names:
+ *
+ * | name | calls of |
+ * |---|---|
+ * | `@pipeline/atomic:write` | {@link atomicWrite} |
+ * | `@pipeline/atomic:update` | {@link atomicIndexUpdate} |
+ * | `@pipeline/atomic:batch` | {@link atomicWriteAll} |
+ * | `@pipeline/atomic:directory` | {@link atomicDirectory}, {@link copyDirectoryAtomic} |
+ * | `@pipeline/atomic:transaction` | {@link atomicTransaction} |
+ *
+ * Each call is one message, an object that all five events of the call share. `start` comes before anything is done, in the async
+ * context of the caller; `end` when the function has returned its promise; `error` if that rejects; then `asyncStart` and `asyncEnd`.
+ * Calls that nobody listens to are not measured. A channel belongs to one thread, as all of `diagnostics_channel` does.
+ */
+export interface TraceMessage {
+  /** The function that was called. */
+  function:
+    | 'atomicWrite'
+    | 'atomicIndexUpdate'
+    | 'atomicWriteAll'
+    | 'atomicDirectory'
+    | 'copyDirectoryAtomic'
+    | 'atomicTransaction'
+  /** The path as the caller has given it, the root of a transaction, or where a directory is copied to. A batch has none. */
+  path: PathLike | undefined
+  /** From the call until its promise was settled, in milliseconds. It is there from `error` and `asyncStart` on. */
+  milliseconds?: number
+  /** What of that time went into which step. It is there from `error` and `asyncStart` on. */
+  steps?: TraceSteps
+  /** What the promise was fulfilled with. */
+  result?: unknown
+  /** What it was rejected with. */
+  error?: unknown
+}
+
+/**
+ * Milliseconds of each step that a call has been in. A call is in one step at a time, so their sum is less than the time of the call:
+ * the rest is waiting for a worker thread, functions of the caller, and JSON. A step that several calls share (the commit of a group of
+ * updates or transactions) counts in full for each of them. Calls for objects in stores have no steps.
+ */
+export interface TraceSteps {
+  /** Following the path, and opening the directory. */
+  resolve?: number
+  /** Waiting for earlier calls of this process for the same file. */
+  queue?: number
+  /** Waiting for the lock that other processes may hold. */
+  lock?: number
+  /** Making the new file or directory: content, owner, mode, attributes. */
+  stage?: number
+  /** Flushing it. */
+  fsync?: number
+  /** Reading it back. */
+  verify?: number
+  /** Giving it its name. */
+  rename?: number
+  /** Flushing its directory, or waiting for a flush that is shared. */
+  directoryFsync?: number
+}

@@ -1,0 +1,71 @@
+const { tracingChannel } = require('node:diagnostics_channel')
+const { debuglog, inspect } = require('node:util')
+
+const log = debuglog('pipeline-atomic')
+// Node.js reads NODE_DEBUG once, at its start.
+const isLogged = log.enabled
+// The real one, also in tests that replace the clock.
+const now = performance.now.bind(performance)
+
+/** The function `name` of the addon, whose calls are published on a channel if anyone listens; `at`: which argument is the path. */
+function observed(channelName, name, at) {
+  const native = addon[name]
+  const channel = tracingChannel(`@pipeline/atomic:${channelName}`)
+  const { start, end, asyncStart, asyncEnd, error } = channel
+  const call = {
+    [name](...args) {
+      // `channel.hasSubscribers` is newer than Node.js 20.4.
+      return isLogged ||
+        start.hasSubscribers ||
+        end.hasSubscribers ||
+        asyncStart.hasSubscribers ||
+        asyncEnd.hasSubscribers ||
+        error.hasSubscribers
+        ? observe(channel, native, { function: name, path: args[at] }, args)
+        : native(...args)
+    },
+  }
+  return Object.defineProperty(call[name], 'length', { value: native.length })
+}
+
+function observe(channel, native, message, args) {
+  const steps = addon.newSteps()
+  const since = now()
+  const finish = (code) => {
+    message.milliseconds = now() - since
+    message.steps = addon.readSteps(steps)
+    if (isLogged) log('%s', line(message, code))
+  }
+  const succeed = (result) => {
+    finish()
+    return result
+  }
+  const fail = (error) => {
+    finish(typeof error?.code === 'string' ? error.code : 'failed')
+    throw error
+  }
+  return channel.tracePromise(
+    () => addon.withinSteps(steps, () => native(...args)).then(succeed, fail),
+    message,
+  )
+}
+
+/** One line, whatever is in the path. */
+function line({ function: name, path, milliseconds, steps }, code) {
+  const each = Object.entries(steps).map(([step, took]) => `${step} ${took.toFixed(3)}`)
+  const parts = [
+    name,
+    shown(path),
+    code,
+    `${milliseconds.toFixed(3)} ms`,
+    each.length > 0 && `(${each.join(', ')})`,
+  ]
+  return parts.filter(Boolean).join(' ')
+}
+
+/** As in a program's source; what is no path at all as well. */
+function shown(path) {
+  if (path === undefined) return ''
+  const text = path instanceof URL ? path.href : Buffer.isBuffer(path) ? path.toString() : path
+  return inspect(text, { breakLength: Number.POSITIVE_INFINITY, customInspect: false, depth: 0 })
+}
