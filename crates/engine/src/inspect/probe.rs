@@ -107,7 +107,11 @@ fn rename_over(folder: &Folder) -> io::Result<Value> {
 
 fn rename_no_replace(folder: &Folder) -> io::Result<Value> {
     two(folder, "from", "taken")?;
-    match folder.rename_no_replace(OsStr::new("from"), OsStr::new("taken")) {
+    // The kernel itself refuses a name that is taken; whether the file system knows the flag shows with a free one.
+    if !folder.rename_no_replace(OsStr::new("from"), OsStr::new("free"))? {
+        return Ok(Value::Is(false));
+    }
+    match folder.rename_no_replace(OsStr::new("free"), OsStr::new("taken")) {
         Err(error) if is(&error, sys::EEXIST) => Ok(Value::Is(true)),
         renamed => renamed.map(|_| Value::Is(false)),
     }
