@@ -30,6 +30,12 @@ export class Interrupted extends Error {
   }
 }
 
+/** Those of commands that write have `flush`. */
+interface Options extends OutputOptions {
+  flush?: boolean
+  parents?: boolean
+}
+
 export interface Frame {
   out: Output
   /** Aborted when the command is to end early. */
@@ -38,7 +44,7 @@ export interface Frame {
 
 /** Runs the body of a command and ends the process: with the exit code that it returns, or 0. */
 export async function run(
-  options: OutputOptions,
+  options: Options,
   body: (frame: Frame) => Promise<number | undefined>,
 ): Promise<void> {
   const controller = new AbortController()
@@ -53,14 +59,16 @@ export async function run(
     code = (await body({ out, signal: controller.signal })) ?? 0
   } catch (error) {
     code =
-      controller.signal.reason instanceof Interrupted ? EXIT_FAILED : report(error, out, controller.signal)
+      controller.signal.reason instanceof Interrupted
+        ? EXIT_FAILED
+        : report(error, out, controller.signal, options)
   }
   out.end()
   await Promise.all([drained(process.stdout), drained(process.stderr)])
   const { reason } = controller.signal
   if (reason instanceof Interrupted) endBy(reason.by)
   // Standard output has failed after the work was done.
-  if (reason && code === 0) code = report(reason, out, controller.signal)
+  if (reason && code === 0) code = report(reason, out, controller.signal, options)
   // A producer that goes on writing, or a terminal that is read, would keep the process.
   process.exit(code)
 }
@@ -96,7 +104,7 @@ function drained(stream: NodeJS.WriteStream): Promise<void> {
 }
 
 /** Says what is wrong, and returns the exit code. */
-function report(error: unknown, out: Output, signal: AbortSignal): number {
+function report(error: unknown, out: Output, signal: AbortSignal, options: Options): number {
   const known = error instanceof Error && error.name === 'AbortError' ? (signal.reason ?? error) : error
   if (!(known instanceof Error)) {
     out.fail({ message: `${known} was thrown` })
@@ -109,5 +117,8 @@ function report(error: unknown, out: Output, signal: AbortSignal): number {
   }
   // Whatever has no code is a bug, here or in a function of the user's.
   out.fail(known, known instanceof Failure || code !== undefined ? undefined : known.stack)
+  const isOfDirectory = code === 'ENOENT' && 'syscall' in known
+  if (isOfDirectory && 'flush' in options && !options.parents)
+    out.note('missing directories are made with --parents')
   return EXIT_FAILED
 }

@@ -72,6 +72,8 @@ describe('write', () => {
     expect(code).toBe(1)
     expect(told(stdout)).toMatchObject({ error: { code: 'ENOENT', syscall: 'open', path: 'missing/file' } })
     expect(stderr).toBe("atomic: ENOENT: no such file or directory, open 'missing/file'\n")
+    const people = await atomic(['write', 'missing/file'], { cwd: dir, input: 'x' })
+    expect(people.stderr).toBe(`${stderr}atomic: missing directories are made with --parents\n`)
   })
 
   test('a signal in the middle leaves the old file and nothing beside it, and is what it ends by', async ({
