@@ -41,7 +41,13 @@ needs('linux')('a directory that is made right after it was missing', async ({ d
       writeJson(join(above, 'index.json'), { n: 1 })
     }),
   )
-  expect(await watching(join(above, 'index.json'))()).toEqual({ n: 1 })
+  const value = watching(join(above, 'index.json'))
+  expect(await value()).toEqual({ n: 1 })
+  // It is watched by now.
+  const following = value()
+  expect(await isPending(following, 20)).toBe(true)
+  writeJson(join(above, 'index.json'), { n: 2 })
+  expect(await following).toEqual({ n: 2 })
 })
 
 needs('linux')('a file that is changed by another name right after it was read', async ({ dir, file }) => {
