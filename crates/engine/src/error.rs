@@ -20,7 +20,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
-    about: Option<PathBuf>,
+    about: Option<Box<Path>>,
     entry: Option<usize>,
     replaced: Option<usize>,
     committed: bool,
@@ -126,7 +126,7 @@ impl Error {
     /// The same failure, of a file other than the one that the caller wants to change: its backup,
     /// its lock. What happened to that one says nothing about the file itself.
     pub(crate) fn about(mut self, path: impl Into<PathBuf>) -> Self {
-        self.about = Some(path.into());
+        self.about = Some(path.into().into_boxed_path());
         self.committed = false;
         self
     }

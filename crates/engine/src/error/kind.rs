@@ -49,7 +49,7 @@ pub enum ErrorKind {
         /// What is wrong there.
         reason: String,
         /// What to do.
-        advice: String,
+        advice: Box<str>,
     },
     /// The index has a number that JavaScript would change.
     LossyIndex {

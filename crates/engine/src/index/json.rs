@@ -60,7 +60,7 @@ fn corrupt(bytes: &[u8], offset: usize, reason: String, advice: &str) -> ErrorKi
     } else {
         (offset, reason, repair())
     };
-    ErrorKind::CorruptIndex { place: place(bytes, offset), reason, advice }
+    ErrorKind::CorruptIndex { place: place(bytes, offset), reason, advice: advice.into() }
 }
 
 fn place(bytes: &[u8], offset: usize) -> Box<Place> {
