@@ -89,7 +89,7 @@ describe('an update of an object', () => {
         code: 'ERR_ATOMIC_CORRUPT_INDEX',
         path: 's3://b/i',
         line: 1,
-        message: expect.stringMatching(/repair it or restore a backup, 's3:\/\/b\/i'$/),
+        message: expect.stringMatching(/repair it, or put an earlier version back, 's3:\/\/b\/i'$/),
       },
       '{"a":',
       expect.objectContaining({ code: 'ERR_ATOMIC_LOSSY_INDEX', path: 's3://b/i', line: 1 }),

@@ -12,7 +12,7 @@ import {
   unlinkSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { AtomicFile, atomicDirectory, atomicIndexUpdate } from '@pipeline/atomic'
+import { AtomicFile, atomicDirectory, atomicIndexUpdate, withIndexLock } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { leftovers, names } from '../helpers/files'
 import { append, times, together } from '../helpers/group'
@@ -25,10 +25,11 @@ import { giveAway, unprivileged } from '../helpers/users'
 
 const traced = needs('strace that may attach')
 
-/** The old tree away, and `fresh` in its place. */
+/** The old tree away, and `fresh` in its place. A folder `gone` asks for the old one to be removed. */
 function swap(dir: string) {
   renameSync(join(dir, 'site'), join(dir, 'old'))
   if (existsSync(join(dir, 'fresh'))) renameSync(join(dir, 'fresh'), join(dir, 'site'))
+  if (existsSync(join(dir, 'gone'))) rmSync(join(dir, 'old'), { recursive: true })
 }
 
 type Call = 'write' | 'file' | 'batch' | 'update'
@@ -67,6 +68,7 @@ const during = (nth: number, dir: string, call: Call, options: object = {}) =>
       return until(nth === 1 ? isStaged : isNew).then(() => {
         fs.renameSync(`${dir}/site`, `${dir}/old`)
         if (fs.existsSync(`${dir}/fresh`)) fs.renameSync(`${dir}/fresh`, `${dir}/site`)
+        if (fs.existsSync(`${dir}/gone`)) fs.rmSync(`${dir}/old`, { recursive: true })
         return answer
       })
     },
@@ -116,6 +118,13 @@ describe('a write whose directory is replaced', () => {
       }
     })
   }
+
+  traced('and removed goes to the new one', async ({ dir }) => {
+    plant(dir, { 'site/page': 'old', 'fresh/page': 'fresh', 'gone/': '' })
+    const { result } = await during(1, dir, 'write')
+    expect(result).toMatchObject({ written: true, durable: true, bytes: 4 })
+    expect(treeOf(join(dir, 'site'))).toStrictEqual({ page: 'mine' })
+  })
 
   traced('leaves the file of the new one alone with ifChanged, if that holds the bytes', async ({ dir }) => {
     plant(dir, { 'site/': '', 'fresh/page': 'mine' })
@@ -167,6 +176,31 @@ describe('an update whose directory is replaced', () => {
     expect(result).toMatchObject({ written: true })
     expect(read(dir)).toStrictEqual(['fresh', 'run 2'])
     expect([names(join(dir, 'site')), names(join(dir, 'old'))]).toStrictEqual([['page'], ['page']])
+  })
+
+  test('and removed starts over, also for the calls that share a commit', async ({ dir }) => {
+    plant(dir, { 'site/page': '["old"]', 'fresh/page': '["fresh"]', 'gone/': '' })
+    const [, failure] = await Promise.all([
+      update(dir, (run) => run === 0 && swap(dir)),
+      rejection(update(dir, () => expect.fail('no'))),
+      update(dir),
+    ])
+    expect(failure.message).toBe('no')
+    expect(read(dir)).toStrictEqual(['fresh', expect.stringMatching(/^run/), expect.stringMatching(/^run/)])
+  })
+
+  test('and removed, under a lock, says what to do', async ({ dir }) => {
+    plant(dir, { 'site/page': '["old"]', 'fresh/page': '["fresh"]', 'gone/': '' })
+    await withIndexLock(join(dir, 'site', 'page'), async (lock) => {
+      const failure = await rejection(
+        lock.update((index) => {
+          swap(dir)
+          return [...index, 'mine']
+        }),
+      )
+      expect(failure).toMatchObject({ code: 'ENOENT', message: expect.stringContaining('repeat the call') })
+    })
+    expect(read(dir)).toStrictEqual(['fresh'])
   })
 
   test('by one without the index begins with none', async ({ dir }) => {

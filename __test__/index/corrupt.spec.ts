@@ -53,12 +53,17 @@ describe('an index that is not JSON is refused and left as it is', () => {
   })
 
   const called: [what: string, content: Buffer, reason: string, advice: string][] = [
-    ['a file of NUL bytes', Buffer.alloc(4096), 'is filled with NUL bytes', 'restore a backup'],
-    ['NUL bytes at the end', bytes('{"a": "', [0, 0, 0]), 'there are NUL bytes at byte 7', 'power cut'],
+    ['a file of NUL bytes', Buffer.alloc(4096), 'is filled with NUL bytes', 'recoverIndex'],
+    [
+      'NUL bytes at the end',
+      bytes('{"a": "', [0, 0, 0]),
+      'there are NUL bytes at byte 7',
+      'recoverIndex, or by the option onCorrupt',
+    ],
     ['UTF-16', Buffer.from('{"a": 1}\n', 'utf16le'), 'is UTF-16', 'save it as UTF-8'],
     ['UTF-16 with its mark', Buffer.from('\ufeff{}', 'utf16le'), 'is UTF-16', 'save it as UTF-8'],
     ['UTF-16, big end first', Buffer.from('\ufeff{}', 'utf16le').swap16(), 'is UTF-16', 'save it as UTF-8'],
-    ['an empty file', bytes(''), 'is empty', 'restore a backup'],
+    ['an empty file', bytes(''), 'is empty', 'recoverIndex'],
   ]
   test.for(called)('%s is called what it is', async ([, content, reason, advice], { file }) => {
     writeFileSync(file, content)

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import {
   type AtomicError,
+  atomicIndexPatch,
   atomicIndexUpdate,
   atomicTransaction,
   readIndex,
@@ -67,7 +68,13 @@ describe.each(schemas)('%s', (_, schema) => {
     const update = atomicIndexUpdate(file, () => ({ count: 'two' }) as never, { schema })
     const error = await rejection(update)
     expect(error).toMatchObject({ code: 'ERR_ATOMIC_SCHEMA', path: file })
-    expect(error.message).toContain("what the function 'fn' returned does not pass the schema: index.count: ")
+    expect(error.message).toContain('the new index does not pass the schema: index.count: ')
+    const others = [
+      atomicIndexPatch(file, { set: { count: 'two' } }, { schema }),
+      withIndexLock(file, (lock) => lock.write({ count: 'two' }, { schema: schema as never })),
+    ]
+    for (const other of others)
+      expect((await rejection(other)).message).toContain(': the new index does not pass')
     expect(state(file)).toEqual(before)
     expect(names(dir)).toEqual(['index.json'])
   })

@@ -165,6 +165,20 @@ describe('an unfinished last line', () => {
     expect(names(dir)).toEqual([basename(file)])
   })
 
+  test('behind a byte order mark: the mark is no part of it', async ({ dir, file }) => {
+    const mark = '\ufeff'
+    for (const old of [mark, `${mark}{"n":1}`]) {
+      writeFileSync(file, old)
+      const { torn } = await appendLines(file, [{ n: 2 }], { json: true })
+      expect(torn).toBeUndefined()
+      expect(readFileSync(file, 'utf8')).toBe(old === mark ? `${old}{"n":2}\n` : `${old}\n{"n":2}\n`)
+    }
+    const values: unknown[] = []
+    for await (const value of readLines(file, { json: true })) values.push(value)
+    expect(values).toEqual([{ n: 1 }, { n: 2 }])
+    expect(names(dir)).toEqual([basename(file)])
+  })
+
   test.for(['{"n":', '12', '\0\0\0', 'tru'])('of JSON is set aside: %j', async (torn, { file }) => {
     writeFileSync(file, `{"n":1}\n${torn}`)
     expect(await appendLines(file, [{ n: 3 }], { json: true })).toMatchObject({ torn: { offset: 8 } })

@@ -15,13 +15,14 @@ interface Came {
   committed?: boolean
   offset?: number
   lines?: number
+  torn?: { path: string; offset: number; bytes: number }
 }
 
 /** In another process: what one append comes to. */
 const came = ({ appendLines }: Remote, file: string, lines: string[], options: object): Promise<Came> =>
   appendLines(file, lines, options).then(
     ({ lines }) => ({ lines }),
-    ({ code, committed, offset }: AtomicError) => ({ code, committed, offset }),
+    ({ code, committed, offset, torn }: AtomicError) => ({ code, committed, offset, torn }),
   )
 
 /** The same, with faults in calls on the file. */
@@ -71,6 +72,16 @@ describe('a fault', () => {
     expect(named).toBeGreaterThan(mode)
     expect(statSync(file).mode & 0o777).toBe(0o640)
   })
+
+  for (const fault of ['write:error=EIO:when=1', 'fsync:error=EIO:when=1']) {
+    traced(`${fault}, after a torn line was set aside: the error says where that is`, async ({ file }) => {
+      writeFileSync(file, `${old}half`)
+      const { code, torn } = await faulty(file, [fault])
+      expect({ code, torn }).toMatchObject({ code: 'EIO', torn: { offset: 4, bytes: 4 } })
+      expect(content(torn?.path ?? '')).toBe('half')
+      expect(content(file)).toBe(old)
+    })
+  }
 
   traced('of taking back what was written: committed', async ({ file }) => {
     writeFileSync(file, old)

@@ -55,6 +55,13 @@ test('a broken index comes back from the backup, with the record that the backup
   expect(readFileSync(place.system(recovery.brokenCopy as string), 'utf8')).toBe('{"half": ')
 })
 
+test('an index that lacks a document gets it', async () => {
+  const index = await publishAll()
+  await saveRebuiltIndex({ ...index, blogPosts: index.blogPosts.slice(1) })
+  expect(await recoverIndex()).toMatchObject({ source: 'files' })
+  expect(withoutStamp(await loadContentIndex())).toEqual(withoutStamp(index))
+})
+
 test.each(['broken', 'missing'])('with a %s backup it comes back from the documents', async (state) => {
   const index = await publishAll()
   writeFileSync(place.system('contentIndex.json'), '')
@@ -80,7 +87,8 @@ test.each(deaths)('a recovery of a %s topic index that is killed %s is completed
   else rmSync(place.system('topicIndex.json'))
   const dying = {
     preload: [join(FIXTURES, 'die-at-call.ts')],
-    env: { DIE_AT: '1', DIE_WHEN: when },
+    // The first lock is that of the content index.
+    env: { DIE_AT: '2', DIE_WHEN: when },
   }
   expect(await cli(['recover-index'], dying)).toMatchObject({ signal: 'SIGKILL' })
   expect(await cli(['recover-index'])).toMatchObject({ code: 0 })

@@ -202,6 +202,25 @@ describe('a transaction that fails has changed nothing', () => {
     expect(error.stack).toContain('transaction.spec.ts')
   })
 
+  test('an option that only a call by itself has is refused, and the message says what to do', async ({
+    dir,
+  }) => {
+    for (const [options, instead] of [
+      [{ onCorrupt: 'recover' }, 'call recoverIndex before the transaction'],
+      [{ fnTimeout: 10 }, 'ends by its signal'],
+      [{ network: 'allow' }, 'a disk of this machine'],
+    ] as const) {
+      const update = atomicTransaction(dir, (tx) => {
+        tx.update('broken.json', () => ({}), options as object)
+      })
+      const list = atomicTransaction(dir, [{ update: 'broken.json', fn: () => ({}), ...(options as object) }])
+      for (const call of [update, list]) {
+        const message = expect.stringContaining(instead)
+        expect(await rejection(call)).toMatchObject({ code: 'ERR_INVALID_ARG_VALUE', message })
+      }
+    }
+  })
+
   test('wrong arguments reject', async ({ dir }) => {
     const loosely = atomicTransaction as (...args: unknown[]) => Promise<unknown>
     for (const args of [[7, () => {}], [dir], [dir, {}], [dir, () => {}, 7], [dir, [{}]], [dir, [7]]]) {

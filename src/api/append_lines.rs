@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine::lines::{AppendOptions as EngineOptions, Appended, Rotate};
+use engine::lines::{AppendOptions as EngineOptions, Appended, Rotate, Torn};
 use napi::bindgen_prelude::{Either, Unknown};
 use napi::{Env, ValueType};
 use napi_derive::napi;
@@ -12,7 +12,7 @@ use crate::api::options::{Checked, WriteOptions, milliseconds, verified};
 use crate::js::error::from_engine;
 use crate::js::inside;
 use crate::js::lines;
-use crate::js::value::{Encoding, Result, Signal, args, path, promise, raw};
+use crate::js::value::{Encoding, FilePath, Result, Signal, args, path, promise, raw};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// What to do with an object in a store.
@@ -58,7 +58,8 @@ pub struct AppendLinesOptions<'env> {
 /// A part of a line that {@link appendLines} has found at the end of the file and set aside.
 #[napi(object, object_from_js = false)]
 pub struct TornLine {
-    /// Where its bytes are now: `NAME.torn-` and 16 digits, beside the file.
+    /// Where its bytes are now: the path of the call, with `.torn-` and 16 digits. If the path is a link into another directory, they are beside
+    /// the file that it leads to, and this is an absolute path.
     pub path: String,
     /// Where it began in the file, in bytes.
     pub offset: f64,
@@ -106,7 +107,7 @@ pub struct AppendResult {
 /// The file is appended to in place: its owner, mode and hard links stay, and a program that has it open sees the lines. A symbolic
 /// link is followed. A new file gets `mode`. What a crash has left of an append shows at the end of the file, as a line without
 /// a line end. The next call moves it to a file of its own, `NAME.torn-…`, which is flushed also with `flush: false`, and says so in
-/// its result; it is never removed. A call that fails after that does not say so: look for such files then. An
+/// its result, or with `error.torn` if it fails after that; it is never removed. An
 /// editor may leave out the last line end as well: with `json: true` a complete value there (no number) gets its line end;
 /// of plain text nothing tells the two apart, and it is set aside too.
 ///
@@ -114,7 +115,8 @@ pub struct AppendResult {
 /// `ERR_ATOMIC_NO_LOCKS`, `ERR_ATOMIC_NESTED` and `ERR_ATOMIC_REENTRANT` as {@link atomicIndexUpdate} does. Nothing of the lines is in the file then, also
 /// after a full disk in the middle. The one exception is marked: with `error.committed === true` they may be there, as a whole or in
 /// part, because what was written could not be taken back (also when another program has appended next to it, or cut the file), or
-/// because the name of a new file could not be flushed. Calls that
+/// because the name of a new file could not be flushed. `ESTALE`: another program has put another file in its place, or has appended to it,
+/// again and again. Calls that
 /// were appended together fail together. For an object in a store it is `ERR_ATOMIC_UNSUPPORTED`. An abort of `signal` takes effect
 /// until the lines are written.
 ///
@@ -151,15 +153,19 @@ fn start<'env>(
     let options = parse(env, &own, &shared)?;
     let (text, count) = lines::joined(env, lines, options.json)?;
     if count == 0 {
-        return promise::of(env, raw::to_js(env, AppendResult::from(Appended::default())));
+        return promise::of(env, raw::to_js(env, AppendResult::of(&path, Appended::default())));
     }
     let text = Encoding::Utf8.copy(env, &text)?;
     let signal = Signal::attach(env, shared.signal.as_ref())?;
-    lines::append(env, path, (text, count), options, signal, answer)
+    lines::append(env, path, (text, count), options, signal, (answer, tell_torn))
 }
 
-fn answer(env: &Env, done: Appended) -> Result<'_, Unknown<'_>> {
-    raw::to_js(env, AppendResult::from(done))
+fn answer<'env>(env: &'env Env, path: &FilePath, done: Appended) -> Result<'env, Unknown<'env>> {
+    raw::to_js(env, AppendResult::of(path, done))
+}
+
+fn tell_torn<'env>(env: &'env Env, path: &FilePath, torn: &Torn) -> Result<'env, Unknown<'env>> {
+    raw::to_js(env, TornLine::of(path, torn))
 }
 
 fn parse<'env>(
@@ -206,13 +212,14 @@ fn rotate<'env>(env: &'env Env, given: &Unknown<'_>) -> Result<'env, Rotate> {
     })
 }
 
-impl From<Appended> for AppendResult {
-    fn from(done: Appended) -> Self {
-        let torn = done.torn.map(|torn| TornLine {
-            path: torn.path.to_string_lossy().into_owned(),
-            offset: torn.offset as f64,
-            bytes: torn.bytes as f64,
-        });
+impl TornLine {
+    fn of(path: &FilePath, torn: &Torn) -> Self {
+        Self { path: path.beside(&torn.path), offset: torn.offset as f64, bytes: torn.bytes as f64 }
+    }
+}
+
+impl AppendResult {
+    fn of(path: &FilePath, done: Appended) -> Self {
         Self {
             lines: done.lines as f64,
             bytes: done.bytes as f64,
@@ -220,7 +227,7 @@ impl From<Appended> for AppendResult {
             durable: done.durable,
             verified: verified(done.verified),
             rotated: done.rotated,
-            torn,
+            torn: done.torn.as_ref().map(|torn| TornLine::of(path, torn)),
             lock_wait_ms: done.waited.as_secs_f64() * 1000.0,
             batch_size: u32::try_from(done.calls).unwrap_or(u32::MAX),
         }

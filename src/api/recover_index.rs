@@ -60,8 +60,7 @@ pub struct RecoveryOptions<'env> {
 /// `ERR_INVALID_RETURN_VALUE` and `ERR_ATOMIC_SCHEMA` for what `rebuild` returned; `ERR_ATOMIC_UNSUPPORTED` for an object in a store, whose
 /// bucket can keep versions; and as {@link acquireIndexLock} and {@link atomicWrite} do. Then the index is unchanged, unless `error.committed` is `true`.
 ///
-/// Not promised: what was changed since the backup was kept is not in it; `rebuild` is not asked for that. Names longer than 229 bytes
-/// leave no room for that of the broken file, and reject with `ENAMETOOLONG`.
+/// Not promised: what was changed since the backup was kept is not in it; `rebuild` is not asked for that.
 #[napi(
     ts_generic_types = "T extends object = any",
     ts_args_type = "path: PathLike, options?: RecoverIndexOptions<T> | null",

@@ -102,23 +102,23 @@ fn restore<'env>(
 ) -> Result<'env, Unknown<'env>> {
     options.commit.in_place = lock.in_place;
     let anyway = EngineOptions { anyway: true, ..options.clone() };
-    let shown = lock.path.shown.clone();
+    let path = lock.path.clone();
     let now = raw::construct(env, &raw::global(env, c"Date")?, &[])?;
     let now = copy::text(env, &raw::invoke(env, &now, c"toISOString", &[])?)?;
     let stamp = format!("{}Z", now.split('.').next().unwrap_or_default().replace(['-', ':'], ""));
     lock.open(env, anyway, DEFAULT_TIMEOUT, move |env, opened| {
-        let job = RestoreJob::new(opened, from, newest, stamp, options);
+        let job = RestoreJob::new(opened, path.absolute.clone(), from, newest, stamp, options);
         task::start(env, job, move |env, restored| {
-            let restored = restored.map_err(|error| from_engine(env, &error, &shown, || None))?;
+            let restored = restored.map_err(|error| from_engine(env, &error, &path.shown, || None))?;
             let told = raw::object(env)?;
             raw::define(env, &told, c"written", &raw::to_js(env, restored.receipt.written)?)?;
             raw::define(env, &told, c"durable", &raw::to_js(env, restored.receipt.durable)?)?;
             raw::define(env, &told, c"source", &raw::to_js(env, source)?)?;
             if restored.is_kept {
-                raw::define(env, &told, c"backup", &raw::to_js(env, format!("{shown}.backup"))?)?;
+                raw::define(env, &told, c"backup", &raw::to_js(env, format!("{}.backup", path.shown))?)?;
             }
             if let Some(aside) = restored.aside {
-                let aside = raw::to_js(env, aside.to_string_lossy().as_ref())?;
+                let aside = raw::to_js(env, path.beside(&aside))?;
                 raw::define(env, &told, c"setAside", &aside)?;
             }
             Ok(told)

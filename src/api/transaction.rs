@@ -173,6 +173,28 @@ fn update<'env>(env: &'env Env, path: &FilePath, options: &Unknown<'env>) -> Res
     let own = args::options::<UpdateOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
     let shared = args::options::<WriteOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
     shared.check_without_fallback(env)?;
+    let elsewhere = [
+        (
+            "options.onCorrupt",
+            &own.on_corrupt,
+            "is an option of atomicIndexUpdate: call recoverIndex before the transaction",
+        ),
+        (
+            "options.fnTimeout",
+            &own.fn_timeout,
+            "is an option of atomicIndexUpdate: a transaction ends by its signal",
+        ),
+        (
+            "options.network",
+            &own.network,
+            "is an option of atomicIndexUpdate: a transaction has to be on a disk of this machine",
+        ),
+    ];
+    for (name, given, reason) in elsewhere {
+        if let Some(given) = given {
+            return Err(args::wrong_value(env, name, reason, given));
+        }
+    }
     let parsed = atomic_index_update::parse(env, path, &own, &shared)?;
     let is_each = |backup: &BackupOptions| *backup == BackupOptions::from(backup.path.clone());
     match &own.backup {

@@ -10,6 +10,7 @@ use std::{fmt, io};
 pub use advice::Advice;
 pub use kind::*;
 
+use crate::lines::Torn;
 use crate::sys;
 
 /// The engine's result.
@@ -19,11 +20,12 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
-    about: Option<PathBuf>,
+    about: Option<Box<Path>>,
     entry: Option<usize>,
     replaced: Option<usize>,
     committed: bool,
     advice: Option<Advice>,
+    torn: Option<Box<Torn>>,
 }
 
 impl Error {
@@ -91,6 +93,17 @@ impl Error {
         self
     }
 
+    /// The same failure, of an append that had set a part of a line aside by then.
+    pub(crate) fn with_torn(mut self, torn: Option<Torn>) -> Self {
+        self.torn = torn.map(Box::new).or(self.torn);
+        self
+    }
+
+    /// What an append had set aside, if it had.
+    pub fn torn(&self) -> Option<&Torn> {
+        self.torn.as_deref()
+    }
+
     /// How many entries of a batch had their names, if any had.
     pub fn replaced(&self) -> Option<usize> {
         self.replaced
@@ -113,7 +126,7 @@ impl Error {
     /// The same failure, of a file other than the one that the caller wants to change: its backup,
     /// its lock. What happened to that one says nothing about the file itself.
     pub(crate) fn about(mut self, path: impl Into<PathBuf>) -> Self {
-        self.about = Some(path.into());
+        self.about = Some(path.into().into_boxed_path());
         self.committed = false;
         self
     }
@@ -184,6 +197,11 @@ impl Error {
         self.committed
     }
 
+    /// Whether it is a call of the system that has failed.
+    pub fn is_system(&self) -> bool {
+        matches!(self.kind, ErrorKind::System { .. })
+    }
+
     /// Whether a text is to blame, and not the world.
     pub fn is_texts_fault(&self) -> bool {
         matches!(self.kind, ErrorKind::InvalidJson { .. } | ErrorKind::TooLong { .. })
@@ -211,7 +229,7 @@ impl Error {
 
 impl From<ErrorKind> for Error {
     fn from(kind: ErrorKind) -> Self {
-        Self { kind, about: None, entry: None, replaced: None, committed: false, advice: None }
+        Self { kind, about: None, entry: None, replaced: None, committed: false, advice: None, torn: None }
     }
 }
 

@@ -109,6 +109,8 @@ export interface AtomicError extends NodeJS.ErrnoException {
   size?: number
   /** `ERR_ATOMIC_SCHEMA`: what the schema has found, and where. */
   issues?: readonly SchemaIssue[]
+  /** {@link appendLines}: what the call had set aside before it failed. */
+  torn?: TornLine
   /** Objects in stores: the HTTP status that the store answered with. */
   status?: number
   /** Objects in stores: by what the store knows the request. */

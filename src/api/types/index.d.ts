@@ -125,11 +125,12 @@ export interface IndexRecovery<T = any> {
   action: 'none' | 'restored' | 'rebuilt' | 'initialized'
   /** The index as it is now, parsed. With `'none'` and `migrate`: what that makes of it; the file stays as it is. */
   value: T
-  /** With `'restored'`: the path of the backup that was put back. It stays where it is. */
+  /** With `'restored'`: the path of the backup that was put back: the path of the call, with `.backup` and a number. It stays where it is. */
   source?: string
   /**
-   * Where the broken bytes are now: `NAME.corrupt-20261128T205912Z`, the time in UTC, beside the index (beside the file, if the path is
-   * a link). `undefined` if the file was missing.
+   * Where the broken bytes are now: the path of the call, with `.corrupt-20261128T205912Z`, which is the time in UTC. A name of more than 222
+   * bytes is cut for that. If the path is a link into another directory, they are beside the file that it leads to, and this is an
+   * absolute path. `undefined` if the file was missing.
    */
   setAside?: string
   /** What was wrong with the index; `undefined` if the file was missing. */
@@ -145,11 +146,11 @@ export interface IndexRestoration {
   written: boolean
   /** As {@link WriteResult.durable}. */
   durable: boolean
-  /** The path of the backup that was put back, where it was. */
+  /** The path of the backup that was put back, where it was: as it was given, or the path of the call, with `.backup` and a number. */
   source: string
-  /** Where the version is now that was there: the newest backup. */
+  /** Where the version is now that was there, the newest backup: the path of the call, with `.backup`. */
   backup?: string
-  /** Where the index is now that was there and was broken. */
+  /** Where the index is now that was there and was broken: as {@link IndexRecovery.setAside}. */
   setAside?: string
 }
 

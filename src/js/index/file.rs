@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use engine::data::Data;
+use engine::index::commit_job::{self, CommitJob, Committed};
 use engine::index::file::Snapshot;
 use engine::index::group::Written;
-use engine::index::job::{self, CommitJob, Committed, Opened};
+use engine::index::job::Opened;
 use engine::index::text::Text;
 use engine::job::DropJob;
 use engine::lock::holder::{Blocker, Holder, Timeout};
@@ -38,7 +39,7 @@ impl FileIndex {
         Self { opened, answer, since: SystemTime::now() }
     }
 
-    fn outcome(answer: Answer, outcome: job::Outcome) -> Outcome {
+    fn outcome(answer: Answer, outcome: commit_job::Outcome) -> Outcome {
         Rc::new(move |env, call, batch| match &*outcome {
             Ok(receipt) => answer(env, *receipt, call.waited.get(), batch),
             Err(error) => {

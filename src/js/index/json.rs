@@ -85,8 +85,7 @@ pub fn stringify<'env>(
         Some(Space::Text(space)) => raw::to_js(env, space.as_str())?,
         None => raw::to_js(env, layout.space())?,
     };
-    let not_json =
-        |cause| invalid_return(env, "The result of the function 'fn' cannot be written as JSON", cause);
+    let not_json = |cause| invalid_return(env, "The new index cannot be written as JSON", cause);
     let json = raw::global(env, c"JSON")?;
     let text = raw::invoke(env, &json, c"stringify", &[*index, raw::null(env)?, space]).map_err(|cause| {
         if is_too_long(env, &cause) { string_too_long(env, shown, None) } else { not_json(Some(cause)) }

@@ -166,7 +166,8 @@ impl Steps {
         promise::then(env, &returned, move |env, value| {
             apply::check(env, &value)?;
             let Some(schema) = &steps.recovery.schema else { return Ok(value) };
-            let checked = schema.check_made_by(env, &value, steps.shown(), "rebuild")?;
+            let checked =
+                schema.check_made_as(env, &value, steps.shown(), "what the function 'rebuild' returned")?;
             let value = Kept::new(env, &value)?;
             promise::then(env, &raw::follow(env, &checked)?, move |env, _| value.get(env))
         })
@@ -194,14 +195,21 @@ impl Steps {
         };
         let mut options = self.recovery.options.clone();
         options.commit.in_place = self.lock.in_place;
-        let shown = self.shown().to_owned();
-        let job = MendJob::new(opened, with, copy::text(env, stamp)?, options, Cancel::default());
+        let lock = self.lock.clone();
+        let job = MendJob::new(
+            opened,
+            lock.path.absolute.clone(),
+            with,
+            copy::text(env, stamp)?,
+            options,
+            Cancel::default(),
+        );
         task::start(env, job, move |env, mended| {
-            let mended = mended.map_err(|error| from_engine(env, &error, &shown, || None))?;
+            let mended = mended.map_err(|error| from_engine(env, &error, &lock.path.shown, || None))?;
             let Some(mended) = mended else { return Ok(raw::undefined(env)) };
             let told = raw::object(env)?;
             if let Some(aside) = mended.aside {
-                let aside = raw::to_js(env, aside.to_string_lossy().as_ref())?;
+                let aside = raw::to_js(env, lock.path.beside(&aside))?;
                 raw::define(env, &told, c"setAside", &aside)?;
             }
             Ok(told)

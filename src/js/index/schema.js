@@ -91,10 +91,10 @@
     return slow.has(schema) ? when(checkMade(value, schema, shown), () => value) : value
   }
 
-  /** Throws, or rejects, if what functions have made of an index does not pass. */
-  function checkMade(index, schema, shown, maker = 'fn') {
+  /** Throws, or rejects, if what functions, patches or a caller's value have made of an index does not pass. */
+  function checkMade(index, schema, shown, what = 'the new index') {
     return when(issuesOf(schema, index), (issues) => {
-      if (issues) throw failure(issues, `what the function '${maker}' returned`, shown)
+      if (issues) throw failure(issues, what, shown)
     })
   }
 

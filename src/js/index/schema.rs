@@ -88,16 +88,16 @@ impl Schema {
         script(env, c"checkRead", &[*index, schema, migrate, raw::to_js(env, shown)?])
     }
 
-    /// Checks what the function `maker` has made; or returns a promise of that.
-    pub fn check_made_by<'env>(
+    /// Checks `index`, which is `what` in messages; or returns a promise of that.
+    pub fn check_made_as<'env>(
         &self,
         env: &'env Env,
         index: &Unknown<'_>,
         shown: &str,
-        maker: &str,
+        what: &str,
     ) -> Result<'env, Unknown<'env>> {
         let [schema, _] = self.values(env)?;
-        script(env, c"checkMade", &[*index, schema, raw::to_js(env, shown)?, raw::to_js(env, maker)?])
+        script(env, c"checkMade", &[*index, schema, raw::to_js(env, shown)?, raw::to_js(env, what)?])
     }
 
     /// What is to be written without a function; a promise of it, if the schema takes its time.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use engine::data::Data;
 use engine::error::Error;
-use engine::lines::{AppendJob, AppendOptions, Appended, Bunch};
+use engine::lines::{AppendJob, AppendOptions, Appended, Bunch, Torn};
 use engine::process::Rank;
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, sys};
@@ -20,11 +20,14 @@ use crate::js::value::promise::{self, Deferred};
 use crate::js::value::{FilePath, Result, Signal, Wakeup};
 
 /// Makes a caller's result.
-pub type Answer = for<'env> fn(&'env Env, Appended) -> Result<'env, Unknown<'env>>;
+pub type Answer = for<'env> fn(&'env Env, &FilePath, Appended) -> Result<'env, Unknown<'env>>;
+/// Tells of a part of a line that was set aside.
+pub type TellTorn = for<'env> fn(&'env Env, &FilePath, &Torn) -> Result<'env, Unknown<'env>>;
 
 struct Caller {
     deferred: Deferred,
-    shown: String,
+    path: FilePath,
+    tell_torn: TellTorn,
 }
 
 type Callers = Rc<RefCell<Vec<Caller>>>;
@@ -51,10 +54,10 @@ pub fn append<'env>(
     (text, count): (Data, usize),
     options: AppendOptions,
     signal: Signal,
-    answer: Answer,
+    (answer, tell_torn): (Answer, TellTorn),
 ) -> Result<'env, Unknown<'env>> {
     let (deferred, promise) = Deferred::new(env)?;
-    let caller = Caller { deferred, shown: path.shown.clone() };
+    let caller = Caller { deferred, path: path.clone(), tell_torn };
     // A signal ends the job that heeds it.
     let is_alone = signal.is_given() || !inside::current(env).is_none();
     let text = if is_alone { Err(text) } else { join(env, &path, &options, text, count) };
@@ -83,8 +86,8 @@ pub fn append<'env>(
         let signal = Rc::new(signal);
         match outcome.map_err(Arc::new).flatten() {
             Ok(appended) => {
-                for (Caller { deferred, .. }, appended) in callers.take().into_iter().zip(appended) {
-                    deferred.settle(env, promise::guarded(env, || answer(env, appended)));
+                for (Caller { deferred, path, .. }, appended) in callers.take().into_iter().zip(appended) {
+                    deferred.settle(env, promise::guarded(env, || answer(env, &path, appended)));
                 }
             }
             Err(error) => callers.take().into_iter().for_each(|caller| caller.fail(env, &error, &signal)),
@@ -118,11 +121,15 @@ fn join(
 impl Caller {
     /// In a reaction, from which V8 looks for the caller, for the error's stack.
     fn fail(self, env: &Env, error: &Arc<Error>, signal: &Rc<Signal>) {
-        let Self { deferred, shown } = self;
+        let Self { deferred, path, tell_torn } = self;
         let (error, signal, failed) = (error.clone(), signal.clone(), Wakeup::default());
         let rejected = failed.wait(env).and_then(|failed| {
             promise::then(env, &failed, move |env, _| {
-                Err(from_engine(env, &error, &shown, || signal.reason(env)))
+                let thrown = from_engine(env, &error, &path.shown, || signal.reason(env));
+                Err(match error.torn() {
+                    Some(torn) => thrown.with(env, c"torn", tell_torn(env, &path, torn)?),
+                    None => thrown,
+                })
             })
         });
         // In this order: V8 looks for the caller from the reaction on.

@@ -38,6 +38,18 @@ pub enum Target<'env> {
     Cloud(CloudPath<'env>),
 }
 
+impl FilePath {
+    /// What the caller would call the file at `path`: as they wrote their own, if the two are side by side. Behind a link they have
+    /// no name for it, and get the absolute path.
+    pub fn beside(&self, path: &Path) -> String {
+        let name = path.file_name().filter(|_| path.parent() == self.absolute.parent());
+        match (name, Path::new(&self.shown).parent()) {
+            (Some(name), Some(folder)) => folder.join(name).to_string_lossy().into_owned(),
+            _ => path.to_string_lossy().into_owned(),
+        }
+    }
+}
+
 /// The protocols of object stores.
 const SCHEMES: [&str; 3] = ["s3:", "az:", "gs:"];
 
@@ -252,6 +264,20 @@ mod tests {
         }
         for file in ["./s3://b/k", "/tmp/s3://b", "s3:", "s3:k", "s3", "", "file:///a", "C:/a"] {
             assert!(!is_cloud(file.as_bytes()), "{file}");
+        }
+    }
+
+    #[test]
+    fn a_file_beside_the_callers_is_called_as_that_is() {
+        for (shown, absolute, path, expected) in [
+            ("i", "/d/i", "/d/i.x", "i.x"),
+            ("./i", "/d/./i", "/d/./i.x", "./i.x"),
+            ("../e/i", "/d/../e/i", "/d/../e/i.x", "../e/i.x"),
+            ("/d/i", "/d/i", "/d/i.x", "/d/i.x"),
+            ("i", "/d/i", "/d/e/target.x", "/d/e/target.x"),
+        ] {
+            let file = FilePath { absolute: absolute.into(), shown: shown.to_owned() };
+            assert_eq!(file.beside(Path::new(path)), expected);
         }
     }
 

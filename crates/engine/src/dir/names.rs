@@ -26,7 +26,8 @@ const TRANSACTION_SUFFIX: &str = ".atomic-txn";
 const LOST_SUFFIX: &str = ".atomic-lost";
 const LOCK_SUFFIX: &str = ".lock";
 const RANDOM: usize = 12;
-const NAME_MAX: usize = 255;
+/// How long a name can be, in the unit in which [`sys::cut`] counts.
+pub const NAME_MAX: usize = 255;
 
 /// Calls `make` with unpredictable temp names for `name` until one is free.
 ///

@@ -54,8 +54,8 @@ impl Place {
     }
 }
 
-/// `None`: that cannot be told, as in a directory that may not be searched any more.
-fn is_at(dir: &FileId, path: &Path) -> Option<bool> {
+/// Whether `path` leads to `dir`. `None`: that cannot be told, as in a directory that may not be searched any more.
+pub fn is_at(dir: &FileId, path: &Path) -> Option<bool> {
     match sys::id_at(path) {
         Ok(id) => Some(id == *dir),
         Err(error) => {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::dir::directory::Directory;
-use crate::dir::place::{Place, moved};
+use crate::dir::place::{Place, is_at, moved};
 use crate::dir::spelling::fold;
 use crate::error::{Advice, Error, ErrorKind, Named, Result};
 use crate::process::Key;
@@ -143,12 +143,22 @@ impl Target {
         if anew == *self.dir.id() { Ok(()) } else { Err(moved()) }
     }
 
+    /// Whether the directory was replaced or moved since the path was followed.
+    pub fn is_moved(&self) -> bool {
+        !self.place.holds(self.dir.id())
+    }
+
     /// The file beside it whose name ends in that as well.
     pub fn with_suffix(&self, suffix: &str) -> Self {
         let mut target = self.clone();
         target.name.push(suffix);
         target.path.as_mut_os_string().push(suffix);
         target
+    }
+
+    /// The file `name` beside it.
+    pub fn named(&self, name: OsString) -> Self {
+        Self { path: self.path.with_file_name(&name), name, ..self.clone() }
     }
 
     /// What is under the name now.
@@ -208,6 +218,14 @@ impl Target {
     /// has to wait, and closes the directory meanwhile.
     pub fn real_path(&self) -> PathBuf {
         self.place.path().map_or_else(|| self.path.clone(), |dir| dir.join(&self.name))
+    }
+
+    /// What a caller would call it whose own file at `given`, which is absolute, is in the same directory; else its path without links.
+    pub fn path_beside(&self, given: &Path) -> PathBuf {
+        match given.parent() {
+            Some(folder) if is_at(self.dir.id(), folder) == Some(true) => folder.join(&self.name),
+            _ => self.real_path(),
+        }
     }
 
     /// The resolved path.

@@ -27,6 +27,8 @@ pub enum Advice {
     Appended,
     /// The directory was replaced or moved while a file in it was written.
     Moved,
+    /// Another program has changed or replaced a file of lines each time.
+    Restless,
 }
 
 impl From<Obstacle> for Advice {
@@ -74,6 +76,10 @@ impl Advice {
                 "it is another user's, and its directory is sticky: only its owner may replace it"
             }
             Self::Moved => "its directory was replaced or moved meanwhile: repeat the call",
+            Self::Restless => {
+                "another program replaced the file or appended to it during each of 64 attempts, and the lines are not in it: \
+                 repeat the call when that program rests, or let it append by appendLines too"
+            }
         }
     }
 }

@@ -49,7 +49,7 @@ pub enum ErrorKind {
         /// What is wrong there.
         reason: String,
         /// What to do.
-        advice: &'static str,
+        advice: Box<str>,
     },
     /// The index has a number that JavaScript would change.
     LossyIndex {
@@ -237,7 +237,7 @@ impl fmt::Display for ErrorKind {
             Self::LoneSurrogate { index } => {
                 write!(f, "the text is not well-formed UTF-16: there is a lone surrogate at index {index}")
             }
-            Self::InvalidJson { reason } => write!(f, "the result of fn is not valid JSON: {reason}"),
+            Self::InvalidJson { reason } => write!(f, "the new index is not valid JSON: {reason}"),
             Self::LockTimeout(timeout) => timeout.fmt(f),
             Self::FnTimeout { limit } => write!(
                 f,

@@ -4,10 +4,12 @@
 //! It gets that name by a link, so the index keeps its own and is never missing. It is copied where there are no links, and
 //! where the index is to be overwritten in place, which would overwrite both names.
 
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 
 use crate::cancel::Cancel;
 use crate::dir::Target;
+use crate::dir::names::NAME_MAX;
 use crate::error::{Error, Named, Result};
 use crate::index::snapshot::Snapshot;
 use crate::process::flush;
@@ -15,6 +17,8 @@ use crate::sys;
 use crate::write::{Options, commit};
 
 const INFIX: &str = ".corrupt-";
+/// Longer than the stamp of a time and a number behind it.
+const MOST_END: usize = 24;
 
 /// A name that a version has been given.
 #[derive(Debug)]
@@ -35,13 +39,16 @@ pub fn set_aside(
     options: &Options,
     cancel: &Cancel,
 ) -> Result<Aside> {
-    if let Some(target) = earlier(index, broken).named("readdir")? {
+    let prefix = prefix(index);
+    if let Some(target) = earlier(index, broken, &prefix).named("readdir")? {
         return Ok(Aside { target, is_old: true });
     }
     let mut number = 0_u32;
     let target = loop {
         let end = if number == 0 { String::new() } else { format!("-{number}") };
-        let target = index.with_suffix(&format!("{INFIX}{stamp}{end}"));
+        let mut name = prefix.clone();
+        name.push(format!("{stamp}{end}"));
+        let target = index.named(name);
         match give_name(index, broken, &target, options, cancel) {
             Ok(()) => break target,
             Err(error) if error.errno_of("open") == Some(sys::EEXIST) => number += 1,
@@ -52,17 +59,22 @@ pub fn set_aside(
 }
 
 /// The name that a call has given it which was killed before it could replace the index.
-fn earlier(index: &Target, broken: &Snapshot) -> std::io::Result<Option<Target>> {
-    let mut prefix = index.name.clone();
-    prefix.push(INFIX);
+fn earlier(index: &Target, broken: &Snapshot, prefix: &OsStr) -> std::io::Result<Option<Target>> {
     for name in index.dir.names()? {
-        let Some(end) = name.as_encoded_bytes().strip_prefix(prefix.as_encoded_bytes()) else { continue };
-        let Ok(end) = std::str::from_utf8(end) else { continue };
-        if index.dir.stat(&name)?.is_some_and(|stat| stat.version.id == broken.version.id) {
-            return Ok(Some(index.with_suffix(&format!("{INFIX}{end}"))));
+        if name.as_encoded_bytes().starts_with(prefix.as_encoded_bytes())
+            && index.dir.stat(&name)?.is_some_and(|stat| stat.version.id == broken.version.id)
+        {
+            return Ok(Some(index.named(name)));
         }
     }
     Ok(None)
+}
+
+/// The beginning of the names of what is set aside: that of the index, cut so that the rest has room.
+fn prefix(index: &Target) -> OsString {
+    let mut prefix = sys::cut(&index.name, NAME_MAX - INFIX.len() - MOST_END);
+    prefix.push(INFIX);
+    prefix
 }
 
 fn give_name(
@@ -99,9 +111,9 @@ fn flush(to: &Target, broken: &Snapshot, options: &Options) -> Result<()> {
 }
 
 impl Aside {
-    /// Where it is.
-    pub fn path(&self) -> PathBuf {
-        self.target.path().to_owned()
+    /// Where it is, as a caller would call it who calls the index `given`.
+    pub fn path(&self, given: &Path) -> PathBuf {
+        self.target.path_beside(given)
     }
 
     /// Takes the name back, if the version is still what `index` is: it was not replaced.
@@ -119,7 +131,6 @@ impl Aside {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::Path;
 
     use super::*;
     use crate::dir::Resolve;
@@ -154,7 +165,7 @@ mod tests {
     fn the_index_keeps_its_name() {
         let broken = broken("{");
         let aside = set(&broken, false);
-        assert_eq!(aside.path(), broken.0.path().join("i.corrupt-S"));
+        assert_eq!(aside.path(broken.1.path()), broken.0.path().join("i.corrupt-S"));
         assert_eq!(names(broken.0.path()), ["i", "i.corrupt-S"]);
     }
 
@@ -165,7 +176,7 @@ mod tests {
             fs::write(broken.0.path().join("i.corrupt-S"), "older").unwrap();
             fs::write(broken.0.path().join("i.corrupt-S-1"), "old").unwrap();
             let aside = set(&broken, in_place);
-            assert_eq!(fs::read_to_string(aside.path()).unwrap(), "{");
+            assert_eq!(fs::read_to_string(aside.path(broken.1.path())).unwrap(), "{");
             assert_eq!(names(broken.0.path()), ["i", "i.corrupt-S", "i.corrupt-S-1", "i.corrupt-S-2"]);
             assert_eq!(fs::read_to_string(broken.0.path().join("i.corrupt-S")).unwrap(), "older");
         }
@@ -176,7 +187,7 @@ mod tests {
         let broken = broken("{");
         set(&broken, false);
         let again = set_aside(&broken.1, &broken.2, "T", &Options::default(), &Cancel::default()).unwrap();
-        assert_eq!(again.path(), broken.0.path().join("i.corrupt-S"));
+        assert_eq!(again.path(broken.1.path()), broken.0.path().join("i.corrupt-S"));
         again.undo(&broken.1, &broken.2);
         assert_eq!(names(broken.0.path()), ["i", "i.corrupt-S"]);
     }
@@ -186,7 +197,7 @@ mod tests {
         let broken = broken("{");
         let aside = set(&broken, true);
         fs::write(broken.1.path(), "{}").unwrap();
-        assert_eq!(fs::read_to_string(aside.path()).unwrap(), "{");
+        assert_eq!(fs::read_to_string(aside.path(broken.1.path())).unwrap(), "{");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use crate::cancel::Cancel;
 use crate::dir::Target;
+use crate::dir::place::moved;
 use crate::error::{Error, ErrorKind, Named, Result};
 use crate::index::backup::{self, Backup};
 pub use crate::index::options::{BackupOptions, Numbers, UpdateOptions};
@@ -100,11 +101,15 @@ impl IndexFile {
         &self.held.target.name
     }
 
+    /// Whether its directory was replaced or moved.
+    pub fn is_moved(&self) -> bool {
+        self.held.target.is_moved()
+    }
+
     /// # Errors
-    /// `ENOENT`, if the directory of the index was replaced or moved.
+    /// `ENOENT`, if its directory was replaced or moved.
     pub fn check_place(&self) -> Result<()> {
-        let Target { place, dir, .. } = &self.held.target;
-        place.check(dir.id())
+        if self.is_moved() { Err(moved()) } else { Ok(()) }
     }
 
     /// Takes the next call in this process's queue along, if it is `wanted`: its change is made with
@@ -149,7 +154,7 @@ impl IndexFile {
             let bytes = old.version.size;
             let target = &self.held.target;
             let receipt = unchanged::confirm(target, &old.file, bytes, &options.commit, Level::Cache)?;
-            return Ok(Some(Settled::new(receipt, target.place.holds(target.dir.id()))));
+            return Ok(Some(Settled::new(receipt, !target.is_moved())));
         }
         let publish = |_| self.publish(text, expected.as_ref(), options, cancel);
         let Some((published, state)) = deferred_close::retry_when_full(publish)? else { return Ok(None) };

@@ -78,6 +78,7 @@ pub enum Verdict<O> {
 }
 
 /// What came of a write.
+#[derive(Clone)]
 pub enum Written<O> {
     /// The index is stored.
     Done(O),

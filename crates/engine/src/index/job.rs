@@ -1,17 +1,13 @@
-//! The two halves of an index update that run on workers: up to the call of the user's function, and
-//! from its result on.
+//! The half of an index update up to the call of the user's function.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::cancel::Cancel;
-use crate::data::Data;
-use crate::dir::place::moved;
 use crate::dir::{Resolve, Target};
 use crate::error::{Error, ErrorKind};
 use crate::index::file::{IndexFile, Opening, Snapshot, UpdateOptions};
-use crate::index::group::Written;
 use crate::index::layout::Layout;
 use crate::job::{After, Job, Step};
 use crate::lock::holder::{Blocker, Timeout};
@@ -20,7 +16,6 @@ use crate::lock::wait::{self, Wait, Waited};
 use crate::process::{CallId, Called, Inside, Key, Ticket};
 use crate::stats;
 use crate::transaction::pending::{self, Look};
-use crate::write::{Receipt, Settled};
 
 /// An index in our hands, and what it says.
 pub struct Opened {
@@ -29,7 +24,7 @@ pub struct Opened {
     pub snapshot: Option<Snapshot>,
     /// From the call until the index was ours.
     pub waited: Duration,
-    origin: Origin,
+    pub(super) origin: Origin,
 }
 
 /// How long to wait until the next look at a transaction that is to be recovered first.
@@ -62,7 +57,7 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    fn resolve(&self) -> Result<Target, Error> {
+    pub(super) fn resolve(&self) -> Result<Target, Error> {
         let target = Target::resolve(&self.path, Resolve { mkdir: self.options.mkdir, exclusive: false })?;
         match &target.dir.file_system().network {
             Some(name) if !self.options.network => Err(ErrorKind::NetworkFs { name: name.clone() }.into()),
@@ -190,6 +185,13 @@ impl Job for OpenJob {
             }
         };
         match Opened::read(index, waited, self.origin).map_err(|failed| *failed) {
+            // Without a file, it may be that its whole directory was replaced and removed.
+            Ok(Opened { index, snapshot: None, origin, .. }) if index.is_moved() => {
+                self.stage = Stage::Called(Ticket::take().inside(origin.inside.clone()));
+                self.origin = origin;
+                drop(index);
+                self.run()
+            }
             Ok(opened) => {
                 stats::waited(waited);
                 Step::Done(Ok(Come::Open(Box::new(opened))))
@@ -234,167 +236,5 @@ impl Opened {
             Ok(snapshot) => Ok(Self { index, snapshot, waited, origin }),
             Err(error) => Err(Box::new((index, origin, error))),
         }
-    }
-}
-
-/// From the new text to the disk.
-pub struct CommitJob {
-    stage: Committing,
-    how: Commit,
-}
-
-struct Commit {
-    options: UpdateOptions,
-    keep: bool,
-    cancel: Cancel,
-}
-
-enum Committing {
-    Replace(Box<Opened>, Text),
-    /// The directory is not at its place any more. `None`: and the index in it was given up.
-    Moved(Origin, Duration, Option<(IndexFile, Receipt)>),
-    /// The index that is there now is ours.
-    Reopened(IndexFile, Origin, Duration),
-}
-
-enum Text {
-    Given(Data),
-    Encoded(Vec<u8>),
-}
-
-/// What came of a commit.
-pub struct Committed {
-    /// Of the write.
-    pub written: Written<Outcome>,
-    /// The index as it is now, if it is still to be changed.
-    pub opened: std::result::Result<Opened, Outcome>,
-}
-
-/// What the calls are told that share a commit.
-pub type Outcome = Arc<std::result::Result<Receipt, Error>>;
-
-impl CommitJob {
-    /// `text`, which is laid out here as far as `JSON.stringify` could not, is to replace the snapshot in `opened`.
-    /// `keep`: the index is needed after that as well.
-    pub fn new(opened: Opened, text: Data, options: UpdateOptions, keep: bool, cancel: Cancel) -> Self {
-        let how = Commit { options, keep, cancel };
-        Self { stage: Committing::Replace(Box::new(opened), Text::Given(text)), how }
-    }
-}
-
-impl Commit {
-    fn at(self, stage: Committing) -> CommitJob {
-        CommitJob { stage, how: self }
-    }
-
-    fn replace(self, mut opened: Box<Opened>, text: Text) -> Step<CommitJob> {
-        let layout = opened.layout();
-        let text = match text {
-            // Only a raw value can have one, and then JSON has no bytes for it.
-            Text::Given(data) => data
-                .into_bytes()
-                .map(|text| layout.apply(text, self.options.space.as_ref()))
-                .map_err(|_| ErrorKind::InvalidJson { reason: "a lone surrogate".to_owned() }.into()),
-            Text::Encoded(text) => Ok(text),
-        };
-        let Opened { index, snapshot, .. } = &mut *opened;
-        let settled = match text {
-            Err(failure) => Err(failure),
-            Ok(mut text) => match index.replace(&mut text, snapshot, &self.options, &self.cancel) {
-                Err(error) if error.is_transient() => {
-                    return Step::Again(self.at(Committing::Replace(opened, Text::Encoded(text))), error);
-                }
-                settled => settled,
-            },
-        };
-        let Opened { index, waited, origin, .. } = *opened;
-        let written = match settled {
-            Ok(Some(Settled::InPlace(receipt))) => Written::Done(Arc::new(Ok(receipt))),
-            // The lock of another index is none of the one that has it.
-            Ok(Some(Settled::Moved(_))) if index.is_lent() => Written::Failed(Arc::new(Err(moved()))),
-            Ok(Some(Settled::Moved(receipt))) => return self.follow(origin, waited, Some((index, receipt))),
-            Ok(None) => Written::Changed,
-            Err(failure) if failure.is_texts_fault() => Written::Invalid(Arc::new(Err(failure))),
-            Err(failure) => Written::Failed(Arc::new(Err(failure))),
-        };
-        self.done(index, origin, waited, written)
-    }
-
-    /// Takes the index that the caller's path means now in the place of one that is in an old directory: what was written
-    /// there counts for nothing, and the functions run again.
-    fn follow(self, origin: Origin, waited: Duration, old: Option<(IndexFile, Receipt)>) -> Step<CommitJob> {
-        let target = match origin.resolve() {
-            Ok(target) => target,
-            Err(error) if error.is_transient() => {
-                return Step::Again(self.at(Committing::Moved(origin, waited, old)), error);
-            }
-            Err(error) => return Step::Done(Err(error)),
-        };
-        let old = match old {
-            // It was moved, and so was a link on the caller's path, which leads there again.
-            Some((index, receipt)) if *index.key() == target.key() => {
-                return self.done(index, origin, waited, Written::Done(Arc::new(Ok(receipt))));
-            }
-            old => old,
-        };
-        // Before the turn is passed on, and so before all calls that wait for it.
-        let place = Ticket::take().inside(origin.inside.clone()).join(target.key());
-        drop(old);
-        let real = target.real_path();
-        Step::Wait(Box::pin(async move {
-            let Origin { options, timeout, .. } = &origin;
-            let reopened = wait::reopen(
-                place,
-                &real,
-                FileLock::of_update(options.commit.in_place),
-                *timeout,
-                &self.cancel,
-            )
-            .await;
-            let stage = match reopened {
-                Ok(Waited::Open(index)) => Committing::Reopened(index, origin, waited),
-                Ok(_) => Committing::Moved(origin, waited, None),
-                Err(error) => return After::Done(Err(error)),
-            };
-            After::Run(self.at(stage))
-        }))
-    }
-
-    fn done(
-        self,
-        index: IndexFile,
-        origin: Origin,
-        waited: Duration,
-        written: Written<Outcome>,
-    ) -> Step<CommitJob> {
-        let opened = if self.keep || matches!(written, Written::Changed | Written::Invalid(_)) {
-            Opened::read(index, waited, origin).map_err(|failed| failed.2)
-        } else {
-            // The caller does not look at it.
-            Err(ErrorKind::Panic("an index was lost".into()).into())
-        };
-        let opened = opened.map_err(|failure| Arc::new(Err(failure)));
-        Step::Done(Ok(Committed { written, opened }))
-    }
-}
-
-impl Job for CommitJob {
-    type Output = Committed;
-
-    fn run(self) -> Step<Self> {
-        let Self { stage, how } = self;
-        match stage {
-            Committing::Replace(opened, text) => how.replace(opened, text),
-            Committing::Moved(origin, waited, old) => how.follow(origin, waited, old),
-            Committing::Reopened(index, origin, waited) => how.done(index, origin, waited, Written::Changed),
-        }
-    }
-}
-
-impl From<Error> for Committed {
-    /// The job itself has failed, and the index is gone.
-    fn from(error: Error) -> Self {
-        let outcome = Arc::new(Err(error));
-        Self { written: Written::Failed(outcome.clone()), opened: Err(outcome) }
     }
 }

@@ -8,41 +8,59 @@ use crate::index::layout::without_mark;
 use crate::index::number;
 use crate::index::options::Numbers;
 
+/// What to do about a file that is no index.
+const FILE: &str =
+    "repair it, or have a backup put back: by recoverIndex, or by the option onCorrupt of an update";
+/// What to do about an object in a store that is none.
+const OBJECT: &str = "repair it, or put an earlier version back";
+
 /// Checks that the bytes of an index are UTF-8, and one JSON value, which may have a byte order mark before it.
 ///
 /// # Errors
 /// [`ErrorKind::CorruptIndex`], with the place.
 pub fn check_index(bytes: Vec<u8>) -> Result<String> {
+    check(bytes, FILE)
+}
+
+/// As [`check_index`], for an object in a store.
+///
+/// # Errors
+/// As [`check_index`].
+pub fn check_object(bytes: Vec<u8>) -> Result<String> {
+    check(bytes, OBJECT)
+}
+
+fn check(bytes: Vec<u8>, advice: &str) -> Result<String> {
     let text = String::from_utf8(bytes).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
-        corrupt(error.as_bytes(), offset, "invalid UTF-8".to_owned())
+        corrupt(error.as_bytes(), offset, "invalid UTF-8".to_owned(), advice)
     })?;
     let value = without_mark(&text);
     match parse(value) {
         Ok(()) => Ok(text),
         Err(error) => {
             let offset = text.len() - value.len() + offset_of(value, &error);
-            Err(corrupt(text.as_bytes(), offset, reason_of(&error)).into())
+            Err(corrupt(text.as_bytes(), offset, reason_of(&error), advice).into())
         }
     }
 }
 
 /// What is wrong from `offset` on; `reason` is the parser's.
-fn corrupt(bytes: &[u8], offset: usize, reason: String) -> ErrorKind {
-    const REPAIR: &str = "repair it or restore a backup";
-    const LOST: &str = "that is what a power cut leaves of a file that was not flushed: restore a backup";
+fn corrupt(bytes: &[u8], offset: usize, reason: String, advice: &str) -> ErrorKind {
+    let repair = || advice.to_owned();
+    let lost = || format!("that is what a power cut leaves of a file that was not flushed; {advice}");
     let (offset, reason, advice) = if bytes.is_empty() {
-        (0, "the file is empty".to_owned(), REPAIR)
+        (0, "the file is empty".to_owned(), repair())
     } else if let Some(encoding) = other_encoding(bytes) {
-        (0, format!("the file is {encoding}"), "save it as UTF-8")
+        (0, format!("the file is {encoding}"), "save it as UTF-8".to_owned())
     } else if bytes.iter().all(|byte| *byte == 0) {
-        (0, "the file is filled with NUL bytes".to_owned(), LOST)
+        (0, "the file is filled with NUL bytes".to_owned(), lost())
     } else if bytes.get(offset) == Some(&0) {
-        (offset, "there are NUL bytes".to_owned(), LOST)
+        (offset, "there are NUL bytes".to_owned(), lost())
     } else {
-        (offset, reason, REPAIR)
+        (offset, reason, repair())
     };
-    ErrorKind::CorruptIndex { place: place(bytes, offset), reason, advice }
+    ErrorKind::CorruptIndex { place: place(bytes, offset), reason, advice: advice.into() }
 }
 
 fn place(bytes: &[u8], offset: usize) -> Box<Place> {

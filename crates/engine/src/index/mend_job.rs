@@ -25,6 +25,7 @@ pub enum With {
 /// From a version that cannot be used to the one in its place.
 pub struct MendJob {
     opened: Box<Opened>,
+    given: PathBuf,
     with: With,
     stamp: String,
     options: UpdateOptions,
@@ -38,15 +39,16 @@ pub struct Mended {
 }
 
 impl MendJob {
-    /// Replaces the version in `opened`, and sets it aside by a name that has `stamp` in it.
+    /// Replaces the version in `opened`, which the caller calls `given`, and sets it aside by a name that has `stamp` in it.
     pub fn new(
         opened: Box<Opened>,
+        given: PathBuf,
         with: With,
         stamp: String,
         options: UpdateOptions,
         cancel: Cancel,
     ) -> Self {
-        Self { opened, with, stamp, options, cancel }
+        Self { opened, given, with, stamp, options, cancel }
     }
 
     fn mend(&mut self) -> Result<Option<Mended>> {
@@ -71,7 +73,7 @@ impl MendJob {
             return settled.map(|settled| settled.in_place().map(|_| Mended { aside: None })).transpose();
         };
         let aside = aside::set_aside(target, broken, &self.stamp, &options.commit, &self.cancel)?;
-        let path = aside.path();
+        let path = aside.path(&self.given);
         match index.replace(&mut text, snapshot, &options, &self.cancel) {
             Ok(Some(settled)) => settled.in_place().map(|_| Some(Mended { aside: Some(path) })),
             not_replaced => {

@@ -3,6 +3,7 @@
 mod aside;
 mod backup;
 mod cache;
+pub mod commit_job;
 pub mod file;
 mod generations;
 pub mod group;

@@ -27,6 +27,7 @@ const MOST: u32 = 1001;
 /// From a version to an earlier one.
 pub struct RestoreJob {
     opened: Box<Opened>,
+    given: PathBuf,
     /// The file to put back.
     from: PathBuf,
     /// Where the newest backup is.
@@ -48,16 +49,17 @@ pub struct Restored {
 }
 
 impl RestoreJob {
-    /// Replaces the version in `opened`. It becomes the newest backup; if it is broken, it is set aside by a name that has
+    /// Replaces the version in `opened`, which the caller calls `given`. It becomes the newest backup; if it is broken, it is set aside by a name that has
     /// `stamp` in it.
     pub fn new(
         opened: Box<Opened>,
+        given: PathBuf,
         from: PathBuf,
         newest: PathBuf,
         stamp: String,
         options: UpdateOptions,
     ) -> Self {
-        Self { opened, from, newest, stamp, options, has_begun: false }
+        Self { opened, given, from, newest, stamp, options, has_begun: false }
     }
 
     fn restore(&mut self) -> Result<Restored> {
@@ -82,7 +84,11 @@ impl RestoreJob {
             self.has_begun = true;
             let aside = aside::set_aside(target, old, &self.stamp, &self.options.commit, &cancel)?;
             let settled = index.replace(&mut text, snapshot, &self.options, &cancel)?.ok_or_else(changed)?;
-            return Ok(Restored { receipt: settled.in_place()?, is_kept: false, aside: Some(aside.path()) });
+            return Ok(Restored {
+                receipt: settled.in_place()?,
+                is_kept: false,
+                aside: Some(aside.path(&self.given)),
+            });
         }
         let is_same = old.says(&text, &self.options, &cancel)?;
         self.has_begun = true;

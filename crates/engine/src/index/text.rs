@@ -24,14 +24,14 @@ impl Text {
         Self { layout: Layout::of(&whole), ascii: without_mark(&whole).is_ascii(), keeps_digits, whole }
     }
 
-    /// Checks a text that comes from elsewhere.
+    /// Checks the text of an object in a store.
     ///
     /// # Errors
     /// [`ErrorKind::TooLong`](crate::error::ErrorKind::TooLong), [`ErrorKind::CorruptIndex`](crate::error::ErrorKind::CorruptIndex),
     /// [`ErrorKind::LossyIndex`](crate::error::ErrorKind::LossyIndex).
     pub fn check(bytes: Vec<u8>, options: &UpdateOptions) -> Result<Self> {
         json::check_length(&bytes, options.longest)?;
-        let whole = json::check_index(bytes)?;
+        let whole = json::check_object(bytes)?;
         let keeps_digits = json::check_numbers(&whole, options.numbers)?;
         Ok(Self::new(whole, keeps_digits))
     }

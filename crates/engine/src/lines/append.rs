@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use crate::dir::{Failed, Target};
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use crate::lines::log::{Log, Placed};
 use crate::lines::options::{AppendOptions, Torn};
 use crate::lines::rotate::rotate;
@@ -23,19 +23,23 @@ pub struct Done {
     pub durable: bool,
     pub verified: Option<Level>,
     pub rotated: bool,
-    pub torn: Option<Torn>,
 }
 
 /// How often to begin anew when a program without the lock has put another file in the place of ours.
 const ROUNDS: u32 = 64;
 
-/// Appends `text`, which ends in a line end.
+/// Appends `text`, which ends in a line end. `torn`: what was set aside, by this attempt or one before it.
 ///
 /// # Errors
 /// Whatever fails first. Nothing of the text is in the file, unless [`Error::committed`].
-pub fn append(target: &Target, text: &[u8], options: &AppendOptions) -> Result<Done> {
+pub fn append(
+    target: &Target,
+    text: &[u8],
+    options: &AppendOptions,
+    torn: &mut Option<Torn>,
+) -> Result<Done> {
     let before = target.dir.failed_flushes();
-    let (mut torn, mut rotated) = (None, false);
+    let mut rotated = false;
     for _ in 0..ROUNDS {
         let mut log = Log::open(target, options)?;
         let mut size = log.size()?;
@@ -43,8 +47,9 @@ pub fn append(target: &Target, text: &[u8], options: &AppendOptions) -> Result<D
         if let Tail::Torn(start) = tail
             && !leaves_out(Step::TornLine)
         {
-            let Some(found) = set_aside(target, &log.file, (start, size), options)? else { continue };
-            torn = Some(found);
+            if !set_aside(target, &log.file, (start, size), options, torn)? {
+                continue;
+            }
             (size, tail) = (start, Tail::Whole);
         }
         if let Some(limit) = options.rotate
@@ -74,9 +79,9 @@ pub fn append(target: &Target, text: &[u8], options: &AppendOptions) -> Result<D
         let durable =
             flush_name(target, &log, placed, rotated, before, options).map_err(Error::after_commit)?;
         let offset = placed.end - text.len() as u64;
-        return Ok(Done { offset, durable, verified: placed.verified, rotated, torn });
+        return Ok(Done { offset, durable, verified: placed.verified, rotated });
     }
-    Err(Error::raw("open", sys::ESTALE))
+    Err(Error::raw("open", sys::ESTALE).advise(Advice::Restless))
 }
 
 /// Flushes the directory if the name of the file may not be on disk. Returns whether all of it is.

@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::index::file::IndexFile;
 use crate::lines::append::Done;
 use crate::lines::bunch::{MOST_BYTES, MOST_CALLS};
-use crate::lines::options::{AppendOptions, Appended, Lines};
+use crate::lines::options::{AppendOptions, Appended, Lines, Torn};
 use crate::process::{CallId, lock};
 use crate::stats;
 
@@ -177,8 +177,8 @@ impl Group {
     }
 
     /// Tells the others what came of it, and returns what came of the call that leads.
-    pub fn settle(mut self, done: Result<Done>) -> Outcome {
-        let done = done.map_err(Arc::new);
+    pub fn settle(mut self, done: Result<Done>, torn: Option<Torn>) -> Outcome {
+        let done = done.map_err(|error| Arc::new(error.with_torn(torn.clone())));
         let calls = self.calls();
         if done.is_ok() {
             let lines = self.wishes().flat_map(|wish| &wish.lines.parts).map(|part| part.lines).sum();
@@ -197,7 +197,7 @@ impl Group {
                     durable: done.durable,
                     verified: done.verified,
                     rotated: done.rotated,
-                    torn: done.torn.clone(),
+                    torn: torn.clone(),
                     calls,
                     waited: ready.duration_since(part.since),
                 }

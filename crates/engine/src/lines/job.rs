@@ -14,7 +14,7 @@ use crate::lines::append::{Done, append};
 use crate::lines::bunch::Bunch;
 pub use crate::lines::group::Outcome;
 use crate::lines::group::{Group, Seat, Told, Wish};
-use crate::lines::options::AppendOptions;
+use crate::lines::options::{AppendOptions, Torn};
 
 use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::index_lock::FileLock;
@@ -42,6 +42,8 @@ struct Origin {
     /// What the call is made inside of.
     inside: Inside,
     moves: u32,
+    /// What was set aside by now, in the directory that the lines go to.
+    torn: Option<Torn>,
 }
 
 enum Stage {
@@ -50,15 +52,16 @@ enum Stage {
     Called(Ticket, Wish),
     /// It has turn and lock.
     Ready(IndexFile, Group),
-    /// The directory is not at its place any more. `Some`: and these lines are in it.
-    Moved(Option<(IndexFile, Done)>, Group),
+    /// The directory is not at its place any more; the lines may be in it.
+    Moved(Option<(IndexFile, Option<Done>)>, Group),
 }
 
 impl AppendJob {
     /// For calls of which the first has its rank among all of this process.
     pub fn new(path: PathBuf, bunch: Bunch, options: AppendOptions, ticket: Ticket, cancel: Cancel) -> Self {
         let AppendOptions { mkdir, network, timeout, .. } = options;
-        let origin = Origin { path, mkdir, network, timeout, inside: ticket.made_inside(), moves: 0 };
+        let origin =
+            Origin { path, mkdir, network, timeout, inside: ticket.made_inside(), moves: 0, torn: None };
         // How long each waits is no difference between calls that are made together.
         let options = Arc::new(AppendOptions { timeout: Duration::ZERO, ..options });
         Self { stage: Stage::Given(ticket, bunch, options, cancel), origin }
@@ -184,7 +187,7 @@ impl Origin {
         }
     }
 
-    fn lead(self, file: IndexFile, mut group: Group) -> Step<AppendJob> {
+    fn lead(mut self, file: IndexFile, mut group: Group) -> Step<AppendJob> {
         // After a move the others have been written once already, and go on.
         if self.moves == 0
             && let Err(error) = group.cancel().check()
@@ -193,48 +196,58 @@ impl Origin {
         }
         group.gather(&file);
         group.begun = true;
-        let done = match append(file.target(), &group.text(), group.options()) {
+        let done = match append(file.target(), &group.text(), group.options(), &mut self.torn) {
             Err(error) if error.is_transient() => {
                 group.begun = false;
                 return Step::Again(self.at(Stage::Ready(file, group)), error);
             }
             done => done,
         };
+        if let Some(torn) = &mut self.torn
+            && let Some(name) = torn.path.file_name()
+        {
+            torn.path = file.target().named(name.to_owned()).path_beside(&self.path);
+        }
+        let is_gone = file.target().is_moved();
         match done {
-            Ok(done) if !file.target().place.holds(file.target().dir.id()) => {
-                self.follow(Some((file, done)), group)
+            Ok(done) if is_gone => self.follow(Some((file, Some(done))), group),
+            // The directory is gone, and with it what was missing.
+            Err(error) if is_gone && !error.committed() && self.moves < MAX_MOVES => {
+                drop(error);
+                self.follow(Some((file, None)), group)
             }
             done => {
                 // The lock is free before a caller hears of it.
                 drop(file);
-                Step::Done(Ok(group.settle(done)))
+                self.over(group, done)
             }
         }
     }
 
     /// Appends once more, to the file that the caller's path means now: the other one is in an old directory, where nobody
     /// reads it.
-    fn follow(mut self, old: Option<(IndexFile, Done)>, mut group: Group) -> Step<AppendJob> {
+    fn follow(mut self, old: Option<(IndexFile, Option<Done>)>, mut group: Group) -> Step<AppendJob> {
         group.begun = false;
         let target = match self.resolve() {
             Ok(target) => target,
             Err(error) if error.is_transient() => {
                 return Step::Again(self.at(Stage::Moved(old, group)), error);
             }
-            Err(error) => return Step::Done(Ok(group.settle(Err(error)))),
+            Err(error) => return self.over(group, Err(error)),
         };
         let old = match old {
             // It was moved, and so was a link on the caller's path, which leads there again.
-            Some((file, done)) if *file.key() == target.key() => {
+            Some((file, Some(done))) if *file.key() == target.key() => {
                 drop(file);
-                return Step::Done(Ok(group.settle(Ok(done))));
+                return self.over(group, Ok(done));
             }
             old => old,
         };
         if self.moves >= MAX_MOVES {
-            return Step::Done(Ok(group.settle(Err(moved()))));
+            return self.over(group, Err(moved()));
         }
         self.moves += 1;
+        self.torn = None;
         // Before the turn is passed on, and so before all calls that wait for it.
         let place = self.ticket().join(target.key());
         drop(old);
@@ -243,9 +256,13 @@ impl Origin {
             let stage = match wait::reopen(place, &real, FileLock::AsWell, self.timeout, &never).await {
                 Ok(Waited::Open(file)) => Stage::Ready(file, group),
                 Ok(_) => Stage::Moved(None, group),
-                Err(error) => return After::Done(Ok(group.settle(Err(error)))),
+                Err(error) => return After::Done(Ok(group.settle(Err(error), None))),
             };
             After::Run(self.at(stage))
         }))
+    }
+
+    fn over(self, group: Group, done: Result<Done>) -> Step<AppendJob> {
+        Step::Done(Ok(group.settle(done, self.torn)))
     }
 }

@@ -4,13 +4,12 @@ use std::fs::File;
 use std::ops::Range;
 
 use crate::error::{ErrorKind, Named, Result};
-use crate::lines::tail::is_complete;
+use crate::lines::tail::{is_complete, without_mark};
 use crate::sys;
 use crate::write::verify::read_fully;
 
 /// How much is read at a time.
 const CHUNK: usize = 256 << 10;
-const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A file that is read from its beginning. It is the file that was there when it was opened, whatever becomes of its name.
 #[derive(Debug)]
@@ -164,8 +163,8 @@ impl Reader {
     fn item(&mut self, bytes: &[u8], mut range: Range<usize>, start: u64) -> Item {
         self.line += 1;
         let place = Lost { line: self.line, offset: start + range.start as u64, bytes: range.len() as u64 };
-        if place.offset == 0 && bytes[range.clone()].starts_with(MARK) {
-            range.start += MARK.len();
+        if place.offset == 0 {
+            range.start = range.end - without_mark(&bytes[range.clone()]).len();
         }
         let line = &bytes[range.clone()];
         if line.contains(&0) {
@@ -183,6 +182,8 @@ impl Reader {
         if bytes.len() > first {
             let item = self.item(&bytes, first..bytes.len(), start);
             items.push(match item {
+                // A byte order mark and nothing else.
+                Item::Line(range, _) if range.is_empty() => return Piece { bytes, items, is_last: true },
                 Item::Line(range, place) if !(self.json && is_complete(&bytes[range.clone()])) => {
                     Item::Lost(place, Why::Unfinished)
                 }
@@ -224,6 +225,8 @@ mod tests {
         assert_eq!(read(b"", false).0, Vec::<String>::new());
         assert_eq!(read(b"a\n\nb\r\n", false).0, ["a", "", "b\r"]);
         assert_eq!(read(b"\xef\xbb\xbfa\n\xef\xbb\xbfb\n", false).0, ["a", "\u{feff}b"]);
+        assert_eq!(read(b"\xef\xbb\xbf", false), read(b"", false));
+        assert_eq!(read(b"\xef\xbb\xbf{}", true).0, ["{}"]);
     }
 
     #[test]

@@ -15,6 +15,8 @@ const CHUNK: u64 = 64 << 10;
 /// A longer line is no value that JavaScript could hold.
 const LONGEST: u64 = 1 << 29;
 
+const MARK: &[u8; 3] = b"\xef\xbb\xbf";
+
 /// What is behind the last line end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tail {
@@ -33,7 +35,7 @@ impl Tail {
     /// Those of read(2).
     pub fn of(file: &File, size: u64, json: bool) -> Result<Self> {
         let start = last_line(file, size)?;
-        if start == size {
+        if start == size || start == 0 && is_mark(file, size)? {
             return Ok(Self::Whole);
         }
         if !json || size - start > LONGEST {
@@ -41,7 +43,8 @@ impl Tail {
         }
         let mut line = vec![0; usize::try_from(size - start).unwrap_or_default()];
         let got = read_fully(file, &mut line, start)?;
-        Ok(if is_complete(&line[..got]) { Self::Complete } else { Self::Torn(start) })
+        let line = if start == 0 { without_mark(&line[..got]) } else { &line[..got] };
+        Ok(if is_complete(line) { Self::Complete } else { Self::Torn(start) })
     }
 }
 
@@ -64,6 +67,17 @@ fn last_line(file: &File, size: u64) -> Result<u64> {
         end = start;
     }
     Ok(0)
+}
+
+/// Whether the file has a byte order mark and nothing else, as an editor saves an empty file.
+fn is_mark(file: &File, size: u64) -> Result<bool> {
+    let mut mark = [0; MARK.len()];
+    Ok(size == MARK.len() as u64 && read_fully(file, &mut mark, 0)? == MARK.len() && mark == *MARK)
+}
+
+/// The first line of a file without its byte order mark.
+pub fn without_mark(line: &[u8]) -> &[u8] {
+    line.strip_prefix(MARK).unwrap_or(line)
 }
 
 /// Whether a line without an end is a JSON value that no more bytes could belong to.
@@ -97,6 +111,16 @@ mod tests {
     fn a_text_without_a_line_end_is_torn() {
         assert_eq!(tail(b"ab", false), Tail::Torn(0));
         assert_eq!(tail(b"a\n{}", false), Tail::Torn(2));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_line() {
+        assert_eq!(tail("\u{feff}".as_bytes(), false), Tail::Whole);
+        assert_eq!(tail("\u{feff}".as_bytes(), true), Tail::Whole);
+        assert_eq!(tail("\u{feff}{\"a\":1}".as_bytes(), true), Tail::Complete);
+        assert_eq!(tail("\u{feff}{\"a\":".as_bytes(), true), Tail::Torn(0));
+        assert_eq!(tail("\u{feff}a".as_bytes(), false), Tail::Torn(0));
+        assert_eq!(tail("{}\n\u{feff}{}".as_bytes(), true), Tail::Torn(3), "only at the beginning");
     }
 
     #[test]

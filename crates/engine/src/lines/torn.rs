@@ -5,6 +5,7 @@ use std::fs::File;
 
 use crate::cancel::Cancel;
 use crate::dir::Target;
+use crate::dir::names::NAME_MAX;
 use crate::error::{Error, Named, Result};
 use crate::lines::options::{AppendOptions, Torn};
 use crate::process::flush;
@@ -13,10 +14,9 @@ use crate::write::verify::read_fully;
 use crate::write::{Options, Running, Writer};
 
 const CHUNK: usize = 256 << 10;
-const NAME_MAX: usize = 255;
 
-/// Moves what is from `start` to `end`, the end of the file, to a file beside it. `None`: another program has changed the
-/// file meanwhile, and nothing was cut off.
+/// Moves what is from `start` to `end`, the end of the file, to a file beside it, and says so in `torn`. `false`: another program has
+/// changed the file meanwhile, and nothing was cut off.
 ///
 /// What another program appends between the last look at the size and ftruncate(2) is lost: the system has no step for both.
 ///
@@ -27,7 +27,8 @@ pub fn set_aside(
     file: &File,
     (start, end): (u64, u64),
     options: &AppendOptions,
-) -> Result<Option<Torn>> {
+    torn: &mut Option<Torn>,
+) -> Result<bool> {
     let mut running = Running::default();
     each(file, start, end, |bytes| {
         running.add(bytes);
@@ -42,13 +43,14 @@ pub fn set_aside(
         if now > end {
             drop(std::fs::remove_file(&path));
         }
-        return Ok(None);
+        return Ok(false);
     }
     file.set_len(start).named("ftruncate")?;
+    *torn = Some(Torn { path, offset: start, bytes: end - start });
     if options.flush {
         flush::file(file).named("fsync")?;
     }
-    Ok(Some(Torn { path, offset: start, bytes: end - start }))
+    Ok(true)
 }
 
 fn copy(file: &File, start: u64, end: u64, to: &std::path::Path, options: &AppendOptions) -> Result<()> {

@@ -209,7 +209,7 @@ impl Item {
 
     /// Whether its directory is still where the path led.
     pub fn is_in_place(&self) -> bool {
-        self.target.place.holds(self.target.dir.id())
+        !self.target.is_moved()
     }
 
     /// Whether it is only to be what it was when it was read.

@@ -159,11 +159,18 @@ fn enqueue(given: PathBuf, target: &Target, ticket: Ticket, data: Data, how: How
     }))
 }
 
-fn write(paths: Paths, target: &Target, turn: Turn, data: Vec<u8>, how: How) -> Step<WriteJob> {
+fn write(paths: Paths, target: &Target, turn: Turn, data: Vec<u8>, mut how: How) -> Step<WriteJob> {
     let published = match commit::publish(target, &data, &how.options, &how.cancel) {
         Err(error) if error.is_transient() => {
             let paths = Paths { real: target.real_path(), ..paths };
             return Step::Again(WriteJob { stage: Stage::Ready(paths, turn, data), how }, error);
+        }
+        // In a directory that was replaced and removed meanwhile nothing can be made.
+        Err(error)
+            if error.is_system() && !error.committed() && how.moves < MAX_MOVES && target.is_moved() =>
+        {
+            how.moves += 1;
+            return WriteJob { stage: Stage::Ready(paths, turn, data), how }.run();
         }
         Err(error) => return Step::Done(Err(error)),
         Ok(published) => published,

@@ -30,6 +30,8 @@ struct How {
     since: Instant,
     /// How often the directory was replaced meanwhile.
     moves: u32,
+    /// There was a file in one of them.
+    has_removed: bool,
 }
 
 enum Stage {
@@ -56,7 +58,7 @@ impl RemoveJob {
     /// For a call that has its rank among all of this process. `flush`: the directory is flushed after it.
     pub fn new(path: PathBuf, ticket: Ticket, flush: bool, cancel: Cancel) -> Self {
         let inside = ticket.made_inside();
-        let how = How { path, flush, cancel, inside, since: Instant::now(), moves: 0 };
+        let how = How { path, flush, cancel, inside, since: Instant::now(), moves: 0, has_removed: false };
         Self { stage: Stage::Called(ticket), how }
     }
 }
@@ -139,26 +141,34 @@ impl How {
 
     fn unlink(mut self, target: &Target, turn: Turn) -> Step<RemoveJob> {
         match unlink(target, self.flush) {
-            Ok(None) => self.missing(),
             Ok(Some(Settled::InPlace(receipt))) => {
                 Step::Done(Ok(Removed { removed: true, durable: receipt.durable }))
             }
-            Ok(Some(Settled::Moved(_))) if self.moves >= MAX_MOVES => Step::Done(Err(moved())),
-            // It was removed from a directory that is not at its place any more; there may be one in the new one.
             Ok(Some(Settled::Moved(_))) => {
-                self.moves += 1;
-                let next = RemoveJob { stage: Stage::Called(self.ticket()), how: self };
-                drop(turn);
-                next.run()
+                self.has_removed = true;
+                self.again(turn)
             }
+            Ok(None) if target.is_moved() => self.again(turn),
+            Ok(None) => self.missing(),
             Err(error) => Step::Done(Err(error)),
         }
     }
 
-    /// There is no file; but there was one, if a directory was replaced meanwhile. Another program may have removed it, and
+    /// The directory is not at its place any more; there may be a file in the new one.
+    fn again(mut self, turn: Turn) -> Step<RemoveJob> {
+        if self.moves >= MAX_MOVES {
+            return Step::Done(Err(moved()));
+        }
+        self.moves += 1;
+        let next = RemoveJob { stage: Stage::Called(self.ticket()), how: self };
+        drop(turn);
+        next.run()
+    }
+
+    /// There is no file; but one was removed, if a directory was replaced after that. Another program may have removed it, and
     /// not have flushed that.
     fn missing(self) -> Step<RemoveJob> {
-        Step::Done(Ok(Removed { removed: self.moves > 0, durable: false }))
+        Step::Done(Ok(Removed { removed: self.has_removed, durable: false }))
     }
 }
 

@@ -4,7 +4,9 @@
  */
 
 import { basename, join, relative } from 'node:path'
-import { changeTogether, updateIndex } from '../../scripts/pipeline/indexUpdate'
+import { withIndexLock } from '@pipeline/atomic'
+import { asPublishError } from '../../scripts/pipeline/errors'
+import { updateIndex } from '../../scripts/pipeline/indexUpdate'
 import { contentIndexFile } from '../../scripts/pipeline/publisher'
 import { type PipelineDocument, validateDocument } from './document'
 import { filesBelow } from './files'
@@ -64,17 +66,19 @@ export async function saveRebuiltIndex(index: ContentIndex): Promise<void> {
  * @throws PublishError `INVALID_JSON` if the index is broken; use `recoverIndex` then.
  */
 export async function rebuildAndSaveIndex(): Promise<Rebuilt> {
-  let rebuilt: Rebuilt | undefined
-  await changeTogether((_, update) => {
-    update(contentIndexFile, async (before) => {
-      rebuilt = await rebuildIndexFromFiles()
-      rebuilt.index = stampedIfChanged(before, {
-        ...before,
-        ...rebuilt.index,
-        lastUpdated: before.lastUpdated,
-      })
-      return rebuilt.index
+  const { path, schema, empty, backup = false } = contentIndexFile
+  try {
+    return await withIndexLock(path(), async (lock) => {
+      const rebuilt = await rebuildIndexFromFiles()
+      const options = { initial: empty(), schema, backup }
+      await lock.update<ContentIndex>((before) => {
+        const { lastUpdated } = before
+        rebuilt.index = stampedIfChanged(before, { ...before, ...rebuilt.index, lastUpdated })
+        return rebuilt.index
+      }, options)
+      return rebuilt
     })
-  })
-  return rebuilt as unknown as Rebuilt
+  } catch (error) {
+    throw asPublishError(error, 'index')
+  }
 }

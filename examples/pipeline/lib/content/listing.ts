@@ -7,20 +7,20 @@
 import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import type { PipelineDocument } from './document'
-import { records } from './shape'
 import type { ContentIndex, ListingEntry, LocationEntry } from './types'
 
 const KEYWORDS_MAX = 10
 const TAGS_MAX = 5
 
-const entries = records(z.looseObject({ slug: z.string() }))
+const entries = z.array(z.looseObject({ slug: z.string() }))
 
+/** Fields that are not in a schema are allowed, and kept: it is a check only. */
 export const contentIndexSchema = z.looseObject({
   version: z.string(),
   lastUpdated: z.string(),
   species: entries,
   howTo: entries,
-  locations: records(z.looseObject({ slug: z.string(), stateSlug: z.string(), citySlug: z.string() })),
+  locations: z.array(z.looseObject({ slug: z.string(), stateSlug: z.string(), citySlug: z.string() })),
   blogPosts: entries,
 })
 

@@ -5,11 +5,11 @@
 
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
-import type { z } from 'zod'
-import { PublishError } from '../../scripts/pipeline/errors'
+import { readIndex, type StandardSchema } from '@pipeline/atomic'
+import { asPublishError, PublishError } from '../../scripts/pipeline/errors'
 import { readPart } from '../../scripts/pipeline/store'
+import type { IndexFile } from './index-file'
 import { isInStore } from './paths'
-import { assertShape } from './shape'
 
 /** @returns the bytes, or `undefined` if the file does not exist. Any other error is thrown. */
 export async function readIfThere(path: string): Promise<Buffer | undefined> {
@@ -36,18 +36,20 @@ export function parseJson(bytes: Uint8Array, path: string): unknown {
   }
 }
 
-async function readFileAsJson(path: string): Promise<unknown> {
-  const bytes = await readIfThere(path)
-  return bytes && parseJson(bytes, path)
+/**
+ * @returns the index, or `undefined` if there is none.
+ * @throws PublishError `INVALID_JSON` if the file is not valid JSON or does not pass the schema.
+ */
+export async function readIfWhole<T>(path: string, schema: StandardSchema<T>): Promise<T | undefined> {
+  try {
+    return (await readIndex<T>(path, { schema })).value
+  } catch (error) {
+    throw asPublishError(error, 'index')
+  }
 }
 
-/**
- * @returns the index, or `empty()` if there is none.
- * @throws PublishError `INVALID_JSON` if the file is not valid JSON or does not have the expected shape.
- */
-export async function loadIndex<T>(path: string, schema: z.ZodType, empty: () => T): Promise<T> {
-  const value = isInStore(path) ? await readPart(path) : await readFileAsJson(path)
-  if (value === undefined) return empty()
-  assertShape<T>(value, schema, path)
-  return value
+/** As `readIfWhole`, but `empty()` if there is no index; in a store it is a part of an object. */
+export async function loadIndex<T extends object>({ path, schema, empty }: IndexFile<T>): Promise<T> {
+  const at = path()
+  return (isInStore(at) ? await readPart(at, schema) : await readIfWhole(at, schema)) ?? empty()
 }

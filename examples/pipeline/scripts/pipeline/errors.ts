@@ -36,6 +36,7 @@ function codeOf(error: unknown, target: Target): PublishErrorCode {
     case 'ERR_INVALID_RETURN_VALUE':
       return 'INVALID_INDEX_UPDATE'
     case 'ERR_ATOMIC_CORRUPT_INDEX':
+    case 'ERR_ATOMIC_SCHEMA':
       return 'INVALID_JSON'
     default:
       return 'PUBLISH_FAILED'

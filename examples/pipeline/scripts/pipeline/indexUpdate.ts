@@ -1,5 +1,5 @@
 /**
- * All updates of the indexes go through here. The shape of an index is checked before and after the update function, the addon's errors
+ * All updates of the indexes go through here. The addon checks an index by its schema before and after the update function, its errors
  * become `PublishError`, and lock waits are reported to lock-metrics.
  */
 
@@ -9,25 +9,16 @@ import {
   atomicWrite,
   type Transaction,
   type TransactionResult,
+  type UpdateOptions,
 } from '@pipeline/atomic'
-import type { z } from 'zod'
+import type { IndexFile } from '../../lib/content/index-file'
 import { contentRoot, isInStore } from '../../lib/content/paths'
-import { assertShape } from '../../lib/content/shape'
 import { asPublishError, PublishError, type Target } from './errors'
 import { type LockWatch, observeTimeout, observeUpdate, watchLock } from './lock-metrics'
 import { type PartUpdate, replacePart, updateParts } from './store'
 
 /** How often `build` runs again when publishers change what it has read. */
 const RETRIES = 20
-
-export interface IndexFile<T extends object> {
-  path: () => string
-  schema: z.ZodType
-  /** The index that `fn` receives, and that a loader returns, if the file does not exist. */
-  empty: () => T
-  /** Keep the previous version beside the file. */
-  backup?: boolean
-}
 
 /**
  * Replaces the index by `fn(index)` under its lock; in a store on the condition that nobody else has changed it.
@@ -37,28 +28,29 @@ export interface IndexFile<T extends object> {
  *   result), `INDEX_WRITE_VERIFICATION_ERROR`, `PUBLISH_FAILED` (anything else: lock timeout, disk, what fn threw); a
  *   PublishError that fn threw.
  */
-export async function updateIndex<T extends object>(file: IndexFile<T>, fn: (index: T) => T): Promise<void> {
+export async function updateIndex<T extends object>(
+  file: IndexFile<T>,
+  fn: (index: T) => T,
+  { onCorrupt = 'reject' }: Pick<UpdateOptions<T>, 'onCorrupt'> = {},
+): Promise<void> {
   const path = file.path()
   if (isInStore(path)) {
-    await asTarget('index', updateParts([partUpdate(file, fn)]))
+    await updateTogether([{ file, fn }])
     return
   }
   const lock = watchLock(path)
-  const commit = () =>
-    atomicIndexUpdate<T>(path, checked(file, fn, lock), {
-      initial: file.empty(),
-      backup: file.backup ?? false,
-    })
+  const commit = () => atomicIndexUpdate<T>(path, watched(fn, lock), { ...howOf(file), onCorrupt })
   await observed([lock], commit, () => 'index')
 }
 
-/** Replaces the index whatever it is, also if it is broken. */
-export async function replaceIndex<T extends object>(file: IndexFile<T>, index: T): Promise<void> {
-  const path = file.path()
-  const replaced = isInStore(path)
-    ? replacePart(path, index)
-    : atomicWrite(path, JSON.stringify(index, null, 2))
-  await asTarget('index', replaced)
+/** Makes the index empty, also if it is broken. */
+export async function resetIndex<T extends object>(file: IndexFile<T>): Promise<void> {
+  if (isInStore(file.path())) await asTarget('index', replacePart(file.path(), file.empty()))
+  else await updateIndex(file, file.empty, { onCorrupt: file.empty })
+}
+
+function howOf<T extends object>({ schema, empty, backup = false }: IndexFile<T>) {
+  return { initial: empty(), schema, backup }
 }
 
 /** Updates an index as a part of a transaction. */
@@ -83,10 +75,7 @@ export function changeTogether<T>(
         build(tx, (file, fn) => {
           const lock = watchLock(file.path())
           locks.push(lock)
-          tx.update(file.path(), checked(file, fn, lock), {
-            initial: file.empty(),
-            backup: file.backup ?? false,
-          })
+          tx.update(file.path(), watched(fn, lock), howOf(file))
         }),
       { retries: RETRIES },
     )
@@ -112,8 +101,8 @@ export async function writeTogether(
     // First: from the moment when the indexes name it, it is read.
     const document = await asTarget('document', atomicWrite(path, text, { ifChanged: true }))
     const parts: PartUpdate[] = []
-    build((file, fn) => parts.push(partUpdate(file, fn)))
-    const indexes = await asTarget('index', updateParts(parts))
+    build((file, fn) => parts.push({ file, fn }))
+    const indexes = await updateTogether(parts)
     return document.written || indexes.written
   }
   const { files } = await changeTogether(
@@ -126,8 +115,27 @@ export async function writeTogether(
   return files.some(({ action }) => action !== 'unchanged')
 }
 
-function partUpdate<T extends object>(file: IndexFile<T>, fn: (index: T) => T): PartUpdate {
-  return { path: file.path(), empty: file.empty, update: checked(file, fn) }
+async function updateTogether(parts: readonly PartUpdate[]) {
+  let hasRun = false
+  const noted = parts.map(({ file, fn }) => ({
+    file,
+    fn: (index: object) => {
+      hasRun = true
+      return fn(index)
+    },
+  }))
+  try {
+    return await updateParts(noted)
+  } catch (error) {
+    throw asIndexError(error, hasRun)
+  }
+}
+
+/** What does not pass the schema is what was read, unless the function has run: then it is what that has made. */
+function asIndexError(error: unknown, hasRun: boolean, target: Target = 'index'): PublishError {
+  if (!hasRun || (error as { code?: unknown } | null)?.code !== 'ERR_ATOMIC_SCHEMA')
+    return asPublishError(error, target)
+  return new PublishError((error as Error).message, 'INVALID_INDEX_UPDATE', { cause: error, target })
 }
 
 async function asTarget<T>(target: Target, work: Promise<T>): Promise<T> {
@@ -138,25 +146,10 @@ async function asTarget<T>(target: Target, work: Promise<T>): Promise<T> {
   }
 }
 
-function checked<T extends object, R extends T | Promise<T>>(
-  file: IndexFile<T>,
-  fn: (index: T) => R,
-  lock?: LockWatch,
-) {
-  const path = file.path()
-  const check = (next: T): T => {
-    try {
-      assertShape<T>(next, file.schema, path)
-      return next
-    } catch (cause) {
-      throw new PublishError((cause as Error).message, 'INVALID_INDEX_UPDATE', { cause, target: 'index' })
-    }
-  }
-  return (index: unknown): R => {
-    lock?.held()
-    assertShape<T>(index, file.schema, path)
-    const next = fn(index)
-    return (next instanceof Promise ? next.then(check) : check(next as T)) as R
+function watched<A, R>(fn: (index: A) => R, lock: LockWatch) {
+  return (index: A): R => {
+    lock.held()
+    return fn(index)
   }
 }
 
@@ -172,6 +165,7 @@ async function observed<R extends { lockWaitMs: number }>(
   } catch (error) {
     const { code, path } = (error ?? {}) as NodeJS.ErrnoException
     if (code === 'ERR_ATOMIC_LOCK_TIMEOUT') await observeTimeout()
-    throw asPublishError(error, targetOf(path))
+    const hasRun = locks.some((lock) => lock.indexPath === path && lock.wasHeld)
+    throw asIndexError(error, hasRun, targetOf(path))
   }
 }

@@ -11,11 +11,11 @@
 
 import { type BigIntStats, lstatSync } from 'node:fs'
 import { basename, dirname, join, relative } from 'node:path'
-import { atomicIndexUpdate, atomicWrite } from '@pipeline/atomic'
+import { atomicIndexUpdate, type UpdateOptions } from '@pipeline/atomic'
 import { z } from 'zod'
+import { type IndexFile, shapeOf } from '../../lib/content/index-file'
 import { contentRoot, isInStore, lockMetricsPath } from '../../lib/content/paths'
 import { loadIndex } from '../../lib/content/read-json'
-import { assertShape } from '../../lib/content/shape'
 import type { LockCleanup, LockMetrics } from '../../lib/content/types'
 import { asPublishError } from './errors'
 import { warn } from './warn'
@@ -27,13 +27,19 @@ const FLUSH_EVERY = 200
 const LOCK_TIMEOUT_MS = 2_000
 
 const count = z.number().nonnegative()
-const lockMetricsSchema = z.looseObject({
-  version: z.string(),
-  totalCleanups: count,
-  recentCleanups: z.array(z.looseObject({ lockPath: z.string() })),
-  waits: z.looseObject({ updates: count, waited: count, totalMs: count, longestMs: count }),
-  totalTimeouts: count,
-})
+const lockMetricsFile: IndexFile<LockMetrics> = {
+  path: lockMetricsPath,
+  schema: shapeOf(
+    z.looseObject({
+      version: z.string(),
+      totalCleanups: count,
+      recentCleanups: z.array(z.looseObject({ lockPath: z.string() })),
+      waits: z.looseObject({ updates: count, waited: count, totalMs: count, longestMs: count }),
+      totalTimeouts: count,
+    }),
+  ),
+  empty: emptyLockMetrics,
+}
 
 const noWaits = () => ({ updates: 0, waited: 0, totalMs: 0, longestMs: 0 })
 let pending = { waits: noWaits(), timeouts: 0 }
@@ -49,14 +55,15 @@ export function emptyLockMetrics(): LockMetrics {
   }
 }
 
-async function change(fn: (metrics: LockMetrics) => LockMetrics): Promise<void> {
-  const path = lockMetricsPath()
-  const checked = (metrics: unknown) => {
-    assertShape<LockMetrics>(metrics, lockMetricsSchema, path)
-    return { ...fn(metrics), lastUpdated: new Date().toISOString() }
-  }
+async function change(
+  fn: (metrics: LockMetrics) => LockMetrics,
+  options: UpdateOptions<LockMetrics> = {},
+): Promise<void> {
+  const { path, schema, empty } = lockMetricsFile
+  const stamped = (metrics: LockMetrics) => ({ ...fn(metrics), lastUpdated: new Date().toISOString() })
+  const how = { initial: empty(), schema, timeout: LOCK_TIMEOUT_MS, ...options }
   try {
-    await atomicIndexUpdate(path, checked, { initial: emptyLockMetrics(), timeout: LOCK_TIMEOUT_MS })
+    await atomicIndexUpdate(path(), stamped, how)
   } catch (error) {
     throw asPublishError(error, 'index')
   }
@@ -73,19 +80,13 @@ export async function recordLockCleanup(lockPath: string, ageMs: number): Promis
 
 /** @throws PublishError `INVALID_JSON` if the file is broken. */
 export function getLockMetrics(): Promise<LockMetrics> {
-  return loadIndex(lockMetricsPath(), lockMetricsSchema, emptyLockMetrics)
+  return loadIndex(lockMetricsFile)
 }
 
-/** Sets everything to zero, also if the file is broken. */
+/** Sets everything to zero. A broken file is set aside. */
 export async function resetLockMetrics(): Promise<void> {
   pending = { waits: noWaits(), timeouts: 0 }
-  if (isInStore()) return
-  try {
-    await change(emptyLockMetrics)
-  } catch (error) {
-    if ((error as { code?: unknown }).code !== 'INVALID_JSON') throw error
-    await atomicWrite(lockMetricsPath(), `${JSON.stringify(emptyLockMetrics(), null, 2)}\n`)
-  }
+  if (!isInStore()) await change(emptyLockMetrics, { onCorrupt: emptyLockMetrics })
 }
 
 /** Writes what this process has collected. On a failure it warns and keeps the figures for the next call. */
@@ -158,6 +159,9 @@ function look(path: string): LockSeen | undefined {
 }
 
 export interface LockWatch {
+  readonly indexPath: string
+  /** Whether the update's function has run. */
+  readonly wasHeld: boolean
   /** To be called in the update's function, while the lock is held. */
   held(): void
   /** The lock file, if a killed holder left it. */
@@ -169,8 +173,14 @@ export function watchLock(indexPath: string): LockWatch {
   const lockPath = join(dirname(indexPath), `.${basename(indexPath)}.lock`)
   const before = look(lockPath)
   let takenOver: LockSeen | undefined
+  let wasHeld = false
   return {
+    indexPath,
+    get wasHeld() {
+      return wasHeld
+    },
     held() {
+      wasHeld = true
       const now = look(lockPath)
       if (!now || now.identity === held.get(lockPath)) return
       held.set(lockPath, now.identity)

@@ -5,12 +5,11 @@
  */
 
 import { z } from 'zod'
+import { type IndexFile, shapeOf } from '../../lib/content/index-file'
 import { publishMetricsPath } from '../../lib/content/paths'
 import { loadIndex } from '../../lib/content/read-json'
-import { records, texts } from '../../lib/content/shape'
 import type { PublishAttempt, PublishMetrics } from '../../lib/content/types'
-import { PublishError } from './errors'
-import { type IndexFile, replaceIndex, updateIndex } from './indexUpdate'
+import { resetIndex, updateIndex } from './indexUpdate'
 
 const RECENT_MAX = 100
 
@@ -18,19 +17,21 @@ const count = z.number().nonnegative()
 
 export const metricsFile: IndexFile<PublishMetrics> = {
   path: publishMetricsPath,
-  schema: z.looseObject({
-    version: z.string(),
-    summary: z.looseObject({
-      totalAttempts: count,
-      totalSuccesses: count,
-      totalFailures: count,
-      totalQuarantined: count,
-      averagePublishTimeMs: count,
+  schema: shapeOf(
+    z.looseObject({
+      version: z.string(),
+      summary: z.looseObject({
+        totalAttempts: count,
+        totalSuccesses: count,
+        totalFailures: count,
+        totalQuarantined: count,
+        averagePublishTimeMs: count,
+      }),
+      failures: z.record(z.string(), count),
+      recentPublishes: z.array(z.looseObject({ outcome: z.string() })),
+      counted: z.record(z.string(), z.string()).optional(),
     }),
-    failures: z.record(z.string(), count),
-    recentPublishes: records(z.looseObject({ outcome: z.string() })),
-    counted: texts.optional(),
-  }),
+  ),
   empty: emptyMetrics,
 }
 
@@ -87,15 +88,10 @@ export async function recordPublishAttempt(attempt: PublishAttempt): Promise<voi
 
 /** @throws PublishError `INVALID_JSON` if the file is broken. */
 export function getMetrics(): Promise<PublishMetrics> {
-  return loadIndex(metricsFile.path(), metricsFile.schema, metricsFile.empty)
+  return loadIndex(metricsFile)
 }
 
-/** Sets everything to zero, also if the file is broken: this is how to recover from `INVALID_JSON`. */
+/** Sets everything to zero. A broken file is set aside: this is how to recover from `INVALID_JSON`. */
 export async function resetMetrics(): Promise<void> {
-  try {
-    await updateIndex(metricsFile, emptyMetrics)
-  } catch (error) {
-    if (!(error instanceof PublishError) || error.code !== 'INVALID_JSON') throw error
-    await replaceIndex(metricsFile, emptyMetrics())
-  }
+  await resetIndex(metricsFile)
 }

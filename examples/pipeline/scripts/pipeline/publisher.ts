@@ -10,12 +10,13 @@ import {
   serializeDocument,
   validateDocument,
 } from '../../lib/content/document'
+import { type IndexFile, shapeOf } from '../../lib/content/index-file'
 import { contentIndexSchema, emptyContentIndex, withDocuments } from '../../lib/content/listing'
 import { contentIndexPath, documentPath, isInStore, routePath, versionPath } from '../../lib/content/paths'
 import { loadIndex, parseJson, readIfThere } from '../../lib/content/read-json'
 import type { ContentIndex, PublishMetrics } from '../../lib/content/types'
 import { asPublishError, failureKind, PublishError } from './errors'
-import { type IndexFile, updateIndex, writeTogether } from './indexUpdate'
+import { updateIndex, writeTogether } from './indexUpdate'
 import { getMetrics, metricsFile, recordPublishAttempt, withAttempt } from './metrics'
 import {
   isPublishedAs,
@@ -40,14 +41,14 @@ export interface Published {
 
 export const contentIndexFile: IndexFile<ContentIndex> = {
   path: contentIndexPath,
-  schema: contentIndexSchema,
+  schema: shapeOf(contentIndexSchema),
   empty: emptyContentIndex,
   backup: true,
 }
 
 /** @throws PublishError `INVALID_JSON` if the file is broken. */
 export function loadContentIndex(): Promise<ContentIndex> {
-  return loadIndex(contentIndexFile.path(), contentIndexFile.schema, contentIndexFile.empty)
+  return loadIndex(contentIndexFile)
 }
 
 /** Lists the documents in the content index. Writes nothing if all of them are listed and up to date. */

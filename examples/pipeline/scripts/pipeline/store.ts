@@ -4,23 +4,25 @@
  */
 
 import { basename } from 'node:path'
-import { atomicIndexUpdate, readIndex, type UpdateResult } from '@pipeline/atomic'
+import { atomicIndexUpdate, readIndex, type StandardSchema, type UpdateResult } from '@pipeline/atomic'
 import { z } from 'zod'
+import { type IndexFile, shapeOf } from '../../lib/content/index-file'
 import { indexesPath } from '../../lib/content/paths'
-import { assertShape } from '../../lib/content/shape'
 import { asPublishError } from './errors'
 
 type Parts = Record<string, object>
 
-const partsSchema = z.record(z.string(), z.unknown())
-
 const nameOf = (path: string) => basename(path, '.json')
 
-/** @throws PublishError `INVALID_JSON` if the object is not valid JSON. */
-export async function readPart(path: string): Promise<unknown> {
+/** @throws PublishError `INVALID_JSON` if the object is not valid JSON, or the part does not pass the schema. */
+export async function readPart<T extends object>(
+  path: string,
+  schema: StandardSchema<T>,
+): Promise<T | undefined> {
+  const name = nameOf(path)
   try {
-    const { value } = await readIndex<Parts>(indexesPath())
-    return value?.[nameOf(path)]
+    const { value } = await readIndex<Parts>(indexesPath(), { schema: partsSchema({ [name]: schema }) })
+    return value?.[name] as T | undefined
   } catch (error) {
     throw asPublishError(error, 'index')
   }
@@ -28,35 +30,46 @@ export async function readPart(path: string): Promise<unknown> {
 
 /** An update of one index. */
 export interface PartUpdate {
-  path: string
-  empty: () => object
-  update: (index: unknown) => object
+  file: IndexFile<any>
+  fn: (index: any) => object
 }
 
 /** Does all updates, one after another, in one commit. Writes nothing if none of them changes anything. */
 export function updateParts(updates: readonly PartUpdate[]): Promise<UpdateResult> {
+  const schemas = Object.fromEntries(updates.map(({ file }) => [nameOf(file.path()), file.schema]))
   return change((parts) => {
     let next = parts
-    for (const { path, empty, update } of updates) {
-      const name = nameOf(path)
-      const before = next[name] ?? empty()
-      const after = update(before)
+    for (const { file, fn } of updates) {
+      const name = nameOf(file.path())
+      const before = next[name] ?? file.empty()
+      const after = fn(before)
       if (after !== before) next = { ...next, [name]: after }
     }
     return next
-  })
+  }, partsSchema(schemas))
 }
 
 /** Replaces an index, whatever it is. */
 export function replacePart(path: string, index: object): Promise<UpdateResult> {
-  return change((parts) => ({ ...parts, [nameOf(path)]: index }))
+  return change((parts) => ({ ...parts, [nameOf(path)]: index }), partsSchema({}))
 }
 
-function change(fn: (parts: Parts) => Parts): Promise<UpdateResult> {
-  const path = indexesPath()
-  const checked = (parts: unknown) => {
-    assertShape<Parts>(parts, partsSchema, path)
-    return fn(parts)
-  }
-  return atomicIndexUpdate<Parts>(path, checked, { initial: {} })
+/** Calls share a commit only if they give the very same schema. */
+const made = new Map<string, StandardSchema<Parts>>()
+
+function partsSchema(schemas: Record<string, StandardSchema>): StandardSchema<Parts> {
+  const key = Object.keys(schemas).sort().join()
+  const parts = made.get(key) ?? shapeOf<Parts>(z.looseObject(partial(schemas)))
+  made.set(key, parts)
+  return parts
+}
+
+function partial(schemas: Record<string, StandardSchema>) {
+  return Object.fromEntries(
+    Object.entries(schemas).map(([name, schema]) => [name, (schema as unknown as z.ZodType).optional()]),
+  )
+}
+
+function change(fn: (parts: Parts) => Parts, schema: StandardSchema<Parts>): Promise<UpdateResult> {
+  return atomicIndexUpdate<Parts>(indexesPath(), fn, { initial: {}, schema })
 }

@@ -6,22 +6,24 @@
 import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import type { PipelineDocument } from '../../lib/content/document'
+import { type IndexFile, shapeOf } from '../../lib/content/index-file'
 import { topicIndexPath, topicKeyOf } from '../../lib/content/paths'
 import { loadIndex } from '../../lib/content/read-json'
-import { records } from '../../lib/content/shape'
 import type { TopicIndex, TopicRecord } from '../../lib/content/types'
 import { PublishError } from './errors'
-import { type IndexFile, updateIndex } from './indexUpdate'
+import { updateIndex } from './indexUpdate'
 
 export const topicIndexFile: IndexFile<TopicIndex> = {
   path: topicIndexPath,
-  schema: records(
-    z.looseObject({
-      topicKey: z.string(),
-      pageType: z.string(),
-      slug: z.string(),
-      status: z.enum(['published', 'failed']),
-    }),
+  schema: shapeOf(
+    z.array(
+      z.looseObject({
+        topicKey: z.string(),
+        pageType: z.string(),
+        slug: z.string(),
+        status: z.enum(['published', 'failed']),
+      }),
+    ),
   ),
   empty: () => [],
 }
@@ -45,7 +47,7 @@ export function topicOf(doc: PipelineDocument, contentHash: string): Topic {
 
 /** @throws PublishError `INVALID_JSON` if the file is broken. */
 export function loadTopicIndex(): Promise<TopicIndex> {
-  return loadIndex(topicIndexFile.path(), topicIndexFile.schema, topicIndexFile.empty)
+  return loadIndex(topicIndexFile)
 }
 
 /** Replaces the whole index, including records added since it was loaded. To change one record, use `upsertRecord`. */

@@ -1,0 +1,217 @@
+//! The half of an index update from what the functions have made to the disk.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cancel::Cancel;
+use crate::data::Data;
+use crate::dir::place::moved;
+use crate::error::{Error, ErrorKind};
+use crate::index::file::{IndexFile, UpdateOptions};
+use crate::index::group::Written;
+use crate::index::job::{Opened, Origin};
+use crate::job::{After, Job, Step};
+use crate::lock::index_lock::FileLock;
+use crate::lock::wait::{self, Waited};
+use crate::process::Ticket;
+use crate::write::{Receipt, Settled};
+
+/// From the new text to the disk.
+pub struct CommitJob {
+    stage: Committing,
+    how: Commit,
+}
+
+struct Commit {
+    options: UpdateOptions,
+    keep: bool,
+    cancel: Cancel,
+}
+
+enum Committing {
+    Replace(Box<Opened>, Text),
+    /// The directory is not at its place any more.
+    Moved(Origin, Duration, Left),
+    /// The index that is there now is ours.
+    Reopened(IndexFile, Origin, Duration, Written<Outcome>),
+}
+
+/// An index in a directory that is not at its place any more.
+struct Left {
+    /// `None`: it was given up.
+    index: Option<IndexFile>,
+    /// What came of the write, if the caller's path leads there again.
+    here: Written<Outcome>,
+    /// What came of it otherwise.
+    elsewhere: Written<Outcome>,
+}
+
+enum Text {
+    Given(Data),
+    Encoded(Vec<u8>),
+}
+
+/// What came of a commit.
+pub struct Committed {
+    /// Of the write.
+    pub written: Written<Outcome>,
+    /// The index as it is now, if it is still to be changed.
+    pub opened: std::result::Result<Opened, Outcome>,
+}
+
+/// What the calls are told that share a commit.
+pub type Outcome = Arc<std::result::Result<Receipt, Error>>;
+
+impl CommitJob {
+    /// `text`, which is laid out here as far as `JSON.stringify` could not, is to replace the snapshot in `opened`.
+    /// `keep`: the index is needed after that as well.
+    pub fn new(opened: Opened, text: Data, options: UpdateOptions, keep: bool, cancel: Cancel) -> Self {
+        let how = Commit { options, keep, cancel };
+        Self { stage: Committing::Replace(Box::new(opened), Text::Given(text)), how }
+    }
+}
+
+impl Commit {
+    fn at(self, stage: Committing) -> CommitJob {
+        CommitJob { stage, how: self }
+    }
+
+    fn replace(self, mut opened: Box<Opened>, text: Text) -> Step<CommitJob> {
+        let layout = opened.layout();
+        let text = match text {
+            // Only a raw value can have one, and then JSON has no bytes for it.
+            Text::Given(data) => data
+                .into_bytes()
+                .map(|text| layout.apply(text, self.options.space.as_ref()))
+                .map_err(|_| ErrorKind::InvalidJson { reason: "a lone surrogate".to_owned() }.into()),
+            Text::Encoded(text) => Ok(text),
+        };
+        let Opened { index, snapshot, .. } = &mut *opened;
+        let settled = match text {
+            Err(failure) => Err(failure),
+            Ok(mut text) => match index.replace(&mut text, snapshot, &self.options, &self.cancel) {
+                Err(error) if error.is_transient() => {
+                    return Step::Again(self.at(Committing::Replace(opened, Text::Encoded(text))), error);
+                }
+                settled => settled,
+            },
+        };
+        let Opened { index, waited, origin, .. } = *opened;
+        let (is_moved, written) = match settled {
+            Ok(Some(Settled::InPlace(receipt))) => (false, Written::Done(Arc::new(Ok(receipt)))),
+            Ok(Some(Settled::Moved(receipt))) => (true, Written::Done(Arc::new(Ok(receipt)))),
+            Ok(None) => (index.is_moved(), Written::Changed),
+            Err(failure) if failure.is_texts_fault() => (false, Written::Invalid(Arc::new(Err(failure)))),
+            // In a directory that was removed nothing can be made, and the system's words are those for other causes.
+            Err(failure) => {
+                let is_moved = failure.is_system() && !failure.committed() && index.is_moved();
+                (is_moved, Written::Failed(Arc::new(Err(failure))))
+            }
+        };
+        if !is_moved {
+            return self.done(index, origin, waited, written);
+        }
+        // The lock of another index is none of the one that has it.
+        if index.is_lent() {
+            return self.done(index, origin, waited, Written::Failed(Arc::new(Err(moved()))));
+        }
+        // What was written there counts for nothing, and the functions run again.
+        self.follow(origin, waited, Left { index: Some(index), here: written, elsewhere: Written::Changed })
+    }
+
+    /// Takes the index that the caller's path means now in the place of one that is in an old directory.
+    fn follow(self, origin: Origin, waited: Duration, left: Left) -> Step<CommitJob> {
+        let target = match origin.resolve() {
+            Ok(target) => target,
+            Err(error) if error.is_transient() => {
+                return Step::Again(self.at(Committing::Moved(origin, waited, left)), error);
+            }
+            Err(error) => return Step::Done(Err(error)),
+        };
+        let Left { index, here, elsewhere: written } = left;
+        let old = match index {
+            // It was moved, and so was a link on the caller's path, which leads there again.
+            Some(index) if *index.key() == target.key() => return self.read(index, origin, waited, here),
+            old => old,
+        };
+        // Before the turn is passed on, and so before all calls that wait for it.
+        let place = Ticket::take().inside(origin.inside.clone()).join(target.key());
+        drop(old);
+        let real = target.real_path();
+        Step::Wait(Box::pin(async move {
+            let Origin { options, timeout, .. } = &origin;
+            let reopened = wait::reopen(
+                place,
+                &real,
+                FileLock::of_update(options.commit.in_place),
+                *timeout,
+                &self.cancel,
+            )
+            .await;
+            let stage = match reopened {
+                Ok(Waited::Open(index)) => Committing::Reopened(index, origin, waited, written),
+                Ok(_) => Committing::Moved(
+                    origin,
+                    waited,
+                    Left { index: None, here: Written::Changed, elsewhere: written },
+                ),
+                Err(error) => return After::Done(Err(error)),
+            };
+            After::Run(self.at(stage))
+        }))
+    }
+
+    fn done(
+        self,
+        index: IndexFile,
+        origin: Origin,
+        waited: Duration,
+        written: Written<Outcome>,
+    ) -> Step<CommitJob> {
+        let is_needed = self.keep || matches!(written, Written::Changed | Written::Invalid(_));
+        if is_needed && !index.is_lent() && index.is_moved() {
+            // There is nothing to be read any more in a directory that was removed.
+            let elsewhere = written.clone();
+            return self.follow(origin, waited, Left { index: Some(index), here: written, elsewhere });
+        }
+        self.read(index, origin, waited, written)
+    }
+
+    fn read(
+        self,
+        index: IndexFile,
+        origin: Origin,
+        waited: Duration,
+        written: Written<Outcome>,
+    ) -> Step<CommitJob> {
+        let opened = if self.keep || matches!(written, Written::Changed | Written::Invalid(_)) {
+            Opened::read(index, waited, origin).map_err(|failed| failed.2)
+        } else {
+            // The caller does not look at it.
+            Err(ErrorKind::Panic("an index was lost".into()).into())
+        };
+        let opened = opened.map_err(|failure| Arc::new(Err(failure)));
+        Step::Done(Ok(Committed { written, opened }))
+    }
+}
+
+impl Job for CommitJob {
+    type Output = Committed;
+
+    fn run(self) -> Step<Self> {
+        let Self { stage, how } = self;
+        match stage {
+            Committing::Replace(opened, text) => how.replace(opened, text),
+            Committing::Moved(origin, waited, left) => how.follow(origin, waited, left),
+            Committing::Reopened(index, origin, waited, written) => how.done(index, origin, waited, written),
+        }
+    }
+}
+
+impl From<Error> for Committed {
+    /// The job itself has failed, and the index is gone.
+    fn from(error: Error) -> Self {
+        let outcome = Arc::new(Err(error));
+        Self { written: Written::Failed(outcome.clone()), opened: Err(outcome) }
+    }
+}
