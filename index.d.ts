@@ -25,7 +25,7 @@ export interface WriteEntry extends Omit<WriteOptions, 'signal' | 'fallback'> {
 export type AtomicErrorCode =
   /** The bytes read back are not the bytes given. `offset` is the first that differs, where that is known. */
   | 'ERR_ATOMIC_VERIFY'
-  /** The file is not UTF-8 or not JSON; `offset`, `line` and `column` say where. It is never overwritten. */
+  /** The file is not UTF-8, not JSON, or nothing that `codec` can parse; `offset`, `line` and `column` say where. It is never overwritten. */
   | 'ERR_ATOMIC_CORRUPT_INDEX'
   /** The index has a number that JavaScript would change: `offset`, `line`, `column`, `literal`. See `numbers`. */
   | 'ERR_ATOMIC_LOSSY_INDEX'
@@ -71,6 +71,8 @@ export type AtomicErrorCode =
   | 'ERR_ATOMIC_STORE_UNFIT'
   /** The path is that of an object in a store, and the package for these is not installed, or cannot be loaded. */
   | 'ERR_ATOMIC_NO_CLOUD'
+  /** The library of a codec of this package is not installed, or cannot be loaded. The message says what to type. */
+  | 'ERR_ATOMIC_NO_CODEC'
   /** The index does not pass the option `schema`. Nothing was written. */
   | 'ERR_ATOMIC_SCHEMA'
   /** The function has no meaning for this path: a directory in an object store, a release on a disk. The message says what to call. */
@@ -238,6 +240,19 @@ export interface SchemaIssue {
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
 }
 
+/**
+ * What parses and prints an index that is no plain JSON: see {@link UpdateOptions.codec}. `@pipeline/atomic/jsonc`, `/yaml`, `/toml` and
+ * `/devalue` have ready ones.
+ */
+export interface IndexCodec {
+  /** What a text says; without a byte order mark. It throws for one that is broken. */
+  parse(text: string): unknown
+  /** A text that says `value`. `previous` is the text that it replaces, which `parse` has accepted; `undefined` for a new file. */
+  stringify(value: any, previous: string | undefined): string
+  /** The end of the names of such files, such as `'.yaml'`: for programs that choose a codec by a name. This package does not look at it. */
+  readonly extension?: string
+}
+
 /** A change of an index, for {@link atomicIndexPatch}. */
 export interface IndexPatch {
   /** The keys to set. */
@@ -354,7 +369,10 @@ export interface IndexRecovery<T = any> {
 }
 
 /** Options of {@link restoreIndex}. */
-export interface RestoreIndexOptions extends IndexLockOptions, Pick<WriteOptions, 'flush' | 'verify'> {}
+export interface RestoreIndexOptions
+  extends IndexLockOptions,
+    Pick<WriteOptions, 'flush' | 'verify'>,
+    Pick<UpdateOptions, 'codec'> {}
 
 /** What {@link restoreIndex} has done. */
 export interface IndexRestoration {
@@ -460,7 +478,7 @@ export type TransactionWriteOptions = Pick<
 /** How a transaction updates an index. `backup` is below the root as well; it is a copy, written by the same transaction. */
 export type TransactionUpdateOptions<T = any> = Pick<
   UpdateOptions<T>,
-  'initial' | 'space' | 'numbers' | 'backup' | 'schema' | 'migrate' | 'mode' | 'verify' | 'mkdir'
+  'initial' | 'space' | 'numbers' | 'backup' | 'codec' | 'schema' | 'migrate' | 'mode' | 'verify' | 'mkdir'
 >
 
 /** An index as a transaction has written it. */
@@ -516,11 +534,11 @@ export interface Transaction {
   /** As `read`, parsed; without a file `initial`. To change an index, prefer `update`, which waits for its turn. */
   readIndex<T extends object = any>(
     path: PathLike,
-    options: Pick<UpdateOptions<T>, 'numbers' | 'schema' | 'migrate'> & { initial: T },
+    options: Pick<UpdateOptions<T>, 'numbers' | 'codec' | 'schema' | 'migrate'> & { initial: T },
   ): Promise<T>
   readIndex<T extends object = any>(
     path: PathLike,
-    options?: Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'schema' | 'migrate'>,
+    options?: Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'codec' | 'schema' | 'migrate'>,
   ): Promise<T | undefined>
 }
 
@@ -729,7 +747,7 @@ export declare class IndexLock {
    * Reads and parses the index, as {@link readIndex} does. The options are its options, and `timeout`, which is how long to wait
    * for earlier calls on this lock (by default 30,000 ms).
    */
-  read<T = any>(options?: Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'schema' | 'migrate' | 'timeout'> | null): Promise<IndexRead<T>>
+  read<T = any>(options?: Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'codec' | 'schema' | 'migrate' | 'timeout'> | null): Promise<IndexRead<T>>
   /**
    * Changes the index, as {@link atomicIndexUpdate} does. The options are those of that function, but for `fallback` and `network`,
    * which are those of the lock. `timeout` is how long to wait for earlier calls on this lock. Without `initial`, `fn` gets `undefined`
@@ -956,7 +974,7 @@ export declare function atomicDirectory<T>(path: PathLike, build: (staging: stri
 export declare function atomicIndexPatch(path: PathLike, patch: IndexPatch, options?: PatchOptions | null): Promise<PatchResult>
 
 /**
- * Changes a JSON file without losing an update: any number of calls, worker threads and processes may do so at the
+ * Changes a JSON file, or one of another format by `codec`, without losing an update: any number of calls, worker threads and processes may do so at the
  * same time, and each works on what the one before it left.
  *
  * `fn` gets the parsed index, or `undefined` if there is no file and no `initial`, and returns the next index: an
@@ -985,7 +1003,7 @@ export declare function atomicIndexPatch(path: PathLike, patch: IndexPatch, opti
  * the file; if its process is killed, others take the lock over at once.
  *
  * Rejects with an {@link AtomicError} as {@link atomicWrite} does, and with
- * - `ERR_ATOMIC_CORRUPT_INDEX`: the file is not UTF-8 or not JSON (an empty file is not JSON either). `offset`, `line`
+ * - `ERR_ATOMIC_CORRUPT_INDEX`: the file is not UTF-8 or not JSON (an empty file is not JSON either), or nothing that `codec` can parse. `offset`, `line`
  *   and `column` say where. It is never overwritten;
  * - `ERR_ATOMIC_LOSSY_INDEX`: the file has a number that JavaScript would change (see `numbers`). `offset`, `line` and
  *   `column` say where, `literal` which;
@@ -997,6 +1015,7 @@ export declare function atomicIndexPatch(path: PathLike, patch: IndexPatch, opti
  * - `ERR_ATOMIC_NETWORK_FS`: the file is on a network file system (see `network`);
  * - `ERR_ATOMIC_REENTRANT`: the call was made inside `fn` of a call for the same file;
  * - `ERR_STRING_TOO_LONG`: the file, or what it is to become, is longer than a string can be (0x1fffffe8 characters);
+ * - `ERR_ATOMIC_NO_CODEC`: the library of a codec of this package is not installed;
  * - `ERR_INVALID_RETURN_VALUE`: `fn` returned something else than an object or an array; or one that is not JSON; or
  *   one that JSON would write as `{}` although there is more to it: a `Map`, a `Set`, an iterator, an instance of a
  *   class without `toJSON`. The same is true for a `Map`, a `Set`, a promise and the like in it.
@@ -1354,7 +1373,7 @@ export declare function list(prefix: PathLike, options?: (CloudOptions & { signa
  * index, use {@link atomicIndexUpdate}: what is read here and written later may undo what others have written meanwhile.
  *
  * `options.initial` is what a file that does not exist counts as; `options.numbers` says what becomes of numbers that JavaScript would
- * change, `options.schema` what the index has to be like, as in {@link UpdateOptions}. `options.migrate` works on the value that is
+ * change, `options.codec` what parses the file, `options.schema` what the index has to be like, as in {@link UpdateOptions}. `options.migrate` works on the value that is
  * returned: the file stays as it is. For an object there are those of {@link CloudOptions} too.
  *
  * Rejects with an {@link AtomicError}: `ERR_ATOMIC_CORRUPT_INDEX`, `ERR_ATOMIC_LOSSY_INDEX`, `ERR_ATOMIC_SCHEMA`, `ERR_STRING_TOO_LONG`, with
@@ -1364,7 +1383,7 @@ export declare function list(prefix: PathLike, options?: (CloudOptions & { signa
 export declare function readIndex<T = any>(path: PathLike, options?: ReadIndexOptions<T> | null): Promise<IndexRead<T>>
 
 /** Options of {@link readIndex}. */
-export interface ReadIndexOptions<T = any> extends Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'schema' | 'migrate'>, CloudOptions {
+export interface ReadIndexOptions<T = any> extends Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'codec' | 'schema' | 'migrate'>, CloudOptions {
   /**
    * What to do if the index is broken or missing: it is not JSON, it does not pass `schema`, or the disk cannot read it (`EIO`).
    * `'backup'` reads the newest good one of `${path}.backup`, `${path}.backup.1` and so on, as the option `backup` of
@@ -1439,7 +1458,7 @@ export declare function recover(root: PathLike, options?: RecoverOptions | null)
  * Makes an index good again that is broken or missing. It takes the lock of {@link atomicIndexUpdate} and looks at the index under it. If it is
  * good, nothing is done: so of many processes that have found it broken one recovers it, and no older state is put over a newer one.
  *
- * Broken is an index that is not JSON (`ERR_ATOMIC_CORRUPT_INDEX`), that does not pass `schema` even after `migrate`
+ * Broken is an index that is not JSON, or that `codec` cannot parse (`ERR_ATOMIC_CORRUPT_INDEX`), that does not pass `schema` even after `migrate`
  * (`ERR_ATOMIC_SCHEMA`), or that the disk cannot read (`EIO`). It is replaced by the first of these that there is:
  *
  * 1. the newest good one of `${path}.backup`, `${path}.backup.1` and so on, as the option `backup` of {@link atomicIndexUpdate} leaves them:
@@ -1467,7 +1486,7 @@ export declare function recover(root: PathLike, options?: RecoverOptions | null)
 export declare function recoverIndex<T extends object = any>(path: PathLike, options?: RecoverIndexOptions<T> | null): Promise<IndexRecovery<T>>
 
 /** Options of {@link IndexLock.recover}, and of {@link recoverIndex}. */
-export interface RecoveryOptions<T = any> extends Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'schema' | 'migrate' | 'flush' | 'verify'> {
+export interface RecoveryOptions<T = any> extends Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'codec' | 'schema' | 'migrate' | 'flush' | 'verify'> {
   /**
    * Makes an index when no backup is good, from what it was made of: the files that it lists. It gets the error that says what is wrong
    * with the index, or `undefined` if the file is missing. It is called with the lock held, at most once for all processes if it
@@ -1524,11 +1543,11 @@ export interface RemoveResult {
 
 /**
  * Puts an earlier version of an index back, under the lock of {@link atomicIndexUpdate}. `backup` is the number of a generation, 0 for
- * `${path}.backup`, 1 for `${path}.backup.1` and so on, or the path of any file that is an index.
+ * `${path}.backup`, 1 for `${path}.backup.1` and so on, or the path of any file that is an index. What is no JSON needs `codec`.
  *
  * The version that was there becomes the newest backup, so `restoreIndex(path, 0)` undoes it. A generation that is put back leaves the row of
  * backups: of the index and its backups no version is lost, and no more are kept than before. A file outside the row stays where it is. An index that
- * is not JSON, or that the disk cannot read, becomes no backup: it is set aside, as by {@link recoverIndex}. An index that says the same as the
+ * is not JSON (or that `codec` cannot parse), or that the disk cannot read, becomes no backup: it is set aside, as by {@link recoverIndex}. An index that says the same as the
  * backup is left as it is. Without an index the backup is copied.
  *
  * Rejects with an {@link AtomicError}: `ERR_ATOMIC_CORRUPT_INDEX` or `ENOENT` with the `path` of the backup, if that is not JSON or missing;
@@ -1553,10 +1572,10 @@ export declare function restoreIndex(path: PathLike, backup: number | PathLike, 
 export declare function snapshotRead<const P extends readonly PathLike[]>(root: PathLike, paths: P, options?: SnapshotOptions | BufferEncoding | null): Promise<{ -readonly [K in keyof P]: string | null }>
 
 /**
- * As {@link snapshotRead}, for JSON: resolves with the parsed values, and `undefined` for a file that is not there. Rejects with
- * `ERR_ATOMIC_CORRUPT_INDEX` for one that is not JSON.
+ * As {@link snapshotRead}, for JSON, or what `codec` parses: resolves with the parsed values, and `undefined` for a file that is not there. Rejects with
+ * `ERR_ATOMIC_CORRUPT_INDEX` for one that is neither.
  */
-export declare function snapshotReadIndex<T extends readonly unknown[] = any[]>(root: PathLike, paths: readonly PathLike[], options?: Omit<SnapshotOptions, 'encoding'> | null): Promise<{ [K in keyof T]: T[K] | undefined }>
+export declare function snapshotReadIndex<T extends readonly unknown[] = any[]>(root: PathLike, paths: readonly PathLike[], options?: (Omit<SnapshotOptions, 'encoding'> & Pick<UpdateOptions, 'codec'>) | null): Promise<{ [K in keyof T]: T[K] | undefined }>
 
 /** A part of a line that {@link appendLines} has found at the end of the file and set aside. */
 export interface TornLine {
@@ -1576,7 +1595,7 @@ export interface TornLine {
 export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flush' | 'verify' | 'mkdir' | 'fallback' | 'publish' | 'signal' | 'endpoint' | 'maxAttempts'> {
   /**
    * What `fn` gets if the file does not exist. It is copied as JSON during the call, so one value can serve many
-   * calls. A value that JSON cannot express rejects with `ERR_INVALID_ARG_VALUE`.
+   * calls; with `codec`, that copies it. A value that JSON, or the codec, cannot express rejects with `ERR_INVALID_ARG_VALUE`.
    *
    * @default undefined
    */
@@ -1646,6 +1665,25 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
    */
   network?: 'refuse' | 'allow'
   /**
+   * What parses and prints the index, if that is no plain JSON: `parse(text)` gets what the file says, and `stringify(value, previous)` makes the
+   * text that replaces it, from what `fn` returned. `previous` is the text that is replaced (`undefined` for a new file), for a codec that keeps
+   * comments. `@pipeline/atomic/jsonc`, `/yaml`, `/toml` and `/devalue` are ready ones. Both functions are synchronous; they run under the
+   * lock, once for all calls that share a commit. Only calls with the very same codec do.
+   *
+   * - A `parse` that throws rejects with `ERR_ATOMIC_CORRUPT_INDEX`: `cause` is what it has thrown; `offset`, `line` and `column` say where,
+   *   if that has an `offset` (in UTF-16 units), or a `line` and a `column` from 1. So does a file that is not UTF-8, is empty, or has NUL
+   *   characters, as after a power cut; `parse` is not called for that.
+   * - A `stringify` that throws, or returns something else than a string that can be read again (not empty, no NUL characters, no lone surrogates),
+   *   rejects with `ERR_INVALID_RETURN_VALUE`, and nothing is written. Of several calls only those do whose functions bring that about.
+   * - The file is left as it is if the text is the same, character by character. Line ends and the final one are the codec's; a byte order mark
+   *   stays in the file, and the codec does not see it.
+   *
+   * `space` and `numbers` mean nothing with a codec. For files only: an object in a store rejects with `ERR_ATOMIC_UNSUPPORTED`.
+   *
+   * @default JSON
+   */
+  codec?: IndexCodec
+  /**
    * What the index has to be like: any [Standard Schema](https://standardschema.dev), as zod, valibot and arktype make them.
    * What is read (`initial` too) is checked before `fn` gets it, and what `fn` returns before it is written; an index that does not pass
    * rejects with `ERR_ATOMIC_SCHEMA`, and the file is unchanged. It is a check: the index is passed on as it is, without the
@@ -1698,7 +1736,8 @@ export interface UpdateResult extends WriteResult {
  * ```
  *
  * What comes is always the newest version: those that come and go while the body of the loop runs are skipped, and `previous` is what the
- * body had last (the very object; `undefined` at first). A change that leaves the same JSON is none: another layout, a touch, or a way
+ * body had last (the very object; `undefined` at first). A change that leaves the same JSON is none (with `codec`: the same
+ * text, were each version printed anew, so a comment is no change): another layout, a touch, or a way
  * there and back while the body ran.
  *
  * The *directory* of the file is watched, because a file that is replaced is another one; and those above it, so the path may lead
@@ -1708,7 +1747,7 @@ export interface UpdateResult extends WriteResult {
  * A *missing* file counts as `options.initial`: at once at the beginning, and later when it has been missing for a second, because some
  * programs remove a file before they write it anew. Without `initial` there is no version until there is a file. A *broken* one is tried
  * again with each change, for another program may be in the middle of a write; when it has been broken for a second, that goes to
- * `options.onError`, or ends the iteration. `options.numbers`, `schema` and `migrate` are as in {@link readIndex}.
+ * `options.onError`, or ends the iteration. `options.numbers`, `codec`, `schema` and `migrate` are as in {@link readIndex}.
  *
  * Nothing happens before the first step. While a step waits, the process stays alive. `break`, `return()` and `options.signal` end the
  * watch and close all that it has open; an iterator that is only forgotten stays open.
@@ -1724,7 +1763,7 @@ export interface UpdateResult extends WriteResult {
 export declare function watchIndex<T = any>(path: PathLike, options?: WatchIndexOptions<T> | null): AsyncIterableIterator<IndexChange<T>>
 
 /** Options of {@link watchIndex}. */
-export interface WatchIndexOptions<T = any> extends Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'schema' | 'migrate'> {
+export interface WatchIndexOptions<T = any> extends Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'codec' | 'schema' | 'migrate'> {
   /** Ends the iteration: the step that waits, or else the next one, rejects with an `AbortError`. */
   signal?: AbortSignal
   /**

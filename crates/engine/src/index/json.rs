@@ -4,6 +4,7 @@ use serde::Deserialize as _;
 use serde::de::IgnoredAny;
 
 use crate::error::{ErrorKind, Place, Result};
+use crate::index::format::Format;
 use crate::index::layout::without_mark;
 use crate::index::number;
 use crate::index::options::Numbers;
@@ -15,20 +16,20 @@ use crate::index::options::Numbers;
 pub fn check_index(bytes: Vec<u8>) -> Result<String> {
     let text = String::from_utf8(bytes).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
-        corrupt(error.as_bytes(), offset, "invalid UTF-8".to_owned())
+        corrupt(Format::Json, error.as_bytes(), offset, "invalid UTF-8".to_owned())
     })?;
     let value = without_mark(&text);
     match parse(value) {
         Ok(()) => Ok(text),
         Err(error) => {
             let offset = text.len() - value.len() + offset_of(value, &error);
-            Err(corrupt(text.as_bytes(), offset, reason_of(&error)).into())
+            Err(corrupt(Format::Json, text.as_bytes(), offset, reason_of(&error)).into())
         }
     }
 }
 
 /// What is wrong from `offset` on; `reason` is the parser's.
-fn corrupt(bytes: &[u8], offset: usize, reason: String) -> ErrorKind {
+pub(super) fn corrupt(format: Format, bytes: &[u8], offset: usize, reason: String) -> ErrorKind {
     const REPAIR: &str = "repair it or restore a backup";
     const LOST: &str = "that is what a power cut leaves of a file that was not flushed: restore a backup";
     let (offset, reason, advice) = if bytes.is_empty() {
@@ -42,7 +43,7 @@ fn corrupt(bytes: &[u8], offset: usize, reason: String) -> ErrorKind {
     } else {
         (offset, reason, REPAIR)
     };
-    ErrorKind::CorruptIndex { place: place(bytes, offset), reason, advice }
+    ErrorKind::CorruptIndex { place: place(bytes, offset), reason, advice, format }
 }
 
 fn place(bytes: &[u8], offset: usize) -> Box<Place> {

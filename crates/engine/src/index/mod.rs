@@ -4,6 +4,7 @@ mod aside;
 mod backup;
 mod cache;
 pub mod file;
+pub mod format;
 mod generations;
 pub mod group;
 pub mod hold;
