@@ -25,7 +25,7 @@ export interface WriteEntry extends Omit<WriteOptions, 'signal' | 'fallback'> {
 export type AtomicErrorCode =
   /** The bytes read back are not the bytes given. `offset` is the first that differs, where that is known. */
   | 'ERR_ATOMIC_VERIFY'
-  /** The file is not UTF-8 or not JSON; `offset`, `line` and `column` say where. It is never overwritten. */
+  /** The file is not UTF-8, not JSON, or nothing that `codec` can parse; `offset`, `line` and `column` say where. It is never overwritten. */
   | 'ERR_ATOMIC_CORRUPT_INDEX'
   /** The index has a number that JavaScript would change: `offset`, `line`, `column`, `literal`. See `numbers`. */
   | 'ERR_ATOMIC_LOSSY_INDEX'
@@ -71,6 +71,8 @@ export type AtomicErrorCode =
   | 'ERR_ATOMIC_STORE_UNFIT'
   /** The path is that of an object in a store, and the package for these is not installed, or cannot be loaded. */
   | 'ERR_ATOMIC_NO_CLOUD'
+  /** The library of a codec of this package is not installed, or cannot be loaded. The message says what to type. */
+  | 'ERR_ATOMIC_NO_CODEC'
   /** The index does not pass the option `schema`. Nothing was written. */
   | 'ERR_ATOMIC_SCHEMA'
   /** The function has no meaning for this path: a directory in an object store, a release on a disk. The message says what to call. */
@@ -248,6 +250,19 @@ export interface SchemaIssue {
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
 }
 
+/**
+ * What parses and prints an index that is no plain JSON: see {@link UpdateOptions.codec}. `@pipeline/atomic/jsonc`, `/yaml`, `/toml` and
+ * `/devalue` have ready ones.
+ */
+export interface IndexCodec {
+  /** What a text says; without a byte order mark. It throws for one that is broken. */
+  parse(text: string): unknown
+  /** A text that says `value`. `previous` is the text that it replaces, which `parse` has accepted; `undefined` for a new file. */
+  stringify(value: any, previous: string | undefined): string
+  /** The end of the names of such files, such as `'.yaml'`: for programs that choose a codec by a name. This package does not look at it. */
+  readonly extension?: string
+}
+
 /** A change of an index, for {@link atomicIndexPatch}. */
 export interface IndexPatch {
   /** The keys to set. */
@@ -365,7 +380,10 @@ export interface IndexRecovery<T = any> {
 }
 
 /** Options of {@link restoreIndex}. */
-export interface RestoreIndexOptions extends IndexLockOptions, Pick<WriteOptions, 'flush' | 'verify'> {}
+export interface RestoreIndexOptions
+  extends IndexLockOptions,
+    Pick<WriteOptions, 'flush' | 'verify'>,
+    Pick<UpdateOptions, 'codec'> {}
 
 /** What {@link restoreIndex} has done. */
 export interface IndexRestoration {
@@ -471,7 +489,7 @@ export type TransactionWriteOptions = Pick<
 /** How a transaction updates an index. `backup` is below the root as well; it is a copy, written by the same transaction. */
 export type TransactionUpdateOptions<T = any> = Pick<
   UpdateOptions<T>,
-  'initial' | 'space' | 'numbers' | 'backup' | 'schema' | 'migrate' | 'mode' | 'verify' | 'mkdir'
+  'initial' | 'space' | 'numbers' | 'backup' | 'codec' | 'schema' | 'migrate' | 'mode' | 'verify' | 'mkdir'
 >
 
 /** An index as a transaction has written it. */
@@ -527,11 +545,11 @@ export interface Transaction {
   /** As `read`, parsed; without a file `initial`. To change an index, prefer `update`, which waits for its turn. */
   readIndex<T extends object = any>(
     path: PathLike,
-    options: Pick<UpdateOptions<T>, 'numbers' | 'schema' | 'migrate'> & { initial: T },
+    options: Pick<UpdateOptions<T>, 'numbers' | 'codec' | 'schema' | 'migrate'> & { initial: T },
   ): Promise<T>
   readIndex<T extends object = any>(
     path: PathLike,
-    options?: Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'schema' | 'migrate'>,
+    options?: Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'codec' | 'schema' | 'migrate'>,
   ): Promise<T | undefined>
 }
 
@@ -701,6 +719,128 @@ export interface TraceSteps {
   /** Flushing its directory, or waiting for a flush that is shared. */
   directoryFsync?: number
 }
+
+/**
+ * What {@link sweep} has found. NAME is the file or directory that it was made for:
+ *
+ * - `'temp'`: `.NAME.XXXXXXXXXXXX.atomic-tmp`, a file on its way to NAME;
+ * - `'tree'`: a directory of that name, which was being filled, or was replaced and is to be removed;
+ * - `'lock'`: `.NAME.lock`, the lock of the index NAME;
+ * - `'staged'`: `.NAME.XXXXXXXXXXXX.atomic-txn`, a file that a transaction has staged;
+ * - `'mark'`: `.atomic/XXXX.live`, which says that a process stages files below that root;
+ * - `'journal'`: `.atomic/journal`, of a root whose last transaction was interrupted or is at work;
+ * - `'previous'`: `.NAME.XXXXXXXXXXXX.atomic-old`, a directory that was NAME, on its way to where it was to be kept;
+ * - `'lost'`: `.NAME.XXXXXXXXXXXX.atomic-lost`, what an interrupted transaction would have written to NAME, which another program had changed.
+ */
+export type LeftoverKind = 'temp' | 'tree' | 'lock' | 'staged' | 'mark' | 'journal' | 'previous' | 'lost'
+
+/**
+ * Why {@link sweep} has left something where it is:
+ *
+ * - `'in-use'`: a living process has it;
+ * - `'recent'`: it was changed less than `olderThan` milliseconds ago;
+ * - `'pending'`: it belongs to a transaction that was interrupted. {@link recover} completes or drops that; then sweep again;
+ * - `'only-copy'`: it may be the only copy of your data. Look at it, and remove it or put it in its place yourself;
+ * - `'undecided'`: nothing tells whether a living process has it. The file system has no locks, the root of the transaction was moved, or the
+ *   lock file is empty;
+ * - `'not-yours'`: it is another user's;
+ * - `'failed'`: removing it failed, see `error`.
+ */
+export type KeptReason = 'in-use' | 'recent' | 'pending' | 'only-copy' | 'undecided' | 'not-yours' | 'failed'
+
+/** Something that a process has left behind, or is about to remove itself. */
+export interface Leftover {
+  /** Where it is: the directory as it was given, and the way from there. Bytes that are no UTF-8 are replaced by U+FFFD. */
+  path: string
+  kind: LeftoverKind
+  /** In bytes. Of a tree: those of its files. */
+  size: number
+  /** How long ago it was last changed, in milliseconds, by the clocks of this machine and of the file system. Never negative. */
+  age: number
+}
+
+/** What {@link sweep} has left where it is. */
+export interface KeptLeftover extends Leftover {
+  reason: KeptReason
+  /** Of a lock: the process that has it, or had it last. */
+  holder?: LockHolder
+  /** With the reason `'failed'`: what went wrong. */
+  error?: AtomicError
+}
+
+/** What {@link sweep} did. */
+export interface SweepResult {
+  /** What was removed; with `dryRun`, what would have been. */
+  removed: Leftover[]
+  /** What was found and left where it is. */
+  kept: KeptLeftover[]
+  /** Directories that could not be looked at, each with its `path`. */
+  errors: AtomicError[]
+  /** Directories that were not entered because another file system is mounted there. Sweep them by their own paths. */
+  mounts: string[]
+  /** How many directories were looked at. */
+  directories: number
+}
+
+/** What {@link inspectIndexLock} has found. */
+export interface IndexLockState {
+  /** Whether a process has the lock at this moment. */
+  held: boolean
+  /** The path of the lock file. */
+  lock: string
+  /** What the lock file says, if there is one: the process that has the lock or, with `held: false`, that was killed with it. */
+  holder?: LockHolder
+}
+
+/** What {@link inspectDirectory} finds out by trying, and answers with yes or no. `null`: it could not be tried, and `means` says why. */
+export type DirectoryAbility =
+  /** A file can be made only if its name is free. */
+  | 'exclusiveCreate'
+  /** A rename replaces a file in one step. */
+  | 'renameOver'
+  /** A rename can refuse a taken name. */
+  | 'renameNoReplace'
+  /** Two names can be exchanged in one step. */
+  | 'exchange'
+  /** A file can have several names. */
+  | 'hardLinks'
+  /** A file can be made without a name (`O_TMPFILE`), and get one later. */
+  | 'unnamedFiles'
+  /** The names in a directory can be flushed to the disk. */
+  | 'directoryFlush'
+  /** What was flushed survives a power cut, as far as the type of the file system tells. */
+  | 'durable'
+  /** Files can be locked (`flock`), which is what keeps an index for one process. */
+  | 'locks'
+  /** No other machine changes this file system. */
+  | 'local'
+  /** Bytes can be read back from the device, past the page cache. */
+  | 'deviceVerify'
+  /** Names that differ in case only are two files. */
+  | 'caseSensitive'
+  /** Names that differ only in how Unicode writes a character are two files. */
+  | 'normalizationSensitive'
+  /** Files have permissions of their own. */
+  | 'modes'
+  /** Files can have extended attributes. */
+  | 'extendedAttributes'
+  /** Files can have POSIX ACLs. */
+  | 'acls'
+
+/** One row of {@link DirectoryInspection}. `means`: what follows from the value for you, in one sentence. */
+export type DirectoryTrait =
+  | { name: DirectoryAbility; value: boolean | null; means: string }
+  /** The type of the file system, and the device or server that it is on, as the system calls them. */
+  | { name: 'fileSystem' | 'device'; value: string | null; means: string }
+  /** `longestName`: in bytes, for a name in ASCII. `flushTime`: the median of writing and flushing 4 KiB, in milliseconds. */
+  | { name: 'longestName' | 'flushTime'; value: number | null; means: string }
+
+/** What {@link inspectDirectory} has found, a row for each trait, always in the same order. */
+export interface DirectoryInspection {
+  /** The directory, links resolved. */
+  path: string
+  traits: DirectoryTrait[]
+}
 /**
  * A file that is written piece by piece and replaced as a whole: until {@link AtomicFile.commit} resolves, and after
  * any crash, every reader sees the old file, or none if there was none. Use it for content that is too large to be
@@ -800,7 +940,7 @@ export declare class IndexLock {
    * Reads and parses the index, as {@link readIndex} does. The options are its options, and `timeout`, which is how long to wait
    * for earlier calls on this lock (by default 30,000 ms).
    */
-  read<T = any>(options?: Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'schema' | 'migrate' | 'timeout'> | null): Promise<IndexRead<T>>
+  read<T = any>(options?: Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'codec' | 'schema' | 'migrate' | 'timeout'> | null): Promise<IndexRead<T>>
   /**
    * Changes the index, as {@link atomicIndexUpdate} does. The options are those of that function, but for `fallback` and `network`,
    * which are those of the lock. `timeout` is how long to wait for earlier calls on this lock. Without `initial`, `fn` gets `undefined`
@@ -1028,7 +1168,7 @@ export declare function atomicDirectory<T>(path: PathLike, build: (staging: stri
 export declare function atomicIndexPatch(path: PathLike, patch: IndexPatch, options?: PatchOptions | null): Promise<PatchResult>
 
 /**
- * Changes a JSON file without losing an update: any number of calls, worker threads and processes may do so at the
+ * Changes a JSON file, or one of another format by `codec`, without losing an update: any number of calls, worker threads and processes may do so at the
  * same time, and each works on what the one before it left.
  *
  * `fn` gets the parsed index, or `undefined` if there is no file and no `initial`, and returns the next index: an
@@ -1057,7 +1197,7 @@ export declare function atomicIndexPatch(path: PathLike, patch: IndexPatch, opti
  * the file; if its process is killed, others take the lock over at once.
  *
  * Rejects with an {@link AtomicError} as {@link atomicWrite} does, and with
- * - `ERR_ATOMIC_CORRUPT_INDEX`: the file is not UTF-8 or not JSON (an empty file is not JSON either). `offset`, `line`
+ * - `ERR_ATOMIC_CORRUPT_INDEX`: the file is not UTF-8 or not JSON (an empty file is not JSON either), or nothing that `codec` can parse. `offset`, `line`
  *   and `column` say where. It is never overwritten;
  * - `ERR_ATOMIC_LOSSY_INDEX`: the file has a number that JavaScript would change (see `numbers`). `offset`, `line` and
  *   `column` say where, `literal` which;
@@ -1069,6 +1209,7 @@ export declare function atomicIndexPatch(path: PathLike, patch: IndexPatch, opti
  * - `ERR_ATOMIC_NETWORK_FS`: the file is on a network file system (see `network`);
  * - `ERR_ATOMIC_REENTRANT`: the call was made inside `fn` of a call for the same file;
  * - `ERR_STRING_TOO_LONG`: the file, or what it is to become, is longer than a string can be (0x1fffffe8 characters);
+ * - `ERR_ATOMIC_NO_CODEC`: the library of a codec of this package is not installed;
  * - `ERR_INVALID_RETURN_VALUE`: `fn` returned something else than an object or an array; or one that is not JSON; or
  *   one that JSON would write as `{}` although there is more to it: a `Map`, a `Set`, an iterator, an instance of a
  *   class without `toJSON`. The same is true for a `Map`, a `Set`, a promise and the like in it.
@@ -1475,7 +1616,7 @@ export declare function list(prefix: PathLike, options?: (CloudOptions & { signa
  * index, use {@link atomicIndexUpdate}: what is read here and written later may undo what others have written meanwhile.
  *
  * `options.initial` is what a file that does not exist counts as; `options.numbers` says what becomes of numbers that JavaScript would
- * change, `options.schema` what the index has to be like, as in {@link UpdateOptions}. `options.migrate` works on the value that is
+ * change, `options.codec` what parses the file, `options.schema` what the index has to be like, as in {@link UpdateOptions}. `options.migrate` works on the value that is
  * returned: the file stays as it is. For an object there are those of {@link CloudOptions} too.
  *
  * Rejects with an {@link AtomicError}: `ERR_ATOMIC_CORRUPT_INDEX`, `ERR_ATOMIC_LOSSY_INDEX`, `ERR_ATOMIC_SCHEMA`, `ERR_STRING_TOO_LONG`, with
@@ -1485,7 +1626,7 @@ export declare function list(prefix: PathLike, options?: (CloudOptions & { signa
 export declare function readIndex<T = any>(path: PathLike, options?: ReadIndexOptions<T> | null): Promise<IndexRead<T>>
 
 /** Options of {@link readIndex}. */
-export interface ReadIndexOptions<T = any> extends Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'schema' | 'migrate'>, CloudOptions {
+export interface ReadIndexOptions<T = any> extends Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'codec' | 'schema' | 'migrate'>, CloudOptions {
   /**
    * What to do if the index is broken or missing: it is not JSON, it does not pass `schema`, or the disk cannot read it (`EIO`).
    * `'backup'` reads the newest good one of `${path}.backup`, `${path}.backup.1` and so on, as the option `backup` of
@@ -1562,7 +1703,7 @@ export declare function recover(root: PathLike, options?: RecoverOptions | null)
  * Makes an index good again that is broken or missing. It takes the lock of {@link atomicIndexUpdate} and looks at the index under it. If it is
  * good, nothing is done: so of many processes that have found it broken one recovers it, and no older state is put over a newer one.
  *
- * Broken is an index that is not JSON (`ERR_ATOMIC_CORRUPT_INDEX`), that does not pass `schema` even after `migrate`
+ * Broken is an index that is not JSON, or that `codec` cannot parse (`ERR_ATOMIC_CORRUPT_INDEX`), that does not pass `schema` even after `migrate`
  * (`ERR_ATOMIC_SCHEMA`), or that the disk cannot read (`EIO`). It is replaced by the first of these that there is:
  *
  * 1. the newest good one of `${path}.backup`, `${path}.backup.1` and so on, as the option `backup` of {@link atomicIndexUpdate} leaves them:
@@ -1589,7 +1730,7 @@ export declare function recover(root: PathLike, options?: RecoverOptions | null)
 export declare function recoverIndex<T extends object = any>(path: PathLike, options?: RecoverIndexOptions<T> | null): Promise<IndexRecovery<T>>
 
 /** Options of {@link IndexLock.recover}, and of {@link recoverIndex}. */
-export interface RecoveryOptions<T = any> extends Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'schema' | 'migrate' | 'flush' | 'verify'> {
+export interface RecoveryOptions<T = any> extends Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'codec' | 'schema' | 'migrate' | 'flush' | 'verify'> {
   /**
    * Makes an index when no backup is good, from what it was made of: the files that it lists. It gets the error that says what is wrong
    * with the index, or `undefined` if the file is missing. It is called with the lock held, at most once for all processes if it
@@ -1646,11 +1787,11 @@ export interface RemoveResult {
 
 /**
  * Puts an earlier version of an index back, under the lock of {@link atomicIndexUpdate}. `backup` is the number of a generation, 0 for
- * `${path}.backup`, 1 for `${path}.backup.1` and so on, or the path of any file that is an index.
+ * `${path}.backup`, 1 for `${path}.backup.1` and so on, or the path of any file that is an index. What is no JSON needs `codec`.
  *
  * The version that was there becomes the newest backup, so `restoreIndex(path, 0)` undoes it. A generation that is put back leaves the row of
  * backups: of the index and its backups no version is lost, and no more are kept than before. A file outside the row stays where it is. An index that
- * is not JSON, or that the disk cannot read, becomes no backup: it is set aside, as by {@link recoverIndex}. An index that says the same as the
+ * is not JSON (or that `codec` cannot parse), or that the disk cannot read, becomes no backup: it is set aside, as by {@link recoverIndex}. An index that says the same as the
  * backup is left as it is. Without an index the backup is copied.
  *
  * Rejects with an {@link AtomicError}: `ERR_ATOMIC_CORRUPT_INDEX` or `ENOENT` with the `path` of the backup, if that is not JSON or missing;
@@ -1675,10 +1816,10 @@ export declare function restoreIndex(path: PathLike, backup: number | PathLike, 
 export declare function snapshotRead<const P extends readonly PathLike[]>(root: PathLike, paths: P, options?: SnapshotOptions | BufferEncoding | null): Promise<{ -readonly [K in keyof P]: string | null }>
 
 /**
- * As {@link snapshotRead}, for JSON: resolves with the parsed values, and `undefined` for a file that is not there. Rejects with
- * `ERR_ATOMIC_CORRUPT_INDEX` for one that is not JSON.
+ * As {@link snapshotRead}, for JSON, or what `codec` parses: resolves with the parsed values, and `undefined` for a file that is not there. Rejects with
+ * `ERR_ATOMIC_CORRUPT_INDEX` for one that is neither.
  */
-export declare function snapshotReadIndex<T extends readonly unknown[] = any[]>(root: PathLike, paths: readonly PathLike[], options?: Omit<SnapshotOptions, 'encoding'> | null): Promise<{ [K in keyof T]: T[K] | undefined }>
+export declare function snapshotReadIndex<T extends readonly unknown[] = any[]>(root: PathLike, paths: readonly PathLike[], options?: (Omit<SnapshotOptions, 'encoding'> & Pick<UpdateOptions, 'codec'>) | null): Promise<{ [K in keyof T]: T[K] | undefined }>
 
 /**
  * Counts what this process has done since it started: all of its threads together, and all copies of the package that share
@@ -1741,6 +1882,58 @@ export interface Stats {
   transactions: number
 }
 
+/**
+ * Removes what killed processes have left in a directory: temp files, lock files, trees that were being built or removed, files that a
+ * transaction has staged. It need not be called: the next write in a directory removes the temp files there. It is for directories in which
+ * nobody writes any more, and for people who want to see what there is.
+ *
+ * Whether a living process has something is told by locks of the system (`flock`), which a killed process cannot have: so it holds for
+ * other threads, other processes, and processes in other containers that have the directory mounted. Neither process ids nor names of
+ * hosts are looked at.
+ *
+ * Not removed, but told in `kept`: what belongs to a transaction that {@link recover} has to complete first, and what may be the only copy of
+ * something. Not touched and not told: backups, `NAME.corrupt-…` and `NAME.torn-…` files, and all files of other programs.
+ *
+ * ```ts
+ * const { removed, kept } = await sweep('content', { recursive: true, olderThan: 3_600_000 })
+ * for (const { path, reason } of kept) console.warn(`${path} stays: ${reason}`)
+ * ```
+ *
+ * It runs on a thread of its own and holds a few descriptors, however many files there are; the result grows with the leftovers.
+ * Removals are not flushed: a power cut can bring leftovers back.
+ *
+ * Rejects with an {@link AtomicError}: `ENOENT`, `ENOTDIR`, `EACCES` for `directory` itself; `ERR_ATOMIC_UNSUPPORTED` for a place in a store.
+ * What fails below is told in `errors` and `kept`, and the sweep goes on.
+ *
+ * Not promised: files whose lock was given up by the file system (an overlay that copies a file up, a network file system) count as left
+ * behind. Use `olderThan` there.
+ */
+export declare function sweep(directory: PathLike, options?: SweepOptions | null): Promise<SweepResult>
+
+/** Options of {@link sweep}. */
+export interface SweepOptions {
+  /**
+   * Sweep the directories below too. Neither symbolic links nor mounts are followed, and no tree that is being built is entered.
+   *
+   * @default false
+   */
+  recursive?: boolean
+  /**
+   * Keep what was changed less than so many milliseconds ago. What a living process has stays in any case, however old it is.
+   *
+   * @default 0
+   */
+  olderThan?: number
+  /**
+   * Remove nothing, and tell what would be removed.
+   *
+   * @default false
+   */
+  dryRun?: boolean
+  /** Aborts the call. What was removed by then is gone. */
+  signal?: AbortSignal
+}
+
 /** A part of a line that {@link appendLines} has found at the end of the file and set aside. */
 export interface TornLine {
   /**
@@ -1762,7 +1955,7 @@ export interface TornLine {
 export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flush' | 'verify' | 'mkdir' | 'fallback' | 'publish' | 'signal' | 'endpoint' | 'maxAttempts'> {
   /**
    * What `fn` gets if the file does not exist. It is copied as JSON during the call, so one value can serve many
-   * calls. A value that JSON cannot express rejects with `ERR_INVALID_ARG_VALUE`.
+   * calls; with `codec`, that copies it. A value that JSON, or the codec, cannot express rejects with `ERR_INVALID_ARG_VALUE`.
    *
    * @default undefined
    */
@@ -1832,6 +2025,25 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
    */
   network?: 'refuse' | 'allow'
   /**
+   * What parses and prints the index, if that is no plain JSON: `parse(text)` gets what the file says, and `stringify(value, previous)` makes the
+   * text that replaces it, from what `fn` returned. `previous` is the text that is replaced (`undefined` for a new file), for a codec that keeps
+   * comments. `@pipeline/atomic/jsonc`, `/yaml`, `/toml` and `/devalue` are ready ones. Both functions are synchronous; they run under the
+   * lock, once for all calls that share a commit. Only calls with the very same codec do.
+   *
+   * - A `parse` that throws rejects with `ERR_ATOMIC_CORRUPT_INDEX`: `cause` is what it has thrown; `offset`, `line` and `column` say where,
+   *   if that has an `offset` (in UTF-16 units), or a `line` and a `column` from 1. So does a file that is not UTF-8, is empty, or has NUL
+   *   characters, as after a power cut; `parse` is not called for that.
+   * - A `stringify` that throws, or returns something else than a string that can be read again (not empty, no NUL characters, no lone surrogates),
+   *   rejects with `ERR_INVALID_RETURN_VALUE`, and nothing is written. Of several calls only those do whose functions bring that about.
+   * - The file is left as it is if the text is the same, character by character. Line ends and the final one are the codec's; a byte order mark
+   *   stays in the file, and the codec does not see it.
+   *
+   * `space` and `numbers` mean nothing with a codec. For files only: an object in a store rejects with `ERR_ATOMIC_UNSUPPORTED`.
+   *
+   * @default JSON
+   */
+  codec?: IndexCodec
+  /**
    * What the index has to be like: any [Standard Schema](https://standardschema.dev), as zod, valibot and arktype make them.
    * What is read (`initial` too) is checked before `fn` gets it, and what `fn` returns before it is written; an index that does not pass
    * rejects with `ERR_ATOMIC_SCHEMA`, and the file is unchanged. It is a check: the index is passed on as it is, without the
@@ -1884,7 +2096,8 @@ export interface UpdateResult extends WriteResult {
  * ```
  *
  * What comes is always the newest version: those that come and go while the body of the loop runs are skipped, and `previous` is what the
- * body had last (the very object; `undefined` at first). A change that leaves the same JSON is none: another layout, a touch, or a way
+ * body had last (the very object; `undefined` at first). A change that leaves the same JSON is none (with `codec`: the same
+ * text, were each version printed anew, so a comment is no change): another layout, a touch, or a way
  * there and back while the body ran.
  *
  * The *directory* of the file is watched, because a file that is replaced is another one; and those above it, so the path may lead
@@ -1894,7 +2107,7 @@ export interface UpdateResult extends WriteResult {
  * A *missing* file counts as `options.initial`: at once at the beginning, and later when it has been missing for a second, because some
  * programs remove a file before they write it anew. Without `initial` there is no version until there is a file. A *broken* one is tried
  * again with each change, for another program may be in the middle of a write; when it has been broken for a second, that goes to
- * `options.onError`, or ends the iteration. `options.numbers`, `schema` and `migrate` are as in {@link readIndex}.
+ * `options.onError`, or ends the iteration. `options.numbers`, `codec`, `schema` and `migrate` are as in {@link readIndex}.
  *
  * Nothing happens before the first step. While a step waits, the process stays alive. `break`, `return()` and `options.signal` end the
  * watch and close all that it has open; an iterator that is only forgotten stays open.
@@ -1910,7 +2123,7 @@ export interface UpdateResult extends WriteResult {
 export declare function watchIndex<T = any>(path: PathLike, options?: WatchIndexOptions<T> | null): AsyncIterableIterator<IndexChange<T>>
 
 /** Options of {@link watchIndex}. */
-export interface WatchIndexOptions<T = any> extends Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'schema' | 'migrate'> {
+export interface WatchIndexOptions<T = any> extends Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'codec' | 'schema' | 'migrate'> {
   /** Ends the iteration: the step that waits, or else the next one, rejects with an `AbortError`. */
   signal?: AbortSignal
   /**

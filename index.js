@@ -89,6 +89,8 @@ module.exports.atomicWrite = observed('write', 'atomicWrite', 0)
 module.exports.atomicWriteAll = observed('batch', 'atomicWriteAll', -1)
 module.exports.beginTransaction = addon.beginTransaction
 module.exports.copyDirectoryAtomic = observed('directory', 'copyDirectoryAtomic', 1)
+module.exports.inspectDirectory = addon.inspectDirectory
+module.exports.inspectIndexLock = addon.inspectIndexLock
 module.exports.list = addon.list
 module.exports.readIndex = addon.readIndex
 module.exports.readLines = addon.readLines
@@ -100,6 +102,7 @@ module.exports.restoreIndex = addon.restoreIndex
 module.exports.snapshotRead = addon.snapshotRead
 module.exports.snapshotReadIndex = addon.snapshotReadIndex
 module.exports.stats = addon.stats
+module.exports.sweep = addon.sweep
 module.exports.watchIndex = addon.watchIndex
 module.exports.withIndexLock = addon.withIndexLock
 addon.setCloudLoader(loadCloud)

@@ -42,6 +42,11 @@ const outcomes: Record<string, (read: (name: string) => string, output: string) 
   "atomicIndexUpdate('visits.json'": (read) => {
     expect(JSON.parse(read('visits.json'))).toEqual({ '/': 2, '/about': 1 })
   },
+  "atomicIndexUpdate('settings.jsonc'": (read) => {
+    expect(read('settings.jsonc')).toBe(
+      '{\n  // Bright rooms\n  "theme": "dark",\n  "fonts": ["serif"], // one is enough\n}\n',
+    )
+  },
   "atomicIndexPatch('tags.json'": (_, output) => {
     expect(output).toBe('{ rust: 3, node: 5 }\n')
   },

@@ -49,9 +49,17 @@ export async function generate(/** @type {string} */ folder) {
 /** Types that no function in Rust has, for all others to name. */
 function typesOfScripts() {
   const folder = join(root, 'src/api/types')
-  const parts = ['values', 'errors', 'stores', 'index', 'lines', 'transaction', 'observe', 'sweep', 'inspection'].map((name) =>
-    readFileSync(join(folder, `${name}.d.ts`), 'utf8'),
-  )
+  const parts = [
+    'values',
+    'errors',
+    'stores',
+    'index',
+    'lines',
+    'transaction',
+    'observe',
+    'sweep',
+    'inspection',
+  ].map((name) => readFileSync(join(folder, `${name}.d.ts`), 'utf8'))
   return ['/// <reference types="node" />\n', ...parts].join('\n')
 }
 

@@ -123,6 +123,17 @@ describe('the packed packages', () => {
   test('hold the loader, the types, the program and the texts, and nothing else', () => {
     expect(main.files.filter((file) => file !== 'README.md')).toEqual([
       'LICENSE',
+      'codecs/devalue.d.ts',
+      'codecs/devalue.js',
+      'codecs/diff.js',
+      'codecs/jsonc.d.ts',
+      'codecs/jsonc.js',
+      'codecs/merge.js',
+      'codecs/peer.js',
+      'codecs/toml.d.ts',
+      'codecs/toml.js',
+      'codecs/yaml.d.ts',
+      'codecs/yaml.js',
       'dist/cli.js',
       'index.d.ts',
       'index.js',
@@ -155,12 +166,12 @@ describe('the packed packages', () => {
 
 describe('a project that installed them can', () => {
   test('import', async () => {
-    expect(await node('import.mjs')).toBe('imported\n')
+    expect(await node('import.mjs')).toBe('imported .jsonc .yaml .toml .json\n')
     expect(readFileSync(join(project, 'import.json'), 'utf8')).toBe('{\n  "n": 1\n}')
   })
 
   test('require', async () => {
-    expect(await node('require.cjs')).toBe('required\n')
+    expect(await node('require.cjs')).toBe('required .jsonc .yaml .toml .json\n')
   })
 
   test('start the program, by its name and by that of the package', async () => {

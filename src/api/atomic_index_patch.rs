@@ -49,6 +49,10 @@ fn start<'env>(
         return Err(args::wrong_type(env, "patch.delete", "an instance of Array", &delete));
     }
     if raw::is_object(options) {
+        let codec = raw::get(env, options, c"codec")?;
+        if let (Target::Cloud(path), true) = (&target, raw::is_object(&codec)) {
+            return Err(path.unsupported(env, atomic_index_update::WITHOUT_CODECS));
+        }
         let wait = raw::get(env, options, c"wait")?;
         let known = matches!(args::word(env, &wait)?.as_deref(), Some("accepted" | "applied"));
         if raw::type_of(&wait) != ValueType::Undefined && !known {

@@ -19,6 +19,7 @@ use crate::api::options::{Checked, WriteOptions, WriteResult, milliseconds};
 use crate::js::cloud::{Object, update};
 use crate::js::error::from_engine;
 use crate::js::index::call::{self, Change, Request};
+use crate::js::index::format::Format;
 use crate::js::index::schema::Schema;
 use crate::js::index::{group, json};
 use crate::js::inside;
@@ -27,6 +28,9 @@ use crate::js::value::thrown::LONGEST;
 use crate::js::value::{FilePath, Kept, Result, Signal, Target, args, copy, path, promise, raw};
 
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What to do with an object in a store that is no JSON.
+pub const WITHOUT_CODECS: &str = "options.codec is for files; an index in a store is JSON";
 
 /// Options of {@link atomicIndexUpdate}. `mode`, `flush`, `verify`, `mkdir`, `fallback`, `publish` and `signal` are those of
 /// {@link atomicWrite}. They are read once, when the function is called. An option of the wrong type rejects with
@@ -39,7 +43,7 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Default)]
 pub struct UpdateOptions<'env> {
     /// What `fn` gets if the file does not exist. It is copied as JSON during the call, so one value can serve many
-    /// calls. A value that JSON cannot express rejects with `ERR_INVALID_ARG_VALUE`.
+    /// calls; with `codec`, that copies it. A value that JSON, or the codec, cannot express rejects with `ERR_INVALID_ARG_VALUE`.
     ///
     /// @default undefined
     #[napi(ts_type = "T")]
@@ -102,6 +106,24 @@ pub struct UpdateOptions<'env> {
     /// @default 'refuse'
     #[napi(ts_type = "'refuse' | 'allow'")]
     pub network: Option<Unknown<'env>>,
+    /// What parses and prints the index, if that is no plain JSON: `parse(text)` gets what the file says, and `stringify(value, previous)` makes the
+    /// text that replaces it, from what `fn` returned. `previous` is the text that is replaced (`undefined` for a new file), for a codec that keeps
+    /// comments. `@pipeline/atomic/jsonc`, `/yaml`, `/toml` and `/devalue` are ready ones. Both functions are synchronous; they run under the
+    /// lock, once for all calls that share a commit. Only calls with the very same codec do.
+    ///
+    /// - A `parse` that throws rejects with `ERR_ATOMIC_CORRUPT_INDEX`: `cause` is what it has thrown; `offset`, `line` and `column` say where,
+    ///   if that has an `offset` (in UTF-16 units), or a `line` and a `column` from 1. So does a file that is not UTF-8, is empty, or has NUL
+    ///   characters, as after a power cut; `parse` is not called for that.
+    /// - A `stringify` that throws, or returns something else than a string that can be read again (not empty, no NUL characters, no lone surrogates),
+    ///   rejects with `ERR_INVALID_RETURN_VALUE`, and nothing is written. Of several calls only those do whose functions bring that about.
+    /// - The file is left as it is if the text is the same, character by character. Line ends and the final one are the codec's; a byte order mark
+    ///   stays in the file, and the codec does not see it.
+    ///
+    /// `space` and `numbers` mean nothing with a codec. For files only: an object in a store rejects with `ERR_ATOMIC_UNSUPPORTED`.
+    ///
+    /// @default JSON
+    #[napi(ts_type = "IndexCodec")]
+    pub codec: Option<Unknown<'env>>,
     /// What the index has to be like: any [Standard Schema](https://standardschema.dev), as zod, valibot and arktype make them.
     /// What is read (`initial` too) is checked before `fn` gets it, and what `fn` returns before it is written; an index that does not pass
     /// rejects with `ERR_ATOMIC_SCHEMA`, and the file is unchanged. It is a check: the index is passed on as it is, without the
@@ -142,7 +164,7 @@ pub struct UpdateResult {
     pub batch_size: u32,
 }
 
-/// Changes a JSON file without losing an update: any number of calls, worker threads and processes may do so at the
+/// Changes a JSON file, or one of another format by `codec`, without losing an update: any number of calls, worker threads and processes may do so at the
 /// same time, and each works on what the one before it left.
 ///
 /// `fn` gets the parsed index, or `undefined` if there is no file and no `initial`, and returns the next index: an
@@ -171,7 +193,7 @@ pub struct UpdateResult {
 /// the file; if its process is killed, others take the lock over at once.
 ///
 /// Rejects with an {@link AtomicError} as {@link atomicWrite} does, and with
-/// - `ERR_ATOMIC_CORRUPT_INDEX`: the file is not UTF-8 or not JSON (an empty file is not JSON either). `offset`, `line`
+/// - `ERR_ATOMIC_CORRUPT_INDEX`: the file is not UTF-8 or not JSON (an empty file is not JSON either), or nothing that `codec` can parse. `offset`, `line`
 ///   and `column` say where. It is never overwritten;
 /// - `ERR_ATOMIC_LOSSY_INDEX`: the file has a number that JavaScript would change (see `numbers`). `offset`, `line` and
 ///   `column` say where, `literal` which;
@@ -183,6 +205,7 @@ pub struct UpdateResult {
 /// - `ERR_ATOMIC_NETWORK_FS`: the file is on a network file system (see `network`);
 /// - `ERR_ATOMIC_REENTRANT`: the call was made inside `fn` of a call for the same file;
 /// - `ERR_STRING_TOO_LONG`: the file, or what it is to become, is longer than a string can be (0x1fffffe8 characters);
+/// - `ERR_ATOMIC_NO_CODEC`: the library of a codec of this package is not installed;
 /// - `ERR_INVALID_RETURN_VALUE`: `fn` returned something else than an object or an array; or one that is not JSON; or
 ///   one that JSON would write as `{}` although there is more to it: a `Map`, a `Set`, an iterator, an instance of a
 ///   class without `toJSON`. The same is true for a `Map`, a `Set`, a promise and the like in it.
@@ -232,8 +255,9 @@ pub fn start<'env>(
     let own = args::options::<UpdateOptions<'_>>(env, "of type Object", options_given)?.unwrap_or_default();
     let timeout = milliseconds(env, "options.timeout", own.timeout.as_ref(), DEFAULT_TIMEOUT)?;
     let shared = args::options::<WriteOptions<'_>>(env, "of type Object", options_given)?.unwrap_or_default();
-    let ParsedUpdate { options, initial, schema } = match &target {
+    let ParsedUpdate { options, initial, format, schema } = match &target {
         Target::Local(path) => parse(env, path, &own, &shared)?,
+        Target::Cloud(path) if own.codec.is_some() => return Err(path.unsupported(env, WITHOUT_CODECS)),
         Target::Cloud(_) => parse_text(env, &own)?,
     };
     let checked =
@@ -247,6 +271,7 @@ pub fn start<'env>(
             function: Kept::new(env, function)?,
             initial: initial.clone(),
             options: options.clone(),
+            format: format.clone(),
             schema: schema.clone(),
             signal: shared.signal.as_ref().map(|signal| Kept::new(env, signal)).transpose()?,
             since,
@@ -262,6 +287,7 @@ pub fn start<'env>(
         shown: target.shown().to_owned(),
         initial,
         options,
+        format,
         schema,
         inside: inside::current(env),
         signal,
@@ -318,19 +344,29 @@ pub fn parse<'env>(
     let Checked { commit, mkdir } = shared.check(env)?;
     let backup = backup::parse(env, own.backup.as_ref(), path)?;
     let network = network(env, own.network.as_ref())?;
-    let ParsedUpdate { options, initial, schema } = parse_text(env, own)?;
-    Ok(ParsedUpdate { options: EngineOptions { commit, backup, mkdir, network, ..options }, initial, schema })
+    let text = parse_text(env, own)?;
+    let options = EngineOptions { commit, backup, mkdir, network, ..text.options };
+    Ok(ParsedUpdate { options, ..text })
 }
 
 /// How to parse, check and print an index, wherever it is.
 pub fn parse_text<'env>(env: &'env Env, own: &UpdateOptions<'_>) -> Result<'env, ParsedUpdate> {
-    let initial =
-        own.initial.as_ref().map(|initial| json::snapshot(env, "options.initial", initial)).transpose()?;
+    let format = Format::from_options(env, own.codec.as_ref())?;
+    let snapshot = |initial| format.snapshot(env, "options.initial", initial);
+    let initial = own.initial.as_ref().map(snapshot).transpose()?;
     let space = own.space.as_ref().map(|given| space(env, given)).transpose()?;
     let numbers = own.numbers.as_ref().map(|given| numbers(env, given)).transpose()?.unwrap_or_default();
-    let options = EngineOptions { space, numbers, longest: Some(LONGEST), ..EngineOptions::default() };
+    // How JSON is laid out, and what its numbers lose, means nothing to a codec.
+    let (space, numbers) = if format == Format::Json { (space, numbers) } else { (None, Numbers::Lossy) };
+    let options = EngineOptions {
+        format: format.known(),
+        space,
+        numbers,
+        longest: Some(LONGEST),
+        ..EngineOptions::default()
+    };
     let schema = Schema::from_options(env, own.schema.as_ref(), own.migrate.as_ref())?;
-    Ok(ParsedUpdate { options, initial, schema })
+    Ok(ParsedUpdate { options, initial, format, schema })
 }
 
 /// What a caller is told of an update of a file.

@@ -3,7 +3,6 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use engine::index::file::UpdateOptions as EngineOptions;
 use engine::index::hold_job::HoldOptions;
 use engine::steps;
 use napi::Env;
@@ -16,7 +15,6 @@ use crate::api::read_index::IndexRead;
 use crate::api::recover_index;
 use crate::js::error::from_engine;
 use crate::js::index::call::{self, Change, Request};
-use crate::js::index::json;
 use crate::js::index::lock::{self, AcquireArgs, Lock};
 use crate::js::index::read;
 use crate::js::index::recover::recover;
@@ -73,7 +71,7 @@ impl IndexLock {
     /// for earlier calls on this lock (by default 30,000 ms).
     #[napi(
         ts_generic_types = "T = any",
-        ts_args_type = "options?: Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'schema' | 'migrate' | 'timeout'> | null",
+        ts_args_type = "options?: Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'codec' | 'schema' | 'migrate' | 'timeout'> | null",
         ts_return_type = "Promise<IndexRead<T>>"
     )]
     pub fn read<'env>(&self, env: &'env Env, options: Unknown<'env>) -> napi::Result<Unknown<'env>> {
@@ -94,9 +92,9 @@ impl IndexLock {
         function: Unknown<'env>,
         options: Unknown<'env>,
     ) -> napi::Result<Unknown<'env>> {
-        let change =
-            args::function(env, "fn", &function).and_then(|()| Kept::new(env, &function)).map(Change::Call);
-        promise::answer(env, change.and_then(|change| update(env, &self.lock, change, &options)))
+        let checked = args::function(env, "fn", &function);
+        let given = Given::Function(&function);
+        promise::answer(env, checked.and_then(|()| update(env, &self.lock, given, &options)))
     }
 
     /// Replaces the index by `value`, an object or an array, whatever the index says: also if it is no JSON, or has numbers that
@@ -114,10 +112,9 @@ impl IndexLock {
         value: Unknown<'env>,
         options: Unknown<'env>,
     ) -> napi::Result<Unknown<'env>> {
-        let change = args::index(env, "value", &value)
-            .and_then(|()| json::snapshot(env, "value", &value))
-            .map(Change::Value);
-        promise::answer(env, change.and_then(|change| update(env, &self.lock, change, &options)))
+        let checked = args::index(env, "value", &value);
+        let given = Given::Value(&value);
+        promise::answer(env, checked.and_then(|()| update(env, &self.lock, given, &options)))
     }
 
     /// Makes the index good again, as {@link recoverIndex} does, if it is broken or missing. `timeout` is how long to wait for earlier calls
@@ -310,10 +307,10 @@ fn wrap(env: &Env, locks: Vec<Rc<Lock>>, is_several: bool, is_lent: bool) -> Res
 fn read_under<'env>(env: &'env Env, lock: &Lock, options: &Unknown<'env>) -> Result<'env, Unknown<'env>> {
     let own = args::options::<UpdateOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
     let timeout = milliseconds(env, "options.timeout", own.timeout.as_ref(), DEFAULT_TIMEOUT)?;
-    let ParsedUpdate { options, initial, schema } = atomic_index_update::parse_text(env, &own)?;
-    let EngineOptions { numbers, .. } = options;
+    let ParsedUpdate { options, initial, format, schema } = atomic_index_update::parse_text(env, &own)?;
+    let (numbers, shown) = (options.numbers, lock.path.shown.clone());
     let found = lock.open(env, options, timeout, move |env, opened| {
-        IndexRead::of(env, opened.snapshot.as_ref(), initial.as_deref(), numbers)
+        IndexRead::of(env, &format, opened.snapshot.as_ref(), initial.as_deref(), numbers, &shown)
     })?;
     read::checked(env, found, schema, lock.path.shown.clone())
 }
@@ -328,10 +325,19 @@ fn recover_under<'env>(
     recover(env, lock.clone(), recover_index::parse(env, lock.path.clone(), options, timeout)?)
 }
 
+/// What an index is to become.
+#[derive(Clone, Copy)]
+enum Given<'a> {
+    /// What this makes of it.
+    Function(&'a Unknown<'a>),
+    /// This.
+    Value(&'a Unknown<'a>),
+}
+
 fn update<'env>(
     env: &'env Env,
     lock: &Lock,
-    change: Change,
+    given: Given<'_>,
     options: &Unknown<'env>,
 ) -> Result<'env, Unknown<'env>> {
     let since = Instant::now();
@@ -348,16 +354,16 @@ fn update<'env>(
         return Err(args::wrong_value(env, "options.onCorrupt", reason, given));
     }
     let timeout = milliseconds(env, "options.timeout", own.timeout.as_ref(), DEFAULT_TIMEOUT)?;
-    let ParsedUpdate { mut options, initial, schema } =
+    let ParsedUpdate { mut options, initial, format, schema } =
         atomic_index_update::parse(env, &lock.path, &own, &shared)?;
     options.commit.in_place = lock.in_place;
-    options.anyway = matches!(change, Change::Value(_));
-    let change = match (change, &schema) {
-        (Change::Call(function), Some(schema)) => {
-            let checked = schema.checked(env, &function.get(env)?, &lock.path.shown, false)?;
-            Change::Call(Kept::new(env, &checked)?)
+    options.anyway = matches!(given, Given::Value(_));
+    let change = match (given, &schema) {
+        (Given::Function(function), Some(schema)) => {
+            Change::Call(Kept::new(env, &schema.checked(env, function, &lock.path.shown, false)?)?)
         }
-        (change, _) => change,
+        (Given::Function(function), None) => Change::Call(Kept::new(env, function)?),
+        (Given::Value(value), _) => Change::Value(format.snapshot(env, "value", value)?),
     };
     let request = Request {
         id: call::next_id(),
@@ -365,6 +371,7 @@ fn update<'env>(
         shown: lock.path.shown.clone(),
         initial,
         options,
+        format,
         schema,
         inside: inside::current(env),
         signal: Signal::attach(env, shared.signal.as_ref())?,

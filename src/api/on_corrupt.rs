@@ -12,6 +12,7 @@ use napi::{Env, ValueType};
 
 use crate::api::{atomic_index_update, read_index, recover_index};
 use crate::js::index::call::{self, Change, Request};
+use crate::js::index::format::Format;
 use crate::js::index::lock::AcquireArgs;
 use crate::js::index::recover::Recovery;
 use crate::js::index::schema::Schema;
@@ -34,6 +35,7 @@ pub struct Again {
     pub function: Kept,
     pub initial: Option<Vec<u16>>,
     pub options: EngineOptions,
+    pub format: Format,
     pub schema: Option<Schema>,
     /// The caller's.
     pub signal: Option<Kept>,
@@ -74,7 +76,7 @@ impl Again {
             return Err(Thrown(error));
         }
         let signal = self.attach(env)?;
-        let Self { path, options, schema, initial, .. } = &self;
+        let Self { path, options, format, schema, initial, .. } = &self;
         let hold = HoldOptions {
             mkdir: options.mkdir,
             network: options.network,
@@ -84,8 +86,9 @@ impl Again {
         };
         let options = EngineOptions { backup: None, space: None, ..options.clone() };
         let recovery = Recovery {
-            read: read_index::from_file(path.clone(), options.clone(), None),
+            read: read_index::from_file(path.clone(), options.clone(), format.clone(), None),
             options,
+            format: format.clone(),
             schema: schema.clone(),
             initial: initial.clone(),
             rebuild: match &self.on_corrupt.rebuild {
@@ -101,7 +104,7 @@ impl Again {
 
     fn update(self, env: &Env) -> Result<'_, Unknown<'_>> {
         let (signal, timeout) = (self.attach(env)?, self.time_left());
-        let Self { path, function, initial, options, schema, fn_timeout, .. } = self;
+        let Self { path, function, initial, options, format, schema, fn_timeout, .. } = self;
         let since = Instant::now();
         let request = Request {
             id: call::next_id(),
@@ -109,6 +112,7 @@ impl Again {
             shown: path.shown.clone(),
             initial,
             options,
+            format,
             schema,
             inside: inside::current(env),
             signal,

@@ -9,10 +9,10 @@ use napi::Env;
 use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
 
-use crate::api::atomic_index_update::{UpdateOptions, parse_text};
+use crate::api::atomic_index_update::{UpdateOptions, WITHOUT_CODECS, parse_text};
 use crate::js::cloud::peer;
 use crate::js::error::from_engine;
-use crate::js::index::json;
+use crate::js::index::format::Format;
 use crate::js::index::read::{self, Read};
 use crate::js::task;
 use crate::js::transaction::ParsedUpdate;
@@ -22,7 +22,7 @@ use crate::js::value::{CloudPath, FilePath, Kept, Result, Target, args, path, pr
 #[napi(
     object,
     object_to_js = false,
-    js_name = "ReadIndexOptions<T = any> extends Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'schema' | 'migrate'>, CloudOptions"
+    js_name = "ReadIndexOptions<T = any> extends Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'codec' | 'schema' | 'migrate'>, CloudOptions"
 )]
 #[derive(Default)]
 pub struct ReadIndexOptions<'env> {
@@ -59,7 +59,7 @@ pub struct IndexRead<'env> {
 /// index, use {@link atomicIndexUpdate}: what is read here and written later may undo what others have written meanwhile.
 ///
 /// `options.initial` is what a file that does not exist counts as; `options.numbers` says what becomes of numbers that JavaScript would
-/// change, `options.schema` what the index has to be like, as in {@link UpdateOptions}. `options.migrate` works on the value that is
+/// change, `options.codec` what parses the file, `options.schema` what the index has to be like, as in {@link UpdateOptions}. `options.migrate` works on the value that is
 /// returned: the file stays as it is. For an object there are those of {@link CloudOptions} too.
 ///
 /// Rejects with an {@link AtomicError}: `ERR_ATOMIC_CORRUPT_INDEX`, `ERR_ATOMIC_LOSSY_INDEX`, `ERR_ATOMIC_SCHEMA`, `ERR_STRING_TOO_LONG`, with
@@ -84,9 +84,10 @@ fn start<'env>(env: &'env Env, path: &Unknown<'env>, options: Unknown<'env>) -> 
     let own = args::options::<UpdateOptions<'_>>(env, "of type Object", &options)?.unwrap_or_default();
     let reading = args::options::<ReadIndexOptions<'_>>(env, "of type Object", &options)?.unwrap_or_default();
     let with_backups = fallback(env, reading.fallback.as_ref())?;
-    let ParsedUpdate { options: text, initial, schema } = parse_text(env, &own)?;
+    let ParsedUpdate { options: text, initial, format, schema } = parse_text(env, &own)?;
     let read = match target {
-        Target::Local(path) => from_file(path, text, initial),
+        Target::Local(path) => from_file(path, text, format, initial),
+        Target::Cloud(path) if format != Format::Json => return Err(path.unsupported(env, WITHOUT_CODECS)),
         Target::Cloud(path) => from_store(env, path, options)?,
     };
     match with_backups {
@@ -104,16 +105,16 @@ fn fallback<'env>(env: &'env Env, given: Option<&Unknown<'env>>) -> Result<'env,
 }
 
 /// Reads the file, or one whose name ends in more.
-pub fn from_file(path: FilePath, options: EngineOptions, initial: Option<Vec<u16>>) -> Read {
+pub fn from_file(path: FilePath, options: EngineOptions, format: Format, initial: Option<Vec<u16>>) -> Read {
     let numbers = options.numbers;
     let initial = Rc::new(initial);
     Rc::new(move |env, suffix| {
-        let initial = initial.clone();
+        let (initial, format) = (initial.clone(), format.clone());
         let shown = format!("{}{suffix}", path.shown);
         let job = ReadJob::new(with_suffix(&path.absolute, suffix), options.clone());
         task::start(env, job, move |env, read| {
             let read = read.map_err(|error| from_engine(env, &error, &shown, || None))?;
-            IndexRead::of(env, read.as_ref(), initial.as_deref(), numbers)
+            IndexRead::of(env, &format, read.as_ref(), initial.as_deref(), numbers, &shown)
         })
     })
 }
@@ -142,12 +143,14 @@ impl IndexRead<'_> {
     /// What a file says, or without one `initial`.
     pub fn of<'env>(
         env: &'env Env,
+        format: &Format,
         read: Option<&Snapshot>,
         initial: Option<&[u16]>,
         numbers: Numbers,
+        shown: &str,
     ) -> Result<'env, Unknown<'env>> {
         let text = read.map(|snapshot| &snapshot.text);
-        let value = json::parse(env, text, initial, numbers)?;
+        let value = format.parse(env, text, initial, numbers, shown)?;
         let source = Some(if text.is_some() { "file" } else { "initial" });
         raw::to_js(env, IndexRead { value, source, version: None, backup: None, corrupt: None })
     }

@@ -21,7 +21,7 @@ use crate::js::value::{FilePath, Kept, Result, args, promise};
 #[napi(
     object,
     object_to_js = false,
-    js_name = "RecoveryOptions<T = any> extends Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'schema' | 'migrate' | 'flush' | 'verify'>"
+    js_name = "RecoveryOptions<T = any> extends Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'codec' | 'schema' | 'migrate' | 'flush' | 'verify'>"
 )]
 #[derive(Default)]
 pub struct RecoveryOptions<'env> {
@@ -38,7 +38,7 @@ pub struct RecoveryOptions<'env> {
 /// Makes an index good again that is broken or missing. It takes the lock of {@link atomicIndexUpdate} and looks at the index under it. If it is
 /// good, nothing is done: so of many processes that have found it broken one recovers it, and no older state is put over a newer one.
 ///
-/// Broken is an index that is not JSON (`ERR_ATOMIC_CORRUPT_INDEX`), that does not pass `schema` even after `migrate`
+/// Broken is an index that is not JSON, or that `codec` cannot parse (`ERR_ATOMIC_CORRUPT_INDEX`), that does not pass `schema` even after `migrate`
 /// (`ERR_ATOMIC_SCHEMA`), or that the disk cannot read (`EIO`). It is replaced by the first of these that there is:
 ///
 /// 1. the newest good one of `${path}.backup`, `${path}.backup.1` and so on, as the option `backup` of {@link atomicIndexUpdate} leaves them:
@@ -116,8 +116,8 @@ pub fn parse<'env>(
     if let Some(initial) = &update.initial {
         args::index(env, "options.initial", initial)?;
     }
-    let ParsedUpdate { options, initial, schema } = parse_text(env, &update)?;
+    let ParsedUpdate { options, initial, format, schema } = parse_text(env, &update)?;
     let options = EngineOptions { commit, ..options };
-    let read = read_index::from_file(file, options.clone(), None);
-    Ok(Recovery { options, schema, initial, rebuild, timeout, read })
+    let read = read_index::from_file(file, options.clone(), format.clone(), None);
+    Ok(Recovery { options, format, schema, initial, rebuild, timeout, read })
 }

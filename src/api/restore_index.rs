@@ -9,14 +9,16 @@ use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 use napi_derive::napi;
 
-use crate::api::atomic_index_update::DEFAULT_TIMEOUT;
+use crate::api::atomic_index_update::{DEFAULT_TIMEOUT, UpdateOptions};
 use crate::api::index_lock;
 use crate::api::options::WriteOptions;
+use crate::api::read_index;
 use crate::js::error::from_engine;
+use crate::js::index::format::Format;
 use crate::js::index::lock::{self, Lock};
 use crate::js::task;
 use crate::js::value::thrown::{LONGEST, internal};
-use crate::js::value::{Result, args, copy, path, promise, raw};
+use crate::js::value::{FilePath, Result, Thrown, args, copy, path, promise, raw};
 
 const INSTEAD: &str = "a backup is a file; of an object in a store the bucket can keep versions";
 
@@ -24,11 +26,11 @@ const INSTEAD: &str = "a backup is a file; of an object in a store the bucket ca
 const MOST_GENERATIONS: f64 = 1000.0;
 
 /// Puts an earlier version of an index back, under the lock of {@link atomicIndexUpdate}. `backup` is the number of a generation, 0 for
-/// `${path}.backup`, 1 for `${path}.backup.1` and so on, or the path of any file that is an index.
+/// `${path}.backup`, 1 for `${path}.backup.1` and so on, or the path of any file that is an index. What is no JSON needs `codec`.
 ///
 /// The version that was there becomes the newest backup, so `restoreIndex(path, 0)` undoes it. A generation that is put back leaves the row of
 /// backups: of the index and its backups no version is lost, and no more are kept than before. A file outside the row stays where it is. An index that
-/// is not JSON, or that the disk cannot read, becomes no backup: it is set aside, as by {@link recoverIndex}. An index that says the same as the
+/// is not JSON (or that `codec` cannot parse), or that the disk cannot read, becomes no backup: it is set aside, as by {@link recoverIndex}. An index that says the same as the
 /// backup is left as it is. Without an index the backup is copied.
 ///
 /// Rejects with an {@link AtomicError}: `ERR_ATOMIC_CORRUPT_INDEX` or `ENOENT` with the `path` of the backup, if that is not JSON or missing;
@@ -80,13 +82,33 @@ fn start<'env>(
         (from.absolute, from.shown)
     };
     let newest = PathBuf::from(newest(file.absolute));
-    let options =
-        EngineOptions { commit, numbers: Numbers::Lossy, longest: Some(LONGEST), ..EngineOptions::default() };
+    let own = args::options::<UpdateOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
+    let format = Format::from_options(env, own.codec.as_ref())?;
+    let options = EngineOptions {
+        commit,
+        format: format.known(),
+        numbers: Numbers::Lossy,
+        longest: Some(LONGEST),
+        ..EngineOptions::default()
+    };
+    let source = FilePath { absolute: from, shown: source };
     lock::acquire(env, args, move |env, locks| {
         let Some(lock) = locks.into_iter().next() else {
             return Err(internal(env, "no lock was taken"));
         };
-        let restored = restore(env, &lock, from, newest, source, options);
+        let restored = match format {
+            Format::Json => restore(env, &lock, source, newest, Format::Json, options),
+            codec => {
+                // The engine does not know whether it is an index.
+                let read = read_index::from_file(source.clone(), options.clone(), codec.clone(), None);
+                let lock = lock.clone();
+                read(env, "").and_then(|read| {
+                    promise::then(env, &read, move |env, _| {
+                        restore(env, &lock, source, newest, codec, options)
+                    })
+                })
+            }
+        };
         let restored = restored.or_else(|thrown| promise::of(env, Err(thrown)))?;
         promise::finally(env, &restored, move |env| lock.release(env))
     })
@@ -95,9 +117,9 @@ fn start<'env>(
 fn restore<'env>(
     env: &'env Env,
     lock: &Rc<Lock>,
-    from: PathBuf,
+    source: FilePath,
     newest: PathBuf,
-    source: String,
+    format: Format,
     mut options: EngineOptions,
 ) -> Result<'env, Unknown<'env>> {
     options.commit.in_place = lock.in_place;
@@ -106,14 +128,21 @@ fn restore<'env>(
     let now = raw::construct(env, &raw::global(env, c"Date")?, &[])?;
     let now = copy::text(env, &raw::invoke(env, &now, c"toISOString", &[])?)?;
     let stamp = format!("{}Z", now.split('.').next().unwrap_or_default().replace(['-', ':'], ""));
-    lock.open(env, anyway, DEFAULT_TIMEOUT, move |env, opened| {
-        let job = RestoreJob::new(opened, path.absolute.clone(), from, newest, stamp, options);
+    lock.open(env, anyway, DEFAULT_TIMEOUT, move |env, mut opened| {
+        if let (Format::Codec(_), Some(snapshot)) = (&format, &mut opened.snapshot)
+            && snapshot.fault.is_none()
+            && let Err(Thrown(error)) =
+                format.parse(env, Some(&snapshot.text), None, Numbers::Lossy, &path.shown)
+        {
+            snapshot.refuse(copy::text(env, &raw::get(env, &error, c"message")?)?);
+        }
+        let job = RestoreJob::new(opened, path.absolute.clone(), source.absolute, newest, stamp, options);
         task::start(env, job, move |env, restored| {
             let restored = restored.map_err(|error| from_engine(env, &error, &path.shown, || None))?;
             let told = raw::object(env)?;
             raw::define(env, &told, c"written", &raw::to_js(env, restored.receipt.written)?)?;
             raw::define(env, &told, c"durable", &raw::to_js(env, restored.receipt.durable)?)?;
-            raw::define(env, &told, c"source", &raw::to_js(env, source)?)?;
+            raw::define(env, &told, c"source", &raw::to_js(env, source.shown.as_str())?)?;
             if restored.is_kept {
                 raw::define(env, &told, c"backup", &raw::to_js(env, format!("{}.backup", path.shown))?)?;
             }

@@ -126,11 +126,11 @@ pub fn snapshot_read<'env>(
     promise::answer(env, call(env, PARSE, Exported::SnapshotRead, &[root, paths, options]))
 }
 
-/// As {@link snapshotRead}, for JSON: resolves with the parsed values, and `undefined` for a file that is not there. Rejects with
-/// `ERR_ATOMIC_CORRUPT_INDEX` for one that is not JSON.
+/// As {@link snapshotRead}, for JSON, or what `codec` parses: resolves with the parsed values, and `undefined` for a file that is not there. Rejects with
+/// `ERR_ATOMIC_CORRUPT_INDEX` for one that is neither.
 #[napi(
     ts_generic_types = "T extends readonly unknown[] = any[]",
-    ts_args_type = "root: PathLike, paths: readonly PathLike[], options?: Omit<SnapshotOptions, 'encoding'> | null",
+    ts_args_type = "root: PathLike, paths: readonly PathLike[], options?: (Omit<SnapshotOptions, 'encoding'> & Pick<UpdateOptions, 'codec'>) | null",
     ts_return_type = "Promise<{ [K in keyof T]: T[K] | undefined }>"
 )]
 pub fn snapshot_read_index<'env>(

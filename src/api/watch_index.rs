@@ -18,7 +18,7 @@ const INSTEAD: &str = "a store does not tell of changes; read the object from ti
 #[napi(
     object,
     object_to_js = false,
-    js_name = "WatchIndexOptions<T = any> extends Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'schema' | 'migrate'>"
+    js_name = "WatchIndexOptions<T = any> extends Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'codec' | 'schema' | 'migrate'>"
 )]
 #[derive(Default)]
 pub struct WatchIndexOptions<'env> {
@@ -44,7 +44,8 @@ pub struct WatchIndexOptions<'env> {
 /// ```
 ///
 /// What comes is always the newest version: those that come and go while the body of the loop runs are skipped, and `previous` is what the
-/// body had last (the very object; `undefined` at first). A change that leaves the same JSON is none: another layout, a touch, or a way
+/// body had last (the very object; `undefined` at first). A change that leaves the same JSON is none (with `codec`: the same
+/// text, were each version printed anew, so a comment is no change): another layout, a touch, or a way
 /// there and back while the body ran.
 ///
 /// The *directory* of the file is watched, because a file that is replaced is another one; and those above it, so the path may lead
@@ -54,7 +55,7 @@ pub struct WatchIndexOptions<'env> {
 /// A *missing* file counts as `options.initial`: at once at the beginning, and later when it has been missing for a second, because some
 /// programs remove a file before they write it anew. Without `initial` there is no version until there is a file. A *broken* one is tried
 /// again with each change, for another program may be in the middle of a write; when it has been broken for a second, that goes to
-/// `options.onError`, or ends the iteration. `options.numbers`, `schema` and `migrate` are as in {@link readIndex}.
+/// `options.onError`, or ends the iteration. `options.numbers`, `codec`, `schema` and `migrate` are as in {@link readIndex}.
 ///
 /// Nothing happens before the first step. While a step waits, the process stays alive. `break`, `return()` and `options.signal` end the
 /// watch and close all that it has open; an iterator that is only forgotten stays open.
@@ -90,13 +91,14 @@ fn start<'env>(env: &'env Env, path: &Unknown<'env>, options: &Unknown<'env>) ->
     if let Some(on_error) = &own.on_error {
         args::function(env, "options.onError", on_error)?;
     }
-    let ParsedUpdate { options, initial, schema } = parse_text(env, &text)?;
+    let ParsedUpdate { options, initial, format, schema } = parse_text(env, &text)?;
     watch::start(
         env,
         WatchArgs {
             has_initial: initial.is_some(),
-            read: from_file(file.clone(), options, initial),
+            read: from_file(file.clone(), options, format.clone(), initial),
             path: file,
+            format,
             schema,
             on_error: own.on_error.unwrap_or_else(|| raw::undefined(env)),
             signal: own.signal,

@@ -9,8 +9,8 @@ pub mod cleanup_watchdog;
 pub mod command;
 pub mod order;
 pub mod parallel;
-mod stall;
 pub mod staging;
+mod stall;
 
 use std::ffi::CStr;
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 export type AtomicErrorCode =
   /** The bytes read back are not the bytes given. `offset` is the first that differs, where that is known. */
   | 'ERR_ATOMIC_VERIFY'
-  /** The file is not UTF-8 or not JSON; `offset`, `line` and `column` say where. It is never overwritten. */
+  /** The file is not UTF-8, not JSON, or nothing that `codec` can parse; `offset`, `line` and `column` say where. It is never overwritten. */
   | 'ERR_ATOMIC_CORRUPT_INDEX'
   /** The index has a number that JavaScript would change: `offset`, `line`, `column`, `literal`. See `numbers`. */
   | 'ERR_ATOMIC_LOSSY_INDEX'
@@ -48,6 +48,8 @@ export type AtomicErrorCode =
   | 'ERR_ATOMIC_STORE_UNFIT'
   /** The path is that of an object in a store, and the package for these is not installed, or cannot be loaded. */
   | 'ERR_ATOMIC_NO_CLOUD'
+  /** The library of a codec of this package is not installed, or cannot be loaded. The message says what to type. */
+  | 'ERR_ATOMIC_NO_CODEC'
   /** The index does not pass the option `schema`. Nothing was written. */
   | 'ERR_ATOMIC_SCHEMA'
   /** The function has no meaning for this path: a directory in an object store, a release on a disk. The message says what to call. */

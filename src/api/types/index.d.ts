@@ -21,6 +21,19 @@ export interface SchemaIssue {
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
 }
 
+/**
+ * What parses and prints an index that is no plain JSON: see {@link UpdateOptions.codec}. `@pipeline/atomic/jsonc`, `/yaml`, `/toml` and
+ * `/devalue` have ready ones.
+ */
+export interface IndexCodec {
+  /** What a text says; without a byte order mark. It throws for one that is broken. */
+  parse(text: string): unknown
+  /** A text that says `value`. `previous` is the text that it replaces, which `parse` has accepted; `undefined` for a new file. */
+  stringify(value: any, previous: string | undefined): string
+  /** The end of the names of such files, such as `'.yaml'`: for programs that choose a codec by a name. This package does not look at it. */
+  readonly extension?: string
+}
+
 /** A change of an index, for {@link atomicIndexPatch}. */
 export interface IndexPatch {
   /** The keys to set. */
@@ -138,7 +151,10 @@ export interface IndexRecovery<T = any> {
 }
 
 /** Options of {@link restoreIndex}. */
-export interface RestoreIndexOptions extends IndexLockOptions, Pick<WriteOptions, 'flush' | 'verify'> {}
+export interface RestoreIndexOptions
+  extends IndexLockOptions,
+    Pick<WriteOptions, 'flush' | 'verify'>,
+    Pick<UpdateOptions, 'codec'> {}
 
 /** What {@link restoreIndex} has done. */
 export interface IndexRestoration {

@@ -40,7 +40,7 @@ export type TransactionWriteOptions = Pick<
 /** How a transaction updates an index. `backup` is below the root as well; it is a copy, written by the same transaction. */
 export type TransactionUpdateOptions<T = any> = Pick<
   UpdateOptions<T>,
-  'initial' | 'space' | 'numbers' | 'backup' | 'schema' | 'migrate' | 'mode' | 'verify' | 'mkdir'
+  'initial' | 'space' | 'numbers' | 'backup' | 'codec' | 'schema' | 'migrate' | 'mode' | 'verify' | 'mkdir'
 >
 
 /** An index as a transaction has written it. */
@@ -96,11 +96,11 @@ export interface Transaction {
   /** As `read`, parsed; without a file `initial`. To change an index, prefer `update`, which waits for its turn. */
   readIndex<T extends object = any>(
     path: PathLike,
-    options: Pick<UpdateOptions<T>, 'numbers' | 'schema' | 'migrate'> & { initial: T },
+    options: Pick<UpdateOptions<T>, 'numbers' | 'codec' | 'schema' | 'migrate'> & { initial: T },
   ): Promise<T>
   readIndex<T extends object = any>(
     path: PathLike,
-    options?: Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'schema' | 'migrate'>,
+    options?: Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'codec' | 'schema' | 'migrate'>,
   ): Promise<T | undefined>
 }
 

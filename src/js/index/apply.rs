@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use engine::process::Key;
 use engine::process::inside::Function;
+use napi::Env;
 use napi::bindgen_prelude::Unknown;
-use napi::{Env, ValueType};
 
 use crate::js::index::call::{Call, Request};
-use crate::js::index::lost;
 use crate::js::inside::Context;
-use crate::js::value::thrown::invalid_return;
-use crate::js::value::{Kept, Result, args, raw};
+use crate::js::value::Result;
 
 /// `fn(index)`, or `fn(index, run)`. Calls that it makes are to know that it is waited for, and that the call has what these `keys` are for.
 /// `needs_context`: also those that it makes after it has returned.
@@ -32,20 +30,4 @@ pub fn call<'env>(
     let arguments: Vec<_> = [Some(*index), told].into_iter().flatten().collect();
     let run = if needs_context { Context::run } else { Context::run_without };
     run(env, inside, function, &arguments)
-}
-
-/// The next index, if it can be one.
-///
-/// # Errors
-/// `ERR_INVALID_RETURN_VALUE`.
-pub fn check<'env>(env: &'env Env, next: &Unknown<'_>) -> Result<'env, Kept> {
-    if raw::type_of(next) == ValueType::Object {
-        lost::check_index(env, next)?;
-        return Kept::new(env, next);
-    }
-    let got = args::describe(env, next);
-    let hint =
-        if raw::type_of(next) == ValueType::Undefined { ": did you forget to return the index?" } else { "" };
-    let message = format!("The function must return an object or an array. Received {got}{hint}");
-    Err(invalid_return(env, &message, None))
 }

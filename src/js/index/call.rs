@@ -20,6 +20,7 @@ use engine::steps::Steps;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
+use crate::js::index::format::Format;
 use crate::js::index::held::{Outcome, failed};
 use crate::js::index::schema::Schema;
 use crate::js::index::stop::Stop;
@@ -35,10 +36,12 @@ pub struct Request {
     pub change: Change,
     /// What the caller calls the file.
     pub shown: String,
-    /// JSON for the function when there is no file.
+    /// Text for the function when there is no file.
     pub initial: Option<Vec<u16>>,
     /// How to write.
     pub options: UpdateOptions,
+    /// What parses and prints the index.
+    pub format: Format,
     /// What the index has to be like. The function checks what it is given.
     pub schema: Option<Schema>,
     /// What the call was made inside of.
@@ -61,7 +64,7 @@ pub struct Request {
 pub enum Change {
     /// What this function makes of it.
     Call(Kept),
-    /// This, as JSON, whatever it is.
+    /// This, as text, whatever it is.
     Value(Vec<u16>),
 }
 

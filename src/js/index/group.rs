@@ -22,9 +22,10 @@ use napi::bindgen_prelude::Unknown;
 use run::Run;
 
 use crate::js::index::call::{self, Call, Change, Command, Request, WeakCall};
+use crate::js::index::codec::Previous;
 use crate::js::index::file::{Answer, FileIndex};
+use crate::js::index::format::Format;
 use crate::js::index::held::{Doubt, Held, Outcome, Patience, Replace, Replaced, failed};
-use crate::js::index::json;
 use crate::js::index::schema::Schema;
 use crate::js::inside::Context;
 use crate::js::task::{self, Timer};
@@ -45,6 +46,8 @@ pub struct Group {
     patience: Patience,
     /// How all are written.
     options: UpdateOptions,
+    /// What parses and prints the index for all.
+    format: Format,
     /// What all ask of the index.
     schema: Option<Schema>,
     /// What all have asked of a store.
@@ -78,12 +81,13 @@ impl Group {
     /// Starts with `leader`, which has the index.
     pub fn lead(env: &Env, leader: &Rc<Call>, held: Box<dyn Held>) {
         leader.waited.set(held.waited());
-        let Request { options, schema, store, deadline, .. } = &leader.request;
+        let Request { options, format, schema, store, deadline, .. } = &leader.request;
         let group = Self {
             policy: RefCell::new(Policy::new(WeakCall(Rc::downgrade(leader)))),
             patience: held.patience(),
             held: RefCell::new(Some(held)),
             options: options.clone(),
+            format: format.clone(),
             schema: schema.clone(),
             store: store.clone(),
             until: Cell::new(*deadline),
@@ -119,8 +123,11 @@ impl Group {
 
     /// Takes the next call of this thread out of the queue, if it is to be written in the same way.
     fn take_follower(&self) -> Option<WeakCall> {
-        let suits = |Request { options, schema, store, .. }: &_| {
-            *options == self.options && *schema == self.schema && *store == self.store
+        let suits = |Request { options, format, schema, store, .. }: &_| {
+            *options == self.options
+                && *format == self.format
+                && *schema == self.schema
+                && *store == self.store
         };
         let suits = |id| call::find(id).is_some_and(|call| suits(&call.request));
         let call = call::find(self.held.borrow().as_ref()?.take_follower(&suits)?)?;
@@ -164,7 +171,8 @@ impl Group {
         }
         let held = self.held.borrow();
         let text = held.as_ref().and_then(|held| held.text());
-        json::parse(env, text, call.request.initial.as_deref(), self.options.numbers)
+        let Request { initial, shown, .. } = &call.request;
+        self.format.parse(env, text, initial.as_deref(), self.options.numbers, shown)
     }
 
     /// Lets the policy check the calls that wait for a function. `false`: there are none.
@@ -267,8 +275,13 @@ impl Group {
         held: &mut dyn Held,
         shown: &str,
     ) -> Result<'env, Data> {
-        let layout = held.text().map(|text| text.layout.clone()).unwrap_or_default();
-        let text = json::stringify(env, &index.get(env)?, self.options.space.as_ref(), &layout, shown)?;
+        let previous = match held.text() {
+            None => Previous::None,
+            Some(text) if self.options.anyway => Previous::Any(text),
+            Some(text) => Previous::Parsed(text),
+        };
+        let (index, space) = (index.get(env)?, self.options.space.as_ref());
+        let text = self.format.stringify(env, &index, previous, space, shown)?;
         held.forget();
         data::text(env, &text)
     }

@@ -2,7 +2,9 @@
 
 mod apply;
 pub mod call;
+pub mod codec;
 pub mod file;
+pub mod format;
 pub mod group;
 pub mod held;
 pub mod json;

@@ -10,7 +10,6 @@ use engine::cancel::Cancel;
 use engine::error::Error;
 use engine::index::file::UpdateOptions;
 use engine::index::job::Opened;
-use engine::index::layout::Layout;
 use engine::index::mend_job::{MendJob, With};
 use engine::job::DropJob;
 use engine::process::Inside;
@@ -19,15 +18,16 @@ use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 
 use crate::js::error::from_engine;
+use crate::js::index::codec::Previous;
+use crate::js::index::format::Format;
 use crate::js::index::lock::Lock;
 use crate::js::index::read::{self, Read};
 use crate::js::index::schema::Schema;
-use crate::js::index::{apply, json};
 use crate::js::inside::{self, Context};
 use crate::js::task;
 use crate::js::value::once::{Once, run_script};
 use crate::js::value::thrown::internal;
-use crate::js::value::{Kept, Result, copy, data, promise, raw};
+use crate::js::value::{Kept, Result, Thrown, copy, data, promise, raw};
 
 const SCRIPT: &str = include_str!("recover.js");
 
@@ -35,9 +35,11 @@ const SCRIPT: &str = include_str!("recover.js");
 pub struct Recovery {
     /// How to read it, and to write another one.
     pub options: UpdateOptions,
+    /// What parses and prints it.
+    pub format: Format,
     /// What it has to be like.
     pub schema: Option<Schema>,
-    /// JSON for an index that nothing else can be made of.
+    /// Text for an index that nothing else can be made of.
     pub initial: Option<Vec<u16>>,
     /// The caller's function that makes one.
     pub rebuild: Option<Kept>,
@@ -97,7 +99,7 @@ impl Steps {
         Ok(format!("{}{}", self.shown(), copy::text(env, suffix)?))
     }
 
-    fn failed<'env>(&self, env: &'env Env, error: &Error) -> crate::js::value::Thrown<'env> {
+    fn failed<'env>(&self, env: &'env Env, error: &Error) -> Thrown<'env> {
         from_engine(env, error, self.shown(), || None)
     }
 
@@ -112,8 +114,13 @@ impl Steps {
             let corrupt = snapshot.and_then(|snapshot| snapshot.fault.as_ref());
             let looked = match corrupt {
                 Some(fault) => raw::define(env, &found, c"corrupt", &steps.failed(env, fault).0),
-                None => json::parse(env, snapshot.map(|snapshot| &snapshot.text), None, numbers)
-                    .and_then(|value| raw::define(env, &found, c"value", &value)),
+                None => {
+                    let text = snapshot.map(|snapshot| &snapshot.text);
+                    match steps.recovery.format.parse(env, text, None, numbers, steps.shown()) {
+                        Ok(value) => raw::define(env, &found, c"value", &value),
+                        Err(Thrown(corrupt)) => raw::define(env, &found, c"corrupt", &corrupt),
+                    }
+                }
             };
             steps.opened.replace(Some(opened));
             looked.map(|()| found)
@@ -133,8 +140,8 @@ impl Steps {
     }
 
     fn initial<'env>(&self, env: &'env Env) -> Result<'env, Unknown<'env>> {
-        let Recovery { initial, options, .. } = &self.recovery;
-        let value = json::parse(env, None, initial.as_deref(), options.numbers)?;
+        let Recovery { initial, options, format, .. } = &self.recovery;
+        let value = format.parse(env, None, initial.as_deref(), options.numbers, self.shown())?;
         self.check(env, &value, &raw::to_js(env, "")?)
     }
 
@@ -164,7 +171,7 @@ impl Steps {
         })?;
         let steps = self.clone();
         promise::then(env, &returned, move |env, value| {
-            apply::check(env, &value)?;
+            steps.recovery.format.check_returned(env, &value)?;
             let Some(schema) = &steps.recovery.schema else { return Ok(value) };
             let checked =
                 schema.check_made_as(env, &value, steps.shown(), "what the function 'rebuild' returned")?;
@@ -186,8 +193,7 @@ impl Steps {
             With::File(PathBuf::from(path))
         } else {
             let value = raw::get(env, with, c"value")?;
-            let layout = Layout::default();
-            let text = json::stringify(env, &value, None, &layout, self.shown())?;
+            let text = self.recovery.format.stringify(env, &value, Previous::None, None, self.shown())?;
             With::Text(data::text(env, &text)?)
         };
         let Some(opened) = self.opened.take() else {

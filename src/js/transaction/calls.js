@@ -283,7 +283,7 @@ async function snapshotReadIndex(root, paths, options) {
   return contents.map((content, at) => {
     if (content === null) return undefined
     const file = fileAt(handle, 'paths', paths[at])
-    const [update] = native.update(file.handle, { numbers: 'lossy' })
+    const [update] = native.update(file.handle, { numbers: 'lossy', codec: options?.codec })
     return native.parseBytes(content, update, file.shown)
   })
 }

@@ -9,7 +9,6 @@ use engine::cancel::Cancel;
 use engine::data::Data;
 use engine::error::{Error, ErrorKind};
 use engine::index::file::Snapshot;
-use engine::index::layout::Layout;
 use engine::lock::holder::{Blocker, Timeout};
 use engine::process::inside::Function;
 use engine::process::{Inside, Key};
@@ -19,13 +18,13 @@ use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 
 use crate::js::error::from_engine;
-use crate::js::index::{json, lost};
+use crate::js::index::codec::Previous;
 use crate::js::inside::{self, Code, Context};
 use crate::js::task::{self, Timer};
 use crate::js::transaction::jobs;
 use crate::js::transaction::parse::{Parse, ParsedUpdate, ParsedWrite};
 use crate::js::value::handle::{make, position, take, with};
-use crate::js::value::thrown::{Result, abort, invalid_return, invalid_state};
+use crate::js::value::thrown::{Result, abort, invalid_state};
 use crate::js::value::{FilePath, Kept, Thrown, args, copy, data, path, promise, raw};
 
 type Native = for<'env> fn(&'env Env, [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>>;
@@ -151,19 +150,16 @@ fn bytes<'env>(env: &'env Env, [given, ..]: [Unknown<'env>; 7]) -> Result<'env, 
     raw::to_js(env, napi::bindgen_prelude::Buffer::from(bytes))
 }
 
-/// `(snapshot, update) → value`
+/// `(snapshot, update, shown) → value`
 fn parse_index<'env>(
     env: &'env Env,
-    [snapshot, update, ..]: [Unknown<'env>; 7],
+    [snapshot, update, shown, ..]: [Unknown<'env>; 7],
 ) -> Result<'env, Unknown<'env>> {
-    let update = with(env, &update, ParsedUpdate::clone)?;
+    let ParsedUpdate { options, initial, format, .. } = with(env, &update, ParsedUpdate::clone)?;
+    let shown = copy::text(env, &shown)?;
     let parse = |snapshot: &Option<Snapshot>| {
-        json::parse(
-            env,
-            snapshot.as_ref().map(|known| &known.text),
-            update.initial.as_deref(),
-            update.options.numbers,
-        )
+        let text = snapshot.as_ref().map(|known| &known.text);
+        format.parse(env, text, initial.as_deref(), options.numbers, &shown)
     };
     with(env, &snapshot, parse)?
 }
@@ -173,33 +169,18 @@ fn parse_bytes<'env>(
     env: &'env Env,
     [given, update, shown, ..]: [Unknown<'env>; 7],
 ) -> Result<'env, Unknown<'env>> {
-    let update = with(env, &update, ParsedUpdate::clone)?;
+    let ParsedUpdate { options, initial, format, .. } = with(env, &update, ParsedUpdate::clone)?;
+    let shown = copy::text(env, &shown)?;
     match copy::bytes(env, &given) {
-        Some(bytes) => {
-            let text = engine::index::json::check_index(bytes);
-            let shown = copy::text(env, &shown)?;
-            let text = text.map_err(|error| from_engine(env, &error, &shown, || None))?;
-            let text = copy::string(env, engine::index::layout::without_mark(&text), text.is_ascii())?;
-            raw::invoke(env, &raw::global(env, c"JSON")?, c"parse", &[text])
-        }
-        None => json::parse(env, None, update.initial.as_deref(), update.options.numbers),
+        Some(bytes) => format.parse_bytes(env, bytes, &shown),
+        None => format.parse(env, None, initial.as_deref(), options.numbers, &shown),
     }
 }
 
-/// `(value)`: throws unless it can be an index.
-fn check_index<'env>(env: &'env Env, [next, ..]: [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>> {
-    if raw::type_of(&next) == ValueType::Object {
-        lost::check_index(env, &next)?;
-        return Ok(next);
-    }
-    let got = args::describe(env, &next);
-    let hint = if raw::type_of(&next) == ValueType::Undefined {
-        ": did you forget to return the index?"
-    } else {
-        ""
-    };
-    let message = format!("The function must return an object or an array. Received {got}{hint}");
-    Err(invalid_return(env, &message, None))
+/// `(value, update) → value`: throws unless it can be an index.
+fn check_index<'env>(env: &'env Env, [next, update, ..]: [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>> {
+    let format = with(env, &update, |update: &ParsedUpdate| update.format.clone())?;
+    format.check_returned(env, &next).map(|_| next)
 }
 
 /// `(fn, update, shown) → fn`: for indexes that pass the schema of the update.
@@ -236,16 +217,16 @@ fn stringify<'env>(
     env: &'env Env,
     [value, snapshot, update, shown, ..]: [Unknown<'env>; 7],
 ) -> Result<'env, Unknown<'env>> {
-    let update = with(env, &update, ParsedUpdate::clone)?;
-    let layout = match raw::type_of(&snapshot) {
-        ValueType::External => with(env, &snapshot, |snapshot: &Option<Snapshot>| {
-            snapshot.as_ref().map(|known| known.text.layout.clone())
-        })?,
-        _ => None,
-    };
-    let layout = layout.unwrap_or_else(Layout::default);
+    let ParsedUpdate { options, format, .. } = with(env, &update, ParsedUpdate::clone)?;
     let shown = copy::text(env, &shown)?;
-    let text = json::stringify(env, &value, update.options.space.as_ref(), &layout, &shown)?;
+    let print = |snapshot: Option<&Snapshot>| {
+        let previous = snapshot.map_or(Previous::None, |known| Previous::Parsed(&known.text));
+        format.stringify(env, &value, previous, options.space.as_ref(), &shown)
+    };
+    let text = match raw::type_of(&snapshot) {
+        ValueType::External => with(env, &snapshot, |known: &Option<Snapshot>| print(known.as_ref()))?,
+        _ => print(None),
+    }?;
     make(env, Arc::new(data::text(env, &text)?))
 }
 

@@ -7,6 +7,7 @@ use engine::write::Options;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
+use crate::js::index::format::Format;
 use crate::js::index::schema::Schema;
 use crate::js::value::thrown::Result;
 use crate::js::value::{Encoding, FilePath};
@@ -28,7 +29,7 @@ pub type ParsedWrite = (Options, bool, Encoding);
 impl ParsedUpdate {
     /// Whether functions can be given the same parsed index.
     pub fn is_like(&self, other: &Self) -> bool {
-        self.options == other.options && self.schema == other.schema
+        self.options == other.options && self.format == other.format && self.schema == other.schema
     }
 }
 
@@ -37,8 +38,10 @@ impl ParsedUpdate {
 pub struct ParsedUpdate {
     /// How to read and write it.
     pub options: UpdateOptions,
-    /// JSON for the function when there is no file.
+    /// Text for the function when there is no file.
     pub initial: Option<Vec<u16>>,
+    /// What parses and prints the index.
+    pub format: Format,
     /// What the index has to be like.
     pub schema: Option<Schema>,
 }

@@ -62,7 +62,7 @@ class States {
 
   async update(op, before, _call, run) {
     const value = await run(op.fn, await this.#valueOf(op, before))
-    op.result.next = ours(() => native.check(value))
+    op.result.next = ours(() => native.check(value, op.how.handle))
     const backup = before?.backup ?? (op.backup && this.#at(op.backup))
     // The backup's name is taken from here on.
     if (backup !== undefined && before?.backup === undefined)
@@ -78,7 +78,7 @@ class States {
       const snapshot = this.#locked.index(this.#at(op.file))
       if (snapshot instanceof Error) throw own(snapshot)
       const since = native.now()
-      const value = ours(() => native.parse(snapshot, handle))
+      const value = ours(() => native.parse(snapshot, handle, shown))
       this.parsing += native.now() - since
       return value
     }

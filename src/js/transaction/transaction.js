@@ -169,7 +169,7 @@ class Transaction {
 
   async #updated({ fn, how, file }, content) {
     const next = await fn(native.parseBytes(content, how.handle, file.shown))
-    return native.bytes(native.stringify(native.check(next), undefined, how.handle, file.shown))
+    return native.bytes(native.stringify(native.check(next, how.handle), undefined, how.handle, file.shown))
   }
 
   #defaults(options) {

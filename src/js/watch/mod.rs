@@ -9,6 +9,7 @@ use std::rc::Rc;
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 
+use crate::js::index::format::Format;
 use crate::js::index::read::Read;
 use crate::js::index::schema::Schema;
 use crate::js::value::once::{Once, run_script};
@@ -23,6 +24,8 @@ pub struct WatchArgs<'env> {
     pub path: FilePath,
     /// Reads it.
     pub read: Read,
+    /// What parses and prints it.
+    pub format: Format,
     /// What it has to be like.
     pub schema: Option<Schema>,
     /// Whether a missing file counts as something.
@@ -35,7 +38,7 @@ pub struct WatchArgs<'env> {
 
 /// An async iterator of the versions of an index. Nothing is watched before its first step.
 pub fn start<'env>(env: &'env Env, args: WatchArgs<'env>) -> Result<'env, Unknown<'env>> {
-    let WatchArgs { path, read, schema, has_initial, on_error, signal } = args;
+    let WatchArgs { path, read, format, schema, has_initial, on_error, signal } = args;
     let exports = script(env, &path.shown)?;
     // A character for each byte: a name need not be UTF-8.
     let bytes: String =
@@ -43,6 +46,8 @@ pub fn start<'env>(env: &'env Env, args: WatchArgs<'env>) -> Result<'env, Unknow
     let native = raw::object(env)?;
     let read = promise::callback(env, "read", move |env, []| read(env, ""))?;
     raw::define(env, &native, c"read", &read)?;
+    let print = promise::callback(env, "print", move |env, [value]| format.print(env, &value))?;
+    raw::define(env, &native, c"print", &print)?;
     let check = promise::callback(env, "check", move |env, [value]| match &schema {
         Some(schema) => schema.check_read(env, &value, &path.shown),
         None => Ok(value),

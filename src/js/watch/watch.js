@@ -28,7 +28,7 @@ async function versionAt(path) {
 }
 
 /**
- * `native.read()` reads the file, `native.check(value)` passes on a value that is as it is to be, `native.listen(react)` listens
+ * `native.read()` reads the file, `native.print(value)` makes a text by which values are compared, `native.check(value)` passes on a value that is as it is to be, `native.listen(react)` listens
  * to the signal until `native.unlisten()`, and `native.aborted()` is the error of that.
  */
 class Watch {
@@ -143,7 +143,7 @@ class Watch {
       if (!isAtRest) this.#look()
       const isThere = source === 'file'
       if (!isThere && (!this.#hasInitial || (this.#text !== undefined && !this.#isSettled(MISSING)))) return
-      const text = JSON.stringify(read)
+      const text = this.#native.print(read)
       const isNew = text !== this.#text
       const value = isNew ? await this.#native.check(read) : undefined
       this.#doubt = undefined

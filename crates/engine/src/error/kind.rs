@@ -5,6 +5,7 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use crate::error::Error;
+use crate::index::format::Format;
 use crate::lock::holder::Timeout;
 use crate::sys;
 
@@ -42,7 +43,7 @@ pub enum ErrorKind {
         /// What there is instead: "nothing", "a file", …
         what: &'static str,
     },
-    /// The index is not UTF-8 or not JSON.
+    /// The index is not UTF-8, not JSON, or no text that its caller can parse.
     CorruptIndex {
         /// Where.
         place: Box<Place>,
@@ -50,6 +51,8 @@ pub enum ErrorKind {
         reason: String,
         /// What to do.
         advice: Box<str>,
+        /// What it was to be.
+        format: Format,
     },
     /// The index has a number that JavaScript would change.
     LossyIndex {
@@ -218,8 +221,8 @@ impl fmt::Display for ErrorKind {
                 "build left {what} where it was to leave a directory: it may remove the directory that it is given and \
                  make it anew, but must leave one there, and have finished when it returns or its promise resolves"
             ),
-            Self::CorruptIndex { place, reason, advice } => {
-                write!(f, "the index is not valid JSON: {reason} at {place}; {advice}")
+            Self::CorruptIndex { place, reason, advice, format } => {
+                write!(f, "the index is not valid {}: {reason} at {place}; {advice}", format.name())
             }
             Self::LossyIndex { place, literal } => {
                 let shown: String = literal.chars().take(40).collect();

@@ -20,6 +20,7 @@ use crate::dir::Target;
 use crate::dir::place::moved;
 use crate::error::{Error, ErrorKind, Named, Result};
 use crate::index::backup::{self, Backup};
+use crate::index::format::Format;
 pub use crate::index::options::{BackupOptions, Numbers, UpdateOptions};
 pub use crate::index::snapshot::Snapshot;
 use crate::index::text::Text;
@@ -127,7 +128,7 @@ impl IndexFile {
         read(&self.held.target, options)
     }
 
-    /// Writes `text`, which must be JSON, in the place of `expected` (`None`: no file), unless that says the same.
+    /// Writes `text`, which must be one of its format, in the place of `expected` (`None`: no file), unless that says the same.
     /// Returns `None` if a program without the lock has changed the file since; then nothing was written. A text that was written is kept for the
     /// next update, and `text` and `expected` are empty then.
     ///
@@ -144,7 +145,7 @@ impl IndexFile {
         cancel: &Cancel,
     ) -> Result<Option<Settled>> {
         json::check_length(text, options.longest)?;
-        json::check_text(text)?;
+        options.format.check_made(text)?;
         if let Some(old) = &*expected
             && old.says(text, options, cancel)?
         {
@@ -160,7 +161,8 @@ impl IndexFile {
         let Some((published, state)) = deferred_close::retry_when_full(publish)? else { return Ok(None) };
         let settled = published.settle()?;
         let old = expected.take();
-        if let Some(state) = state
+        // What is kept is known to be JSON.
+        if let (Some(state), Format::Json) = (state, options.format)
             && let Ok(text) = String::from_utf8(std::mem::take(text))
         {
             let checked = old.as_ref().and_then(|old| old.checked_after(&text));
@@ -292,7 +294,7 @@ pub(crate) fn read(target: &Target, options: &UpdateOptions) -> Result<Option<Sn
     match read_text(target, &mut file, version.size, options) {
         Ok((text, checked)) => Ok(Some(Snapshot { text, checked, fault: None, version, file })),
         Err(error) if options.anyway && error.is_old_texts_fault() => {
-            let text = Text::new(String::new(), false);
+            let text = Text::new(String::new(), false, options.format);
             Ok(Some(Snapshot { text, checked: None, fault: Some(Box::new(error)), version, file }))
         }
         Err(error) => Err(error),
@@ -313,14 +315,17 @@ fn read_text(
             let mut bytes = room(usize::try_from(size).unwrap_or(0) + 1);
             file.read_to_end(&mut bytes).named("read")?;
             json::check_length(&bytes, options.longest)?;
-            (json::check_index(bytes)?, None)
+            (options.format.check(bytes)?, None)
         }
     };
+    if options.format == Format::Other {
+        return Ok((Text::new(text, false, Format::Other), None));
+    }
     let is_checked = checked.is_some_and(|checked| checked.covers(options.numbers));
     let keeps_digits = !is_checked && json::check_numbers(&text, options.numbers)?;
     let has_none = options.numbers != Numbers::Lossy && !keeps_digits;
     let checked = if has_none && !is_checked { Some(options.numbers) } else { checked };
-    Ok((Text::new(text, keeps_digits), checked))
+    Ok((Text::new(text, keeps_digits, Format::Json), checked))
 }
 
 fn is_version(found: Option<&Stat>, expected: Option<&Snapshot>) -> bool {

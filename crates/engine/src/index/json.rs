@@ -4,12 +4,13 @@ use serde::Deserialize as _;
 use serde::de::IgnoredAny;
 
 use crate::error::{ErrorKind, Place, Result};
+use crate::index::format::Format;
 use crate::index::layout::without_mark;
 use crate::index::number;
 use crate::index::options::Numbers;
 
 /// What to do about a file that is no index.
-const FILE: &str =
+pub(super) const FILE: &str =
     "repair it, or have a backup put back: by recoverIndex, or by the option onCorrupt of an update";
 /// What to do about an object in a store that is none.
 const OBJECT: &str = "repair it, or put an earlier version back";
@@ -33,20 +34,26 @@ pub fn check_object(bytes: Vec<u8>) -> Result<String> {
 fn check(bytes: Vec<u8>, advice: &str) -> Result<String> {
     let text = String::from_utf8(bytes).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
-        corrupt(error.as_bytes(), offset, "invalid UTF-8".to_owned(), advice)
+        corrupt(Format::Json, error.as_bytes(), offset, "invalid UTF-8".to_owned(), advice)
     })?;
     let value = without_mark(&text);
     match parse(value) {
         Ok(()) => Ok(text),
         Err(error) => {
             let offset = text.len() - value.len() + offset_of(value, &error);
-            Err(corrupt(text.as_bytes(), offset, reason_of(&error), advice).into())
+            Err(corrupt(Format::Json, text.as_bytes(), offset, reason_of(&error), advice).into())
         }
     }
 }
 
 /// What is wrong from `offset` on; `reason` is the parser's.
-fn corrupt(bytes: &[u8], offset: usize, reason: String, advice: &str) -> ErrorKind {
+pub(super) fn corrupt(
+    format: Format,
+    bytes: &[u8],
+    offset: usize,
+    reason: String,
+    advice: &str,
+) -> ErrorKind {
     let repair = || advice.to_owned();
     let lost = || format!("that is what a power cut leaves of a file that was not flushed; {advice}");
     let (offset, reason, advice) = if bytes.is_empty() {
@@ -60,7 +67,7 @@ fn corrupt(bytes: &[u8], offset: usize, reason: String, advice: &str) -> ErrorKi
     } else {
         (offset, reason, repair())
     };
-    ErrorKind::CorruptIndex { place: place(bytes, offset), reason, advice: advice.into() }
+    ErrorKind::CorruptIndex { place: place(bytes, offset), reason, advice: advice.into(), format }
 }
 
 fn place(bytes: &[u8], offset: usize) -> Box<Place> {

@@ -5,6 +5,7 @@ mod backup;
 mod cache;
 pub mod commit_job;
 pub mod file;
+pub mod format;
 mod generations;
 pub mod group;
 pub mod hold;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::index::format::Format;
 use crate::index::layout::Space;
 use crate::write::Options;
 
@@ -17,6 +18,8 @@ pub struct UpdateOptions {
     pub mkdir: bool,
     /// The index may be on a network file system.
     pub network: bool,
+    /// What its text is. `space` and `numbers` are for JSON.
+    pub format: Format,
     /// What a level is indented by; `None`: as in the file.
     pub space: Option<Space>,
     /// What becomes of numbers that a double does not keep.

@@ -5,6 +5,8 @@ use std::io::{Read, Seek};
 
 use crate::cancel::Cancel;
 use crate::error::{Error, Named, Result};
+use crate::index::format::Format;
+use crate::index::json;
 use crate::index::number;
 use crate::index::options::{Numbers, UpdateOptions};
 use crate::index::same::{self, Comparison};
@@ -39,6 +41,12 @@ impl Snapshot {
         }
     }
 
+    /// The caller cannot parse it.
+    pub fn refuse(&mut self, reason: String) {
+        let fault = json::corrupt(Format::Other, self.text.whole.as_bytes(), 0, reason, json::FILE);
+        self.fault = Some(Box::new(fault.into()));
+    }
+
     /// Whether it says what this text says, however each is laid out; but for an indent that the caller has asked for.
     pub(crate) fn says(&self, text: &[u8], options: &UpdateOptions, cancel: &Cancel) -> Result<bool> {
         if self.fault.is_some() {
@@ -48,7 +56,9 @@ impl Snapshot {
             return Ok(self.text.says(text, options));
         }
         let UpdateOptions { space, numbers, .. } = options;
-        if space.as_ref().is_some_and(|space| !self.text.layout.is_indented_by(space)) {
+        if options.format == Format::Other
+            || space.as_ref().is_some_and(|space| !self.text.layout.is_indented_by(space))
+        {
             return self.holds(text, cancel);
         }
         let size = usize::try_from(self.version.size).unwrap_or(usize::MAX);

@@ -115,7 +115,7 @@ fn prepare(old: Option<&Text>, next: Data, options: &UpdateOptions) -> Result<Op
     let layout = old.map(|old| old.layout.clone()).unwrap_or_default();
     let next = layout.apply(next, options.space.as_ref());
     json::check_length(&next, options.longest)?;
-    json::check_text(&next)?;
+    options.format.check_made(&next)?;
     if old.is_some_and(|old| old.says(&next, options)) {
         return Ok(None);
     }

@@ -1,11 +1,12 @@
 //! The text of an index: what JavaScript parses, and what tells how the next one is to look.
 
 use crate::error::Result;
+use crate::index::format::Format;
 use crate::index::layout::{Layout, without_mark};
 use crate::index::options::UpdateOptions;
 use crate::index::{json, same};
 
-/// A text that is JSON, with numbers that are fit for JavaScript or for its caller.
+/// A text that was checked. If it is JSON, its numbers are fit for JavaScript or for its caller.
 #[derive(Debug)]
 pub struct Text {
     /// All of it.
@@ -20,8 +21,8 @@ pub struct Text {
 
 impl Text {
     /// Of a text that was checked.
-    pub(crate) fn new(whole: String, keeps_digits: bool) -> Self {
-        Self { layout: Layout::of(&whole), ascii: without_mark(&whole).is_ascii(), keeps_digits, whole }
+    pub(crate) fn new(whole: String, keeps_digits: bool, format: Format) -> Self {
+        Self { layout: format.layout(&whole), ascii: without_mark(&whole).is_ascii(), keeps_digits, whole }
     }
 
     /// Checks the text of an object in a store.
@@ -31,9 +32,10 @@ impl Text {
     /// [`ErrorKind::LossyIndex`](crate::error::ErrorKind::LossyIndex).
     pub fn check(bytes: Vec<u8>, options: &UpdateOptions) -> Result<Self> {
         json::check_length(&bytes, options.longest)?;
+        // An object is JSON: its codec would be refused.
         let whole = json::check_object(bytes)?;
         let keeps_digits = json::check_numbers(&whole, options.numbers)?;
-        Ok(Self::new(whole, keeps_digits))
+        Ok(Self::new(whole, keeps_digits, Format::Json))
     }
 
     /// All but a byte order mark.
@@ -49,7 +51,9 @@ impl Text {
     /// Whether it says what `next` says, however each is laid out; but for an indent that the caller has asked for.
     pub(crate) fn says(&self, next: &[u8], options: &UpdateOptions) -> bool {
         let UpdateOptions { space, numbers, .. } = options;
-        if space.as_ref().is_some_and(|space| !self.layout.is_indented_by(space)) {
+        if options.format == Format::Other
+            || space.as_ref().is_some_and(|space| !self.layout.is_indented_by(space))
+        {
             return self.whole.as_bytes() == next;
         }
         same::is_same(self.whole.as_bytes(), next, *numbers)

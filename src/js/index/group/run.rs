@@ -10,8 +10,8 @@ use napi::bindgen_prelude::Unknown;
 
 use super::Group;
 use crate::js::error::from_engine;
+use crate::js::index::apply;
 use crate::js::index::call::{Call, Change, Request};
-use crate::js::index::{apply, json};
 use crate::js::inside::Code;
 use crate::js::task;
 use crate::js::value::{Kept, Result, Thrown, promise, raw};
@@ -35,8 +35,8 @@ impl Run {
             Change::Value(text) => {
                 self.group.policy.borrow_mut().entered(Instant::now());
                 let numbers = self.group.options.numbers;
-                let next = json::parse(env, None, Some(text), numbers)?;
                 let Request { schema, shown, .. } = &self.call.request;
+                let next = self.group.format.parse(env, None, Some(text), numbers, shown)?;
                 let next =
                     schema.as_ref().map_or(Ok(next), |schema| schema.check_slowly(env, &next, shown))?;
                 let is_promise = raw::is_promise(env, &next);
@@ -110,7 +110,7 @@ impl Run {
                 self.call.stop.abort(env, self.call.request.signal.reason(env));
                 return Err(aborted);
             }
-            let next = apply::check(env, next)?;
+            let next = self.group.format.check_returned(env, next)?;
             self.call.run_is_over();
             self.group.policy.borrow_mut().accepted(self.id, next);
         }

@@ -265,6 +265,6 @@ fn index_text(text: Arc<Data>, options: &UpdateOptions, snapshot: Option<&Snapsh
     let text = Arc::unwrap_or_clone(text).into_bytes().map_err(lone)?;
     let text = layout.apply(text, options.space.as_ref());
     json::check_length(&text, options.longest)?;
-    json::check_text(&text)?;
+    options.format.check_made(&text)?;
     Ok(text)
 }

@@ -1,0 +1,164 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { atomicIndexUpdate } from '@pipeline/atomic'
+import { yaml } from '@pipeline/atomic/yaml'
+import { expect, test as plain } from 'vitest'
+import { inProcess } from '../helpers/processes'
+import { rejection } from '../helpers/promises'
+import { test } from '../helpers/test'
+
+const config = `# Settings
+name:   site # short
+
+# Where it is
+hosts:
+- one.example
+- "two.example" # the second
+build:
+    out: 'dist'   # a folder
+    flags: {fast: true,  list: [a,b]}
+about: |
+  Some
+  text
+# The end
+`
+
+const printed = (change: (index: any) => void, text = config) => {
+  const index: any = yaml.parse(text)
+  change(index)
+  const after = yaml.stringify(index, text)
+  expect(yaml.parse(after)).toEqual(index)
+  return after
+}
+
+plain.for<[string, (index: any) => void, [string, string][]]>([
+  ['nothing', () => {}, []],
+  ['a text', (i) => Object.assign(i, { name: 'blog' }), [['site #', 'blog #']]],
+  ['a quoted one', (i) => Object.assign(i.build, { out: 'a b' }), [["'dist'", "'a b'"]]],
+  ['a number', (i) => Object.assign(i, { name: 12 }), [['site #', '12 #']]],
+  ['a text that looks like a number', (i) => Object.assign(i, { name: '12' }), [['site #', '"12" #']]],
+  [
+    'values in lists and brackets',
+    (i) => Object.assign(i.build.flags, { fast: null, list: ['x, y', 'b'] }),
+    [
+      ['true', 'null'],
+      ['[a,b]', '["x, y",b]'],
+    ],
+  ],
+  ['an item', (i) => i.hosts.splice(1, 1, 'three'), [['"two.example"', '"three"']]],
+])('where single values are changed, nothing else is: %s', ([, change, pairs]) => {
+  const expected = pairs.reduce((text, [from, to]) => text.replace(from, to), config)
+  expect(printed(change)).toBe(expected)
+  expect(printed(change, config.replaceAll('\n', '\r\n'))).toBe(expected.replaceAll('\n', '\r\n'))
+})
+
+plain('where keys and items come and go, all other lines stay', () => {
+  const after = printed((index) => {
+    index.hosts.unshift('zero.example')
+    delete index.build.flags
+    index.more = { deep: [1, { x: true }] }
+  })
+  expect(after).toBe(
+    config
+      .replace('hosts:\n', 'hosts:\n- zero.example\n')
+      .replace(/ +flags:.*\n/, '')
+      .replace('# The end', 'more:\n  deep:\n  - 1\n  - x: true\n# The end'),
+  )
+})
+
+plain('what does not fit to the other lines is printed with them, and its comments stay', () => {
+  const text = 'a:\n    b: # why\n        - {x: 1}\n  # odd\nlist: [1,  2] # two\n'
+  expect(printed((index) => index.a.b.push({ y: [] }), text)).toMatch(
+    /b: # why\n[\s\S]*# odd\n[\s\S]*# two\n/,
+  )
+})
+
+plain('numbers that JavaScript cannot keep stay where they are not changed', () => {
+  const text = 'id: 1161888007138312192\nx: 0.12345678901234567890\nmost: .inf\nhex: 0xff\nn: 1.0\n'
+  expect(printed((index) => Object.assign(index, { more: 1 }), text)).toBe(`${text}more: 1\n`)
+  expect(printed((index) => Object.assign(index, { n: 2 }), text)).toBe(text.replace('1.0', '2'))
+})
+
+plain('a value that an alias repeats is changed where it is meant', () => {
+  expect(printed((index) => Object.assign(index.other, { x: 2 }), 'base: &b {x: 1}\nother: *b\n')).toContain(
+    'x: 2',
+  )
+})
+
+plain('random changes end up as what they are to say', () => {
+  let seed = 1
+  const roll = (below: number) => {
+    seed = (Math.imul(seed, 1_103_515_245) + 12_345) & 0x7fffffff
+    return Math.floor((seed / 0x80000000) * below)
+  }
+  const values = [
+    '',
+    '- a',
+    'x: y',
+    '# no',
+    "it's",
+    'null',
+    '1e3',
+    ' pad ',
+    'a\nb\n',
+    12,
+    -0.5,
+    true,
+    null,
+    [],
+    {},
+    ['*'],
+    { '&': '?' },
+  ]
+  for (let round = 0; round < 25; round++) {
+    printed((index) => {
+      for (let times = roll(3); times >= 0; times--) {
+        const at = [index, index.hosts, index.build, index.build?.flags][roll(4)]
+        if (typeof at !== 'object' || at === null) continue
+        const value = structuredClone(values[roll(values.length)])
+        const keys = Object.keys(at)
+        if (Array.isArray(at)) at.splice(roll(at.length + 1), roll(2), value)
+        else if (roll(3) === 0) delete at[keys[roll(keys.length)] ?? '']
+        else at[roll(2) ? `new ${roll(5)}` : (keys[roll(keys.length)] ?? 'x')] = value
+      }
+    })
+  }
+})
+
+test('50 updates of several processes are all there, and so are the comments', async ({ file }) => {
+  writeFileSync(file, '# How many\nn: 0 # so many\nby: {}\n')
+  // The package of this repository: the copy for other processes has no libraries beside it.
+  const addon = resolve(import.meta.dirname, '../..')
+  const counters = Array.from({ length: 5 }, (_, name) =>
+    inProcess(
+      async ({ atomicIndexUpdate, addon, require }, file, name) => {
+        const { yaml } = require(`${addon}/codecs/yaml.js`)
+        const plus = (index: any) => {
+          index.n++
+          index.by[name] = (index.by[name] ?? 0) + 1
+          return index
+        }
+        for (let left = 5; left > 0; left--) {
+          await Promise.all([1, 2].map(() => atomicIndexUpdate(file, plus, { codec: yaml, flush: false })))
+        }
+      },
+      [file, `p${name}`],
+      { addon },
+    ),
+  )
+  await Promise.all(counters.map(({ returned }) => returned))
+  const text = readFileSync(file, 'utf8')
+  expect(yaml.parse(text)).toEqual({ n: 50, by: { p0: 10, p1: 10, p2: 10, p3: 10, p4: 10 } })
+  expect(text).toMatch(/^# How many\nn: 50 # so many\n/)
+})
+
+test.for<[string, string, object]>([
+  ['an open bracket', 'a: 1\nb: [1, 2\n', { line: 3 }],
+  ['two documents', 'a: 1\n---\nb: 2\n', { line: 2, column: 1, offset: 5 }],
+  ['a file that a power cut has left', '\0\0\0\0', { line: 1, column: 1, offset: 0 }],
+])('%s is a corrupt index, and stays', async ([, text, place], { file }) => {
+  writeFileSync(file, text)
+  const error = await rejection(atomicIndexUpdate(file, () => expect.fail('fn was called'), { codec: yaml }))
+  expect(error).toMatchObject({ code: 'ERR_ATOMIC_CORRUPT_INDEX', path: file, ...place })
+  expect(readFileSync(file, 'utf8')).toBe(text)
+})

@@ -1,0 +1,74 @@
+// How two values differ: what the codecs that keep comments print anew, and what they leave alone.
+
+'use strict'
+
+/** More pairs than this are not compared: a list that is changed all over is paired by position. */
+const MOST_PAIRS = 1_000_000
+
+const isObject = (value) => typeof value === 'object' && value !== null
+
+/** Whether both are lists, or both are objects with keys: then one can be changed into the other. */
+function isSameKind(one, other) {
+  return isObject(one) && isObject(other) && Array.isArray(one) === Array.isArray(other)
+}
+
+/** Whether two values of JSON say the same. The order of keys does not count. */
+function isSame(one, other) {
+  if (Object.is(one, other)) return true
+  if (!isSameKind(one, other)) return false
+  if (Array.isArray(one)) {
+    return one.length === other.length && one.every((item, at) => isSame(item, other[at]))
+  }
+  const keys = Object.keys(one)
+  return (
+    keys.length === Object.keys(other).length &&
+    keys.every((key) => Object.hasOwn(other, key) && isSame(one[key], other[key]))
+  )
+}
+
+/**
+ * Which items of the list `after` are those of `before`, as pairs of positions in the order of `after`: `undefined` in the first place for
+ * an item that is new, in the second for one that is gone. Items that are the same are paired first, by a longest common subsequence;
+ * of what is between those, the one is changed into the other.
+ */
+function align(before, after) {
+  let start = 0
+  const shorter = Math.min(before.length, after.length)
+  while (start < shorter && isSame(before[start], after[start])) start++
+  let end = 0
+  while (end < shorter - start && isSame(before.at(-1 - end), after.at(-1 - end))) end++
+  const [oldEnd, newEnd] = [before.length - end, after.length - end]
+
+  const pairs = Array.from({ length: start }, (_, at) => [at, at])
+  let [oldAt, newAt] = [start, start]
+  const common = commonItems(before.slice(start, oldEnd), after.slice(start, newEnd))
+  for (const [one, other] of [...common.map((pair) => pair.map((at) => at + start)), [oldEnd, newEnd]]) {
+    while (oldAt < one || newAt < other) {
+      pairs.push([oldAt < one ? oldAt++ : undefined, newAt < other ? newAt++ : undefined])
+    }
+    if (one < oldEnd) pairs.push([oldAt++, newAt++])
+  }
+  for (; oldAt < before.length; oldAt++, newAt++) pairs.push([oldAt, newAt])
+  return pairs
+}
+
+/** The positions of a longest common subsequence. */
+function commonItems(before, after) {
+  if (before.length * after.length > MOST_PAIRS) return []
+  const lengths = Array.from({ length: before.length + 1 }, () => new Uint32Array(after.length + 1))
+  const same = before.map((one) => after.map((other) => isSame(one, other)))
+  for (let i = before.length - 1; i >= 0; i--) {
+    for (let j = after.length - 1; j >= 0; j--) {
+      lengths[i][j] = same[i][j] ? lengths[i + 1][j + 1] + 1 : Math.max(lengths[i + 1][j], lengths[i][j + 1])
+    }
+  }
+  const pairs = []
+  for (let i = 0, j = 0; i < before.length && j < after.length; ) {
+    if (same[i][j]) pairs.push([i++, j++])
+    else if (lengths[i + 1][j] >= lengths[i][j + 1]) i++
+    else j++
+  }
+  return pairs
+}
+
+module.exports = { align, isSame, isSameKind }
