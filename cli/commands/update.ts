@@ -1,6 +1,6 @@
 import { text } from 'node:stream/consumers'
 import { isPromise } from 'node:util/types'
-import { runInNewContext, runInThisContext } from 'node:vm'
+import { runInThisContext } from 'node:vm'
 import { atomicIndexUpdate, type UpdateOptions } from '@pipeline/atomic'
 import { type Command, InvalidArgumentError } from 'commander'
 import { merge, remove, set } from '../key'
@@ -20,7 +20,7 @@ import {
   told,
 } from '../options'
 import { type OutputOptions, toJson, wrote } from '../output'
-import { Failure, Interrupted, run, UsageError } from '../run'
+import { Failure, run, UsageError } from '../run'
 import { loadSchema } from '../schema'
 
 const AFTER = `
@@ -190,19 +190,18 @@ function parseEval(source: string): Change {
   }
 }
 
-/** No handler of ours runs as long as a function does not return: Ctrl-C breaks it off, and the other signals end the process. */
+/**
+ * No handler of ours runs as long as a function does not return: a signal ends the process then, as if it had no handlers. The index stays as it
+ * is, and the next call takes the lock over.
+ */
 function interruptibly(call: () => unknown): unknown {
-  const names = ['SIGTERM', 'SIGHUP'] as const
+  const names = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
   const handlers = names.map((name) => process.listeners(name))
   for (const name of names) process.removeAllListeners(name)
   try {
-    const returned = runInNewContext('call()', { call }, { breakOnSigint: true })
+    const returned = call()
     return isPromise(returned) ? returned.catch(explain) : returned
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ERR_SCRIPT_EXECUTION_INTERRUPTED') {
-      process.emit('SIGINT')
-      throw new Interrupted('SIGINT')
-    }
     return explain(error)
   } finally {
     for (const [at, name] of names.entries()) for (const one of handlers[at] ?? []) process.on(name, one)
