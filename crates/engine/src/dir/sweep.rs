@@ -32,11 +32,7 @@ fn sweep(dir: &Directory) {
     let mut trees = Vec::new();
     for name in entries.filter(|name| names::is_temp(name)) {
         match orphan::take(dir, &name) {
-            Ok(Taken::File(_held)) => {
-                if dir.unlink(&name).is_ok() {
-                    stats::swept();
-                }
-            }
+            Ok(Taken::File(_held)) if dir.unlink(&name).is_ok() => stats::swept(),
             Ok(Taken::Tree(held)) => trees.push((name, held)),
             _ => {}
         }

@@ -139,7 +139,7 @@ pub enum Orphans {
 /// and not if there is one.
 ///
 /// # Errors
-/// Those of [`Root::try_lock`] and [`Root::read`].
+/// Those of taking the lock of the root, and of reading its journal.
 pub fn orphans_of(root: &Root) -> Result<Orphans> {
     let Some(root_lock) = root.try_lock()? else { return Ok(Orphans::Live) };
     Ok(if root.read()?.pending().is_some() { Orphans::Pending } else { Orphans::Free(root_lock) })
