@@ -34,7 +34,8 @@ pub fn published(root: &Path) -> Result<PathBuf> {
 
 /// Builds the addon with the mutants, and puts it into `folder`.
 pub fn mutants(root: &Path, folder: &Path) -> Result<PathBuf> {
-    let target = root.join("target/mutants");
+    // Beside the peer's addon and the lab, which share most crates with it.
+    let target = root.join("target");
     let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args([
             "build",
