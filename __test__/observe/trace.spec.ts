@@ -90,6 +90,46 @@ describe('a call is published', () => {
     expect(stepsOf(ends[0] as Required<TraceMessage>)).toContain('lock')
   })
 
+  test('whose wait ends when another call works for it, and not when its own worker hears of that', async ({
+    file,
+  }) => {
+    const waits = await inProcess(
+      async ({ require, atomicIndexUpdate }: Remote, file: string) => {
+        const { tracingChannel } =
+          require('node:diagnostics_channel') as typeof import('node:diagnostics_channel')
+        const loaded = Object.keys(require.cache).find((path) => path.endsWith('.node')) as string
+        const native = require(loaded)
+        const { newSteps } = native
+        const made: unknown[] = []
+        native.newSteps = () => {
+          const steps = newSteps()
+          made.push(steps)
+          return steps
+        }
+        const messages: TraceMessage[] = []
+        const start = (message: TraceMessage) => void messages.push(message)
+        tracingChannel('@pipeline/atomic:update').subscribe({ start } as never)
+        const before: (number | undefined)[] = []
+        const wait = (at: number): number | undefined => native.readSteps(made[at]).queue
+        const add = (at: number) => (index: object) => {
+          before[at] = wait(at)
+          return { ...index, [at]: 0 }
+        }
+        const others = Array.from({ length: 150 }, (_, at) => at + 1)
+        const areWaiting = async (index: object) => {
+          while (!others.every((at) => wait(at) !== undefined)) await new Promise(setImmediate)
+          return index
+        }
+        const leader = atomicIndexUpdate(file, areWaiting, { initial: {} })
+        await Promise.all([leader, ...others.map((at) => atomicIndexUpdate(file, add(at), { initial: {} }))])
+        return { before: before.slice(1), after: messages.slice(1).map(({ steps }) => steps?.queue) }
+      },
+      [file],
+    ).returned
+    expect(waits.before.every(Boolean)).toBe(true)
+    expect(waits.after).toStrictEqual(waits.before)
+  })
+
   test('by atomicWriteAll; what its iterator calls is no part of it', async ({ dir }) => {
     const [batches, writes] = [listen('batch'), listen('write')]
     const inner: Promise<unknown>[] = []
