@@ -674,6 +674,8 @@ export interface Recovered {
  * Each call is one message, an object that all five events of the call share. `start` comes before anything is done, in the async
  * context of the caller; `end` when the function has returned its promise; `error` if that rejects; then `asyncStart` and `asyncEnd`.
  * Calls that nobody listens to are not measured. A channel belongs to one thread, as all of `diagnostics_channel` does.
+ *
+ * Not published: {@link appendLines}, `AtomicFile`, calls on locks, recovery, and reads. {@link stats} counts what they do.
  */
 export interface TraceMessage {
   /** The function that was called. */
@@ -1846,8 +1848,11 @@ export interface Stats {
   /** Read-backs that found other bytes than those given. The calls reject with `ERR_ATOMIC_VERIFY`. */
   verifyFailures: number
   /**
-   * How often calls for files have met an error, by its `code`: `ENOSPC`, `ERR_ATOMIC_LOCK_TIMEOUT`, … An error that a call goes on
-   * after (a broken index that `onCorrupt` recovers) counts too. Not counted: wrong arguments, and what functions of the caller throw.
+   * How often calls for files have met an error of the system or of this package, by its `code`: `ENOSPC`,
+   * `ERR_ATOMIC_LOCK_TIMEOUT`, `ERR_ATOMIC_SCHEMA`, … An error that a call goes on after (a broken index that `onCorrupt` recovers)
+   * counts too, and what a schema that returns promises refuses of a function that ran twice counts twice. Not counted: aborts,
+   * wrong arguments, what functions of the caller throw or return that is no index (`ERR_INVALID_RETURN_VALUE`), and the
+   * errors of object stores.
    */
   failures: Record<string, number>
   /** Flushes of files: calls of fsync(2) or fdatasync(2). */

@@ -99,6 +99,57 @@ test('stats() counts what the calls of all threads say that they have done', asy
   expect(before).toMatchObject({ writes: 0, failures: {}, fileFlushes: 0, lockWaits: { count: 0, sum: 0 } })
 })
 
+test('failures are those of the files, and not what callers give, throw or withdraw', async ({ dir }) => {
+  const failed = async (remote: Remote, dir: string) => {
+    const { atomicWrite, atomicIndexUpdate, readIndex, stats, require } = remote
+    const { writeFileSync } = require('node:fs') as typeof import('node:fs')
+    const codes: unknown[] = []
+    const fails = async (call: Promise<unknown>) => void codes.push(await call.catch(({ code }) => code))
+    const codec = { parse: JSON.parse, stringify: (value: unknown) => JSON.stringify(value) }
+    writeFileSync(`${dir}/broken`, '{')
+    await fails(atomicIndexUpdate(`${dir}/broken`, (index) => index, { codec }))
+    await fails(readIndex(`${dir}/broken`, { codec }))
+    await fails(readIndex(`${dir}/broken`))
+    const validate = (value: any) => (value.bad ? { issues: [{ message: 'bad' }] } : { value })
+    const schema = { '~standard': { version: 1 as const, vendor: 'test', validate } }
+    // One of several is found by trying fewer of them.
+    const update = (bad: boolean) =>
+      atomicIndexUpdate(`${dir}/index`, (index: object) => (bad ? { ...index, bad } : index), {
+        schema,
+        initial: {},
+      })
+    const updates = await Promise.allSettled([false, false, true, false].map(update))
+    codes.push(updates.map(({ status }) => status))
+    writeFileSync(`${dir}/other`, '{"bad":true}')
+    await fails(readIndex(`${dir}/other`, { schema }))
+    const counted = stats().failures
+    const controller = new AbortController()
+    const aborted = atomicWrite(`${dir}/big`, Buffer.alloc(64 << 20), { signal: controller.signal })
+    setImmediate(() => controller.abort())
+    await fails(aborted)
+    await fails(atomicWrite(`${dir}/text`, '\ud800'))
+    await fails(atomicIndexUpdate(`${dir}/index`, () => new Map()))
+    await fails(atomicIndexUpdate(`${dir}/index`, () => ({ toJSON: () => undefined })))
+    await fails(atomicIndexUpdate(`${dir}/index`, () => Promise.reject({ code: 'EIO' })))
+    return { codes, counted, after: stats().failures }
+  }
+  const { codes, counted, after } = await inProcess(failed, [dir]).returned
+  expect(codes).toStrictEqual([
+    'ERR_ATOMIC_CORRUPT_INDEX',
+    'ERR_ATOMIC_CORRUPT_INDEX',
+    'ERR_ATOMIC_CORRUPT_INDEX',
+    ['fulfilled', 'fulfilled', 'rejected', 'fulfilled'],
+    'ERR_ATOMIC_SCHEMA',
+    'ABORT_ERR',
+    'ERR_INVALID_ARG_VALUE',
+    'ERR_INVALID_RETURN_VALUE',
+    'ERR_INVALID_RETURN_VALUE',
+    'EIO',
+  ])
+  expect(counted).toStrictEqual({ ERR_ATOMIC_CORRUPT_INDEX: 3, ERR_ATOMIC_SCHEMA: 2 })
+  expect(after).toStrictEqual(counted)
+})
+
 needs('strace that may attach')(
   'the flushes that stats() counts are those of the kernel, and many calls share one of a directory',
   async ({ dir }) => {

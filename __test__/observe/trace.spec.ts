@@ -90,6 +90,46 @@ describe('a call is published', () => {
     expect(stepsOf(ends[0] as Required<TraceMessage>)).toContain('lock')
   })
 
+  test('whose wait ends when another call works for it, and not when its own worker hears of that', async ({
+    file,
+  }) => {
+    const waits = await inProcess(
+      async ({ require, atomicIndexUpdate }: Remote, file: string) => {
+        const { tracingChannel } =
+          require('node:diagnostics_channel') as typeof import('node:diagnostics_channel')
+        const loaded = Object.keys(require.cache).find((path) => path.endsWith('.node')) as string
+        const native = require(loaded)
+        const { newSteps } = native
+        const made: unknown[] = []
+        native.newSteps = () => {
+          const steps = newSteps()
+          made.push(steps)
+          return steps
+        }
+        const messages: TraceMessage[] = []
+        const start = (message: TraceMessage) => void messages.push(message)
+        tracingChannel('@pipeline/atomic:update').subscribe({ start } as never)
+        const before: (number | undefined)[] = []
+        const wait = (at: number): number | undefined => native.readSteps(made[at]).queue
+        const add = (at: number) => (index: object) => {
+          before[at] = wait(at)
+          return { ...index, [at]: 0 }
+        }
+        const others = Array.from({ length: 150 }, (_, at) => at + 1)
+        const areWaiting = async (index: object) => {
+          while (!others.every((at) => wait(at) !== undefined)) await new Promise(setImmediate)
+          return index
+        }
+        const leader = atomicIndexUpdate(file, areWaiting, { initial: {} })
+        await Promise.all([leader, ...others.map((at) => atomicIndexUpdate(file, add(at), { initial: {} }))])
+        return { before: before.slice(1), after: messages.slice(1).map(({ steps }) => steps?.queue) }
+      },
+      [file],
+    ).returned
+    expect(waits.before.every(Boolean)).toBe(true)
+    expect(waits.after).toStrictEqual(waits.before)
+  })
+
   test('by atomicWriteAll; what its iterator calls is no part of it', async ({ dir }) => {
     const [batches, writes] = [listen('batch'), listen('write')]
     const inner: Promise<unknown>[] = []
@@ -220,22 +260,42 @@ describe('listening', () => {
 })
 
 describe('NODE_DEBUG=pipeline-atomic', () => {
-  const calls = async ({ atomicWrite, atomicWriteAll }: Remote, dir: string) => {
+  const calls = async ({ atomicWrite, atomicWriteAll, atomicIndexUpdate }: Remote, dir: string) => {
     await atomicWrite(`${dir}/a\nb`, 'x')
     await atomicWriteAll([{ path: `${dir}/c`, data: 'c' }])
     await atomicWrite(dir, 'x').catch(() => {})
+    const isTrap = (name: string) => ({
+      [name]() {
+        throw new Error(name)
+      },
+    })
+    const odd = new Proxy({}, isTrap('getPrototypeOf')) as never
+    const thrown = Object.create(null, { code: { get: isTrap('code').code } })
+    const fail = () => {
+      throw thrown
+    }
+    return [
+      await atomicWrite(odd, 'x').catch(String),
+      await atomicIndexUpdate(`${dir}/i`, fail).catch((error) => error === thrown),
+      await atomicIndexUpdate(`${dir}/i`, () => Promise.reject({ code: 'a\nb' })).catch(({ code }) => code),
+    ]
   }
 
   test('prints one line a call, whatever its path; and nothing when it is not set', async ({ dir }) => {
     const logged = async (env: NodeJS.ProcessEnv) => {
       const child = inProcess(calls, [dir], { env })
-      await child.returned
-      return (await child.exit).stderr
+      return [(await child.exit).stderr, await child.returned] as const
     }
-    const [lines, none] = await Promise.all([logged({ NODE_DEBUG: 'pipeline-atomic' }), logged({})])
+    const [[lines, loud], [none, silent]] = await Promise.all([
+      logged({ NODE_DEBUG: 'pipeline-atomic' }),
+      logged({}),
+    ])
     expect(none).toBe('')
+    // It changes no error.
+    expect(loud).toStrictEqual(silent)
+    expect(silent).toStrictEqual([expect.stringContaining('"path"'), true, 'a\nb'])
     const shown = lines.trimEnd().split('\n')
-    expect(shown).toHaveLength(3)
+    expect(shown).toHaveLength(6)
     const time = String.raw`\d+\.\d{3}`
     expect(shown[0]).toMatch(
       new RegExp(
@@ -244,6 +304,10 @@ describe('NODE_DEBUG=pipeline-atomic', () => {
     )
     expect(shown[1]).toMatch(new RegExp(`: atomicWriteAll ${time} ms \\(`))
     expect(shown[2]).toMatch(new RegExp(`: atomicWrite '${dir}' EISDIR ${time} ms \\(resolve ${time}\\)$`))
+    expect(shown[3]).toMatch(new RegExp(`: atomicWrite \\(no path\\) ERR_INVALID_ARG_TYPE ${time} ms$`))
+    for (const line of shown.slice(4)) {
+      expect(line).toMatch(new RegExp(`: atomicIndexUpdate '${dir}/i' failed ${time} ms \\(`))
+    }
     expect(readFileSync(join(dir, 'c'), 'utf8')).toBe('c')
   })
 })

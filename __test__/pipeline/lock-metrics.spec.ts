@@ -2,6 +2,7 @@
 
 import { writeFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
+import { lockCounters } from '../../examples/pipeline/lib/content/lock-metrics'
 import {
   flushLockMetrics,
   getLockMetrics,
@@ -38,6 +39,22 @@ test('counts the transactions of every process, and the timeouts', async () => {
 
   await observeTimeout()
   expect((await getLockMetrics()).totalTimeouts).toBe(1)
+})
+
+test('publish --locks prints what the locks of its process have cost', async () => {
+  const folder = inputFolder(place, 'in', [aDocument(), aDocument({ slug: 'white-oak' })])
+  const [quiet, told] = [await cli(['publish', folder]), await cli(['publish', '--locks', folder])]
+  expect(quiet.stdout).not.toContain('locks')
+  expect(told.stdout).toMatch(
+    /^\d+ waits for locks, [\d.]+ ms together, none longer than [\d.]+ ms; 0 timeouts; /m,
+  )
+
+  const before = lockCounters()
+  await publishDoc(aDocument({ slug: 'burr-oak' }))
+  const after = lockCounters()
+  expect(after.locked).toBeGreaterThan(before.locked)
+  expect(after.calls - before.calls).toBeGreaterThanOrEqual(after.commits - before.commits)
+  expect(after.totalMs).toBeLessThanOrEqual(after.locked * after.atMostMs)
 })
 
 test('a broken file of them does not keep a document from being published', async () => {

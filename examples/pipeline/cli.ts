@@ -7,6 +7,7 @@ import { parseArgs } from 'node:util'
 import { metrics } from './cli/metrics'
 import { publish, REPAIR_IN_STORE } from './cli/publish'
 import { rebuildIndex, recoverIndexCommand } from './cli/repair'
+import { describeLocks, lockCounters } from './lib/content/lock-metrics'
 import { CONTENT_ENV, isInStore } from './lib/content/paths'
 import { PublishError } from './scripts/pipeline/errors'
 import { flushLockMetrics } from './scripts/pipeline/lock-metrics'
@@ -26,6 +27,7 @@ Options:
   -c, --content DIR   the content folder (default: $${CONTENT_ENV}, else ./content), or s3://bucket/prefix,
                       az://container/prefix, gs://bucket/prefix; credentials and endpoint come from the environment
   -j, --jobs N        publish: documents at a time in this process (default: 4)
+      --locks         publish: print what the locks of this process have cost
       --json          metrics: print JSON
       --reset         metrics: set everything to zero first
   -h, --help          print this text
@@ -45,6 +47,7 @@ function parse(args: string[]) {
       options: {
         content: { type: 'string', short: 'c' },
         jobs: { type: 'string', short: 'j', default: '4' },
+        locks: { type: 'boolean', default: false },
         json: { type: 'boolean', default: false },
         reset: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },
@@ -75,7 +78,9 @@ async function run(args: string[]): Promise<number> {
       if (!Number.isInteger(jobs) || jobs < 1 || jobs > 64)
         throw new UsageError('--jobs is a number from 1 to 64')
       if (rest.length === 0) throw new UsageError('publish needs files or folders')
-      return publish(rest, jobs)
+      const code = await publish(rest, jobs)
+      if (values.locks) process.stdout.write(`${describeLocks(lockCounters())}\n`)
+      return code
     }
     case 'rebuild-index':
       return rebuildIndex()

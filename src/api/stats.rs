@@ -18,8 +18,11 @@ pub struct Stats {
     pub unchanged: f64,
     /// Read-backs that found other bytes than those given. The calls reject with `ERR_ATOMIC_VERIFY`.
     pub verify_failures: f64,
-    /// How often calls for files have met an error, by its `code`: `ENOSPC`, `ERR_ATOMIC_LOCK_TIMEOUT`, … An error that a call goes on
-    /// after (a broken index that `onCorrupt` recovers) counts too. Not counted: wrong arguments, and what functions of the caller throw.
+    /// How often calls for files have met an error of the system or of this package, by its `code`: `ENOSPC`,
+    /// `ERR_ATOMIC_LOCK_TIMEOUT`, `ERR_ATOMIC_SCHEMA`, … An error that a call goes on after (a broken index that `onCorrupt` recovers)
+    /// counts too, and what a schema that returns promises refuses of a function that ran twice counts twice. Not counted: aborts,
+    /// wrong arguments, what functions of the caller throw or return that is no index (`ERR_INVALID_RETURN_VALUE`), and the
+    /// errors of object stores.
     #[napi(ts_type = "Record<string, number>")]
     pub failures: HashMap<String, f64>,
     /// Flushes of files: calls of fsync(2) or fdatasync(2).

@@ -9,7 +9,7 @@ use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
 use crate::js::value::thrown::{abort, error as plain_error, invalid_return, string_too_long, type_error};
-use crate::js::value::{Result, Thrown, raw};
+use crate::js::value::{Result, Thrown, promise, raw};
 
 /// Why a call about what the caller calls `path` failed, for the reaction that rejects its promise; `reason` asks
 /// the caller's signal, after an abort only: it runs a getter.
@@ -19,7 +19,13 @@ pub fn from_engine<'env>(
     path: &str,
     reason: impl FnOnce() -> Option<Unknown<'env>>,
 ) -> Thrown<'env> {
-    stats::failed(error.code());
+    // What the caller has given or withdrawn has not failed.
+    if !matches!(
+        error.kind(),
+        ErrorKind::Aborted | ErrorKind::InvalidJson { .. } | ErrorKind::LoneSurrogate { .. }
+    ) {
+        stats::failed(error.code());
+    }
     let other = error.other_path().map(|other| other.to_string_lossy());
     let path = other.as_deref().unwrap_or(path);
     let thrown = match error.kind() {
@@ -78,6 +84,14 @@ pub fn from_engine<'env>(
         None => thrown,
     };
     if error.committed() { thrown.with(env, c"committed", true) } else { thrown }
+}
+
+/// For a script that makes errors of this code itself: a function that counts one.
+pub fn counter<'env>(env: &'env Env, code: &'static str) -> Result<'env, Unknown<'env>> {
+    promise::callback(env, "count", move |env, []: [Unknown<'_>; 0]| {
+        stats::failed(code);
+        Ok(raw::undefined(env))
+    })
 }
 
 /// Who has the lock that a call has waited for, and where it is.

@@ -41,13 +41,22 @@ function observe(channel, native, message, args) {
     return result
   }
   const fail = (error) => {
-    finish(typeof error?.code === 'string' ? error.code : 'failed')
+    finish(codeOf(error))
     throw error
   }
   return channel.tracePromise(
     () => addon.withinSteps(steps, () => native(...args)).then(succeed, fail),
     message,
   )
+}
+
+/** Of what may be anything, as the caller's function may have thrown it. */
+function codeOf(error) {
+  try {
+    return /^\w+$/.exec(error.code)?.[0] ?? 'failed'
+  } catch {
+    return 'failed'
+  }
 }
 
 /** One line, whatever is in the path. */
@@ -63,9 +72,13 @@ function line({ function: name, path, milliseconds, steps }, code) {
   return parts.filter(Boolean).join(' ')
 }
 
-/** As in a program's source; what is no path at all as well. */
+/** As in a program's source; what is no path at all as well, whose properties may throw. */
 function shown(path) {
   if (path === undefined) return ''
-  const text = path instanceof URL ? path.href : Buffer.isBuffer(path) ? path.toString() : path
-  return inspect(text, { breakLength: Number.POSITIVE_INFINITY, customInspect: false, depth: 0 })
+  try {
+    const text = path instanceof URL ? path.href : Buffer.isBuffer(path) ? path.toString() : path
+    return inspect(text, { breakLength: Number.POSITIVE_INFINITY, customInspect: false, depth: 0 })
+  } catch {
+    return '(no path)'
+  }
 }

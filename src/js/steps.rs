@@ -1,4 +1,4 @@
-//! How long the steps of a call take, for the script that publishes it (`scripts/observe.js`).
+//! How long the steps of a call take, for the script that publishes it (`src/js/observe.js`).
 
 use std::ffi::CStr;
 use std::sync::Arc;

@@ -59,6 +59,8 @@ struct State {
     took: [Duration; Step::ALL.len()],
     /// Steps that the call has been in.
     taken: [bool; Step::ALL.len()],
+    /// Others work for the call.
+    is_over: bool,
 }
 
 thread_local! {
@@ -69,15 +71,27 @@ thread_local! {
 impl Steps {
     /// With no step taken.
     pub fn new() -> Arc<Self> {
-        let state =
-            State { now: None, since: Instant::now(), took: Default::default(), taken: Default::default() };
-        Arc::new(Self(Mutex::new(state)))
+        Arc::new(Self(Mutex::new(State {
+            now: None,
+            since: Instant::now(),
+            took: Default::default(),
+            taken: Default::default(),
+            is_over: false,
+        })))
     }
 
     /// How long a step took in all; `None`: the call has not been in it.
     pub fn took(&self, step: Step) -> Option<Duration> {
         let state = lock(&self.0);
         state.taken[step as usize].then(|| state.took[step as usize])
+    }
+
+    /// Ends the step that the call is in, and takes no other: from now on others work for it, and what that takes is
+    /// [added](Self::add). The job of the call may hear of it only while they do.
+    pub fn end(&self) {
+        let mut state = lock(&self.0);
+        state.switch(None);
+        state.is_over = true;
     }
 
     /// Adds what was done for this call together with others.
@@ -91,19 +105,26 @@ impl Steps {
         }
     }
 
-    /// Goes over to another step, or to none; returns the one before.
     fn switch(&self, next: Option<Step>) -> Option<Step> {
-        let mut state = lock(&self.0);
+        lock(&self.0).switch(next)
+    }
+}
+
+impl State {
+    /// Goes over to another step, or to none; returns the one before.
+    fn switch(&mut self, next: Option<Step>) -> Option<Step> {
+        if self.is_over {
+            return None;
+        }
         let now = Instant::now();
-        if let Some(before) = state.now {
-            let passed = now.duration_since(state.since);
-            state.took[before as usize] += passed;
+        if let Some(before) = self.now {
+            self.took[before as usize] += now.duration_since(self.since);
         }
         if let Some(next) = next {
-            state.taken[next as usize] = true;
+            self.taken[next as usize] = true;
         }
-        state.since = now;
-        std::mem::replace(&mut state.now, next)
+        self.since = now;
+        std::mem::replace(&mut self.now, next)
     }
 }
 
@@ -206,6 +227,23 @@ mod tests {
         let took = |step| steps.took(step).unwrap();
         assert!(took(Step::Stage) >= 2 * SHORT && took(Step::Fsync) >= SHORT);
         assert!(took(Step::Stage) + took(Step::Fsync) + took(Step::Verify) <= since.elapsed());
+        assert_eq!(steps.took(Step::Lock), None);
+    }
+
+    #[test]
+    fn a_step_ends_when_others_work_for_the_call() {
+        let steps = Steps::new();
+        let waiting = scope(Some(&steps), || begin(Step::Queue));
+        steps.end();
+        let took = steps.took(Step::Queue).unwrap();
+        let shared = Steps::new();
+        scope(Some(&shared), || drop(begin(Step::Fsync)));
+        sleep(SHORT);
+        steps.add(&shared);
+        drop(waiting);
+        scope(Some(&steps), || drop(begin(Step::Lock)));
+        assert_eq!(steps.took(Step::Queue), Some(took));
+        assert_eq!(steps.took(Step::Fsync), shared.took(Step::Fsync));
         assert_eq!(steps.took(Step::Lock), None);
     }
 

@@ -12,6 +12,8 @@
  * Each call is one message, an object that all five events of the call share. `start` comes before anything is done, in the async
  * context of the caller; `end` when the function has returned its promise; `error` if that rejects; then `asyncStart` and `asyncEnd`.
  * Calls that nobody listens to are not measured. A channel belongs to one thread, as all of `diagnostics_channel` does.
+ *
+ * Not published: {@link appendLines}, `AtomicFile`, calls on locks, recovery, and reads. {@link stats} counts what they do.
  */
 export interface TraceMessage {
   /** The function that was called. */

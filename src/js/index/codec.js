@@ -1,6 +1,6 @@
 // Parses and prints an index by a codec of the caller's. Compiled by the addon, as a script.
 
-;(() => {
+;(count) => {
   /** A number for each codec. */
   const numbers = new WeakMap()
 
@@ -57,6 +57,7 @@
     try {
       value = codec.parse(text)
     } catch (cause) {
+      count()
       const code = 'ERR_ATOMIC_CORRUPT_INDEX'
       const place = placeOf(cause, text, lead)
       const where =
@@ -106,4 +107,4 @@
   }
 
   return { numberOf, parse, stringify }
-})()
+}

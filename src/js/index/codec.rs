@@ -8,6 +8,7 @@ use engine::index::text::Text;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
+use crate::js::error;
 use crate::js::value::once::{Once, run_script};
 use crate::js::value::{Kept, Result, args, copy, raw};
 
@@ -102,6 +103,10 @@ thread_local! {
 }
 
 fn script<'env>(env: &'env Env, name: &CStr, args: &[Unknown<'_>]) -> Result<'env, Unknown<'env>> {
-    let exports = COMPILED.with(|compiled| compiled.get(env, || run_script(env, SCRIPT)))?;
+    let compile = || {
+        let count = error::counter(env, "ERR_ATOMIC_CORRUPT_INDEX")?;
+        raw::call(env, &raw::undefined(env), &run_script(env, SCRIPT)?, &[count])
+    };
+    let exports = COMPILED.with(|compiled| compiled.get(env, compile))?;
     raw::invoke(env, &exports, name, args)
 }

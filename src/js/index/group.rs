@@ -132,7 +132,8 @@ impl Group {
         let suits = |id| call::find(id).is_some_and(|call| suits(&call.request));
         let call = call::find(self.held.borrow().as_ref()?.take_follower(&suits)?)?;
         call.waited.set(call.request.since.elapsed());
-        if call.request.steps.is_some() {
+        if let Some(own) = &call.request.steps {
+            own.end();
             self.steps.borrow_mut().get_or_insert_with(Steps::new);
         }
         let until = self.until.get().zip(call.request.deadline);

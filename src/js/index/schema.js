@@ -4,7 +4,7 @@
 // A schema says whether the index is one; what it would make of it is not taken. An index from which a schema strips what it
 // does not know would be written without that.
 
-;(() => {
+;(count) => {
   /** Indexes that functions have returned, each with the schema that they are checked by later. */
   const returned = new WeakMap()
 
@@ -52,6 +52,8 @@
   const SHOWN = 3
 
   function failure(issues, what, shown) {
+    // Without a name it is what several functions have made: each is tried with fewer others then.
+    if (shown) count()
     const list = [...issues]
     const lines = list.slice(0, SHOWN).map(({ path, message }) => `${place(path)}: ${message}`)
     if (list.length > SHOWN) lines.push(`and ${list.length - SHOWN} more`)
@@ -121,4 +123,4 @@
   }
 
   return { numberOf, checkRead, checkMade, isMadeChecked, checkSlowly, checkedFunction }
-})()
+}

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
+use crate::js::error;
 use crate::js::value::once::{Once, run_script};
 use crate::js::value::{Kept, Result, args, raw};
 
@@ -130,6 +131,10 @@ thread_local! {
 }
 
 fn script<'env>(env: &'env Env, name: &CStr, args: &[Unknown<'_>]) -> Result<'env, Unknown<'env>> {
-    let exports = COMPILED.with(|compiled| compiled.get(env, || run_script(env, SCRIPT)))?;
+    let compile = || {
+        let count = error::counter(env, "ERR_ATOMIC_SCHEMA")?;
+        raw::call(env, &raw::undefined(env), &run_script(env, SCRIPT)?, &[count])
+    };
+    let exports = COMPILED.with(|compiled| compiled.get(env, compile))?;
     raw::invoke(env, &exports, name, args)
 }
