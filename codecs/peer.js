@@ -20,13 +20,25 @@ function lazily(name, load) {
 function failure(name, cause) {
   const code = 'ERR_ATOMIC_NO_CODEC'
   const [first] = String(cause?.message ?? cause).split('\n')
-  const isMissing = cause?.code === 'MODULE_NOT_FOUND' && first.includes(`'${name}'`)
-  const problem = isMissing
-    ? `this codec needs another package: npm install ${name}`
-    : cause?.code === 'ERR_REQUIRE_ESM'
-      ? `${name} is an ES module, which this version of Node.js cannot require: use Node.js 20.19, 22.12 or newer`
-      : `${name} cannot be loaded: ${first}; install it again: npm install ${name}`
-  return Object.assign(new Error(`${code}: ${problem}`), { code, cause })
+  return Object.assign(new Error(`${code}: ${problem(name, cause?.code, first)}`), { code, cause })
+}
+
+/** What is wrong where `name` cannot be loaded, and what to do. */
+function problem(name, code, message) {
+  if (code === 'MODULE_NOT_FOUND' && message.includes(`'${name}'`)) {
+    return `this codec needs another package: npm install ${name}`
+  }
+  if (message.startsWith('Dynamic require of')) {
+    return `a bundler has put this codec into an ES module, which cannot require ${name}: mark @pipeline/atomic as external, or bundle to CommonJS`
+  }
+  const isModule = code === 'ERR_REQUIRE_ESM' || /import statement|unexpected token '?export/i.test(message)
+  if (isModule && process.env.JEST_WORKER_ID !== undefined) {
+    return `jest cannot load ${name}, which is an ES module: set transformIgnorePatterns to ['/node_modules/(?!${name}/)'], with a transform to CommonJS such as @babel/preset-env`
+  }
+  if (isModule) {
+    return `${name} is an ES module, which this version of Node.js cannot require: use Node.js 20.19, 22.12 or newer`
+  }
+  return `${name} cannot be loaded: ${message}; install it again: npm install ${name}`
 }
 
 /**

@@ -11,7 +11,10 @@ function open(text) {
   return { value: library().parse(text) }
 }
 
-const isObject = (value) => typeof value === 'object' && value !== null && !(value instanceof Date)
+/** What the library prints as a date or a time. */
+const isTime = (value) => value instanceof Date || /^Temporal\./.test(value[Symbol.toStringTag])
+
+const isObject = (value) => typeof value === 'object' && value !== null && !isTime(value)
 
 /**
  * `value` with whole numbers as BigInt, which the library prints without a point, but for those that are floats in the old file: there `model` has
@@ -31,6 +34,7 @@ function typed(value, model, path = 'index') {
     return models(old, value).map((item, at) => typed(value[at], item, `${path}[${at}]`))
   }
   if (!isObject(value)) return value
+  if (typeof value.toJSON === 'function') return typed(value.toJSON(), model, path)
   const table = Object.create(null)
   for (const key of Object.keys(value)) {
     if (value[key] === undefined) continue
