@@ -42,7 +42,7 @@ class Edit {
     const { contents } = this.#document
     if (before === null) return this.#appended(after)
     if (this.#depth === 0 || !this.#within(contents, before, after, this.#depth)) {
-      this.#replace(contents.range[0], this.#endOf(contents), this.#printed(after))
+      this.#replace(contents.range[0], this.#lineEndBefore(this.#endOf(contents)), this.#printed(after))
     }
     return this.#spliced()
   }
@@ -170,7 +170,7 @@ class Edit {
     this.#forget(node)
     this.#replace(
       this.#startOf({ token: node.srcToken.items[0] }),
-      this.#endOf(node),
+      this.#lineEndBefore(this.#endOf(node)),
       this.#printed(after, indent),
     )
   }

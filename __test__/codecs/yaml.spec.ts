@@ -97,6 +97,12 @@ plain.for<[string, string, (index: any) => void, string]>([
     (i) => Object.assign(i, { a: 'x\ny\n' }),
     'a: | # why\n  x\n  y\nb: 1\n',
   ],
+  [
+    'an item that ends in a block text',
+    '- run: |\n    one\n- b # b\n',
+    (i) => i.splice(0, 1, { k: 1 }),
+    '- k: 1\n- b # b\n',
+  ],
   ['an empty list', 'a:\n  # one\n  - 1\nb: 1 # x\n', (i) => i.a.pop(), 'a: []\nb: 1 # x\n'],
   ['brackets', 'a: [ "x",  y ] # x\n', (i) => i.a.push('p\nq', {}), 'a: [ "x", y, "p\\nq", {} ] # x\n'],
   ['a root in brackets', '# x\n{a: 1, b: 2}\n', (i) => Object.assign(i, { a: 3 }), '# x\n{a: 3, b: 2}\n'],

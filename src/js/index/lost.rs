@@ -10,6 +10,9 @@ use crate::js::value::thrown::{Result, invalid_return, type_error};
 
 const SCRIPT: &str = include_str!("lost.js");
 
+/// What keeps nothing of it, in messages.
+const JSON: &str = "JSON";
+
 /// Refuses an index of which JSON would keep nothing.
 ///
 /// # Errors
@@ -39,9 +42,21 @@ pub fn check_argument<'env>(
     if !may_lose(env, text)? {
         return Ok(());
     }
-    match find(env, value, true, Some(name))? {
+    match find(env, value, true, Some(name), JSON)? {
         Some(message) => Err(type_error(env, "ERR_INVALID_ARG_VALUE", &message)),
         None => Ok(()),
+    }
+}
+
+/// Refuses what a function has returned, or the argument `name`, if a codec would lose something in it.
+///
+/// # Errors
+/// As [`check_index`] and [`check_argument`].
+pub fn check_for_codec<'env>(env: &'env Env, value: &Unknown<'_>, name: Option<&str>) -> Result<'env, ()> {
+    match (find(env, value, true, name, "the codec")?, name) {
+        (None, _) => Ok(()),
+        (Some(message), Some(_)) => Err(type_error(env, "ERR_INVALID_ARG_VALUE", &message)),
+        (Some(message), None) => Err(invalid_return(env, &message, None)),
     }
 }
 
@@ -53,7 +68,7 @@ fn may_lose<'env>(env: &'env Env, text: &Unknown<'_>) -> Result<'env, bool> {
 }
 
 fn returned<'env>(env: &'env Env, index: &Unknown<'_>, is_deep: bool) -> Result<'env, ()> {
-    match find(env, index, is_deep, None)? {
+    match find(env, index, is_deep, None, JSON)? {
         Some(message) => Err(invalid_return(env, &message, None)),
         None => Ok(()),
     }
@@ -65,11 +80,14 @@ fn find<'env>(
     value: &Unknown<'_>,
     is_deep: bool,
     name: Option<&str>,
+    keeper: &str,
 ) -> Result<'env, Option<String>> {
     let is_deep = raw::to_js(env, is_deep)?;
     let name = name.map_or_else(|| Ok(raw::undefined(env)), |name| raw::to_js(env, name))?;
+    let keeper = raw::to_js(env, keeper)?;
     // What fails is a getter's or a proxy's doing, which JSON.stringify has met too, or nested too deep for a look.
-    let Ok(lost) = raw::call(env, &raw::undefined(env), &script(env)?, &[*value, is_deep, name]) else {
+    let Ok(lost) = raw::call(env, &raw::undefined(env), &script(env)?, &[*value, is_deep, name, keeper])
+    else {
         return Ok(None);
     };
     if raw::type_of(&lost) == ValueType::String { copy::text(env, &lost).map(Some) } else { Ok(None) }
