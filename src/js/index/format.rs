@@ -139,8 +139,8 @@ impl Format {
     pub fn check_returned<'env>(&self, env: &'env Env, next: &Unknown<'_>) -> Result<'env, Kept> {
         if raw::type_of(next) == ValueType::Object {
             match self {
-                Self::Json => lost::check_index(env, next)?,
-                Self::Codec(codec) if codec.is_plain => lost::check_for_codec(env, next, None)?,
+                Self::Json => lost::check_index(env, next, lost::JSON)?,
+                Self::Codec(codec) if codec.is_plain => lost::check_index(env, next, lost::CODEC)?,
                 Self::Codec(_) => {}
             }
             return Kept::new(env, next);

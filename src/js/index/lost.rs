@@ -11,14 +11,16 @@ use crate::js::value::thrown::{Result, invalid_return, type_error};
 const SCRIPT: &str = include_str!("lost.js");
 
 /// What keeps nothing of it, in messages.
-const JSON: &str = "JSON";
+pub const JSON: &str = "JSON";
+/// See [`JSON`].
+pub const CODEC: &str = "the codec";
 
-/// Refuses an index of which JSON would keep nothing.
+/// Refuses an index of which `keeper` would keep nothing.
 ///
 /// # Errors
 /// `ERR_INVALID_RETURN_VALUE`, which says what to return instead.
-pub fn check_index<'env>(env: &'env Env, index: &Unknown<'_>) -> Result<'env, ()> {
-    if is_plain(env, index) { Ok(()) } else { returned(env, index, false) }
+pub fn check_index<'env>(env: &'env Env, index: &Unknown<'_>, keeper: &str) -> Result<'env, ()> {
+    if is_plain(env, index) { Ok(()) } else { returned(env, index, false, keeper) }
 }
 
 /// Refuses an index if something in it would be lost. `text`: what JSON makes of it.
@@ -26,7 +28,7 @@ pub fn check_index<'env>(env: &'env Env, index: &Unknown<'_>) -> Result<'env, ()
 /// # Errors
 /// As [`check_index`].
 pub fn check_contents<'env>(env: &'env Env, index: &Unknown<'_>, text: &Unknown<'_>) -> Result<'env, ()> {
-    if may_lose(env, text)? { returned(env, index, true) } else { Ok(()) }
+    if may_lose(env, text)? { returned(env, index, true, JSON) } else { Ok(()) }
 }
 
 /// Refuses the argument `name` if something in it would be lost. `text`: what JSON makes of it.
@@ -53,10 +55,12 @@ pub fn check_argument<'env>(
 /// # Errors
 /// As [`check_index`] and [`check_argument`].
 pub fn check_for_codec<'env>(env: &'env Env, value: &Unknown<'_>, name: Option<&str>) -> Result<'env, ()> {
-    match (find(env, value, true, name, "the codec")?, name) {
-        (None, _) => Ok(()),
-        (Some(message), Some(_)) => Err(type_error(env, "ERR_INVALID_ARG_VALUE", &message)),
-        (Some(message), None) => Err(invalid_return(env, &message, None)),
+    if name.is_none() {
+        return returned(env, value, true, CODEC);
+    }
+    match find(env, value, true, name, CODEC)? {
+        Some(message) => Err(type_error(env, "ERR_INVALID_ARG_VALUE", &message)),
+        None => Ok(()),
     }
 }
 
@@ -67,8 +71,8 @@ fn may_lose<'env>(env: &'env Env, text: &Unknown<'_>) -> Result<'env, bool> {
     Ok(raw::from_js::<bool>(env, &found) != Some(false))
 }
 
-fn returned<'env>(env: &'env Env, index: &Unknown<'_>, is_deep: bool) -> Result<'env, ()> {
-    match find(env, index, is_deep, None, JSON)? {
+fn returned<'env>(env: &'env Env, index: &Unknown<'_>, is_deep: bool, keeper: &str) -> Result<'env, ()> {
+    match find(env, index, is_deep, None, keeper)? {
         Some(message) => Err(invalid_return(env, &message, None)),
         None => Ok(()),
     }
