@@ -73,7 +73,7 @@ test.for<[string, IndexCodec]>([
   ['yaml', yaml],
   ['toml', toml],
 ])('%s refuses what plain JSON would lose', async ([, codec], { file }) => {
-  const lost: [unknown, string][] = [
+  const lost: [object, string][] = [
     [
       { a: Promise.resolve(1) },
       'a Promise at index["a"], of which the codec keeps nothing. Put what it resolves',
