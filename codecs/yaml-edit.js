@@ -363,10 +363,7 @@ const isEmpty = (value) => typeof value === 'object' && value !== null && Object
 
 const indentAt = (text, at) => /[ \t]*/y.exec(text.slice(at, at + 200))[0].length
 
-/** As the library names it in an object. */
-function nameOf(key) {
-  const value = key?.value ?? ''
-  return typeof value === 'object' ? undefined : String(value)
-}
+/** As the library names it in an object, if it is a single value. */
+const nameOf = (key) => String(key?.value ?? '')
 
 module.exports = { edited }
