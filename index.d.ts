@@ -259,6 +259,13 @@ export interface IndexCodec {
   parse(text: string): unknown
   /** A text that says `value`. `previous` is the text that it replaces, which `parse` has accepted; `undefined` for a new file. */
   stringify(value: any, previous: string | undefined): string
+  /**
+   * Whether the values are those of JSON. Then what JSON would lose is refused as without a codec: a `Map`, a `Set`, a `Promise`, an iterator, also deep
+   * in what a function returns.
+   *
+   * @default false
+   */
+  readonly isPlain?: boolean
   /** The end of the names of such files, such as `'.yaml'`: for programs that choose a codec by a name. This package does not look at it. */
   readonly extension?: string
 }

@@ -6,12 +6,12 @@ const { codec, lazily } = require('./peer.js')
 
 const library = lazily('devalue', () => require('devalue'))
 
-function parse(text) {
-  return library().parse(text)
+function open(text) {
+  return { value: library().parse(text) }
 }
 
-function stringify(value) {
+function print(value) {
   return `${library().stringify(value)}\n`
 }
 
-exports.devalue = codec('.json', library, { parse, stringify })
+exports.devalue = codec('.json', library, { open, print })

@@ -12,10 +12,15 @@ function isSameKind(one, other) {
   return isObject(one) && isObject(other) && Array.isArray(one) === Array.isArray(other)
 }
 
+/** A date of TOML says in its text whether it is local, and whether it has a time. */
+const isSameDate = (one, other) =>
+  one instanceof Date && other instanceof Date && one.toJSON() === other.toJSON()
+
 /** Whether two values of JSON say the same. The order of keys does not count. */
 function isSame(one, other) {
   if (Object.is(one, other)) return true
   if (!isSameKind(one, other)) return false
+  if (one instanceof Date || other instanceof Date) return isSameDate(one, other)
   if (Array.isArray(one)) {
     return one.length === other.length && one.every((item, at) => isSame(item, other[at]))
   }

@@ -4,16 +4,18 @@
 'use strict'
 
 const { align, isSame, isSameKind } = require('./diff.js')
-const { codec, lazily, refuseCollections } = require('./peer.js')
+const { codec, lazily } = require('./peer.js')
 
 const library = lazily('jsonc-parser', () => require('jsonc-parser'))
 
-/** The tree of a text: nodes with their places in it. */
+/** The tree of a text: nodes with their places in it; `undefined` where there are comments alone. */
 function treeOf(text) {
   const { parseTree, printParseErrorCode } = library()
   const errors = []
   const root = parseTree(text, errors, { allowTrailingComma: true })
   const [first] = errors
+  const hasOnlyComments = errors.length === 1 && first.offset === text.length && text.trim() !== ''
+  if (root === undefined && hasOnlyComments) return undefined
   if (first !== undefined) {
     const reason = printParseErrorCode(first.error)
       .replace(/(?<=[a-z])(?=[A-Z])/g, ' ')
@@ -29,13 +31,11 @@ function valueIn(node) {
   const object = {}
   for (const { children } of node.children) {
     const [key, value] = children
-    // Not by assignment, for which __proto__ is no key.
-    Object.defineProperty(object, key.value, {
-      value: valueIn(value),
-      configurable: true,
-      enumerable: true,
-      writable: true,
-    })
+    // For an assignment it is no key.
+    if (key.value === '__proto__') {
+      const writable = { configurable: true, enumerable: true, writable: true }
+      Object.defineProperty(object, key.value, { value: valueIn(value), ...writable })
+    } else object[key.value] = valueIn(value)
   }
   return object
 }
@@ -45,9 +45,12 @@ class Printer {
   #text
   #unit
   #lineEnd
+  #isCareful
 
-  constructor(text) {
+  /** With `isCareful` each object and list is checked, and printed anew if it does not say what it is to say. */
+  constructor(text, isCareful) {
     this.#text = text
+    this.#isCareful = isCareful
     this.#lineEnd = /\r?\n/.exec(text)?.[0] ?? '\n'
     this.#unit = /^[ \t]+(?=["[{])/m.exec(text)?.[0] ?? '  '
   }
@@ -56,7 +59,8 @@ class Printer {
   print(node, before, after) {
     if (isSame(before, after)) return this.#slice(node.offset, node.offset + node.length)
     if (!isSameKind(before, after)) return this.#fresh(after, this.#indentAt(node.offset))
-    return node.type === 'array' ? this.#list(node, before, after) : this.#object(node, before, after)
+    const text = node.type === 'array' ? this.#list(node, before, after) : this.#object(node, before, after)
+    return !this.#isCareful || says(text, after) ? text : this.#fresh(after, this.#indentAt(node.offset))
   }
 
   #list(node, before, after) {
@@ -74,12 +78,12 @@ class Printer {
 
   #object(node, before, after) {
     const names = node.children.map(({ children }) => children[0].value)
+    // Of equal keys the last one counts.
+    const lastOf = new Map(names.map((name, at) => [name, at]))
     const items = node.children.map((property, old) => {
       const name = names[old]
       if (!Object.hasOwn(after, name)) return { old }
-      // Of equal keys the last one counts.
-      if (names.lastIndexOf(name) > old)
-        return { old, print: () => this.#slice(property.offset, endOf(property)) }
+      if (lastOf.get(name) > old) return { old, print: () => this.#slice(property.offset, endOf(property)) }
       const value = property.children[1]
       const print = () =>
         this.#slice(property.offset, value.offset) + this.print(value, before[name], after[name])
@@ -103,8 +107,25 @@ class Printer {
       ? base
       : (sibling?.slice(sibling.lastIndexOf('\n') + 1).match(/^[ \t]*/)[0] ?? base + this.#unit)
 
+    let text = open
+    let isInLineComment = false
+    const begin = (start, indent) => {
+      const isOpen = isInLineComment && !/^[ \t]*\r?\n/.test(start)
+      text += isOpen ? this.#lineEnd + indent + start.trimStart() : start
+    }
+    /** White space, commas and comments: what follows a line comment begins a line. */
+    const around = (trivia) => {
+      if (trivia === '') return
+      begin(trivia, indent)
+      isInLineComment = endsInLineComment(trivia)
+    }
+    const own = (piece) => {
+      begin(piece, isInline ? base + this.#unit : indent)
+      isInLineComment = false
+    }
+
     // Comments in an empty one come first.
-    let text = parts.length === 0 ? open + tail.trimEnd() : open
+    if (parts.length === 0) around(tail.trimEnd())
     let kept = ''
     let count = 0
     for (const { old, print } of items) {
@@ -115,24 +136,22 @@ class Printer {
       }
       const isFirst = count === 0
       const isLast = ++count === left.length
-      text +=
-        kept +
-        (part
-          ? this.#before(part, old, isFirst, parts)
-          : isInline
-            ? isFirst
-              ? ''
-              : ' '
-            : this.#lineEnd + indent)
+      around(kept)
       kept = ''
-      text += print(indent)
+      if (part) around(this.#before(part, old, isFirst, parts))
+      else if (!isInline) around(this.#lineEnd + indent)
+      else if (!isFirst && !isInLineComment) around(' ')
+      own(print(indent))
       const comma = !isLast || hasTrailingComma ? ',' : ''
       // A line comment behind the last item ends the line, so the comma goes before it.
-      text += part?.hasComma ? part.behind + comma + part.after : comma + (part?.behind ?? '')
+      around(part?.hasComma ? part.behind + comma + part.after : comma + (part?.behind ?? ''))
     }
     if (parts.length === 0) return text + this.#lineEnd + base + close
     if (left.length === 0 && (kept + tail).trim() === '') return open + close
-    return text + kept + tail + close
+    around(kept)
+    around(tail)
+    begin(close, base)
+    return text
   }
 
   #before({ before }, old, isFirst, parts) {
@@ -215,6 +234,12 @@ const SPACE = 15
 
 const endOf = ({ offset, length }) => offset + length
 
+/** Whether what follows these comments would be part of the last one. */
+function endsInLineComment(trivia) {
+  const last = trivia.match(/\/\*[\s\S]*?\*\/|\/\/[^\r\n]*/g)?.at(-1)
+  return last?.startsWith('//') === true && trivia.endsWith(last)
+}
+
 /** Comments before an item that goes: those which an empty line divides from it stay. */
 function detached(before) {
   const last = [...before.matchAll(/\r?\n[ \t]*(?=\r?\n)/g)].at(-1)
@@ -222,21 +247,36 @@ function detached(before) {
   return kept.trim() === '' ? '' : kept
 }
 
-function parse(text) {
-  return valueIn(treeOf(text))
+/** What JSON leaves out, or says otherwise, is not there. */
+const plain = (value) => JSON.parse(JSON.stringify(value))
+
+const says = (text, value) => {
+  try {
+    return isSame(plain(open(text).value), value)
+  } catch {
+    return false
+  }
 }
 
-function stringify(value, previous) {
+function open(text) {
+  const root = treeOf(text)
+  // There are comments and nothing else.
+  return { text, root, value: root === undefined ? {} : valueIn(root) }
+}
+
+function print(value) {
   const printed = JSON.stringify(value, null, 2)
   if (printed === undefined) throw new TypeError('it is no JSON')
-  refuseCollections(value)
-  if (previous === undefined) return `${printed}\n`
-  // As it will be read: without what JSON leaves out.
-  const after = JSON.parse(printed)
-  const root = treeOf(previous)
-  const changed = new Printer(previous).print(root, valueIn(root), after)
-  const text = previous.slice(0, root.offset) + changed + previous.slice(endOf(root))
-  return isSame(parse(text), after) ? text : `${printed}\n`
+  return `${printed}\n`
 }
 
-exports.jsonc = codec('.jsonc', library, { parse, stringify })
+function edit({ text: previous, root }, old, after) {
+  if (root === undefined) return `${previous.trimEnd()}\n${print(after)}`
+  const [start, end] = [previous.slice(0, root.offset), previous.slice(endOf(root))]
+  for (const isCareful of [false, true]) {
+    const text = start + new Printer(previous, isCareful).print(root, JSON.parse(old), after) + end
+    if (says(text, after)) return text
+  }
+}
+
+exports.jsonc = codec('.jsonc', library, { open, print, edit, isPlain: true, reread: JSON.parse })

@@ -1,7 +1,11 @@
 import type { IndexCodec } from '../index.js'
 
 /**
- * TOML, by the package `smol-toml`. Comments are not kept: the file is printed anew with each change. A `Map` and a `Set` are refused.
+ * TOML, by the package `smol-toml`. Comments are not kept: the file is printed anew with each change; without one it stays as it is. A float of the file stays a
+ * float, such as `1.0`; a new whole number is an integer. TOML has no `null`: it is refused. What plain JSON would lose is refused too: see `isPlain` of
+ * `IndexCodec`.
+ *
+ * The time grows with the size of the file: an update of 10,000 keys takes about 10 times as long as one of plain JSON.
  *
  * Without the package, a call with this codec rejects with `ERR_ATOMIC_NO_CODEC`.
  */

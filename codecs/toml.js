@@ -2,18 +2,70 @@
 
 'use strict'
 
-const { codec, lazily, refuseCollections } = require('./peer.js')
+const { align } = require('./diff.js')
+const { codec, lazily } = require('./peer.js')
 
 const library = lazily('smol-toml', () => require('smol-toml'))
 
-function parse(text) {
-  return library().parse(text)
+function open(text) {
+  return { value: library().parse(text) }
 }
 
-function stringify(value) {
-  refuseCollections(value)
+/** What the library prints as a date or a time. */
+const isTime = (value) => value instanceof Date || /^Temporal\./.test(value[Symbol.toStringTag])
+
+const isObject = (value) => typeof value === 'object' && value !== null && !isTime(value)
+
+/**
+ * `value` with whole numbers as BigInt, which the library prints without a point, but for those that are floats in the old file: there `model` has
+ * numbers, and BigInt for what is whole by its type.
+ */
+function typed(value, model, path = 'index') {
+  if (value === null || value === undefined) {
+    throw new TypeError(`there is ${value} at ${path}, for which TOML has nothing: leave it out`)
+  }
+  if (typeof value === 'number') {
+    // One that is too large for a whole number of TOML, and -0, are floats.
+    const isFloat = typeof model === 'number' || !Number.isSafeInteger(value) || Object.is(value, -0)
+    return isFloat ? value : BigInt(value)
+  }
+  if (Array.isArray(value)) {
+    const old = Array.isArray(model) ? model : []
+    return models(old, value).map((item, at) => typed(value[at], item, `${path}[${at}]`))
+  }
+  if (!isObject(value)) return value
+  if (typeof value.toJSON === 'function') return typed(value.toJSON(), model, path)
+  const table = Object.create(null)
+  for (const key of Object.keys(value)) {
+    if (value[key] === undefined) continue
+    const old = isObject(model) && Object.hasOwn(model, key) ? model[key] : undefined
+    table[key] = typed(value[key], old, `${path}[${JSON.stringify(key)}]`)
+  }
+  return table
+}
+
+/** What each item of a list was before; of a new one, the first. */
+function models(old, list) {
+  const found = Array.from(list, () => old[0])
+  for (const [at, next] of align(old.map(plain), list)) {
+    if (at !== undefined && next !== undefined) found[next] = old[at]
+  }
+  return found
+}
+
+/** With numbers in the place of BigInt. */
+function plain(value) {
+  if (typeof value === 'bigint') return Number(value)
+  if (Array.isArray(value)) return value.map(plain)
+  if (!isObject(value)) return value
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plain(item)]))
+}
+
+function print(value, previous) {
+  const { parse, stringify } = library()
+  const model = previous === undefined ? undefined : parse(previous, { integersAsBigInt: true })
   // An empty file is what a power cut leaves.
-  return `${library().stringify(value).trimEnd()}\n`
+  return `${stringify(typed(value, model), { numbersAsFloat: true }).trimEnd()}\n`
 }
 
-exports.toml = codec('.toml', library, { parse, stringify })
+exports.toml = codec('.toml', library, { open, print, isPlain: true })

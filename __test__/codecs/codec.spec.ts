@@ -168,6 +168,27 @@ test('a text that the codec cannot parse is a corrupt index, with its place in b
   expect(await rejection(readIndex(file, { codec }))).toMatchObject({ code: error.code, offset: 8 })
 })
 
+test('whatever a codec throws is a corrupt index', async ({ file }) => {
+  writeFileSync(file, 'x')
+  const offset = {
+    get offset() {
+      throw new Error('no offset')
+    },
+  }
+  for (const thrown of [Object.create(null), offset, undefined]) {
+    const any: IndexCodec = {
+      parse() {
+        throw thrown
+      },
+      stringify: () => 'x',
+    }
+    expect(await rejection(atomicIndexUpdate(file, never, { codec: any }))).toMatchObject({
+      code: 'ERR_ATOMIC_CORRUPT_INDEX',
+      path: file,
+    })
+  }
+})
+
 test.for<[string, string | Buffer]>([
   ['the file is empty', ''],
   ['the file is filled with NUL bytes', Buffer.alloc(9)],
@@ -310,6 +331,23 @@ test('a watcher sees what the codec sees: a comment is no change', async ({ file
   writeFileSync(file, '# new\na=1\n')
   // Long enough for the watcher to look: were it a change, it would be told.
   await pause(50)
+  await atomicIndexUpdate(file, set('a', '2'), { codec })
+  expect(await next).toMatchObject({ value: { value: { a: '2' }, previous: { a: '1' } } })
+  await changes.return?.()
+})
+
+test('a watcher tells of a value that the codec cannot print', async ({ file }) => {
+  writeFileSync(file, 'a=1\n')
+  const readOnly: IndexCodec = {
+    parse: codec.parse,
+    stringify() {
+      throw new Error('only for reading')
+    },
+  }
+  const onError = () => expect.fail('the file is not broken')
+  const changes = watchIndex<Index>(file, { codec: readOnly, onError })
+  expect(await changes.next()).toMatchObject({ value: { value: { a: '1' } } })
+  const next = changes.next()
   await atomicIndexUpdate(file, set('a', '2'), { codec })
   expect(await next).toMatchObject({ value: { value: { a: '2' }, previous: { a: '1' } } })
   await changes.return?.()

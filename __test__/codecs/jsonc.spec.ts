@@ -195,9 +195,27 @@ test('a file is updated so, and a new one is plain', async ({ file }) => {
   expect(error.message).toContain('the codec cannot parse the index: ')
 })
 
-plain('what JSON would lose is refused', () => {
-  const lost = { list: [{}, new Map([[1, 2]])] }
-  expect(() => jsonc.stringify(lost, undefined)).toThrow(
-    'there is a Map at index["list"]["1"]: put Object.fromEntries',
-  )
+plain.for<[string, (index: any) => void, string, string]>([
+  [
+    'a line comment behind the last item',
+    (i) => void i.rulers.push(140),
+    '{ "a": 1, // one\n "rulers": [80, 120 // wide\n] }',
+    '{ "a": 1, // one\n "rulers": [80, 120, // wide\n  140\n] }',
+  ],
+  [
+    'a line comment in a list that was empty',
+    (i) => void i.rulers.push(1),
+    '{ "rulers": [ // none\n] }',
+    '{ "rulers": [ // none\n  1\n] }',
+  ],
+  [
+    'a number that JSON cannot say again',
+    (i) => Object.assign(i, { b: 2 }),
+    '{"a":1e400,"b":1}',
+    '{"a":1e400,"b":2}',
+  ],
+  ['equal keys', (i) => Object.assign(i, { a: 3 }), '{"a":1,"a":2,"b":3}', '{"a":1,"a":3,"b":3}'],
+  ['comments alone', (i) => Object.assign(i, { a: 1 }), '// None yet\n', '// None yet\n{\n  "a": 1\n}\n'],
+])('a change beside %s', ([, change, text, expected]) => {
+  expect(printed(change, text)).toBe(expected)
 })

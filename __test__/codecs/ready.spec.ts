@@ -1,10 +1,15 @@
 // The codecs that print a file anew, and what all have in common.
 
 import { readFileSync, writeFileSync } from 'node:fs'
-import { atomicIndexUpdate, readIndex } from '@pipeline/atomic'
+import { join } from 'node:path'
+import { atomicIndexUpdate, type IndexCodec, readIndex } from '@pipeline/atomic'
 import { devalue } from '@pipeline/atomic/devalue'
+import { jsonc } from '@pipeline/atomic/jsonc'
 import { toml } from '@pipeline/atomic/toml'
-import { expect } from 'vitest'
+import { yaml } from '@pipeline/atomic/yaml'
+import { build } from 'esbuild'
+import { expect, test as plain } from 'vitest'
+import { root, runNode } from '../../scripts/tools.mjs'
 import { inProcess } from '../helpers/processes'
 import { rejection } from '../helpers/promises'
 import { test } from '../helpers/test'
@@ -49,6 +54,59 @@ test('toml is updated, says where it is broken, and is never an empty file', asy
   })
 })
 
+test.for<[string, IndexCodec, string]>([
+  ['jsonc', jsonc, '// c\n{"big": 1e400, "x": 1.0,}'],
+  ['yaml', yaml, 'b: !!binary aGVsbG8=\nt: !!timestamp 2020-01-01\ns: !!set {a, b}\nn: 1.0\n'],
+  ['toml', toml, '# c\nx = 1.0\nd = 1979-05-27T07:32:00+02:00 # d\n'],
+  ['devalue', devalue, '[ {"a":1}, ["Set", 2], "x" ]'],
+])(
+  'an update that changes nothing leaves a file of %s as it is, byte for byte',
+  async ([, codec, text], { file }) => {
+    writeFileSync(file, text)
+    expect(await atomicIndexUpdate(file, (index) => index, { codec })).toMatchObject({ written: false })
+    expect(readFileSync(file, 'utf8')).toBe(text)
+  },
+)
+
+test.for<[string, IndexCodec]>([
+  ['jsonc', jsonc],
+  ['yaml', yaml],
+  ['toml', toml],
+])('%s refuses what plain JSON would lose', async ([, codec], { file }) => {
+  const lost: [object, string][] = [
+    [
+      { a: Promise.resolve(1) },
+      'a Promise at index["a"], of which the codec keeps nothing. Put what it resolves',
+    ],
+    [{ list: [{ x: 1 }, new Map([[1, 2]])] }, 'a Map at index["list"][1], of which the codec keeps nothing'],
+    [{ a: new Set([1]) }, 'a Set at index["a"]'],
+    [{ a: /x/ }, 'a RegExp at index["a"]'],
+    [new Map(), 'The function returned a Map'],
+  ]
+  for (const [value, told] of lost) {
+    const error = await rejection(atomicIndexUpdate(file, () => value, { codec }))
+    expect(error).toMatchObject({ code: 'ERR_INVALID_RETURN_VALUE', message: expect.stringContaining(told) })
+  }
+  const initial = { a: new Map() }
+  const error = await rejection(atomicIndexUpdate(file, (index) => index, { codec, initial }))
+  expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_VALUE' })
+})
+
+plain('toml keeps floats, and refuses null by its place', () => {
+  const text = 'f = 1.0\nn = 1\nl = [ 1.0, 2.0 ]\nd = 1979-05-27\n'
+  const index: any = toml.parse(text)
+  Object.assign(index, { f: 3, n: 2, more: 7 })
+  index.l.unshift(0)
+  expect(toml.stringify(index, text)).toBe(
+    'f = 3.0\nn = 2\nl = [ 0.0, 1.0, 2.0 ]\nd = 1979-05-27\nmore = 7\n',
+  )
+  // A date is compared by what it says.
+  index.d = new Date('1999-01-01T00:00:00Z')
+  expect(toml.stringify(index, text)).toContain('d = 1999-01-01T00:00:00.000Z')
+  expect(() => toml.stringify({ a: { b: null } }, undefined)).toThrow('there is null at index["a"]["b"]')
+  expect(() => toml.stringify({ a: [1, null] }, undefined)).toThrow('there is null at index["a"][1]')
+})
+
 test('without its library a codec says what to type, and the file is not taken for broken', async ({
   file,
 }) => {
@@ -75,4 +133,24 @@ test('without its library a codec says what to type, and the file is not taken f
     ]),
   )
   expect(readFileSync(file, 'utf8')).toBe('{}')
+})
+
+test('a bundle to CommonJS has the codec with its library, and one to an ES module says what to set', async ({
+  dir,
+}) => {
+  const codecs = join(root, 'codecs')
+  const outputs = await Promise.all(
+    (['cjs', 'esm'] as const).map(async (format) => {
+      const outfile = join(dir, `out-${format}.${format === 'cjs' ? 'cjs' : 'mjs'}`)
+      const contents = `import { yaml } from './yaml.js'
+        try { console.log(yaml.stringify({ a: 1 }, undefined)) } catch ({ message }) { console.log(message) }`
+      const stdin = { contents, resolveDir: codecs }
+      await build({ stdin, outfile, bundle: true, platform: 'node', format, logLevel: 'silent' })
+      return (await runNode([outfile], { quiet: true })).stdout
+    }),
+  )
+  expect(outputs).toEqual([
+    'a: 1\n\n',
+    expect.stringMatching(/^ERR_ATOMIC_NO_CODEC: a bundler .* mark @pipeline\/atomic as external/),
+  ])
 })

@@ -62,8 +62,85 @@ plain('where keys and items come and go, all other lines stay', () => {
     config
       .replace('hosts:\n', 'hosts:\n- zero.example\n')
       .replace(/ +flags:.*\n/, '')
-      .replace('# The end', 'more:\n  deep:\n  - 1\n  - x: true\n# The end'),
+      .replace('# The end', 'more:\n    deep:\n      - 1\n      - x: true\n# The end'),
   )
+})
+
+plain.for<[string, string, (index: any) => void, string]>([
+  [
+    'the comment of the file stays when its first key goes',
+    '# Of us\n\n# one\na: 1\n# two\nb: 2\n',
+    (i) => delete i.a,
+    '# Of us\n\n# two\nb: 2\n',
+  ],
+  [
+    'a comment goes with its item',
+    'hosts:\n  # the old one\n  - a # first\n  # production!\n  - b\n',
+    (i) => i.hosts.shift(),
+    'hosts:\n  # production!\n  - b\n',
+  ],
+  [
+    'what is left of a map below a dash',
+    '- a: 1\n  # of b\n  b: 2\n- c\n',
+    (i) => delete i[0].a,
+    '- # of b\n  b: 2\n- c\n',
+  ],
+  [
+    'a value that was not there',
+    'a: # why\nb: 1 # x\n',
+    (i) => Object.assign(i, { a: [1] }),
+    'a: # why\n  - 1\nb: 1 # x\n',
+  ],
+  [
+    'a block text',
+    'a: | # why\n  one\n  # two\nb: 1\n',
+    (i) => Object.assign(i, { a: 'x\ny\n' }),
+    'a: | # why\n  x\n  y\nb: 1\n',
+  ],
+  [
+    'an item that ends in a block text',
+    '- run: |\n    one\n- b # b\n',
+    (i) => i.splice(0, 1, { k: 1 }),
+    '- k: 1\n- b # b\n',
+  ],
+  ['an empty list', 'a:\n  # one\n  - 1\nb: 1 # x\n', (i) => i.a.pop(), 'a: []\nb: 1 # x\n'],
+  ['brackets', 'a: [ "x",  y ] # x\n', (i) => i.a.push('p\nq', {}), 'a: [ "x", y, "p\\nq", {} ] # x\n'],
+  ['a root in brackets', '# x\n{a: 1, b: 2}\n', (i) => Object.assign(i, { a: 3 }), '# x\n{a: 3, b: 2}\n'],
+])('layout: %s', ([, text, change, expected]) => {
+  expect(printed(change, text)).toBe(expected)
+})
+
+plain.for<[string, string, (index: any) => void, string]>([
+  ['an anchor that goes', 'd: &d\n  x: 1\ne: *d # e\n', (i) => delete i.d, 'e: # e\n  x: 1\n'],
+  [
+    'one that is replaced',
+    'd: &d {x: 1}\ne: [*d]\n',
+    (i) => Object.assign(i, { d: 5 }),
+    'd: 5\ne: [{x: 1}]\n',
+  ],
+  ['a value', 'd: &d 1\ne: *d\n', (i) => Object.assign(i, { d: 5 }), 'd: &d 5\ne: 1\n'],
+  [
+    'one change for all',
+    'd: &d\n  x: 1 # x\ne: *d\n',
+    (i) => Object.assign(i.d, { x: 2 }),
+    'd: &d\n  x: 2 # x\ne: *d\n',
+  ],
+])('aliases say what they said: %s', ([, text, change, expected]) => {
+  expect(printed(change, text)).toBe(expected)
+})
+
+plain('an object that is in many places is printed in each, so that it can be read again', () => {
+  const shared = { x: { y: 1 } }
+  for (const previous of [undefined, 'a: 1 # one\n']) {
+    const text = yaml.stringify({ a: 1, list: Array(150).fill(shared) }, previous)
+    expect((yaml.parse(text) as any).list[149]).toEqual(shared)
+  }
+})
+
+plain('what is changed beside it leaves a tag of another type alone, and so does no change at all', () => {
+  const text = 'b: !!binary aGVsbG8=\nt: !!timestamp 2020-01-01\ns: !!set {a, b}\nown: !x y\nn: 1\n'
+  expect(printed(() => {}, text)).toBe(text)
+  expect(printed((index) => Object.assign(index, { n: 2 }), text)).toBe(text.replace('n: 1', 'n: 2'))
 })
 
 plain('what does not fit to the other lines is printed with them, and its comments stay', () => {
@@ -154,6 +231,7 @@ test('50 updates of several processes are all there, and so are the comments', a
 
 test.for<[string, string, object]>([
   ['an open bracket', 'a: 1\nb: [1, 2\n', { line: 3 }],
+  ['a key that is there twice', 'a: 1\nb: 2\na: 3\n', { line: 3, column: 1, offset: 10 }],
   ['two documents', 'a: 1\n---\nb: 2\n', { line: 2, column: 1, offset: 5 }],
   ['a file that a power cut has left', '\0\0\0\0', { line: 1, column: 1, offset: 0 }],
 ])('%s is a corrupt index, and stays', async ([, text, place], { file }) => {

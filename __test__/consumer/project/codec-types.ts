@@ -19,6 +19,7 @@ const words: IndexCodec = {
   parse: (text) => text.split(' '),
   stringify: (list: string[], previous) => (previous === undefined ? list : [...list, '']).join(' '),
   extension: '.txt',
+  isPlain: true,
 }
 
 interface Config {

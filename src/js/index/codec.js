@@ -31,9 +31,18 @@
     return Math.min(start + (isCount(column) && column > 0 ? column - 1 : 0), text.length)
   }
 
+  /** What `look` finds in what was thrown, whose getters may throw in turn; `otherwise` if they do. */
+  function within(look, otherwise) {
+    try {
+      return look()
+    } catch {
+      return otherwise
+    }
+  }
+
   /** The place as other errors tell it: in bytes of the file, in which a byte order mark of `lead` bytes comes first. */
   function placeOf(error, text, lead) {
-    const at = isObject(error) ? offsetOf(error, text) : undefined
+    const at = within(() => (isObject(error) ? offsetOf(error, text) : undefined))
     if (at === undefined) return {}
     const before = text.slice(0, at)
     const lineStart = before.lastIndexOf('\n') + 1
@@ -45,7 +54,11 @@
     }
   }
 
-  const reasonOf = (error) => String(isObject(error) && error.message ? error.message : error).split('\n')[0]
+  const reasonOf = (error) =>
+    within(
+      () => String(isObject(error) && error.message ? error.message : error).split('\n')[0],
+      'what it threw cannot be shown',
+    )
 
   function refusal(message, cause) {
     const error = Object.assign(new TypeError(message), { code: 'ERR_INVALID_RETURN_VALUE' })

@@ -20,6 +20,8 @@ pub struct Codec {
     /// The same number is the same codec.
     number: u32,
     codec: Rc<Kept>,
+    /// What plain JSON would lose is refused.
+    pub is_plain: bool,
 }
 
 /// Two are the same if updates by them can share a commit.
@@ -43,7 +45,8 @@ impl Codec {
             let expected = "an object with the functions parse and stringify";
             return Err(args::wrong_type(env, "options.codec", expected, given));
         }
-        Ok(Self { number, codec: Rc::new(Kept::new(env, given)?) })
+        let is_plain = raw::from_js(env, &raw::get(env, given, c"isPlain")?) == Some(true);
+        Ok(Self { number, codec: Rc::new(Kept::new(env, given)?), is_plain })
     }
 
     /// What a text says, before which there are `lead` bytes in the file that `shown` is.

@@ -90,6 +90,9 @@ impl Format {
     ) -> Result<'env, Unknown<'env>> {
         match (self, previous) {
             (Self::Codec(codec), _) => {
+                if codec.is_plain {
+                    lost::check_for_codec(env, index, None)?;
+                }
                 codec.stringify(env, index, previous, "The result of the function 'fn'")
             }
             (Self::Json, Previous::None) => json::stringify(env, index, space, &Layout::default(), shown),
@@ -105,6 +108,9 @@ impl Format {
     /// `ERR_INVALID_ARG_VALUE`.
     pub fn snapshot<'env>(&self, env: &'env Env, name: &str, value: &Unknown<'_>) -> Result<'env, Vec<u16>> {
         let Self::Codec(codec) = self else { return json::snapshot(env, name, value) };
+        if codec.is_plain {
+            lost::check_for_codec(env, value, Some(name))?;
+        }
         let printed = codec.stringify(env, value, Previous::None, &format!("The value of '{name}'"));
         match printed {
             Ok(text) => copy::utf16(env, &text),
@@ -132,8 +138,10 @@ impl Format {
     /// `ERR_INVALID_RETURN_VALUE`.
     pub fn check_returned<'env>(&self, env: &'env Env, next: &Unknown<'_>) -> Result<'env, Kept> {
         if raw::type_of(next) == ValueType::Object {
-            if *self == Self::Json {
-                lost::check_index(env, next)?;
+            match self {
+                Self::Json => lost::check_index(env, next, lost::JSON)?,
+                Self::Codec(codec) if codec.is_plain => lost::check_index(env, next, lost::CODEC)?,
+                Self::Codec(_) => {}
             }
             return Kept::new(env, next);
         }

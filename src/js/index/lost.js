@@ -64,15 +64,15 @@
 
   /**
    * Looks at a value, or at all that is in it, and says what would be lost: of an argument of that `name`, or of what the
-   * function has returned.
+   * function has returned. `keeper` is what loses it.
    */
-  return (value, isDeep, name) => {
+  return (value, isDeep, name, keeper) => {
     const found = isDeep ? search(value) : isPlain(getPrototypeOf(value)) ? undefined : look(value, true)
     if (!found) return
     const { what, better, path } = found
     const of = `${/^[aeiou]/i.test(what) ? 'an' : 'a'} ${what}`
     const where = path.map((key) => `[${JSON.stringify(key)}]`).join('')
-    const lost = 'of which JSON keeps nothing.'
+    const lost = `of which ${keeper} keeps nothing.`
     if (name !== undefined) {
       return path.length === 0
         ? `"${name}" is ${of}, ${lost} Give ${better}`

@@ -10,12 +10,17 @@ use crate::js::value::thrown::{Result, invalid_return, type_error};
 
 const SCRIPT: &str = include_str!("lost.js");
 
-/// Refuses an index of which JSON would keep nothing.
+/// What keeps nothing of it, in messages.
+pub const JSON: &str = "JSON";
+/// See [`JSON`].
+pub const CODEC: &str = "the codec";
+
+/// Refuses an index of which `keeper` would keep nothing.
 ///
 /// # Errors
 /// `ERR_INVALID_RETURN_VALUE`, which says what to return instead.
-pub fn check_index<'env>(env: &'env Env, index: &Unknown<'_>) -> Result<'env, ()> {
-    if is_plain(env, index) { Ok(()) } else { returned(env, index, false) }
+pub fn check_index<'env>(env: &'env Env, index: &Unknown<'_>, keeper: &str) -> Result<'env, ()> {
+    if is_plain(env, index) { Ok(()) } else { returned(env, index, false, keeper) }
 }
 
 /// Refuses an index if something in it would be lost. `text`: what JSON makes of it.
@@ -23,7 +28,7 @@ pub fn check_index<'env>(env: &'env Env, index: &Unknown<'_>) -> Result<'env, ()
 /// # Errors
 /// As [`check_index`].
 pub fn check_contents<'env>(env: &'env Env, index: &Unknown<'_>, text: &Unknown<'_>) -> Result<'env, ()> {
-    if may_lose(env, text)? { returned(env, index, true) } else { Ok(()) }
+    if may_lose(env, text)? { returned(env, index, true, JSON) } else { Ok(()) }
 }
 
 /// Refuses the argument `name` if something in it would be lost. `text`: what JSON makes of it.
@@ -39,7 +44,21 @@ pub fn check_argument<'env>(
     if !may_lose(env, text)? {
         return Ok(());
     }
-    match find(env, value, true, Some(name))? {
+    match find(env, value, true, Some(name), JSON)? {
+        Some(message) => Err(type_error(env, "ERR_INVALID_ARG_VALUE", &message)),
+        None => Ok(()),
+    }
+}
+
+/// Refuses what a function has returned, or the argument `name`, if a codec would lose something in it.
+///
+/// # Errors
+/// As [`check_index`] and [`check_argument`].
+pub fn check_for_codec<'env>(env: &'env Env, value: &Unknown<'_>, name: Option<&str>) -> Result<'env, ()> {
+    if name.is_none() {
+        return returned(env, value, true, CODEC);
+    }
+    match find(env, value, true, name, CODEC)? {
         Some(message) => Err(type_error(env, "ERR_INVALID_ARG_VALUE", &message)),
         None => Ok(()),
     }
@@ -52,8 +71,8 @@ fn may_lose<'env>(env: &'env Env, text: &Unknown<'_>) -> Result<'env, bool> {
     Ok(raw::from_js::<bool>(env, &found) != Some(false))
 }
 
-fn returned<'env>(env: &'env Env, index: &Unknown<'_>, is_deep: bool) -> Result<'env, ()> {
-    match find(env, index, is_deep, None)? {
+fn returned<'env>(env: &'env Env, index: &Unknown<'_>, is_deep: bool, keeper: &str) -> Result<'env, ()> {
+    match find(env, index, is_deep, None, keeper)? {
         Some(message) => Err(invalid_return(env, &message, None)),
         None => Ok(()),
     }
@@ -65,11 +84,14 @@ fn find<'env>(
     value: &Unknown<'_>,
     is_deep: bool,
     name: Option<&str>,
+    keeper: &str,
 ) -> Result<'env, Option<String>> {
     let is_deep = raw::to_js(env, is_deep)?;
     let name = name.map_or_else(|| Ok(raw::undefined(env)), |name| raw::to_js(env, name))?;
+    let keeper = raw::to_js(env, keeper)?;
     // What fails is a getter's or a proxy's doing, which JSON.stringify has met too, or nested too deep for a look.
-    let Ok(lost) = raw::call(env, &raw::undefined(env), &script(env)?, &[*value, is_deep, name]) else {
+    let Ok(lost) = raw::call(env, &raw::undefined(env), &script(env)?, &[*value, is_deep, name, keeper])
+    else {
         return Ok(None);
     };
     if raw::type_of(&lost) == ValueType::String { copy::text(env, &lost).map(Some) } else { Ok(None) }

@@ -143,7 +143,7 @@ class Watch {
       if (!isAtRest) this.#look()
       const isThere = source === 'file'
       if (!isThere && (!this.#hasInitial || (this.#text !== undefined && !this.#isSettled(MISSING)))) return
-      const text = this.#native.print(read)
+      const text = this.#printed(read, before.is)
       const isNew = text !== this.#text
       const value = isNew ? await this.#native.check(read) : undefined
       this.#doubt = undefined
@@ -159,6 +159,15 @@ class Watch {
       if (onError === undefined) throw error
       this.#doubt.isTold = true
       await onError(error)
+    }
+  }
+
+  /** A text by which a value is compared. One that a codec cannot print is as good as others, and another one in each version of the file. */
+  #printed(value, version) {
+    try {
+      return this.#native.print(value)
+    } catch {
+      return `not printed: ${String(version)}`
     }
   }
 
