@@ -2,7 +2,7 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { acquireIndexLock } from '@pipeline/atomic'
+import { acquireIndexLock, sweep } from '@pipeline/atomic'
 import { expect } from 'vitest'
 import { names } from '../helpers/files'
 import { test } from '../helpers/test'
@@ -57,11 +57,11 @@ test('check tells what is broken, left, set aside and locked, and what to do; sw
   const held = findings.find(({ kind }: Record<string, string>) => kind === 'lock')
   expect(held.message).toMatch(new RegExp(`^process ${process.pid} on `))
 
-  const sweep = (...args: string[]) => atomic(['sweep', '.', '-r', ...args], { cwd: dir })
-  const dry = await sweep('--dry-run')
+  const run = (...args: string[]) => atomic(['sweep', '.', '-r', ...args], { cwd: dir })
+  const dry = await run('--dry-run')
   expect(dry.stdout).toMatch(/would remove {2}temp file {2}4 B .*\.atomic-tmp\n/)
   expect(names(join(dir, "it's"))).toContain(TEMP)
-  const swept = JSON.parse((await sweep('--json')).stdout)
+  const swept = JSON.parse((await run('--json')).stdout)
   expect(swept).toMatchObject({
     removed: [{ kind: 'temp', size: 4 }],
     kept: [{ kind: 'lock', reason: 'in-use' }],
@@ -94,11 +94,23 @@ test('selftest tells what the file system keeps, with a second process, and leav
   expect(await atomic(['selftest', 'nowhere'], { cwd: dir })).toMatchObject({ code: 1, stdout: '' })
 })
 
-test('bench measures, and leaves nothing, also when it is interrupted', async ({ dir }) => {
+test('bench measures, and leaves nothing when it is interrupted, and what a sweep takes when it is killed', async ({
+  dir,
+}) => {
   const long = start(['bench', dir], { cwd: dir })
   await until(() => names(dir).length > 0)
   long.child.kill('SIGINT')
   expect(await long.ended).toEqual({ code: null, signal: 'SIGINT', stdout: '', stderr: '' })
+  expect(names(dir)).toEqual([])
+
+  const killed = start(['bench', dir], { cwd: dir })
+  const folder = () => names(dir).find((name) => name.includes('bench'))
+  await until(() => names(join(dir, folder() ?? '')).includes('flush'))
+  expect((await sweep(dir)).kept).toMatchObject([{ reason: 'in-use' }, { reason: 'in-use' }])
+  killed.child.kill('SIGKILL')
+  await killed.ended
+  expect((await sweep(dir)).removed.map(({ kind }) => kind).sort()).toEqual(['temp', 'tree'])
+
   const { stdout } = await atomic(['bench', dir, '--time', '80ms', '--json'], { cwd: dir })
   const { flush, results } = JSON.parse(stdout)
   expect(flush.count).toBeGreaterThan(0)

@@ -2,7 +2,8 @@
 
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
+import { atomicIndexUpdate } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { names } from '../helpers/files'
 import { test } from '../helpers/test'
@@ -65,27 +66,46 @@ describe('update', () => {
     expect(names(dir)).toEqual(['index.json', 'schema.mjs'])
   })
 
-  test('a function that never returns is ended by Ctrl-C, and the next call goes on at once', async ({
+  test('code of the user that never ends is ended by a signal, and the next call goes on at once', async ({
     dir,
-    file,
   }) => {
-    const { child, text, ended } = start(
-      ['update', file, '--eval', 'i => { process.stderr.write("here"); for (;;); }'],
-      { cwd: dir },
+    const endless = 'process.stderr.write("here"); for (;;);'
+    writeFileSync(
+      join(dir, 'schema.mjs'),
+      `export default { '~standard': { version: 1, vendor: 'test', validate: () => { ${endless} } } }`,
     )
-    await until(() => text.stderr === 'here')
-    child.kill('SIGINT')
-    expect(await ended).toEqual({ code: null, signal: 'SIGINT', stdout: '', stderr: 'here' })
-    expect(await atomic(['update', file, '--set', 'n=1', '--timeout', '0'], { cwd: dir })).toMatchObject({
-      code: 0,
+    const cases = [
+      ['SIGINT', '--eval', `i => { ${endless} }`],
+      ['SIGTERM', '--eval', `async i => { await null; ${endless} }`],
+      ['SIGHUP', '--schema', 'schema.mjs', '--set', 'n=2'],
+    ] as const
+    const runs = cases.map(async ([signal, ...args]) => {
+      const file = `${signal}.json`
+      writeFileSync(join(dir, file), '{}')
+      const { child, text, ended } = start(['update', file, ...args], { cwd: dir })
+      await until(() => text.stderr === 'here')
+      child.kill(signal)
+      expect(await ended).toEqual({ code: null, signal, stdout: '', stderr: 'here' })
+      await atomicIndexUpdate(join(dir, file), () => ({ n: 1 }), { timeout: 0 })
+      expect(parse(join(dir, file))).toEqual({ n: 1 })
     })
-    expect(names(dir)).toEqual([basename(file)])
-    const other = start(['update', file, '--eval', 'i => { process.stderr.write("here"); for (;;); }'], {
+    await Promise.all(runs)
+    expect(names(dir)).toEqual(['SIGHUP.json', 'SIGINT.json', 'SIGTERM.json', 'schema.mjs'])
+  })
+
+  test('a function that runs again gets the patch of --merge as it was given', async ({ dir, file }) => {
+    const push =
+      'async i => { i.a.push(i.n); process.stderr.write("here"); i.n || await new Promise(r => process.stdin.once("data", r)) }'
+    writeFileSync(file, '{"n":0}')
+    const { child, text, ended } = start(['update', file, '--merge', '{"a":[]}', '--eval', push], {
       cwd: dir,
     })
-    await until(() => other.text.stderr === 'here')
-    other.child.kill('SIGTERM')
-    expect(await other.ended).toMatchObject({ signal: 'SIGTERM' })
+    await until(() => text.stderr === 'here')
+    // A program that does not know the lock.
+    writeFileSync(file, '{"n":1}')
+    child.stdin!.write('go on')
+    expect(await ended).toMatchObject({ code: 0, stderr: 'herehere' })
+    expect(parse(file)).toEqual({ n: 1, a: [1] })
   })
 })
 

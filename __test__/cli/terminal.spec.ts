@@ -51,7 +51,7 @@ needs('tmux')(
     key('Enter')
     await until(() => /measuring █*░+ [\d.]+ s of 60\.0 s/.test(screen()))
     key('C-c')
-    await until(() => names(dir).every((name) => !name.startsWith('.atomic-bench')))
+    await until(() => names(dir).every((name) => !name.includes('bench')))
     type('echo over $?')
     key('Enter')
     await until(() => /^over/m.test(screen()))
