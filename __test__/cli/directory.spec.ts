@@ -1,12 +1,13 @@
 // `atomic check`, `sweep`, `selftest` and `bench`: what is in a directory, and what is below it.
 
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { acquireIndexLock, sweep } from '@pipeline/atomic'
 import { expect } from 'vitest'
 import { names } from '../helpers/files'
 import { test } from '../helpers/test'
-import { atomic, start, until } from './support'
+import { atomic, program, start, until } from './support'
 
 const TEMP = '.page.html.abcdefABCDEF.atomic-tmp'
 
@@ -25,24 +26,44 @@ test('check tells what is broken, left, set aside and locked, and what to do; sw
   put('\x1b[31mred.json', '{')
   put('skipped.json', '{')
   put(TEMP, 'half')
+  // Names that a shell would take for something else, and, where there can be one, a name that it could not be told.
+  const strange = [join(dir, '-x.json'), join(dir, "it's", "a\nb'c\\d.json")]
+  for (const path of strange) {
+    writeFileSync(path, '{')
+    writeFileSync(`${path}.backup`, '{"n":1}')
+  }
+  const unnameable = process.platform === 'linux'
+  if (unnameable) {
+    writeFileSync(
+      Buffer.concat([Buffer.from(`${dir}/it's/`), Buffer.from([0xff]), Buffer.from('.json')]),
+      '{}',
+    )
+  }
   const lock = await acquireIndexLock(join(dir, "it's/good.json"))
   const check = (...args: string[]) =>
     atomic(['check', '.', '--exclude', 'skipped.json', ...args], { cwd: dir })
   const [people, programs] = await Promise.all([check(), check('--json')])
 
   expect(people).toMatchObject({ code: 1, stderr: '' })
-  expect(people.stdout).toContain("-> atomic recover 'it'\\''s/broken.json' puts back")
+  expect(people.stdout).toContain(
+    "-> put broken.json.backup back:\n        atomic recover 'it'\\''s/broken.json'\n",
+  )
   expect(people.stdout).toContain('\\u001b[31mred.json')
-  expect(people.stdout).toMatch(/\n6 files checked: 7 problems\n$/)
-  expect(people.stdout).not.toMatch(/skipped|other/)
+  expect(people.stdout).toMatch(/\n8 files checked: \d+ problems\n$/)
+  expect(people.stdout).not.toMatch(/skipped|other|recoverIndex/)
 
   const { findings, problems } = JSON.parse(programs.stdout)
   const found = findings.map(({ path, kind, level, code }: Record<string, string>) =>
-    [path!.slice(5), kind, level, code].filter(Boolean).join(' '),
+    [path!.replace(/^it's./, ''), kind, level, code].filter(Boolean).join(' '),
   )
   expect(found.sort()).toEqual(
     [
       '\x1b[31mred.json index problem ERR_ATOMIC_CORRUPT_INDEX',
+      '-x.json backup note',
+      '-x.json index problem ERR_ATOMIC_CORRUPT_INDEX',
+      "a\nb'c\\d.json backup note",
+      "a\nb'c\\d.json index problem ERR_ATOMIC_CORRUPT_INDEX",
+      ...(unnameable ? ['\ufffd.json unreadable problem'] : []),
       '.good.json.lock lock note',
       `${TEMP} leftover problem`,
       'big.json index problem ERR_ATOMIC_LOSSY_INDEX',
@@ -53,13 +74,18 @@ test('check tells what is broken, left, set aside and locked, and what to do; sw
       'lost.json.backup backup problem ERR_ATOMIC_CORRUPT_INDEX',
     ].sort(),
   )
-  expect(problems).toBe(7)
+  expect(problems).toBe(unnameable ? 10 : 9)
   const held = findings.find(({ kind }: Record<string, string>) => kind === 'lock')
-  expect(held.message).toMatch(new RegExp(`^process ${process.pid} on `))
+  expect(held.message).toMatch(new RegExp(`^locked: process ${process.pid} on `))
+  const lossy = findings.find(({ code }: Record<string, string>) => code === 'ERR_ATOMIC_LOSSY_INDEX')
+  expect(/needs Node.js 22/.test(lossy.advice)).toBe(!('rawJSON' in JSON))
 
   const run = (...args: string[]) => atomic(['sweep', '.', '-r', ...args], { cwd: dir })
   const dry = await run('--dry-run')
-  expect(dry.stdout).toMatch(/would remove {2}temp file {2}4 B .*\.atomic-tmp\n/)
+  expect(dry).toMatchObject({ code: 0, stderr: '' })
+  expect(dry.stdout).toMatch(
+    /^would remove {2}temp file {2}4 B .* old {2}it's.*\.atomic-tmp\nkept .*lock\n {7}process /,
+  )
   expect(names(join(dir, "it's"))).toContain(TEMP)
   const swept = JSON.parse((await run('--json')).stdout)
   expect(swept).toMatchObject({
@@ -68,6 +94,19 @@ test('check tells what is broken, left, set aside and locked, and what to do; sw
   })
   expect(names(join(dir, "it's"))).not.toContain(TEMP)
   await lock.release()
+
+  const commands = findings.filter(
+    ({ path, command }: Record<string, string>) => strange.includes(join(dir, path!)) && command,
+  )
+  const script = commands.map(({ command }: Record<string, string>) => `${command} -q &`)
+  execFileSync(
+    'bash',
+    ['-c', [`atomic() { '${process.execPath}' '${program()}' "$@"; }`, ...script, 'wait'].join('\n')],
+    {
+      cwd: dir,
+    },
+  )
+  expect(strange.map((path) => readFileSync(path, 'utf8'))).toEqual(['{"n":1}', '{"n":1}'])
 
   const good = join(dir, "it's/good.json")
   expect(await atomic(['check', good], { cwd: dir })).toMatchObject({
