@@ -42,7 +42,8 @@ test('check tells what is broken, left, set aside and locked, and what to do; sw
   const lock = await acquireIndexLock(join(dir, "it's/good.json"))
   const check = (...args: string[]) =>
     atomic(['check', '.', '--exclude', 'skipped.json', ...args], { cwd: dir })
-  const [people, programs] = await Promise.all([check(), check('--json')])
+  const run = (...args: string[]) => atomic(['sweep', '.', '-r', ...args], { cwd: dir })
+  const [people, programs, dry] = await Promise.all([check(), check('--json'), run('--dry-run')])
 
   expect(people).toMatchObject({ code: 1, stderr: '' })
   expect(people.stdout).toContain(
@@ -80,8 +81,6 @@ test('check tells what is broken, left, set aside and locked, and what to do; sw
   const lossy = findings.find(({ code }: Record<string, string>) => code === 'ERR_ATOMIC_LOSSY_INDEX')
   expect(/needs Node.js 22/.test(lossy.advice)).toBe(!('rawJSON' in JSON))
 
-  const run = (...args: string[]) => atomic(['sweep', '.', '-r', ...args], { cwd: dir })
-  const dry = await run('--dry-run')
   expect(dry).toMatchObject({ code: 0, stderr: '' })
   expect(dry.stdout).toMatch(
     /^would remove {2}temp file {2}4 B .* old {2}it's.*\.atomic-tmp\nkept .*lock\n {7}process /,
@@ -95,6 +94,7 @@ test('check tells what is broken, left, set aside and locked, and what to do; sw
   expect(names(join(dir, "it's"))).not.toContain(TEMP)
   await lock.release()
 
+  const good = atomic(['check', join(dir, "it's/good.json")], { cwd: dir })
   const commands = findings.filter(
     ({ path, command }: Record<string, string>) => strange.includes(join(dir, path!)) && command,
   )
@@ -108,8 +108,7 @@ test('check tells what is broken, left, set aside and locked, and what to do; sw
   )
   expect(strange.map((path) => readFileSync(path, 'utf8'))).toEqual(['{"n":1}', '{"n":1}'])
 
-  const good = join(dir, "it's/good.json")
-  expect(await atomic(['check', good], { cwd: dir })).toMatchObject({
+  expect(await good).toMatchObject({
     code: 0,
     stdout: '1 file checked: no problem\n',
   })
@@ -118,7 +117,8 @@ test('check tells what is broken, left, set aside and locked, and what to do; sw
 test('selftest tells what the file system keeps, with a second process, and leaves nothing', async ({
   dir,
 }) => {
-  const [people, programs] = await Promise.all([
+  const [none, people, programs] = await Promise.all([
+    atomic(['selftest', 'nowhere'], { cwd: dir }),
     atomic(['selftest', dir], { cwd: dir }),
     atomic(['selftest', dir, '--json'], { cwd: dir }),
   ])
@@ -130,29 +130,36 @@ test('selftest tells what the file system keeps, with a second process, and leav
     expect(traits).toContainEqual({ name, value: true, means: expect.any(String) })
   }
   expect(names(dir)).toEqual([])
-  expect(await atomic(['selftest', 'nowhere'], { cwd: dir })).toMatchObject({ code: 1, stdout: '' })
+  expect(none).toMatchObject({ code: 1, stdout: '' })
 })
 
 test('bench measures, and leaves nothing when it is interrupted, and what a sweep takes when it is killed', async ({
   dir,
 }) => {
-  const long = start(['bench', dir], { cwd: dir })
-  await until(() => names(dir).length > 0)
+  const folder = (name: string) => {
+    mkdirSync(join(dir, name))
+    return join(dir, name)
+  }
+  const measured = folder('measured')
+  const short = atomic(['bench', measured, '--time', '80ms', '--json'], { cwd: dir })
+
+  const interrupted = folder('interrupted')
+  const long = start(['bench', interrupted], { cwd: dir })
+  const killed = folder('killed')
+  const longest = start(['bench', killed], { cwd: dir })
+  await until(() => names(interrupted).length > 0)
   long.child.kill('SIGINT')
+  const scratch = () => names(killed).find((name) => name.includes('bench')) ?? ''
+  await until(() => names(join(killed, scratch())).includes('flush'))
+  expect((await sweep(killed)).kept).toMatchObject([{ reason: 'in-use' }, { reason: 'in-use' }])
+  longest.child.kill('SIGKILL')
+  await longest.ended
+  expect((await sweep(killed)).removed.map(({ kind }) => kind).sort()).toEqual(['temp', 'tree'])
   expect(await long.ended).toEqual({ code: null, signal: 'SIGINT', stdout: '', stderr: '' })
-  expect(names(dir)).toEqual([])
+  expect(names(interrupted)).toEqual([])
 
-  const killed = start(['bench', dir], { cwd: dir })
-  const folder = () => names(dir).find((name) => name.includes('bench'))
-  await until(() => names(join(dir, folder() ?? '')).includes('flush'))
-  expect((await sweep(dir)).kept).toMatchObject([{ reason: 'in-use' }, { reason: 'in-use' }])
-  killed.child.kill('SIGKILL')
-  await killed.ended
-  expect((await sweep(dir)).removed.map(({ kind }) => kind).sort()).toEqual(['temp', 'tree'])
-
-  const { stdout } = await atomic(['bench', dir, '--time', '80ms', '--json'], { cwd: dir })
-  const { flush, results } = JSON.parse(stdout)
+  const { flush, results } = JSON.parse((await short).stdout)
   expect(flush.count).toBeGreaterThan(0)
   expect(results.map(({ value }: { value: number }) => value > 0)).toEqual(Array(7).fill(true))
-  expect(names(dir)).toEqual([])
+  expect(names(measured)).toEqual([])
 })
