@@ -3,6 +3,7 @@
  * sweep takes it after a kill.
  */
 
+import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { atomicDirectory } from '@pipeline/atomic'
 
@@ -11,6 +12,8 @@ export async function inScratch<T>(
   purpose: string,
   body: (folder: string) => Promise<T>,
 ): Promise<T> {
+  // Its error names the directory, and not a folder that nobody has asked for.
+  await access(directory)
   let result: { value: T } | undefined
   const over = new Error('the folder is not wanted any more')
   try {

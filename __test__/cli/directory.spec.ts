@@ -141,6 +141,7 @@ test('bench measures, and leaves nothing when it is interrupted, and what a swee
     return join(dir, name)
   }
   const measured = folder('measured')
+  const none = atomic(['bench', 'nowhere'], { cwd: dir })
   const short = atomic(['bench', measured, '--time', '80ms', '--json'], { cwd: dir })
 
   const interrupted = folder('interrupted')
@@ -158,6 +159,7 @@ test('bench measures, and leaves nothing when it is interrupted, and what a swee
   expect(await long.ended).toEqual({ code: null, signal: 'SIGINT', stdout: '', stderr: '' })
   expect(names(interrupted)).toEqual([])
 
+  expect(await none).toMatchObject({ code: 1, stderr: expect.stringMatching(/ENOENT: .*'nowhere'\n$/) })
   const { flush, results } = JSON.parse((await short).stdout)
   expect(flush.count).toBeGreaterThan(0)
   expect(results.map(({ value }: { value: number }) => value > 0)).toEqual(Array(7).fill(true))
