@@ -164,6 +164,10 @@ export function duration(ms: number): string {
 export const plural = (count: number, one: string, many = `${one}s`): string =>
   `${count.toLocaleString('en')} ${count === 1 ? one : many}`
 
+/** What is wrong with an index. The package's messages go on with its own functions, and a command tells what to do by commands. */
+export const withoutAdvice = ({ message }: Error): string =>
+  message.replace(/; repair it, or have a backup.*$/s, '')
+
 /** What a write did, for people. */
 export function wrote(out: Output, path: string, result: WriteResult): string {
   const { green, yellow } = out.colors

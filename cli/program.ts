@@ -14,9 +14,9 @@ import { watch } from './commands/watch'
 import { write } from './commands/write'
 
 const AFTER = `
-Exit codes: 0 done; 1 failed, or something was found; 2 wrong usage. A command
-that is interrupted ends by that signal and leaves nothing behind; one whose
-reader goes away (| head) ends with 141.
+Exit codes: 0 done; 1 failed, or check has found a problem; 2 wrong usage. A
+command that is interrupted ends by that signal and leaves nothing behind (see
+update for --eval); one whose reader goes away (| head) ends with 141.
 
 With --json the result is one JSON document on standard output, and so is an
 error: { "error": { "code", "message", … } }. Colours are for terminals;

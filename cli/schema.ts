@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { StandardSchema } from '@pipeline/atomic'
+import { endable } from './endable'
 import { UsageError } from './run'
 
 /** `module#export`; without a name the default export, or the one that is called `schema`. */
@@ -13,7 +14,7 @@ export async function loadSchema(spec: string | undefined): Promise<StandardSche
   const [file, name] = at < 0 ? [spec, undefined] : [spec.slice(0, at), spec.slice(at + 1)]
   let exported: Record<string, unknown>
   try {
-    exported = await import(pathToFileURL(resolve(file)).href)
+    exported = await endable(() => import(pathToFileURL(resolve(file)).href))
   } catch (error) {
     throw new UsageError(`--schema ${spec}: the module could not be loaded: ${(error as Error).message}`)
   }
@@ -27,7 +28,8 @@ export async function loadSchema(spec: string | undefined): Promise<StandardSche
       `--schema ${spec}: it has ${what} that is a Standard Schema (zod, valibot, arktype). ${advice}`,
     )
   }
-  return found
+  const standard = found['~standard']
+  return { '~standard': { ...standard, validate: (value) => endable(() => standard.validate(value)) } }
 }
 
 const isSchema = (value: unknown): value is StandardSchema =>

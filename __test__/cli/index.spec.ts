@@ -2,7 +2,8 @@
 
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
+import { atomicIndexUpdate } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { names } from '../helpers/files'
 import { test } from '../helpers/test'
@@ -18,16 +19,15 @@ describe('update', () => {
     const args = ['--set', 'name=Ada', '--set', 'n=1', '--set', '/a.b/c~1d=[1]', '--set', '/a.b/c~1d/-="2"']
     const more = ['--merge', '{"n":null,"x":{"y":true}}', '--delete', '/a.b/c~1d/0', '--set', '__proto__=7']
     const last = ['--eval', 'async i => { i.keys = Object.keys(i).length }', '--set', 'empty=']
+    // Waits for its input, and takes no lock before that.
+    const merge = start(['update', file, '--merge', '-', '--backup', '2'], { cwd: dir })
     const run = await atomic(['update', file, ...args, ...more, ...last, '--print', '--json'], { cwd: dir })
     expect(run).toMatchObject({ code: 0, stderr: '' })
     const text = '{"name":"Ada","a.b":{"c/d":["2"]},"x":{"y":true},"__proto__":7,"keys":4,"empty":""}'
     expect(JSON.stringify(parse(file))).toBe(text)
     expect(JSON.stringify(JSON.parse(run.stdout).value)).toBe(text)
-    const merged = await atomic(['update', file, '--merge', '-', '--backup', '2'], {
-      cwd: dir,
-      input: '{"x":5}',
-    })
-    expect(merged.stdout).toMatch(/^wrote .*index\.json: \d+ B, /)
+    merge.child.stdin!.end('{"x":5}')
+    expect((await merge.ended).stdout).toMatch(/^wrote .*index\.json: \d+ B, /)
     expect([parse(file).x, parse(`${file}.backup`).x]).toEqual([5, { y: true }])
   })
 
@@ -65,27 +65,46 @@ describe('update', () => {
     expect(names(dir)).toEqual(['index.json', 'schema.mjs'])
   })
 
-  test('a function that never returns is ended by Ctrl-C, and the next call goes on at once', async ({
+  test('code of the user that never ends is ended by a signal, and the next call goes on at once', async ({
     dir,
-    file,
   }) => {
-    const { child, text, ended } = start(
-      ['update', file, '--eval', 'i => { process.stderr.write("here"); for (;;); }'],
-      { cwd: dir },
+    const endless = 'process.stderr.write("here"); for (;;);'
+    writeFileSync(
+      join(dir, 'schema.mjs'),
+      `export default { '~standard': { version: 1, vendor: 'test', validate: () => { ${endless} } } }`,
     )
-    await until(() => text.stderr === 'here')
-    child.kill('SIGINT')
-    expect(await ended).toEqual({ code: null, signal: 'SIGINT', stdout: '', stderr: 'here' })
-    expect(await atomic(['update', file, '--set', 'n=1', '--timeout', '0'], { cwd: dir })).toMatchObject({
-      code: 0,
+    const cases = [
+      ['SIGINT', '--eval', `i => { ${endless} }`],
+      ['SIGTERM', '--eval', `async i => { await null; ${endless} }`],
+      ['SIGHUP', '--schema', 'schema.mjs', '--set', 'n=2'],
+    ] as const
+    const runs = cases.map(async ([signal, ...args]) => {
+      const file = `${signal}.json`
+      writeFileSync(join(dir, file), '{}')
+      const { child, text, ended } = start(['update', file, ...args], { cwd: dir })
+      await until(() => text.stderr === 'here')
+      child.kill(signal)
+      expect(await ended).toEqual({ code: null, signal, stdout: '', stderr: 'here' })
+      await atomicIndexUpdate(join(dir, file), () => ({ n: 1 }), { timeout: 0 })
+      expect(parse(join(dir, file))).toEqual({ n: 1 })
     })
-    expect(names(dir)).toEqual([basename(file)])
-    const other = start(['update', file, '--eval', 'i => { process.stderr.write("here"); for (;;); }'], {
+    await Promise.all(runs)
+    expect(names(dir)).toEqual(['SIGHUP.json', 'SIGINT.json', 'SIGTERM.json', 'schema.mjs'])
+  })
+
+  test('a function that runs again gets the patch of --merge as it was given', async ({ dir, file }) => {
+    const push =
+      'async i => { i.a.push(i.n); process.stderr.write("here"); i.n || await new Promise(r => process.stdin.once("data", r)) }'
+    writeFileSync(file, '{"n":0}')
+    const { child, text, ended } = start(['update', file, '--merge', '{"a":[]}', '--eval', push], {
       cwd: dir,
     })
-    await until(() => other.text.stderr === 'here')
-    other.child.kill('SIGTERM')
-    expect(await other.ended).toMatchObject({ signal: 'SIGTERM' })
+    await until(() => text.stderr === 'here')
+    // A program that does not know the lock.
+    writeFileSync(file, '{"n":1}')
+    child.stdin!.write('go on')
+    expect(await ended).toMatchObject({ code: 0, stderr: 'herehere' })
+    expect(parse(file)).toEqual({ n: 1, a: [1] })
   })
 })
 
@@ -93,7 +112,12 @@ describe('read', () => {
   test('prints the index or a part of it, or the backup, and tells which', async ({ dir, file }) => {
     writeFileSync(file, '{"a":{"b":"x\\ny"}}')
     writeFileSync(`${file}.backup`, '{"old":1}')
+    const bad = join(dir, 'broken.json')
+    writeFileSync(bad, '{"a"')
+    writeFileSync(`${bad}.backup`, '{"old":1}')
     const read = (...args: string[]) => atomic(['read', file, ...args], { cwd: dir })
+    const readBad = (...args: string[]) => atomic(['read', bad, ...args], { cwd: dir })
+    const broken = Promise.all([readBad(), readBad('--fallback'), readBad('--fallback', '--json')])
     const good = await Promise.all([
       read(),
       read('--get', '/a/b', '--raw'),
@@ -104,12 +128,7 @@ describe('read', () => {
     expect(good[1].stdout).toBe('x\ny\n')
     expect(good[2]).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('has no none') })
     expect(JSON.parse(good[3].stdout)).toEqual({ file, value: { a: { b: 'x\ny' } }, source: 'file' })
-    writeFileSync(file, '{"a"')
-    const [strict, fallback, told] = await Promise.all([
-      read(),
-      read('--fallback'),
-      read('--fallback', '--json'),
-    ])
+    const [strict, fallback, told] = await broken
     expect(strict).toMatchObject({
       code: 1,
       stdout: '',
@@ -137,25 +156,27 @@ test('recover puts the newest good backup back, keeps what was broken, and does 
   dir,
   file,
 }) => {
-  const recover = (...args: string[]) => atomic(['recover', file, ...args], { cwd: dir })
-  writeFileSync(file, '{"n":')
-  const nothing = await recover()
-  expect(nothing).toMatchObject({
+  const recover = (path: string, ...args: string[]) => atomic(['recover', path, ...args], { cwd: dir })
+  for (const name of [file, join(dir, 'alone.json')]) writeFileSync(name, '{"n":')
+  for (const name of [`${file}.backup`, join(dir, 'good.json')]) writeFileSync(name, '{"n":1}')
+  const [alone, good, root, ...runs] = await Promise.all([
+    recover('alone.json'),
+    recover('good.json'),
+    recover('.'),
+    ...[1, 2, 3].map(() => recover(file, '--json')),
+  ])
+  expect(alone).toMatchObject({
     code: 1,
     stdout: '',
     stderr: expect.stringContaining('ERR_ATOMIC_CORRUPT_INDEX'),
   })
-  writeFileSync(`${file}.backup`, '{"n":1}')
-  const runs = await Promise.all([recover('--json'), recover('--json'), recover('--json')])
+  expect(good.stdout).toBe('good good.json: nothing was done\n')
+  expect(root.stdout).toBe('good .: no transaction was interrupted\n')
   const actions = runs.map(({ stdout }) => JSON.parse(stdout).action)
   expect(actions.sort()).toEqual(['none', 'none', 'restored'])
   expect(parse(file)).toEqual({ n: 1 })
   const setAside = names(dir).filter((name) => name.includes('.corrupt-'))
   expect(setAside.map((name) => readFileSync(join(dir, name), 'utf8'))).toEqual(['{"n":'])
-  expect((await recover()).stdout).toBe(`good ${file}: nothing was done\n`)
-  expect((await atomic(['recover', '.'], { cwd: dir })).stdout).toBe(
-    'good .: no transaction was interrupted\n',
-  )
 })
 
 test('watch prints each change until it is interrupted, or as often as wanted', async ({ dir, file }) => {

@@ -8,9 +8,11 @@ import { names } from '../helpers/files'
 import { needs } from '../helpers/needs'
 import { program, until } from './support'
 
+let terminals = 0
+
 /** A shell in a terminal of 80 columns. */
-function terminal(dir: string, env: string[] = []) {
-  const socket = basename(dir)
+function terminal(dir: string, env: string[]) {
+  const socket = `${basename(dir)}-${++terminals}`
   const tmux = (...args: string[]) =>
     execFileSync('tmux', ['-L', socket, '-f', '/dev/null', ...args], {
       encoding: 'utf8',
@@ -33,33 +35,34 @@ function terminal(dir: string, env: string[] = []) {
 needs('tmux')(
   'a terminal has colours, and progress that is gone at the end or at Ctrl-C',
   async ({ dir }) => {
-    const { type, key, screen, coloured } = terminal(dir, [`A=${program()}`])
+    const open = () => terminal(dir, [`A=${program()}`])
+    const [writing, measuring, plain] = [open(), open(), open()]
+    const enter = ({ type, key }: ReturnType<typeof open>, line: string) => {
+      type(line)
+      key('Enter')
+    }
     execFileSync('mkfifo', [join(dir, 'pipe')])
-    type('atomic write big <pipe')
-    key('Enter')
+    enter(writing, 'atomic write big <pipe')
+    enter(measuring, 'atomic bench . --time 60s')
+    enter(plain, 'NO_COLOR=1 atomic selftest . | cat')
     // A producer that is slow enough for somebody to wait for it.
     const producer = createWriteStream(join(dir, 'pipe'))
     const feed = setInterval(() => producer.write(Buffer.alloc(10_000)), 20)
-    await until(() => /writing \d+ KiB/.test(screen()))
+    await until(() => /writing \d+ KiB/.test(writing.screen()))
     clearInterval(feed)
     producer.end()
-    await until(() => screen().includes('wrote big'))
-    expect(screen()).not.toContain('writing')
-    expect(coloured()).toContain('\x1b[32mwrote\x1b[39m big')
+    await until(() => writing.screen().includes('wrote big'))
+    expect(writing.screen()).not.toContain('writing')
+    expect(writing.coloured()).toContain('\x1b[32mwrote\x1b[39m big')
 
-    type('clear; atomic bench . --time 60s')
-    key('Enter')
-    await until(() => /measuring █*░+ [\d.]+ s of 60\.0 s/.test(screen()))
-    key('C-c')
-    await until(() => names(dir).every((name) => !name.startsWith('.atomic-bench')))
-    type('echo over $?')
-    key('Enter')
-    await until(() => /^over/m.test(screen()))
-    expect(screen()).not.toContain('measuring')
+    await until(() => /measuring █*░+ [\d.]+ s of 60\.0 s/.test(measuring.screen()))
+    measuring.key('C-c')
+    await until(() => names(dir).every((name) => !name.includes('bench')))
+    enter(measuring, 'echo over $?')
+    await until(() => /^over/m.test(measuring.screen()))
+    expect(measuring.screen()).not.toContain('measuring')
 
-    type('clear; NO_COLOR=1 atomic selftest . | cat')
-    key('Enter')
-    await until(() => /time of a flush/.test(screen()))
-    expect(coloured()).not.toContain('\x1b[3')
+    await until(() => /time of a flush/.test(plain.screen()))
+    expect(plain.coloured()).not.toContain('\x1b[3')
   },
 )

@@ -1,10 +1,11 @@
 /** All indexes below a directory, and what processes have left there. */
 
+import { isUtf8 } from 'node:buffer'
 import type { Dirent } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { dirname, join, normalize } from 'node:path'
 import { type AtomicError, type KeptLeftover, sweep } from '@pipeline/atomic'
-import { heldBy, kinds, whyKept } from '../commands/sweep'
+import { kinds, whyKept } from '../commands/sweep'
 import { bytes, duration } from '../output'
 import { type Finding, quoted } from './finding'
 import { checkIndex, checkLines, type Wanted } from './index-file'
@@ -18,6 +19,17 @@ export interface Progress {
 /** Names that are not looked at: other programs' folders, and what is on its way. */
 const PASSED = /^(node_modules|\.git|\.atomic)$|\.atomic-(tmp|old|txn|lost)$/
 
+interface Entry {
+  name: string
+  type: 'file' | 'link' | 'directory' | 'other'
+}
+
+function typeOf(entry: Dirent<Buffer>): Entry['type'] {
+  if (entry.isFile()) return 'file'
+  if (entry.isSymbolicLink()) return 'link'
+  return entry.isDirectory() ? 'directory' : 'other'
+}
+
 /** Links to directories are not followed. */
 export async function* checkDirectory(
   directory: string,
@@ -26,15 +38,18 @@ export async function* checkDirectory(
   progress: Progress,
 ): AsyncGenerator<Finding> {
   progress.signal.throwIfAborted()
-  let entries: Dirent[]
+  let all: Dirent<Buffer>[]
   try {
-    entries = await readdir(directory, { withFileTypes: true })
+    all = await readdir(directory, { withFileTypes: true, encoding: 'buffer' })
   } catch (error) {
     const { code, message } = error as AtomicError
     yield { path: directory, level: 'problem', kind: 'unreadable', code, message }
     return
   }
-  entries = entries
+  for (const { name } of all) if (!isUtf8(name)) yield* aboutUnnameable(directory, `${name}`)
+  const entries = all
+    .filter(({ name }) => isUtf8(name))
+    .map((entry): Entry => ({ name: `${entry.name}`, type: typeOf(entry) }))
     .filter(({ name }) => !PASSED.test(name) && !exclude.has(name))
     .sort((a, b) => (a.name < b.name ? -1 : 1))
   const names = entries.map(({ name }) => name)
@@ -45,15 +60,24 @@ export async function* checkDirectory(
   }
   for (const entry of entries) {
     const path = join(directory, entry.name)
-    if (entry.isDirectory()) yield* checkDirectory(path, exclude, wanted, progress)
-    else if (entry.isFile()) yield* aboutFile(path, entry.name)
-    if (entry.isFile() && /\.(jsonl|ndjson)$/.test(entry.name)) progress.onFile()
+    if (entry.type === 'directory') yield* checkDirectory(path, exclude, wanted, progress)
+    else if (entry.type === 'file') yield* aboutFile(path, entry.name)
+    if (entry.type === 'file' && /\.(jsonl|ndjson)$/.test(entry.name)) progress.onFile()
+  }
+}
+
+/** The command line has no way to name it. Whatever it is, somebody may count on it. */
+function* aboutUnnameable(directory: string, name: string): Generator<Finding> {
+  yield {
+    ...{ path: join(directory, name), level: 'problem', kind: 'unreadable' },
+    message: 'its name is not UTF-8, so it was not looked at',
+    advice: 'rename it, or pass its directory over with --exclude',
   }
 }
 
 /** JSON files, and those that only a backup is left of. */
-function indexesIn(entries: Dirent[]): string[] {
-  const files = entries.filter((entry) => entry.isFile() || entry.isSymbolicLink()).map(({ name }) => name)
+function indexesIn(entries: Entry[]): string[] {
+  const files = entries.filter(({ type }) => type === 'file' || type === 'link').map(({ name }) => name)
   const indexes = files.filter((name) => name.endsWith('.json'))
   const lost = files.map((name) => /^(.+\.json)\.backup(\.\d+)?$/.exec(name)?.[1] ?? '').filter(Boolean)
   return [...new Set([...indexes, ...lost])].sort()
@@ -86,7 +110,7 @@ export async function checkLeftovers(directory: string, signal: AbortSignal): Pr
       ({ path, kind, size, age }): Finding => ({
         ...{ path: normalize(path), level: 'problem', kind: 'leftover' },
         message: `${kinds[kind]} of a killed process, ${bytes(size)}, ${duration(age)} old`,
-        advice: `atomic sweep ${quoted(dirname(normalize(path)))}`,
+        command: `atomic sweep ${quoted(dirname(normalize(path)))}`,
       }),
     ),
     ...kept.map(aboutKept),
@@ -99,10 +123,10 @@ export async function checkLeftovers(directory: string, signal: AbortSignal): Pr
 }
 
 function aboutKept(leftover: KeptLeftover): Finding {
-  const { kind, reason, holder } = leftover
+  const { kind, reason } = leftover
   const path = normalize(leftover.path)
   if (reason === 'in-use' && kind === 'lock') {
-    return { path, level: 'note', kind: 'lock', message: holder ? heldBy(holder) : 'a living process has it' }
+    return { path, level: 'note', kind: 'lock', message: `locked: ${whyKept(leftover)}` }
   }
   const level = reason === 'pending' || reason === 'only-copy' ? 'problem' : 'note'
   return { path, level, kind: 'leftover', message: `${kinds[kind]}: ${whyKept(leftover)}` }

@@ -1,5 +1,7 @@
 /** What `atomic check` finds. */
 
+import { named, printable } from '../output'
+
 export interface Finding {
   path: string
   /** `'problem'`: something is to be done. `'note'`: it is good to know. */
@@ -8,10 +10,19 @@ export interface Finding {
   message: string
   /** What to do. */
   advice?: string
+  /** What does it, to be pasted into a shell. */
+  command?: string
   /** The code of the package's error, or of the system's. */
   code?: string
 }
 
-/** A path as a word of a shell. */
-export const quoted = (path: string): string =>
-  /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`
+/** A path as a word of a shell, on one line and no option. */
+export function quoted(path: string): string {
+  const word = path.startsWith('-') ? `./${path}` : path
+  if (/^[\w@%+=:,./-]+$/.test(word)) return word
+  const shown = named(word)
+  if (shown === word) return `'${word.replaceAll("'", `'\\''`)}'`
+  // What steers a terminal cannot stand in '…'. Shells know $'…' since long, POSIX since 2024.
+  const escaped = printable(word.replace(/[\\']/g, '\\$&'))
+  return `$'${escaped.replaceAll('\n', '\\n').replaceAll('\t', '\\t')}'`
+}

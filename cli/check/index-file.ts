@@ -9,7 +9,7 @@ import {
   type SkippedLine,
   type StandardSchema,
 } from '@pipeline/atomic'
-import { duration, plural } from '../output'
+import { duration, plural, withoutAdvice } from '../output'
 import { type Finding, quoted } from './finding'
 
 export interface Wanted {
@@ -45,20 +45,24 @@ function broken(path: string, error: AtomicError, newest: string | undefined): F
       ...found,
       level: 'problem',
       message: `its number ${error.literal} (line ${error.line}, column ${error.column}) is one that JavaScript would change`,
-      advice: 'make it a string, or update it with --numbers exact',
+      advice: `make it a string, or update it with --numbers exact${'rawJSON' in JSON ? '' : ' (needs Node.js 22)'}`,
     }
   }
   const where = (issues ?? [])
     .slice(0, 3)
     .map(({ path = [], message }) => `${path.map(keyOf).join('.') || 'index'}: ${message}`)
-  const message = where.length > 0 ? `it does not pass the schema: ${where.join('; ')}` : error.message
+  const message = where.length > 0 ? `it does not pass the schema: ${where.join('; ')}` : withoutAdvice(error)
   const isRecoverable =
     code === 'ENOENT' || code === 'EIO' || /^ERR_ATOMIC_(CORRUPT_INDEX|SCHEMA)$/.test(code)
   if (!isRecoverable) return { ...found, kind: 'unreadable', level: 'problem', message }
-  const advice = newest
-    ? `atomic recover ${quoted(path)} puts back ${newest}`
-    : `no backup is good: repair it by hand, or give it up: atomic recover ${quoted(path)} --initial '{}'`
-  return { ...found, level: 'problem', message, advice }
+  const recover = `atomic recover ${quoted(path)}`
+  const todo = newest
+    ? { advice: `put ${newest} back`, command: recover }
+    : {
+        advice: 'no backup is good: repair it by hand, or begin anew',
+        command: `${recover} --initial '{}'`,
+      }
+  return { ...found, level: 'problem', message, ...todo }
 }
 
 const keyOf = (step: PropertyKey | { key: PropertyKey }): string =>
@@ -82,7 +86,7 @@ async function checkBackups(path: string, names: string[], wanted: Wanted) {
     else if (error.code !== 'ENOENT') {
       findings.push({
         ...{ path: backup, level: 'problem', kind: 'backup', code: error.code },
-        message: `the backup is not good: ${error.message}`,
+        message: `the backup is not good: ${withoutAdvice(error)}`,
         advice: 'atomic recover passes it over; remove it when you need nothing of it',
       })
     }

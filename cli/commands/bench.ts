@@ -1,4 +1,4 @@
-import { mkdtemp, open, rm } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { appendLines, atomicIndexUpdate, atomicWrite, atomicWriteAll } from '@pipeline/atomic'
@@ -6,11 +6,12 @@ import type { Command } from 'commander'
 import { parseDuration, shared, told } from '../options'
 import { bytes, duration, named, type Output, type OutputOptions, table } from '../output'
 import { run } from '../run'
+import { inScratch } from '../scratch'
 
 const AFTER = `
-Everything is written into a new folder in the directory, .atomic-bench-XXXXXX,
-which is removed at the end and after Ctrl-C. Other programs that use the disk
-count as well: run it twice before you believe a figure.
+Everything is written into a new folder in the directory, which is removed at
+the end and after Ctrl-C (after a kill: atomic sweep). Other programs that use
+the disk count as well: run it twice before you believe a figure.
 
 Examples:
   atomic bench /srv/data
@@ -101,8 +102,7 @@ export const bench = (program: Command): Command =>
     .addHelpText('after', AFTER)
     .action((directory: string, { time = 10_000, ...options }: Options) =>
       run(options, async ({ out, signal }) => {
-        const folder = await mkdtemp(join(directory, '.atomic-bench-'))
-        try {
+        await inScratch(directory, 'bench', async (folder) => {
           const each = time / (measures.length + 1)
           const progress = out.progress('measuring', time, (ms) => `${(ms / 1000).toFixed(1)} s`)
           const flushes = await measureFlushes(join(folder, 'flush'), each, signal, progress)
@@ -125,10 +125,7 @@ export const bench = (program: Command): Command =>
               results.map(({ value }) => value),
             ),
           )
-        } finally {
-          out.end()
-          await rm(folder, { recursive: true, force: true })
-        }
+        })
         return 0
       }),
     )

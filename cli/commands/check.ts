@@ -87,11 +87,12 @@ function describe({ colors: { bold, red, yellow, cyan } }: Output, findings: Fin
   const folders = [...new Set(findings.map(({ path }) => dirname(path)))].sort()
   return folders.flatMap((folder) => {
     const here = findings.filter(({ path }) => dirname(path) === folder)
-    const lines = here.flatMap(({ path, level, message, advice }) => [
+    const lines = here.flatMap(({ path, level, message, advice, command }) => [
       `  ${level === 'problem' ? red('!') : yellow('·')} ${named(basename(path))}`,
       ...table([['   ', named(message)]]),
+      ...(advice ? table([['   ', cyan(`-> ${named(advice)}${command ? ':' : ''}`)]]) : []),
       // Not wrapped: it is there to be copied.
-      ...(advice ? [cyan(`     -> ${named(advice)}`)] : []),
+      ...(command ? [cyan(`     ${advice ? '  ' : '->'} ${command}`)] : []),
     ])
     return [bold(named(folder)), ...lines, '']
   })

@@ -2,7 +2,7 @@ import { readIndex } from '@pipeline/atomic'
 import type { Command } from 'commander'
 import { get } from '../key'
 import { checked, type Numbers, numbers, parseJson, shared } from '../options'
-import { named, toJson } from '../output'
+import { named, toJson, withoutAdvice } from '../output'
 import { Failure, run } from '../run'
 import { loadSchema } from '../schema'
 
@@ -63,7 +63,7 @@ export const read = (program: Command): Command =>
         const wanted = options.get === undefined ? value : get(value, options.get)
         if (wanted === undefined) throw new Failure(`${named(file)} has no ${options.get}`)
         if (rest.source === 'backup') {
-          const why = rest.corrupt ? rest.corrupt.message : 'the file is missing'
+          const why = rest.corrupt ? withoutAdvice(rest.corrupt) : 'the file is missing'
           out.note(`from the backup ${rest.backup}, because ${why}`)
         }
         if (options.json) out.result({ file, value: wanted, ...rest })

@@ -12,7 +12,7 @@ import {
   shared,
   told,
 } from '../options'
-import { named, type Output, type OutputOptions, table } from '../output'
+import { named, type Output, type OutputOptions, table, withoutAdvice } from '../output'
 import { run, UsageError } from '../run'
 import { loadSchema } from '../schema'
 
@@ -89,9 +89,13 @@ function aboutIndex(
   if (action === 'none') return [`${green('good')} ${named(path)}: nothing was done`]
   const from = action === 'restored' ? `from ${named(source ?? '')}` : 'as --initial says'
   const lines = [`${green('recovered')} ${named(path)} ${from}`]
-  if (corrupt) lines.push(`  it was broken: ${named(corrupt.message)}`)
+  if (corrupt) lines.push(...table([['', `it was broken: ${named(withoutAdvice(corrupt))}`]]))
   if (setAside)
-    lines.push(`  the broken one is ${bold(named(setAside))}: look for what is missing, and remove it then`)
+    lines.push(
+      ...table([
+        ['', `the broken one is ${bold(named(setAside))}: look for what is missing, and remove it then`],
+      ]),
+    )
   return lines
 }
 

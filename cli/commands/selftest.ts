@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { acquireIndexLock, type DirectoryTrait, inspectDirectory } from '@pipeline/atomic'
@@ -8,11 +7,12 @@ import type { Command } from 'commander'
 import { shared, told } from '../options'
 import { bytes, duration, named, type Output, type OutputOptions, table } from '../output'
 import { run } from '../run'
+import { inScratch } from '../scratch'
 
 const AFTER = `
-Everything is tried in a new folder in the directory, which is removed. No
-program can find out whether a disk keeps what it says is flushed: that takes
-cutting its power.
+Everything is tried in a new folder in the directory, which is removed (after a
+kill: atomic sweep). No program can find out whether a disk keeps what it says
+is flushed: that takes cutting its power.
 
 Examples:
   atomic selftest /srv/data
@@ -89,8 +89,7 @@ async function locksBetweenProcesses(
 ): Promise<Trait> {
   const name = 'locksBetweenProcesses'
   if (!hasLocks) return { name, value: null, means: 'Without locks there is nothing to try.' }
-  const folder = await mkdtemp(join(directory, '.atomic-selftest-'))
-  try {
+  return inScratch(directory, 'selftest', async (folder) => {
     const file = join(folder, 'index.json')
     const lock = await acquireIndexLock(file, { network: 'allow', signal })
     const second = ['update', file, '--set', 'n=1', '--timeout', '0', '--network', '--json']
@@ -111,7 +110,5 @@ async function locksBetweenProcesses(
       }
     }
     return { name, value: null, means: 'A second process could not be started, or could not try it.' }
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-  }
+  })
 }

@@ -1,3 +1,4 @@
+import { normalize } from 'node:path'
 import {
   type KeptLeftover,
   type KeptReason,
@@ -13,7 +14,8 @@ import { EXIT_FAILED, run } from '../run'
 const AFTER = `
 What a living process has is never touched, in whatever container it is: locks
 of the system tell, not process ids. Backups and files named .corrupt- and
-.torn- are yours, and stay.
+.torn- are yours, and stay. Exits with 1 if something could not be looked at or
+removed; what a dry run finds is no failure.
 
 Examples:
   atomic sweep content --recursive --dry-run
@@ -47,8 +49,10 @@ export const sweep = (program: Command): Command =>
         const verb = dryRun ? yellow('would remove') : green('removed')
         out.result(
           { directory, dryRun, ...result },
-          ...table(removed.map((one) => [verb, ...leftover(one)])),
-          ...table(kept.map((one) => [yellow('kept'), ...leftover(one), whyKept(one)])),
+          ...list([
+            ...removed.map((one) => [verb, one] as const),
+            ...kept.map((one) => [yellow('kept'), one] as const),
+          ]),
           ...table(errors.map((error) => [red('not looked at'), named(error.message)])),
           ...table(
             mounts.map((path) => [
@@ -83,12 +87,18 @@ const reasons: Record<Exclude<KeptReason, 'failed'>, string> = {
   'not-yours': 'it belongs to another user: sweep as that one',
 }
 
-const leftover = ({ path, kind, size, age }: Leftover): string[] => [
-  kinds[kind],
-  bytes(size),
-  duration(age),
-  named(path),
-]
+/** A line for each, so that its path can be copied, and below it why it is kept. */
+function list(found: (readonly [verb: string, one: Leftover | KeptLeftover])[]): string[] {
+  const rows = found.map(([verb, { path, kind, size, age }]) => [
+    ...[verb, kinds[kind], bytes(size), `${duration(age)} old`],
+    named(normalize(path)),
+  ])
+  const lines = table(rows, Number.POSITIVE_INFINITY)
+  return found.flatMap(([, one], at) => [
+    lines[at] ?? '',
+    ...('reason' in one ? table([['     ', whyKept(one)]]) : []),
+  ])
+}
 
 export function whyKept({ reason, holder, error }: KeptLeftover): string {
   if (reason === 'failed') return named(error?.message ?? 'it could not be removed')

@@ -1,8 +1,8 @@
 import { text } from 'node:stream/consumers'
-import { isPromise } from 'node:util/types'
 import { runInThisContext } from 'node:vm'
 import { atomicIndexUpdate, type UpdateOptions } from '@pipeline/atomic'
 import { type Command, InvalidArgumentError } from 'commander'
+import { endable } from '../endable'
 import { merge, remove, set } from '../key'
 import {
   checked,
@@ -33,6 +33,9 @@ A key is one of the top level, or a JSON Pointer if it begins with a slash:
 can be, and a string otherwise: --set n=1, --set name=Ada, --set
 'version="1.0"'.
 
+A signal ends the function of --eval at once, even one that never returns. The
+index stays as it is; the lock file may stay, too, and holds up nobody.
+
 Examples:
   atomic update config.json --set theme=dark --set /editor/tabs=4 --delete legacy
   atomic update posts.json --merge '{"hello": {"title": "Hello"}, "draft": null}' --backup 3
@@ -62,14 +65,15 @@ export function update(program: Command): Command {
   const take = (parse: (argument: string) => Change) => (argument: string) => {
     changes.push(parse(argument))
   }
+  // Each run of the function has a patch of its own, for what follows may change what was merged.
   const input = (patch: string): Change => {
     if (patch !== '-') {
       const value = parseJson(patch)
-      return (index) => merge(index, value)
+      return (index) => merge(index, structuredClone(value))
     }
     if (usesInput()) throw new InvalidArgumentError('Standard input can be merged once.')
     merged = null
-    return (index) => merge(index, merged)
+    return (index) => merge(index, structuredClone(merged))
   }
 
   return shared(
@@ -184,30 +188,13 @@ function parseEval(source: string): Change {
     throw new InvalidArgumentError("It is a JavaScript function, such as 'i => ({ ...i, n: 1 })'.")
   const call = made as Change
   return async (index) => {
-    const returned = await interruptibly(() => call(index))
+    let returned: unknown
+    try {
+      returned = await endable(() => call(index))
+    } catch (error) {
+      throw new Failure(`--eval: the function threw ${error}`, (error as NodeJS.ErrnoException | null)?.code)
+    }
     // A function that changes the index where it is need not return it.
     return returned === undefined ? index : returned
   }
-}
-
-/**
- * No handler of ours runs as long as a function does not return: a signal ends the process then, as if it had no handlers. The index stays as it
- * is, and the next call takes the lock over.
- */
-function interruptibly(call: () => unknown): unknown {
-  const names = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
-  const handlers = names.map((name) => process.listeners(name))
-  for (const name of names) process.removeAllListeners(name)
-  try {
-    const returned = call()
-    return isPromise(returned) ? returned.catch(explain) : returned
-  } catch (error) {
-    return explain(error)
-  } finally {
-    for (const [at, name] of names.entries()) for (const one of handlers[at] ?? []) process.on(name, one)
-  }
-}
-
-function explain(error: unknown): never {
-  throw new Failure(`--eval: the function threw ${error}`, (error as NodeJS.ErrnoException | null)?.code)
 }

@@ -9,9 +9,10 @@ import { loadSchema } from '../schema'
 
 const AFTER = `
 The first line is the present version, at once; then there is a line for each
-change, by whatever program. What comes is always the newest version: those that
-come and go while the reader is busy are skipped. A missing file is waited for;
-a version that stays broken is told, and the watch goes on. Ctrl-C ends it.
+change, by whatever program: + marks new keys, ~ changed ones, - removed ones.
+What comes is always the newest version: those that come and go while the reader
+is busy are skipped. A missing file is waited for; a version that stays broken
+is told, and the watch goes on. Ctrl-C ends it.
 
 Examples:
   atomic watch posts/index.json
