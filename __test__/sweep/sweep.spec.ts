@@ -3,6 +3,7 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
+import * as Atomic from '@pipeline/atomic'
 import {
   acquireIndexLock,
   atomicTransaction,
@@ -18,7 +19,7 @@ import { inProcess, type Remote } from '../helpers/processes'
 import { rejection } from '../helpers/promises'
 import { buildRefuse, refusing } from '../helpers/refuse'
 import { test } from '../helpers/test'
-import { interrupt, seed, staged } from '../helpers/transaction'
+import { interrupt, raise, seed, staged, versions } from '../helpers/transaction'
 import { treeOf } from '../helpers/trees'
 import { giveAway, unprivileged } from '../helpers/users'
 
@@ -215,6 +216,65 @@ describe('sweep', () => {
       expect(told(moved, { ...rest, removed: [] })).toEqual({
         '.a.txt.RRRRPPPPXXXX.atomic-txn': 'staged undecided',
       })
+    },
+  )
+
+  needs('strace that may attach')(
+    'leaves a root what it has staged in a folder that has a copy of the root',
+    async ({ dir }) => {
+      const root = seed(dir)
+      await raise(Atomic, root, 1)
+      const archive = join(root, 'one', 'archive')
+      execFileSync('cp', ['-a', root, join(dir, 'copy')])
+      renameSync(join(dir, 'copy'), archive)
+      // Of a process that was killed after the first file had its name.
+      await interrupt(root, 2, 2, 'one/archive/')
+      const tag = staged(root).flatMap((name) => /\.(.{4}).{8}\.atomic-txn$/.exec(name)?.[1] ?? [])[0]
+      const swept = await sweep(root, { recursive: true })
+      expect(swept.removed.map(({ kind }) => kind)).not.toContain('staged')
+      expect(await recover(root)).toMatchObject({ outcome: 'completed' })
+      expect(versions(archive)).toEqual([2, 2, 2, 2])
+
+      // Of a living process, this one; a write there sweeps as well.
+      const mark = names(join(root, '.atomic'))
+        .find((name) => name.endsWith('.live'))
+        ?.slice(0, 4)
+      const living = `.a.txt.${tag}${mark}XXXX.atomic-txn`
+      writeFileSync(join(archive, 'one', living), 'staged')
+      await inProcess(({ atomicWrite }, path) => atomicWrite(path, 'x'), [join(archive, 'one', 'other')])
+        .returned
+      expect(told(join(archive, 'one'), await sweep(join(archive, 'one')))).toEqual({
+        [living]: 'staged in-use',
+      })
+
+      // Nobody's. Where only the copy can be seen, that is not known: it has had no transaction of its own.
+      const orphan = join(archive, 'one', `.a.txt.${tag}PPPPXXXX.atomic-txn`)
+      writeFileSync(orphan, 'staged')
+      renameSync(archive, join(dir, 'alone'))
+      const alone = await sweep(join(dir, 'alone', 'one'))
+      expect(alone.kept.map(({ reason }) => reason)).toEqual(['undecided', 'undecided'])
+      renameSync(join(dir, 'alone'), archive)
+      expect((await sweep(root, { recursive: true })).removed.map(({ path }) => path)).toContain(orphan)
+    },
+  )
+
+  needs('strace that may attach', 'root that may mount')(
+    'leaves the lock of an interrupted transaction whose root is out of sight',
+    async ({ dir }) => {
+      const root = seed(dir)
+      await interrupt(root, 1)
+      // What is above the mount is another root.
+      const other = makeDir(dir, 'other')
+      await atomicTransaction(other, (tx) => tx.write('file', 'x'))
+      for (const at of [join(dir, 'alone'), join(other, 'two')]) {
+        const seen = await mounted(at, ['--bind', join(root, 'two')], (at) => sweep(at))
+        expect(seen.removed).toEqual([])
+        expect(new Set(seen.kept.map(({ kind, reason }) => `${kind} ${reason}`))).toEqual(
+          new Set(['lock pending', 'staged undecided']),
+        )
+      }
+      expect(await recover(root)).toMatchObject({ outcome: 'completed' })
+      expect(versions(root)).toEqual([1, 1, 1, 1])
     },
   )
 
