@@ -23,22 +23,25 @@ export const contentOf = (file: string, version: number) =>
 export const versions = (root: string) =>
   FILES.map((file) => Number(/\d+/.exec(readFileSync(join(root, file), 'utf8'))))
 
-/** Raises all four files to that version, in one transaction. */
+/** Raises all four files to that version, in one transaction. `folder`: where they are below the root, with a slash at its end. */
 export const raise = async (
   { atomicTransaction }: Pick<Remote, 'atomicTransaction'>,
   root: string,
   n: number,
+  folder = '',
 ) => {
   await atomicTransaction(root, (tx) => {
-    for (const file of ['one/a.txt', 'one/b.txt']) tx.write(file, `version ${n}`)
-    for (const file of ['two/index.json', 'two/topics.json']) tx.update(file, () => ({ n }), { space: 0 })
+    for (const file of ['one/a.txt', 'one/b.txt']) tx.write(folder + file, `version ${n}`)
+    for (const file of ['two/index.json', 'two/topics.json']) {
+      tx.update(folder + file, () => ({ n }), { space: 0 })
+    }
   })
 }
 
 /** A process that is killed when it is about to give the `when`th file its name (strace). */
-export async function interrupt(root: string, when: number, n = 1): Promise<void> {
+export async function interrupt(root: string, when: number, n = 1, folder = ''): Promise<void> {
   const before = `set -- strace -f -qq -o /dev/null -e trace=renameat -e inject=renameat:signal=SIGKILL:when=${when} "$@"`
-  const child = inProcess(raise, [root, n], { before })
+  const child = inProcess(raise, [root, n, folder], { before })
   await child.returned.catch(() => {})
   await child.exit
 }

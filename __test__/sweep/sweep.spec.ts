@@ -1,8 +1,11 @@
 // What killed processes have left: found, told, and removed unless somebody has it.
 
-import { execFileSync } from 'node:child_process'
-import { mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, readdirSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
+import * as Atomic from '@pipeline/atomic'
 import {
   acquireIndexLock,
   atomicTransaction,
@@ -18,7 +21,7 @@ import { inProcess, type Remote } from '../helpers/processes'
 import { rejection } from '../helpers/promises'
 import { buildRefuse, refusing } from '../helpers/refuse'
 import { test } from '../helpers/test'
-import { interrupt, seed, staged } from '../helpers/transaction'
+import { interrupt, raise, seed, staged, versions } from '../helpers/transaction'
 import { treeOf } from '../helpers/trees'
 import { giveAway, unprivileged } from '../helpers/users'
 
@@ -65,6 +68,8 @@ describe('sweep', () => {
       ['.waited.json.lock', `${RECORD}${'\0'.repeat(256 - RECORD.length)}`],
       ['.silent.json.lock', ''],
       ['.yarn.lock', '# of another program'],
+      ['.numbers.lock', '12 34 two words\n'],
+      ['.more.lock', `${RECORD}more`],
       ['.a.txt.LLLLLLLLLLLL.atomic-lost', 'theirs'],
       ['.a.txt.RRRRPPPPXXXX.atomic-txn', 'staged'],
       ['index.json', '{}'],
@@ -217,6 +222,118 @@ describe('sweep', () => {
       })
     },
   )
+
+  needs('strace that may attach')(
+    'leaves a root what it has staged in a folder that has a copy of the root',
+    async ({ dir }) => {
+      const root = seed(dir)
+      await raise(Atomic, root, 1)
+      const archive = join(root, 'one', 'archive')
+      execFileSync('cp', ['-a', root, join(dir, 'copy')])
+      renameSync(join(dir, 'copy'), archive)
+      // Of a process that was killed after the first file had its name.
+      await interrupt(root, 2, 2, 'one/archive/')
+      const tag = staged(root).flatMap((name) => /\.(.{4}).{8}\.atomic-txn$/.exec(name)?.[1] ?? [])[0]
+      const swept = await sweep(root, { recursive: true })
+      expect(swept.removed.map(({ kind }) => kind)).not.toContain('staged')
+      expect(await recover(root)).toMatchObject({ outcome: 'completed' })
+      expect(versions(archive)).toEqual([2, 2, 2, 2])
+
+      // Of a living process, this one; a write there sweeps as well.
+      const mark = names(join(root, '.atomic'))
+        .find((name) => name.endsWith('.live'))
+        ?.slice(0, 4)
+      const living = `.a.txt.${tag}${mark}XXXX.atomic-txn`
+      writeFileSync(join(archive, 'one', living), 'staged')
+      await inProcess(({ atomicWrite }, path) => atomicWrite(path, 'x'), [join(archive, 'one', 'other')])
+        .returned
+      expect(told(join(archive, 'one'), await sweep(join(archive, 'one')))).toEqual({
+        [living]: 'staged in-use',
+      })
+
+      // Nobody's. Where only the copy can be seen, that is not known: it has had no transaction of its own.
+      const orphan = join(archive, 'one', `.a.txt.${tag}PPPPXXXX.atomic-txn`)
+      writeFileSync(orphan, 'staged')
+      renameSync(archive, join(dir, 'alone'))
+      const alone = await sweep(join(dir, 'alone', 'one'))
+      expect(alone.kept.map(({ reason }) => reason)).toEqual(['undecided', 'undecided'])
+      renameSync(join(dir, 'alone'), archive)
+      expect((await sweep(root, { recursive: true })).removed.map(({ path }) => path)).toContain(orphan)
+    },
+  )
+
+  needs('strace that may attach', 'root that may mount')(
+    'leaves the lock of an interrupted transaction whose root is out of sight',
+    async ({ dir }) => {
+      const root = seed(dir)
+      await interrupt(root, 1)
+      // What is above the mount is another root.
+      const other = makeDir(dir, 'other')
+      await atomicTransaction(other, (tx) => tx.write('file', 'x'))
+      for (const at of [join(dir, 'alone'), join(other, 'two')]) {
+        const seen = await mounted(at, ['--bind', join(root, 'two')], (at) => sweep(at))
+        expect(seen.removed).toEqual([])
+        expect(new Set(seen.kept.map(({ kind, reason }) => `${kind} ${reason}`))).toEqual(
+          new Set(['lock pending', 'staged undecided']),
+        )
+      }
+      expect(await recover(root)).toMatchObject({ outcome: 'completed' })
+      expect(versions(root)).toEqual([1, 1, 1, 1])
+    },
+  )
+
+  needs('linux', 'python3')('leaves a lock that another program has by fcntl', async ({ dir }) => {
+    const lock = join(dir, '.notes.lock')
+    const keep = `import fcntl, sys
+file = open(sys.argv[1], "r+")
+fcntl.lockf(file, fcntl.LOCK_EX)
+print("locked", flush=True)
+sys.stdin.read()`
+    writeFileSync(lock, RECORD)
+    const holder = spawn('python3', ['-c', keep, lock])
+    await once(holder.stdout, 'data')
+    expect(told(dir, await sweep(dir))).toEqual({ '.notes.lock': 'lock in-use' })
+    holder.stdin.end()
+    await once(holder, 'exit')
+    expect(told(dir, await sweep(dir))).toEqual({ '.notes.lock': 'lock removed' })
+  })
+
+  test('has stopped when it is aborted, goes on beside a folder that is moved, and counts the newest change in a tree', async ({
+    dir,
+  }) => {
+    const tree = makeDir(dir, 'aborted', tempName('site'))
+    for (let i = 0; i < 5000; i++) writeFileSync(join(tree, `${i}`), '')
+    const controller = new AbortController()
+    const aborted = sweep(join(dir, 'aborted'), { signal: controller.signal })
+    while (readdirSync(tree).length === 5000) await setImmediate()
+    controller.abort()
+    expect(await rejection(aborted)).toMatchObject({ name: 'AbortError' })
+    const left = readdirSync(tree).length
+    expect(left).toBeGreaterThan(0)
+    await sweep(makeDir(dir, 'else'))
+    expect(readdirSync(tree)).toHaveLength(left)
+
+    const swept = makeDir(dir, 'swept')
+    const deep = makeDir(swept, ...'abcdefghijkl')
+    for (let i = 0; i < 2000; i++) writeFileSync(join(deep, tempName(`${i}`)), '')
+    for (const name of ['a/0', 'a/z', '0', 'z']) {
+      writeFileSync(join(makeDir(swept, name), tempName('file')), '')
+    }
+    const sweeping = sweep(swept, { recursive: true })
+    while (readdirSync(deep).length === 2000) await setImmediate()
+    renameSync(join(swept, 'a', 'b', 'c'), join(dir, 'moved'))
+    const { errors, removed } = await sweeping
+    expect(removed.filter(({ path }) => path.endsWith(tempName('file')))).toHaveLength(4)
+    expect(errors.map(({ code }) => code)).toEqual(['ESTALE'])
+
+    const young = makeDir(dir, 'young')
+    const page = join(makeDir(young, tempName('site'), 'sub'), 'page')
+    const begun = statSync(join(young, tempName('site'))).ctimeMs
+    do writeFileSync(page, 'fresh')
+    while (statSync(page).ctimeMs < begun + 50)
+    const [found] = (await sweep(young, { dryRun: true })).removed
+    expect(found?.age).toBeLessThanOrEqual(Date.now() - statSync(page).ctimeMs + 1)
+  })
 
   test('leaves a living process its mark below a root', async ({ dir }) => {
     await atomicTransaction(dir, (tx) => tx.write('file', 'x'))

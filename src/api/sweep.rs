@@ -27,7 +27,7 @@ pub struct SweepOptions<'env> {
     /// @default false
     #[napi(ts_type = "boolean")]
     pub recursive: Option<Unknown<'env>>,
-    /// Keep what was changed less than so many milliseconds ago. What a living process has stays in any case, however old it is.
+    /// Keep what was changed less than so many milliseconds ago; of a tree, the newest change in it counts. What a living process has stays in any case, however old it is.
     ///
     /// @default 0
     #[napi(ts_type = "number")]
@@ -37,14 +37,14 @@ pub struct SweepOptions<'env> {
     /// @default false
     #[napi(ts_type = "boolean")]
     pub dry_run: Option<Unknown<'env>>,
-    /// Aborts the call. What was removed by then is gone.
+    /// Aborts the call. What was removed by then is gone; when the call rejects, nothing more is removed.
     #[napi(ts_type = "AbortSignal")]
     pub signal: Option<Unknown<'env>>,
 }
 
 /// Removes what killed processes have left in a directory: temp files, lock files, trees that were being built or removed, files that a
-/// transaction has staged. It need not be called: the next write in a directory removes the temp files there. It is for directories in which
-/// nobody writes any more, and for people who want to see what there is.
+/// transaction has staged. It need not be called: the first write of a process in a directory removes the temp files there, and the next
+/// update of an index its lock file. It is for directories in which nobody writes any more, and for people who want to see what there is.
 ///
 /// Whether a living process has something is told by locks of the system (`flock`), which a killed process cannot have: so it holds for
 /// other threads, other processes, and processes in other containers that have the directory mounted. Neither process ids nor names of
@@ -156,7 +156,8 @@ fn thrown<'env>(env: &'env Env, error: &Error) -> Unknown<'env> {
 /// Rejects with an {@link AtomicError}: `ENOENT` if the directory is missing, `EACCES`, `ERR_ATOMIC_NO_LOCKS`, `ERR_ATOMIC_UNSUPPORTED` for an
 /// object in a store.
 ///
-/// Not promised: that the answer still holds when it arrives. To change the index, take the lock ({@link acquireIndexLock}).
+/// Not promised: that the answer still holds when it arrives. To look, the lock is taken for an instant, shared; a call with `timeout: 0` tries
+/// for a millisecond because of that. To change the index, take the lock ({@link acquireIndexLock}).
 #[napi(ts_args_type = "path: PathLike", ts_return_type = "Promise<IndexLockState>")]
 pub fn inspect_index_lock<'env>(env: &'env Env, path: Unknown<'env>) -> napi::Result<Unknown<'env>> {
     promise::answer(env, look(env, &path))

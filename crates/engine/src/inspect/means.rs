@@ -35,7 +35,9 @@ fn yes(of: Trait) -> &'static str {
         Trait::HardLinks => {
             "The flag 'wx' works, and backups and broken files get second names without a copy."
         }
-        Trait::UnnamedFiles => "A killed write leaves nothing behind.",
+        Trait::UnnamedFiles => {
+            "A killed write leaves nothing behind, unless it is killed at the rename: then a temp file."
+        }
         Trait::DirectoryFlush => "The name of a new file survives a power cut once the call has resolved.",
         Trait::Durable => "Results have durable: true.",
         Trait::Locks => {

@@ -49,13 +49,28 @@ impl Holder {
     }
 
     /// Writes itself into an empty lock file, if that can be written.
-    pub fn write(&self, mut file: &File) {
-        let since = self.since.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        let record = format!("{} {since} {}\n", self.pid, self.host);
+    pub fn write(&self, file: &File) {
+        self.write_padded(file, 0);
+    }
+
+    /// As [`Holder::write`], into one that a dead holder has left: nothing of its record, which may be longer, stays.
+    pub fn write_over(&self, file: &File) {
+        let length = file.metadata().map_or(0, |metadata| metadata.len()).min(LONGEST_RECORD);
+        self.write_padded(file, usize::try_from(length).unwrap_or(0));
+    }
+
+    fn write_padded(&self, mut file: &File, length: usize) {
+        let mut record = format!("{}\n", self.record()).into_bytes();
         if record.len() as u64 <= LONGEST_RECORD {
+            record.resize(record.len().max(length), 0);
             // Without it the lock is as good.
-            drop(file.write_all(record.as_bytes()));
+            drop(file.write_all(&record));
         }
+    }
+
+    fn record(&self) -> String {
+        let since = self.since.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        format!("{} {since} {}", self.pid, self.host)
     }
 
     /// Writes into a lock file, after its holder, that the lock is part of a transaction with its root `up` directories up.
@@ -103,13 +118,35 @@ impl Holder {
         Self::parse(std::str::from_utf8(&first_line(file)?).ok()?)
     }
 
+    /// What a lock file says in which there is nothing else than holders and waiters write. Other programs have lock files of such names,
+    /// and some begin with two numbers.
+    pub fn of_ours(file: &File) -> Option<Self> {
+        let holder = Self::of(file)?;
+        let mut bytes = [0; LONGEST_RECORD as usize + 1];
+        let got = sys::read_at(file, &mut bytes, 0).ok()?;
+        let rest = bytes[..got].splitn(2, |byte| *byte == b'\n').nth(1)?;
+        let rest = match Self::root_of(file) {
+            Some(up) => rest.strip_prefix(format!("{ROOT}{up}\n").as_bytes())?,
+            None => rest,
+        };
+        rest.iter().all(|byte| *byte == 0).then_some(holder)
+    }
+
     fn parse(record: &str) -> Option<Self> {
         let mut parts = record.splitn(3, ' ');
         let pid = parts.next()?.parse().ok()?;
         let since = UNIX_EPOCH.checked_add(Duration::from_millis(parts.next()?.parse().ok()?))?;
-        Some(Self { pid, since, host: parts.next()?.to_owned() })
+        let holder = Self { pid, since, host: parts.next()?.to_owned() };
+        let is_plausible = since >= UNIX_EPOCH + FIRST_TIME && since <= SystemTime::now() + DAY;
+        let is_name = !holder.host.is_empty()
+            && !holder.host.contains(|letter: char| letter.is_whitespace() || letter.is_control());
+        (is_plausible && is_name && holder.record() == record).then_some(holder)
     }
 }
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Since 1970, until 2015: no holder is older.
+const FIRST_TIME: Duration = Duration::from_secs(1_420_070_400);
 
 /// What is before the number of directories up to the root of a transaction.
 const ROOT: &str = "root ";
@@ -249,8 +286,46 @@ mod tests {
 
     #[test]
     fn anything_else_is_no_record() {
-        for record in ["", "1", "1 2", "x 2 host", "1 x host", "-1 2 host", "1 99999999999999999999 host"] {
+        assert!(Holder::parse("1 1700000000000 host").is_some());
+        for record in [
+            "",
+            "1",
+            "1 2",
+            "x 1700000000000 host",
+            "1 x host",
+            "-1 1700000000000 host",
+            "+1 1700000000000 host",
+            "1 99999999999999999999 host",
+            "1 2 host",
+            "1 4000000000000 host",
+            "1 1700000000000 ",
+            "1 1700000000000 two words",
+            "1  1700000000000 host",
+        ] {
             assert_eq!(Holder::parse(record), None, "{record}");
         }
+    }
+
+    #[test]
+    fn a_lock_file_is_ours_only_if_there_is_nothing_else_in_it() {
+        let ours = |text: &str| {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), text).unwrap();
+            Holder::of_ours(file.as_file()).is_some()
+        };
+        for rest in ["", "\0\0", "root 3\n", "root 3\n\0"] {
+            assert!(ours(&format!("1 1700000000000 host\n{rest}")), "{rest:?}");
+        }
+        for rest in ["text", "root 3\ntext", "root +3\n", "\0text"] {
+            assert!(!ours(&format!("1 1700000000000 host\n{rest}")), "{rest:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_stays_of_a_longer_record() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), format!("4194304 1700000000000 {}\n", "x".repeat(200))).unwrap();
+        Holder::this().write_over(file.as_file());
+        assert!(Holder::of_ours(file.as_file()).is_some_and(|holder| holder.is_this()));
     }
 }

@@ -50,7 +50,7 @@ pub fn take(dir: &Arc<Directory>, name: &OsStr) -> Result<Option<Left>> {
         return Ok(None);
     }
     let mut record = [0; LONGEST_RECORD as usize];
-    let holder = Holder::of(&file);
+    let holder = Holder::of_ours(&file);
     // It may be another program's, whose lock is not to be taken even for a moment.
     if holder.is_none()
         && let Ok(got) = sys::read_at(&file, &mut record, 0)
@@ -58,7 +58,8 @@ pub fn take(dir: &Arc<Directory>, name: &OsStr) -> Result<Option<Left>> {
         let is_silent = record[..got].iter().all(|byte| *byte == 0);
         return Ok(is_silent.then_some(Left { holder, state: State::Silent }));
     }
-    if !is_free(file.try_lock())? {
+    // Ours are never locked in that way. Asked before ours is taken, which some network file systems make of such locks.
+    if sys::has_record_lock(&file) || !is_free(file.try_lock())? {
         return Ok(Some(Left { holder, state: State::Held }));
     }
     if !dir.is_same(name, &file).named("stat")? {

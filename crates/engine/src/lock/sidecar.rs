@@ -23,6 +23,8 @@ use crate::sys::{self, Dir, Kind, Stat};
 const FIRST_WAIT: Duration = Duration::from_micros(500);
 /// The longest pause: a release is noticed after this at the latest.
 const LONGEST_WAIT: Duration = Duration::from_millis(3);
+/// A call that does not wait looks again for so long: whoever only looks whether a lock is free has it for an instant.
+const GLANCE: Duration = Duration::from_millis(1);
 /// Each round means that another process held and released the lock meanwhile, so there is progress.
 const ROUNDS: usize = 16;
 
@@ -143,7 +145,8 @@ impl Lock {
                         drop(file.unlock());
                         return Ok(Tried::Left(up));
                     }
-                    Holder::this().write(&file);
+                    let holder = Holder::this();
+                    if is_new { holder.write(&file) } else { holder.write_over(&file) }
                 }
                 return Ok(Tried::Ours(held(slot, file)));
             }
@@ -182,6 +185,7 @@ pub struct Backoff {
 impl Backoff {
     /// For a call that has waited since `since`, and waits for `timeout` in all.
     pub fn new(since: Instant, timeout: Duration) -> Self {
+        let timeout = if timeout.is_zero() { GLANCE } else { timeout };
         Self { next: FIRST_WAIT, since, timeout }
     }
 
@@ -278,6 +282,14 @@ mod tests {
         assert!(pauses.iter().all(|pause| *pause <= Duration::from_millis(3)));
         // But it does not keep the processor busy.
         assert!(pauses[10..].iter().all(|pause| *pause >= LONGEST_WAIT / 2));
+    }
+
+    #[test]
+    fn a_call_that_does_not_wait_looks_again_at_once() {
+        let mut wait = Backoff::new(Instant::now(), Duration::ZERO);
+        assert!(wait.pause().unwrap() <= GLANCE);
+        std::thread::sleep(GLANCE);
+        assert!(wait.pause().is_err());
     }
 
     #[test]

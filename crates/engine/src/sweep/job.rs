@@ -1,6 +1,8 @@
 //! A sweep on its way: on a thread of its own, for it may take minutes, and the workers are few.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Semaphore;
 
@@ -30,6 +32,7 @@ impl SweepJob {
     }
 
     fn sweep(self) -> Result<Report> {
+        self.cancel.check()?;
         let dir = retry_transient(|| Directory::open(None, &self.path, false))?;
         Sweeper::new(self.options, &self.cancel).sweep(dir, &self.shown)
     }
@@ -40,12 +43,22 @@ impl Job for SweepJob {
 
     fn run(self) -> Step<Self> {
         Step::Wait(Box::pin(async move {
-            let cancel = self.cancel.clone();
-            After::Done(tokio::select! {
-                swept = on_own_thread(&SWEEPS, "atomic-sweep", || self.sweep()) => swept.and_then(|swept| swept),
-                // The thread looks at the signal itself, before it changes anything.
-                () = cancel.cancelled() => Err(ErrorKind::Aborted.into()),
-            })
+            let (cancel, begun) = (self.cancel.clone(), Arc::new(AtomicBool::new(false)));
+            let begins = begun.clone();
+            let sweeping = on_own_thread(&SWEEPS, "atomic-sweep", move || {
+                begins.store(true, Ordering::SeqCst);
+                self.sweep()
+            });
+            tokio::pin!(sweeping);
+            let swept = tokio::select! {
+                swept = &mut sweeping => swept,
+                // The thread looks at the signal itself, and is waited for: after the answer nothing is removed.
+                () = cancel.cancelled() => match begun.load(Ordering::SeqCst) {
+                    true => sweeping.await,
+                    false => Err(ErrorKind::Aborted.into()),
+                },
+            };
+            After::Done(swept.and_then(|swept| swept))
         }))
     }
 }

@@ -9,42 +9,24 @@ use crate::error::Result;
 use crate::sweep::sweeper::{Sweeper, Verdict, age};
 use crate::sweep::{Leftover, Purpose, Reason};
 use crate::sys::Dir;
-use crate::transaction::pending::{self, Orphans};
 use crate::transaction::root::{FOLDER, JOURNAL, Root, is_mark};
+use crate::transaction::staged::{Fate, Roots};
 
 impl Sweeper<'_> {
     /// Removes of `names` in `dir` what dead processes have staged.
-    pub(super) fn staged(&mut self, dir: &Directory, path: &Path, mut names: Vec<OsString>) -> Result<()> {
+    pub(super) fn staged(&mut self, dir: &Directory, path: &Path, names: Vec<OsString>) -> Result<()> {
         if names.is_empty() {
             return Ok(());
         }
-        let around = dir.path().unwrap_or_default();
-        for root in pending::roots_around(&around) {
-            let (of_it, others) = names.into_iter().partition(|name| pending::is_of(&root, name));
-            self.staged_below(&root, dir, path, of_it)?;
-            names = others;
-        }
-        // The tree was moved out of its root, or the folder of the root is gone.
-        for name in names {
-            self.judge(dir, path, &name, Purpose::Staged, |_, _| Verdict::Kept(Reason::Undecided));
-        }
-        Ok(())
-    }
-
-    fn staged_below(&mut self, root: &Root, dir: &Dir, path: &Path, names: Vec<OsString>) -> Result<()> {
-        let mut orphans = None;
+        let mut roots = Roots::around(&dir.path().unwrap_or_default());
         for name in names {
             self.cancel.check()?;
-            self.judge(dir, path, &name, Purpose::Staged, |sweeper, _| {
-                if !pending::is_orphan(root, &name) {
-                    return Verdict::Kept(Reason::InUse);
-                }
-                match orphans.get_or_insert_with(|| pending::orphans_of(root)) {
-                    Ok(Orphans::Free(_)) => sweeper.unlink(dir, &name),
-                    Ok(Orphans::Pending) => Verdict::Kept(Reason::Pending),
-                    Ok(Orphans::Live) => Verdict::Kept(Reason::InUse),
-                    Err(_) => Verdict::Kept(Reason::Undecided),
-                }
+            self.judge(dir, path, &name, Purpose::Staged, |sweeper, _| match roots.fate(&name) {
+                Fate::Orphan => sweeper.unlink(dir, &name),
+                Fate::Live => Verdict::Kept(Reason::InUse),
+                Fate::Pending => Verdict::Kept(Reason::Pending),
+                // Its tree was moved out of its root, or the folder of the root is gone.
+                Fate::Unknown => Verdict::Kept(Reason::Undecided),
             });
         }
         Ok(())

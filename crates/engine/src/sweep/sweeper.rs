@@ -17,7 +17,7 @@ use crate::process::retry_transient;
 use crate::stats;
 use crate::sweep::{Kept, Leftover, Options, Purpose, Reason, Report};
 use crate::sys::{self, Dir, FileId, Kind, Stat};
-use crate::walk::remove::remove;
+use crate::walk::remove::remove_unless;
 use crate::walk::{Node, Visitor, walk};
 
 /// A sweep under way.
@@ -76,15 +76,17 @@ impl<'a> Sweeper<'a> {
             Err(error) if self.report.directories > 0 => self.failed(error)?,
             walked => walked?,
         }
+        // A tree that is being removed when the caller cancels ends the walk no sooner than the next entry.
+        self.cancel.check()?;
         Ok(self.report)
     }
 
     fn entry(&mut self, dir: &Arc<Directory>, path: PathBuf, name: &OsStr, purpose: Purpose, stat: &Stat) {
-        let size = match purpose {
-            Purpose::Tree | Purpose::Previous => self.size_of(dir, name),
-            _ => stat.version.size,
+        let (size, changed) = match purpose {
+            Purpose::Tree | Purpose::Previous => self.sum_of(dir, name, stat.version.changed),
+            _ => (stat.version.size, stat.version.changed),
         };
-        let leftover = Leftover { path, purpose, size, age: age(stat.version.changed) };
+        let leftover = Leftover { path, purpose, size, age: age(changed) };
         let mut holder = None;
         let verdict = match purpose {
             Purpose::Previous | Purpose::Lost => Verdict::Kept(Reason::OnlyCopy),
@@ -104,7 +106,7 @@ impl<'a> Sweeper<'a> {
         match orphan::take(dir, name) {
             Ok(Taken::File(_held)) => self.unlink(dir, name),
             Ok(Taken::Tree(_)) if self.options.dry_run => Verdict::Removed,
-            Ok(Taken::Tree(_held)) => match remove(dir, name, path) {
+            Ok(Taken::Tree(_held)) => match remove_unless(self.cancel, dir, name, path) {
                 Ok(()) => Verdict::Removed,
                 Err(error) => Verdict::Kept(Reason::Failed(Box::new(error))),
             },
@@ -160,13 +162,13 @@ impl<'a> Sweeper<'a> {
         }
     }
 
-    /// As far as it can be seen.
-    fn size_of(&self, dir: &Dir, name: &OsStr) -> u64 {
-        let mut sizes = Sizes { cancel: self.cancel, sum: 0 };
+    /// The size of a tree and its newest change, as far as they can be seen.
+    fn sum_of(&self, dir: &Dir, name: &OsStr, changed: i128) -> (u64, i128) {
+        let mut sum = Sum { cancel: self.cancel, size: 0, changed };
         if let Ok(root) = dir.open_own_child(name) {
-            drop(walk(Arc::new(root), Path::new(""), &mut sizes));
+            drop(walk(Arc::new(root), Path::new(""), &mut sum));
         }
-        sizes.sum
+        (sum.size, sum.changed)
     }
 }
 
@@ -230,21 +232,24 @@ impl Visitor<Level> for Sweeper<'_> {
     }
 }
 
-/// How large the files of a tree are, together.
-struct Sizes<'a> {
+/// How large the files of a tree are together, and when the last of all entries was changed.
+struct Sum<'a> {
     cancel: &'a Cancel,
-    sum: u64,
+    size: u64,
+    changed: i128,
 }
 
-impl Visitor<Dir> for Sizes<'_> {
+impl Visitor<Dir> for Sum<'_> {
     fn look(&mut self, level: &Arc<Dir>, _path: &Path) -> Result<Vec<OsString>> {
         let mut below = Vec::new();
         for entry in level.each_entry().named("scandir")? {
             self.cancel.check()?;
             let (name, _) = entry.named("scandir")?;
-            match level.stat(&name).ok().flatten() {
-                Some(stat) if stat.kind == Kind::Directory => below.push(name),
-                Some(stat) if stat.kind == Kind::File => self.sum += stat.version.size,
+            let Some(stat) = level.stat(&name).ok().flatten() else { continue };
+            self.changed = self.changed.max(stat.version.changed);
+            match stat.kind {
+                Kind::Directory => below.push(name),
+                Kind::File => self.size += stat.version.size,
                 _ => {}
             }
         }

@@ -16,3 +16,4 @@ pub mod recover;
 pub(crate) mod root;
 pub mod session;
 pub mod snapshot;
+pub(crate) mod staged;

@@ -2,7 +2,6 @@
 //! the root. After a power cut all processes are new; a process that lives on finds a pointer in the lock of an index.
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -12,7 +11,8 @@ use crate::error::{Error, Result};
 use crate::process::lock;
 use crate::sys::FileId;
 use crate::transaction::recover;
-use crate::transaction::root::{FOLDER, Root, RootLock};
+use crate::transaction::root::Root;
+use crate::transaction::staged::{Fate, Roots, may_be_root};
 
 /// What this process has looked at.
 #[derive(Default)]
@@ -45,12 +45,11 @@ pub fn look(dir: &Arc<Directory>) -> Result<Look> {
         return Ok(Look::Clear);
     }
     let Ok(path) = dir.path() else { return Ok(Look::Clear) };
-    let mut is_known = true;
+    let (mut is_known, mut is_below_root) = (true, false);
     for above in path.ancestors() {
         let known = lock(&LOOKED).get_or_insert_default().paths.get(above).copied();
-        let root = match known {
-            Some(false) => continue,
-            Some(true) => open(above).ok().flatten(),
+        let is_root = match known {
+            Some(is_root) => is_root,
             None => match recovered(above) {
                 Err(error) if error.is_transient() => return Err(error),
                 // Another call may succeed.
@@ -59,14 +58,15 @@ pub fn look(dir: &Arc<Directory>) -> Result<Look> {
                     continue;
                 }
                 Ok(Found::Busy) => return Ok(Look::Busy),
-                Ok(Found::None) => None,
-                Ok(Found::Root(root)) => Some(root),
+                Ok(Found::None) => false,
+                Ok(Found::Root) => true,
             },
         };
-        lock(&LOOKED).get_or_insert_default().paths.insert(above.to_owned(), root.is_some());
-        if let Some(root) = root {
-            sweep(&root, dir);
-        }
+        lock(&LOOKED).get_or_insert_default().paths.insert(above.to_owned(), is_root);
+        is_below_root |= is_root;
+    }
+    if is_below_root {
+        sweep(dir, &path);
     }
     if is_known {
         lock(&LOOKED).get_or_insert_default().dirs.insert(dir.id().clone());
@@ -74,78 +74,37 @@ pub fn look(dir: &Arc<Directory>) -> Result<Look> {
     Ok(Look::Clear)
 }
 
-fn open(path: &Path) -> Result<Option<Root>> {
-    Directory::open(None, path, false).and_then(|dir| Root::open(&dir))
-}
-
 enum Found {
     None,
     /// With nothing pending.
-    Root(Root),
+    Root,
     Busy,
 }
 
 fn recovered(path: &Path) -> Result<Found> {
-    match std::fs::symlink_metadata(path.join(FOLDER)) {
-        Ok(_) => {}
-        Err(error) if is_no_root(&error) => return Ok(Found::None),
+    match may_be_root(path) {
+        Ok(true) => {}
+        Ok(false) => return Ok(Found::None),
+        // A second look would come to the same.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(Found::None),
         Err(error) => return Err(Error::system("lstat", error)),
     }
-    let Some(root) = open(path)? else { return Ok(Found::None) };
+    let Some(root) = Root::open(&Directory::open(None, path, false)?)? else { return Ok(Found::None) };
     Ok(match recover::attempt(&root)? {
-        Some(_) => Found::Root(root),
+        Some(_) => Found::Root,
         None => Found::Busy,
     })
 }
 
-/// Whether a second look would come to the same: there is none, or none that this process could do anything about.
-fn is_no_root(error: &io::Error) -> bool {
-    use io::ErrorKind::{InvalidFilename, NotADirectory, NotFound, PermissionDenied};
-    matches!(error.kind(), NotFound | NotADirectory | PermissionDenied | InvalidFilename)
-}
-
-/// Removes from `dir` what transactions of dead processes have staged there.
-fn sweep(root: &Root, dir: &Directory) {
+/// Removes from `dir`, which is at `path`, what transactions of dead processes have staged there.
+fn sweep(dir: &Directory, path: &Path) {
     let Ok(entries) = dir.names() else { return };
-    let orphans: Vec<_> = entries.filter(|name| is_orphan(root, name)).collect();
-    if !orphans.is_empty()
-        && let Ok(Orphans::Free(_root_lock)) = orphans_of(root)
-    {
-        orphans.iter().for_each(|orphan| drop(dir.unlink(orphan)));
+    let staged: Vec<_> = entries.filter(|name| names::transaction(name).is_some()).collect();
+    if staged.is_empty() {
+        return;
     }
-}
-
-/// Whether a transaction of this root has staged the file, in a process that is dead.
-pub fn is_orphan(root: &Root, name: &OsStr) -> bool {
-    is_of(root, name) && names::transaction(name).is_some_and(|(_, process)| !root.is_alive(process))
-}
-
-/// Whether a transaction of this root has staged the file.
-pub fn is_of(root: &Root, name: &OsStr) -> bool {
-    root.tag().is_ok_and(|tag| names::transaction(name).is_some_and(|(of, _)| of.as_bytes() == tag))
-}
-
-/// What the journal says about the files that dead processes have staged.
-pub enum Orphans {
-    /// They may be removed as long as this is kept.
-    Free(RootLock),
-    /// A transaction is at work.
-    Live,
-    /// The last transaction is to be recovered first.
-    Pending,
-}
-
-/// A record that counts may name such files, and only a living process can write one: so they are removed under the lock,
-/// and not if there is one.
-///
-/// # Errors
-/// Those of taking the lock of the root, and of reading its journal.
-pub fn orphans_of(root: &Root) -> Result<Orphans> {
-    let Some(root_lock) = root.try_lock()? else { return Ok(Orphans::Live) };
-    Ok(if root.read()?.pending().is_some() { Orphans::Pending } else { Orphans::Free(root_lock) })
-}
-
-/// The roots that a directory is in, itself included, from the nearest one on. What cannot be opened is none.
-pub fn roots_around(path: &Path) -> impl Iterator<Item = Root> {
-    path.ancestors().filter_map(|above| open(above).ok().flatten())
+    let mut roots = Roots::around(path);
+    for name in staged.iter().filter(|name| roots.fate(name) == Fate::Orphan) {
+        drop(dir.unlink(name));
+    }
 }

@@ -83,7 +83,8 @@ pub fn take_index(target: &Target, taking: Taking) -> Result<Option<Lock>> {
         let Tried::Ours(lock) = Lock::try_acquire(target, Taking::ToRecover)? else { return Ok(None) };
         let root = root_above(&target.dir, up)?;
         match root.filter(|root| is_pending(root, target)) {
-            // It was recovered, or never recorded. With the lock goes what it says.
+            // It was recovered, or never recorded; with the lock goes what it says. Or the root is out of sight: then the call goes on all
+            // the same, for nobody here could recover it, and whoever recovers it sets aside what it would have written over this update.
             None => lock.settle(),
             Some(root) => {
                 drop(lock);
@@ -108,21 +109,26 @@ fn is_pending(root: &Root, target: &Target) -> bool {
 }
 
 /// Whether what a lock says of the root `up` directories above `dir` counts for nothing any more: no transaction there is to be recovered.
-/// The caller has the lock, and without it no record that names the index is written.
+/// The caller has the lock, and without it no record that names the index is written. When the root is out of sight, nothing is known.
 ///
 /// # Errors
 /// Those of opening the root and of reading its journal.
 pub fn is_settled(dir: &Arc<Directory>, up: usize) -> Result<bool> {
     match root_above(dir, up)? {
         Some(root) => Ok(root.read()?.pending().is_none()),
-        None => Ok(true),
+        None => Ok(false),
     }
 }
 
+/// The root `up` directories above `dir`; `None`: it is gone, or `dir` was reached by a mount from which it cannot be seen.
 fn root_above(dir: &Arc<Directory>, up: usize) -> Result<Option<Root>> {
     let path = dir.path().named("readlink")?;
-    let Some(path) = path.ancestors().nth(up) else { return Ok(None) };
-    Root::open(&Directory::open(None, path, false)?)
+    let Some(above) = path.ancestors().nth(up) else { return Ok(None) };
+    let Some(root) = Root::open(&Directory::open(None, above, false)?)? else { return Ok(None) };
+    // What is above a mount may be another root.
+    let below = path.strip_prefix(above).unwrap_or(&path);
+    let is_around = root.directory(below).is_ok_and(|found| found.id() == dir.id());
+    Ok(is_around.then_some(root))
 }
 
 /// What came of an attempt to recover.

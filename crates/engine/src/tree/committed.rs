@@ -16,8 +16,8 @@ use crate::walk::remove::remove;
 pub struct Committed {
     pub(crate) receipt: TreeReceipt,
     pub(crate) doomed: Option<At>,
-    /// The old tree, locked since before the swap, so that no sweeper removes it before its time.
-    pub(crate) held: Option<File>,
+    /// The old trees, locked since before the swap, so that no sweeper removes one before its time.
+    pub(crate) held: Vec<File>,
 }
 
 impl Committed {
@@ -43,7 +43,7 @@ impl Committed {
 impl Drop for Committed {
     fn drop(&mut self) {
         if let Some(at) = self.doomed.take() {
-            let held = self.held.take();
+            let held = std::mem::take(&mut self.held);
             spawn_or_skip("atomic-tree", move || {
                 drop(clear_away(&at));
                 drop(held);

@@ -24,16 +24,37 @@ impl Guard {
     /// For the directory that is to have the temp name `guarded` in `dir`.
     ///
     /// # Errors
-    /// `EEXIST` if there is one; those of open(2).
+    /// `EEXIST` if the name is not to be used: there is a guard, or a sweeper has found this one before it was locked. Such a sweeper is about
+    /// to unlink the name, so the name is given to no other file. Those of open(2).
     pub fn make(dir: &Arc<Directory>, guarded: &OsStr) -> io::Result<Self> {
         let name = names::guard(guarded);
-        loop {
-            let file = dir.create_new(&name, 0o600)?;
-            let made = TempName { dir: dir.clone(), name: name.clone() };
-            // A sweeper may have found it before it was locked.
-            if sys::hold(&file) && dir.is_same(&name, &file)? {
-                return Ok(Self { _name: made, _file: file });
-            }
+        let file = dir.create_new(&name, 0o600)?;
+        Self::lock(TempName { dir: dir.clone(), name }, file)
+    }
+
+    fn lock(name: TempName, file: File) -> io::Result<Self> {
+        if sys::hold(&file) && name.dir.is_same(&name.name, &file)? {
+            return Ok(Self { _name: name, _file: file });
         }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::dir::orphan::{self, Taken};
+
+    #[test]
+    fn a_name_that_a_sweeper_is_about_to_unlink_is_given_up() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Directory::open(None, temp.path(), false).unwrap();
+        let name = names::guard(".site.abcdefghijkl.atomic-tmp".as_ref());
+        let file = dir.create_new(&name, 0o600).unwrap();
+        let Taken::File(_held) = orphan::take(&dir, &name).unwrap() else { panic!("nobody has it") };
+        let guard = Guard::lock(TempName { dir: dir.clone(), name: name.clone() }, file);
+        assert_eq!(guard.unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert!(dir.stat(&name).unwrap().is_none(), "nothing is left for the sweeper to unlink");
     }
 }

@@ -171,7 +171,7 @@ impl Staging {
             self.check_settled()?;
             self.target.place.check(self.target.dir.id())?;
             let failed = self.flushes();
-            let held = if old.is_some() { self.hold_old() } else { None };
+            let held = if old.is_some() { self.hold_old() } else { Vec::new() };
             let Self { target, at, keep, options, .. } = &mut *self;
             let swapped = match old {
                 Some(_) => swap::replace(at, target, keep.as_ref(), options.fallback)?,
@@ -242,11 +242,14 @@ impl Staging {
         Error::from(ErrorKind::NoTree { what }).about(self.path())
     }
 
-    /// Locks the directory that is about to be replaced.
-    fn hold_old(&self) -> Option<File> {
-        let Target { dir, name, .. } = &self.target;
-        let old = dir.open_child(name).and_then(|old| old.as_file());
-        old.ok().filter(sys::hold)
+    /// Locks the directory that is about to be replaced, and the one that has the place where it is to be kept: either gets a temp
+    /// name on its way, and comes back if a later step fails.
+    fn hold_old(&self) -> Vec<File> {
+        let hold = |Target { dir, name, .. }: &Target| {
+            let old = dir.open_child(name).and_then(|old| old.as_file());
+            old.ok().filter(sys::hold)
+        };
+        std::iter::once(&self.target).chain(&self.keep).filter_map(hold).collect()
     }
 
     fn open_to_others(&self, old: Option<&Stat>) -> Result<()> {

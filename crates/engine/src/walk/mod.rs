@@ -98,7 +98,14 @@ pub fn walk<L: Node>(root: Arc<L>, path: &Path, visitor: &mut impl Visitor<L>) -
         let Some(Frame { name, .. }) = frames.pop() else { break };
         if let Some(above) = frames.last_mut() {
             if above.level.is_none() {
-                above.level = Some(Arc::new(reopen(&*level, above.id.as_ref(), &path)?));
+                match reopen(&*level, above.id.as_ref(), &path) {
+                    Ok(reopened) => above.level = Some(Arc::new(reopened)),
+                    Err(error) => {
+                        visitor.failed(error)?;
+                        find_again(&mut frames, &mut path);
+                        continue;
+                    }
+                }
             }
             drop(level);
             if let Some(above) = &above.level {
@@ -122,8 +129,32 @@ fn go_into<L: Node>(
     Ok((child, rest))
 }
 
+/// Opens closed directories again from the root down, as far as they are where they were. The others are left out.
+fn find_again<L: Node>(frames: &mut Vec<Frame<L>>, path: &mut PathBuf) {
+    // Of the one that was left last.
+    path.pop();
+    for at in 1..frames.len() {
+        let (above, here) = frames.split_at_mut(at);
+        let is_it = |found: &L| found.id().is_ok_and(|id| here[0].id.as_ref() == Some(&id));
+        let found = above[at - 1].level.as_ref().and_then(|above| above.enter(&here[0].name).ok());
+        let Some(found) = found.filter(is_it) else {
+            for _ in at..frames.len() {
+                path.pop();
+            }
+            frames.truncate(at);
+            return;
+        };
+        here[0].level = Some(Arc::new(found));
+        // The root stays open.
+        if at > OPEN {
+            frames[at - OPEN].level = None;
+        }
+    }
+}
+
 fn close_far<L: Node>(frames: &mut [Frame<L>]) -> Result<()> {
-    let Some(at) = frames.len().checked_sub(OPEN + 1) else { return Ok(()) };
+    // The root stays open, so that what is left can be found when a directory is moved away.
+    let Some(at) = frames.len().checked_sub(OPEN + 1).filter(|at| *at > 0) else { return Ok(()) };
     let far = &mut frames[at];
     if let Some(level) = far.level.take() {
         far.id = Some(level.id().named("fstat")?);

@@ -9,7 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::{Error, Named, Result};
+use crate::cancel::Cancel;
+use crate::error::{Error, ErrorKind, Named, Result};
 use crate::process::retry_transient;
 use crate::sys::{self, Dir, FileId, Kind};
 use crate::walk::{Node, Visitor, walk};
@@ -24,6 +25,14 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// # Errors
 /// The first; the rest is removed all the same.
 pub fn remove(dir: &Dir, name: &OsStr, path: &Path) -> Result<()> {
+    remove_unless(&Cancel::default(), dir, name, path)
+}
+
+/// As [`remove`], but for what is there when the caller cancels.
+///
+/// # Errors
+/// Those of [`remove`]; [`ErrorKind::Aborted`].
+pub fn remove_unless(cancel: &Cancel, dir: &Dir, name: &OsStr, path: &Path) -> Result<()> {
     for _ in 0..ROUNDS {
         let root = match retry_transient(|| open(dir, name).named("open")) {
             Ok(root) => Arc::new(Doomed(root)),
@@ -33,7 +42,7 @@ pub fn remove(dir: &Dir, name: &OsStr, path: &Path) -> Result<()> {
             }
             Err(error) => return Err(error.about(path)),
         };
-        let mut remover = Remover { first: None, again: false };
+        let mut remover = Remover { cancel, first: None, again: false };
         walk(root, path, &mut remover)?;
         if let Some(error) = remover.first {
             return Err(error);
@@ -78,13 +87,14 @@ impl Node for Doomed {
     }
 }
 
-struct Remover {
+struct Remover<'a> {
+    cancel: &'a Cancel,
     first: Option<Error>,
     /// An entry appeared again, or descriptors were short.
     again: bool,
 }
 
-impl Remover {
+impl Remover<'_> {
     fn note(
         &mut self,
         operation: &'static str,
@@ -108,7 +118,7 @@ impl Remover {
     }
 }
 
-impl Visitor<Doomed> for Remover {
+impl Visitor<Doomed> for Remover<'_> {
     fn look(&mut self, level: &Arc<Doomed>, path: &Path) -> Result<Vec<OsString>> {
         level.0.let_owner_in();
         let mut directories = Vec::new();
@@ -120,6 +130,7 @@ impl Visitor<Doomed> for Remover {
             }
         };
         for (name, kind) in entries {
+            self.cancel.check()?;
             let kind = kind.or_else(|| Some(level.0.stat(&name).ok()??.kind));
             match kind {
                 Some(Kind::Directory) => directories.push(name),
@@ -142,6 +153,7 @@ impl Visitor<Doomed> for Remover {
 
     fn failed(&mut self, error: Error) -> Result<()> {
         match error.errno_of("open") {
+            _ if matches!(error.kind(), ErrorKind::Aborted) => return Err(error),
             Some(sys::ENOENT) => {}
             _ => self.fail(error),
         }

@@ -32,7 +32,6 @@ pub use name::{LONGEST_PATH, cut, ends_in_dots, names_directory, path_from_bytes
 
 use std::fs::{File, TryLockError};
 use std::io;
-#[cfg(target_os = "linux")]
 use std::os::fd::AsRawFd;
 
 /// Marks a file as in use, for as long as it is open: a lock, which dies with its process. `false`
@@ -72,6 +71,22 @@ pub fn generation(file: &File) -> Option<u64> {
 #[cfg(not(target_os = "linux"))]
 pub fn generation(_file: &File) -> Option<u64> {
     None
+}
+
+/// Whether another program has locked a part of the file by fcntl(2). `false` where that cannot be known.
+pub fn has_record_lock(file: &File) -> bool {
+    // The locks of this process count too.
+    #[cfg(target_os = "linux")]
+    let operation = libc::F_OFD_GETLK;
+    #[cfg(not(target_os = "linux"))]
+    let operation = libc::F_GETLK;
+    // SAFETY: a plain structure, for which zeros are values.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    // From the first byte on, as far as there are any.
+    lock.l_type = libc::F_WRLCK as libc::c_short;
+    // SAFETY: reads and writes a lock where it points.
+    let status = unsafe { libc::fcntl(file.as_raw_fd(), operation, &raw mut lock) };
+    status == 0 && lock.l_type != libc::F_UNLCK as libc::c_short
 }
 
 /// What this machine, or container, is called.
