@@ -72,9 +72,21 @@ describe('a call is published', () => {
 
   test('with the wait for an earlier call of the same file', async ({ file }) => {
     const heard = listen('write')
-    await Promise.all([1, 2, 3].map((n) => atomicWrite(file, Buffer.alloc(1 << 20, n))))
-    const queued = heard.filter(([event, { steps }]) => event === 'asyncEnd' && steps?.queue !== undefined)
-    expect(queued.length).toBeGreaterThan(0)
+    let goOn = () => {}
+    const held = new Promise<void>((resolve) => {
+      goOn = resolve
+    })
+    const update = atomicIndexUpdate(file, async () => {
+      await held
+      return {}
+    })
+    const written = atomicWrite(file, 'x')
+    // It gives up when it is in the queue, behind the write.
+    await atomicIndexUpdate(file, () => ({}), { timeout: 0 }).catch(() => {})
+    goOn()
+    await Promise.all([update, written])
+    const [, { steps }] = heard.find(([event]) => event === 'asyncEnd') as [string, TraceMessage]
+    expect(steps?.queue).toBeGreaterThan(0)
   })
 
   test('by atomicIndexUpdate, each with the commit that it shares', async ({ file }) => {
