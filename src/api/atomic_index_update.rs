@@ -3,29 +3,26 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use engine::index::file::{Numbers, UpdateOptions as EngineOptions};
+use engine::index::file::UpdateOptions as EngineOptions;
 use engine::index::job::OpenJob;
-use engine::index::layout::Space;
 use engine::process::Ticket;
 use engine::steps;
 use engine::write::Receipt;
+use napi::Env;
 use napi::bindgen_prelude::Unknown;
-use napi::{Env, ValueType};
 use napi_derive::napi;
 
 use crate::api::backup;
+use crate::api::index_text::parse_text;
 use crate::api::on_corrupt::{self, Again};
 use crate::api::options::{Checked, WriteOptions, WriteResult, milliseconds};
 use crate::js::cloud::{Object, update};
 use crate::js::error::from_engine;
 use crate::js::index::call::{self, Change, Request};
-use crate::js::index::format::Format;
-use crate::js::index::schema::Schema;
-use crate::js::index::{group, json};
+use crate::js::index::group;
 use crate::js::inside;
 use crate::js::transaction::ParsedUpdate;
-use crate::js::value::thrown::LONGEST;
-use crate::js::value::{FilePath, Kept, Result, Signal, Target, args, copy, path, promise, raw};
+use crate::js::value::{FilePath, Kept, Result, Signal, Target, args, path, promise, raw};
 
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -349,26 +346,6 @@ pub fn parse<'env>(
     Ok(ParsedUpdate { options, ..text })
 }
 
-/// How to parse, check and print an index, wherever it is.
-pub fn parse_text<'env>(env: &'env Env, own: &UpdateOptions<'_>) -> Result<'env, ParsedUpdate> {
-    let format = Format::from_options(env, own.codec.as_ref())?;
-    let snapshot = |initial| format.snapshot(env, "options.initial", initial);
-    let initial = own.initial.as_ref().map(snapshot).transpose()?;
-    let space = own.space.as_ref().map(|given| space(env, given)).transpose()?;
-    let numbers = own.numbers.as_ref().map(|given| numbers(env, given)).transpose()?.unwrap_or_default();
-    // How JSON is laid out, and what its numbers lose, means nothing to a codec.
-    let (space, numbers) = if format == Format::Json { (space, numbers) } else { (None, Numbers::Lossy) };
-    let options = EngineOptions {
-        format: format.known(),
-        space,
-        numbers,
-        longest: Some(LONGEST),
-        ..EngineOptions::default()
-    };
-    let schema = Schema::from_options(env, own.schema.as_ref(), own.migrate.as_ref())?;
-    Ok(ParsedUpdate { options, initial, format, schema })
-}
-
 /// What a caller is told of an update of a file.
 pub fn answer(env: &Env, receipt: Receipt, waited: Duration, batch: usize) -> Result<'_, Unknown<'_>> {
     let write = raw::to_js(env, WriteResult::from(receipt))?;
@@ -387,28 +364,5 @@ pub fn network<'env>(env: &'env Env, given: Option<&Unknown<'_>>) -> Result<'env
         Some("refuse") => Ok(false),
         Some("allow") => Ok(true),
         _ => Err(args::wrong_value(env, "options.network", "must be 'refuse' or 'allow'", given)),
-    }
-}
-
-fn numbers<'env>(env: &'env Env, given: &Unknown<'_>) -> Result<'env, Numbers> {
-    let wrong = |reason| args::wrong_value(env, "options.numbers", reason, given);
-    match args::word(env, given)?.as_deref() {
-        Some("strict") => Ok(Numbers::Strict),
-        Some("lossy") => Ok(Numbers::Lossy),
-        Some("exact") if json::can_keep_digits(env)? => Ok(Numbers::Exact),
-        Some("exact") => Err(wrong("needs JSON.rawJSON, which Node.js has from version 22 on")),
-        _ => Err(wrong("must be 'strict', 'lossy' or 'exact'")),
-    }
-}
-
-fn space<'env>(env: &'env Env, given: &Unknown<'_>) -> Result<'env, Space> {
-    match raw::type_of(given) {
-        ValueType::Number => Ok(Space::Number(raw::from_js(env, given).unwrap_or_default())),
-        ValueType::String => match copy::text(env, given)? {
-            // Anything else would make the text no JSON.
-            space if space.chars().all(|c| matches!(c, ' ' | '\t' | '\n' | '\r')) => Ok(Space::Text(space)),
-            _ => Err(args::wrong_value(env, "options.space", "must consist of white space", given)),
-        },
-        _ => Err(args::wrong_type(env, "options.space", "of type number or string", given)),
     }
 }

@@ -10,6 +10,7 @@ use napi::bindgen_prelude::{ObjectFinalize, Unknown};
 use napi_derive::napi;
 
 use crate::api::atomic_index_update::{self, DEFAULT_TIMEOUT, UpdateOptions};
+use crate::api::index_text;
 use crate::api::options::{Checked, WriteOptions, milliseconds};
 use crate::api::read_index::IndexRead;
 use crate::api::recover_index;
@@ -307,7 +308,7 @@ fn wrap(env: &Env, locks: Vec<Rc<Lock>>, is_several: bool, is_lent: bool) -> Res
 fn read_under<'env>(env: &'env Env, lock: &Lock, options: &Unknown<'env>) -> Result<'env, Unknown<'env>> {
     let own = args::options::<UpdateOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
     let timeout = milliseconds(env, "options.timeout", own.timeout.as_ref(), DEFAULT_TIMEOUT)?;
-    let ParsedUpdate { options, initial, format, schema } = atomic_index_update::parse_text(env, &own)?;
+    let ParsedUpdate { options, initial, format, schema } = index_text::parse_text(env, &own)?;
     let (numbers, shown) = (options.numbers, lock.path.shown.clone());
     let found = lock.open(env, options, timeout, move |env, opened| {
         IndexRead::of(env, &format, opened.snapshot.as_ref(), initial.as_deref(), numbers, &shown)

@@ -9,7 +9,8 @@ use napi::Env;
 use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
 
-use crate::api::atomic_index_update::{UpdateOptions, WITHOUT_CODECS, parse_text};
+use crate::api::atomic_index_update::{UpdateOptions, WITHOUT_CODECS};
+use crate::api::index_text::parse_text;
 use crate::js::cloud::peer;
 use crate::js::error::from_engine;
 use crate::js::index::format::Format;

@@ -7,8 +7,9 @@ use napi::Env;
 use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
 
-use crate::api::atomic_index_update::{DEFAULT_TIMEOUT, UpdateOptions, parse_text};
+use crate::api::atomic_index_update::{DEFAULT_TIMEOUT, UpdateOptions};
 use crate::api::index_lock;
+use crate::api::index_text::parse_text;
 use crate::api::options::WriteOptions;
 use crate::api::read_index;
 use crate::js::index::lock;

@@ -4,7 +4,8 @@ use napi::Env;
 use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
 
-use crate::api::atomic_index_update::{UpdateOptions, parse_text};
+use crate::api::atomic_index_update::UpdateOptions;
+use crate::api::index_text::parse_text;
 use crate::api::read_index::from_file;
 use crate::js::cloud::script;
 use crate::js::transaction::ParsedUpdate;
