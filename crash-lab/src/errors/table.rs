@@ -65,7 +65,7 @@ struct Ignored {
     errors: &'static [&'static str],
     /// Only after the new file has its name.
     committed_only: bool,
-    /// Only of a descriptor that was opened for reading.
+    /// Only of a descriptor through which nothing was written.
     reading_only: bool,
     /// Only of a descriptor of which a copy was made.
     copied_only: bool,
@@ -256,7 +256,7 @@ mod tests {
             let errors = if entry.errors.is_empty() { "any".into() } else { entry.errors.join(", ") };
             let when = match entry {
                 Ignored { committed_only: true, .. } => ", after the rename",
-                Ignored { reading_only: true, .. } => ", opened for reading",
+                Ignored { reading_only: true, .. } => ", not written to",
                 Ignored { copied_only: true, .. } => ", with a copy",
                 _ => "",
             };

@@ -46,7 +46,7 @@ pub struct Call {
     pub nth: usize,
     /// What it returned; "?" if the process was killed first.
     pub result: String,
-    /// A close(2) of a descriptor that this thread had opened only for reading.
+    /// A close(2) of a descriptor that this thread had opened, and through which it has written nothing.
     pub ends_reading: bool,
     /// A close(2) of a descriptor of which this thread had made a copy.
     pub has_copy: bool,
@@ -152,8 +152,12 @@ fn parse(trace: &str, folder: &Path) -> Vec<Call> {
         if name == "fcntl" && arguments.contains("F_DUPFD") {
             copied.insert(descriptor(arguments));
         }
-        if name == "openat" && arguments.contains(", O_RDONLY") && !arguments.contains("O_CREAT") {
+        let makes = ["O_CREAT", "O_TMPFILE", "O_TRUNC"].iter().any(|flag| arguments.contains(flag));
+        if name == "openat" && !makes {
             readers.insert(descriptor(result.trim()));
+        }
+        if ["write", "pwrite64", "ftruncate", "fallocate"].contains(&name) {
+            readers.remove(descriptor(arguments));
         }
         if arguments.contains(BEGIN) {
             calls.clear();
@@ -227,15 +231,20 @@ mod tests {
     }
 
     #[test]
-    fn a_descriptor_that_was_opened_for_reading_is_distinguished_from_one_for_writing() {
+    fn a_descriptor_that_was_only_read_is_distinguished_from_one_that_was_written() {
         let trace = "openat(4</d>, \"x\", O_RDONLY|O_CLOEXEC) = 5</d/x>\n\
             close(5</d/x>) = 0\n\
             openat(4</d>, \"x\", O_RDWR|O_CREAT, 0600) = 5</d/x>\n\
             close(5</d/x>) = 0\n\
+            openat(4</d>, \"x\", O_RDWR|O_APPEND) = 5</d/x>\n\
+            close(5</d/x>) = 0\n\
+            openat(4</d>, \"x\", O_RDWR|O_APPEND) = 5</d/x>\n\
+            write(5</d/x>, \"a\", 1) = 1\n\
+            close(5</d/x>) = 0\n\
             openat(4</d>, \"x\", O_RDONLY) = -1 EIO (Input/output error) (INJECTED)\n";
         let calls = parse(trace, Path::new("/d"));
         let reading: Vec<_> = calls.iter().map(|call| call.ends_reading).collect();
-        assert_eq!(reading, [false, true, false, false, false]);
+        assert_eq!(reading, [false, true, false, false, false, true, false, false, false, false]);
     }
 
     #[test]
