@@ -16,6 +16,7 @@ use crate::dir::{Directory, Target, names};
 use crate::error::{Advice, Error, ErrorKind, Named, Result};
 use crate::lock::holder::{Holder, LONGEST_RECORD};
 use crate::mutant::{Step, leaves_out};
+use crate::process::sync::between_calls;
 use crate::process::{DescriptorBudget, Key, Slot, lock};
 use crate::sys::{self, Dir, Kind, Stat};
 
@@ -98,8 +99,9 @@ impl Lock {
                 Opened::Changed => continue,
                 Opened::Closed => return Ok(Tried::Busy),
             };
+            between_calls();
             match file.try_lock() {
-                Ok(()) => {}
+                Ok(()) => between_calls(),
                 Err(TryLockError::WouldBlock) => {
                     // Tells the holder that there is a waiter; it goes with the lock file.
                     drop(file.set_len(LONGEST_RECORD + 1));
@@ -219,6 +221,7 @@ enum Opened {
 fn open(dir: &Directory, name: &OsStr) -> Result<Opened> {
     let file = match dir.open_lock(name, false) {
         Err(error) if error.raw_os_error() == Some(sys::ENOENT) => {
+            between_calls();
             return match dir.open_lock(name, true) {
                 Err(error) if error.raw_os_error() == Some(sys::EEXIST) => Ok(Opened::Changed),
                 made => made.map(Opened::Made).map_err(|error| Error::not_made(error, Advice::MakesLock)),
@@ -262,12 +265,19 @@ impl Drop for Lock {
         }
         // Removed first, released then: the other way round, the next holder's file would be removed.
         if !self.stays && self.dir.is_same(&self.name, &self.file).unwrap_or(false) {
+            between_calls();
             drop(self.dir.unlink(&self.name));
         }
+        between_calls();
         // Closing would do, but for a child process that was forked just now and has a copy.
         drop(self.file.unlock());
     }
 }
+
+#[cfg(all(test, shuttle))]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod interleavings;
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {

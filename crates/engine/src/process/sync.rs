@@ -11,3 +11,9 @@ pub use shuttle::sync::{Mutex, MutexGuard};
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
+
+/// Between two system calls that processes make against each other: an exploration switches threads here, as a scheduler may.
+pub fn between_calls() {
+    #[cfg(all(test, shuttle))]
+    shuttle::sync::atomic::AtomicBool::new(false).load(shuttle::sync::atomic::Ordering::SeqCst);
+}
