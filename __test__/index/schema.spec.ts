@@ -198,18 +198,67 @@ test('a stack leads to the caller', async ({ file }) => {
   expect((await rejection(theCaller())).stack).toContain('theCaller')
 })
 
-test('in a transaction each function is answered for by itself', async ({ dir, file }) => {
-  writeJson(file, { count: 1 })
-  const { schema } = counting()
-  const run = (next: unknown) =>
+describe.each([
+  ['at once', false],
+  ['in its time', true],
+])('a schema that answers %s, in transactions of one group', (_, isAsync) => {
+  const transact = (dir: string, fn: (index: Index) => Index, schema: StandardSchema<Index>) =>
     atomicTransaction(dir, (tx) => {
       tx.write('beside.txt', 'beside')
-      tx.update(file, () => next as Index, { schema })
+      tx.update<Index>('index.json', (index) => fn(index!), { schema })
     })
-  const settled = await Promise.allSettled([run({ count: 2 }), run({}), run({ count: 3 })])
-  expect(settled.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
-  expect(settled[1]).toMatchObject({ reason: { code: 'ERR_ATOMIC_SCHEMA' } })
-  expect(readJson(file)).toEqual({ count: 3 })
+  const add = ({ count, ...rest }: Index) => ({ ...rest, count: count + 1 })
+
+  test('what they make is checked together', async ({ dir }) => {
+    writeJson(`${dir}/index.json`, { count: 0 })
+    const { schema, asked } = counting(isAsync)
+    // What a schema is like is found out by its first answer.
+    await transact(dir, add, schema)
+    asked.length = 0
+    const all = await Promise.all(Array.from({ length: 50 }, () => transact(dir, add, schema)))
+    expect(readJson(`${dir}/index.json`)).toEqual({ count: 51 })
+    const groups = new Set(all.map(({ transaction }) => transaction)).size
+    // What is read and what is made. One that takes its time is asked in each run, whose timeout holds for it.
+    if (isAsync) expect(asked.length).toBeGreaterThanOrEqual(50 + groups)
+    else expect(asked.length).toBe(2 * groups)
+    expect(groups).toBeLessThan(50)
+  })
+
+  test('the one whose result does not pass is left out, with all that it changes', async ({ dir }) => {
+    writeJson(`${dir}/index.json`, { count: 0 })
+    const { schema } = counting(isAsync)
+    const bad = () => ({ names: ['bad'] }) as unknown as Index
+    const settled = await Promise.allSettled([
+      ...[add, add, bad, add].map((fn) => transact(dir, fn, schema)),
+      atomicTransaction(dir, (tx) => {
+        tx.write('of-bad.txt', 'x')
+        tx.update<Index>('index.json', bad, { schema })
+      }),
+    ])
+    expect(settled.map(({ status }) => status)).toEqual([
+      ...['fulfilled', 'fulfilled', 'rejected', 'fulfilled'],
+      'rejected',
+    ])
+    expect(settled[2]).toMatchObject({ reason: { code: 'ERR_ATOMIC_SCHEMA' } })
+    expect(readJson(`${dir}/index.json`)).toEqual({ count: 3 })
+    expect(names(dir)).not.toContain('of-bad.txt')
+  })
+
+  test('what is replaced by a later write passes, too', async ({ dir }) => {
+    writeJson(`${dir}/index.json`, { count: 0 })
+    const { schema } = counting(isAsync)
+    const settled = await Promise.allSettled([
+      transact(dir, add, schema),
+      transact(dir, () => ({}) as Index, schema),
+      atomicTransaction(dir, (tx) => tx.write('index.json', '{ "count": 7 }')),
+    ])
+    expect(settled.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+    expect(readJson(`${dir}/index.json`)).toEqual({ count: expect.any(Number) })
+  })
+})
+
+test('what a transaction reads passes', async ({ dir, file }) => {
+  const { schema } = counting()
   writeFileSync(file, '{}')
   const read = atomicTransaction(dir, (tx) => tx.readIndex(file, { schema }))
   expect(await rejection(read)).toMatchObject({ code: 'ERR_ATOMIC_SCHEMA' })

@@ -45,6 +45,7 @@ pub fn object(env: &Env, parse: Parse) -> Result<'_, Unknown<'_>> {
         (c"data", given_data),
         (c"bytes", bytes),
         (c"checked", checked),
+        (c"isMade", is_made),
         (c"checkRead", check_read),
         (c"parse", parse_index),
         (c"parseBytes", parse_bytes),
@@ -183,15 +184,30 @@ fn check_index<'env>(env: &'env Env, [next, update, ..]: [Unknown<'env>; 7]) -> 
     format.check_returned(env, &next).map(|_| next)
 }
 
-/// `(fn, update, shown) → fn`: for indexes that pass the schema of the update.
+/// `(fn, update, shown) → [fn, fn]`: for indexes that pass the schema of the update. What the first returns is checked by `isMade`, together
+/// with what other calls make of it; what the second returns at once.
 fn checked<'env>(
     env: &'env Env,
     [function, update, shown, ..]: [Unknown<'env>; 7],
 ) -> Result<'env, Unknown<'env>> {
     match with(env, &update, |update: &ParsedUpdate| update.schema.clone())? {
-        Some(schema) => schema.checked(env, &function, &copy::text(env, &shown)?, true),
-        None => Ok(function),
+        Some(schema) => {
+            let shown = copy::text(env, &shown)?;
+            let checked = |is_each| schema.checked(env, &function, &shown, is_each);
+            raw::array(env, &[checked(false)?, checked(true)?])
+        }
+        None => raw::array(env, &[function, function]),
     }
+}
+
+/// `(value, update) → boolean`: throws if it does not pass the schema of the update. `false`: that takes its time.
+fn is_made<'env>(env: &'env Env, [value, update, ..]: [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>> {
+    let is_made = match with(env, &update, |update: &ParsedUpdate| update.schema.clone())? {
+        // Of several calls: no error of one.
+        Some(schema) => schema.check_made(env, &value, "")?,
+        None => true,
+    };
+    raw::to_js(env, is_made)
 }
 
 /// `(value, update, shown) → value`, or a promise of it: what was read, if it passes the schema of the update.

@@ -7,14 +7,19 @@ class States {
   #required = new Map()
   /** What was read to be moved. */
   #read = []
+  /** What functions have made of indexes that a schema is still to check. */
+  #made = new Set()
   #at
   #locked
+  #isEach
   /** How long (ms) indexes were parsed. */
   parsing = 0
 
-  constructor(at, locked) {
+  /** `isEach`: what a function returns is checked by its schema at once, and not when all have run. */
+  constructor(at, locked, isEach) {
     this.#at = at
     this.#locked = locked
+    this.#isEach = isEach
   }
 
   has(position) {
@@ -61,14 +66,38 @@ class States {
   }
 
   async update(op, before, _call, run) {
-    const value = await run(op.fn, await this.#valueOf(op, before))
+    const fn = this.#isEach ? op.fnAlone : op.fnOfGroup
+    const value = await run(fn, await this.#valueOf(op, before))
+    const made = this.#madeOf(op, before)
+    made.value = value
     op.result.next = ours(() => native.check(value, op.how.handle))
     const backup = before?.backup ?? (op.backup && this.#at(op.backup))
     // The backup's name is taken from here on.
     if (backup !== undefined && before?.backup === undefined)
       this.#put(backup, { kind: 'backup', file: op.backup })
     const isIndex = before === undefined || before.kind === 'index'
-    return { kind: isIndex ? 'index' : 'value', file: op.file, value, op: before?.op ?? op, backup }
+    return { kind: isIndex ? 'index' : 'value', file: op.file, value, op: before?.op ?? op, backup, made }
+  }
+
+  /** Where the value of an update is noted: with that of the one before it, which it was made from, if their schema is the same. */
+  #madeOf(op, before) {
+    const known = before?.made
+    if (known && native.isSame(known.op.how.handle, op.how.handle)) return known
+    const made = { op, value: undefined }
+    this.#made.add(made)
+    return made
+  }
+
+  /**
+   * Whether all that functions have made passes its schema. `false`: each has to be checked by itself, because one has failed, or because
+   * the schema takes its time.
+   */
+  passes() {
+    try {
+      return [...this.#made].every(({ op, value }) => native.isMade(value, op.how.handle))
+    } catch {
+      return false
+    }
   }
 
   async #valueOf(op, before) {

@@ -91,8 +91,8 @@ class Transaction {
           shown: `${file.shown}.backup`,
         }
     const result = {}
-    const checked = native.checked(fn, handle, file.shown)
-    const op = { kind: 'update', file, fn: checked, how: { handle, mkdir }, backup: kept, result }
+    const [fnOfGroup, fnAlone] = native.checked(fn, handle, file.shown)
+    const op = { kind: 'update', file, fnOfGroup, fnAlone, how: { handle, mkdir }, backup: kept, result }
     const same = this.#ops.find((op) => op.kind === 'update' && op.file.absolute === file.absolute)
     if (same && !sharesIndex(op, same)) {
       throw native.wrongType('options', 'the same for all updates of one file (but for initial)', options)
@@ -167,8 +167,8 @@ class Transaction {
     return content
   }
 
-  async #updated({ fn, how, file }, content) {
-    const next = await fn(native.parseBytes(content, how.handle, file.shown))
+  async #updated({ fnAlone, how, file }, content) {
+    const next = await fnAlone(native.parseBytes(content, how.handle, file.shown))
     return native.bytes(native.stringify(native.check(next, how.handle), undefined, how.handle, file.shown))
   }
 

@@ -78,33 +78,53 @@ export function entryKey(section: Section, entry: ListingEntry): string {
   return `${stateSlug}/${citySlug}`
 }
 
-/** Sections are sorted, so that the index does not depend on the order of publishing. */
-function byKey(section: Section) {
-  return (a: ListingEntry, b: ListingEntry) => {
-    const [left, right] = [entryKey(section, a), entryKey(section, b)]
-    return left < right ? -1 : left > right ? 1 : 0
+/** Sections that were made here, and so are sorted. */
+const sorted = new WeakSet<readonly ListingEntry[]>()
+
+/** The section in the order of its keys, each key once (the last entry of it): the index does not depend on the order of publishing. */
+function inOrder(section: Section, entries: readonly ListingEntry[]): readonly ListingEntry[] {
+  if (sorted.has(entries)) return entries
+  const listed = new Map(entries.map((entry) => [entryKey(section, entry), entry]))
+  return [...listed].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry)
+}
+
+/** Where the key is in the section, or where it belongs. */
+function placeOf(section: Section, entries: readonly ListingEntry[], key: string): number {
+  let [from, to] = [0, entries.length]
+  while (from < to) {
+    const middle = (from + to) >> 1
+    if (entryKey(section, entries[middle] as ListingEntry) < key) from = middle + 1
+    else to = middle
   }
+  return from
+}
+
+/** The section with the entry listed; the section itself if it is there already. */
+function withEntry(
+  section: Section,
+  before: readonly ListingEntry[],
+  entry: ListingEntry,
+): readonly ListingEntry[] {
+  const entries = inOrder(section, before)
+  const key = entryKey(section, entry)
+  const at = placeOf(section, entries, key)
+  const listed = entries[at]
+  const isListed = listed !== undefined && entryKey(section, listed) === key
+  if (isListed && isDeepStrictEqual(listed, entry)) return before
+  const after = isListed ? entries.with(at, entry) : entries.toSpliced(at, 0, entry)
+  sorted.add(after)
+  return after
 }
 
 /** @returns the index with an up-to-date entry for each of `docs`. */
 export function withDocuments(index: ContentIndex, docs: readonly PipelineDocument[]): ContentIndex {
   const next: ContentIndex = { ...index }
-  let changed = false
-  for (const [pageType, section] of Object.entries(SECTIONS) as Array<
-    [PipelineDocument['pageType'], Section]
-  >) {
-    const fresh = docs.filter((doc) => doc.pageType === pageType).map(toEntry)
-    if (fresh.length === 0) continue
-    const listed = new Map(
-      (index[section] as ListingEntry[]).map((entry) => [entryKey(section, entry), entry]),
-    )
-    const missing = fresh.filter((entry) => !isDeepStrictEqual(listed.get(entryKey(section, entry)), entry))
-    if (missing.length === 0) continue
-    for (const entry of missing) listed.set(entryKey(section, entry), entry)
-    Object.assign(next, { [section]: [...listed.values()].sort(byKey(section)) })
-    changed = true
+  for (const doc of docs) {
+    const section = SECTIONS[doc.pageType]
+    Object.assign(next, { [section]: withEntry(section, next[section], toEntry(doc)) })
   }
-  return changed ? { ...next, lastUpdated: new Date().toISOString() } : index
+  const isChanged = Object.values(SECTIONS).some((section) => next[section] !== index[section])
+  return isChanged ? { ...next, lastUpdated: new Date().toISOString() } : index
 }
 
 /** Sets `lastUpdated` only if anything else differs. */
