@@ -672,14 +672,15 @@ export interface Recovered {
  *
  * | name | calls of |
  * |---|---|
- * | `@pipeline/atomic:write` | {@link atomicWrite} |
+ * | `@pipeline/atomic:write` | {@link atomicWrite}, {@link atomicWriteSync} |
  * | `@pipeline/atomic:update` | {@link atomicIndexUpdate} |
  * | `@pipeline/atomic:batch` | {@link atomicWriteAll} |
  * | `@pipeline/atomic:directory` | {@link atomicDirectory}, {@link copyDirectoryAtomic} |
  * | `@pipeline/atomic:transaction` | {@link atomicTransaction} |
  *
  * Each call is one message, an object that all five events of the call share. `start` comes before anything is done, in the async
- * context of the caller; `end` when the function has returned its promise; `error` if that rejects; then `asyncStart` and `asyncEnd`.
+ * context of the caller; `end` when the function has returned its promise; `error` if that rejects; then `asyncStart` and `asyncEnd`. A call
+ * of {@link atomicWriteSync} is over at its `end` and has no events after that; its `error` comes before.
  * Calls that nobody listens to are not measured. A channel belongs to one thread, as all of `diagnostics_channel` does.
  *
  * Not published: {@link appendLines}, `AtomicFile`, calls on locks, recovery, and reads. {@link stats} counts what they do.
@@ -688,6 +689,7 @@ export interface TraceMessage {
   /** The function that was called. */
   function:
     | 'atomicWrite'
+    | 'atomicWriteSync'
     | 'atomicIndexUpdate'
     | 'atomicWriteAll'
     | 'atomicDirectory'
@@ -695,7 +697,7 @@ export interface TraceMessage {
     | 'atomicTransaction'
   /** The path as the caller has given it, the root of a transaction, or where a directory is copied to. A batch has none. */
   path: PathLike | undefined
-  /** From the call until its promise was settled, in milliseconds. It is there from `error` and `asyncStart` on. */
+  /** From the call until its promise was settled, in milliseconds. It is there from `error` and `asyncStart` on, or from `end`. */
   milliseconds?: number
   /** What of that time went into which step. It is there from `error` and `asyncStart` on. */
   steps?: TraceSteps
@@ -850,6 +852,12 @@ export interface DirectoryInspection {
   path: string
   traits: DirectoryTrait[]
 }
+
+/** Options of {@link atomicWriteSync}: those of {@link atomicWrite}, without what a call that blocks has no use for. */
+export type WriteSyncOptions = Omit<WriteOptions, keyof CloudOptions | 'signal' | 'ifVersion' | 'backup'>
+
+/** Options of {@link readIndexSync}: those of {@link readIndex}, without those of stores. */
+export type ReadIndexSyncOptions<T = any> = Omit<ReadIndexOptions<T>, keyof CloudOptions>
 /**
  * A file that is written piece by piece and replaced as a whole: until {@link AtomicFile.commit} resolves, and after
  * any crash, every reader sees the old file, or none if there was none. Use it for content that is too large to be
@@ -1385,6 +1393,25 @@ export declare function atomicWrite(path: PathLike, data: Data, options?: WriteO
  */
 export declare function atomicWriteAll(entries: Iterable<WriteEntry> | AsyncIterable<WriteEntry>, options?: WriteAllOptions | null): Promise<WriteResult[]>
 
+/**
+ * Writes a file as {@link atomicWrite} does, and returns when that is done: for handlers of `process.on('exit')`, in which nothing
+ * asynchronous comes to its end, and for what a program writes before it serves anyone. It **blocks** the event loop for as long as
+ * the disk takes to flush; elsewhere call {@link atomicWrite}. It works in worker threads.
+ *
+ * Options, result and errors are those of {@link atomicWrite}; what that rejects with is thrown. An option `signal` is refused
+ * (`ERR_INVALID_ARG_VALUE`), as nothing can abort a thread that is blocked, and so are `ifVersion` and `backup`. Objects in stores
+ * are `ERR_ATOMIC_UNSUPPORTED`.
+ *
+ * It waits for no call of this process, because that could wait for the blocked thread: it comes before all that have not begun to
+ * write. An {@link atomicWrite} of the file that was called before and has not written yet is not carried out, unless with `'wx'`: it
+ * resolves with `written: false` when its turn comes, so the last call wins. The function of an {@link atomicIndexUpdate} that
+ * has not been written runs again, on the new content. Batches, transactions and `AtomicFile`s that end later replace it.
+ *
+ * Inside the function of a call for the file, and while this program holds its lock ({@link acquireIndexLock}), it throws
+ * `ERR_ATOMIC_REENTRANT`. Locks of other processes are not waited for, as {@link atomicWrite} does not.
+ */
+export declare function atomicWriteSync(path: PathLike, data: Data, options?: WriteSyncOptions | BufferEncoding | null): WriteResult
+
 /** Which earlier versions of an index are kept. For files only; in a transaction one backup is kept, of each version. */
 export interface BackupOptions {
   /**
@@ -1646,6 +1673,16 @@ export interface ReadIndexOptions<T = any> extends Pick<UpdateOptions<T>, 'initi
    */
   fallback?: 'backup'
 }
+
+/**
+ * Reads and parses a JSON file as {@link readIndex} does, and returns what that resolves with: for configuration that a program needs
+ * before anything else. It **blocks** the event loop meanwhile. It takes no lock and waits for no other call, so it sees the
+ * last version that has its name, whatever is under way.
+ *
+ * Options, result and errors are those of {@link readIndex}; what that rejects with is thrown. A `schema` or `migrate` that returns a
+ * promise is refused (`ERR_INVALID_ARG_VALUE`). Objects in stores are `ERR_ATOMIC_UNSUPPORTED`.
+ */
+export declare function readIndexSync<T = any>(path: PathLike, options?: ReadIndexSyncOptions<T> | null): IndexRead<T>
 
 /**
  * Reads a file line by line, as `for await` goes on: a quarter of a megabyte of it, or a line that is longer, is in memory at a time, as
@@ -2298,7 +2335,10 @@ export interface WriteOptions extends CloudOptions {
 
 /** What a write did. The fields say what was really done, not what was asked for. */
 export interface WriteResult {
-  /** Whether the file was written. `false`: it already had this content (`ifChanged`, or an unchanged index). */
+  /**
+   * Whether the file was written. `false`: it already had this content (`ifChanged`, or an unchanged index),
+   * or a later {@link atomicWriteSync} has overtaken this call, and what it wrote stands.
+   */
   written: boolean
   /** The size of the file in bytes. */
   bytes: number

@@ -13,7 +13,7 @@ const isLogged = log.enabled
 const now = performance.now.bind(performance)
 
 /** The function `name` of the addon, whose calls are published on a channel if anyone listens; `at`: which argument is the path. */
-function observed(channelName, name, at) {
+function observed(channelName, name, at, trace = observe) {
   const native = addon[name]
   const channel = tracingChannel(`@pipeline/atomic:${channelName}`)
   const { start, end, asyncStart, asyncEnd, error } = channel
@@ -26,7 +26,7 @@ function observed(channelName, name, at) {
         asyncStart.hasSubscribers ||
         asyncEnd.hasSubscribers ||
         error.hasSubscribers
-        ? observe(channel, native, { function: name, path: args[at] }, args)
+        ? trace(channel, native, { function: name, path: args[at] }, args)
         : native(...args)
     },
   }
@@ -34,6 +34,26 @@ function observed(channelName, name, at) {
 }
 
 function observe(channel, native, message, args) {
+  const { call, succeed, fail } = measured(native, message, args)
+  return channel.tracePromise(() => call().then(succeed, fail), message)
+}
+
+function observeSync(channel, native, message, args) {
+  const { call, succeed, fail } = measured(native, message, args)
+  const traced = () => {
+    let result
+    try {
+      result = call()
+    } catch (error) {
+      fail(error)
+    }
+    return succeed(result)
+  }
+  return channel.traceSync(traced, message)
+}
+
+/** The call, and what completes its message. */
+function measured(native, message, args) {
   const steps = addon.newSteps()
   const since = now()
   const finish = (code) => {
@@ -41,18 +61,17 @@ function observe(channel, native, message, args) {
     message.steps = addon.readSteps(steps)
     if (isLogged) log('%s', line(message, code))
   }
-  const succeed = (result) => {
-    finish()
-    return result
+  return {
+    call: () => addon.withinSteps(steps, () => native(...args)),
+    succeed(result) {
+      finish()
+      return result
+    },
+    fail(error) {
+      finish(codeOf(error))
+      throw error
+    },
   }
-  const fail = (error) => {
-    finish(codeOf(error))
-    throw error
-  }
-  return channel.tracePromise(
-    () => addon.withinSteps(steps, () => native(...args)).then(succeed, fail),
-    message,
-  )
 }
 
 /** Of what may be anything, as the caller's function may have thrown it. */
@@ -100,12 +119,14 @@ module.exports.atomicPublish = addon.atomicPublish
 module.exports.atomicTransaction = observed('transaction', 'atomicTransaction', 0)
 module.exports.atomicWrite = observed('write', 'atomicWrite', 0)
 module.exports.atomicWriteAll = observed('batch', 'atomicWriteAll', -1)
+module.exports.atomicWriteSync = observed('write', 'atomicWriteSync', 0, observeSync)
 module.exports.beginTransaction = addon.beginTransaction
 module.exports.copyDirectoryAtomic = observed('directory', 'copyDirectoryAtomic', 1)
 module.exports.inspectDirectory = addon.inspectDirectory
 module.exports.inspectIndexLock = addon.inspectIndexLock
 module.exports.list = addon.list
 module.exports.readIndex = addon.readIndex
+module.exports.readIndexSync = addon.readIndexSync
 module.exports.readLines = addon.readLines
 module.exports.readRelease = addon.readRelease
 module.exports.recover = addon.recover

@@ -59,6 +59,7 @@ function typesOfScripts() {
     'observe',
     'sweep',
     'inspection',
+    'sync',
   ].map((name) => readFileSync(join(folder, `${name}.d.ts`), 'utf8'))
   return ['/// <reference types="node" />\n', ...parts].join('\n')
 }

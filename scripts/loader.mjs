@@ -43,20 +43,26 @@ function loadCloud() {
 }
 `
 
-/** Functions whose calls are published, with their channels and the positions of their paths. */
+/**
+ * Functions whose calls are published, with their channels and the positions of their paths; `true`: it returns no promise.
+ *
+ * @type {Map<string, [channel: string, at: number, isSync?: boolean]>}
+ */
 const published = new Map([
   ['atomicDirectory', ['directory', 0]],
   ['atomicIndexUpdate', ['update', 0]],
   ['atomicTransaction', ['transaction', 0]],
   ['atomicWrite', ['write', 0]],
   ['atomicWriteAll', ['batch', -1]],
+  ['atomicWriteSync', ['write', 0, true]],
   ['copyDirectoryAtomic', ['directory', 1]],
 ])
 
 /** What `index.js` exports by this name. */
 function exported(/** @type {string} */ name, /** @type {boolean} */ isObserved) {
-  const [channel, at] = (isObserved && published.get(name)) || []
-  return channel === undefined ? `addon.${name}` : `observed('${channel}', '${name}', ${at})`
+  const [channel, at, isSync] = (isObserved && published.get(name)) || []
+  if (channel === undefined) return `addon.${name}`
+  return `observed('${channel}', '${name}', ${at}${isSync ? ', observeSync' : ''})`
 }
 
 // One variable names one addon: that of the package which has a peer, and not the peer's.

@@ -111,7 +111,8 @@ pub struct WriteOptions<'env> {
 /// What a write did. The fields say what was really done, not what was asked for.
 #[napi(object, object_from_js = false)]
 pub struct WriteResult {
-    /// Whether the file was written. `false`: it already had this content (`ifChanged`, or an unchanged index).
+    /// Whether the file was written. `false`: it already had this content (`ifChanged`, or an unchanged index),
+    /// or a later {@link atomicWriteSync} has overtaken this call, and what it wrote stands.
     pub written: bool,
     /// The size of the file in bytes.
     pub bytes: f64,

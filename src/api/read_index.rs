@@ -97,7 +97,8 @@ fn start<'env>(env: &'env Env, path: &Unknown<'env>, options: Unknown<'env>) -> 
     }
 }
 
-fn fallback<'env>(env: &'env Env, given: Option<&Unknown<'env>>) -> Result<'env, bool> {
+/// `options.fallback`.
+pub fn fallback<'env>(env: &'env Env, given: Option<&Unknown<'env>>) -> Result<'env, bool> {
     let Some(given) = given else { return Ok(false) };
     match args::word(env, given)?.as_deref() {
         Some("backup") => Ok(true),
@@ -134,7 +135,8 @@ fn from_store<'env>(env: &'env Env, path: CloudPath<'env>, options: Unknown<'env
     }))
 }
 
-fn with_suffix(path: &std::path::Path, suffix: &str) -> PathBuf {
+/// `path` with a name that ends in `suffix` as well.
+pub fn with_suffix(path: &std::path::Path, suffix: &str) -> PathBuf {
     let mut path = path.as_os_str().to_owned();
     path.push(suffix);
     path.into()

@@ -1,7 +1,7 @@
 const { tracingChannel } = require('node:diagnostics_channel')
 const { readFileSync } = require('node:fs')
 const { join } = require('node:path')
-const { atomicIndexUpdate, atomicWrite } = require('@pipeline/atomic')
+const { atomicIndexUpdate, atomicWrite, atomicWriteSync, readIndexSync } = require('@pipeline/atomic')
 
 // jest runs a spec in a realm of its own: its Uint8Array and its Error are not the addon's.
 describe('inside jest', () => {
@@ -25,6 +25,14 @@ describe('inside jest', () => {
       throw thrown
     })
     await expect(update).rejects.toBe(thrown)
+  })
+
+  test('calls that block return, and throw', () => {
+    const path = join(__dirname, 'sync.json')
+    expect(atomicWriteSync(path, new Uint8Array([0x5b, 0x5d]))).toMatchObject({ written: true, bytes: 2 })
+    expect(readIndexSync(path)).toEqual({ value: [], source: 'file' })
+    expect(() => atomicWriteSync(path, 1)).toThrow('argument')
+    expect(() => atomicWriteSync(path, '', { flag: 'wx' })).toThrow('EEXIST')
   })
 
   test('a channel publishes calls', async () => {

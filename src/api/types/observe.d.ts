@@ -3,14 +3,15 @@
  *
  * | name | calls of |
  * |---|---|
- * | `@pipeline/atomic:write` | {@link atomicWrite} |
+ * | `@pipeline/atomic:write` | {@link atomicWrite}, {@link atomicWriteSync} |
  * | `@pipeline/atomic:update` | {@link atomicIndexUpdate} |
  * | `@pipeline/atomic:batch` | {@link atomicWriteAll} |
  * | `@pipeline/atomic:directory` | {@link atomicDirectory}, {@link copyDirectoryAtomic} |
  * | `@pipeline/atomic:transaction` | {@link atomicTransaction} |
  *
  * Each call is one message, an object that all five events of the call share. `start` comes before anything is done, in the async
- * context of the caller; `end` when the function has returned its promise; `error` if that rejects; then `asyncStart` and `asyncEnd`.
+ * context of the caller; `end` when the function has returned its promise; `error` if that rejects; then `asyncStart` and `asyncEnd`. A call
+ * of {@link atomicWriteSync} is over at its `end` and has no events after that; its `error` comes before.
  * Calls that nobody listens to are not measured. A channel belongs to one thread, as all of `diagnostics_channel` does.
  *
  * Not published: {@link appendLines}, `AtomicFile`, calls on locks, recovery, and reads. {@link stats} counts what they do.
@@ -19,6 +20,7 @@ export interface TraceMessage {
   /** The function that was called. */
   function:
     | 'atomicWrite'
+    | 'atomicWriteSync'
     | 'atomicIndexUpdate'
     | 'atomicWriteAll'
     | 'atomicDirectory'
@@ -26,7 +28,7 @@ export interface TraceMessage {
     | 'atomicTransaction'
   /** The path as the caller has given it, the root of a transaction, or where a directory is copied to. A batch has none. */
   path: PathLike | undefined
-  /** From the call until its promise was settled, in milliseconds. It is there from `error` and `asyncStart` on. */
+  /** From the call until its promise was settled, in milliseconds. It is there from `error` and `asyncStart` on, or from `end`. */
   milliseconds?: number
   /** What of that time went into which step. It is there from `error` and `asyncStart` on. */
   steps?: TraceSteps

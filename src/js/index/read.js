@@ -13,13 +13,36 @@
 
   const isBroken = (error) => broken.has(error?.code)
 
+  /** The result of `steps`, which are told what each promise comes to that they yield. */
+  async function later(steps) {
+    let step = steps.next()
+    while (!step.done) {
+      let value
+      try {
+        value = await step.value
+      } catch (error) {
+        step = steps.throw(error)
+        continue
+      }
+      step = steps.next(value)
+    }
+    return step.value
+  }
+
+  /** The result of `steps` that yield no promises. */
+  function now(steps) {
+    let step = steps.next()
+    while (!step.done) step = steps.next(step.value)
+    return step.value
+  }
+
   /** The newest backup that `attempt(suffix)` can read, and the end of its name; `undefined` without one. */
-  async function newestBackup(attempt) {
+  function* newest(attempt) {
     let missing = 0
     for (let generation = 0; missing < MOST_MISSING && generation < MOST_GENERATIONS; generation++) {
       const suffix = generation === 0 ? '.backup' : `.backup.${generation}`
       try {
-        const found = await attempt(suffix)
+        const found = yield* attempt(suffix)
         if (isThere(found)) return { found, suffix }
         missing++
       } catch (error) {
@@ -33,27 +56,37 @@
    * `read(suffix)` reads the file whose name ends in that as well, `check(value, suffix)` passes on an index that is as it is
    * to be; `nameOf(suffix)` is what the caller would call the file.
    */
-  async function readWithBackups(read, check, nameOf) {
-    const attempt = async (suffix) => {
-      const found = await read(suffix)
-      if (isThere(found)) found.value = await check(found.value, suffix)
+  function* reading(read, check, nameOf) {
+    function* attempt(suffix) {
+      const found = yield read(suffix)
+      if (isThere(found)) found.value = yield check(found.value, suffix)
       return found
     }
 
     let first, corrupt
     try {
-      first = await attempt('')
+      first = yield* attempt('')
       if (isThere(first)) return first
     } catch (error) {
       if (!isBroken(error)) throw error
       corrupt = error
     }
-    const { found, suffix } = (await newestBackup(attempt)) ?? {}
+    const { found, suffix } = (yield* newest(attempt)) ?? {}
     if (found) return Object.assign(found, { source: 'backup', backup: nameOf(suffix), corrupt })
     if (corrupt !== undefined) throw corrupt
-    first.value = await check(first.value, '')
+    first.value = yield check(first.value, '')
     return first
   }
 
-  return { readWithBackups, newestBackup, isBroken }
+  function newestBackup(attempt) {
+    function* step(suffix) {
+      return yield attempt(suffix)
+    }
+    return later(newest(step))
+  }
+
+  const readWithBackups = (...how) => later(reading(...how))
+  const readWithBackupsNow = (...how) => now(reading(...how))
+
+  return { readWithBackups, readWithBackupsNow, newestBackup, isBroken }
 })()

@@ -42,17 +42,42 @@ pub fn with_backups<'env>(
     schema: Option<Schema>,
     shown: String,
 ) -> Result<'env, Unknown<'env>> {
+    let functions = functions(env, read, schema, shown, Schema::check_read)?;
+    raw::invoke(env, &exports(env)?, c"readWithBackups", &functions)
+}
+
+/// As [`with_backups`], where `read` has its result at once.
+pub fn with_backups_now<'env>(
+    env: &'env Env,
+    read: Read,
+    schema: Option<Schema>,
+    shown: String,
+) -> Result<'env, Unknown<'env>> {
+    let functions = functions(env, read, schema, shown, Schema::check_read_now)?;
+    raw::invoke(env, &exports(env)?, c"readWithBackupsNow", &functions)
+}
+
+type Check = for<'env> fn(&Schema, &'env Env, &Unknown<'_>, &str) -> Result<'env, Unknown<'env>>;
+
+/// `read`, `check` and `nameOf` of the script.
+fn functions<'env>(
+    env: &'env Env,
+    read: Read,
+    schema: Option<Schema>,
+    shown: String,
+    check: Check,
+) -> Result<'env, [Unknown<'env>; 3]> {
     let name = move |suffix: &str| format!("{shown}{suffix}");
     let names = name.clone();
     let read = promise::callback(env, "read", move |env, [suffix]| read(env, &copy::text(env, &suffix)?))?;
     let check = promise::callback(env, "check", move |env, [value, suffix]| match &schema {
-        Some(schema) => schema.check_read(env, &value, &names(&copy::text(env, &suffix)?)),
+        Some(schema) => check(schema, env, &value, &names(&copy::text(env, &suffix)?)),
         None => Ok(value),
     })?;
     let name_of = promise::callback(env, "nameOf", move |env, [suffix]| {
         raw::to_js(env, name(&copy::text(env, &suffix)?))
     })?;
-    raw::invoke(env, &exports(env)?, c"readWithBackups", &[read, check, name_of])
+    Ok([read, check, name_of])
 }
 
 /// What the script has: `newestBackup` and `isBroken` as well.

@@ -9,7 +9,7 @@ use napi::bindgen_prelude::Unknown;
 
 use crate::js::error;
 use crate::js::value::once::{Once, run_script};
-use crate::js::value::{Kept, Result, args, raw};
+use crate::js::value::{Kept, Result, args, promise, raw};
 
 const SCRIPT: &str = include_str!("schema.js");
 
@@ -87,6 +87,25 @@ impl Schema {
     ) -> Result<'env, Unknown<'env>> {
         let [schema, migrate] = self.values(env)?;
         script(env, c"checkRead", &[*index, schema, migrate, raw::to_js(env, shown)?])
+    }
+
+    /// As [`Self::check_read`], for a caller who blocks.
+    ///
+    /// # Errors
+    /// `ERR_INVALID_ARG_VALUE`, with a schema that takes its time.
+    pub fn check_read_now<'env>(
+        &self,
+        env: &'env Env,
+        index: &Unknown<'_>,
+        shown: &str,
+    ) -> Result<'env, Unknown<'env>> {
+        let checked = self.check_read(env, index, shown)?;
+        if !raw::is_thenable(env, &checked)? {
+            return Ok(checked);
+        }
+        promise::settled(env, &checked, |_, _| {})?;
+        let reason = "must check at once, and so must options.migrate: readIndexSync waits for no promise; call readIndex";
+        Err(args::wrong_value(env, "options.schema", reason, &self.schema.get(env)?))
     }
 
     /// Checks `index`, which is `what` in messages; or returns a promise of that.

@@ -87,6 +87,8 @@ pub enum ErrorKind {
     Reentrant,
     /// The call waits for a lock that is held until a function ends which waits for this call.
     Locked,
+    /// The call blocks the thread, and this process holds the lock of the file over several steps.
+    Held,
     /// The lock did not come in time, or the index never held still under it.
     LockTimeout(Box<Timeout>),
     /// The function of a call did not settle in the time that it was given.
@@ -173,7 +175,7 @@ impl ErrorKind {
             Self::Changed => "ERR_ATOMIC_CHANGED",
             Self::LoneSurrogate { .. } => "ERR_INVALID_ARG_VALUE",
             Self::InvalidJson { .. } => "ERR_INVALID_RETURN_VALUE",
-            Self::Reentrant | Self::Locked => "ERR_ATOMIC_REENTRANT",
+            Self::Reentrant | Self::Locked | Self::Held => "ERR_ATOMIC_REENTRANT",
             Self::LockTimeout(_) => "ERR_ATOMIC_LOCK_TIMEOUT",
             Self::FnTimeout { .. } => "ERR_ATOMIC_FN_TIMEOUT",
             Self::NoLocks { .. } => "ERR_ATOMIC_NO_LOCKS",
@@ -267,6 +269,10 @@ impl fmt::Display for ErrorKind {
             Self::Locked => f.write_str(
                 "this call is made inside the function of withIndexLock, which has the lock of the file until it ends; use \
                  lock.update or lock.write there, or make this call after it",
+            ),
+            Self::Held => f.write_str(
+                "this program has the lock of the file, and a call that blocks cannot wait until it is released; use update or \
+                 write of the lock, or release it before",
             ),
             Self::OutsideRoot => f.write_str(
                 "the path leads out of the root of the transaction, by '..', by a link or to another mount, or into its \

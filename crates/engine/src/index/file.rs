@@ -38,6 +38,7 @@ use crate::write::Published;
 use crate::write::Settled;
 use crate::write::commit;
 use crate::write::in_place::{self, InPlace};
+use crate::write::overtake::Committing;
 use crate::write::unchanged;
 
 /// An index that is locked until this is dropped.
@@ -157,7 +158,10 @@ impl IndexFile {
             let receipt = unchanged::confirm(target, &old.file, bytes, &options.commit, Level::Cache)?;
             return Ok(Some(Settled::new(receipt, !target.is_moved())));
         }
-        let publish = |_| self.publish(text, expected.as_ref(), options, cancel);
+        let publish = |_| {
+            let _committing = Committing::begin(&self.held.target.key());
+            self.publish(text, expected.as_ref(), options, cancel)
+        };
         let Some((published, state)) = deferred_close::retry_when_full(publish)? else { return Ok(None) };
         let settled = published.settle()?;
         let old = expected.take();

@@ -17,6 +17,7 @@ use crate::job::{After, Job, Step};
 use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::wait;
 use crate::process::{CallId, Called, FollowerPlace, Key, Place, Slot, Ticket};
+use crate::write::overtake::Held;
 
 /// An index that is locked until this is dropped.
 #[derive(Debug)]
@@ -25,13 +26,15 @@ pub struct Hold {
     /// What calls on it queue for.
     line: Key,
     _slot: Slot,
+    _held: Held,
 }
 
 impl Hold {
     pub(super) fn new(index: IndexFile, slot: Slot) -> Self {
         static ISSUED: AtomicU64 = AtomicU64::new(0);
         let number = ISSUED.fetch_add(1, Ordering::Relaxed);
-        Self { index, line: Key::Object(format!("lock {number}")), _slot: slot }
+        let held = Held::new(index.key().clone());
+        Self { index, line: Key::Object(format!("lock {number}")), _slot: slot, _held: held }
     }
 
     /// Which file it is.

@@ -113,6 +113,19 @@ impl Inside {
         Obstacle(self.frames().find(|frame| frame.keys.contains(key)).cloned())
     }
 
+    /// Refuses a call for `key` that blocks the thread on which the functions run.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Reentrant`], or [`ErrorKind::Locked`].
+    pub fn check_free(&self, key: &Key) -> Result<()> {
+        let goes_on = |frame: &&Arc<Frame>| *frame.state.borrow() != State::Over && frame.keys.contains(key);
+        match self.frames().find(goes_on) {
+            None => Ok(()),
+            Some(frame) if frame.of == Of::Lock => Err(ErrorKind::Locked.into()),
+            Some(_) => Err(ErrorKind::Reentrant.into()),
+        }
+    }
+
     /// Refuses a call that takes the locks of indexes. It is not waited for what its function returns: whoever waits for
     /// the call waits for locks that are taken in another order.
     ///

@@ -58,6 +58,11 @@ pub struct Ticket {
 pub struct Rank(u64);
 
 impl Rank {
+    /// Whether that call was made before the `other` one.
+    pub fn is_before(self, other: Self) -> bool {
+        self.0 < other.0
+    }
+
     /// Whether no call of this process was made after that one.
     pub fn is_latest(self) -> bool {
         update(|queues| (queues.joining.latest() == self.0, Vec::new()))

@@ -13,6 +13,7 @@ use crate::process::{Inside, Ticket, Turn, buffer_pool};
 use crate::transaction::pending::{self, Look};
 use crate::write::commit;
 use crate::write::options::{Options, Receipt};
+use crate::write::overtake::{Committing, Pending};
 use crate::write::published::{Published, Settled};
 
 /// One write.
@@ -31,8 +32,8 @@ impl WriteJob {
         mkdir: bool,
         cancel: Cancel,
     ) -> Self {
-        let how =
-            How { options, mkdir, cancel, inside: ticket.made_inside(), moves: 0, since: Instant::now() };
+        let (inside, call) = (ticket.made_inside(), Pending::new(ticket.rank()));
+        let how = How { options, mkdir, cancel, inside, call, moves: 0, since: Instant::now() };
         Self { stage: Stage::Called(path, ticket, data), how }
     }
 }
@@ -43,6 +44,7 @@ struct How {
     cancel: Cancel,
     /// What the call is made inside of.
     inside: Inside,
+    call: Pending,
     /// How often the directory was replaced meanwhile.
     moves: u32,
     since: Instant,
@@ -65,12 +67,12 @@ enum Stage {
 }
 
 /// How long a transaction that is to be recovered first is waited for; recovery would keep what is written meanwhile.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 /// How long to wait until the next look.
-const PAUSE: Duration = Duration::from_millis(1);
+pub(super) const PAUSE: Duration = Duration::from_millis(1);
 
 /// How often a file is written anew because its directory was replaced meanwhile.
-const MAX_MOVES: u32 = 64;
+pub(super) const MAX_MOVES: u32 = 64;
 
 impl Job for WriteJob {
     type Output = Receipt;
@@ -160,7 +162,17 @@ fn enqueue(given: PathBuf, target: &Target, ticket: Ticket, data: Data, how: How
 }
 
 fn write(paths: Paths, target: &Target, turn: Turn, data: Vec<u8>, mut how: How) -> Step<WriteJob> {
-    let published = match commit::publish(target, &data, &how.options, &how.cancel) {
+    let committing = Committing::begin(turn.key());
+    // A file that a blocking call has made is one that an exclusive write finds.
+    if !how.options.exclusive
+        && let Some(receipt) = committing.overtaken(how.call.rank())
+    {
+        buffer_pool::keep(data);
+        return Step::Done(Ok(Receipt { written: false, ..receipt }));
+    }
+    let published = commit::publish(target, &data, &how.options, &how.cancel);
+    drop(committing);
+    let published = match published {
         Err(error) if error.is_transient() => {
             let paths = Paths { real: target.real_path(), ..paths };
             return Step::Again(WriteJob { stage: Stage::Ready(paths, turn, data), how }, error);

@@ -1,0 +1,214 @@
+// Doors from other packages: each behaves as the package does whose signature it has.
+
+import { lstatSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { atomicIndexUpdate, atomicWrite } from '@pipeline/atomic'
+import { atomicAdapter, JSONFileSync } from '@pipeline/atomic/compat/lowdb'
+import lockfile, { check, lock, unlock } from '@pipeline/atomic/compat/proper-lockfile'
+import { Writer } from '@pipeline/atomic/compat/steno'
+import writeFile from '@pipeline/atomic/compat/write-file-atomic'
+import { Low, LowSync } from 'lowdb'
+import theirs from 'proper-lockfile'
+import { describe, expect } from 'vitest'
+import theirWriteFile from 'write-file-atomic'
+import { names } from '../helpers/files'
+import { readJson, writeJson } from '../helpers/index-file'
+import { needs } from '../helpers/needs'
+import { inProcess } from '../helpers/processes'
+import { gate, rejection } from '../helpers/promises'
+import { test } from '../helpers/test'
+
+const text = (file: string) => readFileSync(file, 'utf8')
+
+describe('write-file-atomic', () => {
+  const data: [name: string, data: any, options?: any][] = [
+    ['a string', '42'],
+    ['an encoding', 'foo', 'utf16le'],
+    ['options', 'ff', { encoding: 'hex' }],
+    ['a lone surrogate', 'a\ud800'],
+    ['a buffer', Buffer.from('42')],
+    ['a part of a typed array', new Uint16Array([1, 2, 3]).subarray(1)],
+    ['nothing', undefined],
+    ['null', null],
+    ['a number', 42],
+    ['an empty string, not flushed', '', { fsync: false, chown: false }],
+  ]
+  test.for(data)('%s is written as there', async ([, data, options], { dir }) => {
+    const [expected, file, blocking] = ['a', 'b', 'c'].map((name) => join(dir, name)) as [
+      string,
+      string,
+      string,
+    ]
+    // What is no buffer of bytes is cut short there.
+    const isCut = data instanceof Uint16Array
+    await theirWriteFile(expected, isCut ? Buffer.from([2, 0, 3, 0]) : data, options)
+    expect(await writeFile(file, data, options)).toBeUndefined()
+    expect(writeFile.sync(blocking, data, options)).toBeUndefined()
+    for (const path of [file, blocking]) expect(readFileSync(path)).toEqual(readFileSync(expected))
+    expect(names(dir)).toHaveLength(3)
+  })
+
+  test('a mode is exact, is kept, and links stay links', async ({ dir }) => {
+    const [file, link] = [join(dir, 'file'), join(dir, 'link')]
+    await writeFile(file, '42', { mode: 0o741 })
+    symlinkSync(file, link)
+    await writeFile(link, '43')
+    writeFile.sync(link, `${text(file)}44`, {})
+    expect([text(file), statSync(file).mode & 0o777]).toEqual(['4344', 0o741])
+    expect(lstatSync(link).isSymbolicLink()).toBe(true)
+    writeFile.sync(file, '', { mode: 0o100640 })
+    expect(statSync(file).mode & 0o7777).toBe(0o640)
+  })
+
+  test('with a callback there is no promise, and it hears of errors', async ({ dir }) => {
+    const heard = await new Promise((resolve) => {
+      expect(writeFile(join(dir, 'file'), 'a', (...args) => resolve(args))).toBeUndefined()
+    })
+    expect(heard).toEqual([])
+    const failed = await new Promise<unknown>((resolve) =>
+      writeFile(join(dir, 'none', 'file'), 'a', 'utf8', resolve),
+    )
+    expect(failed).toMatchObject({ code: 'ENOENT' })
+    expect(await rejection(writeFile(dir, ''))).toMatchObject({ code: 'EISDIR' })
+    expect(() => writeFile.sync(join(dir, 'none', 'file'), '')).toThrow('ENOENT')
+    expect(await rejection(writeFile(1 as never, ''))).toBeInstanceOf(TypeError)
+  })
+
+  test('calls for one file come in their order, whatever each does', async ({ dir }) => {
+    const file = join(dir, 'file')
+    const seen: string[] = []
+    const { open, opened } = gate()
+    const calls = [
+      writeFile(file, 'first'),
+      writeFile(file, 'second', { tmpfileCreated: (name) => opened.then(() => seen.push(name)) }),
+      writeFile(file, 'third', { tmpfileCreated: () => seen.push(text(file)) }),
+      writeFile(file, 'last'),
+    ]
+    await calls[0]
+    expect(text(file)).toBe('first')
+    open()
+    await Promise.all(calls)
+    expect(text(file)).toBe('last')
+    expect(seen).toEqual([expect.stringContaining(join(dir, '.file.')), 'second'])
+    const failed = writeFile(file, 'never', { tmpfileCreated: () => Promise.reject(new RangeError('mine')) })
+    const after = writeFile(file, 'after')
+    expect(await rejection(failed)).toMatchObject({ message: 'mine' })
+    await after
+    expect(text(file)).toBe('after')
+  })
+
+  needs('root')('an owner is set, and kept', async ({ dir }) => {
+    const file = join(dir, 'file')
+    await writeFile(file, 'a', { chown: { uid: 42, gid: 43 }, mode: 0o4755 })
+    await writeFile(file, 'b')
+    expect(statSync(file)).toMatchObject({ uid: 42, gid: 43 })
+    expect(statSync(file).mode & 0o7777).toBe(0o4755)
+    writeFile.sync(file, 'c', { chown: { uid: 0, gid: 0 } })
+    expect(statSync(file)).toMatchObject({ uid: 0, gid: 0 })
+  })
+})
+
+describe('steno', () => {
+  test('writes the first and the newest of what comes at once', async ({ dir }) => {
+    const file = join(dir, 'file')
+    const writer = new Writer(file)
+    const order: number[] = []
+    const calls = [1, 2, 3, 4].map((n) => writer.write(`${n}`).then(() => order.push(n)))
+    await calls[0]
+    expect(['1', '4']).toContain(text(file))
+    await Promise.all(calls)
+    expect([text(file), order]).toEqual(['4', [1, 2, 3, 4]])
+    await writer.write(Buffer.from('5'))
+    expect(text(file)).toBe('5')
+  })
+
+  test('each call hears of its own failure, and the next one goes on', async ({ dir }) => {
+    const writer = new Writer(join(dir, 'none', 'file'))
+    const failed = [1, 2, 3].map((n) => rejection(writer.write(`${n}`)))
+    expect(await Promise.all(failed)).toMatchObject([1, 2, 3].map(() => ({ code: 'ENOENT' })))
+    expect(await rejection(writer.write('4'))).toMatchObject({ code: 'ENOENT' })
+    expect(await rejection(writer.write(1 as never))).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
+  })
+})
+
+describe('lowdb', () => {
+  test('Low reads, updates and writes', async ({ dir }) => {
+    const file = join(dir, 'db.json')
+    const db = new Low(atomicAdapter<{ posts: string[] }>(file, { backup: true }), { posts: [] })
+    await db.read()
+    expect(db.data).toEqual({ posts: [] })
+    await db.update(({ posts }) => posts.push('a'))
+    await db.update(({ posts }) => posts.push('b'))
+    expect(text(file)).toBe('{\n  "posts": [\n    "a",\n    "b"\n  ]\n}')
+    expect(readJson(`${file}.backup`)).toEqual({ posts: ['a'] })
+    const again = new Low(atomicAdapter<{ posts: string[] }>(file), { posts: [] })
+    await again.read()
+    expect(again.data.posts).toEqual(['a', 'b'])
+  })
+
+  test('LowSync reads and writes', ({ file }) => {
+    const db = new LowSync(new JSONFileSync<{ n: number }>(file), { n: 0 })
+    db.read()
+    db.update((data) => data.n++)
+    expect(readJson(file)).toEqual({ n: 1 })
+    const again = new LowSync(new JSONFileSync<{ n: number }>(file), { n: 0 })
+    again.read()
+    expect(again.data).toEqual({ n: 1 })
+  })
+
+  test('a broken file is not overwritten, unless it is to be recovered', async ({ file }) => {
+    writeFileSync(file, '{"a":')
+    const corrupt = { code: 'ERR_ATOMIC_CORRUPT_INDEX' }
+    const db = new Low<object>(atomicAdapter(file), {})
+    expect(await rejection(db.read())).toMatchObject(corrupt)
+    expect(await rejection(db.write())).toMatchObject(corrupt)
+    expect(text(file)).toBe('{"a":')
+    writeJson(`${file}.backup`, { a: 1 })
+    await new Low<object>(atomicAdapter(file, { onCorrupt: 'recover' }), { a: 2 }).write()
+    expect(readJson(file)).toEqual({ a: 2 })
+  })
+})
+
+describe('proper-lockfile', () => {
+  test('a file is locked, checked and unlocked, with the errors of the package', async ({ dir }) => {
+    const file = join(dir, 'file')
+    expect(await rejection(lock(file))).toMatchObject({ code: 'ENOENT' })
+    expect(await rejection(unlock(file, { realpath: false }))).toMatchObject({ code: 'ENOTACQUIRED' })
+    writeFileSync(file, '')
+    symlinkSync(file, join(dir, 'link'))
+    const release = await lockfile(join(dir, 'link'), { stale: 5000, update: 1000, onCompromised() {} })
+    expect([await check(file), await check(join(dir, 'link'))]).toEqual([true, true])
+    expect(await rejection(lock(file))).toMatchObject({ code: 'ELOCKED', file, cause: { name: 'Error' } })
+    // What it protects is written meanwhile, also by this package.
+    await atomicWrite(file, 'under the lock')
+    await atomicIndexUpdate(`${file}.json`, () => ({}))
+    const waiting = lock(file, { retries: { retries: 3, minTimeout: 60_000 } })
+    await release()
+    await waiting
+    expect(await rejection(release())).toMatchObject({ code: 'ERELEASED' })
+    await unlock(file)
+    expect(await check(file)).toBe(false)
+    expect(names(dir)).toEqual(['file', 'file.json', 'link'])
+    expect(await rejection(theirs.unlock(file))).toMatchObject({ code: 'ENOTACQUIRED' })
+  })
+
+  test('what another process has is held until that is killed', async ({ dir }) => {
+    const lockfilePath = join(dir, 'a.lock')
+    const main = async ({ require, addon, send, receive }: any, lockfilePath: string) => {
+      const { lock } = require(`${addon.replace(/index\.js$/, '')}/compat/proper-lockfile.js`)
+      await lock('anything', { realpath: false, lockfilePath })
+      send('locked')
+      await receive()
+    }
+    const other = inProcess(main, [lockfilePath])
+    await other.next()
+    const options = { realpath: false, lockfilePath }
+    expect(await check('anything', options)).toBe(true)
+    const { cause } = await rejection(lock('anything', options))
+    expect(cause.holder).toMatchObject({ pid: other.pid })
+    const waiting = lock('anything', { ...options, retries: { forever: true } })
+    other.kill()
+    await (await waiting)()
+    expect(await check('anything', options)).toBe(false)
+  })
+})

@@ -1,0 +1,168 @@
+// examples/: a store of settings, and adapters for what others have places for, each in the real package.
+
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { atomicIndexUpdate, stats } from '@pipeline/atomic'
+import Keyv from 'keyv'
+import { createStorage } from 'unstorage'
+import fsLite from 'unstorage/drivers/fs-lite'
+import { build } from 'vite'
+import { describe, expect } from 'vitest'
+import { z } from 'zod'
+import { ConfStore } from '../../examples/conf-store/store'
+import { AtomicStore } from '../../examples/keyv/store'
+import atomicDriver from '../../examples/unstorage/driver'
+import { atomicOutput } from '../../examples/vite/atomic-output'
+import { leftovers, names } from '../helpers/files'
+import { readJson } from '../helpers/index-file'
+import { rejection } from '../helpers/promises'
+import { test } from '../helpers/test'
+import { treeOf } from '../helpers/trees'
+
+test('conf-store: settings are there at once, and keys that others set stay', async ({ dir }) => {
+  const path = join(dir, 'settings.json')
+  const schema = z.object({ theme: z.string().optional(), size: z.number().optional() })
+  const defaults = { theme: 'light' }
+  const [one, other] = [0, 1].map(() => new ConfStore(path, { defaults, schema })) as [
+    ConfStore<z.infer<typeof schema>>,
+    ConfStore<z.infer<typeof schema>>,
+  ]
+  expect([one.get('theme'), one.get('size'), one.get('toString' as 'theme')]).toEqual([
+    'light',
+    undefined,
+    undefined,
+  ])
+  await Promise.all([one.set('theme', 'dark'), other.set('size', 3)])
+  expect(readJson(path)).toEqual({ theme: 'dark', size: 3 })
+  expect(statSync(path).mode & 0o777).toBe(0o600)
+  await one.reload()
+  expect(one.all).toEqual({ theme: 'dark', size: 3 })
+  expect(await rejection(one.set('size', 'x' as never))).toMatchObject({ code: 'ERR_ATOMIC_SCHEMA' })
+  expect(one.get('size')).toBe(3)
+  await other.delete('size')
+  writeFileSync(path, '{"theme":')
+  expect(new ConfStore<z.infer<typeof schema>>(path, { schema }).get('theme')).toBe('dark')
+
+  const watched = new ConfStore<{ n?: number }>(join(dir, 'watched.json'))
+  const stop = new AbortController()
+  const heard = new Promise((resolve) => {
+    void watched.onDidChange((settings) => {
+      resolve(settings)
+      stop.abort()
+    }, stop.signal)
+  })
+  await atomicIndexUpdate(join(dir, 'watched.json'), () => ({ n: 1 }))
+  expect([await heard, watched.get('n')]).toEqual([{ n: 1 }, 1])
+})
+
+describe('unstorage', () => {
+  test('items are where its driver for files has them', async ({ dir }) => {
+    const base = join(dir, 'data')
+    const driver = atomicDriver({ base })
+    const storage = createStorage({ driver })
+    expect([await storage.getKeys(), await storage.getItem('none')]).toEqual([[], null])
+    await storage.setItem('users:1', { name: 'Ann' })
+    await storage.setItem('text', 'plain')
+    await storage.setItemRaw('raw', Buffer.from([0, 255]))
+    const writes = stats().writes
+    await storage.setItems([
+      { key: 'users:2', value: { name: 'Bea' } },
+      { key: 'users:3', value: { name: 'Cem' } },
+    ])
+    expect(stats().writes).toBe(writes + 2)
+    const theirs = createStorage({ driver: fsLite({ base }) })
+    for (const key of ['users:1', 'users:2', 'users:3', 'text', 'none']) {
+      expect(await storage.getItem(key)).toEqual(await theirs.getItem(key))
+      expect(await storage.hasItem(key)).toBe(await theirs.hasItem(key))
+    }
+    expect(await storage.getItemRaw('raw')).toEqual(Buffer.from([0, 255]))
+    expect((await storage.getKeys()).sort()).toEqual((await theirs.getKeys()).sort())
+    expect(await storage.getMeta('text')).toMatchObject({ size: 5, mtime: expect.any(Date) })
+    // What a killed process or one at work has there is no item.
+    for (const name of ['.text.lock', '.text.0123456789ab.atomic-tmp']) writeFileSync(join(base, name), '')
+    expect((await storage.getKeys()).sort()).toEqual(['raw', 'text', 'users:1', 'users:2', 'users:3'])
+    await storage.removeItem('text')
+    await storage.removeItem('text')
+    await driver.clear?.('users:', {})
+    expect(await storage.getKeys()).toEqual(['raw'])
+    await storage.clear()
+    expect([await storage.getKeys(), await theirs.getKeys()]).toEqual([[], expect.any(Array)])
+  })
+
+  test('no key leads out of the folder, and a failure is told', async ({ dir }) => {
+    const driver = atomicDriver({ base: join(dir, 'data') })
+    for (const key of ['..:x', 'a:..:..:x', '']) {
+      expect(() => driver.getItem(key)).toThrow('leads out of')
+    }
+    await driver.setItem?.('a', '1', {})
+    expect(await rejection(Promise.resolve(driver.setItem?.('a:b', '2', {})))).toMatchObject({
+      code: 'ENOTDIR',
+    })
+    expect(await driver.getItem('a:b')).toBe(null)
+  })
+})
+
+describe('keyv', () => {
+  test('keys are set, expire, and are listed by namespace', async ({ file }) => {
+    const store = new AtomicStore(file, { backup: true })
+    const keyv = new Keyv({ store, namespace: 'a' })
+    const other = new Keyv({ store: new AtomicStore(file), namespace: 'b' })
+    expect(await keyv.get('x')).toBe(undefined)
+    const writes = stats().writes
+    await Promise.all(Array.from({ length: 100 }, (_, i) => keyv.set(`${i}`, { i })))
+    expect(stats().writes - writes).toBeLessThan(50)
+    await other.set('__proto__', 'no prototype')
+    expect([await other.get('__proto__'), await other.has('toString')]).toEqual(['no prototype', false])
+    expect(await keyv.get(['5', 'none'])).toEqual([{ i: 5 }, undefined])
+    await keyv.set('short', 1, 1)
+    await expect.poll(() => keyv.get('short')).toBe(undefined)
+    expect([await keyv.delete('5'), await keyv.delete('5'), await keyv.has('5')]).toEqual([
+      true,
+      false,
+      false,
+    ])
+    const listed: unknown[] = []
+    for await (const [key] of store.iterator()) listed.push(key)
+    expect(listed).toHaveLength(99)
+    await keyv.clear()
+    expect([await keyv.get('1'), await other.get('__proto__')]).toEqual([undefined, 'no prototype'])
+    expect(Object.keys(readJson(file))).toEqual(['b:__proto__'])
+  })
+
+  test('a file that is broken is an error, and stays', async ({ file }) => {
+    writeFileSync(file, '{')
+    const keyv = new Keyv({ store: new AtomicStore(file), throwOnErrors: true })
+    keyv.on('error', () => {})
+    expect(await rejection(keyv.set('a', 1))).toMatchObject({ code: 'ERR_ATOMIC_CORRUPT_INDEX' })
+    expect(readFileSync(file, 'utf8')).toBe('{')
+  })
+})
+
+test('vite: the new build takes the place of the old one, or nothing changes', async ({ dir }) => {
+  mkdirSync(join(dir, 'public'))
+  writeFileSync(join(dir, 'public', 'robots.txt'), 'User-agent: *')
+  writeFileSync(join(dir, 'index.html'), '<script type="module" src="/main.js"></script>')
+  writeFileSync(join(dir, 'main.js'), 'import("./late.js"); document.title = "first"')
+  writeFileSync(join(dir, 'late.js'), 'export default 1')
+  const make = (outDir: string, plugins: ReturnType<typeof atomicOutput>[]) =>
+    build({
+      root: dir,
+      configFile: false,
+      logLevel: 'silent',
+      build: { outDir, sourcemap: true },
+      plugins,
+    })
+  await make('theirs', [])
+  await make('dist', [atomicOutput()])
+  expect(treeOf(join(dir, 'dist'))).toEqual(treeOf(join(dir, 'theirs')))
+  const first = statSync(join(dir, 'dist')).ino
+  writeFileSync(join(dir, 'main.js'), 'document.title = ')
+  await rejection(make('dist', [atomicOutput()]))
+  expect(statSync(join(dir, 'dist')).ino).toBe(first)
+  expect(treeOf(join(dir, 'dist'))).toEqual(treeOf(join(dir, 'theirs')))
+  writeFileSync(join(dir, 'main.js'), 'document.title = "second"')
+  await make('dist', [atomicOutput({ keepPrevious: 'previous' })])
+  expect(names(join(dir, 'dist', 'assets'))).toHaveLength(2)
+  expect(treeOf(join(dir, 'previous'))).toEqual(treeOf(join(dir, 'theirs')))
+  expect(leftovers(dir)).toEqual([])
+})

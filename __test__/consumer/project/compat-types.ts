@@ -1,0 +1,45 @@
+// Compiled, never run: doors from other packages.
+import {
+  type AdapterOptions,
+  atomicAdapter,
+  atomicAdapterSync,
+  JSONFile,
+  JSONFileSync,
+} from '@pipeline/atomic/compat/lowdb'
+import lockfile, { check, type LockOptions, lock, unlock } from '@pipeline/atomic/compat/proper-lockfile'
+import { Writer } from '@pipeline/atomic/compat/steno'
+import writeFile from '@pipeline/atomic/compat/write-file-atomic'
+
+interface Data {
+  posts: string[]
+}
+
+export async function doors() {
+  const done = await writeFile('a', 'b', { chown: { uid: 1, gid: 1 }, mode: 0o600, fsync: false })
+  const nothing = writeFile('a', Buffer.from('b'), 'utf8', (error) => console.log(error?.message))
+  writeFile.sync('a', new Uint8Array(1), { tmpfileCreated: (name) => name.length })
+  const options: writeFile.Options = { encoding: 'latin1' }
+  writeFile('a', 'b', () => {})
+  const written = await new Writer(new URL('file:///a')).write('b')
+  const adapterOptions: AdapterOptions<Data> = { backup: true, onCorrupt: 'recover' }
+  const adapter: JSONFile<Data> = atomicAdapter<Data>('db.json', adapterOptions)
+  await adapter.write({ posts: [] })
+  const read: Data | null = await new JSONFile<Data>('db.json').read()
+  const blocking: Data | null =
+    new JSONFileSync<Data>('db.json').read() ?? atomicAdapterSync<Data>('a').read()
+  const locking: LockOptions = {
+    retries: { retries: 5, maxTimeout: 100 },
+    stale: 5000,
+    onCompromised: () => {},
+  }
+  const release: () => Promise<void> = await lock('a', locking)
+  await release()
+  await (await lockfile('a'))()
+  await unlock('a', { realpath: false })
+  const isLocked: boolean = await check('a', { lockfilePath: 'b' })
+  // @ts-expect-error: there is no such mode
+  void writeFile('a', 'b', { mode: true })
+  // @ts-expect-error: it is not what the file holds
+  await adapter.write({ posts: 1 })
+  return [done, nothing, options, written, read, blocking, isLocked]
+}
