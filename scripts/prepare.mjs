@@ -100,7 +100,7 @@ export async function build({ folder, args, profile } = base) {
 }
 
 /** The path of the shared library, if this line of cargo's messages tells it. */
-function sharedLibrary(/** @type {string} */ line) {
+export function sharedLibrary(/** @type {string} */ line) {
   if (!line.startsWith('{')) return
   const message = JSON.parse(line)
   if (message.reason !== 'compiler-artifact' || !message.target.crate_types.includes('cdylib')) return
