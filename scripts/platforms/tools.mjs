@@ -10,18 +10,18 @@ const PACKAGES = ['ziglang==0.17.1', 'cargo-zigbuild==0.24.1']
 const folder = join(root, 'target/tools/python')
 const isWindows = process.platform === 'win32'
 
-/** Where programs of a Python environment are. */
-const programs = join(folder, isWindows ? 'Scripts' : 'bin')
+/** Where programs of this Python environment are. */
+export const linkerPrograms = join(folder, isWindows ? 'Scripts' : 'bin')
 
 /** The environment in which `cargo zigbuild` works. The first call downloads 100 MB. */
 export async function linkerTools() {
-  if (!existsSync(join(programs, isWindows ? 'cargo-zigbuild.exe' : 'cargo-zigbuild'))) {
+  if (!existsSync(join(linkerPrograms, isWindows ? 'cargo-zigbuild.exe' : 'cargo-zigbuild'))) {
     const python = isWindows ? 'python' : 'python3'
     await install(python, '-m', 'venv', folder)
-    await install(join(programs, 'python'), '-m', 'pip', 'install', '-q', ...PACKAGES)
+    await install(join(linkerPrograms, 'python'), '-m', 'pip', 'install', '-q', ...PACKAGES)
   }
   return {
-    PATH: [programs, process.env.PATH ?? process.env.Path].join(delimiter),
+    PATH: [linkerPrograms, process.env.PATH ?? process.env.Path].join(delimiter),
     LIBNODE_PATH: emptyLibrary(),
   }
 }
