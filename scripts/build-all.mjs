@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { addTarget } from './check/targets.mjs'
 import { aboveGlibc } from './platforms/elf.mjs'
-import { binaries, fileOf, GLIBC_FLOOR, targets, wayTo } from './platforms/targets.mjs'
+import { binaries, complaintOfSize, fileOf, GLIBC_FLOOR, targets, wayTo } from './platforms/targets.mjs'
 import { linkerTools } from './platforms/tools.mjs'
 import { sharedLibrary } from './prepare.mjs'
 import { Complaint, runAsScript, runCargo } from './tools.mjs'
@@ -67,14 +67,18 @@ async function make(/** @type {string} */ target) {
   copyFileSync(library.path, join(binaries, file))
   const content = readFileSync(library.path)
   const above = isGlibc ? aboveGlibc(content, GLIBC_FLOOR) : []
-  if (above.length) return { target, done: 'failed', note: `it needs ${above.join(', ')}` }
+  const problem = above.length ? `it needs ${above.join(', ')}` : complaintOfSize(join(binaries, file))
+  if (problem) return { target, done: 'failed', note: problem }
+  const isOther = Object.keys(process.env).some((name) => name.startsWith('CARGO_PROFILE_'))
   return {
     target,
     done: 'linked',
     file,
     size: statSync(library.path).size,
     packed: gzipSync(content, { level: 9 }).length,
-    ...(isGlibc && { note: `glibc ${GLIBC_FLOOR} or newer` }),
+    note: [isGlibc && `glibc ${GLIBC_FLOOR} or newer`, isOther && 'another profile than the released one']
+      .filter(Boolean)
+      .join(', '),
   }
 }
 

@@ -1,8 +1,8 @@
 // What `npm run build:all` makes, and how. `napi.targets` of package.json are the targets that users get; those with
 // `windows-gnu` stand in for the others of Windows where Microsoft's linker is missing.
 
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { readFileSync, statSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { platformOf } from '../loader.mjs'
 import { root } from '../tools.mjs'
 
@@ -12,8 +12,15 @@ export const GLIBC_FLOOR = '2.17'
 /** Where binaries for all platforms are, each under the name that its loader looks for. */
 export const binaries = join(root, 'target/binaries')
 
-/** In bytes: what users of one platform download and unpack. A dependency's feature can cost as much, and nobody sees it. */
-export const MOST_OF_BINARY = 3_300_000
+/** In bytes: what users of one platform unpack. What a dependency brings along can cost as much, and nobody sees it. */
+const MOST_OF_BINARY = 3_700_000
+
+/** What is to be said of the size of a binary, unless another profile was asked for. */
+export function complaintOfSize(/** @type {string} */ path, most = MOST_OF_BINARY) {
+  if (Object.keys(process.env).some((name) => name.startsWith('CARGO_PROFILE_'))) return ''
+  const { size } = statSync(path)
+  return size > most ? `${basename(path)} has ${size} bytes, and is to have ${most} at most` : ''
+}
 
 const { napi } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
