@@ -51,7 +51,8 @@ async function make(/** @type {string} */ target) {
   const { code, stderr } = await runCargo(
     [
       way === 'zig' ? 'zigbuild' : 'build',
-      ...['--locked', '--release', '--lib', '--target', where],
+      ...(way === 'zig' ? ['--locked'] : []),
+      ...['--release', '--lib', '--target', where],
       '--message-format=json-render-diagnostics',
     ],
     {
