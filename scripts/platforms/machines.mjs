@@ -62,42 +62,37 @@ export function findWine() {
   return found
 }
 
-/**
- * What Wine 8 has not got, put beside programs: `bcryptprimitives.dll`, from which Rust and Node take random bytes, and the empty
- * `libnode.dll` that the addon names. And a prefix for Wine to write to.
- */
+/** What Wine 8 has not got: from it Rust and Node.js take random bytes. */
+const PROCESS_PRNG = `#include <windows.h>
+BOOLEAN NTAPI SystemFunction036(PVOID, ULONG);
+__declspec(dllexport) BOOL ProcessPrng(PBYTE data, SIZE_T length) { return SystemFunction036(data, (ULONG)length); }
+`
+
+/** Puts `bcryptprimitives.dll` beside programs for Wine, and names the folder that Wine may write to. */
 export async function wineFolder(/** @type {string} */ programs) {
   const folder = join(tools, 'wine')
   const library = join(folder, 'bcryptprimitives.dll')
+  mkdirSync(join(folder, 'prefix'), { recursive: true })
   if (!existsSync(library)) {
+    const source = join(folder, 'bcryptprimitives.c')
+    writeFileSync(source, PROCESS_PRNG)
     const env = await linkerTools()
-    mkdirSync(folder, { recursive: true })
-    const build = async (
-      /** @type {string} */ name,
-      /** @type {string} */ text,
-      /** @type {string[]} */ ...args
-    ) => {
-      writeFileSync(join(folder, `${name}.c`), text)
-      const output = ['-shared', '-O2', '-s', '-o', join(folder, `${name}.dll`), join(folder, `${name}.c`)]
-      const target = ['cc', '-target', 'x86_64-windows-gnu']
-      const built = await run(join(linkerPrograms, 'python-zig'), [...target, ...output, ...args], {
-        quiet: true,
-        env,
-      })
-      if (built.code !== 0) throw new Complaint(`zig ${name}.c: ${built.output.trim().split('\n')[0]}`)
-    }
-    await build('libnode', 'int libnode_is_empty;\n')
-    await build(
-      'bcryptprimitives',
-      `#include <windows.h>
-BOOLEAN NTAPI SystemFunction036(PVOID, ULONG);
-__declspec(dllexport) BOOL ProcessPrng(PBYTE data, SIZE_T length) { return SystemFunction036(data, (ULONG)length); }
-`,
+    const args = [
+      'cc',
+      '-target',
+      'x86_64-windows-gnu',
+      '-shared',
+      '-O2',
+      '-s',
+      '-o',
+      library,
+      source,
       '-ladvapi32',
-    )
+    ]
+    const { code, output } = await run(join(linkerPrograms, 'python-zig'), args, { quiet: true, env })
+    if (code !== 0) throw new Complaint(`zig ${source}: ${output.trim().split('\n')[0]}`)
   }
-  for (const name of ['libnode.dll', 'bcryptprimitives.dll'])
-    copyFileSync(join(folder, name), join(programs, name))
+  copyFileSync(library, join(programs, 'bcryptprimitives.dll'))
   return { WINEPREFIX: join(folder, 'prefix') }
 }
 

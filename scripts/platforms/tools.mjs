@@ -36,10 +36,14 @@ async function install(/** @type {string} */ command, /** @type {string[]} */ ..
   throw new Complaint(`${[command, ...args].join(' ')}: ${reason}`)
 }
 
-/** A folder with the `libnode.dll` that napi-build wants to link; the addon looks up what it needs when it is loaded. */
+/**
+ * A folder with the `libnode.dll` that napi-build asks for, and what linkers take for it. Both are empty: the addon looks up
+ * what it needs of Node.js when it is loaded.
+ */
 function emptyLibrary() {
   const at = join(root, 'target/tools/libnode')
   mkdirSync(at, { recursive: true })
   writeFileSync(join(at, 'libnode.dll'), '')
+  writeFileSync(join(at, 'libnode.a'), '!<arch>\n')
   return at
 }
