@@ -202,6 +202,15 @@ function missing(platform, cause) {
 }
 
 function refused(platform, cause) {
+  const [, version] = /version .GLIBC_([\d.]+). not found/.exec(cause.message) ?? []
+  if (version) {
+    return failure(
+      platform,
+      `it needs glibc ${version}, and this system has an older one`,
+      'Run it on a newer system, or, if you have built it yourself, build it on this one.',
+      cause,
+    )
+  }
   return failure(
     platform,
     cause.message.split('\n')[0],
@@ -226,13 +235,28 @@ function platform() {
 }
 
 function isMusl() {
-  const start = Buffer.alloc(4096)
+  const PT_INTERP = 3
   try {
     const executable = openSync(process.execPath, 'r')
-    readSync(executable, start)
-    closeSync(executable)
+    try {
+      const read = (/** @type {number} */ length, /** @type {bigint} */ from) => {
+        const bytes = Buffer.alloc(length)
+        readSync(executable, bytes, 0, length, Number(from))
+        return bytes
+      }
+      const header = read(64, 0n)
+      const size = header.readUInt16LE(54)
+      const programs = read(size * header.readUInt16LE(56), header.readBigUInt64LE(32))
+      for (let at = 0; at < programs.length; at += size) {
+        if (programs.readUInt32LE(at) !== PT_INTERP) continue
+        const name = read(Number(programs.readBigUInt64LE(at + 32)), programs.readBigUInt64LE(at + 8))
+        return name.includes('/ld-musl-')
+      }
+    } finally {
+      closeSync(executable)
+    }
   } catch {
     // Then it is what most are.
   }
-  return start.includes('/ld-musl-')
+  return false
 }

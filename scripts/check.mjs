@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { auditCrates, auditPackages } from './check/advisories.mjs'
+import { checkBinaries } from './check/binaries.mjs'
 import { checkConventions } from './check/conventions.mjs'
 import { checkDeny, checkLicences } from './check/licences.mjs'
 import { checkLock } from './check/lock.mjs'
@@ -32,6 +33,7 @@ const steps = [
   ['cargo-deny', checkDeny],
   ['advisories-npm', auditPackages],
   ['advisories-cargo', auditCrates],
+  ['binaries', () => checkBinaries()],
   ['conventions', checkConventions],
 ]
 

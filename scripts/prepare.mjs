@@ -9,6 +9,7 @@ import { basename, dirname, join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import { buildCli } from './cli.mjs'
 import { platform } from './loader.mjs'
+import { complaintOfSize } from './platforms/targets.mjs'
 import { Complaint, root, runAsScript, runCargo, runNode, runNpm } from './tools.mjs'
 
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
@@ -100,7 +101,7 @@ export async function build({ folder, args, profile } = base) {
 }
 
 /** The path of the shared library, if this line of cargo's messages tells it. */
-function sharedLibrary(/** @type {string} */ line) {
+export function sharedLibrary(/** @type {string} */ line) {
   if (!line.startsWith('{')) return
   const message = JSON.parse(line)
   if (message.reason !== 'compiler-artifact' || !message.target.crate_types.includes('cdylib')) return
@@ -137,22 +138,17 @@ export async function prepareCloud({ profile = 'release', features = /** @type {
     profile,
     args: [...cloud.args, ...features.flatMap((name) => ['--features', name])],
   })
-  const isForUsers = profile === 'release' && features.length === 0
-  if (isForUsers && !Object.keys(process.env).some((name) => name.startsWith('CARGO_PROFILE_'))) checkSize()
+  if (profile !== 'release' || features.length > 0) return
+  const problem = complaintOfSize(join(root, cloud.folder, `atomic-cloud.${platform()}.node`), MOST_OF_CLOUD)
+  if (problem) {
+    throw new Complaint(
+      `${problem}: see with cargo tree -p pipeline-atomic-cloud -e features what a dependency brings along.`,
+    )
+  }
 }
 
 /** In bytes. A feature that a dependency turns on can cost a megabyte, and nobody sees it. */
 const MOST_OF_CLOUD = 6_500_000
-
-function checkSize() {
-  const { size } = statSync(join(root, cloud.folder, `atomic-cloud.${platform()}.node`))
-  if (size > MOST_OF_CLOUD) {
-    throw new Complaint(
-      `The addon for object stores has ${size} bytes, and is to have ${MOST_OF_CLOUD} at most: ` +
-        'see with cargo tree -p pipeline-atomic-cloud -e features what a dependency brings along.',
-    )
-  }
-}
 
 /** Is version `a` older than `b`? Both are numbers and dots; a missing part is zero. */
 function isOlder(/** @type {string} */ a, /** @type {string} */ b) {

@@ -6,9 +6,11 @@ import { join } from 'node:path'
 import { build } from 'esbuild'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { platform } from '../../scripts/loader.mjs'
+import { aboveGlibc, neededVersions } from '../../scripts/platforms/elf.mjs'
 import { root, runNode } from '../../scripts/tools.mjs'
 
 const addon = `atomic.${platform()}.node`
+const isGnu = platform().endsWith('-gnu')
 const platformPackage = `@pipeline/atomic-${platform()}`
 
 let project: string
@@ -29,6 +31,19 @@ function installAddon(content: Uint8Array | string) {
   mkdirSync(folder)
   copyFileSync(join(root, 'npm', platform(), 'package.json'), join(folder, 'package.json'))
   writeFileSync(join(folder, addon), content)
+}
+
+/** The start of an executable whose one program header names its dynamic linker, which is at `place`. */
+function executable(linker: string, place: number) {
+  const file = Buffer.alloc(place + linker.length)
+  file.writeBigUInt64LE(64n, 32)
+  file.writeUInt16LE(56, 54)
+  file.writeUInt16LE(1, 56)
+  file.writeUInt32LE(3, 64)
+  file.writeBigUInt64LE(BigInt(place), 64 + 8)
+  file.writeBigUInt64LE(BigInt(linker.length), 64 + 32)
+  file.write(linker, place, 'latin1')
+  return file
 }
 
 /** What `require('@pipeline/atomic')` throws, after `first` has run. */
@@ -94,10 +109,42 @@ describe('the loader says what is wrong and what to do', () => {
   })
 
   test.runIf(process.platform === 'linux')('when Node was linked against musl', async () => {
-    const musl = join(project, 'node')
-    writeFileSync(musl, `${'\0'.repeat(600)}/lib/ld-musl-${process.arch}.so.1\0`)
-    const { message } = await loadingError(`process.execPath = ${JSON.stringify(musl)}`)
-    expect(message).toMatch(`@pipeline/atomic-linux-${process.arch}-musl is not installed`)
+    for (const place of [120, 100_000]) {
+      const musl = join(project, 'node')
+      writeFileSync(musl, executable(`/lib/ld-musl-${process.arch}.so.1\0`, place))
+      const { message } = await loadingError(`process.execPath = ${JSON.stringify(musl)}`)
+      expect(message).toMatch(`@pipeline/atomic-linux-${process.arch}-musl is not installed`)
+    }
+  })
+
+  test.runIf(isGnu)('when the addon is for another C library', async () => {
+    const binary = readFileSync(join(root, addon))
+    binary.write('libc.musl', binary.indexOf('libc.so.6\0'), 'latin1')
+    installAddon(binary)
+    const error = await loadingError()
+    expectRefusal(error)
+    expect(error.message).toMatch('libc.musl')
+  })
+
+  test.runIf(isGnu)('when the addon needs a newer C library', async () => {
+    const binary = readFileSync(join(root, addon))
+    const versions = Object.values(neededVersions(binary)).flat()
+    const newest =
+      versions
+        .filter((name) => /^GLIBC_2\.\d\d$/.test(name))
+        .sort()
+        .at(-1) ?? ''
+    expect(aboveGlibc(binary, '2.0')).toContain(newest)
+    const newer = newest.replace(/\d\d$/, '99')
+    binary.write(newer, binary.indexOf(`\0${newest}\0`) + 1, 'latin1')
+    expect(aboveGlibc(binary, '2.98')).toEqual([newer])
+    installAddon(binary)
+    const { code, message } = await loadingError()
+    expect(code).toBe('ERR_ATOMIC_NO_ADDON')
+    expect(message).toBe(
+      `@pipeline/atomic cannot be loaded on ${platform()}: it needs glibc 2.99, and this system has an older one.\n` +
+        'Run it on a newer system, or, if you have built it yourself, build it on this one.',
+    )
   })
 })
 

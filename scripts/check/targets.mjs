@@ -17,10 +17,8 @@ const PATIENCE = 60_000
 
 /** `cargo check` needs no linker, but the target's standard library and the crates that only it uses. */
 export async function checkTarget(/** @type {string} */ target) {
-  if (!(await isInstalled(target))) {
-    const added = await runRust('rustup', 'target', 'add', target)
-    if (added.code !== 0) return { skipped: `rustup target add ${target}: ${reason(added.output)}` }
-  }
+  const missing = await addTarget(target)
+  if (missing) return { skipped: missing }
   const fetched = await runCargo(['fetch', '--target', target], { quiet: true, timeout: PATIENCE })
   if (fetched.code !== 0) return { skipped: `cargo fetch --target ${target}: ${reason(fetched.output)}` }
 
@@ -35,6 +33,13 @@ export async function checkTarget(/** @type {string} */ target) {
 /** All crates of the workspace that compile for a target, or for a platform: the crash lab is for Linux alone. */
 export function crates(/** @type {string} */ target) {
   return target.includes('linux') ? ['--workspace'] : ['--workspace', '--exclude', 'crash-lab']
+}
+
+/** Sees that a target's standard library is installed, or says why it cannot be. */
+export async function addTarget(/** @type {string} */ target) {
+  if (await isInstalled(target)) return ''
+  const added = await runRust('rustup', 'target', 'add', target)
+  return added.code === 0 ? '' : `rustup target add ${target}: ${reason(added.output)}`
 }
 
 async function isInstalled(/** @type {string} */ target) {

@@ -26,6 +26,9 @@ use crate::js::value::{Result, Wakeup};
 /// What came of a job.
 pub type Outcome<T> = std::result::Result<T, Error>;
 
+/// Boxed, so that what follows is compiled once for a type of job.
+type Done<T> = Box<dyn FnOnce(&Env, Outcome<T>)>;
+
 /// Of the call that a job is done for, if anyone wants to know them.
 type CallSteps = Option<Arc<Steps>>;
 
@@ -79,7 +82,7 @@ pub fn run<'env, J: Job>(
     job: J,
     done: impl FnOnce(&Env, Outcome<J::Output>) + 'static,
 ) -> Result<'env, ()> {
-    spawn(env, job, steps::current(), Retry::default(), done)
+    spawn(env, job, steps::current(), Retry::default(), Box::new(done))
 }
 
 fn spawn<'env, J: Job>(
@@ -87,7 +90,7 @@ fn spawn<'env, J: Job>(
     job: J,
     steps: CallSteps,
     retry: Retry,
-    done: impl FnOnce(&Env, Outcome<J::Output>) + 'static,
+    done: Done<J::Output>,
 ) -> Result<'env, ()> {
     let work = move || {
         let step = steps::scope(steps.as_ref(), || step(job, retry));
@@ -107,13 +110,7 @@ fn step<J: Job>(job: J, retry: Retry) -> Step<J> {
 }
 
 /// From the end of one work to the start of the next, if there is one.
-fn go_on<J: Job>(
-    env: &Env,
-    step: Step<J>,
-    steps: CallSteps,
-    mut retry: Retry,
-    done: impl FnOnce(&Env, Outcome<J::Output>) + 'static,
-) {
+fn go_on<J: Job>(env: &Env, step: Step<J>, steps: CallSteps, mut retry: Retry, done: Done<J::Output>) {
     let future: Waiting<J> = match step {
         Step::Done(outcome) => return done(env, outcome),
         Step::Wait(future) => future,

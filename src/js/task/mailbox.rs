@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::ffi::{CStr, c_void};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::ptr;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -70,7 +71,7 @@ pub fn wait<'env, T: Send + 'static>(
         }
     });
     let slot = mailbox.slot.clone();
-    runtime.spawn(async move {
+    let arrives = async move {
         let outcome = tokio::select! {
             outcome = future => outcome,
             // The environment has ended. A job that went on would take its turn and its lock for no caller, and a
@@ -83,7 +84,10 @@ pub fn wait<'env, T: Send + 'static>(
             tokio::task::yield_now().await;
             slot.wake();
         }
-    });
+    };
+    // A task of tokio's own for each type of future would be a tenth of the addon.
+    let arrives: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(arrives);
+    runtime.spawn(arrives);
     Ok(())
 }
 

@@ -19,6 +19,33 @@ struct Work<W, T, D> {
     work: Option<W>,
     result: Option<T>,
     done: D,
+}
+
+/// Without its types: there are dozens, and N-API's side of each would be compiled anew.
+trait Steps {
+    /// On a worker. It touches nothing but what is [`Send`].
+    fn execute(&mut self);
+
+    /// On the thread that queued it, after the worker.
+    fn complete(self: Box<Self>, env: &Env);
+}
+
+impl<W: FnOnce() -> T, T, D: FnOnce(&Env, T)> Steps for Work<W, T, D> {
+    fn execute(&mut self) {
+        self.result = self.work.take().map(|work| work());
+    }
+
+    fn complete(self: Box<Self>, env: &Env) {
+        // `None`: it was cancelled, as those are that had not begun when the environment ended.
+        if let Some(result) = self.result {
+            (self.done)(env, result);
+        }
+    }
+}
+
+/// What N-API holds.
+struct Queued {
+    steps: Box<dyn Steps>,
     raw: sys::napi_async_work,
 }
 
@@ -30,21 +57,24 @@ where
     T: Send + 'static,
     D: FnOnce(&Env, T) + 'static,
 {
+    queue_steps(env, Box::new(Work { work: Some(work), result: None, done }))
+}
+
+fn queue_steps(env: &Env, steps: Box<dyn Steps>) -> Result<'_, ()> {
     // SAFETY: valid memory of that length.
     let name = value(env, |raw| unsafe {
         sys::napi_create_string_latin1(env.raw(), NAME.as_ptr(), NAME.count_bytes() as isize, raw)
     })?;
-    let data: Work<W, T, D> = Work { work: Some(work), result: None, done, raw: ptr::null_mut() };
-    let data = Box::into_raw(Box::new(data));
+    let data = Box::into_raw(Box::new(Queued { steps, raw: ptr::null_mut() }));
     // SAFETY: `data` lives until `complete` or a failure here takes it back; of its parts the worker touches
-    // only the first two, which are `Send`, and until it has, this thread touches none.
+    // only those that `queue` asks to be `Send`, and until it has, this thread touches none.
     unsafe {
         let created = sys::napi_create_async_work(
             env.raw(),
             ptr::null_mut(),
             name.raw(),
-            Some(execute::<W, T, D>),
-            Some(complete::<W, T, D>),
+            Some(execute),
+            Some(complete),
             data.cast(),
             &mut (*data).raw,
         );
@@ -60,27 +90,18 @@ where
     Ok(())
 }
 
-unsafe extern "C" fn execute<W: FnOnce() -> T, T, D>(_env: sys::napi_env, data: *mut c_void) {
-    // SAFETY: from `queue`; no other thread touches these two now.
-    let (work, result) = unsafe {
-        let data = data.cast::<Work<W, T, D>>();
-        (&mut (*data).work, &mut (*data).result)
-    };
-    *result = work.take().and_then(|work| catch_unwind(AssertUnwindSafe(work)).ok());
+unsafe extern "C" fn execute(_env: sys::napi_env, data: *mut c_void) {
+    // SAFETY: from `queue_steps`; no other thread touches this now.
+    let steps = unsafe { &mut (*data.cast::<Queued>()).steps };
+    // A panic must not reach C. Then there is no result.
+    drop(catch_unwind(AssertUnwindSafe(|| steps.execute())));
 }
 
-unsafe extern "C" fn complete<W, T, D: FnOnce(&Env, T)>(
-    env: sys::napi_env,
-    _status: sys::napi_status,
-    data: *mut c_void,
-) {
-    // SAFETY: from `queue`, and called once, when the worker is done with it.
-    let Work { result, done, raw, .. } = *unsafe { Box::from_raw(data.cast::<Work<W, T, D>>()) };
-    // SAFETY: created in `queue`, deleted once.
+unsafe extern "C" fn complete(env: sys::napi_env, _status: sys::napi_status, data: *mut c_void) {
+    // SAFETY: from `queue_steps`, and called once, when the worker is done with it.
+    let Queued { steps, raw } = *unsafe { Box::from_raw(data.cast::<Queued>()) };
+    // SAFETY: created in `queue_steps`, deleted once.
     unsafe { sys::napi_delete_async_work(env, raw) };
-    // `None`: it was cancelled, as those are that had not begun when the environment ended.
-    if let Some(result) = result {
-        // An unwinding panic must not reach C.
-        drop(catch_unwind(AssertUnwindSafe(|| done(&Env::from_raw(env), result))));
-    }
+    // As above.
+    drop(catch_unwind(AssertUnwindSafe(|| steps.complete(&Env::from_raw(env)))));
 }

@@ -37,17 +37,11 @@ pub fn function<'env, F>(env: &'env Env, name: &str, function: F) -> Result<'env
 where
     F: for<'scope> Fn(&'scope Env, Unknown<'scope>) -> Result<'scope, Unknown<'scope>> + 'static,
 {
-    let made = env.create_function_from_closure::<(), Unknown<'static>, _>(name, move |context| {
-        let given = if context.length() > 0 { Some(context.get::<Unknown<'_>>(0)?) } else { None };
-        let env = context.env;
-        let argument = given.unwrap_or_else(|| raw::undefined(env));
-        let answer = answer(env, function(env, argument))?;
-        // SAFETY: handed back to N-API before the scope ends.
-        Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), answer.raw()) })
+    let body: Body = Box::new(move |env, given| {
+        let argument = given.first().copied().unwrap_or_else(|| raw::undefined(env));
+        answer(env, function(env, argument)).map_err(|error| internal(env, &error.to_string()))
     });
-    let made = made.map_err(|error| internal(env, &error.to_string()))?;
-    // SAFETY: a function of the current scope.
-    Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), made.raw()) })
+    make_function(env, name, body)
 }
 
 /// A function that passes on its first arguments, and throws what it fails with.
@@ -59,17 +53,12 @@ pub fn callback<'env, F, const N: usize>(
 where
     F: for<'scope> Fn(&'scope Env, [Unknown<'scope>; N]) -> Result<'scope, Unknown<'scope>> + 'static,
 {
-    let made = env.create_function_from_closure::<(), Raw, _>(name, move |context| {
-        let given = (0..context.length().min(N)).map(|at| context.get::<Unknown<'_>>(at));
-        let given = given.collect::<napi::Result<Vec<_>>>()?;
-        let env = context.env;
+    let body: Body = Box::new(move |env, given| {
         let arguments =
             std::array::from_fn(|at| given.get(at).copied().unwrap_or_else(|| raw::undefined(env)));
-        Ok(leave(env, || function(env, arguments)))
+        function(env, arguments)
     });
-    let made = made.map_err(|error| internal(env, &error.to_string()))?;
-    // SAFETY: a function of the current scope.
-    Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), made.raw()) })
+    make_function(env, name, body)
 }
 
 /// `promise.then(react)`; what `react` fails with is thrown as it is.
@@ -77,8 +66,8 @@ pub fn then<'env, R>(env: &'env Env, promise: &Unknown<'_>, react: R) -> Result<
 where
     R: for<'scope> FnOnce(&'scope Env, Unknown<'scope>) -> Result<'scope, Unknown<'scope>> + 'static,
 {
-    let promise = PromiseRaw::<Unknown<'static>>::new(env.raw(), promise.raw());
-    adopt(env, promise.then(move |context: CallbackContext<Unknown<'static>>| Ok(run(context, react))))
+    let react: Reaction = Box::new(react);
+    then_boxed(env, promise, react)
 }
 
 /// `promise.catch(react)`; what `react` fails with is thrown as it is.
@@ -86,8 +75,8 @@ pub fn catch<'env, R>(env: &'env Env, promise: &Unknown<'_>, react: R) -> Result
 where
     R: for<'scope> FnOnce(&'scope Env, Unknown<'scope>) -> Result<'scope, Unknown<'scope>> + 'static,
 {
-    let promise = PromiseRaw::<Unknown<'static>>::new(env.raw(), promise.raw());
-    adopt(env, promise.catch(move |context: CallbackContext<Unknown<'static>>| Ok(run(context, react))))
+    let react: Reaction = Box::new(react);
+    catch_boxed(env, promise, react)
 }
 
 /// `promise.finally(react)`: waits for what `react` returns, and settles as `promise` did.
@@ -95,8 +84,45 @@ pub fn finally<'env, R>(env: &'env Env, promise: &Unknown<'_>, react: R) -> Resu
 where
     R: for<'scope> FnOnce(&'scope Env) -> Result<'scope, Unknown<'scope>> + 'static,
 {
+    let react: Reaction = Box::new(move |env, _| react(env));
+    finally_boxed(env, promise, react)
+}
+
+// What follows is compiled once, and not for each of the many closures: they were a tenth of the addon.
+
+type Body = Box<dyn for<'scope> Fn(&'scope Env, &[Unknown<'scope>]) -> Result<'scope, Unknown<'scope>>>;
+
+fn make_function<'env>(env: &'env Env, name: &str, body: Body) -> Result<'env, Unknown<'env>> {
+    let made = env.create_function_from_closure::<(), Raw, _>(name, move |context| {
+        let given = (0..context.length()).map(|at| context.get::<Unknown<'_>>(at));
+        let given = given.collect::<napi::Result<Vec<_>>>()?;
+        let env = context.env;
+        Ok(leave(env, || body(env, &given)))
+    });
+    let made = made.map_err(|error| internal(env, &error.to_string()))?;
+    // SAFETY: a function of the current scope.
+    Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), made.raw()) })
+}
+
+type Reaction = Box<dyn for<'scope> FnOnce(&'scope Env, Unknown<'scope>) -> Result<'scope, Unknown<'scope>>>;
+
+fn then_boxed<'env>(env: &'env Env, promise: &Unknown<'_>, react: Reaction) -> Result<'env, Unknown<'env>> {
+    let promise = PromiseRaw::<Unknown<'static>>::new(env.raw(), promise.raw());
+    adopt(env, promise.then(move |context: CallbackContext<Unknown<'static>>| Ok(run(&context, react))))
+}
+
+fn catch_boxed<'env>(env: &'env Env, promise: &Unknown<'_>, react: Reaction) -> Result<'env, Unknown<'env>> {
+    let promise = PromiseRaw::<Unknown<'static>>::new(env.raw(), promise.raw());
+    adopt(env, promise.catch(move |context: CallbackContext<Unknown<'static>>| Ok(run(&context, react))))
+}
+
+fn finally_boxed<'env>(
+    env: &'env Env,
+    promise: &Unknown<'_>,
+    react: Reaction,
+) -> Result<'env, Unknown<'env>> {
     let mut promise = PromiseRaw::<Raw>::new(env.raw(), promise.raw());
-    adopt(env, promise.finally(move |env| Ok(leave(&env, || react(&env)))))
+    adopt(env, promise.finally(move |env| Ok(leave(&env, || react(&env, raw::undefined(&env))))))
 }
 
 /// Tells what comes of a promise, or of any other thenable. For reactions that no caller waits for.
@@ -196,10 +222,7 @@ impl napi::bindgen_prelude::ToNapiValue for Raw {
     }
 }
 
-fn run<R>(context: CallbackContext<Unknown<'static>>, react: R) -> Raw
-where
-    R: for<'scope> FnOnce(&'scope Env, Unknown<'scope>) -> Result<'scope, Unknown<'scope>>,
-{
+fn run(context: &CallbackContext<Unknown<'static>>, react: Reaction) -> Raw {
     let env = context.env;
     leave(&env, || react(&env, context.value))
 }

@@ -1,6 +1,6 @@
 //! From a path to the file that it means: an open directory and a name in it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -260,9 +260,17 @@ fn directory_name(_: Option<&Arc<Directory>>, path: &Path) -> Result<OsString> {
         return Err(Error::raw("open", sys::ENOENT));
     }
     match path.file_name() {
-        Some(name) if !sys::ends_in_dots(path.as_os_str()) => Ok(name.to_owned()),
+        Some(name) if !sys::ends_in_dots(path.as_os_str()) => usable(name),
         _ => Err(Error::raw("rename", sys::EBUSY)),
     }
+}
+
+/// A name, unless the system would take it for something else than a file in its directory.
+fn usable(name: &OsStr) -> Result<OsString> {
+    if sys::is_reserved(name) {
+        return Err(Error::raw("open", sys::EINVAL).advise(Advice::Reserved));
+    }
+    Ok(name.to_owned())
 }
 
 /// The last component, if it can be a file's name.
@@ -271,7 +279,7 @@ fn file_name(base: Option<&Arc<Directory>>, path: &Path) -> Result<OsString> {
         return Err(Error::raw("open", sys::ENOENT));
     }
     match path.file_name() {
-        Some(name) if !sys::names_directory(path.as_os_str()) => Ok(name.to_owned()),
+        Some(name) if !sys::names_directory(path.as_os_str()) => usable(name),
         Some(_) => Err(Error::raw("open", sys::EISDIR)),
         // `/` or `..`
         None => Directory::open(base, path, false).and_then(|_| Err(Error::raw("open", sys::EISDIR))),

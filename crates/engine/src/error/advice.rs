@@ -29,6 +29,8 @@ pub enum Advice {
     Moved,
     /// Another program has changed or replaced a file of lines each time.
     Restless,
+    /// Windows takes the name for a device, a stream of another file, or another name.
+    Reserved,
 }
 
 impl From<Obstacle> for Advice {
@@ -74,6 +76,10 @@ impl Advice {
             }
             Self::Sticky => {
                 "it is another user's, and its directory is sticky: only its owner may replace it"
+            }
+            Self::Reserved => {
+                "on Windows this name means a device, a stream of another file or a name without its last character, or holds \
+                 a character that names cannot have: use another name"
             }
             Self::Moved => "its directory was replaced or moved meanwhile: repeat the call",
             Self::Restless => {

@@ -31,6 +31,11 @@ pub fn ends_in_dots(path: &OsStr) -> bool {
     matches!(last, Some(b"." | b".."))
 }
 
+/// Whether a name means something else than an entry of its directory: none does.
+pub fn is_reserved(_name: &OsStr) -> bool {
+    false
+}
+
 /// A path may be any bytes.
 pub fn path_from_bytes(bytes: Vec<u8>) -> Option<PathBuf> {
     Some(OsString::from_vec(bytes).into())

@@ -7,17 +7,14 @@ use std::hash::{Hash, Hasher};
 use std::io;
 use std::os::windows::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use super::errno::{CUSTOMER, EEXIST, ENOENT, LOCK_VIOLATION, SHARING_VIOLATION};
+use super::errno::{CUSTOMER, EEXIST, EINVAL, ENOENT, SHARING_VIOLATION};
+use super::held::replace;
 use super::identity::{Access, FileId};
+use super::name::is_reserved;
 use crate::sys::stat::{FileSystem, Kind, Obstacle, Stat, Version};
 
 pub(super) const FILE_FLAG_BACKUP_SEMANTICS: u32 = 0x0200_0000;
-/// Virus scanners and indexers hold a new file open for some milliseconds.
-const SHARING_RETRIES: u32 = 40;
-const SHARING_PAUSE: Duration = Duration::from_millis(5);
-
 /// A directory.
 #[derive(Debug)]
 pub struct Dir(pub(super) PathBuf);
@@ -98,6 +95,9 @@ impl Dir {
 
     /// Makes a directory.
     pub fn make_dir(&self, name: &OsStr) -> io::Result<()> {
+        if is_reserved(name) {
+            return Err(io::Error::from_raw_os_error(EINVAL));
+        }
         std::fs::create_dir(self.0.join(name)).map_err(one_number)
     }
 
@@ -208,7 +208,8 @@ impl Dir {
 
     /// Puts `from` in the place of `to`, with POSIX semantics: a process that has `to` open keeps reading it.
     pub fn rename(&self, from: &OsStr, to_dir: &Self, to: &OsStr) -> io::Result<()> {
-        retry_transient(|| std::fs::rename(self.0.join(from), to_dir.0.join(to)))
+        let (from, to) = (self.0.join(from), to_dir.0.join(to));
+        replace(&to, || std::fs::rename(&from, &to)).map_err(one_number)
     }
 
     /// Renames `from` to `to`, which must not be there. `false`: this file system has no step that refuses a taken
@@ -239,7 +240,8 @@ impl Dir {
 
     /// Removes a name.
     pub fn unlink(&self, name: &OsStr) -> io::Result<()> {
-        retry_transient(|| std::fs::remove_file(self.0.join(name)))
+        let path = self.0.join(name);
+        replace(&path, || std::fs::remove_file(&path)).map_err(one_number)
     }
 
     /// Whether `name` still stands for the open `file`.
@@ -275,16 +277,4 @@ impl Dir {
 /// Which file or directory `path` means, links followed.
 pub fn id_at(path: &Path) -> io::Result<FileId> {
     Ok(id(&same_file::Handle::from_path(path).map_err(one_number)?))
-}
-
-fn retry_transient(mut call: impl FnMut() -> io::Result<()>) -> io::Result<()> {
-    for _ in 0..SHARING_RETRIES {
-        match call() {
-            Err(error) if matches!(error.raw_os_error(), Some(SHARING_VIOLATION | LOCK_VIOLATION)) => {
-                std::thread::sleep(SHARING_PAUSE);
-            }
-            done => return done.map_err(one_number),
-        }
-    }
-    call().map_err(one_number)
 }

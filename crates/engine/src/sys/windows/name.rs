@@ -33,3 +33,60 @@ pub fn ends_in_dots(path: &OsStr) -> bool {
 pub fn path_from_bytes(bytes: Vec<u8>) -> Option<PathBuf> {
     String::from_utf8(bytes).ok().map(PathBuf::from)
 }
+
+/// Names of devices, in every directory and with any extension.
+const DEVICES: [&str; 6] = ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"];
+
+/// Whether a name means something else than an entry of its directory, or none that other programs could open. The paths of
+/// open directories are verbatim (`\\?\`), and there the system checks nothing of this.
+pub fn is_reserved(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    // `:` begins the name of a stream in the file before it.
+    let is_forbidden = |c: char| c < ' ' || r#"<>:"/\|?*"#.contains(c);
+    // Without the verbatim prefix these two are dropped at the end.
+    if name.contains(is_forbidden) || name.ends_with(['.', ' ']) {
+        return true;
+    }
+    let stem = name.split('.').next().unwrap_or_default().trim_end_matches(' ').to_ascii_uppercase();
+    let port = stem.strip_prefix("COM").or_else(|| stem.strip_prefix("LPT"));
+    // The three superscripts are digits as well, for what is left of an old code page.
+    let is_port = port.is_some_and(|port| {
+        let mut digits = port.chars();
+        digits.next().is_some_and(|digit| matches!(digit, '0'..='9' | '¹' | '²' | '³'))
+            && digits.next().is_none()
+    });
+    is_port || DEVICES.contains(&&*stem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_mean_something_else_are_told() {
+        let reserved = [
+            "NUL",
+            "nul",
+            "Con.txt",
+            "aux .log",
+            "COM1",
+            "lpt9.dat",
+            "COM\u{b2}",
+            "CONIN$",
+            "a:b",
+            "a.txt::$DATA",
+            "dot.",
+            "space ",
+            "a?b",
+            "a*b",
+            "a|b",
+            "a\nb",
+        ];
+        for name in reserved {
+            assert!(is_reserved(name.as_ref()), "{name:?}");
+        }
+        for name in ["a", ".env", "null", "COM", "COM10", "console.log", "a.nul", "Ü¹", " lead", "a;b"] {
+            assert!(!is_reserved(name.as_ref()), "{name:?}");
+        }
+    }
+}

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::dir::{Dir, FILE_FLAG_BACKUP_SEMANTICS, kind, one_number};
 use super::errno::{EEXIST, ENOENT, ENOTDIR, EXDEV};
+use super::held::patiently;
 use super::identity::FileId;
 use crate::sys::stat::{Entry, Kind, Stat};
 
@@ -101,7 +102,8 @@ impl Dir {
 
     /// Removes an empty directory.
     pub fn remove_dir(&self, name: &OsStr) -> io::Result<()> {
-        std::fs::remove_dir(self.0.join(name)).map_err(one_number)
+        let path = self.0.join(name);
+        patiently(|| std::fs::remove_dir(&path), |_| false).map_err(one_number)
     }
 
     /// There is no such step.
@@ -114,7 +116,9 @@ impl Dir {
         if to_dir.stat(to)?.is_some() {
             return Err(io::Error::from_raw_os_error(EEXIST));
         }
-        std::fs::rename(self.0.join(name), to_dir.0.join(to)).map_err(one_number)
+        let (from, to) = (self.0.join(name), to_dir.0.join(to));
+        // A scanner that has a file in it open ends soon; a program may not.
+        patiently(|| std::fs::rename(&from, &to), |_| true).map_err(one_number)
     }
 
     /// The rename fails then.

@@ -1,0 +1,148 @@
+//! Files that others hold. A program that opens a file without `FILE_SHARE_DELETE`, as most do, keeps it from being replaced and
+//! removed; virus scanners, indexers and backups do so for some milliseconds after each change. POSIX knows no such thing.
+
+use std::io;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::errno::{EPERM, LOCK_VIOLATION, SHARING_VIOLATION};
+
+/// How long to try. A scanner is done long before; a program that keeps the file open is to be told of soon.
+const PATIENCE: Duration = Duration::from_secs(2);
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// Calls again while somebody holds what the call is about. Windows says the same, `ERROR_ACCESS_DENIED`, of a file that is held,
+/// of one that is being removed, and of one that this user may not touch: `may_be_held` is asked then.
+pub fn patiently(
+    mut call: impl FnMut() -> io::Result<()>,
+    may_be_held: impl Fn(&io::Error) -> bool,
+) -> io::Result<()> {
+    let start = Instant::now();
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match call() {
+            Err(error) if start.elapsed() < PATIENCE && is_passing(&error, &may_be_held) => {
+                sleep(pause);
+                pause = (2 * pause).min(LONGEST_PAUSE);
+            }
+            done => return done,
+        }
+    }
+}
+
+fn is_passing(error: &io::Error, may_be_held: impl Fn(&io::Error) -> bool) -> bool {
+    match error.raw_os_error() {
+        Some(SHARING_VIOLATION | LOCK_VIOLATION) => true,
+        Some(EPERM) => may_be_held(error),
+        _ => false,
+    }
+}
+
+/// Makes a call that replaces or removes the file at `path`. That it is read-only does not stop it: in POSIX only the directory
+/// says who may replace a file.
+pub fn replace(path: &Path, mut call: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    let is_read_only_file = || {
+        std::fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.permissions().readonly())
+    };
+    let is_file = || std::fs::symlink_metadata(path).is_ok_and(|found| found.is_file());
+    let done = patiently(&mut call, |_| is_file() && !is_read_only_file());
+    match done {
+        Err(error) if error.raw_os_error() == Some(EPERM) && is_read_only_file() => {
+            set_read_only(path, false)?;
+            let done = patiently(&mut call, |_| is_file());
+            if done.is_err() {
+                // It is the old file still.
+                drop(set_read_only(path, true));
+            }
+            done
+        }
+        done => done,
+    }
+}
+
+fn set_read_only(path: &Path, to: bool) -> io::Result<()> {
+    let mut permissions = std::fs::metadata(path)?.permissions();
+    permissions.set_readonly(to);
+    std::fs::set_permissions(path, permissions)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::fs::{self, OpenOptions};
+    use std::os::windows::fs::OpenOptionsExt;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::super::Dir;
+
+    const SHARE_READ: u32 = 1;
+
+    #[test]
+    fn a_file_is_replaced_though_others_hold_it_again_and_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = Dir::open(folder.path()).unwrap();
+        let target = folder.path().join("target");
+        fs::write(&target, "0").unwrap();
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    // As a scanner does: nobody may write or remove it meanwhile.
+                    drop(OpenOptions::new().read(true).share_mode(SHARE_READ).open(&target).map(|held| {
+                        std::thread::yield_now();
+                        held
+                    }));
+                }
+            });
+            for round in 1..=200 {
+                fs::write(folder.path().join("staged"), round.to_string()).unwrap();
+                let renamed = dir.rename("staged".as_ref(), &dir, "target".as_ref());
+                if renamed.is_err() {
+                    over.store(true, Ordering::Relaxed);
+                }
+                renamed.unwrap();
+            }
+            over.store(true, Ordering::Relaxed);
+        });
+        assert_eq!(fs::read_to_string(&target).unwrap(), "200");
+    }
+
+    #[test]
+    fn a_read_only_file_is_replaced_and_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = Dir::open(folder.path()).unwrap();
+        let target = folder.path().join("target");
+        fs::write(&target, "old").unwrap();
+        super::set_read_only(&target, true).unwrap();
+        fs::write(folder.path().join("staged"), "new").unwrap();
+        dir.rename("staged".as_ref(), &dir, "target".as_ref()).unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "new");
+        super::set_read_only(&target, true).unwrap();
+        dir.unlink("target".as_ref()).unwrap();
+        assert!(!target.exists());
+    }
+
+    #[test]
+    fn a_read_only_file_that_cannot_be_replaced_stays_read_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = Dir::open(folder.path()).unwrap();
+        let target = folder.path().join("target");
+        fs::write(&target, "old").unwrap();
+        super::set_read_only(&target, true).unwrap();
+        assert!(dir.rename("missing".as_ref(), &dir, "target".as_ref()).is_err());
+        assert!(fs::metadata(&target).unwrap().permissions().readonly());
+    }
+
+    #[test]
+    fn a_path_longer_than_260_characters_is_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("x".repeat(120)).join("y".repeat(120)).join("z".repeat(120));
+        fs::create_dir_all(&deep).unwrap();
+        let dir = Dir::open(&deep).unwrap();
+        drop(dir.create_new("staged".as_ref(), 0o644).unwrap());
+        dir.rename("staged".as_ref(), &dir, "target".as_ref()).unwrap();
+        assert!(dir.stat("target".as_ref()).unwrap().is_some());
+    }
+}
