@@ -18,6 +18,8 @@ let folder: string
 let asked: { what: string; with: string }[]
 /** For how long the token service gives keys. */
 let seconds: number
+/** What the server says of each request for an object. */
+let refusal: { status: number; code: string } | undefined
 /** The server tells of each request, and answers one for an object after this. */
 const requests = new EventEmitter()
 let ready: () => Promise<unknown>
@@ -46,6 +48,10 @@ beforeAll(async () => {
       )
     }
     if (!role) await ready()
+    if (!role && refusal)
+      return response
+        .writeHead(refusal.status)
+        .end(`<Error><Code>${refusal.code}</Code><Message>no</Message></Error>`)
     if (!role) return response.setHeader('etag', '"1"').end('{"a":1}')
     response.end(
       `<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>KEY-OF-${role}</AccessKeyId>
@@ -68,6 +74,7 @@ const start = (more = {}) => {
 beforeEach(() => {
   asked = []
   seconds = 3600
+  refusal = undefined
   ready = async () => {}
 })
 
@@ -188,4 +195,26 @@ test('a profile that is not there is named', async () => {
   const error = await read('[profile other]')
   expect(error).toMatchObject({ code: 'EACCES', message: expect.stringMatching(/'ci'.*AWS_PROFILE/) })
   expect(asked).toEqual([])
+})
+
+test.each([
+  [403, 'RequestTimeTooSkewed', 'EACCES', /Set the clock/],
+  [400, 'ExpiredToken', 'EACCES', /have expired: get new ones/],
+  [403, 'InvalidAccessKeyId', 'EACCES', /does not know this key/],
+  [403, 'SignatureDoesNotMatch', 'EACCES', /does not belong to the key/],
+  [400, 'AuthorizationHeaderMalformed', 'EIO', /set AWS_REGION/],
+] as const)('what to do when S3 says %s %s', async (status, refused, code, words) => {
+  refusal = { status, code: refused }
+  const keys = '[profile ci]\naws_access_key_id = OF-CI\naws_secret_access_key = own'
+  expect(await read(keys)).toMatchObject({ code, message: expect.stringMatching(words) })
+})
+
+test('a server elsewhere without encryption is refused at once, with what to do', async () => {
+  const elsewhere = startReader({ folder, endpoint: 'http://192.0.2.1', env: {} })
+  const error = await elsewhere.read('[profile ci]\naws_access_key_id = K\naws_secret_access_key = own')
+  await elsewhere.stop()
+  expect(error).toMatchObject({
+    code: 'ERR_INVALID_ARG_VALUE',
+    message: expect.stringMatching(/use https:, or set AWS_ALLOW_HTTP/),
+  })
 })
