@@ -1,15 +1,17 @@
 //! The token of a session of single sign-on, in the file where all tools of AWS keep it.
 
-use std::path::PathBuf;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use engine::blocking;
-use engine::write::options::Options;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::task::spawn_blocking;
+
+use crate::sys;
 
 /// Where a token is kept.
 pub struct TokenFile(Option<PathBuf>);
@@ -27,7 +29,7 @@ impl TokenFile {
     /// `None`: there is none, or it is no token.
     pub async fn read(&self) -> Option<Token> {
         let file = self.0.clone()?;
-        spawn_blocking(move || Token::parse(&std::fs::read(file).ok()?)).await.ok().flatten()
+        spawn_blocking(move || Token::parse(&fs::read(file).ok()?)).await.ok().flatten()
     }
 
     /// Puts a token into the place of the one that it was made of, and of no other: a person may have signed in meanwhile.
@@ -36,10 +38,29 @@ impl TokenFile {
             return;
         }
         let (Some(file), Ok(text)) = (self.0.clone(), serde_json::to_vec(&new.all)) else { return };
-        let options = Options { mode: Some(0o600), ..Options::default() };
         // The token is in use already, whatever comes of this.
-        let _ = spawn_blocking(move || blocking::write(&file, &text, &options)).await;
+        let _ = spawn_blocking(move || replace(&file, &text)).await;
     }
+}
+
+/// Other tools see the old file or the new one, also after a crash: the steps of the engine that matter here, which would make this
+/// addon half a megabyte larger.
+fn replace(file: &Path, text: &[u8]) -> io::Result<()> {
+    // A link stays one.
+    let file = fs::canonicalize(file)?;
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    // As the engine names what it stages, so that a sweep finds it after a kill.
+    let unique: String = std::iter::repeat_with(fastrand::alphanumeric).take(12).collect();
+    let staged = file.with_file_name(format!(".{name}.{unique}.atomic-tmp"));
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    sys::for_owner_only(&mut options);
+    let write = |mut staged: File| staged.write_all(text).and_then(|()| staged.sync_all());
+    let written = options.open(&staged).and_then(write).and_then(|()| fs::rename(&staged, &file));
+    if written.is_err() {
+        let _ = fs::remove_file(&staged);
+    }
+    written
 }
 
 /// A token.
