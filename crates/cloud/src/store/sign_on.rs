@@ -6,8 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use object_store::HeaderValue;
 use object_store::aws::AwsCredential;
-use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use super::given::{Given, refused};
@@ -35,38 +34,6 @@ pub struct SignOn {
     pub role: String,
     /// A newer token than that of the file, which could not be written.
     pub kept: Mutex<Option<Token>>,
-}
-
-/// What the portal gives.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Credentials {
-    role_credentials: RoleCredentials,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RoleCredentials {
-    access_key_id: String,
-    secret_access_key: String,
-    session_token: String,
-    /// In milliseconds since 1970.
-    expiration: u64,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Renewed {
-    access_token: String,
-    expires_in: u64,
-    refresh_token: Option<String>,
-}
-
-/// Why a service has not given something, in one of two forms.
-#[derive(Default, Deserialize)]
-struct Refusal {
-    message: Option<String>,
-    error_description: Option<String>,
 }
 
 impl SignOn {
@@ -109,20 +76,8 @@ impl SignOn {
                 )));
             }
         }
-        let keys = answer
-            .json::<Credentials>()
-            .ok_or_else(|| self.problem("the reply of the portal has no keys"))?;
-        let RoleCredentials { access_key_id, secret_access_key, session_token, expiration } =
-            keys.role_credentials;
-        let credential = AwsCredential {
-            key_id: access_key_id,
-            secret_key: secret_access_key,
-            token: Some(session_token),
-        };
-        Ok(Given {
-            credential: credential.into(),
-            until: Some(UNIX_EPOCH + Duration::from_millis(expiration)),
-        })
+        given(&answer.json()["roleCredentials"])
+            .ok_or_else(|| self.problem("the reply of the portal has no keys: try again later"))
     }
 
     async fn token(&self, services: &Services) -> Result<Token> {
@@ -169,9 +124,13 @@ impl SignOn {
         if !answer.is_given() {
             return Err(format!("status {}{}", answer.status, said(&answer)));
         }
-        let renewed = answer.json::<Renewed>().ok_or("the reply has no token")?;
-        let token =
-            old.renewed(renewed.access_token, Duration::from_secs(renewed.expires_in), renewed.refresh_token);
+        let renewed = answer.json();
+        let seconds = renewed["expiresIn"].as_u64().and_then(|seconds| u32::try_from(seconds).ok());
+        let lifetime = seconds.map(|seconds| Duration::from_secs(seconds.into()));
+        let (Some(access), Some(lifetime)) = (text(&renewed["accessToken"]), lifetime) else {
+            return Err("the reply has no token".into());
+        };
+        let token = old.renewed(access, lifetime, text(&renewed["refreshToken"]));
         *self.kept() = Some(token.clone());
         // It is used even if it cannot be kept: a home that cannot be written is no reason to fail.
         self.file.replace(old, &token).await;
@@ -200,9 +159,28 @@ impl std::fmt::Debug for SignOn {
     }
 }
 
-/// The words of a refusal.
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
+}
+
+/// What the portal gives; the time is in milliseconds since 1970.
+fn given(keys: &Value) -> Option<Given> {
+    let credential = AwsCredential {
+        key_id: text(&keys["accessKeyId"])?,
+        secret_key: text(&keys["secretAccessKey"])?,
+        token: Some(text(&keys["sessionToken"])?),
+    };
+    let until = UNIX_EPOCH + Duration::from_millis(keys["expiration"].as_u64()?);
+    Some(Given { credential: credential.into(), until: Some(until) })
+}
+
+/// The words of a refusal, which have one of two names.
 fn said(answer: &Answer) -> String {
-    let Refusal { message, error_description } = answer.json().unwrap_or_default();
-    let text: String = message.or(error_description).unwrap_or_default().chars().take(200).collect();
-    if text.is_empty() { text } else { format!(" ({text})") }
+    let words = answer.json();
+    let words = words["message"].as_str().or(words["error_description"].as_str()).unwrap_or_default();
+    if words.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", words.chars().take(200).collect::<String>())
+    }
 }

@@ -7,7 +7,6 @@ use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
-use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::task::spawn_blocking;
 
@@ -74,13 +73,10 @@ pub struct Token {
 }
 
 /// What a new token is asked for with.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Ticket {
     pub client_id: String,
     pub client_secret: String,
     pub refresh_token: String,
-    registration_expires_at: Option<String>,
 }
 
 impl Token {
@@ -102,9 +98,14 @@ impl Token {
 
     /// `None`: the file has none, or the registration of the tool that made it has ended.
     pub fn ticket(&self) -> Option<Ticket> {
-        let ticket = Ticket::deserialize(Value::Object(self.all.clone())).ok()?;
+        let get = |name| self.all.get(name).and_then(Value::as_str);
         let holds = |ends: &str| time(ends).is_some_and(|ends| SystemTime::now() < ends);
-        ticket.registration_expires_at.as_deref().is_none_or(holds).then_some(ticket)
+        Some(Ticket {
+            client_id: get("clientId")?.to_owned(),
+            client_secret: get("clientSecret")?.to_owned(),
+            refresh_token: get("refreshToken")?.to_owned(),
+        })
+        .filter(|_| get("registrationExpiresAt").is_none_or(holds))
     }
 
     /// What it becomes by a new one that holds for `lifetime`.
