@@ -6,7 +6,8 @@
  * A path that begins with `s3://`, `az://` or `gs://`, and a `URL` of that protocol, is an object in a store:
  * `s3://bucket/key`. For these the package `@pipeline/atomic-cloud` has to be installed too, or the call rejects with
  * `ERR_ATOMIC_NO_CLOUD`. A function that has no meaning there rejects with `ERR_ATOMIC_UNSUPPORTED` and says what to call
- * instead. A local directory with the name `s3:` is reached as `./s3://…`.
+ * instead. Text that begins with another protocol and two slashes, `https://` or `file://`, is `ERR_INVALID_ARG_VALUE`. A local directory with the name
+ * `s3:` is reached as `./s3://…`.
  */
 export type PathLike = string | Buffer | URL
 

@@ -7,16 +7,19 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { afterAll, beforeAll, beforeEach, expect, inject, test } from 'vitest'
-import { withClients } from './helpers/clients'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { asOneBucket, type Reader, startReader } from './helpers/profiles'
 
 let server: Server
+let reader: Reader
 let address: string
 let folder: string
 /** What was asked, and with which credentials. */
 let asked: { what: string; with: string }[]
 /** For how long the token service gives keys. */
 let seconds: number
+/** What the server says of each request for an object. */
+let refusal: { status: number; code: string } | undefined
 /** The server tells of each request, and answers one for an object after this. */
 const requests = new EventEmitter()
 let ready: () => Promise<unknown>
@@ -28,13 +31,27 @@ beforeAll(async () => {
   server = createServer(async (request, response) => {
     const form = new URLSearchParams(await text(request))
     const role = form.get('RoleArn')
-    asked.push({ what: role ? asRole(form) : `${request.method} ${request.url}`, with: credentials(request) })
+    asked.push({
+      what: role ? asRole(form) : `${request.method} ${asOneBucket(request.url)}`,
+      with: credentials(request),
+    })
     requests.emit('asked')
     if (role === 'arn:refused') {
       response.statusCode = 403
       return response.end('<Error><Code>AccessDenied</Code><Message>no right to take it</Message></Error>')
     }
+    if (request.url === '/container') {
+      if (request.headers.authorization !== secret) return response.writeHead(403).end()
+      const keys = { AccessKeyId: 'OF-CONTAINER', SecretAccessKey: secret, Token: 'token' }
+      return response.end(
+        JSON.stringify({ ...keys, Expiration: new Date(Date.now() + 3600_000).toISOString() }),
+      )
+    }
     if (!role) await ready()
+    if (!role && refusal)
+      return response
+        .writeHead(refusal.status)
+        .end(`<Error><Code>${refusal.code}</Code><Message>no</Message></Error>`)
     if (!role) return response.setHeader('etag', '"1"').end('{"a":1}')
     response.end(
       `<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>KEY-OF-${role}</AccessKeyId>
@@ -45,15 +62,24 @@ beforeAll(async () => {
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  reader = start()
 })
+
+/** A process whose token service is the stub as well. */
+const start = (more = {}) => {
+  const env = { AWS_ENDPOINT_URL_STS: address, AWS_ROLE_SESSION_NAME: 'specs', ...more }
+  return startReader({ folder, endpoint: address, env })
+}
 
 beforeEach(() => {
   asked = []
   seconds = 3600
+  refusal = undefined
   ready = async () => {}
 })
 
-afterAll(() => {
+afterAll(async () => {
+  await reader.stop()
   server.close()
   rmSync(folder, { recursive: true })
 })
@@ -67,27 +93,13 @@ function credentials({ headers }: IncomingMessage): string {
   return [key, service, headers['x-amz-security-token']].filter(Boolean).join(' ')
 }
 
-/** Reads an index `times` times in a process with this configuration, as its profile `ci`, and with no role of the machine. */
-async function read(config: string, times = 1, more = {}): Promise<any> {
-  const file = join(folder, 'config')
-  writeFileSync(file, `${config}\n[profile keys]\naws_access_key_id = KEY\naws_secret_access_key = own\n`)
-  const env = {
-    AWS_CONFIG_FILE: file,
-    AWS_SHARED_CREDENTIALS_FILE: join(folder, 'none'),
-    AWS_PROFILE: 'ci',
-    AWS_REGION: 'eu-central-1',
-    AWS_ENDPOINT_URL_STS: address,
-    AWS_ROLE_SESSION_NAME: 'specs',
-    AWS_EC2_METADATA_DISABLED: 'true',
-    ...more,
-  }
-  return withClients(inject('addon'), env, 1, async ([client]) => {
-    const options = { endpoint: address, timeout: 5000 }
-    let seen: unknown
-    for (let time = 0; time < times; time++)
-      seen = await client!.ask('fail', 'readIndex', 's3://b/k', options)
-    return seen
-  })
+/** Reads an index with this configuration, in a process of its own where there is more in its environment. */
+async function read(config: string, times = 1, more?: Record<string, string>): Promise<any> {
+  const keys = '[profile keys]\naws_access_key_id = KEY\naws_secret_access_key = own\n'
+  const one = more ? start(more) : reader
+  const seen = await one.read(`${config}\n${keys}`, times)
+  if (more) await one.stop()
+  return seen
 }
 
 test('a server on this machine gets what a profile has, and no signature only where there are no credentials', async () => {
@@ -148,8 +160,61 @@ test('a program prints credentials', async () => {
   expect(error.seen).not.toContain(secret)
 })
 
-test('single sign-on is refused with what to do instead', async () => {
-  const error = await read('[profile ci]\nsso_session = s')
-  expect(error).toMatchObject({ message: expect.stringContaining('aws configure export-credentials') })
+test('a role is taken with a token in a file, and by way of that another one', async () => {
+  writeFileSync(join(folder, 'token'), `${secret}\n`)
+  const config = `[profile ci]\nrole_arn = arn:two\nsource_profile = web
+[profile web]\nrole_arn = arn:web\nweb_identity_token_file = ${join(folder, 'token')}`
+  expect(await read(config)).toMatchObject({ resolved: { value: { a: 1 } } })
+  expect(asked).toEqual([
+    { what: 'AssumeRoleWithWebIdentity arn:web', with: 'none' },
+    { what: 'AssumeRole arn:two', with: 'KEY-OF-arn:web sts token-of-arn:web' },
+    { what: 'GET /b/k', with: 'KEY-OF-arn:two s3 token-of-arn:two' },
+  ])
+  const error = await read('[profile ci]\nrole_arn = arn:web\nweb_identity_token_file = /none')
+  expect(error).toMatchObject({ code: 'EACCES', message: expect.stringContaining('/none') })
+})
+
+test('a container gets credentials from an address, for a token of its own', async () => {
+  const uri = { AWS_CONTAINER_CREDENTIALS_FULL_URI: `${address}/container` }
+  const get = { what: 'GET /b/k', with: 'OF-CONTAINER s3 token' }
+  const plain = await read('[profile ci]', 1, { ...uri, AWS_CONTAINER_AUTHORIZATION_TOKEN: secret })
+  expect(plain).toMatchObject({ resolved: { value: { a: 1 } } })
+  expect(asked).toEqual([{ what: 'GET /container', with: 'none' }, get])
+  writeFileSync(join(folder, 'token'), secret)
+  const file = { AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: join(folder, 'token') }
+  expect(await read('[profile ci]', 1, { ...uri, ...file })).toMatchObject({ resolved: { value: { a: 1 } } })
+
+  const wrong = await read('[profile ci]', 1, { ...uri, AWS_CONTAINER_AUTHORIZATION_TOKEN: 'wrong-one' })
+  expect(wrong).toMatchObject({ code: 'EACCES', message: expect.stringContaining('status 403') })
+  expect(wrong.seen).not.toContain('wrong-one')
+  const open = await read('[profile ci]', 1, { AWS_CONTAINER_CREDENTIALS_FULL_URI: 'http://192.0.2.1/' })
+  expect(open).toMatchObject({ code: 'EACCES', message: expect.stringContaining('without encryption') })
+})
+
+test('a profile that is not there is named', async () => {
+  const error = await read('[profile other]')
+  expect(error).toMatchObject({ code: 'EACCES', message: expect.stringMatching(/'ci'.*AWS_PROFILE/) })
   expect(asked).toEqual([])
+})
+
+test.each([
+  [403, 'RequestTimeTooSkewed', 'EACCES', /Set the clock/],
+  [400, 'ExpiredToken', 'EACCES', /have expired: get new ones/],
+  [403, 'InvalidAccessKeyId', 'EACCES', /does not know this key/],
+  [403, 'SignatureDoesNotMatch', 'EACCES', /does not belong to the key/],
+  [400, 'AuthorizationHeaderMalformed', 'EIO', /set AWS_REGION/],
+] as const)('what to do when S3 says %s %s', async (status, refused, code, words) => {
+  refusal = { status, code: refused }
+  const keys = '[profile ci]\naws_access_key_id = OF-CI\naws_secret_access_key = own'
+  expect(await read(keys)).toMatchObject({ code, message: expect.stringMatching(words) })
+})
+
+test('a server elsewhere without encryption is refused at once, with what to do', async () => {
+  const elsewhere = startReader({ folder, endpoint: 'http://192.0.2.1', env: {} })
+  const error = await elsewhere.read('[profile ci]\naws_access_key_id = K\naws_secret_access_key = own')
+  await elsewhere.stop()
+  expect(error).toMatchObject({
+    code: 'ERR_INVALID_ARG_VALUE',
+    message: expect.stringMatching(/use https:, or set AWS_ALLOW_HTTP/),
+  })
 })

@@ -256,4 +256,31 @@ describe('paths that look like those of objects', () => {
     ])
     expect(names(join(project.folder, 's3:'))).toEqual([])
   })
+
+  test('are refused with another protocol, and its password is not repeated', async ({ project }) => {
+    const seen = await project.run(async ({ atomicWrite, readIndex }) => {
+      const urls = [
+        'gcs://b/k',
+        'https://user:secret@b.example/k?sig=secret',
+        'file:///tmp/k',
+        Buffer.from('s3a://b/k'),
+      ]
+      const calls = [...urls.map((url) => atomicWrite(url, 'data')), readIndex('azure://c/k')]
+      return Promise.all(calls.map((call) => call.catch(({ code, message }) => [code, message])))
+    })
+    const says = (advice: string, url: string) => [
+      'ERR_INVALID_ARG_VALUE',
+      `The argument 'path' must be a path, or a URL that is known: ${advice}. A local directory of that name begins ` +
+        `with ./. Received '${url}'`,
+    ]
+    const stores = 'objects in stores begin with s3://, az:// or gs:// (the option `endpoint` names a server)'
+    expect(seen).toEqual([
+      says(stores, 'gcs://b/k'),
+      says(stores, 'https://b.example/k'),
+      says('pass a file: URL as an instance of URL', 'file:///tmp/k'),
+      says(stores, 's3a://b/k'),
+      says(stores, 'azure://c/k'),
+    ])
+    expect(names(project.folder)).toEqual([])
+  })
 })

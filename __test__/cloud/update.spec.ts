@@ -47,6 +47,48 @@ describe('an update of an object', () => {
     expect(seen.timeout).toBeLessThanOrEqual(30_000)
   })
 
+  test('is checked by a schema, published on a channel and counted, as one of a file is', async ({
+    project,
+  }) => {
+    project.installPeer()
+    const seen = await project.run(async ({ atomicIndexUpdate, stats, require }) => {
+      const { tracingChannel } = require('node:diagnostics_channel')
+      const heard: unknown[] = []
+      const asyncEnd = ({ path, error }: any) => heard.push([path, error?.code])
+      tracingChannel('@pipeline/atomic:update').subscribe({ asyncEnd } as never)
+      const validate = (value: any) =>
+        typeof value.n === 'number' ? { value } : { issues: [{ message: 'no number', path: ['n'] }] }
+      const schema = { '~standard': { version: 1, vendor: 'spec', validate } } as never
+      const update = (n: unknown, options = {}) =>
+        atomicIndexUpdate('s3://b/i', () => ({ n }), { schema, initial: { n: 0 }, ...options })
+      await update(1)
+      const { code, issues } = await update('two').catch((error) => error)
+      const codec = { parse: JSON.parse, stringify: JSON.stringify } as never
+      const refused = await update(3, { codec }).catch((error) => error)
+      const { fake } = require('@pipeline/atomic-cloud')
+      return {
+        code,
+        issues,
+        refused: refused.code,
+        heard,
+        text: fake.objects.get('s3://b/i').text,
+        stats: stats(),
+      }
+    })
+    expect(seen).toMatchObject({
+      code: 'ERR_ATOMIC_SCHEMA',
+      issues: [{ message: 'no number' }],
+      refused: 'ERR_ATOMIC_UNSUPPORTED',
+      heard: [
+        ['s3://b/i', null],
+        ['s3://b/i', 'ERR_ATOMIC_SCHEMA'],
+        ['s3://b/i', 'ERR_ATOMIC_UNSUPPORTED'],
+      ],
+      text: '{\n  "n": 1\n}',
+      stats: { updates: 1 },
+    })
+  })
+
   test('keeps indent, line ends, byte order mark and tail', async ({ project }) => {
     project.installPeer()
     const text = await project.run(async ({ atomicIndexUpdate, require }) => {

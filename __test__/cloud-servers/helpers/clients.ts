@@ -41,7 +41,8 @@ export async function withClients<T>(
   }
 }
 
-function startClient(addon: string, env: Record<string, string>): Client {
+/** A process that has nothing in its environment but `env`. */
+export function startClient(addon: string, env: Record<string, string>): Client {
   const child = fork(join(import.meta.dirname, 'client.mjs'), [addon], {
     env: { PATH: process.env.PATH, HOME: tmpdir(), ...env },
     cwd: tmpdir(),

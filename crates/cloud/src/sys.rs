@@ -1,5 +1,6 @@
-//! What differs between platforms, for programs that are started.
+//! What differs between platforms, for programs that are started and for files with secrets.
 
+use std::fs::OpenOptions;
 use std::process::{Child, Command};
 
 /// Commands are written as for a POSIX shell.
@@ -11,6 +12,14 @@ pub fn in_group_of_its_own(command: &mut Command) {
     std::os::unix::process::CommandExt::process_group(command, 0);
     #[cfg(not(unix))]
     let _ = command;
+}
+
+/// Makes a new file the owner's alone. On Windows the folder says whose it is.
+pub fn for_owner_only(options: &mut OpenOptions) {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    #[cfg(not(unix))]
+    let _ = options;
 }
 
 /// Ends the group of a program whose end is not known yet. On Windows there is none.

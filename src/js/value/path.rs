@@ -151,6 +151,9 @@ fn target_with<'env>(
     if is_cloud(&bytes) {
         return object(env, name, path, &shown);
     }
+    if is_url(&bytes) {
+        return Err(foreign(env, name, &shown));
+    }
     match absolute(bytes) {
         Some(absolute) => Ok(Target::Local(FilePath { absolute, shown })),
         None => Err(wrong_value(env, name, "must be a path that is valid on this system", path)),
@@ -161,6 +164,28 @@ fn target_with<'env>(
 fn is_cloud(path: &[u8]) -> bool {
     let Some((scheme, rest)) = path.split_at_checked(3) else { return false };
     rest.starts_with(b"/") && SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known.as_bytes()))
+}
+
+/// Whether it begins as a URL does: with a protocol of two letters at least, because `C:` is a drive, and two slashes.
+fn is_url(path: &[u8]) -> bool {
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
+    let length = path.iter().take_while(|byte| is_part(byte)).count();
+    length > 1 && path[0].is_ascii_alphabetic() && path[length..].starts_with(b"://")
+}
+
+/// A URL of something else, as text: it would become a directory named after its protocol.
+fn foreign<'env>(env: &'env Env, name: &str, url: &str) -> Thrown<'env> {
+    let advice = if url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("file:")) {
+        "pass a file: URL as an instance of URL"
+    } else {
+        "objects in stores begin with s3://, az:// or gs:// (the option `endpoint` names a server)"
+    };
+    let url = without_secrets(url);
+    let message = format!(
+        "The argument '{name}' must be a path, or a URL that is known: {advice}. A local directory of that name begins \
+         with ./. Received '{url}'"
+    );
+    type_error(env, "ERR_INVALID_ARG_VALUE", &message)
 }
 
 fn object<'env>(env: &'env Env, name: &str, given: &Unknown<'env>, url: &str) -> Result<'env, Target<'env>> {
@@ -264,6 +289,18 @@ mod tests {
         }
         for file in ["./s3://b/k", "/tmp/s3://b", "s3:", "s3:k", "s3", "", "file:///a", "C:/a"] {
             assert!(!is_cloud(file.as_bytes()), "{file}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_known_by_its_protocol_and_two_slashes() {
+        for url in ["https://b/k", "gcs://b", "s3a://b/k", "File:///a", "git+ssh://x"] {
+            assert!(is_url(url.as_bytes()), "{url}");
+        }
+        for file in
+            ["", "./gcs://b", "/tmp/a://b", "a b://c", "C://a", "gcs:/b", "gcs:b", "://a", "1a://b", "ü://a"]
+        {
+            assert!(!is_url(file.as_bytes()), "{file}");
         }
     }
 

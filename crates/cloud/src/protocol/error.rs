@@ -156,14 +156,15 @@ impl fmt::Display for Error {
             Kind::NoBucket => f.write_str("there is no such bucket or container: make it first, or check the name"),
             Kind::Missing => f.write_str("no such object"),
             Kind::Exists => f.write_str("the object exists already"),
+            Kind::Denied if self.reply.advice.is_some() => f.write_str("the store refused access, or there are no credentials"),
             Kind::Denied => f.write_str(
                 "the store refused access, or there are no credentials. Set the environment variables of the cloud, a \
                  profile or a role, with the right to read, write, list and delete here (S3 also says so of an object \
                  that is missing if listing is not allowed)",
             ),
             Kind::TimedOut => f.write_str(
-                "no request succeeded in time, and nothing was written. Check that the endpoint can be reached, or \
-                 raise `timeout`",
+                "no request succeeded in time, and nothing was written. Check that the endpoint can be reached and is that \
+                 of the store, or raise `timeout`",
             ),
             Kind::Aborted => f.write_str("the operation was aborted, and nothing was written"),
             Kind::Corrupt => f.write_str(
@@ -173,6 +174,9 @@ impl fmt::Display for Error {
             Kind::Invalid => return f.write_str(&self.reply.text),
             Kind::Store => f.write_str("the store refused the request"),
         }?;
+        if let Some(advice) = self.reply.advice {
+            write!(f, ". {advice}")?;
+        }
         match (&self.reply.status, self.reply.text.as_str()) {
             (Some(status), "") => write!(f, " [status {status}]"),
             (Some(status), text) => write!(f, " [status {status}: {text}]"),

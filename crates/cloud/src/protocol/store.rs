@@ -83,6 +83,8 @@ pub struct Reply {
     pub request_id: Option<String>,
     /// Its words, without credentials.
     pub text: String,
+    /// What a person can do about it, where the words are known.
+    pub advice: Option<&'static str>,
 }
 
 /// How a request failed, by what may have happened to the object.

@@ -73,7 +73,7 @@ impl Bucket {
     ) -> Result<bool, Failure> {
         let not_sent = |error: object_store::Error| failure(&error, &Seen::default());
         let url = signer.signed_url(reqwest::Method::DELETE, path, SIGNED_FOR).await.map_err(not_sent)?;
-        let reply = |status, text: String| Reply { status, text, request_id: None };
+        let reply = |status, text: String| Reply { status, text, ..Reply::default() };
         let mut request = self.http.delete(url);
         if let Some(etag) = version.and_then(|version| version.etag.as_deref()) {
             request = request.header("if-match", etag);

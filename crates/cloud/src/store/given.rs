@@ -25,12 +25,13 @@ impl Given {
     }
 }
 
-/// As a `credential_process` prints them, and near to how a token service gives them.
+/// As a `credential_process` prints them and containers get them, and near to how a token service gives them.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Keys {
     pub access_key_id: String,
     pub secret_access_key: String,
+    #[serde(alias = "Token")]
     pub session_token: Option<String>,
     pub expiration: Option<String>,
 }

@@ -2,11 +2,16 @@
 
 mod bucket;
 mod connect;
+mod container;
 mod given;
 mod profile;
 mod program;
 mod reply;
+mod role;
 mod sas;
+mod service;
+mod sign_on;
+mod sign_on_token;
 mod target;
 mod temporary;
 mod wire;

@@ -2,13 +2,17 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredential};
 
+use super::container;
 use super::given::refused;
 use super::program::Program;
-use super::temporary::{Role, Source, Temporary};
+use super::role::{Right, Role};
+use super::sign_on::SignOn;
+use super::sign_on_token::TokenFile;
+use super::temporary::{Source, Temporary};
 
 type Section = HashMap<String, String>;
 
@@ -19,9 +23,12 @@ type Section = HashMap<String, String>;
 pub fn apply(
     mut builder: AmazonS3Builder,
 ) -> object_store::Result<(AmazonS3Builder, Option<Arc<Temporary>>)> {
-    let name = std::env::var("AWS_PROFILE").unwrap_or_else(|_| "default".into());
+    let named = std::env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty());
+    let name = named.clone().unwrap_or_else(|| "default".into());
     let profiles = Profiles::read();
-    let section = profiles.section(&name);
+    let found = profiles.section(&name);
+    let is_missing = found.is_none() && named.is_some();
+    let section = found.unwrap_or_default();
     // What the environment has is not mixed with the profile's: a key and its secret belong together.
     let own_key = builder.get_config_value(&AmazonS3ConfigKey::AccessKeyId).is_some()
         || std::env::var_os("AWS_WEB_IDENTITY_TOKEN_FILE").is_some();
@@ -34,14 +41,14 @@ pub fn apply(
     if own_key {
         return Ok((builder, None));
     }
-    if section.contains_key("role_arn") && section.contains_key("web_identity_token_file") {
-        builder = set(builder, "role_arn", AmazonS3ConfigKey::RoleArn);
-        builder = set(builder, "role_session_name", AmazonS3ConfigKey::RoleSessionName);
-        builder = set(builder, "web_identity_token_file", AmazonS3ConfigKey::WebIdentityTokenFile);
-        return Ok((builder, None));
+    if is_missing {
+        let text =
+            "is in neither file of AWS: correct AWS_PROFILE, or see what aws configure list-profiles names";
+        return Err(refused(format!("the profile '{name}' {text}")));
     }
     let region = builder.get_config_value(&AmazonS3ConfigKey::Region);
     let source = profiles.source(&name, &mut Vec::new())?;
+    let source = source.or_else(|| container::address().map(Source::Container));
     let given = source.map(|source| Temporary::new(source, region).map(Arc::new)).transpose()?;
     Ok((builder, given))
 }
@@ -65,15 +72,18 @@ impl Profiles {
         }
     }
 
-    fn section(&self, profile: &str) -> Section {
-        let mut values = section(&self.config, profile);
-        values.extend(section(&self.credentials, profile));
-        values
+    /// `None`: there is no such profile.
+    fn section(&self, profile: &str) -> Option<Section> {
+        let both = [&self.config, &self.credentials].map(|text| section(text, profile));
+        both.into_iter().flatten().reduce(|mut values, more| {
+            values.extend(more);
+            values
+        })
     }
 
     /// Where the credentials of a profile come from; `None`: it has none. `on_the_way`: the profiles that lead to it.
     fn source(&self, name: &str, on_the_way: &mut Vec<String>) -> object_store::Result<Option<Source>> {
-        let values = self.section(name);
+        let values = self.section(name).unwrap_or_default();
         let get = |name: &str| values.get(name).cloned();
         let keys = || {
             Some(Source::Keys(Arc::new(AwsCredential {
@@ -87,7 +97,11 @@ impl Profiles {
                 return Ok(Some(keys));
             }
             if get("sso_session").or_else(|| get("sso_start_url")).is_some() {
-                return Err(elsewhere(name, "single sign-on"));
+                let sign_on = self.sign_on(name, &values)?;
+                return Ok(Some(Source::SignOn(Box::new(sign_on))));
+            }
+            if get("login_session").is_some() {
+                return Err(elsewhere(name, "the login of a person"));
             }
             let program = get("credential_process").map(|command| Program::parse(&command)).transpose()?;
             return Ok(program.map(Source::Process));
@@ -96,13 +110,15 @@ impl Profiles {
             return Err(elsewhere(name, "a code of a device"));
         }
         on_the_way.push(name.to_owned());
-        let of = match get("source_profile") {
+        let source = match get("source_profile") {
             None if get("credential_source").is_some() => Some(Source::Environment),
             // A role may be taken with the keys of its own profile.
             Some(source) if source == name => keys(),
             Some(source) if !on_the_way.contains(&source) => self.source(&source, on_the_way)?,
             _ => None,
         };
+        let token = || get("web_identity_token_file").map(|file| Right::Token(file.into()));
+        let of = source.map(Right::Of).or_else(token);
         let problem = || {
             let text =
                 "no profile with credentials: name one as its source_profile in the configuration of AWS";
@@ -116,6 +132,28 @@ impl Profiles {
             of: of.ok_or_else(problem)?,
         }))))
     }
+
+    fn sign_on(&self, profile: &str, values: &Section) -> object_store::Result<SignOn> {
+        let session = values.get("sso_session");
+        let shared = session.and_then(|name| section(&self.config, &format!("sso-session {name}")));
+        let shared = shared.unwrap_or_default();
+        let get = |name: &str| {
+            let value = values.get(name).or_else(|| shared.get(name)).filter(|value| !value.is_empty());
+            let advice = format!("run aws configure sso --profile {profile}");
+            let problem =
+                || refused(format!("the profile '{profile}' has single sign-on, but no {name}: {advice}"));
+            value.cloned().ok_or_else(problem)
+        };
+        Ok(SignOn {
+            profile: profile.to_owned(),
+            file: TokenFile::of(session.unwrap_or(&get("sso_start_url")?)),
+            renews: session.is_some(),
+            region: get("sso_region")?,
+            account: get("sso_account_id")?,
+            role: get("sso_role_name")?,
+            kept: Mutex::default(),
+        })
+    }
 }
 
 /// What only AWS's own tool can ask for.
@@ -127,13 +165,16 @@ fn elsewhere(profile: &str, what: &str) -> object_store::Error {
 }
 
 /// One section of a file with `[name]` and `key = value`; `config` calls all but the default one `profile name`.
-fn section(text: &str, profile: &str) -> Section {
+fn section(text: &str, profile: &str) -> Option<Section> {
     let mut inside = false;
-    let mut values = HashMap::new();
+    let mut values = None::<Section>;
     for line in text.lines() {
         if let Some(header) = line.trim().strip_prefix('[') {
             let header = header.split(']').next().unwrap_or_default().trim();
             inside = header.strip_prefix("profile ").unwrap_or(header).trim() == profile;
+            if inside {
+                values.get_or_insert_default();
+            }
         } else if inside
             && !line.starts_with([' ', '\t', '#', ';'])
             && let Some((key, value)) = line.split_once('=')
@@ -141,7 +182,7 @@ fn section(text: &str, profile: &str) -> Section {
             let key = key.trim().to_ascii_lowercase();
             // A command may have a # in quotes, so that its comment is found with its words.
             let value = if key == "credential_process" { value } else { without_comment(value) };
-            values.insert(key, value.trim().to_owned());
+            values.get_or_insert_default().insert(key, value.trim().to_owned());
         }
     }
     values
@@ -169,7 +210,7 @@ mod tests {
     #[test]
     fn a_profile_is_one_section() {
         let text = "[default]\nregion = a\n[profile ci]\n# no\nregion=b\ns3 =\n  endpoint_url = x\n[other]\nregion = c\n";
-        let values = section(text, "ci");
+        let values = section(text, "ci").unwrap();
         assert_eq!(values.get("region").map(String::as_str), Some("b"));
         assert_eq!(values.get("endpoint_url"), None);
     }
@@ -177,7 +218,7 @@ mod tests {
     #[test]
     fn a_comment_is_no_part_of_a_value() {
         let text = "[ci]\nregion = b # one\nkey = a#b\nnone = # two\ncredential_process = p '# q' # three\n";
-        let values = section(text, "ci");
+        let values = section(text, "ci").unwrap();
         for (key, value) in
             [("region", "b"), ("key", "a#b"), ("none", ""), ("credential_process", "p '# q' # three")]
         {
@@ -190,8 +231,8 @@ mod tests {
         let config =
             "[profile a]\nrole_arn=x\nsource_profile=b\n[profile b]\nrole_arn=y\nsource_profile=keys\n";
         let Ok(Some(Source::Role(role))) = source(config, "a") else { panic!("a role") };
-        let Source::Role(of) = role.of else { panic!("a role by a role") };
-        assert!(matches!(of.of, Source::Keys(_)));
+        let Right::Of(Source::Role(of)) = role.of else { panic!("a role by a role") };
+        assert!(matches!(of.of, Right::Of(Source::Keys(_))));
     }
 
     #[test]
@@ -207,8 +248,20 @@ mod tests {
     }
 
     #[test]
+    fn single_sign_on_is_refused_where_something_is_missing() {
+        let session = "[sso-session s]\nsso_start_url=u\nsso_region=r\n";
+        let whole = "[profile a]\nsso_session=s\nsso_account_id=1\nsso_role_name=n\n";
+        assert!(matches!(source(&format!("{session}{whole}"), "a"), Ok(Some(Source::SignOn(_)))));
+        for line in ["sso_start_url=u\n", "sso_region=r\n", "sso_account_id=1\n", "sso_role_name=n\n"] {
+            let error = source(&format!("{session}{whole}").replace(line, ""), "a").unwrap_err();
+            let (name, _) = line.split_once('=').unwrap();
+            assert!(error.contains(name) && error.contains("aws configure sso --profile a"), "{error}");
+        }
+    }
+
+    #[test]
     fn what_a_person_has_to_take_part_in_is_refused_with_what_to_do() {
-        for line in ["sso_session=s", "role_arn=x\nmfa_serial=m\nsource_profile=keys"] {
+        for line in ["login_session=s", "role_arn=x\nmfa_serial=m\nsource_profile=keys"] {
             let error = source(&format!("[profile a]\n{line}\n"), "a").unwrap_err();
             assert!(error.contains("aws configure export-credentials"), "{error}");
         }

@@ -8,10 +8,18 @@ use crate::protocol::{Failure, Reply};
 /// By the status, not by the kind of error: 429 and 400 are the same kind, and differ in whether to try again.
 pub fn failure(error: &Error, seen: &Seen) -> Failure {
     let text = words(error);
+    let has_expired = EXPIRED.iter().any(|code| says(&text, code));
     let no_bucket = ["NoSuchBucket", "ContainerNotFound", "specified bucket does not exist"]
         .iter()
         .any(|code| text.contains(code));
-    let reply = Reply { status: seen.status, request_id: seen.request_id.clone(), text: brief(&text) };
+    let advice = advice(&text, seen.status).filter(|_| !no_bucket);
+    let reply =
+        Reply { status: seen.status, request_id: seen.request_id.clone(), text: brief(&text), advice };
+    if seen.status.is_none() && text.contains("URL scheme is not allowed") {
+        let text = "requests to an endpoint with http: can be read on their way: use https:, or set AWS_ALLOW_HTTP, \
+                    AZURE_ALLOW_HTTP or GOOGLE_ALLOW_HTTP to true";
+        return Failure::Final(Reply { text: text.into(), ..Reply::default() });
+    }
     if !seen.sent {
         return match error {
             Error::InvalidPath { .. } | Error::NotImplemented { .. } | Error::NotSupported { .. } => {
@@ -27,9 +35,47 @@ pub fn failure(error: &Error, seen: &Seen) -> Failure {
         Some(429) => Failure::Refused(reply),
         // 408: the store may have got the rest after all. 2xx: the reply could not be read.
         Some(408 | 200..=299 | 500..) | None => Failure::Unsure(reply),
+        Some(400) if has_expired => Failure::NoCredentials(reply),
         Some(_) => Failure::Final(reply),
     }
 }
+
+/// What to do about a refusal that says what is wrong.
+fn advice(text: &str, status: Option<u16>) -> Option<&'static str> {
+    let says = |codes: &[&str]| codes.iter().any(|code| says(text, code));
+    if says(&["RequestTimeTooSkewed", "RequestExpired"]) {
+        return Some(
+            "Set the clock of this machine: the store refuses requests that seem old, or of the future",
+        );
+    }
+    if says(&EXPIRED) {
+        return Some("The credentials have expired: get new ones, and start the process again with them");
+    }
+    if says(&["InvalidAccessKeyId"]) {
+        return Some("The store does not know this key: check that it is one of this store, and not removed");
+    }
+    if says(&["SignatureDoesNotMatch", "AuthenticationFailed"]) {
+        return Some(
+            "The secret does not belong to the key, or the clock of this machine is wrong: check both",
+        );
+    }
+    if says(&["PermanentRedirect", "AuthorizationHeaderMalformed"])
+        || text.contains("Received redirect without")
+    {
+        return Some(
+            "The bucket is in another region: set AWS_REGION, or the endpoint, to that of the bucket",
+        );
+    }
+    (status == Some(404)).then_some("Check the endpoint: it may be that of another server than the store's")
+}
+
+/// Whether this is the code of the refusal, and not a part of the key.
+fn says(text: &str, code: &str) -> bool {
+    text.contains(&format!("<Code>{code}</Code>"))
+}
+
+/// What S3 calls credentials that held once; the status is that of a request with a mistake in it.
+const EXPIRED: [&str; 3] = ["ExpiredToken", "TokenRefreshRequired", "InvalidToken"];
 
 /// The error with its causes.
 pub fn words(error: &Error) -> String {
@@ -72,6 +118,19 @@ mod tests {
             "Error performing PUT https://x.example/c/k?sig=SECRET&X-Amz-Signature=SECRET in 3ms - HTTP error",
         );
         assert!(!text.contains("SECRET"), "{text}");
+    }
+
+    #[test]
+    fn a_refusal_that_says_what_is_wrong_comes_with_what_to_do() {
+        for (text, status, words) in [
+            ("<Code>RequestTimeTooSkewed</Code>", 403, "the clock"),
+            ("<Code>ExpiredToken</Code>", 400, "get new ones"),
+            ("<Code>AuthorizationHeaderMalformed</Code>", 400, "AWS_REGION"),
+            ("<html>Not found</html>", 404, "endpoint"),
+        ] {
+            assert!(advice(text, Some(status)).is_some_and(|advice| advice.contains(words)), "{text}");
+        }
+        assert!(advice("<Code>AccessDenied</Code> /ExpiredToken.json", Some(403)).is_none());
     }
 
     #[test]

@@ -1,20 +1,22 @@
-//! Credentials of AWS that a profile does not have itself: a role's, which its token service gives, and those that a program prints.
+//! Credentials of AWS that a profile does not have itself: they are given by others, and for a time.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use object_store::aws::{AmazonS3Builder, AwsAuthorizer, AwsCredential};
-use object_store::client::{ClientOptions, HttpClient, HttpConnector, HttpRequest};
-use object_store::{CredentialProvider, HeaderValue};
+use object_store::CredentialProvider;
+use object_store::aws::{AmazonS3Builder, AwsCredential};
 use tokio::sync::watch;
 use tokio::time::timeout;
-use url::form_urlencoded;
 
-use super::connect::{is_loopback, no_retries};
-use super::given::{Given, Keys, printed, refused, text};
+use super::connect::no_retries;
+use super::container;
+use super::given::{Given, printed, refused, text};
 use super::program::{LONGEST, Program};
-use super::wire::{Connector, ForCredentials, Seen, note, watch_credentials};
+use super::role::{Proof, Right, Role};
+use super::service::Services;
+use super::sign_on::SignOn;
+use super::wire::{Connector, Seen, note, watch_credentials};
 
 /// New ones are asked for when the old ones hold for less than this, and these are used meanwhile.
 const MARGIN: Duration = Duration::from_secs(300);
@@ -31,40 +33,14 @@ pub enum Source {
     Keys(Arc<AwsCredential>),
     /// What the environment has, or the machine's own role.
     Environment,
+    /// An address of the container gives them.
+    Container(String),
     /// A program prints them.
     Process(Program),
+    /// A portal gives them to a person.
+    SignOn(Box<SignOn>),
     /// A role is taken.
     Role(Box<Role>),
-}
-
-/// A role.
-#[derive(Debug)]
-pub struct Role {
-    /// Its name.
-    pub arn: String,
-    /// How the session is called in the logs of AWS.
-    pub session: Option<String>,
-    /// A word that its owner asks for.
-    pub external_id: Option<String>,
-    /// For how many seconds it is taken.
-    pub duration: Option<String>,
-    /// Whose right it is to take it.
-    pub of: Source,
-}
-
-impl Role {
-    /// The request that takes it, in a session of this name.
-    fn form(&self, session: &str) -> String {
-        let mut form = form_urlencoded::Serializer::new(String::new());
-        form.append_pair("Action", "AssumeRole").append_pair("Version", "2011-06-15");
-        form.append_pair("RoleArn", &self.arn).append_pair("RoleSessionName", session);
-        for (name, value) in [("ExternalId", &self.external_id), ("DurationSeconds", &self.duration)] {
-            if let Some(value) = value {
-                form.append_pair(name, value);
-            }
-        }
-        form.finish()
-    }
 }
 
 /// Credentials that are asked for again before they expire.
@@ -72,7 +48,9 @@ pub struct Temporary(Arc<Shared>);
 
 struct Shared {
     source: Source,
-    service: TokenService,
+    services: Services,
+    /// Of the token service.
+    region: String,
     state: Mutex<State>,
 }
 
@@ -91,8 +69,8 @@ type Answer = std::result::Result<Given, (String, Seen)>;
 impl Temporary {
     /// `region`: that of the bucket.
     pub fn new(source: Source, region: Option<String>) -> Result<Self> {
-        let service = TokenService::new(region)?;
-        Ok(Self(Arc::new(Shared { source, service, state: Mutex::default() })))
+        let (services, region) = (Services::new()?, region.unwrap_or_else(|| "us-east-1".into()));
+        Ok(Self(Arc::new(Shared { source, services, region, state: Mutex::default() })))
     }
 }
 
@@ -113,7 +91,7 @@ impl Shared {
         state.asking = Some(asking.clone());
         let shared = self.clone();
         tokio::spawn(async move {
-            let (given, seen) = watch_credentials(ask(&shared.service, &shared.source)).await;
+            let (given, seen) = watch_credentials(shared.ask(&shared.source)).await;
             if let Ok(given) = &given {
                 shared.state().kept = Some(given.clone());
             }
@@ -121,6 +99,76 @@ impl Shared {
         });
         asking
     }
+
+    /// Each step has a time limit of its own.
+    async fn ask(&self, source: &Source) -> Result<Given> {
+        let given = match source {
+            Source::Keys(credential) => Given { credential: credential.clone(), until: None },
+            Source::Environment => self.environment().await?,
+            Source::Container(address) => {
+                let late = || refused("no answer for the container's credentials within a minute".into());
+                in_time(container::credentials(&self.services, address), late).await?
+            }
+            Source::Process(program) => {
+                let output = program.output().await?;
+                printed(&output).map_err(|text| program.problem(text))?.given()?
+            }
+            Source::SignOn(sign_on) => {
+                let late = || sign_on.problem("no answer within a minute: try again later");
+                in_time(sign_on.credentials(&self.services), late).await?
+            }
+            Source::Role(role) => self.role(role).await?,
+        };
+        if given.holds(Duration::ZERO) {
+            return Ok(given);
+        }
+        let text =
+            "have expired already: see whether the clock of this machine is right, and what gives them";
+        Err(match source {
+            Source::Process(program) => program.problem(&format!("gives credentials that {text}")),
+            _ => refused(format!("the credentials that were given {text}")),
+        })
+    }
+
+    async fn environment(&self) -> Result<Given> {
+        let late = || refused("no answer about the machine's own role within a minute".into());
+        if let Some(address) = container::address() {
+            return in_time(container::credentials(&self.services, &address), late).await;
+        }
+        // The bucket is of no matter: only its credentials are used, which this asks for as for any bucket.
+        let store = AmazonS3Builder::from_env()
+            .with_bucket_name("none")
+            .with_retry(no_retries())
+            .with_http_connector(Connector)
+            .build()?;
+        let credential = in_time(store.credentials().get_credential(), late).await?;
+        Ok(Given { credential, until: None })
+    }
+
+    async fn role(&self, role: &Role) -> Result<Given> {
+        let late = || role.problem("no answer within a minute");
+        let take = |proof| role.take(&self.services, &self.region, proof);
+        match &role.of {
+            Right::Of(source) => {
+                let own = Box::pin(self.ask(source)).await?;
+                in_time(take(Proof::Signed(&own.credential)), late).await
+            }
+            Right::Token(file) => {
+                let unreadable = |error| {
+                    role.problem(&format!("its token cannot be read from {}: {error}", file.display()))
+                };
+                let token = std::fs::read_to_string(file).map_err(unreadable)?;
+                in_time(take(Proof::Token(token.trim())), late).await
+            }
+        }
+    }
+}
+
+async fn in_time<T>(
+    asking: impl Future<Output = Result<T>>,
+    late: impl FnOnce() -> object_store::Error,
+) -> Result<T> {
+    timeout(LONGEST, asking).await.unwrap_or_else(|_| Err(late()))
 }
 
 impl std::fmt::Debug for Temporary {
@@ -154,94 +202,6 @@ impl CredentialProvider for Temporary {
             }
             None => Err(refused("the request for credentials was interrupted: try again".into())),
         }
-    }
-}
-
-async fn ask(service: &TokenService, source: &Source) -> Result<Given> {
-    let given = match source {
-        Source::Keys(credential) => Given { credential: credential.clone(), until: None },
-        Source::Environment => {
-            // The bucket is of no matter: only its credentials are used, which this asks for as for any bucket.
-            let store = AmazonS3Builder::from_env()
-                .with_bucket_name("none")
-                .with_retry(no_retries())
-                .with_http_connector(Connector)
-                .build()?;
-            let asked = timeout(LONGEST, store.credentials().get_credential()).await;
-            let credential = asked
-                .map_err(|_| refused("no answer about the machine's own role within a minute".into()))?;
-            Given { credential: credential?, until: None }
-        }
-        Source::Process(program) => {
-            let output = program.output().await?;
-            printed(&output).map_err(|text| program.problem(text))?.given()?
-        }
-        Source::Role(role) => {
-            let own = Box::pin(ask(service, &role.of)).await?;
-            let asked = timeout(LONGEST, service.assume(role, &own.credential)).await;
-            let late = |_| refused(format!("the role {} was not given: no answer within a minute", role.arn));
-            asked.map_err(late)??
-        }
-    };
-    if given.holds(Duration::ZERO) {
-        return Ok(given);
-    }
-    let text = "have expired already: see whether the clock of this machine is right, and what gives them";
-    Err(match source {
-        Source::Process(program) => program.problem(&format!("gives credentials that {text}")),
-        _ => refused(format!("the credentials that were given {text}")),
-    })
-}
-
-/// The token service of AWS.
-struct TokenService {
-    client: HttpClient,
-    endpoint: String,
-    region: String,
-}
-
-impl TokenService {
-    fn new(region: Option<String>) -> Result<Self> {
-        let region = region.unwrap_or_else(|| "us-east-1".into());
-        let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
-        let endpoint = std::env::var("AWS_ENDPOINT_URL_STS")
-            .unwrap_or_else(|_| format!("https://sts.{region}.amazonaws.com{suffix}"));
-        let options = ClientOptions::new().with_allow_http(is_loopback(&endpoint));
-        Ok(Self { client: Connector.connect(&options)?, endpoint, region })
-    }
-
-    async fn assume(&self, role: &Role, own: &AwsCredential) -> Result<Given> {
-        let session = role.session.clone().or_else(|| std::env::var("AWS_ROLE_SESSION_NAME").ok());
-        let session = session.unwrap_or_else(|| format!("atomic-{:x}", fastrand::u64(..)));
-        let mut request = HttpRequest::new(role.form(&session).into());
-        let unusable = |_| refused(format!("{} is no address of a token service", self.endpoint));
-        *request.uri_mut() = self.endpoint.parse().map_err(unusable)?;
-        *request.method_mut() = reqwest::Method::POST;
-        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-        request.headers_mut().insert("content-type", form);
-        request.extensions_mut().insert(ForCredentials);
-        AwsAuthorizer::new(own, "sts", &self.region).try_authorize(&mut request, None)?;
-        let problem = |text: &str| refused(format!("the role {} was not given: {text}", role.arn));
-        let reply = self.client.execute(request).await.map_err(|error| problem(&error.to_string()))?;
-        let is_given = reply.status().is_success();
-        let page = reply.into_body().bytes().await.map_err(|error| problem(&error.to_string()))?;
-        let page = String::from_utf8_lossy(&page);
-        let part = |name: &str| {
-            let (_, rest) = page.split_once(&format!("<{name}>"))?;
-            Some(rest.split_once(&format!("</{name}>"))?.0.trim().to_owned())
-        };
-        if !is_given {
-            return Err(problem(&part("Message").unwrap_or_default()));
-        }
-        let keys = || {
-            Some(Keys {
-                access_key_id: part("AccessKeyId")?,
-                secret_access_key: part("SecretAccessKey")?,
-                session_token: part("SessionToken"),
-                expiration: part("Expiration"),
-            })
-        };
-        keys().ok_or_else(|| problem("the reply has no keys"))?.given()
     }
 }
 
