@@ -673,31 +673,46 @@ export interface Recovered {
  *
  * | name | calls of |
  * |---|---|
- * | `@pipeline/atomic:write` | {@link atomicWrite}, {@link atomicWriteSync} |
- * | `@pipeline/atomic:update` | {@link atomicIndexUpdate} |
+ * | `@pipeline/atomic:write` | {@link atomicWrite}, {@link atomicWriteSync}, {@link remove} |
+ * | `@pipeline/atomic:update` | {@link atomicIndexUpdate}, {@link atomicIndexPatch} |
  * | `@pipeline/atomic:batch` | {@link atomicWriteAll} |
  * | `@pipeline/atomic:directory` | {@link atomicDirectory}, {@link copyDirectoryAtomic} |
  * | `@pipeline/atomic:transaction` | {@link atomicTransaction} |
+ * | `@pipeline/atomic:append` | {@link appendLines} |
+ * | `@pipeline/atomic:lock` | {@link acquireIndexLock}, {@link withIndexLock} |
+ * | `@pipeline/atomic:recover` | {@link recoverIndex}, {@link restoreIndex}, {@link recover} |
  *
  * Each call is one message, an object that all five events of the call share. `start` comes before anything is done, in the async
  * context of the caller; `end` when the function has returned its promise; `error` if that rejects; then `asyncStart` and `asyncEnd`. A call
  * of {@link atomicWriteSync} is over at its `end` and has no events after that; its `error` comes before.
  * Calls that nobody listens to are not measured. A channel belongs to one thread, as all of `diagnostics_channel` does.
  *
- * Not published: {@link appendLines}, `AtomicFile`, calls on locks, recovery, and reads. {@link stats} counts what they do.
+ * The time of {@link withIndexLock} is that of its function, too; its steps are those of taking the lock. Of an object in a store
+ * `result.attempts` says how often it was tried.
+ *
+ * Not published: `AtomicFile`, the methods of locks and of {@link beginTransaction}, {@link atomicPublish}, {@link sweep}, and reads.
+ * {@link stats} counts what they do.
  */
 export interface TraceMessage {
   /** The function that was called. */
   function:
     | 'atomicWrite'
     | 'atomicWriteSync'
+    | 'remove'
     | 'atomicIndexUpdate'
+    | 'atomicIndexPatch'
     | 'atomicWriteAll'
     | 'atomicDirectory'
     | 'copyDirectoryAtomic'
     | 'atomicTransaction'
-  /** The path as the caller has given it, the root of a transaction, or where a directory is copied to. A batch has none. */
-  path: PathLike | undefined
+    | 'appendLines'
+    | 'acquireIndexLock'
+    | 'withIndexLock'
+    | 'recoverIndex'
+    | 'restoreIndex'
+    | 'recover'
+  /** The path as the caller has given it, or the array of paths of a lock; the root of a transaction, or where a directory is copied to. A batch has none. */
+  path: PathLike | readonly PathLike[] | undefined
   /** From the call until its promise was settled, in milliseconds. It is there from `error` and `asyncStart` on, or from `end`. */
   milliseconds?: number
   /** What of that time went into which step. It is there from `error` and `asyncStart` on. */
@@ -711,7 +726,7 @@ export interface TraceMessage {
 /**
  * Milliseconds of each step that a call has been in. A call is in one step at a time, so their sum is less than the time of the call:
  * the rest is waiting for a worker thread, functions of the caller, and JSON. A step that several calls share (the commit of a group of
- * updates or transactions) counts in full for each of them. Calls for objects in stores have no steps.
+ * updates, transactions or appended lines) counts in full for each of them. Calls for objects in stores have none but `queue`.
  */
 export interface TraceSteps {
   /** Following the path, and opening the directory. */
@@ -764,6 +779,8 @@ export type KeptReason = 'in-use' | 'recent' | 'pending' | 'only-copy' | 'undeci
 export interface Leftover {
   /** Where it is: the directory as it was given, and the way from there. Bytes that are no UTF-8 are replaced by U+FFFD. */
   path: string
+  /** The bytes of the path, only if they are no UTF-8: what functions of `node:fs` find it by. It is absolute if those of the directory are none. */
+  rawPath?: Buffer
   kind: LeftoverKind
   /** In bytes. Of a tree: those of its files. */
   size: number

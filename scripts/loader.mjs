@@ -67,13 +67,21 @@ function loadCloud() {
  * @type {Map<string, [channel: string, at: number, isSync?: boolean]>}
  */
 const published = new Map([
+  ['acquireIndexLock', ['lock', 0]],
+  ['appendLines', ['append', 0]],
   ['atomicDirectory', ['directory', 0]],
+  ['atomicIndexPatch', ['update', 0]],
   ['atomicIndexUpdate', ['update', 0]],
   ['atomicTransaction', ['transaction', 0]],
   ['atomicWrite', ['write', 0]],
   ['atomicWriteAll', ['batch', -1]],
   ['atomicWriteSync', ['write', 0, true]],
   ['copyDirectoryAtomic', ['directory', 1]],
+  ['recover', ['recover', 0]],
+  ['recoverIndex', ['recover', 0]],
+  ['remove', ['write', 0]],
+  ['restoreIndex', ['recover', 0]],
+  ['withIndexLock', ['lock', 0]],
 ])
 
 /** What `index.js` exports by this name. */
