@@ -78,6 +78,9 @@ interface Reply {
   body: Buffer
 }
 
+/** The key as it is: clients differ in what they encode. */
+const pathOf = ({ url = '/' }: IncomingMessage) => decodeURIComponent(new URL(url, 'http://server').pathname)
+
 async function read(message: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = []
   for await (const chunk of message) chunks.push(chunk)
@@ -124,7 +127,7 @@ export async function startFaultProxy(endpoint: string, faults: Faults = { seed:
     counts.requests++
     const isRead = incoming.method === 'GET' || incoming.method === 'HEAD'
     const { decide, landing } = current
-    const asked = { method: incoming.method ?? '', path: incoming.url ?? '' }
+    const asked = { method: incoming.method ?? '', path: pathOf(incoming) }
     const kind = decide ? await decide(isRead, asked) : drawn(isRead)
     // Drawn for every request, so that one fate does not change those after it.
     const [coin, delay, pause] = [random(), random(), random()]
