@@ -164,25 +164,28 @@ export async function killedBeforeRemoval(room: Room, env = room.store.env) {
   return { index: await room.read(url), left }
 }
 
-/** A store answers each write with 503 for two seconds. */
-export async function overloaded(room: Room, env = room.store.env) {
+/** So many requests are no loop in which a store is asked. */
+export const A_FEW_REQUESTS = 100
+
+/** A store answers each write with 503, until the time of the call is over or there were more requests than a few. */
+export async function overloaded(room: Room, env = room.store.env, timeout = 2000) {
   const url = room.url()
   const found = await room.through({ seed: 1 }, (proxy) =>
     room.clients(
       1,
       async ([client]) => {
         await client!.ask('update', { url, writer: 'a', times: 1, options: { endpoint: proxy.endpoint } })
-        proxy.become({ seed: 1, write: { unavailable: 1 } })
         const before = proxy.counts.requests
-        const options = { endpoint: proxy.endpoint, timeout: 2000 }
+        const requests = () => proxy.counts.requests - before
+        const decide = (isRead: boolean) =>
+          isRead || requests() > A_FEW_REQUESTS ? undefined : ('unavailable' as const)
+        proxy.become({ seed: 1, decide })
+        const options = { endpoint: proxy.endpoint, timeout }
         await client!.ask('update', { url, writer: 'a', from: 1, times: 1, options })
-        return { unknown: client!.unknown, requests: proxy.counts.requests - before }
+        return { unknown: client!.unknown, requests: requests() }
       },
       env,
     ),
   )
   return { ...found, held: (await room.read(url)).a }
 }
-
-/** Without a pause there are more than a thousand on an idle machine. */
-export const A_FEW_REQUESTS = 100
