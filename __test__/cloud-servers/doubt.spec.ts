@@ -2,7 +2,15 @@
 // an overloaded store can bear.
 
 import { expect } from 'vitest'
-import { A_FEW_REQUESTS, MANY, outrun, overloaded } from './helpers/doubt'
+import {
+  A_FEW_REQUESTS,
+  killedBeforeRemoval,
+  MANY,
+  outrun,
+  overloaded,
+  overtaken,
+  undone,
+} from './helpers/doubt'
 import type { Kind } from './helpers/fault-proxy'
 import { withHolding } from './helpers/holding'
 import { eachStore } from './helpers/stores'
@@ -55,6 +63,27 @@ eachStore((room) => {
           expect(await room.read(url)).toEqual({ short: [0], long: [0] })
         }),
       )
+    },
+  )
+
+  room.faultTest(
+    'an update whose write comes after one of another process: both are in the index',
+    async () => {
+      expect(await overtaken(room)).toEqual({ slow: [0, 1], quick: [0] })
+    },
+  )
+
+  room.faultTest(
+    'a write that comes late does not land, though the index has its earlier content again',
+    async () => {
+      expect(await undone(room)).toEqual({ landed: 0, n: 0 })
+    },
+  )
+
+  room.faultTest(
+    'a patch that its folder could not remove from the inbox is not applied once more',
+    async () => {
+      expect(await killedBeforeRemoval(room)).toEqual({ index: { a: [0], b: true }, left: [] })
     },
   )
 

@@ -5,7 +5,7 @@ import { expect } from 'vitest'
 import { test } from '../helpers/test'
 import { problemsOf } from '../helpers/transaction-model'
 
-const SEEDS = Number(process.env.ATOMIC_SEEDS ?? 12)
+const SEEDS = Number(process.env.ATOMIC_SEEDS ?? 4)
 const ROUNDS = 20
 
 test(

@@ -24,7 +24,7 @@ use lab::cleanup_watchdog::{self, Role};
 use report::{Expect, Findings, Report, document, tables};
 
 /// The budget of `--short`, in seconds.
-const SHORT: u64 = 150;
+const SHORT: u64 = 60;
 
 /// A part of the lab.
 struct Section {

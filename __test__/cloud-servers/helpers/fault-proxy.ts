@@ -28,10 +28,17 @@ export interface Faults {
   read?: Rates
   /** How long a late request is on its way at most, in milliseconds. */
   lateMs?: number
+  /** What late requests wait for, instead of a time. */
+  landing?: Promise<unknown>
   /** Decides instead of the rates; a request waits for its answer. */
-  decide?: (isRead: boolean) => Kind | undefined | Promise<Kind | undefined>
+  decide?: (isRead: boolean, request: Asked) => Kind | undefined | Promise<Kind | undefined>
   /** What every request takes longer, in milliseconds: from, to. */
   latencyMs?: [number, number]
+}
+
+export interface Asked {
+  method: string
+  path: string
 }
 
 const KINDS = ['lost', 'late', 'refused', 'unavailable', 'reset'] as const
@@ -70,6 +77,9 @@ interface Reply {
   headers: IncomingMessage['rawHeaders']
   body: Buffer
 }
+
+/** The key as it is: clients differ in what they encode. */
+const pathOf = ({ url = '/' }: IncomingMessage) => decodeURIComponent(new URL(url, 'http://server').pathname)
 
 async function read(message: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = []
@@ -116,7 +126,9 @@ export async function startFaultProxy(endpoint: string, faults: Faults = { seed:
     const body = await read(incoming)
     counts.requests++
     const isRead = incoming.method === 'GET' || incoming.method === 'HEAD'
-    const kind = current.decide ? await current.decide(isRead) : drawn(isRead)
+    const { decide, landing } = current
+    const asked = { method: incoming.method ?? '', path: pathOf(incoming) }
+    const kind = decide ? await decide(isRead, asked) : drawn(isRead)
     // Drawn for every request, so that one fate does not change those after it.
     const [coin, delay, pause] = [random(), random(), random()]
     const [least, most] = current.latencyMs ?? [0, 0]
@@ -135,7 +147,7 @@ export async function startFaultProxy(endpoint: string, faults: Faults = { seed:
         return
       case 'late':
         unheard()
-        await sleep(delay * (current.lateMs ?? 400))
+        await (landing ?? sleep(delay * (current.lateMs ?? 400)))
         if ((await forward(incoming, body)).status < 300) counts.landed++
         return
       case 'lost':

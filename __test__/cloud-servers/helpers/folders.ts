@@ -24,52 +24,39 @@ export interface Folded {
 }
 
 /** `folders` processes at a time, each of which is killed `lives` times, and what is there in the end. */
-export async function killFolders(
-  room: Room,
-  folders: number,
-  lives: number,
-  env = room.store.env,
-): Promise<Folded> {
+export async function killFolders(room: Room, folders: number, lives: number): Promise<Folded> {
   const url = room.url()
   const random = seeded(11)
   const told = new Map<string, number[]>()
   await room.through(faults, async (proxy) => {
     const options = { endpoint: proxy.endpoint, timeout: 120_000, wait: 'applied' }
-    await room.clients(
-      0,
-      async (_, another) => {
-        const live = async (writer: string) => {
-          const client = another()
-          told.set(writer, client.acknowledged)
-          const patching = client.ask('patch', { url, writer, parallel: 3, options })
-          patching.catch(() => {})
-          const until = 1 + Math.floor(random() * 6)
-          while (client.acknowledged.length < until) {
-            await Promise.race([client.nextAcknowledged(), patching])
-          }
-          // Somewhere within the next fold.
-          const requests = proxy.counts.requests + Math.floor(random() * 30)
-          while (proxy.counts.requests < requests) await Promise.race([sleep(1), patching])
-          await client.kill()
+    await room.clients(0, async (_, another) => {
+      const live = async (writer: string) => {
+        const client = another()
+        told.set(writer, client.acknowledged)
+        const patching = client.ask('patch', { url, writer, parallel: 3, options })
+        patching.catch(() => {})
+        const until = 1 + Math.floor(random() * 6)
+        while (client.acknowledged.length < until) {
+          await Promise.race([client.nextAcknowledged(), patching])
         }
-        const place = async (folder: number) => {
-          for (let life = 0; life < lives; life++) await live(`f${folder}.${life}`)
-        }
-        await Promise.all(Array.from({ length: folders }, (_, folder) => place(folder)))
-      },
-      env,
-    )
+        // Somewhere within the next fold.
+        const requests = proxy.counts.requests + Math.floor(random() * 30)
+        while (proxy.counts.requests < requests) await Promise.race([sleep(1), patching])
+        await client.kill()
+      }
+      const place = async (folder: number) => {
+        for (let life = 0; life < lives; life++) await live(`f${folder}.${life}`)
+      }
+      await Promise.all(Array.from({ length: folders }, (_, folder) => place(folder)))
+    })
   })
   // What the dead have left in the inbox, any other process folds.
-  const left = await room.clients(
-    1,
-    async ([client]) => {
-      const options = { endpoint: room.store.endpoint }
-      await client!.ask('call', 'atomicIndexPatch', url, { set: { last: true } }, options)
-      return deltasLeft(client!, url, options)
-    },
-    env,
-  )
+  const left = await room.clients(1, async ([client]) => {
+    const options = { endpoint: room.store.endpoint }
+    await client!.ask('call', 'atomicIndexPatch', url, { set: { last: true } }, options)
+    return deltasLeft(client!, url, options)
+  })
   const index = await room.read(url)
   return {
     acknowledged: [...told.values()].reduce((sum, { length }) => sum + length, 0),
