@@ -5,7 +5,8 @@
 
 import { constants } from 'node:os'
 import type { AtomicError } from '@pipeline/atomic'
-import { Output, type OutputOptions } from './output'
+import { quoted } from './check/finding'
+import { Output, type OutputOptions, withoutAdvice } from './output'
 
 export const EXIT_FAILED = 1
 export const EXIT_USAGE = 2
@@ -103,6 +104,13 @@ function drained(stream: NodeJS.WriteStream): Promise<void> {
   return new Promise((resolve) => stream.write('', () => resolve()))
 }
 
+/** A broken index: the package's own message names functions. */
+function byCommand(error: AtomicError): string {
+  const fault = withoutAdvice(error)
+  if (fault === error.message || error.path === undefined) return error.message
+  return `${fault}, '${error.path}'; repair it, or have a good backup put back by: atomic recover ${quoted(error.path)}`
+}
+
 /** Says what is wrong, and returns the exit code. */
 function report(error: unknown, out: Output, signal: AbortSignal, options: Options): number {
   const known = error instanceof Error && error.name === 'AbortError' ? (signal.reason ?? error) : error
@@ -115,6 +123,7 @@ function report(error: unknown, out: Output, signal: AbortSignal, options: Optio
     out.fail(known)
     return EXIT_USAGE
   }
+  if (code === 'ERR_ATOMIC_CORRUPT_INDEX') known.message = byCommand(known as AtomicError)
   // Whatever has no code is a bug, here or in a function of the user's.
   out.fail(known, known instanceof Failure || code !== undefined ? undefined : known.stack)
   const isOfDirectory = code === 'ENOENT' && 'syscall' in known

@@ -159,7 +159,9 @@ test('recover puts the newest good backup back, keeps what was broken, and does 
   const recover = (path: string, ...args: string[]) => atomic(['recover', path, ...args], { cwd: dir })
   for (const name of [file, join(dir, 'alone.json')]) writeFileSync(name, '{"n":')
   for (const name of [`${file}.backup`, join(dir, 'good.json')]) writeFileSync(name, '{"n":1}')
-  const [alone, good, root, ...runs] = await Promise.all([
+  const [update, missing, alone, good, root, ...runs] = await Promise.all([
+    atomic(['update', 'alone.json', '--set', 'n=1'], { cwd: dir }),
+    recover('missing.json'),
     recover('alone.json'),
     recover('good.json'),
     recover('.'),
@@ -168,8 +170,14 @@ test('recover puts the newest good backup back, keeps what was broken, and does 
   expect(alone).toMatchObject({
     code: 1,
     stdout: '',
-    stderr: expect.stringContaining('ERR_ATOMIC_CORRUPT_INDEX'),
+    stderr: expect.stringMatching(
+      /ERR_ATOMIC_CORRUPT_INDEX: .*; no backup is good: repair it by hand, or begin anew with --initial '{}'\n$/,
+    ),
   })
+  expect(missing.stderr).toMatch(/ENOENT.*; no backup is good: begin anew with --initial '{}'\n$/)
+  expect(update.stderr).toMatch(
+    /, 'alone.json'; repair it, or have a good backup put back by: atomic recover alone.json\n$/,
+  )
   expect(good.stdout).toBe('good good.json: nothing was done\n')
   expect(root.stdout).toBe('good .: no transaction was interrupted\n')
   const actions = runs.map(({ stdout }) => JSON.parse(stdout).action)

@@ -161,7 +161,7 @@ test('a text that the codec cannot parse is a corrupt index, with its place in b
   const error = (await rejection(atomicIndexUpdate(file, never, { codec }))) as AtomicError
   expect(error).toMatchObject({ code: 'ERR_ATOMIC_CORRUPT_INDEX', path: file, offset: 8, line: 2, column: 1 })
   expect(error.message).toContain(
-    'the codec cannot parse the index: no key at byte 8 (line 2, column 1); repair it',
+    'the codec cannot parse the index: no key at byte 8 (line 2, column 1); repair it, or have a backup put back: by recoverIndex,',
   )
   expect(error.cause).toMatchObject({ message: 'no key' })
   expect(state(file)).toEqual(before)

@@ -1,5 +1,12 @@
-import { statSync } from 'node:fs'
-import { type IndexRecovery, type Recovered, recoverIndex, recover as recoverRoot } from '@pipeline/atomic'
+import { existsSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import {
+  type AtomicError,
+  type IndexRecovery,
+  type Recovered,
+  recoverIndex,
+  recover as recoverRoot,
+} from '@pipeline/atomic'
 import type { Command } from 'commander'
 import {
   checked,
@@ -68,17 +75,29 @@ export const recover = (program: Command): Command =>
           return 0
         }
         const schema = await loadSchema(options.schema)
-        const recovered = await recoverIndex(path, {
+        const recovering = recoverIndex(path, {
           ...howToLock(options),
           ...{ numbers: options.numbers, mkdir: false, signal },
           ...(options.initial !== undefined && { initial: options.initial }),
           ...(schema && { schema }),
+        })
+        const recovered = await recovering.catch((error: AtomicError) => {
+          if (options.initial === undefined && existsSync(dirname(path))) sayHowToBegin(error)
+          throw error
         })
         const { value: _, ...rest } = recovered
         out.result({ path, ...rest }, ...aboutIndex(out, path, recovered))
         return 0
       }),
     )
+
+/** What is left to do where no backup is good. */
+function sayHowToBegin(error: AtomicError): void {
+  const isMissing = error.code === 'ENOENT' && error.syscall === 'open'
+  if (!isMissing && !/^ERR_ATOMIC_(CORRUPT_INDEX|SCHEMA)$/.test(error.code)) return
+  const todo = isMissing ? 'no backup is good:' : 'no backup is good: repair it by hand, or'
+  error.message = `${withoutAdvice(error)}; ${todo} begin anew with --initial '{}'`
+}
 
 function aboutIndex(
   out: Output,

@@ -1,6 +1,6 @@
 // Parses and prints an index by a codec of the caller's. Compiled by the addon, as a script.
 
-;(count) => {
+;(count, advice) => {
   /** A number for each codec. */
   const numbers = new WeakMap()
 
@@ -75,7 +75,7 @@
       const place = placeOf(cause, text, lead)
       const where =
         'line' in place ? ` at byte ${place.offset} (line ${place.line}, column ${place.column})` : ''
-      const message = `${code}: the codec cannot parse the index: ${reasonOf(cause)}${where}; repair it or restore a backup, '${shown}'`
+      const message = `${code}: the codec cannot parse the index: ${reasonOf(cause)}${where}; ${advice}, '${shown}'`
       throw Object.assign(new Error(message), { code, path: shown, ...place, cause })
     }
     if (value === undefined || typeof value?.then === 'function') {

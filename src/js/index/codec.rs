@@ -4,6 +4,7 @@ use std::ffi::CStr;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use engine::index::json::FILE as ADVICE;
 use engine::index::text::Text;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
@@ -108,7 +109,8 @@ thread_local! {
 fn script<'env>(env: &'env Env, name: &CStr, args: &[Unknown<'_>]) -> Result<'env, Unknown<'env>> {
     let compile = || {
         let count = error::counter(env, "ERR_ATOMIC_CORRUPT_INDEX")?;
-        raw::call(env, &raw::undefined(env), &run_script(env, SCRIPT)?, &[count])
+        let advice = raw::to_js(env, ADVICE)?;
+        raw::call(env, &raw::undefined(env), &run_script(env, SCRIPT)?, &[count, advice])
     };
     let exports = COMPILED.with(|compiled| compiled.get(env, compile))?;
     raw::invoke(env, &exports, name, args)

@@ -10,7 +10,7 @@ use crate::index::number;
 use crate::index::options::Numbers;
 
 /// What to do about a file that is no index.
-pub(super) const FILE: &str =
+pub const FILE: &str =
     "repair it, or have a backup put back: by recoverIndex, or by the option onCorrupt of an update";
 /// What to do about an object in a store that is none.
 const OBJECT: &str = "repair it, or put an earlier version back";
