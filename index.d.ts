@@ -672,29 +672,44 @@ export interface Recovered {
  *
  * | name | calls of |
  * |---|---|
- * | `@pipeline/atomic:write` | {@link atomicWrite} |
- * | `@pipeline/atomic:update` | {@link atomicIndexUpdate} |
+ * | `@pipeline/atomic:write` | {@link atomicWrite}, {@link remove} |
+ * | `@pipeline/atomic:update` | {@link atomicIndexUpdate}, {@link atomicIndexPatch} |
  * | `@pipeline/atomic:batch` | {@link atomicWriteAll} |
  * | `@pipeline/atomic:directory` | {@link atomicDirectory}, {@link copyDirectoryAtomic} |
  * | `@pipeline/atomic:transaction` | {@link atomicTransaction} |
+ * | `@pipeline/atomic:append` | {@link appendLines} |
+ * | `@pipeline/atomic:lock` | {@link acquireIndexLock}, {@link withIndexLock} |
+ * | `@pipeline/atomic:recover` | {@link recoverIndex}, {@link restoreIndex}, {@link recover} |
  *
  * Each call is one message, an object that all five events of the call share. `start` comes before anything is done, in the async
  * context of the caller; `end` when the function has returned its promise; `error` if that rejects; then `asyncStart` and `asyncEnd`.
  * Calls that nobody listens to are not measured. A channel belongs to one thread, as all of `diagnostics_channel` does.
  *
- * Not published: {@link appendLines}, `AtomicFile`, calls on locks, recovery, and reads. {@link stats} counts what they do.
+ * The time of {@link withIndexLock} is that of its function, too; its steps are those of taking the lock. Of an object in a store
+ * `result.attempts` says how often it was tried.
+ *
+ * Not published: `AtomicFile`, the methods of locks and of {@link beginTransaction}, {@link atomicPublish}, {@link sweep}, and reads.
+ * {@link stats} counts what they do.
  */
 export interface TraceMessage {
   /** The function that was called. */
   function:
     | 'atomicWrite'
+    | 'remove'
     | 'atomicIndexUpdate'
+    | 'atomicIndexPatch'
     | 'atomicWriteAll'
     | 'atomicDirectory'
     | 'copyDirectoryAtomic'
     | 'atomicTransaction'
-  /** The path as the caller has given it, the root of a transaction, or where a directory is copied to. A batch has none. */
-  path: PathLike | undefined
+    | 'appendLines'
+    | 'acquireIndexLock'
+    | 'withIndexLock'
+    | 'recoverIndex'
+    | 'restoreIndex'
+    | 'recover'
+  /** The path as the caller has given it, or the array of paths of a lock; the root of a transaction, or where a directory is copied to. A batch has none. */
+  path: PathLike | readonly PathLike[] | undefined
   /** From the call until its promise was settled, in milliseconds. It is there from `error` and `asyncStart` on. */
   milliseconds?: number
   /** What of that time went into which step. It is there from `error` and `asyncStart` on. */
@@ -708,7 +723,7 @@ export interface TraceMessage {
 /**
  * Milliseconds of each step that a call has been in. A call is in one step at a time, so their sum is less than the time of the call:
  * the rest is waiting for a worker thread, functions of the caller, and JSON. A step that several calls share (the commit of a group of
- * updates or transactions) counts in full for each of them. Calls for objects in stores have no steps.
+ * updates, transactions or appended lines) counts in full for each of them. Calls for objects in stores have none but `queue`.
  */
 export interface TraceSteps {
   /** Following the path, and opening the directory. */

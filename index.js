@@ -91,10 +91,10 @@ function shown(path) {
 const addon = load(platform())
 module.exports.AtomicFile = addon.AtomicFile
 module.exports.IndexLock = addon.IndexLock
-module.exports.acquireIndexLock = addon.acquireIndexLock
-module.exports.appendLines = addon.appendLines
+module.exports.acquireIndexLock = observed('lock', 'acquireIndexLock', 0)
+module.exports.appendLines = observed('append', 'appendLines', 0)
 module.exports.atomicDirectory = observed('directory', 'atomicDirectory', 0)
-module.exports.atomicIndexPatch = addon.atomicIndexPatch
+module.exports.atomicIndexPatch = observed('update', 'atomicIndexPatch', 0)
 module.exports.atomicIndexUpdate = observed('update', 'atomicIndexUpdate', 0)
 module.exports.atomicPublish = addon.atomicPublish
 module.exports.atomicTransaction = observed('transaction', 'atomicTransaction', 0)
@@ -108,16 +108,16 @@ module.exports.list = addon.list
 module.exports.readIndex = addon.readIndex
 module.exports.readLines = addon.readLines
 module.exports.readRelease = addon.readRelease
-module.exports.recover = addon.recover
-module.exports.recoverIndex = addon.recoverIndex
-module.exports.remove = addon.remove
-module.exports.restoreIndex = addon.restoreIndex
+module.exports.recover = observed('recover', 'recover', 0)
+module.exports.recoverIndex = observed('recover', 'recoverIndex', 0)
+module.exports.remove = observed('write', 'remove', 0)
+module.exports.restoreIndex = observed('recover', 'restoreIndex', 0)
 module.exports.snapshotRead = addon.snapshotRead
 module.exports.snapshotReadIndex = addon.snapshotReadIndex
 module.exports.stats = addon.stats
 module.exports.sweep = addon.sweep
 module.exports.watchIndex = addon.watchIndex
-module.exports.withIndexLock = addon.withIndexLock
+module.exports.withIndexLock = observed('lock', 'withIndexLock', 0)
 addon.setCloudLoader(loadCloud)
 
 // The optional peer, for paths of object stores.

@@ -45,12 +45,20 @@ function loadCloud() {
 
 /** Functions whose calls are published, with their channels and the positions of their paths. */
 const published = new Map([
+  ['acquireIndexLock', ['lock', 0]],
+  ['appendLines', ['append', 0]],
   ['atomicDirectory', ['directory', 0]],
+  ['atomicIndexPatch', ['update', 0]],
   ['atomicIndexUpdate', ['update', 0]],
   ['atomicTransaction', ['transaction', 0]],
   ['atomicWrite', ['write', 0]],
   ['atomicWriteAll', ['batch', -1]],
   ['copyDirectoryAtomic', ['directory', 1]],
+  ['recover', ['recover', 0]],
+  ['recoverIndex', ['recover', 0]],
+  ['remove', ['write', 0]],
+  ['restoreIndex', ['recover', 0]],
+  ['withIndexLock', ['lock', 0]],
 ])
 
 /** What `index.js` exports by this name. */

@@ -6,14 +6,22 @@ import { mkdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import {
+  acquireIndexLock,
+  appendLines,
   atomicDirectory,
+  atomicIndexPatch,
   atomicIndexUpdate,
   atomicTransaction,
   atomicWrite,
   atomicWriteAll,
   copyDirectoryAtomic,
+  recover,
+  recoverIndex,
+  remove,
+  restoreIndex,
   type TraceMessage,
   type TraceSteps,
+  withIndexLock,
 } from '@pipeline/atomic'
 import { describe, expect, onTestFinished } from 'vitest'
 import { inProcess, inThread, type Remote } from '../helpers/processes'
@@ -183,9 +191,91 @@ describe('a call is published', () => {
     for (const message of ends as Required<TraceMessage>[]) {
       expect(message).toMatchObject({ function: 'atomicTransaction', path: dir })
       expect(stepsOf(message)).toEqual(
-        expect.arrayContaining(['resolve', 'lock', 'stage', 'fsync', 'directoryFsync']),
+        expect.arrayContaining(['resolve', 'lock', 'stage', 'fsync', 'rename', 'directoryFsync']),
       )
     }
+    heard.length = 0
+    await atomicTransaction(dir, (tx) => {
+      tx.update('index.json', add(3))
+      tx.write('other', 'x')
+    })
+    expect(stepsOf(last(heard))).toContain('rename')
+  })
+
+  test('by appendLines, each with the append that it shares', async ({ file }) => {
+    await appendLines(file, 'first')
+    const heard = listen('append')
+    const lock = await acquireIndexLock(file)
+    // The first ones may be one job; one with a signal is a job of its own.
+    const signal = new AbortController().signal
+    const rotate = { size: 4, keep: 1 }
+    const waiting = ['a', 'b', 'c'].map((line) =>
+      appendLines(file, line, line === 'c' ? { signal, rotate } : { rotate }),
+    )
+    // It gives up when it is in the queue, behind them.
+    await atomicIndexUpdate(file, () => ({}), { timeout: 0 }).catch(() => {})
+    await lock.release()
+    await Promise.all(waiting)
+    const ends = heard.filter(([event]) => event === 'asyncEnd').map(([, message]) => message)
+    expect(ends).toHaveLength(3)
+    for (const message of ends as Required<TraceMessage>[]) {
+      expect(message).toMatchObject({ function: 'appendLines', path: file })
+      expect(message.result).toMatchObject({ batchSize: 3, rotated: true })
+      expect(stepsOf(message)).toEqual(
+        expect.arrayContaining(['stage', 'fsync', 'verify', 'rename', 'directoryFsync']),
+      )
+    }
+    const jobs = ends.filter(({ steps }) => steps?.resolve !== undefined)
+    expect(jobs.length).toBeGreaterThan(1)
+    for (const { steps } of jobs) expect(steps?.queue).toBeGreaterThan(0)
+  })
+
+  test('by the functions of locks: the time is that of the function as well, the steps are not', async ({
+    file,
+  }) => {
+    const [heard, updates] = [listen('lock'), listen('update')]
+    const lock = await acquireIndexLock(file)
+    expect(last(heard)).toMatchObject({ function: 'acquireIndexLock', path: file, result: lock })
+    expect(stepsOf(last(heard))).toStrictEqual(['resolve', 'lock'])
+    await lock.release()
+    const paths = [file, `${file}2`]
+    let within = 0
+    await withIndexLock(paths, async ([, other]) => {
+      const since = performance.now()
+      await other?.write({})
+      within = performance.now() - since
+    })
+    expect(last(heard)).toMatchObject({ function: 'withIndexLock', path: paths })
+    expect(stepsOf(last(heard))).toStrictEqual(['resolve', 'lock'])
+    expect(last(heard).milliseconds).toBeGreaterThan(within)
+    expect(updates).toStrictEqual([])
+  })
+
+  test('by what recovers, patches and removes', async ({ dir, file }) => {
+    const [recoveries, updates, writes] = [listen('recover'), listen('update'), listen('write')]
+    await atomicIndexPatch(file, { set: { n: 1 } }, { backup: true })
+    await atomicIndexPatch(file, { set: { n: 2 } }, { backup: true })
+    expect(last(updates)).toMatchObject({ function: 'atomicIndexPatch', path: file })
+    expect(stepsOf(last(updates))).toEqual(expect.arrayContaining(fileSteps))
+    await restoreIndex(file, 0)
+    expect(last(recoveries)).toMatchObject({ function: 'restoreIndex', path: file })
+    expect(stepsOf(last(recoveries))).toEqual(expect.arrayContaining(['resolve', 'lock', 'stage', 'rename']))
+    await atomicWrite(file, '{')
+    await recoverIndex(file)
+    expect(last(recoveries)).toMatchObject({
+      function: 'recoverIndex',
+      path: file,
+      result: { action: 'restored' },
+    })
+    expect(stepsOf(last(recoveries))).toEqual(expect.arrayContaining(['resolve', 'lock', 'stage', 'rename']))
+    await atomicWrite(file, '{')
+    await atomicIndexUpdate(file, (index) => ({ ...index, n: 3 }), { onCorrupt: 'recover', flush: false })
+    expect(stepsOf(last(updates))).toEqual(expect.arrayContaining(['stage', 'rename']))
+    await recover(dir)
+    expect(last(recoveries)).toMatchObject({ function: 'recover', path: dir })
+    await remove(file)
+    expect(last(writes)).toMatchObject({ function: 'remove', path: file })
+    expect(stepsOf(last(writes))).toEqual(expect.arrayContaining(['resolve', 'directoryFsync']))
   })
 
   test('in the async context of its caller', async ({ file }) => {

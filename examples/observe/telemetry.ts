@@ -4,7 +4,7 @@ import { type TracingChannelSubscribers, tracingChannel } from 'node:diagnostics
 import { type Attributes, type Span, SpanStatusCode, type Tracer } from '@opentelemetry/api'
 import type { TraceMessage } from '@pipeline/atomic'
 
-const NAMES = ['write', 'update', 'batch', 'directory', 'transaction']
+const NAMES = ['write', 'update', 'batch', 'directory', 'transaction', 'append', 'lock', 'recover']
 
 /** Exports the calls of this thread. Returns the function that ends that. */
 export function exportCalls(tracer: Tracer): () => void {

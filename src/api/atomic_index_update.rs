@@ -274,6 +274,7 @@ pub fn start<'env>(
             since,
             timeout,
             fn_timeout,
+            traced: steps::current(),
         }),
         _ => None,
     };

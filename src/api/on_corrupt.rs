@@ -2,11 +2,12 @@
 //!
 //! Only a call that has failed pays for that. It comes back as a recovery of its own and then as a new call.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine::index::file::UpdateOptions as EngineOptions;
 use engine::index::hold_job::HoldOptions;
-use engine::steps;
+use engine::steps::{self, Steps};
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 
@@ -42,6 +43,8 @@ pub struct Again {
     pub since: Instant,
     pub timeout: Duration,
     pub fn_timeout: Option<Duration>,
+    /// How long its steps take, if anyone wants to know.
+    pub traced: Option<Arc<Steps>>,
 }
 
 /// `options.onCorrupt`; `None`: the call is to reject.
@@ -96,10 +99,13 @@ impl Again {
                 None => None,
             },
             timeout: atomic_index_update::DEFAULT_TIMEOUT,
+            traced: self.traced.clone(),
         };
         let args = AcquireArgs { paths: vec![path.clone()], options: hold, signal };
-        let recovered = recover_index::under_its_lock(env, args, recovery)?;
-        promise::then(env, &recovered, move |env, _| self.update(env))
+        let traced = self.traced.clone();
+        let recover = || recover_index::under_its_lock(env, args, recovery);
+        let recovered = steps::scope(traced.as_ref(), recover)?;
+        promise::then(env, &recovered, move |env, _| steps::scope(traced.as_ref(), || self.update(env)))
     }
 
     fn update(self, env: &Env) -> Result<'_, Unknown<'_>> {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use engine::index::file::UpdateOptions as EngineOptions;
+use engine::steps;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
@@ -120,5 +121,6 @@ pub fn parse<'env>(
     let ParsedUpdate { options, initial, format, schema } = parse_text(env, &update)?;
     let options = EngineOptions { commit, ..options };
     let read = read_index::from_file(file, options.clone(), format.clone(), None);
-    Ok(Recovery { options, format, schema, initial, rebuild, timeout, read })
+    let traced = steps::current();
+    Ok(Recovery { options, format, schema, initial, rebuild, timeout, traced, read })
 }

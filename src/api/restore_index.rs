@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use engine::index::file::{Numbers, UpdateOptions as EngineOptions};
 use engine::index::restore_job::RestoreJob;
+use engine::steps::{self, Steps};
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 use napi_derive::napi;
@@ -92,19 +94,20 @@ fn start<'env>(
         ..EngineOptions::default()
     };
     let source = FilePath { absolute: from, shown: source };
+    let traced = steps::current();
     lock::acquire(env, args, move |env, locks| {
         let Some(lock) = locks.into_iter().next() else {
             return Err(internal(env, "no lock was taken"));
         };
         let restored = match format {
-            Format::Json => restore(env, &lock, source, newest, Format::Json, options),
+            Format::Json => restore(env, &lock, source, newest, (Format::Json, options), traced),
             codec => {
                 // The engine does not know whether it is an index.
                 let read = read_index::from_file(source.clone(), options.clone(), codec.clone(), None);
                 let lock = lock.clone();
                 read(env, "").and_then(|read| {
                     promise::then(env, &read, move |env, _| {
-                        restore(env, &lock, source, newest, codec, options)
+                        restore(env, &lock, source, newest, (codec, options), traced)
                     })
                 })
             }
@@ -119,8 +122,8 @@ fn restore<'env>(
     lock: &Rc<Lock>,
     source: FilePath,
     newest: PathBuf,
-    format: Format,
-    mut options: EngineOptions,
+    (format, mut options): (Format, EngineOptions),
+    traced: Option<Arc<Steps>>,
 ) -> Result<'env, Unknown<'env>> {
     options.commit.in_place = lock.in_place;
     let anyway = EngineOptions { anyway: true, ..options.clone() };
@@ -137,20 +140,24 @@ fn restore<'env>(
             snapshot.refuse(copy::text(env, &raw::get(env, &error, c"message")?)?);
         }
         let job = RestoreJob::new(opened, path.absolute.clone(), source.absolute, newest, stamp, options);
-        task::start(env, job, move |env, restored| {
-            let restored = restored.map_err(|error| from_engine(env, &error, &path.shown, || None))?;
-            let told = raw::object(env)?;
-            raw::define(env, &told, c"written", &raw::to_js(env, restored.receipt.written)?)?;
-            raw::define(env, &told, c"durable", &raw::to_js(env, restored.receipt.durable)?)?;
-            raw::define(env, &told, c"source", &raw::to_js(env, source.shown.as_str())?)?;
-            if restored.is_kept {
-                raw::define(env, &told, c"backup", &raw::to_js(env, format!("{}.backup", path.shown))?)?;
-            }
-            if let Some(aside) = restored.aside {
-                let aside = raw::to_js(env, path.beside(&aside))?;
-                raw::define(env, &told, c"setAside", &aside)?;
-            }
-            Ok(told)
-        })
+        let start = || {
+            task::start(env, job, move |env, restored| {
+                let restored = restored.map_err(|error| from_engine(env, &error, &path.shown, || None))?;
+                let told = raw::object(env)?;
+                raw::define(env, &told, c"written", &raw::to_js(env, restored.receipt.written)?)?;
+                raw::define(env, &told, c"durable", &raw::to_js(env, restored.receipt.durable)?)?;
+                raw::define(env, &told, c"source", &raw::to_js(env, source.shown.as_str())?)?;
+                if restored.is_kept {
+                    raw::define(env, &told, c"backup", &raw::to_js(env, format!("{}.backup", path.shown))?)?;
+                }
+                if let Some(aside) = restored.aside {
+                    let aside = raw::to_js(env, path.beside(&aside))?;
+                    raw::define(env, &told, c"setAside", &aside)?;
+                }
+                Ok(told)
+            })
+        };
+        // Not in the turn of the event loop in which the call was made.
+        steps::scope(traced.as_ref(), start)
     })
 }

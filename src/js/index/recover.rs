@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::ffi::CStr;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use engine::cancel::Cancel;
@@ -14,6 +15,7 @@ use engine::index::mend_job::{MendJob, With};
 use engine::job::DropJob;
 use engine::process::Inside;
 use engine::process::inside::Function;
+use engine::steps;
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 
@@ -45,6 +47,8 @@ pub struct Recovery {
     pub rebuild: Option<Kept>,
     /// How long to wait for earlier calls on the lock.
     pub timeout: Duration,
+    /// How long the steps of its call take, if anyone wants to know.
+    pub traced: Option<Arc<steps::Steps>>,
     /// Reads the index, and backups of it.
     pub read: Read,
 }
@@ -210,16 +214,20 @@ impl Steps {
             options,
             Cancel::default(),
         );
-        task::start(env, job, move |env, mended| {
-            let mended = mended.map_err(|error| from_engine(env, &error, &lock.path.shown, || None))?;
-            let Some(mended) = mended else { return Ok(raw::undefined(env)) };
-            let told = raw::object(env)?;
-            if let Some(aside) = mended.aside {
-                let aside = raw::to_js(env, lock.path.beside(&aside))?;
-                raw::define(env, &told, c"setAside", &aside)?;
-            }
-            Ok(told)
-        })
+        let start = || {
+            task::start(env, job, move |env, mended| {
+                let mended = mended.map_err(|error| from_engine(env, &error, &lock.path.shown, || None))?;
+                let Some(mended) = mended else { return Ok(raw::undefined(env)) };
+                let told = raw::object(env)?;
+                if let Some(aside) = mended.aside {
+                    let aside = raw::to_js(env, lock.path.beside(&aside))?;
+                    raw::define(env, &told, c"setAside", &aside)?;
+                }
+                Ok(told)
+            })
+        };
+        // Not in the turn of the event loop in which the call was made.
+        steps::scope(self.recovery.traced.as_ref(), start)
     }
 
     /// Lets the next call on the lock have the index.

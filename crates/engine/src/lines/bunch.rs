@@ -8,6 +8,7 @@ use crate::data::Data;
 use crate::error::Result;
 use crate::lines::options::{Lines, Part};
 use crate::process::lock;
+use crate::steps::{self, Steps};
 
 /// No more is gathered than is written at once.
 pub const MOST_BYTES: usize = 8 << 20;
@@ -19,8 +20,16 @@ pub struct Bunch(Arc<Mutex<Option<Gathered>>>);
 
 #[derive(Debug, Default)]
 struct Gathered {
-    calls: Vec<(Data, usize, Instant)>,
+    calls: Vec<Given>,
     size: usize,
+}
+
+#[derive(Debug)]
+struct Given {
+    text: Data,
+    count: usize,
+    since: Instant,
+    steps: Option<Arc<Steps>>,
 }
 
 impl Bunch {
@@ -31,7 +40,7 @@ impl Bunch {
         bunch
     }
 
-    /// Adds a call.
+    /// Adds a call: the one for which this thread works.
     ///
     /// # Errors
     /// The text, if the job has begun or there is no room.
@@ -43,7 +52,7 @@ impl Bunch {
                     || open.size + text.size() <= MOST_BYTES && open.calls.len() < MOST_CALLS =>
             {
                 open.size += text.size();
-                open.calls.push((text, count, Instant::now()));
+                open.calls.push(Given { text, count, since: Instant::now(), steps: steps::current() });
                 Ok(())
             }
             _ => Err(text),
@@ -57,9 +66,9 @@ impl Bunch {
     pub(super) fn close(&self) -> Result<Lines> {
         let calls = lock(&self.0).take().unwrap_or_default().calls;
         let mut lines = Lines::default();
-        for (text, count, since) in calls {
+        for Given { text, count, since, steps } in calls {
             let text = text.into_bytes()?;
-            lines.parts.push(Part { bytes: text.len() as u64, lines: count, since });
+            lines.parts.push(Part { bytes: text.len() as u64, lines: count, since, steps });
             if lines.text.is_empty() {
                 lines.text = text;
             } else {

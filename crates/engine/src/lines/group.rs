@@ -19,6 +19,7 @@ use crate::lines::bunch::{MOST_BYTES, MOST_CALLS};
 use crate::lines::options::{AppendOptions, Appended, Lines, Torn};
 use crate::process::{CallId, lock};
 use crate::stats;
+use crate::steps::{self, Steps};
 
 /// What the calls of a job come to, in their order. Calls that were made together fail with one error.
 pub type Outcome = std::result::Result<Vec<Appended>, Arc<Error>>;
@@ -112,6 +113,11 @@ fn lost() -> Error {
     ErrorKind::Panic("an append was lost".to_owned()).into()
 }
 
+/// Those of its calls that anyone wants to know.
+fn steps_of(wish: &Wish) -> impl Iterator<Item = &Arc<Steps>> {
+    wish.lines.parts.iter().filter_map(|part| part.steps.as_ref())
+}
+
 /// Calls that are made together. The first one leads.
 pub struct Group {
     leader: Wish,
@@ -146,12 +152,25 @@ impl Group {
             // `None`: its thread has ended this very moment.
             let Some(taken) = find(id) else { continue };
             room = room.saturating_sub(taken.wish.lines.text.len());
+            // What it waits for from now on is done for it.
+            steps_of(&taken.wish).for_each(|steps| steps.end());
             self.followers.push((taken, Instant::now()));
         }
         let aborted = self.followers.extract_if(.., |(taken, _)| taken.wish.cancel.is_cancelled());
         for (taken, _) in aborted {
             drop(taken.tell.send(Told::Done(Err(Arc::new(ErrorKind::Aborted.into())))));
         }
+    }
+
+    /// Does `work` for all of them; its steps count in full for each call.
+    pub fn measure<T>(&self, work: impl FnOnce() -> T) -> T {
+        let mut wanted = self.wishes().flat_map(steps_of).peekable();
+        let shared = wanted.peek().map(|_| Steps::new());
+        let done = steps::scope(shared.as_ref(), work);
+        if let Some(shared) = shared {
+            wanted.for_each(|steps| steps.add(&shared));
+        }
+        done
     }
 
     fn calls(&self) -> usize {

@@ -196,7 +196,9 @@ impl Origin {
         }
         group.gather(&file);
         group.begun = true;
-        let done = match append(file.target(), &group.text(), group.options(), &mut self.torn) {
+        let torn = &mut self.torn;
+        let work = || append(file.target(), &group.text(), group.options(), torn);
+        let done = match group.measure(work) {
             Err(error) if error.is_transient() => {
                 group.begun = false;
                 return Step::Again(self.at(Stage::Ready(file, group)), error);

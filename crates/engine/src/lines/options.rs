@@ -1,8 +1,10 @@
 //! What to append, how, and what was done.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::steps::Steps;
 use crate::write::Level;
 
 /// Lines, each with its line end.
@@ -15,7 +17,7 @@ pub struct Lines {
 }
 
 /// What one call appends.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Part {
     /// How much of the text.
     pub bytes: u64,
@@ -23,6 +25,8 @@ pub struct Part {
     pub lines: usize,
     /// When the call was made.
     pub since: Instant,
+    /// How long its steps take, if anyone wants to know.
+    pub steps: Option<Arc<Steps>>,
 }
 
 /// How to append. Calls are made together only if theirs are the same.

@@ -7,12 +7,14 @@ use std::ffi::{OsStr, OsString};
 
 use crate::dir::Target;
 use crate::error::{Error, Named, Result};
+use crate::steps::{self, Step};
 
 /// Renames the file of `target`, which is there, and those before it.
 ///
 /// # Errors
 /// Those of rename(2). No line is lost then, nor there twice.
 pub fn rotate(target: &Target, keep: u32) -> Result<()> {
+    let _during = steps::begin(Step::Rename);
     let dir = &target.dir;
     let mut free = keep;
     for number in 1..keep {

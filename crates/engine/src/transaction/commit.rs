@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::lock::sidecar::Lock;
 use crate::mutant::{Step, leaves_out};
 use crate::process::{each, each_at_once, lock};
+use crate::steps;
 use crate::transaction::item::{Change, Item};
 use crate::transaction::journal::{Record, State};
 use crate::transaction::known;
@@ -223,6 +224,7 @@ fn flush_all(root: &Root, items: &mut [Item], flush: bool, cancel: &Cancel) -> R
 
 /// Gives all files their names, and removes what is to go. With an error comes how many names had changed.
 fn publish(items: &mut [Item]) -> std::result::Result<(), Box<(usize, Error)>> {
+    let _during = steps::begin(steps::Step::Rename);
     // Removals last: a name that is gone is no proof that the others are to change.
     let is_removal = |item: &Item| matches!(item.change, Change::Remove(_));
     let mut order: Vec<usize> = (0..items.len()).filter(|at| items[*at].changes()).collect();
