@@ -776,6 +776,8 @@ export type KeptReason = 'in-use' | 'recent' | 'pending' | 'only-copy' | 'undeci
 export interface Leftover {
   /** Where it is: the directory as it was given, and the way from there. Bytes that are no UTF-8 are replaced by U+FFFD. */
   path: string
+  /** The bytes of the path, only if they are no UTF-8: what functions of `node:fs` find it by. It is absolute if those of the directory are none. */
+  rawPath?: Buffer
   kind: LeftoverKind
   /** In bytes. Of a tree: those of its files. */
   size: number

@@ -2,7 +2,7 @@
 
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { renameSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, renameSync, rmdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as Atomic from '@pipeline/atomic'
 import { atomicTransaction, recover, sweep } from '@pipeline/atomic'
@@ -108,6 +108,25 @@ describe('sweep', () => {
       expect(versions(root)).toEqual([1, 1, 1, 1])
     },
   )
+
+  needs('linux')('tells the bytes of a path that is no UTF-8', async ({ dir }) => {
+    const below = (folder: Buffer | string, name: string) =>
+      Buffer.concat([Buffer.from(folder), Buffer.from(`/${name}`, 'latin1')])
+    const folder = below(dir, 'd\xff')
+    const old = below(folder, '.a\xfe.OOOOOOOOOOOO.atomic-old')
+    const temp = below(folder, '.a\xfe.TTTTTTTTTTTT.atomic-tmp')
+    mkdirSync(old, { recursive: true })
+    writeFileSync(temp, 'half')
+    writeFileSync(join(dir, '.text.json.lock'), RECORD)
+    const { removed, kept } = await sweep(dir, { recursive: true })
+    expect(kept).toMatchObject([{ path: `${dir}/d\ufffd/.a\ufffd.OOOOOOOOOOOO.atomic-old`, rawPath: old }])
+    expect(removed.map(({ rawPath }) => rawPath)).toEqual(expect.arrayContaining([undefined, temp]))
+    expect(existsSync(temp)).toBe(false)
+    const again = await sweep(folder)
+    expect(again.kept.map(({ rawPath }) => rawPath)).toEqual([old])
+    rmdirSync(again.kept[0]?.rawPath as Buffer)
+    expect(await sweep(folder)).toMatchObject({ removed: [], kept: [] })
+  })
 
   needs('linux', 'python3')('leaves a lock that another program has by fcntl', async ({ dir }) => {
     const lock = join(dir, '.notes.lock')

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use engine::dir::target::bytes_beyond_text;
 use engine::error::Error;
 use engine::lock::left::LookJob;
 use engine::sweep::{Kept, Leftover, Options, Reason, Report, SweepJob};
 use napi::Env;
-use napi::bindgen_prelude::Unknown;
+use napi::bindgen_prelude::{Buffer, Unknown};
 use napi_derive::napi;
 
 use crate::api::options::milliseconds;
@@ -91,7 +92,11 @@ fn start<'env>(
         dry_run: args::boolean(env, "options.dryRun", given.dry_run.as_ref(), false)?,
     };
     let signal = Signal::attach(env, given.signal.as_ref())?;
-    let job = SweepJob::new(path.absolute, PathBuf::from(&path.shown), options, signal.cancel());
+    let shown = match bytes_beyond_text(&path.absolute) {
+        Some(_) => path.absolute.clone(),
+        None => PathBuf::from(&path.shown),
+    };
+    let job = SweepJob::new(path.absolute, shown, options, signal.cancel());
     task::answer(env, job, move |env, outcome| {
         signal.detach(env)?;
         match outcome {
@@ -121,7 +126,7 @@ fn result<'env>(env: &'env Env, report: &Report) -> Result<'env, Unknown<'env>> 
 
 fn leftover<'env>(env: &'env Env, found: &Leftover) -> Result<'env, Unknown<'env>> {
     let age = found.age.as_secs_f64() * 1000.0;
-    raw::record(
+    let told = raw::record(
         env,
         &[
             (c"path", raw::to_js(env, found.path.to_string_lossy().into_owned())?),
@@ -129,7 +134,11 @@ fn leftover<'env>(env: &'env Env, found: &Leftover) -> Result<'env, Unknown<'env
             (c"size", raw::to_js(env, found.size as f64)?),
             (c"age", raw::to_js(env, age)?),
         ],
-    )
+    )?;
+    if let Some(bytes) = bytes_beyond_text(&found.path) {
+        raw::define(env, &told, c"rawPath", &raw::to_js(env, Buffer::from(bytes))?)?;
+    }
+    Ok(told)
 }
 
 fn kept<'env>(env: &'env Env, found: &Kept) -> Result<'env, Unknown<'env>> {

@@ -12,7 +12,7 @@ use crate::error::{Advice, Error, ErrorKind, Named, Result};
 use crate::process::Key;
 use crate::steps::{self, Step};
 use crate::sys::{self, Dir, Kind, Obstacle, Stat};
-pub use crate::sys::{LONGEST_PATH, path_from_bytes};
+pub use crate::sys::{LONGEST_PATH, bytes_beyond_text, path_from_bytes};
 
 /// As many links as Linux itself follows.
 const MAX_LINKS: usize = 40;

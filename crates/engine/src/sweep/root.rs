@@ -21,12 +21,16 @@ impl Sweeper<'_> {
         let mut roots = Roots::around(&dir.path().unwrap_or_default());
         for name in names {
             self.cancel.check()?;
-            self.judge(dir, path, &name, Purpose::Staged, |sweeper, _| match roots.fate(&name) {
-                Fate::Orphan => sweeper.unlink(dir, &name),
-                Fate::Live => Verdict::Kept(Reason::InUse),
-                Fate::Pending => Verdict::Kept(Reason::Pending),
-                // Its tree was moved out of its root, or the folder of the root is gone.
-                Fate::Unknown => Verdict::Kept(Reason::Undecided),
+            let Some(found) = found(dir, path, &name, Purpose::Staged) else { continue };
+            self.judge(found, |sweeper, _| {
+                let verdict = match roots.fate(&name) {
+                    Fate::Orphan => sweeper.unlink(dir, &name),
+                    Fate::Live => Verdict::Kept(Reason::InUse),
+                    Fate::Pending => Verdict::Kept(Reason::Pending),
+                    // Its tree was moved out of its root, or the folder of the root is gone.
+                    Fate::Unknown => Verdict::Kept(Reason::Undecided),
+                };
+                (verdict, None)
             });
         }
         Ok(())
@@ -50,48 +54,39 @@ impl Sweeper<'_> {
         let folder = root.folder();
         match root.read() {
             Ok(journal) if journal.pending().is_some() => {
-                self.judge(folder, path, JOURNAL.as_ref(), Purpose::Journal, |_, _| {
+                if let Some(found) = found(folder, path, JOURNAL.as_ref(), Purpose::Journal) {
                     let is_live = root.try_lock().is_ok_and(|root_lock| root_lock.is_none());
-                    Verdict::Kept(if is_live { Reason::InUse } else { Reason::Pending })
-                });
+                    let reason = if is_live { Reason::InUse } else { Reason::Pending };
+                    self.judge(found, |_, _| (Verdict::Kept(reason), None));
+                }
             }
             Ok(_) => {}
             Err(error) => self.report.errors.push(error.about(path.join(JOURNAL))),
         }
         let Ok(entries) = folder.names() else { return };
-        let found: Vec<_> = entries.filter(|name| is_mark(name) || names::is_temp(name)).collect();
-        if found.is_empty() {
+        let names: Vec<_> = entries.filter(|name| is_mark(name) || names::is_temp(name)).collect();
+        if names.is_empty() {
             return;
         }
         let root_lock = root.try_lock();
-        for name in found {
+        for name in names {
             let purpose = if is_mark(&name) { Purpose::Mark } else { Purpose::Temp };
-            self.judge(folder, path, &name, purpose, |sweeper, path| match &root_lock {
-                Ok(Some(_)) => sweeper.temp(folder, &name, path),
-                Ok(None) => Verdict::Kept(Reason::InUse),
-                Err(_) => Verdict::Kept(Reason::Undecided),
+            let Some(found) = found(folder, path, &name, purpose) else { continue };
+            self.judge(found, |sweeper, path| {
+                let verdict = match &root_lock {
+                    Ok(Some(_)) => sweeper.temp(folder, &name, path),
+                    Ok(None) => Verdict::Kept(Reason::InUse),
+                    Err(_) => Verdict::Kept(Reason::Undecided),
+                };
+                (verdict, None)
             });
         }
     }
+}
 
-    /// Looks at something, has it decided upon unless it is too young, and reports it.
-    fn judge(
-        &mut self,
-        dir: &Dir,
-        path: &Path,
-        name: &OsStr,
-        purpose: Purpose,
-        decide: impl FnOnce(&Self, &Path) -> Verdict,
-    ) {
-        // What cannot be asked for is gone, as a rule.
-        let Ok(Some(stat)) = dir.stat(name) else { return };
-        let age = age(stat.version.changed);
-        let leftover = Leftover { path: path.join(name), purpose, size: stat.version.size, age };
-        let verdict = match purpose {
-            Purpose::Journal => decide(self, &leftover.path),
-            _ if age < self.options.older_than => Verdict::Kept(Reason::Recent),
-            _ => decide(self, &leftover.path),
-        };
-        self.tell(leftover, verdict, None);
-    }
+/// What is there by this name. What cannot be asked for is gone, as a rule.
+fn found(dir: &Dir, path: &Path, name: &OsStr, purpose: Purpose) -> Option<Leftover> {
+    let stat = dir.stat(name).ok().flatten()?;
+    let age = age(stat.version.changed);
+    Some(Leftover { path: path.join(name), purpose, size: stat.version.size, age })
 }

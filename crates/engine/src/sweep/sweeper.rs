@@ -87,18 +87,26 @@ impl<'a> Sweeper<'a> {
             _ => (stat.version.size, stat.version.changed),
         };
         let leftover = Leftover { path, purpose, size, age: age(changed) };
-        let mut holder = None;
-        let verdict = match purpose {
-            Purpose::Previous | Purpose::Lost => Verdict::Kept(Reason::OnlyCopy),
-            _ if leftover.age < self.options.older_than => Verdict::Kept(Reason::Recent),
-            Purpose::Lock => {
-                let (verdict, by) = self.lock(dir, name);
-                holder = by;
-                verdict
-            }
-            _ => self.temp(dir, name, &leftover.path),
+        self.judge(leftover, |sweeper, path| match purpose {
+            Purpose::Previous | Purpose::Lost => (Verdict::Kept(Reason::OnlyCopy), None),
+            Purpose::Lock => sweeper.lock(dir, name),
+            _ => (sweeper.temp(dir, name, path), None),
+        });
+    }
+
+    /// Has `found` decided upon, by its path, unless it is too young to be removed; and reports it.
+    pub(super) fn judge(
+        &mut self,
+        found: Leftover,
+        decide: impl FnOnce(&Self, &Path) -> (Verdict, Option<Holder>),
+    ) {
+        let may_go = !matches!(found.purpose, Purpose::Previous | Purpose::Lost | Purpose::Journal);
+        let (verdict, holder) = if may_go && found.age < self.options.older_than {
+            (Verdict::Kept(Reason::Recent), None)
+        } else {
+            decide(self, &found.path)
         };
-        self.tell(leftover, verdict, holder);
+        self.tell(found, verdict, holder);
     }
 
     /// A file or a tree with a temp name.
@@ -144,7 +152,7 @@ impl<'a> Sweeper<'a> {
         }
     }
 
-    pub(super) fn tell(&mut self, leftover: Leftover, verdict: Verdict, holder: Option<Holder>) {
+    fn tell(&mut self, leftover: Leftover, verdict: Verdict, holder: Option<Holder>) {
         match verdict {
             Verdict::Gone => {}
             Verdict::Removed => {

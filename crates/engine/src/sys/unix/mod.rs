@@ -28,7 +28,7 @@ pub use errno::{
 pub use file_system::is_durable;
 pub use identity::FileId;
 pub use memory::prefer_huge_pages;
-pub use name::{LONGEST_PATH, cut, ends_in_dots, names_directory, path_from_bytes};
+pub use name::{LONGEST_PATH, bytes_beyond_text, cut, ends_in_dots, names_directory, path_from_bytes};
 
 use std::fs::{File, TryLockError};
 use std::io;

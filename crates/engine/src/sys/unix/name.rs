@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The longest path that the system opens, in bytes. (macOS opens shorter ones; the error is the same.)
 pub const LONGEST_PATH: usize = 4095;
@@ -29,6 +29,11 @@ pub fn names_directory(path: &OsStr) -> bool {
 pub fn ends_in_dots(path: &OsStr) -> bool {
     let last = path.as_bytes().split(|byte| *byte == b'/').rfind(|part| !part.is_empty());
     matches!(last, Some(b"." | b".."))
+}
+
+/// The bytes of a path that is no text; `None` if it is.
+pub fn bytes_beyond_text(path: &Path) -> Option<Vec<u8>> {
+    path.to_str().is_none().then(|| path.as_os_str().as_bytes().to_vec())
 }
 
 /// A path may be any bytes.

@@ -18,7 +18,7 @@ pub use errno::{
     EXDEV, cannot_link, has_no_locks, is_full, is_transient,
 };
 pub use identity::FileId;
-pub use name::{LONGEST_PATH, cut, ends_in_dots, names_directory, path_from_bytes};
+pub use name::{LONGEST_PATH, bytes_beyond_text, cut, ends_in_dots, names_directory, path_from_bytes};
 pub use tree::{cannot_exchange, copy_content};
 
 use std::ffi::OsStr;

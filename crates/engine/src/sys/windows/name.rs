@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::windows::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// There is no limit in bytes.
 pub const LONGEST_PATH: usize = usize::MAX;
@@ -27,6 +27,11 @@ pub fn ends_in_dots(path: &OsStr) -> bool {
     let path = path.to_string_lossy();
     let last = path.split(['/', '\\']).rfind(|part| !part.is_empty());
     matches!(last, Some("." | ".."))
+}
+
+/// Names are no bytes here.
+pub fn bytes_beyond_text(_path: &Path) -> Option<Vec<u8>> {
+    None
 }
 
 /// A path is Unicode.
