@@ -5,7 +5,7 @@ import type { IndexCodec } from '../index.js'
  * float, such as `1.0`; a new whole number is an integer. TOML has no `null`: it is refused. What plain JSON would lose is refused too: see `isPlain` of
  * `IndexCodec`.
  *
- * The time grows with the size of the file: an update of 10,000 keys takes about 10 times as long as one of plain JSON.
+ * The time grows with the size of the file: an update of 10,000 keys takes about 23 times (19 to 29) the processor time of one of plain JSON.
  *
  * Without the package, a call with this codec rejects with `ERR_ATOMIC_NO_CODEC`.
  */
