@@ -1,6 +1,6 @@
 // The codecs that print a file anew, and what all have in common.
 
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { atomicIndexUpdate, type IndexCodec, readIndex } from '@pipeline/atomic'
 import { devalue } from '@pipeline/atomic/devalue'
@@ -9,7 +9,7 @@ import { toml } from '@pipeline/atomic/toml'
 import { yaml } from '@pipeline/atomic/yaml'
 import { build } from 'esbuild'
 import { expect, test as plain } from 'vitest'
-import { root, runNode } from '../../scripts/tools.mjs'
+import { root, runNode, withTemporaryFolder } from '../../scripts/tools.mjs'
 import { inProcess } from '../helpers/processes'
 import { rejection } from '../helpers/promises'
 import { test } from '../helpers/test'
@@ -105,6 +105,47 @@ plain('toml keeps floats, and refuses null by its place', () => {
   expect(toml.stringify(index, text)).toContain('d = 1999-01-01T00:00:00.000Z')
   expect(() => toml.stringify({ a: { b: null } }, undefined)).toThrow('there is null at index["a"]["b"]')
   expect(() => toml.stringify({ a: [1, null] }, undefined)).toThrow('there is null at index["a"][1]')
+})
+
+test('what plain JSON would lose is refused, and not written as {}', async ({ file }) => {
+  for (const codec of [jsonc, yaml, toml]) {
+    for (const lost of [Promise.resolve(1), new Map([['a', 1]])]) {
+      for (const index of [{ n: lost }, { rows: [lost] }] as object[]) {
+        const error = await rejection(atomicIndexUpdate(file, () => index, { codec, initial: {} }))
+        expect(error).toMatchObject({ code: 'ERR_INVALID_RETURN_VALUE' })
+        expect(existsSync(file)).toBe(false)
+      }
+    }
+  }
+})
+
+plain('inside jest, a codec over an ES module says what to set', { timeout: 60_000 }, async () => {
+  await withTemporaryFolder(async (folder) => {
+    const codec = JSON.stringify(join(root, 'codecs/devalue.js'))
+    writeFileSync(
+      join(folder, 'codec.test.js'),
+      `test('says', () => {
+        expect(() => require(${codec}).devalue.parse).toThrow(
+          "ERR_ATOMIC_NO_CODEC: jest cannot load devalue, which is an ES module: set transformIgnorePatterns to ['/node_modules/(?!devalue/)']",
+        )
+      })`,
+    )
+    const config = JSON.stringify({ transform: {}, watchman: false })
+    const command = [
+      join(root, 'node_modules/jest/bin/jest.js'),
+      '--ci',
+      '--rootDir',
+      folder,
+      '--config',
+      config,
+    ]
+    const { code, output } = await runNode(command, {
+      cwd: folder,
+      quiet: true,
+      env: { NODE_OPTIONS: undefined },
+    })
+    expect(code, output).toBe(0)
+  })
 })
 
 test('without its library a codec says what to type, and the file is not taken for broken', async ({
