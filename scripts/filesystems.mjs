@@ -11,7 +11,7 @@ import { Complaint, root, runAsScript, withTemporaryFolder } from './tools.mjs'
 /** @typedef {import('../index.d.ts').DirectoryInspection} Inspection */
 
 /** Those that others ask about, and that no kernel here has had. */
-const NOT_TRIED = ['APFS', 'NTFS', 'exFAT', 'FAT', 'ZFS', 'f2fs', 'NFS', 'SMB']
+const NOT_TRIED = ['APFS', 'NTFS', 'FAT', 'ZFS', 'f2fs', 'NFS', 'SMB']
 
 /** What differs from disk to disk. */
 const OF_THE_DISK = ['device', 'flushTime', 'fileSystem']
@@ -91,6 +91,24 @@ async function inspectAll(/** @type {string} */ folder) {
       daemon.kill()
     }
   })
+  // Packages exfat-fuse and exfatprogs of Debian: the kernel need not have it.
+  await attempt('exFAT', async () => {
+    const [image, at] = [join(folder, 'exfat.image'), make('exfat')]
+    writeFileSync(image, '')
+    truncateSync(image, 16 * 2 ** 20)
+    execFileSync('mkfs.exfat', [image], { stdio: ['ignore', 'ignore', 'pipe'] })
+    const device = execFileSync('losetup', ['--find', '--show', image], { encoding: 'utf8' }).trim()
+    try {
+      execFileSync('mount.exfat-fuse', [device, at], { stdio: ['ignore', 'ignore', 'pipe'] })
+      try {
+        return await inspectDirectory(at)
+      } finally {
+        execFileSync('umount', [at])
+      }
+    } finally {
+      execFileSync('losetup', ['--detach', device])
+    }
+  })
   return { found, missing }
 }
 
@@ -116,7 +134,7 @@ What \`inspectDirectory\` finds on each, and what follows where the answer is no
 count: ask your own, by \`inspectDirectory\` or \`npx @pipeline/atomic selftest DIR\`.
 
 Drawn by \`npm run filesystems\` on Linux ${release()}. FUSE is tried with a daemon of the tests that shows another directory
-(\`crash-lab/src/bin/poor-fs\`); every daemon is a file system of its own. \`overlay\` has its layers on ext4. Not tried: ${[...missing, ...NOT_TRIED].join(', ')}.
+(\`crash-lab/src/bin/poor-fs\`); every daemon is a file system of its own. exFAT is that of \`exfat-fuse\`. \`overlay\` has its layers on ext4. Not tried: ${[...missing, ...NOT_TRIED].join(', ')}.
 
 | | ${titles.join(' | ')} |
 |---|${titles.map(() => '---').join('|')}|
@@ -128,7 +146,7 @@ ${follows.join('\n')}
 `
 }
 
-const order = ['ext4', 'xfs', 'btrfs', 'tmpfs', 'overlay', 'FUSE']
+const order = ['ext4', 'xfs', 'btrfs', 'tmpfs', 'overlay', 'FUSE', 'exFAT']
 
 runAsScript(import.meta.url, () =>
   withTemporaryFolder(async (folder) => {

@@ -71,6 +71,7 @@ const present = {
   'a C compiler': () => isLinux && runs('cc', '--version'),
   'four gigabytes of free memory': () => freemem() > 4 * 2 ** 30,
   python3: () => runs('python3', '--version'),
+  'exFAT by FUSE': () => runs('bash', '-c', 'command -v mkfs.exfat && command -v mount.exfat-fuse'),
   tmux: () => runs('tmux', '-V'),
   flock: () => runs('flock', '--version'),
   unshare: () => isRoot && isLinux && runs('unshare', '--pid', '--fork', '--kill-child', 'true'),

@@ -1,8 +1,9 @@
 // What a file system keeps: found out by trying, where it is known from elsewhere too.
 
-import { readFileSync, realpathSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { readFileSync, realpathSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type DirectoryInspection, inspectDirectory } from '@pipeline/atomic'
+import { atomicIndexUpdate, atomicWrite, type DirectoryInspection, inspectDirectory } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { makeDir, names } from '../helpers/files'
 import { onPoorFs } from '../helpers/fuse'
@@ -55,6 +56,31 @@ describe('inspectDirectory', () => {
       expect(inspection).toMatchObject({ ...documented('ext4'), durable: true, deviceVerify: true })
       expect(device).toMatch(/^\/dev\/loop/)
     }),
+  )
+
+  needs('root that may mount FUSE', 'exFAT by FUSE')(
+    'knows one that has next to nothing',
+    async ({ dir }) => {
+      const [image, at] = [join(dir, 'image'), makeDir(dir, 'exfat')]
+      writeFileSync(image, '')
+      truncateSync(image, 4 << 20)
+      execFileSync('mkfs.exfat', [image], { stdio: 'ignore' })
+      const device = execFileSync('losetup', ['--find', '--show', image], { encoding: 'utf8' }).trim()
+      let isMounted = false
+      try {
+        execFileSync('mount.exfat-fuse', [device, at], { stdio: 'ignore' })
+        isMounted = true
+        expect(values(await inspectDirectory(at))).toMatchObject(documented('exFAT'))
+        expect(await atomicIndexUpdate(join(at, 'Index.json'), () => ({ n: 1 }))).toMatchObject({
+          written: true,
+        })
+        expect(await atomicWrite(join(at, 'index.JSON'), '{}')).toMatchObject({ atomic: true })
+        expect(names(at)).toHaveLength(1)
+      } finally {
+        if (isMounted) execFileSync('umount', [at])
+        execFileSync('losetup', ['--detach', device])
+      }
+    },
   )
 
   needs('root that may mount FUSE')('finds out what is missing, whatever the type says', ({ dir }) => {

@@ -85,12 +85,24 @@ pub fn keeps_attributes(file: &File) -> io::Result<Option<bool>> {
     }
 }
 
-/// Whether a file can have POSIX ACLs.
+/// Whether a file can have POSIX ACLs, found out on this one: FUSE says of a file that it has none also where it can have none.
+/// `None`: this user may not try.
 #[cfg(target_os = "linux")]
 pub fn keeps_acls(file: &File) -> io::Result<Option<bool>> {
-    match rustix::fs::fgetxattr(file, ACCESS_ACL, &mut [0_u8; 0][..]) {
-        Ok(_) | Err(Errno::NODATA | Errno::RANGE) => Ok(Some(true)),
+    let owner = rustix::fs::fstat(file)?.st_uid;
+    // acl(5): a tag, rights, whose they are. More than a mode says, or that would be all that is kept.
+    let entries: [(u16, u16, u32); 5] =
+        [(1, 6, u32::MAX), (2, 4, owner), (4, 4, u32::MAX), (0x10, 4, u32::MAX), (0x20, 0, u32::MAX)];
+    let mut acl = 2_u32.to_le_bytes().to_vec();
+    for (tag, rights, id) in entries {
+        acl.extend_from_slice(&tag.to_le_bytes());
+        acl.extend_from_slice(&rights.to_le_bytes());
+        acl.extend_from_slice(&id.to_le_bytes());
+    }
+    match rustix::fs::fsetxattr(file, ACCESS_ACL, &acl, XattrFlags::empty()) {
+        Ok(()) => Ok(Some(true)),
         Err(Errno::NOTSUP | Errno::NOSYS) => Ok(Some(false)),
+        Err(Errno::PERM | Errno::ACCESS) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
