@@ -13,6 +13,8 @@ export function observe(): Record<string, number> {
   const ended = ({ function: name, path, steps }: TraceMessage) => {
     const { fsync = 0, directoryFsync = 0 }: TraceSteps = steps ?? {}
     console.log(name === 'atomicWrite', path, fsync + directoryFsync)
+    if (name === 'withIndexLock' || name === 'appendLines' || name === 'restoreIndex')
+      console.log(Array.isArray(path))
   }
   tracingChannel<unknown, TraceMessage>('@pipeline/atomic:write').asyncEnd.subscribe((message) => {
     ended(message as TraceMessage)

@@ -20,11 +20,13 @@ import {
 export async function sweeping(signal: AbortSignal) {
   const options: SweepOptions = { recursive: true, olderThan: 60_000, dryRun: true, signal }
   const { removed, kept, errors, mounts, directories }: SweepResult = await sweep('d', options)
-  const sizes = removed.map(({ path, kind, size, age }: Leftover): [string, LeftoverKind, number] => [
-    path,
-    kind,
-    size + age,
-  ])
+  const sizes = removed.map(
+    ({ path, rawPath, kind, size, age }: Leftover): [string, LeftoverKind, number] => [
+      rawPath?.toString('hex') ?? path,
+      kind,
+      size + age,
+    ],
+  )
   const stays = kept.map(({ reason, holder, error }: KeptLeftover): [KeptReason, number | undefined] => [
     error ? 'failed' : reason,
     holder?.pid,
