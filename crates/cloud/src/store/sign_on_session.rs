@@ -28,6 +28,8 @@ struct State {
     read: Option<Token>,
     /// What was made of it, and could not be written.
     kept: Option<Token>,
+    /// It was waited for another process, which did not renew this token.
+    has_waited: bool,
 }
 
 /// A session whose token nobody else renews in this process.
@@ -59,7 +61,7 @@ impl Held<'_> {
     pub async fn token(&mut self) -> Option<Token> {
         let read = self.file.read().await;
         if read != self.state.read {
-            *self.state = State { read, kept: None };
+            *self.state = State { read, ..State::default() };
         }
         self.state.kept.as_ref().or(self.state.read.as_ref()).cloned()
     }
@@ -82,9 +84,11 @@ impl Held<'_> {
         Some(renewed)
     }
 
-    /// After a refusal: what another process has renewed.
+    /// After a refusal: what another process has renewed. For one token it is waited once.
     pub async fn of_another(&mut self) -> Option<Token> {
-        for _ in 0..LOOKS {
+        let looks = if self.state.has_waited { 1 } else { LOOKS };
+        self.state.has_waited = true;
+        for _ in 0..looks {
             if let Some(token) = self.token().await.filter(|token| token.holds(Duration::ZERO)) {
                 return Some(token);
             }
