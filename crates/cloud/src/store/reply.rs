@@ -109,7 +109,7 @@ pub fn printable(text: &str) -> String {
 
 /// What a URL may tell: its path and its query can be secret, and so can the name of a user.
 pub fn origin(url: &Url) -> String {
-    url.host_str().map_or(format!("a URL with {}:", url.scheme()), |host| {
+    url.host_str().map_or("a URL".into(), |host| {
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
         format!("{}://{host}{port}", url.scheme())
     })
