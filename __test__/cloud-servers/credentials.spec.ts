@@ -189,6 +189,19 @@ test('a container gets credentials from an address, for a token of its own', asy
   expect(wrong.seen).not.toContain('wrong-one')
   const open = await read('[profile ci]', 1, { AWS_CONTAINER_CREDENTIALS_FULL_URI: 'http://192.0.2.1/' })
   expect(open).toMatchObject({ code: 'EACCES', message: expect.stringContaining('without encryption') })
+  expect(open.message).toContain('http://192.0.2.1 would be asked')
+})
+
+test('services on this machine and its link are asked without a proxy', async () => {
+  const proxy = { HTTP_PROXY: address, http_proxy: address }
+  const uri = { AWS_CONTAINER_CREDENTIALS_FULL_URI: `${address}/container` }
+  await read('[profile ci]', 1, { ...proxy, ...uri, AWS_CONTAINER_AUTHORIZATION_TOKEN: secret })
+  // To a proxy a request has a whole URL.
+  expect(asked.map(({ what }) => what)).toEqual(['GET /container', expect.stringContaining('GET http://')])
+  asked = []
+  const role = '[profile ci]\nrole_arn = arn:one\ncredential_source = Ec2InstanceMetadata'
+  await read(role, 1, { ...proxy, AWS_METADATA_ENDPOINT: address })
+  expect(asked[0]?.what).toBe('PUT /latest/api/token')
 })
 
 test('a profile that is not there is named', async () => {

@@ -1,7 +1,18 @@
 // Profiles of AWS with single sign-on: by a stub of its portal and of what renews tokens, which stands in for S3 as well.
 
+import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -16,10 +27,16 @@ let address: string
 /** The home of a user. */
 let folder: string
 let asked: string[]
+/** Tokens that the portal does not accept any more. */
+const ended = new Set(['ended'])
 /** For how long the portal gives keys. */
 let seconds: number
 /** What the next request for a token does before it is answered. */
 let renewing: () => void
+/** The portal and what renews tokens lead to this path, by a redirect to another host. */
+let elsewhere: string | undefined
+/** What they say of a request that they refuse. */
+let words: (body: string) => string
 
 const secret = 'a-secret-of-the-portal'
 const inFuture = (more: number) => new Date(Date.now() + more * 1000).toISOString()
@@ -33,17 +50,21 @@ beforeAll(async () => {
     const bearer = request.headers['x-amz-sso_bearer_token'] as string | undefined
     asked.push([request.method, asOneBucket(url.pathname), bearer ?? key].filter(Boolean).join(' '))
     const refuse = (status: number, words: object) => response.writeHead(status).end(JSON.stringify(words))
+    if (elsewhere && url.pathname !== elsewhere && !url.pathname.startsWith('/b')) {
+      const { port } = server.address() as AddressInfo
+      return response.writeHead(307, { location: `http://localhost:${port}${elsewhere}` }).end()
+    }
     if (url.pathname === '/token') {
       const { grantType, clientId, clientSecret, refreshToken } = JSON.parse(body)
       const is = [grantType, clientId, clientSecret, refreshToken].join(' ')
       renewing()
       if (is !== `refresh_token id ${secret} ${secret}-refresh`)
-        return refuse(400, { error: 'invalid_grant', error_description: 'no such session' })
+        return refuse(400, { error: 'invalid_grant', error_description: words(body) })
       const renewed = { accessToken: 'renewed', expiresIn: 3600, refreshToken: 'the-next-one' }
       return response.end(JSON.stringify(renewed))
     }
     if (url.pathname === '/federation/credentials') {
-      if (bearer === 'ended') return refuse(401, { message: 'Session token not found or invalid' })
+      if (ended.has(bearer ?? '')) return refuse(401, { message: 'Session token not found or invalid' })
       if (url.searchParams.get('role_name') === 'none') return refuse(403, { message: 'No access' })
       const [account, role] = [url.searchParams.get('account_id'), url.searchParams.get('role_name')]
       const keys = { accessKeyId: `${role}-IN-${account}`, secretAccessKey: secret, sessionToken: secret }
@@ -64,6 +85,8 @@ beforeEach(() => {
   asked = []
   seconds = 3600
   renewing = () => {}
+  elsewhere = undefined
+  words = () => 'no such session'
   rmSync(join(folder, '.aws'), { recursive: true, force: true })
 })
 
@@ -159,6 +182,76 @@ test('a token that still holds is used where it cannot be renewed', async () => 
   expect(asked).toEqual(['POST /token', portal('first'), get])
 })
 
+test('secrets follow no redirect', async () => {
+  signIn('first', 3600)
+  elsewhere = '/elsewhere'
+  expect(await read(session())).toMatchObject({ code: 'EACCES', message: expect.stringContaining('307') })
+  signIn('first', -1, renewable)
+  expect(await read(session())).toMatchObject({ code: 'EACCES', message: expect.stringContaining('307') })
+  expect(new Set(asked)).toEqual(new Set([portal('first'), 'POST /token']))
+})
+
+test('buckets of one process renew the token once', async () => {
+  signIn('first', -1, renewable)
+  expect(await reader.readTogether(session(), 3)).toMatchObject([right, right, right])
+  expect(asked.filter((what) => what === 'POST /token')).toHaveLength(1)
+})
+
+test('after a refusal, what another process has renewed is used as soon as it is there', async () => {
+  signIn('first', -1, { ...renewable, refreshToken: 'used-up' })
+  renewing = () => setTimeout(() => signIn('by-another', 3600), 200)
+  expect(await read(session())).toMatchObject(right)
+  expect(asked).toEqual(['POST /token', portal('by-another'), get])
+})
+
+test('a token that cannot be kept in the file is used until a person signs in or out', async () => {
+  mkdirSync(join(folder, '.aws/sso/cache'), { recursive: true })
+  // What is staged beside that file would have a name that is too long.
+  symlinkSync(join(folder, '.aws', 'n'.repeat(250)), fileOf('us'))
+  signIn('first', -1, renewable)
+  for (let bucket = 0; bucket < 2; bucket++) expect(await read(session())).toMatchObject(right)
+  expect(asked).toEqual(['POST /token', portal('renewed'), get, portal('renewed'), get])
+  asked = []
+  signIn('by-a-person', 1800)
+  expect(await read(session())).toMatchObject(right)
+  expect(asked).toEqual([portal('by-a-person'), get])
+  signIn('first', -1, renewable)
+  expect(await read(session())).toMatchObject(right)
+  rmSync(fileOf('us'))
+  expect(await read(session())).toMatchObject(advice)
+})
+
+test('a token that the portal does not accept any more is given up', async () => {
+  mkdirSync(join(folder, '.aws/sso/cache'), { recursive: true })
+  symlinkSync(join(folder, '.aws', 'n'.repeat(250)), fileOf('us'))
+  signIn('first', -1, renewable)
+  expect(await read(session())).toMatchObject(right)
+  ended.add('renewed')
+  expect(await read(session())).toMatchObject(advice)
+  ended.delete('renewed')
+  asked = []
+  expect(await read(session())).toMatchObject(right)
+  expect(asked[0]).toBe('POST /token')
+})
+
+// Root alone renews the tokens of others.
+test.runIf(process.getuid?.() === 0)('a token that root renews stays that of its owner', async () => {
+  signIn('first', -1, renewable)
+  chownSync(fileOf('us'), 1234, 2345)
+  expect(await read(session())).toMatchObject(right)
+  expect(JSON.parse(readFileSync(fileOf('us'), 'utf8'))).toMatchObject({ accessToken: 'renewed' })
+  expect(statSync(fileOf('us'))).toMatchObject({ uid: 1234, gid: 2345 })
+})
+
+test('a byte order mark is skipped, and a pipe is no token', async () => {
+  signIn('first', 3600)
+  writeFileSync(fileOf('us'), `\ufeff${readFileSync(fileOf('us'), 'utf8')}`)
+  expect(await read(`\ufeff${session()}`)).toMatchObject(right)
+  rmSync(fileOf('us'))
+  execFileSync('mkfifo', [fileOf('us')])
+  expect(await read(session())).toMatchObject(advice)
+})
+
 test('a person is told to sign in, and no secret is told', async () => {
   const none = await read(session())
   expect(none).toMatchObject(advice)
@@ -169,13 +262,18 @@ test('a person is told to sign in, and no secret is told', async () => {
   const refused = await read(session())
   expect(refused).toMatchObject(advice)
   expect(refused.message).toContain('no such session')
+  words = (body) => `bad \u001b[31m${JSON.parse(body).refreshToken}`
+  const echoed = await read(session())
+  expect(echoed).toMatchObject(advice)
+  words = () => 'no\u001b[31m\nsession'
+  expect((await read(session())).message).toContain('(no[31m session)')
   signIn('ended', 3600)
-  const ended = await read(session())
-  expect(ended).toMatchObject(advice)
+  const old = await read(session())
+  expect(old).toMatchObject(advice)
   signIn('first', 3600)
   const role = await read(session().replace('Reader', 'none'))
   expect(role).toMatchObject({ code: 'EACCES', message: expect.stringContaining('sso_role_name') })
-  for (const error of [none, refused, ended, role])
+  for (const error of [none, refused, echoed, old, role])
     expect(error.seen).not.toMatch(new RegExp(`${secret}|ended$|"first"`))
   expect(existsSync(fileOf('us'))).toBe(true)
 })

@@ -262,6 +262,7 @@ describe('paths that look like those of objects', () => {
       const urls = [
         'gcs://b/k',
         'https://user:secret@b.example/k?sig=secret',
+        'ftp://h/p#secret',
         'file:///tmp/k',
         Buffer.from('s3a://b/k'),
       ]
@@ -277,6 +278,7 @@ describe('paths that look like those of objects', () => {
     expect(seen).toEqual([
       says(stores, 'gcs://b/k'),
       says(stores, 'https://b.example/k'),
+      says(stores, 'ftp://h/p'),
       says('pass a file: URL as an instance of URL', 'file:///tmp/k'),
       says(stores, 's3a://b/k'),
       says(stores, 'azure://c/k'),

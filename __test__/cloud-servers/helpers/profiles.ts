@@ -17,6 +17,8 @@ interface Place {
 export interface Reader {
   /** Reads an index `times` times, as the profile `ci` of this configuration, and tells how it ended the last time. */
   read(config: string, times?: number): Promise<any>
+  /** Reads from this many buckets at once. */
+  readTogether(config: string, buckets: number): Promise<any[]>
   stop(): Promise<void>
 }
 
@@ -32,7 +34,12 @@ export function startReader({ folder, endpoint, env }: Place): Reader {
     ...env,
   })
   let buckets = 0
+  const one = () => client.ask('fail', 'readIndex', `s3://b${buckets++}/k`, { endpoint, timeout: 5000 })
   return {
+    readTogether(config, count) {
+      writeFileSync(file, config)
+      return Promise.all(Array.from({ length: count }, one))
+    },
     async read(config, times = 1) {
       writeFileSync(file, config)
       // The configuration is read when a bucket is first used.

@@ -180,7 +180,7 @@ fn foreign<'env>(env: &'env Env, name: &str, url: &str) -> Thrown<'env> {
     } else {
         "objects in stores begin with s3://, az:// or gs:// (the option `endpoint` names a server)"
     };
-    let url = without_secrets(url);
+    let url = without_secrets(url.split('#').next().unwrap_or_default());
     let message = format!(
         "The argument '{name}' must be a path, or a URL that is known: {advice}. A local directory of that name begins \
          with ./. Received '{url}'"

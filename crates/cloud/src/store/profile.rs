@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredential};
 
@@ -11,7 +11,7 @@ use super::given::refused;
 use super::program::Program;
 use super::role::{Right, Role};
 use super::sign_on::SignOn;
-use super::sign_on_token::TokenFile;
+use super::sign_on_session::Session;
 use super::temporary::{Source, Temporary};
 
 type Section = HashMap<String, String>;
@@ -64,7 +64,9 @@ impl Profiles {
         let read = |variable: &str, name: &str| {
             let home = || std::env::home_dir().map(|home| home.join(".aws").join(name));
             let file = std::env::var_os(variable).map(PathBuf::from).or_else(home);
-            file.and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default()
+            let text = file.and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default();
+            // Editors of Windows put a byte order mark before the first section.
+            text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)
         };
         Self {
             config: read("AWS_CONFIG_FILE", "config"),
@@ -146,12 +148,11 @@ impl Profiles {
         };
         Ok(SignOn {
             profile: profile.to_owned(),
-            file: TokenFile::of(session.unwrap_or(&get("sso_start_url")?)),
+            session: Session::of(session.unwrap_or(&get("sso_start_url")?)),
             renews: session.is_some(),
             region: get("sso_region")?,
             account: get("sso_account_id")?,
             role: get("sso_role_name")?,
-            kept: Mutex::default(),
         })
     }
 }

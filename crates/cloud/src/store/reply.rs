@@ -1,6 +1,7 @@
 //! Which failure of the protocol an error of `object_store` is.
 
 use object_store::Error;
+use url::Url;
 
 use super::wire::Seen;
 use crate::protocol::{Failure, Reply};
@@ -96,16 +97,41 @@ fn is_connection(text: &str) -> bool {
     ["error sending request", "Connect", "connect", "dns"].iter().any(|word| text.contains(word))
 }
 
-/// What a person can use of it: not the URL of the request, which may be signed, nor a whole page of XML.
+/// One line without control characters, also those that turn the direction of text: a terminal obeys them.
+pub fn printable(text: &str) -> String {
+    let obeyed = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    words.chars().filter(|c| !obeyed(*c)).collect()
+}
+
+/// What a URL may tell: its path and its query can be secret, and so can the name of a user.
+pub fn origin(url: &Url) -> String {
+    url.host_str().map_or("a URL".into(), |host| {
+        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        format!("{}://{host}{port}", url.scheme())
+    })
+}
+
+/// What a person can use of it: of URLs, which may be signed, the origin; nor a whole page of XML.
 fn brief(text: &str) -> String {
     let code = text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>"));
     let message = text.split_once("<Message>").and_then(|(_, rest)| rest.split_once("</Message>"));
     if let (Some((code, _)), Some((message, _))) = (code, message) {
-        return format!("{code}: {}", message.lines().next().unwrap_or_default());
+        return printable(&format!("{code}: {}", message.lines().next().unwrap_or_default()));
     }
-    let words = text.split_whitespace().filter(|word| !word.contains("://") && !word.contains("Signature"));
+    let shown = |word: &str| {
+        if !word.contains("://") {
+            return word.to_owned();
+        }
+        let bare = word.trim_matches(|c: char| !c.is_alphanumeric() && !"[]/".contains(c));
+        Url::parse(bare).map_or("a URL".into(), |url| origin(&url))
+    };
+    let words = text.split_whitespace().map(shown).filter(|word| !word.contains("Signature"));
     let line = words.collect::<Vec<_>>().join(" ");
-    line.chars().take(300).collect()
+    printable(&line).chars().take(300).collect()
 }
 
 #[cfg(test)]
@@ -117,7 +143,9 @@ mod tests {
         let text = brief(
             "Error performing PUT https://x.example/c/k?sig=SECRET&X-Amz-Signature=SECRET in 3ms - HTTP error",
         );
-        assert!(!text.contains("SECRET"), "{text}");
+        assert_eq!(text, "Error performing PUT https://x.example in 3ms - HTTP error");
+        let text = brief("for url (http://u:SECRET@h:1/SECRET#SECRET) and b:SECRET://: \u{1b}[2J");
+        assert_eq!(text, "for url http://h:1 and a URL [2J");
     }
 
     #[test]

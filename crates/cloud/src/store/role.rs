@@ -7,7 +7,7 @@ use object_store::aws::{AwsAuthorizer, AwsCredential};
 use url::form_urlencoded;
 
 use super::given::{Given, Keys, refused};
-use super::service::{Services, address, request};
+use super::service::{Services, address, request, said};
 use super::temporary::Source;
 
 /// A role.
@@ -59,7 +59,7 @@ impl Role {
         *request.method_mut() = reqwest::Method::POST;
         let form = HeaderValue::from_static("application/x-www-form-urlencoded");
         request.headers_mut().insert("content-type", form);
-        if let Proof::Signed(own) = proof {
+        if let Proof::Signed(own) = &proof {
             AwsAuthorizer::new(own, "sts", region).try_authorize(&mut request, None)?;
         }
         let answer = services.send(request).await.map_err(|text| problem(&text))?;
@@ -69,7 +69,15 @@ impl Role {
             Some(rest.split_once(&format!("</{name}>"))?.0.trim().to_owned())
         };
         if !answer.is_given() {
-            return Err(problem(&part("Message").unwrap_or_default()));
+            let token = match &proof {
+                Proof::Signed(own) => own.token.as_deref().unwrap_or_default(),
+                Proof::Token(token) => token,
+            };
+            let words = said(
+                &part("Message").unwrap_or_default(),
+                &[token, self.external_id.as_deref().unwrap_or_default()],
+            );
+            return Err(problem(&format!("status {}{words}", answer.status)));
         }
         let keys = || {
             Some(Keys {

@@ -1,10 +1,12 @@
 //! Requests to the services that give credentials.
 
-use object_store::client::{ClientOptions, HttpClient, HttpConnector, HttpRequest, HttpRequestBody};
+use object_store::client::{HttpClient, HttpRequest, HttpRequestBody};
 use serde_json::Value;
 use url::{Host, Url};
 
-use super::wire::{Connector, ForCredentials};
+use super::near;
+use super::reply::{origin, printable};
+use super::wire::{ForCredentials, watched};
 
 /// What a service has answered.
 pub struct Answer {
@@ -31,8 +33,8 @@ pub struct Services(HttpClient);
 
 impl Services {
     pub fn new() -> object_store::Result<Self> {
-        // Whether an address may be without encryption is seen by `address`.
-        Ok(Self(Connector.connect(&ClientOptions::new().with_allow_http(true))?))
+        // A redirect could lead secrets to any host, also without encryption. None of these services has one.
+        Ok(Self(watched(near::without_redirects()?)))
     }
 
     /// # Errors
@@ -51,25 +53,34 @@ impl Services {
 /// # Errors
 /// Why the address cannot be used.
 pub fn request(address: &str, body: impl Into<HttpRequestBody>) -> Result<HttpRequest, String> {
-    let unusable =
-        || format!("{} is no address of a service: give a URL with https:", without_query(address));
+    let unusable = || {
+        let text = "the address that the environment has for it cannot be used: give a URL with https:";
+        text.to_owned()
+    };
     let url = Url::parse(address).map_err(|_| unusable())?;
     // Secrets go there.
-    if url.scheme() != "https" && !(url.scheme() == "http" && is_near(&url)) {
+    if url.scheme() != "https" && !(url.scheme() == "http" && is_here(&url)) {
         let problem = "would be asked without encryption, and secrets with it: give a URL with https:";
-        return Err(format!("{} {problem}", without_query(address)));
+        return Err(format!("{} {problem}", origin(&url)));
     }
     let mut request = HttpRequest::new(body.into());
     *request.uri_mut() = address.parse().map_err(|_| unusable())?;
     Ok(request)
 }
 
-fn without_query(address: &str) -> &str {
-    address.split('?').next().unwrap_or_default()
+/// The words of a refusal, in brackets. They are the service's own: those that repeat a secret that it was sent are left out.
+pub fn said(words: &str, secrets: &[&str]) -> String {
+    let words = printable(words);
+    let is_told = |secret: &&str| !secret.is_empty() && words.contains(*secret);
+    if words.is_empty() || secrets.iter().any(is_told) {
+        String::new()
+    } else {
+        format!(" ({})", words.chars().take(200).collect::<String>())
+    }
 }
 
 /// This machine, or what answers containers on it.
-fn is_near(url: &Url) -> bool {
+fn is_here(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(ip)) => {
@@ -102,7 +113,13 @@ mod tests {
         for address in ["http://a.example/b?c=SECRET", "http://169.254.1.1/", "file:///b?c=SECRET", "SECRET"]
         {
             let error = request(address, String::new()).unwrap_err();
-            assert!(error.contains("https:") && !error.contains("c=SECRET"), "{error}");
+            assert!(error.contains("https:") && !error.contains("SECRET"), "{error}");
         }
+    }
+
+    #[test]
+    fn the_words_of_a_service_tell_no_secret_and_control_no_terminal() {
+        assert_eq!(said("no\u{1b}[31m such\nsession\u{202e}", &["", "TOKEN"]), " (no[31m such session)");
+        assert_eq!(said("no such TO\u{1b}KEN", &["secret", "TOKEN"]), "");
     }
 }

@@ -1,7 +1,7 @@
 //! Credentials of a profile with single sign-on. A person signs in with the tools of AWS, which leave a token; the portal gives
 //! the profile's role for it, and a new token as long as the session of the person lasts.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use object_store::HeaderValue;
@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use super::given::{Given, refused};
-use super::service::{Answer, Services, address, request};
-use super::sign_on_token::{Token, TokenFile};
+use super::service::{Answer, Services, address, request, said};
+use super::sign_on_session::Session;
+use super::sign_on_token::Token;
 
 /// A token that holds for less is renewed.
 const MARGIN: Duration = Duration::from_secs(300);
@@ -22,8 +23,8 @@ type Result<T> = object_store::Result<T>;
 pub struct SignOn {
     /// The name of the profile.
     pub profile: String,
-    /// Where the tools of AWS keep the token.
-    pub file: TokenFile,
+    /// That has the token.
+    pub session: Arc<Session>,
     /// A session, which may renew its token.
     pub renews: bool,
     /// Where the portal is.
@@ -32,8 +33,6 @@ pub struct SignOn {
     pub account: String,
     /// The name of the role.
     pub role: String,
-    /// A newer token than that of the file, which could not be written.
-    pub kept: Mutex<Option<Token>>,
 }
 
 impl SignOn {
@@ -58,21 +57,24 @@ impl SignOn {
         let answer = services.send(request).await.map_err(failed)?;
         match answer.status {
             200..=299 => {}
-            401 => return Err(self.sign_in("is not accepted any more")),
+            401 => {
+                self.session.hold().await.refuse(&token);
+                return Err(self.sign_in("is not accepted any more"));
+            }
             403 | 404 => {
-                let words = format!(
+                let text = format!(
                     "the role {} of the account {} is not given to the person who has signed in{}: ask for it, or name \
                      another one as sso_role_name",
                     self.role,
                     self.account,
-                    said(&answer)
+                    words(&answer, &[&token.access_token])
                 );
-                return Err(self.problem(&words));
+                return Err(self.problem(&text));
             }
             status => {
                 return Err(self.problem(&format!(
                     "the portal answers with {status}{}: try again later",
-                    said(&answer)
+                    words(&answer, &[&token.access_token])
                 )));
             }
         }
@@ -81,30 +83,20 @@ impl SignOn {
     }
 
     async fn token(&self, services: &Services) -> Result<Token> {
-        let token = self.newest().await.ok_or_else(|| self.sign_in("is not there"))?;
+        let mut session = self.session.hold().await;
+        let is_missing = || self.sign_in("is not there");
+        let token = session.token().await.ok_or_else(is_missing)?;
         if token.holds(MARGIN) {
             return Ok(token);
         }
         let failed = match self.renewed(services, &token).await {
-            Ok(Some(renewed)) => return Ok(renewed),
-            Ok(None) => None,
-            Err(text) => Some(text),
+            Ok(Some(renewed)) => return session.renew(renewed).await.ok_or_else(is_missing),
+            _ if token.holds(Duration::ZERO) => return Ok(token),
+            Ok(None) => return Err(self.sign_in("has expired")),
+            Err(text) => text,
         };
-        // Another process may have been faster, and its token may be the only one that holds now.
-        match self.newest().await.filter(|token| token.holds(Duration::ZERO)) {
-            Some(token) => Ok(token),
-            None => Err(match failed {
-                Some(text) => self.sign_in(&format!("has expired, and could not be renewed ({text})")),
-                None => self.sign_in("has expired"),
-            }),
-        }
-    }
-
-    async fn newest(&self) -> Option<Token> {
-        let read = self.file.read().await;
-        let kept = self.kept().clone();
-        let newer = |kept: &Token| read.as_ref().is_none_or(|read| kept.is_newer_than(read));
-        kept.filter(newer).or(read)
+        let failed = || self.sign_in(&format!("has expired, and could not be renewed ({failed})"));
+        session.of_another().await.ok_or_else(failed)
     }
 
     /// `None`: this token cannot be renewed.
@@ -122,7 +114,9 @@ impl SignOn {
         request.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
         let answer = services.send(request).await?;
         if !answer.is_given() {
-            return Err(format!("status {}{}", answer.status, said(&answer)));
+            let secrets =
+                [&ticket.client_id, &ticket.client_secret, &ticket.refresh_token, &old.access_token];
+            return Err(format!("status {}{}", answer.status, words(&answer, &secrets.map(String::as_str))));
         }
         let renewed = answer.json();
         let seconds = renewed["expiresIn"].as_u64().and_then(|seconds| u32::try_from(seconds).ok());
@@ -130,15 +124,7 @@ impl SignOn {
         let (Some(access), Some(lifetime)) = (text(&renewed["accessToken"]), lifetime) else {
             return Err("the reply has no token".into());
         };
-        let token = old.renewed(access, lifetime, text(&renewed["refreshToken"]));
-        *self.kept() = Some(token.clone());
-        // It is used even if it cannot be kept: a home that cannot be written is no reason to fail.
-        self.file.replace(old, &token).await;
-        Ok(Some(token))
-    }
-
-    fn kept(&self) -> std::sync::MutexGuard<'_, Option<Token>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(Some(old.renewed(access, lifetime, text(&renewed["refreshToken"]))))
     }
 
     /// An error that names the profile.
@@ -175,12 +161,7 @@ fn given(keys: &Value) -> Option<Given> {
 }
 
 /// The words of a refusal, which have one of two names.
-fn said(answer: &Answer) -> String {
-    let words = answer.json();
-    let words = words["message"].as_str().or(words["error_description"].as_str()).unwrap_or_default();
-    if words.is_empty() {
-        String::new()
-    } else {
-        format!(" ({})", words.chars().take(200).collect::<String>())
-    }
+fn words(answer: &Answer, secrets: &[&str]) -> String {
+    let page = answer.json();
+    said(page["message"].as_str().or(page["error_description"].as_str()).unwrap_or_default(), secrets)
 }

@@ -1,7 +1,7 @@
 //! The token of a session of single sign-on, in the file where all tools of AWS keep it.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -9,11 +9,20 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use serde_json::{Map, Value};
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
 use crate::sys;
 
+/// Some tools write into the file itself. For as long as that takes it has no token.
+const LOOKS: u32 = 5;
+const LOOK: Duration = Duration::from_millis(20);
+
+/// More is no token.
+const MOST: u64 = 1 << 20;
+
 /// Where a token is kept.
-pub struct TokenFile(Option<PathBuf>);
+#[derive(Clone)]
+pub struct TokenFile(pub Option<PathBuf>);
 
 impl TokenFile {
     /// Of this session, or, in a profile of the old form, of the portal with this address.
@@ -27,26 +36,39 @@ impl TokenFile {
 
     /// `None`: there is none, or it is no token.
     pub async fn read(&self) -> Option<Token> {
-        let file = self.0.clone()?;
-        spawn_blocking(move || Token::parse(&fs::read(file).ok()?)).await.ok().flatten()
+        for _ in 0..LOOKS {
+            let file = self.0.clone()?;
+            let open = move || sys::open_regular(&file).ok().map(|mut file| Token::read(&mut file));
+            // The inner `None`: it is no token, or not yet.
+            let token = spawn_blocking(open).await.ok().flatten()?;
+            if token.is_some() {
+                return token;
+            }
+            sleep(LOOK).await;
+        }
+        None
     }
 
-    /// Puts a token into the place of the one that it was made of, and of no other: a person may have signed in meanwhile.
-    pub async fn replace(&self, old: &Token, new: &Token) {
-        if self.read().await.as_ref() != Some(old) {
-            return;
-        }
-        let (Some(file), Ok(text)) = (self.0.clone(), serde_json::to_vec(&new.all)) else { return };
-        // The token is in use already, whatever comes of this.
-        let _ = spawn_blocking(move || replace(&file, &text)).await;
+    /// Puts a token into the place of the one that it was made of, and of no other: a person may have signed in or out meanwhile,
+    /// and then it is `false`.
+    ///
+    /// # Errors
+    /// It cannot be written, or not as its owner's.
+    pub async fn replace(&self, old: &Token, new: &Token) -> io::Result<bool> {
+        let Some(file) = self.0.clone() else { return Ok(false) };
+        let (old, text) = (old.clone(), serde_json::to_vec(&new.all)?);
+        spawn_blocking(move || replace(&file, &old, &text)).await?
     }
 }
 
 /// Other tools see the old file or the new one, also after a crash: the steps of the engine that matter here, which would make this
-/// addon half a megabyte larger.
-fn replace(file: &Path, text: &[u8]) -> io::Result<()> {
+/// addon half a megabyte larger. These tools take no lock: what one of them writes between the last look and the rename is lost.
+fn replace(file: &Path, old: &Token, text: &[u8]) -> io::Result<bool> {
     // A link stays one.
-    let file = fs::canonicalize(file)?;
+    let file = match fs::canonicalize(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        file => file?,
+    };
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     // As the engine names what it stages, so that a sweep finds it after a kill.
     let unique: String = std::iter::repeat_with(fastrand::alphanumeric).take(12).collect();
@@ -54,12 +76,22 @@ fn replace(file: &Path, text: &[u8]) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     sys::for_owner_only(&mut options);
-    let write = |mut staged: File| staged.write_all(text).and_then(|()| staged.sync_all());
-    let written = options.open(&staged).and_then(write).and_then(|()| fs::rename(&staged, &file));
-    if written.is_err() {
+    let replaced = options.open(&staged).and_then(|to| fill(to, &file, text)).and_then(|()| {
+        let is_old =
+            sys::open_regular(&file).is_ok_and(|mut file| Token::read(&mut file).as_ref() == Some(old));
+        if is_old { fs::rename(&staged, &file).map(|()| true) } else { Ok(false) }
+    });
+    if !matches!(replaced, Ok(true)) {
         let _ = fs::remove_file(&staged);
     }
-    written
+    replaced
+}
+
+/// The text becomes that of whoever has the file: root renews tokens of others, who are to read them.
+fn fill(mut staged: File, file: &Path, text: &[u8]) -> io::Result<()> {
+    staged.write_all(text)?;
+    sys::give_to_owner(&staged, &fs::metadata(file)?)?;
+    staged.sync_all()
 }
 
 /// A token.
@@ -80,7 +112,15 @@ pub struct Ticket {
 }
 
 impl Token {
+    fn read(file: &mut impl Read) -> Option<Self> {
+        let mut text = Vec::new();
+        file.take(MOST).read_to_end(&mut text).ok()?;
+        Self::parse(&text)
+    }
+
     fn parse(text: &[u8]) -> Option<Self> {
+        // Editors of Windows put a byte order mark before it.
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
         let all: Map<String, Value> = serde_json::from_slice(text).ok()?;
         let get = |name| all.get(name).and_then(Value::as_str);
         Some(Self { access_token: get("accessToken")?.to_owned(), until: time(get("expiresAt")?)?, all })
@@ -89,11 +129,6 @@ impl Token {
     /// Whether it holds for that much longer.
     pub fn holds(&self, margin: Duration) -> bool {
         SystemTime::now() + margin < self.until
-    }
-
-    /// Whether it holds for longer than another one.
-    pub fn is_newer_than(&self, other: &Self) -> bool {
-        self.until > other.until
     }
 
     /// `None`: the file has none, or the registration of the tool that made it has ended.
@@ -138,7 +173,7 @@ mod tests {
     fn a_token_that_is_renewed_keeps_what_it_does_not_know() {
         let old = Token::parse(TEXT.as_bytes()).unwrap();
         let new = old.renewed("b".into(), Duration::from_secs(60), Some("r".into()));
-        assert!(!old.holds(Duration::ZERO) && new.holds(Duration::ZERO) && new.is_newer_than(&old));
+        assert!(!old.holds(Duration::ZERO) && new.holds(Duration::ZERO));
         let text = serde_json::to_vec(&new.all).unwrap();
         let read = Token::parse(&text).unwrap();
         assert_eq!((read.access_token.as_str(), read.all.get("other")), ("b", Some(&Value::from(1))));

@@ -14,6 +14,7 @@ use object_store::client::{
 };
 use object_store::{HeaderMap, HeaderValue};
 
+use super::near;
 use crate::protocol::Version;
 
 tokio::task_local! {
@@ -74,8 +75,13 @@ pub struct Connector;
 
 impl HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(Watched(ReqwestConnector::default().connect(options)?)))
+        Ok(watched(ReqwestConnector::default().connect(options)?))
     }
+}
+
+/// This client, which notes what it sees.
+pub fn watched(client: HttpClient) -> HttpClient {
+    HttpClient::new(Watched(client))
 }
 
 struct Watched(HttpClient);
@@ -108,7 +114,9 @@ impl HttpService for Watched {
                 ..Seen::default()
             };
         });
-        let reply = self.0.execute(request).await;
+        let is_near = credentials && (is_of_instance(&request) || near::is_near(&request.uri().to_string()));
+        let near = if is_near { near::client() } else { None };
+        let reply = near.unwrap_or(&self.0).execute(request).await;
         note(&mut |seen| match &reply {
             Ok(reply) => {
                 seen.status = Some(reply.status().as_u16());
@@ -128,7 +136,7 @@ pub struct ForCredentials;
 
 /// Requests to metadata and token services run in the task of the request that needs them.
 fn asks_for_credentials(request: &HttpRequest) -> bool {
-    if request.extensions().get::<ForCredentials>().is_some() {
+    if request.extensions().get::<ForCredentials>().is_some() || is_of_instance(request) {
         return true;
     }
     let uri = request.uri();
@@ -148,6 +156,13 @@ fn asks_for_credentials(request: &HttpRequest) -> bool {
         || host.starts_with("login.microsoftonline.")
         || uri.path().ends_with("/oauth2/v2.0/token")
         || request.headers().contains_key("metadata-flavor")
+}
+
+/// One for the role of an instance, whatever `AWS_METADATA_ENDPOINT` is.
+fn is_of_instance(request: &HttpRequest) -> bool {
+    ["x-aws-ec2-metadata-token", "x-aws-ec2-metadata-token-ttl-seconds"]
+        .iter()
+        .any(|name| request.headers().contains_key(*name))
 }
 
 /// S3, GCS and a bearer of a token sign no condition, so it can be added to a request that is signed.
