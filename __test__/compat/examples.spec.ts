@@ -1,6 +1,6 @@
 // examples/: a store of settings, and adapters for what others have places for, each in the real package.
 
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { atomicIndexUpdate, stats } from '@pipeline/atomic'
 import Keyv from 'keyv'
@@ -165,4 +165,38 @@ test('vite: the new build takes the place of the old one, or nothing changes', a
   expect(names(join(dir, 'dist', 'assets'))).toHaveLength(2)
   expect(treeOf(join(dir, 'previous'))).toEqual(treeOf(join(dir, 'theirs')))
   expect(leftovers(dir)).toEqual([])
+})
+
+test('vite: what Vite keeps is not replaced: sources, a folder that is not to be emptied, `.git`, a second output', async ({
+  dir,
+}) => {
+  const root = join(dir, 'src')
+  mkdirSync(join(root, 'dist', '.git'), { recursive: true })
+  writeFileSync(join(root, 'dist', '.git', 'HEAD'), 'ref')
+  writeFileSync(join(root, 'dist', 'old.txt'), 'old')
+  writeFileSync(join(root, 'index.html'), '<h1>Hello</h1>')
+  writeFileSync(join(root, 'late.js'), 'export default 1')
+  symlinkSync('..', join(root, 'link'))
+  const make = (options: object) =>
+    build({ root, configFile: false, logLevel: 'silent', build: options, plugins: [atomicOutput()] })
+  const before = treeOf(dir)
+  const lib = { entry: 'late.js', name: 'late' }
+  const refused: [options: object, reason: string][] = [
+    [{ outDir: '..', emptyOutDir: true }, 'has the sources'],
+    [{ outDir: '.', emptyOutDir: true }, 'has the sources'],
+    [{ outDir: 'link', emptyOutDir: true }, 'has the sources'],
+    [{ outDir: 'dist', emptyOutDir: false }, 'emptyOutDir'],
+    [{ outDir: '../dist' }, 'emptyOutDir'],
+    [{ lib }, 'one output'],
+    [{ rollupOptions: { output: [{ format: 'es' }, { format: 'cjs' }] } }, 'one output'],
+  ]
+  for (const [options, reason] of refused) {
+    expect((await rejection(make(options))).message).toContain(reason)
+  }
+  expect(treeOf(dir)).toEqual(before)
+  await make({ outDir: 'dist' })
+  expect(names(join(root, 'dist'))).toEqual(['.git', 'index.html'])
+  expect(readFileSync(join(root, 'dist', '.git', 'HEAD'), 'utf8')).toBe('ref')
+  await make({ outDir: '../dist', emptyOutDir: true, lib: { ...lib, formats: ['es'] } })
+  expect(names(join(dir, 'dist'))).toHaveLength(1)
 })
