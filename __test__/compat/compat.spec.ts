@@ -156,16 +156,25 @@ describe('lowdb', () => {
     expect(again.data).toEqual({ n: 1 })
   })
 
-  test('a broken file is not overwritten, unless it is to be recovered', async ({ file }) => {
+  test('a broken file is not overwritten, and is recovered by a read only', async ({ dir, file }) => {
     writeFileSync(file, '{"a":')
     const corrupt = { code: 'ERR_ATOMIC_CORRUPT_INDEX' }
     const db = new Low<object>(atomicAdapter(file), {})
     expect(await rejection(db.read())).toMatchObject(corrupt)
     expect(await rejection(db.write())).toMatchObject(corrupt)
+    const options = { backup: true, onCorrupt: 'recover' } as const
+    const recovering = new Low<{ posts: string[] }>(atomicAdapter(file, options), { posts: [] })
+    expect(await rejection(recovering.read())).toMatchObject(corrupt)
+    writeJson(`${file}.backup`, { posts: ['a', 'b'] })
+    expect(await rejection(recovering.write())).toMatchObject(corrupt)
     expect(text(file)).toBe('{"a":')
-    writeJson(`${file}.backup`, { a: 1 })
-    await new Low<object>(atomicAdapter(file, { onCorrupt: 'recover' }), { a: 2 }).write()
-    expect(readJson(file)).toEqual({ a: 2 })
+    await recovering.read()
+    await recovering.update(({ posts }) => posts.push('c'))
+    expect(readJson(file)).toEqual({ posts: ['a', 'b', 'c'] })
+    const rebuilt = join(dir, 'rebuilt.json')
+    writeFileSync(rebuilt, '[')
+    const adapter = atomicAdapter<{ n: number }>(rebuilt, { onCorrupt: () => ({ n: 1 }) })
+    expect([await adapter.read(), readJson(rebuilt)]).toEqual([{ n: 1 }, { n: 1 }])
   })
 })
 
