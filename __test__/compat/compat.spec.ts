@@ -201,6 +201,38 @@ describe('proper-lockfile', () => {
     expect(await rejection(theirs.unlock(file))).toMatchObject({ code: 'ENOTACQUIRED' })
   })
 
+  test('a lock of the package itself is told, with what to do', async ({ dir }) => {
+    const file = join(dir, 'file')
+    writeFileSync(file, '')
+    const release = await theirs.lock(file)
+    for (const call of [lock, check]) {
+      const message = expect.stringContaining(`Remove that directory`)
+      const cause = { code: 'EISDIR' }
+      expect(await rejection(call(file, null))).toMatchObject({ code: 'ELOCKED', file, message, cause })
+    }
+    await release()
+    await (await lock(file, null))()
+  })
+
+  test('pauses that the package would make are summed up at once, however many', async ({ dir }) => {
+    const file = join(dir, 'file')
+    writeFileSync(file, '')
+    const release = await lock(file)
+    const endless = [
+      { retries: 1e15, minTimeout: 1, maxTimeout: 1 },
+      { retries: 1e15, minTimeout: 1, factor: 1 },
+    ].map((retries) => lock(file, { retries }))
+    for (const retries of [
+      { retries: 2000, minTimeout: 0 },
+      { retries: 1e15, minTimeout: 0, maxTimeout: 0 },
+      { retries: 3, minTimeout: 1, maxTimeout: 1 },
+    ]) {
+      expect(await rejection(lock(file, { retries }))).toMatchObject({ code: 'ELOCKED' })
+    }
+    await release()
+    for (const locked of endless) await (await locked)()
+  })
+
   test('what another process has is held until that is killed', async ({ dir }) => {
     const lockfilePath = join(dir, 'a.lock')
     const main = async ({ require, addon, send, receive }: any, lockfilePath: string) => {
