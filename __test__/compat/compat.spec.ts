@@ -1,6 +1,6 @@
 // Doors from other packages: each behaves as the package does whose signature it has.
 
-import { lstatSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import fs, { lstatSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { atomicIndexUpdate, atomicWrite } from '@pipeline/atomic'
 import { atomicAdapter, JSONFileSync } from '@pipeline/atomic/compat/lowdb'
@@ -9,7 +9,7 @@ import { Writer } from '@pipeline/atomic/compat/steno'
 import writeFile from '@pipeline/atomic/compat/write-file-atomic'
 import { Low, LowSync } from 'lowdb'
 import theirs from 'proper-lockfile'
-import { describe, expect } from 'vitest'
+import { describe, expect, onTestFinished, vi } from 'vitest'
 import theirWriteFile from 'write-file-atomic'
 import { names } from '../helpers/files'
 import { readJson, writeJson } from '../helpers/index-file'
@@ -105,6 +105,25 @@ describe('write-file-atomic', () => {
     expect(statSync(file).mode & 0o7777).toBe(0o4755)
     writeFile.sync(file, 'c', { chown: { uid: 0, gid: 0 } })
     expect(statSync(file)).toMatchObject({ uid: 0, gid: 0 })
+    expect(statSync(file).mode & 0o7777).toBe(0o4755)
+    // Set-id bits are about an owner, so none are there before that one is.
+    const seen: number[] = []
+    const see =
+      <A extends unknown[], R>(chown: (...args: A) => R) =>
+      (...args: A) => {
+        seen.push(statSync(file).mode & 0o7777)
+        return chown(...args)
+      }
+    const [chown, chownSync] = [see(fs.promises.chown), see(fs.chownSync)]
+    vi.spyOn(fs.promises, 'chown').mockImplementation(chown)
+    vi.spyOn(fs, 'chownSync').mockImplementation(chownSync)
+    onTestFinished(() => void vi.restoreAllMocks())
+    for (const options of [{}, { mode: 0o6755 }]) {
+      await writeFile(file, 'd', { ...options, chown: { uid: 42, gid: 43 } })
+      writeFile.sync(file, 'e', { ...options, chown: { uid: 0, gid: 0 } })
+    }
+    expect(seen).toEqual([0o755, 0o755, 0o755, 0o755])
+    expect(statSync(file).mode & 0o7777).toBe(0o6755)
   })
 })
 
