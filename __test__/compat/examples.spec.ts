@@ -43,6 +43,26 @@ test('conf-store: settings are there at once, and keys that others set stay', as
   writeFileSync(path, '{"theme":')
   expect(new ConfStore<z.infer<typeof schema>>(path, { schema }).get('theme')).toBe('dark')
 
+  const recovering = new ConfStore<z.infer<typeof schema>>(path, { schema })
+  const { theme, ...rest } = recovering.all
+  await recovering.set('size', 4)
+  expect(readJson(path)).toEqual({ theme, ...rest, size: 4 })
+
+  const old = { schema: z.object({ v: z.literal(2), n: z.number() }), migrate: ({ n }: any) => ({ v: 2, n }) }
+  const migrated = new ConfStore<{ v: number; n: number }>(join(dir, 'old.json'), old as object)
+  const until = new AbortController()
+  const told = new Promise((resolve) => {
+    void migrated.onDidChange((settings) => {
+      resolve(settings)
+      until.abort()
+    }, until.signal)
+  })
+  await atomicIndexUpdate(join(dir, 'old.json'), () => ({ v: 1, n: 3 }))
+  expect([await told, migrated.all]).toEqual([
+    { v: 2, n: 3 },
+    { v: 2, n: 3 },
+  ])
+
   const watched = new ConfStore<{ n?: number }>(join(dir, 'watched.json'))
   const stop = new AbortController()
   const heard = new Promise((resolve) => {
@@ -79,7 +99,7 @@ describe('unstorage', () => {
     expect((await storage.getKeys()).sort()).toEqual((await theirs.getKeys()).sort())
     expect(await storage.getMeta('text')).toMatchObject({ size: 5, mtime: expect.any(Date) })
     // What a killed process or one at work has there is no item.
-    for (const name of ['.text.lock', '.text.0123456789ab.atomic-tmp']) writeFileSync(join(base, name), '')
+    writeFileSync(join(base, '.text.0123456789ab.atomic-tmp'), '')
     expect((await storage.getKeys()).sort()).toEqual(['raw', 'text', 'users:1', 'users:2', 'users:3'])
     await storage.removeItem('text')
     await storage.removeItem('text')
@@ -87,6 +107,20 @@ describe('unstorage', () => {
     expect(await storage.getKeys()).toEqual(['raw'])
     await storage.clear()
     expect([await storage.getKeys(), await theirs.getKeys()]).toEqual([[], expect.any(Array)])
+  })
+
+  test('all that can be set is listed, and of two values for a key the last one counts', async ({ dir }) => {
+    const storage = createStorage({ driver: atomicDriver({ base: dir }) })
+    const keys = ['.yarn.lock', 'k:.env.lock', 'a']
+    for (const key of keys) await storage.setItem(key, 1)
+    await storage.setItems([
+      { key: 'a', value: 2 },
+      { key: 'a', value: 3 },
+    ])
+    expect([(await storage.getKeys()).sort(), await storage.getItem('a')]).toEqual([keys.sort(), 3])
+    for (const key of ['.a.0123456789ab.atomic-tmp', 'k:.a.atomic-tree:b']) {
+      expect((await rejection(storage.setItem(key, 1))).message).toContain('temp file')
+    }
   })
 
   test('no key leads out of the folder, and a failure is told', async ({ dir }) => {
@@ -127,6 +161,16 @@ describe('keyv', () => {
     await keyv.clear()
     expect([await keyv.get('1'), await other.get('__proto__')]).toEqual([undefined, 'no prototype'])
     expect(Object.keys(readJson(file))).toEqual(['b:__proto__'])
+  })
+
+  test('a file with an array in it is refused, and stays', async ({ file }) => {
+    writeFileSync(file, '[]')
+    const keyv = new Keyv({ store: new AtomicStore(file), throwOnErrors: true })
+    keyv.on('error', () => {})
+    for (const call of [() => keyv.set('a', 1), () => keyv.get('a')]) {
+      expect((await rejection(call())).message).toContain('Give the store a path of its own')
+    }
+    expect(readFileSync(file, 'utf8')).toBe('[]')
   })
 
   test('a file that is broken is an error, and stays', async ({ file }) => {
