@@ -26,7 +26,8 @@ use crate::js::value::{Encoding, Result, args, path, promise, raw};
 ///
 /// Inside the function of a call for the file, and while this program holds its lock ({@link acquireIndexLock}), it throws
 /// `ERR_ATOMIC_REENTRANT`. In handlers of `process.on('exit')` it writes all the same, also where a worker thread exits and another thread has
-/// the lock: what the function would have returned, and what is done under the lock, is not waited for. Locks of other processes are not waited for, as {@link atomicWrite} does not.
+/// the lock: what the function would have returned, and what is done under the lock, is not waited for. Locks of other
+/// processes are not waited for, as {@link atomicWrite} does not.
 #[napi(
     ts_args_type = "path: PathLike, data: Data, options?: WriteSyncOptions | BufferEncoding | null",
     ts_return_type = "WriteResult"

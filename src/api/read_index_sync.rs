@@ -21,8 +21,8 @@ use crate::js::value::{Result, args, path, promise, raw};
 /// last version that has its name, whatever is under way.
 ///
 /// Options, result and errors are those of {@link readIndex}; what that rejects with is thrown. Where no file descriptor is free (`EMFILE`,
-/// `ENFILE`) it tries again for a tenth of a second, and not for ten seconds, as nobody can close one meanwhile on this thread. A `schema` or `migrate` that returns a
-/// promise is refused (`ERR_INVALID_ARG_VALUE`). Objects in stores are `ERR_ATOMIC_UNSUPPORTED`.
+/// `ENFILE`) it tries again for a tenth of a second, and not for ten seconds, as nobody can close one meanwhile on this thread.
+/// A `schema` or `migrate` that returns a promise is refused (`ERR_INVALID_ARG_VALUE`). Objects in stores are `ERR_ATOMIC_UNSUPPORTED`.
 #[napi(
     ts_generic_types = "T = any",
     ts_args_type = "path: PathLike, options?: ReadIndexSyncOptions<T> | null",

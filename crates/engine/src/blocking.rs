@@ -128,7 +128,8 @@ pub fn run<J: Job>(job: J) -> Result<J::Output> {
     drive(job, Retry::default())
 }
 
-/// As [`run`], on a thread that serves others: what the machine lacks, such as a descriptor, counts as lacking for good after a tenth of a second.
+/// As [`run`], on a thread that serves others: what the machine lacks, such as a descriptor, counts as lacking for good after
+/// a tenth of a second.
 ///
 /// # Errors
 /// Those of the job.
