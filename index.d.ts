@@ -1418,7 +1418,8 @@ export declare function atomicWriteAll(entries: Iterable<WriteEntry> | AsyncIter
  *
  * Options, result and errors are those of {@link atomicWrite}; what that rejects with is thrown. An option `signal` is refused
  * (`ERR_INVALID_ARG_VALUE`), as nothing can abort a thread that is blocked, and so are `ifVersion` and `backup`. Objects in stores
- * are `ERR_ATOMIC_UNSUPPORTED`.
+ * are `ERR_ATOMIC_UNSUPPORTED`. Where no file descriptor is free (`EMFILE`, `ENFILE`) it tries again for a tenth of a second, and not for ten
+ * seconds, as nobody can close one meanwhile on this thread.
  *
  * It waits for no call of this process, because that could wait for the blocked thread: it comes before all that have not begun to
  * write. An {@link atomicWrite} of the file that was called before and has not written yet is not carried out, unless with `'wx'`: it
@@ -1426,7 +1427,9 @@ export declare function atomicWriteAll(entries: Iterable<WriteEntry> | AsyncIter
  * has not been written runs again, on the new content. Batches, transactions and `AtomicFile`s that end later replace it.
  *
  * Inside the function of a call for the file, and while this program holds its lock ({@link acquireIndexLock}), it throws
- * `ERR_ATOMIC_REENTRANT`. Locks of other processes are not waited for, as {@link atomicWrite} does not.
+ * `ERR_ATOMIC_REENTRANT`. In handlers of `process.on('exit')` it writes all the same, also where a worker thread exits and another thread has
+ * the lock: what the function would have returned, and what is done under the lock, is not waited for. Locks of other
+ * processes are not waited for, as {@link atomicWrite} does not.
  */
 export declare function atomicWriteSync(path: PathLike, data: Data, options?: WriteSyncOptions | BufferEncoding | null): WriteResult
 
@@ -1697,8 +1700,9 @@ export interface ReadIndexOptions<T = any> extends Pick<UpdateOptions<T>, 'initi
  * before anything else. It **blocks** the event loop meanwhile. It takes no lock and waits for no other call, so it sees the
  * last version that has its name, whatever is under way.
  *
- * Options, result and errors are those of {@link readIndex}; what that rejects with is thrown. A `schema` or `migrate` that returns a
- * promise is refused (`ERR_INVALID_ARG_VALUE`). Objects in stores are `ERR_ATOMIC_UNSUPPORTED`.
+ * Options, result and errors are those of {@link readIndex}; what that rejects with is thrown. Where no file descriptor is free (`EMFILE`,
+ * `ENFILE`) it tries again for a tenth of a second, and not for ten seconds, as nobody can close one meanwhile on this thread.
+ * A `schema` or `migrate` that returns a promise is refused (`ERR_INVALID_ARG_VALUE`). Objects in stores are `ERR_ATOMIC_UNSUPPORTED`.
  */
 export declare function readIndexSync<T = any>(path: PathLike, options?: ReadIndexSyncOptions<T> | null): IndexRead<T>
 

@@ -1,18 +1,23 @@
 import type { PathLike, UpdateOptions } from '../index.js'
 
-/** Options of an adapter: those of `atomicIndexUpdate`. `mkdir` is `false` unless it is given, as lowdb makes no directories. */
-export type AdapterOptions<T = any> = Omit<UpdateOptions<T>, 'initial' | 'signal'>
+/**
+ * Options of an adapter: those of `atomicIndexUpdate`. `mkdir` is `false` unless it is given, as lowdb makes no directories. `onCorrupt` is
+ * what `read` does with a broken file.
+ */
+export type AdapterOptions<T extends object = any> = Omit<UpdateOptions<T>, 'initial' | 'signal'>
 
 /**
  * The adapter of that name in `lowdb/node`, by `readIndex` and `atomicIndexUpdate`: each write is flushed, read back, and made under the
  * lock of the index, and the layout of the file stays. What is written is `data` as it is when its turn comes.
  *
- * A file that is broken rejects both, and is not overwritten (`ERR_ATOMIC_CORRUPT_INDEX`); with `onCorrupt` a write recovers it.
+ * A file that is broken rejects both, and is not overwritten (`ERR_ATOMIC_CORRUPT_INDEX`). With `onCorrupt` `read` recovers it, as
+ * `recoverIndex` does, and resolves with what is recovered; it rejects if there is no good backup and nothing to make one from. `write` never
+ * recovers: what it writes was made without what would be recovered, and would replace that. Call `read` again.
  *
  * Not promised: that no update is lost. lowdb reads, changes in memory and writes the whole, so what another process has written in between
  * is gone. Where several write, call `atomicIndexUpdate` instead of `db.update`.
  */
-export declare class JSONFile<T> {
+export declare class JSONFile<T extends object> {
   constructor(filename: PathLike, options?: AdapterOptions<T>)
   /** What the file says; `null` without one. */
   read(): Promise<T | null>
@@ -23,7 +28,7 @@ export declare class JSONFile<T> {
  * As {@link JSONFile} for `LowSync`, by `readIndexSync` and `atomicWriteSync`: it blocks the thread, and takes no lock. Numbers that
  * JavaScript would change are refused by `read` (`ERR_ATOMIC_LOSSY_INDEX`).
  */
-export declare class JSONFileSync<T> {
+export declare class JSONFileSync<T extends object> {
   constructor(filename: PathLike)
   /** What the file says; `null` without one. */
   read(): T | null
@@ -31,7 +36,10 @@ export declare class JSONFileSync<T> {
 }
 
 /** `new JSONFile(filename, options)`. */
-export declare function atomicAdapter<T>(filename: PathLike, options?: AdapterOptions<T>): JSONFile<T>
+export declare function atomicAdapter<T extends object>(
+  filename: PathLike,
+  options?: AdapterOptions<T>,
+): JSONFile<T>
 
 /** `new JSONFileSync(filename)`. */
-export declare function atomicAdapterSync<T>(filename: PathLike): JSONFileSync<T>
+export declare function atomicAdapterSync<T extends object>(filename: PathLike): JSONFileSync<T>

@@ -2,7 +2,10 @@
 
 'use strict'
 
-const { atomicIndexUpdate, atomicWriteSync, readIndex, readIndexSync } = require('../index.js')
+const { atomicIndexUpdate, atomicWriteSync, readIndex, readIndexSync, recoverIndex } = require('../index.js')
+
+/** The errors of a file that `onCorrupt` is for. */
+const broken = new Set(['ERR_ATOMIC_CORRUPT_INDEX', 'ERR_ATOMIC_SCHEMA', 'EIO'])
 
 /** `null` is what lowdb takes for a file that is not there. */
 const found = ({ value }) => value ?? null
@@ -17,12 +20,31 @@ class JSONFile {
   }
 
   async read() {
-    const { codec, numbers, schema, migrate } = this.#options
-    return found(await readIndex(this.#file, { codec, numbers, schema, migrate }))
+    try {
+      return await this.#read()
+    } catch (error) {
+      if (!(await this.#isRecovered(error))) throw error
+      return this.#read()
+    }
   }
 
   async write(data) {
-    await atomicIndexUpdate(this.#file, () => data, { mkdir: false, ...this.#options })
+    // What is written would replace what is recovered at once, as lowdb has not read that.
+    await atomicIndexUpdate(this.#file, () => data, { mkdir: false, ...this.#options, onCorrupt: 'reject' })
+  }
+
+  async #read() {
+    const { codec, numbers, schema, migrate, endpoint, maxAttempts } = this.#options
+    return found(await readIndex(this.#file, { codec, numbers, schema, migrate, endpoint, maxAttempts }))
+  }
+
+  /** Whether the file is what is to be recovered, and is so now. */
+  async #isRecovered({ code }) {
+    const { onCorrupt = 'reject', codec, numbers, schema, migrate, flush, verify, timeout } = this.#options
+    if (onCorrupt === 'reject' || !broken.has(code)) return false
+    const rebuild = typeof onCorrupt === 'function' ? onCorrupt : undefined
+    await recoverIndex(this.#file, { rebuild, codec, numbers, schema, migrate, flush, verify, timeout })
+    return true
   }
 }
 

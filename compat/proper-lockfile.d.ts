@@ -5,23 +5,25 @@ export = lock
  * ends, however it ends, and it is never taken for stale, so no heart beats and nobody is told that a lock is compromised. Who waits gets it
  * at the moment of its release.
  *
- * Rejects with `ELOCKED` if it is not free in time (its `cause` says who has it), and as `acquireIndexLock` does.
+ * Rejects with `ELOCKED` if it is not free in time (its `cause` says who has it), and at once if there is a directory in its place: that is the
+ * lock of the package itself, which one of its programs holds or has left. Remove it when no such program runs. Else it rejects as
+ * `acquireIndexLock` does.
  *
  * Different: it does not exclude programs that lock by the package itself, nor `atomicIndexUpdate` of the file. `retries` says for how
  * long to wait, with the pauses of that package summed up. There are no synchronous functions.
  *
  * @returns a function that releases the lock, once (`ERELEASED`)
  */
-declare function lock(file: string, options?: lock.LockOptions): Promise<() => Promise<void>>
+declare function lock(file: string, options?: lock.LockOptions | null): Promise<() => Promise<void>>
 
 declare namespace lock {
   export { lock }
 
   /** Releases a lock that this program has by {@link lock}; else it rejects with `ENOTACQUIRED`. */
-  export function unlock(file: string, options?: FileOptions): Promise<void>
+  export function unlock(file: string, options?: FileOptions | null): Promise<void>
 
-  /** Whether a process has the lock, this one too. */
-  export function check(file: string, options?: CheckOptions): Promise<boolean>
+  /** Whether a process has the lock, this one too. With a directory in its place it rejects with `ELOCKED`, as {@link lock}. */
+  export function check(file: string, options?: CheckOptions | null): Promise<boolean>
 
   export interface FileOptions {
     /** Follow links; the file has to exist then. @default true */

@@ -14,7 +14,8 @@ module.exports.lock = lock
 module.exports.unlock = unlock
 module.exports.check = check
 
-async function lock(file, options = {}) {
+async function lock(file, given) {
+  const options = given ?? {}
   const canonical = await canonicalOf(file, options)
   const held = await acquire(canonical, options)
   const own = { held, isReleased: false }
@@ -26,18 +27,21 @@ async function lock(file, options = {}) {
 }
 
 async function acquire(canonical, options) {
+  const lockfile = lockfileOf(canonical, options)
   try {
-    return await acquireIndexLock(lockfileOf(canonical, options), {
+    return await acquireIndexLock(lockfile, {
       mkdir: false,
       timeout: patience(options.retries),
     })
   } catch (error) {
+    if (error.code === 'EISDIR') throw lockedByOther(canonical, lockfile, error)
     if (error.code !== 'ERR_ATOMIC_LOCK_TIMEOUT') throw error
     throw failure('ELOCKED', 'Lock file is already being held', { file: canonical, cause: error })
   }
 }
 
-async function unlock(file, options = {}) {
+async function unlock(file, given) {
+  const options = given ?? {}
   const canonical = await canonicalOf(file, options)
   const own = locks.get(canonical)
   if (!own) throw failure('ENOTACQUIRED', 'Lock is not acquired/owned by you')
@@ -50,15 +54,26 @@ async function release(canonical, own) {
   await own.held.release()
 }
 
-async function check(file, options = {}) {
+async function check(file, given) {
+  const options = given ?? {}
   const canonical = await canonicalOf(file, options)
+  const lockfile = lockfileOf(canonical, options)
   try {
-    return (await inspectIndexLock(lockfileOf(canonical, options))).held
+    return (await inspectIndexLock(lockfile)).held
   } catch (error) {
+    if (error.code === 'EISDIR') throw lockedByOther(canonical, lockfile, error)
     // Nothing is locked in a folder that is not there.
     if (error.code === 'ENOENT') return false
     throw error
   }
+}
+
+/** The lock of that package is a directory, which stays if its process was killed. Nobody can tell here whether that lives. */
+function lockedByOther(file, directory, cause) {
+  const message =
+    `Lock file is already being held: the package proper-lockfile itself has made the directory ${directory}, ` +
+    'and a program that uses it holds it or has left it. Remove that directory when no such program runs any more'
+  return failure('ELOCKED', message, { file, cause })
 }
 
 async function canonicalOf(file, options) {
@@ -79,9 +94,15 @@ function patience(retries) {
   // As the package retry has them.
   const { retries: times = 10, factor = 2, minTimeout = 1000, maxTimeout = Number.POSITIVE_INFINITY } = given
   if (given.forever || times === Number.POSITIVE_INFINITY) return Number.POSITIVE_INFINITY
-  let sum = 0
+  let [sum, pause] = [0, minTimeout]
   for (let i = 0; i < times && sum < Number.MAX_SAFE_INTEGER; i++) {
-    sum += Math.min(minTimeout * factor ** i, maxTimeout)
+    // From here on the pauses are the same.
+    if (pause >= maxTimeout || factor === 1 || pause === 0) {
+      sum += (times - i) * Math.min(pause, maxTimeout)
+      break
+    }
+    sum += pause
+    pause *= factor
   }
   return Math.min(sum, Number.MAX_SAFE_INTEGER)
 }

@@ -2,10 +2,12 @@ export = writeFile
 
 /**
  * Writes a file as the package `write-file-atomic` does, by `atomicWrite`: flushed with its directory, read back, in the order of the
- * calls whatever path leads to the file, also between worker threads.
+ * calls whatever path leads to the file, also between worker threads. Calls with `tmpfileCreated` or `chown`, and those after them, are in
+ * order by the same path and in the same thread only.
  *
  * Different: `tmpfileCreated` is called before the file is written, with a name that no file has (the new file has none until it is
- * complete), so it is of no use to change the temp file. With `chown` the owner is set after the file has its name; if that fails, the
+ * complete), so it is of no use to change the temp file. With `chown` the owner is set after the file has its name, and set-user-ID and
+ * set-group-ID bits after the owner; if that fails, the
  * error has `committed: true`, and it is borne where that package bears it. Without it owner, ACLs and extended attributes are kept.
  */
 declare function writeFile(

@@ -31,8 +31,8 @@ async function start(filename, data, given) {
   const copy = bytes(data, options)
   const run = async () => {
     await options.tmpfileCreated?.(tmpfile(file))
-    await atomicWrite(file, copy, options.write)
-    if (options.chown) await chown(fs.promises, file, options)
+    if (options.chown) await writeOwned(file, copy, options)
+    else await atomicWrite(file, copy, options.write)
   }
   const running = before ? before.then(run, run) : run()
   busy.set(file, running)
@@ -47,8 +47,8 @@ function writeFileSync(filename, data, given) {
   const file = path.resolve(filename)
   const options = read(given)
   options.tmpfileCreated?.(tmpfile(file))
-  atomicWriteSync(file, bytes(data, options), options.write)
-  if (options.chown) chownSync(file, options)
+  if (options.chown) writeOwnedSync(file, bytes(data, options), options)
+  else atomicWriteSync(file, bytes(data, options), options.write)
 }
 
 /** Options as that package reads them: what is false counts as not given. */
@@ -85,24 +85,47 @@ function failed(error) {
   if (!isBorne(error)) throw Object.assign(error, { committed: true })
 }
 
-async function chown({ stat, chown, chmod }, file, { chown: { uid, gid } }) {
+/**
+ * The mode that the file is to have at last, if it has set-id bits. They come after the owner, who they are about; the system takes them away
+ * with an owner anyway.
+ */
+function lateMode({ write }, before) {
+  const mode = write.mode ?? before?.mode
+  return typeof mode === 'number' && mode & 0o6000 ? mode & 0o7777 : undefined
+}
+
+const withoutSetId = (write, late) => (late === undefined ? write : { ...write, mode: late & ~0o6000 })
+
+async function writeOwned(file, data, options) {
+  const { stat, chown, chmod } = fs.promises
+  const { uid, gid } = options.chown
+  const late = lateMode(options, await stat(file).catch(() => undefined))
+  await atomicWrite(file, data, withoutSetId(options.write, late))
   try {
-    const before = await stat(file)
-    if (before.uid === uid && before.gid === gid) return
-    await chown(file, uid, gid)
-    // The system takes set-id bits away with the owner.
-    if (before.mode & 0o6000) await chmod(file, before.mode & 0o7777)
+    const written = await stat(file)
+    if (written.uid !== uid || written.gid !== gid) await chown(file, uid, gid).catch(failed)
+    if (late !== undefined) await chmod(file, late)
   } catch (error) {
     failed(error)
   }
 }
 
-function chownSync(file, { chown: { uid, gid } }) {
+function writeOwnedSync(file, data, options) {
+  const { uid, gid } = options.chown
+  const late = lateMode(options, fs.statSync(file, { throwIfNoEntry: false }))
+  atomicWriteSync(file, data, withoutSetId(options.write, late))
   try {
-    const before = fs.statSync(file)
-    if (before.uid === uid && before.gid === gid) return
+    const written = fs.statSync(file)
+    if (written.uid !== uid || written.gid !== gid) chownSync(file, uid, gid)
+    if (late !== undefined) fs.chmodSync(file, late)
+  } catch (error) {
+    failed(error)
+  }
+}
+
+function chownSync(file, uid, gid) {
+  try {
     fs.chownSync(file, uid, gid)
-    if (before.mode & 0o6000) fs.chmodSync(file, before.mode & 0o7777)
   } catch (error) {
     failed(error)
   }

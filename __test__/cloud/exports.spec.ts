@@ -307,3 +307,14 @@ describe('atomicIndexPatch of a file', () => {
     expect(readJson(file)).toEqual([1])
   })
 })
+
+test("lowdb's adapter hands the options for stores to reads as to writes", async ({ project }) => {
+  project.installPeer()
+  const calls = await project.run(async ({ require }) => {
+    const { JSONFile } = require('@pipeline/atomic/compat/lowdb')
+    const adapter = new JSONFile('s3://bucket/db.json', { endpoint: 'e', maxAttempts: 2 })
+    await adapter.read()
+    return require('@pipeline/atomic-cloud').fake.calls
+  })
+  expect(calls).toMatchObject([['readIndex', 's3://bucket/db.json', { endpoint: 'e', maxAttempts: 2 }]])
+})

@@ -1,6 +1,6 @@
 // Doors from other packages: each behaves as the package does whose signature it has.
 
-import { lstatSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import fs, { lstatSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { atomicIndexUpdate, atomicWrite } from '@pipeline/atomic'
 import { atomicAdapter, JSONFileSync } from '@pipeline/atomic/compat/lowdb'
@@ -9,7 +9,7 @@ import { Writer } from '@pipeline/atomic/compat/steno'
 import writeFile from '@pipeline/atomic/compat/write-file-atomic'
 import { Low, LowSync } from 'lowdb'
 import theirs from 'proper-lockfile'
-import { describe, expect } from 'vitest'
+import { describe, expect, onTestFinished, vi } from 'vitest'
 import theirWriteFile from 'write-file-atomic'
 import { names } from '../helpers/files'
 import { readJson, writeJson } from '../helpers/index-file'
@@ -105,6 +105,25 @@ describe('write-file-atomic', () => {
     expect(statSync(file).mode & 0o7777).toBe(0o4755)
     writeFile.sync(file, 'c', { chown: { uid: 0, gid: 0 } })
     expect(statSync(file)).toMatchObject({ uid: 0, gid: 0 })
+    expect(statSync(file).mode & 0o7777).toBe(0o4755)
+    // Set-id bits are about an owner, so none are there before that one is.
+    const seen: number[] = []
+    const see =
+      <A extends unknown[], R>(chown: (...args: A) => R) =>
+      (...args: A) => {
+        seen.push(statSync(file).mode & 0o7777)
+        return chown(...args)
+      }
+    const [chown, chownSync] = [see(fs.promises.chown), see(fs.chownSync)]
+    vi.spyOn(fs.promises, 'chown').mockImplementation(chown)
+    vi.spyOn(fs, 'chownSync').mockImplementation(chownSync)
+    onTestFinished(() => void vi.restoreAllMocks())
+    for (const options of [{}, { mode: 0o6755 }]) {
+      await writeFile(file, 'd', { ...options, chown: { uid: 42, gid: 43 } })
+      writeFile.sync(file, 'e', { ...options, chown: { uid: 0, gid: 0 } })
+    }
+    expect(seen).toEqual([0o755, 0o755, 0o755, 0o755])
+    expect(statSync(file).mode & 0o7777).toBe(0o6755)
   })
 })
 
@@ -156,16 +175,25 @@ describe('lowdb', () => {
     expect(again.data).toEqual({ n: 1 })
   })
 
-  test('a broken file is not overwritten, unless it is to be recovered', async ({ file }) => {
+  test('a broken file is not overwritten, and is recovered by a read only', async ({ dir, file }) => {
     writeFileSync(file, '{"a":')
     const corrupt = { code: 'ERR_ATOMIC_CORRUPT_INDEX' }
     const db = new Low<object>(atomicAdapter(file), {})
     expect(await rejection(db.read())).toMatchObject(corrupt)
     expect(await rejection(db.write())).toMatchObject(corrupt)
+    const options = { backup: true, onCorrupt: 'recover' } as const
+    const recovering = new Low<{ posts: string[] }>(atomicAdapter(file, options), { posts: [] })
+    expect(await rejection(recovering.read())).toMatchObject(corrupt)
+    writeJson(`${file}.backup`, { posts: ['a', 'b'] })
+    expect(await rejection(recovering.write())).toMatchObject(corrupt)
     expect(text(file)).toBe('{"a":')
-    writeJson(`${file}.backup`, { a: 1 })
-    await new Low<object>(atomicAdapter(file, { onCorrupt: 'recover' }), { a: 2 }).write()
-    expect(readJson(file)).toEqual({ a: 2 })
+    await recovering.read()
+    await recovering.update(({ posts }) => posts.push('c'))
+    expect(readJson(file)).toEqual({ posts: ['a', 'b', 'c'] })
+    const rebuilt = join(dir, 'rebuilt.json')
+    writeFileSync(rebuilt, '[')
+    const adapter = atomicAdapter<{ n: number }>(rebuilt, { onCorrupt: () => ({ n: 1 }) })
+    expect([await adapter.read(), readJson(rebuilt)]).toEqual([{ n: 1 }, { n: 1 }])
   })
 })
 
@@ -190,6 +218,38 @@ describe('proper-lockfile', () => {
     expect(await check(file)).toBe(false)
     expect(names(dir)).toEqual(['file', 'file.json', 'link'])
     expect(await rejection(theirs.unlock(file))).toMatchObject({ code: 'ENOTACQUIRED' })
+  })
+
+  test('a lock of the package itself is told, with what to do', async ({ dir }) => {
+    const file = join(dir, 'file')
+    writeFileSync(file, '')
+    const release = await theirs.lock(file)
+    for (const call of [lock, check]) {
+      const message = expect.stringContaining(`Remove that directory`)
+      const cause = { code: 'EISDIR' }
+      expect(await rejection(call(file, null))).toMatchObject({ code: 'ELOCKED', file, message, cause })
+    }
+    await release()
+    await (await lock(file, null))()
+  })
+
+  test('pauses that the package would make are summed up at once, however many', async ({ dir }) => {
+    const file = join(dir, 'file')
+    writeFileSync(file, '')
+    const release = await lock(file)
+    const endless = [
+      { retries: 1e15, minTimeout: 1, maxTimeout: 1 },
+      { retries: 1e15, minTimeout: 1, factor: 1 },
+    ].map((retries) => lock(file, { retries }))
+    for (const retries of [
+      { retries: 2000, minTimeout: 0 },
+      { retries: 1e15, minTimeout: 0, maxTimeout: 0 },
+      { retries: 3, minTimeout: 1, maxTimeout: 1 },
+    ]) {
+      expect(await rejection(lock(file, { retries }))).toMatchObject({ code: 'ELOCKED' })
+    }
+    await release()
+    for (const locked of endless) await (await locked)()
   })
 
   test('what another process has is held until that is killed', async ({ dir }) => {

@@ -1,6 +1,6 @@
 // examples/: a store of settings, and adapters for what others have places for, each in the real package.
 
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { atomicIndexUpdate, stats } from '@pipeline/atomic'
 import Keyv from 'keyv'
@@ -43,6 +43,26 @@ test('conf-store: settings are there at once, and keys that others set stay', as
   writeFileSync(path, '{"theme":')
   expect(new ConfStore<z.infer<typeof schema>>(path, { schema }).get('theme')).toBe('dark')
 
+  const recovering = new ConfStore<z.infer<typeof schema>>(path, { schema })
+  const { theme, ...rest } = recovering.all
+  await recovering.set('size', 4)
+  expect(readJson(path)).toEqual({ theme, ...rest, size: 4 })
+
+  const old = { schema: z.object({ v: z.literal(2), n: z.number() }), migrate: ({ n }: any) => ({ v: 2, n }) }
+  const migrated = new ConfStore<{ v: number; n: number }>(join(dir, 'old.json'), old as object)
+  const until = new AbortController()
+  const told = new Promise((resolve) => {
+    void migrated.onDidChange((settings) => {
+      resolve(settings)
+      until.abort()
+    }, until.signal)
+  })
+  await atomicIndexUpdate(join(dir, 'old.json'), () => ({ v: 1, n: 3 }))
+  expect([await told, migrated.all]).toEqual([
+    { v: 2, n: 3 },
+    { v: 2, n: 3 },
+  ])
+
   const watched = new ConfStore<{ n?: number }>(join(dir, 'watched.json'))
   const stop = new AbortController()
   const heard = new Promise((resolve) => {
@@ -79,7 +99,7 @@ describe('unstorage', () => {
     expect((await storage.getKeys()).sort()).toEqual((await theirs.getKeys()).sort())
     expect(await storage.getMeta('text')).toMatchObject({ size: 5, mtime: expect.any(Date) })
     // What a killed process or one at work has there is no item.
-    for (const name of ['.text.lock', '.text.0123456789ab.atomic-tmp']) writeFileSync(join(base, name), '')
+    writeFileSync(join(base, '.text.0123456789ab.atomic-tmp'), '')
     expect((await storage.getKeys()).sort()).toEqual(['raw', 'text', 'users:1', 'users:2', 'users:3'])
     await storage.removeItem('text')
     await storage.removeItem('text')
@@ -87,6 +107,20 @@ describe('unstorage', () => {
     expect(await storage.getKeys()).toEqual(['raw'])
     await storage.clear()
     expect([await storage.getKeys(), await theirs.getKeys()]).toEqual([[], expect.any(Array)])
+  })
+
+  test('all that can be set is listed, and of two values for a key the last one counts', async ({ dir }) => {
+    const storage = createStorage({ driver: atomicDriver({ base: dir }) })
+    const keys = ['.yarn.lock', 'k:.env.lock', 'a']
+    for (const key of keys) await storage.setItem(key, 1)
+    await storage.setItems([
+      { key: 'a', value: 2 },
+      { key: 'a', value: 3 },
+    ])
+    expect([(await storage.getKeys()).sort(), await storage.getItem('a')]).toEqual([keys.sort(), 3])
+    for (const key of ['.a.0123456789ab.atomic-tmp', 'k:.a.atomic-tree:b']) {
+      expect((await rejection(storage.setItem(key, 1))).message).toContain('temp file')
+    }
   })
 
   test('no key leads out of the folder, and a failure is told', async ({ dir }) => {
@@ -129,6 +163,16 @@ describe('keyv', () => {
     expect(Object.keys(readJson(file))).toEqual(['b:__proto__'])
   })
 
+  test('a file with an array in it is refused, and stays', async ({ file }) => {
+    writeFileSync(file, '[]')
+    const keyv = new Keyv({ store: new AtomicStore(file), throwOnErrors: true })
+    keyv.on('error', () => {})
+    for (const call of [() => keyv.set('a', 1), () => keyv.get('a')]) {
+      expect((await rejection(call())).message).toContain('Give the store a path of its own')
+    }
+    expect(readFileSync(file, 'utf8')).toBe('[]')
+  })
+
   test('a file that is broken is an error, and stays', async ({ file }) => {
     writeFileSync(file, '{')
     const keyv = new Keyv({ store: new AtomicStore(file), throwOnErrors: true })
@@ -165,4 +209,38 @@ test('vite: the new build takes the place of the old one, or nothing changes', a
   expect(names(join(dir, 'dist', 'assets'))).toHaveLength(2)
   expect(treeOf(join(dir, 'previous'))).toEqual(treeOf(join(dir, 'theirs')))
   expect(leftovers(dir)).toEqual([])
+})
+
+test('vite: what Vite keeps is not replaced: sources, a folder that is not to be emptied, `.git`, a second output', async ({
+  dir,
+}) => {
+  const root = join(dir, 'src')
+  mkdirSync(join(root, 'dist', '.git'), { recursive: true })
+  writeFileSync(join(root, 'dist', '.git', 'HEAD'), 'ref')
+  writeFileSync(join(root, 'dist', 'old.txt'), 'old')
+  writeFileSync(join(root, 'index.html'), '<h1>Hello</h1>')
+  writeFileSync(join(root, 'late.js'), 'export default 1')
+  symlinkSync('..', join(root, 'link'))
+  const make = (options: object) =>
+    build({ root, configFile: false, logLevel: 'silent', build: options, plugins: [atomicOutput()] })
+  const before = treeOf(dir)
+  const lib = { entry: 'late.js', name: 'late' }
+  const refused: [options: object, reason: string][] = [
+    [{ outDir: '..', emptyOutDir: true }, 'has the sources'],
+    [{ outDir: '.', emptyOutDir: true }, 'has the sources'],
+    [{ outDir: 'link', emptyOutDir: true }, 'has the sources'],
+    [{ outDir: 'dist', emptyOutDir: false }, 'emptyOutDir'],
+    [{ outDir: '../dist' }, 'emptyOutDir'],
+    [{ lib }, 'one output'],
+    [{ rollupOptions: { output: [{ format: 'es' }, { format: 'cjs' }] } }, 'one output'],
+  ]
+  for (const [options, reason] of refused) {
+    expect((await rejection(make(options))).message).toContain(reason)
+  }
+  expect(treeOf(dir)).toEqual(before)
+  await make({ outDir: 'dist' })
+  expect(names(join(root, 'dist'))).toEqual(['.git', 'index.html'])
+  expect(readFileSync(join(root, 'dist', '.git', 'HEAD'), 'utf8')).toBe('ref')
+  await make({ outDir: '../dist', emptyOutDir: true, lib: { ...lib, formats: ['es'] } })
+  expect(names(join(dir, 'dist'))).toHaveLength(1)
 })

@@ -18,6 +18,7 @@ import { describe, expect, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import { names } from '../helpers/files'
 import { readJson, writeJson } from '../helpers/index-file'
+import { needs } from '../helpers/needs'
 import { inProcess, inThread, inWorker } from '../helpers/processes'
 import { gate } from '../helpers/promises'
 import { test } from '../helpers/test'
@@ -164,6 +165,40 @@ describe('atomicWriteSync', () => {
     }
   })
 
+  test('an exit handler writes what the process was changing, or has locked', async ({ dir }) => {
+    const run = async (
+      { atomicWriteSync, atomicIndexUpdate, acquireIndexLock, withIndexLock }: any,
+      dir: string,
+    ) => {
+      const names = ['sync', 'async', 'within', 'held']
+      const [sync, async, within, held] = names.map((name) => `${dir}/${name}`)
+      process.on('exit', () => {
+        for (const name of names) atomicWriteSync(`${dir}/${name}`, '{"exit":true}')
+      })
+      await acquireIndexLock(held)
+      await withIndexLock(within, () =>
+        atomicIndexUpdate(async, async () => {
+          await atomicIndexUpdate(sync, () => process.exit())
+        }),
+      )
+    }
+    const nested = inProcess(
+      async ({ require, send }: any, code: string) => {
+        const { once } = require('node:events')
+        await once(new (require('node:worker_threads').Worker)(code, { eval: true }), 'exit')
+        send('over')
+      },
+      [inWorker(run, join(dir, 'thread'))],
+    )
+    await inProcess(run, [join(dir, 'process')]).exit
+    await nested.exit
+    for (const folder of ['process', 'thread']) {
+      for (const name of ['sync', 'async', 'within', 'held']) {
+        expect(readJson(join(dir, folder, name))).toEqual({ exit: true })
+      }
+    }
+  })
+
   test('is counted and published', ({ file }) => {
     const heard: [string, TraceMessage][] = []
     const hear = (event: string) => (message: TraceMessage) => heard.push([event, { ...message }])
@@ -181,6 +216,34 @@ describe('atomicWriteSync', () => {
     expect(heard[1]?.[1]).toMatchObject({ ...message, steps: { stage: expect.any(Number) } })
     expect(heard[3]?.[1]).toMatchObject({ ...message, error: { code: 'EEXIST' } })
   })
+})
+
+needs('linux')('without a free descriptor the calls that block give up soon', async ({ dir, file }) => {
+  writeJson(file, {})
+  const run = ({ atomicWriteSync, readIndexSync, require }: any, dir: string, file: string) => {
+    const { closeSync, openSync } = require('node:fs')
+    const open: number[] = []
+    try {
+      for (;;) open.push(openSync('/dev/null'))
+    } catch {}
+    const since = performance.now()
+    const calls = [() => readIndexSync(file), () => atomicWriteSync(`${dir}/new`, '')]
+    const codes = calls.map((call) => {
+      try {
+        return call()
+      } catch (error: any) {
+        return error.code
+      }
+    })
+    const took = performance.now() - since
+    for (const descriptor of open) closeSync(descriptor)
+    return { codes, took }
+  }
+  const { codes, took } = await inProcess(run, [dir, file], { before: 'ulimit -n 100' }).returned
+  expect(codes).toEqual(['EMFILE', 'EMFILE'])
+  // Calls that do not block go on for ten seconds.
+  expect(took).toBeLessThan(8000)
+  expect(names(dir)).not.toContain('new')
 })
 
 describe('readIndexSync', () => {

@@ -60,7 +60,8 @@ export class ConfStore<T extends object> {
         changed = fn(settings ?? {})
         return changed as T
       },
-      { ...this.#reading(), backup: true, mode: 0o600 },
+      // A file that is broken is what the reads below take its backup for.
+      { ...this.#reading(), backup: true, mode: 0o600, onCorrupt: 'recover' },
     )
     this.#settings = changed
   }
@@ -75,8 +76,9 @@ export class ConfStore<T extends object> {
   async onDidChange(listener: (settings: Partial<T>) => void, signal: AbortSignal): Promise<void> {
     const { codec } = this.#options
     try {
-      for await (const { value } of watchIndex<T>(this.path, codec ? { codec, signal } : { signal })) {
-        this.#settings = value ?? {}
+      for await (const _ of watchIndex<T>(this.path, codec ? { codec, signal } : { signal })) {
+        // With the schema, which the watcher does not know.
+        await this.reload()
         listener(this.all)
       }
     } catch (error) {

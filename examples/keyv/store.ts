@@ -79,9 +79,17 @@ export class AtomicStore extends EventEmitter {
     return this.namespace === undefined || key.startsWith(`${this.namespace}:`)
   }
 
+  /** An array has no keys: what is set in one would not be in its JSON. */
+  #checked(entries: Entries): Entries {
+    if (!Array.isArray(entries)) return entries
+    throw new TypeError(
+      `${this.opts.url} has a JSON array in it, which is no file of this store. Give the store a path of its own, or remove the file`,
+    )
+  }
+
   async #read(): Promise<Entries> {
     const { value } = await readIndex<Entries>(this.opts.url, { initial: {} })
-    return value ?? {}
+    return this.#checked(value ?? {})
   }
 
   async #change(fn: (entries: Entries) => void): Promise<void> {
@@ -89,7 +97,7 @@ export class AtomicStore extends EventEmitter {
     await atomicIndexUpdate<Entries>(
       this.opts.url,
       (entries = {}) => {
-        fn(entries)
+        fn(this.#checked(entries))
         return entries
       },
       options,

@@ -12,8 +12,8 @@ export interface AtomicDriverOptions {
   flush?: boolean
 }
 
-/** What calls that run, or were killed, have beside the items. */
-const isOwn = (name: string) => name.startsWith('.') && /\.(atomic-[a-z]+|lock)$/.test(name)
+/** What calls that run, or were killed, have beside the items: no key may be one of these. */
+const isOwn = (path: string) => path.split(/[/\\]/).some((name) => /^\..*\.atomic-[a-z]+$/.test(name))
 
 const isMissing = (error: unknown) =>
   ['ENOENT', 'ENOTDIR', 'EISDIR'].includes((error as NodeJS.ErrnoException).code ?? '')
@@ -35,14 +35,21 @@ export default defineDriver(({ base, flush = true }: AtomicDriverOptions): Drive
   function pathOf(key: string): string {
     const path = join(root, key.replaceAll(':', '/'))
     if (!path.startsWith(root + sep)) throw new Error(`the key ${JSON.stringify(key)} leads out of ${base}`)
+    if (isOwn(relative(root, path))) {
+      throw new Error(
+        `the key ${JSON.stringify(key)} is the name of a temp file: take one that does not end in .atomic-…`,
+      )
+    }
     return path
   }
 
   async function getKeys(): Promise<string[]> {
     const entries = await ifThere(readdir(root, { recursive: true, withFileTypes: true }))
     return (entries ?? [])
-      .filter((entry) => entry.isFile() && !isOwn(entry.name))
-      .map((entry) => relative(root, join(entry.parentPath ?? entry.path, entry.name)).replaceAll(sep, ':'))
+      .filter((entry) => entry.isFile())
+      .map((entry) => relative(root, join(entry.parentPath ?? entry.path, entry.name)))
+      .filter((path) => !isOwn(path))
+      .map((path) => path.replaceAll(sep, ':'))
   }
 
   const setItem = async (key: string, value: Data) => void (await atomicWrite(pathOf(key), value, options))
@@ -64,8 +71,10 @@ export default defineDriver(({ base, flush = true }: AtomicDriverOptions): Drive
     setItemRaw: setItem,
     /** All are on disk before the first one is seen, and a failure before that changes none. */
     async setItems(items) {
+      // Of two for one file the last one counts.
+      const data = new Map(items.map(({ key, value }) => [pathOf(key), value]))
       await atomicWriteAll(
-        items.map(({ key, value }) => ({ path: pathOf(key), data: value })),
+        Array.from(data, ([path, data]) => ({ path, data })),
         options,
       )
     },

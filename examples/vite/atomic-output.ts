@@ -1,8 +1,9 @@
 // A plug-in of Vite that puts the new build in the place of the old one in one step: a server that serves the folder meanwhile
 // answers from one build or the other, and a build that fails leaves the old one.
 
-import { cp, stat } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { existsSync, realpathSync } from 'node:fs'
+import { cp } from 'node:fs/promises'
+import { join, resolve, sep } from 'node:path'
 import { atomicDirectory, atomicWriteAll, type DirectoryOptions } from '@pipeline/atomic'
 import type { Plugin, ResolvedConfig } from 'vite' with { 'resolution-mode': 'import' }
 
@@ -21,6 +22,7 @@ export function atomicOutput({ keepPrevious, ...others }: AtomicOutputOptions = 
     // Vite itself would empty the folder and write into it.
     config: () => ({ build: { write: false } }),
     configResolved(resolved) {
+      check(resolved)
       config = resolved
     },
     generateBundle: {
@@ -33,12 +35,13 @@ export function atomicOutput({ keepPrevious, ...others }: AtomicOutputOptions = 
         }))
         // As Vite takes paths, and not from where it was started.
         const inRoot = (path: string) => resolve(config.root, path)
+        const output = inRoot(outDir)
         await atomicDirectory(
-          inRoot(outDir),
+          output,
           async (folder) => {
-            if (copyPublicDir && config.publicDir && (await isThere(config.publicDir))) {
-              await cp(config.publicDir, folder, { recursive: true })
-            }
+            // Vite leaves it there when it empties the folder.
+            await copyIfThere(join(output, '.git'), join(folder, '.git'))
+            if (copyPublicDir && config.publicDir) await copyIfThere(config.publicDir, folder)
             // The directory is flushed as a whole.
             await atomicWriteAll(
               files.map(({ path, data }) => ({ path: join(folder, path), data })),
@@ -52,8 +55,35 @@ export function atomicOutput({ keepPrevious, ...others }: AtomicOutputOptions = 
   }
 }
 
-const isThere = (path: string) =>
-  stat(path).then(
-    () => true,
-    () => false,
-  )
+/**
+ * The new folder replaces the old one with all that is in it, so only what Vite itself would empty may be replaced.
+ */
+function check({ root, build: { outDir, emptyOutDir, lib, rollupOptions } }: ResolvedConfig): void {
+  const output = resolve(root, outDir)
+  if (isWithin(real(root), real(output))) {
+    throw new Error(
+      `build.outDir is ${output}, which has the sources in it: the build would replace them. Set it to a folder of its own, as 'dist'`,
+    )
+  }
+  if (!(emptyOutDir ?? isWithin(output, resolve(root)))) {
+    throw new Error(
+      `atomicOutput replaces ${output}, and Vite would keep what is in it. Set build.emptyOutDir to true if that may be removed, or leave the plug-in out`,
+    )
+  }
+  const formats = lib ? (lib.formats ?? ['es', 'umd']) : ['es']
+  const outputs = Array.isArray(rollupOptions.output) ? rollupOptions.output : formats
+  if (outputs.length > 1) {
+    throw new Error(
+      'atomicOutput is for one output, as several would replace each other. Give build.lib.formats, or the output of build.rollupOptions, one entry, and build once for each',
+    )
+  }
+}
+
+const isWithin = (path: string, folder: string) =>
+  `${path}${sep}`.startsWith(folder.endsWith(sep) ? folder : `${folder}${sep}`)
+
+const real = (path: string) => (existsSync(path) ? realpathSync(path) : path)
+
+async function copyIfThere(from: string, to: string): Promise<void> {
+  if (existsSync(from)) await cp(from, to, { recursive: true })
+}

@@ -16,7 +16,8 @@ use crate::js::value::{Encoding, Result, args, path, promise, raw};
 ///
 /// Options, result and errors are those of {@link atomicWrite}; what that rejects with is thrown. An option `signal` is refused
 /// (`ERR_INVALID_ARG_VALUE`), as nothing can abort a thread that is blocked, and so are `ifVersion` and `backup`. Objects in stores
-/// are `ERR_ATOMIC_UNSUPPORTED`.
+/// are `ERR_ATOMIC_UNSUPPORTED`. Where no file descriptor is free (`EMFILE`, `ENFILE`) it tries again for a tenth of a second, and not for ten
+/// seconds, as nobody can close one meanwhile on this thread.
 ///
 /// It waits for no call of this process, because that could wait for the blocked thread: it comes before all that have not begun to
 /// write. An {@link atomicWrite} of the file that was called before and has not written yet is not carried out, unless with `'wx'`: it
@@ -24,7 +25,9 @@ use crate::js::value::{Encoding, Result, args, path, promise, raw};
 /// has not been written runs again, on the new content. Batches, transactions and `AtomicFile`s that end later replace it.
 ///
 /// Inside the function of a call for the file, and while this program holds its lock ({@link acquireIndexLock}), it throws
-/// `ERR_ATOMIC_REENTRANT`. Locks of other processes are not waited for, as {@link atomicWrite} does not.
+/// `ERR_ATOMIC_REENTRANT`. In handlers of `process.on('exit')` it writes all the same, also where a worker thread exits and another thread has
+/// the lock: what the function would have returned, and what is done under the lock, is not waited for. Locks of other
+/// processes are not waited for, as {@link atomicWrite} does not.
 #[napi(
     ts_args_type = "path: PathLike, data: Data, options?: WriteSyncOptions | BufferEncoding | null",
     ts_return_type = "WriteResult"
@@ -53,7 +56,8 @@ fn write<'env>(
     }
     let Checked { commit, mkdir } = options.check(env)?;
     let data = Encoding::parse(env, options.encoding.as_ref())?.copy(env, data)?;
-    match now::write(path.absolute, data, &commit, mkdir, &inside::current(env)) {
+    let inside = if inside::is_exiting(env) { None } else { Some(inside::current(env)) };
+    match now::write(path.absolute, data, &commit, mkdir, inside.as_ref()) {
         Ok(receipt) => raw::to_js(env, WriteResult::from(receipt)),
         Err(failure) => Err(from_engine(env, &failure, &path.shown, || None)),
     }

@@ -20,8 +20,9 @@ use crate::js::value::{Result, args, path, promise, raw};
 /// before anything else. It **blocks** the event loop meanwhile. It takes no lock and waits for no other call, so it sees the
 /// last version that has its name, whatever is under way.
 ///
-/// Options, result and errors are those of {@link readIndex}; what that rejects with is thrown. A `schema` or `migrate` that returns a
-/// promise is refused (`ERR_INVALID_ARG_VALUE`). Objects in stores are `ERR_ATOMIC_UNSUPPORTED`.
+/// Options, result and errors are those of {@link readIndex}; what that rejects with is thrown. Where no file descriptor is free (`EMFILE`,
+/// `ENFILE`) it tries again for a tenth of a second, and not for ten seconds, as nobody can close one meanwhile on this thread.
+/// A `schema` or `migrate` that returns a promise is refused (`ERR_INVALID_ARG_VALUE`). Objects in stores are `ERR_ATOMIC_UNSUPPORTED`.
 #[napi(
     ts_generic_types = "T = any",
     ts_args_type = "path: PathLike, options?: ReadIndexSyncOptions<T> | null",
@@ -45,7 +46,7 @@ fn read<'env>(env: &'env Env, path: &Unknown<'env>, options: Unknown<'env>) -> R
     let read: Read = Rc::new(move |env, suffix| {
         let shown = format!("{}{suffix}", path.shown);
         let job = ReadJob::new(with_suffix(&path.absolute, suffix), options.clone());
-        let read = blocking::run(job).map_err(|error| from_engine(env, &error, &shown, || None))?;
+        let read = blocking::run_briefly(job).map_err(|error| from_engine(env, &error, &shown, || None))?;
         IndexRead::of(env, &format, read.as_ref(), initial.as_deref(), options.numbers, &shown)
     });
     if with_backups {

@@ -109,6 +109,12 @@ pub fn current(env: &Env) -> Inside {
     inside.map(|inside| Inside::clone(inside)).unwrap_or_default()
 }
 
+/// Whether the thread runs the handlers of `exit`: no function that it was inside of goes on after them.
+pub fn is_exiting(env: &Env) -> bool {
+    let exiting = raw::global(env, c"process").and_then(|process| raw::get(env, &process, c"_exiting"));
+    exiting.ok().and_then(|exiting| raw::from_js::<bool>(env, &exiting)).unwrap_or(false)
+}
+
 /// The rank among all calls for one that is made now.
 pub fn ticket(env: &Env) -> Ticket {
     Ticket::take().inside(current(env))

@@ -128,6 +128,18 @@ pub fn run<J: Job>(job: J) -> Result<J::Output> {
     drive(job, Retry::default())
 }
 
+/// As [`run`], on a thread that serves others: what the machine lacks, such as a descriptor, counts as lacking for good after
+/// a tenth of a second.
+///
+/// # Errors
+/// Those of the job.
+///
+/// # Panics
+/// As [`run`].
+pub fn run_briefly<J: Job>(job: J) -> Result<J::Output> {
+    drive(job, Retry::brief())
+}
+
 fn drive<J: Job>(mut job: J, mut retry: Retry) -> Result<J::Output> {
     loop {
         job = match job.run() {

@@ -23,13 +23,19 @@ use crate::write::published::Settled;
 /// # Errors
 /// Whatever fails first; the old file stands, unless [`Error::committed`](crate::error::Error::committed).
 /// [`ErrorKind::Reentrant`] inside the function of a call for the file, and [`ErrorKind::Held`] while this process has its lock:
-/// waiting would be for ever.
-pub fn write(path: PathBuf, data: Data, options: &Options, mkdir: bool, inside: &Inside) -> Result<Receipt> {
+/// waiting would be for ever. `inside` is `None` for the last words of a thread that ends: what has the file then is not heard of again.
+pub fn write(
+    path: PathBuf,
+    data: Data,
+    options: &Options,
+    mkdir: bool,
+    inside: Option<&Inside>,
+) -> Result<Receipt> {
     let data = data.into_bytes()?;
     // Only the rank: a ticket would hold up other calls.
     let rank = Ticket::take().rank();
     let call = Call { path, data, options, mkdir, inside, rank };
-    let (mut retry, mut moves) = (Retry::default(), 0);
+    let (mut retry, mut moves) = (Retry::brief(), 0);
     loop {
         match call.attempt(moves > 0) {
             Err(error) if error.is_transient() && !retry.is_over() => thread::sleep(retry.pause()),
@@ -46,7 +52,7 @@ struct Call<'call> {
     data: Vec<u8>,
     options: &'call Options,
     mkdir: bool,
-    inside: &'call Inside,
+    inside: Option<&'call Inside>,
     rank: Rank,
 }
 
@@ -62,9 +68,11 @@ impl Call<'_> {
         let exclusive = self.options.exclusive && !again;
         let target = resolve(&self.path, Resolve { mkdir: self.mkdir, exclusive })?;
         let key = target.key();
-        self.inside.check_free(&key)?;
-        if Held::is_one(&key) {
-            return Err(ErrorKind::Held.into());
+        if let Some(inside) = self.inside {
+            inside.check_free(&key)?;
+            if Held::is_one(&key) {
+                return Err(ErrorKind::Held.into());
+            }
         }
         let committing = Committing::begin(&key);
         let published = match commit::publish(&target, &self.data, self.options, &Cancel::default()) {
