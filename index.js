@@ -100,8 +100,9 @@ function line({ function: name, path, milliseconds, steps }, code) {
 function shown(path) {
   if (path === undefined) return ''
   try {
-    const text = path instanceof URL ? path.href : Buffer.isBuffer(path) ? path.toString() : path
-    return inspect(text, { breakLength: Number.POSITIVE_INFINITY, customInspect: false, depth: 0 })
+    const text = (one) => (one instanceof URL ? one.href : Buffer.isBuffer(one) ? one.toString() : one)
+    const all = Array.isArray(path) ? path.map(text) : text(path)
+    return inspect(all, { breakLength: Number.POSITIVE_INFINITY, customInspect: false, depth: 0 })
   } catch {
     return '(no path)'
   }
@@ -202,11 +203,12 @@ function missing(platform, cause) {
 }
 
 function refused(platform, cause) {
-  const [, version] = /version .GLIBC_([\d.]+). not found/.exec(cause.message) ?? []
+  const [, version] = /version .GLIBC_(\w[\w.]*). not found/.exec(cause.message) ?? []
   if (version) {
+    const needed = /^\d/.test(version) ? `glibc ${version}` : `a glibc with GLIBC_${version}`
     return failure(
       platform,
-      `it needs glibc ${version}, and this system has an older one`,
+      `it needs ${needed}, and this system has an older one`,
       'Run it on a newer system, or, if you have built it yourself, build it on this one.',
       cause,
     )

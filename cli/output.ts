@@ -168,6 +168,12 @@ export const plural = (count: number, one: string, many = `${one}s`): string =>
 export const withoutAdvice = ({ message }: Error): string =>
   message.replace(/; repair it, or have a backup.*$/s, '')
 
+/** The same, with the path that the advice ends with. */
+export function fault(error: AtomicError): string {
+  const text = withoutAdvice(error)
+  return text === error.message || error.path === undefined ? text : `${text}, '${error.path}'`
+}
+
 /** What a write did, for people. */
 export function wrote(out: Output, path: string, result: WriteResult): string {
   const { green, yellow } = out.colors

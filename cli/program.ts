@@ -12,6 +12,7 @@ import { sweep } from './commands/sweep'
 import { update } from './commands/update'
 import { watch } from './commands/watch'
 import { write } from './commands/write'
+import { print } from './run'
 
 const AFTER = `
 Exit codes: 0 done; 1 failed, or check has found a problem; 2 wrong usage. A
@@ -37,7 +38,8 @@ export function program(): Command {
     .addHelpText('after', AFTER)
     .exitOverride()
     .configureOutput({
-      outputError: (text, print) => print(text.replace(/^error: /, 'atomic: ')),
+      writeOut: print,
+      outputError: (text, write) => write(text.replace(/^error: /, 'atomic: ')),
       // The terminal's, and without one the same everywhere.
       getOutHelpWidth: () => Math.min(process.stdout.columns ?? 80, 100),
       getErrHelpWidth: () => 80,

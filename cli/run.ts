@@ -6,7 +6,7 @@
 import { constants } from 'node:os'
 import type { AtomicError } from '@pipeline/atomic'
 import { quoted } from './check/finding'
-import { Output, type OutputOptions, withoutAdvice } from './output'
+import { fault, Output, type OutputOptions } from './output'
 
 export const EXIT_FAILED = 1
 export const EXIT_USAGE = 2
@@ -85,12 +85,24 @@ function endOnSignals(controller: AbortController): void {
 }
 
 function endWithoutReader(stream: NodeJS.WriteStream, controller: AbortController): void {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    const gone = error.code === 'EPIPE' || error.code === 'ERR_STREAM_DESTROYED'
-    controller.abort(
-      gone ? new Interrupted('SIGPIPE') : new Failure(`Standard output: ${error.message}`, error.code),
-    )
+  stream.on('error', (error: NodeJS.ErrnoException) => controller.abort(reasonOf(error)))
+}
+
+/** Why nothing more can be written to standard output. */
+function reasonOf({ code, message }: NodeJS.ErrnoException): Interrupted | Failure {
+  const gone = code === 'EPIPE' || code === 'ERR_STREAM_DESTROYED'
+  return gone ? new Interrupted('SIGPIPE') : new Failure(`Standard output: ${message}`, code)
+}
+
+/** Prints what no command surrounds, such as help. */
+export function print(text: string): void {
+  process.stdout.once('error', (error) => {
+    const reason = reasonOf(error)
+    if (reason instanceof Interrupted) endBy(reason.by)
+    new Output({}).fail(reason)
+    process.exit(EXIT_FAILED)
   })
+  process.stdout.write(text)
 }
 
 /** By the signal itself, so that a shell sees it and ends its own loop; Node.js cannot die of SIGPIPE. */
@@ -106,9 +118,9 @@ function drained(stream: NodeJS.WriteStream): Promise<void> {
 
 /** A broken index: the package's own message names functions. */
 function byCommand(error: AtomicError): string {
-  const fault = withoutAdvice(error)
-  if (fault === error.message || error.path === undefined) return error.message
-  return `${fault}, '${error.path}'; repair it, or have a good backup put back by: atomic recover ${quoted(error.path)}`
+  const text = fault(error)
+  if (text === error.message || error.path === undefined) return error.message
+  return `${text}; repair it, or have a good backup put back by: atomic recover ${quoted(error.path)}`
 }
 
 /** Says what is wrong, and returns the exit code. */

@@ -6,7 +6,7 @@ import { copyFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync 
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { addTarget } from './check/targets.mjs'
-import { aboveGlibc } from './platforms/elf.mjs'
+import { beyondGlibc } from './platforms/elf.mjs'
 import { binaries, complaintOfSize, fileOf, GLIBC_FLOOR, targets, wayTo } from './platforms/targets.mjs'
 import { linkerTools } from './platforms/tools.mjs'
 import { sharedLibrary } from './prepare.mjs'
@@ -67,7 +67,7 @@ async function make(/** @type {string} */ target) {
   const file = fileOf(target)
   copyFileSync(library.path, join(binaries, file))
   const content = readFileSync(library.path)
-  const above = isGlibc ? aboveGlibc(content, GLIBC_FLOOR) : []
+  const above = isGlibc ? beyondGlibc(content, GLIBC_FLOOR) : []
   const problem = above.length ? `it needs ${above.join(', ')}` : complaintOfSize(join(binaries, file))
   if (problem) return { target, done: 'failed', note: problem }
   const isOther = Object.keys(process.env).some((name) => name.startsWith('CARGO_PROFILE_'))

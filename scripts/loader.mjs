@@ -154,11 +154,12 @@ function missing(platform, cause) {
 }
 
 function refused(platform, cause) {
-  const [, version] = /version .GLIBC_([\\d.]+). not found/.exec(cause.message) ?? []
+  const [, version] = /version .GLIBC_(\\w[\\w.]*). not found/.exec(cause.message) ?? []
   if (version) {
+    const needed = /^\\d/.test(version) ? \`glibc \${version}\` : \`a glibc with GLIBC_\${version}\`
     return failure(
       platform,
-      \`it needs glibc \${version}, and this system has an older one\`,
+      \`it needs \${needed}, and this system has an older one\`,
       'Run it on a newer system, or, if you have built it yourself, build it on this one.',
       cause,
     )

@@ -6,20 +6,14 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { drawBuilt, readBuilt } from './build-all.mjs'
 import { platform, platformOf } from './loader.mjs'
+import { gapOf } from './platforms/gaps.mjs'
 import { findWine, machines, wineFolder } from './platforms/machines.mjs'
 import { binaries, fileOf, targets } from './platforms/targets.mjs'
 import { linkerTools } from './platforms/tools.mjs'
 import { Complaint, root, run, runAsScript, runCargo, withTemporaryFolder } from './tools.mjs'
 
-/** What came of one thing tried: an empty problem is none. @typedef {{ name: string, problem: string, by?: string }} Check */
+/** @typedef {import('./platforms/gaps.mjs').Check} Check */
 /** @typedef {{ title: string, skipped?: string, checks: Check[] }} Result */
-
-/** What Wine lacks, by the name of the check that finds it so. What Windows has is not given up for that. @type {Record<string, string>} */
-const GAPS_OF_WINE = {
-  'updates of an index': 'Wine 8 has no rename with POSIX semantics, and another handle has the file open',
-  'a file that is read by another handle': 'Wine 8 has no rename with POSIX semantics',
-  'a path of 400 characters': 'opening it is EIO there; on Windows it was not tried',
-}
 
 const script = join(root, 'scripts/platforms/smoke.cjs')
 
@@ -106,8 +100,7 @@ async function attempt(/** @type {string} */ title, /** @type {() => Promise<Che
   }
 }
 
-const isFailure = ({ name = '', problem = '', by = '' }) =>
-  problem !== '' && !(by === 'Wine' && name in GAPS_OF_WINE)
+const isFailure = (/** @type {Check} */ check) => check.problem !== '' && gapOf(check) === undefined
 
 function drawResult(/** @type {Result} */ { title, skipped, checks }) {
   if (skipped !== undefined) return `- ${title}: skipped (${skipped}).`
@@ -116,7 +109,7 @@ function drawResult(/** @type {Result} */ { title, skipped, checks }) {
   const failed = checks.filter(isFailure)
   return [
     `- ${title}: ${held} of ${checks.length}.`,
-    ...gaps.map(({ name }) => `  - Not on Wine: ${name}: ${GAPS_OF_WINE[name]}.`),
+    ...gaps.map((check) => `  - Not on Wine: ${check.name}: ${gapOf(check)}.`),
     ...failed.map(({ name, problem }) => `  - Failed: ${name}: ${problem}.`),
   ].join('\n')
 }

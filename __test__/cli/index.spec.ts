@@ -171,7 +171,7 @@ test('recover puts the newest good backup back, keeps what was broken, and does 
     code: 1,
     stdout: '',
     stderr: expect.stringMatching(
-      /ERR_ATOMIC_CORRUPT_INDEX: .*; no backup is good: repair it by hand, or begin anew with --initial '{}'\n$/,
+      /ERR_ATOMIC_CORRUPT_INDEX: .*, 'alone\.json'; no backup is good: repair it by hand, or begin anew with --initial '{}'\n$/,
     ),
   })
   expect(missing.stderr).toMatch(/ENOENT.*; no backup is good: begin anew with --initial '{}'\n$/)

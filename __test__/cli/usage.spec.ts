@@ -1,12 +1,13 @@
 // Help, its page in docs/, and what wrong usage answers.
 
+import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import { program } from '../../cli/program'
 import { root } from '../../scripts/tools.mjs'
 import { test } from '../helpers/test'
-import { atomic } from './support'
+import { atomic, program as cli } from './support'
 
 function helpOf(name: string): string {
   let text = ''
@@ -61,6 +62,15 @@ test('wrong usage exits with 2, says why, and where help is', async ({ dir }) =>
     expect(stderr).toMatch(message)
   })
   await Promise.all(runs)
+})
+
+test('help ends quietly when its reader goes away, and says why it cannot be written', ({ dir }) => {
+  const run =
+    'exec 3> >(exec true); wait $!; "$0" "$1" --help >&3; echo $?; "$0" "$1" --help >/dev/full; echo $?'
+  const output = execFileSync('bash', ['-c', `(${run}) 2>&1`, process.execPath, cli()], { cwd: dir })
+  expect(`${output}`).toMatch(
+    process.platform === 'linux' ? /^141\natomic: Standard output: ENOSPC.*\n1\n$/ : /^141\n/,
+  )
 })
 
 test('help and version are what was asked for, on standard output', async ({ dir }) => {

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { build } from 'esbuild'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { platform } from '../../scripts/loader.mjs'
-import { aboveGlibc, neededVersions } from '../../scripts/platforms/elf.mjs'
+import { beyondGlibc, neededVersions } from '../../scripts/platforms/elf.mjs'
 import { root, runNode } from '../../scripts/tools.mjs'
 
 const addon = `atomic.${platform()}.node`
@@ -28,7 +28,7 @@ afterEach(() => rmSync(project, { recursive: true, force: true }))
 
 function installAddon(content: Uint8Array | string) {
   const folder = join(project, 'node_modules', platformPackage)
-  mkdirSync(folder)
+  mkdirSync(folder, { recursive: true })
   copyFileSync(join(root, 'npm', platform(), 'package.json'), join(folder, 'package.json'))
   writeFileSync(join(folder, addon), content)
 }
@@ -134,17 +134,20 @@ describe('the loader says what is wrong and what to do', () => {
         .filter((name) => /^GLIBC_2\.\d\d$/.test(name))
         .sort()
         .at(-1) ?? ''
-    expect(aboveGlibc(binary, '2.0')).toContain(newest)
-    const newer = newest.replace(/\d\d$/, '99')
-    binary.write(newer, binary.indexOf(`\0${newest}\0`) + 1, 'latin1')
-    expect(aboveGlibc(binary, '2.98')).toEqual([newer])
-    installAddon(binary)
-    const { code, message } = await loadingError()
-    expect(code).toBe('ERR_ATOMIC_NO_ADDON')
-    expect(message).toBe(
-      `@pipeline/atomic cannot be loaded on ${platform()}: it needs glibc 2.99, and this system has an older one.\n` +
-        'Run it on a newer system, or, if you have built it yourself, build it on this one.',
-    )
+    expect(beyondGlibc(binary, '2.0')).toContain(newest)
+    const at = binary.indexOf(`\0${newest}\0`) + 1
+    const wanted = { 'GLIBC_2.99': 'glibc 2.99', GLIBC_ABI_: 'a glibc with GLIBC_ABI_' }
+    for (const [newer, needed] of Object.entries(wanted)) {
+      binary.write(newer, at, 'latin1')
+      expect(beyondGlibc(binary, '2.98')).toEqual([newer])
+      installAddon(binary)
+      const { code, message } = await loadingError()
+      expect(code).toBe('ERR_ATOMIC_NO_ADDON')
+      expect(message).toBe(
+        `@pipeline/atomic cannot be loaded on ${platform()}: it needs ${needed}, and this system has an older one.\n` +
+          'Run it on a newer system, or, if you have built it yourself, build it on this one.',
+      )
+    }
   })
 })
 

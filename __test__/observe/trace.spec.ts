@@ -362,10 +362,14 @@ describe('listening', () => {
 })
 
 describe('NODE_DEBUG=pipeline-atomic', () => {
-  const calls = async ({ atomicWrite, atomicWriteAll, atomicIndexUpdate }: Remote, dir: string) => {
+  const calls = async (
+    { atomicWrite, atomicWriteAll, atomicIndexUpdate, withIndexLock }: Remote,
+    dir: string,
+  ) => {
     await atomicWrite(`${dir}/a\nb`, 'x')
     await atomicWriteAll([{ path: `${dir}/c`, data: 'c' }])
     await atomicWrite(dir, 'x').catch(() => {})
+    await withIndexLock([Buffer.from(`${dir}/j`), new URL(`file://${dir}/k`)], () => {})
     const isTrap = (name: string) => ({
       [name]() {
         throw new Error(name)
@@ -397,7 +401,7 @@ describe('NODE_DEBUG=pipeline-atomic', () => {
     expect(loud).toStrictEqual(silent)
     expect(silent).toStrictEqual([expect.stringContaining('"path"'), true, 'a\nb'])
     const shown = lines.trimEnd().split('\n')
-    expect(shown).toHaveLength(6)
+    expect(shown).toHaveLength(7)
     const time = String.raw`\d+\.\d{3}`
     expect(shown[0]).toMatch(
       new RegExp(
@@ -406,8 +410,9 @@ describe('NODE_DEBUG=pipeline-atomic', () => {
     )
     expect(shown[1]).toMatch(new RegExp(`: atomicWriteAll ${time} ms \\(`))
     expect(shown[2]).toMatch(new RegExp(`: atomicWrite '${dir}' EISDIR ${time} ms \\(resolve ${time}\\)$`))
-    expect(shown[3]).toMatch(new RegExp(`: atomicWrite \\(no path\\) ERR_INVALID_ARG_TYPE ${time} ms$`))
-    for (const line of shown.slice(4)) {
+    expect(shown[3]).toContain(`: withIndexLock [ '${dir}/j', 'file://${dir}/k' ] `)
+    expect(shown[4]).toMatch(new RegExp(`: atomicWrite \\(no path\\) ERR_INVALID_ARG_TYPE ${time} ms$`))
+    for (const line of shown.slice(5)) {
       expect(line).toMatch(new RegExp(`: atomicIndexUpdate '${dir}/i' failed ${time} ms \\(`))
     }
     expect(readFileSync(join(dir, 'c'), 'utf8')).toBe('c')

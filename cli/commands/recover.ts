@@ -19,7 +19,7 @@ import {
   shared,
   told,
 } from '../options'
-import { named, type Output, type OutputOptions, table, withoutAdvice } from '../output'
+import { fault, named, type Output, type OutputOptions, table, withoutAdvice } from '../output'
 import { run, UsageError } from '../run'
 import { loadSchema } from '../schema'
 
@@ -96,7 +96,7 @@ function sayHowToBegin(error: AtomicError): void {
   const isMissing = error.code === 'ENOENT' && error.syscall === 'open'
   if (!isMissing && !/^ERR_ATOMIC_(CORRUPT_INDEX|SCHEMA)$/.test(error.code)) return
   const todo = isMissing ? 'no backup is good:' : 'no backup is good: repair it by hand, or'
-  error.message = `${withoutAdvice(error)}; ${todo} begin anew with --initial '{}'`
+  error.message = `${fault(error)}; ${todo} begin anew with --initial '{}'`
 }
 
 function aboutIndex(

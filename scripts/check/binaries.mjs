@@ -2,7 +2,7 @@
 
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { aboveGlibc } from '../platforms/elf.mjs'
+import { beyondGlibc } from '../platforms/elf.mjs'
 import { binaries, fileOf, GLIBC_FLOOR, released } from '../platforms/targets.mjs'
 
 export function checkBinaries(folder = binaries) {
@@ -13,7 +13,7 @@ export function checkBinaries(folder = binaries) {
   if (files.length === 0) return { skipped: 'no binaries: npm run build:all makes them' }
   return files
     .flatMap((file) =>
-      aboveGlibc(readFileSync(join(folder, file)), GLIBC_FLOOR).map(
+      beyondGlibc(readFileSync(join(folder, file)), GLIBC_FLOOR).map(
         (version) => `${file} needs ${version}, and is to load with glibc ${GLIBC_FLOOR}`,
       ),
     )

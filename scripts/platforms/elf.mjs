@@ -51,16 +51,22 @@ function readSections(/** @type {Buffer} */ file) {
   })
 }
 
-/** The versions of glibc that a file needs above `floor` (`2.17`). */
-export function aboveGlibc(/** @type {Buffer} */ file, /** @type {string} */ floor) {
+/**
+ * What keeps a file from loading with the glibc of a `floor` (`2.17`): versions above it, and names that tell no version, such as
+ * `GLIBC_PRIVATE` and `GLIBC_ABI_DT_RELR`, which is of 2.36. A file that says nothing of the C library has not been understood.
+ */
+export function beyondGlibc(/** @type {Buffer} */ file, /** @type {string} */ floor) {
+  const needed = neededVersions(file)
+  if (!needed['libc.so.6']?.length) return ['an unknown version of libc.so.6']
   const numbers = (/** @type {string} */ version) => version.split('.').map(Number)
-  const [most = 0, least = 0] = numbers(floor)
-  return Object.values(neededVersions(file))
+  const [most = 0, least = 0, last = 0] = numbers(floor)
+  return Object.values(needed)
     .flat()
     .filter((name) => {
-      const version = /^GLIBC_([\d.]+)$/.exec(name)?.[1]
-      if (version === undefined) return false
-      const [major = 0, minor = 0] = numbers(version)
-      return major > most || (major === most && minor > least)
+      if (!name.startsWith('GLIBC_')) return false
+      const version = /^GLIBC_(\d+(?:\.\d+)+)$/.exec(name)?.[1]
+      if (version === undefined) return true
+      const [major = 0, minor = 0, patch = 0] = numbers(version)
+      return (major - most || minor - least || patch - last) > 0
     })
 }

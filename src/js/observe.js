@@ -95,8 +95,9 @@ function line({ function: name, path, milliseconds, steps }, code) {
 function shown(path) {
   if (path === undefined) return ''
   try {
-    const text = path instanceof URL ? path.href : Buffer.isBuffer(path) ? path.toString() : path
-    return inspect(text, { breakLength: Number.POSITIVE_INFINITY, customInspect: false, depth: 0 })
+    const text = (one) => (one instanceof URL ? one.href : Buffer.isBuffer(one) ? one.toString() : one)
+    const all = Array.isArray(path) ? path.map(text) : text(path)
+    return inspect(all, { breakLength: Number.POSITIVE_INFINITY, customInspect: false, depth: 0 })
   } catch {
     return '(no path)'
   }

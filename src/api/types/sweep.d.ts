@@ -28,7 +28,10 @@ export type KeptReason = 'in-use' | 'recent' | 'pending' | 'only-copy' | 'undeci
 
 /** Something that a process has left behind, or is about to remove itself. */
 export interface Leftover {
-  /** Where it is: the directory as it was given, and the way from there. Bytes that are no UTF-8 are replaced by U+FFFD. */
+  /**
+   * Where it is: the directory as it was given, and the way from there. Of a relative directory whose bytes are no UTF-8 it is the
+   * absolute path. Bytes that are no UTF-8 are replaced by U+FFFD.
+   */
   path: string
   /** The bytes of the path, only if they are no UTF-8: what functions of `node:fs` find it by. It is absolute if those of the directory are none. */
   rawPath?: Buffer

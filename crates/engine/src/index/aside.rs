@@ -99,7 +99,7 @@ fn give_name(
 fn flush(to: &Target, broken: &Snapshot, options: &Options) -> Result<()> {
     if options.flush {
         // The program that wrote it may not have flushed it. What a disk cannot read need not be written to it.
-        match flush::file(&broken.file).named("fsync") {
+        match broken.file.with(|file| flush::file(file).named("fsync")) {
             Err(error) if broken.fault.as_ref().is_none_or(|fault| fault.code() != "EIO") => {
                 return Err(error);
             }

@@ -72,7 +72,7 @@ impl<'a> Backup<'a> {
             if can_move(&index.dir, &backup.to.dir)? {
                 // The program that wrote it may not have flushed it. (An overlay flushes a copy of it: see below.)
                 if options.commit.flush && !index.dir.file_system().copies_up {
-                    flush::file(&old.file).named("fsync")?;
+                    old.file.with(|file| flush::file(file).named("fsync"))?;
                 }
                 return Ok(Some(backup));
             }
@@ -130,9 +130,9 @@ impl<'a> Backup<'a> {
             Way::Move => {
                 // With a temp name it is an orphan to a sweeper, but for this. If another process has locked it, that
                 // lock serves too.
-                sys::hold(&old.file);
+                old.file.handle().map(sys::hold);
                 let moved = exchange_and_move(finished, staged, index, &to, options.flush, plan.generations);
-                sys::release(&old.file);
+                old.file.handle().map(sys::release);
                 match moved {
                     // Nothing has changed.
                     Err(error) if error.errno_of("rename").is_some_and(sys::cannot_exchange) => {

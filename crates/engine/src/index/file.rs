@@ -23,6 +23,7 @@ use crate::index::backup::{self, Backup};
 use crate::index::format::Format;
 pub use crate::index::options::{BackupOptions, Numbers, UpdateOptions};
 pub use crate::index::snapshot::Snapshot;
+use crate::index::source::Source;
 use crate::index::text::Text;
 use crate::index::{cache, json};
 use crate::lock::index_lock::{FileLock, IndexLock};
@@ -147,16 +148,20 @@ impl IndexFile {
     ) -> Result<Option<Settled>> {
         json::check_length(text, options.longest)?;
         options.format.check_made(text)?;
-        if let Some(old) = &*expected
-            && old.says(text, options, cancel)?
-        {
-            if !is_version(self.held.target.existing()?.as_ref(), Some(old)) {
+        if let Some(old) = &*expected {
+            let says = old.says(text, options, cancel);
+            // What could not be compared may have been changed: then that is the answer.
+            if !matches!(says, Ok(false)) && !is_version(self.held.target.existing()?.as_ref(), Some(old)) {
                 return Ok(None);
             }
-            let bytes = old.version.size;
-            let target = &self.held.target;
-            let receipt = unchanged::confirm(target, &old.file, bytes, &options.commit, Level::Cache)?;
-            return Ok(Some(Settled::new(receipt, !target.is_moved())));
+            if says? {
+                let bytes = old.version.size;
+                let target = &self.held.target;
+                let receipt = old
+                    .file
+                    .with(|file| unchanged::confirm(target, file, bytes, &options.commit, Level::Cache))?;
+                return Ok(Some(Settled::new(receipt, !target.is_moved())));
+            }
         }
         let publish = |_| {
             let _committing = Committing::begin(&self.held.target.key());
@@ -172,8 +177,8 @@ impl IndexFile {
             let checked = old.as_ref().and_then(|old| old.checked_after(&text));
             cache::keep(self.held.target.key(), state, text, checked);
         }
-        if let Some(old) = old {
-            deferred_close::close(old.file);
+        if let Some(file) = old.and_then(|old| old.file.into_handle()) {
+            deferred_close::close(file);
         }
         Ok(Some(settled))
     }
@@ -295,7 +300,9 @@ pub(crate) fn read(target: &Target, options: &UpdateOptions) -> Result<Option<Sn
     if kind != Kind::File {
         return Err(ErrorKind::NotRegular { what: "not the file that it was a moment ago" }.into());
     }
-    match read_text(target, &mut file, version.size, options) {
+    let read = read_text(target, &mut file, version.size, options);
+    let file = Source::new(target, file, &version);
+    match read {
         Ok((text, checked)) => Ok(Some(Snapshot { text, checked, fault: None, version, file })),
         Err(error) if options.anyway && error.is_old_texts_fault() => {
             let text = Text::new(String::new(), false, options.format);

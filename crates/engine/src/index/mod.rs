@@ -20,6 +20,7 @@ pub mod read_job;
 pub mod restore_job;
 mod same;
 mod snapshot;
+mod source;
 pub mod store;
 pub mod text;
 mod tokens;

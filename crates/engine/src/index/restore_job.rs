@@ -165,7 +165,7 @@ impl Row<'_> {
             }
         }
         if self.options.flush {
-            flush::file(&old.file).named("fsync")?;
+            old.file.with(|file| flush::file(file).named("fsync"))?;
             self.newest.dir.sync()?;
         }
         Ok(())

@@ -1,6 +1,5 @@
-//! One version of an index, held open.
+//! One version of an index, and its file.
 
-use std::fs::File;
 use std::io::{Read, Seek};
 
 use crate::cancel::Cancel;
@@ -10,6 +9,7 @@ use crate::index::json;
 use crate::index::number;
 use crate::index::options::{Numbers, UpdateOptions};
 use crate::index::same::{self, Comparison};
+use crate::index::source::Source;
 use crate::index::text::Text;
 use crate::process::room;
 use crate::sys::Version;
@@ -30,7 +30,7 @@ pub struct Snapshot {
     /// Why it cannot be taken, if it is to be replaced all the same.
     pub fault: Option<Box<Error>>,
     pub(crate) version: Version,
-    pub(crate) file: File,
+    pub(super) file: Source,
 }
 
 impl Snapshot {
@@ -62,7 +62,7 @@ impl Snapshot {
             return self.holds(text, cancel);
         }
         let size = usize::try_from(self.version.size).unwrap_or(usize::MAX);
-        let common = verify::common(&self.file, text, cancel)?;
+        let common = self.file.with(|file| verify::common(file, text, cancel))?;
         if common == text.len() && common == size {
             return Ok(true);
         }
@@ -72,7 +72,7 @@ impl Snapshot {
             cancel.check()?;
             let mut window = room(length);
             window.resize(length, 0);
-            let got = verify::read_fully(&self.file, &mut window, start as u64)?;
+            let got = self.file.with(|file| verify::read_fully(file, &mut window, start as u64))?;
             // Less than asked for: the file was cut meanwhile.
             let whole = got < length || start + got >= size;
             match same::compare(&window[..got], &text[start..], *numbers, whole) {
@@ -91,15 +91,16 @@ impl Snapshot {
     /// Whether the bytes of its file are these.
     fn holds(&self, text: &[u8], cancel: &Cancel) -> Result<bool> {
         let has_size = self.version.size == text.len() as u64;
-        Ok(has_size && verify::common(&self.file, text, cancel)? == text.len())
+        Ok(has_size && self.file.with(|file| verify::common(file, text, cancel))? == text.len())
     }
 
     /// All of its bytes.
     pub(crate) fn bytes(&self) -> Result<Vec<u8>> {
         let mut bytes = room(usize::try_from(self.version.size).unwrap_or(0) + 1);
-        let mut file = &self.file;
-        file.rewind().named("lseek")?;
-        file.read_to_end(&mut bytes).named("read")?;
+        self.file.with(|mut file| {
+            file.rewind().named("lseek")?;
+            file.read_to_end(&mut bytes).named("read")
+        })?;
         Ok(bytes)
     }
 }

@@ -150,6 +150,10 @@ impl How {
             }
             Ok(None) if target.is_moved() => self.again(turn),
             Ok(None) => self.missing(),
+            Err(error) if error.errno_of("unlink").is_some_and(sys::is_transient) => {
+                let stage = Stage::Ready(target.real_path(), turn);
+                Step::Again(RemoveJob { stage, how: self }, error)
+            }
             Err(error) => Step::Done(Err(error)),
         }
     }

@@ -36,6 +36,9 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::os::fd::AsRawFd;
 
+/// Whether a file can be replaced while this process has it open.
+pub const REPLACES_OPEN_FILES: bool = true;
+
 /// Marks a file as in use, for as long as it is open: a lock, which dies with its process. `false`
 /// when another process has it.
 ///

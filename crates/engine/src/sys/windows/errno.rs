@@ -63,7 +63,7 @@ pub(in crate::sys) fn posix_errno(error: &io::Error) -> i32 {
 
 /// Errors that pass by themselves.
 pub fn is_transient(errno: i32) -> bool {
-    matches!(errno, EMFILE | EAGAIN)
+    matches!(errno, EMFILE | EAGAIN | SHARING_VIOLATION | LOCK_VIOLATION)
 }
 
 /// ERROR_HANDLE_DISK_FULL, ERROR_DISK_FULL, ERROR_DISK_QUOTA_EXCEEDED.

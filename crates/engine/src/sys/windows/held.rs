@@ -1,29 +1,38 @@
 //! Files that others hold. A program that opens a file without `FILE_SHARE_DELETE`, as most do, keeps it from being replaced and
 //! removed; virus scanners, indexers and backups do so for some milliseconds after each change. POSIX knows no such thing.
 
+use std::fs::OpenOptions;
 use std::io;
+use std::os::windows::fs::OpenOptionsExt;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::errno::{EPERM, LOCK_VIOLATION, SHARING_VIOLATION};
 
-/// How long to try. A scanner is done long before; a program that keeps the file open is to be told of soon.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a call about a file is tried again in place, on a worker that others want. What takes longer passes for the job: it
+/// waits on a timer, and tries again from there.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// The same for a directory, of which nothing tells whether others hold it or the user may not rename it.
+const PATIENCE_WITH_DIRECTORIES: Duration = Duration::from_millis(200);
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
+/// The right to remove or rename a file.
+const DELETE: u32 = 0x0001_0000;
+
 /// Calls again while somebody holds what the call is about. Windows says the same, `ERROR_ACCESS_DENIED`, of a file that is held,
 /// of one that is being removed, and of one that this user may not touch: `may_be_held` is asked then.
-pub fn patiently(
+fn patiently(
+    patience: Duration,
     mut call: impl FnMut() -> io::Result<()>,
-    may_be_held: impl Fn(&io::Error) -> bool,
+    may_be_held: impl Fn() -> bool,
 ) -> io::Result<()> {
     let start = Instant::now();
     let mut pause = FIRST_PAUSE;
     loop {
         match call() {
-            Err(error) if start.elapsed() < PATIENCE && is_passing(&error, &may_be_held) => {
+            Err(error) if start.elapsed() < patience && is_passing(&error, &may_be_held) => {
                 sleep(pause);
                 pause = (2 * pause).min(LONGEST_PAUSE);
             }
@@ -32,26 +41,34 @@ pub fn patiently(
     }
 }
 
-fn is_passing(error: &io::Error, may_be_held: impl Fn(&io::Error) -> bool) -> bool {
+fn is_passing(error: &io::Error, may_be_held: impl Fn() -> bool) -> bool {
     match error.raw_os_error() {
         Some(SHARING_VIOLATION | LOCK_VIOLATION) => true,
-        Some(EPERM) => may_be_held(error),
+        Some(EPERM) => may_be_held(),
         _ => false,
     }
 }
 
+/// Makes a call that renames or removes a directory. `may_be_held`: a file in it that is open makes the call `ERROR_ACCESS_DENIED`.
+pub fn change_directory(call: impl FnMut() -> io::Result<()>, may_be_held: bool) -> io::Result<()> {
+    patiently(PATIENCE_WITH_DIRECTORIES, call, || may_be_held)
+}
+
 /// Makes a call that replaces or removes the file at `path`. That it is read-only does not stop it: in POSIX only the directory
 /// says who may replace a file.
+///
+/// # Errors
+/// `ERROR_SHARING_VIOLATION`, which passes by itself, if another handle holds the file; those of the call.
 pub fn replace(path: &Path, mut call: impl FnMut() -> io::Result<()>) -> io::Result<()> {
     let is_read_only_file = || {
         std::fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.permissions().readonly())
     };
     let is_file = || std::fs::symlink_metadata(path).is_ok_and(|found| found.is_file());
-    let done = patiently(&mut call, |_| is_file() && !is_read_only_file());
-    match done {
+    let done = patiently(PATIENCE, &mut call, || is_file() && !is_read_only_file());
+    let done = match done {
         Err(error) if error.raw_os_error() == Some(EPERM) && is_read_only_file() => {
             set_read_only(path, false)?;
-            let done = patiently(&mut call, |_| is_file());
+            let done = patiently(PATIENCE, &mut call, is_file);
             if done.is_err() {
                 // It is the old file still.
                 drop(set_read_only(path, true));
@@ -59,7 +76,18 @@ pub fn replace(path: &Path, mut call: impl FnMut() -> io::Result<()>) -> io::Res
             done
         }
         done => done,
-    }
+    };
+    done.map_err(|error| match error.raw_os_error() {
+        Some(EPERM) if is_file() && is_held(path) => io::Error::from_raw_os_error(SHARING_VIOLATION),
+        _ => error,
+    })
+}
+
+/// Whether any handle of the file is open: only then is one refused that shares nothing and asks for what the call needs. For this
+/// moment others are refused too, so it is asked of files that could not be replaced, and of no others.
+fn is_held(path: &Path) -> bool {
+    let alone = OpenOptions::new().access_mode(DELETE).share_mode(0).open(path);
+    alone.is_err_and(|error| error.raw_os_error() == Some(SHARING_VIOLATION))
 }
 
 fn set_read_only(path: &Path, to: bool) -> io::Result<()> {
@@ -98,7 +126,9 @@ mod tests {
             });
             for round in 1..=200 {
                 fs::write(folder.path().join("staged"), round.to_string()).unwrap();
-                let renamed = dir.rename("staged".as_ref(), &dir, "target".as_ref());
+                let rename = || dir.rename("staged".as_ref(), &dir, "target".as_ref());
+                // A job would come back.
+                let renamed = (0..20).map(|_| rename()).find(Result::is_ok).unwrap_or_else(rename);
                 if renamed.is_err() {
                     over.store(true, Ordering::Relaxed);
                 }
@@ -107,6 +137,24 @@ mod tests {
             over.store(true, Ordering::Relaxed);
         });
         assert_eq!(fs::read_to_string(&target).unwrap(), "200");
+    }
+
+    #[test]
+    fn a_file_that_stays_held_makes_a_call_fail_soon_with_what_passes() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = Dir::open(folder.path()).unwrap();
+        let target = folder.path().join("target");
+        for name in ["target", "staged"] {
+            fs::write(folder.path().join(name), name).unwrap();
+        }
+        let held = OpenOptions::new().read(true).share_mode(SHARE_READ).open(&target).unwrap();
+        for refused in [dir.rename("staged".as_ref(), &dir, "target".as_ref()), dir.unlink("target".as_ref())]
+        {
+            let number = refused.unwrap_err().raw_os_error().unwrap();
+            assert!(crate::sys::is_transient(number), "{number}");
+        }
+        drop(held);
+        dir.rename("staged".as_ref(), &dir, "target".as_ref()).unwrap();
     }
 
     #[test]

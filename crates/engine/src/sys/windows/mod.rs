@@ -32,6 +32,10 @@ use std::os::windows::fs::FileExt;
 use self::identity::Access;
 use super::call::{CallResult, failed};
 
+/// Whether a file can be replaced while this process has it open. NTFS can, by a rename with POSIX semantics; FAT, exFAT, shares and
+/// Wine cannot.
+pub const REPLACES_OPEN_FILES: bool = false;
+
 /// Large pages need a privilege here that programs do not have.
 pub fn prefer_huge_pages<T>(_memory: &mut [std::mem::MaybeUninit<T>]) {}
 

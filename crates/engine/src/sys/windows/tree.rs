@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::dir::{Dir, FILE_FLAG_BACKUP_SEMANTICS, kind, one_number};
 use super::errno::{EEXIST, ENOENT, ENOTDIR, EXDEV};
-use super::held::patiently;
+use super::held::change_directory;
 use super::identity::FileId;
 use crate::sys::stat::{Entry, Kind, Stat};
 
@@ -103,7 +103,7 @@ impl Dir {
     /// Removes an empty directory.
     pub fn remove_dir(&self, name: &OsStr) -> io::Result<()> {
         let path = self.0.join(name);
-        patiently(|| std::fs::remove_dir(&path), |_| false).map_err(one_number)
+        change_directory(|| std::fs::remove_dir(&path), false).map_err(one_number)
     }
 
     /// There is no such step.
@@ -118,7 +118,7 @@ impl Dir {
         }
         let (from, to) = (self.0.join(name), to_dir.0.join(to));
         // A scanner that has a file in it open ends soon; a program may not.
-        patiently(|| std::fs::rename(&from, &to), |_| true).map_err(one_number)
+        change_directory(|| std::fs::rename(&from, &to), true).map_err(one_number)
     }
 
     /// The rename fails then.
