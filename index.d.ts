@@ -2123,7 +2123,9 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
    * What is read (`initial` too) is checked before `fn` gets it, and what `fn` returns before it is written; an index that does not pass
    * rejects with `ERR_ATOMIC_SCHEMA`, and the file is unchanged. It is a check: the index is passed on as it is, without the
    * defaults and conversions of the schema, and with the keys that a schema would strip. Calls share a commit only if they give the very
-   * same schema, and then what they return is checked once for all.
+   * same schema, and then what they return is checked once for all: if it does not pass, each is checked by itself, and those that do not
+   * pass reject. So a function may be given what one before it in the same commit has returned, and what is written passes; what has to
+   * hold after each single call (no order beyond the stock), `fn` itself has to check. Transactions are checked in the same way.
    *
    * @default no check
    */
