@@ -2,6 +2,9 @@ import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 import { LongFirst } from './__test__/helpers/long-first.js'
 
+// Of all processes that a spec starts, and of this one: where files are private by default, specs that work as another user could read nothing.
+process.umask(0o022)
+
 export default defineConfig({
   test: {
     include: ['__test__/**/*.spec.ts'],
