@@ -250,14 +250,13 @@ class Edit {
   #brackets(node, items, pairs, before, after, depth) {
     const stay = pairs.every((pair) => !pair.includes(undefined))
     if (stay) {
-      for (const [old, next] of pairs) {
-        const { key, value } = items[old]
-        if (!Object.hasOwn(before, key) || this.#stays(value, before[key], after[next])) continue
-        if (this.#within(value, before[key], after[next], depth - 1)) continue
-        this.#forget(value)
-        const [start, end] = value?.range ?? [0, 0]
-        this.#replace(start, end, (start === end ? ' ' : '') + this.#inline(after[next]))
-      }
+      for (const [old, next] of pairs) this.#inBrackets(items[old], before, after[next], depth)
+      return
+    }
+    const [start, end] = node.range
+    const hasSurvivor = pairs.some((pair) => !pair.includes(undefined))
+    if (hasSurvivor && /\n|#/.test(this.#text.slice(start, end))) {
+      this.#linesInBrackets(items, pairs, before, after, depth)
       return
     }
     const parts = pairs.flatMap(([old, next]) => {
@@ -270,12 +269,56 @@ class Edit {
         item && (!Object.hasOwn(before, item.key) || this.#stays(item.value, before[item.key], after[next]))
       if (isKept) return [this.#text.slice(this.#startOf(item), this.#tokenEnd(item.token))]
       this.#forget(item?.value)
-      const fresh = this.#inline(Array.isArray(after) ? after[next] : { [next]: after[next] })
-      return [Array.isArray(after) ? fresh : fresh.slice(1, -1)]
+      return [this.#freshInBrackets(after, next)]
     })
-    const [start, end] = node.range
     const pad = /^[[{] /.test(this.#text.slice(start, start + 2)) && parts.length > 0 ? ' ' : ''
     this.#replace(start + 1, end - 1, pad + parts.join(', ') + pad)
+  }
+
+  #freshInBrackets(after, key) {
+    return Array.isArray(after) ? this.#inline(after[key]) : this.#inline({ [key]: after[key] }).slice(1, -1)
+  }
+
+  /** One item within brackets, which stays where it is. */
+  #inBrackets({ key, value }, before, after, depth) {
+    if (!Object.hasOwn(before, key) || this.#stays(value, before[key], after)) return
+    if (this.#within(value, before[key], after, depth - 1)) return
+    this.#forget(value)
+    const [start, end] = value?.range ?? [0, 0]
+    this.#replace(start, end, (start === end ? ' ' : '') + this.#inline(after))
+  }
+
+  /** Items come and go within brackets that have several lines or comments: what is between those that stay, stays. */
+  #linesInBrackets(items, pairs, before, after, depth) {
+    let kept
+    let fresh = []
+    for (const [old, next] of pairs) {
+      const item = items[old]
+      if (item === undefined) {
+        const text = this.#freshInBrackets(after, next)
+        if (kept) this.#replace(this.#tokenEnd(kept.token), this.#tokenEnd(kept.token), `, ${text}`)
+        else fresh.push(text)
+      } else if (next !== undefined) {
+        const start = this.#startOf(item)
+        if (fresh.length > 0) this.#replace(start, start, `${fresh.join(', ')}, `)
+        fresh = []
+        kept = item
+        this.#inBrackets(item, before, after[next], depth)
+      } else {
+        this.#forget(item.value)
+        this.#removeInBrackets(item, old === items.length - 1 ? kept : undefined)
+      }
+    }
+  }
+
+  /** With the comment behind it on its line, and its comma; the last item with the comma after `kept`, unless a comment stands between. */
+  #removeInBrackets(item, kept) {
+    const [start, end] = [this.#startOf(item), this.#tokenEnd(item.token)]
+    const rest = kept ? /[ \t]*(#[^\r\n]*)?/y : /[ \t]*,?[ \t]*(#[^\r\n]*)?(\r?\n[ \t]*)?/y
+    rest.lastIndex = end
+    const length = rest.exec(this.#text)[0].length
+    const keptEnd = kept ? this.#tokenEnd(kept.token) : start
+    this.#replace(this.#text.slice(keptEnd, start).includes('#') ? start : keptEnd, end + length, '')
   }
 
   #startOf({ token: { start, key, sep, value } }) {

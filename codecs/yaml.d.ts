@@ -3,7 +3,7 @@ import type { IndexCodec } from '../index.js'
 /**
  * YAML 1.2, by the package `yaml`. What is not changed stays as it is, character by character: comments, indents, quotes, block texts, anchors, numbers that
  * JavaScript cannot keep. A comment right above an item, in its column, and one on its line go with the item; one that an empty line divides from it stays. New keys
- * come last. Where items within brackets come and go, the brackets get one line and lose the comments in them. An alias of what goes is replaced by the value.
+ * come last. Within brackets a comment behind an item on its line goes with it, and all others stay. An alias of what goes is replaced by the value.
  * Where a change does not fit to the text around it, the value of that key of the whole index is printed anew, without its comments.
  *
  * The values are those of JSON, and `NaN` and the infinities: a tag such as `!!binary`, `!!set` or `!!timestamp` stays in the file, and what follows it is a text or

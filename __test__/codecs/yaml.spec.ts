@@ -105,6 +105,24 @@ plain.for<[string, string, (index: any) => void, string]>([
   ],
   ['an empty list', 'a:\n  # one\n  - 1\nb: 1 # x\n', (i) => i.a.pop(), 'a: []\nb: 1 # x\n'],
   ['brackets', 'a: [ "x",  y ] # x\n', (i) => i.a.push('p\nq', {}), 'a: [ "x", y, "p\\nq", {} ] # x\n'],
+  [
+    'comments in brackets, where items go',
+    'a: [\n  # one\n  1, # of one\n  # two\n  2,\n  3, # three\n  4 # four\n]\n',
+    (i) => Object.assign(i, { a: [2, 3] }),
+    'a: [\n  # one\n  # two\n  2,\n  3, # three\n  \n]\n',
+  ],
+  [
+    'comments in brackets, where items come',
+    'a: {\n  b: 1, # b\n  # c\n  c: 2 # of c\n}\n',
+    (i) => Object.assign(i.a, { c: 5, d: [1] }),
+    'a: {\n  b: 1, # b\n  # c\n  c: 5, d: [1] # of c\n}\n',
+  ],
+  [
+    'comments in brackets, before the first',
+    'a: [ # x\n  2 ]\n',
+    (i) => i.a.unshift(0, 1),
+    'a: [ # x\n  0, 1, 2 ]\n',
+  ],
   ['a root in brackets', '# x\n{a: 1, b: 2}\n', (i) => Object.assign(i, { a: 3 }), '# x\n{a: 3, b: 2}\n'],
 ])('layout: %s', ([, text, change, expected]) => {
   expect(printed(change, text)).toBe(expected)
