@@ -48,7 +48,11 @@ export function start(args: string[], { cwd, input, env }: Options) {
 export const atomic = (args: string[], options: Options): Promise<Ran> =>
   start(args, { input: '', ...options }).ended
 
-/** Waits until the output has something in it. */
-export async function until(isSo: () => boolean): Promise<void> {
-  while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 5))
+/** Waits until something is so. `seen` tells what there is instead, if it does not come. */
+export async function until(isSo: () => boolean, seen?: () => string): Promise<void> {
+  const start = performance.now()
+  while (!isSo()) {
+    if (seen && performance.now() - start > 100_000) throw new Error(`It does not come. There is:\n${seen()}`)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
 }

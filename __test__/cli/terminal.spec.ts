@@ -37,6 +37,8 @@ needs('tmux')(
   async ({ dir }) => {
     const open = () => terminal(dir, [`A=${program()}`])
     const [writing, measuring, plain] = [open(), open(), open()]
+    const screens = () => [writing, measuring, plain].map(({ screen }) => screen().trimEnd()).join('\n---\n')
+    const appears = (isSo: () => boolean) => until(isSo, screens)
     const enter = ({ type, key }: ReturnType<typeof open>, line: string) => {
       type(line)
       key('Enter')
@@ -48,21 +50,22 @@ needs('tmux')(
     // A producer that is slow enough for somebody to wait for it.
     const producer = createWriteStream(join(dir, 'pipe'))
     const feed = setInterval(() => producer.write(Buffer.alloc(10_000)), 20)
-    await until(() => /writing \d+ KiB/.test(writing.screen()))
+    // More waits in the pipe for a program that is slow to start.
+    await appears(() => /writing [\d.]+ [KM]iB/.test(writing.screen()))
     clearInterval(feed)
     producer.end()
-    await until(() => writing.screen().includes('wrote big'))
+    await appears(() => writing.screen().includes('wrote big'))
     expect(writing.screen()).not.toContain('writing')
     expect(writing.coloured()).toContain('\x1b[32mwrote\x1b[39m big')
 
-    await until(() => /measuring █*░+ [\d.]+ s of 60\.0 s/.test(measuring.screen()))
+    await appears(() => /measuring █*░+ [\d.]+ s of 60\.0 s/.test(measuring.screen()))
     measuring.key('C-c')
-    await until(() => names(dir).every((name) => !name.includes('bench')))
+    await appears(() => names(dir).every((name) => !name.includes('bench')))
     enter(measuring, 'echo over $?')
-    await until(() => /^over/m.test(measuring.screen()))
+    await appears(() => /^over/m.test(measuring.screen()))
     expect(measuring.screen()).not.toContain('measuring')
 
-    await until(() => /time of a flush/.test(plain.screen()))
+    await appears(() => /time of a flush/.test(plain.screen()))
     expect(plain.coloured()).not.toContain('\x1b[3')
   },
 )
