@@ -47,7 +47,7 @@ fn write<'env>(
     data: &Unknown<'_>,
     options: Unknown<'env>,
 ) -> Result<'env, Unknown<'env>> {
-    let path = path::local(env, "path", path, "call atomicWrite")?;
+    let path = path::local(env, "path", path, "a call that blocks is for files; call atomicWrite")?;
     let options = WriteOptions::read(env, options)?;
     options.check_for_files(env)?;
     if let Some(signal) = &options.signal {

@@ -37,7 +37,7 @@ pub fn read_index_sync<'env>(
 }
 
 fn read<'env>(env: &'env Env, path: &Unknown<'env>, options: Unknown<'env>) -> Result<'env, Unknown<'env>> {
-    let path = path::local(env, "path", path, "call readIndex")?;
+    let path = path::local(env, "path", path, "a call that blocks is for files; call readIndex")?;
     let shown = path.shown.clone();
     let own = args::options::<UpdateOptions<'_>>(env, "of type Object", &options)?.unwrap_or_default();
     let reading = args::options::<ReadIndexOptions<'_>>(env, "of type Object", &options)?.unwrap_or_default();
