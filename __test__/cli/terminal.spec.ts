@@ -61,8 +61,10 @@ needs('tmux')(
     await appears(() => /measuring █*░+ [\d.]+ s of 60\.0 s/.test(measuring.screen()))
     measuring.key('C-c')
     await appears(() => names(dir).every((name) => !name.includes('bench')))
+    // What is typed before the shell asks for it would be shown in the line of the progress, and removed with that.
+    await appears(() => /\n\$$/.test(measuring.screen().trimEnd()))
     enter(measuring, 'echo over $?')
-    await appears(() => /^over/m.test(measuring.screen()))
+    await appears(() => /^over 130$/m.test(measuring.screen()))
     expect(measuring.screen()).not.toContain('measuring')
 
     await appears(() => /time of a flush/.test(plain.screen()))
