@@ -46,12 +46,15 @@ function executable(linker: string, place: number) {
   return file
 }
 
-/** What `require('@pipeline/atomic')` throws, after `first` has run. */
-async function loadingError(first = ''): Promise<{ code: string; message: string; cause?: string }> {
+/** What `require('@pipeline/atomic')` throws, after `first` has run in a Node.js with these flags. */
+async function loadingError(
+  first = '',
+  ...flags: string[]
+): Promise<{ code: string; message: string; cause?: string }> {
   const script = `${first}
     try { require('@pipeline/atomic') }
     catch ({ code, message, cause }) { console.log(JSON.stringify({ code, message, cause: cause?.code })) }`
-  const { stdout, output } = await runNode(['-e', script], { cwd: project, quiet: true })
+  const { stdout, output } = await runNode([...flags, '-e', script], { cwd: project, quiet: true })
   expect(stdout, output).not.toBe('')
   return JSON.parse(stdout)
 }
@@ -91,6 +94,17 @@ describe('the loader says what is wrong and what to do', () => {
     binary.writeUInt16LE(0xffff, 18)
     installAddon(binary)
     expectRefusal(await loadingError())
+  })
+
+  test('when the process may not load addons', async () => {
+    installAddon(readFileSync(join(root, addon)))
+    expect(await loadingError('', '--no-addons')).toEqual({
+      code: 'ERR_ATOMIC_NO_ADDON',
+      message:
+        `@pipeline/atomic cannot be loaded on ${platform()}: this process may not load native addons.\n` +
+        'Start Node.js with --allow-addons beside --permission, and without --no-addons.',
+      cause: 'ERR_DLOPEN_DISABLED',
+    })
   })
 
   test('when a clone has an addon that does not load, though a package would', async () => {

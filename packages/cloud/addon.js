@@ -58,6 +58,23 @@ function missing(platform, cause) {
 }
 
 function refused(platform, cause) {
+  if (cause.code === 'ERR_DLOPEN_DISABLED') {
+    return failure(
+      platform,
+      'this process may not load native addons',
+      'Start Node.js with --allow-addons beside --permission, and without --no-addons.',
+      cause,
+    )
+  }
+  // Deno names the permission that is missing.
+  if (cause.name === 'NotCapable') {
+    return failure(
+      platform,
+      firstLine(cause),
+      'Start Deno with --allow-ffi for the addon, and --allow-read for the files of packages.',
+      cause,
+    )
+  }
   const [, version] = /version .GLIBC_(\w[\w.]*). not found/.exec(cause.message) ?? []
   if (version) {
     const needed = /^\d/.test(version) ? `glibc ${version}` : `a glibc with GLIBC_${version}`
@@ -70,10 +87,14 @@ function refused(platform, cause) {
   }
   return failure(
     platform,
-    cause.message.split('\n')[0],
+    firstLine(cause),
     'Remove node_modules and install again on this machine. In a clone: npm run build:cloud.',
     cause,
   )
+}
+
+function firstLine({ message }) {
+  return message.split('\n')[0].replace(/\.+$/, '')
 }
 
 function failure(platform, problem, advice, cause) {
