@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { expect, inject } from 'vitest'
 import { platform } from '../../scripts/loader.mjs'
 import { npm } from '../helpers/packed'
-import { inProject, nodeIn, projectOfTest } from './helpers/project'
+import { nodeIn, projectOfTest } from './helpers/project'
 import { test } from './helpers/test'
 
 const packages = ['@pipeline/atomic', '@pipeline/atomic-cloud']

@@ -19,7 +19,7 @@ const env = {
 function registryFiles(): Record<string, string> {
   return {
     '.npmrc': `@pipeline:registry=${registry}\n`,
-    // Both are new to the registry, which some managers wait with.
+    // The packages are new, with which some managers wait; and what yarn knows of them is of another run's registry.
     'pnpm-workspace.yaml': 'minimumReleaseAge: 0\n',
     '.yarnrc': `"@pipeline:registry" "${registry}"\n`,
     '.yarnrc.yml': `npmScopes: { pipeline: { npmRegistryServer: "${registry.replace(/\/$/, '')}" } }
@@ -27,6 +27,7 @@ unsafeHttpWhitelist: ["127.0.0.1"]
 npmPreapprovedPackages: ["@pipeline/*"]
 enableTelemetry: false
 enableGlobalCache: false
+globalFolder: ./.yarn-global
 `,
   }
 }

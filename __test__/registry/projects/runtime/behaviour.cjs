@@ -219,9 +219,16 @@ const checks = {
     await file.commit()
     equal(read('pieces'), 'one 2')
     const web = await atomic.AtomicFile.open(at('web'))
-    await new Blob(['from ', 'a blob']).stream().pipeTo(web.writable)
+    // Not that of a Blob in two parts, which hangs in Node.js 20.4, whoever reads it.
+    const stream = new ReadableStream({
+      start(controller) {
+        for (const chunk of ['from ', 'the web']) controller.enqueue(chunk)
+        controller.close()
+      },
+    })
+    await stream.pipeTo(web.writable)
     await web.commit()
-    equal(read('web'), 'from a blob')
+    equal(read('web'), 'from the web')
   },
   "a pipeline of Node's streams into a file": async () => {
     const node = await atomic.AtomicFile.open(at('node'))
