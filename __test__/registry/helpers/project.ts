@@ -10,8 +10,9 @@ import { cleanEnv, succeed } from '../../helpers/packed'
 const registry = inject('registry')
 
 /** As from a user's shell, whose node is the one that the run has installed. */
-const env = {
+export const env = {
   ...cleanEnv,
+  NEXT_TELEMETRY_DISABLED: '1',
   PATH: `${dirname(inject('node') || process.execPath)}${process.platform === 'win32' ? ';' : ':'}${process.env.PATH}`,
 }
 

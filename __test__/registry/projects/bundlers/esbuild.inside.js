@@ -8,5 +8,7 @@ await build({
   format: 'esm',
   loader: { '.node': 'copy' },
   // The package is CommonJS: it asks for modules by `require`.
-  banner: { js: `import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)` },
+  banner: {
+    js: `import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)`,
+  },
 })
