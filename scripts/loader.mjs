@@ -130,7 +130,7 @@ const { closeSync, openSync, readSync } = require('node:fs')
 ${observe ? `${observe}\n` : ''}const addon = load(platform())
 ${names.map((name) => `module.exports.${name} = ${exported(name, observe !== undefined)}`).join('\n')}
 ${peer ? loadsPeer(peer) : ''}
-${peer ? namesAnother.slice(1) + '\n' : ''}function load(platform) {
+${peer ? `${namesAnother.slice(1)}\n` : ''}function load(platform) {
 ${peer ? takesAnother : ''}  // In a clone the addon lies beside this file.
   try {
     switch (platform) {
@@ -159,7 +159,8 @@ function missing(platform, cause) {
     platform,
     \`the package ${packageName}-\${platform} is not installed\`,
     'Remove node_modules and install again on this machine, with optional dependencies. ' +
-      'If it is still missing, remove the lock file as well. In a clone: ${command}.',
+      'If it is still missing, remove the lock file as well. In a bundle: leave ${packageName} outside, or take its addon along ' +
+      '(docs/bundlers.md). In a clone: ${command}.',
     cause,
   )
 }
@@ -192,12 +193,19 @@ function refused(platform, cause) {
       cause,
     )
   }
+  const other = otherLibrary(platform, cause)
   return failure(
     platform,
-    firstLine(cause),
+    other ? \`it was built for \${other}, which is not the C library of this Node.js\` : firstLine(cause),
     'Remove node_modules and install again on this machine. In a clone: ${command}.',
     cause,
   )
+}
+
+// The C library that an addon wants, where it is not this one, as the dynamic linkers of glibc and of musl complain.
+function otherLibrary(platform, { message }) {
+  if (platform.endsWith('-gnu')) return /\\blibc(\\.musl\\S*|\\.so)(\\.1)?: /.test(message) && 'musl'
+  return platform.endsWith('-musl') && /ld-linux|libc\\.so\\.6|symbol not found/.test(message) && 'glibc'
 }
 
 function firstLine({ message }) {

@@ -72,7 +72,8 @@ describe('the loader says what is wrong and what to do', () => {
       message:
         `@pipeline/atomic cannot be loaded on ${platform()}: the package ${platformPackage} is not installed.\n` +
         'Remove node_modules and install again on this machine, with optional dependencies. ' +
-        'If it is still missing, remove the lock file as well. In a clone: npm run build.',
+        'If it is still missing, remove the lock file as well. In a bundle: leave @pipeline/atomic outside, or take its ' +
+        'addon along (docs/bundlers.md). In a clone: npm run build.',
       cause: 'MODULE_NOT_FOUND',
     })
   })
@@ -131,13 +132,14 @@ describe('the loader says what is wrong and what to do', () => {
     }
   })
 
-  test.runIf(isGnu)('when the addon is for another C library', async () => {
+  // The second name is also that of a text, where headers are installed: then it is no missing library.
+  test.runIf(isGnu).each(['libc.musl', 'libc.so\0\0'])('when the addon is for musl: %j', async (library) => {
     const binary = readFileSync(join(root, addon))
-    binary.write('libc.musl', binary.indexOf('libc.so.6\0'), 'latin1')
+    binary.write(library, binary.indexOf('libc.so.6\0'), 'latin1')
     installAddon(binary)
     const error = await loadingError()
     expectRefusal(error)
-    expect(error.message).toMatch('libc.musl')
+    expect(error.message).toMatch('it was built for musl, which is not the C library of this Node.js')
   })
 
   test.runIf(isGnu)('when the addon needs a newer C library', async () => {

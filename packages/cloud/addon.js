@@ -52,7 +52,8 @@ function missing(platform, cause) {
     platform,
     `the package @pipeline/atomic-cloud-${platform} is not installed`,
     'Remove node_modules and install again on this machine, with optional dependencies. ' +
-      'If it is still missing, remove the lock file as well. In a clone: npm run build:cloud.',
+      'If it is still missing, remove the lock file as well. In a bundle: leave @pipeline/atomic-cloud outside, or take its addon along ' +
+      '(docs/bundlers.md). In a clone: npm run build:cloud.',
     cause,
   )
 }
@@ -85,12 +86,19 @@ function refused(platform, cause) {
       cause,
     )
   }
+  const other = otherLibrary(platform, cause)
   return failure(
     platform,
-    firstLine(cause),
+    other ? `it was built for ${other}, which is not the C library of this Node.js` : firstLine(cause),
     'Remove node_modules and install again on this machine. In a clone: npm run build:cloud.',
     cause,
   )
+}
+
+// The C library that an addon wants, where it is not this one, as the dynamic linkers of glibc and of musl complain.
+function otherLibrary(platform, { message }) {
+  if (platform.endsWith('-gnu')) return /\blibc(\.musl\S*|\.so)(\.1)?: /.test(message) && 'musl'
+  return platform.endsWith('-musl') && /ld-linux|libc\.so\.6|symbol not found/.test(message) && 'glibc'
 }
 
 function firstLine({ message }) {

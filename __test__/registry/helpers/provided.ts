@@ -14,8 +14,8 @@ const PATIENCE = 5 * 60_000
 /** Why a spec is skipped. */
 export class Missing extends Error {}
 
-/** The folder `name` with these packages in its node_modules. No script of theirs is run. */
-export async function provided(name: string, manifest: object): Promise<string> {
+/** The folder `name` with these packages in its node_modules. No script of theirs is run. `options` are npm's. */
+export async function provided(name: string, manifest: object, ...options: string[]): Promise<string> {
   const folder = join(home, name)
   const stamp = join(folder, '.installed')
   const wanted = JSON.stringify(manifest)
@@ -23,7 +23,7 @@ export async function provided(name: string, manifest: object): Promise<string> 
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
   writeFileSync(join(folder, 'package.json'), wanted)
-  await npmInstall(folder)
+  await npmInstall(folder, ...options)
   // Last, so an interrupted install has none.
   writeFileSync(stamp, wanted)
   return folder
