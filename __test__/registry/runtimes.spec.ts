@@ -48,6 +48,8 @@ interface Runtime {
   flags?: string[]
   /** Checks that fail there, and why. */
   differences?: Record<string, string>
+  /** Those that fail in some runs. */
+  sometimes?: Record<string, string>
 }
 
 const before20_16: Runtime['differences'] = {
@@ -70,13 +72,26 @@ const runtimes: Record<string, Runtime> = {
         'the write is lost, without an error: Bun ends as soon as the handler has returned. `atomicWriteSync` writes',
     },
   },
-  Deno: { make: deno, version: '2.9.6', flags: [...DENO, '--allow-run', '--allow-env'] },
+  Deno: {
+    make: deno,
+    version: '2.9.6',
+    flags: [...DENO, '--allow-run', '--allow-env'],
+    sometimes: {
+      'atomicWrite in an exit handler':
+        'in some runs the write is lost, without an error: Deno ends while it is under way. `atomicWriteSync` writes',
+      'a worker that is terminated in its calls takes nothing along':
+        'in some runs the lock of an index that it was updating stays taken until the process ends; calls of the same process wait until ' +
+        'their `timeout`. Let a worker finish its calls instead',
+    },
+  },
 }
 
 const rows: string[] = []
 const explained: string[] = []
 
-for (const [name, { make, version, flags = [], differences = {} }] of Object.entries(runtimes)) {
+for (const [name, { make, version, flags = [], differences = {}, sometimes = {} }] of Object.entries(
+  runtimes,
+)) {
   test(`${name} behaves as the others, but for what is known`, async () => {
     const program = await make(version)
     await install()
@@ -90,13 +105,14 @@ for (const [name, { make, version, flags = [], differences = {} }] of Object.ent
     })
     const checks: Check[] = JSON.parse(readFileSync(report, 'utf8'))
     expect(checks.pop()?.name, output).toBe('the end')
-    const failed = checks.filter(({ problem }) => problem !== '')
+    const failed = checks.filter((check) => check.problem !== '' && !(check.name in sometimes))
     // A known one that is no more is to be taken off the list.
     expect(failed.map((check) => check.name).sort(), JSON.stringify(failed, null, 1)).toEqual(
       Object.keys(differences).sort(),
     )
-    rows.push(`| ${name} | ${version} | ${checks.length - failed.length} of ${checks.length} |`)
-    for (const [check, why] of Object.entries(differences)) explained.push(`- **${name}**, ${check}: ${why}.`)
+    const known = Object.entries({ ...differences, ...sometimes })
+    rows.push(`| ${name} | ${version} | ${checks.length - known.length} of ${checks.length} |`)
+    for (const [check, why] of known) explained.push(`- **${name}**, ${check}: ${why}.`)
   })
 }
 
