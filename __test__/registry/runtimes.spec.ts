@@ -79,9 +79,6 @@ const runtimes: Record<string, Runtime> = {
     sometimes: {
       'atomicWrite in an exit handler':
         'in some runs the write is lost, without an error: Deno ends while it is under way. `atomicWriteSync` writes',
-      'a worker that is terminated in its calls takes nothing along':
-        'in some runs the lock of an index that it was updating stays taken until the process ends; calls of the same process wait until ' +
-        'their `timeout`. Let a worker finish its calls instead',
     },
   },
 }

@@ -291,14 +291,17 @@ const checks = {
     equal(json('threads.json').n, 40)
   },
   'a worker that is terminated in its calls takes nothing along': async () => {
-    const worker = new Worker(join(__dirname, 'child.cjs'), { argv: ['endless', at('endless.json')] })
-    await new Promise((resolve, reject) => {
-      worker.on('message', resolve)
-      worker.on('error', reject)
-    })
-    await worker.terminate()
-    await atomic.atomicIndexUpdate(at('endless.json'), increment, { ...zero, timeout: 10_000 })
-    ok(json('endless.json').n > 1)
+    // Several times: it matters where in a call it is.
+    for (const name of ['e1.json', 'e2.json', 'e3.json', 'e4.json', 'e5.json']) {
+      const worker = new Worker(join(__dirname, 'child.cjs'), { argv: ['endless', at(name)] })
+      await new Promise((resolve, reject) => {
+        worker.on('message', resolve)
+        worker.on('error', reject)
+      })
+      await worker.terminate()
+      await atomic.atomicIndexUpdate(at(name), increment, { ...zero, timeout: 3000 })
+      ok(json(name).n > 1)
+    }
   },
   'the doors of other packages': async () => {
     const writeFileAtomic = require('@pipeline/atomic/compat/write-file-atomic')
