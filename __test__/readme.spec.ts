@@ -1,7 +1,6 @@
 // README.md is run: each snippet in an empty folder, as a user would save it, with the package under its name.
 
 import {
-  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
