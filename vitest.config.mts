@@ -8,8 +8,8 @@ process.umask(0o022)
 export default defineConfig({
   test: {
     include: ['__test__/**/*.spec.ts'],
-    // `npm run test:cloud` has a configuration of its own: those need servers.
-    exclude: ['__test__/cloud-servers/**'],
+    // `npm run test:cloud` and `npm run consumer` have configurations of their own: those need servers.
+    exclude: ['__test__/cloud-servers/**', '__test__/registry/**'],
     // A process for each file: the addon holds a process-wide queue, and specs change the umask, limits and user.
     pool: 'forks',
     // Two for each processor: most of a spec is waiting, for disks, processes and moments.

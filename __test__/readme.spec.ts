@@ -1,7 +1,6 @@
 // README.md is run: each snippet in an empty folder, as a user would save it, with the package under its name.
 
 import {
-  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -16,6 +15,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { contenders } from '../bench/compare/contenders.mjs'
+import { checkLinks, problemOf } from '../scripts/check/links.mjs'
 import { root, runNode } from '../scripts/tools.mjs'
 
 const readme = readFileSync(join(root, 'README.md'), 'utf8')
@@ -164,9 +164,12 @@ describe('README.md', () => {
     expect(named.filter((name) => !(name in scripts))).toEqual([])
   })
 
-  test('links to files that exist', () => {
-    const targets = [...readme.matchAll(/\]\((?!https?:)([^)#]+)/g)].map(([, target]) => String(target))
-    expect(targets.length).toBeGreaterThan(8)
-    expect(targets.filter((target) => !existsSync(join(root, target)))).toEqual([])
+  test('links to what is there, also from the page of a package', () => {
+    expect(checkLinks()).toBe('')
+    const repository = 'https://github.com/pipeline/atomic'
+    expect(problemOf('docs/design.md', ['docs'])).toContain('is not in the package')
+    expect(problemOf(`${repository}/blob/main/docs/none.md`, [])).toContain('has no docs/none.md')
+    expect(problemOf(`${repository}/tree/main/examples/site#top`, [])).toBe('')
+    expect(problemOf('index.d.ts', ['index.d.ts'])).toBe('')
   })
 })

@@ -7,6 +7,7 @@ import { auditCrates, auditPackages } from './check/advisories.mjs'
 import { checkBinaries } from './check/binaries.mjs'
 import { checkConventions } from './check/conventions.mjs'
 import { checkDeny, checkLicences } from './check/licences.mjs'
+import { checkLinks } from './check/links.mjs'
 import { checkLock } from './check/lock.mjs'
 import { checkTarget, crates, targets } from './check/targets.mjs'
 import { canGenerate, generate, nodeOfNapiCli } from './generate.mjs'
@@ -35,6 +36,7 @@ const steps = [
   ['advisories-cargo', auditCrates],
   ['binaries', () => checkBinaries()],
   ['conventions', checkConventions],
+  ['links', checkLinks],
 ]
 
 async function cargo(/** @type {string[]} */ ...args) {

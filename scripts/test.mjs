@@ -1,7 +1,8 @@
 // `npm test`: the specs in __test__ (vitest), then the tests of the Rust crates (cargo test), and one closing line
 // that is the sum of both. `npm run test:js -- NAME` and `npm run test:rust -- NAME` run a part. `npm run test:cloud`
 // runs the specs in __test__/cloud-servers, which the ordinary run leaves out, against object stores that it starts. `npm run model`
-// explores the model of the transactions whole.
+// explores the model of the transactions whole. `npm run consumer` runs those in __test__/registry, which install the packages from a
+// registry that it starts.
 
 import { existsSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
@@ -117,10 +118,13 @@ function neverGreenWhenRed(
   return isHidden ? { ...counts, failed: [`${runner} ended with ${code} outside any test`] } : counts
 }
 
-/** @type {Record<'js' | 'rust' | 'cloud' | 'model', (args: string[]) => Promise<Counts[]>>} */
+/** @type {Record<'js' | 'rust' | 'cloud' | 'consumer' | 'model', (args: string[]) => Promise<Counts[]>>} */
 const parts = {
   js: async (args) => [await runVitest(args)],
   rust: async (args) => [await runCargoTest(args)],
+  consumer: async (args) => [
+    await runVitest(['--config', join(root, '__test__/registry/vitest.config.mts'), ...args]),
+  ],
   model: async () => {
     process.env.ATOMIC_SOAK = '1'
     return [await runVitest(['transaction/model'])]
@@ -136,7 +140,7 @@ runAsScript(import.meta.url, async () => {
   await prepare()
   // Nothing is measured there, and link-time optimisation takes a minute and a half.
   if (part === 'cloud') await prepareCloud({ profile: 'lab', features: ['mutants'] })
-  const run = part === 'js' || part === 'rust' || part === 'cloud' || part === 'model' ? parts[part] : runAll
+  const run = part && part in parts ? parts[/** @type {keyof typeof parts} */ (part)] : runAll
   const results = await run(rest)
 
   const passed = results.reduce((total, one) => total + one.passed, 0)

@@ -2,7 +2,6 @@
 // network into an empty folder, and used from there in each of the ways that users have.
 
 import {
-  copyFileSync,
   cpSync,
   existsSync,
   mkdirSync,
@@ -16,31 +15,13 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { platform, platformOf } from '../../scripts/loader.mjs'
-import { root, run, runNode, runNpm } from '../../scripts/tools.mjs'
+import { platform } from '../../scripts/loader.mjs'
+import { root, runNode } from '../../scripts/tools.mjs'
+import { cleanEnv, layOut, layOutPlatform, npm, pack, readJson, succeed } from '../helpers/packed'
 
 const scratch = mkdtempSync(join(tmpdir(), 'atomic-consumer-'))
 const project = join(scratch, 'project')
 const addon = `atomic.${platform()}.node`
-
-/** What the runner above us set would reach the tools below: they are to start as from a user's shell. */
-const cleanEnv = Object.fromEntries(
-  Object.keys(process.env)
-    .filter((name) =>
-      /^(npm_|vitest|jest_|node_env$|node_options$|vite_|test$|dev$|prod$|mode$|tinypool)/i.test(name),
-    )
-    .map((name) => [name, undefined]),
-)
-
-async function succeed(ran: ReturnType<typeof run>): Promise<string> {
-  const { code, output, stdout } = await ran
-  expect(code, output).toBe(0)
-  return stdout
-}
-
-function npm(cwd: string, ...args: string[]): Promise<string> {
-  return succeed(runNpm(args, { cwd, quiet: true, env: cleanEnv }))
-}
 
 function node(...args: string[]): Promise<string> {
   return succeed(runNode(args, { cwd: project, quiet: true, env: cleanEnv }))
@@ -61,55 +42,20 @@ async function jest(file: string, ...args: string[]): Promise<string> {
   return output
 }
 
-/** Packs a folder as `npm publish` does; returns the tarball's path and what is in it. */
-async function pack(folder: string): Promise<{ tarball: string; files: string[] }> {
-  const [packed] = JSON.parse(await npm(folder, 'pack', '--json', '--pack-destination', scratch))
-  const files: string[] = packed.files.map((file: { path: string }) => file.path).sort()
-  return { tarball: join(scratch, packed.filename.replace('@', '').replace('/', '-')), files }
-}
-
-/**
- * The main package as published: `npm pack` of this repository, plus the optionalDependencies that
- * `napi pre-publish` writes at a release. That command wants the binaries of all platforms, so its one edit is
- * made here, from the same folders in npm/.
- */
-async function packMain(): Promise<{ tarball: string; files: string[] }> {
-  const { tarball, files } = await pack(root)
-  await succeed(run('tar', ['-xzf', tarball, '-C', scratch], { quiet: true }))
-  rmSync(tarball)
-  const manifestPath = join(scratch, 'package/package.json')
-  const manifest = readJson(manifestPath)
-  const optionalDependencies = Object.fromEntries(
-    readJson(join(root, 'package.json')).napi.targets.map((target: string) => {
-      const { name, version } = readJson(join(root, 'npm', platformOf(target), 'package.json'))
-      return [name, version]
-    }),
-  )
-  writeFileSync(manifestPath, JSON.stringify({ ...manifest, optionalDependencies }, null, 2))
-  return { tarball: (await pack(join(scratch, 'package'))).tarball, files }
-}
-
-function readJson(path: string): any {
-  return JSON.parse(readFileSync(path, 'utf8'))
-}
-
-let main: Awaited<ReturnType<typeof pack>>
+let main: { files: string[] }
 let binary: Awaited<ReturnType<typeof pack>>
 
 beforeAll(async () => {
-  main = await packMain()
-
-  const platformFolder = join(scratch, platform())
-  cpSync(join(root, 'npm', platform()), platformFolder, { recursive: true })
-  copyFileSync(join(root, addon), join(platformFolder, addon))
-  binary = await pack(platformFolder)
+  const folder = join(scratch, 'package')
+  main = { files: await layOut('.', folder) }
+  binary = await pack(layOutPlatform('.', platform(), join(scratch, platform()), join(root, addon)), scratch)
 
   cpSync(join(root, '__test__/consumer/project'), project, { recursive: true })
   writeFileSync(
     join(project, 'package.json'),
     JSON.stringify({ name: 'consumer', private: true, type: 'module' }),
   )
-  const tarballs = [main.tarball, binary.tarball]
+  const tarballs = [(await pack(folder, scratch)).tarball, binary.tarball]
   await npm(project, 'install', '--offline', '--no-audit', '--no-fund', '--no-package-lock', ...tarballs)
 
   // Node's types are the user's own; these are the repository's, so that nothing is downloaded.

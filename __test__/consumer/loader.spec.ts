@@ -46,12 +46,15 @@ function executable(linker: string, place: number) {
   return file
 }
 
-/** What `require('@pipeline/atomic')` throws, after `first` has run. */
-async function loadingError(first = ''): Promise<{ code: string; message: string; cause?: string }> {
+/** What `require('@pipeline/atomic')` throws, after `first` has run in a Node.js with these flags. */
+async function loadingError(
+  first = '',
+  ...flags: string[]
+): Promise<{ code: string; message: string; cause?: string }> {
   const script = `${first}
     try { require('@pipeline/atomic') }
     catch ({ code, message, cause }) { console.log(JSON.stringify({ code, message, cause: cause?.code })) }`
-  const { stdout, output } = await runNode(['-e', script], { cwd: project, quiet: true })
+  const { stdout, output } = await runNode([...flags, '-e', script], { cwd: project, quiet: true })
   expect(stdout, output).not.toBe('')
   return JSON.parse(stdout)
 }
@@ -69,7 +72,8 @@ describe('the loader says what is wrong and what to do', () => {
       message:
         `@pipeline/atomic cannot be loaded on ${platform()}: the package ${platformPackage} is not installed.\n` +
         'Remove node_modules and install again on this machine, with optional dependencies. ' +
-        'If it is still missing, remove the lock file as well. In a clone: npm run build.',
+        'If it is still missing, remove the lock file as well. In a bundle: leave @pipeline/atomic outside, or take its ' +
+        'addon along (docs/bundlers.md). In a clone: npm run build.',
       cause: 'MODULE_NOT_FOUND',
     })
   })
@@ -91,6 +95,17 @@ describe('the loader says what is wrong and what to do', () => {
     binary.writeUInt16LE(0xffff, 18)
     installAddon(binary)
     expectRefusal(await loadingError())
+  })
+
+  test('when the process may not load addons', async () => {
+    installAddon(readFileSync(join(root, addon)))
+    expect(await loadingError('', '--no-addons')).toEqual({
+      code: 'ERR_ATOMIC_NO_ADDON',
+      message:
+        `@pipeline/atomic cannot be loaded on ${platform()}: this process may not load native addons.\n` +
+        'Start Node.js with --allow-addons beside --permission, and without --no-addons.',
+      cause: 'ERR_DLOPEN_DISABLED',
+    })
   })
 
   test('when a clone has an addon that does not load, though a package would', async () => {
@@ -117,13 +132,14 @@ describe('the loader says what is wrong and what to do', () => {
     }
   })
 
-  test.runIf(isGnu)('when the addon is for another C library', async () => {
+  // The second name is also that of a text, where headers are installed: then it is no missing library.
+  test.runIf(isGnu).each(['libc.musl', 'libc.so\0\0'])('when the addon is for musl: %j', async (library) => {
     const binary = readFileSync(join(root, addon))
-    binary.write('libc.musl', binary.indexOf('libc.so.6\0'), 'latin1')
+    binary.write(library, binary.indexOf('libc.so.6\0'), 'latin1')
     installAddon(binary)
     const error = await loadingError()
     expectRefusal(error)
-    expect(error.message).toMatch('libc.musl')
+    expect(error.message).toMatch('it was built for musl, which is not the C library of this Node.js')
   })
 
   test.runIf(isGnu)('when the addon needs a newer C library', async () => {

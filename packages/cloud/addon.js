@@ -52,12 +52,30 @@ function missing(platform, cause) {
     platform,
     `the package @pipeline/atomic-cloud-${platform} is not installed`,
     'Remove node_modules and install again on this machine, with optional dependencies. ' +
-      'If it is still missing, remove the lock file as well. In a clone: npm run build:cloud.',
+      'If it is still missing, remove the lock file as well. In a bundle: leave @pipeline/atomic-cloud outside, or take its addon along ' +
+      '(docs/bundlers.md). In a clone: npm run build:cloud.',
     cause,
   )
 }
 
 function refused(platform, cause) {
+  if (cause.code === 'ERR_DLOPEN_DISABLED') {
+    return failure(
+      platform,
+      'this process may not load native addons',
+      'Start Node.js with --allow-addons beside --permission, and without --no-addons.',
+      cause,
+    )
+  }
+  // Deno names the permission that is missing.
+  if (cause.name === 'NotCapable') {
+    return failure(
+      platform,
+      firstLine(cause),
+      'Start Deno with --allow-ffi for the addon, and --allow-read for the files of packages.',
+      cause,
+    )
+  }
   const [, version] = /version .GLIBC_(\w[\w.]*). not found/.exec(cause.message) ?? []
   if (version) {
     const needed = /^\d/.test(version) ? `glibc ${version}` : `a glibc with GLIBC_${version}`
@@ -68,12 +86,23 @@ function refused(platform, cause) {
       cause,
     )
   }
+  const other = otherLibrary(platform, cause)
   return failure(
     platform,
-    cause.message.split('\n')[0],
+    other ? `it was built for ${other}, which is not the C library of this Node.js` : firstLine(cause),
     'Remove node_modules and install again on this machine. In a clone: npm run build:cloud.',
     cause,
   )
+}
+
+// The C library that an addon wants, where it is not this one, as the dynamic linkers of glibc and of musl complain.
+function otherLibrary(platform, { message }) {
+  if (platform.endsWith('-gnu')) return /\blibc(\.musl\S*|\.so)(\.1)?: /.test(message) && 'musl'
+  return platform.endsWith('-musl') && /ld-linux|libc\.so\.6|symbol not found/.test(message) && 'glibc'
+}
+
+function firstLine({ message }) {
+  return message.split('\n')[0].replace(/\.+$/, '')
 }
 
 function failure(platform, problem, advice, cause) {

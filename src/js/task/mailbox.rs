@@ -21,6 +21,7 @@ use napi_derive::napi;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::work::Outstanding;
 use crate::js::value::Result;
 use crate::js::value::raw::{self, value};
 use crate::js::value::thrown::check;
@@ -33,12 +34,13 @@ type Number = u64;
 type Done = Box<dyn FnOnce(&Env)>;
 
 /// The side of the environment's thread, which has it as its data.
-struct Mailbox {
+pub(super) struct Mailbox {
     slot: Arc<Slot>,
     function: sys::napi_threadsafe_function,
     /// What to do when a completion has arrived.
     waiting: RefCell<HashMap<Number, Done>>,
     issued: Cell<Number>,
+    pub(super) works: Outstanding,
 }
 
 /// The side of other threads.
@@ -139,6 +141,7 @@ impl Mailbox {
             function,
             waiting: RefCell::default(),
             issued: Cell::default(),
+            works: Outstanding::default(),
         });
         // SAFETY: `close` takes it back, without a finalizer.
         check(env, unsafe {
@@ -149,7 +152,7 @@ impl Mailbox {
     }
 
     /// That of this environment, if there is one.
-    fn made(env: sys::napi_env) -> Option<Rc<Self>> {
+    pub(super) fn made(env: sys::napi_env) -> Option<Rc<Self>> {
         let mut data = ptr::null_mut();
         // SAFETY: only `of` gives an environment of ours data, and that is what is in an `Rc`.
         unsafe {
@@ -269,4 +272,5 @@ unsafe extern "C" fn close(env: *mut c_void) {
         unsafe { sys::napi_release_threadsafe_function(function, sys::ThreadsafeFunctionReleaseMode::abort) };
     }
     mailbox.waiting.take();
+    mailbox.works.end();
 }

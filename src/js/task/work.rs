@@ -1,12 +1,16 @@
 //! Work on libuv's threads, as N-API's own async work: the event loop lives while there is some. Not as napi's
 //! `Task`, which makes a promise for each: a job may be many works, and its caller has one promise.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::ffi::{CStr, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use napi::{Env, JsValue as _, sys};
 
+use super::mailbox::Mailbox;
 use crate::js::value::Result;
 use crate::js::value::raw::value;
 use crate::js::value::thrown::check;
@@ -26,6 +30,9 @@ trait Steps {
     /// On a worker. It touches nothing but what is [`Send`].
     fn execute(&mut self);
 
+    /// On either thread, if it will not be completed: what was to be done, or came of it, is dropped. It may hold a lock.
+    fn give_up(&mut self);
+
     /// On the thread that queued it, after the worker.
     fn complete(self: Box<Self>, env: &Env);
 }
@@ -35,8 +42,13 @@ impl<W: FnOnce() -> T, T, D: FnOnce(&Env, T)> Steps for Work<W, T, D> {
         self.result = self.work.take().map(|work| work());
     }
 
+    fn give_up(&mut self) {
+        self.work = None;
+        self.result = None;
+    }
+
     fn complete(self: Box<Self>, env: &Env) {
-        // `None`: it was cancelled, as those are that had not begun when the environment ended.
+        // `None`: it was cancelled, as those are that had not begun when the environment ended, or given up.
         if let Some(result) = self.result {
             (self.done)(env, result);
         }
@@ -47,6 +59,46 @@ impl<W: FnOnce() -> T, T, D: FnOnce(&Env, T)> Steps for Work<W, T, D> {
 struct Queued {
     steps: Box<dyn Steps>,
     raw: sys::napi_async_work,
+    /// Which thread may touch `steps`.
+    state: AtomicU8,
+}
+
+/// `steps` are the environment's, until a worker takes them.
+const QUEUED: u8 = 0;
+/// They are the worker's.
+const RUNNING: u8 = 1;
+/// They are the environment's again.
+const EXECUTED: u8 = 2;
+/// The environment has ended: the worker's, if it was running; otherwise nothing is left in them.
+const ENDED: u8 = 3;
+
+/// The works of an environment that are not completed. Node.js completes all before an environment ends. Deno lets them
+/// run on and completes none, so what they hold would never be dropped.
+#[derive(Default)]
+pub struct Outstanding(RefCell<HashSet<*mut Queued>>);
+
+impl Outstanding {
+    /// On the environment's thread, when it ends.
+    pub fn end(&self) {
+        for work in self.0.take() {
+            // SAFETY: `complete` would have taken it from the set, so it is alive. `steps` are touched only if they are this thread's.
+            unsafe {
+                if (*work).state.swap(ENDED, Ordering::AcqRel) != RUNNING {
+                    give_up(work);
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+///
+/// `steps` are this thread's, and no other will touch them but to complete.
+unsafe fn give_up(work: *mut Queued) {
+    // SAFETY: the caller's promise.
+    let steps = unsafe { &mut (*work).steps };
+    // A panic must not reach C.
+    drop(catch_unwind(AssertUnwindSafe(|| steps.give_up())));
 }
 
 /// Runs `work` on a worker thread, and passes on what it returns to `done`, here. Neither may panic. In an
@@ -65,9 +117,9 @@ fn queue_steps(env: &Env, steps: Box<dyn Steps>) -> Result<'_, ()> {
     let name = value(env, |raw| unsafe {
         sys::napi_create_string_latin1(env.raw(), NAME.as_ptr(), NAME.count_bytes() as isize, raw)
     })?;
-    let data = Box::into_raw(Box::new(Queued { steps, raw: ptr::null_mut() }));
+    let data = Box::into_raw(Box::new(Queued { steps, raw: ptr::null_mut(), state: AtomicU8::new(QUEUED) }));
     // SAFETY: `data` lives until `complete` or a failure here takes it back; of its parts the worker touches
-    // only those that `queue` asks to be `Send`, and until it has, this thread touches none.
+    // only those that `queue` asks to be `Send`, and as long as `state` says that they are its own.
     unsafe {
         let created = sys::napi_create_async_work(
             env.raw(),
@@ -87,19 +139,37 @@ fn queue_steps(env: &Env, steps: Box<dyn Steps>) -> Result<'_, ()> {
             return Err(error);
         }
     }
+    if let Some(mailbox) = Mailbox::made(env.raw()) {
+        mailbox.works.0.borrow_mut().insert(data);
+    }
     Ok(())
 }
 
 unsafe extern "C" fn execute(_env: sys::napi_env, data: *mut c_void) {
-    // SAFETY: from `queue_steps`; no other thread touches this now.
-    let steps = unsafe { &mut (*data.cast::<Queued>()).steps };
+    let data = data.cast::<Queued>();
+    // SAFETY: from `queue_steps`, and not completed before this returns.
+    let turn = |data: *const Queued, from, to| unsafe {
+        (*data).state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    };
+    if !turn(data, QUEUED, RUNNING) {
+        return;
+    }
+    // SAFETY: no other thread touches this now.
+    let steps = unsafe { &mut (*data).steps };
     // A panic must not reach C. Then there is no result.
     drop(catch_unwind(AssertUnwindSafe(|| steps.execute())));
+    if !turn(data, RUNNING, EXECUTED) {
+        // SAFETY: the environment has left it to this thread.
+        unsafe { give_up(data) };
+    }
 }
 
 unsafe extern "C" fn complete(env: sys::napi_env, _status: sys::napi_status, data: *mut c_void) {
+    if let Some(mailbox) = Mailbox::made(env) {
+        mailbox.works.0.borrow_mut().remove(&data.cast());
+    }
     // SAFETY: from `queue_steps`, and called once, when the worker is done with it.
-    let Queued { steps, raw } = *unsafe { Box::from_raw(data.cast::<Queued>()) };
+    let Queued { steps, raw, .. } = *unsafe { Box::from_raw(data.cast::<Queued>()) };
     // SAFETY: created in `queue_steps`, deleted once.
     unsafe { sys::napi_delete_async_work(env, raw) };
     // As above.

@@ -1,0 +1,5 @@
+export default {
+  input: 'main.js',
+  output: { file: 'dist/main.js', format: 'es' },
+  external: [/^@pipeline\/atomic/, /^node:/],
+}
