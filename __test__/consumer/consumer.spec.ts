@@ -156,10 +156,13 @@ describe('a project that installed them can', () => {
     ).toEqual(declared)
   })
 
-  test.each(['nodenext', 'bundler'])(
-    'compile TypeScript with "%s" resolution',
-    async (resolution) => {
-      await tool('typescript/bin/tsc', '--project', `tsconfig.${resolution}.json`)
+  test.each([
+    ['5', 'nodenext', 'typescript'],
+    ['7', 'bundler', 'typescript-7'],
+  ])(
+    'compile TypeScript %s with "%s" resolution',
+    async (_, resolution, compiler) => {
+      await tool(`${compiler}/bin/tsc`, '--project', `tsconfig.${resolution}.json`)
     },
     300_000,
   )

@@ -7,7 +7,7 @@ import type { Store } from '../servers/stores'
 import { type Client, withClients } from './clients'
 import { type FaultProxy, type Faults, startFaultProxy } from './fault-proxy'
 
-type Package = typeof import('@pipeline/atomic')
+type Package = typeof import('../../..')
 
 export interface Room {
   store: Store
