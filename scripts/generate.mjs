@@ -54,6 +54,7 @@ function typesOfScripts() {
     'errors',
     'stores',
     'index',
+    'patch',
     'lines',
     'transaction',
     'observe',

@@ -10,6 +10,7 @@ pub mod held;
 pub mod json;
 pub mod lock;
 pub mod lost;
+pub mod patch;
 pub mod read;
 pub mod recover;
 pub mod schema;

@@ -1,0 +1,112 @@
+//! A change of an index that is told and not made by a function: which forms it has, and what each does, is in `patch/`.
+
+use std::ffi::CStr;
+
+use engine::index::file::Numbers;
+use napi::Env;
+use napi::bindgen_prelude::Unknown;
+
+use crate::js::error;
+use crate::js::index::json;
+use crate::js::value::once::{Once, run_script};
+use crate::js::value::thrown::Result;
+use crate::js::value::{args, copy, promise, raw};
+
+const SCRIPTS: [&str; 3] =
+    [include_str!("patch/places.js"), include_str!("patch/operations.js"), include_str!("patch/language.js")];
+
+/// A patch that was checked and copied.
+pub struct Patch<'env>(Unknown<'env>);
+
+impl<'env> Patch<'env> {
+    /// The argument `patch`.
+    ///
+    /// # Errors
+    /// `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`.
+    pub fn new(env: &'env Env, given: &Unknown<'_>) -> Result<'env, Self> {
+        raw::construct(env, &class(env)?, &[*given]).map(Self)
+    }
+
+    /// The options of the update.
+    pub fn options(env: &'env Env, given: &Unknown<'_>) -> Result<'env, Unknown<'env>> {
+        raw::invoke(env, &class(env)?, c"toOptions", &[*given])
+    }
+
+    /// What it does, as the function of an update of what the caller calls `shown`. `numbers` is the option of the call.
+    pub fn function(
+        &self,
+        env: &'env Env,
+        shown: &str,
+        numbers: &Unknown<'_>,
+    ) -> Result<'env, Unknown<'env>> {
+        raw::invoke(env, &self.0, c"toFunction", &[raw::to_js(env, shown)?, *numbers])
+    }
+
+    /// `[function, options]` of the update that a transaction makes of it.
+    pub fn update(
+        env: &'env Env,
+        patch: &Unknown<'_>,
+        shown: &Unknown<'_>,
+        options: &Unknown<'_>,
+    ) -> Result<'env, Unknown<'env>> {
+        let patch = Self::new(env, patch)?;
+        let options = Self::options(env, options)?;
+        let numbers = raw::get(env, &options, c"numbers")?;
+        raw::array(env, &[patch.function(env, &copy::text(env, shown)?, &numbers)?, options])
+    }
+
+    /// The keys that it sets and deletes; `undefined` if there is more to it.
+    pub fn keys(&self, env: &'env Env) -> Result<'env, Unknown<'env>> {
+        raw::invoke(env, &self.0, c"toKeys", &[])
+    }
+}
+
+thread_local! {
+    static COMPILED: Once = const { Once::new() };
+}
+
+fn class(env: &Env) -> Result<'_, Unknown<'_>> {
+    COMPILED.with(|compiled| compiled.get(env, || compile(env)))
+}
+
+fn compile(env: &Env) -> Result<'_, Unknown<'_>> {
+    let source = format!(";(native) => {{ 'use strict'\n{}\nreturn Patch }}", SCRIPTS.concat());
+    raw::call(env, &raw::undefined(env), &run_script(env, &source)?, &[natives(env)?])
+}
+
+/// What the scripts call.
+fn natives(env: &Env) -> Result<'_, Unknown<'_>> {
+    type Native = for<'env> fn(&'env Env, [Unknown<'env>; 3]) -> Result<'env, Unknown<'env>>;
+    let natives: &[(&'static CStr, Native)] =
+        &[(c"wrongType", wrong_type), (c"wrongValue", wrong_value), (c"copied", copied)];
+    let object = raw::object(env)?;
+    for (name, native) in natives {
+        let function = promise::callback(env, &name.to_string_lossy(), *native)?;
+        raw::define(env, &object, name, &function)?;
+    }
+    raw::define(env, &object, c"count", &error::counter(env, "ERR_ATOMIC_PATCH")?)?;
+    Ok(object)
+}
+
+/// `(name, expected, given) → TypeError`
+fn wrong_type<'env>(
+    env: &'env Env,
+    [name, expected, given]: [Unknown<'env>; 3],
+) -> Result<'env, Unknown<'env>> {
+    Ok(args::wrong_type(env, &copy::text(env, &name)?, &copy::text(env, &expected)?, &given).0)
+}
+
+/// `(name, reason, given) → TypeError`
+fn wrong_value<'env>(
+    env: &'env Env,
+    [name, reason, given]: [Unknown<'env>; 3],
+) -> Result<'env, Unknown<'env>> {
+    Ok(args::wrong_value(env, &copy::text(env, &name)?, &copy::text(env, &reason)?, &given).0)
+}
+
+/// `(name, value) → () → value`: a new copy each time, of what the value is now.
+fn copied<'env>(env: &'env Env, [name, value, _]: [Unknown<'env>; 3]) -> Result<'env, Unknown<'env>> {
+    let text = json::snapshot(env, &copy::text(env, &name)?, &value)?;
+    let numbers = if json::can_keep_digits(env)? { Numbers::Exact } else { Numbers::Lossy };
+    promise::callback(env, "copy", move |env, []| json::parse(env, None, Some(&text), numbers))
+}
