@@ -400,6 +400,11 @@ export interface IndexLock {
   ): Promise<UpdateResult>
 }
 
+/** Options of {@link readIndexAt} and {@link readIndexKeys}. */
+export interface ReadIndexAtOptions
+  extends Pick<UpdateOptions, 'numbers'>,
+    Pick<ReadIndexOptions, 'fallback'> {}
+
 /**
  * A change of an index, for {@link atomicIndexPatch}: by pointers, by keys, as JSON Merge Patch (RFC 7396), or as a list of operations of JSON
  * Patch (RFC 6902).
@@ -1794,6 +1799,31 @@ export declare function list(prefix: PathLike, options?: (CloudOptions & { signa
  */
 export declare function readIndex<T = any>(path: PathLike, options?: ReadIndexOptions<T> | null): Promise<IndexRead<T>>
 
+/**
+ * Reads one value of a JSON file, at a JSON pointer (RFC 6901) such as `'/posts/hello'`, without parsing the rest. Resolves with `undefined` if the
+ * pointer leads nowhere, or there is no file. The empty pointer is the whole index.
+ *
+ * The text is searched on a worker: the one that this process keeps from its last commit, if the file is still that, or else the file as it is read and checked now
+ * (UTF-8, JSON). Only the value that is found is parsed, on the JavaScript thread. It takes no lock
+ * and waits for nobody, as {@link readIndex}. Memory: one text of the file. Of equal keys the last one counts.
+ *
+ * `numbers` means what it means for {@link readIndex}, for the value that is returned: the rest is not looked at. `fallback: 'backup'` reads
+ * the newest good backup if the index is broken or missing. What needs the whole index is refused (`ERR_INVALID_ARG_VALUE`): `initial`, `codec`, `schema`,
+ * `migrate`, `onCorrupt`.
+ *
+ * Rejects as {@link readIndex} does; with `ERR_INVALID_ARG_VALUE`, if `pointer` is none; with `ERR_ATOMIC_UNSUPPORTED` for an object in a store.
+ */
+export declare function readIndexAt<T = any>(path: PathLike, pointer: string, options?: ReadIndexAtOptions | null): Promise<T | undefined>
+
+/**
+ * Reads the keys of an object in a JSON file, or of the array there (`'0'`, `'1'`, …), at a JSON pointer: by default of the index itself. It parses
+ * nothing else. They are in the order of the file; JavaScript would put whole numbers first. Resolves with `undefined` if there is neither an
+ * object nor an array.
+ *
+ * Options and errors are those of {@link readIndexAt}.
+ */
+export declare function readIndexKeys(path: PathLike, pointer?: string | null, options?: ReadIndexAtOptions | null): Promise<string[] | undefined>
+
 /** Options of {@link readIndex}. */
 export interface ReadIndexOptions<T = any> extends Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'codec' | 'schema' | 'migrate'>, CloudOptions {
   /**
@@ -1805,6 +1835,22 @@ export interface ReadIndexOptions<T = any> extends Pick<UpdateOptions<T>, 'initi
    */
   fallback?: 'backup'
 }
+
+/**
+ * Goes through the records of a large JSON file: the items of an array, or the members of an object as `[key, value]`, at a JSON pointer, by
+ * default of the index itself. Some 256 KiB are parsed at a time, so the event loop is never held up for long.
+ *
+ * ```ts
+ * for await (const post of readIndexRecords('posts.json', '/posts')) console.log(post.title)
+ * for await (const [slug, post] of readIndexRecords('topics.json', '/topics')) console.log(slug, post)
+ * ```
+ *
+ * All records are of one version of the file, the one that the first step has read; its text is in memory until the loop ends. There is no step
+ * if the pointer leads to no array and no object. A key that an object has twice comes twice; the last one counts.
+ *
+ * Options and errors are those of {@link readIndexAt}, but for `fallback`, which is refused.
+ */
+export declare function readIndexRecords<T = any>(path: PathLike, pointer?: string | null, options?: Pick<ReadIndexAtOptions, 'numbers'> | null): AsyncGenerator<T, void, undefined>
 
 /**
  * Reads and parses a JSON file as {@link readIndex} does, and returns what that resolves with: for configuration that a program needs

@@ -12,12 +12,16 @@ import {
   type KeyPatch,
   type MergePatch,
   type PointerPatch,
+  type ReadIndexAtOptions,
   type ReadIndexOptions,
   type RecordsPatch,
   type RecoverIndexOptions,
   type RecoveryOptions,
   type RestoreIndexOptions,
   readIndex,
+  readIndexAt,
+  readIndexKeys,
+  readIndexRecords,
   recoverIndex,
   restoreIndex,
   type SchemaIssue,
@@ -158,4 +162,20 @@ export async function patches(): Promise<string[]> {
   )
   await atomicTransaction('.', [{ patch: 'i', change: merge, backup: true }])
   return value.value.posts
+}
+
+export async function parts(): Promise<unknown> {
+  const options: ReadIndexAtOptions = { numbers: 'lossy', fallback: 'backup' }
+  const post: { title: string } | undefined = await readIndexAt<{ title: string }>(
+    'i',
+    '/posts/hello',
+    options,
+  )
+  const names: string[] | undefined = await readIndexKeys('i', '/posts', options)
+  for await (const [key, value] of readIndexRecords<[string, number]>('i', null, { numbers: 'lossy' })) {
+    if (key.length > value) break
+  }
+  // @ts-expect-error: a codec needs the whole index.
+  await readIndexAt('i', '/a', { codec: {} })
+  return [post, names]
 }

@@ -163,3 +163,8 @@ export interface IndexLock {
     options?: LockedUpdateOptions<T> | null,
   ): Promise<UpdateResult>
 }
+
+/** Options of {@link readIndexAt} and {@link readIndexKeys}. */
+export interface ReadIndexAtOptions
+  extends Pick<UpdateOptions, 'numbers'>,
+    Pick<ReadIndexOptions, 'fallback'> {}

@@ -9,6 +9,7 @@ pub mod group;
 pub mod held;
 pub mod json;
 pub mod lock;
+pub mod look;
 pub mod lost;
 pub mod patch;
 pub mod read;

@@ -89,6 +89,15 @@ pub fn keep(key: Key, state: State, text: String, checked: Option<Numbers>) {
     }
 }
 
+/// As [`keep`], of a text that was taken and is still the one of the file: unless another one is kept meanwhile.
+pub fn give_back(key: Key, state: State, text: String, checked: Option<Numbers>) {
+    let mut cache = cache();
+    let is_known = cache.0.iter().any(|cached| cached.key == key);
+    if state.version.size == text.len() as u64 && !is_known {
+        cache.put(CachedText { key, state, text, checked });
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {

@@ -14,6 +14,7 @@ pub mod hold_job;
 pub mod job;
 pub mod json;
 pub mod layout;
+pub mod look;
 pub mod mend_job;
 pub mod number;
 pub mod options;

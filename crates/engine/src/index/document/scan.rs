@@ -169,6 +169,11 @@ impl<'t> Children<'t> {
         Self { text, at, has_keys: first == Some(&b'{') }
     }
 
+    /// Those that are left of a container, from an [`Children::offset`] on; of an object with `has_keys`.
+    pub fn resume(text: &'t [u8], at: usize, has_keys: bool) -> Self {
+        Self { text, at, has_keys }
+    }
+
     /// Where it has come to: after the last one, the bracket that closes the container.
     pub fn offset(&self) -> usize {
         self.at
