@@ -4,7 +4,7 @@
 import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { loader } from './loader.mjs'
-import { Complaint, findCargo, root, runAsScript, runNode, withTemporaryFolder } from './tools.mjs'
+import { Complaint, findCargo, root, runAsScript, runCargo, runNode, withTemporaryFolder } from './tools.mjs'
 
 /** The oldest Node that the napi command line runs on; the package itself asks for less. */
 export const nodeOfNapiCli = 'Node 20.17'
@@ -16,10 +16,7 @@ export async function canGenerate() {
 
 /** Generates all of it into `folder`, and returns the names of what is there. */
 export async function generate(/** @type {string} */ folder) {
-  // Unoptimised, as only the types are wanted.
-  const dts = ['--dts', 'index.d.ts', '--no-dts-header']
-  await generateWith(['build', '--platform', '--output-dir', folder, '--no-js', ...dts])
-  const types = `${typesOfScripts()}${readFileSync(join(folder, 'index.d.ts'), 'utf8')}`
+  const types = `${typesOfScripts()}${await typesOfRust()}`
   writeFileSync(join(folder, 'index.d.ts'), types)
   const values = types.matchAll(/^export declare (?:class|const|enum|function) (\w+)/gm)
   const { napi } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
@@ -45,6 +42,25 @@ export async function generate(/** @type {string} */ folder) {
   }
   return ['index.js', 'index.d.ts', 'npm', cloudLoader]
 }
+
+/**
+ * Types that napi-derive writes while the crate is compiled. Nothing is to be run, so `cargo check` is enough: it shares with clippy what
+ * the crate depends on, while `napi build` would build all of it in a place of its own.
+ */
+const typesOfRust = () =>
+  withTemporaryFolder(async (typeDefDir) => {
+    const env = {
+      NAPI_TYPE_DEF_TMP_FOLDER: typeDefDir,
+      // Else nothing is compiled, and nothing written, if nothing has changed.
+      NAPI_FORCE_BUILD_PIPELINE_ATOMIC: `${Date.now()}`,
+    }
+    const { code, output } = await runCargo(['check', '-q', '-p', 'pipeline-atomic'], { quiet: true, env })
+    if (code !== 0) throw new Complaint(`cargo check failed:\n${output}`)
+    // Imported here, because this file is also read by Nodes that the napi command line does not run on.
+    const { generateTypeDef } = await import('@napi-rs/cli')
+    const { dts } = await generateTypeDef({ typeDefDir, noDtsHeader: true, cwd: root })
+    return dts
+  })
 
 /** Types that no function in Rust has, for all others to name. */
 function typesOfScripts() {

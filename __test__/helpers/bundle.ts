@@ -20,8 +20,6 @@ const inPlace: Plugin = {
       path: locate(path),
       external: true,
     }))
-    // Its ES modules read files beside them.
-    onResolve({ filter: /^svgo$/ }, () => ({ path: locate('svgo') }))
     onLoad({ filter: /\/examples\/.*\.ts$/ }, ({ path }) => ({
       contents: readFileSync(path, 'utf8').replaceAll('__dirname', JSON.stringify(dirname(path))),
       loader: 'ts',

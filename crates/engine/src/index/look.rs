@@ -8,11 +8,11 @@ use std::path::PathBuf;
 
 use crate::dir::{Resolve, Target};
 use crate::error::{Error, ErrorKind, Named, Result};
-use crate::index::cache;
+use crate::index::cache::{self, Kept};
 use crate::index::document::{Children, Keys, Pointer, children, find, keys};
 use crate::index::format::Format;
 use crate::index::json;
-use crate::index::options::{Numbers, UpdateOptions};
+use crate::index::options::UpdateOptions;
 use crate::index::source::Source;
 use crate::index::text::Text;
 use crate::job::{Job, Step};
@@ -24,8 +24,7 @@ const PIECE: usize = 256 << 10;
 
 /// The text of an index, which is given back to the cache afterwards if it comes from there.
 struct Loan {
-    text: String,
-    checked: Option<Numbers>,
+    kept: Kept,
     key: Key,
     file: Source,
     state: Option<cache::State>,
@@ -49,33 +48,35 @@ impl Loan {
         }
         json::check_size(version.size, options.longest)?;
         let key = target.key();
-        let (state, (text, checked)) = if let Some(kept) = cache::take(&key, &file) {
+        let (state, kept) = if let Some(kept) = cache::take(&key, &file) {
             (cache::State::of(&file), kept)
         } else {
             let mut bytes = room(usize::try_from(version.size).unwrap_or(0) + 1);
             file.read_to_end(&mut bytes).named("read")?;
-            (None, (Format::Json.check(bytes)?, None))
+            (None, Kept { text: Format::Json.check(bytes)?, tables: None, checked: None })
         };
-        Ok(Some(Self { text, checked, key, file: Source::new(&target, file, &version), state }))
+        Ok(Some(Self { kept, key, file: Source::new(&target, file, &version), state }))
     }
 
     /// A part of it, or what was made of parts, whose numbers are fit for the caller.
     fn part(&self, of: &Range<usize>, made: Option<String>, options: &UpdateOptions) -> Result<Text> {
-        json::check_length(&self.text.as_bytes()[of.clone()], options.longest)?;
-        let is_checked = self.checked.is_some_and(|checked| checked.covers(options.numbers));
-        let keeps_digits = !is_checked && json::check_numbers_in(&self.text, of, options.numbers)?;
-        let text = made.unwrap_or_else(|| self.text[of.clone()].to_owned());
+        json::check_length(&self.kept.text.as_bytes()[of.clone()], options.longest)?;
+        let is_checked = self.kept.checked.is_some_and(|checked| checked.covers(options.numbers));
+        let keeps_digits = !is_checked && json::check_numbers_in(&self.kept.text, of, options.numbers)?;
+        let text = made.unwrap_or_else(|| self.kept.text[of.clone()].to_owned());
         Ok(Text::new(text, keeps_digits, Format::Json))
     }
 }
 
 impl Drop for Loan {
     fn drop(&mut self) {
+        let Self { kept: Kept { text, tables, checked }, key, .. } = self;
         let (state, file) = (self.state.take(), self.file.handle());
         let Some((state, file)) = state.zip(file) else { return };
         // Of a file that was replaced meanwhile there may be a newer text.
         if cache::State::of(file).as_ref() == Some(&state) {
-            cache::give_back(self.key.clone(), state, std::mem::take(&mut self.text), self.checked);
+            let kept = Kept { text: std::mem::take(text), tables: tables.take(), checked: *checked };
+            cache::give_back(key.clone(), state, kept);
         }
     }
 }
@@ -117,11 +118,11 @@ impl LookJob {
     fn look(&self) -> Result<Look> {
         let Some(loan) = Loan::take(&self.path, &self.options)? else { return Ok(Look::Missing) };
         let found = match self.wanted {
-            Wanted::Value => find(&loan.text, &self.pointer)
+            Wanted::Value => find(&loan.kept.text, &self.pointer)
                 .map(|found| loan.part(&found.range, None, &self.options))
                 .transpose()?,
-            Wanted::Keys => keys(&loan.text, &self.pointer)
-                .map(|keys| Text::new(printed(&loan.text, keys), false, Format::Json)),
+            Wanted::Keys => keys(&loan.kept.text, &self.pointer)
+                .map(|keys| Text::new(printed(&loan.kept.text, keys), false, Format::Json)),
         };
         Ok(found.map_or(Look::Nothing, Look::Found))
     }
@@ -158,7 +159,7 @@ pub struct Records {
 impl Records {
     /// The next ones as a JSON array: of pairs of key and value, or of values. `true`: there are no more.
     fn next(&mut self) -> Result<(Text, bool)> {
-        let text = &self.loan.text;
+        let text = &self.loan.kept.text;
         let mut rest = Children::resume(text.as_bytes(), self.at, self.has_keys);
         let (start, mut made) = (self.at, String::from("["));
         let mut end = start;
@@ -196,9 +197,9 @@ pub struct OpenRecordsJob {
 impl OpenRecordsJob {
     fn open(&self) -> Result<Option<Records>> {
         let Some(loan) = Loan::take(&self.path, &self.options)? else { return Ok(None) };
-        let first = children(&loan.text, &self.pointer).map(|children| children.offset());
-        let is_object = find(&loan.text, &self.pointer)
-            .is_some_and(|found| loan.text.as_bytes().get(found.range.start) == Some(&b'{'));
+        let first = children(&loan.kept.text, &self.pointer).map(|children| children.offset());
+        let is_object = find(&loan.kept.text, &self.pointer)
+            .is_some_and(|found| loan.kept.text.as_bytes().get(found.range.start) == Some(&b'{'));
         let options = self.options.clone();
         Ok(first.map(|at| Records { loan, options, at, has_keys: is_object }))
     }
