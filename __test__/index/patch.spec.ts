@@ -14,17 +14,33 @@ import {
 import { yaml } from '@pipeline/atomic/yaml'
 import { describe, expect } from 'vitest'
 import { z } from 'zod'
-import { together } from '../helpers/group'
+import { times, together } from '../helpers/group'
 import { readJson, writeJson } from '../helpers/index-file'
 import { inProcess } from '../helpers/processes'
 import { rejection } from '../helpers/promises'
 import { test } from '../helpers/test'
 
 const unflushed = { flush: false }
-const patched = async (file: string, before: unknown, patch: IndexPatch, options = {}) => {
-  writeJson(file, before)
-  await atomicIndexPatch(file, patch, { ...unflushed, ...options })
-  return readJson(file)
+/** A schema is for parsed indexes: a patch with one is applied to the value, and one without to the text. */
+const parsed = { ...unflushed, schema: z.any() }
+
+/** What a patch makes of an index, as text and parsed. */
+async function patched(file: string, before: unknown, patch: IndexPatch): Promise<unknown> {
+  const outcomes: unknown[] = []
+  for (const options of [parsed, unflushed]) {
+    writeJson(file, before)
+    const call = atomicIndexPatch(file, patch, options)
+    const outcome = call.then(
+      () => ({ index: readJson(file) }),
+      ({ code, message, pointer, reached }) => ({ code, message, pointer, reached }),
+    )
+    outcomes.push(await outcome)
+    // A patch that fails leaves all as it was.
+    if (!Object.hasOwn((await outcome) as object, 'index')) expect(readJson(file)).toEqual(before)
+  }
+  expect(outcomes[1]).toEqual(outcomes[0])
+  const [{ index, ...failed }] = outcomes as [{ index?: unknown }]
+  return Object.keys(failed).length > 0 ? failed : index
 }
 
 describe('pointers', () => {
@@ -127,21 +143,58 @@ describe('pointers', () => {
   ]
   test('that lead nowhere say which and where, and nothing of the patch is done', async ({ file }) => {
     const index = { n: 1, name: 'x', posts: [{ n: 1 }, {}] }
-    writeJson(file, index)
     for (const [patch, pointer, reached, message] of nowhere) {
       const first = { op: 'add', path: '/added', value: 1 } as const
       const both = Array.isArray(patch)
         ? [first, ...patch]
         : { ...patch, increment: { '/posts/0/n': 1, ...(patch as PointerPatch).increment } }
-      const error = await rejection(atomicIndexPatch(file, both as IndexPatch, unflushed))
-      expect(error).toMatchObject({ code: 'ERR_ATOMIC_PATCH', path: file, pointer, reached })
-      const shown = message.source.replace('patch\\[0\\]', 'patch\\[1\\]')
-      expect(error.message).toMatch(new RegExp(shown))
-      expect(error.message).toContain('Nothing of the patch was done')
+      const error: any = await patched(file, index, both as IndexPatch)
+      expect(error).toMatchObject({ code: 'ERR_ATOMIC_PATCH', pointer, reached })
+      expect(error.message).toMatch(new RegExp(message.source.replace('patch\\[0\\]', 'patch\\[1\\]')))
+      expect(error.message).toContain(`Nothing of the patch was done, '${file}'`)
     }
-    expect(readJson(file)).toEqual(index)
     expect({}).not.toHaveProperty('x')
   })
+})
+
+test('the text that no patch touches stays as it is, also where functions share the commit with others', async ({
+  file,
+}) => {
+  const odd =
+    '\ufeff{ "big":  1.50,\r\n\t"n":1, "9": [ ], "1":{}, "n": 2,\r\n\t"log": [ "\\u0061" ] }\r\n\r\n'
+  writeFileSync(file, odd)
+  const increment = { increment: { '/n': 1 } }
+  const patches = await Promise.all([
+    ...(await together(file, () => [
+      ...times(20, () => atomicIndexPatch(file, increment)),
+      atomicIndexPatch(file, { set: { '/none/x': 1 } }).catch(() => ({ batchSize: 0 })),
+      ...times(20, () => atomicIndexPatch(file, increment)),
+    ])),
+  ])
+  expect(Math.max(...patches.map(({ batchSize = 0 }) => batchSize))).toBeGreaterThan(10)
+  expect(readFileSync(file, 'utf8')).toBe(odd.replace('"n": 2', '"n": 42'))
+  // Nothing to write.
+  const same = await atomicIndexPatch(file, { set: { '/n': 42, '/1': {} } })
+  expect([same.written, readFileSync(file, 'utf8')]).toEqual([false, odd.replace('"n": 2', '"n": 42')])
+  // A function has what patches before it have made, and patches after it what it has made.
+  const fns = await together<{ batchSize?: number }>(file, () => [
+    atomicIndexPatch(file, increment),
+    atomicIndexPatch(file, { append: { '/log': ['patch'] } }),
+    atomicIndexUpdate(file, ({ n, log }) => ({ n: n * 2, log: [...log, 'fn'] })),
+    atomicIndexUpdate(file, () => {
+      throw new Error('fails by itself')
+    }),
+    atomicIndexPatch(file, { ...increment, append: { '/log': ['last'] } }),
+    // A schema and an indent are for values, and no other call shares a commit with these.
+    atomicIndexPatch(file, increment, { schema: z.any() }),
+    atomicIndexPatch(file, { set: { '/done': true } }, { space: 1 }),
+  ])
+  const settled = await Promise.allSettled(fns)
+  expect(settled.filter(({ status }) => status === 'rejected')).toHaveLength(1)
+  const index = { n: 88, log: ['a', 'patch', 'fn', 'last'], done: true }
+  expect(readFileSync(file, 'utf8')).toBe(
+    `\ufeff${JSON.stringify(index, null, 1).replaceAll('\n', '\r\n')}\r\n\r\n`,
+  )
 })
 
 test('what could be a key or a pointer is told apart, or refused', async ({ file }) => {
@@ -204,11 +257,10 @@ test("a list is JSON Patch: RFC 6902's test suite", async ({ file }) => {
   let checked = 0
   for (const { comment, doc, patch, expected = doc, error, disabled } of suite) {
     if (disabled || !isIndex(expected)) continue
-    const outcome = await patched(file, doc, patch).catch(({ code }) => ({ code }))
+    const outcome = await patched(file, doc, patch)
     const refused = { code: expect.stringMatching(/^ERR_(ATOMIC_PATCH|INVALID_ARG_(TYPE|VALUE))$/) }
-    expect(outcome, comment ?? error).toEqual(error === undefined ? expected : refused)
-    // A patch that fails leaves all as it was.
-    if (error !== undefined) expect(readJson(file)).toEqual(doc)
+    if (error === undefined) expect(outcome, comment).toEqual(expected)
+    else expect(outcome, comment ?? error).toMatchObject(refused)
     checked++
   }
   expect(checked).toBeGreaterThan(85)

@@ -1,16 +1,17 @@
 //! A change of an index that is told and not made by a function: which forms it has, and what each does, is in `patch/`.
 
 use std::ffi::CStr;
+use std::sync::Arc;
 
+use engine::index::document::{Fault, Operation, Pointer};
 use engine::index::file::Numbers;
-use napi::Env;
 use napi::bindgen_prelude::Unknown;
+use napi::{Env, ValueType};
 
 use crate::js::error;
 use crate::js::index::json;
 use crate::js::value::once::{Once, run_script};
-use crate::js::value::thrown::Result;
-use crate::js::value::{args, copy, promise, raw};
+use crate::js::value::{Result, Thrown, args, copy, promise, raw};
 
 const SCRIPTS: [&str; 3] =
     [include_str!("patch/places.js"), include_str!("patch/operations.js"), include_str!("patch/language.js")];
@@ -59,6 +60,93 @@ impl<'env> Patch<'env> {
     pub fn keys(&self, env: &'env Env) -> Result<'env, Unknown<'env>> {
         raw::invoke(env, &self.0, c"toKeys", &[])
     }
+}
+
+/// A patch of the text of an index, which is not parsed for it.
+#[derive(Clone)]
+pub struct TextPatch {
+    /// What it is made of.
+    pub operations: Arc<[Operation]>,
+    /// Of each: what it is in the patch, and its pointers.
+    names: Arc<[[String; 3]]>,
+}
+
+impl TextPatch {
+    /// `None`: it is not one for a text.
+    ///
+    /// # Errors
+    /// None, but in an environment that is ending.
+    pub fn new<'env>(env: &'env Env, patch: &Patch<'env>) -> Result<'env, Option<Self>> {
+        let steps = raw::invoke(env, &patch.0, c"toTexts", &[])?;
+        if raw::type_of(&steps) == ValueType::Undefined {
+            return Ok(None);
+        }
+        let (mut operations, mut names) = (Vec::new(), Vec::new());
+        for step in raw::list(env, &steps)? {
+            let parts = raw::list(env, &step)?;
+            let [name, kind, pointer, other, values, removed] = parts[..] else { return Ok(None) };
+            let text = |value: &Unknown<'_>| copy::text(env, value);
+            let (name, pointer, other) = (text(&name)?, text(&pointer)?, text(&other)?);
+            let operation =
+                operation(&text(&kind)?, [&pointer, &other], texts(env, &values)?, texts(env, &removed)?);
+            let Some(operation) = operation else { return Ok(None) };
+            operations.push(operation);
+            names.push([name, pointer, other]);
+        }
+        Ok(Some(Self { operations: operations.into(), names: names.into() }))
+    }
+
+    /// What the call is rejected with.
+    pub fn failure<'env>(&self, env: &'env Env, fault: &Fault, shown: &str) -> Thrown<'env> {
+        let of = |[_, pointer, other]: &&[String; 3]| *pointer == fault.pointer || *other == fault.pointer;
+        let is_result = fault.reason.starts_with("would be ");
+        let name = self.names.iter().find(of).filter(|_| !is_result).map(|[name, ..]| name.as_str());
+        let make = || {
+            let told = raw::object(env)?;
+            for (key, value) in
+                [(c"pointer", &fault.pointer), (c"reached", &fault.reached), (c"reason", &fault.reason)]
+            {
+                raw::define(env, &told, key, &raw::to_js(env, value.as_str())?)?;
+            }
+            if let Some(name) = name {
+                raw::define(env, &told, c"name", &raw::to_js(env, name)?)?;
+            }
+            raw::invoke(env, &class(env)?, c"toFailure", &[told, raw::to_js(env, shown)?])
+        };
+        make().map_or_else(|error| error, Thrown)
+    }
+}
+
+fn texts<'env>(env: &'env Env, values: &Unknown<'_>) -> Result<'env, Vec<Arc<str>>> {
+    raw::list(env, values)?.iter().map(|value| Ok(copy::text(env, value)?.into())).collect()
+}
+
+fn operation(
+    kind: &str,
+    [pointer, other]: [&str; 2],
+    mut values: Vec<Arc<str>>,
+    remove: Vec<Arc<str>>,
+) -> Option<Operation> {
+    let at = Pointer::parse(pointer).ok()?;
+    Some(match kind {
+        "append" => Operation::Append { at, values },
+        "upsert" => Operation::Upsert { at, key: other.to_owned(), records: values, remove },
+        "remove" => Operation::Remove { at },
+        "move" => Operation::Move { from: Pointer::parse(other).ok()?, at },
+        "copy" => Operation::Copy { from: Pointer::parse(other).ok()?, at },
+        _ => {
+            let value = values.pop()?;
+            match kind {
+                "set" => Operation::Set { at, value },
+                "add" => Operation::Add { at, value },
+                "replace" => Operation::Replace { at, value },
+                "test" => Operation::Test { at, value },
+                "increment" => Operation::Increment { at, by: value },
+                "merge" => Operation::Merge { patch: value },
+                _ => return None,
+            }
+        }
+    })
 }
 
 thread_local! {

@@ -1,7 +1,7 @@
 //! The text of an index: what JavaScript parses, and what tells how the next one is to look.
 
 use crate::error::Result;
-use crate::index::document::{Document, Tables};
+use crate::index::document::{Document, Operation, Tables};
 use crate::index::format::Format;
 use crate::index::layout::{Layout, without_mark};
 use crate::index::options::UpdateOptions;
@@ -41,6 +41,13 @@ impl Text {
             Some(tables) => Document::with_tables(text, tables),
             None => Document::new(text),
         }
+    }
+
+    /// Takes apart what a patch needs.
+    pub(crate) fn prepare(&mut self, patch: &[Operation]) {
+        let mut document = self.take_document();
+        patch.iter().for_each(|operation| document.prepare(operation));
+        self.put_back(document);
     }
 
     /// Puts back what [`Text::take_document`] has taken out, without what was changed since.

@@ -199,6 +199,9 @@ class Patch {
     }
   }
 
+  /** What a call is rejected with, by what the addon says of it. */
+  static toFailure = failureOf
+
   /** The options of the update: an index begins as an empty object. */
   static toOptions = (options) => ({ ...options, initial: options?.initial ?? {} })
 
@@ -213,6 +216,20 @@ class Patch {
         throw error instanceof Failure ? failureOf(error, shown) : error
       }
     }
+  }
+
+  /**
+   * As operations on the text of an index, for the addon: `[name, kind, pointer, from or key, texts, texts of keys to remove]` of each.
+   * `undefined`: keys are for objects only, which a text does not tell; and UTF-8 has no half of a surrogate pair.
+   */
+  toTexts() {
+    if (this.#form === 'keys') return undefined
+    const print = (value) => JSON.stringify(value)
+    const all = this.#take().map(({ name, kind, pointer = '', from, key, value, records, remove = [] }) => {
+      const values = kind === 'append' ? value : (records ?? (value === undefined ? [] : [value]))
+      return [name, kind, pointer, from ?? key ?? '', values.map(print), remove.map(print)]
+    })
+    return /\p{Surrogate}|\\ud[89a-f]/u.test(all.flat(2).join()) ? undefined : all
   }
 
   /** As keys to set and to delete, which is what the inbox of a store can carry; `undefined` for any other patch. */
