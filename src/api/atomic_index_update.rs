@@ -283,6 +283,10 @@ pub fn start<'env>(
         }),
         _ => None,
     };
+    let initial = match (initial, patch) {
+        (None, Some(_)) => Some(format.empty(env)?),
+        (initial, _) => initial,
+    };
     // A schema and a codec are for values.
     let patch = patch.filter(|_| schema.is_none() && format == Format::Json);
     let texts = patch.map(|patch| TextPatch::new(env, patch)).transpose()?.flatten();

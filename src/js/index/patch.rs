@@ -77,23 +77,24 @@ impl TextPatch {
     /// # Errors
     /// None, but in an environment that is ending.
     pub fn new<'env>(env: &'env Env, patch: &Patch<'env>) -> Result<'env, Option<Self>> {
-        let steps = raw::invoke(env, &patch.0, c"toTexts", &[])?;
-        if raw::type_of(&steps) == ValueType::Undefined {
+        let texts = raw::invoke(env, &patch.0, c"toTexts", &[])?;
+        if raw::type_of(&texts) == ValueType::Undefined {
             return Ok(None);
         }
+        Ok(Self::parse(&copy::text(env, &texts)?))
+    }
+
+    fn parse(texts: &str) -> Option<Self> {
         let (mut operations, mut names) = (Vec::new(), Vec::new());
-        for step in raw::list(env, &steps)? {
-            let parts = raw::list(env, &step)?;
-            let [name, kind, pointer, other, values, removed] = parts[..] else { return Ok(None) };
-            let text = |value: &Unknown<'_>| copy::text(env, value);
-            let (name, pointer, other) = (text(&name)?, text(&pointer)?, text(&other)?);
-            let operation =
-                operation(&text(&kind)?, [&pointer, &other], texts(env, &values)?, texts(env, &removed)?);
-            let Some(operation) = operation else { return Ok(None) };
-            operations.push(operation);
-            names.push([name, pointer, other]);
+        let mut parts = texts.split('\0').peekable();
+        while parts.peek().is_some_and(|part| !part.is_empty()) {
+            let (name, kind, pointer, other) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+            let values = list(&mut parts)?;
+            let removed = list(&mut parts)?;
+            operations.push(operation(kind, [pointer, other], values, removed)?);
+            names.push([name.to_owned(), pointer.to_owned(), other.to_owned()]);
         }
-        Ok(Some(Self { operations: operations.into(), names: names.into() }))
+        Some(Self { operations: operations.into(), names: names.into() })
     }
 
     /// What the call is rejected with.
@@ -117,8 +118,11 @@ impl TextPatch {
     }
 }
 
-fn texts<'env>(env: &'env Env, values: &Unknown<'_>) -> Result<'env, Vec<Arc<str>>> {
-    raw::list(env, values)?.iter().map(|value| Ok(copy::text(env, value)?.into())).collect()
+/// A list, with its length before it.
+fn list<'t>(parts: &mut impl Iterator<Item = &'t str>) -> Option<Vec<Arc<str>>> {
+    let length = parts.next()?.parse().ok()?;
+    let texts: Vec<_> = parts.take(length).map(Arc::from).collect();
+    (texts.len() == length).then_some(texts)
 }
 
 fn operation(

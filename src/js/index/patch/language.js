@@ -158,6 +158,20 @@ function patchKeys(index, set, doomed) {
   return Object.defineProperties(index, Object.getOwnPropertyDescriptors(set))
 }
 
+/** What may be a number with more digits than JavaScript has, or is what JSON leaves of something else. */
+const unusual = /[\d.]{16}|\d[eE]|\{\}/
+
+/** A function that returns a copy of what an argument is now, anew each time. */
+function copied(name, value) {
+  let text
+  try {
+    text = JSON.stringify(value)
+  } catch {
+    // The addon says what is wrong.
+  }
+  return text === undefined || unusual.test(text) ? native.copied(name, value) : () => JSON.parse(text)
+}
+
 /** A function that returns what `copy` returns, which is called once more only if that is needed again. */
 function anew(copy) {
   let ready = copy()
@@ -190,11 +204,11 @@ class Patch {
     this.#form = formOf(patch)
     if (this.#form === 'keys') {
       const { set = {}, delete: doomed = [] } = patch
-      const copy = native.copied('patch.set', checkRecord('patch.set', set))
+      const copy = copied('patch.set', checkRecord('patch.set', set))
       this.#take = anew(() => checkRecord('patch.set', copy()))
       this.#doomed = checkList('patch.delete', doomed).map(String)
     } else {
-      const copy = native.copied('patch', patch)
+      const copy = copied('patch', patch)
       this.#take = anew(() => stepsOf(this.#form, copy()))
     }
   }
@@ -219,17 +233,26 @@ class Patch {
   }
 
   /**
-   * As operations on the text of an index, for the addon: `[name, kind, pointer, from or key, texts, texts of keys to remove]` of each.
+   * As operations on the text of an index, for the addon, in one string: of each its name, kind, pointer, `from` or key, and two lists of JSON
+   * texts, what it puts there and the keys to remove, each with its length before it. Between them is a NUL character, which JSON has not.
    * `undefined`: keys are for objects only, which a text does not tell; and UTF-8 has no half of a surrogate pair.
    */
   toTexts() {
     if (this.#form === 'keys') return undefined
-    const print = (value) => JSON.stringify(value)
-    const all = this.#take().map(({ name, kind, pointer = '', from, key, value, records, remove = [] }) => {
-      const values = kind === 'append' ? value : (records ?? (value === undefined ? [] : [value]))
-      return [name, kind, pointer, from ?? key ?? '', values.map(print), remove.map(print)]
-    })
-    return /\p{Surrogate}|\\ud[89a-f]/u.test(all.flat(2).join()) ? undefined : all
+    const parts = []
+    const list = (values) => {
+      parts.push(values.length)
+      for (const value of values) parts.push(JSON.stringify(value))
+    }
+    for (const { name, kind, pointer = '', from, key, value, records, remove = [] } of this.#take()) {
+      const other = from ?? key ?? ''
+      if (`${pointer}${other}`.includes('\0')) return undefined
+      parts.push(name, kind, pointer, other)
+      list(kind === 'append' ? value : (records ?? (value === undefined ? [] : [value])))
+      list(remove)
+    }
+    const texts = parts.join('\0')
+    return /\p{Surrogate}|\\ud[89a-f]/u.test(texts) ? undefined : texts
   }
 
   /** As keys to set and to delete, which is what the inbox of a store can carry; `undefined` for any other patch. */
