@@ -4,7 +4,6 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import {
   atomicIndexPatch,
-  atomicIndexUpdate,
   atomicTransaction,
   type IndexPatch,
   type JsonPatchOperation,
@@ -14,34 +13,11 @@ import {
 import { yaml } from '@pipeline/atomic/yaml'
 import { describe, expect } from 'vitest'
 import { z } from 'zod'
-import { times, together } from '../helpers/group'
 import { readJson, writeJson } from '../helpers/index-file'
+import { patched } from '../helpers/patched'
 import { inProcess } from '../helpers/processes'
 import { rejection } from '../helpers/promises'
 import { test } from '../helpers/test'
-
-const unflushed = { flush: false }
-/** A schema is for parsed indexes: a patch with one is applied to the value, and one without to the text. */
-const parsed = { ...unflushed, schema: z.any() }
-
-/** What a patch makes of an index, as text and parsed. */
-async function patched(file: string, before: unknown, patch: IndexPatch): Promise<unknown> {
-  const outcomes: unknown[] = []
-  for (const options of [parsed, unflushed]) {
-    writeJson(file, before)
-    const call = atomicIndexPatch(file, patch, options)
-    const outcome = call.then(
-      () => ({ index: readJson(file) }),
-      ({ code, message, pointer, reached }) => ({ code, message, pointer, reached }),
-    )
-    outcomes.push(await outcome)
-    // A patch that fails leaves all as it was.
-    if (!Object.hasOwn((await outcome) as object, 'index')) expect(readJson(file)).toEqual(before)
-  }
-  expect(outcomes[1]).toEqual(outcomes[0])
-  const [{ index, ...failed }] = outcomes as [{ index?: unknown }]
-  return Object.keys(failed).length > 0 ? failed : index
-}
 
 describe('pointers', () => {
   test('set, remove, upsert, increment and append, in that order of effect', async ({ file }) => {
@@ -155,46 +131,6 @@ describe('pointers', () => {
     }
     expect({}).not.toHaveProperty('x')
   })
-})
-
-test('the text that no patch touches stays as it is, also where functions share the commit with others', async ({
-  file,
-}) => {
-  const odd =
-    '\ufeff{ "big":  1.50,\r\n\t"n":1, "9": [ ], "1":{}, "n": 2,\r\n\t"log": [ "\\u0061" ] }\r\n\r\n'
-  writeFileSync(file, odd)
-  const increment = { increment: { '/n': 1 } }
-  const patches = await Promise.all([
-    ...(await together(file, () => [
-      ...times(20, () => atomicIndexPatch(file, increment)),
-      atomicIndexPatch(file, { set: { '/none/x': 1 } }).catch(() => ({ batchSize: 0 })),
-      ...times(20, () => atomicIndexPatch(file, increment)),
-    ])),
-  ])
-  expect(Math.max(...patches.map(({ batchSize = 0 }) => batchSize))).toBeGreaterThan(10)
-  expect(readFileSync(file, 'utf8')).toBe(odd.replace('"n": 2', '"n": 42'))
-  // Nothing to write.
-  const same = await atomicIndexPatch(file, { set: { '/n': 42, '/1': {} } })
-  expect([same.written, readFileSync(file, 'utf8')]).toEqual([false, odd.replace('"n": 2', '"n": 42')])
-  // A function has what patches before it have made, and patches after it what it has made.
-  const fns = await together<{ batchSize?: number }>(file, () => [
-    atomicIndexPatch(file, increment),
-    atomicIndexPatch(file, { append: { '/log': ['patch'] } }),
-    atomicIndexUpdate(file, ({ n, log }) => ({ n: n * 2, log: [...log, 'fn'] })),
-    atomicIndexUpdate(file, () => {
-      throw new Error('fails by itself')
-    }),
-    atomicIndexPatch(file, { ...increment, append: { '/log': ['last'] } }),
-    // A schema and an indent are for values, and no other call shares a commit with these.
-    atomicIndexPatch(file, increment, { schema: z.any() }),
-    atomicIndexPatch(file, { set: { '/done': true } }, { space: 1 }),
-  ])
-  const settled = await Promise.allSettled(fns)
-  expect(settled.filter(({ status }) => status === 'rejected')).toHaveLength(1)
-  const index = { n: 88, log: ['a', 'patch', 'fn', 'last'], done: true }
-  expect(readFileSync(file, 'utf8')).toBe(
-    `\ufeff${JSON.stringify(index, null, 1).replaceAll('\n', '\r\n')}\r\n\r\n`,
-  )
 })
 
 test('what could be a key or a pointer is told apart, or refused', async ({ file }) => {
@@ -326,40 +262,6 @@ test('names of prototypes are keys as all others', async ({ file }) => {
   await atomicIndexPatch(file, { remove: ['/constructor'] })
   expect(readFileSync(file, 'utf8').replaceAll(/\s/g, '')).toBe('{"__proto__":{"k":"__proto__"}}')
   expect({}).not.toHaveProperty('polluted')
-})
-
-test('patches and functions share commits, in the order of the calls; one that fails does so by itself', async ({
-  file,
-}) => {
-  writeJson(file, { log: [], n: 0 })
-  const record = { slug: 'x' }
-  const make = () => [
-    atomicIndexPatch(file, { append: { '/log': [record] }, increment: { '/n': 1 } }),
-    atomicIndexUpdate(file, (index) => ({ ...index, when: new Date(0), log: [...index.log, 'fn'] })),
-    // What JSON makes of a date is a string, and no place for keys.
-    atomicIndexPatch(file, { set: { '/when/x': 1 } }),
-    atomicIndexPatch(file, { append: { '/log': ['half'] }, upsert: { at: '/none', key: 'slug' } }),
-    atomicIndexUpdate(file, (index) => Object.freeze({ ...index, log: Object.freeze([...index.log]) })),
-    atomicIndexPatch(file, [{ op: 'test', path: '/when', value: '1970-01-01T00:00:00.000Z' }]),
-    atomicIndexPatch(file, { append: { '/log': ['patch'] }, increment: { '/n': 1 } }),
-    atomicIndexPatch(file, { merge: { log: null } }),
-  ]
-  const calls = await together<{ batchSize?: number }>(file, make, () => {
-    record.slug = 'changed'
-  })
-  const outcomes = await Promise.allSettled(calls.slice(0, -1))
-  expect(outcomes.map((outcome) => (outcome.status === 'fulfilled' ? 'done' : outcome.reason))).toEqual([
-    'done',
-    'done',
-    expect.objectContaining({ code: 'ERR_ATOMIC_PATCH', pointer: '/when/x', reached: '/when' }),
-    expect.objectContaining({ code: 'ERR_ATOMIC_PATCH', pointer: '/none' }),
-    'done',
-    'done',
-    'done',
-  ])
-  const done = await Promise.all(calls.filter((_, at) => outcomes[at]?.status !== 'rejected'))
-  expect(Math.max(...done.map(({ batchSize = 0 }) => batchSize))).toBeGreaterThan(1)
-  expect(readJson(file)).toEqual({ n: 2, when: '1970-01-01T00:00:00.000Z' })
 })
 
 test('digits stay with numbers: exact', async ({ file }) => {

@@ -101,7 +101,10 @@ impl TextPatch {
     pub fn failure<'env>(&self, env: &'env Env, fault: &Fault, shown: &str) -> Thrown<'env> {
         let of = |[_, pointer, other]: &&[String; 3]| *pointer == fault.pointer || *other == fault.pointer;
         let is_result = fault.reason.starts_with("would be ");
-        let name = self.names.iter().find(of).filter(|_| !is_result).map(|[name, ..]| name.as_str());
+        let mut named = self.names.iter().filter(of).filter(|_| !is_result).map(|[name, ..]| name.as_str());
+        let first = named.next();
+        // Which one of several it is, is not known.
+        let name = if named.all(|name| Some(name) == first) { first } else { Some("patch") };
         let make = || {
             let told = raw::object(env)?;
             for (key, value) in

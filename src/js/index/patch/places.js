@@ -88,7 +88,8 @@ function placeOf(root, pointer) {
 /** `container`, which is at the first `depth` keys, lacks the next one. */
 function missing(pointer, keys, depth, container) {
   const before = keys.slice(0, Math.max(depth, 0))
-  const what = `${at(before)} is ${kindOf(container)} without '${keys[depth] ?? ''}'`
+  const what =
+    depth < 0 ? 'the index is nothing' : `${at(before)} is ${kindOf(container)} without '${keys[depth]}'`
   return new Failure(pointer, pointerOf(before), `leads nowhere: ${what}`)
 }
 
