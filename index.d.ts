@@ -76,6 +76,8 @@ export type AtomicErrorCode =
   | 'ERR_ATOMIC_NO_CODEC'
   /** The index does not pass the option `schema`. Nothing was written. */
   | 'ERR_ATOMIC_SCHEMA'
+  /** A patch cannot be applied to the index: `pointer` says what of it, `reached` how far that leads. Nothing of it was done. */
+  | 'ERR_ATOMIC_PATCH'
   /** The function has no meaning for this path: a directory in an object store, a release on a disk. The message says what to call. */
   | 'ERR_ATOMIC_UNSUPPORTED'
 
@@ -135,6 +137,10 @@ export interface AtomicError extends NodeJS.ErrnoException {
   size?: number
   /** `ERR_ATOMIC_SCHEMA`: what the schema has found, and where. */
   issues?: readonly SchemaIssue[]
+  /** `ERR_ATOMIC_PATCH`: the pointer that the error is about. */
+  pointer?: string
+  /** `ERR_ATOMIC_PATCH`: the part of it that leads somewhere. */
+  reached?: string
   /** {@link appendLines}: what the call had set aside before it failed. */
   torn?: TornLine
   /** Objects in stores: the HTTP status that the store answered with. */
@@ -271,32 +277,6 @@ export interface IndexCodec {
   readonly extension?: string
 }
 
-/** A change of an index, for {@link atomicIndexPatch}. */
-export interface IndexPatch {
-  /** The keys to set. */
-  set?: Record<string, unknown>
-  /** The keys to delete. One that is set as well is there afterwards. */
-  delete?: readonly string[]
-}
-
-/** Options of {@link atomicIndexPatch}: those of {@link atomicIndexUpdate}, but for `initial` and `fnTimeout`, and `wait`. */
-export interface PatchOptions extends Omit<UpdateOptions, 'initial' | 'fnTimeout'> {
-  /**
-   * For an object in a store: whether the promise resolves when the change is stored, or when it is in the index.
-   *
-   * @default 'applied'
-   */
-  wait?: 'accepted' | 'applied'
-}
-
-/** What {@link atomicIndexPatch} did. The other fields are those of the update, where the change is part of one already. */
-export interface PatchResult extends Partial<UpdateResult> {
-  /** Whether the change is in the index. `false`: it is stored, and will be. */
-  applied: boolean
-  /** Whether the change survives a power cut. */
-  durable: boolean
-}
-
 /**
  * Changes a JSON file that begins as an empty object, without losing an update. State a type to have more than `any` in
  * it: `atomicIndexUpdate<Record<string, Post>>(…)`.
@@ -420,6 +400,112 @@ export interface IndexLock {
   ): Promise<UpdateResult>
 }
 
+/** Options of {@link readIndexAt} and {@link readIndexKeys}. */
+export interface ReadIndexAtOptions
+  extends Pick<UpdateOptions, 'numbers'>,
+    Pick<ReadIndexOptions, 'fallback'> {}
+
+/**
+ * A change of an index, for {@link atomicIndexPatch}: by pointers, by keys, as JSON Merge Patch (RFC 7396), or as a list of operations of JSON
+ * Patch (RFC 6902).
+ *
+ * A *pointer* (RFC 6901) has a `/` before each key, as `/posts/hello/title`; in a key `~1` is a `/` and `~0` a `~`. A position in an array is a
+ * number from 0, and `-` is the place behind the last one. The empty pointer is the whole index.
+ */
+export type IndexPatch = PointerPatch | KeyPatch | MergePatch | readonly JsonPatchOperation[]
+
+/**
+ * A change by pointers. The parts are done in the order in which they are listed here, each on what those before it have left. All that `set`
+ * names must begin with `/`; names that do not are keys: see {@link KeyPatch}. What is both is refused.
+ */
+export interface PointerPatch {
+  /** The pointers of what is to be removed. It must be there. Positions in an array are those after the removals before. */
+  remove?: readonly string[]
+  /** The pointers of what is to be set, with the values. The last key need not be there, all before it must be. */
+  set?: Record<string, unknown>
+  /** Records to put into a list of records, and records to remove from it. */
+  upsert?: RecordsPatch | readonly RecordsPatch[]
+  /**
+   * The pointers of numbers, with what to add to them. A member that is not there counts as 0. A sum that would lose digits is refused, unless
+   * `numbers` says otherwise.
+   */
+  increment?: Record<string, number>
+  /** The pointers of arrays, with the values to add behind their last ones. A member that is not there counts as `[]`. */
+  append?: Record<string, readonly unknown[]>
+  delete?: undefined
+  merge?: undefined
+}
+
+/** A change of records that are told by a key, in an array or as the members of an object. */
+export interface RecordsPatch {
+  /** The pointer of the array, or of the object. It must be there. */
+  at: string
+  /** The name of the member of each record that tells it from the others: a string or a number. In an object it is also the name of the record. */
+  key: string
+  /** The records to put there. One takes the place of the record that has its key, as a whole; a new one comes behind the last. */
+  records?: readonly object[]
+  /** The keys of the records to remove, before any is put there. They need not be there. */
+  remove?: readonly (string | number)[]
+}
+
+/**
+ * A change by keys of an index that is an object: `delete` first, and then `set`. With `delete`, also an empty one, each name in `set` is a key, also
+ * one that begins with `/`: give it if names come from outside the program. Without it, names that begin with `/` are pointers.
+ */
+export interface KeyPatch {
+  /** The keys to set. */
+  set?: Record<string, unknown>
+  /** The keys to delete. One that is set as well is there afterwards. */
+  delete?: readonly string[]
+  remove?: undefined
+  upsert?: undefined
+  increment?: undefined
+  append?: undefined
+  merge?: undefined
+}
+
+/** JSON Merge Patch: an object is merged member by member, `null` removes a member, and any other value takes the place of the old one. */
+export interface MergePatch {
+  /** What the index is merged with. */
+  merge: object
+  set?: undefined
+  delete?: undefined
+  remove?: undefined
+  upsert?: undefined
+  increment?: undefined
+  append?: undefined
+}
+
+/** An operation of JSON Patch. `path` and `from` are pointers. */
+export type JsonPatchOperation =
+  | { op: 'add' | 'replace' | 'test'; path: string; value: unknown }
+  | { op: 'remove'; path: string }
+  | { op: 'move' | 'copy'; from: string; path: string }
+
+/** Options of {@link atomicIndexPatch}: those of {@link atomicIndexUpdate}, but for `fnTimeout`, and `wait`. */
+export interface PatchOptions extends Omit<UpdateOptions, 'fnTimeout'> {
+  /**
+   * What is patched if there is no file. For files only.
+   *
+   * @default {}
+   */
+  initial?: any
+  /**
+   * For an object in a store: whether the promise resolves when the change is stored, or when it is in the index.
+   *
+   * @default 'applied'
+   */
+  wait?: 'accepted' | 'applied'
+}
+
+/** What {@link atomicIndexPatch} did. The other fields are those of the update, where the change is part of one already. */
+export interface PatchResult extends Partial<UpdateResult> {
+  /** Whether the change is in the index. `false`: it is stored, and will be. */
+  applied: boolean
+  /** Whether the change survives a power cut. */
+  durable: boolean
+}
+
 /**
  * Appends JSON Lines: each value of `lines`, strings too, becomes one line by `JSON.stringify`. The whole contract is documented at
  * the signature of {@link appendLines} for strings.
@@ -538,6 +624,15 @@ export interface Transaction {
     fn: (index: T | undefined) => T | PromiseLike<T>,
     options?: TransactionUpdateOptions<T>,
   ): Updated<T>
+  /**
+   * Changes a JSON file as {@link atomicIndexPatch} does, in the order of the calls, among them those of `update`. What is not there begins as
+   * `initial`, or as `{}`.
+   */
+  patch<T extends object = any>(
+    path: PathLike,
+    patch: IndexPatch,
+    options?: TransactionUpdateOptions<T>,
+  ): Updated<T>
   /** Removes a file. With `missing: 'ignore'` it need not be there; the default is `'error'` (`ENOENT`). */
   remove(path: PathLike, options?: { missing?: 'error' | 'ignore' }): void
   /** Renames a file, over another one if there is one. It keeps its owner, mode and attributes. */
@@ -565,6 +660,7 @@ export interface Transaction {
 export type TransactionOperation =
   | ({ write: PathLike; data: Data | (() => Data | PromiseLike<Data>) } & TransactionWriteOptions)
   | ({ update: PathLike; fn: (index: any) => object | PromiseLike<object> } & TransactionUpdateOptions)
+  | ({ patch: PathLike; change: IndexPatch } & TransactionUpdateOptions)
   | { remove: PathLike; missing?: 'error' | 'ignore' }
   | { rename: PathLike; to: PathLike }
   | { mkdir: PathLike }
@@ -1192,16 +1288,33 @@ export interface AppendResult {
 export declare function atomicDirectory<T>(path: PathLike, build: (staging: string) => T | PromiseLike<T>, options?: DirectoryOptions | null): Promise<BuildResult<T>>
 
 /**
- * Changes keys of a JSON file, or of an object in a store, that holds one object: `delete` first, and then `set`. Without a file it
- * begins as `{}`.
+ * Changes a JSON file, or keys of an object in a store, as a patch says: it takes no function. Without a file it begins as `{}`, or as `initial`.
  *
- * A file is changed as by {@link atomicIndexUpdate}, with its options, errors and promises, and shares commits with its calls. An object
- * in a store is changed by way of an inbox, which many machines can write to at once, while one object takes about 15 commits a
+ * ```ts
+ * await atomicIndexPatch('posts.json', {
+ *   set: { '/updated': '2026-11-29' },
+ *   upsert: { at: '/posts', key: 'slug', records: [post], remove: ['old-post'] },
+ *   increment: { '/topics/rust': 1 },
+ * })
+ * ```
+ *
+ * {@link IndexPatch} has the forms: pointers, keys, JSON Patch, JSON Merge Patch. In `set` a name that begins with `/` is a pointer; **give `delete: []` as
+ * well if names come from outside the program: then all of them are keys.** A patch is applied as a whole or not at all. It is copied
+ * as JSON during the call.
+ *
+ * A file is changed as by {@link atomicIndexUpdate}, with its options, errors and promises: patches and functions share commits, and take effect in the order of
+ * the calls. `initial`, `space`, `numbers`, `codec` and `schema` mean what they mean there.
+ *
+ * An object in a store is changed by way of an inbox, which many machines can write to at once, while one object takes about 15 commits a
  * second: with `wait: 'accepted'` the promise resolves when the change is stored and will be in the index, with `'applied'` when it
- * is. For a file both mean that it is.
+ * is. For a file both mean that it is. The inbox carries keys: `set` and `delete`, a `set` of pointers with one key each, and `upsert` at `''`, which puts records
+ * into the index itself, an object. Any other patch of an object rejects with `ERR_ATOMIC_UNSUPPORTED`, as it could fail when nobody waits for it any more: use {@link atomicIndexUpdate} there.
  *
- * `set` is copied as JSON during the call. Rejects also with `ERR_INVALID_ARG_TYPE`, if the patch is of another form or the
- * index is an array; with `ERR_INVALID_ARG_VALUE`, if `set` has what JSON cannot write or would lose, as a `Map`.
+ * Rejects also with
+ * - `ERR_ATOMIC_PATCH`: the patch cannot be applied to what is in the index. `pointer` is the one that leads nowhere, or to what does not fit (something else than a
+ *   number to increment, than an array to append to; the `test` of a JSON Patch), `reached` is how far it leads;
+ * - `ERR_INVALID_ARG_TYPE`, if the patch is of another form, or of keys and the index is an array;
+ * - `ERR_INVALID_ARG_VALUE`, if the patch has pointers and keys, or something that JSON cannot write or would lose, as a `Map`.
  */
 export declare function atomicIndexPatch(path: PathLike, patch: IndexPatch, options?: PatchOptions | null): Promise<PatchResult>
 
@@ -1686,6 +1799,31 @@ export declare function list(prefix: PathLike, options?: (CloudOptions & { signa
  */
 export declare function readIndex<T = any>(path: PathLike, options?: ReadIndexOptions<T> | null): Promise<IndexRead<T>>
 
+/**
+ * Reads one value of a JSON file, at a JSON pointer (RFC 6901) such as `'/posts/hello'`, without parsing the rest. Resolves with `undefined` if the
+ * pointer leads nowhere, or there is no file. The empty pointer is the whole index.
+ *
+ * The text is searched on a worker: the one that this process keeps from its last commit, if the file is still that, or else the file as it is read and checked now
+ * (UTF-8, JSON). Only the value that is found is parsed, on the JavaScript thread. It takes no lock
+ * and waits for nobody, as {@link readIndex}. Memory: one text of the file. Of equal keys the last one counts.
+ *
+ * `numbers` means what it means for {@link readIndex}, for the value that is returned: the rest is not looked at. `fallback: 'backup'` reads
+ * the newest good backup if the index is broken or missing. What needs the whole index is refused (`ERR_INVALID_ARG_VALUE`): `initial`, `codec`, `schema`,
+ * `migrate`, `onCorrupt`.
+ *
+ * Rejects as {@link readIndex} does; with `ERR_INVALID_ARG_VALUE`, if `pointer` is none; with `ERR_ATOMIC_UNSUPPORTED` for an object in a store.
+ */
+export declare function readIndexAt<T = any>(path: PathLike, pointer: string, options?: ReadIndexAtOptions | null): Promise<T | undefined>
+
+/**
+ * Reads the keys of an object in a JSON file, or of the array there (`'0'`, `'1'`, …), at a JSON pointer: by default of the index itself. It parses
+ * nothing else. They are in the order of the file; JavaScript would put whole numbers first. Resolves with `undefined` if there is neither an
+ * object nor an array.
+ *
+ * Options and errors are those of {@link readIndexAt}.
+ */
+export declare function readIndexKeys(path: PathLike, pointer?: string | null, options?: ReadIndexAtOptions | null): Promise<string[] | undefined>
+
 /** Options of {@link readIndex}. */
 export interface ReadIndexOptions<T = any> extends Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'codec' | 'schema' | 'migrate'>, CloudOptions {
   /**
@@ -1697,6 +1835,22 @@ export interface ReadIndexOptions<T = any> extends Pick<UpdateOptions<T>, 'initi
    */
   fallback?: 'backup'
 }
+
+/**
+ * Goes through the records of a large JSON file: the items of an array, or the members of an object as `[key, value]`, at a JSON pointer, by
+ * default of the index itself. Some 256 KiB are parsed at a time, so the event loop is never held up for long.
+ *
+ * ```ts
+ * for await (const post of readIndexRecords('posts.json', '/posts')) console.log(post.title)
+ * for await (const [slug, post] of readIndexRecords('topics.json', '/topics')) console.log(slug, post)
+ * ```
+ *
+ * All records are of one version of the file, the one that the first step has read; its text is in memory until the loop ends. There is no step
+ * if the pointer leads to no array and no object. A key that an object has twice comes twice; the last one counts.
+ *
+ * Options and errors are those of {@link readIndexAt}, but for `fallback`, which is refused.
+ */
+export declare function readIndexRecords<T = any>(path: PathLike, pointer?: string | null, options?: Pick<ReadIndexAtOptions, 'numbers'> | null): AsyncGenerator<T, void, undefined>
 
 /**
  * Reads and parses a JSON file as {@link readIndex} does, and returns what that resolves with: for configuration that a program needs

@@ -50,6 +50,10 @@ const outcomes: Record<string, (read: (name: string) => string, output: string) 
   "atomicIndexPatch('tags.json'": (_, output) => {
     expect(output).toBe('{ rust: 3, node: 5 }\n')
   },
+  "atomicIndexPatch('blog.json'": (read, output) => {
+    expect(output).toBe("Hello\n[ 'posts' ]\nhello\n")
+    expect(JSON.parse(read('blog.json'))).toEqual({ posts: [{ slug: 'hello', title: 'Hello' }] })
+  },
   "recoverIndex('tags.json'": (read, output) => {
     expect([JSON.parse(read('tags.json')), output]).toEqual([{ rust: 3 }, 'rebuilt\n'])
   },

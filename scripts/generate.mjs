@@ -70,6 +70,7 @@ function typesOfScripts() {
     'errors',
     'stores',
     'index',
+    'patch',
     'lines',
     'transaction',
     'observe',

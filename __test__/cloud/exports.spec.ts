@@ -278,6 +278,40 @@ describe('atomicIndexPatch of a file', () => {
     expect(seen).toEqual([[value, value, type, type], [['atomicIndexPatch', 's3://b/i', patch, null]]])
   })
 
+  test('of an object carries keys, also by pointers and as records; what else there is is refused', async ({
+    project,
+  }) => {
+    project.installPeer()
+    const seen = await project.run(async ({ atomicIndexPatch, require }) => {
+      const { fake } = require('@pipeline/atomic-cloud')
+      const outcomes: unknown[] = []
+      const upsert = {
+        at: '',
+        key: 'slug',
+        records: [{ slug: 'a' }, { slug: '__proto__' }],
+        remove: ['b', 'x'],
+      }
+      for (const patch of [
+        { set: { '/b': 1, '/c~1d': 2, '/x': 3 }, upsert },
+        { set: { '/b/c': 1 } },
+        { remove: ['/b'] },
+        { merge: { a: 1 } },
+        [{ op: 'add', path: '/a', value: 1 }],
+      ] as never[]) {
+        outcomes.push(await atomicIndexPatch('s3://b/i', patch).catch(({ message }) => message))
+      }
+      return [outcomes, JSON.stringify(fake.calls)]
+    })
+    const refused = expect.stringContaining(
+      "pointers of one key in set, and upsert at ''; make another change with",
+    )
+    const carried = '{"set":{"c/d":2,"a":{"slug":"a"},"__proto__":{"slug":"__proto__"}},"delete":["b","x"]}'
+    expect(seen).toEqual([
+      [{ by: 'atomicIndexPatch' }, refused, refused, refused, refused],
+      `[["atomicIndexPatch","s3://b/i",${carried},null]]`,
+    ])
+  })
+
   test('keeps the digits of raw numbers that it sets', async ({ file }) => {
     const { returned } = inProcess(
       async ({ atomicIndexPatch }, file) => {

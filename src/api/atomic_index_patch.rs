@@ -1,25 +1,45 @@
 //! `atomicIndexPatch`: keys of an index set and deleted, by any number of writers.
 
-use engine::index::file::Numbers;
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 use napi_derive::napi;
 
 use crate::api::atomic_index_update;
-use crate::js::cloud::{peer, script};
-use crate::js::index::json;
+use crate::js::cloud::peer;
+use crate::js::index::patch::Patch;
 use crate::js::value::{Result, Target, args, path, promise, raw};
 
-/// Changes keys of a JSON file, or of an object in a store, that holds one object: `delete` first, and then `set`. Without a file it
-/// begins as `{}`.
+/// What to do with a patch of an object in a store that its inbox cannot carry.
+const KEYS_ALONE: &str = "the inbox of an index in a store carries keys: set and delete, pointers of one key in set, and upsert at ''; \
+                          make another change with atomicIndexUpdate";
+
+/// Changes a JSON file, or keys of an object in a store, as a patch says: it takes no function. Without a file it begins as `{}`, or as `initial`.
 ///
-/// A file is changed as by {@link atomicIndexUpdate}, with its options, errors and promises, and shares commits with its calls. An object
-/// in a store is changed by way of an inbox, which many machines can write to at once, while one object takes about 15 commits a
+/// ```ts
+/// await atomicIndexPatch('posts.json', {
+///   set: { '/updated': '2026-11-29' },
+///   upsert: { at: '/posts', key: 'slug', records: [post], remove: ['old-post'] },
+///   increment: { '/topics/rust': 1 },
+/// })
+/// ```
+///
+/// {@link IndexPatch} has the forms: pointers, keys, JSON Patch, JSON Merge Patch. In `set` a name that begins with `/` is a pointer; **give `delete: []` as
+/// well if names come from outside the program: then all of them are keys.** A patch is applied as a whole or not at all. It is copied
+/// as JSON during the call.
+///
+/// A file is changed as by {@link atomicIndexUpdate}, with its options, errors and promises: patches and functions share commits, and take effect in the order of
+/// the calls. `initial`, `space`, `numbers`, `codec` and `schema` mean what they mean there.
+///
+/// An object in a store is changed by way of an inbox, which many machines can write to at once, while one object takes about 15 commits a
 /// second: with `wait: 'accepted'` the promise resolves when the change is stored and will be in the index, with `'applied'` when it
-/// is. For a file both mean that it is.
+/// is. For a file both mean that it is. The inbox carries keys: `set` and `delete`, a `set` of pointers with one key each, and `upsert` at `''`, which puts records
+/// into the index itself, an object. Any other patch of an object rejects with `ERR_ATOMIC_UNSUPPORTED`, as it could fail when nobody waits for it any more: use {@link atomicIndexUpdate} there.
 ///
-/// `set` is copied as JSON during the call. Rejects also with `ERR_INVALID_ARG_TYPE`, if the patch is of another form or the
-/// index is an array; with `ERR_INVALID_ARG_VALUE`, if `set` has what JSON cannot write or would lose, as a `Map`.
+/// Rejects also with
+/// - `ERR_ATOMIC_PATCH`: the patch cannot be applied to what is in the index. `pointer` is the one that leads nowhere, or to what does not fit (something else than a
+///   number to increment, than an array to append to; the `test` of a JSON Patch), `reached` is how far it leads;
+/// - `ERR_INVALID_ARG_TYPE`, if the patch is of another form, or of keys and the index is an array;
+/// - `ERR_INVALID_ARG_VALUE`, if the patch has pointers and keys, or something that JSON cannot write or would lose, as a `Map`.
 #[napi(
     ts_args_type = "path: PathLike, patch: IndexPatch, options?: PatchOptions | null",
     ts_return_type = "Promise<PatchResult>"
@@ -40,53 +60,30 @@ fn start<'env>(
     options: &Unknown<'env>,
 ) -> Result<'env, Unknown<'env>> {
     let target = path::target(env, "path", path)?;
-    if raw::type_of(patch) != ValueType::Object {
-        return Err(args::wrong_type(env, "patch", "of type Object", patch));
+    let patch = Patch::new(env, patch)?;
+    let is_given = raw::is_object(options);
+    let option = |name| if is_given { raw::get(env, options, name) } else { Ok(raw::undefined(env)) };
+    if let (Target::Cloud(path), true) = (&target, raw::is_object(&option(c"codec")?)) {
+        return Err(path.unsupported(env, atomic_index_update::WITHOUT_CODECS));
     }
-    let set = set(env, &raw::get(env, patch, c"set")?)?;
-    let delete = raw::get(env, patch, c"delete")?;
-    if raw::type_of(&delete) != ValueType::Undefined && !raw::is_array(env, &delete) {
-        return Err(args::wrong_type(env, "patch.delete", "an instance of Array", &delete));
+    let wait = option(c"wait")?;
+    let known = matches!(args::word(env, &wait)?.as_deref(), Some("accepted" | "applied"));
+    if raw::type_of(&wait) != ValueType::Undefined && !known {
+        return Err(args::wrong_value(env, "options.wait", "must be 'accepted' or 'applied'", &wait));
     }
-    if raw::is_object(options) {
-        let codec = raw::get(env, options, c"codec")?;
-        if let (Target::Cloud(path), true) = (&target, raw::is_object(&codec)) {
-            return Err(path.unsupported(env, atomic_index_update::WITHOUT_CODECS));
+    let function = match target {
+        Target::Cloud(path) => {
+            let keys = patch.keys(env)?;
+            if raw::type_of(&keys) == ValueType::Undefined {
+                return Err(path.unsupported(env, KEYS_ALONE));
+            }
+            return peer::call(env, &path.shown, c"atomicIndexPatch", &[path.given, keys, *options]);
         }
-        let wait = raw::get(env, options, c"wait")?;
-        let known = matches!(args::word(env, &wait)?.as_deref(), Some("accepted" | "applied"));
-        if raw::type_of(&wait) != ValueType::Undefined && !known {
-            return Err(args::wrong_value(env, "options.wait", "must be 'accepted' or 'applied'", &wait));
-        }
-    }
-    if let Target::Cloud(path) = target {
-        let set = raw::call(env, &raw::undefined(env), &set, &[])?;
-        let patch = raw::object(env)?;
-        raw::define(env, &patch, c"set", &set)?;
-        raw::define(env, &patch, c"delete", &delete)?;
-        return peer::call(env, &path.shown, c"atomicIndexPatch", &[path.given, patch, *options]);
-    }
-    let change = script::call(env, c"patch", &[set, delete])?;
-    let options = script::call(env, c"patchOptions", &[*options])?;
-    let updated = atomic_index_update::start(env, path, &change, &options)?;
+        Target::Local(path) => patch.function(env, &path.shown, &option(c"numbers")?)?,
+    };
+    let updated = atomic_index_update::start(env, path, &function, options, Some(&patch))?;
     promise::then(env, &updated, |env, result| {
         raw::define(env, &result, c"applied", &raw::to_js(env, true)?)?;
         Ok(result)
     })
-}
-
-/// What is to be set, as a function that returns a new copy of it each time.
-fn set<'env>(env: &'env Env, set: &Unknown<'_>) -> Result<'env, Unknown<'env>> {
-    let set = if raw::type_of(set) == ValueType::Undefined { raw::object(env)? } else { *set };
-    let wrong_type = || args::wrong_type(env, "patch.set", "of type Object", &set);
-    if raw::type_of(&set) != ValueType::Object {
-        return Err(wrong_type());
-    }
-    let text = json::snapshot(env, "patch.set", &set)?;
-    // A `toJSON` can make anything of an object.
-    if text.first() != Some(&u16::from(b'{')) {
-        return Err(wrong_type());
-    }
-    let numbers = if json::can_keep_digits(env)? { Numbers::Exact } else { Numbers::Lossy };
-    promise::callback(env, "set", move |env, []| json::parse(env, None, Some(&text), numbers))
 }

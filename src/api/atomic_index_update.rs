@@ -19,7 +19,9 @@ use crate::api::options::{Checked, WriteOptions, WriteResult, milliseconds};
 use crate::js::cloud::{Object, update};
 use crate::js::error::from_engine;
 use crate::js::index::call::{self, Change, Request};
+use crate::js::index::format::Format;
 use crate::js::index::group;
+use crate::js::index::patch::{Patch, TextPatch};
 use crate::js::inside;
 use crate::js::transaction::ParsedUpdate;
 use crate::js::value::{FilePath, Kept, Result, Signal, Target, args, path, promise, raw};
@@ -235,15 +237,16 @@ pub fn atomic_index_update<'env>(
     function: Unknown<'env>,
     options: Unknown<'env>,
 ) -> napi::Result<Unknown<'env>> {
-    promise::answer(env, start(env, &path, &function, &options))
+    promise::answer(env, start(env, &path, &function, &options, None))
 }
 
-/// As the exported function, but for what it does with an error.
+/// As the exported function, but for what it does with an error. `patch`: what the function does, said as a patch.
 pub fn start<'env>(
     env: &'env Env,
     path: &Unknown<'env>,
     function: &Unknown<'_>,
     options_given: &Unknown<'env>,
+    patch: Option<&Patch<'env>>,
 ) -> Result<'env, Unknown<'env>> {
     let since = Instant::now();
     let target = path::target(env, "path", path)?;
@@ -280,10 +283,22 @@ pub fn start<'env>(
         }),
         _ => None,
     };
+    let initial = match (initial, patch) {
+        (None, Some(_)) => Some(format.empty(env)?),
+        (initial, _) => initial,
+    };
+    // A schema and a codec are for values.
+    let patch = patch.filter(|_| schema.is_none() && format == Format::Json);
+    let texts = patch.map(|patch| TextPatch::new(env, patch)).transpose()?.flatten();
+    let kept = Kept::new(env, function)?;
+    let change = match texts {
+        Some(texts) => Change::Patch(texts, kept),
+        None => Change::Call(kept),
+    };
     let signal = Signal::attach(env, shared.signal.as_ref())?;
     let request = Request {
         id: call::next_id(),
-        change: Change::Call(Kept::new(env, function)?),
+        change,
         shown: target.shown().to_owned(),
         initial,
         options,
@@ -315,7 +330,10 @@ pub fn start<'env>(
 pub fn start_file(env: &Env, path: PathBuf, request: Request, timeout: Duration) -> Result<'_, Unknown<'_>> {
     let Request { id, options, since, .. } = &request;
     let ticket = Ticket::take().inside(request.inside.clone());
-    let job = OpenJob::new(*id, path, options.clone(), ticket, *since, timeout, request.signal.cancel());
+    let mut job = OpenJob::new(*id, path, options.clone(), ticket, *since, timeout, request.signal.cancel());
+    if let Change::Patch(patch, _) = &request.change {
+        job = job.of_patch(patch.operations.clone());
+    }
     group::start(env, request, job, answer)
 }
 

@@ -18,6 +18,7 @@ mod inspect_directory;
 mod on_corrupt;
 mod options;
 mod read_index;
+mod read_index_at;
 mod read_index_sync;
 mod read_lines;
 mod recover_index;

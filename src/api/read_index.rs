@@ -1,6 +1,5 @@
 //! `readIndex`: a JSON file or object, parsed.
 
-use std::path::PathBuf;
 use std::rc::Rc;
 
 use engine::index::file::{Numbers, Snapshot, UpdateOptions as EngineOptions};
@@ -113,7 +112,7 @@ pub fn from_file(path: FilePath, options: EngineOptions, format: Format, initial
     Rc::new(move |env, suffix| {
         let (initial, format) = (initial.clone(), format.clone());
         let shown = format!("{}{suffix}", path.shown);
-        let job = ReadJob::new(with_suffix(&path.absolute, suffix), options.clone());
+        let job = ReadJob::new(read::with_suffix(&path.absolute, suffix), options.clone());
         task::start(env, job, move |env, read| {
             let read = read.map_err(|error| from_engine(env, &error, &shown, || None))?;
             IndexRead::of(env, &format, read.as_ref(), initial.as_deref(), numbers, &shown)
@@ -133,13 +132,6 @@ fn from_store<'env>(env: &'env Env, path: CloudPath<'env>, options: Unknown<'env
             if suffix.is_empty() { raw::get(env, &kept, c"0")? } else { raw::to_js(env, name.as_str())? };
         peer::call(env, &name, c"readIndex", &[target, options])
     }))
-}
-
-/// `path` with a name that ends in `suffix` as well.
-pub fn with_suffix(path: &std::path::Path, suffix: &str) -> PathBuf {
-    let mut path = path.as_os_str().to_owned();
-    path.push(suffix);
-    path.into()
 }
 
 impl IndexRead<'_> {

@@ -10,7 +10,7 @@ use napi_derive::napi;
 
 use crate::api::atomic_index_update::UpdateOptions;
 use crate::api::index_text::parse_text;
-use crate::api::read_index::{IndexRead, ReadIndexOptions, fallback, with_suffix};
+use crate::api::read_index::{IndexRead, ReadIndexOptions, fallback};
 use crate::js::error::from_engine;
 use crate::js::index::read::{self, Read};
 use crate::js::transaction::ParsedUpdate;
@@ -45,7 +45,7 @@ fn read<'env>(env: &'env Env, path: &Unknown<'env>, options: Unknown<'env>) -> R
     let ParsedUpdate { options, initial, format, schema } = parse_text(env, &own)?;
     let read: Read = Rc::new(move |env, suffix| {
         let shown = format!("{}{suffix}", path.shown);
-        let job = ReadJob::new(with_suffix(&path.absolute, suffix), options.clone());
+        let job = ReadJob::new(read::with_suffix(&path.absolute, suffix), options.clone());
         let read = blocking::run_briefly(job).map_err(|error| from_engine(env, &error, &shown, || None))?;
         IndexRead::of(env, &format, read.as_ref(), initial.as_deref(), options.numbers, &shown)
     });

@@ -1,16 +1,27 @@
 // Compiled, never run: schemas, the type of an index that is inferred from them, more backups than one, watching and recovery.
 import {
+  atomicIndexPatch,
   atomicIndexUpdate,
   atomicTransaction,
   type BackupOptions,
   type IndexChange,
+  type IndexPatch,
   type IndexRecovery,
   type IndexRestoration,
+  type JsonPatchOperation,
+  type KeyPatch,
+  type MergePatch,
+  type PointerPatch,
+  type ReadIndexAtOptions,
   type ReadIndexOptions,
+  type RecordsPatch,
   type RecoverIndexOptions,
   type RecoveryOptions,
   type RestoreIndexOptions,
   readIndex,
+  readIndexAt,
+  readIndexKeys,
+  readIndexRecords,
   recoverIndex,
   restoreIndex,
   type SchemaIssue,
@@ -121,4 +132,50 @@ export async function recovers() {
   void atomicIndexUpdate('i', (index) => index, { onCorrupt: 'ignore' })
   // @ts-expect-error: that is no index of the schema
   void recoverIndex('i', { schema, rebuild: () => ({ posts: 1 }) })
+}
+
+const records: RecordsPatch = { at: '/posts', key: 'slug', records: [{ slug: 'a' }], remove: ['b', 1] }
+const pointers: PointerPatch = {
+  set: { '/a/b': 1 },
+  remove: ['/c'],
+  upsert: [records],
+  increment: { '/n': 1 },
+  append: { '/log': ['x'] },
+}
+const keys: KeyPatch = { set: { a: 1 }, delete: ['b'] }
+const merge: MergePatch = { merge: { a: { b: null } } }
+const operations: JsonPatchOperation[] = [
+  { op: 'add', path: '/a', value: 1 },
+  { op: 'move', from: '/a', path: '/b' },
+  { op: 'remove', path: '/b' },
+]
+
+export async function patches(): Promise<string[]> {
+  const all: IndexPatch[] = [pointers, keys, merge, operations, { set: { '/a': 1 } }, { upsert: records }]
+  for (const patch of all) await atomicIndexPatch('i', patch, { initial: { log: [] }, numbers: 'lossy' })
+  // @ts-expect-error: keys or pointers.
+  await atomicIndexPatch('i', { delete: ['a'], remove: ['/a'] })
+  // @ts-expect-error: no such operation.
+  await atomicIndexPatch('i', [{ op: 'append', path: '/a', value: 1 }])
+  const { value } = await atomicTransaction('.', (tx) =>
+    tx.patch<Posts>('i', pointers, { initial: { posts: [] } }),
+  )
+  await atomicTransaction('.', [{ patch: 'i', change: merge, backup: true }])
+  return value.value.posts
+}
+
+export async function parts(): Promise<unknown> {
+  const options: ReadIndexAtOptions = { numbers: 'lossy', fallback: 'backup' }
+  const post: { title: string } | undefined = await readIndexAt<{ title: string }>(
+    'i',
+    '/posts/hello',
+    options,
+  )
+  const names: string[] | undefined = await readIndexKeys('i', '/posts', options)
+  for await (const [key, value] of readIndexRecords<[string, number]>('i', null, { numbers: 'lossy' })) {
+    if (key.length > value) break
+  }
+  // @ts-expect-error: a codec needs the whole index.
+  await readIndexAt('i', '/a', { codec: {} })
+  return [post, names]
 }

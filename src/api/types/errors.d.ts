@@ -52,6 +52,8 @@ export type AtomicErrorCode =
   | 'ERR_ATOMIC_NO_CODEC'
   /** The index does not pass the option `schema`. Nothing was written. */
   | 'ERR_ATOMIC_SCHEMA'
+  /** A patch cannot be applied to the index: `pointer` says what of it, `reached` how far that leads. Nothing of it was done. */
+  | 'ERR_ATOMIC_PATCH'
   /** The function has no meaning for this path: a directory in an object store, a release on a disk. The message says what to call. */
   | 'ERR_ATOMIC_UNSUPPORTED'
 
@@ -111,6 +113,10 @@ export interface AtomicError extends NodeJS.ErrnoException {
   size?: number
   /** `ERR_ATOMIC_SCHEMA`: what the schema has found, and where. */
   issues?: readonly SchemaIssue[]
+  /** `ERR_ATOMIC_PATCH`: the pointer that the error is about. */
+  pointer?: string
+  /** `ERR_ATOMIC_PATCH`: the part of it that leads somewhere. */
+  reached?: string
   /** {@link appendLines}: what the call had set aside before it failed. */
   torn?: TornLine
   /** Objects in stores: the HTTP status that the store answered with. */

@@ -41,32 +41,6 @@ export interface IndexCodec {
   readonly extension?: string
 }
 
-/** A change of an index, for {@link atomicIndexPatch}. */
-export interface IndexPatch {
-  /** The keys to set. */
-  set?: Record<string, unknown>
-  /** The keys to delete. One that is set as well is there afterwards. */
-  delete?: readonly string[]
-}
-
-/** Options of {@link atomicIndexPatch}: those of {@link atomicIndexUpdate}, but for `initial` and `fnTimeout`, and `wait`. */
-export interface PatchOptions extends Omit<UpdateOptions, 'initial' | 'fnTimeout'> {
-  /**
-   * For an object in a store: whether the promise resolves when the change is stored, or when it is in the index.
-   *
-   * @default 'applied'
-   */
-  wait?: 'accepted' | 'applied'
-}
-
-/** What {@link atomicIndexPatch} did. The other fields are those of the update, where the change is part of one already. */
-export interface PatchResult extends Partial<UpdateResult> {
-  /** Whether the change is in the index. `false`: it is stored, and will be. */
-  applied: boolean
-  /** Whether the change survives a power cut. */
-  durable: boolean
-}
-
 /**
  * Changes a JSON file that begins as an empty object, without losing an update. State a type to have more than `any` in
  * it: `atomicIndexUpdate<Record<string, Post>>(…)`.
@@ -189,3 +163,8 @@ export interface IndexLock {
     options?: LockedUpdateOptions<T> | null,
   ): Promise<UpdateResult>
 }
+
+/** Options of {@link readIndexAt} and {@link readIndexKeys}. */
+export interface ReadIndexAtOptions
+  extends Pick<UpdateOptions, 'numbers'>,
+    Pick<ReadIndexOptions, 'fallback'> {}

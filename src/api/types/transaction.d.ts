@@ -81,6 +81,15 @@ export interface Transaction {
     fn: (index: T | undefined) => T | PromiseLike<T>,
     options?: TransactionUpdateOptions<T>,
   ): Updated<T>
+  /**
+   * Changes a JSON file as {@link atomicIndexPatch} does, in the order of the calls, among them those of `update`. What is not there begins as
+   * `initial`, or as `{}`.
+   */
+  patch<T extends object = any>(
+    path: PathLike,
+    patch: IndexPatch,
+    options?: TransactionUpdateOptions<T>,
+  ): Updated<T>
   /** Removes a file. With `missing: 'ignore'` it need not be there; the default is `'error'` (`ENOENT`). */
   remove(path: PathLike, options?: { missing?: 'error' | 'ignore' }): void
   /** Renames a file, over another one if there is one. It keeps its owner, mode and attributes. */
@@ -108,6 +117,7 @@ export interface Transaction {
 export type TransactionOperation =
   | ({ write: PathLike; data: Data | (() => Data | PromiseLike<Data>) } & TransactionWriteOptions)
   | ({ update: PathLike; fn: (index: any) => object | PromiseLike<object> } & TransactionUpdateOptions)
+  | ({ patch: PathLike; change: IndexPatch } & TransactionUpdateOptions)
   | { remove: PathLike; missing?: 'error' | 'ignore' }
   | { rename: PathLike; to: PathLike }
   | { mkdir: PathLike }

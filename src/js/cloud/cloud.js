@@ -89,31 +89,5 @@
     return Object.defineProperties(own, described)
   }
 
-  const error = (Class, code, message) => Object.assign(new Class(message), { code })
-
-  /** The function of an update that sets and deletes keys. `set` makes what is to be set, anew each time. */
-  function patch(set, keys = []) {
-    const doomed = Array.from(keys, String)
-    // What cannot be changed as is to be was made by a call before it. An error has that one committed first, and this
-    // runs again on what is stored.
-    return (index) => {
-      if (Array.isArray(index)) {
-        const message =
-          'A patch is for an index that is an object. This one is an array: use atomicIndexUpdate'
-        throw error(TypeError, 'ERR_INVALID_ARG_TYPE', message)
-      }
-      if (typeof index.toJSON === 'function' || !Object.isExtensible(index)) {
-        const message =
-          'The index is frozen, or has a method toJSON that makes another one of it: use atomicIndexUpdate'
-        throw error(Error, 'ERR_INVALID_STATE', message)
-      }
-      for (const key of doomed) delete index[key]
-      // Not by assignment, for which __proto__ is no key.
-      return Object.defineProperties(index, Object.getOwnPropertyDescriptors(set()))
-    }
-  }
-
-  const patchOptions = (options) => ({ ...options, initial: {} })
-
-  return { remaining, failing, commitOptions, times, sameness, result, describe, patch, patchOptions }
+  return { remaining, failing, commitOptions, times, sameness, result, describe }
 })()

@@ -20,7 +20,7 @@ use crate::js::cloud::commit::{Commit, Object, Reply, text_of};
 use crate::js::cloud::script;
 use crate::js::index::call::{Call, Command, Request};
 use crate::js::index::group::Group;
-use crate::js::index::held::{Done, Doubt, Held, Outcome, Patience, Replace, Replaced, failed};
+use crate::js::index::held::{Done, Doubt, Held, Next, Outcome, Patience, Replace, Replaced, failed};
 use crate::js::task;
 use crate::js::value::thrown::{self, Result, Thrown, abort, type_error};
 use crate::js::value::{Kept, KeptAny, Signal, data, raw};
@@ -289,7 +289,11 @@ impl Held for ObjectIndex {
         }))
     }
 
-    fn replace(mut self: Box<Self>, env: &Env, next: Data, how: Replace, done: Done) {
+    fn replace(mut self: Box<Self>, env: &Env, next: Next, how: Replace, done: Done) {
+        let next = match next {
+            Next::Text(text) => text,
+            Next::Patched(document) => Data::Bytes(document.advance().0.into_parts().0.into_bytes()),
+        };
         let cancel = how.sole.as_ref().map(|call| call.request.signal.cancel()).unwrap_or_default();
         let job = PrepareJob::new(self.text.take(), next, how.options.clone(), cancel);
         // Fails only in an environment that is ending.

@@ -22,6 +22,7 @@ use napi::bindgen_prelude::Unknown;
 
 use crate::js::index::format::Format;
 use crate::js::index::held::{Outcome, failed};
+use crate::js::index::patch::TextPatch;
 use crate::js::index::schema::Schema;
 use crate::js::index::stop::Stop;
 use crate::js::task::Timer;
@@ -64,6 +65,8 @@ pub struct Request {
 pub enum Change {
     /// What this function makes of it.
     Call(Kept),
+    /// What a patch of its text makes of it; or what this function does, which is the same patch, if the index is parsed.
+    Patch(TextPatch, Kept),
     /// This, as text, whatever it is.
     Value(Vec<u16>),
 }

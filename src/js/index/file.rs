@@ -4,8 +4,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use engine::data::Data;
 use engine::index::commit_job::{self, CommitJob, Committed};
+use engine::index::document::Document;
 use engine::index::file::Snapshot;
 use engine::index::group::Written;
 use engine::index::job::Opened;
@@ -18,7 +18,7 @@ use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
 use crate::js::error::from_engine;
-use crate::js::index::held::{Done, Held, Outcome, Patience, Replace, Replaced};
+use crate::js::index::held::{Done, Held, Next, Outcome, Patience, Replace, Replaced};
 use crate::js::task;
 use crate::js::value::Result;
 
@@ -78,14 +78,28 @@ impl Held for FileIndex {
         })
     }
 
+    fn take_document(&mut self) -> Option<Document> {
+        let snapshot = self.opened.snapshot.as_mut().filter(|snapshot| snapshot.fault.is_none())?;
+        (!snapshot.text.json().is_empty()).then(|| snapshot.text.take_document())
+    }
+
+    fn put_back(&mut self, document: Document) {
+        if let Some(snapshot) = &mut self.opened.snapshot {
+            snapshot.text.put_back(document);
+        }
+    }
+
     fn forget(&mut self) {
         self.opened.snapshot.iter_mut().for_each(Snapshot::forget);
     }
 
-    fn replace(self: Box<Self>, env: &Env, next: Data, how: Replace, done: Done) {
+    fn replace(self: Box<Self>, env: &Env, next: Next, how: Replace, done: Done) {
         let Self { opened, answer, since } = *self;
         let cancel = how.sole.map(|call| call.request.signal.cancel()).unwrap_or_default();
-        let job = CommitJob::new(opened, next, how.options, how.keep, cancel);
+        let job = match next {
+            Next::Text(text) => CommitJob::new(opened, text, how.options, how.keep, cancel),
+            Next::Patched(document) => CommitJob::patched(opened, document, how.options, how.keep, cancel),
+        };
         // Fails only in an environment that is ending.
         drop(task::run(env, job, move |env, committed| {
             let Committed { written, opened } = committed.unwrap_or_else(Committed::from);

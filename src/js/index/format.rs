@@ -102,6 +102,14 @@ impl Format {
         }
     }
 
+    /// An empty object as text.
+    pub fn empty<'env>(&self, env: &'env Env) -> Result<'env, Vec<u16>> {
+        match self {
+            Self::Json => Ok("{}".encode_utf16().collect()),
+            Self::Codec(_) => self.snapshot(env, "options.initial", &raw::object(env)?),
+        }
+    }
+
     /// The argument `name` as text, so that neither a later change nor the user's function can alter it.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! job that writes. A thread that ends drops its reactions, and with them the group and the lock.
 
 mod run;
+mod textual;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -12,6 +13,7 @@ use std::time::Instant;
 
 use engine::data::Data;
 use engine::error::{Error, ErrorKind};
+use engine::index::document::Document;
 use engine::index::file::UpdateOptions;
 use engine::index::group::{self as policy, RunId, Verdict, Written};
 use engine::index::job::Come;
@@ -25,7 +27,7 @@ use crate::js::index::call::{self, Call, Change, Command, Request, WeakCall};
 use crate::js::index::codec::Previous;
 use crate::js::index::file::{Answer, FileIndex};
 use crate::js::index::format::Format;
-use crate::js::index::held::{Doubt, Held, Outcome, Patience, Replace, Replaced, failed};
+use crate::js::index::held::{Doubt, Held, Next, Outcome, Patience, Replace, Replaced, failed};
 use crate::js::index::schema::Schema;
 use crate::js::inside::Context;
 use crate::js::task::{self, Timer};
@@ -34,14 +36,24 @@ use crate::js::value::{Kept, Result, Thrown, data};
 /// A text this large takes some 20 ms to parse, and then more to print.
 const LARGE: usize = 8 << 20;
 
-type Policy = policy::Group<WeakCall, Kept, Outcome>;
-type Action = policy::Action<WeakCall, Kept, Outcome>;
+type Policy = policy::Group<WeakCall, Index, Outcome>;
+type Action = policy::Action<WeakCall, Index, Outcome>;
+
+/// An index between the calls that share it.
+enum Index {
+    /// As functions have it.
+    Parsed(Kept),
+    /// As the document of the group is, which nobody had to parse so far.
+    Patched,
+}
 
 /// Updates that share an index.
 pub struct Group {
     policy: RefCell<Policy>,
     /// `None`: it is being replaced, or it is gone.
     held: RefCell<Option<Box<dyn Held>>>,
+    /// Its text, as long as patches alone have changed it; it is not with `held` then.
+    document: RefCell<Option<Document>>,
     /// Makes the errors of calls that are not served in time.
     patience: Patience,
     /// How all are written.
@@ -86,6 +98,7 @@ impl Group {
             policy: RefCell::new(Policy::new(WeakCall(Rc::downgrade(leader)))),
             patience: held.patience(),
             held: RefCell::new(Some(held)),
+            document: RefCell::default(),
             options: options.clone(),
             format: format.clone(),
             schema: schema.clone(),
@@ -144,7 +157,12 @@ impl Group {
     /// Lets the function of a call change the index, in a reaction of that call.
     fn run(self: &Rc<Self>, env: &Env, WeakCall(call): &WeakCall, id: RunId) {
         let Some(call) = call.upgrade() else { return self.policy.borrow_mut().failed(id) };
-        let is_large = matches!(call.request.change, Change::Call(_)) && self.is_large();
+        let is_parsed = match &call.request.change {
+            Change::Call(_) => true,
+            Change::Patch(..) => !self.has_text(),
+            Change::Value(_) => false,
+        };
+        let is_large = is_parsed && self.is_large();
         // If parsing fails here, it fails again where the caller gets the error.
         let ahead = is_large.then(|| Kept::new(env, &self.index(env, &call).ok()?).ok()).flatten();
         let (group, is_ahead) = (self.clone(), ahead.is_some());
@@ -167,8 +185,10 @@ impl Group {
 
     /// The index for the function of `call`.
     fn index<'env>(&self, env: &'env Env, call: &Call) -> Result<'env, Unknown<'env>> {
-        if let Some(index) = self.policy.borrow().index() {
-            return index.get(env);
+        match self.policy.borrow().index() {
+            Some(Index::Parsed(index)) => return index.get(env),
+            Some(Index::Patched) => return self.parse_patched(env),
+            None => self.put_back(),
         }
         let held = self.held.borrow();
         let text = held.as_ref().and_then(|held| held.text());
@@ -207,9 +227,11 @@ impl Group {
     }
 
     /// Writes what the functions have made, if it passes the schema.
-    fn write(self: &Rc<Self>, env: &Env, index: Kept, sole: Option<WeakCall>, keep: bool) {
+    fn write(self: &Rc<Self>, env: &Env, index: Index, sole: Option<WeakCall>, keep: bool) {
         self.functions_are_over(env);
         let sole = sole.and_then(|WeakCall(call)| call.upgrade());
+        let Index::Parsed(index) = index else { return self.write_patched(env, sole, keep) };
+        self.put_back();
         match self.check(env, &index, sole.as_deref()) {
             Ok(true) => self.write_checked(env, &index, sole, keep),
             Ok(false) => self.policy.borrow_mut().written(Written::Changed, Ok(()), Instant::now()),
@@ -235,23 +257,32 @@ impl Group {
         let Some(mut held) = self.held.take() else { return };
         let shown = sole.as_ref().map_or("", |call| &call.request.shown);
         match self.text(env, index, &mut *held, shown) {
-            Ok(text) => {
-                let (options, times) = (self.options.clone(), self.policy.borrow().times());
-                let how = Replace { options, keep, sole, times, until: self.until.get() };
-                if let Some(doubt) = held.doubt() {
-                    self.watch(env, doubt);
-                }
-                let steps = self.steps.borrow().as_ref().map(|_| Steps::new());
-                self.steps.replace(steps.clone());
-                let group = self.clone();
-                let done = Box::new(move |env: &Env, replaced| group.written(env, replaced));
-                steps::scope(steps.as_ref(), || held.replace(env, text, how, done));
-            }
+            Ok(text) => self.replace(env, held, Next::Text(text), sole, keep),
             Err(error) => {
                 self.held.replace(Some(held));
                 self.refuse(env, sole, error);
             }
         }
+    }
+
+    fn replace(
+        self: &Rc<Self>,
+        env: &Env,
+        held: Box<dyn Held>,
+        next: Next,
+        sole: Option<Rc<Call>>,
+        keep: bool,
+    ) {
+        let (options, times) = (self.options.clone(), self.policy.borrow().times());
+        let how = Replace { options, keep, sole, times, until: self.until.get() };
+        if let Some(doubt) = held.doubt() {
+            self.watch(env, doubt);
+        }
+        let steps = self.steps.borrow().as_ref().map(|_| Steps::new());
+        self.steps.replace(steps.clone());
+        let group = self.clone();
+        let done = Box::new(move |env: &Env, replaced| group.written(env, replaced));
+        steps::scope(steps.as_ref(), || held.replace(env, next, how, done));
     }
 
     /// Tells calls whose time is over before that of the write which they share.
@@ -318,6 +349,7 @@ impl Group {
     /// Gives the index back as it is.
     fn release(self: &Rc<Self>, env: &Env) {
         self.functions_are_over(env);
+        self.put_back();
         let Some(held) = self.held.take() else { return };
         let group = self.clone();
         held.release(

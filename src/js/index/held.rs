@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use engine::data::Data;
 use engine::error::Error;
+use engine::index::document::Document;
 use engine::index::file::UpdateOptions;
 use engine::index::group::{Times, Written};
 use engine::index::text::Text;
@@ -29,6 +30,12 @@ pub trait Held {
     fn take_follower(&self, wanted: &dyn Fn(CallId) -> bool) -> Option<CallId>;
     /// Tells why a call is not served in time.
     fn patience(&self) -> Patience;
+    /// What it says as a document, to be patched: the text is not here then, until it is put back. `None`: there is none to be patched.
+    fn take_document(&mut self) -> Option<Document> {
+        None
+    }
+    /// See [`Held::take_document`].
+    fn put_back(&mut self, _document: Document) {}
     /// The text is not needed any more, but to compare the next one with it.
     fn forget(&mut self);
     /// Looks after what is to be replaced. `None`: that does not end by the time of the calls.
@@ -36,9 +43,17 @@ pub trait Held {
         None
     }
     /// Puts `next` in its place, on a worker or elsewhere, and then tells what came of it.
-    fn replace(self: Box<Self>, env: &Env, next: Data, how: Replace, done: Done);
+    fn replace(self: Box<Self>, env: &Env, next: Next, how: Replace, done: Done);
     /// Gives it back, and then tells so.
     fn release(self: Box<Self>, env: &Env, done: Box<dyn FnOnce(&Env)>);
+}
+
+/// What an index is to be.
+pub enum Next {
+    /// This text, which is laid out on a worker as far as `JSON.stringify` could not.
+    Text(Data),
+    /// What this document is after the patches that were applied to it.
+    Patched(Document),
 }
 
 /// How to replace an index.

@@ -88,5 +88,20 @@
   const readWithBackups = (...how) => later(reading(...how))
   const readWithBackupsNow = (...how) => now(reading(...how))
 
-  return { readWithBackups, readWithBackupsNow, newestBackup, isBroken }
+  /** Records, piece by piece; `open` has none if there is no such container. */
+  async function* records(open, next, close) {
+    const reader = await open()
+    if (reader === undefined) return
+    try {
+      for (let isLast = false; !isLast; ) {
+        const [piece, last] = await next(reader)
+        isLast = last
+        yield* piece
+      }
+    } finally {
+      close(reader)
+    }
+  }
+
+  return { readWithBackups, readWithBackupsNow, newestBackup, isBroken, records }
 })()

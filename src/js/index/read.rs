@@ -1,5 +1,6 @@
 //! Reads an index, and its backups where it is broken.
 
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use napi::Env;
@@ -80,7 +81,14 @@ fn functions<'env>(
     Ok([read, check, name_of])
 }
 
-/// What the script has: `newestBackup` and `isBroken` as well.
+/// `path` with a name that ends in `suffix` as well.
+pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
+}
+
+/// What the script has: `newestBackup`, `isBroken` and `records` as well.
 pub fn exports(env: &Env) -> Result<'_, Unknown<'_>> {
     COMPILED.with(|compiled| compiled.get(env, || run_script(env, SCRIPT)))
 }

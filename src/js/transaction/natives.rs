@@ -19,6 +19,7 @@ use napi::{Env, ValueType};
 
 use crate::js::error::from_engine;
 use crate::js::index::codec::Previous;
+use crate::js::index::patch::Patch;
 use crate::js::inside::{self, Code, Context};
 use crate::js::task::{self, Timer};
 use crate::js::transaction::jobs;
@@ -45,6 +46,7 @@ pub fn object(env: &Env, parse: Parse) -> Result<'_, Unknown<'_>> {
         (c"data", given_data),
         (c"bytes", bytes),
         (c"checked", checked),
+        (c"patch", |env, [patch, shown, options, ..]| Patch::update(env, &patch, &shown, &options)),
         (c"isMade", is_made),
         (c"checkRead", check_read),
         (c"parse", parse_index),

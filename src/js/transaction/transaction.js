@@ -101,6 +101,11 @@ class Transaction {
     return new Updated(result)
   }
 
+  patch(path, patch, options) {
+    const { shown } = this.#file('path', path)
+    return this.update(path, ...native.patch(patch, shown, options))
+  }
+
   remove(path, options) {
     const file = this.#file('path', path)
     const missing = options?.missing ?? 'error'
@@ -200,15 +205,17 @@ function register(tx, operations) {
     if (operation === null || typeof operation !== 'object') {
       throw native.wrongType('operation', 'of type Object', operation)
     }
-    const { write, data, update, fn, remove, rename, to, mkdir, ...options } = operation
-    const given = [write, update, remove, rename, mkdir].filter((path) => path !== undefined)
+    const { write, data, update, fn, patch, change, remove, rename, to, mkdir, ...options } = operation
+    const given = [write, update, patch, remove, rename, mkdir].filter((path) => path !== undefined)
     if (given.length > 1)
-      throw native.wrongType('operation', 'one of write, update, remove, rename or mkdir', operation)
+      throw native.wrongType('operation', 'one of write, update, patch, remove, rename or mkdir', operation)
     if (write !== undefined) tx.write(write, data, options)
     else if (update !== undefined) tx.update(update, fn, options)
+    else if (patch !== undefined) tx.patch(patch, change, options)
     else if (remove !== undefined) tx.remove(remove, options)
     else if (rename !== undefined) tx.rename(rename, to)
     else if (mkdir !== undefined) tx.mkdir(mkdir)
-    else throw native.wrongType('operation', 'one with write, update, remove, rename or mkdir', operation)
+    else
+      throw native.wrongType('operation', 'one with write, update, patch, remove, rename or mkdir', operation)
   }
 }

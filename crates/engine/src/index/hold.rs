@@ -80,7 +80,13 @@ impl EnterJob {
         timeout: Duration,
         cancel: Cancel,
     ) -> Self {
-        let origin = Origin { path: hold.path().to_owned(), options, timeout, inside: ticket.made_inside() };
+        let origin = Origin {
+            path: hold.path().to_owned(),
+            options,
+            timeout,
+            inside: ticket.made_inside(),
+            patch: None,
+        };
         let place = ticket.join_as_follower(hold.line.clone(), hold.index.name().to_owned(), id);
         Self { hold, stage: Entering::InLine(place), origin, since, cancel }
     }

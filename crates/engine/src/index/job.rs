@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::cancel::Cancel;
 use crate::dir::{Resolve, Target};
 use crate::error::{Error, ErrorKind};
+use crate::index::document::Operation;
 use crate::index::file::{IndexFile, Opening, Snapshot, UpdateOptions};
 use crate::index::layout::Layout;
 use crate::job::{After, Job, Step};
@@ -54,6 +55,8 @@ pub(super) struct Origin {
     pub timeout: Duration,
     /// What the call is made inside of.
     pub inside: Inside,
+    /// What its patch is made of.
+    pub patch: Option<Arc<[Operation]>>,
 }
 
 impl Origin {
@@ -84,8 +87,15 @@ impl OpenJob {
         timeout: Duration,
         cancel: Cancel,
     ) -> Self {
-        let origin = Origin { path, options, timeout, inside: ticket.made_inside() };
+        let origin = Origin { path, options, timeout, inside: ticket.made_inside(), patch: None };
         Self { id, stage: Stage::Called(ticket), origin, since, cancel }
+    }
+
+    /// For a call that is a patch: what it needs of the text is taken apart on the worker that reads it.
+    #[must_use]
+    pub fn of_patch(mut self, patch: Arc<[Operation]>) -> Self {
+        self.origin.patch = Some(patch);
+        self
     }
 
     /// Looks again at a transaction that is to be recovered first.
@@ -233,7 +243,14 @@ impl Opened {
         origin: Origin,
     ) -> Result<Self, Box<(IndexFile, Origin, Error)>> {
         match index.read(&origin.options) {
-            Ok(snapshot) => Ok(Self { index, snapshot, waited, origin }),
+            Ok(mut snapshot) => {
+                if let (Some(patch), Some(Snapshot { text, fault: None, .. })) =
+                    (&origin.patch, &mut snapshot)
+                {
+                    text.prepare(patch);
+                }
+                Ok(Self { index, snapshot, waited, origin })
+            }
             Err(error) => Err(Box::new((index, origin, error))),
         }
     }

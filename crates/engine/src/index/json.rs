@@ -1,5 +1,7 @@
 //! What the engine needs to know about JSON text, without building a tree of it.
 
+use std::ops::Range;
+
 use serde::Deserialize as _;
 use serde::de::IgnoredAny;
 
@@ -140,9 +142,14 @@ pub fn check_text(text: &[u8]) -> Result<()> {
 /// # Errors
 /// [`ErrorKind::LossyIndex`], if they are to be refused.
 pub fn check_numbers(text: &str, numbers: Numbers) -> Result<bool> {
-    match number::first_that_changes(text, numbers) {
+    check_numbers_in(text, &(0..text.len()), numbers)
+}
+
+/// As [`check_numbers`], of a part of the text.
+pub(super) fn check_numbers_in(text: &str, part: &Range<usize>, numbers: Numbers) -> Result<bool> {
+    match number::first_that_changes(&text[part.clone()], numbers) {
         Some((offset, literal)) if numbers == Numbers::Strict => {
-            let place = place(text.as_bytes(), offset);
+            let place = place(text.as_bytes(), part.start + offset);
             Err(ErrorKind::LossyIndex { place, literal: literal.to_owned() }.into())
         }
         found => Ok(found.is_some()),

@@ -8,10 +8,11 @@ use engine::index::group::RunId;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
-use super::Group;
+use super::{Group, Index};
 use crate::js::error::from_engine;
 use crate::js::index::apply;
 use crate::js::index::call::{Call, Change, Request};
+use crate::js::index::patch::TextPatch;
 use crate::js::inside::Code;
 use crate::js::task;
 use crate::js::value::{Kept, Result, Thrown, promise, raw};
@@ -30,8 +31,13 @@ pub struct Run {
 impl Run {
     /// Makes the change. The promise settles when the call is over, in whichever commit.
     pub fn apply<'env>(self, env: &'env Env, ahead: Option<Kept>) -> Result<'env, Unknown<'env>> {
+        if let (Change::Patch(patch, _), None) = (&self.call.request.change, &ahead)
+            && let Some(rest) = self.patch(env, patch)
+        {
+            return rest.or_else(|error| self.fail(env, error));
+        }
         let next = self.call.check(env).and_then(|()| match &self.call.request.change {
-            Change::Call(function) => self.enter(env, function, ahead),
+            Change::Call(function) | Change::Patch(_, function) => self.enter(env, function, ahead),
             Change::Value(text) => {
                 self.group.policy.borrow_mut().entered(Instant::now());
                 let numbers = self.group.options.numbers;
@@ -48,6 +54,27 @@ impl Run {
             false => self.accept(env, &next),
         });
         rest.or_else(|error| self.fail(env, error))
+    }
+
+    /// Applies a patch to the text of the index. `None`: the index is parsed, and so is the patch to be.
+    fn patch<'env>(&self, env: &'env Env, patch: &TextPatch) -> Option<Result<'env, Unknown<'env>>> {
+        if let Err(aborted) = self.call.check(env) {
+            return Some(Err(aborted));
+        }
+        self.group.policy.borrow_mut().entered(Instant::now());
+        Some(match self.group.patch(patch)? {
+            Ok(()) => self.proceed(env, Index::Patched),
+            Err(fault) => Err(patch.failure(env, &fault, &self.call.request.shown)),
+        })
+    }
+
+    /// Goes on with what the run has made of the index.
+    fn proceed<'env>(&self, env: &'env Env, next: Index) -> Result<'env, Unknown<'env>> {
+        self.call.run_is_over();
+        self.group.policy.borrow_mut().accepted(self.id, next);
+        let rest = self.call.next_command(env)?;
+        self.group.carry_out(env);
+        Ok(rest)
     }
 
     /// Calls the function. What it returned, and whether that is a promise.
@@ -111,8 +138,7 @@ impl Run {
                 return Err(aborted);
             }
             let next = self.group.format.check_returned(env, next)?;
-            self.call.run_is_over();
-            self.group.policy.borrow_mut().accepted(self.id, next);
+            return self.proceed(env, Index::Parsed(next));
         }
         let rest = self.call.next_command(env)?;
         self.group.carry_out(env);

@@ -1,0 +1,228 @@
+//! A look into an index: a value, the keys of a container, its records one after the other, without a tree of the rest.
+//!
+//! The text is the one that this process keeps from its last commit, and goes on to keep, or is read from the file.
+
+use std::io::Read as _;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use crate::dir::{Resolve, Target};
+use crate::error::{Error, ErrorKind, Named, Result};
+use crate::index::cache::{self, Kept};
+use crate::index::document::{Children, Keys, Pointer, children, find, keys};
+use crate::index::format::Format;
+use crate::index::json;
+use crate::index::options::UpdateOptions;
+use crate::index::source::Source;
+use crate::index::text::Text;
+use crate::job::{Job, Step};
+use crate::process::{Key, room};
+use crate::sys::{self, Dir, Kind};
+
+/// How much text of records is given at a time.
+const PIECE: usize = 256 << 10;
+
+/// The text of an index, which is given back to the cache afterwards if it comes from there.
+struct Loan {
+    kept: Kept,
+    key: Key,
+    file: Source,
+    state: Option<cache::State>,
+}
+
+impl Loan {
+    /// `None`: there is no file.
+    fn take(path: &std::path::Path, options: &UpdateOptions) -> Result<Option<Self>> {
+        let is_missing = |error: &Error| error.errno_of("open") == Some(sys::ENOENT);
+        let target = match Target::resolve(path, Resolve { mkdir: false, exclusive: false }) {
+            Err(error) if is_missing(&error) => return Ok(None),
+            target => target?,
+        };
+        let mut file = match target.dir.open_file(&target.name) {
+            Err(error) if error.raw_os_error() == Some(sys::ENOENT) => return Ok(None),
+            opened => opened.named("open")?,
+        };
+        let (kind, version) = Dir::stat_file(&file).named("fstat")?;
+        if kind != Kind::File {
+            return Err(ErrorKind::NotRegular { what: "not the file that it was a moment ago" }.into());
+        }
+        json::check_size(version.size, options.longest)?;
+        let key = target.key();
+        let (state, kept) = if let Some(kept) = cache::take(&key, &file) {
+            (cache::State::of(&file), kept)
+        } else {
+            let mut bytes = room(usize::try_from(version.size).unwrap_or(0) + 1);
+            file.read_to_end(&mut bytes).named("read")?;
+            (None, Kept { text: Format::Json.check(bytes)?, tables: None, checked: None })
+        };
+        Ok(Some(Self { kept, key, file: Source::new(&target, file, &version), state }))
+    }
+
+    /// A part of it, or what was made of parts, whose numbers are fit for the caller.
+    fn part(&self, of: &Range<usize>, made: Option<String>, options: &UpdateOptions) -> Result<Text> {
+        json::check_length(&self.kept.text.as_bytes()[of.clone()], options.longest)?;
+        let is_checked = self.kept.checked.is_some_and(|checked| checked.covers(options.numbers));
+        let keeps_digits = !is_checked && json::check_numbers_in(&self.kept.text, of, options.numbers)?;
+        let text = made.unwrap_or_else(|| self.kept.text[of.clone()].to_owned());
+        Ok(Text::new(text, keeps_digits, Format::Json))
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        let Self { kept: Kept { text, tables, checked }, key, .. } = self;
+        let (state, file) = (self.state.take(), self.file.handle());
+        let Some((state, file)) = state.zip(file) else { return };
+        // Of a file that was replaced meanwhile there may be a newer text.
+        if cache::State::of(file).as_ref() == Some(&state) {
+            let kept = Kept { text: std::mem::take(text), tables: tables.take(), checked: *checked };
+            cache::give_back(key.clone(), state, kept);
+        }
+    }
+}
+
+/// What is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// The value.
+    Value,
+    /// The keys of the container, as a JSON array of strings.
+    Keys,
+}
+
+/// What there is.
+#[derive(Debug)]
+pub enum Look {
+    /// No file.
+    Missing,
+    /// The pointer leads nowhere, or to no container whose keys there could be.
+    Nothing,
+    /// This, as JSON.
+    Found(Text),
+}
+
+/// Looks into an index once.
+pub struct LookJob {
+    path: PathBuf,
+    options: UpdateOptions,
+    pointer: Pointer,
+    wanted: Wanted,
+}
+
+impl LookJob {
+    /// Of the options only those of the text count.
+    pub fn new(path: PathBuf, options: UpdateOptions, pointer: Pointer, wanted: Wanted) -> Self {
+        Self { path, options, pointer, wanted }
+    }
+
+    fn look(&self) -> Result<Look> {
+        let Some(loan) = Loan::take(&self.path, &self.options)? else { return Ok(Look::Missing) };
+        let found = match self.wanted {
+            Wanted::Value => find(&loan.kept.text, &self.pointer)
+                .map(|found| loan.part(&found.range, None, &self.options))
+                .transpose()?,
+            Wanted::Keys => keys(&loan.kept.text, &self.pointer)
+                .map(|keys| Text::new(printed(&loan.kept.text, keys), false, Format::Json)),
+        };
+        Ok(found.map_or(Look::Nothing, Look::Found))
+    }
+}
+
+/// As `Object.keys` has them, but for the order of whole numbers.
+fn printed(text: &str, keys: Keys) -> String {
+    let literals: Vec<_> = match keys {
+        Keys::Members(names) => names.into_iter().map(|name| text[name].to_owned()).collect(),
+        Keys::Items(count) => (0..count).map(|position| format!("\"{position}\"")).collect(),
+    };
+    format!("[{}]", literals.join(","))
+}
+
+impl Job for LookJob {
+    type Output = Look;
+
+    fn run(self) -> Step<Self> {
+        match self.look() {
+            Err(error) if error.is_transient() => Step::Again(self, error),
+            looked => Step::Done(looked),
+        }
+    }
+}
+
+/// The records of a container that are still to come.
+pub struct Records {
+    loan: Loan,
+    options: UpdateOptions,
+    at: usize,
+    has_keys: bool,
+}
+
+impl Records {
+    /// The next ones as a JSON array: of pairs of key and value, or of values. `true`: there are no more.
+    fn next(&mut self) -> Result<(Text, bool)> {
+        let text = &self.loan.kept.text;
+        let mut rest = Children::resume(text.as_bytes(), self.at, self.has_keys);
+        let (start, mut made) = (self.at, String::from("["));
+        let mut end = start;
+        for child in rest.by_ref() {
+            if made.len() > 1 {
+                made.push(',');
+            }
+            if self.has_keys {
+                made.extend(["[", &text[child.key], ",", &text[child.value.clone()], "]"]);
+            } else {
+                made.push_str(&text[child.value.clone()]);
+            }
+            end = child.value.end;
+            if made.len() >= PIECE {
+                break;
+            }
+        }
+        made.push(']');
+        let is_last = matches!(text.as_bytes().get(rest.offset()), None | Some(b'}' | b']'));
+        self.at = rest.offset();
+        Ok((self.loan.part(&(start..end), Some(made), &self.options)?, is_last))
+    }
+}
+
+/// Begins with the records of a container. `None`: there is no such container.
+pub struct OpenRecordsJob {
+    /// Where the index is.
+    pub path: PathBuf,
+    /// Of these only those of the text count.
+    pub options: UpdateOptions,
+    /// Where in it the container is.
+    pub pointer: Pointer,
+}
+
+impl OpenRecordsJob {
+    fn open(&self) -> Result<Option<Records>> {
+        let Some(loan) = Loan::take(&self.path, &self.options)? else { return Ok(None) };
+        let first = children(&loan.kept.text, &self.pointer).map(|children| children.offset());
+        let is_object = find(&loan.kept.text, &self.pointer)
+            .is_some_and(|found| loan.kept.text.as_bytes().get(found.range.start) == Some(&b'{'));
+        let options = self.options.clone();
+        Ok(first.map(|at| Records { loan, options, at, has_keys: is_object }))
+    }
+}
+
+impl Job for OpenRecordsJob {
+    type Output = Option<Records>;
+
+    fn run(self) -> Step<Self> {
+        match self.open() {
+            Err(error) if error.is_transient() => Step::Again(self, error),
+            opened => Step::Done(opened),
+        }
+    }
+}
+
+/// The next records.
+pub struct NextRecordsJob(pub Records);
+
+impl Job for NextRecordsJob {
+    type Output = (Records, Text, bool);
+
+    fn run(mut self) -> Step<Self> {
+        Step::Done(self.0.next().map(|(text, is_last)| (self.0, text, is_last)))
+    }
+}

@@ -1,0 +1,88 @@
+//! Patches of an index that nobody has to parse: they are applied to its text, in microseconds, and the worker that writes makes the next one.
+//!
+//! A function that comes after them is given what their text says. From then on the index is a value, and patches after it are functions.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use engine::index::document::Fault;
+use engine::index::group::Written;
+use engine::index::layout::without_mark;
+use napi::Env;
+use napi::bindgen_prelude::Unknown;
+
+use super::{Group, Index};
+use crate::js::index::call::Call;
+use crate::js::index::format::Format;
+use crate::js::index::held::Next;
+use crate::js::index::json;
+use crate::js::index::patch::TextPatch;
+use crate::js::value::Result;
+
+impl Group {
+    /// Whether a patch can be applied to the text: it is JSON, keeps its layout, and has not been parsed.
+    pub(super) fn has_text(&self) -> bool {
+        let is_plain = self.format == Format::Json && self.schema.is_none() && self.options.space.is_none();
+        is_plain
+            && match self.policy.borrow().index() {
+                Some(Index::Parsed(_)) => false,
+                Some(Index::Patched) => true,
+                None => {
+                    let held = self.held.borrow();
+                    let is_there = held.as_ref().is_some_and(|held| held.text().is_some());
+                    is_there || self.document.borrow().is_some()
+                }
+            }
+    }
+
+    /// Applies a patch to the text, wholly or not at all. `None`: there is no text for it.
+    pub(super) fn patch(&self, patch: &TextPatch) -> Option<std::result::Result<(), Fault>> {
+        if !self.has_text() {
+            return None;
+        }
+        let is_fresh = self.policy.borrow().index().is_none();
+        let mut document = self.document.borrow_mut();
+        if document.is_none() {
+            *document = self.held.borrow_mut().as_mut()?.take_document();
+        }
+        let document = document.as_mut()?;
+        if is_fresh {
+            // What was done counts for nothing: the calls run again.
+            document.reset();
+        }
+        Some(document.apply(&patch.operations, self.options.numbers))
+    }
+
+    /// The text is as it is stored again.
+    pub(super) fn put_back(&self) {
+        if let (Some(document), Some(held)) = (self.document.take(), &mut *self.held.borrow_mut()) {
+            held.put_back(document);
+        }
+    }
+
+    /// What the text says after its patches, for a function. The stored one is put back.
+    pub(super) fn parse_patched<'env>(&self, env: &'env Env) -> Result<'env, Unknown<'env>> {
+        let Some(document) = self.document.take() else {
+            return Ok(crate::js::value::raw::undefined(env));
+        };
+        let (next, before) = document.advance();
+        if let Some(held) = &mut *self.held.borrow_mut() {
+            held.put_back(engine::index::document::Document::new(before));
+        }
+        let units: Vec<_> = without_mark(next.text()).encode_utf16().collect();
+        json::parse(env, None, Some(&units), self.options.numbers)
+    }
+
+    /// Writes what patches have made.
+    pub(super) fn write_patched(self: &Rc<Self>, env: &Env, sole: Option<Rc<Call>>, keep: bool) {
+        let (document, held) = (self.document.take(), self.held.take());
+        match (document, held) {
+            (Some(document), Some(held)) => self.replace(env, held, Next::Patched(document), sole, keep),
+            // A function has had it: the calls run again.
+            (_, held) => {
+                self.held.replace(held);
+                self.policy.borrow_mut().written(Written::Changed, Ok(()), Instant::now());
+            }
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! A change of an index that is told and not made by a function: which forms it has, and what each does, is in `patch/`.
+
+use std::ffi::CStr;
+use std::sync::Arc;
+
+use engine::index::document::{Fault, Operation, Pointer};
+use engine::index::file::Numbers;
+use napi::bindgen_prelude::Unknown;
+use napi::{Env, ValueType};
+
+use crate::js::error;
+use crate::js::index::json;
+use crate::js::value::once::{Once, run_script};
+use crate::js::value::{Result, Thrown, args, copy, promise, raw};
+
+const SCRIPTS: [&str; 3] =
+    [include_str!("patch/places.js"), include_str!("patch/operations.js"), include_str!("patch/language.js")];
+
+/// A patch that was checked and copied.
+pub struct Patch<'env>(Unknown<'env>);
+
+impl<'env> Patch<'env> {
+    /// The argument `patch`.
+    ///
+    /// # Errors
+    /// `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`.
+    pub fn new(env: &'env Env, given: &Unknown<'_>) -> Result<'env, Self> {
+        raw::construct(env, &class(env)?, &[*given]).map(Self)
+    }
+
+    /// The options of the update.
+    pub fn options(env: &'env Env, given: &Unknown<'_>) -> Result<'env, Unknown<'env>> {
+        raw::invoke(env, &class(env)?, c"toOptions", &[*given])
+    }
+
+    /// What it does, as the function of an update of what the caller calls `shown`. `numbers` is the option of the call.
+    pub fn function(
+        &self,
+        env: &'env Env,
+        shown: &str,
+        numbers: &Unknown<'_>,
+    ) -> Result<'env, Unknown<'env>> {
+        raw::invoke(env, &self.0, c"toFunction", &[raw::to_js(env, shown)?, *numbers])
+    }
+
+    /// `[function, options]` of the update that a transaction makes of it.
+    pub fn update(
+        env: &'env Env,
+        patch: &Unknown<'_>,
+        shown: &Unknown<'_>,
+        options: &Unknown<'_>,
+    ) -> Result<'env, Unknown<'env>> {
+        let patch = Self::new(env, patch)?;
+        let options = Self::options(env, options)?;
+        let numbers = raw::get(env, &options, c"numbers")?;
+        raw::array(env, &[patch.function(env, &copy::text(env, shown)?, &numbers)?, options])
+    }
+
+    /// The keys that it sets and deletes; `undefined` if there is more to it.
+    pub fn keys(&self, env: &'env Env) -> Result<'env, Unknown<'env>> {
+        raw::invoke(env, &self.0, c"toKeys", &[])
+    }
+}
+
+/// A patch of the text of an index, which is not parsed for it.
+#[derive(Clone)]
+pub struct TextPatch {
+    /// What it is made of.
+    pub operations: Arc<[Operation]>,
+    /// Of each: what it is in the patch, and its pointers.
+    names: Arc<[[String; 3]]>,
+}
+
+impl TextPatch {
+    /// `None`: it is not one for a text.
+    ///
+    /// # Errors
+    /// None, but in an environment that is ending.
+    pub fn new<'env>(env: &'env Env, patch: &Patch<'env>) -> Result<'env, Option<Self>> {
+        let texts = raw::invoke(env, &patch.0, c"toTexts", &[])?;
+        if raw::type_of(&texts) == ValueType::Undefined {
+            return Ok(None);
+        }
+        Ok(Self::parse(&copy::text(env, &texts)?))
+    }
+
+    fn parse(texts: &str) -> Option<Self> {
+        let (mut operations, mut names) = (Vec::new(), Vec::new());
+        let mut parts = texts.split('\0').peekable();
+        while parts.peek().is_some_and(|part| !part.is_empty()) {
+            let (name, kind, pointer, other) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+            let values = list(&mut parts)?;
+            let removed = list(&mut parts)?;
+            operations.push(operation(kind, [pointer, other], values, removed)?);
+            names.push([name.to_owned(), pointer.to_owned(), other.to_owned()]);
+        }
+        Some(Self { operations: operations.into(), names: names.into() })
+    }
+
+    /// What the call is rejected with.
+    pub fn failure<'env>(&self, env: &'env Env, fault: &Fault, shown: &str) -> Thrown<'env> {
+        let of = |[_, pointer, other]: &&[String; 3]| *pointer == fault.pointer || *other == fault.pointer;
+        let is_result = fault.reason.starts_with("would be ");
+        let mut named = self.names.iter().filter(of).filter(|_| !is_result).map(|[name, ..]| name.as_str());
+        let first = named.next();
+        // Which one of several it is, is not known.
+        let name = if named.all(|name| Some(name) == first) { first } else { Some("patch") };
+        let make = || {
+            let told = raw::object(env)?;
+            for (key, value) in
+                [(c"pointer", &fault.pointer), (c"reached", &fault.reached), (c"reason", &fault.reason)]
+            {
+                raw::define(env, &told, key, &raw::to_js(env, value.as_str())?)?;
+            }
+            if let Some(name) = name {
+                raw::define(env, &told, c"name", &raw::to_js(env, name)?)?;
+            }
+            raw::invoke(env, &class(env)?, c"toFailure", &[told, raw::to_js(env, shown)?])
+        };
+        make().map_or_else(|error| error, Thrown)
+    }
+}
+
+/// A list, with its length before it.
+fn list<'t>(parts: &mut impl Iterator<Item = &'t str>) -> Option<Vec<Arc<str>>> {
+    let length = parts.next()?.parse().ok()?;
+    let texts: Vec<_> = parts.take(length).map(Arc::from).collect();
+    (texts.len() == length).then_some(texts)
+}
+
+fn operation(
+    kind: &str,
+    [pointer, other]: [&str; 2],
+    mut values: Vec<Arc<str>>,
+    remove: Vec<Arc<str>>,
+) -> Option<Operation> {
+    let at = Pointer::parse(pointer).ok()?;
+    Some(match kind {
+        "append" => Operation::Append { at, values },
+        "upsert" => Operation::Upsert { at, key: other.to_owned(), records: values, remove },
+        "remove" => Operation::Remove { at },
+        "move" => Operation::Move { from: Pointer::parse(other).ok()?, at },
+        "copy" => Operation::Copy { from: Pointer::parse(other).ok()?, at },
+        _ => {
+            let value = values.pop()?;
+            match kind {
+                "set" => Operation::Set { at, value },
+                "add" => Operation::Add { at, value },
+                "replace" => Operation::Replace { at, value },
+                "test" => Operation::Test { at, value },
+                "increment" => Operation::Increment { at, by: value },
+                "merge" => Operation::Merge { patch: value },
+                _ => return None,
+            }
+        }
+    })
+}
+
+thread_local! {
+    static COMPILED: Once = const { Once::new() };
+}
+
+fn class(env: &Env) -> Result<'_, Unknown<'_>> {
+    COMPILED.with(|compiled| compiled.get(env, || compile(env)))
+}
+
+fn compile(env: &Env) -> Result<'_, Unknown<'_>> {
+    let source = format!(";(native) => {{ 'use strict'\n{}\nreturn Patch }}", SCRIPTS.concat());
+    raw::call(env, &raw::undefined(env), &run_script(env, &source)?, &[natives(env)?])
+}
+
+/// What the scripts call.
+fn natives(env: &Env) -> Result<'_, Unknown<'_>> {
+    type Native = for<'env> fn(&'env Env, [Unknown<'env>; 3]) -> Result<'env, Unknown<'env>>;
+    let natives: &[(&'static CStr, Native)] =
+        &[(c"wrongType", wrong_type), (c"wrongValue", wrong_value), (c"copied", copied)];
+    let object = raw::object(env)?;
+    for (name, native) in natives {
+        let function = promise::callback(env, &name.to_string_lossy(), *native)?;
+        raw::define(env, &object, name, &function)?;
+    }
+    raw::define(env, &object, c"count", &error::counter(env, "ERR_ATOMIC_PATCH")?)?;
+    Ok(object)
+}
+
+/// `(name, expected, given) → TypeError`
+fn wrong_type<'env>(
+    env: &'env Env,
+    [name, expected, given]: [Unknown<'env>; 3],
+) -> Result<'env, Unknown<'env>> {
+    Ok(args::wrong_type(env, &copy::text(env, &name)?, &copy::text(env, &expected)?, &given).0)
+}
+
+/// `(name, reason, given) → TypeError`
+fn wrong_value<'env>(
+    env: &'env Env,
+    [name, reason, given]: [Unknown<'env>; 3],
+) -> Result<'env, Unknown<'env>> {
+    Ok(args::wrong_value(env, &copy::text(env, &name)?, &copy::text(env, &reason)?, &given).0)
+}
+
+/// `(name, value) → () → value`: a new copy each time, of what the value is now.
+fn copied<'env>(env: &'env Env, [name, value, _]: [Unknown<'env>; 3]) -> Result<'env, Unknown<'env>> {
+    let text = json::snapshot(env, &copy::text(env, &name)?, &value)?;
+    let numbers = if json::can_keep_digits(env)? { Numbers::Exact } else { Numbers::Lossy };
+    promise::callback(env, "copy", move |env, []| json::parse(env, None, Some(&text), numbers))
+}

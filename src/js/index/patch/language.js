@@ -1,0 +1,283 @@
+// The forms of a patch, and what each comes to: a list of operations.
+//
+// A name in `set` is a key where `delete` is given, and a pointer where it begins with `/` and `delete` is not. So a program that has its keys
+// from elsewhere can have all of them taken as keys, and what could be either is refused.
+
+const OWN = ['set', 'remove', 'upsert', 'increment', 'append']
+
+/** What the operations of RFC 6902 have beside `op` and `path`. */
+const JSON_PATCH = {
+  add: 'value',
+  remove: undefined,
+  replace: 'value',
+  move: 'from',
+  copy: 'from',
+  test: 'value',
+}
+
+const FORMS =
+  'set, remove, upsert, increment and append (pointers), set and delete (keys), or merge; or it is an array of operations (JSON Patch)'
+
+/** Of which form a patch is. */
+function formOf(patch) {
+  if (typeof patch !== 'object' || patch === null) throw native.wrongType('patch', 'of type Object', patch)
+  if (Array.isArray(patch)) return 'list'
+  const given = Object.keys(patch).filter((name) => patch[name] !== undefined)
+  const unknown = given.find((name) => name !== 'delete' && name !== 'merge' && !OWN.includes(name))
+  if (unknown !== undefined) {
+    throw native.wrongValue('patch', `has '${unknown}', which is none of its parts: ${FORMS}`, patch)
+  }
+  const alone = ['merge', 'delete'].find((name) => given.includes(name))
+  const other = given.find((name) => name !== alone && !(alone === 'delete' && name === 'set'))
+  if (alone && other) {
+    throw native.wrongValue('patch', `has both '${alone}' and '${other}'. A patch has either ${FORMS}`, patch)
+  }
+  if (alone) return alone === 'merge' ? 'merge' : 'keys'
+  if (given.some((name) => name !== 'set')) return 'operations'
+  const { set } = patch
+  const names = isContainer(set) && !Array.isArray(set) ? Object.keys(set) : []
+  const pointers = names.filter((name) => name.startsWith('/'))
+  if (pointers.length === 0) return 'keys'
+  if (pointers.length === names.length) return 'operations'
+  const key = names.find((name) => !name.startsWith('/'))
+  throw native.wrongValue(
+    'patch.set',
+    `must have either pointers ('${pointers[0]}') or keys ('${key}'): write the key as '${pointerOf([key])}', or give { delete: [] } as well, with which all are keys`,
+    set,
+  )
+}
+
+function checkPointer(name, pointer) {
+  if (typeof pointer !== 'string') throw native.wrongType(name, 'of type string', pointer)
+  if (keysOf(pointer) !== undefined) return pointer
+  throw native.wrongValue(
+    name,
+    "must be a JSON pointer: empty, or with a '/' before each key, in which '~1' is a '/' and '~0' a '~'",
+    pointer,
+  )
+}
+
+function checkRecord(name, value) {
+  if (isRecord(value)) return value
+  throw native.wrongType(name, 'of type Object', value)
+}
+
+function checkList(name, value) {
+  if (Array.isArray(value)) return value
+  throw native.wrongType(name, 'an instance of Array', value)
+}
+
+const isKey = (value) => typeof value === 'string' || typeof value === 'number'
+
+function upsertOf(name, given) {
+  const { at: pointer, key, records = [], remove = [] } = checkRecord(name, given)
+  if (typeof key !== 'string') throw native.wrongType(`${name}.key`, 'of type string', key)
+  for (const [at, record] of checkList(`${name}.records`, records).entries()) {
+    const part = `${name}.records[${at}]`
+    if (!own(checkRecord(part, record), key) || !isKey(record[key])) {
+      throw native.wrongValue(part, `must have its key, a string or a number, as '${key}'`, record)
+    }
+  }
+  for (const [at, doomed] of checkList(`${name}.remove`, remove).entries()) {
+    if (!isKey(doomed)) throw native.wrongType(`${name}.remove[${at}]`, 'of type string or number', doomed)
+  }
+  return { name, kind: 'upsert', pointer: checkPointer(`${name}.at`, pointer), key, records, remove }
+}
+
+/** Of each part the operations, in the order in which they are done. */
+const parts = {
+  remove: (name, given) =>
+    checkList(name, given).map((pointer, at) => ({
+      kind: 'remove',
+      pointer: checkPointer(`${name}[${at}]`, pointer),
+    })),
+  set: (name, given) =>
+    Object.entries(checkRecord(name, given)).map(([pointer, value]) => ({
+      kind: 'set',
+      pointer: checkPointer(name, pointer),
+      value,
+    })),
+  upsert: (name, given) =>
+    Array.isArray(given) ? given.map((one, at) => upsertOf(`${name}[${at}]`, one)) : [upsertOf(name, given)],
+  increment: (name, given) =>
+    Object.entries(checkRecord(name, given)).map(([pointer, value]) => {
+      if (typeof value !== 'number' && !isRaw(value)) {
+        throw native.wrongType(`${name}['${pointer}']`, 'of type number', value)
+      }
+      return { kind: 'increment', pointer: checkPointer(name, pointer), value }
+    }),
+  append: (name, given) =>
+    Object.entries(checkRecord(name, given)).map(([pointer, value]) => ({
+      kind: 'append',
+      pointer: checkPointer(name, pointer),
+      value: checkList(`${name}['${pointer}']`, value),
+    })),
+}
+
+/** One of RFC 6902. */
+function stepOf(name, step) {
+  checkRecord(name, step)
+  const kind = own(step, 'op') ? step.op : undefined
+  if (typeof kind !== 'string' || !own(JSON_PATCH, kind)) {
+    throw native.wrongValue(`${name}.op`, 'must be one of add, remove, replace, move, copy and test', kind)
+  }
+  const pointer = checkPointer(`${name}.path`, own(step, 'path') ? step.path : undefined)
+  const more = JSON_PATCH[kind]
+  const given = own(step, more) ? step[more] : undefined
+  if (more === 'from') checkPointer(`${name}.from`, given)
+  if (more === 'value' && given === undefined) {
+    throw native.wrongValue(`${name}.value`, 'must be given; null is a value', given)
+  }
+  return { name, kind, pointer, [more]: given }
+}
+
+/** What a patch comes to that was copied. */
+function stepsOf(form, patch) {
+  if (form === 'list') {
+    return checkList('patch', patch).map((step, at) => stepOf(`patch[${at}]`, step))
+  }
+  checkRecord('patch', patch)
+  if (form === 'merge') return [{ name: 'patch.merge', kind: 'merge', value: patch.merge }]
+  return Object.entries(parts)
+    .filter(([part]) => own(patch, part))
+    .flatMap(([part, steps]) =>
+      steps(`patch.${part}`, patch[part]).map((step) => ({ name: `patch.${part}`, ...step })),
+    )
+}
+
+/** Sets and deletes keys. */
+function patchKeys(index, set, doomed) {
+  if (Array.isArray(index)) {
+    const message =
+      'A patch of keys is for an index that is an object. This one is an array: patch it by pointers, or use atomicIndexUpdate'
+    throw Object.assign(new TypeError(message), { code: 'ERR_INVALID_ARG_TYPE' })
+  }
+  checkContainer(index)
+  for (const key of doomed) delete index[key]
+  // Not by assignment, for which __proto__ is no key.
+  return Object.defineProperties(index, Object.getOwnPropertyDescriptors(set))
+}
+
+/** What may be a number with more digits than JavaScript has, or is what JSON leaves of something else. */
+const unusual = /[\d.]{16}|\d[eE]|\{\}/
+
+/** A function that returns a copy of what an argument is now, anew each time. */
+function copied(name, value) {
+  let text
+  try {
+    text = JSON.stringify(value)
+  } catch {
+    // The addon says what is wrong.
+  }
+  return text === undefined || unusual.test(text) ? native.copied(name, value) : () => JSON.parse(text)
+}
+
+/** A function that returns what `copy` returns, which is called once more only if that is needed again. */
+function anew(copy) {
+  let ready = copy()
+  return () => {
+    const given = ready ?? copy()
+    ready = undefined
+    return given
+  }
+}
+
+/** What a call is rejected with. */
+function failureOf({ pointer, reached, reason, name }, shown) {
+  native.count()
+  const what = name === undefined ? 'the result of the patch' : `${name}: '${pointer}'`
+  const code = 'ERR_ATOMIC_PATCH'
+  const message = `${code}: ${what} ${reason}. Nothing of the patch was done, '${shown}'`
+  return Object.assign(new Error(message), { code, path: shown, pointer, reached })
+}
+
+/** Keys to set and to delete, for an inbox. */
+const carried = (set, doomed) => ({ set, delete: doomed.length > 0 ? doomed : undefined })
+
+/** A patch that is copied during the call. */
+class Patch {
+  #form
+  #take
+  #doomed
+
+  constructor(patch) {
+    this.#form = formOf(patch)
+    if (this.#form === 'keys') {
+      const { set = {}, delete: doomed = [] } = patch
+      const copy = copied('patch.set', checkRecord('patch.set', set))
+      this.#take = anew(() => checkRecord('patch.set', copy()))
+      this.#doomed = checkList('patch.delete', doomed).map(String)
+    } else {
+      const copy = copied('patch', patch)
+      this.#take = anew(() => stepsOf(this.#form, copy()))
+    }
+  }
+
+  /** What a call is rejected with, by what the addon says of it. */
+  static toFailure = failureOf
+
+  /** The options of the update: an index begins as an empty object. */
+  static toOptions = (options) => ({ ...options, initial: options?.initial ?? {} })
+
+  /** As the function of an update of what the caller calls `shown`. */
+  toFunction(shown, numbers) {
+    return (index) => {
+      const taken = this.#take()
+      if (this.#form === 'keys') return patchKeys(index, taken, this.#doomed)
+      try {
+        return applied(index, taken, numbers)
+      } catch (error) {
+        throw error instanceof Failure ? failureOf(error, shown) : error
+      }
+    }
+  }
+
+  /**
+   * As operations on the text of an index, for the addon, in one string: of each its name, kind, pointer, `from` or key, and two lists of JSON
+   * texts, what it puts there and the keys to remove, each with its length before it. Between them is a NUL character, which JSON has not.
+   * `undefined`: keys are for objects only, which a text does not tell; and UTF-8 has no half of a surrogate pair.
+   */
+  toTexts() {
+    if (this.#form === 'keys') return undefined
+    const parts = []
+    const list = (values) => {
+      parts.push(values.length)
+      for (const value of values) parts.push(JSON.stringify(value))
+    }
+    for (const { name, kind, pointer = '', from, key, value, records, remove = [] } of this.#take()) {
+      const other = from ?? key ?? ''
+      if (`${pointer}${other}`.includes('\0')) return undefined
+      parts.push(name, kind, pointer, other)
+      list(kind === 'append' ? value : (records ?? (value === undefined ? [] : [value])))
+      list(remove)
+    }
+    const texts = parts.join('\0')
+    return /\p{Surrogate}|\\ud[89a-f]/u.test(texts) ? undefined : texts
+  }
+
+  /** As keys to set and to delete, which is what the inbox of a store can carry; `undefined` for any other patch. */
+  toKeys() {
+    const taken = this.#take()
+    if (this.#form === 'keys') return carried(taken, this.#doomed)
+    const set = new Map()
+    const doomed = new Set()
+    const change = (key, value) => {
+      set.delete(key)
+      doomed.delete(key)
+      if (value === undefined) doomed.add(key)
+      else set.set(key, value)
+    }
+    for (const { kind, pointer, value, ...step } of taken) {
+      const keys = keysOf(pointer ?? '')
+      if (kind === 'set' && keys.length === 1 && this.#form === 'operations') {
+        change(keys[0], value)
+      } else if (kind === 'upsert' && keys.length === 0) {
+        for (const key of step.remove) change(String(key))
+        for (const record of step.records) change(String(record[step.key]), record)
+      } else {
+        return undefined
+      }
+    }
+    return carried(Object.fromEntries(set), [...doomed])
+  }
+}

@@ -1,0 +1,164 @@
+// What the operations of a patch do with a parsed index. They change it in place: of a call that fails nothing is kept, as the index is
+// parsed anew then.
+
+/** The sum of two numbers. With `numbers: 'lossy'` it may lose digits. */
+function sumOf(one, other, numbers, fail) {
+  const isWhole = (value) => (isRaw(value) ? /^-?\d+$/.test(value.rawJSON) : Number.isInteger(value))
+  const bothWhole = isWhole(one) && isWhole(other)
+  if (!isRaw(one) && !isRaw(other)) {
+    const sum = one + other
+    const isKept = !bothWhole || Number.isSafeInteger(sum) || numbers === 'lossy'
+    if (Number.isFinite(sum) && isKept) return sum
+  }
+  const whole = (value) => BigInt(isRaw(value) ? value.rawJSON : value)
+  if (!bothWhole || numbers !== 'exact') throw fail()
+  return JSON.rawJSON(String(whole(one) + whole(other)))
+}
+
+function merge(target, patch) {
+  if (!isRecord(patch)) return patch
+  const next = isRecord(target) ? target : {}
+  checkContainer(next)
+  for (const key of Object.keys(patch)) {
+    if (patch[key] === null) delete next[key]
+    else put(next, key, merge(own(next, key) ? next[key] : undefined, patch[key]))
+  }
+  return next
+}
+
+/** Puts records into an array that has each of them at most once. */
+function upsertList(list, { key, records, remove }) {
+  const doomed = new Set(remove)
+  const keyOf = (item) => (isRecord(item) && own(item, key) ? item[key] : undefined)
+  const next = list.filter((item) => !doomed.has(keyOf(item)))
+  const positions = new Map()
+  for (const [position, item] of next.entries()) {
+    const name = keyOf(item)
+    if (name !== undefined && !positions.has(name)) positions.set(name, position)
+  }
+  for (const record of records) {
+    const name = record[key]
+    if (!positions.has(name)) positions.set(name, next.length)
+    next[positions.get(name)] = record
+  }
+  return next
+}
+
+const operations = {
+  set(root, { pointer, value }) {
+    const { keys, container, key } = placeOf(root, pointer)
+    if (!Array.isArray(container) || has(container, key)) return put(container, key, value)
+    if (key !== '-' && key !== String(container.length)) {
+      throw missing(pointer, keys, keys.length - 1, container)
+    }
+    container.push(value)
+  },
+
+  add(root, { pointer, value }) {
+    const { container, key } = placeOf(root, pointer)
+    if (Array.isArray(container) && has(container, key)) container.splice(Number(key), 0, value)
+    else operations.set(root, { pointer, value })
+  },
+
+  replace(root, { pointer, value }) {
+    const { container, key } = takenPlaceOf(root, pointer)
+    put(container, key, value)
+  },
+
+  remove(root, { pointer }) {
+    const { container, key } = takenPlaceOf(root, pointer)
+    if (Array.isArray(container)) container.splice(Number(key), 1)
+    else delete container[key]
+  },
+
+  move(root, { pointer, from }) {
+    const { container, key } = takenPlaceOf(root, from)
+    if (pointer.startsWith(`${from}/`)) {
+      throw new Failure(pointer, from, `is inside of '${from}', which is to be moved there`)
+    }
+    const value = container[key]
+    if (pointer === from) return
+    operations.remove(root, { pointer: from })
+    operations.add(root, { pointer, value })
+  },
+
+  copy(root, { pointer, from }) {
+    const { container, key } = takenPlaceOf(root, from)
+    operations.add(root, { pointer, value: clone(container[key]) })
+  },
+
+  test(root, { pointer, value }) {
+    const { container, key } = takenPlaceOf(root, pointer)
+    if (!isSame(container[key], value)) {
+      throw new Failure(pointer, pointer, 'has another value than the patch is made for')
+    }
+  },
+
+  increment(root, { pointer, value }, numbers) {
+    const { keys, container, key } = placeOf(root, pointer)
+    if (!has(container, key) && Array.isArray(container)) {
+      throw missing(pointer, keys, keys.length - 1, container)
+    }
+    const old = has(container, key) ? container[key] : 0
+    if (typeof old !== 'number' && !isRaw(old)) {
+      throw new Failure(pointer, pointer, `cannot be incremented: it is ${kindOf(old)}`)
+    }
+    const reason =
+      "cannot be incremented: the sum would lose digits, which { numbers: 'exact' } keeps of whole numbers"
+    put(
+      container,
+      key,
+      sumOf(old, value, numbers, () => new Failure(pointer, pointer, reason)),
+    )
+  },
+
+  append(root, { pointer, value }) {
+    const { keys, container, key } = placeOf(root, pointer)
+    if (!has(container, key)) {
+      if (Array.isArray(container)) throw missing(pointer, keys, keys.length - 1, container)
+      return put(container, key, value)
+    }
+    const list = container[key]
+    if (!Array.isArray(list)) {
+      throw new Failure(pointer, pointer, `cannot be appended to: it is ${kindOf(list)}`)
+    }
+    checkContainer(list)
+    for (const item of value) list.push(item)
+  },
+
+  upsert(root, { pointer, ...change }) {
+    const { container, key } = takenPlaceOf(root, pointer)
+    const records = container[key]
+    if (!isContainer(records)) {
+      throw new Failure(pointer, pointer, `cannot have records: it is ${kindOf(records)}`)
+    }
+    checkContainer(records)
+    if (Array.isArray(records)) return put(container, key, upsertList(records, change))
+    for (const name of change.remove) delete records[name]
+    for (const record of change.records) put(records, String(record[change.key]), record)
+  },
+
+  merge(root, { value }) {
+    root[''] = merge(root[''], value)
+  },
+}
+
+/** The index after all operations. */
+function applied(index, steps, numbers) {
+  const root = rooted(index)
+  for (const step of steps) {
+    try {
+      operations[step.kind](root, step, numbers)
+    } catch (error) {
+      throw error instanceof Failure ? Object.assign(error, { name: step.name }) : error
+    }
+  }
+  if (!isContainer(root[''])) {
+    throw new Failure(
+      '',
+      '',
+      `would be ${own(root, '') ? kindOf(root['']) : 'nothing'}: an index is an object or an array`,
+    )
+  }
+  return root['']
+}

@@ -1,0 +1,123 @@
+// Where a pointer (RFC 6901) leads in a parsed index. Compiled by the addon together with the other scripts here; `native` is what
+// the addon has for them.
+
+const tagOf = Object.prototype.toString
+const own = (object, key) => Object.hasOwn(object, key)
+
+/** A number with all its digits, which is an object for JavaScript and none for JSON. */
+const isRaw = (value) => JSON.isRawJSON?.(value) ?? false
+const isContainer = (value) => typeof value === 'object' && value !== null && !isRaw(value)
+const isRecord = (value) => isContainer(value) && !Array.isArray(value)
+
+/** A value in a message. */
+function kindOf(value) {
+  if (value === null) return 'null'
+  if (Array.isArray(value)) return 'an array'
+  if (isRaw(value)) return 'a number'
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`
+}
+
+/** Why a patch cannot be applied: `pointer` is the one that it is about, `reached` how far that leads. */
+class Failure {
+  constructor(pointer, reached, reason) {
+    Object.assign(this, { pointer, reached, reason })
+  }
+}
+
+/** What cannot be changed as is to be: a call before this one has made it, so this one runs again on what is stored. */
+function unfit(what) {
+  const message = `The index is frozen, or ${what}: use atomicIndexUpdate`
+  return Object.assign(new Error(message), { code: 'ERR_INVALID_STATE' })
+}
+
+/** Refuses a container whose members are not what is written of it. */
+function checkContainer(value) {
+  const isPlain = Array.isArray(value) || tagOf.call(value) === '[object Object]'
+  if (typeof value.toJSON === 'function') throw unfit('has a method toJSON that makes another one of it')
+  if (!isPlain) throw unfit(`has ${tagOf.call(value).slice(8, -1)}s in it, which are no JSON`)
+  if (!Object.isExtensible(value)) throw unfit('a part of it is')
+}
+
+/** The keys of a pointer; `undefined` for what is none. */
+function keysOf(pointer) {
+  if (pointer === '') return []
+  if (!pointer.startsWith('/') || /~(?![01])/.test(pointer)) return undefined
+  const plain = (key) => key.replaceAll('~1', '/').replaceAll('~0', '~')
+  return pointer.slice(1).split('/').map(plain)
+}
+
+const pointerOf = (keys) => keys.map((key) => `/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
+
+const isPosition = (key) => /^(0|[1-9]\d*)$/.test(key)
+
+/** Whether a container has this member; a position in an array is written as RFC 6901 has it. */
+function has(container, key) {
+  if (!Array.isArray(container)) return own(container, key)
+  return isPosition(key) && Number(key) < container.length
+}
+
+/** Sets a member. Not by assignment, for which `__proto__` is no key. */
+function put(container, key, value) {
+  Object.defineProperty(container, key, { value, writable: true, enumerable: true, configurable: true })
+}
+
+/** A document, as the only member of an object: so the whole of it has a place as well. */
+const rooted = (index) => ({ '': index })
+
+const at = (keys) => (keys.length === 0 ? 'the index' : `'${pointerOf(keys)}'`)
+
+/** Where a pointer leads: the container of the last key, which need not have it. */
+function placeOf(root, pointer) {
+  const keys = keysOf(pointer)
+  let container = root
+  let key = ''
+  for (const [depth, next] of keys.entries()) {
+    const before = keys.slice(0, depth)
+    const value = has(container, key) ? container[key] : undefined
+    if (value === undefined) throw missing(pointer, keys, depth - 1, container)
+    if (!isContainer(value)) {
+      throw new Failure(pointer, pointerOf(before), `leads nowhere: ${at(before)} is ${kindOf(value)}`)
+    }
+    checkContainer(value)
+    container = value
+    key = next
+  }
+  return { pointer, keys, container, key }
+}
+
+/** `container`, which is at the first `depth` keys, lacks the next one. */
+function missing(pointer, keys, depth, container) {
+  const before = keys.slice(0, Math.max(depth, 0))
+  const what =
+    depth < 0 ? 'the index is nothing' : `${at(before)} is ${kindOf(container)} without '${keys[depth]}'`
+  return new Failure(pointer, pointerOf(before), `leads nowhere: ${what}`)
+}
+
+/** As `placeOf`, of what is there. */
+function takenPlaceOf(root, pointer) {
+  const place = placeOf(root, pointer)
+  if (!has(place.container, place.key)) {
+    throw missing(pointer, place.keys, place.keys.length - 1, place.container)
+  }
+  return place
+}
+
+/** A copy that shares nothing. */
+function clone(value) {
+  if (!isContainer(value)) return value
+  checkContainer(value)
+  if (Array.isArray(value)) return value.map(clone)
+  const copy = {}
+  for (const key of Object.keys(value)) put(copy, key, clone(value[key]))
+  return copy
+}
+
+/** Whether two values are the same as RFC 6902 has it: members in any order. */
+function isSame(one, other) {
+  if (isRaw(one) || isRaw(other)) return isRaw(one) && isRaw(other) && one.rawJSON === other.rawJSON
+  if (!isContainer(one) || !isContainer(other)) return one === other
+  if (Array.isArray(one) !== Array.isArray(other)) return false
+  const keys = Object.keys(one)
+  if (keys.length !== Object.keys(other).length) return false
+  return keys.every((key) => own(other, key) && isSame(one[key], other[key]))
+}
