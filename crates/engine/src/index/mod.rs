@@ -4,6 +4,7 @@ mod aside;
 mod backup;
 mod cache;
 pub mod commit_job;
+pub mod document;
 pub mod file;
 pub mod format;
 mod generations;
