@@ -3,6 +3,7 @@
 //! Everything works on an open directory and a name in it, so that a directory that is renamed or
 //! replaced meanwhile is still the one that the caller's path meant.
 
+mod bytes;
 mod call;
 mod errno;
 mod stat;
@@ -11,6 +12,7 @@ mod unix;
 #[cfg(windows)]
 mod windows;
 
+pub use bytes::{BLOCK, places};
 pub use call::CallError;
 pub use errno::{describe, node_errno};
 pub use stat::{FileSystem, Kind, Obstacle, Stat, Version};
