@@ -1,0 +1,432 @@
+//! A container that is taken apart into its members or items: each is a range of bytes, or what a patch has put there.
+
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::index::document::scan::{Children, skip_string, skip_white};
+use crate::index::document::string::plain;
+
+/// So few names are looked through one by one.
+const FEW: usize = 16;
+/// What is put to entries and tables when they are made, so that a patch waits for no copy of them: a part of this size.
+const SLACK: usize = 16;
+
+/// The kinds of container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// What is around the value of a text: its only entry.
+    Root,
+    Object,
+    Array,
+}
+
+/// Where an entry is, and what has become of it. There is one for each member of a large container, so it is small.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// Where its name begins, or its value, if it has no name; [`NEW`]: it is not in the text.
+    pub start: u32,
+    /// Where its value ends.
+    pub end: u32,
+    state: u32,
+}
+
+/// The start of an entry that is not in the text.
+pub const NEW: u32 = u32::MAX;
+const KEPT: u32 = 0;
+const HIDDEN: u32 = u32::MAX - 1;
+const GONE: u32 = u32::MAX;
+
+/// What has become of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It is as in the text.
+    Kept,
+    /// It is as in the text, and a later member of the same name counts.
+    Hidden,
+    /// It was removed.
+    Gone,
+    /// It has the change at this position.
+    Changed(usize),
+}
+
+/// What is in the place of an entry's value, or of all of it.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// The literal of a new member's name.
+    pub key: Option<Box<str>>,
+    pub value: Value,
+}
+
+/// What is in the place of a value.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// A text of its own.
+    Text(Arc<str>),
+    /// The same value, taken apart: the node at this position.
+    Node(usize),
+}
+
+/// A container.
+#[derive(Debug)]
+pub struct Node {
+    pub kind: Kind,
+    /// What its ranges are of; `None`: of the document's text.
+    pub source: Option<Arc<str>>,
+    /// Where its brackets are.
+    pub open: usize,
+    pub close: usize,
+    pub entries: Vec<Entry>,
+    pub changes: Vec<Change>,
+    /// From names to entries, if there are more than a few.
+    names: Option<HashTable<u32>>,
+    /// From the keys of the items' members of this name to entries.
+    pub keyed: Option<Keyed>,
+    /// How many entries are gone or hidden.
+    unseen: usize,
+    /// No entry before this one is gone.
+    first_gone: usize,
+    has_hidden: bool,
+    seed: u64,
+}
+
+/// From the keys of records to entries. What is in it may be out of date: an entry is asked for its key.
+#[derive(Debug)]
+pub struct Keyed {
+    /// The name of the member that is the key.
+    pub member: String,
+    pub table: HashTable<u32>,
+    pub seed: u64,
+    /// A key may belong to several records, so that the table does not tell which is the first.
+    pub repeated: bool,
+}
+
+impl Entry {
+    pub fn state(self) -> State {
+        match self.state {
+            KEPT => State::Kept,
+            HIDDEN => State::Hidden,
+            GONE => State::Gone,
+            change => State::Changed(change as usize - 1),
+        }
+    }
+
+    /// Whether it is a member or item of the container as it is now.
+    pub fn counts(self) -> bool {
+        !matches!(self.state, HIDDEN | GONE)
+    }
+
+    /// Where it is now. `change`: what has it, if it is not as in the text.
+    pub fn moved(self, start: usize, end: usize, change: Option<usize>) -> Self {
+        let state =
+            change.map_or(if self.state == HIDDEN { HIDDEN } else { KEPT }, |change| change as u32 + 1);
+        Self { start: start as u32, end: end as u32, state }
+    }
+}
+
+impl Node {
+    /// The only one of a text whose value is at this range, and which is short enough for an [`Entry`].
+    pub fn root(range: std::ops::Range<usize>, length: usize) -> Self {
+        let entry = Entry { start: range.start as u32, end: range.end as u32, state: KEPT };
+        Self::new(Kind::Root, None, 0, length, vec![entry], 0)
+    }
+
+    fn new(
+        kind: Kind,
+        source: Option<Arc<str>>,
+        open: usize,
+        close: usize,
+        entries: Vec<Entry>,
+        seed: u64,
+    ) -> Self {
+        Self {
+            kind,
+            source,
+            open,
+            close,
+            entries,
+            changes: Vec::new(),
+            names: None,
+            keyed: None,
+            unseen: 0,
+            first_gone: usize::MAX,
+            has_hidden: false,
+            seed,
+        }
+    }
+
+    /// The container that begins at `open`, in `source` or else in `text`.
+    pub fn expand(source: Option<Arc<str>>, text: &str, open: usize) -> Self {
+        let bytes = source.as_deref().unwrap_or(text).as_bytes();
+        let kind = if bytes.get(open) == Some(&b'{') { Kind::Object } else { Kind::Array };
+        let mut children = Children::new(bytes, open);
+        let entry = |start, end| Entry { start: start as u32, end: end as u32, state: KEPT };
+        let entries: Vec<_> = children.by_ref().map(|child| entry(child.start(), child.value.end)).collect();
+        let close = children.offset();
+        // Names may come from anywhere: nobody is to know which have the same hash.
+        let mut node = Self::new(kind, source, open, close, entries, fastrand::u64(..));
+        node.entries.shrink_to_fit();
+        node.make_room();
+        if kind == Kind::Object {
+            node.hide_repeated(text);
+        }
+        node
+    }
+
+    /// So that the next entries cost no copy of all.
+    pub fn make_room(&mut self) {
+        let room = self.entries.len() / SLACK;
+        if self.entries.capacity() < self.entries.len() + room {
+            self.entries.reserve_exact(room);
+        }
+    }
+
+    fn hide_repeated(&mut self, text: &str) {
+        if self.entries.len() <= FEW {
+            for at in 0..self.entries.len() {
+                let name = self.name(text, at).map(plain);
+                let mut later = at + 1..self.entries.len();
+                if later.any(|later| self.name(text, later).map(plain) == name) {
+                    self.hide(at);
+                }
+            }
+        } else {
+            self.index_names(text);
+        }
+    }
+
+    fn hide(&mut self, at: usize) {
+        self.entries[at].state = HIDDEN;
+        self.unseen += 1;
+        self.has_hidden = true;
+    }
+
+    fn index_names(&mut self, text: &str) {
+        let mut names = HashTable::with_capacity(self.entries.len() + self.entries.len() / SLACK);
+        for at in 0..self.entries.len() {
+            let Some(name) = self.name(text, at).filter(|_| self.entries[at].counts()).map(plain) else {
+                continue;
+            };
+            let hash = self.hash(&name);
+            let is_same =
+                |other: &u32| self.name(text, *other as usize).is_some_and(|other| plain(other) == name);
+            match names.find_mut(hash, is_same) {
+                Some(slot) => {
+                    let earlier = std::mem::replace(slot, at as u32);
+                    self.hide(earlier as usize);
+                }
+                None => self.add_to(&mut names, text, hash, at),
+            }
+        }
+        self.names = Some(names);
+    }
+
+    fn add_to(&self, names: &mut HashTable<u32>, text: &str, hash: u64, at: usize) {
+        names.insert_unique(hash, at as u32, |other| {
+            self.name(text, *other as usize).map_or(0, |name| self.hash(&plain(name)))
+        });
+    }
+
+    fn hash(&self, name: &[u8]) -> u64 {
+        xxh3_64_with_seed(name, self.seed)
+    }
+
+    /// What its ranges are of.
+    pub fn bytes<'a>(&'a self, text: &'a str) -> &'a [u8] {
+        self.source.as_deref().unwrap_or(text).as_bytes()
+    }
+
+    /// What is between the quotes of an entry's name; `None`: it has none, or is not there any more.
+    pub fn name<'a>(&'a self, text: &'a str, at: usize) -> Option<&'a [u8]> {
+        let literal = self.key(text, at)?;
+        literal.get(1..literal.len() - 1)
+    }
+
+    /// The literal of an entry's name.
+    pub fn key<'a>(&'a self, text: &'a str, at: usize) -> Option<&'a [u8]> {
+        let entry = *self.entries.get(at)?;
+        if self.kind != Kind::Object {
+            return None;
+        }
+        if entry.start == NEW {
+            let State::Changed(change) = entry.state() else { return None };
+            return self.changes[change].key.as_deref().map(str::as_bytes);
+        }
+        let bytes = self.bytes(text);
+        let start = entry.start as usize;
+        bytes.get(start..skip_string(bytes, start))
+    }
+
+    /// Where the value of an entry begins that is in the text.
+    pub fn value_start(&self, text: &str, at: usize) -> usize {
+        let start = self.entries[at].start as usize;
+        if self.kind != Kind::Object {
+            return start;
+        }
+        let bytes = self.bytes(text);
+        skip_white(bytes, skip_white(bytes, skip_string(bytes, start)) + 1)
+    }
+
+    /// How many members or items there are.
+    pub fn count(&self) -> usize {
+        self.entries.len() - self.unseen
+    }
+
+    /// Whether there is no entry but those in the text, in their order, or what they are was changed only.
+    pub fn has_gone(&self) -> bool {
+        self.entries.iter().any(|entry| entry.state == GONE)
+    }
+
+    /// The entry of a member.
+    pub fn find(&self, text: &str, name: &[u8]) -> Option<usize> {
+        let is_named = |at: usize| {
+            self.entries[at].counts()
+                && self
+                    .name(text, at)
+                    .is_some_and(|other| other == name || other.contains(&b'\\') && *plain(other) == *name)
+        };
+        match &self.names {
+            None => (0..self.entries.len()).rev().find(|at| is_named(*at)),
+            Some(names) => names
+                .find(self.hash(name), |at| (*at as usize) < self.entries.len() && is_named(*at as usize))
+                .map(|at| *at as usize),
+        }
+    }
+
+    /// The entry of the item at a position.
+    pub fn item(&self, position: usize) -> Option<usize> {
+        if position < self.first_gone {
+            return (position < self.entries.len()).then_some(position);
+        }
+        let entries = (self.first_gone..).zip(self.entries.get(self.first_gone..)?);
+        let mut counted = entries.filter(|(_, entry)| entry.counts());
+        counted.nth(position - self.first_gone).map(|(at, _)| at)
+    }
+
+    /// Gives an entry another state, and returns the one before. For the names, see [`Node::forget`] and [`Node::learn`].
+    pub fn set_state(&mut self, at: usize, state: State) -> State {
+        let old = self.entries[at].state();
+        self.entries[at].state = match state {
+            State::Kept => KEPT,
+            State::Hidden => HIDDEN,
+            State::Gone => GONE,
+            State::Changed(change) => change as u32 + 1,
+        };
+        let unseen = |state| usize::from(matches!(state, State::Gone | State::Hidden));
+        self.unseen = self.unseen + unseen(state) - unseen(old);
+        if state == State::Gone {
+            self.first_gone = self.first_gone.min(at);
+        }
+        old
+    }
+
+    /// Keeps a change, and returns the state of the entry that has it.
+    pub fn change(&mut self, change: Change) -> State {
+        self.changes.push(change);
+        State::Changed(self.changes.len() - 1)
+    }
+
+    /// Adds an entry that is not in the text.
+    pub fn insert(&mut self, at: usize, change: Change) {
+        let state = KEPT;
+        self.entries.insert(at, Entry { start: NEW, end: NEW, state });
+        let state = self.change(change);
+        self.set_state(at, state);
+        if at + 1 < self.entries.len() {
+            // The tables have the positions of before.
+            self.keyed = None;
+            self.first_gone = self.first_gone.min(at);
+        }
+    }
+
+    /// Takes the entry out that [`Node::insert`] has added.
+    pub fn take_out(&mut self, at: usize) {
+        let entry = self.entries.remove(at);
+        self.unseen -= usize::from(!entry.counts());
+        if at < self.entries.len() {
+            self.keyed = None;
+        }
+    }
+
+    /// An entry is not found by its name any more.
+    pub fn forget(&mut self, text: &str, at: usize) {
+        let Some(name) = self.name(text, at).map(plain) else { return };
+        let hash = self.hash(&name);
+        if let Some(names) = &mut self.names
+            && let Ok(found) = names.find_entry(hash, |other| *other as usize == at)
+        {
+            found.remove();
+        }
+    }
+
+    /// An entry is found by its name.
+    pub fn learn(&mut self, text: &str, at: usize) {
+        let Some(mut names) = self.names.take() else {
+            if self.kind == Kind::Object && self.entries.len() > FEW {
+                self.index_names(text);
+            }
+            return;
+        };
+        if let Some(name) = self.name(text, at).map(plain) {
+            self.add_to(&mut names, text, self.hash(&name), at);
+        }
+        self.names = Some(names);
+    }
+
+    /// The earlier members that have the name of `at`, none of which counts.
+    pub fn hidden_by(&self, text: &str, at: usize) -> Vec<usize> {
+        if !self.has_hidden {
+            return Vec::new();
+        }
+        let name = self.name(text, at).map(plain);
+        let is_hidden = |other: &usize| {
+            self.entries[*other].state == HIDDEN && self.name(text, *other).map(plain) == name
+        };
+        (0..self.entries.len()).filter(is_hidden).collect()
+    }
+
+    /// Only the first entries are left, and all changes are in the text, but for these. `kept`: where entries are that were at other
+    /// positions, if some are gone.
+    pub fn settle(&mut self, count: usize, changes: Vec<Change>, kept: &[Option<u32>]) {
+        let keep = |at: &mut u32| match kept.get(*at as usize).copied().flatten() {
+            Some(next) => {
+                *at = next;
+                true
+            }
+            None => false,
+        };
+        if !kept.is_empty() {
+            if let Some(names) = &mut self.names {
+                names.retain(keep);
+            }
+            if let Some(keyed) = &mut self.keyed {
+                keyed.table.retain(keep);
+            }
+        }
+        self.entries.truncate(count);
+        self.changes = changes;
+        self.first_gone = usize::MAX;
+        self.unseen = self.entries.iter().filter(|entry| !entry.counts()).count();
+        self.make_room();
+    }
+
+    /// How many bytes of text it has that are not in its source.
+    pub fn added(&self) -> usize {
+        let size = |change: &Change| match &change.value {
+            Value::Text(text) => text.len() + change.key.as_deref().map_or(0, str::len),
+            Value::Node(_) => 0,
+        };
+        self.changes.iter().map(size).sum::<usize>() + self.source.as_deref().map_or(0, str::len)
+    }
+
+    /// How many bytes it takes, beside its texts.
+    pub fn size(&self) -> usize {
+        let table = |table: &HashTable<u32>| table.allocation_size();
+        size_of::<Self>()
+            + self.entries.capacity() * size_of::<Entry>()
+            + self.changes.capacity() * size_of::<Change>()
+            + self.names.as_ref().map_or(0, table)
+            + self.keyed.as_ref().map_or(0, |keyed| table(&keyed.table))
+    }
+}

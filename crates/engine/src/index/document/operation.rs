@@ -1,0 +1,34 @@
+//! What a patch is made of.
+
+use std::sync::Arc;
+
+use crate::index::document::pointer::Pointer;
+
+/// One step of a patch. Values are JSON texts, however they are laid out.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the operations say what their parts are")]
+pub enum Operation {
+    /// A member is set, be it there or not; an item of an array is set, or added behind the last one.
+    Set { at: Pointer, value: Arc<str> },
+    /// As [`Operation::Set`], but an item comes before the one that is there (RFC 6902).
+    Add { at: Pointer, value: Arc<str> },
+    /// Something that is there is set.
+    Replace { at: Pointer, value: Arc<str> },
+    /// Something that is there is removed.
+    Remove { at: Pointer },
+    /// Records are removed by their keys, which need not be there, and then others are put there: into an object under their keys,
+    /// or into an array in the place of the first one of their key, or else behind the last one. A key is a string or a number.
+    Upsert { at: Pointer, key: String, records: Vec<Arc<str>>, remove: Vec<Arc<str>> },
+    /// A number is added to the one that is there, or to 0.
+    Increment { at: Pointer, by: Arc<str> },
+    /// Items come behind the last one of an array; without one it is made.
+    Append { at: Pointer, values: Vec<Arc<str>> },
+    /// What is there must be this value, with members in any order.
+    Test { at: Pointer, value: Arc<str> },
+    /// Something is removed there, and added elsewhere.
+    Move { from: Pointer, at: Pointer },
+    /// Something is added elsewhere too.
+    Copy { from: Pointer, at: Pointer },
+    /// A JSON Merge Patch (RFC 7396) of all of it.
+    Merge { patch: Arc<str> },
+}

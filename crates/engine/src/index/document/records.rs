@@ -1,0 +1,205 @@
+//! Records in a container, each known by the value of one of its members.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::index::document::Document;
+use crate::index::document::fault::{Fault, What};
+use crate::index::document::find::is_named;
+use crate::index::document::node::{Keyed, Kind, State, Value};
+use crate::index::document::pointer::Pointer;
+use crate::index::document::scan::{Children, skip_white};
+use crate::index::document::string::plain;
+use crate::index::document::sum::print;
+
+/// The key of a record. A number is none that is written as a string, as for JavaScript.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum RecordKey<'t> {
+    Text(Cow<'t, [u8]>),
+    Number(f64),
+}
+
+impl<'t> RecordKey<'t> {
+    /// Of a value's text; `None`: it is none.
+    fn of(value: &'t [u8]) -> Option<Self> {
+        match value.first()? {
+            b'"' => Some(Self::Text(plain(&value[1..value.len().checked_sub(1)?]))),
+            b'-' | b'0'..=b'9' => std::str::from_utf8(value).ok()?.trim_end().parse().ok().map(Self::Number),
+            _ => None,
+        }
+    }
+
+    fn hash(&self, seed: u64) -> u64 {
+        match self {
+            Self::Text(text) => xxh3_64_with_seed(text, seed),
+            // A zero has no sign.
+            Self::Number(number) => xxh3_64_with_seed(&(number + 0.0).to_bits().to_le_bytes(), !seed),
+        }
+    }
+
+    /// The name of the record in an object; `None`: a name has no half of a surrogate pair.
+    fn name(&self) -> Option<String> {
+        match self {
+            Self::Text(text) => String::from_utf8(text.to_vec()).ok(),
+            Self::Number(number) => Some(print(*number)),
+        }
+    }
+}
+
+/// The value of the last member of this name, if the text is an object that has it.
+fn member<'t>(text: &'t [u8], name: &str) -> Option<&'t [u8]> {
+    let start = skip_white(text, 0);
+    if text.get(start) != Some(&b'{') {
+        return None;
+    }
+    let named = Children::new(text, start).filter(|child| is_named(child.name(text), name));
+    named.last().map(|child| &text[child.value])
+}
+
+impl Document {
+    /// The text of an entry's value, if it is one piece.
+    pub(super) fn piece(&self, node: usize, at: usize) -> Result<&[u8], usize> {
+        let holder = &self.nodes[node];
+        match holder.entries[at].state() {
+            State::Changed(change) => match &holder.changes[change].value {
+                Value::Node(inner) => Err(*inner),
+                Value::Text(text) => Ok(text.as_bytes()),
+            },
+            State::Gone => Ok(b""),
+            State::Kept | State::Hidden => {
+                let start = holder.value_start(&self.text, at);
+                Ok(&holder.bytes(&self.text)[start..holder.entries[at].end as usize])
+            }
+        }
+    }
+
+    fn record_key(&self, node: usize, at: usize, name: &str) -> Option<RecordKey<'_>> {
+        if !self.nodes[node].entries.get(at)?.counts() {
+            return None;
+        }
+        match self.piece(node, at) {
+            Ok(text) => RecordKey::of(member(text, name)?),
+            Err(inner) => {
+                let at = self.nodes[inner].find(&self.text, name.as_bytes())?;
+                let text = self.piece(inner, at).ok()?;
+                RecordKey::of(&text[skip_white(text, 0)..])
+            }
+        }
+    }
+
+    /// Makes the table of an array's records by this member.
+    pub(super) fn index_records(&mut self, node: usize, name: &str) {
+        let holder = &self.nodes[node];
+        let is_known = holder.keyed.as_ref().is_some_and(|keyed| keyed.member == name);
+        if holder.kind != Kind::Array || is_known {
+            return;
+        }
+        let room = holder.entries.len() + holder.entries.len() / 16;
+        let mut keyed = Keyed {
+            member: name.to_owned(),
+            table: HashTable::with_capacity(room),
+            seed: fastrand::u64(..),
+            repeated: false,
+        };
+        for at in 0..holder.entries.len() {
+            self.learn_key(&mut keyed, node, at);
+        }
+        self.nodes[node].keyed = Some(keyed);
+    }
+
+    /// A record is found by its key.
+    pub(super) fn learn_record(&mut self, node: usize, at: usize) {
+        if let Some(mut keyed) = self.nodes[node].keyed.take() {
+            self.learn_key(&mut keyed, node, at);
+            self.nodes[node].keyed = Some(keyed);
+        }
+    }
+
+    fn learn_key(&self, keyed: &mut Keyed, node: usize, at: usize) {
+        let Some(key) = self.record_key(node, at, &keyed.member) else { return };
+        let (member, seed) = (&keyed.member, keyed.seed);
+        let hash = key.hash(seed);
+        let has_key = |other: &u32| self.record_key(node, *other as usize, member).as_ref() == Some(&key);
+        match keyed.table.find(hash, has_key) {
+            Some(known) => keyed.repeated |= *known as usize != at,
+            None => {
+                keyed.table.insert_unique(hash, at as u32, |other| {
+                    self.record_key(node, *other as usize, member).map_or(0, |key| key.hash(seed))
+                });
+            }
+        }
+    }
+
+    /// The first record with this key from `from` on.
+    fn find_record(&self, node: usize, key: &RecordKey<'_>, from: usize) -> Option<usize> {
+        let holder = &self.nodes[node];
+        let keyed = holder.keyed.as_ref()?;
+        let has_key = |at: usize| self.record_key(node, at, &keyed.member).as_ref() == Some(key);
+        if keyed.repeated {
+            return (from..holder.entries.len()).find(|at| has_key(*at));
+        }
+        let found = keyed.table.find(key.hash(keyed.seed), |at| has_key(*at as usize));
+        found.map(|at| *at as usize).filter(|at| *at >= from)
+    }
+
+    pub(super) fn upsert(
+        &mut self,
+        pointer: &Pointer,
+        key: &str,
+        records: &[Arc<str>],
+        remove: &[Arc<str>],
+    ) -> Result<(), Fault> {
+        let (place, entry) = self.taken(pointer)?;
+        let node = match self.expanded(place.node, entry) {
+            Ok(node) => node,
+            Err(what) => return Err(Fault::at(pointer, format!("cannot have records: it is {what}"))),
+        };
+        let odd = |what: &str| {
+            Fault::at(
+                pointer,
+                format!("cannot have {what} without a key: '{key}' is to be a string or a number"),
+            )
+        };
+        let is_array = self.what_is(node) == What::Array;
+        self.index_records(node, key);
+        for doomed in remove {
+            let doomed = RecordKey::of(doomed.as_bytes()).ok_or_else(|| odd("a record removed"))?;
+            if is_array {
+                let mut from = 0;
+                while let Some(at) = self.find_record(node, &doomed, from) {
+                    self.remove(node, at);
+                    from = at + 1;
+                }
+            } else if let Some(name) = doomed.name()
+                && let Some(at) = self.nodes[node].find(&self.text, name.as_bytes())
+            {
+                self.remove(node, at);
+            }
+        }
+        for record in records {
+            let key =
+                member(record.as_bytes(), key).and_then(RecordKey::of).ok_or_else(|| odd("a record"))?;
+            let length = self.nodes[node].entries.len();
+            if is_array {
+                match self.find_record(node, &key, 0) {
+                    Some(at) => self.put(node, at, record.clone()),
+                    None => {
+                        self.insert(node, length, None, record.clone());
+                        self.learn_record(node, length);
+                    }
+                }
+            } else {
+                let name = key.name().ok_or_else(|| odd("a record"))?;
+                match self.nodes[node].find(&self.text, name.as_bytes()) {
+                    Some(at) => self.put(node, at, record.clone()),
+                    None => self.insert(node, length, Some(&name), record.clone()),
+                }
+            }
+        }
+        self.touch(&place);
+        Ok(())
+    }
+}
