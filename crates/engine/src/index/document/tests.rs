@@ -1,5 +1,6 @@
 //! Documents against a plain implementation.
 
+mod hostile;
 mod model;
 
 use std::sync::Arc;

@@ -38,9 +38,8 @@ impl Style {
 
     /// Writes a value as `JSON.stringify` does.
     pub fn lay_out(&self, value: &[u8], out: &mut Vec<u8>) {
-        let (mut tokens, mut depth) = (Tokens::new(value), 0);
-        let mut is_first = false;
-        while let Some(token) = tokens.next() {
+        let (mut depth, mut is_first) = (0, false);
+        for token in Tokens::new(value) {
             if is_first && !matches!(token, Token::Mark(b'}' | b']')) {
                 self.end_line(depth, out);
             }

@@ -136,11 +136,10 @@ impl Json {
             return Some(());
         }
         let (holder, last) = self.holder(pointer)?;
-        if !insert || matches!(holder, Self::Object(_)) {
-            if let Some(child) = holder.child(last) {
-                *child = value;
-                return Some(());
-            }
+        let is_object = matches!(holder, Self::Object(_));
+        if let Some(child) = holder.child(last).filter(|_| !insert || is_object) {
+            *child = value;
+            return Some(());
         }
         match holder {
             Self::Object(members) => members.push((last.to_owned(), value)),
