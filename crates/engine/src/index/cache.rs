@@ -9,11 +9,12 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::sync::{Mutex, MutexGuard};
 
+use crate::index::document::Tables;
 use crate::index::options::Numbers;
 use crate::process::{Key, lock};
 use crate::sys::{self, Dir, Version};
 
-/// How many bytes are kept in all: reading a larger index again costs little beside parsing it.
+/// How many bytes of texts and tables are kept in all: reading a larger index again costs little beside parsing it.
 const MOST: usize = 128 << 20;
 /// A program that goes through more indexes than this does not return to each soon.
 const MOST_FILES: usize = 64;
@@ -21,8 +22,23 @@ const MOST_FILES: usize = 64;
 struct CachedText {
     key: Key,
     state: State,
-    text: String,
-    checked: Option<Numbers>,
+    kept: Kept,
+}
+
+/// A text that was kept, and what is known of it.
+#[derive(Debug)]
+pub struct Kept {
+    pub text: String,
+    /// From patches.
+    pub tables: Option<Tables>,
+    /// It has no number that JavaScript would change, in this sense.
+    pub checked: Option<Numbers>,
+}
+
+impl Kept {
+    fn size(&self) -> usize {
+        self.text.len() + self.tables.as_ref().map_or(0, Tables::size)
+    }
 }
 
 /// One state of one file, which never comes again.
@@ -51,11 +67,17 @@ struct Cache(VecDeque<CachedText>);
 impl Cache {
     fn put(&mut self, cached: CachedText) {
         self.remove(&cached.key);
-        if cached.text.len() > MOST {
+        let mut cached = cached;
+        if cached.kept.size() > MOST {
+            // They can be made again.
+            cached.kept.tables = None;
+        }
+        if cached.kept.size() > MOST {
             return;
         }
         self.0.push_back(cached);
-        while self.0.len() > MOST_FILES || self.0.iter().map(|cached| cached.text.len()).sum::<usize>() > MOST
+        while self.0.len() > MOST_FILES
+            || self.0.iter().map(|cached| cached.kept.size()).sum::<usize>() > MOST
         {
             self.0.pop_front();
         }
@@ -72,18 +94,18 @@ fn cache() -> MutexGuard<'static, Cache> {
     lock(&CACHE)
 }
 
-/// The text of `file`, if the file is in the state in which it was kept, and how its numbers were checked. The text is
-/// handed out once: the caller decides how long it is needed.
-pub fn take(key: &Key, file: &File) -> Option<(String, Option<Numbers>)> {
+/// The text of `file`, if the file is in the state in which it was kept. It is handed out once: the caller decides how long
+/// it is needed.
+pub fn take(key: &Key, file: &File) -> Option<Kept> {
     let cached = cache().remove(key)?;
-    (State::of(file)? == cached.state).then_some((cached.text, cached.checked))
+    (State::of(file)? == cached.state).then_some(cached.kept)
 }
 
-/// Keeps the text of a file in this state. `checked`: it has no number that JavaScript would change, in this sense.
-pub fn keep(key: Key, state: State, text: String, checked: Option<Numbers>) {
+/// Keeps the text of a file in this state.
+pub fn keep(key: Key, state: State, kept: Kept) {
     let mut cache = cache();
-    if state.version.size == text.len() as u64 {
-        cache.put(CachedText { key, state, text, checked });
+    if state.version.size == kept.text.len() as u64 {
+        cache.put(CachedText { key, state, kept });
     } else {
         cache.remove(&key);
     }
@@ -95,6 +117,7 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::*;
+    use crate::index::document::{Document, Pointer};
     use crate::sys::FileId;
 
     fn cached(name: usize, bytes: usize) -> CachedText {
@@ -103,8 +126,7 @@ mod tests {
         CachedText {
             key: Key::File(id, "index".into()),
             state: State { version, generation: 0 },
-            text: " ".repeat(bytes),
-            checked: None,
+            kept: Kept { text: " ".repeat(bytes), tables: None, checked: None },
         }
     }
 
@@ -136,11 +158,29 @@ mod tests {
     }
 
     #[test]
+    fn tables_count_and_go_before_the_text_does() {
+        let text = format!("[{}1]", "1,".repeat(1000));
+        let with_tables = |name: usize, bytes: usize| {
+            let mut document = Document::new(text.clone());
+            document.expand(&Pointer::parse("/0").unwrap());
+            let mut cached = cached(name, bytes);
+            cached.kept.tables = Some(document.into_parts().1);
+            cached
+        };
+        let mut cache = Cache::default();
+        cache.put(with_tables(0, MOST / 2));
+        cache.put(with_tables(1, MOST / 2));
+        assert_eq!(kept(&mut cache, 0..2), [1]);
+        cache.put(with_tables(2, MOST));
+        assert!(cache.remove(&cached(2, 0).key).unwrap().kept.tables.is_none());
+    }
+
+    #[test]
     fn another_text_of_the_same_file_takes_the_place_of_the_first() {
         let mut cache = Cache::default();
         [10, 20].into_iter().for_each(|bytes| cache.put(cached(1, bytes)));
         assert_eq!(cache.0.len(), 1);
-        assert_eq!(cache.remove(&cached(1, 0).key).unwrap().text.len(), 20);
+        assert_eq!(cache.remove(&cached(1, 0).key).unwrap().kept.text.len(), 20);
     }
 
     #[test]

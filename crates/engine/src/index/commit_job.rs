@@ -7,6 +7,7 @@ use crate::cancel::Cancel;
 use crate::data::Data;
 use crate::dir::place::moved;
 use crate::error::{Error, ErrorKind};
+use crate::index::document::{Document, Tables};
 use crate::index::file::{IndexFile, UpdateOptions};
 use crate::index::group::Written;
 use crate::index::job::{Opened, Origin};
@@ -48,7 +49,8 @@ struct Left {
 
 enum Text {
     Given(Data),
-    Encoded(Vec<u8>),
+    Patched(Box<Document>),
+    Encoded(Vec<u8>, Option<Tables>),
 }
 
 /// What came of a commit.
@@ -66,8 +68,24 @@ impl CommitJob {
     /// `text`, which is laid out here as far as `JSON.stringify` could not, is to replace the snapshot in `opened`.
     /// `keep`: the index is needed after that as well.
     pub fn new(opened: Opened, text: Data, options: UpdateOptions, keep: bool, cancel: Cancel) -> Self {
+        Self::of(opened, Text::Given(text), options, keep, cancel)
+    }
+
+    /// As [`CommitJob::new`], with the document that [`Text::take_document`](crate::index::text::Text::take_document) has taken out of the
+    /// snapshot and that was patched since.
+    pub fn patched(
+        opened: Opened,
+        document: Document,
+        options: UpdateOptions,
+        keep: bool,
+        cancel: Cancel,
+    ) -> Self {
+        Self::of(opened, Text::Patched(Box::new(document)), options, keep, cancel)
+    }
+
+    fn of(opened: Opened, text: Text, options: UpdateOptions, keep: bool, cancel: Cancel) -> Self {
         let how = Commit { options, keep, cancel };
-        Self { stage: Committing::Replace(Box::new(opened), Text::Given(text)), how }
+        Self { stage: Committing::Replace(Box::new(opened), text), how }
     }
 }
 
@@ -82,19 +100,36 @@ impl Commit {
             // Only a raw value can have one, and then JSON has no bytes for it.
             Text::Given(data) => data
                 .into_bytes()
-                .map(|text| layout.apply(text, self.options.space.as_ref()))
+                .map(|text| (layout.apply(text, self.options.space.as_ref()), None))
                 .map_err(|_| ErrorKind::InvalidJson { reason: "a lone surrogate".to_owned() }.into()),
-            Text::Encoded(text) => Ok(text),
+            Text::Patched(document) => {
+                let (next, before) = document.advance();
+                if let Some(snapshot) = &mut opened.snapshot {
+                    snapshot.text.whole = before;
+                }
+                let (text, tables) = next.into_parts();
+                Ok((text.into_bytes(), Some(tables)))
+            }
+            Text::Encoded(text, tables) => Ok((text, tables)),
         };
         let Opened { index, snapshot, .. } = &mut *opened;
         let settled = match text {
             Err(failure) => Err(failure),
-            Ok(mut text) => match index.replace(&mut text, snapshot, &self.options, &self.cancel) {
-                Err(error) if error.is_transient() => {
-                    return Step::Again(self.at(Committing::Replace(opened, Text::Encoded(text))), error);
+            Ok((mut text, mut tables)) => {
+                let (options, cancel) = (&self.options, &self.cancel);
+                let replaced = if tables.is_some() {
+                    index.replace_patched(&mut text, &mut tables, snapshot, options, cancel)
+                } else {
+                    index.replace(&mut text, snapshot, options, cancel)
+                };
+                match replaced {
+                    Err(error) if error.is_transient() => {
+                        let text = Text::Encoded(text, tables);
+                        return Step::Again(self.at(Committing::Replace(opened, text)), error);
+                    }
+                    settled => settled,
                 }
-                settled => settled,
-            },
+            }
         };
         let Opened { index, waited, origin, .. } = *opened;
         let (is_moved, written) = match settled {

@@ -20,6 +20,8 @@ use crate::dir::Target;
 use crate::dir::place::moved;
 use crate::error::{Error, ErrorKind, Named, Result};
 use crate::index::backup::{self, Backup};
+use crate::index::cache::Kept;
+use crate::index::document::Tables;
 use crate::index::format::Format;
 pub use crate::index::options::{BackupOptions, Numbers, UpdateOptions};
 pub use crate::index::snapshot::Snapshot;
@@ -148,6 +150,23 @@ impl IndexFile {
     ) -> Result<Option<Settled>> {
         json::check_length(text, options.longest)?;
         options.format.check_made(text)?;
+        self.replace_patched(text, &mut None, expected, options, cancel)
+    }
+
+    /// As [`IndexFile::replace`], of a text that a [`Document`](crate::index::document::Document) has made: of parts that are known to be JSON. What
+    /// is known of it is kept too, and `tables` is empty then.
+    ///
+    /// # Errors
+    /// As [`IndexFile::replace`].
+    pub fn replace_patched(
+        &self,
+        text: &mut Vec<u8>,
+        tables: &mut Option<Tables>,
+        expected: &mut Option<Snapshot>,
+        options: &UpdateOptions,
+        cancel: &Cancel,
+    ) -> Result<Option<Settled>> {
+        json::check_length(text, options.longest)?;
         if let Some(old) = &*expected {
             let says = old.says(text, options, cancel);
             // What could not be compared may have been changed: then that is the answer.
@@ -175,7 +194,7 @@ impl IndexFile {
             && let Ok(text) = String::from_utf8(std::mem::take(text))
         {
             let checked = old.as_ref().and_then(|old| old.checked_after(&text));
-            cache::keep(self.held.target.key(), state, text, checked);
+            cache::keep(self.held.target.key(), state, Kept { text, tables: tables.take(), checked });
         }
         if let Some(file) = old.and_then(|old| old.file.into_handle()) {
             deferred_close::close(file);
@@ -320,13 +339,13 @@ fn read_text(
     options: &UpdateOptions,
 ) -> Result<(Text, Option<Numbers>)> {
     json::check_size(size, options.longest)?;
-    let (text, checked) = match cache::take(&target.key(), file) {
-        Some(cached) => cached,
+    let Kept { text, tables, checked } = match cache::take(&target.key(), file) {
+        Some(kept) => kept,
         None => {
             let mut bytes = room(usize::try_from(size).unwrap_or(0) + 1);
             file.read_to_end(&mut bytes).named("read")?;
             json::check_length(&bytes, options.longest)?;
-            (options.format.check(bytes)?, None)
+            Kept { text: options.format.check(bytes)?, tables: None, checked: None }
         }
     };
     if options.format == Format::Other {
@@ -336,7 +355,7 @@ fn read_text(
     let keeps_digits = !is_checked && json::check_numbers(&text, options.numbers)?;
     let has_none = options.numbers != Numbers::Lossy && !keeps_digits;
     let checked = if has_none && !is_checked { Some(options.numbers) } else { checked };
-    Ok((Text::new(text, keeps_digits, Format::Json), checked))
+    Ok((Text { tables, ..Text::new(text, keeps_digits, Format::Json) }, checked))
 }
 
 fn is_version(found: Option<&Stat>, expected: Option<&Snapshot>) -> bool {

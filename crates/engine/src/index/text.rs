@@ -1,6 +1,7 @@
 //! The text of an index: what JavaScript parses, and what tells how the next one is to look.
 
 use crate::error::Result;
+use crate::index::document::{Document, Tables};
 use crate::index::format::Format;
 use crate::index::layout::{Layout, without_mark};
 use crate::index::options::UpdateOptions;
@@ -11,6 +12,8 @@ use crate::index::{json, same};
 pub struct Text {
     /// All of it.
     pub(crate) whole: String,
+    /// What is known of it from patches.
+    pub(crate) tables: Option<Tables>,
     /// How it is laid out.
     pub layout: Layout,
     /// Whether its JSON is plain ASCII, which V8 takes without decoding it.
@@ -22,7 +25,29 @@ pub struct Text {
 impl Text {
     /// Of a text that was checked.
     pub(crate) fn new(whole: String, keeps_digits: bool, format: Format) -> Self {
-        Self { layout: format.layout(&whole), ascii: without_mark(&whole).is_ascii(), keeps_digits, whole }
+        Self {
+            layout: format.layout(&whole),
+            ascii: without_mark(&whole).is_ascii(),
+            keeps_digits,
+            tables: None,
+            whole,
+        }
+    }
+
+    /// The text as a document, to be patched. It is not here any more then, as if it had been forgotten.
+    pub fn take_document(&mut self) -> Document {
+        let text = std::mem::take(&mut self.whole);
+        match self.tables.take() {
+            Some(tables) => Document::with_tables(text, tables),
+            None => Document::new(text),
+        }
+    }
+
+    /// Puts back what [`Text::take_document`] has taken out, without what was changed since.
+    pub fn put_back(&mut self, document: Document) {
+        let (text, tables) = document.into_parts();
+        self.whole = text;
+        self.tables = Some(tables);
     }
 
     /// Checks the text of an object in a store.

@@ -2,6 +2,10 @@
 
 use std::ops::Range;
 
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
 use crate::index::document::pointer::{Pointer, position};
 use crate::index::document::scan::{Child, Children, skip_white};
 use crate::index::document::string::plain;
@@ -96,9 +100,22 @@ pub fn keys(text: &str, pointer: &Pointer) -> Option<Keys> {
     let children = Children::new(bytes, start);
     match bytes.get(start)? {
         b'{' => {
-            let mut seen = std::collections::HashSet::new();
-            let first = children.filter(|child| seen.insert(plain(child.name(bytes))));
-            Some(Keys::Members(first.map(|child| child.key).collect()))
+            let seed = fastrand::u64(..);
+            let mut seen = HashTable::new();
+            let mut members: Vec<Range<usize>> = Vec::new();
+            for child in children {
+                let name = plain(child.name(bytes));
+                let known =
+                    |at: &u32| plain(&bytes[members[*at as usize].start + 1..members[*at as usize].end - 1]);
+                let hash = xxh3_64_with_seed(&name, seed);
+                let entry =
+                    seen.entry(hash, |at| known(at) == name, |at| xxh3_64_with_seed(&known(at), seed));
+                if let Entry::Vacant(place) = entry {
+                    place.insert(u32::try_from(members.len()).ok()?);
+                    members.push(child.key);
+                }
+            }
+            Some(Keys::Members(members))
         }
         b'[' => Some(Keys::Items(children.count())),
         _ => None,

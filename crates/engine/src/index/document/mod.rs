@@ -47,6 +47,17 @@ pub struct Document {
     journal: Vec<Undo>,
 }
 
+/// What is known of a text: the containers in it that were taken apart.
+#[derive(Debug)]
+pub struct Tables(Vec<Node>);
+
+impl Tables {
+    /// How many bytes they take.
+    pub fn size(&self) -> usize {
+        self.0.iter().map(Node::size).sum()
+    }
+}
+
 /// How to undo a step.
 #[derive(Debug)]
 enum Undo {
@@ -57,24 +68,27 @@ enum Undo {
 }
 
 impl Document {
-    /// Of a text that [`check_index`](super::json::check_index) accepted; `Err` with the text, if it is of 4 GiB or more.
-    ///
-    /// # Errors
-    /// The text.
-    pub fn new(text: String) -> Result<Self, String> {
-        if u32::try_from(text.len()).is_ok_and(|length| length < node::NEW) {
-            Ok(Self {
-                layout: Layout::of(&text),
-                nodes: vec![Self::root_of(&text)],
-                text,
-                journal: Vec::new(),
-            })
-        } else {
-            Err(text)
-        }
+    /// Of a text that [`check_index`](super::json::check_index) accepted. One of 4 GiB or more has no place for a patch.
+    pub fn new(text: String) -> Self {
+        let nodes = vec![Self::root_of(&text)];
+        Self { layout: Layout::of(&text), nodes, text, journal: Vec::new() }
+    }
+
+    /// Of a text and what is known of it: see [`Document::into_parts`].
+    pub fn with_tables(text: String, tables: Tables) -> Self {
+        Self { layout: Layout::of(&text), nodes: tables.0, text, journal: Vec::new() }
+    }
+
+    /// The text, without what was changed since it was made, and what is known of it.
+    pub fn into_parts(mut self) -> (String, Tables) {
+        self.reset();
+        (self.text, Tables(self.nodes))
     }
 
     fn root_of(text: &str) -> Node {
+        if text.len() >= node::NEW as usize {
+            return Node::none();
+        }
         let end = text.trim_end_matches([' ', '\t', '\r', '\n']).len();
         Node::root(find::root(text)..end, text.len())
     }
@@ -82,11 +96,6 @@ impl Document {
     /// The text, without what was changed since it was made.
     pub fn text(&self) -> &str {
         &self.text
-    }
-
-    /// As [`Document::text`].
-    pub fn into_text(self) -> String {
-        self.text
     }
 
     /// How many bytes it takes: the text, the tables, and what was changed.

@@ -232,8 +232,12 @@ impl Frame {
 }
 
 impl Document {
-    /// With all changes in the text, and the text before; `Err` with the next text, if it is of 4 GiB or more.
-    pub fn advance(self) -> (Result<Self, String>, String) {
+    /// With all changes in the text, and the text before.
+    pub fn advance(self) -> (Self, String) {
+        if self.journal.is_empty() {
+            let text = self.text.clone();
+            return (self, text);
+        }
         let Self { text, layout, mut nodes, .. } = self;
         let added: usize = nodes.iter().map(Node::added).sum();
         let mut out = room_for_bytes(text.len() + added + added / 2);
@@ -267,10 +271,10 @@ impl Document {
         next.swap_remove(0);
         let made = String::from_utf8(out)
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-        if u32::try_from(made.len()).is_ok_and(|length| length < NEW) {
-            (Ok(Self { text: made, layout, nodes: next, journal: Vec::new() }), text)
+        if made.len() < NEW as usize {
+            (Self { text: made, layout, nodes: next, journal: Vec::new() }, text)
         } else {
-            (Err(made), text)
+            (Self::new(made), text)
         }
     }
 }

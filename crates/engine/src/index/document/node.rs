@@ -132,6 +132,11 @@ impl Node {
         Self::new(Kind::Root, None, 0, length, vec![entry], 0)
     }
 
+    /// In the place of the root of a text that is too long.
+    pub fn none() -> Self {
+        Self::new(Kind::Root, None, 0, 0, Vec::new(), 0)
+    }
+
     fn new(
         kind: Kind,
         source: Option<Arc<str>>,

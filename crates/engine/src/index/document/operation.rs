@@ -32,3 +32,39 @@ pub enum Operation {
     /// A JSON Merge Patch (RFC 7396) of all of it.
     Merge { patch: Arc<str> },
 }
+
+impl Operation {
+    /// The JSON texts of what it puts into a document.
+    pub(super) fn values(&self) -> &[Arc<str>] {
+        use std::slice::from_ref;
+
+        match self {
+            Self::Set { value, .. }
+            | Self::Add { value, .. }
+            | Self::Replace { value, .. }
+            | Self::Test { value, .. }
+            | Self::Increment { by: value, .. }
+            | Self::Merge { patch: value } => from_ref(value),
+            Self::Upsert { records: values, .. } | Self::Append { values, .. } => values,
+            Self::Remove { .. } | Self::Move { .. } | Self::Copy { .. } => &[],
+        }
+    }
+
+    /// Where it changes a document.
+    pub(super) fn pointer(&self) -> &Pointer {
+        static ROOT: Pointer = Pointer::root();
+        match self {
+            Self::Set { at, .. }
+            | Self::Add { at, .. }
+            | Self::Replace { at, .. }
+            | Self::Remove { at }
+            | Self::Upsert { at, .. }
+            | Self::Increment { at, .. }
+            | Self::Append { at, .. }
+            | Self::Test { at, .. }
+            | Self::Move { at, .. }
+            | Self::Copy { at, .. } => at,
+            Self::Merge { .. } => &ROOT,
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::error::ErrorKind;
 use crate::index::document::equal::is_equal;
 use crate::index::document::fault::{Fault, What};
 use crate::index::document::node::{Kind, State, Value};
@@ -10,6 +11,7 @@ use crate::index::document::pointer::{Pointer, position};
 use crate::index::document::scan::{Children, skip_white};
 use crate::index::document::string::plain;
 use crate::index::document::{Document, sum};
+use crate::index::json::check_text;
 use crate::index::options::Numbers;
 
 /// Where a pointer leads.
@@ -41,6 +43,9 @@ impl Document {
     }
 
     fn check_root(&self) -> Result<(), Fault> {
+        if self.journal.is_empty() {
+            return Ok(());
+        }
         let what = self.what(0, 0);
         if matches!(what, What::Object | What::Array) {
             return Ok(());
@@ -49,6 +54,16 @@ impl Document {
     }
 
     fn apply_one(&mut self, operation: &Operation, numbers: Numbers) -> Result<(), Fault> {
+        // The next text is not checked again.
+        for value in operation.values() {
+            check_text(value.as_bytes()).map_err(|error| {
+                let reason = match error.kind() {
+                    ErrorKind::InvalidJson { reason } => reason.clone(),
+                    _ => error.to_string(),
+                };
+                Fault::at(operation.pointer(), format!("is to be given something that is no JSON: {reason}"))
+            })?;
+        }
         match operation {
             Operation::Set { at, value } => self.set(at, value.clone()),
             Operation::Add { at, value } => self.add(at, value.clone()),
@@ -99,7 +114,13 @@ impl Document {
 
     /// Where a pointer leads.
     pub(super) fn place(&mut self, pointer: &Pointer) -> Result<Place, Fault> {
-        let root = (self.nodes[0].entries[0].state() != State::Gone).then_some(0);
+        let Some(root) = self.nodes[0].entries.first() else {
+            return Err(Fault::at(
+                pointer,
+                "cannot be looked for: a text of 4 GiB or more is not patched as text",
+            ));
+        };
+        let root = (root.state() != State::Gone).then_some(0);
         let mut place = Place { node: 0, entry: root, way: Vec::with_capacity(pointer.len()) };
         for (depth, token) in pointer.iter().enumerate() {
             let Some(entry) = place.entry else {

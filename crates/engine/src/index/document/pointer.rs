@@ -17,6 +17,11 @@ pub struct Invalid {
 }
 
 impl Pointer {
+    /// To all of a text.
+    pub const fn root() -> Self {
+        Self { tokens: Vec::new() }
+    }
+
     /// Of its text: `""` is the root, `/a/0` the first item of the member `a`. In names, `~1` is `/` and `~0` is `~`.
     ///
     /// # Errors
