@@ -11,7 +11,7 @@ use crate::index::document::string::plain;
 
 /// So few names are looked through one by one.
 const FEW: usize = 16;
-/// What is put to entries and tables when they are made, so that a patch waits for no copy of them: a part of this size.
+/// One part in so many is left free in entries and tables, so that a patch waits for no copy of them.
 const SLACK: usize = 16;
 
 /// The kinds of container.
