@@ -100,19 +100,18 @@ pub fn keys(text: &str, pointer: &Pointer) -> Option<Keys> {
     let children = Children::new(bytes, start);
     match bytes.get(start)? {
         b'{' => {
+            let all: Vec<_> = children.map(|child| child.key).collect();
+            let name = |key: &Range<usize>| plain(&bytes[key.start + 1..key.end - 1]);
             let seed = fastrand::u64(..);
-            let mut seen = HashTable::new();
-            let mut members: Vec<Range<usize>> = Vec::new();
-            for child in children {
-                let name = plain(child.name(bytes));
-                let known =
-                    |at: &u32| plain(&bytes[members[*at as usize].start + 1..members[*at as usize].end - 1]);
-                let hash = xxh3_64_with_seed(&name, seed);
-                let entry =
-                    seen.entry(hash, |at| known(at) == name, |at| xxh3_64_with_seed(&known(at), seed));
+            let mut seen = HashTable::with_capacity(all.len());
+            let mut members: Vec<Range<usize>> = Vec::with_capacity(all.len());
+            for key in all {
+                let hash = |key: &Range<usize>| xxh3_64_with_seed(&name(key), seed);
+                let is_same = |at: &u32| name(&members[*at as usize]) == name(&key);
+                let entry = seen.entry(hash(&key), is_same, |at| hash(&members[*at as usize]));
                 if let Entry::Vacant(place) = entry {
                     place.insert(u32::try_from(members.len()).ok()?);
-                    members.push(child.key);
+                    members.push(key);
                 }
             }
             Some(Keys::Members(members))

@@ -7,6 +7,7 @@
 //!
 //! Every text here was accepted by [`check_index`](super::json::check_index).
 
+mod entry;
 mod equal;
 mod fault;
 mod find;
@@ -33,7 +34,8 @@ pub use pointer::{Invalid, Pointer};
 pub use scan::{Child, Children};
 pub use string::literal;
 
-use crate::index::document::node::{Change, Node, State, Value};
+use crate::index::document::entry::{NEW, State};
+use crate::index::document::node::{Change, Node, Value};
 use crate::index::layout::Layout;
 
 /// An index that is changed as text.
@@ -86,7 +88,7 @@ impl Document {
     }
 
     fn root_of(text: &str) -> Node {
-        if text.len() >= node::NEW as usize {
+        if text.len() >= NEW as usize {
             return Node::none();
         }
         let end = text.trim_end_matches([' ', '\t', '\r', '\n']).len();

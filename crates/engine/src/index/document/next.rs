@@ -5,7 +5,8 @@ use std::mem;
 use std::sync::Arc;
 
 use crate::index::document::Document;
-use crate::index::document::node::{Change, Entry, Kind, NEW, Node, State, Value};
+use crate::index::document::entry::{Entry, NEW, State};
+use crate::index::document::node::{Change, Kind, Node, Value};
 use crate::index::document::value::Style;
 use crate::process::room_for_bytes;
 
@@ -200,7 +201,7 @@ impl Frame {
             self.changes.push(Change { key: None, value: Value::Node(inner) });
             self.changes.len() - 1
         });
-        self.node.entries[self.count] = self.node.entries[self.at].moved(self.start, end, change);
+        self.node.entries[self.count] = self.node.entries[self.at].moved(self.start..end, change);
         if let Some(kept) = self.kept.get_mut(self.at) {
             *kept = Some(self.count as u32);
         }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::index::document::entry::{Entry, NEW, State};
 use crate::index::document::scan::{Children, skip_string, skip_white};
 use crate::index::document::string::plain;
 
 /// So few names are looked through one by one.
 const FEW: usize = 16;
-/// What is put to entries and tables when they are made, so that a patch waits for no copy of them: a part of this size.
+/// One part in so many is left free in entries and tables, so that a patch waits for no copy of them.
 const SLACK: usize = 16;
 
 /// The kinds of container.
@@ -20,35 +21,6 @@ pub enum Kind {
     Root,
     Object,
     Array,
-}
-
-/// Where an entry is, and what has become of it. There is one for each member of a large container, so it is small.
-#[derive(Clone, Copy, Debug)]
-pub struct Entry {
-    /// Where its name begins, or its value, if it has no name; [`NEW`]: it is not in the text.
-    pub start: u32,
-    /// Where its value ends.
-    pub end: u32,
-    state: u32,
-}
-
-/// The start of an entry that is not in the text.
-pub const NEW: u32 = u32::MAX;
-const KEPT: u32 = 0;
-const HIDDEN: u32 = u32::MAX - 1;
-const GONE: u32 = u32::MAX;
-
-/// What has become of an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// It is as in the text.
-    Kept,
-    /// It is as in the text, and a later member of the same name counts.
-    Hidden,
-    /// It was removed.
-    Gone,
-    /// It has the change at this position.
-    Changed(usize),
 }
 
 /// What is in the place of an entry's value, or of all of it.
@@ -102,33 +74,10 @@ pub struct Keyed {
     pub repeated: bool,
 }
 
-impl Entry {
-    pub fn state(self) -> State {
-        match self.state {
-            KEPT => State::Kept,
-            HIDDEN => State::Hidden,
-            GONE => State::Gone,
-            change => State::Changed(change as usize - 1),
-        }
-    }
-
-    /// Whether it is a member or item of the container as it is now.
-    pub fn counts(self) -> bool {
-        !matches!(self.state, HIDDEN | GONE)
-    }
-
-    /// Where it is now. `change`: what has it, if it is not as in the text.
-    pub fn moved(self, start: usize, end: usize, change: Option<usize>) -> Self {
-        let state =
-            change.map_or(if self.state == HIDDEN { HIDDEN } else { KEPT }, |change| change as u32 + 1);
-        Self { start: start as u32, end: end as u32, state }
-    }
-}
-
 impl Node {
     /// The only one of a text whose value is at this range, and which is short enough for an [`Entry`].
     pub fn root(range: std::ops::Range<usize>, length: usize) -> Self {
-        let entry = Entry { start: range.start as u32, end: range.end as u32, state: KEPT };
+        let entry = Entry::at(range);
         Self::new(Kind::Root, None, 0, length, vec![entry], 0)
     }
 
@@ -166,8 +115,8 @@ impl Node {
         let bytes = source.as_deref().unwrap_or(text).as_bytes();
         let kind = if bytes.get(open) == Some(&b'{') { Kind::Object } else { Kind::Array };
         let mut children = Children::new(bytes, open);
-        let entry = |start, end| Entry { start: start as u32, end: end as u32, state: KEPT };
-        let entries: Vec<_> = children.by_ref().map(|child| entry(child.start(), child.value.end)).collect();
+        let entries: Vec<_> =
+            children.by_ref().map(|child| Entry::at(child.start()..child.value.end)).collect();
         let close = children.offset();
         // Names may come from anywhere: nobody is to know which have the same hash.
         let mut node = Self::new(kind, source, open, close, entries, fastrand::u64(..));
@@ -202,7 +151,7 @@ impl Node {
     }
 
     fn hide(&mut self, at: usize) {
-        self.entries[at].state = HIDDEN;
+        self.entries[at].set_state(State::Hidden);
         self.unseen += 1;
         self.has_hidden = true;
     }
@@ -278,9 +227,9 @@ impl Node {
         self.entries.len() - self.unseen
     }
 
-    /// Whether there is no entry but those in the text, in their order, or what they are was changed only.
+    /// Whether an entry is gone.
     pub fn has_gone(&self) -> bool {
-        self.entries.iter().any(|entry| entry.state == GONE)
+        self.entries.iter().any(|entry| entry.state() == State::Gone)
     }
 
     /// The entry of a member.
@@ -312,12 +261,7 @@ impl Node {
     /// Gives an entry another state, and returns the one before. For the names, see [`Node::forget`] and [`Node::learn`].
     pub fn set_state(&mut self, at: usize, state: State) -> State {
         let old = self.entries[at].state();
-        self.entries[at].state = match state {
-            State::Kept => KEPT,
-            State::Hidden => HIDDEN,
-            State::Gone => GONE,
-            State::Changed(change) => change as u32 + 1,
-        };
+        self.entries[at].set_state(state);
         let unseen = |state| usize::from(matches!(state, State::Gone | State::Hidden));
         self.unseen = self.unseen + unseen(state) - unseen(old);
         if state == State::Gone {
@@ -334,8 +278,7 @@ impl Node {
 
     /// Adds an entry that is not in the text.
     pub fn insert(&mut self, at: usize, change: Change) {
-        let state = KEPT;
-        self.entries.insert(at, Entry { start: NEW, end: NEW, state });
+        self.entries.insert(at, Entry::new());
         let state = self.change(change);
         self.set_state(at, state);
         if at + 1 < self.entries.len() {
@@ -386,7 +329,7 @@ impl Node {
         }
         let name = self.name(text, at).map(plain);
         let is_hidden = |other: &usize| {
-            self.entries[*other].state == HIDDEN && self.name(text, *other).map(plain) == name
+            self.entries[*other].state() == State::Hidden && self.name(text, *other).map(plain) == name
         };
         (0..self.entries.len()).filter(is_hidden).collect()
     }

@@ -8,7 +8,7 @@ use crate::index::document::pointer::Pointer;
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the operations say what their parts are")]
 pub enum Operation {
-    /// A member is set, be it there or not; an item of an array is set, or added behind the last one.
+    /// A member is set, whether it is there or not; an item of an array is set, or added behind the last one.
     Set { at: Pointer, value: Arc<str> },
     /// As [`Operation::Set`], but an item comes before the one that is there (RFC 6902).
     Add { at: Pointer, value: Arc<str> },

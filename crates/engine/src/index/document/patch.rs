@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crate::error::ErrorKind;
+use crate::index::document::entry::State;
 use crate::index::document::equal::is_equal;
 use crate::index::document::fault::{Fault, What};
-use crate::index::document::node::{Kind, State, Value};
+use crate::index::document::node::{Kind, Value};
 use crate::index::document::operation::Operation;
 use crate::index::document::pointer::{Pointer, position};
 use crate::index::document::scan::{Children, skip_white};

@@ -7,9 +7,10 @@ use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::index::document::Document;
+use crate::index::document::entry::State;
 use crate::index::document::fault::{Fault, What};
 use crate::index::document::find::is_named;
-use crate::index::document::node::{Keyed, Kind, State, Value};
+use crate::index::document::node::{Keyed, Kind, Value};
 use crate::index::document::pointer::Pointer;
 use crate::index::document::scan::{Children, skip_white};
 use crate::index::document::string::plain;

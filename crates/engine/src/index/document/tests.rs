@@ -186,19 +186,19 @@ fn rounds(random: &mut Rng, indent: Option<&str>, text_of: impl Fn(&Json) -> Str
 fn a_text_laid_out_by_stringify_stays_one() {
     let mut random = Rng::with_seed(1);
     let mut applied = 0;
-    for _ in 0..100 {
+    for _ in 0..60 {
         let indent = random.choice(["  ", "\t", "          "]).unwrap();
         applied += rounds(&mut random, Some(indent), |model| model.print(Some(indent)));
         // Compact ones are such as well.
         applied += rounds(&mut random, Some(""), |model| model.print(None));
     }
-    assert!(applied > 500, "{applied}");
+    assert!(applied > 300, "{applied}");
 }
 
 #[test]
 fn a_text_laid_out_in_any_way_says_what_the_plain_implementation_says() {
     let mut random = Rng::with_seed(2);
-    for seed in 0..100 {
+    for seed in 0..60 {
         rounds(&mut random, None, |model| crumpled(&model.print(Some(" ")), seed));
     }
 }

@@ -192,13 +192,26 @@ fn records_are_told_by_their_keys() {
         &[upsert("", "slug", &[r#"{"slug":1.0,"n":3}"#], &["1e0"])],
         &(text.replace("{\"slug\":1},", "").replace("null}]", "null},{\"slug\":1.0,\"n\":3}]")),
     );
-    // Spelled otherwise, and under another key after a change by pointer.
+    // Each key once, so that the table tells: spelled otherwise, and after changes by pointer to what has the key.
+    let text = r#"[{"slug":"a"},{"slug":"b"},{"slug":"c"}]"#;
+    for change in [
+        set("/1/slug", r#""d""#),
+        set("/1", r#"{"slug":"d"}"#),
+        Operation::Merge { patch: r#"[{"slug":"a"},{"slug":"d"},{"slug":"c"}]"#.into() },
+    ] {
+        let patch = [
+            upsert("", "slug", &[], &["\"z\""]),
+            change,
+            upsert("", "slug", &[r#"{"slug":"\u0064","n":4}"#, r#"{"slug":"b","n":5}"#], &["\"c\""]),
+        ];
+        becomes(text, &patch, r#"[{"slug":"a"},{"slug":"\u0064","n":4},{"slug":"b","n":5}]"#);
+    }
     let patch = [
-        upsert("", "slug", &[], &[]),
-        set("/3/slug", r#""c""#),
-        upsert("", "slug", &[r#"{"slug":"\u0063","n":4}"#], &["\"b\""]),
+        upsert("", "slug", &[r#"{"slug":"d"}"#], &["\"a\""]),
+        Operation::Add { at: at("/0"), value: r#"{"slug":"a"}"#.into() },
+        upsert("", "slug", &[r#"{"slug":"a","n":1}"#, r#"{"slug":"c","n":2}"#], &["\"b\""]),
     ];
-    becomes(text, &patch, &text.replace(r#"{"slug":"b"}"#, r#"{"slug":"\u0063","n":4}"#));
+    becomes(text, &patch, r#"[{"slug":"a","n":1},{"slug":"c","n":2},{"slug":"d"}]"#);
     becomes(
         r#"{"a":{"id":"a"},"7":0}"#,
         &[upsert("", "id", &[r#"{"id":7}"#, r#"{"id":"b"}"#], &["\"a\""])],
