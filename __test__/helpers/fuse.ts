@@ -4,10 +4,21 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { constants } from 'node:os'
 import { makeDir } from './files'
+import { HANG_MS } from './hang'
 import { buildProgram } from './program'
-import { HANG_MS } from './promises'
 
-type Call = 'link' | 'rename-flags' | 'chmod' | 'chown' | 'setxattr' | 'flock' | 'fsync' | 'fsync-dir'
+export type Call =
+  | 'write'
+  | 'close'
+  | 'rename'
+  | 'link'
+  | 'rename-flags'
+  | 'chmod'
+  | 'chown'
+  | 'setxattr'
+  | 'flock'
+  | 'fsync'
+  | 'fsync-dir'
 
 /** What is missing. */
 export interface Poverty {

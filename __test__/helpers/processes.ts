@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { Worker, type WorkerOptions } from 'node:worker_threads'
 import { inject, onTestFinished } from 'vitest'
 import { descriptorsBelow } from './descriptors'
-import { HANG_MS } from './promises'
+import { HANG_MS } from './hang'
 
 type Package = typeof import('@pipeline/atomic')
 

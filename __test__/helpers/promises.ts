@@ -2,9 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
-
-/** What takes longer than this hangs, however slow the machine is. Less than a test may take, to say what it was. */
-export const HANG_MS = 4 * 60_000
+import { HANG_MS } from './hang'
 
 /** Waits until `isSo`; `found` describes what there is instead if that never happens. */
 export async function until(isSo: () => boolean, found: () => string = () => ''): Promise<void> {

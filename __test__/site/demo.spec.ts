@@ -13,7 +13,7 @@ import {
   siteFiles,
 } from '../../examples/site/demo/inspect'
 import { visit, visitOnce } from '../../examples/site/demo/reader'
-import { HANG_MS } from '../helpers/promises'
+import { HANG_MS } from '../helpers/hang'
 import { build, namesIn, putPages, useWorkplace } from './support'
 
 const place = useWorkplace()

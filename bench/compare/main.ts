@@ -1,31 +1,36 @@
 // `npm run compare`: what becomes of a file when something goes wrong, for each of the usual ways to write one.
 // The packages are the real ones, and so are the faults. Every cell says what was seen.
 //
-//   npm run compare -- [--quick] [--write] [WORD ...]
+//   npm run compare -- [--quick] [--write] [--of NAME ...] [WORD ...]
+//   npm run compare -- --draw
 //
-// Words choose rows by what happens: `npm run compare -- kill`. `--write` puts the whole table into README.md.
+// Words choose rows by what happens, and names choose contenders: `npm run compare -- --of lowdb kill full`. `--write` keeps the results in docs/compare/ and draws
+// docs/compare.md and the table of README.md; `--draw` looks at nothing and draws them from the results that are kept.
 
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { atomicWrite } from '@pipeline/atomic'
 import { root } from '../../scripts/tools.mjs'
 import { describeMachine } from '../report/machine'
-import { formatMarkdown } from '../report/markdown'
-import { replaceBetweenMarks } from '../report/marks'
+import { docs } from '../report/page'
 import { formatTable } from '../report/table'
+import { access } from './access'
 import { brokenIndex } from './broken-index'
-import { contenders } from './contenders.mjs'
+import { flushes } from './flushes'
 import { fullDisk } from './full-disk'
+import { ioErrors } from './io-errors'
 import { kill } from './kill'
 import { runInNamespace } from './namespace'
+import { drawPages } from './page'
 import { powerCut } from './power-cut'
+import { reader } from './reader'
+import { names, type Results, rivals, saveResults } from './results'
 import type { Cell, Row } from './row'
 import { twoProcesses } from './two-processes'
 
-const rows = [powerCut, fullDisk, kill, twoProcesses, brokenIndex]
-const names = Object.keys(contenders)
+const rows = [powerCut, flushes, fullDisk, ioErrors, kill, twoProcesses, reader, access, brokenIndex]
+const ours = '@pipeline/atomic'
 
 /** Set where this program runs in its mount namespace: the folder that all cells work in. */
 const SCRATCH = 'ATOMIC_COMPARE_SCRATCH'
@@ -33,14 +38,22 @@ const SCRATCH = 'ATOMIC_COMPARE_SCRATCH'
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { quick: { type: 'boolean', default: false }, write: { type: 'boolean', default: false } },
+    options: {
+      quick: { type: 'boolean', default: false },
+      write: { type: 'boolean', default: false },
+      of: { type: 'string', multiple: true, default: names },
+      draw: { type: 'boolean', default: false },
+    },
   })
+  if (values.draw) return drawPages(docs, join(root, 'README.md'))
   const wanted = positionals.length
-    ? rows.filter(({ when }) => positionals.every((word) => when.includes(word)))
+    ? rows.filter(({ when }) => positionals.some((word) => when.includes(word)))
     : rows
-  if (wanted.length === 0) throw new Error(`No row is about ${positionals.join(' ')}`)
-  if (values.write && (values.quick || wanted !== rows))
-    throw new Error('--write needs all rows, at full length')
+  if (wanted.length === 0) throw new Error(`No row is about ${positionals.join(' or ')}`)
+  const unknown = values.of.find((name) => !names.includes(name))
+  if (unknown) throw new Error(`${unknown} is not compared: take one of ${names.join('; ')}`)
+  if (values.write && (values.quick || wanted !== rows || values.of !== names))
+    throw new Error('--write needs all rows and contenders, at full length')
 
   const given = process.env[SCRATCH]
   if (given) return compare(wanted, given, values)
@@ -57,36 +70,49 @@ async function main(): Promise<void> {
 async function compare(
   wanted: Row[],
   scratch: string,
-  { quick, write }: { quick: boolean; write: boolean },
+  { quick, write, of }: { quick: boolean; write: boolean; of: string[] },
 ): Promise<void> {
   const started = performance.now()
-  console.log((await describeMachine(scratch, names.slice(1, -1))).join('\n'))
-  const table = { title: '', head: ['when', ...names], rows: [] as string[][] }
-  const broken: string[] = []
+  const results: Results = {
+    command: 'npm run compare -- --write',
+    machine: await describeMachine(scratch, rivals),
+    rows: [],
+  }
+  console.log(results.machine.join('\n'))
+  const missing: string[] = []
   for (const row of wanted) {
     console.log(`\n${row.when}: ${row.method}`)
-    const cells = await look(row, scratch, quick)
-    table.rows.push([row.when, ...cells.map(({ seen }) => seen)])
-    if (!cells.at(-1)?.good) broken.push(row.when)
+    const lacks = row.needs?.(mkdtempSync(join(scratch, 'needs-')))
+    if (lacks) {
+      console.log(`  skipped: needs ${lacks}`)
+      missing.push(row.when)
+      continue
+    }
+    const { when, method } = row
+    results.rows.push({ when, method, cells: await look(row, of, scratch, quick) })
   }
-  console.log(formatTable(table))
+  console.log(
+    formatTable({
+      title: '',
+      head: ['when', ...of],
+      rows: results.rows.map(({ when, cells }) => [when, ...of.map((name) => cells[name]?.seen ?? '')]),
+    }),
+  )
   console.log(`\n${Math.round((performance.now() - started) / 1000)} s`)
   if (write) {
-    const page = join(root, 'README.md')
-    await atomicWrite(page, replaceBetweenMarks(readFileSync(page, 'utf8'), 'compare', formatMarkdown(table)))
+    if (missing.length > 0) throw new Error(`--write needs all rows, and skipped were: ${missing.join(', ')}`)
+    await saveResults(docs, results)
+    await drawPages(docs, join(root, 'README.md'))
   }
-  if (broken.length > 0) throw new Error(`${names.at(-1)} broke its promise: ${broken.join(', ')}`)
+  const broken = results.rows.filter(({ cells }) => cells[ours]?.good === false).map(({ when }) => when)
+  if (broken.length > 0) throw new Error(`${ours} broke its promise: ${broken.join(', ')}`)
 }
 
-async function look(row: Row, scratch: string, quick: boolean): Promise<Cell[]> {
-  const makeFolder = () => mkdtempSync(join(scratch, 'cell-'))
-  const needsRoot = row.needsRoot?.(makeFolder())
-  const cells: Cell[] = []
-  for (const name of names) {
-    const cell = needsRoot
-      ? { seen: 'needs root on Linux', good: true }
-      : await row.look(name, { folder: makeFolder(), quick })
-    cells.push(cell)
+async function look(row: Row, of: string[], scratch: string, quick: boolean): Promise<Record<string, Cell>> {
+  const cells: Record<string, Cell> = {}
+  for (const name of of) {
+    const cell = await row.look(name, { folder: mkdtempSync(join(scratch, 'cell-')), quick })
+    cells[name] = cell
     console.log(`  ${name}: ${cell.seen}`)
   }
   return cells

@@ -15,12 +15,12 @@ export const powerCut: Row = {
   method:
     'A process replaces an index of 1 MB and adds a file of 16 KB, again and again, on ext4 and on xfs (where there is ' +
     'mkfs.xfs), mounted with default options, while another program flushes a file of its own now and then. At a ' +
-    'random moment the process is stopped, and what the drive has got so far is copied, mounted and read. Damaged: a ' +
+    'random moment the process is stopped, and what the drive has got so far is copied, mounted and read. Torn: a ' +
     'file is empty or not whole. Lost: a write whose promise had resolved is not there. The cache of the drive itself ' +
     'is taken to survive, so a real power cut can only be worse.',
-  needsRoot(folder) {
+  needs(folder) {
     usable = usableFileSystems(folder)
-    return usable.length === 0
+    return usable.length === 0 ? 'root on Linux' : undefined
   },
   async look(contender, { folder, quick }) {
     const tally = new Tally()
@@ -32,7 +32,7 @@ export const powerCut: Row = {
         disk.remove()
       }
     }
-    return { seen: `${tally}`, good: tally.good }
+    return tally.cell
   },
 }
 
@@ -45,7 +45,7 @@ async function cutAgainAndAgain(contender: string, disk: Disk, cuts: number, tal
       await sleep(5 + Math.random() * 40)
       await worker.freeze()
       await neighbour.pause()
-      disk.cut((after) => tally.add(examine(join(after, 'site'), worker.acknowledged)))
+      disk.cut((after) => tally.add(lossesIn(join(after, 'site'), worker)))
       neighbour.resume()
       worker.thaw()
     }
@@ -53,6 +53,11 @@ async function cutAgainAndAgain(contender: string, disk: Disk, cuts: number, tal
     await worker.kill()
     await neighbour.end()
   }
+}
+
+function lossesIn(folder: string, { acknowledged }: Worker) {
+  const { torn, lost } = examine(folder, acknowledged)
+  return { torn, lost }
 }
 
 /** Any other program on the disk. */

@@ -7,7 +7,7 @@ import type { Worker } from './worker'
 
 export interface Published {
   /** A file is empty, or half there, or a mixture. */
-  damaged: boolean
+  torn: boolean
   /** A write whose promise had resolved is not there: the file is missing, or an older version. */
   lost: boolean
   /** Names of files that are neither the index nor a post. */
@@ -22,7 +22,7 @@ export function examine(folder: string, { index, posts }: Worker['acknowledged']
   const found = names.includes('index.json') ? versionIn('index.json') : 0
   const files = names.filter((name) => POST.test(name))
   return {
-    damaged: found === undefined || files.some((name) => versionIn(name) === undefined),
+    torn: found === undefined || files.some((name) => versionIn(name) === undefined),
     lost: (found ?? index) < index || posts.some((post) => !files.includes(`post-${post}.json`)),
     temporary: names.filter((name) => name !== 'index.json' && !POST.test(name)),
   }

@@ -5,6 +5,25 @@ export interface Cell {
   seen: string
   /** Nothing was lost, damaged or left behind. */
   good: boolean
+  /** None where nothing was counted. */
+  counts?: Counts
+}
+
+export interface Counts {
+  /** How many tries there were. */
+  of: number
+  /** A file was empty, cut off, a mixture, or gone. */
+  torn: number
+  /** A write or an update whose promise had resolved was not there later. */
+  lost: number
+  /** A promise resolved and the bytes were not there. */
+  falseSuccess: number
+  /** A call did not succeed within `PATIENCE_MS`, though nothing was wrong any more. */
+  stuck: number
+  /** A call was rejected though nothing was wrong with the disk. */
+  failed: number
+  /** Files that were left beside the target. */
+  left: number
 }
 
 export interface Row {
@@ -12,8 +31,8 @@ export interface Row {
   when: string
   /** How it is made to happen, and what is looked at. */
   method: string
-  /** Whether it cannot be made to happen by this user; `folder` is empty. */
-  needsRoot?(folder: string): boolean
+  /** What has to be here for it and is not; `folder` is empty. */
+  needs?(folder: string): string | undefined
   look(contender: string, place: Place): Promise<Cell>
 }
 
@@ -24,25 +43,37 @@ export interface Place {
   quick: boolean
 }
 
-/** How often files were found damaged, and acknowledged writes lost. */
+/** How long a call may take with nobody else at work. */
+export const PATIENCE_MS = 2000
+
+type Found = Partial<Record<keyof Omit<Counts, 'of'>, boolean | number>>
+
+/** Counts what went wrong in many tries. */
 export class Tally {
-  private rounds = 0
-  private damaged = 0
-  private lost = 0
-
-  add(found: { damaged: boolean; lost: boolean }): void {
-    this.rounds++
-    if (found.damaged) this.damaged++
-    if (found.lost) this.lost++
+  private readonly counts: Counts = {
+    of: 0,
+    torn: 0,
+    lost: 0,
+    falseSuccess: 0,
+    stuck: 0,
+    failed: 0,
+    left: 0,
   }
 
-  get good(): boolean {
-    return this.damaged + this.lost === 0
+  add(found: Found, tries = 1): void {
+    this.counts.of += tries
+    for (const [kind, times] of Object.entries(found)) this.counts[kind as keyof Found] += Number(times)
   }
 
-  toString(): string {
-    if (this.good) return `intact ${this.rounds}/${this.rounds}`
-    const share = (what: string, times: number) => (times > 0 ? [`${what} ${times}/${this.rounds}`] : [])
-    return [...share('damaged', this.damaged), ...share('lost', this.lost)].join(', ')
+  get cell(): Cell {
+    const { of, left, ...kinds } = this.counts
+    const bad = Object.entries(kinds).filter(([, times]) => times > 0)
+    const seen = bad.map(([kind, times]) => `${label(kind)} ${times}/${of}`)
+    if (seen.length === 0) seen.push(`intact ${of}/${of}`)
+    if (left > 0) seen.push(`${left} temp file${left > 1 ? 's' : ''} left`)
+    return { seen: seen.join(', '), good: bad.length === 0 && left === 0, counts: this.counts }
   }
 }
+
+/** `falseSuccess` in words. */
+export const label = (kind: string) => kind.replace(/[A-Z]/, (letter) => ` ${letter.toLowerCase()}`)

@@ -4,11 +4,13 @@
 
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { contenders } from './contenders.mjs'
 import { makeDocument } from './document.mjs'
 
-const open = contenders[process.argv[2] ?? '']
-if (!open) throw new Error(`no contender ${process.argv[2]}`)
+const contender = contenders[process.argv[2] ?? '']
+if (!contender) throw new Error(`no contender ${process.argv[2]}`)
+const { open } = contender
 
 /** How big the index is that is replaced again and again, and a new file beside it. */
 const INDEX = 1 << 20
@@ -22,6 +24,16 @@ const tasks = {
   /** Replaces a file once. */
   async write({ path, version, bytes }) {
     await (await open(path)).write(makeDocument(version, bytes))
+  },
+
+  /** Replaces a file so often, each call awaited. */
+  async replace({ path, times, bytes }) {
+    const store = await open(path)
+    for (let version = 2; version < times + 2; version++) {
+      await store.write(makeDocument(version, bytes))
+      // A package whose calls are synchronous leaves no room for anything else.
+      await nextTurn()
+    }
   },
 
   /** Opens a file for `increment`. */
@@ -39,6 +51,7 @@ const tasks = {
           value.count++
         })
         .catch((error) => errors.push(String(error)))
+      await nextTurn()
     }
     return errors
   },
@@ -53,6 +66,7 @@ const tasks = {
       const post = await open(join(folder, `post-${version}.json`))
       await post.write(makeDocument(version, POST))
       process.send?.({ post: version })
+      await nextTurn()
     }
   },
 }

@@ -12,6 +12,13 @@ export interface Failure {
   code?: string
 }
 
+interface Answer<Value> {
+  value?: Value
+  error?: Failure
+}
+
+const STUCK: Failure = { name: 'Stuck', message: 'no answer' }
+
 interface Message {
   ready?: true
   answer?: { value?: unknown; error?: Failure }
@@ -30,18 +37,33 @@ export class Worker {
     })
   }
 
-  static async start(contender: string): Promise<Worker> {
+  /** `tracer` is a command that runs another one. */
+  static async start(contender: string, tracer: string[] = []): Promise<Worker> {
     // In `NODE_ENV=test` lowdb writes no file.
     const env = { ...process.env, NODE_ENV: 'production' }
-    const worker = new Worker(fork(join(__dirname, 'worker.mjs'), [contender], { execArgv: [], env }))
+    const [execPath = process.execPath, ...execArgv] = [
+      ...tracer,
+      ...(tracer.length ? [process.execPath] : []),
+    ]
+    const worker = new Worker(fork(join(__dirname, 'worker.mjs'), [contender], { execPath, execArgv, env }))
     await worker.message(({ ready }) => ready)
     return worker
   }
 
-  /** What the task returned, or how it failed. */
-  async ask<Value>(task: string, question: object): Promise<{ value?: Value; error?: Failure }> {
+  /** What the task returned, or how it failed, which it did too if it has no answer after `patience` milliseconds. */
+  async ask<Value>(task: string, question: object, patience = 60_000): Promise<Answer<Value>> {
     this.process.send({ task, ...question })
-    return (await this.message(({ answer }) => answer)) as { value?: Value; error?: Failure }
+    const waiting = new AbortController()
+    const stuck = sleep(patience, { error: STUCK }, { signal: waiting.signal })
+    const answer = this.message(({ answer }) => answer as Answer<Value>)
+    try {
+      return await Promise.race([answer, stuck])
+    } finally {
+      waiting.abort()
+      stuck.catch(() => {})
+      // The process is about to be killed.
+      answer.catch(() => {})
+    }
   }
 
   /** Starts a task that has no end, and resolves when its first write was acknowledged. */
@@ -49,6 +71,13 @@ export class Worker {
     this.process.send({ task, ...question })
     const { error } = (await this.message(({ index, answer }) => (index ? {} : answer))) ?? {}
     if (error) throw new Error(error.message)
+  }
+
+  /** Lets it end by itself. */
+  async leave(): Promise<void> {
+    const gone = once(this.process, 'exit')
+    this.process.disconnect()
+    await gone
   }
 
   async kill(): Promise<void> {

@@ -15,11 +15,11 @@ const relevant =
 /** Versions, kernel, processors, and the file system of `folder`: a line each. */
 export async function describeMachine(folder: string, compared = rivals): Promise<string[]> {
   const cpus = availableParallelism()
-  const versions = compared.map((name) => `${name} ${versionOf(join('node_modules', name))}`)
+  const versions = compared.map((name) => `${name} ${installedVersion(name)}`)
   return [
     `Node ${process.versions.node}, ${type()} ${release()} ${process.arch}, ${cpus} CPU${cpus === 1 ? '' : 's'}`,
     `File system: ${(await describeMount(folder)) ?? 'unknown'}`,
-    `Compared: @pipeline/atomic ${versionOf('.')}, ${versions.join(', ')}`,
+    `Compared: @pipeline/atomic ${packageVersion('.')}, ${versions.join(', ')}`,
   ]
 }
 
@@ -51,6 +51,9 @@ function readMounts(): string[] {
   }
 }
 
-function versionOf(folder: string): string {
+/** The version of a package that is installed here. */
+export const installedVersion = (name: string) => packageVersion(join('node_modules', name))
+
+function packageVersion(folder: string): string {
   return JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8')).version
 }

@@ -1,8 +1,9 @@
 // Tables in Markdown.
 
+import { markdownTable } from 'markdown-table'
 import type { Table } from '../suites/suite'
 
 export function formatMarkdown({ head, rows }: Table): string {
-  const line = (cells: string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
-  return [line(head), `|${' --- |'.repeat(head.length)}`, ...rows.map(line)].join('\n')
+  const escaped = (cells: string[]) => cells.map((cell) => cell.replaceAll('|', '\\|'))
+  return markdownTable([head, ...rows].map(escaped), { alignDelimiters: false })
 }

@@ -22,6 +22,8 @@ pub mod cancel;
 pub mod data;
 pub mod dir;
 pub mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod index;
 pub mod inspect;
 pub mod job;

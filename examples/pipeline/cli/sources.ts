@@ -2,8 +2,9 @@
 
 import { realpath, stat } from 'node:fs/promises'
 import { basename, dirname, extname, join, relative, resolve, sep } from 'node:path'
+import slugify from '@sindresorhus/slugify'
 import { type Parsed, parseFrontMatter } from '../../site/lib/front-matter'
-import { fromMarkdown, slugify } from '../lib/content/markdown'
+import { fromMarkdown } from '../lib/content/markdown'
 import { contentRoot, isInStore } from '../lib/content/paths'
 import { parseJson, readIfThere } from '../lib/content/read-json'
 import { PublishError } from '../scripts/pipeline/publisher'

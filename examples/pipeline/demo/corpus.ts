@@ -7,9 +7,10 @@ import { createHash } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative, sep } from 'node:path'
 import { atomicWrite } from '@pipeline/atomic'
+import slugify from '@sindresorhus/slugify'
 import { type PipelineDocument, serializeDocument, validateDocument } from '../lib/content/document'
 import { filesBelow } from '../lib/content/files'
-import { fromMarkdown, slugify } from '../lib/content/markdown'
+import { fromMarkdown } from '../lib/content/markdown'
 import { topicKeyOf } from '../lib/content/paths'
 
 export interface Expected {

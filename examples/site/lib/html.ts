@@ -1,12 +1,6 @@
 /** A template tag that escapes every value put into it, so that escaping cannot be forgotten. */
 
-const ENTITIES: Record<string, string> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-}
+import { htmlEscape, htmlUnescape } from 'escape-goat'
 
 /** Markup that is put into a template without escaping. */
 export class Html {
@@ -23,15 +17,12 @@ function markupOf(value: Value): string {
   if (value === undefined || value === false) return ''
   if (value instanceof Html) return value.markup
   if (typeof value === 'object') return value.map(markupOf).join('')
-  return String(value).replace(/[&<>"']/g, (character) => ENTITIES[character] ?? '')
+  return htmlEscape(String(value))
 }
 
-const CHARACTERS: Record<string, string> = { '&amp;': '&', '&lt;': '<', '&gt;': '>', '&quot;': '"' }
-
-/** The text of sanitized markup. The sanitizer emits only these four entities, and `<` only for tags. */
+/** The text of sanitized markup, in which `<` begins a tag and nothing else. */
 export function textOf(markup: string): string {
-  const text = markup
-    .replace(/<[^>]*>/g, '')
-    .replace(/&(?:amp|lt|gt|quot);/g, (entity) => CHARACTERS[entity] ?? '')
-  return text.replace(/\s+/g, ' ').trim()
+  return htmlUnescape(markup.replace(/<[^>]*>/g, ''))
+    .replace(/\s+/g, ' ')
+    .trim()
 }

@@ -3,6 +3,7 @@
 pub mod args;
 pub mod copy;
 pub mod data;
+pub mod file_url;
 pub mod handle;
 pub mod iteration;
 pub mod once;

@@ -9,6 +9,7 @@ use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 
 use crate::js::value::args::{wrong_type, wrong_value};
+use crate::js::value::file_url::{self, Fault};
 use crate::js::value::thrown::{self, Result, Thrown, type_error};
 use crate::js::value::{copy, raw};
 
@@ -256,26 +257,17 @@ fn url<'env>(env: &'env Env, url: &Unknown<'_>) -> Result<'env, Option<Url>> {
         return Err(type_error(env, "ERR_INVALID_URL_SCHEME", "The URL must be of scheme file"));
     }
     let (host, pathname) = (part(c"hostname")?, part(c"pathname")?);
-    let windows = MAIN_SEPARATOR == '\\';
-    let lower = pathname.to_ascii_lowercase();
-    if lower.contains("%2f") || windows && lower.contains("%5c") {
-        let message = "File URL path must not include encoded / characters";
-        return Err(type_error(env, "ERR_INVALID_FILE_URL_PATH", message));
-    }
-    let decoded: Vec<u8> = percent_encoding::percent_decode_str(&pathname).collect();
-    match (windows, host.as_str()) {
-        (false, "") => Ok(Some(Url::File(decoded))),
-        (false, _) => {
-            let message = "File URL host must be \"localhost\" or empty";
-            Err(type_error(env, "ERR_INVALID_FILE_URL_HOST", message))
+    let fault = match file_url::path(&host, &pathname, MAIN_SEPARATOR == '\\') {
+        Ok(path) => return Ok(Some(Url::File(path))),
+        Err(fault) => fault,
+    };
+    let (code, message) = match fault {
+        Fault::EncodedSeparator => {
+            ("ERR_INVALID_FILE_URL_PATH", "File URL path must not include encoded / characters")
         }
-        // `/C:/x` is `C:\x`, and a host makes it a share's.
-        (true, host) => {
-            let path = String::from_utf8_lossy(&decoded).replace('/', "\\");
-            let share = if host.is_empty() { String::new() } else { format!("\\\\{host}\\") };
-            Ok(Some(Url::File(format!("{share}{}", path.trim_start_matches('\\')).into_bytes())))
-        }
-    }
+        Fault::Host => ("ERR_INVALID_FILE_URL_HOST", "File URL host must be \"localhost\" or empty"),
+    };
+    Err(type_error(env, code, message))
 }
 
 #[cfg(test)]

@@ -112,6 +112,7 @@ impl PassThrough {
         to: (INodeNo, &OsStr),
         flags: RenameFlags,
     ) -> Answer<()> {
+        self.poverty.refused.check(Call::Rename)?;
         if !flags.is_empty() {
             self.poverty.refused.check(Call::RenameFlags)?;
         }
@@ -165,6 +166,15 @@ impl PassThrough {
         let flags = OFlags::from_bits_retain(flags.0 as u32).difference(OFlags::NOFOLLOW) | OFlags::CLOEXEC;
         let file = rustix::fs::open(self.nodes.path(node)?, flags, Mode::empty()).map_err(errno)?;
         Ok(self.nodes.open(file.into()))
+    }
+
+    /// What close(2) of a handle answers.
+    pub fn close_handle(&self, handle: FileHandle) -> Answer<()> {
+        let flags = rustix::fs::fcntl_getfl(&*self.nodes.file(handle)?).map_err(errno)?;
+        if flags.intersects(OFlags::WRONLY | OFlags::RDWR) {
+            self.poverty.refused.check(Call::Close)?;
+        }
+        Ok(())
     }
 
     /// Adds entries from the one at `offset` on.

@@ -9,6 +9,10 @@ use fuser::Errno;
 /// A kind of request that can be refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Call {
+    Write,
+    /// close(2) of a file that was opened for writing.
+    Close,
+    Rename,
     Link,
     /// renameat2(2) with any flag.
     RenameFlags,
@@ -52,6 +56,9 @@ impl FromStr for Refusals {
 
 fn call_named(name: &str) -> Result<Call> {
     Ok(match name {
+        "write" => Call::Write,
+        "close" => Call::Close,
+        "rename" => Call::Rename,
         "link" => Call::Link,
         "rename-flags" => Call::RenameFlags,
         "chmod" => Call::Chmod,

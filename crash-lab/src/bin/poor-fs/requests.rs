@@ -209,14 +209,15 @@ impl Filesystem for PassThrough {
         _: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        match self.nodes.file(handle).and_then(|file| Ok(file.write_all_at(data, at)?)) {
+        let file = self.poverty.refused.check(Call::Write).and_then(|()| self.nodes.file(handle));
+        match file.and_then(|file| Ok(file.write_all_at(data, at)?)) {
             Ok(()) => reply.written(data.len() as u32),
             Err(errno) => reply.error(errno),
         }
     }
 
-    fn flush(&self, _: &Request, _: INodeNo, _: FileHandle, _: LockOwner, reply: ReplyEmpty) {
-        reply.ok();
+    fn flush(&self, _: &Request, _: INodeNo, handle: FileHandle, _: LockOwner, reply: ReplyEmpty) {
+        empty(reply, self.close_handle(handle));
     }
 
     fn release(

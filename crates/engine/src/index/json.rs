@@ -170,7 +170,9 @@ fn offset_of(text: &str, error: &serde_json::Error) -> usize {
         newlines => text.match_indices('\n').nth(newlines - 1).map_or(text.len(), |(at, _)| at + 1),
     };
     let offender = usize::from(!reason_of(error).starts_with("control character"));
-    (line_start + error.column()).saturating_sub(offender).min(text.len())
+    let offset = (line_start + error.column()).saturating_sub(offender).min(text.len());
+    // What ends too early ends in its last character, which may be of several bytes.
+    (0..=offset).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default()
 }
 
 fn reason_of(error: &serde_json::Error) -> String {
@@ -206,6 +208,7 @@ mod tests {
         assert_eq!(corrupt(b"[1,\n\xff]"), (4, 2, 1));
         assert_eq!(corrupt(&[0; 10]), (0, 1, 1));
         assert_eq!(corrupt(b"[1,2").0, 3);
+        assert_eq!(corrupt("[\"\u{e9}".as_bytes()).0, 2, "not between the bytes of a character");
         assert_eq!(corrupt(b"[\n\"a\nb\"]"), (4, 2, 3), "a newline inside a string");
         assert_eq!(corrupt("\u{feff}{\u{feff}}".as_bytes()), (4, 1, 5));
     }

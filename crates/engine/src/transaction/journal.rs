@@ -151,6 +151,18 @@ const OLD_HASH: u8 = 8;
 const LINK: u8 = 16;
 
 impl Record {
+    /// A record with these bytes for its operations, and the right checksum.
+    #[cfg(any(test, fuzzing))]
+    pub fn forged(count: u32, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = RECORD_MAGIC.to_vec();
+        bytes.extend_from_slice(&(payload.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(&count.to_le_bytes());
+        bytes.extend_from_slice(&[7; 24]);
+        bytes.extend_from_slice(&sum(&bytes, payload).to_le_bytes());
+        bytes.extend_from_slice(payload);
+        bytes
+    }
+
     /// The record, or `None` if it would be too long.
     pub fn encode(&self) -> Option<Vec<u8>> {
         let mut payload = Vec::new();
@@ -316,8 +328,8 @@ impl<'a> Reader<'a> {
     }
 
     fn time(&mut self) -> Option<i128> {
-        let (seconds, nanos) = (self.number::<8>()?.cast_signed(), self.number::<8>()?.cast_signed());
-        Some(i128::from(seconds) * SECOND + i128::from(nanos))
+        let (seconds, nanos) = (self.number::<8>()?.cast_signed(), i128::from(self.number::<8>()?));
+        (nanos < SECOND).then_some(i128::from(seconds) * SECOND + nanos)
     }
 }
 

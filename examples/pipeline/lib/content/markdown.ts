@@ -50,12 +50,6 @@ export function fromMarkdown(markdown: string, origin: Origin): Common {
   }
 }
 
-/** Makes a slug from any text: accents are removed, other characters than letters and digits become hyphens. */
-export function slugify(text: string): string {
-  const ascii = text.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase()
-  return ascii.replace(/[^a-z0-9]+/g, '-').replace(/^-+|-+$/g, '')
-}
-
 function isHeading(token: Token): token is Tokens.Heading {
   return token.type === 'heading'
 }
