@@ -23,7 +23,7 @@ function problemsOf(/** @type {string} */ folder) {
   const prose = text.replaceAll(/^```[\s\S]*?^```/gm, '').replaceAll(/`[^`\n]*`/g, '')
   return Array.from(prose.matchAll(/\]\(([^)]+)\)/g), ([, link = '']) => problemOf(link, files))
     .filter(Boolean)
-    .map((problem) => join(folder, `README.md: ${problem}`))
+    .map((problem) => `${join(folder, 'README.md')}: ${problem}`)
 }
 
 /** What is wrong with a link of a package that has `files`, if anything is. */
