@@ -137,28 +137,6 @@ describe('each snippet of README.md runs as printed, with', () => {
 })
 
 describe('README.md', () => {
-  test('has a cell for each contender of npm run compare', () => {
-    const [, table = ''] = /<!-- compare:begin -->\n([\s\S]*?)<!-- compare:end -->/.exec(readme) ?? []
-    const [head, , ...rows] = table
-      .trim()
-      .split('\n')
-      .map((line) =>
-        line
-          .split('|')
-          .slice(1, -1)
-          .map((cell) => cell.trim()),
-      )
-    expect(head?.slice(1)).toEqual(Object.keys(contenders))
-    expect(rows.map(([when]) => when)).toEqual([
-      'power cut',
-      'full disk',
-      '`kill -9`',
-      'two processes',
-      'broken index',
-    ])
-    expect(rows.flat().filter((cell) => /^$|needs root/.test(cell))).toEqual([])
-  })
-
   test('names commands that exist', () => {
     const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
     const named = [...readme.matchAll(/npm (?:run )?(test|(?<=run )[\w:-]+)/g)].map(([, name]) =>
