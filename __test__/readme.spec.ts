@@ -14,7 +14,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { contenders } from '../bench/compare/contenders.mjs'
 import { checkLinks, problemOf } from '../scripts/check/links.mjs'
 import { root, runNode } from '../scripts/tools.mjs'
 
