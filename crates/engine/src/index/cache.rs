@@ -16,6 +16,8 @@ use crate::sys::{self, Dir, Version};
 
 /// How many bytes of texts and tables are kept in all: reading a larger index again costs little beside parsing it.
 const MOST: usize = 128 << 20;
+/// How many an index takes at most that is patched as text, and then it is the only one: nothing else is as slow there as reading it.
+const MOST_PATCHED: usize = 256 << 20;
 /// A program that goes through more indexes than this does not return to each soon.
 const MOST_FILES: usize = 64;
 
@@ -67,20 +69,18 @@ struct Cache(VecDeque<CachedText>);
 impl Cache {
     fn put(&mut self, cached: CachedText) {
         self.remove(&cached.key);
-        let mut cached = cached;
-        if cached.kept.size() > MOST {
-            // They can be made again.
-            cached.kept.tables = None;
-        }
-        if cached.kept.size() > MOST {
+        let most = if cached.kept.tables.is_some() { MOST_PATCHED } else { MOST };
+        if cached.kept.size() > most {
             return;
         }
         self.0.push_back(cached);
-        while self.0.len() > MOST_FILES
-            || self.0.iter().map(|cached| cached.kept.size()).sum::<usize>() > MOST
-        {
+        while self.0.len() > MOST_FILES || self.0.len() > 1 && self.size() > MOST {
             self.0.pop_front();
         }
+    }
+
+    fn size(&self) -> usize {
+        self.0.iter().map(|cached| cached.kept.size()).sum()
     }
 
     fn remove(&mut self, key: &Key) -> Option<CachedText> {
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_count_and_go_before_the_text_does() {
+    fn tables_count_and_a_large_text_that_has_them_is_kept_alone() {
         let text = format!("[{}1]", "1,".repeat(1000));
         let with_tables = |name: usize, bytes: usize| {
             let mut document = Document::new(text.clone());
@@ -180,8 +180,11 @@ mod tests {
         cache.put(with_tables(0, MOST / 2));
         cache.put(with_tables(1, MOST / 2));
         assert_eq!(kept(&mut cache, 0..2), [1]);
+        cache.put(cached(1, 10));
         cache.put(with_tables(2, MOST));
-        assert!(cache.remove(&cached(2, 0).key).unwrap().kept.tables.is_none());
+        cache.put(with_tables(3, MOST_PATCHED));
+        assert_eq!(cache.0.len(), 1);
+        assert!(cache.remove(&cached(2, 0).key).unwrap().kept.tables.is_some());
     }
 
     #[test]
