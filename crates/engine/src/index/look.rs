@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use crate::dir::{Resolve, Target};
 use crate::error::{Error, ErrorKind, Named, Result};
 use crate::index::cache::{self, Kept};
-use crate::index::document::{Children, Keys, Pointer, children, find, keys};
+use crate::index::document::{Children, Keys, Pointer, find, keys};
 use crate::index::format::Format;
 use crate::index::json;
 use crate::index::options::UpdateOptions;
@@ -56,6 +56,14 @@ impl Loan {
             (None, Kept { text: Format::Json.check(bytes)?, tables: None, checked: None })
         };
         Ok(Some(Self { kept, key, file: Source::new(&target, file, &version), state }))
+    }
+
+    /// Where a value is.
+    fn find(&self, pointer: &Pointer) -> Option<Range<usize>> {
+        let Kept { text, tables, .. } = &self.kept;
+        tables
+            .as_ref()
+            .map_or_else(|| find(text, pointer).map(|found| found.range), |tables| tables.find(text, pointer))
     }
 
     /// A part of it, or what was made of parts, whose numbers are fit for the caller.
@@ -118,9 +126,9 @@ impl LookJob {
     fn look(&self) -> Result<Look> {
         let Some(loan) = Loan::take(&self.path, &self.options)? else { return Ok(Look::Missing) };
         let found = match self.wanted {
-            Wanted::Value => find(&loan.kept.text, &self.pointer)
-                .map(|found| loan.part(&found.range, None, &self.options))
-                .transpose()?,
+            Wanted::Value => {
+                loan.find(&self.pointer).map(|found| loan.part(&found, None, &self.options)).transpose()?
+            }
             Wanted::Keys => keys(&loan.kept.text, &self.pointer)
                 .map(|keys| Text::new(printed(&loan.kept.text, keys), false, Format::Json)),
         };
@@ -197,11 +205,15 @@ pub struct OpenRecordsJob {
 impl OpenRecordsJob {
     fn open(&self) -> Result<Option<Records>> {
         let Some(loan) = Loan::take(&self.path, &self.options)? else { return Ok(None) };
-        let first = children(&loan.kept.text, &self.pointer).map(|children| children.offset());
-        let is_object = find(&loan.kept.text, &self.pointer)
-            .is_some_and(|found| loan.kept.text.as_bytes().get(found.range.start) == Some(&b'{'));
-        let options = self.options.clone();
-        Ok(first.map(|at| Records { loan, options, at, has_keys: is_object }))
+        let text = loan.kept.text.as_bytes();
+        let Some(open) = loan.find(&self.pointer).map(|found| found.start) else { return Ok(None) };
+        let has_keys = match text.get(open) {
+            Some(b'{') => true,
+            Some(b'[') => false,
+            _ => return Ok(None),
+        };
+        let (at, options) = (Children::new(text, open).offset(), self.options.clone());
+        Ok(Some(Records { loan, options, at, has_keys }))
     }
 }
 

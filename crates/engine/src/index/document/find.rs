@@ -86,13 +86,6 @@ pub fn is_named(inside: &[u8], token: &str) -> bool {
     inside == token.as_bytes() || inside.contains(&b'\\') && *plain(inside) == *token.as_bytes()
 }
 
-/// The members or items of the container at `pointer`: each name's literal, each value. A name that occurs more than once comes more than
-/// once, and the last one counts. `None`: there is no container.
-pub fn children<'t>(text: &'t str, pointer: &Pointer) -> Option<Children<'t>> {
-    let start = find(text, pointer)?.range.start;
-    matches!(text.as_bytes().get(start), Some(b'{' | b'[')).then(|| Children::new(text.as_bytes(), start))
-}
-
 /// The names of the members, or the number of items, of the container at `pointer`; `None`: there is none.
 pub fn keys(text: &str, pointer: &Pointer) -> Option<Keys> {
     let bytes = text.as_bytes();

@@ -20,6 +20,7 @@ mod records;
 mod scan;
 mod string;
 mod sum;
+mod tables;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;
@@ -28,11 +29,12 @@ mod value;
 use std::sync::Arc;
 
 pub use fault::Fault;
-pub use find::{Found, Keys, children, find, keys};
+pub use find::{Found, Keys, find, keys};
 pub use operation::Operation;
 pub use pointer::{Invalid, Pointer};
 pub use scan::{Child, Children};
 pub use string::literal;
+pub use tables::Tables;
 
 use crate::index::document::entry::{NEW, State};
 use crate::index::document::node::{Change, Node, Value};
@@ -47,17 +49,6 @@ pub struct Document {
     nodes: Vec<Node>,
     /// How to undo what has been done since the text was made.
     journal: Vec<Undo>,
-}
-
-/// What is known of a text: the containers in it that were taken apart.
-#[derive(Debug)]
-pub struct Tables(Vec<Node>);
-
-impl Tables {
-    /// How many bytes they take.
-    pub fn size(&self) -> usize {
-        self.0.iter().map(Node::size).sum()
-    }
 }
 
 /// How to undo a step.

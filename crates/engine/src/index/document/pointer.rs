@@ -46,6 +46,11 @@ impl Pointer {
         Self { tokens: self.tokens[..length].to_vec() }
     }
 
+    /// The way from what the first `length` steps lead to.
+    pub fn after(&self, length: usize) -> Self {
+        Self { tokens: self.tokens[length..].to_vec() }
+    }
+
     /// One step further.
     pub fn join(&self, token: impl Into<String>) -> Self {
         let mut tokens = self.tokens.clone();
