@@ -60,6 +60,11 @@ impl State {
         let is_distinct = version.modified < version.changed;
         Some(Self { version, generation: sys::generation(file).filter(|_| is_distinct)? })
     }
+
+    /// Whether the file still has the version that it had.
+    pub fn is_of(&self, version: &Version) -> bool {
+        self.version == *version
+    }
 }
 
 /// The last texts, the oldest first.

@@ -179,6 +179,9 @@ impl IndexFile {
                 let receipt = old
                     .file
                     .with(|file| unchanged::confirm(target, file, bytes, &options.commit, Level::Cache))?;
+                if tables.is_some() && *old.text.whole.as_bytes() == **text {
+                    self.keep_unchanged(old, text, tables.take());
+                }
                 return Ok(Some(Settled::new(receipt, !target.is_moved())));
             }
         }
@@ -200,6 +203,16 @@ impl IndexFile {
             deferred_close::close(file);
         }
         Ok(Some(settled))
+    }
+
+    /// The text that was taken from the cache, or read, is still that of the file.
+    fn keep_unchanged(&self, old: &Snapshot, text: &mut Vec<u8>, tables: Option<Tables>) {
+        if let Some(state) = old.file.handle().and_then(cache::State::of)
+            && state.is_of(&old.version)
+            && let Ok(text) = String::from_utf8(std::mem::take(text))
+        {
+            cache::keep(self.held.target.key(), state, Kept { text, tables, checked: old.checked });
+        }
     }
 
     /// Its directory and name.
