@@ -104,7 +104,7 @@ describe('pointers', () => {
     [{ upsert: { at: '/none', key: 'k' } }, '/none', '', /patch\.upsert: '\/none' leads nowhere/],
     [{ upsert: { at: '/n', key: 'k' } }, '/n', '/n', /cannot have records: it is a number/],
     [{ increment: { '/name': 1 } }, '/name', '/name', /cannot be incremented: it is a string/],
-    [{ increment: { '/n': 2 ** 53 } }, '/n', '/n', /would lose digits, which { numbers: 'exact' } keeps/],
+    [{ increment: { '/n': 2 ** 53 } }, '/n', '/n', /would lose digits; { numbers: 'exact' } keeps/],
     [{ append: { '/name': ['x'] } }, '/name', '/name', /cannot be appended to: it is a string/],
     [{ append: { '/name/x': ['x'] } }, '/name/x', '/name', /leads nowhere: '\/name' is a string/],
     [[{ op: 'test', path: '/n', value: 2 }], '/n', '/n', /patch\[0\]: '\/n' has another value/],

@@ -247,7 +247,7 @@ impl Opened {
                 if let (Some(patch), Some(Snapshot { text, fault: None, .. })) =
                     (&origin.patch, &mut snapshot)
                 {
-                    text.prepare(patch);
+                    text.prepare(patch, origin.options.numbers);
                 }
                 Ok(Self { index, snapshot, waited, origin })
             }

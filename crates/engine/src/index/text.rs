@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::index::document::{Document, Operation, Tables};
 use crate::index::format::Format;
 use crate::index::layout::{Layout, without_mark};
-use crate::index::options::UpdateOptions;
+use crate::index::options::{Numbers, UpdateOptions};
 use crate::index::{json, same};
 
 /// A text that was checked. If it is JSON, its numbers are fit for JavaScript or for its caller.
@@ -44,9 +44,9 @@ impl Text {
     }
 
     /// Takes apart what a patch needs.
-    pub(crate) fn prepare(&mut self, patch: &[Operation]) {
+    pub(crate) fn prepare(&mut self, patch: &[Operation], numbers: Numbers) {
         let mut document = self.take_document();
-        patch.iter().for_each(|operation| document.prepare(operation));
+        patch.iter().for_each(|operation| document.prepare(operation, numbers));
         self.put_back(document);
     }
 

@@ -12,7 +12,10 @@ function sumOf(one, other, numbers, fail) {
   }
   const whole = (value) => BigInt(isRaw(value) ? value.rawJSON : value)
   if (!bothWhole || numbers !== 'exact') throw fail()
-  return JSON.rawJSON(String(whole(one) + whole(other)))
+  const parts = [whole(one), whole(other), whole(one) + whole(other)]
+  // As many digits as the engine adds.
+  if (parts.some((part) => part <= -(10n ** 38n) || part >= 10n ** 38n)) throw fail()
+  return JSON.rawJSON(String(parts[2]))
 }
 
 function merge(target, patch) {
@@ -104,7 +107,7 @@ const operations = {
       throw new Failure(pointer, pointer, `cannot be incremented: it is ${kindOf(old)}`)
     }
     const reason =
-      "cannot be incremented: the sum would lose digits, which { numbers: 'exact' } keeps of whole numbers"
+      "cannot be incremented: the sum would lose digits; { numbers: 'exact' } keeps those of whole numbers, up to 38"
     put(
       container,
       key,

@@ -5,14 +5,17 @@ use std::collections::BTreeMap;
 
 use crate::index::document::scan::{Children, skip_white};
 use crate::index::document::string::plain;
+use crate::index::number;
+use crate::index::options::Numbers;
 
 /// The members of an object, of which the last of a name counts.
 fn members(text: &[u8]) -> BTreeMap<Cow<'_, [u8]>, &[u8]> {
     Children::new(text, 0).map(|child| (plain(child.name(text)), &text[child.value])).collect()
 }
 
-/// Whether two JSON texts say the same. Numbers are compared as doubles.
-pub fn is_equal(one: &str, other: &str) -> bool {
+/// Whether two JSON texts say the same. Numbers are compared as doubles; if their digits are to be kept, those of which a double
+/// has not all are compared as they are written.
+pub fn is_equal(one: &str, other: &str, numbers: Numbers) -> bool {
     // Values may be nested deeper than the stack is.
     let mut pairs = vec![(one.as_bytes(), other.as_bytes())];
     while let Some((one, other)) = pairs.pop() {
@@ -47,7 +50,7 @@ pub fn is_equal(one: &str, other: &str) -> bool {
                 }
             }
             (Some(b'-' | b'0'..=b'9'), Some(b'-' | b'0'..=b'9')) => {
-                if number(one) != number(other) {
+                if !is_same_number(one, other, numbers) {
                     return false;
                 }
             }
@@ -63,8 +66,15 @@ fn inside(string: &[u8]) -> &[u8] {
     string.get(1..string.len() - 1).unwrap_or_default()
 }
 
-fn number(literal: &[u8]) -> Option<f64> {
-    std::str::from_utf8(literal).ok()?.trim_end().parse().ok()
+fn is_same_number(one: &[u8], other: &[u8], numbers: Numbers) -> bool {
+    let literal = |text| std::str::from_utf8(text).map(str::trim_end).unwrap_or_default();
+    let (one, other) = (literal(one), literal(other));
+    let is_raw = |literal| numbers == Numbers::Exact && number::changes(literal, numbers);
+    match (is_raw(one), is_raw(other)) {
+        (false, false) => one.parse::<f64>().ok() == other.parse().ok(),
+        (true, true) => one == other,
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -81,8 +91,21 @@ mod tests {
             ("1e2", " 100 "),
             ("null ", "null"),
         ] {
-            assert!(is_equal(one, other) && is_equal(other, one), "{one} {other}");
+            let same = |one, other| is_equal(one, other, Numbers::Strict);
+            assert!(same(one, other) && same(other, one), "{one} {other}");
         }
+    }
+
+    #[test]
+    fn digits_count_if_they_are_to_be_kept() {
+        for (one, other) in [("12345678901234567891", "12345678901234567890"), ("1e400", "2e400")] {
+            assert!(
+                is_equal(one, other, Numbers::Lossy) && !is_equal(one, other, Numbers::Exact),
+                "{one} {other}"
+            );
+        }
+        assert!(is_equal("[12345678901234567891]", "[12345678901234567891 ]", Numbers::Exact));
+        assert!(is_equal("1e2", "100.0", Numbers::Exact));
     }
 
     #[test]
@@ -97,7 +120,8 @@ mod tests {
             ("null", "false"),
             (r#""\ud800""#, "\"\u{fffd}\""),
         ] {
-            assert!(!is_equal(one, other) && !is_equal(other, one), "{one} {other}");
+            let same = |one, other| is_equal(one, other, Numbers::Strict);
+            assert!(!same(one, other) && !same(other, one), "{one} {other}");
         }
     }
 }

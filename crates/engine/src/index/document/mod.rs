@@ -39,6 +39,7 @@ pub use tables::Tables;
 use crate::index::document::entry::{NEW, State};
 use crate::index::document::node::{Change, Node, Value};
 use crate::index::layout::Layout;
+use crate::index::options::Numbers;
 
 /// An index that is changed as text.
 #[derive(Debug)]
@@ -120,19 +121,19 @@ impl Document {
     }
 
     /// As [`Document::expand`], for an upsert: the container at `pointer` too, and the records in it by their `member`.
-    pub fn expand_records(&mut self, pointer: &Pointer, member: &str) {
+    pub fn expand_records(&mut self, pointer: &Pointer, member: &str, numbers: Numbers) {
         if let Ok(place) = self.place(pointer)
             && let Some(at) = place.entry
             && let Ok(node) = self.expanded(place.node, at)
         {
-            self.index_records(node, member);
+            self.index_records(node, member, numbers);
         }
     }
 
     /// Takes apart what `operation` needs: see [`Document::expand`].
-    pub fn prepare(&mut self, operation: &Operation) {
+    pub fn prepare(&mut self, operation: &Operation, numbers: Numbers) {
         match operation {
-            Operation::Upsert { at, key, .. } => self.expand_records(at, key),
+            Operation::Upsert { at, key, .. } => self.expand_records(at, key, numbers),
             Operation::Append { at, .. } => self.expand(&at.join("-")),
             Operation::Move { from, at } | Operation::Copy { from, at } => {
                 self.expand(from);
@@ -232,6 +233,10 @@ impl Document {
     }
 
     fn undo_to(&mut self, length: usize) {
+        if self.journal.len() > length {
+            // Tables of records know nothing of those that come back.
+            self.nodes.iter_mut().for_each(|node| node.keyed = None);
+        }
         while self.journal.len() > length {
             match self.journal.pop() {
                 Some(Undo::State { node, at, state }) => {

@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use crate::index::document::entry::{Entry, NEW, State};
 use crate::index::document::scan::{Children, skip_string, skip_white};
 use crate::index::document::string::plain;
+use crate::index::options::Numbers;
 
 /// So few names are looked through one by one.
 const FEW: usize = 16;
@@ -68,6 +69,8 @@ pub struct Node {
 pub struct Keyed {
     /// The name of the member that is the key.
     pub member: String,
+    /// How their numbers are taken.
+    pub numbers: Numbers,
     pub table: HashTable<u32>,
     pub seed: u64,
     /// A key may belong to several records, so that the table does not tell which is the first.

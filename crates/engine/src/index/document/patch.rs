@@ -80,12 +80,12 @@ impl Document {
                 self.touch(&place);
                 Ok(())
             }
-            Operation::Upsert { at, key, records, remove } => self.upsert(at, key, records, remove),
+            Operation::Upsert { at, key, records, remove } => self.upsert(at, key, records, remove, numbers),
             Operation::Increment { at, by } => self.increment(at, by, numbers),
             Operation::Append { at, values } => self.append(at, values),
             Operation::Test { at, value } => {
                 let (place, entry) = self.taken(at)?;
-                if is_equal(&self.value_of(place.node, entry), value) {
+                if is_equal(&self.value_of(place.node, entry), value, numbers) {
                     return Ok(());
                 }
                 Err(Fault::at(at, "has another value than the patch is made for"))
@@ -241,7 +241,7 @@ impl Document {
             },
         };
         let Some(sum) = sum::sum(&old, by, numbers) else {
-            let reason = "cannot be incremented: the sum would lose digits, which { numbers: 'exact' } keeps of whole numbers";
+            let reason = "cannot be incremented: the sum would lose digits; { numbers: 'exact' } keeps those of whole numbers, up to 38";
             return Err(Fault::at(pointer, reason));
         };
         self.set(pointer, sum.into())

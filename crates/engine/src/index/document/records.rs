@@ -15,6 +15,11 @@ use crate::index::document::pointer::Pointer;
 use crate::index::document::scan::{Children, skip_white};
 use crate::index::document::string::plain;
 use crate::index::document::sum::print;
+use crate::index::number;
+use crate::index::options::Numbers;
+
+/// So many slots of a table may be out of date, however few records there are.
+const OUTDATED: usize = 64;
 
 /// The key of a record. A number is none that is written as a string, as for JavaScript.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,11 +29,16 @@ pub(super) enum RecordKey<'t> {
 }
 
 impl<'t> RecordKey<'t> {
-    /// Of a value's text; `None`: it is none.
-    fn of(value: &'t [u8]) -> Option<Self> {
+    /// Of a value's text; `None`: it is none. A number is one by its double: not if its digits are to be kept, and a double has
+    /// not all of them.
+    fn of(value: &'t [u8], numbers: Numbers) -> Option<Self> {
         match value.first()? {
             b'"' => Some(Self::Text(plain(&value[1..value.len().checked_sub(1)?]))),
-            b'-' | b'0'..=b'9' => std::str::from_utf8(value).ok()?.trim_end().parse().ok().map(Self::Number),
+            b'-' | b'0'..=b'9' => {
+                let literal = std::str::from_utf8(value).ok()?.trim_end();
+                let is_key = numbers != Numbers::Exact || !number::changes(literal, numbers);
+                literal.parse().ok().filter(|_| is_key).map(Self::Number)
+            }
             _ => None,
         }
     }
@@ -77,30 +87,32 @@ impl Document {
         }
     }
 
-    fn record_key(&self, node: usize, at: usize, name: &str) -> Option<RecordKey<'_>> {
+    fn record_key(&self, node: usize, at: usize, name: &str, numbers: Numbers) -> Option<RecordKey<'_>> {
         if !self.nodes[node].entries.get(at)?.counts() {
             return None;
         }
         match self.piece(node, at) {
-            Ok(text) => RecordKey::of(member(text, name)?),
+            Ok(text) => RecordKey::of(member(text, name)?, numbers),
             Err(inner) => {
                 let at = self.nodes[inner].find(&self.text, name.as_bytes())?;
                 let text = self.piece(inner, at).ok()?;
-                RecordKey::of(&text[skip_white(text, 0)..])
+                RecordKey::of(&text[skip_white(text, 0)..], numbers)
             }
         }
     }
 
     /// Makes the table of an array's records by this member.
-    pub(super) fn index_records(&mut self, node: usize, name: &str) {
+    pub(super) fn index_records(&mut self, node: usize, name: &str, numbers: Numbers) {
         let holder = &self.nodes[node];
-        let is_known = holder.keyed.as_ref().is_some_and(|keyed| keyed.member == name);
+        let is_this = |keyed: &Keyed| keyed.member == name && keyed.numbers == numbers;
+        let is_known = holder.keyed.as_ref().is_some_and(is_this);
         if holder.kind != Kind::Array || is_known {
             return;
         }
         let room = holder.entries.len() + holder.entries.len() / 16;
         let mut keyed = Keyed {
             member: name.to_owned(),
+            numbers,
             table: HashTable::with_capacity(room),
             seed: fastrand::u64(..),
             repeated: false,
@@ -113,23 +125,25 @@ impl Document {
 
     /// A record is found by its key.
     pub(super) fn learn_record(&mut self, node: usize, at: usize) {
-        if let Some(mut keyed) = self.nodes[node].keyed.take() {
-            self.learn_key(&mut keyed, node, at);
+        let Some(mut keyed) = self.nodes[node].keyed.take() else { return };
+        self.learn_key(&mut keyed, node, at);
+        // What is out of date is more than the rest: it is made anew when it is needed.
+        if keyed.table.len() <= 2 * self.nodes[node].entries.len() + OUTDATED {
             self.nodes[node].keyed = Some(keyed);
         }
     }
 
     fn learn_key(&self, keyed: &mut Keyed, node: usize, at: usize) {
-        let Some(key) = self.record_key(node, at, &keyed.member) else { return };
-        let (member, seed) = (&keyed.member, keyed.seed);
-        let hash = key.hash(seed);
-        let has_key = |other: &u32| self.record_key(node, *other as usize, member).as_ref() == Some(&key);
-        match keyed.table.find(hash, has_key) {
+        let (member, numbers) = (&keyed.member, keyed.numbers);
+        let Some(key) = self.record_key(node, at, member, numbers) else { return };
+        let hash = key.hash(keyed.seed);
+        let record_key = |at: &u32| self.record_key(node, *at as usize, member, numbers);
+        match keyed.table.find(hash, |other| record_key(other).as_ref() == Some(&key)) {
             Some(known) => keyed.repeated |= *known as usize != at,
+            // One that is gone has no hash any more, and is found no more: if it comes back, the table goes (`Document::undo_to`).
             None => {
-                keyed.table.insert_unique(hash, at as u32, |other| {
-                    self.record_key(node, *other as usize, member).map_or(0, |key| key.hash(seed))
-                });
+                let hash_of = |other: &u32| record_key(other).map_or(0, |key| key.hash(keyed.seed));
+                keyed.table.insert_unique(hash, at as u32, hash_of);
             }
         }
     }
@@ -138,7 +152,8 @@ impl Document {
     fn find_record(&self, node: usize, key: &RecordKey<'_>, from: usize) -> Option<usize> {
         let holder = &self.nodes[node];
         let keyed = holder.keyed.as_ref()?;
-        let has_key = |at: usize| self.record_key(node, at, &keyed.member).as_ref() == Some(key);
+        let has_key =
+            |at: usize| self.record_key(node, at, &keyed.member, keyed.numbers).as_ref() == Some(key);
         if keyed.repeated {
             return (from..holder.entries.len()).find(|at| has_key(*at));
         }
@@ -152,6 +167,7 @@ impl Document {
         key: &str,
         records: &[Arc<str>],
         remove: &[Arc<str>],
+        numbers: Numbers,
     ) -> Result<(), Fault> {
         let (place, entry) = self.taken(pointer)?;
         let node = match self.expanded(place.node, entry) {
@@ -165,9 +181,10 @@ impl Document {
             )
         };
         let is_array = self.what_is(node) == What::Array;
-        self.index_records(node, key);
+        let member_of = |record| member(record, key).and_then(|key| RecordKey::of(key, numbers));
+        self.index_records(node, key, numbers);
         for doomed in remove {
-            let doomed = RecordKey::of(doomed.as_bytes()).ok_or_else(|| odd("a record removed"))?;
+            let doomed = RecordKey::of(doomed.as_bytes(), numbers).ok_or_else(|| odd("a record removed"))?;
             if is_array {
                 let mut from = 0;
                 while let Some(at) = self.find_record(node, &doomed, from) {
@@ -181,11 +198,11 @@ impl Document {
             }
         }
         for record in records {
-            let key =
-                member(record.as_bytes(), key).and_then(RecordKey::of).ok_or_else(|| odd("a record"))?;
+            let name = member_of(record.as_bytes()).ok_or_else(|| odd("a record"))?;
+            self.index_records(node, key, numbers);
             let length = self.nodes[node].entries.len();
             if is_array {
-                match self.find_record(node, &key, 0) {
+                match self.find_record(node, &name, 0) {
                     Some(at) => self.put(node, at, record.clone()),
                     None => {
                         self.insert(node, length, None, record.clone());
@@ -193,7 +210,7 @@ impl Document {
                     }
                 }
             } else {
-                let name = key.name().ok_or_else(|| odd("a record"))?;
+                let name = name.name().ok_or_else(|| odd("a record"))?;
                 match self.nodes[node].find(&self.text, name.as_bytes()) {
                     Some(at) => self.put(node, at, record.clone()),
                     None => self.insert(node, length, Some(&name), record.clone()),

@@ -6,28 +6,47 @@ use crate::index::options::Numbers;
 /// The largest of the whole numbers that a double tells apart from all others.
 const MOST_SAFE: f64 = 9_007_199_254_740_991.0;
 
+/// Whole numbers have at most so many digits, if those are to be kept.
+const MOST_DIGITS: u32 = 38;
+
 /// The literal of the sum; `None`: it would lose digits.
 pub fn sum(one: &str, other: &str, numbers: Numbers) -> Option<String> {
-    let whole = whole(one).zip(whole(other));
-    let keeps = |literal: &str| !number::changes(literal, numbers);
-    if keeps(one) && keeps(other) {
-        let sum = one.parse::<f64>().ok()? + other.parse::<f64>().ok()?;
-        let is_kept = whole.is_none() || sum.abs() <= MOST_SAFE || numbers == Numbers::Lossy;
-        if sum.is_finite() && is_kept {
+    let (one, other) = (Term::of(one, numbers)?, Term::of(other, numbers)?);
+    if let (Term::Double(one), Term::Double(other)) = (&one, &other) {
+        let both_whole = one.fract() == 0.0 && other.fract() == 0.0;
+        let sum = one + other;
+        if sum.is_finite() && (!both_whole || sum.abs() <= MOST_SAFE || numbers == Numbers::Lossy) {
             return Some(print(sum));
         }
     }
-    let (one, other) = whole.filter(|_| numbers == Numbers::Exact)?;
-    Some(one.checked_add(other)?.to_string())
+    let (one, other) = (one.whole()?, other.whole()?);
+    let sum = one.checked_add(other).filter(|_| numbers == Numbers::Exact)?;
+    (sum.unsigned_abs() < 10_u128.pow(MOST_DIGITS)).then(|| sum.to_string())
 }
 
-/// The whole number that a literal stands for, of up to 38 digits.
-fn whole(literal: &str) -> Option<i128> {
-    if let Ok(whole) = literal.parse() {
-        return Some(whole);
+/// What JavaScript has for a literal: a number, or, if it would change one whose digits are to be kept, the literal.
+enum Term {
+    Double(f64),
+    Whole(i128),
+}
+
+impl Term {
+    /// `None`: of a literal that is to be kept and is no whole number.
+    fn of(literal: &str, numbers: Numbers) -> Option<Self> {
+        if numbers == Numbers::Exact && number::changes(literal, numbers) {
+            return literal.parse().ok().map(Self::Whole);
+        }
+        literal.parse().ok().map(Self::Double)
     }
-    let double: f64 = literal.parse().ok()?;
-    (double.fract() == 0.0 && double.abs() < 1e38).then_some(double as i128)
+
+    fn whole(&self) -> Option<i128> {
+        let whole = match self {
+            Self::Whole(whole) => *whole,
+            Self::Double(double) if double.fract() == 0.0 && double.abs() < 1e38 => *double as i128,
+            Self::Double(_) => return None,
+        };
+        (whole.unsigned_abs() < 10_u128.pow(MOST_DIGITS)).then_some(whole)
+    }
 }
 
 /// A number as JavaScript prints it.
@@ -83,5 +102,14 @@ mod tests {
         assert_eq!(sum("9007199254740993", "1", Numbers::Exact).as_deref(), Some("9007199254740994"));
         assert_eq!(sum("0.1234567890123456789", "1", Numbers::Exact), None);
         assert_eq!(sum("1e400", "1", Numbers::Lossy), None);
+        let exact = |one: &str, other: &str| sum(one, other, Numbers::Exact);
+        assert_eq!(exact("12345678901234567890.0", "1"), None);
+        assert_eq!(exact("90071992547409930e-1", "1"), None);
+        assert_eq!(exact("9007199254740992", "1").as_deref(), Some("9007199254740993"));
+        assert_eq!(exact("1e22", "1").as_deref(), Some("10000000000000000000001"));
+        assert_eq!(exact(&"9".repeat(38), "-1").as_deref(), Some(&*format!("{}8", "9".repeat(37))));
+        assert_eq!(exact(&"9".repeat(38), "1"), None);
+        assert_eq!(exact(&"9".repeat(40), "1"), None);
+        assert_eq!(exact("1e300", "1"), None);
     }
 }

@@ -115,7 +115,7 @@ fn a_patch_that_fails_says_where_and_leaves_nothing() {
         ),
         (
             Operation::Increment { at: at("/big"), by: "1".into() },
-            "'/big' cannot be incremented: the sum would lose digits, which { numbers: 'exact' } keeps of whole numbers",
+            "'/big' cannot be incremented: the sum would lose digits; { numbers: 'exact' } keeps those of whole numbers, up to 38",
         ),
         (
             Operation::Append { at: at("/posts"), values: vec![] },
@@ -224,7 +224,7 @@ fn tables_live_through_patches_and_are_small() {
     let text =
         format!("[{}]", (0..20_000).map(|at| format!("{{\"id\":{at}}}")).collect::<Vec<_>>().join(","));
     let mut document = Document::new(text);
-    document.expand_records(&at(""), "id");
+    document.expand_records(&at(""), "id", Numbers::Strict);
     for round in 0..3 {
         let record = format!("{{\"id\":{},\"n\":{round}}}", 19_000 + round);
         let patch = [upsert("", "id", &[&record], &[&round.to_string()])];
@@ -239,4 +239,58 @@ fn tables_live_through_patches_and_are_small() {
     assert_eq!(find(document.text(), &at("/0/id")).map(|found| &document.text()[found.range]), Some("3"));
     document.drop_tables();
     assert!(document.size() < document.text().len() + 1000);
+}
+
+#[test]
+fn records_are_found_after_a_patch_that_failed() {
+    let fails = |document: &mut Document, steps: &[Operation]| {
+        let patch = [steps, &[remove("/nowhere")]].concat();
+        assert!(document.apply(&patch, Numbers::Strict).is_err());
+    };
+    for count in 1..120 {
+        let records: Vec<_> = (0..count).map(|at| format!("{{\"id\":{at}}}")).collect();
+        let text = format!("[{}]", records.join(","));
+        let new: Vec<_> = (count..count + 20).map(|at| format!("{{\"id\":{at}}}")).collect();
+        let new: Vec<_> = new.iter().map(String::as_str).collect();
+        for is_known in [true, false] {
+            let mut document = Document::new(text.clone());
+            if is_known {
+                document.expand_records(&at(""), "id", Numbers::Strict);
+            }
+            fails(&mut document, &[upsert("", "id", &new, &["0"])]);
+            fails(&mut document, &[set("/0/id", "\"z\""), upsert("", "id", &new, &[])]);
+            fails(&mut document, &[remove("/0"), upsert("", "id", &new[..1], &[])]);
+            let patch = [upsert("", "id", &[r#"{"id":0,"n":1}"#], &[])];
+            document.apply(&patch, Numbers::Strict).unwrap();
+            let expected = text.replacen("{\"id\":0}", "{\"id\":0,\"n\":1}", 1);
+            assert_eq!(document.advance().0.text(), expected);
+        }
+    }
+}
+
+#[test]
+fn a_record_whose_key_changes_again_and_again_is_found() {
+    let mut document = Document::new(r#"[{"id":"a"}]"#.into());
+    document.expand_records(&at(""), "id", Numbers::Strict);
+    for round in 0..1000 {
+        document.apply(&[set("/0/id", &round.to_string())], Numbers::Strict).unwrap();
+    }
+    document.apply(&[upsert("", "id", &[r#"{"id":999,"n":1}"#], &[])], Numbers::Strict).unwrap();
+    assert!(
+        document.nodes.iter().all(|node| node.keyed.as_ref().is_none_or(|keyed| keyed.table.len() < 200))
+    );
+    assert_eq!(document.advance().0.text(), r#"[{"id":999,"n":1}]"#);
+}
+
+#[test]
+fn a_key_of_more_digits_than_a_double_has_is_none_if_they_are_to_be_kept() {
+    let text = r#"[{"id":9007199254740993},{"id":9007199254740992}]"#;
+    let after = |numbers| {
+        let mut document = Document::new(text.into());
+        document.expand_records(&at(""), "id", Numbers::Lossy);
+        document.apply(&[upsert("", "id", &[r#"{"id":9007199254740992,"n":1}"#], &[])], numbers).unwrap();
+        document.advance().0.text().to_owned()
+    };
+    assert_eq!(after(Numbers::Exact), text.replace("992}", "992,\"n\":1}"));
+    assert_eq!(after(Numbers::Lossy), text.replace("993}", "992,\"n\":1}"));
 }
