@@ -100,7 +100,8 @@ class Transaction {
     const text = patch && native.textPatch(patch, handle)
     const [fnOfGroup, fnAlone] = native.checked(fn, handle, file.shown)
     const how = { handle, mkdir }
-    const op = { kind: 'update', file, fnOfGroup, fnAlone, text, how, backup: kept, result }
+    const isPatch = patch !== undefined
+    const op = { kind: 'update', file, fnOfGroup, fnAlone, isPatch, text, how, backup: kept, result }
     const same = this.#ops.find((op) => op.kind === 'update' && op.file.absolute === file.absolute)
     if (same && !sharesIndex(op, same)) {
       throw native.wrongType('options', 'the same for all updates of one file (but for initial)', options)
