@@ -81,9 +81,5 @@ fn start<'env>(
         }
         Target::Local(path) => patch.function(env, &path.shown, &option(c"numbers")?)?,
     };
-    let updated = atomic_index_update::start(env, path, &function, options, Some(&patch))?;
-    promise::then(env, &updated, |env, result| {
-        raw::define(env, &result, c"applied", &raw::to_js(env, true)?)?;
-        Ok(result)
-    })
+    atomic_index_update::start(env, path, &function, options, Some(&patch))
 }

@@ -262,6 +262,7 @@ pub fn start<'env>(
         Target::Cloud(path) if own.codec.is_some() => return Err(path.unsupported(env, WITHOUT_CODECS)),
         Target::Cloud(_) => parse_text(env, &own)?,
     };
+    let is_patch = patch.is_some();
     let checked =
         schema.as_ref().map(|schema| schema.checked(env, function, target.shown(), false)).transpose()?;
     let fn_timeout = fn_timeout(env, &own)?;
@@ -271,6 +272,7 @@ pub fn start<'env>(
             path: path.clone(),
             on_corrupt,
             function: Kept::new(env, function)?,
+            is_patch,
             initial: initial.clone(),
             options: options.clone(),
             format: format.clone(),
@@ -299,6 +301,7 @@ pub fn start<'env>(
     let request = Request {
         id: call::next_id(),
         change,
+        is_patch,
         shown: target.shown().to_owned(),
         initial,
         options,
