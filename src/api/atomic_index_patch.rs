@@ -71,7 +71,7 @@ fn start<'env>(
     if raw::type_of(&wait) != ValueType::Undefined && !known {
         return Err(args::wrong_value(env, "options.wait", "must be 'accepted' or 'applied'", &wait));
     }
-    let function = match target {
+    let shown = match &target {
         Target::Cloud(path) => {
             let keys = patch.keys(env)?;
             if raw::type_of(&keys) == ValueType::Undefined {
@@ -79,7 +79,8 @@ fn start<'env>(
             }
             return peer::call(env, &path.shown, c"atomicIndexPatch", &[path.given, keys, *options]);
         }
-        Target::Local(path) => patch.function(env, &path.shown, &option(c"numbers")?)?,
+        Target::Local(path) => &path.shown,
     };
-    atomic_index_update::start(env, path, &function, options, Some(&patch))
+    let function = patch.function(env, shown, &option(c"numbers")?)?;
+    atomic_index_update::start(env, target, &function, options, Some(&patch))
 }

@@ -237,19 +237,19 @@ pub fn atomic_index_update<'env>(
     function: Unknown<'env>,
     options: Unknown<'env>,
 ) -> napi::Result<Unknown<'env>> {
-    promise::answer(env, start(env, &path, &function, &options, None))
+    let target = path::target(env, "path", &path);
+    promise::answer(env, target.and_then(|target| start(env, target, &function, &options, None)))
 }
 
 /// As the exported function, but for what it does with an error. `patch`: what the function does, said as a patch.
 pub fn start<'env>(
     env: &'env Env,
-    path: &Unknown<'env>,
+    target: Target<'env>,
     function: &Unknown<'_>,
     options_given: &Unknown<'env>,
     patch: Option<&Patch<'env>>,
 ) -> Result<'env, Unknown<'env>> {
     let since = Instant::now();
-    let target = path::target(env, "path", path)?;
     args::function(env, "fn", function)?;
     inside::current(env)
         .check_nested(false)
