@@ -116,26 +116,12 @@ function withEntry(
   return after
 }
 
-/** What the index has of a document. */
-export interface Listed {
-  section: Section
-  entry: ListingEntry
-}
-
-export function listedOf(doc: PipelineDocument): Listed {
-  return { section: SECTIONS[doc.pageType], entry: toEntry(doc) }
-}
-
 /** @returns the index with an up-to-date entry for each of `docs`. */
 export function withDocuments(index: ContentIndex, docs: readonly PipelineDocument[]): ContentIndex {
-  return withListed(index, docs.map(listedOf))
-}
-
-/** The same for what was made of the documents before. Others wait while an index is changed. */
-export function withListed(index: ContentIndex, listed: readonly Listed[]): ContentIndex {
   const next: ContentIndex = { ...index }
-  for (const { section, entry } of listed) {
-    Object.assign(next, { [section]: withEntry(section, next[section], entry) })
+  for (const doc of docs) {
+    const section = SECTIONS[doc.pageType]
+    Object.assign(next, { [section]: withEntry(section, next[section], toEntry(doc)) })
   }
   const isChanged = Object.values(SECTIONS).some((section) => next[section] !== index[section])
   return isChanged ? { ...next, lastUpdated: new Date().toISOString() } : index

@@ -11,13 +11,7 @@ import {
   validateDocument,
 } from '../../lib/content/document'
 import { type IndexFile, shapeOf } from '../../lib/content/index-file'
-import {
-  contentIndexSchema,
-  emptyContentIndex,
-  type Listed,
-  listedOf,
-  withListed,
-} from '../../lib/content/listing'
+import { contentIndexSchema, emptyContentIndex, withDocuments } from '../../lib/content/listing'
 import { contentIndexPath, documentPath, isInStore, routePath, versionPath } from '../../lib/content/paths'
 import { loadIndex, parseJson, readIfThere } from '../../lib/content/read-json'
 import type { ContentIndex, PublishMetrics } from '../../lib/content/types'
@@ -59,8 +53,7 @@ export function loadContentIndex(): Promise<ContentIndex> {
 
 /** Lists the documents in the content index. Writes nothing if all of them are listed and up to date. */
 export async function listDocuments(docs: readonly PipelineDocument[]): Promise<void> {
-  const listed = docs.map(listedOf)
-  await updateIndex(contentIndexFile, (index) => withListed(index, listed))
+  await updateIndex(contentIndexFile, (index) => withDocuments(index, docs))
 }
 
 /**
@@ -79,7 +72,7 @@ export async function publishDoc(input: unknown): Promise<Published> {
     const text = serializeDocument(doc)
     topic = topicOf(doc, contentHash(text))
     await refuseOtherOwner(doc)
-    const changed = await commit({ doc, text, topic, listed: listedOf(doc), started })
+    const changed = await commit({ doc, text, topic, started })
     return { routePath: routePath(doc), slug: doc.slug, changed }
   } catch (error) {
     const failure = asPublishError(error, 'document')
@@ -92,7 +85,6 @@ interface Publication {
   doc: PipelineDocument
   text: string
   topic: Topic
-  listed: Listed
   started: number
 }
 
@@ -108,10 +100,7 @@ async function commit(publication: Publication): Promise<boolean> {
   }
 }
 
-async function commitAll(
-  { doc, text, topic, listed, started }: Publication,
-  count: boolean,
-): Promise<boolean> {
+async function commitAll({ doc, text, topic, started }: Publication, count: boolean): Promise<boolean> {
   const path = isInStore() ? versionPath(doc, topic.contentHash) : documentPath(doc)
   let isNew = false
   return writeTogether(path, text, (update) => {
@@ -119,7 +108,7 @@ async function commitAll(
       isNew = !isPublishedAs(topic, recordOf(topics, topic.topicKey))
       return withPublished(topics, topic)
     })
-    update(contentIndexFile, (index) => withListed(index, [listed]))
+    update(contentIndexFile, (index) => withDocuments(index, [doc]))
     // A version that the site has was counted before; then its file or its entry was lost.
     if (count) update(metricsFile, (metrics) => (isNew ? withSuccess(metrics, topic, started) : metrics))
   })
