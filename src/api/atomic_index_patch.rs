@@ -71,7 +71,7 @@ fn start<'env>(
     if raw::type_of(&wait) != ValueType::Undefined && !known {
         return Err(args::wrong_value(env, "options.wait", "must be 'accepted' or 'applied'", &wait));
     }
-    let function = match target {
+    let shown = match &target {
         Target::Cloud(path) => {
             let keys = patch.keys(env)?;
             if raw::type_of(&keys) == ValueType::Undefined {
@@ -79,11 +79,8 @@ fn start<'env>(
             }
             return peer::call(env, &path.shown, c"atomicIndexPatch", &[path.given, keys, *options]);
         }
-        Target::Local(path) => patch.function(env, &path.shown, &option(c"numbers")?)?,
+        Target::Local(path) => &path.shown,
     };
-    let updated = atomic_index_update::start(env, path, &function, options, Some(&patch))?;
-    promise::then(env, &updated, |env, result| {
-        raw::define(env, &result, c"applied", &raw::to_js(env, true)?)?;
-        Ok(result)
-    })
+    let function = patch.function(env, shown, &option(c"numbers")?)?;
+    atomic_index_update::start(env, target, &function, options, Some(&patch))
 }

@@ -237,19 +237,19 @@ pub fn atomic_index_update<'env>(
     function: Unknown<'env>,
     options: Unknown<'env>,
 ) -> napi::Result<Unknown<'env>> {
-    promise::answer(env, start(env, &path, &function, &options, None))
+    let target = path::target(env, "path", &path);
+    promise::answer(env, target.and_then(|target| start(env, target, &function, &options, None)))
 }
 
 /// As the exported function, but for what it does with an error. `patch`: what the function does, said as a patch.
 pub fn start<'env>(
     env: &'env Env,
-    path: &Unknown<'env>,
+    target: Target<'env>,
     function: &Unknown<'_>,
     options_given: &Unknown<'env>,
     patch: Option<&Patch<'env>>,
 ) -> Result<'env, Unknown<'env>> {
     let since = Instant::now();
-    let target = path::target(env, "path", path)?;
     args::function(env, "fn", function)?;
     inside::current(env)
         .check_nested(false)
@@ -262,6 +262,7 @@ pub fn start<'env>(
         Target::Cloud(path) if own.codec.is_some() => return Err(path.unsupported(env, WITHOUT_CODECS)),
         Target::Cloud(_) => parse_text(env, &own)?,
     };
+    let is_patch = patch.is_some();
     let checked =
         schema.as_ref().map(|schema| schema.checked(env, function, target.shown(), false)).transpose()?;
     let fn_timeout = fn_timeout(env, &own)?;
@@ -271,6 +272,7 @@ pub fn start<'env>(
             path: path.clone(),
             on_corrupt,
             function: Kept::new(env, function)?,
+            is_patch,
             initial: initial.clone(),
             options: options.clone(),
             format: format.clone(),
@@ -299,6 +301,7 @@ pub fn start<'env>(
     let request = Request {
         id: call::next_id(),
         change,
+        is_patch,
         shown: target.shown().to_owned(),
         initial,
         options,

@@ -369,6 +369,7 @@ fn update<'env>(
     let request = Request {
         id: call::next_id(),
         change,
+        is_patch: false,
         shown: lock.path.shown.clone(),
         initial,
         options,

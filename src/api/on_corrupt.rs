@@ -34,6 +34,8 @@ pub struct Again {
     pub path: FilePath,
     pub on_corrupt: OnCorrupt,
     pub function: Kept,
+    /// Whether the function is a patch.
+    pub is_patch: bool,
     pub initial: Option<Vec<u16>>,
     pub options: EngineOptions,
     pub format: Format,
@@ -110,11 +112,12 @@ impl Again {
 
     fn update(self, env: &Env) -> Result<'_, Unknown<'_>> {
         let (signal, timeout) = (self.attach(env)?, self.time_left());
-        let Self { path, function, initial, options, format, schema, fn_timeout, .. } = self;
+        let Self { path, function, is_patch, initial, options, format, schema, fn_timeout, .. } = self;
         let since = Instant::now();
         let request = Request {
             id: call::next_id(),
             change: Change::Call(function),
+            is_patch,
             shown: path.shown.clone(),
             initial,
             options,

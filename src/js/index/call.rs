@@ -35,6 +35,8 @@ pub struct Request {
     pub id: CallId,
     /// What to do with the index.
     pub change: Change,
+    /// Whether it is a patch, by whatever means it is made.
+    pub is_patch: bool,
     /// What the caller calls the file.
     pub shown: String,
     /// Text for the function when there is no file.

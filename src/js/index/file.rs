@@ -20,7 +20,7 @@ use napi::bindgen_prelude::Unknown;
 use crate::js::error::from_engine;
 use crate::js::index::held::{Done, Held, Next, Outcome, Patience, Replace, Replaced};
 use crate::js::task;
-use crate::js::value::Result;
+use crate::js::value::{Result, raw};
 
 /// Makes a caller's result, of how long it waited for the index and how many updates were written together.
 pub type Answer = fn(&Env, receipt: Receipt, waited: Duration, batch: usize) -> Result<'_, Unknown<'_>>;
@@ -41,7 +41,13 @@ impl FileIndex {
 
     fn outcome(answer: Answer, outcome: commit_job::Outcome) -> Outcome {
         Rc::new(move |env, call, batch| match &*outcome {
-            Ok(receipt) => answer(env, *receipt, call.waited.get(), batch),
+            Ok(receipt) => {
+                let told = answer(env, *receipt, call.waited.get(), batch)?;
+                if call.request.is_patch {
+                    raw::define(env, &told, c"applied", &raw::to_js(env, true)?)?;
+                }
+                Ok(told)
+            }
             Err(error) => {
                 let signal = &call.request.signal;
                 Err(from_engine(env, error, &call.request.shown, || signal.reason(env)))

@@ -16,3 +16,4 @@ pub mod read;
 pub mod recover;
 pub mod schema;
 mod stop;
+pub mod textual;

@@ -43,7 +43,12 @@ impl<'env> Patch<'env> {
         raw::invoke(env, &self.0, c"toFunction", &[raw::to_js(env, shown)?, *numbers])
     }
 
-    /// `[function, options]` of the update that a transaction makes of it.
+    /// That `given` is one.
+    pub fn of(given: Unknown<'env>) -> Self {
+        Self(given)
+    }
+
+    /// `[function, options, patch]` of the update that a transaction makes of it.
     pub fn update(
         env: &'env Env,
         patch: &Unknown<'_>,
@@ -53,7 +58,8 @@ impl<'env> Patch<'env> {
         let patch = Self::new(env, patch)?;
         let options = Self::options(env, options)?;
         let numbers = raw::get(env, &options, c"numbers")?;
-        raw::array(env, &[patch.function(env, &copy::text(env, shown)?, &numbers)?, options])
+        let function = patch.function(env, &copy::text(env, shown)?, &numbers)?;
+        raw::array(env, &[function, options, patch.0])
     }
 
     /// The keys that it sets and deletes; `undefined` if there is more to it.

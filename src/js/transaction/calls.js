@@ -123,7 +123,7 @@ class Call {
 
   succeed(result) {
     if (this.isOver) return
-    for (const { result } of this.ops) if (result) result.value = result.next
+    for (const { result } of this.ops) if (result) result.isWritten = true
     this.#settle.resolve({ value: this.#value, ...result, attempts: this.attempts })
     this.#end()
   }

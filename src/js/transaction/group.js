@@ -192,7 +192,7 @@ class Group {
       for (const { file, seen: before } of reads)
         if (typeof at(file) === 'number') seen.push([at(file), before])
     }
-    const updates = [...indexes].map(([position, op]) => [position, op.how.handle, op.file.shown])
+    const updates = [...indexes].map(([position, op]) => [position, op.how.handle, op.file.shown, op.text])
     const timeout = Math.max(...this.#calls.map((call) => call.scope.timeout))
     // Those are told by the job, which knows more.
     for (const call of this.#calls) call.isTimed = call.scope.timeout === timeout
@@ -214,7 +214,13 @@ class Group {
     this.#waited = native.now() - this.#since
     this.#recovered = locked.recovered ?? this.#recovered
     const snapshots = new Map([...indexes.keys()].map((position, entry) => [position, locked.indexes[entry]]))
-    return { ...locked, root: first.root, index: (position) => snapshots.get(position) }
+    return {
+      ...locked,
+      root: first.root,
+      index: (position) => snapshots.get(position),
+      /** With which options an index was read. */
+      readAs: (position) => indexes.get(position).how.handle,
+    }
   }
 
   /** Lets the functions of all calls run. A call that fails is left out as a whole, with what its functions have changed. */

@@ -7,11 +7,12 @@ use std::time::Duration;
 use engine::cancel::Cancel;
 use engine::data::Data;
 use engine::error::Error;
-use engine::index::file::Snapshot;
 use engine::job::DropJob;
 use engine::process::Inside;
 use engine::process::inside::Function;
-use engine::transaction::job::{CommitJob, Committed, Find, FindJob, LockJob, RecoverJob, Wanted, What};
+use engine::transaction::job::{
+    CommitJob, Committed, Find, FindJob, LockJob, Next, RecoverJob, Wanted, What,
+};
 use engine::transaction::recover::{Done, Outcome, Recovered};
 use engine::transaction::session::{Seen, Session};
 use engine::transaction::snapshot::{ReadJob, SnapshotJob};
@@ -20,8 +21,10 @@ use napi::bindgen_prelude::{Buffer, Unknown};
 use napi::{Env, ValueType};
 
 use crate::js::error::from_engine;
+use crate::js::index::patch::TextPatch;
 use crate::js::task;
 use crate::js::transaction::parse::{ParsedUpdate, ParsedWrite};
+use crate::js::transaction::textual::{self, Written};
 use crate::js::value::handle::{flag, make, position, take, with};
 use crate::js::value::raw::list;
 use crate::js::value::thrown::{Result, Thrown, internal};
@@ -46,7 +49,7 @@ pub fn find<'env>(env: &'env Env, [root, files, ..]: Args<'env>) -> Result<'env,
     let root = path(env, &root)?;
     let (mut finds, mut shown) = (Vec::new(), Vec::new());
     for file in list(env, &files)? {
-        let [file, mkdir, is_directory] = three(env, &file)?;
+        let [file, mkdir, is_directory] = some(env, &file)?;
         let file = path(env, &file)?;
         shown.push(file.shown);
         finds.push(Find {
@@ -69,8 +72,9 @@ pub fn find<'env>(env: &'env Env, [root, files, ..]: Args<'env>) -> Result<'env,
     })
 }
 
-fn three<'env>(env: &'env Env, list_of_three: &Unknown<'_>) -> Result<'env, [Unknown<'env>; 3]> {
-    let all = list(env, list_of_three)?;
+/// As many members of a list as are wanted.
+fn some<'env, const N: usize>(env: &'env Env, given: &Unknown<'_>) -> Result<'env, [Unknown<'env>; N]> {
+    let all = list(env, given)?;
     Ok(std::array::from_fn(|at| all.get(at).copied().unwrap_or_else(|| raw::undefined(env))))
 }
 
@@ -80,7 +84,7 @@ pub fn keys<'env>(env: &'env Env, [session, ..]: Args<'env>) -> Result<'env, Unk
     make::<Arc<[_]>>(env, keys.into())
 }
 
-/// `(session, [[position, update, shown]], [[position, seen]], inside, timeout, cancel, root)
+/// `(session, [[position, update, shown, text patch | undefined]], [[position, seen]], inside, timeout, cancel, root)
 ///   → { session, indexes: [snapshot | Error], stale: [position], waited, recovered }`
 pub fn lock<'env>(
     env: &'env Env,
@@ -89,20 +93,24 @@ pub fn lock<'env>(
     let session = take::<Session>(env, &session)?;
     let (mut updates, mut shown) = (Vec::new(), Vec::new());
     for index in list(env, &indexes)? {
-        let [at, update, name] = three(env, &index)?;
+        let [at, update, name, patch] = some(env, &index)?;
         let options = with(env, &update, |update: &ParsedUpdate| update.options.clone())?;
-        updates.push((position(env, &at), options));
+        let patch = match raw::type_of(&patch) {
+            ValueType::External => Some(with(env, &patch, |patch: &TextPatch| patch.operations.clone())?),
+            _ => None,
+        };
+        updates.push((position(env, &at), options, patch));
         shown.push(copy::text(env, &name)?);
     }
     let mut before = Vec::new();
     for read in list(env, &seen)? {
-        let [at, seen, _] = three(env, &read)?;
+        let [at, seen] = some(env, &read)?;
         before.push((position(env, &at), with(env, &seen, Seen::clone)?));
     }
     let inside = with(env, &inside, Inside::clone)?;
     let cancel = with(env, &cancel, Cancel::clone)?;
     let root = path(env, &root)?.shown;
-    let positions: Vec<usize> = updates.iter().map(|(at, _)| *at).collect();
+    let positions: Vec<usize> = updates.iter().map(|(at, ..)| *at).collect();
     let job = LockJob::new(session, updates, before, inside, milliseconds(env, &timeout), cancel);
     task::start(env, job, move |env, locked| {
         let name = |error: &Error| {
@@ -117,7 +125,7 @@ pub fn lock<'env>(
         let mut indexes = Vec::new();
         for (read, shown) in locked.indexes.into_iter().zip(&shown) {
             indexes.push(match read {
-                Ok(snapshot) => make::<Option<Snapshot>>(env, snapshot)?,
+                Ok(snapshot) => make(env, textual::Locked::new(snapshot))?,
                 Err(error) => from_engine(env, &error, shown, || None).0,
             });
         }
@@ -197,10 +205,17 @@ fn what<'env>(env: &'env Env, kind: &str, rest: &[Unknown<'_>]) -> Result<'env, 
         ("index", [text, update, snapshot, backup, ..]) => {
             let options = with(env, update, |update: &ParsedUpdate| update.options.clone())?;
             let snapshot = match raw::type_of(snapshot) {
-                ValueType::External => take::<Option<Snapshot>>(env, snapshot)?,
+                ValueType::External => take::<textual::Locked>(env, snapshot)?.into_snapshot(),
                 _ => None,
             };
-            What::Index(data(text)?, Box::new(options), snapshot, at(Some(backup)))
+            What::Index(Next::Text(data(text)?), Box::new(options), snapshot, at(Some(backup)))
+        }
+        ("patched", [index, update, written, backup, ..]) => {
+            let options = with(env, update, |update: &ParsedUpdate| update.options.clone())?;
+            let index = take::<textual::Locked>(env, index)?;
+            let patched = index.into_patched(with(env, written, Written::clone)?);
+            let (next, snapshot) = patched.ok_or_else(|| internal(env, "a text that is gone"))?;
+            What::Index(next, Box::new(options), snapshot, at(Some(backup)))
         }
         ("rename", [from, ..]) => What::Rename(position(env, from)),
         ("remove", [must, ..]) => What::Remove(flag(env, must)),

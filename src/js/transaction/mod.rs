@@ -5,6 +5,7 @@ mod jobs;
 mod natives;
 mod parse;
 mod script;
+mod textual;
 
 pub use parse::{Parse, ParsedUpdate};
 pub use script::{Exported, call};

@@ -24,11 +24,13 @@ use crate::js::inside::{self, Code, Context};
 use crate::js::task::{self, Timer};
 use crate::js::transaction::jobs;
 use crate::js::transaction::parse::{Parse, ParsedUpdate, ParsedWrite};
-use crate::js::value::handle::{make, position, take, with};
+use crate::js::transaction::textual::{self, Locked};
+use crate::js::value::handle::{change, make, position, take, with};
 use crate::js::value::thrown::{Result, abort, invalid_state};
 use crate::js::value::{FilePath, Kept, Thrown, args, copy, data, path, promise, raw};
 
-type Native = for<'env> fn(&'env Env, [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>>;
+/// A function that the script calls.
+pub type Native = for<'env> fn(&'env Env, [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>>;
 
 /// What to do with a root in a store of objects.
 const WITHOUT_TRANSACTIONS: &str = "transactions are for files; in an object store atomicPublish replaces all objects \
@@ -83,7 +85,7 @@ pub fn object(env: &Env, parse: Parse) -> Result<'_, Unknown<'_>> {
         (c"snapshot", jobs::snapshot),
         (c"recover", jobs::recover),
     ];
-    for (name, native) in plain {
+    for (name, native) in plain.iter().chain(&textual::NATIVES) {
         define(env, &object, name, *native)?;
     }
     let Parse { write, update, timeout } = parse;
@@ -160,10 +162,11 @@ fn parse_index<'env>(
 ) -> Result<'env, Unknown<'env>> {
     let ParsedUpdate { options, initial, format, .. } = with(env, &update, ParsedUpdate::clone)?;
     let shown = copy::text(env, &shown)?;
-    let parse = |snapshot: &Option<Snapshot>| {
-        let text = snapshot.as_ref().map(|known| &known.text);
+    let parse = |index: &Locked| {
+        let text = index.as_read().map(|known| &known.text);
         format.parse(env, text, initial.as_deref(), options.numbers, &shown)
     };
+    change(env, &snapshot, Locked::put_back)?;
     with(env, &snapshot, parse)?
 }
 
@@ -242,7 +245,7 @@ fn stringify<'env>(
         format.stringify(env, &value, previous, options.space.as_ref(), &shown)
     };
     let text = match raw::type_of(&snapshot) {
-        ValueType::External => with(env, &snapshot, |known: &Option<Snapshot>| print(known.as_ref()))?,
+        ValueType::External => with(env, &snapshot, |index: &Locked| print(index.as_read()))?,
         _ => print(None),
     }?;
     make(env, Arc::new(data::text(env, &text)?))

@@ -66,17 +66,45 @@ class States {
   }
 
   async update(op, before, _call, run) {
-    const fn = this.#isEach ? op.fnAlone : op.fnOfGroup
-    const value = await run(fn, await this.#valueOf(op, before))
-    const made = this.#madeOf(op, before)
-    made.value = value
-    op.result.next = ours(() => native.check(value, op.how.handle))
+    const isText = this.#patchText(op, before)
     const backup = before?.backup ?? (op.backup && this.#at(op.backup))
     // The backup's name is taken from here on.
     if (backup !== undefined && before?.backup === undefined)
       this.#put(backup, { kind: 'backup', file: op.backup })
-    const isIndex = before === undefined || before.kind === 'index'
-    return { kind: isIndex ? 'index' : 'value', file: op.file, value, op: before?.op ?? op, backup, made }
+    const { file } = op
+    if (isText) {
+      const { written = native.written(), results = [] } = before ?? {}
+      results.push(op.result)
+      op.result.read = () => ours(() => native.parseWritten(written, op.how.handle))
+      return { kind: 'patched', file, op: before?.op ?? op, backup, written, results }
+    }
+    const fn = this.#isEach ? op.fnAlone : op.fnOfGroup
+    const value = await run(fn, await this.#valueOf(op, before))
+    const made = this.#madeOf(op, before)
+    made.value = value
+    ours(() => native.check(value, op.how.handle))
+    op.result.read = () => value
+    const isIndex = before === undefined || before.kind === 'index' || before.kind === 'patched'
+    return { kind: isIndex ? 'index' : 'value', file, value, op: before?.op ?? op, backup, made }
+  }
+
+  /** Applies a patch to the text of an index that only patches have changed. `false`: it has to be parsed. */
+  #patchText({ text, file, how }, before) {
+    if (text === undefined || (before !== undefined && before.kind !== 'patched')) return false
+    const position = this.#at(file)
+    const index = this.#locked.index(position)
+    if (index instanceof Error || !native.isSame(this.#locked.readAs(position), how.handle)) return false
+    return ours(() => native.patchText(index, text, how.handle, file.shown, before === undefined))
+  }
+
+  /** What patches have made of the text of an index, which is a value from here on. */
+  #parsePatched({ file, op, results }) {
+    const since = native.now()
+    const index = this.#locked.index(this.#at(file))
+    const value = ours(() => native.parsePatched(index, op.how.handle))
+    for (const result of results) result.read = () => value
+    this.parsing += native.now() - since
+    return value
   }
 
   /** Where the value of an update is noted: with that of the one before it, which it was made from, if their schema is the same. */
@@ -112,6 +140,7 @@ class States {
       return value
     }
     if ('value' in before) return before.value
+    if (before.kind === 'patched') return this.#parsePatched(before)
     const parse = (content) => ours(() => native.parseBytes(content, handle, shown))
     if (before.kind === 'remove' || before.kind === 'backup') return parse(null)
     if (before.kind === 'write') return parse(native.bytes(before.data))
@@ -137,6 +166,9 @@ class States {
     if (source === this.#at(file)) return moved
     this.#put(source, { kind: 'remove', file: from, must: false })
     if (moved === undefined) return { kind: 'rename', file, from: source, source: from }
+    if (moved.kind === 'patched') {
+      return { kind: 'value', file, op: moved.op, value: this.#parsePatched(moved) }
+    }
     return { ...moved, kind: moved.kind === 'index' ? 'value' : moved.kind, file, backup: undefined }
   }
 
@@ -160,13 +192,16 @@ class States {
     return all
   }
 
-  #wanted({ kind, file, op, value, data, how, isFree, from, must, backup }) {
+  #wanted({ kind, file, op, value, written, data, how, isFree, from, must, backup }) {
     // A file that was written to that name later is what is to be there.
     const kept = this.#states.get(backup)?.kind === 'backup' ? backup : undefined
     const text = (snapshot) => ours(() => native.stringify(value, snapshot, op.how.handle, file.shown))
     if (kind === 'index') {
       const snapshot = this.#locked.index(this.#at(file))
       return ['index', text(snapshot), op.how.handle, snapshot, kept]
+    }
+    if (kind === 'patched') {
+      return ['patched', this.#locked.index(this.#at(file)), op.how.handle, written, kept]
     }
     if (kind === 'value') return ['value', text(undefined), op.how.handle, kept]
     if (kind === 'write') return ['write', data, how.handle, isFree]

@@ -27,10 +27,12 @@ class Updated {
     this.#state = state
   }
   get value() {
-    if (!('value' in this.#state)) {
+    const state = this.#state
+    if (!state.isWritten) {
       native.ended('the index is known only after the transaction has been committed')
     }
-    return this.#state.value
+    state.value ??= state.read()
+    return state.value
   }
 }
 
@@ -74,6 +76,10 @@ class Transaction {
   }
 
   update(path, fn, options) {
+    return this.#update(path, fn, options)
+  }
+
+  #update(path, fn, options, patch) {
     const file = this.#file('path', path)
     checkFunction('fn', fn)
     const { backup, ...rest } = this.#defaults(options)
@@ -91,8 +97,11 @@ class Transaction {
           shown: `${file.shown}.backup`,
         }
     const result = {}
+    const text = patch && native.textPatch(patch, handle)
     const [fnOfGroup, fnAlone] = native.checked(fn, handle, file.shown)
-    const op = { kind: 'update', file, fnOfGroup, fnAlone, how: { handle, mkdir }, backup: kept, result }
+    const how = { handle, mkdir }
+    const isPatch = patch !== undefined
+    const op = { kind: 'update', file, fnOfGroup, fnAlone, isPatch, text, how, backup: kept, result }
     const same = this.#ops.find((op) => op.kind === 'update' && op.file.absolute === file.absolute)
     if (same && !sharesIndex(op, same)) {
       throw native.wrongType('options', 'the same for all updates of one file (but for initial)', options)
@@ -103,7 +112,8 @@ class Transaction {
 
   patch(path, patch, options) {
     const { shown } = this.#file('path', path)
-    return this.update(path, ...native.patch(patch, shown, options))
+    const [fn, given, copy] = native.patch(patch, shown, options)
+    return this.#update(path, fn, given, copy)
   }
 
   remove(path, options) {

@@ -33,6 +33,17 @@ pub fn with<'env, T: 'static, R>(
     looked.ok_or_else(|| internal(env, "a value that is gone"))
 }
 
+/// Changes the value. Nothing of the user's may run meanwhile.
+pub fn change<'env, T: 'static, R>(
+    env: &'env Env,
+    handle: &Unknown<'_>,
+    change: impl FnOnce(&mut T) -> R,
+) -> Result<'env, R> {
+    let found = find::<T>(env, handle);
+    let changed = found.and_then(|handle| handle.0.borrow_mut().as_mut().map(change));
+    changed.ok_or_else(|| internal(env, "a value that is gone"))
+}
+
 fn find<'env, T: 'static>(env: &'env Env, handle: &Unknown<'_>) -> Option<&'env Handle<T>> {
     if raw::type_of(handle) != ValueType::External {
         return None;

@@ -5,7 +5,7 @@ mod find;
 mod lock;
 mod recover;
 
-pub use commit::{CommitJob, Committed, Wanted, What};
+pub use commit::{CommitJob, Committed, Next, Wanted, What};
 pub use find::{Find, FindJob, Found};
 pub use lock::{LockJob, Locked};
 pub use recover::RecoverJob;

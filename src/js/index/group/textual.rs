@@ -7,23 +7,20 @@ use std::time::Instant;
 
 use engine::index::document::Fault;
 use engine::index::group::Written;
-use engine::index::layout::without_mark;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
 use super::{Group, Index};
 use crate::js::index::call::Call;
-use crate::js::index::format::Format;
 use crate::js::index::held::Next;
-use crate::js::index::json;
 use crate::js::index::patch::TextPatch;
+use crate::js::index::textual;
 use crate::js::value::Result;
 
 impl Group {
     /// Whether a patch can be applied to the text: it is JSON, keeps its layout, and has not been parsed.
     pub(super) fn has_text(&self) -> bool {
-        let is_plain = self.format == Format::Json && self.schema.is_none() && self.options.space.is_none();
-        is_plain
+        textual::suits(&self.format, self.schema.as_ref(), &self.options)
             && match self.policy.borrow().index() {
                 Some(Index::Parsed(_)) => false,
                 Some(Index::Patched) => true,
@@ -65,12 +62,11 @@ impl Group {
         let Some(document) = self.document.take() else {
             return Ok(crate::js::value::raw::undefined(env));
         };
-        let (next, before) = document.advance();
+        let (value, before) = textual::parse_next(env, document, self.options.numbers);
         if let Some(held) = &mut *self.held.borrow_mut() {
-            held.put_back(engine::index::document::Document::new(before));
+            held.put_back(before);
         }
-        let units: Vec<_> = without_mark(next.text()).encode_utf16().collect();
-        json::parse(env, None, Some(&units), self.options.numbers)
+        value
     }
 
     /// Writes what patches have made.

@@ -72,15 +72,15 @@ const isKey = (value) => typeof value === 'string' || typeof value === 'number'
 function upsertOf(name, given) {
   const { at: pointer, key, records = [], remove = [] } = checkRecord(name, given)
   if (typeof key !== 'string') throw native.wrongType(`${name}.key`, 'of type string', key)
-  for (const [at, record] of checkList(`${name}.records`, records).entries()) {
-    const part = `${name}.records[${at}]`
-    if (!own(checkRecord(part, record), key) || !isKey(record[key])) {
-      throw native.wrongValue(part, `must have its key, a string or a number, as '${key}'`, record)
-    }
+  const faulty = (record) => !isRecord(record) || !own(record, key) || !isKey(record[key])
+  const wrong = checkList(`${name}.records`, records).findIndex(faulty)
+  if (wrong !== -1) {
+    const part = `${name}.records[${wrong}]`
+    const record = checkRecord(part, records[wrong])
+    throw native.wrongValue(part, `must have its key, a string or a number, as '${key}'`, record)
   }
-  for (const [at, doomed] of checkList(`${name}.remove`, remove).entries()) {
-    if (!isKey(doomed)) throw native.wrongType(`${name}.remove[${at}]`, 'of type string or number', doomed)
-  }
+  const odd = checkList(`${name}.remove`, remove).findIndex((doomed) => !isKey(doomed))
+  if (odd !== -1) throw native.wrongType(`${name}.remove[${odd}]`, 'of type string or number', remove[odd])
   return { name, kind: 'upsert', pointer: checkPointer(`${name}.at`, pointer), key, records, remove }
 }
 
@@ -138,11 +138,16 @@ function stepsOf(form, patch) {
   }
   checkRecord('patch', patch)
   if (form === 'merge') return [{ name: 'patch.merge', kind: 'merge', value: patch.merge }]
-  return Object.entries(parts)
-    .filter(([part]) => own(patch, part))
-    .flatMap(([part, steps]) =>
-      steps(`patch.${part}`, patch[part]).map((step) => ({ name: `patch.${part}`, ...step })),
-    )
+  const all = []
+  for (const part of Object.keys(parts)) {
+    if (!own(patch, part)) continue
+    const name = `patch.${part}`
+    for (const step of parts[part](name, patch[part])) {
+      step.name ??= name
+      all.push(step)
+    }
+  }
+  return all
 }
 
 /** Sets and deletes keys. */

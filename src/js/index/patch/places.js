@@ -41,9 +41,11 @@ function checkContainer(value) {
 /** The keys of a pointer; `undefined` for what is none. */
 function keysOf(pointer) {
   if (pointer === '') return []
-  if (!pointer.startsWith('/') || /~(?![01])/.test(pointer)) return undefined
-  const plain = (key) => key.replaceAll('~1', '/').replaceAll('~0', '~')
-  return pointer.slice(1).split('/').map(plain)
+  if (!pointer.startsWith('/')) return undefined
+  const keys = pointer.slice(1).split('/')
+  if (!pointer.includes('~')) return keys
+  if (/~(?![01])/.test(pointer)) return undefined
+  return keys.map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'))
 }
 
 const pointerOf = (keys) => keys.map((key) => `/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')

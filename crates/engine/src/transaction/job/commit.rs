@@ -1,13 +1,14 @@
 //! The commit of transactions, on workers.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::cancel::Cancel;
 use crate::data::Data;
 use crate::dir::Target;
 use crate::error::{Error, ErrorKind, Result};
+use crate::index::document::Document;
 use crate::index::file::{Snapshot, UpdateOptions};
 use crate::index::json;
 use crate::job::{Job, Step};
@@ -35,7 +36,7 @@ pub enum What {
     /// It gets this content. With a position: what was there is kept in that file.
     Write(Arc<Data>, Options, Option<usize>),
     /// An index gets this text, in the place of what was read. With a path: what was read is kept there.
-    Index(Arc<Data>, Box<UpdateOptions>, Option<Snapshot>, Option<usize>),
+    Index(Next, Box<UpdateOptions>, Option<Snapshot>, Option<usize>),
     /// It becomes the name of that file, which loses its own.
     Rename(usize),
     /// It goes; `true`: it must be there.
@@ -46,6 +47,15 @@ pub enum What {
     Absent(PathBuf),
     /// Whatever else becomes of it: it must be there now, or must not.
     Require(bool),
+}
+
+/// The next text of an index.
+pub enum Next {
+    /// This one, which is laid out here as far as `JSON.stringify` could not.
+    Text(Arc<Data>),
+    /// What [`Text::take_document`](crate::index::text::Text::take_document) has taken out of the snapshot, and was patched since. The text is
+    /// put there as well.
+    Patched(Box<Document>, Arc<OnceLock<String>>),
 }
 
 /// Commits a group of transactions.
@@ -225,9 +235,9 @@ fn items(session: &Session, wanted: Vec<Wanted>, cancel: &Cancel) -> Result<Vec<
             What::Require(true) => item(Change::Keep, Expected::Present, false),
             What::Require(false) => item(Change::Keep, Expected::Absent, false),
             What::Keep(Seen(version)) => item(Change::Keep, Expected::Version(version), false),
-            What::Index(text, options, snapshot, backup) => {
-                let text = index_text(text, &options, snapshot.as_ref())
-                    .map_err(|error| error.of_entry(position))?;
+            What::Index(next, options, mut snapshot, backup) => {
+                let text =
+                    index_text(next, &options, &mut snapshot).map_err(|error| error.of_entry(position))?;
                 let version = snapshot.as_ref().map(|snapshot| snapshot.version.clone());
                 let expected = Expected::Version(version);
                 if let Some(old) = &snapshot
@@ -259,8 +269,21 @@ fn items(session: &Session, wanted: Vec<Wanted>, cancel: &Cancel) -> Result<Vec<
 }
 
 /// The bytes of an index, laid out as it was.
-fn index_text(text: Arc<Data>, options: &UpdateOptions, snapshot: Option<&Snapshot>) -> Result<Vec<u8>> {
-    let layout = snapshot.map(|snapshot| snapshot.text.layout.clone()).unwrap_or_default();
+fn index_text(next: Next, options: &UpdateOptions, snapshot: &mut Option<Snapshot>) -> Result<Vec<u8>> {
+    let text = match next {
+        Next::Text(text) => text,
+        Next::Patched(document, told) => {
+            let (next, before) = document.advance();
+            if let Some(snapshot) = snapshot {
+                snapshot.text.whole = before;
+            }
+            let (text, _) = next.into_parts();
+            json::check_length(text.as_bytes(), options.longest)?;
+            told.get_or_init(|| text.clone());
+            return Ok(text.into_bytes());
+        }
+    };
+    let layout = snapshot.as_ref().map(|snapshot| snapshot.text.layout.clone()).unwrap_or_default();
     let lone = |_| Error::from(ErrorKind::InvalidJson { reason: "a lone surrogate".to_owned() });
     let text = Arc::unwrap_or_clone(text).into_bytes().map_err(lone)?;
     let text = layout.apply(text, options.space.as_ref());

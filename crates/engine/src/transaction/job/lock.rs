@@ -1,10 +1,12 @@
 //! Taking the locks of transactions.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::find::transient;
 use crate::cancel::Cancel;
 use crate::error::{Error, ErrorKind, Result};
+use crate::index::document::Operation;
 use crate::index::file::{Snapshot, UpdateOptions};
 use crate::job::{Job, Step};
 use crate::lock::holder::{Blocker, Timeout};
@@ -23,8 +25,8 @@ pub struct LockJob {
 }
 
 struct Lock {
-    /// Files to be updated, and how they are read.
-    indexes: Vec<(usize, UpdateOptions)>,
+    /// Files to be updated, how they are read, and the patch that is to be applied to the text first.
+    indexes: Vec<Index>,
     /// Files that were read before.
     seen: Vec<(usize, Seen)>,
     /// What the call is made inside of.
@@ -33,6 +35,8 @@ struct Lock {
     timeout: Duration,
     cancel: Cancel,
 }
+
+type Index = (usize, UpdateOptions, Option<Arc<[Operation]>>);
 
 enum Locking {
     Turns(Ticket),
@@ -52,10 +56,11 @@ pub struct Locked {
 }
 
 impl LockJob {
-    /// For a group of transactions, of which the first was called at `since`. The session holds nothing yet.
+    /// For a group of transactions. The session holds nothing yet. Of an index that patches of its text come to, what the first of them needs
+    /// is taken apart here.
     pub fn new(
         session: Session,
-        indexes: Vec<(usize, UpdateOptions)>,
+        indexes: Vec<Index>,
         seen: Vec<(usize, Seen)>,
         inside: Inside,
         timeout: Duration,
@@ -135,16 +140,21 @@ impl Job for LockJob {
 impl Lock {
     fn with_turns(self, mut session: Session, turns: Vec<Turn>) -> LockJob {
         session.turns = turns;
-        let indexes = self.indexes.iter().map(|(at, _)| *at).collect();
+        let indexes = self.indexes.iter().map(|(at, ..)| *at).collect();
         let waiting = Waiting::new(self.since, self.timeout);
         LockJob { session, stage: Locking::Locks(indexes, waiting, self.timeout.is_zero()), how: self }
     }
 
     fn read(self, session: Session) -> Step<LockJob> {
         let mut indexes = Vec::new();
-        for (at, options) in &self.indexes {
+        for (at, options, patch) in &self.indexes {
             match transient(session.read(*at, options)) {
-                Ok(read) => indexes.push(read),
+                Ok(mut read) => {
+                    if let (Ok(Some(Snapshot { text, fault: None, .. })), Some(patch)) = (&mut read, patch) {
+                        text.prepare(patch);
+                    }
+                    indexes.push(read);
+                }
                 Err(error) => return again(session, self, error),
             }
         }
