@@ -1,6 +1,6 @@
 // `npm run bench`: our functions side by side with the alternatives, as ratios.
 //
-//   npm run bench -- [--suite reach|transactions|scale|site] [--quick] [--seconds N] [--dir FOLDER] [--out FOLDER] [WORD ...]
+//   npm run bench -- [--suite reach|patches|transactions|scale|site] [--quick] [--seconds N] [--dir FOLDER] [--out FOLDER] [WORD ...]
 //   npm run bench -- --draw
 //
 // Words choose the cases whose titles contain them all: `npm run bench -- new 32`. A whole run writes its results to
@@ -22,6 +22,7 @@ import { flushesSuite } from './suites/flushes'
 import { numbersSuite } from './suites/numbers'
 import { observeSuite } from './suites/observe'
 import { pagesSuite } from './suites/pages'
+import { patchesSuite } from './suites/patches'
 import { processesSuite } from './suites/processes'
 import { publishesSuite } from './suites/publishes'
 import { scaleSuites } from './suites/scale'
@@ -45,6 +46,7 @@ const groups: Record<string, [suite: Suite, share: number][]> = {
     [flushesSuite, 0.1],
     [observeSuite, 0.05],
   ],
+  patches: [[patchesSuite, 1]],
   transactions: [
     [transactionsSuite, 0.5],
     [publishesSuite, 0.5],

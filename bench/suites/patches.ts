@@ -1,0 +1,171 @@
+// Changes that say what they are: patches of an index, against functions of it; and looks into an index, against parsing it.
+
+import { mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { atomicIndexPatch, readIndexAt } from '@pipeline/atomic'
+import { guarantee } from '../contenders/guarantees'
+import { change, type Index, readIndex, writeIndex } from '../contenders/index-file'
+import { formerUpdater, indexUpdater, lowdbUpdater, type Updater } from '../contenders/updaters'
+import { clock } from '../measure/clock'
+import { type Case, type Entrant, measure } from '../measure/rounds'
+import type { Context, Section } from './suite'
+
+const patcher = guarantee('atomicIndexPatch', 'fsyncFile', 'fsyncDirectory', 'readBack', 'exclusion')
+
+/** Changes the record of a number, and counts itself, as `change` does. */
+type Update = (number: number) => Promise<unknown>
+
+const patches = (path: string, records: number): Update => {
+  return (number) => {
+    const attempts = `/records/${number % records}/attempts`
+    return atomicIndexPatch(
+      path,
+      { increment: { '/updates': 1 }, set: { [attempts]: number } },
+      { timeout: 600_000 },
+    )
+  }
+}
+
+interface PatchCase {
+  title: string
+  records: number
+  atOnce: boolean
+  patches: number
+  others: [updater: Updater, updates: number][]
+}
+
+function cases(quick: boolean): PatchCase[] {
+  return [
+    {
+      title: '100 one after the other, 10,000 records',
+      records: 10_000,
+      atOnce: false,
+      patches: quick ? 20 : 100,
+      others: [
+        [indexUpdater, quick ? 10 : 25],
+        [formerUpdater, quick ? 10 : 25],
+        [lowdbUpdater, quick ? 10 : 25],
+      ],
+    },
+    {
+      title: '1,000 at once, 10,000 records',
+      records: 10_000,
+      atOnce: true,
+      patches: 1000,
+      others: [[indexUpdater, 1000]],
+    },
+    {
+      title: 'one of 1,000,000 records',
+      records: 1_000_000,
+      atOnce: false,
+      patches: 1,
+      others: [[indexUpdater, 1]],
+    },
+  ]
+}
+
+const LOOKS = 1_000_000
+
+export async function patchesSuite(context: Context): Promise<Section[]> {
+  const wanted = cases(context.quick).filter(({ title }) => context.wanted(`Patches, ${title}`))
+  const looks = `a look at one of ${LOOKS.toLocaleString('en')} records`
+  const section: Section = {
+    id: 'patches',
+    title: 'Patches',
+    notes: [
+      'One index, one process. Cost of one change, or of one look. A patch changes the text of the index, and a function gets it parsed.',
+      '`N measured`: this contender made only N updates a round. lowdb reads the index once and keeps it in memory.',
+    ],
+    cases: [],
+    threads: true,
+  }
+  const add = (measured: Case) => {
+    section.cases.push(measured)
+    context.show({ ...measured, title: `${section.title}, ${measured.title}` })
+  }
+  const folder = join(context.folder, 'patches')
+  const seconds = context.effort.seconds / (wanted.length + 1)
+  for (const what of wanted) {
+    await mkdir(folder, { recursive: true })
+    add(await measure(what.title, await entrants(folder, what), { ...context.effort, seconds }))
+    await rm(folder, { recursive: true })
+  }
+  if (context.wanted(`Patches, ${looks}`)) {
+    await mkdir(folder, { recursive: true })
+    add(await measure(looks, await lookers(folder), { ...context.effort, seconds }))
+    await rm(folder, { recursive: true })
+  }
+  return section.cases.length ? [section] : []
+}
+
+async function entrants(folder: string, what: PatchCase): Promise<Entrant[]> {
+  const { records, patches: count } = what
+  const path = join(folder, 'patched.json')
+  await writeIndex(path, records)
+  const all = [await entrant({ contender: patcher }, path, patches(path, records), count, what)]
+  for (const [updater, updates] of what.others) {
+    const path = join(folder, `${all.length}.json`)
+    await writeIndex(path, records)
+    const update = await updater.open(path)
+    const note = updates === count ? {} : { note: `${updates} measured` }
+    all.push(
+      await entrant({ contender: updater, ...note }, path, (number) => update(change(number)), updates, what),
+    )
+  }
+  return all
+}
+
+async function entrant(
+  shown: Pick<Entrant, 'contender' | 'note'>,
+  path: string,
+  update: Update,
+  updates: number,
+  { atOnce, title }: PatchCase,
+): Promise<Entrant> {
+  let done = 0
+  const run = async (count: number) => {
+    const numbers = Array.from({ length: count }, (_, number) => (done + number) * 7)
+    if (atOnce) await Promise.all(numbers.map(update))
+    else for (const number of numbers) await update(number)
+    done += count
+  }
+  await run(2)
+  return {
+    ...shown,
+    async round() {
+      const { wall, jsThread } = await clock(() => run(updates))
+      const found = (await readIndexAt(path, '/updates')) as number
+      if (found !== done) throw new Error(`${shown.contender.name} lost ${done - found} updates (${title})`)
+      return { wall: wall / updates, jsThread: jsThread / updates }
+    },
+  }
+}
+
+/** One whose text this process keeps, one of a file, and parsing all of it. */
+async function lookers(folder: string): Promise<Entrant[]> {
+  const [kept, file] = [join(folder, 'kept.json'), join(folder, 'file.json')]
+  for (const path of [kept, file]) await writeIndex(path, LOOKS)
+  await patches(kept, LOOKS)(1)
+  let next = 0
+  const looker = (name: string, look: (record: number) => Promise<unknown>): Entrant => ({
+    contender: guarantee(name),
+    async round() {
+      const record = (next++ * 7919) % LOOKS
+      let topicKey: unknown
+      const cost = await clock(async () => {
+        topicKey = await look(record)
+      })
+      if (topicKey !== `blog::post-${String(record).padStart(7, '0')}`)
+        throw new Error(`${name} found ${topicKey}`)
+      return cost
+    },
+  })
+  return [
+    looker('readIndexAt, kept text', (record) => readIndexAt(kept, `/records/${record}/topicKey`)),
+    looker('readIndexAt, file', (record) => readIndexAt(file, `/records/${record}/topicKey`)),
+    looker('JSON.parse(await readFile(path))', async (record) => {
+      const index: Index = await readIndex(file)
+      return index.records[record]?.topicKey
+    }),
+  ]
+}
