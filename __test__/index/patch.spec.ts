@@ -194,6 +194,24 @@ test('what could be a key or a pointer is told apart, or refused', async ({ file
   }
 })
 
+test('an index that is neither an object nor an array has no patch, also none that changes nothing', async ({
+  file,
+}) => {
+  const value = expect.stringContaining('the result of the patch would be a')
+  for (const before of [5, 'x']) {
+    for (const patch of [
+      { remove: [] },
+      { set: {} },
+      [],
+      [{ op: 'test', path: '', value: before }],
+    ] as IndexPatch[]) {
+      const refused = { code: 'ERR_ATOMIC_PATCH', pointer: '', message: value }
+      expect(await patched(file, before, patch)).toMatchObject(refused)
+    }
+  }
+  expect(await patched(file, 5, [{ op: 'replace', path: '', value: [] }])).toEqual([])
+})
+
 interface SuiteTest {
   comment?: string
   doc: unknown
