@@ -410,13 +410,15 @@ export interface ReadIndexAtOptions
  * Patch (RFC 6902).
  *
  * A *pointer* (RFC 6901) has a `/` before each key, as `/posts/hello/title`; in a key `~1` is a `/` and `~0` a `~`. A position in an array is a
- * number from 0, and `-` is the place behind the last one. The empty pointer is the whole index.
+ * number from 0, and `-` is the place behind the last one. The empty pointer is the whole index. A pointer has at most
+ * 1,000 keys.
  */
 export type IndexPatch = PointerPatch | KeyPatch | MergePatch | readonly JsonPatchOperation[]
 
 /**
  * A change by pointers. The parts are done in the order in which they are listed here, each on what those before it have left. All that `set`
- * names must begin with `/`; names that do not are keys: see {@link KeyPatch}. What is both is refused.
+ * names must begin with `/`; names that do not are keys: see {@link KeyPatch}. What is both is refused, and so is `''` beside
+ * pointers: it is a key by itself. To replace the whole index give `[{ op: 'replace', path: '', value }]`.
  */
 export interface PointerPatch {
   /** The pointers of what is to be removed. It must be there. Positions in an array are those after the removals before. */
@@ -426,8 +428,9 @@ export interface PointerPatch {
   /** Records to put into a list of records, and records to remove from it. */
   upsert?: RecordsPatch | readonly RecordsPatch[]
   /**
-   * The pointers of numbers, with what to add to them. A member that is not there counts as 0. A sum that would lose digits is refused, unless
-   * `numbers` says otherwise.
+   * The pointers of numbers, with what to add to them. A member that is not there counts as 0. A sum of whole numbers that would lose digits
+   * (beyond 2^53) is refused, unless `numbers` says otherwise. Any other sum is that of JavaScript's numbers, which may be rounded; one that is
+   * not finite is refused.
    */
   increment?: Record<string, number>
   /** The pointers of arrays, with the values to add behind their last ones. A member that is not there counts as `[]`. */
@@ -450,7 +453,8 @@ export interface RecordsPatch {
 
 /**
  * A change by keys of an index that is an object: `delete` first, and then `set`. With `delete`, also an empty one, each name in `set` is a key, also
- * one that begins with `/`: give it if names come from outside the program. Without it, names that begin with `/` are pointers.
+ * one that begins with `/`: give it if names come from outside the program. Without it, names that begin with `/` are pointers. `set: {}` alone
+ * changes nothing, also of an array.
  */
 export interface KeyPatch {
   /** The keys to set. */
@@ -464,7 +468,7 @@ export interface KeyPatch {
   merge?: undefined
 }
 
-/** JSON Merge Patch: an object is merged member by member, `null` removes a member, and any other value takes the place of the old one. */
+/** JSON Merge Patch: an object is merged member by member, `null` removes a member, and any other value takes the place of the old one. Its objects are at most 1,000 deep. */
 export interface MergePatch {
   /** What the index is merged with. */
   merge: object
@@ -1314,7 +1318,7 @@ export declare function atomicDirectory<T>(path: PathLike, build: (staging: stri
  * - `ERR_ATOMIC_PATCH`: the patch cannot be applied to what is in the index. `pointer` is the one that leads nowhere, or to what does not fit (something else than a
  *   number to increment, than an array to append to; the `test` of a JSON Patch), `reached` is how far it leads;
  * - `ERR_INVALID_ARG_TYPE`, if the patch is of another form, or of keys and the index is an array;
- * - `ERR_INVALID_ARG_VALUE`, if the patch has pointers and keys, or something that JSON cannot write or would lose, as a `Map`.
+ * - `ERR_INVALID_ARG_VALUE`, if the patch has pointers and keys, a pointer of more than 1,000 keys, or something that JSON cannot write or would lose, as a `Map`.
  */
 export declare function atomicIndexPatch(path: PathLike, patch: IndexPatch, options?: PatchOptions | null): Promise<PatchResult>
 
@@ -1811,7 +1815,7 @@ export declare function readIndex<T = any>(path: PathLike, options?: ReadIndexOp
  * the newest good backup if the index is broken or missing. What needs the whole index is refused (`ERR_INVALID_ARG_VALUE`): `initial`, `codec`, `schema`,
  * `migrate`, `onCorrupt`.
  *
- * Rejects as {@link readIndex} does; with `ERR_INVALID_ARG_VALUE`, if `pointer` is none; with `ERR_ATOMIC_UNSUPPORTED` for an object in a store.
+ * Rejects as {@link readIndex} does; with `ERR_INVALID_ARG_VALUE`, if `pointer` is none or has more than 1,000 keys; with `ERR_ATOMIC_UNSUPPORTED` for an object in a store.
  */
 export declare function readIndexAt<T = any>(path: PathLike, pointer: string, options?: ReadIndexAtOptions | null): Promise<T | undefined>
 

@@ -140,6 +140,13 @@ test('what could be a key or a pointer is told apart, or refused', async ({ file
   expect(await patched(file, { '/a': 0 }, { set: slash })).toEqual({ '/a': 0, a: 1 })
   expect(await patched(file, { '': 0 }, { set: { '': 2, b: 1 } })).toEqual({ '': 2, b: 1 })
   expect(await patched(file, {}, { set: {} })).toEqual({})
+  expect(await patched(file, [1], { set: {} })).toEqual([1])
+  expect(await patched(file, [1], {})).toEqual([1])
+  const way = '/a'.repeat(1000)
+  const deep = (depth: number): object => (depth === 0 ? {} : { a: deep(depth - 1) })
+  const long = 'must be a JSON pointer with at most 1000 keys'
+  expect(await patched(file, deep(999), { set: { [way]: 1 } })).toHaveProperty(['a', 'a'])
+  expect(await patched(file, {}, { merge: deep(1000) })).toEqual(deep(1000))
   const [value, type] = ['ERR_INVALID_ARG_VALUE', 'ERR_INVALID_ARG_TYPE']
   const wrong: [unknown, string, string][] = [
     [
@@ -147,6 +154,18 @@ test('what could be a key or a pointer is told apart, or refused', async ({ file
       value,
       "either pointers ('/a') or keys ('b'): write the key as '/b', or give { delete: [] }",
     ],
+    [
+      { set: { '': 1 }, increment: { '/x': 1 } },
+      value,
+      "must not have '' beside pointers: write the key as '/', or give { delete: [] }",
+    ],
+    [{ set: { '/a': 1, '': 1 } }, value, "for the whole index use [{ op: 'replace', path: '', value }]"],
+    [{ set: () => {}, remove: [] }, type, '"patch.set" property must be of type Object'],
+    [{ merge: () => {} }, type, '"patch.merge" property must be of type Object'],
+    [{ set: { [`${way}/`]: 1 } }, value, `'patch.set' ${long}`],
+    [[{ op: 'move', from: `${way}/`, path: '/b' }], value, `'patch[0].from' ${long}`],
+    [{ append: { ['/a'.repeat(60_000)]: [] } }, value, `'patch.append' ${long}`],
+    [{ merge: deep(1001) }, value, "'patch.merge' must not have objects more than 1000 deep"],
     [{ set: { b: 2 }, remove: [] }, value, "'patch.set' must be a JSON pointer"],
     [{ delete: ['a'], remove: ['/a'] }, value, "has both 'delete' and 'remove'"],
     [{ merge: {}, set: {} }, value, "has both 'merge' and 'set'"],
@@ -173,6 +192,24 @@ test('what could be a key or a pointer is told apart, or refused', async ({ file
     const error = await rejection(atomicIndexPatch(file, patch as IndexPatch))
     expect(error).toMatchObject({ code, message: expect.stringContaining(message) })
   }
+})
+
+test('an index that is neither an object nor an array has no patch, also none that changes nothing', async ({
+  file,
+}) => {
+  const value = expect.stringContaining('the result of the patch would be a')
+  for (const before of [5, 'x']) {
+    for (const patch of [
+      { remove: [] },
+      { set: {} },
+      [],
+      [{ op: 'test', path: '', value: before }],
+    ] as IndexPatch[]) {
+      const refused = { code: 'ERR_ATOMIC_PATCH', pointer: '', message: value }
+      expect(await patched(file, before, patch)).toMatchObject(refused)
+    }
+  }
+  expect(await patched(file, 5, [{ op: 'replace', path: '', value: [] }])).toEqual([])
 })
 
 interface SuiteTest {

@@ -134,6 +134,7 @@ describe('what is wrong', () => {
     writeJson(file, {})
     const wrong: [Promise<unknown>, string, string][] = [
       [readIndexAt(file, 'a'), 'ERR_INVALID_ARG_VALUE', "'pointer' must be a JSON pointer"],
+      [readIndexAt(file, '/0'.repeat(1001)), 'ERR_INVALID_ARG_VALUE', 'with at most 1000 keys'],
       [readIndexAt(file, '/~'), 'ERR_INVALID_ARG_VALUE', 'must be a JSON pointer'],
       [
         readIndexAt(file, undefined as never),

@@ -39,7 +39,7 @@ const KEYS_ALONE: &str = "the inbox of an index in a store carries keys: set and
 /// - `ERR_ATOMIC_PATCH`: the patch cannot be applied to what is in the index. `pointer` is the one that leads nowhere, or to what does not fit (something else than a
 ///   number to increment, than an array to append to; the `test` of a JSON Patch), `reached` is how far it leads;
 /// - `ERR_INVALID_ARG_TYPE`, if the patch is of another form, or of keys and the index is an array;
-/// - `ERR_INVALID_ARG_VALUE`, if the patch has pointers and keys, or something that JSON cannot write or would lose, as a `Map`.
+/// - `ERR_INVALID_ARG_VALUE`, if the patch has pointers and keys, a pointer of more than 1,000 keys, or something that JSON cannot write or would lose, as a `Map`.
 #[napi(
     ts_args_type = "path: PathLike, patch: IndexPatch, options?: PatchOptions | null",
     ts_return_type = "Promise<PatchResult>"

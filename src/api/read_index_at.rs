@@ -11,7 +11,7 @@ use crate::api::atomic_index_update::UpdateOptions;
 use crate::api::index_text::parse_text;
 use crate::api::read_index::{ReadIndexOptions, fallback};
 use crate::js::cloud::script;
-use crate::js::index::{look, read};
+use crate::js::index::{self, look, read};
 use crate::js::value::{FilePath, Result, Thrown, args, path, promise, raw};
 
 /// What to do with an object in a store.
@@ -29,7 +29,7 @@ const INSTEAD: &str =
 /// the newest good backup if the index is broken or missing. What needs the whole index is refused (`ERR_INVALID_ARG_VALUE`): `initial`, `codec`, `schema`,
 /// `migrate`, `onCorrupt`.
 ///
-/// Rejects as {@link readIndex} does; with `ERR_INVALID_ARG_VALUE`, if `pointer` is none; with `ERR_ATOMIC_UNSUPPORTED` for an object in a store.
+/// Rejects as {@link readIndex} does; with `ERR_INVALID_ARG_VALUE`, if `pointer` is none or has more than 1,000 keys; with `ERR_ATOMIC_UNSUPPORTED` for an object in a store.
 #[napi(
     ts_generic_types = "T = any",
     ts_args_type = "path: PathLike, pointer: string, options?: ReadIndexAtOptions | null",
@@ -133,11 +133,7 @@ fn parse<'env>(
     let path = path::local(env, "path", path, INSTEAD)?;
     let is_left_out = matches!(raw::type_of(pointer), ValueType::Undefined | ValueType::Null);
     let pointer = match args::word(env, pointer)? {
-        Some(text) => Pointer::parse(&text).map_err(|_| {
-            let form =
-                "must be a JSON pointer: empty, or with a '/' before each key, in which '~1' is a '/' and '~0' a '~'";
-            args::wrong_value(env, "pointer", form, pointer)
-        })?,
+        Some(text) => index::pointer::parse(env, "pointer", pointer, &text)?,
         None if is_left_out && wanted == Wanted::Keys => Pointer::default(),
         None => return Err(args::wrong_type(env, "pointer", "of type string", pointer)),
     };

@@ -3,13 +3,15 @@
  * Patch (RFC 6902).
  *
  * A *pointer* (RFC 6901) has a `/` before each key, as `/posts/hello/title`; in a key `~1` is a `/` and `~0` a `~`. A position in an array is a
- * number from 0, and `-` is the place behind the last one. The empty pointer is the whole index.
+ * number from 0, and `-` is the place behind the last one. The empty pointer is the whole index. A pointer has at most
+ * 1,000 keys.
  */
 export type IndexPatch = PointerPatch | KeyPatch | MergePatch | readonly JsonPatchOperation[]
 
 /**
  * A change by pointers. The parts are done in the order in which they are listed here, each on what those before it have left. All that `set`
- * names must begin with `/`; names that do not are keys: see {@link KeyPatch}. What is both is refused.
+ * names must begin with `/`; names that do not are keys: see {@link KeyPatch}. What is both is refused, and so is `''` beside
+ * pointers: it is a key by itself. To replace the whole index give `[{ op: 'replace', path: '', value }]`.
  */
 export interface PointerPatch {
   /** The pointers of what is to be removed. It must be there. Positions in an array are those after the removals before. */
@@ -19,8 +21,9 @@ export interface PointerPatch {
   /** Records to put into a list of records, and records to remove from it. */
   upsert?: RecordsPatch | readonly RecordsPatch[]
   /**
-   * The pointers of numbers, with what to add to them. A member that is not there counts as 0. A sum that would lose digits is refused, unless
-   * `numbers` says otherwise.
+   * The pointers of numbers, with what to add to them. A member that is not there counts as 0. A sum of whole numbers that would lose digits
+   * (beyond 2^53) is refused, unless `numbers` says otherwise. Any other sum is that of JavaScript's numbers, which may be rounded; one that is
+   * not finite is refused.
    */
   increment?: Record<string, number>
   /** The pointers of arrays, with the values to add behind their last ones. A member that is not there counts as `[]`. */
@@ -43,7 +46,8 @@ export interface RecordsPatch {
 
 /**
  * A change by keys of an index that is an object: `delete` first, and then `set`. With `delete`, also an empty one, each name in `set` is a key, also
- * one that begins with `/`: give it if names come from outside the program. Without it, names that begin with `/` are pointers.
+ * one that begins with `/`: give it if names come from outside the program. Without it, names that begin with `/` are pointers. `set: {}` alone
+ * changes nothing, also of an array.
  */
 export interface KeyPatch {
   /** The keys to set. */
@@ -57,7 +61,7 @@ export interface KeyPatch {
   merge?: undefined
 }
 
-/** JSON Merge Patch: an object is merged member by member, `null` removes a member, and any other value takes the place of the old one. */
+/** JSON Merge Patch: an object is merged member by member, `null` removes a member, and any other value takes the place of the old one. Its objects are at most 1,000 deep. */
 export interface MergePatch {
   /** What the index is merged with. */
   merge: object

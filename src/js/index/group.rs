@@ -131,16 +131,19 @@ impl Group {
     }
 
     fn next(&self) -> Option<Action> {
-        self.policy.borrow_mut().next(Instant::now(), || self.take_follower())
+        let is_parsed = matches!(self.policy.borrow().index(), Some(Index::Parsed(_)));
+        self.policy.borrow_mut().next(Instant::now(), || self.take_follower(is_parsed))
     }
 
-    /// Takes the next call of this thread out of the queue, if it is to be written in the same way.
-    fn take_follower(&self) -> Option<WeakCall> {
-        let suits = |Request { options, format, schema, store, .. }: &_| {
+    /// Takes the next call of this thread out of the queue, if it is to be written in the same way. A patch for which a large part of the text
+    /// is to be taken apart stays: it leads the next commit, and a worker does that when it reads the index.
+    fn take_follower(&self, is_parsed: bool) -> Option<WeakCall> {
+        let suits = |Request { change, options, format, schema, store, .. }: &_| {
             *options == self.options
                 && *format == self.format
                 && *schema == self.schema
                 && *store == self.store
+                && (is_parsed || self.is_ready(change))
         };
         let suits = |id| call::find(id).is_some_and(|call| suits(&call.request));
         let call = call::find(self.held.borrow().as_ref()?.take_follower(&suits)?)?;

@@ -12,6 +12,7 @@ pub mod lock;
 pub mod look;
 pub mod lost;
 pub mod patch;
+pub mod pointer;
 pub mod read;
 pub mod recover;
 pub mod schema;

@@ -9,7 +9,7 @@ use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 
 use crate::js::error;
-use crate::js::index::json;
+use crate::js::index::{json, pointer};
 use crate::js::value::once::{Once, run_script};
 use crate::js::value::{Result, Thrown, args, copy, promise, raw};
 
@@ -185,6 +185,8 @@ fn natives(env: &Env) -> Result<'_, Unknown<'_>> {
         let function = promise::callback(env, &name.to_string_lossy(), *native)?;
         raw::define(env, &object, name, &function)?;
     }
+    raw::define(env, &object, c"mostSteps", &raw::to_js(env, pointer::MOST_STEPS)?)?;
+    raw::define(env, &object, c"pointerForm", &raw::to_js(env, pointer::form())?)?;
     raw::define(env, &object, c"count", &error::counter(env, "ERR_ATOMIC_PATCH")?)?;
     Ok(object)
 }

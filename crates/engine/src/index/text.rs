@@ -1,7 +1,7 @@
 //! The text of an index: what JavaScript parses, and what tells how the next one is to look.
 
 use crate::error::Result;
-use crate::index::document::{Document, Operation, Tables};
+use crate::index::document::{Document, LARGE, Operation, Tables};
 use crate::index::format::Format;
 use crate::index::layout::{Layout, without_mark};
 use crate::index::options::{Numbers, UpdateOptions};
@@ -48,6 +48,12 @@ impl Text {
         let mut document = self.take_document();
         patch.iter().for_each(|operation| document.prepare(operation, numbers));
         self.put_back(document);
+    }
+
+    /// Whether a patch needs nothing large that is not taken apart yet.
+    pub fn is_ready(&self, patch: &[Operation]) -> bool {
+        let is_small = self.whole.len() <= LARGE;
+        is_small || self.tables.as_ref().is_some_and(|tables| tables.is_ready(&self.whole, patch))
     }
 
     /// Puts back what [`Text::take_document`] has taken out, without what was changed since.

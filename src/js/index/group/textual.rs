@@ -11,7 +11,7 @@ use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
 use super::{Group, Index};
-use crate::js::index::call::Call;
+use crate::js::index::call::{Call, Change};
 use crate::js::index::held::Next;
 use crate::js::index::patch::TextPatch;
 use crate::js::index::textual;
@@ -30,6 +30,16 @@ impl Group {
                     is_there || self.document.borrow().is_some()
                 }
             }
+    }
+
+    /// Whether a change can be made of the text at once, if it is one for a text.
+    pub(super) fn is_ready(&self, change: &Change) -> bool {
+        let Change::Patch(patch, _) = change else { return true };
+        if let Some(document) = &*self.document.borrow() {
+            return document.is_ready(&patch.operations);
+        }
+        let held = self.held.borrow();
+        held.as_ref().and_then(|held| held.text()).is_none_or(|text| text.is_ready(&patch.operations))
     }
 
     /// Applies a patch to the text, wholly or not at all. `None`: there is no text for it.

@@ -27,6 +27,9 @@ function formOf(patch) {
   if (unknown !== undefined) {
     throw native.wrongValue('patch', `has '${unknown}', which is none of its parts: ${FORMS}`, patch)
   }
+  // JSON would leave them out.
+  const lost = given.find((name) => ['function', 'symbol'].includes(typeof patch[name]))
+  if (lost) throw native.wrongType(`patch.${lost}`, 'of type Object', patch[lost])
   const alone = ['merge', 'delete'].find((name) => given.includes(name))
   const other = given.find((name) => name !== alone && !(alone === 'delete' && name === 'set'))
   if (alone && other) {
@@ -37,9 +40,11 @@ function formOf(patch) {
   const { set } = patch
   const names = isContainer(set) && !Array.isArray(set) ? Object.keys(set) : []
   const pointers = names.filter((name) => name.startsWith('/'))
-  if (pointers.length === 0) return 'keys'
+  // Nothing to be set is a list of pointers too, which fits any index.
   if (pointers.length === names.length) return 'operations'
+  if (pointers.length === 0) return 'keys'
   const key = names.find((name) => !name.startsWith('/'))
+  if (key === '') throw emptyName(set)
   throw native.wrongValue(
     'patch.set',
     `must have either pointers ('${pointers[0]}') or keys ('${key}'): write the key as '${pointerOf([key])}', or give { delete: [] } as well, with which all are keys`,
@@ -47,14 +52,32 @@ function formOf(patch) {
   )
 }
 
+/** By itself the empty name is a key, and as a pointer it would be the whole index. */
+function emptyName(set) {
+  return native.wrongValue(
+    'patch.set',
+    "must not have '' beside pointers: write the key as '/', or give { delete: [] } alone with it; for the whole index use [{ op: 'replace', path: '', value }]",
+    set,
+  )
+}
+
 function checkPointer(name, pointer) {
   if (typeof pointer !== 'string') throw native.wrongType(name, 'of type string', pointer)
-  if (keysOf(pointer) !== undefined) return pointer
-  throw native.wrongValue(
-    name,
-    "must be a JSON pointer: empty, or with a '/' before each key, in which '~1' is a '/' and '~0' a '~'",
-    pointer,
-  )
+  const keys = keysOf(pointer)
+  if (keys !== undefined && keys.length <= native.mostSteps) return pointer
+  throw native.wrongValue(name, native.pointerForm, pointer)
+}
+
+/** A member that is merged is a pointer as well: a patch that is merged is as deep as these are long. */
+function checkDepth(name, value) {
+  let level = [value]
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > native.mostSteps) {
+      throw native.wrongValue(name, `must not have objects more than ${native.mostSteps} deep`, value)
+    }
+    level = level.filter(isRecord).flatMap((record) => Object.values(record))
+  }
+  return value
 }
 
 function checkRecord(name, value) {
@@ -92,11 +115,10 @@ const parts = {
       pointer: checkPointer(`${name}[${at}]`, pointer),
     })),
   set: (name, given) =>
-    Object.entries(checkRecord(name, given)).map(([pointer, value]) => ({
-      kind: 'set',
-      pointer: checkPointer(name, pointer),
-      value,
-    })),
+    Object.entries(checkRecord(name, given)).map(([pointer, value]) => {
+      if (pointer === '') throw emptyName(given)
+      return { kind: 'set', pointer: checkPointer(name, pointer), value }
+    }),
   upsert: (name, given) =>
     Array.isArray(given) ? given.map((one, at) => upsertOf(`${name}[${at}]`, one)) : [upsertOf(name, given)],
   increment: (name, given) =>
@@ -137,7 +159,8 @@ function stepsOf(form, patch) {
     return checkList('patch', patch).map((step, at) => stepOf(`patch[${at}]`, step))
   }
   checkRecord('patch', patch)
-  if (form === 'merge') return [{ name: 'patch.merge', kind: 'merge', value: patch.merge }]
+  if (form === 'merge')
+    return [{ name: 'patch.merge', kind: 'merge', value: checkDepth('patch.merge', patch.merge) }]
   const all = []
   for (const part of Object.keys(parts)) {
     if (!own(patch, part)) continue

@@ -16,6 +16,7 @@ mod node;
 mod operation;
 mod patch;
 mod pointer;
+mod ready;
 mod records;
 mod scan;
 mod string;
@@ -32,6 +33,7 @@ pub use fault::Fault;
 pub use find::{Found, Keys, find, keys};
 pub use operation::Operation;
 pub use pointer::{Invalid, Pointer};
+pub use ready::LARGE;
 pub use scan::{Child, Children};
 pub use string::literal;
 pub use tables::Tables;
@@ -132,35 +134,10 @@ impl Document {
 
     /// Takes apart what `operation` needs: see [`Document::expand`].
     pub fn prepare(&mut self, operation: &Operation, numbers: Numbers) {
-        match operation {
-            Operation::Upsert { at, key, .. } => self.expand_records(at, key, numbers),
-            Operation::Append { at, .. } => self.expand(&at.join("-")),
-            Operation::Move { from, at } | Operation::Copy { from, at } => {
-                self.expand(from);
-                self.expand(at);
-            }
-            Operation::Merge { patch } => {
-                let mut inner = vec![(Pointer::default(), 0)];
-                while let Some((at, start)) = inner.pop() {
-                    let bytes = patch.as_bytes();
-                    for child in Children::new(bytes, scan::skip_white(bytes, start)) {
-                        let name = string::plain(child.name(bytes));
-                        if let Ok(name) = std::str::from_utf8(&name) {
-                            self.expand(&at.join(name));
-                            if bytes[child.value.start] == b'{' {
-                                inner.push((at.join(name), child.value.start));
-                            }
-                        }
-                    }
-                }
-            }
-            Operation::Set { at, .. }
-            | Operation::Add { at, .. }
-            | Operation::Replace { at, .. }
-            | Operation::Remove { at }
-            | Operation::Increment { at, .. }
-            | Operation::Test { at, .. } => self.expand(at),
+        if let Operation::Upsert { at, key, .. } = operation {
+            return self.expand_records(at, key, numbers);
         }
+        operation.ways().iter().for_each(|way| self.expand(way));
     }
 
     /// The container that is an entry's value, taken apart; `Err`: it is none.

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use crate::index::document::pointer::Pointer;
+use crate::index::document::scan::{Children, skip_white};
+use crate::index::document::string::plain;
 
 /// One step of a patch. Values are JSON texts, however they are laid out.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,4 +69,37 @@ impl Operation {
             Self::Merge { .. } => &ROOT,
         }
     }
+
+    /// The pointers that it follows. Of an upsert also its records are looked at.
+    pub(super) fn ways(&self) -> Vec<Pointer> {
+        match self {
+            Self::Set { at, .. }
+            | Self::Add { at, .. }
+            | Self::Replace { at, .. }
+            | Self::Remove { at }
+            | Self::Increment { at, .. }
+            | Self::Test { at, .. } => vec![at.clone()],
+            Self::Upsert { at, .. } | Self::Append { at, .. } => vec![at.join("-")],
+            Self::Move { from, at } | Self::Copy { from, at } => vec![from.clone(), at.clone()],
+            Self::Merge { patch } => members(patch),
+        }
+    }
+}
+
+/// The pointers of what is merged, each before those inside of it.
+fn members(patch: &str) -> Vec<Pointer> {
+    let bytes = patch.as_bytes();
+    let (mut ways, mut inner) = (Vec::new(), vec![(Pointer::default(), skip_white(bytes, 0))]);
+    while let Some((at, start)) = inner.pop() {
+        for child in Children::new(bytes, start) {
+            if let Ok(name) = std::str::from_utf8(&plain(child.name(bytes))) {
+                let way = at.join(name);
+                if bytes[child.value.start] == b'{' {
+                    inner.push((way.clone(), child.value.start));
+                }
+                ways.push(way);
+            }
+        }
+    }
+    ways
 }

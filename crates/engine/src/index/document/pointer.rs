@@ -17,6 +17,10 @@ pub struct Invalid {
 }
 
 impl Pointer {
+    /// How many steps one that is parsed may have. Each step goes over all that the container has which it leads into, so the time is their
+    /// number times the size of the text.
+    pub const MOST_STEPS: usize = 1000;
+
     /// To all of a text.
     pub const fn root() -> Self {
         Self { tokens: Vec::new() }
@@ -25,13 +29,17 @@ impl Pointer {
     /// Of its text: `""` is the root, `/a/0` the first item of the member `a`. In names, `~1` is `/` and `~0` is `~`.
     ///
     /// # Errors
-    /// [`Invalid`], if it is not empty and does not begin with `/`, or a `~` has no `0` or `1` behind it.
+    /// [`Invalid`], if it is not empty and does not begin with `/`, or a `~` has no `0` or `1` behind it, or it has more steps than
+    /// [`Pointer::MOST_STEPS`].
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let invalid = |reason| Invalid { text: text.to_owned(), reason };
         if text.is_empty() {
             return Ok(Self::default());
         }
         let rest = text.strip_prefix('/').ok_or_else(|| invalid("it does not begin with \"/\""))?;
+        if rest.split('/').nth(Self::MOST_STEPS).is_some() {
+            return Err(invalid("it has more than 1000 steps"));
+        }
         let tokens = rest.split('/').map(unescape).collect::<Option<_>>();
         tokens.map(|tokens| Self { tokens }).ok_or_else(|| invalid("a \"~\" is written \"~0\" in it"))
     }
@@ -131,6 +139,14 @@ mod tests {
             let message = Pointer::parse(text).unwrap_err().to_string();
             assert!(message.starts_with(&format!("{text:?} is no JSON pointer: ")), "{message}");
         }
+    }
+
+    #[test]
+    fn a_pointer_has_a_thousand_steps_at_most() {
+        let most = "/a".repeat(Pointer::MOST_STEPS);
+        assert_eq!(Pointer::parse(&most).unwrap().len(), Pointer::MOST_STEPS);
+        let message = Pointer::parse(&(most + "/")).unwrap_err().to_string();
+        assert!(message.ends_with(&format!("it has more than {} steps", Pointer::MOST_STEPS)), "{message}");
     }
 
     #[test]
