@@ -236,7 +236,11 @@ describe('atomicIndexPatch of a file', () => {
     for (const [set, code, message] of [
       [new Date(), 'ERR_INVALID_ARG_TYPE', '"patch.set" property must be of type Object'],
       [new Entries(), 'ERR_INVALID_ARG_TYPE', '"patch.set" property must be of type Object'],
-      [new Map([[1, 2]]), 'ERR_INVALID_ARG_VALUE', '"patch" has a Map at ["set"], of which JSON keeps nothing'],
+      [
+        new Map([[1, 2]]),
+        'ERR_INVALID_ARG_VALUE',
+        '"patch" has a Map at ["set"], of which JSON keeps nothing',
+      ],
       [
         { a: [new Set([1])] },
         'ERR_INVALID_ARG_VALUE',
