@@ -178,8 +178,11 @@ fn compile(env: &Env) -> Result<'_, Unknown<'_>> {
 /// What the scripts call.
 fn natives(env: &Env) -> Result<'_, Unknown<'_>> {
     type Native = for<'env> fn(&'env Env, [Unknown<'env>; 3]) -> Result<'env, Unknown<'env>>;
-    let natives: &[(&'static CStr, Native)] =
-        &[(c"wrongType", wrong_type), (c"wrongValue", wrong_value), (c"copied", copied)];
+    let natives: &[(&'static CStr, Native)] = &[
+        (c"wrongType", args::make_wrong_type),
+        (c"wrongValue", args::make_wrong_value),
+        (c"copied", copied),
+    ];
     let object = raw::object(env)?;
     for (name, native) in natives {
         let function = promise::callback(env, &name.to_string_lossy(), *native)?;
@@ -189,22 +192,6 @@ fn natives(env: &Env) -> Result<'_, Unknown<'_>> {
     raw::define(env, &object, c"pointerForm", &raw::to_js(env, pointer::form())?)?;
     raw::define(env, &object, c"count", &error::counter(env, "ERR_ATOMIC_PATCH")?)?;
     Ok(object)
-}
-
-/// `(name, expected, given) → TypeError`
-fn wrong_type<'env>(
-    env: &'env Env,
-    [name, expected, given]: [Unknown<'env>; 3],
-) -> Result<'env, Unknown<'env>> {
-    Ok(args::wrong_type(env, &copy::text(env, &name)?, &copy::text(env, &expected)?, &given).0)
-}
-
-/// `(name, reason, given) → TypeError`
-fn wrong_value<'env>(
-    env: &'env Env,
-    [name, reason, given]: [Unknown<'env>; 3],
-) -> Result<'env, Unknown<'env>> {
-    Ok(args::wrong_value(env, &copy::text(env, &name)?, &copy::text(env, &reason)?, &given).0)
 }
 
 /// `(name, value) → () → value`: a new copy each time, of what the value is now.

@@ -25,8 +25,8 @@ type Open = Rc<RefCell<Option<Reader>>>;
 pub fn object(env: &Env) -> Result<'_, Unknown<'_>> {
     let object = raw::object(env)?;
     let natives: &[(&'static CStr, Native)] = &[
-        (c"wrongType", wrong_type),
-        (c"wrongValue", wrong_value),
+        (c"wrongType", args::make_wrong_type),
+        (c"wrongValue", args::make_wrong_value),
         (c"checkLost", check_lost),
         (c"open", open),
         (c"next", next),
@@ -38,22 +38,6 @@ pub fn object(env: &Env) -> Result<'_, Unknown<'_>> {
         raw::define(env, &object, name, &function)?;
     }
     Ok(object)
-}
-
-/// `(name, expected, given) → TypeError`
-fn wrong_type<'env>(
-    env: &'env Env,
-    [name, expected, given]: [Unknown<'env>; 3],
-) -> Result<'env, Unknown<'env>> {
-    Ok(args::wrong_type(env, &copy::text(env, &name)?, &copy::text(env, &expected)?, &given).0)
-}
-
-/// `(name, reason, given) → TypeError`
-fn wrong_value<'env>(
-    env: &'env Env,
-    [name, reason, given]: [Unknown<'env>; 3],
-) -> Result<'env, Unknown<'env>> {
-    Ok(args::wrong_value(env, &copy::text(env, &name)?, &copy::text(env, &reason)?, &given).0)
 }
 
 /// `(name, value, text)`

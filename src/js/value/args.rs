@@ -128,3 +128,19 @@ fn describe_or_throw<'env>(env: &'env Env, what: &Unknown<'_>) -> Result<'env, S
         }
     })
 }
+
+/// For scripts: `(name, expected, given) → TypeError`
+pub fn make_wrong_type<'env>(
+    env: &'env Env,
+    [name, expected, given]: [Unknown<'env>; 3],
+) -> Result<'env, Unknown<'env>> {
+    Ok(wrong_type(env, &copy::text(env, &name)?, &copy::text(env, &expected)?, &given).0)
+}
+
+/// For scripts: `(name, reason, given) → TypeError`
+pub fn make_wrong_value<'env>(
+    env: &'env Env,
+    [name, reason, given]: [Unknown<'env>; 3],
+) -> Result<'env, Unknown<'env>> {
+    Ok(wrong_value(env, &copy::text(env, &name)?, &copy::text(env, &reason)?, &given).0)
+}

@@ -16,6 +16,7 @@ use crate::js::index::held::Next;
 use crate::js::index::patch::TextPatch;
 use crate::js::index::textual;
 use crate::js::value::Result;
+use crate::js::value::thrown::internal;
 
 impl Group {
     /// Whether a patch can be applied to the text: it is JSON, keeps its layout, and has not been parsed.
@@ -69,9 +70,7 @@ impl Group {
 
     /// What the text says after its patches, for a function. The stored one is put back.
     pub(super) fn parse_patched<'env>(&self, env: &'env Env) -> Result<'env, Unknown<'env>> {
-        let Some(document) = self.document.take() else {
-            return Ok(crate::js::value::raw::undefined(env));
-        };
+        let document = self.document.take().ok_or_else(|| internal(env, "a text that is gone"))?;
         let (value, before) = textual::parse_next(env, document, self.options.numbers);
         if let Some(held) = &mut *self.held.borrow_mut() {
             held.put_back(before);
