@@ -52,10 +52,15 @@ impl Root {
     }
 
     pub(super) fn make_journal(folder: &Dir, mode: u32) -> Result<()> {
-        let temp = |name: &OsStr| folder.create_new(name, 0o600);
-        let (name, mut file) = names::with_temp_name(JOURNAL.as_ref(), temp).named("open")?;
+        let (name, mut file) = loop {
+            let temp = |name: &OsStr| folder.create_new(name, 0o600);
+            let (name, file) = names::with_temp_name(JOURNAL.as_ref(), temp).named("open")?;
+            // A sweeper may have found it before it was locked.
+            if sys::hold(&file) && folder.is_same(&name, &file).named("fstat")? {
+                break (name, file);
+            }
+        };
         let mut fill = || {
-            sys::hold(&file);
             drop(sys::set_mode(&file, mode, &|_, _| true));
             // Zeros that are written: no metadata changes with a record, whose flush is then one of data alone.
             let mut content = vec![0; LENGTH];
@@ -68,8 +73,8 @@ impl Root {
             // Without a step that refuses a taken name there may be two makers at once: the last journal counts, and
             // neither has a record yet.
             Ok(false) => folder.rename(&name, folder, JOURNAL.as_ref()).named("rename"),
-            // There is one by now. Whoever has made it may have swept this one before it was locked.
-            Err(error) if matches!(error.raw_os_error(), Some(sys::EEXIST | sys::ENOENT)) => Ok(()),
+            // There is one by now.
+            Err(error) if error.raw_os_error() == Some(sys::EEXIST) => Ok(()),
             Err(error) => Err(error).named("rename"),
         });
         // It may be the name of nothing by now.

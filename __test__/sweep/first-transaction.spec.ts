@@ -1,0 +1,35 @@
+// A sweeper beside the first transaction of a root: the journal has a temp name then, and no lock yet.
+
+import { join } from 'node:path'
+import { sweep } from '@pipeline/atomic'
+import { expect } from 'vitest'
+import { makeDir, names } from '../helpers/files'
+import { needs } from '../helpers/needs'
+import type { Remote } from '../helpers/processes'
+import { systemCalls } from '../helpers/system-calls'
+
+const publish = async ({ atomicTransaction }: Remote, root: string) => {
+  await atomicTransaction(root, (tx) => {
+    tx.write('post', 'text')
+  })
+}
+
+needs('strace that may attach')(
+  'a sweeper that takes a journal before it is locked does not fail the transaction',
+  async ({ dir }) => {
+    const root = makeDir(dir, 'root')
+    let isOver = false
+    const published = systemCalls(publish, [root], {
+      trace: ['flock'],
+      inject: ['flock:delay_enter=100000:when=1..2'],
+    }).finally(() => {
+      isOver = true
+    })
+    const removed: string[] = []
+    while (!isOver) removed.push(...(await sweep(root, { recursive: true })).removed.map(({ path }) => path))
+    await published
+    expect(removed.filter((path) => path.startsWith(join(root, '.atomic', '.journal.')))).not.toEqual([])
+    expect(names(root)).toEqual(['.atomic', 'post'])
+    expect(names(join(root, '.atomic')).filter((name) => name.endsWith('.tmp'))).toEqual([])
+  },
+)
