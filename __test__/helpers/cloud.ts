@@ -25,7 +25,8 @@ export const test = base.extend<{ project: Project }>({
     const addon = join(scope, 'atomic')
     mkdirSync(folder)
     cpSync(inject('addon'), addon, { recursive: true })
-    const options = { addon, cwd: folder }
+    // With one worker thread calls join a queue one after the other: one that may not wait shows that all before it are there.
+    const options = { addon, cwd: folder, env: { UV_THREADPOOL_SIZE: '1' } }
     const start: Project['start'] = (main, ...args) => inProcess(main as never, args as never, options)
     await use({
       folder,
