@@ -135,6 +135,7 @@ async function fromDebian(
     const quiet = { cwd: packages, stdio: ['ignore', 'ignore', 'pipe'] }
     execFileSync('apt-get', [...options, '-qq', 'update'], quiet)
     execFileSync('apt-get', [...options, '-qq', 'download', name, ...others], quiet)
+    mkdirSync(folder, { recursive: true })
     for (const one of readdirSync(packages)) execFileSync('dpkg', ['-x', one, folder], quiet)
   } catch (error) {
     throw new Complaint(
