@@ -37,8 +37,11 @@ pub fn write(
     let call = Call { path, data, options, mkdir, inside, rank };
     let (mut retry, mut moves) = (Retry::brief(), 0);
     loop {
+        let began = Instant::now();
         match call.attempt(moves > 0) {
-            Err(error) if error.is_transient() && !retry.is_over() => thread::sleep(retry.pause()),
+            Err(error) if error.is_transient() && !retry.is_over_after(began.elapsed()) => {
+                thread::sleep(retry.pause());
+            }
             Ok(Attempt::Moved) if moves >= MAX_MOVES => return Err(moved()),
             Ok(Attempt::Moved) => moves += 1,
             Ok(Attempt::Done(receipt)) => return Ok(receipt),
