@@ -35,9 +35,8 @@ const generators: Record<string, Generator> = {
   },
 }
 
-test.for(Object.entries(generators))(
-  '%s: a build goes live as a whole, and one that fails changes nothing',
-  async ([name, { command, output, page, broken }]) => {
+for (const [name, { command, output, page, broken }] of Object.entries(generators)) {
+  test(`${name}: a build goes live as a whole, and one that fails changes nothing`, async () => {
     const site = projectOfTest(name)
     cpSync(join(root, 'examples', name, 'atomic-output.ts'), join(site, 'atomic-output.ts'))
     await npmInstall(site, '@pipeline/atomic')
@@ -57,5 +56,5 @@ test.for(Object.entries(generators))(
     expect(served()).toContain('second')
     expect(readFileSync(inSite('previous/index.html'), 'utf8')).toContain('first')
     expect(readdirSync(site).filter((name) => name.includes('.atomic-'))).toEqual([])
-  },
-)
+  })
+}
