@@ -88,8 +88,16 @@ function typesOfScripts() {
 export async function admitUndefined(/** @type {string} */ types) {
   // Imported here, as the napi command line is.
   const { default: ts } = await import('typescript')
-  const admitting = new Set([ts.SyntaxKind.UndefinedKeyword, ts.SyntaxKind.UnknownKeyword, ts.SyntaxKind.AnyKeyword])
-  const bare = new Set([ts.SyntaxKind.FunctionType, ts.SyntaxKind.ConstructorType, ts.SyntaxKind.ConditionalType])
+  const admitting = new Set([
+    ts.SyntaxKind.UndefinedKeyword,
+    ts.SyntaxKind.UnknownKeyword,
+    ts.SyntaxKind.AnyKeyword,
+  ])
+  const bare = new Set([
+    ts.SyntaxKind.FunctionType,
+    ts.SyntaxKind.ConstructorType,
+    ts.SyntaxKind.ConditionalType,
+  ])
   /** What to put in, and where. @type {{ at: number, text: string }[]} */
   const edits = []
   const visit = (/** @type {import('typescript').Node} */ node) => {

@@ -113,7 +113,10 @@ impl Job for WriteJob {
                             tokio::time::sleep(PAUSE).await;
                             Stage::Called(path, again(), data)
                         }
-                        stage => stage,
+                        stage => {
+                            tokio::time::sleep(PAUSE).await;
+                            stage
+                        }
                     };
                     After::Run(Self { stage, how })
                 }));

@@ -131,8 +131,8 @@ mod tests {
             for round in 1..=200 {
                 fs::write(folder.path().join("staged"), round.to_string()).unwrap();
                 let rename = || dir.rename("staged".as_ref(), &dir, "target".as_ref());
-                // A job would come back.
-                let renamed = (0..20).map(|_| rename()).find(Result::is_ok).unwrap_or_else(rename);
+                // A job would come back, for ten seconds.
+                let renamed = (0..200).map(|_| rename()).find(Result::is_ok).unwrap_or_else(rename);
                 if renamed.is_err() {
                     over.store(true, Ordering::Relaxed);
                 }
