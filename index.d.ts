@@ -110,43 +110,43 @@ export interface AtomicError extends NodeJS.ErrnoException {
    * `fallback: 'in-place'`: the file was being overwritten, and may hold a part of the new content.
    * Without it the old content is unchanged.
    */
-  committed?: true
+  committed?: true | undefined
   /** The second path of a system call that takes two. */
-  dest?: string
+  dest?: string | undefined
   /** {@link atomicWriteAll}: the position of the entry that failed, from 0. */
-  entry?: number
+  entry?: number | undefined
   /** {@link atomicWriteAll}, with `committed`: how many entries have their names, counted from the first. */
-  replaced?: number
+  replaced?: number | undefined
   /** `ERR_ATOMIC_DUPLICATE`: the position of the first entry that names the same file, from 0. */
-  duplicateOf?: number
+  duplicateOf?: number | undefined
   /** `ERR_ATOMIC_VERIFY`, `ERR_ATOMIC_CORRUPT_INDEX`, `ERR_ATOMIC_LOSSY_INDEX`: where in the file, in bytes from 0. */
-  offset?: number
+  offset?: number | undefined
   /** `ERR_ATOMIC_CORRUPT_INDEX`, `ERR_ATOMIC_LOSSY_INDEX`: the line, from 1. */
-  line?: number
+  line?: number | undefined
   /** `ERR_ATOMIC_CORRUPT_INDEX`, `ERR_ATOMIC_LOSSY_INDEX`: the position in the line, in bytes from 1. */
-  column?: number
+  column?: number | undefined
   /** `ERR_ATOMIC_LOSSY_INDEX`: the number, as it is in the file. */
-  literal?: string
+  literal?: string | undefined
   /** `ERR_ATOMIC_LOCK_TIMEOUT`: the path of the lock file. */
-  lock?: string
+  lock?: string | undefined
   /**
    * `ERR_ATOMIC_LOCK_TIMEOUT`: the process that has the lock, this one or another.
    */
-  holder?: LockHolder
+  holder?: LockHolder | undefined
   /** `ERR_STRING_TOO_LONG`: the size of the file in bytes, where it is the file that is too long. */
-  size?: number
+  size?: number | undefined
   /** `ERR_ATOMIC_SCHEMA`: what the schema has found, and where. */
-  issues?: readonly SchemaIssue[]
+  issues?: readonly SchemaIssue[] | undefined
   /** `ERR_ATOMIC_PATCH`: the pointer that the error is about. */
-  pointer?: string
+  pointer?: string | undefined
   /** `ERR_ATOMIC_PATCH`: the part of it that leads somewhere. */
-  reached?: string
+  reached?: string | undefined
   /** {@link appendLines}: what the call had set aside before it failed. */
-  torn?: TornLine
+  torn?: TornLine | undefined
   /** Objects in stores: the HTTP status that the store answered with. */
-  status?: number
+  status?: number | undefined
   /** Objects in stores: by what the store knows the request. */
-  requestId?: string
+  requestId?: string | undefined
   /** The error that led to this one, or the reason of an aborted signal. */
   cause?: unknown
 }
@@ -171,19 +171,19 @@ export interface CloudOptions {
    *
    * @default the cloud's
    */
-  endpoint?: string
+  endpoint?: string | undefined
   /**
    * How long the whole call may take, in milliseconds. For {@link atomicIndexUpdate} of a file it is how long to wait for the index.
    *
    * @default 30_000
    */
-  timeout?: number
+  timeout?: number | undefined
   /**
    * How often to try, before the call rejects with `ERR_ATOMIC_CONTENDED`.
    *
    * @default as often as `timeout` allows
    */
-  maxAttempts?: number
+  maxAttempts?: number | undefined
 }
 
 /** What {@link list} gives for each object. */
@@ -205,15 +205,15 @@ export interface ReleaseEntry {
   /** Its content. */
   data: Data
   /** The encoding of a string. */
-  encoding?: BufferEncoding
+  encoding?: BufferEncoding | undefined
 }
 
 /** Options of {@link atomicPublish}. */
 export interface PublishOptions extends CloudOptions {
   /** How many older releases stay. */
-  keep?: number
+  keep?: number | undefined
   /** Aborts the call, until the new release is the newest. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /** What {@link atomicPublish} did. The package for stores tells more. */
@@ -272,9 +272,9 @@ export interface IndexCodec {
    *
    * @default false
    */
-  readonly isPlain?: boolean
+  readonly isPlain?: boolean | undefined
   /** The end of the names of such files, such as `'.yaml'`: for programs that choose a codec by a name. This package does not look at it. */
-  readonly extension?: string
+  readonly extension?: string | undefined
 }
 
 /**
@@ -356,15 +356,15 @@ export interface IndexRecovery<T = any> {
   /** The index as it is now, parsed. With `'none'` and `migrate`: what that makes of it; the file stays as it is. */
   value: T
   /** With `'restored'`: the path of the backup that was put back: the path of the call, with `.backup` and a number. It stays where it is. */
-  source?: string
+  source?: string | undefined
   /**
    * Where the broken bytes are now: the path of the call, with `.corrupt-20261128T205912Z`, which is the time in UTC. A name of more than 222
    * bytes is cut for that. If the path is a link into another directory, they are beside the file that it leads to, and this is an
    * absolute path. `undefined` if the file was missing.
    */
-  setAside?: string
+  setAside?: string | undefined
   /** What was wrong with the index; `undefined` if the file was missing. */
-  corrupt?: AtomicError
+  corrupt?: AtomicError | undefined
 }
 
 /** Options of {@link restoreIndex}. */
@@ -382,9 +382,9 @@ export interface IndexRestoration {
   /** The path of the backup that was put back, where it was: as it was given, or the path of the call, with `.backup` and a number. */
   source: string
   /** Where the version is now that was there, the newest backup: the path of the call, with `.backup`. */
-  backup?: string
+  backup?: string | undefined
   /** Where the index is now that was there and was broken: as {@link IndexRecovery.setAside}. */
-  setAside?: string
+  setAside?: string | undefined
 }
 
 /** What is given for one path: a lock. For an array of paths: an array of locks, in their order. */
@@ -422,19 +422,19 @@ export type IndexPatch = PointerPatch | KeyPatch | MergePatch | readonly JsonPat
  */
 export interface PointerPatch {
   /** The pointers of what is to be removed. It must be there. Positions in an array are those after the removals before. */
-  remove?: readonly string[]
+  remove?: readonly string[] | undefined
   /** The pointers of what is to be set, with the values. The last key need not be there, all before it must be. */
-  set?: Record<string, unknown>
+  set?: Record<string, unknown> | undefined
   /** Records to put into a list of records, and records to remove from it. */
-  upsert?: RecordsPatch | readonly RecordsPatch[]
+  upsert?: RecordsPatch | readonly RecordsPatch[] | undefined
   /**
    * The pointers of numbers, with what to add to them. A member that is not there counts as 0. A sum of whole numbers that would lose digits
    * (beyond 2^53) is refused, unless `numbers` says otherwise. Any other sum is that of JavaScript's numbers, which may be rounded; one that is
    * not finite is refused.
    */
-  increment?: Record<string, number>
+  increment?: Record<string, number> | undefined
   /** The pointers of arrays, with the values to add behind their last ones. A member that is not there counts as `[]`. */
-  append?: Record<string, readonly unknown[]>
+  append?: Record<string, readonly unknown[]> | undefined
   delete?: undefined
   merge?: undefined
 }
@@ -446,9 +446,9 @@ export interface RecordsPatch {
   /** The name of the member of each record that tells it from the others: a string or a number. In an object it is also the name of the record. */
   key: string
   /** The records to put there. One takes the place of the record that has its key, as a whole; a new one comes behind the last. */
-  records?: readonly object[]
+  records?: readonly object[] | undefined
   /** The keys of the records to remove, before any is put there. They need not be there. */
-  remove?: readonly (string | number)[]
+  remove?: readonly (string | number)[] | undefined
 }
 
 /**
@@ -458,9 +458,9 @@ export interface RecordsPatch {
  */
 export interface KeyPatch {
   /** The keys to set. */
-  set?: Record<string, unknown>
+  set?: Record<string, unknown> | undefined
   /** The keys to delete. One that is set as well is there afterwards. */
-  delete?: readonly string[]
+  delete?: readonly string[] | undefined
   remove?: undefined
   upsert?: undefined
   increment?: undefined
@@ -499,7 +499,7 @@ export interface PatchOptions extends Omit<UpdateOptions, 'fnTimeout'> {
    *
    * @default 'applied'
    */
-  wait?: 'accepted' | 'applied'
+  wait?: 'accepted' | 'applied' | undefined
 }
 
 /** What {@link atomicIndexPatch} did. The other fields are those of the update, where the change is part of one already. */
@@ -553,29 +553,29 @@ export interface TransactionOptions {
    *
    * @default true
    */
-  flush?: boolean
+  flush?: boolean | undefined
   /**
    * Read the files back before the commit, as {@link WriteOptions.verify}.
    *
    * @default true
    */
-  verify?: boolean | 'device'
+  verify?: boolean | 'device' | undefined
   /**
    * How long to wait for the files and the indexes, in milliseconds, before the call rejects with
    * `ERR_ATOMIC_LOCK_TIMEOUT`. 0 tries once; `Infinity` waits without a limit.
    *
    * @default 30_000
    */
-  timeout?: number
+  timeout?: number | undefined
   /**
    * How often `build` runs again because others have changed what `tx.read` had read, before the call rejects with
    * `ERR_ATOMIC_CONFLICT`.
    *
    * @default 3
    */
-  retries?: number
+  retries?: number | undefined
   /** Aborts the call until the commit begins: it rejects with an `AbortError`, and nothing has changed. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /** How a transaction writes a file. */
@@ -638,7 +638,7 @@ export interface Transaction {
     options?: TransactionUpdateOptions<T>,
   ): Updated<T>
   /** Removes a file. With `missing: 'ignore'` it need not be there; the default is `'error'` (`ENOENT`). */
-  remove(path: PathLike, options?: { missing?: 'error' | 'ignore' }): void
+  remove(path: PathLike, options?: { missing?: 'error' | 'ignore' | undefined }): void
   /** Renames a file, over another one if there is one. It keeps its owner, mode and attributes. */
   rename(from: PathLike, to: PathLike): void
   /** Makes a directory, and those above it. It is made before the commit, and stays if that fails. */
@@ -648,7 +648,7 @@ export interface Transaction {
    * change what was read before the commit, `build` runs again.
    */
   read(path: PathLike, options: BufferEncoding | { encoding: BufferEncoding }): Promise<string | null>
-  read(path: PathLike, options?: { encoding?: null } | null): Promise<Buffer | null>
+  read(path: PathLike, options?: { encoding?: null | undefined } | null): Promise<Buffer | null>
   /** As `read`, parsed; without a file `initial`. To change an index, prefer `update`, which waits for its turn. */
   readIndex<T extends object = any>(
     path: PathLike,
@@ -665,7 +665,7 @@ export type TransactionOperation =
   | ({ write: PathLike; data: Data | (() => Data | PromiseLike<Data>) } & TransactionWriteOptions)
   | ({ update: PathLike; fn: (index: any) => object | PromiseLike<object> } & TransactionUpdateOptions)
   | ({ patch: PathLike; change: IndexPatch } & TransactionUpdateOptions)
-  | { remove: PathLike; missing?: 'error' | 'ignore' }
+  | { remove: PathLike; missing?: 'error' | 'ignore' | undefined }
   | { rename: PathLike; to: PathLike }
   | { mkdir: PathLike }
 
@@ -711,15 +711,15 @@ export interface SnapshotOptions {
    *
    * @default 'utf8'
    */
-  encoding?: BufferEncoding | null
+  encoding?: BufferEncoding | null | undefined
   /**
    * How long to try, in milliseconds.
    *
    * @default 30_000
    */
-  timeout?: number
+  timeout?: number | undefined
   /** Aborts the call. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /** As {@link snapshotRead} with an encoding, but resolves with buffers. */
@@ -736,15 +736,15 @@ export interface RecoverOptions {
    *
    * @default false
    */
-  giveUp?: boolean
+  giveUp?: boolean | undefined
   /**
    * How long to wait for a transaction that is at work, in milliseconds.
    *
    * @default 30_000
    */
-  timeout?: number
+  timeout?: number | undefined
   /** Aborts the call. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /** What {@link recover} found and did. */
@@ -814,9 +814,9 @@ export interface TraceMessage {
   /** The path as the caller has given it, or the array of paths of a lock; the root of a transaction, or where a directory is copied to. A batch has none. */
   path: PathLike | readonly PathLike[] | undefined
   /** From the call until its promise was settled, in milliseconds. It is there from `error` and `asyncStart` on, or from `end`. */
-  milliseconds?: number
+  milliseconds?: number | undefined
   /** What of that time went into which step. It is there from `error` and `asyncStart` on. */
-  steps?: TraceSteps
+  steps?: TraceSteps | undefined
   /** What the promise was fulfilled with. */
   result?: unknown
   /** What it was rejected with. */
@@ -830,21 +830,21 @@ export interface TraceMessage {
  */
 export interface TraceSteps {
   /** Following the path, and opening the directory. */
-  resolve?: number
+  resolve?: number | undefined
   /** Waiting for earlier calls of this process for the same file. */
-  queue?: number
+  queue?: number | undefined
   /** Waiting for the lock that other processes may hold. */
-  lock?: number
+  lock?: number | undefined
   /** Making the new file or directory: content, owner, mode, attributes. */
-  stage?: number
+  stage?: number | undefined
   /** Flushing it. */
-  fsync?: number
+  fsync?: number | undefined
   /** Reading it back. */
-  verify?: number
+  verify?: number | undefined
   /** Giving it its name. */
-  rename?: number
+  rename?: number | undefined
   /** Flushing its directory, or waiting for a flush that is shared. */
-  directoryFsync?: number
+  directoryFsync?: number | undefined
 }
 
 /**
@@ -883,7 +883,7 @@ export interface Leftover {
    */
   path: string
   /** The bytes of the path, only if they are no UTF-8: what functions of `node:fs` find it by. It is absolute if those of the directory are none. */
-  rawPath?: Buffer
+  rawPath?: Buffer | undefined
   kind: LeftoverKind
   /** In bytes. Of a tree: those of its files. */
   size: number
@@ -895,9 +895,9 @@ export interface Leftover {
 export interface KeptLeftover extends Leftover {
   reason: KeptReason
   /** Of a lock: the process that has it, or had it last. */
-  holder?: LockHolder
+  holder?: LockHolder | undefined
   /** With the reason `'failed'`: what went wrong. */
-  error?: AtomicError
+  error?: AtomicError | undefined
 }
 
 /** What {@link sweep} did. */
@@ -921,7 +921,7 @@ export interface IndexLockState {
   /** The path of the lock file. */
   lock: string
   /** What the lock file says, if there is one: the process that has the lock or, with `held: false`, that was killed with it. */
-  holder?: LockHolder
+  holder?: LockHolder | undefined
 }
 
 /** What {@link inspectDirectory} finds out by trying, and answers with yes or no. `null`: it could not be tried, and `means` says why. */
@@ -1181,7 +1181,7 @@ export declare function acquireIndexLock<const P extends PathLike | readonly Pat
  * part of a line that they are still writing counts as torn. A reader may meet a line that is being written: {@link readLines} skips
  * it. The file must be readable too, and its directory writable.
  */
-export declare function appendLines(path: PathLike, lines: string | Iterable<string>, options?: (AppendLinesOptions & { json?: false }) | null): Promise<AppendResult>
+export declare function appendLines(path: PathLike, lines: string | Iterable<string>, options?: (AppendLinesOptions & { json?: false | undefined }) | null): Promise<AppendResult>
 
 /** Options of {@link appendLines}. They are read once, when the function is called. */
 export interface AppendLinesOptions extends Pick<WriteOptions, 'mode' | 'flush' | 'verify' | 'mkdir' | 'signal'> {
@@ -1192,7 +1192,7 @@ export interface AppendLinesOptions extends Pick<WriteOptions, 'mode' | 'flush' 
    *
    * @default false
    */
-  json?: boolean
+  json?: boolean | undefined
   /**
    * Begin a new file for lines that come when this one has `size` bytes or more: it becomes `NAME.1`, the one before it
    * `NAME.2`, and so on; `keep` old files stay, and the oldest beyond that is removed. A crash at any point loses no line of
@@ -1201,21 +1201,21 @@ export interface AppendLinesOptions extends Pick<WriteOptions, 'mode' | 'flush' 
    *
    * @default undefined: never
    */
-  rotate?: { size: number; keep: number }
+  rotate?: { size: number; keep: number } | undefined
   /**
    * How long to wait for the file, in milliseconds: for other processes that append, and for earlier calls of this one. Then
    * the call rejects with `ERR_ATOMIC_LOCK_TIMEOUT`.
    *
    * @default 30_000
    */
-  timeout?: number
+  timeout?: number | undefined
   /**
    * What to do on a network file system, as for {@link atomicIndexUpdate}: `'refuse'` rejects with `ERR_ATOMIC_NETWORK_FS`,
    * `'allow'` is for files that only this machine appends to.
    *
    * @default 'refuse'
    */
-  network?: 'refuse' | 'allow'
+  network?: 'refuse' | 'allow' | undefined
 }
 
 /** What {@link appendLines} did. */
@@ -1233,7 +1233,7 @@ export interface AppendResult {
   /** Whether a new file was begun for them (`rotate`). */
   rotated: boolean
   /** What was found at the end of the file and set aside. Each call that was appended together with this one tells it. */
-  torn?: TornLine
+  torn?: TornLine | undefined
   /** How long the call has waited until the file was its own, in milliseconds. */
   lockWaitMs: number
   /** The number of calls that were appended together, this one included. */
@@ -1560,21 +1560,21 @@ export interface BackupOptions {
    *
    * @default `${path}.backup`
    */
-  path?: PathLike
+  path?: PathLike | undefined
   /**
    * How many backups to keep, from 1 to 1000. When a version is kept, each older backup moves on by one, and the last one goes. Nothing is
    * copied where the file system has links. Files of more generations, which an earlier call has kept, stay as they are.
    *
    * @default 1
    */
-  generations?: number
+  generations?: number | undefined
   /**
    * Keep a version only if it was written that much later than the newest backup: in milliseconds, or a number with a unit, `'30s'`,
    * `'15m'`, `'1h'`, `'7d'`. What counts are the times of the files, so other programs that touch them change it.
    *
    * @default 0: keep each version
    */
-  every?: number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
+  every?: number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}` | undefined
 }
 
 /**
@@ -1623,7 +1623,7 @@ export interface CopyDirectoryOptions extends DirectoryOptions {
    *
    * @default true
    */
-  verify?: boolean
+  verify?: boolean | undefined
 }
 
 /** Options of {@link atomicDirectory}. They are read once, at the call. */
@@ -1634,34 +1634,34 @@ export interface DirectoryOptions {
    *
    * @default the mode of the replaced directory; for a new one 0o777 & ~umask
    */
-  mode?: number | string
+  mode?: number | string | undefined
   /**
    * Flush every file and every directory of the new tree to disk before the tree gets its name, and the parent
    * directory after that. Without it, a power cut can bring the old tree back or leave files of the new one empty.
    *
    * @default true
    */
-  flush?: boolean
+  flush?: boolean | undefined
   /**
    * Create missing parent directories, and flush each into its parent. They stay if the call fails. `false`
    * rejects with `ENOENT` instead.
    *
    * @default true
    */
-  mkdir?: boolean
+  mkdir?: boolean | undefined
   /**
    * Aborts the call: it rejects with an `AbortError` and the old tree is unchanged. An abort that comes after the
    * new tree got its name has no effect. An abort while `build` runs takes effect when `build` has settled: pass
    * the signal on to the work that it does.
    */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   /**
    * Keep the old tree: `true` as `${path}.previous`, a path under that path, which must be on the same file system
    * (`EXDEV` otherwise, before `build` is called). An older tree at that place is replaced.
    *
    * @default false
    */
-  keepPrevious?: boolean | PathLike
+  keepPrevious?: boolean | PathLike | undefined
   /**
    * What to do where the file system cannot swap two directories in one step (some network file systems, and
    * Windows). A directory of a container's image needs something else, see `ERR_ATOMIC_NO_EXCHANGE`. `'rename'` renames the old tree away and then the new one to its place; for an instant
@@ -1669,7 +1669,7 @@ export interface DirectoryOptions {
    *
    * @default undefined
    */
-  fallback?: 'rename'
+  fallback?: 'rename' | undefined
 }
 
 /** What the replacement of a directory did. The fields say what was really done, not what was asked for. */
@@ -1724,9 +1724,9 @@ export interface IndexLockOptions extends Pick<UpdateOptions, 'mkdir' | 'fallbac
    *
    * @default 30_000
    */
-  timeout?: number
+  timeout?: number | undefined
   /** Ends the waiting: the call rejects with an `AbortError`. It has no effect once the lock is held. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /** What {@link readIndex} has read. */
@@ -1737,13 +1737,13 @@ export interface IndexRead<T = any> {
    * Where the value comes from: from the file, from a backup, or from `initial`, because there is no file. Of an object in a store only
    * `'backup'` is said.
    */
-  source?: 'file' | 'backup' | 'initial'
+  source?: 'file' | 'backup' | 'initial' | undefined
   /** The version of an object in a store, to be given to `ifVersion`; `undefined` if there is no object, and for files. */
-  version?: string
+  version?: string | undefined
   /** The path of the backup that was read. */
-  backup?: string
+  backup?: string | undefined
   /** With `source: 'backup'`: why the index itself could not be used; `undefined` if it is missing. */
-  corrupt?: AtomicError
+  corrupt?: AtomicError | undefined
 }
 
 /**
@@ -1779,14 +1779,14 @@ export declare function inspectIndexLock(path: PathLike): Promise<IndexLockState
 /** Options of {@link inspectDirectory}. */
 export interface InspectOptions {
   /** Aborts the call. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /**
  * Lists the objects of a store whose names begin with `prefix` (`s3://bucket/blog/`), in the order of their names. For files it is refused
  * with `ERR_ATOMIC_UNSUPPORTED`: `readdir` of `node:fs` lists these. Errors reject the first step of the iteration.
  */
-export declare function list(prefix: PathLike, options?: (CloudOptions & { signal?: AbortSignal }) | null): AsyncIterable<ListedObject>
+export declare function list(prefix: PathLike, options?: (CloudOptions & { signal?: AbortSignal | undefined }) | null): AsyncIterable<ListedObject>
 
 /**
  * Reads and parses a JSON file, or an object in a store, as {@link atomicIndexUpdate} does it for its function. It takes no lock and waits
@@ -1837,7 +1837,7 @@ export interface ReadIndexOptions<T = any> extends Pick<UpdateOptions<T>, 'initi
    *
    * @default the call rejects, and a missing file counts as `initial`
    */
-  fallback?: 'backup'
+  fallback?: 'backup' | undefined
 }
 
 /**
@@ -1898,7 +1898,7 @@ export declare function readIndexSync<T = any>(path: PathLike, options?: ReadInd
  * object in a store, `ERR_INVALID_ARG_TYPE`. Any step rejects with what reading fails with, and with `ERR_STRING_TOO_LONG` for a
  * line that no string can hold.
  */
-export declare function readLines(path: PathLike, options?: (ReadLinesOptions & { json?: false }) | null): AsyncGenerator<string, void, undefined>
+export declare function readLines(path: PathLike, options?: (ReadLinesOptions & { json?: false | undefined }) | null): AsyncGenerator<string, void, undefined>
 
 /** Options of {@link readLines}. They are read once, when the function is called. */
 export interface ReadLinesOptions {
@@ -1907,16 +1907,16 @@ export interface ReadLinesOptions {
    *
    * @default false
    */
-  json?: boolean
+  json?: boolean | undefined
   /** Is told of each line that is skipped. What it throws rejects the step. Without it they are skipped silently. */
-  onTorn?: (torn: SkippedLine) => void
+  onTorn?: ((torn: SkippedLine) => void) | undefined
 }
 
 /**
  * Tells which release below `prefix` is the newest, and where its objects are. For files it is refused with
  * `ERR_ATOMIC_UNSUPPORTED`: a directory that {@link atomicDirectory} has replaced is read by its path.
  */
-export declare function readRelease(prefix: PathLike, options?: (CloudOptions & { signal?: AbortSignal }) | null): Promise<Release>
+export declare function readRelease(prefix: PathLike, options?: (CloudOptions & { signal?: AbortSignal | undefined }) | null): Promise<Release>
 
 /**
  * Completes or undoes what an interrupted transaction below `root` has left, and says what it found and did, file by file.
@@ -1969,7 +1969,7 @@ export interface RecoveryOptions<T = any> extends Pick<UpdateOptions<T>, 'initia
    *
    * @default `initial` is put in its place
    */
-  rebuild?: (corrupt: AtomicError | undefined) => T | PromiseLike<T>
+  rebuild?: ((corrupt: AtomicError | undefined) => T | PromiseLike<T>) | undefined
 }
 
 /**
@@ -1992,19 +1992,19 @@ export interface RemoveOptions extends CloudOptions {
    *
    * @default true
    */
-  flush?: boolean
+  flush?: boolean | undefined
   /**
    * Remove an object in a store only if it still has this version; otherwise the call rejects with `ERR_ATOMIC_CONFLICT`. Files
    * have no versions, and are refused with it (`ERR_INVALID_ARG_VALUE`).
    *
    * @default undefined
    */
-  ifVersion?: string
+  ifVersion?: string | undefined
   /**
    * Aborts the call: it rejects with an `AbortError`, and the file is there. An abort that comes after the file was removed has no
    * effect.
    */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /** What {@link remove} did. */
@@ -2150,21 +2150,21 @@ export interface SweepOptions {
    *
    * @default false
    */
-  recursive?: boolean
+  recursive?: boolean | undefined
   /**
    * Keep what was changed less than so many milliseconds ago; of a tree, the newest change in it counts. What a living process has stays in any case, however old it is.
    *
    * @default 0
    */
-  olderThan?: number
+  olderThan?: number | undefined
   /**
    * Remove nothing, and tell what would be removed.
    *
    * @default false
    */
-  dryRun?: boolean
+  dryRun?: boolean | undefined
   /** Aborts the call. What was removed by then is gone; when the call rejects, nothing more is removed. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /** A part of a line that {@link appendLines} has found at the end of the file and set aside. */
@@ -2192,14 +2192,14 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
    *
    * @default undefined
    */
-  initial?: T
+  initial?: T | undefined
   /**
    * The indent, as for `JSON.stringify`: a number of spaces (0: all on one line), or a string of white space. If the
    * file has another one, it is written even if `fn` changes nothing.
    *
    * @default the indent of the file; for a new file 2
    */
-  space?: number | string
+  space?: number | string | undefined
   /**
    * What becomes of numbers in the file that JavaScript would change, because a `number` has only about 16 digits:
    * `1161888007138312192` would become `1161888007138312200`, and `1e400` would become `null`.
@@ -2215,7 +2215,7 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
    *
    * @default 'strict'
    */
-  numbers?: 'strict' | 'lossy' | 'exact'
+  numbers?: 'strict' | 'lossy' | 'exact' | undefined
   /**
    * Keep the version before this one: `true` as `${path}.backup`, a path under that path. The old file gets that
    * name; it is copied only where the file system cannot do that. The backup is not touched when nothing is written.
@@ -2224,7 +2224,7 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
    *
    * @default false
    */
-  backup?: boolean | PathLike | BackupOptions
+  backup?: boolean | PathLike | BackupOptions | undefined
   /**
    * How long to wait for the index, in milliseconds: for earlier calls of this process and then for other
    * processes. Then the call rejects with `ERR_ATOMIC_LOCK_TIMEOUT`. 0 tries once; `Infinity` waits without a
@@ -2232,7 +2232,7 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
    *
    * @default 30_000
    */
-  timeout?: number
+  timeout?: number | undefined
   /**
    * How long a run of an async `fn` may take, in milliseconds. After that the function is given up: the signal in its second argument
    * is aborted, the call rejects with `ERR_ATOMIC_FN_TIMEOUT`, nothing of it is written, and the lock goes on to the next call.
@@ -2240,7 +2240,7 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
    *
    * @default `Infinity`
    */
-  fnTimeout?: number
+  fnTimeout?: number | undefined
   /**
    * What to do on a network file system: NFS, SMB, 9p, Ceph, Lustre, AFS, and FUSE mounts such as sshfs, rclone or
    * s3fs, known by the type of the mount. `'refuse'` rejects with `ERR_ATOMIC_NETWORK_FS`. `'allow'` updates the
@@ -2256,7 +2256,7 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
    *
    * @default 'refuse'
    */
-  network?: 'refuse' | 'allow'
+  network?: 'refuse' | 'allow' | undefined
   /**
    * What parses and prints the index, if that is no plain JSON: `parse(text)` gets what the file says, and `stringify(value, previous)` makes the
    * text that replaces it, from what `fn` returned. `previous` is the text that is replaced (`undefined` for a new file), for a codec that keeps
@@ -2275,7 +2275,7 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
    *
    * @default JSON
    */
-  codec?: IndexCodec
+  codec?: IndexCodec | undefined
   /**
    * What the index has to be like: any [Standard Schema](https://standardschema.dev), as zod, valibot and arktype make them.
    * What is read (`initial` too) is checked before `fn` gets it, and what `fn` returns before it is written; an index that does not pass
@@ -2287,7 +2287,7 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
    *
    * @default no check
    */
-  schema?: StandardSchema<T>
+  schema?: StandardSchema<T> | undefined
   /**
    * Makes an index that passes `schema` from one that does not, such as one that an older version of a program has
    * written. It is called before `fn`, with the lock held, and may be async. What it returns has to pass, and is written even if `fn` changes
@@ -2295,7 +2295,7 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
    *
    * @default an index that does not pass is refused
    */
-  migrate?: (index: any) => T | PromiseLike<T>
+  migrate?: ((index: any) => T | PromiseLike<T>) | undefined
   /**
    * What to do with an index that is broken: that is not JSON, does not pass `schema`, or that the disk cannot read (`EIO`).
    *
@@ -2309,7 +2309,7 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
    *
    * @default 'reject'
    */
-  onCorrupt?: 'reject' | 'recover' | ((corrupt: AtomicError) => T | PromiseLike<T>)
+  onCorrupt?: 'reject' | 'recover' | ((corrupt: AtomicError) => T | PromiseLike<T>) | undefined
 }
 
 /** What an update did. */
@@ -2360,7 +2360,7 @@ export declare function watchIndex<T = any>(path: PathLike, options?: WatchIndex
 /** Options of {@link watchIndex}. */
 export interface WatchIndexOptions<T = any> extends Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'codec' | 'schema' | 'migrate'> {
   /** Ends the iteration: the step that waits, or else the next one, rejects with an `AbortError`. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   /**
    * Gets what is wrong with the index, once for each version that has been broken for a second: it is not JSON, does not pass
    * `schema`, or cannot be read. The iteration goes on, with the next version that is good. What the function throws, or its promise
@@ -2368,7 +2368,7 @@ export interface WatchIndexOptions<T = any> extends Pick<UpdateOptions<T>, 'init
    *
    * @default the iteration ends with the error
    */
-  onError?: (error: AtomicError) => void | PromiseLike<void>
+  onError?: ((error: AtomicError) => void | PromiseLike<void>) | undefined
 }
 
 /**
@@ -2404,7 +2404,7 @@ export interface WriteAllOptions extends Omit<WriteOptions, 'fallback' | 'ifVers
    *
    * @default undefined
    */
-  onProgress?: (done: number, total?: number) => void
+  onProgress?: ((done: number, total?: number) => void) | undefined
 }
 
 /**
@@ -2420,7 +2420,7 @@ export interface WriteOptions extends CloudOptions {
    *
    * @default 'utf8'
    */
-  encoding?: BufferEncoding
+  encoding?: BufferEncoding | undefined
   /**
    * Permission bits, as a number or as a string of octal digits. They are set exactly: the umask does not apply.
    * On Windows only the write permission has a meaning, and on file systems whose modes are fixed (vfat, many FUSE
@@ -2428,7 +2428,7 @@ export interface WriteOptions extends CloudOptions {
    *
    * @default the mode of the replaced file; for a new file 0o666 & ~umask
    */
-  mode?: number | string
+  mode?: number | string | undefined
   /**
    * `'w'` replaces an existing file. `'wx'` rejects with `EEXIST` if the name exists, even as a dangling symbolic
    * link. If two processes try at once, exactly one succeeds. On a file system that has neither hard links nor a
@@ -2438,7 +2438,7 @@ export interface WriteOptions extends CloudOptions {
    *
    * @default 'w'
    */
-  flag?: 'w' | 'wx'
+  flag?: 'w' | 'wx' | undefined
   /**
    * Flush the file to disk (fsync) before it gets its final name, and its directory after that. Without it, a
    * power cut can bring the old file back, or leave the new name with incomplete content; readers still see only
@@ -2447,7 +2447,7 @@ export interface WriteOptions extends CloudOptions {
    *
    * @default true
    */
-  flush?: boolean
+  flush?: boolean | undefined
   /**
    * Read the file back and compare it with the data before it gets its final name; a difference rejects with
    * `ERR_ATOMIC_VERIFY`. `true` reads from the page cache of the operating system: that finds short writes and
@@ -2457,7 +2457,7 @@ export interface WriteOptions extends CloudOptions {
    *
    * @default true
    */
-  verify?: boolean | 'device'
+  verify?: boolean | 'device' | undefined
   /**
    * Do not write a file that already has this content: its inode, modification time and mode stay as they are, and
    * the result says `written: false`. With `flush` the file is still flushed, because the program that wrote it
@@ -2465,14 +2465,14 @@ export interface WriteOptions extends CloudOptions {
    *
    * @default false
    */
-  ifChanged?: boolean
+  ifChanged?: boolean | undefined
   /**
    * Create missing parent directories, and flush each into its parent. They stay if the write fails. `false`
    * rejects with `ENOENT` instead.
    *
    * @default true
    */
-  mkdir?: boolean
+  mkdir?: boolean | undefined
   /**
    * What to do with a file that exists and cannot be replaced, because it is a mount point (a single file that is
    * mounted into a container), or because it is in a directory in which this user may not make or rename files.
@@ -2483,7 +2483,7 @@ export interface WriteOptions extends CloudOptions {
    *
    * @default undefined
    */
-  fallback?: 'in-place'
+  fallback?: 'in-place' | undefined
   /**
    * How a new file gets its name. Programs that watch a folder for complete files often wait for one that is
    * renamed there (inotify's `IN_MOVED_TO`; rsync, browsers and downloaders finish their files so) and ignore one
@@ -2495,7 +2495,7 @@ export interface WriteOptions extends CloudOptions {
    *
    * @default 'link'
    */
-  publish?: 'link' | 'rename'
+  publish?: 'link' | 'rename' | undefined
   /**
    * Replace an object in a store only if it still has this version, which an earlier call has told; otherwise the call rejects with
    * `ERR_ATOMIC_CONFLICT`. Files have no versions, and are refused with it (`ERR_INVALID_ARG_VALUE`): change an index with
@@ -2503,19 +2503,19 @@ export interface WriteOptions extends CloudOptions {
    *
    * @default undefined
    */
-  ifVersion?: string
+  ifVersion?: string | undefined
   /**
    * Keep the version of an object in a store before this one: `true` as `${path}.backup`, a string under that URL. For files
    * {@link atomicIndexUpdate} has such an option, and others are refused with it (`ERR_INVALID_ARG_VALUE`).
    *
    * @default false
    */
-  backup?: boolean | string
+  backup?: boolean | string | undefined
   /**
    * Aborts the call: it rejects with an `AbortError` and the old file is unchanged. An abort that comes after the
    * new file got its name has no effect.
    */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /** What a write did. The fields say what was really done, not what was asked for. */
@@ -2545,11 +2545,11 @@ export interface WriteResult {
    */
   atomic: boolean
   /** Only for objects in stores: the version that is there now. */
-  version?: string
+  version?: string | undefined
   /** Only for objects in stores: how often it was tried. */
-  attempts?: number
+  attempts?: number | undefined
   /** Only for objects in stores: how often another version was there. */
-  conflicts?: number
+  conflicts?: number | undefined
   /** Only for objects in stores: whether an answer of the store was lost, and the commit was found to be done when it was looked at again. */
-  recovered?: boolean
+  recovered?: boolean | undefined
 }

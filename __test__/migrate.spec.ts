@@ -20,7 +20,16 @@ async function run(folder: string, code: string) {
   mkdirSync(folder)
   const file = join(folder, 'snippet.mjs')
   writeFileSync(file, code)
-  const { code: exit, stdout, output } = await runNode([file], { cwd: folder, quiet: true })
+  const {
+    code: exit,
+    stdout,
+    output,
+  } = await runNode([file], {
+    cwd: folder,
+    quiet: true,
+    // The presets of lowdb write nothing in tests.
+    env: { NODE_ENV: undefined },
+  })
   expect(exit, `${code}\n${output}`).toBe(0)
   const left = readdirSync(folder).filter((name) => name !== 'snippet.mjs')
   return [stdout, ...left.sort().map((name) => [name, readFileSync(join(folder, name), 'utf8').trimEnd()])]
@@ -46,7 +55,7 @@ test('each package is there, with its code before and after, which does the same
     expect(snippets, name).toHaveLength(2)
     const done = snippets.map((code, at) => run(join(dir, `${name} ${at}`), code))
     const [before, after] = await Promise.all(done)
-    expect(before?.length, name).toBeGreaterThan(0)
+    expect(before, `${name} does nothing`).not.toEqual([''])
     expect(after, name).toEqual(before)
   })
   await Promise.all(both)

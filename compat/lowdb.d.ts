@@ -43,3 +43,48 @@ export declare function atomicAdapter<T extends object>(
 
 /** `new JSONFileSync(filename)`. */
 export declare function atomicAdapterSync<T extends object>(filename: PathLike): JSONFileSync<T>
+
+/** What {@link Low} reads from and writes to. */
+export interface Adapter<T> {
+  read(): Promise<T | null> | T | null
+  write(data: T): Promise<void> | void
+}
+
+/** What {@link LowSync} reads from and writes to. */
+export interface SyncAdapter<T> {
+  read(): T | null
+  write(data: T): void
+}
+
+/** The class of that name in `lowdb`, for what {@link JSONFilePreset} gives: a project that uses no more of lowdb does without it. */
+export declare class Low<T = unknown> {
+  adapter: Adapter<T>
+  data: T
+  constructor(adapter: Adapter<T>, defaultData: T)
+  read(): Promise<void>
+  write(): Promise<void>
+  update(fn: (data: T) => unknown): Promise<void>
+}
+
+/** As {@link Low}, for {@link JSONFileSyncPreset}. */
+export declare class LowSync<T = unknown> {
+  adapter: SyncAdapter<T>
+  data: T
+  constructor(adapter: SyncAdapter<T>, defaultData: T)
+  read(): void
+  write(): void
+  update(fn: (data: T) => unknown): void
+}
+
+/**
+ * The preset of that name in `lowdb/node`: a {@link Low} over {@link JSONFile}, read already. As there, it is in memory where `NODE_ENV` is
+ * `test`, and reads and writes no file.
+ */
+export declare function JSONFilePreset<T extends object>(
+  filename: PathLike,
+  defaultData: T,
+  options?: AdapterOptions<T>,
+): Promise<Low<T>>
+
+/** As {@link JSONFilePreset}, a {@link LowSync} over {@link JSONFileSync}. */
+export declare function JSONFileSyncPreset<T extends object>(filename: PathLike, defaultData: T): LowSync<T>

@@ -64,6 +64,87 @@ class JSONFileSync {
   }
 }
 
+/** What the presets give instead of a file in tests. */
+class Memory {
+  #data = null
+
+  read() {
+    return this.#data
+  }
+
+  write(data) {
+    this.#data = data
+  }
+}
+
+class Low {
+  constructor(adapter, defaultData) {
+    checkGiven(adapter, defaultData)
+    this.adapter = adapter
+    this.data = defaultData
+  }
+
+  async read() {
+    const data = await this.adapter.read()
+    if (data) this.data = data
+  }
+
+  async write() {
+    if (this.data) await this.adapter.write(this.data)
+  }
+
+  async update(change) {
+    change(this.data)
+    await this.write()
+  }
+}
+
+class LowSync {
+  constructor(adapter, defaultData) {
+    checkGiven(adapter, defaultData)
+    this.adapter = adapter
+    this.data = defaultData
+  }
+
+  read() {
+    const data = this.adapter.read()
+    if (data) this.data = data
+  }
+
+  write() {
+    if (this.data) this.adapter.write(this.data)
+  }
+
+  update(change) {
+    change(this.data)
+    this.write()
+  }
+}
+
+function checkGiven(adapter, defaultData) {
+  if (!adapter) throw new Error('lowdb: missing adapter')
+  if (defaultData === undefined) throw new Error('lowdb: missing default data')
+}
+
+/** As in lowdb, so that tests which rely on it find and leave no file. */
+const isTest = () => process.env.NODE_ENV === 'test'
+
+async function JSONFilePreset(filename, defaultData, options) {
+  const db = new Low(isTest() ? new Memory() : new JSONFile(filename, options), defaultData)
+  await db.read()
+  return db
+}
+
+function JSONFileSyncPreset(filename, defaultData) {
+  const db = new LowSync(isTest() ? new Memory() : new JSONFileSync(filename), defaultData)
+  db.read()
+  return db
+}
+
+exports.Low = Low
+exports.LowSync = LowSync
+exports.JSONFilePreset = JSONFilePreset
+exports.JSONFileSyncPreset = JSONFileSyncPreset
 exports.JSONFile = JSONFile
 exports.JSONFileSync = JSONFileSync
 exports.atomicAdapter = (filename, options) => new JSONFile(filename, options)

@@ -16,7 +16,7 @@ export async function canGenerate() {
 
 /** Generates all of it into `folder`, and returns the names of what is there. */
 export async function generate(/** @type {string} */ folder) {
-  const types = `${typesOfScripts()}${await typesOfRust()}`
+  const types = await admitUndefined(`${typesOfScripts()}${await typesOfRust()}`)
   writeFileSync(join(folder, 'index.d.ts'), types)
   const values = types.matchAll(/^export declare (?:class|const|enum|function) (\w+)/gm)
   const { napi } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
@@ -79,6 +79,40 @@ function typesOfScripts() {
     'sync',
   ].map((name) => readFileSync(join(folder, `${name}.d.ts`), 'utf8'))
   return ['/// <reference types="node" />\n', ...parts].join('\n')
+}
+
+/**
+ * Declarations in which each optional property may be `undefined` as well. In a program with `exactOptionalPropertyTypes` a value that may
+ * be `undefined`, such as the version of a result, could not be handed on as an option otherwise. Types of Rust cannot say that.
+ */
+export async function admitUndefined(/** @type {string} */ types) {
+  // Imported here, as the napi command line is.
+  const { default: ts } = await import('typescript')
+  const admitting = new Set([
+    ts.SyntaxKind.UndefinedKeyword,
+    ts.SyntaxKind.UnknownKeyword,
+    ts.SyntaxKind.AnyKeyword,
+  ])
+  const bare = new Set([
+    ts.SyntaxKind.FunctionType,
+    ts.SyntaxKind.ConstructorType,
+    ts.SyntaxKind.ConditionalType,
+  ])
+  /** What to put in, and where. @type {{ at: number, text: string }[]} */
+  const edits = []
+  const visit = (/** @type {import('typescript').Node} */ node) => {
+    ts.forEachChild(node, visit)
+    if (!ts.isPropertySignature(node) || !node.questionToken || !node.type) return
+    const { type } = node
+    const parts = ts.isUnionTypeNode(type) ? type.types : [type]
+    if (parts.some(({ kind }) => admitting.has(kind))) return
+    edits.push({ at: type.getEnd(), text: bare.has(type.kind) ? ') | undefined' : ' | undefined' })
+    if (bare.has(type.kind)) edits.push({ at: type.getStart(), text: '(' })
+  }
+  visit(ts.createSourceFile('index.d.ts', types, ts.ScriptTarget.Latest, true))
+  // From the last to the first, so that positions stay.
+  edits.sort((one, other) => other.at - one.at)
+  return edits.reduce((all, { at, text }) => all.slice(0, at) + text + all.slice(at), types)
 }
 
 const cloudLoader = 'packages/cloud/addon.js'

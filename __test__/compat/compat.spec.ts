@@ -1,13 +1,14 @@
 // Doors from other packages: each behaves as the package does whose signature it has.
 
-import fs, { lstatSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import fs, { lstatSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { atomicIndexUpdate, atomicWrite } from '@pipeline/atomic'
-import { atomicAdapter, JSONFileSync } from '@pipeline/atomic/compat/lowdb'
+import * as door from '@pipeline/atomic/compat/lowdb'
 import lockfile, { check, lock, unlock } from '@pipeline/atomic/compat/proper-lockfile'
 import { Writer } from '@pipeline/atomic/compat/steno'
 import writeFile from '@pipeline/atomic/compat/write-file-atomic'
 import { Low, LowSync } from 'lowdb'
+import * as presets from 'lowdb/node'
 import theirs from 'proper-lockfile'
 import { describe, expect, onTestFinished, vi } from 'vitest'
 import theirWriteFile from 'write-file-atomic'
@@ -150,7 +151,64 @@ describe('steno', () => {
   })
 })
 
+const { atomicAdapter, JSONFileSync } = door
+
+function messageOf(call: () => unknown): string {
+  try {
+    call()
+    return ''
+  } catch (error) {
+    return (error as Error).message
+  }
+}
+
 describe('lowdb', () => {
+  /** What a program that uses presets finds and leaves. */
+  async function usePresets(
+    { JSONFilePreset, JSONFileSyncPreset }: Pick<typeof door, 'JSONFilePreset' | 'JSONFileSyncPreset'>,
+    dir: string,
+  ) {
+    mkdirSync(dir)
+    const file = join(dir, 'db.json')
+    const db = await JSONFilePreset<{ posts: string[] }>(file, { posts: [] })
+    const begun = names(dir)
+    await db.update(({ posts }) => posts.push('a'))
+    db.data.posts.push('b')
+    await db.write()
+    const sync = JSONFileSyncPreset<{ posts: string[] }>(file, { posts: ['default'] })
+    const found = [...sync.data.posts]
+    sync.update(({ posts }) => posts.push('c'))
+    await db.read()
+    return [begun, found, db.data, names(dir), names(dir).map((name) => readJson(join(dir, name)))]
+  }
+
+  test('the presets do as those of lowdb, in tests in memory', async ({ dir }) => {
+    const inTests = await usePresets(presets, join(dir, 'theirs in tests'))
+    expect(await usePresets(door, join(dir, 'in tests'))).toEqual(inTests)
+    expect(inTests[3]).toEqual([])
+    vi.stubEnv('NODE_ENV', 'production')
+    onTestFinished(() => {
+      vi.unstubAllEnvs()
+    })
+    const theirs = await usePresets(presets, join(dir, 'theirs'))
+    expect(await usePresets(door, join(dir, 'ours'))).toEqual(theirs)
+    expect(theirs[1]).toEqual(['a', 'b'])
+    const file = join(dir, 'kept.json')
+    const kept = await door.JSONFilePreset<{ n: number }>(file, { n: 0 }, { backup: true })
+    for (const _ of '12') await kept.update((data) => data.n++)
+    expect(readJson(`${file}.backup`)).toEqual({ n: 1 })
+  })
+
+  test('Low and LowSync refuse what those of lowdb refuse', ({ dir }) => {
+    const adapter = atomicAdapter<object>(join(dir, 'a'))
+    for (const given of [[], [undefined, {}], [adapter], [adapter, undefined]]) {
+      const make = (Class: new (...given: never[]) => object) => () => Reflect.construct(Class, given)
+      const reasons = [Low, LowSync, door.Low, door.LowSync].map((Class) => messageOf(make(Class)))
+      expect(reasons[0]).toContain('lowdb: missing')
+      expect(new Set(reasons).size).toBe(1)
+    }
+  })
+
   test('Low reads, updates and writes', async ({ dir }) => {
     const file = join(dir, 'db.json')
     const db = new Low(atomicAdapter<{ posts: string[] }>(file, { backup: true }), { posts: [] })

@@ -3,34 +3,34 @@
 /** Where a store is and how long a call may take. */
 export interface CloudOptions {
   /** The address of a server, instead of the cloud's own: `https://host:port`. `http:` for this machine only. */
-  endpoint?: string | URL
+  endpoint?: string | URL | undefined
   /**
    * How long the call may take, in milliseconds.
    *
    * @default 30_000
    */
-  timeout?: number
+  timeout?: number | undefined
   /**
    * How many requests may fail before the call does.
    *
    * @default no limit but `timeout`
    */
-  maxAttempts?: number
+  maxAttempts?: number | undefined
   /** Aborts the call. While a write is on its way that leaves its outcome unknown. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 export interface CloudWriteOptions extends CloudOptions {
   /** Write only in the place of this version: the `version` of a result. */
-  ifVersion?: string
+  ifVersion?: string | undefined
   /** `'wx'`: only if there is no object yet. */
-  flag?: 'w' | 'wx'
+  flag?: 'w' | 'wx' | undefined
   /** Leave an object alone that has these bytes already. */
-  ifChanged?: boolean
+  ifChanged?: boolean | undefined
   /** Copy the version before to `${path}.backup`, or to another object of the same bucket. */
-  backup?: boolean | string | URL
+  backup?: boolean | string | URL | undefined
   /** How a string is encoded. */
-  encoding?: BufferEncoding
+  encoding?: BufferEncoding | undefined
 }
 
 /** How a change came about. */
@@ -86,24 +86,24 @@ export function atomicWriteAll(
   entries:
     | Iterable<{ path: string | URL; data: CloudData } & CloudWriteOptions>
     | AsyncIterable<{ path: string | URL; data: CloudData } & CloudWriteOptions>,
-  options?: (CloudWriteOptions & { onProgress?: (done: number) => void }) | null,
+  options?: (CloudWriteOptions & { onProgress?: ((done: number) => void) | undefined }) | null,
 ): Promise<CloudWriteResult[]>
 
 export function readIndex<T = any>(
   url: string | URL,
-  options?: (CloudOptions & { initial?: T }) | null,
+  options?: (CloudOptions & { initial?: T | undefined }) | null,
 ): Promise<{ value: T | undefined; version: string | undefined }>
 
 export function remove(
   url: string | URL,
-  options?: (CloudOptions & { ifVersion?: string }) | null,
+  options?: (CloudOptions & { ifVersion?: string | undefined }) | null,
 ): Promise<{ removed: boolean; durable: true }>
 
 export function list(prefix: string | URL, options?: CloudOptions | null): AsyncGenerator<CloudObject, void>
 
 export function openIndex(
   url: string | URL,
-  options?: CloudOptions & { backup?: boolean | string | URL },
+  options?: CloudOptions & { backup?: boolean | string | URL | undefined },
 ): IndexCommit
 
 export interface CloudPublishOptions extends CloudOptions {
@@ -112,13 +112,13 @@ export interface CloudPublishOptions extends CloudOptions {
    *
    * @default 1
    */
-  keep?: number
+  keep?: number | undefined
   /**
    * How long the call may take, in milliseconds. Longer than half an hour it cannot.
    *
    * @default 300_000
    */
-  timeout?: number
+  timeout?: number | undefined
 }
 
 /**
@@ -162,7 +162,7 @@ export function readRelease(
  */
 export function atomicIndexPatch(
   url: string | URL,
-  patch: { set?: Record<string, unknown>; delete?: string[] },
+  patch: { set?: Record<string, unknown> | undefined; delete?: string[] | undefined },
   options?:
     | (CloudOptions & {
         /**
@@ -170,7 +170,7 @@ export function atomicIndexPatch(
          *
          * @default 'applied'
          */
-        wait?: 'accepted' | 'applied'
+        wait?: 'accepted' | 'applied' | undefined
       })
     | null,
-): Promise<{ accepted: true; applied: boolean; version?: string; durable: true }>
+): Promise<{ accepted: true; applied: boolean; version?: string | undefined; durable: true }>

@@ -4,7 +4,11 @@ import {
   atomicAdapter,
   atomicAdapterSync,
   JSONFile,
+  JSONFilePreset,
   JSONFileSync,
+  JSONFileSyncPreset,
+  Low,
+  LowSync,
 } from '@pipeline/atomic/compat/lowdb'
 import lockfile, { check, type LockOptions, lock, unlock } from '@pipeline/atomic/compat/proper-lockfile'
 import { Writer } from '@pipeline/atomic/compat/steno'
@@ -27,6 +31,14 @@ export async function doors() {
   const read: Data | null = await new JSONFile<Data>('db.json').read()
   const blocking: Data | null =
     new JSONFileSync<Data>('db.json').read() ?? atomicAdapterSync<Data>('a').read()
+  const db: Low<Data> = await JSONFilePreset<Data>('db.json', { posts: [] }, adapterOptions)
+  await db.update(({ posts }) => posts.push('a'))
+  const sync: LowSync<Data> = JSONFileSyncPreset<Data>('db.json', { posts: [] })
+  sync.update(({ posts }) => posts.push('a'))
+  const made: [Low<Data>, LowSync<Data>] = [
+    new Low<Data>(adapter, { posts: [] }),
+    new LowSync<Data>(new JSONFileSync<Data>('db.json'), { posts: [] }),
+  ]
   const locking: LockOptions = {
     retries: { retries: 5, maxTimeout: 100 },
     stale: 5000,
@@ -41,5 +53,5 @@ export async function doors() {
   void writeFile('a', 'b', { mode: true })
   // @ts-expect-error: it is not what the file holds
   await adapter.write({ posts: 1 })
-  return [done, nothing, options, written, read, blocking, isLocked]
+  return [done, nothing, options, written, read, blocking, made, isLocked]
 }

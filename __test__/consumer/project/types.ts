@@ -288,7 +288,12 @@ export async function objects(): Promise<unknown[]> {
   const release: Release = await readRelease('s3://bucket/site/', store)
   const listed: ListedObject[] = []
   for await (const object of list('s3://bucket/', store)) listed.push(object)
-  const facts: [string?, number?, number?, boolean?] = [version, attempts, conflicts, recovered]
+  const facts: [string | undefined, number | undefined, number | undefined, boolean | undefined] = [
+    version,
+    attempts,
+    conflicts,
+    recovered,
+  ]
   return [second, facts, removed, durable, applied, published.release, release.version, listed]
 }
 

@@ -142,7 +142,7 @@ pub fn run_briefly<J: Job>(job: J) -> Result<J::Output> {
 
 fn drive<J: Job>(mut job: J, mut retry: Retry) -> Result<J::Output> {
     loop {
-        job = match job.run() {
+        job = match retry.run(job) {
             Step::Done(outcome) => return outcome,
             Step::Wait(future) => {
                 let runtime = runtime::Builder::new_current_thread().enable_time().build();
@@ -153,7 +153,6 @@ fn drive<J: Job>(mut job: J, mut retry: Retry) -> Result<J::Output> {
                     After::Done(outcome) => return outcome,
                 }
             }
-            Step::Again(_, error) if retry.is_over() => return Err(error),
             Step::Again(next, _) => {
                 thread::sleep(retry.pause());
                 next
@@ -187,9 +186,7 @@ mod tests {
     #[test]
     fn a_job_that_waits_in_between_ends_as_well() {
         let mut retry = Retry::default();
-        while !retry.is_over() {
-            retry.pause();
-        }
+        while !retry.is_over_after(Duration::from_secs(1)) {}
         assert!(drive(Short(false), retry).is_err_and(|error| error.is_transient()));
     }
 }

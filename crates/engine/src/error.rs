@@ -72,7 +72,11 @@ impl Error {
 
     /// The reason or the way out.
     pub fn advice(&self) -> Option<Advice> {
-        self.advice
+        let is_held = || match &self.kind {
+            ErrorKind::System { source, .. } => source.raw_os_error().is_some_and(sys::is_held),
+            _ => false,
+        };
+        self.advice.or_else(|| is_held().then_some(Advice::Held))
     }
 
     /// The same failure, after the new file had got its name.

@@ -4,7 +4,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 
@@ -44,24 +44,28 @@ impl<J: Job> From<Result<J>> for After<J> {
     }
 }
 
-/// How long a job pauses in all, until what it lacks counts as lacking for good.
+/// How long a job's failed tries and the pauses between them take in all, until what it lacks counts as lacking for good.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The same on a thread that serves others: they wait too, and what it lacks may be what only they give back.
 const BRIEF_PATIENCE: Duration = Duration::from_millis(100);
+/// So often a job is tried however long that takes: a file of some gigabytes that is staged anew has cost more than the patience.
+const FEWEST_TRIES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
-/// The pauses of one job before each [`Step::Again`]. What it waits for in between is not counted, and makes nothing undone:
-/// a job may get its lock each time and lack a descriptor each time after that.
+/// The patience with one job, which ends in [`Step::Again`] again and again. Tries count with the time that they take, since a try may
+/// be patient itself. What the job waits for in between is not counted, and makes nothing undone: a job may get its lock each
+/// time and lack a descriptor each time after that.
 #[derive(Clone, Copy, Debug)]
 pub struct Retry {
     left: Duration,
     pause: Duration,
+    tries: u32,
 }
 
 impl Default for Retry {
     fn default() -> Self {
-        Self { left: PATIENCE, pause: FIRST_PAUSE }
+        Self { left: PATIENCE, pause: FIRST_PAUSE, tries: 0 }
     }
 }
 
@@ -71,9 +75,20 @@ impl Retry {
         Self { left: BRIEF_PATIENCE, ..Self::default() }
     }
 
-    /// Whether the job has paused for as long as it may.
-    pub fn is_over(&self) -> bool {
-        self.left.is_zero()
+    /// Runs a job. After its last try, [`Step::Again`] is its end.
+    pub fn run<J: Job>(&mut self, job: J) -> Step<J> {
+        let began = Instant::now();
+        match job.run() {
+            Step::Again(_, error) if self.is_over_after(began.elapsed()) => Step::Done(Err(error)),
+            step => step,
+        }
+    }
+
+    /// Counts a try that has failed. Whether it was the last one.
+    pub fn is_over_after(&mut self, took: Duration) -> bool {
+        self.left = self.left.saturating_sub(took);
+        self.tries += 1;
+        self.left.is_zero() && self.tries >= FEWEST_TRIES
     }
 
     /// How long to pause before the next try.
@@ -100,14 +115,49 @@ impl<T: Send + 'static> Job for DropJob<T> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_pauses_of_a_job_are_ten_seconds_in_all_or_a_tenth_of_one_where_others_wait() {
-        for (mut retry, patience) in [(Retry::default(), PATIENCE), (Retry::brief(), BRIEF_PATIENCE)] {
-            let mut paused = Duration::ZERO;
-            while !retry.is_over() {
-                paused += retry.pause();
-            }
-            assert!(paused >= patience && paused < patience + LONGEST_PAUSE);
+    /// How many tries that take `took` are made, and how long they and their pauses are in all, without a clock.
+    fn lasts(mut retry: Retry, took: Duration) -> (u32, Duration) {
+        let (mut tries, mut time) = (1, took);
+        while !retry.is_over_after(took) {
+            time += retry.pause() + took;
+            tries += 1;
         }
+        (tries, time)
+    }
+
+    #[test]
+    fn the_tries_of_a_job_and_their_pauses_are_ten_seconds_in_all_or_a_tenth_of_one_where_others_wait() {
+        for (retry, patience) in [(Retry::default(), PATIENCE), (Retry::brief(), BRIEF_PATIENCE)] {
+            // At once; as a file on Windows that is held; as a loop that is patient itself.
+            for took in [0, 50, 200, 3_000].map(Duration::from_millis) {
+                let (tries, time) = lasts(retry, took);
+                let longest = patience.max(FEWEST_TRIES * took) + took + FEWEST_TRIES * LONGEST_PAUSE;
+                assert!(time >= patience && time <= longest, "{tries} of {took:?} in {time:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_job_whose_tries_take_long_is_tried_three_times() {
+        assert_eq!(lasts(Retry::default(), Duration::from_secs(60)).0, FEWEST_TRIES);
+    }
+
+    /// Lacks something for good, and is slow to find out.
+    struct Slow;
+
+    impl Job for Slow {
+        type Output = ();
+
+        fn run(self) -> Step<Self> {
+            std::thread::sleep(Duration::from_millis(20));
+            Step::Again(self, Error::raw("rename", crate::sys::EMFILE))
+        }
+    }
+
+    #[test]
+    fn a_try_is_counted_with_the_time_that_it_takes() {
+        let mut retry = Retry::brief();
+        let ended = |_: &i32| matches!(retry.run(Slow), Step::Done(Err(_)));
+        assert!((1..=5).find(ended).is_some(), "100 ms are over");
     }
 }

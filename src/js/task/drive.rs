@@ -89,21 +89,20 @@ fn spawn<'env, J: Job>(
     env: &'env Env,
     job: J,
     steps: CallSteps,
-    retry: Retry,
+    mut retry: Retry,
     done: Done<J::Output>,
 ) -> Result<'env, ()> {
     let work = move || {
-        let step = steps::scope(steps.as_ref(), || step(job, retry));
-        (step, steps)
+        let step = steps::scope(steps.as_ref(), || step(job, &mut retry));
+        (step, steps, retry)
     };
-    work::queue(env, work, move |env, (step, steps)| go_on(env, step, steps, retry, done))
+    work::queue(env, work, move |env, (step, steps, retry)| go_on(env, step, steps, retry, done))
 }
 
 /// On a worker.
-fn step<J: Job>(job: J, retry: Retry) -> Step<J> {
+fn step<J: Job>(job: J, retry: &mut Retry) -> Step<J> {
     // A panic becomes a rejection.
-    match catch_unwind(AssertUnwindSafe(|| job.run())) {
-        Ok(Step::Again(_, error)) if retry.is_over() => Step::Done(Err(error)),
+    match catch_unwind(AssertUnwindSafe(|| retry.run(job))) {
         Ok(step) => step,
         Err(panic) => Step::Done(Err(bug(&*panic))),
     }

@@ -29,6 +29,8 @@ pub enum Advice {
     Moved,
     /// Another program has changed or replaced a file of lines each time.
     Restless,
+    /// Windows: another handle of the file is open.
+    Held,
     /// Windows takes the name for a device, a stream of another file, or another name.
     Reserved,
 }
@@ -76,6 +78,9 @@ impl Advice {
             }
             Self::Sticky => {
                 "it is another user's, and its directory is sticky: only its owner may replace it"
+            }
+            Self::Held => {
+                "another program has the file open, and had it when the last of several tries was made: close it there, and repeat the call"
             }
             Self::Reserved => {
                 "on Windows this name means a device, a stream of another file or a name without its last character, or holds \

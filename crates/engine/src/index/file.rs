@@ -40,8 +40,8 @@ use crate::write::Level;
 use crate::write::Published;
 use crate::write::Settled;
 use crate::write::commit;
+use crate::write::committing::Committing;
 use crate::write::in_place::{self, InPlace};
-use crate::write::overtake::Committing;
 use crate::write::unchanged;
 
 /// An index that is locked until this is dropped.

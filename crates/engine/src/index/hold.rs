@@ -15,9 +15,9 @@ use crate::index::file::{IndexFile, UpdateOptions};
 use crate::index::job::{Come, Opened, Origin};
 use crate::job::{After, Job, Step};
 use crate::lock::holder::{Blocker, Timeout};
+use crate::lock::outliving::Outliving;
 use crate::lock::wait;
 use crate::process::{CallId, Called, FollowerPlace, Key, Place, Slot, Ticket};
-use crate::write::overtake::Held;
 
 /// An index that is locked until this is dropped.
 #[derive(Debug)]
@@ -26,15 +26,15 @@ pub struct Hold {
     /// What calls on it queue for.
     line: Key,
     _slot: Slot,
-    _held: Held,
+    _outliving: Outliving,
 }
 
 impl Hold {
     pub(super) fn new(index: IndexFile, slot: Slot) -> Self {
         static ISSUED: AtomicU64 = AtomicU64::new(0);
         let number = ISSUED.fetch_add(1, Ordering::Relaxed);
-        let held = Held::new(index.key().clone());
-        Self { index, line: Key::Object(format!("lock {number}")), _slot: slot, _held: held }
+        let outliving = Outliving::new(index.key().clone());
+        Self { index, line: Key::Object(format!("lock {number}")), _slot: slot, _outliving: outliving }
     }
 
     /// Which file it is.

@@ -18,5 +18,6 @@
 pub mod holder;
 pub mod index_lock;
 pub mod left;
+pub(crate) mod outliving;
 pub mod sidecar;
 pub mod wait;

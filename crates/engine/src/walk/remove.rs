@@ -7,7 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::cancel::Cancel;
 use crate::error::{Error, ErrorKind, Named, Result};
@@ -18,6 +18,8 @@ use crate::walk::{Node, Visitor, walk};
 /// How often a directory that was not empty is tried again, and after what pause.
 const ROUNDS: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(20);
+/// No round begins later than this. On Windows each file that another program has open takes its time in each.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Removes `name` in `dir` and all below it; if there is nothing, that is no error. What is no directory is removed as
 /// well. `path` is for messages.
@@ -33,7 +35,12 @@ pub fn remove(dir: &Dir, name: &OsStr, path: &Path) -> Result<()> {
 /// # Errors
 /// Those of [`remove`]; [`ErrorKind::Aborted`].
 pub fn remove_unless(cancel: &Cancel, dir: &Dir, name: &OsStr, path: &Path) -> Result<()> {
+    let since = Instant::now();
+    let mut last = None;
     for _ in 0..ROUNDS {
+        if last.is_some() && since.elapsed() >= PATIENCE {
+            break;
+        }
         let root = match retry_transient(|| open(dir, name).named("open")) {
             Ok(root) => Arc::new(Doomed(root)),
             Err(error) if error.errno_of("open") == Some(sys::ENOENT) => return Ok(()),
@@ -42,18 +49,22 @@ pub fn remove_unless(cancel: &Cancel, dir: &Dir, name: &OsStr, path: &Path) -> R
             }
             Err(error) => return Err(error.about(path)),
         };
-        let mut remover = Remover { cancel, first: None, again: false };
+        let mut remover = Remover { cancel, first: None, passing: None };
         walk(root, path, &mut remover)?;
         if let Some(error) = remover.first {
             return Err(error);
         }
         match dir.remove_dir(name) {
-            Err(error) if is(&error, sys::ENOTEMPTY) || remover.again => std::thread::sleep(PAUSE),
             Err(error) if is(&error, sys::ENOENT) => return Ok(()),
+            Err(error) if is(&error, sys::ENOTEMPTY) || remover.passing.is_some() => {
+                let refused = || Error::system("rmdir", error).about(path);
+                last = Some(remover.passing.unwrap_or_else(refused));
+            }
             removed => return removed.named("rmdir").map_err(|error| error.about(path)),
         }
+        std::thread::sleep(PAUSE);
     }
-    Err(Error::raw("rmdir", sys::ENOTEMPTY).about(path))
+    Err(last.unwrap_or_else(|| Error::raw("rmdir", sys::ENOTEMPTY).about(path)))
 }
 
 fn is(error: &io::Error, errno: i32) -> bool {
@@ -90,8 +101,8 @@ impl Node for Doomed {
 struct Remover<'a> {
     cancel: &'a Cancel,
     first: Option<Error>,
-    /// An entry appeared again, or descriptors were short.
-    again: bool,
+    /// What kept an entry there and passes by itself: it is tried again.
+    passing: Option<Error>,
 }
 
 impl Remover<'_> {
@@ -104,17 +115,17 @@ impl Remover<'_> {
         match removed {
             Ok(()) => {}
             Err(error) if is(&error, sys::ENOENT) => {}
-            Err(error) if is(&error, sys::ENOTEMPTY) => self.again = true,
+            Err(error) if is(&error, sys::ENOTEMPTY) => {
+                // An entry appeared again.
+                self.passing.get_or_insert_with(|| Error::system(operation, error).about(path()));
+            }
             Err(error) => self.fail(Error::system(operation, error).about(path())),
         }
     }
 
     fn fail(&mut self, error: Error) {
-        if error.is_transient() {
-            self.again = true;
-        } else {
-            self.first.get_or_insert(error);
-        }
+        let kept = if error.is_transient() { &mut self.passing } else { &mut self.first };
+        kept.get_or_insert(error);
     }
 }
 

@@ -12,8 +12,9 @@ use crate::job::{After, Job, Step};
 use crate::process::{Inside, Ticket, Turn, buffer_pool};
 use crate::transaction::pending::{self, Look};
 use crate::write::commit;
+use crate::write::committing::Committing;
 use crate::write::options::{Options, Receipt};
-use crate::write::overtake::{Committing, Pending};
+use crate::write::overtake::{Pending, overtaken};
 use crate::write::published::{Published, Settled};
 
 /// One write.
@@ -112,7 +113,10 @@ impl Job for WriteJob {
                             tokio::time::sleep(PAUSE).await;
                             Stage::Called(path, again(), data)
                         }
-                        stage => stage,
+                        stage => {
+                            tokio::time::sleep(PAUSE).await;
+                            stage
+                        }
                     };
                     After::Run(Self { stage, how })
                 }));
@@ -165,7 +169,7 @@ fn write(paths: Paths, target: &Target, turn: Turn, data: Vec<u8>, mut how: How)
     let committing = Committing::begin(turn.key());
     // A file that a blocking call has made is one that an exclusive write finds.
     if !how.options.exclusive
-        && let Some(receipt) = committing.overtaken(how.call.rank())
+        && let Some(receipt) = overtaken(&committing, how.call.rank())
     {
         buffer_pool::keep(data);
         return Step::Done(Ok(Receipt { written: false, ..receipt }));

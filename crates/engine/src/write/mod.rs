@@ -17,6 +17,7 @@
 //! ```
 
 pub mod commit;
+pub(crate) mod committing;
 pub mod digest;
 pub(crate) mod finish;
 pub(crate) mod in_place;

@@ -10,12 +10,14 @@ use crate::dir::place::moved;
 use crate::dir::{Resolve, Target};
 use crate::error::{ErrorKind, Result};
 use crate::job::Retry;
+use crate::lock::outliving::Outliving;
 use crate::process::{Inside, Rank, Ticket};
 use crate::transaction::pending::{self, Look};
 use crate::write::commit;
+use crate::write::committing::Committing;
 use crate::write::job::{MAX_MOVES, PATIENCE, PAUSE};
 use crate::write::options::{Options, Receipt};
-use crate::write::overtake::{Committing, Held};
+use crate::write::overtake::overtake;
 use crate::write::published::Settled;
 
 /// Replaces the file at `path` as [`WriteJob`](crate::write::job::WriteJob) does, before the calls that wait for it.
@@ -37,8 +39,11 @@ pub fn write(
     let call = Call { path, data, options, mkdir, inside, rank };
     let (mut retry, mut moves) = (Retry::brief(), 0);
     loop {
+        let began = Instant::now();
         match call.attempt(moves > 0) {
-            Err(error) if error.is_transient() && !retry.is_over() => thread::sleep(retry.pause()),
+            Err(error) if error.is_transient() && !retry.is_over_after(began.elapsed()) => {
+                thread::sleep(retry.pause());
+            }
             Ok(Attempt::Moved) if moves >= MAX_MOVES => return Err(moved()),
             Ok(Attempt::Moved) => moves += 1,
             Ok(Attempt::Done(receipt)) => return Ok(receipt),
@@ -70,7 +75,7 @@ impl Call<'_> {
         let key = target.key();
         if let Some(inside) = self.inside {
             inside.check_free(&key)?;
-            if Held::is_one(&key) {
+            if Outliving::is_one(&key) {
                 return Err(ErrorKind::Held.into());
             }
         }
@@ -84,7 +89,7 @@ impl Call<'_> {
         };
         match published.settle()? {
             Settled::InPlace(receipt) => {
-                committing.overtake(self.rank, receipt);
+                overtake(&committing, self.rank, receipt);
                 Ok(Attempt::Done(receipt))
             }
             // A link on the path was moved with it, and leads there again.

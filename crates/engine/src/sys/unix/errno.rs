@@ -17,6 +17,11 @@ pub fn is_transient(errno: i32) -> bool {
     matches!(errno, libc::EMFILE | libc::ENFILE | libc::EAGAIN | libc::EINTR)
 }
 
+/// Errors that say that another program has the file open: that is in nobody's way here.
+pub fn is_held(_errno: i32) -> bool {
+    false
+}
+
 /// Errors that say that a disk, or a user's part of it, is full.
 pub fn is_full(errno: i32) -> bool {
     matches!(errno, libc::ENOSPC | libc::EDQUOT)

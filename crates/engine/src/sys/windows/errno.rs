@@ -63,7 +63,12 @@ pub(in crate::sys) fn posix_errno(error: &io::Error) -> i32 {
 
 /// Errors that pass by themselves.
 pub fn is_transient(errno: i32) -> bool {
-    matches!(errno, EMFILE | EAGAIN | SHARING_VIOLATION | LOCK_VIOLATION)
+    matches!(errno, EMFILE | EAGAIN) || is_held(errno)
+}
+
+/// Errors that say that another handle of the file is open.
+pub fn is_held(errno: i32) -> bool {
+    matches!(errno, SHARING_VIOLATION | LOCK_VIOLATION)
 }
 
 /// ERROR_HANDLE_DISK_FULL, ERROR_DISK_FULL, ERROR_DISK_QUOTA_EXCEEDED.

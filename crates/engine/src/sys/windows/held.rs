@@ -8,7 +8,7 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::errno::{EPERM, LOCK_VIOLATION, SHARING_VIOLATION};
+use super::errno::{EPERM, SHARING_VIOLATION, is_held};
 
 /// How long a call about a file is tried again in place, on a worker that others want. What takes longer passes for the job: it
 /// waits on a timer, and tries again from there.
@@ -43,9 +43,8 @@ fn patiently(
 
 fn is_passing(error: &io::Error, may_be_held: impl Fn() -> bool) -> bool {
     match error.raw_os_error() {
-        Some(SHARING_VIOLATION | LOCK_VIOLATION) => true,
         Some(EPERM) => may_be_held(),
-        _ => false,
+        number => number.is_some_and(is_held),
     }
 }
 
@@ -78,14 +77,14 @@ pub fn replace(path: &Path, mut call: impl FnMut() -> io::Result<()>) -> io::Res
         done => done,
     };
     done.map_err(|error| match error.raw_os_error() {
-        Some(EPERM) if is_file() && is_held(path) => io::Error::from_raw_os_error(SHARING_VIOLATION),
+        Some(EPERM) if is_file() && has_handles(path) => io::Error::from_raw_os_error(SHARING_VIOLATION),
         _ => error,
     })
 }
 
 /// Whether any handle of the file is open: only then is one refused that shares nothing and asks for what the call needs. For this
 /// moment others are refused too, so it is asked of files that could not be replaced, and of no others.
-fn is_held(path: &Path) -> bool {
+fn has_handles(path: &Path) -> bool {
     let alone = OpenOptions::new().access_mode(DELETE).share_mode(0).open(path);
     alone.is_err_and(|error| error.raw_os_error() == Some(SHARING_VIOLATION))
 }
@@ -102,8 +101,13 @@ mod tests {
     use std::fs::{self, OpenOptions};
     use std::os::windows::fs::OpenOptionsExt;
     use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::{Duration, Instant};
 
     use super::super::Dir;
+    use crate::blocking;
+    use crate::error::Advice;
+    use crate::walk::remove::remove;
+    use crate::write::options::Options;
 
     const SHARE_READ: u32 = 1;
 
@@ -127,8 +131,8 @@ mod tests {
             for round in 1..=200 {
                 fs::write(folder.path().join("staged"), round.to_string()).unwrap();
                 let rename = || dir.rename("staged".as_ref(), &dir, "target".as_ref());
-                // A job would come back.
-                let renamed = (0..20).map(|_| rename()).find(Result::is_ok).unwrap_or_else(rename);
+                // A job would come back, for ten seconds.
+                let renamed = (0..200).map(|_| rename()).find(Result::is_ok).unwrap_or_else(rename);
                 if renamed.is_err() {
                     over.store(true, Ordering::Relaxed);
                 }
@@ -155,6 +159,43 @@ mod tests {
         }
         drop(held);
         dir.rename("staged".as_ref(), &dir, "target".as_ref()).unwrap();
+    }
+
+    #[test]
+    fn a_write_of_a_file_that_stays_held_fails_after_ten_seconds_and_says_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("target");
+        fs::write(&target, "old").unwrap();
+        let held = OpenOptions::new().read(true).share_mode(SHARE_READ).open(&target).unwrap();
+        let began = Instant::now();
+        let error = blocking::write(&target, b"new", &Options::default()).unwrap_err();
+        let took = began.elapsed();
+        assert_eq!((error.code(), error.advice()), ("EBUSY", Some(Advice::Held)));
+        assert!((9..15).contains(&took.as_secs()), "{took:?}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        drop(held);
+        assert_eq!(fs::read_to_string(&target).unwrap(), "old");
+    }
+
+    #[test]
+    fn a_directory_with_many_files_that_stay_held_is_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let doomed = folder.path().join("doomed");
+        fs::create_dir(&doomed).unwrap();
+        let hold = |number: u32| {
+            let path = doomed.join(number.to_string());
+            fs::write(&path, "").unwrap();
+            OpenOptions::new().read(true).share_mode(SHARE_READ).open(path).unwrap()
+        };
+        let held: Vec<_> = (0..40).map(hold).collect();
+        let began = Instant::now();
+        let dir = Dir::open(folder.path()).unwrap();
+        let error = remove(&dir, "doomed".as_ref(), &doomed).unwrap_err();
+        let took = began.elapsed();
+        assert_eq!((error.code(), error.advice()), ("EBUSY", Some(Advice::Held)));
+        assert!(took < Duration::from_secs(20), "{took:?}");
+        drop(held);
+        remove(&dir, "doomed".as_ref(), &doomed).unwrap();
     }
 
     #[test]

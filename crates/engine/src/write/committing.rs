@@ -1,0 +1,67 @@
+//! A commit of a file is of one thread at a time: from the look at what is there to the rename.
+//!
+//! Calls that have their turns are alone anyway. Those that block their thread take none ([`overtake`](super::overtake)), and what they wait
+//! for here is I/O on another thread, which ends by itself.
+
+use std::collections::HashSet;
+use std::sync::{Condvar, Mutex, PoisonError};
+
+use crate::process::{Key, lock};
+
+/// The files that get a new content at this moment.
+static FILES: Mutex<Option<HashSet<Key>>> = Mutex::new(None);
+static FREE: Condvar = Condvar::new();
+
+/// The right to give a file a new content. At most one thread has it, and for as long as its I/O takes.
+#[derive(Debug)]
+pub struct Committing(Key);
+
+impl Committing {
+    /// Waits for another commit of the file.
+    pub fn begin(key: &Key) -> Self {
+        let mut files = lock(&FILES);
+        while !files.get_or_insert_default().insert(key.clone()) {
+            files = FREE.wait(files).unwrap_or_else(PoisonError::into_inner);
+        }
+        Self(key.clone())
+    }
+
+    /// That of the file.
+    pub fn key(&self) -> &Key {
+        &self.0
+    }
+}
+
+impl Drop for Committing {
+    fn drop(&mut self) {
+        lock(&FILES).get_or_insert_default().remove(&self.0);
+        FREE.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn one_thread_commits_at_a_time() {
+        let key = Key::Object("committing".into());
+        let first = Committing::begin(&key);
+        let (tell, told) = mpsc::channel();
+        let second = thread::spawn({
+            let key = key.clone();
+            move || {
+                let _second = Committing::begin(&key);
+                tell.send(()).is_ok()
+            }
+        });
+        assert!(told.recv_timeout(Duration::from_millis(20)).is_err());
+        drop(Committing::begin(&Key::Object("another".into())));
+        drop(first);
+        assert!(told.recv().is_ok() && second.join().is_ok_and(|sent| sent));
+    }
+}
