@@ -1,13 +1,16 @@
 //! `atomicIndexPatch`: keys of an index set and deleted, by any number of writers.
 
+use engine::steps;
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 use napi_derive::napi;
 
 use crate::api::atomic_index_update;
 use crate::js::cloud::peer;
+use crate::js::index::crowd::{self, Crowd};
 use crate::js::index::patch::Patch;
-use crate::js::value::{Result, Target, args, path, promise, raw};
+use crate::js::inside;
+use crate::js::value::{FilePath, Result, Target, args, path, promise, raw};
 
 /// What to do with a patch of an object in a store that its inbox cannot carry.
 const KEYS_ALONE: &str = "the inbox of an index in a store carries keys: set and delete, pointers of one key in set, and upsert at ''; \
@@ -50,7 +53,50 @@ pub fn atomic_index_patch<'env>(
     patch: Unknown<'env>,
     options: Unknown<'env>,
 ) -> napi::Result<Unknown<'env>> {
-    promise::answer(env, start(env, &path, &patch, &options))
+    promise::answer(env, join(env, &path, &patch, &options))
+}
+
+/// Starts a call, or lets it join those that were made right before.
+fn join<'env>(
+    env: &'env Env,
+    path: &Unknown<'env>,
+    patch: &Unknown<'env>,
+    options: &Unknown<'env>,
+) -> Result<'env, Unknown<'env>> {
+    // The steps of a call are its own, and a function that it is made inside of too.
+    if steps::current().is_some() || !inside::around(env).is_none() {
+        return start(env, path, patch, options);
+    }
+    if let Some(joined) = crowd::join(env, [*path, *patch, *options], start_crowd)? {
+        return Ok(joined);
+    }
+    let promise = start(env, path, patch, options)?;
+    crowd::started(env, &promise)?;
+    Ok(promise)
+}
+
+/// Starts a call that is several patches of a file, whose options an earlier call has had.
+fn start_crowd<'env>(
+    env: &'env Env,
+    path: FilePath,
+    crowd: Crowd,
+    options: &Unknown<'env>,
+) -> Result<'env, Unknown<'env>> {
+    check_wait(env, options)?;
+    atomic_index_update::start_crowd(env, &path, crowd, options)
+}
+
+/// The option `wait`.
+fn check_wait<'env>(env: &'env Env, options: &Unknown<'env>) -> Result<'env, ()> {
+    if !raw::is_object(options) {
+        return Ok(());
+    }
+    let wait = raw::get(env, options, c"wait")?;
+    let known = matches!(args::word(env, &wait)?.as_deref(), Some("accepted" | "applied"));
+    if raw::type_of(&wait) != ValueType::Undefined && !known {
+        return Err(args::wrong_value(env, "options.wait", "must be 'accepted' or 'applied'", &wait));
+    }
+    Ok(())
 }
 
 fn start<'env>(
@@ -66,11 +112,7 @@ fn start<'env>(
     if let (Target::Cloud(path), true) = (&target, raw::is_object(&option(c"codec")?)) {
         return Err(path.unsupported(env, atomic_index_update::WITHOUT_CODECS));
     }
-    let wait = option(c"wait")?;
-    let known = matches!(args::word(env, &wait)?.as_deref(), Some("accepted" | "applied"));
-    if raw::type_of(&wait) != ValueType::Undefined && !known {
-        return Err(args::wrong_value(env, "options.wait", "must be 'accepted' or 'applied'", &wait));
-    }
+    check_wait(env, options)?;
     let shown = match &target {
         Target::Cloud(path) => {
             let keys = patch.keys(env)?;

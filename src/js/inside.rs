@@ -93,8 +93,28 @@ impl Context {
     }
 }
 
+thread_local! {
+    /// Starts calls that were made before, and are not under way yet.
+    static GATHERED: Cell<Option<(sys::napi_env, fn(&Env))>> = const { Cell::new(None) };
+}
+
+/// Has `start` called ahead of the next call of this thread, so that the order of all calls stays as it is.
+pub fn before_next_call(env: &Env, start: fn(&Env)) {
+    GATHERED.set(Some((env.raw(), start)));
+}
+
 /// What a call that is made now is made inside of.
 pub fn current(env: &Env) -> Inside {
+    let gathered = GATHERED.take();
+    match gathered {
+        Some((of, start)) if of == env.raw() => start(env),
+        gathered => GATHERED.set(gathered),
+    }
+    around(env)
+}
+
+/// As [`current`], for a call that may be gathered.
+pub fn around(env: &Env) -> Inside {
     if let Some(inside) = CALLED.with_borrow(Option::clone) {
         return inside;
     }
