@@ -71,8 +71,7 @@ fn join<'env>(
         return Ok(joined);
     }
     let promise = start(env, path, patch, options)?;
-    crowd::started(env, &promise)?;
-    Ok(promise)
+    crowd::started(env, promise)
 }
 
 /// Starts a call that is several patches of a file, whose options an earlier call has had.

@@ -137,7 +137,9 @@ pub fn is_exiting(env: &Env) -> bool {
 
 /// The rank among all calls for one that is made now.
 pub fn ticket(env: &Env) -> Ticket {
-    Ticket::take().inside(current(env))
+    // Calls that were made before this one take theirs first.
+    let inside = current(env);
+    Ticket::take().inside(inside)
 }
 
 /// What is known of the code of a function.

@@ -32,7 +32,7 @@ thread_local! {
     static START: Cell<Option<Start>> = const { Cell::new(None) };
 }
 
-/// Lets a call join those that were made right before. `None`: it is alone, and [`started`] is to be told of it.
+/// Lets a call join those that were made right before. `None`: it is alone, and [`started`] is to be given its promise.
 pub fn join<'env>(
     env: &'env Env,
     call: [Unknown<'env>; 3],
@@ -43,9 +43,9 @@ pub fn join<'env>(
     Ok(raw::is_object(&told).then_some(told))
 }
 
-/// Others may join this call from now on.
-pub fn started<'env>(env: &'env Env, promise: &Unknown<'env>) -> Result<'env, ()> {
-    raw::invoke(env, &class(env)?, c"started", &[*promise]).map(drop)
+/// Others may join this call from now on. What its caller is to wait for.
+pub fn started<'env>(env: &'env Env, promise: Unknown<'env>) -> Result<'env, Unknown<'env>> {
+    raw::invoke(env, &class(env)?, c"started", &[promise])
 }
 
 /// `(path) → place | undefined`: where the call is that is gathered from now on; `undefined`: it is in a store.

@@ -42,13 +42,11 @@ function isAlike(call, path, options) {
   )
 }
 
-const isFinite = Number.isFinite
-
 /** The text of a value; `undefined`: it takes a closer look. */
 function plainText(value) {
   switch (typeof value) {
     case 'number':
-      return isFinite(value) ? JSON.stringify(value) : undefined
+      return Number.isFinite(value) ? JSON.stringify(value) : undefined
     case 'object':
       return typeof value?.toJSON === 'function' ? undefined : JSON.stringify(value)
     case 'string':
@@ -92,13 +90,11 @@ function patchOf(text) {
   return new Patch(patch)
 }
 
-/** Counts a call until it is over. */
-async function follow(call, promise) {
+/** Counts a call until it is over. The promise gets no second reaction: V8 would not find the caller for the stack of an error. */
+async function followed(call, promise) {
   call.running++
   try {
-    await promise
-  } catch {
-    // The caller hears of it.
+    return await promise
   } finally {
     call.running--
   }
@@ -158,8 +154,7 @@ class Crowd {
 
   start() {
     const made = (async () => native.startCrowd(this, this.call.options, this.texts.join(NUL)))()
-    follow(this.call, made)
-    this.#start(made)
+    this.#start(followed(this.call, made))
   }
 }
 
@@ -199,7 +194,5 @@ function gather(path, patch, options) {
   return told
 }
 
-/** The call that did not join others has been started. */
-function started(promise) {
-  if (last !== undefined) follow(last, promise)
-}
+/** The call that did not join others has been started: what its caller is to wait for. */
+const started = (promise) => (last === undefined ? promise : followed(last, promise))
