@@ -33,34 +33,81 @@ fn places_sse2(block: &[u8; BLOCK], wanted: u8, ignored: u8) -> u64 {
     })
 }
 
-/// A bit for each byte that is less than a space.
-#[cfg(target_arch = "x86_64")]
-#[inline]
-pub fn controls(block: &[u8; BLOCK]) -> u64 {
-    // SAFETY: as in `places`.
-    unsafe { controls_sse2(block) }
+/// Where in a block of JSON what is: a bit for each byte.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Json {
+    /// `"`
+    pub quotes: u64,
+    /// `\`
+    pub backslashes: u64,
+    /// `{`, `}`, `[` and `]`
+    pub brackets: u64,
+    /// `:` and `,`
+    pub separators: u64,
+    /// Less than a space.
+    pub controls: u64,
+    /// Spaces.
+    pub spaces: u64,
 }
 
-#[cfg(target_arch = "x86_64")]
-#[inline]
-#[target_feature(enable = "sse2")]
-fn controls_sse2(block: &[u8; BLOCK]) -> u64 {
-    use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8};
+impl Json {
+    /// All at once, because the block is read only once so.
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    pub fn of(block: &[u8; BLOCK]) -> Self {
+        // SAFETY: as in `places`.
+        unsafe { Self::of_sse2(block) }
+    }
 
-    let (pairs, _) = block.as_chunks::<16>();
-    let last = _mm_set1_epi8(0x1f);
-    pairs.iter().rev().fold(0, |places, bytes| {
-        let both = u128::from_le_bytes(*bytes);
-        let bytes = _mm_set_epi64x((both >> 64) as i64, both as i64);
-        let found = _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(bytes, last), bytes));
-        places << 16 | u64::from(found.cast_unsigned())
-    })
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    fn of_sse2(block: &[u8; BLOCK]) -> Self {
+        use std::arch::x86_64::{
+            _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8,
+        };
+
+        let all = |byte: u8| _mm_set1_epi8(byte.cast_signed());
+        let mut found = Self::default();
+        let (pairs, _) = block.as_chunks::<16>();
+        for (number, bytes) in pairs.iter().enumerate() {
+            let both = u128::from_le_bytes(*bytes);
+            let bytes = _mm_set_epi64x((both >> 64) as i64, both as i64);
+            let lower = _mm_or_si128(bytes, all(0x20));
+            let is = |byte| _mm_cmpeq_epi8(bytes, all(byte));
+            let bits = |found| u64::from(_mm_movemask_epi8(found).cast_unsigned()) << (16 * number);
+            // Square brackets differ from braces in one bit.
+            let brackets = _mm_or_si128(_mm_cmpeq_epi8(lower, all(b'{')), _mm_cmpeq_epi8(lower, all(b'}')));
+            found.quotes |= bits(is(b'"'));
+            found.backslashes |= bits(is(b'\\'));
+            found.brackets |= bits(brackets);
+            found.separators |= bits(_mm_or_si128(is(b':'), is(b',')));
+            found.controls |= bits(_mm_cmpeq_epi8(_mm_min_epu8(bytes, all(0x1f)), bytes));
+            found.spaces |= bits(is(b' '));
+        }
+        found
+    }
+
+    /// All at once.
+    #[cfg(not(target_arch = "x86_64"))]
+    #[inline]
+    pub fn of(block: &[u8; BLOCK]) -> Self {
+        Self {
+            quotes: places(block, b'"', 0),
+            backslashes: places(block, b'\\', 0),
+            // Square brackets differ from braces in one bit.
+            brackets: places(block, b'{', 0x20) | places(block, b'}', 0x20),
+            separators: places(block, b':', 0) | places(block, b',', 0),
+            controls: controls(block),
+            spaces: places(block, b' ', 0),
+        }
+    }
 }
 
 /// A bit for each byte that is less than a space.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline]
-pub fn controls(block: &[u8; BLOCK]) -> u64 {
+fn controls(block: &[u8; BLOCK]) -> u64 {
     // Those bytes of which none of the upper three bits is set.
     let (words, _) = block.as_chunks::<8>();
     words.iter().rev().fold(0, |places, word| {
@@ -99,10 +146,29 @@ mod tests {
                     .fold(0, |bits, (at, _)| bits | 1_u64 << at);
                 assert_eq!(places(&block, wanted, ignored), expected);
             }
-            let block: [u8; BLOCK] = std::array::from_fn(|_| random.u8(..));
-            let expected =
-                (0..).zip(block).filter(|(_, byte)| *byte < b' ').fold(0, |bits, (at, _)| bits | 1_u64 << at);
-            assert_eq!(controls(&block), expected);
+        }
+    }
+
+    #[test]
+    fn the_bytes_of_json_are_told_apart() {
+        let mut random = fastrand::Rng::with_seed(2);
+        for _ in 0..2000 {
+            let block: [u8; BLOCK] = std::array::from_fn(|_| match random.bool() {
+                true => random.u8(..),
+                false => random.choice(*b"{[}]:,\"\\ \n\x1f\x20").unwrap_or(0),
+            });
+            let of = |is: fn(u8) -> bool| {
+                (0..).zip(block).filter(|(_, byte)| is(*byte)).fold(0, |bits, (at, _)| bits | 1_u64 << at)
+            };
+            let expected = Json {
+                quotes: of(|byte| byte == b'"'),
+                backslashes: of(|byte| byte == b'\\'),
+                brackets: of(|byte| b"{}[]".contains(&byte)),
+                separators: of(|byte| b":,".contains(&byte)),
+                controls: of(|byte| byte < b' '),
+                spaces: of(|byte| byte == b' '),
+            };
+            assert_eq!(Json::of(&block), expected);
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::index::document::{Strings, skip_string};
 use crate::index::seek::way::Way;
-use crate::sys::{BLOCK, controls, places};
+use crate::sys::{BLOCK, Json, places};
 
 /// It is not plainly JSON.
 #[derive(Debug, PartialEq, Eq)]
@@ -57,20 +57,20 @@ impl Grammar {
 
     #[inline]
     fn check_block(&mut self, text: &[u8], start: usize, block: &[u8; BLOCK]) -> Result<(), Unclear> {
-        let quotes = places(block, b'"', 0);
-        let (quotes, escaped) = self.strings.real(quotes, places(block, b'\\', 0));
+        let Json { quotes, backslashes, brackets, separators, controls, spaces } = Json::of(block);
+        let (quotes, escaped) = self.strings.real(quotes, backslashes);
         let inside = self.strings.inside(quotes);
-        // Square brackets differ from braces in one bit.
-        let brackets = places(block, b'{', 0x20) | places(block, b'}', 0x20);
-        let marks = (brackets | places(block, b':', 0) | places(block, b',', 0)) & !inside;
-        let low = controls(block);
-        let white = places(block, b' ', 0) | low;
-        if low & inside != 0 {
+        let marks = (brackets | separators) & !inside;
+        let white = spaces | controls;
+        if controls & inside != 0 {
             return Err(Unclear);
         }
-        let rare = low & !places(block, b'\n', 0);
-        if rare != 0 && rare & !(places(block, b'\r', 0) | places(block, b'\t', 0)) != 0 {
-            return Err(Unclear);
+        if controls != 0 {
+            let others = || places(block, b'\r', 0) | places(block, b'\t', 0);
+            let rare = controls & !places(block, b'\n', 0);
+            if rare != 0 && rare & !others() != 0 {
+                return Err(Unclear);
+            }
         }
         let plain = !(inside | marks | white | quotes);
         let starts = plain & !(plain << 1 | self.goes_on);
