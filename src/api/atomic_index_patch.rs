@@ -1,16 +1,22 @@
 //! `atomicIndexPatch`: keys of an index set and deleted, by any number of writers.
 
+use std::rc::Rc;
+use std::time::Instant;
+
 use engine::steps;
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 use napi_derive::napi;
 
-use crate::api::atomic_index_update;
+use crate::api::atomic_index_update::{self as update, UpdateOptions};
+use crate::api::options::{WriteOptions, milliseconds};
 use crate::js::cloud::peer;
+use crate::js::index::call::{self, Change, Request};
 use crate::js::index::crowd::{self, Crowd};
 use crate::js::index::patch::Patch;
 use crate::js::inside;
-use crate::js::value::{FilePath, Result, Target, args, path, promise, raw};
+use crate::js::transaction::ParsedUpdate;
+use crate::js::value::{FilePath, Result, Signal, Target, args, path, promise, raw};
 
 /// What to do with a patch of an object in a store that its inbox cannot carry.
 const KEYS_ALONE: &str = "the inbox of an index in a store carries keys: set and delete, pointers of one key in set, and upsert at ''; \
@@ -79,10 +85,33 @@ fn start_crowd<'env>(
     env: &'env Env,
     path: FilePath,
     crowd: Crowd,
-    options: &Unknown<'env>,
+    options_given: &Unknown<'env>,
 ) -> Result<'env, Unknown<'env>> {
-    check_wait(env, options)?;
-    atomic_index_update::start_crowd(env, &path, crowd, options)
+    check_wait(env, options_given)?;
+    let since = Instant::now();
+    let own = args::options::<UpdateOptions<'_>>(env, "of type Object", options_given)?.unwrap_or_default();
+    let timeout = milliseconds(env, "options.timeout", own.timeout.as_ref(), update::DEFAULT_TIMEOUT)?;
+    let shared = args::options::<WriteOptions<'_>>(env, "of type Object", options_given)?.unwrap_or_default();
+    let ParsedUpdate { options, initial, format, schema } = update::parse(env, &path, &own, &shared)?;
+    let initial = initial.map_or_else(|| format.empty(env), Ok)?;
+    let request = Request {
+        id: call::next_id(),
+        change: Change::Crowd(Rc::new(crowd)),
+        is_patch: true,
+        shown: path.shown,
+        initial: Some(initial),
+        options,
+        format,
+        schema,
+        inside: inside::current(env),
+        signal: Signal::default(),
+        since,
+        deadline: since.checked_add(timeout),
+        fn_timeout: update::fn_timeout(env, &own)?,
+        steps: None,
+        store: String::new(),
+    };
+    update::start_file(env, path.absolute, request, timeout)
 }
 
 /// The option `wait`.
@@ -109,7 +138,7 @@ fn start<'env>(
     let is_given = raw::is_object(options);
     let option = |name| if is_given { raw::get(env, options, name) } else { Ok(raw::undefined(env)) };
     if let (Target::Cloud(path), true) = (&target, raw::is_object(&option(c"codec")?)) {
-        return Err(path.unsupported(env, atomic_index_update::WITHOUT_CODECS));
+        return Err(path.unsupported(env, update::WITHOUT_CODECS));
     }
     check_wait(env, options)?;
     let shown = match &target {
@@ -123,5 +152,5 @@ fn start<'env>(
         Target::Local(path) => &path.shown,
     };
     let function = patch.function(env, shown, &option(c"numbers")?)?;
-    atomic_index_update::start(env, target, &function, options, Some(&patch))
+    update::start(env, target, &function, options, Some(&patch))
 }

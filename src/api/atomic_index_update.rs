@@ -1,7 +1,6 @@
 //! `atomicIndexUpdate`: read, change and replace a JSON file, one process at a time.
 
 use std::path::PathBuf;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use engine::index::file::UpdateOptions as EngineOptions;
@@ -20,7 +19,6 @@ use crate::api::options::{Checked, WriteOptions, WriteResult, milliseconds};
 use crate::js::cloud::{Object, update};
 use crate::js::error::from_engine;
 use crate::js::index::call::{self, Change, Request};
-use crate::js::index::crowd::Crowd;
 use crate::js::index::format::Format;
 use crate::js::index::group;
 use crate::js::index::patch::{Patch, TextPatch};
@@ -329,39 +327,6 @@ pub fn start<'env>(
             update::start(env, request, Object::new(env, &path.given, path.shown, options_given)?, timeout)
         }
     }
-}
-
-/// Starts a call that is several patches of a file.
-pub fn start_crowd<'env>(
-    env: &'env Env,
-    path: &FilePath,
-    crowd: Crowd,
-    options_given: &Unknown<'env>,
-) -> Result<'env, Unknown<'env>> {
-    let since = Instant::now();
-    let own = args::options::<UpdateOptions<'_>>(env, "of type Object", options_given)?.unwrap_or_default();
-    let timeout = milliseconds(env, "options.timeout", own.timeout.as_ref(), DEFAULT_TIMEOUT)?;
-    let shared = args::options::<WriteOptions<'_>>(env, "of type Object", options_given)?.unwrap_or_default();
-    let ParsedUpdate { options, initial, format, schema } = parse(env, path, &own, &shared)?;
-    let initial = initial.map_or_else(|| format.empty(env), Ok)?;
-    let request = Request {
-        id: call::next_id(),
-        change: Change::Crowd(Rc::new(crowd)),
-        is_patch: true,
-        shown: path.shown.clone(),
-        initial: Some(initial),
-        options,
-        format,
-        schema,
-        inside: inside::current(env),
-        signal: Signal::default(),
-        since,
-        deadline: since.checked_add(timeout),
-        fn_timeout: fn_timeout(env, &own)?,
-        steps: None,
-        store: String::new(),
-    };
-    start_file(env, path.absolute.clone(), request, timeout)
 }
 
 /// Starts a call for a file.

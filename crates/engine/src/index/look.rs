@@ -60,15 +60,10 @@ impl Unread {
         Ok(Some(Self { target, file, version }))
     }
 
-    /// Its text from the cache.
-    fn kept(self) -> std::result::Result<Loan, Self> {
-        match cache::take(&self.target.key(), &self.file) {
-            Some(kept) => {
-                let state = cache::State::of(&self.file);
-                Ok(self.loan(kept, state))
-            }
-            None => Err(self),
-        }
+    /// Its text from the cache, and what the file is like to which that belongs.
+    fn kept(&self) -> Option<(Kept, Option<cache::State>)> {
+        let kept = cache::take(&self.target.key(), &self.file)?;
+        Some((kept, cache::State::of(&self.file)))
     }
 
     /// Its text from the file, all of which is read.
@@ -107,8 +102,11 @@ impl Unread {
 impl Loan {
     /// `None`: there is no file.
     fn take(path: &Path, options: &UpdateOptions) -> Result<Option<Self>> {
-        let file = Unread::open(path, options)?;
-        file.map(|file| file.kept().or_else(Unread::read)).transpose()
+        let Some(file) = Unread::open(path, options)? else { return Ok(None) };
+        Ok(Some(match file.kept() {
+            Some((kept, state)) => file.loan(kept, state),
+            None => file.read()?,
+        }))
     }
 
     /// Where a value is.
@@ -177,10 +175,10 @@ impl LookJob {
     }
 
     fn look(&self) -> Result<Look> {
-        let Some(file) = Unread::open(&self.path, &self.options)? else { return Ok(Look::Missing) };
+        let Some(mut file) = Unread::open(&self.path, &self.options)? else { return Ok(Look::Missing) };
         let loan = match file.kept() {
-            Ok(loan) => loan,
-            Err(mut file) => {
+            Some((kept, state)) => file.loan(kept, state),
+            None => {
                 if self.wanted == Wanted::Value
                     && let Some(look) = file.seek(&self.pointer, &self.options)?
                 {
