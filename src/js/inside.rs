@@ -93,13 +93,16 @@ impl Context {
     }
 }
 
+/// Starts calls that were made before, and are not under way yet.
+pub type Start = fn(&Env);
+
 thread_local! {
-    /// Starts calls that were made before, and are not under way yet.
-    static GATHERED: Cell<Option<(sys::napi_env, fn(&Env))>> = const { Cell::new(None) };
+    /// What is to be done ahead of the next call, and in which environment.
+    static GATHERED: Cell<Option<(sys::napi_env, Start)>> = const { Cell::new(None) };
 }
 
 /// Has `start` called ahead of the next call of this thread, so that the order of all calls stays as it is.
-pub fn before_next_call(env: &Env, start: fn(&Env)) {
+pub fn before_next_call(env: &Env, start: Start) {
     GATHERED.set(Some((env.raw(), start)));
 }
 

@@ -21,7 +21,7 @@ pub mod options;
 pub mod read_job;
 pub mod restore_job;
 pub(crate) mod same;
-mod seek;
+pub(crate) mod seek;
 mod snapshot;
 mod source;
 pub mod store;
