@@ -12,7 +12,7 @@ import { test } from '../helpers/test'
 const ROUNDS = 5
 const WRITERS = 2
 /** Calls at once of each writer. */
-const AT_ONCE = 3
+const AT_ONCE = 6
 
 /** Patches for ever. Each call that has resolved is a byte in the file `acks`, which a kill cannot take back. */
 async function patch({ atomicIndexPatch, require }: Remote, file: string, acks: string, atOnce: number) {

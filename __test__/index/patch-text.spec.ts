@@ -58,15 +58,17 @@ test('a patch leads a commit of its own if a large part of the text is to be tak
   const list = times(30_000, (id) => ({ id, title: `the item ${id}` }))
   writeFileSync(file, JSON.stringify({ a: part, b: part, list }))
   const records = { at: '/list', key: 'id', records: [{ id: 7 }] }
-  const calls = () => [
-    atomicIndexPatch(file, { increment: { '/a/key 1/n': 1 } }),
-    atomicIndexPatch(file, { increment: { '/a/key 2/n': 1, '/list/0/id': 0 } }),
-    atomicIndexPatch(file, { increment: { '/b/key 1/n': 1 } }),
-    atomicIndexPatch(file, { merge: { b: { 'key 2': { n: 1 } } } }),
-    atomicIndexPatch(file, { upsert: records }),
-    atomicIndexPatch(file, { upsert: { ...records, records: [{ id: 8 }] }, remove: ['/a/key 3'] }),
-    atomicIndexPatch(file, { set: { '/a/key 3': { n: 0 } } }),
+  const patches: IndexPatch[] = [
+    { increment: { '/a/key 1/n': 1 } },
+    { increment: { '/a/key 2/n': 1, '/list/0/id': 0 } },
+    { increment: { '/b/key 1/n': 1 } },
+    { merge: { b: { 'key 2': { n: 1 } } } },
+    { upsert: records },
+    { upsert: { ...records, records: [{ id: 8 }] }, remove: ['/a/key 3'] },
+    { set: { '/a/key 3': { n: 0 } } },
   ]
+  // With different options: those with the same are one call.
+  const calls = () => patches.map((patch, at) => atomicIndexPatch(file, patch, { timeout: 30_000 + at }))
   const sizes = async () => {
     // Not with a function, which would end the tables.
     const lock = await acquireIndexLock(file)

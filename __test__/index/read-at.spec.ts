@@ -10,6 +10,7 @@ import {
 } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { writeJson } from '../helpers/index-file'
+import { inProcess, type Remote } from '../helpers/processes'
 import { rejection } from '../helpers/promises'
 import { test } from '../helpers/test'
 
@@ -167,5 +168,35 @@ describe('what is wrong', () => {
     for (const [call, code, message] of wrong) {
       expect(await rejection(call)).toMatchObject({ code, message: expect.stringContaining(message) })
     }
+  })
+})
+
+/** How many bytes of memory a process takes more at once for a look into a file. */
+async function peak({ readIndexAt }: Remote, file: string, pointer: string) {
+  const before = process.resourceUsage().maxRSS
+  const value = await readIndexAt(file, pointer)
+  return { value, growth: (process.resourceUsage().maxRSS - before) * 1024 }
+}
+
+test('a value in a file is found without all of it in memory; its last byte counts all the same', async ({
+  file,
+}) => {
+  const size = 48 << 20
+  const records = Array.from({ length: 200_000 }, (_, id) => ({ id, text: 'é'.repeat(120) }))
+  const text = JSON.stringify({ records, last: [1, 'end'] })
+  writeFileSync(file, text)
+  expect(Buffer.byteLength(text)).toBeGreaterThan(size)
+  const look = (pointer: string) => inProcess(peak, [file, pointer]).returned
+  const [found, last, none] = [await look('/records/150000/id'), await look('/last/1'), await look('/x/y')]
+  expect([found.value, last.value, none.value]).toEqual([150_000, 'end', undefined])
+  for (const { growth } of [found, last, none]) expect(growth).toBeLessThan(size / 2)
+  // Behind the value: one that takes its place, and damage.
+  writeFileSync(file, `${text.slice(0, -1)},"records":[{"id":"later"}]}`)
+  expect(await readIndexAt(file, '/records/0/id')).toBe('later')
+  expect(await readIndexAt(file, '/records/1/id')).toBe(undefined)
+  writeFileSync(file, `${text.slice(0, -1)},`)
+  expect(await rejection(readIndexAt(file, '/records/0/id'))).toMatchObject({
+    code: 'ERR_ATOMIC_CORRUPT_INDEX',
+    offset: Buffer.byteLength(text) - 1,
   })
 })

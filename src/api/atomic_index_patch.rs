@@ -1,13 +1,22 @@
 //! `atomicIndexPatch`: keys of an index set and deleted, by any number of writers.
 
+use std::rc::Rc;
+use std::time::Instant;
+
+use engine::steps;
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 use napi_derive::napi;
 
-use crate::api::atomic_index_update;
+use crate::api::atomic_index_update::{self as update, UpdateOptions};
+use crate::api::options::{WriteOptions, milliseconds};
 use crate::js::cloud::peer;
+use crate::js::index::call::{self, Change, Request};
+use crate::js::index::crowd::{self, Crowd};
 use crate::js::index::patch::Patch;
-use crate::js::value::{Result, Target, args, path, promise, raw};
+use crate::js::inside;
+use crate::js::transaction::ParsedUpdate;
+use crate::js::value::{FilePath, Result, Signal, Target, args, path, promise, raw};
 
 /// What to do with a patch of an object in a store that its inbox cannot carry.
 const KEYS_ALONE: &str = "the inbox of an index in a store carries keys: set and delete, pointers of one key in set, and upsert at ''; \
@@ -50,7 +59,72 @@ pub fn atomic_index_patch<'env>(
     patch: Unknown<'env>,
     options: Unknown<'env>,
 ) -> napi::Result<Unknown<'env>> {
-    promise::answer(env, start(env, &path, &patch, &options))
+    promise::answer(env, join(env, &path, &patch, &options))
+}
+
+/// Starts a call, or lets it join those that were made right before.
+fn join<'env>(
+    env: &'env Env,
+    path: &Unknown<'env>,
+    patch: &Unknown<'env>,
+    options: &Unknown<'env>,
+) -> Result<'env, Unknown<'env>> {
+    // The steps of a call are its own, and a function that it is made inside of too.
+    if steps::current().is_some() || !inside::around(env).is_none() {
+        return start(env, path, patch, options);
+    }
+    if let Some(joined) = crowd::join(env, [*path, *patch, *options], start_crowd)? {
+        return Ok(joined);
+    }
+    let promise = start(env, path, patch, options)?;
+    crowd::started(env, promise)
+}
+
+/// Starts a call that is several patches of a file, whose options an earlier call has had.
+fn start_crowd<'env>(
+    env: &'env Env,
+    path: FilePath,
+    crowd: Crowd,
+    options_given: &Unknown<'env>,
+) -> Result<'env, Unknown<'env>> {
+    check_wait(env, options_given)?;
+    let since = Instant::now();
+    let own = args::options::<UpdateOptions<'_>>(env, "of type Object", options_given)?.unwrap_or_default();
+    let timeout = milliseconds(env, "options.timeout", own.timeout.as_ref(), update::DEFAULT_TIMEOUT)?;
+    let shared = args::options::<WriteOptions<'_>>(env, "of type Object", options_given)?.unwrap_or_default();
+    let ParsedUpdate { options, initial, format, schema } = update::parse(env, &path, &own, &shared)?;
+    let initial = initial.map_or_else(|| format.empty(env), Ok)?;
+    let request = Request {
+        id: call::next_id(),
+        change: Change::Crowd(Rc::new(crowd)),
+        is_patch: true,
+        shown: path.shown,
+        initial: Some(initial),
+        options,
+        format,
+        schema,
+        inside: inside::current(env),
+        signal: Signal::default(),
+        since,
+        deadline: since.checked_add(timeout),
+        fn_timeout: update::fn_timeout(env, &own)?,
+        steps: None,
+        store: String::new(),
+    };
+    update::start_file(env, path.absolute, request, timeout)
+}
+
+/// The option `wait`.
+fn check_wait<'env>(env: &'env Env, options: &Unknown<'env>) -> Result<'env, ()> {
+    if !raw::is_object(options) {
+        return Ok(());
+    }
+    let wait = raw::get(env, options, c"wait")?;
+    let known = matches!(args::word(env, &wait)?.as_deref(), Some("accepted" | "applied"));
+    if raw::type_of(&wait) != ValueType::Undefined && !known {
+        return Err(args::wrong_value(env, "options.wait", "must be 'accepted' or 'applied'", &wait));
+    }
+    Ok(())
 }
 
 fn start<'env>(
@@ -64,13 +138,9 @@ fn start<'env>(
     let is_given = raw::is_object(options);
     let option = |name| if is_given { raw::get(env, options, name) } else { Ok(raw::undefined(env)) };
     if let (Target::Cloud(path), true) = (&target, raw::is_object(&option(c"codec")?)) {
-        return Err(path.unsupported(env, atomic_index_update::WITHOUT_CODECS));
+        return Err(path.unsupported(env, update::WITHOUT_CODECS));
     }
-    let wait = option(c"wait")?;
-    let known = matches!(args::word(env, &wait)?.as_deref(), Some("accepted" | "applied"));
-    if raw::type_of(&wait) != ValueType::Undefined && !known {
-        return Err(args::wrong_value(env, "options.wait", "must be 'accepted' or 'applied'", &wait));
-    }
+    check_wait(env, options)?;
     let shown = match &target {
         Target::Cloud(path) => {
             let keys = patch.keys(env)?;
@@ -82,5 +152,5 @@ fn start<'env>(
         Target::Local(path) => &path.shown,
     };
     let function = patch.function(env, shown, &option(c"numbers")?)?;
-    atomic_index_update::start(env, target, &function, options, Some(&patch))
+    update::start(env, target, &function, options, Some(&patch))
 }

@@ -334,9 +334,12 @@ pub fn start_file(env: &Env, path: PathBuf, request: Request, timeout: Duration)
     let Request { id, options, since, .. } = &request;
     let ticket = Ticket::take().inside(request.inside.clone());
     let mut job = OpenJob::new(*id, path, options.clone(), ticket, *since, timeout, request.signal.cancel());
-    if let Change::Patch(patch, _) = &request.change {
-        job = job.of_patch(patch.operations.clone());
-    }
+    let patches = match &request.change {
+        Change::Patch(patch, _) => std::slice::from_ref(patch),
+        Change::Crowd(crowd) => &crowd.patches,
+        Change::Call(_) | Change::Value(_) => &[],
+    };
+    job = job.of_patches(patches.iter().map(|patch| patch.operations.clone()).collect());
     group::start(env, request, job, answer)
 }
 

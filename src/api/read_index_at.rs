@@ -23,7 +23,8 @@ const INSTEAD: &str =
 ///
 /// The text is searched on a worker: the one that this process keeps from its last commit, if the file is still that, or else the file as it is read and checked now
 /// (UTF-8, JSON). Only the value that is found is parsed, on the JavaScript thread. It takes no lock
-/// and waits for nobody, as {@link readIndex}. Memory: one text of the file. Of equal keys the last one counts.
+/// and waits for nobody, as {@link readIndex}. Memory: the value; also one text of the file, for the empty pointer, and where the text is kept, damaged or odd (keys or
+/// numbers of more than 4 KiB). Of equal keys the last one counts.
 ///
 /// `numbers` means what it means for {@link readIndex}, for the value that is returned: the rest is not looked at. `fallback: 'backup'` reads
 /// the newest good backup if the index is broken or missing. What needs the whole index is refused (`ERR_INVALID_ARG_VALUE`): `initial`, `codec`, `schema`,

@@ -93,8 +93,31 @@ impl Context {
     }
 }
 
+/// Starts calls that were made before, and are not under way yet.
+pub type Start = fn(&Env);
+
+thread_local! {
+    /// What is to be done ahead of the next call, and in which environment.
+    static GATHERED: Cell<Option<(sys::napi_env, Start)>> = const { Cell::new(None) };
+}
+
+/// Has `start` called ahead of the next call of this thread, so that the order of all calls stays as it is.
+pub fn before_next_call(env: &Env, start: Start) {
+    GATHERED.set(Some((env.raw(), start)));
+}
+
 /// What a call that is made now is made inside of.
 pub fn current(env: &Env) -> Inside {
+    let gathered = GATHERED.take();
+    match gathered {
+        Some((of, start)) if of == env.raw() => start(env),
+        gathered => GATHERED.set(gathered),
+    }
+    around(env)
+}
+
+/// As [`current`], for a call that may be gathered.
+pub fn around(env: &Env) -> Inside {
     if let Some(inside) = CALLED.with_borrow(Option::clone) {
         return inside;
     }
@@ -117,7 +140,9 @@ pub fn is_exiting(env: &Env) -> bool {
 
 /// The rank among all calls for one that is made now.
 pub fn ticket(env: &Env) -> Ticket {
-    Ticket::take().inside(current(env))
+    // Calls that were made before this one take theirs first.
+    let inside = current(env);
+    Ticket::take().inside(inside)
 }
 
 /// What is known of the code of a function.

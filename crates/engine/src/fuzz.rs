@@ -5,17 +5,20 @@
 use serde::de::IgnoredAny;
 
 use crate::error::ErrorKind;
+use crate::index::document::{Pointer, find};
 use crate::index::layout::without_mark;
 use crate::index::options::Numbers;
+use crate::index::seek::{Sought, seek};
 use crate::index::{json, number, same, tokens};
 use crate::transaction::journal::{Content, HEAD_LENGTH, Record, State};
 
 /// The check of an index takes what is JSON and nothing else; where it says that the text is broken, the text before that is the
-/// beginning of some JSON.
+/// beginning of some JSON. What is sought while a text is read is what is found in it.
 ///
 /// # Panics
 /// If that does not hold.
 pub fn json(bytes: &[u8]) {
+    sought(bytes);
     match json::check_index(bytes.to_vec()) {
         Ok(text) => {
             assert_eq!(text.as_bytes(), bytes);
@@ -35,6 +38,19 @@ pub fn json(bytes: &[u8]) {
             let before = without_mark(std::str::from_utf8(before).expect("a place between two characters"));
             assert!(may_go_on(before), "broken before the place: {before:?}");
         }
+    }
+}
+
+fn sought(bytes: &[u8]) {
+    for pointer in ["/a", "/0", "/a/0", "/0/a", "/a/a", "/"].map(Pointer::parse) {
+        let pointer = pointer.expect("a pointer");
+        let found = match seek(&mut &*bytes, bytes.len() as u64, &pointer).expect("bytes can be read") {
+            Sought::Unclear => continue,
+            Sought::Nothing => None,
+            Sought::Found(found) => Some(found),
+        };
+        let text = json::check_index(bytes.to_vec()).expect("what is plainly JSON is JSON");
+        assert_eq!(found.as_deref(), find(&text, &pointer).map(|found| &text[found.range]), "{pointer}");
     }
 }
 

@@ -20,6 +20,7 @@ use engine::steps::Steps;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
+use crate::js::index::crowd::Crowd;
 use crate::js::index::format::Format;
 use crate::js::index::held::{Outcome, failed};
 use crate::js::index::patch::TextPatch;
@@ -69,6 +70,8 @@ pub enum Change {
     Call(Kept),
     /// What a patch of its text makes of it; or what this function does, which is the same patch, if the index is parsed.
     Patch(TextPatch, Kept),
+    /// What these patches make of its text, one after the other; if there is none, each is a call of its own.
+    Crowd(Rc<Crowd>),
     /// This, as text, whatever it is.
     Value(Vec<u16>),
 }
@@ -148,6 +151,35 @@ impl Call {
         call
     }
 
+    /// A call of its own for a part of what this one wants.
+    pub fn alone(&self, change: Change) -> Rc<Self> {
+        let Request { shown, initial, options, format, schema, inside, steps, store, .. } = &self.request;
+        let call = Self::new(Request {
+            id: next_id(),
+            change,
+            is_patch: self.request.is_patch,
+            shown: shown.clone(),
+            initial: initial.clone(),
+            options: options.clone(),
+            format: format.clone(),
+            schema: schema.clone(),
+            inside: inside.clone(),
+            signal: Signal::default(),
+            since: self.request.since,
+            deadline: self.request.deadline,
+            fn_timeout: self.request.fn_timeout,
+            steps: steps.clone(),
+            store: store.clone(),
+        });
+        call.waited.set(self.waited.get());
+        call
+    }
+
+    /// How many calls of the program it is.
+    pub fn count(&self) -> usize {
+        if let Change::Crowd(crowd) = &self.request.change { crowd.count() } else { 1 }
+    }
+
     /// A promise for what comes of the next command.
     pub fn next_command<'env>(self: &Rc<Self>, env: &'env Env) -> Result<'env, Unknown<'env>> {
         let sent = self.wakeup.wait(env)?;
@@ -179,7 +211,13 @@ impl Call {
         self.run_is_over();
         self.request.signal.detach(env)?;
         match (command, self.failure.take()) {
-            (Some(Command::Settle(outcome, batch)), _) => outcome(env, &self, batch),
+            (Some(Command::Settle(outcome, batch)), _) => {
+                let result = outcome(env, &self, batch)?;
+                match &self.request.change {
+                    Change::Crowd(crowd) => crowd.told(env, result, &self.request.shown),
+                    _ => Ok(result),
+                }
+            }
             (Some(Command::Finish), Some(failure)) => Err(Thrown(failure.get(env)?)),
             _ => Err(internal(env, "an update without a command")),
         }
@@ -236,5 +274,9 @@ impl Member for WeakCall {
 
     fn deadline(&self) -> Option<Instant> {
         self.0.upgrade()?.request.deadline
+    }
+
+    fn count(&self) -> usize {
+        self.0.upgrade().map_or(1, |call| call.count())
     }
 }

@@ -15,7 +15,7 @@ use engine::data::Data;
 use engine::error::{Error, ErrorKind};
 use engine::index::document::Document;
 use engine::index::file::UpdateOptions;
-use engine::index::group::{self as policy, RunId, Verdict, Written};
+use engine::index::group::{self as policy, Member, RunId, Verdict, Written};
 use engine::index::job::Come;
 use engine::job::Job;
 use engine::steps::{self, Steps};
@@ -163,7 +163,7 @@ impl Group {
         let is_parsed = match &call.request.change {
             Change::Call(_) => true,
             Change::Patch(..) => !self.has_text(),
-            Change::Value(_) => false,
+            Change::Crowd(_) | Change::Value(_) => false,
         };
         let is_large = is_parsed && self.is_large();
         // If parsing fails here, it fails again where the caller gets the error.
@@ -329,6 +329,7 @@ impl Group {
     }
 
     fn tell(&self, env: &Env, calls: &[WeakCall], verdict: &Verdict<Outcome>) {
+        let count = calls.iter().map(Member::count).sum();
         for call in calls.iter().filter_map(|WeakCall(call)| call.upgrade()) {
             if let (Verdict::Settled(_), Some(own), Some(shared)) =
                 (verdict, &call.request.steps, &*self.steps.borrow())
@@ -337,7 +338,7 @@ impl Group {
             }
             let failed = |error: Error| Command::Settle(failed(error), 1);
             let command = match verdict {
-                Verdict::Settled(outcome) => Command::Settle(outcome.clone(), calls.len()),
+                Verdict::Settled(outcome) => Command::Settle(outcome.clone(), count),
                 Verdict::Aborted => failed(ErrorKind::Aborted.into()),
                 Verdict::TimedOut { changed } => {
                     let Request { since, inside, .. } = &call.request;

@@ -3,6 +3,7 @@
 mod apply;
 pub mod call;
 pub mod codec;
+pub mod crowd;
 pub mod file;
 pub mod format;
 pub mod group;

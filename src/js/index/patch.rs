@@ -9,12 +9,16 @@ use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 
 use crate::js::error;
-use crate::js::index::{json, pointer};
+use crate::js::index::{crowd, json, pointer};
 use crate::js::value::once::{Once, run_script};
 use crate::js::value::{Result, Thrown, args, copy, promise, raw};
 
-const SCRIPTS: [&str; 3] =
-    [include_str!("patch/places.js"), include_str!("patch/operations.js"), include_str!("patch/language.js")];
+const SCRIPTS: [&str; 4] = [
+    include_str!("patch/places.js"),
+    include_str!("patch/operations.js"),
+    include_str!("patch/language.js"),
+    include_str!("patch/gather.js"),
+];
 
 /// A patch that was checked and copied.
 pub struct Patch<'env>(Unknown<'env>);
@@ -87,16 +91,22 @@ impl TextPatch {
         if raw::type_of(&texts) == ValueType::Undefined {
             return Ok(None);
         }
-        Ok(Self::parse(&copy::text(env, &texts)?))
+        Ok(Self::parse(&mut copy::text(env, &texts)?.split('\0')))
     }
 
-    fn parse(texts: &str) -> Option<Self> {
-        let (mut operations, mut names) = (Vec::new(), Vec::new());
+    /// Of several, in one string.
+    pub fn several(texts: &str) -> Option<Vec<Self>> {
         let mut parts = texts.split('\0').peekable();
-        while parts.peek().is_some_and(|part| !part.is_empty()) {
+        std::iter::from_fn(|| parts.peek().is_some().then(|| Self::parse(&mut parts))).collect()
+    }
+
+    fn parse<'t>(parts: &mut impl Iterator<Item = &'t str>) -> Option<Self> {
+        let count: usize = parts.next()?.parse().ok()?;
+        let (mut operations, mut names) = (Vec::new(), Vec::new());
+        for _ in 0..count {
             let (name, kind, pointer, other) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-            let values = list(&mut parts)?;
-            let removed = list(&mut parts)?;
+            let values = list(parts)?;
+            let removed = list(parts)?;
             operations.push(operation(kind, [pointer, other], values, removed)?);
             names.push([name.to_owned(), pointer.to_owned(), other.to_owned()]);
         }
@@ -105,25 +115,30 @@ impl TextPatch {
 
     /// What the call is rejected with.
     pub fn failure<'env>(&self, env: &'env Env, fault: &Fault, shown: &str) -> Thrown<'env> {
+        let make = || {
+            raw::invoke(env, &class(env)?, c"toFailure", &[self.told(env, fault)?, raw::to_js(env, shown)?])
+        };
+        make().map_or_else(|error| error, Thrown)
+    }
+
+    /// What the script makes the error of.
+    pub fn told<'env>(&self, env: &'env Env, fault: &Fault) -> Result<'env, Unknown<'env>> {
         let of = |[_, pointer, other]: &&[String; 3]| *pointer == fault.pointer || *other == fault.pointer;
         let is_result = fault.reason.starts_with("would be ");
         let mut named = self.names.iter().filter(of).filter(|_| !is_result).map(|[name, ..]| name.as_str());
         let first = named.next();
         // Which one of several it is, is not known.
         let name = if named.all(|name| Some(name) == first) { first } else { Some("patch") };
-        let make = || {
-            let told = raw::object(env)?;
-            for (key, value) in
-                [(c"pointer", &fault.pointer), (c"reached", &fault.reached), (c"reason", &fault.reason)]
-            {
-                raw::define(env, &told, key, &raw::to_js(env, value.as_str())?)?;
-            }
-            if let Some(name) = name {
-                raw::define(env, &told, c"name", &raw::to_js(env, name)?)?;
-            }
-            raw::invoke(env, &class(env)?, c"toFailure", &[told, raw::to_js(env, shown)?])
-        };
-        make().map_or_else(|error| error, Thrown)
+        let told = raw::object(env)?;
+        for (key, value) in
+            [(c"pointer", &fault.pointer), (c"reached", &fault.reached), (c"reason", &fault.reason)]
+        {
+            raw::define(env, &told, key, &raw::to_js(env, value.as_str())?)?;
+        }
+        if let Some(name) = name {
+            raw::define(env, &told, c"name", &raw::to_js(env, name)?)?;
+        }
+        Ok(told)
     }
 }
 
@@ -166,12 +181,16 @@ thread_local! {
     static COMPILED: Once = const { Once::new() };
 }
 
-fn class(env: &Env) -> Result<'_, Unknown<'_>> {
+/// The scripts' class, with what gathers patches.
+pub(super) fn class(env: &Env) -> Result<'_, Unknown<'_>> {
     COMPILED.with(|compiled| compiled.get(env, || compile(env)))
 }
 
 fn compile(env: &Env) -> Result<'_, Unknown<'_>> {
-    let source = format!(";(native) => {{ 'use strict'\n{}\nreturn Patch }}", SCRIPTS.concat());
+    let source = format!(
+        ";(native) => {{ 'use strict'\n{}\nreturn Object.assign(Patch, {{ gather, started, startGathered }}) }}",
+        SCRIPTS.concat()
+    );
     raw::call(env, &raw::undefined(env), &run_script(env, &source)?, &[natives(env)?])
 }
 
@@ -182,6 +201,8 @@ fn natives(env: &Env) -> Result<'_, Unknown<'_>> {
         (c"wrongType", args::make_wrong_type),
         (c"wrongValue", args::make_wrong_value),
         (c"copied", copied),
+        (c"gather", crowd::gather),
+        (c"startCrowd", crowd::start),
     ];
     let object = raw::object(env)?;
     for (name, native) in natives {

@@ -34,6 +34,10 @@ pub trait Member: Clone {
     fn is_aborted(&self) -> bool;
     /// Until when it is willing to wait for the index; `None`: without a limit.
     fn deadline(&self) -> Option<Instant>;
+    /// How many calls it stands for. [`MAX_CALLS`] is about members: those of one take no time of their own.
+    fn count(&self) -> usize {
+        1
+    }
 }
 
 /// Names one run of one function.
@@ -261,6 +265,13 @@ impl<C: Member, V, O> Group<C, V, O> {
         }
     }
 
+    /// The call is several, which run in its place.
+    pub fn split(&mut self, run: RunId, calls: impl DoubleEndedIterator<Item = C>) {
+        if self.end_run(run).is_some() {
+            calls.rev().for_each(|call| self.to_run.push_front(call));
+        }
+    }
+
     fn end_run(&mut self, run: RunId) -> Option<Running<C>> {
         self.running.take_if(|running| running.run == run)
     }
@@ -304,7 +315,7 @@ impl<C: Member, V, O> Group<C, V, O> {
         match written {
             Written::Done(outcome) => {
                 let calls = self.end_write();
-                stats::updated(calls.len());
+                stats::updated(calls.iter().map(Member::count).sum());
                 self.actions.push_back(Action::Tell(calls, Verdict::Settled(outcome)));
             }
             Written::Invalid(_) if self.applied.len() > 1 => self.bisect(),

@@ -85,7 +85,7 @@ impl EnterJob {
             options,
             timeout,
             inside: ticket.made_inside(),
-            patch: None,
+            patches: Vec::new(),
         };
         let place = ticket.join_as_follower(hold.line.clone(), hold.index.name().to_owned(), id);
         Self { hold, stage: Entering::InLine(place), origin, since, cancel }

@@ -55,8 +55,8 @@ pub(super) struct Origin {
     pub timeout: Duration,
     /// What the call is made inside of.
     pub inside: Inside,
-    /// What its patch is made of.
-    pub patch: Option<Arc<[Operation]>>,
+    /// What its patches are made of.
+    pub patches: Vec<Arc<[Operation]>>,
 }
 
 impl Origin {
@@ -87,14 +87,14 @@ impl OpenJob {
         timeout: Duration,
         cancel: Cancel,
     ) -> Self {
-        let origin = Origin { path, options, timeout, inside: ticket.made_inside(), patch: None };
+        let origin = Origin { path, options, timeout, inside: ticket.made_inside(), patches: Vec::new() };
         Self { id, stage: Stage::Called(ticket), origin, since, cancel }
     }
 
-    /// For a call that is a patch: what it needs of the text is taken apart on the worker that reads it.
+    /// For a call that is made of patches: what they need of the text is taken apart on the worker that reads it.
     #[must_use]
-    pub fn of_patch(mut self, patch: Arc<[Operation]>) -> Self {
-        self.origin.patch = Some(patch);
+    pub fn of_patches(mut self, patches: Vec<Arc<[Operation]>>) -> Self {
+        self.origin.patches = patches;
         self
     }
 
@@ -244,10 +244,10 @@ impl Opened {
     ) -> Result<Self, Box<(IndexFile, Origin, Error)>> {
         match index.read(&origin.options) {
             Ok(mut snapshot) => {
-                if let (Some(patch), Some(Snapshot { text, fault: None, .. })) =
-                    (&origin.patch, &mut snapshot)
+                if let Some(Snapshot { text, fault: None, .. }) = &mut snapshot
+                    && !origin.patches.is_empty()
                 {
-                    text.prepare(patch, origin.options.numbers);
+                    text.prepare(origin.patches.iter().flat_map(|patch| &**patch), origin.options.numbers);
                 }
                 Ok(Self { index, snapshot, waited, origin })
             }

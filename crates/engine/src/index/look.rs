@@ -1,10 +1,12 @@
 //! A look into an index: a value, the keys of a container, its records one after the other, without a tree of the rest.
 //!
-//! The text is the one that this process keeps from its last commit, and goes on to keep, or is read from the file.
+//! The text is the one that this process keeps from its last commit, and goes on to keep, or that of the file: a value is sought in it while it is
+//! read (`seek`), for all else it is read first.
 
-use std::io::Read as _;
+use std::fs::File;
+use std::io::{Read as _, Seek as _};
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::dir::{Resolve, Target};
 use crate::error::{Error, ErrorKind, Named, Result};
@@ -13,11 +15,12 @@ use crate::index::document::{Children, Keys, Pointer, find, keys};
 use crate::index::format::Format;
 use crate::index::json;
 use crate::index::options::UpdateOptions;
+use crate::index::seek::{Sought, seek};
 use crate::index::source::Source;
 use crate::index::text::Text;
 use crate::job::{Job, Step};
 use crate::process::{Key, room};
-use crate::sys::{self, Dir, Kind};
+use crate::sys::{self, Dir, Kind, Version};
 
 /// How much text of records is given at a time.
 const PIECE: usize = 256 << 10;
@@ -30,15 +33,22 @@ struct Loan {
     state: Option<cache::State>,
 }
 
-impl Loan {
+/// The file of an index, of which nothing was read.
+struct Unread {
+    target: Target,
+    file: File,
+    version: Version,
+}
+
+impl Unread {
     /// `None`: there is no file.
-    fn take(path: &std::path::Path, options: &UpdateOptions) -> Result<Option<Self>> {
+    fn open(path: &Path, options: &UpdateOptions) -> Result<Option<Self>> {
         let is_missing = |error: &Error| error.errno_of("open") == Some(sys::ENOENT);
         let target = match Target::resolve(path, Resolve { mkdir: false, exclusive: false }) {
             Err(error) if is_missing(&error) => return Ok(None),
             target => target?,
         };
-        let mut file = match target.dir.open_file(&target.name) {
+        let file = match target.dir.open_file(&target.name) {
             Err(error) if error.raw_os_error() == Some(sys::ENOENT) => return Ok(None),
             opened => opened.named("open")?,
         };
@@ -47,15 +57,56 @@ impl Loan {
             return Err(ErrorKind::NotRegular { what: "not the file that it was a moment ago" }.into());
         }
         json::check_size(version.size, options.longest)?;
-        let key = target.key();
-        let (state, kept) = if let Some(kept) = cache::take(&key, &file) {
-            (cache::State::of(&file), kept)
-        } else {
-            let mut bytes = room(usize::try_from(version.size).unwrap_or(0) + 1);
-            file.read_to_end(&mut bytes).named("read")?;
-            (None, Kept { text: Format::Json.check(bytes)?, tables: None, checked: None })
+        Ok(Some(Self { target, file, version }))
+    }
+
+    /// Its text from the cache, and what the file is like to which that belongs.
+    fn kept(&self) -> Option<(Kept, Option<cache::State>)> {
+        let kept = cache::take(&self.target.key(), &self.file)?;
+        Some((kept, cache::State::of(&self.file)))
+    }
+
+    /// Its text from the file, all of which is read.
+    fn read(mut self) -> Result<Loan> {
+        let mut bytes = room(usize::try_from(self.version.size).unwrap_or(0) + 1);
+        self.file.read_to_end(&mut bytes).named("read")?;
+        let kept = Kept { text: Format::Json.check(bytes)?, tables: None, checked: None };
+        Ok(self.loan(kept, None))
+    }
+
+    /// What is at `pointer`, without all of the text in memory. `None`: that does not tell, or what is wrong is to be said of all of it.
+    fn seek(&mut self, pointer: &Pointer, options: &UpdateOptions) -> Result<Option<Look>> {
+        let text = match seek(&mut self.file, self.version.size, pointer).named("read")? {
+            Sought::Nothing => return Ok(Some(Look::Nothing)),
+            Sought::Found(text) => Some(text),
+            Sought::Unclear => None,
         };
-        Ok(Some(Self { kept, key, file: Source::new(&target, file, &version), state }))
+        let is_short = |text: &String| json::check_length(text.as_bytes(), options.longest).is_ok();
+        let look = text.filter(is_short).and_then(|text| {
+            let keeps_digits = json::check_numbers(&text, options.numbers).ok()?;
+            Some(Look::Found(Text::new(text, keeps_digits, Format::Json)))
+        });
+        if look.is_none() {
+            self.file.rewind().named("lseek")?;
+        }
+        Ok(look)
+    }
+
+    fn loan(self, kept: Kept, state: Option<cache::State>) -> Loan {
+        let Self { target, file, version } = self;
+        let key = target.key();
+        Loan { kept, key, file: Source::new(&target, file, &version), state }
+    }
+}
+
+impl Loan {
+    /// `None`: there is no file.
+    fn take(path: &Path, options: &UpdateOptions) -> Result<Option<Self>> {
+        let Some(file) = Unread::open(path, options)? else { return Ok(None) };
+        Ok(Some(match file.kept() {
+            Some((kept, state)) => file.loan(kept, state),
+            None => file.read()?,
+        }))
     }
 
     /// Where a value is.
@@ -124,7 +175,18 @@ impl LookJob {
     }
 
     fn look(&self) -> Result<Look> {
-        let Some(loan) = Loan::take(&self.path, &self.options)? else { return Ok(Look::Missing) };
+        let Some(mut file) = Unread::open(&self.path, &self.options)? else { return Ok(Look::Missing) };
+        let loan = match file.kept() {
+            Some((kept, state)) => file.loan(kept, state),
+            None => {
+                if self.wanted == Wanted::Value
+                    && let Some(look) = file.seek(&self.pointer, &self.options)?
+                {
+                    return Ok(look);
+                }
+                file.read()?
+            }
+        };
         let found = match self.wanted {
             Wanted::Value => {
                 loan.find(&self.pointer).map(|found| loan.part(&found, None, &self.options)).transpose()?

@@ -21,6 +21,7 @@ pub mod options;
 pub mod read_job;
 pub mod restore_job;
 pub(crate) mod same;
+pub(crate) mod seek;
 mod snapshot;
 mod source;
 pub mod store;

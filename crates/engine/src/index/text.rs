@@ -43,10 +43,10 @@ impl Text {
         }
     }
 
-    /// Takes apart what a patch needs.
-    pub(crate) fn prepare(&mut self, patch: &[Operation], numbers: Numbers) {
+    /// Takes apart what patches need.
+    pub(crate) fn prepare<'p>(&mut self, operations: impl Iterator<Item = &'p Operation>, numbers: Numbers) {
         let mut document = self.take_document();
-        patch.iter().for_each(|operation| document.prepare(operation, numbers));
+        operations.for_each(|operation| document.prepare(operation, numbers));
         self.put_back(document);
     }
 

@@ -12,7 +12,7 @@ mod unix;
 #[cfg(windows)]
 mod windows;
 
-pub use bytes::{BLOCK, places};
+pub use bytes::{BLOCK, Json, places};
 pub use call::CallError;
 pub use errno::{describe, node_errno};
 pub use stat::{FileSystem, Kind, Obstacle, Stat, Version};

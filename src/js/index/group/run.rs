@@ -11,10 +11,12 @@ use napi::bindgen_prelude::Unknown;
 use super::{Group, Index};
 use crate::js::error::from_engine;
 use crate::js::index::apply;
-use crate::js::index::call::{Call, Change, Request};
+use crate::js::index::call::{Call, Change, Request, WeakCall};
+use crate::js::index::crowd::Crowd;
 use crate::js::index::patch::TextPatch;
 use crate::js::inside::Code;
 use crate::js::task;
+use crate::js::value::thrown::internal;
 use crate::js::value::{Kept, Result, Thrown, promise, raw};
 
 /// One run of the function of a call.
@@ -31,13 +33,17 @@ pub struct Run {
 impl Run {
     /// Makes the change. The promise settles when the call is over, in whichever commit.
     pub fn apply<'env>(self, env: &'env Env, ahead: Option<Kept>) -> Result<'env, Unknown<'env>> {
-        if let (Change::Patch(patch, _), None) = (&self.call.request.change, &ahead)
-            && let Some(rest) = self.patch(env, patch)
-        {
+        let rest = match (&self.call.request.change, &ahead) {
+            (Change::Patch(patch, _), None) => self.patch(env, patch),
+            (Change::Crowd(crowd), _) => Some(self.crowd(env, crowd)),
+            _ => None,
+        };
+        if let Some(rest) = rest {
             return rest.or_else(|error| self.fail(env, error));
         }
         let next = self.call.check(env).and_then(|()| match &self.call.request.change {
             Change::Call(function) | Change::Patch(_, function) => self.enter(env, function, ahead),
+            Change::Crowd(_) => Err(internal(env, "patches without a text")),
             Change::Value(text) => {
                 self.group.policy.borrow_mut().entered(Instant::now());
                 let numbers = self.group.options.numbers;
@@ -62,10 +68,33 @@ impl Run {
             return Some(Err(aborted));
         }
         self.group.policy.borrow_mut().entered(Instant::now());
-        Some(match self.group.patch(patch)? {
+        let numbers = self.group.options.numbers;
+        Some(match self.group.patch(|document| document.apply(&patch.operations, numbers))? {
             Ok(()) => self.proceed(env, Index::Patched),
             Err(fault) => Err(patch.failure(env, &fault, &self.call.request.shown)),
         })
+    }
+
+    /// Applies patches to the text of the index. If there is none, each is a call of its own from here on, in the place of this one.
+    fn crowd<'env>(&self, env: &'env Env, crowd: &Crowd) -> Result<'env, Unknown<'env>> {
+        self.group.policy.borrow_mut().entered(Instant::now());
+        let numbers = self.group.options.numbers;
+        let applied = self.group.patch(|document| {
+            crowd.apply(|patch| document.apply(&patch.operations, numbers));
+        });
+        if applied.is_some() {
+            return self.proceed(env, Index::Patched);
+        }
+        let (mut calls, mut promises) = (Vec::new(), Vec::new());
+        for (function, patch) in crowd.functions(env, &self.call.request)?.iter().zip(&crowd.patches) {
+            let call = self.call.alone(Change::Patch(patch.clone(), Kept::new(env, function)?));
+            promises.push(call.next_command(env)?);
+            calls.push(WeakCall(Rc::downgrade(&call)));
+        }
+        self.call.run_is_over();
+        self.group.policy.borrow_mut().split(self.id, calls.into_iter());
+        self.group.carry_out(env);
+        raw::record(env, &[(c"alone", raw::array(env, &promises)?)])
     }
 
     /// Goes on with what the run has made of the index.

@@ -5,7 +5,7 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use engine::index::document::Fault;
+use engine::index::document::Document;
 use engine::index::group::Written;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
@@ -35,16 +35,21 @@ impl Group {
 
     /// Whether a change can be made of the text at once, if it is one for a text.
     pub(super) fn is_ready(&self, change: &Change) -> bool {
-        let Change::Patch(patch, _) = change else { return true };
-        if let Some(document) = &*self.document.borrow() {
-            return document.is_ready(&patch.operations);
-        }
-        let held = self.held.borrow();
-        held.as_ref().and_then(|held| held.text()).is_none_or(|text| text.is_ready(&patch.operations))
+        let patches = match change {
+            Change::Patch(patch, _) => std::slice::from_ref(patch),
+            Change::Crowd(crowd) => &crowd.patches,
+            _ => return true,
+        };
+        let (document, held) = (self.document.borrow(), self.held.borrow());
+        let text = held.as_ref().and_then(|held| held.text());
+        patches.iter().all(|TextPatch { operations, .. }| match &*document {
+            Some(document) => document.is_ready(operations),
+            None => text.is_none_or(|text| text.is_ready(operations)),
+        })
     }
 
-    /// Applies a patch to the text, wholly or not at all. `None`: there is no text for it.
-    pub(super) fn patch(&self, patch: &TextPatch) -> Option<std::result::Result<(), Fault>> {
+    /// Lets `patch` change the text. `None`: there is no text for it.
+    pub(super) fn patch<T>(&self, patch: impl FnOnce(&mut Document) -> T) -> Option<T> {
         if !self.has_text() {
             return None;
         }
@@ -58,7 +63,7 @@ impl Group {
             // What was done counts for nothing: the calls run again.
             document.reset();
         }
-        Some(document.apply(&patch.operations, self.options.numbers))
+        Some(patch(document))
     }
 
     /// The text is as it is stored again.

@@ -189,6 +189,9 @@ function patchKeys(index, set, doomed) {
 /** What may be a number with more digits than JavaScript has, or is what JSON leaves of something else. */
 const unusual = /[\d.]{16}|\d[eE]|\{\}/
 
+/** What UTF-8 has not. */
+const lossy = /\p{Surrogate}|\\ud[89a-f]/u
+
 /** A function that returns a copy of what an argument is now, anew each time. */
 function copied(name, value) {
   let text
@@ -261,7 +264,7 @@ class Patch {
   }
 
   /**
-   * As operations on the text of an index, for the addon, in one string: of each its name, kind, pointer, `from` or key, and two lists of JSON
+   * As operations on the text of an index, for the addon, in one string: how many, and of each its name, kind, pointer, `from` or key, and two lists of JSON
    * texts, what it puts there and the keys to remove, each with its length before it. Between them is a NUL character, which JSON has not.
    * `undefined`: keys are for objects only, which a text does not tell; and UTF-8 has no half of a surrogate pair.
    */
@@ -272,7 +275,9 @@ class Patch {
       parts.push(values.length)
       for (const value of values) parts.push(JSON.stringify(value))
     }
-    for (const { name, kind, pointer = '', from, key, value, records, remove = [] } of this.#take()) {
+    const steps = this.#take()
+    parts.push(steps.length)
+    for (const { name, kind, pointer = '', from, key, value, records, remove = [] } of steps) {
       const other = from ?? key ?? ''
       if (`${pointer}${other}`.includes('\0')) return undefined
       parts.push(name, kind, pointer, other)
@@ -280,7 +285,7 @@ class Patch {
       list(remove)
     }
     const texts = parts.join('\0')
-    return /\p{Surrogate}|\\ud[89a-f]/u.test(texts) ? undefined : texts
+    return lossy.test(texts) ? undefined : texts
   }
 
   /** As keys to set and to delete, which is what the inbox of a store can carry; `undefined` for any other patch. */

@@ -30,11 +30,14 @@ mod value;
 use std::sync::Arc;
 
 pub use fault::Fault;
+pub(super) use find::is_named;
 pub use find::{Found, Keys, find, keys};
 pub use operation::Operation;
+pub(super) use pointer::position;
 pub use pointer::{Invalid, Pointer};
 pub use ready::LARGE;
 pub use scan::{Child, Children};
+pub(super) use scan::{Strings, skip_string};
 pub use string::literal;
 pub use tables::Tables;
 

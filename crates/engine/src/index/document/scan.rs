@@ -98,7 +98,7 @@ fn skip_container(text: &[u8], at: usize) -> usize {
 
 /// Tells what is inside of strings, block by block.
 #[derive(Default)]
-struct Strings {
+pub struct Strings {
     /// All bits, if a string goes on from the block before.
     inside: u64,
     /// The first bit, if the byte before the block escapes the first one.
@@ -109,12 +109,30 @@ impl Strings {
     /// A bit for each byte from a string's first quote on, up to its last one.
     #[inline]
     fn next(&mut self, block: &[u8; BLOCK]) -> u64 {
-        let quotes = places(block, b'"', 0) & !self.escaped_in(places(block, b'\\', 0));
+        let (quotes, _) = self.real(places(block, b'"', 0), places(block, b'\\', 0));
+        self.inside(quotes)
+    }
+
+    /// Of these quotes those that are not escaped, and all that is.
+    #[inline]
+    pub fn real(&mut self, quotes: u64, backslashes: u64) -> (u64, u64) {
+        let escaped = self.escaped_in(backslashes);
+        (quotes & !escaped, escaped)
+    }
+
+    /// As [`Strings::next`], by the quotes that are not escaped.
+    #[inline]
+    pub fn inside(&mut self, quotes: u64) -> u64 {
         // Each bit becomes the parity of those up to it.
         let inside =
             [1, 2, 4, 8, 16, 32].into_iter().fold(quotes, |bits, by| bits ^ bits << by) ^ self.inside;
         self.inside = if inside >> 63 == 1 { u64::MAX } else { 0 };
         inside
+    }
+
+    /// Whether a string has not ended, or a backslash has nothing behind it.
+    pub fn is_inside(&self) -> bool {
+        self.inside != 0 || self.escaped != 0
     }
 
     /// The bytes that are escaped: those behind an odd number of backslashes.

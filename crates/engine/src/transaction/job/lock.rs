@@ -151,7 +151,7 @@ impl Lock {
             match transient(session.read(*at, options)) {
                 Ok(mut read) => {
                     if let (Ok(Some(Snapshot { text, fault: None, .. })), Some(patch)) = (&mut read, patch) {
-                        text.prepare(patch, options.numbers);
+                        text.prepare(patch.iter(), options.numbers);
                     }
                     indexes.push(read);
                 }

@@ -1,0 +1,198 @@
+// Patches of one index that are called one right after the other, while an earlier one of them is under way, are one call for the addon: their
+// texts go there in one piece, and what came of all of them comes back in one. Each has its own promise, and its errors know its caller.
+
+/** So many patches, and so much text, are one call. */
+const MOST_GATHERED = 1000
+const MOST_GATHERED_TEXT = 1 << 20
+
+/** The last call that others can join, and how many like it are under way. */
+let last
+/** The call that is gathered. */
+let crowd
+
+const NUL = '\0'
+
+const isPrimitive = (value) => (typeof value !== 'object' && typeof value !== 'function') || value === null
+
+const isPlain = (value) => typeof value === 'object' && Object.getPrototypeOf(value) === Object.prototype
+
+/** What calls have in common that can be one; `undefined`: this one is alone. */
+function callOf(path, options) {
+  const given = options ?? {}
+  if (typeof path !== 'string' || !isPlain(given) || given.onCorrupt !== undefined) return undefined
+  const names = Reflect.ownKeys(given)
+  if (!names.every((name) => isPrimitive(given[name]))) return undefined
+  try {
+    return { path, folder: process.cwd(), names, options: { ...given }, running: 0 }
+  } catch {
+    // A relative path means nothing here, and the addon says so.
+    return undefined
+  }
+}
+
+/** Whether a call with these arguments has all in common with an earlier one. */
+function isAlike(call, path, options) {
+  const given = options ?? {}
+  return (
+    path === call.path &&
+    isPlain(given) &&
+    Reflect.ownKeys(given).length === call.names.length &&
+    call.names.every((name) => own(given, name) && Object.is(given[name], call.options[name])) &&
+    process.cwd() === call.folder
+  )
+}
+
+/** The text of a value; `undefined`: it takes a closer look. */
+function plainText(value) {
+  switch (typeof value) {
+    case 'number':
+      return Number.isFinite(value) ? JSON.stringify(value) : undefined
+    case 'object':
+      return typeof value?.toJSON === 'function' ? undefined : JSON.stringify(value)
+    case 'string':
+    case 'boolean':
+      return JSON.stringify(value)
+    default:
+      return undefined
+  }
+}
+
+/** As `Patch.toTexts`, of the patches that programs make most: for a tenth of what a copy costs. `undefined`: it takes a closer look. */
+function plainTextOf(patch) {
+  if (!isPlain(patch) || patch.toJSON !== undefined) return undefined
+  let count = 0
+  let text = ''
+  for (const kind of ['set', 'increment']) {
+    const values = own(patch, kind) ? patch[kind] : undefined
+    if (values === undefined) continue
+    if (values === null || !isPlain(values) || values.toJSON !== undefined) return undefined
+    for (const pointer of Object.keys(values)) {
+      const value = values[pointer]
+      const isFit = pointer.startsWith('/') && pointer.length <= native.mostSteps && !/[~\0]/.test(pointer)
+      const made = isFit && (kind === 'set' || typeof value === 'number') ? plainText(value) : undefined
+      if (made === undefined) return undefined
+      text += `${NUL}patch.${kind}${NUL}${kind}${NUL}${pointer}${NUL}${NUL}1${NUL}${made}${NUL}0`
+      count++
+    }
+  }
+  const isAll = Object.keys(patch).every((name) => name === 'set' || name === 'increment')
+  return count > 0 && isAll && !unusual.test(text) && !lossy.test(text) ? count + text : undefined
+}
+
+/** The patch of such a text. */
+function patchOf(text) {
+  const parts = text.split(NUL)
+  const patch = { set: {}, increment: {} }
+  for (let at = 1; at < parts.length; at += 7) {
+    const [, kind, pointer, , , value] = parts.slice(at)
+    patch[kind][pointer] = JSON.parse(value)
+  }
+  return new Patch(patch)
+}
+
+/** Counts a call until it is over. The promise gets no second reaction: V8 would not find the caller for the stack of an error. */
+async function followed(call, promise) {
+  call.running++
+  try {
+    return await promise
+  } finally {
+    call.running--
+  }
+}
+
+/** An error for one more caller: with the stack of where it is made. */
+function sameError(error) {
+  const { stack, message, ...rest } = Object.getOwnPropertyDescriptors(error)
+  return Object.defineProperties(new error.constructor(error.message), rest)
+}
+
+/** Patches that are one call. */
+class Crowd {
+  texts = []
+  /** Of those that took a closer look. */
+  #patches = new Map()
+  #size = 0
+  #start
+  #over = new Promise((resolve) => {
+    this.#start = resolve
+  })
+
+  constructor(call, place) {
+    Object.assign(this, { call, place })
+  }
+
+  get isFull() {
+    return this.texts.length >= MOST_GATHERED || this.#size >= MOST_GATHERED_TEXT
+  }
+
+  /** Adds a patch, and promises what comes of it. */
+  add(text, patch) {
+    const at = this.texts.push(text) - 1
+    this.#size += text.length
+    if (patch !== undefined) this.#patches.set(at, patch)
+    return this.#tell(at)
+  }
+
+  /** The functions of updates that do the same, each by itself. */
+  functions(shown, numbers) {
+    return this.texts.map((text, at) => (this.#patches.get(at) ?? patchOf(text)).toFunction(shown, numbers))
+  }
+
+  async #tell(at) {
+    let told
+    try {
+      told = await this.#over
+    } catch (error) {
+      throw sameError(error)
+    }
+    // A parsed index, or none: each is a call by itself.
+    if (told.alone) return await told.alone[at]
+    const fault = told.faults.find((fault) => fault.at === at)
+    if (fault) throw failureOf(fault, told.shown)
+    return { ...told.result }
+  }
+
+  start() {
+    const made = (async () => native.startCrowd(this, this.call.options, this.texts.join(NUL)))()
+    this.#start(followed(this.call, made))
+  }
+}
+
+/** Starts the call that is gathered: at the end of what the program does in one go, or ahead of its next call. */
+function startGathered() {
+  const gathered = crowd
+  crowd = undefined
+  gathered?.start()
+}
+
+async function startSoon(gathered) {
+  await undefined
+  if (crowd === gathered) startGathered()
+}
+
+/** What comes of a patch that has joined others; `undefined`: it has not, and others may follow it when it was `started`. */
+function gather(path, patch, options) {
+  const call = last
+  last = undefined
+  if (call === undefined || call.running === 0 || !isAlike(call, path, options)) {
+    last = callOf(path, options)
+    return undefined
+  }
+  last = call
+  let text = plainTextOf(patch)
+  const copy = text === undefined ? new Patch(patch) : undefined
+  text ??= copy.toTexts()
+  if (text === undefined) return undefined
+  if (crowd === undefined) {
+    const place = native.gather(path)
+    if (place === undefined) return undefined
+    crowd = new Crowd(call, place)
+    startSoon(crowd)
+  }
+  const told = crowd.add(text, copy)
+  if (crowd.isFull) startGathered()
+  return told
+}
+
+/** The call that did not join others has been started: what its caller is to wait for. */
+const started = (promise) => (last === undefined ? promise : followed(last, promise))
