@@ -359,6 +359,8 @@ fn update<'env>(
         atomic_index_update::parse(env, &lock.path, &own, &shared)?;
     options.commit.in_place = lock.in_place;
     options.anyway = matches!(given, Given::Value(_));
+    let is_function = matches!(given, Given::Function(_));
+    let keeps_value = atomic_index_update::keeps_value(env, &own, &format)? && is_function;
     let change = match (given, &schema) {
         (Given::Function(function), Some(schema)) => {
             Change::Call(Kept::new(env, &schema.checked(env, function, &lock.path.shown, false)?)?)
@@ -379,6 +381,7 @@ fn update<'env>(
         signal: Signal::attach(env, shared.signal.as_ref())?,
         since,
         deadline: since.checked_add(timeout),
+        keeps_value,
         fn_timeout: atomic_index_update::fn_timeout(env, &own)?,
         steps: steps::current(),
         store: String::new(),

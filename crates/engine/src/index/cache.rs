@@ -35,6 +35,8 @@ pub struct Kept {
     pub tables: Option<Tables>,
     /// It has no number that JavaScript would change, in this sense.
     pub checked: Option<Numbers>,
+    /// What it is known by.
+    pub edition: Option<u64>,
 }
 
 impl Kept {
@@ -106,6 +108,11 @@ pub fn take(key: &Key, file: &File) -> Option<Kept> {
     (State::of(file)? == cached.state).then_some(cached.kept)
 }
 
+/// What the texts are known by that are kept now.
+pub fn editions() -> Vec<u64> {
+    cache().0.iter().filter_map(|cached| cached.kept.edition).collect()
+}
+
 /// Keeps the text of a file in this state.
 pub fn keep(key: Key, state: State, kept: Kept) {
     let mut cache = cache();
@@ -140,7 +147,7 @@ mod tests {
         CachedText {
             key: Key::File(id, "index".into()),
             state: State { version, generation: 0 },
-            kept: Kept { text: " ".repeat(bytes), tables: None, checked: None },
+            kept: Kept { text: " ".repeat(bytes), tables: None, checked: None, edition: None },
         }
     }
 
