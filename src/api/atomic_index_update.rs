@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use engine::index::file::UpdateOptions as EngineOptions;
 use engine::index::job::OpenJob;
 use engine::process::Ticket;
 use engine::steps;
@@ -12,10 +11,10 @@ use napi::Env;
 use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
 
-use crate::api::backup;
 use crate::api::index_text::parse_text;
 use crate::api::on_corrupt::{self, Again};
-use crate::api::options::{Checked, WriteOptions, WriteResult, milliseconds};
+use crate::api::options::{WriteOptions, WriteResult, milliseconds};
+use crate::api::update_options;
 use crate::js::cloud::{Object, update};
 use crate::js::error::from_engine;
 use crate::js::index::call::{self, Change, Request};
@@ -24,7 +23,7 @@ use crate::js::index::group;
 use crate::js::index::patch::{Patch, TextPatch};
 use crate::js::inside;
 use crate::js::transaction::ParsedUpdate;
-use crate::js::value::{FilePath, Kept, Result, Signal, Target, args, path, promise, raw};
+use crate::js::value::{Kept, Result, Signal, Target, args, path, promise, raw};
 
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -53,24 +52,23 @@ pub struct UpdateOptions<'env> {
     /// @default the indent of the file; for a new file 2
     #[napi(ts_type = "number | string")]
     pub space: Option<Unknown<'env>>,
-    /// What is kept in memory for the next update. `'text'`: what the file says, which is then not read again. `'value'`: the parsed index too. An update
-    /// after another one, with nobody else writing in between, then parses nothing, and prints only what `fn` has changed: of an index
-    /// of 10,000 records it takes less than half of the time. In return the index is frozen, all of it, at each call of `fn`, from the first one on:
+    /// What is kept in memory for the next update of the index: `'text'`, what the file says, or `'value'`, also what that is parsed. An update
+    /// after another one, with nobody else writing in between, then parses nothing and prints only what `fn` has changed. What is written is the same.
+    /// In return the index is frozen, all of it, whenever `fn` is called:
     ///
-    /// - `fn` returns a new index, and what it does not change is the same in both: `(index) => ({ ...index, updates: index.updates + 1 })`, or
-    ///   `index.posts.with(3, post)`. It is told from what was there by identity: a copy of all of it is right too, and slower.
-    /// - A change in place is a `TypeError` in strict mode (modules, classes, what TypeScript makes), and the call rejects with it. In sloppy mode
-    ///   JavaScript ignores such a change. So a function that returns the very index that it was given runs once more, on a copy that is not
-    ///   frozen; if it changes that, the call rejects with a `TypeError` of the code `ERR_INVALID_RETURN_VALUE`. A function in sloppy mode that changes a part
-    ///   in place **and** returns a new index is not found out, and that change is lost: put `'use strict'` there.
-    /// - What it puts into the index stays its own: it is copied as JSON, and not frozen. A function that shares a commit gets a frozen index too, as JSON
-    ///   has what the one before it returned: a date is a string there.
+    /// - `fn` returns a new index that shares with the old one what it does not change: `(index) => ({ ...index, posts: index.posts.with(3, post) })`.
+    ///   A copy of all of it is right too, and slower.
+    /// - A change in place throws a `TypeError` in strict mode (modules, classes, what TypeScript makes), and the call rejects with it. In sloppy mode
+    ///   JavaScript ignores it. So a function that returns the very index that it was given runs once more, with a copy that is not
+    ///   frozen: if it changes that, the call rejects with `ERR_INVALID_RETURN_VALUE`. Not found out is a function in sloppy mode that changes a part
+    ///   in place **and** returns a new index: that change is lost.
+    /// - What `fn` puts into the index stays its own: it is copied, and not frozen. Functions that share a commit are given what JSON
+    ///   has of the index that the one before returned: a date is a string there.
     ///
-    /// What is written is the same, byte for byte. Without such a last commit (at first, after another process, a write, a patch, an update
-    /// without the option or one that failed) the file is parsed, as it is after a change of more than 1,000 places. The value of an index is kept by each thread that
-    /// updates it, as long as this process keeps its text: 128 MiB of text and 64 files in all, on file systems that tell versions of a file apart (ext4, xfs, btrfs);
-    /// it takes about as much memory as the text. Calls share a commit only if their `keep` is the same.
-    /// For JSON in files: with `codec`, and in stores, it means nothing.
+    /// The file is parsed after any other write (by another process or thread, a patch, an update without the option), after a call that failed, and
+    /// after a change of more than 1,000 places. A value takes about as much memory as its text, or twice that. Each thread that updates the index keeps one, at
+    /// most as long as the process keeps the text: 128 MiB and 64 files in all, on file systems that tell versions of a file apart (ext4, xfs, btrfs).
+    /// Calls share a commit only if their `keep` is the same. With `codec`, and in stores, it means nothing.
     ///
     /// @default 'text'
     #[napi(ts_type = "'text' | 'value'")]
@@ -280,16 +278,16 @@ pub fn start<'env>(
     let timeout = milliseconds(env, "options.timeout", own.timeout.as_ref(), DEFAULT_TIMEOUT)?;
     let shared = args::options::<WriteOptions<'_>>(env, "of type Object", options_given)?.unwrap_or_default();
     let ParsedUpdate { options, initial, format, schema } = match &target {
-        Target::Local(path) => parse(env, path, &own, &shared)?,
+        Target::Local(path) => update_options::parse(env, path, &own, &shared)?,
         Target::Cloud(path) if own.codec.is_some() => return Err(path.unsupported(env, WITHOUT_CODECS)),
         Target::Cloud(_) => parse_text(env, &own)?,
     };
     let is_patch = patch.is_some();
     let checked =
         schema.as_ref().map(|schema| schema.checked(env, function, target.shown(), false)).transpose()?;
-    let fn_timeout = fn_timeout(env, &own)?;
+    let fn_timeout = update_options::fn_timeout(env, &own)?;
     let function = checked.as_ref().unwrap_or(function);
-    let is_kept = keeps_value(env, &own, &format)?;
+    let is_kept = update_options::keeps_value(env, &own, &format)?;
     let keeps_value = is_kept && !is_patch && matches!(target, Target::Local(_));
     let again = match (on_corrupt::parse(env, own.on_corrupt.as_ref(), &target)?, &target) {
         (Some(on_corrupt), Target::Local(path)) => Some(Again {
@@ -366,46 +364,6 @@ pub fn start_file(env: &Env, path: PathBuf, request: Request, timeout: Duration)
     group::start(env, request, job, answer)
 }
 
-/// How long a run of the function may take.
-pub fn fn_timeout<'env>(env: &'env Env, own: &UpdateOptions<'_>) -> Result<'env, Option<Duration>> {
-    let given = own.fn_timeout.as_ref();
-    given.map(|_| milliseconds(env, "options.fnTimeout", given, Duration::ZERO)).transpose()
-}
-
-/// Whether functions get a frozen value, which is kept.
-pub fn keeps_value<'env>(env: &'env Env, own: &UpdateOptions<'_>, format: &Format) -> Result<'env, bool> {
-    let Some(given) = &own.keep else { return Ok(false) };
-    match args::word(env, given)?.as_deref() {
-        Some("text") => Ok(false),
-        Some("value") => Ok(*format == Format::Json),
-        _ => Err(args::wrong_value(env, "options.keep", "must be 'text' or 'value'", given)),
-    }
-}
-
-/// How to read and write an index.
-pub fn parse<'env>(
-    env: &'env Env,
-    path: &FilePath,
-    own: &UpdateOptions<'env>,
-    shared: &WriteOptions<'_>,
-) -> Result<'env, ParsedUpdate> {
-    let shared = WriteOptions {
-        mode: shared.mode,
-        flush: shared.flush,
-        verify: shared.verify,
-        mkdir: shared.mkdir,
-        fallback: shared.fallback,
-        publish: shared.publish,
-        ..WriteOptions::default()
-    };
-    let Checked { commit, mkdir } = shared.check(env)?;
-    let backup = backup::parse(env, own.backup.as_ref(), path)?;
-    let network = network(env, own.network.as_ref())?;
-    let text = parse_text(env, own)?;
-    let options = EngineOptions { commit, backup, mkdir, network, ..text.options };
-    Ok(ParsedUpdate { options, ..text })
-}
-
 /// What a caller is told of an update of a file.
 pub fn answer(env: &Env, receipt: Receipt, waited: Duration, batch: usize) -> Result<'_, Unknown<'_>> {
     let write = raw::to_js(env, WriteResult::from(receipt))?;
@@ -415,14 +373,4 @@ pub fn answer(env: &Env, receipt: Receipt, waited: Duration, batch: usize) -> Re
     };
     let update = raw::to_js(env, update)?;
     raw::invoke(env, &raw::global(env, c"Object")?, c"assign", &[write, update])
-}
-
-/// Whether the file may be on a network file system.
-pub fn network<'env>(env: &'env Env, given: Option<&Unknown<'_>>) -> Result<'env, bool> {
-    let Some(given) = given else { return Ok(false) };
-    match args::word(env, given)?.as_deref() {
-        Some("refuse") => Ok(false),
-        Some("allow") => Ok(true),
-        _ => Err(args::wrong_value(env, "options.network", "must be 'refuse' or 'allow'", given)),
-    }
 }

@@ -24,7 +24,7 @@ use engine::steps::{self, Steps};
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 use run::Run;
-use value::{Made, Stored};
+use value::{Made, Values};
 
 use crate::js::index::call::{self, Call, Change, Command, Request, WeakCall};
 use crate::js::index::codec::Previous;
@@ -59,12 +59,7 @@ pub struct Group {
     document: RefCell<Option<Document>>,
     /// Functions get frozen values.
     keeps_value: bool,
-    /// The value of the text, if it is known and values are kept.
-    stored: RefCell<Option<Stored>>,
-    /// What the function was given that was called last.
-    given: RefCell<Option<Kept>>,
-    /// What is kept when the next text is written.
-    made: RefCell<Option<Made>>,
+    values: Values,
     /// Makes the errors of calls that are not served in time.
     patience: Patience,
     /// How all are written.
@@ -111,9 +106,7 @@ impl Group {
             held: RefCell::new(Some(held)),
             document: RefCell::default(),
             keeps_value: *keeps_value,
-            stored: RefCell::default(),
-            given: RefCell::default(),
-            made: RefCell::default(),
+            values: Values::default(),
             options: options.clone(),
             format: format.clone(),
             schema: schema.clone(),
@@ -185,7 +178,8 @@ impl Group {
         // If parsing fails here, it fails again where the caller gets the error.
         let ahead = is_large.then(|| Kept::new(env, &self.index(env, &call).ok()?).ok()).flatten();
         let (group, is_ahead) = (self.clone(), ahead.is_some());
-        let command = Command::Run(Box::new(move |env, call| Run { group, call, id, copy: None }.apply(env, ahead)));
+        let command =
+            Command::Run(Box::new(move |env, call| Run { group, call, id, copy: None }.apply(env, ahead)));
         if is_ahead {
             // In between the event loop turns: it stands still for the parsing, and then for the printing, and not
             // for both together.
@@ -217,12 +211,7 @@ impl Group {
     }
 
     /// What the index says, for the function of `call`.
-    fn parse<'env>(
-        &self,
-        env: &'env Env,
-        text: Option<&Text>,
-        call: &Call,
-    ) -> Result<'env, Unknown<'env>> {
+    fn parse<'env>(&self, env: &'env Env, text: Option<&Text>, call: &Call) -> Result<'env, Unknown<'env>> {
         let Request { initial, shown, .. } = &call.request;
         self.format.parse(env, text, initial.as_deref(), self.options.numbers, shown)
     }
@@ -309,9 +298,10 @@ impl Group {
         sole: Option<Rc<Call>>,
         keep: bool,
     ) {
-        let made = self.made.take();
+        let made = self.values.take_made();
         let edition = made.as_ref().map(|made| made.edition);
-        let (options, times) = (EngineOptions { edition, ..self.options.clone() }, self.policy.borrow().times());
+        let (options, times) =
+            (EngineOptions { edition, ..self.options.clone() }, self.policy.borrow().times());
         let how = Replace { options, keep, sole, times, until: self.until.get() };
         if let Some(doubt) = held.doubt() {
             self.watch(env, doubt);
@@ -358,11 +348,8 @@ impl Group {
 
     fn written(self: &Rc<Self>, env: &Env, Replaced { written, held }: Replaced, made: Option<&Made>) {
         self.timer.take();
-        self.stored.take();
-        if let (Written::Done(_), Some(made)) = (&written, made) {
-            self.keep(env, made);
-        }
         let held = held.map(|held| drop(self.held.replace(Some(held))));
+        self.keep(env, made.filter(|_| matches!(written, Written::Done(_))));
         self.policy.borrow_mut().written(written, held, Instant::now());
         self.carry_out(env);
     }

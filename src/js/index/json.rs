@@ -28,11 +28,7 @@ pub fn parse<'env>(
     parse_string(env, text, numbers)
 }
 
-fn parse_string<'env>(
-    env: &'env Env,
-    text: Unknown<'_>,
-    numbers: Numbers,
-) -> Result<'env, Unknown<'env>> {
+fn parse_string<'env>(env: &'env Env, text: Unknown<'_>, numbers: Numbers) -> Result<'env, Unknown<'env>> {
     let arguments: Vec<_> = [Some(text), reviver(env, numbers)?].into_iter().flatten().collect();
     raw::invoke(env, &raw::global(env, c"JSON")?, c"parse", &arguments)
 }

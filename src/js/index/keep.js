@@ -118,21 +118,19 @@
           if (isNew || at === before.length) return undefined
           for (const gone of before.slice(from, at++)) this.#edit('remove', { up, key: gone }, '')
         }
-        if (key === '__proto__' || !key.isWellFormed()) return undefined
+        if (!key.isWellFormed()) return undefined
         const next = was ? this.next(old[key], value, { up, key }) : this.#put('set', value, { up, key })
         if (next === nothing) {
           if (was) this.#edit('remove', { up, key }, '')
         } else {
           isNew ||= !was
-          members.push(key, next)
+          members.push([key, next])
         }
         isSame &&= was && next === old[key]
       }
       for (const gone of before.slice(at)) this.#edit('remove', { up, key: gone }, '')
-      if (isSame && members.length === 2 * before.length) return old
-      const next = {}
-      for (let at = 0; at < members.length; at += 2) next[members[at]] = members[at + 1]
-      return freeze(next)
+      if (isSame && members.length === before.length) return old
+      return freeze(fromEntries(members))
     }
 
     #items(old, made, up) {
@@ -205,9 +203,13 @@
       }
     },
 
-    /** Keeps a value for the update that finds this edition, and forgets those whose texts are kept no more. */
-    keep(edition, numbers, value, editions) {
+    /** Forgets the values of which the texts are not among these. */
+    retain(editions) {
       for (const known of kept.keys()) if (!editions.includes(known)) kept.delete(known)
+    },
+
+    /** Keeps a value for the update that finds this edition. */
+    keep(edition, numbers, value) {
       kept.set(edition, { numbers, value })
     },
 

@@ -71,11 +71,23 @@ fn operation(edit: &[String]) -> Option<Operation> {
     }
 }
 
-/// Keeps the value of the text that has this edition. `numbers`: how it was parsed.
-pub fn keep<'env>(env: &'env Env, edition: u64, numbers: Numbers, value: &Unknown<'_>) -> Result<'env, ()> {
-    let editions = text::kept_editions().into_iter().map(|edition| name(env, edition));
-    let editions = raw::array(env, &editions.collect::<Result<'_, Vec<_>>>()?)?;
-    script(env, c"keep", &[name(env, edition)?, word(env, numbers)?, *value, editions]).map(drop)
+/// Keeps the value of the text that has this edition, if that text is kept too, or `is_held` by an update that goes on. `numbers`: how it was
+/// parsed.
+pub fn keep<'env>(
+    env: &'env Env,
+    edition: u64,
+    numbers: Numbers,
+    value: &Unknown<'_>,
+    is_held: bool,
+) -> Result<'env, ()> {
+    let editions = text::kept_editions();
+    let is_kept = is_held || editions.contains(&edition);
+    let editions = editions.into_iter().map(|edition| name(env, edition)).collect::<Result<'_, Vec<_>>>()?;
+    script(env, c"retain", &[raw::array(env, &editions)?])?;
+    if is_kept {
+        script(env, c"keep", &[name(env, edition)?, word(env, numbers)?, *value])?;
+    }
+    Ok(())
 }
 
 /// The value of the text that has this edition, if it is kept and was parsed in this way. It is not kept any more then.

@@ -179,9 +179,7 @@ impl IndexFile {
                 let receipt = old
                     .file
                     .with(|file| unchanged::confirm(target, file, bytes, &options.commit, Level::Cache))?;
-                if (tables.is_some() || options.edition.is_some())
-                    && *old.text.whole.as_bytes() == **text
-                {
+                if (tables.is_some() || options.edition.is_some()) && *old.text.whole.as_bytes() == **text {
                     self.keep_unchanged(old, text, tables.take(), options.edition);
                 }
                 return Ok(Some(Settled::new(receipt, !target.is_moved())));

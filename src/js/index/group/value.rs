@@ -4,6 +4,8 @@
 //! A value is kept if two things are known of it and its text: that `JSON.parse` of the text makes the value, and that all of the value is printed as
 //! this text. The first one holds because what a function has put there is printed and parsed, the second one because the text was printed.
 
+use std::cell::RefCell;
+
 use engine::index::layout::Space;
 use engine::index::text::next_edition;
 use napi::Env;
@@ -17,8 +19,19 @@ use crate::js::index::{json, lost};
 use crate::js::value::thrown::type_error;
 use crate::js::value::{Kept, Result, raw};
 
+/// The values that a group has.
+#[derive(Default)]
+pub struct Values {
+    /// That of the text as it is stored, if it is known.
+    stored: RefCell<Option<Stored>>,
+    /// What the function was given that was called last.
+    given: RefCell<Option<Kept>>,
+    /// What is kept when the next text is written.
+    made: RefCell<Option<Made>>,
+}
+
 /// The value of the text as it is stored, frozen.
-pub struct Stored {
+struct Stored {
     value: Kept,
     /// All of the value is printed as this text.
     is_printed: bool,
@@ -27,7 +40,15 @@ pub struct Stored {
 /// The value of the text that is being written.
 pub struct Made {
     value: Kept,
+    /// What the text is to be known by.
     pub edition: u64,
+}
+
+impl Values {
+    /// What is kept when the next text is written, which is now.
+    pub fn take_made(&self) -> Option<Made> {
+        self.made.take()
+    }
 }
 
 impl Group {
@@ -38,12 +59,12 @@ impl Group {
             _ => self.stored(env, call)?,
         };
         let given = raw::is_object(&value).then(|| Kept::new(env, &value)).transpose()?;
-        self.given.replace(given);
+        self.values.given.replace(given);
         Ok(value)
     }
 
     fn stored<'env>(&self, env: &'env Env, call: &Call) -> Result<'env, Unknown<'env>> {
-        if let Some(Stored { value, .. }) = &*self.stored.borrow() {
+        if let Some(Stored { value, .. }) = &*self.values.stored.borrow() {
             return value.get(env);
         }
         let held = self.held.borrow();
@@ -58,7 +79,7 @@ impl Group {
         };
         // What is there without a file, each call says for itself.
         if text.is_some() && raw::is_object(&value) {
-            self.stored.replace(Some(Stored { value: Kept::new(env, &value)?, is_printed }));
+            self.values.stored.replace(Some(Stored { value: Kept::new(env, &value)?, is_printed }));
         }
         Ok(value)
     }
@@ -66,7 +87,7 @@ impl Group {
     /// What a function has made, for the next one: as JSON has it.
     fn freeze<'env>(&self, env: &'env Env, made: &Kept) -> Result<'env, Unknown<'env>> {
         let (made, numbers) = (made.get(env)?, self.options.numbers);
-        let given = self.given.borrow();
+        let given = self.values.given.borrow();
         if let Some(given) = &*given
             && let Some(compared) = keep::compare(env, &given.get(env)?, &made, numbers)?
         {
@@ -79,14 +100,14 @@ impl Group {
     /// Whether a function has returned the very value that it was given: it has changed nothing, or its changes of what is frozen were lost without
     /// an error, as in sloppy mode.
     pub(super) fn is_as_given(&self, env: &Env, next: &Unknown<'_>) -> bool {
-        let given = self.given.borrow();
+        let given = self.values.given.borrow();
         let given = given.as_ref().and_then(|given| given.get(env).ok());
         given.is_some_and(|given| raw::is_same(env, &given, next))
     }
 
     /// A copy of what a function was given, which it can change.
     pub(super) fn thaw<'env>(&self, env: &'env Env) -> Result<'env, Kept> {
-        let given = self.given.borrow();
+        let given = self.values.given.borrow();
         let given = given.as_ref().map_or_else(|| Ok(raw::undefined(env)), |given| given.get(env))?;
         Kept::new(env, &keep::thaw(env, &given)?)
     }
@@ -101,7 +122,7 @@ impl Group {
         copy: &Kept,
         next: &Unknown<'_>,
     ) -> Result<'env, Option<Unknown<'env>>> {
-        let given = self.given.borrow();
+        let given = self.values.given.borrow();
         let given = given.as_ref().map_or_else(|| Ok(raw::undefined(env)), |given| given.get(env))?;
         let copy = copy.get(env)?;
         if keep::is_changed(env, &given, &copy)? {
@@ -119,8 +140,8 @@ impl Group {
         index: &Kept,
         held: &mut dyn Held,
     ) -> Result<'env, Option<Next>> {
-        self.made.take();
-        let stored = self.stored.borrow();
+        self.values.made.take();
+        let stored = self.values.stored.borrow();
         let Some(Stored { value, is_printed }) = &*stored else { return Ok(None) };
         let made = index.get(env)?;
         let Some(compared) = keep::compare(env, &value.get(env)?, &made, self.options.numbers)? else {
@@ -134,7 +155,7 @@ impl Group {
         };
         if is_known {
             let value = Kept::new(env, &compared.next)?;
-            self.made.replace(Some(Made { value, edition: next_edition() }));
+            self.values.made.replace(Some(Made { value, edition: next_edition() }));
         }
         let is_laid_out = held.text().is_some_and(|text| {
             self.options.space.as_ref().is_none_or(|space| {
@@ -147,10 +168,16 @@ impl Group {
         Ok(held.take_document().map(|document| Next::Edited(document, compared.edits)))
     }
 
-    /// Keeps the value of the text that was written.
-    pub(super) fn keep(&self, env: &Env, Made { value, edition }: &Made) {
+    /// The write is over, and the index was read again or is not held any more. `made`: the value of what was written.
+    pub(super) fn keep(&self, env: &Env, made: Option<&Made>) {
+        self.values.stored.take();
+        let Some(Made { value, edition }) = made else { return };
+        let held = self.held.borrow();
+        let text = held.as_ref().and_then(|held| held.text());
+        let (is_held, numbers) =
+            (text.is_some_and(|text| text.edition == Some(*edition)), self.options.numbers);
         // Fails only in an environment that is ending.
-        let _ = value.get(env).and_then(|value| keep::keep(env, *edition, self.options.numbers, &value));
+        let _ = value.get(env).and_then(|value| keep::keep(env, *edition, numbers, &value, is_held));
     }
 }
 
