@@ -2201,24 +2201,23 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
    */
   space?: number | string
   /**
-   * What is kept in memory for the next update. `'text'`: what the file says, which is then not read again. `'value'`: the parsed index too. An update
-   * after another one, with nobody else writing in between, then parses nothing, and prints only what `fn` has changed: of an index
-   * of 10,000 records it takes less than half of the time. In return the index is frozen, all of it, at each call of `fn`, from the first one on:
+   * What is kept in memory for the next update of the index: `'text'`, what the file says, or `'value'`, also what that is parsed. An update
+   * after another one, with nobody else writing in between, then parses nothing and prints only what `fn` has changed. What is written is the same.
+   * In return the index is frozen, all of it, whenever `fn` is called:
    *
-   * - `fn` returns a new index, and what it does not change is the same in both: `(index) => ({ ...index, updates: index.updates + 1 })`, or
-   *   `index.posts.with(3, post)`. It is told from what was there by identity: a copy of all of it is right too, and slower.
-   * - A change in place is a `TypeError` in strict mode (modules, classes, what TypeScript makes), and the call rejects with it. In sloppy mode
-   *   JavaScript ignores such a change. So a function that returns the very index that it was given runs once more, on a copy that is not
-   *   frozen; if it changes that, the call rejects with a `TypeError` of the code `ERR_INVALID_RETURN_VALUE`. A function in sloppy mode that changes a part
-   *   in place **and** returns a new index is not found out, and that change is lost: put `'use strict'` there.
-   * - What it puts into the index stays its own: it is copied as JSON, and not frozen. A function that shares a commit gets a frozen index too, as JSON
-   *   has what the one before it returned: a date is a string there.
+   * - `fn` returns a new index that shares with the old one what it does not change: `(index) => ({ ...index, posts: index.posts.with(3, post) })`.
+   *   A copy of all of it is right too, and slower.
+   * - A change in place throws a `TypeError` in strict mode (modules, classes, what TypeScript makes), and the call rejects with it. In sloppy mode
+   *   JavaScript ignores it. So a function that returns the very index that it was given runs once more, with a copy that is not
+   *   frozen: if it changes that, the call rejects with `ERR_INVALID_RETURN_VALUE`. Not found out is a function in sloppy mode that changes a part
+   *   in place **and** returns a new index: that change is lost.
+   * - What `fn` puts into the index stays its own: it is copied, and not frozen. Functions that share a commit are given what JSON
+   *   has of the index that the one before returned: a date is a string there.
    *
-   * What is written is the same, byte for byte. Without such a last commit (at first, after another process, a write, a patch, an update
-   * without the option or one that failed) the file is parsed, as it is after a change of more than 1,000 places. The value of an index is kept by each thread that
-   * updates it, as long as this process keeps its text: 128 MiB of text and 64 files in all, on file systems that tell versions of a file apart (ext4, xfs, btrfs);
-   * it takes about as much memory as the text. Calls share a commit only if their `keep` is the same.
-   * For JSON in files: with `codec`, and in stores, it means nothing.
+   * The file is parsed after any other write (by another process or thread, a patch, an update without the option), after a call that failed, and
+   * after a change of more than 1,000 places. A value takes about as much memory as its text, or twice that. Each thread that updates the index keeps one, at
+   * most as long as the process keeps the text: 128 MiB and 64 files in all, on file systems that tell versions of a file apart (ext4, xfs, btrfs).
+   * Calls share a commit only if their `keep` is the same. With `codec`, and in stores, it means nothing.
    *
    * @default 'text'
    */
