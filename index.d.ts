@@ -2216,7 +2216,7 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
    *
    * The file is parsed after any other write (by another process or thread, a patch, an update without the option), after a call that failed, and
    * after a change of more than 1,000 places. A value takes about as much memory as its text, or twice that. Each thread that updates the index keeps one, at
-   * most as long as the process keeps the text: 128 MiB and 64 files in all, on file systems that tell versions of a file apart (ext4, xfs, btrfs).
+   * most as long as the process keeps the text: 128 MiB and 64 files in all, or one of 256 MiB, on file systems that tell versions of a file apart (ext4, xfs, btrfs).
    * Calls share a commit only if their `keep` is the same. With `codec`, and in stores, it means nothing.
    *
    * @default 'text'
