@@ -36,7 +36,7 @@ fn parse_string<'env>(env: &'env Env, text: Unknown<'_>, numbers: Numbers) -> Re
 /// What a function has made, as it comes back from its text.
 ///
 /// # Errors
-/// As [`stringify`].
+/// As [`stringify()`].
 pub fn round_trip<'env>(env: &'env Env, made: &Unknown<'_>, numbers: Numbers) -> Result<'env, Unknown<'env>> {
     let layout = Layout { indent: None, ..Layout::default() };
     let text = stringify(env, made, None, &layout, "")?;

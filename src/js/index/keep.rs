@@ -54,7 +54,7 @@ pub fn compare<'env>(
     }
     let parts = raw::list(env, &raw::get(env, &found, c"edits")?)?;
     let parts: Vec<_> = parts.iter().map(|part| copy::text(env, part)).collect::<Result<'_, _>>()?;
-    let edits = parts.chunks(3).map(|edit| operation(edit)).collect::<Option<_>>();
+    let edits = parts.chunks(3).map(operation).collect::<Option<_>>();
     let may_lose = raw::from_js(env, &raw::get(env, &found, c"mayLose")?) != Some(false);
     let next = raw::get(env, &found, c"next")?;
     Ok(edits.map(|edits| Compared { next, edits, may_lose }))
