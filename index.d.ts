@@ -486,8 +486,8 @@ export type JsonPatchOperation =
   | { op: 'remove'; path: string }
   | { op: 'move' | 'copy'; from: string; path: string }
 
-/** Options of {@link atomicIndexPatch}: those of {@link atomicIndexUpdate}, but for `fnTimeout`, and `wait`. */
-export interface PatchOptions extends Omit<UpdateOptions, 'fnTimeout'> {
+/** Options of {@link atomicIndexPatch}: those of {@link atomicIndexUpdate}, but for `fnTimeout` and `keep`, and `wait`. */
+export interface PatchOptions extends Omit<UpdateOptions, 'fnTimeout' | 'keep'> {
   /**
    * What is patched if there is no file. For files only.
    *
@@ -2201,6 +2201,28 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
    * @default the indent of the file; for a new file 2
    */
   space?: number | string | undefined
+  /**
+   * What is kept in memory for the next update of the index: `'text'`, what the file says, or `'value'`, also what that is parsed. An update
+   * after another one, with nobody else writing in between, then parses nothing and prints only what `fn` has changed. What is written is the same.
+   * In return the index is frozen, all of it, whenever `fn` is called:
+   *
+   * - `fn` returns a new index that shares with the old one what it does not change: `(index) => ({ ...index, posts: index.posts.with(3, post) })`.
+   *   A copy of all of it is right too, and slower.
+   * - A change in place throws a `TypeError` in strict mode (modules, classes, what TypeScript makes), and the call rejects with it. In sloppy mode
+   *   JavaScript ignores it. So a function that returns the very index that it was given runs once more, with a copy that is not
+   *   frozen: if it changes that, the call rejects with `ERR_INVALID_RETURN_VALUE`. Not found out is a function in sloppy mode that changes a part
+   *   in place **and** returns a new index: that change is lost.
+   * - What `fn` puts into the index stays its own: it is copied, and not frozen. Functions that share a commit are given what JSON
+   *   has of the index that the one before returned: a date is a string there.
+   *
+   * The file is parsed after any other write (by another process or thread, a patch, an update without the option), after a call that failed, and
+   * after a change of more than 1,000 places. A value takes about as much memory as its text, or twice that. Each thread that updates the index keeps one, at
+   * most as long as the process keeps the text: 128 MiB and 64 files in all, or one of 256 MiB, on file systems that tell versions of a file apart (ext4, xfs, btrfs).
+   * Calls share a commit only if their `keep` is the same. With `codec`, and in stores, it means nothing.
+   *
+   * @default 'text'
+   */
+  keep?: 'text' | 'value'
   /**
    * What becomes of numbers in the file that JavaScript would change, because a `number` has only about 16 digits:
    * `1161888007138312192` would become `1161888007138312200`, and `1e400` would become `null`.

@@ -3,7 +3,7 @@
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { change, writeIndex } from '../contenders/index-file'
-import { indexUpdater } from '../contenders/updaters'
+import { indexUpdater, valueUpdater } from '../contenders/updaters'
 import { serve } from './child'
 
 export interface Question {
@@ -11,6 +11,8 @@ export interface Question {
   path: string
   updates: number
   atOnce: boolean
+  /** Ours with `keep: 'value'`. */
+  keeps: boolean
 }
 
 export interface Reply {
@@ -19,17 +21,19 @@ export interface Reply {
   peak: number
 }
 
-serve(async ({ side, path, updates, atOnce }: Question): Promise<Reply> => {
+serve(async ({ side, path, updates, atOnce, keeps }: Question): Promise<Reply> => {
   const numbers = Array.from({ length: updates }, (_, number) => number * 7)
-  const update = await indexUpdater.open(path)
+  const updater = keeps ? valueUpdater : indexUpdater
+  const update = await updater.open(path)
+  const make = updater.change ?? change
   await loadCode(path)
   let text = side === 'javascript' ? readFileSync(path, 'latin1') : ''
   global.gc?.()
   resetPeak()
   const start = performance.now()
   if (side === 'ours') {
-    if (atOnce) await Promise.all(numbers.map((number) => update(change(number))))
-    else for (const number of numbers) await update(change(number))
+    if (atOnce) await Promise.all(numbers.map((number) => update(make(number))))
+    else for (const number of numbers) await update(make(number))
   } else if (atOnce) {
     let index = JSON.parse(text)
     for (const number of numbers) index = change(number)(index)

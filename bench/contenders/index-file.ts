@@ -44,3 +44,14 @@ export function change(number: number, process?: number): (index: Index) => Inde
     return index
   }
 }
+
+/** The same, but nothing is changed in place: what stays is shared with the index before. */
+export function changed(number: number): (index: Index) => Index {
+  return (index) => {
+    const at = number % index.records.length
+    const records = index.records.slice()
+    const record = records[at]
+    if (record) records[at] = { ...record, attempts: 1 + ((record.attempts + 1) % 9) }
+    return { ...index, updates: index.updates + 1, records }
+  }
+}

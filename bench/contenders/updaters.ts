@@ -8,13 +8,15 @@ import lockfile from 'proper-lockfile'
 import writeFileAtomic from 'write-file-atomic'
 import { formerLockedUpdate, formerUpdate } from './former'
 import { type Guarantees, guarantee } from './guarantees'
-import { type Index, makeIndex } from './index-file'
+import { changed, type Index, makeIndex } from './index-file'
 
 export type Change = (index: Index) => Index
 
 export interface Updater extends Guarantees {
   /** Concurrent calls in one process lose no update. Without that it is only measured one call at a time. */
   concurrent: boolean
+  /** Makes the change of an update; in place without it. */
+  change?: (number: number) => Change
   /** Prepares, and returns the function that makes one update and resolves with how many shared its commit. */
   open(path: string): Promise<(change: Change) => Promise<number>>
 }
@@ -30,6 +32,11 @@ const ours = (name: string, options: UpdateOptions = {}): Updater => ({
 })
 
 export const indexUpdater = ours('atomicIndexUpdate')
+
+export const valueUpdater: Updater = {
+  ...ours("atomicIndexUpdate, keep: 'value'", { keep: 'value' }),
+  change: changed,
+}
 
 /** It does not look for numbers that JavaScript changes. */
 export const lossyUpdater = ours("atomicIndexUpdate, numbers: 'lossy'", { numbers: 'lossy' })

@@ -17,16 +17,17 @@ const MOST_MEMORY = 2
 interface Way {
   name: string
   atOnce: boolean
+  /** With `keep: 'value'`. */
+  keeps?: boolean
   updates(records: number, quick: boolean): number
 }
 
+const many = (records: number, quick: boolean) => Math.min(quick ? 5 : 100, Math.max(5, 2_000_000 / records))
+
 const ways: Way[] = [
   { name: 'one alone', atOnce: false, updates: () => 1 },
-  {
-    name: '100 one after the other',
-    atOnce: false,
-    updates: (records, quick) => Math.min(quick ? 5 : 100, Math.max(5, 2_000_000 / records)),
-  },
+  { name: '100 one after the other', atOnce: false, updates: many },
+  { name: "100 one after the other, keep: 'value'", atOnce: false, keeps: true, updates: many },
   { name: '1,000 at once', atOnce: true, updates: (_, quick) => (quick ? 10 : 1000) },
 ]
 
@@ -97,7 +98,7 @@ const notes = [
   'the figure is that of one.',
 ]
 
-async function measureWay({ atOnce, updates: count }: Way, records: number, context: Context) {
+async function measureWay({ atOnce, keeps = false, updates: count }: Way, records: number, context: Context) {
   const folder = join(context.folder, 'size')
   await mkdir(folder, { recursive: true })
   const path = join(folder, 'index.json')
@@ -106,8 +107,8 @@ async function measureWay({ atOnce, updates: count }: Way, records: number, cont
   const ours: Reply[] = []
   const own: Reply[] = []
   for (let round = 0; round < (context.quick ? 1 : 3); round++) {
-    own.push(await once({ side: 'javascript', path, updates, atOnce }))
-    ours.push(await once({ side: 'ours', path, updates, atOnce }))
+    own.push(await once({ side: 'javascript', path, updates, atOnce, keeps: false }))
+    ours.push(await once({ side: 'ours', path, updates, atOnce, keeps }))
   }
   const { size: bytes } = await stat(path)
   await rm(folder, { recursive: true })

@@ -10,6 +10,7 @@ import {
   lowdbUpdater,
   properLockfileUpdater,
   type Updater,
+  valueUpdater,
 } from '../contenders/updaters'
 import { clock } from '../measure/clock'
 import { type Entrant, measure } from '../measure/rounds'
@@ -45,6 +46,15 @@ function cases(quick: boolean): UpdateCase[] {
         [lockedFormerUpdater, quick ? 10 : 25],
         [lowdbUpdater, quick ? 10 : 25],
         [properLockfileUpdater, quick ? 10 : 25],
+      ],
+    },
+    {
+      title: "100 one after the other, 10,000 records, keep: 'value'",
+      atOnce: false,
+      contenders: [
+        [valueUpdater, quick ? 20 : 100],
+        [indexUpdater, quick ? 20 : 100],
+        [lowdbUpdater, quick ? 20 : 100],
       ],
     },
   ]
@@ -88,10 +98,11 @@ async function updateEntrant(
 ): Promise<Entrant> {
   await writeIndex(path, RECORDS)
   const update = await updater.open(path)
+  const make = updater.change ?? change
   const run = async (count: number) => {
     const numbers = Array.from({ length: count }, (_, number) => number * 7)
-    if (atOnce) await Promise.all(numbers.map((number) => update(change(number))))
-    else for (const number of numbers) await update(change(number))
+    if (atOnce) await Promise.all(numbers.map((number) => update(make(number))))
+    else for (const number of numbers) await update(make(number))
   }
   await run(5)
   let done = 5

@@ -7,8 +7,8 @@ use napi::bindgen_prelude::{Either, Unknown};
 use napi::{Env, ValueType};
 use napi_derive::napi;
 
-use crate::api::atomic_index_update::network;
 use crate::api::options::{Checked, WriteOptions, milliseconds, verified};
+use crate::api::update_options::network;
 use crate::js::error::from_engine;
 use crate::js::inside;
 use crate::js::lines;

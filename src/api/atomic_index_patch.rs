@@ -10,6 +10,7 @@ use napi_derive::napi;
 
 use crate::api::atomic_index_update::{self as update, UpdateOptions};
 use crate::api::options::{WriteOptions, milliseconds};
+use crate::api::update_options;
 use crate::js::cloud::peer;
 use crate::js::index::call::{self, Change, Request};
 use crate::js::index::crowd::{self, Crowd};
@@ -92,7 +93,7 @@ fn start_crowd<'env>(
     let own = args::options::<UpdateOptions<'_>>(env, "of type Object", options_given)?.unwrap_or_default();
     let timeout = milliseconds(env, "options.timeout", own.timeout.as_ref(), update::DEFAULT_TIMEOUT)?;
     let shared = args::options::<WriteOptions<'_>>(env, "of type Object", options_given)?.unwrap_or_default();
-    let ParsedUpdate { options, initial, format, schema } = update::parse(env, &path, &own, &shared)?;
+    let ParsedUpdate { options, initial, format, schema } = update_options::parse(env, &path, &own, &shared)?;
     let initial = initial.map_or_else(|| format.empty(env), Ok)?;
     let request = Request {
         id: call::next_id(),
@@ -103,11 +104,12 @@ fn start_crowd<'env>(
         options,
         format,
         schema,
+        keeps_value: false,
         inside: inside::current(env),
         signal: Signal::default(),
         since,
         deadline: since.checked_add(timeout),
-        fn_timeout: update::fn_timeout(env, &own)?,
+        fn_timeout: update_options::fn_timeout(env, &own)?,
         steps: None,
         store: String::new(),
     };

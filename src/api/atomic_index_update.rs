@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use engine::index::file::UpdateOptions as EngineOptions;
 use engine::index::job::OpenJob;
 use engine::process::Ticket;
 use engine::steps;
@@ -12,10 +11,10 @@ use napi::Env;
 use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
 
-use crate::api::backup;
 use crate::api::index_text::parse_text;
 use crate::api::on_corrupt::{self, Again};
-use crate::api::options::{Checked, WriteOptions, WriteResult, milliseconds};
+use crate::api::options::{WriteOptions, WriteResult, milliseconds};
+use crate::api::update_options;
 use crate::js::cloud::{Object, update};
 use crate::js::error::from_engine;
 use crate::js::index::call::{self, Change, Request};
@@ -24,7 +23,7 @@ use crate::js::index::group;
 use crate::js::index::patch::{Patch, TextPatch};
 use crate::js::inside;
 use crate::js::transaction::ParsedUpdate;
-use crate::js::value::{FilePath, Kept, Result, Signal, Target, args, path, promise, raw};
+use crate::js::value::{Kept, Result, Signal, Target, args, path, promise, raw};
 
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -53,6 +52,27 @@ pub struct UpdateOptions<'env> {
     /// @default the indent of the file; for a new file 2
     #[napi(ts_type = "number | string")]
     pub space: Option<Unknown<'env>>,
+    /// What is kept in memory for the next update of the index: `'text'`, what the file says, or `'value'`, also what that is parsed. An update
+    /// after another one, with nobody else writing in between, then parses nothing and prints only what `fn` has changed. What is written is the same.
+    /// In return the index is frozen, all of it, whenever `fn` is called:
+    ///
+    /// - `fn` returns a new index that shares with the old one what it does not change: `(index) => ({ ...index, posts: index.posts.with(3, post) })`.
+    ///   A copy of all of it is right too, and slower.
+    /// - A change in place throws a `TypeError` in strict mode (modules, classes, what TypeScript makes), and the call rejects with it. In sloppy mode
+    ///   JavaScript ignores it. So a function that returns the very index that it was given runs once more, with a copy that is not
+    ///   frozen: if it changes that, the call rejects with `ERR_INVALID_RETURN_VALUE`. Not found out is a function in sloppy mode that changes a part
+    ///   in place **and** returns a new index: that change is lost.
+    /// - What `fn` puts into the index stays its own: it is copied, and not frozen. Functions that share a commit are given what JSON
+    ///   has of the index that the one before returned: a date is a string there.
+    ///
+    /// The file is parsed after any other write (by another process or thread, a patch, an update without the option), after a call that failed, and
+    /// after a change of more than 1,000 places. A value takes about as much memory as its text, or twice that. Each thread that updates the index keeps one, at
+    /// most as long as the process keeps the text: 128 MiB and 64 files in all, or one of 256 MiB, on file systems that tell versions of a file apart (ext4, xfs, btrfs).
+    /// Calls share a commit only if their `keep` is the same. With `codec`, and in stores, it means nothing.
+    ///
+    /// @default 'text'
+    #[napi(ts_type = "'text' | 'value'")]
+    pub keep: Option<Unknown<'env>>,
     /// What becomes of numbers in the file that JavaScript would change, because a `number` has only about 16 digits:
     /// `1161888007138312192` would become `1161888007138312200`, and `1e400` would become `null`.
     ///
@@ -258,15 +278,17 @@ pub fn start<'env>(
     let timeout = milliseconds(env, "options.timeout", own.timeout.as_ref(), DEFAULT_TIMEOUT)?;
     let shared = args::options::<WriteOptions<'_>>(env, "of type Object", options_given)?.unwrap_or_default();
     let ParsedUpdate { options, initial, format, schema } = match &target {
-        Target::Local(path) => parse(env, path, &own, &shared)?,
+        Target::Local(path) => update_options::parse(env, path, &own, &shared)?,
         Target::Cloud(path) if own.codec.is_some() => return Err(path.unsupported(env, WITHOUT_CODECS)),
         Target::Cloud(_) => parse_text(env, &own)?,
     };
     let is_patch = patch.is_some();
     let checked =
         schema.as_ref().map(|schema| schema.checked(env, function, target.shown(), false)).transpose()?;
-    let fn_timeout = fn_timeout(env, &own)?;
+    let fn_timeout = update_options::fn_timeout(env, &own)?;
     let function = checked.as_ref().unwrap_or(function);
+    let is_kept = update_options::keeps_value(env, &own, &format)?;
+    let keeps_value = is_kept && !is_patch && matches!(target, Target::Local(_));
     let again = match (on_corrupt::parse(env, own.on_corrupt.as_ref(), &target)?, &target) {
         (Some(on_corrupt), Target::Local(path)) => Some(Again {
             path: path.clone(),
@@ -281,6 +303,7 @@ pub fn start<'env>(
             since,
             timeout,
             fn_timeout,
+            keeps_value,
             traced: steps::current(),
         }),
         _ => None,
@@ -311,6 +334,7 @@ pub fn start<'env>(
         signal,
         since,
         deadline: since.checked_add(timeout),
+        keeps_value,
         fn_timeout,
         steps: steps::current(),
         store: String::new(),
@@ -343,36 +367,6 @@ pub fn start_file(env: &Env, path: PathBuf, request: Request, timeout: Duration)
     group::start(env, request, job, answer)
 }
 
-/// How long a run of the function may take.
-pub fn fn_timeout<'env>(env: &'env Env, own: &UpdateOptions<'_>) -> Result<'env, Option<Duration>> {
-    let given = own.fn_timeout.as_ref();
-    given.map(|_| milliseconds(env, "options.fnTimeout", given, Duration::ZERO)).transpose()
-}
-
-/// How to read and write an index.
-pub fn parse<'env>(
-    env: &'env Env,
-    path: &FilePath,
-    own: &UpdateOptions<'env>,
-    shared: &WriteOptions<'_>,
-) -> Result<'env, ParsedUpdate> {
-    let shared = WriteOptions {
-        mode: shared.mode,
-        flush: shared.flush,
-        verify: shared.verify,
-        mkdir: shared.mkdir,
-        fallback: shared.fallback,
-        publish: shared.publish,
-        ..WriteOptions::default()
-    };
-    let Checked { commit, mkdir } = shared.check(env)?;
-    let backup = backup::parse(env, own.backup.as_ref(), path)?;
-    let network = network(env, own.network.as_ref())?;
-    let text = parse_text(env, own)?;
-    let options = EngineOptions { commit, backup, mkdir, network, ..text.options };
-    Ok(ParsedUpdate { options, ..text })
-}
-
 /// What a caller is told of an update of a file.
 pub fn answer(env: &Env, receipt: Receipt, waited: Duration, batch: usize) -> Result<'_, Unknown<'_>> {
     let write = raw::to_js(env, WriteResult::from(receipt))?;
@@ -382,14 +376,4 @@ pub fn answer(env: &Env, receipt: Receipt, waited: Duration, batch: usize) -> Re
     };
     let update = raw::to_js(env, update)?;
     raw::invoke(env, &raw::global(env, c"Object")?, c"assign", &[write, update])
-}
-
-/// Whether the file may be on a network file system.
-pub fn network<'env>(env: &'env Env, given: Option<&Unknown<'_>>) -> Result<'env, bool> {
-    let Some(given) = given else { return Ok(false) };
-    match args::word(env, given)?.as_deref() {
-        Some("refuse") => Ok(false),
-        Some("allow") => Ok(true),
-        _ => Err(args::wrong_value(env, "options.network", "must be 'refuse' or 'allow'", given)),
-    }
 }

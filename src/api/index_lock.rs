@@ -14,6 +14,7 @@ use crate::api::index_text;
 use crate::api::options::{Checked, WriteOptions, milliseconds};
 use crate::api::read_index::IndexRead;
 use crate::api::recover_index;
+use crate::api::update_options;
 use crate::js::error::from_engine;
 use crate::js::index::call::{self, Change, Request};
 use crate::js::index::lock::{self, AcquireArgs, Lock};
@@ -284,7 +285,7 @@ fn parse_paths<'env>(
     let own = args::options::<IndexLockOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
     let timeout = milliseconds(env, "options.timeout", own.timeout.as_ref(), DEFAULT_TIMEOUT)?;
     let update = args::options::<UpdateOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
-    let network = atomic_index_update::network(env, update.network.as_ref())?;
+    let network = update_options::network(env, update.network.as_ref())?;
     let shared = args::options::<WriteOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
     let shared = WriteOptions { mkdir: shared.mkdir, fallback: shared.fallback, ..WriteOptions::default() };
     let Checked { commit, mkdir } = shared.check(env)?;
@@ -356,9 +357,11 @@ fn update<'env>(
     }
     let timeout = milliseconds(env, "options.timeout", own.timeout.as_ref(), DEFAULT_TIMEOUT)?;
     let ParsedUpdate { mut options, initial, format, schema } =
-        atomic_index_update::parse(env, &lock.path, &own, &shared)?;
+        update_options::parse(env, &lock.path, &own, &shared)?;
     options.commit.in_place = lock.in_place;
     options.anyway = matches!(given, Given::Value(_));
+    let is_function = matches!(given, Given::Function(_));
+    let keeps_value = update_options::keeps_value(env, &own, &format)? && is_function;
     let change = match (given, &schema) {
         (Given::Function(function), Some(schema)) => {
             Change::Call(Kept::new(env, &schema.checked(env, function, &lock.path.shown, false)?)?)
@@ -379,7 +382,8 @@ fn update<'env>(
         signal: Signal::attach(env, shared.signal.as_ref())?,
         since,
         deadline: since.checked_add(timeout),
-        fn_timeout: atomic_index_update::fn_timeout(env, &own)?,
+        keeps_value,
+        fn_timeout: update_options::fn_timeout(env, &own)?,
         steps: steps::current(),
         store: String::new(),
     };

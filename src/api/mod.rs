@@ -29,4 +29,5 @@ mod stats;
 mod steps;
 mod sweep;
 mod transaction;
+mod update_options;
 mod watch_index;

@@ -45,6 +45,7 @@ pub struct Again {
     pub since: Instant,
     pub timeout: Duration,
     pub fn_timeout: Option<Duration>,
+    pub keeps_value: bool,
     /// How long its steps take, if anyone wants to know.
     pub traced: Option<Arc<Steps>>,
 }
@@ -112,7 +113,7 @@ impl Again {
 
     fn update(self, env: &Env) -> Result<'_, Unknown<'_>> {
         let (signal, timeout) = (self.attach(env)?, self.time_left());
-        let Self { path, function, is_patch, initial, options, format, schema, fn_timeout, .. } = self;
+        let Self { path, function, is_patch, initial, options, format, schema, .. } = self;
         let since = Instant::now();
         let request = Request {
             id: call::next_id(),
@@ -127,7 +128,8 @@ impl Again {
             signal,
             since,
             deadline: since.checked_add(timeout),
-            fn_timeout,
+            keeps_value: self.keeps_value,
+            fn_timeout: self.fn_timeout,
             steps: steps::current(),
             store: String::new(),
         };

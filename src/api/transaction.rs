@@ -8,8 +8,9 @@ use napi::Env;
 use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
 
-use crate::api::atomic_index_update::{self, UpdateOptions};
+use crate::api::atomic_index_update::UpdateOptions;
 use crate::api::options::{Checked, WriteOptions, milliseconds};
+use crate::api::update_options;
 use crate::js::transaction::{Exported, Parse, ParsedUpdate, call};
 use crate::js::value::{Encoding, FilePath, Result, args, promise};
 
@@ -195,7 +196,7 @@ fn update<'env>(env: &'env Env, path: &FilePath, options: &Unknown<'env>) -> Res
             return Err(args::wrong_value(env, name, reason, given));
         }
     }
-    let parsed = atomic_index_update::parse(env, path, &own, &shared)?;
+    let parsed = update_options::parse(env, path, &own, &shared)?;
     let is_each = |backup: &BackupOptions| *backup == BackupOptions::from(backup.path.clone());
     match &own.backup {
         Some(given) if !parsed.options.backup.as_ref().is_none_or(is_each) => Err(args::wrong_value(

@@ -76,6 +76,14 @@ export async function keepMore() {
   await atomicIndexUpdate('i', (index) => index, { initial: {}, backup: { every: '1 week' } })
 }
 
+export async function keepValue() {
+  await atomicIndexUpdate('i', (index) => ({ ...index, n: 1 }), { initial: {}, keep: 'value' })
+  // @ts-expect-error: there is no other thing to keep
+  await atomicIndexUpdate('i', (index) => index, { initial: {}, keep: 'index' })
+  // @ts-expect-error: a patch is made of the text
+  await atomicIndexPatch('i', { merge: {} }, { keep: 'value' })
+}
+
 declare const list: StandardSchema<string[]>
 
 export async function emptyInitial() {

@@ -79,8 +79,8 @@ export type JsonPatchOperation =
   | { op: 'remove'; path: string }
   | { op: 'move' | 'copy'; from: string; path: string }
 
-/** Options of {@link atomicIndexPatch}: those of {@link atomicIndexUpdate}, but for `fnTimeout`, and `wait`. */
-export interface PatchOptions extends Omit<UpdateOptions, 'fnTimeout'> {
+/** Options of {@link atomicIndexPatch}: those of {@link atomicIndexUpdate}, but for `fnTimeout` and `keep`, and `wait`. */
+export interface PatchOptions extends Omit<UpdateOptions, 'fnTimeout' | 'keep'> {
   /**
    * What is patched if there is no file. For files only.
    *

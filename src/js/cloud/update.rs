@@ -293,6 +293,10 @@ impl Held for ObjectIndex {
         let next = match next {
             Next::Text(text) => text,
             Next::Patched(document) => Data::Bytes(document.advance().0.into_parts().0.into_bytes()),
+            Next::Edited(..) => {
+                let bug = Error::from(ErrorKind::Panic("the value of an object was kept".into()));
+                return self.settle(env, Written::Failed(failed(bug)), &how, done);
+            }
         };
         let cancel = how.sole.as_ref().map(|call| call.request.signal.cancel()).unwrap_or_default();
         let job = PrepareJob::new(self.text.take(), next, how.options.clone(), cancel);

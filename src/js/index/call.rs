@@ -56,6 +56,8 @@ pub struct Request {
     pub since: Instant,
     /// Until when to wait for the index; `None`: without a limit.
     pub deadline: Option<Instant>,
+    /// Whether the function gets a frozen value, and what comes of it is kept for the next call.
+    pub keeps_value: bool,
     /// For how long a run of the function may take; `None`: without a limit.
     pub fn_timeout: Option<Duration>,
     /// How long its steps take, if anyone wants to know.
@@ -163,6 +165,7 @@ impl Call {
             options: options.clone(),
             format: format.clone(),
             schema: schema.clone(),
+            keeps_value: self.request.keeps_value,
             inside: inside.clone(),
             signal: Signal::default(),
             since: self.request.since,

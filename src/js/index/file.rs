@@ -105,6 +105,9 @@ impl Held for FileIndex {
         let job = match next {
             Next::Text(text) => CommitJob::new(opened, text, how.options, how.keep, cancel),
             Next::Patched(document) => CommitJob::patched(opened, document, how.options, how.keep, cancel),
+            Next::Edited(document, edits) => {
+                CommitJob::edited(opened, document, edits, how.options, how.keep, cancel)
+            }
         };
         // Fails only in an environment that is ending.
         drop(task::run(env, job, move |env, committed| {

@@ -5,6 +5,7 @@
 
 mod run;
 mod textual;
+mod value;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -14,14 +15,16 @@ use std::time::Instant;
 use engine::data::Data;
 use engine::error::{Error, ErrorKind};
 use engine::index::document::Document;
-use engine::index::file::UpdateOptions;
+use engine::index::file::UpdateOptions as EngineOptions;
 use engine::index::group::{self as policy, Member, RunId, Verdict, Written};
 use engine::index::job::Come;
+use engine::index::text::Text;
 use engine::job::Job;
 use engine::steps::{self, Steps};
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 use run::Run;
+use value::{Made, Values};
 
 use crate::js::index::call::{self, Call, Change, Command, Request, WeakCall};
 use crate::js::index::codec::Previous;
@@ -54,10 +57,13 @@ pub struct Group {
     held: RefCell<Option<Box<dyn Held>>>,
     /// Its text, as long as patches alone have changed it; it is not with `held` then.
     document: RefCell<Option<Document>>,
+    /// Functions get frozen values.
+    keeps_value: bool,
+    values: Values,
     /// Makes the errors of calls that are not served in time.
     patience: Patience,
     /// How all are written.
-    options: UpdateOptions,
+    options: EngineOptions,
     /// What parses and prints the index for all.
     format: Format,
     /// What all ask of the index.
@@ -93,12 +99,14 @@ impl Group {
     /// Starts with `leader`, which has the index.
     pub fn lead(env: &Env, leader: &Rc<Call>, held: Box<dyn Held>) {
         leader.waited.set(held.waited());
-        let Request { options, format, schema, store, deadline, .. } = &leader.request;
+        let Request { options, format, schema, store, keeps_value, deadline, .. } = &leader.request;
         let group = Self {
             policy: RefCell::new(Policy::new(WeakCall(Rc::downgrade(leader)))),
             patience: held.patience(),
             held: RefCell::new(Some(held)),
             document: RefCell::default(),
+            keeps_value: *keeps_value,
+            values: Values::default(),
             options: options.clone(),
             format: format.clone(),
             schema: schema.clone(),
@@ -138,8 +146,9 @@ impl Group {
     /// Takes the next call of this thread out of the queue, if it is to be written in the same way. A patch for which a large part of the text
     /// is to be taken apart stays: it leads the next commit, and a worker does that when it reads the index.
     fn take_follower(&self, is_parsed: bool) -> Option<WeakCall> {
-        let suits = |Request { change, options, format, schema, store, .. }: &_| {
+        let suits = |Request { change, options, format, schema, store, keeps_value, .. }: &_| {
             *options == self.options
+                && *keeps_value == self.keeps_value
                 && *format == self.format
                 && *schema == self.schema
                 && *store == self.store
@@ -169,7 +178,8 @@ impl Group {
         // If parsing fails here, it fails again where the caller gets the error.
         let ahead = is_large.then(|| Kept::new(env, &self.index(env, &call).ok()?).ok()).flatten();
         let (group, is_ahead) = (self.clone(), ahead.is_some());
-        let command = Command::Run(Box::new(move |env, call| Run { group, call, id }.apply(env, ahead)));
+        let command =
+            Command::Run(Box::new(move |env, call| Run { group, call, id, copy: None }.apply(env, ahead)));
         if is_ahead {
             // In between the event loop turns: it stands still for the parsing, and then for the printing, and not
             // for both together.
@@ -188,13 +198,20 @@ impl Group {
 
     /// The index for the function of `call`.
     fn index<'env>(&self, env: &'env Env, call: &Call) -> Result<'env, Unknown<'env>> {
+        if self.keeps_value {
+            return self.frozen(env, call);
+        }
         match self.policy.borrow().index() {
             Some(Index::Parsed(index)) => return index.get(env),
             Some(Index::Patched) => return self.parse_patched(env),
             None => self.put_back(),
         }
         let held = self.held.borrow();
-        let text = held.as_ref().and_then(|held| held.text());
+        self.parse(env, held.as_ref().and_then(|held| held.text()), call)
+    }
+
+    /// What the index says, for the function of `call`.
+    fn parse<'env>(&self, env: &'env Env, text: Option<&Text>, call: &Call) -> Result<'env, Unknown<'env>> {
         let Request { initial, shown, .. } = &call.request;
         self.format.parse(env, text, initial.as_deref(), self.options.numbers, shown)
     }
@@ -259,8 +276,13 @@ impl Group {
     fn write_checked(self: &Rc<Self>, env: &Env, index: &Kept, sole: Option<Rc<Call>>, keep: bool) {
         let Some(mut held) = self.held.take() else { return };
         let shown = sole.as_ref().map_or("", |call| &call.request.shown);
-        match self.text(env, index, &mut *held, shown) {
-            Ok(text) => self.replace(env, held, Next::Text(text), sole, keep),
+        let next = match self.edited(env, index, &mut *held) {
+            Ok(None) => self.text(env, index, &mut *held, shown).map(Next::Text),
+            Ok(Some(next)) => Ok(next),
+            Err(error) => Err(error),
+        };
+        match next {
+            Ok(next) => self.replace(env, held, next, sole, keep),
             Err(error) => {
                 self.held.replace(Some(held));
                 self.refuse(env, sole, error);
@@ -276,7 +298,10 @@ impl Group {
         sole: Option<Rc<Call>>,
         keep: bool,
     ) {
-        let (options, times) = (self.options.clone(), self.policy.borrow().times());
+        let made = self.values.take_made();
+        let edition = made.as_ref().map(|made| made.edition);
+        let (options, times) =
+            (EngineOptions { edition, ..self.options.clone() }, self.policy.borrow().times());
         let how = Replace { options, keep, sole, times, until: self.until.get() };
         if let Some(doubt) = held.doubt() {
             self.watch(env, doubt);
@@ -284,7 +309,7 @@ impl Group {
         let steps = self.steps.borrow().as_ref().map(|_| Steps::new());
         self.steps.replace(steps.clone());
         let group = self.clone();
-        let done = Box::new(move |env: &Env, replaced| group.written(env, replaced));
+        let done = Box::new(move |env: &Env, replaced| group.written(env, replaced, made.as_ref()));
         steps::scope(steps.as_ref(), || held.replace(env, next, how, done));
     }
 
@@ -321,9 +346,10 @@ impl Group {
         data::text(env, &text)
     }
 
-    fn written(self: &Rc<Self>, env: &Env, Replaced { written, held }: Replaced) {
+    fn written(self: &Rc<Self>, env: &Env, Replaced { written, held }: Replaced, made: Option<&Made>) {
         self.timer.take();
         let held = held.map(|held| drop(self.held.replace(Some(held))));
+        self.keep(env, made.filter(|_| matches!(written, Written::Done(_))));
         self.policy.borrow_mut().written(written, held, Instant::now());
         self.carry_out(env);
     }

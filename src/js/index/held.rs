@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use engine::data::Data;
 use engine::error::Error;
-use engine::index::document::Document;
+use engine::index::document::{Document, Operation};
 use engine::index::file::UpdateOptions;
 use engine::index::group::{Times, Written};
 use engine::index::text::Text;
@@ -54,6 +54,8 @@ pub enum Next {
     Text(Data),
     /// What this document is after the patches that were applied to it.
     Patched(Document),
+    /// What this document is after these operations.
+    Edited(Document, Vec<Operation>),
 }
 
 /// How to replace an index.

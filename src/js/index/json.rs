@@ -24,12 +24,28 @@ pub fn parse<'env>(
         (None, Some(initial)) => copy::string_utf16(env, initial)?,
         (None, None) => return Ok(raw::undefined(env)),
     };
-    let json = raw::global(env, c"JSON")?;
-    if numbers == Numbers::Exact && index.is_none_or(|index| index.keeps_digits) {
-        raw::invoke(env, &json, c"parse", &[text, digit_keeper(env)?])
-    } else {
-        raw::invoke(env, &json, c"parse", &[text])
-    }
+    let numbers = if index.is_none_or(|index| index.keeps_digits) { numbers } else { Numbers::Lossy };
+    parse_string(env, text, numbers)
+}
+
+fn parse_string<'env>(env: &'env Env, text: Unknown<'_>, numbers: Numbers) -> Result<'env, Unknown<'env>> {
+    let arguments: Vec<_> = [Some(text), reviver(env, numbers)?].into_iter().flatten().collect();
+    raw::invoke(env, &raw::global(env, c"JSON")?, c"parse", &arguments)
+}
+
+/// What a function has made, as it comes back from its text.
+///
+/// # Errors
+/// As [`stringify()`].
+pub fn round_trip<'env>(env: &'env Env, made: &Unknown<'_>, numbers: Numbers) -> Result<'env, Unknown<'env>> {
+    let layout = Layout { indent: None, ..Layout::default() };
+    let text = stringify(env, made, None, &layout, "")?;
+    parse_string(env, text, numbers)
+}
+
+/// What `JSON.parse` needs to keep the digits of numbers, if they are to be kept.
+pub fn reviver(env: &Env, numbers: Numbers) -> Result<'_, Option<Unknown<'_>>> {
+    (numbers == Numbers::Exact).then(|| digit_keeper(env)).transpose()
 }
 
 /// The argument `name` as JSON, so that neither a later change nor the user's function can alter it.

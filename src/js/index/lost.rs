@@ -28,7 +28,15 @@ pub fn check_index<'env>(env: &'env Env, index: &Unknown<'_>, keeper: &str) -> R
 /// # Errors
 /// As [`check_index`].
 pub fn check_contents<'env>(env: &'env Env, index: &Unknown<'_>, text: &Unknown<'_>) -> Result<'env, ()> {
-    if may_lose(env, text)? { returned(env, index, true, JSON) } else { Ok(()) }
+    if may_lose(env, text)? { check_deep(env, index) } else { Ok(()) }
+}
+
+/// As [`check_contents`], of what may lose something.
+///
+/// # Errors
+/// As [`check_index`].
+pub fn check_deep<'env>(env: &'env Env, index: &Unknown<'_>) -> Result<'env, ()> {
+    returned(env, index, true, JSON)
 }
 
 /// Refuses the argument `name` if something in it would be lost. `text`: what JSON makes of it.

@@ -208,6 +208,7 @@ fn what<'env>(env: &'env Env, kind: &str, rest: &[Unknown<'_>]) -> Result<'env, 
                 ValueType::External => take::<textual::Locked>(env, snapshot)?.into_snapshot(),
                 _ => None,
             };
+            let snapshot = snapshot.map(Box::new);
             What::Index(Next::Text(data(text)?), Box::new(options), snapshot, at(Some(backup)))
         }
         ("patched", [index, update, written, backup, ..]) => {
@@ -215,7 +216,7 @@ fn what<'env>(env: &'env Env, kind: &str, rest: &[Unknown<'_>]) -> Result<'env, 
             let index = take::<textual::Locked>(env, index)?;
             let patched = index.into_patched(with(env, written, Written::clone)?);
             let (next, snapshot) = patched.ok_or_else(|| internal(env, "a text that is gone"))?;
-            What::Index(next, Box::new(options), snapshot, at(Some(backup)))
+            What::Index(next, Box::new(options), snapshot.map(Box::new), at(Some(backup)))
         }
         ("rename", [from, ..]) => What::Rename(position(env, from)),
         ("remove", [must, ..]) => What::Remove(flag(env, must)),

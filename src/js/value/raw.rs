@@ -179,6 +179,14 @@ pub fn promise(env: &Env) -> Result<'_, (sys::napi_deferred, Unknown<'_>)> {
     Ok((deferred, promise))
 }
 
+/// `===`.
+pub fn is_same(env: &Env, one: &Unknown<'_>, other: &Unknown<'_>) -> bool {
+    let mut is = false;
+    // SAFETY: both values belong to the current scope.
+    let status = unsafe { sys::napi_strict_equals(env.raw(), one.raw(), other.raw(), &mut is) };
+    status == sys::Status::napi_ok && is
+}
+
 /// Whether this is one of the engine's own promises.
 pub fn is_promise(env: &Env, value: &Unknown<'_>) -> bool {
     let mut is = false;

@@ -16,7 +16,8 @@ use crate::sys::{self, Dir, Version};
 
 /// How many bytes of texts and tables are kept in all: reading a larger index again costs little beside parsing it.
 const MOST: usize = 128 << 20;
-/// How many an index takes at most that is patched as text, and then it is the only one: nothing else is as slow there as reading it.
+/// How many an index takes at most that is patched as text, or of which the value is kept, and then it is the only one: nothing else is as slow there
+/// as reading it.
 const MOST_PATCHED: usize = 256 << 20;
 /// A program that goes through more indexes than this does not return to each soon.
 const MOST_FILES: usize = 64;
@@ -35,6 +36,8 @@ pub struct Kept {
     pub tables: Option<Tables>,
     /// It has no number that JavaScript would change, in this sense.
     pub checked: Option<Numbers>,
+    /// What it is known by.
+    pub edition: Option<u64>,
 }
 
 impl Kept {
@@ -74,7 +77,8 @@ struct Cache(VecDeque<CachedText>);
 impl Cache {
     fn put(&mut self, cached: CachedText) {
         self.remove(&cached.key);
-        let most = if cached.kept.tables.is_some() { MOST_PATCHED } else { MOST };
+        let is_edited = cached.kept.tables.is_some() || cached.kept.edition.is_some();
+        let most = if is_edited { MOST_PATCHED } else { MOST };
         if cached.kept.size() > most {
             return;
         }
@@ -104,6 +108,11 @@ fn cache() -> MutexGuard<'static, Cache> {
 pub fn take(key: &Key, file: &File) -> Option<Kept> {
     let cached = cache().remove(key)?;
     (State::of(file)? == cached.state).then_some(cached.kept)
+}
+
+/// What the texts are known by that are kept now.
+pub fn editions() -> Vec<u64> {
+    cache().0.iter().filter_map(|cached| cached.kept.edition).collect()
 }
 
 /// Keeps the text of a file in this state.
@@ -140,7 +149,7 @@ mod tests {
         CachedText {
             key: Key::File(id, "index".into()),
             state: State { version, generation: 0 },
-            kept: Kept { text: " ".repeat(bytes), tables: None, checked: None },
+            kept: Kept { text: " ".repeat(bytes), tables: None, checked: None, edition: None },
         }
     }
 
@@ -172,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_count_and_a_large_text_that_has_them_is_kept_alone() {
+    fn tables_count_and_a_large_text_that_has_them_or_an_edition_is_kept_alone() {
         let text = format!("[{}1]", "1,".repeat(1000));
         let with_tables = |name: usize, bytes: usize| {
             let mut document = Document::new(text.clone());
@@ -190,6 +199,10 @@ mod tests {
         cache.put(with_tables(3, MOST_PATCHED));
         assert_eq!(cache.0.len(), 1);
         assert!(cache.remove(&cached(2, 0).key).unwrap().kept.tables.is_some());
+        let mut with_edition = cached(4, MOST + 1);
+        with_edition.kept.edition = Some(1);
+        cache.put(with_edition);
+        assert_eq!(kept(&mut cache, 0..5), [4]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::cancel::Cancel;
 use crate::data::Data;
 use crate::dir::place::moved;
 use crate::error::{Error, ErrorKind};
-use crate::index::document::{Document, Tables};
+use crate::index::document::{Document, Operation, Tables};
 use crate::index::file::{IndexFile, UpdateOptions};
 use crate::index::group::Written;
 use crate::index::job::{Opened, Origin};
@@ -49,7 +49,8 @@ struct Left {
 
 enum Text {
     Given(Data),
-    Patched(Box<Document>),
+    /// After these operations.
+    Patched(Box<Document>, Vec<Operation>),
     Encoded(Vec<u8>, Option<Tables>),
 }
 
@@ -80,7 +81,19 @@ impl CommitJob {
         keep: bool,
         cancel: Cancel,
     ) -> Self {
-        Self::of(opened, Text::Patched(Box::new(document)), options, keep, cancel)
+        Self::edited(opened, document, Vec::new(), options, keep, cancel)
+    }
+
+    /// As [`CommitJob::patched`], with operations that are applied here. If one does not fit the text, that counts as a text which others have changed.
+    pub fn edited(
+        opened: Opened,
+        document: Document,
+        edits: Vec<Operation>,
+        options: UpdateOptions,
+        keep: bool,
+        cancel: Cancel,
+    ) -> Self {
+        Self::of(opened, Text::Patched(Box::new(document), edits), options, keep, cancel)
     }
 
     fn of(opened: Opened, text: Text, options: UpdateOptions, keep: bool, cancel: Cancel) -> Self {
@@ -102,7 +115,11 @@ impl Commit {
                 .into_bytes()
                 .map(|text| (layout.apply(text, self.options.space.as_ref()), None))
                 .map_err(|_| ErrorKind::InvalidJson { reason: "a lone surrogate".to_owned() }.into()),
-            Text::Patched(document) => {
+            Text::Patched(mut document, edits) => {
+                if document.apply(&edits, self.options.numbers).is_err() {
+                    let Opened { index, waited, origin, .. } = *opened;
+                    return self.done(index, origin, waited, Written::Changed);
+                }
                 let (next, before) = document.advance();
                 if let Some(snapshot) = &mut opened.snapshot {
                     snapshot.text.whole = before;

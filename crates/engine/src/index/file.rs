@@ -179,8 +179,8 @@ impl IndexFile {
                 let receipt = old
                     .file
                     .with(|file| unchanged::confirm(target, file, bytes, &options.commit, Level::Cache))?;
-                if tables.is_some() && *old.text.whole.as_bytes() == **text {
-                    self.keep_unchanged(old, text, tables.take());
+                if (tables.is_some() || options.edition.is_some()) && *old.text.whole.as_bytes() == **text {
+                    self.keep_unchanged(old, text, tables.take(), options.edition);
                 }
                 return Ok(Some(Settled::new(receipt, !target.is_moved())));
             }
@@ -197,7 +197,8 @@ impl IndexFile {
             && let Ok(text) = String::from_utf8(std::mem::take(text))
         {
             let checked = old.as_ref().and_then(|old| old.checked_after(&text));
-            cache::keep(self.held.target.key(), state, Kept { text, tables: tables.take(), checked });
+            let kept = Kept { text, tables: tables.take(), checked, edition: options.edition };
+            cache::keep(self.held.target.key(), state, kept);
         }
         if let Some(file) = old.and_then(|old| old.file.into_handle()) {
             deferred_close::close(file);
@@ -206,12 +207,19 @@ impl IndexFile {
     }
 
     /// The text that was taken from the cache, or read, is still that of the file.
-    fn keep_unchanged(&self, old: &Snapshot, text: &mut Vec<u8>, tables: Option<Tables>) {
+    fn keep_unchanged(
+        &self,
+        old: &Snapshot,
+        text: &mut Vec<u8>,
+        tables: Option<Tables>,
+        edition: Option<u64>,
+    ) {
         if let Some(state) = old.file.handle().and_then(cache::State::of)
             && state.is_of(&old.version)
             && let Ok(text) = String::from_utf8(std::mem::take(text))
         {
-            cache::keep(self.held.target.key(), state, Kept { text, tables, checked: old.checked });
+            let kept = Kept { text, tables, checked: old.checked, edition };
+            cache::keep(self.held.target.key(), state, kept);
         }
     }
 
@@ -352,13 +360,13 @@ fn read_text(
     options: &UpdateOptions,
 ) -> Result<(Text, Option<Numbers>)> {
     json::check_size(size, options.longest)?;
-    let Kept { text, tables, checked } = match cache::take(&target.key(), file) {
+    let Kept { text, tables, checked, edition } = match cache::take(&target.key(), file) {
         Some(kept) => kept,
         None => {
             let mut bytes = room(usize::try_from(size).unwrap_or(0) + 1);
             file.read_to_end(&mut bytes).named("read")?;
             json::check_length(&bytes, options.longest)?;
-            Kept { text: options.format.check(bytes)?, tables: None, checked: None }
+            Kept { text: options.format.check(bytes)?, tables: None, checked: None, edition: None }
         }
     };
     if options.format == Format::Other {
@@ -368,7 +376,7 @@ fn read_text(
     let keeps_digits = !is_checked && json::check_numbers(&text, options.numbers)?;
     let has_none = options.numbers != Numbers::Lossy && !keeps_digits;
     let checked = if has_none && !is_checked { Some(options.numbers) } else { checked };
-    Ok((Text { tables, ..Text::new(text, keeps_digits, Format::Json) }, checked))
+    Ok((Text { tables, edition, ..Text::new(text, keeps_digits, Format::Json) }, checked))
 }
 
 fn is_version(found: Option<&Stat>, expected: Option<&Snapshot>) -> bool {

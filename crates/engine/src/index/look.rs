@@ -70,7 +70,7 @@ impl Unread {
     fn read(mut self) -> Result<Loan> {
         let mut bytes = room(usize::try_from(self.version.size).unwrap_or(0) + 1);
         self.file.read_to_end(&mut bytes).named("read")?;
-        let kept = Kept { text: Format::Json.check(bytes)?, tables: None, checked: None };
+        let kept = Kept { text: Format::Json.check(bytes)?, tables: None, checked: None, edition: None };
         Ok(self.loan(kept, None))
     }
 
@@ -129,12 +129,13 @@ impl Loan {
 
 impl Drop for Loan {
     fn drop(&mut self) {
-        let Self { kept: Kept { text, tables, checked }, key, .. } = self;
+        let Self { kept: Kept { text, tables, checked, edition }, key, .. } = self;
         let (state, file) = (self.state.take(), self.file.handle());
         let Some((state, file)) = state.zip(file) else { return };
         // Of a file that was replaced meanwhile there may be a newer text.
         if cache::State::of(file).as_ref() == Some(&state) {
-            let kept = Kept { text: std::mem::take(text), tables: tables.take(), checked: *checked };
+            let (text, tables) = (std::mem::take(text), tables.take());
+            let kept = Kept { text, tables, checked: *checked, edition: *edition };
             cache::give_back(key.clone(), state, kept);
         }
     }

@@ -28,6 +28,9 @@ pub struct UpdateOptions {
     pub anyway: bool,
     /// The longest text that the caller can take, in UTF-16 units.
     pub longest: Option<usize>,
+    /// What the text that is written is known by, if the caller keeps its value: see [`kept_editions`](super::text::kept_editions). A text that is
+    /// left as it is gets it too.
+    pub edition: Option<u64>,
 }
 
 /// Where to keep earlier versions, and how many.

@@ -1,11 +1,13 @@
 //! The text of an index: what JavaScript parses, and what tells how the next one is to look.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crate::error::Result;
 use crate::index::document::{Document, LARGE, Operation, Tables};
 use crate::index::format::Format;
 use crate::index::layout::{Layout, without_mark};
 use crate::index::options::{Numbers, UpdateOptions};
-use crate::index::{json, same};
+use crate::index::{cache, json, same};
 
 /// A text that was checked. If it is JSON, its numbers are fit for JavaScript or for its caller.
 #[derive(Debug)]
@@ -14,12 +16,25 @@ pub struct Text {
     pub(crate) whole: String,
     /// What is known of it from patches.
     pub(crate) tables: Option<Tables>,
+    /// What it is known by, if this process has written it and nothing has changed the file since: see [`kept_editions`].
+    pub edition: Option<u64>,
     /// How it is laid out.
     pub layout: Layout,
     /// Whether its JSON is plain ASCII, which V8 takes without decoding it.
     pub ascii: bool,
     /// Whether there are numbers in it that JavaScript would change and that are to stay as they are.
     pub keeps_digits: bool,
+}
+
+/// An edition for the next text of an index, which no other has in this process.
+pub fn next_edition() -> u64 {
+    static ISSUED: AtomicU64 = AtomicU64::new(0);
+    ISSUED.fetch_add(1, Ordering::Relaxed)
+}
+
+/// The editions of all texts that are kept now: no other one comes again, but for those of updates that are under way.
+pub fn kept_editions() -> Vec<u64> {
+    cache::editions()
 }
 
 impl Text {
@@ -30,6 +45,7 @@ impl Text {
             ascii: without_mark(&whole).is_ascii(),
             keeps_digits,
             tables: None,
+            edition: None,
             whole,
         }
     }

@@ -28,6 +28,8 @@ pub struct Run {
     pub call: Rc<Call>,
     /// Its name in the group.
     pub id: RunId,
+    /// What the function was called with once more, to see whether it changes that.
+    pub copy: Option<Rc<Kept>>,
 }
 
 impl Run {
@@ -166,12 +168,29 @@ impl Run {
                 self.call.stop.abort(env, self.call.request.signal.reason(env));
                 return Err(aborted);
             }
-            let next = self.group.format.check_returned(env, next)?;
+            let next = match &self.copy {
+                None if self.group.is_as_given(env, next) => return self.run_on_a_copy(env),
+                None => *next,
+                Some(copy) => self.group.unchanged(env, copy, next)?.unwrap_or(*next),
+            };
+            let next = self.group.format.check_returned(env, &next)?;
             return self.proceed(env, Index::Parsed(next));
         }
         let rest = self.call.next_command(env)?;
         self.group.carry_out(env);
         Ok(rest)
+    }
+
+    /// Calls the function once more, which has returned what it was given, with a copy that it can change.
+    fn run_on_a_copy<'env>(&self, env: &'env Env) -> Result<'env, Unknown<'env>> {
+        let (Change::Call(function) | Change::Patch(_, function)) = &self.call.request.change else {
+            return Err(internal(env, "an index that no function has had"));
+        };
+        let copy = self.group.thaw(env)?;
+        let ahead = Kept::new(env, &copy.get(env)?)?;
+        let run = Self { copy: Some(Rc::new(copy)), ..self.clone() };
+        let (next, is_promise) = run.enter(env, function, Some(ahead))?;
+        if is_promise { run.follow(env, &next) } else { run.accept(env, &next) }
     }
 
     /// Does not wait any longer for what the function has promised, and does not call it again.

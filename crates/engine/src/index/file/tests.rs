@@ -101,3 +101,61 @@ fn tables_live_through_patches_and_end_with_an_update() {
     set(&path, "{}");
     assert_eq!(tables(&self::opened(&path)), 0);
 }
+
+fn update(path: &Path, text: &str, edition: u64) {
+    let options = UpdateOptions { edition: Some(edition), ..UpdateOptions::default() };
+    blocking::update(path, &options, PATIENCE, |_| Ok::<_, Error>(text.to_owned())).unwrap();
+}
+
+fn edition(path: &Path) -> Option<u64> {
+    opened(path).snapshot.unwrap().text.edition
+}
+
+#[test]
+fn a_text_has_its_edition_as_long_as_nobody_has_written_since() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index.json");
+    update(&path, "[1]", 7);
+    if edition(&path).is_none() {
+        // Nothing is kept on this file system.
+        return;
+    }
+    // It is handed out once.
+    assert_eq!(edition(&path), None);
+    update(&path, "[1,2]", 8);
+    // What is left as it is, is kept too.
+    update(&path, "[1,2]", 9);
+    assert!(crate::index::text::kept_editions().contains(&9));
+    assert_eq!(edition(&path), Some(9));
+    update(&path, "[1]", 10);
+    set(&path, "[2]");
+    assert_eq!(edition(&path), None, "by an update that keeps no value");
+    update(&path, "[1]", 11);
+    std::fs::write(&path, "[3]").unwrap();
+    assert_eq!(edition(&path), None, "by another program");
+    update(&path, "[1]", 12);
+    // It says the same, and is another text.
+    std::fs::write(&path, "[ 1 ]").unwrap();
+    update(&path, "[1]", 13);
+    assert_eq!(edition(&path), None);
+}
+
+#[test]
+fn edits_make_the_next_text_and_those_that_do_not_fit_are_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index.json");
+    let job = |at: &str| {
+        let mut opened = opened(&path);
+        let document = opened.snapshot.as_mut().unwrap().text.take_document();
+        let set = |at, value: &str| Operation::Set { at: Pointer::parse(at).unwrap(), value: value.into() };
+        let edits = vec![set("/a/0", "2"), set(at, "[3]")];
+        let job =
+            CommitJob::edited(opened, document, edits, UpdateOptions::default(), false, Cancel::default());
+        blocking::run(job).unwrap().written
+    };
+    set(&path, "{\n  \"a\": [\n    1\n  ]\n}");
+    assert!(matches!(job("/a/7"), Written::Changed));
+    assert!(matches!(job("/a/1"), Written::Done(_)));
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(text, "{\n  \"a\": [\n    2,\n    [\n      3\n    ]\n  ]\n}");
+}

@@ -36,7 +36,7 @@ pub enum What {
     /// It gets this content. With a position: what was there is kept in that file.
     Write(Arc<Data>, Options, Option<usize>),
     /// An index gets this text, in the place of what was read. With a path: what was read is kept there.
-    Index(Next, Box<UpdateOptions>, Option<Snapshot>, Option<usize>),
+    Index(Next, Box<UpdateOptions>, Option<Box<Snapshot>>, Option<usize>),
     /// It becomes the name of that file, which loses its own.
     Rename(usize),
     /// It goes; `true`: it must be there.
@@ -235,7 +235,8 @@ fn items(session: &Session, wanted: Vec<Wanted>, cancel: &Cancel) -> Result<Vec<
             What::Require(true) => item(Change::Keep, Expected::Present, false),
             What::Require(false) => item(Change::Keep, Expected::Absent, false),
             What::Keep(Seen(version)) => item(Change::Keep, Expected::Version(version), false),
-            What::Index(next, options, mut snapshot, backup) => {
+            What::Index(next, options, snapshot, backup) => {
+                let mut snapshot = snapshot.map(|snapshot| *snapshot);
                 let text =
                     index_text(next, &options, &mut snapshot).map_err(|error| error.of_entry(position))?;
                 let version = snapshot.as_ref().map(|snapshot| snapshot.version.clone());

@@ -1,0 +1,223 @@
+// The values of indexes that are kept from one update to the next, and what a function has changed of one. Compiled by the addon, as a script.
+//
+// A value that is kept is frozen, and all of it was made by JSON.parse: nobody can change what the next function gets. What a function has put
+// into an index is printed and parsed once more for that, so none of the caller's own objects are kept, or frozen.
+
+;(() => {
+  const { entries, freeze, fromEntries, getPrototypeOf, hasOwn, isFrozen, keys, values } = Object
+  const { isArray } = Array
+  const tagOf = Object.prototype.toString
+
+  /** More edits than that cost more than to print all. */
+  const MOST_EDITS = 1000
+
+  /** What JSON leaves out. */
+  const nothing = Symbol('nothing')
+
+  /** The values by the editions of their texts. */
+  const kept = new Map()
+
+  const isContainer = (value) => typeof value === 'object' && value !== null && !JSON.isRawJSON?.(value)
+
+  /** Whether JSON.stringify writes its items, or its enumerable members, and does nothing else. */
+  function isPlain(value) {
+    if (typeof value.toJSON === 'function') return false
+    if (isArray(value)) return true
+    const proto = getPrototypeOf(value)
+    return (proto === null || getPrototypeOf(proto) === null) && tagOf.call(value) === '[object Object]'
+  }
+
+  /** Freezes what JSON.parse has made, however deep it is. */
+  function freezeAll(value) {
+    const rest = [value]
+    while (rest.length > 0) {
+      const next = rest.pop()
+      if (typeof next !== 'object' || next === null || isFrozen(next)) continue
+      freeze(next)
+      for (const inner of isArray(next) ? next : values(next))
+        if (typeof inner === 'object' && inner !== null) rest.push(inner)
+    }
+    return value
+  }
+
+  /** `up` is where the container is. */
+  function pointerTo({ up, key }) {
+    const steps = []
+    for (let at = { up, key }; at.up; at = at.up)
+      steps.unshift(String(at.key).replaceAll('~', '~0').replaceAll('/', '~1'))
+    return steps.map((step) => `/${step}`).join('')
+  }
+
+  /** What a function has made of a value that is kept: the next one, and the edits that make the next text of the last one. */
+  class Comparison {
+    /** Of each: what it is, where, and the text of what comes there. */
+    edits = []
+    /** Something may be in it that JSON would lose. */
+    mayLose = false
+    #reviver
+
+    constructor(reviver) {
+      this.#reviver = reviver
+    }
+
+    /** The next value of all; `undefined`: there are no edits that make the next text. */
+    whole(old, made) {
+      if (!isContainer(old) || isArray(old) !== isArray(made) || !isPlain(made)) return undefined
+      return made === old ? old : this.#inside(old, made, { up: undefined, key: '' })
+    }
+
+    #inside(old, made, at) {
+      return isArray(made) ? this.#items(old, made, at) : this.#members(old, made, at)
+    }
+
+    /** The next value of what is at a place; `nothing`: JSON leaves it out. */
+    next(old, made, at) {
+      if (made === old) return old
+      if (isContainer(old) && isContainer(made) && isArray(old) === isArray(made) && isPlain(made)) {
+        const { length } = this.edits
+        const next = this.#inside(old, made, at)
+        if (next !== undefined) return next
+        this.edits.length = length
+      }
+      return this.#put('set', made, at)
+    }
+
+    #edit(kind, at, text) {
+      if (this.edits.length >= 3 * MOST_EDITS) throw new Error('too many edits')
+      this.edits.push(kind, pointerTo(at), text)
+    }
+
+    /** Prints `made`, and parses that. */
+    #put(kind, made, at) {
+      // It comes with its key, which a method toJSON is given.
+      const printed = JSON.stringify({ __proto__: null, [at.key]: made })
+      let text = printed.slice(JSON.stringify(String(at.key)).length + 2, -1)
+      if (printed === '{}') {
+        if (typeof at.key === 'string') return nothing
+        text = 'null'
+      }
+      if (text.includes('{}')) this.mayLose = true
+      const next = this.#reviver ? JSON.parse(text, this.#reviver) : JSON.parse(text)
+      // Raw JSON can say the same in other words, which would not be there any more when all is printed.
+      if (JSON.stringify(next) !== text) throw new Error('not as it is printed')
+      this.#edit(kind, at, text)
+      return freezeAll(next)
+    }
+
+    /** `undefined`: the text of its members is not the one before with some of them set, removed, or added behind the others. */
+    #members(old, made, up) {
+      const before = keys(old)
+      const members = []
+      let [at, isSame, isNew] = [0, true, false]
+      for (const key of keys(made)) {
+        const value = made[key]
+        const was = hasOwn(old, key)
+        if (was) {
+          const from = at
+          while (at < before.length && before[at] !== key) at++
+          if (isNew || at === before.length) return undefined
+          for (const gone of before.slice(from, at++)) this.#edit('remove', { up, key: gone }, '')
+        }
+        if (!key.isWellFormed()) return undefined
+        const next = was ? this.next(old[key], value, { up, key }) : this.#put('set', value, { up, key })
+        if (next === nothing) {
+          if (was) this.#edit('remove', { up, key }, '')
+        } else {
+          isNew ||= !was
+          members.push([key, next])
+        }
+        isSame &&= was && next === old[key]
+      }
+      for (const gone of before.slice(at)) this.#edit('remove', { up, key: gone }, '')
+      if (isSame && members.length === before.length) return old
+      return freeze(fromEntries(members))
+    }
+
+    #items(old, made, up) {
+      let [start, end] = [0, 0]
+      const least = Math.min(old.length, made.length)
+      while (start < least && made[start] === old[start]) start++
+      while (end < least - start && made[made.length - 1 - end] === old[old.length - 1 - end]) end++
+      if (start === old.length && start === made.length) return old
+      const next = old.slice(0, start)
+      const [oldEnd, madeEnd] = [old.length - end, made.length - end]
+      const anchors = this.#anchors(old, made, start, oldEnd, madeEnd)
+      let from = start
+      for (const [to, upTo] of [...anchors, [oldEnd, madeEnd]]) {
+        // What is between two items that are still there: changed ones, and then some that are gone or new.
+        while (from < to && next.length < upTo)
+          next.push(this.next(old[from++], made[next.length], { up, key: next.length }))
+        for (; from < to; from++) this.#edit('remove', { up, key: next.length }, '')
+        while (next.length < upTo) next.push(this.#put('add', made[next.length], { up, key: next.length }))
+        if (to < oldEnd) next.push(old[from++])
+      }
+      for (const item of old.slice(oldEnd)) next.push(item)
+      const isSame = next.length === old.length && next.every((item, at) => item === old[at])
+      return isSame ? old : freeze(next)
+    }
+
+    /** Places in the old and the new array at which the same item is, in ascending order. */
+    #anchors(old, made, start, oldEnd, madeEnd) {
+      const anchors = []
+      // Of as many items each is what has become of the one at its place.
+      if (oldEnd === madeEnd || start === oldEnd || start === madeEnd) return anchors
+      const places = new Map()
+      for (let at = oldEnd - 1; at >= start; at--) places.set(old[at], at)
+      let least = start
+      for (let at = start; at < madeEnd; at++) {
+        const place = places.get(made[at])
+        if (place === undefined || place < least) continue
+        anchors.push([place, at])
+        least = place + 1
+      }
+      return anchors
+    }
+  }
+
+  /** A copy of what is kept that can be changed. */
+  function thaw(value) {
+    if (!isContainer(value)) return value
+    if (isArray(value)) return value.map(thaw)
+    return fromEntries(entries(value).map(([key, inner]) => [key, thaw(inner)]))
+  }
+
+  return {
+    freezeAll,
+    thaw,
+
+    /** Whether a copy was changed. */
+    isChanged(value, copy) {
+      const comparison = new Comparison(undefined)
+      return value !== copy && comparison.whole(value, copy) !== value
+    },
+
+    /** What a function has made of a value that is kept; `undefined`: all is to be printed. */
+    compare(old, made, reviver) {
+      try {
+        const comparison = new Comparison(reviver)
+        const next = comparison.whole(old, made)
+        return next && { next, edits: comparison.edits, mayLose: comparison.mayLose }
+      } catch {
+        // A getter's, a proxy's or a method's doing, or no JSON: JSON.stringify tells.
+        return undefined
+      }
+    },
+
+    /** Forgets the values of which the texts are not among these. */
+    retain(editions) {
+      for (const known of kept.keys()) if (!editions.includes(known)) kept.delete(known)
+    },
+
+    /** Keeps a value for the update that finds this edition. */
+    keep(edition, numbers, value) {
+      kept.set(edition, { numbers, value })
+    },
+
+    /** The value of a text, if it was parsed with these `numbers`. It is handed out once. */
+    take(edition, numbers) {
+      const found = kept.get(edition)
+      kept.delete(edition)
+      return found?.numbers === numbers ? found.value : undefined
+    },
+  }
+})()

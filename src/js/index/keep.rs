@@ -1,0 +1,114 @@
+//! The values of indexes that are kept from one update to the next: the script that has them, one in each environment.
+
+use std::ffi::CStr;
+
+use engine::index::document::{Operation, Pointer};
+use engine::index::file::Numbers;
+use engine::index::text;
+use napi::bindgen_prelude::Unknown;
+use napi::{Env, ValueType};
+
+use crate::js::index::json;
+use crate::js::value::once::{Once, run_script};
+use crate::js::value::{Result, copy, raw};
+
+const SCRIPT: &str = include_str!("keep.js");
+
+/// What a function has made of a value.
+pub struct Compared<'env> {
+    /// The next value: frozen, and as its text says it.
+    pub next: Unknown<'env>,
+    /// What makes its text of the one before, if that is as it is printed.
+    pub edits: Vec<Operation>,
+    /// Something may be in it that JSON would lose.
+    pub may_lose: bool,
+}
+
+/// Freezes all of a value that `JSON.parse` has made.
+pub fn freeze<'env>(env: &'env Env, value: &Unknown<'_>) -> Result<'env, Unknown<'env>> {
+    script(env, c"freezeAll", &[*value])
+}
+
+/// A copy of a frozen value that can be changed.
+pub fn thaw<'env>(env: &'env Env, value: &Unknown<'_>) -> Result<'env, Unknown<'env>> {
+    script(env, c"thaw", &[*value])
+}
+
+/// Whether a copy was changed.
+pub fn is_changed<'env>(env: &'env Env, value: &Unknown<'_>, copy: &Unknown<'_>) -> Result<'env, bool> {
+    let changed = script(env, c"isChanged", &[*value, *copy])?;
+    Ok(raw::from_js(env, &changed) != Some(false))
+}
+
+/// What was made of a frozen value. `None`: that is to be printed as a whole.
+pub fn compare<'env>(
+    env: &'env Env,
+    old: &Unknown<'_>,
+    made: &Unknown<'_>,
+    numbers: Numbers,
+) -> Result<'env, Option<Compared<'env>>> {
+    let reviver = json::reviver(env, numbers)?.unwrap_or_else(|| raw::undefined(env));
+    let found = script(env, c"compare", &[*old, *made, reviver])?;
+    if raw::type_of(&found) == ValueType::Undefined {
+        return Ok(None);
+    }
+    let parts = raw::list(env, &raw::get(env, &found, c"edits")?)?;
+    let parts: Vec<_> = parts.iter().map(|part| copy::text(env, part)).collect::<Result<'_, _>>()?;
+    let edits = parts.chunks(3).map(operation).collect::<Option<_>>();
+    let may_lose = raw::from_js(env, &raw::get(env, &found, c"mayLose")?) != Some(false);
+    let next = raw::get(env, &found, c"next")?;
+    Ok(edits.map(|edits| Compared { next, edits, may_lose }))
+}
+
+fn operation(edit: &[String]) -> Option<Operation> {
+    let [kind, pointer, value] = edit else { return None };
+    let (at, value) = (Pointer::parse(pointer).ok()?, value.as_str().into());
+    match kind.as_str() {
+        "set" => Some(Operation::Set { at, value }),
+        "add" => Some(Operation::Add { at, value }),
+        "remove" => Some(Operation::Remove { at }),
+        _ => None,
+    }
+}
+
+/// Keeps the value of the text that has this edition, if that text is kept too, or `is_held` by an update that goes on. `numbers`: how it was
+/// parsed.
+pub fn keep<'env>(
+    env: &'env Env,
+    edition: u64,
+    numbers: Numbers,
+    value: &Unknown<'_>,
+    is_held: bool,
+) -> Result<'env, ()> {
+    let editions = text::kept_editions();
+    let is_kept = is_held || editions.contains(&edition);
+    let editions = editions.into_iter().map(|edition| name(env, edition)).collect::<Result<'_, Vec<_>>>()?;
+    script(env, c"retain", &[raw::array(env, &editions)?])?;
+    if is_kept {
+        script(env, c"keep", &[name(env, edition)?, word(env, numbers)?, *value])?;
+    }
+    Ok(())
+}
+
+/// The value of the text that has this edition, if it is kept and was parsed in this way. It is not kept any more then.
+pub fn take(env: &Env, edition: u64, numbers: Numbers) -> Result<'_, Option<Unknown<'_>>> {
+    let found = script(env, c"take", &[name(env, edition)?, word(env, numbers)?])?;
+    Ok((raw::type_of(&found) != ValueType::Undefined).then_some(found))
+}
+
+fn name(env: &Env, edition: u64) -> Result<'_, Unknown<'_>> {
+    raw::to_js(env, edition as f64)
+}
+
+fn word(env: &Env, numbers: Numbers) -> Result<'_, Unknown<'_>> {
+    raw::to_js(env, numbers as u32)
+}
+
+thread_local! {
+    static COMPILED: Once = const { Once::new() };
+}
+
+fn script<'env>(env: &'env Env, name: &CStr, args: &[Unknown<'_>]) -> Result<'env, Unknown<'env>> {
+    let exports = COMPILED.with(|compiled| compiled.get(env, || run_script(env, SCRIPT)))?;
+    raw::invoke(env, &exports, name, args)
+}
