@@ -19,7 +19,8 @@ use napi::bindgen_prelude::Unknown;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use crate::js::task::{mailbox, work};
+use crate::js::task::mailbox::Tell;
+use crate::js::task::{eager, mailbox, short, work};
 use crate::js::value::promise::{self, Deferred};
 use crate::js::value::{Result, Wakeup};
 
@@ -92,11 +93,48 @@ fn spawn<'env, J: Job>(
     retry: Retry,
     done: Done<J::Output>,
 ) -> Result<'env, ()> {
+    if job.is_short() {
+        return spawn_short(env, job, steps, retry, done);
+    }
     let work = move || {
         let step = steps::scope(steps.as_ref(), || step(job, retry));
         (step, steps)
     };
     work::queue(env, work, move |env, (step, steps)| go_on(env, step, steps, retry, done))
+}
+
+/// As [`spawn`], by fewer ways: what a short job waits for is waited for from its worker on.
+fn spawn_short<'env, J: Job>(
+    env: &'env Env,
+    job: J,
+    steps: CallSteps,
+    retry: Retry,
+    done: Done<J::Output>,
+) -> Result<'env, ()> {
+    let work = move |tell: Tell<(Next<J>, CallSteps)>| {
+        let step = steps::scope(steps.as_ref(), || step(job, retry));
+        let future = match step {
+            Step::Wait(future) => future,
+            step => return tell.post((Next::Step(step), steps)),
+        };
+        match runtime() {
+            Ok(runtime) => {
+                let future = Scoped { steps: steps.clone(), future };
+                eager::begin(&runtime, tell.when(async move { (Next::After(future.await), steps) }));
+            }
+            Err(error) => tell.post((Next::After(After::Done(Err(Error::system("thread", error)))), steps)),
+        }
+    };
+    short::queue(env, work, move |env, (next, steps)| match next {
+        Next::Step(step) => go_on(env, step, steps, retry, done),
+        Next::After(after) => go_on_after(env, after, steps, retry, done),
+    })
+}
+
+/// What a short job tells.
+enum Next<J: Job> {
+    Step(Step<J>),
+    After(After<J>),
 }
 
 /// On a worker.
@@ -128,10 +166,14 @@ fn go_on<J: Job>(env: &Env, step: Step<J>, steps: CallSteps, mut retry: Retry, d
     };
     // Fails only in an environment that is ending, as does `spawn`.
     let future = Scoped { steps: steps.clone(), future };
-    drop(mailbox::wait(env, &runtime, future, move |env, after| match after {
+    drop(mailbox::wait(env, &runtime, future, move |env, after| go_on_after(env, after, steps, retry, done)));
+}
+
+fn go_on_after<J: Job>(env: &Env, after: After<J>, steps: CallSteps, retry: Retry, done: Done<J::Output>) {
+    match after {
         After::Run(job) => drop(spawn(env, job, steps, retry, done)),
         After::Done(outcome) => done(env, outcome),
-    }));
+    }
 }
 
 /// Calls `done` when the event loop has turned; where there is no thread to wait for that, now.

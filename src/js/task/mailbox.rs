@@ -13,6 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use napi::bindgen_prelude::{Object, Unknown};
@@ -21,6 +22,7 @@ use napi_derive::napi;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::short::ShortQueue;
 use super::work::Outstanding;
 use crate::js::value::Result;
 use crate::js::value::raw::{self, value};
@@ -35,17 +37,20 @@ type Done = Box<dyn FnOnce(&Env)>;
 
 /// The side of the environment's thread, which has it as its data.
 pub(super) struct Mailbox {
-    slot: Arc<Slot>,
+    pub(super) slot: Arc<Slot>,
     function: sys::napi_threadsafe_function,
     /// What to do when a completion has arrived.
     waiting: RefCell<HashMap<Number, Done>>,
     issued: Cell<Number>,
     pub(super) works: Outstanding,
+    pub(super) short: Arc<ShortQueue>,
 }
 
 /// The side of other threads.
-struct Slot {
+pub(super) struct Slot {
     arrived: Mutex<Vec<Number>>,
+    /// The environment's thread was called, and has not looked yet.
+    called: AtomicBool,
     /// `None`: the environment has ended, and completions are not handled any more. A mutex of its own, because it is
     /// held during the call, upon which the environment's thread locks `arrived` at once.
     wakeup: Mutex<Option<ThreadsafeFunction>>,
@@ -65,32 +70,63 @@ pub fn wait<'env, T: Send + 'static>(
     future: impl Future<Output = T> + Send + 'static,
     done: impl FnOnce(&Env, T) + 'static,
 ) -> Result<'env, ()> {
+    runtime.spawn(expect(env, done)?.when(future));
+    Ok(())
+}
+
+/// What tells a value to `done`, on the thread of `env`.
+pub(super) fn expect<'env, T: Send + 'static>(
+    env: &'env Env,
+    done: impl FnOnce(&Env, T) + 'static,
+) -> Result<'env, Tell<T>> {
     let mailbox = Mailbox::of(env)?;
-    let (mut tell, mut told) = oneshot::channel();
+    let (tell, mut told) = oneshot::channel();
     let number = mailbox.expect(env, move |env| {
-        if let Ok(outcome) = told.try_recv() {
-            done(env, outcome);
+        if let Ok(value) = told.try_recv() {
+            done(env, value);
         }
     });
-    let slot = mailbox.slot.clone();
-    let arrives = async move {
-        let outcome = tokio::select! {
-            outcome = future => outcome,
-            // The environment has ended. A job that went on would take its turn and its lock for no caller, and a
-            // process that ends meanwhile would leave the lock file behind.
-            () = tell.closed() => return,
-        };
-        let _ = tell.send(outcome);
-        if slot.post(number) {
-            // A job that waited for the same may be next in tokio's queue: its completion comes along.
-            tokio::task::yield_now().await;
-            slot.wake();
-        }
-    };
+    Ok(Tell { tell, number, slot: mailbox.slot.clone() })
+}
+
+/// The way back for one value, from any thread.
+pub(super) struct Tell<T> {
+    tell: oneshot::Sender<T>,
+    number: Number,
+    slot: Arc<Slot>,
+}
+
+impl<T: Send + 'static> Tell<T> {
+    /// Leaves the value there, for the caller to [wake](Slot::wake) the thread or to have it
+    /// [look](Mailbox::handle_arrived).
+    pub fn post(self, value: T) {
+        let _ = self.tell.send(value);
+        self.slot.post(self.number);
+    }
+
+    /// Tells what `future` comes to, unless the environment ends before.
     // A task of tokio's own for each type of future would be a tenth of the addon.
-    let arrives: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(arrives);
-    runtime.spawn(arrives);
-    Ok(())
+    pub fn when(
+        self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let Self { mut tell, number, slot } = self;
+        Box::pin(async move {
+            let value = tokio::select! {
+                value = future => value,
+                // The environment has ended. A job that went on would take its turn and its lock for no caller, and a
+                // process that ends meanwhile would leave the lock file behind.
+                () = tell.closed() => return,
+            };
+            let _ = tell.send(value);
+            slot.post(number);
+            if !slot.is_called() {
+                // A job that waited for the same may be next in tokio's queue: its completion comes along.
+                tokio::task::yield_now().await;
+                slot.wake();
+            }
+        })
+    }
 }
 
 /// Makes the mailbox when the addon is loaded: made by the first call that waits, it would keep that call's
@@ -104,7 +140,7 @@ pub fn load(_exports: Object<'_>, env: Env) -> napi::Result<()> {
 
 impl Mailbox {
     /// That of `env`.
-    fn of(env: &Env) -> Result<'_, Rc<Self>> {
+    pub(super) fn of(env: &Env) -> Result<'_, Rc<Self>> {
         if let Some(mailbox) = Self::made(env.raw()) {
             return Ok(mailbox);
         }
@@ -135,13 +171,18 @@ impl Mailbox {
             sys::napi_unref_threadsafe_function(env.raw(), function);
             check(env, sys::napi_add_env_cleanup_hook(env.raw(), Some(close), env.raw().cast()))?;
         }
-        let slot = Slot { arrived: Mutex::default(), wakeup: Mutex::new(Some(ThreadsafeFunction(function))) };
+        let slot = Slot {
+            arrived: Mutex::default(),
+            called: AtomicBool::new(false),
+            wakeup: Mutex::new(Some(ThreadsafeFunction(function))),
+        };
         let mailbox = Rc::new(Self {
             slot: Arc::new(slot),
             function,
             waiting: RefCell::default(),
             issued: Cell::default(),
             works: Outstanding::default(),
+            short: Arc::default(),
         });
         // SAFETY: `close` takes it back, without a finalizer.
         check(env, unsafe {
@@ -179,7 +220,9 @@ impl Mailbox {
         number
     }
 
-    fn handle_arrived(&self, env: &Env) {
+    /// Handles what has arrived.
+    pub(super) fn handle_arrived(&self, env: &Env) {
+        self.slot.called.store(false, Ordering::Release);
         let arrived = std::mem::take(&mut *self.slot.arrived());
         for number in arrived {
             let done = self.waiting.borrow_mut().remove(&number);
@@ -204,14 +247,24 @@ impl Slot {
         self.wakeup.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A completion has arrived. `true`: it is the first one that was not handled yet, so `wake` is to be called.
-    fn post(&self, number: Number) -> bool {
-        let mut arrived = self.arrived();
-        arrived.push(number);
-        arrived.len() == 1
+    fn post(&self, number: Number) {
+        self.arrived().push(number);
     }
 
-    fn wake(&self) {
+    /// Whether something is there that was not handled yet.
+    pub(super) fn has_arrived(&self) -> bool {
+        !self.arrived().is_empty()
+    }
+
+    fn is_called(&self) -> bool {
+        self.called.load(Ordering::Acquire)
+    }
+
+    /// Has the environment's thread handle what has arrived.
+    pub(super) fn wake(&self) {
+        if self.called.swap(true, Ordering::AcqRel) {
+            return;
+        }
         if let Some(ThreadsafeFunction(function)) = &*self.wakeup() {
             // SAFETY: alive while it is in here, and it stays in here while the lock is held. It never blocks:
             // its queue has no limit.
@@ -271,6 +324,7 @@ unsafe extern "C" fn close(env: *mut c_void) {
         // SAFETY: taken out, so released once, and before the environment deletes it.
         unsafe { sys::napi_release_threadsafe_function(function, sys::ThreadsafeFunctionReleaseMode::abort) };
     }
+    mailbox.short.end();
     mailbox.waiting.take();
     mailbox.works.end();
 }

@@ -5,6 +5,7 @@
 //! need a handful of flushes, and only one thread waits for the disk.
 
 use std::io;
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -12,11 +13,24 @@ use tokio::sync::oneshot;
 
 use crate::dir::place::Place;
 use crate::error::{Error, ErrorKind, Result};
-use crate::process::sync::{Mutex, MutexGuard, lock};
+use crate::process::sync::{Condvar, Mutex, MutexGuard, lock};
+use crate::process::under_way;
 use crate::stats;
 
 /// A flush that is quicker than this costs less than handing it over to another thread.
 const SLOW: Duration = Duration::from_micros(300);
+
+/// With this many writes under way a quicker flush is shared as well: it is a third of what a small file costs.
+const CROWD: usize = 12;
+
+/// A flush waits until this many share it, as long as enough others are under way to keep the workers busy.
+const SHARED: usize = 16;
+const BUSY: usize = 8;
+
+/// For how long it waits at most, in flushes: in that time four workers flush as many files as are to share it. Others
+/// that are under way may be anywhere, and come late.
+const PATIENCE: u32 = 4;
+const LONGEST: Duration = Duration::from_millis(5);
 
 /// What the last flush of any directory took, in nanoseconds. A directory is closed between calls that do not
 /// overlap, and would forget it.
@@ -35,6 +49,8 @@ pub fn failed_anywhere() -> Failed {
 #[derive(Debug)]
 pub struct Flushes {
     pending: Mutex<Pending>,
+    /// Enough wait.
+    enough: Condvar,
     /// What the last one took, in nanoseconds; before the first, what the last one took elsewhere.
     took: AtomicU64,
     /// The system reports a failure once, but every call that had changed something before has to know.
@@ -55,6 +71,7 @@ impl Default for Flushes {
     fn default() -> Self {
         Self {
             pending: Mutex::default(),
+            enough: Condvar::default(),
             took: LAST.load(Ordering::Relaxed).into(),
             failures: Mutex::default(),
         }
@@ -65,7 +82,17 @@ impl Default for Flushes {
 struct Pending {
     /// A thread flushes, and goes on until no call waits.
     served: bool,
+    /// That thread waits for others to share the next flush.
+    gathers: bool,
     waiting: Vec<(oneshot::Sender<Told>, Place)>,
+}
+
+impl Pending {
+    /// Whether the flush should begin, and not wait for others to share it.
+    fn is_enough(&self) -> bool {
+        let waiting = self.waiting.len();
+        waiting >= SHARED || under_way::writes() < waiting + BUSY
+    }
 }
 
 /// The outcome of a flush, with the system's number for a failure: it is reported to many calls.
@@ -113,9 +140,13 @@ impl Flushes {
         lock(&self.failures)
     }
 
-    /// Whether the last one was slow.
-    pub fn are_slow(&self) -> bool {
-        u128::from(self.took.load(Ordering::Relaxed)) >= SLOW.as_nanos()
+    /// Whether a flush had better be shared: it takes long, or many writes are under way.
+    pub fn are_worth_sharing(&self) -> bool {
+        self.last() >= SLOW || under_way::writes() >= CROWD
+    }
+
+    fn last(&self) -> Duration {
+        Duration::from_nanos(self.took.load(Ordering::Relaxed))
     }
 
     /// Joins the calls that wait. `true`: no thread flushes at the moment, and the caller has to start one that
@@ -124,6 +155,9 @@ impl Flushes {
         let (tell, flushed) = oneshot::channel();
         let mut pending = self.pending();
         pending.waiting.push((tell, place));
+        if pending.gathers && pending.is_enough() {
+            self.enough.notify_one();
+        }
         (Next(flushed), !std::mem::replace(&mut pending.served, true))
     }
 
@@ -137,6 +171,7 @@ impl Flushes {
                 if !pending.served {
                     return;
                 }
+                pending = self.gather(pending);
                 std::mem::take(&mut pending.waiting)
             };
             stats::flushed_for(waiting.len());
@@ -151,6 +186,21 @@ impl Flushes {
                 let _ = tell.send((flushed, held));
             }
         }
+    }
+
+    /// Waits for others to share the next flush.
+    fn gather<'a>(&self, mut pending: MutexGuard<'a, Pending>) -> MutexGuard<'a, Pending> {
+        let until = Instant::now() + (self.last() * PATIENCE).min(LONGEST);
+        while !pending.is_enough() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            pending.gathers = true;
+            pending = self.enough.wait_timeout(pending, left).unwrap_or_else(PoisonError::into_inner).0;
+            pending.gathers = false;
+        }
+        pending
     }
 
     fn pending(&self) -> MutexGuard<'_, Pending> {

@@ -8,13 +8,15 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Condvar, Mutex, MutexGuard};
 
-use crate::process::{Key, Rank, lock};
+use crate::process::{Key, Rank, UnderWay, lock};
 use crate::write::Receipt;
 
 #[derive(Default)]
 struct Files {
     /// Those that get a new content at this moment.
     committing: HashSet<Key>,
+    /// How many threads wait for one of these.
+    waiting: usize,
     /// The last blocking write of each, as long as writes may wait that were called before.
     written: HashMap<Key, (Rank, Receipt)>,
     /// Those whose lock outlives a call.
@@ -39,7 +41,9 @@ impl Committing {
     pub fn begin(key: &Key) -> Self {
         let mut files: MutexGuard<'_, Option<Files>> = lock(&FILES);
         while !files.get_or_insert_default().committing.insert(key.clone()) {
+            files.get_or_insert_default().waiting += 1;
             files = FREE.wait(files).unwrap_or_else(std::sync::PoisonError::into_inner);
+            files.get_or_insert_default().waiting -= 1;
         }
         Self(key.clone())
     }
@@ -62,20 +66,26 @@ impl Committing {
 
 impl Drop for Committing {
     fn drop(&mut self) {
-        with(|files| files.committing.remove(&self.0));
-        FREE.notify_all();
+        let is_awaited = with(|files| {
+            files.committing.remove(&self.0);
+            files.waiting > 0
+        });
+        // A call of the system, even if no thread waits: one for each write.
+        if is_awaited {
+            FREE.notify_all();
+        }
     }
 }
 
 /// A write on its way, which can be overtaken.
 #[derive(Debug)]
-pub struct Pending(Rank);
+pub struct Pending(Rank, UnderWay);
 
 impl Pending {
     /// The rank is that of the call, however often it starts over.
     pub fn new(rank: Rank) -> Self {
         with(|files| files.pending += 1);
-        Self(rank)
+        Self(rank, UnderWay::begin())
     }
 
     /// The rank of the call.
