@@ -1,4 +1,5 @@
-//! The way back from tokio's thread: one for each environment, however many jobs wait.
+//! The way back from tokio's thread, and from workers that go on with another job: one for each environment, however many
+//! jobs wait.
 //!
 //! A threadsafe function for each job that waits would do as well, but libuv looks at all of them whenever one
 //! is called, and making and closing one costs more than all else that a job does on this thread. So there

@@ -33,6 +33,8 @@ struct State {
     jobs: VecDeque<Job>,
     /// Works that are not over.
     works: usize,
+    /// How many of these have a job, which may hang.
+    busy: usize,
     /// How many jobs these may take yet. Never less than there are: the event loop may be busy for long, and no work is
     /// queued meanwhile.
     room: usize,
@@ -75,7 +77,7 @@ impl ShortQueue {
     fn begin_work(&self) -> bool {
         let mut state = self.state();
         let jobs = state.jobs.len();
-        let wanted = jobs > state.room || state.works < jobs.min(*WORKERS);
+        let wanted = jobs > state.room || state.works < *WORKERS && state.works - state.busy < jobs;
         if wanted {
             state.works += 1;
             state.room += MOST;
@@ -97,6 +99,7 @@ impl ShortQueue {
             };
             room -= 1;
             state.room -= 1;
+            state.busy += 1;
             drop(state);
             // What the jobs before this one have come to. That of the last one is handled when the work is over.
             if slot.has_arrived() {
@@ -104,6 +107,7 @@ impl ShortQueue {
             }
             // A panic would leave the work counted.
             drop(catch_unwind(AssertUnwindSafe(job)));
+            self.state().busy -= 1;
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! A flush covers every change that was made before it began. So a call that comes while one is under way
 //! waits for the next, together with all others that do: a thousand files that get their names at once
-//! need a handful of flushes, and only one thread waits for the disk.
+//! need a handful of flushes, and only one thread waits for the disk. As long as enough writes are under way to keep all
+//! workers busy, a flush waits a little for more of them (PostgreSQL's `commit_delay` does that for its log).
 
 use std::io;
 use std::sync::PoisonError;
@@ -20,12 +21,14 @@ use crate::stats;
 /// A flush that is quicker than this costs less than handing it over to another thread.
 const SLOW: Duration = Duration::from_micros(300);
 
-/// With this many writes under way a quicker flush is shared as well: it is a third of what a small file costs.
+/// With this many writes under way a quicker flush is shared as well: it is a third of what a small file costs. Not one that
+/// costs nothing, as in memory.
 const CROWD: usize = 12;
+const QUICK: Duration = Duration::from_micros(15);
 
 /// A flush waits until this many share it, as long as enough others are under way to keep the workers busy.
 const SHARED: usize = 16;
-const BUSY: usize = 8;
+const BUSY: usize = 6;
 
 /// For how long it waits at most, in flushes: in that time four workers flush as many files as are to share it. Others
 /// that are under way may be anywhere, and come late.
@@ -142,7 +145,8 @@ impl Flushes {
 
     /// Whether a flush had better be shared: it takes long, or many writes are under way.
     pub fn are_worth_sharing(&self) -> bool {
-        self.last() >= SLOW || under_way::writes() >= CROWD
+        let last = self.last();
+        last >= SLOW || last >= QUICK && under_way::writes() >= CROWD
     }
 
     fn last(&self) -> Duration {
@@ -224,6 +228,7 @@ impl Next {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::process::UnderWay;
 
     #[test]
     fn a_call_that_comes_during_a_flush_waits_for_the_next() {
@@ -252,6 +257,71 @@ mod tests {
         assert_eq!(count, 2, "three shared the second");
         assert!(late.iter_mut().all(|next| next.0.try_recv().unwrap() == (Ok(true), true)));
         assert!(flushes.join(Place::default()).1, "and it is over");
+    }
+
+    fn crowd() -> Vec<UnderWay> {
+        (0..4 * SHARED).map(|_| UnderWay::begin()).collect()
+    }
+
+    fn took(flushes: &Flushes, time: Duration) {
+        flushes.took.store(u64::try_from(time.as_nanos()).unwrap(), Ordering::Relaxed);
+    }
+
+    #[test]
+    fn a_flush_waits_for_others_while_many_are_under_way() {
+        let flushes = Flushes::default();
+        let _crowd = crowd();
+        // It does not wait for long, so this thread may be late.
+        let is_shared = || {
+            took(&flushes, Duration::from_secs(1));
+            let count = AtomicU64::new(0);
+            let flush = || {
+                count.fetch_add(1, Ordering::Relaxed);
+                Ok(true)
+            };
+            assert!(flushes.join(Place::default()).1);
+            std::thread::scope(|scope| {
+                let server = scope.spawn(|| flushes.serve(flush, |_| true));
+                while !flushes.pending().gathers && !server.is_finished() {
+                    std::thread::yield_now();
+                }
+                let mut late = false;
+                for _ in 1..SHARED {
+                    let (_, begins) = flushes.join(Place::default());
+                    late |= begins;
+                    if begins {
+                        flushes.serve(|| Ok(true), |_| true);
+                    }
+                }
+                let since = Instant::now();
+                server.join().unwrap();
+                !late && since.elapsed() < LONGEST && count.load(Ordering::Relaxed) == 1
+            })
+        };
+        assert!((0..1_000).any(|_| is_shared()));
+    }
+
+    #[test]
+    fn a_flush_that_stays_alone_goes_on() {
+        let flushes = Flushes::default();
+        let _crowd = crowd();
+        took(&flushes, Duration::from_secs(1));
+        let (mut alone, _) = flushes.join(Place::default());
+        let since = Instant::now();
+        flushes.serve(|| Ok(true), |_| true);
+        assert!(alone.0.try_recv().is_ok() && since.elapsed() >= LONGEST);
+    }
+
+    #[test]
+    fn a_quick_flush_is_shared_in_a_crowd_and_one_that_costs_nothing_is_not() {
+        let flushes = Flushes::default();
+        let _crowd = crowd();
+        took(&flushes, QUICK);
+        assert!(flushes.are_worth_sharing());
+        took(&flushes, Duration::from_nanos(1));
+        assert!(!flushes.are_worth_sharing());
+        took(&flushes, SLOW);
+        assert!(flushes.are_worth_sharing());
     }
 
     #[test]
