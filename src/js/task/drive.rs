@@ -103,7 +103,7 @@ fn spawn<'env, J: Job>(
     work::queue(env, work, move |env, (step, steps)| go_on(env, step, steps, retry, done))
 }
 
-/// As [`spawn`], by fewer ways: what a short job waits for is waited for from its worker on.
+/// As [`spawn`], for a short job: what it waits for is waited for from its worker on, and then it goes on there.
 fn spawn_short<'env, J: Job>(
     env: &'env Env,
     job: J,
@@ -111,30 +111,30 @@ fn spawn_short<'env, J: Job>(
     retry: Retry,
     done: Done<J::Output>,
 ) -> Result<'env, ()> {
-    let work = move |tell: Tell<(Next<J>, CallSteps)>| {
-        let step = steps::scope(steps.as_ref(), || step(job, retry));
-        let future = match step {
-            Step::Wait(future) => future,
-            step => return tell.post((Next::Step(step), steps)),
-        };
-        match runtime() {
-            Ok(runtime) => {
-                let future = Scoped { steps: steps.clone(), future };
-                eager::begin(&runtime, tell.when(async move { (Next::After(future.await), steps) }));
-            }
-            Err(error) => tell.post((Next::After(After::Done(Err(Error::system("thread", error)))), steps)),
-        }
-    };
-    short::queue(env, work, move |env, (next, steps)| match next {
-        Next::Step(step) => go_on(env, step, steps, retry, done),
-        Next::After(after) => go_on_after(env, after, steps, retry, done),
-    })
+    let work = move |tell| run_short(job, steps, retry, tell);
+    short::queue(env, work, move |env, (step, steps)| go_on(env, step, steps, retry, done))
 }
 
-/// What a short job tells.
-enum Next<J: Job> {
-    Step(Step<J>),
-    After(After<J>),
+/// On a worker. Of its steps those are told that do not wait.
+fn run_short<J: Job>(job: J, steps: CallSteps, retry: Retry, tell: Tell<(Step<J>, CallSteps)>) {
+    let step = steps::scope(steps.as_ref(), || step(job, retry));
+    let future = match step {
+        Step::Wait(future) => Scoped { steps: steps.clone(), future },
+        step => return tell.post((step, steps)),
+    };
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return tell.post((Step::Done(Err(Error::system("thread", error))), steps)),
+    };
+    let mut tell = tell;
+    let task = async move {
+        match tell.unless_ended(future).await {
+            Some(After::Run(job)) => tell.queue(move |tell| run_short(job, steps, retry, tell)),
+            Some(After::Done(outcome)) => tell.send((Step::Done(outcome), steps)).await,
+            None => {}
+        }
+    };
+    eager::begin(&runtime, Box::pin(task));
 }
 
 /// On a worker.
@@ -166,14 +166,10 @@ fn go_on<J: Job>(env: &Env, step: Step<J>, steps: CallSteps, mut retry: Retry, d
     };
     // Fails only in an environment that is ending, as does `spawn`.
     let future = Scoped { steps: steps.clone(), future };
-    drop(mailbox::wait(env, &runtime, future, move |env, after| go_on_after(env, after, steps, retry, done)));
-}
-
-fn go_on_after<J: Job>(env: &Env, after: After<J>, steps: CallSteps, retry: Retry, done: Done<J::Output>) {
-    match after {
+    drop(mailbox::wait(env, &runtime, future, move |env, after| match after {
         After::Run(job) => drop(spawn(env, job, steps, retry, done)),
         After::Done(outcome) => done(env, outcome),
-    }
+    }));
 }
 
 /// Calls `done` when the event loop has turned; where there is no thread to wait for that, now.

@@ -23,7 +23,7 @@ use napi_derive::napi;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::short::ShortQueue;
+use super::short::{self, ShortQueue};
 use super::work::Outstanding;
 use crate::js::value::Result;
 use crate::js::value::raw::{self, value};
@@ -44,11 +44,11 @@ pub(super) struct Mailbox {
     waiting: RefCell<HashMap<Number, Done>>,
     issued: Cell<Number>,
     pub(super) works: Outstanding,
-    pub(super) short: Arc<ShortQueue>,
 }
 
 /// The side of other threads.
 pub(super) struct Slot {
+    pub(super) short: ShortQueue,
     arrived: Mutex<Vec<Number>>,
     /// The environment's thread was called, and has not looked yet.
     called: AtomicBool,
@@ -102,33 +102,48 @@ impl<T: Send + 'static> Tell<T> {
     /// [look](Mailbox::handle_arrived).
     pub fn post(self, value: T) {
         let _ = self.tell.send(value);
-        self.slot.post(self.number);
+        self.slot.arrived().push(self.number);
+    }
+
+    /// From a future: those that run next may have values too, which come along.
+    pub async fn send(self, value: T) {
+        let slot = self.slot.clone();
+        self.post(value);
+        if !slot.is_called() {
+            tokio::task::yield_now().await;
+            slot.wake();
+        }
+    }
+
+    /// What `future` comes to; `None` if the environment ends before. A job that went on would take its turn and its lock for
+    /// no caller, and a process that ends meanwhile would leave the lock file behind.
+    pub async fn unless_ended<V>(&mut self, future: impl Future<Output = V>) -> Option<V> {
+        tokio::select! {
+            value = future => Some(value),
+            () = self.tell.closed() => None,
+        }
+    }
+
+    /// Has a worker run a short job that ends with this.
+    pub fn queue(self, work: impl FnOnce(Self) + Send + 'static) {
+        let slot = self.slot.clone();
+        slot.short.push(Box::new(move || work(self)));
+        // It sees to it that there are workers. One that is awake may be faster.
+        slot.wake();
     }
 
     /// Tells what `future` comes to, unless the environment ends before.
     // A task of tokio's own for each type of future would be a tenth of the addon.
-    pub fn when(
-        self,
-        future: impl Future<Output = T> + Send + 'static,
-    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let Self { mut tell, number, slot } = self;
+    fn when(mut self, future: impl Future<Output = T> + Send + 'static) -> Task {
         Box::pin(async move {
-            let value = tokio::select! {
-                value = future => value,
-                // The environment has ended. A job that went on would take its turn and its lock for no caller, and a
-                // process that ends meanwhile would leave the lock file behind.
-                () = tell.closed() => return,
-            };
-            let _ = tell.send(value);
-            slot.post(number);
-            if !slot.is_called() {
-                // A job that waited for the same may be next in tokio's queue: its completion comes along.
-                tokio::task::yield_now().await;
-                slot.wake();
+            if let Some(value) = self.unless_ended(future).await {
+                self.send(value).await;
             }
         })
     }
 }
+
+type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Makes the mailbox when the addon is loaded: made by the first call that waits, it would keep that call's
 /// async context, and what the program keeps in it, as long as the environment lives.
@@ -173,6 +188,7 @@ impl Mailbox {
             check(env, sys::napi_add_env_cleanup_hook(env.raw(), Some(close), env.raw().cast()))?;
         }
         let slot = Slot {
+            short: ShortQueue::default(),
             arrived: Mutex::default(),
             called: AtomicBool::new(false),
             wakeup: Mutex::new(Some(ThreadsafeFunction(function))),
@@ -183,7 +199,6 @@ impl Mailbox {
             waiting: RefCell::default(),
             issued: Cell::default(),
             works: Outstanding::default(),
-            short: Arc::default(),
         });
         // SAFETY: `close` takes it back, without a finalizer.
         check(env, unsafe {
@@ -248,10 +263,6 @@ impl Slot {
         self.wakeup.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn post(&self, number: Number) {
-        self.arrived().push(number);
-    }
-
     /// Whether something is there that was not handled yet.
     pub(super) fn has_arrived(&self) -> bool {
         !self.arrived().is_empty()
@@ -307,7 +318,9 @@ unsafe extern "C" fn woken(env: sys::napi_env, _: sys::napi_value, _: *mut c_voi
     if !env.is_null()
         && let Some(mailbox) = Mailbox::made(env)
     {
-        mailbox.handle_arrived(&Env::from_raw(env));
+        let env = Env::from_raw(env);
+        mailbox.handle_arrived(&env);
+        short::queue_works(&env, &mailbox);
     }
 }
 
@@ -325,7 +338,7 @@ unsafe extern "C" fn close(env: *mut c_void) {
         // SAFETY: taken out, so released once, and before the environment deletes it.
         unsafe { sys::napi_release_threadsafe_function(function, sys::ThreadsafeFunctionReleaseMode::abort) };
     }
-    mailbox.short.end();
+    mailbox.slot.short.end();
     mailbox.waiting.take();
     mailbox.works.end();
 }

@@ -31,6 +31,8 @@ pub(super) struct ShortQueue(Mutex<State>);
 #[derive(Default)]
 struct State {
     jobs: VecDeque<Job>,
+    /// The environment has ended.
+    ended: bool,
     /// Works that are not over.
     works: usize,
     /// How many of these have a job, which may hang.
@@ -49,30 +51,41 @@ pub fn queue<'env, T: Send + 'static>(
 ) -> Result<'env, ()> {
     let tell = mailbox::expect(env, done)?;
     let mailbox = Mailbox::of(env)?;
-    mailbox.short.state().jobs.push_back(Box::new(move || work(tell)));
-    queue_works(env, &mailbox)
-}
-
-/// As many works as the jobs need.
-fn queue_works<'env>(env: &'env Env, mailbox: &Mailbox) -> Result<'env, ()> {
-    while mailbox.short.begin_work() {
-        let (short, slot) = (mailbox.short.clone(), mailbox.slot.clone());
-        let over = |env: &Env, ()| {
-            if let Some(mailbox) = Mailbox::made(env.raw()) {
-                mailbox.handle_arrived(env);
-                // Fails only in an environment that is ending.
-                drop(queue_works(env, &mailbox));
-            }
-        };
-        if let Err(error) = work::queue(env, move || short.work(&slot), over) {
-            mailbox.short.state().end_work(MOST);
-            return Err(error);
-        }
-    }
+    mailbox.slot.short.push(Box::new(move || work(tell)));
+    queue_works(env, &mailbox);
     Ok(())
 }
 
+/// As many works as the jobs need. If one cannot be queued, as in an environment that is ending, the jobs are for those that are.
+pub(super) fn queue_works(env: &Env, mailbox: &Mailbox) {
+    while mailbox.slot.short.begin_work() {
+        let slot = mailbox.slot.clone();
+        let over = |env: &Env, ()| {
+            if let Some(mailbox) = Mailbox::made(env.raw()) {
+                mailbox.handle_arrived(env);
+                queue_works(env, &mailbox);
+            }
+        };
+        if work::queue(env, move || slot.short.work(&slot), over).is_err() {
+            mailbox.slot.short.state().end_work(MOST);
+            return;
+        }
+    }
+}
+
 impl ShortQueue {
+    /// Adds a job. It is dropped if the environment has ended.
+    pub fn push(&self, job: Job) {
+        let mut state = self.state();
+        if !state.ended {
+            state.jobs.push_back(job);
+            return;
+        }
+        // Its drop may be what queues another one.
+        drop(state);
+        drop(job);
+    }
+
     /// Counts one more work if there should be one.
     fn begin_work(&self) -> bool {
         let mut state = self.state();
@@ -113,7 +126,11 @@ impl ShortQueue {
 
     /// The environment ends: what no worker has taken is dropped.
     pub fn end(&self) {
-        let jobs = std::mem::take(&mut self.state().jobs);
+        let jobs = {
+            let mut state = self.state();
+            state.ended = true;
+            std::mem::take(&mut state.jobs)
+        };
         drop(jobs);
     }
 
