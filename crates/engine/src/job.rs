@@ -15,6 +15,11 @@ pub trait Job: Send + Sized + 'static {
 
     /// Runs on a worker thread until it is done or has to wait.
     fn run(self) -> Step<Self>;
+
+    /// Whether it is a few calls of the system, so that many of them had better share the way to a worker and back.
+    fn is_short(&self) -> bool {
+        false
+    }
 }
 
 /// How far a job got.

@@ -19,7 +19,8 @@ use napi::bindgen_prelude::Unknown;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use crate::js::task::{mailbox, work};
+use crate::js::task::mailbox::Tell;
+use crate::js::task::{eager, mailbox, short, work};
 use crate::js::value::promise::{self, Deferred};
 use crate::js::value::{Result, Wakeup};
 
@@ -92,11 +93,48 @@ fn spawn<'env, J: Job>(
     mut retry: Retry,
     done: Done<J::Output>,
 ) -> Result<'env, ()> {
+    if job.is_short() {
+        return spawn_short(env, job, steps, retry, done);
+    }
     let work = move || {
         let step = steps::scope(steps.as_ref(), || step(job, &mut retry));
         (step, steps, retry)
     };
     work::queue(env, work, move |env, (step, steps, retry)| go_on(env, step, steps, retry, done))
+}
+
+/// As [`spawn`], for a short job: what it waits for is waited for from its worker on, and then it goes on there.
+fn spawn_short<'env, J: Job>(
+    env: &'env Env,
+    job: J,
+    steps: CallSteps,
+    retry: Retry,
+    done: Done<J::Output>,
+) -> Result<'env, ()> {
+    let work = move |tell| run_short(job, steps, retry, tell);
+    short::queue(env, work, move |env, (step, steps)| go_on(env, step, steps, retry, done))
+}
+
+/// On a worker. Of its steps those are told that do not wait.
+fn run_short<J: Job>(job: J, steps: CallSteps, retry: Retry, tell: Tell<(Step<J>, CallSteps)>) {
+    let step = steps::scope(steps.as_ref(), || step(job, retry));
+    let future = match step {
+        Step::Wait(future) => Scoped { steps: steps.clone(), future },
+        step => return tell.post((step, steps)),
+    };
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return tell.post((Step::Done(Err(Error::system("thread", error))), steps)),
+    };
+    let mut tell = tell;
+    let task = async move {
+        match tell.unless_ended(future).await {
+            Some(After::Run(job)) => tell.queue(move |tell| run_short(job, steps, retry, tell)),
+            Some(After::Done(outcome)) => tell.send((Step::Done(outcome), steps)).await,
+            None => {}
+        }
+    };
+    eager::begin(&runtime, Box::pin(task));
 }
 
 /// On a worker.

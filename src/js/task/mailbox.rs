@@ -1,4 +1,5 @@
-//! The way back from tokio's thread: one for each environment, however many jobs wait.
+//! The way back from tokio's thread, and from workers that go on with another job: one for each environment, however many
+//! jobs wait.
 //!
 //! A threadsafe function for each job that waits would do as well, but libuv looks at all of them whenever one
 //! is called, and making and closing one costs more than all else that a job does on this thread. So there
@@ -13,6 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use napi::bindgen_prelude::{Object, Unknown};
@@ -21,6 +23,7 @@ use napi_derive::napi;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::short::{self, ShortQueue};
 use super::work::Outstanding;
 use crate::js::value::Result;
 use crate::js::value::raw::{self, value};
@@ -35,7 +38,7 @@ type Done = Box<dyn FnOnce(&Env)>;
 
 /// The side of the environment's thread, which has it as its data.
 pub(super) struct Mailbox {
-    slot: Arc<Slot>,
+    pub(super) slot: Arc<Slot>,
     function: sys::napi_threadsafe_function,
     /// What to do when a completion has arrived.
     waiting: RefCell<HashMap<Number, Done>>,
@@ -44,8 +47,11 @@ pub(super) struct Mailbox {
 }
 
 /// The side of other threads.
-struct Slot {
+pub(super) struct Slot {
+    pub(super) short: ShortQueue,
     arrived: Mutex<Vec<Number>>,
+    /// The environment's thread was called, and has not looked yet.
+    called: AtomicBool,
     /// `None`: the environment has ended, and completions are not handled any more. A mutex of its own, because it is
     /// held during the call, upon which the environment's thread locks `arrived` at once.
     wakeup: Mutex<Option<ThreadsafeFunction>>,
@@ -65,33 +71,79 @@ pub fn wait<'env, T: Send + 'static>(
     future: impl Future<Output = T> + Send + 'static,
     done: impl FnOnce(&Env, T) + 'static,
 ) -> Result<'env, ()> {
+    runtime.spawn(expect(env, done)?.when(future));
+    Ok(())
+}
+
+/// What tells a value to `done`, on the thread of `env`.
+pub(super) fn expect<'env, T: Send + 'static>(
+    env: &'env Env,
+    done: impl FnOnce(&Env, T) + 'static,
+) -> Result<'env, Tell<T>> {
     let mailbox = Mailbox::of(env)?;
-    let (mut tell, mut told) = oneshot::channel();
+    let (tell, mut told) = oneshot::channel();
     let number = mailbox.expect(env, move |env| {
-        if let Ok(outcome) = told.try_recv() {
-            done(env, outcome);
+        if let Ok(value) = told.try_recv() {
+            done(env, value);
         }
     });
-    let slot = mailbox.slot.clone();
-    let arrives = async move {
-        let outcome = tokio::select! {
-            outcome = future => outcome,
-            // The environment has ended. A job that went on would take its turn and its lock for no caller, and a
-            // process that ends meanwhile would leave the lock file behind.
-            () = tell.closed() => return,
-        };
-        let _ = tell.send(outcome);
-        if slot.post(number) {
-            // A job that waited for the same may be next in tokio's queue: its completion comes along.
+    Ok(Tell { tell, number, slot: mailbox.slot.clone() })
+}
+
+/// The way back for one value, from any thread.
+pub(super) struct Tell<T> {
+    tell: oneshot::Sender<T>,
+    number: Number,
+    slot: Arc<Slot>,
+}
+
+impl<T: Send + 'static> Tell<T> {
+    /// Leaves the value there, for the caller to [wake](Slot::wake) the thread or to have it
+    /// [look](Mailbox::handle_arrived).
+    pub fn post(self, value: T) {
+        let _ = self.tell.send(value);
+        self.slot.arrived().push(self.number);
+    }
+
+    /// From a future: those that run next may have values too, which come along.
+    pub async fn send(self, value: T) {
+        let slot = self.slot.clone();
+        self.post(value);
+        if !slot.is_called() {
             tokio::task::yield_now().await;
             slot.wake();
         }
-    };
+    }
+
+    /// What `future` comes to; `None` if the environment ends before. A job that went on would take its turn and its lock for
+    /// no caller, and a process that ends meanwhile would leave the lock file behind.
+    pub async fn unless_ended<V>(&mut self, future: impl Future<Output = V>) -> Option<V> {
+        tokio::select! {
+            value = future => Some(value),
+            () = self.tell.closed() => None,
+        }
+    }
+
+    /// Has a worker run a short job that ends with this.
+    pub fn queue(self, work: impl FnOnce(Self) + Send + 'static) {
+        let slot = self.slot.clone();
+        slot.short.push(Box::new(move || work(self)));
+        // It sees to it that there are workers. One that is awake may be faster.
+        slot.wake();
+    }
+
+    /// Tells what `future` comes to, unless the environment ends before.
     // A task of tokio's own for each type of future would be a tenth of the addon.
-    let arrives: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(arrives);
-    runtime.spawn(arrives);
-    Ok(())
+    fn when(mut self, future: impl Future<Output = T> + Send + 'static) -> Task {
+        Box::pin(async move {
+            if let Some(value) = self.unless_ended(future).await {
+                self.send(value).await;
+            }
+        })
+    }
 }
+
+type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Makes the mailbox when the addon is loaded: made by the first call that waits, it would keep that call's
 /// async context, and what the program keeps in it, as long as the environment lives.
@@ -104,7 +156,7 @@ pub fn load(_exports: Object<'_>, env: Env) -> napi::Result<()> {
 
 impl Mailbox {
     /// That of `env`.
-    fn of(env: &Env) -> Result<'_, Rc<Self>> {
+    pub(super) fn of(env: &Env) -> Result<'_, Rc<Self>> {
         if let Some(mailbox) = Self::made(env.raw()) {
             return Ok(mailbox);
         }
@@ -135,7 +187,12 @@ impl Mailbox {
             sys::napi_unref_threadsafe_function(env.raw(), function);
             check(env, sys::napi_add_env_cleanup_hook(env.raw(), Some(close), env.raw().cast()))?;
         }
-        let slot = Slot { arrived: Mutex::default(), wakeup: Mutex::new(Some(ThreadsafeFunction(function))) };
+        let slot = Slot {
+            short: ShortQueue::default(),
+            arrived: Mutex::default(),
+            called: AtomicBool::new(false),
+            wakeup: Mutex::new(Some(ThreadsafeFunction(function))),
+        };
         let mailbox = Rc::new(Self {
             slot: Arc::new(slot),
             function,
@@ -179,7 +236,9 @@ impl Mailbox {
         number
     }
 
-    fn handle_arrived(&self, env: &Env) {
+    /// Handles what has arrived.
+    pub(super) fn handle_arrived(&self, env: &Env) {
+        self.slot.called.store(false, Ordering::Release);
         let arrived = std::mem::take(&mut *self.slot.arrived());
         for number in arrived {
             let done = self.waiting.borrow_mut().remove(&number);
@@ -204,14 +263,20 @@ impl Slot {
         self.wakeup.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A completion has arrived. `true`: it is the first one that was not handled yet, so `wake` is to be called.
-    fn post(&self, number: Number) -> bool {
-        let mut arrived = self.arrived();
-        arrived.push(number);
-        arrived.len() == 1
+    /// Whether something is there that was not handled yet.
+    pub(super) fn has_arrived(&self) -> bool {
+        !self.arrived().is_empty()
     }
 
-    fn wake(&self) {
+    fn is_called(&self) -> bool {
+        self.called.load(Ordering::Acquire)
+    }
+
+    /// Has the environment's thread handle what has arrived.
+    pub(super) fn wake(&self) {
+        if self.called.swap(true, Ordering::AcqRel) {
+            return;
+        }
         if let Some(ThreadsafeFunction(function)) = &*self.wakeup() {
             // SAFETY: alive while it is in here, and it stays in here while the lock is held. It never blocks:
             // its queue has no limit.
@@ -253,7 +318,9 @@ unsafe extern "C" fn woken(env: sys::napi_env, _: sys::napi_value, _: *mut c_voi
     if !env.is_null()
         && let Some(mailbox) = Mailbox::made(env)
     {
-        mailbox.handle_arrived(&Env::from_raw(env));
+        let env = Env::from_raw(env);
+        mailbox.handle_arrived(&env);
+        short::queue_works(&env, &mailbox);
     }
 }
 
@@ -271,6 +338,7 @@ unsafe extern "C" fn close(env: *mut c_void) {
         // SAFETY: taken out, so released once, and before the environment deletes it.
         unsafe { sys::napi_release_threadsafe_function(function, sys::ThreadsafeFunctionReleaseMode::abort) };
     }
+    mailbox.slot.short.end();
     mailbox.waiting.take();
     mailbox.works.end();
 }

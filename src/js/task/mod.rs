@@ -1,7 +1,9 @@
 //! To a worker and back.
 
 mod drive;
+mod eager;
 mod mailbox;
+mod short;
 mod work;
 
 pub use drive::{Timer, after, answer, later, run, start};

@@ -14,7 +14,7 @@ use crate::dir::place::Place;
 use crate::error::{Error, Named, Result};
 use crate::mutant::{Step, leaves_out};
 use crate::process::flush;
-use crate::process::{lock, spawn_or_run};
+use crate::process::{Spare, lock};
 use crate::sys::{self, Dir, FileId, FileSystem};
 
 const PRIVATE: u32 = 0o600;
@@ -195,9 +195,9 @@ impl Directory {
         self.flushes.check_since(before)
     }
 
-    /// Whether flushing takes long here.
-    pub fn is_slow(&self) -> bool {
-        self.flushes.are_slow()
+    /// Whether a flush had better be shared, if others work here.
+    pub fn shares_flushes(&self) -> bool {
+        self.flushes.are_worth_sharing()
     }
 
     /// As [`Directory::sync`], once for all calls that wait for it, and on a thread of its own. Also says whether the
@@ -211,8 +211,9 @@ impl Directory {
             return Ok((true, true));
         }
         if begins {
+            static FLUSHERS: Spare = Spare::new("atomic-flush");
             let dir = self.clone();
-            spawn_or_run("atomic-flush", move || {
+            FLUSHERS.run(move || {
                 dir.flushes.serve(|| flush::directory(&dir.dir), |place| place.holds(&dir.id));
             });
         }

@@ -2,9 +2,11 @@
 //!
 //! A flush covers every change that was made before it began. So a call that comes while one is under way
 //! waits for the next, together with all others that do: a thousand files that get their names at once
-//! need a handful of flushes, and only one thread waits for the disk.
+//! need a handful of flushes, and only one thread waits for the disk. As long as enough writes are under way to keep all
+//! workers busy, a flush waits a little for more of them (PostgreSQL's `commit_delay` does that for its log).
 
 use std::io;
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -12,11 +14,26 @@ use tokio::sync::oneshot;
 
 use crate::dir::place::Place;
 use crate::error::{Error, ErrorKind, Result};
-use crate::process::sync::{Mutex, MutexGuard, lock};
+use crate::process::sync::{Condvar, Mutex, MutexGuard, lock};
+use crate::process::under_way;
 use crate::stats;
 
 /// A flush that is quicker than this costs less than handing it over to another thread.
 const SLOW: Duration = Duration::from_micros(300);
+
+/// With this many writes under way a quicker flush is shared as well: it is a third of what a small file costs. Not one that
+/// costs nothing, as in memory.
+const CROWD: usize = 12;
+const QUICK: Duration = Duration::from_micros(15);
+
+/// A flush waits until this many share it, as long as enough others are under way to keep the workers busy.
+const SHARED: usize = 16;
+const BUSY: usize = 6;
+
+/// For how long it waits at most, in flushes: in that time four workers flush as many files as are to share it. Others
+/// that are under way may be anywhere, and come late.
+const PATIENCE: u32 = 4;
+const LONGEST: Duration = Duration::from_millis(5);
 
 /// What the last flush of any directory took, in nanoseconds. A directory is closed between calls that do not
 /// overlap, and would forget it.
@@ -35,6 +52,8 @@ pub fn failed_anywhere() -> Failed {
 #[derive(Debug)]
 pub struct Flushes {
     pending: Mutex<Pending>,
+    /// Enough wait.
+    enough: Condvar,
     /// What the last one took, in nanoseconds; before the first, what the last one took elsewhere.
     took: AtomicU64,
     /// The system reports a failure once, but every call that had changed something before has to know.
@@ -55,6 +74,7 @@ impl Default for Flushes {
     fn default() -> Self {
         Self {
             pending: Mutex::default(),
+            enough: Condvar::default(),
             took: LAST.load(Ordering::Relaxed).into(),
             failures: Mutex::default(),
         }
@@ -65,7 +85,17 @@ impl Default for Flushes {
 struct Pending {
     /// A thread flushes, and goes on until no call waits.
     served: bool,
+    /// That thread waits for others to share the next flush.
+    gathers: bool,
     waiting: Vec<(oneshot::Sender<Told>, Place)>,
+}
+
+impl Pending {
+    /// Whether the flush should begin, and not wait for others to share it.
+    fn is_enough(&self) -> bool {
+        let waiting = self.waiting.len();
+        waiting >= SHARED || under_way::writes() < waiting + BUSY
+    }
 }
 
 /// The outcome of a flush, with the system's number for a failure: it is reported to many calls.
@@ -113,9 +143,14 @@ impl Flushes {
         lock(&self.failures)
     }
 
-    /// Whether the last one was slow.
-    pub fn are_slow(&self) -> bool {
-        u128::from(self.took.load(Ordering::Relaxed)) >= SLOW.as_nanos()
+    /// Whether a flush had better be shared: it takes long, or many writes are under way.
+    pub fn are_worth_sharing(&self) -> bool {
+        let last = self.last();
+        last >= SLOW || last >= QUICK && under_way::writes() >= CROWD
+    }
+
+    fn last(&self) -> Duration {
+        Duration::from_nanos(self.took.load(Ordering::Relaxed))
     }
 
     /// Joins the calls that wait. `true`: no thread flushes at the moment, and the caller has to start one that
@@ -124,6 +159,9 @@ impl Flushes {
         let (tell, flushed) = oneshot::channel();
         let mut pending = self.pending();
         pending.waiting.push((tell, place));
+        if pending.gathers && pending.is_enough() {
+            self.enough.notify_one();
+        }
         (Next(flushed), !std::mem::replace(&mut pending.served, true))
     }
 
@@ -137,6 +175,7 @@ impl Flushes {
                 if !pending.served {
                     return;
                 }
+                pending = self.gather(pending);
                 std::mem::take(&mut pending.waiting)
             };
             stats::flushed_for(waiting.len());
@@ -151,6 +190,21 @@ impl Flushes {
                 let _ = tell.send((flushed, held));
             }
         }
+    }
+
+    /// Waits for others to share the next flush.
+    fn gather<'a>(&self, mut pending: MutexGuard<'a, Pending>) -> MutexGuard<'a, Pending> {
+        let until = Instant::now() + (self.last() * PATIENCE).min(LONGEST);
+        while !pending.is_enough() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            pending.gathers = true;
+            pending = self.enough.wait_timeout(pending, left).unwrap_or_else(PoisonError::into_inner).0;
+            pending.gathers = false;
+        }
+        pending
     }
 
     fn pending(&self) -> MutexGuard<'_, Pending> {
@@ -174,6 +228,7 @@ impl Next {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::process::UnderWay;
 
     #[test]
     fn a_call_that_comes_during_a_flush_waits_for_the_next() {
@@ -202,6 +257,71 @@ mod tests {
         assert_eq!(count, 2, "three shared the second");
         assert!(late.iter_mut().all(|next| next.0.try_recv().unwrap() == (Ok(true), true)));
         assert!(flushes.join(Place::default()).1, "and it is over");
+    }
+
+    fn crowd() -> Vec<UnderWay> {
+        (0..4 * SHARED).map(|_| UnderWay::begin()).collect()
+    }
+
+    fn took(flushes: &Flushes, time: Duration) {
+        flushes.took.store(u64::try_from(time.as_nanos()).unwrap(), Ordering::Relaxed);
+    }
+
+    #[test]
+    fn a_flush_waits_for_others_while_many_are_under_way() {
+        let flushes = Flushes::default();
+        let _crowd = crowd();
+        // It does not wait for long, so this thread may be late.
+        let is_shared = || {
+            took(&flushes, Duration::from_secs(1));
+            let count = AtomicU64::new(0);
+            let flush = || {
+                count.fetch_add(1, Ordering::Relaxed);
+                Ok(true)
+            };
+            assert!(flushes.join(Place::default()).1);
+            std::thread::scope(|scope| {
+                let server = scope.spawn(|| flushes.serve(flush, |_| true));
+                while !flushes.pending().gathers && !server.is_finished() {
+                    std::thread::yield_now();
+                }
+                let mut late = false;
+                for _ in 1..SHARED {
+                    let (_, begins) = flushes.join(Place::default());
+                    late |= begins;
+                    if begins {
+                        flushes.serve(|| Ok(true), |_| true);
+                    }
+                }
+                let since = Instant::now();
+                server.join().unwrap();
+                !late && since.elapsed() < LONGEST && count.load(Ordering::Relaxed) == 1
+            })
+        };
+        assert!((0..1_000).any(|_| is_shared()));
+    }
+
+    #[test]
+    fn a_flush_that_stays_alone_goes_on() {
+        let flushes = Flushes::default();
+        let _crowd = crowd();
+        took(&flushes, Duration::from_secs(1));
+        let (mut alone, _) = flushes.join(Place::default());
+        let since = Instant::now();
+        flushes.serve(|| Ok(true), |_| true);
+        assert!(alone.0.try_recv().is_ok() && since.elapsed() >= LONGEST);
+    }
+
+    #[test]
+    fn a_quick_flush_is_shared_in_a_crowd_and_one_that_costs_nothing_is_not() {
+        let flushes = Flushes::default();
+        let _crowd = crowd();
+        took(&flushes, QUICK);
+        assert!(flushes.are_worth_sharing());
+        took(&flushes, Duration::from_nanos(1));
+        assert!(!flushes.are_worth_sharing());
+        took(&flushes, SLOW);
+        assert!(flushes.are_worth_sharing());
     }
 
     #[test]

@@ -25,7 +25,7 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
-use crate::process::thread::{lock, spawn_or_run};
+use crate::process::{Spare, lock};
 use crate::sys::{self, Dir};
 
 /// Each costs a descriptor and, until it is freed, its space. A call that comes when there are more frees its
@@ -160,7 +160,8 @@ fn hand_over(number: u64, file: File) {
         !std::mem::replace(&mut backlog.served, true)
     };
     if begins {
-        spawn_or_run("atomic-close", serve);
+        static CLOSERS: Spare = Spare::new("atomic-close");
+        CLOSERS.run(serve);
     }
 }
 

@@ -8,8 +8,10 @@ pub mod inside;
 mod joining;
 pub(crate) mod parallel;
 pub mod queue;
+mod spare;
 pub(crate) mod sync;
 pub(crate) mod thread;
+pub(crate) mod under_way;
 
 pub(crate) use budget::{DescriptorBudget, Slot};
 pub use buffer_pool::{room, room_for_bytes};
@@ -17,4 +19,6 @@ pub(crate) use deferred_close::{Old, Replaced};
 pub use inside::Inside;
 pub(crate) use parallel::{each, each_at_once};
 pub use queue::{CallId, Called, FollowerPlace, Key, Place, Places, Rank, Ticket, Turn};
-pub(crate) use thread::{lock, on_own_thread, retry_transient, spawn_or_run, spawn_or_skip};
+pub(crate) use spare::Spare;
+pub(crate) use thread::{lock, on_own_thread, retry_transient, spawn_or_skip};
+pub(crate) use under_way::UnderWay;

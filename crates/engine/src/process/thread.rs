@@ -18,7 +18,7 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Runs `work` on a thread of its own; where the system has none to give, on this one, which is better than not at all.
-pub fn spawn_or_run(name: &str, work: impl FnOnce() + Send + 'static) {
+fn spawn_or_run(name: &str, work: impl FnOnce() + Send + 'static) {
     let work = Arc::new(Mutex::new(Some(work)));
     let shared = work.clone();
     if thread::Builder::new().name(name.to_owned()).spawn(move || take_and_run(&shared)).is_err() {

@@ -8,8 +8,15 @@ use std::sync::{Condvar, Mutex, PoisonError};
 
 use crate::process::{Key, lock};
 
-/// The files that get a new content at this moment.
-static FILES: Mutex<Option<HashSet<Key>>> = Mutex::new(None);
+#[derive(Default)]
+struct Files {
+    /// Those that get a new content at this moment.
+    committing: HashSet<Key>,
+    /// How many threads wait for one of these.
+    waiting: usize,
+}
+
+static FILES: Mutex<Option<Files>> = Mutex::new(None);
 static FREE: Condvar = Condvar::new();
 
 /// The right to give a file a new content. At most one thread has it, and for as long as its I/O takes.
@@ -20,8 +27,10 @@ impl Committing {
     /// Waits for another commit of the file.
     pub fn begin(key: &Key) -> Self {
         let mut files = lock(&FILES);
-        while !files.get_or_insert_default().insert(key.clone()) {
+        while !files.get_or_insert_default().committing.insert(key.clone()) {
+            files.get_or_insert_default().waiting += 1;
             files = FREE.wait(files).unwrap_or_else(PoisonError::into_inner);
+            files.get_or_insert_default().waiting -= 1;
         }
         Self(key.clone())
     }
@@ -34,8 +43,13 @@ impl Committing {
 
 impl Drop for Committing {
     fn drop(&mut self) {
-        lock(&FILES).get_or_insert_default().remove(&self.0);
-        FREE.notify_all();
+        let mut files = lock(&FILES);
+        let files = files.get_or_insert_default();
+        files.committing.remove(&self.0);
+        // A call of the system, even if no thread waits: one for each write.
+        if files.waiting > 0 {
+            FREE.notify_all();
+        }
     }
 }
 

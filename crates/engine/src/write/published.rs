@@ -91,9 +91,9 @@ impl Published {
     }
 
     /// Whether to use [`Published::settle_coalesced`]: others are at work in the directory, and flushing
-    /// it takes longer than handing that over.
+    /// it takes longer than handing that over, or will be done for many.
     pub fn should_coalesce(&self) -> bool {
-        self.unflushed.is_some() && Arc::strong_count(&self.dir) > OURS && self.dir.is_slow()
+        self.unflushed.is_some() && Arc::strong_count(&self.dir) > OURS && self.dir.shares_flushes()
     }
 
     /// As [`Published::settle`], together with all that wait for the same directory, and on no thread of
