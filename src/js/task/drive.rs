@@ -112,25 +112,28 @@ fn spawn_short<'env, J: Job>(
     done: Done<J::Output>,
 ) -> Result<'env, ()> {
     let work = move |tell| run_short(job, steps, retry, tell);
-    short::queue(env, work, move |env, (step, steps)| go_on(env, step, steps, retry, done))
+    short::queue(env, work, move |env, (step, steps, retry)| go_on(env, step, steps, retry, done))
 }
 
+/// What a worker has come to with a job.
+type Reached<J> = (Step<J>, CallSteps, Retry);
+
 /// On a worker. Of its steps those are told that do not wait.
-fn run_short<J: Job>(job: J, steps: CallSteps, retry: Retry, tell: Tell<(Step<J>, CallSteps)>) {
-    let step = steps::scope(steps.as_ref(), || step(job, retry));
+fn run_short<J: Job>(job: J, steps: CallSteps, mut retry: Retry, tell: Tell<Reached<J>>) {
+    let step = steps::scope(steps.as_ref(), || step(job, &mut retry));
     let future = match step {
         Step::Wait(future) => Scoped { steps: steps.clone(), future },
-        step => return tell.post((step, steps)),
+        step => return tell.post((step, steps, retry)),
     };
     let runtime = match runtime() {
         Ok(runtime) => runtime,
-        Err(error) => return tell.post((Step::Done(Err(Error::system("thread", error))), steps)),
+        Err(error) => return tell.post((Step::Done(Err(Error::system("thread", error))), steps, retry)),
     };
     let mut tell = tell;
     let task = async move {
         match tell.unless_ended(future).await {
             Some(After::Run(job)) => tell.queue(move |tell| run_short(job, steps, retry, tell)),
-            Some(After::Done(outcome)) => tell.send((Step::Done(outcome), steps)).await,
+            Some(After::Done(outcome)) => tell.send((Step::Done(outcome), steps, retry)).await,
             None => {}
         }
     };
