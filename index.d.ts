@@ -2222,7 +2222,7 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
    *
    * @default 'text'
    */
-  keep?: 'text' | 'value'
+  keep?: 'text' | 'value' | undefined
   /**
    * What becomes of numbers in the file that JavaScript would change, because a `number` has only about 16 digits:
    * `1161888007138312192` would become `1161888007138312200`, and `1e400` would become `null`.
