@@ -18,8 +18,10 @@ use crate::walk::{Node, Visitor, walk};
 /// How often a directory that was not empty is tried again, and after what pause.
 const ROUNDS: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(20);
-/// No round begins later than this. On Windows each file that another program has open takes its time in each.
+/// No round begins later than this, but for the first few. On Windows each file that another program has open takes its time in each.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A round through a large tree takes longer than the patience, and may end with an entry that only appeared meanwhile.
+const FEWEST_ROUNDS: u32 = 3;
 
 /// Removes `name` in `dir` and all below it; if there is nothing, that is no error. What is no directory is removed as
 /// well. `path` is for messages.
@@ -37,8 +39,8 @@ pub fn remove(dir: &Dir, name: &OsStr, path: &Path) -> Result<()> {
 pub fn remove_unless(cancel: &Cancel, dir: &Dir, name: &OsStr, path: &Path) -> Result<()> {
     let since = Instant::now();
     let mut last = None;
-    for _ in 0..ROUNDS {
-        if last.is_some() && since.elapsed() >= PATIENCE {
+    for round in 0..ROUNDS {
+        if round >= FEWEST_ROUNDS && since.elapsed() >= PATIENCE {
             break;
         }
         let root = match retry_transient(|| open(dir, name).named("open")) {
