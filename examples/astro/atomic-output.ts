@@ -5,9 +5,11 @@ import { basename, dirname, join, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type CopyDirectoryOptions, copyDirectoryAtomic } from '@pipeline/atomic'
 
-export interface AtomicOutputOptions extends CopyDirectoryOptions {
+export interface AtomicOutputOptions extends Omit<CopyDirectoryOptions, 'keepPrevious'> {
   /** The folder that is served: a path from the root of the project. It is replaced with all that is in it. */
   to: string
+  /** Where the build before this one is kept, by a path of the same kind. @default it is removed */
+  keepPrevious?: string
 }
 
 /** What this needs of Astro's configuration. */

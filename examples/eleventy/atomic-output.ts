@@ -4,9 +4,11 @@ import { existsSync, realpathSync } from 'node:fs'
 import { basename, dirname, join, relative, resolve, sep } from 'node:path'
 import { type CopyDirectoryOptions, copyDirectoryAtomic } from '@pipeline/atomic'
 
-export interface AtomicOutputOptions extends CopyDirectoryOptions {
+export interface AtomicOutputOptions extends Omit<CopyDirectoryOptions, 'keepPrevious'> {
   /** The folder that is served. It is replaced with all that is in it. */
   to: string
+  /** Where the build before this one is kept. @default it is removed */
+  keepPrevious?: string
 }
 
 /** What this needs of Eleventy's configuration, and of what it tells its listeners. */
