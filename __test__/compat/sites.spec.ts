@@ -95,6 +95,8 @@ describe('astro', () => {
     const outside = { config: configOf(join(dir, 'content'), { srcDir: '.', outDir: '../build' }) }
     expect(() => forAstro({ to: '.' }).hooks['astro:config:done'](outside)).toThrow('has sources')
     expect(() => forAstro({ to: '..' }).hooks['astro:config:done'](outside)).toThrow('has sources')
+    const nested = { config: configOf(dir, { outDir: 'out/build' }) }
+    expect(() => forAstro({ to: 'out' }).hooks['astro:config:done'](nested)).toThrow('in one another')
     const none = forAstro({ to: undefined as never }).hooks['astro:config:done']
     expect(() => none({ config: configOf(dir) })).toThrow(TypeError)
   })
@@ -102,7 +104,11 @@ describe('astro', () => {
 
 describe('eleventy', () => {
   /** What Eleventy does to a plug-in, and with what its configuration holds. */
-  function pluggedIn(dir: string, options: Parameters<typeof forEleventy>[1]) {
+  function pluggedIn(
+    dir: string,
+    options: Parameters<typeof forEleventy>[1],
+    output: string = join(dir, 'build'),
+  ) {
     const listeners = new Map<string, (build: EleventyBuild) => Promise<void>>()
     const config = {
       ignores: new Set<string>(),
@@ -115,7 +121,7 @@ describe('eleventy', () => {
         input: join(dir, 'content'),
         includes: join(dir, 'content/_includes'),
         data: join(dir, 'data'),
-        output: join(dir, 'build'),
+        output,
       }
       await listeners.get(`eleventy.${event}`)?.({ directories, runMode: 'build', outputMode: 'fs', ...how })
     }
@@ -162,6 +168,8 @@ describe('eleventy', () => {
         expect(error.message, folder).toContain(reason)
       }
     }
+    const around = pluggedIn(dir, { to: join(dir, 'out') }, join(dir, 'out/build'))
+    expect((await rejection(around.tell('before'))).message).toContain('in one another')
     // The folder from which Eleventy was started is that of the project.
     expect((await rejection(pluggedIn(dir, { to: '.' }).tell('before'))).message).toContain('has sources')
     expect(() => pluggedIn(dir, { to: undefined as never })).toThrow(TypeError)
