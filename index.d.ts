@@ -110,43 +110,43 @@ export interface AtomicError extends NodeJS.ErrnoException {
    * `fallback: 'in-place'`: the file was being overwritten, and may hold a part of the new content.
    * Without it the old content is unchanged.
    */
-  committed?: true | undefined
+  committed?: true
   /** The second path of a system call that takes two. */
-  dest?: string | undefined
+  dest?: string
   /** {@link atomicWriteAll}: the position of the entry that failed, from 0. */
-  entry?: number | undefined
+  entry?: number
   /** {@link atomicWriteAll}, with `committed`: how many entries have their names, counted from the first. */
-  replaced?: number | undefined
+  replaced?: number
   /** `ERR_ATOMIC_DUPLICATE`: the position of the first entry that names the same file, from 0. */
-  duplicateOf?: number | undefined
+  duplicateOf?: number
   /** `ERR_ATOMIC_VERIFY`, `ERR_ATOMIC_CORRUPT_INDEX`, `ERR_ATOMIC_LOSSY_INDEX`: where in the file, in bytes from 0. */
-  offset?: number | undefined
+  offset?: number
   /** `ERR_ATOMIC_CORRUPT_INDEX`, `ERR_ATOMIC_LOSSY_INDEX`: the line, from 1. */
-  line?: number | undefined
+  line?: number
   /** `ERR_ATOMIC_CORRUPT_INDEX`, `ERR_ATOMIC_LOSSY_INDEX`: the position in the line, in bytes from 1. */
-  column?: number | undefined
+  column?: number
   /** `ERR_ATOMIC_LOSSY_INDEX`: the number, as it is in the file. */
-  literal?: string | undefined
+  literal?: string
   /** `ERR_ATOMIC_LOCK_TIMEOUT`: the path of the lock file. */
-  lock?: string | undefined
+  lock?: string
   /**
    * `ERR_ATOMIC_LOCK_TIMEOUT`: the process that has the lock, this one or another.
    */
-  holder?: LockHolder | undefined
+  holder?: LockHolder
   /** `ERR_STRING_TOO_LONG`: the size of the file in bytes, where it is the file that is too long. */
-  size?: number | undefined
+  size?: number
   /** `ERR_ATOMIC_SCHEMA`: what the schema has found, and where. */
-  issues?: readonly SchemaIssue[] | undefined
+  issues?: readonly SchemaIssue[]
   /** `ERR_ATOMIC_PATCH`: the pointer that the error is about. */
-  pointer?: string | undefined
+  pointer?: string
   /** `ERR_ATOMIC_PATCH`: the part of it that leads somewhere. */
-  reached?: string | undefined
+  reached?: string
   /** {@link appendLines}: what the call had set aside before it failed. */
-  torn?: TornLine | undefined
+  torn?: TornLine
   /** Objects in stores: the HTTP status that the store answered with. */
-  status?: number | undefined
+  status?: number
   /** Objects in stores: by what the store knows the request. */
-  requestId?: string | undefined
+  requestId?: string
   /** The error that led to this one, or the reason of an aborted signal. */
   cause?: unknown
 }
@@ -356,15 +356,15 @@ export interface IndexRecovery<T = any> {
   /** The index as it is now, parsed. With `'none'` and `migrate`: what that makes of it; the file stays as it is. */
   value: T
   /** With `'restored'`: the path of the backup that was put back: the path of the call, with `.backup` and a number. It stays where it is. */
-  source?: string | undefined
+  source?: string
   /**
    * Where the broken bytes are now: the path of the call, with `.corrupt-20261128T205912Z`, which is the time in UTC. A name of more than 222
    * bytes is cut for that. If the path is a link into another directory, they are beside the file that it leads to, and this is an
    * absolute path. `undefined` if the file was missing.
    */
-  setAside?: string | undefined
+  setAside?: string
   /** What was wrong with the index; `undefined` if the file was missing. */
-  corrupt?: AtomicError | undefined
+  corrupt?: AtomicError
 }
 
 /** Options of {@link restoreIndex}. */
@@ -382,9 +382,9 @@ export interface IndexRestoration {
   /** The path of the backup that was put back, where it was: as it was given, or the path of the call, with `.backup` and a number. */
   source: string
   /** Where the version is now that was there, the newest backup: the path of the call, with `.backup`. */
-  backup?: string | undefined
+  backup?: string
   /** Where the index is now that was there and was broken: as {@link IndexRecovery.setAside}. */
-  setAside?: string | undefined
+  setAside?: string
 }
 
 /** What is given for one path: a lock. For an array of paths: an array of locks, in their order. */
@@ -814,9 +814,9 @@ export interface TraceMessage {
   /** The path as the caller has given it, or the array of paths of a lock; the root of a transaction, or where a directory is copied to. A batch has none. */
   path: PathLike | readonly PathLike[] | undefined
   /** From the call until its promise was settled, in milliseconds. It is there from `error` and `asyncStart` on, or from `end`. */
-  milliseconds?: number | undefined
+  milliseconds?: number
   /** What of that time went into which step. It is there from `error` and `asyncStart` on. */
-  steps?: TraceSteps | undefined
+  steps?: TraceSteps
   /** What the promise was fulfilled with. */
   result?: unknown
   /** What it was rejected with. */
@@ -830,21 +830,21 @@ export interface TraceMessage {
  */
 export interface TraceSteps {
   /** Following the path, and opening the directory. */
-  resolve?: number | undefined
+  resolve?: number
   /** Waiting for earlier calls of this process for the same file. */
-  queue?: number | undefined
+  queue?: number
   /** Waiting for the lock that other processes may hold. */
-  lock?: number | undefined
+  lock?: number
   /** Making the new file or directory: content, owner, mode, attributes. */
-  stage?: number | undefined
+  stage?: number
   /** Flushing it. */
-  fsync?: number | undefined
+  fsync?: number
   /** Reading it back. */
-  verify?: number | undefined
+  verify?: number
   /** Giving it its name. */
-  rename?: number | undefined
+  rename?: number
   /** Flushing its directory, or waiting for a flush that is shared. */
-  directoryFsync?: number | undefined
+  directoryFsync?: number
 }
 
 /**
@@ -883,7 +883,7 @@ export interface Leftover {
    */
   path: string
   /** The bytes of the path, only if they are no UTF-8: what functions of `node:fs` find it by. It is absolute if those of the directory are none. */
-  rawPath?: Buffer | undefined
+  rawPath?: Buffer
   kind: LeftoverKind
   /** In bytes. Of a tree: those of its files. */
   size: number
@@ -895,9 +895,9 @@ export interface Leftover {
 export interface KeptLeftover extends Leftover {
   reason: KeptReason
   /** Of a lock: the process that has it, or had it last. */
-  holder?: LockHolder | undefined
+  holder?: LockHolder
   /** With the reason `'failed'`: what went wrong. */
-  error?: AtomicError | undefined
+  error?: AtomicError
 }
 
 /** What {@link sweep} did. */
@@ -921,7 +921,7 @@ export interface IndexLockState {
   /** The path of the lock file. */
   lock: string
   /** What the lock file says, if there is one: the process that has the lock or, with `held: false`, that was killed with it. */
-  holder?: LockHolder | undefined
+  holder?: LockHolder
 }
 
 /** What {@link inspectDirectory} finds out by trying, and answers with yes or no. `null`: it could not be tried, and `means` says why. */
@@ -1233,7 +1233,7 @@ export interface AppendResult {
   /** Whether a new file was begun for them (`rotate`). */
   rotated: boolean
   /** What was found at the end of the file and set aside. Each call that was appended together with this one tells it. */
-  torn?: TornLine | undefined
+  torn?: TornLine
   /** How long the call has waited until the file was its own, in milliseconds. */
   lockWaitMs: number
   /** The number of calls that were appended together, this one included. */
@@ -1737,13 +1737,13 @@ export interface IndexRead<T = any> {
    * Where the value comes from: from the file, from a backup, or from `initial`, because there is no file. Of an object in a store only
    * `'backup'` is said.
    */
-  source?: 'file' | 'backup' | 'initial' | undefined
+  source?: 'file' | 'backup' | 'initial'
   /** The version of an object in a store, to be given to `ifVersion`; `undefined` if there is no object, and for files. */
-  version?: string | undefined
+  version?: string
   /** The path of the backup that was read. */
-  backup?: string | undefined
+  backup?: string
   /** With `source: 'backup'`: why the index itself could not be used; `undefined` if it is missing. */
-  corrupt?: AtomicError | undefined
+  corrupt?: AtomicError
 }
 
 /**
@@ -2568,11 +2568,11 @@ export interface WriteResult {
    */
   atomic: boolean
   /** Only for objects in stores: the version that is there now. */
-  version?: string | undefined
+  version?: string
   /** Only for objects in stores: how often it was tried. */
-  attempts?: number | undefined
+  attempts?: number
   /** Only for objects in stores: how often another version was there. */
-  conflicts?: number | undefined
+  conflicts?: number
   /** Only for objects in stores: whether an answer of the store was lost, and the commit was found to be done when it was looked at again. */
-  recovered?: boolean | undefined
+  recovered?: boolean
 }

@@ -4,7 +4,7 @@ import type { PathLike, UpdateOptions } from '../index.js'
  * Options of an adapter: those of `atomicIndexUpdate`. `mkdir` is `false` unless it is given, as lowdb makes no directories. `onCorrupt` is
  * what `read` does with a broken file.
  */
-export type AdapterOptions<T extends object = any> = Omit<UpdateOptions<T>, 'initial' | 'signal'>
+export type AdapterOptions<T = any> = Omit<UpdateOptions<T>, 'initial' | 'signal'>
 
 /**
  * The adapter of that name in `lowdb/node`, by `readIndex` and `atomicIndexUpdate`: each write is flushed, read back, and made under the
@@ -14,11 +14,13 @@ export type AdapterOptions<T extends object = any> = Omit<UpdateOptions<T>, 'ini
  * `recoverIndex` does, and resolves with what is recovered; it rejects if there is no good backup and nothing to make one from. `write` never
  * recovers: what it writes was made without what would be recovered, and would replace that. Call `read` again.
  *
+ * `write` refuses data that is no object and no array, and such as JSON would lose, as a `Map`: lowdb writes the one and loses the other.
+ *
  * Not promised: that no update is lost. lowdb reads, changes in memory and writes the whole, so what another process has written in between
  * is gone. Where several write, call `atomicIndexUpdate` instead of `db.update`.
  */
-export declare class JSONFile<T extends object> {
-  constructor(filename: PathLike, options?: AdapterOptions<T>)
+export declare class JSONFile<T> {
+  constructor(filename: PathLike, options?: AdapterOptions<T> | null)
   /** What the file says; `null` without one. */
   read(): Promise<T | null>
   write(data: T): Promise<void>
@@ -26,9 +28,9 @@ export declare class JSONFile<T extends object> {
 
 /**
  * As {@link JSONFile} for `LowSync`, by `readIndexSync` and `atomicWriteSync`: it blocks the thread, and takes no lock. Numbers that
- * JavaScript would change are refused by `read` (`ERR_ATOMIC_LOSSY_INDEX`).
+ * JavaScript would change are refused by `read` (`ERR_ATOMIC_LOSSY_INDEX`). It has no options, and writes any JSON.
  */
-export declare class JSONFileSync<T extends object> {
+export declare class JSONFileSync<T> {
   constructor(filename: PathLike)
   /** What the file says; `null` without one. */
   read(): T | null
@@ -36,24 +38,21 @@ export declare class JSONFileSync<T extends object> {
 }
 
 /** `new JSONFile(filename, options)`. */
-export declare function atomicAdapter<T extends object>(
-  filename: PathLike,
-  options?: AdapterOptions<T>,
-): JSONFile<T>
+export declare function atomicAdapter<T>(filename: PathLike, options?: AdapterOptions<T> | null): JSONFile<T>
 
 /** `new JSONFileSync(filename)`. */
-export declare function atomicAdapterSync<T extends object>(filename: PathLike): JSONFileSync<T>
+export declare function atomicAdapterSync<T>(filename: PathLike): JSONFileSync<T>
 
 /** What {@link Low} reads from and writes to. */
 export interface Adapter<T> {
-  read(): Promise<T | null> | T | null
-  write(data: T): Promise<void> | void
+  read: () => Promise<T | null>
+  write: (data: T) => Promise<void>
 }
 
 /** What {@link LowSync} reads from and writes to. */
 export interface SyncAdapter<T> {
-  read(): T | null
-  write(data: T): void
+  read: () => T | null
+  write: (data: T) => void
 }
 
 /** The class of that name in `lowdb`, for what {@link JSONFilePreset} gives: a project that uses no more of lowdb does without it. */
@@ -80,11 +79,11 @@ export declare class LowSync<T = unknown> {
  * The preset of that name in `lowdb/node`: a {@link Low} over {@link JSONFile}, read already. As there, it is in memory where `NODE_ENV` is
  * `test`, and reads and writes no file.
  */
-export declare function JSONFilePreset<T extends object>(
+export declare function JSONFilePreset<T>(
   filename: PathLike,
   defaultData: T,
-  options?: AdapterOptions<T>,
+  options?: AdapterOptions<T> | null,
 ): Promise<Low<T>>
 
-/** As {@link JSONFilePreset}, a {@link LowSync} over {@link JSONFileSync}. */
-export declare function JSONFileSyncPreset<T extends object>(filename: PathLike, defaultData: T): LowSync<T>
+/** As {@link JSONFilePreset}, a {@link LowSync} over {@link JSONFileSync}, without options: what is given after the data is ignored, as in lowdb. */
+export declare function JSONFileSyncPreset<T>(filename: PathLike, defaultData: T): LowSync<T>

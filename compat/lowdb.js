@@ -2,6 +2,7 @@
 
 'use strict'
 
+const { inspect } = require('node:util')
 const { atomicIndexUpdate, atomicWriteSync, readIndex, readIndexSync, recoverIndex } = require('../index.js')
 
 /** The errors of a file that `onCorrupt` is for. */
@@ -14,9 +15,10 @@ class JSONFile {
   #file
   #options
 
-  constructor(filename, options = {}) {
+  constructor(filename, options) {
     this.#file = filename
-    this.#options = options
+    this.#options = options ?? {}
+    checkOnCorrupt(this.#options.onCorrupt)
   }
 
   async read() {
@@ -29,8 +31,9 @@ class JSONFile {
   }
 
   async write(data) {
+    const { mkdir = false } = this.#options
     // What is written would replace what is recovered at once, as lowdb has not read that.
-    await atomicIndexUpdate(this.#file, () => data, { mkdir: false, ...this.#options, onCorrupt: 'reject' })
+    await atomicIndexUpdate(this.#file, () => data, { ...this.#options, mkdir, onCorrupt: 'reject' })
   }
 
   async #read() {
@@ -46,6 +49,14 @@ class JSONFile {
     await recoverIndex(this.#file, { rebuild, codec, numbers, schema, migrate, flush, verify, timeout })
     return true
   }
+}
+
+/** As an update refuses it. A read would find it out only where a file is broken. */
+function checkOnCorrupt(given) {
+  if (given === undefined || given === 'reject' || given === 'recover' || typeof given === 'function') return
+  const reason = `must be 'reject', 'recover' or a function that makes an index`
+  const error = new TypeError(`The property 'options.onCorrupt' ${reason}. Received ${inspect(given)}`)
+  throw Object.assign(error, { code: 'ERR_INVALID_ARG_VALUE' })
 }
 
 class JSONFileSync {
@@ -65,7 +76,7 @@ class JSONFileSync {
 }
 
 /** What the presets give instead of a file in tests. */
-class Memory {
+class MemorySync {
   #data = null
 
   read() {
@@ -74,6 +85,16 @@ class Memory {
 
   write(data) {
     this.#data = data
+  }
+}
+
+class Memory extends MemorySync {
+  async read() {
+    return super.read()
+  }
+
+  async write(data) {
+    super.write(data)
   }
 }
 
@@ -122,7 +143,7 @@ class LowSync {
 }
 
 function checkGiven(adapter, defaultData) {
-  if (!adapter) throw new Error('lowdb: missing adapter')
+  if (adapter === undefined) throw new Error('lowdb: missing adapter')
   if (defaultData === undefined) throw new Error('lowdb: missing default data')
 }
 
@@ -136,7 +157,7 @@ async function JSONFilePreset(filename, defaultData, options) {
 }
 
 function JSONFileSyncPreset(filename, defaultData) {
-  const db = new LowSync(isTest() ? new Memory() : new JSONFileSync(filename), defaultData)
+  const db = new LowSync(isTest() ? new MemorySync() : new JSONFileSync(filename), defaultData)
   db.read()
   return db
 }

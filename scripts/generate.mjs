@@ -81,9 +81,15 @@ function typesOfScripts() {
   return ['/// <reference types="node" />\n', ...parts].join('\n')
 }
 
+/** Types of what programs hand in, by their names. */
+const isInput = (/** @type {string} */ name) =>
+  /(?:Options|Entry|Patch|Operation)$/.test(name) ||
+  ['IndexCodec', 'StandardSchema', 'SchemaIssue'].includes(name)
+
 /**
- * Declarations in which each optional property may be `undefined` as well. In a program with `exactOptionalPropertyTypes` a value that may
- * be `undefined`, such as the version of a result, could not be handed on as an option otherwise. Types of Rust cannot say that.
+ * Declarations in which each optional property of what programs hand in may be `undefined` as well. In a program with
+ * `exactOptionalPropertyTypes` a value that may be `undefined`, such as the version of a result, could not be handed on as an option otherwise.
+ * Types of Rust cannot say that. In results it would be untrue, and keep them from types of such a program.
  */
 export async function admitUndefined(/** @type {string} */ types) {
   // Imported here, as the napi command line is.
@@ -98,11 +104,17 @@ export async function admitUndefined(/** @type {string} */ types) {
     ts.SyntaxKind.ConstructorType,
     ts.SyntaxKind.ConditionalType,
   ])
+  /** Whether it is in a parameter, or in a type of that name. @returns {boolean} */
+  const isHandedIn = (/** @type {import('typescript').Node} */ node) => {
+    if (ts.isParameter(node)) return true
+    if (ts.isInterfaceDeclaration(node) || ts.isTypeAliasDeclaration(node)) return isInput(node.name.text)
+    return !ts.isSourceFile(node) && isHandedIn(node.parent)
+  }
   /** What to put in, and where. @type {{ at: number, text: string }[]} */
   const edits = []
   const visit = (/** @type {import('typescript').Node} */ node) => {
     ts.forEachChild(node, visit)
-    if (!ts.isPropertySignature(node) || !node.questionToken || !node.type) return
+    if (!ts.isPropertySignature(node) || !node.questionToken || !node.type || !isHandedIn(node)) return
     const { type } = node
     const parts = ts.isUnionTypeNode(type) ? type.types : [type]
     if (parts.some(({ kind }) => admitting.has(kind))) return

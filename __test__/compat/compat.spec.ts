@@ -201,12 +201,61 @@ describe('lowdb', () => {
 
   test('Low and LowSync refuse what those of lowdb refuse', ({ dir }) => {
     const adapter = atomicAdapter<object>(join(dir, 'a'))
-    for (const given of [[], [undefined, {}], [adapter], [adapter, undefined]]) {
+    const reasonsOf = (...given: unknown[]) => {
       const make = (Class: new (...given: never[]) => object) => () => Reflect.construct(Class, given)
-      const reasons = [Low, LowSync, door.Low, door.LowSync].map((Class) => messageOf(make(Class)))
+      return [Low, LowSync, door.Low, door.LowSync].map((Class) => messageOf(make(Class)))
+    }
+    for (const given of [[], [undefined, {}], [adapter], [adapter, undefined]]) {
+      const reasons = reasonsOf(...given)
       expect(reasons[0]).toContain('lowdb: missing')
       expect(new Set(reasons).size).toBe(1)
     }
+    expect(new Set(reasonsOf(null, {}))).toEqual(new Set(['']))
+  })
+
+  test('what presets give is a Low of lowdb for the compiler, and their adapter one in tests too', async ({
+    dir,
+  }) => {
+    interface Posts {
+      posts: string[]
+    }
+    const db: Low<Posts> = await door.JSONFilePreset(join(dir, 'a'), { posts: [] as string[] })
+    const sync: LowSync<Posts> = door.JSONFileSyncPreset(join(dir, 'a'), { posts: [] as string[] })
+    const ofAny = <T>(data: T): Promise<Low<T>> => door.JSONFilePreset(join(dir, 'a'), data)
+    await db.update(({ posts }) => posts.push('a'))
+    expect(await db.adapter.read().then((data) => data)).toEqual({ posts: ['a'] })
+    expect([sync.adapter.read(), (await ofAny('text')).data]).toEqual([null, 'text'])
+  })
+
+  test('options are none, or mean something; no directory is made unless it is asked for', async ({
+    dir,
+  }) => {
+    for (const onCorrupt of ['bogus', 'Reject', null, 1]) {
+      const options = { onCorrupt: onCorrupt as 'reject' }
+      expect(() => atomicAdapter(join(dir, 'a'), options)).toThrow(
+        expect.objectContaining({ name: 'TypeError', code: 'ERR_INVALID_ARG_VALUE' }),
+      )
+    }
+    const path = join(dir, 'none', 'a')
+    for (const options of [undefined, null, {}, { mkdir: undefined }, { mkdir: false }]) {
+      const adapter = new door.JSONFile<object>(path, options)
+      expect(await adapter.read()).toBe(null)
+      expect(await rejection(adapter.write({}))).toMatchObject({ code: 'ENOENT' })
+    }
+    await new door.JSONFile<object>(path, { mkdir: true, onCorrupt: undefined }).write({ n: 1 })
+    expect(readJson(path)).toEqual({ n: 1 })
+  })
+
+  test('data that JSON would lose, and such as is no index, is refused; the synchronous one takes any JSON', async ({
+    dir,
+  }) => {
+    const path = join(dir, 'a')
+    const adapter = new door.JSONFile<unknown>(path)
+    for (const data of ['text', 1, new Map([[1, 2]]), { map: new Map() }])
+      await rejection(adapter.write(data))
+    expect(names(dir)).toEqual([])
+    new JSONFileSync<unknown>(path).write('text')
+    expect(readJson(path)).toBe('text')
   })
 
   test('Low reads, updates and writes', async ({ dir }) => {

@@ -2,7 +2,6 @@
 
 import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { atomicIndexUpdate, stats } from '@pipeline/atomic'
 import Keyv from 'keyv'
 import { createStorage } from 'unstorage'
@@ -10,13 +9,7 @@ import fsLite from 'unstorage/drivers/fs-lite'
 import { build } from 'vite'
 import { describe, expect } from 'vitest'
 import { z } from 'zod'
-import { atomicOutput as atomicAstro } from '../../examples/astro/atomic-output'
 import { ConfStore } from '../../examples/conf-store/store'
-import {
-  atomicOutput as atomicEleventy,
-  type EleventyConfig,
-  type EleventyDone,
-} from '../../examples/eleventy/atomic-output'
 import { AtomicStore } from '../../examples/keyv/store'
 import atomicDriver from '../../examples/unstorage/driver'
 import { atomicOutput } from '../../examples/vite/atomic-output'
@@ -250,58 +243,4 @@ test('vite: what Vite keeps is not replaced: sources, a folder that is not to be
   expect(readFileSync(join(root, 'dist', '.git', 'HEAD'), 'utf8')).toBe('ref')
   await make({ outDir: '../dist', emptyOutDir: true, lib: { ...lib, formats: ['es'] } })
   expect(names(join(dir, 'dist'))).toHaveLength(1)
-})
-
-// Each in the real one: `__test__/registry/sites.spec.ts`.
-describe('generators of sites, by their hooks as they are documented', () => {
-  const build = (dir: string, page: string) => {
-    mkdirSync(join(dir, 'build'), { recursive: true })
-    writeFileSync(join(dir, 'build', 'index.html'), page)
-  }
-  const served = (dir: string) => readFileSync(join(dir, 'live', 'index.html'), 'utf8')
-
-  test('astro: a build that is done is what is served, and the one before is kept', async ({ dir }) => {
-    const { hooks } = atomicAstro({ to: './live', keepPrevious: join(dir, 'previous') })
-    const folder = (name: string) => pathToFileURL(`${join(dir, name)}/`)
-    hooks['astro:config:done']({ config: { root: folder('') } })
-    const told: string[] = []
-    const logger = { info: (message: string) => told.push(message) }
-    for (const page of ['first', 'second']) {
-      build(dir, page)
-      await hooks['astro:build:done']({ dir: folder('build'), logger })
-      expect(served(dir)).toBe(page)
-    }
-    expect(readFileSync(join(dir, 'previous', 'index.html'), 'utf8')).toBe('first')
-    expect(told).toHaveLength(2)
-    expect(told[0]).toContain(join(dir, 'live'))
-    const around = atomicAstro({ to: '.' })
-    around.hooks['astro:config:done']({ config: { root: folder('') } })
-    const refused = around.hooks['astro:build:done']({ dir: folder('build'), logger })
-    expect(await rejection(refused)).toMatchObject({ code: 'EINVAL' })
-    expect(served(dir)).toBe('second')
-    expect(leftovers(dir)).toEqual([])
-  })
-
-  test('eleventy: a build is served, and what is seen while somebody works on it is not', async ({ dir }) => {
-    const listeners: ((done: EleventyDone) => Promise<void>)[] = []
-    const config: EleventyConfig = { on: (_, listener) => listeners.push(listener) }
-    atomicEleventy(config, { to: join(dir, 'live') })
-    const done = (how: Partial<EleventyDone>) =>
-      listeners[0]?.({
-        directories: { output: join(dir, 'build') },
-        runMode: 'build',
-        outputMode: 'fs',
-        ...how,
-      })
-    build(dir, 'first')
-    await done({})
-    build(dir, 'second')
-    await done({ runMode: 'watch' })
-    await done({ runMode: 'serve' })
-    await done({ outputMode: 'json' })
-    expect(served(dir)).toBe('first')
-    await done({})
-    expect(served(dir)).toBe('second')
-    expect(leftovers(dir)).toEqual([])
-  })
 })

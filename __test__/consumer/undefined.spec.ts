@@ -3,9 +3,12 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as atomic from '@pipeline/atomic'
+import { JSONFile } from '@pipeline/atomic/compat/lowdb'
+import writeFile from '@pipeline/atomic/compat/write-file-atomic'
 import { expect } from 'vitest'
 import { root } from '../../scripts/tools.mjs'
 import { readJson } from '../helpers/index-file'
+import { rejection } from '../helpers/promises'
 import { test } from '../helpers/test'
 
 /** The names of all optional properties, of whatever type; `initial` is the one whose `undefined` could have been a value. */
@@ -18,7 +21,7 @@ const names = new Set(
 const nothing = Object.fromEntries(Array.from(names, (name) => [name, undefined]))
 
 test('each call takes all of them', async ({ dir }) => {
-  expect(names.size).toBeGreaterThan(50)
+  expect(names.size).toBeGreaterThan(40)
   const at = (name: string) => join(dir, name)
   await atomic.atomicWrite(at('a'), 'a', nothing)
   atomic.atomicWriteSync(at('a'), 'b', nothing)
@@ -67,4 +70,14 @@ test('each call takes all of them', async ({ dir }) => {
   await atomic.atomicDirectory(at('to'), () => {}, nothing)
   await atomic.sweep(dir, nothing)
   await atomic.inspectDirectory(dir)
+})
+
+test('the doors from other packages take them too', async ({ dir }) => {
+  const adapter = new JSONFile<{ n: number }>(join(dir, 'db'), nothing)
+  await adapter.write({ n: 1 })
+  expect(await adapter.read()).toEqual({ n: 1 })
+  const nowhere = join(dir, 'none', 'db')
+  expect(await rejection(new JSONFile<object>(nowhere, nothing).write({}))).toMatchObject({ code: 'ENOENT' })
+  await writeFile(join(dir, 'a'), 'a', nothing)
+  expect(readFileSync(join(dir, 'a'), 'utf8')).toBe('a')
 })

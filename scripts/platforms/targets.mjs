@@ -12,8 +12,11 @@ export const GLIBC_FLOOR = '2.17'
 /** Where binaries for all platforms are, each under the name that its loader looks for. */
 export const binaries = join(root, 'target/binaries')
 
-/** In bytes: what users of one platform unpack. What a dependency brings along can cost as much, and nobody sees it. */
-const MOST_OF_BINARY = 3_700_000
+/**
+ * In bytes: what users of one platform unpack. What a dependency brings along can cost as much, and nobody sees it. It had 3.79 MB
+ * before indexes were patched as text, values sought in a file without parsing it, and parsed indexes kept.
+ */
+const MOST_OF_BINARY = 4_200_000
 
 /** What is to be said of the size of a binary, unless another profile was asked for. */
 export function complaintOfSize(/** @type {string} */ path, most = MOST_OF_BINARY) {

@@ -39,6 +39,9 @@ export async function doors() {
     new Low<Data>(adapter, { posts: [] }),
     new LowSync<Data>(new JSONFileSync<Data>('db.json'), { posts: [] }),
   ]
+  const text: Low<string> = await JSONFilePreset<string>('db.json', '', null)
+  const ofAny = <T>(data: T): Promise<Low<T>> => JSONFilePreset<T>('db.json', data)
+  await ofAny(text.data)
   const locking: LockOptions = {
     retries: { retries: 5, maxTimeout: 100 },
     stale: 5000,

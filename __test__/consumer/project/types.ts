@@ -276,6 +276,10 @@ export async function objects(): Promise<unknown[]> {
     (index) => index,
     { ...store, initial: { documents: {} } },
   )
+  // No property of a result is there and `undefined`.
+  const facts: { version?: string; attempts?: number } = await atomicIndexUpdate<Index>('i', () => ({
+    documents: {},
+  }))
   const read: IndexRead<Index> = await readIndex<Index>('i', { ...store, initial: { documents: {} } })
   const removing: RemoveOptions = { ...store, ifVersion: read.version, flush: true }
   const { removed, durable }: RemoveResult = await remove(url, removing)
@@ -288,13 +292,13 @@ export async function objects(): Promise<unknown[]> {
   const release: Release = await readRelease('s3://bucket/site/', store)
   const listed: ListedObject[] = []
   for await (const object of list('s3://bucket/', store)) listed.push(object)
-  const facts: [string | undefined, number | undefined, number | undefined, boolean | undefined] = [
+  const each: [string | undefined, number | undefined, number | undefined, boolean | undefined] = [
     version,
     attempts,
     conflicts,
     recovered,
   ]
-  return [second, facts, removed, durable, applied, published.release, release.version, listed]
+  return [second, facts, each, removed, durable, applied, published.release, release.version, listed]
 }
 
 const directoryOptions: DirectoryOptions = {

@@ -34,7 +34,7 @@ pub trait Member: Clone {
     fn is_aborted(&self) -> bool;
     /// Until when it is willing to wait for the index; `None`: without a limit.
     fn deadline(&self) -> Option<Instant>;
-    /// How many calls it stands for. [`MAX_CALLS`] is about members: those of one take no time of their own.
+    /// How many calls it stands for. `MAX_CALLS` is about members: those of one take no time of their own.
     fn count(&self) -> usize {
         1
     }

@@ -18,8 +18,10 @@ use crate::walk::{Node, Visitor, walk};
 /// How often a directory that was not empty is tried again, and after what pause.
 const ROUNDS: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(20);
-/// No round begins later than this. On Windows each file that another program has open takes its time in each.
+/// No round begins later than this, but for the first few. On Windows each file that another program has open takes its time in each.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A round through a large tree takes longer than the patience, and may end with an entry that only appeared meanwhile.
+const FEWEST_ROUNDS: u32 = 3;
 
 /// Removes `name` in `dir` and all below it; if there is nothing, that is no error. What is no directory is removed as
 /// well. `path` is for messages.
@@ -37,10 +39,7 @@ pub fn remove(dir: &Dir, name: &OsStr, path: &Path) -> Result<()> {
 pub fn remove_unless(cancel: &Cancel, dir: &Dir, name: &OsStr, path: &Path) -> Result<()> {
     let since = Instant::now();
     let mut last = None;
-    for _ in 0..ROUNDS {
-        if last.is_some() && since.elapsed() >= PATIENCE {
-            break;
-        }
+    for _ in (0..ROUNDS).take_while(|&round| is_worth(round, since.elapsed())) {
         let root = match retry_transient(|| open(dir, name).named("open")) {
             Ok(root) => Arc::new(Doomed(root)),
             Err(error) if error.errno_of("open") == Some(sys::ENOENT) => return Ok(()),
@@ -65,6 +64,11 @@ pub fn remove_unless(cancel: &Cancel, dir: &Dir, name: &OsStr, path: &Path) -> R
         std::thread::sleep(PAUSE);
     }
     Err(last.unwrap_or_else(|| Error::raw("rmdir", sys::ENOTEMPTY).about(path)))
+}
+
+/// Whether another round is, after so many.
+fn is_worth(rounds: u32, since: Duration) -> bool {
+    rounds < FEWEST_ROUNDS || since < PATIENCE
 }
 
 fn is(error: &io::Error, errno: i32) -> bool {
@@ -169,5 +173,17 @@ impl Visitor<Doomed> for Remover<'_> {
             _ => self.fail(error),
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_whose_rounds_take_long_gets_some_and_others_no_more_time_than_the_patience() {
+        assert!(is_worth(FEWEST_ROUNDS - 1, Duration::from_secs(3600)));
+        assert!(is_worth(ROUNDS, PATIENCE - Duration::from_millis(1)));
+        assert!(!is_worth(FEWEST_ROUNDS, PATIENCE));
     }
 }
