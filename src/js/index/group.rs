@@ -31,6 +31,7 @@ use crate::js::index::codec::Previous;
 use crate::js::index::file::{Answer, FileIndex};
 use crate::js::index::format::Format;
 use crate::js::index::held::{Doubt, Held, Next, Outcome, Patience, Replace, Replaced, failed};
+use crate::js::index::keep::Compared;
 use crate::js::index::schema::Schema;
 use crate::js::inside::Context;
 use crate::js::task::{self, Timer};
@@ -276,18 +277,35 @@ impl Group {
     fn write_checked(self: &Rc<Self>, env: &Env, index: &Kept, sole: Option<Rc<Call>>, keep: bool) {
         let Some(mut held) = self.held.take() else { return };
         let shown = sole.as_ref().map_or("", |call| &call.request.shown);
-        let next = match self.edited(env, index, &mut *held) {
-            Ok(None) => self.text(env, index, &mut *held, shown).map(Next::Text),
-            Ok(Some(next)) => Ok(next),
-            Err(error) => Err(error),
-        };
-        match next {
+        match self.next_text(env, index, &mut *held, shown) {
             Ok(next) => self.replace(env, held, next, sole, keep),
             Err(error) => {
                 self.held.replace(Some(held));
                 self.refuse(env, sole, error);
             }
         }
+    }
+
+    /// What is to be written; `shown` is what the caller calls the file.
+    fn next_text<'env>(
+        &self,
+        env: &'env Env,
+        index: &Kept,
+        held: &mut dyn Held,
+        shown: &str,
+    ) -> Result<'env, Next> {
+        let made = index.get(env)?;
+        let Some(Compared { next, edits, added, .. }) = self.compared(env, &made)? else {
+            return self.text(env, &made, held, shown).map(Next::Text);
+        };
+        let size = held.text().map_or(0, |text| text.json().len()) + added;
+        if let Some(edited) = self.edited(edits, held) {
+            self.keep_next(env, &next, size)?;
+            return Ok(edited);
+        }
+        let text = self.text(env, &next, held, shown)?;
+        self.keep_next(env, &next, text.size())?;
+        Ok(Next::Text(text))
     }
 
     fn replace(
@@ -331,7 +349,7 @@ impl Group {
     fn text<'env>(
         &self,
         env: &'env Env,
-        index: &Kept,
+        index: &Unknown<'_>,
         held: &mut dyn Held,
         shown: &str,
     ) -> Result<'env, Data> {
@@ -340,8 +358,8 @@ impl Group {
             Some(text) if self.options.anyway => Previous::Any(text),
             Some(text) => Previous::Parsed(text),
         };
-        let (index, space) = (index.get(env)?, self.options.space.as_ref());
-        let text = self.format.stringify(env, &index, previous, space, shown)?;
+        let space = self.options.space.as_ref();
+        let text = self.format.stringify(env, index, previous, space, shown)?;
         held.forget();
         data::text(env, &text)
     }
