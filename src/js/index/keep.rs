@@ -26,10 +26,10 @@ pub struct Compared<'env> {
     pub may_lose: bool,
 }
 
-/// Freezes all of a value that `JSON.parse` has made. Whether `JSON.stringify` prints all of its numbers, and no others.
+/// Freezes a value that `JSON.parse` has made. Whether it can be kept: it is not nested too deep, and `JSON.stringify` prints all of its numbers.
 pub fn freeze<'env>(env: &'env Env, value: &Unknown<'_>) -> Result<'env, bool> {
-    let is_printable = script(env, c"freezeAll", &[*value])?;
-    Ok(raw::from_js(env, &is_printable) == Some(true))
+    let can_be_kept = script(env, c"freezeAll", &[*value])?;
+    Ok(raw::from_js(env, &can_be_kept) == Some(true))
 }
 
 /// What was made of a frozen value. `None`: that is to be printed as a whole.

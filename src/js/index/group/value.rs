@@ -5,7 +5,7 @@
 //! this text. The first one holds because what a function has put there is printed and parsed; the second one because the text was printed of that
 //! very value, and not of what the function has returned, whose getters may tell something else each time. Without both, all is as without the option.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use engine::index::document::Operation;
 use engine::index::layout::Space;
@@ -21,6 +21,10 @@ use crate::js::index::{json, lost};
 use crate::js::value::thrown::type_error;
 use crate::js::value::{Kept, Result, raw};
 
+/// So many functions of a commit are given what is made of the index by comparing it. The ones behind them take turns as without the option: frozen
+/// arrays are slow to copy, which is worth it for the few functions after which the text need not be printed.
+const MOST_COMPARED: u32 = 8;
+
 /// The values that a group has.
 #[derive(Default)]
 pub struct Values {
@@ -28,6 +32,8 @@ pub struct Values {
     stored: RefCell<Option<Stored>>,
     /// What the function was given that was called last.
     given: RefCell<Option<Kept>>,
+    /// How many functions of this commit were given what one before them has made.
+    passed_on: Cell<u32>,
     /// What is kept when the next text is written.
     made: RefCell<Option<Made>>,
 }
@@ -37,8 +43,6 @@ struct Stored {
     value: Kept,
     /// All of the value is printed as this text.
     is_printed: bool,
-    /// All of its numbers are printed as they are.
-    is_printable: bool,
 }
 
 /// The value of the text that is being written.
@@ -61,8 +65,19 @@ impl Group {
     /// The frozen value for the function of `call`.
     pub(super) fn frozen<'env>(&self, env: &'env Env, call: &Call) -> Result<'env, Unknown<'env>> {
         let value = match self.policy.borrow().index() {
-            Some(Index::Parsed(made)) => self.freeze(env, made)?,
-            _ => self.stored(env, call)?,
+            Some(Index::Parsed(made)) => {
+                let count = self.values.passed_on.get();
+                self.values.passed_on.set(count.saturating_add(1));
+                if count >= MOST_COMPARED {
+                    self.values.given.take();
+                    return self.unfrozen(env, made, count == MOST_COMPARED);
+                }
+                self.freeze(env, made)?
+            }
+            _ => {
+                self.values.passed_on.set(0);
+                self.stored(env, call)?
+            }
         };
         let given = raw::is_object(&value).then(|| Kept::new(env, &value)).transpose()?;
         self.values.given.replace(given);
@@ -79,7 +94,7 @@ impl Group {
         let edition = text.and_then(|text| text.edition);
         let kept = edition.map(|edition| keep::take(env, edition, numbers)).transpose()?.flatten();
         let is_printed = kept.is_some();
-        let (value, is_printable) = match kept {
+        let (value, can_be_kept) = match kept {
             Some(kept) => (kept, true),
             None => {
                 let parsed = self.parse(env, text, call)?;
@@ -87,12 +102,8 @@ impl Group {
             }
         };
         // What is there without a file, each call says for itself.
-        if text.is_some() && raw::is_object(&value) {
-            self.values.stored.replace(Some(Stored {
-                value: Kept::new(env, &value)?,
-                is_printed,
-                is_printable,
-            }));
+        if text.is_some() && can_be_kept && raw::is_object(&value) {
+            self.values.stored.replace(Some(Stored { value: Kept::new(env, &value)?, is_printed }));
         }
         Ok(value)
     }
@@ -109,6 +120,21 @@ impl Group {
         }
         let copy = json::round_trip(env, &made, numbers)?;
         keep::freeze(env, &copy)?;
+        self.pass_on(env, copy)
+    }
+
+    /// What a function has made, for the next one: as it is, or a copy of it.
+    fn unfrozen<'env>(
+        &self,
+        env: &'env Env,
+        made: &Kept,
+        may_be_frozen: bool,
+    ) -> Result<'env, Unknown<'env>> {
+        let made = made.get(env)?;
+        if !may_be_frozen {
+            return Ok(made);
+        }
+        let copy = json::round_trip(env, &made, self.options.numbers)?;
         self.pass_on(env, copy)
     }
 
@@ -175,7 +201,7 @@ impl Group {
     ) -> Result<'env, Option<Compared<'env>>> {
         self.values.made.take();
         let stored = self.values.stored.borrow();
-        let Some(Stored { value, is_printable: true, .. }) = &*stored else { return Ok(None) };
+        let Some(Stored { value, .. }) = &*stored else { return Ok(None) };
         let compared = keep::compare(env, &value.get(env)?, made, self.options.numbers)?;
         if let Some(compared) = &compared {
             check(env, compared, made)?;
