@@ -131,6 +131,23 @@ describe('a value that is kept', () => {
   })
 })
 
+onDisk('values of large texts go before their texts do, the first ones first', async ({ dir }) => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInContext('gc', createContext()) as () => void
+  const values: WeakRef<any>[] = []
+  const options = { flush: false, verify: false }
+  for (const at of times(5, (at) => at)) {
+    const file = join(dir, `${at}.json`)
+    writeJson(file, { at, list: [{ at }], pad: 'x'.repeat(20 << 20) })
+    await given(file, options)
+    values.push(new WeakRef((await given(file, options)).list))
+  }
+  await new Promise(setImmediate)
+  collect()
+  // 64 MiB in all.
+  expect(values.map((value) => value.deref() !== undefined)).toEqual([false, false, true, true, true])
+})
+
 describe('what others have written in the meantime is seen', () => {
   const ways: [by: string, write: (file: string) => unknown][] = [
     ['a plain write', (file) => writeFileSync(file, '{"theirs":true}')],
@@ -273,6 +290,21 @@ describe('calls that share a commit', () => {
     expect([seen[1], seen[1].list[7]].map(Object.isFrozen)).toEqual([true, true])
     expect(readJson(file)).toMatchObject({ n: 2, date: date.toJSON() })
     expect(await given(file)).toMatchObject({ n: 2 })
+  })
+
+  test('are given it as without the option if they are many', inTime, async ({ file }) => {
+    writeJson(file, first)
+    const frozen: boolean[] = []
+    const look = (index: any) => {
+      frozen.push(Object.isFrozen(index) && Object.isFrozen(index.by.a))
+      return add(index)
+    }
+    const inPlace = sloppy('"use strict"; index.n++; index.by.a.tags.push("y"); return index')
+    const fns = [...times(12, () => look), inPlace, look]
+    const calls = await together(file, () => fns.map((fn) => atomicIndexUpdate(file, fn, keep)))
+    expect(batchSizes(await Promise.all(calls))).toEqual(fns.map(() => fns.length))
+    expect(frozen).toEqual(times(13, (at) => at < 9))
+    expect(await given(file)).toEqual({ n: 14, list: first.list, by: { a: { tags: ['x', 'y'] } } })
   })
 
   test('have the option in common', inTime, async ({ file }) => {

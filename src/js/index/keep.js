@@ -96,6 +96,8 @@
         const { length } = this.edits
         const next = this.#inside(old, made, at)
         if (next !== undefined) return next
+        // A large one is printed once, with all the rest, and parsed by the next update.
+        if (keys(old).length > MOST_EDITS) throw new Error('too many members')
         this.edits.length = length
       }
       return this.#put('set', made, at)
@@ -243,7 +245,8 @@
       let rest = MOST_TEXT
       for (const known of [...kept.keys()].reverse()) {
         rest -= kept.get(known).size
-        if (rest < 0) kept.delete(known)
+        // One may be larger: then it is the only one.
+        if (rest < 0 && known !== edition) kept.delete(known)
       }
     },
 
