@@ -49,7 +49,8 @@
         freeze(next)
         for (const inner of isArray(next) ? next : values(next)) {
           if (typeof inner === 'object' && inner !== null) inside.push(inner)
-          else if (typeof inner === 'number' && (is(inner, -0) || !Number.isFinite(inner))) isPrintable = false
+          else if (typeof inner === 'number' && (is(inner, -0) || !Number.isFinite(inner)))
+            isPrintable = false
         }
       }
       level = inside
@@ -106,7 +107,8 @@
     #edit(kind, at, text) {
       const pointer = pointerTo(at)
       this.#pointers += pointer.length
-      if (this.edits.length >= 3 * MOST_EDITS || this.#pointers > MOST_POINTERS) throw new Error('too many edits')
+      if (this.edits.length >= 3 * MOST_EDITS || this.#pointers > MOST_POINTERS)
+        throw new Error('too many edits')
       this.edits.push(kind, pointer, text)
     }
 
