@@ -31,7 +31,6 @@ use crate::js::index::codec::Previous;
 use crate::js::index::file::{Answer, FileIndex};
 use crate::js::index::format::Format;
 use crate::js::index::held::{Doubt, Held, Next, Outcome, Patience, Replace, Replaced, failed};
-use crate::js::index::keep::Compared;
 use crate::js::index::schema::Schema;
 use crate::js::inside::Context;
 use crate::js::task::{self, Timer};
@@ -284,28 +283,6 @@ impl Group {
                 self.refuse(env, sole, error);
             }
         }
-    }
-
-    /// What is to be written; `shown` is what the caller calls the file.
-    fn next_text<'env>(
-        &self,
-        env: &'env Env,
-        index: &Kept,
-        held: &mut dyn Held,
-        shown: &str,
-    ) -> Result<'env, Next> {
-        let made = index.get(env)?;
-        let Some(Compared { next, edits, added, .. }) = self.compared(env, &made)? else {
-            return self.text(env, &made, held, shown).map(Next::Text);
-        };
-        let size = held.text().map_or(0, |text| text.json().len()) + added;
-        if let Some(edited) = self.edited(edits, held) {
-            self.keep_next(env, &next, size)?;
-            return Ok(edited);
-        }
-        let text = self.text(env, &next, held, shown)?;
-        self.keep_next(env, &next, text.size())?;
-        Ok(Next::Text(text))
     }
 
     fn replace(

@@ -193,12 +193,30 @@ impl Group {
         Ok(raw::is_same(env, next, &copy).then_some(given))
     }
 
-    /// What the functions have made, compared with what is stored. `None`: nothing of it will be kept.
-    pub(super) fn compared<'env>(
+    /// What is to be written; `shown` is what the caller calls the file.
+    pub(super) fn next_text<'env>(
         &self,
         env: &'env Env,
-        made: &Unknown<'_>,
-    ) -> Result<'env, Option<Compared<'env>>> {
+        index: &Kept,
+        held: &mut dyn Held,
+        shown: &str,
+    ) -> Result<'env, Next> {
+        let made = index.get(env)?;
+        let Some(Compared { next, edits, added, .. }) = self.compared(env, &made)? else {
+            return self.text(env, &made, held, shown).map(Next::Text);
+        };
+        let size = held.text().map_or(0, |text| text.json().len()) + added;
+        if let Some(edited) = self.edited(edits, held) {
+            self.keep_next(env, &next, size)?;
+            return Ok(edited);
+        }
+        let text = self.text(env, &next, held, shown)?;
+        self.keep_next(env, &next, text.size())?;
+        Ok(Next::Text(text))
+    }
+
+    /// What the functions have made, compared with what is stored. `None`: nothing of it will be kept.
+    fn compared<'env>(&self, env: &'env Env, made: &Unknown<'_>) -> Result<'env, Option<Compared<'env>>> {
         self.values.made.take();
         let stored = self.values.stored.borrow();
         let Some(Stored { value, .. }) = &*stored else { return Ok(None) };
@@ -210,7 +228,7 @@ impl Group {
     }
 
     /// The edits of the text that make the next one of it. `None`: all is to be printed.
-    pub(super) fn edited(&self, edits: Vec<Operation>, held: &mut dyn Held) -> Option<Next> {
+    fn edited(&self, edits: Vec<Operation>, held: &mut dyn Held) -> Option<Next> {
         let is_printed = self.values.stored.borrow().as_ref().is_some_and(|stored| stored.is_printed);
         let is_laid_out = held.text().is_some_and(|text| {
             self.options.space.as_ref().is_none_or(|space| {
@@ -224,12 +242,7 @@ impl Group {
     }
 
     /// Keeps a value once its text, which takes so much memory, is written.
-    pub(super) fn keep_next<'env>(
-        &self,
-        env: &'env Env,
-        value: &Unknown<'_>,
-        size: usize,
-    ) -> Result<'env, ()> {
+    fn keep_next<'env>(&self, env: &'env Env, value: &Unknown<'_>, size: usize) -> Result<'env, ()> {
         // Lines that `JSON.stringify` puts there are none that the next text is laid out by.
         if !matches!(&self.options.space, Some(Space::Text(text)) if text.contains(['\n', '\r'])) {
             let value = Kept::new(env, value)?;
