@@ -47,7 +47,7 @@ const names = [
   '\u0000',
   'toJSON ',
 ]
-const odd = ['__proto__', '\ud800', 'constructor', 'length']
+const odd = ['__proto__', '\ud800', '\ufffd', 'constructor', 'length']
 
 export const name = (random: Random) => (random.chance(4) ? random.of(odd) : random.of(names))
 

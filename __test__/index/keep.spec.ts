@@ -15,7 +15,7 @@ import {
 import { devalue } from '@pipeline/atomic/devalue'
 import { describe, expect, vi } from 'vitest'
 import { z } from 'zod'
-import { batchSizes, inTime, times, together } from '../helpers/group'
+import { inTime, times, together } from '../helpers/group'
 import { readJson, writeJson } from '../helpers/index-file'
 import { needs } from '../helpers/needs'
 import { inProcess, inThread } from '../helpers/processes'
@@ -131,6 +131,23 @@ describe('a value that is kept', () => {
   })
 })
 
+onDisk('values of large texts go before their texts do, the first ones first', async ({ dir }) => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInContext('gc', createContext()) as () => void
+  const values: WeakRef<any>[] = []
+  const options = { flush: false, verify: false }
+  for (const at of times(5, (at) => at)) {
+    const file = join(dir, `${at}.json`)
+    writeJson(file, { at, list: [{ at }], pad: 'x'.repeat(20 << 20) })
+    await given(file, options)
+    values.push(new WeakRef((await given(file, options)).list))
+  }
+  await new Promise(setImmediate)
+  collect()
+  // 64 MiB in all.
+  expect(values.map((value) => value.deref() !== undefined)).toEqual([false, false, true, true, true])
+})
+
 describe('what others have written in the meantime is seen', () => {
   const ways: [by: string, write: (file: string) => unknown][] = [
     ['a plain write', (file) => writeFileSync(file, '{"theirs":true}')],
@@ -242,65 +259,6 @@ describe('a change in place', () => {
     const settled = await Promise.allSettled(calls)
     expect(settled.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled', 'rejected'])
     expect(readJson(file)).toEqual({ ...first, n: 2 })
-  })
-})
-
-describe('calls that share a commit', () => {
-  test('are each given what JSON has of the one before, frozen', inTime, async ({ file }) => {
-    writeJson(file, first)
-    const date = new Date(0)
-    const seen: any[] = []
-    const look = (index: any) => {
-      seen.push(index)
-      return add(index)
-    }
-    const calls = () => [
-      atomicIndexUpdate(file, (index) => ({ ...index, date, nothing: undefined }), keep),
-      atomicIndexUpdate(file, look, keep),
-      // More than is told as edits.
-      atomicIndexUpdate(
-        file,
-        (index) => ({ ...index, list: times(1500, (id) => ({ id: -id, date })) }),
-        keep,
-      ),
-      atomicIndexUpdate(file, look, keep),
-    ]
-    const results = await Promise.all(await together(file, calls))
-    expect(batchSizes(results)).toEqual([4, 4, 4, 4])
-    expect(seen[0]).toEqual({ ...first, date: date.toJSON() })
-    expect('nothing' in seen[0]).toBe(false)
-    expect(seen[1].list[7]).toEqual({ id: -7, date: date.toJSON() })
-    expect([seen[1], seen[1].list[7]].map(Object.isFrozen)).toEqual([true, true])
-    expect(readJson(file)).toMatchObject({ n: 2, date: date.toJSON() })
-    expect(await given(file)).toMatchObject({ n: 2 })
-  })
-
-  test('have the option in common', inTime, async ({ file }) => {
-    writeJson(file, first)
-    const options = [keep, keep, {}, {}]
-    const calls = await together(file, () => options.map((options) => atomicIndexUpdate(file, add, options)))
-    expect(batchSizes(await Promise.all(calls))).toEqual([2, 2, 2, 2])
-    expect(readJson(file)).toEqual({ ...first, n: 4 })
-  })
-
-  test('fail by themselves', inTime, async ({ file }) => {
-    writeJson(file, first)
-    const fail = () => {
-      throw new Error('no')
-    }
-    const fns = [add, fail, add, (index: any) => ({ ...index, big: 1n }), add, () => new Map([[1, 2]]) as any]
-    const calls = await together(file, () => fns.map((fn) => atomicIndexUpdate(file, fn, keep)))
-    const settled = await Promise.allSettled(calls)
-    expect(settled.map(({ status }) => status === 'fulfilled')).toEqual([
-      true,
-      false,
-      true,
-      false,
-      true,
-      false,
-    ])
-    expect(readJson(file)).toEqual({ ...first, n: 3 })
-    expect(await given(file)).toEqual({ ...first, n: 3 })
   })
 })
 

@@ -63,11 +63,16 @@ pub struct UpdateOptions<'env> {
     ///   frozen: if it changes that, the call rejects with `ERR_INVALID_RETURN_VALUE`. Not found out is a function in sloppy mode that changes a part
     ///   in place **and** returns a new index: that change is lost.
     /// - What `fn` puts into the index stays its own: it is copied, and not frozen. Functions that share a commit are given what JSON
-    ///   has of the index that the one before returned: a date is a string there.
+    ///   has of the index that the one before returned: a date is a string there. After the first nine of a commit they get it as without the option, not frozen.
+    /// - A `schema` is given the frozen index, so it cannot write defaults into it. `migrate` is given a copy that is not frozen, and what it returns is not frozen for `fn` either.
+    /// - What is nested deeper than 100 levels is not frozen, and such an index is not kept.
     ///
     /// The file is parsed after any other write (by another process or thread, a patch, an update without the option), after a call that failed, and
-    /// after a change of more than 1,000 places. A value takes about as much memory as its text, or twice that. Each thread that updates the index keeps one, at
-    /// most as long as the process keeps the text: 128 MiB and 64 files in all, or one of 256 MiB, on file systems that tell versions of a file apart (ext4, xfs, btrfs).
+    /// after a change of more than 100 places, or of the order of more than 100 members. Such an update takes longer than one without the option, and so does one that changes nothing.
+    ///
+    /// A value takes much more memory than its text: about three times as much for records of a few members, and ten times and more for many empty arrays.
+    /// Each thread that updates indexes keeps values of 64 MiB of texts at most, or one of a text of 256 MiB, of the 64 files that the process keeps the texts of, on file systems that tell
+    /// versions of a file apart (ext4, xfs, btrfs). It looks which are still needed when it keeps the next one: that of a file that is gone stays until then.
     /// Calls share a commit only if their `keep` is the same. With `codec`, and in stores, it means nothing.
     ///
     /// @default 'text'

@@ -276,12 +276,7 @@ impl Group {
     fn write_checked(self: &Rc<Self>, env: &Env, index: &Kept, sole: Option<Rc<Call>>, keep: bool) {
         let Some(mut held) = self.held.take() else { return };
         let shown = sole.as_ref().map_or("", |call| &call.request.shown);
-        let next = match self.edited(env, index, &mut *held) {
-            Ok(None) => self.text(env, index, &mut *held, shown).map(Next::Text),
-            Ok(Some(next)) => Ok(next),
-            Err(error) => Err(error),
-        };
-        match next {
+        match self.next_text(env, index, &mut *held, shown) {
             Ok(next) => self.replace(env, held, next, sole, keep),
             Err(error) => {
                 self.held.replace(Some(held));
@@ -331,7 +326,7 @@ impl Group {
     fn text<'env>(
         &self,
         env: &'env Env,
-        index: &Kept,
+        index: &Unknown<'_>,
         held: &mut dyn Held,
         shown: &str,
     ) -> Result<'env, Data> {
@@ -340,8 +335,8 @@ impl Group {
             Some(text) if self.options.anyway => Previous::Any(text),
             Some(text) => Previous::Parsed(text),
         };
-        let (index, space) = (index.get(env)?, self.options.space.as_ref());
-        let text = self.format.stringify(env, &index, previous, space, shown)?;
+        let space = self.options.space.as_ref();
+        let text = self.format.stringify(env, index, previous, space, shown)?;
         held.forget();
         data::text(env, &text)
     }

@@ -4,17 +4,26 @@
 // into an index is printed and parsed once more for that, so none of the caller's own objects are kept, or frozen.
 
 ;(() => {
-  const { entries, freeze, fromEntries, getPrototypeOf, hasOwn, isFrozen, keys, values } = Object
+  const { defineProperty, freeze, getPrototypeOf, hasOwn, is, isFrozen, keys, values } = Object
   const { isArray } = Array
   const tagOf = Object.prototype.toString
 
   /** More edits than that cost more than to print all. */
-  const MOST_EDITS = 1000
+  const MOST_EDITS = 100
+
+  /** How long all their pointers are together: each is walked from the top of the text. */
+  const MOST_POINTERS = 1 << 16
+
+  /** What is nested deeper is not frozen, and not kept: V8 prints fewer levels of frozen arrays than of others. */
+  const MOST_LEVELS = 100
+
+  /** How large the texts are together of which the values are kept: a value takes several times as much memory. */
+  const MOST_TEXT = 64 << 20
 
   /** What JSON leaves out. */
   const nothing = Symbol('nothing')
 
-  /** The values by the editions of their texts. */
+  /** The values by the editions of their texts, the one that was kept first at the front. */
   const kept = new Map()
 
   const isContainer = (value) => typeof value === 'object' && value !== null && !JSON.isRawJSON?.(value)
@@ -27,25 +36,35 @@
     return (proto === null || getPrototypeOf(proto) === null) && tagOf.call(value) === '[object Object]'
   }
 
-  /** Freezes what JSON.parse has made, however deep it is. */
+  /**
+   * Freezes what JSON.parse has made. Whether that can be kept: it is frozen as a whole, and JSON.stringify prints all of its numbers; of 1e400 and
+   * -0 it makes others.
+   */
   function freezeAll(value) {
-    const rest = [value]
-    while (rest.length > 0) {
-      const next = rest.pop()
-      if (typeof next !== 'object' || next === null || isFrozen(next)) continue
-      freeze(next)
-      for (const inner of isArray(next) ? next : values(next))
-        if (typeof inner === 'object' && inner !== null) rest.push(inner)
+    let [level, depth, isPrintable] = [[value], 0, true]
+    for (; level.length > 0 && depth < MOST_LEVELS; depth++) {
+      const inside = []
+      for (const next of level) {
+        if (typeof next !== 'object' || next === null || isFrozen(next)) continue
+        freeze(next)
+        for (const inner of isArray(next) ? next : values(next)) {
+          if (typeof inner === 'object' && inner !== null) inside.push(inner)
+          else if (typeof inner === 'number' && (is(inner, -0) || !Number.isFinite(inner)))
+            isPrintable = false
+        }
+      }
+      level = inside
     }
-    return value
+    return isPrintable && level.length === 0
   }
 
   /** `up` is where the container is. */
   function pointerTo({ up, key }) {
     const steps = []
     for (let at = { up, key }; at.up; at = at.up)
-      steps.unshift(String(at.key).replaceAll('~', '~0').replaceAll('/', '~1'))
-    return steps.map((step) => `/${step}`).join('')
+      steps.push(`/${String(at.key).replaceAll('~', '~0').replaceAll('/', '~1')}`)
+    if (steps.length > MOST_LEVELS) throw new Error('too deep')
+    return steps.reverse().join('')
   }
 
   /** What a function has made of a value that is kept: the next one, and the edits that make the next text of the last one. */
@@ -54,6 +73,7 @@
     edits = []
     /** Something may be in it that JSON would lose. */
     mayLose = false
+    #pointers = 0
     #reviver
 
     constructor(reviver) {
@@ -71,20 +91,25 @@
     }
 
     /** The next value of what is at a place; `nothing`: JSON leaves it out. */
-    next(old, made, at) {
+    #next(old, made, at) {
       if (made === old) return old
       if (isContainer(old) && isContainer(made) && isArray(old) === isArray(made) && isPlain(made)) {
         const { length } = this.edits
         const next = this.#inside(old, made, at)
         if (next !== undefined) return next
+        // A large one is printed once, with all the rest, and parsed by the next update.
+        if (keys(old).length > MOST_EDITS) throw new Error('too many members')
         this.edits.length = length
       }
       return this.#put('set', made, at)
     }
 
     #edit(kind, at, text) {
-      if (this.edits.length >= 3 * MOST_EDITS) throw new Error('too many edits')
-      this.edits.push(kind, pointerTo(at), text)
+      const pointer = pointerTo(at)
+      this.#pointers += pointer.length
+      if (this.edits.length >= 3 * MOST_EDITS || this.#pointers > MOST_POINTERS)
+        throw new Error('too many edits')
+      this.edits.push(kind, pointer, text)
     }
 
     /** Prints `made`, and parses that. */
@@ -101,14 +126,21 @@
       // Raw JSON can say the same in other words, which would not be there any more when all is printed.
       if (JSON.stringify(next) !== text) throw new Error('not as it is printed')
       this.#edit(kind, at, text)
-      return freezeAll(next)
+      if (!freezeAll(next)) throw new Error('too deep')
+      return next
+    }
+
+    /** A name that is no Unicode is another one in a text that is edited, and can be that of another member. */
+    #remove(up, key) {
+      if (typeof key === 'string' && !key.isWellFormed()) throw new Error('no name for a pointer')
+      this.#edit('remove', { up, key }, '')
     }
 
     /** `undefined`: the text of its members is not the one before with some of them set, removed, or added behind the others. */
     #members(old, made, up) {
       const before = keys(old)
-      const members = []
-      let [at, isSame, isNew] = [0, true, false]
+      const changes = []
+      let [at, isNew] = [0, false]
       for (const key of keys(made)) {
         const value = made[key]
         const was = hasOwn(old, key)
@@ -116,21 +148,26 @@
           const from = at
           while (at < before.length && before[at] !== key) at++
           if (isNew || at === before.length) return undefined
-          for (const gone of before.slice(from, at++)) this.#edit('remove', { up, key: gone }, '')
+          for (let gone = from; gone < at; gone++) changes.push([before[gone], nothing])
+          at++
         }
         if (!key.isWellFormed()) return undefined
-        const next = was ? this.next(old[key], value, { up, key }) : this.#put('set', value, { up, key })
-        if (next === nothing) {
-          if (was) this.#edit('remove', { up, key }, '')
-        } else {
-          isNew ||= !was
-          members.push([key, next])
-        }
-        isSame &&= was && next === old[key]
+        const next = was ? this.#next(old[key], value, { up, key }) : this.#put('set', value, { up, key })
+        isNew ||= !was && next !== nothing
+        if (was ? next !== old[key] : next !== nothing) changes.push([key, next])
       }
-      for (const gone of before.slice(at)) this.#edit('remove', { up, key: gone }, '')
-      if (isSame && members.length === before.length) return old
-      return freeze(fromEntries(members))
+      for (; at < before.length; at++) changes.push([before[at], nothing])
+      if (changes.length === 0) return old
+      const all = { ...old }
+      for (const [key, value] of changes) {
+        if (value === nothing) {
+          this.#remove(up, key)
+          delete all[key]
+        } else {
+          defineProperty(all, key, { value, configurable: true, enumerable: true, writable: true })
+        }
+      }
+      return freeze(all)
     }
 
     #items(old, made, up) {
@@ -139,28 +176,38 @@
       while (start < least && made[start] === old[start]) start++
       while (end < least - start && made[made.length - 1 - end] === old[old.length - 1 - end]) end++
       if (start === old.length && start === made.length) return old
-      const next = old.slice(0, start)
+      // Not by `slice`, which takes 50 times as long with a frozen array.
+      const items = [...old]
+      const next = items.slice(0, start)
       const [oldEnd, madeEnd] = [old.length - end, made.length - end]
       const anchors = this.#anchors(old, made, start, oldEnd, madeEnd)
       let from = start
+      let isSame = oldEnd === madeEnd
       for (const [to, upTo] of [...anchors, [oldEnd, madeEnd]]) {
         // What is between two items that are still there: changed ones, and then some that are gone or new.
-        while (from < to && next.length < upTo)
-          next.push(this.next(old[from++], made[next.length], { up, key: next.length }))
-        for (; from < to; from++) this.#edit('remove', { up, key: next.length }, '')
+        while (from < to && next.length < upTo) {
+          const item = this.#next(old[from], made[next.length], { up, key: next.length })
+          if (item !== old[from++]) isSame = false
+          next.push(item)
+        }
+        isSame &&= from === to && next.length === upTo
+        for (; from < to; from++) this.#remove(up, next.length)
         while (next.length < upTo) next.push(this.#put('add', made[next.length], { up, key: next.length }))
         if (to < oldEnd) next.push(old[from++])
       }
-      for (const item of old.slice(oldEnd)) next.push(item)
-      const isSame = next.length === old.length && next.every((item, at) => item === old[at])
-      return isSame ? old : freeze(next)
+      return isSame ? old : freeze(end > 0 ? next.concat(items.slice(oldEnd)) : next)
     }
 
     /** Places in the old and the new array at which the same item is, in ascending order. */
     #anchors(old, made, start, oldEnd, madeEnd) {
       const anchors = []
-      // Of as many items each is what has become of the one at its place.
-      if (oldEnd === madeEnd || start === oldEnd || start === madeEnd) return anchors
+      if (start === oldEnd || start === madeEnd) return anchors
+      if (oldEnd === madeEnd) {
+        // Of as many items each is what has become of the one at its place, unless most have moved.
+        let others = 0
+        for (let at = start; at < oldEnd && others <= MOST_EDITS; at++) if (made[at] !== old[at]) others++
+        if (others <= MOST_EDITS) return anchors
+      }
       const places = new Map()
       for (let at = oldEnd - 1; at >= start; at--) places.set(old[at], at)
       let least = start
@@ -174,22 +221,8 @@
     }
   }
 
-  /** A copy of what is kept that can be changed. */
-  function thaw(value) {
-    if (!isContainer(value)) return value
-    if (isArray(value)) return value.map(thaw)
-    return fromEntries(entries(value).map(([key, inner]) => [key, thaw(inner)]))
-  }
-
   return {
     freezeAll,
-    thaw,
-
-    /** Whether a copy was changed. */
-    isChanged(value, copy) {
-      const comparison = new Comparison(undefined)
-      return value !== copy && comparison.whole(value, copy) !== value
-    },
 
     /** What a function has made of a value that is kept; `undefined`: all is to be printed. */
     compare(old, made, reviver) {
@@ -208,9 +241,15 @@
       for (const known of kept.keys()) if (!editions.includes(known)) kept.delete(known)
     },
 
-    /** Keeps a value for the update that finds this edition. */
-    keep(edition, numbers, value) {
-      kept.set(edition, { numbers, value })
+    /** Keeps a value for the update that finds this edition of a text of this size; then those that were kept first may have to go. */
+    keep(edition, numbers, size, value) {
+      kept.set(edition, { numbers, size, value })
+      let rest = MOST_TEXT
+      for (const known of [...kept.keys()].reverse()) {
+        rest -= kept.get(known).size
+        // One may be larger: then it is the only one.
+        if (rest < 0 && known !== edition) kept.delete(known)
+      }
     },
 
     /** The value of a text, if it was parsed with these `numbers`. It is handed out once. */

@@ -20,24 +20,16 @@ pub struct Compared<'env> {
     pub next: Unknown<'env>,
     /// What makes its text of the one before, if that is as it is printed.
     pub edits: Vec<Operation>,
+    /// How long their texts are together.
+    pub added: usize,
     /// Something may be in it that JSON would lose.
     pub may_lose: bool,
 }
 
-/// Freezes all of a value that `JSON.parse` has made.
-pub fn freeze<'env>(env: &'env Env, value: &Unknown<'_>) -> Result<'env, Unknown<'env>> {
-    script(env, c"freezeAll", &[*value])
-}
-
-/// A copy of a frozen value that can be changed.
-pub fn thaw<'env>(env: &'env Env, value: &Unknown<'_>) -> Result<'env, Unknown<'env>> {
-    script(env, c"thaw", &[*value])
-}
-
-/// Whether a copy was changed.
-pub fn is_changed<'env>(env: &'env Env, value: &Unknown<'_>, copy: &Unknown<'_>) -> Result<'env, bool> {
-    let changed = script(env, c"isChanged", &[*value, *copy])?;
-    Ok(raw::from_js(env, &changed) != Some(false))
+/// Freezes a value that `JSON.parse` has made. Whether it can be kept: it is not nested too deep, and `JSON.stringify` prints all of its numbers.
+pub fn freeze<'env>(env: &'env Env, value: &Unknown<'_>) -> Result<'env, bool> {
+    let can_be_kept = script(env, c"freezeAll", &[*value])?;
+    Ok(raw::from_js(env, &can_be_kept) == Some(true))
 }
 
 /// What was made of a frozen value. `None`: that is to be printed as a whole.
@@ -54,10 +46,11 @@ pub fn compare<'env>(
     }
     let parts = raw::list(env, &raw::get(env, &found, c"edits")?)?;
     let parts: Vec<_> = parts.iter().map(|part| copy::text(env, part)).collect::<Result<'_, _>>()?;
+    let added = parts.chunks(3).filter_map(|edit| edit.last()).map(String::len).sum();
     let edits = parts.chunks(3).map(operation).collect::<Option<_>>();
     let may_lose = raw::from_js(env, &raw::get(env, &found, c"mayLose")?) != Some(false);
     let next = raw::get(env, &found, c"next")?;
-    Ok(edits.map(|edits| Compared { next, edits, may_lose }))
+    Ok(edits.map(|edits| Compared { next, edits, added, may_lose }))
 }
 
 fn operation(edit: &[String]) -> Option<Operation> {
@@ -72,11 +65,12 @@ fn operation(edit: &[String]) -> Option<Operation> {
 }
 
 /// Keeps the value of the text that has this edition, if that text is kept too, or `is_held` by an update that goes on. `numbers`: how it was
-/// parsed.
+/// parsed; `size`: how much memory the text takes.
 pub fn keep<'env>(
     env: &'env Env,
     edition: u64,
     numbers: Numbers,
+    size: usize,
     value: &Unknown<'_>,
     is_held: bool,
 ) -> Result<'env, ()> {
@@ -85,7 +79,11 @@ pub fn keep<'env>(
     let editions = editions.into_iter().map(|edition| name(env, edition)).collect::<Result<'_, Vec<_>>>()?;
     script(env, c"retain", &[raw::array(env, &editions)?])?;
     if is_kept {
-        script(env, c"keep", &[name(env, edition)?, word(env, numbers)?, *value])?;
+        script(
+            env,
+            c"keep",
+            &[name(env, edition)?, word(env, numbers)?, raw::to_js(env, size as f64)?, *value],
+        )?;
     }
     Ok(())
 }

@@ -29,6 +29,13 @@
     return numbers.get(schema)
   }
 
+  /** What can be changed in place: with `keep: 'value'` the index that was read is frozen. */
+  function thawed(value) {
+    if (!isObject(value) || !Object.isFrozen(value) || JSON.isRawJSON?.(value)) return value
+    if (Array.isArray(value)) return value.map(thawed)
+    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, thawed(inner)]))
+  }
+
   function issuesOf(schema, value) {
     const result = schema['~standard'].validate(value)
     if (isObject(result) && typeof result.then === 'function') slow.add(schema)
@@ -69,7 +76,7 @@
       signal?.throwIfAborted()
       if (!issues) return index
       if (migrate === undefined) throw failure(issues, 'the index in the file', shown)
-      return when(migrate(index), (migrated) =>
+      return when(migrate(thawed(index)), (migrated) =>
         when(issuesOf(schema, migrated), (issues) => {
           if (issues) throw failure(issues, "what the function 'migrate' returned", shown)
           return migrated
@@ -122,5 +129,10 @@
     return Object.assign(checked, { toString: () => String(fn) })
   }
 
-  return { numberOf, checkRead, checkMade, isMadeChecked, checkSlowly, checkedFunction }
+  /** An index that is made of what a function has returned, for the next function. */
+  function passOn(index, schema) {
+    returned.set(index, schema)
+  }
+
+  return { numberOf, passOn, checkRead, checkMade, isMadeChecked, checkSlowly, checkedFunction }
 }

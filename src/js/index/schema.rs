@@ -89,6 +89,12 @@ impl Schema {
         script(env, c"checkRead", &[*index, schema, migrate, raw::to_js(env, shown)?])
     }
 
+    /// Functions take `index` for what one of them has returned, and do not check it.
+    pub fn pass_on<'env>(&self, env: &'env Env, index: &Unknown<'_>) -> Result<'env, ()> {
+        let [schema, _] = self.values(env)?;
+        script(env, c"passOn", &[*index, schema]).map(drop)
+    }
+
     /// As [`Self::check_read`], for a caller who blocks.
     ///
     /// # Errors

@@ -186,7 +186,9 @@ impl Run {
         let (Change::Call(function) | Change::Patch(_, function)) = &self.call.request.change else {
             return Err(internal(env, "an index that no function has had"));
         };
-        let copy = self.group.thaw(env)?;
+        // For the function it is the same run.
+        self.call.attempts.update(|attempts| attempts.saturating_sub(1));
+        let copy = self.group.copy(env, &self.call)?;
         let ahead = Kept::new(env, &copy.get(env)?)?;
         let run = Self { copy: Some(Rc::new(copy)), ..self.clone() };
         let (next, is_promise) = run.enter(env, function, Some(ahead))?;

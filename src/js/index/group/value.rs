@@ -2,10 +2,12 @@
 //! made anew what they have changed.
 //!
 //! A value is kept if two things are known of it and its text: that `JSON.parse` of the text makes the value, and that all of the value is printed as
-//! this text. The first one holds because what a function has put there is printed and parsed, the second one because the text was printed.
+//! this text. The first one holds because what a function has put there is printed and parsed; the second one because the text was printed of that
+//! very value, and not of what the function has returned, whose getters may tell something else each time. Without both, all is as without the option.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
+use engine::index::document::Operation;
 use engine::index::layout::Space;
 use engine::index::text::next_edition;
 use napi::Env;
@@ -19,6 +21,10 @@ use crate::js::index::{json, lost};
 use crate::js::value::thrown::type_error;
 use crate::js::value::{Kept, Result, raw};
 
+/// So many functions of a commit are given what is made of the index by comparing it. The ones behind them take turns as without the option: frozen
+/// arrays are slow to copy, which is worth it for the few functions after which the text need not be printed.
+const MOST_COMPARED: u32 = 8;
+
 /// The values that a group has.
 #[derive(Default)]
 pub struct Values {
@@ -26,6 +32,8 @@ pub struct Values {
     stored: RefCell<Option<Stored>>,
     /// What the function was given that was called last.
     given: RefCell<Option<Kept>>,
+    /// How many functions of this commit were given what one before them has made.
+    passed_on: Cell<u32>,
     /// What is kept when the next text is written.
     made: RefCell<Option<Made>>,
 }
@@ -40,6 +48,8 @@ struct Stored {
 /// The value of the text that is being written.
 pub struct Made {
     value: Kept,
+    /// How much memory the text takes.
+    size: usize,
     /// What the text is to be known by.
     pub edition: u64,
 }
@@ -55,8 +65,19 @@ impl Group {
     /// The frozen value for the function of `call`.
     pub(super) fn frozen<'env>(&self, env: &'env Env, call: &Call) -> Result<'env, Unknown<'env>> {
         let value = match self.policy.borrow().index() {
-            Some(Index::Parsed(made)) => self.freeze(env, made)?,
-            _ => self.stored(env, call)?,
+            Some(Index::Parsed(made)) => {
+                let count = self.values.passed_on.get();
+                self.values.passed_on.set(count.saturating_add(1));
+                if count >= MOST_COMPARED {
+                    self.values.given.take();
+                    return self.unfrozen(env, made, count == MOST_COMPARED);
+                }
+                self.freeze(env, made)?
+            }
+            _ => {
+                self.values.passed_on.set(0);
+                self.stored(env, call)?
+            }
         };
         let given = raw::is_object(&value).then(|| Kept::new(env, &value)).transpose()?;
         self.values.given.replace(given);
@@ -73,12 +94,15 @@ impl Group {
         let edition = text.and_then(|text| text.edition);
         let kept = edition.map(|edition| keep::take(env, edition, numbers)).transpose()?.flatten();
         let is_printed = kept.is_some();
-        let value = match kept {
-            Some(kept) => kept,
-            None => keep::freeze(env, &self.parse(env, text, call)?)?,
+        let (value, can_be_kept) = match kept {
+            Some(kept) => (kept, true),
+            None => {
+                let parsed = self.parse(env, text, call)?;
+                (parsed, keep::freeze(env, &parsed)?)
+            }
         };
         // What is there without a file, each call says for itself.
-        if text.is_some() && raw::is_object(&value) {
+        if text.is_some() && can_be_kept && raw::is_object(&value) {
             self.values.stored.replace(Some(Stored { value: Kept::new(env, &value)?, is_printed }));
         }
         Ok(value)
@@ -92,9 +116,34 @@ impl Group {
             && let Some(compared) = keep::compare(env, &given.get(env)?, &made, numbers)?
         {
             check(env, &compared, &made)?;
-            return Ok(compared.next);
+            return self.pass_on(env, compared.next);
         }
-        keep::freeze(env, &json::round_trip(env, &made, numbers)?)
+        let copy = json::round_trip(env, &made, numbers)?;
+        keep::freeze(env, &copy)?;
+        self.pass_on(env, copy)
+    }
+
+    /// What a function has made, for the next one: as it is, or a copy of it.
+    fn unfrozen<'env>(
+        &self,
+        env: &'env Env,
+        made: &Kept,
+        may_be_frozen: bool,
+    ) -> Result<'env, Unknown<'env>> {
+        let made = made.get(env)?;
+        if !may_be_frozen {
+            return Ok(made);
+        }
+        let copy = json::round_trip(env, &made, self.options.numbers)?;
+        self.pass_on(env, copy)
+    }
+
+    /// For the next function: not to be checked as one that was read, as what a function has returned is not.
+    fn pass_on<'env>(&self, env: &'env Env, next: Unknown<'env>) -> Result<'env, Unknown<'env>> {
+        if let Some(schema) = &self.schema {
+            schema.pass_on(env, &next)?;
+        }
+        Ok(next)
     }
 
     /// Whether a function has returned the very value that it was given: it has changed nothing, or its changes of what is frozen were lost without
@@ -105,11 +154,20 @@ impl Group {
         given.is_some_and(|given| raw::is_same(env, &given, next))
     }
 
-    /// A copy of what a function was given, which it can change.
-    pub(super) fn thaw<'env>(&self, env: &'env Env) -> Result<'env, Kept> {
+    /// A copy of what the function of `call` was given, which it can change.
+    pub(super) fn copy<'env>(&self, env: &'env Env, call: &Call) -> Result<'env, Kept> {
+        if self.policy.borrow().index().is_none() {
+            let held = self.held.borrow();
+            let text = held.as_ref().and_then(|held| held.text());
+            return Kept::new(env, &self.parse(env, text, call)?);
+        }
+        let copy = json::round_trip(env, &self.given(env)?, self.options.numbers)?;
+        Kept::new(env, &self.pass_on(env, copy)?)
+    }
+
+    fn given<'env>(&self, env: &'env Env) -> Result<'env, Unknown<'env>> {
         let given = self.values.given.borrow();
-        let given = given.as_ref().map_or_else(|| Ok(raw::undefined(env)), |given| given.get(env))?;
-        Kept::new(env, &keep::thaw(env, &given)?)
+        given.as_ref().map_or_else(|| Ok(raw::undefined(env)), |given| given.get(env))
     }
 
     /// A function that was called with such a `copy` has returned `next`, which may be the copy: then this is the value that it has left as it is.
@@ -122,10 +180,12 @@ impl Group {
         copy: &Kept,
         next: &Unknown<'_>,
     ) -> Result<'env, Option<Unknown<'env>>> {
-        let given = self.values.given.borrow();
-        let given = given.as_ref().map_or_else(|| Ok(raw::undefined(env)), |given| given.get(env))?;
-        let copy = copy.get(env)?;
-        if keep::is_changed(env, &given, &copy)? {
+        let (given, copy) = (self.given(env)?, copy.get(env)?);
+        // Nothing is said here of what is too deep to be printed: that is found out where it is written.
+        let is_changed = self.format.print(env, &given).is_ok_and(|before| {
+            !self.format.print(env, &copy).is_ok_and(|after| raw::is_same(env, &before, &after))
+        });
+        if is_changed {
             let message = "The function changed the index in place and returned it, but with options.keep it is frozen, so the changes were lost: \
                            return a new index, such as { ...index, key: value }, and use strict mode, in which a change of what is frozen throws";
             return Err(type_error(env, "ERR_INVALID_RETURN_VALUE", message));
@@ -133,51 +193,74 @@ impl Group {
         Ok(raw::is_same(env, next, &copy).then_some(given))
     }
 
-    /// The edits of the text that make the next one of it. `None`: all is to be printed.
-    pub(super) fn edited<'env>(
+    /// What is to be written; `shown` is what the caller calls the file.
+    pub(super) fn next_text<'env>(
         &self,
         env: &'env Env,
         index: &Kept,
         held: &mut dyn Held,
-    ) -> Result<'env, Option<Next>> {
+        shown: &str,
+    ) -> Result<'env, Next> {
+        let made = index.get(env)?;
+        let Some(Compared { next, edits, added, .. }) = self.compared(env, &made)? else {
+            return self.text(env, &made, held, shown).map(Next::Text);
+        };
+        let size = held.text().map_or(0, |text| text.json().len()) + added;
+        if let Some(edited) = self.edited(edits, held) {
+            self.keep_next(env, &next, size)?;
+            return Ok(edited);
+        }
+        let text = self.text(env, &next, held, shown)?;
+        self.keep_next(env, &next, text.size())?;
+        Ok(Next::Text(text))
+    }
+
+    /// What the functions have made, compared with what is stored. `None`: nothing of it will be kept.
+    fn compared<'env>(&self, env: &'env Env, made: &Unknown<'_>) -> Result<'env, Option<Compared<'env>>> {
         self.values.made.take();
         let stored = self.values.stored.borrow();
-        let Some(Stored { value, is_printed }) = &*stored else { return Ok(None) };
-        let made = index.get(env)?;
-        let Some(compared) = keep::compare(env, &value.get(env)?, &made, self.options.numbers)? else {
-            return Ok(None);
-        };
-        check(env, &compared, &made)?;
-        let is_known = match &self.options.space {
-            // Lines that `JSON.stringify` puts there are none that the next text is laid out by.
-            Some(Space::Text(text)) => !text.contains(['\n', '\r']),
-            _ => true,
-        };
-        if is_known {
-            let value = Kept::new(env, &compared.next)?;
-            self.values.made.replace(Some(Made { value, edition: next_edition() }));
+        let Some(Stored { value, .. }) = &*stored else { return Ok(None) };
+        let compared = keep::compare(env, &value.get(env)?, made, self.options.numbers)?;
+        if let Some(compared) = &compared {
+            check(env, compared, made)?;
         }
+        Ok(compared)
+    }
+
+    /// The edits of the text that make the next one of it. `None`: all is to be printed.
+    fn edited(&self, edits: Vec<Operation>, held: &mut dyn Held) -> Option<Next> {
+        let is_printed = self.values.stored.borrow().as_ref().is_some_and(|stored| stored.is_printed);
         let is_laid_out = held.text().is_some_and(|text| {
             self.options.space.as_ref().is_none_or(|space| {
                 text.layout.is_indented_by(space) && text.layout.indent.as_deref() != Some("")
             })
         });
         if !is_printed || !is_laid_out {
-            return Ok(None);
+            return None;
         }
-        Ok(held.take_document().map(|document| Next::Edited(document, compared.edits)))
+        held.take_document().map(|document| Next::Edited(document, edits))
+    }
+
+    /// Keeps a value once its text, which takes so much memory, is written.
+    fn keep_next<'env>(&self, env: &'env Env, value: &Unknown<'_>, size: usize) -> Result<'env, ()> {
+        // Lines that `JSON.stringify` puts there are none that the next text is laid out by.
+        if !matches!(&self.options.space, Some(Space::Text(text)) if text.contains(['\n', '\r'])) {
+            let value = Kept::new(env, value)?;
+            self.values.made.replace(Some(Made { value, size, edition: next_edition() }));
+        }
+        Ok(())
     }
 
     /// The write is over, and the index was read again or is not held any more. `made`: the value of what was written.
     pub(super) fn keep(&self, env: &Env, made: Option<&Made>) {
         self.values.stored.take();
-        let Some(Made { value, edition }) = made else { return };
+        let Some(Made { value, size, edition }) = made else { return };
         let held = self.held.borrow();
         let text = held.as_ref().and_then(|held| held.text());
         let (is_held, numbers) =
             (text.is_some_and(|text| text.edition == Some(*edition)), self.options.numbers);
         // Fails only in an environment that is ending.
-        let _ = value.get(env).and_then(|value| keep::keep(env, *edition, numbers, &value, is_held));
+        let _ = value.get(env).and_then(|value| keep::keep(env, *edition, numbers, *size, &value, is_held));
     }
 }
 
