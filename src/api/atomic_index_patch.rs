@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Instant;
 
+use engine::process::Inside;
 use engine::steps;
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
@@ -13,7 +14,7 @@ use crate::api::options::{WriteOptions, milliseconds};
 use crate::api::update_options;
 use crate::js::cloud::peer;
 use crate::js::index::call::{self, Change, Request};
-use crate::js::index::crowd::{self, Crowd};
+use crate::js::index::crowd::{self, Crowd, Joined};
 use crate::js::index::patch::Patch;
 use crate::js::inside;
 use crate::js::transaction::ParsedUpdate;
@@ -72,12 +73,13 @@ fn join<'env>(
 ) -> Result<'env, Unknown<'env>> {
     // The steps of a call are its own, and a function that it is made inside of too.
     if steps::current().is_some() || !inside::around(env).is_none() {
-        return start(env, path, patch, options);
+        return start(env, path, patch, None, options);
     }
-    if let Some(joined) = crowd::join(env, [*path, *patch, *options], start_crowd)? {
-        return Ok(joined);
-    }
-    let promise = start(env, path, patch, options)?;
+    let copied = match crowd::join(env, [*path, *patch, *options], start_crowd)? {
+        Joined::Told(promise) => return Ok(promise),
+        Joined::Alone(copied) => copied,
+    };
+    let promise = start(env, path, patch, copied, options)?;
     crowd::started(env, promise)
 }
 
@@ -105,7 +107,8 @@ fn start_crowd<'env>(
         format,
         schema,
         keeps_value: false,
-        inside: inside::current(env),
+        // Those of a function are none of a crowd, whichever call it is started ahead of.
+        inside: Inside::default(),
         signal: Signal::default(),
         since,
         deadline: since.checked_add(timeout),
@@ -133,10 +136,11 @@ fn start<'env>(
     env: &'env Env,
     path: &Unknown<'env>,
     patch: &Unknown<'env>,
+    copied: Option<Patch<'env>>,
     options: &Unknown<'env>,
 ) -> Result<'env, Unknown<'env>> {
     let target = path::target(env, "path", path)?;
-    let patch = Patch::new(env, patch)?;
+    let patch = copied.map_or_else(|| Patch::new(env, patch), Ok)?;
     let is_given = raw::is_object(options);
     let option = |name| if is_given { raw::get(env, options, name) } else { Ok(raw::undefined(env)) };
     if let (Target::Cloud(path), true) = (&target, raw::is_object(&option(c"codec")?)) {

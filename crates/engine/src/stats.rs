@@ -111,6 +111,13 @@ pub fn failed(code: &'static str) {
     *lock(&FAILURES).entry(code).or_default() += 1;
 }
 
+/// So many more calls have failed with the error of one that was counted.
+pub fn failed_alike(code: &str, calls: usize) {
+    if let Some(count) = lock(&FAILURES).get_mut(code) {
+        *count += calls as u64;
+    }
+}
+
 /// A commit of so many updates has succeeded.
 pub fn updated(calls: usize) {
     UPDATES.add(calls);
@@ -166,9 +173,9 @@ pub(crate) fn flushed_for(calls: usize) {
     SHARED_FLUSHES.add(usize::from(calls > 1));
 }
 
-/// A call has its locks, so long after it was made.
-pub(crate) fn waited(time: Duration) {
-    LOCK_WAITS.add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+/// So many calls have their locks, so long after they were made.
+pub(crate) fn waited(time: Duration, calls: usize) {
+    LOCK_WAITS.add_several(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), calls);
 }
 
 /// What a dead process has left was removed.
@@ -211,9 +218,13 @@ impl<const N: usize> Buckets<N> {
     }
 
     fn add(&self, value: u64) {
+        self.add_several(value, 1);
+    }
+
+    fn add_several(&self, value: u64, count: usize) {
         let at = self.bounds.partition_point(|bound| *bound < value);
-        self.counts.get(at).unwrap_or(&self.above).add(1);
-        self.sum.fetch_add(value, Ordering::Relaxed);
+        self.counts.get(at).unwrap_or(&self.above).add(count);
+        self.sum.fetch_add(value.saturating_mul(count as u64), Ordering::Relaxed);
     }
 
     fn get(&self) -> Histogram {

@@ -213,15 +213,16 @@ impl Call {
         self.over.set(true);
         self.run_is_over();
         self.request.signal.detach(env)?;
-        match (command, self.failure.take()) {
-            (Some(Command::Settle(outcome, batch)), _) => {
-                let result = outcome(env, &self, batch)?;
-                match &self.request.change {
-                    Change::Crowd(crowd) => crowd.told(env, result, &self.request.shown),
-                    _ => Ok(result),
-                }
+        let shown = &self.request.shown;
+        match (command, self.failure.take(), &self.request.change) {
+            (Some(Command::Settle(outcome, batch)), _, Change::Crowd(crowd)) => {
+                // The faults of its patches are told even if there is nothing else to be told of the commit.
+                let result = (crowd.count() > 0).then(|| outcome(env, &self, batch));
+                crowd.told(env, result, shown)
             }
-            (Some(Command::Finish), Some(failure)) => Err(Thrown(failure.get(env)?)),
+            (Some(Command::Settle(outcome, batch)), ..) => outcome(env, &self, batch),
+            (Some(Command::Finish), Some(failure), _) => Err(Thrown(failure.get(env)?)),
+            (Some(Command::Finish), None, Change::Crowd(crowd)) => crowd.told(env, None, shown),
             _ => Err(internal(env, "an update without a command")),
         }
     }
@@ -281,5 +282,10 @@ impl Member for WeakCall {
 
     fn count(&self) -> usize {
         self.0.upgrade().map_or(1, |call| call.count())
+    }
+
+    fn part(&self) -> bool {
+        let call = self.0.upgrade();
+        call.is_some_and(|call| matches!(&call.request.change, Change::Crowd(crowd) if crowd.part()))
     }
 }

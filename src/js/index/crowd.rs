@@ -1,23 +1,29 @@
 //! Patches that are one call: gathered by `patch/gather.js`, applied and written like any other call of a group, and told apart again there.
 
 use std::cell::{Cell, RefCell};
+use std::time::Instant;
 
 use engine::index::document::Fault;
 use engine::index::file::Numbers;
+use engine::index::group::MAX_TIME;
+use engine::stats;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
 use crate::js::index::call::Request;
-use crate::js::index::patch::{TextPatch, class};
+use crate::js::index::patch::{Patch, TextPatch, class};
 use crate::js::inside;
 use crate::js::value::handle::{make, with};
 use crate::js::value::thrown::internal;
-use crate::js::value::{FilePath, Kept, Result, Target, copy, path, raw};
+use crate::js::value::{FilePath, Kept, Result, Target, Thrown, copy, path, raw};
 
 /// Patches that are one call.
 pub struct Crowd {
     /// In the order in which they were called.
     pub patches: Vec<TextPatch>,
+    /// So many of them, the first ones, are applied here. The others are calls by themselves.
+    own: Cell<usize>,
+    parted: Cell<bool>,
     /// What the scripts have for all.
     script: Kept,
     /// What the last run has failed with, of each that could not be applied.
@@ -28,19 +34,26 @@ pub struct Crowd {
 pub type Start =
     for<'env> fn(&'env Env, FilePath, Crowd, options: &Unknown<'env>) -> Result<'env, Unknown<'env>>;
 
+/// What came of a call that may join others.
+pub enum Joined<'env> {
+    /// It has: a promise.
+    Told(Unknown<'env>),
+    /// It is alone, with this patch if it was copied already; [`started`] is to be given its promise.
+    Alone(Option<Patch<'env>>),
+}
+
 thread_local! {
     static START: Cell<Option<Start>> = const { Cell::new(None) };
 }
 
-/// Lets a call join those that were made right before. `None`: it is alone, and [`started`] is to be given its promise.
-pub fn join<'env>(
-    env: &'env Env,
-    call: [Unknown<'env>; 3],
-    start: Start,
-) -> Result<'env, Option<Unknown<'env>>> {
+/// Lets a call join those that were made right before.
+pub fn join<'env>(env: &'env Env, call: [Unknown<'env>; 3], start: Start) -> Result<'env, Joined<'env>> {
     START.set(Some(start));
     let told = raw::invoke(env, &class(env)?, c"gather", &call)?;
-    Ok(raw::is_object(&told).then_some(told))
+    Ok(match raw::is_promise(env, &told) {
+        true => Joined::Told(told),
+        false => Joined::Alone(raw::is_object(&told).then(|| Patch::of(told))),
+    })
 }
 
 /// Others may join this call from now on. What its caller is to wait for.
@@ -48,46 +61,81 @@ pub fn started<'env>(env: &'env Env, promise: Unknown<'env>) -> Result<'env, Unk
     raw::invoke(env, &class(env)?, c"started", &[promise])
 }
 
-/// `(path) → place | undefined`: where the call is that is gathered from now on; `undefined`: it is in a store.
-pub fn gather<'env>(env: &'env Env, [path, ..]: [Unknown<'env>; 3]) -> Result<'env, Unknown<'env>> {
+/// `(path) → place | undefined`: where a file is; `undefined`: it is in a store.
+pub fn place<'env>(env: &'env Env, [path, ..]: [Unknown<'env>; 3]) -> Result<'env, Unknown<'env>> {
     let Target::Local(path) = path::target(env, "path", &path)? else { return Ok(raw::undefined(env)) };
+    make(env, path)
+}
+
+/// `()`: calls are gathered from now on.
+pub fn gather<'env>(env: &'env Env, _: [Unknown<'env>; 3]) -> Result<'env, Unknown<'env>> {
     inside::before_next_call(env, |env| {
         // What it fails with is told to its callers.
         drop(class(env).and_then(|class| raw::invoke(env, &class, c"startGathered", &[])));
     });
-    make(env, path)
+    Ok(raw::undefined(env))
 }
 
-/// `(crowd, options, texts) → promise`: of what came of all, see [`Crowd::told`], or of calls that are `alone`.
-pub fn start<'env>(
-    env: &'env Env,
-    [crowd, options, texts]: [Unknown<'env>; 3],
-) -> Result<'env, Unknown<'env>> {
-    let path = with(env, &raw::get(env, &crowd, c"place")?, FilePath::clone)?;
+/// `(crowd, call, texts) → promise`: of what came of all, see [`Crowd::told`], or of [`Crowd::parted`].
+pub fn start<'env>(env: &'env Env, [crowd, call, texts]: [Unknown<'env>; 3]) -> Result<'env, Unknown<'env>> {
+    let path = with(env, &raw::get(env, &call, c"place")?, FilePath::clone)?;
     let patches = TextPatch::several(&copy::text(env, &texts)?);
     let patches = patches.ok_or_else(|| internal(env, "patches that are none"))?;
     let script = Kept::new(env, &crowd)?;
     let start = START.get().ok_or_else(|| internal(env, "patches before the first one"))?;
-    start(env, path, Crowd { patches, script, faults: RefCell::default() }, &options)
+    let own = Cell::new(patches.len());
+    let crowd = Crowd { patches, own, parted: Cell::default(), script, faults: RefCell::default() };
+    start(env, path, crowd, &raw::get(env, &call, c"options")?)
 }
 
 impl Crowd {
-    /// Applies each, wholly or not at all; what is noted of an earlier run counts for nothing.
-    pub fn apply(&self, apply: impl FnMut(&TextPatch) -> std::result::Result<(), Fault>) {
-        let applied = self.patches.iter().map(apply).enumerate();
-        self.faults.replace(applied.filter_map(|(at, applied)| Some((at, applied.err()?))).collect());
+    /// Applies each, wholly or not at all, for as long as one call may take; what is noted of an earlier run counts for nothing.
+    pub fn apply(&self, mut apply: impl FnMut(&TextPatch) -> std::result::Result<(), Fault>) {
+        let since = Instant::now();
+        let mut faults = Vec::new();
+        for (at, patch) in self.patches.iter().take(self.own.get()).enumerate() {
+            if at > 0 && since.elapsed() >= MAX_TIME {
+                self.own.set(at);
+                break;
+            }
+            faults.extend(apply(patch).err().map(|fault| (at, fault)));
+        }
+        self.faults.replace(faults);
+    }
+
+    /// How many are applied here, as far as they can be.
+    pub fn own(&self) -> usize {
+        self.own.get()
+    }
+
+    /// None of them is applied here.
+    pub fn leave(&self) {
+        self.own.set(0);
+        self.faults.take();
+    }
+
+    /// Each is to be a call by itself when it runs next. `false`: it is one.
+    pub fn part(&self) -> bool {
+        let is_several = self.own.get() > 1;
+        self.parted.set(is_several);
+        is_several
+    }
+
+    /// See [`Crowd::part`].
+    pub fn is_parted(&self) -> bool {
+        self.parted.get()
     }
 
     /// How many were applied.
     pub fn count(&self) -> usize {
-        self.patches.len() - self.faults.borrow().len()
+        self.own.get() - self.faults.borrow().len()
     }
 
-    /// `{ result, faults, shown }`, of the `result` that all have.
+    /// `{ result, error, faults, shown }`: the `result` that all have which were applied, or the error; `None`: none was.
     pub fn told<'env>(
         &self,
         env: &'env Env,
-        result: Unknown<'env>,
+        result: Option<Result<'env, Unknown<'env>>>,
         shown: &str,
     ) -> Result<'env, Unknown<'env>> {
         let mut faults = Vec::new();
@@ -96,18 +144,48 @@ impl Crowd {
             raw::define(env, &told, c"at", &raw::to_js(env, u32::try_from(*at).unwrap_or(u32::MAX))?)?;
             faults.push(told);
         }
-        let shown = raw::to_js(env, shown)?;
-        raw::record(env, &[(c"result", result), (c"faults", raw::array(env, &faults)?), (c"shown", shown)])
+        let told = raw::object(env)?;
+        raw::define(env, &told, c"faults", &raw::array(env, &faults)?)?;
+        raw::define(env, &told, c"shown", &raw::to_js(env, shown)?)?;
+        match result {
+            Some(Ok(result)) => raw::define(env, &told, c"result", &result)?,
+            Some(Err(Thrown(error))) => {
+                let code = copy::text(env, &raw::get(env, &error, c"code")?).unwrap_or_default();
+                stats::failed_alike(&code, self.count().saturating_sub(1));
+                raw::define(env, &told, c"error", &error)?;
+            }
+            None => {}
+        }
+        Ok(told)
     }
 
-    /// The functions of updates that do the same, each by itself.
-    pub fn functions<'env>(&self, env: &'env Env, request: &Request) -> Result<'env, Vec<Unknown<'env>>> {
+    /// `{ count, first, alone }`: a promise of what comes of the first ones, which are `count`, and one of each of the others.
+    pub fn parted<'env>(
+        &self,
+        env: &'env Env,
+        first: Option<Unknown<'env>>,
+        alone: &[Unknown<'env>],
+    ) -> Result<'env, Unknown<'env>> {
+        let count = raw::to_js(env, u32::try_from(self.own()).unwrap_or(u32::MAX))?;
+        let first = first.unwrap_or_else(|| raw::undefined(env));
+        raw::record(env, &[(c"count", count), (c"first", first), (c"alone", raw::array(env, alone)?)])
+    }
+
+    /// The functions of updates that do the same as those up to `to` that are not applied here, each by itself.
+    pub fn functions<'env>(
+        &self,
+        env: &'env Env,
+        request: &Request,
+        to: usize,
+    ) -> Result<'env, Vec<Unknown<'env>>> {
         let numbers = match request.options.numbers {
             Numbers::Strict => "strict",
             Numbers::Lossy => "lossy",
             Numbers::Exact => "exact",
         };
         let (shown, numbers) = (raw::to_js(env, &*request.shown)?, raw::to_js(env, numbers)?);
-        raw::list(env, &raw::invoke(env, &self.script.get(env)?, c"functions", &[shown, numbers])?)
+        let at = |at| raw::to_js(env, u32::try_from(at).unwrap_or(u32::MAX));
+        let given = [shown, numbers, at(self.own())?, at(to)?];
+        raw::list(env, &raw::invoke(env, &self.script.get(env)?, c"functions", &given)?)
     }
 }

@@ -201,6 +201,7 @@ fn natives(env: &Env) -> Result<'_, Unknown<'_>> {
         (c"wrongType", args::make_wrong_type),
         (c"wrongValue", args::make_wrong_value),
         (c"copied", copied),
+        (c"place", crowd::place),
         (c"gather", crowd::gather),
         (c"startCrowd", crowd::start),
     ];

@@ -21,8 +21,9 @@ mod tests;
 
 /// The most calls that one write is for: the first of them waits for the last.
 const MAX_CALLS: usize = 1000;
-/// For how long a group takes calls from the queue, from the moment when its first function is called.
-const MAX_TIME: Duration = Duration::from_millis(50);
+/// For how long a group takes calls from the queue, from the moment when its first function is called; and for how long functions run ahead of one
+/// write.
+pub const MAX_TIME: Duration = Duration::from_millis(50);
 /// For how long other calls wait for a function before they are checked.
 const PATIENCE: Duration = Duration::from_millis(100);
 
@@ -37,6 +38,10 @@ pub trait Member: Clone {
     /// How many calls it stands for. `MAX_CALLS` is about members: those of one take no time of their own.
     fn count(&self) -> usize {
         1
+    }
+    /// What it has made cannot be written. Whether it is several calls, which run each by itself the next time.
+    fn part(&self) -> bool {
+        false
     }
 }
 
@@ -127,6 +132,8 @@ pub struct Group<C, V, O> {
     bisecting: bool,
     /// When the first function was called. Reading the index is not held against those in line.
     since: Option<Instant>,
+    /// When the first function was called for the next write.
+    write_since: Option<Instant>,
 }
 
 struct Running<C> {
@@ -151,6 +158,7 @@ impl<C: Member, V, O> Group<C, V, O> {
             limit: MAX_CALLS,
             bisecting: false,
             since: None,
+            write_since: None,
         }
     }
 
@@ -179,7 +187,11 @@ impl<C: Member, V, O> Group<C, V, O> {
     }
 
     fn next_call(&mut self, now: Instant, take: impl FnOnce() -> Option<C>) -> Option<C> {
-        if self.applied.len() >= self.limit {
+        let is_over = |since: Option<Instant>| {
+            since.is_some_and(|since| now.saturating_duration_since(since) >= MAX_TIME)
+        };
+        let is_late = !self.applied.is_empty() && is_over(self.write_since);
+        if is_late || self.applied.len() >= self.limit {
             return None;
         }
         while let Some(call) = self.to_run.pop_front() {
@@ -187,8 +199,7 @@ impl<C: Member, V, O> Group<C, V, O> {
                 return Some(call);
             }
         }
-        let is_closed = self.since.is_some_and(|since| now.saturating_duration_since(since) >= MAX_TIME);
-        if is_closed { None } else { take() }
+        if is_over(self.since) { None } else { take() }
     }
 
     /// Until when the first and the last of the calls wait that the next write is for.
@@ -232,6 +243,7 @@ impl<C: Member, V, O> Group<C, V, O> {
     /// The function is called now, and may change the index from here on.
     pub fn entered(&mut self, now: Instant) {
         self.since.get_or_insert(now);
+        self.write_since.get_or_insert(now);
         if let Some(running) = &mut self.running {
             running.since = Some(now);
         }
@@ -265,11 +277,14 @@ impl<C: Member, V, O> Group<C, V, O> {
         }
     }
 
-    /// The call is several, which run in its place.
-    pub fn split(&mut self, run: RunId, calls: impl DoubleEndedIterator<Item = C>) {
-        if self.end_run(run).is_some() {
-            calls.rev().for_each(|call| self.to_run.push_front(call));
-        }
+    /// These run next, ahead of those that are still to run.
+    pub fn run_next(&mut self, calls: impl DoubleEndedIterator<Item = C>) {
+        calls.rev().for_each(|call| self.to_run.push_front(call));
+    }
+
+    /// The call is over for the group: others run in its place.
+    pub fn left(&mut self, run: RunId) {
+        self.end_run(run);
     }
 
     fn end_run(&mut self, run: RunId) -> Option<Running<C>> {
@@ -301,9 +316,7 @@ impl<C: Member, V, O> Group<C, V, O> {
 
     /// The index has no text.
     pub fn refused(&mut self) {
-        if self.applied.len() > 1 {
-            self.bisect();
-        } else {
+        if !self.try_fewer() {
             let culprit = mem::take(&mut self.applied);
             self.fail(culprit, Verdict::Finished);
         }
@@ -318,7 +331,7 @@ impl<C: Member, V, O> Group<C, V, O> {
                 stats::updated(calls.iter().map(Member::count).sum());
                 self.actions.push_back(Action::Tell(calls, Verdict::Settled(outcome)));
             }
-            Written::Invalid(_) if self.applied.len() > 1 => self.bisect(),
+            Written::Invalid(_) if self.try_fewer() => {}
             Written::Invalid(outcome) | Written::Failed(outcome) => {
                 let calls = self.end_write();
                 self.fail(calls, Verdict::Settled(outcome));
@@ -348,6 +361,7 @@ impl<C: Member, V, O> Group<C, V, O> {
 
     fn end_write(&mut self) -> Vec<C> {
         self.limit = if self.bisecting { (self.limit * 2).min(MAX_CALLS) } else { MAX_CALLS };
+        self.write_since = None;
         mem::take(&mut self.applied)
     }
 
@@ -369,16 +383,25 @@ impl<C: Member, V, O> Group<C, V, O> {
         self.begin_again();
     }
 
-    /// What several calls have made together is no JSON: fewer are tried next time, until the culprit is alone.
-    fn bisect(&mut self) {
-        self.limit = self.applied.len() / 2;
-        self.bisecting = true;
+    /// What several calls have made together is no JSON: fewer are tried next time, until the culprit is alone. `false`: it is.
+    fn try_fewer(&mut self) -> bool {
+        match &*self.applied {
+            [] => return false,
+            [one] if !one.part() => return false,
+            [_] => {}
+            several => {
+                self.limit = several.len() / 2;
+                self.bisecting = true;
+            }
+        }
         self.begin_again();
+        true
     }
 
     /// The index has changes that are not to be written, or is another by now.
     fn begin_again(&mut self) {
         self.index = None;
+        self.write_since = None;
         let later = mem::take(&mut self.to_run);
         self.to_run = self.applied.drain(..).chain(later).collect();
     }

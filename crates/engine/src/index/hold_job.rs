@@ -268,7 +268,7 @@ impl HoldJob {
                 After::Run(self)
             }));
         }
-        stats::waited(self.since.elapsed());
+        stats::waited(self.since.elapsed(), 1);
         let Locking { mut held, slots, .. } = locking;
         held.sort_by_key(|(at, _)| *at);
         let holds = held

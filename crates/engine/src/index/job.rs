@@ -60,6 +60,11 @@ pub(super) struct Origin {
 }
 
 impl Origin {
+    /// How many calls it is.
+    fn calls(&self) -> usize {
+        self.patches.len().max(1)
+    }
+
     pub(super) fn resolve(&self) -> Result<Target, Error> {
         let target = Target::resolve(&self.path, Resolve { mkdir: self.options.mkdir, exclusive: false })?;
         match &target.dir.file_system().network {
@@ -115,7 +120,7 @@ impl OpenJob {
     }
 
     fn followed(&self) -> Result<Come, Error> {
-        stats::waited(self.since.elapsed());
+        stats::waited(self.since.elapsed(), self.origin.calls());
         Ok(Come::Follower)
     }
 
@@ -203,7 +208,7 @@ impl Job for OpenJob {
                 self.run()
             }
             Ok(opened) => {
-                stats::waited(waited);
+                stats::waited(waited, opened.origin.calls());
                 Step::Done(Ok(Come::Open(Box::new(opened))))
             }
             Err((index, origin, error)) if error.is_transient() => {

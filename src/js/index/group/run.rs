@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use engine::error::ErrorKind;
+use engine::index::document::Document;
 use engine::index::group::RunId;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
@@ -77,26 +78,45 @@ impl Run {
         })
     }
 
-    /// Applies patches to the text of the index. If there is none, each is a call of its own from here on, in the place of this one.
+    /// Applies patches to the text of the index. Those for which there is none, or no time, are each a call of its own from here on, right behind
+    /// this one.
     fn crowd<'env>(&self, env: &'env Env, crowd: &Crowd) -> Result<'env, Unknown<'env>> {
         self.group.policy.borrow_mut().entered(Instant::now());
-        let numbers = self.group.options.numbers;
-        let applied = self.group.patch(|document| {
+        let (all, numbers) = (crowd.own(), self.group.options.numbers);
+        let apply = |document: &mut Document| {
             crowd.apply(|patch| document.apply(&patch.operations, numbers));
-        });
-        if applied.is_some() {
-            return self.proceed(env, Index::Patched);
+        };
+        if crowd.is_parted() || self.group.patch(apply).is_none() {
+            crowd.leave();
         }
         let (mut calls, mut promises) = (Vec::new(), Vec::new());
-        for (function, patch) in crowd.functions(env, &self.call.request)?.iter().zip(&crowd.patches) {
-            let call = self.call.alone(Change::Patch(patch.clone(), Kept::new(env, function)?));
-            promises.push(call.next_command(env)?);
-            calls.push(WeakCall(Rc::downgrade(&call)));
+        let own = crowd.own();
+        if own < all {
+            for (function, patch) in
+                crowd.functions(env, &self.call.request, all)?.iter().zip(&crowd.patches[own..])
+            {
+                let call = self.call.alone(Change::Patch(patch.clone(), Kept::new(env, function)?));
+                promises.push(call.next_command(env)?);
+                calls.push(WeakCall(Rc::downgrade(&call)));
+            }
         }
         self.call.run_is_over();
-        self.group.policy.borrow_mut().split(self.id, calls.into_iter());
+        let first = if own > 0 { Some(self.call.next_command(env)?) } else { None };
+        {
+            let mut policy = self.group.policy.borrow_mut();
+            policy.run_next(calls.into_iter());
+            match own {
+                0 => policy.left(self.id),
+                // As one that has failed by itself: nothing is written for it.
+                _ if crowd.count() == 0 => policy.failed(self.id),
+                _ => policy.accepted(self.id, Index::Patched),
+            }
+        }
         self.group.carry_out(env);
-        raw::record(env, &[(c"alone", raw::array(env, &promises)?)])
+        match first {
+            Some(first) if promises.is_empty() => Ok(first),
+            first => crowd.parted(env, first, &promises),
+        }
     }
 
     /// Goes on with what the run has made of the index.

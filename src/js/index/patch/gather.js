@@ -14,7 +14,17 @@ const NUL = '\0'
 
 const isPrimitive = (value) => (typeof value !== 'object' && typeof value !== 'function') || value === null
 
-const isPlain = (value) => typeof value === 'object' && Object.getPrototypeOf(value) === Object.prototype
+const isPlain = (value) =>
+  typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
+
+/** What `look` says; `undefined`: it runs code of the caller's that throws, or there is no working directory. The addon says so in its own way. */
+function attempted(look) {
+  try {
+    return look()
+  } catch {
+    return undefined
+  }
+}
 
 /** What calls have in common that can be one; `undefined`: this one is alone. */
 function callOf(path, options) {
@@ -22,12 +32,7 @@ function callOf(path, options) {
   if (typeof path !== 'string' || !isPlain(given) || given.onCorrupt !== undefined) return undefined
   const names = Reflect.ownKeys(given)
   if (!names.every((name) => isPrimitive(given[name]))) return undefined
-  try {
-    return { path, folder: process.cwd(), names, options: { ...given }, running: 0 }
-  } catch {
-    // A relative path means nothing here, and the addon says so.
-    return undefined
-  }
+  return { path, folder: process.cwd(), place: undefined, names, options: { ...given }, running: 0 }
 }
 
 /** Whether a call with these arguments has all in common with an earlier one. */
@@ -42,13 +47,19 @@ function isAlike(call, path, options) {
   )
 }
 
+/** A raw number in it is printed as JavaScript prints numbers, as that of a copy is. */
+function objectText(value) {
+  const text = JSON.stringify(value)
+  return JSON.rawJSON === undefined || text === undefined ? text : JSON.stringify(JSON.parse(text))
+}
+
 /** The text of a value; `undefined`: it takes a closer look. */
 function plainText(value) {
   switch (typeof value) {
     case 'number':
       return Number.isFinite(value) ? JSON.stringify(value) : undefined
     case 'object':
-      return typeof value?.toJSON === 'function' ? undefined : JSON.stringify(value)
+      return typeof value?.toJSON === 'function' ? undefined : objectText(value)
     case 'string':
     case 'boolean':
       return JSON.stringify(value)
@@ -117,8 +128,8 @@ class Crowd {
     this.#start = resolve
   })
 
-  constructor(call, place) {
-    Object.assign(this, { call, place })
+  constructor(call) {
+    this.call = call
   }
 
   get isFull() {
@@ -133,27 +144,31 @@ class Crowd {
     return this.#tell(at)
   }
 
-  /** The functions of updates that do the same, each by itself. */
-  functions(shown, numbers) {
-    return this.texts.map((text, at) => (this.#patches.get(at) ?? patchOf(text)).toFunction(shown, numbers))
+  /** The functions of updates that do the same as those from `from` to `to`, each by itself. */
+  functions(shown, numbers, from, to) {
+    return this.texts
+      .slice(from, to)
+      .map((text, at) => (this.#patches.get(from + at) ?? patchOf(text)).toFunction(shown, numbers))
   }
 
   async #tell(at) {
     let told
     try {
       told = await this.#over
+      // Some of them, or all, are calls by themselves: there is no text, or they take too long for one commit.
+      while (told.alone !== undefined && at < told.count) told = await told.first
     } catch (error) {
       throw sameError(error)
     }
-    // A parsed index, or none: each is a call by itself.
-    if (told.alone) return await told.alone[at]
+    if (told.alone !== undefined) return await told.alone[at - told.count]
     const fault = told.faults.find((fault) => fault.at === at)
     if (fault) throw failureOf(fault, told.shown)
+    if (told.error !== undefined) throw sameError(told.error)
     return { ...told.result }
   }
 
   start() {
-    const made = (async () => native.startCrowd(this, this.call.options, this.texts.join(NUL)))()
+    const made = (async () => native.startCrowd(this, this.call, this.texts.join(NUL)))()
     this.#start(followed(this.call, made))
   }
 }
@@ -170,23 +185,30 @@ async function startSoon(gathered) {
   if (crowd === gathered) startGathered()
 }
 
-/** What comes of a patch that has joined others; `undefined`: it has not, and others may follow it when it was `started`. */
+/**
+ * What comes of a patch that has joined others; or the patch, copied, that has to be a call by itself, as what it was made of may be another
+ * by now. `undefined`: it was not looked at. Others may follow it when it was `started`.
+ */
 function gather(path, patch, options) {
   const call = last
-  last = undefined
-  if (call === undefined || call.running === 0 || !isAlike(call, path, options)) {
-    last = callOf(path, options)
+  if (call === undefined || call.running === 0 || !attempted(() => isAlike(call, path, options))) {
+    last = undefined
+    last = attempted(() => callOf(path, options))
     return undefined
   }
-  last = call
-  let text = plainTextOf(patch)
+  call.place ??= native.place(path)
+  last = undefined
+  if (call.place === undefined) return undefined
+  // This may run code of the caller's, which may make calls.
+  let text = attempted(() => plainTextOf(patch))
   const copy = text === undefined ? new Patch(patch) : undefined
   text ??= copy.toTexts()
-  if (text === undefined) return undefined
+  if (text !== undefined && crowd !== undefined && crowd.call !== call) startGathered()
+  last = call
+  if (text === undefined) return copy
   if (crowd === undefined) {
-    const place = native.gather(path)
-    if (place === undefined) return undefined
-    crowd = new Crowd(call, place)
+    native.gather()
+    crowd = new Crowd(call)
     startSoon(crowd)
   }
   const told = crowd.add(text, copy)

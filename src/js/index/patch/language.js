@@ -266,7 +266,7 @@ class Patch {
   /**
    * As operations on the text of an index, for the addon, in one string: how many, and of each its name, kind, pointer, `from` or key, and two lists of JSON
    * texts, what it puts there and the keys to remove, each with its length before it. Between them is a NUL character, which JSON has not.
-   * `undefined`: keys are for objects only, which a text does not tell; and UTF-8 has no half of a surrogate pair.
+   * `undefined`: keys are for objects only, which a text does not tell; UTF-8 has no half of a surrogate pair; and what is merged may be nothing.
    */
   toTexts() {
     if (this.#form === 'keys') return undefined
@@ -279,7 +279,7 @@ class Patch {
     parts.push(steps.length)
     for (const { name, kind, pointer = '', from, key, value, records, remove = [] } of steps) {
       const other = from ?? key ?? ''
-      if (`${pointer}${other}`.includes('\0')) return undefined
+      if (`${pointer}${other}`.includes('\0') || (kind === 'merge' && value === undefined)) return undefined
       parts.push(name, kind, pointer, other)
       list(kind === 'append' ? value : (records ?? (value === undefined ? [] : [value])))
       list(remove)

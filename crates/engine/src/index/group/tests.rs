@@ -22,6 +22,7 @@ struct State {
     deadline: Cell<Option<Instant>>,
     aborted: Cell<bool>,
     gone: Cell<bool>,
+    several: Cell<bool>,
 }
 
 impl Member for Call {
@@ -35,6 +36,10 @@ impl Member for Call {
 
     fn deadline(&self) -> Option<Instant> {
         self.0.deadline.get()
+    }
+
+    fn part(&self) -> bool {
+        self.0.several.take()
     }
 }
 
@@ -63,7 +68,13 @@ impl Scene {
         let deadline = deadline.map(|wait| now + wait);
         let call = |number| {
             let deadline = Cell::new(deadline);
-            Call(Rc::new(State { number, deadline, aborted: Cell::default(), gone: Cell::default() }))
+            Call(Rc::new(State {
+                number,
+                deadline,
+                aborted: Cell::default(),
+                gone: Cell::default(),
+                several: Cell::default(),
+            }))
         };
         let calls: Vec<_> = (1..=calls).map(call).collect();
         let mut line: VecDeque<_> = calls.iter().cloned().collect();

@@ -168,7 +168,7 @@ impl Lock {
             }
         }
         let waited = self.since.elapsed();
-        stats::waited(waited);
+        stats::waited(waited, 1);
         Step::Done(Ok(Locked { session, indexes, stale, waited }))
     }
 }

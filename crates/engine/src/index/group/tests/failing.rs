@@ -141,3 +141,27 @@ fn if_all_results_are_no_json_each_is_refused_alone_and_nothing_is_written() {
     assert_eq!(tried.iter().filter(|tried| tried.len() == 1).count(), 8);
     assert_eq!(told, (1..=8).map(|number| format!("tell [{number}] finished")).collect::<Vec<_>>());
 }
+
+#[test]
+fn a_call_that_is_several_runs_once_more_if_what_it_has_made_is_no_json() {
+    let mut scene = Scene::new(2);
+    scene.call(1).several.set(true);
+    scene.succeeds(1);
+    scene.fails(2);
+    scene.succeeds(1);
+    scene.expect(["write [1] for 1 and keep"]);
+    scene.written(Written::Invalid("no JSON"), Ok(()));
+    // Those that it is run in its place, ahead of the others.
+    scene.expect(["run 1"]);
+    scene.enter();
+    let part = scene.calls[0].clone();
+    scene.group.run_next([part].into_iter());
+    scene.group.left(scene.run);
+    scene.succeeds(1);
+    scene.expect(["write [1] for 1 and keep"]);
+    scene.written(Written::Invalid("no JSON"), Ok(()));
+    scene.succeeds(2);
+    scene.expect(["write [2] for 2"]);
+    scene.stored();
+    scene.expect(["tell [2] stored", "tell [1] no JSON"]);
+}

@@ -1,7 +1,7 @@
 //! Which calls share a write, and what their functions are given.
 
 use super::{MOMENT, Scene};
-use crate::index::group::MAX_TIME;
+use crate::index::group::{MAX_TIME, Written};
 
 #[test]
 fn calls_in_line_share_one_write_and_are_told_when_it_is_stored() {
@@ -82,4 +82,23 @@ fn calls_that_are_to_run_again_do_so_however_long_it_takes() {
     scene.expect(["write [1] for 1 and keep"]);
     scene.stored_and_kept();
     scene.expect(["tell [1] stored", "run 2"]);
+}
+
+#[test]
+fn functions_run_for_50_ms_ahead_of_one_write_and_the_others_have_the_next_one() {
+    let mut scene = Scene::new(3);
+    scene.succeeds(1);
+    scene.succeeds(2);
+    scene.succeeds(3);
+    scene.expect(["write [1, 2, 3]"]);
+    scene.written(Written::Changed, Ok(()));
+    scene.succeeds(1);
+    scene.after(MAX_TIME - MOMENT);
+    scene.succeeds(2);
+    scene.after(MOMENT);
+    scene.expect(["write [1, 2] and keep"]);
+    scene.stored_and_kept();
+    scene.expect(["tell [1, 2] stored"]);
+    scene.succeeds(3);
+    scene.expect(["write [1, 2, 3] for 3"]);
 }
