@@ -2,8 +2,8 @@
 //
 //   npx tsx bench/addons.ts BEFORE.node AFTER.node [--seconds N] [--dir FOLDER] [CASE ...]
 //
-// A case is new:KIB:LANES or replaced:KIB:LANES, as new:1:64. Ratios are to the first build: of the medians, and in brackets the
-// quartiles of single rounds. Each contender is a process, so that its processor time and its waits can be told.
+// A case is new:KIB:LANES or replaced:KIB:LANES, as new:1:64. Ratios are to the first build, of single rounds: the median,
+// and in brackets the quartiles. Each contender is a process, so that its processor time and its waits can be told.
 
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util'
 import { Child } from './children/child'
 import type { ProcessCost, Question } from './children/writes'
 import { guarantee } from './contenders/guarantees'
-import { median, ratioOf } from './measure/ratio'
+import { median, ratioOfRounds } from './measure/ratio'
 import { measure } from './measure/rounds'
 import { formatRatio, formatTable } from './report/table'
 
@@ -63,7 +63,7 @@ async function main(): Promise<void> {
         contender.name,
         ...FIGURES.map((of) => {
           const own = column(rounds, of)
-          return `${formatRatio(ratioOf(own, column(figures[0].rounds, of)))}; ${median(own).toPrecision(3)}`
+          return `${formatRatio(ratioOfRounds(own, column(figures[0].rounds, of)))}; ${median(own).toPrecision(3)}`
         }),
       ])
       console.log(

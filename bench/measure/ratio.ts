@@ -1,16 +1,24 @@
 // Figures that are comparable between machines: how many times as much as the subject, and how far rounds differ.
 
 export interface Ratio {
-  /** Of the medians. */
+  /** Of the medians, unless another is asked for. */
   value: number
   /** Quartiles of the ratios of single rounds. */
   low: number
   high: number
 }
 
+/** As `ratioOf`, but with the median of the ratios of single rounds, for machines whose load changes between rounds. */
+export function ratioOfRounds(rival: number[], subject: number[]): Ratio {
+  return { ...ratioOf(rival, subject), value: median(ratios(rival, subject)) }
+}
+
+const ratios = (rival: number[], subject: number[]) =>
+  rival.map((figure, round) => figure / (subject[round] ?? Number.NaN))
+
 /** `rival` and `subject` have one figure a round. */
 export function ratioOf(rival: number[], subject: number[]): Ratio {
-  const rounds = rival.map((figure, round) => figure / (subject[round] ?? Number.NaN))
+  const rounds = ratios(rival, subject)
   return {
     value: median(rival) / median(subject),
     low: quantile(rounds, 0.25),

@@ -3,7 +3,7 @@
 //!
 //! A work of libuv's for each costs more than what the job does beside its calls of the system: the work is made and
 //! deleted, its worker takes libuv's lock, and each end of one wakes the event loop. Others' works wait in the same queue,
-//! so a work is over after a few jobs or a few milliseconds.
+//! so a work is over after a few jobs or a few milliseconds, if another one that is queued sees to the rest.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,7 +19,7 @@ use crate::js::value::Result;
 /// How many jobs a work takes at most.
 const MOST: usize = 16;
 
-/// After which a work takes no other job, as long as the works that are queued can take them all.
+/// After which a work takes no other job, if others see to them.
 const BUDGET: Duration = Duration::from_millis(2);
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -35,11 +35,8 @@ struct State {
     ended: bool,
     /// Works that are not over.
     works: usize,
-    /// How many of these have a job, which may hang.
-    busy: usize,
-    /// How many jobs these may take yet. Never less than there are: the event loop may be busy for long, and no work is
-    /// queued meanwhile.
-    room: usize,
+    /// How many of these no worker has begun. The others have a job, which may hang: none depends on them.
+    queued: usize,
 }
 
 /// Has a worker run `work`, which tells what comes of it to `done`, now or later. Neither may panic. In an environment that
@@ -67,7 +64,9 @@ pub(super) fn queue_works(env: &Env, mailbox: &Mailbox) {
             }
         };
         if work::queue(env, move || slot.short.work(&slot), over).is_err() {
-            mailbox.slot.short.state().end_work(MOST);
+            let mut state = mailbox.slot.short.state();
+            state.works -= 1;
+            state.queued -= 1;
             return;
         }
     }
@@ -89,11 +88,10 @@ impl ShortQueue {
     /// Counts one more work if there should be one.
     fn begin_work(&self) -> bool {
         let mut state = self.state();
-        let jobs = state.jobs.len();
-        let wanted = jobs > state.room || state.works < *WORKERS && state.works - state.busy < jobs;
+        let wanted = state.wants_work();
         if wanted {
             state.works += 1;
-            state.room += MOST;
+            state.queued += 1;
         }
         wanted
     }
@@ -101,26 +99,23 @@ impl ShortQueue {
     /// On a worker.
     fn work(&self, slot: &Slot) {
         let since = Instant::now();
-        let mut room = MOST;
-        loop {
+        self.state().queued -= 1;
+        for taken in 0.. {
             let mut state = self.state();
-            let is_over = since.elapsed() >= BUDGET && state.room - room >= state.jobs.len();
-            let job = if is_over || room == 0 { None } else { state.jobs.pop_front() };
+            let is_over = (taken >= MOST || since.elapsed() >= BUDGET) && state.can_spare_work();
+            let job = if is_over { None } else { state.jobs.pop_front() };
             let Some(job) = job else {
-                state.end_work(room);
+                state.works -= 1;
                 return;
             };
-            room -= 1;
-            state.room -= 1;
-            state.busy += 1;
+            let wants_work = state.wants_work();
             drop(state);
             // What the jobs before this one have come to. That of the last one is handled when the work is over.
-            if slot.has_arrived() {
+            if wants_work || slot.has_arrived() {
                 slot.wake();
             }
             // A panic would leave the work counted.
             drop(catch_unwind(AssertUnwindSafe(job)));
-            self.state().busy -= 1;
         }
     }
 
@@ -140,18 +135,26 @@ impl ShortQueue {
 }
 
 impl State {
-    /// A work is over that might have taken `room` jobs more.
-    fn end_work(&mut self, room: usize) {
-        self.works -= 1;
-        self.room -= room;
+    /// Whether one more is to be queued. As long as there are [`WORKS`] of them, a thread that is free finds one, even if all
+    /// others hang and the event loop, which alone can queue more, is busy.
+    fn wants_work(&self) -> bool {
+        let jobs = self.jobs.len();
+        self.queued < jobs && self.works < *WORKS || self.queued * MOST < jobs
+    }
+
+    /// Whether a work may be over and leave jobs behind.
+    fn can_spare_work(&self) -> bool {
+        let jobs = self.jobs.len();
+        self.queued >= jobs || self.queued > 0 && self.works >= *WORKS
     }
 }
 
 /// How many threads libuv has for works, unless it is told otherwise.
-const DEFAULT_WORKERS: usize = 4;
+const DEFAULT_THREADS: usize = 4;
 
-/// How many works are to run at a time: as many as libuv has threads.
-static WORKERS: LazyLock<usize> = LazyLock::new(|| {
+/// How many works there are at least, if there are jobs for them: one for each thread that libuv has, and one in the queue that
+/// takes the place of one that is over. libuv has asked for the size when its threads began; what is there now may be less.
+static WORKS: LazyLock<usize> = LazyLock::new(|| {
     let given = std::env::var("UV_THREADPOOL_SIZE").ok().and_then(|size| size.parse().ok());
-    given.unwrap_or(DEFAULT_WORKERS).clamp(1, 1024)
+    given.unwrap_or(DEFAULT_THREADS).clamp(DEFAULT_THREADS, 1024) + 1
 });

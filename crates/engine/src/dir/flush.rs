@@ -6,7 +6,7 @@
 //! workers busy, a flush waits a little for more of them (PostgreSQL's `commit_delay` does that for its log).
 
 use std::io;
-use std::sync::PoisonError;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -14,8 +14,8 @@ use tokio::sync::oneshot;
 
 use crate::dir::place::Place;
 use crate::error::{Error, ErrorKind, Result};
-use crate::process::sync::{Condvar, Mutex, MutexGuard, lock};
-use crate::process::under_way;
+use crate::process::sync::{Mutex, MutexGuard, lock};
+use crate::process::under_way::{self, Waiting};
 use crate::stats;
 
 /// A flush that is quicker than this costs less than handing it over to another thread.
@@ -52,8 +52,6 @@ pub fn failed_anywhere() -> Failed {
 #[derive(Debug)]
 pub struct Flushes {
     pending: Mutex<Pending>,
-    /// Enough wait.
-    enough: Condvar,
     /// What the last one took, in nanoseconds; before the first, what the last one took elsewhere.
     took: AtomicU64,
     /// The system reports a failure once, but every call that had changed something before has to know.
@@ -74,7 +72,6 @@ impl Default for Flushes {
     fn default() -> Self {
         Self {
             pending: Mutex::default(),
-            enough: Condvar::default(),
             took: LAST.load(Ordering::Relaxed).into(),
             failures: Mutex::default(),
         }
@@ -85,8 +82,10 @@ impl Default for Flushes {
 struct Pending {
     /// A thread flushes, and goes on until no call waits.
     served: bool,
-    /// That thread waits for others to share the next flush.
-    gathers: bool,
+    /// That thread, while it waits for others to share the next flush.
+    gathers: Option<Arc<Waiting>>,
+    /// It did so before the last flush, in vain: what is under way is elsewhere, or hangs.
+    in_vain: bool,
     waiting: Vec<(oneshot::Sender<Told>, Place)>,
 }
 
@@ -94,7 +93,12 @@ impl Pending {
     /// Whether the flush should begin, and not wait for others to share it.
     fn is_enough(&self) -> bool {
         let waiting = self.waiting.len();
-        waiting >= SHARED || under_way::writes() < waiting + BUSY
+        waiting >= SHARED || under_way::writes() < self.few()
+    }
+
+    /// As long as fewer writes than this are under way, others keep the workers busy.
+    fn few(&self) -> usize {
+        self.waiting.len() + BUSY
     }
 }
 
@@ -159,8 +163,11 @@ impl Flushes {
         let (tell, flushed) = oneshot::channel();
         let mut pending = self.pending();
         pending.waiting.push((tell, place));
-        if pending.gathers && pending.is_enough() {
-            self.enough.notify_one();
+        if let Some(gathers) = &pending.gathers {
+            gathers.set_limit(pending.few());
+            if pending.is_enough() {
+                gathers.wake();
+            }
         }
         (Next(flushed), !std::mem::replace(&mut pending.served, true))
     }
@@ -192,18 +199,27 @@ impl Flushes {
         }
     }
 
-    /// Waits for others to share the next flush.
-    fn gather<'a>(&self, mut pending: MutexGuard<'a, Pending>) -> MutexGuard<'a, Pending> {
+    /// Waits for others to share the next flush, unless none came the last time.
+    fn gather<'a>(&'a self, mut pending: MutexGuard<'a, Pending>) -> MutexGuard<'a, Pending> {
+        if std::mem::take(&mut pending.in_vain) || pending.is_enough() {
+            return pending;
+        }
         let until = Instant::now() + (self.last() * PATIENCE).min(LONGEST);
+        let before = pending.waiting.len();
+        let gathers = Waiting::begin(pending.few());
+        pending.gathers = Some(gathers.clone());
         while !pending.is_enough() {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
+                pending.in_vain = pending.waiting.len() == before;
                 break;
             }
-            pending.gathers = true;
-            pending = self.enough.wait_timeout(pending, left).unwrap_or_else(PoisonError::into_inner).0;
-            pending.gathers = false;
+            drop(pending);
+            gathers.wait(left);
+            pending = self.pending();
         }
+        pending.gathers = None;
+        gathers.end();
         pending
     }
 
@@ -282,7 +298,7 @@ mod tests {
             assert!(flushes.join(Place::default()).1);
             std::thread::scope(|scope| {
                 let server = scope.spawn(|| flushes.serve(flush, |_| true));
-                while !flushes.pending().gathers && !server.is_finished() {
+                while flushes.pending().gathers.is_none() && !server.is_finished() {
                     std::thread::yield_now();
                 }
                 let mut late = false;
@@ -302,6 +318,26 @@ mod tests {
     }
 
     #[test]
+    fn a_flush_that_waits_is_told_when_too_few_are_left() {
+        let is_told = || {
+            let flushes = Flushes::default();
+            let crowd = crowd();
+            took(&flushes, Duration::from_secs(1));
+            let (_next, _) = flushes.join(Place::default());
+            std::thread::scope(|scope| {
+                let server = scope.spawn(|| flushes.serve(|| Ok(true), |_| true));
+                while flushes.pending().gathers.is_none() && !server.is_finished() {
+                    std::thread::yield_now();
+                }
+                drop(crowd);
+                server.join().unwrap();
+            });
+            !flushes.pending().in_vain
+        };
+        assert!((0..1_000).any(|_| is_told()));
+    }
+
+    #[test]
     fn a_flush_that_stays_alone_goes_on() {
         let flushes = Flushes::default();
         let _crowd = crowd();
@@ -310,6 +346,7 @@ mod tests {
         let since = Instant::now();
         flushes.serve(|| Ok(true), |_| true);
         assert!(alone.0.try_recv().is_ok() && since.elapsed() >= LONGEST);
+        assert!(flushes.pending().in_vain, "and the next one does not wait");
     }
 
     #[test]

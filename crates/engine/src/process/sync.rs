@@ -2,10 +2,10 @@
 //! and switches threads at each lock. How to run these: docs/design.md, "Interleavings".
 
 #[cfg(not(all(test, shuttle)))]
-pub use std::sync::{Condvar, Mutex, MutexGuard};
+pub use std::sync::{Mutex, MutexGuard};
 
 #[cfg(all(test, shuttle))]
-pub use shuttle::sync::{Condvar, Mutex, MutexGuard};
+pub use shuttle::sync::{Mutex, MutexGuard};
 
 /// As [`crate::process::lock`], for these.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -9,7 +9,7 @@ use crate::dir::place::moved;
 use crate::dir::{Resolve, Target};
 use crate::error::{ErrorKind, Result};
 use crate::job::{After, Job, Step};
-use crate::process::{Inside, Ticket, Turn, buffer_pool};
+use crate::process::{Inside, Ticket, Turn, UnderWay, buffer_pool};
 use crate::transaction::pending::{self, Look};
 use crate::write::commit;
 use crate::write::committing::Committing;
@@ -34,7 +34,8 @@ impl WriteJob {
         cancel: Cancel,
     ) -> Self {
         let (inside, call) = (ticket.made_inside(), Pending::new(ticket.rank()));
-        let how = How { options, mkdir, cancel, inside, call, moves: 0, since: Instant::now() };
+        let under_way = (data.size() <= SHORT).then(UnderWay::begin);
+        let how = How { options, mkdir, cancel, inside, call, under_way, moves: 0, since: Instant::now() };
         Self { stage: Stage::Called(path, ticket, data), how }
     }
 }
@@ -46,6 +47,8 @@ struct How {
     /// What the call is made inside of.
     inside: Inside,
     call: Pending,
+    /// Of a short write that does not wait for its turn.
+    under_way: Option<UnderWay>,
     /// How often the directory was replaced meanwhile.
     moves: u32,
     since: Instant,
@@ -155,7 +158,7 @@ impl Job for WriteJob {
     }
 }
 
-fn enqueue(given: PathBuf, target: &Target, ticket: Ticket, data: Data, how: How) -> Step<WriteJob> {
+fn enqueue(given: PathBuf, target: &Target, ticket: Ticket, data: Data, mut how: How) -> Step<WriteJob> {
     // Before the data is encoded, which may take longer than all of the next call.
     let mut place = ticket.join(target.key());
     let data = match data.into_bytes() {
@@ -167,9 +170,13 @@ fn enqueue(given: PathBuf, target: &Target, ticket: Ticket, data: Data, how: How
     if let Some(turn) = turn {
         return write(paths, target, turn, data, how);
     }
+    let is_short = how.under_way.take().is_some();
     Step::Wait(Box::pin(async move {
         tokio::select! {
-            turn = place.turn() => turn.map(|turn| WriteJob { stage: Stage::Ready(paths, turn, data), how }).into(),
+            turn = place.turn() => turn.map(|turn| {
+                how.under_way = is_short.then(UnderWay::begin);
+                WriteJob { stage: Stage::Ready(paths, turn, data), how }
+            }).into(),
             () = how.cancel.cancelled() => After::Done(Err(ErrorKind::Aborted.into())),
         }
     }))

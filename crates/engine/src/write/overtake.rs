@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use crate::process::{Key, Rank, UnderWay, lock};
+use crate::process::{Key, Rank, lock};
 use crate::write::Receipt;
 use crate::write::committing::Committing;
 
@@ -43,13 +43,13 @@ pub fn overtake(committing: &Committing, rank: Rank, receipt: Receipt) {
 
 /// A write on its way, which can be overtaken.
 #[derive(Debug)]
-pub struct Pending(Rank, UnderWay);
+pub struct Pending(Rank);
 
 impl Pending {
     /// The rank is that of the call, however often it starts over.
     pub fn new(rank: Rank) -> Self {
         with(|writes| writes.pending += 1);
-        Self(rank, UnderWay::begin())
+        Self(rank)
     }
 
     /// The rank of the call.
