@@ -54,7 +54,8 @@ describe('calls that wait', () => {
     holder.send('go on')
     expect(codes).toEqual(['ABORT_ERR'])
     expect(mailboxes).toBe(1)
-    expect(turns).toBeLessThan(50)
+    // One by one it would be 200. A busy machine delivers some of them by themselves.
+    expect(turns).toBeLessThan(150)
   })
 
   test('keep the process alive, and it ends when they are settled', async ({ file }) => {
