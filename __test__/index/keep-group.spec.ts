@@ -4,25 +4,8 @@ import { atomicIndexUpdate } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { batchSizes, inTime, times, together } from '../helpers/group'
 import { readJson, writeJson } from '../helpers/index-file'
+import { add, first, given, keep, sloppy } from '../helpers/keep'
 import { test } from '../helpers/test'
-
-const keep = { keep: 'value' } as const
-
-/** A function in sloppy mode, as in a script without 'use strict'. */
-const sloppy = (body: string): ((index: any) => any) => new Function('index', body) as any
-const add = (index: any) => ({ ...index, n: (index?.n ?? 0) + 1 })
-const first = { n: 0, list: [{ id: 1 }, { id: 2 }], by: { a: { tags: ['x'] } } }
-
-/** What the function of an update is given that changes something. */
-async function given(file: string, options = {}): Promise<any> {
-  let given: unknown
-  const look = (index: any) => {
-    given = index
-    return add(index)
-  }
-  await atomicIndexUpdate(file, look, { ...keep, ...options })
-  return given
-}
 
 describe('calls that share a commit', () => {
   test('are each given what JSON has of the one before, frozen', inTime, async ({ file }) => {

@@ -17,29 +17,13 @@ import { describe, expect, vi } from 'vitest'
 import { z } from 'zod'
 import { inTime, times, together } from '../helpers/group'
 import { readJson, writeJson } from '../helpers/index-file'
+import { add, first, given, keep, sloppy } from '../helpers/keep'
 import { needs } from '../helpers/needs'
 import { inProcess, inThread } from '../helpers/processes'
 import { rejection } from '../helpers/promises'
 import { test } from '../helpers/test'
 
-const keep = { keep: 'value' } as const
 const onDisk = needs('a temporary folder on a disk')
-
-/** A function in sloppy mode, as in a script without 'use strict'. */
-const sloppy = (body: string): ((index: any) => any) => new Function('index', body) as any
-const add = (index: any) => ({ ...index, n: (index?.n ?? 0) + 1 })
-const first = { n: 0, list: [{ id: 1 }, { id: 2 }], by: { a: { tags: ['x'] } } }
-
-/** What the function of an update is given that changes something. */
-async function given(file: string, options = {}): Promise<any> {
-  let given: unknown
-  const look = (index: any) => {
-    given = index
-    return add(index)
-  }
-  await atomicIndexUpdate(file, look, { ...keep, ...options })
-  return given
-}
 
 describe('a value that is kept', () => {
   onDisk('is that of the last commit, but for what was changed', async ({ file }) => {
