@@ -1,4 +1,4 @@
-// `npm test`: the specs in __test__ (vitest), then the tests of the Rust crates (cargo test), and one closing line
+// `npm test`: the specs in __test__ (vitest), beside them the tests of the Rust crates (cargo test), and one closing line
 // that is the sum of both. `npm run test:js -- NAME` and `npm run test:rust -- NAME` run a part. `npm run test:cloud`
 // runs the specs in __test__/cloud-servers, which the ordinary run leaves out, against object stores that it starts. `npm run model`
 // explores the model of the transactions whole. `npm run consumer` runs those in __test__/registry, which install the packages from a
@@ -7,7 +7,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { parseArgs, stripVTControlCharacters } from 'node:util'
-import { prepare, prepareCloud } from './prepare.mjs'
+import { install, prepare, prepareCloud } from './prepare.mjs'
 import { Complaint, root, runAsScript, runCargo, runNode, withTemporaryFolder } from './tools.mjs'
 
 /** @typedef {{ passed: number, failed: string[], skipped: string[] }} Counts */
@@ -79,14 +79,19 @@ function countVitest(
   return counts
 }
 
-/** @returns {Promise<Counts>} */
-async function runCargoTest(/** @type {string[]} */ args) {
+/**
+ * Built with the profile of the crash lab, which has most crates in common with them.
+ *
+ * @returns {Promise<Counts & { output: string }>}
+ */
+async function runCargoTest(/** @type {string[]} */ args, { quiet = false } = {}) {
   const counts = noCounts()
   // libtest's JSON is unstable; these kinds of line are what every Rust tool reads.
   const closing = /^test result: \w+\. (\d+) passed; \d+ failed; \d+ ignored;/
   const failed = /^test (\S+(?: - .*)?) \.\.\. FAILED/
   const ignored = /^test (\S+(?: - .*)?) \.\.\. ignored(.*)$/
-  const { code } = await runCargo(['test', '--no-fail-fast', ...args], {
+  const { code, output } = await runCargo(['test', '--profile', 'lab', '--no-fail-fast', ...args], {
+    quiet,
     onLine(text) {
       const line = stripVTControlCharacters(text)
       counts.passed += Number(closing.exec(line)?.[1] ?? 0)
@@ -96,17 +101,19 @@ async function runCargoTest(/** @type {string[]} */ args) {
       if (skipped) counts.skipped.push(`cargo: ${skipped[1]}${skipped[2]}`)
     },
   })
-  return neverGreenWhenRed(counts, code, `cargo ${['test', ...args].join(' ')}`)
+  return { ...neverGreenWhenRed(counts, code, `cargo ${['test', ...args].join(' ')}`), output }
 }
 
-/** The crash lab is a program for Linux, and no default member of the workspace. */
-async function runLabTests() {
-  return process.platform === 'linux' ? [await runCargoTest(['-p', 'crash-lab', '--profile', 'lab'])] : []
+/** All of Rust's. The crash lab is a program for Linux, and no default member of the workspace. */
+async function runRustTests() {
+  const sets = process.platform === 'linux' ? [[], ['-p', 'crash-lab']] : [[]]
+  const results = []
+  for (const set of sets) results.push(await runCargoTest(set, { quiet: true }))
+  return results
 }
 
 /** The protocol against a store in memory. The features are those of the addon that the specs use: one build serves both. */
-const runProtocolTests = () =>
-  runCargoTest(['-p', 'pipeline-atomic-cloud', '--profile', 'lab', '--features', 'mutants'])
+const runProtocolTests = () => runCargoTest(['-p', 'pipeline-atomic-cloud', '--features', 'mutants'])
 
 /** What failed outside any test (a compile error, an abort, an unhandled rejection) counts as one failure. */
 function neverGreenWhenRed(
@@ -133,15 +140,29 @@ const parts = {
   cloud: async (args) => [await runCloud(args), ...(args.length > 0 ? [] : [await runProtocolTests()])],
 }
 
-const runAll = async () => [await runVitest([]), await runCargoTest([]), ...(await runLabTests())]
+async function runSpecs() {
+  await prepare()
+  return runVitest([])
+}
+
+/**
+ * The addon's build ends with a minute of one thread, and specs wait a lot: Rust's tests are built and run meanwhile. What they
+ * print is shown after what the specs print.
+ */
+async function runAll() {
+  await install()
+  const [specs, rust] = await Promise.all([runSpecs(), runRustTests()])
+  for (const { output } of rust) process.stdout.write(output)
+  return [specs, ...rust]
+}
 
 runAsScript(import.meta.url, async () => {
   const [part, ...rest] = process.argv.slice(2)
-  await prepare()
+  const run = part && part in parts ? parts[/** @type {keyof typeof parts} */ (part)] : undefined
+  if (run) await prepare()
   // Nothing is measured there, and link-time optimisation takes a minute and a half.
   if (part === 'cloud') await prepareCloud({ profile: 'lab', features: ['mutants'] })
-  const run = part && part in parts ? parts[/** @type {keyof typeof parts} */ (part)] : runAll
-  const results = await run(rest)
+  const results = run ? await run(rest) : await runAll()
 
   const passed = results.reduce((total, one) => total + one.passed, 0)
   const list = (/** @type {string} */ title, /** @type {string[]} */ names) =>

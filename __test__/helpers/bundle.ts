@@ -1,31 +1,15 @@
 // Scripts of the examples, each with all that it imports as one file, compiled: a process that runs it starts in a small
 // part of the time.
 
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
-import Module, { createRequire } from 'node:module'
-import { dirname, join, relative, resolve } from 'node:path'
+import { existsSync, renameSync, writeFileSync } from 'node:fs'
+import Module from 'node:module'
+import { join, relative, resolve } from 'node:path'
 import { Script } from 'node:vm'
-import { build, type Plugin } from 'esbuild'
+import { build } from 'esbuild'
 import { inject } from 'vitest'
+import { inPlace } from '../../examples/pipeline/demo/bundle'
 
 const root = resolve(import.meta.dirname, '../..')
-const { resolve: locate } = createRequire(import.meta.url)
-
-/** Binaries stay where they are, and a file's own folder is that of its source. */
-const inPlace: Plugin = {
-  name: 'in place',
-  setup({ onLoad, onResolve }) {
-    onResolve({ filter: /^@pipeline\/atomic$/ }, () => ({ path: inject('addon'), external: true }))
-    onResolve({ filter: /^(?:@napi-rs\/image|esbuild)$/ }, ({ path }) => ({
-      path: locate(path),
-      external: true,
-    }))
-    onLoad({ filter: /\/examples\/.*\.ts$/ }, ({ path }) => ({
-      contents: readFileSync(path, 'utf8').replaceAll('__dirname', JSON.stringify(dirname(path))),
-      loader: 'ts',
-    }))
-  },
-}
 
 const bundles = new Map<string, Promise<string>>()
 
@@ -50,7 +34,7 @@ async function make(script: string): Promise<string> {
     // A compiled script cannot import.
     supported: { 'dynamic-import': false },
     logLevel: 'error',
-    plugins: [inPlace],
+    plugins: [inPlace(inject('addon'))],
   })
   const source = Module.wrap(outputFiles[0]?.text ?? '')
   writeFileSync(`${parts}.source`, source)

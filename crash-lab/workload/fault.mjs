@@ -9,7 +9,7 @@ import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { setImmediate as tick } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 const { appendLines, atomicWrite, atomicIndexUpdate } = createRequire(import.meta.url)('../..')
 const MARK = 'THE DRIVE LOSES THIS PAGE'
@@ -90,7 +90,7 @@ if (fault === 'short') {
   writeFileSync(join(folder, `ready-${number}`), '')
   const ready = () => readdirSync(folder).filter((name) => name.startsWith('ready-')).length
   while (ready() < Number(processes)) {
-    await tick()
+    await sleep(2)
   }
   for (let i = 0; i < UPDATES; i++) {
     await atomicIndexUpdate(join(folder, 'index.json'), (index) => ({ ...index, [`${number}-${i}`]: i }), {

@@ -13,10 +13,11 @@ import { parseArgs, promisify } from 'node:util'
 import pc from 'picocolors'
 import { startAzurite } from '../../__test__/cloud-servers/servers/azurite.mjs'
 import { installPackages } from '../../__test__/helpers/package-copy.mjs'
+import { bundle } from './demo/bundle'
 import type { StoreCheck } from './demo/check-store'
 import { collect } from './demo/corpus'
 import { type Machine, type Machines, openMachines } from './demo/machines'
-import { bundle, killAll, Publisher } from './demo/publisher'
+import { killAll, Publisher } from './demo/publisher'
 import { type Row, table } from './demo/table'
 import { CONTENT_ENV } from './lib/content/paths'
 
@@ -128,7 +129,10 @@ async function publishWithKills(scene: Scene, share: number): Promise<number> {
 async function run(most: number): Promise<boolean> {
   const addon = installPackages()
   open.push(() => rm(addon, { recursive: true }))
-  const [cli, checker] = [await bundle('cli', addon, addon), await bundle('demo/check-store', addon, addon)]
+  const [cli, checker] = [
+    await bundle(join(__dirname, 'cli.ts'), addon, addon),
+    await bundle(join(__dirname, 'demo/check-store.ts'), addon, addon),
+  ]
   const folder = join(addon, 'input')
   const { all, shares } = await collect(MODULES, folder, { shares: 3, limit: most })
   const n = all.length

@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util'
 import { SingleBar } from 'cli-progress'
 import pc from 'picocolors'
 import { type Row, table } from '../pipeline/demo/table'
-import { buildToTheEnd, killAll } from './demo/builder'
+import { buildToTheEnd, bundleCli, killAll } from './demo/builder'
 import { copySources } from './demo/corpus'
 import { changesBetween, differences, identities, leftoversIn, siteFiles } from './demo/inspect'
 import { finish, killAgainAndAgain, type Rounds } from './demo/rounds'
@@ -85,20 +85,21 @@ async function run(workplace: string, { limit, seconds }: Options): Promise<bool
   )
   if (!source || !out || !swapped || !reference) throw new Error('unreachable')
   const sources = await copySources(MODULES, source, limit)
+  const cli = await bundleCli(workplace)
   say(`${sources.length} Markdown files from ${relative(process.cwd(), MODULES) || MODULES}`)
 
-  const first = await buildToTheEnd([source, out])
+  const first = await buildToTheEnd(cli, [source, out])
   say(`first build    ${first.stdout.trim().split('\n').at(-1)}`)
   const files = await siteFiles(out)
   const built = await identities(out)
 
-  const second = await buildToTheEnd([source, out])
+  const second = await buildToTheEnd(cli, [source, out])
   say(`second build   ${second.stdout.trim().split('\n').at(-1)}`)
   const rewritten = changesBetween(built, await identities(out))
 
   const chosen = sources[Math.floor(sources.length / 2)] ?? ''
   await appendFile(join(source, chosen), '\n\nOne more paragraph.\n')
-  const third = await buildToTheEnd([source, out])
+  const third = await buildToTheEnd(cli, [source, out])
   say(`one changed    ${third.stdout.trim().split('\n').at(-1)}`)
   const touched = changesBetween(built, await identities(out))
   const expected = ['html', 'json', 'txt'].map((kind) => `${folderOf(chosen)}/index.${kind}`)
@@ -107,17 +108,18 @@ async function run(workplace: string, { limit, seconds }: Options): Promise<bool
   const missed = expected.filter((name) => !touched.includes(name))
 
   const incremental = await kill('killing builds', {
-    ...{ workplace, out, args: [source, out], files, ms: first.ms, stamped: false, seconds },
+    ...{ workplace, cli, out, args: [source, out], files, ms: first.ms, stamped: false, seconds },
   })
   say(
     `killed ${incremental.kills} builds that write into the site, and read ${incremental.visit.reads} changed files`,
   )
-  await finish([source, out])
+  await finish(cli, [source, out])
 
-  const whole = await buildToTheEnd([source, swapped, '--atomic'])
+  const whole = await buildToTheEnd(cli, [source, swapped, '--atomic'])
   const atomic = await kill('killing --atomic builds', {
     ...{
       workplace,
+      cli,
       out: swapped,
       args: [source, swapped, '--atomic'],
       files,
@@ -127,9 +129,9 @@ async function run(workplace: string, { limit, seconds }: Options): Promise<bool
     },
   })
   say(`killed ${atomic.kills} builds that swap the site, and read ${atomic.visit.reads} changed files`)
-  await finish([source, swapped, '--atomic'])
+  await finish(cli, [source, swapped, '--atomic'])
 
-  await finish([source, reference])
+  await finish(cli, [source, reference])
   const unlike = await differences(out, reference)
   const leftovers = await leftoversIn(workplace)
   const rows: Row[] = [

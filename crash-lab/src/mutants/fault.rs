@@ -144,9 +144,10 @@ impl Fault {
 /// from the last look at the index to its replacement.
 fn slowed(node: &Command) -> Command {
     let mut strace = Command::new("strace");
-    strace.args(["-f", "-qq", "-o", "/dev/null", "-P", ".index.json.lock", "-P", "index.json"]);
-    strace.args(["-e", "trace=openat,/^rename", "-e", "inject=openat:delay_exit=1000"]);
-    strace.args(["-e", "inject=/^rename:delay_enter=5000"]).arg(node.get_program()).args(node.get_args());
+    strace.args(["-f", "-qq", "--seccomp-bpf", "-o", "/dev/null"]);
+    strace.args(["-P", ".index.json.lock", "-P", "index.json", "-e", "trace=openat,/^rename"]);
+    strace.args(["-e", "inject=openat:delay_exit=1000", "-e", "inject=/^rename:delay_enter=5000"]);
+    strace.arg(node.get_program()).args(node.get_args());
     for (name, value) in node.get_envs() {
         match value {
             Some(value) => strace.env(name, value),

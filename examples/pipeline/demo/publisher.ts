@@ -2,39 +2,8 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { basename, join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { build } from 'esbuild'
 import type { Machine } from './machines'
-
-/**
- * A program of this example as one file in `folder`: it is started two dozen times, in a quarter of the time that tsx takes.
- *
- * @param addon where the package is
- */
-export async function bundle(
-  program: 'cli' | 'demo/check-store',
-  folder: string,
-  addon = require.resolve('@pipeline/atomic'),
-): Promise<string> {
-  const file = join(folder, `${basename(program)}.cjs`)
-  await build({
-    entryPoints: [join(__dirname, '..', `${program}.ts`)],
-    outfile: file,
-    bundle: true,
-    platform: 'node',
-    target: 'node20',
-    logLevel: 'error',
-    plugins: [
-      {
-        name: 'the addon stays where it is',
-        setup: ({ onResolve }) =>
-          onResolve({ filter: /^@pipeline\/atomic$/ }, () => ({ path: addon, external: true })),
-      },
-    ],
-  })
-  return file
-}
 
 const running = new Set<ChildProcess>()
 

@@ -3,10 +3,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { bundle } from '../../pipeline/demo/bundle'
 
-const CLI = join(__dirname, '../cli.ts')
-/** With `--require` the builder is the child process itself; the tsx command would start it as a grandchild. */
-const TSX = require.resolve('tsx/cjs')
+/** The command line, as one file in `folder`: where all builders find it. */
+export const bundleCli = (folder: string) => bundle(join(__dirname, '../cli.ts'), folder)
 
 const running = new Set<ChildProcess>()
 
@@ -27,9 +27,9 @@ export interface Builder {
   kill(signal: NodeJS.Signals): void
 }
 
-export function startBuilder(args: readonly string[]): Builder {
+export function startBuilder(cli: string, args: readonly string[]): Builder {
   const started = Date.now()
-  const child = spawn(process.execPath, ['--require', TSX, CLI, 'build', ...args], {
+  const child = spawn(process.execPath, [cli, 'build', ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   running.add(child)
@@ -47,8 +47,8 @@ export function startBuilder(args: readonly string[]): Builder {
 }
 
 /** @throws Error with what the builder wrote to stderr, if the build failed. */
-export async function buildToTheEnd(args: readonly string[]): Promise<Outcome> {
-  const outcome = await startBuilder(args).ended
+export async function buildToTheEnd(cli: string, args: readonly string[]): Promise<Outcome> {
+  const outcome = await startBuilder(cli, args).ended
   if (outcome.code === 0) return outcome
   throw new Error(`a builder ended with ${outcome.code ?? 'a signal'}\n${outcome.stderr.trim()}`)
 }

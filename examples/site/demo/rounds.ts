@@ -16,6 +16,8 @@ export interface Rounds {
 
 export interface RoundsOptions {
   workplace: string
+  /** What builders run. */
+  cli: string
   out: string
   args: readonly string[]
   files: readonly string[]
@@ -28,13 +30,13 @@ export interface RoundsOptions {
 }
 
 /** The earliest moment of a kill: before it, a process only loads its code. */
-const FIRST_MS = 250
+const FIRST_MS = 100
 /** One build in this many is not killed, so that the site changes for its readers, and its time is measured. */
 const SPARED = 3
 const LEAST_KILLS = 3
 
 export async function killAgainAndAgain(options: RoundsOptions): Promise<Rounds> {
-  const { workplace, out, args, files, stamped, seconds, onRound } = options
+  const { workplace, cli, out, args, files, stamped, seconds, onRound } = options
   const visitor = visit(out, files, { stamped })
   const found = { kills: 0, midway: 0, done: 0 }
   const started = Date.now()
@@ -42,7 +44,7 @@ export async function killAgainAndAgain(options: RoundsOptions): Promise<Rounds>
   let { ms } = options
   let before = await identities(out)
   for (let round = 1; found.kills < LEAST_KILLS || spent() < seconds; round++) {
-    const builder = startBuilder([...args, '--title', `Version ${round}`])
+    const builder = startBuilder(cli, [...args, '--title', `Version ${round}`])
     const isSpared = round % SPARED === 0
     if (!isSpared) {
       await sleep(FIRST_MS + Math.random() * (ms - FIRST_MS))
@@ -71,6 +73,6 @@ export async function killAgainAndAgain(options: RoundsOptions): Promise<Rounds>
 }
 
 /** Builds once more without a kill, which must repair everything. */
-export async function finish(args: readonly string[]): Promise<void> {
-  await buildToTheEnd([...args, '--title', 'The last version'])
+export async function finish(cli: string, args: readonly string[]): Promise<void> {
+  await buildToTheEnd(cli, [...args, '--title', 'The last version'])
 }
