@@ -24,7 +24,7 @@ use crate::sys;
 use crate::transaction::pending;
 
 /// The indexes that are held. Updates keep as many descriptors for their own locks, or held ones could stop them all.
-static HELD: DescriptorBudget = DescriptorBudget::one_in(16);
+pub(super) static HELD: DescriptorBudget = DescriptorBudget::one_in(16);
 
 /// How long to wait until the next look at what another call is to give back, or to recover.
 const PAUSE: Duration = Duration::from_millis(5);
