@@ -47,7 +47,7 @@ function writeFileSync(filename, data, given) {
   const file = path.resolve(filename)
   const options = read(given)
   options.tmpfileCreated?.(tmpfile(file))
-  if (options.chown) followSync(writeOwned(file, bytes(data, options), options, blocking))
+  if (options.chown) followSync(writeOwned(file, bytes(data, options), options, blocking()))
   else atomicWriteSync(file, bytes(data, options), options.write)
 }
 
@@ -92,12 +92,10 @@ function lateMode({ write }, before) {
 
 const withoutSetId = (write, late) => (late === undefined ? write : { ...write, mode: late & ~0o6000 })
 
-/** What {@link writeOwned} calls, on the thread that calls. */
-const blocking = {
-  write: atomicWriteSync,
-  stat: fs.statSync,
-  chown: fs.chownSync,
-  chmod: fs.chmodSync,
+/** What {@link writeOwned} calls on this thread. */
+function blocking() {
+  const { statSync: stat, chownSync: chown, chmodSync: chmod } = fs
+  return { write: atomicWriteSync, stat, chown, chmod }
 }
 
 /** Its steps, each of which is done, or a promise that it waits for. */

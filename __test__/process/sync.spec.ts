@@ -220,7 +220,11 @@ describe('atomicWriteSync', () => {
 
 needs('linux')('without a free descriptor the calls that block give up soon', async ({ dir, file }) => {
   writeJson(file, {})
-  const run = ({ acquireIndexLockSync, atomicWriteSync, readIndexSync, require }: any, dir: string, file: string) => {
+  const run = (
+    { acquireIndexLockSync, atomicWriteSync, readIndexSync, require }: any,
+    dir: string,
+    file: string,
+  ) => {
     const { closeSync, openSync } = require('node:fs')
     const open: number[] = []
     try {

@@ -58,7 +58,7 @@ test('a free lock is had at once, keeps others out, and is free again at its rel
   expect(readJson(file)).toEqual({ n: 1 })
   const again = acquireIndexLockSync(file)
   again.releaseSync()
-  expect(names(dir)).toEqual(['file'])
+  expect(names(dir)).toEqual(['index.json'])
 })
 
 test('calls that were made before and have not begun come after it, and nothing waits for the blocked thread', async ({
@@ -155,9 +155,17 @@ test('threads that take it as they can never have it at the same time', async ({
 test('it is refused where it would wait for ever, and takes no options that wait', async ({ dir, file }) => {
   const caught: any[] = []
   const acquire = () => void caught.push(error(() => acquireIndexLockSync(file)).code)
-  await atomicIndexUpdate(file, () => (acquire(), {}))
+  await atomicIndexUpdate(file, () => {
+    acquire()
+    return {}
+  })
   await withIndexLock(file, async () => acquire())
-  await atomicTransaction(dir, async () => acquire())
+  await atomicTransaction(dir, (tx) =>
+    tx.update('other.json', () => {
+      acquire()
+      return {}
+    }),
+  )
   expect(caught).toEqual(['ERR_ATOMIC_REENTRANT', 'ERR_ATOMIC_REENTRANT', 'ERR_ATOMIC_NESTED'])
   for (const options of [{ timeout: 1 }, { signal: new AbortController().signal }]) {
     const wrong = error(() => acquireIndexLockSync(file, options as object))
@@ -172,7 +180,7 @@ test('it is refused where it would wait for ever, and takes no options that wait
     expect(error(() => call('s3://bucket/key')).code).toBe('ERR_ATOMIC_UNSUPPORTED')
   }
   acquireIndexLockSync(join(dir, 'new', 'i')).releaseSync()
-  expect(names(dir)).toEqual(['file', 'new'])
+  expect(names(dir)).toEqual(['.atomic', 'index.json', 'new', 'other.json'])
 })
 
 test('it is published', ({ file }) => {
