@@ -30,6 +30,6 @@ pub fn path(host: &str, pathname: &str, windows: bool) -> Result<Vec<u8>, Fault>
     }
 }
 
-#[cfg(all(unix, any(test, fuzzing)))]
+#[cfg(any(test, fuzzing))]
 #[path = "file_url_fuzz.rs"]
 pub mod fuzz;
