@@ -779,12 +779,12 @@ export interface Recovered {
  * | `@pipeline/atomic:directory` | {@link atomicDirectory}, {@link copyDirectoryAtomic} |
  * | `@pipeline/atomic:transaction` | {@link atomicTransaction} |
  * | `@pipeline/atomic:append` | {@link appendLines} |
- * | `@pipeline/atomic:lock` | {@link acquireIndexLock}, {@link withIndexLock} |
+ * | `@pipeline/atomic:lock` | {@link acquireIndexLock}, {@link acquireIndexLockSync}, {@link withIndexLock} |
  * | `@pipeline/atomic:recover` | {@link recoverIndex}, {@link restoreIndex}, {@link recover} |
  *
  * Each call is one message, an object that all five events of the call share. `start` comes before anything is done, in the async
  * context of the caller; `end` when the function has returned its promise; `error` if that rejects; then `asyncStart` and `asyncEnd`. A call
- * of {@link atomicWriteSync} is over at its `end` and has no events after that; its `error` comes before.
+ * of {@link atomicWriteSync} or {@link acquireIndexLockSync} is over at its `end` and has no events after that; its `error` comes before.
  * Calls that nobody listens to are not measured. A channel belongs to one thread, as all of `diagnostics_channel` does.
  *
  * The time of {@link withIndexLock} is that of its function, too; its steps are those of taking the lock. Of an object in a store
@@ -807,6 +807,7 @@ export interface TraceMessage {
     | 'atomicTransaction'
     | 'appendLines'
     | 'acquireIndexLock'
+    | 'acquireIndexLockSync'
     | 'withIndexLock'
     | 'recoverIndex'
     | 'restoreIndex'
@@ -1104,6 +1105,11 @@ export declare class IndexLock {
   release(): Promise<void>
   /** What `await using` calls at the end of its block: {@link IndexLock.release}. */
   [globalThis.Symbol.asyncDispose](): Promise<void>
+  /**
+   * Gives the index back, as {@link IndexLock.release} does. The lock is free when this returns, unless calls on the lock are under way:
+   * then it is free when they are over.
+   */
+  releaseSync(): void
 }
 
 /**
@@ -1144,6 +1150,18 @@ export declare class IndexLock {
  * take two locks one after the other in opposite orders wait for each other until a timeout: give both paths at once.
  */
 export declare function acquireIndexLock<const P extends PathLike | readonly PathLike[]>(paths: P, options?: IndexLockOptions | null): Promise<IndexLocks<P>>
+
+/**
+ * Locks an index as {@link acquireIndexLock} does, if its lock is free at this moment, and returns the lock: for code that cannot wait,
+ * in constructors and in handlers of `process.on('exit')`. {@link IndexLock.releaseSync} gives it back. It **blocks** the event loop for a few
+ * calls of the system.
+ *
+ * If another process has the lock, or a call of this process has the index or waits for it, it throws `ERR_ATOMIC_LOCK_TIMEOUT` at once, as
+ * {@link acquireIndexLock} does with `timeout: 0`. Calls of this process that have not come as far yet come after it. Else it throws what that
+ * rejects with. There is one path, and no `timeout` or `signal` (`ERR_INVALID_ARG_VALUE`). Where no file descriptor is free (`EMFILE`, `ENFILE`) it
+ * tries again for a tenth of a second, as nobody can close one meanwhile on this thread.
+ */
+export declare function acquireIndexLockSync(path: PathLike, options?: Omit<IndexLockOptions, 'timeout' | 'signal'> | null): IndexLock
 
 /**
  * Appends lines to a file, for logs and JSON Lines. `lines` is one line, or an iterable of them; each gets its line feed here.
@@ -1775,6 +1793,12 @@ export declare function inspectDirectory(directory: PathLike, options?: InspectO
  * for a millisecond because of that. To change the index, take the lock ({@link acquireIndexLock}).
  */
 export declare function inspectIndexLock(path: PathLike): Promise<IndexLockState>
+
+/**
+ * Tells what {@link inspectIndexLock} resolves with; what that rejects with is thrown. It **blocks** the event loop for a few calls of the
+ * system.
+ */
+export declare function inspectIndexLockSync(path: PathLike): IndexLockState
 
 /** Options of {@link inspectDirectory}. */
 export interface InspectOptions {

@@ -10,7 +10,7 @@ export = lock
  * `acquireIndexLock` does.
  *
  * Different: it does not exclude programs that lock by the package itself, nor `atomicIndexUpdate` of the file. `retries` says for how
- * long to wait, with the pauses of that package summed up. There are no synchronous functions.
+ * long to wait, with the pauses of that package summed up.
  *
  * @returns a function that releases the lock, once (`ERELEASED`)
  */
@@ -24,6 +24,18 @@ declare namespace lock {
 
   /** Whether a process has the lock, this one too. With a directory in its place it rejects with `ELOCKED`, as {@link lock}. */
   export function check(file: string, options?: CheckOptions | null): Promise<boolean>
+
+  /**
+   * As {@link lock}, on the thread that calls, which it blocks for a few calls of the system. Nothing is waited for: `retries` throws
+   * `ESYNC`.
+   */
+  export function lockSync(file: string, options?: LockOptions | null): () => void
+
+  /** As {@link unlock}, for a lock by {@link lock} or {@link lockSync}. */
+  export function unlockSync(file: string, options?: FileOptions | null): void
+
+  /** As {@link check}. */
+  export function checkSync(file: string, options?: CheckOptions | null): boolean
 
   export interface FileOptions {
     /** Follow links; the file has to exist then. @default true */

@@ -2,56 +2,51 @@
 
 'use strict'
 
+const { realpathSync } = require('node:fs')
 const { realpath } = require('node:fs/promises')
 const path = require('node:path')
-const { acquireIndexLock, inspectIndexLock } = require('../index.js')
+const {
+  acquireIndexLock,
+  acquireIndexLockSync,
+  inspectIndexLock,
+  inspectIndexLockSync,
+} = require('../index.js')
 
 /** Those that this module has, by the canonical path of the file. */
 const locks = new Map()
 
 module.exports = lock
-module.exports.lock = lock
-module.exports.unlock = unlock
-module.exports.check = check
+Object.assign(module.exports, { lock, unlock, check, lockSync, unlockSync, checkSync })
 
 async function lock(file, given) {
   const options = given ?? {}
   const canonical = await canonicalOf(file, options)
-  const held = await acquire(canonical, options)
-  const own = { held, isReleased: false }
-  locks.set(canonical, own)
-  return () => {
-    if (own.isReleased) return Promise.reject(failure('ERELEASED', 'Lock is already released'))
-    return release(canonical, own)
-  }
+  const lockfile = lockfileOf(canonical, options)
+  const timeout = patience(options.retries)
+  const held = await acquireIndexLock(lockfile, { mkdir: false, timeout }).catch((error) => {
+    throw refusal(error, canonical, lockfile)
+  })
+  const own = keep(canonical, held)
+  return async () => take(canonical, own).release()
 }
 
-async function acquire(canonical, options) {
+function lockSync(file, given) {
+  const options = syncOptions(given)
+  const canonical = canonicalOfSync(file, options)
   const lockfile = lockfileOf(canonical, options)
-  try {
-    return await acquireIndexLock(lockfile, {
-      mkdir: false,
-      timeout: patience(options.retries),
-    })
-  } catch (error) {
-    if (error.code === 'EISDIR') throw lockedByOther(canonical, lockfile, error)
-    if (error.code !== 'ERR_ATOMIC_LOCK_TIMEOUT') throw error
-    throw failure('ELOCKED', 'Lock file is already being held', { file: canonical, cause: error })
-  }
+  const acquire = () => acquireIndexLockSync(lockfile, { mkdir: false })
+  const own = keep(canonical, orRefuse(acquire, canonical, lockfile))
+  return () => take(canonical, own).releaseSync()
 }
 
 async function unlock(file, given) {
-  const options = given ?? {}
-  const canonical = await canonicalOf(file, options)
-  const own = locks.get(canonical)
-  if (!own) throw failure('ENOTACQUIRED', 'Lock is not acquired/owned by you')
-  await release(canonical, own)
+  const canonical = await canonicalOf(file, given ?? {})
+  await take(canonical, ownOf(canonical)).release()
 }
 
-async function release(canonical, own) {
-  own.isReleased = true
-  if (locks.get(canonical) === own) locks.delete(canonical)
-  await own.held.release()
+function unlockSync(file, given) {
+  const canonical = canonicalOfSync(file, syncOptions(given))
+  take(canonical, ownOf(canonical)).releaseSync()
 }
 
 async function check(file, given) {
@@ -61,11 +56,60 @@ async function check(file, given) {
   try {
     return (await inspectIndexLock(lockfile)).held
   } catch (error) {
-    if (error.code === 'EISDIR') throw lockedByOther(canonical, lockfile, error)
-    // Nothing is locked in a folder that is not there.
-    if (error.code === 'ENOENT') return false
-    throw error
+    return nothingLocked(error, canonical, lockfile)
   }
+}
+
+function checkSync(file, given) {
+  const options = syncOptions(given)
+  const canonical = canonicalOfSync(file, options)
+  const lockfile = lockfileOf(canonical, options)
+  try {
+    return inspectIndexLockSync(lockfile).held
+  } catch (error) {
+    return nothingLocked(error, canonical, lockfile)
+  }
+}
+
+function keep(canonical, held) {
+  const own = { held, isReleased: false }
+  locks.set(canonical, own)
+  return own
+}
+
+function ownOf(canonical) {
+  const own = locks.get(canonical)
+  if (!own) throw failure('ENOTACQUIRED', 'Lock is not acquired/owned by you')
+  return own
+}
+
+/** What is to be released, once. */
+function take(canonical, own) {
+  if (own.isReleased) throw failure('ERELEASED', 'Lock is already released')
+  own.isReleased = true
+  if (locks.get(canonical) === own) locks.delete(canonical)
+  return own.held
+}
+
+function orRefuse(acquire, canonical, lockfile) {
+  try {
+    return acquire()
+  } catch (error) {
+    throw refusal(error, canonical, lockfile)
+  }
+}
+
+/** As that package has it. */
+function refusal(error, canonical, lockfile) {
+  if (error.code === 'EISDIR') return lockedByOther(canonical, lockfile, error)
+  if (error.code !== 'ERR_ATOMIC_LOCK_TIMEOUT') return error
+  return failure('ELOCKED', 'Lock file is already being held', { file: canonical, cause: error })
+}
+
+/** `false`: nothing is locked in a folder that is not there. */
+function nothingLocked(error, canonical, lockfile) {
+  if (error.code === 'ENOENT') return false
+  throw error.code === 'EISDIR' ? lockedByOther(canonical, lockfile, error) : error
 }
 
 /** The lock of that package is a directory, which stays if its process was killed. Nobody can tell here whether that lives. */
@@ -78,6 +122,20 @@ function lockedByOther(file, directory, cause) {
 
 async function canonicalOf(file, options) {
   return options.realpath === false ? path.resolve(file) : realpath(file)
+}
+
+function canonicalOfSync(file, options) {
+  return options.realpath === false ? path.resolve(file) : realpathSync(file)
+}
+
+/** Nothing can be waited for, so that package refuses this too. */
+function syncOptions(given) {
+  const options = given ?? {}
+  const { retries } = options
+  if (retries > 0 || retries?.retries > 0 || patience(retries) > 0) {
+    throw failure('ESYNC', 'Cannot use retries with the sync api')
+  }
+  return options
 }
 
 /**

@@ -68,6 +68,7 @@ function loadCloud() {
  */
 const published = new Map([
   ['acquireIndexLock', ['lock', 0]],
+  ['acquireIndexLockSync', ['lock', 0, true]],
   ['appendLines', ['append', 0]],
   ['atomicDirectory', ['directory', 0]],
   ['atomicIndexPatch', ['update', 0]],

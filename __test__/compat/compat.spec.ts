@@ -4,7 +4,14 @@ import fs, { lstatSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFil
 import { join } from 'node:path'
 import { atomicIndexUpdate, atomicWrite } from '@pipeline/atomic'
 import * as door from '@pipeline/atomic/compat/lowdb'
-import lockfile, { check, lock, unlock } from '@pipeline/atomic/compat/proper-lockfile'
+import lockfile, {
+  check,
+  checkSync,
+  lock,
+  lockSync,
+  unlock,
+  unlockSync,
+} from '@pipeline/atomic/compat/proper-lockfile'
 import { Writer } from '@pipeline/atomic/compat/steno'
 import writeFile from '@pipeline/atomic/compat/write-file-atomic'
 import { Low, LowSync } from 'lowdb'
@@ -327,6 +334,44 @@ describe('proper-lockfile', () => {
     expect(await rejection(theirs.unlock(file))).toMatchObject({ code: 'ENOTACQUIRED' })
   })
 
+  test('without a promise too, for locks of either kind', async ({ dir }) => {
+    const file = join(dir, 'file')
+    const fails = (call: () => unknown, error: object) => {
+      try {
+        call()
+      } catch (thrown) {
+        return expect(thrown).toMatchObject(error)
+      }
+      expect.fail('nothing was thrown')
+    }
+    fails(() => lockSync(file), { code: 'ENOENT' })
+    fails(() => checkSync(file), { code: 'ENOENT' })
+    fails(() => unlockSync(file, { realpath: false }), { code: 'ENOTACQUIRED' })
+    writeFileSync(file, '')
+    symlinkSync(file, join(dir, 'link'))
+    const release = lockSync(join(dir, 'link'), { stale: 5000, retries: 0 })
+    expect([checkSync(file), await check(join(dir, 'link'))]).toEqual([true, true])
+    const cause = { code: 'ERR_ATOMIC_LOCK_TIMEOUT' }
+    fails(() => lockSync(file, { retries: { retries: 0 } }), { code: 'ELOCKED', file, cause })
+    expect(await rejection(lock(file))).toMatchObject({ code: 'ELOCKED', file })
+    expect(release()).toBeUndefined()
+    fails(release, { code: 'ERELEASED' })
+    expect(checkSync(file)).toBe(false)
+    const releaseLater = await lock(file)
+    expect(checkSync(file)).toBe(true)
+    expect(unlockSync(file)).toBeUndefined()
+    expect(await rejection(releaseLater())).toMatchObject({ code: 'ERELEASED' })
+    lockSync(file)
+    await unlock(file)
+    for (const call of [lockSync, unlockSync, checkSync]) {
+      for (const retries of [1, { retries: 10 }, { minTimeout: 1 }, { forever: true, minTimeout: 0 }]) {
+        fails(() => call(file, { retries } as object), { code: 'ESYNC' })
+      }
+    }
+    expect(checkSync('anything', { realpath: false, lockfilePath: join(dir, 'none', 'lock') })).toBe(false)
+    expect(names(dir)).toEqual(['file', 'link'])
+  })
+
   test('a lock of the package itself is told, with what to do', async ({ dir }) => {
     const file = join(dir, 'file')
     writeFileSync(file, '')
@@ -335,6 +380,10 @@ describe('proper-lockfile', () => {
       const message = expect.stringContaining(`Remove that directory`)
       const cause = { code: 'EISDIR' }
       expect(await rejection(call(file, null))).toMatchObject({ code: 'ELOCKED', file, message, cause })
+    }
+    for (const call of [lockSync, checkSync]) {
+      const error = await rejection((async () => call(file, null))())
+      expect(error).toMatchObject({ code: 'ELOCKED', file, cause: { code: 'EISDIR' } })
     }
     await release()
     await (await lock(file, null))()
@@ -356,7 +405,8 @@ describe('proper-lockfile', () => {
       expect(await rejection(lock(file, { retries }))).toMatchObject({ code: 'ELOCKED' })
     }
     await release()
-    for (const locked of endless) await (await locked)()
+    // In any order: the links of their paths are followed by different threads.
+    await Promise.all(endless.map(async (locked) => (await locked)()))
   })
 
   test('what another process has is held until that is killed', async ({ dir }) => {

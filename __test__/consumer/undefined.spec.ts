@@ -42,6 +42,7 @@ test('each call takes all of them', async ({ dir }) => {
     nothing,
   )
   await (await atomic.acquireIndexLock(at('index'), nothing)).release()
+  atomic.acquireIndexLockSync(at('index'), nothing).releaseSync()
   for (const read of [
     await atomic.readIndex(at('index'), nothing),
     atomic.readIndexSync(at('index'), nothing),

@@ -220,14 +220,22 @@ describe('atomicWriteSync', () => {
 
 needs('linux')('without a free descriptor the calls that block give up soon', async ({ dir, file }) => {
   writeJson(file, {})
-  const run = ({ atomicWriteSync, readIndexSync, require }: any, dir: string, file: string) => {
+  const run = (
+    { acquireIndexLockSync, atomicWriteSync, readIndexSync, require }: any,
+    dir: string,
+    file: string,
+  ) => {
     const { closeSync, openSync } = require('node:fs')
     const open: number[] = []
     try {
       for (;;) open.push(openSync('/dev/null'))
     } catch {}
     const since = performance.now()
-    const calls = [() => readIndexSync(file), () => atomicWriteSync(`${dir}/new`, '')]
+    const calls = [
+      () => readIndexSync(file),
+      () => atomicWriteSync(`${dir}/new`, ''),
+      () => acquireIndexLockSync(file),
+    ]
     const codes = calls.map((call) => {
       try {
         return call()
@@ -240,7 +248,7 @@ needs('linux')('without a free descriptor the calls that block give up soon', as
     return { codes, took }
   }
   const { codes, took } = await inProcess(run, [dir, file], { before: 'ulimit -n 100' }).returned
-  expect(codes).toEqual(['EMFILE', 'EMFILE'])
+  expect(codes).toEqual(['EMFILE', 'EMFILE', 'EMFILE'])
   // Calls that do not block go on for ten seconds.
   expect(took).toBeLessThan(8000)
   expect(names(dir)).not.toContain('new')

@@ -56,7 +56,7 @@ pub struct IndexLockOptions<'env> {
 /// held, the lock is that of a file which has no path any more: calls on it reject with `ENOENT`.
 #[napi(custom_finalize)]
 pub struct IndexLock {
-    lock: Rc<Lock>,
+    pub(super) lock: Rc<Lock>,
     /// It is released by a call of ours.
     is_lent: bool,
 }
@@ -294,7 +294,8 @@ fn parse_paths<'env>(
     Ok(AcquireArgs { paths, options, signal })
 }
 
-fn wrap(env: &Env, locks: Vec<Rc<Lock>>, is_several: bool, is_lent: bool) -> Result<'_, Unknown<'_>> {
+/// As the program has them: one lock, or an array of them.
+pub fn wrap(env: &Env, locks: Vec<Rc<Lock>>, is_several: bool, is_lent: bool) -> Result<'_, Unknown<'_>> {
     let wrap = |lock| raw::to_js(env, IndexLock { lock, is_lent });
     let mut locks = locks.into_iter().map(wrap).collect::<Result<'_, Vec<_>>>()?;
     match locks.pop() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use engine::dir::target::bytes_beyond_text;
 use engine::error::Error;
-use engine::lock::left::LookJob;
+use engine::lock::left::{LookJob, Seen};
 use engine::sweep::{Kept, Leftover, Options, Reason, Report, SweepJob};
 use napi::Env;
 use napi::bindgen_prelude::{Buffer, Unknown};
@@ -159,6 +159,9 @@ fn thrown<'env>(env: &'env Env, error: &Error) -> Unknown<'env> {
     error
 }
 
+/// What is told of an object.
+pub const NO_LOCK: &str = "an object in a store has no lock";
+
 /// Tells whether a process has the lock of an index at this moment, and which one, without waiting for it. Neither the index nor its lock file
 /// need be there, and no right to write is needed.
 ///
@@ -173,14 +176,21 @@ pub fn inspect_index_lock<'env>(env: &'env Env, path: Unknown<'env>) -> napi::Re
 }
 
 fn look<'env>(env: &'env Env, path: &Unknown<'env>) -> Result<'env, Unknown<'env>> {
-    let path = path::local(env, "path", path, "an object in a store has no lock")?;
-    task::answer(env, LookJob(path.absolute), move |env, outcome| {
-        let seen = outcome.map_err(|failure| from_engine(env, &failure, &path.shown, || None))?;
-        let lock = raw::to_js(env, seen.path.to_string_lossy().into_owned())?;
-        let state = raw::record(env, &[(c"held", raw::to_js(env, seen.held)?), (c"lock", lock)])?;
-        if let Some(by) = &seen.holder {
-            raw::define(env, &state, c"holder", &holder(env, by)?)?;
-        }
-        Ok(state)
-    })
+    let path = path::local(env, "path", path, NO_LOCK)?;
+    task::answer(env, LookJob(path.absolute), move |env, outcome| lock_state(env, outcome, &path.shown))
+}
+
+/// As the caller is told of it.
+pub fn lock_state<'env>(
+    env: &'env Env,
+    outcome: engine::error::Result<Seen>,
+    shown: &str,
+) -> Result<'env, Unknown<'env>> {
+    let seen = outcome.map_err(|failure| from_engine(env, &failure, shown, || None))?;
+    let lock = raw::to_js(env, seen.path.to_string_lossy().into_owned())?;
+    let state = raw::record(env, &[(c"held", raw::to_js(env, seen.held)?), (c"lock", lock)])?;
+    if let Some(by) = &seen.holder {
+        raw::define(env, &state, c"holder", &holder(env, by)?)?;
+    }
+    Ok(state)
 }

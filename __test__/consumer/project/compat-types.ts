@@ -10,7 +10,15 @@ import {
   Low,
   LowSync,
 } from '@pipeline/atomic/compat/lowdb'
-import lockfile, { check, type LockOptions, lock, unlock } from '@pipeline/atomic/compat/proper-lockfile'
+import lockfile, {
+  check,
+  checkSync,
+  type LockOptions,
+  lock,
+  lockSync,
+  unlock,
+  unlockSync,
+} from '@pipeline/atomic/compat/proper-lockfile'
 import { Writer } from '@pipeline/atomic/compat/steno'
 import writeFile from '@pipeline/atomic/compat/write-file-atomic'
 
@@ -52,9 +60,14 @@ export async function doors() {
   await (await lockfile('a'))()
   await unlock('a', { realpath: false })
   const isLocked: boolean = await check('a', { lockfilePath: 'b' })
+  const releaseNow: () => void = lockSync('a', { retries: 0 })
+  releaseNow()
+  lockfile.unlockSync('a')
+  unlockSync('a', { realpath: false })
+  const isLockedNow: boolean = checkSync('a', { lockfilePath: 'b' })
   // @ts-expect-error: there is no such mode
   void writeFile('a', 'b', { mode: true })
   // @ts-expect-error: it is not what the file holds
   await adapter.write({ posts: 1 })
-  return [done, nothing, options, written, read, blocking, made, isLocked]
+  return [done, nothing, options, written, read, blocking, made, isLocked, isLockedNow]
 }

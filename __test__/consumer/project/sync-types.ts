@@ -1,7 +1,11 @@
 // Compiled, never run: calls that block.
 import {
+  acquireIndexLockSync,
   atomicWriteSync,
+  type IndexLock,
+  type IndexLockState,
   type IndexRead,
+  inspectIndexLockSync,
   type ReadIndexSyncOptions,
   readIndexSync,
   type WriteResult,
@@ -24,5 +28,13 @@ export function configure(): number {
   atomicWriteSync('a', '', { ifVersion: '1' })
   // @ts-expect-error: it is a promise's
   void readIndexSync('a').then
+  const lock: IndexLock = acquireIndexLockSync('i', { mkdir: false, network: 'allow' })
+  const { held, holder }: IndexLockState = inspectIndexLockSync(Buffer.from('i'))
+  lock.releaseSync()
+  // @ts-expect-error: it does not wait
+  acquireIndexLockSync('i', { timeout: 1000 })
+  // @ts-expect-error: one index
+  acquireIndexLockSync(['a', 'b'])
+  console.log(held, holder?.pid)
   return durable && source === 'file' ? (value?.port ?? 0) : 0
 }

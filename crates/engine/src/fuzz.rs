@@ -1,4 +1,4 @@
-//! What holds for any bytes: the fuzz targets in `fuzz/` look for an input that breaks it, and the tests below try a few.
+//! What holds for any bytes: the fuzz targets in `fuzz/` look for an input that breaks it, and the tests try some, at random too.
 //!
 //! It is here, and not there, because most of it is about private parts. Nothing of it is in the addon.
 
@@ -135,48 +135,6 @@ fn round_trips(record: &Record) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    #[test]
-    fn json() {
-        for text in [
-            "",
-            "{}",
-            "\u{feff}[1]",
-            "{\"a\": x}",
-            "[1,\n2",
-            "\"\u{1}\"",
-            "\0\0",
-            "tru",
-            "-",
-            "--",
-            "1.e",
-            "{\"ü\" 1}",
-        ] {
-            super::json(text.as_bytes());
-        }
-        super::json(b"[\xff]");
-    }
-
-    #[test]
-    fn numbers() {
-        for seed in 0..2000_u32 {
-            let bytes: Vec<u8> = (0..seed % 60)
-                .map(|at| (seed.wrapping_mul(2_654_435_761) >> (at % 24)) as u8 ^ at as u8)
-                .collect();
-            super::numbers(&bytes);
-        }
-    }
-
-    #[test]
-    fn journal() {
-        super::journal(b"");
-        super::journal(&[0; 200]);
-        // One removal, of a file whose times are as far away as a journal can say.
-        let mut payload = vec![1, 1 | 4, 0, 0, 1, 0, b'a', 0, 0];
-        payload.extend([0xff; 32]);
-        payload.extend([0xff; 16]);
-        payload.extend([[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]; 4].concat());
-        payload.extend([0; 16]);
-        super::journal(&payload);
-    }
-}
+mod random;
+#[cfg(test)]
+mod tests;

@@ -9,12 +9,12 @@
  * | `@pipeline/atomic:directory` | {@link atomicDirectory}, {@link copyDirectoryAtomic} |
  * | `@pipeline/atomic:transaction` | {@link atomicTransaction} |
  * | `@pipeline/atomic:append` | {@link appendLines} |
- * | `@pipeline/atomic:lock` | {@link acquireIndexLock}, {@link withIndexLock} |
+ * | `@pipeline/atomic:lock` | {@link acquireIndexLock}, {@link acquireIndexLockSync}, {@link withIndexLock} |
  * | `@pipeline/atomic:recover` | {@link recoverIndex}, {@link restoreIndex}, {@link recover} |
  *
  * Each call is one message, an object that all five events of the call share. `start` comes before anything is done, in the async
  * context of the caller; `end` when the function has returned its promise; `error` if that rejects; then `asyncStart` and `asyncEnd`. A call
- * of {@link atomicWriteSync} is over at its `end` and has no events after that; its `error` comes before.
+ * of {@link atomicWriteSync} or {@link acquireIndexLockSync} is over at its `end` and has no events after that; its `error` comes before.
  * Calls that nobody listens to are not measured. A channel belongs to one thread, as all of `diagnostics_channel` does.
  *
  * The time of {@link withIndexLock} is that of its function, too; its steps are those of taking the lock. Of an object in a store
@@ -37,6 +37,7 @@ export interface TraceMessage {
     | 'atomicTransaction'
     | 'appendLines'
     | 'acquireIndexLock'
+    | 'acquireIndexLockSync'
     | 'withIndexLock'
     | 'recoverIndex'
     | 'restoreIndex'

@@ -9,6 +9,7 @@ use engine::error::Error;
 use engine::index::file::UpdateOptions;
 use engine::index::hold::{EnterJob, Hold};
 use engine::index::hold_job::{HoldJob, HoldOptions};
+use engine::index::hold_now::hold_now;
 use engine::index::job::{Come, Opened};
 use engine::process::inside::Function;
 use engine::process::{Inside, Ticket};
@@ -68,6 +69,18 @@ where
         let lock = |(hold, path)| Rc::new(Lock::new(hold, path, in_place));
         react(env, held.into_iter().zip(paths).map(lock).collect())
     })
+}
+
+/// Takes the lock of the only index, if it is free.
+pub fn acquire_now(env: &Env, args: AcquireArgs) -> Result<'_, Rc<Lock>> {
+    let AcquireArgs { mut paths, options, signal } = args;
+    signal.detach(env)?;
+    let path = paths.remove(0);
+    let inside = inside::current(env);
+    match hold_now(&path.absolute, &options, &inside) {
+        Ok(hold) => Ok(Rc::new(Lock::new(hold, path, options.in_place))),
+        Err(error) => Err(from_engine(env, &error, &path.shown, || None)),
+    }
 }
 
 /// Calls `function(argument)`, which has the locks until it is over. They are released in any case, before the promise
@@ -197,6 +210,14 @@ impl Lock {
         })?;
         self.released.replace(Some(Kept::new(env, &released)?));
         Ok(released)
+    }
+
+    /// Gives the index back, now or when the calls are over that were made before: each keeps it.
+    pub fn release_now(&self) {
+        let (hold, function) = (self.hold.take(), self.function.take());
+        drop(hold);
+        // Calls for the index do not wait for the function any more.
+        drop(function);
     }
 
     /// Tells the program that it has forgotten to release the lock. `false`: there is no program any more.

@@ -19,6 +19,7 @@ use napi::bindgen_prelude::Unknown;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use crate::js::task::any_job::{AnyJob, AnyOutput, typed};
 use crate::js::task::mailbox::Tell;
 use crate::js::task::{eager, mailbox, short, work};
 use crate::js::value::promise::{self, Deferred};
@@ -27,8 +28,11 @@ use crate::js::value::{Result, Wakeup};
 /// What came of a job.
 pub type Outcome<T> = std::result::Result<T, Error>;
 
-/// Boxed, so that what follows is compiled once for a type of job.
-type Done<T> = Box<dyn FnOnce(&Env, Outcome<T>)>;
+/// What hears of it.
+type Done = Box<dyn FnOnce(&Env, Outcome<AnyOutput>)>;
+
+/// What makes of it what a promise is for.
+type React = Box<dyn for<'scope> FnOnce(&'scope Env, Outcome<AnyOutput>) -> Result<'scope, Unknown<'scope>>>;
 
 /// Of the call that a job is done for, if anyone wants to know them.
 type CallSteps = Option<Arc<Steps>>;
@@ -40,17 +44,7 @@ where
     J: Job,
     R: for<'scope> FnOnce(&'scope Env, Outcome<J::Output>) -> Result<'scope, Unknown<'scope>> + 'static,
 {
-    let over = Rc::new((Wakeup::default(), Cell::new(None)));
-    let promise = over.0.wait(env)?;
-    let told = over.clone();
-    run(env, job, move |env, outcome| {
-        told.1.set(Some(outcome));
-        told.0.wake(env);
-    })?;
-    promise::then(env, &promise, move |env, _| {
-        let lost = || Err(ErrorKind::Panic("a job ended without an outcome".into()).into());
-        react(env, over.1.take().unwrap_or_else(lost))
-    })
+    start_any(env, AnyJob::new(job), Box::new(move |env, outcome| react(env, typed(outcome))))
 }
 
 /// As [`start`], but only a failure is settled in a reaction, where V8 knows the caller for the error's stack. Success
@@ -60,8 +54,39 @@ where
     J: Job,
     R: for<'scope> FnOnce(&'scope Env, Outcome<J::Output>) -> Result<'scope, Unknown<'scope>> + 'static,
 {
+    answer_any(env, AnyJob::new(job), Box::new(move |env, outcome| react(env, typed(outcome))))
+}
+
+/// Starts `job`. `done` gets its outcome, on this thread, without a caller's stack or async context. It is done for the call in
+/// whose [scope](steps::scope) this is called.
+pub fn run<'env, J: Job>(
+    env: &'env Env,
+    job: J,
+    done: impl FnOnce(&Env, Outcome<J::Output>) + 'static,
+) -> Result<'env, ()> {
+    run_any(env, AnyJob::new(job), Box::new(move |env, outcome| done(env, typed(outcome))))
+}
+
+// From here on jobs and what hears of them have no types.
+
+fn start_any(env: &Env, job: AnyJob, react: React) -> Result<'_, Unknown<'_>> {
+    let over = Rc::new((Wakeup::default(), Cell::new(None)));
+    let promise = over.0.wait(env)?;
+    let told = over.clone();
+    let done = move |env: &Env, outcome| {
+        told.1.set(Some(outcome));
+        told.0.wake(env);
+    };
+    run_any(env, job, Box::new(done))?;
+    promise::then(env, &promise, move |env, _| {
+        let lost = || Err(ErrorKind::Panic("a job ended without an outcome".into()).into());
+        react(env, over.1.take().unwrap_or_else(lost))
+    })
+}
+
+fn answer_any(env: &Env, job: AnyJob, react: React) -> Result<'_, Unknown<'_>> {
     let (answer, promise) = Deferred::new(env)?;
-    run(env, job, move |env, outcome| {
+    let done = move |env: &Env, outcome: Outcome<AnyOutput>| {
         if outcome.is_ok() {
             return answer.settle(env, promise::guarded(env, || react(env, outcome)));
         }
@@ -72,27 +97,16 @@ where
         // In this order: V8 looks for the caller from the reaction on.
         answer.settle(env, error);
         failed.wake(env);
-    })?;
+    };
+    run_any(env, job, Box::new(done))?;
     Ok(promise)
 }
 
-/// Starts `job`. `done` gets its outcome, on this thread, without a caller's stack or async context. It is done for the call in
-/// whose [scope](steps::scope) this is called.
-pub fn run<'env, J: Job>(
-    env: &'env Env,
-    job: J,
-    done: impl FnOnce(&Env, Outcome<J::Output>) + 'static,
-) -> Result<'env, ()> {
-    spawn(env, job, steps::current(), Retry::default(), Box::new(done))
+fn run_any(env: &Env, job: AnyJob, done: Done) -> Result<'_, ()> {
+    spawn(env, job, steps::current(), Retry::default(), done)
 }
 
-fn spawn<'env, J: Job>(
-    env: &'env Env,
-    job: J,
-    steps: CallSteps,
-    mut retry: Retry,
-    done: Done<J::Output>,
-) -> Result<'env, ()> {
+fn spawn(env: &Env, job: AnyJob, steps: CallSteps, mut retry: Retry, done: Done) -> Result<'_, ()> {
     if job.is_short() {
         return spawn_short(env, job, steps, retry, done);
     }
@@ -104,22 +118,16 @@ fn spawn<'env, J: Job>(
 }
 
 /// As [`spawn`], for a short job: what it waits for is waited for from its worker on, and then it goes on there.
-fn spawn_short<'env, J: Job>(
-    env: &'env Env,
-    job: J,
-    steps: CallSteps,
-    retry: Retry,
-    done: Done<J::Output>,
-) -> Result<'env, ()> {
+fn spawn_short(env: &Env, job: AnyJob, steps: CallSteps, retry: Retry, done: Done) -> Result<'_, ()> {
     let work = move |tell| run_short(job, steps, retry, tell);
     short::queue(env, work, move |env, (step, steps, retry)| go_on(env, step, steps, retry, done))
 }
 
 /// What a worker has come to with a job.
-type Reached<J> = (Step<J>, CallSteps, Retry);
+type Reached = (Step<AnyJob>, CallSteps, Retry);
 
 /// On a worker. Of its steps those are told that do not wait.
-fn run_short<J: Job>(job: J, steps: CallSteps, mut retry: Retry, tell: Tell<Reached<J>>) {
+fn run_short(job: AnyJob, steps: CallSteps, mut retry: Retry, tell: Tell<Reached>) {
     let step = steps::scope(steps.as_ref(), || step(job, &mut retry));
     let future = match step {
         Step::Wait(future) => Scoped { steps: steps.clone(), future },
@@ -141,7 +149,7 @@ fn run_short<J: Job>(job: J, steps: CallSteps, mut retry: Retry, tell: Tell<Reac
 }
 
 /// On a worker.
-fn step<J: Job>(job: J, retry: &mut Retry) -> Step<J> {
+fn step(job: AnyJob, retry: &mut Retry) -> Step<AnyJob> {
     // A panic becomes a rejection.
     match catch_unwind(AssertUnwindSafe(|| retry.run(job))) {
         Ok(step) => step,
@@ -150,8 +158,8 @@ fn step<J: Job>(job: J, retry: &mut Retry) -> Step<J> {
 }
 
 /// From the end of one work to the start of the next, if there is one.
-fn go_on<J: Job>(env: &Env, step: Step<J>, steps: CallSteps, mut retry: Retry, done: Done<J::Output>) {
-    let future: Waiting<J> = match step {
+fn go_on(env: &Env, step: Step<AnyJob>, steps: CallSteps, mut retry: Retry, done: Done) {
+    let future: Waiting<AnyJob> = match step {
         Step::Done(outcome) => return done(env, outcome),
         Step::Wait(future) => future,
         Step::Again(job, _) => {

@@ -1,5 +1,6 @@
 //! To a worker and back.
 
+mod any_job;
 mod drive;
 mod eager;
 mod mailbox;

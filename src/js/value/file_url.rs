@@ -29,3 +29,7 @@ pub fn path(host: &str, pathname: &str, windows: bool) -> Result<Vec<u8>, Fault>
         }
     }
 }
+
+#[cfg(any(test, fuzzing))]
+#[path = "file_url_fuzz.rs"]
+pub mod fuzz;

@@ -164,6 +164,13 @@ impl Directory {
         &self.id
     }
 
+    /// Each of these directories once.
+    pub fn distinct(mut dirs: Vec<Arc<Self>>) -> Vec<Arc<Self>> {
+        dirs.sort_by(|one, other| one.id.cmp(&other.id));
+        dirs.dedup_by(|one, other| one.id == other.id);
+        dirs
+    }
+
     /// Flushes the entries of this directory; `false` when that cannot be done here.
     pub fn sync(&self) -> Result<bool> {
         if leaves_out(Step::DirSync) {

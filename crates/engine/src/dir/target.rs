@@ -11,7 +11,7 @@ use crate::dir::spelling::fold;
 use crate::error::{Advice, Error, ErrorKind, Named, Result};
 use crate::process::Key;
 use crate::steps::{self, Step};
-use crate::sys::{self, Dir, Kind, Obstacle, Stat};
+use crate::sys::{self, Dir, FileId, Kind, Obstacle, Stat};
 pub use crate::sys::{LONGEST_PATH, bytes_beyond_text, path_from_bytes};
 
 /// As many links as Linux itself follows.
@@ -199,6 +199,11 @@ impl Target {
     /// `ENOTDIR` if it is something else.
     pub fn existing_directory(&self) -> Result<Option<Stat>> {
         directory(self.dir.stat(&self.name).named("open")?)
+    }
+
+    /// By what the locks of several indexes are taken in one [order](crate::lock::order).
+    pub(crate) fn lock_order(&self) -> (Option<FileId>, OsString) {
+        (Some(self.dir.id().clone()), self.name.clone())
     }
 
     /// The queue to join before changing this file.

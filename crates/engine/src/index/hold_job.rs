@@ -16,6 +16,7 @@ use crate::index::hold::Hold;
 use crate::job::{After, Job, Step};
 use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::index_lock::FileLock;
+use crate::lock::order;
 use crate::lock::sidecar::Backoff;
 use crate::lock::wait::{Look, look};
 use crate::process::{DescriptorBudget, Inside, Key, Places, Slot, Ticket, Turn};
@@ -24,7 +25,7 @@ use crate::sys;
 use crate::transaction::pending;
 
 /// The indexes that are held. Updates keep as many descriptors for their own locks, or held ones could stop them all.
-static HELD: DescriptorBudget = DescriptorBudget::one_in(16);
+pub(super) static HELD: DescriptorBudget = DescriptorBudget::one_in(16);
 
 /// How long to wait until the next look at what another call is to give back, or to recover.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -162,8 +163,7 @@ impl HoldJob {
             }
         }
         let mut order: Vec<_> = (0..targets.len()).collect();
-        // As transactions do.
-        order.sort_by_cached_key(|at| (targets[*at].dir.id().clone(), targets[*at].name.clone()));
+        order::sort(&mut order, &|at| targets[at].lock_order());
         let mut keys: Vec<_> = targets.iter().map(Target::key).collect();
         keys.sort();
         keys.dedup();
@@ -269,13 +269,11 @@ impl HoldJob {
             }));
         }
         stats::waited(self.since.elapsed(), 1);
-        let Locking { mut held, slots, .. } = locking;
-        held.sort_by_key(|(at, _)| *at);
-        let holds = held
-            .into_iter()
-            .zip(slots.into_iter().flatten())
-            .map(|((_, index), slot)| Hold::new(index, slot));
-        Step::Done(Ok(holds.collect()))
+        let mut holds: Vec<Option<Hold>> = self.paths.iter().map(|_| None).collect();
+        for ((at, index), slot) in locking.held.into_iter().zip(locking.slots.into_iter().flatten()) {
+            holds[at] = Some(Hold::new(index, slot));
+        }
+        Step::Done(Ok(holds.into_iter().flatten().collect()))
     }
 }
 

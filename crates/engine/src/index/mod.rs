@@ -11,6 +11,7 @@ mod generations;
 pub mod group;
 pub mod hold;
 pub mod hold_job;
+pub mod hold_now;
 pub mod job;
 pub mod json;
 pub mod layout;

@@ -200,6 +200,11 @@ impl Timeout {
     pub async fn ask(waited: Duration, blocker: Blocker, index: &Path) -> Self {
         Self::new(waited, blocker, Holder::ask(index).await, index)
     }
+
+    /// As [`Timeout::ask`], on this thread, which has read in the directory just before.
+    pub fn ask_now(waited: Duration, blocker: Blocker, index: &Path) -> Self {
+        Self::new(waited, blocker, Holder::read(index), index)
+    }
 }
 
 impl From<Timeout> for Error {

@@ -18,6 +18,7 @@
 pub mod holder;
 pub mod index_lock;
 pub mod left;
+pub(crate) mod order;
 pub(crate) mod outliving;
 pub mod sidecar;
 pub mod wait;

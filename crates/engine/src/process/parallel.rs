@@ -82,23 +82,25 @@ fn once<T: Send, E: Send>(
             }
         }
     };
+    on_scope(threads, &serve, &|| lock(&rest).len() == 0);
+    match first.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(failure) => Err(failure),
+        None => Ok(()),
+    }
+}
+
+/// Has up to `threads` threads `serve`, of which this is one, as long as it is not over. Compiled once, and not for each kind of item.
+fn on_scope(threads: usize, serve: &(dyn Fn() + Sync), is_over: &dyn Fn() -> bool) {
     thread::scope(|scope| {
         for _ in 1..threads {
-            // A thread takes longer to start than many a flush takes.
-            if lock(&rest).len() == 0 {
-                break;
-            }
-            // Without more threads there are those that there are.
-            if thread::Builder::new().name("atomic-batch".to_owned()).spawn_scoped(scope, serve).is_err() {
+            // A thread takes longer to start than many a flush takes; and without more threads there are those that there are.
+            let spawn = || thread::Builder::new().name("atomic-batch".to_owned()).spawn_scoped(scope, serve);
+            if is_over() || spawn().is_err() {
                 break;
             }
         }
         serve();
     });
-    match first.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        Some(failure) => Err(failure),
-        None => Ok(()),
-    }
 }
 
 #[cfg(test)]

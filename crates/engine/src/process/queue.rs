@@ -288,6 +288,17 @@ impl Drop for Ticket {
 }
 
 impl Turn {
+    /// The turn, if no call has it, for a thread that can wait for none: before all calls that have not joined the queue yet.
+    pub fn try_take(key: Key) -> Option<Self> {
+        update(|queues| {
+            let is_free = !queues.waiting.contains_key(&key);
+            if is_free {
+                queues.waiting.insert(key.clone(), VecDeque::new());
+            }
+            (is_free.then(|| Self(key)), Vec::new())
+        })
+    }
+
     /// Which file it is the turn for.
     pub fn key(&self) -> &Key {
         &self.0

@@ -1,5 +1,6 @@
 //! Locks, threads and patience, as the whole engine uses them.
 
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,11 +18,18 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+// Boxed, so that threads are compiled once, and not for each kind of work.
+type Work = Box<dyn FnOnce() + Send>;
+
+fn spawn(name: &str, work: Work) -> io::Result<()> {
+    thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
+}
+
 /// Runs `work` on a thread of its own; where the system has none to give, on this one, which is better than not at all.
-fn spawn_or_run(name: &str, work: impl FnOnce() + Send + 'static) {
+fn spawn_or_run(name: &str, work: Work) {
     let work = Arc::new(Mutex::new(Some(work)));
     let shared = work.clone();
-    if thread::Builder::new().name(name.to_owned()).spawn(move || take_and_run(&shared)).is_err() {
+    if spawn(name, Box::new(move || take_and_run(&shared))).is_err() {
         take_and_run(&work);
     }
 }
@@ -29,7 +37,7 @@ fn spawn_or_run(name: &str, work: impl FnOnce() + Send + 'static) {
 /// Runs `work` on a thread of its own, or not at all: for work that a later call or process will do otherwise, and that
 /// must not hold up this thread.
 pub fn spawn_or_skip(name: &str, work: impl FnOnce() + Send + 'static) {
-    drop(thread::Builder::new().name(name.to_owned()).spawn(work));
+    drop(spawn(name, Box::new(work)));
 }
 
 /// Runs `work` on a thread of its own, with a permit of `few`.
@@ -44,11 +52,11 @@ pub async fn on_own_thread<T: Send + 'static>(
     let ended = |_| Error::from(ErrorKind::Panic("a thread did not come to its end".to_owned()));
     let _permit = few.acquire().await.map_err(|_| Error::from(ErrorKind::Aborted))?;
     let (tell, done) = oneshot::channel();
-    spawn_or_run(name, move || drop(tell.send(work())));
+    spawn_or_run(name, Box::new(move || drop(tell.send(work()))));
     done.await.map_err(ended)
 }
 
-fn take_and_run(work: &Mutex<Option<impl FnOnce()>>) {
+fn take_and_run(work: &Mutex<Option<Work>>) {
     let work = lock(work).take();
     if let Some(work) = work {
         work();

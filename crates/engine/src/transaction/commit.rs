@@ -189,11 +189,8 @@ fn pending(cause: Error) -> Error {
 /// would be taken for somebody's change. As a rule it is known to be.
 fn flush_old(items: &mut [Item]) -> Result<()> {
     let mut parts: Vec<_> = items.iter().filter(|item| item.needs_flushed_old()).map(Old::File).collect();
-    let mut dirs: Vec<_> =
-        items.iter().filter(|item| item.needs_flushed_old()).map(|item| &item.target.dir).collect();
-    dirs.sort_by_key(|dir| dir.id());
-    dirs.dedup_by_key(|dir| dir.id());
-    parts.extend(dirs.into_iter().map(Old::Directory));
+    let dirs = items.iter().filter(|item| item.needs_flushed_old()).map(|item| item.target.dir.clone());
+    parts.extend(Directory::distinct(dirs.collect()).into_iter().map(Old::Directory));
     each_at_once(&mut parts, FLUSHERS, |_, part| match part {
         Old::File(item) => item.flush_old(),
         Old::Directory(dir) => dir.sync().map(drop),
@@ -204,7 +201,7 @@ fn flush_old(items: &mut [Item]) -> Result<()> {
 /// What is to be flushed before a record.
 enum Old<'a> {
     File(&'a Item),
-    Directory(&'a Arc<Directory>),
+    Directory(Arc<Directory>),
 }
 
 /// The first round: all staged files and the record, at once. The record has the hash of each file, so one that is on disk
@@ -226,9 +223,10 @@ fn flush_all(root: &Root, items: &mut [Item], flush: bool, cancel: &Cancel) -> R
 fn publish(items: &mut [Item]) -> std::result::Result<(), Box<(usize, Error)>> {
     let _during = steps::begin(steps::Step::Rename);
     // Removals last: a name that is gone is no proof that the others are to change.
-    let is_removal = |item: &Item| matches!(item.change, Change::Remove(_));
-    let mut order: Vec<usize> = (0..items.len()).filter(|at| items[*at].changes()).collect();
-    order.sort_by_key(|at| is_removal(&items[*at]));
+    let is_removal = |at: &usize| matches!(items[*at].change, Change::Remove(_));
+    let (removals, mut order): (Vec<usize>, Vec<usize>) =
+        (0..items.len()).filter(|at| items[*at].changes()).partition(is_removal);
+    order.extend(removals);
     for (done, at) in order.into_iter().enumerate() {
         items[at].publish().map_err(|error| Box::new((done, error.of_entry(at))))?;
     }
@@ -241,10 +239,8 @@ fn flush_directories(items: &mut [Item], flush: bool) -> Result<()> {
         items.iter_mut().for_each(|item| item.receipt.durable = item.receipt.durable && flush);
         return Ok(());
     }
-    let mut dirs: Vec<_> =
-        items.iter().filter(|item| !item.is_read()).map(|item| item.target.dir.clone()).collect();
-    dirs.sort_by_key(|dir| dir.id().clone());
-    dirs.dedup_by_key(|dir| dir.id().clone());
+    let dirs = items.iter().filter(|item| !item.is_read()).map(|item| item.target.dir.clone());
+    let mut dirs = Directory::distinct(dirs.collect());
     let durable = Mutex::new(true);
     each_at_once(&mut dirs, FLUSHERS, |_, dir| {
         let times = known::times(dir);

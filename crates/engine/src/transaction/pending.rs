@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use crate::dir::{Directory, names};
 use crate::error::{Error, Result};
@@ -72,6 +73,19 @@ pub fn look(dir: &Arc<Directory>) -> Result<Look> {
         lock(&LOOKED).get_or_insert_default().dirs.insert(dir.id().clone());
     }
     Ok(Look::Clear)
+}
+
+/// How long a call that could go on waits for a transaction that is to be recovered first; recovery would keep what is written meanwhile.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long such a call waits until the next look.
+pub const PAUSE: Duration = Duration::from_millis(1);
+
+/// [Looks](look) for a call that has begun at `since`, and goes on after a second in any case. Whether it is to look again.
+///
+/// # Errors
+/// Only those that pass by themselves.
+pub fn is_in_the_way(dir: &Arc<Directory>, since: Instant) -> Result<bool> {
+    Ok(look(dir)? == Look::Busy && since.elapsed() < PATIENCE)
 }
 
 enum Found {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::dir::{Directory, Target, names};
 use crate::error::{ErrorKind, Named, Result};
+use crate::lock::order;
 use crate::lock::sidecar::{Lock, Taking, Tried};
 use crate::mutant::{Step, leaves_out};
 use crate::process::each_at_once;
@@ -213,8 +214,10 @@ impl<'a> Targets<'a> {
     fn open(root: &Root, record: &'a Record) -> Result<Option<Self>> {
         let mut targets = Self(record.ops.iter().map(|op| Place::open(root, op)).collect::<Result<_>>()?);
         let mut order: Vec<usize> = (0..targets.0.len()).filter(|at| targets.0[*at].op.is_index).collect();
-        let key = |place: &Place<'_>| (place.dir.as_ref().map(|dir| dir.id().clone()), place.op.name.clone());
-        order.sort_by_cached_key(|at| key(&targets.0[*at]));
+        order::sort(&mut order, &|at| {
+            let Place { dir, op, .. } = &targets.0[at];
+            (dir.as_ref().map(|dir| dir.id().clone()), op.name.clone())
+        });
         for at in order {
             let place = &mut targets.0[at];
             let Some(dir) = &place.dir else { continue };
@@ -295,9 +298,7 @@ fn flush_directories(places: &[Place<'_>]) -> Result<()> {
     if leaves_out(Step::NamesSync) {
         return Ok(());
     }
-    let mut dirs: Vec<_> = places.iter().filter_map(|place| place.dir.clone()).collect();
-    dirs.sort_by_key(|dir| dir.id().clone());
-    dirs.dedup_by_key(|dir| dir.id().clone());
+    let mut dirs = Directory::distinct(places.iter().filter_map(|place| place.dir.clone()).collect());
     each_at_once(&mut dirs, FLUSHERS, |_, dir| dir.sync().map(drop)).map_err(|(_, error)| error)
 }
 

@@ -10,6 +10,7 @@ use crate::dir::{Directory, Resolve, Target};
 use crate::error::{Error, ErrorKind, Named, Result};
 use crate::index::file::{self, Snapshot, UpdateOptions};
 use crate::lock::holder::{Blocker, Timeout};
+use crate::lock::order;
 use crate::lock::sidecar::{Backoff, Lock, Taking};
 use crate::process::{Key, Turn};
 use crate::sys::{self, Dir, Version};
@@ -115,9 +116,9 @@ impl Session {
     /// # Errors
     /// Those of [`recover::take_index`], with the position of the file.
     pub(crate) fn try_lock(&mut self, indexes: &mut Vec<usize>, taking: Taking) -> Result<bool> {
-        let key = |at: &usize| (self.targets[*at].dir.id().clone(), self.targets[*at].name.clone());
+        order::sort(indexes, &|at| self.targets[at].lock_order());
         // From the last to the first, which is the next to be taken.
-        indexes.sort_by_cached_key(|at| std::cmp::Reverse(key(at)));
+        indexes.reverse();
         while let Some(at) = indexes.last().copied() {
             let target = &self.targets[at];
             match recover::take_index(target, taking) {

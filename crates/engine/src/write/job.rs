@@ -1,7 +1,7 @@
 //! A write on its way through workers: resolve the path, wait for the turn, commit, flush the directory.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::cancel::Cancel;
 use crate::data::Data;
@@ -10,7 +10,7 @@ use crate::dir::{Resolve, Target};
 use crate::error::{ErrorKind, Result};
 use crate::job::{After, Job, Step};
 use crate::process::{Inside, Ticket, Turn, UnderWay, buffer_pool};
-use crate::transaction::pending::{self, Look};
+use crate::transaction::pending;
 use crate::write::commit;
 use crate::write::committing::Committing;
 use crate::write::options::{Options, Receipt};
@@ -70,13 +70,8 @@ enum Stage {
     Moved(PathBuf, Turn, Vec<u8>, Receipt),
 }
 
-/// How long a transaction that is to be recovered first is waited for; recovery would keep what is written meanwhile.
-pub(super) const PATIENCE: Duration = Duration::from_secs(1);
-/// How long to wait until the next look.
-pub(super) const PAUSE: Duration = Duration::from_millis(1);
-
 /// How often a file is written anew because its directory was replaced meanwhile.
-pub(super) const MAX_MOVES: u32 = 64;
+pub(crate) const MAX_MOVES: u32 = 64;
 
 /// A file up to this size takes about as long to write as one of no bytes, which is two flushes.
 const SHORT: usize = 64 << 10;
@@ -113,21 +108,20 @@ impl Job for WriteJob {
             Err(error) if error.is_transient() => return Step::Again(Self { stage, how }, error),
             Err(error) => return Step::Done(Err(error)),
         };
-        match pending::look(&target.dir) {
-            Ok(Look::Clear) => {}
-            Ok(Look::Busy) if how.since.elapsed() >= PATIENCE => {}
-            Ok(Look::Busy) => {
+        match pending::is_in_the_way(&target.dir, how.since) {
+            Ok(false) => {}
+            Ok(true) => {
                 return Step::Wait(Box::pin(async move {
                     // Others do not wait for its place in the order of calls meanwhile.
                     let again = || Ticket::take().inside(how.inside.clone());
                     let stage = match stage {
                         Stage::Called(path, ticket, data) => {
                             drop(ticket);
-                            tokio::time::sleep(PAUSE).await;
+                            tokio::time::sleep(pending::PAUSE).await;
                             Stage::Called(path, again(), data)
                         }
                         stage => {
-                            tokio::time::sleep(PAUSE).await;
+                            tokio::time::sleep(pending::PAUSE).await;
                             stage
                         }
                     };

@@ -12,10 +12,10 @@ use crate::error::{ErrorKind, Result};
 use crate::job::Retry;
 use crate::lock::outliving::Outliving;
 use crate::process::{Inside, Rank, Ticket};
-use crate::transaction::pending::{self, Look};
+use crate::transaction::pending;
 use crate::write::commit;
 use crate::write::committing::Committing;
-use crate::write::job::{MAX_MOVES, PATIENCE, PAUSE};
+use crate::write::job::MAX_MOVES;
 use crate::write::options::{Options, Receipt};
 use crate::write::overtake::overtake;
 use crate::write::published::Settled;
@@ -108,9 +108,9 @@ fn resolve(path: &Path, how: Resolve) -> Result<Target> {
     let since = Instant::now();
     loop {
         let target = Target::resolve(path, how)?;
-        match pending::look(&target.dir)? {
-            Look::Busy if since.elapsed() < PATIENCE => thread::sleep(PAUSE),
-            Look::Clear | Look::Busy => return Ok(target),
+        if !pending::is_in_the_way(&target.dir, since)? {
+            return Ok(target);
         }
+        thread::sleep(pending::PAUSE);
     }
 }

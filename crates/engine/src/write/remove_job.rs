@@ -2,7 +2,7 @@
 //! directory.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::cancel::Cancel;
 use crate::dir::place::moved;
@@ -11,7 +11,8 @@ use crate::error::{ErrorKind, Named, Result};
 use crate::job::{After, Job, Step};
 use crate::process::{Inside, Ticket, Turn};
 use crate::sys;
-use crate::transaction::pending::{self, Look};
+use crate::transaction::pending;
+use crate::write::job::MAX_MOVES;
 use crate::write::options::Receipt;
 use crate::write::published::{Published, Settled};
 
@@ -49,11 +50,6 @@ pub struct Removed {
     pub durable: bool,
 }
 
-/// As for a write.
-const PATIENCE: Duration = Duration::from_secs(1);
-const PAUSE: Duration = Duration::from_millis(1);
-const MAX_MOVES: u32 = 64;
-
 impl RemoveJob {
     /// For a call that has its rank among all of this process. `flush`: the directory is flushed after it.
     pub fn new(path: PathBuf, ticket: Ticket, flush: bool, cancel: Cancel) -> Self {
@@ -86,9 +82,9 @@ impl Job for RemoveJob {
             Err(error) if error.errno_of("open") == Some(sys::ENOENT) => return how.missing(),
             Err(error) => return Step::Done(Err(error)),
         };
-        match pending::look(&target.dir) {
-            Ok(Look::Busy) if how.since.elapsed() < PATIENCE => return how.pause(stage),
-            Ok(_) => {}
+        match pending::is_in_the_way(&target.dir, how.since) {
+            Ok(true) => return how.pause(stage),
+            Ok(false) => {}
             Err(error) => return Step::Again(Self { stage, how }, error),
         }
         match stage {
@@ -111,11 +107,11 @@ impl How {
             let stage = match stage {
                 Stage::Called(ticket) => {
                     drop(ticket);
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(pending::PAUSE).await;
                     Stage::Called(self.ticket())
                 }
                 ready => {
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(pending::PAUSE).await;
                     ready
                 }
             };

@@ -27,6 +27,21 @@ fn the_order_is_that_of_the_tickets_not_of_the_arrivals() {
 }
 
 #[test]
+fn a_turn_that_no_call_has_is_taken_ahead_of_calls_that_have_not_joined() {
+    let _alone = alone();
+    let late = Ticket::take();
+    let turn = Turn::try_take(key("now")).unwrap();
+    assert!(Turn::try_take(key("now")).is_none());
+    let mut late = late.join(key("now"));
+    assert!(late.try_turn().is_none());
+    drop(turn);
+    let turn = late.try_turn().unwrap();
+    assert!(Turn::try_take(key("now")).is_none());
+    drop(turn);
+    assert!(Turn::try_take(key("now")).is_some());
+}
+
+#[test]
 fn files_do_not_wait_for_each_other() {
     let _alone = alone();
     let mut a = Ticket::take().join(key("a"));

@@ -1,0 +1,195 @@
+// Locks for code that cannot wait.
+
+import { type TracingChannelSubscribers, tracingChannel } from 'node:diagnostics_channel'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import {
+  acquireIndexLock,
+  acquireIndexLockSync,
+  atomicIndexUpdate,
+  atomicTransaction,
+  inspectIndexLock,
+  inspectIndexLockSync,
+  readIndexSync,
+  type TraceMessage,
+  withIndexLock,
+} from '@pipeline/atomic'
+import { expect, onTestFinished } from 'vitest'
+import { names } from '../helpers/files'
+import { readJson, writeJson } from '../helpers/index-file'
+import { inProcess, inThread } from '../helpers/processes'
+import { gate } from '../helpers/promises'
+import { test } from '../helpers/test'
+
+const error = (call: () => unknown): any => {
+  try {
+    call()
+  } catch (thrown) {
+    return thrown
+  }
+  expect.fail('nothing was thrown')
+}
+
+const timeout = { code: 'ERR_ATOMIC_LOCK_TIMEOUT' }
+const increment = ({ n }: any) => ({ n: n + 1 })
+
+test('a free lock is had at once, keeps others out, and is free again at its release', async ({
+  dir,
+  file,
+}) => {
+  expect(inspectIndexLockSync(file)).toEqual({ held: false, lock: expect.any(String) })
+  const lock = acquireIndexLockSync(file)
+  expect(inspectIndexLockSync(file)).toMatchObject({ held: true, holder: { pid: process.pid } })
+  expect(inspectIndexLockSync(file)).toEqual(await inspectIndexLock(file))
+  const refused = error(() => acquireIndexLockSync(file))
+  expect(refused).toMatchObject({ ...timeout, path: file })
+  expect(refused.message).toContain('an earlier call of this process')
+  const waiting = [acquireIndexLock(file), atomicIndexUpdate(file, () => ({ n: 1 }))]
+  expect(await lock.write({ n: 0 })).toMatchObject({ written: true })
+  lock.releaseSync()
+  lock.releaseSync()
+  await lock.release()
+  expect(error(() => lock.releaseSync.call({} as never)).name).toBe('TypeError')
+  await expect(lock.read()).rejects.toMatchObject({ code: 'ERR_INVALID_STATE' })
+  const next = (await waiting[0]) as Awaited<ReturnType<typeof acquireIndexLock<string>>>
+  expect(readIndexSync(file).value).toEqual({ n: 0 })
+  next.releaseSync()
+  await waiting[1]
+  expect(readJson(file)).toEqual({ n: 1 })
+  const again = acquireIndexLockSync(file)
+  again.releaseSync()
+  expect(names(dir)).toEqual(['index.json'])
+})
+
+test('calls that were made before and have not begun come after it, and nothing waits for the blocked thread', async ({
+  file,
+}) => {
+  writeJson(file, { n: 0 })
+  let [had, refused] = [0, 0]
+  for (let round = 0; round < 30; round++) {
+    const before = Array.from({ length: 8 }, () => atomicIndexUpdate(file, increment, { flush: false }))
+    if (round % 2) await new Promise(setImmediate)
+    try {
+      const lock = acquireIndexLockSync(file)
+      const { n } = readIndexSync(file).value
+      const until = Date.now() + 2
+      while (Date.now() < until);
+      expect(readIndexSync(file).value).toEqual({ n })
+      lock.releaseSync()
+      had++
+    } catch (thrown) {
+      expect(thrown).toMatchObject(timeout)
+      refused++
+    }
+    await Promise.all(before)
+  }
+  expect(readJson(file)).toEqual({ n: 240 })
+  expect(had + refused).toBe(30)
+  expect(had).toBeGreaterThan(0)
+})
+
+test('a release leaves the index to the calls on the lock that are under way', async ({ file }) => {
+  writeJson(file, { n: 0 })
+  const [{ open, opened }, end] = [gate(), gate()]
+  const lock = acquireIndexLockSync(file)
+  const updating = lock.update(async (index: any) => {
+    open()
+    await end.opened
+    return increment(index)
+  })
+  await opened
+  lock.releaseSync()
+  expect(inspectIndexLockSync(file).held).toBe(true)
+  expect(error(() => acquireIndexLockSync(file))).toMatchObject(timeout)
+  const other = atomicIndexUpdate(file, increment)
+  end.open()
+  expect(await updating).toMatchObject({ written: true })
+  await other
+  expect(readJson(file)).toEqual({ n: 2 })
+  expect(inspectIndexLockSync(file).held).toBe(false)
+})
+
+test('what another process has is not waited for, and is free when that is killed', async ({ file }) => {
+  const run = async ({ acquireIndexLockSync, send, receive }: any, file: string) => {
+    ;(globalThis as any).held = acquireIndexLockSync(file)
+    send('held')
+    await receive()
+  }
+  const other = inProcess(run, [file])
+  await other.next()
+  const since = performance.now()
+  expect(error(() => acquireIndexLockSync(file))).toMatchObject({ ...timeout, holder: { pid: other.pid } })
+  // Far less than anything that waits.
+  expect(performance.now() - since).toBeLessThan(5000)
+  const waiting = acquireIndexLock(file)
+  other.kill()
+  ;(await waiting).releaseSync()
+  acquireIndexLockSync(file).releaseSync()
+})
+
+test('threads that take it as they can never have it at the same time', async ({ dir, file }) => {
+  mkdirSync(join(dir, 'd'))
+  const run = ({ acquireIndexLockSync, require }: any, file: string, guard: string) => {
+    const { mkdirSync, rmdirSync } = require('node:fs')
+    let had = 0
+    while (had < 30) {
+      let lock: any
+      try {
+        lock = acquireIndexLockSync(file)
+      } catch (error: any) {
+        if (error.code !== 'ERR_ATOMIC_LOCK_TIMEOUT') throw error
+        continue
+      }
+      mkdirSync(guard)
+      rmdirSync(guard)
+      lock.releaseSync()
+      had++
+    }
+    return had
+  }
+  const guard = join(dir, 'd', 'guard')
+  const all = [inThread(run, [file, guard]), inThread(run, [file, guard]), inProcess(run, [file, guard])]
+  expect(await Promise.all(all.map(({ returned }) => returned))).toEqual([30, 30, 30])
+})
+
+test('it is refused where it would wait for ever, and takes no options that wait', async ({ dir, file }) => {
+  const caught: any[] = []
+  const acquire = () => void caught.push(error(() => acquireIndexLockSync(file)).code)
+  await atomicIndexUpdate(file, () => {
+    acquire()
+    return {}
+  })
+  await withIndexLock(file, async () => acquire())
+  await atomicTransaction(dir, (tx) =>
+    tx.update('other.json', () => {
+      acquire()
+      return {}
+    }),
+  )
+  expect(caught).toEqual(['ERR_ATOMIC_REENTRANT', 'ERR_ATOMIC_REENTRANT', 'ERR_ATOMIC_NESTED'])
+  for (const options of [{ timeout: 1 }, { signal: new AbortController().signal }]) {
+    const wrong = error(() => acquireIndexLockSync(file, options as object))
+    expect(wrong.code).toBe('ERR_INVALID_ARG_VALUE')
+    expect(wrong.message).toContain(`options.${Object.keys(options)[0]}`)
+  }
+  expect(error(() => acquireIndexLockSync(join(dir, 'none', 'i'), { mkdir: false })).code).toBe('ENOENT')
+  expect(error(() => inspectIndexLockSync(join(dir, 'none', 'i'))).code).toBe('ENOENT')
+  expect(error(() => acquireIndexLockSync(dir))).toMatchObject({ code: 'EISDIR', path: dir })
+  expect(error(() => acquireIndexLockSync([file] as never)).code).toBe('ERR_INVALID_ARG_TYPE')
+  for (const call of [acquireIndexLockSync, inspectIndexLockSync]) {
+    expect(error(() => call('s3://bucket/key')).code).toBe('ERR_ATOMIC_UNSUPPORTED')
+  }
+  acquireIndexLockSync(join(dir, 'new', 'i')).releaseSync()
+  expect(names(dir)).toEqual(['.atomic', 'index.json', 'new', 'other.json'])
+})
+
+test('it is published', ({ file }) => {
+  const heard: TraceMessage[] = []
+  const channel = tracingChannel<unknown, TraceMessage>('@pipeline/atomic:lock')
+  const subscribers = { end: (message: TraceMessage) => heard.push({ ...message }) }
+  channel.subscribe(subscribers as unknown as TracingChannelSubscribers<TraceMessage>)
+  onTestFinished(() => channel.unsubscribe(subscribers as never))
+  acquireIndexLockSync(file).releaseSync()
+  const message = { function: 'acquireIndexLockSync', path: file, milliseconds: expect.any(Number) }
+  expect(heard).toMatchObject([{ ...message, steps: { lock: expect.any(Number) } }])
+})

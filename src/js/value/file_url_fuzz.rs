@@ -1,0 +1,73 @@
+//! The path of a `file:` URL is the one that the crate `url` finds, which reads URLs by the same standard as Node.js; and each
+//! path comes back from the URL that is made of it. Only for tests and the fuzzer.
+
+use std::path::MAIN_SEPARATOR;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use url::Url;
+
+use super::{Fault, path};
+
+/// All but what separates names.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/');
+
+/// The bytes are what follows `file:`, and a path.
+///
+/// # Panics
+/// If that does not hold.
+pub fn file_url(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && let Ok(url) = Url::parse(&format!("file:{text}"))
+    {
+        read(&url);
+    }
+    if let Ok(url) = Url::parse(&format!("file:///{}", percent_encode(bytes, ENCODED))) {
+        read(&url);
+    }
+}
+
+fn read(url: &Url) {
+    let (host, pathname) = (url.host_str().unwrap_or_default(), url.path());
+    // Whatever it is on Windows, it is no panic.
+    let _ = path(host, pathname, true);
+    // The crate finds paths of this system only.
+    if MAIN_SEPARATOR != '/' {
+        return;
+    }
+    match path(host, pathname, false) {
+        Ok(path) => {
+            let expected =
+                url.to_file_path().expect("a path of this system").into_os_string().into_encoded_bytes();
+            // `url` gives what looks like a drive a slash; Node.js does not.
+            let is_drive = matches!(path.last(), Some(b':' | b'|')) && expected == [&path[..], b"/"].concat();
+            assert!(path == expected || is_drive, "{url}");
+        }
+        Err(Fault::Host) => assert!(!host.is_empty()),
+        Err(Fault::EncodedSeparator) => assert!(pathname.to_ascii_lowercase().contains("%2f")),
+    }
+}
+
+#[cfg(test)]
+#[path = "../../../crates/engine/src/fuzz/random.rs"]
+mod random;
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn file_url() {
+        let seeds = [
+            "",
+            "///a/b",
+            "//host/a",
+            "///C:/a|b",
+            "///%41%2F",
+            "///a%2fb/../c",
+            "/a b?c#d",
+            "///%c3%a4",
+            "///%ff",
+        ];
+        let words = ["/", "%2f", "%5C", "%", "%00", "..", "//", "localhost", "C:", "|", "?", "#", "\\", "ä"];
+        let seeds = seeds.map(|text| text.as_bytes().to_vec()).to_vec();
+        super::random::explore("file-url", seeds, &words.map(str::as_bytes), super::file_url);
+    }
+}
