@@ -22,7 +22,7 @@ use crate::js::index::codec::Previous;
 use crate::js::index::patch::Patch;
 use crate::js::inside::{self, Code, Context};
 use crate::js::task::{self, Timer};
-use crate::js::transaction::jobs;
+use crate::js::transaction::{jobs, kept};
 use crate::js::transaction::parse::{Parse, ParsedUpdate, ParsedWrite};
 use crate::js::transaction::textual::{self, Locked};
 use crate::js::value::handle::{change, make, position, take, with};
@@ -85,7 +85,7 @@ pub fn object(env: &Env, parse: Parse) -> Result<'_, Unknown<'_>> {
         (c"snapshot", jobs::snapshot),
         (c"recover", jobs::recover),
     ];
-    for (name, native) in plain.iter().chain(&textual::NATIVES) {
+    for (name, native) in plain.iter().chain(&textual::NATIVES).chain(&kept::NATIVES) {
         define(env, &object, name, *native)?;
     }
     let Parse { write, update, timeout } = parse;
@@ -98,7 +98,7 @@ pub fn object(env: &Env, parse: Parse) -> Result<'_, Unknown<'_>> {
     let updating = promise::callback(env, "update", move |env, [file, options]: [Unknown<'_>; 2]| {
         let path = with(env, &file, FilePath::clone)?;
         let parsed = update(env, &path, &options)?;
-        let mkdir = parsed.options.mkdir;
+        let (mkdir, keeps_value) = (parsed.options.mkdir, parsed.keeps_value);
         let backup = match &parsed.options.backup {
             Some(backup) => make(
                 env,
@@ -106,7 +106,10 @@ pub fn object(env: &Env, parse: Parse) -> Result<'_, Unknown<'_>> {
             )?,
             None => raw::undefined(env),
         };
-        raw::array(env, &[make(env, parsed)?, raw::to_js(env, mkdir)?, backup])
+        raw::array(
+            env,
+            &[make(env, parsed)?, raw::to_js(env, mkdir)?, backup, raw::to_js(env, keeps_value)?],
+        )
     })?;
     raw::define(env, &object, c"update", &updating)?;
     let waiting = promise::callback(env, "timeout", move |env, [given]: [Unknown<'_>; 1]| {

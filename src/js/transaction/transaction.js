@@ -88,7 +88,7 @@ class Transaction {
     if (wanted !== backup) native.update(file.handle, { ...rest, backup })
     const isPath = typeof wanted === 'string' || ArrayBuffer.isView(wanted) || wanted?.href !== undefined
     if (!isPath) rest.backup = wanted
-    const [handle, mkdir, beside] = native.update(file.handle, rest)
+    const [handle, mkdir, beside, keeps] = native.update(file.handle, rest)
     const kept = isPath
       ? this.#file('options.backup', wanted)
       : beside && {
@@ -99,8 +99,8 @@ class Transaction {
     const result = {}
     const text = patch && native.textPatch(patch, handle)
     const [fnOfGroup, fnAlone] = native.checked(fn, handle, file.shown)
-    const how = { handle, mkdir }
     const isPatch = patch !== undefined
+    const how = { handle, mkdir, keeps: keeps && !isPatch }
     const op = { kind: 'update', file, fnOfGroup, fnAlone, isPatch, text, how, backup: kept, result }
     const same = this.#ops.find((op) => op.kind === 'update' && op.file.absolute === file.absolute)
     if (same && !sharesIndex(op, same)) {
@@ -183,7 +183,10 @@ class Transaction {
   }
 
   async #updated({ fnAlone, how, file }, content) {
-    const next = await fnAlone(native.parseBytes(content, how.handle, file.shown))
+    const parse = () => native.parseBytes(content, how.handle, file.shown)
+    const next = how.keeps
+      ? await runWithFrozen(fnAlone, native.freeze(parse()), parse, how.handle)
+      : await fnAlone(parse())
     return native.bytes(native.stringify(native.check(next, how.handle), undefined, how.handle, file.shown))
   }
 
