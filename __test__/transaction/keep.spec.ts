@@ -220,7 +220,14 @@ describe('a group', () => {
       both(add, add),
     ])
     const settled = await Promise.allSettled(calls)
-    expect(settled.map(({ status }) => status === 'fulfilled')).toEqual([true, false, true, false, false, true])
+    expect(settled.map(({ status }) => status === 'fulfilled')).toEqual([
+      true,
+      false,
+      true,
+      false,
+      false,
+      true,
+    ])
     expect([readJson(file).n, readJson(file).bad, readJson(join(dir, 'other.json'))]).toEqual([
       5,
       undefined,
@@ -320,7 +327,10 @@ test('a backup is the version before, byte for byte', async ({ file, dir }) => {
   expect(readJson(file)).toEqual({ ...first, n: 4 })
 })
 
-test('a schema checks what is read and what is made, and what it refuses is not kept', async ({ file, dir }) => {
+test('a schema checks what is read and what is made, and what it refuses is not kept', async ({
+  file,
+  dir,
+}) => {
   const schema = z.looseObject({ n: z.number() })
   writeJson(file, first)
   for (let round = 0; round < 3; round++) {

@@ -73,7 +73,7 @@ pub struct UpdateOptions<'env> {
     /// A value takes much more memory than its text: about three times as much for records of a few members, and ten times and more for many empty arrays.
     /// Each thread that updates indexes keeps values of 64 MiB of texts at most, or one of a text of 256 MiB, of the 64 files that the process keeps the texts of, on file systems that tell
     /// versions of a file apart (ext4, xfs, btrfs). It looks which are still needed when it keeps the next one: that of a file that is gone stays until then.
-    /// Calls share a commit only if their `keep` is the same. With `codec`, and in stores, it means nothing.
+    /// Calls share a commit only if their `keep` is the same (transactions in any case: see {@link TransactionUpdateOptions}). With `codec`, and in stores, it means nothing.
     ///
     /// @default 'text'
     #[napi(ts_type = "'text' | 'value'")]

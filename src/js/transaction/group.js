@@ -135,13 +135,13 @@ class Group {
 
   /** Finds the files of all calls: each path is followed once. Those of which a path is wrong fail. */
   async #find() {
-    const places = new Map()
+    const [files, directories] = [new Map(), new Map()]
     const wanted = []
     const add = (file, mkdir, isDirectory) => {
-      const key = `${isDirectory}${file.absolute}`
-      const known = places.get(key)
+      const places = isDirectory ? directories : files
+      const known = places.get(file.absolute)
       if (known === undefined) {
-        places.set(key, wanted.length)
+        places.set(file.absolute, wanted.length)
         wanted.push([file.handle, mkdir, isDirectory])
       } else {
         wanted[known][1] ||= mkdir
@@ -163,7 +163,7 @@ class Group {
       this.#allFailed(error)
       return undefined
     }
-    const at = (file, isDirectory = false) => found[places.get(`${isDirectory}${file.absolute}`)]
+    const at = (file, isDirectory = false) => found[(isDirectory ? directories : files).get(file.absolute)]
     const failed = this.#calls.flatMap((call) => {
       const error = filesOf(call, at).find((found) => typeof found !== 'number')
       return error === undefined ? [] : [[call, own(error)]]

@@ -22,7 +22,7 @@ class StoredValues {
   valueOf(position, { how, file }) {
     const known = this.#values.get(position)
     // Another path of the file may have been given with other options.
-    const isSame = native.isSame(this.#locked.readAs(position), how.handle)
+    const isSame = isSameUpdate(this.#locked.readAs(position), how.handle)
     if (known !== undefined && isSame) return known.value
     const [value, isPrinted, canBeKept] = ours(() =>
       native.storedValue(this.#locked.index(position), how.handle, file.shown),
@@ -35,7 +35,7 @@ class StoredValues {
   next(position, { op, value, file }) {
     const stored = this.#values.get(position)
     const { handle } = op.how
-    if (stored === undefined || !native.isSame(this.#locked.readAs(position), handle)) return undefined
+    if (stored === undefined || !isSameUpdate(this.#locked.readAs(position), handle)) return undefined
     const index = this.#locked.index(position)
     const { value: before, isPrinted } = stored
     const found = ours(() => native.nextOfKept(before, isPrinted, value, index, handle, file.shown))

@@ -25,7 +25,7 @@ use crate::js::task::{self, Timer};
 use crate::js::transaction::{jobs, kept};
 use crate::js::transaction::parse::{Parse, ParsedUpdate, ParsedWrite};
 use crate::js::transaction::textual::{self, Locked};
-use crate::js::value::handle::{change, make, position, take, with};
+use crate::js::value::handle::{change, flag, make, position, take, with};
 use crate::js::value::thrown::{Result, abort, invalid_state};
 use crate::js::value::{FilePath, Kept, Thrown, args, copy, data, path, promise, raw};
 
@@ -192,19 +192,17 @@ fn check_index<'env>(env: &'env Env, [next, update, ..]: [Unknown<'env>; 7]) -> 
     format.check_returned(env, &next).map(|_| next)
 }
 
-/// `(fn, update, shown) → [fn, fn]`: for indexes that pass the schema of the update. What the first returns is checked by `isMade`, together
-/// with what other calls make of it; what the second returns at once.
+/// `(fn, update, shown, isEach) → fn`: for an index that passes the schema of the update. What it returns is checked at once with `isEach`, else by
+/// `isMade`, together with what other calls make of it.
 fn checked<'env>(
     env: &'env Env,
-    [function, update, shown, ..]: [Unknown<'env>; 7],
+    [function, update, shown, is_each, ..]: [Unknown<'env>; 7],
 ) -> Result<'env, Unknown<'env>> {
     match with(env, &update, |update: &ParsedUpdate| update.schema.clone())? {
         Some(schema) => {
-            let shown = copy::text(env, &shown)?;
-            let checked = |is_each| schema.checked(env, &function, &shown, is_each);
-            raw::array(env, &[checked(false)?, checked(true)?])
+            schema.checked(env, &function, &copy::text(env, &shown)?, flag(env, &is_each))
         }
-        None => raw::array(env, &[function, function]),
+        None => Ok(function),
     }
 }
 

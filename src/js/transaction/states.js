@@ -78,7 +78,7 @@ class States {
       op.result.read = () => ours(() => native.parseWritten(written, op.how.handle))
       return { kind: 'patched', file, op: before?.op ?? op, backup, written, results }
     }
-    const fn = this.#isEach ? op.fnAlone : op.fnOfGroup
+    const fn = native.checked(op.fn, op.how.handle, file.shown, this.#isEach)
     const isFrozen = op.how.keeps && this.#locked.updates(this.#at(file)) <= MOST_FROZEN
     const given = await (isFrozen ? this.#frozenFor(op, before) : this.#valueOf(op, before))
     const value = isFrozen
@@ -118,7 +118,7 @@ class States {
     if (text === undefined || (before !== undefined && before.kind !== 'patched')) return false
     const position = this.#at(file)
     const index = this.#locked.index(position)
-    if (index instanceof Error || !native.isSame(this.#locked.readAs(position), how.handle)) return false
+    if (index instanceof Error || !isSameUpdate(this.#locked.readAs(position), how.handle)) return false
     return ours(() => native.patchText(index, text, how.handle, file.shown, before === undefined))
   }
 
@@ -135,7 +135,7 @@ class States {
   /** Where the value of an update is noted: with that of the one before it, which it was made from, if their schema is the same. */
   #madeOf(op, before) {
     const known = before?.made
-    if (known && native.isSame(known.op.how.handle, op.how.handle)) return known
+    if (known && isSameUpdate(known.op.how.handle, op.how.handle)) return known
     const made = { op, value: undefined }
     this.#made.add(made)
     return made

@@ -206,7 +206,8 @@ impl Item {
             // Another process may have put its own there, and not flushed it.
             && stat.version.id.number() == staged.mark.inode
         {
-            known::note_file(&self.target.dir, stat.version);
+            let old = self.old.as_ref().map(|old| &old.version.id);
+            known::note_file(&self.target.dir, stat.version, old);
         }
     }
 

@@ -1,11 +1,12 @@
 //! The text that an index gets, which is kept for the next update of it, as that of an update is.
 
+use std::fs::File;
+
 use super::{Change, Item};
 use crate::index::cache::{self, Kept, State};
 use crate::index::document::Tables;
 use crate::index::file::{Numbers, Snapshot, UpdateOptions};
 use crate::index::format::Format;
-use crate::sys::Dir;
 
 /// What is known of the next text of an index.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub struct NextText {
     pub checked: Option<Numbers>,
     /// What it is known by.
     pub edition: Option<u64>,
+    /// Its file, until it has its name; and what that is then.
+    file: Option<File>,
     state: Option<State>,
 }
 
@@ -29,7 +32,12 @@ impl NextText {
     ) -> Option<Self> {
         let text = str::from_utf8(text).ok().filter(|_| options.format == Format::Json)?;
         let checked = old.and_then(|old| old.checked_after(text));
-        Some(Self { tables, checked, edition: options.edition, state: None })
+        Some(Self { tables, checked, edition: options.edition, file: None, state: None })
+    }
+
+    /// Once it is flushed.
+    pub(super) fn keep_open(&mut self, file: File) {
+        self.file = Some(file);
     }
 }
 
@@ -39,21 +47,16 @@ impl Item {
         Self { next, ..self }
     }
 
-    /// Notes the state of the file that has just got its name. A program that has written into that meanwhile has changed the time of its content.
+    /// Notes the state of the file that has just got its name.
     pub(super) fn note_state(&mut self) {
-        let (Some(next), Some(staged)) = (&mut self.next, &self.staged) else { return };
-        let state = || {
-            let file = self.target.dir.open_file(&self.target.name).ok()?;
-            let (_, version) = Dir::stat_file(&file).ok()?;
-            let is_ours = version.id.number() == staged.mark.inode && version.modified == staged.modified;
-            if is_ours { State::of(&file) } else { None }
-        };
-        next.state = state();
+        if let Some(next) = &mut self.next {
+            next.state = next.file.take().and_then(|file| State::of(&file));
+        }
     }
 
     /// Keeps the text, once it is committed.
     pub fn keep_text(self) {
-        if let Some(NextText { tables, checked, edition, state: Some(state) }) = self.next
+        if let Some(NextText { tables, checked, edition, state: Some(state), .. }) = self.next
             && let Change::Write(text, _) = self.change
             && let Ok(text) = String::from_utf8(text)
         {

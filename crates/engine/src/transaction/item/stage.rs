@@ -31,8 +31,6 @@ pub struct StagedFile {
     pub temp: TempName,
     /// What tells it.
     pub mark: Mark,
-    /// When its content was written.
-    pub modified: i128,
     /// Until it is flushed.
     pub open: Option<(File, Option<Slot>)>,
 }
@@ -108,7 +106,7 @@ impl Item {
             Receipt { written: true, bytes: content.size(), durable: true, verified, atomic: true };
         let (file, temp) = staged.into_parts();
         let Some(temp) = temp else { return Err(Error::raw("open", sys::ENOENT)) };
-        self.staged = Some(StagedFile { temp, mark, modified: version.modified, open: Some((file, None)) });
+        self.staged = Some(StagedFile { temp, mark, open: Some((file, None)) });
         self.old_hash = self.hash_of_old(cancel);
         self.keep_open_or_flush(flush)
     }
@@ -121,7 +119,7 @@ impl Item {
         let (temp, file, version) = self.link(tags, from)?;
         let mark = Mark { inode: version.id.number(), size: version.size, hash: None };
         self.receipt = Receipt { written: true, bytes: version.size, ..self.receipt };
-        self.staged = Some(StagedFile { temp, mark, modified: version.modified, open: Some((file, None)) });
+        self.staged = Some(StagedFile { temp, mark, open: Some((file, None)) });
         self.keep_open_or_flush(flush)
     }
 
@@ -183,7 +181,10 @@ impl Item {
         {
             self.receipt.verified = Some(verify::verify(file, Content::Bytes(data), Level::Device, cancel)?);
         }
-        *open = None;
+        let file = open.take();
+        if let (Some(next), Some((file, _))) = (&mut self.next, file) {
+            next.keep_open(file);
+        }
         Ok(())
     }
 }
