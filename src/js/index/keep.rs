@@ -91,9 +91,9 @@ pub fn unchanged<'env>(
     next: &Unknown<'_>,
 ) -> Result<'env, Option<Unknown<'env>>> {
     // Nothing is said here of what is too deep to be printed: that is found out where it is written.
-    let is_changed = format.print(env, given).is_ok_and(|before| {
-        !format.print(env, copy).is_ok_and(|after| raw::is_same(env, &before, &after))
-    });
+    let is_changed = format
+        .print(env, given)
+        .is_ok_and(|before| !format.print(env, copy).is_ok_and(|after| raw::is_same(env, &before, &after)));
     if is_changed {
         let message = "The function changed the index in place and returned it, but with options.keep it is frozen, so the changes were lost: \
                        return a new index, such as { ...index, key: value }, and use strict mode, in which a change of what is frozen throws";
@@ -104,9 +104,7 @@ pub fn unchanged<'env>(
 
 /// Whether edits of a text make what would be printed with this `space`, if that is how the text was printed.
 pub fn can_edit(text: &Text, space: Option<&Space>) -> bool {
-    space.is_none_or(|space| {
-        text.layout.is_indented_by(space) && text.layout.indent.as_deref() != Some("")
-    })
+    space.is_none_or(|space| text.layout.is_indented_by(space) && text.layout.indent.as_deref() != Some(""))
 }
 
 /// Whether the text after one that is printed with this `space` can be made of it: lines that `JSON.stringify` puts there are none that

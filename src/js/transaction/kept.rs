@@ -64,7 +64,10 @@ fn stored_value<'env>(
 }
 
 /// `(given | undefined, made, update) → value`: what a function has made of a frozen value, for the next one: frozen as well.
-fn pass_on<'env>(env: &'env Env, [given, made, update, ..]: [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>> {
+fn pass_on<'env>(
+    env: &'env Env,
+    [given, made, update, ..]: [Unknown<'env>; 7],
+) -> Result<'env, Unknown<'env>> {
     let ParsedUpdate { options, schema, .. } = with(env, &update, ParsedUpdate::clone)?;
     let given = raw::is_object(&given).then_some(&given);
     let next = keep::pass_on(env, given, &made, options.numbers)?;
@@ -130,12 +133,7 @@ fn next_of_kept<'env>(
     })??;
     raw::array(
         env,
-        &[
-            make(env, content)?,
-            raw::to_js(env, next_edition() as f64)?,
-            next,
-            raw::to_js(env, size as f64)?,
-        ],
+        &[make(env, content)?, raw::to_js(env, next_edition() as f64)?, next, raw::to_js(env, size as f64)?],
     )
 }
 

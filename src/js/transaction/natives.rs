@@ -22,9 +22,9 @@ use crate::js::index::codec::Previous;
 use crate::js::index::patch::Patch;
 use crate::js::inside::{self, Code, Context};
 use crate::js::task::{self, Timer};
-use crate::js::transaction::{jobs, kept};
 use crate::js::transaction::parse::{Parse, ParsedUpdate, ParsedWrite};
 use crate::js::transaction::textual::{self, Locked};
+use crate::js::transaction::{jobs, kept};
 use crate::js::value::handle::{change, flag, make, position, take, with};
 use crate::js::value::thrown::{Result, abort, invalid_state};
 use crate::js::value::{FilePath, Kept, Thrown, args, copy, data, path, promise, raw};
@@ -106,10 +106,7 @@ pub fn object(env: &Env, parse: Parse) -> Result<'_, Unknown<'_>> {
             )?,
             None => raw::undefined(env),
         };
-        raw::array(
-            env,
-            &[make(env, parsed)?, raw::to_js(env, mkdir)?, backup, raw::to_js(env, keeps_value)?],
-        )
+        raw::array(env, &[make(env, parsed)?, raw::to_js(env, mkdir)?, backup, raw::to_js(env, keeps_value)?])
     })?;
     raw::define(env, &object, c"update", &updating)?;
     let waiting = promise::callback(env, "timeout", move |env, [given]: [Unknown<'_>; 1]| {
@@ -199,9 +196,7 @@ fn checked<'env>(
     [function, update, shown, is_each, ..]: [Unknown<'env>; 7],
 ) -> Result<'env, Unknown<'env>> {
     match with(env, &update, |update: &ParsedUpdate| update.schema.clone())? {
-        Some(schema) => {
-            schema.checked(env, &function, &copy::text(env, &shown)?, flag(env, &is_each))
-        }
+        Some(schema) => schema.checked(env, &function, &copy::text(env, &shown)?, flag(env, &is_each)),
         None => Ok(function),
     }
 }

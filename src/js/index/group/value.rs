@@ -15,8 +15,8 @@ use napi::bindgen_prelude::Unknown;
 use super::{Group, Index};
 use crate::js::index::call::Call;
 use crate::js::index::held::{Held, Next};
-use crate::js::index::keep::{self, Compared};
 use crate::js::index::json;
+use crate::js::index::keep::{self, Compared};
 use crate::js::value::{Kept, Result, raw};
 
 /// So many functions of a commit are given what is made of the index by comparing it. The ones behind them take turns as without the option: frozen
@@ -204,8 +204,7 @@ impl Group {
     /// The edits of the text that make the next one of it. `None`: all is to be printed.
     fn edited(&self, edits: Vec<Operation>, held: &mut dyn Held) -> Option<Next> {
         let is_printed = self.values.stored.borrow().as_ref().is_some_and(|stored| stored.is_printed);
-        let is_laid_out =
-            held.text().is_some_and(|text| keep::can_edit(text, self.options.space.as_ref()));
+        let is_laid_out = held.text().is_some_and(|text| keep::can_edit(text, self.options.space.as_ref()));
         if !is_printed || !is_laid_out {
             return None;
         }

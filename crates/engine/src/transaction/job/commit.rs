@@ -250,7 +250,8 @@ fn prepare(session: &Session, wanted: Vec<Wanted>, cancel: &Cancel) -> Result<Pr
             What::Keep(Seen(version)) => item(Change::Keep, Expected::Version(version), false),
             What::Index(next, options, snapshot, backup) => {
                 let mut snapshot = snapshot.map(|snapshot| *snapshot);
-                let made = index_text(next, &options, &mut snapshot).map_err(|error| error.of_entry(position))?;
+                let made =
+                    index_text(next, &options, &mut snapshot).map_err(|error| error.of_entry(position))?;
                 let Some((mut text, tables)) = made else { return Ok(Prepared::Unfit(position)) };
                 let version = snapshot.as_ref().map(|snapshot| snapshot.version.clone());
                 let expected = Expected::Version(version);
