@@ -125,6 +125,27 @@ describe('a value that a transaction keeps', () => {
   })
 })
 
+test('a text that others have laid out is laid out as without the option', async ({ dir }) => {
+  const texts = [
+    '{ "n":  1,\n       "list": [ {"id":1},   {"id":2} ] }',
+    '\ufeff{\r\n\t"n": 1,\r\n"list": []}\r\n',
+    '[ 1,2,\n\n 3 ]\n',
+  ]
+  for (const text of texts) {
+    const [kept, plain] = await Promise.all(
+      (['value', 'text'] as const).map(async (keep) => {
+        const path = `${keep}.json`
+        writeFileSync(join(dir, path), text)
+        const fn = (index: any) => (Array.isArray(index) ? [...index, 4] : { ...index, n: index.n + 1 })
+        // The first one prints all, and the second one what has changed.
+        for (const _ of [1, 2]) await atomicTransaction(dir, [{ update: path, fn, keep }])
+        return readFileSync(join(dir, path), 'utf8')
+      }),
+    )
+    expect(kept).toBe(plain)
+  }
+})
+
 describe('what others have written between two transactions is seen', () => {
   const theirs = '{"theirs":true,"list":[],"by":{}}'
   const ways: [by: string, write: (dir: string, file: string) => unknown][] = [
@@ -279,8 +300,8 @@ describe('a group', () => {
       tx.update('index.json', inPlace)
     }
     const calls = await together(dir, () => [
-      atomicTransaction(dir, one),
-      atomicTransaction(dir, (tx) => void tx.patch('index.json', { increment: { '/n': 1 } })),
+      atomicTransaction<unknown>(dir, one),
+      atomicTransaction<unknown>(dir, (tx) => tx.patch('index.json', { increment: { '/n': 1 } })),
       update(dir, look),
     ])
     await Promise.all(calls)

@@ -47,7 +47,7 @@ test('options that are frozen later are those of that time', async ({ dir }) => 
 test('the same options mean another backup for another file, and the same path another file below another root', async ({
   dir,
 }) => {
-  const options = Object.freeze({ initial: Object.freeze({}), backup: true })
+  const options = Object.freeze({ initial: Object.freeze({ n: Number(-1) }), backup: true })
   const roots = ['a', 'b'].map((name) => join(dir, name))
   for (const root of roots) {
     mkdirSync(root)
@@ -58,7 +58,7 @@ test('the same options mean another backup for another file, and the same path a
           (tx) => void tx.update(file, (index) => ({ root, file, n, was: index.n }), options),
         )
       expect(readJson(join(root, file))).toEqual({ root, file, n: 1, was: 0 })
-      expect(readJson(join(root, `${file}.backup`))).toEqual({ root, file, n: 0 })
+      expect(readJson(join(root, `${file}.backup`))).toEqual({ root, file, n: 0, was: -1 })
     }
   }
 })
