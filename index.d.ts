@@ -584,10 +584,27 @@ export type TransactionWriteOptions = Pick<
   'encoding' | 'mode' | 'flag' | 'verify' | 'ifChanged' | 'mkdir'
 >
 
-/** How a transaction updates an index. `backup` is below the root as well; it is a copy, written by the same transaction. */
+/**
+ * How a transaction updates an index. `backup` is below the root as well; it is a copy, written by the same transaction.
+ *
+ * With `keep: 'value'` the function gets a frozen index, as that of {@link atomicIndexUpdate} does, and each may be the one that the other has kept. What is
+ * written is what would be written without it. Of several transactions that are committed together, and of several updates of one index in a transaction,
+ * each may have it or not. If more than eight of them update one index, they get it as without the option, not frozen, and it is parsed by the next one. Patches
+ * do without it.
+ */
 export type TransactionUpdateOptions<T = any> = Pick<
   UpdateOptions<T>,
-  'initial' | 'space' | 'numbers' | 'backup' | 'codec' | 'schema' | 'migrate' | 'mode' | 'verify' | 'mkdir'
+  | 'initial'
+  | 'keep'
+  | 'space'
+  | 'numbers'
+  | 'backup'
+  | 'codec'
+  | 'schema'
+  | 'migrate'
+  | 'mode'
+  | 'verify'
+  | 'mkdir'
 >
 
 /** An index as a transaction has written it. */
@@ -635,7 +652,7 @@ export interface Transaction {
   patch<T extends object = any>(
     path: PathLike,
     patch: IndexPatch,
-    options?: TransactionUpdateOptions<T>,
+    options?: Omit<TransactionUpdateOptions<T>, 'keep'>,
   ): Updated<T>
   /** Removes a file. With `missing: 'ignore'` it need not be there; the default is `'error'` (`ENOENT`). */
   remove(path: PathLike, options?: { missing?: 'error' | 'ignore' | undefined }): void
@@ -664,7 +681,7 @@ export interface Transaction {
 export type TransactionOperation =
   | ({ write: PathLike; data: Data | (() => Data | PromiseLike<Data>) } & TransactionWriteOptions)
   | ({ update: PathLike; fn: (index: any) => object | PromiseLike<object> } & TransactionUpdateOptions)
-  | ({ patch: PathLike; change: IndexPatch } & TransactionUpdateOptions)
+  | ({ patch: PathLike; change: IndexPatch } & Omit<TransactionUpdateOptions, 'keep'>)
   | { remove: PathLike; missing?: 'error' | 'ignore' | undefined }
   | { rename: PathLike; to: PathLike }
   | { mkdir: PathLike }
@@ -2247,7 +2264,7 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
    * A value takes much more memory than its text: about three times as much for records of a few members, and ten times and more for many empty arrays.
    * Each thread that updates indexes keeps values of 64 MiB of texts at most, or one of a text of 256 MiB, of the 64 files that the process keeps the texts of, on file systems that tell
    * versions of a file apart (ext4, xfs, btrfs). It looks which are still needed when it keeps the next one: that of a file that is gone stays until then.
-   * Calls share a commit only if their `keep` is the same. With `codec`, and in stores, it means nothing.
+   * Calls share a commit only if their `keep` is the same (transactions in any case: see {@link TransactionUpdateOptions}). With `codec`, and in stores, it means nothing.
    *
    * @default 'text'
    */

@@ -95,7 +95,8 @@ fn start_crowd<'env>(
     let own = args::options::<UpdateOptions<'_>>(env, "of type Object", options_given)?.unwrap_or_default();
     let timeout = milliseconds(env, "options.timeout", own.timeout.as_ref(), update::DEFAULT_TIMEOUT)?;
     let shared = args::options::<WriteOptions<'_>>(env, "of type Object", options_given)?.unwrap_or_default();
-    let ParsedUpdate { options, initial, format, schema } = update_options::parse(env, &path, &own, &shared)?;
+    let ParsedUpdate { options, initial, format, schema, .. } =
+        update_options::parse(env, &path, &own, &shared)?;
     let initial = initial.map_or_else(|| format.empty(env), Ok)?;
     let request = Request {
         id: call::next_id(),

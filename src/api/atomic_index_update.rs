@@ -73,7 +73,7 @@ pub struct UpdateOptions<'env> {
     /// A value takes much more memory than its text: about three times as much for records of a few members, and ten times and more for many empty arrays.
     /// Each thread that updates indexes keeps values of 64 MiB of texts at most, or one of a text of 256 MiB, of the 64 files that the process keeps the texts of, on file systems that tell
     /// versions of a file apart (ext4, xfs, btrfs). It looks which are still needed when it keeps the next one: that of a file that is gone stays until then.
-    /// Calls share a commit only if their `keep` is the same. With `codec`, and in stores, it means nothing.
+    /// Calls share a commit only if their `keep` is the same (transactions in any case: see {@link TransactionUpdateOptions}). With `codec`, and in stores, it means nothing.
     ///
     /// @default 'text'
     #[napi(ts_type = "'text' | 'value'")]
@@ -282,7 +282,7 @@ pub fn start<'env>(
     let own = args::options::<UpdateOptions<'_>>(env, "of type Object", options_given)?.unwrap_or_default();
     let timeout = milliseconds(env, "options.timeout", own.timeout.as_ref(), DEFAULT_TIMEOUT)?;
     let shared = args::options::<WriteOptions<'_>>(env, "of type Object", options_given)?.unwrap_or_default();
-    let ParsedUpdate { options, initial, format, schema } = match &target {
+    let ParsedUpdate { options, initial, format, schema, .. } = match &target {
         Target::Local(path) => update_options::parse(env, path, &own, &shared)?,
         Target::Cloud(path) if own.codec.is_some() => return Err(path.unsupported(env, WITHOUT_CODECS)),
         Target::Cloud(_) => parse_text(env, &own)?,

@@ -310,7 +310,7 @@ pub fn wrap(env: &Env, locks: Vec<Rc<Lock>>, is_several: bool, is_lent: bool) ->
 fn read_under<'env>(env: &'env Env, lock: &Lock, options: &Unknown<'env>) -> Result<'env, Unknown<'env>> {
     let own = args::options::<UpdateOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
     let timeout = milliseconds(env, "options.timeout", own.timeout.as_ref(), DEFAULT_TIMEOUT)?;
-    let ParsedUpdate { options, initial, format, schema } = index_text::parse_text(env, &own)?;
+    let ParsedUpdate { options, initial, format, schema, .. } = index_text::parse_text(env, &own)?;
     let (numbers, shown) = (options.numbers, lock.path.shown.clone());
     let found = lock.open(env, options, timeout, move |env, opened| {
         IndexRead::of(env, &format, opened.snapshot.as_ref(), initial.as_deref(), numbers, &shown)
@@ -357,7 +357,7 @@ fn update<'env>(
         return Err(args::wrong_value(env, "options.onCorrupt", reason, given));
     }
     let timeout = milliseconds(env, "options.timeout", own.timeout.as_ref(), DEFAULT_TIMEOUT)?;
-    let ParsedUpdate { mut options, initial, format, schema } =
+    let ParsedUpdate { mut options, initial, format, schema, .. } =
         update_options::parse(env, &lock.path, &own, &shared)?;
     options.commit.in_place = lock.in_place;
     options.anyway = matches!(given, Given::Value(_));

@@ -30,7 +30,7 @@ pub fn parse_text<'env>(env: &'env Env, own: &UpdateOptions<'_>) -> Result<'env,
         ..EngineOptions::default()
     };
     let schema = Schema::from_options(env, own.schema.as_ref(), own.migrate.as_ref())?;
-    Ok(ParsedUpdate { options, initial, format, schema })
+    Ok(ParsedUpdate { options, initial, format, schema, keeps_value: false })
 }
 
 fn numbers<'env>(env: &'env Env, given: &Unknown<'_>) -> Result<'env, Numbers> {

@@ -84,7 +84,7 @@ fn start<'env>(env: &'env Env, path: &Unknown<'env>, options: Unknown<'env>) -> 
     let own = args::options::<UpdateOptions<'_>>(env, "of type Object", &options)?.unwrap_or_default();
     let reading = args::options::<ReadIndexOptions<'_>>(env, "of type Object", &options)?.unwrap_or_default();
     let with_backups = fallback(env, reading.fallback.as_ref())?;
-    let ParsedUpdate { options: text, initial, format, schema } = parse_text(env, &own)?;
+    let ParsedUpdate { options: text, initial, format, schema, .. } = parse_text(env, &own)?;
     let read = match target {
         Target::Local(path) => from_file(path, text, format, initial),
         Target::Cloud(path) if format != Format::Json => return Err(path.unsupported(env, WITHOUT_CODECS)),

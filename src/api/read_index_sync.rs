@@ -42,7 +42,7 @@ fn read<'env>(env: &'env Env, path: &Unknown<'env>, options: Unknown<'env>) -> R
     let own = args::options::<UpdateOptions<'_>>(env, "of type Object", &options)?.unwrap_or_default();
     let reading = args::options::<ReadIndexOptions<'_>>(env, "of type Object", &options)?.unwrap_or_default();
     let with_backups = fallback(env, reading.fallback.as_ref())?;
-    let ParsedUpdate { options, initial, format, schema } = parse_text(env, &own)?;
+    let ParsedUpdate { options, initial, format, schema, .. } = parse_text(env, &own)?;
     let read: Read = Rc::new(move |env, suffix| {
         let shown = format!("{}{suffix}", path.shown);
         let job = ReadJob::new(read::with_suffix(&path.absolute, suffix), options.clone());

@@ -118,7 +118,7 @@ pub fn parse<'env>(
     if let Some(initial) = &update.initial {
         args::index(env, "options.initial", initial)?;
     }
-    let ParsedUpdate { options, initial, format, schema } = parse_text(env, &update)?;
+    let ParsedUpdate { options, initial, format, schema, .. } = parse_text(env, &update)?;
     let options = EngineOptions { commit, ..options };
     let read = read_index::from_file(file, options.clone(), format.clone(), None);
     let traced = steps::current();

@@ -197,8 +197,7 @@ fn update<'env>(env: &'env Env, path: &FilePath, options: &Unknown<'env>) -> Res
         }
     }
     let parsed = update_options::parse(env, path, &own, &shared)?;
-    // A transaction keeps no value: the word is checked all the same.
-    update_options::keeps_value(env, &own, &parsed.format)?;
+    let keeps_value = update_options::keeps_value(env, &own, &parsed.format)?;
     let is_each = |backup: &BackupOptions| *backup == BackupOptions::from(backup.path.clone());
     match &own.backup {
         Some(given) if !parsed.options.backup.as_ref().is_none_or(is_each) => Err(args::wrong_value(
@@ -207,7 +206,7 @@ fn update<'env>(env: &'env Env, path: &FilePath, options: &Unknown<'env>) -> Res
             "must be true or a path: a transaction keeps one backup, of each version",
             given,
         )),
-        _ => Ok(parsed),
+        _ => Ok(ParsedUpdate { keeps_value, ..parsed }),
     }
 }
 

@@ -92,7 +92,7 @@ fn start<'env>(env: &'env Env, path: &Unknown<'env>, options: &Unknown<'env>) ->
     if let Some(on_error) = &own.on_error {
         args::function(env, "options.onError", on_error)?;
     }
-    let ParsedUpdate { options, initial, format, schema } = parse_text(env, &text)?;
+    let ParsedUpdate { options, initial, format, schema, .. } = parse_text(env, &text)?;
     watch::start(
         env,
         WatchArgs {

@@ -340,7 +340,7 @@ const transactionOptions: TransactionOptions = {
 
 function publish(tx: Transaction): Updated<Index> {
   const write: TransactionWriteOptions = { flag: 'wx', mode: 0o644, ifChanged: true }
-  const update: TransactionUpdateOptions<Index> = { space: 2, backup: true, numbers: 'lossy' }
+  const update: TransactionUpdateOptions<Index> = { space: 2, backup: true, numbers: 'lossy', keep: 'value' }
   tx.write('a', async () => Buffer.from('a'), write)
   tx.write(new URL('file:///content/b'), 'b', 'latin1')
   tx.remove('c', { missing: 'ignore' })

@@ -37,10 +37,27 @@ export type TransactionWriteOptions = Pick<
   'encoding' | 'mode' | 'flag' | 'verify' | 'ifChanged' | 'mkdir'
 >
 
-/** How a transaction updates an index. `backup` is below the root as well; it is a copy, written by the same transaction. */
+/**
+ * How a transaction updates an index. `backup` is below the root as well; it is a copy, written by the same transaction.
+ *
+ * With `keep: 'value'` the function gets a frozen index, as that of {@link atomicIndexUpdate} does, and each may be the one that the other has kept. What is
+ * written is what would be written without it. Of several transactions that are committed together, and of several updates of one index in a transaction,
+ * each may have it or not. If more than eight of them update one index, they get it as without the option, not frozen, and it is parsed by the next one. Patches
+ * do without it.
+ */
 export type TransactionUpdateOptions<T = any> = Pick<
   UpdateOptions<T>,
-  'initial' | 'space' | 'numbers' | 'backup' | 'codec' | 'schema' | 'migrate' | 'mode' | 'verify' | 'mkdir'
+  | 'initial'
+  | 'keep'
+  | 'space'
+  | 'numbers'
+  | 'backup'
+  | 'codec'
+  | 'schema'
+  | 'migrate'
+  | 'mode'
+  | 'verify'
+  | 'mkdir'
 >
 
 /** An index as a transaction has written it. */
@@ -88,7 +105,7 @@ export interface Transaction {
   patch<T extends object = any>(
     path: PathLike,
     patch: IndexPatch,
-    options?: TransactionUpdateOptions<T>,
+    options?: Omit<TransactionUpdateOptions<T>, 'keep'>,
   ): Updated<T>
   /** Removes a file. With `missing: 'ignore'` it need not be there; the default is `'error'` (`ENOENT`). */
   remove(path: PathLike, options?: { missing?: 'error' | 'ignore' }): void
@@ -117,7 +134,7 @@ export interface Transaction {
 export type TransactionOperation =
   | ({ write: PathLike; data: Data | (() => Data | PromiseLike<Data>) } & TransactionWriteOptions)
   | ({ update: PathLike; fn: (index: any) => object | PromiseLike<object> } & TransactionUpdateOptions)
-  | ({ patch: PathLike; change: IndexPatch } & TransactionUpdateOptions)
+  | ({ patch: PathLike; change: IndexPatch } & Omit<TransactionUpdateOptions, 'keep'>)
   | { remove: PathLike; missing?: 'error' | 'ignore' }
   | { rename: PathLike; to: PathLike }
   | { mkdir: PathLike }

@@ -9,7 +9,7 @@ pub mod format;
 pub mod group;
 pub mod held;
 pub mod json;
-mod keep;
+pub mod keep;
 pub mod lock;
 pub mod look;
 pub mod lost;

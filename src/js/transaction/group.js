@@ -135,13 +135,13 @@ class Group {
 
   /** Finds the files of all calls: each path is followed once. Those of which a path is wrong fail. */
   async #find() {
-    const places = new Map()
+    const [files, directories] = [new Map(), new Map()]
     const wanted = []
     const add = (file, mkdir, isDirectory) => {
-      const key = `${isDirectory}${file.absolute}`
-      const known = places.get(key)
+      const places = isDirectory ? directories : files
+      const known = places.get(file.absolute)
       if (known === undefined) {
-        places.set(key, wanted.length)
+        places.set(file.absolute, wanted.length)
         wanted.push([file.handle, mkdir, isDirectory])
       } else {
         wanted[known][1] ||= mkdir
@@ -163,7 +163,7 @@ class Group {
       this.#allFailed(error)
       return undefined
     }
-    const at = (file, isDirectory = false) => found[places.get(`${isDirectory}${file.absolute}`)]
+    const at = (file, isDirectory = false) => found[(isDirectory ? directories : files).get(file.absolute)]
     const failed = this.#calls.flatMap((call) => {
       const error = filesOf(call, at).find((found) => typeof found !== 'number')
       return error === undefined ? [] : [[call, own(error)]]
@@ -184,10 +184,14 @@ class Group {
   async #lock({ session, at }) {
     const [first] = this.#calls
     const indexes = new Map()
+    const counts = new Map()
     const seen = []
     for (const { ops, reads } of this.#calls) {
       for (const op of ops) {
-        if (op.kind === 'update' && !indexes.has(at(op.file))) indexes.set(at(op.file), op)
+        if (op.kind !== 'update') continue
+        const position = at(op.file)
+        counts.set(position, (counts.get(position) ?? 0) + 1)
+        if (!indexes.has(position)) indexes.set(position, op)
       }
       for (const { file, seen: before } of reads)
         if (typeof at(file) === 'number') seen.push([at(file), before])
@@ -214,13 +218,16 @@ class Group {
     this.#waited = native.now() - this.#since
     this.#recovered = locked.recovered ?? this.#recovered
     const snapshots = new Map([...indexes.keys()].map((position, entry) => [position, locked.indexes[entry]]))
-    return {
+    const all = {
       ...locked,
       root: first.root,
       index: (position) => snapshots.get(position),
       /** With which options an index was read. */
       readAs: (position) => indexes.get(position).how.handle,
+      /** How many updates of a file there are. */
+      updates: (position) => counts.get(position),
     }
+    return { ...all, stored: new StoredValues(all) }
   }
 
   /** Lets the functions of all calls run. A call that fails is left out as a whole, with what its functions have changed. */
@@ -344,6 +351,7 @@ class Group {
     for (const [entry, { what, isDone }] of plan.entries()) {
       if (isDone) receipts.set(what[0], { kind: what[1], ...done.receipts[entry] })
     }
+    states.keepValues()
     native.committed(this.#calls.length)
     for (const call of this.#calls) {
       native.addSteps(call.steps, this.#steps)

@@ -23,6 +23,7 @@ use napi::{Env, ValueType};
 use crate::js::error::from_engine;
 use crate::js::index::patch::TextPatch;
 use crate::js::task;
+use crate::js::transaction::kept;
 use crate::js::transaction::parse::{ParsedUpdate, ParsedWrite};
 use crate::js::transaction::textual::{self, Written};
 use crate::js::value::handle::{flag, make, position, take, with};
@@ -210,6 +211,19 @@ fn what<'env>(env: &'env Env, kind: &str, rest: &[Unknown<'_>]) -> Result<'env, 
             };
             let snapshot = snapshot.map(Box::new);
             What::Index(Next::Text(data(text)?), Box::new(options), snapshot, at(Some(backup)))
+        }
+        ("kept", [content, edition, update, index, backup, ..]) => {
+            let mut options = with(env, update, |update: &ParsedUpdate| update.options.clone())?;
+            options.edition = Some(position(env, edition) as u64);
+            let index = take::<textual::Locked>(env, index)?;
+            let (next, snapshot) = match take::<kept::Content>(env, content)? {
+                kept::Content::Text(text) => (Next::Text(text), index.into_snapshot()),
+                kept::Content::Edits(edits) => {
+                    let edited = index.into_edited(edits);
+                    edited.ok_or_else(|| internal(env, "a text that is gone"))?
+                }
+            };
+            What::Index(next, Box::new(options), snapshot.map(Box::new), at(Some(backup)))
         }
         ("patched", [index, update, written, backup, ..]) => {
             let options = with(env, update, |update: &ParsedUpdate| update.options.clone())?;

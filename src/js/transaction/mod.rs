@@ -2,6 +2,7 @@
 //! promises; what touches a file is a job, by way of `natives`.
 
 mod jobs;
+mod kept;
 mod natives;
 mod parse;
 mod script;

@@ -22,10 +22,10 @@ use crate::js::index::codec::Previous;
 use crate::js::index::patch::Patch;
 use crate::js::inside::{self, Code, Context};
 use crate::js::task::{self, Timer};
-use crate::js::transaction::jobs;
 use crate::js::transaction::parse::{Parse, ParsedUpdate, ParsedWrite};
 use crate::js::transaction::textual::{self, Locked};
-use crate::js::value::handle::{change, make, position, take, with};
+use crate::js::transaction::{jobs, kept};
+use crate::js::value::handle::{change, flag, make, position, take, with};
 use crate::js::value::thrown::{Result, abort, invalid_state};
 use crate::js::value::{FilePath, Kept, Thrown, args, copy, data, path, promise, raw};
 
@@ -85,7 +85,7 @@ pub fn object(env: &Env, parse: Parse) -> Result<'_, Unknown<'_>> {
         (c"snapshot", jobs::snapshot),
         (c"recover", jobs::recover),
     ];
-    for (name, native) in plain.iter().chain(&textual::NATIVES) {
+    for (name, native) in plain.iter().chain(&textual::NATIVES).chain(&kept::NATIVES) {
         define(env, &object, name, *native)?;
     }
     let Parse { write, update, timeout } = parse;
@@ -98,7 +98,7 @@ pub fn object(env: &Env, parse: Parse) -> Result<'_, Unknown<'_>> {
     let updating = promise::callback(env, "update", move |env, [file, options]: [Unknown<'_>; 2]| {
         let path = with(env, &file, FilePath::clone)?;
         let parsed = update(env, &path, &options)?;
-        let mkdir = parsed.options.mkdir;
+        let (mkdir, keeps_value) = (parsed.options.mkdir, parsed.keeps_value);
         let backup = match &parsed.options.backup {
             Some(backup) => make(
                 env,
@@ -106,7 +106,7 @@ pub fn object(env: &Env, parse: Parse) -> Result<'_, Unknown<'_>> {
             )?,
             None => raw::undefined(env),
         };
-        raw::array(env, &[make(env, parsed)?, raw::to_js(env, mkdir)?, backup])
+        raw::array(env, &[make(env, parsed)?, raw::to_js(env, mkdir)?, backup, raw::to_js(env, keeps_value)?])
     })?;
     raw::define(env, &object, c"update", &updating)?;
     let waiting = promise::callback(env, "timeout", move |env, [given]: [Unknown<'_>; 1]| {
@@ -189,19 +189,15 @@ fn check_index<'env>(env: &'env Env, [next, update, ..]: [Unknown<'env>; 7]) -> 
     format.check_returned(env, &next).map(|_| next)
 }
 
-/// `(fn, update, shown) → [fn, fn]`: for indexes that pass the schema of the update. What the first returns is checked by `isMade`, together
-/// with what other calls make of it; what the second returns at once.
+/// `(fn, update, shown, isEach) → fn`: for an index that passes the schema of the update. What it returns is checked at once with `isEach`, else by
+/// `isMade`, together with what other calls make of it.
 fn checked<'env>(
     env: &'env Env,
-    [function, update, shown, ..]: [Unknown<'env>; 7],
+    [function, update, shown, is_each, ..]: [Unknown<'env>; 7],
 ) -> Result<'env, Unknown<'env>> {
     match with(env, &update, |update: &ParsedUpdate| update.schema.clone())? {
-        Some(schema) => {
-            let shown = copy::text(env, &shown)?;
-            let checked = |is_each| schema.checked(env, &function, &shown, is_each);
-            raw::array(env, &[checked(false)?, checked(true)?])
-        }
-        None => raw::array(env, &[function, function]),
+        Some(schema) => schema.checked(env, &function, &copy::text(env, &shown)?, flag(env, &is_each)),
+        None => Ok(function),
     }
 }
 

@@ -27,7 +27,7 @@ pub struct Parse {
 pub type ParsedWrite = (Options, bool, Encoding);
 
 impl ParsedUpdate {
-    /// Whether functions can be given the same parsed index.
+    /// Whether functions can be given the same parsed index, frozen or not.
     pub fn is_like(&self, other: &Self) -> bool {
         self.options == other.options && self.format == other.format && self.schema == other.schema
     }
@@ -44,4 +44,6 @@ pub struct ParsedUpdate {
     pub format: Format,
     /// What the index has to be like.
     pub schema: Option<Schema>,
+    /// The function of a transaction gets a frozen value, which is kept.
+    pub keeps_value: bool,
 }

@@ -11,9 +11,11 @@ use crate::js::value::once::{Once, run_script};
 use crate::js::value::raw;
 use crate::js::value::thrown::Result;
 
-const SCRIPTS: [&str; 5] = [
+const SCRIPTS: [&str; 7] = [
     include_str!("transaction.js"),
+    include_str!("remembered.js"),
     include_str!("queue.js"),
+    include_str!("kept.js"),
     include_str!("states.js"),
     include_str!("group.js"),
     include_str!("calls.js"),

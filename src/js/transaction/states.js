@@ -78,14 +78,39 @@ class States {
       op.result.read = () => ours(() => native.parseWritten(written, op.how.handle))
       return { kind: 'patched', file, op: before?.op ?? op, backup, written, results }
     }
-    const fn = this.#isEach ? op.fnAlone : op.fnOfGroup
-    const value = await run(fn, await this.#valueOf(op, before))
+    const fn = native.checked(op.fn, op.how.handle, file.shown, this.#isEach)
+    const isFrozen = op.how.keeps && this.#locked.updates(this.#at(file)) <= MOST_FROZEN
+    const given = await (isFrozen ? this.#frozenFor(op, before) : this.#valueOf(op, before))
+    const value = isFrozen
+      ? await runWithFrozen((value) => run(fn, value), given, this.#copyOf(op, before, given), op.how.handle)
+      : await run(fn, given)
     const made = this.#madeOf(op, before)
     made.value = value
     ours(() => native.check(value, op.how.handle))
     op.result.read = () => value
     const isIndex = before === undefined || before.kind === 'index' || before.kind === 'patched'
-    return { kind: isIndex ? 'index' : 'value', file, value, op: before?.op ?? op, backup, made }
+    const frozen = isFrozen ? given : undefined
+    return { kind: isIndex ? 'index' : 'value', file, value, frozen, op: before?.op ?? op, backup, made }
+  }
+
+  /** The frozen value for the function of an update. */
+  async #frozenFor(op, before) {
+    if (before === undefined && !(this.#locked.index(this.#at(op.file)) instanceof Error)) {
+      const since = native.now()
+      const value = this.#locked.stored.valueOf(this.#at(op.file), op)
+      this.parsing += native.now() - since
+      return value
+    }
+    if (before !== undefined && 'value' in before)
+      return ours(() => native.passOn(before.frozen, before.value, op.how.handle))
+    return native.freeze(await this.#valueOf(op, before))
+  }
+
+  /** How to copy that value. */
+  #copyOf({ file, how }, before, given) {
+    const index = before === undefined ? this.#locked.index(this.#at(file)) : undefined
+    const parse = () => native.parse(index, how.handle, file.shown)
+    return () => ours(index === undefined ? () => native.thaw(given, how.handle) : parse)
   }
 
   /** Applies a patch to the text of an index that only patches have changed. `false`: it has to be parsed. */
@@ -93,7 +118,7 @@ class States {
     if (text === undefined || (before !== undefined && before.kind !== 'patched')) return false
     const position = this.#at(file)
     const index = this.#locked.index(position)
-    if (index instanceof Error || !native.isSame(this.#locked.readAs(position), how.handle)) return false
+    if (index instanceof Error || !isSameUpdate(this.#locked.readAs(position), how.handle)) return false
     return ours(() => native.patchText(index, text, how.handle, file.shown, before === undefined))
   }
 
@@ -110,7 +135,7 @@ class States {
   /** Where the value of an update is noted: with that of the one before it, which it was made from, if their schema is the same. */
   #madeOf(op, before) {
     const known = before?.made
-    if (known && native.isSame(known.op.how.handle, op.how.handle)) return known
+    if (known && isSameUpdate(known.op.how.handle, op.how.handle)) return known
     const made = { op, value: undefined }
     this.#made.add(made)
     return made
@@ -139,7 +164,11 @@ class States {
       this.parsing += native.now() - since
       return value
     }
-    if ('value' in before) return before.value
+    if ('value' in before) {
+      // What was made of a frozen value has parts of that.
+      const { value, frozen } = before
+      return frozen === undefined ? value : ours(() => native.thaw(value, handle))
+    }
     if (before.kind === 'patched') return this.#parsePatched(before)
     const parse = (content) => ours(() => native.parseBytes(content, handle, shown))
     if (before.kind === 'remove' || before.kind === 'backup') return parse(null)
@@ -197,7 +226,10 @@ class States {
     const kept = this.#states.get(backup)?.kind === 'backup' ? backup : undefined
     const text = (snapshot) => ours(() => native.stringify(value, snapshot, op.how.handle, file.shown))
     if (kind === 'index') {
-      const snapshot = this.#locked.index(this.#at(file))
+      const position = this.#at(file)
+      const next = this.#locked.stored.next(position, { op, value, file })
+      if (next) return [...next, kept]
+      const snapshot = this.#locked.index(position)
       return ['index', text(snapshot), op.how.handle, snapshot, kept]
     }
     if (kind === 'patched') {
@@ -207,6 +239,11 @@ class States {
     if (kind === 'write') return ['write', data, how.handle, isFree]
     if (kind === 'rename') return ['rename', from]
     return kind === 'remove' ? ['remove', must] : undefined
+  }
+
+  /** All is committed: values may be kept. */
+  keepValues() {
+    this.#locked.stored.keep()
   }
 
   /** What was done to the files of a call. */

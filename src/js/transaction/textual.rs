@@ -4,7 +4,7 @@
 use std::ffi::CStr;
 use std::sync::{Arc, OnceLock};
 
-use engine::index::document::Document;
+use engine::index::document::{Document, Operation};
 use engine::index::file::{Numbers, Snapshot};
 use engine::transaction::job::Next;
 use napi::Env;
@@ -64,6 +64,13 @@ impl Locked {
     /// For the commit of what patches have made. `written` is told the text.
     pub fn into_patched(self, written: Written) -> Option<(Next, Option<Snapshot>)> {
         Some((Next::Patched(Box::new(self.document?), written), self.snapshot))
+    }
+
+    /// For the commit of what these operations make of the text that was read.
+    pub fn into_edited(mut self, edits: Vec<Operation>) -> Option<(Next, Option<Snapshot>)> {
+        self.put_back();
+        self.document()?;
+        Some((Next::Edited(Box::new(self.document?), edits), self.snapshot))
     }
 
     /// Its text, to be patched. `None`: there is none.

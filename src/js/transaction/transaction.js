@@ -36,15 +36,18 @@ class Updated {
   }
 }
 
-function fileAt(root, name, path) {
-  const [handle, shown, absolute] = native.file(root, name, path)
+/** `known`: what these arguments have come to before. */
+function fileAt(root, name, path, known) {
+  const [handle, shown, absolute] = known ?? native.file(root, name, path)
   return { handle, shown, absolute, identity: undefined }
 }
 
 /** Whether two updates of one file can be made to the same parsed index. */
 function sharesIndex(one, other) {
-  return one.backup?.absolute === other.backup?.absolute && native.isSame(one.how.handle, other.how.handle)
+  return one.backup?.absolute === other.backup?.absolute && isSameUpdate(one.how.handle, other.how.handle)
 }
+
+const isSameUpdate = (one, other) => one === other || native.isSame(one, other)
 
 /** What `build` has in its hands. It only registers; see `group.js` for what becomes of it. */
 class Transaction {
@@ -88,7 +91,7 @@ class Transaction {
     if (wanted !== backup) native.update(file.handle, { ...rest, backup })
     const isPath = typeof wanted === 'string' || ArrayBuffer.isView(wanted) || wanted?.href !== undefined
     if (!isPath) rest.backup = wanted
-    const [handle, mkdir, beside] = native.update(file.handle, rest)
+    const [handle, mkdir, beside, keeps] = updateOf(file, options, rest)
     const kept = isPath
       ? this.#file('options.backup', wanted)
       : beside && {
@@ -98,10 +101,8 @@ class Transaction {
         }
     const result = {}
     const text = patch && native.textPatch(patch, handle)
-    const [fnOfGroup, fnAlone] = native.checked(fn, handle, file.shown)
-    const how = { handle, mkdir }
-    const isPatch = patch !== undefined
-    const op = { kind: 'update', file, fnOfGroup, fnAlone, isPatch, text, how, backup: kept, result }
+    const how = { handle, mkdir, keeps: keeps && patch === undefined }
+    const op = { kind: 'update', file, fn, text, how, backup: kept, result }
     const same = this.#ops.find((op) => op.kind === 'update' && op.file.absolute === file.absolute)
     if (same && !sharesIndex(op, same)) {
       throw native.wrongType('options', 'the same for all updates of one file (but for initial)', options)
@@ -182,8 +183,12 @@ class Transaction {
     return content
   }
 
-  async #updated({ fnAlone, how, file }, content) {
-    const next = await fnAlone(native.parseBytes(content, how.handle, file.shown))
+  async #updated({ fn, how, file }, content) {
+    const fnAlone = native.checked(fn, how.handle, file.shown, true)
+    const parse = () => native.parseBytes(content, how.handle, file.shown)
+    const next = how.keeps
+      ? await runWithFrozen(fnAlone, native.freeze(parse()), parse, how.handle)
+      : await fnAlone(parse())
     return native.bytes(native.stringify(native.check(next, how.handle), undefined, how.handle, file.shown))
   }
 
@@ -199,7 +204,7 @@ class Transaction {
 
   #file(name, path) {
     if (this.#isOver) native.ended('the transaction has ended')
-    return fileAt(this.#root, name, path)
+    return fileBelow(this.#root, this.#scope.absolute, name, path)
   }
 
   /** Ends the registration. */

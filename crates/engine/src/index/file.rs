@@ -180,7 +180,7 @@ impl IndexFile {
                     .file
                     .with(|file| unchanged::confirm(target, file, bytes, &options.commit, Level::Cache))?;
                 if (tables.is_some() || options.edition.is_some()) && *old.text.whole.as_bytes() == **text {
-                    self.keep_unchanged(old, text, tables.take(), options.edition);
+                    old.keep_unchanged(target.key(), text, tables.take(), options.edition);
                 }
                 return Ok(Some(Settled::new(receipt, !target.is_moved())));
             }
@@ -204,23 +204,6 @@ impl IndexFile {
             deferred_close::close(file);
         }
         Ok(Some(settled))
-    }
-
-    /// The text that was taken from the cache, or read, is still that of the file.
-    fn keep_unchanged(
-        &self,
-        old: &Snapshot,
-        text: &mut Vec<u8>,
-        tables: Option<Tables>,
-        edition: Option<u64>,
-    ) {
-        if let Some(state) = old.file.handle().and_then(cache::State::of)
-            && state.is_of(&old.version)
-            && let Ok(text) = String::from_utf8(std::mem::take(text))
-        {
-            let kept = Kept { text, tables, checked: old.checked, edition };
-            cache::keep(self.held.target.key(), state, kept);
-        }
     }
 
     /// Its directory and name.

@@ -2,7 +2,7 @@
 
 mod aside;
 mod backup;
-mod cache;
+pub(crate) mod cache;
 pub mod commit_job;
 pub mod document;
 pub mod file;

@@ -4,6 +4,8 @@ use std::io::{Read, Seek};
 
 use crate::cancel::Cancel;
 use crate::error::{Error, Named, Result};
+use crate::index::cache::{self, Kept};
+use crate::index::document::Tables;
 use crate::index::format::Format;
 use crate::index::json;
 use crate::index::number;
@@ -11,7 +13,7 @@ use crate::index::options::{Numbers, UpdateOptions};
 use crate::index::same::{self, Comparison};
 use crate::index::source::Source;
 use crate::index::text::Text;
-use crate::process::room;
+use crate::process::{Key, room};
 use crate::sys::Version;
 use crate::write::verify;
 
@@ -86,6 +88,22 @@ impl Snapshot {
     pub(crate) fn checked_after(&self, text: &str) -> Option<Numbers> {
         let old = &self.text.whole;
         self.checked.filter(|numbers| !old.is_empty() && !number::may_bring(old, text, *numbers))
+    }
+
+    /// Keeps `text`, byte for byte what was taken from the cache, or read, if it is still that of the file, which `key` names.
+    pub(crate) fn keep_unchanged(
+        &self,
+        key: Key,
+        text: &mut Vec<u8>,
+        tables: Option<Tables>,
+        edition: Option<u64>,
+    ) {
+        if let Some(state) = self.file.handle().and_then(cache::State::of)
+            && state.is_of(&self.version)
+            && let Ok(text) = String::from_utf8(std::mem::take(text))
+        {
+            cache::keep(key, state, Kept { text, tables, checked: self.checked, edition });
+        }
     }
 
     /// Whether the bytes of its file are these.

@@ -13,8 +13,10 @@ use crate::transaction::known;
 use crate::transaction::root::Root;
 use crate::write::{Options, Receipt, Staged, TempName};
 
+mod kept;
 mod stage;
 
+pub use kept::NextText;
 use stage::StagedFile;
 
 /// One file of a transaction.
@@ -35,6 +37,7 @@ pub struct Item {
     is_old_flushed: bool,
     old_hash: Option<u128>,
     staged: Option<StagedFile>,
+    next: Option<NextText>,
 }
 
 /// What is to become of a file.
@@ -86,12 +89,12 @@ impl Item {
             change,
             expected,
             is_index,
-
             receipt,
             old: None,
             is_old_flushed: false,
             old_hash: None,
             staged: None,
+            next: None,
         }
     }
 
@@ -203,7 +206,8 @@ impl Item {
             // Another process may have put its own there, and not flushed it.
             && stat.version.id.number() == staged.mark.inode
         {
-            known::note_file(&self.target.dir, stat.version);
+            let old = self.old.as_ref().map(|old| &old.version.id);
+            known::note_file(&self.target.dir, stat.version, old);
         }
     }
 
@@ -258,6 +262,12 @@ impl Item {
     /// # Errors
     /// Those of rename(2) and unlink(2).
     pub fn publish(&mut self) -> Result<()> {
+        self.rename()?;
+        self.note_state();
+        Ok(())
+    }
+
+    fn rename(&mut self) -> Result<()> {
         let Self { target, change, staged, old, .. } = self;
         match (change, staged) {
             (Change::Remove(_), _) => match target.dir.unlink(&target.name) {

@@ -20,6 +20,17 @@ struct Known {
     files: HashMap<FileId, Version>,
 }
 
+impl Known {
+    fn note_file(&mut self, version: Version, replaced: Option<&FileId>) {
+        // Or those that are gone would soon drive out those that are there.
+        replaced.map(|replaced| self.files.remove(replaced));
+        if self.files.len() >= MOST {
+            self.files.clear();
+        }
+        self.files.insert(version.id.clone(), version);
+    }
+}
+
 /// Those of a directory's last change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Times(i128, i128);
@@ -55,20 +66,34 @@ pub fn has_directory(dir: &Directory) -> bool {
     times.is_some() && known().as_ref().is_some_and(|known| known.directories.get(dir.id()).copied() == times)
 }
 
-/// A file is on disk as of this version.
-pub fn note_file(dir: &Directory, version: Version) {
-    if !dir.file_system().tells_changes {
-        return;
+/// A file is on disk as of this version. `replaced`: the one that had its name before.
+pub fn note_file(dir: &Directory, version: Version, replaced: Option<&FileId>) {
+    if dir.file_system().tells_changes {
+        known().get_or_insert_default().note_file(version, replaced);
     }
-    let mut known = known();
-    let Known { files, .. } = known.get_or_insert_default();
-    if files.len() >= MOST {
-        files.clear();
-    }
-    files.insert(version.id.clone(), version);
 }
 
 /// Whether the content of a file is on disk.
 pub fn has_file(version: &Version) -> bool {
     known().as_ref().is_some_and(|known| known.files.get(&version.id) == Some(version))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(name: usize) -> Version {
+        Version { id: FileId::for_tests(&name.to_string()), size: 1, modified: 0, changed: 1, links: 1 }
+    }
+
+    #[test]
+    fn files_that_are_replaced_again_and_again_drive_out_no_others() {
+        let mut known = Known::default();
+        known.note_file(version(0), None);
+        for name in 1..2 * MOST {
+            known.note_file(version(name), (name > 1).then(|| version(name - 1).id).as_ref());
+        }
+        assert_eq!(known.files.len(), 2);
+        assert!(known.files.contains_key(&version(0).id));
+    }
 }

@@ -49,8 +49,24 @@ export async function resetIndex<T extends object>(file: IndexFile<T>): Promise<
   else await updateIndex(file, file.empty, { onCorrupt: file.empty })
 }
 
-function howOf<T extends object>({ schema, empty, backup = false }: IndexFile<T>) {
-  return { initial: empty(), schema, backup }
+/** Options of the updates of each index: frozen, so a transaction reads them once. */
+const known = new WeakMap<object, unknown>()
+
+function howOf<T extends object>(file: IndexFile<T>) {
+  const { schema, empty, backup = false } = file
+  // One publish then neither parses the indexes nor prints what it has not changed.
+  const make = () => frozen({ initial: frozen(empty()), schema, backup, keep: 'value' as const })
+  const how = (known.get(file) as ReturnType<typeof make> | undefined) ?? make()
+  known.set(file, how)
+  return how
+}
+
+/** All of it but for functions and what has some, as a schema. */
+function frozen<T extends object>(value: T): T {
+  for (const inner of Object.values(value)) {
+    if (Array.isArray(inner) || Object.getPrototypeOf(inner ?? 0) === Object.prototype) frozen(inner)
+  }
+  return Object.freeze(value)
 }
 
 /** Updates an index as a part of a transaction. */

@@ -54,10 +54,11 @@ export function emptyMetrics(): PublishMetrics {
 
 export function withAttempt(metrics: PublishMetrics, attempt: PublishAttempt): PublishMetrics {
   const { outcome, topicKey, contentHash } = attempt
-  const { counted = {} } = metrics
+  let { counted = {} } = metrics
   if (outcome === 'success' && topicKey && contentHash) {
     if (counted[topicKey] === contentHash) return metrics
-    // In place: a copy of all topics would take most of a publish. Whoever runs again gets the metrics anew.
+    // In place, unless they are kept: a copy of all topics for each publish of many would take most of it. Whoever runs again gets the metrics anew.
+    if (Object.isFrozen(counted)) counted = { ...counted }
     counted[topicKey] = contentHash
   }
   const summary = { ...metrics.summary, totalAttempts: metrics.summary.totalAttempts + 1 }

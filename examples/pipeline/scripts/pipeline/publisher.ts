@@ -3,6 +3,7 @@
  * A document is published in all four or in none, whatever stops the publisher.
  */
 
+import { readFileSync, statSync } from 'node:fs'
 import { performance } from 'node:perf_hooks'
 import {
   contentHash,
@@ -13,7 +14,7 @@ import {
 import { type IndexFile, shapeOf } from '../../lib/content/index-file'
 import { contentIndexSchema, emptyContentIndex, withDocuments } from '../../lib/content/listing'
 import { contentIndexPath, documentPath, isInStore, routePath, versionPath } from '../../lib/content/paths'
-import { loadIndex, parseJson, readIfThere } from '../../lib/content/read-json'
+import { loadIndex, parseJson } from '../../lib/content/read-json'
 import type { ContentIndex, PublishMetrics } from '../../lib/content/types'
 import { asPublishError, failureKind, PublishError } from './errors'
 import { updateIndex, writeTogether } from './indexUpdate'
@@ -71,7 +72,6 @@ export async function publishDoc(input: unknown): Promise<Published> {
     const doc = validateDocument(input)
     const text = serializeDocument(doc)
     topic = topicOf(doc, contentHash(text))
-    await refuseOtherOwner(doc)
     const changed = await commit({ doc, text, topic, started })
     return { routePath: routePath(doc), slug: doc.slug, changed }
   } catch (error) {
@@ -105,7 +105,9 @@ async function commitAll({ doc, text, topic, started }: Publication, count: bool
   let isNew = false
   return writeTogether(path, text, (update) => {
     update(topicIndexFile, (topics) => {
-      isNew = !isPublishedAs(topic, recordOf(topics, topic.topicKey))
+      const record = recordOf(topics, topic.topicKey)
+      isNew = !isPublishedAs(topic, record)
+      if (record?.documentId === undefined) refuseOtherOwner(doc)
       return withPublished(topics, topic)
     })
     update(contentIndexFile, (index) => withDocuments(index, [doc]))
@@ -130,17 +132,18 @@ async function brokenMetrics(error: unknown): Promise<unknown> {
 }
 
 /**
- * Refuses to replace another document's file. The topic index decides between documents that are published at the same
- * time; this check is for a topic index that was lost, or whose records have no `documentId`.
+ * Refuses to replace another document's file. The topic index tells a topic's owner; this check is for one that was lost, or whose
+ * record has no `documentId`.
  */
-async function refuseOtherOwner(doc: PipelineDocument): Promise<void> {
+function refuseOtherOwner(doc: PipelineDocument): void {
   // There it replaces no other.
   if (isInStore()) return
   const path = documentPath(doc)
   let owner: unknown
   try {
-    const bytes = await readIfThere(path)
-    owner = bytes && (parseJson(bytes, path) as { id?: unknown } | null)?.id
+    // Synchronous, as the function of an update that awaits nothing holds the lock for less time.
+    if (!statSync(path, { throwIfNoEntry: false })) return
+    owner = (parseJson(readFileSync(path), path) as { id?: unknown } | null)?.id
   } catch {
     return // Not readable, or not a document: the write replaces it or reports the error.
   }

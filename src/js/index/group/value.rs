@@ -8,7 +8,6 @@
 use std::cell::{Cell, RefCell};
 
 use engine::index::document::Operation;
-use engine::index::layout::Space;
 use engine::index::text::next_edition;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
@@ -16,9 +15,8 @@ use napi::bindgen_prelude::Unknown;
 use super::{Group, Index};
 use crate::js::index::call::Call;
 use crate::js::index::held::{Held, Next};
+use crate::js::index::json;
 use crate::js::index::keep::{self, Compared};
-use crate::js::index::{json, lost};
-use crate::js::value::thrown::type_error;
 use crate::js::value::{Kept, Result, raw};
 
 /// So many functions of a commit are given what is made of the index by comparing it. The ones behind them take turns as without the option: frozen
@@ -112,15 +110,8 @@ impl Group {
     fn freeze<'env>(&self, env: &'env Env, made: &Kept) -> Result<'env, Unknown<'env>> {
         let (made, numbers) = (made.get(env)?, self.options.numbers);
         let given = self.values.given.borrow();
-        if let Some(given) = &*given
-            && let Some(compared) = keep::compare(env, &given.get(env)?, &made, numbers)?
-        {
-            check(env, &compared, &made)?;
-            return self.pass_on(env, compared.next);
-        }
-        let copy = json::round_trip(env, &made, numbers)?;
-        keep::freeze(env, &copy)?;
-        self.pass_on(env, copy)
+        let given = given.as_ref().map(|given| given.get(env)).transpose()?;
+        self.pass_on(env, keep::pass_on(env, given.as_ref(), &made, numbers)?)
     }
 
     /// What a function has made, for the next one: as it is, or a copy of it.
@@ -170,27 +161,14 @@ impl Group {
         given.as_ref().map_or_else(|| Ok(raw::undefined(env)), |given| given.get(env))
     }
 
-    /// A function that was called with such a `copy` has returned `next`, which may be the copy: then this is the value that it has left as it is.
-    ///
-    /// # Errors
-    /// `ERR_INVALID_RETURN_VALUE`, if it has changed the copy.
+    /// As [`keep::unchanged`], of the value that the function was given before.
     pub(super) fn unchanged<'env>(
         &self,
         env: &'env Env,
         copy: &Kept,
         next: &Unknown<'_>,
     ) -> Result<'env, Option<Unknown<'env>>> {
-        let (given, copy) = (self.given(env)?, copy.get(env)?);
-        // Nothing is said here of what is too deep to be printed: that is found out where it is written.
-        let is_changed = self.format.print(env, &given).is_ok_and(|before| {
-            !self.format.print(env, &copy).is_ok_and(|after| raw::is_same(env, &before, &after))
-        });
-        if is_changed {
-            let message = "The function changed the index in place and returned it, but with options.keep it is frozen, so the changes were lost: \
-                           return a new index, such as { ...index, key: value }, and use strict mode, in which a change of what is frozen throws";
-            return Err(type_error(env, "ERR_INVALID_RETURN_VALUE", message));
-        }
-        Ok(raw::is_same(env, next, &copy).then_some(given))
+        keep::unchanged(env, &self.format, &self.given(env)?, &copy.get(env)?, next)
     }
 
     /// What is to be written; `shown` is what the caller calls the file.
@@ -220,21 +198,13 @@ impl Group {
         self.values.made.take();
         let stored = self.values.stored.borrow();
         let Some(Stored { value, .. }) = &*stored else { return Ok(None) };
-        let compared = keep::compare(env, &value.get(env)?, made, self.options.numbers)?;
-        if let Some(compared) = &compared {
-            check(env, compared, made)?;
-        }
-        Ok(compared)
+        keep::compare(env, &value.get(env)?, made, self.options.numbers)
     }
 
     /// The edits of the text that make the next one of it. `None`: all is to be printed.
     fn edited(&self, edits: Vec<Operation>, held: &mut dyn Held) -> Option<Next> {
         let is_printed = self.values.stored.borrow().as_ref().is_some_and(|stored| stored.is_printed);
-        let is_laid_out = held.text().is_some_and(|text| {
-            self.options.space.as_ref().is_none_or(|space| {
-                text.layout.is_indented_by(space) && text.layout.indent.as_deref() != Some("")
-            })
-        });
+        let is_laid_out = held.text().is_some_and(|text| keep::can_edit(text, self.options.space.as_ref()));
         if !is_printed || !is_laid_out {
             return None;
         }
@@ -243,8 +213,7 @@ impl Group {
 
     /// Keeps a value once its text, which takes so much memory, is written.
     fn keep_next<'env>(&self, env: &'env Env, value: &Unknown<'_>, size: usize) -> Result<'env, ()> {
-        // Lines that `JSON.stringify` puts there are none that the next text is laid out by.
-        if !matches!(&self.options.space, Some(Space::Text(text)) if text.contains(['\n', '\r'])) {
+        if keep::can_be_kept(self.options.space.as_ref()) {
             let value = Kept::new(env, value)?;
             self.values.made.replace(Some(Made { value, size, edition: next_edition() }));
         }
@@ -262,9 +231,4 @@ impl Group {
         // Fails only in an environment that is ending.
         let _ = value.get(env).and_then(|value| keep::keep(env, *edition, numbers, *size, &value, is_held));
     }
-}
-
-/// What JSON would lose of it is refused.
-fn check<'env>(env: &'env Env, compared: &Compared<'_>, made: &Unknown<'_>) -> Result<'env, ()> {
-    if compared.may_lose { lost::check_deep(env, made) } else { Ok(()) }
 }

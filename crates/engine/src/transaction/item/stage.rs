@@ -181,7 +181,10 @@ impl Item {
         {
             self.receipt.verified = Some(verify::verify(file, Content::Bytes(data), Level::Device, cancel)?);
         }
-        *open = None;
+        let file = open.take();
+        if let (Some(next), Some((file, _))) = (&mut self.next, file) {
+            next.keep_open(file);
+        }
         Ok(())
     }
 }

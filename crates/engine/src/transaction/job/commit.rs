@@ -8,8 +8,9 @@ use crate::cancel::Cancel;
 use crate::data::Data;
 use crate::dir::Target;
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::document::Document;
+use crate::index::document::{Document, Operation, Tables};
 use crate::index::file::{Snapshot, UpdateOptions};
+use crate::index::format::Format;
 use crate::index::json;
 use crate::job::{Job, Step};
 use crate::lock::holder::{Blocker, Timeout};
@@ -18,7 +19,7 @@ use crate::process::retry_transient;
 use crate::stats;
 use crate::steps;
 use crate::transaction::commit::{self, Attempt};
-use crate::transaction::item::{Change, Expected, Item};
+use crate::transaction::item::{Change, Expected, Item, NextText};
 use crate::transaction::root::{Root, RootLock, RootWait};
 use crate::transaction::session::{Seen, Session};
 use crate::write::{Options, Receipt};
@@ -56,6 +57,9 @@ pub enum Next {
     /// What [`Text::take_document`](crate::index::text::Text::take_document) has taken out of the snapshot, and was patched since. The text is
     /// put there as well.
     Patched(Box<Document>, Arc<OnceLock<String>>),
+    /// The same after these operations, which make the text of a value that is kept. If one does not fit the text, that counts as a file which others
+    /// have changed.
+    Edited(Box<Document>, Vec<Operation>),
 }
 
 /// Commits a group of transactions.
@@ -131,6 +135,7 @@ impl CommitJob {
                 session.release();
                 let receipts: Vec<Receipt> = items.iter().map(|item| item.receipt).collect();
                 receipts.iter().filter(|receipt| receipt.written).for_each(stats::wrote);
+                items.into_iter().for_each(Item::keep_text);
                 Step::Done(Ok(Committed::Done(txid, receipts)))
             }
             Ok(Attempt::Changed(changed)) => Step::Done(Ok(Committed::Changed(changed))),
@@ -192,8 +197,9 @@ impl Job for CommitJob {
 
     fn run(mut self) -> Step<Self> {
         match std::mem::replace(&mut self.stage, Committing::Wanted(Vec::new())) {
-            Committing::Wanted(wanted) => match items(&self.session, wanted, &self.cancel) {
-                Ok(items) => self.stage(items),
+            Committing::Wanted(wanted) => match prepare(&self.session, wanted, &self.cancel) {
+                Ok(Prepared::Items(items)) => self.stage(items),
+                Ok(Prepared::Unfit(position)) => Step::Done(Ok(Committed::Changed(vec![position]))),
                 Err(error) => Step::Done(Err(error)),
             },
             Committing::Stage(items) => self.stage(items),
@@ -203,7 +209,13 @@ impl Job for CommitJob {
 }
 
 /// What is wanted, with all that is known of the files.
-fn items(session: &Session, wanted: Vec<Wanted>, cancel: &Cancel) -> Result<Vec<Item>> {
+enum Prepared {
+    Items(Vec<Item>),
+    /// What is to be edited there is another text.
+    Unfit(usize),
+}
+
+fn prepare(session: &Session, wanted: Vec<Wanted>, cancel: &Cancel) -> Result<Prepared> {
     let mut items = Vec::new();
     let mut backups = Vec::new();
     for (position, Wanted { at, what }) in wanted.into_iter().enumerate() {
@@ -212,7 +224,8 @@ fn items(session: &Session, wanted: Vec<Wanted>, cancel: &Cancel) -> Result<Vec<
             What::Absent(_) => Target::again(session.root.dir.clone(), "".into(), session.root.path.clone()),
             _ => session.targets[at].clone(),
         };
-        let item = |change, expected, is_index| items.push(Item::new(target, change, expected, is_index));
+        let mut item =
+            |change, expected, is_index| items.push(Item::new(target.clone(), change, expected, is_index));
         match what {
             What::Write(data, options, backup) => {
                 let data =
@@ -237,13 +250,17 @@ fn items(session: &Session, wanted: Vec<Wanted>, cancel: &Cancel) -> Result<Vec<
             What::Keep(Seen(version)) => item(Change::Keep, Expected::Version(version), false),
             What::Index(next, options, snapshot, backup) => {
                 let mut snapshot = snapshot.map(|snapshot| *snapshot);
-                let text =
+                let made =
                     index_text(next, &options, &mut snapshot).map_err(|error| error.of_entry(position))?;
+                let Some((mut text, tables)) = made else { return Ok(Prepared::Unfit(position)) };
                 let version = snapshot.as_ref().map(|snapshot| snapshot.version.clone());
                 let expected = Expected::Version(version);
                 if let Some(old) = &snapshot
                     && old.says(&text, &options, cancel)?
                 {
+                    if options.format == Format::Json && *old.text.whole.as_bytes() == *text {
+                        old.keep_unchanged(target.key(), &mut text, tables, options.edition);
+                    }
                     item(Change::Keep, expected, true);
                     continue;
                 }
@@ -260,31 +277,44 @@ fn items(session: &Session, wanted: Vec<Wanted>, cancel: &Cancel) -> Result<Vec<
                         false,
                     ));
                 }
-                item(Change::Write(text, options.commit.clone()), expected, true);
+                let next = NextText::new(&text, snapshot.as_ref(), tables, &options);
+                let change = Change::Write(text, options.commit.clone());
+                items.push(Item::new(target, change, expected, true).with_text(next));
             }
         }
     }
     // After those that were asked for, so that positions are the callers'.
     items.append(&mut backups);
-    Ok(items)
+    Ok(Prepared::Items(items))
 }
 
-/// The bytes of an index, laid out as it was.
-fn index_text(next: Next, options: &UpdateOptions, snapshot: &mut Option<Snapshot>) -> Result<Vec<u8>> {
-    let text = match next {
-        Next::Text(text) => text,
-        Next::Patched(document, told) => {
-            let (next, before) = document.advance();
-            if let Some(snapshot) = snapshot {
-                snapshot.text.whole = before;
-            }
-            let (text, _) = next.into_parts();
-            json::check_length(text.as_bytes(), options.longest)?;
-            told.get_or_init(|| text.clone());
-            return Ok(text.into_bytes());
-        }
+/// The bytes of an index, laid out as it was, and what is known of them. `None`: edits do not fit.
+fn index_text(
+    next: Next,
+    options: &UpdateOptions,
+    snapshot: &mut Option<Snapshot>,
+) -> Result<Option<(Vec<u8>, Option<Tables>)>> {
+    let (document, told) = match next {
+        Next::Text(text) => return printed(text, options, snapshot.as_ref()).map(|text| Some((text, None))),
+        Next::Patched(document, told) => (document, Some(told)),
+        Next::Edited(mut document, edits) => match document.apply(&edits, options.numbers) {
+            Ok(()) => (document, None),
+            Err(_) => return Ok(None),
+        },
     };
-    let layout = snapshot.as_ref().map(|snapshot| snapshot.text.layout.clone()).unwrap_or_default();
+    let (next, before) = document.advance();
+    if let Some(snapshot) = snapshot {
+        snapshot.text.whole = before;
+    }
+    let (text, tables) = next.into_parts();
+    json::check_length(text.as_bytes(), options.longest)?;
+    told.map(|told| told.get_or_init(|| text.clone()).len());
+    Ok(Some((text.into_bytes(), Some(tables))))
+}
+
+/// What `JSON.stringify`, or a codec, has made.
+fn printed(text: Arc<Data>, options: &UpdateOptions, snapshot: Option<&Snapshot>) -> Result<Vec<u8>> {
+    let layout = snapshot.map(|snapshot| snapshot.text.layout.clone()).unwrap_or_default();
     let lone = |_| Error::from(ErrorKind::InvalidJson { reason: "a lone surrogate".to_owned() });
     let text = Arc::unwrap_or_clone(text).into_bytes().map_err(lone)?;
     let text = layout.apply(text, options.space.as_ref());

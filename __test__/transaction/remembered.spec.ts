@@ -1,0 +1,75 @@
+// Options that nobody can change are read once; all others at each call.
+
+import { mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { atomicTransaction, type TransactionUpdateOptions } from '@pipeline/atomic'
+import { expect } from 'vitest'
+import { readJson } from '../helpers/index-file'
+import { test } from '../helpers/test'
+
+const update = (root: string, file: string, options: TransactionUpdateOptions) =>
+  atomicTransaction(root, (tx) => void tx.update(file, (index) => ({ ...index }), options))
+
+test('a member that can be changed is read each time, also of frozen options', async ({ dir }) => {
+  const initial = { n: 1 }
+  const options = Object.freeze({ initial })
+  for (const n of [1, 2]) {
+    initial.n = n
+    await update(dir, '1.json', options)
+    expect(readJson(join(dir, '1.json'))).toEqual({ n })
+    rmSync(join(dir, '1.json'))
+  }
+})
+
+test('a getter is asked each time', async ({ dir }) => {
+  let space = 1
+  const options = Object.freeze(
+    Object.defineProperty({ initial: Object.freeze({ n: 1 }) }, 'space', {
+      get: () => space,
+      enumerable: true,
+    }),
+  )
+  for (space of [1, 4]) {
+    await update(dir, '1.json', options)
+    expect(readFileSync(join(dir, '1.json'), 'utf8')).toContain(`{\n${' '.repeat(space)}"n"`)
+  }
+})
+
+test('options that are frozen later are those of that time', async ({ dir }) => {
+  const options: TransactionUpdateOptions = { initial: { n: 1 } }
+  await update(dir, '1.json', options)
+  options.initial = Object.freeze({ n: 2 })
+  Object.freeze(options)
+  for (const file of ['2.json', '3.json']) await update(dir, file, options)
+  expect(['1.json', '2.json', '3.json'].map((file) => readJson(join(dir, file)).n)).toEqual([1, 2, 2])
+})
+
+test('the same options mean another backup for another file, and the same path another file below another root', async ({
+  dir,
+}) => {
+  const options = Object.freeze({ initial: Object.freeze({ n: Number(-1) }), backup: true })
+  const roots = ['a', 'b'].map((name) => join(dir, name))
+  for (const root of roots) {
+    mkdirSync(root)
+    for (const file of ['1.json', '2.json']) {
+      for (let n = 0; n < 2; n++)
+        await atomicTransaction(
+          root,
+          (tx) => void tx.update(file, (index) => ({ root, file, n, was: index.n }), options),
+        )
+      expect(readJson(join(root, file))).toEqual({ root, file, n: 1, was: 0 })
+      expect(readJson(join(root, `${file}.backup`))).toEqual({ root, file, n: 0, was: -1 })
+    }
+  }
+})
+
+test('options that go round in a circle are refused as they are without being frozen', async ({ dir }) => {
+  const initial: any = {}
+  initial.initial = initial
+  Object.freeze(initial)
+  const refused = atomicTransaction(
+    dir,
+    (tx) => void tx.update('1.json', (index) => index, Object.freeze({ initial })),
+  )
+  await expect(refused).rejects.toMatchObject({ code: 'ERR_INVALID_ARG_VALUE' })
+})

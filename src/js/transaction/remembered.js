@@ -1,0 +1,57 @@
+// What the same arguments come to each time is made once: programs that update the same indexes in many transactions give the same paths and options.
+
+/** So many of each are remembered: of what is used often those come back soon. */
+const MOST_REMEMBERED = 256
+
+function remember(all, key, value) {
+  if (all.size >= MOST_REMEMBERED) all.clear()
+  all.set(key, value)
+  return value
+}
+
+/** Handles and names of files, by the root and the path. */
+const files = new Map()
+
+/** As `fileAt`, below a root that has this absolute path. */
+function fileBelow(root, absolute, name, path) {
+  if (typeof path !== 'string') return fileAt(root, name, path)
+  const key = `${absolute}\0${path}`
+  const known = files.get(key)
+  const file = fileAt(root, name, path, known)
+  if (known === undefined) remember(files, key, [file.handle, file.shown, file.absolute])
+  return file
+}
+
+/** So deep is looked whether something can be changed. */
+const MOST_LEVELS = 8
+
+/** Whether nobody can change any of it, but for these members. A getter may answer otherwise each time, and is not called. */
+function isConstant(value, except = [], levels = MOST_LEVELS) {
+  if (typeof value !== 'object' || value === null) return typeof value !== 'function'
+  const proto = Object.getPrototypeOf(value)
+  const isPlain = proto === Object.prototype || proto === Array.prototype
+  if (levels === 0 || !isPlain || !Object.isFrozen(value)) return false
+  return Object.entries(Object.getOwnPropertyDescriptors(value)).every(
+    ([key, member]) =>
+      'value' in member && (except.includes(key) || isConstant(member.value, [], levels - 1)),
+  )
+}
+
+/** Is used as it is, and not copied. */
+const AS_IT_IS = ['schema', 'migrate']
+
+/** What updates with options that nobody can change come to. */
+const updates = new WeakMap()
+
+/** What the options of an update of a file come to: as they are `given`, and `all` of them. */
+function updateOf(file, given, all) {
+  if (typeof given !== 'object' || given === null) return native.update(file.handle, all)
+  let known = updates.get(given)
+  if (known === undefined) {
+    if (!isConstant(given, AS_IT_IS)) return native.update(file.handle, all)
+    known = new Map()
+    updates.set(given, known)
+  }
+  const key = `${all.flush} ${all.verify} ${file.absolute}`
+  return known.get(key) ?? remember(known, key, native.update(file.handle, all))
+}
