@@ -11,7 +11,7 @@ use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
 use crate::js::index::call::Request;
-use crate::js::index::patch::{Patch, TextPatch, class};
+use crate::js::index::patch::{self, Patch, TextPatch, class};
 use crate::js::inside;
 use crate::js::value::handle::{make, with};
 use crate::js::value::thrown::internal;
@@ -49,7 +49,7 @@ thread_local! {
 /// Lets a call join those that were made right before.
 pub fn join<'env>(env: &'env Env, call: [Unknown<'env>; 3], start: Start) -> Result<'env, Joined<'env>> {
     START.set(Some(start));
-    let told = raw::invoke(env, &class(env)?, c"gather", &call)?;
+    let told = patch::gather(env, &call)?;
     Ok(match raw::is_promise(env, &told) {
         true => Joined::Told(told),
         false => Joined::Alone(raw::is_object(&told).then(|| Patch::of(told))),
@@ -79,7 +79,11 @@ pub fn gather<'env>(env: &'env Env, _: [Unknown<'env>; 3]) -> Result<'env, Unkno
 /// `(crowd, call, texts) → promise`: of what came of all, see [`Crowd::told`], or of [`Crowd::parted`].
 pub fn start<'env>(env: &'env Env, [crowd, call, texts]: [Unknown<'env>; 3]) -> Result<'env, Unknown<'env>> {
     let path = with(env, &raw::get(env, &call, c"place")?, FilePath::clone)?;
-    let patches = TextPatch::several(&copy::text(env, &texts)?);
+    let texts = match copy::ascii(env, &texts)?.map(String::from_utf8) {
+        Some(Ok(texts)) => texts,
+        _ => copy::text(env, &texts)?,
+    };
+    let patches = TextPatch::several(&texts.into());
     let patches = patches.ok_or_else(|| internal(env, "patches that are none"))?;
     let script = Kept::new(env, &crowd)?;
     let start = START.get().ok_or_else(|| internal(env, "patches before the first one"))?;

@@ -26,6 +26,7 @@ use napi::bindgen_prelude::Unknown;
 use run::Run;
 use value::{Made, Values};
 
+use crate::js::index::arrival;
 use crate::js::index::call::{self, Call, Change, Command, Request, WeakCall};
 use crate::js::index::codec::Previous;
 use crate::js::index::file::{Answer, FileIndex};
@@ -87,11 +88,21 @@ where
 {
     let call = Call::new(request);
     let promise = call.next_command(env)?;
-    task::run(env, job, move |env, outcome| match outcome {
-        Ok(Come::Open(opened)) => Group::lead(env, &call, Box::new(FileIndex::new(*opened, answer))),
+    let (is_crowd, shown) = (matches!(call.request.change, Change::Crowd(_)), call.request.shown.clone());
+    let done = move |env: &Env, outcome| match outcome {
+        Ok(Come::Open(opened)) => {
+            let held = Box::new(FileIndex::new(*opened, answer));
+            let shown = call.request.shown.clone();
+            arrival::after_those_for(env, &shown, move |env| Group::lead(env, &call, held));
+        }
         Ok(Come::Follower) => {}
         Err(failure) => call.refuse(env, failure),
-    })?;
+    };
+    if is_crowd {
+        task::run_telling(env, job, arrival::expect(&shown), done)?;
+    } else {
+        task::run(env, job, done)?;
+    }
     Ok(promise)
 }
 

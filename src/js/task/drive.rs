@@ -86,21 +86,39 @@ pub fn run<'env, J: Job>(
     spawn(env, job, steps::current(), Retry::default(), Box::new(done))
 }
 
+/// As [`run`]; `begun` is called when the job has run for the first time: it waits for something then, or it is over.
+pub fn run_telling<'env, J: Job>(
+    env: &'env Env,
+    job: J,
+    begun: impl FnOnce(&Env) + 'static,
+    done: impl FnOnce(&Env, Outcome<J::Output>) + 'static,
+) -> Result<'env, ()> {
+    let work = work_of(job, steps::current(), Retry::default());
+    work::queue(env, work, move |env, (step, steps, retry)| {
+        begun(env);
+        go_on(env, step, steps, retry, Box::new(done));
+    })
+}
+
 fn spawn<'env, J: Job>(
     env: &'env Env,
     job: J,
     steps: CallSteps,
-    mut retry: Retry,
+    retry: Retry,
     done: Done<J::Output>,
 ) -> Result<'env, ()> {
     if job.is_short() {
         return spawn_short(env, job, steps, retry, done);
     }
-    let work = move || {
+    let work = work_of(job, steps, retry);
+    work::queue(env, work, move |env, (step, steps, retry)| go_on(env, step, steps, retry, done))
+}
+
+fn work_of<J: Job>(job: J, steps: CallSteps, mut retry: Retry) -> impl FnOnce() -> Reached<J> + 'static {
+    move || {
         let step = steps::scope(steps.as_ref(), || step(job, &mut retry));
         (step, steps, retry)
-    };
-    work::queue(env, work, move |env, (step, steps, retry)| go_on(env, step, steps, retry, done))
+    }
 }
 
 /// As [`spawn`], for a short job: what it waits for is waited for from its worker on, and then it goes on there.
