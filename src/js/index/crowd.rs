@@ -1,6 +1,8 @@
 //! Patches that are one call: gathered by `patch/gather.js`, applied and written like any other call of a group, and told apart again there.
 
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use engine::index::document::Fault;
@@ -44,6 +46,15 @@ pub enum Joined<'env> {
 
 thread_local! {
     static START: Cell<Option<Start>> = const { Cell::new(None) };
+    /// Of the patch that was started last by itself.
+    static ALONE: RefCell<Arc<AtomicBool>> = RefCell::default();
+}
+
+/// Whether no patches are gathered after the one that is started now, which may be asked on a worker.
+pub fn alone() -> Arc<AtomicBool> {
+    let alone = Arc::new(AtomicBool::new(true));
+    ALONE.replace(alone.clone());
+    alone
 }
 
 /// Lets a call join those that were made right before.
@@ -69,6 +80,7 @@ pub fn place<'env>(env: &'env Env, [path, ..]: [Unknown<'env>; 3]) -> Result<'en
 
 /// `()`: calls are gathered from now on.
 pub fn gather<'env>(env: &'env Env, _: [Unknown<'env>; 3]) -> Result<'env, Unknown<'env>> {
+    ALONE.with_borrow(|alone| alone.store(false, Ordering::Relaxed));
     inside::before_next_call(env, |env| {
         // What it fails with is told to its callers.
         drop(class(env).and_then(|class| raw::invoke(env, &class, c"startGathered", &[])));
