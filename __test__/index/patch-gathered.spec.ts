@@ -1,6 +1,5 @@
 // Patches that are called one right after the other are one call for the addon.
 
-import { createHook } from 'node:async_hooks'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import {
@@ -15,28 +14,13 @@ import {
 import { expect } from 'vitest'
 import { enqueued, times } from '../helpers/group'
 import { readJson, writeJson } from '../helpers/index-file'
+import { jobsOf } from '../helpers/jobs'
 import { inProcess, type Remote } from '../helpers/processes'
 import { test } from '../helpers/test'
 import { random } from '../helpers/transaction-model'
 
 const append = (file: string, item: unknown, options?: object) =>
   atomicIndexPatch(file, { append: { '/log': [item] } }, options)
-
-/** How many jobs the addon gives to workers while `calls` are made and until they are over. */
-async function jobsOf(calls: () => Promise<unknown>[]): Promise<number> {
-  let jobs = 0
-  const hook = createHook({
-    init(_, type) {
-      if (type === 'atomic work') jobs++
-    },
-  }).enable()
-  try {
-    await Promise.all(calls())
-  } finally {
-    hook.disable()
-  }
-  return jobs
-}
 
 test('two hundred take hardly more jobs than three, however their options are written; what differs is not gathered', async ({
   file,
@@ -57,6 +41,21 @@ test('two hundred take hardly more jobs than three, however their options are wr
     times(50, (at) => atomicIndexPatch(file, increment, { timeout: 60_000 + at, flush: false }))
   expect(await jobsOf(others)).toBeGreaterThan(50)
   expect(readJson(file)).toMatchObject({ n: 253 })
+})
+
+test('the first one, which is started at once, shares their commit', { timeout: 60_000 }, async ({
+  file,
+}) => {
+  writeJson(file, { n: 0 })
+  const increment = () => atomicIndexPatch(file, { increment: { '/n': 1 } }, { flush: false })
+  // So many that it has its index long before they are in the queue. A machine with too much to do may be late with them all the same.
+  let shared = 0
+  for (let round = 0; round < 15; round++) {
+    const [first] = await Promise.all(times(1000, increment))
+    if (first?.batchSize === 1000) shared++
+  }
+  expect(shared).toBeGreaterThan(7)
+  expect(readJson(file)).toEqual({ n: 15_000 })
 })
 
 test('the order of all calls of the thread is that in which they were made', async ({ dir, file }) => {

@@ -12,7 +12,9 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { setImmediate as tick } from 'node:timers/promises'
 
-const { appendLines, atomicIndexPatch, atomicIndexUpdate, atomicWrite } = createRequire(import.meta.url)('../..')
+const { appendLines, atomicIndexPatch, atomicIndexUpdate, atomicWrite } = createRequire(import.meta.url)(
+  '../..',
+)
 const MARK = 'THE DRIVE LOSES THIS PAGE'
 const UPDATES = 100
 const [fault, ...rest] = process.argv.slice(2)

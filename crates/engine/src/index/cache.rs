@@ -108,7 +108,7 @@ fn cache() -> MutexGuard<'static, Cache> {
 /// it is needed.
 pub fn take(key: &Key, file: &File) -> Option<Kept> {
     let cached = cache().remove(key)?;
-    let is_same = State::of(file)? == cached.state || leaves_out(Step::KeptText);
+    let is_same = leaves_out(Step::KeptText) || State::of(file)? == cached.state;
     is_same.then_some(cached.kept)
 }
 

@@ -67,7 +67,10 @@ impl How {
     }
 
     /// `Err`: the functions of the caller's thread go on with it.
-    fn commit(self, mut opened: Box<Opened>) -> std::result::Result<(CommitJob, Duration, Self), Box<Opened>> {
+    fn commit(
+        self,
+        mut opened: Box<Opened>,
+    ) -> std::result::Result<(CommitJob, Duration, Self), Box<Opened>> {
         if !self.is_alone.load(Ordering::Relaxed) || opened.is_wanted() {
             return Err(opened);
         }
