@@ -43,25 +43,6 @@ test('two hundred take hardly more jobs than three, however their options are wr
   expect(readJson(file)).toMatchObject({ n: 253 })
 })
 
-test('the first one, which is started at once, shares their commit', { timeout: 60_000 }, async ({
-  file,
-}) => {
-  writeJson(file, { n: 0 })
-  const increment = () => atomicIndexPatch(file, { increment: { '/n': 1 } }, { flush: false })
-  // On a machine with too much to do it may be written before the second one is called.
-  let shared = 0
-  for (let round = 0; round < 11; round++) {
-    const calls = times(3, increment)
-    // It has its index when this is over, and the others are not in the queue yet.
-    const until = performance.now() + 200
-    while (performance.now() < until);
-    const [first] = await Promise.all(calls)
-    if (first?.batchSize === 3) shared++
-  }
-  expect(shared).toBeGreaterThan(5)
-  expect(readJson(file)).toEqual({ n: 33 })
-})
-
 test('the order of all calls of the thread is that in which they were made', async ({ dir, file }) => {
   writeJson(file, { log: [] })
   const lines = join(dir, 'lines.jsonl')
