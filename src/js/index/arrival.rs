@@ -11,10 +11,12 @@ use napi::Env;
 
 use crate::js::task::{self, Timer};
 
+type GoOn = Box<dyn FnOnce(&Env)>;
+
 /// What waits, kept by its timer, which belongs to the environment.
 #[derive(Default)]
 struct Waiting {
-    go_on: Cell<Option<Box<dyn FnOnce(&Env)>>>,
+    go_on: Cell<Option<GoOn>>,
     timer: Cell<Option<Timer>>,
 }
 
