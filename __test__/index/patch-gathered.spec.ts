@@ -1,6 +1,5 @@
 // Patches that are called one right after the other are one call for the addon.
 
-import { createHook } from 'node:async_hooks'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import {
@@ -15,28 +14,13 @@ import {
 import { expect } from 'vitest'
 import { enqueued, times } from '../helpers/group'
 import { readJson, writeJson } from '../helpers/index-file'
+import { jobsOf } from '../helpers/jobs'
 import { inProcess, type Remote } from '../helpers/processes'
 import { test } from '../helpers/test'
 import { random } from '../helpers/transaction-model'
 
 const append = (file: string, item: unknown, options?: object) =>
   atomicIndexPatch(file, { append: { '/log': [item] } }, options)
-
-/** How many jobs the addon gives to workers while `calls` are made and until they are over. */
-async function jobsOf(calls: () => Promise<unknown>[]): Promise<number> {
-  let jobs = 0
-  const hook = createHook({
-    init(_, type) {
-      if (type === 'atomic work') jobs++
-    },
-  }).enable()
-  try {
-    await Promise.all(calls())
-  } finally {
-    hook.disable()
-  }
-  return jobs
-}
 
 test('two hundred take hardly more jobs than three, however their options are written; what differs is not gathered', async ({
   file,

@@ -11,6 +11,7 @@ const {
   AtomicFile,
   appendLines,
   atomicDirectory,
+  atomicIndexPatch,
   atomicIndexUpdate,
   atomicTransaction,
   atomicWrite,
@@ -19,8 +20,8 @@ const {
   snapshotRead,
 } = createRequire(import.meta.url)('../..')
 
-/** `group`: how many updates at once are one call.
- * @type {{ op: 'write' | 'update' | 'file' | 'append' | 'all' | 'tree' | 'transaction' | 'recover' | 'snapshot' | 'control', path: string, fill: string, companions: string[], size: number, options: object,
+/** `group`: how many updates or patches at once are one call.
+ * @type {{ op: 'write' | 'update' | 'patch' | 'file' | 'append' | 'all' | 'tree' | 'transaction' | 'recover' | 'snapshot' | 'control', path: string, fill: string, companions: string[], size: number, options: object,
  *   group: number, warm?: string, waits?: boolean, removes?: string, rooted?: boolean, survives?: string, calls: number, traced: boolean }} */
 const spec = JSON.parse(process.argv[2])
 
@@ -38,6 +39,7 @@ function increment(index) {
 async function call() {
   const data = () => Buffer.alloc(spec.size, spec.fill)
   if (spec.op === 'update') return atomicIndexUpdate(spec.path, increment, { initial, ...spec.options })
+  if (spec.op === 'patch') return atomicIndexPatch(spec.path, { increment: { '/n': 1 } }, spec.options)
   if (spec.op === 'write') return atomicWrite(spec.path, data(), spec.options)
   if (spec.op === 'append') {
     return { written: true, ...(await appendLines(spec.path, 'x'.repeat(spec.size), spec.options)) }
@@ -127,8 +129,12 @@ async function outcome(/** @type {Promise<object>} */ promise) {
 /** None waits for another; each is reported as soon as its own promise resolves. */
 function group() {
   const add = (id) => (index) => ({ ...increment(index), done: [...(index.done ?? []), id] })
+  const change = (id) =>
+    spec.op === 'patch'
+      ? atomicIndexPatch(spec.path, { increment: { '/n': 1 }, append: { '/done': [id] } }, spec.options)
+      : atomicIndexUpdate(spec.path, add(id), { initial, ...spec.options })
   const update = async (id) => {
-    const came = await outcome(atomicIndexUpdate(spec.path, add(id), { initial, ...spec.options }))
+    const came = await outcome(change(id))
     if (came.result) say({ resolved: id })
     return came
   }

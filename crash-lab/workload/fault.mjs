@@ -2,16 +2,19 @@
 //
 // node fault.mjs short FOLDER          no file may become larger than the limit of this process
 // node fault.mjs lossy FOLDER          the drive loses pages that start with MARK
+// node fault.mjs patched FOLDER        some of the patches that are made at once fail, and somebody replaces the index before
 // node fault.mjs update PROCESSES NUMBER FOLDER  one of several processes that update an index
 // node fault.mjs count PROCESSES FOLDER          which of their updates are there
 
 import { execFileSync } from 'node:child_process'
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-const { appendLines, atomicWrite, atomicIndexUpdate } = createRequire(import.meta.url)('../..')
+const { appendLines, atomicIndexPatch, atomicIndexUpdate, atomicWrite } = createRequire(import.meta.url)(
+  '../..',
+)
 const MARK = 'THE DRIVE LOSES THIS PAGE'
 const UPDATES = 100
 const [fault, ...rest] = process.argv.slice(2)
@@ -54,6 +57,35 @@ async function judgeLine(
   console.log(JSON.stringify(right ? {} : { problem, harm: 'torn' }))
 }
 
+/** Patches at once, every third of which fails in its second step. Each that resolves must be there, and of one that rejects nothing may be. */
+async function judgePatches(/** @type {number} */ round) {
+  const path = join(folder, 'patched.json')
+  const old = { n: 0, done: [], round: -1, pad: 'x'.repeat(5000) }
+  writeFileSync(path, JSON.stringify(old))
+  await atomicIndexPatch(path, { increment: { '/n': 1 } })
+  // What the library has of the index is not what is there any more.
+  writeFileSync(`${path}.new`, JSON.stringify({ ...old, n: 1, round }))
+  renameSync(`${path}.new`, path)
+  const failing = [
+    { op: 'add', path: '/left', value: round },
+    { op: 'test', path: '/n', value: -1 },
+  ]
+  const patch = (/** @type {number} */ id) =>
+    id % 3 === 2 ? failing : { increment: { '/n': 1 }, append: { '/done': [id] } }
+  const ids = Array.from({ length: 12 }, (_, id) => id)
+  const outcomes = await Promise.allSettled(ids.map((id) => atomicIndexPatch(path, patch(id))))
+  const found = JSON.parse(readFileSync(path, 'utf8'))
+  const done = ids.filter((id) => outcomes[id].status === 'fulfilled')
+  const say = (/** @type {string} */ problem, /** @type {string} */ harm) =>
+    console.log(JSON.stringify({ problem: `${problem}: ${JSON.stringify({ ...found, pad: '' })}`, harm }))
+  if (done.some((id) => id % 3 === 2)) return say('a patch that does not fit resolved', 'false-success')
+  if (done.length !== 8) return say('a patch that fits rejected', 'false-failure')
+  if (found.round !== round) return say('what somebody has written is gone', 'lost')
+  if ('left' in found) return say('a patch that failed is there in part', 'torn')
+  if (`${found.done}` !== `${done}` || found.n !== 9) return say('a patch that resolved is not there', 'lost')
+  console.log('{}')
+}
+
 /** From the drive, the caches having been dropped. */
 function fromDrive(/** @type {string} */ path) {
   execFileSync('sync', ['-f', path])
@@ -84,6 +116,8 @@ if (fault === 'short') {
       await judge(data, { verify: 'device' }, fromDrive)
     }
   }
+} else if (fault === 'patched') {
+  for (let round = 0; round < 20; round++) await judgePatches(round)
 } else if (fault === 'update') {
   const [processes, number] = rest.map(Number)
   // A process that ends before the next has started shows nothing.

@@ -8,8 +8,15 @@ import { mkdirSync, openSync, readFileSync, writeFileSync, writeSync } from 'nod
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 
-const { AtomicFile, appendLines, atomicDirectory, atomicWrite, atomicWriteAll, atomicIndexUpdate } =
-  createRequire(import.meta.url)('../..')
+const {
+  AtomicFile,
+  appendLines,
+  atomicDirectory,
+  atomicIndexPatch,
+  atomicIndexUpdate,
+  atomicWrite,
+  atomicWriteAll,
+} = createRequire(import.meta.url)('../..')
 const [folder, control, size, rounds] = [process.argv[2], process.argv[3], +process.argv[4], +process.argv[5]]
 const recorder = openSync(control, 'w')
 let operations = 0
@@ -104,6 +111,19 @@ async function update(/** @type {string} */ path, /** @type {object} */ options 
   report({ done: id, durable, batch: batchSize })
 }
 
+/** The same by a patch, of an index that is there. */
+async function patch(/** @type {string} */ path, /** @type {object} */ options = {}) {
+  const id = operations++
+  const entry = `${id} ${'x'.repeat(40)}`
+  report({ update: id, path, entry, backup: Boolean(options.backup) })
+  const { durable, batchSize } = await atomicIndexPatch(
+    join(folder, path),
+    { append: { '/entries': [entry] } },
+    { timeout, ...options },
+  )
+  report({ done: id, durable, batch: batchSize })
+}
+
 /** Lines that no other operation appends, some of them longer than a page. */
 async function append(
   /** @type {string} */ path,
@@ -167,6 +187,14 @@ for (let round = 0; round < rounds; round++) {
     update('index.json', { backup: true }),
     update(`made-${round % 2}/index.json`),
     write('steady'),
+  ])
+  // Patches: alone, at once, and with functions among them.
+  await (round === 0 ? update : patch)('patched.json', { backup: true })
+  await Promise.all(times(6, () => patch('patched.json', { backup: true })))
+  await Promise.all([
+    ...times(3, () => patch('patched.json', { backup: true })),
+    update('patched.json', { backup: true }),
+    ...times(3, () => patch('patched.json', { backup: true })),
   ])
   // Lines: one, several at once, many pages of them, and into a file that is rotated.
   await append('log', 1)

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use engine::index::job::OpenJob;
+use engine::index::patch_job::PatchJob;
 use engine::process::Ticket;
 use engine::steps;
 use engine::write::Receipt;
@@ -19,8 +20,8 @@ use crate::js::cloud::{Object, update};
 use crate::js::error::from_engine;
 use crate::js::index::call::{self, Change, Request};
 use crate::js::index::format::Format;
-use crate::js::index::group;
 use crate::js::index::patch::{Patch, TextPatch};
+use crate::js::index::{crowd, group, textual};
 use crate::js::inside;
 use crate::js::transaction::ParsedUpdate;
 use crate::js::value::{Kept, Result, Signal, Target, args, path, promise, raw};
@@ -369,7 +370,14 @@ pub fn start_file(env: &Env, path: PathBuf, request: Request, timeout: Duration)
         Change::Call(_) | Change::Value(_) => &[],
     };
     job = job.of_patches(patches.iter().map(|patch| patch.operations.clone()).collect());
-    group::start(env, request, job, answer)
+    match &request.change {
+        Change::Patch(patch, _) if textual::suits(&request.format, request.schema.as_ref(), options) => {
+            let (patch, cancel) = (patch.operations.clone(), request.signal.cancel());
+            let job = PatchJob::new(job, patch, options.clone(), crowd::alone(), cancel);
+            group::start(env, request, job, answer)
+        }
+        _ => group::start(env, request, job, answer),
+    }
 }
 
 /// What a caller is told of an update of a file.

@@ -42,6 +42,8 @@ pub enum Fault {
     Foreign,
     /// A transaction is killed, and its record, or a staged file, is not on the disk to its end.
     Torn,
+    /// Patches of an index at once, some of which fail, after somebody has replaced it.
+    Patched,
 }
 
 impl Fault {
@@ -56,12 +58,14 @@ impl Fault {
             Self::Survivor => "an index of a killed transaction",
             Self::Foreign => "a file of a killed transaction",
             Self::Torn => "a torn record or file",
+            Self::Patched => "an index that is patched",
         }
     }
 
     /// Why this machine cannot cause it.
     pub fn missing(self) -> Option<String> {
-        let needs_strace = !matches!(self, Self::ShortWrite | Self::LossyDrive | Self::Meanwhile);
+        let needs_strace =
+            !matches!(self, Self::ShortWrite | Self::LossyDrive | Self::Meanwhile | Self::Patched);
         (needs_strace && !has("strace")).then(|| "needs strace".into())
     }
 
@@ -96,7 +100,7 @@ impl Fault {
     fn call(self, lab: &Lab, folder: &Path, mutant: Option<&str>) -> Result<Vec<Value>> {
         let addon: &Path = if mutant.is_some() { lab.mutant_addon()? } else { &lab.addon };
         let workload = match self {
-            Self::ShortWrite | Self::LossyDrive | Self::ManyProcesses => "fault.mjs",
+            Self::ShortWrite | Self::LossyDrive | Self::ManyProcesses | Self::Patched => "fault.mjs",
             Self::Turns | Self::Meanwhile | Self::Survivor | Self::Foreign | Self::Torn => "together.mjs",
         };
         let node = |arguments: &[&str]| {
@@ -115,6 +119,7 @@ impl Fault {
             Self::Survivor => run(&mut node(&["survivor"]))?,
             Self::Foreign => run(&mut node(&["foreign"]))?,
             Self::Torn => run(&mut node(&["torn"]))?,
+            Self::Patched => run(&mut node(&["patched"]))?,
             Self::Turns => std::thread::scope(|scope| {
                 let node = &node;
                 let turns = |number: usize| run(&mut between_renames(&node(&["turns", &number.to_string()])));

@@ -51,7 +51,7 @@ const ELSEWHERE: [(&str, Setting); 4] = [
 ];
 
 /// What other faults bring to light.
-const FOR_FAULTS: [(&str, Fault); 10] = [
+const FOR_FAULTS: [(&str, Fault); 12] = [
     ("write-loop", Fault::ShortWrite),
     ("append-undo", Fault::ShortWrite),
     ("torn-line", Fault::ShortWrite),
@@ -62,6 +62,8 @@ const FOR_FAULTS: [(&str, Fault); 10] = [
     ("lock-pointer", Fault::Survivor),
     ("foreign-change", Fault::Foreign),
     ("checksum", Fault::Torn),
+    ("patch-undo", Fault::Patched),
+    ("kept-text", Fault::Patched),
 ];
 
 /// How many states of a mutant a full run checks for each file system and size.

@@ -30,6 +30,8 @@ pub const ORPHAN: &str = "0rphan0rphan";
 pub enum Op {
     Write,
     Update,
+    /// `atomicIndexPatch`, which changes the text of an index.
+    Patch,
     /// `AtomicFile`, in several pieces.
     File,
     /// `atomicWriteAll`, of the target and the [`COMPANIONS`].
@@ -63,6 +65,7 @@ impl Op {
         match self {
             Self::Write => "write",
             Self::Update => "update",
+            Self::Patch => "patch",
             Self::File => "file",
             Self::All => "all",
             Self::Tree => "tree",
@@ -118,6 +121,8 @@ pub const WRITE: Scene = Scene {
 };
 /// An index that is updated. Its timeout is longer than any machine takes: a call that times out waits for nothing.
 pub const UPDATE: Scene = Scene { op: Op::Update, options: r#"{"timeout":600000}"#, ..WRITE };
+/// The same, by a patch.
+pub const PATCH: Scene = Scene { op: Op::Patch, ..UPDATE };
 /// A file of lines that gets one more.
 pub const APPEND: Scene = Scene { op: Op::Append, ..UPDATE };
 /// Four files in two directories that change together.
@@ -143,6 +148,8 @@ pub const SCENES: &[Scene] = &[
     Scene { name: "index creation", old: false, ..UPDATE },
     Scene { name: "waiting update", waits: true, ..UPDATE },
     Scene { name: "eight updates at once", group: 8, ..UPDATE },
+    Scene { name: "index patch", ..PATCH },
+    Scene { name: "eight patches at once", group: 8, ..PATCH },
     Scene { name: "replacement piece by piece", op: Op::File, size: 200_000, ..WRITE },
     Scene { name: "new file piece by piece", op: Op::File, old: false, missing: "a/b", ..WRITE },
     Scene { name: "three files together", op: Op::All, ..WRITE },
@@ -178,7 +185,7 @@ impl Scene {
 
     /// It takes the lock of an index.
     pub fn is_update(&self) -> bool {
-        self.op == Op::Update || self.op.is_together()
+        matches!(self.op, Op::Update | Op::Patch) || self.op.is_together()
     }
 
     /// It adds to a file and changes nothing of what is there.

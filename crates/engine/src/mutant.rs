@@ -53,6 +53,10 @@ pub enum Step {
     AppendUndo,
     /// `torn-line`: a part of a line is set aside before the next append.
     TornLine,
+    /// `patch-undo`: of a patch that fails nothing is left in the text that others are applied to.
+    PatchUndo,
+    /// `kept-text`: whether the file is still the one of which the text is kept.
+    KeptText,
 }
 
 /// Whether this process is to do without `step`. `fsync` stands for both flushes.
@@ -96,6 +100,8 @@ fn named(names: &str) -> Vec<Step> {
         "append-fsync" => vec![Step::AppendSync],
         "append-undo" => vec![Step::AppendUndo],
         "torn-line" => vec![Step::TornLine],
+        "patch-undo" => vec![Step::PatchUndo],
+        "kept-text" => vec![Step::KeptText],
         // A typing error must not pass for a mutant that survives.
         other => panic!("ATOMIC_MUTANT: no step is called {other}"),
     };

@@ -1,6 +1,8 @@
 //! Patches that are one call: gathered by `patch/gather.js`, applied and written like any other call of a group, and told apart again there.
 
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use engine::index::document::Fault;
@@ -11,7 +13,7 @@ use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
 use crate::js::index::call::Request;
-use crate::js::index::patch::{Patch, TextPatch, class};
+use crate::js::index::patch::{self, Patch, TextPatch, class};
 use crate::js::inside;
 use crate::js::value::handle::{make, with};
 use crate::js::value::thrown::internal;
@@ -44,12 +46,21 @@ pub enum Joined<'env> {
 
 thread_local! {
     static START: Cell<Option<Start>> = const { Cell::new(None) };
+    /// Of the patch that was started last by itself.
+    static ALONE: RefCell<Arc<AtomicBool>> = RefCell::default();
+}
+
+/// Whether no patches are gathered after the one that is started now, which may be asked on a worker.
+pub fn alone() -> Arc<AtomicBool> {
+    let alone = Arc::new(AtomicBool::new(true));
+    ALONE.replace(alone.clone());
+    alone
 }
 
 /// Lets a call join those that were made right before.
 pub fn join<'env>(env: &'env Env, call: [Unknown<'env>; 3], start: Start) -> Result<'env, Joined<'env>> {
     START.set(Some(start));
-    let told = raw::invoke(env, &class(env)?, c"gather", &call)?;
+    let told = patch::gather(env, &call)?;
     Ok(match raw::is_promise(env, &told) {
         true => Joined::Told(told),
         false => Joined::Alone(raw::is_object(&told).then(|| Patch::of(told))),
@@ -69,6 +80,7 @@ pub fn place<'env>(env: &'env Env, [path, ..]: [Unknown<'env>; 3]) -> Result<'en
 
 /// `()`: calls are gathered from now on.
 pub fn gather<'env>(env: &'env Env, _: [Unknown<'env>; 3]) -> Result<'env, Unknown<'env>> {
+    ALONE.with_borrow(|alone| alone.store(false, Ordering::Relaxed));
     inside::before_next_call(env, |env| {
         // What it fails with is told to its callers.
         drop(class(env).and_then(|class| raw::invoke(env, &class, c"startGathered", &[])));
@@ -79,7 +91,11 @@ pub fn gather<'env>(env: &'env Env, _: [Unknown<'env>; 3]) -> Result<'env, Unkno
 /// `(crowd, call, texts) → promise`: of what came of all, see [`Crowd::told`], or of [`Crowd::parted`].
 pub fn start<'env>(env: &'env Env, [crowd, call, texts]: [Unknown<'env>; 3]) -> Result<'env, Unknown<'env>> {
     let path = with(env, &raw::get(env, &call, c"place")?, FilePath::clone)?;
-    let patches = TextPatch::several(&copy::text(env, &texts)?);
+    let texts = match copy::ascii(env, &texts)?.map(String::from_utf8) {
+        Some(Ok(texts)) => texts,
+        _ => copy::text(env, &texts)?,
+    };
+    let patches = TextPatch::several(&texts.into());
     let patches = patches.ok_or_else(|| internal(env, "patches that are none"))?;
     let script = Kept::new(env, &crowd)?;
     let start = START.get().ok_or_else(|| internal(env, "patches before the first one"))?;

@@ -39,7 +39,8 @@ impl FileIndex {
         Self { opened, answer, since: SystemTime::now() }
     }
 
-    fn outcome(answer: Answer, outcome: commit_job::Outcome) -> Outcome {
+    /// Makes the results of calls by that of their commit.
+    pub fn outcome(answer: Answer, outcome: commit_job::Outcome) -> Outcome {
         Rc::new(move |env, call, batch| match &*outcome {
             Ok(receipt) => {
                 let told = answer(env, *receipt, call.waited.get(), batch)?;
@@ -85,8 +86,8 @@ impl Held for FileIndex {
     }
 
     fn take_document(&mut self) -> Option<Document> {
-        let snapshot = self.opened.snapshot.as_mut().filter(|snapshot| snapshot.fault.is_none())?;
-        (!snapshot.text.json().is_empty()).then(|| snapshot.text.take_document())
+        let snapshot = self.opened.snapshot.as_mut().filter(|snapshot| snapshot.is_patchable())?;
+        Some(snapshot.text.take_document())
     }
 
     fn put_back(&mut self, document: Document) {

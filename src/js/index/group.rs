@@ -4,6 +4,7 @@
 //! job that writes. A thread that ends drops its reactions, and with them the group and the lock.
 
 mod run;
+mod start;
 mod textual;
 mod value;
 
@@ -17,18 +18,16 @@ use engine::error::{Error, ErrorKind};
 use engine::index::document::Document;
 use engine::index::file::UpdateOptions as EngineOptions;
 use engine::index::group::{self as policy, Member, RunId, Verdict, Written};
-use engine::index::job::Come;
 use engine::index::text::Text;
-use engine::job::Job;
 use engine::steps::{self, Steps};
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 use run::Run;
+pub use start::start;
 use value::{Made, Values};
 
 use crate::js::index::call::{self, Call, Change, Command, Request, WeakCall};
 use crate::js::index::codec::Previous;
-use crate::js::index::file::{Answer, FileIndex};
 use crate::js::index::format::Format;
 use crate::js::index::held::{Doubt, Held, Next, Outcome, Patience, Replace, Replaced, failed};
 use crate::js::index::schema::Schema;
@@ -78,21 +77,6 @@ pub struct Group {
     timer: RefCell<Option<Timer>>,
     /// On while functions have the index.
     context: Cell<Option<Context>>,
-}
-
-/// Starts a call for a file, which is opened by `job`; `answer` makes its result.
-pub fn start<J>(env: &Env, request: Request, job: J, answer: Answer) -> Result<'_, Unknown<'_>>
-where
-    J: Job<Output = Come>,
-{
-    let call = Call::new(request);
-    let promise = call.next_command(env)?;
-    task::run(env, job, move |env, outcome| match outcome {
-        Ok(Come::Open(opened)) => Group::lead(env, &call, Box::new(FileIndex::new(*opened, answer))),
-        Ok(Come::Follower) => {}
-        Err(failure) => call.refuse(env, failure),
-    })?;
-    Ok(promise)
 }
 
 impl Group {

@@ -1,6 +1,7 @@
 //! An index update on the JavaScript thread.
 
 mod apply;
+mod arrival;
 pub mod call;
 pub mod codec;
 pub mod crowd;

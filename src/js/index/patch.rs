@@ -1,6 +1,7 @@
 //! A change of an index that is told and not made by a function: which forms it has, and what each does, is in `patch/`.
 
 use std::ffi::CStr;
+use std::ops::Range;
 use std::sync::Arc;
 
 use engine::index::document::{Fault, Operation, Pointer};
@@ -77,8 +78,8 @@ impl<'env> Patch<'env> {
 pub struct TextPatch {
     /// What it is made of.
     pub operations: Arc<[Operation]>,
-    /// Of each: what it is in the patch, and its pointers.
-    names: Arc<[[String; 3]]>,
+    /// Where `Patch.toTexts` of it is in a text.
+    source: (Arc<str>, Range<usize>),
 }
 
 impl TextPatch {
@@ -91,26 +92,19 @@ impl TextPatch {
         if raw::type_of(&texts) == ValueType::Undefined {
             return Ok(None);
         }
-        Ok(Self::parse(&mut copy::text(env, &texts)?.split('\0')))
+        Ok(Self::several(&copy::text(env, &texts)?.into()).and_then(|mut patches| patches.pop()))
     }
 
     /// Of several, in one string.
-    pub fn several(texts: &str) -> Option<Vec<Self>> {
-        let mut parts = texts.split('\0').peekable();
-        std::iter::from_fn(|| parts.peek().is_some().then(|| Self::parse(&mut parts))).collect()
-    }
-
-    fn parse<'t>(parts: &mut impl Iterator<Item = &'t str>) -> Option<Self> {
-        let count: usize = parts.next()?.parse().ok()?;
-        let (mut operations, mut names) = (Vec::new(), Vec::new());
-        for _ in 0..count {
-            let (name, kind, pointer, other) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-            let values = list(parts)?;
-            let removed = list(parts)?;
-            operations.push(operation(kind, [pointer, other], values, removed)?);
-            names.push([name.to_owned(), pointer.to_owned(), other.to_owned()]);
+    pub fn several(texts: &Arc<str>) -> Option<Vec<Self>> {
+        let (mut patches, mut parts) = (Vec::new(), Parts(Some(texts)));
+        while let Some(rest) = parts.0 {
+            let start = texts.len() - rest.len();
+            let operations: Option<Vec<_>> = parts.operations()?.map(|told| operation(told?)).collect();
+            let end = texts.len() - parts.0.map_or(0, |rest| rest.len() + 1);
+            patches.push(Self { operations: operations?.into(), source: (texts.clone(), start..end) });
         }
-        Some(Self { operations: operations.into(), names: names.into() })
+        Some(patches)
     }
 
     /// What the call is rejected with.
@@ -123,9 +117,12 @@ impl TextPatch {
 
     /// What the script makes the error of.
     pub fn told<'env>(&self, env: &'env Env, fault: &Fault) -> Result<'env, Unknown<'env>> {
-        let of = |[_, pointer, other]: &&[String; 3]| *pointer == fault.pointer || *other == fault.pointer;
+        let of = |told: &Told<'_>| told.pointer == fault.pointer || told.other == fault.pointer;
         let is_result = fault.reason.starts_with("would be ");
-        let mut named = self.names.iter().filter(of).filter(|_| !is_result).map(|[name, ..]| name.as_str());
+        let (source, at) = &self.source;
+        let mut parts = Parts(Some(&source[at.clone()]));
+        let all = parts.operations().into_iter().flatten().flatten();
+        let mut named = all.filter(of).filter(|_| !is_result).map(|told| told.name);
         let first = named.next();
         // Which one of several it is, is not known.
         let name = if named.all(|name| Some(name) == first) { first } else { Some("patch") };
@@ -142,19 +139,59 @@ impl TextPatch {
     }
 }
 
-/// A list, with its length before it.
-fn list<'t>(parts: &mut impl Iterator<Item = &'t str>) -> Option<Vec<Arc<str>>> {
-    let length = parts.next()?.parse().ok()?;
-    let texts: Vec<_> = parts.take(length).map(Arc::from).collect();
-    (texts.len() == length).then_some(texts)
+/// What is left of a text of patches.
+struct Parts<'t>(Option<&'t str>);
+
+/// An operation, as such a text tells it.
+struct Told<'t> {
+    /// What it is in the patch.
+    name: &'t str,
+    kind: &'t str,
+    pointer: &'t str,
+    other: &'t str,
+    values: Vec<Arc<str>>,
+    removed: Vec<Arc<str>>,
 }
 
-fn operation(
-    kind: &str,
-    [pointer, other]: [&str; 2],
-    mut values: Vec<Arc<str>>,
-    remove: Vec<Arc<str>>,
-) -> Option<Operation> {
+impl<'t> Parts<'t> {
+    /// Those of the next patch.
+    fn operations(&mut self) -> Option<impl Iterator<Item = Option<Told<'t>>>> {
+        let count: usize = self.next()?.parse().ok()?;
+        Some((0..count).map(|_| self.operation()))
+    }
+
+    fn operation(&mut self) -> Option<Told<'t>> {
+        Some(Told {
+            name: self.next()?,
+            kind: self.next()?,
+            pointer: self.next()?,
+            other: self.next()?,
+            values: self.list()?,
+            removed: self.list()?,
+        })
+    }
+
+    /// A list, with its length before it.
+    fn list(&mut self) -> Option<Vec<Arc<str>>> {
+        let length = self.next()?.parse().ok()?;
+        let texts: Vec<_> = self.by_ref().take(length).map(Arc::from).collect();
+        (texts.len() == length).then_some(texts)
+    }
+}
+
+impl<'t> Iterator for Parts<'t> {
+    type Item = &'t str;
+
+    fn next(&mut self) -> Option<&'t str> {
+        let rest = self.0?;
+        let (part, rest) = rest.split_once('\0').map_or((rest, None), |(part, rest)| (part, Some(rest)));
+        self.0 = rest;
+        Some(part)
+    }
+}
+
+fn operation(told: Told<'_>) -> Option<Operation> {
+    let Told { kind, pointer, other, mut values, removed: remove, .. } = told;
     let at = Pointer::parse(pointer).ok()?;
     Some(match kind {
         "append" => Operation::Append { at, values },
@@ -179,11 +216,18 @@ fn operation(
 
 thread_local! {
     static COMPILED: Once = const { Once::new() };
+    static GATHER: Once = const { Once::new() };
 }
 
 /// The scripts' class, with what gathers patches.
 pub(super) fn class(env: &Env) -> Result<'_, Unknown<'_>> {
     COMPILED.with(|compiled| compiled.get(env, || compile(env)))
+}
+
+/// What lets a call join others.
+pub(super) fn gather<'env>(env: &'env Env, call: &[Unknown<'env>]) -> Result<'env, Unknown<'env>> {
+    let gather = GATHER.with(|gather| gather.get(env, || raw::get(env, &class(env)?, c"gather")))?;
+    raw::call(env, &raw::undefined(env), &gather, call)
 }
 
 fn compile(env: &Env) -> Result<'_, Unknown<'_>> {

@@ -31,6 +31,12 @@ pub type Outcome<T> = std::result::Result<T, Error>;
 /// What hears of it.
 type Done = Box<dyn FnOnce(&Env, Outcome<AnyOutput>)>;
 
+/// What hears that it has begun.
+type Begun = Box<dyn FnOnce(&Env)>;
+
+/// What a worker has come to with a job.
+type Reached = (Step<AnyJob>, CallSteps, Retry);
+
 /// What makes of it what a promise is for.
 type React = Box<dyn for<'scope> FnOnce(&'scope Env, Outcome<AnyOutput>) -> Result<'scope, Unknown<'scope>>>;
 
@@ -65,6 +71,17 @@ pub fn run<'env, J: Job>(
     done: impl FnOnce(&Env, Outcome<J::Output>) + 'static,
 ) -> Result<'env, ()> {
     run_any(env, AnyJob::new(job), Box::new(move |env, outcome| done(env, typed(outcome))))
+}
+
+/// As [`run`]; `begun` is called when the job has run for the first time: it waits for something then, or it is over.
+pub fn run_telling<'env, J: Job>(
+    env: &'env Env,
+    job: J,
+    begun: impl FnOnce(&Env) + 'static,
+    done: impl FnOnce(&Env, Outcome<J::Output>) + 'static,
+) -> Result<'env, ()> {
+    let done = move |env: &Env, outcome| done(env, typed(outcome));
+    run_telling_any(env, AnyJob::new(job), Box::new(begun), Box::new(done))
 }
 
 // From here on jobs and what hears of them have no types.
@@ -106,15 +123,27 @@ fn run_any(env: &Env, job: AnyJob, done: Done) -> Result<'_, ()> {
     spawn(env, job, steps::current(), Retry::default(), done)
 }
 
-fn spawn(env: &Env, job: AnyJob, steps: CallSteps, mut retry: Retry, done: Done) -> Result<'_, ()> {
+fn run_telling_any(env: &Env, job: AnyJob, begun: Begun, done: Done) -> Result<'_, ()> {
+    let work = work_of(job, steps::current(), Retry::default());
+    work::queue(env, work, move |env, (step, steps, retry)| {
+        begun(env);
+        go_on(env, step, steps, retry, done);
+    })
+}
+
+fn spawn(env: &Env, job: AnyJob, steps: CallSteps, retry: Retry, done: Done) -> Result<'_, ()> {
     if job.is_short() {
         return spawn_short(env, job, steps, retry, done);
     }
-    let work = move || {
+    let work = work_of(job, steps, retry);
+    work::queue(env, work, move |env, (step, steps, retry)| go_on(env, step, steps, retry, done))
+}
+
+fn work_of(job: AnyJob, steps: CallSteps, mut retry: Retry) -> impl FnOnce() -> Reached + 'static {
+    move || {
         let step = steps::scope(steps.as_ref(), || step(job, &mut retry));
         (step, steps, retry)
-    };
-    work::queue(env, work, move |env, (step, steps, retry)| go_on(env, step, steps, retry, done))
+    }
 }
 
 /// As [`spawn`], for a short job: what it waits for is waited for from its worker on, and then it goes on there.
@@ -122,9 +151,6 @@ fn spawn_short(env: &Env, job: AnyJob, steps: CallSteps, retry: Retry, done: Don
     let work = move |tell| run_short(job, steps, retry, tell);
     short::queue(env, work, move |env, (step, steps, retry)| go_on(env, step, steps, retry, done))
 }
-
-/// What a worker has come to with a job.
-type Reached = (Step<AnyJob>, CallSteps, Retry);
 
 /// On a worker. Of its steps those are told that do not wait.
 fn run_short(job: AnyJob, steps: CallSteps, mut retry: Retry, tell: Tell<Reached>) {

@@ -7,4 +7,4 @@ mod mailbox;
 mod short;
 mod work;
 
-pub use drive::{Timer, after, answer, later, run, start};
+pub use drive::{Outcome, Timer, after, answer, later, run, run_telling, start};

@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use crate::index::document::Tables;
 use crate::index::options::Numbers;
+use crate::mutant::{Step, leaves_out};
 use crate::process::{Key, lock};
 use crate::sys::{self, Dir, Version};
 
@@ -107,7 +108,8 @@ fn cache() -> MutexGuard<'static, Cache> {
 /// it is needed.
 pub fn take(key: &Key, file: &File) -> Option<Kept> {
     let cached = cache().remove(key)?;
-    (State::of(file)? == cached.state).then_some(cached.kept)
+    let is_same = leaves_out(Step::KeptText) || State::of(file)? == cached.state;
+    is_same.then_some(cached.kept)
 }
 
 /// What the texts are known by that are kept now.

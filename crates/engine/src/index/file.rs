@@ -29,11 +29,11 @@ use crate::index::source::Source;
 use crate::index::text::Text;
 use crate::index::{cache, json};
 use crate::lock::index_lock::{FileLock, IndexLock};
+use crate::process::Key;
 use crate::process::Replaced;
 use crate::process::Turn;
 use crate::process::deferred_close;
 use crate::process::room;
-use crate::process::{CallId, Key};
 use crate::sys::{self, Dir, Kind, Stat};
 use crate::write::Attempt;
 use crate::write::Level;
@@ -117,10 +117,9 @@ impl IndexFile {
         if self.is_moved() { Err(moved()) } else { Ok(()) }
     }
 
-    /// Takes the next call in this process's queue along, if it is `wanted`: its change is made with
-    /// this one's, and the queue goes on behind it.
-    pub fn take_follower(&self, wanted: impl Fn(CallId) -> bool) -> Option<CallId> {
-        self.line.as_ref().unwrap_or(&self.held.turn).take_follower(self.name(), wanted)
+    /// The turn of this call, behind which others of this process wait.
+    pub fn turn(&self) -> &Turn {
+        self.line.as_ref().unwrap_or(&self.held.turn)
     }
 
     /// The version that is there now, or `None` without a file.

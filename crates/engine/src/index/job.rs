@@ -237,9 +237,14 @@ impl Opened {
         self.index.keys()
     }
 
+    /// Whether another call of this process waits for it.
+    pub fn is_wanted(&self) -> bool {
+        self.index.turn().is_wanted()
+    }
+
     /// Takes the next call along as a follower, if it is `wanted`.
     pub fn take_follower(&self, wanted: impl Fn(CallId) -> bool) -> Option<CallId> {
-        self.index.take_follower(wanted)
+        self.index.turn().take_follower(self.index.name(), wanted)
     }
 
     pub(super) fn read(

@@ -19,6 +19,7 @@ pub mod look;
 pub mod mend_job;
 pub mod number;
 pub mod options;
+pub mod patch_job;
 pub mod read_job;
 pub mod restore_job;
 pub(crate) mod same;

@@ -43,6 +43,11 @@ impl Snapshot {
         }
     }
 
+    /// Whether there is a text to be patched.
+    pub fn is_patchable(&self) -> bool {
+        self.fault.is_none() && !self.text.json().is_empty()
+    }
+
     /// The caller cannot parse it.
     pub fn refuse(&mut self, reason: String) {
         let fault = json::corrupt(Format::Other, self.text.whole.as_bytes(), 0, reason, json::FILE);

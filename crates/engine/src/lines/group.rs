@@ -147,7 +147,7 @@ impl Group {
     pub fn gather(&mut self, file: &IndexFile) {
         let mut room = MOST_BYTES.saturating_sub(self.bytes());
         while self.calls() < MOST_CALLS
-            && let Some(id) = file.take_follower(|id| suits(id, self.options(), room))
+            && let Some(id) = file.turn().take_follower(file.name(), |id| suits(id, self.options(), room))
         {
             // `None`: its thread has ended this very moment.
             let Some(taken) = find(id) else { continue };

@@ -10,17 +10,17 @@ let last
 /** The call that is gathered. */
 let crowd
 
-const NUL = '\0'
+const nothing = {}
 
 const isPrimitive = (value) => (typeof value !== 'object' && typeof value !== 'function') || value === null
 
 const isPlain = (value) =>
   typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
 
-/** What `look` says; `undefined`: it runs code of the caller's that throws, or there is no working directory. The addon says so in its own way. */
-function attempted(look) {
+/** What `look` says of these; `undefined`: it runs code of the caller's that throws, or there is no working directory. The addon says so in its own way. */
+function attempted(look, one, two, three) {
   try {
-    return look()
+    return look(one, two, three)
   } catch {
     return undefined
   }
@@ -37,14 +37,16 @@ function callOf(path, options) {
 
 /** Whether a call with these arguments has all in common with an earlier one. */
 function isAlike(call, path, options) {
-  const given = options ?? {}
-  return (
-    path === call.path &&
-    isPlain(given) &&
-    Reflect.ownKeys(given).length === call.names.length &&
-    call.names.every((name) => own(given, name) && Object.is(given[name], call.options[name])) &&
-    process.cwd() === call.folder
-  )
+  if (path !== call.path) return false
+  const given = options ?? nothing
+  if (!isPlain(given)) return false
+  const { names } = call
+  if (Reflect.ownKeys(given).length !== names.length) return false
+  for (let at = 0; at < names.length; at++) {
+    const name = names[at]
+    if (!own(given, name) || !Object.is(given[name], call.options[name])) return false
+  }
+  return process.cwd() === call.folder
 }
 
 /** A raw number in it is printed as JavaScript prints numbers, as that of a copy is. */
@@ -57,42 +59,60 @@ function objectText(value) {
 function plainText(value) {
   switch (typeof value) {
     case 'number':
-      return Number.isFinite(value) ? JSON.stringify(value) : undefined
-    case 'object':
-      return typeof value?.toJSON === 'function' ? undefined : objectText(value)
-    case 'string':
+      return Number.isFinite(value) ? `${value === 0 ? 0 : value}` : undefined
+    case 'string': {
+      const text = JSON.stringify(value)
+      return lossy.test(text) ? undefined : text
+    }
     case 'boolean':
-      return JSON.stringify(value)
+      return value ? 'true' : 'false'
+    case 'object': {
+      if (value === null) return 'null'
+      const text = typeof value.toJSON === 'function' ? undefined : objectText(value)
+      return text === undefined || unusual.test(text) || lossy.test(text) ? undefined : text
+    }
     default:
       return undefined
   }
 }
 
+/** What a pointer has in it that takes a closer look. */
+const odd = /[~\0]|\p{Surrogate}/u
+
+/** The operations of a part of a patch, each with a NUL character before it; `undefined`: it takes a closer look. */
+function plainPart(name, kind, values, pointers) {
+  if (values.toJSON !== undefined) return undefined
+  let text = ''
+  for (let at = 0; at < pointers.length; at++) {
+    const pointer = pointers[at]
+    const value = values[pointer]
+    const isFit = pointer[0] === '/' && pointer.length <= native.mostSteps && !odd.test(pointer)
+    const made = isFit && (kind === 'set' || typeof value === 'number') ? plainText(value) : undefined
+    if (made === undefined) return undefined
+    text += `\0${name}\0${kind}\0${pointer}\0\x001\0${made}\x000`
+  }
+  return text
+}
+
 /** As `Patch.toTexts`, of the patches that programs make most: for a tenth of what a copy costs. `undefined`: it takes a closer look. */
 function plainTextOf(patch) {
   if (!isPlain(patch) || patch.toJSON !== undefined) return undefined
-  let count = 0
-  let text = ''
-  for (const kind of ['set', 'increment']) {
-    const values = own(patch, kind) ? patch[kind] : undefined
-    if (values === undefined) continue
-    if (values === null || !isPlain(values) || values.toJSON !== undefined) return undefined
-    for (const pointer of Object.keys(values)) {
-      const value = values[pointer]
-      const isFit = pointer.startsWith('/') && pointer.length <= native.mostSteps && !/[~\0]/.test(pointer)
-      const made = isFit && (kind === 'set' || typeof value === 'number') ? plainText(value) : undefined
-      if (made === undefined) return undefined
-      text += `${NUL}patch.${kind}${NUL}${kind}${NUL}${pointer}${NUL}${NUL}1${NUL}${made}${NUL}0`
-      count++
-    }
-  }
-  const isAll = Object.keys(patch).every((name) => name === 'set' || name === 'increment')
-  return count > 0 && isAll && !unusual.test(text) && !lossy.test(text) ? count + text : undefined
+  const [set, increment] = [partOf(patch, 'set'), partOf(patch, 'increment')]
+  if (!isPlain(set) || !isPlain(increment)) return undefined
+  if (!Object.keys(patch).every((name) => name === 'set' || name === 'increment')) return undefined
+  const [toSet, toIncrement] = [Object.keys(set), Object.keys(increment)]
+  const first = plainPart('patch.set', 'set', set, toSet)
+  if (first === undefined) return undefined
+  const second = plainPart('patch.increment', 'increment', increment, toIncrement)
+  const count = toSet.length + toIncrement.length
+  return second === undefined || count === 0 ? undefined : count + first + second
 }
+
+const partOf = (patch, name) => (own(patch, name) ? patch[name] : undefined) ?? nothing
 
 /** The patch of such a text. */
 function patchOf(text) {
-  const parts = text.split(NUL)
+  const parts = text.split('\0')
   const patch = { set: {}, increment: {} }
   for (let at = 1; at < parts.length; at += 7) {
     const [, kind, pointer, , , value] = parts.slice(at)
@@ -161,14 +181,14 @@ class Crowd {
       throw sameError(error)
     }
     if (told.alone !== undefined) return await told.alone[at - told.count]
-    const fault = told.faults.find((fault) => fault.at === at)
+    const fault = told.faults.length > 0 && told.faults.find((fault) => fault.at === at)
     if (fault) throw failureOf(fault, told.shown)
     if (told.error !== undefined) throw sameError(told.error)
     return { ...told.result }
   }
 
   start() {
-    const made = (async () => native.startCrowd(this, this.call, this.texts.join(NUL)))()
+    const made = (async () => native.startCrowd(this, this.call, this.texts.join('\0')))()
     this.#start(followed(this.call, made))
   }
 }
@@ -191,16 +211,16 @@ async function startSoon(gathered) {
  */
 function gather(path, patch, options) {
   const call = last
-  if (call === undefined || call.running === 0 || !attempted(() => isAlike(call, path, options))) {
+  if (call === undefined || call.running === 0 || !attempted(isAlike, call, path, options)) {
     last = undefined
-    last = attempted(() => callOf(path, options))
+    last = attempted(callOf, path, options)
     return undefined
   }
   call.place ??= native.place(path)
   last = undefined
   if (call.place === undefined) return undefined
   // This may run code of the caller's, which may make calls.
-  let text = attempted(() => plainTextOf(patch))
+  let text = attempted(plainTextOf, patch)
   const copy = text === undefined ? new Patch(patch) : undefined
   text ??= copy.toTexts()
   if (text !== undefined && crowd !== undefined && crowd.call !== call) startGathered()

@@ -71,18 +71,34 @@ impl Operation {
     }
 
     /// The pointers that it follows. Of an upsert also its records are looked at.
-    pub(super) fn ways(&self) -> Vec<Pointer> {
+    pub(super) fn ways(&self) -> Ways<'_> {
         match self {
             Self::Set { at, .. }
             | Self::Add { at, .. }
             | Self::Replace { at, .. }
             | Self::Remove { at }
             | Self::Increment { at, .. }
-            | Self::Test { at, .. } => vec![at.clone()],
-            Self::Upsert { at, .. } | Self::Append { at, .. } => vec![at.join("-")],
-            Self::Move { from, at } | Self::Copy { from, at } => vec![from.clone(), at.clone()],
-            Self::Merge { patch } => members(patch),
+            | Self::Test { at, .. } => Ways::Given([Some(at), None]),
+            Self::Upsert { at, .. } | Self::Append { at, .. } => Ways::Made(vec![at.join("-")]),
+            Self::Move { from, at } | Self::Copy { from, at } => Ways::Given([Some(from), Some(at)]),
+            Self::Merge { patch } => Ways::Made(members(patch)),
         }
+    }
+}
+
+/// Pointers that an operation follows: its own, which are not copied for each look, or others.
+pub(super) enum Ways<'o> {
+    Given([Option<&'o Pointer>; 2]),
+    Made(Vec<Pointer>),
+}
+
+impl Ways<'_> {
+    pub fn iter(&self) -> impl Iterator<Item = &Pointer> {
+        let (given, made): (&[Option<&Pointer>], &[Pointer]) = match self {
+            Self::Given(given) => (given, &[]),
+            Self::Made(made) => (&[], made),
+        };
+        given.iter().copied().flatten().chain(made)
     }
 }
 

@@ -6,6 +6,7 @@ use crate::index::commit_job::{CommitJob, Committed};
 use crate::index::document::{Operation, Pointer};
 use crate::index::group::Written;
 use crate::index::job::{Come, OpenJob, Opened};
+use crate::process::CallId;
 use crate::process::Ticket;
 
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,0 +1,70 @@
+//! From a call to the group that it leads, or that takes it along; or to its result, if a worker has done all of it.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use engine::index::commit_job::Committed;
+use engine::index::group::Written;
+use engine::index::job::Come;
+use engine::index::patch_job::Begun;
+use engine::job::Job;
+use engine::stats;
+use napi::Env;
+use napi::bindgen_prelude::Unknown;
+
+use super::Group;
+use crate::js::index::arrival;
+use crate::js::index::call::{Call, Change, Command, Request};
+use crate::js::index::file::{Answer, FileIndex};
+use crate::js::task;
+use crate::js::value::Result;
+
+/// Starts a call for a file, which is opened by `job`; `answer` makes its result.
+pub fn start<J>(env: &Env, request: Request, job: J, answer: Answer) -> Result<'_, Unknown<'_>>
+where
+    J: Job,
+    J::Output: Into<Begun>,
+{
+    let call = Call::new(request);
+    let promise = call.next_command(env)?;
+    let (is_crowd, shown) = (matches!(call.request.change, Change::Crowd(_)), call.request.shown.clone());
+    let done = move |env: &Env, outcome: task::Outcome<J::Output>| match outcome.map(Into::into) {
+        Ok(Begun::Come(Come::Open(opened))) => {
+            let held = Box::new(FileIndex::new(*opened, answer));
+            let shown = call.request.shown.clone();
+            arrival::after_those_for(env, &shown, move |env| Group::lead(env, &call, held));
+        }
+        Ok(Begun::Come(Come::Follower)) => {}
+        Ok(Begun::Written(committed, waited)) => written_at_once(env, &call, *committed, waited, answer),
+        Err(failure) => call.refuse(env, failure),
+    };
+    if is_crowd {
+        task::run_telling(env, job, arrival::expect(&shown), done)?;
+    } else {
+        task::run(env, job, done)?;
+    }
+    Ok(promise)
+}
+
+/// A worker has written the change of `call`, or has found another index there than it had read: then all begins again with that.
+fn written_at_once(
+    env: &Env,
+    call: &Rc<Call>,
+    Committed { written, opened }: Committed,
+    waited: Duration,
+    answer: Answer,
+) {
+    let outcome = match (written, opened) {
+        (Written::Changed | Written::Invalid(_), Ok(opened)) => {
+            return Group::lead(env, call, Box::new(FileIndex::new(opened, answer)));
+        }
+        (Written::Changed, Err(outcome)) => outcome,
+        (Written::Done(outcome), _) => {
+            stats::updated(1);
+            outcome
+        }
+        (Written::Failed(outcome) | Written::Invalid(outcome) | Written::Late(outcome, _), _) => outcome,
+    };
+    call.waited.set(waited);
+    call.send(env, Command::Settle(FileIndex::outcome(answer, outcome), 1));
+}
