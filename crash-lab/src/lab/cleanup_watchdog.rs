@@ -14,7 +14,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitOptions, getpgid, getpgrp, getpid, getppid, pidfd_open, pidfd_send_signal,
+    Pid, PidfdFlags, Signal, WaitOptions, getpid, getppid, pidfd_open, pidfd_send_signal,
     set_parent_process_death_signal, waitpid,
 };
 use rustix::thread::{UnshareFlags, unshare_unsafe};
@@ -56,12 +56,20 @@ pub fn split(parent: Option<u32>) -> Result<Role> {
     }
 }
 
+/// Not by rustix, for which there is no group 0: a first process that never made one is in it, and so is, for a process of a
+/// namespace, any group outside.
+fn group_of(pid: Pid) -> Option<i32> {
+    // SAFETY: it takes a number and returns one.
+    let group = unsafe { libc::getpgid(pid.as_raw_nonzero().get()) };
+    (group >= 0).then_some(group)
+}
+
 /// The processes of this process group that this one descends from.
 fn ancestors() -> Result<Vec<OwnedFd>> {
-    let group = getpgrp();
+    let group = group_of(getpid());
     let mut found = Vec::new();
     let mut next = getppid();
-    while let Some(pid) = next.filter(|pid| getpgid(Some(*pid)) == Ok(group)) {
+    while let Some(pid) = next.filter(|pid| group_of(*pid) == group) {
         match pidfd_open(pid, PidfdFlags::empty()) {
             Ok(ancestor) => found.push(ancestor),
             // It has ended; init is the parent of its children now.
@@ -111,4 +119,20 @@ fn watch(lab: Pid, ancestors: &[OwnedFd]) -> Result<ExitCode> {
 fn has_ended(process: &OwnedFd) -> Result<bool> {
     let mut watched = [PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)];
     Ok(poll(&mut watched, Some(&Timespec::default())).context("poll")? > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_are_in_the_group_that_the_kernel_says_even_in_none() {
+        let of = |pid: Pid| {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap();
+            stat.rsplit_once(") ").unwrap().1.split(' ').nth(2).unwrap().parse::<i32>().ok()
+        };
+        for pid in [Pid::INIT, getpid()] {
+            assert_eq!(group_of(pid), of(pid));
+        }
+    }
 }
