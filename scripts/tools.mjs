@@ -3,7 +3,7 @@
 
 import { spawn } from 'node:child_process'
 import { existsSync, lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
-import { homedir, tmpdir } from 'node:os'
+import { constants, homedir, tmpdir } from 'node:os'
 import { delimiter, join, posix } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
@@ -13,9 +13,23 @@ export const root = fileURLToPath(new URL('..', import.meta.url))
 /** A message for the person at the terminal; its stack would tell them nothing. */
 export class Complaint extends Error {}
 
+/** What `run` has started and what has not ended. */
+const running = /** @type {Set<import('node:child_process').ChildProcess>} */ (new Set())
+
+/** A signal that ends this script ends what it has started, too: a build or a run of tests would go on for minutes. */
+function endTogether() {
+  for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
+    process.once(signal, () => {
+      for (const child of running) child.kill()
+      process.exit(128 + constants.signals[signal])
+    })
+  }
+}
+
 /** Runs `main` if `moduleUrl` is the script that node was started with. */
 export function runAsScript(/** @type {string} */ moduleUrl, /** @type {() => unknown} */ main) {
   if (!process.argv[1] || pathToFileURL(process.argv[1]).href !== moduleUrl) return
+  endTogether()
   Promise.resolve()
     .then(main)
     .catch((error) => {
@@ -46,6 +60,7 @@ export function run(command, args, { env, cwd = root, quiet = false, timeout, on
       // npm and the like are .cmd files there, which only a shell starts.
       shell: process.platform === 'win32' && /^(npm|npx)$/.test(command),
     })
+    running.add(child)
     const text = { stdout: '', stderr: '', output: '' }
     for (const from of /** @type {const} */ (['stdout', 'stderr'])) {
       let rest = ''
@@ -62,6 +77,7 @@ export function run(command, args, { env, cwd = root, quiet = false, timeout, on
     }
     child.on('error', reject)
     child.on('close', (code, signal) => {
+      running.delete(child)
       if (signal) text.output += `ended by ${signal}\n`
       resolve({ code: code ?? 1, ...text })
     })
@@ -115,10 +131,14 @@ export async function runCargo(
  */
 export async function withTemporaryFolder(use) {
   const folder = mkdtempSync(join(tmpdir(), 'pipeline-atomic-'))
+  const remove = () => rmSync(folder, { recursive: true, force: true })
+  // A signal ends the process before `use` does.
+  process.once('exit', remove)
   try {
     return await use(folder)
   } finally {
-    rmSync(folder, { recursive: true, force: true })
+    process.off('exit', remove)
+    remove()
   }
 }
 
