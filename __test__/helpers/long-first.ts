@@ -13,7 +13,7 @@ const LONG = [
   'consumer/',
   'index/too-long.spec.ts',
   'compare.spec.ts',
-].map((name) => join(import.meta.dirname, '..', name))
+].map((name) => join(__dirname, '..', name))
 
 const rank = ({ moduleId }: TestSpecification) => {
   const at = LONG.findIndex((path) => normalize(moduleId).startsWith(path))
