@@ -1,7 +1,7 @@
 // What the scripts here share: where the project is, and how a command is run.
 // Only Node's own modules, as these scripts run before anything is installed.
 
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { constants, homedir, tmpdir } from 'node:os'
 import { delimiter, join, posix } from 'node:path'
@@ -16,14 +16,38 @@ export class Complaint extends Error {}
 /** What `run` has started and what has not ended. */
 const running = /** @type {Set<import('node:child_process').ChildProcess>} */ (new Set())
 
-/** A signal that ends this script ends what it has started, too: a build or a run of tests would go on for minutes. */
+/**
+ * A signal that ends this script ends what it has started, too: a build or a run of tests would go on for minutes. Not by a
+ * process group of their own, which a kill of this one's group would miss.
+ */
 function endTogether() {
   for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
     process.once(signal, () => {
+      const below = descendants()
       for (const child of running) child.kill()
+      for (const pid of below) {
+        try {
+          process.kill(pid)
+        } catch {
+          // It has ended already.
+        }
+      }
       process.exit(128 + constants.signals[signal])
     })
   }
+}
+
+/** What `run` has started and all below it (compilers, tests, vitest's workers), where there is a `ps` that tells. */
+function descendants() {
+  const { stdout } = spawnSync('ps', ['-A', '-o', 'ppid=,pid='], { encoding: 'utf8' })
+  /** @type {Map<number, number[]>} */
+  const children = new Map()
+  for (const [, parent, child] of (stdout ?? '').matchAll(/(\d+) +(\d+)/g)) {
+    children.set(Number(parent), [...(children.get(Number(parent)) ?? []), Number(child)])
+  }
+  /** @type {(parent: number) => number[]} */
+  const below = (parent) => (children.get(parent) ?? []).flatMap((child) => [child, ...below(child)])
+  return below(process.pid)
 }
 
 /** Runs `main` if `moduleUrl` is the script that node was started with. */
