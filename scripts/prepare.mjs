@@ -23,7 +23,7 @@ function requireNode() {
 }
 
 /** Ends with a clear message where Rust is missing or too old: an old cargo cannot even read Cargo.toml. */
-async function requireRust() {
+export async function requireRust() {
   const least = /^rust-version = "(.+)"$/m.exec(readFileSync(join(root, 'Cargo.toml'), 'utf8'))?.[1] ?? '0'
   const { stdout, output } = await runCargo(['--version'], { quiet: true })
   const version = /^cargo (\d+\.\d+\.\d+)/.exec(stdout)?.[1]

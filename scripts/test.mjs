@@ -4,10 +4,10 @@
 // explores the model of the transactions whole. `npm run consumer` runs those in __test__/registry, which install the packages from a
 // registry that it starts.
 
-import { existsSync, readFileSync } from 'node:fs'
-import { join, relative } from 'node:path'
+import { existsSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
 import { parseArgs, stripVTControlCharacters } from 'node:util'
-import { install, prepare, prepareCloud } from './prepare.mjs'
+import { install, prepare, prepareCloud, requireRust } from './prepare.mjs'
 import { Complaint, root, runAsScript, runCargo, runNode, withTemporaryFolder } from './tools.mjs'
 
 /** @typedef {{ passed: number, failed: string[], skipped: string[] }} Counts */
@@ -80,19 +80,24 @@ function countVitest(
 }
 
 /**
- * Built with the profile of the crash lab, which has most crates in common with them.
+ * Built with the profile of the crash lab, which has most crates in common with them. Each line goes to `print` where there is
+ * one, else to the terminal.
  *
- * @returns {Promise<Counts & { output: string }>}
+ * @param {string[]} args
+ * @param {{ env?: NodeJS.ProcessEnv, print?: (line: string) => void }} [options]
+ * @returns {Promise<Counts>}
  */
-async function runCargoTest(/** @type {string[]} */ args, { quiet = false } = {}) {
+async function runCargoTest(args, { env, print } = {}) {
   const counts = noCounts()
   // libtest's JSON is unstable; these kinds of line are what every Rust tool reads.
   const closing = /^test result: \w+\. (\d+) passed; \d+ failed; \d+ ignored;/
   const failed = /^test (\S+(?: - .*)?) \.\.\. FAILED/
   const ignored = /^test (\S+(?: - .*)?) \.\.\. ignored(.*)$/
-  const { code, output } = await runCargo(['test', '--profile', 'lab', '--no-fail-fast', ...args], {
-    quiet,
+  const { code } = await runCargo(['test', '--profile', 'lab', '--no-fail-fast', ...args], {
+    env,
+    quiet: print !== undefined,
     onLine(text) {
+      print?.(text)
       const line = stripVTControlCharacters(text)
       counts.passed += Number(closing.exec(line)?.[1] ?? 0)
       const [, red] = failed.exec(line) ?? []
@@ -101,14 +106,18 @@ async function runCargoTest(/** @type {string[]} */ args, { quiet = false } = {}
       if (skipped) counts.skipped.push(`cargo: ${skipped[1]}${skipped[2]}`)
     },
   })
-  return { ...neverGreenWhenRed(counts, code, `cargo ${['test', ...args].join(' ')}`), output }
+  return neverGreenWhenRed(counts, code, `cargo ${['test', ...args].join(' ')}`)
 }
 
-/** All of Rust's. The crash lab is a program for Linux, and no default member of the workspace. */
-async function runRustTests() {
+/**
+ * All of Rust's. The crash lab is a program for Linux, and no default member of the workspace.
+ *
+ * @returns {Promise<Counts[]>}
+ */
+async function runRustTests(/** @type {(line: string) => void} */ print) {
   const sets = process.platform === 'linux' ? [[], ['-p', 'crash-lab']] : [[]]
   const results = []
-  for (const set of sets) results.push(await runCargoTest(set, { quiet: true }))
+  for (const set of sets) results.push(await orFailure(runCargoTest(set, { print })))
   return results
 }
 
@@ -128,7 +137,8 @@ function neverGreenWhenRed(
 /** @type {Record<'js' | 'rust' | 'cloud' | 'consumer' | 'model', (args: string[]) => Promise<Counts[]>>} */
 const parts = {
   js: async (args) => [await runVitest(args)],
-  rust: async (args) => [await runCargoTest(args)],
+  // Incremental: whoever runs these changes the code again and again.
+  rust: async (args) => [await runCargoTest(args, { env: { CARGO_INCREMENTAL: '1', ...process.env } })],
   consumer: async (args) => [
     await runVitest(['--config', join(root, '__test__/registry/vitest.config.mts'), ...args]),
   ],
@@ -146,14 +156,59 @@ async function runSpecs() {
 }
 
 /**
+ * What keeps a part from being run is told at once, and counts as one failure of it: the other part goes on.
+ *
+ * @returns {Promise<Counts>}
+ */
+async function orFailure(/** @type {Promise<Counts>} */ part) {
+  try {
+    return await part
+  } catch (error) {
+    console.error(error instanceof Complaint ? error.message : error)
+    const [reason = ''] = `${error instanceof Error ? error.message : error}`.split('\n')
+    return { ...noCounts(), failed: [reason] }
+  }
+}
+
+/**
+ * Keeps lines from the terminal until `show` is called: then come those that it has, and from then on each at once. All are in
+ * the file as they come, which tells what there was if the run is killed before.
+ */
+function holdBack(/** @type {string} */ path) {
+  mkdirSync(dirname(path), { recursive: true })
+  const file = openSync(path, 'w')
+  let held = ''
+  let isShown = false
+  return {
+    print(/** @type {string} */ line) {
+      writeSync(file, `${line}\n`)
+      if (isShown) process.stdout.write(`${line}\n`)
+      else held += `${line}\n`
+    },
+    show() {
+      process.stdout.write(held)
+      isShown = true
+    },
+  }
+}
+
+/**
  * The addon's build ends with a minute of one thread, and specs wait a lot: Rust's tests are built and run meanwhile. What they
  * print is shown after what the specs print.
  */
 async function runAll() {
   await install()
-  const [specs, rust] = await Promise.all([runSpecs(), runRustTests()])
-  for (const { output } of rust) process.stdout.write(output)
-  return [specs, ...rust]
+  await requireRust()
+  const log = join(root, 'target', 'rust-tests.log')
+  const { print, show } = holdBack(log)
+  console.log(
+    `Rust's tests run beside the specs; what they print is in ${relative(root, log)}, and is shown after the specs.`,
+  )
+  const rust = runRustTests(print)
+  const specs = await orFailure(runSpecs())
+  console.log("\nRust's tests:")
+  show()
+  return [specs, ...(await rust)]
 }
 
 runAsScript(import.meta.url, async () => {

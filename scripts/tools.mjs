@@ -1,9 +1,9 @@
 // What the scripts here share: where the project is, and how a command is run.
 // Only Node's own modules, as these scripts run before anything is installed.
 
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
-import { homedir, tmpdir } from 'node:os'
+import { constants, homedir, tmpdir } from 'node:os'
 import { delimiter, join, posix } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
@@ -13,9 +13,47 @@ export const root = fileURLToPath(new URL('..', import.meta.url))
 /** A message for the person at the terminal; its stack would tell them nothing. */
 export class Complaint extends Error {}
 
+/** What `run` has started and what has not ended. */
+const running = /** @type {Set<import('node:child_process').ChildProcess>} */ (new Set())
+
+/**
+ * A signal that ends this script ends what it has started, too: a build or a run of tests would go on for minutes. Not by a
+ * process group of their own, which a kill of this one's group would miss.
+ */
+function endTogether() {
+  for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
+    process.once(signal, () => {
+      const below = descendants()
+      for (const child of running) child.kill()
+      for (const pid of below) {
+        try {
+          process.kill(pid)
+        } catch {
+          // It has ended already.
+        }
+      }
+      process.exit(128 + constants.signals[signal])
+    })
+  }
+}
+
+/** What `run` has started and all below it (compilers, tests, vitest's workers), where there is a `ps` that tells. */
+function descendants() {
+  const { stdout } = spawnSync('ps', ['-A', '-o', 'ppid=,pid='], { encoding: 'utf8' })
+  /** @type {Map<number, number[]>} */
+  const children = new Map()
+  for (const [, parent, child] of (stdout ?? '').matchAll(/(\d+) +(\d+)/g)) {
+    children.set(Number(parent), [...(children.get(Number(parent)) ?? []), Number(child)])
+  }
+  /** @type {(parent: number) => number[]} */
+  const below = (parent) => (children.get(parent) ?? []).flatMap((child) => [child, ...below(child)])
+  return below(process.pid)
+}
+
 /** Runs `main` if `moduleUrl` is the script that node was started with. */
 export function runAsScript(/** @type {string} */ moduleUrl, /** @type {() => unknown} */ main) {
   if (!process.argv[1] || pathToFileURL(process.argv[1]).href !== moduleUrl) return
+  endTogether()
   Promise.resolve()
     .then(main)
     .catch((error) => {
@@ -46,6 +84,7 @@ export function run(command, args, { env, cwd = root, quiet = false, timeout, on
       // npm and the like are .cmd files there, which only a shell starts.
       shell: process.platform === 'win32' && /^(npm|npx)$/.test(command),
     })
+    running.add(child)
     const text = { stdout: '', stderr: '', output: '' }
     for (const from of /** @type {const} */ (['stdout', 'stderr'])) {
       let rest = ''
@@ -62,6 +101,7 @@ export function run(command, args, { env, cwd = root, quiet = false, timeout, on
     }
     child.on('error', reject)
     child.on('close', (code, signal) => {
+      running.delete(child)
       if (signal) text.output += `ended by ${signal}\n`
       resolve({ code: code ?? 1, ...text })
     })
@@ -115,10 +155,14 @@ export async function runCargo(
  */
 export async function withTemporaryFolder(use) {
   const folder = mkdtempSync(join(tmpdir(), 'pipeline-atomic-'))
+  const remove = () => rmSync(folder, { recursive: true, force: true })
+  // A signal ends the process before `use` does.
+  process.once('exit', remove)
   try {
     return await use(folder)
   } finally {
-    rmSync(folder, { recursive: true, force: true })
+    process.off('exit', remove)
+    remove()
   }
 }
 

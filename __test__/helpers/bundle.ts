@@ -7,7 +7,7 @@ import { join, relative, resolve } from 'node:path'
 import { Script } from 'node:vm'
 import { build } from 'esbuild'
 import { inject } from 'vitest'
-import { inPlace } from '../../examples/pipeline/demo/bundle'
+import { asOneFile } from '../../examples/pipeline/demo/bundle'
 
 const root = resolve(import.meta.dirname, '../..')
 
@@ -25,17 +25,7 @@ async function make(script: string): Promise<string> {
   if (existsSync(bundle)) return bundle
   // Specs of other files may make it at the same time: each has parts of its own, and the rename decides.
   const parts = `${bundle}.${process.pid}`
-  const { outputFiles } = await build({
-    entryPoints: [script],
-    write: false,
-    bundle: true,
-    platform: 'node',
-    target: 'node20',
-    // A compiled script cannot import.
-    supported: { 'dynamic-import': false },
-    logLevel: 'error',
-    plugins: [inPlace(inject('addon'))],
-  })
+  const { outputFiles } = await build({ ...asOneFile(script, inject('addon')), write: false })
   const source = Module.wrap(outputFiles[0]?.text ?? '')
   writeFileSync(`${parts}.source`, source)
   writeFileSync(`${parts}.code`, new Script(source, { filename: bundle }).createCachedData())

@@ -1,9 +1,10 @@
 /** The demo is what a newcomer runs first: it must pass on a small scale, and see what is wrong when something is. */
 
 import { spawnSync } from 'node:child_process'
-import { readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { expect, test, vi } from 'vitest'
+import { bundle } from '../../examples/pipeline/demo/bundle'
 import { inspect } from '../../examples/pipeline/demo/inspect'
 import { takeSnapshot } from '../../examples/pipeline/demo/snapshot'
 import { documentPath } from '../../examples/pipeline/lib/content/paths'
@@ -43,6 +44,14 @@ test.each(['119', 'many'])('--limit %s is refused', (limit) => {
     stdout: '',
     stderr: 'demo: --limit is a number of documents, at least 120\n',
   })
+})
+
+test('a program of a folder whatever its name knows that folder', async () => {
+  const folder = join(place.content, "a$$b$'c", 'examples')
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(join(folder, 'own.ts'), 'process.stdout.write(__dirname)')
+  const program = await bundle(join(folder, 'own.ts'), place.content)
+  expect(spawnSync(process.execPath, [program], { encoding: 'utf8' }).stdout).toBe(folder)
 })
 
 test('its snapshot sees a document in some of its files, and one that is counted twice', async () => {

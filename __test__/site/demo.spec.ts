@@ -5,6 +5,7 @@ import { readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { expect, test, vi } from 'vitest'
+import { copySources } from '../../examples/site/demo/corpus'
 import {
   changesBetween,
   differences,
@@ -35,6 +36,23 @@ test('builds, kills and finds everything whole, and removes what it made', () =>
   expect(status).toBe(0)
   expect(readdirSync(place.root).filter((name) => name.startsWith('site-demo'))).toEqual([])
   expect(tmpdir()).not.toBe(place.root)
+})
+
+test('a limit leaves out the large images, but none of a kind', async () => {
+  for (const name of ['a.md', 'b.md', 'c.md']) place.put(name, `# ${name}`)
+  const bytes = {
+    'small.png': 10,
+    'other.PNG': 20,
+    'large.png': 20_000,
+    'large.svg': 20_000,
+    'larger.svg': 30_000,
+  }
+  for (const [name, size] of Object.entries(bytes)) place.put(name, Buffer.alloc(size))
+  const copy = join(place.root, 'copy')
+  expect(await copySources(place.source, copy, 2)).toEqual(['a.md', 'b.md'])
+  expect(readdirSync(copy).sort()).toEqual(['a.md', 'b.md', 'large.svg', 'other.PNG', 'small.png'])
+  await copySources(place.source, copy, 3)
+  expect(readdirSync(copy)).toHaveLength(8)
 })
 
 test('its visitors see a cut off file of every kind, one that is missing, and pages of two builds', async () => {

@@ -2,10 +2,10 @@
 
 import { readFile } from 'node:fs/promises'
 import { dirname, join, parse } from 'node:path'
-import { build, type Plugin } from 'esbuild'
+import { type BuildOptions, build, type Plugin } from 'esbuild'
 
 /** Binaries stay where they are, and a file's own folder is that of its source. */
-export function inPlace(addon: string): Plugin {
+function inPlace(addon: string): Plugin {
   return {
     name: 'in place',
     setup({ onLoad, onResolve }) {
@@ -15,12 +15,26 @@ export function inPlace(addon: string): Plugin {
         external: true,
       }))
       onLoad({ filter: /[\\/]examples[\\/].*\.ts$/ }, async ({ path }) => ({
-        contents: (await readFile(path, 'utf8')).replaceAll('__dirname', JSON.stringify(dirname(path))),
+        // A function, as `$` in a string would be a pattern.
+        contents: (await readFile(path, 'utf8')).replaceAll('__dirname', () => JSON.stringify(dirname(path))),
         loader: 'ts',
       }))
     },
   }
 }
+
+/** How `script` becomes one file. `addon` is where the package is. */
+export const asOneFile = (script: string, addon: string) =>
+  ({
+    entryPoints: [script],
+    bundle: true,
+    platform: 'node',
+    target: 'node20',
+    // What is imported late is in the file, too; and a compiled script cannot import.
+    supported: { 'dynamic-import': false },
+    logLevel: 'error',
+    plugins: [inPlace(addon)],
+  }) satisfies BuildOptions
 
 /**
  * Puts the bundle of `script` into `folder`. Returns its path.
@@ -33,16 +47,6 @@ export async function bundle(
   addon = require.resolve('@pipeline/atomic'),
 ): Promise<string> {
   const outfile = join(folder, `${parse(script).name}.cjs`)
-  await build({
-    entryPoints: [script],
-    outfile,
-    bundle: true,
-    platform: 'node',
-    target: 'node20',
-    // What is imported late is in the file, too.
-    supported: { 'dynamic-import': false },
-    logLevel: 'error',
-    plugins: [inPlace(addon)],
-  })
+  await build({ ...asOneFile(script, addon), outfile })
   return outfile
 }

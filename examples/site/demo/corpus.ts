@@ -1,19 +1,21 @@
-/** The demo's sources: a copy of all Markdown and images under node_modules/, so that the demo can change them. */
+/**
+ * The demo's sources, a copy so that it can change them: Markdown and images under node_modules/. Without a limit these
+ * are all; with one, that many pages, the small images, and of each kind the smallest.
+ */
 
 import { statSync } from 'node:fs'
 import { copyFile, mkdir, stat, utimes } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
-import { findSources } from '../lib/sources'
+import { dirname, extname, join } from 'node:path'
+import { findSources, type SourceFile } from '../lib/sources'
 
-/** In bytes. Larger ones take a builder longer than a few pages: with a limit they are left out. */
+/** In bytes. Some larger ones (drawings as SVG) take a builder longer than a dozen pages. */
 const SMALL_IMAGE = 10_000
 
 /** @returns the sources of the pages. */
 export async function copySources(from: string, to: string, limit: number): Promise<string[]> {
   const { pages, images } = await findSources(from, [])
   const chosen = pages.slice(0, limit)
-  const most = limit < pages.length ? SMALL_IMAGE : Number.POSITIVE_INFINITY
-  const shown = images.filter(({ path }) => statSync(path).size <= most)
+  const shown = limit < pages.length ? quickOnes(images) : images
   for (const { path, source } of [...chosen, ...shown]) {
     const { atime, mtime } = await stat(path)
     const copy = join(to, source)
@@ -22,4 +24,12 @@ export async function copySources(from: string, to: string, limit: number): Prom
     await utimes(copy, atime, mtime)
   }
   return chosen.map(({ source }) => source)
+}
+
+function quickOnes(images: readonly SourceFile[]): SourceFile[] {
+  const size = ({ path }: SourceFile) => statSync(path).size
+  const largestFirst = [...images].sort((one, other) => size(other) - size(one))
+  // In a map the last of a kind stays.
+  const smallest = new Map(largestFirst.map((image) => [extname(image.path).toLowerCase(), image]))
+  return images.filter((image) => size(image) <= SMALL_IMAGE || [...smallest.values()].includes(image))
 }
