@@ -1,4 +1,4 @@
-// `keep: 'value'` in transactions: a schema checks what others have made of an index under another one, or none.
+// `keep: 'value'` in transactions: what functions make of an index for the next ones, and when a schema checks it.
 
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -118,4 +118,25 @@ test('what functions with the same schema make of each other is migrated once, a
       tx.update('index.json', addItem, { schema: migrating.schema, migrate, ...how })
   })
   expect([migrations, readJson(file).items]).toEqual([1, ['a', 'c', 'c', 'c']])
+})
+
+describe('what JSON has of an index is what the next function is given', () => {
+  const without = {}
+  for (const [what, one, other] of [
+    ['both have the option', keep, keep],
+    ['only the first one has it', keep, without],
+    ['only the second one has it', without, keep],
+  ] as const) {
+    test(`if ${what}`, async ({ file, dir }) => {
+      writeJson(file, first)
+      const both = (made: unknown) =>
+        atomicTransaction(dir, (tx) => {
+          tx.update('index.json', (index) => ({ ...index, made }), one)
+          tx.update('index.json', (index) => ({ made: typeof index.made }), other)
+        })
+      await both(new Date(0))
+      expect(readJson(file)).toEqual({ made: 'string' })
+      expect(await rejection(both(new Set([1])))).toHaveProperty('code', 'ERR_INVALID_RETURN_VALUE')
+    })
+  }
 })
