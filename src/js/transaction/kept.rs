@@ -10,8 +10,8 @@ use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
 use crate::js::index::codec::Previous;
-use crate::js::index::keep::{self, Compared};
 use crate::js::index::json;
+use crate::js::index::keep::{self, Compared};
 use crate::js::index::schema::Schema;
 use crate::js::transaction::natives::Native;
 use crate::js::transaction::parse::ParsedUpdate;
