@@ -587,10 +587,14 @@ export type TransactionWriteOptions = Pick<
 /**
  * How a transaction updates an index. `backup` is below the root as well; it is a copy, written by the same transaction.
  *
- * With `keep: 'value'` the function gets a frozen index, as that of {@link atomicIndexUpdate} does, and each may be the one that the other has kept. What is
- * written is what would be written without it. Of several transactions that are committed together, and of several updates of one index in a transaction,
- * each may have it or not. If more than eight of them update one index, they get it as without the option, not frozen, and it is parsed by the next one. Patches
- * do without it.
+ * With `keep: 'value'` the function gets a frozen index, as that of {@link atomicIndexUpdate} does, and each may be the one that the other has kept. Of several transactions
+ * that are committed together, and of several updates of one index in a transaction, each may have it or not. If more than eight of them update one index, they get
+ * it as without the option, not frozen, and it is parsed by the next one. Patches do without it, and {@link Transaction.readIndex} calls the functions of this
+ * transaction with an index that is not frozen.
+ *
+ * What is written is what would be written without it, with one exception. Of two functions one behind the other, in one transaction or in two that are committed
+ * together, at least one of which has the option, the second one is given what JSON has of the index that the first one returned. A date is a string there, and
+ * what JSON has nothing of, such as a `Set`, is refused with `ERR_INVALID_RETURN_VALUE`, though the second function would have replaced it.
  */
 export type TransactionUpdateOptions<T = any> = Pick<
   UpdateOptions<T>,

@@ -1,6 +1,6 @@
 /** What a caller of `publishDoc` relies on: names that are safe, one owner an address, nothing done twice. */
 
-import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { saveRebuiltIndex } from '../../examples/pipeline/lib/content/index-rebuild'
@@ -206,6 +206,20 @@ describe('SLUG_TOPICKEY_CONFLICT', () => {
     })
     expect((await readJson(documentPath(aDocument()))).title).toBe('The first')
     await publishDoc(aDocument({ id: 'first', title: 'The first' }))
+  })
+
+  test('another document that came to its place by another way', async () => {
+    const doc = aDocument({ id: 'first' })
+    await publishDoc(doc)
+    const theirs = JSON.stringify(aDocument({ id: 'second', title: 'By hand' }))
+    writeFileSync(documentPath(doc), theirs)
+    for (const title of [doc.title, 'A new version']) {
+      await expect(publishDoc({ ...doc, title })).rejects.toMatchObject({
+        code: 'SLUG_TOPICKEY_CONFLICT',
+        message: expect.stringContaining('is taken by document second'),
+      })
+      expect(readFileSync(documentPath(doc), 'utf8')).toBe(theirs)
+    }
   })
 
   test('another topic with the same slug, and the same topic with another slug', async () => {

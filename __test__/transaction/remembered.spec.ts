@@ -4,7 +4,9 @@ import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { atomicTransaction, type TransactionUpdateOptions } from '@pipeline/atomic'
 import { expect } from 'vitest'
+import { z } from 'zod'
 import { readJson } from '../helpers/index-file'
+import { rejection } from '../helpers/promises'
 import { test } from '../helpers/test'
 
 const update = (root: string, file: string, options: TransactionUpdateOptions) =>
@@ -61,6 +63,23 @@ test('the same options mean another backup for another file, and the same path a
       expect(readJson(join(root, `${file}.backup`))).toEqual({ root, file, n: 0, was: -1 })
     }
   }
+})
+
+test('options that are wrong are refused as they are without being frozen', async ({ dir }) => {
+  for (const verify of [Symbol('no'), [Symbol('no')], { no: 1 }]) {
+    const wrong = { verify: Object.freeze(verify) } as object
+    for (const options of [wrong, Object.freeze({ ...wrong })]) {
+      expect(await rejection(update(dir, '1.json', options))).toHaveProperty('code', 'ERR_INVALID_ARG_VALUE')
+    }
+  }
+})
+
+test('a schema that is none any more is refused', async ({ dir }) => {
+  const schema: any = { '~standard': z.looseObject({ n: z.number() })['~standard'] }
+  const options = Object.freeze({ schema, initial: Object.freeze({ n: 1 }) })
+  await update(dir, '1.json', options)
+  schema['~standard'] = {}
+  await expect(update(dir, '1.json', options)).rejects.toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
 })
 
 test('options that go round in a circle are refused as they are without being frozen', async ({ dir }) => {

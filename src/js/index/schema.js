@@ -129,9 +129,9 @@
     return Object.assign(checked, { toString: () => String(fn) })
   }
 
-  /** An index that is made of what a function has returned, for the next function. */
-  function passOn(index, schema) {
-    returned.set(index, schema)
+  /** `next` is `made` as JSON has it, for the next function: it is checked by a schema if `made` would be. */
+  function passOn(made, next) {
+    if (isObject(next) && returned.has(made)) returned.set(next, returned.get(made))
   }
 
   return { numberOf, passOn, checkRead, checkMade, isMadeChecked, checkSlowly, checkedFunction }

@@ -89,10 +89,9 @@ impl Schema {
         script(env, c"checkRead", &[*index, schema, migrate, raw::to_js(env, shown)?])
     }
 
-    /// Functions take `index` for what one of them has returned, and do not check it.
-    pub fn pass_on<'env>(&self, env: &'env Env, index: &Unknown<'_>) -> Result<'env, ()> {
-        let [schema, _] = self.values(env)?;
-        script(env, c"passOn", &[*index, schema]).map(drop)
+    /// `next` is `made` as JSON has it: functions check it if they would check `made`.
+    pub fn pass_on<'env>(env: &'env Env, made: &Unknown<'_>, next: &Unknown<'_>) -> Result<'env, ()> {
+        script(env, c"passOn", &[*made, *next]).map(drop)
     }
 
     /// As [`Self::check_read`], for a caller who blocks.

@@ -122,9 +122,8 @@ class Group {
       const states = await this.#applyAll(files, locked)
       const plan = this.#plan(files, states)
       if (plan === undefined) return this.#calls.length === 0
-      const taken = session
       session = undefined
-      const isOver = await this.#write(taken, files, states, plan)
+      const isOver = await this.#write(locked, files, states, plan)
       this.#rest = native.now() - since - this.#inFunctions
       return isOver
     } finally {
@@ -314,7 +313,7 @@ class Group {
     return plan
   }
 
-  async #write(session, { at }, states, plan) {
+  async #write({ session, stored }, { at }, states, plan) {
     const [first] = this.#calls
     const wanted = plan.map(({ what }) => what)
     const shown = plan.map(({ file }) => file.shown)
@@ -351,7 +350,7 @@ class Group {
     for (const [entry, { what, isDone }] of plan.entries()) {
       if (isDone) receipts.set(what[0], { kind: what[1], ...done.receipts[entry] })
     }
-    states.keepValues()
+    stored.keep()
     native.committed(this.#calls.length)
     for (const call of this.#calls) {
       native.addSteps(call.steps, this.#steps)

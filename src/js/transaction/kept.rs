@@ -10,8 +10,9 @@ use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
 use crate::js::index::codec::Previous;
+use crate::js::index::json;
 use crate::js::index::keep::{self, Compared};
-use crate::js::index::{json, schema};
+use crate::js::index::schema::Schema;
 use crate::js::transaction::natives::Native;
 use crate::js::transaction::parse::ParsedUpdate;
 use crate::js::transaction::textual::Locked;
@@ -68,27 +69,19 @@ fn pass_on<'env>(
     env: &'env Env,
     [given, made, update, ..]: [Unknown<'env>; 7],
 ) -> Result<'env, Unknown<'env>> {
-    let ParsedUpdate { options, schema, .. } = with(env, &update, ParsedUpdate::clone)?;
+    let numbers = with(env, &update, |update: &ParsedUpdate| update.options.numbers)?;
     let given = raw::is_object(&given).then_some(&given);
-    let next = keep::pass_on(env, given, &made, options.numbers)?;
-    as_returned(env, schema.as_ref(), next)
+    let next = keep::pass_on(env, given, &made, numbers)?;
+    Schema::pass_on(env, &made, &next)?;
+    Ok(next)
 }
 
 /// `(value, update) → value`: a copy that can be changed of what a function has made of a frozen value, or was given.
 fn thaw<'env>(env: &'env Env, [value, update, ..]: [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>> {
-    let ParsedUpdate { options, schema, .. } = with(env, &update, ParsedUpdate::clone)?;
-    let copy = json::round_trip(env, &value, options.numbers)?;
-    as_returned(env, schema.as_ref(), copy)
-}
-
-/// For the next function: not to be checked as one that was read, as what a function has returned is not.
-fn as_returned<'env>(
-    env: &'env Env,
-    schema: Option<&schema::Schema>,
-    next: Unknown<'env>,
-) -> Result<'env, Unknown<'env>> {
-    schema.map_or(Ok(()), |schema| schema.pass_on(env, &next))?;
-    Ok(next)
+    let numbers = with(env, &update, |update: &ParsedUpdate| update.options.numbers)?;
+    let copy = json::round_trip(env, &value, numbers)?;
+    Schema::pass_on(env, &value, &copy)?;
+    Ok(copy)
 }
 
 /// `(given, copy, next, update) → value`: see [`keep::unchanged`].

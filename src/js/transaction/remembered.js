@@ -26,31 +26,40 @@ function fileBelow(root, absolute, name, path) {
 const MOST_LEVELS = 8
 
 /** Whether nobody can change any of it, but for these members. A getter may answer otherwise each time, and is not called. */
-function isConstant(value, except = [], levels = MOST_LEVELS) {
+function isConstant(value, except = [], levels = MOST_LEVELS, seen = new Set()) {
   if (typeof value !== 'object' || value === null) return typeof value !== 'function'
+  if (seen.has(value)) return true
+  seen.add(value)
   const proto = Object.getPrototypeOf(value)
   const isPlain = proto === Object.prototype || proto === Array.prototype
   if (levels === 0 || !isPlain || !Object.isFrozen(value)) return false
   return Object.entries(Object.getOwnPropertyDescriptors(value)).every(
     ([key, member]) =>
-      'value' in member && (except.includes(key) || isConstant(member.value, [], levels - 1)),
+      'value' in member && (except.includes(key) || isConstant(member.value, [], levels - 1, seen)),
   )
 }
 
 /** Is used as it is, and not copied. */
 const AS_IT_IS = ['schema', 'migrate']
 
-/** What updates with options that nobody can change come to. */
+/** What updates with options that nobody can change come to; `undefined` for frozen options of which something can be changed. */
 const updates = new WeakMap()
+
+const isWord = (value) => ['string', 'boolean', 'undefined'].includes(typeof value)
+
+/** What is used as it is can be changed: whether it still is a schema. */
+const isSchema = (schema) => schema === undefined || typeof schema?.['~standard']?.validate === 'function'
 
 /** What the options of an update of a file come to: as they are `given`, and `all` of them. */
 function updateOf(file, given, all) {
   if (typeof given !== 'object' || given === null) return native.update(file.handle, all)
-  let known = updates.get(given)
-  if (known === undefined) {
-    if (!isConstant(given, AS_IT_IS)) return native.update(file.handle, all)
-    known = new Map()
-    updates.set(given, known)
+  if (!updates.has(given)) {
+    if (!Object.isFrozen(given)) return native.update(file.handle, all)
+    updates.set(given, isConstant(given, AS_IT_IS) ? new Map() : undefined)
+  }
+  const known = updates.get(given)
+  if (known === undefined || !isWord(all.flush) || !isWord(all.verify) || !isSchema(all.schema)) {
+    return native.update(file.handle, all)
   }
   const key = `${all.flush} ${all.verify} ${file.absolute}`
   return known.get(key) ?? remember(known, key, native.update(file.handle, all))

@@ -241,11 +241,6 @@ class States {
     return kind === 'remove' ? ['remove', must] : undefined
   }
 
-  /** All is committed: values may be kept. */
-  keepValues() {
-    this.#locked.stored.keep()
-  }
-
   /** What was done to the files of a call. */
   filesOf(call, receipts) {
     const files = new Map()

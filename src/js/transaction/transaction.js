@@ -185,10 +185,8 @@ class Transaction {
 
   async #updated({ fn, how, file }, content) {
     const fnAlone = native.checked(fn, how.handle, file.shown, true)
-    const parse = () => native.parseBytes(content, how.handle, file.shown)
-    const next = how.keeps
-      ? await runWithFrozen(fnAlone, native.freeze(parse()), parse, how.handle)
-      : await fnAlone(parse())
+    // Not frozen in any case: how many updates there will be, with which it is not, is not known yet.
+    const next = await fnAlone(native.parseBytes(content, how.handle, file.shown))
     return native.bytes(native.stringify(native.check(next, how.handle), undefined, how.handle, file.shown))
   }
 

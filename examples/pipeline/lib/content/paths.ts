@@ -4,7 +4,7 @@
  * neither separators nor dots.
  */
 
-import { isAbsolute, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { PipelineDocument } from './document'
 
 export const CONTENT_ENV = 'PIPELINE_CONTENT'
@@ -12,16 +12,7 @@ export const CONTENT_ENV = 'PIPELINE_CONTENT'
 /** `$PIPELINE_CONTENT`, else `content` in the current folder: an absolute path, or a URL of an object store. */
 export function contentRoot(): string {
   const given = process.env[CONTENT_ENV] || 'content'
-  if (given !== last.given) last = { given, root: rootOf(given) }
-  return last.root ?? resolve(given)
-}
-
-/** What was given last, and where that is; without `root` it depends on the current folder. */
-let last: { given: string; root: string | undefined } = { given: '', root: undefined }
-
-function rootOf(given: string): string | undefined {
-  if (isInStore(given)) return given.replace(/\/+$/, '')
-  return isAbsolute(given) ? resolve(given) : undefined
+  return isInStore(given) ? given.replace(/\/+$/, '') : resolve(given)
 }
 
 /** Whether the content is in an object store: `s3://bucket/site`. */

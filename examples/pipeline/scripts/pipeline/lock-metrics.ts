@@ -158,23 +158,6 @@ function look(path: string): LockSeen | undefined {
   return { path, identity: `${found.dev}:${found.ino}:${found.birthtimeNs}`, ageMs }
 }
 
-/**
- * What a lock file was at the first look in this turn of the event loop, in which the functions of many updates run and many updates are made.
- * (Looks before an update and looks under its lock are kept apart: what is made under the lock is not what was there before.)
- */
-class Looks {
-  readonly #seen = new Map<string, LockSeen | undefined>()
-
-  look(path: string): LockSeen | undefined {
-    if (this.#seen.size === 0) setImmediate(() => this.#seen.clear())
-    if (!this.#seen.has(path)) this.#seen.set(path, look(path))
-    return this.#seen.get(path)
-  }
-}
-
-const looksBefore = new Looks()
-const looksUnderLock = new Looks()
-
 export interface LockWatch {
   readonly indexPath: string
   /** Whether the update's function has run. */
@@ -188,7 +171,7 @@ export interface LockWatch {
 /** To be called before an update. */
 export function watchLock(indexPath: string): LockWatch {
   const lockPath = join(dirname(indexPath), `.${basename(indexPath)}.lock`)
-  const before = looksBefore.look(lockPath)
+  const before = look(lockPath)
   let takenOver: LockSeen | undefined
   let wasHeld = false
   return {
@@ -198,7 +181,7 @@ export function watchLock(indexPath: string): LockWatch {
     },
     held() {
       wasHeld = true
-      const now = looksUnderLock.look(lockPath)
+      const now = look(lockPath)
       if (!now || now.identity === held.get(lockPath)) return
       held.set(lockPath, now.identity)
       takenOver = now.identity === before?.identity ? now : undefined

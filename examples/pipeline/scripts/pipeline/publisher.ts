@@ -107,8 +107,9 @@ async function commitAll({ doc, text, topic, started }: Publication, count: bool
     update(topicIndexFile, (topics) => {
       const record = recordOf(topics, topic.topicKey)
       isNew = !isPublishedAs(topic, record)
-      if (record?.documentId === undefined) refuseOtherOwner(doc)
-      return withPublished(topics, topic)
+      const next = withPublished(topics, topic)
+      refuseOtherOwner(doc)
+      return next
     })
     update(contentIndexFile, (index) => withDocuments(index, [doc]))
     // A version that the site has was counted before; then its file or its entry was lost.
@@ -132,8 +133,8 @@ async function brokenMetrics(error: unknown): Promise<unknown> {
 }
 
 /**
- * Refuses to replace another document's file. The topic index tells a topic's owner; this check is for one that was lost, or whose
- * record has no `documentId`.
+ * Refuses to replace another document's file. The topic index decides between documents that are published at the same time; this check is for
+ * a document that came there by another way, a topic index that was lost, or records without a `documentId`.
  */
 function refuseOtherOwner(doc: PipelineDocument): void {
   // There it replaces no other.

@@ -17,6 +17,7 @@ use crate::js::index::call::Call;
 use crate::js::index::held::{Held, Next};
 use crate::js::index::json;
 use crate::js::index::keep::{self, Compared};
+use crate::js::index::schema::Schema;
 use crate::js::value::{Kept, Result, raw};
 
 /// So many functions of a commit are given what is made of the index by comparing it. The ones behind them take turns as without the option: frozen
@@ -111,7 +112,9 @@ impl Group {
         let (made, numbers) = (made.get(env)?, self.options.numbers);
         let given = self.values.given.borrow();
         let given = given.as_ref().map(|given| given.get(env)).transpose()?;
-        self.pass_on(env, keep::pass_on(env, given.as_ref(), &made, numbers)?)
+        let next = keep::pass_on(env, given.as_ref(), &made, numbers)?;
+        Schema::pass_on(env, &made, &next)?;
+        Ok(next)
     }
 
     /// What a function has made, for the next one: as it is, or a copy of it.
@@ -125,16 +128,14 @@ impl Group {
         if !may_be_frozen {
             return Ok(made);
         }
-        let copy = json::round_trip(env, &made, self.options.numbers)?;
-        self.pass_on(env, copy)
+        self.changeable(env, &made)
     }
 
-    /// For the next function: not to be checked as one that was read, as what a function has returned is not.
-    fn pass_on<'env>(&self, env: &'env Env, next: Unknown<'env>) -> Result<'env, Unknown<'env>> {
-        if let Some(schema) = &self.schema {
-            schema.pass_on(env, &next)?;
-        }
-        Ok(next)
+    /// A copy that can be changed of what a function has made.
+    fn changeable<'env>(&self, env: &'env Env, made: &Unknown<'_>) -> Result<'env, Unknown<'env>> {
+        let copy = json::round_trip(env, made, self.options.numbers)?;
+        Schema::pass_on(env, made, &copy)?;
+        Ok(copy)
     }
 
     /// Whether a function has returned the very value that it was given: it has changed nothing, or its changes of what is frozen were lost without
@@ -152,8 +153,7 @@ impl Group {
             let text = held.as_ref().and_then(|held| held.text());
             return Kept::new(env, &self.parse(env, text, call)?);
         }
-        let copy = json::round_trip(env, &self.given(env)?, self.options.numbers)?;
-        Kept::new(env, &self.pass_on(env, copy)?)
+        Kept::new(env, &self.changeable(env, &self.given(env)?)?)
     }
 
     fn given<'env>(&self, env: &'env Env) -> Result<'env, Unknown<'env>> {
