@@ -108,7 +108,11 @@ function plainTextOf(patch) {
   return second === undefined || count === 0 ? undefined : count + first + second
 }
 
-const partOf = (patch, name) => (own(patch, name) ? patch[name] : undefined) ?? nothing
+/** Only `undefined` says that there is none. */
+const partOf = (patch, name) => {
+  const part = own(patch, name) ? patch[name] : undefined
+  return part === undefined ? nothing : part
+}
 
 /** The patch of such a text. */
 function patchOf(text) {
