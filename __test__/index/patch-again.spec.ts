@@ -40,7 +40,7 @@ const traced = needs('strace that may attach')
 traced('it is applied to what is there then, or fails on that', async ({ dir }) => {
   const cases = [
     ['{"n":100}', { told: 1, text: '{"n":101}' }],
-    [null, { told: 1, text: '{\n  "n": 1\n}\n' }],
+    [null, { told: 1, text: '{\n  "n": 1\n}' }],
     ['{"n":"x"}', { told: 'ERR_ATOMIC_PATCH', text: '{"n":"x"}' }],
     ['{"n":', { told: 'ERR_ATOMIC_CORRUPT_INDEX', text: '{"n":' }],
   ] as const

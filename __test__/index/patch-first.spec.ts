@@ -18,7 +18,11 @@ async function lateOthers({ atomicIndexPatch, require }: Remote, file: string, f
       if (type === 'atomic work') first ??= id
     },
     after(id) {
-      if (id === first) writer ??= fs.openSync(fifo, 'r+')
+      if (id !== first) return
+      // A group that does not wait has taken up what is there by then.
+      setImmediate(() => {
+        writer ??= fs.openSync(fifo, 'r+')
+      })
     },
   }).enable()
   const sizes: (number | undefined)[] = []
