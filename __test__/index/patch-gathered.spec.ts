@@ -247,6 +247,7 @@ function anyPatch(next: (below: number) => number): any {
   if (next(4) === 0) patch.append = pointers(() => [value()])
   if (next(6) === 0) patch.remove = [pointer()]
   if (next(8) === 0) patch.upsert = { at: '/b', key: 'c', records: [{ c: value() }] }
+  if (next(12) === 0) patch[next(2) ? 'set' : 'increment'] = null
   return next(10) === 0 ? { merge: { b: value() } } : patch
 }
 

@@ -15,6 +15,7 @@ use crate::api::update_options;
 use crate::js::cloud::peer;
 use crate::js::index::call::{self, Change, Request};
 use crate::js::index::crowd::{self, Crowd, Joined};
+use crate::js::index::others::Others;
 use crate::js::index::patch::Patch;
 use crate::js::inside;
 use crate::js::transaction::ParsedUpdate;
@@ -73,21 +74,21 @@ fn join<'env>(
 ) -> Result<'env, Unknown<'env>> {
     // The steps of a call are its own, and a function that it is made inside of too.
     if steps::current().is_some() || !inside::around(env).is_none() {
-        return start(env, path, patch, None, options);
+        return start(env, path, patch, (None, None), options);
     }
-    let copied = match crowd::join(env, [*path, *patch, *options], start_crowd)? {
-        Joined::Told(promise) => return Ok(promise),
-        Joined::Alone(copied) => copied,
-    };
-    let promise = start(env, path, patch, copied, options)?;
-    crowd::started(env, promise)
+    match crowd::join(env, [*path, *patch, *options], start_crowd)? {
+        Joined::Told(promise) => Ok(promise),
+        Joined::Alone { copied, others } => {
+            crowd::started(env, start(env, path, patch, (copied, others), options)?)
+        }
+    }
 }
 
 /// Starts a call that is several patches of a file, whose options an earlier call has had.
 fn start_crowd<'env>(
     env: &'env Env,
     path: FilePath,
-    crowd: Crowd,
+    (crowd, others): (Crowd, Rc<Others>),
     options_given: &Unknown<'env>,
 ) -> Result<'env, Unknown<'env>> {
     check_wait(env, options_given)?;
@@ -115,6 +116,7 @@ fn start_crowd<'env>(
         deadline: since.checked_add(timeout),
         fn_timeout: update_options::fn_timeout(env, &own)?,
         steps: None,
+        others: Some(others),
         store: String::new(),
     };
     update::start_file(env, path.absolute, request, timeout)
@@ -137,7 +139,7 @@ fn start<'env>(
     env: &'env Env,
     path: &Unknown<'env>,
     patch: &Unknown<'env>,
-    copied: Option<Patch<'env>>,
+    (copied, others): (Option<Patch<'env>>, Option<Rc<Others>>),
     options: &Unknown<'env>,
 ) -> Result<'env, Unknown<'env>> {
     let target = path::target(env, "path", path)?;
@@ -159,5 +161,5 @@ fn start<'env>(
         Target::Local(path) => &path.shown,
     };
     let function = patch.function(env, shown, &option(c"numbers")?)?;
-    update::start(env, target, &function, options, Some(&patch))
+    update::start(env, target, &function, options, Some(&patch), others)
 }

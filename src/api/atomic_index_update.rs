@@ -1,6 +1,7 @@
 //! `atomicIndexUpdate`: read, change and replace a JSON file, one process at a time.
 
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use engine::index::job::OpenJob;
@@ -20,8 +21,9 @@ use crate::js::cloud::{Object, update};
 use crate::js::error::from_engine;
 use crate::js::index::call::{self, Change, Request};
 use crate::js::index::format::Format;
+use crate::js::index::others::Others;
 use crate::js::index::patch::{Patch, TextPatch};
-use crate::js::index::{crowd, group, textual};
+use crate::js::index::{group, textual};
 use crate::js::inside;
 use crate::js::transaction::ParsedUpdate;
 use crate::js::value::{Kept, Result, Signal, Target, args, path, promise, raw};
@@ -264,16 +266,17 @@ pub fn atomic_index_update<'env>(
     options: Unknown<'env>,
 ) -> napi::Result<Unknown<'env>> {
     let target = path::target(env, "path", &path);
-    promise::answer(env, target.and_then(|target| start(env, target, &function, &options, None)))
+    promise::answer(env, target.and_then(|target| start(env, target, &function, &options, None, None)))
 }
 
-/// As the exported function, but for what it does with an error. `patch`: what the function does, said as a patch.
+/// As the exported function, but for what it does with an error. `patch`: what the function does, said as a patch; `others`: those that may join it.
 pub fn start<'env>(
     env: &'env Env,
     target: Target<'env>,
     function: &Unknown<'_>,
     options_given: &Unknown<'env>,
     patch: Option<&Patch<'env>>,
+    others: Option<Rc<Others>>,
 ) -> Result<'env, Unknown<'env>> {
     let since = Instant::now();
     args::function(env, "fn", function)?;
@@ -343,6 +346,7 @@ pub fn start<'env>(
         keeps_value,
         fn_timeout,
         steps: steps::current(),
+        others,
         store: String::new(),
     };
     match target {
@@ -373,7 +377,8 @@ pub fn start_file(env: &Env, path: PathBuf, request: Request, timeout: Duration)
     match &request.change {
         Change::Patch(patch, _) if textual::suits(&request.format, request.schema.as_ref(), options) => {
             let (patch, cancel) = (patch.operations.clone(), request.signal.cancel());
-            let job = PatchJob::new(job, patch, options.clone(), crowd::alone(), cancel);
+            let has_others = request.others.as_ref().map(|others| others.are_there()).unwrap_or_default();
+            let job = PatchJob::new(job, patch, options.clone(), has_others, cancel);
             group::start(env, request, job, answer)
         }
         _ => group::start(env, request, job, answer),

@@ -386,6 +386,7 @@ fn update<'env>(
         keeps_value,
         fn_timeout: update_options::fn_timeout(env, &own)?,
         steps: steps::current(),
+        others: None,
         store: String::new(),
     };
     lock.update(env, request, timeout, atomic_index_update::answer)

@@ -131,6 +131,7 @@ impl Again {
             keeps_value: self.keeps_value,
             fn_timeout: self.fn_timeout,
             steps: steps::current(),
+            others: None,
             store: String::new(),
         };
         atomic_index_update::start_file(env, path.absolute, request, timeout)

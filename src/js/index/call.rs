@@ -23,6 +23,7 @@ use napi::bindgen_prelude::Unknown;
 use crate::js::index::crowd::Crowd;
 use crate::js::index::format::Format;
 use crate::js::index::held::{Outcome, failed};
+use crate::js::index::others::Others;
 use crate::js::index::patch::TextPatch;
 use crate::js::index::schema::Schema;
 use crate::js::index::stop::Stop;
@@ -52,6 +53,8 @@ pub struct Request {
     pub inside: Inside,
     /// The caller's.
     pub signal: Signal,
+    /// Patches that may join this one, or that have made this call with those of theirs that were gathered.
+    pub others: Option<Rc<Others>>,
     /// When the call was made.
     pub since: Instant,
     /// Until when to wait for the index; `None`: without a limit.
@@ -168,6 +171,7 @@ impl Call {
             keeps_value: self.request.keeps_value,
             inside: inside.clone(),
             signal: Signal::default(),
+            others: None,
             since: self.request.since,
             deadline: self.request.deadline,
             fn_timeout: self.request.fn_timeout,

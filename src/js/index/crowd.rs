@@ -1,8 +1,7 @@
 //! Patches that are one call: gathered by `patch/gather.js`, applied and written like any other call of a group, and told apart again there.
 
 use std::cell::{Cell, RefCell};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::rc::Rc;
 use std::time::Instant;
 
 use engine::index::document::Fault;
@@ -13,6 +12,7 @@ use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
 use crate::js::index::call::Request;
+use crate::js::index::others::Others;
 use crate::js::index::patch::{self, Patch, TextPatch, class};
 use crate::js::inside;
 use crate::js::value::handle::{make, with};
@@ -33,38 +33,51 @@ pub struct Crowd {
 }
 
 /// Starts a call for a file, with these options.
-pub type Start =
-    for<'env> fn(&'env Env, FilePath, Crowd, options: &Unknown<'env>) -> Result<'env, Unknown<'env>>;
+pub type Start = for<'env> fn(
+    &'env Env,
+    FilePath,
+    (Crowd, Rc<Others>),
+    options: &Unknown<'env>,
+) -> Result<'env, Unknown<'env>>;
 
 /// What came of a call that may join others.
 pub enum Joined<'env> {
     /// It has: a promise.
     Told(Unknown<'env>),
-    /// It is alone, with this patch if it was copied already; [`started`] is to be given its promise.
-    Alone(Option<Patch<'env>>),
+    /// It is alone; [`started`] is to be given its promise.
+    Alone {
+        /// The patch, if it was copied already.
+        copied: Option<Patch<'env>>,
+        /// Those that may join it; `None`: they join an earlier one.
+        others: Option<Rc<Others>>,
+    },
+}
+
+/// What patches that are one call have from the first of them.
+struct Joinable {
+    path: FilePath,
+    others: Rc<Others>,
 }
 
 thread_local! {
     static START: Cell<Option<Start>> = const { Cell::new(None) };
-    /// Of the patch that was started last by itself.
-    static ALONE: RefCell<Arc<AtomicBool>> = RefCell::default();
-}
-
-/// Whether no patches are gathered after the one that is started now, which may be asked on a worker.
-pub fn alone() -> Arc<AtomicBool> {
-    let alone = Arc::new(AtomicBool::new(true));
-    ALONE.replace(alone.clone());
-    alone
+    /// Those of the patch that was started last by itself.
+    static OTHERS: RefCell<Rc<Others>> = RefCell::default();
 }
 
 /// Lets a call join those that were made right before.
 pub fn join<'env>(env: &'env Env, call: [Unknown<'env>; 3], start: Start) -> Result<'env, Joined<'env>> {
     START.set(Some(start));
     let told = patch::gather(env, &call)?;
-    Ok(match raw::is_promise(env, &told) {
-        true => Joined::Told(told),
-        false => Joined::Alone(raw::is_object(&told).then(|| Patch::of(told))),
-    })
+    if raw::is_promise(env, &told) {
+        return Ok(Joined::Told(told));
+    }
+    if raw::is_object(&told) {
+        return Ok(Joined::Alone { copied: Some(Patch::of(told)), others: None });
+    }
+    let others = Rc::<Others>::default();
+    OTHERS.replace(others.clone());
+    Ok(Joined::Alone { copied: None, others: Some(others) })
 }
 
 /// Others may join this call from now on. What its caller is to wait for.
@@ -72,15 +85,18 @@ pub fn started<'env>(env: &'env Env, promise: Unknown<'env>) -> Result<'env, Unk
     raw::invoke(env, &class(env)?, c"started", &[promise])
 }
 
-/// `(path) → place | undefined`: where a file is; `undefined`: it is in a store.
+/// `(path) → place | undefined`: another one has all in common with the patch that was started last by itself, for what is there; `undefined`: that is in
+/// a store.
 pub fn place<'env>(env: &'env Env, [path, ..]: [Unknown<'env>; 3]) -> Result<'env, Unknown<'env>> {
+    let others = OTHERS.with_borrow(Rc::clone);
+    // Now, and not when it has become text: the worker of the first one may be about to write that.
+    others.announce();
     let Target::Local(path) = path::target(env, "path", &path)? else { return Ok(raw::undefined(env)) };
-    make(env, path)
+    make(env, Joinable { path, others })
 }
 
 /// `()`: calls are gathered from now on.
 pub fn gather<'env>(env: &'env Env, _: [Unknown<'env>; 3]) -> Result<'env, Unknown<'env>> {
-    ALONE.with_borrow(|alone| alone.store(false, Ordering::Relaxed));
     inside::before_next_call(env, |env| {
         // What it fails with is told to its callers.
         drop(class(env).and_then(|class| raw::invoke(env, &class, c"startGathered", &[])));
@@ -90,7 +106,9 @@ pub fn gather<'env>(env: &'env Env, _: [Unknown<'env>; 3]) -> Result<'env, Unkno
 
 /// `(crowd, call, texts) → promise`: of what came of all, see [`Crowd::told`], or of [`Crowd::parted`].
 pub fn start<'env>(env: &'env Env, [crowd, call, texts]: [Unknown<'env>; 3]) -> Result<'env, Unknown<'env>> {
-    let path = with(env, &raw::get(env, &call, c"place")?, FilePath::clone)?;
+    let (path, others) = with(env, &raw::get(env, &call, c"place")?, |Joinable { path, others }| {
+        (path.clone(), others.clone())
+    })?;
     let texts = match copy::ascii(env, &texts)?.map(String::from_utf8) {
         Some(Ok(texts)) => texts,
         _ => copy::text(env, &texts)?,
@@ -101,7 +119,7 @@ pub fn start<'env>(env: &'env Env, [crowd, call, texts]: [Unknown<'env>; 3]) -> 
     let start = START.get().ok_or_else(|| internal(env, "patches before the first one"))?;
     let own = Cell::new(patches.len());
     let crowd = Crowd { patches, own, parted: Cell::default(), script, faults: RefCell::default() };
-    start(env, path, crowd, &raw::get(env, &call, c"options")?)
+    start(env, path, (crowd, others), &raw::get(env, &call, c"options")?)
 }
 
 impl Crowd {

@@ -39,6 +39,20 @@ impl FileIndex {
         Self { opened, answer, since: SystemTime::now() }
     }
 
+    /// What a worker has come to with the index; `since`: when that has been ours.
+    pub fn replaced(Committed { written, opened }: Committed, answer: Answer, since: SystemTime) -> Replaced {
+        let tell = |outcome| Self::outcome(answer, outcome);
+        let written = match written {
+            Written::Done(outcome) => Written::Done(tell(outcome)),
+            Written::Failed(outcome) => Written::Failed(tell(outcome)),
+            Written::Invalid(outcome) => Written::Invalid(tell(outcome)),
+            Written::Changed => Written::Changed,
+            Written::Late(outcome, until) => Written::Late(tell(outcome), until),
+        };
+        let held = opened.map(|opened| Box::new(Self { opened, answer, since }) as Box<dyn Held>);
+        Replaced { written, held: held.map_err(tell) }
+    }
+
     /// Makes the results of calls by that of their commit.
     pub fn outcome(answer: Answer, outcome: commit_job::Outcome) -> Outcome {
         Rc::new(move |env, call, batch| match &*outcome {
@@ -112,17 +126,7 @@ impl Held for FileIndex {
         };
         // Fails only in an environment that is ending.
         drop(task::run(env, job, move |env, committed| {
-            let Committed { written, opened } = committed.unwrap_or_else(Committed::from);
-            let tell = |outcome| Self::outcome(answer, outcome);
-            let written = match written {
-                Written::Done(outcome) => Written::Done(tell(outcome)),
-                Written::Failed(outcome) => Written::Failed(tell(outcome)),
-                Written::Invalid(outcome) => Written::Invalid(tell(outcome)),
-                Written::Changed => Written::Changed,
-                Written::Late(outcome, until) => Written::Late(tell(outcome), until),
-            };
-            let held = opened.map(|opened| Box::new(Self { opened, answer, since }) as Box<dyn Held>);
-            done(env, Replaced { written, held: held.map_err(tell) });
+            done(env, Self::replaced(committed.unwrap_or_else(Committed::from), answer, since));
         }));
     }
 

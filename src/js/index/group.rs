@@ -82,10 +82,21 @@ pub struct Group {
 impl Group {
     /// Starts with `leader`, which has the index.
     pub fn lead(env: &Env, leader: &Rc<Call>, held: Box<dyn Held>) {
+        Self::new(leader, held, Policy::new).carry_out(env);
+    }
+
+    /// Starts with `leader`, whose change was to be written already.
+    pub fn lead_on(env: &Env, leader: &Rc<Call>, held: Box<dyn Held>, written: Written<Outcome>) {
+        let group = Self::new(leader, held, Policy::writing);
+        group.policy.borrow_mut().written(written, Ok(()), Instant::now());
+        group.carry_out(env);
+    }
+
+    fn new(leader: &Rc<Call>, held: Box<dyn Held>, begin: fn(WeakCall) -> Policy) -> Rc<Self> {
         leader.waited.set(held.waited());
         let Request { options, format, schema, store, keeps_value, deadline, .. } = &leader.request;
-        let group = Self {
-            policy: RefCell::new(Policy::new(WeakCall(Rc::downgrade(leader)))),
+        Rc::new(Self {
+            policy: RefCell::new(begin(WeakCall(Rc::downgrade(leader)))),
             patience: held.patience(),
             held: RefCell::new(Some(held)),
             document: RefCell::default(),
@@ -99,8 +110,7 @@ impl Group {
             steps: RefCell::new(leader.request.steps.as_ref().map(|_| Steps::new())),
             timer: RefCell::default(),
             context: Cell::default(),
-        };
-        Rc::new(group).carry_out(env);
+        })
     }
 
     /// Does what is to be done, until there is nothing left but to wait.

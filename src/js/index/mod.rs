@@ -1,7 +1,6 @@
 //! An index update on the JavaScript thread.
 
 mod apply;
-mod arrival;
 pub mod call;
 pub mod codec;
 pub mod crowd;
@@ -14,6 +13,7 @@ pub mod keep;
 pub mod lock;
 pub mod look;
 pub mod lost;
+pub mod others;
 pub mod patch;
 pub mod pointer;
 pub mod read;

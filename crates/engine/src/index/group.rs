@@ -83,6 +83,14 @@ impl<C: Member, V, O> Group<C, V, O> {
         }
     }
 
+    /// A group of one call, whose change is being written.
+    pub fn writing(leader: C) -> Self {
+        let mut group = Self::new(leader);
+        group.applied = mem::take(&mut group.to_run).into();
+        group.is_away = true;
+        group
+    }
+
     /// What is to be done next; `None`: nothing until a report. `take` takes the next call out of the line, if it is one
     /// that can be written together with these.
     pub fn next(&mut self, now: Instant, mut take: impl FnMut() -> Option<C>) -> Option<Action<C, V, O>> {

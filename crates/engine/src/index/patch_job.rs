@@ -36,7 +36,7 @@ pub struct PatchJob {
 struct How {
     patch: Arc<[Operation]>,
     options: UpdateOptions,
-    is_alone: Arc<AtomicBool>,
+    has_others: Arc<AtomicBool>,
     cancel: Cancel,
 }
 
@@ -46,15 +46,15 @@ enum Stage {
 }
 
 impl PatchJob {
-    /// `is_alone` becomes false as soon as its thread has other patches of this index, which are on their way to the queue.
+    /// `has_others` becomes true as soon as its thread has other patches of this index, which are on their way to the queue.
     pub fn new(
         open: OpenJob,
         patch: Arc<[Operation]>,
         options: UpdateOptions,
-        is_alone: Arc<AtomicBool>,
+        has_others: Arc<AtomicBool>,
         cancel: Cancel,
     ) -> Self {
-        Self { stage: Stage::Open(open), how: How { patch, options, is_alone, cancel } }
+        Self { stage: Stage::Open(open), how: How { patch, options, has_others, cancel } }
     }
 }
 
@@ -71,7 +71,7 @@ impl How {
         self,
         mut opened: Box<Opened>,
     ) -> std::result::Result<(CommitJob, Duration, Self), Box<Opened>> {
-        if !self.is_alone.load(Ordering::Relaxed) || opened.is_wanted() {
+        if self.has_others.load(Ordering::Relaxed) || opened.is_wanted() {
             return Err(opened);
         }
         let patchable = opened.snapshot.as_mut().filter(|snapshot| snapshot.is_patchable());

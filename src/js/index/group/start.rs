@@ -1,7 +1,7 @@
 //! From a call to the group that it leads, or that takes it along; or to its result, if a worker has done all of it.
 
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use engine::index::commit_job::Committed;
 use engine::index::group::Written;
@@ -13,9 +13,9 @@ use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
 use super::Group;
-use crate::js::index::arrival;
 use crate::js::index::call::{Call, Change, Command, Request};
 use crate::js::index::file::{Answer, FileIndex};
+use crate::js::index::held::Replaced;
 use crate::js::task;
 use crate::js::value::Result;
 
@@ -27,37 +27,33 @@ where
 {
     let call = Call::new(request);
     let promise = call.next_command(env)?;
-    let (is_crowd, shown) = (matches!(call.request.change, Change::Crowd(_)), call.request.shown.clone());
+    let others = call.request.others.clone();
+    let expected = others.clone().filter(|_| matches!(call.request.change, Change::Crowd(_)));
     let done = move |env: &Env, outcome: task::Outcome<J::Output>| match outcome.map(Into::into) {
         Ok(Begun::Come(Come::Open(opened))) => {
             let held = Box::new(FileIndex::new(*opened, answer));
-            let shown = call.request.shown.clone();
-            arrival::after_those_for(env, &shown, move |env| Group::lead(env, &call, held));
+            let lead = move |env: &Env| Group::lead(env, &call, held);
+            match others {
+                Some(others) => others.wait_for(env, lead),
+                None => lead(env),
+            }
         }
         Ok(Begun::Come(Come::Follower)) => {}
         Ok(Begun::Written(committed, waited)) => written_at_once(env, &call, *committed, waited, answer),
         Err(failure) => call.refuse(env, failure),
     };
-    if is_crowd {
-        task::run_telling(env, job, arrival::expect(&shown), done)?;
-    } else {
-        task::run(env, job, done)?;
+    match expected {
+        Some(others) => task::run_telling(env, job, others.expect(), done)?,
+        None => task::run(env, job, done)?,
     }
     Ok(promise)
 }
 
-/// A worker has written the change of `call`, or has found another index there than it had read: then all begins again with that.
-fn written_at_once(
-    env: &Env,
-    call: &Rc<Call>,
-    Committed { written, opened }: Committed,
-    waited: Duration,
-    answer: Answer,
-) {
-    let outcome = match (written, opened) {
-        (Written::Changed | Written::Invalid(_), Ok(opened)) => {
-            return Group::lead(env, call, Box::new(FileIndex::new(opened, answer)));
-        }
+/// A worker has written the change of `call`, or has found another index there than it had read: then a group goes on with that.
+fn written_at_once(env: &Env, call: &Rc<Call>, committed: Committed, waited: Duration, answer: Answer) {
+    let Replaced { written, held } = FileIndex::replaced(committed, answer, SystemTime::now());
+    let outcome = match (written, held) {
+        (written, Ok(held)) => return Group::lead_on(env, call, held, written),
         (Written::Changed, Err(outcome)) => outcome,
         (Written::Done(outcome), _) => {
             stats::updated(1);
@@ -66,5 +62,5 @@ fn written_at_once(
         (Written::Failed(outcome) | Written::Invalid(outcome) | Written::Late(outcome, _), _) => outcome,
     };
     call.waited.set(waited);
-    call.send(env, Command::Settle(FileIndex::outcome(answer, outcome), 1));
+    call.send(env, Command::Settle(outcome, 1));
 }

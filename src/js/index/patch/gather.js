@@ -108,7 +108,11 @@ function plainTextOf(patch) {
   return second === undefined || count === 0 ? undefined : count + first + second
 }
 
-const partOf = (patch, name) => (own(patch, name) ? patch[name] : undefined) ?? nothing
+/** Only `undefined` says that there is none. */
+const partOf = (patch, name) => {
+  const part = own(patch, name) ? patch[name] : undefined
+  return part === undefined ? nothing : part
+}
 
 /** The patch of such a text. */
 function patchOf(text) {
@@ -181,8 +185,9 @@ class Crowd {
       throw sameError(error)
     }
     if (told.alone !== undefined) return await told.alone[at - told.count]
-    const fault = told.faults.length > 0 && told.faults.find((fault) => fault.at === at)
-    if (fault) throw failureOf(fault, told.shown)
+    told.faultsByPlace ??= new Map(told.faults.map((fault) => [fault.at, fault]))
+    const fault = told.faultsByPlace.get(at)
+    if (fault !== undefined) throw failureOf(fault, told.shown)
     if (told.error !== undefined) throw sameError(told.error)
     return { ...told.result }
   }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{MOMENT, Scene};
-use crate::index::group::{PATIENCE, Times, Written};
+use crate::index::group::{Group, PATIENCE, Times, Written};
 
 #[test]
 fn an_index_that_changes_time_and_again_is_waited_for_until_the_deadline() {
@@ -14,6 +14,24 @@ fn an_index_that_changes_time_and_again_is_waited_for_until_the_deadline() {
         scene.written(Written::Changed, Ok(()));
         scene.after(MOMENT);
     }
+    scene.expect(["release"]);
+    scene.group.released();
+    scene.expect(["tell [1] timed out"]);
+}
+
+#[test]
+fn a_call_that_was_being_written_when_its_group_began_waits_until_its_deadline_too() {
+    let mut scene = Scene::with_deadline(2, Some(MOMENT));
+    scene.call(2).deadline.set(None);
+    scene.group = Group::writing(scene.calls[0].clone());
+    scene.expect([]);
+    scene.written(Written::Changed, Ok(()));
+    scene.succeeds(1);
+    scene.succeeds(2);
+    scene.expect(["write [1, 2]"]);
+    scene.group = Group::writing(scene.calls[0].clone());
+    scene.after(MOMENT);
+    scene.written(Written::Changed, Ok(()));
     scene.expect(["release"]);
     scene.group.released();
     scene.expect(["tell [1] timed out"]);
