@@ -37,8 +37,9 @@ pub fn first_call(
     if let Some((durable, why)) = fallback::instead(&trial.point.call, trial.error) {
         // A flush before the rename is that of a backup; `durable` speaks of the file itself.
         let before_rename = trial.point.call.object == Object::Directory && !trial.point.committed;
-        // In place the only file that is staged is the backup.
-        let is_backup = scene.is_in_place() && trial.point.call.object == Object::Staged;
+        // In place the only file that is staged is the backup; elsewhere the file itself is flushed only as the version that becomes one.
+        let backup = if scene.is_in_place() { Object::Staged } else { Object::Target };
+        let is_backup = trial.point.call.object == backup;
         let of_backup = is_backup || before_rename && !trial.casts_doubt();
         let problem = fell_back(trial, &found, answer, durable || (of_backup && !trial.persistent));
         return Ok(problem.map(|problem| problem.at(format!("not so: {why}"))));
