@@ -144,7 +144,7 @@ test('withIndexLock waits for the calls that keep the lock after its synchronous
         await end.opened
         return { n: 1 }
       },
-      { initial: {} },
+      { initial: {} as any },
     )
     await opened
     lock.releaseSync()
@@ -174,7 +174,7 @@ test('a synchronous release counts, also when another one is refused before or a
         await expect(released).rejects.toMatchObject(refused)
         return {}
       },
-      { initial: {} },
+      { initial: {} as any },
     )
     await lock.release()
     expect(inspectIndexLockSync(file).held).toBe(false)
@@ -185,7 +185,7 @@ test('a synchronous release counts, also when another one is refused before or a
       await expect(lock.release()).rejects.toMatchObject(refused)
       return { n: 1 }
     },
-    { initial: {} },
+    { initial: {} as any },
   )
   expect(inspectIndexLockSync(file).held).toBe(true)
   lock.releaseSync()
