@@ -1128,9 +1128,11 @@ export declare class IndexLock {
   [globalThis.Symbol.asyncDispose](): Promise<void>
   /**
    * Gives the index back, as {@link IndexLock.release} does. The lock is free when this returns, unless calls on the lock are under way:
-   * then it is free when they are over.
+   * then it is free when they are over, which {@link IndexLock.release} waits for.
    */
   releaseSync(): void
+  /** What `using` calls at the end of its block: {@link IndexLock.releaseSync}. */
+  [globalThis.Symbol.dispose](): void
 }
 
 /**
@@ -1174,15 +1176,21 @@ export declare function acquireIndexLock<const P extends PathLike | readonly Pat
 
 /**
  * Locks an index as {@link acquireIndexLock} does, if its lock is free at this moment, and returns the lock: for code that cannot wait,
- * in constructors and in handlers of `process.on('exit')`. {@link IndexLock.releaseSync} gives it back. It **blocks** the event loop for a few
- * calls of the system.
+ * in constructors and in handlers of `process.on('exit')`. {@link IndexLock.releaseSync} gives it back, or `using lock = …` at the end of its
+ * block. It **blocks** the event loop for a few calls of the system, and where a killed process has left a transaction, once, for as long as it
+ * takes to recover that: hundreds of milliseconds or more.
+ *
+ * {@link readIndexSync} reads the index under it. Nothing is written synchronously under it: {@link IndexLock.update} and
+ * {@link IndexLock.write} return promises, and {@link atomicWriteSync} throws `ERR_ATOMIC_REENTRANT` as under any lock, so call it after
+ * {@link IndexLock.releaseSync}, or in handlers of `exit`.
  *
  * If another process has the lock, or a call of this process has the index or waits for it, it throws `ERR_ATOMIC_LOCK_TIMEOUT` at once, as
  * {@link acquireIndexLock} does with `timeout: 0`. Calls of this process that have not come as far yet come after it. Else it throws what that
- * rejects with. There is one path, and no `timeout` or `signal` (`ERR_INVALID_ARG_VALUE`). Where no file descriptor is free (`EMFILE`, `ENFILE`) it
+ * rejects with. There is one path, no `signal`, and no `timeout` but 0 (`ERR_INVALID_ARG_VALUE`). In handlers of `exit` no call is refused for
+ * being made inside a function, which does not go on after them: the lock is free or not. Where no file descriptor is free (`EMFILE`, `ENFILE`) it
  * tries again for a tenth of a second, as nobody can close one meanwhile on this thread.
  */
-export declare function acquireIndexLockSync(path: PathLike, options?: Omit<IndexLockOptions, 'timeout' | 'signal'> | null): IndexLock
+export declare function acquireIndexLockSync(path: PathLike, options?: (Omit<IndexLockOptions, 'timeout' | 'signal'> & { timeout?: 0 | undefined }) | null): IndexLock
 
 /**
  * Appends lines to a file, for logs and JSON Lines. `lines` is one line, or an iterable of them; each gets its line feed here.

@@ -16,7 +16,13 @@ const {
 const locks = new Map()
 
 module.exports = lock
-Object.assign(module.exports, { lock, unlock, check, lockSync, unlockSync, checkSync })
+// One by one: an import by name links only to what is found in this text.
+module.exports.lock = lock
+module.exports.unlock = unlock
+module.exports.check = check
+module.exports.lockSync = lockSync
+module.exports.unlockSync = unlockSync
+module.exports.checkSync = checkSync
 
 async function lock(file, given) {
   const options = given ?? {}
@@ -128,12 +134,13 @@ function canonicalOfSync(file, options) {
   return options.realpath === false ? path.resolve(file) : realpathSync(file)
 }
 
-/** Nothing can be waited for, so that package refuses this too. */
+/** Nothing can be waited for. Like that package it refuses numbers of retries only, and tries once whatever else is given. */
 function syncOptions(given) {
   const options = given ?? {}
-  const { retries } = options
-  if (retries > 0 || retries?.retries > 0 || patience(retries) > 0) {
-    throw failure('ESYNC', 'Cannot use retries with the sync api')
+  for (const times of [options.retries, options.retries?.retries]) {
+    if (typeof times === 'number' && times > 0) {
+      throw failure('ESYNC', 'Cannot use retries with the sync api')
+    }
   }
   return options
 }

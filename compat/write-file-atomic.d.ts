@@ -7,8 +7,8 @@ export = writeFile
  *
  * Different: `tmpfileCreated` is called before the file is written, with a name that no file has (the new file has none until it is
  * complete), so it is of no use to change the temp file. With `chown` the owner is set after the file has its name, and set-user-ID and
- * set-group-ID bits after the owner; if that fails, the
- * error has `committed: true`, and it is borne where that package bears it. Without it owner, ACLs and extended attributes are kept.
+ * set-group-ID bits after the owner; if that fails, the error has `committed: true`, and it is borne where that package bears it: the file
+ * has another owner then, and no such bits. Without it owner, ACLs and extended attributes are kept.
  */
 declare function writeFile(
   filename: string,

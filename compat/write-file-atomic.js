@@ -31,7 +31,7 @@ async function start(filename, data, given) {
   const copy = bytes(data, options)
   const run = async () => {
     await options.tmpfileCreated?.(tmpfile(file))
-    if (options.chown) await follow(writeOwned(file, copy, options, { ...fs.promises, write: atomicWrite }))
+    if (options.chown) await writeOwned(file, copy, options)
     else await atomicWrite(file, copy, options.write)
   }
   const running = before ? before.then(run, run) : run()
@@ -47,7 +47,7 @@ function writeFileSync(filename, data, given) {
   const file = path.resolve(filename)
   const options = read(given)
   options.tmpfileCreated?.(tmpfile(file))
-  if (options.chown) followSync(writeOwned(file, bytes(data, options), options, blocking()))
+  if (options.chown) writeOwnedSync(file, bytes(data, options), options)
   else atomicWriteSync(file, bytes(data, options), options.write)
 }
 
@@ -75,10 +75,16 @@ function tmpfile(file) {
   return path.join(path.dirname(file), `.${path.basename(file)}.${process.pid}.unnamed`)
 }
 
-/** Without the right to give files away, the file stays as it is. */
-function isBorne({ code }) {
+/** Without the right to give files away, the file stays as it is; the set-id bits, which are about the owner, are left out then. */
+function failed(error) {
   const isRoot = !process.getuid || process.getuid() === 0
-  return code === 'ENOSYS' || (!isRoot && (code === 'EINVAL' || code === 'EPERM'))
+  const isBorne = error.code === 'ENOSYS' || (!isRoot && (error.code === 'EINVAL' || error.code === 'EPERM'))
+  if (!isBorne) throw Object.assign(error, { committed: true })
+}
+
+/** `undefined`: there is no file yet. */
+function noFile(error) {
+  if (error.code !== 'ENOENT') throw error
 }
 
 /**
@@ -92,50 +98,29 @@ function lateMode({ write }, before) {
 
 const withoutSetId = (write, late) => (late === undefined ? write : { ...write, mode: late & ~0o6000 })
 
-/** What {@link writeOwned} calls on this thread. */
-function blocking() {
-  const { statSync: stat, chownSync: chown, chmodSync: chmod } = fs
-  return { write: atomicWriteSync, stat, chown, chmod }
-}
-
-/** Its steps, each of which is done, or a promise that it waits for. */
-function* writeOwned(file, data, options, { write, stat, chown, chmod }) {
-  let before
-  try {
-    before = yield stat(file)
-  } catch {
-    // There is no file yet.
-  }
-  const late = lateMode(options, before)
-  yield write(file, data, withoutSetId(options.write, late))
+async function writeOwned(file, data, options) {
+  const { stat, chown, chmod } = fs.promises
   const { uid, gid } = options.chown
-  const steps = [
-    function* () {
-      const written = yield stat(file)
-      if (written.uid !== uid || written.gid !== gid) yield chown(file, uid, gid)
-    },
-    function* () {
-      if (late !== undefined) yield chmod(file, late)
-    },
-  ]
-  for (const step of steps) {
-    try {
-      yield* step()
-    } catch (error) {
-      if (!isBorne(error)) throw Object.assign(error, { committed: true })
-    }
+  const late = lateMode(options, await stat(file).catch(noFile))
+  await atomicWrite(file, data, withoutSetId(options.write, late))
+  try {
+    const written = await stat(file)
+    if (written.uid !== uid || written.gid !== gid) await chown(file, uid, gid)
+    if (late !== undefined) await chmod(file, late)
+  } catch (error) {
+    failed(error)
   }
 }
 
-async function follow(steps) {
-  let step = steps.next()
-  while (!step.done) {
-    const [done] = await Promise.allSettled([step.value])
-    step = done.status === 'fulfilled' ? steps.next(done.value) : steps.throw(done.reason)
+function writeOwnedSync(file, data, options) {
+  const { uid, gid } = options.chown
+  const late = lateMode(options, fs.statSync(file, { throwIfNoEntry: false }))
+  atomicWriteSync(file, data, withoutSetId(options.write, late))
+  try {
+    const written = fs.statSync(file)
+    if (written.uid !== uid || written.gid !== gid) fs.chownSync(file, uid, gid)
+    if (late !== undefined) fs.chmodSync(file, late)
+  } catch (error) {
+    failed(error)
   }
-}
-
-function followSync(steps) {
-  let step = steps.next()
-  while (!step.done) step = steps.next(step.value)
 }

@@ -1,6 +1,7 @@
 // Doors from other packages: each behaves as the package does whose signature it has.
 
 import fs, { lstatSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { atomicIndexUpdate, atomicWrite } from '@pipeline/atomic'
 import * as door from '@pipeline/atomic/compat/lowdb'
@@ -19,6 +20,7 @@ import * as presets from 'lowdb/node'
 import theirs from 'proper-lockfile'
 import { describe, expect, onTestFinished, vi } from 'vitest'
 import theirWriteFile from 'write-file-atomic'
+import { runNode } from '../../scripts/tools.mjs'
 import { names } from '../helpers/files'
 import { readJson, writeJson } from '../helpers/index-file'
 import { needs } from '../helpers/needs'
@@ -27,6 +29,17 @@ import { gate, rejection } from '../helpers/promises'
 import { test } from '../helpers/test'
 
 const text = (file: string) => readFileSync(file, 'utf8')
+
+test.for(['lowdb', 'proper-lockfile', 'steno', 'write-file-atomic'])(
+  'every name of %s can be imported by name in plain node',
+  async (door) => {
+    const names = Object.keys(createRequire(import.meta.url)(`../../compat/${door}.js`))
+    expect(names).not.toEqual([])
+    const code = `import { ${names.join(', ')} } from '@pipeline/atomic/compat/${door}'`
+    const { code: status, output } = await runNode(['--input-type=module', '-e', code], { quiet: true })
+    expect(status, output).toBe(0)
+  },
+)
 
 describe('write-file-atomic', () => {
   const data: [name: string, data: any, options?: any][] = [
@@ -132,6 +145,26 @@ describe('write-file-atomic', () => {
     }
     expect(seen).toEqual([0o755, 0o755, 0o755, 0o755])
     expect(statSync(file).mode & 0o7777).toBe(0o6755)
+    // Where giving away is refused, as without the right to it, the owner is not the one that the bits are about.
+    const refused = () => {
+      throw Object.assign(new Error('refused'), { code: 'ENOSYS' })
+    }
+    vi.spyOn(fs.promises, 'chown').mockImplementation(async () => refused())
+    vi.spyOn(fs, 'chownSync').mockImplementation(refused)
+    const options = { mode: 0o4751, chown: { uid: 44, gid: 45 } }
+    await writeFile(file, 'f', options)
+    expect(statSync(file).mode & 0o7777).toBe(0o751)
+    writeFile.sync(file, 'g', { ...options, mode: 0o4711 })
+    expect(statSync(file).mode & 0o7777).toBe(0o711)
+    // Nothing is known of a file that cannot be looked at, so it is not replaced.
+    const unseen = () => {
+      throw Object.assign(new Error('unseen'), { code: 'EACCES' })
+    }
+    vi.spyOn(fs.promises, 'stat').mockImplementation(async () => unseen())
+    vi.spyOn(fs, 'statSync').mockImplementation(unseen)
+    expect(await rejection(writeFile(file, 'h', options))).toMatchObject({ code: 'EACCES' })
+    expect(() => writeFile.sync(file, 'h', options)).toThrow('unseen')
+    expect(text(file)).toBe('g')
   })
 })
 
@@ -364,9 +397,13 @@ describe('proper-lockfile', () => {
     lockSync(file)
     await unlock(file)
     for (const call of [lockSync, unlockSync, checkSync]) {
-      for (const retries of [1, { retries: 10 }, { minTimeout: 1 }, { forever: true, minTimeout: 0 }]) {
-        fails(() => call(file, { retries } as object), { code: 'ESYNC' })
+      for (const retries of [1, Number.POSITIVE_INFINITY, { retries: 10 }]) {
+        fails(() => call(file, { retries }), { code: 'ESYNC' })
+        expect(() => theirs[call.name as 'lockSync'](file, { retries })).toThrow('retries')
       }
+    }
+    for (const retries of ['5', true, [], {}, { retries: '2' }, { forever: true }, { minTimeout: 1 }]) {
+      lockSync(file, { retries } as object)()
     }
     expect(checkSync('anything', { realpath: false, lockfilePath: join(dir, 'none', 'lock') })).toBe(false)
     expect(names(dir)).toEqual(['file', 'link'])

@@ -1,8 +1,10 @@
 // Locks for code that cannot wait.
 
+import { pbkdf2 } from 'node:crypto'
 import { type TracingChannelSubscribers, tracingChannel } from 'node:diagnostics_channel'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import {
   acquireIndexLock,
   acquireIndexLockSync,
@@ -17,6 +19,7 @@ import {
 import { expect, onTestFinished } from 'vitest'
 import { names } from '../helpers/files'
 import { readJson, writeJson } from '../helpers/index-file'
+import { needs } from '../helpers/needs'
 import { inProcess, inThread } from '../helpers/processes'
 import { gate } from '../helpers/promises'
 import { test } from '../helpers/test'
@@ -43,7 +46,7 @@ test('a free lock is had at once, keeps others out, and is free again at its rel
   expect(inspectIndexLockSync(file)).toEqual(await inspectIndexLock(file))
   const refused = error(() => acquireIndexLockSync(file))
   expect(refused).toMatchObject({ ...timeout, path: file })
-  expect(refused.message).toContain('an earlier call of this process')
+  expect(refused.message).toContain('an earlier call of this process; call acquireIndexLock, which waits')
   const waiting = [acquireIndexLock(file), atomicIndexUpdate(file, () => ({ n: 1 }))]
   expect(await lock.write({ n: 0 })).toMatchObject({ written: true })
   lock.releaseSync()
@@ -61,31 +64,42 @@ test('a free lock is had at once, keeps others out, and is free again at its rel
   expect(names(dir)).toEqual(['index.json'])
 })
 
-test('calls that were made before and have not begun come after it, and nothing waits for the blocked thread', async ({
+test('calls that were made before and have not begun come after it', async ({ file }) => {
+  writeJson(file, { n: 0 })
+  const threads = Number(process.env.UV_THREADPOOL_SIZE ?? 4)
+  const busy = Array.from({ length: 2 * threads }, () =>
+    promisify(pbkdf2)('secret', 'salt', 100_000, 64, 'sha512'),
+  )
+  const before = Array.from({ length: 8 }, () => atomicIndexUpdate(file, increment))
+  const lock = acquireIndexLockSync(file)
+  expect(readIndexSync(file).value).toEqual({ n: 0 })
+  await Promise.all(busy)
+  expect(await lock.update(increment)).toMatchObject({ written: true })
+  expect(readIndexSync(file).value).toEqual({ n: 1 })
+  lock.releaseSync()
+  await Promise.all(before)
+  expect(readJson(file)).toEqual({ n: 9 })
+})
+
+test('it excludes the calls that were made before, whether they have begun or not, and waits for none', async ({
   file,
 }) => {
   writeJson(file, { n: 0 })
-  let [had, refused] = [0, 0]
   for (let round = 0; round < 30; round++) {
     const before = Array.from({ length: 8 }, () => atomicIndexUpdate(file, increment, { flush: false }))
     if (round % 2) await new Promise(setImmediate)
     try {
-      const lock = acquireIndexLockSync(file)
+      using _ = acquireIndexLockSync(file)
       const { n } = readIndexSync(file).value
       const until = Date.now() + 2
       while (Date.now() < until);
       expect(readIndexSync(file).value).toEqual({ n })
-      lock.releaseSync()
-      had++
     } catch (thrown) {
       expect(thrown).toMatchObject(timeout)
-      refused++
     }
     await Promise.all(before)
   }
   expect(readJson(file)).toEqual({ n: 240 })
-  expect(had + refused).toBe(30)
-  expect(had).toBeGreaterThan(0)
 })
 
 test('a release leaves the index to the calls on the lock that are under way', async ({ file }) => {
@@ -102,11 +116,139 @@ test('a release leaves the index to the calls on the lock that are under way', a
   expect(inspectIndexLockSync(file).held).toBe(true)
   expect(error(() => acquireIndexLockSync(file))).toMatchObject(timeout)
   const other = atomicIndexUpdate(file, increment)
+  let isReleased = false
+  const released = lock.release().then(() => {
+    isReleased = true
+    return readJson(file).n
+  })
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  expect(isReleased).toBe(false)
   end.open()
   expect(await updating).toMatchObject({ written: true })
+  expect(await released).toBeGreaterThan(0)
+  await lock.release()
   await other
   expect(readJson(file)).toEqual({ n: 2 })
   expect(inspectIndexLockSync(file).held).toBe(false)
+})
+
+test('withIndexLock waits for the calls that keep the lock after its synchronous release', async ({
+  file,
+}) => {
+  const [{ open, opened }, end] = [gate(), gate()]
+  let isOver = false
+  const over = withIndexLock(file, async (lock) => {
+    void lock.update(
+      async () => {
+        open()
+        await end.opened
+        return { n: 1 }
+      },
+      { initial: {} as any },
+    )
+    await opened
+    lock.releaseSync()
+  }).then(() => {
+    isOver = true
+    return inspectIndexLockSync(file).held
+  })
+  await opened
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  expect(isOver).toBe(false)
+  end.open()
+  expect(await over).toBe(false)
+})
+
+test('a synchronous release counts, also when another one is refused before or after it', async ({
+  file,
+}) => {
+  const refused = { code: 'ERR_ATOMIC_REENTRANT' }
+  for (const isSyncFirst of [false, true]) {
+    const lock = acquireIndexLockSync(file)
+    await lock.update(
+      async () => {
+        await new Promise(setImmediate)
+        if (isSyncFirst) lock.releaseSync()
+        const released = lock.release()
+        if (!isSyncFirst) lock.releaseSync()
+        await expect(released).rejects.toMatchObject(refused)
+        return {}
+      },
+      { initial: {} as any },
+    )
+    await lock.release()
+    expect(inspectIndexLockSync(file).held).toBe(false)
+  }
+  const lock = acquireIndexLockSync(file)
+  await lock.update(
+    async () => {
+      await expect(lock.release()).rejects.toMatchObject(refused)
+      return { n: 1 }
+    },
+    { initial: {} as any },
+  )
+  expect(inspectIndexLockSync(file).held).toBe(true)
+  lock.releaseSync()
+  expect(inspectIndexLockSync(file).held).toBe(false)
+})
+
+test('a block that has it by using gives it back at its end', ({ file }) => {
+  {
+    using lock = acquireIndexLockSync(file, { timeout: 0 })
+    expect(inspectIndexLockSync(lock.path).held).toBe(true)
+  }
+  expect(inspectIndexLockSync(file).held).toBe(false)
+})
+
+test('in exit handlers no function is in the way, only locks', async ({ dir, file }) => {
+  const run = async (
+    { acquireIndexLockSync, atomicIndexUpdate, atomicTransaction, withIndexLock, require }: any,
+    dir: string,
+    what: string,
+  ) => {
+    const { writeFileSync } = require('node:fs')
+    process.on('exit', () => {
+      const codes = ['free', 'index'].map((name) => {
+        try {
+          acquireIndexLockSync(`${dir}/${name}`).releaseSync()
+          return 'had'
+        } catch (error: any) {
+          return error.code
+        }
+      })
+      writeFileSync(`${dir}/codes`, JSON.stringify(codes))
+    })
+    const exit = () => process.exit()
+    if (what === 'update') await atomicIndexUpdate(`${dir}/index`, exit)
+    if (what === 'lock') await withIndexLock(`${dir}/index`, async () => exit())
+    if (what === 'transaction') await atomicTransaction(dir, (tx: any) => tx.update('index', exit))
+  }
+  for (const what of ['update', 'lock', 'transaction']) {
+    await inProcess(run, [dir, what]).exit
+    expect([what, readJson(join(dir, 'codes'))]).toEqual([what, ['had', timeout.code]])
+    acquireIndexLockSync(join(dir, 'index')).releaseSync()
+  }
+  acquireIndexLockSync(file).releaseSync()
+})
+
+needs('linux')('a process that holds as many locks as it may is told so', async ({ dir }) => {
+  const run = async ({ acquireIndexLock, acquireIndexLockSync }: any, dir: string) => {
+    const locks: any[] = []
+    const messages: string[] = []
+    try {
+      for (;;) locks.push(acquireIndexLockSync(`${dir}/${locks.length}`))
+    } catch (error: any) {
+      messages.push(error.code, error.message)
+    }
+    await acquireIndexLock(`${dir}/more`, { timeout: 0 }).catch((error: any) => messages.push(error.message))
+    for (const lock of locks) lock.releaseSync()
+    return messages
+  }
+  const messages = await inProcess(run, [dir], { before: 'ulimit -n 200' }).returned
+  const told = expect.stringContaining('a lock that this process holds')
+  expect(messages).toEqual([timeout.code, told, told])
+  expect(messages[1]).not.toContain('options.timeout')
+  expect(messages[2]).toContain('options.timeout')
 })
 
 test('what another process has is not waited for, and is free when that is killed', async ({ file }) => {

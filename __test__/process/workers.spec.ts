@@ -78,6 +78,36 @@ describe('worker threads', () => {
     expect(leftovers(dir)).toStrictEqual([])
   })
 
+  test('that are terminated start no work while they end, which would call hooks of async resources', async ({
+    dir,
+  }) => {
+    const survivor = inProcess(
+      async ({ addon, require }, dir) => {
+        const { Worker } = require('node:worker_threads')
+        const code = `
+          require('node:async_hooks').createHook({ init() {} }).enable()
+          const { atomicWrite } = require(${JSON.stringify(addon)})
+          const { workerData: dir, parentPort } = require('node:worker_threads')
+          const write = async (i) => {
+            for (;;) await atomicWrite(dir + '/' + i, 'x')
+          }
+          for (let i = 0; i < 12; i++) write(i)
+          setTimeout(() => parentPort.postMessage('started'), 10)
+        `
+        for (let round = 0; round < 20; round++) {
+          const worker = new Worker(code, { eval: true, workerData: dir })
+          await new Promise((resolve) => worker.once('message', resolve))
+          await new Promise((resolve) => setTimeout(resolve, round % 8))
+          await worker.terminate()
+        }
+        return 'alive'
+      },
+      [dir],
+    )
+    expect(await survivor.returned).toBe('alive')
+    expect(await survivor.exit).toMatchObject({ code: 0, signal: null, stderr: '' })
+  })
+
   test('may be the only ones that load the addon, and end before the process does', async ({ dir }) => {
     const host = inProcess(
       async ({ addon, require }, dir) => {

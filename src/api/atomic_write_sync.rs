@@ -56,8 +56,7 @@ fn write<'env>(
     }
     let Checked { commit, mkdir } = options.check(env)?;
     let data = Encoding::parse(env, options.encoding.as_ref())?.copy(env, data)?;
-    let inside = if inside::is_exiting(env) { None } else { Some(inside::current(env)) };
-    match now::write(path.absolute, data, &commit, mkdir, inside.as_ref()) {
+    match now::write(path.absolute, data, &commit, mkdir, inside::blocking(env).as_ref()) {
         Ok(receipt) => raw::to_js(env, WriteResult::from(receipt)),
         Err(failure) => Err(from_engine(env, &failure, &path.shown, || None)),
     }

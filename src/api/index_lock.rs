@@ -3,7 +3,9 @@
 use std::rc::Rc;
 use std::time::Instant;
 
+use engine::cancel::Cancel;
 use engine::index::hold_job::HoldOptions;
+use engine::process::Inside;
 use engine::steps;
 use napi::Env;
 use napi::bindgen_prelude::{ObjectFinalize, Unknown};
@@ -25,7 +27,7 @@ use crate::js::transaction::ParsedUpdate;
 use crate::js::value::{FilePath, Kept, Result, Signal, args, path, promise, raw};
 
 /// What to do with an object in a store.
-const INSTEAD: &str = "stores have no locks; change the object with atomicIndexUpdate, which replaces what it has read, or \
+pub const INSTEAD: &str = "stores have no locks; change the object with atomicIndexUpdate, which replaces what it has read, or \
                        not at all";
 
 /// Options of {@link acquireIndexLock} and {@link withIndexLock}.
@@ -281,17 +283,31 @@ fn parse_paths<'env>(
     options: &Unknown<'env>,
 ) -> Result<'env, AcquireArgs> {
     let first = paths.first().map_or("", |path| &path.shown);
-    inside::current(env).check_nested(false).map_err(|error| from_engine(env, &error, first, || None))?;
+    check_nested(env, &inside::current(env), first)?;
     let own = args::options::<IndexLockOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
+    let how = parse_options(env, &own, options)?;
+    let signal = Signal::attach(env, own.signal.as_ref())?;
+    Ok(AcquireArgs { paths, options: HoldOptions { cancel: signal.cancel(), ..how }, signal })
+}
+
+/// See [`Inside::check_nested`].
+pub fn check_nested<'env>(env: &'env Env, inside: &Inside, shown: &str) -> Result<'env, ()> {
+    inside.check_nested(false).map_err(|error| from_engine(env, &error, shown, || None))
+}
+
+/// How to take locks, but for the signal.
+pub fn parse_options<'env>(
+    env: &'env Env,
+    own: &IndexLockOptions<'env>,
+    options: &Unknown<'env>,
+) -> Result<'env, HoldOptions> {
     let timeout = milliseconds(env, "options.timeout", own.timeout.as_ref(), DEFAULT_TIMEOUT)?;
     let update = args::options::<UpdateOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
     let network = update_options::network(env, update.network.as_ref())?;
     let shared = args::options::<WriteOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
     let shared = WriteOptions { mkdir: shared.mkdir, fallback: shared.fallback, ..WriteOptions::default() };
     let Checked { commit, mkdir } = shared.check(env)?;
-    let signal = Signal::attach(env, own.signal.as_ref())?;
-    let options = HoldOptions { mkdir, network, in_place: commit.in_place, timeout, cancel: signal.cancel() };
-    Ok(AcquireArgs { paths, options, signal })
+    Ok(HoldOptions { mkdir, network, in_place: commit.in_place, timeout, cancel: Cancel::default() })
 }
 
 /// As the program has them: one lock, or an array of them.

@@ -133,9 +133,14 @@ pub fn around(env: &Env) -> Inside {
 }
 
 /// Whether the thread runs the handlers of `exit`: no function that it was inside of goes on after them.
-pub fn is_exiting(env: &Env) -> bool {
+fn is_exiting(env: &Env) -> bool {
     let exiting = raw::global(env, c"process").and_then(|process| raw::get(env, &process, c"_exiting"));
     exiting.ok().and_then(|exiting| raw::from_js::<bool>(env, &exiting)).unwrap_or(false)
+}
+
+/// As [`current`], for a call that blocks the thread; `None`: it is among the last words of the thread, which are inside of nothing.
+pub fn blocking(env: &Env) -> Option<Inside> {
+    if is_exiting(env) { None } else { Some(current(env)) }
 }
 
 /// The rank among all calls for one that is made now.

@@ -31,6 +31,7 @@ export function configure(): number {
   const lock: IndexLock = acquireIndexLockSync('i', { mkdir: false, network: 'allow' })
   const { held, holder }: IndexLockState = inspectIndexLockSync(Buffer.from('i'))
   lock.releaseSync()
+  acquireIndexLockSync('i', { timeout: 0 })[Symbol.dispose]()
   // @ts-expect-error: it does not wait
   acquireIndexLockSync('i', { timeout: 1000 })
   // @ts-expect-error: one index

@@ -1,18 +1,18 @@
 //! Locks that a caller holds over several steps, on the JavaScript thread.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine::error::Error;
 use engine::index::file::UpdateOptions;
-use engine::index::hold::{EnterJob, Hold};
+use engine::index::hold::{EnterJob, Hold, ReleaseJob};
 use engine::index::hold_job::{HoldJob, HoldOptions};
 use engine::index::hold_now::hold_now;
 use engine::index::job::{Come, Opened};
 use engine::process::inside::Function;
-use engine::process::{Inside, Ticket};
+use engine::process::{Inside, Key, Ticket};
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
@@ -32,6 +32,10 @@ pub struct Lock {
     /// The index may be overwritten in place.
     pub in_place: bool,
     hold: RefCell<Option<Arc<Hold>>>,
+    /// What calls on it queue for.
+    line: Key,
+    /// By `release_now`: it is not put back.
+    is_given_up: Cell<bool>,
     /// What callers of `release` wait for.
     released: RefCell<Option<Kept>>,
     /// The function of `withIndexLock`, while it has the lock.
@@ -71,13 +75,14 @@ where
     })
 }
 
-/// Takes the lock of the only index, if it is free.
-pub fn acquire_now(env: &Env, args: AcquireArgs) -> Result<'_, Rc<Lock>> {
-    let AcquireArgs { mut paths, options, signal } = args;
-    signal.detach(env)?;
-    let path = paths.remove(0);
-    let inside = inside::current(env);
-    match hold_now(&path.absolute, &options, &inside) {
+/// Takes the lock of an index, if it is free.
+pub fn acquire_now<'env>(
+    env: &'env Env,
+    path: FilePath,
+    options: &HoldOptions,
+    inside: &Inside,
+) -> Result<'env, Rc<Lock>> {
+    match hold_now(&path.absolute, options, inside) {
         Ok(hold) => Ok(Rc::new(Lock::new(hold, path, options.in_place))),
         Err(error) => Err(from_engine(env, &error, &path.shown, || None)),
     }
@@ -116,6 +121,8 @@ impl Lock {
         Self {
             path,
             in_place,
+            line: hold.line().clone(),
+            is_given_up: Cell::default(),
             hold: RefCell::new(Some(Arc::new(hold))),
             released: RefCell::default(),
             function: RefCell::default(),
@@ -183,25 +190,27 @@ impl Lock {
         })
     }
 
-    /// Gives the index back, after the calls that were made before. A second call waits for the same.
+    /// Gives the index back, after the calls that were made before. A second call waits for the same, and one after
+    /// [`Lock::release_now`] for the calls that keep it.
     ///
     /// A release that is refused, because it is made inside a function that has the index, can be made again.
     pub fn release<'env>(self: &Rc<Self>, env: &'env Env) -> Result<'env, Unknown<'env>> {
         if let Some(released) = &*self.released.borrow() {
             return released.get(env);
         }
-        let ticket = inside::ticket(env);
-        let Some(hold) = self.hold.take() else { return promise::of(env, Ok(raw::undefined(env))) };
+        let job = ReleaseJob::new(self.hold.take(), self.line.clone(), inside::ticket(env));
         let (function, shown) = (self.function.take(), self.path.shown.clone());
         let lock = self.clone();
-        let released = task::start(env, hold.release(ticket), move |env, released| {
+        let released = task::start(env, job, move |env, released| {
             match released {
                 // Calls for the index do not wait for the function any more.
                 Ok(None) => drop(function),
                 Ok(Some((hold, error))) => {
-                    lock.hold.replace(Some(hold));
-                    lock.function.replace(function);
                     lock.released.take();
+                    if !lock.is_given_up.get() {
+                        lock.hold.replace(hold);
+                        lock.function.replace(function);
+                    }
                     return Err(from_engine(env, &error, &shown, || None));
                 }
                 Err(error) => return Err(from_engine(env, &error, &shown, || None)),
@@ -214,6 +223,7 @@ impl Lock {
 
     /// Gives the index back, now or when the calls are over that were made before: each keeps it.
     pub fn release_now(&self) {
+        self.is_given_up.set(true);
         let (hold, function) = (self.hold.take(), self.function.take());
         drop(hold);
         // Calls for the index do not wait for the function any more.

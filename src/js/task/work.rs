@@ -117,6 +117,11 @@ fn queue_steps(env: &Env, steps: Box<dyn Steps>) -> Result<'_, ()> {
     let name = value(env, |raw| unsafe {
         sys::napi_create_string_latin1(env.raw(), NAME.as_ptr(), NAME.count_bytes() as isize, raw)
     })?;
+    // An environment that is ending still completes works. A new one would call hooks of async resources (`AsyncLocalStorage` has some)
+    // where no JavaScript may run, which Node.js takes for an uncaught exception. Unlike other calls this one does not look, so one does
+    // that looks and does nothing else.
+    // SAFETY: a string of the current scope.
+    value(env, |raw| unsafe { sys::napi_coerce_to_string(env.raw(), name.raw(), raw) })?;
     let data = Box::into_raw(Box::new(Queued { steps, raw: ptr::null_mut(), state: AtomicU8::new(QUEUED) }));
     // SAFETY: `data` lives until `complete` or a failure here takes it back; of its parts the worker touches
     // only those that `queue` asks to be `Send`, and as long as `state` says that they are its own.

@@ -272,7 +272,7 @@ impl fmt::Display for ErrorKind {
             ),
             Self::Held => f.write_str(
                 "this program has the lock of the file, and a call that blocks cannot wait until it is released; use update or \
-                 write of the lock, or release it before",
+                 write of the lock, which return promises, or release it before",
             ),
             Self::OutsideRoot => f.write_str(
                 "the path leads out of the root of the transaction, by '..', by a link or to another mount, or into its \

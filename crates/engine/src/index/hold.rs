@@ -42,14 +42,13 @@ impl Hold {
         self.index.key()
     }
 
-    fn path(&self) -> &Path {
-        self.index.path()
+    /// What calls on it queue for.
+    pub fn line(&self) -> &Key {
+        &self.line
     }
 
-    /// Lets go of it, after the calls that have been made before.
-    pub fn release(self: Arc<Self>, ticket: Ticket) -> ReleaseJob {
-        let place = ticket.join(self.line.clone());
-        ReleaseJob { hold: self, place: Some(place) }
+    fn path(&self) -> &Path {
+        self.index.path()
     }
 }
 
@@ -142,14 +141,22 @@ impl Job for EnterJob {
 
 /// Lets go of a held index, when its turn comes.
 pub struct ReleaseJob {
-    hold: Arc<Hold>,
+    /// `None`: only the calls have it that were made before.
+    hold: Option<Arc<Hold>>,
     /// `None`: the turn has come.
     place: Option<Place>,
 }
 
+impl ReleaseJob {
+    /// After the calls in `line` that have been made before.
+    pub fn new(hold: Option<Arc<Hold>>, line: Key, ticket: Ticket) -> Self {
+        Self { hold, place: Some(ticket.join(line)) }
+    }
+}
+
 impl Job for ReleaseJob {
     /// The index, if it is not let go of, and why.
-    type Output = Option<(Arc<Hold>, Error)>;
+    type Output = Option<(Option<Arc<Hold>>, Error)>;
 
     fn run(self) -> Step<Self> {
         let Self { hold, place } = self;

@@ -253,8 +253,9 @@ impl HoldJob {
                 (Err(_), Some(error)) => return Step::Done(Err(self.of(at, error))),
                 (Err(waited), None) => {
                     let path = path.clone();
+                    let blocker = if locking.slots.is_some() { Blocker::Lock } else { Blocker::OwnLocks };
                     return Step::Wait(Box::pin(async move {
-                        let timeout = Timeout::ask(waited, Blocker::Lock, &path).await;
+                        let timeout = Timeout::ask(waited, blocker, &path).await;
                         After::Done(Err(self.of(at, timeout.into())))
                     }));
                 }

@@ -78,6 +78,7 @@ fn attempt(path: &Path, options: &HoldOptions, inside: &Inside) -> Result<Option
     let mut backoff = Backoff::new(since, Duration::ZERO);
     loop {
         let pause = backoff.pause();
+        let mut blocker = Blocker::OwnLocks;
         if let Some(slot) = HELD.take_all(1).and_then(|mut slots| slots.pop()) {
             match look(&path, &turn, FileLock::of_update(options.in_place), pause.is_ok())? {
                 Look::Ours(lock, target) => {
@@ -85,12 +86,12 @@ fn attempt(path: &Path, options: &HoldOptions, inside: &Inside) -> Result<Option
                     return Ok(Some(Hold::new(IndexFile::new(lock, turn, target), slot)));
                 }
                 Look::Elsewhere => return Ok(None),
-                Look::Busy => {}
+                Look::Busy => blocker = Blocker::Lock,
             }
         }
         match pause {
             Ok(pause) => thread::sleep(pause),
-            Err(_) => return Err(timed_out(Blocker::Lock)),
+            Err(_) => return Err(timed_out(blocker)),
         }
     }
 }

@@ -165,6 +165,8 @@ pub enum Blocker {
     EarlierCall,
     /// The lock, which no earlier call of this process has.
     Lock,
+    /// The other locks of this process, which has as many as it may.
+    OwnLocks,
     /// Programs without the lock, which change the index each time before it is written.
     Changes,
 }
@@ -182,28 +184,39 @@ pub struct Timeout {
     pub lock: Option<PathBuf>,
     /// As their callers know them, the files whose functions wait for this call.
     pub inside: Vec<String>,
+    /// The call waits for nothing.
+    pub is_now: bool,
 }
 
 impl Timeout {
     /// For the index at this path.
     pub fn new(waited: Duration, blocker: Blocker, holder: Option<Holder>, index: &Path) -> Self {
         let lock = index.file_name().map(|name: &OsStr| index.with_file_name(names::lock(name)));
-        Self { waited, blocker, holder, lock, inside: Vec::new() }
+        Self { waited, blocker, holder, lock, inside: Vec::new(), is_now: false }
     }
 
     /// For an object in a store, which has no lock.
     pub fn of_object(waited: Duration) -> Self {
-        Self { waited, blocker: Blocker::EarlierCall, holder: None, lock: None, inside: Vec::new() }
+        Self {
+            waited,
+            blocker: Blocker::EarlierCall,
+            holder: None,
+            lock: None,
+            inside: Vec::new(),
+            is_now: false,
+        }
     }
 
     /// As [`Timeout::new`], with the holder that the lock file names.
     pub async fn ask(waited: Duration, blocker: Blocker, index: &Path) -> Self {
-        Self::new(waited, blocker, Holder::ask(index).await, index)
+        let holder = if blocker == Blocker::OwnLocks { None } else { Holder::ask(index).await };
+        Self::new(waited, blocker, holder, index)
     }
 
-    /// As [`Timeout::ask`], on this thread, which has read in the directory just before.
+    /// As [`Timeout::ask`], for a call that waits for nothing, on this thread, which has read in the directory just before.
     pub fn ask_now(waited: Duration, blocker: Blocker, index: &Path) -> Self {
-        Self::new(waited, blocker, Holder::read(index), index)
+        let holder = if blocker == Blocker::OwnLocks { None } else { Holder::read(index) };
+        Self { is_now: true, ..Self::new(waited, blocker, holder, index) }
     }
 }
 
@@ -221,6 +234,9 @@ impl std::fmt::Display for Timeout {
                 f.write_str(
                     "other programs to leave the file alone: they changed it each time before it was written",
                 )?;
+            }
+            (Blocker::OwnLocks, _) => {
+                f.write_str("a lock that this process holds to be released: it holds as many as it may")?;
             }
             // A pid and a host may be another container's too; but an earlier call there is in any case.
             (Blocker::EarlierCall, holder) if holder.as_ref().is_none_or(Holder::is_this) => {
@@ -243,7 +259,11 @@ impl std::fmt::Display for Timeout {
                 names.join(", inside that for ")
             )?;
         }
-        f.write_str("; options.timeout sets how long to wait")
+        f.write_str(if self.is_now {
+            "; call acquireIndexLock, which waits"
+        } else {
+            "; options.timeout sets how long to wait"
+        })
     }
 }
 
