@@ -3,52 +3,25 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use engine::cancel::Cancel;
-use engine::index::hold_job::HoldOptions;
-use engine::process::Inside;
 use engine::steps;
 use napi::Env;
 use napi::bindgen_prelude::{ObjectFinalize, Unknown};
 use napi_derive::napi;
 
 use crate::api::atomic_index_update::{self, DEFAULT_TIMEOUT, UpdateOptions};
+use crate::api::index_lock_options::parse;
 use crate::api::index_text;
-use crate::api::options::{Checked, WriteOptions, milliseconds};
+use crate::api::options::{WriteOptions, milliseconds};
 use crate::api::read_index::IndexRead;
 use crate::api::recover_index;
 use crate::api::update_options;
-use crate::js::error::from_engine;
 use crate::js::index::call::{self, Change, Request};
-use crate::js::index::lock::{self, AcquireArgs, Lock};
+use crate::js::index::lock::{self, Lock};
 use crate::js::index::read;
 use crate::js::index::recover::recover;
 use crate::js::inside;
 use crate::js::transaction::ParsedUpdate;
-use crate::js::value::{FilePath, Kept, Result, Signal, args, path, promise, raw};
-
-/// What to do with an object in a store.
-pub const INSTEAD: &str = "stores have no locks; change the object with atomicIndexUpdate, which replaces what it has read, or \
-                       not at all";
-
-/// Options of {@link acquireIndexLock} and {@link withIndexLock}.
-#[napi(
-    object,
-    object_to_js = false,
-    js_name = "IndexLockOptions extends Pick<UpdateOptions, 'mkdir' | 'fallback' | 'network'>"
-)]
-#[derive(Default)]
-pub struct IndexLockOptions<'env> {
-    /// How long to wait for the lock, or for all of them, in milliseconds: for earlier calls of this process and then for
-    /// other processes. Then the call rejects with `ERR_ATOMIC_LOCK_TIMEOUT`, and holds nothing. 0 tries once; `Infinity` waits
-    /// without a limit.
-    ///
-    /// @default 30_000
-    #[napi(ts_type = "number")]
-    pub timeout: Option<Unknown<'env>>,
-    /// Ends the waiting: the call rejects with an `AbortError`. It has no effect once the lock is held.
-    #[napi(ts_type = "AbortSignal")]
-    pub signal: Option<Unknown<'env>>,
-}
+use crate::js::value::{Kept, Result, Signal, args, promise, raw};
 
 /// The lock of an index, as {@link acquireIndexLock} and {@link withIndexLock} give it. While it is held, no update of any
 /// process, worker thread or call changes the index, but for those of the lock itself.
@@ -248,66 +221,6 @@ pub fn with_index_lock<'env>(
         })
     };
     promise::answer(env, call())
-}
-
-/// As for [`acquire_index_lock`], of one path.
-pub fn parse_one<'env>(
-    env: &'env Env,
-    path: &Unknown<'env>,
-    options: &Unknown<'env>,
-) -> Result<'env, (AcquireArgs, FilePath)> {
-    let file = path::local(env, "path", path, INSTEAD)?;
-    parse_paths(env, vec![file.clone()], options).map(|args| (args, file))
-}
-
-/// What is to be locked and how, and whether that is an array.
-fn parse<'env>(
-    env: &'env Env,
-    paths: &Unknown<'env>,
-    options: &Unknown<'env>,
-) -> Result<'env, (AcquireArgs, bool)> {
-    let is_several = raw::is_array(env, paths);
-    let paths: Vec<FilePath> = if is_several {
-        let all = raw::list(env, paths)?;
-        let path = |(at, path)| path::local(env, &format!("paths[{at}]"), path, INSTEAD);
-        all.iter().enumerate().map(path).collect::<Result<'_, _>>()?
-    } else {
-        vec![path::local(env, "path", paths, INSTEAD)?]
-    };
-    parse_paths(env, paths, options).map(|args| (args, is_several))
-}
-
-fn parse_paths<'env>(
-    env: &'env Env,
-    paths: Vec<FilePath>,
-    options: &Unknown<'env>,
-) -> Result<'env, AcquireArgs> {
-    let first = paths.first().map_or("", |path| &path.shown);
-    check_nested(env, &inside::current(env), first)?;
-    let own = args::options::<IndexLockOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
-    let how = parse_options(env, &own, options)?;
-    let signal = Signal::attach(env, own.signal.as_ref())?;
-    Ok(AcquireArgs { paths, options: HoldOptions { cancel: signal.cancel(), ..how }, signal })
-}
-
-/// See [`Inside::check_nested`].
-pub fn check_nested<'env>(env: &'env Env, inside: &Inside, shown: &str) -> Result<'env, ()> {
-    inside.check_nested(false).map_err(|error| from_engine(env, &error, shown, || None))
-}
-
-/// How to take locks, but for the signal.
-pub fn parse_options<'env>(
-    env: &'env Env,
-    own: &IndexLockOptions<'env>,
-    options: &Unknown<'env>,
-) -> Result<'env, HoldOptions> {
-    let timeout = milliseconds(env, "options.timeout", own.timeout.as_ref(), DEFAULT_TIMEOUT)?;
-    let update = args::options::<UpdateOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
-    let network = update_options::network(env, update.network.as_ref())?;
-    let shared = args::options::<WriteOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
-    let shared = WriteOptions { mkdir: shared.mkdir, fallback: shared.fallback, ..WriteOptions::default() };
-    let Checked { commit, mkdir } = shared.check(env)?;
-    Ok(HoldOptions { mkdir, network, in_place: commit.in_place, timeout, cancel: Cancel::default() })
 }
 
 /// As the program has them: one lock, or an array of them.

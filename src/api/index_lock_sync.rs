@@ -6,7 +6,8 @@ use napi::Env;
 use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
 
-use crate::api::index_lock::{self, INSTEAD, IndexLock, IndexLockOptions};
+use crate::api::index_lock::{self, IndexLock};
+use crate::api::index_lock_options::{self, INSTEAD, IndexLockOptions};
 use crate::api::sweep;
 use crate::js::index::lock;
 use crate::js::inside;
@@ -61,13 +62,13 @@ fn acquire<'env>(
 ) -> Result<'env, Unknown<'env>> {
     let path = path::local(env, "path", path, INSTEAD)?;
     let inside = inside::blocking(env).unwrap_or_default();
-    index_lock::check_nested(env, &inside, &path.shown)?;
+    index_lock_options::check_nested(env, &inside, &path.shown)?;
     let own = args::options::<IndexLockOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
     if let Some(signal) = &own.signal {
         let reason = "is not for a call that blocks, as nothing can abort it; call acquireIndexLock";
         return Err(args::wrong_value(env, "options.signal", reason, signal));
     }
-    let how = index_lock::parse_options(env, &own, options)?;
+    let how = index_lock_options::parse_options(env, &own, options)?;
     if let Some(timeout) = own.timeout.filter(|_| !how.timeout.is_zero()) {
         let reason = "can only be 0 for a call that blocks, which does not wait; call acquireIndexLock";
         return Err(args::wrong_value(env, "options.timeout", reason, &timeout));

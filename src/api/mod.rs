@@ -13,6 +13,7 @@ mod cloud;
 mod copy_directory;
 mod directory_options;
 mod index_lock;
+mod index_lock_options;
 mod index_lock_sync;
 mod index_text;
 mod inspect_directory;

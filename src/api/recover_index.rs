@@ -9,7 +9,7 @@ use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
 
 use crate::api::atomic_index_update::{DEFAULT_TIMEOUT, UpdateOptions};
-use crate::api::index_lock;
+use crate::api::index_lock_options;
 use crate::api::index_text::parse_text;
 use crate::api::options::WriteOptions;
 use crate::api::read_index;
@@ -77,7 +77,7 @@ pub fn recover_index<'env>(
 }
 
 fn start<'env>(env: &'env Env, path: &Unknown<'env>, options: &Unknown<'env>) -> Result<'env, Unknown<'env>> {
-    let (args, file) = index_lock::parse_one(env, path, options)?;
+    let (args, file) = index_lock_options::parse_one(env, path, options)?;
     let recovery = parse(env, file, options, DEFAULT_TIMEOUT)?;
     under_its_lock(env, args, recovery)
 }

@@ -12,7 +12,7 @@ use napi::{Env, ValueType};
 use napi_derive::napi;
 
 use crate::api::atomic_index_update::{DEFAULT_TIMEOUT, UpdateOptions};
-use crate::api::index_lock;
+use crate::api::index_lock_options;
 use crate::api::options::WriteOptions;
 use crate::api::read_index;
 use crate::js::error::from_engine;
@@ -64,7 +64,7 @@ fn start<'env>(
     let shared = args::options::<WriteOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
     let shared = WriteOptions { flush: shared.flush, verify: shared.verify, ..WriteOptions::default() };
     let commit = shared.check(env)?.commit;
-    let (args, file) = index_lock::parse_one(env, path, options)?;
+    let (args, file) = index_lock_options::parse_one(env, path, options)?;
     let newest = |path: PathBuf| {
         let mut path = path.into_os_string();
         path.push(".backup");
