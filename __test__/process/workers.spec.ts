@@ -108,6 +108,54 @@ describe('worker threads', () => {
     expect(await survivor.exit).toMatchObject({ code: 0, signal: null, stderr: '' })
   })
 
+  test('that are terminated end, also when they call again and again whatever comes of it', async ({
+    dir,
+  }) => {
+    const survivor = inProcess(
+      async ({ addon, require }, dir) => {
+        const { Worker } = require('node:worker_threads')
+        const code = `
+          const addon = require(${JSON.stringify(addon)})
+          const { workerData: dir, parentPort } = require('node:worker_threads')
+          const calls = [
+            (path) => addon.atomicIndexUpdate(path, (index) => ({ n: 1 + index.n }), { initial: { n: 0 }, flush: false }),
+            (path) => addon.atomicTransaction(dir, (tx) => tx.write('file', 'x')),
+            (path) => addon.readIndex(path, { initial: {} }),
+            (path) => addon.withIndexLock(path, async (lock) => {
+              await lock.write({ n: 3 })
+              throw new Error('not today')
+            }),
+            (path) => addon.atomicWrite(path + '.txt', 'x'.repeat(100_000)),
+          ]
+          const loop = async (i) => {
+            for (;;) {
+              try {
+                await calls[Math.floor(Math.random() * calls.length)](dir + '/' + (i % 3) + '.json')
+              } catch {}
+            }
+          }
+          for (let i = 0; i < 12; i++) loop(i)
+          setTimeout(() => parentPort.postMessage('started'), 10)
+        `
+        for (let round = 0; round < 30; round++) {
+          const workers = [0, 1, 2].map(() => new Worker(code, { eval: true, workerData: dir }))
+          await Promise.all(
+            workers.map((worker) => new Promise((resolve) => worker.once('message', resolve))),
+          )
+          await new Promise((resolve) => setTimeout(resolve, (round * 7) % 60))
+          // A thread that goes on for ever would keep this process, too.
+          const patience = setTimeout(() => process.exit(7), 60_000)
+          await Promise.all(workers.map((worker) => worker.terminate()))
+          clearTimeout(patience)
+        }
+        return 'alive'
+      },
+      [dir],
+    )
+    expect(await survivor.returned).toBe('alive')
+    expect(await survivor.exit).toMatchObject({ code: 0, signal: null, stderr: '' })
+  })
+
   test('may be the only ones that load the addon, and end before the process does', async ({ dir }) => {
     const host = inProcess(
       async ({ addon, require }, dir) => {

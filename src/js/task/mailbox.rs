@@ -26,6 +26,7 @@ use tokio::sync::oneshot;
 use super::short::{self, ShortQueue};
 use super::work::Outstanding;
 use crate::js::value::Result;
+use crate::js::value::promise;
 use crate::js::value::raw::{self, value};
 use crate::js::value::thrown::check;
 
@@ -145,12 +146,13 @@ impl<T: Send + 'static> Tell<T> {
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Makes the mailbox when the addon is loaded: made by the first call that waits, it would keep that call's
+/// Makes what the environment needs to its end. The mailbox now: made by the first call that waits, it would keep that call's
 /// async context, and what the program keeps in it, as long as the environment lives.
 #[napi(module_exports)]
 pub fn load(_exports: Object<'_>, env: Env) -> napi::Result<()> {
     // If this fails, the first job that waits tries again.
     drop(Mailbox::of(&env));
+    drop(promise::never(&env));
     Ok(())
 }
 

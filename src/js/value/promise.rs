@@ -7,6 +7,7 @@ use std::rc::Rc;
 use napi::bindgen_prelude::{CallbackContext, PromiseRaw, Unknown};
 use napi::{Env, JsValue as _};
 
+use crate::js::value::once::{Once, run_script};
 use crate::js::value::raw;
 use crate::js::value::thrown::{Result, Thrown, internal};
 
@@ -15,12 +16,23 @@ use crate::js::value::thrown::{Result, Thrown, internal};
 pub fn answer<'env>(env: &'env Env, result: Result<'env, Unknown<'env>>) -> napi::Result<Unknown<'env>> {
     match result {
         Ok(promise) => Ok(promise),
-        Err(Thrown(reason)) => {
-            let promise = PromiseRaw::<Unknown<'env>>::reject(env, reason)?;
+        Err(Thrown(reason)) => match PromiseRaw::<Unknown<'env>>::reject(env, reason) {
             // SAFETY: a promise of the current scope.
-            Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), promise.value().value) })
-        }
+            Ok(promise) => Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), promise.value().value) }),
+            Err(error) => never(env).map_err(|_| error),
+        },
     }
+}
+
+thread_local! {
+    static NEVER: Once = const { Once::new() };
+}
+
+/// A promise that stays as it is, for environments that are ending: there no promise can be made and nothing thrown. V8 can lose
+/// the request to end when it comes during a call of N-API in a microtask, and a loop that awaits calls, and got `undefined`,
+/// would go on for ever. To be called first where the addon is loaded.
+pub fn never(env: &Env) -> Result<'_, Unknown<'_>> {
+    NEVER.with(|never| never.get(env, || run_script(env, "new Promise(() => {})")))
 }
 
 /// What an accessor returns, or throws: there a promise would surprise.
