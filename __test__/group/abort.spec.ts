@@ -73,7 +73,7 @@ describe('a call that is aborted while it waits for its group', inTime, () => {
       ],
       () => controller.abort(reason),
     )
-    for (const call of calls.slice(0, 2)) expectAborted(await rejection(call))
+    for (const error of await Promise.all(calls.slice(0, 2).map(rejection))) expectAborted(error)
     expect(batchSizes(await Promise.all(calls.slice(2)))).toEqual([2, 2])
     expect(readJson(file)).toEqual([0, 1])
   })
@@ -172,7 +172,7 @@ describe('a call that is aborted after its function has run, and before the comm
     const calls = await together(file, () =>
       [append(0), append(1), last].map((fn) => atomicIndexUpdate(file, fn, { signal })),
     )
-    for (const call of calls) expectAborted(await rejection(call))
+    for (const error of await Promise.all(calls.map(rejection))) expectAborted(error)
     expect(state(file)).toEqual(before)
     expect(names(dir)).toEqual(['index.json'])
   })

@@ -75,7 +75,7 @@ for (const [how, fn, caught] of failures) {
       writeJson(file, ['old'])
       const before = state(file)
       const calls = await together(file, () => times(5, () => atomicIndexUpdate(file, fn)))
-      for (const call of calls) expect(await rejection(call)).toEqual(caught)
+      for (const error of await Promise.all(calls.map(rejection))) expect(error).toEqual(caught)
       expect(state(file)).toEqual(before)
       expect(names(dir)).toEqual(['index.json'])
     })

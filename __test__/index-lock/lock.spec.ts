@@ -252,9 +252,10 @@ describe('a lock', () => {
       return {}
     })
     await entered.opened
-    for (const call of [lock.read({ timeout: 0 }), lock.update(increment, { timeout: 0 })]) {
-      expect((await rejection(call)).code).toBe('ERR_ATOMIC_LOCK_TIMEOUT')
-    }
+    // At once: one that rejects while another is awaited would be unhandled.
+    const calls = [lock.read({ timeout: 0 }), lock.update(increment, { timeout: 0 })]
+    for (const { code } of await Promise.all(calls.map(rejection)))
+      expect(code).toBe('ERR_ATOMIC_LOCK_TIMEOUT')
     const aborting = new AbortController()
     const aborted = lock.update(increment, { signal: aborting.signal })
     aborting.abort()

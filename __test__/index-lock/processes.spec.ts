@@ -235,9 +235,8 @@ test('a lock of which the directory is replaced is one of no file any more', asy
   renameSync(site, join(dir, 'old'))
   mkdirSync(site)
   writeJson(file, { is: 'new' })
-  for (const call of [lock.read(), lock.write({ is: 'lost' }), lock.update(() => ({ is: 'lost' }))]) {
-    expect((await rejection(call)).code).toBe('ENOENT')
-  }
+  const calls = [lock.read(), lock.write({ is: 'lost' }), lock.update(() => ({ is: 'lost' }))]
+  for (const { code } of await Promise.all(calls.map(rejection))) expect(code).toBe('ENOENT')
   await lock.release()
   expect(readJson(file)).toEqual({ is: 'new' })
   expect(names(join(dir, 'old'))).toEqual(['index.json'])

@@ -41,7 +41,9 @@ describe('a number that JavaScript would change is refused', () => {
     writeFileSync(file, '[]')
     const make = () => times(3, () => atomicIndexUpdate(file, never))
     const calls = await together(file, make, () => writeFileSync(file, text))
-    for (const call of calls) expect(await rejection(call)).toMatchObject({ code: 'ERR_ATOMIC_LOSSY_INDEX' })
+    for (const error of await Promise.all(calls.map(rejection))) {
+      expect(error).toMatchObject({ code: 'ERR_ATOMIC_LOSSY_INDEX' })
+    }
     expect(readFileSync(file, 'utf8')).toBe(text)
   })
 

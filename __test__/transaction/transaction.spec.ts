@@ -214,9 +214,9 @@ describe('a transaction that fails has changed nothing', () => {
         tx.update('broken.json', () => ({}), options as object)
       })
       const list = atomicTransaction(dir, [{ update: 'broken.json', fn: () => ({}), ...(options as object) }])
-      for (const call of [update, list]) {
+      for (const error of await Promise.all([update, list].map(rejection))) {
         const message = expect.stringContaining(instead)
-        expect(await rejection(call)).toMatchObject({ code: 'ERR_INVALID_ARG_VALUE', message })
+        expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_VALUE', message })
       }
     }
   })
