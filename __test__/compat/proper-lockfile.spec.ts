@@ -15,7 +15,7 @@ import theirs from 'proper-lockfile'
 import { describe, expect } from 'vitest'
 import { names } from '../helpers/files'
 import { inProcess } from '../helpers/processes'
-import { rejection } from '../helpers/promises'
+import { rejection, thrown } from '../helpers/promises'
 import { test } from '../helpers/test'
 
 describe('proper-lockfile', () => {
@@ -43,14 +43,7 @@ describe('proper-lockfile', () => {
 
   test('without a promise too, for locks of either kind', async ({ dir }) => {
     const file = join(dir, 'file')
-    const fails = (call: () => unknown, error: object) => {
-      try {
-        call()
-      } catch (thrown) {
-        return expect(thrown).toMatchObject(error)
-      }
-      expect.fail('nothing was thrown')
-    }
+    const fails = (call: () => unknown, error: object) => expect(thrown(call)).toMatchObject(error)
     fails(() => lockSync(file), { code: 'ENOENT' })
     fails(() => checkSync(file), { code: 'ENOENT' })
     fails(() => unlockSync(file, { realpath: false }), { code: 'ENOTACQUIRED' })

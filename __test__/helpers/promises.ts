@@ -21,6 +21,16 @@ export async function rejection(promise: Promise<unknown>): Promise<any> {
   return settled.reason
 }
 
+/** What a call throws. */
+export function thrown(call: () => unknown): any {
+  try {
+    call()
+  } catch (error) {
+    return error
+  }
+  expect.fail('nothing was thrown')
+}
+
 /** Whether a promise is still pending after `ms`; 0 where all has happened that could have settled it. */
 export async function isPending(promise: Promise<unknown>, ms: number): Promise<boolean> {
   const pending = Symbol('pending')

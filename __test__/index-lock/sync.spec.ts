@@ -21,17 +21,8 @@ import { names } from '../helpers/files'
 import { readJson, writeJson } from '../helpers/index-file'
 import { needs } from '../helpers/needs'
 import { inProcess, inThread } from '../helpers/processes'
-import { gate } from '../helpers/promises'
+import { gate, thrown } from '../helpers/promises'
 import { test } from '../helpers/test'
-
-const error = (call: () => unknown): any => {
-  try {
-    call()
-  } catch (thrown) {
-    return thrown
-  }
-  expect.fail('nothing was thrown')
-}
 
 const timeout = { code: 'ERR_ATOMIC_LOCK_TIMEOUT' }
 const increment = ({ n }: any) => ({ n: n + 1 })
@@ -44,7 +35,7 @@ test('a free lock is had at once, keeps others out, and is free again at its rel
   const lock = acquireIndexLockSync(file)
   expect(inspectIndexLockSync(file)).toMatchObject({ held: true, holder: { pid: process.pid } })
   expect(inspectIndexLockSync(file)).toEqual(await inspectIndexLock(file))
-  const refused = error(() => acquireIndexLockSync(file))
+  const refused = thrown(() => acquireIndexLockSync(file))
   expect(refused).toMatchObject({ ...timeout, path: file })
   expect(refused.message).toContain('an earlier call of this process; call acquireIndexLock, which waits')
   const waiting = [acquireIndexLock(file), atomicIndexUpdate(file, () => ({ n: 1 }))]
@@ -52,7 +43,7 @@ test('a free lock is had at once, keeps others out, and is free again at its rel
   lock.releaseSync()
   lock.releaseSync()
   await lock.release()
-  expect(error(() => lock.releaseSync.call({} as never)).name).toBe('TypeError')
+  expect(thrown(() => lock.releaseSync.call({} as never)).name).toBe('TypeError')
   await expect(lock.read()).rejects.toMatchObject({ code: 'ERR_INVALID_STATE' })
   const next = (await waiting[0]) as Awaited<ReturnType<typeof acquireIndexLock<string>>>
   expect(readIndexSync(file).value).toEqual({ n: 0 })
@@ -114,7 +105,7 @@ test('a release leaves the index to the calls on the lock that are under way', a
   await opened
   lock.releaseSync()
   expect(inspectIndexLockSync(file).held).toBe(true)
-  expect(error(() => acquireIndexLockSync(file))).toMatchObject(timeout)
+  expect(thrown(() => acquireIndexLockSync(file))).toMatchObject(timeout)
   const other = atomicIndexUpdate(file, increment)
   let isReleased = false
   const released = lock.release().then(() => {
@@ -260,7 +251,7 @@ test('what another process has is not waited for, and is free when that is kille
   const other = inProcess(run, [file])
   await other.next()
   const since = performance.now()
-  expect(error(() => acquireIndexLockSync(file))).toMatchObject({ ...timeout, holder: { pid: other.pid } })
+  expect(thrown(() => acquireIndexLockSync(file))).toMatchObject({ ...timeout, holder: { pid: other.pid } })
   // Far less than anything that waits.
   expect(performance.now() - since).toBeLessThan(5000)
   const waiting = acquireIndexLock(file)
@@ -296,7 +287,7 @@ test('threads that take it as they can never have it at the same time', async ({
 
 test('it is refused where it would wait for ever, and takes no options that wait', async ({ dir, file }) => {
   const caught: any[] = []
-  const acquire = () => void caught.push(error(() => acquireIndexLockSync(file)).code)
+  const acquire = () => void caught.push(thrown(() => acquireIndexLockSync(file)).code)
   await atomicIndexUpdate(file, () => {
     acquire()
     return {}
@@ -310,16 +301,16 @@ test('it is refused where it would wait for ever, and takes no options that wait
   )
   expect(caught).toEqual(['ERR_ATOMIC_REENTRANT', 'ERR_ATOMIC_REENTRANT', 'ERR_ATOMIC_NESTED'])
   for (const options of [{ timeout: 1 }, { signal: new AbortController().signal }]) {
-    const wrong = error(() => acquireIndexLockSync(file, options as object))
+    const wrong = thrown(() => acquireIndexLockSync(file, options as object))
     expect(wrong.code).toBe('ERR_INVALID_ARG_VALUE')
     expect(wrong.message).toContain(`options.${Object.keys(options)[0]}`)
   }
-  expect(error(() => acquireIndexLockSync(join(dir, 'none', 'i'), { mkdir: false })).code).toBe('ENOENT')
-  expect(error(() => inspectIndexLockSync(join(dir, 'none', 'i'))).code).toBe('ENOENT')
-  expect(error(() => acquireIndexLockSync(dir))).toMatchObject({ code: 'EISDIR', path: dir })
-  expect(error(() => acquireIndexLockSync([file] as never)).code).toBe('ERR_INVALID_ARG_TYPE')
+  expect(thrown(() => acquireIndexLockSync(join(dir, 'none', 'i'), { mkdir: false })).code).toBe('ENOENT')
+  expect(thrown(() => inspectIndexLockSync(join(dir, 'none', 'i'))).code).toBe('ENOENT')
+  expect(thrown(() => acquireIndexLockSync(dir))).toMatchObject({ code: 'EISDIR', path: dir })
+  expect(thrown(() => acquireIndexLockSync([file] as never)).code).toBe('ERR_INVALID_ARG_TYPE')
   for (const call of [acquireIndexLockSync, inspectIndexLockSync]) {
-    expect(error(() => call('s3://bucket/key')).code).toBe('ERR_ATOMIC_UNSUPPORTED')
+    expect(thrown(() => call('s3://bucket/key')).code).toBe('ERR_ATOMIC_UNSUPPORTED')
   }
   acquireIndexLockSync(join(dir, 'new', 'i')).releaseSync()
   expect(names(dir)).toEqual(['.atomic', 'index.json', 'new', 'other.json'])

@@ -20,17 +20,8 @@ import { names } from '../helpers/files'
 import { readJson, writeJson } from '../helpers/index-file'
 import { needs } from '../helpers/needs'
 import { inProcess, inThread, inWorker } from '../helpers/processes'
-import { gate } from '../helpers/promises'
+import { gate, thrown } from '../helpers/promises'
 import { test } from '../helpers/test'
-
-const error = (call: () => unknown): any => {
-  try {
-    call()
-  } catch (thrown) {
-    return thrown
-  }
-  expect.fail('nothing was thrown')
-}
 
 const reentrant = { code: 'ERR_ATOMIC_REENTRANT' }
 
@@ -44,16 +35,16 @@ describe('atomicWriteSync', () => {
     expect(atomicWriteSync(path, Buffer.from('ff00', 'hex'), { ifChanged: true })).toMatchObject({
       written: false,
     })
-    expect(error(() => atomicWriteSync(path, '', { flag: 'wx' }))).toMatchObject({ code: 'EEXIST', path })
-    expect(error(() => atomicWriteSync(join(dir, 'none', 'a'), '', { mkdir: false })).code).toBe('ENOENT')
-    expect(error(() => atomicWriteSync(dir, ''))).toMatchObject({ code: 'EISDIR', path: dir })
+    expect(thrown(() => atomicWriteSync(path, '', { flag: 'wx' }))).toMatchObject({ code: 'EEXIST', path })
+    expect(thrown(() => atomicWriteSync(join(dir, 'none', 'a'), '', { mkdir: false })).code).toBe('ENOENT')
+    expect(thrown(() => atomicWriteSync(dir, ''))).toMatchObject({ code: 'EISDIR', path: dir })
     const wrong = { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' }
-    expect(error(() => atomicWriteSync(path, 1 as never))).toMatchObject(wrong)
+    expect(thrown(() => atomicWriteSync(path, 1 as never))).toMatchObject(wrong)
     const { signal } = new AbortController()
-    const refused = error(() => atomicWriteSync(path, '', { signal } as object))
+    const refused = thrown(() => atomicWriteSync(path, '', { signal } as object))
     expect(refused).toMatchObject({ code: 'ERR_INVALID_ARG_VALUE' })
     expect(refused.message).toContain('options.signal')
-    expect(error(() => atomicWriteSync('s3://bucket/key', '')).code).toBe('ERR_ATOMIC_UNSUPPORTED')
+    expect(thrown(() => atomicWriteSync('s3://bucket/key', '')).code).toBe('ERR_ATOMIC_UNSUPPORTED')
     expect(names(join(dir, 'new'))).toEqual(['file'])
   })
 
@@ -102,7 +93,7 @@ describe('atomicWriteSync', () => {
     file,
   }) => {
     const caught: unknown[] = []
-    const write = () => caught.push(error(() => atomicWriteSync(file, '{}')))
+    const write = () => caught.push(thrown(() => atomicWriteSync(file, '{}')))
     await atomicIndexUpdate(file, () => {
       write()
       atomicWriteSync(join(dir, 'other'), 'another file')
@@ -210,7 +201,7 @@ describe('atomicWriteSync', () => {
     const before = stats().writes
     atomicWriteSync(file, 'a')
     expect(stats().writes).toBe(before + 1)
-    expect(error(() => atomicWriteSync(file, 'b', { flag: 'wx' })).code).toBe('EEXIST')
+    expect(thrown(() => atomicWriteSync(file, 'b', { flag: 'wx' })).code).toBe('EEXIST')
     expect(heard.map(([event]) => event)).toEqual(['start', 'end', 'start', 'error', 'end'])
     const message = { function: 'atomicWriteSync', path: file, milliseconds: expect.any(Number) }
     expect(heard[1]?.[1]).toMatchObject({ ...message, steps: { stage: expect.any(Number) } })
@@ -269,7 +260,7 @@ describe('readIndexSync', () => {
     writeFileSync(file, '{')
     const backup = { value: { a: 1 }, source: 'backup', backup: `${file}.backup` }
     expect(await both({ fallback: 'backup', schema })).toMatchObject(backup)
-    expect(error(() => readIndexSync(file))).toMatchObject({ code: 'ERR_ATOMIC_CORRUPT_INDEX', path: file })
+    expect(thrown(() => readIndexSync(file))).toMatchObject({ code: 'ERR_ATOMIC_CORRUPT_INDEX', path: file })
     writeJson(file, { old: 1 })
     expect(await both({ schema, migrate: () => ({ a: 3 }) })).toMatchObject({ value: { a: 3 } })
     expect(await both({ fallback: 'backup', schema })).toMatchObject(backup)
@@ -278,9 +269,9 @@ describe('readIndexSync', () => {
   test('does not wait for a schema that takes its time, nor for a store', async ({ file }) => {
     writeJson(file, { a: 1 })
     const schema = z.object({ a: z.number().refine(async () => false) })
-    const refused = error(() => readIndexSync(file, { schema }))
+    const refused = thrown(() => readIndexSync(file, { schema }))
     expect(refused).toMatchObject({ code: 'ERR_INVALID_ARG_VALUE' })
     expect(refused.message).toContain('call readIndex')
-    expect(error(() => readIndexSync('s3://bucket/key')).code).toBe('ERR_ATOMIC_UNSUPPORTED')
+    expect(thrown(() => readIndexSync('s3://bucket/key')).code).toBe('ERR_ATOMIC_UNSUPPORTED')
   })
 })
