@@ -1,8 +1,8 @@
-// Two builds of the addon, and tuned fs/promises, side by side: what a change does to writes of small files.
+// Two builds of the addon, and tuned fs/promises, side by side: what a change does to writes of small files and to updates of indexes.
 //
 //   npx tsx bench/addons.ts BEFORE.node AFTER.node [--seconds N] [--dir FOLDER] [CASE ...]
 //
-// A case is new:KIB:LANES or replaced:KIB:LANES, as new:1:64. Ratios are to the first build, of single rounds: the median,
+// A case is new:KIB:LANES or replaced:KIB:LANES, as new:1:64, or update:RECORDS:LANES, as update:1000:1. Ratios are to the first build, of single rounds: the median,
 // and in brackets the quartiles. Each contender is a process, so that its processor time and its waits can be told.
 
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
@@ -16,12 +16,23 @@ import { median, ratioOfRounds } from './measure/ratio'
 import { measure } from './measure/rounds'
 import { formatRatio, formatTable } from './report/table'
 
-const USUAL = ['new:1:16', 'new:1:64', 'replaced:1:16', 'replaced:1:64', 'new:1:1', 'new:64:16', 'new:1024:4']
+const USUAL = [
+  'new:1:16',
+  'new:1:64',
+  'replaced:1:16',
+  'replaced:1:64',
+  'new:1:1',
+  'new:64:16',
+  'new:1024:4',
+  'update:1000:1',
+  'update:1000:16',
+]
 const FIGURES = ['wall', 'cpu', 'jsThread', 'waits'] as const
 
 /** Per round, so that one of small files takes a part of a second. */
 const MOST_WRITES = 640
 const MOST_KIB = 32 << 10
+const MOST_RECORDS = 100_000
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
@@ -39,19 +50,21 @@ async function main(): Promise<void> {
   ])
   try {
     for (const one of named.length > 0 ? named : USUAL) {
-      const [kind, kib, lanes] = one.split(':').map((part, at) => (at === 0 ? part : Number(part)))
-      if (typeof kib !== 'number' || typeof lanes !== 'number') throw new Error(`not a case: ${one}`)
-      const most = Math.min(MOST_WRITES, MOST_KIB / kib)
-      const entrants = started.map(({ name, child }, at) => ({
+      const [kind, size, lanes] = one.split(':').map((part, at) => (at === 0 ? part : Number(part)))
+      if (typeof size !== 'number' || typeof lanes !== 'number') throw new Error(`not a case: ${one}`)
+      const isUpdate = kind === 'update'
+      const most = Math.min(MOST_WRITES, (isUpdate ? MOST_RECORDS : MOST_KIB) / size)
+      // There is no update with the same guarantees to compare with.
+      const entrants = (isUpdate ? started.slice(0, builds.length) : started).map(({ name, child }, at) => ({
         contender: guarantee(name, 'fsyncFile', 'fsyncDirectory', 'readBack'),
         round: () =>
           child.ask<ProcessCost>({
-            writer: at < builds.length ? 'atomicWrite' : 'tuned',
+            work: isUpdate ? 'atomicIndexUpdate' : at < builds.length ? 'atomicWrite' : 'tuned',
             folder: join(folder, `${one} ${at}`),
             fresh: kind === 'new',
-            bytes: kib * 1024,
+            size: isUpdate ? size : size * 1024,
             lanes,
-            writes: Math.ceil(most / lanes),
+            calls: Math.ceil(most / lanes),
           } satisfies Question),
       }))
       for (const at of entrants.keys()) await mkdir(join(folder, `${one} ${at}`))
