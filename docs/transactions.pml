@@ -10,8 +10,9 @@
  * One process takes all steps, so that a crash is a step as well. `at[p]` is what actor p does next; each branch of an
  * actor is one step, and nothing comes between its statements.
  *
- * Switches (`spin -a -DREMOVAL -DCRASHES=3 ...`): REMOVAL, APART and FAULT are other configurations, NO_WRITE leaves the plain
- * write out, CRASHES=n is how many there are at most, and each MUT_... leaves a step of the protocol out.
+ * Switches are in the environment of the search (`REMOVAL=1 CRASHES=3 ./pan -m10000`), so that one compilation serves all: REMOVAL,
+ * APART and FAULT are other configurations, NO_WRITE leaves the plain write out, CRASHES=n is how many there are at most, and
+ * each MUT_... leaves a step of the protocol out.
  * __test__/transaction/model.spec.ts runs them all. With -DNP instead of -DSAFETY, `./pan -l` finds runs that never end.
  *
  * The disk is the weakest on which a rename is one step:
@@ -23,14 +24,24 @@
  * - A kill leaves the page cache as it is, and frees the locks.
  */
 
-#ifndef CRASHES
-#define CRASHES 2
-#endif
-#ifdef FAULT
-#define FAULTS 1
-#else
-#define FAULTS 0
-#endif
+#define EACH_SWITCH(_) \
+  _(REMOVAL) _(APART) _(FAULT) _(NO_WRITE) \
+  _(MUT_NO_RECORD_FLUSH) _(MUT_NO_STAGED_FLUSH) _(MUT_NO_DIRECTORY_FLUSH) _(MUT_OLD_NOT_FLUSHED) _(MUT_NO_FIRST_FLUSH) \
+  _(MUT_FINISHED_FIRST) _(MUT_NO_LAST_LOOK) _(MUT_NO_RECORD_CHECKSUM) _(MUT_NO_STAGED_CHECKSUM) _(MUT_OVERWRITE) \
+  _(MUT_NO_POINTER) _(MUT_POINTER_BLIND) _(MUT_POINTER_STAYS) _(MUT_NO_ROOT_LOCK) _(MUT_OLD_BY_HASH) _(MUT_UNLINK_FIRST)
+
+/* What is `hidden` is no part of a state; spin hides bytes, and no bits. */
+#define DECLARED(switch) hidden byte switch;
+EACH_SWITCH(DECLARED)
+hidden byte most_crashes = 2;
+
+#define FROM_ENVIRONMENT(switch) switch = getenv(#switch) != 0;
+inline read_switches() {
+  c_code {
+    EACH_SWITCH(FROM_ENVIRONMENT)
+    if (getenv("CRASHES")) most_crashes = atoi(getenv("CRASHES"));
+  }
+}
 
 /* Files, and sets of them. */
 #define A 0
@@ -61,25 +72,19 @@
 #define HAS(version, writer) (((version) & ENTRY(writer)) != 0)
 #define WITH(version, writer) VERSION(writer, ((version) & 15) | ENTRY(writer))
 
-/* The files of each transaction. (`->` would not do: spin takes no conditional expression as an argument.) */
-#define OPS(t) (((t) == T1) * OPS_1 + ((t) == T2) * OPS_2)
-#ifdef APART
-/* They have only the root and a plain file in common. */
-#define OPS_1 (SET(A) | SET(I))
-#define OPS_2 (SET(A) | SET(B))
-#else
-#define OPS_1 (SET(A) | SET(B) | SET(I))
-#define OPS_2 (SET(B) | SET(I))
-#endif
+/* The files of each transaction; with APART they have only the root and a plain file in common. */
+hidden byte ops[2];
+#define OPS(t) ops[t]
+/* With REMOVAL the first transaction removes B, and the plain write makes it again, with the bytes that it had. */
+#define REMOVED(t) (REMOVAL * ((t) == T1) * SET(B))
+#define WRITTEN (REMOVAL * B + !REMOVAL * A)
 
-#ifdef REMOVAL
-/* The first transaction removes B, and the plain write makes it again, with the bytes that it had. */
-#define REMOVED(t) (((t) == T1) * SET(B))
-#define WRITTEN B
-#else
-#define REMOVED(t) 0
-#define WRITTEN A
-#endif
+inline choose_files() {
+  if
+  :: APART -> ops[T1] = SET(A) | SET(I); ops[T2] = SET(A) | SET(B)
+  :: else -> ops[T1] = SET(A) | SET(B) | SET(I); ops[T2] = SET(B) | SET(I)
+  fi
+}
 
 #define UPDATES_INDEX(t) ((OPS(t) & SET(I)) != 0)
 
@@ -125,11 +130,7 @@ bool write_stands, foreign_stands;
 hidden byte each, txn, first, actor;
 hidden byte applied, missing;
 
-#ifdef MUT_NO_RECORD_CHECKSUM
-#define VALID(r) ((r) != 0)
-#else
-#define VALID(r) ((r) != 0 && (r) < TORN)
-#endif
+#define VALID(r) ((r) != 0 && ((r) < TORN || MUT_NO_RECORD_CHECKSUM))
 #define OWNER(r) (((r) & 7) - 1)
 #define PENDING (VALID(record) && txid[OWNER(record)] > finished)
 /* A torn record has lost what is at its end. Only the mutant looks at one. */
@@ -240,6 +241,13 @@ inline unlink_staged(owner) {
   unflushed[owner] = 0
 }
 
+inline lock_root(p) {
+  if
+  :: !MUT_NO_ROOT_LOCK -> root_lock = p + 1
+  :: else
+  fi
+}
+
 inline release(p) {
   if
   :: index_lock == p + 1 -> index_lock = 0
@@ -260,16 +268,7 @@ inline recover_then(p, next) {
  * Whether the holder of the index's lock before has left a transaction that is to be recovered first: a pointer, and a
  * record that names this index. Under the lock such a record stays as it is, and without one the pointer says nothing.
  */
-#ifdef MUT_POINTER_STAYS
-#define FOLLOWS_POINTER pointer
-#else
-#define FOLLOWS_POINTER (pointer && PENDING_FOR_INDEX)
-#endif
-#ifdef MUT_POINTER_BLIND
-#define AFTER_POINTER BLIND
-#else
-#define AFTER_POINTER START
-#endif
+#define FOLLOWS_POINTER (pointer && (MUT_POINTER_STAYS || PENDING_FOR_INDEX))
 
 inline somebody_wrote(file) {
   for (txn : 0 .. 1) {
@@ -282,14 +281,18 @@ inline somebody_wrote(file) {
 
 /* A transaction */
 
-inline stage(p) {
+inline look_at_old(p) {
   for (each : 0 .. 2) {
     if
     :: OPS(p) & SET(each) -> OLD(p, each) = name[each]
     :: else
     fi
   }
-  new_versions(p);
+  new_versions(p)
+}
+
+inline stage(p) {
+  look_at_old(p);
   staged[p] = OPS(p) & ~REMOVED(p);
   unflushed[p] = staged[p]
 }
@@ -307,15 +310,10 @@ inline new_versions(p) {
 }
 
 inline last_look(p) {
-#ifndef MUT_NO_LAST_LOOK
-  for (each : 0 .. 2) {
-    if
-    :: OPS(p) & SET(each) -> OLD(p, each) = name[each]
-    :: else
-    fi
-  }
-  new_versions(p);
-#endif
+  if
+  :: !MUT_NO_LAST_LOOK -> look_at_old(p)
+  :: else
+  fi;
   looked = looked | SET(p);
   /* What the other one has written, and this one will replace. */
   for (each : 0 .. 1) {
@@ -342,12 +340,8 @@ inline transaction(p) {
         at[p] = ROOT
      fi
 
-#ifdef MUT_NO_ROOT_LOCK
-  :: at[p] == ROOT ->
-#else
-  :: at[p] == ROOT && root_lock == 0 ->
-     root_lock = p + 1;
-#endif
+  :: at[p] == ROOT && (root_lock == 0 || MUT_NO_ROOT_LOCK) ->
+     lock_root(p);
      if
      :: PENDING ->
         unlink_staged(p);
@@ -355,13 +349,12 @@ inline transaction(p) {
         recover_then(p, START)
      :: else ->
         last_look(p);
-#ifndef MUT_OLD_NOT_FLUSHED
         /* What is replaced must not come back older than it is recorded: it would be taken for somebody's change. */
-        flush_directories(OPS(p));
-#endif
-#ifndef MUT_NO_POINTER
-        pointer = pointer || UPDATES_INDEX(p);
-#endif
+        if
+        :: !MUT_OLD_NOT_FLUSHED -> flush_directories(OPS(p))
+        :: else
+        fi;
+        pointer = pointer || (UPDATES_INDEX(p) && !MUT_NO_POINTER);
         todo[p] = OPS(p);
         at[p] = RECORD
      fi
@@ -377,32 +370,35 @@ inline transaction(p) {
      at[p] = ROUND_1
 
   :: at[p] == ROUND_1 ->
-#ifndef MUT_NO_STAGED_FLUSH
-     flush_staged(p);
-#endif
-#ifndef MUT_NO_RECORD_FLUSH
-     flush_journal();
-#endif
-#ifdef MUT_FINISHED_FIRST
-     finished = txid[p];
-#endif
+     if
+     :: !MUT_NO_STAGED_FLUSH -> flush_staged(p)
+     :: else
+     fi;
+     if
+     :: !MUT_NO_RECORD_FLUSH -> flush_journal()
+     :: else
+     fi;
+     if
+     :: MUT_FINISHED_FIRST -> finished = txid[p]
+     :: else
+     fi;
      at[p] = NAMES
 
   :: at[p] == ROUND_1 && faults > 0 ->
      faults--;
-#ifdef MUT_UNLINK_FIRST
-     at[p] = UNLINK
-#else
-     at[p] = TAKE_BACK
-#endif
+     if
+     :: MUT_UNLINK_FIRST -> at[p] = UNLINK
+     :: else -> at[p] = TAKE_BACK
+     fi
 
   :: at[p] == NAMES && todo[p] != 0 -> first_of(todo[p]); change(p, first)
 
   /* Round 2. */
   :: at[p] == NAMES && todo[p] == 0 ->
-#ifndef MUT_NO_DIRECTORY_FLUSH
-     flush_directories(OPS(p));
-#endif
+     if
+     :: !MUT_NO_DIRECTORY_FLUSH -> flush_directories(OPS(p))
+     :: else
+     fi;
      at[p] = FINISH
 
   :: at[p] == FINISH ->
@@ -452,14 +448,13 @@ inline update(p) {
   :: p == UPDATE && at[p] == START && rebooted && PENDING -> recover_then(p, START)
   :: p == UPDATE && at[p] == START && !(rebooted && PENDING) && index_lock == 0 ->
      if
-     :: FOLLOWS_POINTER -> recover_then(p, AFTER_POINTER)
+     :: FOLLOWS_POINTER && !MUT_POINTER_BLIND -> recover_then(p, START)
+     :: FOLLOWS_POINTER && MUT_POINTER_BLIND -> recover_then(p, BLIND)
      :: else -> begin_update(p)
      fi
 
-#ifdef MUT_POINTER_BLIND
-  /* Another transaction may have left it since. */
+  /* Of MUT_POINTER_BLIND: another transaction may have left it since. */
   :: p == UPDATE && at[p] == BLIND && index_lock == 0 -> begin_update(p)
-#endif
 
   :: p == UPDATE && at[p] == CHANGE && name[I] != read_by_update -> read_by_update = name[I]
   :: p == UPDATE && at[p] == CHANGE && name[I] == read_by_update ->
@@ -504,18 +499,11 @@ inline foreign() {
 
 /* Recovery */
 
-#ifdef MUT_OLD_BY_HASH
 /* The plain write has the bytes of the old version. */
-#define IS_OLD(t, f) (name[f] == OLD(t, f) || (OLD(t, f) == 0 && (f) == WRITTEN && WRITER(name[f]) == WRITE))
-#else
-#define IS_OLD(t, f) (name[f] == OLD(t, f))
-#endif
+#define HAS_OLD_HASH(t, f) (OLD(t, f) == 0 && (f) == WRITTEN && WRITER(name[f]) == WRITE)
+#define IS_OLD(t, f) (name[f] == OLD(t, f) || (MUT_OLD_BY_HASH && HAS_OLD_HASH(t, f)))
 #define IS_NEW(t, f) (name[f] == NEW(t, f))
-#ifdef MUT_NO_STAGED_CHECKSUM
-#define IS_WHOLE(t, f) (staged[t] & SET(f))
-#else
-#define IS_WHOLE(t, f) (staged[t] & ~torn[t] & SET(f))
-#endif
+#define IS_WHOLE(t, f) (staged[t] & SET(f) && (MUT_NO_STAGED_CHECKSUM || !(torn[t] & SET(f))))
 
 inline recovery(p) {
   if
@@ -528,19 +516,17 @@ inline recovery(p) {
      fi;
      at[p] = LOCK_ROOT
 
-#ifdef MUT_NO_ROOT_LOCK
-  :: at[p] == LOCK_ROOT ->
-#else
-  :: at[p] == LOCK_ROOT && root_lock == 0 ->
-     root_lock = p + 1;
-#endif
+  :: at[p] == LOCK_ROOT && (root_lock == 0 || MUT_NO_ROOT_LOCK) ->
+     lock_root(p);
      if
      :: PENDING && record == seen[p] ->
-#ifndef MUT_NO_FIRST_FLUSH
-        flush_journal();
-        flush_staged(OWNER(record));
-        flush_directories(RECORDED(record));
-#endif
+        if
+        :: !MUT_NO_FIRST_FLUSH ->
+           flush_journal();
+           flush_staged(OWNER(record));
+           flush_directories(RECORDED(record))
+        :: else
+        fi;
         decide(p, OWNER(seen[p]))
      :: else ->
         release(p);
@@ -594,9 +580,7 @@ inline forward(p, owner, file) {
   :: IS_OLD(owner, file) && ((REMOVED(owner) & SET(file)) || IS_WHOLE(owner, file)) ->
      write_stands = write_stands && !(file == WRITTEN && name[file] == OLD(owner, file));
      apply(owner, file)
-#ifdef MUT_OVERWRITE
-  :: !IS_OLD(owner, file) && !IS_NEW(owner, file) && IS_WHOLE(owner, file) -> apply(owner, file)
-#endif
+  :: MUT_OVERWRITE && !IS_OLD(owner, file) && !IS_NEW(owner, file) && IS_WHOLE(owner, file) -> apply(owner, file)
   :: else
   fi;
   todo[p] = todo[p] & ~SET(file)
@@ -758,12 +742,15 @@ end:
 
 init {
   atomic {
+    read_switches();
+    choose_files();
     /* Fewer crashes too: a deadlock is not to be taken for a world that waits for its next crash. */
-    select(crashes : 0 .. CRASHES);
-    faults = FAULTS;
-#ifdef NO_WRITE
-    at[WRITE] = DONE;
-#endif
+    select(crashes : 0 .. most_crashes);
+    faults = FAULT;
+    if
+    :: NO_WRITE -> at[WRITE] = DONE
+    :: else
+    fi;
     for (actor : 0 .. ACTORS - 1) {
       run takes_steps(actor)
     }

@@ -15,7 +15,7 @@ import { Complaint, root, runAsScript, runCargo, runNode, runNpm } from './tools
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
 /** Ends with a clear message on a Node that is too old. */
-function requireNode() {
+export function requireNode() {
   const least = manifest.engines.node.replace('>=', '')
   if (isOlder(process.versions.node, least)) {
     throw new Complaint(`Node ${least} or newer is needed; this is ${process.version}.`)
@@ -157,10 +157,9 @@ function isOlder(/** @type {string} */ a, /** @type {string} */ b) {
   return differs !== undefined && (left?.[differs] ?? 0) < (right?.[differs] ?? 0)
 }
 
-/** Everything that has to be there before the package can be used from this clone. */
+/** Everything that has to be there before the package can be used from this clone. Cargo needs none of the development packages. */
 export async function prepare() {
-  await install()
-  await build()
+  await Promise.all([install(), build()])
   await buildCli()
 }
 

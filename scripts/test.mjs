@@ -7,7 +7,7 @@
 import { existsSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { parseArgs, stripVTControlCharacters } from 'node:util'
-import { install, prepare, prepareCloud, requireRust } from './prepare.mjs'
+import { prepare, prepareCloud, requireNode, requireRust } from './prepare.mjs'
 import { Complaint, root, runAsScript, runCargo, runNode, withTemporaryFolder } from './tools.mjs'
 
 /** @typedef {{ passed: number, failed: string[], skipped: string[] }} Counts */
@@ -193,11 +193,11 @@ function holdBack(/** @type {string} */ path) {
 }
 
 /**
- * The addon's build ends with a minute of one thread, and specs wait a lot: Rust's tests are built and run meanwhile. What they
- * print is shown after what the specs print.
+ * npm waits for the network and the disk, the addon's build ends with a minute of one thread, and specs wait a lot: Rust's tests are
+ * built and run meanwhile. What they print is shown after what the specs print.
  */
 async function runAll() {
-  await install()
+  requireNode()
   await requireRust()
   const log = join(root, 'target', 'rust-tests.log')
   const { print, show } = holdBack(log)

@@ -139,11 +139,14 @@ describe('another process that is inside an update', () => {
   })
 
   test('is not waited for at all with a timeout of 0', async ({ file }) => {
-    await holderOf(file)
-    const patient = rejection(atomicIndexUpdate(file, increment, { timeout: 2000 }))
+    const holder = await holderOf(file)
+    const patient = atomicIndexUpdate(file, increment)
     const error = await rejection(atomicIndexUpdate(file, increment, { timeout: 0 }))
     expect(error).toMatchObject({ code: 'ERR_ATOMIC_LOCK_TIMEOUT' })
     expect(await isPending(patient, 0)).toBe(true)
+    holder.send('go on')
+    await patient
+    expect(readJson(file)).toEqual({ n: 2 })
   })
 
   test('is no obstacle to a timeout of 0 when it waited for this one and gave up', async ({ file }) => {
@@ -232,7 +235,8 @@ describe('the timeout', () => {
   test('of 0 is not used up by an earlier call that still looks for another file', async ({ dir }) => {
     const deep = 'd/'.repeat(300)
     for (let round = 0; round < 5; round++) {
-      const earlier = atomicIndexUpdate(`${dir}/${round}/${deep}index.json`, () => ({}), { flush: false })
+      const options = { flush: false, timeout: Number.POSITIVE_INFINITY }
+      const earlier = atomicIndexUpdate(`${dir}/${round}/${deep}index.json`, () => ({}), options)
       const update = atomicIndexUpdate(join(dir, `${round}.json`), () => ({}), { timeout: 0 })
       await Promise.all([earlier, update])
     }
@@ -356,10 +360,32 @@ describe('under a strict umask the lock file', () => {
   needs(...OTHER_USER)('may be closed to others for a moment: they wait', async ({ dir, file, lock }) => {
     chownSync(dir, NOBODY, NOBODY)
     writeFileSync(lock, '', { mode: 0o600 })
-    const next = () => inProcess(update, [file, 0], { uid: NOBODY }).returned
-    expect(await next()).toBe('ERR_ATOMIC_LOCK_TIMEOUT')
-    // Not for ever: it stays closed.
+    const theirs = inProcess(
+      async ({ atomicIndexUpdate, send, receive }, file) => {
+        for (let asked = receive(); ; asked = receive()) {
+          send('ready')
+          await asked
+          const update = atomicIndexUpdate(file, () => ({ user: true }), { timeout: 0 })
+          send(await update.catch(({ code }) => code))
+        }
+      },
+      [file],
+      { uid: NOBODY },
+    )
+    const next = async () => {
+      await theirs.next()
+      theirs.send('go on')
+      return theirs.next()
+    }
+    // The moment is a second, which may have passed before the other process comes to it.
     let code: string
+    let tries = 0
+    do {
+      chmodSync(lock, 0o600)
+      code = await next()
+    } while (code === 'EACCES' && ++tries < 100)
+    expect(code).toBe('ERR_ATOMIC_LOCK_TIMEOUT')
+    // Not for ever: it stays closed.
     do code = await next()
     while (code === 'ERR_ATOMIC_LOCK_TIMEOUT')
     expect(code).toBe('EACCES')

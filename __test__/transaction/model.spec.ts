@@ -2,9 +2,11 @@
 // it, and finds one as soon as a step is left out. `npm run model` explores the whole configurations, and `npm test` smaller ones.
 
 import { execFile } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { describe, expect } from 'vitest'
+import { afterAll, describe, expect } from 'vitest'
 import { root } from '../../scripts/tools.mjs'
 import { needs } from '../helpers/needs'
 
@@ -13,15 +15,42 @@ const model = join(root, 'docs/transactions.pml')
 
 /** `npm run model`. */
 const isWhole = Boolean(process.env.ATOMIC_SOAK)
-// A compiler that takes long pays where millions of states are searched.
+// A compiler that takes long pays where millions of states are searched, and so does a large table of states.
 const optimize = isWhole ? '-O1' : '-O0'
+const table = isWhole ? [] : ['-w20']
 
-/** What the search says of the model with these switches; `cycles`: for runs that never end, instead of assertions and deadlocks. */
-async function search(dir: string, switches: readonly string[], { cycles = false } = {}) {
-  await run('spin', ['-a', ...switches.map((name) => `-D${name}`), model], { cwd: dir })
-  const kind = cycles ? '-DNP' : '-DSAFETY'
-  await run('cc', [optimize, '-w', kind, '-DNOREDUCE', '-o', 'pan', 'pan.c'], { cwd: dir })
-  const { stdout } = await run('./pan', ['-m10000', ...(cycles ? ['-l'] : [])], { cwd: dir })
+type Verifier = 'safety' | 'cycles'
+
+const folder = mkdtempSync(join(tmpdir(), 'atomic-model-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+async function compile(name: Verifier, define: string): Promise<string> {
+  await run('spin', ['-a', model], { cwd: folder })
+  await run('cc', [optimize, '-w', define, '-DNOREDUCE', '-o', name, 'pan.c'], { cwd: folder })
+  return join(folder, name)
+}
+
+/** For broken promises and deadlocks, and for runs that never end. */
+const kinds = { safety: { define: '-DSAFETY', args: [] }, cycles: { define: '-DNP', args: ['-l'] } }
+
+/** Each is compiled by the first test that asks for it. */
+const verifiers: Partial<Record<Verifier, Promise<string>>> = {}
+
+/** The switches that the model reads from its environment: another name would change nothing. */
+const known = new Set([
+  'CRASHES',
+  ...Array.from(readFileSync(model, 'utf8').matchAll(/ _\((\w+)\)/g), ([, name]) => name),
+])
+
+/** What the search says of the model with these switches. */
+async function search(dir: string, switches: readonly string[], verifier: Verifier = 'safety') {
+  const { define, args } = kinds[verifier]
+  verifiers[verifier] ??= compile(verifier, define)
+  const env = Object.fromEntries(
+    switches.map((text) => text.split('=')).map(([name, value = '1']) => [name, value]),
+  )
+  expect([...known]).toEqual(expect.arrayContaining(Object.keys(env)))
+  const { stdout } = await run(await verifiers[verifier], ['-m10000', ...table, ...args], { cwd: dir, env })
   return stdout
 }
 
@@ -52,7 +81,7 @@ describe('no run breaks a promise', () => {
   }
 
   testModel('and none goes on for ever', async ({ dir }) =>
-    expectWhole(await search(dir, configuration(['CRASHES=1'], ['NO_WRITE']), { cycles: true })),
+    expectWhole(await search(dir, configuration(['CRASHES=1'], ['NO_WRITE']), 'cycles')),
   )
 })
 
@@ -81,6 +110,6 @@ describe('a run breaks a promise', () => {
 
   testModel('with a pointer that stays where no record is', async ({ dir }) => {
     const switches = ['MUT_POINTER_STAYS', 'CRASHES=1']
-    expect(await search(dir, switches, { cycles: true })).toContain('non-progress cycle')
+    expect(await search(dir, switches, 'cycles')).toContain('non-progress cycle')
   })
 })
