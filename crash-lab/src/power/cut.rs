@@ -13,7 +13,7 @@ use super::states;
 use super::together::Recoverers;
 use super::work::Work;
 use crate::disk::filesystem::Kind;
-use crate::lab::Lab;
+use crate::lab::{Lab, stop};
 use crate::report::Row;
 use crate::report::problem::Harm;
 
@@ -73,7 +73,7 @@ impl Cut<'_> {
             let mut again = self.states.div_ceil(STATES_TO_CUT_AGAIN);
             for state in &states {
                 row.count(replay.look(state).with_context(context)?);
-                if self.until_bad && row.bad > 0 {
+                if stop::is_asked() || self.until_bad && row.bad > 0 {
                     break;
                 }
                 if again > 0 && replay.has_recovered() {

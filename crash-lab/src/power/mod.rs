@@ -123,8 +123,9 @@ fn check(lab: &Lab, part: &Part) -> Result<Row> {
     let mut rng = lab.rng(&format!("{name} {} {number}", kind.name));
     let mut row = Row::new(SECTION, name, kind.name);
     let cut = Cut { kind, addon: &lab.addon, mutant: None, setting, work, size, states, until_bad: false };
-    cut.run(lab, &mut rng, &mut row)?;
-    Ok(row)
+    let ran = cut.run(lab, &mut rng, &mut row);
+    lab.tally.add(&row);
+    ran.map(|()| row)
 }
 
 #[cfg(test)]
