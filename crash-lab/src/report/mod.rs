@@ -179,9 +179,12 @@ impl Row {
     }
 }
 
-/// Adds `row` to the one of the same name and column.
+/// Adds `row` to the one of the same section, name and column.
 fn add(rows: &mut Vec<Row>, row: Row) {
-    match rows.iter_mut().find(|same| (&same.name, &same.column) == (&row.name, &row.column)) {
+    let is_same = |other: &&mut Row| {
+        (other.section, &other.name, &other.column) == (row.section, &row.name, &row.column)
+    };
+    match rows.iter_mut().find(is_same) {
         Some(same) => same.add(row),
         None => rows.push(row),
     }
