@@ -137,7 +137,11 @@ pub fn run(lab: &Lab, budget: Budget) -> Result<Findings> {
         rows.inspect(|rows| rows.iter().for_each(|row| lab.tally.add(row)))
     };
     let done = parallel::each(&plan, |_| Ok(()), attempt)?;
-    let (of, looked) = (done.len() as u64, done.iter().flatten().count() as u64);
+    // A run that is stopped says nothing of a mutant that is not caught yet.
+    let tells = |rows: &&Vec<Row>| {
+        !stop::is_asked() || rows.iter().any(|row| row.bad > 0 || row.expect == Expect::NoneBad)
+    };
+    let (of, looked) = (done.len() as u64, done.iter().flatten().filter(tells).count() as u64);
     let parts = done.into_iter().flatten().flatten().map(Ok);
     let mut findings = Findings::sum(SECTION, "mutants and controls", parts);
     // A full run looks at the same ones, in more states.
