@@ -3,10 +3,11 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeAll, expect, test } from 'vitest'
 import { build, NO_TIMEOUT, run, whyNot } from './lab'
+import { childOf, commandOf, namespaceOf, processesIn, read, runs } from './processes'
 
 const reason = whyNot()
 let program = ''
@@ -58,30 +59,6 @@ async function start(): Promise<{
     if (ended) throw new Error(`the lab has ended:\n${output}`)
   }
 }
-
-function allProcesses(): number[] {
-  return readdirSync('/proc').map(Number).filter(Number.isInteger)
-}
-
-/** The content of a file of a process that may end at any moment. */
-function read<T>(how: () => T, otherwise: T): T {
-  try {
-    return how()
-  } catch {
-    return otherwise
-  }
-}
-
-const statOf = (pid: number) =>
-  read(() => readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ').at(-1) ?? '', '')
-const commandOf = (pid: number) => read(() => readFileSync(`/proc/${pid}/cmdline`, 'utf8'), '')
-const namespaceOf = (pid: number) => read(() => readlinkSync(`/proc/${pid}/ns/pid`), undefined)
-const childOf = (pid: number | undefined) =>
-  allProcesses().find((child) => pid !== undefined && statOf(child).split(' ')[1] === String(pid))
-const processesIn = (namespace: string) => allProcesses().filter((pid) => namespaceOf(pid) === namespace)
-
-/** Whether it runs: one that has ended, and whose end its parent has not noticed, does not. */
-const runs = (pid: number) => !['Z', 'X', ''].includes(statOf(pid).split(' ')[0] ?? '')
 
 /** What is left of the lab. */
 function left(id: string, namespace: string, { watchdog }: Processes): string[] {

@@ -64,7 +64,12 @@ pub fn run(lab: &Lab, budget: Budget) -> Result<Findings> {
         .at_least_one_of_each(|place| places[place].floor());
     let plan = Plan { name: SECTION, items: &places, order, budget, threads: THREADS };
     let rounds = if budget.is_limited() { ROUNDS_IN_A_SAMPLE } else { ROUNDS };
-    let done = parallel::each(&plan, |_| Ok(()), |(), place| place.check(lab, rounds))?;
+    let check = |(): &(), place: &Place| {
+        let row = place.check(lab, rounds)?;
+        lab.tally.add(&row);
+        Ok(row)
+    };
+    let done = parallel::each(&plan, |_| Ok(()), check)?;
     let planned = |place: &Place| if matches!(place, Place::Workers) { ROUNDS * WORKERS } else { CHECKS };
     let done = places.iter().zip(done).map(|(place, row)| row.ok_or(planned(place)));
     let mut findings = Findings::sum(SECTION, "checks", done);
@@ -200,11 +205,7 @@ fn checks(mut session: Session, mut row: Row) -> Result<Row> {
             break;
         }
         let at = format!("{}: {}", row.name, line["check"]);
-        let problem = Problem::reported(&line)?.map(|problem| problem.at(at));
-        if let Some(problem) = &problem {
-            eprintln!("bad: {problem}");
-        }
-        row.count(problem);
+        row.count(Problem::reported(&line)?.map(|problem| problem.at(at)));
         row.states += line["count"].as_u64().unwrap_or(1) - 1;
     }
     match session.end()? {

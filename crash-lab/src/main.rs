@@ -15,16 +15,20 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use lexopt::prelude::*;
 
 use lab::Lab;
 use lab::budget::Budget;
 use lab::cleanup_watchdog::{self, Role};
+use lab::stop;
 use report::{Expect, Findings, Report, document, tables};
 
 /// The budget of `--short`, in seconds.
 const SHORT: u64 = 60;
+
+/// The exit code for arguments that mean nothing.
+const MISUSED: u8 = 2;
 
 /// A part of the lab.
 struct Section {
@@ -54,17 +58,40 @@ struct Arguments {
     write: Option<PathBuf>,
 }
 
-fn main() -> Result<ExitCode> {
-    let arguments = arguments()?;
+fn main() -> ExitCode {
+    let arguments = match arguments() {
+        Ok(Some(arguments)) => arguments,
+        Ok(None) => {
+            println!("{}", usage());
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("crash-lab: {error:#}\n{}", usage());
+            return ExitCode::from(MISUSED);
+        }
+    };
+    lab(&arguments).unwrap_or_else(|error| {
+        eprintln!("crash-lab: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Becomes the lab, or its watchdog.
+fn lab(arguments: &Arguments) -> Result<ExitCode> {
     if !rustix::process::geteuid().is_root() {
-        return finish(&arguments, skip_all(&arguments, "needs root"));
+        return finish(arguments, skip_all(arguments, "needs root"));
     }
     match cleanup_watchdog::split(arguments.parent)? {
         Role::Watchdog(code) => Ok(code),
-        Role::Denied(why) => finish(&arguments, skip_all(&arguments, &why)),
+        Role::Denied(why) => finish(arguments, skip_all(arguments, &why)),
         Role::Lab => match Lab::enter(arguments.scene.clone(), arguments.seed)? {
-            Err(why) => finish(&arguments, skip_all(&arguments, &why)),
-            Ok(lab) => finish(&arguments, run(&arguments, &lab)?),
+            Err(why) => finish(arguments, skip_all(arguments, &why)),
+            Ok(lab) => {
+                stop::listen()?;
+                let tally = lab.tally.clone();
+                std::thread::Builder::new().name("tally".to_owned()).spawn(move || tally.print())?;
+                finish(arguments, run(arguments, &lab)?)
+            }
         },
     }
 }
@@ -89,16 +116,21 @@ fn run(arguments: &Arguments, lab: &Lab) -> Result<Report> {
     let start = Instant::now();
     let time = Budget::new(budget.map(Duration::from_secs));
     let mut findings = Vec::new();
-    for (number, section) in sections.iter().enumerate() {
+    for (number, section) in sections.iter().enumerate().take_while(|_| !stop::is_asked()) {
         let share = time.share(section.weight, sections[number + 1..].iter().map(|later| later.weight));
         let begun = Instant::now();
         // One section that cannot continue does not end the others.
-        let found = (section.run)(lab, share).unwrap_or_else(|error| Findings::broken(section.name, &error));
+        let found = (section.run)(lab, share)
+            .unwrap_or_else(|error| Findings::broken(section.name, lab.tally.of(section.name), &error));
         let took = begun.elapsed().as_secs();
         eprintln!("{} in {took} s", tables::coverage(&found.coverage));
         findings.push(found);
     }
-    Ok(Report::new(lab.seed, budget, start.elapsed().as_secs(), findings))
+    let mut report = Report::new(lab.seed, budget, start.elapsed().as_secs(), findings);
+    if stop::is_asked() {
+        report.leave_out_unfinished();
+    }
+    Ok(report)
 }
 
 /// Prints and writes the report, and decides whether the run has failed.
@@ -127,7 +159,8 @@ fn finish(arguments: &Arguments, report: Report) -> Result<ExitCode> {
     Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn arguments() -> Result<Arguments> {
+/// `None`: only how to use it is asked for.
+fn arguments() -> Result<Option<Arguments>> {
     let mut found = Arguments {
         section: String::new(),
         budget: None,
@@ -141,6 +174,7 @@ fn arguments() -> Result<Arguments> {
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
+            Short('h') | Long("help") => return Ok(None),
             Long("short") => found.budget = Some(SHORT),
             Long("budget") => found.budget = Some(parser.value()?.parse()?),
             Long("scene") => found.scene = parser.value()?.string()?,
@@ -152,12 +186,19 @@ fn arguments() -> Result<Arguments> {
             other => return Err(other.unexpected().into()),
         }
     }
+    ensure!(!found.section.is_empty(), "which section?");
     if chosen(&found).is_empty() {
-        let names = SECTIONS.map(|section| section.name).join("|");
-        bail!(
-            "usage: crash-lab {names}|all [--short | --budget SECONDS] [--seed N] [--scene WORDS] \
-             [--json FILE] [--write FILE.md] [--parent PID]"
-        );
+        bail!("no section is called {}", found.section);
     }
-    Ok(found)
+    Ok(Some(found))
+}
+
+fn usage() -> String {
+    format!(
+        "usage: crash-lab {}|all [--short | --budget SECONDS] [--seed N] [--scene WORDS]\n\
+         {:17}[--json FILE] [--write FILE.md] [--parent PID]\n\
+         docs/crash-lab.md says what each is for.",
+        SECTIONS.map(|section| section.name).join("|"),
+        ""
+    )
 }

@@ -79,7 +79,7 @@ fn wait(lab: &Lab, folder: &Path, trials: &[Trial], budget: Budget) -> Result<Ve
     }
     let plan = Plan { name, items: trials, order, budget, threads: WAITERS };
     walk::in_parallel(lab, folder, &plan, |workspace, trial| {
-        Ok(walk::row(SECTION, &trial.point, injected::fail(lab, workspace, trial)))
+        Ok(walk::row(lab, SECTION, &trial.point, injected::fail(lab, workspace, trial)))
     })
 }
 
@@ -96,11 +96,12 @@ impl Error {
     fn make(&self, lab: &Lab, workspace: &Workspace) -> Result<Row> {
         match self {
             Self::Injected(trial) => {
-                Ok(walk::row(SECTION, &trial.point, injected::fail(lab, workspace, trial)))
+                Ok(walk::row(lab, SECTION, &trial.point, injected::fail(lab, workspace, trial)))
             }
             Self::Real(fault) => {
                 let mut row = Row::new(SECTION, fault.name(), fault.place());
                 row.count(fault.make(lab)?);
+                lab.tally.add(&row);
                 Ok(row)
             }
         }

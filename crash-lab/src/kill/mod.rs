@@ -44,7 +44,7 @@ pub fn run(lab: &Lab, budget: Budget) -> Result<Findings> {
             None => kill(lab, workspace, point)?,
             Some(next) => together::kill(lab, workspace, point, *next)?,
         };
-        Ok(walk::row(SECTION, point, problem))
+        Ok(walk::row(lab, SECTION, point, problem))
     })?;
     Ok(Findings::sum(SECTION, "points", killed.into_iter().map(|row| row.ok_or(1))))
 }

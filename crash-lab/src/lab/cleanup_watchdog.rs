@@ -5,7 +5,8 @@
 //! the lab's mount namespace goes with the last of them, with every mount and loop device in it.
 //!
 //! The kernel kills the lab when the watchdog ends (`PR_SET_PDEATHSIG`). The watchdog ends when one of its ancestors does, up
-//! to the first that is in another process group: that is npm, vitest, a script, but not the shell of a terminal.
+//! to the first that is in another process group: that is npm, vitest, a script, but not the shell of a terminal. What asks it to
+//! stop it passes on (`stop.rs`).
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
@@ -15,9 +16,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitOptions, getpid, getppid, pidfd_open, pidfd_send_signal,
-    set_parent_process_death_signal, waitpid,
+    set_parent_process_death_signal, setpgid, waitpid,
 };
 use rustix::thread::{UnshareFlags, unshare_unsafe};
+
+use super::stop;
 
 /// Which of the two processes returns from [`split`].
 #[derive(Debug)]
@@ -44,12 +47,15 @@ pub fn split(parent: Option<u32>) -> Result<Role> {
     if let Err(error) = unsafe { unshare_unsafe(UnshareFlags::NEWPID) } {
         return Ok(Role::Denied(format!("needs a PID namespace of its own: {error}")));
     }
+    stop::block()?;
     // SAFETY: no other thread exists, so nothing that the child relies on is in another thread's hands.
     match unsafe { libc::fork() } {
         -1 => Err(std::io::Error::last_os_error()).context("fork"),
         0 => {
             set_parent_process_death_signal(Some(Signal::KILL)).context("prctl")?;
             ensure!(!has_ended(&watchdog)?, "the watchdog has ended already");
+            // A terminal sends its signals to a group: to the watchdog, and to nothing that the lab starts.
+            setpgid(None, None).context("setpgid")?;
             Ok(Role::Lab)
         }
         lab => Ok(Role::Watchdog(watch(Pid::from_raw(lab).context("fork")?, &ancestors)?)),
@@ -88,13 +94,23 @@ fn parent_of(pid: Pid) -> Option<Pid> {
     Pid::from_raw(fields.split(' ').nth(1)?.parse().ok()?)
 }
 
-/// Waits for the end of the lab, and ends it when an ancestor ends.
+/// Waits for the end of the lab, passes on that it is to stop, and ends it when an ancestor ends.
 fn watch(lab: Pid, ancestors: &[OwnedFd]) -> Result<ExitCode> {
     let child = pidfd_open(lab, PidfdFlags::empty()).context("pidfd_open")?;
-    let all = std::iter::once(&child).chain(ancestors);
+    let stopped = stop::descriptor()?;
+    let all = [&child, &stopped].into_iter().chain(ancestors);
     let mut watched: Vec<_> = all.map(|process| PollFd::new(process, PollFlags::IN)).collect();
-    while let Err(error) = poll(&mut watched, None) {
-        ensure!(error == Errno::INTR, "poll: {error}");
+    loop {
+        match poll(&mut watched, None) {
+            Err(Errno::INTR) => continue,
+            polled => polled.context("poll")?,
+        };
+        if watched.iter().enumerate().any(|(at, one)| at != 1 && !one.revents().is_empty()) {
+            break;
+        }
+        // One `signalfd_siginfo`.
+        rustix::io::read(&stopped, &mut [0; 128]).context("reading a signal")?;
+        pidfd_send_signal(&child, Signal::TERM).context("stopping the lab")?;
     }
     let has_ended = !watched[0].revents().is_empty();
     if !has_ended {

@@ -11,16 +11,19 @@ pub mod order;
 pub mod parallel;
 pub mod staging;
 mod stall;
+pub mod stop;
 
 use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
 use fastrand::Rng;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
+
+use crate::report::tally::Tally;
 
 /// Made once, by `main`.
 #[derive(Debug)]
@@ -35,6 +38,8 @@ pub struct Lab {
     pub seed: u64,
     /// The addon that users get.
     pub addon: PathBuf,
+    /// What has been found so far.
+    pub tally: Arc<Tally>,
     mutants: OnceLock<PathBuf>,
 }
 
@@ -54,7 +59,8 @@ impl Lab {
         mount("proc", "/proc", "proc", proc_flags, None::<&CStr>).context("mounting /proc")?;
         let root = addon::root()?;
         let addon = addon::published(&root)?;
-        Ok(Ok(Self { scratch: scratch()?, root, scene, seed, addon, mutants: OnceLock::new() }))
+        let (scratch, tally, mutants) = (scratch()?, Arc::<Tally>::default(), OnceLock::new());
+        Ok(Ok(Self { root, scratch, scene, seed, addon, tally, mutants }))
     }
 
     /// The addon whose steps can be left out by `$ATOMIC_MUTANT`. The first call builds it.

@@ -9,6 +9,7 @@ use anyhow::{Result, anyhow};
 use super::budget::Budget;
 use super::order::Order;
 use super::stall::Stall;
+use super::stop;
 
 /// A line is printed at most this often, for people, and for programs that take a silent lab for a hung one.
 const PROGRESS: Duration = Duration::from_secs(5);
@@ -25,7 +26,8 @@ pub struct Plan<'a, T> {
 }
 
 /// Does `work` to the items in their order, on several threads, each of them with what `equip` gives it: to the
-/// floor, and then to as many as the budget has time for. `None` stands for an item that there was no time for.
+/// floor, and then to as many as the budget has time for; a run that is stopped begins none of either. `None` stands for an item
+/// that there was no time for.
 pub fn each<T: Sync, E, R: Send>(
     plan: &Plan<'_, T>,
     equip: impl Fn(usize) -> Result<E> + Sync,
@@ -41,7 +43,7 @@ pub fn each<T: Sync, E, R: Send>(
         loop {
             let turn = next.fetch_add(1, Ordering::Relaxed);
             let Some(item) = order.items.get(turn) else { return Ok(()) };
-            if turn >= order.floor && budget.is_spent() {
+            if stop::is_asked() || turn >= order.floor && budget.is_spent() {
                 return Ok(());
             }
             // After an error the others end what they are at.

@@ -6,10 +6,10 @@ mod fault;
 use anyhow::Result;
 
 use crate::disk::filesystem::Kind;
-use crate::lab::Lab;
 use crate::lab::budget::Budget;
 use crate::lab::order::Order;
 use crate::lab::parallel::{self, Plan};
+use crate::lab::{Lab, stop};
 use crate::power::cut::{Cut, SIZES};
 use crate::power::setting::Setting;
 use crate::power::work::Work;
@@ -131,14 +131,17 @@ pub fn run(lab: &Lab, budget: Budget) -> Result<Findings> {
         // All of those count as one kind.
         .at_least_one_of_each(|trial| if once_more(trial) { trials.len() } else { trial });
     let plan = Plan { name: SECTION, items: &trials, order, budget, threads: THREADS };
-    let done = parallel::each(
-        &plan,
-        |_| Ok(()),
-        |(), trial| {
-            if budget.is_limited() { once(lab, *trial, &here) } else { everywhere(lab, *trial, &here) }
-        },
-    )?;
-    let (of, looked) = (done.len() as u64, done.iter().flatten().count() as u64);
+    let attempt = |(): &(), trial: &Trial| {
+        let rows =
+            if budget.is_limited() { once(lab, *trial, &here) } else { everywhere(lab, *trial, &here) };
+        rows.inspect(|rows| rows.iter().for_each(|row| lab.tally.add(row)))
+    };
+    let done = parallel::each(&plan, |_| Ok(()), attempt)?;
+    // A run that is stopped says nothing of a mutant that is not caught yet.
+    let tells = |rows: &&Vec<Row>| {
+        !stop::is_asked() || rows.iter().any(|row| row.bad > 0 || row.expect == Expect::NoneBad)
+    };
+    let (of, looked) = (done.len() as u64, done.iter().flatten().filter(tells).count() as u64);
     let parts = done.into_iter().flatten().flatten().map(Ok);
     let mut findings = Findings::sum(SECTION, "mutants and controls", parts);
     // A full run looks at the same ones, in more states.
@@ -174,13 +177,12 @@ fn everywhere(lab: &Lab, trial: Trial, kinds: &[&Kind]) -> Result<Vec<Row>> {
         for (_, size) in SIZES {
             let enough = row.states + of_size;
             let mut rng = lab.rng(&format!("{} {size} {}", row.name, kind.name));
-            while row.states < enough {
+            while row.states < enough && !stop::is_asked() {
                 let states = (enough - row.states) as usize;
                 let cut = Cut { kind, addon, mutant, setting, work, size, states, until_bad };
                 cut.run(lab, &mut rng, &mut row)?;
             }
         }
-        eprintln!("mutants: {} on {}: {} of {} states bad", row.name, kind.name, row.bad, row.states);
         rows.push(row);
     }
     Ok(rows)
@@ -209,7 +211,7 @@ fn once(lab: &Lab, trial: Trial, kinds: &[&Kind]) -> Result<Vec<Row>> {
         cut.run(lab, &mut rng, &mut row)?;
         let (caught, name) = (row.bad > 0, row.name.clone());
         rows.push(row);
-        if caught {
+        if caught || stop::is_asked() {
             break;
         }
         eprintln!("mutants: {name} on {}: not caught yet", kind.name);

@@ -13,7 +13,7 @@ use super::states;
 use super::together::Recoverers;
 use super::work::Work;
 use crate::disk::filesystem::Kind;
-use crate::lab::Lab;
+use crate::lab::{Lab, stop};
 use crate::report::Row;
 use crate::report::problem::Harm;
 
@@ -70,14 +70,17 @@ impl Cut<'_> {
                 Work::Together => Some(Recoverers::start(lab, addon, mutant)?),
             };
             let mut replay = Replay::new(kind, setting, &recording, recoverers.as_ref(), &folder)?;
-            let mut again = self.states.div_ceil(STATES_TO_CUT_AGAIN);
-            for state in &states {
+            // From a moment on, the next state with something to recover: the first ones are all of the first transactions.
+            let mut again: Vec<usize> =
+                (0..states.len().div_ceil(STATES_TO_CUT_AGAIN)).map(|_| rng.usize(..states.len())).collect();
+            again.sort_unstable();
+            for (number, state) in states.iter().enumerate() {
                 row.count(replay.look(state).with_context(context)?);
-                if self.until_bad && row.bad > 0 {
+                if stop::is_asked() || self.until_bad && row.bad > 0 {
                     break;
                 }
-                if again > 0 && replay.has_recovered() {
-                    again -= 1;
+                if again.first().is_some_and(|from| *from <= number) && replay.has_recovered() {
+                    again.remove(0);
                     replay.cut_again(state, rng, row).with_context(context)?;
                 }
             }

@@ -31,8 +31,10 @@ const SECTION: &str = "power";
 /// More than there are cores: half of the time of a mount is spent waiting for threads of the kernel.
 const THREADS: usize = 4;
 
-/// How many states of one recording are checked. With a budget they are few, so that it is kept to.
+/// How many states of one recording are checked. With a budget they are few, so that it is kept to. How transactions of two processes
+/// mix differs from one recording to the next, so there are more of these.
 const OF_ONE: usize = 400;
+const OF_ONE_TOGETHER: usize = 100;
 const OF_ONE_IN_A_SAMPLE: usize = 20;
 
 /// How many results one recording has. On a volatile overlay these are counted, of so many recordings.
@@ -77,7 +79,6 @@ fn floor(part: &Part) -> (Work, Setting, &'static str) {
 
 /// What a full run does; with a budget, in smaller parts.
 fn plan(kinds: &[&'static Kind], budget: Budget) -> Vec<Part> {
-    let at_once = if budget.is_limited() { OF_ONE_IN_A_SAMPLE } else { OF_ONE };
     let mut parts = Vec::new();
     for (work, setting) in [
         (Work::Files, Setting::Plain),
@@ -87,6 +88,11 @@ fn plan(kinds: &[&'static Kind], budget: Budget) -> Vec<Part> {
         (Work::Together, Setting::Plain),
         (Work::Together, Setting::Overlay),
     ] {
+        let at_once = match work {
+            _ if budget.is_limited() => OF_ONE_IN_A_SAMPLE,
+            Work::Files => OF_ONE,
+            Work::Together => OF_ONE_TOGETHER,
+        };
         for kind in kinds {
             let (sizes, all, at_once) = match setting {
                 // The largest files show nothing that those of three pages do not.
@@ -123,8 +129,9 @@ fn check(lab: &Lab, part: &Part) -> Result<Row> {
     let mut rng = lab.rng(&format!("{name} {} {number}", kind.name));
     let mut row = Row::new(SECTION, name, kind.name);
     let cut = Cut { kind, addon: &lab.addon, mutant: None, setting, work, size, states, until_bad: false };
-    cut.run(lab, &mut rng, &mut row)?;
-    Ok(row)
+    let ran = cut.run(lab, &mut rng, &mut row);
+    lab.tally.add(&row);
+    ran.map(|()| row)
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use crate::disk::filesystem::Kind;
 use crate::disk::image::Image;
 use crate::disk::mounted::Mounted;
 use crate::disk::recorder::Recorder;
+use crate::lab::stop;
 use crate::report::Row;
 use crate::report::problem::{Harm, Problem};
 
@@ -154,7 +155,7 @@ impl<'a> Replay<'a> {
         states.sort_by_key(|state| state.epoch);
         let mut replay = Replay::new(self.kind, self.setting, &recording, self.recoverers, &folder)?;
         replay.window = Some(state.window);
-        for state in &states {
+        for state in states.iter().take_while(|_| !stop::is_asked()) {
             row.count(replay.look(state)?.map(|problem| problem.at("cut again in the recovery")));
         }
         Ok(std::fs::remove_dir_all(folder)?)

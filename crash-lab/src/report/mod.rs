@@ -4,6 +4,7 @@
 pub mod document;
 pub mod problem;
 pub mod tables;
+pub mod tally;
 
 use std::collections::BTreeMap;
 
@@ -37,6 +38,17 @@ impl Report {
         let (sections, rows): (Vec<_>, Vec<_>) =
             findings.into_iter().map(|found| (found.coverage, found.rows)).unzip();
         Self { seed, budget, seconds, sections, rows: rows.into_iter().flatten().collect() }
+    }
+
+    /// A run that is stopped is judged by what it has found, not by what it has not come to: a row without a state, a mutant that is
+    /// not caught yet.
+    pub fn leave_out_unfinished(&mut self) {
+        let rows = std::mem::take(&mut self.rows);
+        let has_come_to = |row: &&Row| {
+            row.skipped.is_some()
+                || row.states > 0 && (row.expect == Expect::NoneBad || caught_somewhere(&rows, row))
+        };
+        self.rows = rows.iter().filter(has_come_to).cloned().collect();
     }
 }
 
@@ -74,11 +86,12 @@ impl Findings {
         Self { rows: vec![Row::skipped(section, "all of it", why)], ..Self::sum(section, "", []) }
     }
 
-    /// Of a section that could not continue. It counts as a failure.
-    pub fn broken(section: &'static str, error: &anyhow::Error) -> Self {
+    /// Of a section that could not continue after it had found `rows`. It counts as a failure.
+    pub fn broken(section: &'static str, mut rows: Vec<Row>, error: &anyhow::Error) -> Self {
         let mut row = Row::new(section, "could not continue", "");
         row.count(Some(Harm::Untested.problem(format!("{error:#}"))));
-        Self { rows: vec![row], ..Self::sum(section, "", []) }
+        rows.push(row);
+        Self { rows, ..Self::sum(section, "", []) }
     }
 }
 
@@ -166,9 +179,12 @@ impl Row {
     }
 }
 
-/// Adds `row` to the one of the same name and column.
+/// Adds `row` to the one of the same section, name and column.
 fn add(rows: &mut Vec<Row>, row: Row) {
-    match rows.iter_mut().find(|same| (&same.name, &same.column) == (&row.name, &row.column)) {
+    let is_same = |other: &&mut Row| {
+        (other.section, &other.name, &other.column) == (row.section, &row.name, &row.column)
+    };
+    match rows.iter_mut().find(is_same) {
         Some(same) => same.add(row),
         None => rows.push(row),
     }
@@ -176,6 +192,9 @@ fn add(rows: &mut Vec<Row>, row: Row) {
 
 /// Why the run has failed, a line for each reason; empty if all is well.
 pub fn failures(rows: &[Row]) -> Vec<String> {
+    if rows.is_empty() {
+        return vec!["nothing was checked".into()];
+    }
     let mut failures = Vec::new();
     for row in rows.iter().filter(|row| row.skipped.is_none()) {
         let at = format!("{} {} {}", row.section, row.name, row.column);
@@ -206,6 +225,36 @@ mod tests {
         assert!(failures(&[survived.clone(), caught]).is_empty());
         survived.expect = Expect::NoneBad;
         assert!(failures(&[survived]).is_empty());
+    }
+
+    #[test]
+    fn a_run_that_is_stopped_has_failed_only_by_what_it_has_found() {
+        let row =
+            |name, states, bad, expect| Row { states, bad, expect, ..Row::new("mutants", name, "ext4") };
+        let rows = vec![
+            row("not begun", 0, 0, Expect::NoneBad),
+            row("not caught yet", 9, 0, Expect::Caught),
+            row("caught", 9, 1, Expect::Caught),
+            row("bad", 9, 1, Expect::NoneBad),
+        ];
+        let mut report = Report { seed: 1, budget: None, seconds: 1, sections: Vec::new(), rows };
+        report.leave_out_unfinished();
+        assert_eq!(report.rows.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), ["caught", "bad"]);
+        assert_eq!(failures(&report.rows).len(), 1);
+    }
+
+    #[test]
+    fn a_run_that_has_checked_nothing_has_failed() {
+        assert_eq!(failures(&[]).len(), 1);
+    }
+
+    #[test]
+    fn a_section_that_cannot_continue_has_failed_and_keeps_what_it_has_found() {
+        let mut row = Row::new("power", "200 B", "ext4");
+        row.count(None);
+        let found = Findings::broken("power", vec![row], &anyhow::anyhow!("no disk"));
+        assert_eq!(found.rows.iter().map(|row| row.states).sum::<u64>(), 2);
+        assert_eq!(failures(&found.rows).len(), 1);
     }
 
     #[test]

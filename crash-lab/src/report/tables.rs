@@ -68,6 +68,19 @@ pub fn summary(rows: &[Row]) -> String {
     text
 }
 
+/// A line for each name: how many were bad of those that were checked, by column.
+pub fn so_far(rows: &[Row]) -> String {
+    let mut text = String::new();
+    for (section, name) in distinct(rows.iter().map(|row| (row.section, row.name.as_str()))) {
+        let here = rows.iter().filter(|row| (row.section, row.name.as_str()) == (section, name));
+        let cells = here.map(|row| {
+            format!("{} {} / {}", row.column, grouped(row.bad), grouped(row.states)).trim_start().to_owned()
+        });
+        let _ = writeln!(text, "{section}, {name}: {}", cells.collect::<Vec<_>>().join(", "));
+    }
+    text
+}
+
 /// Those that have a column. The lab's own failures have one only if there are any.
 fn harms(rows: &[&Row]) -> Vec<Harm> {
     Harm::ALL.into_iter().filter(|harm| *harm != Harm::Untested || sum(rows, *harm) > 0).collect()
@@ -81,7 +94,7 @@ fn line(text: &mut String, name: &str, cells: impl Iterator<Item = String>) {
     let _ = writeln!(text, "| {name} | {} |", cells.collect::<Vec<_>>().join(" | "));
 }
 
-fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+fn distinct<T: Copy + PartialEq>(names: impl Iterator<Item = T>) -> Vec<T> {
     let mut seen = Vec::new();
     for name in names {
         if !seen.contains(&name) {
@@ -114,6 +127,13 @@ mod tests {
         row.count(None);
         row.count(Some(Harm::Lost.problem("version 1 of 2")));
         assert!(summary(&[row]).ends_with("| power | 2 | 0 | 1 | 0 | 0 | 0 | 0 |\n"));
+    }
+
+    #[test]
+    fn what_was_found_so_far_is_a_line_for_each_name() {
+        let row = |column, bad| Row { states: 1200, bad, ..Row::new("power", "200 B", column) };
+        let text = so_far(&[row("ext4", 0), row("xfs", 3), Row { states: 2, ..Row::new("kill", "a", "") }]);
+        assert_eq!(text, "power, 200 B: ext4 0 / 1,200, xfs 3 / 1,200\nkill, a: 0 / 2\n");
     }
 
     #[test]

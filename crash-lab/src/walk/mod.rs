@@ -325,14 +325,13 @@ fn is_certain(call: &Call, thread: Thread) -> bool {
 
 /// What came of a point, as a part of the row of its scene and staging. A problem is printed at once, unless it is that
 /// of a control.
-pub fn row(section: &'static str, point: &Point, problem: Option<Problem>) -> Row {
+pub fn row(lab: &Lab, section: &'static str, point: &Point, problem: Option<Problem>) -> Row {
     let At { scene, staging, .. } = point.at;
     let mut row = Row::new(section, scene.name, staging.name());
     if scene.is_control() {
         row.expect = Expect::Caught;
-    } else if let Some(problem) = &problem {
-        eprintln!("bad: {problem}");
     }
     row.count(problem);
+    lab.tally.add(&row);
     row
 }
