@@ -4,15 +4,23 @@
  * neither separators nor dots.
  */
 
-import { join, resolve } from 'node:path'
+import { isAbsolute, join, resolve } from 'node:path'
 import type { PipelineDocument } from './document'
 
 export const CONTENT_ENV = 'PIPELINE_CONTENT'
 
+/** What was given last, and which root that is: a publish asks for it a dozen times. */
+let known = { given: '', root: '' }
+
 /** `$PIPELINE_CONTENT`, else `content` in the current folder: an absolute path, or a URL of an object store. */
 export function contentRoot(): string {
   const given = process.env[CONTENT_ENV] || 'content'
-  return isInStore(given) ? given.replace(/\/+$/, '') : resolve(given)
+  if (given === known.given) return known.root
+  const isStore = isInStore(given)
+  const root = isStore ? given.replace(/\/+$/, '') : resolve(given)
+  // Where a relative path leads changes with the current folder.
+  if (isStore || isAbsolute(given)) known = { given, root }
+  return root
 }
 
 /** Whether the content is in an object store: `s3://bucket/site`. */

@@ -3,7 +3,7 @@
  * A document is published in all four or in none, whatever stops the publisher.
  */
 
-import { readFileSync, statSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { performance } from 'node:perf_hooks'
 import {
   contentHash,
@@ -12,9 +12,16 @@ import {
   validateDocument,
 } from '../../lib/content/document'
 import { type IndexFile, shapeOf } from '../../lib/content/index-file'
-import { contentIndexSchema, emptyContentIndex, withDocuments } from '../../lib/content/listing'
+import {
+  contentIndexSchema,
+  emptyContentIndex,
+  type Listing,
+  listingOf,
+  withDocuments,
+  withListings,
+} from '../../lib/content/listing'
 import { contentIndexPath, documentPath, isInStore, routePath, versionPath } from '../../lib/content/paths'
-import { loadIndex, parseJson } from '../../lib/content/read-json'
+import { loadIndex, readJsonNow } from '../../lib/content/read-json'
 import type { ContentIndex, PublishMetrics } from '../../lib/content/types'
 import { asPublishError, failureKind, PublishError } from './errors'
 import { updateIndex, writeTogether } from './indexUpdate'
@@ -72,7 +79,7 @@ export async function publishDoc(input: unknown): Promise<Published> {
     const doc = validateDocument(input)
     const text = serializeDocument(doc)
     topic = topicOf(doc, contentHash(text))
-    const changed = await commit({ doc, text, topic, started })
+    const changed = await commit({ doc, text, topic, listing: listingOf(doc), started })
     return { routePath: routePath(doc), slug: doc.slug, changed }
   } catch (error) {
     const failure = asPublishError(error, 'document')
@@ -85,6 +92,7 @@ interface Publication {
   doc: PipelineDocument
   text: string
   topic: Topic
+  listing: Listing
   started: number
 }
 
@@ -100,7 +108,8 @@ async function commit(publication: Publication): Promise<boolean> {
   }
 }
 
-async function commitAll({ doc, text, topic, started }: Publication, count: boolean): Promise<boolean> {
+async function commitAll(publication: Publication, count: boolean): Promise<boolean> {
+  const { doc, text, topic, listing, started } = publication
   const path = isInStore() ? versionPath(doc, topic.contentHash) : documentPath(doc)
   let isNew = false
   return writeTogether(path, text, (update) => {
@@ -111,7 +120,7 @@ async function commitAll({ doc, text, topic, started }: Publication, count: bool
       refuseOtherOwner(doc)
       return next
     })
-    update(contentIndexFile, (index) => withDocuments(index, [doc]))
+    update(contentIndexFile, (index) => withListings(index, [listing]))
     // A version that the site has was counted before; then its file or its entry was lost.
     if (count) update(metricsFile, (metrics) => (isNew ? withSuccess(metrics, topic, started) : metrics))
   })
@@ -143,8 +152,8 @@ function refuseOtherOwner(doc: PipelineDocument): void {
   let owner: unknown
   try {
     // Synchronous, as the function of an update that awaits nothing holds the lock for less time.
-    if (!statSync(path, { throwIfNoEntry: false })) return
-    owner = (parseJson(readFileSync(path), path) as { id?: unknown } | null)?.id
+    if (!existsSync(path)) return
+    owner = (readJsonNow(path) as { id?: unknown } | null)?.id
   } catch {
     return // Not readable, or not a document: the write replaces it or reports the error.
   }
