@@ -176,13 +176,13 @@ impl Directory {
         dirs
     }
 
-    /// As [`Dir::create_new`], one thread of this process after another. The kernel lets only one at a time change a directory, and those
-    /// that wait for it there spin, instead of leaving the processor to others.
+    /// As [`Dir::create_new`]. Where the kernel lets one thread at a time change a directory, the threads of this process wait here, and leave
+    /// the processor to others: for the kernel's lock they would spin.
     ///
     /// # Errors
     /// Those of open(2).
     pub fn create_new(&self, name: &OsStr, mode: u32) -> io::Result<File> {
-        let _makes = lock(&self.makes);
+        let _makes = sys::CHANGES_DIRECTORIES_IN_TURN.then(|| lock(&self.makes));
         self.dir.create_new(name, mode)
     }
 

@@ -9,8 +9,8 @@ import type { PipelineDocument } from './document'
 
 export const CONTENT_ENV = 'PIPELINE_CONTENT'
 
-/** What was given last, and which root that is: a publish asks for it a dozen times. */
-let known = { given: '', root: '' }
+/** What was given last, which root that is, and the paths of its indexes: a publish asks for them a dozen times. */
+let known = { given: '', root: '', system: new Map<string, string>() }
 
 /** `$PIPELINE_CONTENT`, else `content` in the current folder: an absolute path, or a URL of an object store. */
 export function contentRoot(): string {
@@ -19,7 +19,7 @@ export function contentRoot(): string {
   const isStore = isInStore(given)
   const root = isStore ? given.replace(/\/+$/, '') : resolve(given)
   // Where a relative path leads changes with the current folder.
-  if (isStore || isAbsolute(given)) known = { given, root }
+  if (isStore || isAbsolute(given)) known = { given, root, system: new Map() }
   return root
 }
 
@@ -35,7 +35,10 @@ function below(...names: string[]): string {
 }
 
 function systemPath(name: string): string {
-  return below('_system', name)
+  if (contentRoot() !== known.root) return below('_system', name)
+  const path = known.system.get(name) ?? below('_system', name)
+  known.system.set(name, path)
+  return path
 }
 
 export const contentIndexPath = () => systemPath('contentIndex.json')

@@ -110,14 +110,16 @@ async function commit(publication: Publication): Promise<boolean> {
 
 async function commitAll(publication: Publication, count: boolean): Promise<boolean> {
   const { doc, text, topic, listing, started } = publication
-  const path = isInStore() ? versionPath(doc, topic.contentHash) : documentPath(doc)
+  const isVersioned = isInStore()
+  const path = isVersioned ? versionPath(doc, topic.contentHash) : documentPath(doc)
   let isNew = false
   return writeTogether(path, text, (update) => {
     update(topicIndexFile, (topics) => {
       const record = recordOf(topics, topic.topicKey)
       isNew = !isPublishedAs(topic, record)
       const next = withPublished(topics, topic)
-      refuseOtherOwner(doc)
+      // A version in a store replaces no other document.
+      if (!isVersioned) refuseOtherOwner(doc, path)
       return next
     })
     update(contentIndexFile, (index) => withListings(index, [listing]))
@@ -145,10 +147,7 @@ async function brokenMetrics(error: unknown): Promise<unknown> {
  * Refuses to replace another document's file. The topic index decides between documents that are published at the same time; this check is for
  * a document that came there by another way, a topic index that was lost, or records without a `documentId`.
  */
-function refuseOtherOwner(doc: PipelineDocument): void {
-  // There it replaces no other.
-  if (isInStore()) return
-  const path = documentPath(doc)
+function refuseOtherOwner(doc: PipelineDocument, path: string): void {
   let owner: unknown
   try {
     // Synchronous, as the function of an update that awaits nothing holds the lock for less time.
