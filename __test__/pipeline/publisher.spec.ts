@@ -222,6 +222,20 @@ describe('SLUG_TOPICKEY_CONFLICT', () => {
     }
   })
 
+  test.each([
+    ['with bytes that are no UTF-8', [0xff], true],
+    ['with U+FFFD', Buffer.from('\ufffd'), false],
+  ])('what is there %s is a document or not', async (_, bytes, isReplaced) => {
+    const doc = aDocument({ id: 'first' })
+    await publishDoc(doc)
+    const [before, after] = JSON.stringify(aDocument({ id: 'second', title: 'By | hand' })).split('|')
+    const parts = [Buffer.from(`${before}`), Buffer.from(bytes), Buffer.from(`${after}`)]
+    writeFileSync(documentPath(doc), Buffer.concat(parts))
+    const published = publishDoc({ ...doc, title: 'A new version' })
+    if (isReplaced) await expect(published).resolves.toMatchObject({ changed: true })
+    else await expect(published).rejects.toMatchObject({ code: 'SLUG_TOPICKEY_CONFLICT' })
+  })
+
   test('another topic with the same slug, and the same topic with another slug', async () => {
     await publishDoc(location('main', 'dayton'))
     await expect(publishDoc(location('main', 'akron'))).rejects.toMatchObject({

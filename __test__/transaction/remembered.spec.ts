@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { atomicTransaction, type TransactionUpdateOptions } from '@pipeline/atomic'
 import { expect } from 'vitest'
 import { z } from 'zod'
+import { inside } from '../helpers/files'
 import { readJson } from '../helpers/index-file'
 import { rejection } from '../helpers/promises'
 import { test } from '../helpers/test'
@@ -91,4 +92,13 @@ test('options that go round in a circle are refused as they are without being fr
     (tx) => void tx.update('1.json', (index) => index, Object.freeze({ initial })),
   )
   await expect(refused).rejects.toMatchObject({ code: 'ERR_INVALID_ARG_VALUE' })
+})
+
+test('a relative root leads from the current folder of each call', async ({ dir }) => {
+  const folders = ['a', 'b'].map((name) => join(dir, name))
+  for (const folder of [...folders, ...folders]) {
+    mkdirSync(join(folder, 'root'), { recursive: true })
+    await inside(folder, () => atomicTransaction('root', [{ write: 'file', data: folder }]))
+  }
+  for (const folder of folders) expect(readFileSync(join(folder, 'root/file'), 'utf8')).toBe(folder)
 })

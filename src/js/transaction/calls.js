@@ -176,8 +176,7 @@ function listen(signal, react) {
 
 /** Where and how. */
 function scopeOf(root, options) {
-  const handle = native.root(root)
-  const { absolute, shown } = fileAt(handle, 'root', root)
+  const found = rootAt(root)
   if (options !== undefined && options !== null && typeof options !== 'object') {
     throw native.wrongType('options', 'of type Object', options)
   }
@@ -189,9 +188,10 @@ function scopeOf(root, options) {
   }
   checkSignal(signal)
   return {
-    root: handle,
-    absolute,
-    shownRoot: shown,
+    root: found.handle,
+    at: found,
+    absolute: found.absolute,
+    shownRoot: found.shown,
     options: { flush, verify },
     signal: signal ?? undefined,
     retries,

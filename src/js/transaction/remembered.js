@@ -2,23 +2,34 @@
 
 /** So many of each are remembered: of what is used often those come back soon. */
 const MOST_REMEMBERED = 256
+/** And so many roots, each with its files. */
+const MOST_ROOTS = 16
 
-function remember(all, key, value) {
-  if (all.size >= MOST_REMEMBERED) all.clear()
+function remember(all, key, value, most = MOST_REMEMBERED) {
+  if (all.size >= most) all.clear()
   all.set(key, value)
   return value
 }
 
-/** Handles and names of files, by the root and the path. */
-const files = new Map()
+/** Roots, by absolute paths: where others lead may change. */
+const roots = new Map()
 
-/** As `fileAt`, below a root that has this absolute path. */
-function fileBelow(root, absolute, name, path) {
-  if (typeof path !== 'string') return fileAt(root, name, path)
-  const key = `${absolute}\0${path}`
-  const known = files.get(key)
-  const file = fileAt(root, name, path, known)
-  if (known === undefined) remember(files, key, [file.handle, file.shown, file.absolute])
+/** The handle of a root, its absolute path, what it is called, and what is known of files below it. */
+function rootAt(root) {
+  const known = roots.get(root)
+  if (known !== undefined) return known
+  const handle = native.root(root)
+  const { absolute, shown } = fileAt(handle, 'root', root)
+  const found = { handle, absolute, shown, files: new Map() }
+  return absolute === root ? remember(roots, root, found, MOST_ROOTS) : found
+}
+
+/** As `fileAt`, below a root. */
+function fileBelow({ handle, files }, name, path) {
+  if (typeof path !== 'string') return fileAt(handle, name, path)
+  const known = files.get(path)
+  const file = fileAt(handle, name, path, known)
+  if (known === undefined) remember(files, path, [file.handle, file.shown, file.absolute])
   return file
 }
 

@@ -202,7 +202,7 @@ class Transaction {
 
   #file(name, path) {
     if (this.#isOver) native.ended('the transaction has ended')
-    return fileBelow(this.#root, this.#scope.absolute, name, path)
+    return fileBelow(this.#scope.at, name, path)
   }
 
   /** Ends the registration. */

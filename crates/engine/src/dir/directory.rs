@@ -2,6 +2,8 @@
 //! however many calls are in flight.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
 use std::ops::Deref;
 use std::path::{Component, Path, PathBuf};
@@ -29,6 +31,8 @@ pub struct Directory {
     modes: OnceLock<bool>,
     /// Files without a name cannot be linked here, so staged ones need one from the start.
     needs_temp_name: AtomicBool,
+    /// Held while a file is made in here.
+    makes: Mutex<()>,
     flushes: Flushes,
     /// How many commits are under way in here.
     commits: AtomicUsize,
@@ -106,6 +110,7 @@ impl Directory {
             file_system: OnceLock::new(),
             modes: OnceLock::new(),
             needs_temp_name: AtomicBool::new(false),
+            makes: Mutex::new(()),
             flushes: Flushes::default(),
             commits: AtomicUsize::new(0),
         });
@@ -169,6 +174,16 @@ impl Directory {
         dirs.sort_by(|one, other| one.id.cmp(&other.id));
         dirs.dedup_by(|one, other| one.id == other.id);
         dirs
+    }
+
+    /// As [`Dir::create_new`]. Where the kernel lets one thread at a time change a directory, the threads of this process wait here, and leave
+    /// the processor to others: for the kernel's lock they would spin.
+    ///
+    /// # Errors
+    /// Those of open(2).
+    pub fn create_new(&self, name: &OsStr, mode: u32) -> io::Result<File> {
+        let _makes = sys::CHANGES_DIRECTORIES_IN_TURN.then(|| lock(&self.makes));
+        self.dir.create_new(name, mode)
     }
 
     /// Flushes the entries of this directory; `false` when that cannot be done here.

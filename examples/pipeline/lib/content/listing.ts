@@ -6,6 +6,7 @@
 
 import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
+import { countWords } from './count-words'
 import type { PipelineDocument } from './document'
 import type { ContentIndex, ListingEntry, LocationEntry } from './types'
 
@@ -41,10 +42,6 @@ export function emptyContentIndex(): ContentIndex {
     locations: [],
     blogPosts: [],
   }
-}
-
-export function countWords(text: string): number {
-  return text.match(/[\p{L}\p{N}]+(?:['’-][\p{L}\p{N}]+)*/gu)?.length ?? 0
 }
 
 export function toEntry(doc: PipelineDocument): ListingEntry {
@@ -120,12 +117,26 @@ function withEntry(
   return after
 }
 
+/** What is listed of a document, and where: made before the index is locked. */
+export interface Listing {
+  section: Section
+  entry: ListingEntry
+}
+
+export function listingOf(doc: PipelineDocument): Listing {
+  return { section: SECTIONS[doc.pageType], entry: toEntry(doc) }
+}
+
 /** @returns the index with an up-to-date entry for each of `docs`. */
 export function withDocuments(index: ContentIndex, docs: readonly PipelineDocument[]): ContentIndex {
+  return withListings(index, docs.map(listingOf))
+}
+
+/** @returns the index with all of `listings`. */
+export function withListings(index: ContentIndex, listings: readonly Listing[]): ContentIndex {
   const next: ContentIndex = { ...index }
-  for (const doc of docs) {
-    const section = SECTIONS[doc.pageType]
-    Object.assign(next, { [section]: withEntry(section, next[section], toEntry(doc)) })
+  for (const { section, entry } of listings) {
+    Object.assign(next, { [section]: withEntry(section, next[section], entry) })
   }
   const isChanged = Object.values(SECTIONS).some((section) => next[section] !== index[section])
   return isChanged ? { ...next, lastUpdated: new Date().toISOString() } : index

@@ -4,15 +4,23 @@
  * neither separators nor dots.
  */
 
-import { join, resolve } from 'node:path'
+import { isAbsolute, join, resolve } from 'node:path'
 import type { PipelineDocument } from './document'
 
 export const CONTENT_ENV = 'PIPELINE_CONTENT'
 
+/** What was given last, which root that is, and the paths of its indexes: a publish asks for them a dozen times. */
+let known = { given: '', root: '', system: new Map<string, string>() }
+
 /** `$PIPELINE_CONTENT`, else `content` in the current folder: an absolute path, or a URL of an object store. */
 export function contentRoot(): string {
   const given = process.env[CONTENT_ENV] || 'content'
-  return isInStore(given) ? given.replace(/\/+$/, '') : resolve(given)
+  if (given === known.given) return known.root
+  const isStore = isInStore(given)
+  const root = isStore ? given.replace(/\/+$/, '') : resolve(given)
+  // Where a relative path leads changes with the current folder.
+  if (isStore || isAbsolute(given)) known = { given, root, system: new Map() }
+  return root
 }
 
 /** Whether the content is in an object store: `s3://bucket/site`. */
@@ -27,7 +35,10 @@ function below(...names: string[]): string {
 }
 
 function systemPath(name: string): string {
-  return below('_system', name)
+  if (contentRoot() !== known.root) return below('_system', name)
+  const path = known.system.get(name) ?? below('_system', name)
+  known.system.set(name, path)
+  return path
 }
 
 export const contentIndexPath = () => systemPath('contentIndex.json')

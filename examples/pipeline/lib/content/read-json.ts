@@ -3,6 +3,7 @@
  * JSON as an empty index, the next save would delete everything that was in it.
  */
 
+import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { readIndex, type StandardSchema } from '@pipeline/atomic'
@@ -29,10 +30,28 @@ export function parseJson(bytes: Uint8Array, path: string): unknown {
   try {
     return JSON.parse(utf8.decode(bytes))
   } catch (cause) {
-    const reason = (cause as Error).message
-    throw new PublishError(`${basename(path)} is not valid JSON: ${reason} (${path})`, 'INVALID_JSON', {
-      cause,
-    })
+    throw invalidJson(path, cause as Error)
+  }
+}
+
+function invalidJson(path: string, cause: Error): PublishError {
+  const message = `${basename(path)} is not valid JSON: ${cause.message} (${path})`
+  return new PublishError(message, 'INVALID_JSON', { cause })
+}
+
+/**
+ * As `parseJson` of all bytes of a file, synchronously.
+ *
+ * @throws PublishError `INVALID_JSON`; the error of the read.
+ */
+export function readJsonNow(path: string): unknown {
+  // One call of the system's for all of it, but it replaces what is not UTF-8.
+  const text = readFileSync(path, 'utf8')
+  if (text.includes('\ufffd')) return parseJson(readFileSync(path), path)
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw invalidJson(path, cause as Error)
   }
 }
 

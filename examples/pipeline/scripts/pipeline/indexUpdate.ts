@@ -89,9 +89,10 @@ export function changeTogether<T>(
       contentRoot(),
       (tx) =>
         build(tx, (file, fn) => {
-          const lock = watchLock(file.path())
+          const path = file.path()
+          const lock = watchLock(path)
           locks.push(lock)
-          tx.update(file.path(), watched(fn, lock), howOf(file))
+          tx.update(path, watched(fn, lock), howOf(file))
         }),
       { retries: RETRIES },
     )

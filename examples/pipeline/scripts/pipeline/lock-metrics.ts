@@ -158,6 +158,34 @@ function look(path: string): LockSeen | undefined {
   return { path, identity: `${found.dev}:${found.ino}:${found.birthtimeNs}`, ageMs }
 }
 
+/** What was looked at in this turn of the event loop: updates that begin, or get their locks, together look once. */
+let lookedAt: { before: Map<string, LockSeen | undefined>; held: Set<string> } | undefined
+
+function inThisTurn() {
+  if (lookedAt === undefined) {
+    lookedAt = { before: new Map(), held: new Set() }
+    setImmediate(() => {
+      lookedAt = undefined
+    })
+  }
+  return lookedAt
+}
+
+/** The lock file before an update. One that was there earlier in the turn, and still is when the lock is held, was there all the time. */
+function lookBefore(lockPath: string): LockSeen | undefined {
+  const { before } = inThisTurn()
+  if (!before.has(lockPath)) before.set(lockPath, look(lockPath))
+  return before.get(lockPath)
+}
+
+/** The lock file that this process holds, if it has not been looked at: as a rule a group of updates holds it for one turn. */
+function lookHeld(lockPath: string): LockSeen | undefined {
+  const { held } = inThisTurn()
+  if (held.has(lockPath)) return undefined
+  held.add(lockPath)
+  return look(lockPath)
+}
+
 export interface LockWatch {
   readonly indexPath: string
   /** Whether the update's function has run. */
@@ -171,7 +199,7 @@ export interface LockWatch {
 /** To be called before an update. */
 export function watchLock(indexPath: string): LockWatch {
   const lockPath = join(dirname(indexPath), `.${basename(indexPath)}.lock`)
-  const before = look(lockPath)
+  const before = lookBefore(lockPath)
   let takenOver: LockSeen | undefined
   let wasHeld = false
   return {
@@ -181,7 +209,7 @@ export function watchLock(indexPath: string): LockWatch {
     },
     held() {
       wasHeld = true
-      const now = look(lockPath)
+      const now = lookHeld(lockPath)
       if (!now || now.identity === held.get(lockPath)) return
       held.set(lockPath, now.identity)
       takenOver = now.identity === before?.identity ? now : undefined

@@ -3,7 +3,7 @@
  * A document is published in all four or in none, whatever stops the publisher.
  */
 
-import { readFileSync, statSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { performance } from 'node:perf_hooks'
 import {
   contentHash,
@@ -12,9 +12,16 @@ import {
   validateDocument,
 } from '../../lib/content/document'
 import { type IndexFile, shapeOf } from '../../lib/content/index-file'
-import { contentIndexSchema, emptyContentIndex, withDocuments } from '../../lib/content/listing'
+import {
+  contentIndexSchema,
+  emptyContentIndex,
+  type Listing,
+  listingOf,
+  withDocuments,
+  withListings,
+} from '../../lib/content/listing'
 import { contentIndexPath, documentPath, isInStore, routePath, versionPath } from '../../lib/content/paths'
-import { loadIndex, parseJson } from '../../lib/content/read-json'
+import { loadIndex, readJsonNow } from '../../lib/content/read-json'
 import type { ContentIndex, PublishMetrics } from '../../lib/content/types'
 import { asPublishError, failureKind, PublishError } from './errors'
 import { updateIndex, writeTogether } from './indexUpdate'
@@ -72,7 +79,7 @@ export async function publishDoc(input: unknown): Promise<Published> {
     const doc = validateDocument(input)
     const text = serializeDocument(doc)
     topic = topicOf(doc, contentHash(text))
-    const changed = await commit({ doc, text, topic, started })
+    const changed = await commit({ doc, text, topic, listing: listingOf(doc), started })
     return { routePath: routePath(doc), slug: doc.slug, changed }
   } catch (error) {
     const failure = asPublishError(error, 'document')
@@ -85,6 +92,7 @@ interface Publication {
   doc: PipelineDocument
   text: string
   topic: Topic
+  listing: Listing
   started: number
 }
 
@@ -100,18 +108,21 @@ async function commit(publication: Publication): Promise<boolean> {
   }
 }
 
-async function commitAll({ doc, text, topic, started }: Publication, count: boolean): Promise<boolean> {
-  const path = isInStore() ? versionPath(doc, topic.contentHash) : documentPath(doc)
+async function commitAll(publication: Publication, count: boolean): Promise<boolean> {
+  const { doc, text, topic, listing, started } = publication
+  const isVersioned = isInStore()
+  const path = isVersioned ? versionPath(doc, topic.contentHash) : documentPath(doc)
   let isNew = false
   return writeTogether(path, text, (update) => {
     update(topicIndexFile, (topics) => {
       const record = recordOf(topics, topic.topicKey)
       isNew = !isPublishedAs(topic, record)
       const next = withPublished(topics, topic)
-      refuseOtherOwner(doc)
+      // A version in a store replaces no other document.
+      if (!isVersioned) refuseOtherOwner(doc, path)
       return next
     })
-    update(contentIndexFile, (index) => withDocuments(index, [doc]))
+    update(contentIndexFile, (index) => withListings(index, [listing]))
     // A version that the site has was counted before; then its file or its entry was lost.
     if (count) update(metricsFile, (metrics) => (isNew ? withSuccess(metrics, topic, started) : metrics))
   })
@@ -136,15 +147,12 @@ async function brokenMetrics(error: unknown): Promise<unknown> {
  * Refuses to replace another document's file. The topic index decides between documents that are published at the same time; this check is for
  * a document that came there by another way, a topic index that was lost, or records without a `documentId`.
  */
-function refuseOtherOwner(doc: PipelineDocument): void {
-  // There it replaces no other.
-  if (isInStore()) return
-  const path = documentPath(doc)
+function refuseOtherOwner(doc: PipelineDocument, path: string): void {
   let owner: unknown
   try {
     // Synchronous, as the function of an update that awaits nothing holds the lock for less time.
-    if (!statSync(path, { throwIfNoEntry: false })) return
-    owner = (parseJson(readFileSync(path), path) as { id?: unknown } | null)?.id
+    if (!existsSync(path)) return
+    owner = (readJsonNow(path) as { id?: unknown } | null)?.id
   } catch {
     return // Not readable, or not a document: the write replaces it or reports the error.
   }
