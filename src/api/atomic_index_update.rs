@@ -405,11 +405,12 @@ pub fn start_file(env: &Env, path: PathBuf, request: Request, timeout: Duration)
 
 /// What a caller is told of an update of a file.
 pub fn answer(env: &Env, receipt: Receipt, waited: Duration, batch: usize) -> Result<'_, Unknown<'_>> {
-    let write = raw::to_js(env, WriteResult::from(receipt))?;
-    let update = UpdateResult {
+    let result = raw::to_js(env, WriteResult::from(receipt))?;
+    let UpdateResult { lock_wait_ms, batch_size } = UpdateResult {
         lock_wait_ms: waited.as_secs_f64() * 1000.0,
         batch_size: u32::try_from(batch).unwrap_or(u32::MAX),
     };
-    let update = raw::to_js(env, update)?;
-    raw::invoke(env, &raw::global(env, c"Object")?, c"assign", &[write, update])
+    raw::define(env, &result, c"lockWaitMs", &raw::to_js(env, lock_wait_ms)?)?;
+    raw::define(env, &result, c"batchSize", &raw::to_js(env, batch_size)?)?;
+    Ok(result)
 }
