@@ -30,7 +30,7 @@ export function median(figures: number[]): number {
   return quantile(figures, 0.5)
 }
 
-function quantile(figures: number[], share: number): number {
+export function quantile(figures: number[], share: number): number {
   const sorted = [...figures].sort((a, b) => a - b)
   const position = (sorted.length - 1) * share
   const below = sorted[Math.floor(position)] ?? Number.NaN

@@ -9,12 +9,12 @@ use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 use napi_derive::napi;
 
-use crate::api::atomic_index_update::{self as update, UpdateOptions};
+use crate::api::atomic_index_update::{self as update, Given, UpdateOptions};
 use crate::api::options::{WriteOptions, milliseconds};
 use crate::api::update_options;
 use crate::js::cloud::peer;
 use crate::js::index::call::{self, Change, Request};
-use crate::js::index::crowd::{self, Crowd, Joined};
+use crate::js::index::crowd::{self, Copied, Crowd, Joined};
 use crate::js::index::others::Others;
 use crate::js::index::patch::Patch;
 use crate::js::inside;
@@ -139,11 +139,18 @@ fn start<'env>(
     env: &'env Env,
     path: &Unknown<'env>,
     patch: &Unknown<'env>,
-    (copied, others): (Option<Patch<'env>>, Option<Rc<Others>>),
+    (copied, others): (Option<Copied<'env>>, Option<Rc<Others>>),
     options: &Unknown<'env>,
 ) -> Result<'env, Unknown<'env>> {
     let target = path::target(env, "path", path)?;
-    let patch = copied.map_or_else(|| Patch::new(env, patch), Ok)?;
+    let patch = match (copied, &target) {
+        (Some(Copied::Text(text)), Target::Local(_)) => {
+            check_wait(env, options)?;
+            return update::start(env, target, Given::Text(text), options, others);
+        }
+        (Some(Copied::Patch(patch)), _) => patch,
+        _ => Patch::new(env, patch)?,
+    };
     let is_given = raw::is_object(options);
     let option = |name| if is_given { raw::get(env, options, name) } else { Ok(raw::undefined(env)) };
     if let (Target::Cloud(path), true) = (&target, raw::is_object(&option(c"codec")?)) {
@@ -161,5 +168,5 @@ fn start<'env>(
         Target::Local(path) => &path.shown,
     };
     let function = patch.function(env, shown, &option(c"numbers")?)?;
-    update::start(env, target, &function, options, Some(&patch), others)
+    update::start(env, target, Given::Patch(&patch, &function), options, others)
 }

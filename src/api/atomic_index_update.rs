@@ -19,13 +19,14 @@ use crate::api::options::{WriteOptions, WriteResult, milliseconds};
 use crate::api::update_options;
 use crate::js::cloud::{Object, update};
 use crate::js::error::from_engine;
-use crate::js::index::call::{self, Change, Request};
+use crate::js::index::call::{self, Change, Request, Same};
 use crate::js::index::format::Format;
 use crate::js::index::others::Others;
 use crate::js::index::patch::{Patch, TextPatch};
 use crate::js::index::{group, textual};
 use crate::js::inside;
 use crate::js::transaction::ParsedUpdate;
+use crate::js::value::thrown::internal;
 use crate::js::value::{Kept, Result, Signal, Target, args, path, promise, raw};
 
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -266,20 +267,34 @@ pub fn atomic_index_update<'env>(
     options: Unknown<'env>,
 ) -> napi::Result<Unknown<'env>> {
     let target = path::target(env, "path", &path);
-    promise::answer(env, target.and_then(|target| start(env, target, &function, &options, None, None)))
+    promise::answer(env, target.and_then(|target| start(env, target, Given::Function(&function), &options, None)))
 }
 
-/// As the exported function, but for what it does with an error. `patch`: what the function does, said as a patch; `others`: those that may join it.
+/// What is to become of an index.
+pub enum Given<'a, 'env> {
+    /// What this function makes of it.
+    Function(&'a Unknown<'env>),
+    /// The same, said as a patch as well.
+    Patch(&'a Patch<'env>, &'a Unknown<'env>),
+    /// The same, said only as a patch of its text. There is no option that is for values.
+    Text(TextPatch),
+}
+
+/// As the exported function, but for what it does with an error. `others`: those that may join it.
 pub fn start<'env>(
     env: &'env Env,
     target: Target<'env>,
-    function: &Unknown<'_>,
+    given: Given<'_, 'env>,
     options_given: &Unknown<'env>,
-    patch: Option<&Patch<'env>>,
     others: Option<Rc<Others>>,
 ) -> Result<'env, Unknown<'env>> {
     let since = Instant::now();
-    args::function(env, "fn", function)?;
+    let (function, patch) = match &given {
+        Given::Function(function) => (Some(*function), None),
+        Given::Patch(patch, function) => (Some(*function), Some(*patch)),
+        Given::Text(_) => (None, None),
+    };
+    function.map(|function| args::function(env, "fn", function)).transpose()?;
     inside::current(env)
         .check_nested(false)
         .map_err(|error| from_engine(env, &error, target.shown(), || None))?;
@@ -291,15 +306,16 @@ pub fn start<'env>(
         Target::Cloud(path) if own.codec.is_some() => return Err(path.unsupported(env, WITHOUT_CODECS)),
         Target::Cloud(_) => parse_text(env, &own)?,
     };
-    let is_patch = patch.is_some();
+    let is_patch = !matches!(given, Given::Function(_));
+    let checked = schema.as_ref().zip(function);
     let checked =
-        schema.as_ref().map(|schema| schema.checked(env, function, target.shown(), false)).transpose()?;
+        checked.map(|(schema, function)| schema.checked(env, function, target.shown(), false)).transpose()?;
     let fn_timeout = update_options::fn_timeout(env, &own)?;
-    let function = checked.as_ref().unwrap_or(function);
+    let function = checked.as_ref().or(function);
     let is_kept = update_options::keeps_value(env, &own, &format)?;
     let keeps_value = is_kept && !is_patch && matches!(target, Target::Local(_));
-    let again = match (on_corrupt::parse(env, own.on_corrupt.as_ref(), &target)?, &target) {
-        (Some(on_corrupt), Target::Local(path)) => Some(Again {
+    let again = match (on_corrupt::parse(env, own.on_corrupt.as_ref(), &target)?, &target, function) {
+        (Some(on_corrupt), Target::Local(path), Some(function)) => Some(Again {
             path: path.clone(),
             on_corrupt,
             function: Kept::new(env, function)?,
@@ -317,17 +333,19 @@ pub fn start<'env>(
         }),
         _ => None,
     };
-    let initial = match (initial, patch) {
-        (None, Some(_)) => Some(format.empty(env)?),
-        (initial, _) => initial,
+    let initial = match initial {
+        None if is_patch => Some(format.empty(env)?),
+        initial => initial,
     };
     // A schema and a codec are for values.
     let patch = patch.filter(|_| schema.is_none() && format == Format::Json);
-    let texts = patch.map(|patch| TextPatch::new(env, patch)).transpose()?.flatten();
-    let kept = Kept::new(env, function)?;
-    let change = match texts {
-        Some(texts) => Change::Patch(texts, kept),
-        None => Change::Call(kept),
+    let text = patch.map(|patch| TextPatch::new(env, patch)).transpose()?.flatten();
+    let kept = function.map(|function| Kept::new(env, function)).transpose()?;
+    let change = match (given, text, kept) {
+        (Given::Text(text), ..) => Change::Patch(text, Same::ToMake),
+        (_, Some(text), Some(kept)) => Change::Patch(text, Same::Made(kept)),
+        (_, _, Some(kept)) => Change::Call(kept),
+        (.., None) => return Err(internal(env, "an update without a function")),
     };
     let signal = Signal::attach(env, shared.signal.as_ref())?;
     let request = Request {
@@ -387,11 +405,12 @@ pub fn start_file(env: &Env, path: PathBuf, request: Request, timeout: Duration)
 
 /// What a caller is told of an update of a file.
 pub fn answer(env: &Env, receipt: Receipt, waited: Duration, batch: usize) -> Result<'_, Unknown<'_>> {
-    let write = raw::to_js(env, WriteResult::from(receipt))?;
-    let update = UpdateResult {
+    let result = raw::to_js(env, WriteResult::from(receipt))?;
+    let UpdateResult { lock_wait_ms, batch_size } = UpdateResult {
         lock_wait_ms: waited.as_secs_f64() * 1000.0,
         batch_size: u32::try_from(batch).unwrap_or(u32::MAX),
     };
-    let update = raw::to_js(env, update)?;
-    raw::invoke(env, &raw::global(env, c"Object")?, c"assign", &[write, update])
+    raw::define(env, &result, c"lockWaitMs", &raw::to_js(env, lock_wait_ms)?)?;
+    raw::define(env, &result, c"batchSize", &raw::to_js(env, batch_size)?)?;
+    Ok(result)
 }

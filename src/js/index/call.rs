@@ -28,6 +28,7 @@ use crate::js::index::patch::TextPatch;
 use crate::js::index::schema::Schema;
 use crate::js::index::stop::Stop;
 use crate::js::task::Timer;
+use crate::js::value::promise::Deferred;
 use crate::js::value::thrown::{abort, internal};
 use crate::js::value::{Kept, KeptAny, Result, Signal, Thrown, Wakeup, promise};
 
@@ -74,11 +75,33 @@ pub enum Change {
     /// What this function makes of it.
     Call(Kept),
     /// What a patch of its text makes of it; or what this function does, which is the same patch, if the index is parsed.
-    Patch(TextPatch, Kept),
+    Patch(TextPatch, Same),
     /// What these patches make of its text, one after the other; if there is none, each is a call of its own.
     Crowd(Rc<Crowd>),
     /// This, as text, whatever it is.
     Value(Vec<u16>),
+}
+
+/// The function of such a patch.
+pub enum Same {
+    /// This one.
+    Made(Kept),
+    /// It is made of the patch when it is needed.
+    ToMake,
+}
+
+impl Request {
+    /// The function that makes the change; `None`: no function does.
+    ///
+    /// # Errors
+    /// None, but in an environment that is ending.
+    pub fn function<'env>(&self, env: &'env Env) -> Result<'env, Option<Unknown<'env>>> {
+        Ok(Some(match &self.change {
+            Change::Call(function) | Change::Patch(_, Same::Made(function)) => function.get(env)?,
+            Change::Patch(patch, Same::ToMake) => patch.function(env, &self.shown, self.options.numbers)?,
+            Change::Crowd(_) | Change::Value(_) => return Ok(None),
+        }))
+    }
 }
 
 /// What to do in a reaction of a call.
@@ -114,6 +137,8 @@ pub struct Call {
     failure: Cell<Option<KeptAny>>,
     command: RefCell<Option<Command>>,
     wakeup: Wakeup,
+    /// The caller's promise, until a reaction is to settle it.
+    answer: Cell<Option<Deferred>>,
     /// The caller has been told.
     over: Cell<bool>,
 }
@@ -150,6 +175,7 @@ impl Call {
             failure: Cell::default(),
             command: RefCell::default(),
             wakeup: Wakeup::default(),
+            answer: Cell::default(),
             over: Cell::default(),
         });
         CALLS.with_borrow_mut(|calls| calls.insert(id, Rc::downgrade(&call)));
@@ -187,6 +213,38 @@ impl Call {
         if let Change::Crowd(crowd) = &self.request.change { crowd.count() } else { 1 }
     }
 
+    /// The caller's promise. That of a patch does without a reaction if it [succeeds](Self::succeed) at once: a reaction is a fifth of what such a
+    /// call costs this thread.
+    pub fn begin<'env>(self: &Rc<Self>, env: &'env Env) -> Result<'env, Unknown<'env>> {
+        if !matches!(self.request.change, Change::Patch(..)) {
+            return self.next_command(env);
+        }
+        let (answer, promise) = Deferred::new(env)?;
+        self.answer.set(Some(answer));
+        Ok(promise)
+    }
+
+    /// From here on a reaction handles what is sent, where V8 knows the caller; the call belongs to it.
+    pub fn follow(self: &Rc<Self>, env: &Env) {
+        if let Some(answer) = self.answer.take() {
+            answer.settle(env, self.next_command(env));
+        }
+    }
+
+    /// Tells the caller what came of its change, which is written.
+    pub fn succeed(self: &Rc<Self>, env: &Env, outcome: Outcome) {
+        match self.answer.take() {
+            Some(answer) => {
+                let result = promise::guarded(env, || {
+                    self.end(env)?;
+                    outcome(env, self, 1)
+                });
+                answer.settle(env, result);
+            }
+            None => self.send(env, Command::Settle(outcome, 1)),
+        }
+    }
+
     /// A promise for what comes of the next command.
     pub fn next_command<'env>(self: &Rc<Self>, env: &'env Env) -> Result<'env, Unknown<'env>> {
         let sent = self.wakeup.wait(env)?;
@@ -198,13 +256,14 @@ impl Call {
     }
 
     /// Sends a command. The call handles it in a reaction of its own.
-    pub fn send(&self, env: &Env, command: Command) {
+    pub fn send(self: &Rc<Self>, env: &Env, command: Command) {
+        self.follow(env);
         self.command.replace(Some(command));
         self.wakeup.wake(env);
     }
 
     /// The call has failed before it had the index.
-    pub fn refuse(&self, env: &Env, failure: Error) {
+    pub fn refuse(self: &Rc<Self>, env: &Env, failure: Error) {
         let failure = failure.inside(|| self.request.inside.names());
         self.send(env, Command::Settle(failed(failure), 1));
     }
@@ -214,9 +273,7 @@ impl Call {
         if let Some(Command::Run(react)) = command {
             return react(env, self);
         }
-        self.over.set(true);
-        self.run_is_over();
-        self.request.signal.detach(env)?;
+        self.end(env)?;
         let shown = &self.request.shown;
         match (command, self.failure.take(), &self.request.change) {
             (Some(Command::Settle(outcome, batch)), _, Change::Crowd(crowd)) => {
@@ -229,6 +286,12 @@ impl Call {
             (Some(Command::Finish), None, Change::Crowd(crowd)) => crowd.told(env, None, shown),
             _ => Err(internal(env, "an update without a command")),
         }
+    }
+
+    fn end<'env>(&self, env: &'env Env) -> Result<'env, ()> {
+        self.over.set(true);
+        self.run_is_over();
+        self.request.signal.detach(env)
     }
 
     /// The function has returned a promise.

@@ -5,11 +5,10 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use engine::index::document::Fault;
-use engine::index::file::Numbers;
 use engine::index::group::MAX_TIME;
 use engine::stats;
-use napi::Env;
 use napi::bindgen_prelude::Unknown;
+use napi::{Env, ValueType};
 
 use crate::js::index::call::Request;
 use crate::js::index::others::Others;
@@ -47,10 +46,18 @@ pub enum Joined<'env> {
     /// It is alone; [`started`] is to be given its promise.
     Alone {
         /// The patch, if it was copied already.
-        copied: Option<Patch<'env>>,
+        copied: Option<Copied<'env>>,
         /// Those that may join it; `None`: they join an earlier one.
         others: Option<Rc<Others>>,
     },
+}
+
+/// A patch that was copied.
+pub enum Copied<'env> {
+    /// As any.
+    Patch(Patch<'env>),
+    /// As the text of one that sets members and increments numbers. Nothing in the options of its call is for values.
+    Text(TextPatch),
 }
 
 /// What patches that are one call have from the first of them.
@@ -73,11 +80,15 @@ pub fn join<'env>(env: &'env Env, call: [Unknown<'env>; 3], start: Start) -> Res
         return Ok(Joined::Told(told));
     }
     if raw::is_object(&told) {
-        return Ok(Joined::Alone { copied: Some(Patch::of(told)), others: None });
+        return Ok(Joined::Alone { copied: Some(Copied::Patch(Patch::of(told))), others: None });
     }
+    let text = match raw::type_of(&told) {
+        ValueType::String => TextPatch::one(text_of(env, &told)?),
+        _ => None,
+    };
     let others = Rc::<Others>::default();
     OTHERS.replace(others.clone());
-    Ok(Joined::Alone { copied: None, others: Some(others) })
+    Ok(Joined::Alone { copied: text.map(Copied::Text), others: Some(others) })
 }
 
 /// Others may join this call from now on. What its caller is to wait for.
@@ -109,17 +120,21 @@ pub fn start<'env>(env: &'env Env, [crowd, call, texts]: [Unknown<'env>; 3]) -> 
     let (path, others) = with(env, &raw::get(env, &call, c"place")?, |Joinable { path, others }| {
         (path.clone(), others.clone())
     })?;
-    let texts = match copy::ascii(env, &texts)?.map(String::from_utf8) {
-        Some(Ok(texts)) => texts,
-        _ => copy::text(env, &texts)?,
-    };
-    let patches = TextPatch::several(&texts.into());
+    let patches = TextPatch::several(&text_of(env, &texts)?.into());
     let patches = patches.ok_or_else(|| internal(env, "patches that are none"))?;
     let script = Kept::new(env, &crowd)?;
     let start = START.get().ok_or_else(|| internal(env, "patches before the first one"))?;
     let own = Cell::new(patches.len());
     let crowd = Crowd { patches, own, parted: Cell::default(), script, faults: RefCell::default() };
     start(env, path, (crowd, others), &raw::get(env, &call, c"options")?)
+}
+
+/// Most texts of patches are ASCII.
+fn text_of<'env>(env: &'env Env, text: &Unknown<'_>) -> Result<'env, String> {
+    match copy::ascii(env, text)?.map(String::from_utf8) {
+        Some(Ok(text)) => Ok(text),
+        _ => copy::text(env, text),
+    }
 }
 
 impl Crowd {
@@ -212,12 +227,8 @@ impl Crowd {
         request: &Request,
         to: usize,
     ) -> Result<'env, Vec<Unknown<'env>>> {
-        let numbers = match request.options.numbers {
-            Numbers::Strict => "strict",
-            Numbers::Lossy => "lossy",
-            Numbers::Exact => "exact",
-        };
-        let (shown, numbers) = (raw::to_js(env, &*request.shown)?, raw::to_js(env, numbers)?);
+        let numbers = patch::numbers(env, request.options.numbers)?;
+        let shown = raw::to_js(env, &*request.shown)?;
         let at = |at| raw::to_js(env, u32::try_from(at).unwrap_or(u32::MAX));
         let given = [shown, numbers, at(self.own())?, at(to)?];
         raw::list(env, &raw::invoke(env, &self.script.get(env)?, c"functions", &given)?)

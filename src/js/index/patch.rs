@@ -14,9 +14,10 @@ use crate::js::index::{crowd, json, pointer};
 use crate::js::value::once::{Once, run_script};
 use crate::js::value::{Result, Thrown, args, copy, promise, raw};
 
-const SCRIPTS: [&str; 4] = [
+const SCRIPTS: [&str; 5] = [
     include_str!("patch/places.js"),
     include_str!("patch/operations.js"),
+    include_str!("patch/plain.js"),
     include_str!("patch/language.js"),
     include_str!("patch/gather.js"),
 ];
@@ -92,7 +93,19 @@ impl TextPatch {
         if raw::type_of(&texts) == ValueType::Undefined {
             return Ok(None);
         }
-        Ok(Self::several(&copy::text(env, &texts)?.into()).and_then(|mut patches| patches.pop()))
+        Ok(Self::one(copy::text(env, &texts)?))
+    }
+
+    /// Of such a text.
+    pub fn one(text: String) -> Option<Self> {
+        Self::several(&text.into())?.pop()
+    }
+
+    /// The function that does the same with a parsed index, if `plainTextOf` has made the text.
+    pub fn function<'env>(&self, env: &'env Env, shown: &str, digits: Numbers) -> Result<'env, Unknown<'env>> {
+        let (source, at) = &self.source;
+        let given = [raw::to_js(env, &source[at.clone()])?, raw::to_js(env, shown)?, numbers(env, digits)?];
+        raw::invoke(env, &class(env)?, c"functionOf", &given)
     }
 
     /// Of several, in one string.
@@ -137,6 +150,16 @@ impl TextPatch {
         }
         Ok(told)
     }
+}
+
+/// The option of that name, for the scripts.
+pub(super) fn numbers(env: &Env, numbers: Numbers) -> Result<'_, Unknown<'_>> {
+    let word = match numbers {
+        Numbers::Strict => "strict",
+        Numbers::Lossy => "lossy",
+        Numbers::Exact => "exact",
+    };
+    raw::to_js(env, word)
 }
 
 /// What is left of a text of patches.

@@ -12,7 +12,7 @@ use napi::bindgen_prelude::Unknown;
 use super::{Group, Index};
 use crate::js::error::from_engine;
 use crate::js::index::apply;
-use crate::js::index::call::{Call, Change, Request, WeakCall};
+use crate::js::index::call::{Call, Change, Request, WeakCall, Same};
 use crate::js::index::crowd::Crowd;
 use crate::js::index::patch::TextPatch;
 use crate::js::inside::Code;
@@ -45,7 +45,7 @@ impl Run {
             return rest.or_else(|error| self.fail(env, error));
         }
         let next = self.call.check(env).and_then(|()| match &self.call.request.change {
-            Change::Call(function) | Change::Patch(_, function) => self.enter(env, function, ahead),
+            Change::Call(_) | Change::Patch(..) => self.enter(env, ahead),
             Change::Crowd(_) => Err(internal(env, "patches without a text")),
             Change::Value(text) => {
                 self.group.policy.borrow_mut().entered(Instant::now());
@@ -95,7 +95,7 @@ impl Run {
             for (function, patch) in
                 crowd.functions(env, &self.call.request, all)?.iter().zip(&crowd.patches[own..])
             {
-                let call = self.call.alone(Change::Patch(patch.clone(), Kept::new(env, function)?));
+                let call = self.call.alone(Change::Patch(patch.clone(), Same::Made(Kept::new(env, function)?)));
                 promises.push(call.next_command(env)?);
                 calls.push(WeakCall(Rc::downgrade(&call)));
             }
@@ -132,12 +132,12 @@ impl Run {
     fn enter<'env>(
         &self,
         env: &'env Env,
-        function: &Kept,
         ahead: Option<Kept>,
     ) -> Result<'env, (Unknown<'env>, bool)> {
+        let function = self.call.request.function(env)?;
+        let function = function.ok_or_else(|| internal(env, "an index that no function has had"))?;
         let index = ahead.map_or_else(|| self.group.index(env, &self.call), |index| index.get(env))?;
         self.group.policy.borrow_mut().entered(Instant::now());
-        let function = function.get(env)?;
         let code = Code::of(env, &function);
         let needs_context = code.needs_context();
         if needs_context {
@@ -203,15 +203,12 @@ impl Run {
 
     /// Calls the function once more, which has returned what it was given, with a copy that it can change.
     fn run_on_a_copy<'env>(&self, env: &'env Env) -> Result<'env, Unknown<'env>> {
-        let (Change::Call(function) | Change::Patch(_, function)) = &self.call.request.change else {
-            return Err(internal(env, "an index that no function has had"));
-        };
         // For the function it is the same run.
         self.call.attempts.update(|attempts| attempts.saturating_sub(1));
         let copy = self.group.copy(env, &self.call)?;
         let ahead = Kept::new(env, &copy.get(env)?)?;
         let run = Self { copy: Some(Rc::new(copy)), ..self.clone() };
-        let (next, is_promise) = run.enter(env, function, Some(ahead))?;
+        let (next, is_promise) = run.enter(env, Some(ahead))?;
         if is_promise { run.follow(env, &next) } else { run.accept(env, &next) }
     }
 

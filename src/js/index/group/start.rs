@@ -26,11 +26,12 @@ where
     J::Output: Into<Begun>,
 {
     let call = Call::new(request);
-    let promise = call.next_command(env)?;
+    let promise = call.begin(env)?;
     let others = call.request.others.clone();
     let expected = others.clone().filter(|_| matches!(call.request.change, Change::Crowd(_)));
     let done = move |env: &Env, outcome: task::Outcome<J::Output>| match outcome.map(Into::into) {
         Ok(Begun::Come(Come::Open(opened))) => {
+            call.follow(env);
             let held = Box::new(FileIndex::new(*opened, answer));
             let lead = move |env: &Env| Group::lead(env, &call, held);
             match others {
@@ -38,7 +39,7 @@ where
                 None => lead(env),
             }
         }
-        Ok(Begun::Come(Come::Follower)) => {}
+        Ok(Begun::Come(Come::Follower)) => call.follow(env),
         Ok(Begun::Written(committed, waited)) => written_at_once(env, &call, *committed, waited, answer),
         Err(failure) => call.refuse(env, failure),
     };
@@ -53,11 +54,15 @@ where
 fn written_at_once(env: &Env, call: &Rc<Call>, committed: Committed, waited: Duration, answer: Answer) {
     let Replaced { written, held } = FileIndex::replaced(committed, answer, SystemTime::now());
     let outcome = match (written, held) {
-        (written, Ok(held)) => return Group::lead_on(env, call, held, written),
+        (written, Ok(held)) => {
+            call.follow(env);
+            return Group::lead_on(env, call, held, written);
+        }
         (Written::Changed, Err(outcome)) => outcome,
         (Written::Done(outcome), _) => {
             stats::updated(1);
-            outcome
+            call.waited.set(waited);
+            return call.succeed(env, outcome);
         }
         (Written::Failed(outcome) | Written::Invalid(outcome) | Written::Late(outcome, _), _) => outcome,
     };

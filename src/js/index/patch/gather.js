@@ -10,21 +10,7 @@ let last
 /** The call that is gathered. */
 let crowd
 
-const nothing = {}
-
 const isPrimitive = (value) => (typeof value !== 'object' && typeof value !== 'function') || value === null
-
-const isPlain = (value) =>
-  typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
-
-/** What `look` says of these; `undefined`: it runs code of the caller's that throws, or there is no working directory. The addon says so in its own way. */
-function attempted(look, one, two, three) {
-  try {
-    return look(one, two, three)
-  } catch {
-    return undefined
-  }
-}
 
 /** What calls have in common that can be one; `undefined`: this one is alone. */
 function callOf(path, options) {
@@ -47,82 +33,6 @@ function isAlike(call, path, options) {
     if (!own(given, name) || !Object.is(given[name], call.options[name])) return false
   }
   return process.cwd() === call.folder
-}
-
-/** A raw number in it is printed as JavaScript prints numbers, as that of a copy is. */
-function objectText(value) {
-  const text = JSON.stringify(value)
-  return JSON.rawJSON === undefined || text === undefined ? text : JSON.stringify(JSON.parse(text))
-}
-
-/** The text of a value; `undefined`: it takes a closer look. */
-function plainText(value) {
-  switch (typeof value) {
-    case 'number':
-      return Number.isFinite(value) ? `${value === 0 ? 0 : value}` : undefined
-    case 'string': {
-      const text = JSON.stringify(value)
-      return lossy.test(text) ? undefined : text
-    }
-    case 'boolean':
-      return value ? 'true' : 'false'
-    case 'object': {
-      if (value === null) return 'null'
-      const text = typeof value.toJSON === 'function' ? undefined : objectText(value)
-      return text === undefined || unusual.test(text) || lossy.test(text) ? undefined : text
-    }
-    default:
-      return undefined
-  }
-}
-
-/** What a pointer has in it that takes a closer look. */
-const odd = /[~\0]|\p{Surrogate}/u
-
-/** The operations of a part of a patch, each with a NUL character before it; `undefined`: it takes a closer look. */
-function plainPart(name, kind, values, pointers) {
-  if (values.toJSON !== undefined) return undefined
-  let text = ''
-  for (let at = 0; at < pointers.length; at++) {
-    const pointer = pointers[at]
-    const value = values[pointer]
-    const isFit = pointer[0] === '/' && pointer.length <= native.mostSteps && !odd.test(pointer)
-    const made = isFit && (kind === 'set' || typeof value === 'number') ? plainText(value) : undefined
-    if (made === undefined) return undefined
-    text += `\0${name}\0${kind}\0${pointer}\0\x001\0${made}\x000`
-  }
-  return text
-}
-
-/** As `Patch.toTexts`, of the patches that programs make most: for a tenth of what a copy costs. `undefined`: it takes a closer look. */
-function plainTextOf(patch) {
-  if (!isPlain(patch) || patch.toJSON !== undefined) return undefined
-  const [set, increment] = [partOf(patch, 'set'), partOf(patch, 'increment')]
-  if (!isPlain(set) || !isPlain(increment)) return undefined
-  if (!Object.keys(patch).every((name) => name === 'set' || name === 'increment')) return undefined
-  const [toSet, toIncrement] = [Object.keys(set), Object.keys(increment)]
-  const first = plainPart('patch.set', 'set', set, toSet)
-  if (first === undefined) return undefined
-  const second = plainPart('patch.increment', 'increment', increment, toIncrement)
-  const count = toSet.length + toIncrement.length
-  return second === undefined || count === 0 ? undefined : count + first + second
-}
-
-/** Only `undefined` says that there is none. */
-const partOf = (patch, name) => {
-  const part = own(patch, name) ? patch[name] : undefined
-  return part === undefined ? nothing : part
-}
-
-/** The patch of such a text. */
-function patchOf(text) {
-  const parts = text.split('\0')
-  const patch = { set: {}, increment: {} }
-  for (let at = 1; at < parts.length; at += 7) {
-    const [, kind, pointer, , , value] = parts.slice(at)
-    patch[kind][pointer] = JSON.parse(value)
-  }
-  return new Patch(patch)
 }
 
 /** Counts a call until it is over. The promise gets no second reaction: V8 would not find the caller for the stack of an error. */
@@ -172,7 +82,7 @@ class Crowd {
   functions(shown, numbers, from, to) {
     return this.texts
       .slice(from, to)
-      .map((text, at) => (this.#patches.get(from + at) ?? patchOf(text)).toFunction(shown, numbers))
+      .map((text, at) => (this.#patches.get(from + at) ?? Patch.of(text)).toFunction(shown, numbers))
   }
 
   async #tell(at) {
@@ -212,14 +122,14 @@ async function startSoon(gathered) {
 
 /**
  * What comes of a patch that has joined others; or the patch, copied, that has to be a call by itself, as what it was made of may be another
- * by now. `undefined`: it was not looked at. Others may follow it when it was `started`.
+ * by now; or its text, if that is all there is to its call. `undefined`: it was not looked at. Others may follow it when it was `started`.
  */
 function gather(path, patch, options) {
   const call = last
   if (call === undefined || call.running === 0 || !attempted(isAlike, call, path, options)) {
     last = undefined
     last = attempted(callOf, path, options)
-    return undefined
+    return last && attempted(plainTextOf, patch)
   }
   call.place ??= native.place(path)
   last = undefined

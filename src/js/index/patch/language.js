@@ -244,6 +244,16 @@ class Patch {
     }
   }
 
+  /** The patch of a text that `plainTextOf` has made. */
+  static of(text) {
+    const patch = new Patch({})
+    patch.#take = () => plainSteps(text)
+    return patch
+  }
+
+  /** As the function of an update. */
+  static functionOf = (text, shown, numbers) => Patch.of(text).toFunction(shown, numbers)
+
   /** What a call is rejected with, by what the addon says of it. */
   static toFailure = failureOf
 

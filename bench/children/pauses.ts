@@ -1,0 +1,50 @@
+// One process that makes a call now and then, as most programs do: what each costs its JS thread.
+
+import { stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import { atomicWrite } from '@pipeline/atomic'
+import { patches } from '../contenders/patches'
+import { threadTimeNow } from '../measure/clock'
+import { serve } from './child'
+
+export interface Question {
+  /** The index that is patched. */
+  path: string
+  records: number
+  calls: number
+  /** For so long the program does nothing ahead of each call, in milliseconds. */
+  pause: number
+}
+
+/** Milliseconds of the JS thread, of each call. */
+export interface AfterPauses {
+  /** What the clock costs. */
+  nothing: number[]
+  stat: number[]
+  write: number[]
+  patch: number[]
+}
+
+serve(async ({ path, records, calls, pause }: Question): Promise<AfterPauses> => {
+  const patch = patches(path, records)
+  const work: { [name in keyof AfterPauses]: (number: number) => Promise<unknown> } = {
+    nothing: async () => undefined,
+    stat: () => stat(path),
+    write: (number) => atomicWrite(join(dirname(path), 'small'), String(number)),
+    patch,
+  }
+  const costs: AfterPauses = { nothing: [], stat: [], write: [], patch: [] }
+  const names = Object.keys(work) as (keyof AfterPauses)[]
+  // The first calls read the index, and load code.
+  for (let number = -2; number < calls; number++) {
+    for (const name of names) {
+      await setTimeout(pause)
+      const before = threadTimeNow()
+      await work[name](Math.abs(number))
+      const cost = threadTimeNow() - before
+      if (number >= 0) costs[name].push(cost)
+    }
+  }
+  return costs
+})
