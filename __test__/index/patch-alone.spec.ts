@@ -1,11 +1,13 @@
 // A patch that no other call shares a commit with.
 
-import { readFileSync, writeFileSync } from 'node:fs'
-import { atomicIndexPatch, atomicIndexUpdate, type IndexPatch } from '@pipeline/atomic'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { atomicIndexPatch, atomicIndexUpdate, type IndexPatch, type PatchOptions } from '@pipeline/atomic'
 import { expect } from 'vitest'
+import { z } from 'zod'
 import { times } from '../helpers/group'
 import { readJson, writeJson } from '../helpers/index-file'
 import { jobsOf } from '../helpers/jobs'
+import { inProcess } from '../helpers/processes'
 import { rejection } from '../helpers/promises'
 import { test } from '../helpers/test'
 
@@ -48,6 +50,84 @@ test('tells what it has done as one that shares a commit with a function', async
     expect(second.bytes).toBe(alone.bytes)
     expect(readFileSync(file, 'utf8')).toBe(made)
   }
+})
+
+test('keeps the digits of raw numbers, alone and together', async ({ file }) => {
+  const record = '{"price":0.30000000000000000001,"max":1e400,"min":1e-400}'
+  writeFileSync(file, `{"record":${record}}`)
+  const { returned } = inProcess(
+    async ({ atomicIndexPatch, readIndexAt }, file) => {
+      const { rawJSON } = JSON as never as { rawJSON(text: string): number }
+      const options = { numbers: 'exact' } as const
+      const record = await readIndexAt(file, '/record', options)
+      await atomicIndexPatch(file, { set: { '/alone': record } }, options)
+      await atomicIndexPatch(file, { set: { '/number': rawJSON('1e400') } }, options)
+      const together = ['/one', '/two', '/three'].map((at) =>
+        atomicIndexPatch(file, { set: { [at]: record } }, options),
+      )
+      return (await Promise.all(together)).length
+    },
+    [file],
+    { execArgv: 'rawJSON' in JSON ? [] : ['--harmony-json-parse-with-source'] },
+  )
+  expect(await returned).toBe(3)
+  const members = ['record', 'alone', 'one', 'two', 'three'].map((name) => `"${name}":${record}`)
+  const [first, second, ...others] = members
+  expect(readFileSync(file, 'utf8').replaceAll(/\s/g, '')).toBe(
+    `{${[first, second, '"number":1e400', ...others].join(',')}}`,
+  )
+})
+
+test('does what its function does where there is no text to patch', async ({ file }) => {
+  const schema = z.looseObject({ n: z.number() })
+  const broken = { onCorrupt: () => ({ n: 5 }) }
+  const cases: [before: string | undefined, options: PatchOptions, after: object][] = [
+    [undefined, {}, { a: { b: 1 }, n: 2 }],
+    ['{"n":1}', { schema } as PatchOptions, { n: 3, a: { b: 1 } }],
+    ['{"n":1}', { space: 4 }, { n: 3, a: { b: 1 } }],
+    ['{"n":', broken, { n: 7, a: { b: 1 } }],
+  ]
+  for (const [before, options, after] of cases) {
+    if (before === undefined) rmSync(file, { force: true })
+    else writeFileSync(file, before)
+    const initial = before === undefined ? { initial: { n: 0 } } : {}
+    await atomicIndexPatch(
+      file,
+      { set: { '/a': { b: 1 } }, increment: { '/n': 2 } },
+      { ...options, ...initial },
+    )
+    expect(readJson(file)).toEqual(after)
+  }
+})
+
+test('takes no part that JSON leaves out, and its result is an object as any', async ({ file }) => {
+  writeJson(file, { n: 0 })
+  const hidden = Object.defineProperty({ increment: { '/n': 1 } }, 'set', { value: { '/n': 9 } })
+  const result = await atomicIndexPatch(file, hidden)
+  expect(readJson(file)).toEqual({ n: 1 })
+  for (const [name, { writable, enumerable, configurable }] of Object.entries(
+    Object.getOwnPropertyDescriptors(result),
+  )) {
+    expect({ name, writable, enumerable, configurable }).toEqual({
+      name,
+      writable: true,
+      enumerable: true,
+      configurable: true,
+    })
+  }
+})
+
+test('options that a getter in it changes count', async ({ file }) => {
+  writeFileSync(file, '{"n":')
+  const options: PatchOptions = {}
+  const patch = {
+    get increment() {
+      options.onCorrupt = () => ({ n: 1 })
+      return { '/n': 1 }
+    },
+  }
+  await atomicIndexPatch(file, patch, options)
+  expect(readJson(file)).toEqual({ n: 2 })
 })
 
 test('one after the other, beside functions, and aborted: none is lost, and none is there twice', async ({

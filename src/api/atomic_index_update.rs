@@ -267,7 +267,10 @@ pub fn atomic_index_update<'env>(
     options: Unknown<'env>,
 ) -> napi::Result<Unknown<'env>> {
     let target = path::target(env, "path", &path);
-    promise::answer(env, target.and_then(|target| start(env, target, Given::Function(&function), &options, None)))
+    promise::answer(
+        env,
+        target.and_then(|target| start(env, target, Given::Function(&function), &options, None)),
+    )
 }
 
 /// What is to become of an index.
@@ -276,7 +279,7 @@ pub enum Given<'a, 'env> {
     Function(&'a Unknown<'env>),
     /// The same, said as a patch as well.
     Patch(&'a Patch<'env>, &'a Unknown<'env>),
-    /// The same, said only as a patch of its text. There is no option that is for values.
+    /// The same, said only as a patch of its text.
     Text(TextPatch),
 }
 
@@ -289,12 +292,9 @@ pub fn start<'env>(
     others: Option<Rc<Others>>,
 ) -> Result<'env, Unknown<'env>> {
     let since = Instant::now();
-    let (function, patch) = match &given {
-        Given::Function(function) => (Some(*function), None),
-        Given::Patch(patch, function) => (Some(*function), Some(*patch)),
-        Given::Text(_) => (None, None),
-    };
-    function.map(|function| args::function(env, "fn", function)).transpose()?;
+    if let Given::Function(function) = given {
+        args::function(env, "fn", function)?;
+    }
     inside::current(env)
         .check_nested(false)
         .map_err(|error| from_engine(env, &error, target.shown(), || None))?;
@@ -307,6 +307,18 @@ pub fn start<'env>(
         Target::Cloud(_) => parse_text(env, &own)?,
     };
     let is_patch = !matches!(given, Given::Function(_));
+    // A schema and a codec are for values.
+    let is_of_text = schema.is_none() && format == Format::Json;
+    let made = match &given {
+        Given::Text(patch) if !is_of_text || own.on_corrupt.is_some() => {
+            Some(patch.function(env, target.shown(), options.numbers)?)
+        }
+        _ => None,
+    };
+    let function = match &given {
+        Given::Function(function) | Given::Patch(_, function) => Some(*function),
+        Given::Text(_) => made.as_ref(),
+    };
     let checked = schema.as_ref().zip(function);
     let checked =
         checked.map(|(schema, function)| schema.checked(env, function, target.shown(), false)).transpose()?;
@@ -337,15 +349,17 @@ pub fn start<'env>(
         None if is_patch => Some(format.empty(env)?),
         initial => initial,
     };
-    // A schema and a codec are for values.
-    let patch = patch.filter(|_| schema.is_none() && format == Format::Json);
-    let text = patch.map(|patch| TextPatch::new(env, patch)).transpose()?.flatten();
     let kept = function.map(|function| Kept::new(env, function)).transpose()?;
-    let change = match (given, text, kept) {
-        (Given::Text(text), ..) => Change::Patch(text, Same::ToMake),
-        (_, Some(text), Some(kept)) => Change::Patch(text, Same::Made(kept)),
-        (_, _, Some(kept)) => Change::Call(kept),
-        (.., None) => return Err(internal(env, "an update without a function")),
+    let text = match given {
+        Given::Patch(patch, _) if is_of_text => TextPatch::new(env, patch)?,
+        Given::Text(text) if is_of_text => Some(text),
+        _ => None,
+    };
+    let change = match (text, kept) {
+        (Some(text), Some(kept)) => Change::Patch(text, Same::Made(kept)),
+        (Some(text), None) => Change::Patch(text, Same::ToMake),
+        (None, Some(kept)) => Change::Call(kept),
+        (None, None) => return Err(internal(env, "an update without a function")),
     };
     let signal = Signal::attach(env, shared.signal.as_ref())?;
     let request = Request {

@@ -2,7 +2,7 @@
 //!
 //! Calls that share a commit take turns with the index, so what a call does next is decided elsewhere. It waits for each
 //! command in a promise reaction of its own, attached where the caller called: there V8 knows the caller's stack and
-//! async context, wherever the command comes from.
+//! async context, wherever the command comes from. A patch does without, until it turns out that its worker alone cannot do it all.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -330,7 +330,7 @@ impl Drop for Call {
     }
 }
 
-/// A call as its group knows it, which does not keep it: it belongs to the reaction in which it waits.
+/// A call as its group knows it, which does not keep it: it belongs to the reaction in which it waits, and before that to what its job tells.
 #[derive(Clone)]
 pub struct WeakCall(pub Weak<Call>);
 

@@ -56,7 +56,7 @@ pub enum Joined<'env> {
 pub enum Copied<'env> {
     /// As any.
     Patch(Patch<'env>),
-    /// As the text of one that sets members and increments numbers. Nothing in the options of its call is for values.
+    /// As the text of one that sets members and increments numbers.
     Text(TextPatch),
 }
 

@@ -102,7 +102,12 @@ impl TextPatch {
     }
 
     /// The function that does the same with a parsed index, if `plainTextOf` has made the text.
-    pub fn function<'env>(&self, env: &'env Env, shown: &str, digits: Numbers) -> Result<'env, Unknown<'env>> {
+    pub fn function<'env>(
+        &self,
+        env: &'env Env,
+        shown: &str,
+        digits: Numbers,
+    ) -> Result<'env, Unknown<'env>> {
         let (source, at) = &self.source;
         let given = [raw::to_js(env, &source[at.clone()])?, raw::to_js(env, shown)?, numbers(env, digits)?];
         raw::invoke(env, &class(env)?, c"functionOf", &given)

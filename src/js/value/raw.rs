@@ -164,7 +164,9 @@ pub fn define<'env>(
         getter: None,
         setter: None,
         value: property.raw(),
-        attributes: sys::PropertyAttributes::enumerable,
+        attributes: sys::PropertyAttributes::writable
+            | sys::PropertyAttributes::enumerable
+            | sys::PropertyAttributes::configurable,
         data: ptr::null_mut(),
     };
     // SAFETY: both values belong to the current scope; the descriptor outlives the call.

@@ -12,7 +12,7 @@ use napi::bindgen_prelude::Unknown;
 use super::{Group, Index};
 use crate::js::error::from_engine;
 use crate::js::index::apply;
-use crate::js::index::call::{Call, Change, Request, WeakCall, Same};
+use crate::js::index::call::{Call, Change, Request, Same, WeakCall};
 use crate::js::index::crowd::Crowd;
 use crate::js::index::patch::TextPatch;
 use crate::js::inside::Code;
@@ -95,7 +95,8 @@ impl Run {
             for (function, patch) in
                 crowd.functions(env, &self.call.request, all)?.iter().zip(&crowd.patches[own..])
             {
-                let call = self.call.alone(Change::Patch(patch.clone(), Same::Made(Kept::new(env, function)?)));
+                let call =
+                    self.call.alone(Change::Patch(patch.clone(), Same::Made(Kept::new(env, function)?)));
                 promises.push(call.next_command(env)?);
                 calls.push(WeakCall(Rc::downgrade(&call)));
             }
@@ -129,11 +130,7 @@ impl Run {
     }
 
     /// Calls the function. What it returned, and whether that is a promise.
-    fn enter<'env>(
-        &self,
-        env: &'env Env,
-        ahead: Option<Kept>,
-    ) -> Result<'env, (Unknown<'env>, bool)> {
+    fn enter<'env>(&self, env: &'env Env, ahead: Option<Kept>) -> Result<'env, (Unknown<'env>, bool)> {
         let function = self.call.request.function(env)?;
         let function = function.ok_or_else(|| internal(env, "an index that no function has had"))?;
         let index = ahead.map_or_else(|| self.group.index(env, &self.call), |index| index.get(env))?;

@@ -82,7 +82,10 @@ class Crowd {
   functions(shown, numbers, from, to) {
     return this.texts
       .slice(from, to)
-      .map((text, at) => (this.#patches.get(from + at) ?? Patch.of(text)).toFunction(shown, numbers))
+      .map((text, at) => {
+        const patch = this.#patches.get(from + at)
+        return patch?.toFunction(shown, numbers) ?? Patch.functionOf(text, shown, numbers)
+      })
   }
 
   async #tell(at) {
@@ -128,8 +131,11 @@ function gather(path, patch, options) {
   const call = last
   if (call === undefined || call.running === 0 || !attempted(isAlike, call, path, options)) {
     last = undefined
-    last = attempted(callOf, path, options)
-    return last && attempted(plainTextOf, patch)
+    const alone = attempted(callOf, path, options)
+    // This may run code of the caller's, which may make calls.
+    const text = alone && attempted(plainTextOf, patch)
+    last = alone
+    return text
   }
   call.place ??= native.place(path)
   last = undefined

@@ -222,6 +222,18 @@ function failureOf({ pointer, reached, reason, name }, shown) {
   return Object.assign(new Error(message), { code, path: shown, pointer, reached })
 }
 
+/** The function of an update of what the caller calls `shown`, by the steps that `take` returns. */
+function functionOf(take, shown, numbers) {
+  return (index) => {
+    const steps = take()
+    try {
+      return applied(index, steps, numbers)
+    } catch (error) {
+      throw error instanceof Failure ? failureOf(error, shown) : error
+    }
+  }
+}
+
 /** Keys to set and to delete, for an inbox. */
 const carried = (set, doomed) => ({ set, delete: doomed.length > 0 ? doomed : undefined })
 
@@ -244,15 +256,8 @@ class Patch {
     }
   }
 
-  /** The patch of a text that `plainTextOf` has made. */
-  static of(text) {
-    const patch = new Patch({})
-    patch.#take = () => plainSteps(text)
-    return patch
-  }
-
-  /** As the function of an update. */
-  static functionOf = (text, shown, numbers) => Patch.of(text).toFunction(shown, numbers)
+  /** As `toFunction`, of a text that `plainTextOf` has made. */
+  static functionOf = (text, shown, numbers) => functionOf(() => plainSteps(text), shown, numbers)
 
   /** What a call is rejected with, by what the addon says of it. */
   static toFailure = failureOf
@@ -262,15 +267,8 @@ class Patch {
 
   /** As the function of an update of what the caller calls `shown`. */
   toFunction(shown, numbers) {
-    return (index) => {
-      const taken = this.#take()
-      if (this.#form === 'keys') return patchKeys(index, taken, this.#doomed)
-      try {
-        return applied(index, taken, numbers)
-      } catch (error) {
-        throw error instanceof Failure ? failureOf(error, shown) : error
-      }
-    }
+    if (this.#form === 'keys') return (index) => patchKeys(index, this.#take(), this.#doomed)
+    return functionOf(this.#take, shown, numbers)
   }
 
   /**

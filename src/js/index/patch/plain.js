@@ -14,10 +14,11 @@ function attempted(look, one, two, three) {
   }
 }
 
-/** A raw number in it is printed as JavaScript prints numbers, as that of a copy is. */
+/** The text of an object; `undefined`: there is none, or a raw number is in it that JavaScript would print in another way. */
 function objectText(value) {
   const text = JSON.stringify(value)
-  return JSON.rawJSON === undefined || text === undefined ? text : JSON.stringify(JSON.parse(text))
+  if (JSON.rawJSON === undefined || text === undefined) return text
+  return JSON.stringify(JSON.parse(text)) === text ? text : undefined
 }
 
 /** The text of a value; `undefined`: it takes a closer look. */
@@ -73,9 +74,9 @@ function plainTextOf(patch) {
   return second === undefined || count === 0 ? undefined : count + first + second
 }
 
-/** Only `undefined` says that there is none. */
+/** Only `undefined` says that there is none; what JSON leaves out is none. */
 const partOf = (patch, name) => {
-  const part = own(patch, name) ? patch[name] : undefined
+  const part = Object.prototype.propertyIsEnumerable.call(patch, name) ? patch[name] : undefined
   return part === undefined ? nothing : part
 }
 
