@@ -1,38 +1,43 @@
 // While a group of transactions is being committed, the functions of the calls behind it run on the texts that it gives the indexes. When these are
 // locked, it is looked whether they have those texts; if not, the functions run again. So it does not matter what becomes of that commit.
 
-/** So many calls are found at once. */
+/** The files of so many calls are found at once, while the functions of those before them run. */
 const STRETCH = 64
 /** After so long (ms) in functions it is looked whether the commit has ended. */
 const GLANCE = 10
 
 /** The calls that are to be committed next. */
 class Ahead {
-  /** Those whose files are found. */
-  calls = []
+  found
   /** So many of them have run. */
   ran = 0
-  /** How long (ms) their functions took. */
+  /** How long (ms) the functions of those behind the first took: an index is checked by its schema for that. */
   took = 0
   /** Some have run. */
   hasRun = false
   /** Not for nothing. */
   isUsed = false
-  found
+  #choose
+  #calls = []
   #commit
   #states
   #isStopped = false
   #running
 
-  /**
-   * `commit`: the one that is under way. It has `texts`, which it writes, and `files`, by position; `changes` tells which of these.
-   * `choose` gives that many calls.
-   */
-  constructor(root, commit, choose) {
+  /** Begins to find the files of those which `choose` gives, so many of them; `files` are those of the group before. */
+  constructor(root, files, choose) {
+    this.found = new Found(root, files)
+    this.#choose = choose
+    this.#running = this.found.add(choose(STRETCH)).catch(() => {
+      this.#isStopped = true
+    })
+  }
+
+  /** A commit begins. It has `texts`, which it writes, by position, and `changes` tells whether it changes the file at one. */
+  begin(commit) {
     this.#commit = commit
-    this.found = new Found(root, commit.files)
     this.#states = new States((file, isDirectory) => this.found.at(file, isDirectory), this.#indexes(), false)
-    this.#running = this.#run(choose)
+    this.#running = this.#running.then(() => this.#run()).catch(() => this.#drop())
   }
 
   /** What functions are given. */
@@ -40,7 +45,7 @@ class Ahead {
     return {
       parse: (position, handle, shown) =>
         ours(() => native.parseUpcoming(this.#textAt(position).upcoming, handle, shown)),
-      // See `#isFrozen`.
+      // With few updates some would get a frozen value: these do not run ahead.
       updates: () => Number.POSITIVE_INFINITY,
     }
   }
@@ -55,44 +60,38 @@ class Ahead {
     await this.#running
   }
 
-  async #run(choose) {
-    try {
-      while (!this.#isStopped) {
-        const calls = choose(this.calls.length + STRETCH)
-        const more = calls.slice(this.calls.length)
-        if (more.length === 0 || !this.leads(calls)) return
-        await this.found.add(more)
-        this.calls.push(...more)
-        if (!(await this.#apply())) return
-      }
-    } catch {
-      // Whoever calls it again is told.
-      this.#drop()
+  async #run() {
+    let calls
+    // The group before may have given some back since.
+    let next = this.#choose(STRETCH)
+    if (!this.#isStopped) await this.found.add(next)
+    for (let goesOn = true; goesOn && !this.#isStopped && this.leads(next) && calls?.length !== next.length; ) {
+      calls = next
+      this.#calls = calls
+      next = this.#choose(calls.length + STRETCH)
+      const keys = native.keys(this.found.session)
+      ;[goesOn] = await Promise.all([this.#apply(keys), this.found.add(next)])
     }
   }
 
-  async #apply() {
+  async #apply(keys) {
     const context = native.enter()
     try {
-      const keys = native.keys(this.found.session)
       const counts = this.#counts()
       let turned = native.now()
-      for (const call of this.calls.slice(this.ran)) {
+      for (const call of this.#calls.slice(this.ran)) {
         if (native.now() - turned > GLANCE) {
           await new Promise(native.turn)
           turned = native.now()
         }
         if (this.#isStopped || !this.#canRun(call, counts)) return false
+        this.hasRun = true
         const since = native.now() - this.#states.parsing
         const failed = await this.#states.apply(call, keys, true)
-        this.took += native.now() - this.#states.parsing - since
-        // It is told that only on the strength of what has been committed.
-        if (failed) {
-          this.hasRun = true
-          return this.#drop()
-        }
+        // Its caller is told on the strength of what is committed only.
+        if (failed) return this.#drop()
+        if (this.ran > 0) this.took += native.now() - this.#states.parsing - since
         this.ran++
-        this.hasRun = true
       }
       return true
     } finally {
@@ -103,7 +102,7 @@ class Ahead {
   /** How many updates of each file there are. */
   #counts() {
     const counts = new Map()
-    for (const { ops } of this.calls) {
+    for (const { ops } of this.#calls) {
       for (const { kind, file } of ops) {
         const position = this.found.at(file)
         if (kind === 'update') counts.set(position, (counts.get(position) ?? 0) + 1)
@@ -144,11 +143,12 @@ class Ahead {
     return false
   }
 
-  /** So many calls are to be committed together: as many as would have run, were it not for those that have run ahead. */
+  /** So many calls are to be committed together: no more where workers would wait for their functions. */
   most({ most, printing }) {
-    if (this.ran === 0) return Math.max(most, this.calls.length)
     const left = Math.max(LONG, printing) - this.took
-    return Math.max(this.ran, Math.min(most, this.ran + Math.ceil((left * this.ran) / this.took)))
+    if (this.ran === 0) return most
+    const more = this.ran === 1 ? STRETCH : (left * (this.ran - 1)) / this.took
+    return Math.max(this.ran, Math.min(most, this.ran + Math.ceil(more)))
   }
 
   get parsing() {
@@ -157,7 +157,7 @@ class Ahead {
 
   /** Whether its calls come first among these. */
   leads(calls) {
-    return this.calls.slice(0, this.ran).every((call, at) => call === calls[at])
+    return this.#calls.slice(0, this.ran).every((call, at) => call === calls[at])
   }
 
   /** The text that functions were given, if the file at this position is one of their indexes. */
@@ -167,7 +167,7 @@ class Ahead {
 
   /** What the functions of the first `ran` calls have made, if the indexes are what they were given. */
   statesFor(locked, calls) {
-    const known = this.calls.slice(0, this.ran)
+    const known = this.#calls.slice(0, this.ran)
     const isGood = locked.isExpected && this.leads(calls) && !known.some((call) => call.isOver || call.aborted)
     if (this.ran === 0 || !isGood) {
       this.#drop()

@@ -39,7 +39,10 @@ class Found {
     const files = all.map(({ file, mkdir, isDirectory }) => [file.handle, mkdir, isDirectory])
     const find = () => native.find(this.#root, files, before, this.#elsewhere)
     this.session = undefined
-    const [session, found, positions] = await native.timed(steps, find)
+    const [session, found, positions] = await native.timed(steps, find).catch((error) => {
+      for (const known of [this.#files, this.#directories, this.#positions]) known.clear()
+      throw error
+    })
     this.session = session
     for (const [at, { file, isDirectory }] of all.entries()) {
       this.#places(isDirectory).set(file.absolute, found[at])

@@ -39,18 +39,18 @@ class Group {
   #ran
   /** What was done while the group before was committed. */
   #ahead
-  #whileWriting
+  #meanwhile
 
   /**
-   * `rest`, `printing`: how long all but those functions took in the group before, and that without its commit. `whileWriting` is called while this one is committed, with the calls that are
-   * to come later, and what it writes.
+   * `rest`, `printing`: how long all but those functions took in the group before, and that without its commit. `meanwhile` is what is done
+   * for the calls behind it: `find` when its files are locked, `run` when it is committed.
    */
-  constructor(calls, { rest, printing }, ahead, whileWriting) {
+  constructor(calls, { rest, printing }, ahead, meanwhile) {
     this.#calls = calls
     this.#rest = rest
     this.#printing = printing
     this.#ahead = ahead
-    this.#whileWriting = whileWriting
+    this.#meanwhile = meanwhile
     this.#steps = native.newSteps(calls.find(({ steps }) => steps !== undefined)?.steps)
     // What no caller waits for any more is given up.
     const look = () => {
@@ -122,21 +122,22 @@ class Group {
 
   /** `true`: all are told, or are to come later. */
   async #attempt() {
-    const ahead = this.#ahead
-    this.#ahead = undefined
+    const [ahead, meanwhile] = [this.#ahead, this.#meanwhile]
+    this.#ahead = this.#meanwhile = undefined
     const found = ahead?.found ?? new Found(this.#calls[0].root)
     let session
     try {
       const locked = (await this.#find(found)) && (await this.#lock(found, ahead))
       if (locked === undefined) return this.#calls.length === 0
       session = locked.session
+      meanwhile?.find(native.files(session))
       const since = native.now()
       const states = await this.#applyAll(found, locked, ahead)
       const plan = this.#plan(found, states)
       if (plan === undefined) return this.#calls.length === 0
       session = undefined
       this.#printing = native.now() - since - this.#inFunctions + (ahead?.parsing ?? 0)
-      const isOver = await this.#write(locked, found, states, plan)
+      const isOver = await this.#write(locked, found, states, plan, meanwhile)
       this.#rest = native.now() - since - this.#inFunctions
       return isOver
     } finally {
@@ -320,19 +321,19 @@ class Group {
     return plan
   }
 
-  async #write({ session, stored }, found, states, plan) {
+  async #write({ session, stored }, found, states, plan, meanwhile) {
     const [first] = this.#calls
     const wanted = plan.map(({ what }) => what)
     const shown = plan.map(({ file }) => file.shown)
     const { flush } = first.scope.options
     const timeout = Math.max(...this.#calls.map((call) => call.scope.timeout))
     for (const call of this.#calls) call.isCommitting = true
-    const commit = first.isAlone ? undefined : commitOf(session, states, wanted)
+    const [files, own] = [native.files(session), meanwhile && commitOf(states, wanted)]
     let done
     try {
       const start = () => native.commit(session, wanted, flush, this.#cancel, shown, first.root, timeout)
       const committing = native.timed(this.#steps, start)
-      this.#whileWriting(this.#later.splice(0), commit)
+      meanwhile?.run(files, this.#later.splice(0), own)
       done = await committing
     } catch (error) {
       const entry = plan[error.entry]
@@ -378,11 +379,11 @@ class Group {
 }
 
 /** What those that run ahead are to know of a commit. */
-function commitOf(session, states, wanted) {
+function commitOf(states, wanted) {
   const texts = new Map()
   for (const [position, kind, text, handle, index, backup] of wanted) {
     if (kind !== 'index') continue
     texts.set(position, { upcoming: native.upcoming(text, index, handle), handle, backup })
   }
-  return { files: native.files(session), texts, changes: (position) => states.has(position) }
+  return { texts, changes: (position) => states.has(position) }
 }

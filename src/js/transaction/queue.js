@@ -57,17 +57,23 @@ async function serve(queue, key) {
     }
     const group = take(queue, ahead)
     queue.group = group
-    const [before, isFirst] = [ahead, ahead?.leads(group)]
-    if (!isFirst) await ahead?.found.release()
+    const before = ahead
+    const isFirst = before?.leads(group) && !group[0].isAlone
+    if (!isFirst) await before?.found.release()
     ahead = undefined
-    const whileWriting = (later, commit) => {
+    const mayRun = queue.pause === 0 && !group[0].isAlone
+    if (queue.pause > 0) queue.pause--
+    const find = (files) => {
+      if (!mayRun || queue.calls.length === 0) return
+      ahead ??= new Ahead(group[0].root, files, (most) => choose(queue, most))
+    }
+    const run = (files, later, commit) => {
       queue.calls.unshift(...later)
-      if (commit === undefined || queue.calls.length === 0 || ahead !== undefined) return
-      if (queue.pause > 0) queue.pause--
-      else ahead = new Ahead(group[0].root, commit, (most) => choose(queue, most))
+      find(files)
+      ahead?.begin(commit)
     }
     try {
-      const next = new Group(group, queue, isFirst ? before : undefined, whileWriting)
+      const next = new Group(group, queue, isFirst ? before : undefined, { find, run })
       const { later, ran, rest, printing } = await next.commit()
       queue.calls.unshift(...later)
       Object.assign(queue, { rest, printing })
