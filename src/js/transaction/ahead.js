@@ -65,7 +65,10 @@ class Ahead {
     // The group before may have given some back since.
     let next = this.#choose(STRETCH)
     if (!this.#isStopped) await this.found.add(next)
-    for (let goesOn = true; goesOn && !this.#isStopped && this.leads(next) && calls?.length !== next.length; ) {
+    for (
+      let goesOn = true;
+      goesOn && !this.#isStopped && this.leads(next) && calls?.length !== next.length;
+    ) {
       calls = next
       this.#calls = calls
       next = this.#choose(calls.length + STRETCH)
@@ -168,7 +171,8 @@ class Ahead {
   /** What the functions of the first `ran` calls have made, if the indexes are what they were given. */
   statesFor(locked, calls) {
     const known = this.#calls.slice(0, this.ran)
-    const isGood = locked.isExpected && this.leads(calls) && !known.some((call) => call.isOver || call.aborted)
+    const isGood =
+      locked.isExpected && this.leads(calls) && !known.some((call) => call.isOver || call.aborted)
     if (this.ran === 0 || !isGood) {
       this.#drop()
       return undefined

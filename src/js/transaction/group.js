@@ -328,12 +328,12 @@ class Group {
     const { flush } = first.scope.options
     const timeout = Math.max(...this.#calls.map((call) => call.scope.timeout))
     for (const call of this.#calls) call.isCommitting = true
-    const [files, own] = [native.files(session), meanwhile && commitOf(states, wanted)]
+    const [files, commit] = [native.files(session), meanwhile && commitOf(states, wanted)]
     let done
     try {
       const start = () => native.commit(session, wanted, flush, this.#cancel, shown, first.root, timeout)
       const committing = native.timed(this.#steps, start)
-      meanwhile?.run(files, this.#later.splice(0), own)
+      meanwhile?.run(files, this.#later.splice(0), commit)
       done = await committing
     } catch (error) {
       const entry = plan[error.entry]
