@@ -170,14 +170,11 @@ class Ahead {
 
   /** What the functions of the first `ran` calls have made, if the indexes are what they were given. */
   statesFor(locked, calls) {
-    const known = this.#calls.slice(0, this.ran)
-    const isGood =
-      locked.isExpected && this.leads(calls) && !known.some((call) => call.isOver || call.aborted)
-    if (this.ran === 0 || !isGood) {
+    if (this.ran === 0 || !locked.isExpected || !this.leads(calls)) {
       this.#drop()
       return undefined
     }
-    for (const call of known) call.isApplied = true
+    for (const call of calls.slice(0, this.ran)) call.isApplied = true
     this.isUsed = true
     this.#states.settle(locked)
     return this.#states
