@@ -112,7 +112,8 @@ pub fn lock<'env>(
     for index in list(env, &indexes)? {
         let [at, update, name, patch, expected] = some(env, &index)?;
         let options = with(env, &update, |update: &ParsedUpdate| update.options.clone())?;
-        let patch = is_handle(&patch).then(|| with(env, &patch, |patch: &TextPatch| patch.operations.clone()));
+        let patch =
+            is_handle(&patch).then(|| with(env, &patch, |patch: &TextPatch| patch.operations.clone()));
         let expected = is_handle(&expected).then(|| take::<Upcoming>(env, &expected)).transpose()?;
         updates.push(ToUpdate {
             at: position(env, &at),

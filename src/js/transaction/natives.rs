@@ -14,8 +14,8 @@ use engine::process::inside::Function;
 use engine::process::{Inside, Key};
 use engine::stats;
 use engine::steps::{self, Steps};
-use napi::bindgen_prelude::Unknown;
 use napi::Env;
+use napi::bindgen_prelude::Unknown;
 
 use crate::js::error::from_engine;
 use crate::js::index::codec::Previous;
