@@ -2,7 +2,17 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import {
   atomicIndexUpdate,
@@ -135,11 +145,15 @@ describe('while the transactions before it are committed', () => {
       const bad = rejection(
         atomicTransaction(dir, (tx) => {
           tx.write('bad', '')
-          tx.update<List>('index.json', (index) => {
-            runs.push([...index.all])
-            index.all.push(-1)
-            throw new Error('mine')
-          })
+          tx.update<List>(
+            'index.json',
+            (index) => {
+              runs.push([...index.all])
+              index.all.push(-1)
+              throw new Error('mine')
+            },
+            { initial: INITIAL },
+          )
         }),
       )
       const last = atomicTransaction(dir, (tx) => add(tx, 4, []))
@@ -171,17 +185,104 @@ describe('while the transactions before it are committed', () => {
     expect(readJson(join(dir, 'index.json'))).toEqual({ all: [1, 4] })
   })
 
+  test('all that wait are given up: those that come later are committed', async ({ dir }) => {
+    const [running, runs]: [number[][], number[][]] = [[], []]
+    const controller = new AbortController()
+    await whileHeld(dir, async (release) => {
+      const before = atomicTransaction(dir, (tx) => add(tx, 1, running))
+      await until(() => running.length > 0)
+      const { signal } = controller
+      const aborted = rejection(atomicTransaction(dir, (tx) => add(tx, 2, runs), { signal }))
+      const late = rejection(atomicTransaction(dir, (tx) => add(tx, 3, runs), { timeout: 300 }))
+      expect((await late).code).toBe('ERR_ATOMIC_LOCK_TIMEOUT')
+      controller.abort()
+      expect((await aborted).name).toBe('AbortError')
+      release()
+      await before
+    })
+    await atomicTransaction(dir, (tx) => add(tx, 4, []), { timeout: 10_000 })
+    expect(readJson(join(dir, 'index.json'))).toEqual({ all: [1, 4] })
+  })
+
+  test('a caller of theirs changes where a path leads: it is followed once more', async ({ dir }) => {
+    const runs: number[][] = []
+    for (const version of ['v1', 'v2']) mkdirSync(join(dir, version))
+    symlinkSync('v1', join(dir, 'current'))
+    await whileHeld(dir, async (release) => {
+      const before = first(dir, (tx) => add(tx, 1, [])).then(() => {
+        rmSync(join(dir, 'current'))
+        symlinkSync('v2', join(dir, 'current'))
+      })
+      const behind = atomicTransaction(dir, (tx) => {
+        add(tx, 2, runs)
+        tx.write('current/file', 'text')
+      })
+      await until(() => runs.length > 0)
+      release()
+      await Promise.all([before, behind])
+    })
+    expect(existsSync(join(dir, 'v1/file'))).toBe(false)
+    expect(readFileSync(join(dir, 'v2/file'), 'utf8')).toBe('text')
+    expect(readJson(join(dir, 'index.json'))).toEqual({ all: [1, 2] })
+  })
+
+  test('the files of those behind cannot be found, while a function runs: nobody is told of that', async ({
+    dir,
+  }) => {
+    const journal = join(dir, '.atomic', 'journal')
+    // A version that is none of ours.
+    const put = (version: string) => {
+      const file = openSync(journal, 'r+')
+      writeSync(file, `ATOMTXS${version}`, 0)
+      closeSync(file)
+    }
+    let state = 'before'
+    const functionOf = (at: number) => (index: List) => {
+      const next = { all: [...index.all, at] }
+      if (at === 60 && state === 'before') {
+        state = 'broken'
+        put('9')
+      }
+      if (at !== 67 || state !== 'broken') return next
+      state = 'mended'
+      return new Promise<List>((resolve) => {
+        setTimeout(() => {
+          put('1')
+          resolve(next)
+        }, 80)
+      })
+    }
+    const count = 250
+    await whileHeld(dir, async (release) => {
+      const publish = (at: number) => (tx: Transaction) => {
+        tx.write(`file-${at}`, '')
+        tx.update<List>('index.json', functionOf(at), { initial: INITIAL })
+      }
+      const before = first(dir, publish(1))
+      const behind = Array.from({ length: count - 1 }, (_, at) => atomicTransaction(dir, publish(at + 2)))
+      await until(() => state === 'mended')
+      await until(() => readFileSync(journal, 'latin1').startsWith('ATOMTXS1'))
+      release()
+      await Promise.all([before, ...behind])
+    })
+    expect(readJson(join(dir, 'index.json')).all).toEqual(Array.from({ length: count }, (_, at) => at + 1))
+  })
+
   test('a call inside a function is refused as ever', async ({ dir }) => {
     const runs: number[][] = []
     await whileHeld(dir, async (release) => {
       const before = first(dir, (tx) => add(tx, 1, []))
       const nested = rejection(
         atomicTransaction(dir, (tx) => {
-          tx.update<List>('index.json', async (index) => {
-            runs.push([...index.all])
-            await atomicIndexUpdate(join(dir, 'index.json'), () => ({}))
-            return index
-          })
+          tx.update<List>(
+            'index.json',
+            async (index) => {
+              runs.push([...index.all])
+              await atomicIndexUpdate(join(dir, 'index.json'), () => ({}))
+              return index
+            },
+            { initial: INITIAL },
+          )
         }),
       )
       await until(() => runs.length > 0)

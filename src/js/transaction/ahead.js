@@ -73,7 +73,14 @@ class Ahead {
       this.#calls = calls
       next = this.#choose(calls.length + STRETCH)
       const keys = native.keys(this.found.session)
-      ;[goesOn] = await Promise.all([this.#apply(keys), this.found.add(next)])
+      const added = this.found.add(next).then(
+        () => true,
+        () => false,
+      )
+      // What becomes of the one is looked at when both are over.
+      goesOn = await this.#apply(keys)
+      if (!(await added)) this.#drop()
+      goesOn &&= this.#states !== undefined
     }
   }
 
@@ -166,6 +173,11 @@ class Ahead {
   /** The text that functions were given, if the file at this position is one of their indexes. */
   expected(position) {
     return this.ran > 0 ? this.#textAt(position)?.upcoming : undefined
+  }
+
+  /** What was made is not to be used. */
+  forget() {
+    this.#drop()
   }
 
   /** What the functions of the first `ran` calls have made, if the indexes are what they were given. */

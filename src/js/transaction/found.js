@@ -9,6 +9,8 @@ class Found {
   #directories = new Map()
   /** By position: that among the files of another group. */
   #positions = new Map()
+  /** In the order in which they were found. */
+  #wanted = []
 
   /** `elsewhere`: files of a group before, which are to be told from these. */
   constructor(root, elsewhere) {
@@ -34,21 +36,49 @@ class Found {
       }
     }
     const all = [...wanted.values()]
+    if (all.length > 0 || this.session === undefined) await this.#find(all, steps)
+  }
+
+  async #find(wanted, steps) {
     const { session: before } = this
-    if (all.length === 0 && before !== undefined) return
-    const files = all.map(({ file, mkdir, isDirectory }) => [file.handle, mkdir, isDirectory])
+    const files = wanted.map(({ file, mkdir, isDirectory }) => [file.handle, mkdir, isDirectory])
     const find = () => native.find(this.#root, files, before, this.#elsewhere)
     this.session = undefined
     const [session, found, positions] = await native.timed(steps, find).catch((error) => {
-      for (const known of [this.#files, this.#directories, this.#positions]) known.clear()
+      this.#forget()
       throw error
     })
     this.session = session
-    for (const [at, { file, isDirectory }] of all.entries()) {
+    this.#wanted.push(...wanted)
+    for (const [at, { file, isDirectory }] of wanted.entries()) {
       this.#places(isDirectory).set(file.absolute, found[at])
       const position = positions[at]
       if (typeof position === 'number') this.#positions.set(found[at], position)
     }
+  }
+
+  #forget() {
+    this.#wanted = []
+    for (const known of [this.#files, this.#directories, this.#positions]) known.clear()
+  }
+
+  /**
+   * Follows all paths once more: those who have waited for the group before may have changed where they lead. `false`: to other files, or there
+   * are fewer or more.
+   */
+  async again(steps) {
+    const wanted = this.#wanted
+    const places = () =>
+      wanted.map(({ file, isDirectory }) => {
+        const position = this.at(file, isDirectory)
+        return typeof position === 'number' ? `${position} ${this.elsewhere(position)}` : ''
+      })
+    const before = places()
+    await this.release()
+    this.#forget()
+    await this.#find(wanted, steps)
+    const after = places()
+    return before.every((place, at) => place === after[at])
   }
 
   #places(isDirectory) {

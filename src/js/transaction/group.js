@@ -127,7 +127,7 @@ class Group {
     const found = ahead?.found ?? new Found(this.#calls[0].root)
     let session
     try {
-      const locked = (await this.#find(found)) && (await this.#lock(found, ahead))
+      const locked = (await this.#find(found, ahead)) && (await this.#lock(found, ahead))
       if (locked === undefined) return this.#calls.length === 0
       session = locked.session
       meanwhile?.find(native.files(session))
@@ -148,8 +148,9 @@ class Group {
   }
 
   /** Finds the files of all calls. Those of which a path is wrong fail. `undefined`: all. */
-  async #find(found) {
+  async #find(found, ahead) {
     try {
+      if (ahead && !(await found.again(this.#steps))) ahead.forget()
       await found.add(this.#calls, this.#steps)
     } catch (error) {
       this.#allFailed(error)
@@ -328,12 +329,13 @@ class Group {
     const { flush } = first.scope.options
     const timeout = Math.max(...this.#calls.map((call) => call.scope.timeout))
     for (const call of this.#calls) call.isCommitting = true
-    const [files, commit] = [native.files(session), meanwhile && commitOf(states, wanted)]
+    const isWanted = meanwhile?.isWanted() || this.#later.length > 0
+    const [files, commit] = [native.files(session), meanwhile && isWanted && commitOf(states, wanted)]
     let done
     try {
       const start = () => native.commit(session, wanted, flush, this.#cancel, shown, first.root, timeout)
       const committing = native.timed(this.#steps, start)
-      meanwhile?.run(files, this.#later.splice(0), commit)
+      if (commit) meanwhile.run(files, this.#later.splice(0), commit)
       done = await committing
     } catch (error) {
       const entry = plan[error.entry]

@@ -57,23 +57,27 @@ async function serve(queue, key) {
     }
     const group = take(queue, ahead)
     queue.group = group
-    const before = ahead
-    const isFirst = before?.leads(group) && !group[0].isAlone
-    if (!isFirst) await before?.found.release()
+    const isNext = group.length > 0 && ahead?.leads(group) && !group[0].isAlone
+    const before = isNext ? ahead : undefined
+    if (before === undefined) await ahead?.found.release()
+    const other = ahead
     ahead = undefined
+    // Nobody waits for any of them any more.
+    if (group.length === 0) continue
     const mayRun = queue.pause === 0 && !group[0].isAlone
     if (queue.pause > 0) queue.pause--
     const find = (files) => {
       if (!mayRun || queue.calls.length === 0) return
       ahead ??= new Ahead(group[0].root, files, (most) => choose(queue, most))
     }
+    const isWanted = () => ahead !== undefined || (mayRun && queue.calls.length > 0)
     const run = (files, later, commit) => {
       queue.calls.unshift(...later)
       find(files)
       ahead?.begin(commit)
     }
     try {
-      const next = new Group(group, queue, isFirst ? before : undefined, { find, run })
+      const next = new Group(group, queue, before, { isWanted, find, run })
       const { later, ran, rest, printing } = await next.commit()
       queue.calls.unshift(...later)
       Object.assign(queue, { rest, printing })
@@ -84,7 +88,7 @@ async function serve(queue, key) {
       for (const call of group) call.fail(error)
     }
     await ahead?.stop()
-    if (before !== undefined) assess(queue, before)
+    if (other !== undefined) assess(queue, other)
   }
   native.stop(queue.timer)
   queues.delete(key)
