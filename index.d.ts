@@ -628,7 +628,7 @@ export interface Transaction {
   /** The root, as it was given. */
   readonly root: string
   /**
-   * Writes a file. `data` is copied at the call; a function is called when the files are locked, and may be async.
+   * Writes a file. `data` is copied at the call; a function is called as those of `update` are, and may be async.
    */
   write(
     path: PathLike,
@@ -636,8 +636,9 @@ export interface Transaction {
     options?: TransactionWriteOptions | BufferEncoding,
   ): void
   /**
-   * Changes a JSON file, as {@link atomicIndexUpdate}: `fn` runs when all files are locked. What it throws rejects the
-   * transaction.
+   * Changes a JSON file, as {@link atomicIndexUpdate}: `fn` runs when all files are locked, or while the transactions before this one are being
+   * committed, on what they write; then it runs again if the index is not that when it is locked. What it reads by itself elsewhere nobody locks:
+   * `read` what the transaction depends on. What it throws rejects the transaction.
    */
   update<T extends object = any>(
     path: PathLike,
@@ -1449,8 +1450,8 @@ export declare function atomicPublish(prefix: PathLike, entries: Iterable<Releas
  *
  * `root` is a directory that all files are below; it is made if it is missing. `build` gets a {@link Transaction} and calls
  * `tx.write`, `tx.update`, `tx.remove`, `tx.rename` and `tx.mkdir`, which only register what is to be done. When it has
- * returned, or its promise has resolved, the files are locked, the functions that were given to `tx.update` run, and all is
- * committed. Whatever `build` or one of the functions throws is what the call rejects with; then nothing has changed. A list
+ * returned, or its promise has resolved, the files are locked, the functions that were given to `tx.update` run, if they have not
+ * before, and all is committed. Whatever `build` or one of the functions throws is what the call rejects with; then nothing has changed. A list
  * of operations can be given in the place of `build`.
  *
  * ```ts
@@ -1468,8 +1469,9 @@ export declare function atomicPublish(prefix: PathLike, entries: Iterable<Releas
  *
  * Transactions of one thread that wait while another one commits are committed together: one record, one round of flushes,
  * and each index is parsed and written once. Their functions run in the order of the calls, each on what the one before it
- * has made. One that throws leaves out its own transaction as a whole. Functions may run more than once, so they must have no
- * side effects; an async function holds the locks while it runs.
+ * has made. One that throws leaves out its own transaction as a whole. Functions may run while the transactions before them are being
+ * committed, and run again if the indexes are not what they were given. So they may run more than once, and must have no side effects; an
+ * async function holds the locks while it runs.
  *
  * A transaction that is interrupted is completed or undone by the next transaction, {@link snapshotRead} or
  * {@link recover} below the root, or by the first write or update of a process there. A file that another program has changed since

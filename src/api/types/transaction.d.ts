@@ -81,7 +81,7 @@ export interface Transaction {
   /** The root, as it was given. */
   readonly root: string
   /**
-   * Writes a file. `data` is copied at the call; a function is called when the files are locked, and may be async.
+   * Writes a file. `data` is copied at the call; a function is called as those of `update` are, and may be async.
    */
   write(
     path: PathLike,
@@ -89,8 +89,9 @@ export interface Transaction {
     options?: TransactionWriteOptions | BufferEncoding,
   ): void
   /**
-   * Changes a JSON file, as {@link atomicIndexUpdate}: `fn` runs when all files are locked. What it throws rejects the
-   * transaction.
+   * Changes a JSON file, as {@link atomicIndexUpdate}: `fn` runs when all files are locked, or while the transactions before this one are being
+   * committed, on what they write; then it runs again if the index is not that when it is locked. What it reads by itself elsewhere nobody locks:
+   * `read` what the transaction depends on. What it throws rejects the transaction.
    */
   update<T extends object = any>(
     path: PathLike,

@@ -3,9 +3,9 @@
 /** So many functions of one group may fail before the rest waits for the next group. */
 const MOST_FAILURES = 8
 /**
- * So long (ms) the functions of calls behind the first run until they are committed, and the rest waits; and where all else takes longer
- * (large indexes have to be parsed, checked and written), as long as that: locks are then held for twice the time that one call would hold
- * them.
+ * So long (ms) the functions of calls behind the first run until they are committed, and the rest waits; and where it takes longer to parse and print the
+ * indexes, as long as that. If nothing runs ahead, as long as all else takes, with the commit: locks are then held for twice the time that one call
+ * would hold them.
  */
 const LONG = 50
 /** After so long (ms) in functions the event loop has its turn. */
@@ -33,14 +33,24 @@ class Group {
   #failed = []
   /** How long the functions of calls behind the first have run. */
   #inFunctions = 0
-  /** How long all else takes, from when the locks are held. */
+  /** How long all else takes, from when the locks are held; and what of that is not the commit. */
   #rest
+  #printing
   #ran
+  /** What was done while the group before was committed. */
+  #ahead
+  #meanwhile
 
-  /** `rest`: how long all but those functions took in the group before. */
-  constructor(calls, rest) {
+  /**
+   * `rest`, `printing`: how long all but those functions took in the group before, and that without its commit. `meanwhile` is what is done
+   * for the calls behind it: `find` when its files are locked, `run` when it is committed.
+   */
+  constructor(calls, { rest, printing }, ahead, meanwhile) {
     this.#calls = calls
     this.#rest = rest
+    this.#printing = printing
+    this.#ahead = ahead
+    this.#meanwhile = meanwhile
     this.#steps = native.newSteps(calls.find(({ steps }) => steps !== undefined)?.steps)
     // What no caller waits for any more is given up.
     const look = () => {
@@ -58,7 +68,7 @@ class Group {
       if (round > 0 && this.#isLate()) break
       if (await this.#attempt()) break
     }
-    return { later: this.#later, ran: this.#ran, rest: this.#rest }
+    return { later: this.#later, ran: this.#ran, rest: this.#rest, printing: this.#printing }
   }
 
   #isLate() {
@@ -112,65 +122,45 @@ class Group {
 
   /** `true`: all are told, or are to come later. */
   async #attempt() {
+    const [ahead, meanwhile] = [this.#ahead, this.#meanwhile]
+    this.#ahead = this.#meanwhile = undefined
+    const found = ahead?.found ?? new Found(this.#calls[0].root)
     let session
     try {
-      const files = await this.#find()
-      const locked = files && (await this.#lock(files))
+      const locked = (await this.#find(found, ahead)) && (await this.#lock(found, ahead))
       if (locked === undefined) return this.#calls.length === 0
       session = locked.session
+      meanwhile?.find(native.files(session))
       const since = native.now()
-      const states = await this.#applyAll(files, locked)
-      const plan = this.#plan(files, states)
+      const states = await this.#applyAll(found, locked, ahead)
+      const plan = this.#plan(found, states)
       if (plan === undefined) return this.#calls.length === 0
       session = undefined
-      const isOver = await this.#write(locked, files, states, plan)
+      this.#printing = native.now() - since - this.#inFunctions + (ahead?.parsing ?? 0)
+      const isOver = await this.#write(locked, found, states, plan, meanwhile)
       this.#rest = native.now() - since - this.#inFunctions
       return isOver
     } finally {
       if (session !== undefined) await native.release(session)
+      await found.release()
       this.#tell()
     }
   }
 
-  /** Finds the files of all calls: each path is followed once. Those of which a path is wrong fail. */
-  async #find() {
-    const [files, directories] = [new Map(), new Map()]
-    const wanted = []
-    const add = (file, mkdir, isDirectory) => {
-      const places = isDirectory ? directories : files
-      const known = places.get(file.absolute)
-      if (known === undefined) {
-        places.set(file.absolute, wanted.length)
-        wanted.push([file.handle, mkdir, isDirectory])
-      } else {
-        wanted[known][1] ||= mkdir
-      }
-    }
-    for (const { ops, reads } of this.#calls) {
-      for (const { file } of reads) add(file, false, false)
-      for (const op of ops) {
-        add(op.file, op.how?.mkdir ?? op.kind === 'rename', op.kind === 'mkdir')
-        if (op.from) add(op.from, false, false)
-        if (op.backup) add(op.backup, op.how.mkdir, false)
-      }
-    }
-    let session
-    let found
+  /** Finds the files of all calls. Those of which a path is wrong fail. `undefined`: all. */
+  async #find(found, ahead) {
     try {
-      ;[session, found] = await native.timed(this.#steps, () => native.find(this.#calls[0].root, wanted))
+      if (ahead && !(await found.again(this.#steps))) ahead.forget()
+      await found.add(this.#calls, this.#steps)
     } catch (error) {
       this.#allFailed(error)
       return undefined
     }
-    const at = (file, isDirectory = false) => found[(isDirectory ? directories : files).get(file.absolute)]
-    const failed = this.#calls.flatMap((call) => {
-      const error = filesOf(call, at).find((found) => typeof found !== 'number')
-      return error === undefined ? [] : [[call, own(error)]]
-    })
-    if (failed.length === 0) return { session, at }
-    await native.release(session)
-    for (const [call, error] of failed) this.#fail(call, error)
-    return this.#calls.length === 0 ? undefined : this.#find()
+    for (const call of [...this.#calls]) {
+      const error = found.failureOf(call)
+      if (error !== undefined) this.#fail(call, own(error))
+    }
+    return this.#calls.length > 0 || undefined
   }
 
   /** What concerns the root, or nobody knows whom. */
@@ -180,7 +170,8 @@ class Group {
   }
 
   /** Takes the turns and the locks. */
-  async #lock({ session, at }) {
+  async #lock(found, ahead) {
+    const at = (file) => found.at(file)
     const [first] = this.#calls
     const indexes = new Map()
     const counts = new Map()
@@ -195,10 +186,18 @@ class Group {
       for (const { file, seen: before } of reads)
         if (typeof at(file) === 'number') seen.push([at(file), before])
     }
-    const updates = [...indexes].map(([position, op]) => [position, op.how.handle, op.file.shown, op.text])
+    const updates = [...indexes].map(([position, op]) => [
+      position,
+      op.how.handle,
+      op.file.shown,
+      op.text,
+      ahead?.expected(position),
+    ])
     const timeout = Math.max(...this.#calls.map((call) => call.scope.timeout))
     // Those are told by the job, which knows more.
     for (const call of this.#calls) call.isTimed = call.scope.timeout === timeout
+    const { session } = found
+    found.session = undefined
     let locked
     try {
       const lock = () => native.lock(session, updates, seen, first.inside, timeout, this.#cancel, first.root)
@@ -221,6 +220,11 @@ class Group {
       ...locked,
       root: first.root,
       index: (position) => snapshots.get(position),
+      parse: (position, handle, shown) => {
+        const snapshot = snapshots.get(position)
+        if (snapshot instanceof Error) throw own(snapshot)
+        return ours(() => native.parse(snapshot, handle, shown))
+      },
       /** With which options an index was read. */
       readAs: (position) => indexes.get(position).how.handle,
       /** How many updates of a file there are. */
@@ -230,16 +234,19 @@ class Group {
   }
 
   /** Lets the functions of all calls run. A call that fails is left out as a whole, with what its functions have changed. */
-  async #applyAll({ at }, locked) {
+  async #applyAll(found, locked, ahead) {
+    const at = (file, isDirectory) => found.at(file, isDirectory)
     const stale = new Set(locked.stale)
     for (const call of [...this.#calls]) {
       if (call.reads.some(({ file }) => stale.has(at(file)))) this.#conflict(call)
     }
     const keys = native.keys(locked.session)
-    let isEach = this.#calls.length === 1
+    let known = ahead?.statesFor(locked, this.#calls)
+    let isEach = known === undefined && this.#calls.length === 1
     for (let failures = 0; ; failures++) {
-      const states = new States(at, locked, isEach)
-      const failed = await this.#apply(states, keys, at, failures)
+      const states = known ?? new States(at, locked, isEach)
+      const failed = await this.#apply(states, keys, at, failures, known && ahead)
+      known = undefined
       if (failed === undefined) {
         if (isEach || states.passes()) return states
         isEach = true
@@ -256,16 +263,18 @@ class Group {
     }
   }
 
-  /** Lets all functions run. Returns the call that cannot be committed with the others, and why. */
-  async #apply(states, keys, at, failures) {
+  /** Lets all functions run, but for those that have run ahead. Returns the call that cannot be committed with the others, and why. */
+  async #apply(states, keys, at, failures, ahead) {
     const context = native.enter()
     // What has failed may run for nothing once more.
-    const time = failures === 0 ? Math.max(this.#rest, LONG) : LONG
+    const most = failures > 0 ? 0 : ahead ? this.#printing : this.#rest
+    const time = Math.max(LONG, most) - (ahead?.took ?? 0)
+    const start = ahead?.ran ?? 0
     const now = () => native.now() - states.parsing
     let since = now()
     let turned = since
     try {
-      for (const [position, call] of this.#calls.entries()) {
+      for (const [position, call] of [...this.#calls.entries()].slice(start)) {
         // What the first call costs (an index is checked by its schema) it would cost alone, too.
         if (position <= 1) since = now()
         const isLate = now() - since > time
@@ -294,7 +303,7 @@ class Group {
   }
 
   /** What is to be done: one entry a file. `undefined`: nothing, or an index is no JSON. */
-  #plan({ at }, states) {
+  #plan(found, states) {
     if (this.#calls.length === 0) return undefined
     let plan
     try {
@@ -305,7 +314,7 @@ class Group {
     }
     for (const { reads } of this.#calls) {
       for (const { file, seen } of reads) {
-        const position = at(file)
+        const position = found.at(file)
         const what = typeof position === 'number' ? [position, 'keep', seen] : [0, 'absent', file.handle]
         plan.push({ file, what })
       }
@@ -313,24 +322,28 @@ class Group {
     return plan
   }
 
-  async #write({ session, stored }, { at }, states, plan) {
+  async #write({ session, stored }, found, states, plan, meanwhile) {
     const [first] = this.#calls
     const wanted = plan.map(({ what }) => what)
     const shown = plan.map(({ file }) => file.shown)
     const { flush } = first.scope.options
     const timeout = Math.max(...this.#calls.map((call) => call.scope.timeout))
     for (const call of this.#calls) call.isCommitting = true
+    const isWanted = meanwhile?.isWanted() || this.#later.length > 0
+    const [files, commit] = [native.files(session), meanwhile && isWanted && commitOf(states, wanted)]
     let done
     try {
-      const commit = () => native.commit(session, wanted, flush, this.#cancel, shown, first.root, timeout)
-      done = await native.timed(this.#steps, commit)
+      const start = () => native.commit(session, wanted, flush, this.#cancel, shown, first.root, timeout)
+      const committing = native.timed(this.#steps, start)
+      if (commit) meanwhile.run(files, this.#later.splice(0), commit)
+      done = await committing
     } catch (error) {
       const entry = plan[error.entry]
       delete error.entry
       const [position] = entry?.what ?? []
       const isOf = (call) =>
         [...call.ops, ...call.reads].some(({ file, from }) =>
-          [file, from].some((one) => one && at(one) === position),
+          [file, from].some((one) => one && found.at(one) === position),
         )
       const guilty = entry?.call ? [entry.call] : this.#calls.filter(isOf)
       if (guilty.length === 1 && !error.committed) this.#fail(guilty[0], guilty[0].aborted ?? own(error))
@@ -367,15 +380,12 @@ class Group {
   }
 }
 
-/** What was found for a call, but for what may be missing with its directory. */
-function filesOf({ reads, ops }, at) {
-  const mayBeMissing = ops.filter((op) => op.kind === 'remove' && !op.must)
-  const others = ops.filter((op) => !mayBeMissing.includes(op))
-  return [
-    ...[...reads, ...mayBeMissing].map(({ file }) => at(file)).filter((found) => !isMissing(found)),
-    ...others.map((op) => at(op.file, op.kind === 'mkdir')),
-    ...others.flatMap(({ from, backup }) => [from, backup].filter(Boolean).map((file) => at(file))),
-  ]
+/** What those that run ahead are to know of a commit. */
+function commitOf(states, wanted) {
+  const texts = new Map()
+  for (const [position, kind, text, handle, index, backup] of wanted) {
+    if (kind !== 'index') continue
+    texts.set(position, { upcoming: native.upcoming(text, index, handle), handle, backup })
+  }
+  return { texts, changes: (position) => states.has(position) }
 }
-
-const isMissing = (found) => found?.code === 'ENOENT' || found?.code === 'ENOTDIR'

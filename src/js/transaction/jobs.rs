@@ -11,10 +11,10 @@ use engine::job::DropJob;
 use engine::process::Inside;
 use engine::process::inside::Function;
 use engine::transaction::job::{
-    CommitJob, Committed, Find, FindJob, LockJob, Next, RecoverJob, Wanted, What,
+    CommitJob, Committed, Find, FindJob, LockJob, Next, RecoverJob, ToUpdate, Wanted, What,
 };
 use engine::transaction::recover::{Done, Outcome, Recovered};
-use engine::transaction::session::{Seen, Session};
+use engine::transaction::session::{Files, Seen, Session};
 use engine::transaction::snapshot::{ReadJob, SnapshotJob};
 use engine::write::{Level, Receipt};
 use napi::bindgen_prelude::{Buffer, Unknown};
@@ -23,10 +23,11 @@ use napi::{Env, ValueType};
 use crate::js::error::from_engine;
 use crate::js::index::patch::TextPatch;
 use crate::js::task;
+use crate::js::transaction::ahead::Upcoming;
 use crate::js::transaction::kept;
 use crate::js::transaction::parse::{ParsedUpdate, ParsedWrite};
 use crate::js::transaction::textual::{self, Written};
-use crate::js::value::handle::{flag, make, position, take, with};
+use crate::js::value::handle::{flag, is_handle, make, position, take, with};
 use crate::js::value::raw::list;
 use crate::js::value::thrown::{Result, Thrown, internal};
 use crate::js::value::{FilePath, copy, raw};
@@ -45,9 +46,15 @@ fn milliseconds(env: &Env, value: &Unknown<'_>) -> Duration {
     Duration::from_secs_f64(raw::from_js::<f64>(env, value).unwrap_or(0.0) / 1000.0)
 }
 
-/// `(root, [[file, mkdir, isDirectory]]) → [session, [position | Error]]`
-pub fn find<'env>(env: &'env Env, [root, files, ..]: Args<'env>) -> Result<'env, Unknown<'env>> {
+/// `(root, [[file, mkdir, isDirectory]], session | undefined, files | undefined) → [session, [position | Error], [position | null]]`: with a session
+/// that goes on, and with the positions among the files of another one.
+pub fn find<'env>(
+    env: &'env Env,
+    [root, files, session, known, ..]: Args<'env>,
+) -> Result<'env, Unknown<'env>> {
     let root = path(env, &root)?;
+    let session = is_handle(&session).then(|| take::<Session>(env, &session)).transpose()?;
+    let known = is_handle(&known).then(|| with(env, &known, Files::clone)).transpose()?;
     let (mut finds, mut shown) = (Vec::new(), Vec::new());
     for file in list(env, &files)? {
         let [file, mkdir, is_directory] = some(env, &file)?;
@@ -59,7 +66,7 @@ pub fn find<'env>(env: &'env Env, [root, files, ..]: Args<'env>) -> Result<'env,
             is_directory: flag(env, &is_directory),
         });
     }
-    task::start(env, FindJob::new(root.absolute, finds), move |env, found| {
+    task::start(env, FindJob::new(root.absolute, finds, session, known), move |env, found| {
         let found = found.map_err(|error| from_engine(env, &error, &root.shown, || None))?;
         let mut files = Vec::new();
         for (file, shown) in found.files.iter().zip(&shown) {
@@ -68,8 +75,12 @@ pub fn find<'env>(env: &'env Env, [root, files, ..]: Args<'env>) -> Result<'env,
                 Err(error) => from_engine(env, error, shown, || None).0,
             });
         }
-        let files = raw::array(env, &files)?;
-        raw::array(env, &[make(env, found.session)?, files])
+        let known = found.known.iter().map(|at| match at {
+            Some(at) => raw::to_js(env, *at as f64),
+            None => raw::null(env),
+        });
+        let known = raw::array(env, &known.collect::<Result<'_, Vec<_>>>()?)?;
+        raw::array(env, &[make(env, found.session)?, raw::array(env, &files)?, known])
     })
 }
 
@@ -79,14 +90,19 @@ fn some<'env, const N: usize>(env: &'env Env, given: &Unknown<'_>) -> Result<'en
     Ok(std::array::from_fn(|at| all.get(at).copied().unwrap_or_else(|| raw::undefined(env))))
 }
 
-/// `(session) → keys`, for functions that run while the session has its turns.
+/// `(session) → keys`, for functions that run while the session has its turns, or is about to take them.
 pub fn keys<'env>(env: &'env Env, [session, ..]: Args<'env>) -> Result<'env, Unknown<'env>> {
-    let keys = with(env, &session, Session::held)?;
+    let keys = with(env, &session, Session::keys)?;
     make::<Arc<[_]>>(env, keys.into())
 }
 
-/// `(session, [[position, update, shown, text patch | undefined]], [[position, seen]], inside, timeout, cancel, root)
-///   → { session, indexes: [snapshot | Error], stale: [position], waited, recovered }`
+/// `(session) → files`, which another session may have too.
+pub fn files<'env>(env: &'env Env, [session, ..]: Args<'env>) -> Result<'env, Unknown<'env>> {
+    make(env, with(env, &session, Session::files)?)
+}
+
+/// `(session, [[position, update, shown, text patch | undefined, expected index | undefined]], [[position, seen]], inside, timeout, cancel, root)
+///   → { session, indexes: [snapshot | Error], stale: [position], isExpected, waited, recovered }`
 pub fn lock<'env>(
     env: &'env Env,
     [session, indexes, seen, inside, timeout, cancel, root]: Args<'env>,
@@ -94,13 +110,17 @@ pub fn lock<'env>(
     let session = take::<Session>(env, &session)?;
     let (mut updates, mut shown) = (Vec::new(), Vec::new());
     for index in list(env, &indexes)? {
-        let [at, update, name, patch] = some(env, &index)?;
+        let [at, update, name, patch, expected] = some(env, &index)?;
         let options = with(env, &update, |update: &ParsedUpdate| update.options.clone())?;
-        let patch = match raw::type_of(&patch) {
-            ValueType::External => Some(with(env, &patch, |patch: &TextPatch| patch.operations.clone())?),
-            _ => None,
-        };
-        updates.push((position(env, &at), options, patch));
+        let patch =
+            is_handle(&patch).then(|| with(env, &patch, |patch: &TextPatch| patch.operations.clone()));
+        let expected = is_handle(&expected).then(|| take::<Upcoming>(env, &expected)).transpose()?;
+        updates.push(ToUpdate {
+            at: position(env, &at),
+            options,
+            patch: patch.transpose()?,
+            expected: expected.and_then(Upcoming::into_text),
+        });
         shown.push(copy::text(env, &name)?);
     }
     let mut before = Vec::new();
@@ -111,7 +131,7 @@ pub fn lock<'env>(
     let inside = with(env, &inside, Inside::clone)?;
     let cancel = with(env, &cancel, Cancel::clone)?;
     let root = path(env, &root)?.shown;
-    let positions: Vec<usize> = updates.iter().map(|(at, ..)| *at).collect();
+    let positions: Vec<usize> = updates.iter().map(|update| update.at).collect();
     let job = LockJob::new(session, updates, before, inside, milliseconds(env, &timeout), cancel);
     task::start(env, job, move |env, locked| {
         let name = |error: &Error| {
@@ -138,6 +158,7 @@ pub fn lock<'env>(
                 (c"session", make(env, locked.session)?),
                 (c"indexes", raw::array(env, &indexes)?),
                 (c"stale", raw::array(env, &stale)?),
+                (c"isExpected", raw::to_js(env, locked.is_expected)?),
                 (c"waited", raw::to_js(env, locked.waited.as_secs_f64() * 1000.0)?),
                 (c"recovered", recovered),
             ],
@@ -205,11 +226,8 @@ fn what<'env>(env: &'env Env, kind: &str, rest: &[Unknown<'_>]) -> Result<'env, 
         ("absent", [file, ..]) => What::Absent(path(env, file)?.absolute),
         ("index", [text, update, snapshot, backup, ..]) => {
             let options = with(env, update, |update: &ParsedUpdate| update.options.clone())?;
-            let snapshot = match raw::type_of(snapshot) {
-                ValueType::External => take::<textual::Locked>(env, snapshot)?.into_snapshot(),
-                _ => None,
-            };
-            let snapshot = snapshot.map(Box::new);
+            let index = is_handle(snapshot).then(|| take::<textual::Locked>(env, snapshot)).transpose()?;
+            let snapshot = index.and_then(textual::Locked::into_snapshot).map(Box::new);
             What::Index(Next::Text(data(text)?), Box::new(options), snapshot, at(Some(backup)))
         }
         ("kept", [content, edition, update, index, backup, ..]) => {
@@ -259,10 +277,10 @@ fn receipt_object<'env>(env: &'env Env, receipt: &Receipt) -> Result<'env, Unkno
 
 /// `(session | undefined, running | undefined)`: lets go what a transaction holds. The locks are files, so on a worker.
 pub fn release<'env>(env: &'env Env, [session, running, ..]: Args<'env>) -> Result<'env, Unknown<'env>> {
-    if raw::type_of(&running) == ValueType::External {
+    if is_handle(&running) {
         drop(take::<Function>(env, &running)?);
     }
-    if raw::type_of(&session) != ValueType::External {
+    if !is_handle(&session) {
         return Ok(raw::undefined(env));
     }
     let session = take::<Session>(env, &session)?;

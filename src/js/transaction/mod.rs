@@ -1,6 +1,7 @@
 //! Transactions. What runs when is decided in `transaction.js`, because all of it is about calling functions and waiting for
 //! promises; what touches a file is a job, by way of `natives`.
 
+mod ahead;
 mod jobs;
 mod kept;
 mod natives;

@@ -14,8 +14,8 @@ use engine::process::inside::Function;
 use engine::process::{Inside, Key};
 use engine::stats;
 use engine::steps::{self, Steps};
+use napi::Env;
 use napi::bindgen_prelude::Unknown;
-use napi::{Env, ValueType};
 
 use crate::js::error::from_engine;
 use crate::js::index::codec::Previous;
@@ -24,8 +24,8 @@ use crate::js::inside::{self, Code, Context};
 use crate::js::task::{self, Timer};
 use crate::js::transaction::parse::{Parse, ParsedUpdate, ParsedWrite};
 use crate::js::transaction::textual::{self, Locked};
-use crate::js::transaction::{jobs, kept};
-use crate::js::value::handle::{change, flag, make, position, take, with};
+use crate::js::transaction::{ahead, jobs, kept};
+use crate::js::value::handle::{change, flag, is_handle, make, position, take, with};
 use crate::js::value::thrown::{Result, abort, invalid_state};
 use crate::js::value::{FilePath, Kept, Thrown, args, copy, data, path, promise, raw};
 
@@ -78,6 +78,7 @@ pub fn object(env: &Env, parse: Parse) -> Result<'_, Unknown<'_>> {
         (c"committed", committed),
         (c"find", jobs::find),
         (c"keys", jobs::keys),
+        (c"files", jobs::files),
         (c"lock", jobs::lock),
         (c"commit", jobs::commit),
         (c"release", jobs::release),
@@ -85,7 +86,7 @@ pub fn object(env: &Env, parse: Parse) -> Result<'_, Unknown<'_>> {
         (c"snapshot", jobs::snapshot),
         (c"recover", jobs::recover),
     ];
-    for (name, native) in plain.iter().chain(&textual::NATIVES).chain(&kept::NATIVES) {
+    for (name, native) in plain.iter().chain(&textual::NATIVES).chain(&kept::NATIVES).chain(&ahead::NATIVES) {
         define(env, &object, name, *native)?;
     }
     let Parse { write, update, timeout } = parse;
@@ -240,9 +241,9 @@ fn stringify<'env>(
         let previous = snapshot.map_or(Previous::None, |known| Previous::Parsed(&known.text));
         format.stringify(env, &value, previous, options.space.as_ref(), &shown)
     };
-    let text = match raw::type_of(&snapshot) {
-        ValueType::External => with(env, &snapshot, |index: &Locked| print(index.as_read()))?,
-        _ => print(None),
+    let text = match is_handle(&snapshot) {
+        true => with(env, &snapshot, |index: &Locked| print(index.as_read()))?,
+        false => print(None),
     }?;
     make(env, Arc::new(data::text(env, &text)?))
 }
@@ -318,7 +319,7 @@ fn after<'env>(env: &'env Env, [ms, function, ..]: [Unknown<'env>; 7]) -> Result
 
 /// `(timer)`
 fn stop<'env>(env: &'env Env, [timer, ..]: [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>> {
-    if raw::type_of(&timer) == ValueType::External {
+    if is_handle(&timer) {
         drop(take::<Timer>(env, &timer)?);
     }
     Ok(raw::undefined(env))
@@ -360,10 +361,6 @@ fn call<'env>(
         raw::undefined(env)
     };
     raw::array(env, &[returned, running])
-}
-
-fn is_handle(value: &Unknown<'_>) -> bool {
-    raw::type_of(value) == ValueType::External
 }
 
 /// What the script has for the steps of a call; `undefined` if nobody wants to know them.

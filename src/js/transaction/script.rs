@@ -11,12 +11,14 @@ use crate::js::value::once::{Once, run_script};
 use crate::js::value::raw;
 use crate::js::value::thrown::Result;
 
-const SCRIPTS: [&str; 7] = [
+const SCRIPTS: [&str; 9] = [
     include_str!("transaction.js"),
     include_str!("remembered.js"),
     include_str!("queue.js"),
+    include_str!("found.js"),
     include_str!("kept.js"),
     include_str!("states.js"),
+    include_str!("ahead.js"),
     include_str!("group.js"),
     include_str!("calls.js"),
 ];

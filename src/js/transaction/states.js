@@ -22,6 +22,11 @@ class States {
     this.#isEach = isEach
   }
 
+  /** What was made of texts that the indexes were about to have goes on with these, now that they are locked and have them. */
+  settle(locked) {
+    this.#locked = locked
+  }
+
   has(position) {
     return this.#states.has(position)
   }
@@ -157,10 +162,8 @@ class States {
     const { handle } = op.how
     const { shown } = op.file
     if (before === undefined) {
-      const snapshot = this.#locked.index(this.#at(op.file))
-      if (snapshot instanceof Error) throw own(snapshot)
       const since = native.now()
-      const value = ours(() => native.parse(snapshot, handle, shown))
+      const value = this.#locked.parse(this.#at(op.file), handle, shown)
       this.parsing += native.now() - since
       return value
     }

@@ -16,6 +16,11 @@ pub fn make<T: 'static>(env: &Env, value: T) -> Result<'_, Unknown<'_>> {
     raw::to_js(env, External::new(Handle(RefCell::new(Some(value)))))
 }
 
+/// Whether a value is what the script has for one of ours.
+pub fn is_handle(value: &Unknown<'_>) -> bool {
+    raw::type_of(value) == ValueType::External
+}
+
 /// The value, for good.
 pub fn take<'env, T: 'static>(env: &'env Env, handle: &Unknown<'_>) -> Result<'env, T> {
     let taken = find::<T>(env, handle).and_then(|handle| handle.0.borrow_mut().take());
@@ -45,7 +50,7 @@ pub fn change<'env, T: 'static, R>(
 }
 
 fn find<'env, T: 'static>(env: &'env Env, handle: &Unknown<'_>) -> Option<&'env Handle<T>> {
-    if raw::type_of(handle) != ValueType::External {
+    if !is_handle(handle) {
         return None;
     }
     // The script keeps it as long as it is used.

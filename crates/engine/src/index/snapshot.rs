@@ -54,6 +54,11 @@ impl Snapshot {
         self.fault = Some(Box::new(fault.into()));
     }
 
+    /// Whether it is this text, byte for byte.
+    pub(crate) fn is(&self, text: &Text) -> bool {
+        self.fault.is_none() && self.text.whole == text.whole
+    }
+
     /// Whether it says what this text says, however each is laid out; but for an indent that the caller has asked for.
     pub(crate) fn says(&self, text: &[u8], options: &UpdateOptions, cancel: &Cancel) -> Result<bool> {
         if self.fault.is_some() {

@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::error::Result;
+use crate::data::Data;
+use crate::error::{Error, ErrorKind, Result};
 use crate::index::document::{Document, LARGE, Operation, Tables};
 use crate::index::format::Format;
 use crate::index::layout::{Layout, without_mark};
@@ -24,6 +25,19 @@ pub struct Text {
     pub ascii: bool,
     /// Whether there are numbers in it that JavaScript would change and that are to stay as they are.
     pub keeps_digits: bool,
+}
+
+/// The bytes to write of what `JSON.stringify`, or a codec, has printed.
+///
+/// # Errors
+/// [`ErrorKind::InvalidJson`], if it is no Unicode.
+pub(crate) fn laid_out(printed: Data, layout: &Layout, options: &UpdateOptions) -> Result<Vec<u8>> {
+    let text = printed.into_bytes().map_err(|_| lone_surrogate())?;
+    Ok(layout.apply(text, options.space.as_ref()))
+}
+
+fn lone_surrogate() -> Error {
+    ErrorKind::InvalidJson { reason: "a lone surrogate".to_owned() }.into()
 }
 
 /// An edition for the next text of an index, which no other has in this process.
@@ -82,14 +96,24 @@ impl Text {
     /// Checks the text of an object in a store.
     ///
     /// # Errors
-    /// [`ErrorKind::TooLong`](crate::error::ErrorKind::TooLong), [`ErrorKind::CorruptIndex`](crate::error::ErrorKind::CorruptIndex),
-    /// [`ErrorKind::LossyIndex`](crate::error::ErrorKind::LossyIndex).
+    /// [`ErrorKind::TooLong`], [`ErrorKind::CorruptIndex`], [`ErrorKind::LossyIndex`].
     pub fn check(bytes: Vec<u8>, options: &UpdateOptions) -> Result<Self> {
         json::check_length(&bytes, options.longest)?;
         // An object is JSON: its codec would be refused.
         let whole = json::check_object(bytes)?;
         let keeps_digits = json::check_numbers(&whole, options.numbers)?;
         Ok(Self::new(whole, keeps_digits, Format::Json))
+    }
+
+    /// What `JSON.stringify`, or a codec, has printed, as it is read once it is written.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidJson`], [`ErrorKind::LossyIndex`].
+    pub fn of_printed(printed: Data, layout: &Layout, options: &UpdateOptions) -> Result<Self> {
+        let whole = laid_out(printed, layout, options)?;
+        let whole = String::from_utf8(whole).map_err(|_| lone_surrogate())?;
+        let keeps_digits = options.format == Format::Json && json::check_numbers(&whole, options.numbers)?;
+        Ok(Self::new(whole, keeps_digits, options.format))
     }
 
     /// All but a byte order mark.

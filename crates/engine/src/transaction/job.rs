@@ -7,5 +7,5 @@ mod recover;
 
 pub use commit::{CommitJob, Committed, Next, Wanted, What};
 pub use find::{Find, FindJob, Found};
-pub use lock::{LockJob, Locked};
+pub use lock::{LockJob, Locked, ToUpdate};
 pub use recover::RecoverJob;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::cancel::Cancel;
@@ -25,12 +26,36 @@ pub struct Session {
     pub(crate) locks: Vec<(Lock, usize)>,
     pub(crate) turns: Vec<Turn>,
     pub(crate) root: Root,
-    pub(crate) targets: Vec<Target>,
-    found: HashMap<Key, Vec<usize>>,
+    pub(crate) targets: Arc<Vec<Target>>,
+    found: Arc<HashMap<Key, Vec<usize>>>,
     /// A target in each directory, by the path that was followed to it.
     followed: HashMap<PathBuf, usize>,
     /// What was recovered on the way.
     pub recovered: Option<Recovered>,
+}
+
+/// The files that a session has found, for another one that is to know them.
+#[derive(Clone, Debug)]
+pub struct Files {
+    targets: Arc<Vec<Target>>,
+    found: Arc<HashMap<Key, Vec<usize>>>,
+}
+
+impl Files {
+    /// The position of a file, perhaps by another spelling of its name; `None`: it is none of them.
+    ///
+    /// # Errors
+    /// Those of [`Target::is_same`].
+    fn position(&self, target: &Target) -> Result<Option<usize>> {
+        // With one key are names that may be one.
+        for at in self.found.get(&target.key()).into_iter().flatten() {
+            let known = &self.targets[*at];
+            if known.name == target.name || known.is_same(target)? {
+                return Ok(Some(*at));
+            }
+        }
+        Ok(None)
+    }
 }
 
 /// A file that was read, as it was then.
@@ -52,8 +77,8 @@ impl Session {
             locks: Vec::new(),
             turns: Vec::new(),
             root,
-            targets: Vec::new(),
-            found: HashMap::new(),
+            targets: Arc::default(),
+            found: Arc::default(),
             followed: HashMap::new(),
             recovered: None,
         })
@@ -73,17 +98,13 @@ impl Session {
             _ => resolve(&self.root, path, mkdir)?,
         };
         let _ = pending::look(&target.dir)?;
-        // With one key are names that may be one.
-        for at in self.found.get(&target.key()).into_iter().flatten() {
-            let known = &self.targets[*at];
-            if known.name == target.name || known.is_same(&target)? {
-                return Ok(*at);
-            }
+        if let Some(at) = self.files().position(&target)? {
+            return Ok(at);
         }
         let at = self.targets.len();
-        self.found.entry(target.key()).or_default().push(at);
+        Arc::make_mut(&mut self.found).entry(target.key()).or_default().push(at);
         self.followed.entry(parent.to_owned()).or_insert(at);
-        self.targets.push(target);
+        Arc::make_mut(&mut self.targets).push(target);
         Ok(at)
     }
 
@@ -97,13 +118,21 @@ impl Session {
         check_below(&self.root, &made)
     }
 
-    /// The files whose turns it has.
-    pub fn held(&self) -> Vec<Key> {
-        self.turns.iter().map(|turn| turn.key().clone()).collect()
+    /// What it has found so far.
+    pub fn files(&self) -> Files {
+        Files { targets: self.targets.clone(), found: self.found.clone() }
     }
 
-    /// The queues to join.
-    pub(crate) fn keys(&self) -> Vec<Key> {
+    /// The position that one of its files has among those.
+    ///
+    /// # Errors
+    /// Those of [`Target::is_same`].
+    pub(crate) fn position_in(&self, files: &Files, at: usize) -> Result<Option<usize>> {
+        files.position(&self.targets[at])
+    }
+
+    /// The queues to join, or that it has joined.
+    pub fn keys(&self) -> Vec<Key> {
         let mut keys: Vec<_> = self.targets.iter().map(Target::key).collect();
         keys.sort();
         keys.dedup();

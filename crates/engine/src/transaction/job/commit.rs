@@ -12,6 +12,7 @@ use crate::index::document::{Document, Operation, Tables};
 use crate::index::file::{Snapshot, UpdateOptions};
 use crate::index::format::Format;
 use crate::index::json;
+use crate::index::text::laid_out;
 use crate::job::{Job, Step};
 use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::sidecar::Backoff;
@@ -315,9 +316,7 @@ fn index_text(
 /// What `JSON.stringify`, or a codec, has made.
 fn printed(text: Arc<Data>, options: &UpdateOptions, snapshot: Option<&Snapshot>) -> Result<Vec<u8>> {
     let layout = snapshot.map(|snapshot| snapshot.text.layout.clone()).unwrap_or_default();
-    let lone = |_| Error::from(ErrorKind::InvalidJson { reason: "a lone surrogate".to_owned() });
-    let text = Arc::unwrap_or_clone(text).into_bytes().map_err(lone)?;
-    let text = layout.apply(text, options.space.as_ref());
+    let text = laid_out(Arc::unwrap_or_clone(text), &layout, options)?;
     json::check_length(&text, options.longest)?;
     options.format.check_made(&text)?;
     Ok(text)

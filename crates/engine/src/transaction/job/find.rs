@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use crate::error::Result;
 use crate::job::{Job, Step};
 use crate::transaction::recover;
-use crate::transaction::session::Session;
+use crate::transaction::session::{Files, Session};
 
 /// Finds the files of transactions.
 pub struct FindJob {
     root: PathBuf,
     paths: Vec<Find>,
+    session: Option<Session>,
+    known: Option<Files>,
 }
 
 /// What is to be found.
@@ -29,28 +31,35 @@ pub struct Found {
     pub session: Session,
     /// As the paths.
     pub files: Vec<Result<usize>>,
+    /// As the paths: the position that a file has in the other session.
+    pub known: Vec<Option<usize>>,
 }
 
 impl FindJob {
-    /// `root` is absolute.
-    pub fn new(root: PathBuf, paths: Vec<Find>) -> Self {
-        Self { root, paths }
+    /// `root` is absolute. With a session more files are found for that; `known` are those of another one, which is to be told from them.
+    pub fn new(root: PathBuf, paths: Vec<Find>, session: Option<Session>, known: Option<Files>) -> Self {
+        Self { root, paths, session, known }
     }
 
-    fn find(&self) -> Result<Found> {
-        let mut session = Session::open(&self.root)?;
+    fn find(&self, session: &mut Session) -> Result<(Vec<Result<usize>>, Vec<Option<usize>>)> {
         if let Some(recovered) = recover::attempt(&session.root)? {
             session.note(recovered);
         }
-        let find = |Find { path, mkdir, is_directory }: &Find| match is_directory {
-            true => session.make_directory(path).map(|()| 0),
-            false => session.find(path, *mkdir),
-        };
-        let files: Vec<_> = self.paths.iter().map(find).collect();
-        match files.into_iter().map(transient).collect::<Result<_>>() {
-            Ok(files) => Ok(Found { session, files }),
-            Err(error) => Err(error),
+        let mut files = Vec::new();
+        let mut known = Vec::new();
+        for Find { path, mkdir, is_directory } in &self.paths {
+            let found = match is_directory {
+                true => session.make_directory(path).map(|()| 0),
+                false => session.find(path, *mkdir),
+            };
+            let found = transient(found)?;
+            if let Some(files) = &self.known {
+                let at = found.as_ref().ok().filter(|_| !is_directory);
+                known.push(at.map_or(Ok(None), |at| session.position_in(files, *at))?);
+            }
+            files.push(found);
         }
+        Ok((files, known))
     }
 }
 
@@ -65,10 +74,17 @@ pub fn transient<T>(found: Result<T>) -> Result<Result<T>> {
 impl Job for FindJob {
     type Output = Found;
 
-    fn run(self) -> Step<Self> {
-        match self.find() {
-            Err(error) if error.is_transient() => Step::Again(self, error),
-            found => Step::Done(found),
+    fn run(mut self) -> Step<Self> {
+        let mut session = match self.session.take().map_or_else(|| Session::open(&self.root), Ok) {
+            Ok(session) => session,
+            Err(error) if error.is_transient() => return Step::Again(self, error),
+            Err(error) => return Step::Done(Err(error)),
+        };
+        match self.find(&mut session) {
+            Ok((files, known)) => Step::Done(Ok(Found { session, files, known })),
+            // Positions that were found before stay as they are.
+            Err(error) if error.is_transient() => Step::Again(Self { session: Some(session), ..self }, error),
+            Err(error) => Step::Done(Err(error)),
         }
     }
 }

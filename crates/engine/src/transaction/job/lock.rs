@@ -8,6 +8,7 @@ use crate::cancel::Cancel;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::document::Operation;
 use crate::index::file::{Snapshot, UpdateOptions};
+use crate::index::text::Text;
 use crate::job::{Job, Step};
 use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::sidecar::Taking;
@@ -25,8 +26,7 @@ pub struct LockJob {
 }
 
 struct Lock {
-    /// Files to be updated, how they are read, and the patch that is to be applied to the text first.
-    indexes: Vec<Index>,
+    indexes: Vec<ToUpdate>,
     /// Files that were read before.
     seen: Vec<(usize, Seen)>,
     /// What the call is made inside of.
@@ -36,7 +36,17 @@ struct Lock {
     cancel: Cancel,
 }
 
-type Index = (usize, UpdateOptions, Option<Arc<[Operation]>>);
+/// An index that is to be updated.
+pub struct ToUpdate {
+    /// Its position.
+    pub at: usize,
+    /// How it is read.
+    pub options: UpdateOptions,
+    /// What is to be applied to the text first.
+    pub patch: Option<Arc<[Operation]>>,
+    /// The text that functions were given ahead of the locks.
+    pub expected: Option<Text>,
+}
 
 enum Locking {
     Turns(Ticket),
@@ -51,6 +61,8 @@ pub struct Locked {
     pub indexes: Vec<Result<Option<Snapshot>>>,
     /// The files among those that were read before which are not what they were.
     pub stale: Vec<usize>,
+    /// Each index has the text that was expected of it.
+    pub is_expected: bool,
     /// From the call on.
     pub waited: Duration,
 }
@@ -60,7 +72,7 @@ impl LockJob {
     /// is taken apart here.
     pub fn new(
         session: Session,
-        indexes: Vec<Index>,
+        indexes: Vec<ToUpdate>,
         seen: Vec<(usize, Seen)>,
         inside: Inside,
         timeout: Duration,
@@ -140,16 +152,20 @@ impl Job for LockJob {
 impl Lock {
     fn with_turns(self, mut session: Session, turns: Vec<Turn>) -> LockJob {
         session.turns = turns;
-        let indexes = self.indexes.iter().map(|(at, ..)| *at).collect();
+        let indexes = self.indexes.iter().map(|index| index.at).collect();
         let waiting = Waiting::new(self.since, self.timeout);
         LockJob { session, stage: Locking::Locks(indexes, waiting, self.timeout.is_zero()), how: self }
     }
 
     fn read(self, session: Session) -> Step<LockJob> {
         let mut indexes = Vec::new();
-        for (at, options, patch) in &self.indexes {
+        let mut is_expected = true;
+        for ToUpdate { at, options, patch, expected } in &self.indexes {
             match transient(session.read(*at, options)) {
                 Ok(mut read) => {
+                    if let Some(expected) = expected {
+                        is_expected &= matches!(&read, Ok(Some(now)) if now.is(expected));
+                    }
                     if let (Ok(Some(Snapshot { text, fault: None, .. })), Some(patch)) = (&mut read, patch) {
                         text.prepare(patch.iter(), options.numbers);
                     }
@@ -169,7 +185,7 @@ impl Lock {
         }
         let waited = self.since.elapsed();
         stats::waited(waited, 1);
-        Step::Done(Ok(Locked { session, indexes, stale, waited }))
+        Step::Done(Ok(Locked { session, indexes, stale, is_expected, waited }))
     }
 }
 
