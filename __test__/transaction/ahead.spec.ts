@@ -302,10 +302,14 @@ describe('while the transactions before it are committed', () => {
         atomicTransaction(
           dir,
           (tx) => {
-            tx.update<List>('index.json', (index) => {
-              runs.push([...index.all])
-              return new Promise<List>(() => {})
-            })
+            tx.update<List>(
+              'index.json',
+              (index) => {
+                runs.push([...index.all])
+                return new Promise<List>(() => {})
+              },
+              { initial: INITIAL },
+            )
           },
           { signal: controller.signal },
         ),

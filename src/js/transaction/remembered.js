@@ -1,18 +1,22 @@
 // What the same arguments come to each time is made once: programs that update the same indexes in many transactions give the same paths and options.
 
-/** So many of each are remembered: of what is used often those come back soon. */
+/** So many of each are remembered: what was made first goes, and is made anew if it is used often. */
 const MOST_REMEMBERED = 256
 /** And so many roots, each with its files. */
-const MOST_ROOTS = 16
+const MOST_ROOTS = 64
+/** Of paths with at most so many characters. */
+const LONGEST = 512
 
 function remember(all, key, value, most = MOST_REMEMBERED) {
-  if (all.size >= most) all.clear()
+  if (all.size >= most) all.delete(all.keys().next().value)
   all.set(key, value)
   return value
 }
 
 /** Roots, by absolute paths: where others lead may change. */
 const roots = new Map()
+/** What is known of files below roots, by where these are. */
+const files = new Map()
 
 /** The handle of a root, its absolute path, what it is called, and what is known of files below it. */
 function rootAt(root) {
@@ -20,7 +24,8 @@ function rootAt(root) {
   if (known !== undefined) return known
   const handle = native.root(root)
   const { absolute, shown } = fileAt(handle, 'root', root)
-  const found = { handle, absolute, shown, files: new Map() }
+  const below = files.get(absolute) ?? remember(files, absolute, new Map(), MOST_ROOTS)
+  const found = { handle, absolute, shown, files: below }
   return absolute === root ? remember(roots, root, found, MOST_ROOTS) : found
 }
 
@@ -29,7 +34,8 @@ function fileBelow({ handle, files }, name, path) {
   if (typeof path !== 'string') return fileAt(handle, name, path)
   const known = files.get(path)
   const file = fileAt(handle, name, path, known)
-  if (known === undefined) remember(files, path, [file.handle, file.shown, file.absolute])
+  if (known === undefined && path.length <= LONGEST)
+    remember(files, path, [file.handle, file.shown, file.absolute])
   return file
 }
 

@@ -1,6 +1,6 @@
 /**
  * Counts the words of a text without making them: `text.match(/[\p{L}\p{N}]+(?:['’-][\p{L}\p{N}]+)*\/gu)` was what took longest of all
- * that a publish does with its document.
+ * that a publish does with its document, if that has a character beyond Latin-1.
  */
 
 const IN_WORD = /^[\p{L}\p{N}]$/u

@@ -4,7 +4,7 @@
  * neither separators nor dots.
  */
 
-import { isAbsolute, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { PipelineDocument } from './document'
 
 export const CONTENT_ENV = 'PIPELINE_CONTENT'
@@ -18,8 +18,8 @@ export function contentRoot(): string {
   if (given === known.given) return known.root
   const isStore = isInStore(given)
   const root = isStore ? given.replace(/\/+$/, '') : resolve(given)
-  // Where a relative path leads changes with the current folder.
-  if (isStore || isAbsolute(given)) known = { given, root, system: new Map() }
+  // Where any other path leads changes with the current folder, or drive.
+  if (isStore || root === given) known = { given, root, system: new Map() }
   return root
 }
 

@@ -39,8 +39,8 @@ use std::os::fd::AsRawFd;
 /// Whether a file can be replaced while this process has it open.
 pub const REPLACES_OPEN_FILES: bool = true;
 
-/// One thread after another changes a directory: the kernel has a lock for each, and those that wait for it spin.
-pub const CHANGES_DIRECTORIES_IN_TURN: bool = true;
+/// One thread after another changes a directory: Linux has a lock for each, and threads that wait for it spin.
+pub const CHANGES_DIRECTORIES_IN_TURN: bool = cfg!(target_os = "linux");
 
 /// Marks a file as in use, for as long as it is open: a lock, which dies with its process. `false`
 /// when another process has it.
