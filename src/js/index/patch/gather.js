@@ -80,12 +80,10 @@ class Crowd {
 
   /** The functions of updates that do the same as those from `from` to `to`, each by itself. */
   functions(shown, numbers, from, to) {
-    return this.texts
-      .slice(from, to)
-      .map((text, at) => {
-        const patch = this.#patches.get(from + at)
-        return patch?.toFunction(shown, numbers) ?? Patch.functionOf(text, shown, numbers)
-      })
+    return this.texts.slice(from, to).map((text, at) => {
+      const patch = this.#patches.get(from + at)
+      return patch?.toFunction(shown, numbers) ?? Patch.functionOf(text, shown, numbers)
+    })
   }
 
   async #tell(at) {

@@ -35,13 +35,16 @@ pub struct Found {
     pub known: Vec<Option<usize>>,
 }
 
+/// Of each path the position in this session, and that in the other one.
+type Places = (Vec<Result<usize>>, Vec<Option<usize>>);
+
 impl FindJob {
     /// `root` is absolute. With a session more files are found for that; `known` are those of another one, which is to be told from them.
     pub fn new(root: PathBuf, paths: Vec<Find>, session: Option<Session>, known: Option<Files>) -> Self {
         Self { root, paths, session, known }
     }
 
-    fn find(&self, session: &mut Session) -> Result<(Vec<Result<usize>>, Vec<Option<usize>>)> {
+    fn find(&self, session: &mut Session) -> Result<Places> {
         if let Some(recovered) = recover::attempt(&session.root)? {
             session.note(recovered);
         }
