@@ -48,12 +48,12 @@ impl Report {
     pub fn leave_out_unfinished(&mut self) {
         self.stopped = true;
         let rows = std::mem::take(&mut self.rows);
-        let tells = |row: &&Row| match row.expect {
-            Expect::NoneBad => row.states > 0 || !row.interrupted,
-            Expect::Caught => {
-                like(&rows, row).any(|row| row.bad > 0) || !like(&rows, row).any(|row| row.interrupted)
-            }
+        let is_judged = |row: &Row| {
+            row.expect == Expect::NoneBad
+                || like(&rows, row).any(|row| row.bad > 0)
+                || !like(&rows, row).any(|row| row.interrupted)
         };
+        let tells = |row: &&Row| (row.states > 0 || !row.interrupted) && is_judged(row);
         self.rows = rows.iter().filter(tells).cloned().collect();
     }
 
@@ -278,6 +278,7 @@ mod tests {
             row("empty", "ext4", 0, 0, false, Expect::NoneBad),
             row("caught", "ext4", 9, 1, false, Expect::Caught),
             row("caught", "xfs", 2, 0, true, Expect::Caught),
+            row("caught", "btrfs", 0, 0, true, Expect::Caught),
             row("bad", "ext4", 9, 1, true, Expect::NoneBad),
         ];
         let mut report = report(vec![Findings::sum("mutants", "states", rows.map(|row| (9, Some(row))))]);
