@@ -78,8 +78,13 @@ const cloud = {
 
 const base = { folder: '.', args: /** @type {string[]} */ ([]), profile: 'release' }
 
-/** Builds an addon (cargo decides what is stale) and puts it where its loader looks for it. */
-export async function build({ folder, args, profile } = base) {
+/**
+ * Builds an addon (cargo decides what is stale) and puts it where its loader looks for it.
+ *
+ * @param {typeof base} [addon]
+ * @param {AbortSignal} [signal] ends cargo and its compilers
+ */
+export async function build({ folder, args, profile } = base, signal = undefined) {
   await requireRust()
   let library = ''
   const color = process.stderr.isTTY ? ['--color=always'] : []
@@ -87,6 +92,7 @@ export async function build({ folder, args, profile } = base) {
     ['rustc', '--profile', profile, '--lib', ...args, '--message-format=json-render-diagnostics', ...color],
     {
       quiet: true,
+      signal,
       onLine(line, from) {
         // With nothing to do cargo says that it finished: not worth a line before every run.
         if (from === 'stderr' && !/^\s*Finished/.test(stripVTControlCharacters(line))) console.error(line)
@@ -159,7 +165,15 @@ function isOlder(/** @type {string} */ a, /** @type {string} */ b) {
 
 /** Everything that has to be there before the package can be used from this clone. Cargo needs none of the development packages. */
 export async function prepare() {
-  await Promise.all([install(), build()])
+  requireNode()
+  const stop = new AbortController()
+  const installed = install()
+  // Nobody wants the addon then, and what is wrong is to be the last that is said.
+  installed.catch(() => stop.abort())
+  const built = build(base, stop.signal)
+  await Promise.allSettled([installed, built])
+  await installed
+  await built
   await buildCli()
 }
 

@@ -23,22 +23,29 @@ const running = /** @type {Set<import('node:child_process').ChildProcess>} */ (n
 function endTogether() {
   for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
     process.once(signal, () => {
-      const below = descendants()
-      for (const child of running) child.kill()
-      for (const pid of below) {
-        try {
-          process.kill(pid)
-        } catch {
-          // It has ended already.
-        }
-      }
+      end(process.pid)
       process.exit(128 + constants.signals[signal])
     })
   }
 }
 
-/** What `run` has started and all below it (compilers, tests, vitest's workers), where there is a `ps` that tells. */
-function descendants() {
+/** Ends what the process `of` has started: of this one, all that `run` has. */
+function end(/** @type {number} */ of) {
+  const below = descendants(of)
+  for (const child of running) {
+    if (of === process.pid || child.pid === of) child.kill()
+  }
+  for (const pid of below) {
+    try {
+      process.kill(pid)
+    } catch {
+      // It has ended already.
+    }
+  }
+}
+
+/** All below a process (compilers, tests, vitest's workers), where there is a `ps` that tells. */
+function descendants(/** @type {number} */ of) {
   const { stdout } = spawnSync('ps', ['-A', '-o', 'ppid=,pid='], { encoding: 'utf8' })
   /** @type {Map<number, number[]>} */
   const children = new Map()
@@ -47,7 +54,7 @@ function descendants() {
   }
   /** @type {(parent: number) => number[]} */
   const below = (parent) => (children.get(parent) ?? []).flatMap((child) => [child, ...below(child)])
-  return below(process.pid)
+  return below(of)
 }
 
 /** Runs `main` if `moduleUrl` is the script that node was started with. */
@@ -66,16 +73,17 @@ export function runAsScript(/** @type {string} */ moduleUrl, /** @type {() => un
  * Runs a command in the project's folder and waits for it.
  *
  * `onLine` is called with each line of the output as it comes; `quiet` keeps the output from being shown; after
- * `timeout` milliseconds it is killed.
+ * `timeout` milliseconds it is killed. When `signal` is aborted, it is ended with all that it has started.
  *
  * @param {string} command
  * @param {string[]} args
- * @param {{ env?: NodeJS.ProcessEnv, cwd?: string, quiet?: boolean, timeout?: number,
+ * @param {{ env?: NodeJS.ProcessEnv, cwd?: string, quiet?: boolean, timeout?: number, signal?: AbortSignal,
  *   onLine?: (line: string, from: 'stdout' | 'stderr') => void }} [options]
  * @returns {Promise<{ code: number, stdout: string, stderr: string, output: string }>}
  */
-export function run(command, args, { env, cwd = root, quiet = false, timeout, onLine } = {}) {
+export function run(command, args, { env, cwd = root, quiet = false, timeout, signal, onLine } = {}) {
   return new Promise((resolve, reject) => {
+    signal?.throwIfAborted()
     const child = spawn(command, args, {
       cwd,
       env: { ...process.env, ...env },
@@ -85,6 +93,8 @@ export function run(command, args, { env, cwd = root, quiet = false, timeout, on
       shell: process.platform === 'win32' && /^(npm|npx)$/.test(command),
     })
     running.add(child)
+    const abort = () => child.pid && end(child.pid)
+    signal?.addEventListener('abort', abort)
     const text = { stdout: '', stderr: '', output: '' }
     for (const from of /** @type {const} */ (['stdout', 'stderr'])) {
       let rest = ''
@@ -100,9 +110,10 @@ export function run(command, args, { env, cwd = root, quiet = false, timeout, on
       child[from].on('end', () => rest && onLine?.(rest, from))
     }
     child.on('error', reject)
-    child.on('close', (code, signal) => {
+    child.on('close', (code, killedBy) => {
       running.delete(child)
-      if (signal) text.output += `ended by ${signal}\n`
+      signal?.removeEventListener('abort', abort)
+      if (killedBy) text.output += `ended by ${killedBy}\n`
       resolve({ code: code ?? 1, ...text })
     })
   })

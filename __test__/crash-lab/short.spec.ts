@@ -12,7 +12,7 @@ import { build, NO_TIMEOUT, run, whyNot } from './lab'
 interface Report {
   seed: number
   seconds: number
-  sections: { section: string; looked: number; of: number; unit: string }[]
+  sections: { section: string; looked: number; of: number | null; unit: string }[]
   rows: Row[]
 }
 

@@ -3,22 +3,27 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { build, NO_TIMEOUT, run, whyNot } from './lab'
 import { childOf, commandOf, namespaceOf, processesIn } from './processes'
 
 const reason = whyNot()
 let program = ''
+const folder = mkdtempSync(join(tmpdir(), 'atomic-crash-lab-'))
+afterAll(() => rmSync(folder, { recursive: true }))
 
 beforeAll(async () => {
   if (!reason) program = await build()
 }, NO_TIMEOUT)
 
-/** Runs the lab, which would take hours, and stops it when it checks states. `whom`: of the process that was started. */
-async function stopped(signal: NodeJS.Signals, whom: (pid: number) => number) {
+/** Runs the lab, which would take hours, and stops it when it runs `script`. `whom`: of the process that was started. */
+async function stopped(args: string[], script: string, signal: NodeJS.Signals, whom = (pid: number) => pid) {
   // A process group of its own, as in a terminal.
-  const lab = spawn(program, ['power', '--scene', 'transactions'], {
+  const lab = spawn(program, args, {
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
   })
@@ -34,13 +39,13 @@ async function stopped(signal: NodeJS.Signals, whom: (pid: number) => number) {
     for (;;) {
       const namespace = namespaceOf(childOf(pid) ?? 0)
       const all = namespace ? processesIn(namespace) : []
-      if (all.some((process) => commandOf(process).includes('recover.mjs'))) break
+      if (all.some((process) => commandOf(process).includes(script))) break
       const ended = await Promise.race([closed, sleep(20)])
       if (ended) throw new Error(`the lab has ended:\n${output}`)
     }
     process.kill(whom(pid), signal)
     const [code] = await closed
-    const [, looked, all] = /^power: ([\d,]+) of ([\d,]+) states$/m.exec(output) ?? []
+    const [, looked, all] = /^\w+: ([\d,]+) of ([\d,]+) (?:states|checks)$/m.exec(output) ?? []
     const count = (text?: string) => Number(text?.replaceAll(',', ''))
     return { code, looked: count(looked), all: count(all), output }
   } finally {
@@ -57,7 +62,8 @@ for (const [name, signal, whom] of ways) {
   test.skipIf(reason)(
     `${name} ends a run with what it has checked so far`,
     async () => {
-      const { code, looked, all, output } = await stopped(signal, whom)
+      const args = ['power', '--scene', 'transactions']
+      const { code, looked, all, output } = await stopped(args, 'recover.mjs', signal, whom)
       expect(looked, output).toBeGreaterThan(0)
       expect(all).toBeGreaterThan(10_000)
       expect(looked).toBeLessThan(all)
@@ -67,6 +73,38 @@ for (const [name, signal, whom] of ways) {
     NO_TIMEOUT,
   )
 }
+
+test.skipIf(reason)(
+  'figures of a run that is stopped replace none, and its report says that it was stopped',
+  async () => {
+    const [page, json] = [join(folder, 'page.md'), join(folder, 'report.json')]
+    const figures =
+      '<!-- figures: begin (made by `crash-lab all --write`, not by hand) -->\nall\n<!-- figures: end -->\n'
+    writeFileSync(page, figures)
+    const args = ['power', '--scene', 'transactions', '--write', page, '--json', json]
+    const { output } = await stopped(args, 'recover.mjs', 'SIGTERM')
+    expect(readFileSync(page, 'utf8'), output).toBe(figures)
+    expect(output).toContain(`${page} is as it was`)
+    expect(JSON.parse(readFileSync(json, 'utf8')).stopped).toBe(true)
+  },
+  NO_TIMEOUT,
+)
+
+test.skipIf(reason)(
+  'worker threads that are terminated again and again end after the round that is under way',
+  async () => {
+    const { code, looked, all, output } = await stopped(['filesystems'], 'workers.mjs', 'SIGTERM')
+    const [, workers] = /^\| 32 worker threads, terminated \| 0 \/ ([\d,]+) \|/m.exec(output) ?? []
+    // Of 60 rounds.
+    expect(Number(workers?.replaceAll(',', '')), output).toBeLessThan(32 * 10)
+    // That many, and what the walks of the other places check.
+    expect(all).toBeGreaterThan(60 * 32)
+    expect(all).toBeLessThan(60 * 32 + 500)
+    expect(looked).toBeLessThan(all)
+    expect(code, output).toBe(0)
+  },
+  NO_TIMEOUT,
+)
 
 test.skipIf(reason)('a run that has nothing to check fails', async () => {
   const { code, output } = await run(program, ['power', '--scene', 'no such scene'])

@@ -11,12 +11,12 @@ use serde_json::json;
 
 use crate::disk::filesystem::Kind;
 use crate::disk::mounted::Mounted;
-use crate::lab::Lab;
 use crate::lab::budget::Budget;
 use crate::lab::command::{has, run as run_command};
 use crate::lab::order::Order;
 use crate::lab::parallel::{self, Plan};
 use crate::lab::staging::Staging;
+use crate::lab::{Lab, stop};
 use crate::report::problem::{Harm, Problem};
 use crate::report::{Findings, Row};
 use crate::walk::Patience;
@@ -70,12 +70,13 @@ pub fn run(lab: &Lab, budget: Budget) -> Result<Findings> {
         Ok(row)
     };
     let done = parallel::each(&plan, |_| Ok(()), check)?;
-    let planned = |place: &Place| if matches!(place, Place::Workers) { ROUNDS * WORKERS } else { CHECKS };
-    let done = places.iter().zip(done).map(|(place, row)| row.ok_or(planned(place)));
+    let planned = |place: &Place| if matches!(place, Place::Workers) { rounds * WORKERS } else { CHECKS };
+    let done = places.iter().zip(done).map(|(place, row)| (planned(place), row));
     let mut findings = Findings::sum(SECTION, "checks", done);
     // The workers of the rounds that a sample leaves out.
-    findings.coverage.of +=
-        (ROUNDS - rounds) * WORKERS * u64::from(places.iter().any(|place| matches!(place, Place::Workers)));
+    let left_out =
+        if places.iter().any(|place| matches!(place, Place::Workers)) { ROUNDS - rounds } else { 0 };
+    findings.coverage.of = findings.coverage.of.map(|of| of + left_out * WORKERS);
     findings.rows.extend(skipped);
     Ok(findings)
 }
@@ -165,7 +166,9 @@ impl Place {
                 let disk = disk()?;
                 let spec = json!({ "folder": disk.folder().join("workers"), "rounds": rounds, "workers": 4 });
                 let session = Session::start(lab, "workers.mjs", &spec, Staging::Unnamed)?;
-                checks(session, Row::new(SECTION, self.name(), ""))
+                let mut row = checks(session, Row::new(SECTION, self.name(), ""))?;
+                row.interrupted = stop::is_asked() && row.states < rounds * WORKERS;
+                Ok(row)
             }
         }
     }
@@ -207,6 +210,9 @@ fn checks(mut session: Session, mut row: Row) -> Result<Row> {
         let at = format!("{}: {}", row.name, line["check"]);
         row.count(Problem::reported(&line)?.map(|problem| problem.at(at)));
         row.states += line["count"].as_u64().unwrap_or(1) - 1;
+        if stop::is_asked() {
+            session.last_round();
+        }
     }
     match session.end()? {
         Some(status) if status.success() => {}

@@ -141,18 +141,26 @@ fn finish(arguments: &Arguments, report: Report) -> Result<ExitCode> {
         std::fs::write(path, serde_json::to_string_pretty(&report)?)?;
     }
     if let Some(path) = &arguments.write {
-        document::write(path, &report)?;
+        if report.stopped {
+            eprintln!(
+                "crash-lab: {} is as it was: the figures of a run that was stopped would replace all",
+                path.display()
+            );
+        } else {
+            document::write(path, &report)?;
+        }
     }
     for row in rows.iter().filter(|row| row.expect == Expect::NoneBad) {
         for detail in &row.details {
             println!("{} {} {}: {detail}", row.section, row.name, row.column);
         }
     }
-    println!("seed {}, {} s", report.seed, report.seconds);
-    for section in report.sections.iter().filter(|section| section.of > 0) {
+    let stopped = if report.stopped { ", stopped" } else { "" };
+    println!("seed {}, {} s{stopped}", report.seed, report.seconds);
+    for section in report.sections.iter().filter(|section| section.of != Some(0)) {
         println!("{}", tables::coverage(section));
     }
-    let failures = report::failures(rows);
+    let failures = report.failures();
     for failure in &failures {
         println!("FAILED: {failure}");
     }

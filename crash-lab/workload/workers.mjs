@@ -19,7 +19,13 @@ async function terminateWorkers({ folder, rounds }) {
   mkdirSync(folder, { recursive: true })
   const acknowledged = new Int32Array(new SharedArrayBuffer(4))
   let before
-  for (let round = 0; round < rounds; round++) {
+  // No more rounds are wanted when the input ends.
+  let isStopped = false
+  process.stdin.on('end', () => {
+    isStopped = true
+  })
+  process.stdin.resume()
+  for (let round = 0; round < rounds && !isStopped; round++) {
     const workers = Array.from({ length: WORKERS }, (_, i) => {
       return new Worker(new URL('worker.cjs', import.meta.url), {
         workerData: { folder, id: round * WORKERS + i, acknowledged },

@@ -23,7 +23,7 @@ use crate::lab::budget::Budget;
 use crate::lab::order::Order;
 use crate::lab::parallel::Plan;
 use crate::report::{Findings, Row};
-use crate::walk::{self, Workspace};
+use crate::walk::{self, Point, Workspace};
 use real::Fault;
 use trial::Trial;
 
@@ -40,7 +40,8 @@ pub fn run(lab: &Lab, budget: Budget) -> Result<Findings> {
     if let Some(why) = Kind::FIRST.missing() {
         return Ok(Findings::skipped(SECTION, why));
     }
-    let points = walk::points(lab)?.iter().filter(|point| injected::is_ours(point));
+    let Some(points) = walk::points(lab)? else { return Ok(Findings::without_plan(SECTION, "errors")) };
+    let points = points.iter().filter(|point| injected::is_ours(point));
     let (waiting, trials): (Vec<Trial>, Vec<Trial>) = points.flat_map(trial::of).partition(Trial::takes_long);
     // They are many at a time: small files only.
     let waiting: Vec<_> = waiting.into_iter().filter(|trial| trial.point.at.scene.size < 1 << 20).collect();
@@ -62,8 +63,11 @@ pub fn run(lab: &Lab, budget: Budget) -> Result<Findings> {
         (slow.join(), quick)
     });
     let slow = slow.map_err(|_| anyhow!("a thread panicked"))??;
-    let rows = quick?.into_iter().chain(slow).map(|row| row.ok_or(1));
-    let mut findings = Findings::sum(SECTION, "errors", rows);
+    let missed = |error: &Error| error.point().and_then(|point| walk::missed(SECTION, point));
+    let quick = errors.iter().zip(quick?).map(|(error, row)| row.or_else(|| missed(error)));
+    let slow =
+        waiting.iter().zip(slow).map(|(trial, row)| row.or_else(|| walk::missed(SECTION, &trial.point)));
+    let mut findings = Findings::sum(SECTION, "errors", quick.chain(slow).map(|row| (1, row)));
     findings.rows.extend(skipped);
     Ok(findings)
 }
@@ -104,6 +108,14 @@ impl Error {
                 lab.tally.add(&row);
                 Ok(row)
             }
+        }
+    }
+
+    /// Where it is made, of one that is injected.
+    fn point(&self) -> Option<&Point> {
+        match self {
+            Self::Injected(trial) => Some(&trial.point),
+            Self::Real(_) => None,
         }
     }
 

@@ -29,7 +29,8 @@ pub fn run(lab: &Lab, budget: Budget) -> Result<Findings> {
     if let Some(why) = Kind::FIRST.missing() {
         return Ok(Findings::skipped(SECTION, why));
     }
-    let points = walk::points(lab)?.iter().filter(|point| is_ours(point));
+    let Some(points) = walk::points(lab)? else { return Ok(Findings::without_plan(SECTION, "points")) };
+    let points = points.iter().filter(|point| is_ours(point));
     let deaths: Vec<(&Point, Option<Next>)> = points
         .enumerate()
         .flat_map(|(number, point)| together::next(point.at.scene, number).map(move |next| (point, next)))
@@ -46,7 +47,9 @@ pub fn run(lab: &Lab, budget: Budget) -> Result<Findings> {
         };
         Ok(walk::row(lab, SECTION, point, problem))
     })?;
-    Ok(Findings::sum(SECTION, "points", killed.into_iter().map(|row| row.ok_or(1))))
+    let parts =
+        deaths.iter().zip(killed).map(|((point, _), row)| (1, row.or_else(|| walk::missed(SECTION, point))));
+    Ok(Findings::sum(SECTION, "points", parts))
 }
 
 /// A job ends with libuv's write to its eventfd: a process that dies there has done everything and reported nothing.

@@ -137,15 +137,13 @@ pub fn run(lab: &Lab, budget: Budget) -> Result<Findings> {
         rows.inspect(|rows| rows.iter().for_each(|row| lab.tally.add(row)))
     };
     let done = parallel::each(&plan, |_| Ok(()), attempt)?;
-    // A run that is stopped says nothing of a mutant that is not caught yet.
-    let tells = |rows: &&Vec<Row>| {
-        !stop::is_asked() || rows.iter().any(|row| row.bad > 0 || row.expect == Expect::NoneBad)
-    };
+    let tells =
+        |rows: &&Vec<Row>| rows.iter().any(|row| row.bad > 0) || !rows.iter().any(|row| row.interrupted);
     let (of, looked) = (done.len() as u64, done.iter().flatten().filter(tells).count() as u64);
-    let parts = done.into_iter().flatten().flatten().map(Ok);
+    let parts = done.into_iter().flatten().flatten().map(|row| (0, Some(row)));
     let mut findings = Findings::sum(SECTION, "mutants and controls", parts);
     // A full run looks at the same ones, in more states.
-    (findings.coverage.looked, findings.coverage.of) = (looked, of);
+    (findings.coverage.looked, findings.coverage.of) = (looked, Some(of));
     findings.rows.extend(skipped);
     Ok(findings)
 }
@@ -182,6 +180,7 @@ fn everywhere(lab: &Lab, trial: Trial, kinds: &[&Kind]) -> Result<Vec<Row>> {
                 let cut = Cut { kind, addon, mutant, setting, work, size, states, until_bad };
                 cut.run(lab, &mut rng, &mut row)?;
             }
+            row.interrupted |= row.states < enough;
         }
         rows.push(row);
     }
@@ -205,13 +204,15 @@ fn once(lab: &Lab, trial: Trial, kinds: &[&Kind]) -> Result<Vec<Row>> {
     places.retain(|(kind, _)| mutant != ONLY_ON_BTRFS || kind.name == BTRFS);
     let (addon, mutant, states, until_bad) = (lab.mutant_addon()?, Some(mutant), OF_ONE, true);
     let mut rows = Vec::new();
-    for (kind, size) in places.into_iter().cycle().take(RECORDINGS) {
+    for (number, (kind, size)) in places.into_iter().cycle().take(RECORDINGS).enumerate() {
         let mut row = trial.row(kind);
         let cut = Cut { kind, addon, mutant, setting, work, size, states, until_bad };
         cut.run(lab, &mut rng, &mut row)?;
         let (caught, name) = (row.bad > 0, row.name.clone());
+        let is_stopped = !caught && number + 1 < RECORDINGS && stop::is_asked();
+        row.interrupted |= is_stopped;
         rows.push(row);
-        if caught || stop::is_asked() {
+        if caught || is_stopped {
             break;
         }
         eprintln!("mutants: {name} on {}: not caught yet", kind.name);

@@ -76,7 +76,11 @@ impl Cut<'_> {
             again.sort_unstable();
             for (number, state) in states.iter().enumerate() {
                 row.count(replay.look(state).with_context(context)?);
-                if stop::is_asked() || self.until_bad && row.bad > 0 {
+                if self.until_bad && row.bad > 0 {
+                    break;
+                }
+                if stop::is_asked() {
+                    row.interrupted |= number + 1 < states.len() || !again.is_empty();
                     break;
                 }
                 if again.first().is_some_and(|from| *from <= number) && replay.has_recovered() {

@@ -155,7 +155,11 @@ impl<'a> Replay<'a> {
         states.sort_by_key(|state| state.epoch);
         let mut replay = Replay::new(self.kind, self.setting, &recording, self.recoverers, &folder)?;
         replay.window = Some(state.window);
-        for state in states.iter().take_while(|_| !stop::is_asked()) {
+        for state in &states {
+            if stop::is_asked() {
+                row.interrupted = true;
+                break;
+            }
             row.count(replay.look(state)?.map(|problem| problem.at("cut again in the recovery")));
         }
         Ok(std::fs::remove_dir_all(folder)?)

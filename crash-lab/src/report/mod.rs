@@ -23,6 +23,8 @@ pub struct Report {
     pub budget: Option<u64>,
     /// Seconds that it took, without building the addon with the mutants.
     pub seconds: u64,
+    /// It ended before it had looked at all that it was to look at.
+    pub stopped: bool,
     pub sections: Vec<Coverage>,
     pub rows: Vec<Row>,
 }
@@ -37,73 +39,99 @@ impl Report {
     ) -> Self {
         let (sections, rows): (Vec<_>, Vec<_>) =
             findings.into_iter().map(|found| (found.coverage, found.rows)).unzip();
-        Self { seed, budget, seconds, sections, rows: rows.into_iter().flatten().collect() }
+        let rows = rows.into_iter().flatten().collect();
+        Self { seed, budget, seconds, stopped: false, sections, rows }
     }
 
-    /// A run that is stopped is judged by what it has found, not by what it has not come to: a row without a state, a mutant that is
-    /// not caught yet.
+    /// A run that is stopped is judged by what it has found, not by what it was kept from: a row without a state, a mutant that was
+    /// still being tried.
     pub fn leave_out_unfinished(&mut self) {
+        self.stopped = true;
         let rows = std::mem::take(&mut self.rows);
-        let has_come_to = |row: &&Row| {
-            row.skipped.is_some()
-                || row.states > 0 && (row.expect == Expect::NoneBad || caught_somewhere(&rows, row))
+        let is_judged = |row: &Row| {
+            row.expect == Expect::NoneBad
+                || like(&rows, row).any(|row| row.bad > 0)
+                || !like(&rows, row).any(|row| row.interrupted)
         };
-        self.rows = rows.iter().filter(has_come_to).cloned().collect();
+        let tells = |row: &&Row| (row.states > 0 || !row.interrupted) && is_judged(row);
+        self.rows = rows.iter().filter(tells).cloned().collect();
+    }
+
+    /// Why the run has failed, a line for each reason; empty if all is well.
+    pub fn failures(&self) -> Vec<String> {
+        // A machine that can run none of it is no failure; with one section of it, all else has to show something.
+        let is_skipped = !self.sections.is_empty() && self.sections.iter().all(|section| section.skipped);
+        let is_empty = self.rows.iter().all(|row| row.states == 0);
+        let nothing = (is_empty && !is_skipped).then(|| "nothing was checked".to_owned());
+        nothing.into_iter().chain(failures(&self.rows)).collect()
     }
 }
 
 /// What a section returns.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Findings {
     pub coverage: Coverage,
     pub rows: Vec<Row>,
 }
 
 impl Findings {
-    /// Adds up what the parts of a section found; for a part that was not looked at, how much a full run looks at in it.
+    /// Adds up the parts of a section: how much a full run looks at in each, and what was found, if it was looked at.
     pub fn sum(
         section: &'static str,
         unit: &'static str,
-        parts: impl IntoIterator<Item = Result<Row, u64>>,
+        parts: impl IntoIterator<Item = (u64, Option<Row>)>,
     ) -> Self {
-        let mut coverage = Coverage { section, looked: 0, of: 0, unit };
+        let (mut looked, mut of) = (0, 0);
         let mut rows = Vec::new();
-        for part in parts {
-            match part {
-                Err(planned) => coverage.of += planned,
-                Ok(row) => {
-                    coverage.looked += row.states;
-                    coverage.of += row.states;
-                    add(&mut rows, row);
-                }
-            }
+        for (planned, row) in parts {
+            let Some(row) = row else {
+                of += planned;
+                continue;
+            };
+            looked += row.states;
+            // A recording may have fewer states than are wanted of it, or more: only its end tells.
+            of += if row.interrupted { planned.max(row.states) } else { row.states };
+            add(&mut rows, row);
         }
-        Self { coverage, rows }
+        Self { coverage: Coverage { section, looked, of: Some(of), unit, skipped: false }, rows }
+    }
+
+    /// Of a section that was stopped before it knew all that there is to look at.
+    pub fn without_plan(section: &'static str, unit: &'static str) -> Self {
+        Self { coverage: Coverage { section, looked: 0, of: None, unit, skipped: false }, rows: Vec::new() }
     }
 
     /// Of a section that this machine cannot run.
     pub fn skipped(section: &'static str, why: impl Into<String>) -> Self {
-        Self { rows: vec![Row::skipped(section, "all of it", why)], ..Self::sum(section, "", []) }
+        let mut findings = Self::sum(section, "", []);
+        findings.coverage.skipped = true;
+        findings.rows.push(Row::skipped(section, "all of it", why));
+        findings
     }
 
     /// Of a section that could not continue after it had found `rows`. It counts as a failure.
-    pub fn broken(section: &'static str, mut rows: Vec<Row>, error: &anyhow::Error) -> Self {
+    pub fn broken(section: &'static str, rows: Vec<Row>, error: &anyhow::Error) -> Self {
+        let mut findings = Self::without_plan(section, "checks");
+        findings.coverage.looked = rows.iter().map(|row| row.states).sum();
+        findings.rows = rows;
         let mut row = Row::new(section, "could not continue", "");
         row.count(Some(Harm::Untested.problem(format!("{error:#}"))));
-        rows.push(row);
-        Self { rows, ..Self::sum(section, "", []) }
+        findings.rows.push(row);
+        findings
     }
 }
 
 /// How much a section looked at.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Coverage {
     pub section: &'static str,
     pub looked: u64,
-    /// How much a run without a budget looks at.
-    pub of: u64,
+    /// How much a run without a budget looks at; `None`: it ended before it knew.
+    pub of: Option<u64>,
     /// What is counted.
     pub unit: &'static str,
+    /// The machine allows none of it.
+    pub skipped: bool,
 }
 
 /// What a row has to show for the run to pass.
@@ -134,6 +162,8 @@ pub struct Row {
     pub harms: BTreeMap<Harm, u64>,
     /// The most calls that shared a commit; 0 if none could.
     pub batch: usize,
+    /// The run was stopped before all that the row stands for was looked at.
+    pub interrupted: bool,
     /// What the numbers must be.
     pub expect: Expect,
     /// The first bad states, for a person to look into.
@@ -171,6 +201,7 @@ impl Row {
         self.states += other.states;
         self.bad += other.bad;
         self.batch = self.batch.max(other.batch);
+        self.interrupted |= other.interrupted;
         for (harm, count) in other.harms {
             *self.harms.entry(harm).or_default() += count;
         }
@@ -190,11 +221,7 @@ fn add(rows: &mut Vec<Row>, row: Row) {
     }
 }
 
-/// Why the run has failed, a line for each reason; empty if all is well.
-pub fn failures(rows: &[Row]) -> Vec<String> {
-    if rows.is_empty() {
-        return vec!["nothing was checked".into()];
-    }
+fn failures(rows: &[Row]) -> Vec<String> {
     let mut failures = Vec::new();
     for row in rows.iter().filter(|row| row.skipped.is_none()) {
         let at = format!("{} {} {}", row.section, row.name, row.column);
@@ -202,15 +229,18 @@ pub fn failures(rows: &[Row]) -> Vec<String> {
             Expect::NoneBad if row.bad > 0 => failures.push(format!("{at}: {} bad", row.bad)),
             // Where nothing was checked, nothing is shown.
             _ if row.states == 0 => failures.push(format!("{at}: no state was checked")),
-            Expect::Caught if !caught_somewhere(rows, row) => failures.push(format!("{at}: not caught")),
+            Expect::Caught if !like(rows, row).any(|row| row.bad > 0) => {
+                failures.push(format!("{at}: not caught"))
+            }
             _ => {}
         }
     }
     failures
 }
 
-fn caught_somewhere(rows: &[Row], row: &Row) -> bool {
-    rows.iter().any(|other| other.section == row.section && other.name == row.name && other.bad > 0)
+/// Those of the same section and name, in all columns.
+fn like<'a>(rows: &'a [Row], row: &'a Row) -> impl Iterator<Item = &'a Row> {
+    rows.iter().filter(|other| (other.section, &other.name) == (row.section, &row.name))
 }
 
 #[cfg(test)]
@@ -227,25 +257,65 @@ mod tests {
         assert!(failures(&[survived]).is_empty());
     }
 
+    fn report(findings: Vec<Findings>) -> Report {
+        Report::new(1, None, 1, findings)
+    }
+
     #[test]
     fn a_run_that_is_stopped_has_failed_only_by_what_it_has_found() {
-        let row =
-            |name, states, bad, expect| Row { states, bad, expect, ..Row::new("mutants", name, "ext4") };
-        let rows = vec![
-            row("not begun", 0, 0, Expect::NoneBad),
-            row("not caught yet", 9, 0, Expect::Caught),
-            row("caught", 9, 1, Expect::Caught),
-            row("bad", 9, 1, Expect::NoneBad),
+        let row = |name, column, states, bad, interrupted, expect| Row {
+            states,
+            bad,
+            interrupted,
+            expect,
+            ..Row::new("mutants", name, column)
+        };
+        let rows = [
+            row("not begun", "ext4", 0, 0, true, Expect::NoneBad),
+            row("not caught yet", "ext4", 9, 0, false, Expect::Caught),
+            row("not caught yet", "xfs", 9, 0, true, Expect::Caught),
+            row("survived", "ext4", 9, 0, false, Expect::Caught),
+            row("empty", "ext4", 0, 0, false, Expect::NoneBad),
+            row("caught", "ext4", 9, 1, false, Expect::Caught),
+            row("caught", "xfs", 2, 0, true, Expect::Caught),
+            row("caught", "btrfs", 0, 0, true, Expect::Caught),
+            row("bad", "ext4", 9, 1, true, Expect::NoneBad),
         ];
-        let mut report = Report { seed: 1, budget: None, seconds: 1, sections: Vec::new(), rows };
+        let mut report = report(vec![Findings::sum("mutants", "states", rows.map(|row| (9, Some(row))))]);
         report.leave_out_unfinished();
-        assert_eq!(report.rows.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), ["caught", "bad"]);
-        assert_eq!(failures(&report.rows).len(), 1);
+        assert!(report.stopped);
+        let names: Vec<_> = report.rows.iter().map(|row| row.name.as_str()).collect();
+        assert_eq!(names, ["survived", "empty", "caught", "caught", "bad"]);
+        assert_eq!(
+            report.failures(),
+            [
+                "mutants survived ext4: not caught",
+                "mutants empty ext4: no state was checked",
+                "mutants bad ext4: 1 bad"
+            ]
+        );
     }
 
     #[test]
     fn a_run_that_has_checked_nothing_has_failed() {
-        assert_eq!(failures(&[]).len(), 1);
+        let nothing = ["nothing was checked"];
+        assert_eq!(report(vec![]).failures(), nothing);
+        let mut found = Findings::sum("power", "states", [(9, None)]);
+        assert_eq!(report(vec![found.clone()]).failures(), nothing);
+        // Nor does it help that this machine could not have checked all.
+        found.rows.push(Row::skipped("power", "btrfs", "needs mkfs.btrfs"));
+        assert_eq!(report(vec![found.clone()]).failures(), nothing);
+        let skipped = Findings::skipped("kill", "needs mkfs.ext4");
+        assert_eq!(report(vec![skipped.clone(), found]).failures(), nothing);
+        assert!(report(vec![skipped]).failures().is_empty());
+    }
+
+    #[test]
+    fn a_part_that_was_interrupted_counts_as_planned() {
+        let row = |states, interrupted| Row { states, interrupted, ..Row::new("power", "200 B", "ext4") };
+        let parts = [(100, Some(row(120, false))), (100, Some(row(3, true))), (100, None)];
+        let Coverage { looked, of, .. } = Findings::sum("power", "states", parts).coverage;
+        assert_eq!((looked, of), (123, Some(320)));
     }
 
     #[test]
@@ -254,6 +324,7 @@ mod tests {
         row.count(None);
         let found = Findings::broken("power", vec![row], &anyhow::anyhow!("no disk"));
         assert_eq!(found.rows.iter().map(|row| row.states).sum::<u64>(), 2);
+        assert_eq!((found.coverage.looked, found.coverage.of), (1, None));
         assert_eq!(failures(&found.rows).len(), 1);
     }
 

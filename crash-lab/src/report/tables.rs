@@ -6,8 +6,9 @@ use super::problem::Harm;
 use super::{Coverage, Expect, Row};
 
 /// How much of everything a section looked at.
-pub fn coverage(Coverage { section, looked, of, unit }: &Coverage) -> String {
-    format!("{section}: {} of {} {unit}", grouped(*looked), grouped(*of))
+pub fn coverage(Coverage { section, looked, of, unit, .. }: &Coverage) -> String {
+    let of = of.map(|of| format!(" of {}", grouped(of))).unwrap_or_default();
+    format!("{section}: {}{of} {unit}", grouped(*looked))
 }
 
 /// A table for each section: a line for each name, cells "bad / checked", and how those were bad.

@@ -20,11 +20,11 @@ use serde_json::Value;
 
 use crate::disk::filesystem::Kind;
 use crate::disk::mounted::Mounted;
-use crate::lab::Lab;
 use crate::lab::budget::Budget;
 use crate::lab::order::Order;
 use crate::lab::parallel::Plan;
 use crate::lab::staging::Staging;
+use crate::lab::{Lab, stop};
 use crate::report::problem::Problem;
 use crate::report::{Expect, Row};
 pub use patience::Patience;
@@ -217,11 +217,12 @@ pub fn attempt_beside_until<T>(
     }
 }
 
-/// Every line of every scene's undisturbed trace. The first call traces them, on a disk of their own.
-pub fn points(lab: &Lab) -> Result<&'static [Point]> {
+/// Every line of every scene's undisturbed trace. The first call traces them, on a disk of their own; `None`: the run was stopped
+/// before all were traced.
+pub fn points(lab: &Lab) -> Result<Option<&'static [Point]>> {
     static POINTS: OnceLock<Vec<Point>> = OnceLock::new();
     if let Some(points) = POINTS.get() {
-        return Ok(points);
+        return Ok(Some(points));
     }
     let disk = Mounted::new(Kind::FIRST, &lab.scratch.join("baseline"))?;
     let scenes = scenes(lab);
@@ -231,7 +232,8 @@ pub fn points(lab: &Lab) -> Result<&'static [Point]> {
     let traced = in_parallel(lab, disk.folder(), &plan, |workspace, (scene, staging)| {
         baseline(lab, workspace, scene, *staging).with_context(|| scene.name)
     })?;
-    Ok(POINTS.get_or_init(|| traced.into_iter().flatten().flatten().collect()))
+    let traced: Option<Vec<_>> = traced.into_iter().collect();
+    Ok(traced.map(|traced| &**POINTS.get_or_init(|| traced.into_iter().flatten().collect())))
 }
 
 fn scenes(lab: &Lab) -> Vec<(&'static Scene, Staging)> {
@@ -326,12 +328,20 @@ fn is_certain(call: &Call, thread: Thread) -> bool {
 /// What came of a point, as a part of the row of its scene and staging. A problem is printed at once, unless it is that
 /// of a control.
 pub fn row(lab: &Lab, section: &'static str, point: &Point, problem: Option<Problem>) -> Row {
-    let At { scene, staging, .. } = point.at;
-    let mut row = Row::new(section, scene.name, staging.name());
-    if scene.is_control() {
-        row.expect = Expect::Caught;
-    }
+    let mut row = empty(section, point);
     row.count(problem);
     lab.tally.add(&row);
     row
+}
+
+/// What there is of a point that was not looked at: in a run that was stopped, that its row is not whole. A control may be caught at
+/// any of its points.
+pub fn missed(section: &'static str, point: &Point) -> Option<Row> {
+    stop::is_asked().then(|| Row { interrupted: true, ..empty(section, point) })
+}
+
+fn empty(section: &'static str, point: &Point) -> Row {
+    let At { scene, staging, .. } = point.at;
+    let expect = if scene.is_control() { Expect::Caught } else { Expect::NoneBad };
+    Row { expect, ..Row::new(section, scene.name, staging.name()) }
 }

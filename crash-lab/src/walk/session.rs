@@ -116,6 +116,11 @@ impl Session {
         self.stdin.as_mut().context("no stdin")?.write_all(b"\n").context("node does not listen")
     }
 
+    /// Lets a workload that goes round after round end, and no more.
+    pub fn last_round(&mut self) {
+        self.stdin = None;
+    }
+
     /// How it ended; `None` if it is stuck.
     pub fn end(&mut self) -> Result<Option<ExitStatus>> {
         self.stdin = None;
