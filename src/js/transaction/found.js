@@ -111,6 +111,14 @@ class Found {
     return this.#of(call).find((found) => typeof found !== 'number')
   }
 
+  /** Lets go what it has. The garbage collector would let it go later, and descriptors are open for it. */
+  async close() {
+    const elsewhere = this.#elsewhere
+    this.#elsewhere = undefined
+    if (elsewhere !== undefined) native.forget(elsewhere)
+    await this.release()
+  }
+
   /** Lets the session go, unless somebody has taken it. */
   async release() {
     const { session } = this

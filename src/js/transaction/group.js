@@ -130,7 +130,7 @@ class Group {
       const locked = (await this.#find(found, ahead)) && (await this.#lock(found, ahead))
       if (locked === undefined) return this.#calls.length === 0
       session = locked.session
-      meanwhile?.find(native.files(session))
+      meanwhile?.find(() => native.files(locked.session))
       const since = native.now()
       const states = await this.#applyAll(found, locked, ahead)
       const plan = this.#plan(found, states)
@@ -142,7 +142,7 @@ class Group {
       return isOver
     } finally {
       if (session !== undefined) await native.release(session)
-      await found.release()
+      await found.close()
       this.#tell()
     }
   }
@@ -330,12 +330,13 @@ class Group {
     const timeout = Math.max(...this.#calls.map((call) => call.scope.timeout))
     for (const call of this.#calls) call.isCommitting = true
     const isWanted = meanwhile?.isWanted() || this.#later.length > 0
-    const [files, commit] = [native.files(session), meanwhile && isWanted && commitOf(states, wanted)]
+    const commit = meanwhile && isWanted && commitOf(states, wanted)
+    if (commit) meanwhile.find(() => native.files(session), this.#later.splice(0))
     let done
     try {
       const start = () => native.commit(session, wanted, flush, this.#cancel, shown, first.root, timeout)
       const committing = native.timed(this.#steps, start)
-      if (commit) meanwhile.run(files, this.#later.splice(0), commit)
+      if (commit) meanwhile.run(commit)
       done = await committing
     } catch (error) {
       const entry = plan[error.entry]

@@ -101,6 +101,12 @@ pub fn files<'env>(env: &'env Env, [session, ..]: Args<'env>) -> Result<'env, Un
     make(env, with(env, &session, Session::files)?)
 }
 
+/// `(files)`: lets them go.
+pub fn forget<'env>(env: &'env Env, [files, ..]: Args<'env>) -> Result<'env, Unknown<'env>> {
+    drop(take::<Files>(env, &files)?);
+    Ok(raw::undefined(env))
+}
+
 /// `(session, [[position, update, shown, text patch | undefined, expected index | undefined]], [[position, seen]], inside, timeout, cancel, root)
 ///   → { session, indexes: [snapshot | Error], stale: [position], isExpected, waited, recovered }`
 pub fn lock<'env>(

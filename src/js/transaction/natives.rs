@@ -79,6 +79,7 @@ pub fn object(env: &Env, parse: Parse) -> Result<'_, Unknown<'_>> {
         (c"find", jobs::find),
         (c"keys", jobs::keys),
         (c"files", jobs::files),
+        (c"forget", jobs::forget),
         (c"lock", jobs::lock),
         (c"commit", jobs::commit),
         (c"release", jobs::release),

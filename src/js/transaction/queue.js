@@ -59,23 +59,20 @@ async function serve(queue, key) {
     queue.group = group
     const isNext = group.length > 0 && ahead?.leads(group) && !group[0].isAlone
     const before = isNext ? ahead : undefined
-    if (before === undefined) await ahead?.found.release()
+    if (before === undefined) await ahead?.found.close()
     const other = ahead
     ahead = undefined
     // Nobody waits for any of them any more.
     if (group.length === 0) continue
     const mayRun = queue.pause === 0 && !group[0].isAlone
     if (queue.pause > 0) queue.pause--
-    const find = (files) => {
-      if (!mayRun || queue.calls.length === 0) return
-      ahead ??= new Ahead(group[0].root, files, (most) => choose(queue, most))
-    }
     const isWanted = () => ahead !== undefined || (mayRun && queue.calls.length > 0)
-    const run = (files, later, commit) => {
+    const find = (files, later = []) => {
       queue.calls.unshift(...later)
-      find(files)
-      ahead?.begin(commit)
+      if (mayRun && queue.calls.length > 0)
+        ahead ??= new Ahead(group[0].root, files(), (most) => choose(queue, most))
     }
+    const run = (commit) => ahead?.begin(commit)
     try {
       const next = new Group(group, queue, before, { isWanted, find, run })
       const { later, ran, rest, printing } = await next.commit()
@@ -92,7 +89,7 @@ async function serve(queue, key) {
   }
   native.stop(queue.timer)
   queues.delete(key)
-  await ahead?.found.release()
+  await ahead?.found.close()
 }
 
 /** Where others change the indexes between two groups, or functions throw, those that run ahead run for nothing: it is tried less and less often. */
