@@ -126,8 +126,9 @@ class Group {
     this.#ahead = this.#meanwhile = undefined
     const found = ahead?.found ?? new Found(this.#calls[0].root)
     let session
+    let locked
     try {
-      const locked = (await this.#find(found, ahead)) && (await this.#lock(found, ahead))
+      locked = (await this.#find(found, ahead)) && (await this.#lock(found, ahead))
       if (locked === undefined) return this.#calls.length === 0
       session = locked.session
       meanwhile?.find(() => native.files(locked.session))
@@ -142,6 +143,7 @@ class Group {
       return isOver
     } finally {
       if (session !== undefined) await native.release(session)
+      for (const index of locked?.indexes ?? []) if (!(index instanceof Error)) native.forget(index)
       await found.close()
       this.#tell()
     }

@@ -27,7 +27,7 @@ use crate::js::transaction::ahead::Upcoming;
 use crate::js::transaction::kept;
 use crate::js::transaction::parse::{ParsedUpdate, ParsedWrite};
 use crate::js::transaction::textual::{self, Written};
-use crate::js::value::handle::{flag, is_handle, make, position, take, with};
+use crate::js::value::handle::{self, flag, is_handle, make, position, take, with};
 use crate::js::value::raw::list;
 use crate::js::value::thrown::{Result, Thrown, internal};
 use crate::js::value::{FilePath, copy, raw};
@@ -101,9 +101,10 @@ pub fn files<'env>(env: &'env Env, [session, ..]: Args<'env>) -> Result<'env, Un
     make(env, with(env, &session, Session::files)?)
 }
 
-/// `(files)`: lets them go.
-pub fn forget<'env>(env: &'env Env, [files, ..]: Args<'env>) -> Result<'env, Unknown<'env>> {
-    drop(take::<Files>(env, &files)?);
+/// `(files | index)`: lets go what nobody has taken.
+pub fn forget<'env>(env: &'env Env, [known, ..]: Args<'env>) -> Result<'env, Unknown<'env>> {
+    handle::forget::<Files>(env, &known);
+    handle::forget::<textual::Locked>(env, &known);
     Ok(raw::undefined(env))
 }
 

@@ -27,6 +27,11 @@ pub fn take<'env, T: 'static>(env: &'env Env, handle: &Unknown<'_>) -> Result<'e
     taken.ok_or_else(|| internal(env, "a value that is gone"))
 }
 
+/// Lets the value go, if it is there and a `T`.
+pub fn forget<T: 'static>(env: &Env, handle: &Unknown<'_>) {
+    drop(find::<T>(env, handle).and_then(|handle| handle.0.borrow_mut().take()));
+}
+
 /// Looks at the value.
 pub fn with<'env, T: 'static, R>(
     env: &'env Env,
