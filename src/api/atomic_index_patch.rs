@@ -9,8 +9,9 @@ use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 use napi_derive::napi;
 
-use crate::api::atomic_index_update::{self as update, Given, UpdateOptions};
+use crate::api::atomic_index_update::{self as update, UpdateOptions};
 use crate::api::options::{WriteOptions, milliseconds};
+use crate::api::start_update::{self, Given};
 use crate::api::update_options;
 use crate::js::cloud::peer;
 use crate::js::index::call::{self, Change, Request};
@@ -119,7 +120,7 @@ fn start_crowd<'env>(
         others: Some(others),
         store: String::new(),
     };
-    update::start_file(env, path.absolute, request, timeout)
+    start_update::start_file(env, path.absolute, request, timeout)
 }
 
 /// The option `wait`.
@@ -146,7 +147,7 @@ fn start<'env>(
     let patch = match (copied, &target) {
         (Some(Copied::Text(text)), Target::Local(_)) => {
             check_wait(env, options)?;
-            return update::start(env, target, Given::Text(text), options, others);
+            return start_update::start(env, target, Given::Text(text), options, others);
         }
         (Some(Copied::Patch(patch)), _) => patch,
         _ => Patch::new(env, patch)?,
@@ -168,5 +169,5 @@ fn start<'env>(
         Target::Local(path) => &path.shown,
     };
     let function = patch.function(env, shown, &option(c"numbers")?)?;
-    update::start(env, target, Given::Patch(&patch, &function), options, others)
+    start_update::start(env, target, Given::Patch(&patch, &function), options, others)
 }

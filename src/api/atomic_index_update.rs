@@ -1,33 +1,13 @@
 //! `atomicIndexUpdate`: read, change and replace a JSON file, one process at a time.
 
-use std::path::PathBuf;
-use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use engine::index::job::OpenJob;
-use engine::index::patch_job::PatchJob;
-use engine::process::Ticket;
-use engine::steps;
-use engine::write::Receipt;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
 
-use crate::api::index_text::parse_text;
-use crate::api::on_corrupt::{self, Again};
-use crate::api::options::{WriteOptions, WriteResult, milliseconds};
-use crate::api::update_options;
-use crate::js::cloud::{Object, update};
-use crate::js::error::from_engine;
-use crate::js::index::call::{self, Change, Request, Same};
-use crate::js::index::format::Format;
-use crate::js::index::others::Others;
-use crate::js::index::patch::{Patch, TextPatch};
-use crate::js::index::{group, textual};
-use crate::js::inside;
-use crate::js::transaction::ParsedUpdate;
-use crate::js::value::thrown::internal;
-use crate::js::value::{Kept, Result, Signal, Target, args, path, promise, raw};
+use crate::api::start_update::{self, Given};
+use crate::js::value::{path, promise};
 
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -269,162 +249,7 @@ pub fn atomic_index_update<'env>(
     let target = path::target(env, "path", &path);
     promise::answer(
         env,
-        target.and_then(|target| start(env, target, Given::Function(&function), &options, None)),
+        target
+            .and_then(|target| start_update::start(env, target, Given::Function(&function), &options, None)),
     )
-}
-
-/// What is to become of an index.
-pub enum Given<'a, 'env> {
-    /// What this function makes of it.
-    Function(&'a Unknown<'env>),
-    /// The same, said as a patch as well.
-    Patch(&'a Patch<'env>, &'a Unknown<'env>),
-    /// The same, said only as a patch of its text.
-    Text(TextPatch),
-}
-
-/// As the exported function, but for what it does with an error. `others`: those that may join it.
-pub fn start<'env>(
-    env: &'env Env,
-    target: Target<'env>,
-    given: Given<'_, 'env>,
-    options_given: &Unknown<'env>,
-    others: Option<Rc<Others>>,
-) -> Result<'env, Unknown<'env>> {
-    let since = Instant::now();
-    if let Given::Function(function) = given {
-        args::function(env, "fn", function)?;
-    }
-    inside::current(env)
-        .check_nested(false)
-        .map_err(|error| from_engine(env, &error, target.shown(), || None))?;
-    let own = args::options::<UpdateOptions<'_>>(env, "of type Object", options_given)?.unwrap_or_default();
-    let timeout = milliseconds(env, "options.timeout", own.timeout.as_ref(), DEFAULT_TIMEOUT)?;
-    let shared = args::options::<WriteOptions<'_>>(env, "of type Object", options_given)?.unwrap_or_default();
-    let ParsedUpdate { options, initial, format, schema, .. } = match &target {
-        Target::Local(path) => update_options::parse(env, path, &own, &shared)?,
-        Target::Cloud(path) if own.codec.is_some() => return Err(path.unsupported(env, WITHOUT_CODECS)),
-        Target::Cloud(_) => parse_text(env, &own)?,
-    };
-    let is_patch = !matches!(given, Given::Function(_));
-    // A schema and a codec are for values.
-    let is_of_text = schema.is_none() && format == Format::Json;
-    let made = match &given {
-        Given::Text(patch) if !is_of_text || own.on_corrupt.is_some() => {
-            Some(patch.function(env, target.shown(), options.numbers)?)
-        }
-        _ => None,
-    };
-    let function = match &given {
-        Given::Function(function) | Given::Patch(_, function) => Some(*function),
-        Given::Text(_) => made.as_ref(),
-    };
-    let checked = schema.as_ref().zip(function);
-    let checked =
-        checked.map(|(schema, function)| schema.checked(env, function, target.shown(), false)).transpose()?;
-    let fn_timeout = update_options::fn_timeout(env, &own)?;
-    let function = checked.as_ref().or(function);
-    let is_kept = update_options::keeps_value(env, &own, &format)?;
-    let keeps_value = is_kept && !is_patch && matches!(target, Target::Local(_));
-    let again = match (on_corrupt::parse(env, own.on_corrupt.as_ref(), &target)?, &target, function) {
-        (Some(on_corrupt), Target::Local(path), Some(function)) => Some(Again {
-            path: path.clone(),
-            on_corrupt,
-            function: Kept::new(env, function)?,
-            is_patch,
-            initial: initial.clone(),
-            options: options.clone(),
-            format: format.clone(),
-            schema: schema.clone(),
-            signal: shared.signal.as_ref().map(|signal| Kept::new(env, signal)).transpose()?,
-            since,
-            timeout,
-            fn_timeout,
-            keeps_value,
-            traced: steps::current(),
-        }),
-        _ => None,
-    };
-    let initial = match initial {
-        None if is_patch => Some(format.empty(env)?),
-        initial => initial,
-    };
-    let kept = function.map(|function| Kept::new(env, function)).transpose()?;
-    let text = match given {
-        Given::Patch(patch, _) if is_of_text => TextPatch::new(env, patch)?,
-        Given::Text(text) if is_of_text => Some(text),
-        _ => None,
-    };
-    let change = match (text, kept) {
-        (Some(text), Some(kept)) => Change::Patch(text, Same::Made(kept)),
-        (Some(text), None) => Change::Patch(text, Same::ToMake),
-        (None, Some(kept)) => Change::Call(kept),
-        (None, None) => return Err(internal(env, "an update without a function")),
-    };
-    let signal = Signal::attach(env, shared.signal.as_ref())?;
-    let request = Request {
-        id: call::next_id(),
-        change,
-        is_patch,
-        shown: target.shown().to_owned(),
-        initial,
-        options,
-        format,
-        schema,
-        inside: inside::current(env),
-        signal,
-        since,
-        deadline: since.checked_add(timeout),
-        keeps_value,
-        fn_timeout,
-        steps: steps::current(),
-        others,
-        store: String::new(),
-    };
-    match target {
-        Target::Local(path) => {
-            let updated = start_file(env, path.absolute, request, timeout)?;
-            match again {
-                Some(again) => promise::catch(env, &updated, move |env, error| again.recover(env, error)),
-                None => Ok(updated),
-            }
-        }
-        Target::Cloud(path) => {
-            update::start(env, request, Object::new(env, &path.given, path.shown, options_given)?, timeout)
-        }
-    }
-}
-
-/// Starts a call for a file.
-pub fn start_file(env: &Env, path: PathBuf, request: Request, timeout: Duration) -> Result<'_, Unknown<'_>> {
-    let Request { id, options, since, .. } = &request;
-    let ticket = Ticket::take().inside(request.inside.clone());
-    let mut job = OpenJob::new(*id, path, options.clone(), ticket, *since, timeout, request.signal.cancel());
-    let patches = match &request.change {
-        Change::Patch(patch, _) => std::slice::from_ref(patch),
-        Change::Crowd(crowd) => &crowd.patches,
-        Change::Call(_) | Change::Value(_) => &[],
-    };
-    job = job.of_patches(patches.iter().map(|patch| patch.operations.clone()).collect());
-    match &request.change {
-        Change::Patch(patch, _) if textual::suits(&request.format, request.schema.as_ref(), options) => {
-            let (patch, cancel) = (patch.operations.clone(), request.signal.cancel());
-            let has_others = request.others.as_ref().map(|others| others.are_there()).unwrap_or_default();
-            let job = PatchJob::new(job, patch, options.clone(), has_others, cancel);
-            group::start(env, request, job, answer)
-        }
-        _ => group::start(env, request, job, answer),
-    }
-}
-
-/// What a caller is told of an update of a file.
-pub fn answer(env: &Env, receipt: Receipt, waited: Duration, batch: usize) -> Result<'_, Unknown<'_>> {
-    let result = raw::to_js(env, WriteResult::from(receipt))?;
-    let UpdateResult { lock_wait_ms, batch_size } = UpdateResult {
-        lock_wait_ms: waited.as_secs_f64() * 1000.0,
-        batch_size: u32::try_from(batch).unwrap_or(u32::MAX),
-    };
-    raw::define(env, &result, c"lockWaitMs", &raw::to_js(env, lock_wait_ms)?)?;
-    raw::define(env, &result, c"batchSize", &raw::to_js(env, batch_size)?)?;
-    Ok(result)
 }

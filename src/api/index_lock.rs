@@ -8,12 +8,13 @@ use napi::Env;
 use napi::bindgen_prelude::{ObjectFinalize, Unknown};
 use napi_derive::napi;
 
-use crate::api::atomic_index_update::{self, DEFAULT_TIMEOUT, UpdateOptions};
+use crate::api::atomic_index_update::{DEFAULT_TIMEOUT, UpdateOptions};
 use crate::api::index_lock_options::parse;
 use crate::api::index_text;
 use crate::api::options::{WriteOptions, milliseconds};
 use crate::api::read_index::IndexRead;
 use crate::api::recover_index;
+use crate::api::start_update;
 use crate::api::update_options;
 use crate::js::index::call::{self, Change, Request};
 use crate::js::index::lock::{self, Lock};
@@ -318,5 +319,5 @@ fn update<'env>(
         others: None,
         store: String::new(),
     };
-    lock.update(env, request, timeout, atomic_index_update::answer)
+    lock.update(env, request, timeout, start_update::answer)
 }

@@ -27,6 +27,7 @@ mod recover_index;
 mod releases;
 mod remove;
 mod restore_index;
+mod start_update;
 mod stats;
 mod steps;
 mod sweep;

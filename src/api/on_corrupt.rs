@@ -11,7 +11,7 @@ use engine::steps::{self, Steps};
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 
-use crate::api::{atomic_index_update, read_index, recover_index};
+use crate::api::{atomic_index_update, read_index, recover_index, start_update};
 use crate::js::index::call::{self, Change, Request};
 use crate::js::index::format::Format;
 use crate::js::index::lock::AcquireArgs;
@@ -134,7 +134,7 @@ impl Again {
             others: None,
             store: String::new(),
         };
-        atomic_index_update::start_file(env, path.absolute, request, timeout)
+        start_update::start_file(env, path.absolute, request, timeout)
     }
 
     fn attach<'env>(&self, env: &'env Env) -> Result<'env, Signal> {

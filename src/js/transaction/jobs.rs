@@ -10,11 +10,9 @@ use engine::error::Error;
 use engine::job::DropJob;
 use engine::process::Inside;
 use engine::process::inside::Function;
-use engine::transaction::job::{
-    CommitJob, Committed, Find, FindJob, LockJob, Next, RecoverJob, ToUpdate, Wanted, What,
-};
+use engine::transaction::job::{CommitJob, Committed, LockJob, Next, RecoverJob, ToUpdate, Wanted, What};
 use engine::transaction::recover::{Done, Outcome, Recovered};
-use engine::transaction::session::{Files, Seen, Session};
+use engine::transaction::session::{Seen, Session};
 use engine::transaction::snapshot::{ReadJob, SnapshotJob};
 use engine::write::{Level, Receipt};
 use napi::bindgen_prelude::{Buffer, Unknown};
@@ -27,14 +25,14 @@ use crate::js::transaction::ahead::Upcoming;
 use crate::js::transaction::kept;
 use crate::js::transaction::parse::{ParsedUpdate, ParsedWrite};
 use crate::js::transaction::textual::{self, Written};
-use crate::js::value::handle::{self, flag, is_handle, make, position, take, with};
+use crate::js::value::handle::{flag, is_handle, make, position, take, with};
 use crate::js::value::raw::list;
 use crate::js::value::thrown::{Result, Thrown, internal};
 use crate::js::value::{FilePath, copy, raw};
 
-type Args<'env> = [Unknown<'env>; 7];
+pub(super) type Args<'env> = [Unknown<'env>; 7];
 
-fn path<'env>(env: &'env Env, handle: &Unknown<'_>) -> Result<'env, FilePath> {
+pub(super) fn path<'env>(env: &'env Env, handle: &Unknown<'_>) -> Result<'env, FilePath> {
     with(env, handle, FilePath::clone)
 }
 
@@ -46,66 +44,13 @@ fn milliseconds(env: &Env, value: &Unknown<'_>) -> Duration {
     Duration::from_secs_f64(raw::from_js::<f64>(env, value).unwrap_or(0.0) / 1000.0)
 }
 
-/// `(root, [[file, mkdir, isDirectory]], session | undefined, files | undefined) → [session, [position | Error], [position | null]]`: with a session
-/// that goes on, and with the positions among the files of another one.
-pub fn find<'env>(
-    env: &'env Env,
-    [root, files, session, known, ..]: Args<'env>,
-) -> Result<'env, Unknown<'env>> {
-    let root = path(env, &root)?;
-    let session = is_handle(&session).then(|| take::<Session>(env, &session)).transpose()?;
-    let known = is_handle(&known).then(|| with(env, &known, Files::clone)).transpose()?;
-    let (mut finds, mut shown) = (Vec::new(), Vec::new());
-    for file in list(env, &files)? {
-        let [file, mkdir, is_directory] = some(env, &file)?;
-        let file = path(env, &file)?;
-        shown.push(file.shown);
-        finds.push(Find {
-            path: file.absolute,
-            mkdir: flag(env, &mkdir),
-            is_directory: flag(env, &is_directory),
-        });
-    }
-    task::start(env, FindJob::new(root.absolute, finds, session, known), move |env, found| {
-        let found = found.map_err(|error| from_engine(env, &error, &root.shown, || None))?;
-        let mut files = Vec::new();
-        for (file, shown) in found.files.iter().zip(&shown) {
-            files.push(match file {
-                Ok(at) => raw::to_js(env, *at as f64)?,
-                Err(error) => from_engine(env, error, shown, || None).0,
-            });
-        }
-        let known = found.known.iter().map(|at| match at {
-            Some(at) => raw::to_js(env, *at as f64),
-            None => raw::null(env),
-        });
-        let known = raw::array(env, &known.collect::<Result<'_, Vec<_>>>()?)?;
-        raw::array(env, &[make(env, found.session)?, raw::array(env, &files)?, known])
-    })
-}
-
 /// As many members of a list as are wanted.
-fn some<'env, const N: usize>(env: &'env Env, given: &Unknown<'_>) -> Result<'env, [Unknown<'env>; N]> {
+pub(super) fn some<'env, const N: usize>(
+    env: &'env Env,
+    given: &Unknown<'_>,
+) -> Result<'env, [Unknown<'env>; N]> {
     let all = list(env, given)?;
     Ok(std::array::from_fn(|at| all.get(at).copied().unwrap_or_else(|| raw::undefined(env))))
-}
-
-/// `(session) → keys`, for functions that run while the session has its turns, or is about to take them.
-pub fn keys<'env>(env: &'env Env, [session, ..]: Args<'env>) -> Result<'env, Unknown<'env>> {
-    let keys = with(env, &session, Session::keys)?;
-    make::<Arc<[_]>>(env, keys.into())
-}
-
-/// `(session) → files`, which another session may have too.
-pub fn files<'env>(env: &'env Env, [session, ..]: Args<'env>) -> Result<'env, Unknown<'env>> {
-    make(env, with(env, &session, Session::files)?)
-}
-
-/// `(files | index)`: lets go what nobody has taken.
-pub fn forget<'env>(env: &'env Env, [known, ..]: Args<'env>) -> Result<'env, Unknown<'env>> {
-    handle::forget::<Files>(env, &known);
-    handle::forget::<textual::Locked>(env, &known);
-    Ok(raw::undefined(env))
 }
 
 /// `(session, [[position, update, shown, text patch | undefined, expected index | undefined]], [[position, seen]], inside, timeout, cancel, root)

@@ -2,6 +2,7 @@
 //! promises; what touches a file is a job, by way of `natives`.
 
 mod ahead;
+mod found;
 mod jobs;
 mod kept;
 mod natives;

@@ -24,7 +24,7 @@ use crate::js::inside::{self, Code, Context};
 use crate::js::task::{self, Timer};
 use crate::js::transaction::parse::{Parse, ParsedUpdate, ParsedWrite};
 use crate::js::transaction::textual::{self, Locked};
-use crate::js::transaction::{ahead, jobs, kept};
+use crate::js::transaction::{ahead, found, jobs, kept};
 use crate::js::value::handle::{change, flag, is_handle, make, position, take, with};
 use crate::js::value::thrown::{Result, abort, invalid_state};
 use crate::js::value::{FilePath, Kept, Thrown, args, copy, data, path, promise, raw};
@@ -76,10 +76,10 @@ pub fn object(env: &Env, parse: Parse) -> Result<'_, Unknown<'_>> {
         (c"addSteps", add_steps),
         (c"timed", timed),
         (c"committed", committed),
-        (c"find", jobs::find),
-        (c"keys", jobs::keys),
-        (c"files", jobs::files),
-        (c"forget", jobs::forget),
+        (c"find", found::find),
+        (c"keys", found::keys),
+        (c"files", found::files),
+        (c"forget", found::forget),
         (c"lock", jobs::lock),
         (c"commit", jobs::commit),
         (c"release", jobs::release),
