@@ -14,7 +14,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout } from 'node:timers/promises'
+import { setImmediate, setTimeout } from 'node:timers/promises'
 import {
   atomicIndexUpdate,
   atomicTransaction,
@@ -201,6 +201,8 @@ describe('while the transactions before it are committed', () => {
       release()
       await before
     })
+    // Then nobody waits any more.
+    await setImmediate()
     await atomicTransaction(dir, (tx) => add(tx, 4, []), { timeout: 10_000 })
     expect(readJson(join(dir, 'index.json'))).toEqual({ all: [1, 4] })
   })
