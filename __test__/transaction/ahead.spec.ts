@@ -1,7 +1,5 @@
 // The functions of the next group run while the group before is being committed. That commit is held by a program that has the root's lock.
 
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import {
   closeSync,
   existsSync,
@@ -15,15 +13,9 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate, setTimeout } from 'node:timers/promises'
-import {
-  atomicIndexUpdate,
-  atomicTransaction,
-  snapshotReadIndex,
-  type Transaction,
-  type TransactionOptions,
-  type Updated,
-} from '@pipeline/atomic'
+import { atomicIndexUpdate, atomicTransaction, snapshotReadIndex, type Transaction } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
+import { first, whileHeld } from '../helpers/held-commit'
 import { readJson, writeJson } from '../helpers/index-file'
 import { rejection, until } from '../helpers/promises'
 import { test } from '../helpers/test'
@@ -45,46 +37,6 @@ function adding(at: number, runs: number[][]) {
 
 const add = (tx: Transaction, at: number, runs: number[][], file = 'index.json') =>
   tx.update<List>(file, adding(at, runs), { initial: INITIAL })
-
-/** Runs `body` while no transaction can be committed below the root. It ends by letting them. */
-async function whileHeld(dir: string, body: (release: () => void) => Promise<void>): Promise<void> {
-  // Makes the folder with the lock.
-  await atomicTransaction(dir, (tx) => tx.write('first', ''))
-  const holder: ChildProcess = spawn('flock', [
-    join(dir, '.atomic', 'lock'),
-    'sh',
-    '-c',
-    'echo held; read end',
-  ])
-  const release = () => void holder.stdin?.end()
-  try {
-    await once(holder.stdout as NodeJS.ReadableStream, 'data')
-    await body(release)
-  } finally {
-    release()
-  }
-}
-
-/** So long (ms) functions run until they are committed. */
-const LONG = 50
-
-/** A transaction, and one whose function takes so long that those behind it are not committed together with it. */
-async function first(dir: string, build: (tx: Transaction) => unknown, options?: TransactionOptions) {
-  const [made] = await Promise.all([
-    atomicTransaction(dir, build as (tx: Transaction) => Updated<List>, options),
-    atomicTransaction(
-      dir,
-      (tx) => {
-        tx.write('slow', () => {
-          for (const end = performance.now() + 2 * LONG; performance.now() < end; );
-          return ''
-        })
-      },
-      options,
-    ),
-  ])
-  return made
-}
 
 describe('while the transactions before it are committed', () => {
   test('a function runs on what they write, and what it changes in place is not theirs', async ({ dir }) => {
