@@ -3,7 +3,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeAll, expect, test } from 'vitest'
 import { build, NO_TIMEOUT, run, whyNot } from './lab'
@@ -33,6 +33,8 @@ async function start(): Promise<{
   processes: Processes
   id: string
   namespace: string
+  /** Of the namespace: while it is open, no other lab's gets the same number. */
+  descriptor: number
   shell: ChildProcess
 }> {
   // The colon keeps the shell from becoming the program that it starts.
@@ -53,7 +55,10 @@ async function start(): Promise<{
     const namespace = lab && namespaceOf(lab)
     if (id && shell.pid && parent && watchdog && lab && namespace) {
       const records = processesIn(namespace).some((pid) => commandOf(pid).includes('power.mjs'))
-      if (records) return { processes: { shell: shell.pid, parent, watchdog, lab }, id, namespace, shell }
+      if (records) {
+        const descriptor = openSync(`/proc/${lab}/ns/pid`, 'r')
+        return { processes: { shell: shell.pid, parent, watchdog, lab }, id, namespace, descriptor, shell }
+      }
     }
     const ended = await Promise.race([exited, sleep(20)])
     if (ended) throw new Error(`the lab has ended:\n${output}`)
@@ -87,7 +92,7 @@ for (const [name, choose] of Object.entries(victims)) {
   test.skipIf(reason)(
     `nothing is left after a kill of ${name}`,
     async () => {
-      const { processes, id, namespace, shell } = await start()
+      const { processes, id, namespace, descriptor, shell } = await start()
       try {
         // At some moment.
         await sleep(Math.random() * 500)
@@ -101,6 +106,7 @@ for (const [name, choose] of Object.entries(victims)) {
           if (runs(pid)) process.kill(pid, 'SIGKILL')
         }
         if (shell.exitCode === null && shell.signalCode === null) await once(shell, 'exit')
+        closeSync(descriptor)
       }
     },
     NO_TIMEOUT,
