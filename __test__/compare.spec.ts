@@ -1,5 +1,6 @@
 // `npm run compare` works, its rows see a fault where there is one, and the pages are drawn from what it has seen.
 
+import { spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
@@ -9,9 +10,11 @@ import { beforeAll, expect, type TestContext, test } from 'vitest'
 import { drawPages } from '../bench/compare/page'
 import { loadResults, names, rivals } from '../bench/compare/results'
 import { docs } from '../bench/report/page'
-import { root, runNode } from '../scripts/tools.mjs'
+import { root, run, runNode } from '../scripts/tools.mjs'
 
 const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
+
+const main = join(root, 'bench/compare/main.ts')
 
 const OURS = '@pipeline/atomic'
 const NODE = 'fs.writeFile'
@@ -22,9 +25,8 @@ const words = ['two', 'broken', 'full', 'I/O', 'reader', 'flushed', 'links']
 let printed: string[] = []
 
 beforeAll(async () => {
-  const script = join(root, 'bench/compare/main.ts')
   const options = ['--quick', ...of.flatMap((name) => ['--of', name])]
-  const { code, stdout, output } = await runNode(['--import', tsx, script, ...options, ...words], {
+  const { code, stdout, output } = await runNode(['--import', tsx, main, ...options, ...words], {
     quiet: true,
   })
   expect(code, output).toBe(0)
@@ -84,6 +86,17 @@ test('links, rights and attributes', (context) => {
   expect(ours).toBe('all kept')
   // It overwrites the file, so nothing but its bytes changes.
   expect(node).toBe('all kept')
+})
+
+test('root of a user namespace, who has no other users to give a file to, is not asked to', async ({
+  skip,
+}) => {
+  const asRoot = ['--user', '--map-root-user']
+  if (spawnSync('unshare', [...asRoot, 'true']).status !== 0) skip('needs user namespaces')
+  const args = ['--import', tsx, main, '--quick', '--of', OURS, 'links']
+  const { code, output } = await run('unshare', [...asRoot, process.execPath, ...args], { quiet: true })
+  expect(code, output).toBe(0)
+  expect(output).toContain('all kept')
 })
 
 test('docs/compare.md and README.md are drawn from the results (else: npm run compare -- --draw)', async () => {

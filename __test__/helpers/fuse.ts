@@ -2,7 +2,9 @@
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { accessSync, constants as fsConstants } from 'node:fs'
 import { constants } from 'node:os'
+import { findCargo } from '../../scripts/tools.mjs'
 import { makeDir } from './files'
 import { HANG_MS } from './hang'
 import { buildProgram } from './program'
@@ -49,6 +51,16 @@ const refusals = (refuse: NonNullable<Poverty['refuse']>) =>
   Object.entries(refuse)
     .map(([call, code]) => `${call}=${constants.errno[code]}`)
     .join()
+
+/** Whether this process may open the device, and can build the file system. (Root of a user namespace may mount, and not open what is root's.) */
+export function mayServeFuse(): boolean {
+  try {
+    accessSync('/dev/fuse', fsConstants.R_OK | fsConstants.W_OK)
+  } catch {
+    return false
+  }
+  return findCargo() !== undefined
+}
 
 let program: Promise<string> | undefined
 

@@ -12,8 +12,8 @@ import {
 } from 'node:fs'
 import { freemem, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { findCargo } from '../../scripts/tools.mjs'
 import { TMPFS } from './files'
+import { mayServeFuse } from './fuse'
 import { type Fixtures, test } from './test'
 import { canLoadAddon, canRunNode, isRoot } from './users'
 
@@ -48,8 +48,7 @@ function maySetImmutable() {
   }
 }
 
-/** Its daemon is built here. */
-const mayMountFuse = () => mayMount() && existsSync('/dev/fuse') && findCargo() !== undefined
+const mayMountFuse = () => mayMount() && mayServeFuse()
 
 /** Attaching to a process that is no child of its own is refused on some systems to all but root. */
 function mayAttach() {

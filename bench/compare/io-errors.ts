@@ -1,9 +1,8 @@
 // A device or a server that fails: one kind of request at a time, by a FUSE mount that refuses it.
 
-import { existsSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Call, onPoorFs } from '../../__test__/helpers/fuse'
-import { findCargo } from '../../scripts/tools.mjs'
+import { type Call, mayServeFuse, onPoorFs } from '../../__test__/helpers/fuse'
 import { toText } from './contenders.mjs'
 import { mayMount } from './disk'
 import { makeDocument } from './document.mjs'
@@ -19,10 +18,7 @@ export const ioErrors: Row = {
     'A file of 64 KB is to be replaced on a FUSE mount where one kind of request fails with `EIO`: each write, each fsync, ' +
     'each close of a file that was opened for writing, each rename. Torn: neither the old file nor the new one is under the name. False ' +
     'success: the promise resolved, and the new file is not there. A package that does not make a request does not meet its error.',
-  needs: (folder) =>
-    mayMount(folder) && process.getuid?.() === 0 && existsSync('/dev/fuse') && findCargo()
-      ? undefined
-      : 'root on Linux, FUSE and cargo',
+  needs: (folder) => (mayMount(folder) && mayServeFuse() ? undefined : 'root on Linux, FUSE and cargo'),
   async look(contender, { folder }) {
     const tally = new Tally()
     for (const request of requests) {
