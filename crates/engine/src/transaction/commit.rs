@@ -51,13 +51,17 @@ pub fn stage(root: &Root, items: &mut [Item], flush: bool, cancel: &Cancel) -> R
         let is_clean = *clean.entry(dir.id().clone()).or_insert_with(|| known::has_directory(dir));
         item.note_known(is_clean);
     }
-    // In the name of each staged file: the root's tag, which is in its journal, and that of this process.
-    let tags = format!("{}{}", String::from_utf8_lossy(&root.tag()?), root.process_tag()?);
+    let tags = tags(root)?;
     match each(items, STAGERS, |_, item| item.stage(&tags, flush, cancel)) {
         Ok(()) => Ok(Vec::new()),
         Err((at, _)) if !items[at].is_in_place() => Ok(vec![at]),
         Err((at, error)) => Err(error.of_entry(at)),
     }
+}
+
+/// What is in the name of each staged file: the root's tag, which is in its journal, and that of this process.
+fn tags(root: &Root) -> Result<String> {
+    Ok(format!("{}{}", String::from_utf8_lossy(&root.tag()?), root.process_tag()?))
 }
 
 /// Flushes all staged files: for a transaction that has to wait for the root.
@@ -108,7 +112,7 @@ pub fn commit(
         if !changed.is_empty() {
             return Ok(Attempt::Changed(changed));
         }
-        publish(items).map_err(|failed| failed.1)?;
+        publish(root, items).map_err(|failed| failed.1)?;
         flush_directories(items, flush).map_err(Error::after_commit)?;
         check_places(items)?;
         return Ok(Attempt::Committed(None));
@@ -139,7 +143,7 @@ pub fn commit(
         undo(root, items, finished)?;
         return Ok(Attempt::Changed(changed));
     }
-    match publish(items) {
+    match publish(root, items) {
         Ok(()) => {}
         Err(failed) => {
             let (done, error) = *failed;
@@ -220,15 +224,19 @@ fn flush_all(root: &Root, items: &mut [Item], flush: bool, cancel: &Cancel) -> R
 }
 
 /// Gives all files their names, and removes what is to go. With an error comes how many names had changed.
-fn publish(items: &mut [Item]) -> std::result::Result<(), Box<(usize, Error)>> {
+fn publish(root: &Root, items: &mut [Item]) -> std::result::Result<(), Box<(usize, Error)>> {
     let _during = steps::begin(steps::Step::Rename);
     // Removals last: a name that is gone is no proof that the others are to change.
     let is_removal = |at: &usize| matches!(items[*at].change, Change::Remove(_));
     let (removals, mut order): (Vec<usize>, Vec<usize>) =
         (0..items.len()).filter(|at| items[*at].changes()).partition(is_removal);
     order.extend(removals);
+    let moved: Vec<_> = items.iter().filter_map(Item::moved).collect();
     for (done, at) in order.into_iter().enumerate() {
-        items[at].publish().map_err(|error| Box::new((done, error.of_entry(at))))?;
+        let failed = |error: Error| Box::new((done, error.of_entry(at)));
+        let is_moved = moved.contains(&items[at].target.key());
+        let tags = is_moved.then(|| tags(root)).transpose().map_err(failed)?;
+        items[at].publish(tags.as_deref()).map_err(failed)?;
     }
     Ok(())
 }

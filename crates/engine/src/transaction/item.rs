@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use crate::dir::Target;
 use crate::error::{Error, ErrorKind, Named, Result};
 use crate::mutant::{Step, leaves_out};
-use crate::process::flush;
+use crate::process::{Key, flush};
 use crate::sys::{self, Stat, Version};
 use crate::transaction::journal::{OldMark, Op};
 use crate::transaction::known;
 use crate::transaction::root::Root;
 use crate::write::{Options, Receipt, Staged, TempName};
 
+mod away;
 mod kept;
 mod stage;
 
@@ -257,27 +258,35 @@ impl Item {
         Ok(Op { dir, name: self.target.name.clone(), staged, is_index: self.is_index, old })
     }
 
-    /// Gives the staged file its name, or removes the file.
+    /// The file that it is moved from.
+    pub fn moved(&self) -> Option<Key> {
+        match &self.change {
+            Change::Rename(from) => Some(from.key()),
+            _ => None,
+        }
+    }
+
+    /// Gives the staged file its name, or removes the file. `moved`: it is removed because it was moved; with the tags of a staged file.
     ///
     /// # Errors
     /// Those of rename(2) and unlink(2).
-    pub fn publish(&mut self) -> Result<()> {
-        self.rename()?;
+    pub fn publish(&mut self, moved: Option<&str>) -> Result<()> {
+        self.rename(moved)?;
         self.note_state();
         Ok(())
     }
 
-    fn rename(&mut self) -> Result<()> {
+    fn rename(&mut self, tags: Option<&str>) -> Result<()> {
         let Self { target, change, staged, old, .. } = self;
         match (change, staged) {
-            (Change::Remove(_), _) => match target.dir.unlink(&target.name) {
-                Err(error) if error.raw_os_error() == Some(sys::ENOENT) => Ok(()),
-                removed => {
-                    removed.named("unlink")?;
-                    self.receipt.written = true;
-                    Ok(())
-                }
-            },
+            (Change::Remove(_), _) => {
+                let removed = match tags {
+                    Some(tags) => away::remove_if_same(target, old.as_ref(), tags)?,
+                    None => away::remove(target)?,
+                };
+                self.receipt.written |= removed;
+                Ok(())
+            }
             (Change::Write(_, options), Some(staged)) if old.is_none() => {
                 match staged.temp.create(target, options.create()) {
                     Err(error) if !options.exclusive && error.errno_of("rename") == Some(sys::EEXIST) => {
