@@ -1,6 +1,6 @@
 // Options that nobody can change are read once; all others at each call.
 
-import { mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { atomicTransaction, type TransactionUpdateOptions } from '@pipeline/atomic'
 import { expect } from 'vitest'
@@ -63,6 +63,53 @@ test('the same options mean another backup for another file, and the same path a
       expect(readJson(join(root, file))).toEqual({ root, file, n: 1, was: 0 })
       expect(readJson(join(root, `${file}.backup`))).toEqual({ root, file, n: 0, was: -1 })
     }
+  }
+})
+
+test('the same path of a backup is another file below another root', async ({ dir }) => {
+  const options = Object.freeze({ backup: 'old.json' })
+  mkdirSync(join(dir, 'a'))
+  writeFileSync(join(dir, 'a/1.json'), '{"n":0}')
+  for (const [root, file] of [[dir, 'a/1.json'] as const, [join(dir, 'a'), '1.json'] as const]) {
+    await atomicTransaction(root, (tx) => tx.update(file, (index) => ({ n: index.n + 1 }), options))
+  }
+  expect([readJson(join(dir, 'old.json')), readJson(join(dir, 'a/old.json'))]).toEqual([{ n: 0 }, { n: 1 }])
+})
+
+test('the same options of a write are others in a transaction with others', async ({ dir }) => {
+  const options = Object.freeze({ mode: 0o640 })
+  const written = []
+  for (const [at, given] of [{}, { verify: false }, { flush: false }, {}].entries()) {
+    const { files, durable } = await atomicTransaction(dir, (tx) => tx.write(`${at}`, 'text', options), given)
+    expect(statSync(join(dir, `${at}`)).mode & 0o777).toBe(0o640)
+    written.push([files[0]?.verified !== false, durable])
+  }
+  expect(written).toEqual([
+    [true, true],
+    [false, true],
+    [true, false],
+    [true, true],
+  ])
+})
+
+test('a getter of the options of a write is asked each time', async ({ dir }) => {
+  let mode = 0
+  const options = Object.freeze(Object.defineProperty({}, 'mode', { get: () => mode, enumerable: true }))
+  for (mode of [0o640, 0o600]) {
+    await atomicTransaction(dir, (tx) => tx.write(`${mode}`, 'text', options))
+    expect(statSync(join(dir, `${mode}`)).mode & 0o777).toBe(mode)
+  }
+})
+
+test('options of a write are not those of an update', async ({ dir }) => {
+  const options = Object.freeze({ mkdir: false })
+  for (const file of ['1.json', '2.json']) {
+    await atomicTransaction(dir, (tx) => {
+      tx.write(`${file}.txt`, 'text', options)
+      tx.update(file, () => ({ n: 1 }), options)
+    })
+    expect(readFileSync(join(dir, `${file}.txt`), 'utf8')).toBe('text')
+    expect(readJson(join(dir, file))).toEqual({ n: 1 })
   }
 })
 

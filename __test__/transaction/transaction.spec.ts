@@ -202,6 +202,31 @@ describe('a transaction that fails has changed nothing', () => {
     expect(error.stack).toContain('transaction.spec.ts')
   })
 
+  test('an error of ours leads to all that wait for it', async ({ dir }) => {
+    const failing = () => atomicTransaction(dir, (tx) => tx.remove('none'))
+    const byHand = async () => {
+      const tx = await beginTransaction(dir)
+      tx.remove('none')
+      return tx
+    }
+    async function oneOfMany() {
+      await Promise.all([failing(), failing()])
+    }
+    async function theCommit() {
+      const tx = await byHand()
+      await tx.commit()
+    }
+    async function theCaller(of: () => Promise<unknown>) {
+      await of()
+    }
+    for (const of of [oneOfMany, theCommit]) {
+      const { stack, message } = await rejection(theCaller(of))
+      expect(stack).toContain(`Error: ${message}\n`)
+      expect(stack).toMatch(new RegExp(` {4}at (async )?${of.name} .*\\n {4}at (async )?theCaller `))
+      expect(stack).not.toContain('<anonymous>')
+    }
+  })
+
   test('an option that only a call by itself has is refused, and the message says what to do', async ({
     dir,
   }) => {

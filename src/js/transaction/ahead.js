@@ -2,7 +2,7 @@
 // locked, it is looked whether they have those texts; if not, the functions run again. So it does not matter what becomes of that commit.
 
 /** The files of so many calls are found at once, while the functions of those before them run. */
-const STRETCH = 64
+const STRETCH = 128
 /** After so long (ms) in functions it is looked whether the commit has ended. */
 const GLANCE = 10
 

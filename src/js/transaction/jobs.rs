@@ -8,7 +8,6 @@ use engine::cancel::Cancel;
 use engine::data::Data;
 use engine::error::Error;
 use engine::job::DropJob;
-use engine::process::Inside;
 use engine::process::inside::Function;
 use engine::transaction::job::{CommitJob, Committed, LockJob, Next, RecoverJob, ToUpdate, Wanted, What};
 use engine::transaction::recover::{Done, Outcome, Recovered};
@@ -22,6 +21,7 @@ use crate::js::error::from_engine;
 use crate::js::index::patch::TextPatch;
 use crate::js::task;
 use crate::js::transaction::ahead::Upcoming;
+use crate::js::transaction::functions::inside_of;
 use crate::js::transaction::kept;
 use crate::js::transaction::parse::{ParsedUpdate, ParsedWrite};
 use crate::js::transaction::textual::{self, Written};
@@ -80,7 +80,7 @@ pub fn lock<'env>(
         let [at, seen] = some(env, &read)?;
         before.push((position(env, &at), with(env, &seen, Seen::clone)?));
     }
-    let inside = with(env, &inside, Inside::clone)?;
+    let inside = inside_of(env, &inside)?;
     let cancel = with(env, &cancel, Cancel::clone)?;
     let root = path(env, &root)?.shown;
     let positions: Vec<usize> = updates.iter().map(|update| update.at).collect();

@@ -3,6 +3,7 @@
 
 mod ahead;
 mod found;
+mod functions;
 mod jobs;
 mod kept;
 mod natives;

@@ -10,8 +10,6 @@ use engine::data::Data;
 use engine::error::{Error, ErrorKind};
 use engine::index::file::Snapshot;
 use engine::lock::holder::{Blocker, Timeout};
-use engine::process::inside::Function;
-use engine::process::{Inside, Key};
 use engine::stats;
 use engine::steps::{self, Steps};
 use napi::Env;
@@ -20,11 +18,10 @@ use napi::bindgen_prelude::Unknown;
 use crate::js::error::from_engine;
 use crate::js::index::codec::Previous;
 use crate::js::index::patch::Patch;
-use crate::js::inside::{self, Code, Context};
 use crate::js::task::{self, Timer};
 use crate::js::transaction::parse::{Parse, ParsedUpdate, ParsedWrite};
 use crate::js::transaction::textual::{self, Locked};
-use crate::js::transaction::{ahead, found, jobs, kept};
+use crate::js::transaction::{ahead, found, functions, jobs, kept};
 use crate::js::value::handle::{change, flag, is_handle, make, position, take, with};
 use crate::js::value::thrown::{Result, abort, invalid_state};
 use crate::js::value::{FilePath, Kept, Thrown, args, copy, data, path, promise, raw};
@@ -62,11 +59,6 @@ pub fn object(env: &Env, parse: Parse) -> Result<'_, Unknown<'_>> {
         (c"wrongType", wrong_type),
         (c"ended", |env, [what, ..]| Err(invalid_state(env, &copy::text(env, &what)?))),
         (c"failure", failure),
-        (c"inside", |env, _| make(env, inside::current(env))),
-        (c"checkNested", check_nested),
-        (c"enter", |env, _| make(env, Context::enter(env))),
-        (c"leave", leave),
-        (c"call", call),
         (c"now", |env, _| raw::to_js(env, now().as_secs_f64() * 1000.0)),
         (c"after", after),
         (c"stop", stop),
@@ -87,7 +79,13 @@ pub fn object(env: &Env, parse: Parse) -> Result<'_, Unknown<'_>> {
         (c"snapshot", jobs::snapshot),
         (c"recover", jobs::recover),
     ];
-    for (name, native) in plain.iter().chain(&textual::NATIVES).chain(&kept::NATIVES).chain(&ahead::NATIVES) {
+    for (name, native) in plain
+        .iter()
+        .chain(&functions::NATIVES)
+        .chain(&textual::NATIVES)
+        .chain(&kept::NATIVES)
+        .chain(&ahead::NATIVES)
+    {
         define(env, &object, name, *native)?;
     }
     let Parse { write, update, timeout } = parse;
@@ -290,14 +288,6 @@ fn failure<'env>(
     Ok(error)
 }
 
-/// `(inside, shown)`: throws if a transaction may not be waited for here.
-fn check_nested<'env>(env: &'env Env, [shown, ..]: [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>> {
-    match inside::current(env).check_nested(true) {
-        Ok(()) => Ok(raw::undefined(env)),
-        Err(error) => Err(from_engine(env, &error, &copy::text(env, &shown)?, || None)),
-    }
-}
-
 /// Since the first call. Not `performance`, which programs replace, tests above all.
 fn now() -> Duration {
     static START: OnceLock<Instant> = OnceLock::new();
@@ -333,35 +323,6 @@ fn turn<'env>(env: &'env Env, [function, ..]: [Unknown<'env>; 7]) -> Result<'env
         drop(function.get(env).and_then(|function| raw::call(env, &raw::undefined(env), &function, &[])));
     });
     Ok(raw::undefined(env))
-}
-
-/// `(context)`
-fn leave<'env>(env: &'env Env, [context, ..]: [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>> {
-    take::<Context>(env, &context)?.leave(env);
-    Ok(raw::undefined(env))
-}
-
-/// `(keys, inside, shown, fn, argument) → [result, running]`: calls that the function makes are to know that the transaction has
-/// these files, until `running` is gone.
-fn call<'env>(
-    env: &'env Env,
-    [keys, inside, shown, function, argument, ..]: [Unknown<'env>; 7],
-) -> Result<'env, Unknown<'env>> {
-    let keys = with(env, &keys, Arc::<[Key]>::clone)?;
-    let outer = with(env, &inside, Inside::clone)?;
-    let running = Function::of_transaction(keys, copy::text(env, &shown)?, outer);
-    let code = Code::of(env, &function);
-    let run = if code.needs_context() { Context::run } else { Context::run_without };
-    let returned = run(env, running.inside(), &function, &[argument])?;
-    let is_thenable = raw::is_thenable(env, &returned)?;
-    code.returned(is_thenable);
-    let running = if is_thenable {
-        running.promised();
-        make(env, running)?
-    } else {
-        raw::undefined(env)
-    };
-    raw::array(env, &[returned, running])
 }
 
 /// What the script has for the steps of a call; `undefined` if nobody wants to know them.

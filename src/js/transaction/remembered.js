@@ -2,8 +2,9 @@
 
 /** So many of each are remembered: what was made first goes, and is made anew if it is used often. */
 const MOST_REMEMBERED = 256
-/** And so many roots, each with its files. */
-const MOST_ROOTS = 64
+/** And so many roots, each with so many files. */
+const MOST_ROOTS = 16
+const MOST_FILES = 2048
 /** Of paths with at most so many characters. */
 const LONGEST = 512
 
@@ -35,7 +36,7 @@ function fileBelow({ handle, files }, name, path) {
   const known = files.get(path)
   const file = fileAt(handle, name, path, known)
   if (known === undefined && path.length <= LONGEST)
-    remember(files, path, [file.handle, file.shown, file.absolute])
+    remember(files, path, [file.handle, file.shown, file.absolute], MOST_FILES)
   return file
 }
 
@@ -59,25 +60,32 @@ function isConstant(value, except = [], levels = MOST_LEVELS, seen = new Set()) 
 /** Is used as it is, and not copied. */
 const AS_IT_IS = ['schema', 'migrate']
 
-/** What updates with options that nobody can change come to; `undefined` for frozen options of which something can be changed. */
-const updates = new WeakMap()
-
 const isWord = (value) => ['string', 'boolean', 'undefined'].includes(typeof value)
 
 /** What is used as it is can be changed: whether it still is a schema. */
 const isSchema = (schema) => schema === undefined || typeof schema?.['~standard']?.validate === 'function'
 
-/** What the options of an update of a file come to: as they are `given`, and `all` of them. */
-function updateOf(file, given, all) {
-  if (typeof given !== 'object' || given === null) return native.update(file.handle, all)
-  if (!updates.has(given)) {
-    if (!Object.isFrozen(given)) return native.update(file.handle, all)
-    updates.set(given, isConstant(given, AS_IT_IS) ? new Map() : undefined)
+/** What calls come to whose options nobody can change, by these options; `undefined` for frozen ones of which something can be changed. */
+class Remembered {
+  #known = new WeakMap()
+
+  /** What was made of the options as they are `given`, for a file and with what the transaction says; else it is made. */
+  of(given, { flush, verify }, path, make) {
+    const known = isWord(flush) && isWord(verify) ? this.#of(given) : undefined
+    if (known === undefined || !isSchema(given.schema)) return make()
+    const key = `${flush} ${verify} ${path}`
+    return known.get(key) ?? remember(known, key, make())
   }
-  const known = updates.get(given)
-  if (known === undefined || !isWord(all.flush) || !isWord(all.verify) || !isSchema(all.schema)) {
-    return native.update(file.handle, all)
+
+  #of(given) {
+    if (typeof given !== 'object' || given === null) return undefined
+    if (!this.#known.has(given)) {
+      if (!Object.isFrozen(given)) return undefined
+      this.#known.set(given, isConstant(given, AS_IT_IS) ? new Map() : undefined)
+    }
+    return this.#known.get(given)
   }
-  const key = `${all.flush} ${all.verify} ${file.absolute}`
-  return known.get(key) ?? remember(known, key, native.update(file.handle, all))
 }
+
+const writes = new Remembered()
+const updates = new Remembered()

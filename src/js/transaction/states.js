@@ -38,9 +38,9 @@ class States {
         const position = this.#at(op.file, op.kind === 'mkdir')
         if (typeof position !== 'number' || op.kind === 'mkdir') continue
         const before = this.#states.get(position)
-        const state = await this[op.kind](op, before, call, (fn, value) =>
-          run(call, keys, op, fn, value, isBehind),
-        )
+        const made = this[op.kind](op, before, call, (fn, value) => run(call, keys, op, fn, value, isBehind))
+        // (To wait for what is no promise costs as much as many a function.)
+        const state = isThenable(made) ? await made : made
         if (state !== undefined) this.#put(position, state)
       }
     } catch (error) {
@@ -59,18 +59,20 @@ class States {
     this.#required.set(this.#at(file), { file, isThere, call })
   }
 
-  async write(op, before, call, run) {
-    const { file, how } = op
+  write({ file, how, data, make }, before, call, run) {
     if (how.exclusive) {
       if (before === undefined) this.#require(file, false, call)
       else if (before.kind !== 'remove') throw own(native.failure('EEXIST', file.shown, 0))
     }
-    const data = op.data ?? native.data(await run(op.make), how.handle)
     // After a removal in the same transaction the name is free, whatever is on disk.
-    return { kind: 'write', file, data, how, isFree: before !== undefined }
+    const isFree = before !== undefined
+    const state = (data) => ({ kind: 'write', file, data, how, isFree })
+    return data === undefined
+      ? when(run(make), (given) => state(native.data(given, how.handle)))
+      : state(data)
   }
 
-  async update(op, before, _call, run) {
+  update(op, before, _call, run) {
     const isText = this.#patchText(op, before)
     const backup = before?.backup ?? (op.backup && this.#at(op.backup))
     // The backup's name is taken from here on.
@@ -84,18 +86,29 @@ class States {
       return { kind: 'patched', file, op: before?.op ?? op, backup, written, results }
     }
     const fn = native.checked(op.fn, op.how.handle, file.shown, this.#isEach)
-    const isFrozen = op.how.keeps && this.#locked.updates(this.#at(file)) <= MOST_FROZEN
-    const given = await (isFrozen ? this.#frozenFor(op, before) : this.#valueOf(op, before))
-    const value = isFrozen
-      ? await runWithFrozen((value) => run(fn, value), given, this.#copyOf(op, before, given), op.how.handle)
-      : await run(fn, given)
+    if (op.how.keeps && this.#locked.updates(this.#at(file)) <= MOST_FROZEN)
+      return this.#updateFrozen(op, before, backup, fn, run)
+    return when(this.#valueOf(op, before), (given) =>
+      when(run(fn, given), (value) => this.#updated(op, before, backup, value)),
+    )
+  }
+
+  async #updateFrozen(op, before, backup, fn, run) {
+    const frozen = await this.#frozenFor(op, before)
+    const copy = this.#copyOf(op, before, frozen)
+    const value = await runWithFrozen((value) => run(fn, value), frozen, copy, op.how.handle)
+    return this.#updated(op, before, backup, value, frozen)
+  }
+
+  /** The state of an index of which a function has made this. */
+  #updated(op, before, backup, value, frozen) {
     const made = this.#madeOf(op, before)
     made.value = value
     ours(() => native.check(value, op.how.handle))
     op.result.read = () => value
     const isIndex = before === undefined || before.kind === 'index' || before.kind === 'patched'
-    const frozen = isFrozen ? given : undefined
-    return { kind: isIndex ? 'index' : 'value', file, value, frozen, op: before?.op ?? op, backup, made }
+    const kind = isIndex ? 'index' : 'value'
+    return { kind, file: op.file, value, frozen, op: before?.op ?? op, backup, made }
   }
 
   /** The frozen value for the function of an update. */
@@ -158,7 +171,8 @@ class States {
     }
   }
 
-  async #valueOf(op, before) {
+  /** What the function of an update is given, or a promise of it. */
+  #valueOf(op, before) {
     const { handle } = op.how
     const { shown } = op.file
     if (before === undefined) {
@@ -176,9 +190,10 @@ class States {
     const parse = (content) => ours(() => native.parseBytes(content, handle, shown))
     if (before.kind === 'remove' || before.kind === 'backup') return parse(null)
     if (before.kind === 'write') return parse(native.bytes(before.data))
-    const { content, seen } = await native.read(this.#locked.root, before.source.handle, [])
-    this.#read.push({ file: before.source, what: [before.from, 'keep', seen] })
-    return parse(content)
+    return native.read(this.#locked.root, before.source.handle, []).then(({ content, seen }) => {
+      this.#read.push({ file: before.source, what: [before.from, 'keep', seen] })
+      return parse(content)
+    })
   }
 
   remove({ file, must }, before, call) {
@@ -261,10 +276,19 @@ class States {
   }
 }
 
-/** Calls a function of the user's, in the async context of its call. Calls that it makes are to know that it holds locks. */
-async function run(call, keys, op, fn, value, isBehind) {
+/** `react(value)`, at once unless the value is a promise. */
+const when = (value, react) => (isThenable(value) ? value.then(react) : react(value))
+
+/**
+ * Calls a function of the user's, in the async context of its call. Calls that it makes are to know that it holds locks. Returns what it returns, or a
+ * promise of it.
+ */
+function run(call, keys, op, fn, value, isBehind) {
   const [returned, running] = call.inContext(native.call, keys, call.inside, op.file.shown, fn, value)
-  if (!isThenable(returned)) return returned
+  return isThenable(returned) ? waited(call, returned, running, isBehind) : returned
+}
+
+async function waited(call, returned, running, isBehind) {
   let timer
   const givenUp = new Promise((_, reject) => {
     call.gone.then(() => reject(GONE))

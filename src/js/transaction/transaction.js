@@ -70,10 +70,12 @@ class Transaction {
 
   write(path, data, options) {
     const file = this.#file('path', path)
-    const [handle, exclusive, mkdir] = native.write(this.#defaults(options))
-    const how = { handle, exclusive, mkdir }
+    const how = writes.of(options, this.#scope.options, '', () => {
+      const [handle, exclusive, mkdir] = native.write(this.#defaults(options))
+      return { handle, exclusive, mkdir }
+    })
     const isLater = typeof data === 'function'
-    const op = { kind: 'write', file, how, data: isLater ? undefined : native.data(data, handle) }
+    const op = { kind: 'write', file, how, data: isLater ? undefined : native.data(data, how.handle) }
     if (isLater) op.make = data
     this.#ops.push(op)
   }
@@ -85,30 +87,39 @@ class Transaction {
   #update(path, fn, options, patch) {
     const file = this.#file('path', path)
     checkFunction('fn', fn)
-    const { backup, ...rest } = this.#defaults(options)
-    // The addon checks what else is in there. Its path goes by the root.
-    const wanted = backup?.path ?? backup
-    if (wanted !== backup) native.update(file.handle, { ...rest, backup })
-    const isPath = typeof wanted === 'string' || ArrayBuffer.isView(wanted) || wanted?.href !== undefined
-    if (!isPath) rest.backup = wanted
-    const [handle, mkdir, beside, keeps] = updateOf(file, options, rest)
-    const kept = isPath
-      ? this.#file('options.backup', wanted)
-      : beside && {
-          handle: beside,
-          absolute: `${file.absolute}.backup`,
-          shown: `${file.shown}.backup`,
-        }
+    const make = () => this.#howOf(file, options)
+    const known = updates.of(options, this.#scope.options, file.absolute, make)
+    const { path: backupPath, beside } = known
+    const backup =
+      backupPath === undefined
+        ? beside && {
+            handle: beside,
+            absolute: `${file.absolute}.backup`,
+            shown: `${file.shown}.backup`,
+          }
+        : this.#file('options.backup', backupPath)
     const result = {}
-    const text = patch && native.textPatch(patch, handle)
-    const how = { handle, mkdir, keeps: keeps && patch === undefined }
-    const op = { kind: 'update', file, fn, text, how, backup: kept, result }
+    const text = patch && native.textPatch(patch, known.how.handle)
+    const how = patch === undefined ? known.how : { ...known.how, keeps: false }
+    const op = { kind: 'update', file, fn, text, how, backup, result }
     const same = this.#ops.find((op) => op.kind === 'update' && op.file.absolute === file.absolute)
     if (same && !sharesIndex(op, same)) {
       throw native.wrongType('options', 'the same for all updates of one file (but for initial)', options)
     }
     this.#ops.push(op)
     return new Updated(result)
+  }
+
+  /** How to update a file, and the path of its backup or, if that is beside the file, its handle. */
+  #howOf(file, options) {
+    const { backup, ...rest } = this.#defaults(options)
+    // The addon checks what else is in there. Its path goes by the root.
+    const wanted = backup?.path ?? backup
+    if (wanted !== backup) native.update(file.handle, { ...rest, backup })
+    const isPath = typeof wanted === 'string' || ArrayBuffer.isView(wanted) || wanted?.href !== undefined
+    if (!isPath) rest.backup = wanted
+    const [handle, mkdir, beside, keeps] = native.update(file.handle, rest)
+    return { how: { handle, mkdir, keeps }, path: isPath ? wanted : undefined, beside }
   }
 
   patch(path, patch, options) {

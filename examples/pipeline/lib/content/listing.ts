@@ -1,7 +1,6 @@
 /**
- * Pure functions over the content index and its entries. When nothing changes they return the index that they were
- * given, so that an update without a change writes nothing. They never change it in place, because an update
- * function may be run again.
+ * Functions over the content index and its entries. When nothing changes they return the index that they were
+ * given, so that an update without a change writes nothing. Only `withListing` changes a list in place: one that is ours (`working-list.ts`).
  */
 
 import { isDeepStrictEqual } from 'node:util'
@@ -9,6 +8,7 @@ import { z } from 'zod'
 import { countWords } from './count-words'
 import type { PipelineDocument } from './document'
 import type { ContentIndex, ListingEntry, LocationEntry } from './types'
+import { workingList } from './working-list'
 
 const KEYWORDS_MAX = 10
 const TAGS_MAX = 5
@@ -98,21 +98,22 @@ function placeOf(section: Section, entries: readonly ListingEntry[], key: string
   return from
 }
 
-/** The section with the entry listed; the section itself if it is there already. */
+/** The section with the entry listed, in what `toChange` makes of its list; `undefined` if it is there already. */
 function withEntry(
   section: Section,
   before: readonly ListingEntry[],
   entry: ListingEntry,
-): readonly ListingEntry[] {
+  toChange: (entries: readonly ListingEntry[]) => ListingEntry[],
+): ListingEntry[] | undefined {
   const entries = inOrder(section, before)
   const key = entryKey(section, entry)
   const at = placeOf(section, entries, key)
   const listed = entries[at]
   const isListed = listed !== undefined && entryKey(section, listed) === key
-  if (isListed && isDeepStrictEqual(listed, entry)) return before
-  // (A method of a frozen array takes 30 times as long.)
-  const after = [...entries]
-  after.splice(at, isListed ? 1 : 0, entry)
+  if (isListed && isDeepStrictEqual(listed, entry)) return undefined
+  const after = toChange(entries)
+  if (isListed) after[at] = entry
+  else after.splice(at, 0, entry)
   sorted.add(after)
   return after
 }
@@ -134,16 +135,27 @@ export function withDocuments(index: ContentIndex, docs: readonly PipelineDocume
 
 /** @returns the index with all of `listings`. */
 export function withListings(index: ContentIndex, listings: readonly Listing[]): ContentIndex {
-  const next: ContentIndex = { ...index }
+  let next = index
   for (const { section, entry } of listings) {
-    Object.assign(next, { [section]: withEntry(section, next[section], entry) })
+    // (A method of a frozen array takes 30 times as long.)
+    const list = withEntry(section, next[section], entry, (entries) => [...entries])
+    if (list) next = { ...next, [section]: list }
   }
-  const isChanged = Object.values(SECTIONS).some((section) => next[section] !== index[section])
-  return isChanged ? { ...next, lastUpdated: new Date().toISOString() } : index
+  return next === index ? index : stamped(next)
+}
+
+/** As `withListings`, for a function of a commit of many: see `working-list.ts`. */
+export function withListing(index: ContentIndex, { section, entry }: Listing): ContentIndex {
+  const list = withEntry(section, index[section], entry, workingList)
+  return list ? stamped({ ...index, [section]: list }) : index
+}
+
+function stamped(index: ContentIndex): ContentIndex {
+  return { ...index, lastUpdated: new Date().toISOString() }
 }
 
 /** Sets `lastUpdated` only if anything else differs. */
 export function stampedIfChanged(before: ContentIndex, after: ContentIndex): ContentIndex {
   if (isDeepStrictEqual({ ...before, lastUpdated: '' }, { ...after, lastUpdated: '' })) return before
-  return { ...after, lastUpdated: new Date().toISOString() }
+  return stamped(after)
 }

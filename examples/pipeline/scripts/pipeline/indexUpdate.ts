@@ -19,6 +19,8 @@ import { type PartUpdate, replacePart, updateParts } from './store'
 
 /** How often `build` runs again when publishers change what it has read. */
 const RETRIES = 20
+/** Frozen, so a transaction reads it once. */
+const IF_CHANGED = Object.freeze({ ifChanged: true })
 
 /**
  * Replaces the index by `fn(index)` under its lock; in a store on the condition that nobody else has changed it.
@@ -124,7 +126,7 @@ export async function writeTogether(
   }
   const { files } = await changeTogether(
     (tx, update) => {
-      tx.write(path, text, { ifChanged: true })
+      tx.write(path, text, IF_CHANGED)
       build(update)
     },
     (at) => (at === path ? 'document' : 'index'),

@@ -158,32 +158,43 @@ function look(path: string): LockSeen | undefined {
   return { path, identity: `${found.dev}:${found.ino}:${found.birthtimeNs}`, ageMs }
 }
 
-/** What was looked at in this turn of the event loop: updates that begin, or get their locks, together look once. */
-let lookedAt: { before: Map<string, LockSeen | undefined>; held: Set<string> } | undefined
+/** A lock file in one turn of the event loop: updates that begin, or get their locks, together look once. */
+interface Lock {
+  path: string
+  /** Before an update. If it was there earlier in the turn, and still is when the lock is held, it was there all the time. */
+  before?: { seen: LockSeen | undefined }
+  /** As a rule a group of updates holds it for one turn. */
+  wasLookedAt: boolean
+}
 
-function inThisTurn() {
-  if (lookedAt === undefined) {
-    lookedAt = { before: new Map(), held: new Set() }
+/** By the paths of their indexes. */
+let locksInThisTurn: Map<string, Lock> | undefined
+
+function lockOf(indexPath: string): Lock {
+  if (locksInThisTurn === undefined) {
+    locksInThisTurn = new Map()
     setImmediate(() => {
-      lookedAt = undefined
+      locksInThisTurn = undefined
     })
   }
-  return lookedAt
+  const known = locksInThisTurn.get(indexPath)
+  if (known) return known
+  const path = join(dirname(indexPath), `.${basename(indexPath)}.lock`)
+  const lock = { path, wasLookedAt: false }
+  locksInThisTurn.set(indexPath, lock)
+  return lock
 }
 
-/** The lock file before an update. One that was there earlier in the turn, and still is when the lock is held, was there all the time. */
-function lookBefore(lockPath: string): LockSeen | undefined {
-  const { before } = inThisTurn()
-  if (!before.has(lockPath)) before.set(lockPath, look(lockPath))
-  return before.get(lockPath)
+function lookBefore(lock: Lock): LockSeen | undefined {
+  lock.before ??= { seen: look(lock.path) }
+  return lock.before.seen
 }
 
-/** The lock file that this process holds, if it has not been looked at: as a rule a group of updates holds it for one turn. */
-function lookHeld(lockPath: string): LockSeen | undefined {
-  const { held } = inThisTurn()
-  if (held.has(lockPath)) return undefined
-  held.add(lockPath)
-  return look(lockPath)
+/** The lock file that this process holds, if it has not been looked at. */
+function lookHeld(lock: Lock): LockSeen | undefined {
+  if (lock.wasLookedAt) return undefined
+  lock.wasLookedAt = true
+  return look(lock.path)
 }
 
 export interface LockWatch {
@@ -198,8 +209,7 @@ export interface LockWatch {
 
 /** To be called before an update. */
 export function watchLock(indexPath: string): LockWatch {
-  const lockPath = join(dirname(indexPath), `.${basename(indexPath)}.lock`)
-  const before = lookBefore(lockPath)
+  const before = lookBefore(lockOf(indexPath))
   let takenOver: LockSeen | undefined
   let wasHeld = false
   return {
@@ -209,9 +219,9 @@ export function watchLock(indexPath: string): LockWatch {
     },
     held() {
       wasHeld = true
-      const now = lookHeld(lockPath)
-      if (!now || now.identity === held.get(lockPath)) return
-      held.set(lockPath, now.identity)
+      const now = lookHeld(lockOf(indexPath))
+      if (!now || now.identity === held.get(now.path)) return
+      held.set(now.path, now.identity)
       takenOver = now.identity === before?.identity ? now : undefined
     },
     get takenOver() {

@@ -18,23 +18,17 @@ import {
   type Listing,
   listingOf,
   withDocuments,
-  withListings,
+  withListing,
 } from '../../lib/content/listing'
+import { ownerOf } from '../../lib/content/owner'
 import { contentIndexPath, documentPath, isInStore, routePath, versionPath } from '../../lib/content/paths'
-import { loadIndex, readJsonNow } from '../../lib/content/read-json'
+import { loadIndex } from '../../lib/content/read-json'
 import type { ContentIndex, PublishMetrics } from '../../lib/content/types'
 import { asPublishError, failureKind, PublishError } from './errors'
 import { updateIndex, writeTogether } from './indexUpdate'
 import { getMetrics, metricsFile, recordPublishAttempt, withAttempt } from './metrics'
-import {
-  isPublishedAs,
-  markFailed,
-  recordOf,
-  type Topic,
-  topicIndexFile,
-  topicOf,
-  withPublished,
-} from './topicIndex'
+import { placeOf } from './topic-places'
+import { isPublishedAs, markFailed, type Topic, topicIndexFile, topicOf, withPublished } from './topicIndex'
 import { warn } from './warn'
 
 export { PublishError, type PublishErrorCode } from './errors'
@@ -115,14 +109,14 @@ async function commitAll(publication: Publication, count: boolean): Promise<bool
   let isNew = false
   return writeTogether(path, text, (update) => {
     update(topicIndexFile, (topics) => {
-      const record = recordOf(topics, topic.topicKey)
-      isNew = !isPublishedAs(topic, record)
-      const next = withPublished(topics, topic)
+      const place = placeOf(topics, topic)
+      isNew = !isPublishedAs(topic, place.record)
+      const next = withPublished(topics, topic, place)
       // A version in a store replaces no other document.
-      if (!isVersioned) refuseOtherOwner(doc, path)
+      if (!isVersioned) refuseOtherOwner(doc, path, place.record !== undefined)
       return next
     })
-    update(contentIndexFile, (index) => withListings(index, [listing]))
+    update(contentIndexFile, (index) => withListing(index, listing))
     // A version that the site has was counted before; then its file or its entry was lost.
     if (count) update(metricsFile, (metrics) => (isNew ? withSuccess(metrics, topic, started) : metrics))
   })
@@ -147,12 +141,12 @@ async function brokenMetrics(error: unknown): Promise<unknown> {
  * Refuses to replace another document's file. The topic index decides between documents that are published at the same time; this check is for
  * a document that came there by another way, a topic index that was lost, or records without a `documentId`.
  */
-function refuseOtherOwner(doc: PipelineDocument, path: string): void {
+function refuseOtherOwner(doc: PipelineDocument, path: string, isExpected: boolean): void {
   let owner: unknown
   try {
-    // Synchronous, as the function of an update that awaits nothing holds the lock for less time.
-    if (!existsSync(path)) return
-    owner = (readJsonNow(path) as { id?: unknown } | null)?.id
+    // Synchronous, as the function of an update that awaits nothing holds the lock for less time. To find no file costs less than an error.
+    if (!isExpected && !existsSync(path)) return
+    owner = ownerOf(path, doc.id)
   } catch {
     return // Not readable, or not a document: the write replaces it or reports the error.
   }

@@ -12,6 +12,7 @@ import { loadIndex } from '../../lib/content/read-json'
 import type { TopicIndex, TopicRecord } from '../../lib/content/types'
 import { PublishError } from './errors'
 import { updateIndex } from './indexUpdate'
+import { type Place, withRecordIn } from './topic-places'
 
 export const topicIndexFile: IndexFile<TopicIndex> = {
   path: topicIndexPath,
@@ -69,6 +70,14 @@ export async function getAllPublishedTopics(): Promise<TopicRecord[]> {
 
 type Next = Omit<TopicRecord, 'lastUpdatedAt'>
 
+/** The topic's record with these changes; `undefined` if they change nothing. */
+function changed(before: TopicRecord | undefined, next: Next): TopicRecord | undefined {
+  const after = { ...next, lastUpdatedAt: before?.lastUpdatedAt ?? '' }
+  const mayBeEqual = before?.contentHash === after.contentHash
+  if (mayBeEqual && isDeepStrictEqual(after, before)) return undefined
+  return { ...after, lastUpdatedAt: new Date().toISOString() }
+}
+
 /** @returns the index with the topic's record replaced by `next(record)`; if that is equal, the index itself. */
 function withRecord(
   index: TopicIndex,
@@ -76,10 +85,8 @@ function withRecord(
   next: (record: TopicRecord | undefined) => Next,
 ): TopicIndex {
   const at = index.findIndex((record) => record.topicKey === topicKey)
-  const before = index[at]
-  const after = { ...next(before), lastUpdatedAt: before?.lastUpdatedAt ?? '' }
-  if (isDeepStrictEqual(after, before)) return index
-  const record = { ...after, lastUpdatedAt: new Date().toISOString() }
+  const record = changed(index[at], next(index[at]))
+  if (record === undefined) return index
   // (`with` takes 30 times as long as this for a frozen array.)
   const records = [...index]
   records[at === -1 ? index.length : at] = record
@@ -98,12 +105,15 @@ export async function upsertRecord(record: Next): Promise<void> {
 }
 
 /**
+ * For a function of a commit of many: see `working-list.ts`.
+ *
+ * @param place where the index has the topic
  * @returns the index with the topic published.
  * @throws PublishError `SLUG_TOPICKEY_CONFLICT` if another document has the topic, or another topic of
  *   the page type has the slug.
  */
-export function withPublished(index: TopicIndex, topic: Topic): TopicIndex {
-  const rival = index.find((other) => isRival(other, topic))
+export function withPublished(index: TopicIndex, topic: Topic, place: Place): TopicIndex {
+  const { record: before, rival } = place
   if (rival) {
     throw new PublishError(
       `${topic.pageType} "${topic.slug}" of document ${topic.documentId} is taken: topic ${rival.topicKey}, slug ` +
@@ -111,14 +121,8 @@ export function withPublished(index: TopicIndex, topic: Topic): TopicIndex {
       'SLUG_TOPICKEY_CONFLICT',
     )
   }
-  return withRecord(index, topic.topicKey, (before) => published(topic, before))
-}
-
-function isRival(other: TopicRecord, topic: Topic): boolean {
-  if (other.topicKey !== topic.topicKey) return other.pageType === topic.pageType && other.slug === topic.slug
-  return (
-    other.slug !== topic.slug || (other.documentId !== undefined && other.documentId !== topic.documentId)
-  )
+  const record = changed(before, published(topic, before))
+  return record ? withRecordIn(index, place, record) : index
 }
 
 /** Whether the site has this version of the topic. */
@@ -128,8 +132,12 @@ export function isPublishedAs(topic: Topic, record: TopicRecord | undefined): bo
 
 function published(topic: Topic, before?: TopicRecord): Next {
   if (before && isPublishedAs(topic, before)) return { ...before, ...topic }
-  const { lastError: _, attempts: __, ...kept } = before ?? {}
+  const kept = before && ('lastError' in before || 'attempts' in before) ? withoutFailure(before) : before
   return { ...kept, ...topic, status: 'published', lastPublishedAt: new Date().toISOString() }
+}
+
+function withoutFailure({ lastError: _, attempts: __, ...kept }: TopicRecord) {
+  return kept
 }
 
 /** @returns the index with all topics published; their documents are on disk. */
