@@ -253,10 +253,12 @@ pub struct Checked {
 pub type Makers = [Once; 24];
 
 /// Before the first result.
-pub const NO_MAKERS: Makers = [const { Once::new() }; 24];
+pub const fn no_makers() -> Makers {
+    [const { Once::new() }; 24]
+}
 
 thread_local! {
-    static MAKERS: Makers = const { NO_MAKERS };
+    static MAKERS: Makers = const { no_makers() };
 }
 
 impl WriteResult {

@@ -14,7 +14,7 @@ use napi::bindgen_prelude::Unknown;
 use crate::api::atomic_index_update::{DEFAULT_TIMEOUT, UpdateResult, WITHOUT_CODECS};
 use crate::api::index_text::parse_text;
 use crate::api::on_corrupt::{self, Again};
-use crate::api::options::{Makers, NO_MAKERS, WriteResult, milliseconds};
+use crate::api::options::{Makers, WriteResult, milliseconds, no_makers};
 use crate::api::update_options;
 use crate::js::cloud::{Object, update};
 use crate::js::error::from_engine;
@@ -186,8 +186,8 @@ pub fn answer(
     is_patch: bool,
 ) -> Result<'_, Unknown<'_>> {
     thread_local! {
-        static UPDATED: Makers = const { NO_MAKERS };
-        static PATCHED: Makers = const { NO_MAKERS };
+        static UPDATED: Makers = const { no_makers() };
+        static PATCHED: Makers = const { no_makers() };
     }
     let UpdateResult { lock_wait_ms, batch_size } = UpdateResult {
         lock_wait_ms: waited.as_secs_f64() * 1000.0,
