@@ -117,6 +117,30 @@ test('takes no part that JSON leaves out, and its result is an object as any', a
   }
 })
 
+test('options are read also where an object inherits them or does not list them; what a getter throws is passed on', async ({
+  file,
+}) => {
+  writeJson(file, { n: 0 })
+  const patch = { increment: { '/n': 1 } }
+  const hidden = Object.defineProperty({}, 'timeout', { value: 'soon' })
+  for (const options of [Object.create({ timeout: 'soon' }), hidden, { timeout: 'soon' }, { wait: 'long' }]) {
+    expect(await rejection(atomicIndexPatch(file, patch, options))).toHaveProperty(
+      'code',
+      expect.stringMatching('ERR_INVALID_ARG_'),
+    )
+  }
+  const thrown = Symbol('mine')
+  const getter = {
+    get timeout(): number {
+      throw thrown
+    },
+  }
+  expect(await rejection(atomicIndexPatch(file, patch, getter))).toBe(thrown)
+  const last = { signal: AbortSignal.abort('reason') }
+  expect(await rejection(atomicIndexPatch(file, patch, last))).toHaveProperty('code', 'ABORT_ERR')
+  expect(readJson(file)).toEqual({ n: 0 })
+})
+
 test('options that a getter in it changes count', async ({ file }) => {
   writeFileSync(file, '{"n":')
   const options: PatchOptions = {}

@@ -22,6 +22,23 @@ import { test } from '../helpers/test'
 const TMPFS = 0x01021994
 const EXT4 = 0xef53
 
+test('options are read once each, in whatever way the object has them', async ({ file }) => {
+  const reads: string[] = []
+  const values: Record<string, unknown> = { initial: { n: 1 }, timeout: 1000, mode: 0o600, signal: undefined }
+  const options = Object.create(
+    new Proxy(values, {
+      get(target, name) {
+        if (typeof name === 'string' && name in target) reads.push(name)
+        return Reflect.get(target, name)
+      },
+    }),
+  )
+  await atomicIndexUpdate(file, increment, options)
+  expect(readJson(file)).toEqual({ n: 2 })
+  expect(statSync(file).mode & 0o777).toBe(0o600)
+  expect(reads.sort()).toStrictEqual(['initial', 'mode', 'signal', 'timeout'])
+})
+
 describe('what fn gets and returns', () => {
   test('without a file fn is given undefined, and its result becomes the index', async ({ file }) => {
     let given: unknown = 'nothing'

@@ -144,7 +144,7 @@ fn wrap(env: &Env, file: Rc<File>) -> Result<'_, Unknown<'_>> {
 }
 
 fn answer(env: &Env, receipt: Receipt) -> Result<'_, Unknown<'_>> {
-    raw::to_js(env, WriteResult::from(receipt))
+    WriteResult::from(receipt).to_js(env)
 }
 
 /// Made when it is first asked for, and then the object's own.

@@ -9,18 +9,18 @@ use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 use napi_derive::napi;
 
-use crate::api::atomic_index_update::{self as update, UpdateOptions};
-use crate::api::options::{WriteOptions, milliseconds};
+use crate::api::atomic_index_update as update;
+use crate::api::options::milliseconds;
 use crate::api::start_update::{self, Given};
 use crate::api::update_options;
 use crate::js::cloud::peer;
 use crate::js::index::call::{self, Change, Request};
 use crate::js::index::crowd::{self, Copied, Crowd, Joined};
-use crate::js::index::others::Others;
+use crate::js::index::others::Ties;
 use crate::js::index::patch::Patch;
 use crate::js::inside;
 use crate::js::transaction::ParsedUpdate;
-use crate::js::value::{FilePath, Result, Signal, Target, args, path, promise, raw};
+use crate::js::value::{FilePath, Result, Signal, Target, path, promise, raw};
 
 /// What to do with a patch of an object in a store that its inbox cannot carry.
 const KEYS_ALONE: &str = "the inbox of an index in a store carries keys: set and delete, pointers of one key in set, and upsert at ''; \
@@ -75,13 +75,11 @@ fn join<'env>(
 ) -> Result<'env, Unknown<'env>> {
     // The steps of a call are its own, and a function that it is made inside of too.
     if steps::current().is_some() || !inside::around(env).is_none() {
-        return start(env, path, patch, (None, None), options);
+        return start(env, path, patch, (None, Ties::default()), options);
     }
     match crowd::join(env, [*path, *patch, *options], start_crowd)? {
         Joined::Told(promise) => Ok(promise),
-        Joined::Alone { copied, others } => {
-            crowd::started(env, start(env, path, patch, (copied, others), options)?)
-        }
+        Joined::Alone { copied, ties } => start(env, path, patch, (copied, ties), options),
     }
 }
 
@@ -89,14 +87,13 @@ fn join<'env>(
 fn start_crowd<'env>(
     env: &'env Env,
     path: FilePath,
-    (crowd, others): (Crowd, Rc<Others>),
+    (crowd, ties): (Crowd, Ties),
     options_given: &Unknown<'env>,
 ) -> Result<'env, Unknown<'env>> {
-    check_wait(env, options_given)?;
     let since = Instant::now();
-    let own = args::options::<UpdateOptions<'_>>(env, "of type Object", options_given)?.unwrap_or_default();
+    let update_options::Given { wait, own, shared } = update_options::read(env, options_given)?;
+    update_options::check_wait(env, wait.as_ref())?;
     let timeout = milliseconds(env, "options.timeout", own.timeout.as_ref(), update::DEFAULT_TIMEOUT)?;
-    let shared = args::options::<WriteOptions<'_>>(env, "of type Object", options_given)?.unwrap_or_default();
     let ParsedUpdate { options, initial, format, schema, .. } =
         update_options::parse(env, &path, &own, &shared)?;
     let initial = initial.map_or_else(|| format.empty(env), Ok)?;
@@ -117,37 +114,23 @@ fn start_crowd<'env>(
         deadline: since.checked_add(timeout),
         fn_timeout: update_options::fn_timeout(env, &own)?,
         steps: None,
-        others: Some(others),
+        ties,
         store: String::new(),
     };
     start_update::start_file(env, path.absolute, request, timeout)
-}
-
-/// The option `wait`.
-fn check_wait<'env>(env: &'env Env, options: &Unknown<'env>) -> Result<'env, ()> {
-    if !raw::is_object(options) {
-        return Ok(());
-    }
-    let wait = raw::get(env, options, c"wait")?;
-    let known = matches!(args::word(env, &wait)?.as_deref(), Some("accepted" | "applied"));
-    if raw::type_of(&wait) != ValueType::Undefined && !known {
-        return Err(args::wrong_value(env, "options.wait", "must be 'accepted' or 'applied'", &wait));
-    }
-    Ok(())
 }
 
 fn start<'env>(
     env: &'env Env,
     path: &Unknown<'env>,
     patch: &Unknown<'env>,
-    (copied, others): (Option<Copied<'env>>, Option<Rc<Others>>),
+    (copied, ties): (Option<Copied<'env>>, Ties),
     options: &Unknown<'env>,
 ) -> Result<'env, Unknown<'env>> {
     let target = path::target(env, "path", path)?;
     let patch = match (copied, &target) {
         (Some(Copied::Text(text)), Target::Local(_)) => {
-            check_wait(env, options)?;
-            return start_update::start(env, target, Given::Text(text), options, others);
+            return start_update::start(env, target, Given::Text(text), options, ties);
         }
         (Some(Copied::Patch(patch)), _) => patch,
         _ => Patch::new(env, patch)?,
@@ -157,9 +140,11 @@ fn start<'env>(
     if let (Target::Cloud(path), true) = (&target, raw::is_object(&option(c"codec")?)) {
         return Err(path.unsupported(env, update::WITHOUT_CODECS));
     }
-    check_wait(env, options)?;
     let shown = match &target {
         Target::Cloud(path) => {
+            let wait = option(c"wait")?;
+            let is_given = raw::type_of(&wait) != ValueType::Undefined;
+            update_options::check_wait(env, Some(&wait).filter(|_| is_given))?;
             let keys = patch.keys(env)?;
             if raw::type_of(&keys) == ValueType::Undefined {
                 return Err(path.unsupported(env, KEYS_ALONE));
@@ -169,5 +154,5 @@ fn start<'env>(
         Target::Local(path) => &path.shown,
     };
     let function = patch.function(env, shown, &option(c"numbers")?)?;
-    start_update::start(env, target, Given::Patch(&patch, &function), options, others)
+    start_update::start(env, target, Given::Patch(&patch, &function), options, ties)
 }

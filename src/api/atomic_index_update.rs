@@ -7,6 +7,7 @@ use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
 
 use crate::api::start_update::{self, Given};
+use crate::js::index::others::Ties;
 use crate::js::value::{path, promise};
 
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -249,7 +250,8 @@ pub fn atomic_index_update<'env>(
     let target = path::target(env, "path", &path);
     promise::answer(
         env,
-        target
-            .and_then(|target| start_update::start(env, target, Given::Function(&function), &options, None)),
+        target.and_then(|target| {
+            start_update::start(env, target, Given::Function(&function), &options, Ties::default())
+        }),
     )
 }

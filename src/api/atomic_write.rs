@@ -10,7 +10,7 @@ use crate::js::cloud::peer;
 use crate::js::error::from_engine;
 use crate::js::inside;
 use crate::js::task;
-use crate::js::value::{Encoding, Result, Signal, Target, path, promise, raw};
+use crate::js::value::{Encoding, Result, Signal, Target, path, promise};
 
 /// Writes a file atomically. When the promise resolves, the data is on disk, was read back, and has its final name.
 /// Every reader, at any time and after any crash, sees the old file or the new one, each of them complete.
@@ -82,7 +82,7 @@ fn start<'env>(
     task::answer(env, job, move |env, outcome| {
         signal.detach(env)?;
         match outcome {
-            Ok(receipt) => raw::to_js(env, WriteResult::from(receipt)),
+            Ok(receipt) => WriteResult::from(receipt).to_js(env),
             Err(failure) => Err(from_engine(env, &failure, &path.shown, || signal.reason(env))),
         }
     })

@@ -112,7 +112,8 @@ fn start<'env>(
 }
 
 fn answer(env: &Env, receipts: Vec<Receipt>) -> Result<'_, Unknown<'_>> {
-    raw::to_js(env, receipts.into_iter().map(WriteResult::from).collect::<Vec<_>>())
+    let results = receipts.into_iter().map(|receipt| WriteResult::from(receipt).to_js(env));
+    raw::array(env, &results.collect::<Result<'_, Vec<_>>>()?)
 }
 
 /// How many entries there are, if the iterable knows.

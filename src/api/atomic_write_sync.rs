@@ -8,7 +8,7 @@ use napi_derive::napi;
 use crate::api::options::{Checked, WriteOptions, WriteResult};
 use crate::js::error::from_engine;
 use crate::js::inside;
-use crate::js::value::{Encoding, Result, args, path, promise, raw};
+use crate::js::value::{Encoding, Result, args, path, promise};
 
 /// Writes a file as {@link atomicWrite} does, and returns when that is done: for handlers of `process.on('exit')`, in which nothing
 /// asynchronous comes to its end, and for what a program writes before it serves anyone. It **blocks** the event loop for as long as
@@ -57,7 +57,7 @@ fn write<'env>(
     let Checked { commit, mkdir } = options.check(env)?;
     let data = Encoding::parse(env, options.encoding.as_ref())?.copy(env, data)?;
     match now::write(path.absolute, data, &commit, mkdir, inside::blocking(env).as_ref()) {
-        Ok(receipt) => raw::to_js(env, WriteResult::from(receipt)),
+        Ok(receipt) => WriteResult::from(receipt).to_js(env),
         Err(failure) => Err(from_engine(env, &failure, &path.shown, || None)),
     }
 }

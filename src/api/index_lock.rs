@@ -18,6 +18,7 @@ use crate::api::start_update;
 use crate::api::update_options;
 use crate::js::index::call::{self, Change, Request};
 use crate::js::index::lock::{self, Lock};
+use crate::js::index::others::Ties;
 use crate::js::index::read;
 use crate::js::index::recover::recover;
 use crate::js::inside;
@@ -316,7 +317,7 @@ fn update<'env>(
         keeps_value,
         fn_timeout: update_options::fn_timeout(env, &own)?,
         steps: steps::current(),
-        others: None,
+        ties: Ties::default(),
         store: String::new(),
     };
     lock.update(env, request, timeout, start_update::answer)

@@ -15,6 +15,7 @@ use crate::api::{atomic_index_update, read_index, recover_index, start_update};
 use crate::js::index::call::{self, Change, Request};
 use crate::js::index::format::Format;
 use crate::js::index::lock::AcquireArgs;
+use crate::js::index::others::Ties;
 use crate::js::index::recover::Recovery;
 use crate::js::index::schema::Schema;
 use crate::js::inside;
@@ -131,7 +132,7 @@ impl Again {
             keeps_value: self.keeps_value,
             fn_timeout: self.fn_timeout,
             steps: steps::current(),
-            others: None,
+            ties: Ties::default(),
             store: String::new(),
         };
         start_update::start_file(env, path.absolute, request, timeout)

@@ -1,7 +1,6 @@
 //! What updates and patches of an index have in common: from the arguments to a call under way, and from what came of it to the result.
 
 use std::path::PathBuf;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use engine::index::job::OpenJob;
@@ -12,22 +11,22 @@ use engine::write::Receipt;
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
-use crate::api::atomic_index_update::{DEFAULT_TIMEOUT, UpdateOptions, UpdateResult, WITHOUT_CODECS};
+use crate::api::atomic_index_update::{DEFAULT_TIMEOUT, UpdateResult, WITHOUT_CODECS};
 use crate::api::index_text::parse_text;
 use crate::api::on_corrupt::{self, Again};
-use crate::api::options::{WriteOptions, WriteResult, milliseconds};
+use crate::api::options::{Makers, WriteResult, milliseconds, no_makers};
 use crate::api::update_options;
 use crate::js::cloud::{Object, update};
 use crate::js::error::from_engine;
 use crate::js::index::call::{self, Change, Request, Same};
 use crate::js::index::format::Format;
-use crate::js::index::others::Others;
+use crate::js::index::others::Ties;
 use crate::js::index::patch::{Patch, TextPatch};
 use crate::js::index::{group, textual};
 use crate::js::inside;
 use crate::js::transaction::ParsedUpdate;
 use crate::js::value::thrown::internal;
-use crate::js::value::{Kept, Result, Signal, Target, args, promise, raw};
+use crate::js::value::{Kept, Result, Signal, Target, args, promise};
 
 /// What is to become of an index.
 pub enum Given<'a, 'env> {
@@ -39,13 +38,13 @@ pub enum Given<'a, 'env> {
     Text(TextPatch),
 }
 
-/// As the exported function, but for what it does with an error. `others`: those that may join it.
+/// As the exported function, but for what it does with an error. `ties`: what it has to do with others.
 pub fn start<'env>(
     env: &'env Env,
     target: Target<'env>,
     given: Given<'_, 'env>,
     options_given: &Unknown<'env>,
-    others: Option<Rc<Others>>,
+    ties: Ties,
 ) -> Result<'env, Unknown<'env>> {
     let since = Instant::now();
     if let Given::Function(function) = given {
@@ -54,15 +53,17 @@ pub fn start<'env>(
     inside::current(env)
         .check_nested(false)
         .map_err(|error| from_engine(env, &error, target.shown(), || None))?;
-    let own = args::options::<UpdateOptions<'_>>(env, "of type Object", options_given)?.unwrap_or_default();
+    let update_options::Given { wait, own, shared } = update_options::read(env, options_given)?;
+    let is_patch = !matches!(given, Given::Function(_));
+    if is_patch {
+        update_options::check_wait(env, wait.as_ref())?;
+    }
     let timeout = milliseconds(env, "options.timeout", own.timeout.as_ref(), DEFAULT_TIMEOUT)?;
-    let shared = args::options::<WriteOptions<'_>>(env, "of type Object", options_given)?.unwrap_or_default();
     let ParsedUpdate { options, initial, format, schema, .. } = match &target {
         Target::Local(path) => update_options::parse(env, path, &own, &shared)?,
         Target::Cloud(path) if own.codec.is_some() => return Err(path.unsupported(env, WITHOUT_CODECS)),
         Target::Cloud(_) => parse_text(env, &own)?,
     };
-    let is_patch = !matches!(given, Given::Function(_));
     // A schema and a codec are for values.
     let is_of_text = schema.is_none() && format == Format::Json;
     let made = match &given {
@@ -134,7 +135,7 @@ pub fn start<'env>(
         keeps_value,
         fn_timeout,
         steps: steps::current(),
-        others,
+        ties,
         store: String::new(),
     };
     match target {
@@ -153,7 +154,10 @@ pub fn start<'env>(
 
 /// Starts a call for a file.
 pub fn start_file(env: &Env, path: PathBuf, request: Request, timeout: Duration) -> Result<'_, Unknown<'_>> {
-    let Request { id, options, since, .. } = &request;
+    let Request { id, options, since, ties, .. } = &request;
+    if let Some(others) = &ties.others {
+        others.begin(&path);
+    }
     let ticket = Ticket::take().inside(request.inside.clone());
     let mut job = OpenJob::new(*id, path, options.clone(), ticket, *since, timeout, request.signal.cancel());
     let patches = match &request.change {
@@ -165,7 +169,7 @@ pub fn start_file(env: &Env, path: PathBuf, request: Request, timeout: Duration)
     match &request.change {
         Change::Patch(patch, _) if textual::suits(&request.format, request.schema.as_ref(), options) => {
             let (patch, cancel) = (patch.operations.clone(), request.signal.cancel());
-            let has_others = request.others.as_ref().map(|others| others.are_there()).unwrap_or_default();
+            let has_others = ties.others.as_ref().map(|others| others.are_there()).unwrap_or_default();
             let job = PatchJob::new(job, patch, options.clone(), has_others, cancel);
             group::start(env, request, job, answer)
         }
@@ -174,13 +178,25 @@ pub fn start_file(env: &Env, path: PathBuf, request: Request, timeout: Duration)
 }
 
 /// What a caller is told of an update of a file.
-pub fn answer(env: &Env, receipt: Receipt, waited: Duration, batch: usize) -> Result<'_, Unknown<'_>> {
-    let result = raw::to_js(env, WriteResult::from(receipt))?;
+pub fn answer(
+    env: &Env,
+    receipt: Receipt,
+    waited: Duration,
+    batch: usize,
+    is_patch: bool,
+) -> Result<'_, Unknown<'_>> {
+    thread_local! {
+        static UPDATED: Makers = const { no_makers() };
+        static PATCHED: Makers = const { no_makers() };
+    }
     let UpdateResult { lock_wait_ms, batch_size } = UpdateResult {
         lock_wait_ms: waited.as_secs_f64() * 1000.0,
         batch_size: u32::try_from(batch).unwrap_or(u32::MAX),
     };
-    raw::define(env, &result, c"lockWaitMs", &raw::to_js(env, lock_wait_ms)?)?;
-    raw::define(env, &result, c"batchSize", &raw::to_js(env, batch_size)?)?;
-    Ok(result)
+    let (makers, more) = match is_patch {
+        false => (&UPDATED, ", lockWaitMs, batchSize"),
+        true => (&PATCHED, ", lockWaitMs, batchSize, applied: true"),
+    };
+    let numbers = [lock_wait_ms, f64::from(batch_size)];
+    WriteResult::from(receipt).to_js_with(env, makers, (", lockWaitMs, batchSize", more), &numbers)
 }

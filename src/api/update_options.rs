@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use engine::index::file::UpdateOptions as EngineOptions;
-use napi::Env;
 use napi::bindgen_prelude::Unknown;
+use napi::{Env, ValueType};
 
 use crate::api::atomic_index_update::UpdateOptions;
 use crate::api::backup;
@@ -12,7 +12,82 @@ use crate::api::index_text::parse_text;
 use crate::api::options::{Checked, WriteOptions, milliseconds};
 use crate::js::index::format::Format;
 use crate::js::transaction::ParsedUpdate;
-use crate::js::value::{FilePath, Result, args};
+use crate::js::value::{FilePath, Once, Result, args, members, raw};
+
+/// The options of an update or of a patch, as they are given.
+#[derive(Default)]
+pub struct Given<'env> {
+    /// Only a patch has it.
+    pub wait: Option<Unknown<'env>>,
+    /// Those of an update.
+    pub own: UpdateOptions<'env>,
+    /// Those that a write has as well.
+    pub shared: WriteOptions<'env>,
+}
+
+/// Each is read once.
+pub fn read<'env>(env: &'env Env, options: &Unknown<'_>) -> Result<'env, Given<'env>> {
+    thread_local! {
+        static READER: Once = const { Once::new() };
+    }
+    match raw::type_of(options) {
+        ValueType::Undefined | ValueType::Null => return Ok(Given::default()),
+        ValueType::Object => {}
+        _ => return Err(args::wrong_type(env, "options", "of type Object", options)),
+    }
+    let names = [
+        "wait",
+        "initial",
+        "space",
+        "keep",
+        "numbers",
+        "backup",
+        "timeout",
+        "fnTimeout",
+        "network",
+        "codec",
+        "schema",
+        "migrate",
+        "onCorrupt",
+        "mode",
+        "flush",
+        "verify",
+        "mkdir",
+        "fallback",
+        "publish",
+        "signal",
+    ];
+    let [wait, initial, space, keep, numbers, backup, timeout, fn_timeout, network, codec, given @ ..] =
+        members::read(env, &READER, names, options)?;
+    let [schema, migrate, on_corrupt, mode, flush, verify, mkdir, fallback, publish, signal] = given;
+    Ok(Given {
+        wait,
+        own: UpdateOptions {
+            initial,
+            space,
+            keep,
+            numbers,
+            backup,
+            timeout,
+            fn_timeout,
+            network,
+            codec,
+            schema,
+            migrate,
+            on_corrupt,
+        },
+        shared: WriteOptions { mode, flush, verify, mkdir, fallback, publish, signal, ..Default::default() },
+    })
+}
+
+/// The option `wait`.
+pub fn check_wait<'env>(env: &'env Env, given: Option<&Unknown<'_>>) -> Result<'env, ()> {
+    let Some(wait) = given else { return Ok(()) };
+    match args::word(env, wait)?.as_deref() {
+        Some("accepted" | "applied") => Ok(()),
+        _ => Err(args::wrong_value(env, "options.wait", "must be 'accepted' or 'applied'", wait)),
+    }
+}
 
 /// How long a run of the function may take.
 pub fn fn_timeout<'env>(env: &'env Env, own: &UpdateOptions<'_>) -> Result<'env, Option<Duration>> {

@@ -23,7 +23,7 @@ use napi::bindgen_prelude::Unknown;
 use crate::js::index::crowd::Crowd;
 use crate::js::index::format::Format;
 use crate::js::index::held::{Outcome, failed};
-use crate::js::index::others::Others;
+use crate::js::index::others::Ties;
 use crate::js::index::patch::TextPatch;
 use crate::js::index::schema::Schema;
 use crate::js::index::stop::Stop;
@@ -54,8 +54,8 @@ pub struct Request {
     pub inside: Inside,
     /// The caller's.
     pub signal: Signal,
-    /// Patches that may join this one, or that have made this call with those of theirs that were gathered.
-    pub others: Option<Rc<Others>>,
+    /// What it has to do with other patches.
+    pub ties: Ties,
     /// When the call was made.
     pub since: Instant,
     /// Until when to wait for the index; `None`: without a limit.
@@ -197,7 +197,7 @@ impl Call {
             keeps_value: self.request.keeps_value,
             inside: inside.clone(),
             signal: Signal::default(),
-            others: None,
+            ties: Ties::default(),
             since: self.request.since,
             deadline: self.request.deadline,
             fn_timeout: self.request.fn_timeout,
@@ -290,6 +290,7 @@ impl Call {
 
     fn end<'env>(&self, env: &'env Env) -> Result<'env, ()> {
         self.over.set(true);
+        self.request.ties.running.take();
         self.run_is_over();
         self.request.signal.detach(env)
     }

@@ -11,7 +11,7 @@ use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 
 use crate::js::index::call::Request;
-use crate::js::index::others::Others;
+use crate::js::index::others::{Others, Ties};
 use crate::js::index::patch::{self, Patch, TextPatch, class};
 use crate::js::inside;
 use crate::js::value::handle::{make, with};
@@ -32,23 +32,19 @@ pub struct Crowd {
 }
 
 /// Starts a call for a file, with these options.
-pub type Start = for<'env> fn(
-    &'env Env,
-    FilePath,
-    (Crowd, Rc<Others>),
-    options: &Unknown<'env>,
-) -> Result<'env, Unknown<'env>>;
+pub type Start =
+    for<'env> fn(&'env Env, FilePath, (Crowd, Ties), options: &Unknown<'env>) -> Result<'env, Unknown<'env>>;
 
 /// What came of a call that may join others.
 pub enum Joined<'env> {
     /// It has: a promise.
     Told(Unknown<'env>),
-    /// It is alone; [`started`] is to be given its promise.
+    /// It is a call by itself.
     Alone {
         /// The patch, if it was copied already.
         copied: Option<Copied<'env>>,
-        /// Those that may join it; `None`: they join an earlier one.
-        others: Option<Rc<Others>>,
+        /// What it has to do with those that come after it.
+        ties: Ties,
     },
 }
 
@@ -75,35 +71,39 @@ thread_local! {
 /// Lets a call join those that were made right before.
 pub fn join<'env>(env: &'env Env, call: [Unknown<'env>; 3], start: Start) -> Result<'env, Joined<'env>> {
     START.set(Some(start));
-    let told = patch::gather(env, &call)?;
+    let [path, patch, options] = call;
+    let is_running = raw::to_js(env, OTHERS.with_borrow(|others| others.are_running()))?;
+    let told = patch::gather(env, &[path, patch, options, is_running])?;
     if raw::is_promise(env, &told) {
         return Ok(Joined::Told(told));
     }
     if raw::is_object(&told) {
-        return Ok(Joined::Alone { copied: Some(Copied::Patch(Patch::of(told))), others: None });
+        return Ok(Joined::Alone {
+            copied: Some(Copied::Patch(Patch::of(told))),
+            ties: Ties::beside(OTHERS.with_borrow(Rc::clone)),
+        });
     }
     let text = match raw::type_of(&told) {
-        ValueType::String => TextPatch::one(text_of(env, &told)?),
+        ValueType::String => Some(TextPatch::plain(copy::text(env, &told)?)),
         _ => None,
     };
     let others = Rc::<Others>::default();
     OTHERS.replace(others.clone());
-    Ok(Joined::Alone { copied: text.map(Copied::Text), others: Some(others) })
+    Ok(Joined::Alone { copied: text.map(Copied::Text), ties: Ties::to(others) })
 }
 
-/// Others may join this call from now on. What its caller is to wait for.
-pub fn started<'env>(env: &'env Env, promise: Unknown<'env>) -> Result<'env, Unknown<'env>> {
-    raw::invoke(env, &class(env)?, c"started", &[promise])
-}
-
-/// `(path) → place | undefined`: another one has all in common with the patch that was started last by itself, for what is there; `undefined`: that is in
-/// a store.
+/// `(path) → place | undefined`: another one has all in common with the patch that was started last by itself, for what is there; `undefined`: that is
+/// elsewhere, or in a store.
 pub fn place<'env>(env: &'env Env, [path, ..]: [Unknown<'env>; 3]) -> Result<'env, Unknown<'env>> {
     let others = OTHERS.with_borrow(Rc::clone);
-    // Now, and not when it has become text: the worker of the first one may be about to write that.
-    others.announce();
-    let Target::Local(path) = path::target(env, "path", &path)? else { return Ok(raw::undefined(env)) };
-    make(env, Joinable { path, others })
+    match path::target(env, "path", &path)? {
+        Target::Local(path) if others.are_at(&path.absolute) => {
+            // Now, and not when it has become text: the worker of the first one may be about to write that.
+            others.announce();
+            make(env, Joinable { path, others })
+        }
+        _ => Ok(raw::undefined(env)),
+    }
 }
 
 /// `()`: calls are gathered from now on.
@@ -120,21 +120,13 @@ pub fn start<'env>(env: &'env Env, [crowd, call, texts]: [Unknown<'env>; 3]) -> 
     let (path, others) = with(env, &raw::get(env, &call, c"place")?, |Joinable { path, others }| {
         (path.clone(), others.clone())
     })?;
-    let patches = TextPatch::several(&text_of(env, &texts)?.into());
+    let patches = TextPatch::several(&copy::text(env, &texts)?.into());
     let patches = patches.ok_or_else(|| internal(env, "patches that are none"))?;
     let script = Kept::new(env, &crowd)?;
     let start = START.get().ok_or_else(|| internal(env, "patches before the first one"))?;
     let own = Cell::new(patches.len());
     let crowd = Crowd { patches, own, parted: Cell::default(), script, faults: RefCell::default() };
-    start(env, path, (crowd, others), &raw::get(env, &call, c"options")?)
-}
-
-/// Most texts of patches are ASCII.
-fn text_of<'env>(env: &'env Env, text: &Unknown<'_>) -> Result<'env, String> {
-    match copy::ascii(env, text)?.map(String::from_utf8) {
-        Some(Ok(text)) => Ok(text),
-        _ => copy::text(env, text),
-    }
+    start(env, path, (crowd, Ties::to(others)), &raw::get(env, &call, c"options")?)
 }
 
 impl Crowd {

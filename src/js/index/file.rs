@@ -20,10 +20,11 @@ use napi::bindgen_prelude::Unknown;
 use crate::js::error::from_engine;
 use crate::js::index::held::{Done, Held, Next, Outcome, Patience, Replace, Replaced};
 use crate::js::task;
-use crate::js::value::{Result, raw};
+use crate::js::value::Result;
 
-/// Makes a caller's result, of how long it waited for the index and how many updates were written together.
-pub type Answer = fn(&Env, receipt: Receipt, waited: Duration, batch: usize) -> Result<'_, Unknown<'_>>;
+/// Makes a caller's result, of how long it waited for the index, how many updates were written together, and whether its own was a patch.
+pub type Answer =
+    fn(&Env, receipt: Receipt, waited: Duration, batch: usize, is_patch: bool) -> Result<'_, Unknown<'_>>;
 
 /// An index that is a file.
 pub struct FileIndex {
@@ -56,13 +57,7 @@ impl FileIndex {
     /// Makes the results of calls by that of their commit.
     pub fn outcome(answer: Answer, outcome: commit_job::Outcome) -> Outcome {
         Rc::new(move |env, call, batch| match &*outcome {
-            Ok(receipt) => {
-                let told = answer(env, *receipt, call.waited.get(), batch)?;
-                if call.request.is_patch {
-                    raw::define(env, &told, c"applied", &raw::to_js(env, true)?)?;
-                }
-                Ok(told)
-            }
+            Ok(receipt) => answer(env, *receipt, call.waited.get(), batch, call.request.is_patch),
             Err(error) => {
                 let signal = &call.request.signal;
                 Err(from_engine(env, error, &call.request.shown, || signal.reason(env)))

@@ -33,11 +33,12 @@ pub fn string<'env>(env: &'env Env, text: &str, ascii: bool) -> Result<'env, Unk
     })
 }
 
+/// The longest character and the NUL that N-API adds, and some.
+const SPARE: usize = 8;
+
 /// A string's bytes, if all of it is ASCII: half the memory of its code units, and nothing to encode.
 pub fn ascii<'env>(env: &'env Env, text: &Unknown<'_>) -> Result<'env, Option<Vec<u8>>> {
-    // The longest character and the NUL that N-API adds, and some. With so much to spare, a text that
-    // comes to as many bytes as it has code units was ASCII throughout: any other would be longer.
-    const SPARE: usize = 8;
+    // With so much to spare, a text that comes to as many bytes as it has code units was ASCII throughout: any other would be longer.
     // Most text that is not ASCII shows it early: then only this much was converted in vain.
     const PROBE: usize = 4096;
 
@@ -110,7 +111,17 @@ pub fn utf16<'env>(env: &'env Env, text: &Unknown<'_>) -> Result<'env, Vec<u16>>
 
 /// A string as UTF-8, for names and the like: lone surrogates become U+FFFD, as in `node:fs`.
 pub fn text<'env>(env: &'env Env, from: &Unknown<'_>) -> Result<'env, String> {
-    Ok(String::from_utf16_lossy(&utf16(env, from)?))
+    // Most take one trip: what leaves room for another character is all of it.
+    const SHORT: usize = 256;
+    if let Ok(text) = String::from_utf8(utf8(env, from, Vec::with_capacity(SHORT))?)
+        && text.len() + SPARE < SHORT
+    {
+        return Ok(text);
+    }
+    match ascii(env, from)?.map(String::from_utf8) {
+        Some(Ok(text)) => Ok(text),
+        _ => Ok(String::from_utf16_lossy(&utf16(env, from)?)),
+    }
 }
 
 /// Whether a value is a `Uint8Array`, of whatever realm.

@@ -6,6 +6,7 @@ pub mod data;
 pub mod file_url;
 pub mod handle;
 pub mod iteration;
+pub mod members;
 pub mod once;
 pub mod path;
 pub mod promise;

@@ -67,9 +67,12 @@ pub fn array<'env>(env: &'env Env, values: &[Unknown<'_>]) -> Result<'env, Unkno
 
 /// The elements of an array.
 pub fn list<'env>(env: &'env Env, array: &Unknown<'_>) -> Result<'env, Vec<Unknown<'env>>> {
-    let length = get(env, array, c"length")?;
-    let length = from_js::<u32>(env, &length).unwrap_or_default();
-    (0..length).map(|at| element(env, array, &to_js(env, at)?)).collect()
+    let mut length = 0;
+    // SAFETY: a value of the current scope, and a valid place for the result.
+    check(env, unsafe { sys::napi_get_array_length(env.raw(), array.raw(), &mut length) })?;
+    // SAFETY: as above.
+    let element = |at| value(env, |raw| unsafe { sys::napi_get_element(env.raw(), array.raw(), at, raw) });
+    (0..length).map(element).collect()
 }
 
 /// `object[name]`; runs getters.

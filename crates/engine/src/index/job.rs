@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::cancel::Cancel;
 use crate::dir::{Resolve, Target};
 use crate::error::{Error, ErrorKind};
-use crate::index::document::Operation;
+use crate::index::document::Operations;
 use crate::index::file::{IndexFile, Opening, Snapshot, UpdateOptions};
 use crate::index::layout::Layout;
 use crate::job::{After, Job, Step};
@@ -56,7 +56,7 @@ pub(super) struct Origin {
     /// What the call is made inside of.
     pub inside: Inside,
     /// What its patches are made of.
-    pub patches: Vec<Arc<[Operation]>>,
+    pub patches: Vec<Operations>,
 }
 
 impl Origin {
@@ -98,7 +98,7 @@ impl OpenJob {
 
     /// For a call that is made of patches: what they need of the text is taken apart on the worker that reads it.
     #[must_use]
-    pub fn of_patches(mut self, patches: Vec<Arc<[Operation]>>) -> Self {
+    pub fn of_patches(mut self, patches: Vec<Operations>) -> Self {
         self.origin.patches = patches;
         self
     }

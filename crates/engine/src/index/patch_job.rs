@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::index::commit_job::{CommitJob, Committed};
-use crate::index::document::Operation;
+use crate::index::document::Operations;
 use crate::index::file::UpdateOptions;
 use crate::index::job::{Come, OpenJob, Opened};
 use crate::job::{After, Job, Step};
@@ -34,7 +34,7 @@ pub struct PatchJob {
 }
 
 struct How {
-    patch: Arc<[Operation]>,
+    patch: Operations,
     options: UpdateOptions,
     has_others: Arc<AtomicBool>,
     cancel: Cancel,
@@ -49,7 +49,7 @@ impl PatchJob {
     /// `has_others` becomes true as soon as its thread has other patches of this index, which are on their way to the queue.
     pub fn new(
         open: OpenJob,
-        patch: Arc<[Operation]>,
+        patch: Operations,
         options: UpdateOptions,
         has_others: Arc<AtomicBool>,
         cancel: Cancel,

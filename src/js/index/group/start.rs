@@ -27,7 +27,7 @@ where
 {
     let call = Call::new(request);
     let promise = call.begin(env)?;
-    let others = call.request.others.clone();
+    let others = call.request.ties.others.clone();
     let expected = others.clone().filter(|_| matches!(call.request.change, Change::Crowd(_)));
     let done = move |env: &Env, outcome: task::Outcome<J::Output>| match outcome.map(Into::into) {
         Ok(Begun::Come(Come::Open(opened))) => {

@@ -5,20 +5,18 @@
 const MOST_GATHERED = 1000
 const MOST_GATHERED_TEXT = 1 << 20
 
-/** The last call that others can join, and how many like it are under way. */
+/** The last call that others can join. */
 let last
 /** The call that is gathered. */
 let crowd
 
 const isPrimitive = (value) => (typeof value !== 'object' && typeof value !== 'function') || value === null
 
-/** What calls have in common that can be one; `undefined`: this one is alone. */
+/** What calls have in common that can be one; `undefined`: this one is alone. What only the second of them needs is left to it. */
 function callOf(path, options) {
-  const given = options ?? {}
+  const given = options ?? nothing
   if (typeof path !== 'string' || !isPlain(given) || given.onCorrupt !== undefined) return undefined
-  const names = Reflect.ownKeys(given)
-  if (!names.every((name) => isPrimitive(given[name]))) return undefined
-  return { path, folder: process.cwd(), place: undefined, names, options: { ...given }, running: 0 }
+  return { path, options: { ...given }, names: undefined, place: undefined, folder: undefined }
 }
 
 /** Whether a call with these arguments has all in common with an earlier one. */
@@ -26,23 +24,20 @@ function isAlike(call, path, options) {
   if (path !== call.path) return false
   const given = options ?? nothing
   if (!isPlain(given)) return false
+  call.names ??= Reflect.ownKeys(call.options)
   const { names } = call
   if (Reflect.ownKeys(given).length !== names.length) return false
   for (let at = 0; at < names.length; at++) {
     const name = names[at]
-    if (!own(given, name) || !Object.is(given[name], call.options[name])) return false
+    const value = call.options[name]
+    if (!isPrimitive(value) || !own(given, name) || !Object.is(given[name], value)) return false
   }
-  return process.cwd() === call.folder
-}
-
-/** Counts a call until it is over. The promise gets no second reaction: V8 would not find the caller for the stack of an error. */
-async function followed(call, promise) {
-  call.running++
-  try {
-    return await promise
-  } finally {
-    call.running--
+  const folder = process.cwd()
+  if (call.place === undefined) {
+    call.place = native.place(path)
+    call.folder = folder
   }
+  return call.place !== undefined && folder === call.folder
 }
 
 /** An error for one more caller: with the stack of where it is made. */
@@ -105,7 +100,7 @@ class Crowd {
 
   start() {
     const made = (async () => native.startCrowd(this, this.call, this.texts.join('\0')))()
-    this.#start(followed(this.call, made))
+    this.#start(made)
   }
 }
 
@@ -123,21 +118,18 @@ async function startSoon(gathered) {
 
 /**
  * What comes of a patch that has joined others; or the patch, copied, that has to be a call by itself, as what it was made of may be another
- * by now; or its text, if that is all there is to its call. `undefined`: it was not looked at. Others may follow it when it was `started`.
+ * by now; or its text, if that is all there is to its call. `undefined`: it was not looked at. `isRunning`: a call that it could join is under way.
  */
-function gather(path, patch, options) {
+function gather(path, patch, options, isRunning) {
   const call = last
-  if (call === undefined || call.running === 0 || !attempted(isAlike, call, path, options)) {
-    last = undefined
+  last = undefined
+  if (call === undefined || !isRunning || !attempted(isAlike, call, path, options)) {
     const alone = attempted(callOf, path, options)
     // This may run code of the caller's, which may make calls.
     const text = alone && attempted(plainTextOf, patch)
     last = alone
     return text
   }
-  call.place ??= native.place(path)
-  last = undefined
-  if (call.place === undefined) return undefined
   // This may run code of the caller's, which may make calls.
   let text = attempted(plainTextOf, patch)
   const copy = text === undefined ? new Patch(patch) : undefined
@@ -154,6 +146,3 @@ function gather(path, patch, options) {
   if (crowd.isFull) startGathered()
   return told
 }
-
-/** The call that did not join others has been started: what its caller is to wait for. */
-const started = (promise) => (last === undefined ? promise : followed(last, promise))

@@ -32,7 +32,7 @@ use std::sync::Arc;
 pub use fault::Fault;
 pub(super) use find::is_named;
 pub use find::{Found, Keys, find, keys};
-pub use operation::Operation;
+pub use operation::{Operation, Operations};
 pub(super) use pointer::position;
 pub use pointer::{Invalid, Pointer};
 pub use ready::LARGE;

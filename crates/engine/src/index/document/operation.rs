@@ -1,10 +1,38 @@
 //! What a patch is made of.
 
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::{Arc, LazyLock};
 
 use crate::index::document::pointer::Pointer;
 use crate::index::document::scan::{Children, skip_white};
 use crate::index::document::string::plain;
+
+/// All of a patch. What a program has said of it can be taken apart where it is needed first, which is on a worker.
+#[derive(Clone)]
+pub struct Operations(Arc<LazyLock<Vec<Operation>, Make>>);
+
+type Make = Box<dyn FnOnce() -> Vec<Operation> + Send>;
+
+impl Operations {
+    /// What `make` returns when they are needed.
+    pub fn later(make: impl FnOnce() -> Vec<Operation> + Send + 'static) -> Self {
+        Self(Arc::new(LazyLock::new(Box::new(make))))
+    }
+}
+
+impl From<Vec<Operation>> for Operations {
+    fn from(operations: Vec<Operation>) -> Self {
+        Self::later(|| operations)
+    }
+}
+
+impl Deref for Operations {
+    type Target = [Operation];
+
+    fn deref(&self) -> &[Operation] {
+        &self.0
+    }
+}
 
 /// One step of a patch. Values are JSON texts, however they are laid out.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,12 +1,11 @@
 //! Taking the locks of transactions.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::find::transient;
 use crate::cancel::Cancel;
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::document::Operation;
+use crate::index::document::Operations;
 use crate::index::file::{Snapshot, UpdateOptions};
 use crate::index::text::Text;
 use crate::job::{Job, Step};
@@ -43,7 +42,7 @@ pub struct ToUpdate {
     /// How it is read.
     pub options: UpdateOptions,
     /// What is to be applied to the text first.
-    pub patch: Option<Arc<[Operation]>>,
+    pub patch: Option<Operations>,
     /// The text that functions were given ahead of the locks.
     pub expected: Option<Text>,
 }
