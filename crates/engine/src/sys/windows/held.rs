@@ -8,7 +8,7 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::errno::{EPERM, SHARING_VIOLATION, is_held};
+use super::errno::{EPERM, SHARING_VIOLATION, is_held, told_apart};
 
 /// How long a call about a file is tried again in place, on a worker that others want. What takes longer passes for the job: it
 /// waits on a timer, and tries again from there.
@@ -31,7 +31,7 @@ fn patiently(
     let start = Instant::now();
     let mut pause = FIRST_PAUSE;
     loop {
-        match call() {
+        match call().map_err(told_apart) {
             Err(error) if start.elapsed() < patience && is_passing(&error, &may_be_held) => {
                 sleep(pause);
                 pause = (2 * pause).min(LONGEST_PAUSE);
@@ -196,6 +196,40 @@ mod tests {
         assert!(took < Duration::from_secs(20), "{took:?}");
         drop(held);
         remove(&dir, "doomed".as_ref(), &doomed).unwrap();
+    }
+
+    #[test]
+    fn a_name_that_is_taken_by_a_file_which_is_being_removed_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("target");
+        let removed_while_it_is_read = || {
+            fs::write(&target, "old").unwrap();
+            let reader = fs::File::open(&target).unwrap();
+            fs::remove_file(&target).unwrap();
+            reader
+        };
+        // Longer than a call tries in place.
+        let closing = |reader| {
+            std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(200));
+                drop::<fs::File>(reader);
+            })
+        };
+        let closed = closing(removed_while_it_is_read());
+        blocking::write(&target, b"new", &Options::default()).unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "new");
+        closed.join().unwrap();
+        let reader = removed_while_it_is_read();
+        let dir = Dir::open(folder.path()).unwrap();
+        let number = |error: std::io::Error| error.raw_os_error().unwrap();
+        // Where its name has gone at once there is nothing to wait for.
+        if let Err(error) = dir.stat("target".as_ref()) {
+            assert!(crate::sys::is_transient(number(error)));
+            assert!(crate::sys::is_transient(number(dir.open_file("target".as_ref()).unwrap_err())));
+            assert!(crate::sys::is_transient(number(dir.create_new("target".as_ref(), 0).unwrap_err())));
+        }
+        drop(reader);
+        assert!(dir.stat("target".as_ref()).unwrap().is_none());
     }
 
     #[test]
