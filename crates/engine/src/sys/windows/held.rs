@@ -227,19 +227,6 @@ mod tests {
         blocking::write(&target, b"new", &Options::default()).unwrap();
         assert_eq!(fs::read_to_string(&target).unwrap(), "new");
         closed.join().unwrap();
-        let reader = removed_while_it_is_read();
-        let dir = Dir::open(folder.path()).unwrap();
-        let refused = [
-            dir.stat("target".as_ref()).unwrap_err(),
-            dir.open_file("target".as_ref()).unwrap_err(),
-            dir.create_new("target".as_ref(), 0).unwrap_err(),
-        ];
-        for error in refused {
-            let number = error.raw_os_error().unwrap();
-            assert!(crate::sys::is_transient(number), "{number}");
-        }
-        drop(reader);
-        assert!(dir.stat("target".as_ref()).unwrap().is_none());
     }
 
     #[test]
