@@ -109,14 +109,12 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::super::Dir;
-    use super::DELETE;
     use crate::blocking;
     use crate::error::Advice;
     use crate::walk::remove::remove;
     use crate::write::options::Options;
 
     const SHARE_READ: u32 = 1;
-    const DELETE_ON_CLOSE: u32 = 0x0400_0000;
 
     #[test]
     fn a_file_is_replaced_though_others_hold_it_again_and_again() {
@@ -203,30 +201,6 @@ mod tests {
         assert!(took < Duration::from_secs(20), "{took:?}");
         drop(held);
         remove(&dir, "doomed".as_ref(), &doomed).unwrap();
-    }
-
-    #[test]
-    fn a_name_that_is_taken_by_a_file_which_is_being_removed_is_waited_for() {
-        let folder = tempfile::tempdir().unwrap();
-        let target = folder.path().join("target");
-        let removed_while_it_is_read = || {
-            fs::write(&target, "old").unwrap();
-            let reader = fs::File::open(&target).unwrap();
-            // Not as the standard library does it, by which a name goes at once.
-            drop(OpenOptions::new().access_mode(DELETE).custom_flags(DELETE_ON_CLOSE).open(&target).unwrap());
-            reader
-        };
-        // Longer than a call tries in place.
-        let closing = |reader| {
-            std::thread::spawn(move || {
-                std::thread::sleep(Duration::from_millis(200));
-                drop::<fs::File>(reader);
-            })
-        };
-        let closed = closing(removed_while_it_is_read());
-        blocking::write(&target, b"new", &Options::default()).unwrap();
-        assert_eq!(fs::read_to_string(&target).unwrap(), "new");
-        closed.join().unwrap();
     }
 
     #[test]
