@@ -1,7 +1,7 @@
 //! Each attempt, on names of its own. One that fails for another reason than the one that it is about is no answer.
 
 use std::ffi::OsStr;
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -150,14 +150,11 @@ fn directory_flush(folder: &Folder) -> io::Result<Value> {
 
 fn locks(folder: &Folder) -> io::Result<Value> {
     let file = make(folder, "lock")?;
-    let try_again = || folder.open_file(OsStr::new("lock")).map(|again| again.try_lock());
-    match file.try_lock() {
-        Ok(()) => Ok(Value::Is(matches!(try_again()?, Err(TryLockError::WouldBlock)))),
-        Err(TryLockError::WouldBlock) => Ok(Value::Is(false)),
-        Err(TryLockError::Error(error)) if error.raw_os_error().is_some_and(sys::has_no_locks) => {
-            Ok(Value::Is(false))
-        }
-        Err(TryLockError::Error(error)) => Err(error),
+    let try_again = || folder.open_file(OsStr::new("lock")).and_then(|again| sys::try_lock(&again));
+    match sys::try_lock(&file) {
+        Ok(is_locked) => Ok(Value::Is(is_locked && !try_again()?)),
+        Err(error) if error.raw_os_error().is_some_and(sys::has_no_locks) => Ok(Value::Is(false)),
+        Err(error) => Err(error),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Lock files as they are found: of a living holder, or left by one that was killed.
 
 use std::ffi::OsStr;
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -59,7 +59,7 @@ pub fn take(dir: &Arc<Directory>, name: &OsStr) -> Result<Option<Left>> {
         return Ok(is_silent.then_some(Left { holder, state: State::Silent }));
     }
     // Ours are never locked in that way. Asked before ours is taken, which some network file systems make of such locks.
-    if sys::has_record_lock(&file) || !is_free(file.try_lock())? {
+    if sys::has_record_lock(&file) || !sys::try_lock(&file).map_err(not_locked)? {
         return Ok(Some(Left { holder, state: State::Held }));
     }
     if !dir.is_same(name, &file).named("stat")? {
@@ -71,14 +71,6 @@ pub fn take(dir: &Arc<Directory>, name: &OsStr) -> Result<Option<Left>> {
         _ => State::Free(file),
     };
     Ok(Some(Left { holder, state }))
-}
-
-fn is_free(locked: std::result::Result<(), TryLockError>) -> Result<bool> {
-    match locked {
-        Ok(()) => Ok(true),
-        Err(TryLockError::WouldBlock) => Ok(false),
-        Err(TryLockError::Error(error)) => Err(not_locked(error)),
-    }
 }
 
 /// The lock of an index, as it is at a moment.
@@ -107,7 +99,7 @@ impl LookJob {
             opened => opened.named("open").map_err(|error| error.about(&path))?,
         };
         // Shared, for others may be looking too.
-        let held = !is_free(file.try_lock_shared())?;
+        let held = !sys::try_lock_shared(&file).map_err(not_locked)?;
         Ok(Seen { path, held, holder: Holder::of(&file) })
     }
 }
@@ -162,7 +154,7 @@ mod tests {
             let file = File::open(dir.path().join(".x.lock")).unwrap();
             let left = take(&open, ".x.lock".as_ref()).unwrap();
             assert_eq!(matches!(left, Some(Left { state: State::Silent, .. })), is_told, "{text:?}");
-            assert!(file.try_lock().is_ok());
+            assert!(sys::try_lock(&file).unwrap());
         }
     }
 }

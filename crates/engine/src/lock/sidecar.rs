@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -100,14 +100,14 @@ impl Lock {
                 Opened::Closed => return Ok(Tried::Busy),
             };
             between_calls();
-            match file.try_lock() {
-                Ok(()) => between_calls(),
-                Err(TryLockError::WouldBlock) => {
+            match sys::try_lock(&file) {
+                Ok(true) => between_calls(),
+                Ok(false) => {
                     // Tells the holder that there is a waiter; it goes with the lock file.
                     drop(file.set_len(LONGEST_RECORD + 1));
                     return Ok(Tried::Busy);
                 }
-                Err(TryLockError::Error(error)) => {
+                Err(error) => {
                     if is_new {
                         drop(target.dir.unlink(name));
                     }
@@ -144,7 +144,7 @@ impl Lock {
                         && let Some(up) = Holder::root_of(&file)
                         && !leaves_out(Step::LockPointer)
                     {
-                        drop(file.unlock());
+                        drop(sys::unlock(&file));
                         return Ok(Tried::Left(up));
                     }
                     let holder = Holder::this();
@@ -270,7 +270,7 @@ impl Drop for Lock {
         }
         between_calls();
         // Closing would do, but for a child process that was forked just now and has a copy.
-        drop(self.file.unlock());
+        drop(sys::unlock(&self.file));
     }
 }
 
@@ -281,6 +281,9 @@ mod interleavings;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
     use super::*;
     use crate::dir::Resolve;
 
@@ -300,6 +303,37 @@ mod tests {
         assert!(wait.pause().unwrap() <= GLANCE);
         std::thread::sleep(GLANCE);
         assert!(wait.pause().is_err());
+    }
+
+    #[test]
+    fn a_lock_that_many_want_has_one_holder_at_a_time_and_no_error() {
+        const THREADS: usize = 4;
+        const ROUNDS: usize = 25;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("index.json");
+        let target = Target::resolve(&path, Resolve { mkdir: false, exclusive: false }).unwrap();
+        let holders = AtomicUsize::new(0);
+        let acquire = || loop {
+            match Lock::try_acquire(&target, Taking::Now) {
+                Ok(Tried::Ours(lock)) => return lock,
+                Ok(Tried::Busy) => thread::sleep(FIRST_WAIT),
+                // As a call that waits for the lock does.
+                Err(error) if error.is_transient() => thread::sleep(FIRST_WAIT),
+                other => panic!("{other:?}"),
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    for _ in 0..ROUNDS {
+                        let lock = acquire();
+                        assert_eq!(holders.fetch_add(1, Ordering::SeqCst), 0);
+                        holders.fetch_sub(1, Ordering::SeqCst);
+                        drop(lock);
+                    }
+                });
+            }
+        });
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd};
 
 use super::dir::Dir;
+use super::errno::is_unsupported;
 
 /// Flushes a file's content and attributes to its device (`F_FULLFSYNC` on macOS).
 ///
@@ -34,11 +35,12 @@ impl Dir {
     }
 }
 
-/// fsync(2) on macOS leaves the data in the drive's cache. Network volumes know nothing else.
+/// fsync(2) on macOS leaves the data in the drive's cache. Network volumes know nothing else, and each says so by an error of its own: SMB by
+/// `ENOTSUP`, `WebDAV` and FUSE by `EINVAL`, ZFS by `ENOTTY`.
 #[cfg(target_os = "macos")]
 fn fsync(fd: BorrowedFd<'_>) -> io::Result<()> {
     match rustix::io::retry_on_intr(|| rustix::fs::fcntl_fullfsync(fd)) {
-        Err(rustix::io::Errno::NOTTY | rustix::io::Errno::NOTSUP) => {
+        Err(rustix::io::Errno::NOTTY | rustix::io::Errno::NOTSUP | rustix::io::Errno::INVAL) => {
             Ok(rustix::io::retry_on_intr(|| rustix::fs::fsync(fd))?)
         }
         synced => Ok(synced?),
@@ -55,10 +57,9 @@ fn supported(result: io::Result<()>) -> io::Result<bool> {
     match result {
         Ok(()) => Ok(true),
         Err(error)
-            if matches!(
-                error.raw_os_error(),
-                Some(libc::EINVAL | libc::ENOSYS | libc::EOPNOTSUPP | libc::EBADF)
-            ) =>
+            if error.raw_os_error().is_some_and(|errno| {
+                matches!(errno, libc::EINVAL | libc::EBADF) || is_unsupported(errno)
+            }) =>
         {
             Ok(false)
         }

@@ -30,26 +30,37 @@ pub fn is_full(errno: i32) -> bool {
 /// Errors of a link(2) that say that there is another way: no /proc, no right to link (some sandboxes), no hard
 /// links at all. (Where the directory may not be written to, the other way fails too.)
 pub fn cannot_link(errno: i32) -> bool {
-    matches!(
-        errno,
-        libc::ENOENT
-            | libc::EPERM
-            | libc::EACCES
-            | libc::EINVAL
-            | libc::ENOSYS
-            | libc::EOPNOTSUPP
-            | libc::EXDEV
-            | libc::EMLINK
-    )
+    matches!(errno, libc::ENOENT | libc::EPERM | libc::EACCES | libc::EINVAL | libc::EXDEV | libc::EMLINK)
+        || is_unsupported(errno)
 }
 
 /// Errors of a flock(2) that say that there are no locks here.
 pub fn has_no_locks(errno: i32) -> bool {
-    matches!(errno, libc::ENOSYS | libc::EOPNOTSUPP | libc::ENOLCK)
+    errno == libc::ENOLCK || is_unsupported(errno)
 }
 
 /// Errors of an exchange that a file system without such an operation gives. `EXDEV` is that of an overlay for
 /// a directory that comes of a lower layer.
 pub fn cannot_exchange(errno: i32) -> bool {
-    matches!(errno, libc::EINVAL | libc::ENOSYS | libc::EOPNOTSUPP | libc::EXDEV)
+    matches!(errno, libc::EINVAL | libc::EXDEV) || is_unsupported(errno)
+}
+
+/// Errors that say that there is no such operation. Linux has one number for the last two; file systems of macOS give the first of them.
+pub(super) fn is_unsupported(errno: i32) -> bool {
+    errno == libc::ENOSYS || errno == libc::ENOTSUP || errno == libc::EOPNOTSUPP
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operation_that_a_file_system_lacks_has_another_way() {
+        for errno in [libc::ENOSYS, libc::ENOTSUP, libc::EOPNOTSUPP] {
+            assert!(cannot_link(errno) && cannot_exchange(errno) && has_no_locks(errno), "{errno}");
+        }
+        for errno in [libc::ENOSPC, libc::EIO, libc::EROFS] {
+            assert!(!cannot_link(errno) && !cannot_exchange(errno) && !has_no_locks(errno), "{errno}");
+        }
+    }
 }

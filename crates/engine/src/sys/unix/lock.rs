@@ -1,7 +1,7 @@
-//! Lock files, open to all who may need them.
+//! Locks of files, and lock files that are open to all who may need them.
 
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 
 use rustix::fs::OFlags;
@@ -12,6 +12,29 @@ use super::identity::Access;
 
 const READ_ALL: u32 = 0o444;
 const WRITE_OTHERS: u32 = 0o022;
+
+/// Locks a file as long as it is open; `false`: it is locked by somebody else who has opened it.
+pub fn try_lock(file: &File) -> io::Result<bool> {
+    came_of(file.try_lock())
+}
+
+/// As [`try_lock`], beside others that do the same.
+pub fn try_lock_shared(file: &File) -> io::Result<bool> {
+    came_of(file.try_lock_shared())
+}
+
+/// Lets the lock go.
+pub fn unlock(file: &File) -> io::Result<()> {
+    file.unlock()
+}
+
+fn came_of(tried: Result<(), TryLockError>) -> io::Result<bool> {
+    match tried {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
 
 impl Dir {
     /// Opens a lock file, or makes it. `create` decides: an `O_CREAT` on a file that exists is

@@ -27,12 +27,13 @@ pub use errno::{
 };
 pub use file_system::is_durable;
 pub use identity::FileId;
+pub use lock::{try_lock, try_lock_shared, unlock};
 pub use memory::prefer_huge_pages;
 pub use name::{
     LONGEST_PATH, bytes_beyond_text, cut, ends_in_dots, is_reserved, names_directory, path_from_bytes,
 };
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 
@@ -53,16 +54,12 @@ pub fn hold(file: &File) -> bool {
 
 /// As [`hold`], and says why the file could not be marked.
 pub fn try_hold(file: &File) -> io::Result<bool> {
-    match file.try_lock() {
-        Ok(()) => Ok(true),
-        Err(TryLockError::WouldBlock) => Ok(false),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
+    try_lock(file)
 }
 
 /// Takes the mark off a file that stays open.
 pub fn release(file: &File) {
-    drop(file.unlock());
+    drop(unlock(file));
 }
 
 /// Tells a file from those that had its inode number before it; `None` where the file system does not.

@@ -8,7 +8,7 @@ use std::io;
 use std::os::windows::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::errno::{CUSTOMER, EEXIST, EINVAL, ENOENT, SHARING_VIOLATION};
+use super::errno::{CUSTOMER, EEXIST, EINVAL, ENOENT, SHARING_VIOLATION, told_apart};
 use super::held::replace;
 use super::identity::{Access, FileId};
 use super::name::is_reserved;
@@ -25,11 +25,12 @@ fn id(handle: &same_file::Handle) -> FileId {
     FileId(hasher.finish())
 }
 
+/// To be asked right after a call.
 pub(super) fn one_number(error: io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(3) => io::Error::from_raw_os_error(ENOENT),
         Some(183) => io::Error::from_raw_os_error(EEXIST),
-        _ => error,
+        _ => told_apart(error),
     }
 }
 
@@ -69,7 +70,7 @@ impl Dir {
 
     /// Which directory this is.
     pub fn id(&self) -> io::Result<FileId> {
-        Ok(id(&same_file::Handle::from_path(&self.0)?))
+        Ok(id(&same_file::Handle::from_path(&self.0).map_err(one_number)?))
     }
 
     /// What `name` stands for; a symbolic link is not followed.
@@ -82,7 +83,7 @@ impl Dir {
         let kind = kind(&metadata);
         let id = match kind {
             Kind::Symlink => FileId(0),
-            _ => id(&same_file::Handle::from_path(&path)?),
+            _ => id(&same_file::Handle::from_path(&path).map_err(one_number)?),
         };
         let mode = if metadata.permissions().readonly() { 0o444 } else { 0o666 };
         Ok(Some(Stat { kind, version: version(&metadata, id), access: Access { mode } }))

@@ -35,6 +35,26 @@ pub const ELOOP: i32 = CUSTOMER | 4067;
 pub(super) const CUSTOMER: i32 = 1 << 29;
 pub(super) const SHARING_VIOLATION: i32 = 32;
 pub(super) const LOCK_VIOLATION: i32 = 33;
+/// A file that was removed while another handle of it is open: its name is taken until that is closed.
+const DELETE_PENDING: i32 = 303;
+
+#[link(name = "ntdll")]
+unsafe extern "system" {
+    fn RtlGetLastNtStatus() -> i32;
+}
+
+/// Tells a file that is being removed from one that this user may not touch, right after a call: of both Windows says
+/// `ERROR_ACCESS_DENIED`, and the status that it made this of is kept for each thread. Names of files go at once on NTFS, but not by all
+/// ways of removing them, and not on FAT, exFAT and shares.
+pub(super) fn told_apart(error: io::Error) -> io::Error {
+    const STATUS_DELETE_PENDING: i32 = 0xc000_0056_u32.cast_signed();
+    // SAFETY: it reads what belongs to this thread.
+    let is_removed = || unsafe { RtlGetLastNtStatus() } == STATUS_DELETE_PENDING;
+    match error.raw_os_error() {
+        Some(EPERM) if is_removed() => io::Error::from_raw_os_error(DELETE_PENDING),
+        _ => error,
+    }
+}
 
 /// libuv's number for an error; what it has none for counts as an I/O error.
 pub(in crate::sys) fn posix_errno(error: &io::Error) -> i32 {
@@ -47,8 +67,8 @@ pub(in crate::sys) fn posix_errno(error: &io::Error) -> i32 {
         Some(8 | 14) => 4057,
         Some(17) => 4037,
         Some(19) => 4047,
-        Some(SHARING_VIOLATION | LOCK_VIOLATION) => 4082,
-        Some(39 | 112) => 4055,
+        Some(SHARING_VIOLATION | LOCK_VIOLATION | DELETE_PENDING) => 4082,
+        Some(39 | 112 | 1295) => 4055,
         Some(50 | 1) => 4049,
         Some(80 | 183) => 4075,
         Some(87) => 4071,
@@ -57,6 +77,7 @@ pub(in crate::sys) fn posix_errno(error: &io::Error) -> i32 {
         Some(206) => 4064,
         Some(267) => 4052,
         Some(1142) => 4032,
+        Some(1921) => 4067,
         _ => 4070,
     }
 }
@@ -66,9 +87,9 @@ pub fn is_transient(errno: i32) -> bool {
     matches!(errno, EMFILE | EAGAIN) || is_held(errno)
 }
 
-/// Errors that say that another handle of the file is open.
+/// Errors that say that another handle of the file is open, or of the one that had its name.
 pub fn is_held(errno: i32) -> bool {
-    matches!(errno, SHARING_VIOLATION | LOCK_VIOLATION)
+    matches!(errno, SHARING_VIOLATION | LOCK_VIOLATION | DELETE_PENDING)
 }
 
 /// ERROR_HANDLE_DISK_FULL, ERROR_DISK_FULL, ERROR_DISK_QUOTA_EXCEEDED.

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::errno::{EPERM, SHARING_VIOLATION, is_held};
+use super::errno::{EPERM, SHARING_VIOLATION, is_held, told_apart};
 
 /// How long a call about a file is tried again in place, on a worker that others want. What takes longer passes for the job: it
 /// waits on a timer, and tries again from there.
@@ -31,7 +31,7 @@ fn patiently(
     let start = Instant::now();
     let mut pause = FIRST_PAUSE;
     loop {
-        match call() {
+        match call().map_err(told_apart) {
             Err(error) if start.elapsed() < patience && is_passing(&error, &may_be_held) => {
                 sleep(pause);
                 pause = (2 * pause).min(LONGEST_PAUSE);
@@ -62,7 +62,11 @@ pub fn replace(path: &Path, mut call: impl FnMut() -> io::Result<()>) -> io::Res
     let is_read_only_file = || {
         std::fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.permissions().readonly())
     };
-    let is_file = || std::fs::symlink_metadata(path).is_ok_and(|found| found.is_file());
+    let is_file = || match std::fs::symlink_metadata(path) {
+        Ok(found) => found.is_file(),
+        // Nothing is told of a file that is being removed.
+        Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
+    };
     let done = patiently(PATIENCE, &mut call, || is_file() && !is_read_only_file());
     let done = match done {
         Err(error) if error.raw_os_error() == Some(EPERM) && is_read_only_file() => {
@@ -82,11 +86,12 @@ pub fn replace(path: &Path, mut call: impl FnMut() -> io::Result<()>) -> io::Res
     })
 }
 
-/// Whether any handle of the file is open: only then is one refused that shares nothing and asks for what the call needs. For this
-/// moment others are refused too, so it is asked of files that could not be replaced, and of no others.
+/// Whether any handle of the file is open, or of one that is being removed: only then is one refused that shares nothing and asks
+/// for what the call needs. For this moment others are refused too, so it is asked of files that could not be replaced, and of no
+/// others.
 fn has_handles(path: &Path) -> bool {
     let alone = OpenOptions::new().access_mode(DELETE).share_mode(0).open(path);
-    alone.is_err_and(|error| error.raw_os_error() == Some(SHARING_VIOLATION))
+    alone.is_err_and(|error| told_apart(error).raw_os_error().is_some_and(is_held))
 }
 
 fn set_read_only(path: &Path, to: bool) -> io::Result<()> {

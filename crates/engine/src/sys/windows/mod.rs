@@ -8,6 +8,7 @@ mod dir;
 pub(super) mod errno;
 mod held;
 pub(super) mod identity;
+mod lock;
 mod name;
 mod tree;
 
@@ -19,6 +20,7 @@ pub use errno::{
     EXDEV, cannot_link, has_no_locks, is_full, is_held, is_transient,
 };
 pub use identity::FileId;
+pub use lock::{try_lock, try_lock_shared, unlock};
 pub use name::{
     LONGEST_PATH, bytes_beyond_text, cut, ends_in_dots, is_reserved, names_directory, path_from_bytes,
 };

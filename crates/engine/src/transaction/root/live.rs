@@ -6,11 +6,11 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::sync::Mutex;
 
-use super::lock::tried;
 use super::{LIVE, Root, new_tag};
 use crate::dir::names;
 use crate::dir::orphan::{self, Taken};
 use crate::error::{Named, Result};
+use crate::lock::sidecar::not_locked;
 use crate::process::lock;
 use crate::sys::{self, Dir, FileId};
 use crate::transaction::journal::Tag;
@@ -37,7 +37,9 @@ impl Root {
                 made => made.named("open").map_err(|error| self.about(error))?,
             };
             // A sweeper may have found it before it was locked.
-            if tried(file.try_lock())? && self.folder.is_same(name.as_ref(), &file).named("stat")? {
+            if sys::try_lock(&file).map_err(not_locked)?
+                && self.folder.is_same(name.as_ref(), &file).named("stat")?
+            {
                 tags.insert(self.folder_id.clone(), (tag.clone(), file));
                 // Each process leaves one, and most leave nothing that is to be recovered.
                 if let Ok(Some(_root_lock)) = self.try_lock() {

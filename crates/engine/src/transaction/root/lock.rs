@@ -1,6 +1,6 @@
 //! The lock of a root: one transaction at a time, and in turns.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use crate::dir::place::moved;
 use crate::error::{Named, Result};
 use crate::lock::sidecar::not_locked;
 use crate::mutant::{Step, leaves_out};
+use crate::sys;
 
 impl Root {
     /// The root's lock, if it is free, whoever waits for it.
@@ -21,7 +22,7 @@ impl Root {
             return Ok(Some(RootLock(None)));
         }
         let file = self.open_lock(LOCK)?;
-        if tried(file.try_lock())? { self.locked(file).map(Some) } else { Ok(None) }
+        if sys::try_lock(&file).map_err(not_locked)? { self.locked(file).map(Some) } else { Ok(None) }
     }
 
     /// The root's lock, if it is free and no other process waits for it longer.
@@ -31,7 +32,7 @@ impl Root {
     pub fn try_lock_in_turn(&self, waiting: &mut RootWait) -> Result<Option<RootLock>> {
         if waiting.turn.is_none() {
             let turn = self.open_lock(TURN)?;
-            if tried(turn.try_lock())? {
+            if sys::try_lock(&turn).map_err(not_locked)? {
                 waiting.turn = Some(RootLock(Some(turn)));
             }
         }
@@ -45,14 +46,11 @@ impl Root {
     /// Whether a transaction or a recovery is at work; `None`: this user may not ask.
     pub fn is_locked(&self) -> Option<bool> {
         let file = self.folder.open_file(LOCK.as_ref()).ok()?;
-        match file.try_lock_shared() {
-            Ok(()) => {
-                drop(file.unlock());
-                Some(false)
-            }
-            Err(TryLockError::WouldBlock) => Some(true),
-            Err(TryLockError::Error(_)) => None,
+        let is_free = sys::try_lock_shared(&file).ok()?;
+        if is_free {
+            drop(sys::unlock(&file));
         }
+        Some(!is_free)
     }
 
     fn locked(&self, file: File) -> Result<RootLock> {
@@ -102,18 +100,6 @@ pub struct RootLock(Option<File>);
 impl Drop for RootLock {
     fn drop(&mut self) {
         // Closing would do, but for a child process that was forked just now and has a copy.
-        drop(self.0.as_ref().map(File::unlock));
-    }
-}
-
-/// Whether a lock was free.
-///
-/// # Errors
-/// Those of flock(2).
-pub(super) fn tried(locked: std::result::Result<(), TryLockError>) -> Result<bool> {
-    match locked {
-        Ok(()) => Ok(true),
-        Err(TryLockError::WouldBlock) => Ok(false),
-        Err(TryLockError::Error(error)) => Err(not_locked(error)),
+        drop(self.0.as_ref().map(sys::unlock));
     }
 }
