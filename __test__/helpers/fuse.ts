@@ -3,9 +3,11 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { constants } from 'node:os'
+import { beforeAll } from 'vitest'
 import { makeDir } from './files'
 import { HANG_MS } from './hang'
-import { buildProgram } from './program'
+import { isHere } from './needs'
+import { buildProgram, NO_TIMEOUT } from './program'
 
 export type Call =
   | 'write'
@@ -50,7 +52,11 @@ const refusals = (refuse: NonNullable<Poverty['refuse']>) =>
     .map(([call, code]) => `${call}=${constants.errno[code]}`)
     .join()
 
-let program: Promise<string> | undefined
+/** Of the specs that import this. A build takes as long as it takes, and is in no test's time. */
+let program: string
+beforeAll(async () => {
+  if (isHere('root that may mount FUSE')) program = await buildProgram('poor-fs')
+}, NO_TIMEOUT)
 
 /** Mounts one in `dir` while `body` runs, which gets its path, and that of the folder that it shows. */
 export async function onPoorFs<T>(
@@ -58,9 +64,8 @@ export async function onPoorFs<T>(
   poverty: Poverty,
   body: (at: string, folder: string) => Promise<T>,
 ): Promise<T> {
-  program ??= buildProgram('poor-fs')
   const [folder, at] = [makeDir(dir, 'folder'), makeDir(dir, 'mounted')]
-  const daemon = spawn(await program, [folder, at, ...options(poverty)], {
+  const daemon = spawn(program, [folder, at, ...options(poverty)], {
     stdio: 'pipe',
     // A signal to this process's group, such as Ctrl+C, would end it before it unmounts.
     detached: true,
