@@ -6,8 +6,7 @@ import { delimiter, join } from 'node:path'
 import { findCargo, root } from '../../scripts/tools.mjs'
 import { buildProgram } from '../helpers/program'
 
-/** For hooks and tests that end when the lab does, however slow the machine is. */
-export const NO_TIMEOUT = 0
+export { NO_TIMEOUT } from '../helpers/program'
 
 /**
  * The lab prints a line every few seconds, on a busy machine every few minutes. One that hangs kills its processes after six

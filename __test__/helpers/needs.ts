@@ -13,7 +13,7 @@ import {
 import { freemem, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { TMPFS } from './files'
-import { mayServeFuse } from './fuse'
+import { mayServeFuse } from './poor-fs'
 import { type Fixtures, test } from './test'
 import { canLoadAddon, canRunNode, isRoot } from './users'
 

@@ -2,13 +2,14 @@ import { execFileSync } from 'node:child_process'
 import { chmodSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { atomicIndexUpdate, atomicWrite, atomicWriteAll } from '@pipeline/atomic'
+import { atomicIndexUpdate, atomicWrite, atomicWriteAll, readIndexSync } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { inside, leftovers, loosely, makeDir, names } from '../helpers/files'
 import { needs, OTHER_USER } from '../helpers/needs'
 import { inProcess } from '../helpers/processes'
-import { rejection } from '../helpers/promises'
+import { rejection, thrown } from '../helpers/promises'
 import { test } from '../helpers/test'
+import { random } from '../helpers/transaction-model'
 import { NOBODY } from '../helpers/users'
 
 describe('a path may be', () => {
@@ -118,6 +119,44 @@ describe('a name of 256 bytes is refused', () => {
       expect(names(dir)).toStrictEqual([])
     })
   }
+})
+
+describe('a file: URL is read as node:fs reads it', () => {
+  const words =
+    '/ // %2f %2F %5C % %00 .. %2e localhost host C: | ? # \\ ä %c3%a4 %ff %C3 %41 %25 \t " : @ [ 漢 \u{1f600} a b'
+  const parts = [' ', ...words.split(' ')]
+
+  /** What is in it is on no way out of `file`. */
+  const below = (file: string, text: string) => {
+    if (!URL.canParse(`file:${text}`)) return
+    const url = new URL(`file:${text}`)
+    url.pathname = `${file}/x${url.pathname}`
+    return url
+  }
+
+  test.skipIf(process.platform === 'win32')('whatever is in it', ({ file }) => {
+    // A path below a file leads nowhere, and the error tells the path.
+    writeFileSync(file, '{}')
+    const next = random(1)
+    const refusals = new Set<string | undefined>()
+    /** Of other errors only the path counts: one that ends with a slash is a folder's, says `readIndexSync`. */
+    const told = ({ code, path }: NodeJS.ErrnoException) =>
+      code?.startsWith('ERR_') ? { code, path } : { code: undefined, path }
+    for (let made = 0; made < 5000; made++) {
+      const text = Array.from({ length: next(12) }, () => parts[next(parts.length)]).join('')
+      const url = below(file, `${['', '/', '//', '///'][next(4)]}${text}`)
+      if (!url) continue
+      const [expected, found] = [thrown(() => readFileSync(url)), told(thrown(() => readIndexSync(url)))]
+      // Names are bytes: what is no UTF-8 is no error here, as it is none in a Buffer.
+      if (expected instanceof URIError) expect(found.code ?? '', url.href).not.toMatch('URL')
+      else expect(found, url.href).toEqual(told(expected))
+      refusals.add(expected instanceof URIError ? 'URIError' : found.code)
+    }
+    expect([...refusals].sort()).toEqual([
+      ...['ERR_INVALID_ARG_VALUE', 'ERR_INVALID_FILE_URL_HOST', 'ERR_INVALID_FILE_URL_PATH', 'URIError'],
+      undefined,
+    ])
+  })
 })
 
 describe('a path of the wrong kind is refused', () => {

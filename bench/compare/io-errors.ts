@@ -2,7 +2,7 @@
 
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Call, mayServeFuse, onPoorFs } from '../../__test__/helpers/fuse'
+import { type Call, mayServeFuse, onPoorFs } from '../../__test__/helpers/poor-fs'
 import { toText } from './contenders.mjs'
 import { mayMount } from './disk'
 import { makeDocument } from './document.mjs'

@@ -94,18 +94,24 @@ impl Pages {
         self.pages.extend(above.pages.iter().map(|(number, page)| (*number, page.clone())));
     }
 
+    /// The same, with their numbers.
+    pub fn numbered(&self) -> impl Iterator<Item = (u64, &Page)> {
+        self.pages.iter().map(|(number, page)| (*number, page))
+    }
+
     /// A number that differs when the image `self` over `below` does.
     pub fn fingerprint(&self, below: &Self) -> u64 {
-        self.pages
-            .iter()
-            .filter(|(number, page)| match below.pages.get(number) {
-                Some(old) => old != *page,
-                None => ***page != ZEROES,
-            })
-            // The map's order must not matter.
-            .fold(0, |sum: u64, (number, page)| {
-                sum.wrapping_add(xxhash_rust::xxh3::xxh3_64_with_seed(&page[..], number.wrapping_add(1)))
-            })
+        // The map's order must not matter.
+        self.numbered().fold(0, |sum, (number, page)| sum.wrapping_add(Self::part(number, page, below)))
+    }
+
+    /// What a page adds to a fingerprint.
+    pub fn part(number: u64, page: &Page, below: &Self) -> u64 {
+        let differs = match below.pages.get(&number) {
+            Some(old) => old != page,
+            None => **page != ZEROES,
+        };
+        if differs { xxhash_rust::xxh3::xxh3_64_with_seed(&page[..], number.wrapping_add(1)) } else { 0 }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod check;
 pub mod cut;
+mod fingerprints;
 mod history;
 mod lines;
 mod names;

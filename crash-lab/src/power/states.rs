@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use fastrand::Rng;
 
+use super::fingerprints::Fingerprints;
 use super::history::Window;
 use crate::disk::pages::{PAGE, Pages};
 use crate::disk::recorder::Entry;
@@ -28,18 +29,28 @@ pub struct State {
 
 /// A subset of an epoch's writes, as positions in the log.
 #[derive(Clone, Debug)]
-struct Choice {
-    written: Vec<usize>,
+pub struct Choice {
+    pub written: Vec<usize>,
     /// The last of them is torn: only these of its pages reached the medium.
-    torn: Option<Torn>,
+    pub torn: Option<Torn>,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Torn {
+pub enum Torn {
     /// The first pages, this many.
     Head(u64),
     /// All but the first pages, this many.
     Tail(u64),
+}
+
+impl Torn {
+    /// Whether this page of the write reached the medium, counted from its first one.
+    pub fn has(self, page: u64) -> bool {
+        match self {
+            Self::Head(pages) => page < pages,
+            Self::Tail(pages) => page >= pages,
+        }
+    }
 }
 
 /// The parts of the log between flushes.
@@ -62,12 +73,13 @@ pub fn enumerate(log: &[Entry], base: &Pages, rng: &mut Rng) -> Vec<State> {
     let mut base = base.clone();
     for (number, epoch) in epochs(log).into_iter().enumerate() {
         let mut seen: HashMap<u64, usize> = HashMap::new();
+        let mut fingerprints = Fingerprints::new(log, epoch.clone(), &base);
         for choice in choices(log, epoch.clone(), rng) {
             // The state may be from as early as its last write, so nothing that started later can be in it; and from as
             // late as the next flush, so everything that was acknowledged by then has to be.
             let from = choice.written.last().copied().unwrap_or(epoch.start);
+            let image = fingerprints.of(&choice);
             let state = State { epoch: number, window: Window { from, to: epoch.end }, choice };
-            let image = state.image(log, &base).fingerprint(&base);
             match seen.get(&image) {
                 Some(&same) => {
                     let earlier: &mut State = &mut states[same];
@@ -106,7 +118,8 @@ impl State {
     }
 }
 
-fn apply(entry: &Entry, torn: Option<Torn>, above: &mut Pages, below: &Pages) {
+/// Puts what an entry writes over `below` into `above`.
+pub fn apply(entry: &Entry, torn: Option<Torn>, above: &mut Pages, below: &Pages) {
     match entry {
         Entry::Write(at, data) => {
             // The cut is where a sector of the medium ends.
@@ -174,6 +187,34 @@ mod tests {
         let log = [write(0, 1, 2)];
         let states = enumerate(&log, &Pages::default(), &mut Rng::with_seed(1));
         assert_eq!(states.len(), 3);
+    }
+
+    #[test]
+    fn fingerprints_are_those_of_the_images() {
+        let mut rng = Rng::with_seed(1);
+        let mut base = Pages::default();
+        base.write(0, &[1; 6 * PAGE], &Pages::default());
+        let log: Vec<Entry> = (0..40)
+            .map(|_| {
+                // Parts of pages, of which some are shared by many, and some hold what is there already.
+                let at = rng.u64(..12 * TEAR);
+                let len = rng.usize(1..3 * PAGE);
+                match rng.u8(..4) {
+                    0 => Entry::Zero(at, len as u64),
+                    1 => Entry::Message(vec![]),
+                    _ => Entry::Write(at, vec![rng.u8(..3); len].into()),
+                }
+            })
+            .chain((20..60).map(|at| write(at, 1, 3)))
+            .collect();
+        let mut fingerprints = Fingerprints::new(&log, 0..log.len(), &base);
+        let choices = choices(&log, 0..log.len(), &mut rng);
+        assert!(choices.iter().any(|choice| choice.torn.is_some()));
+        for choice in choices {
+            let found = fingerprints.of(&choice);
+            let state = State { epoch: 0, window: Window { from: 0, to: 0 }, choice };
+            assert_eq!(found, state.image(&log, &base).fingerprint(&base), "{state:?}");
+        }
     }
 
     #[test]

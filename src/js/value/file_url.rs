@@ -13,21 +13,21 @@ pub enum Fault {
 
 /// The bytes of the path, of a URL's `hostname` and `pathname`.
 pub fn path(host: &str, pathname: &str, windows: bool) -> Result<Vec<u8>, Fault> {
+    if !windows && !host.is_empty() {
+        return Err(Fault::Host);
+    }
     let lower = pathname.to_ascii_lowercase();
     if lower.contains("%2f") || windows && lower.contains("%5c") {
         return Err(Fault::EncodedSeparator);
     }
     let decoded: Vec<u8> = percent_decode_str(pathname).collect();
-    match (windows, host) {
-        (false, "") => Ok(decoded),
-        (false, _) => Err(Fault::Host),
-        // `/C:/x` is `C:\x`, and a host makes it a share's.
-        (true, host) => {
-            let path = String::from_utf8_lossy(&decoded).replace('/', "\\");
-            let share = if host.is_empty() { String::new() } else { format!("\\\\{host}\\") };
-            Ok(format!("{share}{}", path.trim_start_matches('\\')).into_bytes())
-        }
+    if !windows {
+        return Ok(decoded);
     }
+    // `/C:/x` is `C:\x`, and a host makes it a share's.
+    let path = String::from_utf8_lossy(&decoded).replace('/', "\\");
+    let share = if host.is_empty() { String::new() } else { format!("\\\\{host}\\") };
+    Ok(format!("{share}{}", path.trim_start_matches('\\')).into_bytes())
 }
 
 #[cfg(any(test, fuzzing))]
