@@ -11,6 +11,10 @@ import { drawPages } from '../bench/compare/page'
 import { loadResults, names, rivals } from '../bench/compare/results'
 import { docs } from '../bench/report/page'
 import { root, run, runNode } from '../scripts/tools.mjs'
+import { builtOnce } from './helpers/built-once'
+import { isHere } from './helpers/needs'
+import { POOR_FS_ENV } from './helpers/poor-fs'
+import { NO_TIMEOUT } from './helpers/program'
 
 const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
 
@@ -26,12 +30,12 @@ let printed: string[] = []
 
 beforeAll(async () => {
   const options = ['--quick', ...of.flatMap((name) => ['--of', name])]
-  const { code, stdout, output } = await runNode(['--import', tsx, main, ...options, ...words], {
-    quiet: true,
-  })
+  const env = isHere('root that may mount FUSE') ? { [POOR_FS_ENV]: await builtOnce('poor-fs') } : {}
+  const args = ['--import', tsx, main, ...options, ...words]
+  const { code, stdout, output } = await runNode(args, { quiet: true, env })
   expect(code, output).toBe(0)
   printed = stdout.split('\n\n')
-})
+}, NO_TIMEOUT)
 
 function seen(row: string, { skip }: TestContext): Record<string, string> {
   const lines = printed.find((one) => one.startsWith(`${row}: `))?.split('\n') ?? []

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { findCargo, root } from '../../scripts/tools.mjs'
-import { buildProgram } from '../helpers/program'
+import { builtOnce } from '../helpers/built-once'
 
 export { NO_TIMEOUT } from '../helpers/program'
 
@@ -31,7 +31,7 @@ export function whyNot(): string | undefined {
 }
 
 /** Builds the lab. Returns its program. */
-export const build = () => buildProgram('crash-lab')
+export const build = () => builtOnce('crash-lab')
 
 /** Runs the lab to its end. Rejects only if it hangs. `parent` is the process that the lab expects to be its parent. */
 export function run(

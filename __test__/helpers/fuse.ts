@@ -1,12 +1,16 @@
 // What specs need of `poor-fs`, built ahead of their tests: a build takes as long as it takes, and is in no test's time.
 
 import { beforeAll } from 'vitest'
+import { builtOnce } from './built-once'
 import { isHere } from './needs'
-import { buildPoorFs } from './poor-fs'
+import { usePoorFs } from './poor-fs'
 import { NO_TIMEOUT } from './program'
 
 export { type Call, onPoorFs, type Poverty } from './poor-fs'
 
 beforeAll(async () => {
-  if (isHere('root that may mount FUSE')) await buildPoorFs()
+  if (!isHere('root that may mount FUSE')) return
+  const built = builtOnce('poor-fs')
+  usePoorFs(built)
+  await built
 }, NO_TIMEOUT)

@@ -64,10 +64,12 @@ export function mayServeFuse(): boolean {
 
 let program: Promise<string> | undefined
 
-/** Returns its program. */
-export function buildPoorFs(): Promise<string> {
-  program ??= buildProgram('poor-fs')
-  return program
+/** Names the program where it has been built already. */
+export const POOR_FS_ENV = 'ATOMIC_POOR_FS'
+
+/** Uses this program; else it is built when it is first needed. */
+export function usePoorFs(built: Promise<string>): void {
+  program = built
 }
 
 /** Mounts one in `dir` while `body` runs, which gets its path, and that of the folder that it shows. */
@@ -76,8 +78,9 @@ export async function onPoorFs<T>(
   poverty: Poverty,
   body: (at: string, folder: string) => Promise<T>,
 ): Promise<T> {
+  program ??= Promise.resolve(process.env[POOR_FS_ENV] || buildProgram('poor-fs'))
   const [folder, at] = [makeDir(dir, 'folder'), makeDir(dir, 'mounted')]
-  const daemon = spawn(await buildPoorFs(), [folder, at, ...options(poverty)], {
+  const daemon = spawn(await program, [folder, at, ...options(poverty)], {
     stdio: 'pipe',
     // A signal to this process's group, such as Ctrl+C, would end it before it unmounts.
     detached: true,
