@@ -19,6 +19,8 @@ import { type PartUpdate, replacePart, updateParts } from './store'
 
 /** How often `build` runs again when publishers change what it has read. */
 const RETRIES = 20
+/** So long (ms) a publish waits for others. What holds a lock lives, however busy the machine is: a batch waits rather than fails. */
+const TIMEOUT = 300_000
 /** Frozen, so a transaction reads it once. */
 const IF_CHANGED = Object.freeze({ ifChanged: true })
 
@@ -41,7 +43,7 @@ export async function updateIndex<T extends object>(
     return
   }
   const lock = watchLock(path)
-  const commit = () => atomicIndexUpdate<T>(path, watched(fn, lock), { ...howOf(file), onCorrupt })
+  const commit = () => atomicIndexUpdate<T>(path, watched(fn, lock), { ...howOf(file), onCorrupt, timeout: TIMEOUT })
   await observed([lock], commit, () => 'index')
 }
 
@@ -96,7 +98,7 @@ export function changeTogether<T>(
           locks.push(lock)
           tx.update(path, watched(fn, lock), howOf(file))
         }),
-      { retries: RETRIES },
+      { retries: RETRIES, timeout: TIMEOUT },
     )
   return observed(locks, commit, targetOf)
 }
