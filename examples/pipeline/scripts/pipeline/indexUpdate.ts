@@ -43,7 +43,8 @@ export async function updateIndex<T extends object>(
     return
   }
   const lock = watchLock(path)
-  const commit = () => atomicIndexUpdate<T>(path, watched(fn, lock), { ...howOf(file), onCorrupt, timeout: TIMEOUT })
+  const commit = () =>
+    atomicIndexUpdate<T>(path, watched(fn, lock), { ...howOf(file), onCorrupt, timeout: TIMEOUT })
   await observed([lock], commit, () => 'index')
 }
 
