@@ -10,7 +10,6 @@ pub mod strace;
 pub mod together;
 mod workspace;
 
-use std::collections::HashSet;
 use std::hash::Hash;
 use std::process::ExitStatus;
 use std::sync::OnceLock;
@@ -219,21 +218,14 @@ pub fn attempt_beside_until<T>(
 }
 
 /// Every line of every scene's undisturbed trace. The first call traces them, on a disk of their own; `None`: the run was stopped
-/// before all were traced. If the budget is limited, each scene is traced in one of the ways in which its files can be staged: two traces
-/// and more of each take longer than all that a sample then does with them.
-pub fn points(lab: &Lab, budget: Budget) -> Result<Option<&'static [Point]>> {
+/// before all were traced.
+pub fn points(lab: &Lab) -> Result<Option<&'static [Point]>> {
     static POINTS: OnceLock<Vec<Point>> = OnceLock::new();
     if let Some(points) = POINTS.get() {
         return Ok(Some(points));
     }
     let disk = Mounted::new(Kind::FIRST, &lab.scratch.join("baseline"))?;
-    let mut scenes = scenes(lab);
-    if budget.is_limited() {
-        lab.rng("ways").shuffle(&mut scenes);
-        let mut seen = HashSet::new();
-        scenes.retain(|(scene, _)| seen.insert(scene.name));
-    }
-    // All of these, however long it takes.
+    let scenes = scenes(lab);
     let budget = Budget::new(None);
     let order = Order::new(scenes.len(), budget, &mut lab.rng("baseline"));
     let plan = Plan { name: "calls traced", items: &scenes, order, budget, threads: THREADS };
