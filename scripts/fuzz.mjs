@@ -26,14 +26,8 @@ async function explore(/** @type {string[]} */ wanted, /** @type {string} */ sec
   )
   const tests = wanted.map((target) => `fuzz::tests::${target.replaceAll('-', '_')}`)
   const crates = ['-p', 'pipeline-atomic-engine', '-p', 'pipeline-atomic']
-  // With what is only for fuzzers, and beside all else that is built: a flag builds each dependency once more.
-  const place = ['--target-dir', join(root, 'target/fuzz')]
-  const { code } = await run('cargo', ['test', ...crates, ...place, '--lib', '--', '--nocapture', ...tests], {
-    env: {
-      ATOMIC_FUZZ_SEED: seed,
-      ATOMIC_FUZZ_SECONDS: seconds,
-      RUSTFLAGS: `${process.env.RUSTFLAGS ?? ''} --cfg fuzzing`,
-    },
+  const { code } = await run('cargo', ['test', ...crates, '--lib', '--', '--nocapture', ...tests], {
+    env: { ATOMIC_FUZZ_SEED: seed, ATOMIC_FUZZ_SECONDS: seconds },
   })
   if (code !== 0) throw new Complaint(`broken: see above (ATOMIC_FUZZ_SEED=${seed})`)
 }

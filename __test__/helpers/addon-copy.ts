@@ -11,6 +11,8 @@ declare module 'vitest' {
   interface ProvidedContext {
     /** The path of the copy, for `require`. */
     addon: string
+    /** A folder for what several specs need and one of them makes. */
+    tools: string
   }
 }
 
@@ -23,6 +25,11 @@ export default function copyAddon({ provide }: TestProject) {
   for (const name of ['.', ...readdirSync(copy, { recursive: true, encoding: 'utf8' })]) {
     chmodSync(join(copy, name), 0o755)
   }
+  const tools = mkdtempSync(join(tmpdir(), 'atomic-tools-'))
+  chmodSync(tools, 0o755)
   provide('addon', copy)
-  return () => rmSync(copy, { recursive: true })
+  provide('tools', tools)
+  return () => {
+    for (const dir of [copy, tools]) rmSync(dir, { recursive: true })
+  }
 }
