@@ -252,7 +252,7 @@ class OpenTransaction extends Transaction {
     try {
       return await new Call(this.#scope, undefined).startWith(this)
     } catch (error) {
-      throw ledToCaller(error, this.commit)
+      throw ledToCaller(error, OpenTransaction.prototype.commit)
     }
   }
 

@@ -2,9 +2,10 @@
 
 /** So many of each are remembered: what was made first goes, and is made anew if it is used often. */
 const MOST_REMEMBERED = 256
-/** And so many roots, each with so many files. */
-const MOST_ROOTS = 16
+/** And so many roots, each with so many files, and so many of all roots. */
+const MOST_ROOTS = 64
 const MOST_FILES = 2048
+const MOST_FILES_OF_ALL = 32_768
 /** Of paths with at most so many characters. */
 const LONGEST = 512
 
@@ -19,6 +20,9 @@ const roots = new Map()
 /** What is known of files below roots, by where these are. */
 const files = new Map()
 
+/** How many files were remembered since all were forgotten. */
+let rememberedFiles = 0
+
 /** The handle of a root, its absolute path, what it is called, and what is known of files below it. */
 function rootAt(root) {
   const known = roots.get(root)
@@ -31,13 +35,21 @@ function rootAt(root) {
 }
 
 /** As `fileAt`, below a root. */
-function fileBelow({ handle, files }, name, path) {
+function fileBelow({ handle, files: below }, name, path) {
   if (typeof path !== 'string') return fileAt(handle, name, path)
-  const known = files.get(path)
+  const known = below.get(path)
   const file = fileAt(handle, name, path, known)
-  if (known === undefined && path.length <= LONGEST)
-    remember(files, path, [file.handle, file.shown, file.absolute], MOST_FILES)
+  if (known === undefined && path.length <= LONGEST) {
+    if (++rememberedFiles > MOST_FILES_OF_ALL) forgetFiles()
+    remember(below, path, [file.handle, file.shown, file.absolute], MOST_FILES)
+  }
   return file
+}
+
+/** What is used often is made anew. */
+function forgetFiles() {
+  for (const below of files.values()) below.clear()
+  rememberedFiles = 1
 }
 
 /** So deep is looked whether something can be changed. */

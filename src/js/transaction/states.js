@@ -295,7 +295,9 @@ async function waited(call, returned, running, isBehind) {
     if (isBehind) timer = native.after(SLOW, () => reject(LATE))
   })
   try {
-    return await Promise.race([returned, givenUp])
+    // A thenable's own method runs in that context, too.
+    const result = call.inContext(() => Promise.resolve(returned))
+    return await Promise.race([result, givenUp])
   } finally {
     native.stop(timer)
     native.release(undefined, running)

@@ -12,7 +12,12 @@ const scratch = Buffer.allocUnsafe(64 * 1024)
 function beginningOf(path: string): Buffer {
   const file = openSync(path, 'r')
   try {
-    return scratch.subarray(0, readSync(file, scratch, 0, scratch.length, 0))
+    // A file system may give less at a time.
+    for (let read = 0; ; ) {
+      const more = readSync(file, scratch, read, scratch.length - read, read)
+      read += more
+      if (more === 0 || read === scratch.length) return scratch.subarray(0, read)
+    }
   } finally {
     closeSync(file)
   }

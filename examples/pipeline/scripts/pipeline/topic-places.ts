@@ -13,6 +13,8 @@ export type Address = Pick<TopicRecord, 'topicKey' | 'pageType' | 'slug' | 'docu
 /** The positions of records of which no two have the same key, or the same address. */
 class Places {
   readonly #records: TopicRecord[] = []
+  /** What each record had when it was added. */
+  readonly #addresses: Address[] = []
   readonly #byKey = new Map<string, number>()
   readonly #bySlug = new Map<string, Map<string, number>>()
 
@@ -23,6 +25,8 @@ class Places {
     this.#byKey.set(record.topicKey, at)
     slugs.set(record.slug, at)
     this.#records[at] = record
+    const { topicKey, pageType, slug } = record
+    this.#addresses[at] = { topicKey, pageType, slug }
     return true
   }
 
@@ -32,11 +36,15 @@ class Places {
     return slugs
   }
 
-  /** Whether the list still has the records that were added, whoever had it meanwhile. */
+  /** Whether the list still has the records that were added, with the addresses that they had then, whoever had it meanwhile. */
   areOf(index: TopicIndex): boolean {
     const records = this.#records
     if (index.length !== records.length) return false
-    for (let at = 0; at < records.length; at++) if (index[at] !== records[at]) return false
+    for (let at = 0; at < records.length; at++) {
+      const [record, address] = [records[at] as TopicRecord, this.#addresses[at] as Address]
+      if (index[at] !== record || record.topicKey !== address.topicKey) return false
+      if (record.slug !== address.slug || record.pageType !== address.pageType) return false
+    }
     return true
   }
 
