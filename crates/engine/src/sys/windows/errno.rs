@@ -2,6 +2,8 @@
 
 use std::io;
 
+use windows_sys::Win32::Foundation::STATUS_DELETE_PENDING;
+
 /// ERROR_FILE_NOT_FOUND; ERROR_PATH_NOT_FOUND is turned into it.
 pub const ENOENT: i32 = 2;
 /// ERROR_ACCESS_DENIED.
@@ -47,7 +49,6 @@ unsafe extern "system" {
 /// `ERROR_ACCESS_DENIED`, and the status that it made this of is kept for each thread. Names of files go at once on NTFS, but not by all
 /// ways of removing them, and not on FAT, exFAT and shares.
 pub(super) fn told_apart(error: io::Error) -> io::Error {
-    const STATUS_DELETE_PENDING: i32 = 0xc000_0056_u32.cast_signed();
     // SAFETY: it reads what belongs to this thread.
     let is_removed = || unsafe { RtlGetLastNtStatus() } == STATUS_DELETE_PENDING;
     match error.raw_os_error() {
@@ -105,4 +106,28 @@ pub fn has_no_locks(errno: i32) -> bool {
 /// ERROR_INVALID_FUNCTION, ERROR_NOT_SAME_DEVICE, ERROR_NOT_SUPPORTED, ERROR_TOO_MANY_LINKS.
 pub fn cannot_link(errno: i32) -> bool {
     matches!(errno, 1 | 17 | 50 | 1142)
+}
+
+#[cfg(test)]
+mod tests {
+    use windows_sys::Win32::Foundation::{NTSTATUS, RtlNtStatusToDosError, STATUS_ACCESS_DENIED};
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_being_removed_is_told_from_one_that_may_not_be_touched() {
+        let failed = |status: NTSTATUS| {
+            // SAFETY: a plain call. It is how calls that fail come to their number, and it keeps the status for this thread.
+            let number = unsafe { RtlNtStatusToDosError(status) };
+            assert_eq!(number.cast_signed(), EPERM);
+            told_apart(io::Error::from_raw_os_error(EPERM))
+        };
+        let removed = failed(STATUS_DELETE_PENDING);
+        assert!(removed.raw_os_error().is_some_and(is_transient));
+        assert_eq!(posix_errno(&removed), 4082);
+        // Only what could be one or the other is looked at.
+        assert_eq!(told_apart(io::Error::from_raw_os_error(ENOENT)).raw_os_error(), Some(ENOENT));
+        let refused = failed(STATUS_ACCESS_DENIED);
+        assert_eq!((refused.raw_os_error(), posix_errno(&refused)), (Some(EPERM), 4048));
+    }
 }
