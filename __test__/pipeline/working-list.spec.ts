@@ -136,7 +136,8 @@ describe('topics', () => {
         changedByOthers(index, next)
         expected = copyOf(index)
       }
-      expect(given).toEqual(before)
+      // Those others change its records, too.
+      if (kind !== 'with changes by others between') expect(given).toEqual(before)
     }
     vi.useRealTimers()
     for (const count of Object.values(outcomes)) expect(count).toBeGreaterThan(100)
