@@ -182,3 +182,36 @@ test('one after the other, beside functions, and aborted: none is lost, and none
   await Promise.all(times(4, writer))
   expect(readJson(file)).toEqual({ n: done })
 })
+
+test('a pointer with half of a surrogate pair names the key that JSON writes with an escape', async ({
+  file,
+}) => {
+  writeFileSync(file, '{}')
+  await atomicIndexPatch(file, { set: { '/\ud800': 1 } })
+  expect(readFileSync(file, 'utf8')).toContain('"\\ud800": 1')
+})
+
+test('leaves nothing of its options in memory', async ({ file }) => {
+  writeFileSync(file, '{"n":0}')
+  const { returned } = inProcess(
+    async ({ atomicIndexPatch, require }, file) => {
+      const { setFlagsFromString } = require('node:v8') as typeof import('node:v8')
+      const { runInNewContext } = require('node:vm') as typeof import('node:vm')
+      setFlagsFromString('--expose-gc')
+      const collect = runInNewContext('gc') as () => void
+      const patch = async () => {
+        const initial = { rows: [] }
+        await atomicIndexPatch(file, { increment: { '/n': 1 } }, { initial })
+        return new WeakRef(initial)
+      }
+      const left = await patch()
+      for (let turn = 0; turn < 10 && left.deref(); turn++) {
+        await new Promise(setImmediate)
+        collect()
+      }
+      return left.deref() === undefined
+    },
+    [file],
+  )
+  expect(await returned).toBe(true)
+})

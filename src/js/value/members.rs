@@ -35,7 +35,14 @@ pub fn read<'env, const N: usize>(
 
 /// Only what is there goes back to the addon.
 fn make_reader<'env>(env: &'env Env, names: &[&str]) -> Result<'env, Unknown<'env>> {
-    let each = |(at, name)| format!("if ((value = object.{name}) !== undefined) given.push({at}, value)\n");
+    let each = |(at, name)| {
+        format!(
+            "if ((value = object.{name}) !== undefined) {{ given[many++] = {at}; given[many++] = value }}\n"
+        )
+    };
     let reads: String = names.iter().enumerate().map(each).collect();
-    run_script(env, &format!("(object) => {{ let value; const given = []\n{reads}return given }}"))
+    run_script(
+        env,
+        &format!("(object) => {{ let value; let many = 0; const given = []\n{reads}return given }}"),
+    )
 }

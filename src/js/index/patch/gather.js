@@ -16,12 +16,16 @@ const isPrimitive = (value) => (typeof value !== 'object' && typeof value !== 'f
 function callOf(path, options) {
   const given = options ?? nothing
   if (typeof path !== 'string' || !isPlain(given) || given.onCorrupt !== undefined) return undefined
-  return { path, options: { ...given }, names: undefined, place: undefined, folder: undefined }
+  const copy = { ...given }
+  // What is no primitive could be another one by then, and would be kept until then.
+  const canBeJoined = given === nothing || Reflect.ownKeys(copy).every((name) => isPrimitive(copy[name]))
+  const common = canBeJoined ? copy : undefined
+  return { path, options: common, names: undefined, place: undefined, folder: undefined }
 }
 
 /** Whether a call with these arguments has all in common with an earlier one. */
 function isAlike(call, path, options) {
-  if (path !== call.path) return false
+  if (call.options === undefined || path !== call.path) return false
   const given = options ?? nothing
   if (!isPlain(given)) return false
   call.names ??= Reflect.ownKeys(call.options)
@@ -29,8 +33,7 @@ function isAlike(call, path, options) {
   if (Reflect.ownKeys(given).length !== names.length) return false
   for (let at = 0; at < names.length; at++) {
     const name = names[at]
-    const value = call.options[name]
-    if (!isPrimitive(value) || !own(given, name) || !Object.is(given[name], value)) return false
+    if (!own(given, name) || !Object.is(given[name], call.options[name])) return false
   }
   const folder = process.cwd()
   if (call.place === undefined) {

@@ -52,17 +52,17 @@ const odd = /[~\0]/
 function plainPart(part, name, kind, count) {
   if (part === undefined) return { text: '', count }
   if (!isPlain(part) || part.toJSON !== undefined) return undefined
-  const entries = Object.entries(part)
+  const pointers = Object.keys(part)
   let text = ''
-  for (let at = 0; at < entries.length; at++) {
-    const pointer = entries[at][0]
-    const value = entries[at][1]
+  for (let at = 0; at < pointers.length; at++) {
+    const pointer = pointers[at]
+    const value = part[pointer]
     const isFit = pointer[0] === '/' && pointer.length <= native.mostSteps && !odd.test(pointer)
     const made = isFit && (kind === 'set' || typeof value === 'number') ? plainText(value) : undefined
     if (made === undefined) return undefined
     text += `\0${name}\0${kind}\0${pointer}\0\x001\0${made}\x000`
   }
-  return { text, count: count + entries.length }
+  return { text, count: count + pointers.length }
 }
 
 /**
@@ -71,13 +71,12 @@ function plainPart(part, name, kind, count) {
  */
 function plainTextOf(patch) {
   if (!isPlain(patch) || patch.toJSON !== undefined) return undefined
-  const given = Object.entries(patch)
+  const names = Object.keys(patch)
   let set
   let increment
-  for (let at = 0; at < given.length; at++) {
-    const part = given[at][1]
-    if (given[at][0] === 'set') set = part
-    else if (given[at][0] === 'increment') increment = part
+  for (let at = 0; at < names.length; at++) {
+    if (names[at] === 'set') set = patch.set
+    else if (names[at] === 'increment') increment = patch.increment
     else return undefined
   }
   const first = plainPart(set, 'patch.set', 'set', 0)
