@@ -12,11 +12,19 @@ declare module 'vitest' {
     /** The path of the copy, for `require`. */
     addon: string
     /** A folder for what several specs need and one of them makes. */
-    tools: string
+    made: string
   }
 }
 
 const root = resolve(import.meta.dirname, '../..')
+
+/** Makes that folder; what it returns removes it. */
+export function makeMade(provide: TestProject['provide']) {
+  const made = mkdtempSync(join(tmpdir(), 'atomic-made-'))
+  chmodSync(made, 0o755)
+  provide('made', made)
+  return () => rmSync(made, { recursive: true })
+}
 
 /** Run by vitest before all specs; what it returns is run after them. */
 export default function copyAddon({ provide }: TestProject) {
@@ -25,11 +33,10 @@ export default function copyAddon({ provide }: TestProject) {
   for (const name of ['.', ...readdirSync(copy, { recursive: true, encoding: 'utf8' })]) {
     chmodSync(join(copy, name), 0o755)
   }
-  const tools = mkdtempSync(join(tmpdir(), 'atomic-tools-'))
-  chmodSync(tools, 0o755)
   provide('addon', copy)
-  provide('tools', tools)
+  const removeMade = makeMade(provide)
   return () => {
-    for (const dir of [copy, tools]) rmSync(dir, { recursive: true })
+    rmSync(copy, { recursive: true })
+    removeMade()
   }
 }

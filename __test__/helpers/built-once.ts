@@ -7,7 +7,7 @@ import { buildProgram, type ProgramName } from './program'
 
 /** Returns its path. */
 export async function builtOnce(name: ProgramName): Promise<string> {
-  const built = join(inject('tools'), name)
+  const built = join(inject('made'), name)
   if (!existsSync(built)) {
     // Specs of other files may ask at the same time: cargo lets one build, and each link leads to the same program.
     const link = `${built}.${process.pid}`

@@ -21,7 +21,7 @@ export function bundled(script: string): Promise<string> {
 }
 
 async function make(script: string): Promise<string> {
-  const bundle = join(inject('tools'), `${relative(root, script).replaceAll('/', '-')}.cjs`)
+  const bundle = join(inject('made'), `${relative(root, script).replaceAll('/', '-')}.cjs`)
   if (existsSync(bundle)) return bundle
   // Specs of other files may make it at the same time: each has parts of its own, and the rename decides.
   const parts = `${bundle}.${process.pid}`

@@ -10,7 +10,7 @@ export type Refusals = Partial<
   Record<'tmpfile' | 'exchange' | 'linkat' | 'renameat2' | 'fsync' | 'flock', keyof typeof constants.errno>
 >
 
-const tool = () => join(inject('tools'), 'refuse')
+const tool = () => join(inject('made'), 'refuse')
 
 /** Builds the tool for this file's tests, the first time in a run that a file asks for it. */
 export function buildRefuse(): void {

@@ -2,6 +2,7 @@
 
 import { rmSync } from 'node:fs'
 import type { TestProject } from 'vitest/node'
+import { makeMade } from '../../helpers/addon-copy'
 import { installPackages } from '../../helpers/package-copy.mjs'
 import { absent, fauxqs, fit, gcsStub, given, type RunningStore, type Store } from './stores'
 
@@ -17,6 +18,11 @@ declare module 'vitest' {
 
 export default async function startAll({ provide }: TestProject) {
   const addon = installPackages()
+  const removeMade = makeMade(provide)
+  const remove = () => {
+    rmSync(addon, { recursive: true })
+    removeMade()
+  }
   const { ATOMIC_CLOUD_BUCKET: bucket, ATOMIC_CLOUD_ENDPOINT: endpoint = '' } = process.env
   if (bucket) {
     const stub = await gcsStub()
@@ -26,14 +32,14 @@ export default async function startAll({ provide }: TestProject) {
     provide('stores', [given(bucket, endpoint)])
     return async () => {
       await stub.stop()
-      rmSync(addon, { recursive: true })
+      remove()
     }
   }
   const started = await Promise.allSettled([...fit, fauxqs].map((start) => start()))
   const running = started.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
   const stop = async () => {
     await Promise.all(running.map((one) => one.stop()))
-    rmSync(addon, { recursive: true })
+    remove()
   }
   const failed = started.find((one) => one.status === 'rejected')
   if (failed) {
