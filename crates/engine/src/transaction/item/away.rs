@@ -19,12 +19,10 @@ pub fn remove(target: &Target) -> Result<bool> {
 /// Removes the name if it still stands for the file `old`. `tags`: those of a staged file, as which it is removed if this process is killed.
 pub fn remove_if_same(target: &Target, old: Option<&Stat>, tags: &str) -> Result<bool> {
     let Target { dir, name, .. } = target;
-    let taken = match names::with_transaction_name(name, tags, |away| dir.rename_new(name, away)) {
-        Err(error) if error.raw_os_error() == Some(sys::ENOENT) => return Ok(false),
-        taken => taken.named("rename")?,
+    // A file system without such a step, or without room for one more name, which a removal does not need.
+    let Ok((away, true)) = names::with_transaction_name(name, tags, |away| dir.rename_new(name, away)) else {
+        return remove(target);
     };
-    // A file system without such a step.
-    let (away, true) = taken else { return remove(target) };
     let found = dir.stat(&away).named("stat");
     if let (Ok(Some(found)), Some(old)) = (&found, old)
         && found.version.id == old.version.id
