@@ -4,6 +4,7 @@
 import { execFileSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { addTarget, runRust } from '../check/targets.mjs'
 import { Complaint, root, run, runNpm } from '../tools.mjs'
 import { binaries } from './targets.mjs'
 import { linkerPrograms, linkerTools } from './tools.mjs'
@@ -68,10 +69,16 @@ export function findWine() {
   return found
 }
 
-/** What Wine 8 has not got: from it Rust and Node.js take random bytes. */
-const PROCESS_PRNG = `#include <windows.h>
-BOOLEAN NTAPI SystemFunction036(PVOID, ULONG);
-__declspec(dllexport) BOOL ProcessPrng(PBYTE data, SIZE_T length) { return SystemFunction036(data, (ULONG)length); }
+/** What Wine 8 has not got: from it Rust and Node.js take random bytes. It needs no C runtime, which would have to be compiled first. */
+const PROCESS_PRNG = `#![no_std]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! { loop {} }
+#[link(name = "advapi32", kind = "raw-dylib")]
+unsafe extern "system" { fn SystemFunction036(data: *mut u8, length: u32) -> u8; }
+#[unsafe(no_mangle)]
+pub unsafe extern "system" fn ProcessPrng(data: *mut u8, length: usize) -> i32 {
+  i32::from(unsafe { SystemFunction036(data, length as u32) })
+}
 `
 
 /** Puts `bcryptprimitives.dll` beside programs for Wine, and names the folder that Wine may write to. */
@@ -80,26 +87,27 @@ export async function wineFolder(/** @type {string} */ programs) {
   const library = join(folder, 'bcryptprimitives.dll')
   mkdirSync(join(folder, 'prefix'), { recursive: true })
   if (!existsSync(library)) {
-    const source = join(folder, 'bcryptprimitives.c')
-    writeFileSync(source, PROCESS_PRNG)
-    const env = await linkerTools()
-    const args = [
-      'cc',
-      '-target',
-      'x86_64-windows-gnu',
-      '-shared',
-      '-O2',
-      '-s',
-      '-o',
-      library,
-      source,
-      '-ladvapi32',
-    ]
-    const { code, output } = await run(join(linkerPrograms, 'python-zig'), args, { quiet: true, env })
-    if (code !== 0) throw new Complaint(`zig ${source}: ${output.trim().split('\n')[0]}`)
+    await makeLibrary(join(folder, 'bcryptprimitives.rs'), library)
   }
   copyFileSync(library, join(programs, 'bcryptprimitives.dll'))
   return { WINEPREFIX: join(folder, 'prefix') }
+}
+
+async function makeLibrary(/** @type {string} */ source, /** @type {string} */ library) {
+  const target = 'x86_64-pc-windows-msvc'
+  const missing = await addTarget(target)
+  if (missing) throw new Complaint(missing)
+  writeFileSync(source, PROCESS_PRNG)
+  const args = [
+    '--edition=2024',
+    '--crate-type=cdylib',
+    `--target=${target}`,
+    '-Copt-level=2',
+    '-Cpanic=abort',
+  ]
+  const linking = ['-Clinker=rust-lld', '-Clink-arg=/NOENTRY', '-Clink-arg=/NODEFAULTLIB']
+  const { code, output } = await runRust('rustc', ...args, ...linking, '-o', library, source)
+  if (code !== 0) throw new Complaint(`rustc ${source}: ${output.trim().split('\n')[0]}`)
 }
 
 /** The release whose packages are taken, whatever this system's is. */
