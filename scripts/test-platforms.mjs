@@ -84,11 +84,18 @@ async function engineOnWine() {
     const env = { ...(await wineFolder(dirname(program))), WINEDEBUG: '-all' }
     const { output } = await run(wine, [program, '--test-threads=1'], { quiet: true, env, timeout: PATIENCE })
     for (const [, name = '', verdict] of output.matchAll(/^test (\S+).* \.\.\. (ok|FAILED)\r?$/gm)) {
-      checks.push({ name, problem: verdict === 'ok' ? '' : 'it failed' })
+      checks.push(verdict === 'ok' ? { name, problem: '' } : { name, by: 'Wine', ...failureOf(name, output) })
     }
     if (!/test result: /.test(output)) checks.push({ name: 'the end', problem: output.trim().slice(-300) })
   }
   return checks
+}
+
+/** Of a test of Rust's: its first message, and the number of the system's error if that is one. */
+function failureOf(/** @type {string} */ name, /** @type {string} */ output) {
+  const told = output.split(`---- ${name} stdout ----`)[1] ?? ''
+  const message = /panicked at .*\r?\n(.*)/.exec(told)?.[1]?.trim() ?? 'it failed'
+  return { problem: message, code: /\bOs \{ code: (\d+)/.exec(message)?.[1] }
 }
 
 async function attempt(/** @type {string} */ title, /** @type {() => Promise<Check[]>} */ tried) {

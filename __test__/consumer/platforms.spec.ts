@@ -1,12 +1,14 @@
 // What may pass where binaries are checked: versions of glibc, and what an emulator lacks.
 
 import { execFileSync } from 'node:child_process'
-import { copyFileSync, readFileSync } from 'node:fs'
+import { copyFileSync, readFileSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect } from 'vitest'
+import { expect, inject } from 'vitest'
 import { checkBinaries } from '../../scripts/check/binaries.mjs'
+import { platform } from '../../scripts/loader.mjs'
 import { beyondGlibc } from '../../scripts/platforms/elf.mjs'
 import { gapOf } from '../../scripts/platforms/gaps.mjs'
+import { complaintOfSize } from '../../scripts/platforms/targets.mjs'
 import { needs } from '../helpers/needs'
 import { test } from '../helpers/test'
 
@@ -48,4 +50,15 @@ test('an emulator is excused for what it lacks, and for no other error of the sa
   ]) {
     expect(gapOf(check), JSON.stringify(check)).toBeUndefined()
   }
+})
+
+test('the addon is as small as its limit says, unless it was built with another profile', ({ dir }) => {
+  const name = `atomic.${platform()}.node`
+  const addon = join(inject('addon'), name)
+  expect(complaintOfSize(addon)).toBe('')
+  const larger = join(dir, name)
+  copyFileSync(addon, larger)
+  const hasSymbols = readFileSync(addon).includes('\0.symtab\0')
+  truncateSync(larger, 5_000_000)
+  if (!hasSymbols) expect(complaintOfSize(larger)).toMatch(`${name} has 5000000 bytes, and is to have`)
 })

@@ -5,6 +5,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readFileSync,
   rmdirSync,
   statfsSync,
   truncateSync,
@@ -12,6 +13,7 @@ import {
 } from 'node:fs'
 import { freemem, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { inject } from 'vitest'
 import { TMPFS } from './files'
 import { mayServeFuse } from './poor-fs'
 import { type Fixtures, test } from './test'
@@ -85,13 +87,31 @@ const present = {
 
 export type Need = keyof typeof present
 
-const answers = new Map<Need, boolean>()
+/** What may be another from spec to spec. */
+const CHANGING: ReadonlySet<Need> = new Set(['four gigabytes of free memory'])
 
 /** For tests with other fixtures. */
 export function isHere(need: Need): boolean {
-  const answer = answers.get(need) ?? present[need]()
-  answers.set(need, answer)
+  if (CHANGING.has(need)) return present[need]()
+  // Asked once in a run, and not by each file: some answers take programs that are started.
+  const kept = join(inject('made'), encodeURIComponent(need))
+  const known = readIfThere(kept)
+  if (known) return known === YES
+  const answer = present[need]()
+  writeFileSync(kept, answer ? YES : NO)
   return answer
+}
+
+const YES = 'yes'
+const NO = 'no'
+
+/** Empty, too, is a file that another process is about to write. */
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
 }
 
 type Body = (context: Fixtures) => unknown

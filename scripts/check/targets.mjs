@@ -49,7 +49,7 @@ async function isInstalled(/** @type {string} */ target) {
 }
 
 /** A tool of the toolchain, from where cargo is. */
-function runRust(/** @type {string} */ tool, /** @type {string[]} */ ...args) {
+export function runRust(/** @type {string} */ tool, /** @type {string[]} */ ...args) {
   return run(join(dirname(findCargo() ?? ''), tool), args, { quiet: true, timeout: PATIENCE }).catch(
     (/** @type {Error} */ error) => ({ code: 1, stdout: '', output: error.message }),
   )

