@@ -10,8 +10,8 @@ use std::thread;
 
 use crate::process::{Spare, lock};
 
-/// So many helpers wait, as many as a transaction has for its flushes.
-const KEPT: usize = 32;
+/// So many helpers wait at most.
+const KEPT: usize = 64;
 
 static HELPERS: Spare = Spare::new("atomic-batch", KEPT);
 
