@@ -139,6 +139,9 @@ mod tests {
         assert!(catch_unwind(AssertUnwindSafe(|| with_helpers(1, &work, &|| false))).is_err());
         // Its thread lives on.
         let both = Barrier::new(2);
-        with_helpers(1, &|| drop(both.wait()), &|| false);
+        let work = || {
+            both.wait();
+        };
+        with_helpers(1, &work, &|| false);
     }
 }
