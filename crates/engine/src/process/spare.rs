@@ -92,6 +92,7 @@ impl Spare {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::sync::Barrier;
     use std::thread::{ThreadId, current, sleep};
 
     use super::*;
@@ -134,5 +135,28 @@ mod tests {
         go.send(()).unwrap();
         // And all of them end.
         until(&|| !waits());
+    }
+
+    #[test]
+    fn as_many_wait_as_may_and_the_others_end() {
+        static SPARE: Spare = Spare::new("spare", 2);
+        let most_of_three = || {
+            let all = Arc::new(Barrier::new(4));
+            for _ in 0..3 {
+                let all = all.clone();
+                SPARE.run(move || {
+                    all.wait();
+                });
+            }
+            all.wait();
+            let waiting = || {
+                sleep(Duration::from_millis(1));
+                lock(&SPARE.waiting).len()
+            };
+            (0..50).map(|_| waiting()).max()
+        };
+        // A thread may have waited long enough while the others were not run.
+        let most = (0..100).map(|_| most_of_three()).find(|most| *most >= Some(2));
+        assert_eq!(most, Some(Some(2)));
     }
 }
