@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Child } from '../children/child'
 import { flushesOf, type Question } from '../children/marks'
-import { DELAY_MS, startSlow } from '../children/slow'
+import { DELAY_MS, startTraced } from '../children/slow'
 import { allWriter, batchWriters, singlyWriter } from '../contenders/batches'
 import { type Guarantees, guaranteeCells, guaranteeColumns } from '../contenders/guarantees'
 import { fileAppender, lineAppender } from '../contenders/lines'
@@ -37,7 +37,7 @@ export async function flushesSuite(context: Context): Promise<Section[]> {
   const wanted = cases(context.quick).filter(({ title }) => context.wanted(`${section.title}, ${title}`))
   if (wanted.length === 0) return []
   const trace = join(context.folder, 'flushes.trace')
-  const child = await startSlow('flushes.ts', trace)
+  const child = await startTraced('flushes.ts', trace)
   if (!child) {
     context.say(`${section.title}: left out, because strace(1) is missing or may not slow down a flush.`)
     return [

@@ -4,10 +4,12 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Child } from '../children/child'
 import { flushesOf, type Question } from '../children/marks'
-import { DELAY_MS, startSlow } from '../children/slow'
+import { DELAY_MS, startSlow, startTraced } from '../children/slow'
 import { FOURS, type FourFiles, fourFiles, transaction } from '../contenders/four-files'
-import { measure } from '../measure/rounds'
-import type { Context, Fact, Section } from './suite'
+import { median } from '../measure/ratio'
+import { type Case, measure } from '../measure/rounds'
+import { formatMs } from '../report/table'
+import type { Context, Fact, Section, Table } from './suite'
 
 const SCRIPT = 'flushes.ts'
 
@@ -38,18 +40,18 @@ export async function transactionsSuite(context: Context): Promise<Section[]> {
     title: `Transactions, flushes of ${DELAY_MS} ms`,
     notes: [
       ...notes,
-      `Every fsync and fdatasync starts ${DELAY_MS} ms late (strace --inject), as on a slower disk.`,
+      `Every fsync and fdatasync starts ${DELAY_MS} ms late (bench/children/slow.c; without a C compiler by strace --inject), as on a slower disk.`,
     ],
     cases: [],
-    facts: [],
   }
   const trace = join(context.folder, 'transactions.trace')
+  const startSlower = async () => (await startSlow(SCRIPT, context.folder)) ?? startTraced(SCRIPT, trace)
   for (const section of [plain, slow]) {
     const wanted = cases.filter(({ title }) => context.wanted(`${section.title}, ${title}`))
     if (wanted.length === 0) continue
-    const child = section === plain ? await Child.start(SCRIPT) : await startSlow(SCRIPT, trace)
+    const child = section === plain ? await Child.start(SCRIPT) : await startSlower()
     if (!child) {
-      context.say(`${section.title}: left out, because strace(1) is missing or may not slow down a flush.`)
+      context.say(`${section.title}: left out, because the system does not let a flush be slowed down.`)
       continue
     }
     try {
@@ -58,14 +60,49 @@ export async function transactionsSuite(context: Context): Promise<Section[]> {
         section.cases.push(measured)
         context.show({ ...measured, title: `${section.title}, ${measured.title}` })
       }
-      if (section === slow) await ask(child, transaction, counted, context)
     } finally {
       await child.stop()
     }
-    if (section === slow) section.facts?.push(await countFlushes(trace))
+    if (section === slow) Object.assign(slow, await traced(slow, wanted, trace, context))
     sections.push(section)
   }
   return sections
+}
+
+/** What strace(1) counts, and what it makes of the same cases. */
+async function traced(
+  { cases: measured }: Section,
+  wanted: TransactionCase[],
+  trace: string,
+  context: Context,
+): Promise<Pick<Section, 'facts' | 'tables'>> {
+  const child = await startTraced(SCRIPT, trace)
+  if (!child) return {}
+  const again: Case[] = []
+  try {
+    const few = { ...context, effort: { ...context.effort, seconds: 0 } }
+    for (const what of wanted) again.push(await measureCase(child, what, few, 1))
+    await ask(child, transaction, counted, context)
+  } finally {
+    await child.stop()
+  }
+  return { facts: [await countFlushes(trace)], tables: [bothWays(measured, again)] }
+}
+
+/** A tracer is asked at the beginning and at the end of each flush and of each thread, so it adds to what is measured. */
+function bothWays(measured: Case[], again: Case[]): Table {
+  const ms = ({ figures }: Case, name: string) => {
+    const found = figures.find(({ contender }) => contender.name === name)
+    return formatMs(median(found?.rounds.map(({ wall }) => wall) ?? []))
+  }
+  return {
+    title: 'Milliseconds by slow.c, and by strace --inject',
+    head: ['', ...measured.map(({ title }) => title)],
+    rows: fourFiles.map(({ name }) => [
+      name,
+      ...measured.map((one, at) => `${ms(one, name)}, ${ms(again[at] ?? one, name)}`),
+    ]),
+  }
 }
 
 type Batch = Pick<Question, 'operations' | 'atOnce' | 'records'>

@@ -233,7 +233,7 @@ impl Directory {
             return Ok((true, true));
         }
         if begins {
-            static FLUSHERS: Spare = Spare::new("atomic-flush");
+            static FLUSHERS: Spare = Spare::new("atomic-flush", 1);
             let dir = self.clone();
             FLUSHERS.run(move || {
                 dir.flushes.serve(|| flush::directory(&dir.dir), |place| place.holds(&dir.id));

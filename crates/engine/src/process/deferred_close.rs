@@ -160,7 +160,7 @@ fn hand_over(number: u64, file: File) {
         !std::mem::replace(&mut backlog.served, true)
     };
     if begins {
-        static CLOSERS: Spare = Spare::new("atomic-close");
+        static CLOSERS: Spare = Spare::new("atomic-close", 1);
         CLOSERS.run(serve);
     }
 }

@@ -3,10 +3,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 
 use crate::error::Error;
-use crate::process::thread::lock;
+use crate::process::{lock, with_helpers};
 
 /// Fewer items than this are not worth a thread.
 const FEWEST: usize = 4;
@@ -82,25 +81,11 @@ fn once<T: Send, E: Send>(
             }
         }
     };
-    on_scope(threads, &serve, &|| lock(&rest).len() == 0);
+    with_helpers(threads.saturating_sub(1), &serve, &|| lock(&rest).len() == 0);
     match first.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some(failure) => Err(failure),
         None => Ok(()),
     }
-}
-
-/// Has up to `threads` threads `serve`, of which this is one, as long as it is not over. Compiled once, and not for each kind of item.
-fn on_scope(threads: usize, serve: &(dyn Fn() + Sync), is_over: &dyn Fn() -> bool) {
-    thread::scope(|scope| {
-        for _ in 1..threads {
-            // A thread takes longer to start than many a flush takes; and without more threads there are those that there are.
-            let spawn = || thread::Builder::new().name("atomic-batch".to_owned()).spawn_scoped(scope, serve);
-            if is_over() || spawn().is_err() {
-                break;
-            }
-        }
-        serve();
-    });
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! Threads that wait for a while when their work is done, because more of it comes in bursts: while many write into a directory
-//! whose flushes take long, there is one to do for every few files, and making a thread costs as much as flushing a file.
+//! whose flushes take long, there is one to do for every few files, and making a thread costs as much as flushing a file. Transactions that
+//! follow each other have the same number of files to flush.
 
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use crate::process::lock;
@@ -11,29 +12,40 @@ use crate::process::lock;
 /// For how long a thread waits for more work.
 const KEPT: Duration = Duration::from_millis(100);
 
-type Work = Box<dyn FnOnce() + Send>;
+/// What a thread is to do.
+pub type Work = Box<dyn FnOnce() + Send>;
 
-/// At most one thread that waits, and however many that work.
+/// A few threads that wait, and however many that work.
 pub struct Spare {
     name: &'static str,
-    /// To the one that waits. It is sent work under the lock, and takes its offer back under it.
-    waiting: Mutex<Option<Sender<Work>>>,
+    most: usize,
+    /// To those that wait; the last has worked last. One is sent work under the lock, and takes its offer back under it.
+    waiting: Mutex<Vec<(ThreadId, Sender<Work>)>>,
 }
 
 impl Spare {
-    /// Threads are shown as `name`.
-    pub const fn new(name: &'static str) -> Self {
-        Self { name, waiting: Mutex::new(None) }
+    /// Threads are shown as `name`, and at most so many wait.
+    pub const fn new(name: &'static str, most: usize) -> Self {
+        Self { name, most, waiting: Mutex::new(Vec::new()) }
     }
 
-    /// Runs `work` on the thread that waits, or on a new one; where the system has none to give, on this one, which is
+    /// Runs `work` on a thread that waits, or on a new one; where the system has none to give, on this one, which is
     /// better than not at all.
     pub fn run(&'static self, work: impl FnOnce() + Send + 'static) {
-        let mut work: Work = Box::new(work);
+        if let Err(work) = self.offer(Box::new(work)) {
+            work();
+        }
+    }
+
+    /// Runs `work` on a thread that waits, or on a new one.
+    ///
+    /// # Errors
+    /// The work, where the system has no thread to give.
+    pub fn offer(&'static self, mut work: Work) -> Result<(), Work> {
         let mut waiting = lock(&self.waiting);
-        if let Some(thread) = waiting.take() {
+        while let Some((_, thread)) = waiting.pop() {
             match thread.send(work) {
-                Ok(()) => return,
+                Ok(()) => return Ok(()),
                 Err(unsent) => work = unsent.0,
             }
         }
@@ -42,20 +54,22 @@ impl Spare {
         let take = |work: &Mutex<Option<Work>>| lock(work).take();
         let shared = work.clone();
         let serve = move || take(&shared).into_iter().for_each(|work| self.serve(work));
-        if thread::Builder::new().name(self.name.to_owned()).spawn(serve).is_err() {
-            take(&work).into_iter().for_each(|work| work());
+        match thread::Builder::new().name(self.name.to_owned()).spawn(serve) {
+            Ok(_) => Ok(()),
+            Err(_) => take(&work).map_or(Ok(()), Err),
         }
     }
 
     fn serve(&self, mut work: Work) {
+        let id = thread::current().id();
         loop {
             work();
             let (offer, offered) = mpsc::channel();
             let mut waiting = lock(&self.waiting);
-            if waiting.is_some() {
+            if waiting.len() >= self.most {
                 return;
             }
-            *waiting = Some(offer);
+            waiting.push((id, offer));
             drop(waiting);
             work = match offered.recv_timeout(KEPT) {
                 Ok(more) => more,
@@ -65,7 +79,7 @@ impl Spare {
                         Ok(more) => more,
                         // The offer still stands, or work would be there.
                         Err(_) => {
-                            *waiting = None;
+                            waiting.retain(|(other, _)| *other != id);
                             return;
                         }
                     }
@@ -78,6 +92,7 @@ impl Spare {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::sync::Barrier;
     use std::thread::{ThreadId, current, sleep};
 
     use super::*;
@@ -90,8 +105,8 @@ mod tests {
 
     #[test]
     fn a_thread_that_waits_gets_the_next_work_and_one_that_works_gets_none() {
-        static SPARE: Spare = Spare::new("spare");
-        let waits = || lock(&SPARE.waiting).is_some();
+        static SPARE: Spare = Spare::new("spare", 1);
+        let waits = || !lock(&SPARE.waiting).is_empty();
         let until = |is_so: &dyn Fn() -> bool| {
             while !is_so() {
                 sleep(Duration::from_millis(1));
@@ -120,5 +135,28 @@ mod tests {
         go.send(()).unwrap();
         // And all of them end.
         until(&|| !waits());
+    }
+
+    #[test]
+    fn as_many_wait_as_may_and_the_others_end() {
+        static SPARE: Spare = Spare::new("spare", 2);
+        let most_of_three = || {
+            let all = Arc::new(Barrier::new(4));
+            for _ in 0..3 {
+                let all = all.clone();
+                SPARE.run(move || {
+                    all.wait();
+                });
+            }
+            all.wait();
+            let waiting = || {
+                sleep(Duration::from_millis(1));
+                lock(&SPARE.waiting).len()
+            };
+            (0..50).map(|_| waiting()).max()
+        };
+        // A thread may have waited long enough while the others were not run.
+        let most = (0..100).map(|_| most_of_three()).find(|most| *most >= Some(2));
+        assert_eq!(most, Some(Some(2)));
     }
 }

@@ -19,8 +19,8 @@ use crate::transaction::root::{Root, RootLock};
 
 /// So many threads make staged files.
 const STAGERS: usize = 8;
-/// So many flushes at once.
-const FLUSHERS: usize = 32;
+/// So many flushes at once. On a disk whose flushes take long a round of more than that takes as long as two.
+const FLUSHERS: usize = 128;
 
 /// What came of an attempt to commit.
 #[derive(Debug)]
