@@ -4,7 +4,7 @@
 //! that leads to a mount which does not answer may never be followed to its end, so a call is waited for only for a while;
 //! then it holds up none but those with the very same path, and those that mean the same file as one of these.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -12,11 +12,16 @@ use std::time::{Duration, Instant};
 /// For how long a path that is being followed holds up other calls.
 pub const PATIENCE: Duration = Duration::from_secs(1);
 
+/// For so many calls the memory is kept.
+const ROOM: usize = 1024;
+
 /// The calls that have not joined a queue yet.
 #[derive(Debug)]
 pub struct Joining<A> {
     issued: u64,
-    calls: BTreeMap<u64, Call<A>>,
+    /// By their ranks, in that order. A map would have memory of its own for each lone call, which the caller's thread makes and a worker frees: after a
+    /// pause that costs the former two microseconds.
+    calls: VecDeque<(u64, Call<A>)>,
 }
 
 #[derive(Debug)]
@@ -30,7 +35,7 @@ struct Call<A> {
 
 impl<A> Default for Joining<A> {
     fn default() -> Self {
-        Self { issued: 0, calls: BTreeMap::new() }
+        Self { issued: 0, calls: VecDeque::new() }
     }
 }
 
@@ -38,7 +43,7 @@ impl<A> Joining<A> {
     /// The rank of a new call.
     pub fn issue(&mut self) -> u64 {
         self.issued += 1;
-        self.calls.insert(self.issued, Call { path: None, following: None, arrival: None });
+        self.calls.push_back((self.issued, Call { path: None, following: None, arrival: None }));
         self.issued
     }
 
@@ -49,7 +54,7 @@ impl<A> Joining<A> {
 
     /// The path of the call is being followed from now on.
     pub fn follow(&mut self, rank: u64, path: &Path) {
-        if let Some(call) = self.calls.get_mut(&rank) {
+        if let Some(call) = self.get_mut(rank) {
             let mut hasher = DefaultHasher::new();
             path.as_os_str().hash(&mut hasher);
             call.path = Some(hasher.finish());
@@ -59,33 +64,50 @@ impl<A> Joining<A> {
 
     /// The path was followed, or is to be followed once more.
     pub fn followed(&mut self, rank: u64) {
-        if let Some(call) = self.calls.get_mut(&rank) {
+        if let Some(call) = self.get_mut(rank) {
             call.following = None;
         }
     }
 
     /// The call knows where to join.
     pub fn arrive(&mut self, rank: u64, arrival: A) {
-        if let Some(call) = self.calls.get_mut(&rank) {
+        if let Some(call) = self.get_mut(rank) {
             call.arrival = Some(arrival);
         }
     }
 
     /// The call is gone.
     pub fn remove(&mut self, rank: u64) {
-        self.calls.remove(&rank);
+        drop(self.at(rank).and_then(|at| self.take(at)));
     }
 
     /// Whether the call has not joined yet.
     pub fn has(&self, rank: u64) -> bool {
-        self.calls.contains_key(&rank)
+        self.at(rank).is_some()
+    }
+
+    fn at(&self, rank: u64) -> Option<usize> {
+        self.calls.binary_search_by_key(&rank, |(rank, _)| *rank).ok()
+    }
+
+    fn get_mut(&mut self, rank: u64) -> Option<&mut Call<A>> {
+        let at = self.at(rank)?;
+        self.calls.get_mut(at).map(|(_, call)| call)
+    }
+
+    fn take(&mut self, at: usize) -> Option<Call<A>> {
+        let (_, call) = self.calls.remove(at)?;
+        if self.calls.is_empty() {
+            self.calls.shrink_to(ROOM);
+        }
+        Some(call)
     }
 
     /// Takes out the next call that may join. `meet`: whether two calls join a common queue.
     pub fn next(&mut self, meet: impl Fn(&A, &A) -> bool) -> Option<A> {
         let (mut overdue, mut held): (Vec<Option<u64>>, Vec<&A>) = Default::default();
         let mut found = None;
-        for (rank, call) in &self.calls {
+        for (at, (_, call)) in self.calls.iter().enumerate() {
             match &call.arrival {
                 None if call.following.is_some_and(|since| since.elapsed() >= PATIENCE) => {
                     overdue.push(call.path);
@@ -93,14 +115,14 @@ impl<A> Joining<A> {
                 None => break,
                 Some(arrival) => {
                     if !overdue.contains(&call.path) && !held.iter().any(|other| meet(other, arrival)) {
-                        found = Some(*rank);
+                        found = Some(at);
                         break;
                     }
                     held.push(arrival);
                 }
             }
         }
-        self.calls.remove(&found?)?.arrival
+        self.take(found?)?.arrival
     }
 }
 
@@ -120,7 +142,7 @@ mod tests {
     }
 
     fn hang(joining: &mut Joining<&str>, rank: u64) {
-        let since = &mut joining.calls.get_mut(&rank).unwrap().following;
+        let since = &mut joining.get_mut(rank).unwrap().following;
         *since = since.and_then(|since| since.checked_sub(PATIENCE));
     }
 
@@ -136,6 +158,17 @@ mod tests {
         joining.arrive(ranks[0], "a");
         assert_eq!([next(&mut joining), next(&mut joining)], [Some("a"), Some("b")]);
         assert!(!joining.has(ranks[0]));
+    }
+
+    #[test]
+    fn calls_go_in_any_order_and_leave_little_memory() {
+        let mut joining = Joining::<()>::default();
+        let ranks: Vec<_> = (0..10 * ROOM).map(|_| joining.issue()).collect();
+        let (gone, left): (Vec<u64>, Vec<u64>) = ranks.iter().partition(|rank| **rank % 3 == 0);
+        gone.iter().rev().for_each(|rank| joining.remove(*rank));
+        assert!(ranks.iter().all(|rank| joining.has(*rank) == left.contains(rank)));
+        left.iter().for_each(|rank| joining.remove(*rank));
+        assert!(joining.calls.is_empty() && joining.calls.capacity() < 2 * ROOM);
     }
 
     #[test]
