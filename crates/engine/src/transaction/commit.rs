@@ -96,6 +96,8 @@ pub fn commit(
             changed.push(at);
         }
     }
+    let moved: Vec<_> = items.iter().filter_map(Item::moved).collect();
+    changed.extend((0..items.len()).filter(|at| items[*at].is_newer_than(&moved)));
     if !changed.is_empty() {
         return Ok(Attempt::Changed(changed));
     }
@@ -234,9 +236,9 @@ fn publish(root: &Root, items: &mut [Item]) -> std::result::Result<(), Box<(usiz
     let moved: Vec<_> = items.iter().filter_map(Item::moved).collect();
     for (done, at) in order.into_iter().enumerate() {
         let failed = |error: Error| Box::new((done, error.of_entry(at)));
-        let is_moved = moved.contains(&items[at].target.key());
-        let tags = is_moved.then(|| tags(root)).transpose().map_err(failed)?;
-        items[at].publish(tags.as_deref()).map_err(failed)?;
+        let moved = moved.iter().find(|moved| moved.from == items[at].target.key());
+        let tags = moved.map(|_| tags(root)).transpose().map_err(failed)?;
+        items[at].publish(moved.zip(tags.as_deref())).map_err(failed)?;
     }
     Ok(())
 }

@@ -6,7 +6,24 @@
 
 use crate::dir::{Target, names};
 use crate::error::{Named, Result};
-use crate::sys::{self, Stat};
+use crate::process::Key;
+use crate::sys::{self, FileId};
+
+/// A file that was moved.
+#[derive(Debug)]
+pub struct Moved {
+    /// The name that goes.
+    pub from: Key,
+    /// What its names say which file it is. (An overlay may have two answers.)
+    pub ids: Vec<FileId>,
+}
+
+impl Moved {
+    /// Whether it is this file.
+    pub fn is(&self, id: &FileId) -> bool {
+        self.ids.contains(id)
+    }
+}
 
 /// Removes whatever has the name. `false`: nothing had.
 pub fn remove(target: &Target) -> Result<bool> {
@@ -16,16 +33,16 @@ pub fn remove(target: &Target) -> Result<bool> {
     }
 }
 
-/// Removes the name if it still stands for the file `old`. `tags`: those of a staged file, as which it is removed if this process is killed.
-pub fn remove_if_same(target: &Target, old: Option<&Stat>, tags: &str) -> Result<bool> {
+/// Removes the name if it still stands for the file that was moved. `tags`: those of a staged file, as which it is removed if this process is killed.
+pub fn remove_if_same(target: &Target, moved: &Moved, tags: &str) -> Result<bool> {
     let Target { dir, name, .. } = target;
     // A file system without such a step, or without room for one more name, which a removal does not need.
     let Ok((away, true)) = names::with_transaction_name(name, tags, |away| dir.rename_new(name, away)) else {
         return remove(target);
     };
     let found = dir.stat(&away).named("stat");
-    if let (Ok(Some(found)), Some(old)) = (&found, old)
-        && found.version.id == old.version.id
+    if let Ok(Some(found)) = &found
+        && moved.is(&found.version.id)
     {
         // The name is gone already; a sweep finds this one.
         drop(dir.unlink(&away));
