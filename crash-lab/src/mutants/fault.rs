@@ -42,6 +42,8 @@ pub enum Fault {
     Foreign,
     /// A transaction is killed, and its record, or a staged file, is not on the disk to its end.
     Torn,
+    /// A transaction moves a file, which somebody replaces before its old name goes.
+    Moved,
     /// Patches of an index at once, some of which fail, after somebody has replaced it.
     Patched,
 }
@@ -58,6 +60,7 @@ impl Fault {
             Self::Survivor => "an index of a killed transaction",
             Self::Foreign => "a file of a killed transaction",
             Self::Torn => "a torn record or file",
+            Self::Moved => "a file that is moved",
             Self::Patched => "an index that is patched",
         }
     }
@@ -101,7 +104,9 @@ impl Fault {
         let addon: &Path = if mutant.is_some() { lab.mutant_addon()? } else { &lab.addon };
         let workload = match self {
             Self::ShortWrite | Self::LossyDrive | Self::ManyProcesses | Self::Patched => "fault.mjs",
-            Self::Turns | Self::Meanwhile | Self::Survivor | Self::Foreign | Self::Torn => "together.mjs",
+            Self::Turns | Self::Meanwhile | Self::Survivor | Self::Foreign | Self::Torn | Self::Moved => {
+                "together.mjs"
+            }
         };
         let node = |arguments: &[&str]| {
             let mut node = lab.node(workload, addon);
@@ -119,6 +124,7 @@ impl Fault {
             Self::Survivor => run(&mut node(&["survivor"]))?,
             Self::Foreign => run(&mut node(&["foreign"]))?,
             Self::Torn => run(&mut node(&["torn"]))?,
+            Self::Moved => run(&mut between_renames(&node(&["moved"])))?,
             Self::Patched => run(&mut node(&["patched"]))?,
             Self::Turns => std::thread::scope(|scope| {
                 let node = &node;

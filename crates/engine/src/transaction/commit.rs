@@ -249,7 +249,12 @@ fn flush_directories(items: &mut [Item], flush: bool) -> Result<()> {
         items.iter_mut().for_each(|item| item.receipt.durable = item.receipt.durable && flush);
         return Ok(());
     }
-    let dirs = items.iter().filter(|item| !item.is_read()).map(|item| item.target.dir.clone());
+    let moved: Vec<_> = items.iter().filter_map(Item::moved).collect();
+    let is_left = |item: &Item| {
+        leaves_out(Step::MovedSync) && moved.iter().any(|moved| moved.from == item.target.key())
+    };
+    let dirs =
+        items.iter().filter(|item| !item.is_read() && !is_left(item)).map(|item| item.target.dir.clone());
     let mut dirs = Directory::distinct(dirs.collect());
     let durable = Mutex::new(true);
     each_at_once(&mut dirs, FLUSHERS, |_, dir| {

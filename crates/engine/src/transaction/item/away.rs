@@ -6,8 +6,9 @@
 
 use crate::dir::{Target, names};
 use crate::error::{Named, Result};
+use crate::mutant::{Step, leaves_out};
 use crate::process::Key;
-use crate::sys::{self, FileId};
+use crate::sys::{self, FileId, Stat};
 
 /// A file that was moved.
 #[derive(Debug)]
@@ -34,18 +35,32 @@ pub fn remove(target: &Target) -> Result<bool> {
 }
 
 /// Removes the name if it still stands for the file that was moved. `tags`: those of a staged file, as which it is removed if this process is killed.
+///
+/// # Errors
+/// Those of rename(2), stat(2) and unlink(2).
 pub fn remove_if_same(target: &Target, moved: &Moved, tags: &str) -> Result<bool> {
     let Target { dir, name, .. } = target;
-    // A file system without such a step, or without room for one more name, which a removal does not need.
-    let Ok((away, true)) = names::with_transaction_name(name, tags, |away| dir.rename_new(name, away)) else {
-        return remove(target);
+    let is_moved = |found: &Stat| moved.is(&found.version.id) || leaves_out(Step::MovedLook);
+    let away = match names::with_transaction_name(name, tags, |away| dir.rename_new(name, away)) {
+        Ok((away, true)) => away,
+        Err(error) if error.raw_os_error() == Some(sys::ENOENT) => return Ok(false),
+        Err(error) if !error.raw_os_error().is_some_and(sys::is_full) => return Err(error).named("rename"),
+        // A file system without such a step, or without room for one more name, which a removal does not need. There is a moment between the
+        // look and the removal then.
+        _ => {
+            let found = dir.stat(name).named("stat")?;
+            return if found.as_ref().is_some_and(is_moved) { remove(target) } else { Ok(false) };
+        }
     };
     let found = dir.stat(&away).named("stat");
     if let Ok(Some(found)) = &found
-        && moved.is(&found.version.id)
+        && is_moved(found)
     {
         // The name is gone already; a sweep finds this one.
         drop(dir.unlink(&away));
+        return Ok(true);
+    }
+    if leaves_out(Step::PutBack) {
         return Ok(true);
     }
     match dir.rename_new(&away, name) {
