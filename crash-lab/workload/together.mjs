@@ -5,11 +5,13 @@
 // node together.mjs foreign FOLDER         somebody replaces a file of a killed transaction
 // node together.mjs torn FOLDER           a part of what a killed transaction has written is not there
 // node together.mjs moved FOLDER          somebody replaces a file that a transaction moves, with time between its renames
+// node together.mjs left FOLDER           whether the directory that a file was moved from is flushed after that
 // node together.mjs turns NUMBER FOLDER    one of several processes whose transactions have no file in common
 // node together.mjs transaction FOLDER     the one that is killed
+// node together.mjs move FOLDER            the one whose flushes are looked at
 
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
@@ -57,6 +59,25 @@ function interrupted(/** @type {string} */ name) {
 
 if (fault === 'transaction') {
   await transaction()
+} else if (fault === 'move') {
+  await atomicTransaction(folder, (tx) => {
+    tx.rename('left/from', 'to')
+    tx.write('post', 'new')
+  })
+} else if (fault === 'left') {
+  for (let i = 0; i < TRIES; i++) {
+    prepare()
+    mkdirSync(path('left'), { recursive: true })
+    writeFileSync(path('left/from'), 'moved')
+    const trace = path('trace')
+    const strace = ['-f', '-y', '-qq', '-o', trace, '-e', 'trace=fsync,/^(rename|unlink)']
+    spawnSync('strace', [...strace, process.execPath, fileURLToPath(import.meta.url), 'move', folder])
+    const calls = readFileSync(trace, 'utf8').split('\n')
+    const goes = calls.findLastIndex((call) => /^[^"]*\/left>, "from"/.test(call))
+    const flushed = calls.findLastIndex((call) => /fsync\(\d+<[^>]*\/left>/.test(call))
+    const right = goes >= 0 && flushed > goes && readFileSync(path('to'), 'utf8') === 'moved'
+    judge(right, `the directory is flushed in call ${flushed}, and the name goes in ${goes}`, 'false-success')
+  }
 } else if (fault === 'meanwhile') {
   for (let i = 0; i < TRIES; i++) {
     prepare()

@@ -95,14 +95,17 @@ function flush(/** @type {string} */ path) {
   closeSync(file)
 }
 
-/** A file moves to another directory, over one that is there, and two indexes say so. As soon as it has its new name, a program without this
- * library replaces the old one, or removes it. */
-async function move(/** @type {string} */ from, /** @type {string} */ to, /** @type {boolean} */ replaces) {
+/** A file moves to another directory, over one that is there, and two indexes say so. Its own directory is flushed for nothing else. As soon as it
+ * has its new name, a program without this library may replace the old one, or remove it.
+ * @param {string} name
+ * @param {'replaced' | 'removed'} [meanwhile] */
+async function move(name, meanwhile) {
+  const [from, to] = [`inbox/${name}/moved`, `system/${name}`]
   await Promise.all([write(from), write(to)])
   const [id, theirs] = [nextId(), nextId()]
   const [old, temp] = [join(folder, from), join(folder, `${from}.theirs`)]
   const { ino } = statSync(old)
-  if (replaces) {
+  if (meanwhile === 'replaced') {
     writeFileSync(temp, content(theirs))
     flush(temp)
   }
@@ -119,13 +122,13 @@ async function move(/** @type {string} */ from, /** @type {string} */ to, /** @t
   ).finally(() => {
     isDone = true
   })
-  while (!isDone && statSync(join(folder, to)).ino !== ino) await turn()
-  if (replaces) {
+  while (meanwhile && !isDone && statSync(join(folder, to)).ino !== ino) await turn()
+  if (meanwhile === 'replaced') {
     report({ together: theirs, writes: [from], removes: null, indexes: [] })
     renameSync(temp, old)
     flush(dirname(old))
     report({ done: theirs, durable: true })
-  } else {
+  } else if (meanwhile === 'removed') {
     rmSync(old, { force: true })
   }
   const { durable, batchSize } = await moving
@@ -137,7 +140,8 @@ for (let round = 0; round < rounds; round++) {
   await Promise.all([write(draft), write(`blog/plain-${number}`)])
   await publish(`blog/post-${number}-${round % 2}`, { draft })
   await Promise.all([publish('blog/post', { other: 'system/metrics' }), update(TOPICS), write('blog/post')])
-  await move(`inbox/moved-${number}-${round}`, `system/moved-${number}-${round}`, round % 2 === number)
+  await move(`moved-${number}-${round}`, round % 2 === number ? 'replaced' : 'removed')
+  await move(`quiet-${number}-${round}`)
   // Some of these are committed together.
   await Promise.all(
     [0, 1, 2].map((at) => publish(`blog/post-${number}-${at}`, { other: `system/state-${at}` })),
