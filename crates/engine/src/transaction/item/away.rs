@@ -70,3 +70,35 @@ pub fn remove_if_same(target: &Target, moved: &Moved, tags: &str) -> Result<bool
     }
     found.map(|_| true)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::fs;
+
+    use super::super::{Change, Expected, Item};
+    use crate::cancel::Cancel;
+    use crate::dir::{Resolve, Target};
+
+    #[test]
+    fn what_takes_the_place_of_a_file_between_two_looks_is_not_what_was_moved() {
+        let dir = tempfile::tempdir().unwrap();
+        let [from, to] = ["from", "to"].map(|name| dir.path().join(name));
+        let target = |path| Target::resolve(path, Resolve { mkdir: false, exclusive: false }).unwrap();
+        let item = |path, change| Item::new(target(path), change, Expected::Any, false);
+        fs::write(&from, "moved").unwrap();
+        let mut moves = item(&to, Change::Rename(target(&from)));
+        let mut goes = item(&from, Change::Remove(true));
+        for item in [&mut moves, &mut goes] {
+            item.look_first().unwrap();
+            item.stage("TTTTPPPP", false, &Cancel::default()).unwrap();
+        }
+        assert!(moves.look(false).unwrap() && goes.look(false).unwrap());
+        let moved = [moves.moved().unwrap()];
+        assert!(!goes.is_newer_than(&moved));
+        fs::write(dir.path().join("theirs"), "theirs").unwrap();
+        fs::rename(dir.path().join("theirs"), &from).unwrap();
+        assert!(goes.look(false).unwrap(), "a removal takes any file");
+        assert!(goes.is_newer_than(&moved));
+    }
+}
