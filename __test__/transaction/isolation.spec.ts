@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { atomicDirectory, atomicTransaction, atomicWrite, snapshotRead } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
