@@ -10,7 +10,7 @@
  * One process takes all steps, so that a crash is a step as well. `at[p]` is what actor p does next; each branch of an
  * actor is one step, and nothing comes between its statements.
  *
- * Switches are in the environment of the search (`REMOVAL=1 CRASHES=3 ./pan -m10000`), so that one compilation serves all: REMOVAL,
+ * Switches are in the environment of the search (`REMOVAL=1 CRASHES=3 ./pan -m10000`), so that one compilation serves all: REMOVAL, MOVE,
  * APART and FAULT are other configurations, NO_WRITE leaves the plain write out, CRASHES=n is how many there are at most, and
  * each MUT_... leaves a step of the protocol out.
  * __test__/transaction/model.spec.ts runs them all. With -DNP instead of -DSAFETY, `./pan -l` finds runs that never end.
@@ -25,10 +25,11 @@
  */
 
 #define EACH_SWITCH(_) \
-  _(REMOVAL) _(APART) _(FAULT) _(NO_WRITE) \
+  _(REMOVAL) _(MOVE) _(APART) _(FAULT) _(NO_WRITE) \
   _(MUT_NO_RECORD_FLUSH) _(MUT_NO_STAGED_FLUSH) _(MUT_NO_DIRECTORY_FLUSH) _(MUT_OLD_NOT_FLUSHED) _(MUT_NO_FIRST_FLUSH) \
   _(MUT_FINISHED_FIRST) _(MUT_NO_LAST_LOOK) _(MUT_NO_RECORD_CHECKSUM) _(MUT_NO_STAGED_CHECKSUM) _(MUT_OVERWRITE) \
-  _(MUT_NO_POINTER) _(MUT_POINTER_BLIND) _(MUT_POINTER_STAYS) _(MUT_NO_ROOT_LOCK) _(MUT_OLD_BY_HASH) _(MUT_UNLINK_FIRST)
+  _(MUT_NO_POINTER) _(MUT_POINTER_BLIND) _(MUT_POINTER_STAYS) _(MUT_NO_ROOT_LOCK) _(MUT_OLD_BY_HASH) _(MUT_UNLINK_FIRST) \
+  _(MUT_NO_MOVED_LOOK) _(MUT_NO_PUT_BACK) _(MUT_NO_MOVED_FLUSH)
 
 /* What is `hidden` is no part of a state; spin hides bytes, and no bits. */
 #define DECLARED(switch) hidden byte switch;
@@ -75,9 +76,12 @@ inline read_switches() {
 /* The files of each transaction; with APART they have only the root and a plain file in common. */
 hidden byte ops[2];
 #define OPS(t) ops[t]
-/* With REMOVAL the first transaction removes B, and the plain write makes it again, with the bytes that it had. */
-#define REMOVED(t) (REMOVAL * ((t) == T1) * SET(B))
-#define WRITTEN (REMOVAL * B + !REMOVAL * A)
+/*
+ * With REMOVAL the first transaction removes B, and the plain write makes it again, with the bytes that it had. With MOVE it moves B to A,
+ * and the plain write replaces B. That version of A is the file that B was at the last look.
+ */
+#define REMOVED(t) ((REMOVAL || MOVE) * ((t) == T1) * SET(B))
+#define WRITTEN ((REMOVAL || MOVE) * B + !(REMOVAL || MOVE) * A)
 
 inline choose_files() {
   if
@@ -89,7 +93,7 @@ inline choose_files() {
 #define UPDATES_INDEX(t) ((OPS(t) & SET(I)) != 0)
 
 mtype = {
-  START, ROOT, RECORD, ROUND_1, NAMES, FINISH, TAKE_BACK, UNLINK,  /* a transaction */
+  START, ROOT, RECORD, ROUND_1, NAMES, AWAY, FINISH, TAKE_BACK, UNLINK,  /* a transaction */
   BLIND, CHANGE, FLUSH,                                            /* an update, a write */
   LOOK, LOCK_ROOT, FORWARD, DROP, RECOVERED,                       /* a recovery */
   JUDGE, DONE, DEAD
@@ -112,6 +116,8 @@ byte record, record_disk;           /* 0, or the transaction plus one; TORN if t
 byte finished, finished_disk;
 #define TORN 8
 
+bool is_held;                       /* the first transaction has taken the name of the plain write's version away */
+
 byte txid[2];
 byte old[6], new[6];                /* versions, as recorded */
 #define OLD(t, f) old[(t) * 3 + (f)]
@@ -125,6 +131,7 @@ byte acked, rejected;               /* sets of actors */
 byte looked;                        /* transactions that have taken their last look */
 byte newer[2];                      /* files that somebody else has written since then */
 bool write_stands, foreign_stands;
+bool was_away;                      /* the plain write's version was taken away and put back, and that is not on the disk yet */
 
 
 hidden byte each, txn, first, actor;
@@ -199,6 +206,7 @@ inline flush_directories(set) {
     if
     :: IN_DIRECTORIES_OF(set) & SET(each) ->
        disk[each] = name[each];
+       was_away = was_away && each != B;
        for (txn : 0 .. 1) {
          staged_disk[txn] = (staged_disk[txn] & ~SET(each)) | (staged[txn] & SET(each));
          renamed[txn] = renamed[txn] & ~SET(each)
@@ -391,12 +399,30 @@ inline transaction(p) {
      :: else -> at[p] = TAKE_BACK
      fi
 
-  :: at[p] == NAMES && todo[p] != 0 -> first_of(todo[p]); change(p, first)
+  :: at[p] == NAMES && todo[p] != 0 && !(MOVE && todo[p] == REMOVED(p)) -> first_of(todo[p]); change(p, first)
+
+  /* The old name of what was moved is taken away, and looked at. */
+  :: p == T1 && at[p] == NAMES && todo[p] != 0 && MOVE && todo[p] == REMOVED(p) ->
+     is_held = name[B] != OLD(T1, B);
+     write_stands = write_stands && is_held;
+     change_name(B, ABSENT);
+     at[p] = AWAY
+
+  :: at[p] == AWAY ->
+     if
+     :: is_held && name[B] == ABSENT && !MUT_NO_MOVED_LOOK && !MUT_NO_PUT_BACK ->
+        change_name(B, VERSION(WRITE, 0));
+        was_away = true
+     :: else
+     fi;
+     is_held = false;
+     todo[p] = 0;
+     at[p] = NAMES
 
   /* Round 2. */
   :: at[p] == NAMES && todo[p] == 0 ->
      if
-     :: !MUT_NO_DIRECTORY_FLUSH -> flush_directories(OPS(p))
+     :: !MUT_NO_DIRECTORY_FLUSH -> flush_directories(OPS(p) & ~(MUT_NO_MOVED_FLUSH * REMOVED(p)))
      :: else
      fi;
      at[p] = FINISH
@@ -610,6 +636,9 @@ inline kill(p) {
   :: crashes > 0 && RUNS(p) ->
      crashes--;
      release(p);
+     /* Nothing is promised of what was taken away a moment ago. */
+     write_stands = write_stands && !(p == T1 && is_held);
+     is_held = is_held && p != T1;
      forget(p);
      forget_ended()
   fi
@@ -619,6 +648,9 @@ inline power_cut() {
   if
   :: crashes > 0 ->
      crashes--;
+     write_stands = write_stands && !is_held && !was_away;
+     is_held = false;
+     was_away = false;
      settle_journal();
      record = record_disk;
      finished = finished_disk;

@@ -2,16 +2,13 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { atomicDirectory, atomicTransaction, atomicWrite, snapshotRead } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { readJson } from '../helpers/index-file'
-import { needs } from '../helpers/needs'
-import { inProcess, inThread, type Remote } from '../helpers/processes'
+import { inProcess, inThread } from '../helpers/processes'
 import { gate, rejection } from '../helpers/promises'
-import { systemCalls } from '../helpers/system-calls'
 import { test } from '../helpers/test'
 import { raise, seed, versions } from '../helpers/transaction'
 
@@ -337,26 +334,3 @@ test('a root whose lock is held by a stopped program: calls end by their timeout
     holder.kill('SIGKILL')
   }
 })
-
-needs('strace that may attach')(
-  'a file that another process writes right before its old name is removed is there afterwards',
-  async ({ dir }) => {
-    const [from, to] = [join(dir, 'from'), join(dir, 'to')]
-    await atomicWrite(from, 'moved')
-    const move = ({ atomicTransaction }: Remote, root: string) =>
-      atomicTransaction(root, (tx) => {
-        tx.rename('from', 'to')
-        tx.write('other', '')
-      })
-    const slowly = ['renameat2:delay_enter=700000', 'unlinkat:delay_enter=700000']
-    const moving = systemCalls(move, [dir], { trace: ['renameat2', 'unlinkat'], inject: slowly })
-    while (!existsSync(to)) await sleep(5)
-    await atomicWrite(from, 'written')
-    const { returned } = await moving
-    expect(returned.files.map(({ action }) => action)).toEqual(['removed', 'renamed', 'written'])
-    expect(readdirSync(dir)).toEqual(expect.arrayContaining(['from', 'other', 'to']))
-    expect(readFileSync(from, 'utf8')).toBe('written')
-    expect(readFileSync(to, 'utf8')).toBe('moved')
-    expect(readdirSync(dir).filter((name) => name.startsWith('.from'))).toEqual([])
-  },
-)

@@ -75,6 +75,7 @@ describe('no run breaks a promise', () => {
       configuration(['APART', 'CRASHES=1'], ['NO_WRITE']),
     ],
     ['with a removal, and the same file written again', ['REMOVAL', 'CRASHES=1']],
+    ['with a move, and a writer that replaces what is moved', ['MOVE', 'CRASHES=1']],
     ['with a flush that fails', configuration(['FAULT', 'CRASHES=1'], ['NO_WRITE'])],
   ] as const) {
     testModel(title, async ({ dir }) => expectWhole(await search(dir, switches)))
@@ -101,6 +102,9 @@ describe('a run breaks a promise', () => {
     ['with a pointer that is not looked at again', 'MUT_POINTER_BLIND', 'NO_WRITE'],
     ["without the root's lock", 'MUT_NO_ROOT_LOCK', 'APART'],
     ['with a removal that takes the same bytes for the same file', 'MUT_OLD_BY_HASH', 'REMOVAL'],
+    ['with a move that removes its old name, whatever that is by then', 'MUT_NO_MOVED_LOOK', 'MOVE'],
+    ['with a move that puts nothing back', 'MUT_NO_PUT_BACK', 'MOVE'],
+    ['without the flush of the directory that a file was moved from', 'MUT_NO_MOVED_FLUSH', 'MOVE'],
     ['with staged files unlinked before the record is taken back', 'MUT_UNLINK_FIRST', 'FAULT'],
   ] as const) {
     testModel(title, async ({ dir }) => {

@@ -205,23 +205,6 @@ testMount('on tmpfs: works, and says that nothing of it is durable', async ({ di
   })
 })
 
-testMount('on an overlay: a file of a lower layer is replaced, renamed and removed', async ({ dir }) => {
-  await mounted(join(dir, 'disk'), tmpfs('8m'), async (disk) => {
-    const [lower, upper, work] = ['lower', 'upper', 'work'].map((name) => makeDir(disk, name))
-    for (const name of ['a', 'b', 'c']) writeFileSync(join(lower as string, name), `lower ${name}`)
-    const layers = `lowerdir=${lower},upperdir=${upper},workdir=${work}`
-    await mounted(join(dir, 'root'), ['-t', 'overlay', '-o', layers, 'overlay'], async (root) => {
-      await atomicTransaction(root, (tx) => {
-        tx.write('a', 'new')
-        tx.rename('b', 'd')
-        tx.remove('c')
-      })
-      expect(await snapshotRead(root, ['a', 'b', 'c', 'd'])).toEqual(['new', null, null, 'lower b'])
-      expect(staged(root)).toEqual([])
-    })
-  })
-})
-
 testDisk('on a full disk: rejects, and nothing has changed', async ({ dir }) => {
   await mounted(join(dir, 'disk'), ext4(join(dir, 'image')), async (disk) => {
     const root = seed(disk)

@@ -1,7 +1,7 @@
 // One call of the addon, for a driver that traces it: prints which threads there are, waits until the tracer has
 // attached, makes the call, prints what came of it, and makes it again on request.
 
-import { readdirSync, readFileSync, readSync, statSync, writeFileSync, writeSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, readSync, statSync, writeFileSync, writeSync } from 'node:fs'
 import { access, readlink, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { basename, dirname, join } from 'node:path'
@@ -22,7 +22,7 @@ const {
 
 /** `group`: how many updates or patches at once are one call.
  * @type {{ op: 'write' | 'update' | 'patch' | 'file' | 'append' | 'all' | 'tree' | 'transaction' | 'recover' | 'snapshot' | 'control', path: string, fill: string, companions: string[], size: number, options: object,
- *   group: number, warm?: string, waits?: boolean, removes?: string, rooted?: boolean, survives?: string, calls: number, traced: boolean }} */
+ *   group: number, warm?: string, waits?: boolean, removes?: string, moves?: string[], rooted?: boolean, survives?: string, calls: number, traced: boolean }} */
 const spec = JSON.parse(process.argv[2])
 
 const say = (line) => writeSync(1, `${JSON.stringify(line)}\n`)
@@ -85,11 +85,18 @@ async function tree(/** @type {Buffer} */ data) {
   return { written: true, durable, previous, verified: 'cache' }
 }
 
+/** Transactions that were made here. */
+let calls = 0
+
 /** The root of transactions. */
 const root = dirname(spec.path)
 
-/** Two indexes, posts of the version that the first of them gets, and a draft that goes. */
+/** Two indexes, posts of the version that the first of them gets, and a draft that goes, or a file that moves, once. */
 async function transaction() {
+  const [from, to] = spec.moves ?? []
+  // An interrupted transaction may have moved it already.
+  if (spec.moves && (calls > 0 || !spec.traced)) await recover(root)
+  calls++
   const [second, ...posts] = spec.companions
   let text = ''
   const { durable, recovered } = await atomicTransaction(
@@ -103,6 +110,7 @@ async function transaction() {
       tx.update(spec.path, first, { initial, backup: true })
       tx.update(second, increment, { initial })
       for (const post of posts) tx.write(post, () => text)
+      if (from && to && existsSync(join(root, from))) tx.rename(from, to)
       if (spec.removes) tx.remove(spec.removes, { missing: 'ignore' })
     },
     spec.options,

@@ -4,13 +4,17 @@
 // node together.mjs survivor FOLDER        a process that lives on updates the index of a killed transaction
 // node together.mjs foreign FOLDER         somebody replaces a file of a killed transaction
 // node together.mjs torn FOLDER           a part of what a killed transaction has written is not there
+// node together.mjs moved FOLDER          somebody replaces a file that a transaction moves, with time between its renames
+// node together.mjs left FOLDER           whether the directory that a file was moved from is flushed after that
 // node together.mjs turns NUMBER FOLDER    one of several processes whose transactions have no file in common
 // node together.mjs transaction FOLDER     the one that is killed
+// node together.mjs move FOLDER            the one whose flushes are looked at
 
 import { spawnSync } from 'node:child_process'
-import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
+import { setImmediate as turn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
 const { atomicIndexUpdate, atomicTransaction, recover } = createRequire(import.meta.url)('../..')
@@ -55,6 +59,25 @@ function interrupted(/** @type {string} */ name) {
 
 if (fault === 'transaction') {
   await transaction()
+} else if (fault === 'move') {
+  await atomicTransaction(folder, (tx) => {
+    tx.rename('left/from', 'to')
+    tx.write('post', 'new')
+  })
+} else if (fault === 'left') {
+  for (let i = 0; i < TRIES; i++) {
+    prepare()
+    mkdirSync(path('left'), { recursive: true })
+    writeFileSync(path('left/from'), 'moved')
+    const trace = path('trace')
+    const strace = ['-f', '-y', '-qq', '-o', trace, '-e', 'trace=fsync,/^(rename|unlink)']
+    spawnSync('strace', [...strace, process.execPath, fileURLToPath(import.meta.url), 'move', folder])
+    const calls = readFileSync(trace, 'utf8').split('\n')
+    const goes = calls.findLastIndex((call) => /^[^"]*\/left>, "from"/.test(call))
+    const flushed = calls.findLastIndex((call) => /fsync\(\d+<[^>]*\/left>/.test(call))
+    const right = goes >= 0 && flushed > goes && readFileSync(path('to'), 'utf8') === 'moved'
+    judge(right, `the directory is flushed in call ${flushed}, and the name goes in ${goes}`, 'false-success')
+  }
 } else if (fault === 'meanwhile') {
   for (let i = 0; i < TRIES; i++) {
     prepare()
@@ -105,6 +128,30 @@ if (fault === 'transaction') {
     await recover(folder)
     const found = [read('index.json').n, read('second.json').n, readFileSync(path('post'), 'utf8')]
     judge(`${found}` === '1,1,old', `it was not whole, and the files are ${JSON.stringify(found)}`, 'torn')
+  }
+} else if (fault === 'moved') {
+  for (let i = 0; i < TRIES; i++) {
+    prepare()
+    rmSync(path('to'), { force: true })
+    writeFileSync(path('from'), 'moved')
+    writeFileSync(path('theirs'), 'theirs')
+    let isDone = false
+    const moving = atomicTransaction(folder, (tx) => {
+      tx.rename('from', 'to')
+      tx.update('index.json', increment)
+      tx.update('second.json', increment)
+      tx.write('post', 'new')
+    }).finally(() => {
+      isDone = true
+    })
+    // Its new name comes first, and its old one goes last.
+    while (!isDone && !existsSync(path('to'))) await turn()
+    renameSync(path('theirs'), path('from'))
+    await moving
+    const found = ['from', 'to'].map((name) =>
+      existsSync(path(name)) ? readFileSync(path(name), 'utf8') : null,
+    )
+    judge(`${found}` === 'theirs,moved', `somebody’s file and the moved one are ${JSON.stringify(found)}`)
   }
 } else if (fault === 'turns') {
   const names = ['a', 'b', 'c'].map((name) => `${name}-${rest[0]}`)

@@ -4,9 +4,19 @@
 //
 // node transactions.mjs FOLDER CONTROL SIZE ROUNDS NUMBER
 
-import { openSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  fsyncSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { createRequire } from 'node:module'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
+import { setImmediate as turn } from 'node:timers/promises'
 
 const { atomicIndexUpdate, atomicTransaction, atomicWrite } = createRequire(import.meta.url)('../..')
 const [folder, control, size, rounds, number] = [
@@ -79,11 +89,59 @@ async function update(/** @type {string} */ path) {
   report({ done: id, durable })
 }
 
+function flush(/** @type {string} */ path) {
+  const file = openSync(path, 'r')
+  fsyncSync(file)
+  closeSync(file)
+}
+
+/** A file moves to another directory, over one that is there, and two indexes say so. Its own directory is flushed for nothing else. As soon as it
+ * has its new name, a program without this library may replace the old one, or remove it.
+ * @param {string} name
+ * @param {'replaced' | 'removed'} [meanwhile] */
+async function move(name, meanwhile) {
+  const [from, to] = [`inbox/${name}/moved`, `system/${name}`]
+  await Promise.all([write(from), write(to)])
+  const [id, theirs] = [nextId(), nextId()]
+  const [old, temp] = [join(folder, from), join(folder, `${from}.theirs`)]
+  const { ino } = statSync(old)
+  if (meanwhile === 'replaced') {
+    writeFileSync(temp, content(theirs))
+    flush(temp)
+  }
+  report({ together: id, writes: [], removes: null, moves: { from, to }, indexes: [POSTS, TOPICS] })
+  let isDone = false
+  const moving = atomicTransaction(
+    folder,
+    (tx) => {
+      tx.rename(from, to)
+      tx.update(POSTS, add(id), { initial: initial(), backup: true })
+      tx.update(TOPICS, add(id), { initial: initial() })
+    },
+    { timeout },
+  ).finally(() => {
+    isDone = true
+  })
+  while (meanwhile && !isDone && statSync(join(folder, to)).ino !== ino) await turn()
+  if (meanwhile === 'replaced') {
+    report({ together: theirs, writes: [from], removes: null, indexes: [] })
+    renameSync(temp, old)
+    flush(dirname(old))
+    report({ done: theirs, durable: true })
+  } else if (meanwhile === 'removed') {
+    rmSync(old, { force: true })
+  }
+  const { durable, batchSize } = await moving
+  report({ done: id, durable, batch: batchSize })
+}
+
 for (let round = 0; round < rounds; round++) {
   const draft = `system/draft-${number}-${round}`
   await Promise.all([write(draft), write(`blog/plain-${number}`)])
   await publish(`blog/post-${number}-${round % 2}`, { draft })
   await Promise.all([publish('blog/post', { other: 'system/metrics' }), update(TOPICS), write('blog/post')])
+  await move(`moved-${number}-${round}`, round % 2 === number ? 'replaced' : 'removed')
+  await move(`quiet-${number}-${round}`)
   // Some of these are committed together.
   await Promise.all(
     [0, 1, 2].map((at) => publish(`blog/post-${number}-${at}`, { other: `system/state-${at}` })),

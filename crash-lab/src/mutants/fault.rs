@@ -42,6 +42,10 @@ pub enum Fault {
     Foreign,
     /// A transaction is killed, and its record, or a staged file, is not on the disk to its end.
     Torn,
+    /// A transaction moves a file, which somebody replaces before its old name goes.
+    Moved,
+    /// No fault: what a transaction flushes that moves a file. A power cut shows it too rarely, in one of some hundred states.
+    Left,
     /// Patches of an index at once, some of which fail, after somebody has replaced it.
     Patched,
 }
@@ -58,6 +62,8 @@ impl Fault {
             Self::Survivor => "an index of a killed transaction",
             Self::Foreign => "a file of a killed transaction",
             Self::Torn => "a torn record or file",
+            Self::Moved => "a file that is moved",
+            Self::Left => "a directory that a file is moved from",
             Self::Patched => "an index that is patched",
         }
     }
@@ -101,7 +107,13 @@ impl Fault {
         let addon: &Path = if mutant.is_some() { lab.mutant_addon()? } else { &lab.addon };
         let workload = match self {
             Self::ShortWrite | Self::LossyDrive | Self::ManyProcesses | Self::Patched => "fault.mjs",
-            Self::Turns | Self::Meanwhile | Self::Survivor | Self::Foreign | Self::Torn => "together.mjs",
+            Self::Turns
+            | Self::Meanwhile
+            | Self::Survivor
+            | Self::Foreign
+            | Self::Torn
+            | Self::Moved
+            | Self::Left => "together.mjs",
         };
         let node = |arguments: &[&str]| {
             let mut node = lab.node(workload, addon);
@@ -119,6 +131,8 @@ impl Fault {
             Self::Survivor => run(&mut node(&["survivor"]))?,
             Self::Foreign => run(&mut node(&["foreign"]))?,
             Self::Torn => run(&mut node(&["torn"]))?,
+            Self::Moved => run(&mut between_renames(&node(&["moved"])))?,
+            Self::Left => run(&mut node(&["left"]))?,
             Self::Patched => run(&mut node(&["patched"]))?,
             Self::Turns => std::thread::scope(|scope| {
                 let node = &node;

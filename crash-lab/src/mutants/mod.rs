@@ -51,7 +51,7 @@ const ELSEWHERE: [(&str, Setting); 4] = [
 ];
 
 /// What other faults bring to light.
-const FOR_FAULTS: [(&str, Fault); 12] = [
+const FOR_FAULTS: [(&str, Fault); 15] = [
     ("write-loop", Fault::ShortWrite),
     ("append-undo", Fault::ShortWrite),
     ("torn-line", Fault::ShortWrite),
@@ -62,6 +62,9 @@ const FOR_FAULTS: [(&str, Fault); 12] = [
     ("lock-pointer", Fault::Survivor),
     ("foreign-change", Fault::Foreign),
     ("checksum", Fault::Torn),
+    ("moved-look", Fault::Moved),
+    ("put-back", Fault::Moved),
+    ("moved-fsync", Fault::Left),
     ("patch-undo", Fault::Patched),
     ("kept-text", Fault::Patched),
 ];

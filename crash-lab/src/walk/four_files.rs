@@ -1,11 +1,13 @@
 //! The files of a transaction, beside its first index: in two directories another index and two posts, or one post and a draft
-//! that goes.
+//! that goes, or one post and a file that moves from one directory to the other.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::Result;
+
+use super::scene::Scene;
 
 /// The other index. The names end as the target's does, by which a trace recognises them.
 pub const SECOND: &str = "other/second-index.json";
@@ -15,20 +17,27 @@ pub const POST: &str = "post-index.json";
 pub const THIRD: &str = "other/third-index.json";
 /// A file that is removed.
 pub const DRAFT: &str = "other/draft-index.json";
+/// A file that is moved.
+pub const FROM: &str = "other/from-index.json";
+/// Where it is moved to, over another one.
+pub const TO: &str = "to-index.json";
 /// What a process that lives on has written.
 pub const SURVIVOR: &str = "survivor-index.json";
 
 /// The files beside the target that get a new version.
-pub fn companions(removes: bool) -> Vec<&'static str> {
-    if removes { vec![SECOND, POST] } else { vec![SECOND, POST, THIRD] }
+pub fn companions(scene: &Scene) -> Vec<&'static str> {
+    if scene.removes || scene.moves { vec![SECOND, POST] } else { vec![SECOND, POST, THIRD] }
 }
 
-/// What is there before.
-pub fn prepare(folder: &Path, removes: bool, bytes: &[u8]) -> Result<()> {
+/// What is there before. `older`: what is moved over.
+pub fn prepare(folder: &Path, scene: &Scene, older: &[u8], bytes: &[u8]) -> Result<()> {
     make_other(folder)?;
-    let draft = removes.then_some(DRAFT);
-    for name in companions(removes).into_iter().chain(draft) {
+    let others = [scene.removes.then_some(DRAFT), scene.moves.then_some(FROM)];
+    for name in companions(scene).into_iter().chain(others.into_iter().flatten()) {
         fs::write(folder.join(name), bytes)?;
+    }
+    if scene.moves {
+        fs::write(folder.join(TO), older)?;
     }
     Ok(())
 }

@@ -97,6 +97,8 @@ pub struct Scene {
     pub interrupted: &'static str,
     /// A transaction removes one of its files, and is the first in its directory.
     pub removes: bool,
+    /// A transaction moves one of its files to another directory, and is the first in its own.
+    pub moves: bool,
     /// The file ends in a part of a line.
     pub half: bool,
     pub size: usize,
@@ -115,6 +117,7 @@ pub const WRITE: Scene = Scene {
     orphan: false,
     interrupted: "",
     removes: false,
+    moves: false,
     half: false,
     size: 10_000,
     options: "{}",
@@ -163,9 +166,18 @@ pub const SCENES: &[Scene] = &[
     Scene { name: "line after half a line", half: true, ..APPEND },
     Scene { name: "transaction", ..TRANSACTION },
     Scene { name: "first transaction, with a removal", removes: true, ..TRANSACTION },
+    Scene { name: "first transaction, with a move", moves: true, ..TRANSACTION },
     Scene { name: "transaction after an interrupted one", interrupted: four_files::SECOND, ..TRANSACTION },
     Scene { name: "recovery", ..RECOVER },
     Scene { name: "recovery before the first name", interrupted: TARGET, ..RECOVER },
+    Scene { name: "recovery of a move", removes: false, moves: true, ..RECOVER },
+    Scene {
+        name: "recovery of a move, before its old name goes",
+        interrupted: four_files::FROM,
+        removes: false,
+        moves: true,
+        ..RECOVER
+    },
     Scene { name: "control: fs.writeFile", op: Op::Control, ..WRITE },
 ];
 
@@ -195,7 +207,7 @@ impl Scene {
 
     /// A transaction that is not the first: it finds a journal with the record of another one.
     pub fn is_rooted(&self) -> bool {
-        self.op == Op::Transaction && !self.removes && self.interrupted.is_empty()
+        self.op == Op::Transaction && !self.removes && !self.moves && self.interrupted.is_empty()
     }
 
     /// The lab has to find faults with it.
@@ -288,7 +300,7 @@ impl Scene {
             }
         }
         if self.op.is_together() {
-            four_files::prepare(folder, self.removes, &self.bytes(1))?;
+            four_files::prepare(folder, self, &self.bytes(0), &self.bytes(1))?;
         }
         if self.has_backup() {
             fs::write(backup(&target), self.bytes(0))?;
@@ -309,8 +321,9 @@ impl Scene {
         Ok(json!({
             "op": self.op.name(),
             "path": self.target(folder),
-            "companions": if self.op.is_together() { four_files::companions(self.removes) } else { COMPANIONS.into() },
+            "companions": if self.op.is_together() { four_files::companions(self) } else { COMPANIONS.into() },
             "removes": self.removes.then_some(four_files::DRAFT),
+            "moves": self.moves.then_some([four_files::FROM, four_files::TO]),
             "rooted": self.is_rooted() && traced,
             "fill": fill(2),
             "size": self.size,

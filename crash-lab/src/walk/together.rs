@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, ensure};
 
 use super::check::{Content, is_temp, version_of};
-use super::four_files::{DRAFT, SURVIVOR, companions};
+use super::four_files::{DRAFT, FROM, SURVIVOR, TO, companions};
 use super::scene::{Op, Scene, TARGET, backup};
 use crate::lab::Lab;
 use crate::report::problem::{Harm, Problem};
@@ -19,6 +19,11 @@ const ASIDE: &str = ".atomic-lost";
 const RANDOM: usize = 12;
 /// What transactions keep in their root, and never remove.
 const KEPT: [&str; 4] = [".gitignore", "journal", "lock", "turn"];
+
+/// What the two names of a file stand for that is moved.
+const BEFORE: [Content; 2] = [Content::Version(1), Content::Version(0)];
+const BETWEEN: [Content; 2] = [Content::Version(1), Content::Version(1)];
+const AFTER: [Content; 2] = [Content::Absent, Content::Version(1)];
 
 /// Lets a transaction be killed where the scene says.
 pub fn interrupt(lab: &Lab, scene: &Scene, folder: &Path) -> Result<()> {
@@ -48,6 +53,8 @@ pub struct Together {
     pub files: Vec<(PathBuf, Content)>,
     /// `None`: none is removed here.
     draft: Option<Content>,
+    /// The old and the new name of a file; `None`: none is moved here.
+    moved: Option<[Content; 2]>,
     backup: Content,
     /// Temp files, locks, staged files.
     pub leftovers: Vec<String>,
@@ -58,12 +65,15 @@ pub struct Together {
 impl Together {
     /// What `folder` holds now.
     pub fn look(scene: &Scene, folder: &Path) -> Result<Self> {
-        let names = [&[TARGET][..], &companions(scene.removes)].concat();
+        let names = [&[TARGET][..], &companions(scene)].concat();
         let read = |name: &&str| Ok((folder.join(name), version_of(scene, &folder.join(name))?));
         let draft = scene.removes.then(|| version_of(scene, &folder.join(DRAFT))).transpose()?;
+        let ends = || Ok([version_of(scene, &folder.join(FROM))?, version_of(scene, &folder.join(TO))?]);
+        let moved: Option<Result<_>> = scene.moves.then(ends);
         let mut found = Self {
             files: names.iter().map(read).collect::<Result<_>>()?,
             draft,
+            moved: moved.transpose()?,
             backup: version_of(scene, &backup(&folder.join(TARGET)))?,
             leftovers: Vec::new(),
             unexpected: Vec::new(),
@@ -85,6 +95,7 @@ impl Together {
                 || path == backup(&root.join(TARGET))
                 || [SURVIVOR, "other", ".atomic"].iter().any(|name| root.join(name) == path)
                 || (scene.removes && root.join(DRAFT) == path)
+                || (scene.moves && [FROM, TO].iter().any(|name| root.join(name) == path))
                 || (is_own && (KEPT.contains(&name.as_str()) || name.ends_with(".live")));
             if is_temp(&name) || name.ends_with(".lock") || is_ours(&name, STAGED) || is_ours(&name, ASIDE) {
                 self.leftovers.push(name);
@@ -106,7 +117,9 @@ impl Together {
         let is =
             |content: Content, least| matches!(content, Content::Version(n) if (least..=newest).contains(&n));
         let draft = self.draft.is_none_or(|draft| [Content::Absent, Content::Version(1)].contains(&draft));
-        let right = self.files.iter().all(|(_, content)| is(*content, 1)) && is(self.backup, 0) && draft;
+        let moved = self.moved.is_none_or(|moved| [BEFORE, BETWEEN, AFTER].contains(&moved));
+        let right =
+            self.files.iter().all(|(_, content)| is(*content, 1)) && is(self.backup, 0) && draft && moved;
         (!right || !self.unexpected.is_empty()).then(|| Harm::Torn.problem(format!("{self:?}")))
     }
 
@@ -116,7 +129,12 @@ impl Together {
         let rest = self.files[1..].iter().all(|(_, content)| *content == Content::Version(version));
         let draft = if version > 1 { Content::Absent } else { Content::Version(1) };
         let backup = self.backup == Content::Version(version - 1);
-        target && rest && backup && self.draft.is_none_or(|found| found == draft)
+        let moved = if version > 1 { AFTER } else { BEFORE };
+        target
+            && rest
+            && backup
+            && self.draft.is_none_or(|found| found == draft)
+            && self.moved.is_none_or(|found| found == moved)
     }
 }
 

@@ -47,6 +47,12 @@ pub enum Step {
     RootLock,
     /// `lock-pointer`: an index that a killed transaction had locked is recovered before it is read.
     LockPointer,
+    /// `moved-look`: whether the name that a transaction takes away still is that of the file that it has moved.
+    MovedLook,
+    /// `put-back`: another file gets the name back.
+    PutBack,
+    /// `moved-fsync`: the directory that a file was moved from.
+    MovedSync,
     /// `append-fsync`: a file of lines, after an append.
     AppendSync,
     /// `append-undo`: what was appended in part is taken back.
@@ -97,6 +103,9 @@ fn named(names: &str) -> Vec<Step> {
         "foreign-change" => vec![Step::ForeignChange],
         "root-lock" => vec![Step::RootLock],
         "lock-pointer" => vec![Step::LockPointer],
+        "moved-look" => vec![Step::MovedLook],
+        "put-back" => vec![Step::PutBack],
+        "moved-fsync" => vec![Step::MovedSync],
         "append-fsync" => vec![Step::AppendSync],
         "append-undo" => vec![Step::AppendUndo],
         "torn-line" => vec![Step::TornLine],

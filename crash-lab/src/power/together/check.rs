@@ -9,11 +9,12 @@ use serde_json::{Value, json};
 
 use super::super::history::Window;
 use super::super::names::{self, NOISE, is_temp, know, walk};
-use super::history::{History, Operation};
+use super::history::{History, Move, Operation};
+use super::moved;
 use crate::report::problem::Harm::{Lost, Torn};
 use crate::report::problem::Problem;
 
-type Checked<T = ()> = Result<T, Problem>;
+pub(super) type Checked<T = ()> = Result<T, Problem>;
 
 /// What is wrong with the file system at `root`, if anything. Before the recovery each file is one of its versions, and what was
 /// acknowledged is there, for programs that recover nothing; after it all promises hold.
@@ -21,9 +22,12 @@ pub fn check(root: &Path, history: &History, window: Window, recovered: bool) ->
     let check = Check { root, history, window };
     check_names(&check)?;
     let order = check.order(recovered)?;
-    for path in check.started().flat_map(|(_, one)| &one.what.writes).collect::<BTreeSet<_>>() {
+    let targets: BTreeSet<_> = check.moves().map(|(_, moved)| &moved.to).collect();
+    let written: BTreeSet<_> = check.started().flat_map(|(_, one)| &one.what.writes).collect();
+    for path in written.difference(&targets) {
         check.file(path, &order, recovered)?;
     }
+    moved::check(&check, &order, recovered)?;
     for (id, operation) in &history.operations {
         let there = order.contains_key(id);
         let acknowledged = check.is_acknowledged(operation);
@@ -41,25 +45,30 @@ pub fn check(root: &Path, history: &History, window: Window, recovered: bool) ->
     Ok(())
 }
 
-struct Check<'a> {
+pub(super) struct Check<'a> {
     root: &'a Path,
-    history: &'a History,
+    pub(super) history: &'a History,
     window: Window,
 }
 
 /// The operations that are in the indexes, and their places in the order in which they were committed.
-type Order = BTreeMap<u64, usize>;
+pub(super) type Order = BTreeMap<u64, usize>;
 
 impl Check<'_> {
-    fn started(&self) -> impl Iterator<Item = (&u64, &Operation)> {
+    pub(super) fn started(&self) -> impl Iterator<Item = (&u64, &Operation)> {
         self.history.operations.iter().filter(|(_, one)| one.started < self.window.from)
     }
 
-    fn is_acknowledged(&self, operation: &Operation) -> bool {
+    /// What is moved, by the operation.
+    pub(super) fn moves(&self) -> impl Iterator<Item = (&u64, &Move)> {
+        self.started().filter_map(|(id, one)| Some((id, one.what.moves.as_ref()?)))
+    }
+
+    pub(super) fn is_acknowledged(&self, operation: &Operation) -> bool {
         operation.durable.is_some_and(|at| at < self.window.to)
     }
 
-    fn content(&self, path: &str) -> Checked<Option<Vec<u8>>> {
+    pub(super) fn content(&self, path: &str) -> Checked<Option<Vec<u8>>> {
         match fs::read(self.root.join(path)) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -146,7 +155,10 @@ impl Check<'_> {
         };
         let Some((id, operation)) = found else {
             let gone = writers().find(|(id, one)| is_there(id, one));
-            let removes = |one: &Operation| one.what.removes.as_ref().is_some_and(|removed| removed == path);
+            let removes = |one: &Operation| {
+                let moved = one.what.moves.as_ref().map(|moved| &moved.from);
+                one.what.removes.iter().chain(moved).any(|removed| removed == path)
+            };
             let was_removed = if recovered {
                 order.keys().any(|id| removes(&self.history.operations[id]))
             } else {
@@ -195,6 +207,10 @@ fn check_names(check: &Check<'_>) -> Checked {
         for path in &operation.what.indexes {
             let (folder, name) = path.rsplit_once('/').unwrap_or_default();
             known.extend([format!("{path}.backup"), format!("{folder}/.{name}.lock")]);
+        }
+        if let Some(moved) = &operation.what.moves {
+            // What is to take its place.
+            known.insert(format!("{}.theirs", moved.from));
         }
         plain.extend(operation.what.writes.iter().filter(|_| operation.is_plain()));
     }

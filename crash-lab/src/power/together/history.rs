@@ -26,12 +26,20 @@ pub struct What {
     pub indexes: Vec<String>,
     pub writes: Vec<String>,
     pub removes: Option<String>,
+    pub moves: Option<Move>,
+}
+
+/// A file that is moved.
+#[derive(Debug, Deserialize)]
+pub struct Move {
+    pub from: String,
+    pub to: String,
 }
 
 impl Operation {
     /// A plain write or update is not recovered, and may come between a transaction's record and its renames.
     pub fn is_plain(&self) -> bool {
-        self.what.writes.len() + self.what.indexes.len() == 1
+        self.what.moves.is_none() && self.what.writes.len() + self.what.indexes.len() == 1
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod check;
 mod history;
+mod moved;
 mod recoverer;
 
 pub use check::check;

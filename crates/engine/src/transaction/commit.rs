@@ -96,6 +96,8 @@ pub fn commit(
             changed.push(at);
         }
     }
+    let moved: Vec<_> = items.iter().filter_map(Item::moved).collect();
+    changed.extend((0..items.len()).filter(|at| items[*at].is_newer_than(&moved)));
     if !changed.is_empty() {
         return Ok(Attempt::Changed(changed));
     }
@@ -234,9 +236,9 @@ fn publish(root: &Root, items: &mut [Item]) -> std::result::Result<(), Box<(usiz
     let moved: Vec<_> = items.iter().filter_map(Item::moved).collect();
     for (done, at) in order.into_iter().enumerate() {
         let failed = |error: Error| Box::new((done, error.of_entry(at)));
-        let is_moved = moved.contains(&items[at].target.key());
-        let tags = is_moved.then(|| tags(root)).transpose().map_err(failed)?;
-        items[at].publish(tags.as_deref()).map_err(failed)?;
+        let moved = moved.iter().find(|moved| moved.from == items[at].target.key());
+        let tags = moved.map(|_| tags(root)).transpose().map_err(failed)?;
+        items[at].publish(moved.zip(tags.as_deref())).map_err(failed)?;
     }
     Ok(())
 }
@@ -247,7 +249,12 @@ fn flush_directories(items: &mut [Item], flush: bool) -> Result<()> {
         items.iter_mut().for_each(|item| item.receipt.durable = item.receipt.durable && flush);
         return Ok(());
     }
-    let dirs = items.iter().filter(|item| !item.is_read()).map(|item| item.target.dir.clone());
+    let moved: Vec<_> = items.iter().filter_map(Item::moved).collect();
+    let is_left = |item: &Item| {
+        leaves_out(Step::MovedSync) && moved.iter().any(|moved| moved.from == item.target.key())
+    };
+    let dirs =
+        items.iter().filter(|item| !item.is_read() && !is_left(item)).map(|item| item.target.dir.clone());
     let mut dirs = Directory::distinct(dirs.collect());
     let durable = Mutex::new(true);
     each_at_once(&mut dirs, FLUSHERS, |_, dir| {

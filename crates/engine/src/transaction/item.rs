@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::dir::Target;
 use crate::error::{Error, ErrorKind, Named, Result};
 use crate::mutant::{Step, leaves_out};
-use crate::process::{Key, flush};
+use crate::process::flush;
 use crate::sys::{self, Stat, Version};
 use crate::transaction::journal::{OldMark, Op};
 use crate::transaction::known;
@@ -17,6 +17,7 @@ mod away;
 mod kept;
 mod stage;
 
+pub use away::Moved;
 pub use kept::NextText;
 use stage::StagedFile;
 
@@ -144,8 +145,8 @@ impl Item {
             Change::Remove(false) if now.is_none() => self.change = Change::Keep,
             Change::Rename(from) => {
                 // What is renamed is what was linked.
-                let linked = self.staged.as_ref().map_or(0, |staged| staged.mark.inode);
-                if from.existing()?.is_none_or(|source| source.version.id.number() != linked) {
+                let linked = self.staged.as_ref().map_or(&[][..], |staged| &staged.ids);
+                if from.existing()?.is_none_or(|source| !linked.contains(&source.version.id)) {
                     return Ok(false);
                 }
             }
@@ -258,30 +259,37 @@ impl Item {
         Ok(Op { dir, name: self.target.name.clone(), staged, is_index: self.is_index, old })
     }
 
-    /// The file that it is moved from.
-    pub fn moved(&self) -> Option<Key> {
-        match &self.change {
-            Change::Rename(from) => Some(from.key()),
+    /// What is moved to it.
+    pub fn moved(&self) -> Option<Moved> {
+        match (&self.change, &self.staged) {
+            (Change::Rename(from), Some(staged)) => Some(Moved { from: from.key(), ids: staged.ids.clone() }),
             _ => None,
         }
+    }
+
+    /// Whether it is to go because it was moved, and another file has its name by now.
+    pub fn is_newer_than(&self, moved: &[Moved]) -> bool {
+        let is_other = |moved: &&Moved| self.old.as_ref().is_none_or(|old| !moved.is(&old.version.id));
+        matches!(self.change, Change::Remove(_))
+            && moved.iter().filter(|moved| moved.from == self.target.key()).any(|moved| is_other(&moved))
     }
 
     /// Gives the staged file its name, or removes the file. `moved`: it is removed because it was moved; with the tags of a staged file.
     ///
     /// # Errors
     /// Those of rename(2) and unlink(2).
-    pub fn publish(&mut self, moved: Option<&str>) -> Result<()> {
+    pub fn publish(&mut self, moved: Option<(&Moved, &str)>) -> Result<()> {
         self.rename(moved)?;
         self.note_state();
         Ok(())
     }
 
-    fn rename(&mut self, tags: Option<&str>) -> Result<()> {
+    fn rename(&mut self, moved: Option<(&Moved, &str)>) -> Result<()> {
         let Self { target, change, staged, old, .. } = self;
         match (change, staged) {
             (Change::Remove(_), _) => {
-                let removed = match tags {
-                    Some(tags) => away::remove_if_same(target, old.as_ref(), tags)?,
+                let removed = match moved {
+                    Some((moved, tags)) => away::remove_if_same(target, moved, tags)?,
                     None => away::remove(target)?,
                 };
                 self.receipt.written |= removed;

@@ -11,9 +11,27 @@ use crate::lock::sidecar::Lock;
 use crate::mutant::{Step, leaves_out};
 use crate::sys::{self, Dir, Kind, Version};
 use crate::transaction::decision::Seen;
-use crate::transaction::journal::{Mark, OldMark, Op};
+use crate::transaction::journal::{Mark, OldMark, Op, Record};
 use crate::transaction::root::Root;
 use crate::write::verify;
+
+/// What tells the files of a record.
+#[derive(Debug)]
+pub struct Home {
+    /// Inodes say nothing: the tree is a copy.
+    copied: bool,
+    /// The inodes of the files that the transaction moves.
+    moved: Vec<u64>,
+}
+
+impl Home {
+    /// Those of a record that was found in this root.
+    pub fn of(record: &Record, root: &Root) -> Self {
+        let staged = record.ops.iter().filter_map(|op| op.staged.as_ref());
+        let moved = staged.filter(|(_, mark)| mark.hash.is_none()).map(|(_, mark)| mark.inode).collect();
+        Self { copied: record.home != root.home(), moved }
+    }
+}
 
 /// A target of a record, as it is now.
 #[derive(Debug)]
@@ -48,11 +66,12 @@ impl<'a> Place<'a> {
         self.dir.as_ref().map_or(Ok(()), |dir| root.check_rights(dir))
     }
 
-    /// Looks at the staged file and at the target. `copied`: inodes say nothing, the tree is a copy.
+    /// Looks at the staged file and at the target. `home`: where the transaction was.
     ///
     /// # Errors
     /// Those of reading them.
-    pub fn look(&mut self, copied: bool) -> Result<()> {
+    pub fn look(&mut self, home: &Home) -> Result<()> {
+        let copied = home.copied;
         let Some(dir) = &self.dir else { return Ok(()) };
         if let Some((name, mark)) = &self.op.staged {
             // One that no content is known of is only flushed, whether it may be read or not.
@@ -63,7 +82,7 @@ impl<'a> Place<'a> {
                 None => false,
             };
         }
-        self.target = see(dir, self.op, copied)?;
+        self.target = see(dir, self.op, home)?;
         Ok(())
     }
 
@@ -110,7 +129,8 @@ fn is_whole(file: &File, mark: &Mark, copied: bool) -> Result<bool> {
     }
 }
 
-fn see(dir: &Directory, op: &Op, copied: bool) -> Result<Seen> {
+fn see(dir: &Directory, op: &Op, home: &Home) -> Result<Seen> {
+    let copied = home.copied;
     let Some(stat) = dir.stat(&op.name).named("stat")? else {
         return Ok(match (&op.staged, &op.old) {
             (None, _) => Seen::New,
@@ -151,8 +171,10 @@ fn see(dir: &Directory, op: &Op, copied: bool) -> Result<Seen> {
     if old.size != version.size {
         return Ok(Seen::Other);
     }
+    // What was moved may be told as its new name is: on an overlay, when the old one has been forgotten (`Item::link`).
+    let is_moved = op.staged.is_none() && home.moved.contains(&number);
     // Another name or mode is a change of the file, but not of what it says.
-    let is_same_file = old.modified == version.modified && (copied || old.inode == number);
+    let is_same_file = old.modified == version.modified && (copied || old.inode == number || is_moved);
     let is_untouched = is_same_file && (copied || old.changed == version.changed);
     let says_the_same = |is_hash: &mut dyn FnMut(u128) -> Result<bool>| old.hash.map(is_hash).transpose();
     let is_old = is_untouched

@@ -18,7 +18,7 @@ use crate::stats;
 use crate::sys;
 use crate::transaction::decision::{Seen, Todo, decide, is_dropped};
 use crate::transaction::journal::{Op, Record, State};
-use crate::transaction::place::Place;
+use crate::transaction::place::{Home, Place};
 use crate::transaction::root::Root;
 
 /// So many flushes at once.
@@ -241,13 +241,13 @@ impl<'a> Targets<'a> {
 }
 
 fn recover(root: &Root, record: &Record, state: State, targets: &mut Targets<'_>) -> Result<Recovered> {
-    let copied = record.home != root.home();
+    let home = Home::of(record, root);
     // After a power cut the names need not stand; a reader that has seen otherwise begins again.
     let open = State { applied: state.finished, ..state };
     root.write_state(&open)?;
     for place in &mut targets.0 {
         place.check_rights(root)?;
-        place.look(copied)?;
+        place.look(&home)?;
     }
     let places = &mut targets.0;
     let path = |op: &Op| op.dir.join(&op.name);

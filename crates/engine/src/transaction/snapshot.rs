@@ -13,7 +13,7 @@ use crate::lock::holder::{Blocker, Timeout};
 use crate::process::room;
 use crate::sys::{self, Dir, Kind, Version};
 use crate::transaction::decision::{Todo, decide, is_dropped};
-use crate::transaction::place::Place;
+use crate::transaction::place::{Home, Place};
 use crate::transaction::recover;
 use crate::transaction::root::{Journal, Root};
 use crate::transaction::session::{Seen, resolve};
@@ -118,9 +118,10 @@ impl SnapshotJob {
         let targets: Vec<_> = self.paths.iter().map(|path| find(dir, root, path)).collect::<Result<_>>()?;
         let mut places = Vec::new();
         if let (Some(root), Some(record)) = (root, through.and_then(Journal::pending)) {
+            let home = Home::of(record, root);
             for op in &record.ops {
                 let mut place = Place::open(root, op)?;
-                place.look(record.home != root.home())?;
+                place.look(&home)?;
                 places.push(place);
             }
             if is_dropped(places.iter().map(Place::seen)) {

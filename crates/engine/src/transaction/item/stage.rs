@@ -10,7 +10,7 @@ use crate::error::{Advice, Error, Named, Result};
 use crate::mutant::{Step, leaves_out};
 use crate::process::flush;
 use crate::process::{DescriptorBudget, Slot};
-use crate::sys::{self, Dir, Version};
+use crate::sys::{self, Dir, FileId, Kind, Version};
 use crate::transaction::journal::Mark;
 use crate::write::unchanged::unchanged;
 use crate::write::{Content, Level, Receipt, Running, Staged, TempName, Unchanged, verify};
@@ -33,6 +33,16 @@ pub struct StagedFile {
     pub mark: Mark,
     /// Until it is flushed.
     pub open: Option<(File, Option<Slot>)>,
+    /// Of one that is a link: what the names of the file say which file it is.
+    pub ids: Vec<FileId>,
+}
+
+/// Another name for a file.
+struct Linked {
+    temp: TempName,
+    file: File,
+    version: Version,
+    ids: Vec<FileId>,
 }
 
 impl Item {
@@ -106,7 +116,7 @@ impl Item {
             Receipt { written: true, bytes: content.size(), durable: true, verified, atomic: true };
         let (file, temp) = staged.into_parts();
         let Some(temp) = temp else { return Err(Error::raw("open", sys::ENOENT)) };
-        self.staged = Some(StagedFile { temp, mark, open: Some((file, None)) });
+        self.staged = Some(StagedFile { temp, mark, open: Some((file, None)), ids: Vec::new() });
         self.old_hash = self.hash_of_old(cancel);
         self.keep_open_or_flush(flush)
     }
@@ -116,15 +126,22 @@ impl Item {
         if self.old.is_some() {
             self.target.check_replaceable()?;
         }
-        let (temp, file, version) = self.link(tags, from)?;
+        let Linked { temp, file, version, ids } = self.link(tags, from)?;
         let mark = Mark { inode: version.id.number(), size: version.size, hash: None };
         self.receipt = Receipt { written: true, bytes: version.size, ..self.receipt };
-        self.staged = Some(StagedFile { temp, mark, open: Some((file, None)) });
+        self.staged = Some(StagedFile { temp, mark, open: Some((file, None)), ids });
         self.keep_open_or_flush(flush)
     }
 
-    fn link(&self, tags: &str, from: &Target) -> Result<(TempName, File, Version)> {
+    /// A name of its own for the file `from`, which others may replace meanwhile.
+    ///
+    /// An overlay copies a file of a lower layer up in order to link it. The new name may then say that it is another file than the old one
+    /// goes on saying, until the kernel forgets the old name: where the layers are on several file systems, and the lower one has no UUID
+    /// (as squashfs) or cannot tell its files after a restart. There two links tell, one made before a look at the old name and one after it: if they are
+    /// one file, the old name stands for it, whatever it says.
+    fn link(&self, tags: &str, from: &Target) -> Result<Linked> {
         let dir = &self.target.dir;
+        let mut last: Option<Linked> = None;
         for _ in 0..LINK_ROUNDS {
             let Some(source) = from.existing()? else { break };
             let link = |name: &OsStr| from.dir.link(&from.name, dir, name);
@@ -135,10 +152,19 @@ impl Item {
             };
             let temp = TempName { dir: dir.clone(), name };
             let file = temp.dir.open_to_flush(&temp.name).named("open")?;
-            let (_, version) = Dir::stat_file(&file).named("fstat")?;
+            let (kind, version) = Dir::stat_file(&file).named("fstat")?;
+            let mut ids = vec![version.id.clone()];
             if version.id == source.version.id {
-                return Ok((temp, file, version));
+                return Ok(Linked { temp, file, version, ids });
             }
+            ids.push(source.version.id);
+            if dir.file_system().copies_up
+                && kind == Kind::File
+                && last.as_ref().is_some_and(|last| last.ids == ids)
+            {
+                return Ok(Linked { temp, file, version, ids });
+            }
+            last = Some(Linked { temp, file, version, ids });
         }
         Err(Error::raw("rename", sys::ENOENT).about(from.path()))
     }
