@@ -3,8 +3,8 @@
 import { stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import { atomicWrite } from '@pipeline/atomic'
-import { patches } from '../contenders/patches'
+import { atomicIndexPatch, atomicWrite } from '@pipeline/atomic'
+import { PATCH_OPTIONS, patchOf } from '../contenders/patches'
 import { threadTimeNow } from '../measure/clock'
 import { serve } from './child'
 
@@ -27,21 +27,28 @@ export interface AfterPauses {
 }
 
 serve(async ({ path, records, calls, pause }: Question): Promise<AfterPauses> => {
-  const patch = patches(path, records)
-  const work: { [name in keyof AfterPauses]: (number: number) => Promise<unknown> } = {
-    nothing: async () => undefined,
-    stat: () => stat(path),
-    write: (number) => atomicWrite(join(dirname(path), 'small'), String(number)),
-    patch,
+  // What a call is given is made before it: that is the program's own work.
+  const work: { [name in keyof AfterPauses]: (number: number) => () => Promise<unknown> } = {
+    nothing: () => async () => undefined,
+    stat: () => () => stat(path),
+    write(number) {
+      const [file, text] = [join(dirname(path), 'small'), String(number)]
+      return () => atomicWrite(file, text)
+    },
+    patch(number) {
+      const patch = patchOf(number, records)
+      return () => atomicIndexPatch(path, patch, PATCH_OPTIONS)
+    },
   }
   const costs: AfterPauses = { nothing: [], stat: [], write: [], patch: [] }
   const names = Object.keys(work) as (keyof AfterPauses)[]
   // The first calls read the index, and load code.
   for (let number = -2; number < calls; number++) {
     for (const name of names) {
+      const call = work[name](Math.abs(number))
       await setTimeout(pause)
       const before = threadTimeNow()
-      await work[name](Math.abs(number))
+      await call()
       const cost = threadTimeNow() - before
       if (number >= 0) costs[name].push(cost)
     }

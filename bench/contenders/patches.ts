@@ -1,17 +1,17 @@
 // Patches of the index that the updaters change.
 
-import { atomicIndexPatch } from '@pipeline/atomic'
+import { atomicIndexPatch, type IndexPatch } from '@pipeline/atomic'
 
 /** Changes the record of a number, and counts itself, as `change` does. */
 export type Update = (number: number) => Promise<unknown>
 
+export const patchOf = (number: number, records: number): IndexPatch => ({
+  increment: { '/updates': 1 },
+  set: { [`/records/${number % records}/attempts`]: number },
+})
+
+export const PATCH_OPTIONS = Object.freeze({ timeout: 600_000 })
+
 export const patches = (path: string, records: number): Update => {
-  return (number) => {
-    const attempts = `/records/${number % records}/attempts`
-    return atomicIndexPatch(
-      path,
-      { increment: { '/updates': 1 }, set: { [attempts]: number } },
-      { timeout: 600_000 },
-    )
-  }
+  return (number) => atomicIndexPatch(path, patchOf(number, records), { ...PATCH_OPTIONS })
 }

@@ -128,7 +128,7 @@ function pausesNote(costs: AfterPauses): string {
     const { figure, low, high } = costOf(costs, name)
     return `${formatFigure(figure)} ms (${formatFigure(low)} - ${formatFigure(high)})`
   }
-  return `Time on the JS thread after a pause of ${PAUSE} ms, in a process of its own, medians of ${CALLS} with quartiles: a patch of one of 1,000,000 records ${shown('patch')}, atomicWrite of a few bytes ${shown('write')}, fs.stat ${shown('stat')}. The clock's own cost, ${formatFigure(median(costs.nothing))} ms, is not in them.`
+  return `Time on the JS thread after a pause of ${PAUSE} ms, in a process of its own, medians of ${CALLS} with quartiles: a patch of one of 1,000,000 records ${shown('patch')}, atomicWrite of a few bytes ${shown('write')}, fs.stat ${shown('stat')}. What a call is given is made before. The clock's own cost, ${formatFigure(median(costs.nothing))} ms, is not in them.`
 }
 
 function threadFact({ title }: PatchCase, costs: AfterPauses): Fact {
