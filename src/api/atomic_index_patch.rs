@@ -54,7 +54,7 @@ const KEYS_ALONE: &str = "the inbox of an index in a store carries keys: set and
 /// - `ERR_INVALID_ARG_TYPE`, if the patch is of another form, or of keys and the index is an array;
 /// - `ERR_INVALID_ARG_VALUE`, if the patch has pointers and keys, a pointer of more than 1,000 keys, or something that JSON cannot write or would lose, as a `Map`.
 #[napi(
-    ts_args_type = "path: PathLike, patch: IndexPatch, options?: PatchOptions | null",
+    ts_args_type = "path: PathLike, patch: IndexPatch | IndexPatchFunction, options?: PatchOptions | null",
     ts_return_type = "Promise<PatchResult>"
 )]
 pub fn atomic_index_patch<'env>(
@@ -73,6 +73,10 @@ fn join<'env>(
     patch: &Unknown<'env>,
     options: &Unknown<'env>,
 ) -> Result<'env, Unknown<'env>> {
+    if raw::type_of(patch) == ValueType::Function {
+        let target = path::target(env, "path", path)?;
+        return start_update::start(env, target, Given::View(patch), options, Ties::default());
+    }
     // The steps of a call are its own, and a function that it is made inside of too.
     if steps::current().is_some() || !inside::around(env).is_none() {
         return start(env, path, patch, (None, Ties::default()), options);
