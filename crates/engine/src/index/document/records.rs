@@ -191,7 +191,11 @@ impl Document {
             let length = self.nodes[node].entries.len();
             if is_array {
                 match self.find_records(node, key, &name, numbers).first().copied() {
-                    Some(at) => self.put(node, at, record.clone()),
+                    Some(at) => {
+                        self.put(node, at, record.clone());
+                        // By other members than this one it has another key.
+                        self.learn_record(node, at);
+                    }
                     None => {
                         self.insert(node, length, None, record.clone());
                         self.learn_record(node, length);
