@@ -218,6 +218,14 @@ function anew(copy) {
   }
 }
 
+/** What the patch makes of a parsed index, which has to be copied only once for that. */
+function changedBy(patch, index, shown, numbers) {
+  const form = formOf(patch)
+  const copy = form === 'keys' ? undefined : plainCopy(patch)
+  if (copy === undefined) return new Patch(patch).toFunction(shown, numbers)(index)
+  return functionOf(() => stepsOf(form, copy), shown, numbers)(index)
+}
+
 /** What a call is rejected with. */
 function failureOf({ pointer, reached, reason, name }, shown) {
   native.count()
@@ -276,7 +284,7 @@ class Patch {
   static toFailure = failureOf
 
   /** The options of the update: an index begins as an empty object. */
-  static toOptions = (options) => ({ ...options, initial: options?.initial ?? {} })
+  static toOptions = (options) => (options?.initial === undefined ? { ...options, initial: {} } : options)
 
   /** As the function of an update of what the caller calls `shown`. */
   toFunction(shown, numbers) {

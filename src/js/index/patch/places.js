@@ -141,7 +141,40 @@ function clone(value) {
   checkPlain(value)
   if (Array.isArray(value)) return value.map(clone)
   const copy = {}
-  for (const key of Object.keys(value)) put(copy, key, clone(value[key]))
+  for (const key of Object.keys(value)) setMember(copy, key, clone(value[key]))
+  return copy
+}
+
+/** Sets a member of an object that was made here: for a tenth of what it costs to define it. */
+function setMember(copy, key, value) {
+  if (key === '__proto__') put(copy, key, value)
+  else copy[key] = value
+}
+
+/** So deep is copied without a detour. */
+const MOST_LEVELS = 20
+
+/** A copy as JSON would have it; `undefined`: that takes a closer look. */
+function plainCopy(value, levels = MOST_LEVELS) {
+  if (typeof value === 'string' || typeof value === 'boolean' || value === null) return value
+  if (typeof value === 'number') return Number.isFinite(value) && !Object.is(value, -0) ? value : undefined
+  if (typeof value !== 'object' || levels === 0 || value.toJSON !== undefined) return undefined
+  if (Array.isArray(value)) {
+    const copy = []
+    for (const item of value) {
+      const own = plainCopy(item, levels - 1)
+      if (own === undefined) return undefined
+      copy.push(own)
+    }
+    return copy
+  }
+  if (Object.getPrototypeOf(value) !== Object.prototype) return undefined
+  const copy = {}
+  for (const key of Object.keys(value)) {
+    const own = plainCopy(value[key], levels - 1)
+    if (own === undefined) return undefined
+    setMember(copy, key, own)
+  }
   return copy
 }
 

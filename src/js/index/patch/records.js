@@ -4,7 +4,7 @@
 // (`forgetRecords`), and then looked through again. A list that is asked for once only is looked through, which costs less than a table.
 
 /** By list. */
-let tables = new WeakMap()
+const tables = new WeakMap()
 /** By index: what the tables of its lists are made for, until they are forgotten. */
 const eras = new WeakMap()
 

@@ -69,8 +69,7 @@ class TextLook {
     return text === undefined ? undefined : this.#parse(text)
   }
 
-  count = (pointer) =>
-    pointer.isWellFormed() ? this.#found(COUNT, pointer) : countOf(this.#around(pointer))
+  count = (pointer) => (pointer.isWellFormed() ? this.#found(COUNT, pointer) : countOf(this.#around(pointer)))
 
   findAll(pointer, key, value) {
     if (pointer.isWellFormed() && key.isWellFormed()) {
@@ -158,8 +157,7 @@ async function whenMade(view, promise, react) {
 }
 
 /** A function that declares a second parameter is told of its run, so what calls it declares that too. */
-const declaredAs = (fn, call) =>
-  fn.length < 2 ? (given) => call(given) : (given, run) => call(given, run)
+const declaredAs = (fn, call) => (fn.length < 2 ? (given) => call(given) : (given, run) => call(given, run))
 
 /** What a function has made as a patch, copied; `undefined`: nothing is to be changed. */
 const madePatch = (made) => (made === undefined ? undefined : new Patch(made))
@@ -167,7 +165,7 @@ const madePatch = (made) => (made === undefined ? undefined : new Patch(made))
 /** The function of an update that changes a parsed index as the patch says which `fn` makes. */
 function updateOf(fn, shown, numbers) {
   return declaredAs(fn, (index, ...run) => {
-    const change = (made) => madePatch(made)?.toFunction(shown, numbers)(index) ?? index
+    const change = (made) => (made === undefined ? index : changedBy(made, index, shown, numbers))
     return withView(new ValueLook(index), fn, run, change)
   })
 }
@@ -188,7 +186,6 @@ function appliedTo(index, patch) {
     throw native.wrongType('patch', 'a patch, or a function that returns one and no promise', patch)
   }
   if (made === undefined && isFunction) return index
-  const change = new Patch(made).toFunction(undefined, 'strict')
-  const next = copying(() => change(index))
+  const next = copying(() => changedBy(made, index, undefined, 'strict'))
   return isUnchanged(index, next) ? index : next
 }
