@@ -146,7 +146,6 @@ function sectionSteps(
   section: Section,
   entries: readonly ListingEntry[],
 ): JsonPatchOperation[] {
-  checkList(view, section)
   const steps = entries.flatMap((entry) => entrySteps(view, section, entry))
   // What is there is changed before something comes ahead of it.
   const ahead = ({ op }: Step) => (op.op === 'add' ? 1 : 0)
@@ -160,6 +159,7 @@ function entrySteps(view: IndexView, section: Section, entry: ListingEntry): Ste
   const value = madeAs(schemaOf(section), entry, `The entry of ${entry.slug}`)
   const [listed, ...others] = listedAs(view, section, entry)
   if (listed === undefined) {
+    checkList(view, section)
     const at = placeOf(view, section, entryKey(section, entry))
     return [{ at, op: { op: 'add', path: `/${section}/${at}`, value } }]
   }
@@ -190,14 +190,18 @@ function placeOf(view: IndexView, section: Section, key: string): number {
     const listed =
       section === 'locations'
         ? entryKey(section, foundAs(location, view.at(pointer), pointer))
-        : foundAs<string>(slug, view.at(`${pointer}/slug`), `${pointer}/slug`)
+        : slugAt(view, pointer)
     if (listed < key) from = middle + 1
     else to = middle
   }
   return from
 }
 
-const slug = z.string()
+function slugAt(view: IndexView, pointer: string): string {
+  const slug = view.at(`${pointer}/slug`)
+  if (typeof slug !== 'string') throw otherShape(`${pointer} has no slug`)
+  return slug
+}
 
 /** What a patch relies on of an index that nobody has parsed. */
 function checkIndex(view: IndexView): void {
@@ -207,14 +211,13 @@ function checkIndex(view: IndexView): void {
   if (!isWhole) throw otherShape('the index lacks a list, its version or its time')
 }
 
-/** An object with numbers as keys could be taken for one. */
+/** An object with numbers as keys could be taken for one, where no entry was found as in a list. */
 function checkList(view: IndexView, section: Section): void {
   const pointer = `/${section}`
   const isList =
     view.count(pointer) === 0
       ? Array.isArray(view.at(pointer))
-      : view.findAll(pointer, 'slug', foundAs(slug, view.at(`${pointer}/0/slug`), `${pointer}/0/slug`))
-          .length > 0
+      : view.findAll(pointer, 'slug', slugAt(view, `${pointer}/0`)).length > 0
   if (!isList) throw otherShape(`'${section}' is no list`)
 }
 

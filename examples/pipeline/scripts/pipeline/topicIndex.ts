@@ -82,9 +82,11 @@ interface Place {
   value: TopicRecord
 }
 
-/** The records with this member, in the order of the index. */
-function recordsWith(view: IndexView, key: 'topicKey' | 'slug', value: string): Place[] {
-  const found = view.findAll('', key, value)
+/** The records with this member, in the order of the index, but for those that are `known`. */
+function recordsWith(view: IndexView, key: 'topicKey' | 'slug', value: string, known: Place[] = []): Place[] {
+  const found = view
+    .findAll('', key, value)
+    .filter(({ pointer }) => known.every((place) => place.pointer !== pointer))
   for (const { pointer, value } of found)
     foundAs(recordSchema, value, `The record ${pointer} of the topic index`)
   return found
@@ -125,7 +127,7 @@ export interface Publishing {
  */
 export function publishing(view: IndexView, topic: Topic): Publishing {
   const own = recordsWith(view, 'topicKey', topic.topicKey)
-  const near = [...own, ...recordsWith(view, 'slug', topic.slug)]
+  const near = [...own, ...recordsWith(view, 'slug', topic.slug, own)]
   const rivals = near.filter(({ value }) => isRival(value, topic))
   if (rivals.length > 0) throw isTaken(topic, rivals.reduce(earlier).value)
   const [place] = own
