@@ -328,7 +328,11 @@ fn answer(reply: Kept, written: bool, bytes: usize) -> Outcome {
             raw::to_js(env, waited)?,
             raw::to_js(env, batch as f64)?,
         ];
-        script::call(env, c"result", &facts)
+        let result = script::call(env, c"result", &facts)?;
+        if call.request.is_patch {
+            raw::define(env, &result, c"applied", &raw::to_js(env, true)?)?;
+        }
+        Ok(result)
     })
 }
 

@@ -359,7 +359,15 @@ const when = (value, react) => (isThenable(value) ? value.then(react) : react(va
  * promise of it.
  */
 function run(call, keys, op, fn, value, isBehind) {
-  const [returned, running] = call.inContext(native.call, keys, call.inside, op.file.shown, fn, value)
+  const [returned, running] = call.inContext(
+    native.call,
+    keys,
+    call.inside,
+    op.file.shown,
+    fn,
+    value,
+    op.maker,
+  )
   return isThenable(returned) ? waited(call, returned, running, isBehind) : returned
 }
 
