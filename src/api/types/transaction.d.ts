@@ -140,7 +140,10 @@ export interface Transaction {
 export type TransactionOperation =
   | ({ write: PathLike; data: Data | (() => Data | PromiseLike<Data>) } & TransactionWriteOptions)
   | ({ update: PathLike; fn: (index: any) => object | PromiseLike<object> } & TransactionUpdateOptions)
-  | ({ patch: PathLike; change: Parameters<Transaction['patch']>[1] } & Omit<TransactionUpdateOptions, 'keep'>)
+  | ({ patch: PathLike; change: Parameters<Transaction['patch']>[1] } & Omit<
+      TransactionUpdateOptions,
+      'keep'
+    >)
   | { remove: PathLike; missing?: 'error' | 'ignore' }
   | { rename: PathLike; to: PathLike }
   | { mkdir: PathLike }
