@@ -486,8 +486,34 @@ export type JsonPatchOperation =
   | { op: 'remove'; path: string }
   | { op: 'move' | 'copy'; from: string; path: string }
 
-/** Options of {@link atomicIndexPatch}: those of {@link atomicIndexUpdate}, but for `fnTimeout` and `keep`, and `wait`. */
-export interface PatchOptions extends Omit<UpdateOptions, 'fnTimeout' | 'keep'> {
+/**
+ * An index, as the function of a patch looks at it. What the methods return belongs to the function: to change it changes nothing else. They answer at once, while the
+ * function runs; after that they throw `ERR_INVALID_STATE`.
+ */
+export interface IndexView {
+  /** The value at a pointer, parsed; `undefined` if nothing is there. The empty pointer gives all of the index, which has to be parsed for it. */
+  at(pointer: string): any
+  /** How many items the array at a pointer has, or how many members the object; `undefined` if neither is there. */
+  count(pointer: string): number | undefined
+  /**
+   * The records of the array at the pointer `at` whose member `key` is `value`, in the order of the array, each with its pointer. Of equal members the last one counts, as
+   * for `JSON.parse`. `[]` if no array is there. The first call for an array and a key looks through the array (a few ms a megabyte, on the thread that calls); the next ones, also of later
+   * patches, find the records by a table, which is kept with the text of the index: until another process, a function or a patch that fails has changed it.
+   */
+  findAll(at: string, key: string, value: string | number): { pointer: string; value: any }[]
+}
+
+/**
+ * A function that makes a patch of what is in the index; `undefined`: nothing is to be changed. It is called as the function of {@link atomicIndexUpdate} is: under the lock, in
+ * the order of the calls, maybe more than once, and it may be async.
+ */
+export type IndexPatchFunction = (
+  view: IndexView,
+  run: UpdateRun,
+) => IndexPatch | undefined | PromiseLike<IndexPatch | undefined>
+
+/** Options of {@link atomicIndexPatch}: those of {@link atomicIndexUpdate}, but for `keep`, and `wait`. `fnTimeout` is for the function of a patch. */
+export interface PatchOptions extends Omit<UpdateOptions, 'keep'> {
   /**
    * What is patched if there is no file. For files only.
    *
@@ -652,11 +678,12 @@ export interface Transaction {
   ): Updated<T>
   /**
    * Changes a JSON file as {@link atomicIndexPatch} does, in the order of the calls, among them those of `update`. What is not there begins as
-   * `initial`, or as `{}`.
+   * `initial`, or as `{}`. A function is called as those of `update` are. If more than eight patches and updates of one index are committed together, its view is of the parsed index,
+   * and else of the text.
    */
   patch<T extends object = any>(
     path: PathLike,
-    patch: IndexPatch,
+    patch: IndexPatch | ((view: IndexView) => IndexPatch | undefined | PromiseLike<IndexPatch | undefined>),
     options?: Omit<TransactionUpdateOptions<T>, 'keep'>,
   ): Updated<T>
   /** Removes a file. With `missing: 'ignore'` it need not be there; the default is `'error'` (`ENOENT`). */
@@ -686,7 +713,10 @@ export interface Transaction {
 export type TransactionOperation =
   | ({ write: PathLike; data: Data | (() => Data | PromiseLike<Data>) } & TransactionWriteOptions)
   | ({ update: PathLike; fn: (index: any) => object | PromiseLike<object> } & TransactionUpdateOptions)
-  | ({ patch: PathLike; change: IndexPatch } & Omit<TransactionUpdateOptions, 'keep'>)
+  | ({ patch: PathLike; change: Parameters<Transaction['patch']>[1] } & Omit<
+      TransactionUpdateOptions,
+      'keep'
+    >)
   | { remove: PathLike; missing?: 'error' | 'ignore' | undefined }
   | { rename: PathLike; to: PathLike }
   | { mkdir: PathLike }
@@ -1289,6 +1319,23 @@ export interface AppendResult {
 }
 
 /**
+ * What a patch makes of an index that is a value: what {@link atomicIndexPatch} does with a file, for an index that is a part of something else, or
+ * in a test.
+ *
+ * ```ts
+ * await atomicIndexUpdate('s3://bucket/all.json', (all) => ({ ...all, posts: applyIndexPatch(all.posts, publish(post)) }))
+ * ```
+ *
+ * The index that is given stays as it is, and may be frozen. What is returned shares with it what the patch does not change; if that is
+ * nothing, it is the very same index. What the patch brings is copied, as JSON. A function gets a view of the index, and has to return at once: no promise.
+ * `findAll` looks through the list each time, and a patch copies each list and object that it changes something in, but not what is in there.
+ *
+ * Throws what {@link atomicIndexPatch} rejects with for such a patch, without a `path`, and what the function throws. `ERR_INVALID_ARG_TYPE` if the index is no object and
+ * no array; `ERR_INVALID_STATE` for a part of it on the way that JSON would print as something else (a date, a `Map`). Sums are those of `numbers: 'strict'`.
+ */
+export declare function applyIndexPatch<T extends object = any>(index: T, patch: IndexPatch | ((view: IndexView) => IndexPatch | undefined)): T
+
+/**
  * Replaces a directory and everything in it in one step. `build` fills a new directory beside `path`; when it is
  * done, every file and directory in it is flushed, and the two directories are swapped. Every path below `path` that
  * is opened, at any time and after any crash, leads to the old tree or to the new one.
@@ -1340,7 +1387,7 @@ export interface AppendResult {
 export declare function atomicDirectory<T>(path: PathLike, build: (staging: string) => T | PromiseLike<T>, options?: DirectoryOptions | null): Promise<BuildResult<T>>
 
 /**
- * Changes a JSON file, or keys of an object in a store, as a patch says: it takes no function. Without a file it begins as `{}`, or as `initial`.
+ * Changes a JSON file, or keys of an object in a store, as a patch says. Without a file it begins as `{}`, or as `initial`.
  *
  * ```ts
  * await atomicIndexPatch('posts.json', {
@@ -1354,6 +1401,22 @@ export declare function atomicDirectory<T>(path: PathLike, build: (staging: stri
  * well if names come from outside the program: then all of them are keys.** A patch is applied as a whole or not at all. It is copied
  * as JSON during the call.
  *
+ * **What is written may depend on what is there**: instead of a patch, give a function that makes one. It gets an {@link IndexView}, which finds values and records in the
+ * text of the index, so neither the function nor the patch needs all of it parsed.
+ *
+ * ```ts
+ * await atomicIndexPatch('posts.json', (view) => {
+ *   const [known] = view.findAll('/posts', 'slug', post.slug)
+ *   if (known?.value.hash === post.hash) return undefined
+ *   return known ? { set: { [known.pointer]: post } } : { append: { '/posts': [post] } }
+ * })
+ * ```
+ *
+ * Such a function is called as that of {@link atomicIndexUpdate}: under the lock, in the order of the calls, with the same second argument, and maybe more than once; it may be async, calls
+ * inside of it for the same file are refused, and what it throws rejects this call alone. For `undefined`, and for a patch that changes nothing, nothing is written (`written: false`), also no
+ * file that is not there yet. The view ends when the function returns, or its promise settles. Where the index is parsed anyway, for functions of updates
+ * in the same commit, or with `schema`, `codec` or `space`, the view is of what that says; the function cannot tell. An object in a store is updated then, as by {@link atomicIndexUpdate}.
+ *
  * A file is changed as by {@link atomicIndexUpdate}, with its options, errors and promises: patches and functions share commits, and take effect in the order of
  * the calls. `initial`, `space`, `numbers`, `codec` and `schema` mean what they mean there.
  *
@@ -1365,10 +1428,10 @@ export declare function atomicDirectory<T>(path: PathLike, build: (staging: stri
  * Rejects also with
  * - `ERR_ATOMIC_PATCH`: the patch cannot be applied to what is in the index. `pointer` is the one that leads nowhere, or to what does not fit (something else than a
  *   number to increment, than an array to append to; the `test` of a JSON Patch), `reached` is how far it leads;
- * - `ERR_INVALID_ARG_TYPE`, if the patch is of another form, or of keys and the index is an array;
+ * - `ERR_INVALID_ARG_TYPE`, if the patch, given or made, is of another form, or of keys and the index is an array;
  * - `ERR_INVALID_ARG_VALUE`, if the patch has pointers and keys, a pointer of more than 1,000 keys, or something that JSON cannot write or would lose, as a `Map`.
  */
-export declare function atomicIndexPatch(path: PathLike, patch: IndexPatch, options?: PatchOptions | null): Promise<PatchResult>
+export declare function atomicIndexPatch(path: PathLike, patch: IndexPatch | IndexPatchFunction, options?: PatchOptions | null): Promise<PatchResult>
 
 /**
  * Changes a JSON file, or one of another format by `codec`, without losing an update: any number of calls, worker threads and processes may do so at the

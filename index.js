@@ -114,6 +114,7 @@ module.exports.IndexLock = addon.IndexLock
 module.exports.acquireIndexLock = observed('lock', 'acquireIndexLock', 0)
 module.exports.acquireIndexLockSync = observed('lock', 'acquireIndexLockSync', 0, observeSync)
 module.exports.appendLines = observed('append', 'appendLines', 0)
+module.exports.applyIndexPatch = addon.applyIndexPatch
 module.exports.atomicDirectory = observed('directory', 'atomicDirectory', 0)
 module.exports.atomicIndexPatch = observed('update', 'atomicIndexPatch', 0)
 module.exports.atomicIndexUpdate = observed('update', 'atomicIndexUpdate', 0)

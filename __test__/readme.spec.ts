@@ -53,6 +53,10 @@ const outcomes: Record<string, (read: (name: string) => string, output: string) 
     expect(output).toBe("Hello\n[ 'posts' ]\nhello\n")
     expect(JSON.parse(read('blog.json'))).toEqual({ posts: [{ slug: 'hello', title: 'Hello' }] })
   },
+  "atomicIndexPatch('list.json'": (read, output) => {
+    expect(output).toBe("{ posts: [ { slug: 'a' } ] }\n")
+    expect(JSON.parse(read('list.json'))).toEqual({ posts: [{ slug: 'hello', title: 'Hello' }] })
+  },
   "recoverIndex('tags.json'": (read, output) => {
     expect([JSON.parse(read('tags.json')), output]).toEqual([{ rust: 3 }, 'rebuilt\n'])
   },

@@ -60,6 +60,37 @@ describe.each(files)('%s', (name, load, change) => {
   })
 })
 
+test.each([
+  ['topicIndex.json', {}],
+  ['topicIndex.json', { 'blog::x': { topicKey: 'blog::x', slug: 'x' } }],
+  ['topicIndex.json', [{ topicKey: 'blog::red-oak', slug: 'red-oak' }]],
+  ['contentIndex.json', []],
+  [
+    'contentIndex.json',
+    { version: '1.0.0', lastUpdated: '', species: [], howTo: [], locations: [], blogPosts: {} },
+  ],
+  [
+    'contentIndex.json',
+    { version: '1.0.0', lastUpdated: '', species: [], howTo: [], locations: [], blogPosts: [{ title: 'x' }] },
+  ],
+])(
+  '%s that is JSON of another shape is refused by publishes, alone and at once, and its bytes stay',
+  async (name, index) => {
+    await publishDoc(aDocument({ slug: 'grey-oak' }))
+    const path = place.system(name)
+    writeFileSync(path, JSON.stringify(index))
+    const publish = () => publishDoc(aDocument())
+    await expect(publish()).rejects.toMatchObject({ code: 'INVALID_JSON' })
+    const others = Array.from({ length: 12 }, (_, n) => publishDoc(aDocument({ slug: `oak-${n}` })))
+    const settled = await Promise.allSettled([...others, publish()])
+    expect(settled.at(-1)).toMatchObject({ reason: { code: 'INVALID_JSON' } })
+    if (!Array.isArray(index) || index.length === 0) {
+      expect(settled.every(({ status }) => status === 'rejected')).toBe(true)
+      expect(readFileSync(path, 'utf8')).toBe(JSON.stringify(index))
+    }
+  },
+)
+
 test('a publish that meets a broken content index rejects, and publishes after the recovery', async () => {
   await publishDoc(aDocument())
   writeFileSync(place.system('contentIndex.json'), '{"version": "1.0.0", "blogPo')

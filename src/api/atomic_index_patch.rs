@@ -26,7 +26,7 @@ use crate::js::value::{FilePath, Result, Signal, Target, path, promise, raw};
 const KEYS_ALONE: &str = "the inbox of an index in a store carries keys: set and delete, pointers of one key in set, and upsert at ''; \
                           make another change with atomicIndexUpdate";
 
-/// Changes a JSON file, or keys of an object in a store, as a patch says: it takes no function. Without a file it begins as `{}`, or as `initial`.
+/// Changes a JSON file, or keys of an object in a store, as a patch says. Without a file it begins as `{}`, or as `initial`.
 ///
 /// ```ts
 /// await atomicIndexPatch('posts.json', {
@@ -40,6 +40,22 @@ const KEYS_ALONE: &str = "the inbox of an index in a store carries keys: set and
 /// well if names come from outside the program: then all of them are keys.** A patch is applied as a whole or not at all. It is copied
 /// as JSON during the call.
 ///
+/// **What is written may depend on what is there**: instead of a patch, give a function that makes one. It gets an {@link IndexView}, which finds values and records in the
+/// text of the index, so neither the function nor the patch needs all of it parsed.
+///
+/// ```ts
+/// await atomicIndexPatch('posts.json', (view) => {
+///   const [known] = view.findAll('/posts', 'slug', post.slug)
+///   if (known?.value.hash === post.hash) return undefined
+///   return known ? { set: { [known.pointer]: post } } : { append: { '/posts': [post] } }
+/// })
+/// ```
+///
+/// Such a function is called as that of {@link atomicIndexUpdate}: under the lock, in the order of the calls, with the same second argument, and maybe more than once; it may be async, calls
+/// inside of it for the same file are refused, and what it throws rejects this call alone. For `undefined`, and for a patch that changes nothing, nothing is written (`written: false`), also no
+/// file that is not there yet. The view ends when the function returns, or its promise settles. Where the index is parsed anyway, for functions of updates
+/// in the same commit, or with `schema`, `codec` or `space`, the view is of what that says; the function cannot tell. An object in a store is updated then, as by {@link atomicIndexUpdate}.
+///
 /// A file is changed as by {@link atomicIndexUpdate}, with its options, errors and promises: patches and functions share commits, and take effect in the order of
 /// the calls. `initial`, `space`, `numbers`, `codec` and `schema` mean what they mean there.
 ///
@@ -51,10 +67,10 @@ const KEYS_ALONE: &str = "the inbox of an index in a store carries keys: set and
 /// Rejects also with
 /// - `ERR_ATOMIC_PATCH`: the patch cannot be applied to what is in the index. `pointer` is the one that leads nowhere, or to what does not fit (something else than a
 ///   number to increment, than an array to append to; the `test` of a JSON Patch), `reached` is how far it leads;
-/// - `ERR_INVALID_ARG_TYPE`, if the patch is of another form, or of keys and the index is an array;
+/// - `ERR_INVALID_ARG_TYPE`, if the patch, given or made, is of another form, or of keys and the index is an array;
 /// - `ERR_INVALID_ARG_VALUE`, if the patch has pointers and keys, a pointer of more than 1,000 keys, or something that JSON cannot write or would lose, as a `Map`.
 #[napi(
-    ts_args_type = "path: PathLike, patch: IndexPatch, options?: PatchOptions | null",
+    ts_args_type = "path: PathLike, patch: IndexPatch | IndexPatchFunction, options?: PatchOptions | null",
     ts_return_type = "Promise<PatchResult>"
 )]
 pub fn atomic_index_patch<'env>(
@@ -73,6 +89,10 @@ fn join<'env>(
     patch: &Unknown<'env>,
     options: &Unknown<'env>,
 ) -> Result<'env, Unknown<'env>> {
+    if raw::type_of(patch) == ValueType::Function {
+        let target = path::target(env, "path", path)?;
+        return start_update::start(env, target, Given::View(patch), options, Ties::default());
+    }
     // The steps of a call are its own, and a function that it is made inside of too.
     if steps::current().is_some() || !inside::around(env).is_none() {
         return start(env, path, patch, (None, Ties::default()), options);

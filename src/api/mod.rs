@@ -1,6 +1,7 @@
 //! What JavaScript sees: one file a function, its doc comments the user's documentation.
 
 mod append_lines;
+mod apply_index_patch;
 mod atomic_directory;
 mod atomic_file;
 mod atomic_index_patch;

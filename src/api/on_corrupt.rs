@@ -18,6 +18,7 @@ use crate::js::index::lock::AcquireArgs;
 use crate::js::index::others::Ties;
 use crate::js::index::recover::Recovery;
 use crate::js::index::schema::Schema;
+use crate::js::index::view::Maker;
 use crate::js::inside;
 use crate::js::value::{FilePath, Kept, Result, Signal, Target, Thrown, args, copy, promise, raw};
 
@@ -35,6 +36,8 @@ pub struct Again {
     pub path: FilePath,
     pub on_corrupt: OnCorrupt,
     pub function: Kept,
+    /// The function is that of an update which does the same as the patch that this one makes.
+    pub maker: Option<Kept>,
     /// Whether the function is a patch.
     pub is_patch: bool,
     pub initial: Option<Vec<u16>>,
@@ -114,11 +117,14 @@ impl Again {
 
     fn update(self, env: &Env) -> Result<'_, Unknown<'_>> {
         let (signal, timeout) = (self.attach(env)?, self.time_left());
-        let Self { path, function, is_patch, initial, options, format, schema, .. } = self;
+        let Self { path, function, maker, is_patch, initial, options, format, schema, .. } = self;
         let since = Instant::now();
         let request = Request {
             id: call::next_id(),
-            change: Change::Call(function),
+            change: match maker {
+                Some(maker) => Change::View(Maker { function: maker, same: function }),
+                None => Change::Call(function),
+            },
             is_patch,
             shown: path.shown.clone(),
             initial,

@@ -21,7 +21,8 @@ use crate::js::error::from_engine;
 use crate::js::index::call::{self, Change, Request, Same};
 use crate::js::index::format::Format;
 use crate::js::index::others::Ties;
-use crate::js::index::patch::{Patch, TextPatch};
+use crate::js::index::patch::{self, Patch, TextPatch};
+use crate::js::index::view::{self, Maker};
 use crate::js::index::{group, textual};
 use crate::js::inside;
 use crate::js::transaction::ParsedUpdate;
@@ -36,6 +37,8 @@ pub enum Given<'a, 'env> {
     Patch(&'a Patch<'env>, &'a Unknown<'env>),
     /// The same, said only as a patch of its text.
     Text(TextPatch),
+    /// What the patch makes of it that this function makes after a look at it.
+    View(&'a Unknown<'env>),
 }
 
 /// As the exported function, but for what it does with an error. `ties`: what it has to do with others.
@@ -70,11 +73,19 @@ pub fn start<'env>(
         Given::Text(patch) if !is_of_text || own.on_corrupt.is_some() => {
             Some(patch.function(env, target.shown(), options.numbers)?)
         }
+        Given::View(function) => {
+            let numbers = patch::numbers(env, options.numbers)?;
+            Some(view::update_of(env, function, target.shown(), &numbers)?)
+        }
         _ => None,
     };
     let function = match &given {
         Given::Function(function) | Given::Patch(_, function) => Some(*function),
-        Given::Text(_) => made.as_ref(),
+        Given::Text(_) | Given::View(_) => made.as_ref(),
+    };
+    let maker = || match &given {
+        Given::View(function) => Kept::new(env, function).map(Some),
+        _ => Ok(None),
     };
     let checked = schema.as_ref().zip(function);
     let checked =
@@ -88,6 +99,7 @@ pub fn start<'env>(
             path: path.clone(),
             on_corrupt,
             function: Kept::new(env, function)?,
+            maker: maker()?,
             is_patch,
             initial: initial.clone(),
             options: options.clone(),
@@ -107,16 +119,18 @@ pub fn start<'env>(
         initial => initial,
     };
     let kept = function.map(|function| Kept::new(env, function)).transpose()?;
+    let maker = maker()?;
     let text = match given {
         Given::Patch(patch, _) if is_of_text => TextPatch::new(env, patch)?,
         Given::Text(text) if is_of_text => Some(text),
         _ => None,
     };
-    let change = match (text, kept) {
-        (Some(text), Some(kept)) => Change::Patch(text, Same::Made(kept)),
-        (Some(text), None) => Change::Patch(text, Same::ToMake),
-        (None, Some(kept)) => Change::Call(kept),
-        (None, None) => return Err(internal(env, "an update without a function")),
+    let change = match (text, kept, maker) {
+        (_, Some(same), Some(function)) => Change::View(Maker { function, same }),
+        (Some(text), Some(kept), _) => Change::Patch(text, Same::Made(kept)),
+        (Some(text), None, _) => Change::Patch(text, Same::ToMake),
+        (None, Some(kept), None) => Change::Call(kept),
+        (None, None, _) => return Err(internal(env, "an update without a function")),
     };
     let signal = Signal::attach(env, shared.signal.as_ref())?;
     let request = Request {
@@ -163,7 +177,7 @@ pub fn start_file(env: &Env, path: PathBuf, request: Request, timeout: Duration)
     let patches = match &request.change {
         Change::Patch(patch, _) => std::slice::from_ref(patch),
         Change::Crowd(crowd) => &crowd.patches,
-        Change::Call(_) | Change::Value(_) => &[],
+        Change::Call(_) | Change::View(_) | Change::Value(_) => &[],
     };
     job = job.of_patches(patches.iter().map(|patch| patch.operations.clone()).collect());
     match &request.change {

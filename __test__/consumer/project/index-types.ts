@@ -1,13 +1,16 @@
 // Compiled, never run: schemas, the type of an index that is inferred from them, more backups than one, watching and recovery.
 import {
+  applyIndexPatch,
   atomicIndexPatch,
   atomicIndexUpdate,
   atomicTransaction,
   type BackupOptions,
   type IndexChange,
   type IndexPatch,
+  type IndexPatchFunction,
   type IndexRecovery,
   type IndexRestoration,
+  type IndexView,
   type JsonPatchOperation,
   type KeyPatch,
   type MergePatch,
@@ -160,6 +163,23 @@ const operations: JsonPatchOperation[] = [
 
 export async function patches(): Promise<string[]> {
   const all: IndexPatch[] = [pointers, keys, merge, operations, { set: { '/a': 1 } }, { upsert: records }]
+  const made: IndexPatchFunction = async (view: IndexView, { attempt }) => {
+    const found: { pointer: string; value: any }[] = view.findAll('/posts', 'slug', attempt)
+    const count: number | undefined = view.count('/posts')
+    return found[0]
+      ? { set: { [found[0].pointer]: view.at('/posts/0') } }
+      : count === 0
+        ? undefined
+        : operations
+  }
+  await atomicIndexPatch('i', made, { fnTimeout: 100 })
+  const applied: { n: number } = applyIndexPatch({ n: 1 }, (view) => ({ set: { '/n': view.at('/n') } }))
+  await atomicTransaction('.', (tx) =>
+    tx.patch('i', (view) => ({ increment: { '/n': view.count('') ?? 0 } })),
+  )
+  await atomicTransaction('.', [{ patch: 'i', change: () => undefined }])
+  // @ts-expect-error A function that takes its time has no value to return.
+  applyIndexPatch(applied, async () => undefined)
   for (const patch of all) await atomicIndexPatch('i', patch, { initial: { log: [] }, numbers: 'lossy' })
   // @ts-expect-error: keys or pointers.
   await atomicIndexPatch('i', { delete: ['a'], remove: ['/a'] })

@@ -79,8 +79,34 @@ export type JsonPatchOperation =
   | { op: 'remove'; path: string }
   | { op: 'move' | 'copy'; from: string; path: string }
 
-/** Options of {@link atomicIndexPatch}: those of {@link atomicIndexUpdate}, but for `fnTimeout` and `keep`, and `wait`. */
-export interface PatchOptions extends Omit<UpdateOptions, 'fnTimeout' | 'keep'> {
+/**
+ * An index, as the function of a patch looks at it. What the methods return belongs to the function: to change it changes nothing else. They answer at once, while the
+ * function runs; after that they throw `ERR_INVALID_STATE`.
+ */
+export interface IndexView {
+  /** The value at a pointer, parsed; `undefined` if nothing is there. The empty pointer gives all of the index, which has to be parsed for it. */
+  at(pointer: string): any
+  /** How many items the array at a pointer has, or how many members the object; `undefined` if neither is there. */
+  count(pointer: string): number | undefined
+  /**
+   * The records of the array at the pointer `at` whose member `key` is `value`, in the order of the array, each with its pointer. Of equal members the last one counts, as
+   * for `JSON.parse`. `[]` if no array is there. The first call for an array and a key looks through the array (a few ms a megabyte, on the thread that calls); the next ones, also of later
+   * patches, find the records by a table, which is kept with the text of the index: until another process, a function or a patch that fails has changed it.
+   */
+  findAll(at: string, key: string, value: string | number): { pointer: string; value: any }[]
+}
+
+/**
+ * A function that makes a patch of what is in the index; `undefined`: nothing is to be changed. It is called as the function of {@link atomicIndexUpdate} is: under the lock, in
+ * the order of the calls, maybe more than once, and it may be async.
+ */
+export type IndexPatchFunction = (
+  view: IndexView,
+  run: UpdateRun,
+) => IndexPatch | undefined | PromiseLike<IndexPatch | undefined>
+
+/** Options of {@link atomicIndexPatch}: those of {@link atomicIndexUpdate}, but for `keep`, and `wait`. `fnTimeout` is for the function of a patch. */
+export interface PatchOptions extends Omit<UpdateOptions, 'keep'> {
   /**
    * What is patched if there is no file. For files only.
    *

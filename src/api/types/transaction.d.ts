@@ -105,11 +105,12 @@ export interface Transaction {
   ): Updated<T>
   /**
    * Changes a JSON file as {@link atomicIndexPatch} does, in the order of the calls, among them those of `update`. What is not there begins as
-   * `initial`, or as `{}`.
+   * `initial`, or as `{}`. A function is called as those of `update` are. If more than eight patches and updates of one index are committed together, its view is of the parsed index,
+   * and else of the text.
    */
   patch<T extends object = any>(
     path: PathLike,
-    patch: IndexPatch,
+    patch: IndexPatch | ((view: IndexView) => IndexPatch | undefined | PromiseLike<IndexPatch | undefined>),
     options?: Omit<TransactionUpdateOptions<T>, 'keep'>,
   ): Updated<T>
   /** Removes a file. With `missing: 'ignore'` it need not be there; the default is `'error'` (`ENOENT`). */
@@ -139,7 +140,10 @@ export interface Transaction {
 export type TransactionOperation =
   | ({ write: PathLike; data: Data | (() => Data | PromiseLike<Data>) } & TransactionWriteOptions)
   | ({ update: PathLike; fn: (index: any) => object | PromiseLike<object> } & TransactionUpdateOptions)
-  | ({ patch: PathLike; change: IndexPatch } & Omit<TransactionUpdateOptions, 'keep'>)
+  | ({ patch: PathLike; change: Parameters<Transaction['patch']>[1] } & Omit<
+      TransactionUpdateOptions,
+      'keep'
+    >)
   | { remove: PathLike; missing?: 'error' | 'ignore' }
   | { rename: PathLike; to: PathLike }
   | { mkdir: PathLike }

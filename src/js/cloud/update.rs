@@ -281,6 +281,10 @@ impl Held for ObjectIndex {
     /// It is compared with the next one, and there is no file to read it from.
     fn forget(&mut self) {}
 
+    fn nothing(&self, env: &Env) -> Outcome {
+        self.unchanged(env, 0).unwrap_or_else(|error| thrown_by_peer(env, &error))
+    }
+
     fn doubt(&self) -> Option<Doubt> {
         let commit = self.commit.clone();
         Some(Box::new(move |env| match commit.doubt(env) {
@@ -324,7 +328,11 @@ fn answer(reply: Kept, written: bool, bytes: usize) -> Outcome {
             raw::to_js(env, waited)?,
             raw::to_js(env, batch as f64)?,
         ];
-        script::call(env, c"result", &facts)
+        let result = script::call(env, c"result", &facts)?;
+        if call.request.is_patch {
+            raw::define(env, &result, c"applied", &raw::to_js(env, true)?)?;
+        }
+        Ok(result)
     })
 }
 

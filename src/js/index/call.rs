@@ -27,6 +27,7 @@ use crate::js::index::others::Ties;
 use crate::js::index::patch::TextPatch;
 use crate::js::index::schema::Schema;
 use crate::js::index::stop::Stop;
+use crate::js::index::view::Maker;
 use crate::js::task::Timer;
 use crate::js::value::promise::Deferred;
 use crate::js::value::thrown::{abort, internal};
@@ -76,6 +77,8 @@ pub enum Change {
     Call(Kept),
     /// What a patch of its text makes of it; or what this function does, which is the same patch, if the index is parsed.
     Patch(TextPatch, Same),
+    /// What the patch makes of it that this makes after a look at it.
+    View(Maker),
     /// What these patches make of its text, one after the other; if there is none, each is a call of its own.
     Crowd(Rc<Crowd>),
     /// This, as text, whatever it is.
@@ -98,6 +101,7 @@ impl Request {
     pub fn function<'env>(&self, env: &'env Env) -> Result<'env, Option<Unknown<'env>>> {
         Ok(Some(match &self.change {
             Change::Call(function) | Change::Patch(_, Same::Made(function)) => function.get(env)?,
+            Change::View(Maker { same, .. }) => same.get(env)?,
             Change::Patch(patch, Same::ToMake) => patch.function(env, &self.shown, self.options.numbers)?,
             Change::Crowd(_) | Change::Value(_) => return Ok(None),
         }))

@@ -7,6 +7,7 @@ mod run;
 mod start;
 mod textual;
 mod value;
+mod view;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -47,6 +48,8 @@ enum Index {
     Parsed(Kept),
     /// As the document of the group is, which nobody had to parse so far.
     Patched,
+    /// There is none, and nothing was made of it.
+    Missing,
 }
 
 /// Updates that share an index.
@@ -59,6 +62,8 @@ pub struct Group {
     /// Functions get frozen values.
     keeps_value: bool,
     values: Values,
+    /// Others than patches have had the value.
+    is_foreign: Cell<bool>,
     /// Makes the errors of calls that are not served in time.
     patience: Patience,
     /// How all are written.
@@ -102,6 +107,7 @@ impl Group {
             document: RefCell::default(),
             keeps_value: *keeps_value,
             values: Values::default(),
+            is_foreign: Cell::default(),
             options: options.clone(),
             format: format.clone(),
             schema: schema.clone(),
@@ -165,7 +171,7 @@ impl Group {
         let Some(call) = call.upgrade() else { return self.policy.borrow_mut().failed(id) };
         let is_parsed = match &call.request.change {
             Change::Call(_) => true,
-            Change::Patch(..) => !self.has_text(),
+            Change::Patch(..) | Change::View(_) => !self.has_text(),
             Change::Crowd(_) | Change::Value(_) => false,
         };
         let is_large = is_parsed && self.is_large();
@@ -198,7 +204,7 @@ impl Group {
         match self.policy.borrow().index() {
             Some(Index::Parsed(index)) => return index.get(env),
             Some(Index::Patched) => return self.parse_patched(env),
-            None => self.put_back(),
+            Some(Index::Missing) | None => self.put_back(),
         }
         let held = self.held.borrow();
         self.parse(env, held.as_ref().and_then(|held| held.text()), call)
@@ -244,7 +250,11 @@ impl Group {
     fn write(self: &Rc<Self>, env: &Env, index: Index, sole: Option<WeakCall>, keep: bool) {
         self.functions_are_over(env);
         let sole = sole.and_then(|WeakCall(call)| call.upgrade());
-        let Index::Parsed(index) = index else { return self.write_patched(env, sole, keep) };
+        let index = match index {
+            Index::Parsed(index) => index,
+            Index::Patched => return self.write_patched(env, sole, keep),
+            Index::Missing => return self.write_nothing(env),
+        };
         self.put_back();
         match self.check(env, &index, sole.as_deref()) {
             Ok(true) => self.write_checked(env, &index, sole, keep),

@@ -38,6 +38,8 @@ pub trait Held {
     fn put_back(&mut self, _document: Document) {}
     /// The text is not needed any more, but to compare the next one with it.
     fn forget(&mut self);
+    /// What calls are told of an index that is not there, and of which nothing was made.
+    fn nothing(&self, env: &Env) -> Outcome;
     /// Looks after what is to be replaced. `None`: that does not end by the time of the calls.
     fn doubt(&self) -> Option<Doubt> {
         None

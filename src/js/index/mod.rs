@@ -21,3 +21,4 @@ pub mod recover;
 pub mod schema;
 mod stop;
 pub mod textual;
+pub mod view;

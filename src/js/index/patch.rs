@@ -14,10 +14,12 @@ use crate::js::index::{crowd, json, pointer};
 use crate::js::value::once::{Once, run_script};
 use crate::js::value::{Result, Thrown, args, copy, promise, raw};
 
-const SCRIPTS: [&str; 5] = [
+const SCRIPTS: [&str; 7] = [
     include_str!("patch/places.js"),
+    include_str!("patch/records.js"),
     include_str!("patch/operations.js"),
     include_str!("patch/plain.js"),
+    include_str!("patch/view.js"),
     include_str!("patch/language.js"),
     include_str!("patch/gather.js"),
 ];
@@ -171,7 +173,7 @@ impl TextPatch {
 }
 
 /// The option of that name, for the scripts.
-pub(super) fn numbers(env: &Env, numbers: Numbers) -> Result<'_, Unknown<'_>> {
+pub fn numbers(env: &Env, numbers: Numbers) -> Result<'_, Unknown<'_>> {
     let word = match numbers {
         Numbers::Strict => "strict",
         Numbers::Lossy => "lossy",
@@ -266,7 +268,7 @@ thread_local! {
 }
 
 /// The scripts' class, with what gathers patches.
-pub(super) fn class(env: &Env) -> Result<'_, Unknown<'_>> {
+pub fn class(env: &Env) -> Result<'_, Unknown<'_>> {
     COMPILED.with(|compiled| compiled.get(env, || compile(env)))
 }
 

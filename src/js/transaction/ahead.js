@@ -127,12 +127,13 @@ class Ahead {
   }
 
   /** Whether all is known that an operation works on: the text of an index, or that the commit does not change a file. */
-  #isKnown({ kind, file, from, backup, how, text }, counts) {
+  #isKnown({ kind, file, from, backup, how, text, maker }, counts) {
     if (kind !== 'update') return [file, from].every((one) => one === undefined || this.#isApart(one))
     const position = this.found.at(file)
     const upcoming = this.#textAt(position)
     const isFrozen = how.keeps && counts.get(position) <= MOST_FROZEN
-    if (upcoming === undefined || text !== undefined || isFrozen) return false
+    const isViewed = maker !== undefined && how.isText && counts.get(position) <= MOST_VIEWING
+    if (upcoming === undefined || text !== undefined || isFrozen || isViewed) return false
     if (!isSameUpdate(upcoming.handle, how.handle)) return false
     return backup === undefined || this.#isApart(backup) || upcoming.backup === this.#elsewhere(backup)
   }

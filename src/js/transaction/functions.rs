@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use engine::process::inside::Function;
 use engine::process::{Inside, Key};
-use napi::Env;
 use napi::bindgen_prelude::Unknown;
+use napi::{Env, ValueType};
 
 use crate::js::error::from_engine;
 use crate::js::inside::{self, Code, Context};
@@ -49,16 +49,16 @@ fn leave<'env>(env: &'env Env, [context, ..]: [Unknown<'env>; 7]) -> Result<'env
     Ok(raw::undefined(env))
 }
 
-/// `(keys, inside, shown, fn, argument) → [result, running]`: calls that the function makes are to know that the transaction has
-/// these files, until `running` is gone.
+/// `(keys, inside, shown, fn, argument, given) → [result, running]`: calls that the function makes are to know that the transaction has
+/// these files, until `running` is gone. `given`: the function of the caller's that it calls, if it is not that.
 fn call<'env>(
     env: &'env Env,
-    [keys, inside, shown, function, argument, ..]: [Unknown<'env>; 7],
+    [keys, inside, shown, function, argument, given, ..]: [Unknown<'env>; 7],
 ) -> Result<'env, Unknown<'env>> {
     let keys = with(env, &keys, Arc::<[Key]>::clone)?;
     let outer = inside_of(env, &inside)?;
     let running = Function::of_transaction(keys, copy::text(env, &shown)?, outer);
-    let code = Code::of(env, &function);
+    let code = Code::of(env, if raw::type_of(&given) == ValueType::Function { &given } else { &function });
     let run = if code.needs_context() { Context::run } else { Context::run_without };
     let returned = run(env, running.inside(), &function, &[argument])?;
     let is_thenable = raw::is_thenable(env, &returned)?;

@@ -17,7 +17,7 @@ use napi::bindgen_prelude::Unknown;
 
 use crate::js::error::from_engine;
 use crate::js::index::codec::Previous;
-use crate::js::index::patch::Patch;
+use crate::js::index::patch::{self, Patch};
 use crate::js::task::{self, Timer};
 use crate::js::transaction::parse::{Parse, ParsedUpdate, ParsedWrite};
 use crate::js::transaction::textual::{self, Locked};
@@ -46,6 +46,7 @@ pub fn object(env: &Env, parse: Parse) -> Result<'_, Unknown<'_>> {
         (c"bytes", bytes),
         (c"checked", checked),
         (c"patch", |env, [patch, shown, options, ..]| Patch::update(env, &patch, &shown, &options)),
+        (c"patches", |env, _| patch::class(env)),
         (c"isMade", is_made),
         (c"checkRead", check_read),
         (c"parse", parse_index),
@@ -106,7 +107,9 @@ pub fn object(env: &Env, parse: Parse) -> Result<'_, Unknown<'_>> {
             )?,
             None => raw::undefined(env),
         };
-        raw::array(env, &[make(env, parsed)?, raw::to_js(env, mkdir)?, backup, raw::to_js(env, keeps_value)?])
+        let is_text = textual::is_text(&parsed);
+        let facts = [raw::to_js(env, keeps_value)?, raw::to_js(env, is_text)?];
+        raw::array(env, &[&[make(env, parsed)?, raw::to_js(env, mkdir)?, backup], &facts[..]].concat())
     })?;
     raw::define(env, &object, c"update", &updating)?;
     let waiting = promise::callback(env, "timeout", move |env, [given]: [Unknown<'_>; 1]| {

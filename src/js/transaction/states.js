@@ -1,5 +1,8 @@
 // What the files of a group of transactions will be: each function works on what those before it have made.
 
+/** So many functions of patches look into the text of an index in a group. */
+const MOST_VIEWING = 8
+
 /** The files that are to change, by their positions in the session. */
 class States {
   #states = new Map()
@@ -79,18 +82,73 @@ class States {
     if (backup !== undefined && before?.backup === undefined)
       this.#put(backup, { kind: 'backup', file: op.backup })
     const { file } = op
-    if (isText) {
-      const { written = native.written(), results = [] } = before ?? {}
-      results.push(op.result)
-      op.result.read = () => ours(() => native.parseWritten(written, op.how.handle))
-      return { kind: 'patched', file, op: before?.op ?? op, backup, written, results }
-    }
+    if (isText) return this.#patched(op, before, backup)
+    if (this.#canView(op, before)) return this.#patchByView(op, before, backup, run)
     const fn = native.checked(op.fn, op.how.handle, file.shown, this.#isEach)
     if (op.how.keeps && this.#locked.updates(this.#at(file)) <= MOST_FROZEN)
       return this.#updateFrozen(op, before, backup, fn, run)
-    return when(this.#valueOf(op, before), (given) =>
-      when(run(fn, given), (value) => this.#updated(op, before, backup, value)),
-    )
+    return when(this.#valueOf(op, before), (given) => {
+      // Others than patches may have changed what is known of its records.
+      if (op.maker && (before?.isForeign || !op.how.isText)) patches().forgetRecords(given)
+      const isMissing = op.maker && before === undefined && this.#isMissing(op)
+      const printed = isMissing ? JSON.stringify(given) : undefined
+      return when(run(fn, given), (value) => {
+        if (isMissing && JSON.stringify(value) === printed) return this.#untouched(op, value)
+        return this.#updated(op, before, backup, value)
+      })
+    })
+  }
+
+  /** Nothing is made of an index that is not there. */
+  #untouched({ result }, value) {
+    result.read = () => value
+    return undefined
+  }
+
+  #isMissing({ file }) {
+    const index = this.#locked.index?.(this.#at(file))
+    return index !== undefined && !(index instanceof Error) && native.isMissing(index)
+  }
+
+  /**
+   * Whether the function of a patch can look into the text of its index. With many updates it gets the value: to parse and to print that once takes less
+   * time than so many looks.
+   */
+  #canView({ maker, file, how }, before) {
+    if (maker === undefined || (before !== undefined && before.kind !== 'patched')) return false
+    const position = this.#at(file)
+    if (!how.isText || this.#locked.updates(position) > MOST_VIEWING) return false
+    const index = this.#locked.index(position)
+    if (index instanceof Error || !isSameUpdate(this.#locked.readAs(position), how.handle)) return false
+    return native.viewText(index, before === undefined)
+  }
+
+  #patchByView(op, before, backup, run) {
+    const { maker, file, how } = op
+    const index = this.#locked.index(this.#at(file))
+    let isOver = false
+    const look = (...wanted) => (isOver ? null : native.findInText(index, how.handle, ...wanted))
+    const end = () => {
+      isOver = true
+    }
+    const take = (patch) => {
+      const text = patch && native.textPatch(patch, how.handle)
+      const isText = patch === undefined || (text && this.#patchText({ ...op, text }, before))
+      if (isText) return this.#patched(op, before, backup)
+      return when(this.#valueOf(op, before), (given) => {
+        const value = patch.toFunction(file.shown, op.numbers)(given)
+        return this.#updated(op, before, backup, value)
+      })
+    }
+    return ending(() => run(native.makerOf(maker, how.handle), look), end, take)
+  }
+
+  /** The state of an index whose text patches have changed. */
+  #patched(op, before, backup) {
+    const { written = native.written(), results = [] } = before ?? {}
+    results.push(op.result)
+    op.result.read = () => ours(() => native.parseWritten(written, op.how.handle))
+    return { kind: 'patched', file: op.file, op: before?.op ?? op, backup, written, results }
   }
 
   async #updateFrozen(op, before, backup, fn, run) {
@@ -108,7 +166,10 @@ class States {
     op.result.read = () => value
     const isIndex = before === undefined || before.kind === 'index' || before.kind === 'patched'
     const kind = isIndex ? 'index' : 'value'
-    return { kind, file: op.file, value, frozen, op: before?.op ?? op, backup, made }
+    const { file, isPatch, maker } = op
+    // Others than patches have had it since it was looked into.
+    const isForeign = !isPatch || (before?.isForeign === true && !maker)
+    return { kind, file, value, frozen, op: before?.op ?? op, backup, made, isForeign }
   }
 
   /** The frozen value for the function of an update. */
@@ -276,6 +337,20 @@ class States {
   }
 }
 
+/** `react(call())`, and `end` before it, however that ends; at once unless it is a promise. */
+function ending(call, end, react) {
+  let made
+  try {
+    made = call()
+  } catch (error) {
+    end()
+    throw error
+  }
+  if (isThenable(made)) return Promise.resolve(made).finally(end).then(react)
+  end()
+  return react(made)
+}
+
 /** `react(value)`, at once unless the value is a promise. */
 const when = (value, react) => (isThenable(value) ? value.then(react) : react(value))
 
@@ -284,7 +359,15 @@ const when = (value, react) => (isThenable(value) ? value.then(react) : react(va
  * promise of it.
  */
 function run(call, keys, op, fn, value, isBehind) {
-  const [returned, running] = call.inContext(native.call, keys, call.inside, op.file.shown, fn, value)
+  const [returned, running] = call.inContext(
+    native.call,
+    keys,
+    call.inside,
+    op.file.shown,
+    fn,
+    value,
+    op.maker,
+  )
   return isThenable(returned) ? waited(call, returned, running, isBehind) : returned
 }
 

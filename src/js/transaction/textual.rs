@@ -11,7 +11,7 @@ use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
 use crate::js::index::patch::{Patch, TextPatch};
-use crate::js::index::textual;
+use crate::js::index::{textual, view};
 use crate::js::transaction::natives::Native;
 use crate::js::transaction::parse::ParsedUpdate;
 use crate::js::value::handle::{change, flag, make, with};
@@ -19,9 +19,13 @@ use crate::js::value::thrown::{Result, internal};
 use crate::js::value::{copy, raw};
 
 /// What the script calls.
-pub const NATIVES: [(&CStr, Native); 5] = [
+pub const NATIVES: [(&CStr, Native); 9] = [
     (c"textPatch", text_patch),
     (c"patchText", patch_text),
+    (c"viewText", view_text),
+    (c"isMissing", is_missing),
+    (c"findInText", find_in_text),
+    (c"makerOf", maker_of),
     (c"parsePatched", parse_patched),
     (c"written", |env, _| make::<Written>(env, Arc::default())),
     (c"parseWritten", parse_written),
@@ -112,6 +116,45 @@ fn patch_text<'env>(
         Some(Err(fault)) => Err(patch.failure(env, &fault, &copy::text(env, &shown)?)),
         applied => raw::to_js(env, applied.is_some()),
     }
+}
+
+/// Whether patches can be applied to the text of an index that is updated so.
+pub fn is_text(ParsedUpdate { options, format, schema, .. }: &ParsedUpdate) -> bool {
+    textual::suits(format, schema.as_ref(), options)
+}
+
+/// `(index) → boolean`: there is no file.
+fn is_missing<'env>(env: &'env Env, [index, ..]: [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>> {
+    raw::to_js(env, with(env, &index, |index: &Locked| index.snapshot.is_none())?)
+}
+
+/// `(index, isFirst) → boolean`: a function is about to look into the text; see [`patch_text`].
+fn view_text<'env>(env: &'env Env, [index, is_first, ..]: [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>> {
+    let is_there = change(env, &index, |index: &mut Locked| {
+        let document = index.document()?;
+        if flag(env, &is_first) {
+            document.reset();
+        }
+        Some(())
+    })?;
+    raw::to_js(env, is_there.is_some())
+}
+
+/// `(index, update, kind, pointer, key, value)`: see [`view::find`].
+fn find_in_text<'env>(
+    env: &'env Env,
+    [index, update, kind, pointer, key, value, ..]: [Unknown<'env>; 7],
+) -> Result<'env, Unknown<'env>> {
+    let numbers = numbers(env, &update)?;
+    change(env, &index, |index: &mut Locked| match index.document() {
+        Some(document) => view::find(env, document, [kind, pointer, key, value], numbers),
+        None => raw::null(env),
+    })?
+}
+
+/// `(maker, update) → function`: what makes the patch when it is given what looks into the text.
+fn maker_of<'env>(env: &'env Env, [maker, update, ..]: [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>> {
+    view::maker_of(env, &maker, numbers(env, &update)?)
 }
 
 /// `(index, update) → value`: what the text says after its patches. From here on it is as it was read.

@@ -42,6 +42,14 @@ function fileAt(root, name, path, known) {
   return { handle, shown, absolute, identity: undefined }
 }
 
+/** The class of patches. */
+let Patches
+
+function patches() {
+  Patches ??= native.patches()
+  return Patches
+}
+
 /** Whether two updates of one file can be made to the same parsed index. */
 function sharesIndex(one, other) {
   return one.backup?.absolute === other.backup?.absolute && isSameUpdate(one.how.handle, other.how.handle)
@@ -84,7 +92,7 @@ class Transaction {
     return this.#update(path, fn, options)
   }
 
-  #update(path, fn, options, patch) {
+  #update(path, fn, options, { patch, maker } = {}) {
     const file = this.#file('path', path)
     checkFunction('fn', fn)
     const make = () => this.#howOf(file, options)
@@ -100,8 +108,10 @@ class Transaction {
         : this.#file('options.backup', backupPath)
     const result = {}
     const text = patch && native.textPatch(patch, known.how.handle)
-    const how = patch === undefined ? known.how : { ...known.how, keeps: false }
-    const op = { kind: 'update', file, fn, text, how, backup, result }
+    const isPatch = patch !== undefined || maker !== undefined
+    const how = isPatch ? { ...known.how, keeps: false } : known.how
+    const { numbers } = options ?? {}
+    const op = { kind: 'update', file, fn, text, maker, isPatch, numbers, how, backup, result }
     const same = this.#ops.find((op) => op.kind === 'update' && op.file.absolute === file.absolute)
     if (same && !sharesIndex(op, same)) {
       throw native.wrongType('options', 'the same for all updates of one file (but for initial)', options)
@@ -118,14 +128,18 @@ class Transaction {
     if (wanted !== backup) native.update(file.handle, { ...rest, backup })
     const isPath = typeof wanted === 'string' || ArrayBuffer.isView(wanted) || wanted?.href !== undefined
     if (!isPath) rest.backup = wanted
-    const [handle, mkdir, beside, keeps] = native.update(file.handle, rest)
-    return { how: { handle, mkdir, keeps }, path: isPath ? wanted : undefined, beside }
+    const [handle, mkdir, beside, keeps, isText] = native.update(file.handle, rest)
+    return { how: { handle, mkdir, keeps, isText }, path: isPath ? wanted : undefined, beside }
   }
 
   patch(path, patch, options) {
     const { shown } = this.#file('path', path)
+    if (typeof patch === 'function') {
+      const given = patches().toOptions(options)
+      return this.#update(path, patches().updateOf(patch, shown, given.numbers), given, { maker: patch })
+    }
     const [fn, given, copy] = native.patch(patch, shown, options)
-    return this.#update(path, fn, given, copy)
+    return this.#update(path, fn, given, { patch: copy })
   }
 
   remove(path, options) {

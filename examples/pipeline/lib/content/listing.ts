@@ -1,19 +1,23 @@
 /**
  * Functions over the content index and its entries. When nothing changes they return the index that they were
- * given, so that an update without a change writes nothing. Only `withListing` changes a list in place: one that is ours (`working-list.ts`).
+ * given, or no patch, so that nothing is written.
  */
 
 import { isDeepStrictEqual } from 'node:util'
+import type { IndexPatch, IndexView, JsonPatchOperation } from '@pipeline/atomic'
 import { z } from 'zod'
+import { PublishError } from '../../scripts/pipeline/errors'
 import { countWords } from './count-words'
 import type { PipelineDocument } from './document'
+import { foundAs, madeAs } from './index-file'
 import type { ContentIndex, ListingEntry, LocationEntry } from './types'
-import { workingList } from './working-list'
 
 const KEYWORDS_MAX = 10
 const TAGS_MAX = 5
 
-const entries = z.array(z.looseObject({ slug: z.string() }))
+const entry = z.looseObject({ slug: z.string() })
+const location = z.looseObject({ slug: z.string(), stateSlug: z.string(), citySlug: z.string() })
+const entries = z.array(entry)
 
 /** Fields that are not in a schema are allowed, and kept: it is a check only. */
 export const contentIndexSchema = z.looseObject({
@@ -21,7 +25,7 @@ export const contentIndexSchema = z.looseObject({
   lastUpdated: z.string(),
   species: entries,
   howTo: entries,
-  locations: z.array(z.looseObject({ slug: z.string(), stateSlug: z.string(), citySlug: z.string() })),
+  locations: z.array(location),
   blogPosts: entries,
 })
 
@@ -75,47 +79,13 @@ export function entryKey(section: Section, entry: ListingEntry): string {
   return `${stateSlug}/${citySlug}`
 }
 
-/** Sections that were made here, and so are sorted. */
-const sorted = new WeakSet<readonly ListingEntry[]>()
-
 /** The section in the order of its keys, each key once (the last entry of it): the index does not depend on the order of publishing. */
-function inOrder(section: Section, entries: readonly ListingEntry[]): readonly ListingEntry[] {
-  const isAfter = (entry: ListingEntry, at: number) =>
-    at === 0 || entryKey(section, entries[at - 1] as ListingEntry) < entryKey(section, entry)
-  if (sorted.has(entries) || entries.every(isAfter)) return entries
+function inOrder<T extends ListingEntry>(section: Section, entries: readonly T[]): readonly T[] {
+  const isAfter = (entry: T, at: number) =>
+    at === 0 || entryKey(section, entries[at - 1] as T) < entryKey(section, entry)
+  if (entries.every(isAfter)) return entries
   const listed = new Map(entries.map((entry) => [entryKey(section, entry), entry]))
   return [...listed].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry)
-}
-
-/** Where the key is in the section, or where it belongs. */
-function placeOf(section: Section, entries: readonly ListingEntry[], key: string): number {
-  let [from, to] = [0, entries.length]
-  while (from < to) {
-    const middle = (from + to) >> 1
-    if (entryKey(section, entries[middle] as ListingEntry) < key) from = middle + 1
-    else to = middle
-  }
-  return from
-}
-
-/** The section with the entry listed, in what `toChange` makes of its list; `undefined` if it is there already. */
-function withEntry(
-  section: Section,
-  before: readonly ListingEntry[],
-  entry: ListingEntry,
-  toChange: (entries: readonly ListingEntry[]) => ListingEntry[],
-): ListingEntry[] | undefined {
-  const entries = inOrder(section, before)
-  const key = entryKey(section, entry)
-  const at = placeOf(section, entries, key)
-  const listed = entries[at]
-  const isListed = listed !== undefined && entryKey(section, listed) === key
-  if (isListed && isDeepStrictEqual(listed, entry)) return undefined
-  const after = toChange(entries)
-  if (isListed) after[at] = entry
-  else after.splice(at, 0, entry)
-  sorted.add(after)
-  return after
 }
 
 /** What is listed of a document, and where: made before the index is locked. */
@@ -136,18 +106,123 @@ export function withDocuments(index: ContentIndex, docs: readonly PipelineDocume
 /** @returns the index with all of `listings`. */
 export function withListings(index: ContentIndex, listings: readonly Listing[]): ContentIndex {
   let next = index
-  for (const { section, entry } of listings) {
-    // (A method of a frozen array takes 30 times as long.)
-    const list = withEntry(section, next[section], entry, (entries) => [...entries])
-    if (list) next = { ...next, [section]: list }
+  for (const section of Object.values(SECTIONS)) {
+    const own = listings.filter((listing) => listing.section === section).map(({ entry }) => entry)
+    if (own.length === 0) continue
+    // An entry that is equal stays the one that it is.
+    const listed = new Map(next[section].map((entry) => [entryKey(section, entry), entry]))
+    const changed = inOrder(section, own).filter(
+      (entry) => !isDeepStrictEqual(listed.get(entryKey(section, entry)), entry),
+    )
+    const list = inOrder(section, [...next[section], ...changed])
+    if (changed.length > 0) next = { ...next, [section]: list }
   }
   return next === index ? index : stamped(next)
 }
 
-/** As `withListings`, for a function of a commit of many: see `working-list.ts`. */
-export function withListing(index: ContentIndex, { section, entry }: Listing): ContentIndex {
-  const list = withEntry(section, index[section], entry, workingList)
-  return list ? stamped({ ...index, [section]: list }) : index
+/** An operation of a patch, and the position in the index as it is that it is about. */
+interface Step {
+  at: number
+  op: JsonPatchOperation
+}
+
+/**
+ * The patch that lists all of `listings`, each in its place; `undefined`: they are there, and up to date. A list that somebody else has put out of order stays so,
+ * and gets no second entry.
+ */
+export function listingsPatch(view: IndexView, listings: readonly Listing[]): IndexPatch | undefined {
+  checkIndex(view)
+  const steps = Object.values(SECTIONS).flatMap((section) => {
+    const own = listings.filter((listing) => listing.section === section).map(({ entry }) => entry)
+    return own.length > 0 ? sectionSteps(view, section, inOrder(section, own)) : []
+  })
+  if (steps.length === 0) return undefined
+  return [...steps, { op: 'replace', path: '/lastUpdated', value: new Date().toISOString() }]
+}
+
+/** The entries are in order, so from the last one to the first no operation moves what the next ones are about. */
+function sectionSteps(
+  view: IndexView,
+  section: Section,
+  entries: readonly ListingEntry[],
+): JsonPatchOperation[] {
+  const steps = entries.flatMap((entry) => entrySteps(view, section, entry))
+  // What is there is changed before something comes ahead of it.
+  const ahead = ({ op }: Step) => (op.op === 'add' ? 1 : 0)
+  return steps
+    .reverse()
+    .sort((one, other) => other.at - one.at || ahead(one) - ahead(other))
+    .map(({ op }) => op)
+}
+
+function entrySteps(view: IndexView, section: Section, entry: ListingEntry): Step[] {
+  const value = madeAs(schemaOf(section), entry, `The entry of ${entry.slug}`)
+  const [listed, ...others] = listedAs(view, section, entry)
+  if (listed === undefined) {
+    checkList(view, section)
+    const at = placeOf(view, section, entryKey(section, entry))
+    return [{ at, op: { op: 'add', path: `/${section}/${at}`, value } }]
+  }
+  const removals = others.map(({ at, pointer }): Step => ({ at, op: { op: 'remove', path: pointer } }))
+  if (isDeepStrictEqual(listed.value, entry)) return removals
+  return [{ at: listed.at, op: { op: 'replace', path: listed.pointer, value } }, ...removals]
+}
+
+const schemaOf = (section: Section) => (section === 'locations' ? location : entry)
+
+/** The entries that have the key of this one. */
+function listedAs(view: IndexView, section: Section, entry: ListingEntry) {
+  const [member, value] =
+    section === 'locations' ? ['citySlug', (entry as LocationEntry).citySlug] : ['slug', entry.slug]
+  const key = entryKey(section, entry)
+  return view
+    .findAll(`/${section}`, member as string, value as string)
+    .map((found) => ({ ...found, at: Number(found.pointer.slice(section.length + 2)) }))
+    .filter(({ value, pointer }) => entryKey(section, foundAs(schemaOf(section), value, pointer)) === key)
+}
+
+/** Where an entry with this key belongs. */
+function placeOf(view: IndexView, section: Section, key: string): number {
+  let [from, to] = [0, view.count(`/${section}`) ?? 0]
+  while (from < to) {
+    const middle = (from + to) >> 1
+    const pointer = `/${section}/${middle}`
+    const listed =
+      section === 'locations'
+        ? entryKey(section, foundAs(location, view.at(pointer), pointer))
+        : slugAt(view, pointer)
+    if (listed < key) from = middle + 1
+    else to = middle
+  }
+  return from
+}
+
+function slugAt(view: IndexView, pointer: string): string {
+  const slug = view.at(`${pointer}/slug`)
+  if (typeof slug !== 'string') throw otherShape(`${pointer} has no slug`)
+  return slug
+}
+
+/** What a patch relies on of an index that nobody has parsed. */
+function checkIndex(view: IndexView): void {
+  const isWhole =
+    Object.values(SECTIONS).every((section) => view.count(`/${section}`) !== undefined) &&
+    ['/version', '/lastUpdated'].every((pointer) => typeof view.at(pointer) === 'string')
+  if (!isWhole) throw otherShape('the index lacks a list, its version or its time')
+}
+
+/** An object with numbers as keys could be taken for one, where no entry was found as in a list. */
+function checkList(view: IndexView, section: Section): void {
+  const pointer = `/${section}`
+  const isList =
+    view.count(pointer) === 0
+      ? Array.isArray(view.at(pointer))
+      : view.findAll(pointer, 'slug', slugAt(view, `${pointer}/0`)).length > 0
+  if (!isList) throw otherShape(`'${section}' is no list`)
+}
+
+function otherShape(what: string): PublishError {
+  return new PublishError(`The content index has another shape: ${what}`, 'INVALID_JSON', { target: 'index' })
 }
 
 function stamped(index: ContentIndex): ContentIndex {

@@ -38,6 +38,9 @@ function codeOf(error: unknown, target: Target): PublishErrorCode {
     case 'ERR_ATOMIC_CORRUPT_INDEX':
     case 'ERR_ATOMIC_SCHEMA':
       return 'INVALID_JSON'
+    // The patch is made for an index of another shape.
+    case 'ERR_ATOMIC_PATCH':
+      return 'INVALID_JSON'
     default:
       return 'PUBLISH_FAILED'
   }

@@ -1,12 +1,16 @@
 /**
- * All updates of the indexes go through here. The addon checks an index by its schema before and after the update function, its errors
- * become `PublishError`, and lock waits are reported to lock-metrics.
+ * All changes of the indexes go through here: updates, for which the addon checks an index by its schema before and after the function, and patches, whose
+ * functions look at what they change only, and check that. Errors become `PublishError`, and lock waits are reported to lock-metrics.
  */
 
 import {
+  applyIndexPatch,
+  atomicIndexPatch,
   atomicIndexUpdate,
   atomicTransaction,
   atomicWrite,
+  type IndexPatch,
+  type IndexView,
   type Transaction,
   type TransactionResult,
   type UpdateOptions,
@@ -48,23 +52,58 @@ export async function updateIndex<T extends object>(
   await observed([lock], commit, () => 'index')
 }
 
+/** Makes the patch of an index, after a look at it. It has no side effects, because it may be run again. `undefined`: nothing is to be changed. */
+export type Change = (view: IndexView) => IndexPatch | undefined
+
+/**
+ * Changes an index as the patch says that `change` makes: neither parsed nor printed for that.
+ *
+ * @throws PublishError as `updateIndex` does; `INVALID_JSON` also for an index of another shape, as far as `change` looks at it.
+ */
+export async function patchIndex<T extends object>(file: IndexFile<T>, change: Change): Promise<void> {
+  const path = file.path()
+  if (isInStore(path)) {
+    await updateTogether([{ file, fn: patching(change) }])
+    return
+  }
+  const lock = watchLock(path)
+  const commit = () => atomicIndexPatch(path, watched(change, lock), { ...patchedAs(file), timeout: TIMEOUT })
+  await observed([lock], commit, () => 'index')
+}
+
+/** A patch as the function of an update. */
+const patching =
+  <T extends object>(change: Change) =>
+  (index: T) =>
+    applyIndexPatch(index, change)
+
 /** Makes the index empty, also if it is broken. */
 export async function resetIndex<T extends object>(file: IndexFile<T>): Promise<void> {
   if (isInStore(file.path())) await asTarget('index', replacePart(file.path(), file.empty()))
   else await updateIndex(file, file.empty, { onCorrupt: file.empty })
 }
 
-/** Options of the updates of each index: frozen, so a transaction reads them once. */
-const known = new WeakMap<object, unknown>()
+/** Options of the changes of each index: frozen, so a transaction reads them once. */
+const known = new WeakMap<object, ReturnType<typeof optionsOf>>()
 
-function howOf<T extends object>(file: IndexFile<T>) {
-  const { schema, empty, backup = false } = file
-  // One publish then neither parses the indexes nor prints what it has not changed.
-  const make = () => frozen({ initial: frozen(empty()), schema, backup, keep: 'value' as const })
-  const how = (known.get(file) as ReturnType<typeof make> | undefined) ?? make()
+function optionsOf({ schema, empty, backup = false }: IndexFile<object>) {
+  const initial = frozen(empty())
+  return {
+    // One publish then neither parses the index nor prints what it has not changed.
+    update: frozen({ initial, schema, backup, keep: 'value' as const }),
+    patch: frozen({ initial, backup }),
+  }
+}
+
+function knownOf<T extends object>(file: IndexFile<T>) {
+  const how = known.get(file) ?? optionsOf(file as unknown as IndexFile<object>)
   known.set(file, how)
   return how
 }
+
+const howOf = <T extends object>(file: IndexFile<T>) =>
+  knownOf(file).update as UpdateOptions<T> & { initial: T }
+const patchedAs = <T extends object>(file: IndexFile<T>) => knownOf(file).patch
 
 /** All of it but for functions and what has some, as a schema. */
 function frozen<T extends object>(value: T): T {
@@ -74,63 +113,77 @@ function frozen<T extends object>(value: T): T {
   return Object.freeze(value)
 }
 
-/** Updates an index as a part of a transaction. */
-export type UpdateIn = <T extends object>(file: IndexFile<T>, fn: (index: T) => T | Promise<T>) => void
+/** Changes indexes as parts of a transaction. */
+export interface ChangesIn {
+  update: <T extends object>(file: IndexFile<T>, fn: (index: T) => T | Promise<T>) => void
+  patch: <T extends object>(file: IndexFile<T>, change: Change) => void
+}
 
 /**
  * Changes several files below the content folder: all of them or none.
  *
- * @param build registers what is to be done, with `tx` or, for an index, with `update`. It may run again.
+ * @param build registers what is to be done, with `tx` or, for an index, with `changes`. It may run again.
  * @param targetOf says what the file is that an error is about. Its path is absolute.
  * @throws PublishError as `updateIndex` does.
  */
 export function changeTogether<T>(
-  build: (tx: Transaction, update: UpdateIn) => T | Promise<T>,
+  build: (tx: Transaction, changes: ChangesIn) => T | Promise<T>,
   targetOf: (path: string | undefined) => Target = () => 'index',
 ): Promise<TransactionResult<T>> {
   const locks: LockWatch[] = []
+  const watch = (path: string) => {
+    const lock = watchLock(path)
+    locks.push(lock)
+    return lock
+  }
+  const changesIn = (tx: Transaction): ChangesIn => ({
+    update(file, fn) {
+      const path = file.path()
+      tx.update(path, watched(fn, watch(path)), howOf(file))
+    },
+    patch(file, change) {
+      const path = file.path()
+      tx.patch(path, watched(change, watch(path)), patchedAs(file))
+    },
+  })
   const commit = () =>
-    atomicTransaction(
-      contentRoot(),
-      (tx) =>
-        build(tx, (file, fn) => {
-          const path = file.path()
-          const lock = watchLock(path)
-          locks.push(lock)
-          tx.update(path, watched(fn, lock), howOf(file))
-        }),
-      { retries: RETRIES, timeout: TIMEOUT },
-    )
+    atomicTransaction(contentRoot(), (tx) => build(tx, changesIn(tx)), { retries: RETRIES, timeout: TIMEOUT })
   return observed(locks, commit, targetOf)
 }
 
-/** Updates an index together with a document. */
-export type UpdateWith = <T extends object>(file: IndexFile<T>, fn: (index: T) => T) => void
+/** Changes indexes together with a document. */
+export interface ChangesWith {
+  update: <T extends object>(file: IndexFile<T>, fn: (index: T) => T) => void
+  patch: <T extends object>(file: IndexFile<T>, change: Change) => void
+}
 
 /**
  * Writes a document and changes indexes: all of it or nothing. In a store the document has to have a path of its own for each version.
  *
- * @param build registers the updates of the indexes. It may run again.
+ * @param build registers the changes of the indexes. It may run again.
  * @returns whether anything had to be written.
  * @throws PublishError as `updateIndex` does.
  */
 export async function writeTogether(
   path: string,
   text: string,
-  build: (update: UpdateWith) => void,
+  build: (changes: ChangesWith) => void,
 ): Promise<boolean> {
   if (isInStore(path)) {
     // First: from the moment when the indexes name it, it is read.
     const document = await asTarget('document', atomicWrite(path, text, { ifChanged: true }))
     const parts: PartUpdate[] = []
-    build((file, fn) => parts.push({ file, fn }))
+    build({
+      update: (file, fn) => parts.push({ file, fn }),
+      patch: (file, change) => parts.push({ file, fn: patching(change) }),
+    })
     const indexes = await updateTogether(parts)
     return document.written || indexes.written
   }
   const { files } = await changeTogether(
-    (tx, update) => {
+    (tx, changes) => {
       tx.write(path, text, IF_CHANGED)
-      build(update)
+      build(changes)
     },
     (at) => (at === path ? 'document' : 'index'),
   )
@@ -175,14 +228,14 @@ function watched<A, R>(fn: (index: A) => R, lock: LockWatch) {
   }
 }
 
-async function observed<R extends { lockWaitMs: number }>(
+async function observed<R extends { lockWaitMs?: number }>(
   locks: readonly LockWatch[],
   commit: () => Promise<R>,
   targetOf: (path: string | undefined) => Target,
 ): Promise<R> {
   try {
     const result = await commit()
-    await observeUpdate(result.lockWaitMs, locks)
+    await observeUpdate(result.lockWaitMs ?? 0, locks)
     return result
   } catch (error) {
     const { code, path } = (error ?? {}) as NodeJS.ErrnoException

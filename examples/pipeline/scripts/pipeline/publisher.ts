@@ -17,18 +17,16 @@ import {
   emptyContentIndex,
   type Listing,
   listingOf,
-  withDocuments,
-  withListing,
+  listingsPatch,
 } from '../../lib/content/listing'
 import { ownerOf } from '../../lib/content/owner'
 import { contentIndexPath, documentPath, isInStore, routePath, versionPath } from '../../lib/content/paths'
 import { loadIndex } from '../../lib/content/read-json'
 import type { ContentIndex, PublishMetrics } from '../../lib/content/types'
 import { asPublishError, failureKind, PublishError } from './errors'
-import { updateIndex, writeTogether } from './indexUpdate'
+import { patchIndex, writeTogether } from './indexUpdate'
 import { getMetrics, metricsFile, recordPublishAttempt, withAttempt } from './metrics'
-import { placeOf } from './topic-places'
-import { isPublishedAs, markFailed, type Topic, topicIndexFile, topicOf, withPublished } from './topicIndex'
+import { isPublishedAs, markFailed, publishing, type Topic, topicIndexFile, topicOf } from './topicIndex'
 import { warn } from './warn'
 
 export { PublishError, type PublishErrorCode } from './errors'
@@ -55,7 +53,8 @@ export function loadContentIndex(): Promise<ContentIndex> {
 
 /** Lists the documents in the content index. Writes nothing if all of them are listed and up to date. */
 export async function listDocuments(docs: readonly PipelineDocument[]): Promise<void> {
-  await updateIndex(contentIndexFile, (index) => withDocuments(index, docs))
+  const listings = docs.map(listingOf)
+  await patchIndex(contentIndexFile, (view) => listingsPatch(view, listings))
 }
 
 /**
@@ -107,16 +106,15 @@ async function commitAll(publication: Publication, count: boolean): Promise<bool
   const isVersioned = isInStore()
   const path = isVersioned ? versionPath(doc, topic.contentHash) : documentPath(doc)
   let isNew = false
-  return writeTogether(path, text, (update) => {
-    update(topicIndexFile, (topics) => {
-      const place = placeOf(topics, topic)
-      isNew = !isPublishedAs(topic, place.record)
-      const next = withPublished(topics, topic, place)
+  return writeTogether(path, text, ({ update, patch: change }) => {
+    change(topicIndexFile, (view) => {
+      const { before, patch } = publishing(view, topic)
+      isNew = !isPublishedAs(topic, before)
       // A version in a store replaces no other document.
-      if (!isVersioned) refuseOtherOwner(doc, path, place.record !== undefined)
-      return next
+      if (!isVersioned) refuseOtherOwner(doc, path, before !== undefined)
+      return patch
     })
-    update(contentIndexFile, (index) => withListing(index, listing))
+    change(contentIndexFile, (view) => listingsPatch(view, [listing]))
     // A version that the site has was counted before; then its file or its entry was lost.
     if (count) update(metricsFile, (metrics) => (isNew ? withSuccess(metrics, topic, started) : metrics))
   })

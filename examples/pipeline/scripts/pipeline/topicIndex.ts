@@ -4,28 +4,26 @@
  */
 
 import { isDeepStrictEqual } from 'node:util'
+import type { IndexPatch, IndexView } from '@pipeline/atomic'
 import { z } from 'zod'
 import type { PipelineDocument } from '../../lib/content/document'
-import { type IndexFile, shapeOf } from '../../lib/content/index-file'
+import { foundAs, type IndexFile, madeAs, shapeOf } from '../../lib/content/index-file'
 import { topicIndexPath, topicKeyOf } from '../../lib/content/paths'
 import { loadIndex } from '../../lib/content/read-json'
 import type { TopicIndex, TopicRecord } from '../../lib/content/types'
 import { PublishError } from './errors'
-import { updateIndex } from './indexUpdate'
-import { type Place, withRecordIn } from './topic-places'
+import { patchIndex, updateIndex } from './indexUpdate'
+
+const recordSchema = z.looseObject({
+  topicKey: z.string(),
+  pageType: z.string(),
+  slug: z.string(),
+  status: z.enum(['published', 'failed']),
+})
 
 export const topicIndexFile: IndexFile<TopicIndex> = {
   path: topicIndexPath,
-  schema: shapeOf(
-    z.array(
-      z.looseObject({
-        topicKey: z.string(),
-        pageType: z.string(),
-        slug: z.string(),
-        status: z.enum(['published', 'failed']),
-      }),
-    ),
-  ),
+  schema: shapeOf(z.array(recordSchema)),
   empty: () => [],
 }
 
@@ -78,51 +76,80 @@ function changed(before: TopicRecord | undefined, next: Next): TopicRecord | und
   return { ...after, lastUpdatedAt: new Date().toISOString() }
 }
 
-/** @returns the index with the topic's record replaced by `next(record)`; if that is equal, the index itself. */
-function withRecord(
-  index: TopicIndex,
-  topicKey: string,
-  next: (record: TopicRecord | undefined) => Next,
-): TopicIndex {
-  const at = index.findIndex((record) => record.topicKey === topicKey)
-  const record = changed(index[at], next(index[at]))
-  if (record === undefined) return index
-  // (`with` takes 30 times as long as this for a frozen array.)
-  const records = [...index]
-  records[at === -1 ? index.length : at] = record
-  return records
+/** A record, and where it is. */
+interface Place {
+  pointer: string
+  value: TopicRecord
+}
+
+/** The records with this member, in the order of the index, but for those that are `known`. */
+function recordsWith(view: IndexView, key: 'topicKey' | 'slug', value: string, known: Place[] = []): Place[] {
+  const found = view
+    .findAll('', key, value)
+    .filter(({ pointer }) => known.every((place) => place.pointer !== pointer))
+  for (const { pointer, value } of found)
+    foundAs(recordSchema, value, `The record ${pointer} of the topic index`)
+  return found
+}
+
+/** The patch that puts the record in this place, or at the end. An index that is no list has no end, and the patch fails. */
+function recordPatch(place: Place | undefined, record: TopicRecord | undefined): IndexPatch | undefined {
+  if (record === undefined) return undefined
+  const made = madeAs(recordSchema, record, `The record of topic ${record.topicKey}`)
+  return place ? { set: { [place.pointer]: made } } : { append: { '': [made] } }
 }
 
 async function changeRecord(
   topicKey: string,
   next: (record: TopicRecord | undefined) => Next,
 ): Promise<void> {
-  await updateIndex(topicIndexFile, (index) => withRecord(index, topicKey, next))
+  await patchIndex(topicIndexFile, (view) => {
+    const [place] = recordsWith(view, 'topicKey', topicKey)
+    return recordPatch(place, changed(place?.value, next(place?.value)))
+  })
 }
 
 export async function upsertRecord(record: Next): Promise<void> {
   await changeRecord(record.topicKey, (before) => ({ ...before, ...record }))
 }
 
+/** What the index has of a topic, and the patch that publishes it; `undefined`: the site has it. */
+export interface Publishing {
+  before: TopicRecord | undefined
+  patch: IndexPatch | undefined
+}
+
 /**
- * For a function of a commit of many: see `working-list.ts`.
+ * How to publish a topic.
  *
- * @param place where the index has the topic
- * @returns the index with the topic published.
  * @throws PublishError `SLUG_TOPICKEY_CONFLICT` if another document has the topic, or another topic of
  *   the page type has the slug.
  */
-export function withPublished(index: TopicIndex, topic: Topic, place: Place): TopicIndex {
-  const { record: before, rival } = place
-  if (rival) {
-    throw new PublishError(
-      `${topic.pageType} "${topic.slug}" of document ${topic.documentId} is taken: topic ${rival.topicKey}, slug ` +
-        `"${rival.slug}", belongs to ${rival.documentId ? `document ${rival.documentId}` : 'an earlier document'}; use another slug`,
-      'SLUG_TOPICKEY_CONFLICT',
-    )
-  }
-  const record = changed(before, published(topic, before))
-  return record ? withRecordIn(index, place, record) : index
+export function publishing(view: IndexView, topic: Topic): Publishing {
+  const own = recordsWith(view, 'topicKey', topic.topicKey)
+  const near = [...own, ...recordsWith(view, 'slug', topic.slug, own)]
+  const rivals = near.filter(({ value }) => isRival(value, topic))
+  if (rivals.length > 0) throw isTaken(topic, rivals.reduce(earlier).value)
+  const [place] = own
+  const before = place?.value
+  return { before, patch: recordPatch(place, changed(before, published(topic, before))) }
+}
+
+const positionOf = ({ pointer }: Place) => Number(pointer.slice(1))
+const earlier = (one: Place, other: Place) => (positionOf(other) < positionOf(one) ? other : one)
+
+function isRival(other: TopicRecord, { topicKey, pageType, slug, documentId }: Topic): boolean {
+  if (other.topicKey !== topicKey) return other.pageType === pageType && other.slug === slug
+  return other.slug !== slug || (other.documentId !== undefined && other.documentId !== documentId)
+}
+
+function isTaken(topic: Topic, rival: TopicRecord): PublishError {
+  const owner = rival.documentId ? `document ${rival.documentId}` : 'an earlier document'
+  return new PublishError(
+    `${topic.pageType} "${topic.slug}" of document ${topic.documentId} is taken: topic ${rival.topicKey}, slug ` +
+      `"${rival.slug}", belongs to ${owner}; use another slug`,
+    'SLUG_TOPICKEY_CONFLICT',
+  )
 }
 
 /** Whether the site has this version of the topic. */
@@ -142,10 +169,13 @@ function withoutFailure({ lastError: _, attempts: __, ...kept }: TopicRecord) {
 
 /** @returns the index with all topics published; their documents are on disk. */
 export function withAllPublished(index: TopicIndex, topics: readonly Topic[]): TopicIndex {
-  return topics.reduce(
-    (next, topic) => withRecord(next, topic.topicKey, (before) => published(topic, before)),
-    index,
-  )
+  const records = new Map(index.map((record) => [record.topicKey, record]))
+  for (const topic of topics) {
+    const before = records.get(topic.topicKey)
+    const record = changed(before, published(topic, before))
+    if (record) records.set(topic.topicKey, record)
+  }
+  return [...records.values()]
 }
 
 /** A topic whose earlier version is on the site stays `published`; `lastError` and `attempts` show the failure. */

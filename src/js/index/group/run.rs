@@ -20,6 +20,9 @@ use crate::js::task;
 use crate::js::value::thrown::internal;
 use crate::js::value::{Kept, Result, Thrown, promise, raw};
 
+/// What to do with what a function has made.
+pub type Take = for<'env> fn(&Run, &'env Env, &Unknown<'env>) -> Result<'env, Unknown<'env>>;
+
 /// One run of the function of a call.
 #[derive(Clone)]
 pub struct Run {
@@ -38,6 +41,7 @@ impl Run {
     pub fn apply<'env>(self, env: &'env Env, ahead: Option<Kept>) -> Result<'env, Unknown<'env>> {
         let rest = match (&self.call.request.change, &ahead) {
             (Change::Patch(patch, _), None) => self.patch(env, patch),
+            (Change::View(maker), None) => self.view(env, maker),
             (Change::Crowd(crowd), _) => Some(self.crowd(env, crowd)),
             _ => None,
         };
@@ -45,7 +49,7 @@ impl Run {
             return rest.or_else(|error| self.fail(env, error));
         }
         let next = self.call.check(env).and_then(|()| match &self.call.request.change {
-            Change::Call(_) | Change::Patch(..) => self.enter(env, ahead),
+            Change::Call(_) | Change::Patch(..) | Change::View(_) => self.enter(env, ahead),
             Change::Crowd(_) => Err(internal(env, "patches without a text")),
             Change::Value(text) => {
                 self.group.policy.borrow_mut().entered(Instant::now());
@@ -59,8 +63,8 @@ impl Run {
             }
         });
         let rest = next.and_then(|(next, is_promise)| match is_promise {
-            true => self.follow(env, &next),
-            false => self.accept(env, &next),
+            true => self.follow(env, &next, Self::take),
+            false => self.accept(env, &next, Self::take),
         });
         rest.or_else(|error| self.fail(env, error))
     }
@@ -121,7 +125,7 @@ impl Run {
     }
 
     /// Goes on with what the run has made of the index.
-    fn proceed<'env>(&self, env: &'env Env, next: Index) -> Result<'env, Unknown<'env>> {
+    pub(super) fn proceed<'env>(&self, env: &'env Env, next: Index) -> Result<'env, Unknown<'env>> {
         self.call.run_is_over();
         self.group.policy.borrow_mut().accepted(self.id, next);
         let rest = self.call.next_command(env)?;
@@ -135,20 +139,47 @@ impl Run {
         let function = function.ok_or_else(|| internal(env, "an index that no function has had"))?;
         let index = ahead.map_or_else(|| self.group.index(env, &self.call), |index| index.get(env))?;
         self.group.policy.borrow_mut().entered(Instant::now());
-        let code = Code::of(env, &function);
+        let given = match &self.call.request.change {
+            Change::View(maker) => {
+                self.group.distrust(env, &index);
+                maker.function.get(env)?
+            }
+            Change::Patch(..) => function,
+            _ => {
+                self.group.is_foreign.set(true);
+                function
+            }
+        };
+        self.call_function(env, &given, &function, &index)
+    }
+
+    /// Calls `function`, which calls the one that was `given`. What it returned, and whether that is a promise.
+    pub(super) fn call_function<'env>(
+        &self,
+        env: &'env Env,
+        given: &Unknown<'env>,
+        function: &Unknown<'env>,
+        index: &Unknown<'env>,
+    ) -> Result<'env, (Unknown<'env>, bool)> {
+        let code = Code::of(env, given);
         let needs_context = code.needs_context();
         if needs_context {
             self.group.enter(env);
         }
         let keys = self.group.held.borrow().as_ref().map(|held| held.keys()).unwrap_or_default();
-        let next = apply::call(env, &self.call, &function, &index, keys, needs_context)?;
+        let next = apply::call(env, &self.call, function, index, keys, needs_context)?;
         let is_promise = raw::is_thenable(env, &next)?;
         code.returned(is_promise);
         Ok((next, is_promise))
     }
 
-    /// Waits for the next index.
-    fn follow<'env>(&self, env: &'env Env, next: &Unknown<'_>) -> Result<'env, Unknown<'env>> {
+    /// Waits for what the function has promised, which `take` is for.
+    pub(super) fn follow<'env>(
+        &self,
+        env: &'env Env,
+        next: &Unknown<'env>,
+        take: Take,
+    ) -> Result<'env, Unknown<'env>> {
         self.call.promised();
         // Following takes two turns of the microtask queue at least: by then the caller's promise hangs on the
         // reactions below, and an error made there knows the caller.
@@ -163,7 +194,7 @@ impl Run {
             task::after(env, time, move |env| run.is_late(env))
         }));
         let (made, failed) = (self.clone(), self.clone());
-        let rest = promise::then(env, &next, move |env, next| made.accept(env, &next))?;
+        let rest = promise::then(env, &next, move |env, next| made.accept(env, &next, take))?;
         promise::catch(env, &rest, move |env, error| failed.fail(env, Thrown(error)))
     }
 
@@ -175,8 +206,13 @@ impl Run {
         }
     }
 
-    /// The function has made the next index; or the run is over already, because others did not wait for it.
-    fn accept<'env>(&self, env: &'env Env, next: &Unknown<'_>) -> Result<'env, Unknown<'env>> {
+    /// The function has made what `take` is for; or the run is over already, because others did not wait for it.
+    pub(super) fn accept<'env>(
+        &self,
+        env: &'env Env,
+        next: &Unknown<'env>,
+        take: Take,
+    ) -> Result<'env, Unknown<'env>> {
         if self.group.policy.borrow().is_current(self.id) {
             if self.call.is_late.get() {
                 return self.give_up(env);
@@ -185,17 +221,25 @@ impl Run {
                 self.call.stop.abort(env, self.call.request.signal.reason(env));
                 return Err(aborted);
             }
-            let next = match &self.copy {
-                None if self.group.is_as_given(env, next) => return self.run_on_a_copy(env),
-                None => *next,
-                Some(copy) => self.group.unchanged(env, copy, next)?.unwrap_or(*next),
-            };
-            let next = self.group.format.check_returned(env, &next)?;
-            return self.proceed(env, Index::Parsed(next));
+            return take(self, env, next);
         }
         let rest = self.call.next_command(env)?;
         self.group.carry_out(env);
         Ok(rest)
+    }
+
+    /// Takes the next index.
+    fn take<'env>(&self, env: &'env Env, next: &Unknown<'env>) -> Result<'env, Unknown<'env>> {
+        let next = match &self.copy {
+            None if self.group.is_as_given(env, next) => return self.run_on_a_copy(env),
+            None => *next,
+            Some(copy) => self.group.unchanged(env, copy, next)?.unwrap_or(*next),
+        };
+        if matches!(self.call.request.change, Change::View(_)) && self.is_nothing(env, &next) {
+            return self.proceed(env, Index::Missing);
+        }
+        let next = self.group.format.check_returned(env, &next)?;
+        self.proceed(env, Index::Parsed(next))
     }
 
     /// Calls the function once more, which has returned what it was given, with a copy that it can change.
@@ -206,7 +250,7 @@ impl Run {
         let ahead = Kept::new(env, &copy.get(env)?)?;
         let run = Self { copy: Some(Rc::new(copy)), ..self.clone() };
         let (next, is_promise) = run.enter(env, Some(ahead))?;
-        if is_promise { run.follow(env, &next) } else { run.accept(env, &next) }
+        if is_promise { run.follow(env, &next, Self::take) } else { run.accept(env, &next, Self::take) }
     }
 
     /// Does not wait any longer for what the function has promised, and does not call it again.

@@ -23,7 +23,7 @@ impl Group {
     pub(super) fn has_text(&self) -> bool {
         textual::suits(&self.format, self.schema.as_ref(), &self.options)
             && match self.policy.borrow().index() {
-                Some(Index::Parsed(_)) => false,
+                Some(Index::Parsed(_) | Index::Missing) => false,
                 Some(Index::Patched) => true,
                 None => {
                     let held = self.held.borrow();

@@ -180,14 +180,19 @@ function patchKeys(index, set, doomed) {
       'A patch of keys is for an index that is an object. This one is an array: patch it by pointers, or use atomicIndexUpdate'
     throw Object.assign(new TypeError(message), { code: 'ERR_INVALID_ARG_TYPE' })
   }
-  checkContainer(index)
-  for (const key of doomed) delete index[key]
+  const next = ownedAt(rooted(index), '')
+  checkContainer(next)
+  for (const key of doomed) delete next[key]
   // Not by assignment, for which __proto__ is no key.
-  return Object.defineProperties(index, Object.getOwnPropertyDescriptors(set))
+  return Object.defineProperties(next, Object.getOwnPropertyDescriptors(set))
 }
 
 /** What may be a number with more digits than JavaScript has, or is what JSON leaves of something else. */
 const unusual = /[\d.]{16}|\d[eE]|\{\}/
+/** Strings, which may have the same in them: a digest does. */
+const strings = /"(?:[^"\\]|\\.)*"/g
+
+const isUnusual = (text) => unusual.test(text) && unusual.test(text.replace(strings, '""'))
 
 /** What UTF-8 has not. */
 const lossy = /\p{Surrogate}|\\ud[89a-f]/u
@@ -200,7 +205,7 @@ function copied(name, value) {
   } catch {
     // The addon says what is wrong.
   }
-  return text === undefined || unusual.test(text) ? native.copied(name, value) : () => JSON.parse(text)
+  return text === undefined || isUnusual(text) ? native.copied(name, value) : () => JSON.parse(text)
 }
 
 /** A function that returns what `copy` returns, which is called once more only if that is needed again. */
@@ -213,13 +218,23 @@ function anew(copy) {
   }
 }
 
+/** What the patch makes of a parsed index, which has to be copied only once for that. */
+function changedBy(patch, index, shown, numbers) {
+  const form = formOf(patch)
+  const copy = form === 'keys' ? undefined : plainCopy(patch)
+  if (copy === undefined) return new Patch(patch).toFunction(shown, numbers)(index)
+  return functionOf(() => stepsOf(form, copy), shown, numbers)(index)
+}
+
 /** What a call is rejected with. */
 function failureOf({ pointer, reached, reason, name }, shown) {
   native.count()
   const what = name === undefined ? 'the result of the patch' : `${name}: '${pointer}'`
   const code = 'ERR_ATOMIC_PATCH'
-  const message = `${code}: ${what} ${reason}. Nothing of the patch was done, '${shown}'`
-  return Object.assign(new Error(message), { code, path: shown, pointer, reached })
+  const where = shown === undefined ? '' : `, '${shown}'`
+  const message = `${code}: ${what} ${reason}. Nothing of the patch was done${where}`
+  const path = shown === undefined ? {} : { path: shown }
+  return Object.assign(new Error(message), { code, ...path, pointer, reached })
 }
 
 /** The function of an update of what the caller calls `shown`, by the steps that `take` returns. */
@@ -259,11 +274,17 @@ class Patch {
   /** As `toFunction`, of a text that `plainTextOf` has made. */
   static functionOf = (text, shown, numbers) => functionOf(() => plainSteps(text), shown, numbers)
 
+  /** See there. */
+  static updateOf = updateOf
+  static makerOf = makerOf
+  static appliedTo = appliedTo
+  static forgetRecords = forgetRecords
+
   /** What a call is rejected with, by what the addon says of it. */
   static toFailure = failureOf
 
   /** The options of the update: an index begins as an empty object. */
-  static toOptions = (options) => ({ ...options, initial: options?.initial ?? {} })
+  static toOptions = (options) => (options?.initial === undefined ? { ...options, initial: {} } : options)
 
   /** As the function of an update of what the caller calls `shown`. */
   toFunction(shown, numbers) {

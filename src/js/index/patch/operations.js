@@ -18,33 +18,50 @@ function sumOf(one, other, numbers, fail) {
   return JSON.rawJSON(String(parts[2]))
 }
 
-function merge(target, patch) {
-  if (!isRecord(patch)) return patch
-  const next = isRecord(target) ? target : {}
+function merge(container, key, patch) {
+  if (!isRecord(patch)) return put(container, key, patch)
+  const before = own(container, key) ? ownedAt(container, key) : undefined
+  const next = isRecord(before) ? before : {}
   checkContainer(next)
-  for (const key of Object.keys(patch)) {
-    if (patch[key] === null) delete next[key]
-    else put(next, key, merge(own(next, key) ? next[key] : undefined, patch[key]))
+  for (const name of Object.keys(patch)) {
+    if (patch[name] === null) delete next[name]
+    else merge(next, name, patch[name])
   }
-  return next
+  if (next !== before) put(container, key, next)
 }
 
 /** Puts records into an array that has each of them at most once. */
-function upsertList(list, { key, records, remove }) {
+function upsertList(index, list, { key, records, remove }) {
   const doomed = new Set(remove)
-  const keyOf = (item) => (isRecord(item) && own(item, key) ? item[key] : undefined)
-  const next = list.filter((item) => !doomed.has(keyOf(item)))
-  const positions = new Map()
-  for (const [position, item] of next.entries()) {
-    const name = keyOf(item)
-    if (name !== undefined && !positions.has(name)) positions.set(name, position)
+  if (doomed.size > 0 && list.some((item) => doomed.has(keyOf(item, key)))) {
+    const kept = list.filter((item) => !doomed.has(keyOf(item, key)))
+    for (let at = 0; at < kept.length; at++) list[at] = kept[at]
+    list.length = kept.length
+    forgetList(list)
   }
+  const known = copies === undefined ? recordsOf(index, list, key) : undefined
+  const first = known ? undefined : firstPositions(list, key, records)
   for (const record of records) {
     const name = record[key]
-    if (!positions.has(name)) positions.set(name, next.length)
-    next[positions.get(name)] = record
+    const at = (known ? known.find(list, name)[0] : first.get(name)) ?? list.length
+    if (at < list.length) {
+      setItem(list, at, record)
+    } else {
+      insertItem(list, at, record)
+      first?.set(name, at)
+    }
   }
-  return next
+}
+
+/** Where the records of these keys are first. */
+function firstPositions(list, key, records) {
+  const wanted = new Set(records.map((record) => record[key]))
+  const first = new Map()
+  for (let at = 0; at < list.length && first.size < wanted.size; at++) {
+    const name = keyOf(list[at], key)
+    if (name !== undefined && wanted.has(name) && !first.has(name)) first.set(name, at)
+  }
+  return first
 }
 
 const operations = {
@@ -54,12 +71,12 @@ const operations = {
     if (key !== '-' && key !== String(container.length)) {
       throw missing(pointer, keys, keys.length - 1, container)
     }
-    container.push(value)
+    insertItem(container, container.length, value)
   },
 
   add(root, { pointer, value }) {
     const { container, key } = placeOf(root, pointer)
-    if (Array.isArray(container) && has(container, key)) container.splice(Number(key), 0, value)
+    if (Array.isArray(container) && has(container, key)) insertItem(container, Number(key), value)
     else operations.set(root, { pointer, value })
   },
 
@@ -70,7 +87,7 @@ const operations = {
 
   remove(root, { pointer }) {
     const { container, key } = takenPlaceOf(root, pointer)
-    if (Array.isArray(container)) container.splice(Number(key), 1)
+    if (Array.isArray(container)) removeItem(container, Number(key))
     else delete container[key]
   },
 
@@ -121,28 +138,28 @@ const operations = {
       if (Array.isArray(container)) throw missing(pointer, keys, keys.length - 1, container)
       return put(container, key, value)
     }
-    const list = container[key]
+    const list = ownedAt(container, key)
     if (!Array.isArray(list)) {
       throw new Failure(pointer, pointer, `cannot be appended to: it is ${kindOf(list)}`)
     }
     checkContainer(list)
-    for (const item of value) list.push(item)
+    for (const item of value) insertItem(list, list.length, item)
   },
 
   upsert(root, { pointer, ...change }) {
     const { container, key } = takenPlaceOf(root, pointer)
-    const records = container[key]
+    const records = ownedAt(container, key)
     if (!isContainer(records)) {
       throw new Failure(pointer, pointer, `cannot have records: it is ${kindOf(records)}`)
     }
     checkContainer(records)
-    if (Array.isArray(records)) return put(container, key, upsertList(records, change))
+    if (Array.isArray(records)) return upsertList(root[''], records, change)
     for (const name of change.remove) delete records[name]
     for (const record of change.records) put(records, String(record[change.key]), record)
   },
 
   merge(root, { value }) {
-    root[''] = merge(root[''], value)
+    merge(root, '', value)
   },
 }
 
@@ -154,6 +171,8 @@ function applied(index, steps, numbers) {
       operations[step.kind](root, step, numbers)
     } catch (error) {
       throw error instanceof Failure ? Object.assign(error, { name: step.name }) : error
+    } finally {
+      leaveItems()
     }
   }
   if (!isContainer(root[''])) {

@@ -31,11 +31,40 @@ function unfit(what) {
 }
 
 /** Refuses a container whose members are not what is written of it. */
-function checkContainer(value) {
+function checkPlain(value) {
   const isPlain = Array.isArray(value) || tagOf.call(value) === '[object Object]'
   if (typeof value.toJSON === 'function') throw unfit('has a method toJSON that makes another one of it')
   if (!isPlain) throw unfit(`has ${tagOf.call(value).slice(8, -1)}s in it, which are no JSON`)
+}
+
+/** As `checkPlain`, of one that is to be changed. */
+function checkContainer(value) {
+  checkPlain(value)
   if (!Object.isExtensible(value)) throw unfit('a part of it is')
+}
+
+/** Containers that nobody else has, if all others are to stay as they are. */
+let copies
+
+/** What `change` makes of an index that stays as it is: what it changes is copied, all else is shared. */
+function copying(change) {
+  copies = new Set()
+  try {
+    return change()
+  } finally {
+    copies = undefined
+  }
+}
+
+/** The container that a member is, to be changed. */
+function ownedAt(container, key) {
+  const value = container[key]
+  if (copies === undefined || copies.has(value) || !isContainer(value)) return value
+  checkPlain(value)
+  const copy = Array.isArray(value) ? [...value] : { ...value }
+  copies.add(copy)
+  put(container, key, copy)
+  return copy
 }
 
 /** The keys of a pointer; `undefined` for what is none. */
@@ -58,8 +87,9 @@ function has(container, key) {
   return isPosition(key) && Number(key) < container.length
 }
 
-/** Sets a member. Not by assignment, for which `__proto__` is no key. */
+/** Sets a member, or an item. Not by assignment, for which `__proto__` is no key. */
 function put(container, key, value) {
+  if (Array.isArray(container)) return setItem(container, Number(key), value)
   Object.defineProperty(container, key, { value, writable: true, enumerable: true, configurable: true })
 }
 
@@ -75,12 +105,13 @@ function placeOf(root, pointer) {
   let key = ''
   for (const [depth, next] of keys.entries()) {
     const before = keys.slice(0, depth)
-    const value = has(container, key) ? container[key] : undefined
+    const value = has(container, key) ? ownedAt(container, key) : undefined
     if (value === undefined) throw missing(pointer, keys, depth - 1, container)
     if (!isContainer(value)) {
       throw new Failure(pointer, pointerOf(before), `leads nowhere: ${at(before)} is ${kindOf(value)}`)
     }
     checkContainer(value)
+    if (Array.isArray(container)) enterItem(container, Number(key))
     container = value
     key = next
   }
@@ -107,10 +138,43 @@ function takenPlaceOf(root, pointer) {
 /** A copy that shares nothing. */
 function clone(value) {
   if (!isContainer(value)) return value
-  checkContainer(value)
+  checkPlain(value)
   if (Array.isArray(value)) return value.map(clone)
   const copy = {}
-  for (const key of Object.keys(value)) put(copy, key, clone(value[key]))
+  for (const key of Object.keys(value)) setMember(copy, key, clone(value[key]))
+  return copy
+}
+
+/** Sets a member of an object that was made here: for a tenth of what it costs to define it. */
+function setMember(copy, key, value) {
+  if (key === '__proto__') put(copy, key, value)
+  else copy[key] = value
+}
+
+/** So deep is copied without a detour. */
+const MOST_LEVELS = 20
+
+/** A copy as JSON would have it; `undefined`: that takes a closer look. */
+function plainCopy(value, levels = MOST_LEVELS) {
+  if (typeof value === 'string' || typeof value === 'boolean' || value === null) return value
+  if (typeof value === 'number') return Number.isFinite(value) && !Object.is(value, -0) ? value : undefined
+  if (typeof value !== 'object' || levels === 0 || value.toJSON !== undefined) return undefined
+  if (Array.isArray(value)) {
+    const copy = []
+    for (const item of value) {
+      const own = plainCopy(item, levels - 1)
+      if (own === undefined) return undefined
+      copy.push(own)
+    }
+    return copy
+  }
+  if (Object.getPrototypeOf(value) !== Object.prototype) return undefined
+  const copy = {}
+  for (const key of Object.keys(value)) {
+    const own = plainCopy(value[key], levels - 1)
+    if (own === undefined) return undefined
+    setMember(copy, key, own)
+  }
   return copy
 }
 
@@ -122,4 +186,14 @@ function isSame(one, other) {
   const keys = Object.keys(one)
   if (keys.length !== Object.keys(other).length) return false
   return keys.every((key) => own(other, key) && isSame(one[key], other[key]))
+}
+
+/** Whether JSON prints two values alike. They may have parts in common. */
+function isUnchanged(one, other) {
+  if (one === other) return true
+  if (!isContainer(one) || !isContainer(other)) return isSame(one, other)
+  if (Array.isArray(one) !== Array.isArray(other)) return false
+  const [keys, others] = [Object.keys(one), Object.keys(other)]
+  if (keys.length !== others.length) return false
+  return keys.every((key, at) => key === others[at] && isUnchanged(one[key], other[key]))
 }

@@ -35,7 +35,7 @@ function plainText(value) {
     case 'object': {
       if (value === null) return 'null'
       const text = typeof value.toJSON === 'function' ? undefined : objectText(value)
-      return text === undefined || unusual.test(text) || text.includes(escaped) ? undefined : text
+      return text === undefined || isUnusual(text) || text.includes(escaped) ? undefined : text
     }
     default:
       return undefined

@@ -11,6 +11,7 @@ mod entry;
 mod equal;
 mod fault;
 mod find;
+mod keyed;
 mod next;
 mod node;
 mod operation;
@@ -26,6 +27,7 @@ mod tables;
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;
 mod value;
+mod view;
 
 use std::sync::Arc;
 
@@ -215,7 +217,7 @@ impl Document {
     fn undo_to(&mut self, length: usize) {
         if self.journal.len() > length {
             // Tables of records know nothing of those that come back.
-            self.nodes.iter_mut().for_each(|node| node.keyed = None);
+            self.nodes.iter_mut().for_each(|node| node.keyed.clear());
         }
         while self.journal.len() > length {
             match self.journal.pop() {

@@ -6,6 +6,7 @@ use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::index::document::entry::{Entry, NEW, State};
+use crate::index::document::keyed::Keyed;
 use crate::index::document::scan::{Children, skip_string, skip_white};
 use crate::index::document::string::plain;
 use crate::index::options::Numbers;
@@ -54,27 +55,14 @@ pub struct Node {
     pub changes: Vec<Change>,
     /// From names to entries, if there are more than a few.
     names: Option<HashTable<u32>>,
-    /// From the keys of the items' members of this name to entries.
-    pub keyed: Option<Keyed>,
+    /// From the keys of items to entries, each by another member.
+    pub keyed: Vec<Keyed>,
     /// How many entries are gone or hidden.
     unseen: usize,
     /// No entry before this one is gone.
     first_gone: usize,
     has_hidden: bool,
     seed: u64,
-}
-
-/// From the keys of records to entries. What is in it may be out of date: an entry is asked for its key.
-#[derive(Debug)]
-pub struct Keyed {
-    /// The name of the member that is the key.
-    pub member: String,
-    /// How their numbers are taken.
-    pub numbers: Numbers,
-    pub table: HashTable<u32>,
-    pub seed: u64,
-    /// A key may belong to several records, so that the table does not tell which is the first.
-    pub repeated: bool,
 }
 
 impl Node {
@@ -105,7 +93,7 @@ impl Node {
             entries,
             changes: Vec::new(),
             names: None,
-            keyed: None,
+            keyed: Vec::new(),
             unseen: 0,
             first_gone: usize::MAX,
             has_hidden: false,
@@ -261,6 +249,21 @@ impl Node {
         counted.nth(position - self.first_gone).map(|(at, _)| at)
     }
 
+    /// The position of an entry that counts, of an array.
+    pub fn position(&self, at: usize) -> usize {
+        let gone = self.entries[..at].iter().skip(self.first_gone).filter(|entry| !entry.counts());
+        at - gone.count()
+    }
+
+    /// The table of records by this member.
+    pub fn keyed_by(&self, member: &str, numbers: Numbers) -> Option<&Keyed> {
+        self.keyed.iter().find(|keyed| keyed.member == member && keyed.numbers == numbers)
+    }
+
+    fn move_keyed(&mut self, to: impl Fn(usize) -> Option<usize> + Copy) {
+        self.keyed.iter_mut().for_each(|keyed| keyed.moved(to));
+    }
+
     /// Gives an entry another state, and returns the one before. For the names, see [`Node::forget`] and [`Node::learn`].
     pub fn set_state(&mut self, at: usize, state: State) -> State {
         let old = self.entries[at].state();
@@ -285,9 +288,10 @@ impl Node {
         let state = self.change(change);
         self.set_state(at, state);
         if at + 1 < self.entries.len() {
-            // The tables have the positions of before.
-            self.keyed = None;
-            self.first_gone = self.first_gone.min(at);
+            self.move_keyed(|other| Some(other + usize::from(other >= at)));
+        }
+        if at <= self.first_gone {
+            self.first_gone = self.first_gone.saturating_add(1);
         }
     }
 
@@ -296,7 +300,10 @@ impl Node {
         let entry = self.entries.remove(at);
         self.unseen -= usize::from(!entry.counts());
         if at < self.entries.len() {
-            self.keyed = None;
+            self.move_keyed(|other| (other != at).then_some(other - usize::from(other > at)));
+        }
+        if at < self.first_gone && self.first_gone != usize::MAX {
+            self.first_gone -= 1;
         }
     }
 
@@ -351,9 +358,7 @@ impl Node {
             if let Some(names) = &mut self.names {
                 names.retain(keep);
             }
-            if let Some(keyed) = &mut self.keyed {
-                keyed.table.retain(keep);
-            }
+            self.move_keyed(|at| kept.get(at).copied().flatten().map(|at| at as usize));
         }
         self.entries.truncate(count);
         self.changes = changes;
@@ -378,6 +383,6 @@ impl Node {
             + self.entries.capacity() * size_of::<Entry>()
             + self.changes.capacity() * size_of::<Change>()
             + self.names.as_ref().map_or(0, table)
-            + self.keyed.as_ref().map_or(0, |keyed| table(&keyed.table))
+            + self.keyed.iter().map(Keyed::size).sum::<usize>()
     }
 }

@@ -26,7 +26,7 @@ fn is_ready(nodes: &[Node], text: &str, patch: &[Operation]) -> bool {
     patch.iter().all(|operation| match operation {
         Operation::Upsert { at, key, .. } => match walk(nodes, text, &at.join("-")) {
             Walk::To(node) => {
-                let is_known = node.keyed.as_ref().is_some_and(|keyed| keyed.member == *key);
+                let is_known = node.keyed.iter().any(|keyed| keyed.member == *key);
                 node.kind != Kind::Array || is_known || node.close - node.open <= LARGE
             }
             Walk::Small => true,

@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::index::document::Document;
 use crate::index::document::entry::State;
 use crate::index::document::fault::{Fault, What};
 use crate::index::document::find::is_named;
-use crate::index::document::node::{Keyed, Kind, Value};
+use crate::index::document::keyed::Keyed;
+use crate::index::document::node::{Kind, Value};
 use crate::index::document::pointer::Pointer;
 use crate::index::document::scan::{Children, skip_white};
 use crate::index::document::string::plain;
@@ -18,8 +18,8 @@ use crate::index::document::sum::print;
 use crate::index::number;
 use crate::index::options::Numbers;
 
-/// So many slots of a table may be out of date, however few records there are.
-const OUTDATED: usize = 64;
+/// By so many members at most the records of an array are known: the member that was needed first is forgotten.
+const MOST_KEYS: usize = 4;
 
 /// The key of a record. A number is none that is written as a string, as for JavaScript.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +31,7 @@ pub(super) enum RecordKey<'t> {
 impl<'t> RecordKey<'t> {
     /// Of a value's text; `None`: it is none. A number is one by its double: not if its digits are to be kept, and a double has
     /// not all of them.
-    fn of(value: &'t [u8], numbers: Numbers) -> Option<Self> {
+    pub fn of(value: &'t [u8], numbers: Numbers) -> Option<Self> {
         match value.first()? {
             b'"' => Some(Self::Text(plain(&value[1..value.len().checked_sub(1)?]))),
             b'-' | b'0'..=b'9' => {
@@ -61,7 +61,7 @@ impl<'t> RecordKey<'t> {
 }
 
 /// The value of the last member of this name, if the text is an object that has it.
-fn member<'t>(text: &'t [u8], name: &str) -> Option<&'t [u8]> {
+pub(super) fn member_of<'t>(text: &'t [u8], name: &str) -> Option<&'t [u8]> {
     let start = skip_white(text, 0);
     if text.get(start) != Some(&b'{') {
         return None;
@@ -92,7 +92,7 @@ impl Document {
             return None;
         }
         match self.piece(node, at) {
-            Ok(text) => RecordKey::of(member(text, name)?, numbers),
+            Ok(text) => RecordKey::of(member_of(text, name)?, numbers),
             Err(inner) => {
                 let at = self.nodes[inner].find(&self.text, name.as_bytes())?;
                 let text = self.piece(inner, at).ok()?;
@@ -104,61 +104,51 @@ impl Document {
     /// Makes the table of an array's records by this member.
     pub(super) fn index_records(&mut self, node: usize, name: &str, numbers: Numbers) {
         let holder = &self.nodes[node];
-        let is_this = |keyed: &Keyed| keyed.member == name && keyed.numbers == numbers;
-        let is_known = holder.keyed.as_ref().is_some_and(is_this);
-        if holder.kind != Kind::Array || is_known {
+        if holder.kind != Kind::Array || holder.keyed_by(name, numbers).is_some() {
             return;
         }
-        let room = holder.entries.len() + holder.entries.len() / 16;
-        let mut keyed = Keyed {
-            member: name.to_owned(),
-            numbers,
-            table: HashTable::with_capacity(room),
-            seed: fastrand::u64(..),
-            repeated: false,
-        };
+        let mut keyed = Keyed::new(name, numbers, holder.entries.len());
         for at in 0..holder.entries.len() {
             self.learn_key(&mut keyed, node, at);
         }
-        self.nodes[node].keyed = Some(keyed);
+        let all = &mut self.nodes[node].keyed;
+        if all.len() >= MOST_KEYS {
+            all.remove(0);
+        }
+        all.push(keyed);
     }
 
     /// A record is found by its key.
     pub(super) fn learn_record(&mut self, node: usize, at: usize) {
-        let Some(mut keyed) = self.nodes[node].keyed.take() else { return };
-        self.learn_key(&mut keyed, node, at);
-        // What is out of date is more than the rest: it is made anew when it is needed.
-        if keyed.table.len() <= 2 * self.nodes[node].entries.len() + OUTDATED {
-            self.nodes[node].keyed = Some(keyed);
+        let mut all = std::mem::take(&mut self.nodes[node].keyed);
+        for keyed in &mut all {
+            self.learn_key(keyed, node, at);
         }
+        let count = self.nodes[node].entries.len();
+        all.retain(|keyed| !keyed.is_outdated(count));
+        self.nodes[node].keyed = all;
     }
 
     fn learn_key(&self, keyed: &mut Keyed, node: usize, at: usize) {
-        let (member, numbers) = (&keyed.member, keyed.numbers);
-        let Some(key) = self.record_key(node, at, member, numbers) else { return };
-        let hash = key.hash(keyed.seed);
-        let record_key = |at: &u32| self.record_key(node, *at as usize, member, numbers);
-        match keyed.table.find(hash, |other| record_key(other).as_ref() == Some(&key)) {
-            Some(known) => keyed.repeated |= *known as usize != at,
-            // One that is gone has no hash any more, and is found no more: if it comes back, the table goes (`Document::undo_to`).
-            None => {
-                let hash_of = |other: &u32| record_key(other).map_or(0, |key| key.hash(keyed.seed));
-                keyed.table.insert_unique(hash, at as u32, hash_of);
-            }
+        if let Some(key) = self.record_key(node, at, &keyed.member, keyed.numbers) {
+            keyed.learn(key.hash(keyed.seed), at);
         }
     }
 
-    /// The first record with this key from `from` on.
-    fn find_record(&self, node: usize, key: &RecordKey<'_>, from: usize) -> Option<usize> {
-        let holder = &self.nodes[node];
-        let keyed = holder.keyed.as_ref()?;
-        let has_key =
-            |at: usize| self.record_key(node, at, &keyed.member, keyed.numbers).as_ref() == Some(key);
-        if keyed.repeated {
-            return (from..holder.entries.len()).find(|at| has_key(*at));
-        }
-        let found = keyed.table.find(key.hash(keyed.seed), |at| has_key(*at as usize));
-        found.map(|at| *at as usize).filter(|at| *at >= from)
+    /// The records with this key, in their order; see [`Document::index_records`].
+    pub(super) fn find_records(
+        &self,
+        node: usize,
+        name: &str,
+        key: &RecordKey<'_>,
+        numbers: Numbers,
+    ) -> Vec<usize> {
+        let Some(keyed) = self.nodes[node].keyed_by(name, numbers) else { return Vec::new() };
+        let has_key = |at: &usize| self.record_key(node, *at, name, numbers).as_ref() == Some(key);
+        let mut found: Vec<_> = keyed.candidates(key.hash(keyed.seed)).filter(has_key).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
     }
 
     pub(super) fn upsert(
@@ -181,15 +171,13 @@ impl Document {
             )
         };
         let is_array = self.what_is(node) == What::Array;
-        let member_of = |record| member(record, key).and_then(|key| RecordKey::of(key, numbers));
+        let key_of = |record| member_of(record, key).and_then(|key| RecordKey::of(key, numbers));
         self.index_records(node, key, numbers);
         for doomed in remove {
             let doomed = RecordKey::of(doomed.as_bytes(), numbers).ok_or_else(|| odd("a record removed"))?;
             if is_array {
-                let mut from = 0;
-                while let Some(at) = self.find_record(node, &doomed, from) {
+                for at in self.find_records(node, key, &doomed, numbers) {
                     self.remove(node, at);
-                    from = at + 1;
                 }
             } else if let Some(name) = doomed.name()
                 && let Some(at) = self.nodes[node].find(&self.text, name.as_bytes())
@@ -198,12 +186,16 @@ impl Document {
             }
         }
         for record in records {
-            let name = member_of(record.as_bytes()).ok_or_else(|| odd("a record"))?;
+            let name = key_of(record.as_bytes()).ok_or_else(|| odd("a record"))?;
             self.index_records(node, key, numbers);
             let length = self.nodes[node].entries.len();
             if is_array {
-                match self.find_record(node, &name, 0) {
-                    Some(at) => self.put(node, at, record.clone()),
+                match self.find_records(node, key, &name, numbers).first().copied() {
+                    Some(at) => {
+                        self.put(node, at, record.clone());
+                        // By other members than this one it has another key.
+                        self.learn_record(node, at);
+                    }
                     None => {
                         self.insert(node, length, None, record.clone());
                         self.learn_record(node, length);

@@ -2,6 +2,7 @@
 
 mod hostile;
 mod model;
+mod view;
 
 use std::sync::Arc;
 
