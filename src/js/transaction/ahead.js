@@ -3,6 +3,8 @@
 
 /** The files of so many calls are found at once, while the functions of those before them run. */
 const STRETCH = 128
+/** So long (ms) may functions run ahead for one commit: nothing is locked meanwhile, and each commit has indexes parsed and printed. */
+const LONG_AHEAD = 80
 /** After so long (ms) in functions it is looked whether the commit has ended. */
 const GLANCE = 10
 
@@ -156,7 +158,7 @@ class Ahead {
 
   /** So many calls are to be committed together: no more where workers would wait for their functions. */
   most({ most, printing }) {
-    const left = Math.max(LONG, printing) - this.took
+    const left = Math.max(LONG_AHEAD, printing) - this.took
     if (this.ran === 0) return most
     const more = this.ran === 1 ? STRETCH : (left * (this.ran - 1)) / this.took
     return Math.max(this.ran, Math.min(most, this.ran + Math.ceil(more)))

@@ -270,7 +270,9 @@ class Group {
     const context = native.enter()
     // What has failed may run for nothing once more.
     const most = failures > 0 ? 0 : ahead ? this.#printing : this.#rest
-    const time = Math.max(LONG, most) - (ahead?.took ?? 0)
+    // Of a group that has run ahead no more is left to do under the locks than of another.
+    const left = ahead ? Math.max(LONG_AHEAD, most) - ahead.took : Number.POSITIVE_INFINITY
+    const time = Math.min(Math.max(LONG, most), left)
     const start = ahead?.ran ?? 0
     const now = () => native.now() - states.parsing
     let since = now()

@@ -81,11 +81,17 @@ export function entryKey(section: Section, entry: ListingEntry): string {
 
 /** The section in the order of its keys, each key once (the last entry of it): the index does not depend on the order of publishing. */
 function inOrder<T extends ListingEntry>(section: Section, entries: readonly T[]): readonly T[] {
-  const isAfter = (entry: T, at: number) =>
-    at === 0 || entryKey(section, entries[at - 1] as T) < entryKey(section, entry)
-  if (entries.every(isAfter)) return entries
+  if (isInOrder(section, entries)) return entries
   const listed = new Map(entries.map((entry) => [entryKey(section, entry), entry]))
   return [...listed].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry)
+}
+
+function isInOrder(section: Section, entries: readonly ListingEntry[]): boolean {
+  for (let at = 1; at < entries.length; at++) {
+    const [before, entry] = [entries[at - 1] as ListingEntry, entries[at] as ListingEntry]
+    if (entryKey(section, before) >= entryKey(section, entry)) return false
+  }
+  return true
 }
 
 /** What is listed of a document, and where: made before the index is locked. */
@@ -98,6 +104,16 @@ export function listingOf(doc: PipelineDocument): Listing {
   return { section: SECTIONS[doc.pageType], entry: toEntry(doc) }
 }
 
+function bySection(listings: readonly Listing[]): Map<Section, ListingEntry[]> {
+  const sections = new Map<Section, ListingEntry[]>()
+  for (const { section, entry } of listings) {
+    const own = sections.get(section)
+    if (own) own.push(entry)
+    else sections.set(section, [entry])
+  }
+  return sections
+}
+
 /** @returns the index with an up-to-date entry for each of `docs`. */
 export function withDocuments(index: ContentIndex, docs: readonly PipelineDocument[]): ContentIndex {
   return withListings(index, docs.map(listingOf))
@@ -106,9 +122,7 @@ export function withDocuments(index: ContentIndex, docs: readonly PipelineDocume
 /** @returns the index with all of `listings`. */
 export function withListings(index: ContentIndex, listings: readonly Listing[]): ContentIndex {
   let next = index
-  for (const section of Object.values(SECTIONS)) {
-    const own = listings.filter((listing) => listing.section === section).map(({ entry }) => entry)
-    if (own.length === 0) continue
+  for (const [section, own] of bySection(listings)) {
     // An entry that is equal stays the one that it is.
     const listed = new Map(next[section].map((entry) => [entryKey(section, entry), entry]))
     const changed = inOrder(section, own).filter(
@@ -132,10 +146,9 @@ interface Step {
  */
 export function listingsPatch(view: IndexView, listings: readonly Listing[]): IndexPatch | undefined {
   checkIndex(view)
-  const steps = Object.values(SECTIONS).flatMap((section) => {
-    const own = listings.filter((listing) => listing.section === section).map(({ entry }) => entry)
-    return own.length > 0 ? sectionSteps(view, section, inOrder(section, own)) : []
-  })
+  const steps = [...bySection(listings)].flatMap(([section, own]) =>
+    sectionSteps(view, section, inOrder(section, own)),
+  )
   if (steps.length === 0) return undefined
   return [...steps, { op: 'replace', path: '/lastUpdated', value: new Date().toISOString() }]
 }
@@ -147,13 +160,16 @@ function sectionSteps(
   entries: readonly ListingEntry[],
 ): JsonPatchOperation[] {
   const steps = entries.flatMap((entry) => entrySteps(view, section, entry))
-  // What is there is changed before something comes ahead of it.
-  const ahead = ({ op }: Step) => (op.op === 'add' ? 1 : 0)
   return steps
     .reverse()
-    .sort((one, other) => other.at - one.at || ahead(one) - ahead(other))
+    .sort(byPlace)
     .map(({ op }) => op)
 }
+
+/** From the last position to the first; what is there is changed before something comes ahead of it. */
+const byPlace = (one: Step, other: Step) =>
+  other.at - one.at || Number(isAddition(one)) - Number(isAddition(other))
+const isAddition = ({ op }: Step) => op.op === 'add'
 
 function entrySteps(view: IndexView, section: Section, entry: ListingEntry): Step[] {
   const value = madeAs(schemaOf(section), entry, `The entry of ${entry.slug}`)

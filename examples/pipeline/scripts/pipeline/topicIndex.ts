@@ -96,7 +96,8 @@ function recordsWith(view: IndexView, key: 'topicKey' | 'slug', value: string, k
 function recordPatch(place: Place | undefined, record: TopicRecord | undefined): IndexPatch | undefined {
   if (record === undefined) return undefined
   const made = madeAs(recordSchema, record, `The record of topic ${record.topicKey}`)
-  return place ? { set: { [place.pointer]: made } } : { append: { '': [made] } }
+  // (An object with a pointer as its key is of a new kind for V8 each time.)
+  return place ? [{ op: 'replace', path: place.pointer, value: made }] : { append: { '': [made] } }
 }
 
 async function changeRecord(

@@ -16,11 +16,18 @@ const isPrimitive = (value) => (typeof value !== 'object' && typeof value !== 'f
 function callOf(path, options) {
   const given = options ?? nothing
   if (typeof path !== 'string' || !isPlain(given) || given.onCorrupt !== undefined) return undefined
-  const copy = { ...given }
-  // What is no primitive could be another one by then, and would be kept until then.
-  const canBeJoined = given === nothing || Reflect.ownKeys(copy).every((name) => isPrimitive(copy[name]))
-  const common = canBeJoined ? copy : undefined
-  return { path, options: common, names: undefined, place: undefined, folder: undefined }
+  const call = { path, options: {}, names: undefined, place: undefined, folder: undefined }
+  // (A loop: a spread and a function for each took a call that is alone 13 µs.)
+  for (const name of Object.keys(given)) {
+    const value = given[name]
+    if (!isPrimitive(value)) {
+      // It could be another one by then, and would be kept until then.
+      call.options = undefined
+      break
+    }
+    call.options[name] = value
+  }
+  return call
 }
 
 /** Whether a call with these arguments has all in common with an earlier one. */

@@ -103,17 +103,17 @@ function placeOf(root, pointer) {
   const keys = keysOf(pointer)
   let container = root
   let key = ''
-  for (const [depth, next] of keys.entries()) {
-    const before = keys.slice(0, depth)
+  for (let depth = 0; depth < keys.length; depth++) {
     const value = has(container, key) ? ownedAt(container, key) : undefined
     if (value === undefined) throw missing(pointer, keys, depth - 1, container)
     if (!isContainer(value)) {
+      const before = keys.slice(0, depth)
       throw new Failure(pointer, pointerOf(before), `leads nowhere: ${at(before)} is ${kindOf(value)}`)
     }
     checkContainer(value)
     if (Array.isArray(container)) enterItem(container, Number(key))
     container = value
-    key = next
+    key = keys[depth]
   }
   return { pointer, keys, container, key }
 }
