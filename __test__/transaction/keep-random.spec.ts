@@ -177,8 +177,13 @@ describe('what transactions write with kept values is what they write without, b
         printing.mockRestore()
         const ofPlain = await outcome(plain, of, { ...options, keep: false })
         const what = `round ${round}`
-        if (calls === 1 || String(ofKept.sizes) === String(ofPlain.sizes)) {
+        if (calls === 1) {
           expect(ofKept, what).toMatchObject({ told: ofPlain.told, contents: ofPlain.contents })
+        } else if (String(ofKept.sizes) === String(ofPlain.sizes)) {
+          // What a call fails with depends on those before it in its commit, and for one that has failed nothing says which these were.
+          const toldOf = ({ told }: Outcome) => told.map((one) => (Array.isArray(one) ? one : 'failed'))
+          expect(toldOf(ofKept), what).toEqual(toldOf(ofPlain))
+          expect(ofKept.contents, what).toEqual(ofPlain.contents)
         } else {
           // Which calls shared a commit is up to the time that their functions took, and so is the order of those that failed.
           count.parted++

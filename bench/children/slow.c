@@ -4,6 +4,7 @@
  * like strace(1) is asked twice for each flush, and again whenever a thread begins and ends, one after the other: which slows down those who
  * flush many files at once, and not the disk. No privilege is needed. */
 #define _GNU_SOURCE
+#include <signal.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -58,6 +59,8 @@ static void *run(void *none) {
   pid_t child = fork();
   if (child < 0) fail("fork");
   if (child == 0) {
+    /* Without the one that answers its flushes would fail. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     execvp(command[0], command);
     fail(command[0]);
   }

@@ -108,7 +108,7 @@ impl Outstanding {
     /// On the environment's thread, when it ends.
     pub fn end(&self) {
         for work in self.0.take() {
-            // SAFETY: `complete` would have taken it from the set, so it is alive. `steps` are touched only if they are this thread's.
+            // SAFETY: `complete` would have taken it out, so it is alive. `steps` are touched only if they are this thread's.
             unsafe {
                 if (*work).state.swap(ENDED, Ordering::AcqRel) != RUNNING {
                     give_up(work);

@@ -5,15 +5,45 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 
 use crate::process::{Spare, lock};
 
-/// So many helpers wait at most.
-const KEPT: usize = 64;
+/// So many help at most in the process, whoever calls.
+pub const MOST_HELPERS: usize = 64;
+/// And so many where the system has refused a thread, or a quarter of those that there were.
+const FEW_HELPERS: usize = 8;
 
-static HELPERS: Spare = Spare::new("atomic-batch", KEPT);
+static HELPERS: Spare = Spare::new("atomic-batch", MOST_HELPERS);
+static HELPING: Helping = Helping { threads: AtomicUsize::new(0), most: AtomicUsize::new(MOST_HELPERS) };
+
+/// How many threads help, and how many may. The limits of a user or a container are the program's as well: what it starts is to be had, too.
+struct Helping {
+    threads: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Helping {
+    fn begin(&self) -> bool {
+        let may = self.threads.fetch_add(1, Ordering::Relaxed) < self.most.load(Ordering::Relaxed);
+        if !may {
+            self.end();
+        }
+        may
+    }
+
+    fn end(&self) {
+        self.threads.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// The system has refused one more: from now on there are fewer.
+    fn refused(&self) {
+        let few = (self.threads.load(Ordering::Relaxed) / 4).max(FEW_HELPERS);
+        self.most.fetch_min(few, Ordering::Relaxed);
+    }
+}
 
 type Work<'a> = dyn Fn() + Sync + 'a;
 
@@ -21,9 +51,19 @@ type Work<'a> = dyn Fn() + Sync + 'a;
 pub fn with_helpers(most: usize, work: &Work<'_>, is_over: &dyn Fn() -> bool) {
     let lent = Lent::new(work);
     for _ in 0..most {
-        let helper = lent.0.clone();
         // A thread takes longer to begin than many a flush takes; and without more threads there are those that there are.
-        if is_over() || HELPERS.offer(Box::new(move || helper.help())).is_err() {
+        if is_over() || !HELPING.begin() {
+            break;
+        }
+        let helper = lent.0.clone();
+        let work = move || {
+            helper.help();
+            HELPING.end();
+        };
+        if HELPERS.offer(Box::new(work)).is_err() {
+            HELPING.end();
+            HELPING.refused();
+            HELPERS.keep_none();
             break;
         }
     }
@@ -62,11 +102,10 @@ impl Lent {
 
 impl Loan {
     fn help(&self) {
-        let begin = |state: &mut State| {
-            state.inside += usize::from(state.work.is_some());
-            state.work
-        };
-        let Some(work) = begin(&mut lock(&self.state)) else { return };
+        let mut state = lock(&self.state);
+        let Some(work) = state.work else { return };
+        state.inside += 1;
+        drop(state);
         let ended = catch_unwind(AssertUnwindSafe(work));
         let mut state = lock(&self.state);
         state.panic = ended.err().or(state.panic.take());
@@ -126,6 +165,18 @@ mod tests {
         };
         loan.help();
         assert!(lock(&loan.state).panic.is_none());
+    }
+
+    #[test]
+    fn no_more_help_than_may_and_fewer_once_the_system_has_refused_one() {
+        let helping = Helping { threads: AtomicUsize::new(0), most: AtomicUsize::new(MOST_HELPERS) };
+        assert_eq!((0..2 * MOST_HELPERS).filter(|_| helping.begin()).count(), MOST_HELPERS);
+        helping.refused();
+        (0..MOST_HELPERS).for_each(|_| helping.end());
+        assert_eq!((0..MOST_HELPERS).filter(|_| helping.begin()).count(), MOST_HELPERS / 4);
+        helping.refused();
+        (0..MOST_HELPERS / 4).for_each(|_| helping.end());
+        assert_eq!((0..MOST_HELPERS).filter(|_| helping.begin()).count(), FEW_HELPERS);
     }
 
     #[test]

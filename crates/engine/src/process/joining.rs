@@ -78,7 +78,9 @@ impl<A> Joining<A> {
 
     /// The call is gone.
     pub fn remove(&mut self, rank: u64) {
-        drop(self.at(rank).and_then(|at| self.take(at)));
+        if let Some(at) = self.at(rank) {
+            self.take(at);
+        }
     }
 
     /// Whether the call has not joined yet.
@@ -97,8 +99,10 @@ impl<A> Joining<A> {
 
     fn take(&mut self, at: usize) -> Option<Call<A>> {
         let (_, call) = self.calls.remove(at)?;
-        if self.calls.is_empty() {
-            self.calls.shrink_to(ROOM);
+        // Also while one never joins: what thousands have needed is given back.
+        let (room, needed) = (self.calls.capacity(), self.calls.len());
+        if room > ROOM && needed < room / 4 {
+            self.calls.shrink_to(ROOM.max(2 * needed));
         }
         Some(call)
     }
@@ -166,9 +170,10 @@ mod tests {
         let ranks: Vec<_> = (0..10 * ROOM).map(|_| joining.issue()).collect();
         let (gone, left): (Vec<u64>, Vec<u64>) = ranks.iter().partition(|rank| **rank % 3 == 0);
         gone.iter().rev().for_each(|rank| joining.remove(*rank));
-        assert!(ranks.iter().all(|rank| joining.has(*rank) == left.contains(rank)));
-        left.iter().for_each(|rank| joining.remove(*rank));
-        assert!(joining.calls.is_empty() && joining.calls.capacity() < 2 * ROOM);
+        assert!(ranks.iter().all(|rank| joining.has(*rank) == (rank % 3 != 0)));
+        // One of them never joins.
+        left.iter().skip(1).for_each(|rank| joining.remove(*rank));
+        assert!(joining.calls.len() == 1 && joining.calls.capacity() < 2 * ROOM);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The same work on many items, on threads of our own: libuv's pool has four, and other calls wait for them; thirty-two
+//! The same work on many items, on threads of our own: libuv's pool has four, and other calls wait for them; many
 //! flushes at once are as quick as one on most devices.
 
 use std::sync::atomic::{AtomicBool, Ordering};

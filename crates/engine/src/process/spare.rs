@@ -2,23 +2,22 @@
 //! whose flushes take long, there is one to do for every few files, and making a thread costs as much as flushing a file. Transactions that
 //! follow each other have the same number of files to flush.
 
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use crate::process::lock;
+use crate::process::thread::{Work, spawn_with};
 
 /// For how long a thread waits for more work.
 const KEPT: Duration = Duration::from_millis(100);
 
-/// What a thread is to do.
-pub type Work = Box<dyn FnOnce() + Send>;
-
 /// A few threads that wait, and however many that work.
 pub struct Spare {
     name: &'static str,
-    most: usize,
+    most: AtomicUsize,
     /// To those that wait; the last has worked last. One is sent work under the lock, and takes its offer back under it.
     waiting: Mutex<Vec<(ThreadId, Sender<Work>)>>,
 }
@@ -26,7 +25,12 @@ pub struct Spare {
 impl Spare {
     /// Threads are shown as `name`, and at most so many wait.
     pub const fn new(name: &'static str, most: usize) -> Self {
-        Self { name, most, waiting: Mutex::new(Vec::new()) }
+        Self { name, most: AtomicUsize::new(most), waiting: Mutex::new(Vec::new()) }
+    }
+
+    /// No thread waits from now on, as they are scarce.
+    pub fn keep_none(&self) {
+        self.most.store(0, Ordering::Relaxed);
     }
 
     /// Runs `work` on a thread that waits, or on a new one; where the system has none to give, on this one, which is
@@ -50,14 +54,7 @@ impl Spare {
             }
         }
         drop(waiting);
-        let work = Arc::new(Mutex::new(Some(work)));
-        let take = |work: &Mutex<Option<Work>>| lock(work).take();
-        let shared = work.clone();
-        let serve = move || take(&shared).into_iter().for_each(|work| self.serve(work));
-        match thread::Builder::new().name(self.name.to_owned()).spawn(serve) {
-            Ok(_) => Ok(()),
-            Err(_) => take(&work).map_or(Ok(()), Err),
-        }
+        spawn_with(self.name, work, |work| self.serve(work))
     }
 
     fn serve(&self, mut work: Work) {
@@ -66,7 +63,7 @@ impl Spare {
             work();
             let (offer, offered) = mpsc::channel();
             let mut waiting = lock(&self.waiting);
-            if waiting.len() >= self.most {
+            if waiting.len() >= self.most.load(Ordering::Relaxed) {
                 return;
             }
             waiting.push((id, offer));
@@ -92,7 +89,7 @@ impl Spare {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use std::sync::Barrier;
+    use std::sync::{Arc, Barrier};
     use std::thread::{ThreadId, current, sleep};
 
     use super::*;

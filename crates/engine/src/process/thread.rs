@@ -1,13 +1,12 @@
 //! Locks, threads and patience, as the whole engine uses them.
 
-use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{self, Error, ErrorKind};
 
 /// How long a thread that may block waits for descriptors.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -18,26 +17,25 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-// Boxed, so that threads are compiled once, and not for each kind of work.
-type Work = Box<dyn FnOnce() + Send>;
+/// What a thread is to do. Boxed, so that threads are compiled once, and not for each kind of work.
+pub type Work = Box<dyn FnOnce() + Send>;
 
-fn spawn(name: &str, work: Work) -> io::Result<()> {
-    thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
-}
-
-/// Runs `work` on a thread of its own; where the system has none to give, on this one, which is better than not at all.
-fn spawn_or_run(name: &str, work: Work) {
+/// Does `work` as `run` says on a thread of its own.
+///
+/// # Errors
+/// The work, where the system has no thread to give.
+pub fn spawn_with(name: &str, work: Work, run: impl FnOnce(Work) + Send + 'static) -> Result<(), Work> {
     let work = Arc::new(Mutex::new(Some(work)));
+    let take = |work: &Mutex<Option<Work>>| lock(work).take();
     let shared = work.clone();
-    if spawn(name, Box::new(move || take_and_run(&shared))).is_err() {
-        take_and_run(&work);
-    }
+    let spawned = thread::Builder::new().name(name.to_owned()).spawn(move || take(&shared).map(run));
+    if spawned.is_ok() { Ok(()) } else { take(&work).map_or(Ok(()), Err) }
 }
 
 /// Runs `work` on a thread of its own, or not at all: for work that a later call or process will do otherwise, and that
 /// must not hold up this thread.
 pub fn spawn_or_skip(name: &str, work: impl FnOnce() + Send + 'static) {
-    drop(spawn(name, Box::new(work)));
+    drop(spawn_with(name, Box::new(work), |work| work()));
 }
 
 /// Runs `work` on a thread of its own, with a permit of `few`.
@@ -48,26 +46,22 @@ pub async fn on_own_thread<T: Send + 'static>(
     few: &'static Semaphore,
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T> {
+) -> error::Result<T> {
     let ended = |_| Error::from(ErrorKind::Panic("a thread did not come to its end".to_owned()));
     let _permit = few.acquire().await.map_err(|_| Error::from(ErrorKind::Aborted))?;
     let (tell, done) = oneshot::channel();
-    spawn_or_run(name, Box::new(move || drop(tell.send(work()))));
-    done.await.map_err(ended)
-}
-
-fn take_and_run(work: &Mutex<Option<Work>>) {
-    let work = lock(work).take();
-    if let Some(work) = work {
+    // Where the system has no thread to give, this one is better than not at all.
+    if let Err(work) = spawn_with(name, Box::new(move || drop(tell.send(work()))), |work| work()) {
         work();
     }
+    done.await.map_err(ended)
 }
 
 /// Calls `attempt` again while its error is transient, for up to ten seconds.
 ///
 /// # Errors
 /// The last one.
-pub fn retry_transient<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+pub fn retry_transient<T>(mut attempt: impl FnMut() -> error::Result<T>) -> error::Result<T> {
     let since = Instant::now();
     loop {
         match attempt() {

@@ -10,7 +10,7 @@ use crate::dir::place::moved;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::sidecar::Lock;
 use crate::mutant::{Step, leaves_out};
-use crate::process::{each, each_at_once, lock};
+use crate::process::{MOST_HELPERS, each, each_at_once, lock};
 use crate::steps;
 use crate::transaction::item::{Change, Item};
 use crate::transaction::journal::{Record, State};
@@ -19,8 +19,8 @@ use crate::transaction::root::{Root, RootLock};
 
 /// So many threads make staged files.
 const STAGERS: usize = 8;
-/// So many flushes at once. On a disk whose flushes take long a round of more than that takes as long as two.
-const FLUSHERS: usize = 128;
+/// So many flushes at once: the helpers, and the thread of the call. On a disk whose flushes take long a round of more than that takes as long as two.
+pub const FLUSHERS: usize = MOST_HELPERS + 1;
 
 /// What came of an attempt to commit.
 #[derive(Debug)]

@@ -16,13 +16,11 @@ use crate::process::each_at_once;
 use crate::process::flush;
 use crate::stats;
 use crate::sys;
+use crate::transaction::commit::FLUSHERS;
 use crate::transaction::decision::{Seen, Todo, decide, is_dropped};
 use crate::transaction::journal::{Op, Record, State};
 use crate::transaction::place::{Home, Place};
 use crate::transaction::root::Root;
-
-/// So many flushes at once.
-const FLUSHERS: usize = 32;
 
 /// What came of a recovery.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
