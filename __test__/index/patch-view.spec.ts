@@ -368,3 +368,33 @@ test('an index that is a value stays as it is, and shares what does not change',
     'ERR_INVALID_STATE',
   ])
 })
+
+test('what a transaction has removed or moved stays so where a function makes nothing of it', async ({
+  dir,
+}) => {
+  for (const way of ['remove', 'rename'] as const) {
+    writeJson(`${dir}/${way}.json`, posts)
+    await atomicTransaction(dir, (tx) => {
+      if (way === 'remove') tx.remove('remove.json')
+      else tx.rename('rename.json', 'moved.json')
+      tx.patch(`${way}.json`, () => undefined, { backup: true })
+    })
+  }
+  expect(readdirSync(dir).filter((name) => !name.startsWith('.'))).toEqual(['moved.json'])
+  expect(readJson(`${dir}/moved.json`)).toEqual(posts)
+})
+
+test('an index stays as it is also where code in the patch applies another one', () => {
+  const index = { a: { b: 1 } }
+  const another = () => applyIndexPatch({ z: 1 }, { set: { '/z': 2 } })
+  const toJSON = () => another() && 5
+  const patch = {
+    get set() {
+      another()
+      return { '/a/b': { toJSON } }
+    },
+  }
+  expect(applyIndexPatch(index, patch as never)).toEqual({ a: { b: 5 } })
+  expect(index).toEqual({ a: { b: 1 } })
+  expect(applyIndexPatch(index, ({ at }) => ({ set: { '/a/b': at('/a/b') + 1 } }))).toEqual({ a: { b: 2 } })
+})

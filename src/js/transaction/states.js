@@ -78,6 +78,7 @@ class States {
   update(op, before, _call, run) {
     const isText = this.#patchText(op, before)
     const backup = before?.backup ?? (op.backup && this.#at(op.backup))
+    const atBackup = backup === undefined ? undefined : this.#states.get(backup)
     // The backup's name is taken from here on.
     if (backup !== undefined && before?.backup === undefined)
       this.#put(backup, { kind: 'backup', file: op.backup })
@@ -90,17 +91,20 @@ class States {
     return when(this.#valueOf(op, before), (given) => {
       // Others than patches may have changed what is known of its records.
       if (op.maker && (before?.isForeign || !op.how.isText)) patches().forgetRecords(given)
-      const isMissing = op.maker && before === undefined && this.#isMissing(op)
+      const isMissing = op.maker && (before === undefined ? this.#isMissing(op) : before.kind === 'remove')
       const printed = isMissing ? JSON.stringify(given) : undefined
       return when(run(fn, given), (value) => {
-        if (isMissing && JSON.stringify(value) === printed) return this.#untouched(op, value)
+        if (isMissing && JSON.stringify(value) === printed)
+          return this.#untouched(op, value, backup, atBackup)
         return this.#updated(op, before, backup, value)
       })
     })
   }
 
-  /** Nothing is made of an index that is not there. */
-  #untouched({ result }, value) {
+  /** Nothing is made of an index that is not there, or was removed, nor of its backup, which was to be that before. */
+  #untouched({ result }, value, backup, atBackup) {
+    if (atBackup !== undefined) this.#put(backup, atBackup)
+    else if (backup !== undefined) this.#states.delete(backup)
     result.read = () => value
     return undefined
   }

@@ -48,11 +48,13 @@ let copies
 
 /** What `change` makes of an index that stays as it is: what it changes is copied, all else is shared. */
 function copying(change) {
+  // A getter in the index may do the same with another one.
+  const outer = copies
   copies = new Set()
   try {
     return change()
   } finally {
-    copies = undefined
+    copies = outer
   }
 }
 

@@ -93,7 +93,7 @@ function viewHasEnded() {
   return Object.assign(new Error(message), { code: 'ERR_INVALID_STATE' })
 }
 
-/** What the function has in its hands. */
+/** What the function has in its hands. Its methods are bound, as in `({ at }) => …`. */
 class View {
   #look
 
@@ -106,15 +106,11 @@ class View {
     throw viewHasEnded()
   }
 
-  at(pointer) {
-    return this.#now().at(checkPointer('pointer', pointer))
-  }
+  at = (pointer) => this.#now().at(checkPointer('pointer', pointer))
 
-  count(pointer) {
-    return this.#now().count(checkPointer('pointer', pointer))
-  }
+  count = (pointer) => this.#now().count(checkPointer('pointer', pointer))
 
-  findAll(at, key, value) {
+  findAll = (at, key, value) => {
     const look = this.#now()
     checkPointer('at', at)
     if (typeof key !== 'string') throw native.wrongType('key', 'of type string', key)
@@ -186,6 +182,8 @@ function appliedTo(index, patch) {
     throw native.wrongType('patch', 'a patch, or a function that returns one and no promise', patch)
   }
   if (made === undefined && isFunction) return index
-  const next = copying(() => changedBy(made, index, undefined, 'strict'))
+  // The patch is copied ahead: what is the caller's in it may do the same with another index.
+  const change = new Patch(made).toFunction(undefined, 'strict')
+  const next = copying(() => change(index))
   return isUnchanged(index, next) ? index : next
 }
