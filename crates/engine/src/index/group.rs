@@ -13,8 +13,8 @@
 //! it is still the version that was read.
 
 use std::collections::VecDeque;
-use std::mem;
 use std::time::{Duration, Instant};
+use std::{iter, mem};
 
 use crate::stats;
 
@@ -43,8 +43,8 @@ pub struct Group<C, V, O> {
     /// With the changes of the applied calls; `None`: there are none, and it is as it is stored.
     index: Option<V>,
     applied: Vec<C>,
-    /// Calls that have failed on what the applied ones have made, and have left it as it was.
-    failed: Vec<C>,
+    /// Calls that have failed on what so many of the applied ones have made, and have left it as it was.
+    failed: Vec<(usize, C)>,
     /// The calls to run before any call that is still in line.
     to_run: VecDeque<C>,
     /// To be returned by `next`.
@@ -148,7 +148,8 @@ impl<C: Member, V, O> Group<C, V, O> {
         let last = self.times().last;
         let before_the_last =
             |deadline: &Instant| *deadline > now && last.is_none_or(|last| *deadline < last);
-        let all = self.applied.iter().chain(&self.failed).chain(&self.to_run);
+        let failed = self.failed.iter().map(|(_, call)| call);
+        let all = self.applied.iter().chain(failed).chain(&self.to_run);
         all.filter_map(Member::deadline).filter(before_the_last).min()
     }
 
@@ -160,9 +161,8 @@ impl<C: Member, V, O> Group<C, V, O> {
             let (over, others) = self.applied.drain(..).partition(is_over);
             self.applied = others;
             self.fail(over, Verdict::Settled(doubt));
-            let (over, others) = self.failed.drain(..).partition(is_over);
-            self.failed = others;
-            self.fail(over, Verdict::Finished);
+            let over: Vec<_> = self.failed.extract_if(.., |(_, call)| is_over(call)).collect();
+            self.fail(over.into_iter().map(|(_, call)| call).collect(), Verdict::Finished);
         }
         self.expire_waiting(now, false);
         self.actions.append(&mut self.failures);
@@ -213,7 +213,7 @@ impl<C: Member, V, O> Group<C, V, O> {
         if self.applied.is_empty() {
             self.write_since = None;
         } else if !call.is_aborted() {
-            return self.failed.push(call);
+            return self.failed.push((self.applied.len(), call));
         }
         self.fail(vec![call], Verdict::Finished);
     }
@@ -280,7 +280,7 @@ impl<C: Member, V, O> Group<C, V, O> {
                 let calls = self.end_write();
                 stats::updated(calls.iter().map(Member::count).sum());
                 self.actions.push_back(Action::Tell(calls, Verdict::Settled(outcome)));
-                let failed = mem::take(&mut self.failed);
+                let failed = self.failed.drain(..).map(|(_, call)| call).collect();
                 self.fail(failed, Verdict::Finished);
             }
             Written::Invalid(_) if self.try_fewer() => {}
@@ -355,8 +355,14 @@ impl<C: Member, V, O> Group<C, V, O> {
     fn begin_again(&mut self) {
         self.index = None;
         self.write_since = None;
-        let later = mem::take(&mut self.to_run);
-        self.to_run = self.applied.drain(..).chain(self.failed.drain(..)).chain(later).collect();
+        let (mut again, mut failed) = (VecDeque::new(), self.failed.drain(..).peekable());
+        for (at, call) in self.applied.drain(..).enumerate() {
+            again.extend(iter::from_fn(|| failed.next_if(|(behind, _)| *behind <= at)).map(|(_, call)| call));
+            again.push_back(call);
+        }
+        again.extend(failed.map(|(_, call)| call));
+        again.append(&mut self.to_run);
+        self.to_run = again;
     }
 
     /// Removes the aborted ones of the calls that were to be written; the others run again. `false`: there are none.

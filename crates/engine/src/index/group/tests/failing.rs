@@ -63,14 +63,17 @@ fn it_runs_again_if_what_it_has_failed_on_is_not_stored() {
         scene.succeeds(2);
         scene.expect(["write [2] for 2"]);
     }
-    let mut scene = Scene::new(2);
+    // In its turn.
+    let mut scene = Scene::new(3);
     scene.succeeds(1);
     scene.fails_untouched(2);
-    scene.expect(["write [1] for 1 and keep"]);
+    scene.succeeds(3);
+    scene.expect(["write [1, 3] and keep"]);
     scene.written(Written::Changed, Ok(()));
-    scene.succeeds(1);
-    scene.succeeds(2);
-    scene.expect(["write [1, 2]"]);
+    for number in 1..=3 {
+        scene.succeeds(number);
+    }
+    scene.expect(["write [1, 2, 3]"]);
 }
 
 #[test]
