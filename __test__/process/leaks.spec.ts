@@ -32,6 +32,31 @@ test('memory does not grow with the number of writes', async ({ dir }) => {
   expect(await child.returned).toBeLessThan(100)
 })
 
+test('memory does not grow with the number of patches in transactions, though garbage is collected when V8 wants to', async ({
+  dir,
+}) => {
+  const child = inProcess(
+    async ({ atomicTransaction, require }, dir) => {
+      const fs = require('node:fs') as typeof import('node:fs')
+      const list = Array.from({ length: 1000 }, (_, n) => ({ slug: `s${n}`, text: 'x'.repeat(8192) }))
+      fs.writeFileSync(`${dir}/index.json`, JSON.stringify({ n: 0, list }))
+      const round = async () => {
+        for (let i = 0; i < 60; i++) {
+          await atomicTransaction(dir, (tx) => void tx.patch('index.json', { increment: { '/n': 1 } }), {
+            flush: false,
+          })
+        }
+        return process.memoryUsage().rss / (1 << 20)
+      }
+      const before = await round()
+      return (await round()) - before
+    },
+    [dir],
+  )
+  // A round makes texts of 480 MB.
+  expect(await child.returned).toBeLessThan(240)
+})
+
 test('all descriptors are closed after a thousand writes that succeed and fail', async ({ dir }) => {
   const child = inProcess(
     async ({ atomicWrite, require, until, openBelow }, dir) => {

@@ -98,6 +98,11 @@ impl TextPatch {
         Ok(Self::one(copy::text(env, &texts)?))
     }
 
+    /// One that changes nothing.
+    pub fn nothing() -> Self {
+        Self { operations: Vec::new().into(), source: ("0".into(), 0..1) }
+    }
+
     /// Of such a text.
     pub fn one(text: String) -> Option<Self> {
         Self::several(&text.into())?.pop()

@@ -24,7 +24,8 @@ use crate::js::transaction::ahead::Upcoming;
 use crate::js::transaction::functions::inside_of;
 use crate::js::transaction::kept;
 use crate::js::transaction::parse::{ParsedUpdate, ParsedWrite};
-use crate::js::transaction::textual::{self, Written};
+use crate::js::transaction::textual;
+use crate::js::transaction::written::Written;
 use crate::js::value::handle::{flag, is_handle, make, position, take, with};
 use crate::js::value::raw::list;
 use crate::js::value::thrown::{Result, Thrown, internal};
@@ -123,11 +124,14 @@ pub fn commit<'env>(
     env: &'env Env,
     [session, wanted, flush, cancel, shown, root, timeout]: Args<'env>,
 ) -> Result<'env, Unknown<'env>> {
-    let mut all = Vec::new();
+    let (mut all, mut written) = (Vec::new(), Vec::new());
     for one in list(env, &wanted)? {
         let parts = list(env, &one)?;
         let [at, kind, rest @ ..] = parts.as_slice() else { return Err(internal(env, "nothing is wanted")) };
-        all.push(Wanted { at: position(env, at), what: what(env, &copy::text(env, kind)?, rest)? });
+        all.push(Wanted {
+            at: position(env, at),
+            what: what(env, &copy::text(env, kind)?, rest, &mut written)?,
+        });
     }
     let names =
         list(env, &shown)?.iter().map(|name| copy::text(env, name)).collect::<Result<'_, Vec<_>>>()?;
@@ -136,6 +140,7 @@ pub fn commit<'env>(
     let timeout = milliseconds(env, &timeout);
     let job = CommitJob::new(take::<Session>(env, &session)?, all, flush, timeout, cancel);
     task::start(env, job, move |env, committed| {
+        written.iter().for_each(|written: &Written| written.tell_size(env));
         let name = |error: &Error| error.entry().and_then(|at| names.get(at)).unwrap_or(&root).clone();
         match committed.map_err(|error| from_engine(env, &error, &name(&error), || None))? {
             Committed::Changed(changed) => {
@@ -158,7 +163,13 @@ pub fn commit<'env>(
     })
 }
 
-fn what<'env>(env: &'env Env, kind: &str, rest: &[Unknown<'_>]) -> Result<'env, What> {
+/// `texts` are those of which V8 is to know how large they are.
+fn what<'env>(
+    env: &'env Env,
+    kind: &str,
+    rest: &[Unknown<'_>],
+    texts: &mut Vec<Written>,
+) -> Result<'env, What> {
     // Copied on the worker, if the functions run again.
     let data = |handle| with(env, handle, Arc::<Data>::clone);
     let at = |given: Option<&Unknown<'_>>| {
@@ -198,7 +209,9 @@ fn what<'env>(env: &'env Env, kind: &str, rest: &[Unknown<'_>]) -> Result<'env, 
         ("patched", [index, update, written, backup, ..]) => {
             let options = with(env, update, |update: &ParsedUpdate| update.options.clone())?;
             let index = take::<textual::Locked>(env, index)?;
-            let patched = index.into_patched(with(env, written, Written::clone)?);
+            let written = with(env, written, Written::clone)?;
+            let patched = index.into_patched(&written);
+            texts.push(written);
             let (next, snapshot) = patched.ok_or_else(|| internal(env, "a text that is gone"))?;
             What::Index(next, Box::new(options), snapshot.map(Box::new), at(Some(backup)))
         }

@@ -10,6 +10,7 @@ mod natives;
 mod parse;
 mod script;
 mod textual;
+mod written;
 
 pub use parse::{Parse, ParsedUpdate};
 pub use script::{Exported, call};

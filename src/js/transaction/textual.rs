@@ -2,7 +2,6 @@
 //! `index/group/textual`, as long as no function is given what it says.
 
 use std::ffi::CStr;
-use std::sync::{Arc, OnceLock};
 
 use engine::index::document::{Document, Operation};
 use engine::index::file::{Numbers, Snapshot};
@@ -14,12 +13,13 @@ use crate::js::index::patch::{Patch, TextPatch};
 use crate::js::index::{textual, view};
 use crate::js::transaction::natives::Native;
 use crate::js::transaction::parse::ParsedUpdate;
+use crate::js::transaction::written::Written;
 use crate::js::value::handle::{change, flag, make, with};
 use crate::js::value::thrown::{Result, internal};
 use crate::js::value::{copy, raw};
 
 /// What the script calls.
-pub const NATIVES: [(&CStr, Native); 9] = [
+pub const NATIVES: [(&CStr, Native); 7] = [
     (c"textPatch", text_patch),
     (c"patchText", patch_text),
     (c"viewText", view_text),
@@ -27,12 +27,7 @@ pub const NATIVES: [(&CStr, Native); 9] = [
     (c"findInText", find_in_text),
     (c"makerOf", maker_of),
     (c"parsePatched", parse_patched),
-    (c"written", |env, _| make::<Written>(env, Arc::default())),
-    (c"parseWritten", parse_written),
 ];
-
-/// What an index said when it was committed, which the worker puts here.
-pub type Written = Arc<OnceLock<String>>;
 
 /// An index that is locked.
 pub struct Locked {
@@ -66,8 +61,8 @@ impl Locked {
     }
 
     /// For the commit of what patches have made. `written` is told the text.
-    pub fn into_patched(self, written: Written) -> Option<(Next, Option<Snapshot>)> {
-        Some((Next::Patched(Box::new(self.document?), written), self.snapshot))
+    pub fn into_patched(self, written: &Written) -> Option<(Next, Option<Snapshot>)> {
+        Some((Next::Patched(Box::new(self.document?), written.for_worker()), self.snapshot))
     }
 
     /// For the commit of what these operations make of the text that was read.
@@ -173,16 +168,6 @@ fn parse_patched<'env>(
     value
 }
 
-/// `(written, update) → value`: what the index said when it was committed.
-fn parse_written<'env>(
-    env: &'env Env,
-    [written, update, ..]: [Unknown<'env>; 7],
-) -> Result<'env, Unknown<'env>> {
-    let written = with(env, &written, Written::clone)?;
-    let text = written.get().ok_or_else(|| internal(env, "a text that was not written"))?;
-    textual::parse(env, text, numbers(env, &update)?)
-}
-
-fn numbers<'env>(env: &'env Env, update: &Unknown<'_>) -> Result<'env, Numbers> {
+pub(super) fn numbers<'env>(env: &'env Env, update: &Unknown<'_>) -> Result<'env, Numbers> {
     with(env, update, |update: &ParsedUpdate| update.options.numbers)
 }

@@ -31,7 +31,11 @@ class Updated {
     if (!state.isWritten) {
       native.ended('the index is known only after the transaction has been committed')
     }
-    state.value ??= state.read()
+    if (state.read !== undefined) {
+      state.value = state.read()
+      // It has the text.
+      state.read = undefined
+    }
     return state.value
   }
 }

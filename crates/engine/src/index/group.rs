@@ -5,14 +5,16 @@
 //! A function that fails may have changed the index in part, and may have failed on something that a function before
 //! it left there and that JSON does not keep. So the calls before it run again, on the index as it is stored, and are
 //! written without it; then it runs once more, on what was written. If it fails again, it would have failed alone.
+//! One that cannot have changed the index, nor met what JSON does not keep, need not run again: its failure counts once what it has failed on is
+//! stored.
 //!
 //! There is no I/O here, no clock and no lock. The owner of a [`Group`] reports what happened and when, and carries
 //! out what [`Group::next`] returns. How an index is stored is known to the owner only: it can be read, and be replaced if
 //! it is still the version that was read.
 
 use std::collections::VecDeque;
-use std::mem;
 use std::time::{Duration, Instant};
+use std::{iter, mem};
 
 use crate::stats;
 
@@ -41,6 +43,8 @@ pub struct Group<C, V, O> {
     /// With the changes of the applied calls; `None`: there are none, and it is as it is stored.
     index: Option<V>,
     applied: Vec<C>,
+    /// Calls that have failed on what so many of the applied ones have made, and have left it as it was.
+    failed: Vec<(usize, C)>,
     /// The calls to run before any call that is still in line.
     to_run: VecDeque<C>,
     /// To be returned by `next`.
@@ -73,6 +77,7 @@ impl<C: Member, V, O> Group<C, V, O> {
             is_away: false,
             index: None,
             applied: Vec::new(),
+            failed: Vec::new(),
             to_run: VecDeque::from([leader]),
             actions: VecDeque::new(),
             failures: VecDeque::new(),
@@ -112,7 +117,7 @@ impl<C: Member, V, O> Group<C, V, O> {
         self.is_away = true;
         let Some(index) = self.index.take() else { return Some(Action::Release) };
         let sole = if let [sole] = &*self.applied { Some(sole.clone()) } else { None };
-        Some(Action::Write { index, sole, keep: !self.to_run.is_empty() })
+        Some(Action::Write { index, sole, keep: !(self.to_run.is_empty() && self.failed.is_empty()) })
     }
 
     fn next_call(&mut self, now: Instant, take: impl FnOnce() -> Option<C>) -> Option<C> {
@@ -143,7 +148,9 @@ impl<C: Member, V, O> Group<C, V, O> {
         let last = self.times().last;
         let before_the_last =
             |deadline: &Instant| *deadline > now && last.is_none_or(|last| *deadline < last);
-        self.applied.iter().chain(&self.to_run).filter_map(Member::deadline).filter(before_the_last).min()
+        let failed = self.failed.iter().map(|(_, call)| call);
+        let all = self.applied.iter().chain(failed).chain(&self.to_run);
+        all.filter_map(Member::deadline).filter(before_the_last).min()
     }
 
     /// Calls are not kept waiting for a write that goes on for others. `doubt`: what to tell them if it may be stored with
@@ -154,6 +161,8 @@ impl<C: Member, V, O> Group<C, V, O> {
             let (over, others) = self.applied.drain(..).partition(is_over);
             self.applied = others;
             self.fail(over, Verdict::Settled(doubt));
+            let over: Vec<_> = self.failed.extract_if(.., |(_, call)| is_over(call)).collect();
+            self.fail(over.into_iter().map(|(_, call)| call).collect(), Verdict::Finished);
         }
         self.expire_waiting(now, false);
         self.actions.append(&mut self.failures);
@@ -194,6 +203,17 @@ impl<C: Member, V, O> Group<C, V, O> {
         }
         if since.is_some() {
             self.begin_again();
+        }
+        self.fail(vec![call], Verdict::Finished);
+    }
+
+    /// The function has failed, and has left the index as it was.
+    pub fn failed_untouched(&mut self, run: RunId) {
+        let Some(Running { call, .. }) = self.end_run(run) else { return };
+        if self.applied.is_empty() {
+            self.write_since = None;
+        } else if !call.is_aborted() {
+            return self.failed.push((self.applied.len(), call));
         }
         self.fail(vec![call], Verdict::Finished);
     }
@@ -247,6 +267,7 @@ impl<C: Member, V, O> Group<C, V, O> {
     pub fn refused(&mut self) {
         if !self.try_fewer() {
             let culprit = mem::take(&mut self.applied);
+            self.begin_again();
             self.fail(culprit, Verdict::Finished);
         }
         self.is_away = false;
@@ -259,10 +280,13 @@ impl<C: Member, V, O> Group<C, V, O> {
                 let calls = self.end_write();
                 stats::updated(calls.iter().map(Member::count).sum());
                 self.actions.push_back(Action::Tell(calls, Verdict::Settled(outcome)));
+                let failed = self.failed.drain(..).map(|(_, call)| call).collect();
+                self.fail(failed, Verdict::Finished);
             }
             Written::Invalid(_) if self.try_fewer() => {}
             Written::Invalid(outcome) | Written::Failed(outcome) => {
                 let calls = self.end_write();
+                self.begin_again();
                 self.fail(calls, Verdict::Settled(outcome));
             }
             Written::Changed => {
@@ -331,8 +355,14 @@ impl<C: Member, V, O> Group<C, V, O> {
     fn begin_again(&mut self) {
         self.index = None;
         self.write_since = None;
-        let later = mem::take(&mut self.to_run);
-        self.to_run = self.applied.drain(..).chain(later).collect();
+        let (mut again, mut failed) = (VecDeque::new(), self.failed.drain(..).peekable());
+        for (at, call) in self.applied.drain(..).enumerate() {
+            again.extend(iter::from_fn(|| failed.next_if(|(behind, _)| *behind <= at)).map(|(_, call)| call));
+            again.push_back(call);
+        }
+        again.extend(failed.map(|(_, call)| call));
+        again.append(&mut self.to_run);
+        self.to_run = again;
     }
 
     /// Removes the aborted ones of the calls that were to be written; the others run again. `false`: there are none.

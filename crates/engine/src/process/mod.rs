@@ -3,6 +3,7 @@
 pub(crate) mod budget;
 pub mod buffer_pool;
 pub(crate) mod deferred_close;
+mod deferred_drop;
 pub(crate) mod flush;
 mod helpers;
 pub mod inside;
@@ -17,6 +18,7 @@ pub(crate) mod under_way;
 pub(crate) use budget::{DescriptorBudget, Slot};
 pub use buffer_pool::{room, room_for_bytes};
 pub(crate) use deferred_close::{Old, Replaced};
+pub use deferred_drop::drop_later;
 pub(crate) use helpers::{MOST_HELPERS, with_helpers};
 pub use inside::Inside;
 pub(crate) use parallel::{each, each_at_once};

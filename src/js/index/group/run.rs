@@ -275,7 +275,13 @@ impl Run {
         self.call.run_is_over();
         self.call.keep_failure(env, error)?;
         let rest = self.call.next_command(env)?;
-        self.group.policy.borrow_mut().failed(self.id);
+        // A patch does all or nothing to a text, and a function of one only looks into it.
+        let is_untouched =
+            matches!(self.call.request.change, Change::Patch(..) | Change::View(_)) && self.group.is_text();
+        match is_untouched {
+            true => self.group.policy.borrow_mut().failed_untouched(self.id),
+            false => self.group.policy.borrow_mut().failed(self.id),
+        }
         self.group.carry_out(env);
         Ok(rest)
     }

@@ -33,6 +33,11 @@ impl Group {
             }
     }
 
+    /// Whether the index is a text that patches are being applied to, and nobody has had it parsed since.
+    pub(super) fn is_text(&self) -> bool {
+        self.has_text() && self.document.borrow().is_some()
+    }
+
     /// Whether a change can be made of the text at once, if it is one for a text.
     pub(super) fn is_ready(&self, change: &Change) -> bool {
         let patches = match change {

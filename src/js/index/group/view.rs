@@ -44,12 +44,14 @@ impl Run {
 
     /// Applies what the function has made to the text that it has looked into.
     fn take_patch<'env>(&self, env: &'env Env, made: &Unknown<'env>) -> Result<'env, Unknown<'env>> {
-        if raw::type_of(made) == ValueType::Undefined {
-            return self.proceed(env, Index::Patched);
-        }
         let (shown, numbers) = (&self.call.request.shown, self.group.options.numbers);
         let patch = Patch::of(*made);
-        if let Some(text) = TextPatch::new(env, &patch)?
+        let text = match raw::type_of(made) {
+            // The text may be none of an index all the same.
+            ValueType::Undefined => Some(TextPatch::nothing()),
+            _ => TextPatch::new(env, &patch)?,
+        };
+        if let Some(text) = text
             && let Some(applied) = self.group.patch(|document| document.apply(&text.operations, numbers))
         {
             return match applied {

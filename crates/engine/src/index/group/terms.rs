@@ -29,7 +29,7 @@ pub type RunId = u64;
 /// What the owner of a group is to do.
 pub enum Action<C, V, O> {
     /// Call the function of this call with the index: [`Group::index`], or as it is stored. Report
-    /// [`Group::entered`], then [`Group::accepted`], [`Group::failed`] or [`Group::given_up`].
+    /// [`Group::entered`], then [`Group::accepted`], [`Group::failed`], [`Group::failed_untouched`] or [`Group::given_up`].
     Run(C, RunId),
     /// Do not wait any more for what the function of this call has promised: it will run again.
     Interrupt(C),
@@ -40,7 +40,7 @@ pub enum Action<C, V, O> {
         /// The call whose change it is, if it is only one: its abort counts until the index is replaced. For one of
         /// several it comes too late now.
         sole: Option<C>,
-        /// Calls are still to run: the index is to be held and read again afterwards.
+        /// Calls are still to run, or may have to: the index is to be held and read again afterwards.
         keep: bool,
     },
     /// Give the stored index back as it is. Report [`Group::released`].

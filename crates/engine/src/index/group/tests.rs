@@ -144,6 +144,14 @@ impl Scene {
         self.group.failed(self.run);
     }
 
+    /// The function of `number` is called, and fails without having touched the index.
+    #[track_caller]
+    fn fails_untouched(&mut self, number: u32) {
+        self.expect([&format!("run {number}")]);
+        self.enter();
+        self.group.failed_untouched(self.run);
+    }
+
     /// The write has succeeded, and it was the last one.
     fn stored(&mut self) {
         self.stored = mem::take(&mut self.writing);

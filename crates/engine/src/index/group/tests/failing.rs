@@ -32,6 +32,51 @@ fn a_function_that_fails_alone_fails_for_good_and_those_after_it_go_on() {
 }
 
 #[test]
+fn a_function_that_fails_and_has_left_the_index_as_it_was_keeps_nobody_from_going_on() {
+    let mut scene = Scene::new(4);
+    scene.fails_untouched(1);
+    scene.succeeds(2);
+    scene.fails_untouched(3);
+    scene.succeeds(4);
+    scene.expect(["write [2, 4] and keep"]);
+    scene.stored_and_kept();
+    scene.expect(["tell [2, 4] stored", "release"]);
+    scene.group.released();
+    scene.expect(["tell [1] finished", "tell [3] finished"]);
+    scene.expect_nothing();
+}
+
+#[test]
+fn it_runs_again_if_what_it_has_failed_on_is_not_stored() {
+    let not_stored: [fn(&mut Scene); 3] = [
+        |scene| scene.written(Written::Failed("no space"), Ok(())),
+        |scene| scene.written(Written::Invalid("no JSON"), Ok(())),
+        |scene| scene.group.refused(),
+    ];
+    for fail in not_stored {
+        let mut scene = Scene::new(3);
+        scene.succeeds(1);
+        scene.fails_untouched(2);
+        scene.line.clear();
+        scene.expect(["write [1] for 1 and keep"]);
+        fail(&mut scene);
+        scene.succeeds(2);
+        scene.expect(["write [2] for 2"]);
+    }
+    // In its turn.
+    let mut scene = Scene::new(3);
+    scene.succeeds(1);
+    scene.fails_untouched(2);
+    scene.succeeds(3);
+    scene.expect(["write [1, 3] and keep"]);
+    scene.written(Written::Changed, Ok(()));
+    for number in 1..=3 {
+        scene.succeeds(number);
+    }
+    scene.expect(["write [1, 2, 3]"]);
+}
+
+#[test]
 fn a_failure_is_told_when_the_index_is_not_held_any_more() {
     let mut scene = Scene::new(1);
     scene.fails(1);

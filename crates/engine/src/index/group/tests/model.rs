@@ -218,7 +218,7 @@ fn whatever_the_calls_do_it_is_as_if_they_came_one_after_the_other() {
     let expected = [
         ["Stored", "Finished", "Invalid", "Aborted", "TimedOut", "Lost"].as_slice(),
         &["written together", "written alone", "preempted", "refused alone", "bisected", "changed"],
-        &["parsed ahead", "late"],
+        &["parsed ahead", "late", "failed untouched"],
     ];
     for what in expected.concat() {
         assert!(seen.get(what).is_some_and(|times| *times > 100), "{what} is hardly ever seen: {seen:?}");

@@ -61,6 +61,8 @@ pub struct World {
     entered: Option<(Shared, Run)>,
     /// The calls whose changes are in the index, and in the last write.
     applied: Vec<Shared>,
+    /// Those that have failed on these changes, and have made none.
+    failed: Vec<Shared>,
     written: Vec<Shared>,
     seen: BTreeMap<String, usize>,
 }
@@ -91,6 +93,7 @@ impl World {
             is_running: false,
             entered: None,
             applied: Vec::new(),
+            failed: Vec::new(),
             written: Vec::new(),
             seen: BTreeMap::new(),
             rng,
@@ -131,7 +134,13 @@ impl World {
 
     /// The calls whose changes are in the index have to run again, and this one.
     fn have_to_run_again(&self, call: Option<&Shared>) {
-        for call in self.applied.iter().chain(call) {
+        for call in self.applied.iter().chain(&self.failed).chain(call) {
+            call.state.borrow_mut().runs_due += 1;
+        }
+    }
+
+    fn failed_have_to_run_again(&self) {
+        for call in &self.failed {
             call.state.borrow_mut().runs_due += 1;
         }
     }
@@ -258,6 +267,7 @@ impl World {
         self.is_running = true;
         if self.group().index().is_none() {
             self.applied.clear();
+            self.failed.clear();
             if self.rng.u32(0..8) == 0 {
                 self.see("parsed ahead");
                 return self.within(5, Event::Enter(call, run));
@@ -303,6 +313,16 @@ impl World {
                 }
                 self.applied.push(call.clone());
             }
+            None if call.does == Does::Fail && !call.is_aborted() && self.rng.bool() => {
+                self.see("failed untouched");
+                if !self.applied.is_empty() {
+                    if self.applied.iter().any(Member::is_aborted) {
+                        call.state.borrow_mut().runs_due += 1;
+                    }
+                    self.failed.push(call.clone());
+                }
+                self.group().failed_untouched(run.1);
+            }
             None => {
                 self.have_to_run_again(Some(call).filter(|_| !self.applied.is_empty() && !call.is_aborted()));
                 self.group().failed(run.1);
@@ -328,6 +348,7 @@ impl World {
             [sole] => {
                 assert_eq!(sole.does, does);
                 sole.state.borrow_mut().ran = Some(self.now);
+                self.failed_have_to_run_again();
                 self.see("refused alone");
             }
             _ => {
@@ -349,8 +370,10 @@ impl World {
             self.refuse(Does::NoJson);
             Written::Invalid(End::Invalid)
         } else if write.sole.is_some_and(|call| call.is_aborted()) {
+            self.failed_have_to_run_again();
             Written::Failed(End::Aborted)
         } else if fails {
+            self.failed_have_to_run_again();
             Written::Failed(End::Lost)
         } else {
             self.version += 1;
