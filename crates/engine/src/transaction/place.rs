@@ -95,6 +95,11 @@ impl<'a> Place<'a> {
         (self.op.staged.is_some().then_some(self.is_whole), self.target)
     }
 
+    /// Which file has its name.
+    pub fn found(&self) -> &[FileId] {
+        self.found.as_slice()
+    }
+
     /// Whether there is a staged file, whole or not.
     pub fn has_staged(&self) -> bool {
         self.staged.is_some()
@@ -140,13 +145,7 @@ fn is_unchanged(old: &OldMark, now: &Version) -> bool {
 }
 
 /// `staged`: which file is staged, if it is there and whole. `stat`: what has the name.
-fn see(
-    dir: &Directory,
-    op: &Op,
-    home: &Home,
-    staged: Option<FileId>,
-    stat: Option<&Stat>,
-) -> Result<Seen> {
+fn see(dir: &Directory, op: &Op, home: &Home, staged: Option<FileId>, stat: Option<&Stat>) -> Result<Seen> {
     let copied = home.copied;
     let Some(stat) = stat else {
         return Ok(match (&op.staged, &op.old) {
