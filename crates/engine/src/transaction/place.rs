@@ -1,5 +1,6 @@
 //! A file of a record, as it is now.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ pub struct Home {
     /// Inodes say nothing: the tree is a copy.
     copied: bool,
     /// The inodes of the files that the transaction moves.
-    moved: Vec<u64>,
+    moved: HashSet<u64>,
 }
 
 impl Home {
@@ -30,6 +31,11 @@ impl Home {
         let staged = record.ops.iter().filter_map(|op| op.staged.as_ref());
         let moved = staged.filter(|(_, mark)| mark.hash.is_none()).map(|(_, mark)| mark.inode).collect();
         Self { copied: record.home != root.home(), moved }
+    }
+
+    /// Whether it is one of those that the transaction moves, by its number.
+    pub fn moves(&self, file: &FileId) -> bool {
+        !self.copied && self.moved.contains(&file.number())
     }
 }
 
@@ -96,8 +102,8 @@ impl<'a> Place<'a> {
     }
 
     /// Which file has its name.
-    pub fn found(&self) -> &[FileId] {
-        self.found.as_slice()
+    pub fn found(&self) -> &Option<FileId> {
+        &self.found
     }
 
     /// Whether there is a staged file, whole or not.

@@ -4,6 +4,7 @@
 //! be interrupted itself, and repeated; and a record that comes back after a power cut has nothing to overwrite with.
 //! All locks are tried, none is waited for: callers that find one taken come back.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -15,9 +16,10 @@ use crate::mutant::{Step, leaves_out};
 use crate::process::each_at_once;
 use crate::process::flush;
 use crate::stats;
+use crate::sys::FileId;
 use crate::transaction::away::{self, Gone};
 use crate::transaction::decision::{Seen, Todo, decide, is_dropped};
-use crate::transaction::journal::{Op, Record, State};
+use crate::transaction::journal::{Mark, Op, Record, State};
 use crate::transaction::place::{Home, Place};
 use crate::transaction::root::Root;
 
@@ -268,8 +270,15 @@ fn recover(root: &Root, record: &Record, state: State, targets: &mut Targets<'_>
     }
     flush(places)?;
     let mut files = Vec::new();
+    let moved = moved_files(places)?;
     for place in &*places {
-        files.push((path(place.op), complete(root, place)?));
+        let is_nowhere = |file: &FileId| home.moves(file) && !moved.contains(file);
+        let done = match place.found() {
+            // Somebody has moved it back: this is its only name.
+            Some(file) if place.op.staged.is_none() && is_nowhere(file) => Done::Superseded(None),
+            _ => complete(root, place)?,
+        };
+        files.push((path(place.op), done));
     }
     let applied = State { applied: record.txid, ..state };
     root.write_state(&applied)?;
@@ -302,6 +311,19 @@ fn flush_directories(places: &[Place<'_>]) -> Result<()> {
     each_at_once(&mut dirs, FLUSHERS, |_, dir| dir.sync().map(drop)).map_err(|(_, error)| error)
 }
 
+/// The files that were moved, or are to be, and stand where they are to go or are still staged.
+fn moved_files(places: &[Place<'_>]) -> Result<HashSet<FileId>> {
+    let mut found = HashSet::new();
+    for place in places {
+        if let (Some(dir), Some((staged, Mark { hash: None, .. }))) = (&place.dir, &place.op.staged) {
+            for name in [staged, &place.op.name] {
+                found.extend(dir.stat(name).named("stat")?.map(|stat| stat.version.id));
+            }
+        }
+    }
+    Ok(found)
+}
+
 fn complete(root: &Root, place: &Place<'_>) -> Result<Done> {
     let op = place.op;
     let Some(dir) = &place.dir else { return Ok(Done::Superseded(None)) };
@@ -314,12 +336,14 @@ fn complete(root: &Root, place: &Place<'_>) -> Result<Done> {
             Done::Renamed
         }
         // Nobody looked at the name while all was flushed.
-        Todo::Unlink => match away::remove_if_same(dir, &op.name, place.found(), &root.dead_tags()?) {
-            Ok(Gone::Removed) => Done::Removed,
-            Ok(Gone::Before) => Done::Stood,
-            Ok(Gone::Another) => Done::Superseded(None),
-            Err(error) => return Err(error.about(&op.name)),
-        },
+        Todo::Unlink => {
+            match away::remove_if_same(dir, &op.name, place.found().as_slice(), &root.dead_tags()?) {
+                Ok(Gone::Removed) => Done::Removed,
+                Ok(Gone::Before) => Done::Stood,
+                Ok(Gone::Another) => Done::Superseded(None),
+                Err(error) => return Err(error.about(&op.name)),
+            }
+        }
         Todo::DropStaged => {
             drop(dir.unlink(staged_name));
             Done::Stood
