@@ -108,9 +108,8 @@ describe('the old name of a file that a killed transaction has moved', () => {
     await interrupt(dir)
     const inject = ['fsync:delay_enter=700000', 'fdatasync:delay_enter=700000']
     const begun = join(dir, '..', `${basename(dir)}-begun`)
-    const main = async ({ recover }: Remote, root: string, mark: string) => {
-      const { writeFileSync } = await import('node:fs')
-      writeFileSync(mark, '')
+    const main = ({ recover }: Remote, root: string, mark: string) => {
+      process.getBuiltinModule('node:fs').writeFileSync(mark, '')
       return recover(root)
     }
     const recovering = systemCalls(main, [dir, begun], { trace: ['fsync', 'fdatasync'], inject })
