@@ -272,7 +272,7 @@ fn recover(root: &Root, record: &Record, state: State, targets: &mut Targets<'_>
     let mut files = Vec::new();
     let moved = moved_files(places)?;
     for place in &*places {
-        let is_nowhere = |file: &FileId| home.moves(file) && !moved.contains(file);
+        let is_nowhere = |file: &FileId| home.moves(file) && !moved.contains(&file.number());
         let done = match place.found() {
             // Somebody has moved it back: this is its only name.
             Some(file) if place.op.staged.is_none() && is_nowhere(file) => Done::Superseded(None),
@@ -311,13 +311,13 @@ fn flush_directories(places: &[Place<'_>]) -> Result<()> {
     each_at_once(&mut dirs, FLUSHERS, |_, dir| dir.sync().map(drop)).map_err(|(_, error)| error)
 }
 
-/// The files that were moved, or are to be, and stand where they are to go or are still staged.
-fn moved_files(places: &[Place<'_>]) -> Result<HashSet<FileId>> {
+/// The inodes of files that were moved, or are to be, and stand where they are to go or are still staged.
+fn moved_files(places: &[Place<'_>]) -> Result<HashSet<u64>> {
     let mut found = HashSet::new();
     for place in places {
         if let (Some(dir), Some((staged, Mark { hash: None, .. }))) = (&place.dir, &place.op.staged) {
             for name in [staged, &place.op.name] {
-                found.extend(dir.stat(name).named("stat")?.map(|stat| stat.version.id));
+                found.extend(dir.stat(name).named("stat")?.map(|stat| stat.version.id.number()));
             }
         }
     }
