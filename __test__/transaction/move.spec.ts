@@ -1,12 +1,12 @@
 // A file that a transaction moves, and what others do to its old name meanwhile.
 
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { atomicTransaction, atomicWrite, recover } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { needs } from '../helpers/needs'
-import type { Remote } from '../helpers/processes'
+import { inProcess, type Remote } from '../helpers/processes'
 import { systemCalls } from '../helpers/system-calls'
 
 describe('the old name of a file that was moved, where it cannot be taken away to be looked at', () => {
@@ -82,3 +82,48 @@ needs('strace that may attach')(
     expect(readdirSync(dir).filter((name) => name.startsWith('.from'))).toEqual([])
   },
 )
+
+describe('the old name of a file that a killed transaction has moved', () => {
+  const testKill = needs('strace that may attach')
+  const move = ({ atomicTransaction }: Remote, root: string) =>
+    atomicTransaction(root, (tx) => {
+      tx.rename('from', 'to')
+      tx.write('other', 'new')
+    }).then(() => {})
+  const interrupt = async (root: string) => {
+    await atomicTransaction(
+      root,
+      ['from', 'to', 'other'].map((write) => ({ write, data: write })),
+    )
+    const before =
+      'set -- strace -f -qq -o /dev/null -e trace=renameat2 -e inject=renameat2:signal=SIGKILL:when=1 "$@"'
+    const child = inProcess(move, [root], { before })
+    await child.returned.catch(() => {})
+    await child.exit
+    expect(readFileSync(join(root, 'to'), 'utf8')).toBe('from')
+    expect(existsSync(join(root, 'from'))).toBe(true)
+  }
+
+  testKill('stays if another process writes it while recovery flushes', async ({ dir }) => {
+    await interrupt(dir)
+    const inject = ['fsync:delay_enter=700000', 'fdatasync:delay_enter=700000']
+    const begun = join(dir, '..', `${basename(dir)}-begun`)
+    const main = ({ recover }: Remote, root: string, mark: string) => {
+      process.getBuiltinModule('node:fs').writeFileSync(mark, '')
+      return recover(root)
+    }
+    const recovering = systemCalls(main, [dir, begun], { trace: ['fsync', 'fdatasync'], inject })
+    while (!existsSync(begun)) await sleep(5)
+    await sleep(300)
+    await atomicWrite(join(dir, 'from'), 'written')
+    await recovering
+    expect(readFileSync(join(dir, 'from'), 'utf8')).toBe('written')
+  })
+
+  testKill('stays if the file was moved back and has no other name', async ({ dir }) => {
+    await interrupt(dir)
+    rmSync(join(dir, 'to'))
+    await recover(dir)
+    expect(readFileSync(join(dir, 'from'), 'utf8')).toBe('from')
+  })
+})

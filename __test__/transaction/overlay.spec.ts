@@ -34,11 +34,13 @@ async function layered(
   dir: string,
   { lower: kind, options }: Overlay,
   body: (mount: <T>(use: (root: string) => Promise<T>) => Promise<T>) => Promise<void>,
+  others: readonly string[] = [],
 ): Promise<void> {
   await mounted(join(dir, 'memory'), tmpfs('8m'), (memory) =>
     mounted(join(dir, 'disk'), ext4(join(dir, 'image'), '-U', 'clear'), async (disk) => {
       const lower = makeDir(kind === 'disk' ? disk : memory, 'lower')
       const [upper, work] = ['upper', 'work'].map((name) => makeDir(memory, name))
+      for (const name of others) writeFileSync(join(lower, name), 'LOWER A')
       mkdirSync(join(lower, 'sub'))
       for (const [name, text] of Object.entries(LOWER)) {
         if (name === 'twin') linkSync(join(lower, 'linked'), join(lower, name))
@@ -132,3 +134,46 @@ for (const [title, overlay] of Object.entries(OVERLAYS)) {
     }
   })
 }
+
+testKill(
+  'a file that has the inode number of what is moved to its name is not taken for it',
+  async ({ dir }) => {
+    // Each layer numbers its files by itself. Some of these have the numbers that files get in the upper one.
+    const others = Array.from({ length: 64 }, (_, at) => `other${at}`)
+    const over = ({ atomicTransaction }: Pick<Remote, 'atomicTransaction'>, root: string, to: string) =>
+      atomicTransaction(root, (tx) => tx.rename('a', to)).then(() => {})
+    const before =
+      'set -- strace -f -qq -o /dev/null -e trace=renameat -e inject=renameat:signal=SIGKILL:when=1 "$@"'
+    const numbered = (root: string, names: string[]) =>
+      new Map(names.map((name) => [statSync(join(root, name)).ino, name]))
+    const interrupted = async (
+      name: string,
+      to: string,
+      use: (root: string, link: number, numbers: Map<number, string>) => Promise<void>,
+    ) => {
+      const body = async (root: string) => {
+        const numbers = numbered(root, others)
+        await inProcess(begin, [root]).exit
+        const child = inProcess(over, [root, to], { before })
+        await child.returned.catch(() => {})
+        await child.exit
+        const [link = 0] = numbered(
+          root,
+          staged(root).filter((file) => file.startsWith(`.${to}.`)),
+        ).keys()
+        await use(root, link, numbers)
+      }
+      await layered(makeDir(dir, name), OVERLAYS['of several file systems'], (mount) => mount(body), others)
+    }
+    let to = ''
+    await interrupted('first', 'other0', async (_root, link, numbers) => {
+      to = String(numbers.get(link))
+    })
+    await interrupted('second', to, async (root, link, numbers) => {
+      expect(numbers.get(link)).toBe(to)
+      expect(await recover(root)).toMatchObject({ outcome: 'completed' })
+      expect(readFileSync(join(root, to), 'utf8')).toBe(LOWER.a)
+      expect([staged(root), lost(root)]).toEqual([[], []])
+    })
+  },
+)

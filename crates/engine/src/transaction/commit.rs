@@ -12,6 +12,7 @@ use crate::lock::sidecar::Lock;
 use crate::mutant::{Step, leaves_out};
 use crate::process::{MOST_HELPERS, each, each_at_once, lock};
 use crate::steps;
+use crate::transaction::away::Moved;
 use crate::transaction::item::{Change, Item};
 use crate::transaction::journal::{Record, State};
 use crate::transaction::known;
@@ -96,7 +97,7 @@ pub fn commit(
             changed.push(at);
         }
     }
-    let moved: Vec<_> = items.iter().filter_map(Item::moved).collect();
+    let moved: Moved = items.iter().filter_map(Item::moved).collect();
     changed.extend((0..items.len()).filter(|at| items[*at].is_newer_than(&moved)));
     if !changed.is_empty() {
         return Ok(Attempt::Changed(changed));
@@ -233,10 +234,10 @@ fn publish(root: &Root, items: &mut [Item]) -> std::result::Result<(), Box<(usiz
     let (removals, mut order): (Vec<usize>, Vec<usize>) =
         (0..items.len()).filter(|at| items[*at].changes()).partition(is_removal);
     order.extend(removals);
-    let moved: Vec<_> = items.iter().filter_map(Item::moved).collect();
+    let moved: Moved = items.iter().filter_map(Item::moved).collect();
     for (done, at) in order.into_iter().enumerate() {
         let failed = |error: Error| Box::new((done, error.of_entry(at)));
-        let moved = moved.iter().find(|moved| moved.from == items[at].target.key());
+        let moved = items[at].moved_away(&moved);
         let tags = moved.map(|_| tags(root)).transpose().map_err(failed)?;
         items[at].publish(moved.zip(tags.as_deref())).map_err(failed)?;
     }
@@ -249,10 +250,8 @@ fn flush_directories(items: &mut [Item], flush: bool) -> Result<()> {
         items.iter_mut().for_each(|item| item.receipt.durable = item.receipt.durable && flush);
         return Ok(());
     }
-    let moved: Vec<_> = items.iter().filter_map(Item::moved).collect();
-    let is_left = |item: &Item| {
-        leaves_out(Step::MovedSync) && moved.iter().any(|moved| moved.from == item.target.key())
-    };
+    let moved: Moved = items.iter().filter_map(Item::moved).collect();
+    let is_left = |item: &Item| leaves_out(Step::MovedSync) && item.moved_away(&moved).is_some();
     let dirs =
         items.iter().filter(|item| !item.is_read() && !is_left(item)).map(|item| item.target.dir.clone());
     let mut dirs = Directory::distinct(dirs.collect());

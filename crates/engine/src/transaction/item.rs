@@ -6,18 +6,17 @@ use std::path::PathBuf;
 use crate::dir::Target;
 use crate::error::{Error, ErrorKind, Named, Result};
 use crate::mutant::{Step, leaves_out};
-use crate::process::flush;
-use crate::sys::{self, Stat, Version};
+use crate::process::{Key, flush};
+use crate::sys::{self, FileId, Stat, Version};
+use crate::transaction::away::{self, Gone, Moved};
 use crate::transaction::journal::{OldMark, Op};
 use crate::transaction::known;
 use crate::transaction::root::Root;
 use crate::write::{Options, Receipt, Staged, TempName};
 
-mod away;
 mod kept;
 mod stage;
 
-pub use away::Moved;
 pub use kept::NextText;
 use stage::StagedFile;
 
@@ -259,40 +258,45 @@ impl Item {
         Ok(Op { dir, name: self.target.name.clone(), staged, is_index: self.is_index, old })
     }
 
-    /// What is moved to it.
-    pub fn moved(&self) -> Option<Moved> {
+    /// What is moved to it: the name that goes, and what says which file it is.
+    pub fn moved(&self) -> Option<(Key, Vec<FileId>)> {
         match (&self.change, &self.staged) {
-            (Change::Rename(from), Some(staged)) => Some(Moved { from: from.key(), ids: staged.ids.clone() }),
+            (Change::Rename(from), Some(staged)) => Some((from.key(), staged.ids.clone())),
             _ => None,
         }
     }
 
+    /// The file that has its name goes because it was moved: what says which one it is.
+    pub fn moved_away<'a>(&self, moved: &'a Moved) -> Option<&'a [FileId]> {
+        let is_removal = matches!(self.change, Change::Remove(_)) && !moved.is_empty();
+        is_removal.then(|| moved.get(&self.target.key()).map(Vec::as_slice)).flatten()
+    }
+
     /// Whether it is to go because it was moved, and another file has its name by now.
-    pub fn is_newer_than(&self, moved: &[Moved]) -> bool {
-        let is_other = |moved: &&Moved| self.old.as_ref().is_none_or(|old| !moved.is(&old.version.id));
-        matches!(self.change, Change::Remove(_))
-            && moved.iter().filter(|moved| moved.from == self.target.key()).any(|moved| is_other(&moved))
+    pub fn is_newer_than(&self, moved: &Moved) -> bool {
+        let is_other = |file: &[FileId]| self.old.as_ref().is_none_or(|old| !file.contains(&old.version.id));
+        self.moved_away(moved).is_some_and(is_other)
     }
 
     /// Gives the staged file its name, or removes the file. `moved`: it is removed because it was moved; with the tags of a staged file.
     ///
     /// # Errors
     /// Those of rename(2) and unlink(2).
-    pub fn publish(&mut self, moved: Option<(&Moved, &str)>) -> Result<()> {
+    pub fn publish(&mut self, moved: Option<(&[FileId], &str)>) -> Result<()> {
         self.rename(moved)?;
         self.note_state();
         Ok(())
     }
 
-    fn rename(&mut self, moved: Option<(&Moved, &str)>) -> Result<()> {
+    fn rename(&mut self, moved: Option<(&[FileId], &str)>) -> Result<()> {
         let Self { target, change, staged, old, .. } = self;
         match (change, staged) {
             (Change::Remove(_), _) => {
-                let removed = match moved {
-                    Some((moved, tags)) => away::remove_if_same(target, moved, tags)?,
-                    None => away::remove(target)?,
+                let gone = match moved {
+                    Some((file, tags)) => away::remove_if_same(&target.dir, &target.name, file, tags)?,
+                    None => away::remove(&target.dir, &target.name)?,
                 };
-                self.receipt.written |= removed;
+                self.receipt.written |= gone != Gone::Before;
                 Ok(())
             }
             (Change::Write(_, options), Some(staged)) if old.is_none() => {

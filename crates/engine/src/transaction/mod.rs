@@ -4,6 +4,7 @@
 //! transaction and takes their locks, `commit` is the protocol, [`recover`] completes or drops what was interrupted,
 //! [`snapshot`] reads several files as of one moment. `docs/transactions.md` says why each step is where it is.
 
+mod away;
 pub(crate) mod commit;
 mod decision;
 pub(crate) mod item;

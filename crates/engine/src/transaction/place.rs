@@ -1,5 +1,6 @@
 //! A file of a record, as it is now.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use crate::dir::Directory;
 use crate::error::{Error, Named, Result};
 use crate::lock::sidecar::Lock;
 use crate::mutant::{Step, leaves_out};
-use crate::sys::{self, Dir, Kind, Version};
+use crate::sys::{self, Dir, FileId, Kind, Stat, Version};
 use crate::transaction::decision::Seen;
 use crate::transaction::journal::{Mark, OldMark, Op, Record};
 use crate::transaction::root::Root;
@@ -21,7 +22,7 @@ pub struct Home {
     /// Inodes say nothing: the tree is a copy.
     copied: bool,
     /// The inodes of the files that the transaction moves.
-    moved: Vec<u64>,
+    moved: HashSet<u64>,
 }
 
 impl Home {
@@ -30,6 +31,11 @@ impl Home {
         let staged = record.ops.iter().filter_map(|op| op.staged.as_ref());
         let moved = staged.filter(|(_, mark)| mark.hash.is_none()).map(|(_, mark)| mark.inode).collect();
         Self { copied: record.home != root.home(), moved }
+    }
+
+    /// Whether it is one of those that the transaction moves, by its number.
+    pub fn moves(&self, file: &FileId) -> bool {
+        !self.copied && self.moved.contains(&file.number())
     }
 }
 
@@ -46,6 +52,8 @@ pub struct Place<'a> {
     staged: Option<File>,
     is_whole: bool,
     target: Seen,
+    /// Which file has its name.
+    found: Option<FileId>,
 }
 
 impl<'a> Place<'a> {
@@ -57,7 +65,7 @@ impl<'a> Place<'a> {
             Err(error) if is_gone(&error) => None,
             Err(error) => return Err(error),
         };
-        Ok(Self { op, dir, lock: None, staged: None, is_whole: false, target: Seen::Other })
+        Ok(Self { op, dir, lock: None, staged: None, is_whole: false, target: Seen::Other, found: None })
     }
 
     /// # Errors
@@ -71,24 +79,31 @@ impl<'a> Place<'a> {
     /// # Errors
     /// Those of reading them.
     pub fn look(&mut self, home: &Home) -> Result<()> {
-        let copied = home.copied;
         let Some(dir) = &self.dir else { return Ok(()) };
         if let Some((name, mark)) = &self.op.staged {
             // One that no content is known of is only flushed, whether it may be read or not.
             let opened = if mark.hash.is_some() { dir.open_file(name) } else { dir.open_to_flush(name) };
             self.staged = if_there(opened)?;
             self.is_whole = match &self.staged {
-                Some(file) => is_whole(file, mark, copied)?,
+                Some(file) => is_whole(file, mark, home.copied)?,
                 None => false,
             };
         }
-        self.target = see(dir, self.op, home)?;
+        let linked = self.staged().map(Dir::stat_file).transpose().named("fstat")?;
+        let found = dir.stat(&self.op.name).named("stat")?;
+        self.target = see(dir, self.op, home, linked.map(|(_, version)| version.id), found.as_ref())?;
+        self.found = found.map(|found| found.version.id);
         Ok(())
     }
 
     /// As the decisions need it.
     pub fn seen(&self) -> (Option<bool>, Seen) {
         (self.op.staged.is_some().then_some(self.is_whole), self.target)
+    }
+
+    /// Which file has its name.
+    pub fn found(&self) -> &Option<FileId> {
+        &self.found
     }
 
     /// Whether there is a staged file, whole or not.
@@ -129,9 +144,16 @@ fn is_whole(file: &File, mark: &Mark, copied: bool) -> Result<bool> {
     }
 }
 
-fn see(dir: &Directory, op: &Op, home: &Home) -> Result<Seen> {
+/// Whether it is the file that was there before, and nothing was done to it.
+fn is_unchanged(old: &OldMark, now: &Version) -> bool {
+    (old.inode, old.size) == (now.id.number(), now.size)
+        && (old.modified, old.changed) == (now.modified, now.changed)
+}
+
+/// `staged`: which file is staged, if it is there and whole. `stat`: what has the name.
+fn see(dir: &Directory, op: &Op, home: &Home, staged: Option<FileId>, stat: Option<&Stat>) -> Result<Seen> {
     let copied = home.copied;
-    let Some(stat) = dir.stat(&op.name).named("stat")? else {
+    let Some(stat) = stat else {
         return Ok(match (&op.staged, &op.old) {
             (None, _) => Seen::New,
             (Some(_), None) => Seen::Old,
@@ -159,9 +181,11 @@ fn see(dir: &Directory, op: &Op, home: &Home) -> Result<Seen> {
         && (copied || new.inode == number)
     {
         let says_the_same = |old: &OldMark| old.size == new.size && old.hash == new.hash;
-        let is_new = match new.hash {
-            Some(hash) => is_hash(hash)?,
-            None => !copied,
+        let is_new = match (new.hash, &staged) {
+            (Some(hash), _) => is_hash(hash)?,
+            // On an overlay of several file systems another file may have the same number.
+            (None, Some(staged)) => *staged == version.id,
+            (None, None) => !copied && !op.old.as_ref().is_some_and(|old| is_unchanged(old, version)),
         };
         if is_new && !(copied && op.old.as_ref().is_some_and(says_the_same)) {
             return Ok(Seen::New);

@@ -4,10 +4,11 @@
 //! be interrupted itself, and repeated; and a record that comes back after a power cut has nothing to overwrite with.
 //! All locks are tried, none is waited for: callers that find one taken come back.
 
-use std::path::{Path, PathBuf};
+use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::dir::{Directory, Target, names};
+use crate::dir::{Directory, Target};
 use crate::error::{ErrorKind, Named, Result};
 use crate::lock::order;
 use crate::lock::sidecar::{Lock, Taking, Tried};
@@ -15,10 +16,11 @@ use crate::mutant::{Step, leaves_out};
 use crate::process::each_at_once;
 use crate::process::flush;
 use crate::stats;
-use crate::sys;
+use crate::sys::FileId;
+use crate::transaction::away::{self, Gone};
 use crate::transaction::commit::FLUSHERS;
 use crate::transaction::decision::{Seen, Todo, decide, is_dropped};
-use crate::transaction::journal::{Op, Record, State};
+use crate::transaction::journal::{Mark, Op, Record, State};
 use crate::transaction::place::{Home, Place};
 use crate::transaction::root::Root;
 
@@ -198,7 +200,7 @@ pub fn give_up(root: &Root) -> Result<Option<Recovered>> {
     let mut files = Vec::new();
     for op in &record.ops {
         let kept = root.directory(&op.dir).ok().and_then(|dir| set_aside(&dir, op).ok().flatten());
-        files.push((op.dir.join(&op.name), Done::Superseded(kept.map(|name| op.dir.join(name)))));
+        files.push((op.dir.join(&op.name), Done::Superseded(kept)));
     }
     root.write_state(&State { finished: record.txid, ..journal.state })?;
     root.flush()?;
@@ -266,8 +268,15 @@ fn recover(root: &Root, record: &Record, state: State, targets: &mut Targets<'_>
     }
     flush(places)?;
     let mut files = Vec::new();
+    let moved = moved_files(places)?;
     for place in &*places {
-        files.push((path(place.op), complete(place)?));
+        let is_nowhere = |file: &FileId| home.moves(file) && !moved.contains(&file.number());
+        let done = match place.found() {
+            // Somebody has moved it back: this is its only name.
+            Some(file) if place.op.staged.is_none() && is_nowhere(file) => Done::Superseded(None),
+            _ => complete(root, place)?,
+        };
+        files.push((path(place.op), done));
     }
     let applied = State { applied: record.txid, ..state };
     root.write_state(&applied)?;
@@ -300,7 +309,20 @@ fn flush_directories(places: &[Place<'_>]) -> Result<()> {
     each_at_once(&mut dirs, FLUSHERS, |_, dir| dir.sync().map(drop)).map_err(|(_, error)| error)
 }
 
-fn complete(place: &Place<'_>) -> Result<Done> {
+/// The inodes of files that were moved, or are to be, and stand where they are to go or are still staged.
+fn moved_files(places: &[Place<'_>]) -> Result<HashSet<u64>> {
+    let mut found = HashSet::new();
+    for place in places {
+        if let (Some(dir), Some((staged, Mark { hash: None, .. }))) = (&place.dir, &place.op.staged) {
+            for name in [staged, &place.op.name] {
+                found.extend(dir.stat(name).named("stat")?.map(|stat| stat.version.id.number()));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn complete(root: &Root, place: &Place<'_>) -> Result<Done> {
     let op = place.op;
     let Some(dir) = &place.dir else { return Ok(Done::Superseded(None)) };
     let (staged, target) = place.seen();
@@ -311,15 +333,20 @@ fn complete(place: &Place<'_>) -> Result<Done> {
             drop(dir.unlink(staged_name));
             Done::Renamed
         }
+        // Nobody looked at the name while all was flushed.
         Todo::Unlink => {
-            dir.unlink(&op.name).named("unlink").map_err(|error| error.about(&op.name))?;
-            Done::Removed
+            match away::remove_if_same(dir, &op.name, place.found().as_slice(), &root.dead_tags()?) {
+                Ok(Gone::Removed) => Done::Removed,
+                Ok(Gone::Before) => Done::Stood,
+                Ok(Gone::Another) => Done::Superseded(None),
+                Err(error) => return Err(error.about(&op.name)),
+            }
         }
         Todo::DropStaged => {
             drop(dir.unlink(staged_name));
             Done::Stood
         }
-        Todo::SetAside => Done::Superseded(set_aside(dir, op)?.map(|name| op.dir.join(name))),
+        Todo::SetAside => Done::Superseded(set_aside(dir, op)?),
         Todo::Leave => Done::Superseded(None),
         Todo::Nothing if target == Seen::Other => Done::Superseded(None),
         Todo::Nothing => Done::Stood,
@@ -330,13 +357,5 @@ fn complete(place: &Place<'_>) -> Result<Done> {
 /// Gives the staged file a name that no sweep takes.
 fn set_aside(dir: &Directory, op: &Op) -> Result<Option<PathBuf>> {
     let Some((staged, _)) = &op.staged else { return Ok(None) };
-    let aside = names::with_lost_name(&op.name, |name| match dir.rename_new(staged, name)? {
-        true => Ok(()),
-        false => dir.rename(staged, dir, name),
-    });
-    match aside {
-        Ok((name, ())) => Ok(Some(Path::new(&name).to_owned())),
-        Err(error) if error.raw_os_error() == Some(sys::ENOENT) => Ok(None),
-        Err(error) => Err(error).named("rename"),
-    }
+    Ok(away::set_aside(dir, &op.name, staged)?.map(|name| op.dir.join(name)))
 }

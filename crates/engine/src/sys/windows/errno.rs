@@ -22,6 +22,8 @@ pub const ENOTDIR: i32 = 267;
 pub const EBUSY: i32 = 170;
 /// ERROR_INVALID_PARAMETER.
 pub const EINVAL: i32 = 87;
+/// ERROR_FILENAME_EXCED_RANGE.
+pub const ENAMETOOLONG: i32 = 206;
 /// ERROR_TOO_MANY_OPEN_FILES.
 pub const EMFILE: i32 = 4;
 // Windows has no numbers for these: the customer bit and libuv's.

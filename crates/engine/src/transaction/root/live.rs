@@ -69,6 +69,15 @@ impl Root {
         }
     }
 
+    /// The tags of a file that may go as soon as the root's lock is free. (Those of this process would need a file, for which there may be no room.)
+    ///
+    /// # Errors
+    /// As [`Root::tag`].
+    pub fn dead_tags(&self) -> Result<String> {
+        let tag = self.tag()?;
+        Ok(String::from_utf8_lossy(&tag).repeat(2))
+    }
+
     /// What the folder consists of.
     pub fn folder(&self) -> &Dir {
         &self.folder

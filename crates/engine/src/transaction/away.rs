@@ -1,0 +1,149 @@
+//! The removal of a name, and what becomes of a file that nobody expected there.
+//!
+//! One that was moved may go only with the version that was moved: a write by a program that does not wait for the root's lock may come right before, and
+//! would be nowhere then. So the name is looked at, taken away, and looked at again without haste: another version gets it back, as if
+//! it had been written after the transaction. (A version that is removed or replaced was written before it: then nothing is missing.)
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+
+use crate::dir::{Directory, names};
+use crate::error::{Named, Result};
+use crate::mutant::{Step, leaves_out};
+use crate::process::Key;
+use crate::sys::{self, FileId};
+
+/// The names that go because their files are moved, and what the names of each file say which one it is. (An overlay may have two answers.)
+pub type Moved = HashMap<Key, Vec<FileId>>;
+
+/// What became of a name that was to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// It went.
+    Removed,
+    /// Nothing had it.
+    Before,
+    /// It stands for another file, which stays.
+    Another,
+}
+
+/// Removes whatever has the name.
+///
+/// # Errors
+/// Those of unlink(2).
+pub fn remove(dir: &Directory, name: &OsStr) -> Result<Gone> {
+    match dir.unlink(name) {
+        Err(error) if error.raw_os_error() == Some(sys::ENOENT) => Ok(Gone::Before),
+        removed => removed.named("unlink").map(|()| Gone::Removed),
+    }
+}
+
+/// Removes the name if it still stands for this file. `tags`: those of a staged file, as which it is removed if this process is killed.
+///
+/// # Errors
+/// Those of rename(2), stat(2) and unlink(2).
+pub fn remove_if_same(dir: &Directory, name: &OsStr, file: &[FileId], tags: &str) -> Result<Gone> {
+    let look = |name: &OsStr| -> Result<Gone> {
+        let found = dir.stat(name).named("stat")?;
+        Ok(match found.map(|found| file.contains(&found.version.id) || leaves_out(Step::MovedLook)) {
+            Some(true) => Gone::Removed,
+            Some(false) => Gone::Another,
+            None => Gone::Before,
+        })
+    };
+    match look(name)? {
+        Gone::Removed => {}
+        found => return Ok(found),
+    }
+    // Not by a link: the name would be unlinked after it, without a look.
+    let taken = names::with_transaction_name(name, tags, |away| dir.rename_no_replace(name, away));
+    let away = match taken {
+        Ok((away, true)) => away,
+        Err(error) if error.raw_os_error() == Some(sys::ENOENT) => return Ok(Gone::Before),
+        Err(error) if !error.raw_os_error().is_some_and(needs_one_more_name) => {
+            return Err(error).named("rename");
+        }
+        // There is a moment between the look and the removal then.
+        _ => {
+            return match look(name)? {
+                Gone::Removed => remove(dir, name),
+                found => Ok(found),
+            };
+        }
+    };
+    let found = look(&away);
+    match &found {
+        // The name is gone already; a sweep finds this one.
+        Ok(Gone::Removed) => drop(dir.unlink(&away)),
+        _ if leaves_out(Step::PutBack) => {}
+        Ok(Gone::Before) => {}
+        _ => put_back(dir, &away, name)?,
+    }
+    found
+}
+
+/// What a removal may not fail for: no room for one more name, or for a name that is longer.
+fn needs_one_more_name(errno: i32) -> bool {
+    sys::is_full(errno) || errno == sys::ENAMETOOLONG
+}
+
+fn put_back(dir: &Directory, away: &OsStr, name: &OsStr) -> Result<()> {
+    let failed = match dir.rename_no_replace(away, name) {
+        Ok(true) => return Ok(()),
+        Ok(false) => None,
+        // A third version has come since.
+        Err(error) if error.raw_os_error() == Some(sys::EEXIST) => None,
+        Err(error) => Some(error),
+    };
+    // A sweep would take it as it is.
+    set_aside(dir, name, away)?;
+    failed.map_or(Ok(()), |error| Err(error).named("rename"))
+}
+
+/// Gives the file `staged` a name like `name` that no sweep takes. `None`: it is gone.
+///
+/// # Errors
+/// Those of rename(2).
+pub fn set_aside(dir: &Directory, name: &OsStr, staged: &OsStr) -> Result<Option<OsString>> {
+    let aside = names::with_lost_name(name, |name| match dir.rename_new(staged, name)? {
+        true => Ok(()),
+        false => dir.rename(staged, dir, name),
+    });
+    match aside {
+        Ok((name, ())) => Ok(Some(name)),
+        Err(error) if error.raw_os_error() == Some(sys::ENOENT) => Ok(None),
+        Err(error) => Err(error).named("rename"),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::fs;
+
+    use crate::cancel::Cancel;
+    use crate::dir::{Resolve, Target};
+    use crate::transaction::item::{Change, Expected, Item};
+
+    #[test]
+    fn what_takes_the_place_of_a_file_between_two_looks_is_not_what_was_moved() {
+        let dir = tempfile::tempdir().unwrap();
+        let [from, to] = ["from", "to"].map(|name| dir.path().join(name));
+        let target = |path| Target::resolve(path, Resolve { mkdir: false, exclusive: false }).unwrap();
+        let item = |path, change| Item::new(target(path), change, Expected::Any, false);
+        fs::write(&from, "moved").unwrap();
+        let mut moves = item(&to, Change::Rename(target(&from)));
+        let mut goes = item(&from, Change::Remove(true));
+        for item in [&mut moves, &mut goes] {
+            item.look_first().unwrap();
+            item.stage("TTTTPPPP", false, &Cancel::default()).unwrap();
+        }
+        assert!(moves.look(false).unwrap() && goes.look(false).unwrap());
+        let moved = moves.moved().into_iter().collect();
+        assert!(!goes.is_newer_than(&moved));
+        fs::write(dir.path().join("theirs"), "theirs").unwrap();
+        fs::rename(dir.path().join("theirs"), &from).unwrap();
+        assert!(goes.look(false).unwrap(), "a removal takes any file");
+        assert!(goes.is_newer_than(&moved));
+    }
+}
