@@ -315,10 +315,6 @@ pub fn publishes(scene: &Scene, call: &Call) -> bool {
     if scene.is_append() {
         return call.name == "write" && call.object == Object::Target;
     }
-    if scene.interrupted == four_files::FROM {
-        // All files have their names, and an old one is left.
-        return call.name == "unlinkat" && call.object == Object::Target;
-    }
     call.object != Object::Backup && (call.name.starts_with("rename") || call.name == "linkat")
 }
 
