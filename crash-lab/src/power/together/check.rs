@@ -208,12 +208,11 @@ fn check_names(check: &Check<'_>) -> Checked {
             let (folder, name) = path.rsplit_once('/').unwrap_or_default();
             known.extend([format!("{path}.backup"), format!("{folder}/.{name}.lock")]);
         }
-        if let Some(moved) = &operation.what.moves {
-            // What is to take its place.
-            known.insert(format!("{}.theirs", moved.from));
-        }
         plain.extend(operation.what.writes.iter().filter(|_| operation.is_plain()));
     }
+    // What is to take the place of a moved file is there before the move begins.
+    let moves = check.history.operations.values().filter_map(|one| one.what.moves.as_ref());
+    known.extend(moves.map(|moved| format!("{}.theirs", moved.from)));
     // Set aside is only what a plain write has come before.
     let is_aside = |path: &Path| {
         names::is_ours(path, ".atomic-lost")
