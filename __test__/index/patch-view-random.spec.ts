@@ -86,7 +86,7 @@ function reversed(index: any) {
 
 for (const [way, run] of Object.entries(ways)) {
   test(`what functions see and what their patches do is the same: ${way}`, async ({ file }) => {
-    for (const seed of times(40, (at) => at)) {
+    for (const seed of times(20, (at) => at)) {
       const random = new Random(seed)
       const index = randomIndex(random)
       const all = times(4 + random.below(14), () => randomChange(random))
