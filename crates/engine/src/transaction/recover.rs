@@ -267,16 +267,19 @@ fn recover(root: &Root, record: &Record, state: State, targets: &mut Targets<'_>
         root.flush()?;
     }
     flush(places)?;
-    let mut files = Vec::new();
     let moved = moved_files(places)?;
-    for place in &*places {
-        let is_nowhere = |file: &FileId| home.moves(file) && !moved.contains(&file.number());
-        let done = match place.found() {
-            // Somebody has moved it back: this is its only name.
-            Some(file) if place.op.staged.is_none() && is_nowhere(file) => Done::Superseded(None),
-            _ => complete(root, place)?,
-        };
-        files.push((path(place.op), done));
+    let mut files: Vec<_> = places.iter().map(|place| (path(place.op), Done::Stood)).collect();
+    // Removals last, as in the commit: what is moved has one of its names at any time.
+    for removes in [false, true] {
+        let found = places.iter().zip(&mut files).filter(|(place, _)| place.op.staged.is_none() == removes);
+        for (place, (_, done)) in found {
+            let is_nowhere = |file: &FileId| home.moves(file) && !moved.contains(&file.number());
+            *done = match place.found() {
+                // Somebody has moved it back: this is its only name.
+                Some(file) if removes && is_nowhere(file) => Done::Superseded(None),
+                _ => complete(root, place)?,
+            };
+        }
     }
     let applied = State { applied: record.txid, ..state };
     root.write_state(&applied)?;
