@@ -9,6 +9,8 @@ import { needs } from '../helpers/needs'
 import { inProcess, type Remote } from '../helpers/processes'
 import { systemCalls } from '../helpers/system-calls'
 
+const visible = (dir: string) => readdirSync(dir).filter((name) => name !== '.atomic')
+
 describe('the old name of a file that was moved, where it cannot be taken away to be looked at', () => {
   const testStrace = needs('strace that may attach')
   const move = async ({ atomicTransaction }: Remote, root: string) => {
@@ -28,7 +30,6 @@ describe('the old name of a file that was moved, where it cannot be taken away t
       ['from', 'other'].map((write) => ({ write, data: 'moved' })),
     )
   }
-  const visible = (dir: string) => readdirSync(dir).filter((name) => name !== '.atomic')
 
   testStrace('goes all the same on a full disk', async ({ dir }) => {
     await prepare(dir)
@@ -90,16 +91,18 @@ describe('the old name of a file that a killed transaction has moved', () => {
       tx.rename('from', 'to')
       tx.write('other', 'new')
     }).then(() => {})
-  const interrupt = async (root: string) => {
+  const killAt = async (call: string, root: string) => {
     await atomicTransaction(
       root,
       ['from', 'to', 'other'].map((write) => ({ write, data: write })),
     )
-    const before =
-      'set -- strace -f -qq -o /dev/null -e trace=renameat2 -e inject=renameat2:signal=SIGKILL:when=1 "$@"'
+    const before = `set -- strace -f -qq -o /dev/null -e trace=${call} -e inject=${call}:signal=SIGKILL:when=1 "$@"`
     const child = inProcess(move, [root], { before })
     await child.returned.catch(() => {})
     await child.exit
+  }
+  const interrupt = async (root: string) => {
+    await killAt('renameat2', root)
     expect(readFileSync(join(root, 'to'), 'utf8')).toBe('from')
     expect(existsSync(join(root, 'from'))).toBe(true)
   }
@@ -126,4 +129,20 @@ describe('the old name of a file that a killed transaction has moved', () => {
     await recover(dir)
     expect(readFileSync(join(dir, 'from'), 'utf8')).toBe('from')
   })
+
+  testKill(
+    'goes last in recovery, so the file has a name whenever that is killed as well',
+    async ({ dir }) => {
+      await killAt('renameat', dir)
+      expect(readFileSync(join(dir, 'to'), 'utf8')).toBe('to')
+      const main = ({ recover }: Remote, root: string) => recover(root)
+      const { calls } = await systemCalls(main, [dir], { trace: ['renameat', 'renameat2', 'unlinkat'] })
+      const goes = calls.findIndex(({ args }) => /"from"/.test(args))
+      const comes = calls.findIndex(({ name, args }) => name === 'renameat' && /"to"/.test(args))
+      expect(comes).toBeGreaterThanOrEqual(0)
+      expect(goes).toBeGreaterThan(comes)
+      expect(visible(dir)).toEqual(['other', 'to'])
+      expect(readFileSync(join(dir, 'to'), 'utf8')).toBe('from')
+    },
+  )
 })
