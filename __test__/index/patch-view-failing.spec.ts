@@ -1,7 +1,7 @@
 // A function of a patch that fails has only looked into the text: it costs the others of its group nothing.
 
 import { readFileSync, writeFileSync } from 'node:fs'
-import { atomicIndexPatch, type IndexPatch, type IndexView } from '@pipeline/atomic'
+import { atomicIndexPatch, atomicTransaction, type IndexPatch, type IndexView } from '@pipeline/atomic'
 import { expect } from 'vitest'
 import { inTime, times, together } from '../helpers/group'
 import { readJson, writeJson } from '../helpers/index-file'
@@ -39,7 +39,7 @@ for (const [way, failing] of Object.entries(ways)) {
   })
 }
 
-test('a function that makes nothing of what is no index fails at once', async ({ file }) => {
+test('a function that makes nothing of what is no index fails at once', async ({ dir, file }) => {
   for (const text of ['5', '"x"', 'null']) {
     writeFileSync(file, text)
     let runs = 0
@@ -52,5 +52,11 @@ test('a function that makes nothing of what is no index fails at once', async ({
       message: expect.stringContaining('would be'),
     })
     expect([runs, readFileSync(file, 'utf8')]).toEqual([1, text])
+    // In transactions as well: by the text, and by the value where an option needs that.
+    for (const options of [{}, { space: 2 }]) {
+      const failure = rejection(atomicTransaction(dir, (tx) => tx.patch(file, () => undefined, options)))
+      expect(await failure).toMatchObject({ code: 'ERR_ATOMIC_PATCH' })
+      expect(readFileSync(file, 'utf8')).toBe(text)
+    }
   }
 })

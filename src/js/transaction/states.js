@@ -136,11 +136,12 @@ class States {
       isOver = true
     }
     const take = (patch) => {
-      const text = patch && native.textPatch(patch, how.handle)
-      const isText = patch === undefined || (text && this.#patchText({ ...op, text }, before))
-      if (isText) return this.#patched(op, before, backup)
+      // What is no index is none also if nothing is to be changed.
+      const made = patch ?? new (patches())([])
+      const text = native.textPatch(made, how.handle)
+      if (text && this.#patchText({ ...op, text }, before)) return this.#patched(op, before, backup)
       return when(this.#valueOf(op, before), (given) => {
-        const value = patch.toFunction(file.shown, op.numbers)(given)
+        const value = made.toFunction(file.shown, op.numbers)(given)
         return this.#updated(op, before, backup, value)
       })
     }

@@ -161,7 +161,9 @@ const madePatch = (made) => (made === undefined ? undefined : new Patch(made))
 /** The function of an update that changes a parsed index as the patch says which `fn` makes. */
 function updateOf(fn, shown, numbers) {
   return declaredAs(fn, (index, ...run) => {
-    const change = (made) => (made === undefined ? index : changedBy(made, index, shown, numbers))
+    // What is no index is none also if nothing is to be changed.
+    const nothing = () => (isContainer(index) ? index : changedBy([], index, shown, numbers))
+    const change = (made) => (made === undefined ? nothing() : changedBy(made, index, shown, numbers))
     return withView(new ValueLook(index), fn, run, change)
   })
 }
