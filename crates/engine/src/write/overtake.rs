@@ -14,7 +14,8 @@ use crate::write::committing::Committing;
 
 #[derive(Default)]
 struct Writes {
-    /// The last blocking write of each file, as long as writes may wait that were called before.
+    /// The blocking write of each file that was called last, as long as writes may wait that were called before. It need not be the
+    /// one that was committed last: threads that block commit in any order.
     blocking: HashMap<Key, (Rank, Receipt)>,
     /// How many writes are on their way.
     pending: usize,
@@ -36,7 +37,10 @@ pub fn overtaken(committing: &Committing, rank: Rank) -> Option<Receipt> {
 pub fn overtake(committing: &Committing, rank: Rank, receipt: Receipt) {
     with(|writes| {
         if writes.pending > 0 {
-            writes.blocking.insert(committing.key().clone(), (rank, receipt));
+            let last = writes.blocking.entry(committing.key().clone()).or_insert((rank, receipt));
+            if last.0.is_before(rank) {
+                *last = (rank, receipt);
+            }
         }
     });
 }
@@ -89,5 +93,16 @@ mod tests {
         let late = Pending::new(rank());
         assert_eq!(overtaken(&committing, early.rank()), Some(RECEIPT));
         assert_eq!(overtaken(&committing, late.rank()), None);
+    }
+
+    #[test]
+    fn a_blocking_call_that_commits_late_leaves_those_overtaken_that_a_later_one_has_overtaken() {
+        let key = Key::Object("overtaken by two".into());
+        let first = rank();
+        let call = Pending::new(rank());
+        let committing = Committing::begin(&key);
+        overtake(&committing, rank(), RECEIPT);
+        overtake(&committing, first, RECEIPT);
+        assert_eq!(overtaken(&committing, call.rank()), Some(RECEIPT));
     }
 }

@@ -245,6 +245,7 @@ async fn a_write_that_is_refused_does_not_go_on_for_those_who_have_more_time() {
     let (doubt, began) = (commit.doubt(), tokio::time::Instant::now());
     let error = commit.replace_if(Bytes::from("a")).await.unwrap_err();
     assert_eq!(error.code(), "ETIMEDOUT");
-    assert!(began.elapsed() <= Duration::from_secs(1));
+    // (Its second, and the millisecond that a timer may come later: not the minute.)
+    assert!(began.elapsed() < Duration::from_secs(2));
     assert!(doubt.error().is_none());
 }
