@@ -6,6 +6,7 @@
 use crate::index::options::Numbers;
 use crate::index::same;
 use crate::index::tokens::{Token, Tokens};
+use crate::sys::{BLOCK, places};
 
 /// Every literal up to this length, without an exponent, has no more digits than a double keeps.
 const SAFE_LENGTH: usize = 15;
@@ -89,67 +90,67 @@ pub fn may_bring(old: &str, new: &str, numbers: Numbers) -> bool {
 
 /// Whether there is something that looks like a number that [`changes`]. `false` is certain; `true` may be a string's doing.
 ///
-/// To go through all tokens takes as long as to check the text's syntax. This takes a third of that.
+/// To go through all tokens takes as long as to check the text's syntax. This takes a quarter of that.
 fn may_change(text: &[u8], numbers: Numbers) -> bool {
-    has_long_literal(text, numbers) || has_large_exponent(text, numbers)
-}
-
-/// Sixteen digits, with or without a point between them, fill a word of eight bytes, wherever they begin.
-fn has_long_literal(text: &[u8], numbers: Numbers) -> bool {
-    const WORD: usize = 8;
-    const HIGH: u64 = 0xf0f0_f0f0_f0f0_f0f0;
-    let (words, _) = text.as_chunks::<WORD>();
-    let mut seen = 0;
-    for (start, word) in (0..).step_by(WORD).zip(words) {
-        let word = u64::from_le_bytes(*word);
-        // What is not like a digit, which begins with 3 in hexadecimal.
-        let others = (word & HIGH) ^ (HIGH & 0x3030_3030_3030_3030);
-        let point = others.trailing_zeros() / 8 * 8;
-        let is_full = others == 0 || others >> point <= 0xff && (word >> point) & 0xff == u64::from(b'.');
-        if is_full && start >= seen {
-            let (changes, end) = changes_around(text, start, numbers);
-            if changes {
-                return true;
-            }
-            seen = end;
-        }
-    }
-    false
-}
-
-/// A short literal needs an exponent of three digits to be out of range.
-fn has_large_exponent(text: &[u8], numbers: Numbers) -> bool {
-    const PATTERN: usize = 5;
-    // So many that the compiler makes a few instructions for all of them.
-    const PIECE: usize = 32;
-    let is_exponent = |bytes: &[u8]| {
-        bytes[0].is_ascii_digit()
-            & (bytes[1] | 0x20 == b'e')
-            & (bytes[2].is_ascii_digit() | (bytes[2] == b'+') | (bytes[2] == b'-'))
-            & bytes[3].is_ascii_digit()
-            & bytes[4].is_ascii_digit()
-    };
-    let (mut start, mut seen) = (0, 0);
-    while start + PATTERN <= text.len() {
-        let piece = &text[start..text.len().min(start + PIECE + PATTERN - 1)];
-        let has_one = match <&[u8; PIECE + PATTERN - 1]>::try_from(piece) {
-            Ok(piece) => (0..PIECE).fold(false, |found, at| found | is_exponent(&piece[at..at + PATTERN])),
-            Err(_) => true,
+    let (mut seen, mut after_digit) = (0, 0);
+    let mut padded = [b' '; BLOCK];
+    let mut start = 0;
+    while start < text.len() {
+        let rest = &text[start..];
+        let block = if let Some(block) = rest.first_chunk() {
+            block
+        } else {
+            padded[..rest.len()].copy_from_slice(rest);
+            &padded
         };
-        if has_one {
-            for (at, _) in piece.windows(PATTERN).enumerate().filter(|(_, bytes)| is_exponent(bytes)) {
-                if start + at >= seen {
-                    let (changes, end) = changes_around(text, start + at, numbers);
-                    if changes {
-                        return true;
-                    }
-                    seen = end;
+        // With `:` and what comes after it, as far as `?`: a few bits less to compare.
+        let digits = places(block, b'?', 0x0f);
+        let points = places(block, b'.', 0);
+        let exponents = places(block, b'e', 0x20) & (digits << 1 | after_digit);
+        let mut found = long(digits, points) | exponents;
+        while found != 0 {
+            let at = start + found.trailing_zeros() as usize;
+            found &= found - 1;
+            if at >= seen && (exponents >> (at - start) & 1 == 0 || is_large_exponent(text, at)) {
+                let (changes, end) = changes_around(text, at, numbers);
+                if changes {
+                    return true;
                 }
+                seen = end;
             }
         }
-        start += PIECE;
+        after_digit = digits >> (BLOCK - 1);
+        start += BLOCK;
     }
     false
+}
+
+/// The last byte of each word that is full: sixteen digits, with or without a point between them, fill a word of eight bytes,
+/// wherever they begin.
+fn long(digits: u64, points: u64) -> u64 {
+    const LAST: u64 = 0x8080_8080_8080_8080;
+    // Each byte of the sum has its highest bit if it is full but for that bit, as nothing is carried over.
+    let all = digits | points;
+    let mut full = (all & !LAST) + (LAST >> 7) & all & LAST;
+    let mut words = if points == 0 { 0 } else { full };
+    while words != 0 {
+        let last = words & words.wrapping_neg();
+        words ^= last;
+        let word = last | (last - (last >> 7));
+        if (points & word).count_ones() > 1 {
+            full ^= last;
+        }
+    }
+    full
+}
+
+/// Whether the exponent at `at` has three digits: a short literal needs as many to be out of range.
+fn is_large_exponent(text: &[u8], at: usize) -> bool {
+    let digits = text.get(at + 1..at + 4).unwrap_or_default();
+    at > 0
+        && text[at - 1].is_ascii_digit()
+        && digits.iter().skip(1).filter(|byte| byte.is_ascii_digit()).count() == 2
+        && (digits[0].is_ascii_digit() || b"+-".contains(&digits[0]))
 }
 
 /// Whether what looks like a number around `at` is one that [`changes`], and where it ends.
