@@ -217,15 +217,19 @@ pub fn attempt_beside_until<T>(
     }
 }
 
+/// With less time than this, scenes are traced where files are staged in one way, which is left to chance: tracing all would take longer than
+/// all that is looked at then.
+const FOR_ALL_WAYS: Duration = Duration::from_secs(60);
+
 /// Every line of every scene's undisturbed trace. The first call traces them, on a disk of their own; `None`: the run was stopped
-/// before all were traced.
-pub fn points(lab: &Lab) -> Result<Option<&'static [Point]>> {
+/// before all were traced. `for_them`: the time that there is to look at them.
+pub fn points(lab: &Lab, for_them: Budget) -> Result<Option<&'static [Point]>> {
     static POINTS: OnceLock<Vec<Point>> = OnceLock::new();
     if let Some(points) = POINTS.get() {
         return Ok(Some(points));
     }
     let disk = Mounted::new(Kind::FIRST, &lab.scratch.join("baseline"))?;
-    let scenes = scenes(lab);
+    let scenes = scenes(lab, for_them.is_below(FOR_ALL_WAYS));
     let budget = Budget::new(None);
     let order = Order::new(scenes.len(), budget, &mut lab.rng("baseline"));
     let plan = Plan { name: "calls traced", items: &scenes, order, budget, threads: THREADS };
@@ -236,11 +240,16 @@ pub fn points(lab: &Lab) -> Result<Option<&'static [Point]>> {
     Ok(traced.map(|traced| &**POINTS.get_or_init(|| traced.into_iter().flatten().collect())))
 }
 
-fn scenes(lab: &Lab) -> Vec<(&'static Scene, Staging)> {
+fn scenes(lab: &Lab, in_one_way: bool) -> Vec<(&'static Scene, Staging)> {
+    let mut rng = lab.rng("staging");
     let wanted = SCENES.iter().filter(|scene| scene.name.contains(&lab.scene));
     // What a transaction has staged has a name in any case.
     let is_one_way = |scene: &Scene| scene.is_control() || scene.op.is_together();
-    let ways = |scene: &Scene| if is_one_way(scene) { &[Staging::Unnamed][..] } else { &Staging::ALL };
+    let mut ways = |scene: &Scene| match is_one_way(scene) {
+        true => &Staging::ALL[..1],
+        false if in_one_way => std::slice::from_ref(&Staging::ALL[rng.usize(..Staging::ALL.len())]),
+        false => &Staging::ALL,
+    };
     wanted.flat_map(|scene| ways(scene).iter().map(move |staging| (scene, *staging))).collect()
 }
 
