@@ -17,6 +17,7 @@ import { Complaint, listFiles, root, runAsScript, runCargo, runNode, withTempora
 /** Problems to show (none: an empty string), or why it could not be checked. @typedef {string | { skipped: string }} Finding */
 /** @typedef {[name: string, check: () => Promise<Finding> | Finding]} Step */
 
+// The steps of cargo have one profile, and dependencies with one set of features: what one has compiled is there for the next.
 const ours = crates(process.platform)
 
 /** @type {Step[]} */
