@@ -9,7 +9,7 @@ import { checkConventions } from './check/conventions.mjs'
 import { checkDeny, checkLicences } from './check/licences.mjs'
 import { checkLinks } from './check/links.mjs'
 import { checkLock } from './check/lock.mjs'
-import { checkTarget, crates, targets } from './check/targets.mjs'
+import { asWithTests, checkTarget, crates, profile, targets } from './check/targets.mjs'
 import { canGenerate, generate, nodeOfNapiCli } from './generate.mjs'
 import { install } from './prepare.mjs'
 import { Complaint, listFiles, root, runAsScript, runCargo, runNode, withTemporaryFolder } from './tools.mjs'
@@ -17,13 +17,14 @@ import { Complaint, listFiles, root, runAsScript, runCargo, runNode, withTempora
 /** Problems to show (none: an empty string), or why it could not be checked. @typedef {string | { skipped: string }} Finding */
 /** @typedef {[name: string, check: () => Promise<Finding> | Finding]} Step */
 
+// The steps of cargo have one profile, and dependencies with one set of features: what one has compiled is there for the next.
 const ours = crates(process.platform)
 
 /** @type {Step[]} */
 const steps = [
   ['rustfmt', () => cargo('fmt', '--all', '--check')],
-  ['clippy', () => cargo('clippy', '-q', ...ours, '--all-targets', '--', '-D', 'warnings')],
-  ['rustdoc', () => cargo('doc', '-q', ...ours, '--no-deps', '--document-private-items')],
+  ['clippy', () => cargo('clippy', '-q', ...profile, ...ours, '--all-targets', '--', '-D', 'warnings')],
+  ['rustdoc', () => cargo('doc', '-q', ...asWithTests, '--no-deps', '--document-private-items')],
   ...targets.map((target) => /** @type {Step} */ ([target, () => checkTarget(target)])),
   ['biome', () => tool('@biomejs/biome/bin/biome', 'check', '--error-on-warnings')],
   // The compiler that is no JavaScript takes a quarter of the time; the other one is for what needs its API.
@@ -54,7 +55,7 @@ async function tool(/** @type {string} */ script, /** @type {string[]} */ ...arg
 async function checkGenerated() {
   if (!(await canGenerate())) return { skipped: `the napi command line needs ${nodeOfNapiCli}` }
   return withTemporaryFolder(async (folder) => {
-    const names = (await generate(folder)).flatMap((name) => listFiles(folder, name))
+    const names = (await generate(folder, asWithTests)).flatMap((name) => listFiles(folder, name))
     const stale = names.filter((name) => read(join(folder, name)) !== read(join(root, name)))
     return stale.length ? `not what the sources give (npm run generate): ${stale.join(', ')}` : ''
   })

@@ -14,9 +14,12 @@ export async function canGenerate() {
   return (await napi(['--version'])).code === 0
 }
 
-/** Generates all of it into `folder`, and returns the names of what is there. */
-export async function generate(/** @type {string} */ folder) {
-  const types = await admitUndefined(`${typesOfScripts()}${await typesOfRust()}`)
+/**
+ * Generates all of it into `folder`, and returns the names of what is there. `packages` is what cargo selects, with the addon's
+ * among it: the dependencies are compiled with the features that all of them ask for.
+ */
+export async function generate(/** @type {string} */ folder, packages = ['-p', 'pipeline-atomic']) {
+  const types = await admitUndefined(`${typesOfScripts()}${await typesOfRust(packages)}`)
   writeFileSync(join(folder, 'index.d.ts'), types)
   const values = types.matchAll(/^export declare (?:class|const|enum|function) (\w+)/gm)
   const { napi } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
@@ -47,15 +50,19 @@ export async function generate(/** @type {string} */ folder) {
  * Types that napi-derive writes while the crate is compiled. Nothing is to be run, so `cargo check` is enough: it takes half the time of
  * `napi build`, which builds all that the crate depends on, and links.
  */
-const typesOfRust = () =>
+const typesOfRust = (/** @type {string[]} */ packages) =>
   withTemporaryFolder(async (typeDefDir) => {
     const env = {
       NAPI_TYPE_DEF_TMP_FOLDER: typeDefDir,
       // Else nothing is compiled, and nothing written, if nothing has changed.
       NAPI_FORCE_BUILD_PIPELINE_ATOMIC: `${Date.now()}`,
     }
-    const { code, output } = await runCargo(['check', '-q', '-p', 'pipeline-atomic'], { quiet: true, env })
+    const { code, output } = await runCargo(['check', '-q', ...packages, '--lib'], { quiet: true, env })
     if (code !== 0) throw new Complaint(`cargo check failed:\n${output}`)
+    // A file for each package that is compiled.
+    for (const name of readdirSync(typeDefDir)) {
+      if (name !== 'pipeline-atomic') rmSync(join(typeDefDir, name))
+    }
     // Imported here, because this file is also read by Nodes that the napi command line does not run on.
     const { generateTypeDef } = await import('@napi-rs/cli')
     const { dts } = await generateTypeDef({ typeDefDir, noDtsHeader: true, cwd: root })

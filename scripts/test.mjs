@@ -8,7 +8,15 @@ import { existsSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:f
 import { dirname, join, relative } from 'node:path'
 import { parseArgs, stripVTControlCharacters } from 'node:util'
 import { prepare, prepareCloud, requireNode, requireRust } from './prepare.mjs'
-import { Complaint, root, runAsScript, runCargo, runNode, withTemporaryFolder } from './tools.mjs'
+import {
+  Complaint,
+  labPackages,
+  root,
+  runAsScript,
+  runCargo,
+  runNode,
+  withTemporaryFolder,
+} from './tools.mjs'
 
 /** @typedef {{ passed: number, failed: string[], skipped: string[] }} Counts */
 
@@ -80,7 +88,7 @@ function countVitest(
 }
 
 /**
- * Built with the profile of the crash lab, which has most crates in common with them. Each line goes to `print` where there is
+ * Built with the profile of the crash lab, which has its dependencies in common with them. Each line goes to `print` where there is
  * one, else to the terminal.
  *
  * @param {string[]} args
@@ -109,17 +117,9 @@ async function runCargoTest(args, { env, print } = {}) {
   return neverGreenWhenRed(counts, code, `cargo ${['test', ...args].join(' ')}`)
 }
 
-/**
- * All of Rust's. The crash lab is a program for Linux, and no default member of the workspace.
- *
- * @returns {Promise<Counts[]>}
- */
-async function runRustTests(/** @type {(line: string) => void} */ print) {
-  const sets = process.platform === 'linux' ? [[], ['-p', 'crash-lab']] : [[]]
-  const results = []
-  for (const set of sets) results.push(await orFailure(runCargoTest(set, { print })))
-  return results
-}
+/** All of Rust's. The crash lab is a program for Linux. */
+const runRustTests = (/** @type {(line: string) => void} */ print) =>
+  runCargoTest(process.platform === 'linux' ? labPackages : [], { print })
 
 /** The protocol against a store in memory. The features are those of the addon that the specs use: one build serves both. */
 const runProtocolTests = () => runCargoTest(['-p', 'pipeline-atomic-cloud', '--features', 'mutants'])
@@ -204,11 +204,11 @@ async function runAll() {
   console.log(
     `Rust's tests run beside the specs; what they print is in ${relative(root, log)}, and is shown after the specs.`,
   )
-  const rust = runRustTests(print)
+  const rust = orFailure(runRustTests(print))
   const specs = await orFailure(runSpecs())
   console.log("\nRust's tests:")
   show()
-  return [specs, ...(await rust)]
+  return [specs, await rust]
 }
 
 runAsScript(import.meta.url, async () => {

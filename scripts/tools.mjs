@@ -159,6 +159,15 @@ export async function runCargo(
 }
 
 /**
+ * What is selected for each build and test of these, whichever of them is wanted: cargo gives a dependency the features that all that is
+ * selected asks for, and would compile it again for another selection. `crash-lab/src/lab/addon.rs` and `.ci/run` select the same.
+ */
+export const labPackages = ['pipeline-atomic', 'pipeline-atomic-engine', 'crash-lab'].flatMap((name) => [
+  '-p',
+  name,
+])
+
+/**
  * Calls `use` with a temporary folder that is gone afterwards.
  *
  * @template T

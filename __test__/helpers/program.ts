@@ -1,6 +1,6 @@
 // The programs of the crash lab's crate.
 
-import { runCargo } from '../../scripts/tools.mjs'
+import { labPackages, runCargo } from '../../scripts/tools.mjs'
 
 export type ProgramName = 'crash-lab' | 'poor-fs'
 
@@ -10,7 +10,7 @@ export const NO_TIMEOUT = 0
 /** Returns its path: a `cargo run` would be one more process between the program and this one. */
 export async function buildProgram(name: ProgramName): Promise<string> {
   let program: string | undefined
-  const args = ['build', '--profile', 'lab', '-p', 'crash-lab', '--bin', name]
+  const args = ['build', '--profile', 'lab', ...labPackages, '--bin', name]
   const { code, output } = await runCargo([...args, '--message-format=json-render-diagnostics'], {
     quiet: true,
     onLine(line, from) {

@@ -4,13 +4,8 @@ import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { findCargo, run, runCargo } from '../tools.mjs'
 
-/** One of each operating system, C library and architecture among those of package.json. */
-export const targets = [
-  'x86_64-pc-windows-msvc',
-  'aarch64-apple-darwin',
-  'aarch64-unknown-linux-gnu',
-  'x86_64-unknown-linux-musl',
-]
+/** With this machine's own, each operating system, C library and architecture of those in package.json. */
+export const targets = ['x86_64-pc-windows-msvc', 'aarch64-apple-darwin', 'aarch64-unknown-linux-musl']
 
 /** How long a download may take, in milliseconds. */
 const PATIENCE = 60_000
@@ -25,7 +20,8 @@ export async function checkTarget(/** @type {string} */ target) {
   // The cryptography of object stores has parts in C, for which a compiler for the target is needed. Nobody runs the crash lab on
   // another machine than that of the tests.
   const here = ['--workspace', '--exclude', 'pipeline-atomic-cloud', '--exclude', 'crash-lab']
-  const { output } = await runCargo(['check', '-q', ...here, '--tests', '--target', target], { quiet: true })
+  const args = ['check', '-q', ...profile, ...here, '--tests', '--target', target]
+  const { output } = await runCargo(args, { quiet: true })
   // With -q cargo writes errors and warnings and nothing else. (`-D warnings` in RUSTFLAGS would replace the flags
   // in .cargo/config.toml.)
   return output
@@ -35,6 +31,20 @@ export async function checkTarget(/** @type {string} */ target) {
 export function crates(/** @type {string} */ target) {
   return target.includes('linux') ? ['--workspace'] : ['--workspace', '--exclude', 'crash-lab']
 }
+
+/** Of the tests: procedural macros and build scripts are compiled for both at once. */
+export const profile = ['--profile', 'lab']
+
+/**
+ * Those of this machine's platform without their tests, and yet with the dependencies that these are compiled with, so that one
+ * step compiles no dependency of another one again.
+ */
+export const asWithTests = [
+  ...profile,
+  ...crates(process.platform),
+  '--features',
+  'pipeline-atomic-cloud/mutants',
+]
 
 /** Sees that a target's standard library is installed, or says why it cannot be. */
 export async function addTarget(/** @type {string} */ target) {

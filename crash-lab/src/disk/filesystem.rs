@@ -52,6 +52,9 @@ pub const KINDS: [Kind; 3] = [
     },
 ];
 
+/// How often a file system is tried to be made.
+const TRIES: usize = 10;
+
 impl Kind {
     /// The first kind, which the sections use that need one of any kind.
     pub const FIRST: &'static Self = &KINDS[0];
@@ -84,7 +87,9 @@ impl Kind {
     /// Makes one in a sparse file.
     pub fn make(&self, image: &Path) -> Result<()> {
         File::create(image)?.set_len(self.size)?;
-        run(Command::new(self.mkfs).args(self.arguments).arg(image)).map(drop)
+        let attempt = || run(Command::new(self.mkfs).args(self.arguments).arg(image)).map(drop);
+        // mkfs.btrfs asks the loop device of each mount what is behind it, and fails where a mount goes meanwhile.
+        (1..TRIES).find_map(|_| attempt().ok()).map_or_else(attempt, Ok)
     }
 }
 

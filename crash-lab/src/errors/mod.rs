@@ -40,7 +40,9 @@ pub fn run(lab: &Lab, budget: Budget) -> Result<Findings> {
     if let Some(why) = Kind::FIRST.missing() {
         return Ok(Findings::skipped(SECTION, why));
     }
-    let Some(points) = walk::points(lab)? else { return Ok(Findings::without_plan(SECTION, "errors")) };
+    let Some(points) = walk::points(lab, budget)? else {
+        return Ok(Findings::without_plan(SECTION, "errors"));
+    };
     let points = points.iter().filter(|point| injected::is_ours(point));
     let (waiting, trials): (Vec<Trial>, Vec<Trial>) = points.flat_map(trial::of).partition(Trial::takes_long);
     // They are many at a time: small files only.

@@ -29,7 +29,9 @@ pub fn run(lab: &Lab, budget: Budget) -> Result<Findings> {
     if let Some(why) = Kind::FIRST.missing() {
         return Ok(Findings::skipped(SECTION, why));
     }
-    let Some(points) = walk::points(lab)? else { return Ok(Findings::without_plan(SECTION, "points")) };
+    let Some(points) = walk::points(lab, budget)? else {
+        return Ok(Findings::without_plan(SECTION, "points"));
+    };
     let points = points.iter().filter(|point| is_ours(point));
     let deaths: Vec<(&Point, Option<Next>)> = points
         .enumerate()

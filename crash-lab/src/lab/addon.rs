@@ -6,9 +6,11 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-/// The crate of the addon, its feature with which `$ATOMIC_MUTANT` leaves out a step, and what cargo makes of it.
-const PACKAGE: &str = "pipeline-atomic";
-const MUTANTS: &str = "mutants";
+/// The same packages as for Rust's tests (`scripts/tools.mjs`), and so the same dependencies: only the first of them makes an addon.
+const PACKAGES: [&str; 3] = ["pipeline-atomic", "pipeline-atomic-engine", "crash-lab"];
+
+/// The addon's feature with which `$ATOMIC_MUTANT` leaves out a step, and what cargo makes of it.
+const MUTANTS: &str = "pipeline-atomic/mutants";
 const LIBRARY: &str = "libpipeline_atomic.so";
 
 /// What the results of the lab depend on.
@@ -34,20 +36,11 @@ pub fn published(root: &Path) -> Result<PathBuf> {
 
 /// Builds the addon with the mutants, and puts it into `folder`.
 pub fn mutants(root: &Path, folder: &Path) -> Result<PathBuf> {
-    // Beside the peer's addon and the lab, which share most crates with it.
     let target = root.join("target");
     let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args([
-            "build",
-            "--profile",
-            "lab",
-            "--lib",
-            "--package",
-            PACKAGE,
-            "--features",
-            MUTANTS,
-            "--target-dir",
-        ])
+        .args(["build", "--profile", "lab", "--lib", "--features", MUTANTS])
+        .args(PACKAGES.iter().flat_map(|name| ["--package", name]))
+        .arg("--target-dir")
         .arg(&target)
         .current_dir(root)
         .status()

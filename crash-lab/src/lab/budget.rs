@@ -19,6 +19,11 @@ impl Budget {
         self.end.is_some()
     }
 
+    /// Whether less than this is left of it.
+    pub fn is_below(self, time: Duration) -> bool {
+        self.end.is_some_and(|end| end.saturating_duration_since(Instant::now()) < time)
+    }
+
     /// Whether only what has to be done in any case is still done.
     pub fn is_spent(self) -> bool {
         self.end.is_some_and(|end| Instant::now() >= end)
@@ -52,7 +57,13 @@ mod tests {
     #[test]
     fn without_a_limit_it_is_never_spent() {
         let all = Budget::new(None).share(1, [1].into_iter());
-        assert!(!all.is_limited() && !all.is_spent());
+        assert!(!all.is_limited() && !all.is_spent() && !all.is_below(Duration::MAX));
         assert!(Budget::new(Some(Duration::ZERO)).is_spent());
+    }
+
+    #[test]
+    fn what_is_left_of_it_is_compared() {
+        let budget = Budget::new(Some(Duration::from_secs(1000)));
+        assert!(budget.is_below(Duration::from_secs(1001)) && !budget.is_below(Duration::from_secs(900)));
     }
 }

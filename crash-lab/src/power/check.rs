@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::history::{History, Index, Moment, Version, Window};
+use super::history::{History, Index, Moment, Version, Window, index_text};
 use super::lines;
 use super::names;
 use super::trees;
@@ -126,8 +126,8 @@ fn version(root: &Path, path: &str, index: &Index, window: Window) -> Result<usi
     }
     let updates = &index.updates[..count];
     let entries: Vec<_> = updates.iter().map(|update| update.entry.as_str()).collect();
-    let whole = format!("{:#}", json!({ "filler": index.filler, "entries": entries }));
-    if bytes.strip_suffix(b"\n").unwrap_or(&bytes) != whole.as_bytes() {
+    let whole = index_text(&index.filler, &entries).ok();
+    if std::str::from_utf8(bytes.strip_suffix(b"\n").unwrap_or(&bytes)).ok() != whole.as_deref() {
         return Err(torn("is not what it was made"));
     }
     if updates.iter().any(|update| update.started >= Some(window.from)) {
@@ -198,9 +198,7 @@ mod tests {
         let updates = vec![update(1, "a"), update(2, "b")];
         let index = Index { filler: "f".into(), updates, commits: [1, 2].into(), backup: true };
         let history = History { indexes: [("i".to_owned(), index)].into(), ..History::default() };
-        let text = |entries: &[&str]| {
-            serde_json::to_string_pretty(&json!({ "filler": "f", "entries": entries })).unwrap()
-        };
+        let text = |entries: &[&str]| index_text("f", entries).unwrap();
         let (one, two) = (text(&["a"]), text(&["a", "b"]));
         assert_eq!(verdict(&[("i", &two), ("i.backup", &one), (".i.lock", "")], &history, ALL), "");
         assert!(verdict(&[("i", &one), ("i.backup", &one)], &history, ALL).starts_with(LOST));
@@ -215,7 +213,7 @@ mod tests {
         let updates = vec![update("a"), update("b")];
         let index = Index { updates, commits: [2].into(), ..Index::default() };
         let history = History { indexes: [("i".to_owned(), index)].into(), ..History::default() };
-        let text = |entries: &[&str]| format!("{:#}", json!({ "filler": "", "entries": entries }));
+        let text = |entries: &[&str]| index_text("", entries).unwrap();
         assert_eq!(verdict(&[("i", &text(&["a", "b"]))], &history, ALL), "");
         assert!(verdict(&[("i", &text(&["a"]))], &history, ALL).starts_with("torn"));
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail, ensure};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::disk::recorder::Entry;
@@ -58,6 +59,18 @@ pub struct Index {
     /// How many updates each commit left in it.
     pub commits: BTreeSet<usize>,
     pub backup: bool,
+}
+
+/// What is in an index, in the order in which the workload has it.
+#[derive(Serialize)]
+struct Content<'a> {
+    filler: &'a str,
+    entries: &'a [&'a str],
+}
+
+/// The text of an index, without a line break at its end.
+pub fn index_text(filler: &str, entries: &[&str]) -> serde_json::Result<String> {
+    serde_json::to_string_pretty(&Content { filler, entries })
 }
 
 /// All that was done, by path.

@@ -6,9 +6,8 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Result;
-use serde_json::json;
 
-use super::history::{History, Index, Update, Version};
+use super::history::{History, Index, Update, Version, index_text};
 use super::work::Work;
 use crate::disk::mounted::Mounted;
 use crate::lab::staging::Staging;
@@ -108,8 +107,7 @@ fn first_version(folder: &Path, path: &str, size: usize, before: &mut History) -
 
 fn first_index(folder: &Path, path: &str, size: usize, before: &mut History) -> Result<()> {
     let (filler, entry) = ("below".repeat(size / 5), "from before".to_owned());
-    let text = serde_json::to_string_pretty(&json!({ "filler": filler, "entries": [entry] }))?;
-    fs::write(folder.join(path), text)?;
+    fs::write(folder.join(path), index_text(&filler, &[&entry])?)?;
     let updates = vec![Update { started: None, durable: Some(0), entry, batch: 1 }];
     before.indexes.insert(path.into(), Index { filler, updates, ..Index::default() });
     Ok(())

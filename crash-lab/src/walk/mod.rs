@@ -16,6 +16,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use fastrand::Rng;
 use serde_json::Value;
 
 use crate::disk::filesystem::Kind;
@@ -217,15 +218,19 @@ pub fn attempt_beside_until<T>(
     }
 }
 
+/// With less time than this, scenes are traced where files are staged in one way, which is left to chance: tracing all would take longer than
+/// all that is looked at then.
+const FOR_ALL_WAYS: Duration = Duration::from_secs(60);
+
 /// Every line of every scene's undisturbed trace. The first call traces them, on a disk of their own; `None`: the run was stopped
-/// before all were traced.
-pub fn points(lab: &Lab) -> Result<Option<&'static [Point]>> {
+/// before all were traced. `for_them`: the time that there is to look at them.
+pub fn points(lab: &Lab, for_them: Budget) -> Result<Option<&'static [Point]>> {
     static POINTS: OnceLock<Vec<Point>> = OnceLock::new();
     if let Some(points) = POINTS.get() {
         return Ok(Some(points));
     }
     let disk = Mounted::new(Kind::FIRST, &lab.scratch.join("baseline"))?;
-    let scenes = scenes(lab);
+    let scenes = scenes(&lab.scene, for_them.is_below(FOR_ALL_WAYS).then(|| lab.rng("staging")));
     let budget = Budget::new(None);
     let order = Order::new(scenes.len(), budget, &mut lab.rng("baseline"));
     let plan = Plan { name: "calls traced", items: &scenes, order, budget, threads: THREADS };
@@ -236,11 +241,16 @@ pub fn points(lab: &Lab) -> Result<Option<&'static [Point]>> {
     Ok(traced.map(|traced| &**POINTS.get_or_init(|| traced.into_iter().flatten().collect())))
 }
 
-fn scenes(lab: &Lab) -> Vec<(&'static Scene, Staging)> {
-    let wanted = SCENES.iter().filter(|scene| scene.name.contains(&lab.scene));
+/// Those with `words` in their names, in each way in which files can be staged, or in one that is left to `chance`.
+fn scenes(words: &str, mut chance: Option<Rng>) -> Vec<(&'static Scene, Staging)> {
+    let wanted = SCENES.iter().filter(|scene| scene.name.contains(words));
     // What a transaction has staged has a name in any case.
     let is_one_way = |scene: &Scene| scene.is_control() || scene.op.is_together();
-    let ways = |scene: &Scene| if is_one_way(scene) { &[Staging::Unnamed][..] } else { &Staging::ALL };
+    let mut ways = |scene: &Scene| match &mut chance {
+        _ if is_one_way(scene) => &Staging::ALL[..1],
+        None => &Staging::ALL[..],
+        Some(rng) => std::slice::from_ref(&Staging::ALL[rng.usize(..Staging::ALL.len())]),
+    };
     wanted.flat_map(|scene| ways(scene).iter().map(move |staging| (scene, *staging))).collect()
 }
 
@@ -344,4 +354,26 @@ fn empty(section: &'static str, point: &Point) -> Row {
     let At { scene, staging, .. } = point.at;
     let expect = if scene.is_control() { Expect::Caught } else { Expect::NoneBad };
     Row { expect, ..Row::new(section, scene.name, staging.name()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_sample_has_each_scene_in_one_way_and_all_samples_together_in_each() {
+        let of = |chance| scenes("", chance).into_iter().map(|(scene, way)| (scene.name, way));
+        let all: Vec<_> = of(None).collect();
+        assert!(all.len() > SCENES.len());
+        let mut seen = std::collections::HashSet::new();
+        for seed in 0..20 {
+            let sample: Vec<_> = of(Some(Rng::with_seed(seed))).collect();
+            let names = |scenes: &[(&str, Staging)]| {
+                scenes.iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>()
+            };
+            assert_eq!(names(&sample), SCENES.iter().map(|scene| scene.name).collect::<Vec<_>>());
+            seen.extend(sample);
+        }
+        assert_eq!(seen, all.into_iter().collect());
+    }
 }

@@ -268,12 +268,13 @@ impl Scene {
             Value::Null => Vec::new(),
             done => serde_json::from_value(done.clone()).ok()?,
         };
-        let mut whole: Value =
-            serde_json::from_slice(&self.bytes(1 + u32::try_from(done.len()).ok()?)).ok()?;
+        let mut whole = self.bytes(1 + u32::try_from(done.len()).ok()?);
         if !done.is_empty() {
-            whole["done"] = json!(done);
+            let ids: Vec<_> = done.iter().map(|id| format!("\n    {id}")).collect();
+            whole.truncate(whole.len() - b"\n}".len());
+            whole.extend(format!(",\n  \"done\": [{}\n  ]\n}}", ids.join(",")).bytes());
         }
-        (format!("{whole:#}").as_bytes() == bytes).then_some(done)
+        (whole == bytes).then_some(done)
     }
 
     /// Prepares `folder`: the state before the call.
