@@ -7,7 +7,6 @@ import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, inject, onTestFinished, test } from 'vitest'
 import type { StoreCheck } from '../../examples/pipeline/demo/check-store'
-import { rehearsal } from '../../examples/pipeline/demo/publisher'
 import { bundled } from '../helpers/bundle'
 import { aDocument } from '../pipeline/support'
 import { eachStore, type Room } from './helpers/stores'
@@ -19,7 +18,7 @@ const ENDPOINT = { s3: 'AWS_ENDPOINT_URL', az: 'AZURE_STORAGE_ENDPOINT', gs: 'GO
 /** Runs a program of the example in a process of its own. */
 async function program(room: Room, content: string) {
   const [cli, checker] = [
-    await bundled(join(example, 'cli.ts'), rehearsal),
+    await bundled(join(example, 'cli.ts')),
     await bundled(join(example, 'demo/check-store.ts')),
   ]
   const folder = mkdtempSync(join(tmpdir(), 'pipeline-store-'))

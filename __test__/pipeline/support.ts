@@ -9,7 +9,6 @@ import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterEach, beforeEach } from 'vitest'
 import type { Expected } from '../../examples/pipeline/demo/corpus'
-import { rehearsal } from '../../examples/pipeline/demo/publisher'
 import { takeSnapshot } from '../../examples/pipeline/demo/snapshot'
 import { type PipelineDocument, serializeDocument } from '../../examples/pipeline/lib/content/document'
 import { CONTENT_ENV, routePath } from '../../examples/pipeline/lib/content/paths'
@@ -108,14 +107,9 @@ async function start(
   args: readonly string[],
   { env, preload = [], under = [], cwd }: RunOptions,
 ) {
-  const modules = await Promise.all(preload.map((module) => bundled(module)))
+  const modules = await Promise.all(preload.map(bundled))
   const node = [process.execPath, ...modules.flatMap((module) => ['--require', module])]
-  const [command = '', ...rest] = [
-    ...under,
-    ...node,
-    await bundled(script, script === CLI ? rehearsal : undefined),
-    ...args,
-  ]
+  const [command = '', ...rest] = [...under, ...node, await bundled(script), ...args]
   const child = spawn(command, rest, { env: { ...process.env, NO_COLOR: '1', ...env }, cwd })
   running.add(child)
   const run: Run = { code: null, signal: null, stdout: '', stderr: '' }

@@ -7,7 +7,6 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, wr
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve, sep } from 'node:path'
 import { afterEach, beforeEach } from 'vitest'
-import { rehearsal } from '../../examples/site/demo/builder'
 import { leftoversIn } from '../../examples/site/demo/inspect'
 import { type BuildOptions, type BuildResult, buildSite } from '../../examples/site/lib/build'
 import { bundled } from '../helpers/bundle'
@@ -100,19 +99,15 @@ export async function start(args: readonly string[], options: RunOptions = {}) {
   const { die, interrupt, env, script = CLI } = options
   const fixture = die ? 'die-at-call.ts' : interrupt && 'signal-at-output.ts'
   const preload = fixture ? ['--require', await bundled(join(FIXTURES, fixture))] : []
-  const child = spawn(
-    process.execPath,
-    [...preload, await bundled(script, script === CLI ? rehearsal : undefined), ...args],
-    {
-      env: {
-        ...process.env,
-        NO_COLOR: '1',
-        ...(die && { DIE: JSON.stringify(die) }),
-        ...(interrupt && { INTERRUPT: interrupt }),
-        ...env,
-      },
+  const child = spawn(process.execPath, [...preload, await bundled(script), ...args], {
+    env: {
+      ...process.env,
+      NO_COLOR: '1',
+      ...(die && { DIE: JSON.stringify(die) }),
+      ...(interrupt && { INTERRUPT: interrupt }),
+      ...env,
     },
-  )
+  })
   running.add(child)
   const run: Run = { code: null, signal: null, stdout: '', stderr: '' }
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

@@ -17,7 +17,7 @@ import { bundle } from './demo/bundle'
 import type { StoreCheck } from './demo/check-store'
 import { collect } from './demo/corpus'
 import { type Machine, type Machines, openMachines } from './demo/machines'
-import { killAll, Publisher, rehearsal } from './demo/publisher'
+import { killAll, Publisher } from './demo/publisher'
 import { type Row, table } from './demo/table'
 import { CONTENT_ENV } from './lib/content/paths'
 
@@ -130,8 +130,8 @@ async function run(most: number): Promise<boolean> {
   const addon = installPackages()
   open.push(() => rm(addon, { recursive: true }))
   const [cli, checker] = [
-    await bundle(join(__dirname, 'cli.ts'), addon, { addon, rehearsal }),
-    await bundle(join(__dirname, 'demo/check-store.ts'), addon, { addon }),
+    await bundle(join(__dirname, 'cli.ts'), addon, addon),
+    await bundle(join(__dirname, 'demo/check-store.ts'), addon, addon),
   ]
   const folder = join(addon, 'input')
   const { all, shares } = await collect(MODULES, folder, { shares: 3, limit: most })

@@ -15,7 +15,7 @@ import { bundle } from './demo/bundle'
 import { type Corpus, collect, type Expected } from './demo/corpus'
 import { inspect } from './demo/inspect'
 import { openProgress, type Progress } from './demo/progress'
-import { killAll, Publisher, rehearsal } from './demo/publisher'
+import { killAll, Publisher } from './demo/publisher'
 import { watchIndexes } from './demo/reader'
 import { takeSnapshot } from './demo/snapshot'
 import { type Row, table } from './demo/table'
@@ -153,7 +153,7 @@ async function publishWithKills(corpus: Corpus, input: string, content: string, 
 
 async function run(input: string, { content, limit }: Options): Promise<boolean> {
   await prepare(content)
-  const cli = await bundle(join(__dirname, 'cli.ts'), input, { rehearsal })
+  const cli = await bundle(join(__dirname, 'cli.ts'), input)
   const corpus = await collect(MODULES, input, { shares: PUBLISHERS, limit })
   const n = corpus.all.length
   if (n < LEAST_DOCUMENTS) throw new Error(`only ${n} documents below ${MODULES}: run npm install there`)

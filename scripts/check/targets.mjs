@@ -4,8 +4,13 @@ import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { findCargo, run, runCargo } from '../tools.mjs'
 
-/** With this machine's own, each operating system, C library and architecture of those in package.json. */
-export const targets = ['x86_64-pc-windows-msvc', 'aarch64-apple-darwin', 'aarch64-unknown-linux-musl']
+/** One of each operating system, C library and architecture among those of package.json. */
+export const targets = [
+  'x86_64-pc-windows-msvc',
+  'aarch64-apple-darwin',
+  'aarch64-unknown-linux-gnu',
+  'x86_64-unknown-linux-musl',
+]
 
 /** How long a download may take, in milliseconds. */
 const PATIENCE = 60_000

@@ -1,17 +1,8 @@
-/**
- * A program of an example with all that it imports as one file, compiled: it is started dozens of times, each in a small part of the
- * time that tsx takes.
- */
+/** A program of an example as one file: it is started two dozen times, in a quarter of the time that tsx takes. */
 
-import { execFile } from 'node:child_process'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import Module from 'node:module'
-import { tmpdir } from 'node:os'
+import { readFile } from 'node:fs/promises'
 import { dirname, join, parse } from 'node:path'
-import { promisify } from 'node:util'
-import { Script } from 'node:vm'
-import { atomicWrite } from '@pipeline/atomic'
-import { build, type Plugin } from 'esbuild'
+import { type BuildOptions, build, type Plugin } from 'esbuild'
 
 /** Binaries stay where they are, and a file's own folder is that of its source. */
 function inPlace(addon: string): Plugin {
@@ -32,26 +23,9 @@ function inPlace(addon: string): Plugin {
   }
 }
 
-export interface BundleOptions {
-  /** Where the package is. */
-  addon?: string
-  /** The file name of the program. */
-  name?: string
-  /** Arguments of a typical run that puts what it makes into `scratch`: what V8 compiles for it comes with the program. */
-  rehearsal?: ((scratch: string) => string[]) | undefined
-}
-
-/** Puts the program that `script` becomes into `folder`, with parts beside it. Returns its path. */
-export async function bundle(
-  script: string,
-  folder: string,
-  {
-    addon = require.resolve('@pipeline/atomic'),
-    name = `${parse(script).name}.cjs`,
-    rehearsal,
-  }: BundleOptions = {},
-): Promise<string> {
-  const { outputFiles } = await build({
+/** How `script` becomes one file. `addon` is where the package is. */
+export const asOneFile = (script: string, addon: string) =>
+  ({
     entryPoints: [script],
     bundle: true,
     platform: 'node',
@@ -60,47 +34,19 @@ export async function bundle(
     supported: { 'dynamic-import': false },
     logLevel: 'error',
     plugins: [inPlace(addon)],
-    write: false,
-  })
-  const program = join(folder, name)
-  // Another process may make the same: each has parts of its own, and the last program stays.
-  const parts = `${program}.${process.pid}`
-  const source = Module.wrap(outputFiles[0]?.text ?? '')
-  const put = (path: string, data: string | Buffer) => atomicWrite(path, data, { flush: false })
-  await put(`${parts}.source`, source)
-  await put(`${parts}.code`, new Script(source, { filename: program }).createCachedData())
-  if (rehearsal) await rehearse(parts, addon, rehearsal)
-  await put(program, loader(parts))
-  return program
-}
+  }) satisfies BuildOptions
 
-/** Runs a program, and keeps all that V8 has compiled for it: before, it is only what every run begins with. */
-async function rehearse(
-  parts: string,
-  addon: string,
-  rehearsal: (scratch: string) => string[],
-): Promise<void> {
-  const scratch = await mkdtemp(join(tmpdir(), 'rehearsal-'))
-  try {
-    const recorder = join(scratch, 'recorder.cjs')
-    const code = JSON.stringify(`${parts}.code`)
-    await atomicWrite(
-      recorder,
-      `${loader(parts)}
-      const { atomicWriteSync } = require(${JSON.stringify(addon)})
-      process.once('exit', () => atomicWriteSync(${code}, script.createCachedData(), { flush: false }))`,
-    )
-    await promisify(execFile)(process.execPath, [recorder, ...rehearsal(scratch)])
-  } finally {
-    await rm(scratch, { recursive: true })
-  }
+/**
+ * Puts the bundle of `script` into `folder`. Returns its path.
+ *
+ * @param addon where the package is
+ */
+export async function bundle(
+  script: string,
+  folder: string,
+  addon = require.resolve('@pipeline/atomic'),
+): Promise<string> {
+  const outfile = join(folder, `${parse(script).name}.cjs`)
+  await build({ ...asOneFile(script, addon), outfile })
+  return outfile
 }
-
-/** What node runs: the source with its code, for which V8 need not read it. */
-const loader = (parts: string) => `
-  const { readFileSync } = require('node:fs')
-  const { Script } = require('node:vm')
-  const cachedData = readFileSync(${JSON.stringify(`${parts}.code`)})
-  const source = readFileSync(${JSON.stringify(`${parts}.source`)}, 'utf8')
-  const script = new Script(source, { filename: __filename, cachedData })
-  script.runInThisContext()(exports, require, module, __filename, __dirname)`

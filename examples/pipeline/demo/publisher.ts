@@ -2,17 +2,8 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Machine } from './machines'
-
-/** Publishes this example's own page. */
-export const rehearsal = (scratch: string) => [
-  'publish',
-  join(__dirname, '../README.md'),
-  '--content',
-  join(scratch, 'content'),
-]
 
 const running = new Set<ChildProcess>()
 

@@ -5,11 +5,8 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { bundle } from '../../pipeline/demo/bundle'
 
-/** A build of this example's own pages. */
-export const rehearsal = (scratch: string) => ['build', join(__dirname, '..'), join(scratch, 'site')]
-
 /** The command line, as one file in `folder`: where all builders find it. */
-export const bundleCli = (folder: string) => bundle(join(__dirname, '../cli.ts'), folder, { rehearsal })
+export const bundleCli = (folder: string) => bundle(join(__dirname, '../cli.ts'), folder)
 
 const running = new Set<ChildProcess>()
 
