@@ -86,7 +86,7 @@ pub fn lock<'env>(
     let root = path(env, &root)?.shown;
     let positions: Vec<usize> = updates.iter().map(|update| update.at).collect();
     let job = LockJob::new(session, updates, before, inside, milliseconds(env, &timeout), cancel);
-    task::start(env, job, move |env, locked| {
+    task::answer(env, job, move |env, locked| {
         let name = |error: &Error| {
             let at = error.entry().and_then(|at| positions.iter().position(|known| *known == at));
             at.map_or(root.as_str(), |at| shown[at].as_str())
@@ -139,7 +139,7 @@ pub fn commit<'env>(
     let (flush, cancel) = (flag(env, &flush), with(env, &cancel, Cancel::clone)?);
     let timeout = milliseconds(env, &timeout);
     let job = CommitJob::new(take::<Session>(env, &session)?, all, flush, timeout, cancel);
-    task::start(env, job, move |env, committed| {
+    task::answer(env, job, move |env, committed| {
         written.iter().for_each(|written: &Written| written.tell_size(env));
         let name = |error: &Error| error.entry().and_then(|at| names.get(at)).unwrap_or(&root).clone();
         match committed.map_err(|error| from_engine(env, &error, &name(&error), || None))? {
@@ -249,7 +249,7 @@ pub fn release<'env>(env: &'env Env, [session, running, ..]: Args<'env>) -> Resu
         return Ok(raw::undefined(env));
     }
     let session = take::<Session>(env, &session)?;
-    task::start(env, DropJob(session), |env, _| Ok(raw::undefined(env)))
+    task::answer(env, DropJob(session), |env, _| Ok(raw::undefined(env)))
 }
 
 /// `(root, file, [file]) → { content, seen, identity, identities }`

@@ -13,7 +13,7 @@ use crate::error::{Advice, Error, Result};
 use crate::sys::{self, Dir, FileId};
 
 /// Where a directory was. `None`: that is not known, and nothing is said about it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Place(Option<Arc<Path>>);
 
 impl Place {
