@@ -124,6 +124,10 @@ class Group {
   async #attempt() {
     const [ahead, meanwhile] = [this.#ahead, this.#meanwhile]
     this.#ahead = this.#meanwhile = undefined
+    if (ahead === undefined && !meanwhile?.isWanted() && isKnown(this.#calls)) {
+      const isOver = await this.#writeAtOnce()
+      if (isOver !== undefined) return isOver
+    }
     const found = ahead?.found ?? new Found(this.#calls[0].root)
     let session
     let locked
@@ -147,6 +151,28 @@ class Group {
       await found.close()
       this.#tell()
     }
+  }
+
+  /** As `#attempt`; `undefined`: what is to become of the files is to be found out by all steps. */
+  async #writeAtOnce() {
+    const [call] = this.#calls
+    const waited = native.now() - this.#since
+    let done
+    try {
+      done = await writeAtOnce(call, this.#steps, this.#cancel)
+    } catch (error) {
+      delete error.entry
+      this.#allFailed(error)
+      this.#tell()
+      return true
+    }
+    this.#recovered = done.recovered ?? this.#recovered
+    this.#waited = waited + done.waited
+    const { committed } = done
+    if (committed === null) return undefined
+    if (committed.changed) return false
+    const fileOf = ({ file }, at) => doneTo(file, { kind: 'write', ...committed.receipts[at] })
+    return this.#succeed(committed, ({ ops }) => ops.map(fileOf))
   }
 
   /** Finds the files of all calls. Those of which a path is wrong fail. `undefined`: all. */
@@ -369,13 +395,19 @@ class Group {
       if (isDone) receipts.set(what[0], { kind: what[1], ...done.receipts[entry] })
     }
     stored.keep()
+    return this.#succeed(done, (call) => states.filesOf(call, receipts))
+  }
+
+  /** Tells all callers; `filesOf` is what was done to the files of a call. */
+  #succeed({ transaction, receipts }, filesOf) {
     native.committed(this.#calls.length)
+    const durable = receipts.every(({ durable }) => durable)
     for (const call of this.#calls) {
       native.addSteps(call.steps, this.#steps)
       call.succeed({
-        transaction: done.transaction || null,
-        durable: done.receipts.every(({ durable }) => durable),
-        files: states.filesOf(call, receipts),
+        transaction: transaction || null,
+        durable,
+        files: filesOf(call),
         batchSize: this.#calls.length,
         lockWaitMs: this.#waited,
         recovered: this.#recovered,

@@ -41,7 +41,7 @@ fn paths<'env>(env: &'env Env, handles: &Unknown<'_>) -> Result<'env, Vec<PathBu
     list(env, handles)?.iter().map(|handle| Ok(path(env, handle)?.absolute)).collect()
 }
 
-fn milliseconds(env: &Env, value: &Unknown<'_>) -> Duration {
+pub(super) fn milliseconds(env: &Env, value: &Unknown<'_>) -> Duration {
     Duration::from_secs_f64(raw::from_js::<f64>(env, value).unwrap_or(0.0) / 1000.0)
 }
 
@@ -142,25 +142,30 @@ pub fn commit<'env>(
     task::answer(env, job, move |env, committed| {
         written.iter().for_each(|written: &Written| written.tell_size(env));
         let name = |error: &Error| error.entry().and_then(|at| names.get(at)).unwrap_or(&root).clone();
-        match committed.map_err(|error| from_engine(env, &error, &name(&error), || None))? {
-            Committed::Changed(changed) => {
-                let changed =
-                    changed.iter().map(|at| raw::to_js(env, *at as f64)).collect::<Result<'_, Vec<_>>>()?;
-                raw::record(env, &[(c"changed", raw::array(env, &changed)?)])
-            }
-            Committed::Done(transaction, receipts) => {
-                let receipts = receipts.iter().map(|receipt| receipt_object(env, receipt));
-                let receipts = receipts.collect::<Result<'_, Vec<_>>>()?;
-                raw::record(
-                    env,
-                    &[
-                        (c"transaction", raw::to_js(env, transaction.unwrap_or_default() as f64)?),
-                        (c"receipts", raw::array(env, &receipts)?),
-                    ],
-                )
-            }
-        }
+        let committed = committed.map_err(|error| from_engine(env, &error, &name(&error), || None))?;
+        committed_object(env, committed)
     })
+}
+
+/// `{ transaction, receipts } | { changed }`
+pub(super) fn committed_object(env: &Env, committed: Committed) -> Result<'_, Unknown<'_>> {
+    match committed {
+        Committed::Changed(changed) => {
+            let changed = changed.iter().map(|at| raw::to_js(env, *at as f64)).collect::<Result<'_, Vec<_>>>()?;
+            raw::record(env, &[(c"changed", raw::array(env, &changed)?)])
+        }
+        Committed::Done(transaction, receipts) => {
+            let receipts = receipts.iter().map(|receipt| receipt_object(env, receipt));
+            let receipts = receipts.collect::<Result<'_, Vec<_>>>()?;
+            raw::record(
+                env,
+                &[
+                    (c"transaction", raw::to_js(env, transaction.unwrap_or_default() as f64)?),
+                    (c"receipts", raw::array(env, &receipts)?),
+                ],
+            )
+        }
+    }
 }
 
 /// `texts` are those of which V8 is to know how large they are.
@@ -315,7 +320,7 @@ pub fn recover<'env>(
     })
 }
 
-fn recovered_object<'env>(env: &'env Env, recovered: &Recovered) -> Result<'env, Unknown<'env>> {
+pub(super) fn recovered_object<'env>(env: &'env Env, recovered: &Recovered) -> Result<'env, Unknown<'env>> {
     let outcome = match recovered.outcome {
         Outcome::Nothing => "nothing",
         Outcome::Completed => "completed",

@@ -333,13 +333,17 @@ class States {
       for (const one of from ? [from, file] : [file]) {
         const position = this.#at(one)
         const none = { kind: 'remove', written: false, bytes: 0, verified: false }
-        const { kind, written, bytes, verified } = receipts.get(position) ?? none
-        const done = { remove: 'removed', rename: 'renamed' }[kind] ?? 'written'
-        files.set(position, { path: one.shown, action: written ? done : 'unchanged', bytes, verified })
+        files.set(position, doneTo(one, receipts.get(position) ?? none))
       }
     }
     return [...files.values()]
   }
+}
+
+/** What was done to a file. */
+function doneTo({ shown }, { kind, written, bytes, verified }) {
+  const done = { remove: 'removed', rename: 'renamed' }[kind] ?? 'written'
+  return { path: shown, action: written ? done : 'unchanged', bytes, verified }
 }
 
 /** `react(call())`, and `end` before it, however that ends; at once unless it is a promise. */
