@@ -22,6 +22,10 @@ async function writeAtOnce(call, steps, cancel) {
     native.writeAtOnce(root, files, inside, scope.timeout, scope.options.flush, cancel, call.finding)
   try {
     return await native.timed(steps, start)
+  } catch (error) {
+    // There is no other call that it could be of.
+    delete error.entry
+    throw error
   } finally {
     call.finding = undefined
   }

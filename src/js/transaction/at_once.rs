@@ -38,7 +38,8 @@ fn write_at_once<'env>(
     let (mut writes, mut shown) = (Vec::new(), Vec::new());
     for file in list(env, &files)? {
         let [file, write, data] = some(env, &file)?;
-        let (options, mkdir) = with(env, &write, |(options, mkdir, _): &ParsedWrite| (options.clone(), *mkdir))?;
+        let (options, mkdir) =
+            with(env, &write, |(options, mkdir, _): &ParsedWrite| (options.clone(), *mkdir))?;
         let file = path(env, &file)?;
         shown.push(file.shown);
         let data = with(env, &data, Arc::<Data>::clone)?;

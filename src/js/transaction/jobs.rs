@@ -151,11 +151,12 @@ pub fn commit<'env>(
 pub(super) fn committed_object(env: &Env, committed: Committed) -> Result<'_, Unknown<'_>> {
     match committed {
         Committed::Changed(changed) => {
-            let changed = changed.iter().map(|at| raw::to_js(env, *at as f64)).collect::<Result<'_, Vec<_>>>()?;
+            let changed =
+                changed.iter().map(|at| raw::to_js(env, *at as f64)).collect::<Result<'_, Vec<_>>>()?;
             raw::record(env, &[(c"changed", raw::array(env, &changed)?)])
         }
         Committed::Done(transaction, receipts) => {
-            let receipts = receipts.iter().map(|receipt| receipt_object(env, receipt));
+            let receipts = receipts.iter().map(|receipt| receipt_array(env, receipt));
             let receipts = receipts.collect::<Result<'_, Vec<_>>>()?;
             raw::record(
                 env,
@@ -228,21 +229,15 @@ fn what<'env>(
     })
 }
 
-fn receipt_object<'env>(env: &'env Env, receipt: &Receipt) -> Result<'env, Unknown<'env>> {
+/// `[written, bytes, durable, verified]`: there may be thousands, and each name of a member is looked up.
+fn receipt_array<'env>(env: &'env Env, receipt: &Receipt) -> Result<'env, Unknown<'env>> {
     let verified = match receipt.verified {
         None => raw::to_js(env, false)?,
         Some(Level::Cache) => raw::to_js(env, "cache")?,
         Some(Level::Device) => raw::to_js(env, "device")?,
     };
-    raw::record(
-        env,
-        &[
-            (c"written", raw::to_js(env, receipt.written)?),
-            (c"bytes", raw::to_js(env, receipt.bytes as f64)?),
-            (c"durable", raw::to_js(env, receipt.durable)?),
-            (c"verified", verified),
-        ],
-    )
+    let (written, durable) = (raw::to_js(env, receipt.written)?, raw::to_js(env, receipt.durable)?);
+    raw::array(env, &[written, raw::to_js(env, receipt.bytes as f64)?, durable, verified])
 }
 
 /// `(session | undefined, running | undefined)`: lets go what a transaction holds. The locks are files, so on a worker.

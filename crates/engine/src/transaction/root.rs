@@ -296,3 +296,23 @@ fn is_refused(error: &io::Error) -> bool {
 fn is_none(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(sys::ENOENT | sys::ENOTDIR | sys::ELOOP | sys::EXDEV))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::transaction::journal::Op;
+
+    #[test]
+    fn a_record_is_read_whole_however_long_and_without_what_a_longer_one_has_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::open_or_make(&Directory::open(None, dir.path(), false).unwrap()).unwrap();
+        let op = Op { dir: "a".into(), name: "b".into(), staged: None, is_index: false, old: None };
+        // The second one alone ends in what is read at first; the third is longer than a new journal.
+        for ops in [100, 1, 1000, 40] {
+            let record = Record { txid: ops, home: (1, 2), ops: vec![op.clone(); ops as usize] };
+            root.write_record(&record).unwrap();
+            assert_eq!(root.read().unwrap().record, Some(record));
+        }
+    }
+}

@@ -136,8 +136,7 @@ impl How {
             return self.over(None);
         }
         let Self { inside, timeout, cancel, .. } = &self;
-        let lock =
-            LockJob::new(session, Vec::new(), Vec::new(), inside.clone(), *timeout, cancel.clone());
+        let lock = LockJob::new(session, Vec::new(), Vec::new(), inside.clone(), *timeout, cancel.clone());
         self.go_on(lock.run(), Stage::Lock, Self::locked)
     }
 
@@ -147,8 +146,7 @@ impl How {
         let contents = std::mem::take(&mut self.contents).into_iter().enumerate();
         let wanted =
             contents.map(|(at, (data, options))| Wanted { at, what: What::Write(data, options, None) });
-        let commit =
-            CommitJob::new(session, wanted.collect(), self.flush, self.timeout, self.cancel.clone());
+        let commit = CommitJob::new(session, wanted.collect(), self.flush, self.timeout, self.cancel.clone());
         self.go_on(commit.run(), Stage::Commit, |how, committed| how.over(Some(committed)))
     }
 
@@ -169,6 +167,58 @@ impl Job for AtOnceJob {
                 how.go_on(job.run(), Stage::Commit, |how, committed| how.over(Some(committed)))
             }
             Stage::Next(next) => next(how),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn run(root: PathBuf, names: &[&str], finding: &Finding) -> Step<AtOnceJob> {
+        let file = |name: &&str| ToWrite {
+            path: root.join(name),
+            mkdir: false,
+            data: Arc::new(Data::Bytes(b"new".to_vec())),
+            options: Options::default(),
+        };
+        let files = names.iter().map(file).collect();
+        let (inside, timeout) = (Inside::default(), Duration::from_secs(1));
+        AtOnceJob::new(root, files, false, inside, timeout, Cancel::default(), finding.clone()).run()
+    }
+
+    #[test]
+    fn what_was_given_up_before_its_files_were_found_writes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let given_up = Finding::default();
+        assert!(given_up.give_up());
+        let Step::Done(Err(error)) = run(dir.path().into(), &["a"], &given_up) else { panic!("went on") };
+        assert_eq!(error.code(), "ABORT_ERR");
+        assert!(!dir.path().join("a").exists());
+    }
+
+    #[test]
+    fn it_is_not_given_up_any_more_once_its_files_were_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let finding = Finding::default();
+        let Step::Done(Ok(done)) = run(dir.path().into(), &["a", "b"], &finding) else { panic!("waits") };
+        assert!(matches!(done.committed, Some(Committed::Done(Some(1), receipts)) if receipts.len() == 2));
+        assert!(!finding.give_up());
+        assert_eq!(fs::read(dir.path().join("b")).unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_wrong_path_and_two_of_one_file_are_left_to_those_who_know_more() {
+        let dir = tempfile::tempdir().unwrap();
+        for names in [["a", "../b"], ["a", "./a"]] {
+            let Step::Done(Ok(done)) = run(dir.path().into(), &names, &Finding::default()) else {
+                panic!("fails")
+            };
+            assert!(done.committed.is_none());
+            assert!(!dir.path().join("a").exists());
         }
     }
 }
