@@ -195,3 +195,13 @@ class Ahead {
     return this.#states
   }
 }
+
+/** What those that run ahead are to know of a commit. */
+function commitOf(states, wanted) {
+  const texts = new Map()
+  for (const [position, kind, text, handle, index, backup] of wanted) {
+    if (kind !== 'index') continue
+    texts.set(position, { upcoming: native.upcoming(text, index, handle), handle, backup })
+  }
+  return { texts, changes: (position) => states.has(position) }
+}

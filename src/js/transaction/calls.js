@@ -45,6 +45,8 @@ class Call {
   /** The job that waits for the locks has its timeout. */
   isTimed = false
   isCommitting = false
+  /** Of a job that finds the files, takes their locks and commits. */
+  finding = undefined
   /** Since when it waits to be committed. */
   waitsSince = 0
   /** The error of an abort. */
@@ -127,7 +129,7 @@ class Call {
   #abort() {
     this.aborted = own(native.aborted(this.scope.signal))
     // Its group tells it, when the locks are free, and it is known whether a commit could be given up.
-    if (this.isCommitting || this.isApplied) {
+    if (this.finding ? !native.giveUp(this.finding) : this.isCommitting || this.isApplied) {
       this.#leave()
     } else {
       this.fail(this.aborted)
@@ -138,7 +140,8 @@ class Call {
   checkTime(now) {
     const { timeout, shownRoot } = this.scope
     const waited = now - this.waitsSince
-    if (waited >= timeout && !this.isApplied && !this.isTimed && !this.isCommitting) {
+    if (waited < timeout || this.isApplied || this.isTimed || this.isCommitting) return
+    if (this.finding === undefined || native.giveUp(this.finding)) {
       this.fail(own(native.failure('earlier', shownRoot, waited)))
     }
   }

@@ -128,3 +128,21 @@ class Found {
 }
 
 const isMissing = (found) => found?.code === 'ENOENT' || found?.code === 'ENOTDIR'
+
+/** What is read under the locks. `indexes`: the first update of each, by position; `counts`: how many there are. */
+function underLocks(locked, indexes, counts) {
+  const snapshots = new Map([...indexes.keys()].map((position, entry) => [position, locked.indexes[entry]]))
+  const all = {
+    ...locked,
+    index: (position) => snapshots.get(position),
+    parse: (position, handle, shown) => {
+      const snapshot = snapshots.get(position)
+      if (snapshot instanceof Error) throw own(snapshot)
+      return ours(() => native.parse(snapshot, handle, shown))
+    },
+    /** With which options an index was read. */
+    readAs: (position) => indexes.get(position).how.handle,
+    updates: (position) => counts.get(position),
+  }
+  return { ...all, stored: new StoredValues(all) }
+}

@@ -36,7 +36,7 @@ pub fn find<'env>(
             is_directory: flag(env, &is_directory),
         });
     }
-    task::start(env, FindJob::new(root.absolute, finds, session, known), move |env, found| {
+    task::answer(env, FindJob::new(root.absolute, finds, session, known), move |env, found| {
         let found = found.map_err(|error| from_engine(env, &error, &root.shown, || None))?;
         let mut files = Vec::new();
         for (file, shown) in found.files.iter().zip(&shown) {

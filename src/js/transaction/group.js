@@ -124,6 +124,10 @@ class Group {
   async #attempt() {
     const [ahead, meanwhile] = [this.#ahead, this.#meanwhile]
     this.#ahead = this.#meanwhile = undefined
+    if (ahead === undefined && !meanwhile?.isWanted() && isKnown(this.#calls)) {
+      const isOver = await this.#writeAtOnce()
+      if (isOver !== undefined) return isOver
+    }
     const found = ahead?.found ?? new Found(this.#calls[0].root)
     let session
     let locked
@@ -147,6 +151,24 @@ class Group {
       await found.close()
       this.#tell()
     }
+  }
+
+  /** As `#attempt`; `undefined`: what is to become of the files is to be found out by all steps. */
+  async #writeAtOnce() {
+    const [call] = this.#calls
+    const waited = native.now() - this.#since
+    const done = await writeAtOnce(call, this.#steps, this.#cancel).catch((error) => this.#allFailed(error))
+    this.#tell()
+    if (done === undefined) return true
+    this.#recovered = done.recovered ?? this.#recovered
+    this.#waited = waited + done.waited
+    const { committed } = done
+    if (committed === null) return undefined
+    if (committed.changed) return false
+    const { receipts } = committed
+    return this.#succeed(committed, ({ ops }) =>
+      ops.map(({ file }, at) => doneTo(file, 'write', receipts[at])),
+    )
   }
 
   /** Finds the files of all calls. Those of which a path is wrong fail. `undefined`: all. */
@@ -217,22 +239,7 @@ class Group {
     }
     this.#waited = native.now() - this.#since
     this.#recovered = locked.recovered ?? this.#recovered
-    const snapshots = new Map([...indexes.keys()].map((position, entry) => [position, locked.indexes[entry]]))
-    const all = {
-      ...locked,
-      root: first.root,
-      index: (position) => snapshots.get(position),
-      parse: (position, handle, shown) => {
-        const snapshot = snapshots.get(position)
-        if (snapshot instanceof Error) throw own(snapshot)
-        return ours(() => native.parse(snapshot, handle, shown))
-      },
-      /** With which options an index was read. */
-      readAs: (position) => indexes.get(position).how.handle,
-      /** How many updates of a file there are. */
-      updates: (position) => counts.get(position),
-    }
-    return { ...all, stored: new StoredValues(all) }
+    return underLocks({ ...locked, root: first.root }, indexes, counts)
   }
 
   /** Lets the functions of all calls run. A call that fails is left out as a whole, with what its functions have changed. */
@@ -366,16 +373,22 @@ class Group {
     }
     const receipts = new Map()
     for (const [entry, { what, isDone }] of plan.entries()) {
-      if (isDone) receipts.set(what[0], { kind: what[1], ...done.receipts[entry] })
+      if (isDone) receipts.set(what[0], [what[1], done.receipts[entry]])
     }
     stored.keep()
+    return this.#succeed(done, (call) => states.filesOf(call, receipts))
+  }
+
+  /** Tells all callers; `filesOf` is what was done to the files of a call. */
+  #succeed({ transaction, receipts }, filesOf) {
     native.committed(this.#calls.length)
+    const durable = receipts.every(([, , durable]) => durable)
     for (const call of this.#calls) {
       native.addSteps(call.steps, this.#steps)
       call.succeed({
-        transaction: done.transaction || null,
-        durable: done.receipts.every(({ durable }) => durable),
-        files: states.filesOf(call, receipts),
+        transaction: transaction || null,
+        durable,
+        files: filesOf(call),
         batchSize: this.#calls.length,
         lockWaitMs: this.#waited,
         recovered: this.#recovered,
@@ -383,14 +396,4 @@ class Group {
     }
     return true
   }
-}
-
-/** What those that run ahead are to know of a commit. */
-function commitOf(states, wanted) {
-  const texts = new Map()
-  for (const [position, kind, text, handle, index, backup] of wanted) {
-    if (kind !== 'index') continue
-    texts.set(position, { upcoming: native.upcoming(text, index, handle), handle, backup })
-  }
-  return { texts, changes: (position) => states.has(position) }
 }

@@ -41,7 +41,7 @@ fn paths<'env>(env: &'env Env, handles: &Unknown<'_>) -> Result<'env, Vec<PathBu
     list(env, handles)?.iter().map(|handle| Ok(path(env, handle)?.absolute)).collect()
 }
 
-fn milliseconds(env: &Env, value: &Unknown<'_>) -> Duration {
+pub(super) fn milliseconds(env: &Env, value: &Unknown<'_>) -> Duration {
     Duration::from_secs_f64(raw::from_js::<f64>(env, value).unwrap_or(0.0) / 1000.0)
 }
 
@@ -86,7 +86,7 @@ pub fn lock<'env>(
     let root = path(env, &root)?.shown;
     let positions: Vec<usize> = updates.iter().map(|update| update.at).collect();
     let job = LockJob::new(session, updates, before, inside, milliseconds(env, &timeout), cancel);
-    task::start(env, job, move |env, locked| {
+    task::answer(env, job, move |env, locked| {
         let name = |error: &Error| {
             let at = error.entry().and_then(|at| positions.iter().position(|known| *known == at));
             at.map_or(root.as_str(), |at| shown[at].as_str())
@@ -139,28 +139,34 @@ pub fn commit<'env>(
     let (flush, cancel) = (flag(env, &flush), with(env, &cancel, Cancel::clone)?);
     let timeout = milliseconds(env, &timeout);
     let job = CommitJob::new(take::<Session>(env, &session)?, all, flush, timeout, cancel);
-    task::start(env, job, move |env, committed| {
+    task::answer(env, job, move |env, committed| {
         written.iter().for_each(|written: &Written| written.tell_size(env));
         let name = |error: &Error| error.entry().and_then(|at| names.get(at)).unwrap_or(&root).clone();
-        match committed.map_err(|error| from_engine(env, &error, &name(&error), || None))? {
-            Committed::Changed(changed) => {
-                let changed =
-                    changed.iter().map(|at| raw::to_js(env, *at as f64)).collect::<Result<'_, Vec<_>>>()?;
-                raw::record(env, &[(c"changed", raw::array(env, &changed)?)])
-            }
-            Committed::Done(transaction, receipts) => {
-                let receipts = receipts.iter().map(|receipt| receipt_object(env, receipt));
-                let receipts = receipts.collect::<Result<'_, Vec<_>>>()?;
-                raw::record(
-                    env,
-                    &[
-                        (c"transaction", raw::to_js(env, transaction.unwrap_or_default() as f64)?),
-                        (c"receipts", raw::array(env, &receipts)?),
-                    ],
-                )
-            }
-        }
+        let committed = committed.map_err(|error| from_engine(env, &error, &name(&error), || None))?;
+        committed_object(env, committed)
     })
+}
+
+/// `{ transaction, receipts } | { changed }`
+pub(super) fn committed_object(env: &Env, committed: Committed) -> Result<'_, Unknown<'_>> {
+    match committed {
+        Committed::Changed(changed) => {
+            let changed =
+                changed.iter().map(|at| raw::to_js(env, *at as f64)).collect::<Result<'_, Vec<_>>>()?;
+            raw::record(env, &[(c"changed", raw::array(env, &changed)?)])
+        }
+        Committed::Done(transaction, receipts) => {
+            let receipts = receipts.iter().map(|receipt| receipt_array(env, receipt));
+            let receipts = receipts.collect::<Result<'_, Vec<_>>>()?;
+            raw::record(
+                env,
+                &[
+                    (c"transaction", raw::to_js(env, transaction.unwrap_or_default() as f64)?),
+                    (c"receipts", raw::array(env, &receipts)?),
+                ],
+            )
+        }
+    }
 }
 
 /// `texts` are those of which V8 is to know how large they are.
@@ -223,21 +229,15 @@ fn what<'env>(
     })
 }
 
-fn receipt_object<'env>(env: &'env Env, receipt: &Receipt) -> Result<'env, Unknown<'env>> {
+/// `[written, bytes, durable, verified]`: there may be thousands, and each name of a member is looked up.
+fn receipt_array<'env>(env: &'env Env, receipt: &Receipt) -> Result<'env, Unknown<'env>> {
     let verified = match receipt.verified {
         None => raw::to_js(env, false)?,
         Some(Level::Cache) => raw::to_js(env, "cache")?,
         Some(Level::Device) => raw::to_js(env, "device")?,
     };
-    raw::record(
-        env,
-        &[
-            (c"written", raw::to_js(env, receipt.written)?),
-            (c"bytes", raw::to_js(env, receipt.bytes as f64)?),
-            (c"durable", raw::to_js(env, receipt.durable)?),
-            (c"verified", verified),
-        ],
-    )
+    let (written, durable) = (raw::to_js(env, receipt.written)?, raw::to_js(env, receipt.durable)?);
+    raw::array(env, &[written, raw::to_js(env, receipt.bytes as f64)?, durable, verified])
 }
 
 /// `(session | undefined, running | undefined)`: lets go what a transaction holds. The locks are files, so on a worker.
@@ -249,7 +249,7 @@ pub fn release<'env>(env: &'env Env, [session, running, ..]: Args<'env>) -> Resu
         return Ok(raw::undefined(env));
     }
     let session = take::<Session>(env, &session)?;
-    task::start(env, DropJob(session), |env, _| Ok(raw::undefined(env)))
+    task::answer(env, DropJob(session), |env, _| Ok(raw::undefined(env)))
 }
 
 /// `(root, file, [file]) → { content, seen, identity, identities }`
@@ -315,7 +315,7 @@ pub fn recover<'env>(
     })
 }
 
-fn recovered_object<'env>(env: &'env Env, recovered: &Recovered) -> Result<'env, Unknown<'env>> {
+pub(super) fn recovered_object<'env>(env: &'env Env, recovered: &Recovered) -> Result<'env, Unknown<'env>> {
     let outcome = match recovered.outcome {
         Outcome::Nothing => "nothing",
         Outcome::Completed => "completed",

@@ -2,6 +2,7 @@
 //! promises; what touches a file is a job, by way of `natives`.
 
 mod ahead;
+mod at_once;
 mod found;
 mod functions;
 mod jobs;

@@ -21,7 +21,7 @@ use crate::js::index::patch::{self, Patch};
 use crate::js::task::{self, Timer};
 use crate::js::transaction::parse::{Parse, ParsedUpdate, ParsedWrite};
 use crate::js::transaction::textual::{self, Locked};
-use crate::js::transaction::{ahead, found, functions, jobs, kept, written};
+use crate::js::transaction::{ahead, at_once, found, functions, jobs, kept, written};
 use crate::js::value::handle::{change, flag, is_handle, make, position, take, with};
 use crate::js::value::thrown::{Result, abort, invalid_state};
 use crate::js::value::{FilePath, Kept, Thrown, args, copy, data, path, promise, raw};
@@ -87,6 +87,7 @@ pub fn object(env: &Env, parse: Parse) -> Result<'_, Unknown<'_>> {
         .chain(&written::NATIVES)
         .chain(&kept::NATIVES)
         .chain(&ahead::NATIVES)
+        .chain(&at_once::NATIVES)
     {
         define(env, &object, name, *native)?;
     }

@@ -80,16 +80,19 @@ const isSchema = (schema) => schema === undefined || typeof schema?.['~standard'
 /** What calls come to whose options nobody can change, by these options; `undefined` for frozen ones of which something can be changed. */
 class Remembered {
   #known = new WeakMap()
+  /** Of calls without options. */
+  #none = new Map()
 
   /** What was made of the options as they are `given`, for a file and with what the transaction says; else it is made. */
   of(given, { flush, verify }, path, make) {
     const known = isWord(flush) && isWord(verify) ? this.#of(given) : undefined
-    if (known === undefined || !isSchema(given.schema)) return make()
+    if (known === undefined || !isSchema(given?.schema)) return make()
     const key = `${flush} ${verify} ${path}`
     return known.get(key) ?? remember(known, key, make())
   }
 
   #of(given) {
+    if (given === undefined) return this.#none
     if (typeof given !== 'object' || given === null) return undefined
     if (!this.#known.has(given)) {
       if (!Object.isFrozen(given)) return undefined

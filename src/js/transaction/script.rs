@@ -11,7 +11,7 @@ use crate::js::value::once::{Once, run_script};
 use crate::js::value::raw;
 use crate::js::value::thrown::Result;
 
-const SCRIPTS: [&str; 9] = [
+const SCRIPTS: [&str; 10] = [
     include_str!("transaction.js"),
     include_str!("remembered.js"),
     include_str!("queue.js"),
@@ -19,6 +19,7 @@ const SCRIPTS: [&str; 9] = [
     include_str!("kept.js"),
     include_str!("states.js"),
     include_str!("ahead.js"),
+    include_str!("at-once.js"),
     include_str!("group.js"),
     include_str!("calls.js"),
 ];

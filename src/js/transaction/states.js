@@ -332,14 +332,21 @@ class States {
       if (kind === 'mkdir') continue
       for (const one of from ? [from, file] : [file]) {
         const position = this.#at(one)
-        const none = { kind: 'remove', written: false, bytes: 0, verified: false }
-        const { kind, written, bytes, verified } = receipts.get(position) ?? none
-        const done = { remove: 'removed', rename: 'renamed' }[kind] ?? 'written'
-        files.set(position, { path: one.shown, action: written ? done : 'unchanged', bytes, verified })
+        const [done, receipt] = receipts.get(position) ?? NOTHING
+        files.set(position, doneTo(one, done, receipt))
       }
     }
     return [...files.values()]
   }
+}
+
+/** What was done to a file that is not there any more, and was not there before. */
+const NOTHING = ['remove', [false, 0, true, false]]
+
+/** What was done to a file. */
+function doneTo({ shown }, kind, [written, bytes, , verified]) {
+  const done = { remove: 'removed', rename: 'renamed' }[kind] ?? 'written'
+  return { path: shown, action: written ? done : 'unchanged', bytes, verified }
 }
 
 /** `react(call())`, and `end` before it, however that ends; at once unless it is a promise. */

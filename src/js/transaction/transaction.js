@@ -247,7 +247,9 @@ function register(tx, operations) {
     if (operation === null || typeof operation !== 'object') {
       throw native.wrongType('operation', 'of type Object', operation)
     }
-    const { write, data, update, fn, patch, change, remove, rename, to, mkdir, ...options } = operation
+    const { write, data, update, fn, patch, change, remove, rename, to, mkdir, ...rest } = operation
+    // What comes of none is remembered.
+    const options = Object.keys(rest).length > 0 ? rest : undefined
     const given = [write, update, patch, remove, rename, mkdir].filter((path) => path !== undefined)
     if (given.length > 1)
       throw native.wrongType('operation', 'one of write, update, patch, remove, rename or mkdir', operation)

@@ -12,34 +12,44 @@ use std::sync::Arc;
 use crate::error::{Advice, Error, Result};
 use crate::sys::{self, Dir, FileId};
 
-/// Where a directory was. `None`: that is not known, and nothing is said about it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place(Option<Arc<Path>>);
+/// Where a directory was.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// `None`: that is not known, and nothing is said about it.
+    path: Option<Arc<Path>>,
+    /// The system has said so, and not only the caller.
+    is_told: bool,
+}
 
 impl Place {
     /// The place of `dir`, which was found at `path` just now, links followed. `None`: by now `path` means another one.
     pub fn of(dir: &Dir, id: &FileId, path: &Path) -> Option<Self> {
         let Ok(real) = dir.path() else {
-            return Some(Self(path.is_absolute().then(|| path.into())));
+            return Some(Self { path: path.is_absolute().then(|| path.into()), is_told: false });
         };
         if real != path {
             // There are links in the path, or the directory was moved before it was asked where it is.
             match is_at(id, path) {
                 Some(true) => {}
                 Some(false) => return None,
-                None => return Some(Self(None)),
+                None => return Some(Self::default()),
             }
             // A mount that is detached, or outside of our root, has no path that leads there.
             if is_at(id, &real) != Some(true) {
-                return Some(Self(None));
+                return Some(Self::default());
             }
         }
-        Some(Self(Some(real.into())))
+        Some(Self { path: Some(real.into()), is_told: true })
     }
 
     /// As a path.
     pub fn path(&self) -> Option<&Path> {
-        self.0.as_deref()
+        self.path.as_deref()
+    }
+
+    /// As a path that is certain to have no links.
+    pub fn told(&self) -> Option<&Path> {
+        self.path().filter(|_| self.is_told)
     }
 
     /// Whether nothing speaks against it that `dir` is still here.

@@ -2,6 +2,7 @@
 //! `docs/transactions.md` has each flush and its reason.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex};
 
 use crate::cancel::Cancel;
@@ -14,7 +15,7 @@ use crate::process::{MOST_HELPERS, each, each_at_once, lock};
 use crate::steps;
 use crate::transaction::away::Moved;
 use crate::transaction::item::{Change, Item};
-use crate::transaction::journal::{Record, State};
+use crate::transaction::journal::{Op, Record, State};
 use crate::transaction::known;
 use crate::transaction::root::{Root, RootLock};
 
@@ -90,10 +91,11 @@ pub fn commit(
     if journal.pending().is_some() {
         return Ok(Attempt::Recover);
     }
+    // A directory that was replaced as a whole is found again by its path.
+    let is_moved = are_moved(items);
     let mut changed = Vec::new();
     for (at, item) in items.iter_mut().enumerate() {
-        // A directory that was replaced as a whole is found again by its path.
-        if !item.is_in_place() || !item.look(flush).map_err(|error| error.of_entry(at))? {
+        if is_moved[at] || !item.look(flush).map_err(|error| error.of_entry(at))? {
             changed.push(at);
         }
     }
@@ -124,9 +126,7 @@ pub fn commit(
         flush_old(items)?;
     }
     let txid = journal.next();
-    let op = |(at, item): (usize, &Item)| item.op(root).map_err(|error| error.of_entry(at));
-    let changing = items.iter().enumerate().filter(|(_, item)| item.changes());
-    let record = Record { txid, home: root.home(), ops: changing.map(op).collect::<Result<_>>()? };
+    let record = Record { txid, home: root.home(), ops: ops_of(root, items)? };
     for (lock, up) in locks {
         lock.point_to_root(*up);
     }
@@ -165,19 +165,45 @@ pub fn commit(
     Ok(Attempt::Committed(Some(txid)))
 }
 
+/// The operations of a record. Where a directory is below the root is asked once for all items in it.
+fn ops_of(root: &Root, items: &[Item]) -> Result<Vec<Op>> {
+    let mut places = HashMap::new();
+    let mut ops = Vec::new();
+    for (at, item) in items.iter().enumerate().filter(|(_, item)| item.changes()) {
+        let dir = &item.target.dir;
+        let below = match places.entry(dir.id()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(root.place_of(dir).map_err(|error| error.of_entry(at))?),
+        };
+        ops.push(item.op(below));
+    }
+    Ok(ops)
+}
+
+/// Of each item whether its directory is not where the path has led any more; each directory is looked for once.
+fn are_moved(items: &[Item]) -> Vec<bool> {
+    let mut known = HashMap::new();
+    let is_moved = |Item { target, .. }: &Item| {
+        *known.entry((target.dir.id().clone(), target.place.clone())).or_insert_with(|| target.is_moved())
+    };
+    items.iter().map(is_moved).collect()
+}
+
 /// The items that are not what they were any more: what others have written while all was flushed is not to be overwritten
 /// by what was made of the version before.
 fn look_again(items: &[Item]) -> Vec<usize> {
-    let is_changed = |item: &Item| !item.is_in_place() || !item.is_as_expected().unwrap_or(false);
     if leaves_out(Step::LastLook) {
         return Vec::new();
     }
-    (0..items.len()).filter(|at| is_changed(&items[*at])).collect()
+    let is_moved = are_moved(items);
+    let is_changed = |at: &usize| is_moved[*at] || !items[*at].is_as_expected().unwrap_or(false);
+    (0..items.len()).filter(is_changed).collect()
 }
 
 /// That what was written is where the caller's paths lead: a directory may be replaced at any time.
 fn check_places(items: &[Item]) -> Result<()> {
-    match items.iter().position(|item| item.changes() && !item.is_in_place()) {
+    let is_moved = are_moved(items);
+    match (0..items.len()).find(|at| items[*at].changes() && is_moved[*at]) {
         Some(at) => Err(moved().after_commit().of_entry(at)),
         None => Ok(()),
     }

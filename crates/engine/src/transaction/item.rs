@@ -1,17 +1,16 @@
 //! One file of a transaction, from what is to become of it to the operation of a record.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::dir::Target;
-use crate::error::{Error, ErrorKind, Named, Result};
+use crate::error::{Error, Named, Result};
 use crate::mutant::{Step, leaves_out};
 use crate::process::{Key, flush};
 use crate::sys::{self, FileId, Stat, Version};
 use crate::transaction::away::{self, Gone, Moved};
 use crate::transaction::journal::{OldMark, Op};
 use crate::transaction::known;
-use crate::transaction::root::Root;
 use crate::write::{Options, Receipt, Staged, TempName};
 
 mod kept;
@@ -240,13 +239,8 @@ impl Item {
         !matches!(self.change, Change::Keep)
     }
 
-    /// As a record has it.
-    ///
-    /// # Errors
-    /// [`ErrorKind::OutsideRoot`].
-    pub fn op(&self, root: &Root) -> Result<Op> {
-        let dir = self.target.dir.path().named("readlink")?;
-        let dir = dir.strip_prefix(&root.path).map_err(|_| ErrorKind::OutsideRoot)?.to_owned();
+    /// As a record has it. `dir`: where its directory is below the root.
+    pub fn op(&self, dir: &Path) -> Op {
         let old = self.old.as_ref().map(|Stat { version, .. }| OldMark {
             inode: version.id.number(),
             size: version.size,
@@ -255,7 +249,7 @@ impl Item {
             hash: self.old_hash,
         });
         let staged = self.staged.as_ref().map(|staged| (staged.temp.name.clone(), staged.mark));
-        Ok(Op { dir, name: self.target.name.clone(), staged, is_index: self.is_index, old })
+        Op { dir: dir.to_owned(), name: self.target.name.clone(), staged, is_index: self.is_index, old }
     }
 
     /// What is moved to it: the name that goes, and what says which file it is.

@@ -13,7 +13,7 @@ use crate::mutant::{Step, leaves_out};
 use crate::process;
 use crate::process::flush;
 use crate::sys::{self, Dir, FileId};
-use crate::transaction::journal::{Content, HEAD_LENGTH, RECORD_AT, Record, STATE_LENGTH, State, Tag};
+use crate::transaction::journal::{Content, HEAD_LENGTH, RECORD_AT, Record, State, Tag};
 use crate::write::verify::read_fully;
 
 mod live;
@@ -31,6 +31,8 @@ const TURN: &str = "turn";
 /// What version control is to ignore: all of it.
 const IGNORE: (&str, &[u8]) = (".gitignore", b"*\n");
 const LIVE: &str = ".live";
+/// So much of a journal is read at once: the state, and nearly every record.
+const FIRST_READ: usize = 2 * RECORD_AT as usize;
 
 /// A root that has a journal.
 #[derive(Debug)]
@@ -160,6 +162,15 @@ impl Root {
         (self.dir.file_system_number(), self.dir.id().number())
     }
 
+    /// Where a directory is below the root, as a path without links.
+    ///
+    /// # Errors
+    /// [`ErrorKind::OutsideRoot`].
+    pub fn place_of(&self, dir: &Directory) -> Result<PathBuf> {
+        let path = dir.path().named("readlink")?;
+        Ok(path.strip_prefix(&self.path).map_err(|_| ErrorKind::OutsideRoot)?.to_owned())
+    }
+
     /// What names of this root's files have in common.
     ///
     /// # Errors
@@ -167,7 +178,7 @@ impl Root {
     pub fn tag(&self) -> Result<Tag> {
         match self.tag.get() {
             Some(tag) => Ok(*tag),
-            None => self.read().map(|journal| *self.tag.get_or_init(|| journal.state.root)),
+            None => self.read().map(|journal| *self.tag.get().unwrap_or(&journal.state.root)),
         }
     }
 
@@ -178,30 +189,32 @@ impl Root {
     pub fn read(&self) -> Result<Journal> {
         let foreign =
             || Error::from(ErrorKind::Journal { what: "another version of this package has written it" });
-        let mut block = [0; STATE_LENGTH];
-        let got = read_fully(&self.journal, &mut block, 0)?;
-        let state = State::decode(&block[..got]);
-        let mut bytes = vec![0; HEAD_LENGTH];
-        let got = read_fully(&self.journal, &mut bytes, RECORD_AT)?;
-        bytes.truncate(got);
-        if let Some(length) = Record::payload_length(&bytes) {
-            bytes.resize(HEAD_LENGTH + length, 0);
-            let got = read_fully(&self.journal, &mut bytes[HEAD_LENGTH..], RECORD_AT + HEAD_LENGTH as u64)?;
-            bytes.truncate(HEAD_LENGTH + got);
+        let mut bytes = vec![0; FIRST_READ];
+        let mut got = read_fully(&self.journal, &mut bytes, 0)?;
+        let length = bytes[..got].get(RECORD_AT as usize..).and_then(Record::payload_length);
+        if let Some(end) = length.map(|length| RECORD_AT as usize + HEAD_LENGTH + length)
+            && got == FIRST_READ
+            && got < end
+        {
+            bytes.resize(end, 0);
+            got += read_fully(&self.journal, &mut bytes[FIRST_READ..], FIRST_READ as u64)?;
         }
-        let record = match Record::decode(&bytes) {
+        let (state, record) = bytes[..got].split_at(got.min(RECORD_AT as usize));
+        let record = match Record::decode(record) {
             Content::Foreign => return Err(foreign()),
             Content::Whole(record) => Some(record),
             Content::None => None,
         };
-        let state = match state {
+        let state = match State::decode(state) {
             Content::Foreign => return Err(foreign()),
             Content::Whole(state) => state,
             // It was not written to its end: what it said can be found out again.
             Content::None => {
-                State { root: record.as_ref().and_then(tag_of).unwrap_or_else(new_tag), ..State::default() }
+                let root = || *self.tag.get_or_init(new_tag);
+                State { root: record.as_ref().and_then(tag_of).unwrap_or_else(root), ..State::default() }
             }
         };
+        self.tag.get_or_init(|| state.root);
         Ok(Journal { state, record })
     }
 
@@ -282,4 +295,24 @@ fn is_refused(error: &io::Error) -> bool {
 /// Whether it is no failure, but no folder.
 fn is_none(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(sys::ENOENT | sys::ENOTDIR | sys::ELOOP | sys::EXDEV))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::transaction::journal::Op;
+
+    #[test]
+    fn a_record_is_read_whole_however_long_and_without_what_a_longer_one_has_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::open_or_make(&Directory::open(None, dir.path(), false).unwrap()).unwrap();
+        let op = Op { dir: "a".into(), name: "b".into(), staged: None, is_index: false, old: None };
+        // The second one alone ends in what is read at first; the third is longer than a new journal.
+        for ops in [100, 1, 1000, 40] {
+            let record = Record { txid: ops, home: (1, 2), ops: vec![op.clone(); ops as usize] };
+            root.write_record(&record).unwrap();
+            assert_eq!(root.read().unwrap().record, Some(record));
+        }
+    }
 }

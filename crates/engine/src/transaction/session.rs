@@ -115,7 +115,7 @@ impl Session {
     pub fn make_directory(&self, path: &Path) -> Result<()> {
         check_above(&self.root, path)?;
         let made = Directory::open(None, path, true)?;
-        check_below(&self.root, &made)
+        check_below(&self.root, &made, None)
     }
 
     /// What it has found so far.
@@ -270,7 +270,7 @@ pub(crate) fn resolve(root: &Root, path: &Path, mkdir: bool) -> Result<Target> {
         }
         found => found?,
     };
-    check_below(root, &target.dir)?;
+    check_below(root, &target.dir, target.place.told())?;
     if is_folder(root, &target) {
         return Err(ErrorKind::OutsideRoot.into());
     }
@@ -282,9 +282,9 @@ fn is_folder(root: &Root, target: &Target) -> bool {
     target.dir.id() == root.dir.id() && target.name == FOLDER
 }
 
-/// That a directory is below the root, on the same file system, and none of ours.
-fn check_below(root: &Root, dir: &Directory) -> Result<()> {
-    let path = dir.path().named("readlink")?;
+/// That a directory is below the root, on the same file system, and none of ours. `told`: where it is, if the system has just said so.
+fn check_below(root: &Root, dir: &Directory, told: Option<&Path>) -> Result<()> {
+    let path = told.map_or_else(|| dir.path().named("readlink"), |told| Ok(told.to_owned()))?;
     let below = path.strip_prefix(&root.path).map_err(|_| Error::from(ErrorKind::OutsideRoot))?;
     if below.starts_with(FOLDER) || !dir.id().is_on_device_of(root.dir.id()) {
         return Err(ErrorKind::OutsideRoot.into());
