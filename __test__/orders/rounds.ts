@@ -1,0 +1,191 @@
+// Rounds of random calls by several threads of several processes, and what is wrong with what they have seen.
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { history, type Made, type Noted } from './history'
+import { type Call, type Content, linearized, projected } from './linearize'
+import { type Mix, plan, Random, type Step } from './plan'
+
+export interface Setting {
+  /** The path of the package. */
+  addon: string
+  /** A folder that is there. */
+  dir: string
+  processes: number
+  threads: number
+  mix: Mix
+  seed: number
+  /** Of each thread, in a round. */
+  calls: number
+  /** One round in so many is one in which a process is killed. 0: none. */
+  killEach?: number
+  /** What is put before the command of a client, such as `taskset -c 0`. */
+  prefix?: string[]
+  env?: NodeJS.ProcessEnv
+  /** Whether all files are looked at together: transactions and snapshots are of one moment. */
+  together?: boolean
+  /** What they do in a round, instead of random steps: by process and thread. */
+  plans?: (round: number) => Step[][][]
+}
+
+export interface Report {
+  rounds: number
+  calls: number
+  kills: number
+  /** What no order explains. */
+  wrong: string[]
+}
+
+const CLIENT = join(__dirname, 'client.cjs')
+
+class Client {
+  private child: ChildProcess | undefined
+
+  constructor(
+    private readonly setting: Setting,
+    private readonly log: string,
+    private readonly home: string,
+  ) {}
+
+  async start(): Promise<void> {
+    const { addon, threads, prefix = [], env } = this.setting
+    const args = [...prefix, process.execPath, CLIENT, addon, this.home, this.log, String(threads)]
+    this.child = spawn(args[0] as string, args.slice(1), {
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      env: { PATH: process.env.PATH, ...env },
+    })
+    await once(this.child, 'message')
+  }
+
+  /** Until it has done all of it, or is killed. */
+  async run(plans: Step[][]): Promise<void> {
+    const child = this.child as ChildProcess
+    const ended = new AbortController()
+    try {
+      const events = [once(child, 'message', ended), once(child, 'exit', ended)] as const
+      child.send(plans)
+      await Promise.race(events)
+    } finally {
+      ended.abort()
+    }
+  }
+
+  async kill(): Promise<void> {
+    const { child } = this
+    if (!child || child.exitCode !== null || child.signalCode !== null) return
+    const exit = once(child, 'exit')
+    child.kill('SIGKILL')
+    await exit
+  }
+
+  /** What it has noted since the last time, by thread. */
+  noted(): Noted[][] {
+    return Array.from({ length: this.setting.threads }, (_, thread) => {
+      const path = `${this.log}-${thread}`
+      if (!existsSync(path)) return []
+      const lines = readFileSync(path, 'utf8').split('\n')
+      rmSync(path)
+      const notes = new Map<string, Noted>()
+      for (const line of lines.filter((line) => line.endsWith('}'))) {
+        const noted = JSON.parse(line) as Noted
+        notes.set(noted.id, { ...notes.get(noted.id), ...noted })
+      }
+      return [...notes.values()]
+    })
+  }
+}
+
+const isIndex = (file: string) => file.endsWith('.json')
+
+function contentOf(home: string, file: string): Content {
+  if (!existsSync(join(home, file))) return null
+  const text = readFileSync(join(home, file), 'utf8')
+  return isIndex(file) ? JSON.parse(text).log.join(' ') : text.trim()
+}
+
+function told(calls: readonly Call[], first: Content, last: Content, made: readonly Made[]): string {
+  const origin = Math.min(...calls.map(({ start }) => start))
+  const ms = (time: number) => ((time - origin) / 1e6).toFixed(3)
+  const lines = [...calls]
+    .sort((one, other) => one.start - other.start)
+    .map(({ name, start, end, mayBeMissing, after }) => {
+      const { step, noted } = made.find(({ step }) => [step.id, ...(step.ids ?? [])].some((id) => `${step.call} ${id}` === name)) ?? {}
+      const { start: _s, end: _e, call: _c, called: _d, id: _i, ...seen } = noted ?? ({} as Noted)
+      const behind = after.length ? ` after ${after.map(({ name }) => name.split(' ')[1])}` : ''
+      const { id: _, call: _n, file: _f, ...how } = step ?? ({} as Step)
+      return `  ${ms(start)}-${ms(end)} ${mayBeMissing ? '?' : ''}${name} ${JSON.stringify(how)} -> ${JSON.stringify(seen)}${behind}`
+    })
+  return [`  from ${first} to ${last}`, ...lines].join('\n')
+}
+
+/** Rounds until `isOver`, each of which begins when all calls of the one before it have ended. */
+export async function rounds(setting: Setting, isOver: (report: Report) => boolean): Promise<Report> {
+  const { dir, processes, threads, mix, seed, calls, killEach = 0, together } = setting
+  const { recover } = require(setting.addon) as typeof import('@pipeline/atomic')
+  const random = new Random(seed)
+  const home = join(dir, 'home')
+  mkdirSync(home, { recursive: true })
+  const clients = Array.from({ length: processes }, (_, i) => new Client(setting, join(dir, `log-${i}`), home))
+  const report: Report = { rounds: 0, calls: 0, kills: 0, wrong: [] }
+  const files = [...mix.files, ...mix.indexes]
+  const state = () => new Map(files.map((file) => [file, contentOf(home, file)]))
+  try {
+    await Promise.all(clients.map((client) => client.start()))
+    while (!isOver(report)) {
+      const round = report.rounds++
+      const rewritten = files.filter(() => random.rarely(4))
+      for (const file of rewritten) {
+        const text = isIndex(file) ? `{"log":["i${round}"]}` : `i${round}`
+        writeFileSync(join(home, `${file}.new`), text)
+        renameSync(join(home, `${file}.new`), join(home, file))
+      }
+      const first = state()
+      const plans =
+        setting.plans?.(round) ??
+        clients.map((_, p) =>
+          Array.from({ length: threads }, (_, t) => plan(random, mix, `${round}-${p}${'abcdefgh'[t]}`, calls)),
+        )
+      const running = clients.map((client, i) => client.run(plans[i] as Step[][]))
+      const victim = killEach > 0 && random.rarely(killEach) ? random.of(clients) : undefined
+      if (victim) {
+        report.kills++
+        await new Promise((resolve) => setTimeout(resolve, random.below(15)))
+        await victim.kill()
+      }
+      await Promise.all(running)
+      await victim?.start()
+      if (mix.ofMany.includes('transaction')) await recover(home)
+      const last = state()
+      const made = clients.flatMap((client, process) =>
+        client.noted().flatMap((notes, thread) =>
+          notes.map((noted): Made => {
+            const step = plans[process]?.[thread]?.find(({ id }) => id === noted.id) as Step
+            return { process, thread, step, noted }
+          }),
+        ),
+      )
+      report.calls += made.length
+      const found = history(made)
+      const wrong = found.wrong
+      for (const file of files) {
+        const some = projected(found.calls, file)
+        const [from, to] = [first.get(file) ?? null, last.get(file) ?? null]
+        if (!linearized(some, new Map([[file, from]]), new Map([[file, to]]))) {
+          wrong.push(`no order explains ${file}:\n${told(some, from, to, made)}`)
+        }
+      }
+      if (together && wrong.length === 0) {
+        const some = found.calls.filter(({ name }) => !name.startsWith('read'))
+        if (!linearized(some, first, last)) {
+          wrong.push(`no order explains all files together:\n${told(some, '', '', made)}`)
+        }
+      }
+      report.wrong.push(...wrong.map((text) => `seed ${seed}, round ${round}: ${text}`))
+    }
+  } finally {
+    await Promise.all(clients.map((client) => client.kill()))
+  }
+  return report
+}
