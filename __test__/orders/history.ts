@@ -1,23 +1,8 @@
 // From what the clients have noted to calls with effects, and what the documentation promises of their order.
 
-import type { Call, Content, Effect } from './linearize'
+import type { Call, Effect } from './linearize'
+import { type Content, isIndex, type Noted } from './notes'
 import type { Step } from './plan'
-
-/** What a client has noted of a step. */
-export interface Noted {
-  id: string
-  start: number
-  /** When the call itself was made, and had returned. */
-  call?: number
-  called?: number
-  end?: number
-  error?: { name: string; code?: string; message: string; committed: boolean; stack?: string }
-  written?: boolean
-  removed?: boolean
-  saw?: Content
-  sawAll?: Content[]
-  sawEach?: Record<string, Content>
-}
 
 export interface Made {
   process: number
@@ -26,7 +11,6 @@ export interface Made {
   noted: Noted
 }
 
-const isIndex = (file: string) => file.endsWith('.json')
 const added = (before: Content, id: string) => (before ? `${before} ${id}` : id)
 const puts =
   (content: Content): Effect =>
@@ -65,7 +49,10 @@ function effectsOf({ step, noted }: Made): [string, Effect][] {
     }
     case 'remove':
       return [
-        [file, (before) => (noted.removed !== undefined && (before !== null) !== noted.removed ? undefined : null)],
+        [
+          file,
+          (before) => (noted.removed !== undefined && (before !== null) !== noted.removed ? undefined : null),
+        ],
       ]
     case 'batch':
       return (step.files as string[]).map((file) => [file, puts(value)])
@@ -75,14 +62,15 @@ function effectsOf({ step, noted }: Made): [string, Effect][] {
         return [file, puts(step.remove ? null : value)]
       })
       const { read } = step
-      return read && noted.end !== undefined ? [...changes, [read, on(sawEach[read], (before) => before)]] : changes
+      return read && noted.end !== undefined
+        ? [...changes, [read, on(sawEach[read], (before) => before)]]
+        : changes
     }
     case 'snapshot':
       return Object.entries(sawEach).map(([file, content]) => [file, on(content, () => content)])
     case 'update':
-      return [[file, on(saw, (before) => added(before, step.id))]]
     case 'patch':
-      return [[file, (before) => (saw !== undefined && (before ?? '') !== saw ? undefined : added(before, step.id))]]
+      return [[file, on(saw, (before) => added(before, step.id))]]
     default:
       return [[file, on(saw, () => saw as Content)]]
   }
@@ -99,7 +87,8 @@ function effectsOf({ step, noted }: Made): [string, Effect][] {
  */
 function isOrdered(earlier: Made, later: Made): boolean {
   if (earlier.step.file !== later.step.file) return false
-  if (earlier.process !== later.process || (earlier.noted.called ?? Infinity) >= (later.noted.call ?? 0)) return false
+  if (earlier.process !== later.process || (earlier.noted.called ?? Infinity) >= (later.noted.call ?? 0))
+    return false
   if (earlier.noted.error || later.noted.error) return false
   const queued = ['write', 'remove', 'update', 'patch', 'writer', 'session']
   const blocks = ({ step }: Made) => step.call === 'writeSync' || step.sync
@@ -142,7 +131,11 @@ export function history(made: readonly Made[]): { calls: Call[]; wrong: string[]
     if (step.call === 'write' && noted.written === false && !step.options?.ifChanged) {
       wrong.push(`${step.id} was not written, and nothing has come before it`)
     }
-    const times = { start: noted.call ?? noted.start, end: noted.end ?? Infinity, mayBeMissing: !ended || outcome === 'unknown' }
+    const times = {
+      start: noted.call ?? noted.start,
+      end: noted.end ?? Infinity,
+      mayBeMissing: !ended || outcome === 'unknown',
+    }
     if (outcome === 'exists') times.start = noted.start
     const name = `${step.call} ${step.id}`
     if (step.call === 'session') {
@@ -150,7 +143,11 @@ export function history(made: readonly Made[]): { calls: Call[]; wrong: string[]
       const inner: Call[] = []
       for (const [i, id] of (step.ids ?? []).entries()) {
         const effect = on(sawAll[i], (before) => added(before, id))
-        if (i > 0 && sawAll[i] !== undefined && sawAll[i] !== added(sawAll[i - 1] ?? null, step.ids?.[i - 1] ?? '')) {
+        if (
+          i > 0 &&
+          sawAll[i] !== undefined &&
+          sawAll[i] !== added(sawAll[i - 1] ?? null, step.ids?.[i - 1] ?? '')
+        ) {
           wrong.push(`${id} found under its lock what the update before it had not left: ${sawAll[i]}`)
         }
         const after = inner.slice(-1)
@@ -160,7 +157,8 @@ export function history(made: readonly Made[]): { calls: Call[]; wrong: string[]
       }
       continue
     }
-    if (!ended && ['read', 'snapshot', 'readIndex', 'readIndexSync', 'readIndexAt'].includes(step.call)) continue
+    if (!ended && ['read', 'snapshot', 'readIndex', 'readIndexSync', 'readIndexAt'].includes(step.call))
+      continue
     const after: Call[] = []
     calls.push({ made: one, call: { name, ...times, effects: new Map(effectsOf(one)), after }, after })
   }

@@ -1,8 +1,9 @@
 // The checker finds what it is to find.
 
 import { describe, expect, test } from 'vitest'
-import { type Made, type Noted, history } from './history'
-import { type Call, type Content, type Effect, linearized } from './linearize'
+import { history, type Made } from './history'
+import { type Call, type Effect, linearized } from './linearize'
+import type { Content, Noted } from './notes'
 
 const put =
   (content: Content): Effect =>
@@ -44,7 +45,10 @@ describe('an order of calls', () => {
   })
 
   test('has no update that is lost', () => {
-    const add = (id: string, saw: string): Effect => (before) => (before === saw ? `${saw}${id}` : undefined)
+    const add =
+      (id: string, saw: string): Effect =>
+      (before) =>
+        before === saw ? `${saw}${id}` : undefined
     expect(order([call('x', 1, 9, add('x', '')), call('y', 1, 9, add('y', 'x'))], '', 'xy')).toBe('x y')
     expect(order([call('x', 1, 9, add('x', '')), call('y', 1, 9, add('y', ''))], '', 'y')).toBeUndefined()
   })
@@ -74,7 +78,10 @@ describe('an order of calls', () => {
       ['a', sees('1')],
       ['b', sees(null)],
     ])
-    const calls = [call('both', 1, 9, put(''), { effects: both }), call('half', 1, 9, put(''), { effects: half })]
+    const calls = [
+      call('both', 1, 9, put(''), { effects: both }),
+      call('half', 1, 9, put(''), { effects: half }),
+    ]
     const state = (content: Content) =>
       new Map([
         ['a', content],
@@ -86,7 +93,12 @@ describe('an order of calls', () => {
 })
 
 describe('what clients have noted', () => {
-  const made = (name: string, times: [number, number, number], more: Partial<Noted> = {}, thread = 0): Made => {
+  const made = (
+    name: string,
+    times: [number, number, number],
+    more: Partial<Noted> = {},
+    thread = 0,
+  ): Made => {
     const [start, called, end] = times
     const noted = { id: name, start, call: start, called, end, written: true, ...more }
     return { process: 0, thread, step: { id: name, call: name.split('-')[0] as string, file: 'a' }, noted }

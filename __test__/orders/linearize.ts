@@ -1,7 +1,6 @@
 // Whether there is an order of calls that explains all that they have seen (Wing & Gong, with a memo, as Lowe has it).
 
-/** The content of a file; `null` if there is none. */
-export type Content = string | null
+import type { Content } from './notes'
 
 /** What a call did to a file, or has seen of it: what the file says after it, or `undefined` if the call cannot have met `before`. */
 export type Effect = (before: Content) => Content | undefined

@@ -1,15 +1,54 @@
-// An order of the calls of threads and processes that agrees with what they have seen, and with what is promised of it. `npm run soak:orders` is
-// the long form.
+// An order of the calls of threads and processes that agrees with their times, with what they have seen, and with what is promised of it.
+// `npm run soak:orders` is the long form.
 
-import { describe, expect, inject } from 'vitest'
+import { expect, inject } from 'vitest'
 import { test } from '../helpers/test'
-import { PROCESSES, type Step, THREADS, TRANSACTIONS } from './plan'
+import { BLOCKING, type Mix, PROCESSES, type Step, THREADS, TRANSACTIONS } from './plan'
 import { rounds, type Setting } from './rounds'
 
-type Shape = Omit<Setting, 'addon' | 'dir'>
-
-async function explained(dir: string, shape: Shape, isEnough: (calls: number) => boolean): Promise<void> {
-  const report = await rounds({ addon: inject('addon'), dir, ...shape }, (sum) => isEnough(sum.calls))
+async function explained(
+  dir: string,
+  setting: Omit<Setting, 'addon' | 'dir'>,
+  wanted: number,
+): Promise<void> {
+  const report = await rounds({ addon: inject('addon'), dir, ...setting }, (sum) => {
+    return sum.rounds >= wanted || sum.wrong.length > 0
+  })
   expect(report.wrong.join('\n')).toBe('')
-  expect(report.calls).toBeGreaterThan(0)
+  expect(report.calls).toBeGreaterThan(wanted)
 }
+
+/** Two writes of one file by each thread, each of them with one that blocks right behind it. */
+function pairs(round: number, threads: number): Step[][] {
+  const flush = false
+  return Array.from({ length: threads }, (_, thread) =>
+    ['write', 'writeSync', 'write', 'writeSync'].map((call, i) => {
+      return { id: `${round}-${thread}-${i}`, call, file: 'a', options: { flush } }
+    }),
+  )
+}
+
+test('a call that blocks comes after the writes of its thread, whatever other threads that block do', async ({
+  dir,
+}) => {
+  const mix: Mix = { files: ['a'], indexes: [], ofFile: [], ofIndex: [], ofMany: [] }
+  const setting = { processes: 1, threads: 3, mix, seed: 1, calls: 4 }
+  await explained(dir, { ...setting, plans: (round) => [pairs(round, 3)] }, 300)
+})
+
+test('all that threads do with files and indexes', async ({ dir }) => {
+  await explained(dir, { processes: 1, threads: 3, mix: THREADS, seed: 1, calls: 10 }, 60)
+})
+
+test('calls that block, and those that they come before', async ({ dir }) => {
+  await explained(dir, { processes: 1, threads: 3, mix: BLOCKING, seed: 2, calls: 8 }, 60)
+})
+
+test('what processes do, of which some are killed', async ({ dir }) => {
+  await explained(dir, { processes: 2, threads: 2, mix: PROCESSES, seed: 3, calls: 8, killEach: 6 }, 30)
+})
+
+test('transactions and snapshots of processes, of all files together', async ({ dir }) => {
+  const setting = { processes: 2, threads: 2, mix: TRANSACTIONS, seed: 4, calls: 7, killEach: 6 }
+  await explained(dir, { ...setting, together: true }, 20)
+})

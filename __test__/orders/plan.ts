@@ -18,7 +18,7 @@ export interface Step {
   abort?: number
   options?: Record<string, unknown>
   /** Of an update: the function ends in another turn, or after so many milliseconds. */
-  slow?: boolean | number
+  slow?: true | number
   /** Of a patch. */
   asFunction?: boolean
   /** Of a transaction. */
@@ -115,15 +115,16 @@ export class Random {
 const ABORTABLE = ['write', 'remove', 'writer', 'batch', 'transaction', 'update', 'patch', 'session']
 
 function step(random: Random, mix: Mix, id: string, values: string[]): Step {
-  const [kinds, files] = random.of(
-    [
-      [mix.ofFile, mix.files],
-      [mix.ofFile, mix.files],
-      [mix.ofIndex, mix.indexes],
-      [mix.ofIndex, mix.indexes],
-      [mix.ofMany, [...mix.files, ...mix.indexes]],
-    ].filter(([kinds]) => kinds?.length) as (readonly [string[], string[]])[],
-  )
+  const { files: plain, indexes } = mix
+  const all = [...plain, ...indexes]
+  const subjects: [readonly string[], readonly string[]][] = [
+    [mix.ofFile, plain],
+    [mix.ofFile, plain],
+    [mix.ofIndex, indexes],
+    [mix.ofIndex, indexes],
+    [mix.ofMany, all],
+  ]
+  const [kinds, files] = random.of(subjects.filter(([kinds]) => kinds.length > 0))
   const call = random.of(kinds)
   const made: Step = { id, call, file: random.of(files) }
   const options: Record<string, unknown> = { flush: random.rarely(4) }
@@ -152,7 +153,7 @@ function step(random: Random, mix: Mix, id: string, values: string[]): Step {
   if ((call === 'update' || call === 'patch') && random.rarely(8)) options.timeout = random.of([0, 1, 5])
   if (call === 'session') {
     made.ids = Array.from({ length: 1 + random.below(3) }, (_, i) => `${id}.${i}`)
-    made.slow = random.rarely(3)
+    if (random.rarely(3)) made.slow = true
     made.sync = random.rarely(4)
     delete options.flush
   }

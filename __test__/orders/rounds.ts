@@ -1,29 +1,23 @@
 // Rounds of random calls by several threads of several processes, and what is wrong with what they have seen.
 
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { history, type Made, type Noted } from './history'
-import { type Call, type Content, linearized, projected } from './linearize'
+import { bundled, Client, type Host } from './clients'
+import { history, type Made } from './history'
+import { type Call, linearized, projected } from './linearize'
+import { type Content, isIndex, type Noted, said } from './notes'
 import { type Mix, plan, Random, type Step } from './plan'
 
-export interface Setting {
-  /** The path of the package. */
-  addon: string
+export interface Setting extends Host {
   /** A folder that is there. */
   dir: string
   processes: number
-  threads: number
   mix: Mix
   seed: number
   /** Of each thread, in a round. */
   calls: number
   /** One round in so many is one in which a process is killed. 0: none. */
   killEach?: number
-  /** What is put before the command of a client, such as `taskset -c 0`. */
-  prefix?: string[]
-  env?: NodeJS.ProcessEnv
   /** Whether all files are looked at together: transactions and snapshots are of one moment. */
   together?: boolean
   /** What they do in a round, instead of random steps: by process and thread. */
@@ -38,71 +32,9 @@ export interface Report {
   wrong: string[]
 }
 
-const CLIENT = join(__dirname, 'client.cjs')
-
-class Client {
-  private child: ChildProcess | undefined
-
-  constructor(
-    private readonly setting: Setting,
-    private readonly log: string,
-    private readonly home: string,
-  ) {}
-
-  async start(): Promise<void> {
-    const { addon, threads, prefix = [], env } = this.setting
-    const args = [...prefix, process.execPath, CLIENT, addon, this.home, this.log, String(threads)]
-    this.child = spawn(args[0] as string, args.slice(1), {
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-      env: { PATH: process.env.PATH, ...env },
-    })
-    await once(this.child, 'message')
-  }
-
-  /** Until it has done all of it, or is killed. */
-  async run(plans: Step[][]): Promise<void> {
-    const child = this.child as ChildProcess
-    const ended = new AbortController()
-    try {
-      const events = [once(child, 'message', ended), once(child, 'exit', ended)] as const
-      child.send(plans)
-      await Promise.race(events)
-    } finally {
-      ended.abort()
-    }
-  }
-
-  async kill(): Promise<void> {
-    const { child } = this
-    if (!child || child.exitCode !== null || child.signalCode !== null) return
-    const exit = once(child, 'exit')
-    child.kill('SIGKILL')
-    await exit
-  }
-
-  /** What it has noted since the last time, by thread. */
-  noted(): Noted[][] {
-    return Array.from({ length: this.setting.threads }, (_, thread) => {
-      const path = `${this.log}-${thread}`
-      if (!existsSync(path)) return []
-      const lines = readFileSync(path, 'utf8').split('\n')
-      rmSync(path)
-      const notes = new Map<string, Noted>()
-      for (const line of lines.filter((line) => line.endsWith('}'))) {
-        const noted = JSON.parse(line) as Noted
-        notes.set(noted.id, { ...notes.get(noted.id), ...noted })
-      }
-      return [...notes.values()]
-    })
-  }
-}
-
-const isIndex = (file: string) => file.endsWith('.json')
-
 function contentOf(home: string, file: string): Content {
   if (!existsSync(join(home, file))) return null
-  const text = readFileSync(join(home, file), 'utf8')
-  return isIndex(file) ? JSON.parse(text).log.join(' ') : text.trim()
+  return said(file, readFileSync(join(home, file), 'utf8'))
 }
 
 function told(calls: readonly Call[], first: Content, last: Content, made: readonly Made[]): string {
@@ -111,7 +43,9 @@ function told(calls: readonly Call[], first: Content, last: Content, made: reado
   const lines = [...calls]
     .sort((one, other) => one.start - other.start)
     .map(({ name, start, end, mayBeMissing, after }) => {
-      const { step, noted } = made.find(({ step }) => [step.id, ...(step.ids ?? [])].some((id) => `${step.call} ${id}` === name)) ?? {}
+      const { step, noted } =
+        made.find(({ step }) => [step.id, ...(step.ids ?? [])].some((id) => `${step.call} ${id}` === name)) ??
+        {}
       const { start: _s, end: _e, call: _c, called: _d, id: _i, ...seen } = noted ?? ({} as Noted)
       const behind = after.length ? ` after ${after.map(({ name }) => name.split(' ')[1])}` : ''
       const { id: _, call: _n, file: _f, ...how } = step ?? ({} as Step)
@@ -127,7 +61,11 @@ export async function rounds(setting: Setting, isOver: (report: Report) => boole
   const random = new Random(seed)
   const home = join(dir, 'home')
   mkdirSync(home, { recursive: true })
-  const clients = Array.from({ length: processes }, (_, i) => new Client(setting, join(dir, `log-${i}`), home))
+  const script = await bundled(dir)
+  const clients = Array.from(
+    { length: processes },
+    (_, i) => new Client(setting, script, home, join(dir, `log-${i}`)),
+  )
   const report: Report = { rounds: 0, calls: 0, kills: 0, wrong: [] }
   const files = [...mix.files, ...mix.indexes]
   const state = () => new Map(files.map((file) => [file, contentOf(home, file)]))
@@ -145,7 +83,9 @@ export async function rounds(setting: Setting, isOver: (report: Report) => boole
       const plans =
         setting.plans?.(round) ??
         clients.map((_, p) =>
-          Array.from({ length: threads }, (_, t) => plan(random, mix, `${round}-${p}${'abcdefgh'[t]}`, calls)),
+          Array.from({ length: threads }, (_, t) =>
+            plan(random, mix, `${round}-${p}${'abcdefgh'[t]}`, calls),
+          ),
         )
       const running = clients.map((client, i) => client.run(plans[i] as Step[][]))
       const victim = killEach > 0 && random.rarely(killEach) ? random.of(clients) : undefined

@@ -41,16 +41,24 @@ async function main(): Promise<void> {
   const end = Date.now() + Number(values.seconds) * 1000
   const names = values.mix ? values.mix.split(',') : Object.keys(SHAPES)
   const turns = names.flatMap((name) => HOSTS.map((host) => ({ name, host })))
-  const sums = new Map<string, Report>(names.map((name) => [name, { rounds: 0, calls: 0, kills: 0, wrong: [] }]))
+  const sums = new Map<string, Report>(
+    names.map((name) => [name, { rounds: 0, calls: 0, kills: 0, wrong: [] }]),
+  )
   for (let turn = 0, seed = Number(values.seed); Date.now() < end; turn++, seed++) {
     const { name, host } = turns[turn % turns.length] as (typeof turns)[number]
     const dir = mkdtempSync(join(values.dir, 'atomic-orders-'))
     const sum = sums.get(name) as Report
-    const until = Math.min(end, Date.now() + Math.max(3000, (Number(values.seconds) * 1000) / turns.length / 2))
+    const until = Math.min(
+      end,
+      Date.now() + Math.max(3000, (Number(values.seconds) * 1000) / turns.length / 2),
+    )
     const shape = SHAPES[name] as Shape
     const calls = values.calls ? Number(values.calls) : shape.calls
     const setting = { addon: values.addon, dir, seed, ...shape, calls, ...host }
-    const report = await rounds(setting, ({ wrong }) => Date.now() > until || wrong.length >= Number(values.stop))
+    const report = await rounds(
+      setting,
+      ({ wrong }) => Date.now() > until || wrong.length >= Number(values.stop),
+    )
     rmSync(dir, { recursive: true })
     sum.rounds += report.rounds
     sum.calls += report.calls
@@ -59,7 +67,9 @@ async function main(): Promise<void> {
     for (const text of report.wrong) console.log(`${name} ${JSON.stringify(host)} ${text}`)
   }
   for (const [name, { rounds, calls, kills, wrong }] of sums) {
-    console.log(`${name}: ${calls} calls in ${rounds} rounds, ${kills} kills: ${wrong.length} that no order explains`)
+    console.log(
+      `${name}: ${calls} calls in ${rounds} rounds, ${kills} kills: ${wrong.length} that no order explains`,
+    )
     if (wrong.length > 0) process.exitCode = 1
   }
 }
