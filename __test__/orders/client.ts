@@ -22,6 +22,7 @@ type Seen = Partial<Pick<Noted, 'written' | 'removed' | 'saw' | 'sawAll' | 'sawE
 type Make = <T>(make: () => T) => T
 
 const at = (file: string) => join(dir, file)
+const pathOf = ({ file, alias }: Step) => (alias ? join(`${dir}.link`, file) : at(file))
 const now = () => Number(process.hrtime.bigint())
 const appended = (index: Index, id: string) => ({ ...index, log: [...(index?.log ?? []), id] })
 
@@ -78,8 +79,8 @@ async function transaction(step: Step, options: object, call: Make): Promise<See
 /** One update under a lock after the other: what each has seen tells whether another call came in between. */
 async function session(step: Step, options: object, call: Make): Promise<Seen> {
   const lock = step.sync
-    ? atomic.acquireIndexLockSync(at(step.file))
-    : await call(() => atomic.acquireIndexLock(at(step.file), options))
+    ? atomic.acquireIndexLockSync(pathOf(step))
+    : await call(() => atomic.acquireIndexLock(pathOf(step), options))
   const sawAll: Content[] = []
   try {
     for (const [i, id] of (step.ids ?? []).entries()) {
@@ -97,13 +98,13 @@ async function session(step: Step, options: object, call: Make): Promise<Seen> {
 
 const calls: Record<string, (step: Step, options: object, call: Make) => Seen | PromiseLike<Seen>> = {
   write: (step, options, call) =>
-    call(() => atomic.atomicWrite(at(step.file), text(step.file, step), options)),
+    call(() => atomic.atomicWrite(pathOf(step), text(step.file, step), options)),
   writeSync: (step, options, call) =>
-    call(() => atomic.atomicWriteSync(at(step.file), text(step.file, step), options)),
-  remove: (step, options, call) => call(() => atomic.remove(at(step.file), options)),
+    call(() => atomic.atomicWriteSync(pathOf(step), text(step.file, step), options)),
+  remove: (step, options, call) => call(() => atomic.remove(pathOf(step), options)),
   read: (step, _, call) => ({ saw: call(() => raw(step.file)) }),
   async writer(step, options, call) {
-    const file = await atomic.AtomicFile.open(at(step.file), options)
+    const file = await atomic.AtomicFile.open(pathOf(step), options)
     await file.write(text(step.file, step))
     return call(() => file.commit())
   },
@@ -127,7 +128,7 @@ const calls: Record<string, (step: Step, options: object, call: Make) => Seen | 
       if (step.slow === undefined) return next
       return (step.slow === true ? turn() : sleep(Number(step.slow))).then(() => next)
     }
-    await call(() => atomic.atomicIndexUpdate(at(step.file), fn, options))
+    await call(() => atomic.atomicIndexUpdate(pathOf(step), fn, options))
     return { saw }
   },
   async patch(step, options, call) {
@@ -137,15 +138,15 @@ const calls: Record<string, (step: Step, options: object, call: Make) => Seen | 
       saw = view.at('/log')?.join(' ') ?? null
       return patch
     }
-    await call(() => atomic.atomicIndexPatch(at(step.file), step.asFunction ? fn : patch, options))
+    await call(() => atomic.atomicIndexPatch(pathOf(step), step.asFunction ? fn : patch, options))
     return { saw }
   },
   async readIndex(step, _, call) {
-    return { saw: idsIn((await call(() => atomic.readIndex(at(step.file)))).value) }
+    return { saw: idsIn((await call(() => atomic.readIndex(pathOf(step)))).value) }
   },
-  readIndexSync: (step, _, call) => ({ saw: idsIn(call(() => atomic.readIndexSync(at(step.file))).value) }),
+  readIndexSync: (step, _, call) => ({ saw: idsIn(call(() => atomic.readIndexSync(pathOf(step))).value) }),
   async readIndexAt(step, _, call) {
-    const ids = await call(() => atomic.readIndexAt<string[]>(at(step.file), '/log'))
+    const ids = await call(() => atomic.readIndexAt<string[]>(pathOf(step), '/log'))
     return { saw: ids?.join(' ') ?? null }
   },
   session,

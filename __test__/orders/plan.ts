@@ -8,6 +8,8 @@ export interface Step {
   /** What it is about, by names in the folder; those that end with `.json` are indexes. */
   file: string
   files?: string[]
+  /** By a path that leads through a link to the folder. */
+  alias?: boolean
   /** What is written instead of the id. */
   value?: string
   /** Bytes, at least. */
@@ -63,6 +65,14 @@ export const BLOCKING: Mix = {
   ofMany: [],
 }
 
+/** What threads do, and transactions of theirs. Calls that block do not wait for these. */
+export const TOGETHER: Mix = {
+  ...THREADS,
+  ofFile: WRITES.filter((call) => call !== 'writeSync'),
+  ofIndex: [...LOCKED, 'write', 'read', 'remove'],
+  ofMany: ['batch', 'transaction', 'transaction', 'snapshot'],
+}
+
 /** Indexes are written by calls that take their lock only: a write of another process may come in the instant between the last look and the rename. */
 export const PROCESSES: Mix = {
   files: ['a', 'b'],
@@ -70,6 +80,14 @@ export const PROCESSES: Mix = {
   ofFile: WRITES,
   ofIndex: [...LOCKED, 'read'],
   ofMany: ['batch', 'transaction'],
+}
+
+/** What finds its folder replaced, and goes on in the new one. */
+export const REPLACED: Mix = {
+  ...PROCESSES,
+  ofFile: ['write', 'write', 'writeSync', 'remove', 'writer', 'read'],
+  ofIndex: ['update', 'patch', 'readIndex', 'readIndexAt', 'read'],
+  ofMany: ['batch'],
 }
 
 /** Nothing but transactions, updates and what reads them as of one moment. */
@@ -127,6 +145,7 @@ function step(random: Random, mix: Mix, id: string, values: string[]): Step {
   const [kinds, files] = random.of(subjects.filter(([kinds]) => kinds.length > 0))
   const call = random.of(kinds)
   const made: Step = { id, call, file: random.of(files) }
+  if (random.rarely(3)) made.alias = true
   const options: Record<string, unknown> = { flush: random.rarely(4) }
   if (random.rarely(6)) made.size = random.of([5_000, 60_000, 700_000])
   if (call === 'batch' || call === 'transaction' || call === 'snapshot') {

@@ -1,10 +1,10 @@
 // Rounds of random calls by several threads of several processes, and what is wrong with what they have seen.
 
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { bundled, Client, type Host } from './clients'
 import { history, type Made } from './history'
-import { type Call, linearized, projected } from './linearize'
+import { type Call, type Effect, linearized, projected } from './linearize'
 import { type Content, isIndex, type Noted, said } from './notes'
 import { type Mix, plan, Random, type Step } from './plan'
 
@@ -18,6 +18,8 @@ export interface Setting extends Host {
   calls: number
   /** One round in so many is one in which a process is killed. 0: none. */
   killEach?: number
+  /** One round in so many is one in which the folder is replaced as a whole, by one with other contents. 0: none. */
+  replaceEach?: number
   /** Whether all files are looked at together: transactions and snapshots are of one moment. */
   together?: boolean
   /** What they do in a round, instead of random steps: by process and thread. */
@@ -54,13 +56,17 @@ function told(calls: readonly Call[], first: Content, last: Content, made: reado
   return [`  from ${first} to ${last}`, ...lines].join('\n')
 }
 
+const now = () => Number(process.hrtime.bigint())
+const fresh = (file: string, id: string) => (isIndex(file) ? JSON.stringify({ log: [id] }) : id)
+
 /** Rounds until `isOver`, each of which begins when all calls of the one before it have ended. */
 export async function rounds(setting: Setting, isOver: (report: Report) => boolean): Promise<Report> {
-  const { dir, processes, threads, mix, seed, calls, killEach = 0, together } = setting
-  const { recover } = require(setting.addon) as typeof import('@pipeline/atomic')
+  const { dir, processes, threads, mix, seed, calls, killEach = 0, replaceEach = 0, together } = setting
+  const { atomicDirectory, recover } = require(setting.addon) as typeof import('@pipeline/atomic')
   const random = new Random(seed)
   const home = join(dir, 'home')
   mkdirSync(home, { recursive: true })
+  symlinkSync(home, `${home}.link`, 'junction')
   const script = await bundled(dir)
   const clients = Array.from(
     { length: processes },
@@ -75,8 +81,7 @@ export async function rounds(setting: Setting, isOver: (report: Report) => boole
       const round = report.rounds++
       const rewritten = files.filter(() => random.rarely(4))
       for (const file of rewritten) {
-        const text = isIndex(file) ? `{"log":["i${round}"]}` : `i${round}`
-        writeFileSync(join(home, `${file}.new`), text)
+        writeFileSync(join(home, `${file}.new`), fresh(file, `i${round}`))
         renameSync(join(home, `${file}.new`), join(home, file))
       }
       const first = state()
@@ -88,6 +93,24 @@ export async function rounds(setting: Setting, isOver: (report: Report) => boole
           ),
         )
       const running = clients.map((client, i) => client.run(plans[i] as Step[][]))
+      const replaces = replaceEach > 0 && random.rarely(replaceEach)
+      const replaced: Call[] = []
+      if (replaces) {
+        await new Promise((resolve) => setTimeout(resolve, random.below(15)))
+        const start = now()
+        await atomicDirectory(home, (staging) => {
+          for (const file of files) writeFileSync(join(staging, file), fresh(file, `d${round}`))
+        })
+        const effects = new Map(files.map((file): [string, Effect] => [file, () => `d${round}`]))
+        replaced.push({
+          name: `replaced d${round}`,
+          start,
+          end: now(),
+          mayBeMissing: false,
+          effects,
+          after: [],
+        })
+      }
       const victim = killEach > 0 && random.rarely(killEach) ? random.of(clients) : undefined
       if (victim) {
         report.kills++
@@ -107,7 +130,8 @@ export async function rounds(setting: Setting, isOver: (report: Report) => boole
         ),
       )
       report.calls += made.length
-      const found = history(made)
+      const found = history(made, replaces)
+      found.calls.push(...replaced)
       const wrong = found.wrong
       for (const file of files) {
         const some = projected(found.calls, file)

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { BLOCKING, PROCESSES, THREADS, TRANSACTIONS } from './plan'
+import { BLOCKING, PROCESSES, REPLACED, THREADS, TOGETHER, TRANSACTIONS } from './plan'
 import { type Report, rounds, type Setting } from './rounds'
 
 const { values } = parseArgs({
@@ -20,13 +20,18 @@ const { values } = parseArgs({
   },
 })
 
-type Shape = Pick<Setting, 'processes' | 'threads' | 'mix' | 'killEach' | 'together' | 'calls'>
+type Shape = Pick<
+  Setting,
+  'processes' | 'threads' | 'mix' | 'killEach' | 'replaceEach' | 'together' | 'calls'
+>
 
 const SHAPES: Record<string, Shape> = {
   threads: { processes: 1, threads: 3, mix: THREADS, calls: 10 },
   blocking: { processes: 1, threads: 3, mix: BLOCKING, calls: 8 },
-  processes: { processes: 3, threads: 2, mix: PROCESSES, killEach: 10, calls: 7 },
-  transactions: { processes: 2, threads: 2, mix: TRANSACTIONS, killEach: 10, together: true, calls: 7 },
+  together: { processes: 1, threads: 3, mix: TOGETHER, calls: 8 },
+  replaced: { processes: 2, threads: 2, mix: REPLACED, replaceEach: 2, calls: 8 },
+  processes: { processes: 3, threads: 2, mix: PROCESSES, killEach: 3, calls: 7 },
+  transactions: { processes: 2, threads: 2, mix: TRANSACTIONS, killEach: 3, together: true, calls: 7 },
 }
 
 /** How a process is started. */
