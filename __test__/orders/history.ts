@@ -114,17 +114,27 @@ function isOvertaken(write: Made, all: readonly Made[]): boolean {
   )
 }
 
+const READS = ['read', 'snapshot', 'readIndex', 'readIndexSync', 'readIndexAt']
+
+/** What the call may have done in a folder that was replaced then. */
+function inOldFolder({ made, call }: { made: Made; call: Call }): Call {
+  const { id, start } = made.noted
+  const effects = new Map(effectsOf({ ...made, noted: { id, start } }))
+  return { ...call, name: `${call.name} in the old folder`, mayBeMissing: true, effects }
+}
+
 /**
- * The calls that have, or may have, done or seen something, and what is wrong already. In a folder that is replaced meanwhile "a later call of the
- * same process that found the new one at once may be overwritten" (design) by one that takes its bytes there; calls that cannot are `ENOENT`.
+ * The calls that have, or may have, done or seen something, and what is wrong already. If the folder was `replaced` meanwhile, "a later call of the
+ * same process that found the new one at once may be overwritten" by one that takes its bytes there; "an update starts over there" (design), so
+ * what it had done in the old folder may have been seen; and calls that cannot go on are `ENOENT`.
  */
-export function history(made: readonly Made[], isReplaced = false): { calls: Call[]; wrong: string[] } {
+export function history(made: readonly Made[], replaced?: Call): { calls: Call[]; wrong: string[] } {
   const wrong: string[] = []
   const calls: { made: Made; call: Call; after: Call[] }[] = []
   for (const one of made) {
     const { step, noted } = one
     const ended = noted.end !== undefined
-    const outcome = noted.error && (isReplaced && noted.error.code === 'ENOENT' ? 'unknown' : failed(one))
+    const outcome = noted.error && (replaced && noted.error.code === 'ENOENT' ? 'unknown' : failed(one))
     if (outcome === 'harmless') continue
     if (outcome === 'unexpected') {
       wrong.push(`${step.call} of ${step.file} (${step.id}): ${noted.error?.stack}`)
@@ -160,12 +170,15 @@ export function history(made: readonly Made[], isReplaced = false): { calls: Cal
       }
       continue
     }
-    if (!ended && ['read', 'snapshot', 'readIndex', 'readIndexSync', 'readIndexAt'].includes(step.call))
-      continue
+    if (!ended && READS.includes(step.call)) continue
     const after: Call[] = []
     calls.push({ made: one, call: { name, ...times, effects: new Map(effectsOf(one)), after }, after })
   }
-  if (isReplaced) return { calls: calls.map(({ call }) => call), wrong }
+  if (replaced) {
+    const inOld = calls.filter(({ made }) => !READS.includes(made.step.call)).map(inOldFolder)
+    const again = { ...replaced, after: inOld }
+    return { calls: [...calls.map(({ call }) => call), ...inOld, again], wrong }
+  }
   for (const later of calls) {
     for (const earlier of calls) if (isOrdered(earlier.made, later.made)) later.after.push(earlier.call)
   }

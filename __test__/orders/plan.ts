@@ -1,5 +1,7 @@
 // What the clients are told to do: random, by a seed.
 
+import type { Random } from '../helpers/random-index'
+
 /** One call of a client (`client.cjs`). */
 export interface Step {
   /** No two steps have the same one. */
@@ -99,34 +101,9 @@ export const TRANSACTIONS: Mix = {
   ofMany: ['transaction', 'transaction', 'transaction', 'snapshot', 'snapshot'],
 }
 
-export class Random {
-  private state: number
-
-  constructor(seed: number) {
-    this.state = seed >>> 0
-  }
-
-  /** From 0 to below 1 (mulberry32). */
-  next(): number {
-    this.state = (this.state + 0x6d2b79f5) >>> 0
-    let mixed = this.state
-    mixed = Math.imul(mixed ^ (mixed >>> 15), mixed | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-
-  /** One in `times`. */
-  rarely(times: number): boolean {
-    return this.next() * times < 1
-  }
-
-  below(limit: number): number {
-    return Math.floor(this.next() * limit)
-  }
-
-  of<T>(values: readonly T[]): T {
-    return values[this.below(values.length)] as T
-  }
+/** One in `times`. */
+export function rarely(random: Random, times: number): boolean {
+  return random.below(times) === 0
 }
 
 /** Calls that can be aborted. */
@@ -145,39 +122,39 @@ function step(random: Random, mix: Mix, id: string, values: string[]): Step {
   const [kinds, files] = random.of(subjects.filter(([kinds]) => kinds.length > 0))
   const call = random.of(kinds)
   const made: Step = { id, call, file: random.of(files) }
-  if (random.rarely(3)) made.alias = true
-  const options: Record<string, unknown> = { flush: random.rarely(4) }
-  if (random.rarely(6)) made.size = random.of([5_000, 60_000, 700_000])
+  if (rarely(random, 3)) made.alias = true
+  const options: Record<string, unknown> = { flush: rarely(random, 4) }
+  if (rarely(random, 6)) made.size = random.of([5_000, 60_000, 700_000])
   if (call === 'batch' || call === 'transaction' || call === 'snapshot') {
-    made.files = (call === 'batch' ? [...mix.files] : [...files]).filter(() => random.rarely(2))
+    made.files = (call === 'batch' ? [...mix.files] : [...files]).filter(() => rarely(random, 2))
     if (made.files.length === 0) made.files = [random.of(mix.files)]
     made.file = made.files[0] as string
   }
   if (call === 'transaction') {
-    made.byHand = random.rarely(6)
-    made.patch = random.rarely(2)
-    made.remove = random.rarely(5)
+    made.byHand = rarely(random, 6)
+    made.patch = rarely(random, 2)
+    made.remove = rarely(random, 5)
     const others = mix.files.filter((file) => !made.files?.includes(file))
-    if (!made.byHand && others.length > 0 && random.rarely(3)) made.read = random.of(others)
+    if (!made.byHand && others.length > 0 && rarely(random, 3)) made.read = random.of(others)
   }
-  if (call === 'write' && random.rarely(5)) options.flag = 'wx'
-  else if (['write', 'writeSync', 'batch', 'writer'].includes(call) && random.rarely(5)) {
+  if (call === 'write' && rarely(random, 5)) options.flag = 'wx'
+  else if (['write', 'writeSync', 'batch', 'writer'].includes(call) && rarely(random, 5)) {
     options.ifChanged = true
-    if (random.rarely(2) && values.length > 0) made.value = random.of(values)
+    if (rarely(random, 2) && values.length > 0) made.value = random.of(values)
     delete made.size
   }
-  if (call === 'update' && random.rarely(3)) made.slow = random.of([true, true, 3])
-  if (call === 'update' && random.rarely(4)) options.keep = 'value'
-  if (call === 'patch' && random.rarely(4)) made.asFunction = true
-  if ((call === 'update' || call === 'patch') && random.rarely(8)) options.timeout = random.of([0, 1, 5])
+  if (call === 'update' && rarely(random, 3)) made.slow = random.of([true, true, 3])
+  if (call === 'update' && rarely(random, 4)) options.keep = 'value'
+  if (call === 'patch' && rarely(random, 4)) made.asFunction = true
+  if ((call === 'update' || call === 'patch') && rarely(random, 8)) options.timeout = random.of([0, 1, 5])
   if (call === 'session') {
     made.ids = Array.from({ length: 1 + random.below(3) }, (_, i) => `${id}.${i}`)
-    if (random.rarely(3)) made.slow = true
-    made.sync = random.rarely(4)
+    if (rarely(random, 3)) made.slow = true
+    made.sync = rarely(random, 4)
     delete options.flush
   }
   if (call === 'readIndex' || call === 'readIndexSync' || call === 'readIndexAt') delete options.flush
-  if (ABORTABLE.includes(call) && random.rarely(10)) made.abort = random.below(3)
+  if (ABORTABLE.includes(call) && rarely(random, 10)) made.abort = random.below(3)
   if (['write', 'writeSync'].includes(call) && made.size === undefined) values.push(made.value ?? id)
   made.options = options
   const pause = random.below(12)

@@ -2,11 +2,12 @@
 
 import { existsSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { Random } from '../helpers/random-index'
 import { bundled, Client, type Host } from './clients'
 import { history, type Made } from './history'
 import { type Call, type Effect, linearized, projected } from './linearize'
 import { type Content, isIndex, type Noted, said } from './notes'
-import { type Mix, plan, Random, type Step } from './plan'
+import { type Mix, plan, rarely, type Step } from './plan'
 
 export interface Setting extends Host {
   /** A folder that is there. */
@@ -79,7 +80,7 @@ export async function rounds(setting: Setting, isOver: (report: Report) => boole
     await Promise.all(clients.map((client) => client.start()))
     while (!isOver(report)) {
       const round = report.rounds++
-      const rewritten = files.filter(() => random.rarely(4))
+      const rewritten = files.filter(() => rarely(random, 4))
       for (const file of rewritten) {
         writeFileSync(join(home, `${file}.new`), fresh(file, `i${round}`))
         renameSync(join(home, `${file}.new`), join(home, file))
@@ -93,25 +94,24 @@ export async function rounds(setting: Setting, isOver: (report: Report) => boole
           ),
         )
       const running = clients.map((client, i) => client.run(plans[i] as Step[][]))
-      const replaces = replaceEach > 0 && random.rarely(replaceEach)
-      const replaced: Call[] = []
-      if (replaces) {
+      let replaced: Call | undefined
+      if (replaceEach > 0 && rarely(random, replaceEach)) {
         await new Promise((resolve) => setTimeout(resolve, random.below(15)))
         const start = now()
         await atomicDirectory(home, (staging) => {
           for (const file of files) writeFileSync(join(staging, file), fresh(file, `d${round}`))
         })
         const effects = new Map(files.map((file): [string, Effect] => [file, () => `d${round}`]))
-        replaced.push({
+        replaced = {
           name: `replaced d${round}`,
           start,
           end: now(),
           mayBeMissing: false,
           effects,
           after: [],
-        })
+        }
       }
-      const victim = killEach > 0 && random.rarely(killEach) ? random.of(clients) : undefined
+      const victim = killEach > 0 && rarely(random, killEach) ? random.of(clients) : undefined
       if (victim) {
         report.kills++
         await new Promise((resolve) => setTimeout(resolve, random.below(15)))
@@ -130,8 +130,7 @@ export async function rounds(setting: Setting, isOver: (report: Report) => boole
         ),
       )
       report.calls += made.length
-      const found = history(made, replaces)
-      found.calls.push(...replaced)
+      const found = history(made, replaced)
       const wrong = found.wrong
       for (const file of files) {
         const some = projected(found.calls, file)
