@@ -3,7 +3,7 @@
 
 import { expect, inject } from 'vitest'
 import { test } from '../helpers/test'
-import { BLOCKING, type Mix, PROCESSES, type Step, THREADS, TRANSACTIONS } from './plan'
+import { BLOCKING, type Mix, PROCESSES, REPLACED, type Step, THREADS, TOGETHER, TRANSACTIONS } from './plan'
 import { rounds, type Setting } from './rounds'
 
 async function explained(
@@ -37,18 +37,27 @@ test('a call that blocks comes after the writes of its thread, whatever other th
 })
 
 test('all that threads do with files and indexes', async ({ dir }) => {
-  await explained(dir, { processes: 1, threads: 3, mix: THREADS, seed: 1, calls: 10 }, 60)
+  await explained(dir, { processes: 1, threads: 3, mix: THREADS, seed: 1, calls: 10 }, 40)
 })
 
 test('calls that block, and those that they come before', async ({ dir }) => {
-  await explained(dir, { processes: 1, threads: 3, mix: BLOCKING, seed: 2, calls: 8 }, 60)
+  await explained(dir, { processes: 1, threads: 3, mix: BLOCKING, seed: 2, calls: 8 }, 40)
+})
+
+test('transactions of a process among its other calls', async ({ dir }) => {
+  await explained(dir, { processes: 1, threads: 3, mix: TOGETHER, seed: 5, calls: 8 }, 30)
+})
+
+test('what finds its folder replaced', async ({ dir }) => {
+  const setting = { processes: 2, threads: 2, mix: REPLACED, seed: 6, calls: 8, replaceEach: 2 }
+  await explained(dir, setting, 20)
 })
 
 test('what processes do, of which some are killed', async ({ dir }) => {
-  await explained(dir, { processes: 2, threads: 2, mix: PROCESSES, seed: 3, calls: 8, killEach: 6 }, 30)
+  await explained(dir, { processes: 2, threads: 2, mix: PROCESSES, seed: 3, calls: 8, killEach: 4 }, 20)
 })
 
 test('transactions and snapshots of processes, of all files together', async ({ dir }) => {
-  const setting = { processes: 2, threads: 2, mix: TRANSACTIONS, seed: 4, calls: 7, killEach: 6 }
-  await explained(dir, { ...setting, together: true }, 20)
+  const setting = { processes: 2, threads: 2, mix: TRANSACTIONS, seed: 4, calls: 7, killEach: 4 }
+  await explained(dir, { ...setting, together: true }, 12)
 })
