@@ -115,18 +115,14 @@ fn resolve(path: &Path, how: Resolve) -> Result<Target> {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use std::fs;
-    use std::os::unix::fs::symlink;
-
     use super::*;
     use crate::cancel::Cancel;
     use crate::index::hold_job::HoldOptions;
     use crate::index::hold_now::hold_now;
     use crate::write::committing::waiting;
-    use crate::write::overtake::{Pending, overtaken};
 
     fn key(path: &Path) -> crate::process::Key {
         resolve(path, Resolve { mkdir: false, exclusive: false }).unwrap().key()
@@ -183,8 +179,13 @@ mod tests {
         });
     }
 
+    #[cfg(unix)] // a test
     #[test]
     fn a_write_is_overtaken_by_one_whose_directory_was_moved_together_with_the_link_to_it() {
+        use crate::write::overtake::{Pending, overtaken};
+        use std::fs;
+        use std::os::unix::fs::symlink;
+
         let root = tempfile::tempdir().unwrap();
         let [link, one, two] = ["link", "1", "2"].map(|name| root.path().join(name));
         fs::create_dir(&one).unwrap();
