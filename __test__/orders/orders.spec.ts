@@ -33,19 +33,19 @@ test('a call that blocks comes after the writes of its thread, whatever other th
 }) => {
   const mix: Mix = { files: ['a'], indexes: [], ofFile: [], ofIndex: [], ofMany: [] }
   const setting = { processes: 1, threads: 3, mix, seed: 1, calls: 4 }
-  await explained(dir, { ...setting, plans: (round) => [pairs(round, 3)] }, 300)
+  await explained(dir, { ...setting, plans: (round) => [pairs(round, 3)] }, 200)
 })
 
 test('all that threads do with files and indexes', async ({ dir }) => {
-  await explained(dir, { processes: 1, threads: 3, mix: THREADS, seed: 1, calls: 10 }, 40)
+  await explained(dir, { processes: 1, threads: 3, mix: THREADS, seed: 1, calls: 10 }, 25)
 })
 
 test('calls that block, and those that they come before', async ({ dir }) => {
-  await explained(dir, { processes: 1, threads: 3, mix: BLOCKING, seed: 2, calls: 8 }, 40)
+  await explained(dir, { processes: 1, threads: 3, mix: BLOCKING, seed: 2, calls: 8 }, 25)
 })
 
 test('transactions of a process among its other calls', async ({ dir }) => {
-  await explained(dir, { processes: 1, threads: 3, mix: TOGETHER, seed: 5, calls: 8 }, 30)
+  await explained(dir, { processes: 1, threads: 3, mix: TOGETHER, seed: 5, calls: 8 }, 20)
 })
 
 test('what finds its folder replaced', async ({ dir }) => {
