@@ -175,7 +175,12 @@ export function history(made: readonly Made[], replaced?: Call): { calls: Call[]
     calls.push({ made: one, call: { name, ...times, effects: new Map(effectsOf(one)), after }, after })
   }
   if (replaced) {
-    const inOld = calls.filter(({ made }) => !READS.includes(made.step.call)).map(inOldFolder)
+    // Only of what was seen: the search takes much longer for calls that explain nothing.
+    const seen = JSON.stringify(made.map(({ noted }) => [noted.saw, noted.sawAll, noted.sawEach]))
+    const changes = calls.filter(({ made }) => !READS.includes(made.step.call))
+    const inOld = changes
+      .filter(({ made: { step } }) => seen.includes(step.value ?? step.id))
+      .map(inOldFolder)
     const again = { ...replaced, after: inOld }
     return { calls: [...calls.map(({ call }) => call), ...inOld, again], wrong }
   }

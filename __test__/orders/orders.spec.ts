@@ -49,7 +49,7 @@ test('transactions of a process among its other calls', async ({ dir }) => {
 })
 
 test('what finds its folder replaced', async ({ dir }) => {
-  const setting = { processes: 2, threads: 2, mix: REPLACED, seed: 6, calls: 8, replaceEach: 2 }
+  const setting = { processes: 2, threads: 2, mix: REPLACED, seed: 6, calls: 5, replaceEach: 2 }
   await explained(dir, setting, 20)
 })
 

@@ -29,7 +29,7 @@ const SHAPES: Record<string, Shape> = {
   threads: { processes: 1, threads: 3, mix: THREADS, calls: 10 },
   blocking: { processes: 1, threads: 3, mix: BLOCKING, calls: 8 },
   together: { processes: 1, threads: 3, mix: TOGETHER, calls: 8 },
-  replaced: { processes: 2, threads: 2, mix: REPLACED, replaceEach: 2, calls: 8 },
+  replaced: { processes: 2, threads: 2, mix: REPLACED, replaceEach: 2, calls: 5 },
   processes: { processes: 3, threads: 2, mix: PROCESSES, killEach: 3, calls: 7 },
   transactions: { processes: 2, threads: 2, mix: TRANSACTIONS, killEach: 3, together: true, calls: 7 },
 }
