@@ -155,6 +155,16 @@ describe('between the staging and the renames', () => {
       })
       expectAsBefore(dir, [join(dir, '0')])
     })
+
+    test(`a file that ifChanged left alone is removed: none is renamed, flush: ${flush}`, async ({ dir }) => {
+      writeFileSync(join(dir, '0'), 'new')
+      const made = batch(dir, [file(dir, 0), file(dir, 1)], () => rmSync(join(dir, '0')), {
+        ifChanged: true,
+        flush,
+      })
+      expect(await rejection(made)).toMatchObject({ code: 'ERR_ATOMIC_CHANGED', entry: 0 })
+      expect(names(dir)).toStrictEqual([])
+    })
   }
 })
 

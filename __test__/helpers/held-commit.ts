@@ -2,13 +2,14 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { atomicTransaction, type Transaction, type TransactionOptions } from '@pipeline/atomic'
 
 /** Runs `body` while no transaction can be committed below the root. It ends by letting them. */
 export async function whileHeld(dir: string, body: (release: () => void) => Promise<void>): Promise<void> {
-  // Makes the folder with the lock.
-  await atomicTransaction(dir, (tx) => tx.write('first', ''))
+  // Makes the folder with the lock. If there is one, what is pending there stays so.
+  if (!existsSync(join(dir, '.atomic'))) await atomicTransaction(dir, (tx) => tx.write('first', ''))
   const holder: ChildProcess = spawn('flock', [
     join(dir, '.atomic', 'lock'),
     'sh',

@@ -36,8 +36,9 @@ const PARSE: Parse = Parse { write, update, timeout };
 /// })
 /// ```
 ///
-/// Transactions, updates and writes of this package below one root come after each other, whatever processes make them
-/// (*serializable*). A program that reads the files in any other way sees each of them old or new, and complete, but for the
+/// Transactions and updates of this package below one root come after each other, whatever processes make them, and so do the writes of this
+/// process but for those that block (*serializable*). A write of another process waits for no transaction, so of two that it makes one after the other, the
+/// first may come after a transaction and the second before it. A program that reads the files in any other way sees each of them old or new, and complete, but for the
 /// time of the renames some old and some new ones: {@link snapshotRead} reads several files as of one moment.
 ///
 /// Transactions of one thread that wait while another one commits are committed together: one record, one round of flushes,

@@ -127,7 +127,12 @@ impl Entry {
         cancel.check()?;
         let dir = self.folder.open()?;
         if matches!(self.state, State::LeftAlone) {
-            let file = dir.open_file(&self.name).named("open")?;
+            let file = match dir.open_file(&self.name).named("open") {
+                Err(error) if error.errno_of("open") == Some(sys::ENOENT) => {
+                    return Err(ErrorKind::Changed.into());
+                }
+                file => file?,
+            };
             if !is_as(&Dir::stat_file(&file).named("fstat")?.1, self.seen.as_ref()) {
                 return Err(ErrorKind::Changed.into());
             }

@@ -18,6 +18,7 @@ use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::outliving::Outliving;
 use crate::lock::wait;
 use crate::process::{CallId, Called, FollowerPlace, Key, Place, Slot, Ticket};
+use crate::write::committing::Committing;
 
 /// An index that is locked until this is dropped.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ impl Hold {
         static ISSUED: AtomicU64 = AtomicU64::new(0);
         let number = ISSUED.fetch_add(1, Ordering::Relaxed);
         let outliving = Outliving::new(index.key().clone());
+        // A blocking call that has found the index free writes it before anything is done under the lock.
+        drop(Committing::begin(index.key()));
         Self { index, line: Key::Object(format!("lock {number}")), _slot: slot, _outliving: outliving }
     }
 

@@ -120,19 +120,20 @@ impl HoldJob {
         if self.paths.len() > 1 { error.of_entry(at) } else { error }
     }
 
-    /// Begins again a little later, with a new place in the order of calls.
-    fn begin_again(mut self, blocker: Blocker) -> Step<Self> {
+    /// Begins again a little later; without a ticket with a new place in the order of calls.
+    fn begin_again(mut self, ticket: Option<Ticket>) -> Step<Self> {
         Step::Wait(Box::pin(async move {
             let (waited, timeout) = (self.since.elapsed(), self.options.timeout);
             if waited >= timeout {
                 let path = self.paths.first().cloned().unwrap_or_default();
-                return After::Done(Err(Timeout::ask(waited, blocker, &path).await.into()));
+                return After::Done(Err(Timeout::ask(waited, Blocker::Lock, &path).await.into()));
             }
             tokio::select! {
                 () = tokio::time::sleep(PAUSE.min(timeout - waited)) => {}
                 () = self.options.cancel.cancelled() => return After::Done(Err(ErrorKind::Aborted.into())),
             }
-            self.stage = Stage::Called(Ticket::take().inside(self.inside.clone()));
+            let ticket = ticket.unwrap_or_else(|| Ticket::take().inside(self.inside.clone()));
+            self.stage = Stage::Called(ticket);
             After::Run(self)
         }))
     }
@@ -153,8 +154,8 @@ impl HoldJob {
             match pending::look(&target.dir) {
                 Ok(pending::Look::Clear) => {}
                 Ok(pending::Look::Busy) => {
-                    drop(ticket);
-                    return self.begin_again(Blocker::Lock);
+                    ticket.look_again();
+                    return self.begin_again(Some(ticket));
                 }
                 Err(error) => {
                     self.stage = Stage::Called(ticket);
@@ -241,7 +242,7 @@ impl HoldJob {
                 }
                 Ok(Look::Elsewhere) => {
                     drop(locking);
-                    return self.begin_again(Blocker::Lock);
+                    return self.begin_again(None);
                 }
                 Ok(Look::Busy) => None,
                 Err(error) if error.is_transient() => Some(error),

@@ -104,7 +104,8 @@ impl OpenJob {
     }
 
     /// Looks again at a transaction that is to be recovered first.
-    fn look_later(mut self, real: PathBuf) -> Step<Self> {
+    fn look_again(mut self, ticket: Ticket, real: PathBuf) -> Step<Self> {
+        ticket.look_again();
         Step::Wait(Box::pin(async move {
             let waited = self.since.elapsed();
             if waited >= self.origin.timeout {
@@ -114,7 +115,7 @@ impl OpenJob {
                 () = tokio::time::sleep(PAUSE) => {}
                 () = self.cancel.cancelled() => return After::Done(Err(ErrorKind::Aborted.into())),
             }
-            self.stage = Stage::Called(Ticket::take().inside(self.origin.inside.clone()));
+            self.stage = Stage::Called(ticket);
             After::Run(self)
         }))
     }
@@ -169,10 +170,8 @@ impl Job for OpenJob {
                 match pending::look(&target.dir) {
                     Ok(Look::Clear) => {}
                     Ok(Look::Busy) => {
-                        // Others do not wait for its place in the order of calls meanwhile.
-                        drop(ticket);
                         self.stage = Stage::Waiting;
-                        return self.look_later(target.real_path());
+                        return self.look_again(ticket, target.real_path());
                     }
                     Err(error) => {
                         self.stage = Stage::Called(ticket);

@@ -116,9 +116,7 @@ impl Origin {
         match pending::look(&target.dir) {
             Ok(Look::Clear) => {}
             Ok(Look::Busy) => {
-                // Others do not wait for its place in the order of calls meanwhile.
-                drop(ticket);
-                return self.look_later(wish, target.real_path());
+                return self.look_again(ticket, wish, target.real_path());
             }
             Err(error) => return Step::Again(self.at(Stage::Called(ticket, wish)), error),
         }
@@ -141,7 +139,8 @@ impl Origin {
     }
 
     /// Looks again at a transaction that is to be recovered first.
-    fn look_later(self, wish: Wish, real: PathBuf) -> Step<AppendJob> {
+    fn look_again(self, ticket: Ticket, wish: Wish, real: PathBuf) -> Step<AppendJob> {
+        ticket.look_again();
         Step::Wait(Box::pin(async move {
             let waited = wish.since().elapsed();
             if waited >= self.timeout {
@@ -151,7 +150,6 @@ impl Origin {
                 () = tokio::time::sleep(PAUSE) => {}
                 () = wish.cancel.cancelled() => return After::Done(Err(ErrorKind::Aborted.into())),
             }
-            let ticket = self.ticket();
             After::Run(self.at(Stage::Called(ticket, wish)))
         }))
     }

@@ -53,6 +53,12 @@ impl Drop for Committing {
     }
 }
 
+/// How many threads wait for a commit, if one of that file is under way.
+#[cfg(test)]
+pub fn waiting(key: &Key) -> usize {
+    lock(&FILES).as_ref().map_or(0, |files| if files.committing.contains(key) { files.waiting } else { 0 })
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;

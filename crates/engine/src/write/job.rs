@@ -111,20 +111,11 @@ impl Job for WriteJob {
         match pending::is_in_the_way(&target.dir, how.since) {
             Ok(false) => {}
             Ok(true) => {
+                if let Stage::Called(_, ticket, _) = &stage {
+                    ticket.look_again();
+                }
                 return Step::Wait(Box::pin(async move {
-                    // Others do not wait for its place in the order of calls meanwhile.
-                    let again = || Ticket::take().inside(how.inside.clone());
-                    let stage = match stage {
-                        Stage::Called(path, ticket, data) => {
-                            drop(ticket);
-                            tokio::time::sleep(pending::PAUSE).await;
-                            Stage::Called(path, again(), data)
-                        }
-                        stage => {
-                            tokio::time::sleep(pending::PAUSE).await;
-                            stage
-                        }
-                    };
+                    tokio::time::sleep(pending::PAUSE).await;
                     After::Run(Self { stage, how })
                 }));
             }

@@ -75,11 +75,12 @@ impl Call<'_> {
         let key = target.key();
         if let Some(inside) = self.inside {
             inside.check_free(&key)?;
-            if Outliving::is_one(&key) {
-                return Err(ErrorKind::Held.into());
-            }
         }
         let committing = Committing::begin(&key);
+        // Not before: it may be taken while this call waits, and then nothing comes between what is read and written under it.
+        if self.inside.is_some() && Outliving::is_one(&key) {
+            return Err(ErrorKind::Held.into());
+        }
         let published = match commit::publish(&target, &self.data, self.options, &Cancel::default()) {
             // In a directory that was replaced and removed meanwhile nothing can be made.
             Err(error) if error.is_system() && !error.committed() && target.is_moved() => {
@@ -87,19 +88,18 @@ impl Call<'_> {
             }
             published => published?,
         };
-        match published.settle()? {
-            Settled::InPlace(receipt) => {
-                overtake(&committing, self.rank, receipt);
-                Ok(Attempt::Done(receipt))
-            }
-            // A link on the path was moved with it, and leads there again.
+        let receipt = match published.settle()? {
+            Settled::InPlace(receipt) => receipt,
             Settled::Moved(receipt) => {
                 match resolve(&self.path, Resolve { mkdir: self.mkdir, exclusive: false }) {
-                    Ok(again) if again.key() == key => Ok(Attempt::Done(receipt)),
-                    _ => Ok(Attempt::Moved),
+                    // A link on the path was moved with it, and leads there again.
+                    Ok(again) if again.key() == key => receipt,
+                    _ => return Ok(Attempt::Moved),
                 }
             }
-        }
+        };
+        overtake(&committing, self.rank, receipt);
+        Ok(Attempt::Done(receipt))
     }
 }
 
@@ -112,5 +112,93 @@ fn resolve(path: &Path, how: Resolve) -> Result<Target> {
             return Ok(target);
         }
         thread::sleep(pending::PAUSE);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::cancel::Cancel;
+    use crate::index::hold_job::HoldOptions;
+    use crate::index::hold_now::hold_now;
+    use crate::write::committing::waiting;
+
+    fn key(path: &Path) -> crate::process::Key {
+        resolve(path, Resolve { mkdir: false, exclusive: false }).unwrap().key()
+    }
+
+    /// What a blocking write came to that waited for another commit of its file while `meanwhile` was done.
+    fn written<T>(path: &Path, meanwhile: impl FnOnce() -> T) -> (Result<Receipt>, T) {
+        let committing = Committing::begin(&key(path));
+        thread::scope(|scope| {
+            let options = Options { flush: false, ..Options::default() };
+            let data = Data::Bytes(b"{}".to_vec());
+            let write = move || write(path.to_owned(), data, &options, false, Some(&Inside::default()));
+            let write = scope.spawn(write);
+            while waiting(&key(path)) == 0 {
+                thread::yield_now();
+            }
+            let made = meanwhile();
+            drop(committing);
+            (write.join().unwrap(), made)
+        })
+    }
+
+    #[test]
+    fn a_lock_that_is_taken_while_a_blocking_write_waits_keeps_it_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("index.json");
+        let (result, _lock) = written(&path, || Outliving::new(key(&path)));
+        assert!(matches!(result.unwrap_err().kind(), ErrorKind::Held));
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_lock_is_taken_when_the_blocking_write_under_way_is_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("index.json");
+        let committing = Committing::begin(&key(&path));
+        thread::scope(|scope| {
+            let timeout = std::time::Duration::ZERO;
+            let how = HoldOptions {
+                mkdir: true,
+                network: false,
+                in_place: false,
+                timeout,
+                cancel: Cancel::default(),
+            };
+            let path = &path;
+            let hold = scope.spawn(move || hold_now(path, &how, &Inside::default()));
+            while waiting(&key(path)) == 0 {
+                assert!(!hold.is_finished(), "it waits for no commit");
+                thread::yield_now();
+            }
+            drop(committing);
+            assert!(hold.join().unwrap().is_ok());
+        });
+    }
+
+    #[cfg(unix)] // a test
+    #[test]
+    fn a_write_is_overtaken_by_one_whose_directory_was_moved_together_with_the_link_to_it() {
+        use crate::write::overtake::{Pending, overtaken};
+        use std::fs;
+        use std::os::unix::fs::symlink;
+
+        let root = tempfile::tempdir().unwrap();
+        let [link, one, two] = ["link", "1", "2"].map(|name| root.path().join(name));
+        fs::create_dir(&one).unwrap();
+        symlink(&one, &link).unwrap();
+        let path = link.join("file");
+        let earlier = Pending::new(Ticket::take().rank());
+        let (result, ()) = written(&path, || {
+            fs::rename(&one, &two).unwrap();
+            fs::remove_file(&link).unwrap();
+            symlink(&two, &link).unwrap();
+        });
+        assert!(result.unwrap().written);
+        let committing = Committing::begin(&key(&path));
+        assert!(overtaken(&committing, earlier.rank()).is_some());
     }
 }

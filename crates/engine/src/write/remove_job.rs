@@ -102,19 +102,11 @@ impl How {
 
     /// Looks again at a transaction that is to be recovered first.
     fn pause(self, stage: Stage) -> Step<RemoveJob> {
+        if let Stage::Called(ticket) = &stage {
+            ticket.look_again();
+        }
         Step::Wait(Box::pin(async move {
-            // Others do not wait for its place in the order of calls meanwhile.
-            let stage = match stage {
-                Stage::Called(ticket) => {
-                    drop(ticket);
-                    tokio::time::sleep(pending::PAUSE).await;
-                    Stage::Called(self.ticket())
-                }
-                ready => {
-                    tokio::time::sleep(pending::PAUSE).await;
-                    ready
-                }
-            };
+            tokio::time::sleep(pending::PAUSE).await;
             After::Run(RemoveJob { stage, how: self })
         }))
     }
