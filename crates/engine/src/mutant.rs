@@ -51,6 +51,8 @@ pub enum Step {
     MovedLook,
     /// `put-back`: another file gets the name back.
     PutBack,
+    /// `bring-back`: recovery gives back what was taken away by a process that was killed before it looked at it.
+    BringBack,
     /// `moved-fsync`: the directory that a file was moved from.
     MovedSync,
     /// `append-fsync`: a file of lines, after an append.
@@ -105,6 +107,7 @@ fn named(names: &str) -> Vec<Step> {
         "lock-pointer" => vec![Step::LockPointer],
         "moved-look" => vec![Step::MovedLook],
         "put-back" => vec![Step::PutBack],
+        "bring-back" => vec![Step::BringBack],
         "moved-fsync" => vec![Step::MovedSync],
         "append-fsync" => vec![Step::AppendSync],
         "append-undo" => vec![Step::AppendUndo],
