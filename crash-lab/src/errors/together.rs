@@ -62,7 +62,9 @@ pub fn judge(
     let step = u32::from(scene.op == Op::Transaction);
     let after = Together::look(scene, folder)?;
     let right = possible.iter().any(|version| after.is(version + step, 0));
-    if !right || !all_durable(&next, true) {
+    // A folder that may not be on the disk casts a doubt on all that is below it, as long as the process remembers it.
+    let succeeds = all_durable(&next, true) || trial.casts_doubt() && all_durable(&next, false);
+    if !right || !succeeds {
         let harm = if next["error"].is_object() { Stuck } else { Torn };
         return Ok(Some(harm.problem(format!("{possible:?} became {after:?}: {answer}, then {next}"))));
     }

@@ -27,6 +27,8 @@ pub enum Step {
     InPlaceSync,
     /// `lock-identity`: whether the lock file still has its name.
     LockIdentity,
+    /// `mkdir-fsync`: the directory in which one was made.
+    MkdirSync,
     /// `staged-fsync`: the files that a transaction has staged.
     StagedSync,
     /// `old-fsync`: what a transaction replaces, before its record.
@@ -95,6 +97,7 @@ fn named(names: &str) -> Vec<Step> {
         "tree-fsync" => vec![Step::TreeSync],
         "in-place-fsync" => vec![Step::InPlaceSync],
         "lock-identity" => vec![Step::LockIdentity],
+        "mkdir-fsync" => vec![Step::MkdirSync],
         "staged-fsync" => vec![Step::StagedSync],
         "old-fsync" => vec![Step::OldSync],
         "record-fsync" => vec![Step::RecordSync],
