@@ -76,7 +76,9 @@ async function takenAway() {
   strace.push('-e', 'inject=newfstatat:delay_exit=200000', '-e', 'inject=renameat2:signal=SIGKILL:when=2')
   for (let tries = 0; tries < MISSES; tries++) {
     prepare()
-    rmSync(path('to'), { force: true })
+    // What a mutant has left would be in the way of the next one.
+    const left = readdirSync(folder).filter((name) => name.startsWith('.from.'))
+    for (const name of ['to', ...left]) rmSync(path(name), { force: true })
     writeFileSync(path('from'), 'moved')
     writeFileSync(path('theirs'), 'theirs')
     const mover = spawn('strace', [...strace, ...moving('from')], { stdio: 'ignore' })
