@@ -374,7 +374,7 @@ class Group {
       native.addSteps(call.steps, this.#steps)
       call.succeed({
         transaction: done.transaction || null,
-        durable: done.receipts.every(({ durable }) => durable),
+        durable: done.durable,
         files: states.filesOf(call, receipts),
         batchSize: this.#calls.length,
         lockWaitMs: this.#waited,

@@ -119,7 +119,7 @@ pub fn lock<'env>(
     })
 }
 
-/// `(session, [[position, kind, ...]], flush, cancel, [shown], root) → { transaction, receipts } | { changed }`
+/// `(session, [[position, kind, ...]], flush, cancel, [shown], root) → { transaction, receipts, durable } | { changed }`
 pub fn commit<'env>(
     env: &'env Env,
     [session, wanted, flush, cancel, shown, root, timeout]: Args<'env>,
@@ -148,7 +148,7 @@ pub fn commit<'env>(
                     changed.iter().map(|at| raw::to_js(env, *at as f64)).collect::<Result<'_, Vec<_>>>()?;
                 raw::record(env, &[(c"changed", raw::array(env, &changed)?)])
             }
-            Committed::Done(transaction, receipts) => {
+            Committed::Done(transaction, receipts, is_durable) => {
                 let receipts = receipts.iter().map(|receipt| receipt_object(env, receipt));
                 let receipts = receipts.collect::<Result<'_, Vec<_>>>()?;
                 raw::record(
@@ -156,6 +156,7 @@ pub fn commit<'env>(
                     &[
                         (c"transaction", raw::to_js(env, transaction.unwrap_or_default() as f64)?),
                         (c"receipts", raw::array(env, &receipts)?),
+                        (c"durable", raw::to_js(env, is_durable)?),
                     ],
                 )
             }
@@ -234,7 +235,6 @@ fn receipt_object<'env>(env: &'env Env, receipt: &Receipt) -> Result<'env, Unkno
         &[
             (c"written", raw::to_js(env, receipt.written)?),
             (c"bytes", raw::to_js(env, receipt.bytes as f64)?),
-            (c"durable", raw::to_js(env, receipt.durable)?),
             (c"verified", verified),
         ],
     )
