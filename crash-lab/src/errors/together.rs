@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::Value;
 
-use super::table::number;
+use super::table::is_error;
 use super::trial::{TRANSIENT, Trial};
 use crate::lab::Lab;
 use crate::lab::staging::Staging;
@@ -110,7 +110,7 @@ fn outcome(trial: &Trial, error: &Value, old: u32, new: u32) -> Result<Vec<u32>,
         "ERR_ATOMIC_UNKNOWN" => Ok(vec![old, new]),
         "ERR_ATOMIC_PENDING" if error["committed"] == true => Ok(vec![new]),
         "ERR_ATOMIC_LOCK_TIMEOUT" if trial.error == "EMFILE" => Ok(vec![old]),
-        _ if code != trial.error || error["errno"] != -number(trial.error) => wrong("the code"),
+        _ if !is_error(error, trial.error) => wrong("the code"),
         _ if !error["stack"].as_str().unwrap_or_default().contains("call.mjs") => {
             wrong("the stack does not reach the caller")
         }
