@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 use super::fallback;
-use super::table::{is_named, is_error};
+use super::table::{is_error, is_named};
 use super::trial::{TRANSIENT, Trial};
 use crate::report::problem::Harm::{self, FalseFailure, FalseSuccess, Leftover, Stuck};
 use crate::report::problem::Problem;

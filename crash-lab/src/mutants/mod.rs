@@ -35,8 +35,7 @@ const FOR_POWER: [&str; 9] = [
 ];
 
 /// The same, of transactions.
-const TOGETHER: [&str; 5] =
-    ["staged-fsync", "record-fsync", "names-fsync", "finished-order", "mkdir-fsync"];
+const TOGETHER: [&str; 5] = ["staged-fsync", "record-fsync", "names-fsync", "finished-order", "mkdir-fsync"];
 
 /// On other file systems the data of a batch is on the disk before its renames, even without the flush: it was caught in
 /// none of 1,200 states on ext4, and in 2 on xfs.

@@ -73,7 +73,8 @@ impl Together {
         let names = [&[TARGET][..], &companions(scene)].concat();
         let read = |name: &&str| Ok((folder.join(name), version_of(scene, &folder.join(name))?));
         let draft = scene.removes.then(|| version_of(scene, &folder.join(DRAFT))).transpose()?;
-        let ends = || Ok([version_of(scene, &folder.join(FROM))?, version_of(scene, &folder.join(to(scene)))?]);
+        let ends =
+            || Ok([version_of(scene, &folder.join(FROM))?, version_of(scene, &folder.join(to(scene)))?]);
         let moved: Option<Result<_>> = scene.moves.then(ends);
         let mut found = Self {
             files: names.iter().map(read).collect::<Result<_>>()?,
@@ -128,8 +129,11 @@ impl Together {
         let before = BEFORE[usize::from(self.makes)];
         let moved = self.moved.is_none_or(|moved| [before, BETWEEN, AFTER].contains(&moved));
         let filled = self.filled.is_none_or(|filled| filled == Content::Absent || is(filled, 2));
-        let right =
-            self.files.iter().all(|(_, content)| is(*content, 1)) && is(self.backup, 0) && draft && moved && filled;
+        let right = self.files.iter().all(|(_, content)| is(*content, 1))
+            && is(self.backup, 0)
+            && draft
+            && moved
+            && filled;
         (!right || !self.unexpected.is_empty()).then(|| Harm::Torn.problem(format!("{self:?}")))
     }
 

@@ -45,7 +45,8 @@ pub fn check(root: &Path, history: &History, window: Window, recovered: bool) ->
             return Err(Torn.problem(format!("operation {id} was rejected, and is in each index")));
         }
         // What a transaction makes that fails stays.
-        let made = acknowledged || recovered && there || operation.failed.is_some_and(|at| at < check.window.to);
+        let made =
+            acknowledged || recovered && there || operation.failed.is_some_and(|at| at < check.window.to);
         if let Some(folder) = operation.what.makes.iter().find(|folder| made && !root.join(folder).is_dir()) {
             return Err(Lost.problem(format!("operation {id} is over, and {folder} is not there")));
         }

@@ -47,8 +47,7 @@ fn one(check: &Check<'_>, id: u64, Move { from, to }: &Move, there: bool, recove
         let counts = |id: &u64| [old, new].contains(&Some(*id));
         let is_kept = counts(writer) || writers.iter().filter(follows).any(|(id, _)| counts(id));
         // It may have been taken away a moment before the cut: recovery brings it back.
-        let is_away =
-            !recovered && !acknowledged && written.done.is_none_or(|done| done > operation.started);
+        let is_away = !recovered && !acknowledged && written.done.is_none_or(|done| done > operation.started);
         if !is_kept && !is_away {
             return Err(
                 Lost.problem(format!("operation {writer} was acknowledged, and is neither {from} nor {to}"))
