@@ -135,7 +135,7 @@ impl Fault {
             Self::Survivor => run(&mut node(&["survivor"]))?,
             Self::Foreign => run(&mut node(&["foreign"]))?,
             Self::Torn => run(&mut node(&["torn"]))?,
-            Self::Moved => run(&mut between_renames(&node(&["moved"])))?,
+            Self::Moved => run(&mut node(&["moved"]))?,
             Self::Away => run(&mut node(&["away"]))?,
             Self::Left => run(&mut node(&["left"]))?,
             Self::Patched => run(&mut node(&["patched"]))?,
