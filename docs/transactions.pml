@@ -29,7 +29,7 @@
   _(MUT_NO_RECORD_FLUSH) _(MUT_NO_STAGED_FLUSH) _(MUT_NO_DIRECTORY_FLUSH) _(MUT_OLD_NOT_FLUSHED) _(MUT_NO_FIRST_FLUSH) \
   _(MUT_FINISHED_FIRST) _(MUT_NO_LAST_LOOK) _(MUT_NO_RECORD_CHECKSUM) _(MUT_NO_STAGED_CHECKSUM) _(MUT_OVERWRITE) \
   _(MUT_NO_POINTER) _(MUT_POINTER_BLIND) _(MUT_POINTER_STAYS) _(MUT_NO_ROOT_LOCK) _(MUT_OLD_BY_HASH) _(MUT_UNLINK_FIRST) \
-  _(MUT_NO_MOVED_LOOK) _(MUT_NO_PUT_BACK) _(MUT_NO_MOVED_FLUSH)
+  _(MUT_NO_MOVED_LOOK) _(MUT_NO_PUT_BACK) _(MUT_NO_BRING_BACK) _(MUT_NO_MOVED_FLUSH)
 
 /* What is `hidden` is no part of a state; spin hides bytes, and no bits. */
 #define DECLARED(switch) hidden byte switch;
@@ -116,7 +116,7 @@ byte record, record_disk;           /* 0, or the transaction plus one; TORN if t
 byte finished, finished_disk;
 #define TORN 8
 
-bool is_held;                       /* the first transaction has taken the name of the plain write's version away */
+byte away = ABSENT, away_disk = ABSENT; /* the version that the first transaction has taken away from B: a name of its own */
 
 byte txid[2];
 byte old[6], new[6];                /* versions, as recorded */
@@ -131,8 +131,6 @@ byte acked, rejected;               /* sets of actors */
 byte looked;                        /* transactions that have taken their last look */
 byte newer[2];                      /* files that somebody else has written since then */
 bool write_stands, foreign_stands;
-bool was_away;                      /* the plain write's version was taken away and put back, and that is not on the disk yet */
-
 
 hidden byte each, txn, first, actor;
 hidden byte applied, missing;
@@ -152,6 +150,7 @@ hidden byte applied, missing;
 /* A name reaches the disk, and with it the end of the staged name that was renamed to it. */
 inline write_back(file) {
   disk[file] = name[file];
+  away_disk = (file == B -> away : away_disk);
   for (txn : 0 .. 1) {
     if
     :: (renamed[txn] & staged_disk[txn] & SET(file)) && WRITER(name[file]) == txn -> staged_disk[txn] = staged_disk[txn] & ~SET(file)
@@ -168,7 +167,7 @@ inline write_back(file) {
 
 inline settle(file) {
   if
-  :: name[file] != disk[file] -> write_back(file)
+  :: name[file] != disk[file] || (file == B && away != away_disk) -> write_back(file)
   :: true
   fi
 }
@@ -206,7 +205,7 @@ inline flush_directories(set) {
     if
     :: IN_DIRECTORIES_OF(set) & SET(each) ->
        disk[each] = name[each];
-       was_away = was_away && each != B;
+       away_disk = (each == B -> away : away_disk);
        for (txn : 0 .. 1) {
          staged_disk[txn] = (staged_disk[txn] & ~SET(each)) | (staged[txn] & SET(each));
          renamed[txn] = renamed[txn] & ~SET(each)
@@ -230,6 +229,14 @@ inline first_of(set) {
 inline change_name(file, version) {
   settle(file);
   name[file] = version
+}
+
+/* A rename between B and the name of what was taken away from it: one step on the disk, too. */
+inline rename_away(there, here) {
+  settle(B);
+  each = there;
+  name[B] = here;
+  away = each
 }
 
 /* The staged file gets its name, or the target goes. */
@@ -403,19 +410,15 @@ inline transaction(p) {
 
   /* The old name of what was moved is taken away, and looked at. */
   :: p == T1 && at[p] == NAMES && todo[p] != 0 && MOVE && todo[p] == REMOVED(p) ->
-     is_held = name[B] != OLD(T1, B);
-     write_stands = write_stands && is_held;
-     change_name(B, ABSENT);
+     write_stands = write_stands && name[B] != OLD(T1, B);
+     rename_away(name[B], ABSENT);
      at[p] = AWAY
 
   :: at[p] == AWAY ->
      if
-     :: is_held && name[B] == ABSENT && !MUT_NO_MOVED_LOOK && !MUT_NO_PUT_BACK ->
-        change_name(B, VERSION(WRITE, 0));
-        was_away = true
-     :: else
+     :: away != OLD(T1, B) && name[B] == ABSENT && !MUT_NO_MOVED_LOOK && !MUT_NO_PUT_BACK -> rename_away(ABSENT, away)
+     :: else -> rename_away(ABSENT, name[B])
      fi;
-     is_held = false;
      todo[p] = 0;
      at[p] = NAMES
 
@@ -546,6 +549,11 @@ inline recovery(p) {
      lock_root(p);
      if
      :: PENDING && record == seen[p] ->
+        /* Nobody has looked at it. */
+        if
+        :: away != ABSENT && name[B] == ABSENT && !MUT_NO_BRING_BACK -> rename_away(ABSENT, away)
+        :: else
+        fi;
         if
         :: !MUT_NO_FIRST_FLUSH ->
            flush_journal();
@@ -636,9 +644,6 @@ inline kill(p) {
   :: crashes > 0 && RUNS(p) ->
      crashes--;
      release(p);
-     /* Nothing is promised of what was taken away a moment ago. */
-     write_stands = write_stands && !(p == T1 && is_held);
-     is_held = is_held && p != T1;
      forget(p);
      forget_ended()
   fi
@@ -648,9 +653,6 @@ inline power_cut() {
   if
   :: crashes > 0 ->
      crashes--;
-     write_stands = write_stands && !is_held && !was_away;
-     is_held = false;
-     was_away = false;
      settle_journal();
      record = record_disk;
      finished = finished_disk;
@@ -661,6 +663,7 @@ inline power_cut() {
        }
        name[each] = disk[each]
      }
+     away = away_disk;
      for (txn : 0 .. 1) {
        staged[txn] = staged_disk[txn];
        renamed[txn] = 0;

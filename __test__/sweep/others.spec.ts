@@ -2,14 +2,24 @@
 
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, renameSync, rmdirSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import * as Atomic from '@pipeline/atomic'
 import { atomicTransaction, recover, sweep } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { makeDir, names } from '../helpers/files'
 import { mounted, needs } from '../helpers/needs'
-import { inProcess } from '../helpers/processes'
+import { inProcess, type Remote } from '../helpers/processes'
+import { test } from '../helpers/test'
 import { interrupt, raise, seed, staged, versions } from '../helpers/transaction'
 import { treeOf } from '../helpers/trees'
 
@@ -49,6 +59,31 @@ describe('sweep', () => {
       })
     },
   )
+
+  test('leaves what was taken away from its name and has no other one, whoever sweeps', async ({ dir }) => {
+    const root = seed(dir)
+    await raise(Atomic, root, 1)
+    const journal = readFileSync(join(root, '.atomic/journal'))
+    const tag = journal.subarray(24, 28).toString()
+    const [only, moved] = ['theirs', 'moved'].map((name) => `.${name}.${tag}${tag}XXXX.atomic-txn`) as [
+      string,
+      string,
+    ]
+    const file = (name: string) => join(root, 'one', name)
+    writeFileSync(file(only), 'theirs')
+    const move = () => {
+      writeFileSync(file(moved), 'moved')
+      linkSync(file(moved), file('moved'))
+    }
+    move()
+    const swept = await sweep(join(root, 'one'))
+    expect(told(join(root, 'one'), swept)).toEqual({ [only]: 'staged only-copy', [moved]: 'staged removed' })
+    rmSync(file('moved'))
+    move()
+    const write = ({ atomicWrite }: Remote, path: string) => atomicWrite(path, '').then(() => {})
+    await inProcess(write, [file('new')]).returned
+    expect(staged(root)).toEqual([join('one', only)])
+  })
 
   needs('strace that may attach')(
     'leaves a root what it has staged in a folder that has a copy of the root',

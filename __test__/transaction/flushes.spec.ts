@@ -4,8 +4,12 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import { needs } from '../helpers/needs'
+import { inProcess, type Remote } from '../helpers/processes'
+import { buildRefuse, refusing } from '../helpers/refuse'
 import { systemCalls } from '../helpers/system-calls'
 import { seed } from '../helpers/transaction'
+
+buildRefuse()
 
 const testStrace = needs('strace that may attach')
 
@@ -80,5 +84,29 @@ testStrace('what is replaced and may not be on disk is flushed before the record
     .map(({ args }) => args)
   for (const path of ['three/c.txt', 'three', 'one']) {
     expect(early.some((args) => args.endsWith(`<${join(root, path)}>`))).toBe(true)
+  }
+})
+
+testStrace(
+  'a folder that is there already is flushed into the one above, in which nothing else changes',
+  async ({ dir }) => {
+    mkdirSync(join(dir, 'made', 'by', 'others'), { recursive: true })
+    const { calls, returned } = await systemCalls(
+      ({ atomicTransaction }, root) => atomicTransaction(root, [{ mkdir: 'made/by/others' }]),
+      [dir],
+      { trace: ['fsync'] },
+    )
+    expect(returned).toMatchObject({ transaction: null, durable: true, files: [] })
+    expect(calls.filter(({ args }) => args.endsWith(`<${join(dir, 'made', 'by')}>`))).toHaveLength(1)
+  },
+)
+
+needs('a C compiler')('a folder that cannot be flushed is not reported as durable', async ({ dir }) => {
+  const make = ({ atomicTransaction }: Remote, root: string, mkdir: string) =>
+    atomicTransaction(root, [{ mkdir }]).then(({ durable }) => durable)
+  mkdirSync(join(dir, 'there'))
+  for (const folder of ['there', 'new']) {
+    const maker = inProcess(make, [dir, folder], { before: refusing({ fsync: 'EINVAL' }) })
+    expect(await maker.returned).toBe(false)
   }
 })

@@ -104,6 +104,7 @@ describe('a run breaks a promise', () => {
     ['with a removal that takes the same bytes for the same file', 'MUT_OLD_BY_HASH', 'REMOVAL'],
     ['with a move that removes its old name, whatever that is by then', 'MUT_NO_MOVED_LOOK', 'MOVE'],
     ['with a move that puts nothing back', 'MUT_NO_PUT_BACK', 'MOVE'],
+    ['with a recovery that does not bring back what was taken away', 'MUT_NO_BRING_BACK', 'MOVE'],
     ['without the flush of the directory that a file was moved from', 'MUT_NO_MOVED_FLUSH', 'MOVE'],
     ['with staged files unlinked before the record is taken back', 'MUT_UNLINK_FIRST', 'FAULT'],
   ] as const) {

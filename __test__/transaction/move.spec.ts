@@ -1,6 +1,6 @@
 // A file that a transaction moves, and what others do to its old name meanwhile.
 
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { atomicTransaction, atomicWrite, recover } from '@pipeline/atomic'
@@ -137,7 +137,7 @@ describe('the old name of a file that a killed transaction has moved', () => {
       expect(readFileSync(join(dir, 'to'), 'utf8')).toBe('to')
       const main = ({ recover }: Remote, root: string) => recover(root)
       const { calls } = await systemCalls(main, [dir], { trace: ['renameat', 'renameat2', 'unlinkat'] })
-      const goes = calls.findIndex(({ args }) => /"from"/.test(args))
+      const goes = calls.findIndex(({ args, result }) => /"from"/.test(args) && result === '0')
       const comes = calls.findIndex(({ name, args }) => name === 'renameat' && /"to"/.test(args))
       expect(comes).toBeGreaterThanOrEqual(0)
       expect(goes).toBeGreaterThan(comes)
@@ -145,4 +145,106 @@ describe('the old name of a file that a killed transaction has moved', () => {
       expect(readFileSync(join(dir, 'to'), 'utf8')).toBe('from')
     },
   )
+})
+
+describe('what another program has written right before the old name of a moved file is taken away', () => {
+  const testKill = needs('strace that may attach')
+  const move = ({ atomicTransaction }: Remote, root: string) =>
+    atomicTransaction(root, (tx) => {
+      tx.rename('from', 'to')
+      tx.write('other', 'new')
+    }).then(() => {})
+  const recovering = ({ recover }: Remote, root: string) => recover(root).then(() => {})
+  const text = (dir: string, name: string) => readFileSync(join(dir, name), 'utf8')
+  const prepare = (dir: string) =>
+    atomicTransaction(
+      dir,
+      ['from', 'to', 'other'].map((write) => ({ write, data: write === 'from' ? 'moved' : 'old' })),
+    )
+  const killAt = (main: typeof move, dir: string, strace: string) => {
+    const before = `set -- strace -f -qq -o /dev/null ${strace} "$@"`
+    const child = inProcess(main, [dir], { before })
+    return child.returned.catch(() => {}).then(() => child.exit)
+  }
+  /** The process is killed when it is about to give it back, in the `when`th rename of that name. */
+  const killWithTheirs = async (main: typeof move, dir: string, when: number) => {
+    const inject = ['newfstatat:delay_exit=500000', `renameat2:signal=SIGKILL:when=${when}`]
+    const faults = inject.map((fault) => `-e inject=${fault}`).join(' ')
+    const ended = killAt(main, dir, `-P from -e trace=newfstatat,renameat2 ${faults}`)
+    // The old name is looked at right after that.
+    while (text(dir, 'to') !== 'moved') await sleep(5)
+    await sleep(100)
+    writeFileSync(join(dir, 'theirs'), 'written')
+    renameSync(join(dir, 'theirs'), join(dir, 'from'))
+    await ended
+    const away = visible(dir).filter((name) => /^\.from\..*\.atomic-txn$/.test(name))
+    expect(away.map((name) => text(dir, name))).toEqual(['written'])
+    expect(existsSync(join(dir, 'from'))).toBe(false)
+  }
+  const expectBoth = (dir: string) => {
+    expect(visible(dir)).toEqual(['from', 'other', 'to'])
+    expect([text(dir, 'from'), text(dir, 'to')]).toEqual(['written', 'moved'])
+  }
+
+  testKill('is there again when a killed transaction was recovered', async ({ dir }) => {
+    await prepare(dir)
+    await killWithTheirs(move, dir, 2)
+    const { outcome, files } = await recover(dir)
+    expect(outcome).toBe('completed')
+    expect(files.find(({ path }) => path === 'from')?.action).toBe('superseded')
+    expectBoth(dir)
+  })
+
+  testKill('is there again when a killed recovery was repeated', async ({ dir }) => {
+    await prepare(dir)
+    await killAt(move, dir, '-P to -e trace=renameat -e inject=renameat:signal=SIGKILL')
+    expect(text(dir, 'from')).toBe('moved')
+    // It looks first whether it has to give something back.
+    await killWithTheirs(recovering, dir, 3)
+    await recover(dir)
+    expectBoth(dir)
+  })
+
+  testKill('is there again when the recovery gives up', async ({ dir }) => {
+    await prepare(dir)
+    await killWithTheirs(move, dir, 2)
+    const main = ({ recover }: Remote, root: string) => recover(root, { giveUp: true })
+    const inject = ['renameat2:error=EIO:when=1']
+    const env = { UV_THREADPOOL_SIZE: '1' }
+    const { returned } = await systemCalls(main, [dir], { trace: ['renameat2'], inject, env })
+    expect(returned.outcome).toBe('given-up')
+    expectBoth(dir)
+  })
+
+  testKill('is set aside if somebody has taken the name by then', async ({ dir }) => {
+    await prepare(dir)
+    await killWithTheirs(move, dir, 2)
+    writeFileSync(join(dir, 'from'), 'a third')
+    await recover(dir)
+    const lost = visible(dir).filter((name) => /^\.from\..*\.atomic-lost$/.test(name))
+    expect(lost.map((name) => text(dir, name))).toEqual(['written'])
+    expect(visible(dir)).toEqual([...lost, 'from', 'other', 'to'])
+    expect(text(dir, 'from')).toBe('a third')
+  })
+
+  testKill('is told from what was moved, which goes', async ({ dir }) => {
+    const killAtUnlink = async () => {
+      await prepare(dir)
+      const kill = '-e trace=unlinkat -e inject=unlinkat:signal=SIGKILL:when=2'
+      await killAt(move, dir, kill)
+      expect(visible(dir).some((name) => name.startsWith('.from.'))).toBe(true)
+      expect(existsSync(join(dir, 'from'))).toBe(false)
+    }
+    await killAtUnlink()
+    await recover(dir)
+    expect(visible(dir)).toEqual(['other', 'to'])
+    await killAtUnlink()
+    const write = ({ atomicWrite }: Remote, file: string) => atomicWrite(file, 'another call').then(() => {})
+    await inProcess(write, [join(dir, 'other')]).returned
+    expect(visible(dir)).toEqual(['other', 'to'])
+    await killAtUnlink()
+    writeFileSync(join(dir, 'from'), 'written')
+    await recover(dir)
+    expectBoth(dir)
+  })
 })

@@ -22,7 +22,7 @@ const {
 
 /** `group`: how many updates or patches at once are one call.
  * @type {{ op: 'write' | 'update' | 'patch' | 'file' | 'append' | 'all' | 'tree' | 'transaction' | 'recover' | 'snapshot' | 'control', path: string, fill: string, companions: string[], size: number, options: object,
- *   group: number, warm?: string, waits?: boolean, removes?: string, moves?: string[], rooted?: boolean, survives?: string, calls: number, traced: boolean }} */
+ *   group: number, warm?: string, waits?: boolean, removes?: string, moves?: string[], makes?: string[], fills?: string, rooted?: boolean, survives?: string, calls: number, traced: boolean }} */
 const spec = JSON.parse(process.argv[2])
 
 const say = (line) => writeSync(1, `${JSON.stringify(line)}\n`)
@@ -91,7 +91,7 @@ let calls = 0
 /** The root of transactions. */
 const root = dirname(spec.path)
 
-/** Two indexes, posts of the version that the first of them gets, and a draft that goes, or a file that moves, once. */
+/** Two indexes, posts of the version that the first of them gets, and a draft that goes, or a file that moves, once; folders are made for it. */
 async function transaction() {
   const [from, to] = spec.moves ?? []
   // An interrupted transaction may have moved it already.
@@ -109,7 +109,9 @@ async function transaction() {
       }
       tx.update(spec.path, first, { initial, backup: true })
       tx.update(second, increment, { initial })
+      for (const folder of spec.makes ?? []) tx.mkdir(folder)
       for (const post of posts) tx.write(post, () => text)
+      if (spec.fills) tx.write(spec.fills, () => text)
       if (from && to && existsSync(join(root, from))) tx.rename(from, to)
       if (spec.removes) tx.remove(spec.removes, { missing: 'ignore' })
     },

@@ -4,17 +4,19 @@
 // node together.mjs survivor FOLDER        a process that lives on updates the index of a killed transaction
 // node together.mjs foreign FOLDER         somebody replaces a file of a killed transaction
 // node together.mjs torn FOLDER           a part of what a killed transaction has written is not there
-// node together.mjs moved FOLDER          somebody replaces a file that a transaction moves, with time between its renames
+// node together.mjs moved FOLDER          somebody replaces a file that a transaction moves, right before its old name is taken away
+// node together.mjs away FOLDER           the same, and the transaction is killed before it has looked at what it has taken away
 // node together.mjs left FOLDER           whether the directory that a file was moved from is flushed after that
 // node together.mjs turns NUMBER FOLDER    one of several processes whose transactions have no file in common
 // node together.mjs transaction FOLDER     the one that is killed
-// node together.mjs move FOLDER            the one whose flushes are looked at
+// node together.mjs move FROM FOLDER       the one whose flushes are looked at, or that is killed after a move
 
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { setImmediate as turn } from 'node:timers/promises'
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
 const { atomicIndexUpdate, atomicTransaction, recover } = createRequire(import.meta.url)('../..')
@@ -22,6 +24,8 @@ const [fault, ...rest] = process.argv.slice(2)
 const folder = rest.at(-1) ?? '.'
 const TURNS = 40
 const TRIES = 4
+/** How often a moment may be missed on a busy machine. */
+const MISSES = 20
 /** In the journal; see docs/transactions.md. */
 const RECORD_AT = 4096
 const HEAD_LENGTH = 56
@@ -57,11 +61,59 @@ function interrupted(/** @type {string} */ name) {
   if (status === 0) throw new Error('the transaction was not killed')
 }
 
+/** What moves this file to `to`. */
+const moving = (/** @type {string} */ from) => [
+  process.execPath,
+  fileURLToPath(import.meta.url),
+  'move',
+  from,
+  folder,
+]
+
+/** Moves `from`, which somebody replaces between the look at it and its end. What came of the mover.
+ * @param {string[]} faults More options of strace. */
+async function replacedMeanwhile(...faults) {
+  prepare()
+  // What a mutant has left would be in the way of the next one.
+  const left = readdirSync(folder).filter((name) => name.startsWith('.from.'))
+  for (const name of ['to', ...left]) rmSync(path(name), { force: true })
+  writeFileSync(path('from'), 'moved')
+  writeFileSync(path('theirs'), 'theirs')
+  const strace = ['-f', '-qq', '-o', '/dev/null', '-P', 'from', '-e', 'trace=newfstatat,renameat2']
+  strace.push('-e', 'inject=newfstatat:delay_exit=200000', ...faults)
+  const mover = spawn('strace', [...strace, ...moving('from')], { stdio: 'ignore' })
+  const exit = once(mover, 'exit')
+  // It is looked at right after that.
+  while (mover.exitCode === null && mover.signalCode === null && !existsSync(path('to'))) await turn()
+  await sleep(50)
+  renameSync(path('theirs'), path('from'))
+  const [status] = await exit
+  return status
+}
+
+/** The same, with a kill of the mover right before it gives that back. */
+async function takenAway() {
+  for (let tries = 0; tries < MISSES; tries++) {
+    const status = await replacedMeanwhile('-e', 'inject=renameat2:signal=SIGKILL:when=2')
+    if (status !== 0) return
+    await recover(folder)
+  }
+  throw new Error(`the transaction was not killed, in ${MISSES} tries`)
+}
+
+/** What was written stays, and so does what was moved. */
+function judgeMove() {
+  const found = ['from', 'to'].map((name) =>
+    existsSync(path(name)) ? readFileSync(path(name), 'utf8') : null,
+  )
+  judge(`${found}` === 'theirs,moved', `somebody’s file and the moved one are ${JSON.stringify(found)}`)
+}
+
 if (fault === 'transaction') {
   await transaction()
 } else if (fault === 'move') {
   await atomicTransaction(folder, (tx) => {
-    tx.rename('left/from', 'to')
+    tx.rename(rest[0], 'to')
     tx.write('post', 'new')
   })
 } else if (fault === 'left') {
@@ -71,7 +123,7 @@ if (fault === 'transaction') {
     writeFileSync(path('left/from'), 'moved')
     const trace = path('trace')
     const strace = ['-f', '-y', '-qq', '-o', trace, '-e', 'trace=fsync,/^(rename|unlink)']
-    spawnSync('strace', [...strace, process.execPath, fileURLToPath(import.meta.url), 'move', folder])
+    spawnSync('strace', [...strace, ...moving('left/from')])
     const calls = readFileSync(trace, 'utf8').split('\n')
     const goes = calls.findLastIndex((call) => /^[^"]*\/left>, "from"/.test(call))
     const flushed = calls.findLastIndex((call) => /fsync\(\d+<[^>]*\/left>/.test(call))
@@ -131,27 +183,15 @@ if (fault === 'transaction') {
   }
 } else if (fault === 'moved') {
   for (let i = 0; i < TRIES; i++) {
-    prepare()
-    rmSync(path('to'), { force: true })
-    writeFileSync(path('from'), 'moved')
-    writeFileSync(path('theirs'), 'theirs')
-    let isDone = false
-    const moving = atomicTransaction(folder, (tx) => {
-      tx.rename('from', 'to')
-      tx.update('index.json', increment)
-      tx.update('second.json', increment)
-      tx.write('post', 'new')
-    }).finally(() => {
-      isDone = true
-    })
-    // Its new name comes first, and its old one goes last.
-    while (!isDone && !existsSync(path('to'))) await turn()
-    renameSync(path('theirs'), path('from'))
-    await moving
-    const found = ['from', 'to'].map((name) =>
-      existsSync(path(name)) ? readFileSync(path(name), 'utf8') : null,
-    )
-    judge(`${found}` === 'theirs,moved', `somebody’s file and the moved one are ${JSON.stringify(found)}`)
+    const status = await replacedMeanwhile()
+    if (status !== 0) throw new Error(`the transaction failed (${status})`)
+    judgeMove()
+  }
+} else if (fault === 'away') {
+  for (let i = 0; i < TRIES; i++) {
+    await takenAway()
+    await recover(folder)
+    judgeMove()
   }
 } else if (fault === 'turns') {
   const names = ['a', 'b', 'c'].map((name) => `${name}-${rest[0]}`)

@@ -135,13 +135,82 @@ async function move(name, meanwhile) {
   report({ done: id, durable, batch: batchSize })
 }
 
+/** Folders are made, a file is written there and another one moves there, and two indexes say so. */
+async function fill(/** @type {string} */ name) {
+  const [from, made] = [`inbox/${name}/entry`, `made/${name}/below`]
+  const [page, to] = [`${made}/page`, `${made}/entry`]
+  await write(from)
+  const id = nextId()
+  const makes = [made, `made/${name}/empty`]
+  report({
+    together: id,
+    writes: [page],
+    removes: null,
+    moves: { from, to },
+    makes,
+    indexes: [POSTS, TOPICS],
+  })
+  const { durable, batchSize } = await atomicTransaction(
+    folder,
+    (tx) => {
+      for (const path of makes) tx.mkdir(path)
+      tx.write(page, content(id))
+      tx.rename(from, to)
+      tx.update(POSTS, add(id), { initial: initial(), backup: true })
+      tx.update(TOPICS, add(id), { initial: initial() })
+    },
+    { timeout },
+  )
+  report({ done: id, durable, batch: batchSize })
+}
+
+/** A folder and nothing else: no other flush takes it along. */
+async function make(/** @type {string} */ path) {
+  const id = nextId()
+  report({ together: id, writes: [], removes: null, makes: [path], indexes: [] })
+  const { durable } = await atomicTransaction(folder, [{ mkdir: path }], { timeout })
+  report({ done: id, durable })
+}
+
+/** A transaction that fails leaves the folders that it has made, and nothing else. */
+async function fail(/** @type {string} */ name) {
+  const id = nextId()
+  const [made, page] = [`failed/${name}/below`, `failed/${name}/page`]
+  report({ together: id, writes: [page], removes: null, makes: [made], indexes: [POSTS, TOPICS] })
+  const failing = atomicTransaction(
+    folder,
+    (tx) => {
+      tx.mkdir(made)
+      tx.write(page, content(id))
+      tx.update(POSTS, add(id), { initial: initial(), backup: true })
+      tx.update(TOPICS, () => {
+        throw new Error('it is to fail')
+      })
+    },
+    { timeout },
+  )
+  const message = await failing.then(
+    () => 'it did not fail',
+    (error) => error.message,
+  )
+  if (message !== 'it is to fail') throw new Error(message)
+  report({ failed: id })
+}
+
 for (let round = 0; round < rounds; round++) {
   const draft = `system/draft-${number}-${round}`
+  const folders = `folders/${number}-${round}`
+  await make(`${folders}/first`)
   await Promise.all([write(draft), write(`blog/plain-${number}`)])
   await publish(`blog/post-${number}-${round % 2}`, { draft })
   await Promise.all([publish('blog/post', { other: 'system/metrics' }), update(TOPICS), write('blog/post')])
   await move(`moved-${number}-${round}`, round % 2 === number ? 'replaced' : 'removed')
+  await make(`${folders}/second`)
   await move(`quiet-${number}-${round}`)
+  await fill(`${number}-${round}`)
+  await make(`${folders}/third`)
+  await fail(`${number}-${round}`)
+  await make(`${folders}/fourth`)
   // Some of these are committed together.
   await Promise.all(
     [0, 1, 2].map((at) => publish(`blog/post-${number}-${at}`, { other: `system/state-${at}` })),

@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 use super::fallback;
-use super::table::{is_named, number};
+use super::table::{is_error, is_named};
 use super::trial::{TRANSIENT, Trial};
 use crate::report::problem::Harm::{self, FalseFailure, FalseSuccess, Leftover, Stuck};
 use crate::report::problem::Problem;
@@ -137,7 +137,7 @@ pub fn shape(trial: &Trial, workspace: &Workspace, error: &Value, calls: &[Call]
     if waits && error["code"] == "ERR_ATOMIC_LOCK_TIMEOUT" {
         return None;
     }
-    if error["code"] != trial.error || error["errno"] != -number(trial.error) {
+    if !is_error(error, trial.error) {
         return wrong("the code");
     }
     // The first call that failed may be one that is ignored.

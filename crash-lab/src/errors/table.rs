@@ -1,6 +1,8 @@
 //! Which errors each call can return, and which of them the library ignores on purpose. A failure that is neither
 //! reported nor in the second table is a bug.
 
+use serde_json::Value;
+
 use crate::walk::scene::ORPHAN;
 use crate::walk::strace::{Call, Object};
 
@@ -218,15 +220,32 @@ pub fn is_named(call: &str, syscall: &str) -> bool {
 }
 
 /// The number of an error by its name.
-pub fn number(error: &str) -> i32 {
+fn number(error: &str) -> i32 {
     match error {
         "EACCES" => libc::EACCES,
         "EDQUOT" => libc::EDQUOT,
         "EINTR" => libc::EINTR,
         "EMFILE" => libc::EMFILE,
         "ENOSPC" => libc::ENOSPC,
+        "EBADF" => libc::EBADF,
+        "EEXIST" => libc::EEXIST,
+        "EINVAL" => libc::EINVAL,
+        "EISDIR" => libc::EISDIR,
+        "EMLINK" => libc::EMLINK,
+        "ENODATA" => libc::ENODATA,
+        "ENOENT" => libc::ENOENT,
+        "ENOSYS" => libc::ENOSYS,
+        "EOPNOTSUPP" => libc::EOPNOTSUPP,
+        "EPERM" => libc::EPERM,
+        "EXDEV" => libc::EXDEV,
         _ => libc::EIO,
     }
+}
+
+/// Whether what was rejected with has the code and the number of `error`. Node has another name for one of them.
+pub fn is_error(rejected: &Value, error: &str) -> bool {
+    let code = if error == "EOPNOTSUPP" { "ENOTSUP" } else { error };
+    rejected["code"] == code && rejected["errno"] == -number(error)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::Value;
 
-use super::table::number;
+use super::table::is_error;
 use super::trial::{TRANSIENT, Trial};
 use crate::lab::Lab;
 use crate::lab::staging::Staging;
@@ -62,7 +62,9 @@ pub fn judge(
     let step = u32::from(scene.op == Op::Transaction);
     let after = Together::look(scene, folder)?;
     let right = possible.iter().any(|version| after.is(version + step, 0));
-    if !right || !all_durable(&next, true) {
+    // A folder that may not be on the disk casts a doubt on all that is below it, as long as the process remembers it.
+    let succeeds = all_durable(&next, true) || trial.casts_doubt() && all_durable(&next, false);
+    if !right || !succeeds {
         let harm = if next["error"].is_object() { Stuck } else { Torn };
         return Ok(Some(harm.problem(format!("{possible:?} became {after:?}: {answer}, then {next}"))));
     }
@@ -108,7 +110,7 @@ fn outcome(trial: &Trial, error: &Value, old: u32, new: u32) -> Result<Vec<u32>,
         "ERR_ATOMIC_UNKNOWN" => Ok(vec![old, new]),
         "ERR_ATOMIC_PENDING" if error["committed"] == true => Ok(vec![new]),
         "ERR_ATOMIC_LOCK_TIMEOUT" if trial.error == "EMFILE" => Ok(vec![old]),
-        _ if code != trial.error || error["errno"] != -number(trial.error) => wrong("the code"),
+        _ if !is_error(error, trial.error) => wrong("the code"),
         _ if !error["stack"].as_str().unwrap_or_default().contains("call.mjs") => {
             wrong("the stack does not reach the caller")
         }

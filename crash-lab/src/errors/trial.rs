@@ -127,6 +127,7 @@ impl Trial {
             }
             _ => false,
         };
-        fails && call.object == Object::Directory && !committed && !scene.missing.is_empty()
+        let makes = scene.makes || !scene.missing.is_empty();
+        fails && call.object == Object::Directory && !committed && makes
     }
 }

@@ -44,6 +44,8 @@ pub enum Fault {
     Torn,
     /// A transaction moves a file, which somebody replaces before its old name goes.
     Moved,
+    /// The same, right before it is taken away, and the transaction is killed before it has looked at it.
+    Away,
     /// No fault: what a transaction flushes that moves a file. A power cut shows it too rarely, in one of some hundred states.
     Left,
     /// Patches of an index at once, some of which fail, after somebody has replaced it.
@@ -63,6 +65,7 @@ impl Fault {
             Self::Foreign => "a file of a killed transaction",
             Self::Torn => "a torn record or file",
             Self::Moved => "a file that is moved",
+            Self::Away => "a file that is taken away",
             Self::Left => "a directory that a file is moved from",
             Self::Patched => "an index that is patched",
         }
@@ -113,6 +116,7 @@ impl Fault {
             | Self::Foreign
             | Self::Torn
             | Self::Moved
+            | Self::Away
             | Self::Left => "together.mjs",
         };
         let node = |arguments: &[&str]| {
@@ -131,7 +135,8 @@ impl Fault {
             Self::Survivor => run(&mut node(&["survivor"]))?,
             Self::Foreign => run(&mut node(&["foreign"]))?,
             Self::Torn => run(&mut node(&["torn"]))?,
-            Self::Moved => run(&mut between_renames(&node(&["moved"])))?,
+            Self::Moved => run(&mut node(&["moved"]))?,
+            Self::Away => run(&mut node(&["away"]))?,
             Self::Left => run(&mut node(&["left"]))?,
             Self::Patched => run(&mut node(&["patched"]))?,
             Self::Turns => std::thread::scope(|scope| {

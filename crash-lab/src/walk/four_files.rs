@@ -1,5 +1,5 @@
 //! The files of a transaction, beside its first index: in two directories another index and two posts, or one post and a draft
-//! that goes, or one post and a file that moves from one directory to the other.
+//! that goes, or one post and a file that moves from one directory to the other, or into folders that are made for it and for a new file.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -21,12 +21,23 @@ pub const DRAFT: &str = "other/draft-index.json";
 pub const FROM: &str = "other/from-index.json";
 /// Where it is moved to, over another one.
 pub const TO: &str = "to-index.json";
+/// Folders that are made.
+pub const FOLDERS: [&str; 2] = ["made", "made/below"];
+/// Where a file is moved to in these.
+pub const INTO: &str = "made/below/to-index.json";
+/// What is written there.
+pub const FILLED: &str = "made/below/new-index.json";
 /// What a process that lives on has written.
 pub const SURVIVOR: &str = "survivor-index.json";
 
 /// The files beside the target that get a new version.
 pub fn companions(scene: &Scene) -> Vec<&'static str> {
     if scene.removes || scene.moves { vec![SECOND, POST] } else { vec![SECOND, POST, THIRD] }
+}
+
+/// Where a file is moved to.
+pub fn to(scene: &Scene) -> &'static str {
+    if scene.makes { INTO } else { TO }
 }
 
 /// What is there before. `older`: what is moved over.
@@ -36,7 +47,7 @@ pub fn prepare(folder: &Path, scene: &Scene, older: &[u8], bytes: &[u8]) -> Resu
     for name in companions(scene).into_iter().chain(others.into_iter().flatten()) {
         fs::write(folder.join(name), bytes)?;
     }
-    if scene.moves {
+    if scene.moves && !scene.makes {
         fs::write(folder.join(TO), older)?;
     }
     Ok(())

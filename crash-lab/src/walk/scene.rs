@@ -99,6 +99,8 @@ pub struct Scene {
     pub removes: bool,
     /// A transaction moves one of its files to another directory, and is the first in its own.
     pub moves: bool,
+    /// It moves that one into folders that the transaction makes, and writes there.
+    pub makes: bool,
     /// The file ends in a part of a line.
     pub half: bool,
     pub size: usize,
@@ -118,6 +120,7 @@ pub const WRITE: Scene = Scene {
     interrupted: "",
     removes: false,
     moves: false,
+    makes: false,
     half: false,
     size: 10_000,
     options: "{}",
@@ -167,6 +170,7 @@ pub const SCENES: &[Scene] = &[
     Scene { name: "transaction", ..TRANSACTION },
     Scene { name: "first transaction, with a removal", removes: true, ..TRANSACTION },
     Scene { name: "first transaction, with a move", moves: true, ..TRANSACTION },
+    Scene { name: "first transaction, with new folders", moves: true, makes: true, ..TRANSACTION },
     Scene { name: "transaction after an interrupted one", interrupted: four_files::SECOND, ..TRANSACTION },
     Scene { name: "recovery", ..RECOVER },
     Scene { name: "recovery before the first name", interrupted: TARGET, ..RECOVER },
@@ -178,6 +182,7 @@ pub const SCENES: &[Scene] = &[
         moves: true,
         ..RECOVER
     },
+    Scene { name: "recovery in new folders", removes: false, moves: true, makes: true, ..RECOVER },
     Scene { name: "control: fs.writeFile", op: Op::Control, ..WRITE },
 ];
 
@@ -324,7 +329,9 @@ impl Scene {
             "path": self.target(folder),
             "companions": if self.op.is_together() { four_files::companions(self) } else { COMPANIONS.into() },
             "removes": self.removes.then_some(four_files::DRAFT),
-            "moves": self.moves.then_some([four_files::FROM, four_files::TO]),
+            "moves": self.moves.then_some([four_files::FROM, four_files::to(self)]),
+            "makes": if self.makes { four_files::FOLDERS.into() } else { Vec::new() },
+            "fills": self.makes.then_some(four_files::FILLED),
             "rooted": self.is_rooted() && traced,
             "fill": fill(2),
             "size": self.size,

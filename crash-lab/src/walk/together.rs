@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, ensure};
 
 use super::check::{Content, is_temp, version_of};
-use super::four_files::{DRAFT, FROM, SURVIVOR, TO, companions};
+use super::four_files::{DRAFT, FILLED, FOLDERS, FROM, SURVIVOR, companions, to};
 use super::scene::{Op, Scene, TARGET, backup};
 use crate::lab::Lab;
 use crate::report::problem::{Harm, Problem};
@@ -20,8 +20,9 @@ const RANDOM: usize = 12;
 /// What transactions keep in their root, and never remove.
 const KEPT: [&str; 4] = [".gitignore", "journal", "lock", "turn"];
 
-/// What the two names of a file stand for that is moved.
-const BEFORE: [Content; 2] = [Content::Version(1), Content::Version(0)];
+/// What the two names of a file stand for that is moved; before that there may be another file.
+const BEFORE: [[Content; 2]; 2] =
+    [[Content::Version(1), Content::Version(0)], [Content::Version(1), Content::Absent]];
 const BETWEEN: [Content; 2] = [Content::Version(1), Content::Version(1)];
 const AFTER: [Content; 2] = [Content::Absent, Content::Version(1)];
 
@@ -55,6 +56,10 @@ pub struct Together {
     draft: Option<Content>,
     /// The old and the new name of a file; `None`: none is moved here.
     moved: Option<[Content; 2]>,
+    /// What is before a file that is moved: its place in `BEFORE`.
+    makes: bool,
+    /// What is written in new folders; `None`: none are made here.
+    filled: Option<Content>,
     backup: Content,
     /// Temp files, locks, staged files.
     pub leftovers: Vec<String>,
@@ -68,17 +73,20 @@ impl Together {
         let names = [&[TARGET][..], &companions(scene)].concat();
         let read = |name: &&str| Ok((folder.join(name), version_of(scene, &folder.join(name))?));
         let draft = scene.removes.then(|| version_of(scene, &folder.join(DRAFT))).transpose()?;
-        let ends = || Ok([version_of(scene, &folder.join(FROM))?, version_of(scene, &folder.join(TO))?]);
+        let ends =
+            || Ok([version_of(scene, &folder.join(FROM))?, version_of(scene, &folder.join(to(scene)))?]);
         let moved: Option<Result<_>> = scene.moves.then(ends);
         let mut found = Self {
             files: names.iter().map(read).collect::<Result<_>>()?,
             draft,
             moved: moved.transpose()?,
+            makes: scene.makes,
+            filled: scene.makes.then(|| version_of(scene, &folder.join(FILLED))).transpose()?,
             backup: version_of(scene, &backup(&folder.join(TARGET)))?,
             leftovers: Vec::new(),
             unexpected: Vec::new(),
         };
-        for inner in ["", "other", ".atomic"] {
+        for inner in ["", "other", ".atomic"].into_iter().chain(FOLDERS) {
             if folder.join(inner).exists() {
                 found.names(scene, folder, &folder.join(inner))?;
             }
@@ -95,7 +103,8 @@ impl Together {
                 || path == backup(&root.join(TARGET))
                 || [SURVIVOR, "other", ".atomic"].iter().any(|name| root.join(name) == path)
                 || (scene.removes && root.join(DRAFT) == path)
-                || (scene.moves && [FROM, TO].iter().any(|name| root.join(name) == path))
+                || (scene.moves && [FROM, to(scene)].iter().any(|name| root.join(name) == path))
+                || (scene.makes && [FILLED].iter().chain(&FOLDERS).any(|name| root.join(name) == path))
                 || (is_own && (KEPT.contains(&name.as_str()) || name.ends_with(".live")));
             if is_temp(&name) || name.ends_with(".lock") || is_ours(&name, STAGED) || is_ours(&name, ASIDE) {
                 self.leftovers.push(name);
@@ -117,9 +126,14 @@ impl Together {
         let is =
             |content: Content, least| matches!(content, Content::Version(n) if (least..=newest).contains(&n));
         let draft = self.draft.is_none_or(|draft| [Content::Absent, Content::Version(1)].contains(&draft));
-        let moved = self.moved.is_none_or(|moved| [BEFORE, BETWEEN, AFTER].contains(&moved));
-        let right =
-            self.files.iter().all(|(_, content)| is(*content, 1)) && is(self.backup, 0) && draft && moved;
+        let before = BEFORE[usize::from(self.makes)];
+        let moved = self.moved.is_none_or(|moved| [before, BETWEEN, AFTER].contains(&moved));
+        let filled = self.filled.is_none_or(|filled| filled == Content::Absent || is(filled, 2));
+        let right = self.files.iter().all(|(_, content)| is(*content, 1))
+            && is(self.backup, 0)
+            && draft
+            && moved
+            && filled;
         (!right || !self.unexpected.is_empty()).then(|| Harm::Torn.problem(format!("{self:?}")))
     }
 
@@ -129,12 +143,14 @@ impl Together {
         let rest = self.files[1..].iter().all(|(_, content)| *content == Content::Version(version));
         let draft = if version > 1 { Content::Absent } else { Content::Version(1) };
         let backup = self.backup == Content::Version(version - 1);
-        let moved = if version > 1 { AFTER } else { BEFORE };
+        let moved = if version > 1 { AFTER } else { BEFORE[usize::from(self.makes)] };
+        let filled = if version > 1 { Content::Version(version) } else { Content::Absent };
         target
             && rest
             && backup
             && self.draft.is_none_or(|found| found == draft)
             && self.moved.is_none_or(|found| found == moved)
+            && self.filled.is_none_or(|found| found == filled)
     }
 }
 

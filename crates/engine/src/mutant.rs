@@ -27,6 +27,8 @@ pub enum Step {
     InPlaceSync,
     /// `lock-identity`: whether the lock file still has its name.
     LockIdentity,
+    /// `mkdir-fsync`: the directory in which one was made.
+    MkdirSync,
     /// `staged-fsync`: the files that a transaction has staged.
     StagedSync,
     /// `old-fsync`: what a transaction replaces, before its record.
@@ -51,6 +53,8 @@ pub enum Step {
     MovedLook,
     /// `put-back`: another file gets the name back.
     PutBack,
+    /// `bring-back`: recovery gives back what was taken away by a process that was killed before it looked at it.
+    BringBack,
     /// `moved-fsync`: the directory that a file was moved from.
     MovedSync,
     /// `append-fsync`: a file of lines, after an append.
@@ -93,6 +97,7 @@ fn named(names: &str) -> Vec<Step> {
         "tree-fsync" => vec![Step::TreeSync],
         "in-place-fsync" => vec![Step::InPlaceSync],
         "lock-identity" => vec![Step::LockIdentity],
+        "mkdir-fsync" => vec![Step::MkdirSync],
         "staged-fsync" => vec![Step::StagedSync],
         "old-fsync" => vec![Step::OldSync],
         "record-fsync" => vec![Step::RecordSync],
@@ -105,6 +110,7 @@ fn named(names: &str) -> Vec<Step> {
         "lock-pointer" => vec![Step::LockPointer],
         "moved-look" => vec![Step::MovedLook],
         "put-back" => vec![Step::PutBack],
+        "bring-back" => vec![Step::BringBack],
         "moved-fsync" => vec![Step::MovedSync],
         "append-fsync" => vec![Step::AppendSync],
         "append-undo" => vec![Step::AppendUndo],

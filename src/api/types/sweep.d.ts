@@ -4,7 +4,8 @@
  * - `'temp'`: `.NAME.XXXXXXXXXXXX.atomic-tmp`, a file on its way to NAME;
  * - `'tree'`: a directory of that name, which was being filled, or was replaced and is to be removed;
  * - `'lock'`: `.NAME.lock`, the lock of the index NAME;
- * - `'staged'`: `.NAME.XXXXXXXXXXXX.atomic-txn`, a file that a transaction has staged;
+ * - `'staged'`: `.NAME.XXXXXXXXXXXX.atomic-txn`, a file that a transaction has staged, or whose name it was about to remove. One that may be another program's and
+ *   has no other name stays (`'only-copy'`);
  * - `'mark'`: `.atomic/XXXX.live`, which says that a process stages files below that root;
  * - `'journal'`: `.atomic/journal`, of a root whose last transaction was interrupted or is at work;
  * - `'previous'`: `.NAME.XXXXXXXXXXXX.atomic-old`, a directory that was NAME, on its way to where it was to be kept;

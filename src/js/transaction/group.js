@@ -380,9 +380,8 @@ class Group {
   }
 
   /** Tells all callers; `filesOf` is what was done to the files of a call. */
-  #succeed({ transaction, receipts }, filesOf) {
+  #succeed({ transaction, durable }, filesOf) {
     native.committed(this.#calls.length)
-    const durable = receipts.every(([, , durable]) => durable)
     for (const call of this.#calls) {
       native.addSteps(call.steps, this.#steps)
       call.succeed({

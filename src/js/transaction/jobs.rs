@@ -119,7 +119,7 @@ pub fn lock<'env>(
     })
 }
 
-/// `(session, [[position, kind, ...]], flush, cancel, [shown], root) → { transaction, receipts } | { changed }`
+/// `(session, [[position, kind, ...]], flush, cancel, [shown], root) → { transaction, receipts, durable } | { changed }`
 pub fn commit<'env>(
     env: &'env Env,
     [session, wanted, flush, cancel, shown, root, timeout]: Args<'env>,
@@ -155,7 +155,7 @@ pub(super) fn committed_object(env: &Env, committed: Committed) -> Result<'_, Un
                 changed.iter().map(|at| raw::to_js(env, *at as f64)).collect::<Result<'_, Vec<_>>>()?;
             raw::record(env, &[(c"changed", raw::array(env, &changed)?)])
         }
-        Committed::Done(transaction, receipts) => {
+        Committed::Done(transaction, receipts, is_durable) => {
             let receipts = receipts.iter().map(|receipt| receipt_array(env, receipt));
             let receipts = receipts.collect::<Result<'_, Vec<_>>>()?;
             raw::record(
@@ -163,6 +163,7 @@ pub(super) fn committed_object(env: &Env, committed: Committed) -> Result<'_, Un
                 &[
                     (c"transaction", raw::to_js(env, transaction.unwrap_or_default() as f64)?),
                     (c"receipts", raw::array(env, &receipts)?),
+                    (c"durable", raw::to_js(env, is_durable)?),
                 ],
             )
         }
@@ -229,15 +230,15 @@ fn what<'env>(
     })
 }
 
-/// `[written, bytes, durable, verified]`: there may be thousands, and each name of a member is looked up.
+/// `[written, bytes, verified]`: there may be thousands, and each name of a member is looked up.
 fn receipt_array<'env>(env: &'env Env, receipt: &Receipt) -> Result<'env, Unknown<'env>> {
     let verified = match receipt.verified {
         None => raw::to_js(env, false)?,
         Some(Level::Cache) => raw::to_js(env, "cache")?,
         Some(Level::Device) => raw::to_js(env, "device")?,
     };
-    let (written, durable) = (raw::to_js(env, receipt.written)?, raw::to_js(env, receipt.durable)?);
-    raw::array(env, &[written, raw::to_js(env, receipt.bytes as f64)?, durable, verified])
+    let (written, bytes) = (raw::to_js(env, receipt.written)?, raw::to_js(env, receipt.bytes as f64)?);
+    raw::array(env, &[written, bytes, verified])
 }
 
 /// `(session | undefined, running | undefined)`: lets go what a transaction holds. The locks are files, so on a worker.

@@ -341,10 +341,10 @@ class States {
 }
 
 /** What was done to a file that is not there any more, and was not there before. */
-const NOTHING = ['remove', [false, 0, true, false]]
+const NOTHING = ['remove', [false, 0, false]]
 
 /** What was done to a file. */
-function doneTo({ shown }, kind, [written, bytes, , verified]) {
+function doneTo({ shown }, kind, [written, bytes, verified]) {
   const done = { remove: 'removed', rename: 'renamed' }[kind] ?? 'written'
   return { path: shown, action: written ? done : 'unchanged', bytes, verified }
 }

@@ -41,6 +41,15 @@ pub fn check(root: &Path, history: &History, window: Window, recovered: bool) ->
         {
             return Err(Torn.problem(format!("operation {id} is there, and so is {draft}")));
         }
+        if operation.failed.is_some() && there {
+            return Err(Torn.problem(format!("operation {id} was rejected, and is in each index")));
+        }
+        // What a transaction makes that fails stays.
+        let made =
+            acknowledged || recovered && there || operation.failed.is_some_and(|at| at < check.window.to);
+        if let Some(folder) = operation.what.makes.iter().find(|folder| made && !root.join(folder).is_dir()) {
+            return Err(Lost.problem(format!("operation {id} is over, and {folder} is not there")));
+        }
     }
     Ok(())
 }
@@ -201,9 +210,11 @@ fn check_names(check: &Check<'_>) -> Checked {
     let mut known: BTreeSet<String> = ["lost+found/".into(), "blog/".into(), format!("{NOISE}/")].into();
     let mut plain: BTreeSet<&String> = BTreeSet::new();
     for (_, operation) in check.started() {
-        for path in operation.what.writes.iter().chain(&operation.what.indexes) {
+        let moved = operation.what.moves.as_ref().map(|moved| &moved.to);
+        for path in operation.what.writes.iter().chain(&operation.what.indexes).chain(moved) {
             know(&mut known, path);
         }
+        operation.what.makes.iter().for_each(|folder| know(&mut known, &format!("{folder}/")));
         for path in &operation.what.indexes {
             let (folder, name) = path.rsplit_once('/').unwrap_or_default();
             known.extend([format!("{path}.backup"), format!("{folder}/.{name}.lock")]);

@@ -16,6 +16,8 @@ pub struct Operation {
     /// When it was answered, durable or not.
     pub done: Option<Moment>,
     pub durable: Option<Moment>,
+    /// When it was rejected.
+    pub failed: Option<Moment>,
     pub what: What,
 }
 
@@ -27,6 +29,9 @@ pub struct What {
     pub writes: Vec<String>,
     pub removes: Option<String>,
     pub moves: Option<Move>,
+    /// Folders that it makes.
+    #[serde(default)]
+    pub makes: Vec<String>,
 }
 
 /// A file that is moved.
@@ -39,7 +44,8 @@ pub struct Move {
 impl Operation {
     /// A plain write or update is not recovered, and may come between a transaction's record and its renames.
     pub fn is_plain(&self) -> bool {
-        self.what.moves.is_none() && self.what.writes.len() + self.what.indexes.len() == 1
+        let is_one = self.what.writes.len() + self.what.indexes.len() == 1;
+        is_one && self.what.moves.is_none() && self.what.makes.is_empty()
     }
 }
 
@@ -74,7 +80,10 @@ impl History {
     fn note(&mut self, moment: Moment, message: &Value) -> Result<()> {
         if let Some(id) = message["together"].as_u64() {
             let what = What::deserialize(message)?;
-            self.operations.insert(id, Operation { started: moment, done: None, durable: None, what });
+            let operation = Operation { started: moment, done: None, durable: None, failed: None, what };
+            self.operations.insert(id, operation);
+        } else if let Some(id) = message["failed"].as_u64() {
+            self.operations.get_mut(&id).context("failed, but never started")?.failed = Some(moment);
         } else if let Some(id) = message["done"].as_u64() {
             let operation = self.operations.get_mut(&id).context("done, but never started")?;
             operation.done = Some(moment);

@@ -46,9 +46,9 @@ fn one(check: &Check<'_>, id: u64, Move { from, to }: &Move, there: bool, recove
         let follows = |(_, later): &&(u64, &Operation)| written.done.is_some_and(|done| done < later.started);
         let counts = |id: &u64| [old, new].contains(&Some(*id));
         let is_kept = counts(writer) || writers.iter().filter(follows).any(|(id, _)| counts(id));
-        // Between the moment in which the old name is taken away and the flush of its directory, a cut loses what came right before.
-        let is_at_work = !acknowledged && written.done.is_none_or(|done| done > operation.started);
-        if !is_kept && !is_at_work {
+        // It may have been taken away a moment before the cut: recovery brings it back.
+        let is_away = !recovered && !acknowledged && written.done.is_none_or(|done| done > operation.started);
+        if !is_kept && !is_away {
             return Err(
                 Lost.problem(format!("operation {writer} was acknowledged, and is neither {from} nor {to}"))
             );

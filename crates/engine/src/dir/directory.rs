@@ -141,7 +141,7 @@ impl Directory {
                     Err(error) if error.raw_os_error() == Some(sys::EEXIST) => {}
                     Err(error) => return Err(parent.mkdir_failed(name, error)),
                 }
-                let synced = parent.sync();
+                let synced = if leaves_out(Step::MkdirSync) { Ok(true) } else { parent.sync() };
                 let child = Self::open_existing(Some(&parent), name).named("open")?;
                 if !matches!(synced, Ok(true)) || parent.is_not_durable() {
                     not_durable().insert(child.id.clone());

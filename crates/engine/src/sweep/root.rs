@@ -23,10 +23,11 @@ impl Sweeper<'_> {
             self.cancel.check()?;
             let Some(found) = found(dir, path, &name, Purpose::Staged) else { continue };
             self.judge(found, |sweeper, _| {
-                let verdict = match roots.fate(&name) {
+                let verdict = match roots.fate(dir, &name) {
                     Fate::Orphan => sweeper.unlink(dir, &name),
                     Fate::Live => Verdict::Kept(Reason::InUse),
                     Fate::Pending => Verdict::Kept(Reason::Pending),
+                    Fate::OnlyCopy => Verdict::Kept(Reason::OnlyCopy),
                     // Its tree was moved out of its root, or the folder of the root is gone.
                     Fate::Unknown => Verdict::Kept(Reason::Undecided),
                 };

@@ -3,6 +3,9 @@
 //! One that was moved may go only with the version that was moved: a write by a program that does not wait for the root's lock may come right before, and
 //! would be nowhere then. So the name is looked at, taken away, and looked at again without haste: another version gets it back, as if
 //! it had been written after the transaction. (A version that is removed or replaced was written before it: then nothing is missing.)
+//!
+//! Whoever is killed between the two leaves a file of which nobody has found out whose it is. The record is pending then, and recovery [brings it
+//! back](bring_back) before it looks at anything.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -11,7 +14,7 @@ use crate::dir::{Directory, names};
 use crate::error::{Named, Result};
 use crate::mutant::{Step, leaves_out};
 use crate::process::Key;
-use crate::sys::{self, FileId};
+use crate::sys::{self, FileId, Kind, Stat};
 
 /// The names that go because their files are moved, and what the names of each file say which one it is. (An overlay may have two answers.)
 pub type Moved = HashMap<Key, Vec<FileId>>;
@@ -38,11 +41,11 @@ pub fn remove(dir: &Directory, name: &OsStr) -> Result<Gone> {
     }
 }
 
-/// Removes the name if it still stands for this file. `tags`: those of a staged file, as which it is removed if this process is killed.
+/// Removes the name if it still stands for this file. `root`: its tag. A record that names the removal is pending.
 ///
 /// # Errors
 /// Those of rename(2), stat(2) and unlink(2).
-pub fn remove_if_same(dir: &Directory, name: &OsStr, file: &[FileId], tags: &str) -> Result<Gone> {
+pub fn remove_if_same(dir: &Directory, name: &OsStr, file: &[FileId], root: &str) -> Result<Gone> {
     let look = |name: &OsStr| -> Result<Gone> {
         let found = dir.stat(name).named("stat")?;
         Ok(match found.map(|found| file.contains(&found.version.id) || leaves_out(Step::MovedLook)) {
@@ -56,9 +59,9 @@ pub fn remove_if_same(dir: &Directory, name: &OsStr, file: &[FileId], tags: &str
         found => return Ok(found),
     }
     // Not by a link: the name would be unlinked after it, without a look.
-    let taken = names::with_transaction_name(name, tags, |away| dir.rename_no_replace(name, away));
-    let away = match taken {
-        Ok((away, true)) => away,
+    let away = names::away(name, root);
+    match dir.rename_no_replace(name, &away) {
+        Ok(true) => {}
         Err(error) if error.raw_os_error() == Some(sys::ENOENT) => return Ok(Gone::Before),
         Err(error) if !error.raw_os_error().is_some_and(needs_one_more_name) => {
             return Err(error).named("rename");
@@ -70,11 +73,10 @@ pub fn remove_if_same(dir: &Directory, name: &OsStr, file: &[FileId], tags: &str
                 found => Ok(found),
             };
         }
-    };
+    }
     let found = look(&away);
     match &found {
-        // The name is gone already; a sweep finds this one.
-        Ok(Gone::Removed) => drop(dir.unlink(&away)),
+        Ok(Gone::Removed) => return remove(dir, &away),
         _ if leaves_out(Step::PutBack) => {}
         Ok(Gone::Before) => {}
         _ => put_back(dir, &away, name)?,
@@ -82,9 +84,37 @@ pub fn remove_if_same(dir: &Directory, name: &OsStr, file: &[FileId], tags: &str
     found
 }
 
-/// What a removal may not fail for: no room for one more name, or for a name that is longer.
+/// What a removal may not fail for: no room for one more name, or for a name that is longer; or somebody has taken it.
 fn needs_one_more_name(errno: i32) -> bool {
-    sys::is_full(errno) || errno == sys::ENAMETOOLONG
+    sys::is_full(errno) || [sys::ENAMETOOLONG, sys::EEXIST].contains(&errno)
+}
+
+/// Gives back what was taken away by a process that was killed before it looked at it. Where somebody has written since it is set aside, unless it has another
+/// name, as a file that was moved has.
+///
+/// # Errors
+/// Those of rename(2), stat(2) and unlink(2).
+pub fn bring_back(dir: &Directory, name: &OsStr, root: &str) -> Result<()> {
+    if leaves_out(Step::BringBack) {
+        return Ok(());
+    }
+    let away = names::away(name, root);
+    match dir.rename_no_replace(&away, name) {
+        Err(error) if error.raw_os_error() == Some(sys::ENOENT) => return Ok(()),
+        Err(error) if error.raw_os_error() != Some(sys::EEXIST) => return Err(error).named("rename"),
+        Ok(true) => return Ok(()),
+        _ => {}
+    }
+    match dir.stat(&away).named("stat")? {
+        None => Ok(()),
+        Some(stat) if has_another_name(&stat) => remove(dir, &away).map(drop),
+        Some(_) => set_aside(dir, name, &away).map(drop),
+    }
+}
+
+/// Whether its bytes are still there when it loses the name by which it was found.
+pub fn has_another_name(stat: &Stat) -> bool {
+    stat.kind == Kind::File && stat.version.links > 1
 }
 
 fn put_back(dir: &Directory, away: &OsStr, name: &OsStr) -> Result<()> {
@@ -95,7 +125,6 @@ fn put_back(dir: &Directory, away: &OsStr, name: &OsStr) -> Result<()> {
         Err(error) if error.raw_os_error() == Some(sys::EEXIST) => None,
         Err(error) => Some(error),
     };
-    // A sweep would take it as it is.
     set_aside(dir, name, away)?;
     failed.map_or(Ok(()), |error| Err(error).named("rename"))
 }

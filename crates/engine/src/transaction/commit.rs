@@ -63,7 +63,7 @@ pub fn stage(root: &Root, items: &mut [Item], flush: bool, cancel: &Cancel) -> R
 
 /// What is in the name of each staged file: the root's tag, which is in its journal, and that of this process.
 fn tags(root: &Root) -> Result<String> {
-    Ok(format!("{}{}", String::from_utf8_lossy(&root.tag()?), root.process_tag()?))
+    Ok(format!("{}{}", root.tag_text()?, root.process_tag()?))
 }
 
 /// Flushes all staged files: for a transaction that has to wait for the root.
@@ -264,8 +264,8 @@ fn publish(root: &Root, items: &mut [Item]) -> std::result::Result<(), Box<(usiz
     for (done, at) in order.into_iter().enumerate() {
         let failed = |error: Error| Box::new((done, error.of_entry(at)));
         let moved = items[at].moved_away(&moved);
-        let tags = moved.map(|_| tags(root)).transpose().map_err(failed)?;
-        items[at].publish(moved.zip(tags.as_deref())).map_err(failed)?;
+        let tag = moved.map(|_| root.tag_text()).transpose().map_err(failed)?;
+        items[at].publish(moved.zip(tag.as_deref())).map_err(failed)?;
     }
     Ok(())
 }

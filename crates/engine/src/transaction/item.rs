@@ -272,7 +272,7 @@ impl Item {
         self.moved_away(moved).is_some_and(is_other)
     }
 
-    /// Gives the staged file its name, or removes the file. `moved`: it is removed because it was moved; with the tags of a staged file.
+    /// Gives the staged file its name, or removes the file. `moved`: it is removed because it was moved; with the root's tag.
     ///
     /// # Errors
     /// Those of rename(2) and unlink(2).
@@ -287,7 +287,7 @@ impl Item {
         match (change, staged) {
             (Change::Remove(_), _) => {
                 let gone = match moved {
-                    Some((file, tags)) => away::remove_if_same(&target.dir, &target.name, file, tags)?,
+                    Some((file, root)) => away::remove_if_same(&target.dir, &target.name, file, root)?,
                     None => away::remove(&target.dir, &target.name)?,
                 };
                 self.receipt.written |= gone != Gone::Before;

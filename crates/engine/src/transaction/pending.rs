@@ -118,7 +118,7 @@ fn sweep(dir: &Directory, path: &Path) {
         return;
     }
     let mut roots = Roots::around(path);
-    for name in staged.iter().filter(|name| roots.fate(name) == Fate::Orphan) {
+    for name in staged.iter().filter(|name| roots.fate(dir, name) == Fate::Orphan) {
         drop(dir.unlink(name));
     }
 }

@@ -199,6 +199,9 @@ pub fn give_up(root: &Root) -> Result<Option<Recovered>> {
     let Some(record) = journal.pending() else { return Ok(Some(Recovered::default())) };
     let mut files = Vec::new();
     for op in &record.ops {
+        if let (None, Ok(dir)) = (&op.staged, root.directory(&op.dir)) {
+            away::bring_back(&dir, &op.name, &root.tag_text()?)?;
+        }
         let kept = root.directory(&op.dir).ok().and_then(|dir| set_aside(&dir, op).ok().flatten());
         files.push((op.dir.join(&op.name), Done::Superseded(kept)));
     }
@@ -247,6 +250,10 @@ fn recover(root: &Root, record: &Record, state: State, targets: &mut Targets<'_>
     root.write_state(&open)?;
     for place in &mut targets.0 {
         place.check_rights(root)?;
+        if let (None, Some(dir)) = (&place.op.staged, &place.dir) {
+            away::bring_back(dir, &place.op.name, &root.tag_text()?)
+                .map_err(|error| error.about(&place.op.name))?;
+        }
         place.look(&home)?;
     }
     let places = &mut targets.0;
@@ -338,7 +345,7 @@ fn complete(root: &Root, place: &Place<'_>) -> Result<Done> {
         }
         // Nobody looked at the name while all was flushed.
         Todo::Unlink => {
-            match away::remove_if_same(dir, &op.name, place.found().as_slice(), &root.dead_tags()?) {
+            match away::remove_if_same(dir, &op.name, place.found().as_slice(), &root.tag_text()?) {
                 Ok(Gone::Removed) => Done::Removed,
                 Ok(Gone::Before) => Done::Stood,
                 Ok(Gone::Another) => Done::Superseded(None),

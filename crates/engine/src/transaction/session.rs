@@ -30,6 +30,8 @@ pub struct Session {
     found: Arc<HashMap<Key, Vec<usize>>>,
     /// A target in each directory, by the path that was followed to it.
     followed: HashMap<PathBuf, usize>,
+    /// The directories that it was to make are on disk.
+    pub(crate) has_durable_directories: bool,
     /// What was recovered on the way.
     pub recovered: Option<Recovered>,
 }
@@ -80,6 +82,7 @@ impl Session {
             targets: Arc::default(),
             found: Arc::default(),
             followed: HashMap::new(),
+            has_durable_directories: true,
             recovered: None,
         })
     }
@@ -111,10 +114,20 @@ impl Session {
     /// Makes a directory.
     ///
     /// # Errors
-    /// [`ErrorKind::OutsideRoot`]; those of mkdir(2).
-    pub fn make_directory(&self, path: &Path) -> Result<()> {
+    /// [`ErrorKind::OutsideRoot`]; those of mkdir(2) and fsync(2).
+    pub fn make_directory(&mut self, path: &Path) -> Result<()> {
         check_above(&self.root, path)?;
-        let made = Directory::open(None, path, true)?;
+        let mut is_flushed = true;
+        let made = match Directory::open(None, path, false) {
+            Err(error) if error.errno_of("open") == Some(sys::ENOENT) => Directory::open(None, path, true)?,
+            there => {
+                let there = there?;
+                // Another program may have made it a moment ago, and no flush of what is in it needs to follow.
+                is_flushed = Directory::open(Some(&there), Path::new(".."), false)?.sync()?;
+                there
+            }
+        };
+        self.has_durable_directories &= is_flushed && made.is_durable();
         check_below(&self.root, &made, None)
     }
 

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use crate::dir::{Directory, names};
 use crate::error::{Named, Result};
+use crate::transaction::away;
 use crate::transaction::journal::Tag;
 use crate::transaction::root::{FOLDER, Root, RootLock};
 
@@ -21,6 +22,8 @@ pub enum Fate {
     Live,
     /// A transaction is to be recovered first.
     Pending,
+    /// It was taken away, was never found out to be what the transaction had moved, and has no other name.
+    OnlyCopy,
     /// It is of no root that can be seen, or of one that does not tell.
     Unknown,
 }
@@ -63,8 +66,8 @@ impl Roots {
         all
     }
 
-    /// What is to be said of the file `name` in that directory.
-    pub fn fate(&mut self, name: &OsStr) -> Fate {
+    /// What is to be said of the file `name` in that directory, `dir`.
+    pub fn fate(&mut self, dir: &Directory, name: &OsStr) -> Fate {
         let Some((tag, process)) = names::transaction(name) else { return Fate::Unknown };
         let is_partial = self.is_partial;
         let mut fate = Fate::Unknown;
@@ -78,8 +81,17 @@ impl Roots {
                 Says::Not(other) => return *other,
             }
         }
-        if is_partial { Fate::Unknown } else { fate }
+        match fate {
+            Fate::Orphan if is_partial => Fate::Unknown,
+            // Recovery has brought it back, if the record was there: a power cut may keep its end without what was flushed by nobody.
+            Fate::Orphan if names::is_away(name) && !has_another_name(dir, name) => Fate::OnlyCopy,
+            fate => fate,
+        }
     }
+}
+
+fn has_another_name(dir: &Directory, name: &OsStr) -> bool {
+    dir.stat(name).ok().flatten().is_some_and(|stat| away::has_another_name(&stat))
 }
 
 fn open(path: &Path) -> Result<Option<(Root, Tag)>> {

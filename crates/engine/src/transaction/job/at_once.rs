@@ -205,7 +205,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let finding = Finding::default();
         let Step::Done(Ok(done)) = run(dir.path().into(), &["a", "b"], &finding) else { panic!("waits") };
-        assert!(matches!(done.committed, Some(Committed::Done(Some(1), receipts)) if receipts.len() == 2));
+        assert!(matches!(done.committed, Some(Committed::Done(Some(1), receipts, _)) if receipts.len() == 2));
         assert!(!finding.give_up());
         assert_eq!(fs::read(dir.path().join("b")).unwrap(), b"new");
     }

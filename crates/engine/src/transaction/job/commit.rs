@@ -80,8 +80,8 @@ enum Committing {
 
 /// What came of a commit.
 pub enum Committed {
-    /// All is there: the number of the transaction, if it has one, and what was done to each file.
-    Done(Option<u64>, Vec<Receipt>),
+    /// All is there: the number of the transaction, if it has one, what was done to each file, and whether all is on disk.
+    Done(Option<u64>, Vec<Receipt>, bool),
     /// Nothing was done: these files (by position among what was wanted) are not what they were to be. None: another transaction
     /// has to be recovered first.
     Changed(Vec<usize>),
@@ -137,7 +137,9 @@ impl CommitJob {
                 let receipts: Vec<Receipt> = items.iter().map(|item| item.receipt).collect();
                 receipts.iter().filter(|receipt| receipt.written).for_each(stats::wrote);
                 items.into_iter().for_each(Item::keep_text);
-                Step::Done(Ok(Committed::Done(txid, receipts)))
+                let is_durable =
+                    session.has_durable_directories && receipts.iter().all(|receipt| receipt.durable);
+                Step::Done(Ok(Committed::Done(txid, receipts, is_durable)))
             }
             Ok(Attempt::Changed(changed)) => Step::Done(Ok(Committed::Changed(changed))),
             Ok(Attempt::Recover) => Step::Done(Ok(Committed::Changed(Vec::new()))),

@@ -31,6 +31,10 @@ impl Root {
         }
         loop {
             let tag = String::from_utf8_lossy(&new_tag()).into_owned();
+            // A staged file would look like one that was taken away.
+            if tag == self.tag_text()? {
+                continue;
+            }
             let name = format!("{tag}{LIVE}");
             let file = match self.folder.create_new(name.as_ref(), 0o600) {
                 Err(error) if error.raw_os_error() == Some(sys::EEXIST) => continue,
@@ -69,13 +73,12 @@ impl Root {
         }
     }
 
-    /// The tags of a file that may go as soon as the root's lock is free. (Those of this process would need a file, for which there may be no room.)
+    /// The characters that are in the names of all files of this root.
     ///
     /// # Errors
     /// As [`Root::tag`].
-    pub fn dead_tags(&self) -> Result<String> {
-        let tag = self.tag()?;
-        Ok(String::from_utf8_lossy(&tag).repeat(2))
+    pub fn tag_text(&self) -> Result<String> {
+        Ok(String::from_utf8_lossy(&self.tag()?).into_owned())
     }
 
     /// What the folder consists of.
