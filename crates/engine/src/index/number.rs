@@ -131,7 +131,7 @@ fn long(digits: u64, points: u64) -> u64 {
     const LAST: u64 = 0x8080_8080_8080_8080;
     // Each byte of the sum has its highest bit if it is full but for that bit, as nothing is carried over.
     let all = digits | points;
-    let mut full = (all & !LAST) + (LAST >> 7) & all & LAST;
+    let mut full = ((all & !LAST) + (LAST >> 7)) & all & LAST;
     let mut words = if points == 0 { 0 } else { full };
     while words != 0 {
         let last = words & words.wrapping_neg();
