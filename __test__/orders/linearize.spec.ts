@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { history, type Made } from './history'
-import { type Call, type Effect, linearized } from './linearize'
+import { type Call, type Effect, linearized, TooManyOrders } from './linearize'
 import type { Content, Noted } from './notes'
 
 const put =
@@ -90,6 +90,12 @@ describe('an order of calls', () => {
     expect(linearized(calls, state(null), state('1'))).toBeUndefined()
     expect(linearized([calls[0] as Call], state(null), state('1'))).toHaveLength(1)
   })
+})
+
+test('is not looked for among too many', () => {
+  const calls = Array.from({ length: 40 }, (_, i) => call(`${i}`, 1, 9, put(`${i}`)))
+  expect(() => order(calls, null, 'of nobody')).toThrow(TooManyOrders)
+  expect(order(calls, null, '39')).toBeDefined()
 })
 
 describe('what clients have noted', () => {

@@ -20,6 +20,12 @@ export interface Call {
   after: readonly Call[]
 }
 
+/** There are too many orders to try: with each call that runs beside others their number is multiplied. */
+export class TooManyOrders extends Error {}
+
+/** So many states are looked at, which takes about a second. */
+const MOST_STATES = 100_000
+
 type State = ReadonlyMap<string, Content>
 
 /** What the calls of `history` did to `file` alone. */
@@ -44,6 +50,8 @@ const equal = (one: State, other: State) => [...one].every(([file, content]) => 
 /**
  * An order of the calls that agrees with their times, leads from `first` to `last`, and in which each can have met what it has met;
  * `undefined` if there is none. Files that are not in `first` are left out.
+ *
+ * @throws {@link TooManyOrders}
  */
 export function linearized(calls: readonly Call[], first: State, last: State): Call[] | undefined {
   const at = new Map(calls.map((call, i) => [call, i]))
@@ -67,6 +75,7 @@ export function linearized(calls: readonly Call[], first: State, last: State): C
     if ((done & required) === required && equal(state, last)) return true
     const known = `${done} ${JSON.stringify([...state.values()])}`
     if (seen.has(known)) return false
+    if (seen.size >= MOST_STATES) throw new TooManyOrders()
     seen.add(known)
     for (const [i, call] of calls.entries()) {
       const needs = before[i] as bigint

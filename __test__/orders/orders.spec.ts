@@ -16,6 +16,8 @@ async function explained(
   })
   expect(report.wrong.join('\n')).toBe('')
   expect(report.calls).toBeGreaterThan(wanted)
+  // Where the machine is busy, more calls overlap.
+  expect(report.undecided).toBeLessThanOrEqual(wanted / 2)
 }
 
 /** Two writes of one file by each thread, each of them with one that blocks right behind it. */

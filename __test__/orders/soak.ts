@@ -47,7 +47,7 @@ async function main(): Promise<void> {
   const names = values.mix ? values.mix.split(',') : Object.keys(SHAPES)
   const turns = names.flatMap((name) => HOSTS.map((host) => ({ name, host })))
   const sums = new Map<string, Report>(
-    names.map((name) => [name, { rounds: 0, calls: 0, kills: 0, wrong: [] }]),
+    names.map((name) => [name, { rounds: 0, calls: 0, kills: 0, wrong: [], undecided: 0 }]),
   )
   for (let turn = 0, seed = Number(values.seed); Date.now() < end; turn++, seed++) {
     const { name, host } = turns[turn % turns.length] as (typeof turns)[number]
@@ -69,11 +69,12 @@ async function main(): Promise<void> {
     sum.calls += report.calls
     sum.kills += report.kills
     sum.wrong.push(...report.wrong)
+    sum.undecided += report.undecided
     for (const text of report.wrong) console.log(`${name} ${JSON.stringify(host)} ${text}`)
   }
-  for (const [name, { rounds, calls, kills, wrong }] of sums) {
+  for (const [name, { rounds, calls, kills, wrong, undecided }] of sums) {
     console.log(
-      `${name}: ${calls} calls in ${rounds} rounds, ${kills} kills: ${wrong.length} that no order explains`,
+      `${name}: ${calls} calls in ${rounds} rounds, ${kills} kills: ${wrong.length} that no order explains, ${undecided} with too many orders`,
     )
     if (wrong.length > 0) process.exitCode = 1
   }
