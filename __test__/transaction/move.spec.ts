@@ -1,6 +1,14 @@
 // A file that a transaction moves, and what others do to its old name meanwhile.
 
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { atomicTransaction, atomicWrite, recover } from '@pipeline/atomic'
@@ -199,8 +207,7 @@ describe('what another program has written right before the old name of a moved 
     await prepare(dir)
     await killAt(move, dir, '-P to -e trace=renameat -e inject=renameat:signal=SIGKILL')
     expect(text(dir, 'from')).toBe('moved')
-    // It looks first whether it has to give something back.
-    await killWithTheirs(recovering, dir, 3)
+    await killWithTheirs(recovering, dir, 2)
     await recover(dir)
     expectBoth(dir)
   })
@@ -220,9 +227,10 @@ describe('what another program has written right before the old name of a moved 
     await prepare(dir)
     await killWithTheirs(move, dir, 2)
     writeFileSync(join(dir, 'from'), 'a third')
-    await recover(dir)
+    const { files } = await recover(dir)
     const lost = visible(dir).filter((name) => /^\.from\..*\.atomic-lost$/.test(name))
     expect(lost.map((name) => text(dir, name))).toEqual(['written'])
+    expect(files.find(({ path }) => path === 'from')?.kept).toBe(lost[0])
     expect(visible(dir)).toEqual([...lost, 'from', 'other', 'to'])
     expect(text(dir, 'from')).toBe('a third')
   })
@@ -241,6 +249,10 @@ describe('what another program has written right before the old name of a moved 
     await killAtUnlink()
     const write = ({ atomicWrite }: Remote, file: string) => atomicWrite(file, 'another call').then(() => {})
     await inProcess(write, [join(dir, 'other')]).returned
+    expect(visible(dir)).toEqual(['other', 'to'])
+    await killAtUnlink()
+    appendFileSync(join(dir, 'to'), ' and appended to')
+    await recover(dir)
     expect(visible(dir)).toEqual(['other', 'to'])
     await killAtUnlink()
     writeFileSync(join(dir, 'from'), 'written')

@@ -7,7 +7,8 @@
 //!   temp name, which is not swept as long as the guard is locked;
 //! - `.NAME.RRRRPPPPXXXX.atomic-txn`: a file that a transaction has staged; R are the characters of its root, P those of the
 //!   process that made it;
-//! - `.NAME.RRRRRRRRHHHH.atomic-txn`: a file whose name a transaction is about to remove, until it is known which file that is; H is a hash of NAME;
+//! - `.NAME.RRRRRRRRHHHH.atomic-txn`: a file whose name a transaction is about to remove, until it is known which file that is; H is a hash of NAME
+//!   and of the transaction's number;
 //! - `.NAME.XXXXXXXXXXXX.atomic-lost`: what a transaction that had to be recovered would have written to NAME, which
 //!   somebody else had changed by then; never swept;
 //! - `.NAME.lock`: the sidecar lock of the index NAME.
@@ -80,11 +81,11 @@ pub fn transaction(name: &OsStr) -> Option<(&str, &str)> {
     random_part(name, TRANSACTION_SUFFIX).map(|random| (&random[..4], &random[4..8]))
 }
 
-/// The name that a file has while a transaction takes `name` away. It follows from `name`, so that a recovery finds the file. Instead of the characters
-/// of a process it has those of the `root` once more.
-pub fn away(name: &OsStr, root: &str) -> OsString {
+/// The name that a file has while the transaction of that `number` takes `name` away. It follows from these, so that a recovery finds the file, and none that an
+/// earlier transaction has left. Instead of the characters of a process it has those of the `root` once more.
+pub fn away(name: &OsStr, root: &str, number: u64) -> OsString {
     const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    let mut hash = fnv1a(name.as_encoded_bytes());
+    let mut hash = fnv1a(&[name.as_encoded_bytes(), &number.to_le_bytes()].concat());
     let mut away = OsString::from(".");
     away.push(sys::cut(name, NAME_MAX - ".".len() - ".".len() - RANDOM - TRANSACTION_SUFFIX.len()));
     away.push(".");
@@ -270,12 +271,13 @@ mod tests {
     fn what_is_taken_away_has_a_name_that_follows_from_its_own() {
         let (a, b) = ("x".repeat(255), format!("{}y", "x".repeat(254)));
         for name in ["from", "ü", &a] {
-            let name = away(name.as_ref(), "Root");
+            let name = away(name.as_ref(), "Root", 7);
             assert!(is_away(&name) && sys::cut(&name, NAME_MAX) == name, "{name:?}");
             assert_eq!(transaction(&name), Some(("Root", "Root")));
         }
-        assert_eq!(away("from".as_ref(), "Root"), away("from".as_ref(), "Root"));
-        assert_ne!(away(a.as_ref(), "Root"), away(b.as_ref(), "Root"), "both are cut");
+        assert_eq!(away("from".as_ref(), "Root", 7), away("from".as_ref(), "Root", 7));
+        assert_ne!(away("from".as_ref(), "Root", 7), away("from".as_ref(), "Root", 8));
+        assert_ne!(away(a.as_ref(), "Root", 7), away(b.as_ref(), "Root", 7), "both are cut");
         let (staged, ()) = with_transaction_name("from".as_ref(), "RootProc", |_| Ok(())).unwrap();
         assert!(!is_away(&staged));
     }

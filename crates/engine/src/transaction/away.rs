@@ -19,6 +19,16 @@ use crate::sys::{self, FileId, Kind, Stat};
 /// The names that go because their files are moved, and what the names of each file say which one it is. (An overlay may have two answers.)
 pub type Moved = HashMap<Key, Vec<FileId>>;
 
+/// The transaction that takes names away: the tag of its root, and its number. A record that names the removals is pending.
+#[derive(Debug)]
+pub struct Taker(pub String, pub u64);
+
+impl Taker {
+    fn away(&self, name: &OsStr) -> OsString {
+        names::away(name, &self.0, self.1)
+    }
+}
+
 /// What became of a name that was to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gone {
@@ -41,11 +51,11 @@ pub fn remove(dir: &Directory, name: &OsStr) -> Result<Gone> {
     }
 }
 
-/// Removes the name if it still stands for this file. `root`: its tag. A record that names the removal is pending.
+/// Removes the name if it still stands for this file.
 ///
 /// # Errors
 /// Those of rename(2), stat(2) and unlink(2).
-pub fn remove_if_same(dir: &Directory, name: &OsStr, file: &[FileId], root: &str) -> Result<Gone> {
+pub fn remove_if_same(dir: &Directory, name: &OsStr, file: &[FileId], taker: &Taker) -> Result<Gone> {
     let look = |name: &OsStr| -> Result<Gone> {
         let found = dir.stat(name).named("stat")?;
         Ok(match found.map(|found| file.contains(&found.version.id) || leaves_out(Step::MovedLook)) {
@@ -59,7 +69,7 @@ pub fn remove_if_same(dir: &Directory, name: &OsStr, file: &[FileId], root: &str
         found => return Ok(found),
     }
     // Not by a link: the name would be unlinked after it, without a look.
-    let away = names::away(name, root);
+    let away = taker.away(name);
     match dir.rename_no_replace(name, &away) {
         Ok(true) => {}
         Err(error) if error.raw_os_error() == Some(sys::ENOENT) => return Ok(Gone::Before),
@@ -89,26 +99,36 @@ fn needs_one_more_name(errno: i32) -> bool {
     sys::is_full(errno) || [sys::ENAMETOOLONG, sys::EEXIST].contains(&errno)
 }
 
-/// Gives back what was taken away by a process that was killed before it looked at it. Where somebody has written since it is set aside, unless it has another
-/// name, as a file that was moved has.
+/// Gives back what was taken away by a process that was killed before it looked at it; what `is_moved` goes, as it has its new name. Where
+/// somebody has written since it is set aside, under the name that is returned, unless it has another one.
 ///
 /// # Errors
 /// Those of rename(2), stat(2) and unlink(2).
-pub fn bring_back(dir: &Directory, name: &OsStr, root: &str) -> Result<()> {
+pub fn bring_back(
+    dir: &Directory,
+    name: &OsStr,
+    taker: &Taker,
+    is_moved: impl Fn(&FileId) -> bool,
+) -> Result<Option<OsString>> {
     if leaves_out(Step::BringBack) {
-        return Ok(());
+        return Ok(None);
     }
-    let away = names::away(name, root);
-    match dir.rename_no_replace(&away, name) {
-        Err(error) if error.raw_os_error() == Some(sys::ENOENT) => return Ok(()),
-        Err(error) if error.raw_os_error() != Some(sys::EEXIST) => return Err(error).named("rename"),
-        Ok(true) => return Ok(()),
-        _ => {}
+    let away = taker.away(name);
+    let stat = match dir.stat(&away) {
+        // No file can have that name.
+        Err(error) if error.raw_os_error() == Some(sys::ENAMETOOLONG) => return Ok(None),
+        stat => stat.named("stat")?,
+    };
+    let Some(stat) = stat else { return Ok(None) };
+    if has_another_name(&stat) && is_moved(&stat.version.id) {
+        return remove(dir, &away).map(|_| None);
     }
-    match dir.stat(&away).named("stat")? {
-        None => Ok(()),
-        Some(stat) if has_another_name(&stat) => remove(dir, &away).map(drop),
-        Some(_) => set_aside(dir, name, &away).map(drop),
+    match dir.rename_new(&away, name) {
+        Ok(true) => Ok(None),
+        Err(error) if error.raw_os_error() == Some(sys::ENOENT) => Ok(None),
+        Err(error) if error.raw_os_error() != Some(sys::EEXIST) => Err(error).named("rename"),
+        _ if has_another_name(&stat) => remove(dir, &away).map(|_| None),
+        _ => set_aside(dir, name, &away),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::lock::sidecar::Lock;
 use crate::mutant::{Step, leaves_out};
 use crate::process::{MOST_HELPERS, each, each_at_once, lock};
 use crate::steps;
-use crate::transaction::away::Moved;
+use crate::transaction::away::{Moved, Taker};
 use crate::transaction::item::{Change, Item};
 use crate::transaction::journal::{Op, Record, State};
 use crate::transaction::known;
@@ -117,7 +117,7 @@ pub fn commit(
         if !changed.is_empty() {
             return Ok(Attempt::Changed(changed));
         }
-        publish(root, items).map_err(|failed| failed.1)?;
+        publish(root, items, journal.next()).map_err(|failed| failed.1)?;
         flush_directories(items, flush).map_err(Error::after_commit)?;
         check_places(items)?;
         return Ok(Attempt::Committed(None));
@@ -146,7 +146,7 @@ pub fn commit(
         undo(root, items, finished)?;
         return Ok(Attempt::Changed(changed));
     }
-    match publish(root, items) {
+    match publish(root, items, txid) {
         Ok(()) => {}
         Err(failed) => {
             let (done, error) = *failed;
@@ -253,7 +253,7 @@ fn flush_all(root: &Root, items: &mut [Item], flush: bool, cancel: &Cancel) -> R
 }
 
 /// Gives all files their names, and removes what is to go. With an error comes how many names had changed.
-fn publish(root: &Root, items: &mut [Item]) -> std::result::Result<(), Box<(usize, Error)>> {
+fn publish(root: &Root, items: &mut [Item], txid: u64) -> std::result::Result<(), Box<(usize, Error)>> {
     let _during = steps::begin(steps::Step::Rename);
     // Removals last: a name that is gone is no proof that the others are to change.
     let is_removal = |at: &usize| matches!(items[*at].change, Change::Remove(_));
@@ -264,8 +264,8 @@ fn publish(root: &Root, items: &mut [Item]) -> std::result::Result<(), Box<(usiz
     for (done, at) in order.into_iter().enumerate() {
         let failed = |error: Error| Box::new((done, error.of_entry(at)));
         let moved = items[at].moved_away(&moved);
-        let tag = moved.map(|_| root.tag_text()).transpose().map_err(failed)?;
-        items[at].publish(moved.zip(tag.as_deref())).map_err(failed)?;
+        let taker = moved.map(|_| root.tag_text().map(|tag| Taker(tag, txid))).transpose().map_err(failed)?;
+        items[at].publish(moved.zip(taker.as_ref())).map_err(failed)?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::error::{Error, Named, Result};
 use crate::mutant::{Step, leaves_out};
 use crate::process::{Key, flush};
 use crate::sys::{self, FileId, Stat, Version};
-use crate::transaction::away::{self, Gone, Moved};
+use crate::transaction::away::{self, Gone, Moved, Taker};
 use crate::transaction::journal::{OldMark, Op};
 use crate::transaction::known;
 use crate::write::{Options, Receipt, Staged, TempName};
@@ -272,22 +272,22 @@ impl Item {
         self.moved_away(moved).is_some_and(is_other)
     }
 
-    /// Gives the staged file its name, or removes the file. `moved`: it is removed because it was moved; with the root's tag.
+    /// Gives the staged file its name, or removes the file. `moved`: it is removed because it was moved; with the one that takes its name away.
     ///
     /// # Errors
     /// Those of rename(2) and unlink(2).
-    pub fn publish(&mut self, moved: Option<(&[FileId], &str)>) -> Result<()> {
+    pub fn publish(&mut self, moved: Option<(&[FileId], &Taker)>) -> Result<()> {
         self.rename(moved)?;
         self.note_state();
         Ok(())
     }
 
-    fn rename(&mut self, moved: Option<(&[FileId], &str)>) -> Result<()> {
+    fn rename(&mut self, moved: Option<(&[FileId], &Taker)>) -> Result<()> {
         let Self { target, change, staged, old, .. } = self;
         match (change, staged) {
             (Change::Remove(_), _) => {
                 let gone = match moved {
-                    Some((file, root)) => away::remove_if_same(&target.dir, &target.name, file, root)?,
+                    Some((file, taker)) => away::remove_if_same(&target.dir, &target.name, file, taker)?,
                     None => away::remove(&target.dir, &target.name)?,
                 };
                 self.receipt.written |= gone != Gone::Before;

@@ -17,7 +17,7 @@ use crate::process::each_at_once;
 use crate::process::flush;
 use crate::stats;
 use crate::sys::FileId;
-use crate::transaction::away::{self, Gone};
+use crate::transaction::away::{self, Gone, Taker};
 use crate::transaction::commit::FLUSHERS;
 use crate::transaction::decision::{Seen, Todo, decide, is_dropped};
 use crate::transaction::journal::{Mark, Op, Record, State};
@@ -197,12 +197,15 @@ pub fn give_up(root: &Root) -> Result<Option<Recovered>> {
         journal => journal?,
     };
     let Some(record) = journal.pending() else { return Ok(Some(Recovered::default())) };
+    let taker = Taker(root.tag_text()?, record.txid);
     let mut files = Vec::new();
     for op in &record.ops {
-        if let (None, Ok(dir)) = (&op.staged, root.directory(&op.dir)) {
-            away::bring_back(&dir, &op.name, &root.tag_text()?)?;
-        }
-        let kept = root.directory(&op.dir).ok().and_then(|dir| set_aside(&dir, op).ok().flatten());
+        let kept = root.directory(&op.dir).and_then(|dir| match op.staged {
+            Some(_) => set_aside(&dir, op),
+            None => brought_back(&dir, op, &taker, |_| false),
+        });
+        // Where that fails a sweep leaves what may be the only copy.
+        let kept = kept.ok().flatten();
         files.push((op.dir.join(&op.name), Done::Superseded(kept)));
     }
     root.write_state(&State { finished: record.txid, ..journal.state })?;
@@ -248,12 +251,17 @@ fn recover(root: &Root, record: &Record, state: State, targets: &mut Targets<'_>
     // After a power cut the names need not stand; a reader that has seen otherwise begins again.
     let open = State { applied: state.finished, ..state };
     root.write_state(&open)?;
+    let taker = Taker(root.tag_text()?, record.txid);
+    let moved = moved_files(&targets.0)?;
+    let mut asides = Vec::new();
     for place in &mut targets.0 {
         place.check_rights(root)?;
+        let mut aside = None;
         if let (None, Some(dir)) = (&place.op.staged, &place.dir) {
-            away::bring_back(dir, &place.op.name, &root.tag_text()?)
-                .map_err(|error| error.about(&place.op.name))?;
+            let is_moved = |file: &FileId| home.moves(file) && moved.contains(&file.number());
+            aside = brought_back(dir, place.op, &taker, is_moved)?;
         }
+        asides.push(aside);
         place.look(&home)?;
     }
     let places = &mut targets.0;
@@ -284,8 +292,13 @@ fn recover(root: &Root, record: &Record, state: State, targets: &mut Targets<'_>
             *done = match place.found() {
                 // Somebody has moved it back: this is its only name.
                 Some(file) if removes && is_nowhere(file) => Done::Superseded(None),
-                _ => complete(root, place)?,
+                _ => complete(place, &taker)?,
             };
+        }
+    }
+    for ((_, done), aside) in files.iter_mut().zip(asides) {
+        if aside.is_some() {
+            *done = Done::Superseded(aside);
         }
     }
     let applied = State { applied: record.txid, ..state };
@@ -332,7 +345,7 @@ fn moved_files(places: &[Place<'_>]) -> Result<HashSet<u64>> {
     Ok(found)
 }
 
-fn complete(root: &Root, place: &Place<'_>) -> Result<Done> {
+fn complete(place: &Place<'_>, taker: &Taker) -> Result<Done> {
     let op = place.op;
     let Some(dir) = &place.dir else { return Ok(Done::Superseded(None)) };
     let (staged, target) = place.seen();
@@ -344,14 +357,12 @@ fn complete(root: &Root, place: &Place<'_>) -> Result<Done> {
             Done::Renamed
         }
         // Nobody looked at the name while all was flushed.
-        Todo::Unlink => {
-            match away::remove_if_same(dir, &op.name, place.found().as_slice(), &root.tag_text()?) {
-                Ok(Gone::Removed) => Done::Removed,
-                Ok(Gone::Before) => Done::Stood,
-                Ok(Gone::Another) => Done::Superseded(None),
-                Err(error) => return Err(error.about(&op.name)),
-            }
-        }
+        Todo::Unlink => match away::remove_if_same(dir, &op.name, place.found().as_slice(), taker) {
+            Ok(Gone::Removed) => Done::Removed,
+            Ok(Gone::Before) => Done::Stood,
+            Ok(Gone::Another) => Done::Superseded(None),
+            Err(error) => return Err(error.about(&op.name)),
+        },
         Todo::DropStaged => {
             drop(dir.unlink(staged_name));
             Done::Stood
@@ -362,6 +373,17 @@ fn complete(root: &Root, place: &Place<'_>) -> Result<Done> {
         Todo::Nothing => Done::Stood,
         Todo::Lost => Done::Lost,
     })
+}
+
+/// Gives back what was taken away from the name of a removal; where it is, if it could only be set aside.
+fn brought_back(
+    dir: &Directory,
+    op: &Op,
+    taker: &Taker,
+    is_moved: impl Fn(&FileId) -> bool,
+) -> Result<Option<PathBuf>> {
+    let aside = away::bring_back(dir, &op.name, taker, is_moved).map_err(|error| error.about(&op.name))?;
+    Ok(aside.map(|name| op.dir.join(name)))
 }
 
 /// Gives the staged file a name that no sweep takes.

@@ -15,6 +15,7 @@ use crate::lock::order;
 use crate::lock::sidecar::{Backoff, Lock, Taking};
 use crate::process::{Key, Turn};
 use crate::sys::{self, Dir, Version};
+use crate::transaction::known;
 use crate::transaction::pending;
 use crate::transaction::recover::{self, Recovered};
 use crate::transaction::root::{FOLDER, Root};
@@ -117,16 +118,16 @@ impl Session {
     /// [`ErrorKind::OutsideRoot`]; those of mkdir(2) and fsync(2).
     pub fn make_directory(&mut self, path: &Path) -> Result<()> {
         check_above(&self.root, path)?;
-        let mut is_flushed = true;
-        let made = match Directory::open(None, path, false) {
-            Err(error) if error.errno_of("open") == Some(sys::ENOENT) => Directory::open(None, path, true)?,
-            there => {
-                let there = there?;
-                // Another program may have made it a moment ago, and no flush of what is in it needs to follow.
-                is_flushed = Directory::open(Some(&there), Path::new(".."), false)?.sync()?;
-                there
+        let (made, is_new) = match Directory::open(None, path, false) {
+            Err(error) if error.errno_of("open") == Some(sys::ENOENT) => {
+                (Directory::open(None, path, true)?, true)
             }
+            there => (there?, false),
         };
+        // Another program may have made it a moment ago, and no flush of what is in it needs to follow. (The root is made by this one, or long before.)
+        let is_flushed = is_new
+            || made.id() == self.root.dir.id()
+            || flush_once(&*Directory::open(Some(&made), "..".as_ref(), false)?)?;
         self.has_durable_directories &= is_flushed && made.is_durable();
         check_below(&self.root, &made, None)
     }
@@ -296,6 +297,19 @@ fn is_folder(root: &Root, target: &Target) -> bool {
 }
 
 /// That a directory is below the root, on the same file system, and none of ours. `told`: where it is, if the system has just said so.
+/// Flushes a directory, unless nothing has changed in it since this process did so.
+fn flush_once(dir: &Directory) -> Result<bool> {
+    if known::has_directory(dir) {
+        return Ok(true);
+    }
+    let times = known::times(dir);
+    let is_durable = dir.sync()?;
+    if is_durable {
+        known::note_directory(dir, times);
+    }
+    Ok(is_durable)
+}
+
 fn check_below(root: &Root, dir: &Directory, told: Option<&Path>) -> Result<()> {
     let path = told.map_or_else(|| dir.path().named("readlink"), |told| Ok(told.to_owned()))?;
     let below = path.strip_prefix(&root.path).map_err(|_| Error::from(ErrorKind::OutsideRoot))?;
