@@ -57,6 +57,45 @@ test('memory does not grow with the number of patches in transactions, though ga
   expect(await child.returned).toBeLessThan(240)
 })
 
+/** How a transaction of two files with 4 MB each ends. */
+const ends = ['written', 'wrong', 'aborted', 'thrown', 'rolled back'] as const
+
+test.for(ends)('memory does not grow with transactions of large data that are %s', async (end, { dir }) => {
+  const child = inProcess(
+    async ({ atomicTransaction, beginTransaction }, dir, end) => {
+      const data = Buffer.alloc(4 << 20, 1)
+      const paths = end === 'wrong' ? ['a', 'none/b'] : ['a', 'b']
+      const list = paths.map((write) => ({ write, data }))
+      const once = async () => {
+        if (end === 'rolled back') {
+          const tx = await beginTransaction(dir)
+          for (const { write } of list) tx.write(write, data)
+          return tx.rollback()
+        }
+        if (end === 'thrown') {
+          return atomicTransaction(dir, (tx) => {
+            for (const { write } of list) tx.write(write, data)
+            throw new Error('on purpose')
+          })
+        }
+        const controller = new AbortController()
+        const call = atomicTransaction(dir, list, { flush: false, signal: controller.signal })
+        if (end === 'aborted') controller.abort()
+        return call
+      }
+      const round = async (count: number) => {
+        for (let i = 0; i < count; i++) await once().catch(() => {})
+        return process.memoryUsage().rss / (1 << 20)
+      }
+      const before = await round(4)
+      return (await round(60)) - before
+    },
+    [dir, end],
+  )
+  // The second round has 480 MB.
+  expect(await child.returned).toBeLessThan(160)
+})
+
 test('all descriptors are closed after a thousand writes that succeed and fail', async ({ dir }) => {
   const child = inProcess(
     async ({ atomicWrite, require, until, openBelow }, dir) => {

@@ -3,10 +3,11 @@
 import { createHook } from 'node:async_hooks'
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { atomicIndexUpdate, atomicTransaction } from '@pipeline/atomic'
+import { atomicIndexUpdate, atomicTransaction, beginTransaction } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { names } from '../helpers/files'
 import { needs, withAttribute } from '../helpers/needs'
+import { inProcess } from '../helpers/processes'
 import { gate, isPending, rejection } from '../helpers/promises'
 import { test } from '../helpers/test'
 
@@ -56,6 +57,18 @@ describe('nothing is written', () => {
     expect(names(dir)).toEqual(['.atomic', 'file'])
   })
 
+  test('if one leads up out of a folder that another one makes', async ({ dir }) => {
+    const failed = await rejection(
+      atomicTransaction(dir, [
+        { write: 'new/../a', data: '1' },
+        { write: 'new/b', data: '1' },
+      ]),
+    )
+    expect(failed).toMatchObject({ code: 'ERR_ATOMIC_OUTSIDE_ROOT', path: 'new/../a' })
+    expect(failed).not.toHaveProperty('entry')
+    expect(names(dir)).toEqual(['.atomic', 'new'])
+  })
+
   testImmutable('if one cannot be replaced, which the error says', async ({ dir }) => {
     writeFileSync(join(dir, 'b'), 'old')
     const failed = await withAttribute('i', join(dir, 'b'), () => rejection(atomicTransaction(dir, two('1'))))
@@ -82,5 +95,80 @@ describe('nothing is written', () => {
     over.open()
     await holds
     expect(names(dir)).toEqual(['.atomic', 'b'])
+  })
+})
+
+test('a read that nobody has waited for sees what was registered, also when that has been let go', async ({
+  dir,
+}) => {
+  const tx = await beginTransaction(dir)
+  tx.write('a', 'registered')
+  const read = tx.read('a', 'utf8')
+  await tx.rollback()
+  expect(await read).toBe('registered')
+})
+
+describe('an abort', () => {
+  test('while no worker has found its files yet ends it, and nothing is written', async ({ dir }) => {
+    const child = inProcess(
+      async ({ atomicTransaction, require }, dir) => {
+        const { pbkdf2 } = require('node:crypto') as typeof import('node:crypto')
+        const { createHook } = require('node:async_hooks') as typeof import('node:async_hooks')
+        const fs = require('node:fs') as typeof import('node:fs')
+        const two = (data: string) => ['a', 'b'].map((write) => ({ write, data }))
+        await atomicTransaction(dir, two('old'))
+        const controller = new AbortController()
+        const queued = new Promise<void>((resolve) => {
+          createHook({ init: (_, type) => void (type === 'atomic work' && resolve()) }).enable()
+        })
+        // The only worker.
+        let isBusy = true
+        const busy = new Promise<void>((resolve) => {
+          pbkdf2('', '', 1_000_000, 64, 'sha512', () => {
+            isBusy = false
+            resolve()
+          })
+        })
+        const call = atomicTransaction(dir, two('new'), { signal: controller.signal })
+        const told = call.then(String, ({ name }) => ({ name, isBusy }))
+        await queued
+        controller.abort()
+        const outcome = await told
+        await busy
+        // It comes after that.
+        await atomicTransaction(dir, [{ write: 'c', data: '' }])
+        return [outcome, fs.readFileSync(`${dir}/a`, 'utf8')]
+      },
+      [dir],
+      { env: { UV_THREADPOOL_SIZE: '1' } },
+    )
+    expect(await child.returned).toEqual([{ name: 'AbortError', isBusy: true }, 'old'])
+  })
+
+  test('between the end of the job and its caller being told changes nothing: the files are written', async ({
+    dir,
+  }) => {
+    await atomicTransaction(dir, two('0'))
+    for (let nth = 0; nth < 20; nth++) {
+      const controller = new AbortController()
+      const works = new Set<number>()
+      let resolved = -1
+      const hook = createHook({
+        init: (id, type) => void (type === 'atomic work' && works.add(id)),
+        before: (id) => {
+          if (works.has(id)) resolved = 0
+        },
+        promiseResolve: () => {
+          if (resolved >= 0 && resolved++ === nth) controller.abort()
+        },
+      }).enable()
+      try {
+        const call = atomicTransaction(dir, two(`${nth}`), { signal: controller.signal, flush: false })
+        await call.catch((error) => expect.fail(`${error} at ${nth}, but ${readFileSync(join(dir, 'a'))}`))
+      } finally {
+        hook.disable()
+      }
+      expect(readFileSync(join(dir, 'a'), 'utf8')).toBe(`${nth}`)
+    }
   })
 })

@@ -9,18 +9,26 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  truncateSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { atomicIndexUpdate, atomicTransaction, recover, snapshotReadIndex } from '@pipeline/atomic'
+import {
+  atomicIndexUpdate,
+  atomicTransaction,
+  recover,
+  snapshotRead,
+  snapshotReadIndex,
+} from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { names } from '../helpers/files'
 import { increment, readJson } from '../helpers/index-file'
 import { needs } from '../helpers/needs'
 import { inProcess } from '../helpers/processes'
 import { rejection } from '../helpers/promises'
+import { test } from '../helpers/test'
 import { FILES, interrupt, lost, raise, seed, staged, versions } from '../helpers/transaction'
 
 const testKill = needs('strace that may attach')
@@ -210,6 +218,28 @@ describe('a journal', () => {
     await raise({ atomicTransaction }, root, 2)
     expect(versions(root)).toEqual([2, 2, 2, 2])
   })
+
+  testKill('whose state is torn is recovered by what reads below the root', async ({ dir }) => {
+    const root = seed(dir)
+    await interrupt(root, 2)
+    // Within the number of the last transaction that needs nothing any more.
+    await damage(root, 9, 0xff)
+    const [text] = await snapshotRead(root, ['one/a.txt'])
+    expect(text).toBe('version 1')
+    expect(versions(root)).toEqual([1, 1, 1, 1])
+  })
+
+  test.for([0, 20, 4100])(
+    'that ends after %i bytes says nothing, and files are read',
+    async (length, { dir }) => {
+      const root = seed(dir)
+      await raise({ atomicTransaction }, root, 1)
+      truncateSync(join(root, '.atomic', 'journal'), length)
+      // From there on its state is not what it was.
+      await damage(root, Math.min(9, length), 0xff)
+      expect(await snapshotRead(root, ['one/a.txt'], { timeout: 5000 })).toEqual(['version 1'])
+    },
+  )
 
   testKill('whose staged files are torn is dropped', async ({ dir }) => {
     const root = seed(dir)

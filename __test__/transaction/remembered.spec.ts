@@ -38,6 +38,18 @@ test('a getter is asked each time', async ({ dir }) => {
   }
 })
 
+test('an operation of a list that has no options is said to have an object of them', async ({ dir }) => {
+  const fn = () => ({})
+  const other = await rejection(
+    atomicTransaction(dir, [
+      { update: '1.json', fn, space: 4 },
+      { update: '1.json', fn },
+    ]),
+  )
+  expect(other.code).toBe('ERR_INVALID_ARG_TYPE')
+  expect(other.message).toContain('Received an instance of Object')
+})
+
 test('options that are frozen later are those of that time', async ({ dir }) => {
   const options: TransactionUpdateOptions = { initial: { n: 1 } }
   await update(dir, '1.json', options)

@@ -13,20 +13,16 @@ function isKnown(calls) {
   )
 }
 
-/** Commits it. */
-async function writeAtOnce(call, steps, cancel) {
-  const { root, ops, inside, scope } = call
+/** Commits it. `finding`: until its files are found it can be given up. */
+async function writeAtOnce({ root, ops, inside, scope }, finding, steps, cancel) {
   const files = ops.map(({ file, how, data }) => [file.handle, how.handle, data])
-  call.finding = native.finding()
   const start = () =>
-    native.writeAtOnce(root, files, inside, scope.timeout, scope.options.flush, cancel, call.finding)
+    native.writeAtOnce(root, files, inside, scope.timeout, scope.options.flush, cancel, finding)
   try {
     return await native.timed(steps, start)
   } catch (error) {
     // There is no other call that it could be of.
     delete error.entry
     throw error
-  } finally {
-    call.finding = undefined
   }
 }

@@ -29,7 +29,7 @@ pub const NATIVES: [(&CStr, Native); 3] = [
 ];
 
 /// `(root, [[file, write, data]], inside, timeout, flush, cancel, finding) → { recovered, waited, committed }`: what came of the commit, or
-/// `null` if there was none.
+/// `null` if two files are one.
 fn write_at_once<'env>(
     env: &'env Env,
     [root, files, inside, timeout, flush, cancel, finding]: Args<'env>,

@@ -55,6 +55,8 @@ class Call {
   onGone = undefined
   #value
   #make
+  /** With what was registered last. */
+  #tx
   #settle
   #stopListening
   #isGone = false
@@ -104,9 +106,14 @@ class Call {
   /** Begins with what was registered. */
   startWith(tx) {
     this.attempts++
-    Object.assign(this, Transaction.finish(tx))
+    this.#take(tx)
     enqueue(this)
     return this.promise
+  }
+
+  #take(tx) {
+    this.#tx = tx
+    Object.assign(this, Transaction.finish(tx))
   }
 
   /** Lets `make` register its operations. `false`: that has failed, or nobody waits for it any more. */
@@ -114,15 +121,19 @@ class Call {
     this.attempts++
     this.isStale = false
     this.isApplied = false
+    if (this.#tx) Transaction.forget(this.#tx)
     const tx = new Transaction(this.root, this.scope)
     try {
       const made = this.inContext(this.#make, tx)
       this.#value = isThenable(made) ? await made : made
-      Object.assign(this, Transaction.finish(tx))
+      this.#take(tx)
     } catch (error) {
       Transaction.finish(tx)
+      this.#tx = tx
       this.fail(error)
     }
+    // It may have been told meanwhile.
+    if (this.isOver) Transaction.forget(tx)
     return !this.isOver
   }
 
@@ -161,6 +172,7 @@ class Call {
 
   #end() {
     this.isOver = true
+    if (this.#tx) Transaction.forget(this.#tx)
     this.#stopListening()
     this.#leave()
   }
@@ -263,6 +275,7 @@ class OpenTransaction extends Transaction {
     if (this.#state === 'open') {
       this.#state = 'rolled back'
       Transaction.finish(this)
+      Transaction.forget(this)
     }
   }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use engine::data::Data;
+use engine::process::drop_later;
 use engine::transaction::job::{Find, FindJob};
 use engine::transaction::session::{Files, Session};
 use napi::Env;
@@ -65,9 +67,13 @@ pub fn files<'env>(env: &'env Env, [session, ..]: Args<'env>) -> Result<'env, Un
     make(env, with(env, &session, Session::files)?)
 }
 
-/// `(files | index)`: lets go what nobody has taken.
+/// `(files | index | data)`: lets go what nobody has taken.
 pub fn forget<'env>(env: &'env Env, [known, ..]: Args<'env>) -> Result<'env, Unknown<'env>> {
     handle::forget::<Files>(env, &known);
     handle::forget::<textual::Locked>(env, &known);
+    if let Some(data) = handle::forget::<Arc<Data>>(env, &known) {
+        let size = data.size();
+        drop_later(data, size);
+    }
     Ok(raw::undefined(env))
 }

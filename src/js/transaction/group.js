@@ -153,13 +153,27 @@ class Group {
     }
   }
 
-  /** As `#attempt`; `undefined`: what is to become of the files is to be found out by all steps. */
+  /** As `#attempt`; `undefined`: two names are of one file, and what that is to be is found out step by step. */
   async #writeAtOnce() {
     const [call] = this.#calls
+    if (call.isOver) return true
     const waited = native.now() - this.#since
-    const done = await writeAtOnce(call, this.#steps, this.#cancel).catch((error) => this.#allFailed(error))
-    this.#tell()
-    if (done === undefined) return true
+    call.finding = native.finding()
+    try {
+      const done = await writeAtOnce(call, call.finding, this.#steps, this.#cancel)
+      return this.#tellOf(done, waited)
+    } catch (error) {
+      this.#allFailed(error)
+      this.#tell()
+      return true
+    } finally {
+      // Not before the caller has been told: an abort in between would be told of files that are written.
+      call.finding = undefined
+    }
+  }
+
+  /** Tells the caller of what one job has done. */
+  #tellOf(done, waited) {
     this.#recovered = done.recovered ?? this.#recovered
     this.#waited = waited + done.waited
     const { committed } = done

@@ -70,6 +70,9 @@ class Transaction {
   #ops = []
   /** What was read from disk, by absolute path. */
   #reads = new Map()
+  /** So many reads look at what was registered. */
+  #views = 0
+  #isForgotten = false
 
   constructor(root, scope) {
     this.#root = root
@@ -167,7 +170,7 @@ class Transaction {
   async read(path, options) {
     const file = this.#file('path', path)
     const encoding = typeof options === 'string' ? options : options?.encoding
-    const content = await this.#view(file, this.#ops.length)
+    const content = await this.#look(file)
     return content === null || encoding === undefined || encoding === null
       ? content
       : content.toString(encoding)
@@ -176,8 +179,19 @@ class Transaction {
   async readIndex(path, options) {
     const file = this.#file('path', path)
     const [update] = native.update(file.handle, options ?? {})
-    const value = native.parseBytes(await this.#view(file, this.#ops.length), update, file.shown)
+    const value = native.parseBytes(await this.#look(file), update, file.shown)
     return native.checkRead(value, update, file.shown)
+  }
+
+  /** What a file will be after all that was registered so far. */
+  async #look(file) {
+    this.#views++
+    try {
+      return await this.#view(file, this.#ops.length)
+    } finally {
+      this.#views--
+      if (this.#isForgotten) Transaction.forget(this)
+    }
   }
 
   /** What a file will be after the first `upTo` operations: a buffer, or `null`. What is on disk counts as read. */
@@ -239,7 +253,18 @@ class Transaction {
     tx.#isOver = true
     return { ops: tx.#ops, reads: [...tx.#reads.values()] }
   }
+
+  /** Lets the data of its writes go: V8 takes them for a few bytes, and would leave gigabytes before it looks for garbage. */
+  static forget(tx) {
+    tx.#isForgotten = true
+    // A read that `build` has not waited for may be about to look at them.
+    if (tx.#views > 0) return
+    for (const { kind, data } of tx.#ops) if (kind === 'write' && data !== undefined) native.forget(data)
+  }
 }
+
+/** The options of an operation that has none. */
+const NONE = Object.freeze({})
 
 /** Registers operations that are given as a list. */
 function register(tx, operations) {
@@ -249,7 +274,7 @@ function register(tx, operations) {
     }
     const { write, data, update, fn, patch, change, remove, rename, to, mkdir, ...rest } = operation
     // What comes of none is remembered.
-    const options = Object.keys(rest).length > 0 ? rest : undefined
+    const options = Object.keys(rest).length > 0 ? rest : NONE
     const given = [write, update, patch, remove, rename, mkdir].filter((path) => path !== undefined)
     if (given.length > 1)
       throw native.wrongType('operation', 'one of write, update, patch, remove, rename or mkdir', operation)

@@ -28,8 +28,8 @@ pub fn take<'env, T: 'static>(env: &'env Env, handle: &Unknown<'_>) -> Result<'e
 }
 
 /// Lets the value go, if it is there and a `T`.
-pub fn forget<T: 'static>(env: &Env, handle: &Unknown<'_>) {
-    drop(find::<T>(env, handle).and_then(|handle| handle.0.borrow_mut().take()));
+pub fn forget<T: 'static>(env: &Env, handle: &Unknown<'_>) -> Option<T> {
+    find::<T>(env, handle).and_then(|handle| handle.0.borrow_mut().take())
 }
 
 /// Looks at the value.

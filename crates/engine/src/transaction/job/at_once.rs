@@ -46,7 +46,7 @@ struct How {
 
 /// What came of it.
 pub struct AtOnce {
-    /// `None`: a path is wrong, or two are of one file, and nothing was done. Then it depends on all that the transaction is to do what is to become of it.
+    /// `None`: two paths are of one file, and no file was written. What it is to be follows from the order of the changes, which is not known here.
     pub committed: Option<Committed>,
     /// What was recovered on the way.
     pub recovered: Option<Recovered>,
@@ -129,10 +129,16 @@ impl How {
             return Step::Done(Err(ErrorKind::Aborted.into()));
         }
         self.recovered = session.recovered.take();
-        let places: Option<Vec<usize>> = files.into_iter().map(Result::ok).collect();
-        let is_each_its_own = |places: &Vec<usize>| places.iter().enumerate().all(|(nth, at)| nth == *at);
-        // A new session gives its files their positions in their order.
-        if !places.as_ref().is_some_and(is_each_its_own) {
+        let mut is_each_its_own = true;
+        for (nth, found) in files.into_iter().enumerate() {
+            match found {
+                // A new session gives its files their positions in their order.
+                Ok(at) => is_each_its_own &= at == nth,
+                // A second search might find what this one has made.
+                Err(error) => return Step::Done(Err(error.of_entry(nth))),
+            }
+        }
+        if !is_each_its_own {
             return self.over(None);
         }
         let Self { inside, timeout, cancel, .. } = &self;
@@ -211,14 +217,24 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_path_and_two_of_one_file_are_left_to_those_who_know_more() {
+    fn two_paths_of_one_file_are_left_to_those_who_know_more() {
         let dir = tempfile::tempdir().unwrap();
-        for names in [["a", "../b"], ["a", "./a"]] {
-            let Step::Done(Ok(done)) = run(dir.path().into(), &names, &Finding::default()) else {
-                panic!("fails")
-            };
-            assert!(done.committed.is_none());
-            assert!(!dir.path().join("a").exists());
-        }
+        let names = ["a", "./a"];
+        let Step::Done(Ok(done)) = run(dir.path().into(), &names, &Finding::default()) else {
+            panic!("fails")
+        };
+        assert!(done.committed.is_none());
+        assert!(!dir.path().join("a").exists());
+    }
+
+    #[test]
+    fn the_first_path_that_is_wrong_is_what_it_fails_with() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = ["a", "none/b", "../c", "./a"];
+        let Step::Done(Err(error)) = run(dir.path().into(), &names, &Finding::default()) else {
+            panic!("goes on")
+        };
+        assert_eq!((error.code(), error.entry()), ("ENOENT", Some(1)));
+        assert!(!dir.path().join("a").exists());
     }
 }
