@@ -70,7 +70,7 @@ needs('strace that may attach')(
           const first = atomicWrite(`${dir}/file`, '', { flush }).then(() => ended.push('first'))
           const others: Promise<unknown>[] = []
           for (const i of [0, 1, 2]) {
-            others.push(atomicIndexUpdate(`${dir}/index-${i}`, () => i, { flush, timeout: 1000 }))
+            others.push(atomicIndexUpdate(`${dir}/index-${i}`, () => ({ i }), { flush, timeout: 1000 }))
             others.push(remove(`${dir}/removed-${i}`, { flush }))
             await atomicWrite(`${elsewhere}/${i}`, '', { flush })
             ended.push(`elsewhere ${i}`)

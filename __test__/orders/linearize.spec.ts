@@ -128,7 +128,7 @@ describe('what clients have noted', () => {
 
   test('a call is given up for a reason only: its signal, its timeout, a kill, a change', () => {
     const rejected = (call: string, code: string, step: Partial<Step> = {}, killed = false) => {
-      const error = { name: 'Error', code, message: '', committed: false }
+      const error = { name: 'Error', code, message: '', committed: false, stack: undefined }
       const one = made(`${call}-1`, [1, 2, 9], { error })
       return history([{ ...one, step: { ...one.step, ...step } }], { killed }).wrong.length
     }
