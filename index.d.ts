@@ -38,7 +38,7 @@ export type AtomicErrorCode =
   | 'ERR_ATOMIC_REENTRANT'
   /** Two entries of one call name the same file: `entry` and `duplicateOf`. */
   | 'ERR_ATOMIC_DUPLICATE'
-  /** A file that `ifChanged` left alone was changed before the other files of the call were complete. */
+  /** A file that `ifChanged` left alone was changed or removed before the other files of the call were complete. */
   | 'ERR_ATOMIC_CHANGED'
   /** There is a device, a FIFO or a socket where a regular file is needed. */
   | 'ERR_ATOMIC_NOT_REGULAR'
@@ -1619,7 +1619,7 @@ export declare function atomicWrite(path: PathLike, data: Data, options?: WriteO
  * position as `entry`, and with
  * - `ERR_ATOMIC_DUPLICATE`: the entry names the same file as the one at `error.duplicateOf`, perhaps by another
  *   path;
- * - `ERR_ATOMIC_CHANGED`: a file that `ifChanged` left alone was changed before the other files got their names;
+ * - `ERR_ATOMIC_CHANGED`: a file that `ifChanged` left alone was changed or removed before the other files got their names;
  * - `ENOENT`: the directory of the entry was replaced or moved during the call;
  * - whatever `entries` or `onProgress` throws, as it is.
  *

@@ -165,6 +165,20 @@ describe('between the staging and the renames', () => {
       expect(await rejection(made)).toMatchObject({ code: 'ERR_ATOMIC_CHANGED', entry: 0 })
       expect(names(dir)).toStrictEqual([])
     })
+
+    test(`the folder of a file that ifChanged left alone is removed: ENOENT, flush: ${flush}`, async ({
+      dir,
+    }) => {
+      const folder = join(dir, 'folder')
+      mkdirSync(folder)
+      writeFileSync(join(folder, '0'), 'new')
+      const made = batch(dir, [file(folder, 0), file(dir, 1)], () => rmSync(folder, { recursive: true }), {
+        ifChanged: true,
+        flush,
+      })
+      expect(await rejection(made)).toMatchObject({ code: 'ENOENT' })
+      expect(names(dir)).toStrictEqual([])
+    })
   }
 })
 

@@ -55,3 +55,33 @@ needs('strace that may attach')(
     })
   },
 )
+
+needs('strace that may attach')(
+  'calls elsewhere do not wait for those that wait for a transaction of another process',
+  async ({ dir }) => {
+    const root = seed(dir)
+    await interrupt(root, 2)
+    await whileHeld(root, async () => {
+      const calls = inProcess(
+        async ({ atomicIndexUpdate, atomicWrite, remove }, dir: string, elsewhere: string) => {
+          const flush = false
+          const ended: string[] = []
+          // It goes on after a second.
+          const first = atomicWrite(`${dir}/file`, '', { flush }).then(() => ended.push('first'))
+          const others: Promise<unknown>[] = []
+          for (const i of [0, 1, 2]) {
+            others.push(atomicIndexUpdate(`${dir}/index-${i}`, () => ({ i }), { flush, timeout: 1000 }))
+            others.push(remove(`${dir}/removed-${i}`, { flush }))
+            await atomicWrite(`${elsewhere}/${i}`, '', { flush })
+            ended.push(`elsewhere ${i}`)
+          }
+          await first
+          await Promise.allSettled(others)
+          return ended
+        },
+        [root, dir],
+      )
+      expect(await calls.returned).toStrictEqual(['elsewhere 0', 'elsewhere 1', 'elsewhere 2', 'first'])
+    })
+  },
+)

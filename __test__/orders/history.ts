@@ -21,18 +21,33 @@ const on = (saw: Content | undefined, next: (before: Content) => Content): Effec
   return (before) => (saw === undefined || before === saw ? next(before) : undefined)
 }
 
-/** What rejects a call that has done nothing. */
-const HARMLESS = ['ABORT_ERR', 'ERR_ATOMIC_LOCK_TIMEOUT', 'ERR_ATOMIC_CONFLICT', 'ERR_ATOMIC_CHANGED']
-
 /** Where a call was made for a lock that its own program holds: it is refused, or not to be waited for. */
 const HELD = 'ERR_ATOMIC_REENTRANT'
 
-function failed({ step, noted }: Made): 'harmless' | 'exists' | 'unknown' | 'unexpected' {
+/** What rejects a call that has done nothing, if there is a reason for it: a deadlock may end by a timeout, too. */
+function isHarmless({ step }: Made, code: string, killed: boolean): boolean {
+  switch (code) {
+    case HELD:
+      return step.call === 'writeSync'
+    case 'ABORT_ERR':
+      return step.abort !== undefined
+    case 'ERR_ATOMIC_LOCK_TIMEOUT':
+      return step.options?.timeout !== undefined || step.sync === true || killed
+    case 'ERR_ATOMIC_CHANGED':
+      return step.call === 'batch' && step.options?.ifChanged === true
+    case 'ERR_ATOMIC_CONFLICT':
+      return step.call === 'transaction'
+    default:
+      return false
+  }
+}
+
+function failed(made: Made, killed: boolean): 'harmless' | 'exists' | 'unknown' | 'unexpected' {
+  const { step, noted } = made
   const { code = '', committed } = noted.error as NonNullable<Noted['error']>
   if (committed) return 'unknown'
   if (code === 'EEXIST' && step.options?.flag === 'wx') return 'exists'
-  if (code === HELD && step.call === 'writeSync') return 'harmless'
-  return HARMLESS.includes(code) ? 'harmless' : 'unexpected'
+  return isHarmless(made, code, killed) ? 'harmless' : 'unexpected'
 }
 
 function effectsOf({ step, noted }: Made): [string, Effect][] {
@@ -127,14 +142,19 @@ function inOldFolder({ made, call }: { made: Made; call: Call }): Call {
  * The calls that have, or may have, done or seen something, and what is wrong already. If the folder was `replaced` meanwhile, "a later call of the
  * same process that found the new one at once may be overwritten" by one that takes its bytes there; "an update starts over there" (design), so
  * what it had done in the old folder may have been seen; and calls that cannot go on are `ENOENT`.
+ * If a process was `killed`, the others may have waited for it.
  */
-export function history(made: readonly Made[], replaced?: Call): { calls: Call[]; wrong: string[] } {
+export function history(
+  made: readonly Made[],
+  { replaced, killed = false }: { replaced?: Call; killed?: boolean } = {},
+): { calls: Call[]; wrong: string[] } {
   const wrong: string[] = []
   const calls: { made: Made; call: Call; after: Call[] }[] = []
   for (const one of made) {
     const { step, noted } = one
     const ended = noted.end !== undefined
-    const outcome = noted.error && (replaced && noted.error.code === 'ENOENT' ? 'unknown' : failed(one))
+    const outcome =
+      noted.error && (replaced && noted.error.code === 'ENOENT' ? 'unknown' : failed(one, killed))
     if (outcome === 'harmless') continue
     if (outcome === 'unexpected') {
       wrong.push(`${step.call} of ${step.file} (${step.id}): ${noted.error?.stack}`)

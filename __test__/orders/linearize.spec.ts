@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { history, type Made } from './history'
 import { type Call, type Effect, linearized, TooManyOrders } from './linearize'
 import type { Content, Noted } from './notes'
+import type { Step } from './plan'
 
 const put =
   (content: Content): Effect =>
@@ -123,5 +124,31 @@ describe('what clients have noted', () => {
     const overtaken = made('write-1', [1, 2, 9], { written: false })
     expect(history([overtaken, made('writeSync-2', [3, 4, 4])])).toMatchObject({ calls: [{}], wrong: [] })
     expect(history([overtaken]).wrong).toHaveLength(1)
+  })
+
+  test('a call is given up for a reason only: its signal, its timeout, a kill, a change', () => {
+    const rejected = (call: string, code: string, step: Partial<Step> = {}, killed = false) => {
+      const error = { name: 'Error', code, message: '', committed: false, stack: undefined }
+      const one = made(`${call}-1`, [1, 2, 9], { error })
+      return history([{ ...one, step: { ...one.step, ...step } }], { killed }).wrong.length
+    }
+    expect([rejected('update', 'ABORT_ERR'), rejected('update', 'ABORT_ERR', { abort: 1 })]).toStrictEqual([
+      1, 0,
+    ])
+    const late = 'ERR_ATOMIC_LOCK_TIMEOUT'
+    const reasons: [Partial<Step>, boolean?][] = [
+      [{}],
+      [{ options: { timeout: 1 } }],
+      [{ sync: true }],
+      [{}, true],
+    ]
+    expect(reasons.map((reason) => rejected('session', late, ...reason))).toStrictEqual([1, 0, 0, 0])
+    const changed = 'ERR_ATOMIC_CHANGED'
+    const ifChanged = { options: { ifChanged: true } }
+    expect([rejected('batch', changed), rejected('write', changed, ifChanged)]).toStrictEqual([1, 1])
+    expect(rejected('batch', changed, { ...ifChanged, files: ['a'] })).toBe(0)
+    expect(['update', 'transaction'].map((call) => rejected(call, 'ERR_ATOMIC_CONFLICT'))).toStrictEqual([
+      1, 0,
+    ])
   })
 })

@@ -142,7 +142,7 @@ export async function rounds(setting: Setting, isOver: (report: Report) => boole
         ),
       )
       report.calls += made.length
-      const found = history(made, replaced)
+      const found = history(made, { replaced, killed: victim !== undefined })
       const wrong = found.wrong
       for (const file of files) {
         const some = projected(found.calls, file)

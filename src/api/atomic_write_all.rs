@@ -42,7 +42,7 @@ pub struct WriteAllOptions<'env> {
 /// position as `entry`, and with
 /// - `ERR_ATOMIC_DUPLICATE`: the entry names the same file as the one at `error.duplicateOf`, perhaps by another
 ///   path;
-/// - `ERR_ATOMIC_CHANGED`: a file that `ifChanged` left alone was changed before the other files got their names;
+/// - `ERR_ATOMIC_CHANGED`: a file that `ifChanged` left alone was changed or removed before the other files got their names;
 /// - `ENOENT`: the directory of the entry was replaced or moved during the call;
 /// - whatever `entries` or `onProgress` throws, as it is.
 ///

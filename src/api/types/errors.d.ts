@@ -14,7 +14,7 @@ export type AtomicErrorCode =
   | 'ERR_ATOMIC_REENTRANT'
   /** Two entries of one call name the same file: `entry` and `duplicateOf`. */
   | 'ERR_ATOMIC_DUPLICATE'
-  /** A file that `ifChanged` left alone was changed before the other files of the call were complete. */
+  /** A file that `ifChanged` left alone was changed or removed before the other files of the call were complete. */
   | 'ERR_ATOMIC_CHANGED'
   /** There is a device, a FIFO or a socket where a regular file is needed. */
   | 'ERR_ATOMIC_NOT_REGULAR'

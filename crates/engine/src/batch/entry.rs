@@ -129,6 +129,8 @@ impl Entry {
         if matches!(self.state, State::LeftAlone) {
             let file = match dir.open_file(&self.name).named("open") {
                 Err(error) if error.errno_of("open") == Some(sys::ENOENT) => {
+                    // It may be gone with its directory.
+                    self.folder.check_place(&dir)?;
                     return Err(ErrorKind::Changed.into());
                 }
                 file => file?,

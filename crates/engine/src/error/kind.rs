@@ -71,7 +71,7 @@ pub enum ErrorKind {
         /// The position of the first of them.
         first: usize,
     },
-    /// A file that held the right bytes was changed before the batch that left it alone was complete.
+    /// A file that held the right bytes was changed or removed before the batch that left it alone was complete.
     Changed,
     /// A text that is to be written as UTF-8 has a lone surrogate, for which UTF-8 has no bytes.
     LoneSurrogate {

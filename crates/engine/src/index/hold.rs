@@ -35,8 +35,6 @@ impl Hold {
         static ISSUED: AtomicU64 = AtomicU64::new(0);
         let number = ISSUED.fetch_add(1, Ordering::Relaxed);
         let outliving = Outliving::new(index.key().clone());
-        // A blocking call that has found the index free writes it before anything is done under the lock.
-        drop(Committing::begin(index.key()));
         Self { index, line: Key::Object(format!("lock {number}")), _slot: slot, _outliving: outliving }
     }
 
@@ -45,12 +43,18 @@ impl Hold {
         self.index.key()
     }
 
+    /// Whether a blocking call that has found the index free still writes it: that ends before anything is done under the lock. No
+    /// other such call begins.
+    pub(super) fn is_being_written(&self) -> bool {
+        Committing::is_under_way(self.key())
+    }
+
     /// What calls on it queue for.
     pub fn line(&self) -> &Key {
         &self.line
     }
 
-    fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         self.index.path()
     }
 }

@@ -57,6 +57,8 @@ pub struct HoldJob {
 enum Stage {
     Called(Ticket),
     Locking(Locking),
+    /// All are locked.
+    Held(Vec<Hold>, Backoff),
     /// What is waited for is with the future.
     Waiting,
 }
@@ -66,6 +68,8 @@ struct Locking {
     /// From the last to the first, which is the next to be locked.
     to_lock: Vec<(usize, PathBuf, Arc<Turn>)>,
     held: Vec<(usize, IndexFile)>,
+    /// No transaction is to be over first. That is waited for with no lock, because it may be waiting for one.
+    is_clear: bool,
     /// Of all. Calls that wait for a turn have none, or they would keep it from those that can go on.
     slots: Option<Vec<Slot>>,
     backoff: Backoff,
@@ -120,8 +124,8 @@ impl HoldJob {
         if self.paths.len() > 1 { error.of_entry(at) } else { error }
     }
 
-    /// Begins again a little later; without a ticket with a new place in the order of calls.
-    fn begin_again(mut self, ticket: Option<Ticket>) -> Step<Self> {
+    /// Begins again a little later, with a new place in the order of calls.
+    fn begin_again(mut self) -> Step<Self> {
         Step::Wait(Box::pin(async move {
             let (waited, timeout) = (self.since.elapsed(), self.options.timeout);
             if waited >= timeout {
@@ -132,8 +136,7 @@ impl HoldJob {
                 () = tokio::time::sleep(PAUSE.min(timeout - waited)) => {}
                 () = self.options.cancel.cancelled() => return After::Done(Err(ErrorKind::Aborted.into())),
             }
-            let ticket = ticket.unwrap_or_else(|| Ticket::take().inside(self.inside.clone()));
-            self.stage = Stage::Called(ticket);
+            self.stage = Stage::Called(Ticket::take().inside(self.inside.clone()));
             After::Run(self)
         }))
     }
@@ -150,19 +153,7 @@ impl HoldJob {
             }
             Err(error) => return Step::Done(Err(error)),
         };
-        for target in &targets {
-            match pending::look(&target.dir) {
-                Ok(pending::Look::Clear) => {}
-                Ok(pending::Look::Busy) => {
-                    ticket.look_again();
-                    return self.begin_again(Some(ticket));
-                }
-                Err(error) => {
-                    self.stage = Stage::Called(ticket);
-                    return Step::Again(self, error);
-                }
-            }
-        }
+        let is_clear = targets.iter().all(is_clear);
         let mut order: Vec<_> = (0..targets.len()).collect();
         order::sort(&mut order, &|at| targets[at].lock_order());
         let mut keys: Vec<_> = targets.iter().map(Target::key).collect();
@@ -172,12 +163,12 @@ impl HoldJob {
         let found: Vec<_> = found.collect();
         drop(targets);
         let places = match ticket.join_all(keys.iter().cloned()).try_turns() {
-            Ok(turns) => return self.with_turns(turns, Instant::now(), order, found).run(),
+            Ok(turns) => return self.with_turns(turns, Instant::now(), order, found, is_clear).run(),
             Err(places) => places,
         };
         Step::Wait(Box::pin(async move {
             let turns = self.wait_for_turns(places, &keys, &found).await;
-            turns.map(|(turns, since)| self.with_turns(turns, since, order, found)).into()
+            turns.map(|(turns, since)| self.with_turns(turns, since, order, found, is_clear)).into()
         }))
     }
 
@@ -212,7 +203,14 @@ impl HoldJob {
         }
     }
 
-    fn with_turns(mut self, turns: Vec<Turn>, since: Instant, order: Vec<usize>, found: Vec<Found>) -> Self {
+    fn with_turns(
+        mut self,
+        turns: Vec<Turn>,
+        since: Instant,
+        order: Vec<usize>,
+        found: Vec<Found>,
+        is_clear: bool,
+    ) -> Self {
         let turns: HashMap<_, _> =
             turns.into_iter().map(|turn| (turn.key().clone(), Arc::new(turn))).collect();
         let wanted = order.into_iter().rev().filter_map(|at| {
@@ -220,8 +218,13 @@ impl HoldJob {
             Some((at, path.clone(), turns.get(key)?.clone()))
         });
         let backoff = Backoff::new(since, self.options.timeout);
-        self.stage =
-            Stage::Locking(Locking { to_lock: wanted.collect(), held: Vec::new(), slots: None, backoff });
+        self.stage = Stage::Locking(Locking {
+            to_lock: wanted.collect(),
+            held: Vec::new(),
+            is_clear,
+            slots: None,
+            backoff,
+        });
         self
     }
 
@@ -229,10 +232,13 @@ impl HoldJob {
         while let Some((at, path, turn)) = locking.to_lock.last() {
             let at = *at;
             let pause = locking.backoff.pause();
+            locking.is_clear = locking.is_clear || locking.look();
             locking.slots = locking.slots.take().or_else(|| HELD.take_all(self.paths.len()));
             let looked = match locking.slots {
-                Some(_) => look(path, turn, FileLock::of_update(self.options.in_place), pause.is_ok()),
-                None => Ok(Look::Busy),
+                Some(_) if locking.is_clear => {
+                    look(path, turn, FileLock::of_update(self.options.in_place), pause.is_ok())
+                }
+                _ => Ok(Look::Busy),
             };
             let obstacle = match looked {
                 Ok(Look::Ours(lock, target)) => {
@@ -242,7 +248,7 @@ impl HoldJob {
                 }
                 Ok(Look::Elsewhere) => {
                     drop(locking);
-                    return self.begin_again(None);
+                    return self.begin_again();
                 }
                 Ok(Look::Busy) => None,
                 Err(error) if error.is_transient() => Some(error),
@@ -270,13 +276,53 @@ impl HoldJob {
                 After::Run(self)
             }));
         }
-        stats::waited(self.since.elapsed(), 1);
         let mut holds: Vec<Option<Hold>> = self.paths.iter().map(|_| None).collect();
         for ((at, index), slot) in locking.held.into_iter().zip(locking.slots.into_iter().flatten()) {
             holds[at] = Some(Hold::new(index, slot));
         }
-        Step::Done(Ok(holds.into_iter().flatten().collect()))
+        self.held(holds.into_iter().flatten().collect(), locking.backoff)
     }
+
+    /// Waits for blocking calls that are in the midst of writing one of the indexes.
+    fn held(mut self, holds: Vec<Hold>, mut backoff: Backoff) -> Step<Self> {
+        let Some(at) = holds.iter().position(Hold::is_being_written) else {
+            stats::waited(self.since.elapsed(), 1);
+            return Step::Done(Ok(holds));
+        };
+        match backoff.pause() {
+            Ok(pause) => Step::Wait(Box::pin(async move {
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = self.options.cancel.cancelled() => return After::Done(Err(ErrorKind::Aborted.into())),
+                }
+                self.stage = Stage::Held(holds, backoff);
+                After::Run(self)
+            })),
+            Err(waited) => {
+                let path = holds[at].path().to_owned();
+                drop(holds);
+                Step::Wait(Box::pin(async move {
+                    let timeout = Timeout::ask(waited, Blocker::EarlierCall, &path).await;
+                    After::Done(Err(self.of(at, timeout.into())))
+                }))
+            }
+        }
+    }
+}
+
+impl Locking {
+    /// Whether no transaction is in the way of any index any more.
+    fn look(&self) -> bool {
+        self.to_lock.iter().all(|(_, path, _)| {
+            // What cannot be found is for the look at its lock to say.
+            let found = Target::resolve(path, Resolve { mkdir: false, exclusive: false });
+            found.is_err() || found.is_ok_and(|target| is_clear(&target))
+        })
+    }
+}
+
+fn is_clear(target: &Target) -> bool {
+    matches!(pending::look(&target.dir), Ok(pending::Look::Clear))
 }
 
 impl Job for HoldJob {
@@ -291,7 +337,12 @@ impl Job for HoldJob {
         match stage {
             Stage::Called(ticket) => rest(Stage::Waiting).called(ticket),
             Stage::Locking(locking) => rest(Stage::Waiting).lock(locking),
+            Stage::Held(holds, backoff) => rest(Stage::Waiting).held(holds, backoff),
             Stage::Waiting => Step::Done(Err(ErrorKind::Panic("a call ran while it waited".into()).into())),
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;

@@ -17,7 +17,6 @@ use crate::lock::sidecar::Backoff;
 use crate::lock::wait::{Look, look};
 use crate::process::{Inside, Turn};
 use crate::stats;
-use crate::transaction::pending;
 use crate::write::job::MAX_MOVES;
 
 /// Takes the lock of the index at `path`, if it is free: of the options neither the timeout nor the signal counts. It comes before
@@ -68,9 +67,6 @@ fn attempt(path: &Path, options: &HoldOptions, inside: &Inside) -> Result<Option
     let timed_out = |blocker| -> Error { Timeout::ask_now(since.elapsed(), blocker, &path).into() };
     let key = target.key();
     inside.check_free(&key)?;
-    if let pending::Look::Busy = pending::look(&target.dir)? {
-        return Err(timed_out(Blocker::Lock));
-    }
     // `look` follows the path itself.
     drop(target);
     let Some(turn) = Turn::try_take(key) else { return Err(timed_out(Blocker::EarlierCall)) };
@@ -82,8 +78,12 @@ fn attempt(path: &Path, options: &HoldOptions, inside: &Inside) -> Result<Option
         if let Some(slot) = HELD.take_all(1).and_then(|mut slots| slots.pop()) {
             match look(&path, &turn, FileLock::of_update(options.in_place), pause.is_ok())? {
                 Look::Ours(lock, target) => {
+                    let hold = Hold::new(IndexFile::new(lock, turn, target), slot);
+                    if hold.is_being_written() {
+                        return Err(timed_out(Blocker::EarlierCall));
+                    }
                     stats::waited(since.elapsed(), 1);
-                    return Ok(Some(Hold::new(IndexFile::new(lock, turn, target), slot)));
+                    return Ok(Some(hold));
                 }
                 Look::Elsewhere => return Ok(None),
                 Look::Busy => blocker = Blocker::Lock,

@@ -11,7 +11,6 @@ use crate::index::document::Operations;
 use crate::index::file::{IndexFile, Opening, Snapshot, UpdateOptions};
 use crate::index::layout::Layout;
 use crate::job::{After, Job, Step};
-use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::index_lock::FileLock;
 use crate::lock::wait::{self, Wait, Waited};
 use crate::process::{CallId, Called, Inside, Key, Ticket};
@@ -27,9 +26,6 @@ pub struct Opened {
     pub waited: Duration,
     pub(super) origin: Origin,
 }
-
-/// How long to wait until the next look at a transaction that is to be recovered first.
-const PAUSE: Duration = Duration::from_millis(1);
 
 /// From the call to the parsed index.
 pub struct OpenJob {
@@ -103,23 +99,6 @@ impl OpenJob {
         self
     }
 
-    /// Looks again at a transaction that is to be recovered first.
-    fn look_again(mut self, ticket: Ticket, real: PathBuf) -> Step<Self> {
-        ticket.look_again();
-        Step::Wait(Box::pin(async move {
-            let waited = self.since.elapsed();
-            if waited >= self.origin.timeout {
-                return After::Done(Err(Timeout::ask(waited, Blocker::Lock, &real).await.into()));
-            }
-            tokio::select! {
-                () = tokio::time::sleep(PAUSE) => {}
-                () = self.cancel.cancelled() => return After::Done(Err(ErrorKind::Aborted.into())),
-            }
-            self.stage = Stage::Called(ticket);
-            After::Run(self)
-        }))
-    }
-
     fn followed(&self) -> Result<Come, Error> {
         stats::waited(self.since.elapsed(), self.origin.calls());
         Ok(Come::Follower)
@@ -167,19 +146,19 @@ impl Job for OpenJob {
                     }
                     Err(error) => return Step::Done(Err(error)),
                 };
-                match pending::look(&target.dir) {
-                    Ok(Look::Clear) => {}
-                    Ok(Look::Busy) => {
-                        self.stage = Stage::Waiting;
-                        return self.look_again(ticket, target.real_path());
-                    }
+                let is_clear = match pending::look(&target.dir) {
+                    Ok(look) => look == Look::Clear,
                     Err(error) => {
                         self.stage = Stage::Called(ticket);
                         return Step::Again(self, error);
                     }
-                }
+                };
                 let mut place = ticket.join_as_follower(target.key(), target.name.clone(), self.id);
                 self.stage = Stage::Waiting;
+                // It looks again with its turn: so it keeps its place in the order of calls, and holds up none of other files.
+                if !is_clear {
+                    return self.wait(target.real_path(), Wait::Turn(place));
+                }
                 let turn = match place.try_called() {
                     Some(Called::Turn(turn)) => turn,
                     Some(Called::Follower) => return Step::Done(self.followed()),

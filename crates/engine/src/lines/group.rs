@@ -32,13 +32,6 @@ pub struct Wish {
     pub cancel: Cancel,
 }
 
-impl Wish {
-    /// When the first of the calls was made.
-    pub fn since(&self) -> Instant {
-        self.lines.parts.first().map_or_else(Instant::now, |part| part.since)
-    }
-}
-
 /// What a call that was taken along hears.
 pub enum Told {
     Done(Outcome),

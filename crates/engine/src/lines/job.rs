@@ -16,14 +16,11 @@ pub use crate::lines::group::Outcome;
 use crate::lines::group::{Group, Seat, Told, Wish};
 use crate::lines::options::{AppendOptions, Torn};
 
-use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::index_lock::FileLock;
 use crate::lock::wait::{self, Wait, Waited};
 use crate::process::{Called, Inside, Ticket};
 use crate::transaction::pending::{self, Look};
 
-/// How long to wait until the next look at a transaction that is to be recovered first.
-const PAUSE: Duration = Duration::from_millis(1);
 /// How often lines are appended anew because the directory was replaced meanwhile.
 const MAX_MOVES: u32 = 64;
 
@@ -113,16 +110,17 @@ impl Origin {
             }
             Err(error) => return Step::Done(Err(error)),
         };
-        match pending::look(&target.dir) {
-            Ok(Look::Clear) => {}
-            Ok(Look::Busy) => {
-                return self.look_again(ticket, wish, target.real_path());
-            }
+        let is_clear = match pending::look(&target.dir) {
+            Ok(look) => look == Look::Clear,
             Err(error) => return Step::Again(self.at(Stage::Called(ticket, wish)), error),
-        }
+        };
         let cancel = wish.cancel.clone();
         let seat = Seat::take(wish);
         let mut place = ticket.join_as_follower(target.key(), target.name.clone(), seat.id);
+        // It looks again with its turn: so it keeps its place in the order of calls, and holds up none of other files.
+        if !is_clear {
+            return self.wait(seat, cancel, target.real_path(), Wait::Turn(place));
+        }
         let turn = match place.try_called() {
             Some(Called::Turn(turn)) => turn,
             Some(Called::Follower) => return Step::Wait(Box::pin(self.told(seat))),
@@ -136,22 +134,6 @@ impl Origin {
             Ok(Opening::Busy(target, turn)) => self.wait(seat, cancel, target.real_path(), Wait::Lock(turn)),
             Err(error) => Step::Done(Err(error)),
         }
-    }
-
-    /// Looks again at a transaction that is to be recovered first.
-    fn look_again(self, ticket: Ticket, wish: Wish, real: PathBuf) -> Step<AppendJob> {
-        ticket.look_again();
-        Step::Wait(Box::pin(async move {
-            let waited = wish.since().elapsed();
-            if waited >= self.timeout {
-                return After::Done(Err(Timeout::ask(waited, Blocker::Lock, &real).await.into()));
-            }
-            tokio::select! {
-                () = tokio::time::sleep(PAUSE) => {}
-                () = wish.cancel.cancelled() => return After::Done(Err(ErrorKind::Aborted.into())),
-            }
-            After::Run(self.at(Stage::Called(ticket, wish)))
-        }))
     }
 
     fn wait(self, seat: Seat, cancel: Cancel, real: PathBuf, wait: Wait) -> Step<AppendJob> {

@@ -12,6 +12,7 @@ use crate::lock::index_lock::{FileLock, IndexLock};
 use crate::lock::sidecar::{Backoff, Taking};
 use crate::process::{Called, FollowerPlace, Place, Turn};
 use crate::steps::{self, Step};
+use crate::transaction::pending;
 
 /// Waits for the turn and for the lock, without a thread, and without keeping the directory open.
 ///
@@ -123,7 +124,7 @@ pub async fn reopen(
 pub enum Look {
     /// It has the lock now.
     Ours(IndexLock, Target),
-    /// Another process has it.
+    /// Another process has it, or a transaction is to be over first.
     Busy,
     /// The directory was moved, or is gone: the next resolution makes it or reports it.
     Elsewhere,
@@ -140,6 +141,9 @@ pub fn look(path: &Path, turn: &Turn, own: FileLock, can_wait: bool) -> Result<L
         Err(error) if error.is_transient() => return Err(error),
         _ => return Ok(Look::Elsewhere),
     };
+    if pending::look(&target.dir)? == pending::Look::Busy {
+        return Ok(Look::Busy);
+    }
     let taking = if can_wait { Taking::Fairly } else { Taking::Now };
     Ok(match IndexLock::try_acquire(&target, own, taking)? {
         Some(lock) => Look::Ours(lock, target),

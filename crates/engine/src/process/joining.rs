@@ -29,8 +29,6 @@ struct Call<A> {
     /// Its path, hashed, once it is being followed.
     path: Option<u64>,
     following: Option<Instant>,
-    /// Since when it has to look at its path again and again, because a transaction there is to be over first.
-    looking: Option<Instant>,
     /// Once it knows where to join.
     arrival: Option<A>,
 }
@@ -45,8 +43,7 @@ impl<A> Joining<A> {
     /// The rank of a new call.
     pub fn issue(&mut self) -> u64 {
         self.issued += 1;
-        self.calls
-            .push_back((self.issued, Call { path: None, following: None, looking: None, arrival: None }));
+        self.calls.push_back((self.issued, Call { path: None, following: None, arrival: None }));
         self.issued
     }
 
@@ -61,22 +58,14 @@ impl<A> Joining<A> {
             let mut hasher = DefaultHasher::new();
             path.as_os_str().hash(&mut hasher);
             call.path = Some(hasher.finish());
-            call.following = call.looking.or_else(|| Some(Instant::now()));
+            call.following = Some(Instant::now());
         }
     }
 
     /// The path was followed, or is to be followed once more.
     pub fn followed(&mut self, rank: u64) {
         if let Some(call) = self.get_mut(rank) {
-            call.following = call.looking;
-        }
-    }
-
-    /// The path was followed, and is to be looked at again a little later: that counts as following it.
-    pub fn look_again(&mut self, rank: u64) {
-        if let Some(call) = self.get_mut(rank) {
-            call.looking = call.looking.or_else(|| Some(Instant::now()));
-            call.following = call.looking;
+            call.following = None;
         }
     }
 
@@ -213,24 +202,6 @@ mod tests {
         assert_eq!([next(&mut joining), next(&mut joining)], [Some("c"), None]);
         joining.remove(ranks[0]);
         assert_eq!([next(&mut joining), next(&mut joining)], [Some("dead"), Some("dead")]);
-    }
-
-    #[test]
-    fn a_call_that_looks_again_keeps_its_place_and_holds_up_others_for_a_while_in_all() {
-        let (mut joining, ranks) = following(&["/a", "/a", "/c"]);
-        joining.followed(ranks[0]);
-        joining.look_again(ranks[0]);
-        joining.arrive(ranks[1], "a");
-        joining.arrive(ranks[2], "c");
-        assert_eq!(next(&mut joining), None, "it may be over soon");
-        let looking = &mut joining.get_mut(ranks[0]).unwrap().looking;
-        *looking = looking.and_then(|since| since.checked_sub(PATIENCE));
-        joining.follow(ranks[0], "/a".as_ref());
-        assert_eq!([next(&mut joining), next(&mut joining)], [Some("c"), None]);
-        joining.followed(ranks[0]);
-        assert_eq!(next(&mut joining), None);
-        joining.arrive(ranks[0], "a");
-        assert_eq!([next(&mut joining), next(&mut joining)], [Some("a"), Some("a")]);
     }
 
     #[test]

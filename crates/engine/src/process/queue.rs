@@ -218,11 +218,6 @@ impl Ticket {
         found
     }
 
-    /// The call looks at its path again a little later, and keeps its rank. Other calls do not wait for that longer than a second in all.
-    pub fn look_again(&self) {
-        update(|queues| (queues.joining.look_again(self.rank), Vec::new()));
-    }
-
     /// That of a call which is made inside of others. Waiting for one of these is
     /// [`ErrorKind::Reentrant`](crate::error::ErrorKind::Reentrant).
     pub fn inside(self, inside: Inside) -> Self {

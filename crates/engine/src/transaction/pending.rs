@@ -22,6 +22,20 @@ struct Looked {
     dirs: HashSet<FileId>,
     /// These and those above them, and whether each is a root.
     paths: HashMap<PathBuf, bool>,
+    /// Roots at which a transaction was at work, and when that was. What a thousand calls wait for is looked at as often as for one.
+    busy: HashMap<PathBuf, Instant>,
+}
+
+impl Looked {
+    /// Whether it is a root, if that is known; or whether it was busy a moment ago.
+    fn at(&self, path: &Path) -> Option<Found> {
+        let is_busy = || self.busy.get(path).is_some_and(|since| since.elapsed() < PAUSE);
+        match self.paths.get(path) {
+            Some(true) => Some(Found::Root),
+            Some(false) => Some(Found::None),
+            None => is_busy().then_some(Found::Busy),
+        }
+    }
 }
 
 static LOOKED: Mutex<Option<Looked>> = Mutex::new(None);
@@ -48,9 +62,10 @@ pub fn look(dir: &Arc<Directory>) -> Result<Look> {
     let Ok(path) = dir.path() else { return Ok(Look::Clear) };
     let (mut is_known, mut is_below_root) = (true, false);
     for above in path.ancestors() {
-        let known = lock(&LOOKED).get_or_insert_default().paths.get(above).copied();
+        let known = lock(&LOOKED).get_or_insert_default().at(above);
         let is_root = match known {
-            Some(is_root) => is_root,
+            Some(Found::Busy) => return Ok(Look::Busy),
+            Some(found) => found == Found::Root,
             None => match recovered(above) {
                 Err(error) if error.is_transient() => return Err(error),
                 // Another call may succeed.
@@ -58,12 +73,18 @@ pub fn look(dir: &Arc<Directory>) -> Result<Look> {
                     is_known = false;
                     continue;
                 }
-                Ok(Found::Busy) => return Ok(Look::Busy),
-                Ok(Found::None) => false,
-                Ok(Found::Root) => true,
+                Ok(Found::Busy) => {
+                    let mut looked = lock(&LOOKED);
+                    looked.get_or_insert_default().busy.insert(above.to_owned(), Instant::now());
+                    return Ok(Look::Busy);
+                }
+                Ok(found) => found == Found::Root,
             },
         };
-        lock(&LOOKED).get_or_insert_default().paths.insert(above.to_owned(), is_root);
+        let mut looked = lock(&LOOKED);
+        let Looked { paths, busy, .. } = looked.get_or_insert_default();
+        busy.remove(above);
+        paths.insert(above.to_owned(), is_root);
         is_below_root |= is_root;
     }
     if is_below_root {
@@ -88,6 +109,7 @@ pub fn is_in_the_way(dir: &Arc<Directory>, since: Instant) -> Result<bool> {
     Ok(look(dir)? == Look::Busy && since.elapsed() < PATIENCE)
 }
 
+#[derive(PartialEq, Eq)]
 enum Found {
     None,
     /// With nothing pending.

@@ -35,6 +35,11 @@ impl Committing {
         Self(key.clone())
     }
 
+    /// Whether the file gets a new content at this moment.
+    pub fn is_under_way(key: &Key) -> bool {
+        lock(&FILES).as_ref().is_some_and(|files| files.committing.contains(key))
+    }
+
     /// That of the file.
     pub fn key(&self) -> &Key {
         &self.0

@@ -108,27 +108,23 @@ impl Job for WriteJob {
             Err(error) if error.is_transient() => return Step::Again(Self { stage, how }, error),
             Err(error) => return Step::Done(Err(error)),
         };
-        match pending::is_in_the_way(&target.dir, how.since) {
-            Ok(false) => {}
-            Ok(true) => {
-                if let Stage::Called(_, ticket, _) = &stage {
-                    ticket.look_again();
-                }
-                return Step::Wait(Box::pin(async move {
-                    tokio::time::sleep(pending::PAUSE).await;
-                    After::Run(Self { stage, how })
-                }));
-            }
+        let is_clear = match pending::is_in_the_way(&target.dir, how.since) {
+            Ok(is_in_the_way) => !is_in_the_way,
             Err(error) => return Step::Again(Self { stage, how }, error),
-        }
+        };
         match stage {
-            Stage::Called(path, ticket, data) => enqueue(path, &target, ticket, data, how),
+            // If it is to look again, then with its turn: so it keeps its place in the order of calls, and holds up none of other files.
+            Stage::Called(path, ticket, data) => enqueue(path, &target, ticket, data, how, is_clear),
+            stage if !is_clear => Step::Wait(Box::pin(async move {
+                tokio::time::sleep(pending::PAUSE).await;
+                After::Run(Self { stage, how })
+            })),
             Stage::Ready(paths, turn, data) if *turn.key() == target.key() => {
                 write(paths, &target, turn, data, how)
             }
             Stage::Ready(paths, _turn, data) => {
                 let ticket = Ticket::take().inside(how.inside.clone());
-                enqueue(paths.given, &target, ticket, Data::Bytes(data), how)
+                enqueue(paths.given, &target, ticket, Data::Bytes(data), how, true)
             }
             // It was moved, and so was a link on the caller's path, which leads there again.
             Stage::Moved(_, turn, _, receipt) if *turn.key() == target.key() => Step::Done(Ok(receipt)),
@@ -137,20 +133,28 @@ impl Job for WriteJob {
             Stage::Moved(given, _turn, data, _) => {
                 let how = How { moves: how.moves + 1, ..how };
                 let ticket = Ticket::take().inside(how.inside.clone());
-                enqueue(given, &target, ticket, Data::Bytes(data), how)
+                enqueue(given, &target, ticket, Data::Bytes(data), how, true)
             }
         }
     }
 }
 
-fn enqueue(given: PathBuf, target: &Target, ticket: Ticket, data: Data, mut how: How) -> Step<WriteJob> {
+/// `is_clear`: it may write at once if the file is free.
+fn enqueue(
+    given: PathBuf,
+    target: &Target,
+    ticket: Ticket,
+    data: Data,
+    mut how: How,
+    is_clear: bool,
+) -> Step<WriteJob> {
     // Before the data is encoded, which may take longer than all of the next call.
     let mut place = ticket.join(target.key());
     let data = match data.into_bytes() {
         Ok(data) => data,
         Err(failure) => return Step::Done(Err(failure)),
     };
-    let turn = place.try_turn();
+    let turn = if is_clear { place.try_turn() } else { None };
     let paths = Paths { given, real: if turn.is_some() { PathBuf::new() } else { target.real_path() } };
     if let Some(turn) = turn {
         return write(paths, target, turn, data, how);

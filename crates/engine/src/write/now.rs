@@ -11,7 +11,7 @@ use crate::dir::{Resolve, Target};
 use crate::error::{ErrorKind, Result};
 use crate::job::Retry;
 use crate::lock::outliving::Outliving;
-use crate::process::{Inside, Rank, Ticket};
+use crate::process::{Inside, Key, Rank, Ticket};
 use crate::transaction::pending;
 use crate::write::commit;
 use crate::write::committing::Committing;
@@ -68,6 +68,10 @@ enum Attempt {
 }
 
 impl Call<'_> {
+    fn check_not_held(&self, key: &Key) -> Result<()> {
+        if self.inside.is_some() && Outliving::is_one(key) { Err(ErrorKind::Held.into()) } else { Ok(()) }
+    }
+
     /// `again`: what is there may be this call's own file.
     fn attempt(&self, again: bool) -> Result<Attempt> {
         let exclusive = self.options.exclusive && !again;
@@ -76,11 +80,11 @@ impl Call<'_> {
         if let Some(inside) = self.inside {
             inside.check_free(&key)?;
         }
+        // Not behind what is done under such a lock, which may take long.
+        self.check_not_held(&key)?;
         let committing = Committing::begin(&key);
-        // Not before: it may be taken while this call waits, and then nothing comes between what is read and written under it.
-        if self.inside.is_some() && Outliving::is_one(&key) {
-            return Err(ErrorKind::Held.into());
-        }
+        // It may have been taken while this call waited, and nothing comes between what is read and written under it.
+        self.check_not_held(&key)?;
         let published = match commit::publish(&target, &self.data, self.options, &Cancel::default()) {
             // In a directory that was replaced and removed meanwhile nothing can be made.
             Err(error) if error.is_system() && !error.committed() && target.is_moved() => {
@@ -119,12 +123,9 @@ fn resolve(path: &Path, how: Resolve) -> Result<Target> {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::cancel::Cancel;
-    use crate::index::hold_job::HoldOptions;
-    use crate::index::hold_now::hold_now;
     use crate::write::committing::waiting;
 
-    fn key(path: &Path) -> crate::process::Key {
+    fn key(path: &Path) -> Key {
         resolve(path, Resolve { mkdir: false, exclusive: false }).unwrap().key()
     }
 
@@ -155,28 +156,14 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_is_taken_when_the_blocking_write_under_way_is_over() {
+    fn a_blocking_write_does_not_wait_for_what_is_done_under_a_lock() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("index.json");
-        let committing = Committing::begin(&key(&path));
-        thread::scope(|scope| {
-            let timeout = std::time::Duration::ZERO;
-            let how = HoldOptions {
-                mkdir: true,
-                network: false,
-                in_place: false,
-                timeout,
-                cancel: Cancel::default(),
-            };
-            let path = &path;
-            let hold = scope.spawn(move || hold_now(path, &how, &Inside::default()));
-            while waiting(&key(path)) == 0 {
-                assert!(!hold.is_finished(), "it waits for no commit");
-                thread::yield_now();
-            }
-            drop(committing);
-            assert!(hold.join().unwrap().is_ok());
-        });
+        let _committing = Committing::begin(&key(&path));
+        let _lock = Outliving::new(key(&path));
+        let data = Data::Bytes(b"{}".to_vec());
+        let written = write(path.clone(), data, &Options::default(), false, Some(&Inside::default()));
+        assert!(matches!(written.unwrap_err().kind(), ErrorKind::Held));
     }
 
     #[cfg(unix)] // a test

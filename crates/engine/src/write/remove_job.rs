@@ -82,15 +82,19 @@ impl Job for RemoveJob {
             Err(error) if error.errno_of("open") == Some(sys::ENOENT) => return how.missing(),
             Err(error) => return Step::Done(Err(error)),
         };
-        match pending::is_in_the_way(&target.dir, how.since) {
-            Ok(true) => return how.pause(stage),
-            Ok(false) => {}
+        let is_clear = match pending::is_in_the_way(&target.dir, how.since) {
+            Ok(is_in_the_way) => !is_in_the_way,
             Err(error) => return Step::Again(Self { stage, how }, error),
-        }
+        };
         match stage {
+            // If it is to look again, then with its turn: so it keeps its place in the order of calls, and holds up none of other files.
+            Stage::Called(ticket) => how.enqueue(&target, ticket, is_clear),
+            stage if !is_clear => how.pause(stage),
             Stage::Ready(_, turn) if *turn.key() == target.key() => how.unlink(&target, turn),
-            Stage::Ready(..) => how.enqueue(&target, None),
-            Stage::Called(ticket) => how.enqueue(&target, Some(ticket)),
+            Stage::Ready(..) => {
+                let ticket = how.ticket();
+                how.enqueue(&target, ticket, true)
+            }
         }
     }
 }
@@ -102,18 +106,16 @@ impl How {
 
     /// Looks again at a transaction that is to be recovered first.
     fn pause(self, stage: Stage) -> Step<RemoveJob> {
-        if let Stage::Called(ticket) = &stage {
-            ticket.look_again();
-        }
         Step::Wait(Box::pin(async move {
             tokio::time::sleep(pending::PAUSE).await;
             After::Run(RemoveJob { stage, how: self })
         }))
     }
 
-    fn enqueue(self, target: &Target, ticket: Option<Ticket>) -> Step<RemoveJob> {
-        let mut place = ticket.unwrap_or_else(|| self.ticket()).join(target.key());
-        if let Some(turn) = place.try_turn() {
+    /// `is_clear`: it may remove the file at once if that is free.
+    fn enqueue(self, target: &Target, ticket: Ticket, is_clear: bool) -> Step<RemoveJob> {
+        let mut place = ticket.join(target.key());
+        if is_clear && let Some(turn) = place.try_turn() {
             return self.unlink(target, turn);
         }
         let real = target.real_path();
