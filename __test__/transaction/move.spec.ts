@@ -92,13 +92,14 @@ needs('strace that may attach')(
   },
 )
 
+const move = ({ atomicTransaction }: Remote, root: string) =>
+  atomicTransaction(root, (tx) => {
+    tx.rename('from', 'to')
+    tx.write('other', 'new')
+  }).then(() => {})
+
 describe('the old name of a file that a killed transaction has moved', () => {
   const testKill = needs('strace that may attach')
-  const move = ({ atomicTransaction }: Remote, root: string) =>
-    atomicTransaction(root, (tx) => {
-      tx.rename('from', 'to')
-      tx.write('other', 'new')
-    }).then(() => {})
   const killAt = async (call: string, root: string) => {
     await atomicTransaction(
       root,
@@ -157,11 +158,6 @@ describe('the old name of a file that a killed transaction has moved', () => {
 
 describe('what another program has written right before the old name of a moved file is taken away', () => {
   const testKill = needs('strace that may attach')
-  const move = ({ atomicTransaction }: Remote, root: string) =>
-    atomicTransaction(root, (tx) => {
-      tx.rename('from', 'to')
-      tx.write('other', 'new')
-    }).then(() => {})
   const recovering = ({ recover }: Remote, root: string) => recover(root).then(() => {})
   const text = (dir: string, name: string) => readFileSync(join(dir, name), 'utf8')
   const prepare = (dir: string) =>
