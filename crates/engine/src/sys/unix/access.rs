@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 
-use rustix::fs::{Gid, Mode, Uid, XattrFlags};
+use rustix::fs::{FileType, Gid, Mode, Uid, XattrFlags};
 use rustix::io::Errno;
 
 use super::dir::Dir;
@@ -32,7 +32,8 @@ pub fn inherit(
     mode: Option<u32>,
     bears: Bears<'_>,
 ) -> CallResult<()> {
-    let new = Access::of(&rustix::fs::fstat(file).map_err(failed("fstat"))?);
+    let stat = rustix::fs::fstat(file).map_err(failed("fstat"))?;
+    let new = Access::of(&stat);
     let mut kept = old.mode;
     if new.uid != old.uid || new.gid != old.gid {
         let (uid, gid) = (Uid::from_raw(old.uid), Gid::from_raw(old.gid));
@@ -45,7 +46,8 @@ pub fn inherit(
             }
         }
     }
-    if !copy_xattrs(file, dir, name)? {
+    let is_directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+    if !copy_xattrs(file, is_directory, dir, name)? {
         kept &= !OTHERS;
     }
     set_mode(file, mode.unwrap_or(kept), bears)
@@ -127,7 +129,7 @@ const ACCESS_ACL: &str = "system.posix_acl_access";
 
 /// `false`: there is an access ACL, and it could not be carried over.
 #[cfg(target_os = "linux")]
-fn copy_xattrs(file: &File, dir: &Dir, name: &OsStr) -> CallResult<bool> {
+fn copy_xattrs(file: &File, is_directory: bool, dir: &Dir, name: &OsStr) -> CallResult<bool> {
     use std::os::fd::{AsFd, AsRawFd};
     use std::path::Path;
 
@@ -143,7 +145,7 @@ fn copy_xattrs(file: &File, dir: &Dir, name: &OsStr) -> CallResult<bool> {
         }
         Err(error) => return Err(failed("listxattr")(error)),
     };
-    drop_default_acl(file, &names)?;
+    drop_default_acl(file, is_directory, &names)?;
     let mut has_acl = true;
     for attribute in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
         // Rights and digests that were granted to the old content.
@@ -175,11 +177,16 @@ fn copy_xattrs(file: &File, dir: &Dir, name: &OsStr) -> CallResult<bool> {
 }
 
 /// A new file has its directory's default ACL, and a new directory hands it down. Where the old one has none,
-/// the new one may have none: together with the mode it would admit users whom the old one kept out.
+/// the new one may have none: together with the mode it would admit users whom the old one kept out. (A removal is a change, with a part of a journal to
+/// itself, also where there is nothing; and only directories can have an ACL to hand down.)
 #[cfg(target_os = "linux")]
-fn drop_default_acl(file: &File, names: &[u8]) -> CallResult<()> {
-    for acl in [ACCESS_ACL, "system.posix_acl_default"] {
+fn drop_default_acl(file: &File, is_directory: bool, names: &[u8]) -> CallResult<()> {
+    let acls = [Some(ACCESS_ACL), is_directory.then_some("system.posix_acl_default")];
+    for acl in acls.into_iter().flatten() {
         if names.split(|byte| *byte == 0).any(|name| name == acl.as_bytes()) {
+            continue;
+        }
+        if let Err(Errno::NODATA | Errno::NOTSUP) = rustix::fs::fgetxattr(file, acl, &mut [0; 0][..]) {
             continue;
         }
         match rustix::fs::fremovexattr(file, acl) {
@@ -208,7 +215,7 @@ fn grow(read: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> io::Result<Vec
 
 /// macOS keeps its ACLs elsewhere and most of its attributes describe the content that is replaced.
 #[cfg(not(target_os = "linux"))]
-fn copy_xattrs(file: &File, dir: &Dir, name: &OsStr) -> CallResult<bool> {
+fn copy_xattrs(file: &File, _is_directory: bool, dir: &Dir, name: &OsStr) -> CallResult<bool> {
     let old = match dir.open_file(name) {
         // Not ours to read; its attributes neither.
         Err(error) if error.raw_os_error() == Some(libc::EACCES) => return Ok(true),
