@@ -236,13 +236,13 @@ impl Document {
         let place = self.place(pointer)?;
         let old = match place.entry {
             None if self.nodes[place.node].kind == Kind::Array => return Err(self.lacking(pointer, &place)),
-            None => "0".into(),
+            None => Some("0"),
             Some(entry) => match self.what(place.node, entry) {
-                What::Number => self.value_of(place.node, entry),
+                What::Number => self.piece(place.node, entry).ok().and_then(|old| str::from_utf8(old).ok()),
                 what => return Err(Fault::at(pointer, format!("cannot be incremented: it is {what}"))),
             },
         };
-        let Some(sum) = sum::sum(&old, by, numbers) else {
+        let Some(sum) = old.and_then(|old| sum::sum(old, by, numbers)) else {
             let reason = "cannot be incremented: the sum would lose digits; { numbers: 'exact' } keeps those of whole numbers, up to 38";
             return Err(Fault::at(pointer, reason));
         };
