@@ -277,6 +277,13 @@ fn operation(told: Told<'_>) -> Option<Operation> {
 thread_local! {
     static COMPILED: Once = const { Once::new() };
     static GATHER: Once = const { Once::new() };
+    static GATHERED: Once = const { Once::new() };
+}
+
+/// `{ join }`, of which `index.js` asks `join(path, patch, options)` ahead of the addon, while it is there: what comes of a patch that has joined
+/// others, or `undefined`.
+pub fn gathered(env: &Env) -> Result<'_, Unknown<'_>> {
+    GATHERED.with(|gathered| gathered.get(env, || raw::object(env)))
 }
 
 /// The scripts' class, with what gathers patches.
@@ -316,6 +323,7 @@ fn natives(env: &Env) -> Result<'_, Unknown<'_>> {
     }
     raw::define(env, &object, c"mostSteps", &raw::to_js(env, pointer::MOST_STEPS)?)?;
     raw::define(env, &object, c"pointerForm", &raw::to_js(env, pointer::form())?)?;
+    raw::define(env, &object, c"gathered", &gathered(env)?)?;
     raw::define(env, &object, c"count", &error::counter(env, "ERR_ATOMIC_PATCH")?)?;
     Ok(object)
 }
