@@ -3,6 +3,7 @@
 
 import { tracingChannel } from 'node:diagnostics_channel'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import {
   acquireIndexLock,
   atomicIndexPatch,
@@ -57,7 +58,7 @@ for (const known of ['a value', 'a promise']) {
   })
 }
 
-test('one that is made during a call whose steps are published leaves the next one alone', async ({
+test('a call whose path makes one while its steps are published leaves the next one alone', async ({
   dir,
   file,
 }) => {
@@ -68,17 +69,37 @@ test('one that is made during a call whose steps are published leaves the next o
   channel.subscribe(subscriber)
   try {
     const calls: Promise<unknown>[] = patches(file)
-    const written = {
-      get mode() {
-        calls.push(atomicIndexPatch(file, { set: { key: 1 }, delete: [] }, { ...options }), ...patches(other))
-        return 0o600
+    const url = pathToFileURL(join(dir, 'written'))
+    const { href } = url
+    Object.defineProperty(url, 'href', {
+      get() {
+        calls.push(atomicIndexPatch(file, { set: { key: 1 }, delete: [] }, { ...options }))
+        return href
       },
-    }
-    calls.push(atomicWrite(join(dir, 'written'), 'x', written))
-    await Promise.all([...calls, ...patches(file)])
+    })
+    calls.push(atomicWrite(url, 'x'))
+    expect(calls.length).toBeGreaterThan(4)
+    await Promise.all([...calls, ...patches(other)])
   } finally {
     channel.unsubscribe(subscriber)
   }
-  expect(readJson(file)).toEqual({ n: 6, key: 1 })
+  expect(readJson(file)).toEqual({ n: 3, key: 1 })
   expect(readJson(other)).toEqual({ n: 3 })
+})
+
+test('the getters of one that takes a closer look run as often whichever way it comes', async ({ file }) => {
+  writeJson(file, { n: 0 })
+  const reads = [0, 0, 0]
+  const odd = (at: number): any => ({
+    get set() {
+      reads[at] = (reads[at] ?? 0) + 1
+      return { '/odd': at }
+    },
+    append: { '/list': [at] },
+  })
+  await Promise.all(
+    [increment, odd(0), odd(1), increment].map((patch) => atomicIndexPatch(file, patch, { ...options })),
+  )
+  expect(reads[1]).toBe(reads[0])
+  expect(readJson(file)).toEqual({ n: 2, odd: 1, list: [0, 1] })
 })

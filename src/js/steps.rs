@@ -7,7 +7,6 @@ use engine::steps::{self, Step, Steps};
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
-use crate::js::inside;
 use crate::js::value::thrown::Result;
 use crate::js::value::{handle, raw};
 
@@ -23,7 +22,6 @@ pub fn within<'env>(
     function: &Unknown<'_>,
 ) -> Result<'env, Unknown<'env>> {
     let steps = handle::with(env, steps, Arc::<Steps>::clone)?;
-    inside::start_gathered(env);
     steps::scope(Some(&steps), || raw::call(env, &raw::undefined(env), function, &[]))
 }
 

@@ -172,8 +172,8 @@ function joined(call, text, copy) {
 }
 
 /**
- * As `gather`, for a patch that joins others for sure, and which no function of ours is around: the way into the addon and back takes twice as
- * long as all of this. `undefined`: it is to go there, and begins where this ends.
+ * As `gather`, for a patch that may join those that are gathered, while no call can be inside of a function: the way into the addon and back takes twice as
+ * long as all of this. `undefined`: it is to go there, and goes on where this ends.
  */
 function join(path, patch, options) {
   const call = last
