@@ -12,8 +12,11 @@ const isLogged = log.enabled
 // The real one, also in tests that replace the clock.
 const now = performance.now.bind(performance)
 
-/** The function `name` of the addon, whose calls are published on a channel if anyone listens; `at`: which argument is the path. */
-function observed(channelName, name, at, trace = observe) {
+/**
+ * The function `name` of the addon, whose calls are published on a channel if anyone listens; `at`: which argument is the path; `gathered`: what
+ * some calls can join.
+ */
+function observed(channelName, name, at, trace = observe, gathered = {}) {
   const native = addon[name]
   const channel = tracingChannel(`@pipeline/atomic:${channelName}`)
   const { start, end, asyncStart, asyncEnd, error } = channel
@@ -27,7 +30,7 @@ function observed(channelName, name, at, trace = observe) {
         asyncEnd.hasSubscribers ||
         error.hasSubscribers
         ? trace(channel, native, { function: name, path: args[at] }, args)
-        : native(...args)
+        : (gathered.join?.(...args) ?? native(...args))
     },
   }
   return Object.defineProperty(call[name], 'length', { value: native.length })
@@ -116,7 +119,7 @@ module.exports.acquireIndexLockSync = observed('lock', 'acquireIndexLockSync', 0
 module.exports.appendLines = observed('append', 'appendLines', 0)
 module.exports.applyIndexPatch = addon.applyIndexPatch
 module.exports.atomicDirectory = observed('directory', 'atomicDirectory', 0)
-module.exports.atomicIndexPatch = observed('update', 'atomicIndexPatch', 0)
+module.exports.atomicIndexPatch = observed('update', 'atomicIndexPatch', 0, observe, addon.gatheredPatches())
 module.exports.atomicIndexUpdate = observed('update', 'atomicIndexUpdate', 0)
 module.exports.atomicPublish = addon.atomicPublish
 module.exports.atomicTransaction = observed('transaction', 'atomicTransaction', 0)

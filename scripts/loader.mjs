@@ -89,7 +89,8 @@ const published = new Map([
 function exported(/** @type {string} */ name, /** @type {boolean} */ isObserved) {
   const [channel, at, isSync] = (isObserved && published.get(name)) || []
   if (channel === undefined) return `addon.${name}`
-  return `observed('${channel}', '${name}', ${at}${isSync ? ', observeSync' : ''})`
+  const joins = name === 'atomicIndexPatch' ? ', observe, addon.gatheredPatches()' : ''
+  return `observed('${channel}', '${name}', ${at}${isSync ? ', observeSync' : joins})`
 }
 
 // One variable names one addon: that of the package which has a peer, and not the peer's.

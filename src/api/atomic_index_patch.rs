@@ -17,7 +17,7 @@ use crate::js::cloud::peer;
 use crate::js::index::call::{self, Change, Request};
 use crate::js::index::crowd::{self, Copied, Crowd, Joined};
 use crate::js::index::others::Ties;
-use crate::js::index::patch::Patch;
+use crate::js::index::patch::{self, Patch};
 use crate::js::inside;
 use crate::js::transaction::ParsedUpdate;
 use crate::js::value::{FilePath, Result, Signal, Target, path, promise, raw};
@@ -175,4 +175,10 @@ fn start<'env>(
     };
     let function = patch.function(env, shown, &option(c"numbers")?)?;
     start_update::start(env, target, Given::Patch(&patch, &function), options, ties)
+}
+
+/// What `index.js` asks ahead of [`atomic_index_patch`]; not public.
+#[napi(skip_typescript)]
+pub fn gathered_patches(env: &Env) -> napi::Result<Unknown<'_>> {
+    promise::or_throw(env, patch::gathered(env))
 }

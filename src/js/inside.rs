@@ -47,6 +47,7 @@ thread_local! {
 impl Context {
     /// Switches contexts on.
     pub fn enter(env: &Env) -> Self {
+        start_gathered(env);
         let storage = Storage::of(env);
         STORAGE.set(Storage { entered: storage.entered + 1, ..storage });
         Self(())
@@ -73,6 +74,7 @@ impl Context {
         function: &Unknown<'env>,
         arguments: &[Unknown<'env>],
     ) -> Result<'env, Unknown<'env>> {
+        start_gathered(env);
         let outer = CALLED.replace(Some(inside));
         let returned = raw::call(env, &raw::undefined(env), function, arguments);
         CALLED.set(outer);
@@ -101,18 +103,25 @@ thread_local! {
     static GATHERED: Cell<Option<(sys::napi_env, Start)>> = const { Cell::new(None) };
 }
 
-/// Has `start` called ahead of the next call of this thread, so that the order of all calls stays as it is.
-pub fn before_next_call(env: &Env, start: Start) {
+/// Has `start` called ahead of the next call of this thread, so that the order of all calls stays as it is, and ahead of what calls can be made inside of.
+/// Whether none can until then.
+pub fn before_next_call(env: &Env, start: Start) -> bool {
     GATHERED.set(Some((env.raw(), start)));
+    STORAGE.get().entered == 0
 }
 
-/// What a call that is made now is made inside of.
-pub fn current(env: &Env) -> Inside {
+/// Starts calls that were made before, if there are any.
+pub fn start_gathered(env: &Env) {
     let gathered = GATHERED.take();
     match gathered {
         Some((of, start)) if of == env.raw() => start(env),
         gathered => GATHERED.set(gathered),
     }
+}
+
+/// What a call that is made now is made inside of.
+pub fn current(env: &Env) -> Inside {
+    start_gathered(env);
     around(env)
 }
 

@@ -106,13 +106,13 @@ pub fn place<'env>(env: &'env Env, [path, ..]: [Unknown<'env>; 3]) -> Result<'en
     }
 }
 
-/// `()`: calls are gathered from now on.
+/// `() → boolean`: calls are gathered from now on; whether none is made inside of a function until those are started.
 pub fn gather<'env>(env: &'env Env, _: [Unknown<'env>; 3]) -> Result<'env, Unknown<'env>> {
-    inside::before_next_call(env, |env| {
+    let is_outside = inside::before_next_call(env, |env| {
         // What it fails with is told to its callers.
         drop(class(env).and_then(|class| raw::invoke(env, &class, c"startGathered", &[])));
     });
-    Ok(raw::undefined(env))
+    raw::to_js(env, is_outside)
 }
 
 /// `(crowd, call, texts) → promise`: of what came of all, see [`Crowd::told`], or of [`Crowd::parted`].

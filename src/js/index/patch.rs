@@ -112,10 +112,11 @@ impl TextPatch {
     pub fn plain(text: String) -> Self {
         let source: Arc<str> = text.into();
         let text = source.clone();
-        let operations = Operations::later(move || match Parts(Some(&text)).patch() {
-            Some(operations) => operations,
+        let operations = Operations::later(move || {
+            let mut operations = Vec::new();
             // It was looked at. Nothing is to be written in the place of what it says.
-            None => panic!("a bug in @pipeline/atomic: a patch that is none"),
+            let added = Parts(Some(&text)).add_patch(&mut operations);
+            added.map_or_else(|| panic!("a bug in @pipeline/atomic: a patch that is none"), |()| operations)
         });
         let all = 0..source.len();
         Self { operations, source: (source, all) }
@@ -135,14 +136,16 @@ impl TextPatch {
 
     /// Of several, in one string.
     pub fn several(texts: &Arc<str>) -> Option<Vec<Self>> {
-        let (mut patches, mut parts) = (Vec::new(), Parts(Some(texts)));
+        let (mut all, mut ranges, mut parts) = (Vec::new(), Vec::new(), Parts(Some(texts)));
         while let Some(rest) = parts.0 {
-            let start = texts.len() - rest.len();
-            let operations = parts.patch()?;
+            let (first, start) = (all.len(), texts.len() - rest.len());
+            parts.add_patch(&mut all)?;
             let end = texts.len() - parts.0.map_or(0, |rest| rest.len() + 1);
-            patches.push(Self { operations: operations.into(), source: (texts.clone(), start..end) });
+            ranges.push((first..all.len(), start..end));
         }
-        Some(patches)
+        let all = Operations::from(all);
+        let patch = |(own, at)| Self { operations: all.part(own), source: (texts.clone(), at) };
+        Some(ranges.into_iter().map(patch).collect())
     }
 
     /// What the call is rejected with.
@@ -202,9 +205,12 @@ struct Told<'t> {
 }
 
 impl<'t> Parts<'t> {
-    /// The next patch.
-    fn patch(&mut self) -> Option<Vec<Operation>> {
-        self.operations()?.map(|told| operation(told?)).collect()
+    /// Adds what the next patch is made of.
+    fn add_patch(&mut self, to: &mut Vec<Operation>) -> Option<()> {
+        for told in self.operations()? {
+            to.push(operation(told?)?);
+        }
+        Some(())
     }
 
     /// As the next patch tells them.
@@ -237,9 +243,10 @@ impl<'t> Iterator for Parts<'t> {
 
     fn next(&mut self) -> Option<&'t str> {
         let rest = self.0?;
-        let (part, rest) = rest.split_once('\0').map_or((rest, None), |(part, rest)| (part, Some(rest)));
-        self.0 = rest;
-        Some(part)
+        // Most parts are short: what is there for any text takes longer to begin.
+        let end = rest.bytes().position(|byte| byte == 0);
+        self.0 = end.map(|end| &rest[end + 1..]);
+        Some(end.map_or(rest, |end| &rest[..end]))
     }
 }
 
@@ -270,6 +277,13 @@ fn operation(told: Told<'_>) -> Option<Operation> {
 thread_local! {
     static COMPILED: Once = const { Once::new() };
     static GATHER: Once = const { Once::new() };
+    static GATHERED: Once = const { Once::new() };
+}
+
+/// `{ join }`, of which `index.js` asks `join(path, patch, options)` ahead of the addon, while it is there: what comes of a patch that has joined
+/// others, or `undefined`.
+pub fn gathered(env: &Env) -> Result<'_, Unknown<'_>> {
+    GATHERED.with(|gathered| gathered.get(env, || raw::object(env)))
 }
 
 /// The scripts' class, with what gathers patches.
@@ -309,6 +323,7 @@ fn natives(env: &Env) -> Result<'_, Unknown<'_>> {
     }
     raw::define(env, &object, c"mostSteps", &raw::to_js(env, pointer::MOST_STEPS)?)?;
     raw::define(env, &object, c"pointerForm", &raw::to_js(env, pointer::form())?)?;
+    raw::define(env, &object, c"gathered", &gathered(env)?)?;
     raw::define(env, &object, c"count", &error::counter(env, "ERR_ATOMIC_PATCH")?)?;
     Ok(object)
 }

@@ -195,7 +195,7 @@ impl IndexFile {
         if let (Some(state), Format::Json) = (state, options.format)
             && let Ok(text) = String::from_utf8(std::mem::take(text))
         {
-            let checked = old.as_ref().and_then(|old| old.checked_after(&text));
+            let checked = old.as_ref().and_then(|old| old.checked_after(&text, tables.as_ref()));
             let kept = Kept { text, tables: tables.take(), checked, edition: options.edition };
             cache::keep(self.held.target.key(), state, kept);
         }

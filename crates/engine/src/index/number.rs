@@ -91,7 +91,7 @@ pub fn may_bring(old: &str, new: &str, numbers: Numbers) -> bool {
 /// Whether there is something that looks like a number that [`changes`]. `false` is certain; `true` may be a string's doing.
 ///
 /// To go through all tokens takes as long as to check the text's syntax. This takes a quarter of that.
-fn may_change(text: &[u8], numbers: Numbers) -> bool {
+pub(super) fn may_change(text: &[u8], numbers: Numbers) -> bool {
     let (mut seen, mut after_digit) = (0, 0);
     let mut padded = [b' '; BLOCK];
     let mut start = 0;

@@ -94,8 +94,12 @@ impl Snapshot {
         }
     }
 
-    /// What is known of the numbers of the text that replaces it, without looking at those that were there before.
-    pub(crate) fn checked_after(&self, text: &str) -> Option<Numbers> {
+    /// What is known of the numbers of the text that replaces it, without looking at those that were there before. `tables`: those of the text, if patches of
+    /// this one have made it.
+    pub(crate) fn checked_after(&self, text: &str, tables: Option<&Tables>) -> Option<Numbers> {
+        if tables.is_some_and(|tables| !tables.may_bring_numbers()) {
+            return self.checked;
+        }
         let old = &self.text.whole;
         self.checked.filter(|numbers| !old.is_empty() && !number::may_bring(old, text, *numbers))
     }

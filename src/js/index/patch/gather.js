@@ -9,6 +9,8 @@ const MOST_GATHERED_TEXT = 1 << 20
 let last
 /** The call that is gathered. */
 let crowd
+/** A call at which `join` has looked: it has all in common with others, and its patch takes a closer look. */
+let begun
 
 const isPrimitive = (value) => (typeof value !== 'object' && typeof value !== 'function') || value === null
 
@@ -118,6 +120,7 @@ class Crowd {
 function startGathered() {
   const gathered = crowd
   crowd = undefined
+  native.gathered.join = undefined
   gathered?.start()
 }
 
@@ -131,9 +134,12 @@ async function startSoon(gathered) {
  * by now; or its text, if that is all there is to its call. `undefined`: it was not looked at. `isRunning`: a call that it could join is under way.
  */
 function gather(path, patch, options, isRunning) {
-  const call = last
+  const isBegun =
+    begun !== undefined && begun.path === path && begun.patch === patch && begun.options === options
+  const call = isBegun ? begun.call : last
+  begun = undefined
   last = undefined
-  if (call === undefined || !isRunning || !attempted(isAlike, call, path, options)) {
+  if (!isBegun && (call === undefined || !isRunning || !attempted(isAlike, call, path, options))) {
     const alone = attempted(callOf, path, options)
     // This may run code of the caller's, which may make calls.
     const text = alone && attempted(plainTextOf, patch)
@@ -141,18 +147,41 @@ function gather(path, patch, options, isRunning) {
     return text
   }
   // This may run code of the caller's, which may make calls.
-  let text = attempted(plainTextOf, patch)
-  const copy = text === undefined ? new Patch(patch) : undefined
-  text ??= copy.toTexts()
-  if (text !== undefined && crowd !== undefined && crowd.call !== call) startGathered()
+  const text = isBegun ? undefined : attempted(plainTextOf, patch)
+  if (text !== undefined) return joined(call, text)
+  const copy = new Patch(patch)
+  const copied = copy.toTexts()
+  if (copied !== undefined) return joined(call, copied, copy)
   last = call
-  if (text === undefined) return copy
+  return copy
+}
+
+/** A patch that has all in common with `call` is gathered with others. */
+function joined(call, text, copy) {
+  if (crowd !== undefined && crowd.call !== call) startGathered()
+  last = call
   if (crowd === undefined) {
-    native.gather()
+    const isOutside = native.gather()
     crowd = new Crowd(call)
+    if (isOutside) native.gathered.join = join
     startSoon(crowd)
   }
   const told = crowd.add(text, copy)
   if (crowd.isFull) startGathered()
   return told
+}
+
+/**
+ * As `gather`, for a patch that may join those that are gathered, while no call can be inside of a function: the way into the addon and back takes twice as
+ * long as all of this. `undefined`: it is to go there, and goes on where this ends.
+ */
+function join(path, patch, options) {
+  const call = last
+  if (crowd === undefined || crowd.call !== call || typeof patch === 'function') return undefined
+  last = undefined
+  if (!attempted(isAlike, call, path, options)) return undefined
+  const text = attempted(plainTextOf, patch)
+  if (text !== undefined) return joined(call, text)
+  begun = { call, path, patch, options }
+  return undefined
 }

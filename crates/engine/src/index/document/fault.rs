@@ -27,7 +27,7 @@ impl Fault {
         let place = if depth == 0 { "the index".to_owned() } else { format!("'{reached}'") };
         let lack = match what {
             What::Array | What::Object => {
-                format!(" without '{}'", pointer.get(depth).map_or("", String::as_str))
+                format!(" without '{}'", pointer.iter().nth(depth).unwrap_or_default())
             }
             _ => String::new(),
         };

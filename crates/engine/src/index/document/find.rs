@@ -49,21 +49,11 @@ pub fn root(text: &str) -> usize {
 pub fn find(text: &str, pointer: &Pointer) -> Option<Found> {
     let bytes = text.as_bytes();
     let start = root(text);
-    let Some((last, way)) = pointer.split_last() else {
-        return Some(Found {
-            range: start..text.trim_end_matches([' ', '\t', '\r', '\n']).len(),
-            repeated: false,
-        });
-    };
-    let mut repeated = false;
-    let mut at = start;
-    for token in way {
-        let (child, again) = child(bytes, at, token)?;
-        repeated |= again;
-        at = child.value.start;
-    }
-    let (child, again) = child(bytes, at, last)?;
-    Some(Found { range: child.value, repeated: repeated | again })
+    let all = start..text.trim_end_matches([' ', '\t', '\r', '\n']).len();
+    pointer.iter().try_fold(Found { range: all, repeated: false }, |found, token| {
+        let (child, again) = child(bytes, found.range.start, &token)?;
+        Some(Found { range: child.value, repeated: found.repeated | again })
+    })
 }
 
 /// The child that `token` names in the container that begins at `at`, and whether it occurs more than once.

@@ -46,6 +46,7 @@ pub use tables::Tables;
 use crate::index::document::entry::{NEW, State};
 use crate::index::document::node::{Change, Node, Value};
 use crate::index::layout::Layout;
+use crate::index::number;
 use crate::index::options::Numbers;
 
 /// An index that is changed as text.
@@ -57,6 +58,8 @@ pub struct Document {
     nodes: Vec<Node>,
     /// How to undo what has been done since the text was made.
     journal: Vec<Undo>,
+    /// Whether a patch may have brought a number that JavaScript would change.
+    brings_numbers: bool,
 }
 
 /// How to undo a step.
@@ -72,18 +75,18 @@ impl Document {
     /// Of a text that [`check_index`](super::json::check_index) accepted. One of 4 GiB or more has no place for a patch.
     pub fn new(text: String) -> Self {
         let nodes = vec![Self::root_of(&text)];
-        Self { layout: Layout::of(&text), nodes, text, journal: Vec::new() }
+        Self { layout: Layout::of(&text), nodes, text, journal: Vec::new(), brings_numbers: false }
     }
 
     /// Of a text and what is known of it: see [`Document::into_parts`].
     pub fn with_tables(text: String, tables: Tables) -> Self {
-        Self { layout: Layout::of(&text), nodes: tables.0, text, journal: Vec::new() }
+        Self { nodes: tables.nodes, ..Self::new(text) }
     }
 
     /// The text, without what was changed since it was made, and what is known of it.
     pub fn into_parts(mut self) -> (String, Tables) {
         self.reset();
-        (self.text, Tables(self.nodes))
+        (self.text, Tables { nodes: self.nodes, brings_numbers: self.brings_numbers })
     }
 
     fn root_of(text: &str) -> Node {
@@ -189,6 +192,7 @@ impl Document {
             State::Changed(change) => holder.changes[change].key.clone(),
             _ => None,
         };
+        self.brings_numbers |= number::may_change(value.as_bytes(), Numbers::Exact);
         let state = holder.change(Change { key, value: Value::Text(value) });
         self.set_state(node, at, state);
     }
@@ -196,6 +200,7 @@ impl Document {
     /// Adds an entry: an item, or a member with this name.
     fn insert(&mut self, node: usize, at: usize, name: Option<&str>, value: Arc<str>) {
         let key = name.map(|name| literal(name).into());
+        self.brings_numbers |= number::may_change(value.as_bytes(), Numbers::Exact);
         let holder = &mut self.nodes[node];
         holder.insert(at, Change { key, value: Value::Text(value) });
         if name.is_some() {

@@ -239,7 +239,7 @@ impl Document {
             let text = self.text.clone();
             return (self, text);
         }
-        let Self { text, layout, mut nodes, .. } = self;
+        let Self { text, layout, mut nodes, brings_numbers, .. } = self;
         let added: usize = nodes.iter().map(Node::added).sum();
         let mut out = room_for_bytes(text.len() + added + added / 2);
         let style = Style {
@@ -273,9 +273,9 @@ impl Document {
         let made = String::from_utf8(out)
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
         if made.len() < NEW as usize {
-            (Self { text: made, layout, nodes: next, journal: Vec::new() }, text)
+            (Self { text: made, layout, nodes: next, journal: Vec::new(), brings_numbers }, text)
         } else {
-            (Self::new(made), text)
+            (Self { brings_numbers, ..Self::new(made) }, text)
         }
     }
 }

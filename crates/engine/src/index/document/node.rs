@@ -111,8 +111,10 @@ impl Node {
         let close = children.offset();
         // Names may come from anywhere: nobody is to know which have the same hash.
         let mut node = Self::new(kind, source, open, close, entries, fastrand::u64(..));
-        node.entries.shrink_to_fit();
-        node.make_room();
+        if node.entries.len() > FEW {
+            node.entries.shrink_to_fit();
+            node.make_room();
+        }
         if kind == Kind::Object {
             node.hide_repeated(text);
         }
@@ -129,13 +131,11 @@ impl Node {
 
     fn hide_repeated(&mut self, text: &str) {
         if self.entries.len() <= FEW {
-            for at in 0..self.entries.len() {
-                let name = self.name(text, at).map(plain);
-                let mut later = at + 1..self.entries.len();
-                if later.any(|later| self.name(text, later).map(plain) == name) {
-                    self.hide(at);
-                }
-            }
+            let count = self.entries.len();
+            let names: [_; FEW] = std::array::from_fn(|at| self.name(text, at).map(plain));
+            let is_hidden: [_; FEW] =
+                std::array::from_fn(|at| at < count && names[at + 1..count].contains(&names[at]));
+            (0..count).filter(|at| is_hidden[*at]).for_each(|at| self.hide(at));
         } else {
             self.index_names(text);
         }

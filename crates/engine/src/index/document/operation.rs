@@ -1,6 +1,6 @@
 //! What a patch is made of.
 
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::sync::{Arc, LazyLock};
 
 use crate::index::document::pointer::Pointer;
@@ -9,14 +9,24 @@ use crate::index::document::string::plain;
 
 /// All of a patch. What a program has said of it can be taken apart where it is needed first, which is on a worker.
 #[derive(Clone)]
-pub struct Operations(Arc<LazyLock<Vec<Operation>, Make>>);
+pub struct Operations {
+    all: Arc<LazyLock<Vec<Operation>, Make>>,
+    /// Those of this patch, if others are there too; `None`: all.
+    own: Option<Range<usize>>,
+}
 
 type Make = Box<dyn FnOnce() -> Vec<Operation> + Send>;
 
 impl Operations {
     /// What `make` returns when they are needed.
     pub fn later(make: impl FnOnce() -> Vec<Operation> + Send + 'static) -> Self {
-        Self(Arc::new(LazyLock::new(Box::new(make))))
+        Self { all: Arc::new(LazyLock::new(Box::new(make))), own: None }
+    }
+
+    /// Those of one of several patches, which are freed together.
+    #[must_use]
+    pub fn part(&self, own: Range<usize>) -> Self {
+        Self { all: self.all.clone(), own: Some(own) }
     }
 }
 
@@ -30,7 +40,7 @@ impl Deref for Operations {
     type Target = [Operation];
 
     fn deref(&self) -> &[Operation] {
-        &self.0
+        self.own.as_ref().map_or(&self.all, |own| &self.all[own.clone()])
     }
 }
 

@@ -124,7 +124,7 @@ impl Document {
             ));
         };
         let root = (root.state() != State::Gone).then_some(0);
-        let mut place = Place { node: 0, entry: root, way: Vec::with_capacity(pointer.len()) };
+        let mut place = Place { node: 0, entry: root, way: Vec::new() };
         for (depth, token) in pointer.iter().enumerate() {
             let Some(entry) = place.entry else {
                 let before = depth.saturating_sub(1);
@@ -135,7 +135,7 @@ impl Document {
             place.way.push((place.node, entry));
             let holder = &self.nodes[node];
             place.entry = match holder.kind {
-                Kind::Array => position(token).and_then(|position| holder.item(position)),
+                Kind::Array => position(&token).and_then(|position| holder.item(position)),
                 _ => holder.find(&self.text, token.as_bytes()),
             };
             place.node = node;
@@ -183,12 +183,12 @@ impl Document {
     fn set(&mut self, pointer: &Pointer, value: Arc<str>) -> Result<(), Fault> {
         let place = self.place(pointer)?;
         let holder = &self.nodes[place.node];
-        let (last, length) = (pointer.last().map_or("", String::as_str), holder.entries.len());
+        let (last, length) = (pointer.last().unwrap_or_default(), holder.entries.len());
         match (place.entry, holder.kind) {
             (Some(entry), _) => self.put(place.node, entry, value),
             (None, Kind::Root) => self.put(0, 0, value),
-            (None, Kind::Object) => self.insert(place.node, length, Some(last), value),
-            (None, Kind::Array) if last == "-" || position(last) == Some(holder.count()) => {
+            (None, Kind::Object) => self.insert(place.node, length, Some(&last), value),
+            (None, Kind::Array) if last == "-" || position(&last) == Some(holder.count()) => {
                 self.insert(place.node, length, None, value);
                 self.learn_record(place.node, length);
             }
@@ -236,17 +236,22 @@ impl Document {
         let place = self.place(pointer)?;
         let old = match place.entry {
             None if self.nodes[place.node].kind == Kind::Array => return Err(self.lacking(pointer, &place)),
-            None => "0".into(),
+            None => Some("0"),
             Some(entry) => match self.what(place.node, entry) {
-                What::Number => self.value_of(place.node, entry),
+                What::Number => self.piece(place.node, entry).ok().and_then(|old| str::from_utf8(old).ok()),
                 what => return Err(Fault::at(pointer, format!("cannot be incremented: it is {what}"))),
             },
         };
-        let Some(sum) = sum::sum(&old, by, numbers) else {
+        let Some(sum) = old.and_then(|old| sum::sum(old, by, numbers)) else {
             let reason = "cannot be incremented: the sum would lose digits; { numbers: 'exact' } keeps those of whole numbers, up to 38";
             return Err(Fault::at(pointer, reason));
         };
-        self.set(pointer, sum.into())
+        match place.entry {
+            Some(entry) => self.put(place.node, entry, sum.into()),
+            None => return self.set(pointer, sum.into()),
+        }
+        self.touch(&place);
+        Ok(())
     }
 
     fn merge(&mut self, patch: &str) -> Result<(), Fault> {

@@ -1,12 +1,13 @@
 //! JSON pointers (RFC 6901): where in a text a value is.
 
+use std::borrow::Cow;
 use std::fmt;
-use std::ops::Deref;
 
-/// A way from the root of a text to a value: the names of members, and the positions of items.
+/// A way from the root of a text to a value: the names of members, and the positions of items. It is kept as it is written, as a pointer of a patch is
+/// gone along once or twice: a string for each step costs more than that.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pointer {
-    tokens: Vec<String>,
+    text: String,
 }
 
 /// Why a text is no pointer.
@@ -23,7 +24,7 @@ impl Pointer {
 
     /// To all of a text.
     pub const fn root() -> Self {
-        Self { tokens: Vec::new() }
+        Self { text: String::new() }
     }
 
     /// Of its text: `""` is the root, `/a/0` the first item of the member `a`. In names, `~1` is `/` and `~0` is `~`.
@@ -32,54 +33,81 @@ impl Pointer {
     /// [`Invalid`], if it is not empty and does not begin with `/`, or a `~` has no `0` or `1` behind it, or it has more steps than
     /// [`Pointer::MOST_STEPS`].
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let invalid = |reason| Invalid { text: text.to_owned(), reason };
-        if text.is_empty() {
-            return Ok(Self::default());
+        let invalid = |reason| Err(Invalid { text: text.to_owned(), reason });
+        if !text.is_empty() && !text.starts_with('/') {
+            return invalid("it does not begin with \"/\"");
         }
-        let rest = text.strip_prefix('/').ok_or_else(|| invalid("it does not begin with \"/\""))?;
-        if rest.split('/').nth(Self::MOST_STEPS).is_some() {
-            return Err(invalid("it has more than 1000 steps"));
+        let (mut steps, mut is_escaped, mut is_wrong) = (0, false, false);
+        for byte in text.bytes() {
+            steps += usize::from(byte == b'/');
+            is_wrong |= is_escaped && byte != b'0' && byte != b'1';
+            is_escaped = byte == b'~';
         }
-        let tokens = rest.split('/').map(unescape).collect::<Option<_>>();
-        tokens.map(|tokens| Self { tokens }).ok_or_else(|| invalid("a \"~\" is written \"~0\" in it"))
+        if steps > Self::MOST_STEPS {
+            return invalid("it has more than 1000 steps");
+        }
+        if is_wrong || is_escaped {
+            return invalid("a \"~\" is written \"~0\" in it");
+        }
+        Ok(Self { text: text.to_owned() })
+    }
+
+    /// The steps of the way.
+    pub fn iter(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        let mut rest = self.text.get(1..);
+        std::iter::from_fn(move || {
+            let text = rest?;
+            let end = text.bytes().position(|byte| byte == b'/');
+            rest = end.map(|end| &text[end + 1..]);
+            Some(unescape(end.map_or(text, |end| &text[..end])))
+        })
+    }
+
+    /// The last step; `None`: it is the root.
+    pub fn last(&self) -> Option<Cow<'_, str>> {
+        self.text.rfind('/').map(|start| unescape(&self.text[start + 1..]))
+    }
+
+    /// How many steps it has.
+    pub fn len(&self) -> usize {
+        self.text.bytes().filter(|byte| *byte == b'/').count()
+    }
+
+    /// Whether it is the root.
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty()
     }
 
     /// Whether it leads to `other`, or to something inside that.
     pub fn is_within(&self, other: &Self) -> bool {
-        self.tokens.starts_with(&other.tokens)
+        let rest = self.text.strip_prefix(&other.text);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// The first `length` steps of the way.
     pub fn up_to(&self, length: usize) -> Self {
-        Self { tokens: self.tokens[..length].to_vec() }
+        Self { text: self.text[..self.end_of(length)].to_owned() }
     }
 
     /// The way from what the first `length` steps lead to.
     pub fn after(&self, length: usize) -> Self {
-        Self { tokens: self.tokens[length..].to_vec() }
+        Self { text: self.text[self.end_of(length)..].to_owned() }
+    }
+
+    /// Where the first `length` steps end in the text.
+    fn end_of(&self, length: usize) -> usize {
+        self.text.match_indices('/').nth(length).map_or(self.text.len(), |(at, _)| at)
     }
 
     /// One step further.
-    pub fn join(&self, token: impl Into<String>) -> Self {
-        let mut tokens = self.tokens.clone();
-        tokens.push(token.into());
-        Self { tokens }
-    }
-}
-
-impl Deref for Pointer {
-    type Target = [String];
-
-    fn deref(&self) -> &[String] {
-        &self.tokens
+    pub fn join(&self, token: &str) -> Self {
+        Self { text: format!("{}/{}", self.text, token.replace('~', "~0").replace('/', "~1")) }
     }
 }
 
 impl fmt::Display for Pointer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.tokens
-            .iter()
-            .try_for_each(|token| write!(formatter, "/{}", token.replace('~', "~0").replace('/', "~1")))
+        formatter.write_str(&self.text)
     }
 }
 
@@ -91,19 +119,12 @@ impl fmt::Display for Invalid {
 
 impl std::error::Error for Invalid {}
 
-fn unescape(token: &str) -> Option<String> {
-    let mut parts = token.split('~');
-    let mut plain = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let (escaped, rest) = part.split_at_checked(1)?;
-        plain.push(match escaped {
-            "0" => '~',
-            "1" => '/',
-            _ => return None,
-        });
-        plain.push_str(rest);
+/// The name, or the digits, that a step is written for.
+fn unescape(step: &str) -> Cow<'_, str> {
+    match step.contains('~') {
+        true => step.replace("~1", "/").replace("~0", "~").into(),
+        false => step.into(),
     }
-    Some(plain)
 }
 
 /// The position of an item that a token stands for: digits, without a zero before others.
@@ -126,11 +147,30 @@ mod tests {
             ("/a//0", &["a", "", "0"]),
             ("/a~1b/m~0n/~01", &["a/b", "m~n", "~1"]),
             ("/é 😀", &["é 😀"]),
+            ("/~01/~1~0", &["~1", "/~"]),
         ] {
             let pointer = Pointer::parse(text).unwrap();
-            assert_eq!(&*pointer, tokens, "{text}");
-            assert_eq!(pointer.to_string(), text);
+            assert_eq!(pointer.iter().collect::<Vec<_>>(), tokens, "{text}");
+            assert_eq!((pointer.len(), pointer.is_empty()), (tokens.len(), tokens.is_empty()), "{text}");
+            assert_eq!(pointer.last().as_deref(), tokens.last().copied(), "{text}");
+            let joined = tokens.iter().fold(Pointer::root(), |way, token| way.join(token));
+            assert_eq!((&joined, pointer.to_string().as_str()), (&pointer, text));
+            for length in 0..=tokens.len() {
+                let (way, rest) = (pointer.up_to(length), pointer.after(length));
+                assert_eq!(way.iter().chain(rest.iter()).collect::<Vec<_>>(), tokens, "{text} {length}");
+                assert_eq!(way.len(), length);
+                assert!(pointer.is_within(&way) && (length == tokens.len() || !way.is_within(&pointer)));
+            }
         }
+    }
+
+    #[test]
+    fn a_way_is_inside_of_another_by_whole_steps() {
+        let is_within = |one, other| Pointer::parse(one).unwrap().is_within(&Pointer::parse(other).unwrap());
+        assert!(
+            is_within("/a/b", "/a") && is_within("/a", "/a") && is_within("/a", "") && is_within("/", "")
+        );
+        assert!(!is_within("/ab", "/a") && !is_within("/a~1b", "/a") && !is_within("", "/"));
     }
 
     #[test]

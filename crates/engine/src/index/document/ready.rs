@@ -18,7 +18,7 @@ impl Document {
 impl Tables {
     /// As [`Document::is_ready`], of the text that they are of.
     pub(crate) fn is_ready(&self, text: &str, patch: &[Operation]) -> bool {
-        is_ready(&self.0, text, patch)
+        is_ready(&self.nodes, text, patch)
     }
 }
 
@@ -59,7 +59,7 @@ fn walk<'n>(nodes: &'n [Node], text: &str, pointer: &Pointer) -> Walk<'n> {
                 Value::Node(inner) => {
                     node = &nodes[*inner];
                     next = match node.kind {
-                        Kind::Array => position(token).and_then(|position| node.item(position)),
+                        Kind::Array => position(&token).and_then(|position| node.item(position)),
                         _ => node.find(text, token.as_bytes()),
                     };
                     continue;

@@ -11,6 +11,9 @@ const MOST_DIGITS: u32 = 38;
 
 /// The literal of the sum; `None`: it would lose digits.
 pub fn sum(one: &str, other: &str, numbers: Numbers) -> Option<String> {
+    if let (Some(one), Some(other)) = (short(one), short(other)) {
+        return Some((one + other).to_string());
+    }
     let (one, other) = (Term::of(one, numbers)?, Term::of(other, numbers)?);
     if let (Term::Double(one), Term::Double(other)) = (&one, &other) {
         let both_whole = one.fract() == 0.0 && other.fract() == 0.0;
@@ -22,6 +25,11 @@ pub fn sum(one: &str, other: &str, numbers: Numbers) -> Option<String> {
     let (one, other) = (one.whole()?, other.whole()?);
     let sum = one.checked_add(other).filter(|_| numbers == Numbers::Exact)?;
     (sum.unsigned_abs() < 10_u128.pow(MOST_DIGITS)).then(|| sum.to_string())
+}
+
+/// A whole number of so few digits that a double has all of them, and those of the sum of two: what most are.
+fn short(literal: &str) -> Option<i64> {
+    (literal.len() <= 15).then(|| literal.parse().ok())?
 }
 
 /// What JavaScript has for a literal: a number, or, if it would change one whose digits are to be kept, the literal.

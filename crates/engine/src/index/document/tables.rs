@@ -9,24 +9,34 @@ use crate::index::document::pointer::{Pointer, position};
 
 /// What is known of a text: the containers in it that were taken apart.
 #[derive(Debug)]
-pub struct Tables(pub(super) Vec<Node>);
+pub struct Tables {
+    pub(super) nodes: Vec<Node>,
+    /// See [`Tables::may_bring_numbers`].
+    pub(super) brings_numbers: bool,
+}
 
 impl Tables {
     /// How many bytes they take.
     pub fn size(&self) -> usize {
-        self.0.iter().map(Node::size).sum()
+        self.nodes.iter().map(Node::size).sum()
+    }
+
+    /// Whether a number may be in the text that was not in the one before its patches, and that JavaScript would change. Only what the patches have brought was
+    /// looked at: they may be at both ends of a large text.
+    pub(crate) fn may_bring_numbers(&self) -> bool {
+        self.brings_numbers
     }
 
     /// As [`find`], in the text that they are of: containers that were taken apart are not gone through again.
     pub fn find(&self, text: &str, pointer: &Pointer) -> Option<Range<usize>> {
-        let (mut node, mut at) = (self.0.first()?, 0);
+        let (mut node, mut at) = (self.nodes.first()?, 0);
         if node.entries.is_empty() {
             return find(text, pointer).map(|found| found.range);
         }
         for (depth, token) in pointer.iter().enumerate() {
             let known = match node.entries[at].state() {
                 State::Changed(change) => match node.changes[change].value {
-                    Value::Node(inner) => self.0.get(inner),
+                    Value::Node(inner) => self.nodes.get(inner),
                     Value::Text(_) => None,
                 },
                 _ => None,
@@ -37,7 +47,7 @@ impl Tables {
                 return Some(range.start + found.start..range.start + found.end);
             };
             at = match inner.kind {
-                Kind::Array => inner.item(position(token)?)?,
+                Kind::Array => inner.item(position(&token)?)?,
                 _ => inner.find(text, token.as_bytes())?,
             };
             node = inner;

@@ -84,7 +84,7 @@ fn pointer(random: &mut Rng, root: &Json) -> Pointer {
         match at {
             Json::Array(items) if !items.is_empty() && !is_last => {
                 let position = random.usize(..items.len());
-                pointer = pointer.join(position.to_string());
+                pointer = pointer.join(&position.to_string());
                 at = &items[position];
             }
             Json::Object(members) if !members.is_empty() && !is_last => {
@@ -95,9 +95,9 @@ fn pointer(random: &mut Rng, root: &Json) -> Pointer {
             Json::Array(items) if random.bool() => {
                 let tokens =
                     ["-".to_owned(), items.len().to_string(), (items.len() + 1).to_string(), "x".into()];
-                return pointer.join(random.choice(tokens).unwrap());
+                return pointer.join(&random.choice(tokens).unwrap());
             }
-            Json::Object(_) if random.bool() => return pointer.join(name(random)),
+            Json::Object(_) if random.bool() => return pointer.join(&name(random)),
             Json::Scalar(_) if random.u8(..20) == 0 => return pointer.join("0"),
             _ => return pointer,
         }

@@ -109,7 +109,7 @@ impl Document {
             };
             let holder = &self.nodes[inner];
             at = match holder.kind {
-                Kind::Array => holder.item(position(token)?)?,
+                Kind::Array => holder.item(position(&token)?)?,
                 _ => holder.find(&self.text, token.as_bytes())?,
             };
             node = inner;

@@ -71,6 +71,27 @@ fn a_number_that_an_update_brings_is_found_by_the_next_though_the_text_is_kept()
 }
 
 #[test]
+fn a_number_that_a_patch_brings_is_found_by_the_next_though_the_text_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index.json");
+    let big = "1161888007138312192";
+    for (pointer, value) in [("/1", big), ("/-", big), ("/-", "{\"a\": [[1e400]]}"), ("/0", "-1e999")] {
+        set(&path, "[1,2]");
+        // What is read from disk is checked, and what it is patched with then.
+        drop(patch(patch(opened(&path), "/0", "3"), "/-", "[0.1]"));
+        let mut opened = opened(&path);
+        let mut document = opened.snapshot.as_mut().unwrap().text.take_document();
+        let set = Operation::Set { at: Pointer::parse(pointer).unwrap(), value: value.into() };
+        document.apply(&[set], Numbers::Strict).unwrap();
+        let job = CommitJob::patched(opened, document, UpdateOptions::default(), false, Cancel::default());
+        assert!(matches!(blocking::run(job).unwrap().written, Written::Done(_)));
+        let error = open(&path, Numbers::Strict).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::LossyIndex { .. }), "{pointer} {value}");
+        open(&path, Numbers::Lossy).unwrap();
+    }
+}
+
+#[test]
 fn tables_live_through_patches_and_end_with_an_update() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("index.json");

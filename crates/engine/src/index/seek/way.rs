@@ -1,5 +1,7 @@
 //! The way of a pointer through the containers of a text that is gone through once.
 
+use std::borrow::Cow;
+
 use crate::index::document::{Pointer, is_named, position};
 
 /// How far the way has been followed, and what is at its end.
@@ -26,7 +28,7 @@ struct Step {
 impl Way {
     /// `None`: to the whole text.
     pub fn of(pointer: &Pointer) -> Option<Self> {
-        let step = |name: &String| Step { name: name.clone(), position: position(name), items: 0 };
+        let step = |name: Cow<'_, str>| Step { position: position(&name), name: name.into(), items: 0 };
         let steps: Vec<_> = pointer.iter().map(step).collect();
         (!steps.is_empty()).then_some(Self { steps, entered: 0, is_next: false, found: None, from: None })
     }

@@ -31,7 +31,7 @@ impl NextText {
         options: &UpdateOptions,
     ) -> Option<Self> {
         let text = str::from_utf8(text).ok().filter(|_| options.format == Format::Json)?;
-        let checked = old.and_then(|old| old.checked_after(text));
+        let checked = old.and_then(|old| old.checked_after(text, tables.as_ref()));
         Some(Self { tables, checked, edition: options.edition, file: None, state: None })
     }
 

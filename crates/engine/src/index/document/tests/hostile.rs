@@ -160,7 +160,7 @@ fn depth_costs_no_stack() {
     let text = format!("{{\"a\":{deep},\"b\":1}}");
     let mut document = Document::new(text.clone());
     let inner = at(&"/0".repeat(300)).join("-");
-    let way = inner.iter().fold(at("/a"), |way, token| way.join(token));
+    let way = inner.iter().fold(at("/a"), |way, token| way.join(&token));
     let patch = [
         Operation::Test { at: at("/a"), value: deep.clone().into() },
         Operation::Copy { from: at("/a"), at: at("/c") },

@@ -1,6 +1,6 @@
 //! A plain implementation: values in a tree, with members in their order.
 
-use crate::index::document::Operation;
+use crate::index::document::{Operation, Pointer};
 use crate::index::layout::without_mark;
 use crate::index::tokens::{Token, Tokens};
 
@@ -119,30 +119,31 @@ impl Json {
         }
     }
 
-    pub fn at(&mut self, pointer: &[String]) -> Option<&mut Self> {
-        pointer.iter().try_fold(self, |value, token| value.child(token))
+    pub fn at(&mut self, pointer: &Pointer) -> Option<&mut Self> {
+        pointer.iter().try_fold(self, |value, token| value.child(&token))
     }
 
     /// The container of the last step, if it is one.
-    fn holder<'a>(&mut self, pointer: &'a [String]) -> Option<(&mut Self, &'a str)> {
-        let (last, way) = pointer.split_last()?;
-        let holder = self.at(way).filter(|holder| !matches!(holder, Self::Scalar(_)))?;
+    fn holder(&mut self, pointer: &Pointer) -> Option<(&mut Self, String)> {
+        let last = pointer.last()?.into_owned();
+        let holder =
+            self.at(&pointer.up_to(pointer.len() - 1)).filter(|holder| !matches!(holder, Self::Scalar(_)))?;
         Some((holder, last))
     }
 
-    fn set(&mut self, pointer: &[String], value: Self, insert: bool) -> Option<()> {
+    fn set(&mut self, pointer: &Pointer, value: Self, insert: bool) -> Option<()> {
         if pointer.is_empty() {
             *self = value;
             return Some(());
         }
         let (holder, last) = self.holder(pointer)?;
         let is_object = matches!(holder, Self::Object(_));
-        if let Some(child) = holder.child(last).filter(|_| !insert || is_object) {
+        if let Some(child) = holder.child(&last).filter(|_| !insert || is_object) {
             *child = value;
             return Some(());
         }
         match holder {
-            Self::Object(members) => members.push((last.to_owned(), value)),
+            Self::Object(members) => members.push((last, value)),
             Self::Array(items) => {
                 let at = if last == "-" { items.len() } else { last.parse().ok()? };
                 if at > items.len() {
@@ -155,12 +156,12 @@ impl Json {
         Some(())
     }
 
-    fn remove(&mut self, pointer: &[String]) -> Option<Self> {
+    fn remove(&mut self, pointer: &Pointer) -> Option<Self> {
         let (holder, last) = self.holder(pointer)?;
-        holder.child(last)?;
+        holder.child(&last)?;
         match holder {
             Self::Object(members) => {
-                let at = members.iter().position(|(name, _)| name == last)?;
+                let at = members.iter().position(|(name, _)| *name == last)?;
                 Some(members.remove(at).1)
             }
             Self::Array(items) => Some(items.remove(last.parse().ok()?)),
@@ -286,7 +287,7 @@ impl Json {
         }
     }
 
-    fn is_item(&mut self, pointer: &[String]) -> Option<bool> {
+    fn is_item(&mut self, pointer: &Pointer) -> Option<bool> {
         if pointer.is_empty() {
             return Some(false);
         }
