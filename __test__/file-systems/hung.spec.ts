@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import {
   atomicDirectory,
   atomicIndexUpdate,
+  atomicTransaction,
   atomicWrite,
   atomicWriteAll,
   copyDirectoryAtomic,
@@ -13,6 +14,7 @@ import { expect } from 'vitest'
 import { makeDir, numbered, numbersSeen } from '../helpers/files'
 import { onPoorFs } from '../helpers/fuse'
 import { needs } from '../helpers/needs'
+import { inProcess, type Remote } from '../helpers/processes'
 import { rejection, until } from '../helpers/promises'
 
 const testFuse = needs('root that may mount FUSE')
@@ -47,6 +49,7 @@ for (const [title, call] of calls) {
         atomicWriteAll([{ path: join(here, 'batch'), data: 'x' }]),
         atomicIndexUpdate(join(here, 'index'), () => ({}), { initial: {} }),
         atomicDirectory(join(here, 'site'), (to) => writeFileSync(join(to, 'page'), 'x')),
+        atomicTransaction(here, [{ write: 'a', data: 'x' }]),
       ])
       await ended([copyDirectoryAtomic(join(here, 'site'), join(here, 'copy'))])
       expect(readFileSync(join(here, 'copy', 'page'), 'utf8')).toBe('x')
@@ -72,3 +75,46 @@ testFuse('calls elsewhere stay in their order, by all names of a file', async ({
   })
   await hung
 })
+
+testFuse(
+  'a transaction that cannot find its files there keeps no other call waiting, and can be given up',
+  async ({ dir }) => {
+    // In a process of its own: one whose event loop stands still would not let this test fail.
+    const search = async (
+      { atomicTransaction, atomicWrite, atomicIndexUpdate }: Remote,
+      root: string,
+      here: string,
+    ) => {
+      const kinds = {
+        known: [{ write: 'dead/a', data: '' }],
+        later: [{ write: 'dead/a', data: () => '' }],
+        both: [{ mkdir: 'dead/new' }, { write: 'dead/new/a', data: '' }],
+      }
+      const ends: unknown[] = []
+      for (const [kind, operations] of Object.entries(kinds)) {
+        const controller = new AbortController()
+        const hung = atomicTransaction(root, operations, { signal: controller.signal })
+        hung.catch(() => {})
+        // Of the same root, and of another one.
+        await atomicWrite(`${root}/alive/${kind}`, '')
+        await atomicIndexUpdate(`${root}/alive/index.json`, () => ({ kind }))
+        await atomicTransaction(here, [
+          { write: kind, data: '' },
+          { update: 'index.json', fn: () => ({ kind }) },
+        ])
+        controller.abort()
+        ends.push(await hung.catch(({ name }) => name))
+        ends.push(await atomicTransaction(root, operations, { timeout: 20 }).catch(({ code }) => code))
+      }
+      return ends
+    }
+    await onPoorFs(dir, { hang: 'dead' }, async (root) => {
+      mkdirSync(join(root, 'alive'))
+      const env = { UV_THREADPOOL_SIZE: '16' }
+      const child = inProcess(search, [root, makeDir(dir, 'here')], { env })
+      const ends = await child.returned
+      expect(ends).toEqual(Array(3).fill(['AbortError', 'ERR_ATOMIC_LOCK_TIMEOUT']).flat())
+      child.kill()
+    })
+  },
+)

@@ -3,7 +3,13 @@
 import { readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { atomicDirectory, atomicIndexUpdate, atomicWrite, type UpdateOptions } from '@pipeline/atomic'
+import {
+  atomicDirectory,
+  atomicIndexUpdate,
+  atomicTransaction,
+  atomicWrite,
+  type UpdateOptions,
+} from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { names, written } from '../helpers/files'
 import { onPoorFs } from '../helpers/fuse'
@@ -29,6 +35,14 @@ describe.each(['sshfs', 'rclone', 's3fs', 'gcsfuse', 'glusterfs'])('fuse.%s', (s
           message: expect.stringMatching(`fuse.${subtype}.*pass { network: 'allow' }`),
         })
       }
+      expect(names(folder)).toEqual([])
+    }),
+  )
+
+  testFuse('a transaction is refused, and leaves nothing', ({ dir }) =>
+    onPoorFs(dir, { subtype }, async (at, folder) => {
+      const error = await rejection(atomicTransaction(at, [{ write: 'a', data: '' }]))
+      expect(error).toMatchObject({ code: 'ERR_ATOMIC_NETWORK_FS', path: at })
       expect(names(folder)).toEqual([])
     }),
   )

@@ -32,17 +32,20 @@ export interface Poverty {
   foldCase?: boolean
   /** A lookup of this name is never answered. */
   hang?: string
+  /** No name can have more bytes. */
+  nameMax?: number
   /** Another program makes this file, with the mode 0604, while the first file is flushed. */
   appear?: string
   /** As in `fuse.sshfs`. */
   subtype?: string
 }
 
-const options = ({ refuse, mode, foldCase, hang, appear, subtype }: Poverty) => [
+const options = ({ refuse, mode, foldCase, hang, nameMax, appear, subtype }: Poverty) => [
   ...(refuse ? ['--refuse', refusals(refuse)] : []),
   ...(mode === undefined ? [] : ['--mode', mode.toString(8)]),
   ...(foldCase ? ['--fold-case'] : []),
   ...(hang === undefined ? [] : ['--hang', hang]),
+  ...(nameMax === undefined ? [] : ['--name-max', `${nameMax}`]),
   ...(appear === undefined ? [] : ['--appear', appear]),
   ...(subtype === undefined ? [] : ['--subtype', subtype]),
 ]

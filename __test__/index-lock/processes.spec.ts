@@ -1,15 +1,19 @@
 // Locks that are held over several steps, among processes and threads.
 
-import { mkdirSync, renameSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, renameSync, rmdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { acquireIndexLock, atomicIndexUpdate, withIndexLock } from '@pipeline/atomic'
-import { describe, expect } from 'vitest'
+import { describe, expect, onTestFinished } from 'vitest'
 import { makeDir, names } from '../helpers/files'
 import { increment, readJson, untilLockIsWaitedFor, writeJson } from '../helpers/index-file'
 import { bound, needs } from '../helpers/needs'
 import { inProcess, inThread, type Remote } from '../helpers/processes'
 import { rejection } from '../helpers/promises'
 import { test } from '../helpers/test'
+import { interrupt, seed, staged, versions } from '../helpers/transaction'
 
 const hold = async ({ acquireIndexLock, send, receive }: Remote, ...files: string[]) => {
   const locks = await acquireIndexLock(files)
@@ -279,3 +283,52 @@ test('a thread waits for the lock of another thread, as for that of a process', 
   await thread.returned
   expect(readJson(file)).toEqual({ n: 3 })
 })
+
+const testKill = needs('strace that may attach', 'flock')
+
+testKill(
+  'none of several locks is held while a transaction of another process is in the way of one',
+  async ({ dir }) => {
+    // Locks are taken in the order of the directories' identities: that outside of the root comes first.
+    const [early = '', late = ''] = ['a', 'b']
+      .map((name) => makeDir(dir, name))
+      .sort((one, other) => statSync(one).ino - statSync(other).ino)
+    const root = seed(dir)
+    for (const name of ['index.json', 'topics.json']) {
+      renameSync(join(root, 'two', name), join(late, name))
+    }
+    rmdirSync(join(root, 'two'))
+    renameSync(late, join(root, 'two'))
+    await interrupt(root, 2)
+    // As after a power cut: nothing in the lock files leads to the transaction.
+    for (const file of staged(root)) if (file.endsWith('.lock')) rmSync(join(root, file))
+    const [first, second] = [join(early, 'first.json'), join(root, 'two', 'index.json')]
+    writeJson(first, { n: 0 })
+    const holder = spawn('flock', [
+      '-s',
+      join(root, '.atomic', 'lock'),
+      'sh',
+      '-c',
+      'echo held; read -r line',
+    ])
+    onTestFinished(() => void holder.kill())
+    await once(holder.stdout, 'data')
+    const add = async ({ acquireIndexLock, send }: Remote, files: string[]) => {
+      const locks = acquireIndexLock(files)
+      send('called')
+      for (const lock of await locks) {
+        await lock.update((index) => ({ n: index.n + 1 }))
+        await lock.release()
+      }
+    }
+    const child = inProcess(add, [[first, second]])
+    await child.next()
+    for (let look = 0; look < 100; look++) {
+      expect(names(early)).toEqual(['first.json'])
+      await sleep(5)
+    }
+    holder.stdin.end()
+    await child.returned
+    expect([readJson(first), versions(root)]).toEqual([{ n: 1 }, [1, 1, 2, 1]])
+  },
+)

@@ -13,6 +13,7 @@ import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { atomicTransaction, atomicWrite, recover } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
+import { onPoorFs } from '../helpers/fuse'
 import { needs } from '../helpers/needs'
 import { inProcess, type Remote } from '../helpers/processes'
 import { systemCalls } from '../helpers/system-calls'
@@ -47,6 +48,32 @@ describe('the old name of a file that was moved, where it cannot be taken away t
     expect(visible(dir)).toEqual(['other', 'to'])
   })
 
+  const testNames = needs('root that may mount FUSE', 'strace that may attach')
+  testNames('goes all the same where names are too short for that, also in a recovery', async ({ dir }) => {
+    const move = ({ atomicTransaction }: Remote, root: string, from: string) =>
+      atomicTransaction(root, (tx) => {
+        tx.rename(from, 'to')
+        tx.write('other', 'new')
+      }).then(() => {})
+    // The name that it would be taken away by has 25 bytes more.
+    const from = 'f'.repeat(30)
+    await onPoorFs(dir, { nameMax: 50 }, async (root) => {
+      for (const call of ['none', 'renameat', 'unlinkat']) {
+        await atomicTransaction(root, [{ write: 'other', data: 'old' }])
+        writeFileSync(join(root, from), 'moved')
+        // Before the first name, and when the old one is to go.
+        const kill = `set -- strace -f -qq -o /dev/null -P ${from} -P other -e trace=${call} -e inject=${call}:signal=SIGKILL:when=1 "$@"`
+        const child = inProcess(move, [root, from], call === 'none' ? {} : { before: kill })
+        await child.returned.catch(() => {})
+        await child.exit
+        expect(existsSync(join(root, from))).toBe(call !== 'none')
+        expect((await recover(root)).outcome).toBe(call === 'none' ? 'nothing' : 'completed')
+        expect(visible(root)).toEqual(['other', 'to'])
+        expect(readFileSync(join(root, 'to'), 'utf8')).toBe('moved')
+      }
+    })
+  })
+
   testStrace('stays there if another process has written it since', async ({ dir }) => {
     await prepare(dir)
     const inject = ['renameat2:error=ENOSPC:delay_enter=700000']
@@ -79,11 +106,15 @@ needs('strace that may attach')(
         tx.rename('from', 'to')
         tx.write('other', '')
       })
-    const slowly = ['renameat2:delay_enter=700000', 'unlinkat:delay_enter=700000']
-    const moving = systemCalls(move, [dir], { trace: ['renameat2', 'unlinkat'], inject: slowly })
+    // Between the last look at the old name, which comes right after the new one, and its way to where it is looked at again.
+    const slowly = { paths: ['from'], inject: ['newfstatat:delay_exit=700000'] }
+    const moving = systemCalls(move, [dir], { trace: ['newfstatat', 'renameat2'], ...slowly })
     while (!existsSync(to)) await sleep(5)
+    await sleep(100)
     await atomicWrite(from, 'written')
-    const { returned } = await moving
+    const { returned, calls } = await moving
+    // Away, and back.
+    expect(calls.filter(({ name }) => name === 'renameat2')).toHaveLength(2)
     expect(returned.files.map(({ action }) => action)).toEqual(['removed', 'renamed', 'written'])
     expect(readdirSync(dir)).toEqual(expect.arrayContaining(['from', 'other', 'to']))
     expect(readFileSync(from, 'utf8')).toBe('written')

@@ -229,6 +229,33 @@ describe('a journal', () => {
     expect(versions(root)).toEqual([1, 1, 1, 1])
   })
 
+  test('whose record comes back has nothing done again, whatever was done since', async ({ dir }) => {
+    const root = seed(dir)
+    await atomicTransaction(root, (tx) => {
+      tx.write('one/a.txt', 'version 1')
+      tx.write('new.txt', 'made')
+      tx.update('two/index.json', () => ({ n: 1 }), { space: 0 })
+      tx.remove('one/b.txt')
+    })
+    // As of a state that has not reached the disk.
+    await damage(root, 9, 0xff)
+    rmSync(join(root, 'new.txt'))
+    writeFileSync(join(root, 'two/index.json'), '{"n":7}')
+    // The very bytes that it had.
+    writeFileSync(join(root, 'one/b.txt'), 'version 0')
+    const recovered = await recover(root)
+    expect(recovered.outcome).toBe('completed')
+    expect(actions(recovered)).toEqual({
+      'one/a.txt': 'stood',
+      'new.txt': 'lost',
+      'two/index.json': 'superseded',
+      'one/b.txt': 'superseded',
+    })
+    expect([versions(root), existsSync(join(root, 'new.txt'))]).toEqual([[1, 0, 7, 0], false])
+    expect([staged(root), lost(root)]).toEqual([[], []])
+    expect((await recover(root)).outcome).toBe('nothing')
+  })
+
   test.for([0, 20, 4100])(
     'that ends after %i bytes says nothing, and files are read',
     async (length, { dir }) => {

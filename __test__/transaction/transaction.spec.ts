@@ -10,7 +10,12 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { atomicTransaction, beginTransaction, type Transaction } from '@pipeline/atomic'
+import {
+  atomicTransaction,
+  beginTransaction,
+  type Transaction,
+  type TransactionOperation,
+} from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { names } from '../helpers/files'
 import { readJson, writeJson } from '../helpers/index-file'
@@ -69,6 +74,22 @@ describe('a transaction', () => {
     ])
     expect(visible(dir)).toEqual(['b', 'folder', 'index.json'])
     expect(statSync(join(dir, 'b')).mode & 0o777).toBe(0o640)
+  })
+
+  test('can be a list in which mkdir is also an option, beside what has options', async ({ dir }) => {
+    const within = (mkdir: boolean): TransactionOperation[] => [
+      { write: 'folder/a', data: '', mkdir },
+      { update: 'folder/i.json', fn: () => ({}), mkdir },
+      { patch: 'folder/p.json', change: { set: { a: 1 } }, mkdir },
+    ]
+    for (const operation of within(false)) {
+      const error = await rejection(atomicTransaction(dir, [operation]))
+      expect([error.code, visible(dir)]).toEqual(['ENOENT', []])
+    }
+    await atomicTransaction(dir, within(true))
+    expect(readdirSync(join(dir, 'folder'))).toEqual(['a', 'i.json', 'p.json'])
+    const two = [{ write: 'a', data: '', mkdir: 'b' } as unknown as TransactionOperation]
+    expect((await rejection(atomicTransaction(dir, two))).message).toMatch(/one of write, .* or mkdir/)
   })
 
   test('sees its own changes, in their order', async ({ dir }) => {

@@ -53,7 +53,7 @@ const PARSE: Parse = Parse { write, update, timeout };
 /// folder `.atomic` with a journal and locks: do not remove it while transactions run.
 ///
 /// Rejects with an {@link AtomicError} as {@link atomicWrite} and {@link atomicIndexUpdate} do, and with
-/// - `ERR_ATOMIC_OUTSIDE_ROOT`: a path leads out of the root, by `..`, by a symbolic link or to another file system, or into
+/// - `ERR_ATOMIC_OUTSIDE_ROOT`: a path leads out of the root, by `..`, by a symbolic link or into another mount, or into
 ///   `.atomic`;
 /// - `ERR_ATOMIC_CONFLICT`: what `tx.read` had read was changed by others each time before the commit;
 /// - `ERR_ATOMIC_LOCK_TIMEOUT`: the files or the indexes were not free within `timeout`;
@@ -62,11 +62,13 @@ const PARSE: Parse = Parse { write, update, timeout };
 /// - `ERR_ATOMIC_PENDING` (`committed: true`): it is committed, but a name could not be changed. Remove the cause; the next
 ///   call below the root completes it;
 /// - `ERR_ATOMIC_UNKNOWN`: the disk failed in the moment of the commit. {@link recover} tells whether it counts;
-/// - `ERR_ATOMIC_JOURNAL`: the journal was written by another version, or belongs to another user. Nothing was changed.
+/// - `ERR_ATOMIC_JOURNAL`: the journal was written by another version, or belongs to another user; or something is mounted over a directory
+///   that an interrupted transaction changes. Nothing was changed.
 ///
 /// An abort of `signal` takes effect until the commit begins. Directories that had to be made stay if the transaction fails.
 ///
-/// Limits: 4,096 operations; all files on the file system of the root; no network file systems. Transactions of one root
+/// Limits: 4,096 operations; all files on the file system of the root, and not in a directory that is mounted once more below it (`mount --bind`, a
+/// volume of a container; the root itself may be one); no network file systems. Transactions of one root
 /// commit one after the other, but those of different processes without common files wait no longer than a record takes.
 ///
 /// Not promised: anything about programs that write to the files without this package. Their changes are noticed until right
@@ -150,7 +152,7 @@ pub fn snapshot_read_index<'env>(
 /// It is for programs that read the files in another way, such as a web server: call it before they start.
 ///
 /// While a transaction is at work it waits for it, up to `timeout` milliseconds (default 30,000). What cannot be recovered (a
-/// journal of another version, a file that cannot be renamed) rejects; with `giveUp: true` it is given up: what was staged is kept as
+/// journal of another version, a file that cannot be renamed, a directory over which something is mounted) rejects; with `giveUp: true` it is given up: what was staged is kept as
 /// `.NAME.….atomic-lost`, what stands stays.
 #[napi(
     ts_args_type = "root: PathLike, options?: RecoverOptions | null",

@@ -354,6 +354,7 @@ export async function transactions(): Promise<TransactionResult<unknown>[]> {
   const done: TransactionResult<Updated<Index>> = await atomicTransaction('root', publish, transactionOptions)
   const operations: TransactionOperation[] = [
     { write: 'a', data: 'a', mode: 0o600 },
+    { write: 'a/b', data: 'a', mkdir: false },
     { update: 'b', fn: (index) => index, initial: {} },
     { remove: 'c', missing: 'ignore' },
     { rename: 'd', to: 'e' },

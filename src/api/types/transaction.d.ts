@@ -136,7 +136,7 @@ export interface Transaction {
   ): Promise<T | undefined>
 }
 
-/** One operation of a transaction that is given as a list. */
+/** One operation of a transaction that is given as a list. Beside `write`, `update` and `patch`, `mkdir` is the option, `true` or `false`; alone it is the path of a directory. */
 export type TransactionOperation =
   | ({ write: PathLike; data: Data | (() => Data | PromiseLike<Data>) } & TransactionWriteOptions)
   | ({ update: PathLike; fn: (index: any) => object | PromiseLike<object> } & TransactionUpdateOptions)

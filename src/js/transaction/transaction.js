@@ -273,9 +273,13 @@ function register(tx, operations) {
       throw native.wrongType('operation', 'of type Object', operation)
     }
     const { write, data, update, fn, patch, change, remove, rename, to, mkdir, ...rest } = operation
+    // Beside an operation that has options it is one of them, as the path of a directory is a string, a buffer or a URL.
+    const isOption = typeof mkdir === 'boolean' && (write ?? update ?? patch) !== undefined
+    if (isOption) rest.mkdir = mkdir
     // What comes of none is remembered.
     const options = Object.keys(rest).length > 0 ? rest : NONE
-    const given = [write, update, patch, remove, rename, mkdir].filter((path) => path !== undefined)
+    const paths = [write, update, patch, remove, rename, isOption ? undefined : mkdir]
+    const given = paths.filter((path) => path !== undefined)
     if (given.length > 1)
       throw native.wrongType('operation', 'one of write, update, patch, remove, rename or mkdir', operation)
     if (write !== undefined) tx.write(write, data, options)

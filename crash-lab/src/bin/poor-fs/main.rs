@@ -5,6 +5,7 @@
 //! - `--mode OCTAL`: every file and directory has this mode, as on vfat.
 //! - `--fold-case`: names that differ in the case of their letters are one name.
 //! - `--hang NAME`: a lookup of NAME is never answered.
+//! - `--name-max BYTES`: no name can be longer, as on eCryptfs.
 //! - `--appear NAME`: another program makes the file NAME in the folder, with the mode 0604, while the first file is
 //!   flushed.
 //! - `--subtype NAME`: mountinfo calls it `fuse.NAME`.
@@ -43,6 +44,7 @@ pub struct Poverty {
     mode: Option<u32>,
     fold_case: bool,
     hang: Option<OsString>,
+    name_max: Option<usize>,
     appear: Option<OsString>,
 }
 
@@ -116,6 +118,7 @@ fn arguments() -> Result<Arguments> {
             Long("mode") => poverty.mode = Some(u32::from_str_radix(&parser.value()?.string()?, 8)?),
             Long("fold-case") => poverty.fold_case = true,
             Long("hang") => poverty.hang = Some(parser.value()?),
+            Long("name-max") => poverty.name_max = Some(parser.value()?.parse()?),
             Long("appear") => poverty.appear = Some(parser.value()?),
             Long("subtype") => subtype = Some(parser.value()?.string()?),
             Value(path) => paths.push(PathBuf::from(path)),
@@ -126,7 +129,7 @@ fn arguments() -> Result<Arguments> {
         Ok([folder, at]) => Ok(Arguments { folder, at, subtype, poverty }),
         Err(_) => bail!(
             "usage: poor-fs FOLDER MOUNTPOINT [--refuse CALL=ERRNO,…] [--mode OCTAL] [--fold-case] [--hang NAME] \
-             [--appear NAME] [--subtype NAME]"
+             [--name-max BYTES] [--appear NAME] [--subtype NAME]"
         ),
     }
 }

@@ -71,6 +71,10 @@ impl Filesystem for PassThrough {
             // Dropped it would be answered.
             return std::mem::forget(reply);
         }
+        // A name is looked up before anything is given it.
+        if self.poverty.name_max.is_some_and(|most| name.len() > most) {
+            return reply.error(Errno::ENAMETOOLONG);
+        }
         entry(reply, self.enter(parent, name));
     }
 

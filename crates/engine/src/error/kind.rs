@@ -300,8 +300,8 @@ impl fmt::Display for ErrorKind {
             ),
             Self::Journal { what } => write!(
                 f,
-                "the journal of this root cannot be used: {what}; nothing was changed. Use that version or user, or give \
-                 up what is in it with recover(root, {{ giveUp: true }})",
+                "the journal of this root cannot be used: {what}; nothing was changed. Where that is no way out, give up what \
+                 is in it with recover(root, {{ giveUp: true }})",
             ),
             Self::TooLarge => f.write_str(
                 "a transaction changes at most 4,096 files (backups count), and their paths have at most 16 MiB; divide it",

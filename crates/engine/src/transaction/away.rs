@@ -169,10 +169,50 @@ pub fn set_aside(dir: &Directory, name: &OsStr, staged: &OsStr) -> Result<Option
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use std::fs;
+    use std::path::Path;
 
+    use super::*;
     use crate::cancel::Cancel;
     use crate::dir::{Resolve, Target};
     use crate::transaction::item::{Change, Expected, Item};
+
+    fn taker() -> Taker {
+        Taker("TTTT".to_owned(), 7)
+    }
+
+    fn says(dir: &Path, name: &OsStr) -> Option<String> {
+        fs::read_to_string(dir.join(name)).ok()
+    }
+
+    #[test]
+    fn a_version_whose_name_has_been_taken_when_it_gets_it_back_is_set_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = Directory::open(None, dir.path(), false).unwrap();
+        let name = OsStr::new("name");
+        fs::write(dir.path().join("away"), "theirs").unwrap();
+        fs::write(dir.path().join(name), "a third").unwrap();
+        put_back(&open, "away".as_ref(), name).unwrap();
+        assert_eq!(says(dir.path(), name).as_deref(), Some("a third"));
+        let names = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let others = names.filter(|found| found != name);
+        let aside: Vec<_> = others.map(|found| (names::ours(&found), says(dir.path(), &found))).collect();
+        assert_eq!(aside, [(Some(names::Ours::Lost), Some("theirs".to_owned()))]);
+    }
+
+    #[test]
+    fn a_name_goes_all_the_same_where_the_one_to_take_it_away_by_has_been_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = Directory::open(None, dir.path(), false).unwrap();
+        let (name, away) = (OsStr::new("name"), taker().away("name".as_ref()));
+        fs::write(dir.path().join(&away), "of somebody").unwrap();
+        for (is_moved, gone) in [(false, Gone::Another), (true, Gone::Removed)] {
+            fs::write(dir.path().join(name), "moved").unwrap();
+            let file = open.stat(name).unwrap().filter(|_| is_moved).map(|found| found.version.id);
+            assert_eq!(remove_if_same(&open, name, file.as_slice(), &taker()).unwrap(), gone);
+            assert_eq!(says(dir.path(), name).is_none(), is_moved);
+            assert_eq!(says(dir.path(), &away).as_deref(), Some("of somebody"));
+        }
+    }
 
     #[test]
     fn what_takes_the_place_of_a_file_between_two_looks_is_not_what_was_moved() {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::cancel::Cancel;
 use crate::dir::Directory;
-use crate::error::{Error, Named, Result};
+use crate::error::{Error, ErrorKind, Named, Result};
 use crate::lock::sidecar::Lock;
 use crate::mutant::{Step, leaves_out};
 use crate::sys::{self, Dir, FileId, Kind, Stat, Version};
@@ -58,11 +58,15 @@ pub struct Place<'a> {
 
 impl<'a> Place<'a> {
     /// # Errors
-    /// Those of open(2), but that it is not there.
+    /// Those of open(2), but that it is not there; [`ErrorKind::Journal`] if something is mounted over its directory, which is still there then.
     pub fn open(root: &Root, op: &'a Op) -> Result<Self> {
         let dir = match root.directory(&op.dir) {
             Ok(dir) => Some(dir),
             Err(error) if is_gone(&error) => None,
+            Err(error) if error.errno_of("open") == Some(sys::EXDEV) => {
+                let what = "something is mounted over a directory that an interrupted transaction changes: unmount it";
+                return Err(Error::from(ErrorKind::Journal { what }).about(root.path.join(&op.dir)));
+            }
             Err(error) => return Err(error),
         };
         Ok(Self { op, dir, lock: None, staged: None, is_whole: false, target: Seen::Other, found: None })
@@ -118,7 +122,7 @@ impl<'a> Place<'a> {
 }
 
 fn is_gone(error: &Error) -> bool {
-    let gone = [sys::ENOENT, sys::ENOTDIR, sys::ELOOP, sys::EXDEV];
+    let gone = [sys::ENOENT, sys::ENOTDIR, sys::ELOOP];
     error.errno_of("open").is_some_and(|errno| gone.contains(&errno))
 }
 

@@ -152,8 +152,8 @@ impl Root {
         if writers.iter().all(|writers| dir.may_be_changed_by_all_of(writers)) {
             return Ok(());
         }
-        let what = "a transaction of another user changes a directory that not all who may write the journal may change; \
-                    that user can recover it";
+        let what = "a transaction of another user changes a directory that not all who may write the journal may change: \
+                    have that user recover it";
         Err(ErrorKind::Journal { what }.into())
     }
 
@@ -187,8 +187,11 @@ impl Root {
     /// # Errors
     /// [`ErrorKind::Journal`] if it is of another version; a failed read.
     pub fn read(&self) -> Result<Journal> {
-        let foreign =
-            || Error::from(ErrorKind::Journal { what: "another version of this package has written it" });
+        let foreign = || {
+            Error::from(ErrorKind::Journal {
+                what: "another version of this package has written it: use that one",
+            })
+        };
         let mut bytes = vec![0; FIRST_READ];
         let mut got = read_fully(&self.journal, &mut bytes, 0)?;
         let length = bytes[..got].get(RECORD_AT as usize..).and_then(Record::payload_length);

@@ -296,7 +296,6 @@ fn is_folder(root: &Root, target: &Target) -> bool {
     target.dir.id() == root.dir.id() && target.name == FOLDER
 }
 
-/// That a directory is below the root, on the same file system, and none of ours. `told`: where it is, if the system has just said so.
 /// Flushes a directory, unless nothing has changed in it since this process did so.
 fn flush_once(dir: &Directory) -> Result<bool> {
     if known::has_directory(dir) {
@@ -310,10 +309,13 @@ fn flush_once(dir: &Directory) -> Result<bool> {
     Ok(is_durable)
 }
 
+/// That a directory is below the root, in the same mount of the same file system, and none of ours: recovery goes where the root's own directories
+/// lead, and elsewhere another directory may be mounted there, or none. `told`: where it is, if the system has just said so.
 fn check_below(root: &Root, dir: &Directory, told: Option<&Path>) -> Result<()> {
     let path = told.map_or_else(|| dir.path().named("readlink"), |told| Ok(told.to_owned()))?;
     let below = path.strip_prefix(&root.path).map_err(|_| Error::from(ErrorKind::OutsideRoot))?;
-    if below.starts_with(FOLDER) || !dir.id().is_on_device_of(root.dir.id()) {
+    let is_own = dir.id().is_on_device_of(root.dir.id()) && dir.is_in_mount_of(&root.dir);
+    if below.starts_with(FOLDER) || !is_own {
         return Err(ErrorKind::OutsideRoot.into());
     }
     Ok(())

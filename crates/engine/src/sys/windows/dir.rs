@@ -134,6 +134,11 @@ impl Dir {
         0
     }
 
+    /// Whether both are seen by one mount: nothing but a whole volume can be mounted.
+    pub fn is_in_mount_of(&self, _other: &Self) -> bool {
+        true
+    }
+
     /// Opens a file to be overwritten.
     pub fn open_to_overwrite(&self, name: &OsStr) -> io::Result<File> {
         OpenOptions::new().read(true).write(true).open(self.0.join(name)).map_err(one_number)

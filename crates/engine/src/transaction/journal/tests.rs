@@ -82,3 +82,36 @@ fn a_state_is_read_as_it_was_written_and_counts_for_nothing_when_torn() {
     }
     assert_eq!(State::decode(&[0; 512]), Content::None);
 }
+
+/// The tables of `docs/transactions.md`, which programs in other languages go by.
+#[test]
+fn record_and_state_are_laid_out_as_documented() {
+    let u64s = |numbers: &[u64]| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<_>>();
+    let text = |text: &str| [&u16::try_from(text.len()).unwrap().to_le_bytes(), text.as_bytes()].concat();
+    let hash = |hash: u128| hash.to_le_bytes().to_vec();
+    let (none, new) = (vec![0; 16], [u64s(&[7, 11]), hash(u128::MAX - 5)].concat());
+    // A nanosecond before 1970, and one time after it.
+    let times = u64s(&[u64::MAX, 999_999_999, 1_700_000_000, 123_456_789]);
+    let old = [u64s(&[6, 10]), times].concat();
+    let staged = |name: &str| text(&format!(".{name}.abcdEFGH1234.atomic-txn"));
+    let ops = [
+        vec![2 | 4 | 8],
+        [text("a/b"), text("index.json"), staged("index.json"), new, old.clone(), hash(9)].concat(),
+        vec![16],
+        [text("a/b"), text("moved"), staged("moved"), u64s(&[7, 11]), none.clone(), vec![0; 64]].concat(),
+        vec![1 | 4],
+        [text(""), text("gone"), text(""), vec![0; 32], old, none].concat(),
+    ]
+    .concat();
+    let length = u32::try_from(ops.len()).unwrap();
+    let numbers = u64s(&[42, 1, u64::MAX]);
+    let head = [&b"ATOMTXN1"[..], &length.to_le_bytes(), &3_u32.to_le_bytes(), &numbers].concat();
+    let sum = xxhash_rust::xxh3::xxh3_128(&[&head[..], &ops].concat());
+    assert_eq!(head.len(), 40);
+    assert_eq!(record().encode().unwrap(), [head, hash(sum), ops].concat());
+
+    let state = [&b"ATOMTXS1"[..], &u64s(&[3, 4]), b"aZ09", &[0; 4]].concat();
+    let sum = u64s(&[xxhash_rust::xxh3::xxh3_64(&state)]);
+    let block = State { finished: 3, applied: 4, root: *b"aZ09" }.encode();
+    assert_eq!(block[..], [state, sum].concat());
+}
