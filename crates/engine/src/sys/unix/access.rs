@@ -177,8 +177,9 @@ fn copy_xattrs(file: &File, is_directory: bool, dir: &Dir, name: &OsStr) -> Call
 }
 
 /// A new file has its directory's default ACL, and a new directory hands it down. Where the old one has none,
-/// the new one may have none: together with the mode it would admit users whom the old one kept out. (A removal is a change, with a part of a journal to
-/// itself, also where there is nothing; and only directories can have an ACL to hand down.)
+/// the new one may have none: together with the mode it would admit users whom the old one kept out.
+///
+/// It is asked for first: to ext4 a removal is a change of the disk, also where there is nothing to remove. Only directories hand an ACL down.
 #[cfg(target_os = "linux")]
 fn drop_default_acl(file: &File, is_directory: bool, names: &[u8]) -> CallResult<()> {
     let acls = [Some(ACCESS_ACL), is_directory.then_some("system.posix_acl_default")];
