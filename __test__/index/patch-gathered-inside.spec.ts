@@ -14,6 +14,7 @@ import {
 import { expect } from 'vitest'
 import { times } from '../helpers/group'
 import { readJson, writeJson } from '../helpers/index-file'
+import { inProcess } from '../helpers/processes'
 import { rejection } from '../helpers/promises'
 import { test } from '../helpers/test'
 
@@ -58,33 +59,94 @@ for (const known of ['a value', 'a promise']) {
   })
 }
 
-test('a call whose path makes one while its steps are published leaves the next one alone', async ({
+test('a call whose path makes one while its steps are published leaves the next one alone, whose options are looked at', async ({
   dir,
   file,
 }) => {
-  const other = join(dir, 'other.json')
-  for (const index of [file, other]) writeJson(index, { n: 0 })
+  writeJson(file, { n: 0 })
   const channel = tracingChannel('@pipeline/atomic:write')
   const subscriber = { start() {}, end() {}, asyncStart() {}, asyncEnd() {}, error() {} }
   channel.subscribe(subscriber)
+  const odd: IndexPatch = { set: { '/odd': 1 }, append: { '/list': [1] } }
+  const changed = { ...options }
+  const calls: Promise<unknown>[] = patches(file)
   try {
-    const calls: Promise<unknown>[] = patches(file)
     const url = pathToFileURL(join(dir, 'written'))
     const { href } = url
     Object.defineProperty(url, 'href', {
       get() {
-        calls.push(atomicIndexPatch(file, { set: { key: 1 }, delete: [] }, { ...options }))
+        if (calls.length === 3) calls.push(atomicIndexPatch(file, odd, changed))
         return href
       },
     })
     calls.push(atomicWrite(url, 'x'))
-    expect(calls.length).toBeGreaterThan(4)
-    await Promise.all([...calls, ...patches(other)])
   } finally {
     channel.unsubscribe(subscriber)
   }
-  expect(readJson(file)).toEqual({ n: 3, key: 1 })
-  expect(readJson(other)).toEqual({ n: 3 })
+  expect(calls).toHaveLength(5)
+  changed.timeout = -1
+  const refused = await rejection(atomicIndexPatch(file, odd, changed))
+  await Promise.all(calls)
+  expect(refused).toMatchObject({ code: 'ERR_INVALID_ARG_VALUE' })
+  expect(readJson(file)).toEqual({ n: 3, odd: 1, list: [1] })
+})
+
+// As test runners do that give each file modules of its own.
+test('one that a function of another copy of the package waits for is refused', async ({ dir, file }) => {
+  const other = join(dir, 'other.json')
+  for (const index of [file, other]) writeJson(index, { n: 0 })
+  const inner = await inProcess(
+    async ({ require, addon }, file, other) => {
+      const load = () => {
+        for (const name of Object.keys(require.cache)) delete require.cache[name]
+        return require(addon) as typeof import('@pipeline/atomic')
+      }
+      const [one, two] = [load(), load()]
+      const patch = ({ atomicIndexPatch }: typeof one, path: string) =>
+        atomicIndexPatch(path, { increment: { '/n': 1 } }, { timeout: 5000 })
+      let enter = () => {}
+      let act = (index: any): unknown => index
+      const outer = (index: any) => {
+        enter()
+        return { n: index.n + 100 }
+      }
+      const nested = (index: any) => act(index)
+      for (const fn of [outer, nested]) await one.atomicIndexUpdate(other, fn)
+
+      let inner: unknown[] = []
+      act = async ({ n }) => {
+        const settled = await Promise.allSettled([one, two].map((copy) => patch(copy, file)))
+        inner = settled.map((one) => (one.status === 'rejected' ? one.reason.code : one.status))
+        return { n: n + 100 }
+      }
+      const entered = new Promise<void>((resolve) => {
+        enter = resolve
+      })
+      const outside = entered.then(() =>
+        Promise.all([one, one, one, two, two, two].map((copy) => patch(copy, copy === one ? file : other))),
+      )
+      const lock = await one.acquireIndexLock(file)
+      const updates = [outer, nested].map((fn) => one.atomicIndexUpdate(file, fn))
+      await lock.release()
+      await Promise.all([...updates, outside])
+      return inner
+    },
+    [file, other],
+  ).returned
+  expect(inner).toEqual(['ERR_ATOMIC_REENTRANT', 'ERR_ATOMIC_REENTRANT'])
+  expect(readJson(file)).toEqual({ n: 203 })
+})
+
+test('what a program adds to the prototype of objects is not asked', async ({ file }) => {
+  const prototype = Object.prototype as { join?: unknown }
+  prototype.join = () => 'joined'
+  let write: unknown
+  try {
+    write = atomicWrite(file, '{ "n": 0 }')
+  } finally {
+    Reflect.deleteProperty(prototype, 'join')
+  }
+  expect(await write).toMatchObject({ bytes: 10 })
 })
 
 test('the getters of one that takes a closer look run as often whichever way it comes', async ({ file }) => {

@@ -47,7 +47,7 @@ thread_local! {
 impl Context {
     /// Switches contexts on.
     pub fn enter(env: &Env) -> Self {
-        start_gathered(env);
+        start_all_gathered();
         let storage = Storage::of(env);
         STORAGE.set(Storage { entered: storage.entered + 1, ..storage });
         Self(())
@@ -74,7 +74,7 @@ impl Context {
         function: &Unknown<'env>,
         arguments: &[Unknown<'env>],
     ) -> Result<'env, Unknown<'env>> {
-        start_gathered(env);
+        start_all_gathered();
         let outer = CALLED.replace(Some(inside));
         let returned = raw::call(env, &raw::undefined(env), function, arguments);
         CALLED.set(outer);
@@ -99,23 +99,35 @@ impl Context {
 pub type Start = fn(&Env);
 
 thread_local! {
-    /// What is to be done ahead of the next call, and in which environment.
-    static GATHERED: Cell<Option<(sys::napi_env, Start)>> = const { Cell::new(None) };
+    /// What is to be done ahead of the next call of each environment: an addon that is loaded twice has two in one thread.
+    static GATHERED: RefCell<Vec<(sys::napi_env, Start)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Has `start` called ahead of the next call of this thread, so that the order of all calls stays as it is, and ahead of what calls can be made inside of.
 /// Whether none can until then.
 pub fn before_next_call(env: &Env, start: Start) -> bool {
-    GATHERED.set(Some((env.raw(), start)));
+    GATHERED.with_borrow_mut(|gathered| {
+        gathered.retain(|(of, _)| *of != env.raw());
+        gathered.push((env.raw(), start));
+    });
     STORAGE.get().entered == 0
 }
 
-/// Starts calls that were made before, if there are any.
-pub fn start_gathered(env: &Env) {
-    let gathered = GATHERED.take();
-    match gathered {
-        Some((of, start)) if of == env.raw() => start(env),
-        gathered => GATHERED.set(gathered),
+/// Starts calls of this environment that were made before, if there are any.
+fn start_gathered(env: &Env) {
+    let own = GATHERED.with_borrow_mut(|gathered| {
+        let own = gathered.iter().position(|(of, _)| *of == env.raw())?;
+        Some(gathered.swap_remove(own))
+    });
+    if let Some((_, start)) = own {
+        start(env);
+    }
+}
+
+/// As [`start_gathered`], of all environments: a call of any of them may be made inside of what comes.
+fn start_all_gathered() {
+    while let Some((of, start)) = GATHERED.with_borrow_mut(Vec::pop) {
+        start(&Env::from_raw(of));
     }
 }
 

@@ -11,7 +11,7 @@ const now = performance.now.bind(performance)
  * The function `name` of the addon, whose calls are published on a channel if anyone listens; `at`: which argument is the path; `gathered`: what
  * some calls can join.
  */
-function observed(channelName, name, at, trace = observe, gathered = {}) {
+function observed(channelName, name, at, trace = observe, gathered) {
   const native = addon[name]
   const channel = tracingChannel(`@pipeline/atomic:${channelName}`)
   const { start, end, asyncStart, asyncEnd, error } = channel
@@ -25,7 +25,7 @@ function observed(channelName, name, at, trace = observe, gathered = {}) {
         asyncEnd.hasSubscribers ||
         error.hasSubscribers
         ? trace(channel, native, { function: name, path: args[at] }, args)
-        : (gathered.join?.(...args) ?? native(...args))
+        : (gathered?.join?.(...args) ?? native(...args))
     },
   }
   return Object.defineProperty(call[name], 'length', { value: native.length })

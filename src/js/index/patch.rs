@@ -283,7 +283,7 @@ thread_local! {
 /// `{ join }`, of which `index.js` asks `join(path, patch, options)` ahead of the addon, while it is there: what comes of a patch that has joined
 /// others, or `undefined`.
 pub fn gathered(env: &Env) -> Result<'_, Unknown<'_>> {
-    GATHERED.with(|gathered| gathered.get(env, || raw::object(env)))
+    GATHERED.with(|gathered| gathered.get(env, || raw::record(env, &[(c"join", raw::undefined(env))])))
 }
 
 /// The scripts' class, with what gathers patches.

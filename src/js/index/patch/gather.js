@@ -9,8 +9,6 @@ const MOST_GATHERED_TEXT = 1 << 20
 let last
 /** The call that is gathered. */
 let crowd
-/** A call at which `join` has looked: it has all in common with others, and its patch takes a closer look. */
-let begun
 
 const isPrimitive = (value) => (typeof value !== 'object' && typeof value !== 'function') || value === null
 
@@ -134,12 +132,9 @@ async function startSoon(gathered) {
  * by now; or its text, if that is all there is to its call. `undefined`: it was not looked at. `isRunning`: a call that it could join is under way.
  */
 function gather(path, patch, options, isRunning) {
-  const isBegun =
-    begun !== undefined && begun.path === path && begun.patch === patch && begun.options === options
-  const call = isBegun ? begun.call : last
-  begun = undefined
+  const call = last
   last = undefined
-  if (!isBegun && (call === undefined || !isRunning || !attempted(isAlike, call, path, options))) {
+  if (call === undefined || !isRunning || !attempted(isAlike, call, path, options)) {
     const alone = attempted(callOf, path, options)
     // This may run code of the caller's, which may make calls.
     const text = alone && attempted(plainTextOf, patch)
@@ -147,7 +142,7 @@ function gather(path, patch, options, isRunning) {
     return text
   }
   // This may run code of the caller's, which may make calls.
-  const text = isBegun ? undefined : attempted(plainTextOf, patch)
+  const text = attempted(plainTextOf, patch)
   if (text !== undefined) return joined(call, text)
   const copy = new Patch(patch)
   const copied = copy.toTexts()
@@ -172,16 +167,19 @@ function joined(call, text, copy) {
 }
 
 /**
- * As `gather`, for a patch that may join those that are gathered, while no call can be inside of a function: the way into the addon and back takes twice as
- * long as all of this. `undefined`: it is to go there, and goes on where this ends.
+ * As `gather`, for a patch that joins those that are gathered and becomes text at once, while no call can be inside of a function: the way into the addon
+ * and back takes twice as long as all of this. `undefined`: it is to go there.
  */
 function join(path, patch, options) {
   const call = last
   if (crowd === undefined || crowd.call !== call || typeof patch === 'function') return undefined
   last = undefined
-  if (!attempted(isAlike, call, path, options)) return undefined
-  const text = attempted(plainTextOf, patch)
-  if (text !== undefined) return joined(call, text)
-  begun = { call, path, patch, options }
+  if (attempted(isAlike, call, path, options)) {
+    const text = attempted(plainTextOf, patch)
+    if (text !== undefined) return attempted(joined, call, text)
+  }
+  // Those that follow are as this one, most likely.
+  native.gathered.join = undefined
+  last ??= call
   return undefined
 }

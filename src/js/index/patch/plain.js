@@ -73,12 +73,14 @@ function plainPart(part, name, kind, count) {
 function plainTextOf(patch) {
   if (!isPlain(patch) || patch.toJSON !== undefined) return undefined
   const names = Object.keys(patch)
+  // (Before one is read, which may run code of the caller's.)
+  for (let at = 0; at < names.length; at++)
+    if (names[at] !== 'set' && names[at] !== 'increment') return undefined
   let set
   let increment
   for (let at = 0; at < names.length; at++) {
     if (names[at] === 'set') set = patch.set
-    else if (names[at] === 'increment') increment = patch.increment
-    else return undefined
+    else increment = patch.increment
   }
   const first = plainPart(set, 'patch.set', 'set', 0)
   if (first === undefined) return undefined
