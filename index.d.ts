@@ -1559,7 +1559,7 @@ export declare function atomicPublish(prefix: PathLike, entries: Iterable<Releas
  * An abort of `signal` takes effect until the commit begins. Directories that had to be made stay if the transaction fails.
  *
  * Limits: 4,096 operations; all files on the file system of the root, and not in a directory that is mounted once more below it (`mount --bind`, a
- * volume of a container; the root itself may be one); no network file systems. Transactions of one root
+ * volume of a container; the root itself may be one), not to be read either; no network file systems. Transactions of one root
  * commit one after the other, but those of different processes without common files wait no longer than a record takes.
  *
  * Not promised: anything about programs that write to the files without this package. Their changes are noticed until right
@@ -2048,7 +2048,7 @@ export declare function readRelease(prefix: PathLike, options?: (CloudOptions & 
  *
  * While a transaction is at work it waits for it, up to `timeout` milliseconds (default 30,000). What cannot be recovered (a
  * journal of another version, a file that cannot be renamed, a directory over which something is mounted) rejects; with `giveUp: true` it is given up: what was staged is kept as
- * `.NAME.….atomic-lost`, what stands stays.
+ * `.NAME.….atomic-lost`, what stands stays. What was staged in a directory over which something is mounted cannot be kept: unmount it first.
  */
 export declare function recover(root: PathLike, options?: RecoverOptions | null): Promise<Recovered>
 

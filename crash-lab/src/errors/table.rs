@@ -89,8 +89,6 @@ const SWEEP: &str = "the sweep of orphans: nothing depends on it, the next proce
 const RELEASE: &str = "the release of the lock: the kernel frees it with the descriptor, and the next holder takes \
     over a lock file that stays";
 const KIND: &str = "the kind of the file system is unknown: the result says durable: false";
-const MOUNT: &str =
-    "which mount a directory is seen by is not known before Linux 5.8 either: it counts as the root's";
 const READ_ONLY: &str = "nothing was written through this descriptor, and Linux closes it all the same";
 const HOLD: &str =
     "the mark against sweepers: where locks fail, a sweeper cannot find the file unlocked either";
@@ -155,7 +153,6 @@ const IGNORED: &[Ignored] = &[
     Ignored { call: "statx", object: Object::Target, why: HINT, ..ANY },
     Ignored { call: "newfstatat", mark: "newfstatat(AT_FDCWD", why: PLACE, ..ANY },
     Ignored { call: "statx", mark: "/.atomic\", AT_", why: NEAR, ..ANY },
-    Ignored { call: "statx", mark: "AT_EMPTY_PATH, STATX_MNT_ID", why: MOUNT, ..ANY },
     Ignored { call: "unlinkat", object: Object::Staged, committed_only: true, why: GUARD, ..ANY },
     Ignored { call: "flock", object: Object::Backup, mark: "LOCK_UN", why: RELEASE, ..ANY },
     Ignored { call: "linkat", object: Object::Staged, errors: &["EACCES"], why: FALLBACK, ..ANY },

@@ -27,6 +27,8 @@ const OTHERS: u32 = 0o077;
 pub struct Directory {
     dir: Dir,
     id: FileId,
+    /// What it is seen by, where that is known.
+    mount: Option<u64>,
     file_system: OnceLock<FileSystem>,
     modes: OnceLock<bool>,
     /// Files without a name cannot be linked here, so staged ones need one from the start.
@@ -47,7 +49,8 @@ impl Drop for AtWork<'_> {
     }
 }
 
-static OPEN: Mutex<Option<HashMap<FileId, Weak<Directory>>>> = Mutex::new(None);
+/// Each once for each mount that it is seen by: one may be read-only, and lead elsewhere.
+static OPEN: Mutex<Option<HashMap<(FileId, Option<u64>), Weak<Directory>>>> = Mutex::new(None);
 
 /// Directories that this process made and whose own entry may not be on disk: flushing their parent failed, or is
 /// not possible. For the life of this process nothing in them is reported as durable.
@@ -98,15 +101,16 @@ impl Directory {
     }
 
     fn shared(dir: Dir) -> io::Result<Arc<Self>> {
-        let id = dir.id()?;
+        let seen = dir.id_in_mount()?;
         let mut guard = lock(&OPEN);
         let open = guard.get_or_insert_default();
-        if let Some(shared) = open.get(&id).and_then(Weak::upgrade) {
+        if let Some(shared) = open.get(&seen).and_then(Weak::upgrade) {
             return Ok(shared);
         }
         let directory = Arc::new(Self {
             dir,
-            id: id.clone(),
+            id: seen.0.clone(),
+            mount: seen.1,
             file_system: OnceLock::new(),
             modes: OnceLock::new(),
             needs_temp_name: AtomicBool::new(false),
@@ -114,7 +118,7 @@ impl Directory {
             flushes: Flushes::default(),
             commits: AtomicUsize::new(0),
         });
-        open.insert(id, Arc::downgrade(&directory));
+        open.insert(seen, Arc::downgrade(&directory));
         Ok(directory)
     }
 
@@ -167,6 +171,11 @@ impl Directory {
     /// The identity of this directory.
     pub fn id(&self) -> &FileId {
         &self.id
+    }
+
+    /// Whether both are seen by one mount of one file system, as far as that can be told.
+    pub fn is_in_mount_of(&self, other: &Self) -> bool {
+        self.id.is_on_device_of(&other.id) && self.mount == other.mount
     }
 
     /// Each of these directories once.
@@ -288,8 +297,9 @@ impl Drop for Directory {
         let mut guard = lock(&OPEN);
         if let Some(open) = guard.as_mut() {
             // Unless it was opened again since the last reference was dropped.
-            if open.get(&self.id).is_some_and(|shared| shared.strong_count() == 0) {
-                open.remove(&self.id);
+            let seen = (self.id.clone(), self.mount);
+            if open.get(&seen).is_some_and(|shared| shared.strong_count() == 0) {
+                open.remove(&seen);
             }
         }
     }

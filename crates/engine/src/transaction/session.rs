@@ -314,18 +314,24 @@ fn flush_once(dir: &Directory) -> Result<bool> {
 fn check_below(root: &Root, dir: &Directory, told: Option<&Path>) -> Result<()> {
     let path = told.map_or_else(|| dir.path().named("readlink"), |told| Ok(told.to_owned()))?;
     let below = path.strip_prefix(&root.path).map_err(|_| Error::from(ErrorKind::OutsideRoot))?;
-    let is_own = dir.id().is_on_device_of(root.dir.id()) && dir.is_in_mount_of(&root.dir);
-    if below.starts_with(FOLDER) || !is_own {
+    if below.starts_with(FOLDER) || !dir.is_in_mount_of(&root.dir) {
         return Err(ErrorKind::OutsideRoot.into());
     }
     Ok(())
 }
 
-/// That the part of a path which is there already is below the root.
+/// That the part of a path which is there already is below the root, so that no directory is made elsewhere.
 fn check_above(root: &Root, path: &Path) -> Result<()> {
     let real = path.ancestors().find_map(|above| std::fs::canonicalize(above).ok());
-    let is_below = real.is_some_and(|real| real.starts_with(&root.path));
+    let is_below = real.as_ref().is_some_and(|real| real.starts_with(&root.path));
     // What is missing must not lead out again.
     let goes_up = path.components().any(|part| part == std::path::Component::ParentDir);
-    if is_below && !goes_up { Ok(()) } else { Err(ErrorKind::OutsideRoot.into()) }
+    match real {
+        Some(real) if is_below && !goes_up => match Directory::open(None, &real, false) {
+            Ok(dir) => check_below(root, &dir, Some(&real)),
+            // The call that is to follow says what is in its way.
+            Err(_) => Ok(()),
+        },
+        _ => Err(ErrorKind::OutsideRoot.into()),
+    }
 }

@@ -190,7 +190,7 @@ fn find(dir: &Arc<Directory>, root: Option<&Root>, path: &Path) -> Result<Option
 fn below(dir: &Directory, path: &Path) -> Result<Target> {
     let target = Target::resolve(path, Resolve { mkdir: false, exclusive: false })?;
     let is_below = target.dir.path().named("readlink")?.starts_with(dir.path().named("readlink")?);
-    if is_below { Ok(target) } else { Err(ErrorKind::OutsideRoot.into()) }
+    if is_below && target.dir.is_in_mount_of(dir) { Ok(target) } else { Err(ErrorKind::OutsideRoot.into()) }
 }
 
 /// An open file and its version.

@@ -52,6 +52,29 @@ impl Dir {
         Ok(version(&rustix::fs::fstat(&self.0)?).id)
     }
 
+    /// Which directory this is, and the number of the mount that it is seen by: a part of a file system can be mounted once more. `None`: Linux
+    /// before 5.8 does not tell it.
+    #[cfg(target_os = "linux")]
+    pub fn id_in_mount(&self) -> io::Result<(FileId, Option<u64>)> {
+        use rustix::fs::StatxFlags;
+
+        let asked = StatxFlags::INO | StatxFlags::MNT_ID;
+        match rustix::fs::statx(&self.0, "", AtFlags::EMPTY_PATH, asked) {
+            Ok(found) if found.stx_mask & asked.bits() == asked.bits() => {
+                let device = rustix::fs::makedev(found.stx_dev_major, found.stx_dev_minor);
+                Ok((FileId { device, inode: found.stx_ino }, Some(found.stx_mnt_id)))
+            }
+            Ok(_) | Err(Errno::NOSYS | Errno::PERM) => Ok((self.id()?, None)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// As [`Dir::id`]: a file system is mounted once here.
+    #[cfg(not(target_os = "linux"))]
+    pub fn id_in_mount(&self) -> io::Result<(FileId, Option<u64>)> {
+        Ok((self.id()?, None))
+    }
+
     /// What `name` stands for; a symbolic link is not followed.
     pub fn stat(&self, name: &OsStr) -> io::Result<Option<Stat>> {
         match rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW) {

@@ -21,30 +21,6 @@ impl Dir {
     pub fn file_system_number(&self) -> u64 {
         rustix::fs::fstatvfs(self).map(|stat| stat.f_fsid).unwrap_or_default()
     }
-
-    /// Whether both are seen by one mount, as far as that can be told: a part of a file system can be mounted once more.
-    pub fn is_in_mount_of(&self, other: &Self) -> bool {
-        match (mount_number(self.as_fd()), mount_number(other.as_fd())) {
-            (Some(own), Some(others)) => own == others,
-            _ => true,
-        }
-    }
-}
-
-/// Which mount it is; `None` where that is not known: before Linux 5.8.
-#[cfg(target_os = "linux")]
-fn mount_number(fd: BorrowedFd<'_>) -> Option<u64> {
-    use rustix::fs::{AtFlags, StatxFlags};
-
-    let asked = StatxFlags::MNT_ID;
-    let found = rustix::fs::statx(fd, "", AtFlags::EMPTY_PATH, asked).ok()?;
-    (found.stx_mask & asked.bits() != 0).then_some(found.stx_mnt_id)
-}
-
-/// A file system is mounted once.
-#[cfg(not(target_os = "linux"))]
-fn mount_number(_fd: BorrowedFd<'_>) -> Option<u64> {
-    None
 }
 
 /// Whether anything in this file, which may be mounted by itself, can outlive a power cut.

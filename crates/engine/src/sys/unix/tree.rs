@@ -65,7 +65,7 @@ impl Dir {
         let resolve = ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
         match rustix::fs::openat2(&self.0, name, OPEN, Mode::empty(), resolve) {
             // Linux before 5.6, and sandboxes that have not heard of it.
-            Err(Errno::NOSYS | Errno::PERM) => self.open_on_same_device(name),
+            Err(Errno::NOSYS | Errno::PERM) => self.open_in_same_mount(name),
             opened => Ok(Self(opened?)),
         }
     }
@@ -73,12 +73,13 @@ impl Dir {
     /// Opens a directory in this one; `EXDEV` if something is mounted there.
     #[cfg(not(target_os = "linux"))]
     pub fn open_own_child(&self, name: &OsStr) -> io::Result<Self> {
-        self.open_on_same_device(name)
+        self.open_in_same_mount(name)
     }
 
-    fn open_on_same_device(&self, name: &OsStr) -> io::Result<Self> {
+    fn open_in_same_mount(&self, name: &OsStr) -> io::Result<Self> {
         let child = self.open_child(name)?;
-        match rustix::fs::fstat(&child.0)?.st_dev == rustix::fs::fstat(&self.0)?.st_dev {
+        let (own, childs) = (self.id_in_mount()?, child.id_in_mount()?);
+        match own.0.is_on_device_of(&childs.0) && own.1 == childs.1 {
             true => Ok(child),
             false => Err(Errno::XDEV.into()),
         }

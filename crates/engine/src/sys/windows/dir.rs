@@ -73,6 +73,11 @@ impl Dir {
         Ok(id(&same_file::Handle::from_path(&self.0).map_err(one_number)?))
     }
 
+    /// As [`Dir::id`]: nothing but a whole volume can be mounted.
+    pub fn id_in_mount(&self) -> io::Result<(FileId, Option<u64>)> {
+        Ok((self.id()?, None))
+    }
+
     /// What `name` stands for; a symbolic link is not followed.
     pub fn stat(&self, name: &OsStr) -> io::Result<Option<Stat>> {
         let path = self.0.join(name);
@@ -132,11 +137,6 @@ impl Dir {
     /// Tells the file system from others: not known here.
     pub fn file_system_number(&self) -> u64 {
         0
-    }
-
-    /// Whether both are seen by one mount: nothing but a whole volume can be mounted.
-    pub fn is_in_mount_of(&self, _other: &Self) -> bool {
-        true
     }
 
     /// Opens a file to be overwritten.
