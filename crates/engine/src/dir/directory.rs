@@ -49,8 +49,10 @@ impl Drop for AtWork<'_> {
     }
 }
 
-/// Each once for each mount that it is seen by: one may be read-only, and lead elsewhere.
-static OPEN: Mutex<Option<HashMap<(FileId, Option<u64>), Weak<Directory>>>> = Mutex::new(None);
+/// Which directory it is, and the mount that it is seen by: one mount may be read-only, or lead elsewhere.
+type InMount = (FileId, Option<u64>);
+
+static OPEN: Mutex<Option<HashMap<InMount, Weak<Directory>>>> = Mutex::new(None);
 
 /// Directories that this process made and whose own entry may not be on disk: flushing their parent failed, or is
 /// not possible. For the life of this process nothing in them is reported as durable.
