@@ -84,6 +84,14 @@ const FALLBACKS: &[Fallback] = &[
         ..ANY
     },
     Fallback {
+        call: "statx",
+        object: Object::Directory,
+        mark: "STATX_MNT_ID",
+        errors: &["ENOSYS", "EPERM"],
+        why: "fstat(2), as before Linux 5.8: mounts of one file system are not told apart",
+        ..ANY
+    },
+    Fallback {
         call: "fchown",
         errors: &["EINVAL"],
         why: "an owner that this user namespace does not know: set-id bits go",

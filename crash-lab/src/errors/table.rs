@@ -32,6 +32,7 @@ const POSSIBLE: &[(&str, &[&str], &str)] = &[
     ("fsetxattr", &["ENOSPC", "EIO", "EDQUOT", "EACCES"], ""),
     ("llistxattr", &["EIO", "EACCES"], ""),
     ("lgetxattr", &["EIO", "EACCES"], ""),
+    ("fgetxattr", &["EIO"], ""),
     ("newfstatat", &["EIO", "EACCES"], "EACCES: the search bit was taken away"),
     ("fstat", &["EIO"], "NFS asks the server"),
     ("statx", &["EIO"], ""),
@@ -89,6 +90,8 @@ const SWEEP: &str = "the sweep of orphans: nothing depends on it, the next proce
 const RELEASE: &str = "the release of the lock: the kernel frees it with the descriptor, and the next holder takes \
     over a lock file that stays";
 const KIND: &str = "the kind of the file system is unknown: the result says durable: false";
+const ACL: &str =
+    "whether the new file has its directory's ACL: where that cannot be told, it is removed all the same";
 const READ_ONLY: &str = "nothing was written through this descriptor, and Linux closes it all the same";
 const HOLD: &str =
     "the mark against sweepers: where locks fail, a sweeper cannot find the file unlocked either";
@@ -172,6 +175,7 @@ const IGNORED: &[Ignored] = &[
     Ignored { call: "openat", object: Object::Target, mark: "O_PATH", why: FREED, ..ANY },
     Ignored { call: "openat", errors: &["EACCES"], why: FALLBACK, ..ANY },
     Ignored { call: "openat", object: Object::Lock, errors: &["EACCES"], why: FALLBACK, ..ANY },
+    Ignored { call: "fgetxattr", object: Object::Staged, why: ACL, ..ANY },
     Ignored { call: "fsetxattr", object: Object::Staged, errors: &["EACCES"], why: NOT_PERMITTED, ..ANY },
     Ignored { call: "lgetxattr", object: Object::Target, errors: &["EACCES"], why: FOREIGN, ..ANY },
 ];
@@ -210,7 +214,7 @@ pub fn is_named(call: &str, syscall: &str) -> bool {
         "fsetxattr" => &["setxattr"],
         // Looking at a name is part of opening it.
         "newfstatat" => &["stat", "open", "lstat", "fstat", "mkdir"],
-        "fstat" => &["fstat", "open", "stat", "mkdir"],
+        "fstat" | "statx" => &["fstat", "open", "stat", "mkdir"],
         "readlinkat" => &["readlink"],
         // The copy is made in order to be closed.
         "fcntl" => &["close", "open"],
