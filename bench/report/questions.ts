@@ -3,7 +3,7 @@
 import type { Measure } from './results'
 
 /** Groups of suites, each with its results. */
-export const groups = ['reach', 'transactions', 'site', 'scale'] as const
+export const groups = ['reach', 'patches', 'transactions', 'site', 'scale'] as const
 export type Group = (typeof groups)[number]
 
 export interface Question {
@@ -131,6 +131,26 @@ export const questions: Question[] = [
     from: { group: 'reach', section: 'updates', cases: /at once/ },
     contenders: { lowdb: 'lowdb', ...locked },
     of: 'wall',
+  },
+  {
+    id: 'patch',
+    title: 'Changing a record of a JSON index',
+    text:
+      '`atomicIndexPatch` says what is to change, and changes the text: nothing is parsed and printed. 100 changes of an index of 10,000 ' +
+      'records (2 MB), one after the other; 1,000 at once; and one change of an index of 1,000,000 records (200 MB).',
+    from: { group: 'patches', section: 'patches', cases: /^(100|1,000|one)/ },
+    contenders: { atomicIndexUpdate: 'atomicIndexUpdate', lowdb: 'lowdb' },
+    of: 'wall',
+    ownScales: true,
+  },
+  {
+    id: 'look',
+    title: 'Reading a record of a large JSON index',
+    text: '`readIndexAt` of one of 1,000,000 records (200 MB): of an index that this process has changed before, and the first look at a file.',
+    from: { group: 'patches', section: 'patches', cases: /look/ },
+    contenders: { 'JSON.parse(await readFile(path))': 'JSON.parse(await readFile(path))' },
+    of: 'wall',
+    ownScales: true,
   },
   {
     id: 'processes',
