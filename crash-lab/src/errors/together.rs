@@ -77,7 +77,7 @@ pub fn judge(
 
 /// Names that stay, and should have been removed. What could not be removed is swept by the next process.
 fn left<'a>(found: &'a Together, trial: &Trial) -> Vec<&'a String> {
-    let looks = ["fstat", "newfstatat", "flock", "unlinkat", "openat", "getdents64"];
+    let looks = ["fstat", "statx", "newfstatat", "flock", "unlinkat", "openat", "getdents64"];
     let could = !looks.contains(&trial.point.call.name.as_str()) && !trial.persistent;
     found.leftovers.iter().filter(|_| could).collect()
 }

@@ -83,6 +83,7 @@ impl Trial {
         let again = match call.name.as_str() {
             "openat" => call.line.contains("AT_FDCWD"),
             "fstat" => call.object == Object::Directory,
+            "statx" => call.line.contains("STATX_MNT_ID"),
             "newfstatat" => call.object == Object::Target,
             _ => false,
         };
@@ -107,7 +108,7 @@ impl Trial {
         if name.ends_with(".lock") && looks && (call.object == Object::Lock || self.persistent) {
             return true;
         }
-        let looks = ["fstat", "newfstatat"].contains(&call.name.as_str());
+        let looks = ["fstat", "statx", "newfstatat"].contains(&call.name.as_str());
         if scene.op == Op::Tree && (looks || self.persistent || *committed) {
             return true;
         }
