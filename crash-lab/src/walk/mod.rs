@@ -331,7 +331,7 @@ pub fn publishes(scene: &Scene, call: &Call) -> bool {
 /// How often the waiter looks before the lock is free depends on the clock, but it looks at least twice. What is
 /// different about the look that succeeds is the same code that the worker runs.
 fn is_certain(call: &Call, thread: Thread) -> bool {
-    let looks = ["openat", "fstat", "statx", "newfstatat", "flock"].contains(&call.name.as_str());
+    let looks = ["openat", "fstat", "newfstatat", "flock"].contains(&call.name.as_str());
     thread == Thread::Worker || (looks && call.nth <= 2)
 }
 
