@@ -1,19 +1,10 @@
 // What a large batch may not use up: descriptors and memory.
 
-import { execFileSync } from 'node:child_process'
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  truncateSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect } from 'vitest'
+import { DISKS, makeDisk, testOnDisk } from '../helpers/disks'
 import { leftovers, names } from '../helpers/files'
 import { mounted, needs, tmpfs } from '../helpers/needs'
 import { inProcess } from '../helpers/processes'
@@ -211,22 +202,10 @@ describe('a staged file without a descriptor', () => {
     await mounted(join(dir, 'disk'), tmpfs('8m'), (disk) => survives(disk))
   })
 
-  for (const [kind, size] of [
-    ['ext4', 32],
-    ['xfs', 320],
-    ['btrfs', 128],
-  ] as const) {
-    const isHere = ['/sbin', '/usr/sbin', '/bin', '/usr/bin'].some((bin) =>
-      existsSync(join(bin, `mkfs.${kind}`)),
-    )
-    const onDisk = isHere
-      ? needs('root that may mount')
-      : (title: string) => test.skip(`${title} (needs mkfs.${kind})`)
-    onDisk(`is safe on ${kind}`, async ({ dir }) => {
+  for (const kind of DISKS) {
+    testOnDisk(kind)(`is safe on ${kind}`, async ({ dir }) => {
       const image = join(dir, 'image')
-      writeFileSync(image, '')
-      truncateSync(image, size << 20)
-      execFileSync(`mkfs.${kind}`, ['-q', image], { stdio: 'ignore' })
+      makeDisk(kind, image)
       await mounted(join(dir, 'disk'), ['-o', 'loop', image], (disk) => survives(disk))
     })
   }

@@ -45,6 +45,7 @@ pub struct Root {
     folder_id: FileId,
     journal: File,
     tag: OnceLock<Tag>,
+    home: OnceLock<(u64, u64)>,
     /// It may be written to.
     pub is_writable: bool,
 }
@@ -126,6 +127,7 @@ impl Root {
             folder_id,
             journal,
             tag: OnceLock::new(),
+            home: OnceLock::new(),
             is_writable,
         }))
     }
@@ -159,7 +161,7 @@ impl Root {
 
     /// What tells the root from a copy of it.
     pub fn home(&self) -> (u64, u64) {
-        (self.dir.file_system_number(), self.dir.id().number())
+        *self.home.get_or_init(|| (self.dir.file_system_number(), self.dir.id().number()))
     }
 
     /// Where a directory is below the root, as a path without links.

@@ -19,7 +19,8 @@ impl Dir {
 
     /// Tells the file system from others, as a rule also after a restart.
     pub fn file_system_number(&self) -> u64 {
-        rustix::fs::fstatvfs(self).map(|stat| stat.f_fsid).unwrap_or_default()
+        let told = || rustix::fs::fstatvfs(self).map(|stat| stat.f_fsid).unwrap_or_default();
+        number_by_uuid(self.as_fd()).unwrap_or_else(told)
     }
 }
 
@@ -29,7 +30,13 @@ pub fn is_durable(file: &File) -> bool {
 }
 
 #[cfg(target_os = "linux")]
-use linux::{file_system, mount};
+use linux::{file_system, mount, number_by_uuid};
+
+/// Elsewhere the number is the one that the system says.
+#[cfg(not(target_os = "linux"))]
+fn number_by_uuid(_fd: BorrowedFd<'_>) -> Option<u64> {
+    None
+}
 
 #[cfg(target_os = "macos")]
 fn text(chars: &[libc::c_char]) -> String {
@@ -66,6 +73,7 @@ fn file_system(_fd: BorrowedFd<'_>) -> FileSystem {
 
 #[cfg(target_os = "linux")]
 mod linux {
+    use std::os::fd::AsRawFd;
     use std::sync::OnceLock;
 
     use super::{BorrowedFd, FileSystem};
@@ -146,6 +154,28 @@ mod linux {
     fn magic(stat: &rustix::fs::StatFs) -> u32 {
         stat.f_type as u32
     }
+
+    /// `XFS_IOC_FSGEOMETRY_V1`, of which all that is wanted is where the UUID is.
+    const XFS_GEOMETRY: u32 = 0x8070_5864;
+    const XFS_GEOMETRY_LENGTH: usize = 112;
+    const XFS_UUID: usize = 64;
+
+    /// xfs says its device's number for its own (as others make one of their UUID), and after a restart a disk may be another device.
+    pub fn number_by_uuid(fd: BorrowedFd<'_>) -> Option<u64> {
+        let stat = rustix::fs::fstatfs(fd).ok()?;
+        if magic(&stat) != XFS {
+            return None;
+        }
+        let mut geometry = Geometry([0; XFS_GEOMETRY_LENGTH]);
+        // SAFETY: writes as many bytes as the request says, which are those that are there.
+        let status = unsafe { libc::ioctl(fd.as_raw_fd(), XFS_GEOMETRY as _, &raw mut geometry) };
+        let uuid = geometry.0[XFS_UUID..].first_chunk::<16>().map(|uuid| u128::from_ne_bytes(*uuid))?;
+        (status == 0).then_some((uuid >> 64) as u64 ^ uuid as u64)
+    }
+
+    /// As the kernel's structure is aligned.
+    #[repr(C, align(8))]
+    struct Geometry([u8; XFS_GEOMETRY_LENGTH]);
 
     pub fn file_system(fd: BorrowedFd<'_>) -> FileSystem {
         let unknown = FileSystem { copies_up: true, ..FileSystem::default() };

@@ -67,7 +67,7 @@ impl Item {
             }
             Change::Rename(from) => {
                 let from = from.clone();
-                self.stage_link(tags, &from, flush)
+                self.stage_link(tags, &from, flush, cancel)
             }
             Change::Write(..) => self.stage_write(tags, flush, cancel),
         }
@@ -122,7 +122,7 @@ impl Item {
     }
 
     /// Another name for the file `from`.
-    fn stage_link(&mut self, tags: &str, from: &Target, flush: bool) -> Result<()> {
+    fn stage_link(&mut self, tags: &str, from: &Target, flush: bool, cancel: &Cancel) -> Result<()> {
         if self.old.is_some() {
             self.target.check_replaceable()?;
         }
@@ -130,6 +130,7 @@ impl Item {
         let mark = Mark { inode: version.id.number(), size: version.size, hash: None };
         self.receipt = Receipt { written: true, bytes: version.size, ..self.receipt };
         self.staged = Some(StagedFile { temp, mark, open: Some((file, None)), ids });
+        self.old_hash = self.hash_of_old(cancel);
         self.keep_open_or_flush(flush)
     }
 

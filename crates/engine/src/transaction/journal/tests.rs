@@ -48,6 +48,23 @@ fn a_record_with_any_byte_changed_does_not_count() {
 }
 
 #[test]
+fn a_record_takes_up_to_16_mib_for_its_operations() {
+    let op = |dir: usize| {
+        let dir = "d".repeat(dir).into();
+        Op { dir, name: "a".into(), staged: None, is_index: false, old: None }
+    };
+    let length = |record: &Record| record.encode().map(|bytes| bytes.len() - HEAD_LENGTH);
+    let record = |ops| Record { txid: 1, home: (1, 2), ops };
+    let one = length(&record(vec![op(0)])).unwrap();
+    let others = (16 << 20) / (4000 + one) - 1;
+    let last = (16 << 20) - others * (4000 + one) - one;
+    let mut record = record([vec![op(4000); others], vec![op(last)]].concat());
+    assert_eq!(length(&record), Some(16 << 20));
+    record.ops[0].name = "ab".into();
+    assert_eq!(length(&record), None);
+}
+
+#[test]
 fn another_version_is_told_from_a_torn_record() {
     let mut bytes = record().encode().unwrap();
     bytes[7] = b'2';

@@ -103,3 +103,30 @@ impl Drop for RootLock {
         drop(self.0.as_ref().map(sys::unlock));
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::dir::Directory;
+
+    #[test]
+    fn a_process_that_waits_comes_before_the_one_that_had_the_lock_last_but_for_its_patience() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::open_or_make(&Directory::open(None, dir.path(), false).unwrap()).unwrap();
+        // However slow the machine is.
+        let patient = || RootWait { turn: None, since: Instant::now() + Duration::from_secs(3600) };
+        let (mut first, mut waits, mut last) = (patient(), patient(), patient());
+        let held = root.try_lock_in_turn(&mut first).unwrap().unwrap();
+        drop(first);
+        assert!(root.try_lock_in_turn(&mut waits).unwrap().is_none(), "it is held");
+        drop(held);
+        assert!(root.try_lock_in_turn(&mut last).unwrap().is_none(), "it is free, and another one's turn");
+        last.since = Instant::now().checked_sub(PATIENCE).unwrap();
+        drop(root.try_lock_in_turn(&mut last).unwrap().expect("it has waited for long"));
+        let held = root.try_lock_in_turn(&mut waits).unwrap();
+        drop(waits);
+        drop(held.unwrap());
+        assert!(root.try_lock_in_turn(&mut patient()).unwrap().is_some(), "nobody waits");
+    }
+}
