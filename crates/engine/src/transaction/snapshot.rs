@@ -15,7 +15,7 @@ use crate::sys::{self, Dir, Kind, Version};
 use crate::transaction::decision::{Todo, decide, is_dropped};
 use crate::transaction::place::{Home, Place};
 use crate::transaction::recover;
-use crate::transaction::root::{Journal, Root};
+use crate::transaction::root::{Journal, Root, RootWait};
 use crate::transaction::session::{Seen, resolve};
 use crate::write::verify::read_fully;
 
@@ -34,13 +34,15 @@ pub struct SnapshotJob {
     since: Instant,
     timeout: Duration,
     rounds: u32,
+    /// From then on.
+    waiting: Option<RootWait>,
     cancel: Cancel,
 }
 
 impl SnapshotJob {
     /// `root` and `paths` are absolute.
     pub fn new(root: PathBuf, paths: Vec<PathBuf>, timeout: Duration, cancel: Cancel) -> Self {
-        Self { root, paths, since: Instant::now(), timeout, rounds: 0, cancel }
+        Self { root, paths, since: Instant::now(), timeout, rounds: 0, waiting: None, cancel }
     }
 }
 
@@ -77,12 +79,15 @@ impl Job for SnapshotJob {
 }
 
 impl SnapshotJob {
-    fn round(&self) -> Result<Round> {
+    fn round(&mut self) -> Result<Round> {
         let dir = Directory::open(None, &self.root, false)?;
         let Some(root) = Root::open(&dir)? else { return self.read_all(&dir, None, None) };
         // Transactions that follow each other closely leave no room; this one waits for its turn like they do.
-        let kept_out =
-            if self.rounds >= ROUNDS && root.is_writable { root.try_lock().ok().flatten() } else { None };
+        let kept_out = if self.rounds >= ROUNDS && root.is_writable {
+            root.try_lock_in_turn(self.waiting.get_or_insert_default()).ok().flatten()
+        } else {
+            None
+        };
         let before = root.read()?;
         if let Some(record) = before.pending() {
             let is_live = if kept_out.is_some() { Some(false) } else { root.is_locked() };
