@@ -1,13 +1,14 @@
 // The flushes of a transaction: which, when, and how many.
 
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { atomicTransaction } from '@pipeline/atomic'
 import { expect } from 'vitest'
 import { needs } from '../helpers/needs'
 import { inProcess, type Remote } from '../helpers/processes'
 import { buildRefuse, refusing } from '../helpers/refuse'
 import { systemCalls } from '../helpers/system-calls'
-import { seed } from '../helpers/transaction'
+import { raise, seed } from '../helpers/transaction'
 
 buildRefuse()
 
@@ -110,3 +111,18 @@ needs('a C compiler')('a folder that cannot be flushed is not reported as durabl
     expect(await maker.returned).toBe(false)
   }
 })
+
+needs('linux')(
+  'a journal is 64 KiB that are written, so that a record changes no metadata',
+  async ({ dir }) => {
+    const root = seed(dir)
+    const journal = () => {
+      const { size, blocks } = statSync(join(root, '.atomic', 'journal'))
+      return { size, isWritten: blocks * 512 >= size }
+    }
+    for (const n of [1, 2]) {
+      await raise({ atomicTransaction }, root, n)
+      expect(journal()).toEqual({ size: 65_536, isWritten: true })
+    }
+  },
+)
