@@ -89,7 +89,17 @@ describe('a transaction', () => {
     await atomicTransaction(dir, within(true))
     expect(readdirSync(join(dir, 'folder'))).toEqual(['a', 'i.json', 'p.json'])
     const two = [{ write: 'a', data: '', mkdir: 'b' } as unknown as TransactionOperation]
-    expect((await rejection(atomicTransaction(dir, two))).message).toMatch(/one of write, .* or mkdir/)
+    expect((await rejection(atomicTransaction(dir, two))).message).toMatch(/one of .*, not write and mkdir\./)
+    const none = [{}, { write: undefined, data: '' }] as unknown as TransactionOperation[]
+    for (const one of none) {
+      expect((await rejection(atomicTransaction(dir, [one]))).message).toMatch(/with one of .*, not none\./)
+    }
+    for (const mkdir of [null, 0]) {
+      const odd = [{ write: 'a', data: '', mkdir } as unknown as TransactionOperation]
+      expect((await rejection(atomicTransaction(dir, odd))).message).toMatch(
+        /"options.mkdir" property must be/,
+      )
+    }
   })
 
   test('sees its own changes, in their order', async ({ dir }) => {

@@ -273,22 +273,27 @@ function register(tx, operations) {
       throw native.wrongType('operation', 'of type Object', operation)
     }
     const { write, data, update, fn, patch, change, remove, rename, to, mkdir, ...rest } = operation
-    // Beside an operation that has options it is one of them, as the path of a directory is a string, a buffer or a URL.
-    const isOption = typeof mkdir === 'boolean' && (write ?? update ?? patch) !== undefined
+    // Beside an operation that has options it is one of them, unless it is a path.
+    const isOption = mkdir !== undefined && (write ?? update ?? patch) !== undefined && !isPath(mkdir)
     if (isOption) rest.mkdir = mkdir
     // What comes of none is remembered.
     const options = Object.keys(rest).length > 0 ? rest : NONE
-    const paths = [write, update, patch, remove, rename, isOption ? undefined : mkdir]
-    const given = paths.filter((path) => path !== undefined)
-    if (given.length > 1)
-      throw native.wrongType('operation', 'one of write, update, patch, remove, rename or mkdir', operation)
+    const operations = { write, update, patch, remove, rename, mkdir: isOption ? undefined : mkdir }
+    const given = Object.keys(operations).filter((name) => operations[name] !== undefined)
+    if (given.length !== 1) {
+      const what = given.length > 1 ? given.join(' and ') : 'none'
+      throw native.wrongType('operation', `an object with ${ONE_OF}, not ${what}`, operation)
+    }
     if (write !== undefined) tx.write(write, data, options)
     else if (update !== undefined) tx.update(update, fn, options)
     else if (patch !== undefined) tx.patch(patch, change, options)
     else if (remove !== undefined) tx.remove(remove, options)
     else if (rename !== undefined) tx.rename(rename, to)
-    else if (mkdir !== undefined) tx.mkdir(mkdir)
-    else
-      throw native.wrongType('operation', 'one with write, update, patch, remove, rename or mkdir', operation)
+    else tx.mkdir(mkdir)
   }
 }
+
+const ONE_OF = 'one of write, update, patch, remove, rename or mkdir'
+
+/** Whether it is meant as a path, right or wrong. */
+const isPath = (value) => typeof value === 'string' || (typeof value === 'object' && value !== null)
