@@ -20,6 +20,11 @@ function checkFunction(name, value) {
   if (typeof value !== 'function') throw native.wrongType(name, 'of type function', value)
 }
 
+/** Also where no file is there to be read in it. */
+function checkEncoding(encoding) {
+  if (encoding !== undefined && encoding !== null) native.write({ encoding })
+}
+
 /** What `tx.update` returns: the index as it was written, once it is. */
 class Updated {
   #state
@@ -170,6 +175,7 @@ class Transaction {
   async read(path, options) {
     const file = this.#file('path', path)
     const encoding = typeof options === 'string' ? options : options?.encoding
+    checkEncoding(encoding)
     const content = await this.#look(file)
     return content === null || encoding === undefined || encoding === null
       ? content
@@ -266,29 +272,42 @@ class Transaction {
 /** The options of an operation that has none. */
 const NONE = Object.freeze({})
 
-/** Registers operations that are given as a list. */
+/** Registers operations that are given as a list. What is wrong with one says its position, as the entry of a batch does. */
 function register(tx, operations) {
-  for (const operation of operations) {
-    if (operation === null || typeof operation !== 'object') {
-      throw native.wrongType('operation', 'of type Object', operation)
+  for (const [at, operation] of operations.entries()) {
+    try {
+      registerOne(tx, operation)
+    } catch (error) {
+      // It may be what a getter of the caller's throws.
+      if (error instanceof Error && Object.isExtensible(error)) error.entry ??= at
+      throw error
     }
-    const { write, data, update, fn, patch, change, remove, rename, to, mkdir, ...rest } = operation
-    // Beside an operation that has options it is one of them, as the path of a directory is a string, a buffer or a URL.
-    const isOption = typeof mkdir === 'boolean' && (write ?? update ?? patch) !== undefined
-    if (isOption) rest.mkdir = mkdir
-    // What comes of none is remembered.
-    const options = Object.keys(rest).length > 0 ? rest : NONE
-    const paths = [write, update, patch, remove, rename, isOption ? undefined : mkdir]
-    const given = paths.filter((path) => path !== undefined)
-    if (given.length > 1)
-      throw native.wrongType('operation', 'one of write, update, patch, remove, rename or mkdir', operation)
-    if (write !== undefined) tx.write(write, data, options)
-    else if (update !== undefined) tx.update(update, fn, options)
-    else if (patch !== undefined) tx.patch(patch, change, options)
-    else if (remove !== undefined) tx.remove(remove, options)
-    else if (rename !== undefined) tx.rename(rename, to)
-    else if (mkdir !== undefined) tx.mkdir(mkdir)
-    else
-      throw native.wrongType('operation', 'one with write, update, patch, remove, rename or mkdir', operation)
   }
+}
+
+function registerOne(tx, operation) {
+  if (operation === null || typeof operation !== 'object') {
+    throw native.wrongType('operation', 'of type Object', operation)
+  }
+  const { write, data, update, fn, patch, change, remove, rename, to, mkdir, ...rest } = operation
+  // Beside an operation that has options it is one of them, as the path of a directory is a string, a buffer or a URL.
+  const isOption = typeof mkdir === 'boolean' && (write ?? update ?? patch) !== undefined
+  if (isOption) rest.mkdir = mkdir
+  // What comes of none is remembered.
+  const options = Object.keys(rest).length > 0 ? rest : NONE
+  const paths = [write, update, patch, remove, rename, isOption ? undefined : mkdir]
+  const given = paths.filter((path) => path !== undefined)
+  if (given.length > 1)
+    throw native.wrongType('operation', 'one of write, update, patch, remove, rename or mkdir', operation)
+  if (patch !== undefined && (change === null || !['object', 'function'].includes(typeof change))) {
+    throw native.wrongType('change', 'of type Object or function', change)
+  }
+  if (write !== undefined) tx.write(write, data, options)
+  else if (update !== undefined) tx.update(update, fn, options)
+  else if (patch !== undefined) tx.patch(patch, change, options)
+  else if (remove !== undefined) tx.remove(remove, options)
+  else if (rename !== undefined) tx.rename(rename, to)
+  else if (mkdir !== undefined) tx.mkdir(mkdir)
+  else
+    throw native.wrongType('operation', 'one with write, update, patch, remove, rename or mkdir', operation)
 }
