@@ -115,7 +115,8 @@ impl SnapshotJob {
         root: Option<&Root>,
         through: Option<&Journal>,
     ) -> Result<Round> {
-        let find_at = |(at, path): (usize, &PathBuf)| find(dir, root, path).map_err(|error| error.of_entry(at));
+        let find_at =
+            |(at, path): (usize, &PathBuf)| find(dir, root, path).map_err(|error| error.of_entry(at));
         let targets: Vec<_> = self.paths.iter().enumerate().map(find_at).collect::<Result<_>>()?;
         let mut places = Vec::new();
         if let (Some(root), Some(record)) = (root, through.and_then(Journal::pending)) {
