@@ -1,6 +1,7 @@
 // A program of Electron, packed. Electron's executable comes from no package registry: it is in the folder that
 // `ELECTRON_OVERRIDE_DIST_PATH` names, as for the package `electron`, or can be downloaded, or this is skipped.
 
+import { mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import { platform } from '../../scripts/loader.mjs'
@@ -56,20 +57,26 @@ for (const [where, options] of Object.entries(ways)) {
     const { program, node, asNode } = await electron()
     const archive = await packed(...options)
     const FILE = join(projectOfTest('electron'), 'written')
+    // Where Electron copies the addon to, if it has to.
+    const TMPDIR = join(archive, '../temporary')
+    mkdirSync(TMPDIR)
+    const given = (LOADED: string) => ({ LOADED, FILE, TMPDIR })
+    const said = (loaded: string) =>
+      succeed(
+        run(program, [join(archive, 'main.cjs')], { quiet: true, env: { ...asNode, ...given(loaded) } }),
+      )
     const addon = `@pipeline/atomic-${platform()}`
-    const said = (LOADED: string) =>
-      succeed(run(program, [join(archive, 'main.cjs')], { quiet: true, env: { ...asNode, LOADED, FILE } }))
     expect(await said(addon)).toBe('1000000 1\n')
+    if (where === 'beside') expect(readdirSync(TMPDIR)).toEqual([])
     const app = ['-a', program, '--no-sandbox', '--disable-gpu', archive]
-    const shown = await run('xvfb-run', app, { quiet: true, env: { ...env, LOADED: addon, FILE } }).catch(
-      () => {
-        throw new Missing('apt-get install xvfb')
-      },
-    )
-    expect(shown.stdout).toBe('1000000 1\n')
+    const shown = run('xvfb-run', app, { quiet: true, env: { ...env, ...given(addon) } }).catch(() => {
+      throw new Missing('apt-get install xvfb')
+    })
+    expect(await succeed(shown)).toBe('1000000 1\n')
     // Its syntax is newer.
-    if (Number.parseInt(node, 10) < 20)
+    if (Number.parseInt(node, 10) < 20) {
       skip(`the addon is loaded; for the package Node.js ${node} is too old`)
+    }
     expect(await said('@pipeline/atomic')).toBe('1000000 1\n')
   })
 }
