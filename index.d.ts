@@ -113,7 +113,10 @@ export interface AtomicError extends NodeJS.ErrnoException {
   committed?: true
   /** The second path of a system call that takes two. */
   dest?: string
-  /** {@link atomicWriteAll}: the position of the entry that failed, from 0. */
+  /**
+   * {@link atomicWriteAll}: the position of the entry that failed, from 0. {@link atomicTransaction} with a list: of the operation that cannot be
+   * meant. {@link snapshotRead}: of the path.
+   */
   entry?: number
   /** {@link atomicWriteAll}, with `committed`: how many entries have their names, counted from the first. */
   replaced?: number
@@ -711,15 +714,22 @@ export interface Transaction {
 
 /** One operation of a transaction that is given as a list. Beside `write`, `update` and `patch`, `mkdir` is the option, `true` or `false`; alone it is the path of a directory. */
 export type TransactionOperation =
-  | ({ write: PathLike; data: Data | (() => Data | PromiseLike<Data>) } & TransactionWriteOptions)
-  | ({ update: PathLike; fn: (index: any) => object | PromiseLike<object> } & TransactionUpdateOptions)
+  | ({ write: PathLike; data: Data | (() => Data | PromiseLike<Data>) } & TransactionWriteOptions &
+      Partial<Record<'update' | 'patch' | 'remove' | 'rename', undefined>>)
+  | ({ update: PathLike; fn: (index: any) => object | PromiseLike<object> } & TransactionUpdateOptions &
+      Partial<Record<'write' | 'patch' | 'remove' | 'rename', undefined>>)
   | ({ patch: PathLike; change: Parameters<Transaction['patch']>[1] } & Omit<
       TransactionUpdateOptions,
       'keep'
+    > &
+      Partial<Record<'write' | 'update' | 'remove' | 'rename', undefined>>)
+  | ({ remove: PathLike; missing?: 'error' | 'ignore' | undefined } & Partial<
+      Record<'write' | 'update' | 'patch' | 'rename' | 'mkdir', undefined>
     >)
-  | { remove: PathLike; missing?: 'error' | 'ignore' | undefined }
-  | { rename: PathLike; to: PathLike }
-  | { mkdir: PathLike }
+  | ({ rename: PathLike; to: PathLike } & Partial<
+      Record<'write' | 'update' | 'patch' | 'remove' | 'mkdir', undefined>
+    >)
+  | ({ mkdir: PathLike } & Partial<Record<'write' | 'update' | 'patch' | 'remove' | 'rename', undefined>>)
 
 /** What a transaction did. */
 export interface TransactionResult<T> {

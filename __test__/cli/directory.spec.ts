@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { acquireIndexLock, sweep } from '@pipeline/atomic'
-import { expect } from 'vitest'
+import { expect, inject } from 'vitest'
 import { names } from '../helpers/files'
 import { test } from '../helpers/test'
 import { atomic, program, start, until } from './support'
@@ -112,6 +112,17 @@ test('check tells what is broken, left, set aside and locked, and what to do; sw
     code: 0,
     stdout: '1 file checked: no problem\n',
   })
+})
+
+test('check finds nothing wrong where a program has made a transaction and has ended', async ({ dir }) => {
+  const script = `require(${JSON.stringify(inject('addon'))}).atomicTransaction('.', [
+    { write: 'a.json', data: '{}' },
+    { write: 'b.json', data: '{}' },
+  ])`
+  execFileSync(process.execPath, ['-e', script], { cwd: dir })
+  expect(names(join(dir, '.atomic')).some((name) => name.endsWith('.live'))).toBe(true)
+  const run = await atomic(['check', '.'], { cwd: dir })
+  expect(run).toMatchObject({ code: 0, stdout: '2 files checked: no problem\n' })
 })
 
 test('selftest tells what the file system keeps, with a second process, and leaves nothing', async ({

@@ -82,9 +82,21 @@ describe('a path that leads out of the root is refused, and nothing is made ther
     const error = await rejection(atomicTransaction(makeDir(dir, 'root'), (tx) => tx.write('../x', '')))
     expect(error.code).toBe('ERR_ATOMIC_OUTSIDE_ROOT')
     expect(error.message).toMatch(/give a root that has all of the files below it, '\.\.\/x'$/)
-    expect(await rejection(snapshotRead(join(dir, 'root'), ['../x']))).toMatchObject({
-      code: 'ERR_ATOMIC_OUTSIDE_ROOT',
-    })
+    for (const root of [join(dir, 'root'), dir]) {
+      writeFileSync(join(root, 'a'), '')
+      const outside = await rejection(snapshotRead(root, ['a', '../x']))
+      expect(outside).toMatchObject({ code: 'ERR_ATOMIC_OUTSIDE_ROOT', path: '../x', entry: 1 })
+      expect(await rejection(snapshotRead(root, ['a', '.']))).toMatchObject({
+        code: 'EISDIR',
+        path: '.',
+        entry: 1,
+      })
+      // Then the next one has a journal.
+      await atomicTransaction(dir, [
+        { write: 'b', data: '' },
+        { write: 'c', data: '' },
+      ])
+    }
   })
 
   testMount('another file system below it', async ({ dir }) => {
@@ -188,6 +200,15 @@ test('snapshotRead: what is missing, encodings, wrong arguments', async ({ dir }
     path: 'broken.json',
   })
   expect(await rejection(snapshotRead(dir, 'a' as any))).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
+  expect((await rejection(snapshotRead(dir, ['a', 5] as any))).message).toMatch(
+    /"paths\[1\]" argument must be/,
+  )
+  for (const options of ['utf-9', { encoding: 'utf-9' }] as any[]) {
+    // Whether there is a file or not.
+    const unknown = { code: 'ERR_INVALID_ARG_VALUE', message: expect.stringMatching(/'utf-9'/) }
+    expect(await rejection(snapshotRead(dir, ['none'], options))).toMatchObject(unknown)
+    expect(await rejection(atomicTransaction(dir, (tx) => tx.read('none', options)))).toMatchObject(unknown)
+  }
   expect(await rejection(snapshotRead(join(dir, 'none'), ['a']))).toMatchObject({ code: 'ENOENT' })
   expect(await rejection(recover(join(dir, 'none')))).toMatchObject({ code: 'ENOENT' })
   expect(visible(dir)).toEqual(['a', 'broken.json'])

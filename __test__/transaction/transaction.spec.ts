@@ -102,6 +102,29 @@ describe('a transaction', () => {
     }
   })
 
+  test('says which operation of a list cannot be meant', async ({ dir }) => {
+    const wrong: [operation: unknown, message: RegExp][] = [
+      ['a', /"operation" argument must be of type Object. Received type string/],
+      [{ append: 'a' }, /"operation" argument must be one with write, update, /],
+      [{ write: 'a', data: {} }, /"data" argument must be/],
+      [{ write: 5, data: '' }, /"path" argument must be/],
+      [{ write: 'a', data: '', mode: 'rw' }, /'options.mode' must be/],
+      [{ update: 'i.json' }, /"fn" argument must be/],
+      [
+        { patch: 'i.json', fn: () => ({}) },
+        /"change" argument must be of type Object or function. Received undefined/,
+      ],
+      [{ patch: 'i.json', change: { sett: {} } }, /has 'sett', which is none of its parts/],
+      [{ rename: 'a' }, /"to" argument must be/],
+    ]
+    for (const [operation, message] of wrong) {
+      const list = [{ write: 'first', data: '' }, operation] as TransactionOperation[]
+      const error = await rejection(atomicTransaction(dir, list))
+      expect([error.entry, error.message]).toEqual([1, expect.stringMatching(message)])
+    }
+    expect(visible(dir)).toEqual([])
+  })
+
   test('sees its own changes, in their order', async ({ dir }) => {
     writeFileSync(join(dir, 'a'), 'disk')
     writeJson(join(dir, 'index.json'), { n: 1 })

@@ -102,17 +102,22 @@ async function* aboutFile(path: string, name: string): AsyncGenerator<Finding> {
   }
 }
 
-/** Locks, temp files and the like, as a sweep would find them. */
+/**
+ * Locks, temp files and the like, as a sweep would find them. The mark of a transaction is no such thing: each process that has made
+ * one leaves it, however it ends, and the next one takes it away.
+ */
 export async function checkLeftovers(directory: string, signal: AbortSignal): Promise<Finding[]> {
   const { removed, kept, errors } = await sweep(directory, { recursive: true, dryRun: true, signal })
   return [
-    ...removed.map(
-      ({ path, kind, size, age }): Finding => ({
-        ...{ path: normalize(path), level: 'problem', kind: 'leftover' },
-        message: `${kinds[kind]} of a killed process, ${bytes(size)}, ${duration(age)} old`,
-        command: `atomic sweep ${quoted(dirname(normalize(path)))}`,
-      }),
-    ),
+    ...removed
+      .filter(({ kind }) => kind !== 'mark')
+      .map(
+        ({ path, kind, size, age }): Finding => ({
+          ...{ path: normalize(path), level: 'problem', kind: 'leftover' },
+          message: `${kinds[kind]} of a killed process, ${bytes(size)}, ${duration(age)} old`,
+          command: `atomic sweep ${quoted(dirname(normalize(path)))}`,
+        }),
+      ),
     ...kept.map(aboutKept),
     ...errors.map(
       ({ path = directory, code, message }): Finding => ({

@@ -26,6 +26,8 @@ export function misuse(): void {
   void atomicTransaction('root', (tx) => tx.update<Index>('i', (index) => index))
   // @ts-expect-error: an operation has its data
   void atomicTransaction('root', [{ write: 'a' }])
+  // @ts-expect-error: an operation is one
+  void atomicTransaction('root', [{ write: 'a', data: 'a', remove: 'b' }])
   // @ts-expect-error: whether anything is flushed is the whole transaction's
   void atomicTransaction('root', (tx) => tx.write('a', 'a', { flush: false }))
   // @ts-expect-error: build is what fills the directory

@@ -138,15 +138,22 @@ export interface Transaction {
 
 /** One operation of a transaction that is given as a list. Beside `write`, `update` and `patch`, `mkdir` is the option, `true` or `false`; alone it is the path of a directory. */
 export type TransactionOperation =
-  | ({ write: PathLike; data: Data | (() => Data | PromiseLike<Data>) } & TransactionWriteOptions)
-  | ({ update: PathLike; fn: (index: any) => object | PromiseLike<object> } & TransactionUpdateOptions)
+  | ({ write: PathLike; data: Data | (() => Data | PromiseLike<Data>) } & TransactionWriteOptions &
+      Partial<Record<'update' | 'patch' | 'remove' | 'rename', undefined>>)
+  | ({ update: PathLike; fn: (index: any) => object | PromiseLike<object> } & TransactionUpdateOptions &
+      Partial<Record<'write' | 'patch' | 'remove' | 'rename', undefined>>)
   | ({ patch: PathLike; change: Parameters<Transaction['patch']>[1] } & Omit<
       TransactionUpdateOptions,
       'keep'
+    > &
+      Partial<Record<'write' | 'update' | 'remove' | 'rename', undefined>>)
+  | ({ remove: PathLike; missing?: 'error' | 'ignore' } & Partial<
+      Record<'write' | 'update' | 'patch' | 'rename' | 'mkdir', undefined>
     >)
-  | { remove: PathLike; missing?: 'error' | 'ignore' }
-  | { rename: PathLike; to: PathLike }
-  | { mkdir: PathLike }
+  | ({ rename: PathLike; to: PathLike } & Partial<
+      Record<'write' | 'update' | 'patch' | 'remove' | 'mkdir', undefined>
+    >)
+  | ({ mkdir: PathLike } & Partial<Record<'write' | 'update' | 'patch' | 'remove' | 'rename', undefined>>)
 
 /** What a transaction did. */
 export interface TransactionResult<T> {

@@ -291,7 +291,7 @@ async function beginTransaction(root, options) {
 async function readAll(root, paths, { timeout, signal } = {}) {
   const handle = native.root(root)
   if (!Array.isArray(paths)) throw native.wrongType('paths', 'an instance of Array', paths)
-  const files = paths.map((path) => fileAt(handle, 'paths', path).handle)
+  const files = paths.map((path, at) => fileAt(handle, `paths[${at}]`, path).handle)
   checkSignal(signal)
   const cancel = native.cancel()
   const stop = listen(signal ?? undefined, () => native.abort(cancel))
@@ -307,6 +307,7 @@ async function readAll(root, paths, { timeout, signal } = {}) {
 async function snapshotRead(root, paths, options) {
   const given = typeof options === 'string' ? { encoding: options } : (options ?? {})
   const encoding = given.encoding === undefined ? 'utf8' : given.encoding
+  checkEncoding(encoding)
   const contents = await readAll(root, paths, given)
   return contents.map((content) =>
     content === null || encoding === null ? content : content.toString(encoding),

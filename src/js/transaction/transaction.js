@@ -20,6 +20,11 @@ function checkFunction(name, value) {
   if (typeof value !== 'function') throw native.wrongType(name, 'of type function', value)
 }
 
+/** Also where no file is there to be read in it. */
+function checkEncoding(encoding) {
+  if (encoding !== undefined && encoding !== null) native.write({ encoding })
+}
+
 /** What `tx.update` returns: the index as it was written, once it is. */
 class Updated {
   #state
@@ -170,6 +175,7 @@ class Transaction {
   async read(path, options) {
     const file = this.#file('path', path)
     const encoding = typeof options === 'string' ? options : options?.encoding
+    checkEncoding(encoding)
     const content = await this.#look(file)
     return content === null || encoding === undefined || encoding === null
       ? content
@@ -266,30 +272,16 @@ class Transaction {
 /** The options of an operation that has none. */
 const NONE = Object.freeze({})
 
-/** Registers operations that are given as a list. */
+/** Registers operations that are given as a list. What is wrong with one says its position, as the entry of a batch does. */
 function register(tx, operations) {
-  for (const operation of operations) {
-    if (operation === null || typeof operation !== 'object') {
-      throw native.wrongType('operation', 'of type Object', operation)
+  for (const [at, operation] of operations.entries()) {
+    try {
+      registerOne(tx, operation)
+    } catch (error) {
+      // It may be what a getter of the caller's throws.
+      if (error instanceof Error && Object.isExtensible(error)) error.entry ??= at
+      throw error
     }
-    const { write, data, update, fn, patch, change, remove, rename, to, mkdir, ...rest } = operation
-    // Beside an operation that has options it is one of them, unless it is a path.
-    const isOption = mkdir !== undefined && (write ?? update ?? patch) !== undefined && !isPath(mkdir)
-    if (isOption) rest.mkdir = mkdir
-    // What comes of none is remembered.
-    const options = Object.keys(rest).length > 0 ? rest : NONE
-    const operations = { write, update, patch, remove, rename, mkdir: isOption ? undefined : mkdir }
-    const given = Object.keys(operations).filter((name) => operations[name] !== undefined)
-    if (given.length !== 1) {
-      const what = given.length > 1 ? given.join(' and ') : 'none'
-      throw native.wrongType('operation', `an object with ${ONE_OF}, not ${what}`, operation)
-    }
-    if (write !== undefined) tx.write(write, data, options)
-    else if (update !== undefined) tx.update(update, fn, options)
-    else if (patch !== undefined) tx.patch(patch, change, options)
-    else if (remove !== undefined) tx.remove(remove, options)
-    else if (rename !== undefined) tx.rename(rename, to)
-    else tx.mkdir(mkdir)
   }
 }
 
@@ -297,3 +289,30 @@ const ONE_OF = 'one of write, update, patch, remove, rename or mkdir'
 
 /** Whether it is meant as a path, right or wrong. */
 const isPath = (value) => typeof value === 'string' || (typeof value === 'object' && value !== null)
+
+function registerOne(tx, operation) {
+  if (operation === null || typeof operation !== 'object') {
+    throw native.wrongType('operation', 'of type Object', operation)
+  }
+  const { write, data, update, fn, patch, change, remove, rename, to, mkdir, ...rest } = operation
+  // Beside an operation that has options it is one of them, unless it is a path.
+  const isOption = mkdir !== undefined && (write ?? update ?? patch) !== undefined && !isPath(mkdir)
+  if (isOption) rest.mkdir = mkdir
+  // What comes of none is remembered.
+  const options = Object.keys(rest).length > 0 ? rest : NONE
+  const paths = { write, update, patch, remove, rename, mkdir: isOption ? undefined : mkdir }
+  const given = Object.keys(paths).filter((name) => paths[name] !== undefined)
+  if (given.length !== 1) {
+    const what = given.length > 1 ? given.join(' and ') : 'none'
+    throw native.wrongType('operation', `an object with ${ONE_OF}, not ${what}`, operation)
+  }
+  if (patch !== undefined && (change === null || !['object', 'function'].includes(typeof change))) {
+    throw native.wrongType('change', 'of type Object or function', change)
+  }
+  if (write !== undefined) tx.write(write, data, options)
+  else if (update !== undefined) tx.update(update, fn, options)
+  else if (patch !== undefined) tx.patch(patch, change, options)
+  else if (remove !== undefined) tx.remove(remove, options)
+  else if (rename !== undefined) tx.rename(rename, to)
+  else tx.mkdir(mkdir)
+}

@@ -120,7 +120,9 @@ impl SnapshotJob {
         root: Option<&Root>,
         through: Option<&Journal>,
     ) -> Result<Round> {
-        let targets: Vec<_> = self.paths.iter().map(|path| find(dir, root, path)).collect::<Result<_>>()?;
+        let find_at =
+            |(at, path): (usize, &PathBuf)| find(dir, root, path).map_err(|error| error.of_entry(at));
+        let targets: Vec<_> = self.paths.iter().enumerate().map(find_at).collect::<Result<_>>()?;
         let mut places = Vec::new();
         if let (Some(root), Some(record)) = (root, through.and_then(Journal::pending)) {
             let home = Home::of(record, root);
@@ -149,16 +151,17 @@ impl SnapshotJob {
             }
             Read::open(target)
         };
-        let open_at = |(at, target)| open(target).map_err(|error| error.of_entry(at));
-        let files = targets.iter().enumerate().map(open_at).collect::<Result<Vec<_>>>()?;
+        let open_at = |at: usize| open(&targets[at]).map_err(|error| error.of_entry(at));
+        let files = (0..targets.len()).map(open_at).collect::<Result<Vec<_>>>()?;
         let mut contents = Vec::new();
-        for file in &files {
+        for (at, file) in files.iter().enumerate() {
             self.cancel.check()?;
-            contents.push(file.as_ref().map(Read::content).transpose()?);
+            let content = file.as_ref().map(Read::content).transpose();
+            contents.push(content.map_err(|error| error.of_entry(at))?);
         }
         // The descriptors keep inode numbers from being given out again: what is the same now was there all the time.
-        for ((target, file), content) in targets.iter().zip(&files).zip(&contents) {
-            let is_same = match (open(target)?, file) {
+        for (at, (file, content)) in files.iter().zip(&contents).enumerate() {
+            let is_same = match (open_at(at)?, file) {
                 (None, None) => true,
                 (Some(now), Some(file)) => {
                     now.version.has_content_of(&file.version)
