@@ -105,7 +105,7 @@ describe('a transaction', () => {
   test('says which operation of a list cannot be meant', async ({ dir }) => {
     const wrong: [operation: unknown, message: RegExp][] = [
       ['a', /"operation" argument must be of type Object. Received type string/],
-      [{ append: 'a' }, /"operation" argument must be one with write, update, /],
+      [{ append: 'a' }, /"operation" argument must be an object with one of write, update, /],
       [{ write: 'a', data: {} }, /"data" argument must be/],
       [{ write: 5, data: '' }, /"path" argument must be/],
       [{ write: 'a', data: '', mode: 'rw' }, /'options.mode' must be/],
