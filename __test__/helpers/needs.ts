@@ -59,6 +59,9 @@ function mayAttach() {
   return isLinux && runs('strace', '-V') && runs('bash', '-c', attach)
 }
 
+/** ext4, xfs and btrfs tell a file from those that had its inode number before it. A file system in memory does not, and neither does an overlay, as in containers. */
+const TELLING: readonly number[] = [0xef53, 0x58465342, 0x9123683e]
+
 const present = {
   linux: () => isLinux,
   root: () => isRoot,
@@ -81,6 +84,7 @@ const present = {
   spin: () => isLinux && runs('spin', '-V'),
   setpriv: () => runs('setpriv', '--version'),
   'a temporary folder on a disk': () => isLinux && statfsSync(tmpdir()).type !== TMPFS,
+  'a temporary folder on ext4, xfs or btrfs': () => isLinux && TELLING.includes(statfsSync(tmpdir()).type),
   'a second file system in /dev/shm': () =>
     isLinux && runs('test', '-w', '/dev/shm') && !runs('test', '/dev/shm', '-ef', tmpdir()),
 }
