@@ -43,7 +43,8 @@ export async function systemCalls<A extends unknown[] | [], R>(
   onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
   const out = join(dir, 'calls')
   const options = [
-    ...['-f', '-qq', '-y', '-o', out, '-e', `trace=${trace.join()}`],
+    // Links are shown as strings are, of which strace shows 32 bytes.
+    ...['-f', '-qq', '-y', '-s', '4096', '-o', out, '-e', `trace=${trace.join()}`],
     ...paths.flatMap((path) => ['-P', path]),
     ...inject.flatMap((fault) => ['-e', `inject=${fault}`]),
   ]
