@@ -45,7 +45,7 @@ export function state(file: string) {
 }
 
 export const TMPFS = 0x01021994
-const OVERLAY = 0x794c7630
+export const OVERLAY = 0x794c7630
 
 /** Whether anything in `dir` can outlive a power cut. */
 export function isDurable(dir: string): boolean {

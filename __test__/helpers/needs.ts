@@ -8,13 +8,14 @@ import {
   readFileSync,
   rmdirSync,
   statfsSync,
+  statSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
 import { freemem, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inject } from 'vitest'
-import { TMPFS } from './files'
+import { OVERLAY, TMPFS } from './files'
 import { mayServeFuse } from './poor-fs'
 import { type Fixtures, test } from './test'
 import { canLoadAddon, canRunNode, isRoot } from './users'
@@ -86,7 +87,8 @@ const present = {
   'a temporary folder on a disk': () => isLinux && statfsSync(tmpdir()).type !== TMPFS,
   'a temporary folder on ext4, xfs or btrfs': () => isLinux && TELLING.includes(statfsSync(tmpdir()).type),
   'a second file system in /dev/shm': () =>
-    isLinux && runs('test', '-w', '/dev/shm') && !runs('test', '/dev/shm', '-ef', tmpdir()),
+    isLinux && runs('test', '-w', '/dev/shm') && statSync('/dev/shm').dev !== statSync(tmpdir()).dev,
+  'a temporary folder that is no overlay': () => isLinux && statfsSync(tmpdir()).type !== OVERLAY,
 }
 
 export type Need = keyof typeof present
