@@ -5,6 +5,7 @@ import { execFileSync } from 'node:child_process'
 import {
   chmodSync,
   chownSync,
+  existsSync,
   mkdirSync,
   readFileSync,
   renameSync,
@@ -18,8 +19,9 @@ import { atomicDirectory } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { leftovers, names } from '../helpers/files'
 import { needs, tmpfs } from '../helpers/needs'
-import { inProcess } from '../helpers/processes'
+import { inProcess, type Remote } from '../helpers/processes'
 import { rejection } from '../helpers/promises'
+import { systemCalls } from '../helpers/system-calls'
 import { test } from '../helpers/test'
 import { built, plant, treeOf } from '../helpers/trees'
 import { NOBODY } from '../helpers/users'
@@ -219,30 +221,25 @@ describe('build rejects with ERR_ATOMIC_NO_TREE, and leaves nothing, when there 
 
   needs('strace that may attach')('another directory when all has been flushed', async ({ dir }) => {
     plant(join(dir, 'site'), { old: 'old' })
-    // So that the flush of a file goes on until the directory has been replaced.
-    const before = 'set -- strace -f -qq -o /dev/null -e inject=fsync:delay_exit=2000000 "$@"'
-    const child = inProcess(
-      ({ atomicDirectory, require, until, openBelow }, dir) => {
-        const fs = require('node:fs')
-        let staging = ''
-        const call = atomicDirectory(`${dir}/site`, (given: string) => {
-          staging = given
-          fs.writeFileSync(`${staging}/file`, 'new')
-        }).then(
-          () => 'resolved',
-          ({ code, committed }: any) => ({ code, committed }),
-        )
-        return until(() => openBelow(dir).some((path) => path.endsWith('/file')))
-          .then(() => {
-            fs.rmSync(staging, { recursive: true })
-            fs.mkdirSync(staging)
-          })
-          .then(() => call)
+    const main = ({ atomicDirectory, require }: Remote, site: string) => {
+      const fs = require('node:fs') as typeof import('node:fs')
+      return atomicDirectory(site, (staging: string) => fs.writeFileSync(`${staging}/file`, 'new')).then(
+        () => 'resolved',
+        ({ code, committed }) => ({ code, committed }),
+      )
+    }
+    const { returned } = await systemCalls(main, [join(dir, 'site')], {
+      trace: ['fsync'],
+      inject: ['fsync:signal=SIGSTOP'],
+      // The flush of a file goes on until the directory has been replaced.
+      whileStopped() {
+        const staging = names(dir).find((name) => existsSync(join(dir, name, 'file')))
+        if (staging === undefined) return
+        rmSync(join(dir, staging), { recursive: true })
+        mkdirSync(join(dir, staging))
       },
-      [dir],
-      { before },
-    )
-    expect(await child.returned).toStrictEqual({ code: 'ERR_ATOMIC_NO_TREE' })
+    })
+    expect(returned).toStrictEqual({ code: 'ERR_ATOMIC_NO_TREE' })
     expect(treeOf(dir)).toStrictEqual({ 'site/old': 'old' })
   })
 })

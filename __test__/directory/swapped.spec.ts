@@ -8,17 +8,19 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   unlinkSync,
 } from 'node:fs'
 import { join } from 'node:path'
 import { AtomicFile, atomicDirectory, atomicIndexUpdate, withIndexLock } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { leftovers, names } from '../helpers/files'
+import { isDurable, leftovers, names } from '../helpers/files'
 import { append, times, together } from '../helpers/group'
 import { mounted, needs, testUnprivileged, tmpfs } from '../helpers/needs'
 import { inProcess, type Remote } from '../helpers/processes'
 import { rejection, until } from '../helpers/promises'
+import { systemCalls } from '../helpers/system-calls'
 import { test } from '../helpers/test'
 import { plant, treeOf } from '../helpers/trees'
 import { giveAway, unprivileged } from '../helpers/users'
@@ -35,49 +37,46 @@ function swap(dir: string) {
 type Call = 'write' | 'file' | 'batch' | 'update'
 
 /** In another process: `call` of `page`, with a swap during the nth fsync of the call. */
-const during = (nth: number, dir: string, call: Call, options: object = {}) =>
-  inProcess(
-    (
-      { atomicWrite, atomicWriteAll, atomicIndexUpdate, AtomicFile, until, openBelow, require }: Remote,
-      nth,
-      dir,
-      call,
-      options,
-    ) => {
-      const fs = require('node:fs') as typeof import('node:fs')
-      const page = `${dir}/site/page`
-      const before = fs.existsSync(page) ? fs.statSync(page).ino : undefined
-      const isNew = () => fs.existsSync(page) && fs.statSync(page).ino !== before
-      const isStaged = () => openBelow(dir).some((path: string) => /\(deleted\)$|atomic-tmp$/.test(path))
-      const calls = {
-        write: () => atomicWrite(page, 'mine', options),
-        batch: () => atomicWriteAll([{ path: page, data: 'mine' }], options),
-        update: () =>
-          atomicIndexUpdate(page, (index: any) => [...index, 'mine'], { ...options, initial: [] } as object),
-        file: async () => {
-          const file = await AtomicFile.open(page, options)
-          await file.write('mine')
-          return file.commit()
-        },
-      }
-      const answer = calls[call]().then(
-        (result: any) => ({ result: Array.isArray(result) ? result[0] : result }),
-        ({ code, path, committed, message }: any) => ({ error: { code, path, committed }, message }),
-      )
-      // The file's own flush goes on, or it has its name and its directory is flushed.
-      return until(nth === 1 ? isStaged : isNew).then(() => {
-        fs.renameSync(`${dir}/site`, `${dir}/old`)
-        if (fs.existsSync(`${dir}/fresh`)) fs.renameSync(`${dir}/fresh`, `${dir}/site`)
-        if (fs.existsSync(`${dir}/gone`)) fs.rmSync(`${dir}/old`, { recursive: true })
-        return answer
-      })
+async function during(nth: number, dir: string, call: Call, options: object = {}) {
+  const main = (
+    { atomicWrite, atomicWriteAll, atomicIndexUpdate, AtomicFile }: Remote,
+    page: string,
+    call: Call,
+    options: object,
+  ) => {
+    const calls = {
+      write: () => atomicWrite(page, 'mine', options),
+      batch: () => atomicWriteAll([{ path: page, data: 'mine' }], options),
+      update: () =>
+        atomicIndexUpdate(page, (index: any) => [...index, 'mine'], { ...options, initial: [] } as object),
+      file: async () => {
+        const file = await AtomicFile.open(page, options)
+        await file.write('mine')
+        return file.commit()
+      },
+    }
+    return calls[call]().then(
+      (result: any) => ({ result: Array.isArray(result) ? result[0] : result }),
+      ({ code, path, committed, message }: any) => ({ error: { code, path, committed }, message }),
+    )
+  }
+  const page = join(dir, 'site', 'page')
+  const inode = () => (existsSync(page) ? statSync(page).ino : undefined)
+  const before = inode()
+  const moments: boolean[] = []
+  const { returned } = await systemCalls(main, [page, call, options], {
+    trace: ['fsync'],
+    inject: [`fsync:signal=SIGSTOP:when=${nth}`],
+    env: { UV_THREADPOOL_SIZE: '1' },
+    whileStopped() {
+      // Another thread that flushes counts by itself.
+      if (moments.push(inode() !== before) === 1) swap(dir)
     },
-    [nth, dir, call, options],
-    {
-      before: `set -- strace -f -qq -o /dev/null -e inject=fsync:delay_exit=1500000:when=${nth} "$@"`,
-      env: { UV_THREADPOOL_SIZE: '1' },
-    },
-  ).returned as Promise<{ result?: any; error?: any; message?: string }>
+  })
+  // The file's own flush went on, or it had its name and its directory was flushed.
+  expect(moments[0]).toBe(nth === 2)
+  return returned as { result?: any; error?: any; message?: string }
+}
 
 const moments = [
   [1, 'before it has its name'],
@@ -94,7 +93,7 @@ describe('a write whose directory is replaced', () => {
           ...(page && { 'site/page': page, 'fresh/page': 'fresh' }),
         })
         const { result } = await during(nth, dir, 'write')
-        expect(result).toMatchObject({ written: true, durable: true, bytes: 4 })
+        expect(result).toMatchObject({ written: true, durable: isDurable(dir), bytes: 4 })
         expect(treeOf(join(dir, 'site'))).toStrictEqual({ other: 'fresh', page: 'mine' })
         expect(leftovers(dir)).toStrictEqual([])
       })
@@ -112,7 +111,7 @@ describe('a write whose directory is replaced', () => {
         const place = join(dir, `${mkdir}`)
         plant(place, { 'site/': '' })
         const { result, error } = await during(nth, place, 'write', { mkdir })
-        if (mkdir) expect(result).toMatchObject({ written: true, durable: true })
+        if (mkdir) expect(result).toMatchObject({ written: true, durable: isDurable(dir) })
         else expect(error).toStrictEqual({ code: 'ENOENT', path: join(place, 'site', 'page') })
         expect(existsSync(join(place, 'site', 'page'))).toBe(mkdir)
       }
@@ -122,14 +121,14 @@ describe('a write whose directory is replaced', () => {
   traced('and removed goes to the new one', async ({ dir }) => {
     plant(dir, { 'site/page': 'old', 'fresh/page': 'fresh', 'gone/': '' })
     const { result } = await during(1, dir, 'write')
-    expect(result).toMatchObject({ written: true, durable: true, bytes: 4 })
+    expect(result).toMatchObject({ written: true, durable: isDurable(dir), bytes: 4 })
     expect(treeOf(join(dir, 'site'))).toStrictEqual({ page: 'mine' })
   })
 
   traced('leaves the file of the new one alone with ifChanged, if that holds the bytes', async ({ dir }) => {
     plant(dir, { 'site/': '', 'fresh/page': 'mine' })
     const { result } = await during(2, dir, 'write', { ifChanged: true })
-    expect(result).toMatchObject({ written: false, durable: true })
+    expect(result).toMatchObject({ written: false, durable: isDurable(dir) })
   })
 })
 
@@ -235,7 +234,7 @@ describe('an update whose directory is replaced', () => {
   traced('when it has its name starts over', async ({ dir }) => {
     plant(dir, { 'site/page': '["old"]', 'fresh/page': '["fresh"]' })
     const { result } = await during(2, dir, 'update')
-    expect(result).toMatchObject({ written: true, durable: true })
+    expect(result).toMatchObject({ written: true, durable: isDurable(dir) })
     expect(read(dir)).toStrictEqual(['fresh', 'mine'])
   })
 

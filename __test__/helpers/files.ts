@@ -45,10 +45,10 @@ export function state(file: string) {
 }
 
 export const TMPFS = 0x01021994
-const OVERLAY = 0x794c7630
+export const OVERLAY = 0x794c7630
 
 /** Whether anything in `dir` can outlive a power cut. */
-function isDurable(dir: string): boolean {
+export function isDurable(dir: string): boolean {
   if (process.platform !== 'linux') return true
   const { type } = statfsSync(dir)
   return (

@@ -8,13 +8,14 @@ import {
   readFileSync,
   rmdirSync,
   statfsSync,
+  statSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
 import { freemem, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inject } from 'vitest'
-import { TMPFS } from './files'
+import { OVERLAY, TMPFS } from './files'
 import { mayServeFuse } from './poor-fs'
 import { type Fixtures, test } from './test'
 import { canLoadAddon, canRunNode, isRoot } from './users'
@@ -59,6 +60,9 @@ function mayAttach() {
   return isLinux && runs('strace', '-V') && runs('bash', '-c', attach)
 }
 
+/** ext4, xfs and btrfs tell a file from those that had its inode number before it. A file system in memory does not, and neither does an overlay, as in containers. */
+const TELLING: readonly number[] = [0xef53, 0x58465342, 0x9123683e]
+
 const present = {
   linux: () => isLinux,
   root: () => isRoot,
@@ -81,8 +85,10 @@ const present = {
   spin: () => isLinux && runs('spin', '-V'),
   setpriv: () => runs('setpriv', '--version'),
   'a temporary folder on a disk': () => isLinux && statfsSync(tmpdir()).type !== TMPFS,
+  'a temporary folder on ext4, xfs or btrfs': () => isLinux && TELLING.includes(statfsSync(tmpdir()).type),
   'a second file system in /dev/shm': () =>
-    isLinux && runs('test', '-w', '/dev/shm') && !runs('test', '/dev/shm', '-ef', tmpdir()),
+    isLinux && runs('test', '-w', '/dev/shm') && statSync('/dev/shm').dev !== statSync(tmpdir()).dev,
+  'a temporary folder that is no overlay': () => isLinux && statfsSync(tmpdir()).type !== OVERLAY,
 }
 
 export type Need = keyof typeof present

@@ -1,8 +1,9 @@
 // What a whole process asks of the kernel, in the order in which that happens, and faults put into it: strace.
 
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { onTestFinished } from 'vitest'
 import { inProcess, type Remote } from './processes'
 
@@ -25,27 +26,54 @@ interface Tracing {
   /** strace's options of that name. Its `when` counts for each thread by itself. */
   inject?: string[]
   env?: NodeJS.ProcessEnv
+  /**
+   * Run each time the process has stopped, which goes on when this is over. A fault `signal=SIGSTOP` stops it as its
+   * call returns. Unlike a delay, that lasts as long as what another program is to do meanwhile, on any machine.
+   */
+  whileStopped?: () => unknown
 }
 
 /** Runs `main` in another process under strace, to its end. */
 export async function systemCalls<A extends unknown[] | [], R>(
   main: (there: Remote, ...args: A) => Promise<R>,
   args: A,
-  { trace, paths = [], inject = [], env = {} }: Tracing,
+  { trace, paths = [], inject = [], env = {}, whileStopped }: Tracing,
 ): Promise<{ returned: R; calls: SystemCall[] }> {
   const dir = mkdtempSync(join(tmpdir(), 'atomic-trace-'))
   onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
   const out = join(dir, 'calls')
   const options = [
-    ...['-f', '-qq', '-y', '-o', out, '-e', `trace=${trace.join()}`],
+    // Links are shown as strings are, of which strace shows 32 bytes.
+    ...['-f', '-qq', '-y', '-s', '4096', '-o', out, '-e', `trace=${trace.join()}`],
     ...paths.flatMap((path) => ['-P', path]),
     ...inject.flatMap((fault) => ['-e', `inject=${fault}`]),
   ]
   const before = `set -- strace ${options.map((option) => `'${option}'`).join(' ')} "$@"`
   const child = inProcess(main, args, { before, env })
-  const returned: R = await child.returned
+  const stops = whileStopped && eachStop(out, child.exit, whileStopped)
+  const [returned] = await Promise.all([child.returned as Promise<R>, stops])
   await child.exit
   return { returned, calls: parse(readFileSync(out, 'utf8')) }
+}
+
+/** A thread that has stopped its process, and is stopped itself. */
+const STOP = /^(\d+) +--- SIGSTOP \{[\s\S]*?^\1 +--- stopped by SIGSTOP/gm
+
+async function eachStop(out: string, exit: Promise<unknown>, act: () => unknown): Promise<void> {
+  let isOver = false
+  exit.then(() => {
+    isOver = true
+  })
+  for (let seen = 0; !isOver; await sleep(2)) {
+    const [, thread] = [...(existsSync(out) ? readFileSync(out, 'utf8') : '').matchAll(STOP)][seen] ?? []
+    if (thread === undefined) continue
+    seen++
+    try {
+      await act()
+    } finally {
+      process.kill(Number(thread), 'SIGCONT')
+    }
+  }
 }
 
 function parse(output: string): SystemCall[] {

@@ -114,7 +114,17 @@ export class Writer {
     const dir = mkdtempSync(join(tmpdir(), 'atomic-trace-'))
     onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
     const out = join(dir, 'calls')
-    const args = ['-y', '-o', out, '-p', `${this.thread}`, ...(fault ? ['-e', `inject=${fault}`] : [])]
+    // Links are shown as strings are, of which strace shows 32 bytes.
+    const whole = ['-s', '4096']
+    const args = [
+      '-y',
+      ...whole,
+      '-o',
+      out,
+      '-p',
+      `${this.thread}`,
+      ...(fault ? ['-e', `inject=${fault}`] : []),
+    ]
     const strace = spawn('strace', args, { stdio: ['ignore', 'ignore', 'pipe'] })
     const exit = once(strace, 'exit')
     await attached(strace)

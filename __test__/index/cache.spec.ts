@@ -37,7 +37,7 @@ describe('the bytes of the index', () => {
 
   const traced = needs('strace that may attach')
   for (const grows of [true, false]) {
-    traced(
+    needs('strace that may attach', 'a temporary folder on ext4, xfs or btrfs')(
       `are not read again after a commit of this process (${grows ? 'it grows' : 'as long as before'})`,
       async ({ dir }) => {
         const file = join(dir, 'index.json')

@@ -23,7 +23,7 @@ import { inProcess, inThread } from '../helpers/processes'
 import { rejection } from '../helpers/promises'
 import { test } from '../helpers/test'
 
-const onDisk = needs('a temporary folder on a disk')
+const onDisk = needs('a temporary folder on ext4, xfs or btrfs')
 
 describe('a value that is kept', () => {
   onDisk('is that of the last commit, but for what was changed', async ({ file }) => {

@@ -102,8 +102,8 @@ test('what a group has made is checked once', async ({ file }) => {
   const results = await Promise.all(
     Array.from({ length: 50 }, () => atomicIndexUpdate(file, plus, { schema })),
   )
-  // The first may have been written alone.
-  const commits = results.some(({ batchSize }) => batchSize === 50) ? 1 : 2
+  // The first may have been written alone, and a busy machine makes more groups of the others.
+  const commits = Math.round(results.reduce((sum, { batchSize }) => sum + 1 / batchSize, 0))
   expect(asked).toHaveLength(2 * commits)
   expect(asked.at(-1)).toEqual({ count: 51 })
 })

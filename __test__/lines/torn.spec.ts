@@ -1,7 +1,6 @@
 // A torn line that is set aside, while other programs go on.
 
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { type AtomicError, appendLines } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { leftovers, names } from '../helpers/files'
@@ -18,12 +17,15 @@ describe('a torn line', () => {
 
   traced('that its program ends during the copy stays where it is', async ({ dir, file }) => {
     writeFileSync(file, 'old\nhal')
-    const inject = ['linkat:delay_exit=1000000:when=1', 'rename,renameat2:delay_exit=1000000:when=1']
-    const trace = ['linkat', 'rename', 'renameat2']
-    const traced = systemCalls(append, [file, { flush: false }], { trace, inject })
-    while (!names(dir).some((name) => name.includes('.torn-'))) await sleep(1)
-    appendFileSync(file, 'f\n')
-    expect((await traced).returned).toBeNull()
+    const { returned } = await systemCalls(append, [file, { flush: false }], {
+      trace: ['linkat', 'rename', 'renameat2'],
+      inject: ['linkat:signal=SIGSTOP:when=1', 'rename,renameat2:signal=SIGSTOP:when=1'],
+      whileStopped() {
+        const isCopied = names(dir).some((name) => name.includes('.torn-'))
+        if (isCopied && readFileSync(file, 'utf8') === 'old\nhal') appendFileSync(file, 'f\n')
+      },
+    })
+    expect(returned).toBeNull()
     expect(readFileSync(file, 'utf8')).toBe('old\nhalf\nours\n')
     expect(names(dir)).toEqual(['index.json'])
   })

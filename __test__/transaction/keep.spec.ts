@@ -20,7 +20,7 @@ import { gate, rejection } from '../helpers/promises'
 import { test } from '../helpers/test'
 import { interrupt, seed } from '../helpers/transaction'
 
-const onDisk = needs('a temporary folder on a disk')
+const onDisk = needs('a temporary folder on ext4, xfs or btrfs')
 const withStrace = needs('strace that may attach')
 
 /** A transaction of one update of `index.json`, and of a page. */

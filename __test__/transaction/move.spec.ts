@@ -9,7 +9,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { atomicTransaction, atomicWrite, recover } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
@@ -106,13 +106,18 @@ needs('strace that may attach')(
         tx.rename('from', 'to')
         tx.write('other', '')
       })
-    // Between the last look at the old name, which comes right after the new one, and its way to where it is looked at again.
-    const slowly = { paths: ['from'], inject: ['newfstatat:delay_exit=700000'] }
-    const moving = systemCalls(move, [dir], { trace: ['newfstatat', 'renameat2'], ...slowly })
-    while (!existsSync(to)) await sleep(5)
-    await sleep(100)
-    await atomicWrite(from, 'written')
-    const { returned, calls } = await moving
+    let isWritten = false
+    const { returned, calls } = await systemCalls(move, [dir], {
+      trace: ['newfstatat', 'renameat2'],
+      paths: ['from'],
+      inject: ['newfstatat:signal=SIGSTOP'],
+      // Between the last look at the old name, which comes right after the new one, and its way to where it is looked at again.
+      async whileStopped() {
+        if (isWritten || !existsSync(to)) return
+        isWritten = true
+        await atomicWrite(from, 'written')
+      },
+    })
     // Away, and back.
     expect(calls.filter(({ name }) => name === 'renameat2')).toHaveLength(2)
     expect(returned.files.map(({ action }) => action)).toEqual(['removed', 'renamed', 'written'])
@@ -149,17 +154,17 @@ describe('the old name of a file that a killed transaction has moved', () => {
 
   testKill('stays if another process writes it while recovery flushes', async ({ dir }) => {
     await interrupt(dir)
-    const inject = ['fsync:delay_enter=700000', 'fdatasync:delay_enter=700000']
-    const begun = join(dir, '..', `${basename(dir)}-begun`)
-    const main = ({ recover }: Remote, root: string, mark: string) => {
-      process.getBuiltinModule('node:fs').writeFileSync(mark, '')
-      return recover(root)
-    }
-    const recovering = systemCalls(main, [dir, begun], { trace: ['fsync', 'fdatasync'], inject })
-    while (!existsSync(begun)) await sleep(5)
-    await sleep(300)
-    await atomicWrite(join(dir, 'from'), 'written')
-    await recovering
+    let isWritten = false
+    await systemCalls(({ recover }: Remote, root: string) => recover(root), [dir], {
+      trace: ['fsync', 'fdatasync'],
+      inject: ['fsync,fdatasync:signal=SIGSTOP'],
+      async whileStopped() {
+        if (isWritten) return
+        isWritten = true
+        await atomicWrite(join(dir, 'from'), 'written')
+      },
+    })
+    expect(isWritten).toBe(true)
     expect(readFileSync(join(dir, 'from'), 'utf8')).toBe('written')
   })
 
@@ -203,15 +208,18 @@ describe('what another program has written right before the old name of a moved 
   }
   /** The process is killed when it is about to give it back, in the `when`th rename of that name. */
   const killWithTheirs = async (main: typeof move, dir: string, when: number) => {
-    const inject = ['newfstatat:delay_exit=500000', `renameat2:signal=SIGKILL:when=${when}`]
-    const faults = inject.map((fault) => `-e inject=${fault}`).join(' ')
-    const ended = killAt(main, dir, `-P from -e trace=newfstatat,renameat2 ${faults}`)
-    // The old name is looked at right after that.
-    while (text(dir, 'to') !== 'moved') await sleep(5)
-    await sleep(100)
-    writeFileSync(join(dir, 'theirs'), 'written')
-    renameSync(join(dir, 'theirs'), join(dir, 'from'))
-    await ended
+    const theirs = join(dir, 'theirs')
+    writeFileSync(theirs, 'written')
+    const killed = await systemCalls(main, [dir], {
+      trace: ['newfstatat', 'renameat2'],
+      paths: ['from'],
+      inject: ['newfstatat:signal=SIGSTOP', `renameat2:signal=SIGKILL:when=${when}`],
+      // The old name is looked at right after that.
+      whileStopped() {
+        if (existsSync(theirs) && text(dir, 'to') === 'moved') renameSync(theirs, join(dir, 'from'))
+      },
+    }).catch(() => 'killed')
+    expect(killed).toBe('killed')
     const away = visible(dir).filter((name) => /^\.from\..*\.atomic-txn$/.test(name))
     expect(away.map((name) => text(dir, name))).toEqual(['written'])
     expect(existsSync(join(dir, 'from'))).toBe(false)

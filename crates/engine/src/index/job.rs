@@ -99,11 +99,6 @@ impl OpenJob {
         self
     }
 
-    fn followed(&self) -> Result<Come, Error> {
-        stats::waited(self.since.elapsed(), self.origin.calls());
-        Ok(Come::Follower)
-    }
-
     fn wait(mut self, real: PathBuf, wait: Wait) -> Step<Self> {
         Step::Wait(Box::pin(async move {
             self.stage = match wait::open(
@@ -117,7 +112,7 @@ impl OpenJob {
             {
                 Ok(Waited::Open(index)) => Stage::Open(index, self.since.elapsed()),
                 Ok(Waited::Elsewhere) => Stage::Called(Ticket::take().inside(self.origin.inside.clone())),
-                Ok(Waited::Follower) => return After::Done(self.followed()),
+                Ok(Waited::Follower) => return After::Done(Ok(Come::Follower)),
                 Err(error) => return After::Done(Err(error)),
             };
             After::Run(self)
@@ -153,6 +148,7 @@ impl Job for OpenJob {
                         return Step::Again(self, error);
                     }
                 };
+                let ticket = ticket.counted(self.since, self.origin.calls());
                 let mut place = ticket.join_as_follower(target.key(), target.name.clone(), self.id);
                 self.stage = Stage::Waiting;
                 // It looks again with its turn: so it keeps its place in the order of calls, and holds up none of other files.
@@ -161,7 +157,7 @@ impl Job for OpenJob {
                 }
                 let turn = match place.try_called() {
                     Some(Called::Turn(turn)) => turn,
-                    Some(Called::Follower) => return Step::Done(self.followed()),
+                    Some(Called::Follower) => return Step::Done(Ok(Come::Follower)),
                     None => return self.wait(target.real_path(), Wait::Turn(place)),
                 };
                 match IndexFile::try_open(

@@ -9,12 +9,14 @@
 use std::collections::{HashMap, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 
 use crate::process::inside::Inside;
 use crate::process::joining::Joining;
 use crate::process::sync::{Mutex, lock};
+use crate::stats;
 use crate::sys::FileId;
 
 mod place;
@@ -51,7 +53,11 @@ pub enum Key {
 pub struct Ticket {
     rank: u64,
     inside: Inside,
+    counted: Option<Counted>,
 }
+
+/// Since when the calls wait whose wait counts, and how many they are.
+type Counted = (Instant, usize);
 
 /// The rank of a call, which outlives its ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +94,7 @@ struct Queues {
 enum Waiter {
     Alone(oneshot::Sender<Turn>),
     /// The name is in its own spelling.
-    Follower(CallId, OsString, oneshot::Sender<Called>),
+    Follower(CallId, OsString, oneshot::Sender<Called>, Option<Counted>),
 }
 
 /// A call that knows which queues it wants to join.
@@ -133,14 +139,14 @@ impl Waiter {
     fn call(self, turn: Turn) {
         match self {
             Self::Alone(call) => drop(call.send(turn)),
-            Self::Follower(_, _, call) => drop(call.send(Called::Turn(turn))),
+            Self::Follower(_, _, call, _) => drop(call.send(Called::Turn(turn))),
         }
     }
 
     fn is_gone(&self) -> bool {
         match self {
             Self::Alone(call) => call.is_closed(),
-            Self::Follower(_, _, call) => call.is_closed(),
+            Self::Follower(_, _, call, _) => call.is_closed(),
         }
     }
 }
@@ -182,9 +188,13 @@ impl Queues {
         while let Some(waiter) = queue.pop_front() {
             match waiter {
                 gone if gone.is_gone() => {}
-                Waiter::Follower(id, same, call) if same == name && wanted(id) => {
+                Waiter::Follower(id, same, call, counted) if same == name && wanted(id) => {
                     // It may have given up this very moment; then the next one is asked.
                     if call.send(Called::Follower).is_ok() {
+                        // Its caller may be told of the outcome before it hears of this.
+                        if let Some((since, calls)) = counted {
+                            stats::waited(since.elapsed(), calls);
+                        }
                         return Some(id);
                     }
                 }
@@ -202,7 +212,8 @@ impl Ticket {
     /// The next rank. Until the call joins a queue, the ticket holds up those after it: take it when the
     /// work is about to start.
     pub fn take() -> Self {
-        update(|queues| (Self { rank: queues.joining.issue(), inside: Inside::default() }, Vec::new()))
+        let begin = |rank| Self { rank, inside: Inside::default(), counted: None };
+        update(|queues| (begin(queues.joining.issue()), Vec::new()))
     }
 
     /// What tells whether a call was made after this one.
@@ -231,6 +242,14 @@ impl Ticket {
         self.inside.clone()
     }
 
+    /// That of so many calls, made at `since`, whose wait counts ([`stats`]) when they are taken along.
+    #[must_use]
+    pub fn counted(self, since: Instant, calls: usize) -> Self {
+        let mut ticket = self;
+        ticket.counted = Some((since, calls));
+        ticket
+    }
+
     /// Joins the queue of `key`.
     pub fn join(self, key: Key) -> Place {
         let obstacle = self.inside.obstacle(&key);
@@ -244,7 +263,8 @@ impl Ticket {
         let (call, called) = oneshot::channel();
         let (tell, joined) = oneshot::channel();
         let obstacle = self.inside.obstacle(&key);
-        let rank = self.arrive(vec![(key, Waiter::Follower(id, name, call))], Some(tell));
+        let waiter = Waiter::Follower(id, name, call, self.counted);
+        let rank = self.arrive(vec![(key, waiter)], Some(tell));
         FollowerPlace { rank, joined, called, obstacle }
     }
 

@@ -104,6 +104,22 @@ fn the_call_that_has_the_turn_takes_along_the_wanted_followers_right_behind_it()
 }
 
 #[test]
+fn the_wait_of_a_follower_counts_before_it_hears_that_it_is_taken_along() {
+    let _alone = alone();
+    // Other tests count their calls meanwhile.
+    const CALLS: usize = 1 << 40;
+    let counted = || stats::read().lock_waits.counts.iter().sum::<u64>();
+    let mut first = Ticket::take().join_as_follower(key("counted"), "counted".into(), 1);
+    let Some(Called::Turn(turn)) = first.try_called() else { panic!() };
+    let ticket = Ticket::take().counted(Instant::now(), CALLS);
+    let _second = ticket.join_as_follower(key("counted"), "counted".into(), 2);
+    let before = counted();
+    assert!(before < CALLS as u64);
+    assert_eq!(turn.take_follower("counted".as_ref(), |_| true), Some(2));
+    assert!(counted() - before >= CALLS as u64);
+}
+
+#[test]
 fn a_call_that_joins_many_queues_is_in_one_order_with_all_others() {
     let _alone = alone();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
