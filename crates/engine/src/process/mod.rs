@@ -19,6 +19,7 @@ pub(crate) use budget::{DescriptorBudget, Slot};
 pub use buffer_pool::{room, room_for_bytes};
 pub(crate) use deferred_close::{Old, Replaced};
 pub use deferred_drop::drop_later;
+pub(crate) use helpers::{MOST_HELPERS, with_helpers};
 pub use inside::Inside;
 pub(crate) use parallel::{each, each_at_once};
 pub use queue::{CallId, Called, FollowerPlace, Key, Place, Places, Rank, Ticket, Turn};

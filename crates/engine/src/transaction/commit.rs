@@ -11,7 +11,7 @@ use crate::dir::place::moved;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::sidecar::Lock;
 use crate::mutant::{Step, leaves_out};
-use crate::process::{each, each_at_once, lock};
+use crate::process::{MOST_HELPERS, each, each_at_once, lock};
 use crate::steps;
 use crate::transaction::away::{Moved, Taker};
 use crate::transaction::item::{Change, Item};
@@ -21,6 +21,8 @@ use crate::transaction::root::{Root, RootLock};
 
 /// So many threads make staged files.
 const STAGERS: usize = 8;
+/// So many flushes at once: the helpers, and the thread of the call. On a disk whose flushes take long a round of more than that takes as long as two.
+pub const FLUSHERS: usize = MOST_HELPERS + 1;
 
 /// What came of an attempt to commit.
 #[derive(Debug)]
@@ -69,9 +71,8 @@ fn tags(root: &Root) -> Result<String> {
 /// # Errors
 /// Whatever fails first, with its position.
 pub fn flush_staged(items: &mut [Item], flush: bool, cancel: &Cancel) -> Result<()> {
-    let close = |_, item: &mut Item| item.flush(flush, cancel);
-    let closed = if flush { each_at_once(items, close) } else { each(items, 1, close) };
-    closed.map_err(|(at, error)| error.of_entry(at))
+    each_at_once(items, FLUSHERS, |_, item| item.flush(flush, cancel))
+        .map_err(|(at, error)| error.of_entry(at))
 }
 
 /// Commits what is staged. `locks`: those of the indexes among the items, with the directories up to the root.
@@ -223,7 +224,7 @@ fn flush_old(items: &mut [Item]) -> Result<()> {
     let mut parts: Vec<_> = items.iter().filter(|item| item.needs_flushed_old()).map(Old::File).collect();
     let dirs = items.iter().filter(|item| item.needs_flushed_old()).map(|item| item.target.dir.clone());
     parts.extend(Directory::distinct(dirs.collect()).into_iter().map(Old::Directory));
-    each_at_once(&mut parts, |_, part| match part {
+    each_at_once(&mut parts, FLUSHERS, |_, part| match part {
         Old::File(item) => item.flush_old(),
         Old::Directory(dir) => dir.sync().map(drop),
     })
@@ -242,10 +243,9 @@ fn flush_all(root: &Root, items: &mut [Item], flush: bool, cancel: &Cancel) -> R
     if !flush {
         return flush_staged(items, flush, cancel);
     }
-    // One after the other, the record first costs least: it changes nothing that the file system keeps a journal of.
-    let mut parts = vec![None];
-    parts.extend(items.iter_mut().filter(|item| item.changes()).map(Some));
-    each_at_once(&mut parts, |_, part| match part {
+    let mut parts: Vec<_> = items.iter_mut().filter(|item| item.changes()).map(Some).collect();
+    parts.push(None);
+    each_at_once(&mut parts, FLUSHERS, |_, part| match part {
         Some(item) => item.flush(flush, cancel),
         None => root.flush(),
     })
@@ -282,7 +282,7 @@ fn flush_directories(items: &mut [Item], flush: bool) -> Result<()> {
         items.iter().filter(|item| !item.is_read() && !is_left(item)).map(|item| item.target.dir.clone());
     let mut dirs = Directory::distinct(dirs.collect());
     let durable = Mutex::new(true);
-    each_at_once(&mut dirs, |_, dir| {
+    each_at_once(&mut dirs, FLUSHERS, |_, dir| {
         let times = known::times(dir);
         let synced = dir.sync()?;
         if synced {

@@ -37,8 +37,6 @@ pub struct Item {
     is_old_flushed: bool,
     old_hash: Option<u128>,
     staged: Option<StagedFile>,
-    /// When the staged file was written last, by the clock of its file system.
-    staged_at: Option<i128>,
     next: Option<NextText>,
 }
 
@@ -96,7 +94,6 @@ impl Item {
             is_old_flushed: false,
             old_hash: None,
             staged: None,
-            staged_at: None,
             next: None,
         }
     }
@@ -210,9 +207,7 @@ impl Item {
             && stat.version.id.number() == staged.mark.inode
         {
             let old = self.old.as_ref().map(|old| &old.version.id);
-            // Nor may anybody have written into it.
-            let hash = staged.mark.hash.filter(|_| self.staged_at == Some(stat.version.modified));
-            known::note_file(&self.target.dir, stat.version, hash, old);
+            known::note_file(&self.target.dir, stat.version, old);
         }
     }
 

@@ -17,22 +17,17 @@ const MOST: usize = 4096;
 #[derive(Default)]
 struct Known {
     directories: HashMap<FileId, Times>,
-    /// With the hash of what they say.
-    files: HashMap<FileId, (Version, Option<u128>)>,
+    files: HashMap<FileId, Version>,
 }
 
 impl Known {
-    fn note_file(&mut self, version: Version, hash: Option<u128>, replaced: Option<&FileId>) {
+    fn note_file(&mut self, version: Version, replaced: Option<&FileId>) {
         // Or those that are gone would soon drive out those that are there.
         replaced.map(|replaced| self.files.remove(replaced));
         if self.files.len() >= MOST {
             self.files.clear();
         }
-        self.files.insert(version.id.clone(), (version, hash));
-    }
-
-    fn file(&self, version: &Version) -> Option<Option<u128>> {
-        self.files.get(&version.id).filter(|(known, _)| known == version).map(|(_, hash)| *hash)
+        self.files.insert(version.id.clone(), version);
     }
 }
 
@@ -71,21 +66,16 @@ pub fn has_directory(dir: &Directory) -> bool {
     times.is_some() && known().as_ref().is_some_and(|known| known.directories.get(dir.id()).copied() == times)
 }
 
-/// A file is on disk as of this version, and says what has that hash. `replaced`: the one that had its name before.
-pub fn note_file(dir: &Directory, version: Version, hash: Option<u128>, replaced: Option<&FileId>) {
+/// A file is on disk as of this version. `replaced`: the one that had its name before.
+pub fn note_file(dir: &Directory, version: Version, replaced: Option<&FileId>) {
     if dir.file_system().tells_changes {
-        known().get_or_insert_default().note_file(version, hash, replaced);
+        known().get_or_insert_default().note_file(version, replaced);
     }
 }
 
 /// Whether the content of a file is on disk.
 pub fn has_file(version: &Version) -> bool {
-    known().as_ref().is_some_and(|known| known.file(version).is_some())
-}
-
-/// The hash of what a file says, without reading it.
-pub fn hash_of(version: &Version) -> Option<u128> {
-    known().as_ref()?.file(version)?
+    known().as_ref().is_some_and(|known| known.files.get(&version.id) == Some(version))
 }
 
 #[cfg(test)]
@@ -99,9 +89,9 @@ mod tests {
     #[test]
     fn files_that_are_replaced_again_and_again_drive_out_no_others() {
         let mut known = Known::default();
-        known.note_file(version(0), None, None);
+        known.note_file(version(0), None);
         for name in 1..2 * MOST {
-            known.note_file(version(name), None, (name > 1).then(|| version(name - 1).id).as_ref());
+            known.note_file(version(name), (name > 1).then(|| version(name - 1).id).as_ref());
         }
         assert_eq!(known.files.len(), 2);
         assert!(known.files.contains_key(&version(0).id));

@@ -18,6 +18,7 @@ use crate::process::flush;
 use crate::stats;
 use crate::sys::FileId;
 use crate::transaction::away::{self, Gone, Taker};
+use crate::transaction::commit::FLUSHERS;
 use crate::transaction::decision::{Seen, Todo, decide, is_dropped};
 use crate::transaction::journal::{Mark, Op, Record, State};
 use crate::transaction::place::{Home, Place};
@@ -319,7 +320,7 @@ fn flush(places: &mut [Place<'_>]) -> Result<()> {
         Some(file) if !leaves_out(Step::StagedSync) => flush::file(file).named("fsync").map(drop),
         _ => Ok(()),
     };
-    each_at_once(places, sync).map_err(|(_, error)| error)?;
+    each_at_once(places, FLUSHERS, sync).map_err(|(_, error)| error)?;
     flush_directories(places)
 }
 
@@ -328,7 +329,7 @@ fn flush_directories(places: &[Place<'_>]) -> Result<()> {
         return Ok(());
     }
     let mut dirs = Directory::distinct(places.iter().filter_map(|place| place.dir.clone()).collect());
-    each_at_once(&mut dirs, |_, dir| dir.sync().map(drop)).map_err(|(_, error)| error)
+    each_at_once(&mut dirs, FLUSHERS, |_, dir| dir.sync().map(drop)).map_err(|(_, error)| error)
 }
 
 /// The inodes of files that were moved, or are to be, and stand where they are to go or are still staged.

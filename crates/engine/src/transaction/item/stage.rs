@@ -12,7 +12,6 @@ use crate::process::flush;
 use crate::process::{DescriptorBudget, Slot};
 use crate::sys::{self, Dir, FileId, Kind, Version};
 use crate::transaction::journal::Mark;
-use crate::transaction::known;
 use crate::write::unchanged::unchanged;
 use crate::write::{Content, Level, Receipt, Running, Staged, TempName, Unchanged, verify};
 
@@ -113,7 +112,6 @@ impl Item {
         let (_, version) = Dir::stat_file(staged.file()).named("fstat")?;
         let hash = Some(running.digest().hash());
         let mark = Mark { inode: version.id.number(), size: version.size, hash };
-        self.staged_at = Some(version.modified);
         self.receipt =
             Receipt { written: true, bytes: content.size(), durable: true, verified, atomic: true };
         let (file, temp) = staged.into_parts();
@@ -183,11 +181,8 @@ impl Item {
         Ok(())
     }
 
-    /// What the old file says; `None` where it is long, or cannot be read. What a transaction of this process has written is not read again.
+    /// What the old file says; `None` where it is long, or cannot be read.
     fn hash_of_old(&self, cancel: &Cancel) -> Option<u128> {
-        if let Some(hash) = self.old.as_ref().and_then(|old| known::hash_of(&old.version)) {
-            return Some(hash);
-        }
         let old = self.old.as_ref().filter(|old| old.version.size <= LONGEST_OLD)?;
         let file = self.target.dir.open_file(&self.target.name).ok()?;
         let (_, version) = Dir::stat_file(&file).ok()?;
@@ -218,69 +213,5 @@ impl Item {
             next.keep_open(file);
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
-mod tests {
-    use std::fs;
-    use std::path::Path;
-
-    use super::*;
-    use crate::dir::Resolve;
-
-    fn hash(content: &[u8]) -> u128 {
-        let mut running = Running::default();
-        running.add(content);
-        running.digest().hash()
-    }
-
-    /// To get this content; what was there has been looked at.
-    fn staged(path: &Path, content: &[u8]) -> Item {
-        let target = Target::resolve(path, Resolve { mkdir: false, exclusive: false }).unwrap();
-        let change = Change::Write(content.to_vec(), crate::write::Options::default());
-        let mut item = Item::new(target, change, Expected::Any, false);
-        item.look_first().unwrap();
-        item.stage("TTTTPPPP", false, &Cancel::default()).unwrap();
-        item
-    }
-
-    fn hash_of_old(item: &Item) -> Option<u128> {
-        item.op(Path::new("")).old.unwrap().hash
-    }
-
-    #[test]
-    fn what_is_known_to_be_in_a_file_is_not_read_until_the_file_changes() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a");
-        fs::write(&path, "old").unwrap();
-        let first = staged(&path, b"new");
-        assert_eq!(hash_of_old(&first), Some(hash(b"old")));
-        let old = first.target.existing().unwrap().unwrap().version;
-        known::note_file(&first.target.dir, old, Some(7), None);
-        if first.target.dir.file_system().tells_changes {
-            assert_eq!(hash_of_old(&staged(&path, b"new")), Some(7));
-        }
-        fs::write(&path, "odd").unwrap();
-        assert_eq!(hash_of_old(&staged(&path, b"new")), Some(hash(b"odd")));
-    }
-
-    #[test]
-    fn what_was_written_is_known_by_its_hash_unless_somebody_has_written_into_the_file_since() {
-        for is_written_into in [false, true] {
-            let dir = tempfile::tempdir().unwrap();
-            let path = dir.path().join("a");
-            let mut item = staged(&path, b"new");
-            item.publish(None).unwrap();
-            if is_written_into {
-                fs::write(&path, "odd").unwrap();
-            }
-            item.note_flushed();
-            let tells_changes = item.target.dir.file_system().tells_changes;
-            let version = item.target.existing().unwrap().unwrap().version;
-            let known = (tells_changes && !is_written_into).then(|| hash(b"new"));
-            assert_eq!(known::hash_of(&version), known);
-        }
     }
 }
