@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { atomicTransaction } from '@pipeline/atomic'
 import { expect } from 'vitest'
 import { isDurable } from '../helpers/files'
-import { needs } from '../helpers/needs'
+import { ext4, mounted, needs } from '../helpers/needs'
 import { inProcess, type Remote } from '../helpers/processes'
 import { buildRefuse, refusing } from '../helpers/refuse'
 import { systemCalls } from '../helpers/system-calls'
@@ -89,6 +89,31 @@ testStrace('what is replaced and may not be on disk is flushed before the record
     expect(early.some((args) => args.endsWith(`<${join(root, path)}>`))).toBe(true)
   }
 })
+
+needs('root that may mount a disk', 'strace that may attach')(
+  'what a transaction has written is flushed before it is replaced where times are whole seconds',
+  async ({ dir }) => {
+    await mounted(join(dir, 'disk'), ext4(join(dir, 'image'), '-I', '128'), async (root) => {
+      const { calls } = await systemCalls(
+        async ({ atomicTransaction }, root) => {
+          for (const data of ['first', 'second']) {
+            await atomicTransaction(root, [
+              { write: 'a', data },
+              { write: 'b', data },
+            ])
+          }
+        },
+        [root],
+        { trace: ['fsync', 'pwrite64', 'write'] },
+      )
+      const records = calls.filter(({ name, args }) => name.includes('write') && args.includes('ATOMTXN1'))
+      const [, second] = records
+      const early = calls.filter(({ name, ended }) => name === 'fsync' && ended < (second?.began ?? 0))
+      const flushed = early.filter(({ args }) => args.endsWith(`<${join(root, 'a')}>`))
+      expect([records.length, flushed.length]).toEqual([2, 1])
+    })
+  },
+)
 
 testStrace(
   'a folder that is there already is flushed into the one above, in which nothing else changes',

@@ -279,11 +279,13 @@ function register(tx, operations) {
       registerOne(tx, operation)
     } catch (error) {
       // It may be what a getter of the caller's throws.
-      if (error instanceof Error && Object.isExtensible(error)) error.entry ??= at
+      if (error instanceof Error && !('entry' in error)) Reflect.defineProperty(error, 'entry', entry(at))
       throw error
     }
   }
 }
+
+const entry = (value) => ({ value, writable: true, enumerable: true, configurable: true })
 
 const ONE_OF = 'one of write, update, patch, remove, rename or mkdir'
 

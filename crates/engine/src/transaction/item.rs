@@ -203,8 +203,9 @@ impl Item {
         if matches!(self.change, Change::Write(..))
             && let Some(staged) = &self.staged
             && let Ok(Some(stat)) = self.target.existing()
-            // Another process may have put its own there, and not flushed it.
+            // Another process may have put its own there, or written into this one, and not flushed it.
             && stat.version.id.number() == staged.mark.inode
+            && (stat.version.size, stat.version.modified) == (staged.mark.size, staged.modified)
         {
             let old = self.old.as_ref().map(|old| &old.version.id);
             known::note_file(&self.target.dir, stat.version, old);
@@ -325,4 +326,36 @@ impl Item {
 fn is_gone_or_refused(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::PermissionDenied
         || matches!(error.raw_os_error(), Some(sys::ENOENT | sys::ELOOP))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::cancel::Cancel;
+    use crate::dir::Resolve;
+    use crate::write::Options;
+
+    #[test]
+    fn a_file_that_somebody_has_written_into_since_is_not_known_to_be_on_disk() {
+        for is_written_into in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("a");
+            let target = Target::resolve(&path, Resolve { mkdir: false, exclusive: false }).unwrap();
+            let change = Change::Write(b"new".to_vec(), Options::default());
+            let mut item = Item::new(target, change, Expected::Any, false);
+            item.look_first().unwrap();
+            item.stage("TTTTPPPP", true, &Cancel::default()).unwrap();
+            item.publish(None).unwrap();
+            if is_written_into {
+                fs::write(&path, "odd").unwrap();
+            }
+            item.note_flushed();
+            let version = item.target.existing().unwrap().unwrap().version;
+            let tells_changes = item.target.dir.file_system().tells_changes;
+            assert_eq!(known::has_file(&version), tells_changes && !is_written_into);
+        }
+    }
 }

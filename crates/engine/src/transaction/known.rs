@@ -46,7 +46,14 @@ pub fn times(dir: &Directory) -> Option<Times> {
     if !dir.file_system().tells_changes {
         return None;
     }
-    dir.stat_self().ok().map(|stat| Times(stat.version.modified, stat.version.changed))
+    let times = dir.stat_self().ok().map(|stat| Times(stat.version.modified, stat.version.changed));
+    times.filter(|times| is_fine(times.1))
+}
+
+/// Whether a time of a change is finer than a second: it is not on an ext4 with small inodes, where it tells nothing. (One of a thousand million others is taken for
+/// such a one, and costs a flush.)
+fn is_fine(changed: i128) -> bool {
+    changed % 1_000_000_000 != 0
 }
 
 /// The names in `dir` are on disk as of these times.
@@ -68,7 +75,7 @@ pub fn has_directory(dir: &Directory) -> bool {
 
 /// A file is on disk as of this version. `replaced`: the one that had its name before.
 pub fn note_file(dir: &Directory, version: Version, replaced: Option<&FileId>) {
-    if dir.file_system().tells_changes {
+    if dir.file_system().tells_changes && is_fine(version.changed) {
         known().get_or_insert_default().note_file(version, replaced);
     }
 }

@@ -161,7 +161,7 @@ impl Root {
 
     /// What tells the root from a copy of it.
     pub fn home(&self) -> (u64, u64) {
-        *self.home.get_or_init(|| (self.dir.file_system_number(), self.dir.id().number()))
+        *self.home.get_or_init(|| (sys::file_system_number(&self.journal), self.dir.id().number()))
     }
 
     /// Where a directory is below the root, as a path without links.

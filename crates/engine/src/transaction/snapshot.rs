@@ -62,7 +62,10 @@ impl Job for SnapshotJob {
         }
         match self.round() {
             Ok(Round::Done(contents)) => return Step::Done(Ok(contents)),
-            Err(error) if error.is_transient() => return Step::Again(self, error),
+            Err(error) if error.is_transient() => {
+                self.waiting = None;
+                return Step::Again(self, error);
+            }
             Err(error) => return Step::Done(Err(error)),
             Ok(Round::Again) => self.rounds += 1,
         }
@@ -88,6 +91,10 @@ impl SnapshotJob {
         } else {
             None
         };
+        if kept_out.is_some() {
+            // Others wait for the lock alone.
+            self.waiting = None;
+        }
         let before = root.read()?;
         if let Some(record) = before.pending() {
             let is_live = if kept_out.is_some() { Some(false) } else { root.is_locked() };
@@ -98,6 +105,7 @@ impl SnapshotJob {
                 None if self.since.elapsed() < self.timeout / 2 => return Ok(Round::Again),
                 _ if root.is_writable => {
                     drop(kept_out);
+                    self.waiting = None;
                     recover::attempt(&root)?;
                     return Ok(Round::Again);
                 }

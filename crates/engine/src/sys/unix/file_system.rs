@@ -16,12 +16,12 @@ impl Dir {
     pub fn mount(&self) -> Option<(String, String)> {
         mount(self.as_fd())
     }
+}
 
-    /// Tells the file system from others, as a rule also after a restart.
-    pub fn file_system_number(&self) -> u64 {
-        let told = || rustix::fs::fstatvfs(self).map(|stat| stat.f_fsid).unwrap_or_default();
-        number_by_uuid(self.as_fd()).unwrap_or_else(told)
-    }
+/// Tells the file system that a file is on from others, as a rule also after a restart.
+pub fn file_system_number(file: &File) -> u64 {
+    let told = || rustix::fs::fstatvfs(file).map(|stat| stat.f_fsid).unwrap_or_default();
+    number_by_uuid(file.as_fd()).unwrap_or_else(told)
 }
 
 /// Whether anything in this file, which may be mounted by itself, can outlive a power cut.
@@ -169,7 +169,7 @@ mod linux {
         let mut geometry = Geometry([0; XFS_GEOMETRY_LENGTH]);
         // SAFETY: writes as many bytes as the request says, which are those that are there.
         let status = unsafe { libc::ioctl(fd.as_raw_fd(), XFS_GEOMETRY as _, &raw mut geometry) };
-        let uuid = geometry.0[XFS_UUID..].first_chunk::<16>().map(|uuid| u128::from_ne_bytes(*uuid))?;
+        let uuid = geometry.0[XFS_UUID..].first_chunk::<16>().map(|uuid| u128::from_le_bytes(*uuid))?;
         (status == 0).then_some((uuid >> 64) as u64 ^ uuid as u64)
     }
 

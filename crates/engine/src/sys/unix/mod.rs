@@ -25,7 +25,7 @@ pub use errno::{
     EAGAIN, EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, EMFILE, ENAMETOOLONG, ENOENT, ENOTDIR, ENOTEMPTY,
     EPERM, ESTALE, EXDEV, cannot_exchange, cannot_link, has_no_locks, is_full, is_held, is_transient,
 };
-pub use file_system::is_durable;
+pub use file_system::{file_system_number, is_durable};
 pub use identity::FileId;
 pub use lock::{try_lock, try_lock_shared, unlock};
 pub use memory::prefer_huge_pages;

@@ -134,11 +134,6 @@ impl Dir {
         None
     }
 
-    /// Tells the file system from others: not known here.
-    pub fn file_system_number(&self) -> u64 {
-        0
-    }
-
     /// Opens a file to be overwritten.
     pub fn open_to_overwrite(&self, name: &OsStr) -> io::Result<File> {
         OpenOptions::new().read(true).write(true).open(self.0.join(name)).map_err(one_number)

@@ -31,6 +31,8 @@ pub struct StagedFile {
     pub temp: TempName,
     /// What tells it.
     pub mark: Mark,
+    /// When it was written.
+    pub modified: i128,
     /// Until it is flushed.
     pub open: Option<(File, Option<Slot>)>,
     /// Of one that is a link: what the names of the file say which file it is.
@@ -116,7 +118,13 @@ impl Item {
             Receipt { written: true, bytes: content.size(), durable: true, verified, atomic: true };
         let (file, temp) = staged.into_parts();
         let Some(temp) = temp else { return Err(Error::raw("open", sys::ENOENT)) };
-        self.staged = Some(StagedFile { temp, mark, open: Some((file, None)), ids: Vec::new() });
+        self.staged = Some(StagedFile {
+            temp,
+            mark,
+            modified: version.modified,
+            open: Some((file, None)),
+            ids: Vec::new(),
+        });
         self.old_hash = self.hash_of_old(cancel);
         self.keep_open_or_flush(flush)
     }
@@ -129,7 +137,8 @@ impl Item {
         let Linked { temp, file, version, ids } = self.link(tags, from)?;
         let mark = Mark { inode: version.id.number(), size: version.size, hash: None };
         self.receipt = Receipt { written: true, bytes: version.size, ..self.receipt };
-        self.staged = Some(StagedFile { temp, mark, open: Some((file, None)), ids });
+        self.staged =
+            Some(StagedFile { temp, mark, modified: version.modified, open: Some((file, None)), ids });
         self.old_hash = self.hash_of_old(cancel);
         self.keep_open_or_flush(flush)
     }
