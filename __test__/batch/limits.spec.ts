@@ -144,7 +144,9 @@ describe('a staged file without a descriptor', () => {
     expect(readFileSync(join(folder, '59'), 'utf8')).toBe('59')
   }
 
-  needs('linux')('is safe from the sweep of another process', ({ dir }) => survives(dir))
+  needs('a temporary folder that is no overlay')('is safe from the sweep of another process', ({ dir }) =>
+    survives(dir),
+  )
 
   needs('linux')('is gone once its process is killed, by that sweep', async ({ dir }) => {
     const batch = inProcess(

@@ -33,6 +33,9 @@ interface Tracing {
   whileStopped?: () => unknown
 }
 
+/** Links are shown as strings are, of which strace shows 32 bytes. */
+export const WHOLE = ['-s', '4096'] as const
+
 /** Runs `main` in another process under strace, to its end. */
 export async function systemCalls<A extends unknown[] | [], R>(
   main: (there: Remote, ...args: A) => Promise<R>,
@@ -43,8 +46,7 @@ export async function systemCalls<A extends unknown[] | [], R>(
   onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
   const out = join(dir, 'calls')
   const options = [
-    // Links are shown as strings are, of which strace shows 32 bytes.
-    ...['-f', '-qq', '-y', '-s', '4096', '-o', out, '-e', `trace=${trace.join()}`],
+    ...['-f', '-qq', '-y', ...WHOLE, '-o', out, '-e', `trace=${trace.join()}`],
     ...paths.flatMap((path) => ['-P', path]),
     ...inject.flatMap((fault) => ['-e', `inject=${fault}`]),
   ]
@@ -57,22 +59,34 @@ export async function systemCalls<A extends unknown[] | [], R>(
 }
 
 /** A thread that has stopped its process, and is stopped itself. */
-const STOP = /^(\d+) +--- SIGSTOP \{[\s\S]*?^\1 +--- stopped by SIGSTOP/gm
+const STOP = /^(\d+) +--- SIGSTOP \{[\s\S]*?^\1 +--- stopped by SIGSTOP.*/gm
 
 async function eachStop(out: string, exit: Promise<unknown>, act: () => unknown): Promise<void> {
   let isOver = false
   exit.then(() => {
     isOver = true
   })
-  for (let seen = 0; !isOver; await sleep(2)) {
-    const [, thread] = [...(existsSync(out) ? readFileSync(out, 'utf8') : '').matchAll(STOP)][seen] ?? []
-    if (thread === undefined) continue
-    seen++
+  const traced = () => (existsSync(out) ? readFileSync(out, 'utf8') : '')
+  const signal = (name: NodeJS.Signals, thread: string) => {
     try {
-      await act()
-    } finally {
-      process.kill(Number(thread), 'SIGCONT')
+      process.kill(Number(thread), name)
+    } catch {
+      // It has ended.
     }
+  }
+  // With a test that fails strace goes, and would leave the process stopped.
+  onTestFinished(() => {
+    const [first] = /^\d+/.exec(traced()) ?? []
+    if (!isOver && first !== undefined) signal('SIGKILL', first)
+    isOver = true
+  })
+  for (let from = 0; !isOver; await sleep(2)) {
+    STOP.lastIndex = from
+    const stop = STOP.exec(traced())
+    if (!stop?.[1]) continue
+    from = STOP.lastIndex
+    await act()
+    signal('SIGCONT', stop[1])
   }
 }
 

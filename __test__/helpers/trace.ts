@@ -8,6 +8,7 @@ import { join, relative, sep } from 'node:path'
 import type { Data, WriteOptions, WriteResult } from '@pipeline/atomic'
 import { onTestFinished } from 'vitest'
 import { inProcess, type RunningProcess } from './processes'
+import { WHOLE } from './system-calls'
 
 /** One call of the traced thread, in order. */
 export interface Call {
@@ -114,17 +115,8 @@ export class Writer {
     const dir = mkdtempSync(join(tmpdir(), 'atomic-trace-'))
     onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
     const out = join(dir, 'calls')
-    // Links are shown as strings are, of which strace shows 32 bytes.
-    const whole = ['-s', '4096']
-    const args = [
-      '-y',
-      ...whole,
-      '-o',
-      out,
-      '-p',
-      `${this.thread}`,
-      ...(fault ? ['-e', `inject=${fault}`] : []),
-    ]
+    const to = ['-o', out, '-p', `${this.thread}`]
+    const args = ['-y', ...WHOLE, ...to, ...(fault ? ['-e', `inject=${fault}`] : [])]
     const strace = spawn('strace', args, { stdio: ['ignore', 'ignore', 'pipe'] })
     const exit = once(strace, 'exit')
     await attached(strace)

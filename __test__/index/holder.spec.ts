@@ -82,7 +82,7 @@ describe('a timeout', () => {
     )
     expect(error).toMatchObject({ code: 'ERR_ATOMIC_LOCK_TIMEOUT', lock: lockOf(file) })
     expect(error).not.toHaveProperty('holder')
-    expect(error.message).toContain('other programs to leave it alone')
+    expect(error.message).toContain('other programs to stop changing what is read')
   })
 
   testFuse('comes in time when the lock file cannot be read', async ({ dir }) => {

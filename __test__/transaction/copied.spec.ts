@@ -1,11 +1,11 @@
 // What an interrupted transaction has left in a copy of its tree, where inodes say nothing, and on a disk that is another device after a
 // restart, where they do.
 
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { cpSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { recover } from '@pipeline/atomic'
-import { expect } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
 import { DISKS, makeDisk, testOnDisk } from '../helpers/disks'
 import { makeDir } from '../helpers/files'
 import { mounted, needs } from '../helpers/needs'
@@ -52,22 +52,20 @@ for (const kind of DISKS) {
       const image = join(dir, 'image')
       makeDisk(kind, image)
       const devices: string[] = []
-      const onDevice = async (body: (disk: string) => Promise<void>) => {
+      const attach = () => {
         const device = execFileSync('losetup', ['--find', '--show', image], { encoding: 'utf8' }).trim()
+        onTestFinished(() => void spawnSync('losetup', ['--detach', device]))
         devices.push(device)
-        await mounted(join(dir, 'disk'), [device], body)
+        return device
       }
-      try {
-        // Of files that are longer than those whose old content is looked at.
-        await onDevice((disk) => interrupt(disk, 2 << 20))
-        await onDevice(async (disk) => {
-          expect(await recover(disk)).toMatchObject({ outcome: 'completed' })
-          expect(says(disk)).toEqual(['from', 'new'])
-        })
-        expect(devices[1]).not.toBe(devices[0])
-      } finally {
-        for (const device of devices) execFileSync('losetup', ['--detach', device])
-      }
+      const onDevice = (body: (disk: string) => Promise<void>) => mounted(join(dir, 'disk'), [attach()], body)
+      // Of files that are longer than those whose old content is looked at.
+      await onDevice((disk) => interrupt(disk, 2 << 20))
+      await onDevice(async (disk) => {
+        expect(await recover(disk)).toMatchObject({ outcome: 'completed' })
+        expect(says(disk)).toEqual(['from', 'new'])
+      })
+      expect(devices[1]).not.toBe(devices[0])
     },
   )
 }

@@ -10,7 +10,6 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { atomicTransaction, atomicWrite, recover } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { onPoorFs } from '../helpers/fuse'
@@ -76,11 +75,18 @@ describe('the old name of a file that was moved, where it cannot be taken away t
 
   testStrace('stays there if another process has written it since', async ({ dir }) => {
     await prepare(dir)
-    const inject = ['renameat2:error=ENOSPC:delay_enter=700000']
-    const moving = systemCalls(move, [dir], { trace: ['renameat2'], inject })
-    while (!existsSync(join(dir, 'to'))) await sleep(5)
-    await atomicWrite(join(dir, 'from'), 'written')
-    await moving
+    let isWritten = false
+    await systemCalls(move, [dir], {
+      trace: ['renameat2'],
+      inject: ['renameat2:error=ENOSPC:signal=SIGSTOP'],
+      async whileStopped() {
+        if (isWritten) return
+        isWritten = true
+        expect(readFileSync(join(dir, 'to'), 'utf8')).toBe('moved')
+        await atomicWrite(join(dir, 'from'), 'written')
+      },
+    })
+    expect(isWritten).toBe(true)
     expect(readFileSync(join(dir, 'from'), 'utf8')).toBe('written')
     expect(readFileSync(join(dir, 'to'), 'utf8')).toBe('moved')
   })
@@ -218,8 +224,8 @@ describe('what another program has written right before the old name of a moved 
       whileStopped() {
         if (existsSync(theirs) && text(dir, 'to') === 'moved') renameSync(theirs, join(dir, 'from'))
       },
-    }).catch(() => 'killed')
-    expect(killed).toBe('killed')
+    }).catch(({ message }: Error) => message)
+    expect(killed).toMatch(/SIGKILL/)
     const away = visible(dir).filter((name) => /^\.from\..*\.atomic-txn$/.test(name))
     expect(away.map((name) => text(dir, name))).toEqual(['written'])
     expect(existsSync(join(dir, 'from'))).toBe(false)

@@ -1,5 +1,6 @@
 // A snapshot that finds the files changed each time it looks.
 
+import { join } from 'node:path'
 import { atomicTransaction } from '@pipeline/atomic'
 import { expect } from 'vitest'
 import { needs } from '../helpers/needs'
@@ -8,26 +9,42 @@ import { systemCalls } from '../helpers/system-calls'
 import { contentOf, FILES, raise, seed } from '../helpers/transaction'
 
 needs('strace that may attach')(
-  'keeps transactions out after eight rounds, and is read however close they follow',
+  'waits for the root in turn after eight rounds, and keeps transactions out of the next one',
   async ({ dir }) => {
     const root = seed(dir)
-    await raise({ atomicTransaction }, root, 1)
-    let isOver = false
-    const writing = (async () => {
-      for (let n = 2; !isOver; n++) await raise({ atomicTransaction }, root, n)
-    })()
+    let n = 1
+    await raise({ atomicTransaction }, root, n)
     const main = ({ snapshotRead }: Remote, root: string, files: readonly string[]) =>
-      snapshotRead(root, [...files], { timeout: 60_000 })
-    // A look at all files takes longer than a transaction does.
-    const reading = systemCalls(main, [root, FILES], {
+      snapshotRead(root, [...files])
+    let code: unknown
+    const { returned, calls } = await systemCalls(main, [root, FILES], {
       trace: ['pread64'],
-      inject: ['pread64:delay_enter=15000'],
+      paths: [join(root, FILES[0])],
+      // It stops in each look at the first of the files, which change then.
+      inject: ['pread64:signal=SIGSTOP'],
+      async whileStopped() {
+        const data = contentOf(FILES[0], n + 1)
+        const late = atomicTransaction(
+          root,
+          [
+            { write: FILES[0], data },
+            { write: 'other', data },
+          ],
+          {
+            timeout: 1000,
+          },
+        )
+        const failed = await late.then(
+          () => undefined,
+          (error) => error,
+        )
+        if (failed) code = failed.code
+        else n++
+      },
     })
-    const { returned } = await reading.finally(() => {
-      isOver = true
-    })
-    await writing
-    const n = Number(/\d+/.exec(`${returned[0]}`))
-    expect(returned).toEqual(FILES.map((file) => contentOf(file, n)))
+    expect(code).toBe('ERR_ATOMIC_LOCK_TIMEOUT')
+    expect(returned[0]?.toString()).toBe(contentOf(FILES[0], n))
+    expect(calls.length).toBeGreaterThan(8)
+    expect(n).toBe(1 + 8)
   },
 )

@@ -102,7 +102,7 @@ describe('a transaction', () => {
     }
   })
 
-  test('says which operation of a list cannot be meant', async ({ dir }) => {
+  test('says which operation of a list is not valid', async ({ dir }) => {
     const wrong: [operation: unknown, message: RegExp][] = [
       ['a', /"operation" argument must be of type Object. Received type string/],
       [{ append: 'a' }, /"operation" argument must be an object with one of write, update, /],

@@ -231,7 +231,7 @@ impl std::fmt::Display for Timeout {
         write!(f, "timed out after {} ms waiting for ", self.waited.as_millis())?;
         match (self.blocker, &self.holder) {
             (Blocker::Changes, _) => {
-                f.write_str("other programs to leave it alone: they changed it again and again")?;
+                f.write_str("other programs to stop changing what is read: they did so again and again")?;
             }
             (Blocker::OwnLocks, _) => {
                 f.write_str("a lock that this process holds to be released: it holds as many as it may")?;
@@ -304,7 +304,7 @@ mod tests {
         let this = format!("process {} on {}", std::process::id(), sys::host_name());
         assert!(said(Blocker::Lock).contains(&this));
         assert!(said(Blocker::EarlierCall).contains("for an earlier call of this process;"));
-        assert!(said(Blocker::Changes).contains("for other programs to leave it alone"));
+        assert!(said(Blocker::Changes).contains("for other programs to stop changing what is read"));
     }
 
     #[test]

@@ -56,7 +56,7 @@ pub struct Ticket {
     counted: Option<Counted>,
 }
 
-/// Since when the calls wait whose wait counts, and how many they are.
+/// When calls were made, and how many they are: for `stats`.
 type Counted = (Instant, usize);
 
 /// The rank of a call, which outlives its ticket.

@@ -50,8 +50,8 @@ pub fn times(dir: &Directory) -> Option<Times> {
     times.filter(|times| is_fine(times.1))
 }
 
-/// Whether a time of a change is finer than a second: it is not on an ext4 with small inodes, where it tells nothing. (One of a thousand million others is taken for
-/// such a one, and costs a flush.)
+/// Whether the time of a change is finer than a second: on an ext4 with small inodes it is not, and tells nothing.
+/// (One of a thousand million others is taken for such a time, and costs a flush.)
 fn is_fine(changed: i128) -> bool {
     changed % 1_000_000_000 != 0
 }

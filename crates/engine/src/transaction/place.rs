@@ -203,7 +203,7 @@ fn see(dir: &Directory, op: &Op, home: &Home, staged: Option<FileId>, stat: Opti
     let is_moved = op.staged.is_none() && home.moved.contains(&number);
     // Another name or mode is a change of the file, but not of what it says.
     let is_same_file = old.modified == version.modified && (copied || old.inode == number || is_moved);
-    // A copy that keeps times gives a file that was moved the ones of the file it replaced, if they were the same.
+    // In a copy that kept the times a file that was moved may look like the one that it has replaced.
     let is_untouched = is_same_file && !copied && old.changed == version.changed;
     let says_the_same = |is_hash: &mut dyn FnMut(u128) -> Result<bool>| old.hash.map(is_hash).transpose();
     let is_old = is_untouched

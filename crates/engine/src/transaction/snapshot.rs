@@ -34,7 +34,7 @@ pub struct SnapshotJob {
     since: Instant,
     timeout: Duration,
     rounds: u32,
-    /// From then on.
+    /// Its place among those who wait for the root's lock, after [`ROUNDS`].
     waiting: Option<RootWait>,
     cancel: Cancel,
 }
@@ -92,7 +92,7 @@ impl SnapshotJob {
             None
         };
         if kept_out.is_some() {
-            // Others wait for the lock alone.
+            // The turn is given back: whoever is next waits for the lock itself.
             self.waiting = None;
         }
         let before = root.read()?;

@@ -160,14 +160,14 @@ mod linux {
     const XFS_GEOMETRY_LENGTH: usize = 112;
     const XFS_UUID: usize = 64;
 
-    /// xfs says its device's number for its own (as others make one of their UUID), and after a restart a disk may be another device.
+    /// What xfs says for its number is its device's, which may be another after a restart; its UUID stays.
     pub fn number_by_uuid(fd: BorrowedFd<'_>) -> Option<u64> {
         let stat = rustix::fs::fstatfs(fd).ok()?;
         if magic(&stat) != XFS {
             return None;
         }
         let mut geometry = Geometry([0; XFS_GEOMETRY_LENGTH]);
-        // SAFETY: writes as many bytes as the request says, which are those that are there.
+        // SAFETY: the request's number says that it writes 112 bytes, which are those of `Geometry`.
         let status = unsafe { libc::ioctl(fd.as_raw_fd(), XFS_GEOMETRY as _, &raw mut geometry) };
         let uuid = geometry.0[XFS_UUID..].first_chunk::<16>().map(|uuid| u128::from_le_bytes(*uuid))?;
         (status == 0).then_some((uuid >> 64) as u64 ^ uuid as u64)
