@@ -114,8 +114,8 @@ export interface AtomicError extends NodeJS.ErrnoException {
   /** The second path of a system call that takes two. */
   dest?: string
   /**
-   * {@link atomicWriteAll}: the position of the entry that failed, from 0. {@link atomicTransaction} with a list: of the operation that cannot be
-   * meant. {@link snapshotRead}: of the path.
+   * {@link atomicWriteAll}: the position of the entry that failed, from 0. {@link atomicTransaction} with a list: of an operation that is not
+   * valid. {@link snapshotRead}: of the path.
    */
   entry?: number
   /** {@link atomicWriteAll}, with `committed`: how many entries have their names, counted from the first. */
