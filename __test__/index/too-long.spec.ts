@@ -60,7 +60,7 @@ describe('a result that is longer than a string can be', () => {
     const error = await inProcess(
       ({ atomicIndexUpdate }, file) => {
         const part = 'x'.repeat(2 ** 28)
-        const update = atomicIndexUpdate(file, () => [part, part])
+        const update = atomicIndexUpdate(file, () => [part, part, part])
         return update.catch(({ name, code, path, message }) => ({ name, code, path, message }))
       },
       [file],

@@ -146,7 +146,7 @@ export async function publisher(args: readonly string[], isBegun: (line: string)
 export const MOMENTS = [
   'before',
   ...[1, 2, 3].map((n) => `inside ${n}`),
-  ...[0, 4, 16].map((ms) => `during ${ms}`),
+  ...[0, 2, 4, 8, 16, 32].map((ms) => `during ${ms}`),
 ]
 
 /** Publishes `doc` in a process that is killed at one of the moments. */
