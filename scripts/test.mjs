@@ -117,9 +117,17 @@ async function runCargoTest(args, { env, print } = {}) {
   return neverGreenWhenRed(counts, code, `cargo ${['test', ...args].join(' ')}`)
 }
 
-/** All of Rust's. The crash lab is a program for Linux. */
+/**
+ * All of Rust's. The crash lab is a program for Linux. Its addon with mutants has the engine in common with the tests: else that
+ * would be compiled once more. Nothing is left out unless a variable says so.
+ */
 const runRustTests = (/** @type {(line: string) => void} */ print) =>
-  runCargoTest(process.platform === 'linux' ? labPackages : [], { print })
+  runCargoTest(
+    process.platform === 'linux' ? [...labPackages, '--features', 'pipeline-atomic/mutants'] : [],
+    {
+      print,
+    },
+  )
 
 /** The protocol against a store in memory. The features are those of the addon that the specs use: one build serves both. */
 const runProtocolTests = () => runCargoTest(['-p', 'pipeline-atomic-cloud', '--features', 'mutants'])

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { describe, expect } from 'vitest'
 import { DISKS, makeDisk, testOnDisk } from '../helpers/disks'
 import { leftovers, names } from '../helpers/files'
-import { mounted, needs, tmpfs } from '../helpers/needs'
+import { isHere, mounted, needs, tmpfs } from '../helpers/needs'
 import { inProcess } from '../helpers/processes'
 import { test } from '../helpers/test'
 
@@ -79,8 +79,10 @@ describe('a limit of 256 descriptors', () => {
   )
 
   needs('linux')('is waited for when others have used up the descriptors', async ({ dir }) => {
+    // On an overlay staged files are kept open: there so many as the limit has room for.
+    const count = isHere('a temporary folder that is no overlay') ? 100 : 40
     const child = inProcess(
-      async ({ atomicWriteAll, require }, dir) => {
+      async ({ atomicWriteAll, require }, dir, count) => {
         const fs = require('node:fs')
         await atomicWriteAll([{ path: `${dir}/warm`, data: '' }])
         const taken: number[] = []
@@ -89,13 +91,13 @@ describe('a limit of 256 descriptors', () => {
         } catch {}
         for (let free = 0; free < 5; free++) fs.closeSync(taken.pop())
         setTimeout(() => taken.forEach((fd) => void fs.closeSync(fd)), 200)
-        return atomicWriteAll(Array.from({ length: 100 }, (_, at) => ({ path: `${dir}/${at}`, data: 'x' })))
+        return atomicWriteAll(Array.from({ length: count }, (_, at) => ({ path: `${dir}/${at}`, data: 'x' })))
       },
-      [dir],
+      [dir, count],
       { before: 'ulimit -n 128' },
     )
-    expect(await child.returned).toHaveLength(100)
-    expect(names(dir)).toHaveLength(101)
+    expect(await child.returned).toHaveLength(count)
+    expect(names(dir)).toHaveLength(count + 1)
   })
 })
 

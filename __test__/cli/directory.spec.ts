@@ -135,7 +135,9 @@ test('selftest tells what the file system keeps, with a second process, and leav
   ])
   expect(people).toMatchObject({ code: 0, stderr: '' })
   expect(people.stdout).toMatch(/\n {2}locks between processes {2}yes /)
-  expect(people.stdout.split('\n').filter((line) => line.length > 80)).toEqual([])
+  // But for the path, which is as long as it is.
+  const lines = people.stdout.split('\n').filter((line) => !line.includes(dir))
+  expect(lines.filter((line) => line.length > 80)).toEqual([])
   const { traits } = JSON.parse(programs.stdout)
   for (const name of ['renameOver', 'locks', 'locksBetweenProcesses']) {
     expect(traits).toContainEqual({ name, value: true, means: expect.any(String) })

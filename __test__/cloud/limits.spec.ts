@@ -1,7 +1,7 @@
 // Updates of an index in a store that are given up, late, nested, or whose thread ends.
 
 import { describe, expect } from 'vitest'
-import { test } from '../helpers/cloud'
+import { inTime, test } from '../helpers/cloud'
 
 describe('an abort', () => {
   test('ends reading, replacing and waiting, with the reason of the signal', async ({ project }) => {
@@ -54,7 +54,7 @@ describe('an abort', () => {
     expect(seen).toEqual(['AbortError', 'enough', '{}'])
   })
 
-  test('of one that shares its commit does not end the commit', async ({ project }) => {
+  test('of one that shares its commit does not end the commit', inTime, async ({ project }) => {
     project.installPeer()
     const seen = await project.run(async ({ atomicIndexUpdate, require }) => {
       const { fake } = require('@pipeline/atomic-cloud')
@@ -77,7 +77,7 @@ describe('an abort', () => {
     ])
   })
 
-  test('of one that was told already does not end the commit of another', async ({ project }) => {
+  test('of one that was told already does not end the commit of another', inTime, async ({ project }) => {
     project.installPeer()
     const seen = await project.run(async ({ atomicIndexUpdate, require }) => {
       const { fake } = require('@pipeline/atomic-cloud')
@@ -190,48 +190,51 @@ describe('a timeout', () => {
     ['read', 'ERR_ATOMIC_CONTENDED'],
     ['read', 'ETIMEDOUT'],
   ] as const) {
-    test(`of the peer in ${where} (${code}) counts for the calls whose time it is, and not for the others`, async ({
-      project,
-    }) => {
-      project.installPeer()
-      const seen = await project.run(
-        async ({ atomicIndexUpdate, require }, where, code) => {
-          const { fake } = require('@pipeline/atomic-cloud')
-          let isOver = false
-          fake.before = (what: string) => {
-            if (isOver) return
-            // Others are faster, so that it is read again.
-            if (what === 'replaceIf' && where === 'read') return fake.put('s3://b/i', '[]')
-            if (what !== where || fake.count('replaceIf') === 0) return
-            isOver = true
-            // It begins nothing that it cannot end in time, and so may give up before.
-            throw Object.assign(new Error('late'), { code })
-          }
-          const append = (value: number) => (index: any) => [...index, value]
-          const outcomes: any[] = await fake.together(atomicIndexUpdate, () => [
-            atomicIndexUpdate('s3://b/i', append(1), { initial: [], timeout: 9000 }),
-            atomicIndexUpdate('s3://b/i', append(2), { initial: [], timeout: 20_000 }),
-            atomicIndexUpdate('s3://b/i', append(3), { initial: [], timeout: 5000 }),
-          ])
-          const told = outcomes.map(({ status, reason }) => reason?.code ?? status)
-          const timeouts = fake.calls.flatMap(([name, , options]: any) =>
-            name === 'openIndex' && options.timeout > 1 ? [options.timeout] : [],
-          )
-          return [told, fake.objects.get('s3://b/i')?.text, timeouts]
-        },
-        where,
-        code,
-      )
-      const near = (ms: number) => expect.toSatisfy((given: number) => given > ms - 2000 && given <= ms)
-      expect(seen).toEqual([
-        ['fulfilled', 'fulfilled', code],
-        expect.stringMatching(/^\[\s*1,\s*2\s*\]$/),
-        [near(9000), near(20_000), near(5000), near(20_000)],
-      ])
-    })
+    test(
+      `of the peer in ${where} (${code}) counts for the calls whose time it is, and not for the others`,
+      inTime,
+      async ({ project }) => {
+        project.installPeer()
+        const seen = await project.run(
+          async ({ atomicIndexUpdate, require }, where, code) => {
+            const { fake } = require('@pipeline/atomic-cloud')
+            let isOver = false
+            fake.before = (what: string) => {
+              if (isOver) return
+              // Others are faster, so that it is read again.
+              if (what === 'replaceIf' && where === 'read') return fake.put('s3://b/i', '[]')
+              if (what !== where || fake.count('replaceIf') === 0) return
+              isOver = true
+              // It begins nothing that it cannot end in time, and so may give up before.
+              throw Object.assign(new Error('late'), { code })
+            }
+            const append = (value: number) => (index: any) => [...index, value]
+            const outcomes: any[] = await fake.together(atomicIndexUpdate, () => [
+              atomicIndexUpdate('s3://b/i', append(1), { initial: [], timeout: 9_000_000 }),
+              atomicIndexUpdate('s3://b/i', append(2), { initial: [], timeout: 20_000_000 }),
+              atomicIndexUpdate('s3://b/i', append(3), { initial: [], timeout: 5_000_000 }),
+            ])
+            const told = outcomes.map(({ status, reason }) => reason?.code ?? status)
+            const timeouts = fake.calls.flatMap(([name, , options]: any) =>
+              name === 'openIndex' && options.timeout > 1 ? [options.timeout] : [],
+            )
+            return [told, fake.objects.get('s3://b/i')?.text, timeouts]
+          },
+          where,
+          code,
+        )
+        const near = (ms: number) =>
+          expect.toSatisfy((given: number) => given > ms - 2_000_000 && given <= ms)
+        expect(seen).toEqual([
+          ['fulfilled', 'fulfilled', code],
+          expect.stringMatching(/^\[\s*1,\s*2\s*\]$/),
+          [near(9_000_000), near(20_000_000), near(5_000_000), near(20_000_000)],
+        ])
+      },
+    )
   }
 
-  test('of the peer ends calls one after the other, as their times are over', async ({ project }) => {
+  test('of the peer ends calls one after the other, as their times are over', inTime, async ({ project }) => {
     project.installPeer()
     const seen = await project.run(async ({ atomicIndexUpdate, require }) => {
       const { fake } = require('@pipeline/atomic-cloud')
@@ -239,8 +242,8 @@ describe('a timeout', () => {
         if (what === 'replaceIf') throw Object.assign(new Error('late'), { code: 'ETIMEDOUT' })
       }
       const outcomes: any[] = await fake.together(atomicIndexUpdate, () => [
-        atomicIndexUpdate('s3://b/i', () => ({}), { timeout: 9000 }),
-        atomicIndexUpdate('s3://b/i', () => ({}), { timeout: 5000 }),
+        atomicIndexUpdate('s3://b/i', () => ({}), { timeout: 9_000_000 }),
+        atomicIndexUpdate('s3://b/i', () => ({}), { timeout: 5_000_000 }),
       ])
       return [outcomes.map(({ reason }) => reason?.code), fake.count('replaceIf')]
     })

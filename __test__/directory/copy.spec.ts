@@ -11,7 +11,6 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { copyDirectoryAtomic } from '@pipeline/atomic'
@@ -21,6 +20,7 @@ import { makeDir, names, pattern } from '../helpers/files'
 import { mounted, needs, OTHER_USER, testUnprivileged, tmpfs } from '../helpers/needs'
 import { inProcess } from '../helpers/processes'
 import { rejection } from '../helpers/promises'
+import { socketAt } from '../helpers/socket'
 import { systemCalls } from '../helpers/system-calls'
 import { test } from '../helpers/test'
 import { plant, replaced, type Tree, treeOf } from '../helpers/trees'
@@ -174,9 +174,8 @@ describe('a copy', () => {
 describe('what cannot be copied', () => {
   test('leaves the old tree: a socket, with its path', async ({ dir }) => {
     plant(dir, { 'theme/a/file': 'x', 'site/old': 'old' })
-    const server = createServer()
     const socket = join(dir, 'theme', 'a', 'socket')
-    await new Promise<void>((resolve) => server.listen(socket, resolve))
+    const server = await socketAt(socket)
     const error = await rejection(copyDirectoryAtomic(join(dir, 'theme'), join(dir, 'site')))
     server.close()
     expect(error).toMatchObject({ code: 'ERR_ATOMIC_NOT_REGULAR', path: socket })

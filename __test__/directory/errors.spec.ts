@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import type { Server } from 'node:net'
 import { join } from 'node:path'
 import { atomicDirectory } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
@@ -10,6 +10,7 @@ import { leftovers, names, shape } from '../helpers/files'
 import { enqueued } from '../helpers/group'
 import { mounted, needs, tmpfs } from '../helpers/needs'
 import { gate, isPending, rejection, turns } from '../helpers/promises'
+import { socketAt } from '../helpers/socket'
 import { test } from '../helpers/test'
 import { plant, treeOf } from '../helpers/trees'
 
@@ -208,14 +209,13 @@ describe('what build must not leave', () => {
   })
 
   needs('linux')('is a socket', async ({ dir }) => {
-    const server = createServer()
+    let server: Server | undefined
     const error = await rejection(
-      atomicDirectory(
-        join(dir, 'site'),
-        (staging) => new Promise<void>((resolve) => server.listen(join(staging, 'socket'), resolve)),
-      ),
+      atomicDirectory(join(dir, 'site'), async (staging) => {
+        server = await socketAt(join(staging, 'socket'))
+      }),
     )
-    server.close()
+    server?.close()
     expect(error).toMatchObject({ code: 'ERR_ATOMIC_NOT_REGULAR' })
     expect(error.message).toContain('a socket')
     expect(names(dir)).toStrictEqual([])

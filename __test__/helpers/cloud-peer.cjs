@@ -18,7 +18,7 @@ const fake = {
   gate: undefined,
   /**
    * The outcomes of calls that share what they can: nothing is read before all of them are in the queue. One behind them
-   * that may not wait shows when they are.
+   * that may not wait shows when they are. The test is told how long it took from then on.
    *
    * @template T
    */
@@ -32,8 +32,11 @@ const fake = {
     })
     const calls = start()
     await update('s3://b/i', (index) => index, { timeout: 0 }).catch(() => {})
+    const opened = performance.now()
     open()
-    return Promise.allSettled(calls)
+    const outcomes = await Promise.allSettled(calls)
+    process.send?.({ sent: performance.now() - opened })
+    return outcomes
   },
   /** What `atomicWriteAll` makes of the entries. @type {(entries: AsyncIterable<unknown>) => Promise<unknown>} */
   async writeAll(entries) {

@@ -3,6 +3,7 @@
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { inject } from 'vitest'
+import { GROUP_MS } from './group'
 import { inProcess, type ProcessOptions, type Remote, type RunningProcess } from './processes'
 import { test as base } from './test'
 
@@ -17,6 +18,12 @@ export interface Project {
   start<A extends unknown[]>(main: (remote: Remote, ...args: A) => unknown, ...args: A): RunningProcess
   options: ProcessOptions
 }
+
+/** How long the last calls together took. */
+let togetherMs = 0
+
+/** As the `inTime` of files: a failed test is run again if its process was too busy to run the functions of a group in time. */
+export const inTime = { retry: { count: 100, condition: () => togetherMs > GROUP_MS } }
 
 export const test = base.extend<{ project: Project }>({
   project: async ({ dir }, use) => {
@@ -40,7 +47,17 @@ export const test = base.extend<{ project: Project }>({
         else writeFileSync(main, source)
       },
       start,
-      run: (main, ...args) => start(main, ...args).returned,
+      run(main, ...args) {
+        const running = start(main, ...args)
+        togetherMs = 0
+        running.next().then(
+          (ms) => {
+            togetherMs = ms
+          },
+          () => {},
+        )
+        return running.returned
+      },
     })
   },
 })

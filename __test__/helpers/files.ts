@@ -51,9 +51,21 @@ export const OVERLAY = 0x794c7630
 export function isDurable(dir: string): boolean {
   if (process.platform !== 'linux') return true
   const { type } = statfsSync(dir)
-  return (
-    type !== TMPFS && !(type === OVERLAY && readFileSync('/proc/self/mountinfo', 'utf8').includes('volatile'))
-  )
+  if (type === OVERLAY) return !hasUpperLayerInMemory(dir)
+  return type !== TMPFS
+}
+
+/** Of an overlay: it is not flushed, or its upper layer is not, as far as the path of that is one here. */
+function hasUpperLayerInMemory(dir: string): boolean {
+  const { dev } = statSync(dir)
+  const device = `${dev >> 8}:${dev & 0xff}`
+  const mount = readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .findLast((line) => line.split(' ')[2] === device)
+  const options = mount?.split(' ').at(-1)?.split(',') ?? []
+  const [, upper] = options.find((option) => option.startsWith('upperdir='))?.split('=') ?? []
+  const isMemory = upper !== undefined && existsSync(upper) && statfsSync(upper).type === TMPFS
+  return isMemory || options.includes('volatile')
 }
 
 /** The result of a write of that many bytes in `dir` with nothing special about it. */

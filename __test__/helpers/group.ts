@@ -16,7 +16,7 @@ export async function enqueued(dir: string): Promise<void> {
 }
 
 /** A group takes no more calls when its functions have had the index for so many milliseconds. */
-const GROUP_MS = 50
+export const GROUP_MS = 50
 
 /** An update of `file` that is inside its function, and changes nothing when it is released. */
 export async function held(file: string): Promise<{ release(): void }> {

@@ -12,7 +12,10 @@ const LONG = [
   'pipeline/',
   'consumer/',
   'index/too-long.spec.ts',
+  'process/leaks.spec.ts',
+  'index/patch-view-random.spec.ts',
   'compare.spec.ts',
+  'file/faults.spec.ts',
 ].map((name) => join(__dirname, '..', name))
 
 const rank = ({ moduleId }: TestSpecification) => {

@@ -15,7 +15,7 @@ import {
 import { freemem, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inject } from 'vitest'
-import { OVERLAY, TMPFS } from './files'
+import { isDurable, OVERLAY } from './files'
 import { mayServeFuse } from './poor-fs'
 import { type Fixtures, test } from './test'
 import { canLoadAddon, canRunNode, isRoot } from './users'
@@ -84,7 +84,7 @@ const present = {
   'mkfs.btrfs': () => runs('mkfs.btrfs', '--version'),
   spin: () => isLinux && runs('spin', '-V'),
   setpriv: () => runs('setpriv', '--version'),
-  'a temporary folder on a disk': () => isLinux && statfsSync(tmpdir()).type !== TMPFS,
+  'a temporary folder on a disk': () => isLinux && isDurable(tmpdir()),
   'a temporary folder on ext4, xfs or btrfs': () => isLinux && TELLING.includes(statfsSync(tmpdir()).type),
   'a second file system in /dev/shm': () =>
     isLinux && runs('test', '-w', '/dev/shm') && statSync('/dev/shm').dev !== statSync(tmpdir()).dev,

@@ -1,13 +1,11 @@
 // A torn line that is set aside, while other programs go on.
 
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
-import { type AtomicError, appendLines } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { leftovers, names } from '../helpers/files'
 import { needs } from '../helpers/needs'
-import { inProcess, type Remote } from '../helpers/processes'
+import type { Remote } from '../helpers/processes'
 import { systemCalls } from '../helpers/system-calls'
-import { test } from '../helpers/test'
 
 const append = ({ appendLines }: Remote, file: string, options: object) =>
   appendLines(file, 'ours', options).then(({ torn }) => torn ?? null)
@@ -30,33 +28,34 @@ describe('a torn line', () => {
     expect(names(dir)).toEqual(['index.json'])
   })
 
-  test('that another program goes on with during each attempt stays, and the error says what to do', async ({
-    dir,
-    file,
-  }) => {
-    writeFileSync(file, 'h')
-    const restless = inProcess(
-      ({ require, send }: Remote, file) => {
-        const { appendFileSync } = require('node:fs') as typeof import('node:fs')
-        for (send('begun'); ; ) appendFileSync(file, 'h')
-      },
-      [file],
-    )
-    await restless.next()
-    let error: AtomicError | undefined
-    // It may be that the other program rests for a moment.
-    while (!error) {
-      error = await appendLines(file, 'ours', { verify: false }).then(
-        () => undefined,
-        (error) => error,
-      )
-    }
-    restless.kill()
-    await restless.exit
-    expect(error).toMatchObject({ code: 'ESTALE', message: expect.stringContaining('repeat the call when') })
-    expect(readFileSync(file, 'utf8')).toMatch(/h$/)
-    expect(leftovers(dir)).toEqual([])
-  })
+  traced(
+    'that another program goes on with during each attempt stays, and the error says what to do',
+    async ({ dir, file }) => {
+      writeFileSync(file, 'h')
+      const failing = ({ appendLines }: Remote, file: string) =>
+        appendLines(file, 'ours', { verify: false }).then(
+          () => 'appended',
+          ({ code, message }) => ({ code, message }),
+        )
+      let stops = 0
+      const { returned } = await systemCalls(failing, [file], {
+        trace: ['fsync'],
+        // What is set aside is flushed before the file is looked at for the last time.
+        inject: ['fsync:signal=SIGSTOP'],
+        whileStopped() {
+          stops++
+          appendFileSync(file, 'h')
+        },
+      })
+      expect(returned).toMatchObject({
+        code: 'ESTALE',
+        message: expect.stringContaining('repeat the call when'),
+      })
+      expect(stops).toBeGreaterThan(1)
+      expect(readFileSync(file, 'utf8')).toBe('h'.repeat(stops + 1))
+      expect(leftovers(dir)).toEqual([])
+    },
+  )
 
   traced('is on disk elsewhere before it is cut off, whatever the call asks for', async ({ dir, file }) => {
     writeFileSync(file, 'old\nhalf')

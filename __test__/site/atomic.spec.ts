@@ -1,15 +1,14 @@
 /** `--atomic`: a visitor gets the pages of one build, and no other files are swapped away. */
 
 import { execFileSync } from 'node:child_process'
-import { once } from 'node:events'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { siteFiles } from '../../examples/site/demo/inspect'
 import { visit } from '../../examples/site/demo/reader'
 import { buildAtomically } from '../../examples/site/lib/atomic-build'
 import { isHere, tmpfs } from '../helpers/needs'
+import { socketAt } from '../helpers/socket'
 import { plant, treeOf } from '../helpers/trees'
 import {
   build,
@@ -176,10 +175,7 @@ describe('what is not a site', () => {
     putPages(place, 'one')
     await build(place)
     plant(place.out, { 'run/notes.txt': 'mine' })
-    const servers = [join(place.out, 's'), join(place.out, 'run/s')].map((path) =>
-      createServer().listen(path),
-    )
-    await Promise.all(servers.map((server) => once(server, 'listening')))
+    const servers = await Promise.all(['s', 'run/s'].map((name) => socketAt(join(place.out, name))))
     expect(await cliBuild(place, ['--atomic'])).toMatchObject({ code: 0, stderr: '' })
     for (const server of servers) server.close()
     expect(treeOf(join(place.out, 'run'))).toEqual({ 'notes.txt': 'mine' })

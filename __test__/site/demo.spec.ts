@@ -1,7 +1,7 @@
 /** The demo is what a newcomer runs first: it must pass on a small scale, and see what is wrong when something is. */
 
 import { spawnSync } from 'node:child_process'
-import { readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { expect, test, vi } from 'vitest'
@@ -38,7 +38,7 @@ test('builds, kills and finds everything whole, and removes what it made', () =>
   expect(tmpdir()).not.toBe(place.root)
 })
 
-test('a limit leaves out the large images, but none of a kind', async () => {
+test('a limit leaves out the large images, but none of a kind, of which a large drawing becomes a plain one', async () => {
   for (const name of ['a.md', 'b.md', 'c.md']) place.put(name, `# ${name}`)
   const bytes = {
     'small.png': 10,
@@ -51,8 +51,10 @@ test('a limit leaves out the large images, but none of a kind', async () => {
   const copy = join(place.root, 'copy')
   expect(await copySources(place.source, copy, 2)).toEqual(['a.md', 'b.md'])
   expect(readdirSync(copy).sort()).toEqual(['a.md', 'b.md', 'large.svg', 'other.PNG', 'small.png'])
+  expect(statSync(join(copy, 'large.svg')).size).toBeLessThan(100)
   await copySources(place.source, copy, 3)
   expect(readdirSync(copy)).toHaveLength(8)
+  expect(statSync(join(copy, 'large.svg')).size).toBe(20_000)
 })
 
 test('its visitors see a cut off file of every kind, one that is missing, and pages of two builds', async () => {

@@ -58,7 +58,9 @@ describe('durable', () => {
     [',volatile', false],
   ] as const) {
     const title = `is ${durable} on an overlay${options ? ' that is mounted volatile' : ' over a disk'}`
-    needs('root that may mount', 'a temporary folder on a disk')(title, async ({ dir }) => {
+    // An overlay is no upper layer of another one.
+    const onDisk = ['a temporary folder on a disk', 'a temporary folder that is no overlay'] as const
+    needs('root that may mount', ...onDisk)(title, async ({ dir }) => {
       for (const name of ['lower', 'upper', 'work']) mkdirSync(join(dir, name))
       const layers = `lowerdir=${dir}/lower,upperdir=${dir}/upper,workdir=${dir}/work${options}`
       await mounted(join(dir, 'overlay'), ['-t', 'overlay', '-o', layers, 'overlay'], async (at) => {

@@ -1,7 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { once } from 'node:events'
 import { lstatSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { atomicWrite } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
@@ -9,6 +7,7 @@ import { leftovers, names, shape } from '../helpers/files'
 import { needs } from '../helpers/needs'
 import { inProcess, type Remote } from '../helpers/processes'
 import { rejection } from '../helpers/promises'
+import { socketAt } from '../helpers/socket'
 import { test } from '../helpers/test'
 
 describe('what is no regular file is refused and stays what it is', () => {
@@ -48,8 +47,7 @@ describe('what is no regular file is refused and stays what it is', () => {
 
   needs('linux')('a socket', async ({ dir }) => {
     const path = join(dir, 'socket')
-    const server = createServer().listen(path)
-    await once(server, 'listening')
+    const server = await socketAt(path)
     expect(shape(await rejection(atomicWrite(path, 'x')))).toStrictEqual(refused(path, 'a socket'))
     expect(lstatSync(path).isSocket()).toBe(true)
     server.close()

@@ -9,14 +9,18 @@ import type { Remote } from '../helpers/processes'
 import { systemCalls } from '../helpers/system-calls'
 
 describe('a replaced file', () => {
-  /** Three times each of them, those of one time at once. */
+  /** Three times each of them, those of one time at once. What is freed late is freed before the next time: else it may be so after the next rename. */
   const replace = async ({ atomicWrite, until, openBelow }: Remote, dir: string, files: string[]) => {
-    for (const text of ['1', '2', '3']) await Promise.all(files.map((file) => atomicWrite(file, text)))
-    await until(() => openBelow(dir).length === 0)
+    for (const text of ['1', '2', '3']) {
+      await Promise.all(files.map((file) => atomicWrite(file, text)))
+      await until(() => openBelow(dir).length === 0)
+    }
   }
   const replaceAll = async ({ atomicWriteAll, until, openBelow }: Remote, dir: string, files: string[]) => {
-    for (const data of ['1', '2', '3']) await atomicWriteAll(files.map((path) => ({ path, data })))
-    await until(() => openBelow(dir).length === 0)
+    for (const data of ['1', '2', '3']) {
+      await atomicWriteAll(files.map((path) => ({ path, data })))
+      await until(() => openBelow(dir).length === 0)
+    }
   }
 
   for (const { how, names, write } of [

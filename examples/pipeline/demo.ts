@@ -80,6 +80,8 @@ interface Run {
   /** The routes that publishers have said are published. */
   told: Set<string>
   kills: number
+  /** How many publishers had finished before they could be killed. */
+  late: number
   faults: string[]
 }
 
@@ -102,9 +104,13 @@ async function publishShare(run: Run, i: number, part: number): Promise<void> {
   await publisher.reaches(Math.ceil(share.length * part * Math.random()))
   // Somewhere in the next commit.
   await sleep(MOMENT_MS * part * Math.random())
-  if (!(await publisher.kill())) return publisher.ends() // Throws if it failed by itself.
+  if (!(await publisher.kill())) {
+    run.late += 1
+    return publisher.ends() // Throws if it failed by itself.
+  }
   const published = await check(run, share)
-  if (published < share.length) {
+  if (published === share.length) run.late += 1
+  else {
     run.kills += 1
     const rest = share.length - published
     run.progress.say(
@@ -124,11 +130,15 @@ async function publishShare(run: Run, i: number, part: number): Promise<void> {
 async function publishAll(corpus: Corpus, input: string, content: string, cli: string, part: number) {
   const started = Date.now()
   const progress = openProgress(corpus.all.length)
-  const run: Run = { corpus, input, content, cli, progress, told: new Set(), kills: 0, faults: [] }
+  const run: Run = { corpus, input, content, cli, progress, told: new Set(), kills: 0, late: 0, faults: [] }
   const reader = watchIndexes()
   const waiting = corpus.shares.keys()
   const worker = async (): Promise<void> => {
-    for (const i of waiting) await publishShare(run, i, part)
+    for (const i of waiting) {
+      // All will start over, unless something is wrong that is to be shown.
+      if (run.late > PUBLISHERS - LEAST_KILLS && run.faults.length === 0) return
+      await publishShare(run, i, part)
+    }
   }
   try {
     await Promise.all(Array.from({ length: AT_A_TIME }, worker))
