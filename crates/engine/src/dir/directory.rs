@@ -141,11 +141,17 @@ impl Directory {
         };
         for name in missing.iter().rev() {
             if matches!(name.components().next(), Some(Component::Normal(_))) {
+                // Unless it is the place of a tree that is being built.
+                if names::is_swept(name.as_os_str())
+                    && parent.stat(&names::guard(name.as_os_str())).named("lstat")?.is_none()
+                {
+                    return Err(parent.not_made(name, Error::swept("mkdir")));
+                }
                 match parent.make_dir(name.as_os_str()) {
                     Ok(()) => {}
                     // Another process was faster, and may not have flushed it yet.
                     Err(error) if error.raw_os_error() == Some(sys::EEXIST) => {}
-                    Err(error) => return Err(parent.mkdir_failed(name, error)),
+                    Err(error) => return Err(parent.not_made(name, Error::system("mkdir", error))),
                 }
                 let synced = if leaves_out(Step::MkdirSync) { Ok(true) } else { parent.sync() };
                 let child = Self::open_existing(Some(&parent), name).named("open")?;
@@ -162,8 +168,7 @@ impl Directory {
     }
 
     /// It is the directory that could not be made, not the file that was to be in it.
-    fn mkdir_failed(&self, name: &Path, error: io::Error) -> Error {
-        let failed = Error::system("mkdir", error);
+    fn not_made(&self, name: &Path, failed: Error) -> Error {
         match self.dir.path() {
             Ok(path) => failed.about(path.join(name)),
             Err(_) => failed,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::dir::directory::Directory;
+use crate::dir::names;
 use crate::dir::place::{Place, is_at, moved};
 use crate::dir::spelling::fold;
 use crate::error::{Advice, Error, ErrorKind, Named, Result};
@@ -61,7 +62,15 @@ impl Target {
         if target.dir.is_mount_point(&target.name) {
             return Err(Error::raw("rename", sys::EBUSY).advise(Advice::MountedDirectory));
         }
-        Ok(target)
+        target.to_write()
+    }
+
+    /// The same, for a caller that is about to write it.
+    ///
+    /// # Errors
+    /// `EINVAL` if it has a name of those that are [swept](names::is_swept).
+    pub fn to_write(self) -> Result<Self> {
+        if names::is_swept(&self.name) { Err(Error::swept("open")) } else { Ok(self) }
     }
 
     fn follow(

@@ -33,6 +33,8 @@ pub enum Advice {
     Held,
     /// Windows takes the name for a device, a stream of another file, or another name.
     Reserved,
+    /// It has a name that only our own unfinished files have.
+    Swept,
 }
 
 impl From<Obstacle> for Advice {
@@ -85,6 +87,9 @@ impl Advice {
             Self::Reserved => {
                 "on Windows this name means a device, a stream of another file or a name without its last character, or holds \
                  a character that names cannot have: use another name"
+            }
+            Self::Swept => {
+                "what has such a name is removed, as left behind by a process that was killed: use another name"
             }
             Self::Moved => "its directory was replaced or moved meanwhile: repeat the call",
             Self::Restless => {

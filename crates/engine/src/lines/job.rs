@@ -92,7 +92,8 @@ impl Origin {
     }
 
     fn resolve(&self) -> Result<Target> {
-        let target = Target::resolve(&self.path, Resolve { mkdir: self.mkdir, exclusive: false })?;
+        let target =
+            Target::resolve(&self.path, Resolve { mkdir: self.mkdir, exclusive: false })?.to_write()?;
         match &target.dir.file_system().network {
             Some(name) if !self.network => Err(ErrorKind::NetworkFs { name: name.clone() }.into()),
             _ => Ok(target),
