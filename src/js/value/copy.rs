@@ -196,6 +196,20 @@ pub fn is_detached<'env>(env: &'env Env, data: &Unknown<'_>) -> Result<'env, boo
     Ok(known == sys::Status::napi_ok && is)
 }
 
+/// Whether a view without bytes has none because its buffer was made shorter. N-API does not tell, but what looks at such a view throws.
+pub fn is_out_of_bounds<'env>(env: &'env Env, data: &Unknown<'_>) -> Result<'env, bool> {
+    use crate::js::value::raw;
+
+    let mut is_data_view = false;
+    // SAFETY: a value of the current scope, and a valid place for the result.
+    check(env, unsafe { sys::napi_is_dataview(env.raw(), data.raw(), &mut is_data_view) })?;
+    Ok(if is_data_view {
+        raw::get(env, data, c"byteLength").is_err()
+    } else {
+        raw::is_typed_array(env, data) && raw::invoke(env, data, c"keys", &[]).is_err()
+    })
+}
+
 fn element_size(kind: sys::napi_typedarray_type) -> usize {
     use sys::TypedarrayType as T;
     match kind {

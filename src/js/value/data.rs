@@ -56,6 +56,10 @@ impl Encoding {
             Some(bytes) if bytes.is_empty() && copy::is_detached(env, data)? => {
                 Err(wrong_value(env, "data", "must not be detached", data))
             }
+            // So it is with a view whose buffer was made shorter: JavaScript's own methods say that it is detached.
+            Some(bytes) if bytes.is_empty() && copy::is_out_of_bounds(env, data)? => {
+                Err(wrong_value(env, "data", "must not reach beyond the end of its buffer", data))
+            }
             Some(bytes) => Ok(Data::Bytes(bytes)),
             None => {
                 let expected =
