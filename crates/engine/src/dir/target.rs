@@ -193,12 +193,16 @@ impl Target {
 
     /// The error of a rename to this file, with what is known about the cause.
     pub fn rename_failed(&self, error: io::Error) -> Error {
-        let is_obstacle = matches!(error.raw_os_error(), Some(sys::EBUSY | sys::EPERM));
-        let obstacle = if is_obstacle { self.dir.obstacle(&self.name) } else { None };
-        let failed = Error::system("rename", error).with_dest(self.path.clone());
-        match obstacle {
-            None => failed,
-            Some(obstacle) => failed.advise(obstacle.into()),
+        self.explain(Error::system("rename", error).with_dest(self.path.clone()))
+    }
+
+    /// An error of a call that would change this file or its name, with what is known about the cause.
+    pub fn explain(&self, error: Error) -> Error {
+        let is_obstacle = matches!(error.kind(), ErrorKind::System { source, .. }
+            if matches!(source.raw_os_error(), Some(sys::EBUSY | sys::EPERM)));
+        match if is_obstacle { self.dir.obstacle(&self.name) } else { None } {
+            None => error,
+            Some(obstacle) => error.advise(obstacle.into()),
         }
     }
 
