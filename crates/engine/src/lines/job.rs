@@ -178,7 +178,7 @@ impl Origin {
         group.gather(&file);
         group.begun = true;
         let torn = &mut self.torn;
-        let work = || append(file.target(), &group.text(), group.options(), torn);
+        let work = || append(file.target(), &group.text()?, group.options(), torn);
         let done = match group.measure(work) {
             Err(error) if error.is_transient() => {
                 group.begun = false;
