@@ -1,7 +1,7 @@
 // Names that are this package's own for unfinished files. The next process that works in the folder removes what has one, so nothing that
 // is to stay may get one.
 
-import { mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import {
   AtomicFile,
@@ -102,4 +102,21 @@ test('what has such a name can be removed', async ({ dir }) => {
     expect(await remove(join(dir, name))).toMatchObject({ removed: true })
   }
   expect(names(dir)).toStrictEqual([])
+})
+
+test('a file of another program with the name of a lock stays as it is', async ({ dir }) => {
+  const lock = join(dir, '.log.lock')
+  const content = 'theirs'.repeat(50)
+  writeFileSync(lock, content)
+  for (const write of [
+    (path: string) => appendLines(path, 'x'),
+    (path: string) => atomicIndexUpdate(path, () => ({ n: 1 }), { initial: {} }),
+    (path: string) => acquireIndexLock(path),
+  ]) {
+    const error = await rejection(write(join(dir, 'log')))
+    expect(error).toMatchObject({ code: 'EEXIST', path: lock })
+    expect(error.message).toContain('move one of the two files')
+  }
+  expect(readFileSync(lock, 'utf8')).toBe(content)
+  expect(names(dir)).toStrictEqual(['.log.lock'])
 })

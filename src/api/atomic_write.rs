@@ -28,7 +28,8 @@ use crate::js::value::{Encoding, Result, Signal, Target, path, promise};
 ///
 /// Rejects with an {@link AtomicError}:
 /// - errors of the operating system as in `node:fs`: `ENOSPC`, `EACCES`, `EISDIR`, … `EMFILE` only after ten seconds
-///   in which no descriptor became free;
+///   in which no descriptor became free; `EINVAL` for a name of our own unfinished files, see {@link PathLike};
+/// - `ERR_MEMORY_ALLOCATION_FAILED`: there is no memory for the copy of `data`;
 /// - `ERR_ATOMIC_VERIFY`: the bytes read back are not the bytes given;
 /// - `ERR_ATOMIC_NOT_REGULAR`: the path names a device, a FIFO or a socket;
 /// - `ERR_ATOMIC_REENTRANT`: the call was made inside the async function of an {@link atomicIndexUpdate} of the file;
