@@ -13,8 +13,12 @@ async function refused({ require, ...atomic }: Remote, path: string) {
   const bytes = Buffer.allocUnsafe(300 << 20)
   // One that V8 does not have to put together first.
   const text = bytes.fill('x').toString('latin1')
+  // Libuv ends a process that cannot start its threads.
+  await Promise.all(
+    Array.from({ length: 16 }, () => atomic.atomicWriteAll([{ path: `${path}-${Math.random()}`, data: '' }])),
+  )
   const size = Number(/VmSize:\s+(\d+) kB/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]) * 1024
-  execFileSync('prlimit', ['--pid', `${process.pid}`, `--as=${size + (150 << 20)}:`])
+  execFileSync('prlimit', ['--pid', `${process.pid}`, `--as=${size + (250 << 20)}:`])
   const codes: unknown[] = []
   for (const data of [bytes, bytes.buffer, text]) {
     for (const call of [
@@ -42,6 +46,6 @@ describe('data of which there is no memory for a copy', () => {
   needs('linux', 'prlimit')('is refused, and the process lives on', async ({ dir }) => {
     const child = inProcess(refused, [join(dir, 'file')])
     expect(await child.returned).toStrictEqual(Array(12).fill('ERR_MEMORY_ALLOCATION_FAILED'))
-    expect(names(dir)).toStrictEqual(['file'])
+    expect(names(dir).filter((name) => !name.startsWith('file-'))).toStrictEqual(['file'])
   })
 })

@@ -15,6 +15,7 @@ import {
   atomicWriteSync,
   copyDirectoryAtomic,
   remove,
+  type Transaction,
 } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { names, tempName } from '../helpers/files'
@@ -70,7 +71,7 @@ describe('a name of an unfinished file is refused', () => {
       (tx, name) => tx.write(name, 'x'),
       (tx, name) => tx.update(name, () => ({ n: 1 }), { initial: {} }),
       (tx, name) => tx.mkdir(name),
-    ] as ((tx: Parameters<Parameters<typeof atomicTransaction>[1]>[0], name: string) => unknown)[]) {
+    ] as ((tx: Transaction, name: string) => unknown)[]) {
       for (const name of own) {
         const error = await rejection(atomicTransaction(dir, (tx) => void change(tx, name)))
         expect(error).toMatchObject({ code: 'EINVAL' })
