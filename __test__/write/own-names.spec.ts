@@ -35,7 +35,7 @@ const writers: Record<string, (path: string) => Promise<unknown>> = {
   AtomicFile: (path) => AtomicFile.open(path),
   atomicWriteAll: (path) => atomicWriteAll([{ path, data: 'x' }]),
   appendLines: (path) => appendLines(path, 'x'),
-  atomicIndexUpdate: (path) => atomicIndexUpdate(path, () => ({ n: 1 }), { initial: {} }),
+  atomicIndexUpdate: (path) => atomicIndexUpdate(path, () => ({ n: 1 }), { initial: { n: 0 } }),
   'atomicIndexUpdate as a backup': async (path) => {
     const index = join(dirname(path), 'index.json')
     writeFileSync(index, '{}')
@@ -69,7 +69,7 @@ describe('a name of an unfinished file is refused', () => {
   test('to a transaction', async ({ dir }) => {
     for (const change of [
       (tx, name) => tx.write(name, 'x'),
-      (tx, name) => tx.update(name, () => ({ n: 1 }), { initial: {} }),
+      (tx, name) => tx.update(name, () => ({ n: 1 }), { initial: { n: 0 } }),
       (tx, name) => tx.mkdir(name),
     ] as ((tx: Transaction, name: string) => unknown)[]) {
       for (const name of own) {
@@ -111,7 +111,7 @@ test('a file of another program with the name of a lock stays as it is', async (
   writeFileSync(lock, content)
   for (const write of [
     (path: string) => appendLines(path, 'x'),
-    (path: string) => atomicIndexUpdate(path, () => ({ n: 1 }), { initial: {} }),
+    (path: string) => atomicIndexUpdate(path, () => ({ n: 1 }), { initial: { n: 0 } }),
     (path: string) => acquireIndexLock(path),
   ]) {
     const error = await rejection(write(join(dir, 'log')))
