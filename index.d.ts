@@ -8,10 +8,16 @@
  * `ERR_ATOMIC_NO_CLOUD`. A function that has no meaning there rejects with `ERR_ATOMIC_UNSUPPORTED` and says what to call
  * instead. Text that begins with another protocol and two slashes, `https://` or `file://`, is `ERR_INVALID_ARG_VALUE`. A local directory with the name
  * `s3:` is reached as `./s3://…`.
+ *
+ * Names such as `.NAME.xxxxxxxxxxxx.atomic-tmp` and `….atomic-txn`, with twelve letters and digits, are those of unfinished files of this package,
+ * and what a killed process has left under them is removed. So calls that write refuse them, and do not make a directory of such a name (`EINVAL`).
  */
 export type PathLike = string | Buffer | URL
 
-/** The content of a file: a string, or all bytes of an `ArrayBuffer` or of a view of any kind, at any offset. */
+/**
+ * The content of a file: a string, or all bytes of an `ArrayBuffer` or of a view of any kind, at any offset. A buffer that was transferred, and a view whose
+ * buffer was made shorter than that it fits, show no bytes, and are refused (`ERR_INVALID_ARG_VALUE`).
+ */
 export type Data = string | NodeJS.ArrayBufferView | ArrayBuffer
 
 /** One file of {@link atomicWriteAll}. Options given here win over the options of the call. */
@@ -1389,7 +1395,7 @@ export declare function applyIndexPatch<T extends object = any>(index: T, patch:
  *
  * A process that is killed may leave a directory `.NAME.xxxxxxxxxxxx.atomic-tmp` beside `path`, and a file that guards
  * it, `.xxxxxxxxxxxx.xxxxxxxxxxxx.atomic-tmp`. The next process that works in the parent directory removes them if
- * they belong to the same user, without following links or entering mounts. A directory `.NAME.xxxxxxxxxxxx.atomic-old`, left by a crash at the moment of the swap with `keepPrevious`
+ * they belong to the same user, without following links or entering mounts, but not on a network file system, as after {@link atomicWrite}. A directory `.NAME.xxxxxxxxxxxx.atomic-old`, left by a crash at the moment of the swap with `keepPrevious`
  * or `fallback`, is never removed, because it may be the only copy of the old tree: move it where it belongs.
  *
  * Not promised: that two opens, or a path that goes up again (`a/../b`), see the same tree; anything about programs
@@ -1595,7 +1601,8 @@ export declare function atomicTransaction<T = void>(root: PathLike, build: ((tx:
  *
  * Rejects with an {@link AtomicError}:
  * - errors of the operating system as in `node:fs`: `ENOSPC`, `EACCES`, `EISDIR`, … `EMFILE` only after ten seconds
- *   in which no descriptor became free;
+ *   in which no descriptor became free; `EINVAL` for a name of our own unfinished files, see {@link PathLike};
+ * - `ERR_MEMORY_ALLOCATION_FAILED`: there is no memory for the copy of `data`;
  * - `ERR_ATOMIC_VERIFY`: the bytes read back are not the bytes given;
  * - `ERR_ATOMIC_NOT_REGULAR`: the path names a device, a FIFO or a socket;
  * - `ERR_ATOMIC_REENTRANT`: the call was made inside the async function of an {@link atomicIndexUpdate} of the file;
@@ -1606,7 +1613,8 @@ export declare function atomicTransaction<T = void>(root: PathLike, build: ((tx:
  * the directory or closing the file failed, and a power cut may bring the old file back.
  *
  * While a write runs, a file `.NAME.xxxxxxxxxxxx.atomic-tmp` may be beside the target. A process that is killed may
- * leave it there; the next process that writes into the directory removes it.
+ * leave it there; the next process that writes into the directory removes it. On a network file system it stays until {@link sweep} is
+ * called, because nothing tells there whether a process of another machine has it.
  *
  * To watch for changes, watch the directory: each write puts another file in the place of the old one, which a watcher
  * of the file itself (`fs.watch(file)`) goes on watching and so hears of none after the first. See `publish` for

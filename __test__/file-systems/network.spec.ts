@@ -1,19 +1,20 @@
 // Mounts that say that they are network file systems.
 
-import { readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import {
   atomicDirectory,
   atomicIndexUpdate,
   atomicTransaction,
   atomicWrite,
+  sweep,
   type UpdateOptions,
 } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { names, written } from '../helpers/files'
+import { names, tempName, written } from '../helpers/files'
 import { onPoorFs } from '../helpers/fuse'
 import { needs } from '../helpers/needs'
-import type { Remote } from '../helpers/processes'
+import { inProcess, type Remote } from '../helpers/processes'
 import { rejection } from '../helpers/promises'
 import { systemCalls } from '../helpers/system-calls'
 import { test } from '../helpers/test'
@@ -59,6 +60,36 @@ describe.each(['sshfs', 'rclone', 's3fs', 'gcsfuse', 'glusterfs'])('fuse.%s', (s
     onPoorFs(dir, { subtype }, async (at) => {
       expect(await atomicWrite(join(at, 'a'), 'x')).toMatchObject({ written: true, durable: false })
       expect(await atomicDirectory(join(at, 'site'), () => {})).toMatchObject({ durable: false })
+    }),
+  )
+})
+
+describe('what looks left behind on a network file system, and may be another machine’s', () => {
+  const staged = [tempName('file'), '.site.abcdefghij08.atomic-tmp']
+  const elsewhere = (folder: string) => {
+    writeFileSync(join(folder, tempName('file')), 'half')
+    mkdirSync(join(folder, '.site.abcdefghij08.atomic-tmp'))
+  }
+
+  testFuse('is not removed by a write', ({ dir }) =>
+    onPoorFs(dir, { subtype: 'sshfs' }, async (at, folder) => {
+      elsewhere(folder)
+      await inProcess(
+        async ({ atomicWrite, atomicDirectory }: Remote, at) => {
+          await atomicWrite(`${at}/a`, 'x')
+          await atomicDirectory(`${at}/site`, () => {})
+        },
+        [at],
+      ).returned
+      expect(names(folder)).toStrictEqual([...staged, 'a', 'site'].sort())
+    }),
+  )
+
+  testFuse('is removed by a sweep', ({ dir }) =>
+    onPoorFs(dir, { subtype: 'sshfs' }, async (at, folder) => {
+      elsewhere(folder)
+      expect((await sweep(at)).removed).toHaveLength(2)
+      expect(names(folder)).toStrictEqual([])
     }),
   )
 })

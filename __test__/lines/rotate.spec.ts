@@ -1,12 +1,13 @@
 // A new file for what comes next, and what becomes of the old ones, whenever a process is killed.
 
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, linkSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { appendLines } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { names } from '../helpers/files'
-import { needs } from '../helpers/needs'
+import { needs, withAttribute } from '../helpers/needs'
 import { inProcess } from '../helpers/processes'
+import { rejection } from '../helpers/promises'
 import { test } from '../helpers/test'
 
 const read = (file: string) => readFileSync(file, 'utf8')
@@ -64,6 +65,30 @@ describe('rotation', () => {
     await expect(appending).rejects.toMatchObject({ syscall: 'rename', dest: `${file}.1` })
     expect(read(file)).toBe('old\n')
   })
+
+  test('of a file that has the name of an old one as well begins a new one', async ({ dir }) => {
+    const file = join(dir, 'log')
+    writeFileSync(file, 'old\n')
+    linkSync(file, `${file}.1`)
+    const appended = await appendLines(file, 'next', { rotate: { size: 4, keep: 1 } })
+    expect(appended).toMatchObject({ rotated: true, offset: 0 })
+    expect([read(`${file}.1`), read(file)]).toEqual(['old\n', 'next\n'])
+    expect(names(dir)).toEqual(['log', 'log.1'])
+  })
+
+  needs('linux', 'root that may set immutable')(
+    'of an append-only file says why it is not possible',
+    async ({ dir }) => {
+      const file = join(dir, 'log')
+      writeFileSync(file, 'old\n')
+      await withAttribute('a', file, async () => {
+        const error = await rejection(appendLines(file, 'next', { rotate }))
+        expect(error).toMatchObject({ code: 'EPERM', syscall: 'rename', path: file, dest: `${file}.1` })
+        expect(error.message).toContain('immutable or append-only')
+      })
+      expect(read(file)).toBe('old\n')
+    },
+  )
 
   test('sets a torn line aside first', async ({ dir }) => {
     const file = join(dir, 'log')

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { atomicWrite, type Data } from '@pipeline/atomic'
+import { AtomicFile, atomicWrite, atomicWriteAll, type Data } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { loosely, names, pattern } from '../helpers/files'
 import { rejection } from '../helpers/promises'
@@ -230,4 +230,36 @@ describe('data of another type is refused', () => {
       expect(names(dir)).toStrictEqual([])
     })
   }
+})
+
+describe('a view that has lost its bytes is refused, and the old file stands', () => {
+  for (const [name, View] of Object.entries(views)) {
+    for (const [how, lose] of [
+      ['its buffer was transferred', (buffer: Resizable) => structuredClone(buffer, { transfer: [buffer] })],
+      ['its buffer was made shorter', (buffer: Resizable) => buffer.resize(8)],
+    ] as const) {
+      test(`a ${name}: ${how}`, async ({ dir }) => {
+        await atomicWrite(join(dir, 'file'), 'old')
+        const buffer = resizable(16, 16)
+        const view = new View(buffer, 8, 8 / (View.BYTES_PER_ELEMENT ?? 1))
+        lose(buffer)
+        const error = await rejection(atomicWrite(join(dir, 'file'), view))
+        expect(error).toMatchObject({ name: 'TypeError', code: 'ERR_INVALID_ARG_VALUE' })
+        expect(error.message).toMatch(/must not (be detached|reach beyond the end of its buffer)/)
+        expect(readFileSync(join(dir, 'file'), 'utf8')).toBe('old')
+      })
+    }
+  }
+
+  test('and so is such a chunk and such an entry', async ({ dir }) => {
+    const buffer = resizable(16, 16)
+    const view = new Uint8Array(buffer, 8, 8)
+    buffer.resize(8)
+    const file = await AtomicFile.open(join(dir, 'file'))
+    expect(await rejection(file.write(view))).toMatchObject({ code: 'ERR_INVALID_ARG_VALUE' })
+    await file.abort()
+    const error = await rejection(atomicWriteAll([{ path: join(dir, 'file'), data: view }]))
+    expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_VALUE', entry: 0 })
+    expect(names(dir)).toStrictEqual([])
+  })
 })

@@ -2,7 +2,15 @@
 
 import { chmodSync, chownSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { AtomicFile, atomicIndexUpdate, atomicWrite, atomicWriteAll } from '@pipeline/atomic'
+import {
+  AtomicFile,
+  appendLines,
+  atomicDirectory,
+  atomicIndexUpdate,
+  atomicWrite,
+  atomicWriteAll,
+  inspectDirectory,
+} from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { makeDir, names, state } from '../helpers/files'
 import { bound, needs, OTHER_USER, withAttribute } from '../helpers/needs'
@@ -63,8 +71,7 @@ for (const [what, needed, around, code, advice] of kinds) {
         )
       })
       expect([first, path].map(state)).toStrictEqual(before)
-      // A temp file stays where the directory keeps its names.
-      expect(names(join(path, '..')).filter((name) => !name.endsWith('.atomic-tmp'))).toStrictEqual(['file'])
+      expect(names(join(path, '..'))).toStrictEqual(['file'])
     })
 
     test('is not replaced by any other writer, and each says why', async ({ dir }) => {
@@ -86,6 +93,43 @@ for (const [what, needed, around, code, advice] of kinds) {
     })
   })
 }
+
+describe('in an append-only directory', () => {
+  const test = needs('linux', 'root that may set immutable')
+  const left = (dir: string) => names(dir).filter((name) => !name.endsWith('.lock'))
+
+  test('a call that needs a temp name leaves none', async ({ dir }) => {
+    const folder = makeDir(dir, 'in')
+    const path = join(folder, 'new')
+    await withAttribute('a', folder, async () => {
+      for (const write of [
+        () => atomicWrite(path, 'new', { publish: 'rename' }),
+        () => atomicWriteAll([{ path, data: 'new' }]),
+        () => atomicDirectory(path, () => {}),
+        () => inspectDirectory(folder),
+      ]) {
+        const error = await rejection(write())
+        expect(error).toMatchObject({ code: 'EPERM', syscall: 'rename' })
+        expect(error.message).toContain('immutable or append-only')
+        expect(left(folder)).toStrictEqual([])
+      }
+    })
+  })
+
+  needs(
+    'linux',
+    'root that may set immutable',
+    'a temporary folder that is no overlay',
+  )('new files are made, and lines are appended', async ({ dir }) => {
+    const folder = makeDir(dir, 'in')
+    await withAttribute('a', folder, async () => {
+      await atomicWrite(join(folder, 'new'), 'new')
+      await atomicIndexUpdate(join(folder, 'index.json'), () => ({}))
+      for (const line of ['one', 'two']) await appendLines(join(folder, 'log'), line)
+      expect(left(folder)).toStrictEqual(['index.json', 'log', 'new'])
+    })
+  })
+})
 
 describe('another user’s file in a sticky directory', () => {
   needs('linux', ...OTHER_USER)('is not replaced, and nothing else of its batch is', async ({ dir }) => {

@@ -62,7 +62,7 @@ pub struct BuildResult<'env> {
 ///
 /// A process that is killed may leave a directory `.NAME.xxxxxxxxxxxx.atomic-tmp` beside `path`, and a file that guards
 /// it, `.xxxxxxxxxxxx.xxxxxxxxxxxx.atomic-tmp`. The next process that works in the parent directory removes them if
-/// they belong to the same user, without following links or entering mounts. A directory `.NAME.xxxxxxxxxxxx.atomic-old`, left by a crash at the moment of the swap with `keepPrevious`
+/// they belong to the same user, without following links or entering mounts, but not on a network file system, as after {@link atomicWrite}. A directory `.NAME.xxxxxxxxxxxx.atomic-old`, left by a crash at the moment of the swap with `keepPrevious`
 /// or `fallback`, is never removed, because it may be the only copy of the old tree: move it where it belongs.
 ///
 /// Not promised: that two opens, or a path that goes up again (`a/../b`), see the same tree; anything about programs

@@ -28,7 +28,8 @@ use crate::js::value::{Encoding, Result, Signal, Target, path, promise};
 ///
 /// Rejects with an {@link AtomicError}:
 /// - errors of the operating system as in `node:fs`: `ENOSPC`, `EACCES`, `EISDIR`, … `EMFILE` only after ten seconds
-///   in which no descriptor became free;
+///   in which no descriptor became free; `EINVAL` for a name of our own unfinished files, see {@link PathLike};
+/// - `ERR_MEMORY_ALLOCATION_FAILED`: there is no memory for the copy of `data`;
 /// - `ERR_ATOMIC_VERIFY`: the bytes read back are not the bytes given;
 /// - `ERR_ATOMIC_NOT_REGULAR`: the path names a device, a FIFO or a socket;
 /// - `ERR_ATOMIC_REENTRANT`: the call was made inside the async function of an {@link atomicIndexUpdate} of the file;
@@ -39,7 +40,8 @@ use crate::js::value::{Encoding, Result, Signal, Target, path, promise};
 /// the directory or closing the file failed, and a power cut may bring the old file back.
 ///
 /// While a write runs, a file `.NAME.xxxxxxxxxxxx.atomic-tmp` may be beside the target. A process that is killed may
-/// leave it there; the next process that writes into the directory removes it.
+/// leave it there; the next process that writes into the directory removes it. On a network file system it stays until {@link sweep} is
+/// called, because nothing tells there whether a process of another machine has it.
 ///
 /// To watch for changes, watch the directory: each write puts another file in the place of the old one, which a watcher
 /// of the file itself (`fs.watch(file)`) goes on watching and so hears of none after the first. See `publish` for

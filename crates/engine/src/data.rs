@@ -1,8 +1,8 @@
 //! What is to be written: bytes, or UTF-16 that is encoded on the worker. There that takes a fraction of V8's time,
 //! and finds lone surrogates on the way.
 
-use crate::error::{ErrorKind, Result};
-use crate::process::room_for_bytes;
+use crate::error::{Error, ErrorKind, Result};
+use crate::process::try_room_for_bytes;
 
 /// What is to be written.
 ///
@@ -46,21 +46,34 @@ impl Data {
     /// The bytes to write.
     ///
     /// # Errors
-    /// Those of [`Data::check`].
+    /// Those of [`Data::check`]; `ENOMEM`.
     pub fn into_bytes(self) -> Result<Vec<u8>> {
         self.check()?;
         match self {
             Self::Bytes(bytes) => Ok(bytes),
-            Self::Text(units) => Ok(to_utf8(&units)),
+            Self::Text(units) => to_utf8(&units).ok_or_else(Error::no_memory),
         }
+    }
+
+    /// The bytes of what is to be JSON. Only a raw value can have a lone surrogate, and JSON has no bytes for that.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidJson`]; `ENOMEM`.
+    pub(crate) fn into_json(self) -> Result<Vec<u8>> {
+        self.into_bytes().map_err(|error| match error.kind() {
+            ErrorKind::LoneSurrogate { .. } => {
+                ErrorKind::InvalidJson { reason: "a lone surrogate".to_owned() }.into()
+            }
+            _ => error,
+        })
     }
 }
 
-/// Encodes well-formed UTF-16.
-fn to_utf8(units: &[u16]) -> Vec<u8> {
+/// Encodes well-formed UTF-16. `None`: there is no memory for it.
+fn to_utf8(units: &[u16]) -> Option<Vec<u8>> {
     // Room for plain ASCII and some more; what does not fit goes into the next round.
     let most = units.len() + units.len() / 8 + 16;
-    let mut bytes = room_for_bytes(most);
+    let mut bytes = try_room_for_bytes(most)?;
     bytes.resize(most, 0);
     let (mut read, mut written) = (0, 0);
     loop {
@@ -70,10 +83,12 @@ fn to_utf8(units: &[u16]) -> Vec<u8> {
         written += more_written;
         if read == units.len() {
             bytes.truncate(written);
-            return bytes;
+            return Some(bytes);
         }
         // Three bytes a unit are always enough.
-        bytes.resize(written + (units.len() - read) * 3 + 16, 0);
+        let enough = written + (units.len() - read) * 3 + 16;
+        bytes.try_reserve_exact(enough.saturating_sub(bytes.len())).ok()?;
+        bytes.resize(enough, 0);
     }
 }
 

@@ -49,6 +49,16 @@ impl Error {
         Self::raw("open", sys::ENOENT)
     }
 
+    /// `ENOMEM`: there is no memory for a copy of what a caller gave.
+    pub(crate) fn no_memory() -> Self {
+        Self::raw("malloc", sys::ENOMEM)
+    }
+
+    /// `EINVAL`: what has that name would be removed as left behind by a killed process.
+    pub(crate) fn swept(operation: &'static str) -> Self {
+        Self::raw(operation, sys::EINVAL).advise(Advice::Swept)
+    }
+
     /// The same failure, of a call that takes two names.
     pub fn with_dest(mut self, path: PathBuf) -> Self {
         if let ErrorKind::System { dest, .. } = &mut self.kind {

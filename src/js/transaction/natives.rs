@@ -182,7 +182,7 @@ fn parse_bytes<'env>(
 ) -> Result<'env, Unknown<'env>> {
     let ParsedUpdate { options, initial, format, .. } = with(env, &update, ParsedUpdate::clone)?;
     let shown = copy::text(env, &shown)?;
-    match copy::bytes(env, &given) {
+    match copy::bytes(env, &given)? {
         Some(bytes) => format.parse_bytes(env, bytes, &shown),
         None => format.parse(env, None, initial.as_deref(), options.numbers, &shown),
     }

@@ -3,12 +3,12 @@
 use std::ptr;
 
 use engine::process::buffer_pool::keep;
-use engine::process::{room, room_for_bytes};
+use engine::process::{try_room, try_room_for_bytes};
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, JsValue as _, sys};
 
 use crate::js::value::raw::value;
-use crate::js::value::thrown::{Result, check};
+use crate::js::value::thrown::{Result, check, no_memory};
 
 /// A string of these code units.
 pub fn string_utf16<'env>(env: &'env Env, units: &[u16]) -> Result<'env, Unknown<'env>> {
@@ -46,7 +46,7 @@ pub fn ascii<'env>(env: &'env Env, text: &Unknown<'_>) -> Result<'env, Option<Ve
     if length > PROBE && !utf8(env, text, Vec::with_capacity(PROBE))?.is_ascii() {
         return Ok(None);
     }
-    let bytes = utf8(env, text, room_for_bytes(length + SPARE))?;
+    let bytes = utf8(env, text, try_room_for_bytes(length + SPARE).ok_or_else(|| no_memory(env))?)?;
     if bytes.len() == length {
         return Ok(Some(bytes));
     }
@@ -93,7 +93,7 @@ fn length<'env>(env: &'env Env, text: &Unknown<'_>) -> Result<'env, usize> {
 /// A string's code units, as they are: lone surrogates too.
 pub fn utf16<'env>(env: &'env Env, text: &Unknown<'_>) -> Result<'env, Vec<u16>> {
     let mut length = length(env, text)?;
-    let mut units = room(length + 1);
+    let mut units = try_room(length + 1).ok_or_else(|| no_memory(env))?;
     // SAFETY: room for `length` units and the NUL that N-API adds; that many were written.
     unsafe {
         let status = sys::napi_get_value_string_utf16(
@@ -145,18 +145,18 @@ pub fn is_uint8_array(env: &Env, value: &Unknown<'_>) -> bool {
 }
 
 /// The bytes of any view or array buffer, copied; `None` for other values.
-pub fn bytes(env: &Env, from: &Unknown<'_>) -> Option<Vec<u8>> {
-    let (env, from) = (env.raw(), from.raw());
+pub fn bytes<'env>(env: &'env Env, from: &Unknown<'_>) -> Result<'env, Option<Vec<u8>>> {
+    let (node, from) = (env.raw(), from.raw());
     let (mut start, mut length) = (ptr::null_mut(), 0);
     let mut is = false;
     // SAFETY: each `info` call is made on a value that was found to be of its type, and fills in
     // the start and the length of memory that V8 keeps while this call runs. An empty view may have
     // no memory at all.
     unsafe {
-        let known = if sys::napi_is_typedarray(env, from, &mut is) == sys::Status::napi_ok && is {
+        let known = if sys::napi_is_typedarray(node, from, &mut is) == sys::Status::napi_ok && is {
             let mut kind = 0;
             let status = sys::napi_get_typedarray_info(
-                env,
+                node,
                 from,
                 &mut kind,
                 &mut length,
@@ -166,22 +166,22 @@ pub fn bytes(env: &Env, from: &Unknown<'_>) -> Option<Vec<u8>> {
             );
             length *= element_size(kind);
             status
-        } else if sys::napi_is_dataview(env, from, &mut is) == sys::Status::napi_ok && is {
-            sys::napi_get_dataview_info(env, from, &mut length, &mut start, ptr::null_mut(), ptr::null_mut())
-        } else if sys::napi_is_arraybuffer(env, from, &mut is) == sys::Status::napi_ok && is {
-            sys::napi_get_arraybuffer_info(env, from, &mut start, &mut length)
+        } else if sys::napi_is_dataview(node, from, &mut is) == sys::Status::napi_ok && is {
+            sys::napi_get_dataview_info(node, from, &mut length, &mut start, ptr::null_mut(), ptr::null_mut())
+        } else if sys::napi_is_arraybuffer(node, from, &mut is) == sys::Status::napi_ok && is {
+            sys::napi_get_arraybuffer_info(node, from, &mut start, &mut length)
         } else {
-            return None;
+            return Ok(None);
         };
         if known != sys::Status::napi_ok {
-            return None;
+            return Ok(None);
         }
         if start.is_null() || length == 0 {
-            return Some(Vec::new());
+            return Ok(Some(Vec::new()));
         }
-        let mut copy = room_for_bytes(length);
+        let mut copy = try_room_for_bytes(length).ok_or_else(|| no_memory(env))?;
         copy.extend_from_slice(std::slice::from_raw_parts(start.cast::<u8>(), length));
-        Some(copy)
+        Ok(Some(copy))
     }
 }
 
@@ -194,6 +194,20 @@ pub fn is_detached<'env>(env: &'env Env, data: &Unknown<'_>) -> Result<'env, boo
     // SAFETY: a value of the current scope; what is no array buffer is not detached.
     let known = unsafe { sys::napi_is_detached_arraybuffer(env.raw(), buffer.raw(), &mut is) };
     Ok(known == sys::Status::napi_ok && is)
+}
+
+/// Whether a view without bytes has none because its buffer was made shorter. N-API does not tell, but what looks at such a view throws.
+pub fn is_out_of_bounds<'env>(env: &'env Env, data: &Unknown<'_>) -> Result<'env, bool> {
+    use crate::js::value::raw;
+
+    let mut is_data_view = false;
+    // SAFETY: a value of the current scope, and a valid place for the result.
+    check(env, unsafe { sys::napi_is_dataview(env.raw(), data.raw(), &mut is_data_view) })?;
+    Ok(if is_data_view {
+        raw::get(env, data, c"byteLength").is_err()
+    } else {
+        raw::is_typed_array(env, data) && raw::invoke(env, data, c"keys", &[]).is_err()
+    })
 }
 
 fn element_size(kind: sys::napi_typedarray_type) -> usize {

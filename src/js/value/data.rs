@@ -2,11 +2,12 @@
 //! while a worker writes.
 
 use engine::data::Data;
+use engine::process::try_room_for_bytes;
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, ValueType};
 
 use super::args::{self, wrong_type, wrong_value};
-use super::thrown::Result;
+use super::thrown::{Result, no_memory};
 use super::{copy, raw};
 
 /// Copies a string, which is to be UTF-8.
@@ -51,10 +52,14 @@ impl Encoding {
         if raw::type_of(data) == ValueType::String {
             return self.copy_string(env, data);
         }
-        match copy::bytes(env, data) {
+        match copy::bytes(env, data)? {
             // Nothing is what a detached buffer shows, and not what the caller means to write.
             Some(bytes) if bytes.is_empty() && copy::is_detached(env, data)? => {
                 Err(wrong_value(env, "data", "must not be detached", data))
+            }
+            // So it is with a view whose buffer was made shorter: JavaScript's own methods say that it is detached.
+            Some(bytes) if bytes.is_empty() && copy::is_out_of_bounds(env, data)? => {
+                Err(wrong_value(env, "data", "must not reach beyond the end of its buffer", data))
             }
             Some(bytes) => Ok(Data::Bytes(bytes)),
             None => {
@@ -70,12 +75,14 @@ impl Encoding {
             Self::Utf8 => self::text(env, text),
             Self::Utf16Le => {
                 let units = copy::utf16(env, text)?;
-                Ok(Data::Bytes(units.iter().flat_map(|unit| unit.to_le_bytes()).collect()))
+                let mut bytes = try_room_for_bytes(2 * units.len()).ok_or_else(|| no_memory(env))?;
+                bytes.extend(units.iter().flat_map(|unit| unit.to_le_bytes()));
+                Ok(Data::Bytes(bytes))
             }
             Self::Node(name) => {
                 let name = raw::to_js(env, name)?;
                 let buffer = raw::invoke(env, &raw::global(env, c"Buffer")?, c"from", &[*text, name])?;
-                Ok(Data::Bytes(copy::bytes(env, &buffer).unwrap_or_default()))
+                Ok(Data::Bytes(copy::bytes(env, &buffer)?.unwrap_or_default()))
             }
         }
     }

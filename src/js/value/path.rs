@@ -137,7 +137,7 @@ fn target_with<'env>(
 ) -> Result<'env, Target<'env>> {
     let bytes = match raw::type_of(path) {
         ValueType::String => copy::text(env, path)?.into_bytes(),
-        ValueType::Object if copy::is_uint8_array(env, path) => copy::bytes(env, path).unwrap_or_default(),
+        ValueType::Object if copy::is_uint8_array(env, path) => copy::bytes(env, path)?.unwrap_or_default(),
         ValueType::Object => match url(env, path)? {
             Some(Url::File(bytes)) => bytes,
             Some(Url::Cloud(href)) => return object(env, name, path, &href),

@@ -120,6 +120,11 @@ pub fn type_error<'env>(env: &'env Env, code: &str, message: &str) -> Thrown<'en
     create(env, Class::TypeError, message).with(env, c"code", code)
 }
 
+/// There is no memory for a copy of what was given: what Node says of a buffer that cannot be made.
+pub fn no_memory<'env>(env: &'env Env) -> Thrown<'env> {
+    error(env, "Failed to allocate memory").with(env, c"code", "ERR_MEMORY_ALLOCATION_FAILED")
+}
+
 /// A method that does not go with what was done before.
 pub fn invalid_state<'env>(env: &'env Env, message: &str) -> Thrown<'env> {
     create(env, Class::Error, &format!("Invalid state: {message}")).with(env, c"code", "ERR_INVALID_STATE")

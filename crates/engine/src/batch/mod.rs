@@ -85,7 +85,7 @@ impl Batch {
         cancel: &Cancel,
     ) -> Result<Entry> {
         cancel.check()?;
-        let target = Target::resolve(path, Resolve { mkdir, exclusive: options.exclusive })?;
+        let target = Target::resolve(path, Resolve { mkdir, exclusive: options.exclusive })?.to_write()?;
         // What is staged now is looked at again, and recovery would keep what is written.
         let _ = pending::look(&target.dir)?;
         let folder = self.folders.of(&target);

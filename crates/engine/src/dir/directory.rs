@@ -13,11 +13,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use crate::dir::flush::{Failed, Flushes};
 use crate::dir::names;
 use crate::dir::place::Place;
-use crate::error::{Error, Named, Result};
+use crate::error::{Advice, Error, Named, Result};
 use crate::mutant::{Step, leaves_out};
 use crate::process::flush;
 use crate::process::{Spare, lock};
-use crate::sys::{self, Dir, FileId, FileSystem};
+use crate::sys::{self, Dir, FileId, FileSystem, Seen};
 
 const PRIVATE: u32 = 0o600;
 const OTHERS: u32 = 0o077;
@@ -29,6 +29,8 @@ pub struct Directory {
     id: FileId,
     /// What it is seen by, where that is known.
     mount: Option<u64>,
+    /// It was append-only when it was opened.
+    keeps_names: bool,
     file_system: OnceLock<FileSystem>,
     modes: OnceLock<bool>,
     /// Files without a name cannot be linked here, so staged ones need one from the start.
@@ -103,7 +105,8 @@ impl Directory {
     }
 
     fn shared(dir: Dir) -> io::Result<Arc<Self>> {
-        let seen = dir.id_in_mount()?;
+        let Seen { id, mount, keeps_names } = dir.see()?;
+        let seen = (id, mount);
         let mut guard = lock(&OPEN);
         let open = guard.get_or_insert_default();
         if let Some(shared) = open.get(&seen).and_then(Weak::upgrade) {
@@ -113,6 +116,7 @@ impl Directory {
             dir,
             id: seen.0.clone(),
             mount: seen.1,
+            keeps_names,
             file_system: OnceLock::new(),
             modes: OnceLock::new(),
             needs_temp_name: AtomicBool::new(false),
@@ -141,11 +145,17 @@ impl Directory {
         };
         for name in missing.iter().rev() {
             if matches!(name.components().next(), Some(Component::Normal(_))) {
+                // Unless it is the place of a tree that is being built.
+                if names::is_swept(name.as_os_str())
+                    && parent.stat(&names::guard(name.as_os_str())).named("lstat")?.is_none()
+                {
+                    return Err(parent.not_made(name, Error::swept("mkdir")));
+                }
                 match parent.make_dir(name.as_os_str()) {
                     Ok(()) => {}
                     // Another process was faster, and may not have flushed it yet.
                     Err(error) if error.raw_os_error() == Some(sys::EEXIST) => {}
-                    Err(error) => return Err(parent.mkdir_failed(name, error)),
+                    Err(error) => return Err(parent.not_made(name, Error::system("mkdir", error))),
                 }
                 let synced = if leaves_out(Step::MkdirSync) { Ok(true) } else { parent.sync() };
                 let child = Self::open_existing(Some(&parent), name).named("open")?;
@@ -162,8 +172,7 @@ impl Directory {
     }
 
     /// It is the directory that could not be made, not the file that was to be in it.
-    fn mkdir_failed(&self, name: &Path, error: io::Error) -> Error {
-        let failed = Error::system("mkdir", error);
+    fn not_made(&self, name: &Path, failed: Error) -> Error {
         match self.dir.path() {
             Ok(path) => failed.about(path.join(name)),
             Err(_) => failed,
@@ -277,6 +286,17 @@ impl Directory {
             drop(self.dir.unlink(&name));
             sys::is_private(&file).unwrap_or(true)
         })
+    }
+
+    /// For a caller that is about to make a temp name.
+    ///
+    /// # Errors
+    /// `EPERM` if a name in here stays for ever (`chattr +a`), as that one would.
+    pub fn check_lets_go(&self) -> Result<()> {
+        if self.keeps_names {
+            return Err(Error::raw("rename", sys::EPERM).advise(Advice::Immutable));
+        }
+        Ok(())
     }
 
     fn is_not_durable(&self) -> bool {

@@ -176,6 +176,11 @@ pub fn ours(name: &OsStr) -> Option<Ours> {
     found.map(|(_, ours)| ours).or_else(|| is_lock().then_some(Ours::Lock))
 }
 
+/// Whether what has this name is taken for what a killed process has left, and removed.
+pub fn is_swept(name: &OsStr) -> bool {
+    random_part(name, TEMP_SUFFIX).or(random_part(name, TRANSACTION_SUFFIX)).is_some()
+}
+
 /// The guard of the directory with this temp name.
 pub fn guard(temp: &OsStr) -> OsString {
     let random = random_part(temp, TEMP_SUFFIX).unwrap_or_default();

@@ -16,8 +16,12 @@ use crate::walk::remove::remove;
 static SWEPT: Mutex<Option<HashSet<FileId>>> = Mutex::new(None);
 
 /// Sweeps a directory, once in the life of this process. Nothing depends on it: an orphan that cannot be
-/// opened, locked or removed stays.
+/// opened, locked or removed stays. On a network file system all stays: locks need not reach other machines there, and their living
+/// writers would lose what they have staged.
 pub fn once(dir: &Directory) {
+    if dir.file_system().network.is_some() {
+        return;
+    }
     let first = {
         let mut guard = lock(&SWEPT);
         guard.get_or_insert_default().insert(dir.id().clone())

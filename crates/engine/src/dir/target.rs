@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::dir::directory::Directory;
+use crate::dir::names;
 use crate::dir::place::{Place, is_at, moved};
 use crate::dir::spelling::fold;
 use crate::error::{Advice, Error, ErrorKind, Named, Result};
@@ -61,7 +62,15 @@ impl Target {
         if target.dir.is_mount_point(&target.name) {
             return Err(Error::raw("rename", sys::EBUSY).advise(Advice::MountedDirectory));
         }
-        Ok(target)
+        target.to_write()
+    }
+
+    /// The same, for a caller that is about to write it.
+    ///
+    /// # Errors
+    /// `EINVAL` if it has a name of those that are [swept](names::is_swept).
+    pub fn to_write(self) -> Result<Self> {
+        if names::is_swept(&self.name) { Err(Error::swept("open")) } else { Ok(self) }
     }
 
     fn follow(
@@ -184,12 +193,16 @@ impl Target {
 
     /// The error of a rename to this file, with what is known about the cause.
     pub fn rename_failed(&self, error: io::Error) -> Error {
-        let is_obstacle = matches!(error.raw_os_error(), Some(sys::EBUSY | sys::EPERM));
-        let obstacle = if is_obstacle { self.dir.obstacle(&self.name) } else { None };
-        let failed = Error::system("rename", error).with_dest(self.path.clone());
-        match obstacle {
-            None => failed,
-            Some(obstacle) => failed.advise(obstacle.into()),
+        self.explain(Error::system("rename", error).with_dest(self.path.clone()))
+    }
+
+    /// An error of a call that would change this file or its name, with what is known about the cause.
+    pub fn explain(&self, error: Error) -> Error {
+        let is_obstacle = matches!(error.kind(), ErrorKind::System { source, .. }
+            if matches!(source.raw_os_error(), Some(sys::EBUSY | sys::EPERM)));
+        match if is_obstacle { self.dir.obstacle(&self.name) } else { None } {
+            None => error,
+            Some(obstacle) => error.advise(obstacle.into()),
         }
     }
 

@@ -33,6 +33,10 @@ pub enum Advice {
     Held,
     /// Windows takes the name for a device, a stream of another file, or another name.
     Reserved,
+    /// A file of another program is where the lock belongs.
+    NoLock,
+    /// It has a name that only our own unfinished files have.
+    Swept,
 }
 
 impl From<Obstacle> for Advice {
@@ -85,6 +89,12 @@ impl Advice {
             Self::Reserved => {
                 "on Windows this name means a device, a stream of another file or a name without its last character, or holds \
                  a character that names cannot have: use another name"
+            }
+            Self::NoLock => {
+                "it is larger than any lock file, so another program's, and the lock would have its name: move one of the two files"
+            }
+            Self::Swept => {
+                "what has such a name is removed, as left behind by a process that was killed: use another name"
             }
             Self::Moved => "its directory was replaced or moved meanwhile: repeat the call",
             Self::Restless => {

@@ -79,6 +79,7 @@ impl<'a> Backup<'a> {
             backup.copied(index, cancel).map(Some)
         };
         Target::resolve(&plan.path, Resolve { mkdir: options.mkdir, exclusive: false })
+            .and_then(Target::to_write)
             .and_then(prepare)
             .map_err(|error| error.about(&plan.path))
     }
@@ -201,6 +202,7 @@ pub fn stage_copy<'a>(
         }
     };
     Target::resolve(&plan.path, Resolve { mkdir: options.mkdir, exclusive: false })
+        .and_then(Target::to_write)
         .and_then(stage)
         .map(Some)
         .map_err(about)

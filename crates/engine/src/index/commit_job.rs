@@ -110,11 +110,9 @@ impl Commit {
     fn replace(self, mut opened: Box<Opened>, text: Text) -> Step<CommitJob> {
         let layout = opened.layout();
         let text = match text {
-            // Only a raw value can have one, and then JSON has no bytes for it.
-            Text::Given(data) => data
-                .into_bytes()
-                .map(|text| (layout.apply(text, self.options.space.as_ref()), None))
-                .map_err(|_| ErrorKind::InvalidJson { reason: "a lone surrogate".to_owned() }.into()),
+            Text::Given(data) => {
+                data.into_json().map(|text| (layout.apply(text, self.options.space.as_ref()), None))
+            }
             Text::Patched(mut document, edits) => {
                 if document.apply(&edits, self.options.numbers).is_err() {
                     let Opened { index, waited, origin, .. } = *opened;

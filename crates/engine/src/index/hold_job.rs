@@ -97,7 +97,7 @@ impl HoldJob {
         let mut known: HashMap<Key, Vec<usize>> = HashMap::new();
         for (at, path) in self.paths.iter().enumerate() {
             let how = Resolve { mkdir: self.options.mkdir, exclusive: false };
-            let found = ticket.follow(path, || Target::resolve(path, how)).and_then(|target| {
+            let found = ticket.follow(path, || Target::resolve(path, how)?.to_write()).and_then(|target| {
                 match &target.dir.file_system().network {
                     Some(name) if !self.options.network => {
                         return Err(ErrorKind::NetworkFs { name: name.clone() }.into());

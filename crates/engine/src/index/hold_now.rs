@@ -58,7 +58,7 @@ pub fn hold_now(path: &Path, options: &HoldOptions, inside: &Inside) -> Result<H
 /// `None`: the directory was replaced meanwhile.
 fn attempt(path: &Path, options: &HoldOptions, inside: &Inside) -> Result<Option<Hold>> {
     let since = Instant::now();
-    let target = Target::resolve(path, Resolve { mkdir: options.mkdir, exclusive: false })?;
+    let target = Target::resolve(path, Resolve { mkdir: options.mkdir, exclusive: false })?.to_write()?;
     match &target.dir.file_system().network {
         Some(name) if !options.network => return Err(ErrorKind::NetworkFs { name: name.clone() }.into()),
         _ => {}

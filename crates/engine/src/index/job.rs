@@ -62,7 +62,8 @@ impl Origin {
     }
 
     pub(super) fn resolve(&self) -> Result<Target, Error> {
-        let target = Target::resolve(&self.path, Resolve { mkdir: self.options.mkdir, exclusive: false })?;
+        let target = Target::resolve(&self.path, Resolve { mkdir: self.options.mkdir, exclusive: false })?
+            .to_write()?;
         match &target.dir.file_system().network {
             Some(name) if !self.options.network => Err(ErrorKind::NetworkFs { name: name.clone() }.into()),
             _ => Ok(target),

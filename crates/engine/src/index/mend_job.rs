@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::cancel::Cancel;
 use crate::data::Data;
 use crate::dir::{Resolve, Target};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::index::aside;
 use crate::index::file;
 use crate::index::job::Opened;
@@ -63,10 +63,7 @@ impl MendJob {
                 }
                 text
             }
-            With::Text(data) => data
-                .clone()
-                .into_bytes()
-                .map_err(|_| ErrorKind::InvalidJson { reason: "a lone surrogate".to_owned() })?,
+            With::Text(data) => data.clone().into_json()?,
         };
         let Some(broken) = &*snapshot else {
             let settled = index.replace(&mut text, snapshot, &options, &self.cancel)?;

@@ -110,8 +110,7 @@ impl Job for PrepareJob {
 /// [`ErrorKind::InvalidJson`], [`ErrorKind::TooLong`].
 fn prepare(old: Option<&Text>, next: Data, options: &UpdateOptions) -> Result<Option<String>> {
     let invalid = |reason: &str| Error::from(ErrorKind::InvalidJson { reason: reason.to_owned() });
-    // Only a raw value can have one, and then JSON has no bytes for it.
-    let next = next.into_bytes().map_err(|_| invalid("a lone surrogate"))?;
+    let next = next.into_json()?;
     let layout = old.map(|old| old.layout.clone()).unwrap_or_default();
     let next = layout.apply(next, options.space.as_ref());
     json::check_length(&next, options.longest)?;

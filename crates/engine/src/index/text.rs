@@ -32,7 +32,7 @@ pub struct Text {
 /// # Errors
 /// [`ErrorKind::InvalidJson`], if it is no Unicode.
 pub(crate) fn laid_out(printed: Data, layout: &Layout, options: &UpdateOptions) -> Result<Vec<u8>> {
-    let text = printed.into_bytes().map_err(|_| lone_surrogate())?;
+    let text = printed.into_json()?;
     Ok(layout.apply(text, options.space.as_ref()))
 }
 

@@ -22,8 +22,9 @@ impl Folder {
     /// Makes it in `around`.
     ///
     /// # Errors
-    /// Those of mkdir(2) and open(2).
+    /// Those of [`Directory::check_lets_go`], mkdir(2) and open(2).
     pub fn make(around: &Arc<Directory>) -> Result<Self> {
+        around.check_lets_go()?;
         loop {
             let make = |name: &OsStr| around.make_dir_with(name, 0o700);
             let (name, ()) = names::with_temp_name("inspect".as_ref(), make).named("mkdir")?;

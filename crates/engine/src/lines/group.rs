@@ -17,7 +17,7 @@ use crate::index::file::IndexFile;
 use crate::lines::append::Done;
 use crate::lines::bunch::{MOST_BYTES, MOST_CALLS};
 use crate::lines::options::{AppendOptions, Appended, Lines, Torn};
-use crate::process::{CallId, lock};
+use crate::process::{CallId, lock, try_room_for_bytes};
 use crate::stats;
 use crate::steps::{self, Steps};
 
@@ -179,13 +179,16 @@ impl Group {
     }
 
     /// All lines, in the order of the calls.
-    pub fn text(&self) -> Vec<u8> {
-        let mut text = crate::process::room_for_bytes(self.bytes());
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn text(&self) -> Result<Vec<u8>> {
+        let mut text = try_room_for_bytes(self.bytes()).ok_or_else(Error::no_memory)?;
         text.extend_from_slice(&self.leader.lines.text);
         for (taken, _) in &self.followers {
             text.extend_from_slice(&taken.wish.lines.text);
         }
-        text
+        Ok(text)
     }
 
     /// Tells the others what came of it, and returns what came of the call that leads.

@@ -92,7 +92,8 @@ impl Origin {
     }
 
     fn resolve(&self) -> Result<Target> {
-        let target = Target::resolve(&self.path, Resolve { mkdir: self.mkdir, exclusive: false })?;
+        let target =
+            Target::resolve(&self.path, Resolve { mkdir: self.mkdir, exclusive: false })?.to_write()?;
         match &target.dir.file_system().network {
             Some(name) if !self.network => Err(ErrorKind::NetworkFs { name: name.clone() }.into()),
             _ => Ok(target),
@@ -177,7 +178,7 @@ impl Origin {
         group.gather(&file);
         group.begun = true;
         let torn = &mut self.torn;
-        let work = || append(file.target(), &group.text(), group.options(), torn);
+        let work = || append(file.target(), &group.text()?, group.options(), torn);
         let done = match group.measure(work) {
             Err(error) if error.is_transient() => {
                 group.begun = false;

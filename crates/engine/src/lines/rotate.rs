@@ -31,9 +31,17 @@ pub fn rotate(target: &Target, keep: u32) -> Result<()> {
 
 fn rename(target: &Target, from: &OsStr, to: u32) -> Result<()> {
     let to = numbered(&target.name, to);
-    target.dir.rename(from, &target.dir, &to).map_err(|error| {
+    let dir = &target.dir;
+    // What cannot be asked for, the rename tells.
+    let id = |name| dir.stat(name).ok().flatten().map(|stat| stat.version.id);
+    let there = id(&to);
+    if there.is_some() && there == id(from) {
+        // Two names of one file, and rename(2) does nothing then.
+        return dir.unlink(from).named("unlink");
+    }
+    dir.rename(from, dir, &to).map_err(|error| {
         let path = target.path().with_file_name(&to);
-        Error::system("rename", error).with_dest(path)
+        target.named(from.to_owned()).explain(Error::system("rename", error).with_dest(path))
     })
 }
 

@@ -45,7 +45,7 @@ pub fn set_aside(
         }
         return Ok(false);
     }
-    file.set_len(start).named("ftruncate")?;
+    file.set_len(start).named("ftruncate").map_err(|error| target.explain(error))?;
     *torn = Some(Torn { path, offset: start, bytes: end - start });
     if options.flush {
         flush::file(file).named("fsync")?;

@@ -233,6 +233,10 @@ fn open(dir: &Directory, name: &OsStr) -> Result<Opened> {
         opened => opened.named("open")?,
     };
     match Dir::stat_file(&file).named("fstat")? {
+        // A waiter makes it one byte longer than any record. What is longer has never been one, and would be written over and removed.
+        (Kind::File, version) if version.size > LONGEST_RECORD + 1 => {
+            Err(Error::taken().advise(Advice::NoLock))
+        }
         (Kind::File, _) => Ok(Opened::File(file)),
         (Kind::Other(what), _) => Err(ErrorKind::NotRegular { what }.into()),
         _ => Err(ErrorKind::NotRegular { what: "a directory where the lock belongs" }.into()),

@@ -43,6 +43,20 @@ pub fn room<T>(length: usize) -> Vec<T> {
     room
 }
 
+/// As [`room`], for what a caller gives, which may be more than there is memory for: then it is `None`, and not the end of the process.
+pub fn try_room<T>(length: usize) -> Option<Vec<T>> {
+    let mut room = Vec::new();
+    room.try_reserve_exact(length).ok()?;
+    sys::prefer_huge_pages(room.spare_capacity_mut());
+    Some(room)
+}
+
+/// As [`try_room`], in memory that was [kept](keep) if there is some.
+pub fn try_room_for_bytes(length: usize) -> Option<Vec<u8>> {
+    let kept = if length < LARGE { None } else { kept().take(length) };
+    kept.or_else(|| try_room(length))
+}
+
 /// As [`room`], in memory that was [kept](keep) if there is some.
 pub fn room_for_bytes(length: usize) -> Vec<u8> {
     let kept = if length < LARGE { None } else { kept().take(length) };

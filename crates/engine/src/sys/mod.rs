@@ -15,7 +15,7 @@ mod windows;
 pub use bytes::{BLOCK, Json, places};
 pub use call::CallError;
 pub use errno::{describe, node_errno};
-pub use stat::{FileSystem, Kind, Obstacle, Stat, Version};
+pub use stat::{FileSystem, Kind, Obstacle, Seen, Stat, Version};
 #[cfg(unix)]
 pub use unix::*;
 #[cfg(windows)]

@@ -23,6 +23,17 @@ pub enum Kind {
 /// A name in a directory and what it stands for, if the directory itself knows.
 pub type Entry = (OsString, Option<Kind>);
 
+/// What an open directory says about itself.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Which one it is.
+    pub id: FileId,
+    /// The number of the mount that it is seen by, where that is known.
+    pub mount: Option<u64>,
+    /// It is append-only: names can be made in it, and neither changed nor removed. (Linux; elsewhere that is not known.)
+    pub keeps_names: bool,
+}
+
 /// What keeps a file from being replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Obstacle {

@@ -90,7 +90,7 @@ impl Job for WriteJob {
         let Self { stage, how } = self;
         let resolve = |path: &Path, mkdir, exclusive| {
             how.cancel.check()?;
-            Target::resolve(path, Resolve { mkdir, exclusive })
+            Target::resolve(path, Resolve { mkdir, exclusive })?.to_write()
         };
         let exclusive = how.options.exclusive;
         let found = match &stage {

@@ -111,7 +111,7 @@ impl Call<'_> {
 fn resolve(path: &Path, how: Resolve) -> Result<Target> {
     let since = Instant::now();
     loop {
-        let target = Target::resolve(path, how)?;
+        let target = Target::resolve(path, how)?.to_write()?;
         if !pending::is_in_the_way(&target.dir, since)? {
             return Ok(target);
         }

@@ -46,7 +46,7 @@ impl Writer {
     pub fn open(path: &Path, options: Options, mkdir: bool, cancel: &Cancel) -> Result<Self> {
         cancel.check()?;
         let slot = OPEN.take().ok_or_else(|| Error::raw("open", sys::EMFILE))?;
-        let target = Target::resolve(path, Resolve { mkdir, exclusive: options.exclusive })?;
+        let target = Target::resolve(path, Resolve { mkdir, exclusive: options.exclusive })?.to_write()?;
         let _ = pending::look(&target.dir)?;
         sweep::once(&target.dir);
         let private = options.mode.is_some() || target.existing()?.is_some();

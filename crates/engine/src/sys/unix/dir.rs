@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::errno::cannot_link;
 use super::identity::{Access, FileId};
-use crate::sys::stat::{Kind, Stat, Version};
+use crate::sys::stat::{Kind, Seen, Stat, Version};
 
 /// An open directory.
 #[derive(Debug)]
@@ -52,27 +52,33 @@ impl Dir {
         Ok(version(&rustix::fs::fstat(&self.0)?).id)
     }
 
-    /// Which directory this is, and the number of the mount that it is seen by: a part of a file system can be mounted once more. `None`: Linux
+    /// Which directory this is, and by which mount it is seen: a part of a file system can be mounted once more. `None`: Linux
     /// before 5.8 does not tell it.
     #[cfg(target_os = "linux")]
-    pub fn id_in_mount(&self) -> io::Result<(FileId, Option<u64>)> {
-        use rustix::fs::StatxFlags;
+    pub fn see(&self) -> io::Result<Seen> {
+        use rustix::fs::{StatxAttributes, StatxFlags};
 
         let asked = StatxFlags::INO | StatxFlags::MNT_ID;
         match rustix::fs::statx(&self.0, "", AtFlags::EMPTY_PATH, asked) {
             Ok(found) if found.stx_mask & asked.bits() == asked.bits() => {
                 let device = rustix::fs::makedev(found.stx_dev_major, found.stx_dev_minor);
-                Ok((FileId { device, inode: found.stx_ino }, Some(found.stx_mnt_id)))
+                Ok(Seen {
+                    id: FileId { device, inode: found.stx_ino },
+                    mount: Some(found.stx_mnt_id),
+                    keeps_names: found.stx_attributes.contains(StatxAttributes::APPEND),
+                })
             }
-            Ok(_) | Err(Errno::NOSYS | Errno::PERM) => Ok((self.id()?, None)),
+            Ok(_) | Err(Errno::NOSYS | Errno::PERM) => {
+                Ok(Seen { id: self.id()?, mount: None, keeps_names: false })
+            }
             Err(error) => Err(error.into()),
         }
     }
 
     /// As [`Dir::id`]: a file system is mounted once here.
     #[cfg(not(target_os = "linux"))]
-    pub fn id_in_mount(&self) -> io::Result<(FileId, Option<u64>)> {
-        Ok((self.id()?, None))
+    pub fn see(&self) -> io::Result<Seen> {
+        Ok(Seen { id: self.id()?, mount: None, keeps_names: false })
     }
 
     /// What `name` stands for; a symbolic link is not followed.

@@ -3,8 +3,8 @@
 use std::io;
 
 pub use libc::{
-    EAGAIN, EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, EMFILE, ENAMETOOLONG, ENOENT, ENOTDIR, ENOTEMPTY,
-    EPERM, ESTALE, EXDEV,
+    EAGAIN, EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, EMFILE, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR,
+    ENOTEMPTY, EPERM, ESTALE, EXDEV,
 };
 
 /// The number of an error; an error that Rust itself made counts as an I/O error.

@@ -78,8 +78,8 @@ impl Dir {
 
     fn open_in_same_mount(&self, name: &OsStr) -> io::Result<Self> {
         let child = self.open_child(name)?;
-        let (own, childs) = (self.id_in_mount()?, child.id_in_mount()?);
-        match own.0.is_on_device_of(&childs.0) && own.1 == childs.1 {
+        let (own, childs) = (self.see()?, child.see()?);
+        match own.id.is_on_device_of(&childs.id) && own.mount == childs.mount {
             true => Ok(child),
             false => Err(Errno::XDEV.into()),
         }

@@ -12,7 +12,7 @@ use super::errno::{CUSTOMER, EEXIST, EINVAL, ENOENT, SHARING_VIOLATION, told_apa
 use super::held::replace;
 use super::identity::{Access, FileId};
 use super::name::is_reserved;
-use crate::sys::stat::{FileSystem, Kind, Obstacle, Stat, Version};
+use crate::sys::stat::{FileSystem, Kind, Obstacle, Seen, Stat, Version};
 
 pub(super) const FILE_FLAG_BACKUP_SEMANTICS: u32 = 0x0200_0000;
 /// A directory.
@@ -74,8 +74,8 @@ impl Dir {
     }
 
     /// As [`Dir::id`]: nothing but a whole volume can be mounted.
-    pub fn id_in_mount(&self) -> io::Result<(FileId, Option<u64>)> {
-        Ok((self.id()?, None))
+    pub fn see(&self) -> io::Result<Seen> {
+        Ok(Seen { id: self.id()?, mount: None, keeps_names: false })
     }
 
     /// What `name` stands for; a symbolic link is not followed.

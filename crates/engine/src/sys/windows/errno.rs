@@ -31,6 +31,8 @@ pub const EMFILE: i32 = 4;
 pub const EAGAIN: i32 = CUSTOMER | 4088;
 /// A directory where a file was meant.
 pub const EISDIR: i32 = CUSTOMER | 4068;
+/// There is no memory.
+pub const ENOMEM: i32 = CUSTOMER | 4057;
 /// A directory that is not the one it was.
 pub const ESTALE: i32 = CUSTOMER | 116;
 /// Links that lead in a circle.
