@@ -56,6 +56,8 @@ export async function doors() {
     onCompromised: () => {},
   }
   const release: () => Promise<void> = await lock('a', locking)
+  await lock('b', { retries: [100, 200] })
+  await lock('c', { retries: { forever: true, unref: true, maxRetryTime: 1000 } })
   await release()
   await (await lockfile('a'))()
   await unlock('a', { realpath: false })
