@@ -46,6 +46,8 @@ declare namespace lock {
     fs?: unknown
   }
 
+  export type UnlockOptions = FileOptions
+
   export interface CheckOptions extends FileOptions {
     /** Has no effect: no lock is stale. */
     stale?: number | undefined
