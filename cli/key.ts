@@ -1,5 +1,6 @@
 /** A place in an index: a key of its top level, or a JSON Pointer (RFC 6901), which begins with a slash. */
 
+import { isRaw } from './numbers'
 import { Failure } from './run'
 
 type Container = Record<string, unknown> | unknown[]
@@ -12,7 +13,8 @@ function stepsOf(key: string): string[] {
     .map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'))
 }
 
-const isContainer = (value: unknown): value is Container => typeof value === 'object' && value !== null
+const isContainer = (value: unknown): value is Container =>
+  typeof value === 'object' && value !== null && !isRaw(value)
 
 /** `undefined` if there is nothing. */
 export function get(index: unknown, key: string): unknown {

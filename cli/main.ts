@@ -4,6 +4,8 @@ import { CommanderError } from 'commander'
 import { program } from './program'
 import { EXIT_USAGE } from './run'
 
+// Who has closed it is not told, and the exit code stays what it is.
+process.stderr.on('error', () => {})
 program()
   .parseAsync()
   .catch((error: unknown) => {

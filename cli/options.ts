@@ -23,6 +23,21 @@ export function parseCount(text: string): number {
   return Number(text)
 }
 
+/** Of lines, or of a time: none is not a measure of anything. */
+export function parsePositive(parse: (text: string) => number): (text: string) => number {
+  return (text) => {
+    const value = parse(text)
+    if (value <= 0) throw new InvalidArgumentError('It is more than 0.')
+    return value
+  }
+}
+
+/** JSON whose numbers are read when `--numbers` is known. */
+export function parseLater(text: string): string {
+  parseJson(text)
+  return text
+}
+
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)

@@ -3,7 +3,9 @@
  * exit code. A command unwinds before the process ends, so that it leaves nothing.
  */
 
+import { existsSync } from 'node:fs'
 import { constants } from 'node:os'
+import { dirname } from 'node:path'
 import type { AtomicError } from '@pipeline/atomic'
 import { quoted } from './check/finding'
 import { fault, Output, type OutputOptions } from './output'
@@ -52,8 +54,7 @@ export async function run(
   const out = new Output(options)
   endOnSignals(controller)
   endWithoutReader(process.stdout, controller)
-  // There is nobody to tell.
-  process.stderr.on('error', () => {})
+  const isOver = endIfStuck(out)
 
   let code: number
   try {
@@ -64,6 +65,7 @@ export async function run(
         ? EXIT_FAILED
         : report(error, out, controller.signal, options)
   }
+  isOver()
   out.end()
   await Promise.all([drained(process.stdout), drained(process.stderr)])
   const { reason } = controller.signal
@@ -72,6 +74,16 @@ export async function run(
   if (reason && code === 0) code = report(reason, out, controller.signal, options)
   // A producer that goes on writing, or a terminal that is read, would keep the process.
   process.exit(code)
+}
+
+/** Node.js ends, and well, when nothing is left that could settle what is waited for. */
+function endIfStuck(out: Output): () => void {
+  const end = () => {
+    out.fail(new Failure('A promise of --eval, or of the schema, never settles, so nothing was done'))
+    process.exit(EXIT_FAILED)
+  }
+  process.once('beforeExit', end)
+  return () => process.off('beforeExit', end)
 }
 
 function endOnSignals(controller: AbortController): void {
@@ -138,7 +150,8 @@ function report(error: unknown, out: Output, signal: AbortSignal, options: Optio
   if (code === 'ERR_ATOMIC_CORRUPT_INDEX') known.message = byCommand(known as AtomicError)
   // Whatever has no code is a bug, here or in a function of the user's.
   out.fail(known, known instanceof Failure || code !== undefined ? undefined : known.stack)
-  const isOfDirectory = code === 'ENOENT' && 'syscall' in known
+  const { path = '' } = known as AtomicError
+  const isOfDirectory = code === 'ENOENT' && 'syscall' in known && path && !existsSync(dirname(path))
   if (isOfDirectory && 'flush' in options && !options.parents)
     out.note('missing directories are made with --parents')
   return EXIT_FAILED

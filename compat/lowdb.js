@@ -33,7 +33,10 @@ class JSONFile {
   async write(data) {
     const { mkdir = false } = this.#options
     // What is written would replace what is recovered at once, as lowdb has not read that.
-    await atomicIndexUpdate(this.#file, () => data, { ...this.#options, mkdir, onCorrupt: 'reject' })
+    const options = { ...this.#options, mkdir, onCorrupt: 'reject' }
+    await atomicIndexUpdate(this.#file, () => data, options).catch((error) => {
+      throw aboutData(error)
+    })
   }
 
   async #read() {
@@ -49,6 +52,20 @@ class JSONFile {
     await recoverIndex(this.#file, { rebuild, codec, numbers, schema, migrate, flush, verify, timeout })
     return true
   }
+}
+
+/** There is no function here, and no index. The stack, which is what is printed, begins with the message. */
+function aboutData(error) {
+  if (error.code !== 'ERR_INVALID_RETURN_VALUE') return error
+  const { message, stack } = error
+  const own = message
+    .replace(/^The function must return/, 'The data must be')
+    .replace(/^The function returned (.*?) at index/, 'The data has $1 at data')
+    .replace(/^The function returned (.*) Return /, 'The data is $1 Write ')
+    .replace(/^The (new index|result of the function 'fn')/, 'The data')
+  error.message = own
+  error.stack = stack.replace(message, () => own)
+  return error
 }
 
 /** As an update refuses it. A read would find it out only where a file is broken. */

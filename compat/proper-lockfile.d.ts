@@ -46,6 +46,8 @@ declare namespace lock {
     fs?: unknown
   }
 
+  export type UnlockOptions = FileOptions
+
   export interface CheckOptions extends FileOptions {
     /** Has no effect: no lock is stale. */
     stale?: number | undefined
@@ -54,8 +56,8 @@ declare namespace lock {
   export interface LockOptions extends CheckOptions {
     /** Has no effect. */
     update?: number | undefined
-    /** How often to try again, with pauses of 1, 2, 4, … seconds; or these in detail. @default 0 */
-    retries?: number | Retries | undefined
+    /** How often to try again, with pauses of 1, 2, 4, … seconds; or these in detail, or one by one in milliseconds. @default 0 */
+    retries?: number | Retries | readonly number[] | undefined
     /** Is never called: nobody can take the lock away. */
     onCompromised?: ((error: Error) => unknown) | undefined
   }
@@ -73,5 +75,9 @@ declare namespace lock {
     randomize?: boolean | undefined
     /** Wait without a limit. @default false */
     forever?: boolean | undefined
+    /** The longest wait in milliseconds, with `forever` too. @default Infinity */
+    maxRetryTime?: number | undefined
+    /** Has no effect: who waits keeps the process running. */
+    unref?: boolean | undefined
   }
 }

@@ -109,7 +109,18 @@ function orRefuse(acquire, canonical, lockfile) {
 function refusal(error, canonical, lockfile) {
   if (error.code === 'EISDIR') return lockedByOther(canonical, lockfile, error)
   if (error.code !== 'ERR_ATOMIC_LOCK_TIMEOUT') return error
-  return failure('ELOCKED', 'Lock file is already being held', { file: canonical, cause: error })
+  return failure('ELOCKED', 'Lock file is already being held', { file: canonical, cause: advised(error) })
+}
+
+/** What there is of it here. The stack, which is what is printed, begins with the message. */
+function advised(error) {
+  const { message, stack } = error
+  const own = message
+    .replace('options.timeout sets how long to wait', 'options.retries says how long to wait')
+    .replace('call acquireIndexLock, which waits', 'call lock, which waits if options.retries says so')
+  error.message = own
+  error.stack = stack.replace(message, () => own)
+  return error
 }
 
 /** `false`: nothing is locked in a folder that is not there. */
@@ -156,7 +167,16 @@ function lockfileOf(canonical, { lockfilePath }) {
 /** For how long that package would have tried, in milliseconds. */
 function patience(retries) {
   const given = typeof retries === 'object' && retries !== null ? retries : { retries: retries || 0 }
-  // As the package retry has them.
+  const all = Array.isArray(given) ? sumOf(given) : pausesOf(given)
+  // It does not try again when so much time is over.
+  const { maxRetryTime } = given
+  return maxRetryTime > 0 ? Math.min(all, maxRetryTime) : all
+}
+
+const sumOf = (pauses) => pauses.reduce((sum, pause) => sum + pause, 0)
+
+/** As the package retry has them. */
+function pausesOf(given) {
   const { retries: times = 10, factor = 2, minTimeout = 1000, maxTimeout = Number.POSITIVE_INFINITY } = given
   if (given.forever || times === Number.POSITIVE_INFINITY) return Number.POSITIVE_INFINITY
   let [sum, pause] = [0, minTimeout]

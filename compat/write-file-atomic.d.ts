@@ -8,7 +8,8 @@ export = writeFile
  * Different: `tmpfileCreated` is called before the file is written, with a name that no file has (the new file has none until it is
  * complete), so it is of no use to change the temp file. With `chown` the owner is set after the file has its name, and set-user-ID and
  * set-group-ID bits after the owner; if that fails, the error has `committed: true`, and it is borne where that package bears it: the file
- * has another owner then, and no such bits. Without it owner, ACLs and extended attributes are kept.
+ * has another owner then, and no such bits. Without it owner, ACLs and extended attributes are kept. A link that leads nowhere is followed, and
+ * stays.
  */
 declare function writeFile(
   filename: string,
@@ -31,13 +32,21 @@ declare namespace writeFile {
   type Data = string | NodeJS.ArrayBufferView | null | undefined
 
   interface Options {
-    /** The owner to be. @default that of the replaced file */
+    /**
+     * The owner to be. `false`: the user and the group of this process, but with `sync`, as there, that of the replaced file.
+     *
+     * @default that of the replaced file
+     */
     chown?: { uid: number; gid: number } | false | undefined
     /** Of a string. A lone surrogate becomes U+FFFD. @default 'utf8' */
     encoding?: BufferEncoding | undefined
     /** Flush the file and its directory. @default true */
     fsync?: boolean | undefined
-    /** Permission bits. @default those of the replaced file; for a new one 0o666 & ~umask */
+    /**
+     * Permission bits, also with a file's type, as `stat` has them. `false` and 0 count as not given.
+     *
+     * @default those of the replaced file; for a new one 0o666 & ~umask
+     */
     mode?: number | false | undefined
     /** Called before the file is written; what it throws, or rejects with, ends the call. */
     tmpfileCreated?: ((tmpfile: string) => unknown) | undefined

@@ -4,6 +4,7 @@
 
 const fs = require('node:fs')
 const path = require('node:path')
+const { inspect } = require('node:util')
 const { atomicWrite, atomicWriteSync } = require('../index.js')
 
 /** Calls that do more than a write, by path: those for the same file come after them. */
@@ -22,6 +23,7 @@ function writeFile(filename, data, options, callback) {
 async function start(filename, data, given) {
   const file = path.resolve(filename)
   const options = read(given)
+  if (options.chown === false) options.chown = ownerHere()
   const before = busy.get(file)
   // The common case takes its place among all calls of the package at once.
   if (!before && !options.chown && !options.tmpfileCreated) {
@@ -56,10 +58,31 @@ function read(given) {
   const { encoding, mode, chown, fsync, tmpfileCreated } =
     typeof given === 'string' ? { encoding: given } : (given ?? {})
   const write = { mkdir: false, flush: fsync !== false }
-  // A mode may come from `stat`, with the type of the file.
-  if (mode) write.mode = typeof mode === 'number' ? mode & 0o7777 : mode
+  // A mode may come from `stat`, with the type of the file. What is none is refused by the write.
+  if (mode) write.mode = isMode(mode) ? mode & 0o7777 : mode
+  if (chown) checkOwner(chown)
   return { encoding: encoding || 'utf8', chown, tmpfileCreated, write }
 }
+
+const isMode = (mode) => Number.isInteger(mode) && mode >= 0 && mode <= 0xffffffff
+
+/** Before anything is written: the owner is set when the file has its name. */
+function checkOwner(chown) {
+  for (const name of ['uid', 'gid']) {
+    const id = chown[name]
+    // -1 leaves it as it is.
+    if (Number.isInteger(id) && id >= -1 && id <= 0xffffffff) continue
+    const isNumber = typeof id === 'number'
+    const reason = isNumber ? 'must be a whole number from -1 to 4294967295' : 'must be of type number'
+    const error = new (isNumber ? RangeError : TypeError)(
+      `The property 'options.chown.${name}' ${reason}. Received ${inspect(id)}`,
+    )
+    throw Object.assign(error, { code: isNumber ? 'ERR_OUT_OF_RANGE' : 'ERR_INVALID_ARG_TYPE' })
+  }
+}
+
+/** Of what this process makes; `undefined` on Windows. */
+const ownerHere = () => process.geteuid && { uid: process.geteuid(), gid: process.getegid() }
 
 /** A copy: calls may wait. */
 function bytes(data, { encoding }) {

@@ -2,6 +2,7 @@
 // makes some of them. A target that cannot be had here is skipped by name. What was done is drawn as a table, and noted for
 // `npm run test:platforms`.
 
+import { spawnSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
@@ -10,9 +11,9 @@ import { beyondGlibc } from './platforms/elf.mjs'
 import { binaries, complaintOfSize, fileOf, GLIBC_FLOOR, targets, wayTo } from './platforms/targets.mjs'
 import { linkerTools } from './platforms/tools.mjs'
 import { sharedLibrary } from './prepare.mjs'
-import { Complaint, runAsScript, runCargo } from './tools.mjs'
+import { Complaint, root, runAsScript, runCargo } from './tools.mjs'
 
-/** @typedef {{ target: string, done: 'linked' | 'checked' | 'skipped' | 'failed', file?: string, size?: number,
+/** @typedef {{ target: string, done: 'linked' | 'checked' | 'skipped' | 'failed', commit?: string, file?: string, size?: number,
  *   packed?: number, note?: string }} Built */
 
 const notes = join(binaries, 'built.json')
@@ -24,6 +25,15 @@ export function readBuilt() {
   } catch {
     return []
   }
+}
+
+/** What is built: the commit, and whether files differ from it; `undefined` where that cannot be told. */
+export function commitOf(folder = root) {
+  const git = (/** @type {string[]} */ ...args) => spawnSync('git', args, { cwd: folder, encoding: 'utf8' })
+  const head = git('rev-parse', '--short=10', 'HEAD')
+  const changes = git('status', '--porcelain')
+  if (head.status !== 0 || changes.status !== 0) return undefined
+  return changes.stdout.trim() ? `${head.stdout.trim()} and changes` : head.stdout.trim()
 }
 
 /** @returns {Promise<Built>} */
@@ -90,7 +100,29 @@ export function drawBuilt(/** @type {Built[]} */ built) {
     ({ target, file = '', size, packed, done, note }) =>
       `| \`${target}\` | ${file && `\`${file}\``} | ${number(size)} | ${number(packed)} | ${done}${note ? `: ${note.split('\n')[0]}` : ''} |`,
   )
-  return ['| target | file | bytes | packed | |', '|---|---|--:|--:|---|', ...rows].join('\n')
+  return [
+    '| target | file | bytes | packed | |',
+    '|---|---|--:|--:|---|',
+    ...rows,
+    ...drawCommits(built),
+  ].join('\n')
+}
+
+/** What was made of which commit: a run for some targets leaves the others as they were. */
+function drawCommits(/** @type {Built[]} */ built) {
+  const made = built.filter(({ done }) => done === 'linked' || done === 'checked')
+  const commits = [...new Set(made.map(({ commit }) => commit))]
+  if (commits.every((commit) => commit === undefined)) return []
+  const [only] = commits
+  if (commits.length === 1) return ['', `Made of ${only}.`]
+  const of = (/** @type {string | undefined} */ commit) =>
+    made.filter((one) => one.commit === commit).map(({ target }) => `\`${target}\``)
+  return [
+    '',
+    'Made of several commits:',
+    '',
+    ...commits.map((commit) => `- ${commit ?? 'not noted'}: ${of(commit).join(', ')}`),
+  ]
 }
 
 runAsScript(import.meta.url, async () => {
@@ -101,7 +133,10 @@ runAsScript(import.meta.url, async () => {
   for (const target of wanted.length ? wanted : targets) {
     console.error(target)
     rmSync(join(binaries, fileOf(target)), { force: true })
-    const made = await make(target)
+    // Before, as the build may go on for long, and somebody may work meanwhile.
+    const commit = commitOf()
+    /** @type {Built} */
+    const made = { ...(await make(target)), ...(commit && { commit }) }
     if (made.done === 'failed') console.error(made.note)
     // Noted one by one: a run that is interrupted has not built in vain.
     const built = [...readBuilt().filter((one) => one.target !== target), made]

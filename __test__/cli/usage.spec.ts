@@ -53,6 +53,11 @@ test('wrong usage exits with 2, says why, and where help is', async ({ dir }) =>
     [['update', 'a.json', '--eval', '1'], /It is a JavaScript function/],
     [['update', 'a.json', '--set', 'n=1', '--every', '1h'], /--every needs --backup/],
     [['update', 'a.json', '--set', 'n=1', '--schema', 'none.mjs'], /the module could not be loaded/],
+    [['update', 'a.json', '--merge', '5'], /It is a JSON object, or an array/],
+    [['write', 'a', '--'], /There is no command after --/],
+    [['watch', 'a.json', '--count', '0'], /It is more than 0/],
+    [['bench', '.', '--time', '0ms'], /It is more than 0/],
+    [['recover', '.', '--initial', '{}'], /--initial is for a JSON file/],
     [['append', 'a', 'b', '--rotate', '0'], /size/],
     [['sweep', '.', '--older-than', 'long'], /a number with a unit/],
   ]
@@ -62,6 +67,12 @@ test('wrong usage exits with 2, says why, and where help is', async ({ dir }) =>
     expect(stderr).toMatch(message)
   })
   await Promise.all(runs)
+})
+
+test('wrong usage exits with 2 also where nobody reads what is wrong', ({ dir }) => {
+  const run = 'exec 3> >(exec true); wait $!; "$0" "$1" wirte 2>&3; echo $?; "$0" "$1" 2>&3; echo $?'
+  const output = execFileSync('bash', ['-c', run, process.execPath, cli()], { cwd: dir })
+  expect(`${output}`).toBe('2\n2\n')
 })
 
 test('help ends quietly when its reader goes away, and says why it cannot be written', ({ dir }) => {

@@ -280,8 +280,28 @@ describe('lowdb', () => {
   }) => {
     const path = join(dir, 'a')
     const adapter = new door.JSONFile<unknown>(path)
-    for (const data of ['text', 1, new Map([[1, 2]]), { map: new Map() }])
-      await rejection(adapter.write(data))
+    const loop: { self?: unknown } = {}
+    loop.self = loop
+    const reasons: [data: unknown, message: RegExp | string][] = [
+      ['text', 'The data must be an object or an array. Received type string'],
+      [1, 'The data must be an object or an array. Received type number (1)'],
+      [new Map([[1, 2]]), /^The data is a Map, of .* Write Object\.fromEntries\(map\)$/],
+      [{ map: new Map() }, /^The data has a Map at data\["map"\], of /],
+      [{ big: 1n }, 'The data cannot be written as JSON: Do not know how to serialize a BigInt'],
+      [loop, /^The data cannot be written as JSON: Converting circular structure to JSON$/],
+      [{ toJSON: () => 1 }, 'The data cannot be written as JSON: its toJSON makes neither'],
+    ]
+    for (const [data, message] of reasons) {
+      const error = await rejection(adapter.write(data))
+      expect(error.message).toMatch(message)
+      expect(error.stack).toContain(error.message)
+    }
+    const stringify = () => {
+      throw new Error('no')
+    }
+    const codec = { parse: JSON.parse, stringify }
+    const own = new door.JSONFile<unknown>(path, { codec })
+    expect((await rejection(own.write({}))).message).toMatch(/^The data cannot be written by options\.codec/)
     expect(names(dir)).toEqual([])
     new JSONFileSync<unknown>(path).write('text')
     expect(readJson(path)).toBe('text')

@@ -113,6 +113,40 @@ describe('proper-lockfile', () => {
     await Promise.all(endless.map(async (locked) => (await locked)()))
   })
 
+  test('no longer is waited than the package would: pauses one by one, and the longest wait', async ({
+    dir,
+  }) => {
+    const file = join(dir, 'file')
+    writeFileSync(file, '')
+    const release = await lock(file)
+    for (const retries of [
+      [1, 2],
+      { forever: true, maxRetryTime: 5 },
+      { retries: 1000, maxRetryTime: 5 },
+      { retries: 1, minTimeout: 5, maxRetryTime: Number.POSITIVE_INFINITY },
+    ]) {
+      expect(await rejection(lock(file, { retries }))).toMatchObject({ code: 'ELOCKED' })
+    }
+    await release()
+  })
+
+  test('what an error advises is there', async ({ dir }) => {
+    const file = join(dir, 'file')
+    writeFileSync(file, '')
+    const release = await lock(file)
+    const { cause } = await rejection(lock(file))
+    const { cause: inSync } = thrown(() => lockSync(file)) as Error & { cause: Error }
+    for (const [{ message, stack }, advice] of [
+      [cause, 'options.retries says how long to wait'],
+      [inSync, 'call lock, which waits if options.retries says so'],
+    ] as const) {
+      expect(message).toContain(`; ${advice}, '`)
+      expect(stack).toContain(message)
+      expect(`${message}${stack}`).not.toMatch(/options\.timeout|acquireIndexLock,/)
+    }
+    await release()
+  })
+
   test('what another process has is held until that is killed', async ({ dir }) => {
     const lockfilePath = join(dir, 'a.lock')
     const main = async ({ require, addon, send, receive }: any, lockfilePath: string) => {

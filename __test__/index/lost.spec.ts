@@ -145,3 +145,40 @@ describe('what JSON keeps is written', () => {
     expect(state(file).bytes).toBe(JSON.stringify(index))
   })
 })
+
+describe('what JSON refuses itself is refused with its reason, in one line', () => {
+  const loop: { self?: unknown } = {}
+  loop.self = loop
+  const refused: [what: string, value: object, reason: string][] = [
+    ['a bigint', { n: 1n }, 'Do not know how to serialize a BigInt'],
+    ['a value that has itself in it', loop, 'Converting circular structure to JSON'],
+    ['what its toJSON throws', { toJSON: thrown }, 'mine'],
+    [
+      'a toJSON that makes a number',
+      { toJSON: () => 1 },
+      'its toJSON makes neither an object nor an array of it',
+    ],
+  ]
+  function thrown(): never {
+    throw new Error('mine\nwith a second line')
+  }
+  test.for(refused)('%s', async ([, value, reason], { file }) => {
+    const error = await rejection(atomicIndexUpdate(file, () => value))
+    expect(error).toMatchObject({
+      code: 'ERR_INVALID_RETURN_VALUE',
+      message: `The new index cannot be written as JSON: ${reason}`,
+    })
+  })
+
+  test('also where there is none', async ({ file }) => {
+    for (const reason of [undefined, 'text', { message: 5 }, new Error('')]) {
+      const value = {
+        toJSON() {
+          throw reason
+        },
+      }
+      const error = await rejection(atomicIndexUpdate(file, () => value))
+      expect(error.message).toBe('The new index cannot be written as JSON')
+    }
+  })
+})

@@ -59,7 +59,7 @@ function broken(path: string, error: AtomicError, newest: string | undefined): F
   const todo = newest
     ? { advice: `put ${newest} back`, command: recover }
     : {
-        advice: 'no backup is good: repair it by hand, or begin anew',
+        advice: `no backup is good: ${code === 'ENOENT' ? 'look at the name' : 'repair it by hand'}, or begin anew`,
         command: `${recover} --initial '{}'`,
       }
   return { ...found, level: 'problem', message, ...todo }

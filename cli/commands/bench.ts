@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { appendLines, atomicIndexUpdate, atomicWrite, atomicWriteAll } from '@pipeline/atomic'
 import type { Command } from 'commander'
-import { parseDuration, shared, told } from '../options'
+import { parseDuration, parsePositive, shared, told } from '../options'
 import { bytes, duration, named, type Output, type OutputOptions, table } from '../output'
 import { run } from '../run'
 import { inScratch } from '../scratch'
@@ -96,7 +96,11 @@ export const bench = (program: Command): Command =>
       .command('bench')
       .description('Measures what a disk gives: the time of a flush, and how much can be written.')
       .argument('<directory>', 'a directory on the disk')
-      .option('--time <time>', 'how long to measure, all in all (default: 10s)', parseDuration),
+      .option(
+        '--time <time>',
+        'how long to measure, all in all (default: 10s)',
+        parsePositive(parseDuration),
+      ),
     told,
   )
     .addHelpText('after', AFTER)

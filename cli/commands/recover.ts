@@ -8,6 +8,7 @@ import {
   recover as recoverRoot,
 } from '@pipeline/atomic'
 import type { Command } from 'commander'
+import { parseWith, refuseChanged } from '../numbers'
 import {
   checked,
   howToLock,
@@ -15,7 +16,7 @@ import {
   locked,
   type Numbers,
   numbers,
-  parseJson,
+  parseLater,
   shared,
   told,
 } from '../options'
@@ -39,7 +40,7 @@ Examples:
 `
 
 interface Options extends OutputOptions, Locked {
-  initial?: object
+  initial?: string
   schema?: string
   numbers: Numbers
   giveUp?: boolean
@@ -51,7 +52,7 @@ export const recover = (program: Command): Command =>
       .command('recover')
       .description('Makes a broken index good again, or completes an interrupted transaction.')
       .argument('<path>', 'the JSON file, or the root of transactions')
-      .option('--initial <json>', 'what to put in its place if no backup is good', parseJson)
+      .option('--initial <json>', 'what to put in its place if no backup is good', parseLater)
       .option('--give-up', 'for a directory: give up what cannot be recovered'),
     numbers,
     checked,
@@ -64,6 +65,8 @@ export const recover = (program: Command): Command =>
         const isDirectory = statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
         if (options.giveUp && !isDirectory)
           throw new UsageError('--give-up is for a directory: the root of transactions')
+        if (isDirectory && options.initial !== undefined)
+          throw new UsageError('--initial is for a JSON file, and this is a directory')
 
         if (isDirectory) {
           const recovered = await recoverRoot(path, {
@@ -75,10 +78,11 @@ export const recover = (program: Command): Command =>
           return 0
         }
         const schema = await loadSchema(options.schema)
+        if (options.initial !== undefined) refuseChanged('--initial', options.initial, options.numbers)
         const recovering = recoverIndex(path, {
           ...howToLock(options),
           ...{ numbers: options.numbers, mkdir: false, signal },
-          ...(options.initial !== undefined && { initial: options.initial }),
+          ...(options.initial !== undefined && { initial: parseWith(options.initial, options.numbers) }),
           ...(schema && { schema }),
         })
         const recovered = await recovering.catch((error: AtomicError) => {

@@ -1,9 +1,10 @@
 import { text } from 'node:stream/consumers'
 import { runInThisContext } from 'node:vm'
 import { atomicIndexUpdate, type UpdateOptions } from '@pipeline/atomic'
-import { type Command, InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { endable } from '../endable'
 import { merge, remove, set } from '../key'
+import { parseWith, refuseChanged } from '../numbers'
 import {
   checked,
   type Flushed,
@@ -16,6 +17,7 @@ import {
   numbers,
   parseCount,
   parseJson,
+  parseLater,
   shared,
   told,
 } from '../options'
@@ -31,7 +33,7 @@ file begins as {} (see --initial). The layout of the file is kept.
 A key is one of the top level, or a JSON Pointer if it begins with a slash:
 /posts/0/title; /tags/- is a new last element. The value of --set is JSON if it
 can be, and a string otherwise: --set n=1, --set name=Ada, --set
-'version="1.0"'.
+'version="1.0"'. --numbers is about what is given here, too.
 
 A signal ends the function of --eval at once, even one that never returns. The
 index stays as it is; the lock file may stay, too, and holds up nobody.
@@ -43,10 +45,11 @@ Examples:
   atomic update hits.json --eval 'i => { i.home = (i.home ?? 0) + 1 }'
 `
 
-type Change = (index: any) => unknown
+/** `how`: what becomes of numbers that JavaScript would change. */
+type Change = (index: any, how: Numbers) => unknown
 
 interface Options extends OutputOptions, Flushed, Locked {
-  initial: object
+  initial: string
   create: boolean
   schema?: string
   numbers: Numbers
@@ -60,7 +63,9 @@ interface Options extends OutputOptions, Flushed, Locked {
 export function update(program: Command): Command {
   // The order of the options counts, which an object of options would not tell.
   const changes: Change[] = []
-  let merged: unknown
+  /** JSON that was given, with its option. */
+  const given: [option: string, text: string][] = []
+  let merged: string | undefined
   const usesInput = () => merged !== undefined
   const take = (parse: (argument: string) => Change) => (argument: string) => {
     changes.push(parse(argument))
@@ -68,12 +73,28 @@ export function update(program: Command): Command {
   // Each run of the function has a patch of its own, for what follows may change what was merged.
   const input = (patch: string): Change => {
     if (patch !== '-') {
-      const value = parseJson(patch)
-      return (index) => merge(index, structuredClone(value))
+      if (!isIndex(parseJson(patch))) throw new InvalidArgumentError('It is a JSON object, or an array.')
+      given.push(['--merge', patch])
+      return (index, how) => merge(index, parseWith(patch, how))
     }
     if (usesInput()) throw new InvalidArgumentError('Standard input can be merged once.')
-    merged = null
-    return (index) => merge(index, structuredClone(merged))
+    merged = ''
+    return (index, how) => merge(index, parseWith(merged ?? '', how))
+  }
+  const parseSet = (argument: string): Change => {
+    const at = argument.indexOf('=')
+    if (at < 1) throw new InvalidArgumentError('It is KEY=VALUE.')
+    const [key, value] = [argument.slice(0, at), argument.slice(at + 1)]
+    // Anew for each run of the function, which may change it.
+    let parsed: (how: Numbers) => unknown = (how) => parseWith(value, how)
+    try {
+      JSON.parse(value)
+      given.push([`--set ${key}`, value])
+    } catch {
+      // A string.
+      parsed = () => value
+    }
+    return inPlace((index, how) => set(index, key, parsed(how)))
   }
 
   return shared(
@@ -89,7 +110,11 @@ export function update(program: Command): Command {
       )
       .option('--merge <json>', 'merge a JSON Merge Patch; - reads it from standard input', take(input))
       .option('--eval <function>', 'a JavaScript function from the index to the next one', take(parseEval))
-      .option('--initial <json>', 'what a missing file begins as', parseJson, {})
+      .addOption(
+        new Option('--initial <json>', 'what a missing file begins as')
+          .argParser(parseLater)
+          .default('{}', '{}'),
+      )
       .option('--no-create', 'fail if there is no file')
       .option('--backup [generations]', 'keep the version before as FILE.backup, or more of them', parseCount)
       .option('--every <time>', 'with --backup: keep one only if the newest is that old (1h)')
@@ -109,14 +134,19 @@ export function update(program: Command): Command {
           throw new UsageError('Nothing to change: give --set, --delete, --merge or --eval')
         if (options.every !== undefined && !options.backup) throw new UsageError('--every needs --backup')
         const schema = await loadSchema(options.schema)
-        if (usesInput()) merged = await readPatch()
+        if (usesInput()) {
+          merged = await readPatch()
+          given.push(['--merge -', merged])
+        }
+        for (const [option, text] of [...given, ['--initial', options.initial] as const])
+          refuseChanged(option, text, options.numbers)
         let next: unknown
         const change = async (index: object | undefined): Promise<object> => {
           if (index === undefined) {
             throw new Failure(`ENOENT: ${file} does not exist, and --no-create does not make it`, 'ENOENT')
           }
           next = index
-          for (const one of changes) next = await one(next)
+          for (const one of changes) next = await one(next, options.numbers)
           return next as object
         }
         const settings: UpdateOptions = {
@@ -124,7 +154,7 @@ export function update(program: Command): Command {
           ...howToLock(options),
           ...{ numbers: options.numbers, signal },
           ...(options.inPlace && { fallback: 'in-place' }),
-          ...(options.create && { initial: options.initial }),
+          ...(options.create && { initial: parseWith(options.initial, options.numbers) }),
           ...(options.backup && { backup: backupOf(options) }),
           ...(options.space !== undefined && { space: options.space }),
           ...(schema && { schema }),
@@ -144,36 +174,26 @@ function backupOf({ backup, every }: Options): UpdateOptions['backup'] {
   }
 }
 
-async function readPatch(): Promise<unknown> {
+const isIndex = (value: unknown): boolean => typeof value === 'object' && value !== null
+
+async function readPatch(): Promise<string> {
   const patch = await text(process.stdin)
+  let value: unknown
   try {
-    return JSON.parse(patch)
+    value = JSON.parse(patch)
   } catch (error) {
     throw new Failure(`--merge -: standard input is not JSON: ${(error as Error).message}`)
   }
+  if (!isIndex(value)) throw new Failure('--merge -: standard input is neither a JSON object nor an array')
+  return patch
 }
 
 const inPlace =
-  (change: (index: object) => void): Change =>
-  (index) => {
-    change(index)
+  (change: (index: object, how: Numbers) => void): Change =>
+  (index, how) => {
+    change(index, how)
     return index
   }
-
-function parseSet(argument: string): Change {
-  const at = argument.indexOf('=')
-  if (at < 1) throw new InvalidArgumentError('It is KEY=VALUE.')
-  const [key, value] = [argument.slice(0, at), argument.slice(at + 1)]
-  let parsed: () => unknown = () => value
-  try {
-    JSON.parse(value)
-    // Anew for each run of the function, which may change it.
-    parsed = () => JSON.parse(value)
-  } catch {
-    // A string.
-  }
-  return inPlace((index) => set(index, key, parsed()))
-}
 
 function parseEval(source: string): Change {
   let made: unknown
@@ -186,7 +206,7 @@ function parseEval(source: string): Change {
   }
   if (typeof made !== 'function')
     throw new InvalidArgumentError("It is a JavaScript function, such as 'i => ({ ...i, n: 1 })'.")
-  const call = made as Change
+  const call = made as (index: object) => unknown
   return async (index) => {
     let returned: unknown
     try {

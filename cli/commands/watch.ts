@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { watchIndex } from '@pipeline/atomic'
 import type { Command } from 'commander'
-import { checked, type Numbers, numbers, parseCount, parseJson, shared } from '../options'
+import { checked, type Numbers, numbers, parseCount, parseJson, parsePositive, shared } from '../options'
 import { named, type Output, plural, toJson } from '../output'
 import { EXIT_FAILED, run } from '../run'
 import { loadSchema } from '../schema'
@@ -34,7 +34,7 @@ export const watch = (program: Command): Command =>
       .command('watch')
       .description('Prints what changes in an index.')
       .argument('<file>', 'the JSON file')
-      .option('--count <n>', 'end after that many lines', parseCount)
+      .option('--count <n>', 'end after that many lines', parsePositive(parseCount))
       .option('--initial <json>', 'what a missing file counts as', parseJson)
       .option('--json', 'print the whole index for each change, as one line: { "time", "value" }')
       .helpOption('-h, --help', 'print this text'),

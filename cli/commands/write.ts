@@ -54,6 +54,9 @@ export const write = (program: Command): Command =>
             `write takes one file. A command goes after --: atomic write ${file} -- ${command.join(' ')}`,
           )
         }
+        // As of a variable that is empty: the file would be replaced by whatever standard input is.
+        if (command.length === 0 && file !== '--' && process.argv.at(-1) === '--')
+          throw new UsageError(`There is no command after --. Without -- standard input is written`)
         const { chunks, size } = command.length > 0 ? outputOf(command, signal) : standardInput(signal)
         if (command.length === 0 && process.stdin.isTTY) {
           out.note('reading from the terminal: Ctrl-D ends the file, Ctrl-C leaves it as it was')

@@ -25,7 +25,8 @@ const PARSE: Parse = Parse { write, update, timeout };
 /// `tx.write`, `tx.update`, `tx.remove`, `tx.rename` and `tx.mkdir`, which only register what is to be done. When it has
 /// returned, or its promise has resolved, the files are locked, the functions that were given to `tx.update` run, if they have not
 /// before, and all is committed. Whatever `build` or one of the functions throws is what the call rejects with; then nothing has changed. A list
-/// of operations can be given in the place of `build`.
+/// of operations can be given in the place of `build`; a `build` that registers nothing and returns such a list is refused
+/// (`ERR_INVALID_RETURN_VALUE`).
 ///
 /// ```ts
 /// const { value } = await atomicTransaction('content', (tx) => {

@@ -11,11 +11,13 @@ import {
   LowSync,
 } from '@pipeline/atomic/compat/lowdb'
 import lockfile, {
+  type CheckOptions,
   check,
   checkSync,
   type LockOptions,
   lock,
   lockSync,
+  type UnlockOptions,
   unlock,
   unlockSync,
 } from '@pipeline/atomic/compat/proper-lockfile'
@@ -56,9 +58,13 @@ export async function doors() {
     onCompromised: () => {},
   }
   const release: () => Promise<void> = await lock('a', locking)
+  await lock('b', { retries: [100, 200] })
+  await lock('c', { retries: { forever: true, unref: true, maxRetryTime: 1000 } })
   await release()
   await (await lockfile('a'))()
-  await unlock('a', { realpath: false })
+  const [unlocking, checking]: [UnlockOptions, CheckOptions] = [{ realpath: false }, { stale: 5000 }]
+  await unlock('a', unlocking)
+  await check('a', checking)
   const isLocked: boolean = await check('a', { lockfilePath: 'b' })
   const releaseNow: () => void = lockSync('a', { retries: 0 })
   releaseNow()

@@ -101,19 +101,31 @@ pub fn stringify<'env>(
         Some(Space::Text(space)) => raw::to_js(env, space.as_str())?,
         None => raw::to_js(env, layout.space())?,
     };
-    let not_json = |cause| invalid_return(env, "The new index cannot be written as JSON", cause);
     let json = raw::global(env, c"JSON")?;
     let text = raw::invoke(env, &json, c"stringify", &[*index, raw::null(env)?, space]).map_err(|cause| {
-        if is_too_long(env, &cause) { string_too_long(env, shown, None) } else { not_json(Some(cause)) }
+        if is_too_long(env, &cause) {
+            return string_too_long(env, shown, None);
+        }
+        let reason = first_line_of(env, &cause).map(|line| format!(": {line}")).unwrap_or_default();
+        invalid_return(env, &format!("The new index cannot be written as JSON{reason}"), Some(cause))
     })?;
     // A `toJSON` can make anything of an object.
     let is_index = raw::type_of(&text) == ValueType::String
         && matches!(copy::first_unit(env, &text)?, Some(0x5b | 0x7b));
     if !is_index {
-        return Err(not_json(None));
+        let message =
+            "The new index cannot be written as JSON: its toJSON makes neither an object nor an array of it";
+        return Err(invalid_return(env, message, None));
     }
     lost::check_contents(env, index, &text)?;
     Ok(text)
+}
+
+/// Of the message of an error. (V8's of a value that has itself in it goes on for lines.)
+fn first_line_of(env: &Env, Thrown(error): &Thrown<'_>) -> Option<String> {
+    let message = raw::get(env, error, c"message").ok()?;
+    let text = (raw::type_of(&message) == ValueType::String).then(|| copy::text(env, &message).ok())??;
+    text.lines().next().filter(|line| !line.is_empty()).map(str::to_owned)
 }
 
 /// Whether V8 has given up because a string would be longer than one can be. (Too deep an index is a `RangeError` too.)

@@ -32,6 +32,14 @@ function ledToCaller(error, called) {
   return error
 }
 
+/** Of a `build` that has registered nothing, and seems to have meant to. */
+function listReturned() {
+  const message =
+    'The function build returned a list of operations, and has registered none: give the list in the place of build, or call ' +
+    'tx.write, tx.update, tx.patch, tx.remove, tx.rename and tx.mkdir in it'
+  return Object.assign(new TypeError(message), { code: 'ERR_INVALID_RETURN_VALUE' })
+}
+
 /** One call, until it is told what came of it. */
 class Call {
   isOver = false
@@ -127,6 +135,7 @@ class Call {
       const made = this.inContext(this.#make, tx)
       this.#value = isThenable(made) ? await made : made
       this.#take(tx)
+      if (this.ops.length === 0 && isOperations(this.#value)) throw own(listReturned())
     } catch (error) {
       Transaction.finish(tx)
       this.#tx = tx

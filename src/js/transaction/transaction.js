@@ -292,6 +292,24 @@ const ONE_OF = 'one of write, update, patch, remove, rename or mkdir'
 /** Whether it is meant as a path, right or wrong. */
 const isPath = (value) => typeof value === 'string' || (typeof value === 'object' && value !== null)
 
+/** Whether a value is such a list, and not an empty one. */
+function isOperations(value) {
+  return Array.isArray(value) && value.length > 0 && value.every(isOperation)
+}
+
+function isOperation(value) {
+  if (value === null || typeof value !== 'object') return false
+  const { write, data, update, fn, patch, change, remove, rename, to, mkdir } = value
+  return (
+    (isPath(write) && data !== undefined) ||
+    (isPath(update) && typeof fn === 'function') ||
+    (isPath(patch) && change !== undefined) ||
+    isPath(remove) ||
+    (isPath(rename) && isPath(to)) ||
+    isPath(mkdir)
+  )
+}
+
 function registerOne(tx, operation) {
   if (operation === null || typeof operation !== 'object') {
     throw native.wrongType('operation', 'of type Object', operation)

@@ -1,0 +1,105 @@
+// What is given to `atomic` counts as it is: its numbers are not changed without a word, and what is missing, or never comes, is told.
+
+import { spawnSync } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect } from 'vitest'
+import { names } from '../helpers/files'
+import { test } from '../helpers/test'
+import { atomic, program } from './support'
+
+const BIG = '12345678901234567890'
+const given: string[][] = [
+  ['update', 'a.json', '--set', `n=${BIG}`],
+  ['update', 'a.json', '--set', 'n=1e400'],
+  ['update', 'a.json', '--set', `n={"deep":["\\"1", -${BIG}]}`],
+  ['update', 'a.json', '--merge', `{"n":${BIG}}`],
+  ['update', 'a.json', '--merge', '-'],
+  ['update', 'a.json', '--set', 'x=1', '--initial', `{"n":${BIG}}`],
+  ['recover', 'a.json', '--initial', `{"n":${BIG}}`],
+]
+
+describe('numbers that are given', () => {
+  test('are refused if JavaScript would change them, and nothing is done', async ({ dir }) => {
+    const runs = given.map(async (args) => {
+      const { code, stdout, stderr } = await atomic(args, { cwd: dir, input: `{"n":${BIG}}` })
+      expect({ args, code, stdout }).toEqual({ args, code: 2, stdout: '' })
+      expect(stderr).toMatch(
+        /^atomic: --(set n|merge|merge -|initial): JavaScript would change the number [-\de]+\. /,
+      )
+    })
+    await Promise.all(runs)
+    expect(names(dir)).toEqual([])
+  })
+
+  test('are changed where that is accepted, and are what they are else', async ({ dir }) => {
+    const file = join(dir, 'a.json')
+    const set = (value: string, ...more: string[]) =>
+      atomic(['update', file, '--set', `n=${value}`, '--space', '0', ...more], { cwd: dir })
+    expect((await set(BIG, '--numbers', 'lossy')).code).toBe(0)
+    expect(readFileSync(file, 'utf8')).toContain('12345678901234567000')
+    const plain = [
+      '1',
+      '-0',
+      '1.0',
+      '1e21',
+      '100000000000000000000',
+      '9007199254740992',
+      '0.1000000000000000055',
+      `"${BIG}"`,
+    ]
+    for (const value of plain) {
+      expect(await set(value)).toMatchObject({ code: 0, stderr: '' })
+      expect(readFileSync(file, 'utf8')).toBe(JSON.stringify({ n: JSON.parse(value) }))
+    }
+  })
+
+  test('keep their digits with exact', ({ dir }) => {
+    const file = join(dir, 'a.json')
+    writeFileSync(file, '{"old":98765432109876543210}')
+    // Node.js 22 has it without the flag.
+    const flags = 'rawJSON' in JSON ? [] : ['--harmony-json-parse-with-source']
+    const update = (...changes: string[]) => {
+      const args = [...flags, program(), 'update', file, '--numbers', 'exact', ...changes]
+      return spawnSync(process.execPath, args, { cwd: dir, encoding: 'utf8' })
+    }
+    const changes = [
+      '--set',
+      `/a/b=[${BIG},0.1000000000000000055]`,
+      '--merge',
+      `{"m":${BIG}}`,
+      '--set',
+      'old=1',
+    ]
+    expect(update(...changes)).toMatchObject({ status: 0, stderr: '' })
+    expect(readFileSync(file, 'utf8')).toBe(`{"old":1,"a":{"b":[${BIG},0.1000000000000000055]},"m":${BIG}}`)
+    expect(update('--set', '/m/x=1')).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('has no keys'),
+    })
+  })
+})
+
+test('a promise of --eval that never settles is a failure, and nothing is done', async ({ dir }) => {
+  writeFileSync(join(dir, 'a.json'), '{}')
+  const args = ['update', 'a.json', '--eval', 'i => new Promise(() => {})', '--json']
+  const { code, stdout, stderr } = await atomic(args, { cwd: dir })
+  expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining('never settles') })
+  expect(JSON.parse(stdout).error.message).toContain('never settles')
+  expect(readFileSync(join(dir, 'a.json'), 'utf8')).toBe('{}')
+})
+
+test('a directory is missing only where it is', async ({ dir }) => {
+  const hint = 'missing directories are made with --parents'
+  const [there, missing] = await Promise.all([
+    atomic(['write', ''], { cwd: dir }),
+    atomic(['write', 'none/a'], { cwd: dir }),
+  ])
+  expect(there).toMatchObject({ code: 1, stderr: expect.not.stringContaining(hint) })
+  expect(missing).toMatchObject({ code: 1, stderr: expect.stringContaining(hint) })
+  const checked = await atomic(['check', 'none'], { cwd: dir })
+  expect(checked).toMatchObject({
+    code: 1,
+    stdout: expect.stringContaining('look at the name, or begin anew'),
+  })
+})

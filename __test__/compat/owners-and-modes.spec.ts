@@ -1,0 +1,96 @@
+// compat/write-file-atomic takes modes and owners as that package does, and refuses what is none before anything is written. What is different
+// is as docs/migrate.md has it.
+
+import { chmodSync, chownSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import writeFile from '@pipeline/atomic/compat/write-file-atomic'
+import { describe, expect } from 'vitest'
+import theirs from 'write-file-atomic'
+import { names } from '../helpers/files'
+import { needs } from '../helpers/needs'
+import { rejection } from '../helpers/promises'
+import { test } from '../helpers/test'
+
+/** The error of either form. */
+async function errorsOf(write: typeof writeFile, file: string, options: object) {
+  const blocking = async () => write.sync(file, 'a', options)
+  return [await rejection(write(file, 'a', options)), await rejection(blocking())]
+}
+
+describe('write-file-atomic', () => {
+  test.for([-1, 1.5, 2 ** 40])('%d is no mode', async (mode, { dir }) => {
+    const file = join(dir, 'file')
+    for (const error of await errorsOf(theirs as typeof writeFile, file, { mode })) {
+      expect(error).toMatchObject({ code: 'ERR_OUT_OF_RANGE' })
+    }
+    for (const error of await errorsOf(writeFile, file, { mode })) {
+      expect(error).toMatchObject({ message: expect.stringContaining(`'options.mode'`) })
+    }
+    expect(names(dir)).toEqual([])
+  })
+
+  test.for([
+    [{ uid: 1 }, 'ERR_INVALID_ARG_TYPE', 'options.chown.gid'],
+    [true, 'ERR_INVALID_ARG_TYPE', 'options.chown.uid'],
+    [{ uid: '0', gid: 0 }, 'ERR_INVALID_ARG_TYPE', 'options.chown.uid'],
+    [{ uid: 0, gid: -2 }, 'ERR_OUT_OF_RANGE', 'options.chown.gid'],
+    [{ uid: 0, gid: 0.5 }, 'ERR_OUT_OF_RANGE', 'options.chown.gid'],
+  ] as const)(
+    '%j is no owner, which is found out before the file is replaced',
+    async ([chown, code, name], { dir }) => {
+      const file = join(dir, 'file')
+      writeFileSync(file, 'old')
+      for (const error of await errorsOf(theirs as typeof writeFile, file, { chown })) {
+        expect(error).toMatchObject({ code })
+      }
+      for (const error of await errorsOf(writeFile, file, { chown })) {
+        expect(error).toMatchObject({ code, message: expect.stringContaining(name) })
+      }
+      expect([readFileSync(file, 'utf8'), names(dir)]).toEqual(['old', ['file']])
+    },
+  )
+
+  needs('root')('an owner that is false is that of the process, but for sync', async ({ dir }) => {
+    const seen = []
+    for (const write of [theirs as typeof writeFile, writeFile]) {
+      const file = join(dir, 'file')
+      const again = () => {
+        writeFileSync(file, '')
+        chmodSync(file, 0o640)
+        chownSync(file, 42, 43)
+      }
+      again()
+      await write(file, 'a', { chown: false })
+      seen.push([statSync(file).uid, statSync(file).gid, statSync(file).mode])
+      again()
+      write.sync(file, 'b', { chown: false })
+      seen.push([statSync(file).uid, statSync(file).gid, statSync(file).mode])
+    }
+    expect(seen.slice(2)).toEqual(seen.slice(0, 2))
+    expect(seen[2]).toEqual([0, 0, 0o100640])
+    expect(seen[3]).toEqual([42, 43, 0o100640])
+  })
+
+  test('an owner that is false, of a new file', async ({ dir }) => {
+    const file = join(dir, 'file')
+    await writeFile(file, 'a', { chown: false })
+    expect(statSync(file)).toMatchObject({ uid: process.geteuid?.() ?? 0 })
+  })
+
+  test('an encoding that there is not is refused', async ({ dir }) => {
+    for (const error of await errorsOf(writeFile, join(dir, 'file'), { encoding: 'nope' })) {
+      expect(error).toMatchObject({ code: 'ERR_UNKNOWN_ENCODING' })
+    }
+    expect(names(dir)).toEqual([])
+  })
+
+  test('a link that leads nowhere is followed', async ({ dir }) => {
+    const [link, target] = [join(dir, 'link'), join(dir, 'target')]
+    symlinkSync(target, link)
+    await writeFile(link, 'a')
+    expect(readFileSync(target, 'utf8')).toBe('a')
+    writeFile.sync(link, 'b')
+    expect(readFileSync(target, 'utf8')).toBe('b')
+    expect(names(dir)).toEqual(['link', 'target'])
+  })
+})
