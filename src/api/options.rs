@@ -267,7 +267,7 @@ impl WriteResult {
         self.to_js_with(env, &MAKERS, ("", ""), &[])
     }
 
-    /// As JavaScript sees it, with more: names of numbers, and then all that is more in a literal.
+    /// As JavaScript sees it, with more: names of numbers, two at most, and then all that is more in a literal.
     pub fn to_js_with<'env>(
         &self,
         env: &'env Env,
@@ -291,8 +291,11 @@ impl WriteResult {
             )
         };
         let maker = makers.with(|makers| makers[at].get(env, script))?;
-        let numbers = std::iter::once(bytes).chain(numbers).map(|number| raw::to_js(env, *number));
-        raw::call(env, &raw::undefined(env), &maker, &numbers.collect::<Result<'_, Vec<_>>>()?)
+        let mut all = [raw::to_js(env, *bytes)?; 3];
+        for (place, number) in all[1..].iter_mut().zip(numbers) {
+            *place = raw::to_js(env, *number)?;
+        }
+        raw::call(env, &raw::undefined(env), &maker, &all[..=numbers.len().min(2)])
     }
 }
 

@@ -8,7 +8,6 @@
 //! followed as far as can be for nothing: until they return. Node.js 24 carries contexts for nothing.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::ptr;
 
@@ -16,6 +15,7 @@ use engine::process::{Inside, Ticket};
 use napi::bindgen_prelude::{External, Unknown};
 use napi::{Env, ValueType, sys};
 
+use crate::js::value::ByNumber;
 use crate::js::value::copy;
 use crate::js::value::raw::{self, Kept};
 use crate::js::value::thrown::Result;
@@ -179,7 +179,7 @@ const MOST_KNOWN: usize = 1000;
 
 thread_local! {
     /// Whether the functions with these sources have returned promises.
-    static PROMISES: RefCell<HashMap<u64, bool>> = RefCell::default();
+    static PROMISES: RefCell<ByNumber<bool>> = RefCell::default();
 }
 
 impl Code {

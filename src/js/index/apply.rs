@@ -27,7 +27,8 @@ pub fn call<'env>(
     call.running.set(Some(running));
     call.attempts.set(call.attempts.get() + 1);
     let told = call.stop.argument(env, function, call.attempts.get())?;
-    let arguments: Vec<_> = [Some(*index), told].into_iter().flatten().collect();
+    let both = [*index, told.unwrap_or(*index)];
+    let arguments = if told.is_some() { &both[..] } else { &both[..1] };
     let run = if needs_context { Context::run } else { Context::run_without };
-    run(env, inside, function, &arguments)
+    run(env, inside, function, arguments)
 }

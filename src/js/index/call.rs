@@ -5,7 +5,6 @@
 //! async context, wherever the command comes from. A patch does without, until it turns out that its worker alone cannot do it all.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,7 +30,7 @@ use crate::js::index::view::Maker;
 use crate::js::task::Timer;
 use crate::js::value::promise::Deferred;
 use crate::js::value::thrown::{abort, internal};
-use crate::js::value::{Kept, KeptAny, Result, Signal, Thrown, Wakeup, promise};
+use crate::js::value::{ByNumber, Kept, KeptAny, Result, Signal, Thrown, Wakeup, promise};
 
 /// What the caller wants.
 pub struct Request {
@@ -150,7 +149,7 @@ pub struct Call {
 thread_local! {
     /// The calls of this thread, weakly: they belong to their closures, which N-API frees with
     /// the environment, and the thread may outlive that.
-    static CALLS: RefCell<HashMap<CallId, Weak<Call>>> = RefCell::default();
+    static CALLS: RefCell<ByNumber<Weak<Call>>> = RefCell::default();
 }
 
 /// The name of the next call among all of this process.

@@ -154,8 +154,16 @@ impl Group {
                 && *store == self.store
                 && (is_parsed || self.is_ready(change))
         };
-        let suits = |id| call::find(id).is_some_and(|call| suits(&call.request));
-        let call = call::find(self.held.borrow().as_ref()?.take_follower(&suits)?)?;
+        let found = Cell::new(None);
+        let suits = |id| {
+            let call = call::find(id).filter(|call| suits(&call.request));
+            let is_one = call.is_some();
+            found.set(call);
+            is_one
+        };
+        self.held.borrow().as_ref()?.take_follower(&suits)?;
+        // The one that was asked for last.
+        let call = found.take()?;
         call.waited.set(call.request.since.elapsed());
         if let Some(own) = &call.request.steps {
             own.end();

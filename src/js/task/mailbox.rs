@@ -7,7 +7,6 @@
 //! that have are handled in one go.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::ffi::{CStr, c_void};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,10 +24,10 @@ use tokio::sync::oneshot;
 
 use super::short::{self, ShortQueue};
 use super::work::Outstanding;
-use crate::js::value::Result;
 use crate::js::value::promise;
 use crate::js::value::raw::{self, value};
 use crate::js::value::thrown::check;
+use crate::js::value::{ByNumber, Result};
 
 /// As diagnostic tools show it.
 const NAME: &CStr = c"atomic mailbox";
@@ -42,7 +41,7 @@ pub(super) struct Mailbox {
     pub(super) slot: Arc<Slot>,
     function: sys::napi_threadsafe_function,
     /// What to do when a completion has arrived.
-    waiting: RefCell<HashMap<Number, Done>>,
+    waiting: RefCell<ByNumber<Done>>,
     issued: Cell<Number>,
     pub(super) works: Outstanding,
 }

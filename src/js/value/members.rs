@@ -24,11 +24,13 @@ pub fn read<'env, const N: usize>(
     object: &Unknown<'_>,
 ) -> Result<'env, [Option<Unknown<'env>>; N]> {
     let reader = reader.with(|reader| reader.get(env, || make_reader(env, &names)))?;
-    let given = raw::list(env, &raw::call(env, &raw::undefined(env), &reader, &[*object])?)?;
+    let given = raw::call(env, &raw::undefined(env), &reader, &[*object])?;
     let mut members = [const { None }; N];
-    for pair in given.chunks_exact(2) {
-        let at = raw::from_js::<u32>(env, &pair[0]).and_then(|at| members.get_mut(at as usize));
-        at.into_iter().for_each(|member| *member = Some(pair[1]));
+    for pair in (0..raw::length(env, &given)?).step_by(2) {
+        let at = raw::from_js::<u32>(env, &raw::item(env, &given, pair)?);
+        if let Some(member) = at.and_then(|at| members.get_mut(at as usize)) {
+            *member = Some(raw::item(env, &given, pair + 1)?);
+        }
     }
     Ok(members)
 }

@@ -1,6 +1,7 @@
 //! JavaScript's values: read, made, kept, copied, awaited.
 
 pub mod args;
+pub mod by_number;
 pub mod copy;
 pub mod data;
 pub mod file_url;
@@ -14,6 +15,7 @@ pub mod raw;
 pub mod signal;
 pub mod thrown;
 
+pub use by_number::ByNumber;
 pub use data::Encoding;
 pub use iteration::{Iteration, Next};
 pub use once::Once;

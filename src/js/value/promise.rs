@@ -66,9 +66,8 @@ where
     F: for<'scope> Fn(&'scope Env, [Unknown<'scope>; N]) -> Result<'scope, Unknown<'scope>> + 'static,
 {
     let body: Body = Box::new(move |env, given| {
-        let arguments =
-            std::array::from_fn(|at| given.get(at).copied().unwrap_or_else(|| raw::undefined(env)));
-        function(env, arguments)
+        let missing = raw::undefined(env);
+        function(env, std::array::from_fn(|at| given.get(at).copied().unwrap_or(missing)))
     });
     make_function(env, name, body)
 }

@@ -67,12 +67,21 @@ pub fn array<'env>(env: &'env Env, values: &[Unknown<'_>]) -> Result<'env, Unkno
 
 /// The elements of an array.
 pub fn list<'env>(env: &'env Env, array: &Unknown<'_>) -> Result<'env, Vec<Unknown<'env>>> {
+    (0..length(env, array)?).map(|at| item(env, array, at)).collect()
+}
+
+/// How many elements an array has.
+pub fn length<'env>(env: &'env Env, array: &Unknown<'_>) -> Result<'env, u32> {
     let mut length = 0;
     // SAFETY: a value of the current scope, and a valid place for the result.
     check(env, unsafe { sys::napi_get_array_length(env.raw(), array.raw(), &mut length) })?;
-    // SAFETY: as above.
-    let element = |at| value(env, |raw| unsafe { sys::napi_get_element(env.raw(), array.raw(), at, raw) });
-    (0..length).map(element).collect()
+    Ok(length)
+}
+
+/// The element of an array at that place.
+pub fn item<'env>(env: &'env Env, array: &Unknown<'_>, at: u32) -> Result<'env, Unknown<'env>> {
+    // SAFETY: a value of the current scope.
+    value(env, |raw| unsafe { sys::napi_get_element(env.raw(), array.raw(), at, raw) })
 }
 
 /// `object[name]`; runs getters.
@@ -87,6 +96,30 @@ pub fn element<'env>(env: &'env Env, object: &Unknown<'_>, key: &Unknown<'_>) ->
     value(env, |raw| unsafe { sys::napi_get_property(env.raw(), object.raw(), key.raw(), raw) })
 }
 
+/// Arguments as N-API takes them. A few, as most calls have, need no memory of their own.
+struct Arguments {
+    few: [sys::napi_value; 8],
+    many: Vec<sys::napi_value>,
+    count: usize,
+}
+
+impl Arguments {
+    fn new(args: &[Unknown<'_>]) -> Self {
+        let mut few = [ptr::null_mut(); 8];
+        let mut many = Vec::new();
+        if args.len() <= few.len() {
+            few.iter_mut().zip(args).for_each(|(raw, arg)| *raw = arg.raw());
+        } else {
+            many.extend(args.iter().map(|arg| arg.raw()));
+        }
+        Self { few, many, count: args.len() }
+    }
+
+    fn as_slice(&self) -> &[sys::napi_value] {
+        if self.many.is_empty() { &self.few[..self.count] } else { &self.many }
+    }
+}
+
 /// `function.call(this, ...args)`.
 pub fn call<'env>(
     env: &'env Env,
@@ -94,7 +127,8 @@ pub fn call<'env>(
     function: &Unknown<'_>,
     args: &[Unknown<'_>],
 ) -> Result<'env, Unknown<'env>> {
-    let args: Vec<_> = args.iter().map(|arg| arg.raw()).collect();
+    let args = Arguments::new(args);
+    let args = args.as_slice();
     // SAFETY: all values belong to the current scope; `args` outlives the call.
     value(env, |raw| unsafe {
         sys::napi_call_function(env.raw(), this.raw(), function.raw(), args.len(), args.as_ptr(), raw)
@@ -131,7 +165,8 @@ pub fn construct<'env>(
     class: &Unknown<'_>,
     args: &[Unknown<'_>],
 ) -> Result<'env, Unknown<'env>> {
-    let args: Vec<_> = args.iter().map(|arg| arg.raw()).collect();
+    let args = Arguments::new(args);
+    let args = args.as_slice();
     // SAFETY: all values belong to the current scope; `args` outlives the call.
     value(env, |raw| unsafe {
         sys::napi_new_instance(env.raw(), class.raw(), args.len(), args.as_ptr(), raw)

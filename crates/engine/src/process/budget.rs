@@ -33,6 +33,11 @@ impl DescriptorBudget {
         self.take_of(self.share())
     }
 
+    /// As [`DescriptorBudget::take`], of `most` in all, as [`DescriptorBudget::most`] has said a moment ago: the system is asked once for many.
+    pub fn take_up_to(&'static self, most: usize) -> Option<Slot> {
+        self.take_of(most as u64)
+    }
+
     /// How many there are in all.
     pub fn most(&self) -> usize {
         usize::try_from(self.share()).unwrap_or(usize::MAX)

@@ -4,8 +4,9 @@
 
 use std::future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::process::Key;
@@ -19,8 +20,25 @@ struct Frame {
     keys: Arc<[Key]>,
     of: Of,
     shown: String,
-    state: watch::Sender<State>,
+    /// A [`State`]. A `watch` channel would be eight times the memory, for each run of a function.
+    state: AtomicU8,
+    changed: Notify,
     outer: Inside,
+}
+
+impl Frame {
+    fn is(&self, state: State) -> bool {
+        self.state.load(Ordering::Acquire) == state as u8
+    }
+
+    fn goes_on(&self) -> bool {
+        !self.is(State::Over)
+    }
+
+    fn set(&self, state: State) {
+        self.state.store(state as u8, Ordering::Release);
+        self.changed.notify_waiters();
+    }
 }
 
 /// What a function is part of.
@@ -71,8 +89,8 @@ impl Function {
     }
 
     fn with(keys: Arc<[Key]>, of: Of, shown: String, outer: Inside) -> Self {
-        let state = watch::Sender::new(State::Called);
-        Self(Arc::new(Frame { keys, of, shown, state, outer }))
+        let state = AtomicU8::new(State::Called as u8);
+        Self(Arc::new(Frame { keys, of, shown, state, changed: Notify::new(), outer }))
     }
 
     /// What calls that it makes are inside of.
@@ -82,13 +100,13 @@ impl Function {
 
     /// It has returned a promise: the calls that it has made may be waited for.
     pub fn promised(&self) {
-        self.0.state.send_replace(State::Promised);
+        self.0.set(State::Promised);
     }
 }
 
 impl Drop for Function {
     fn drop(&mut self) {
-        self.0.state.send_replace(State::Over);
+        self.0.set(State::Over);
     }
 }
 
@@ -104,8 +122,7 @@ impl Inside {
 
     /// As the caller knows them, the files whose functions are waited for meanwhile.
     pub fn names(&self) -> Vec<String> {
-        let goes_on = |frame: &&Arc<Frame>| *frame.state.borrow() != State::Over;
-        self.frames().filter(goes_on).map(|frame| frame.shown.clone()).collect()
+        self.frames().filter(|frame| frame.goes_on()).map(|frame| frame.shown.clone()).collect()
     }
 
     /// What a call for `key` would wait for in vain.
@@ -118,8 +135,7 @@ impl Inside {
     /// # Errors
     /// [`ErrorKind::Reentrant`], or [`ErrorKind::Locked`].
     pub fn check_free(&self, key: &Key) -> Result<()> {
-        let goes_on = |frame: &&Arc<Frame>| *frame.state.borrow() != State::Over && frame.keys.contains(key);
-        match self.frames().find(goes_on) {
+        match self.frames().find(|frame| frame.goes_on() && frame.keys.contains(key)) {
             None => Ok(()),
             Some(frame) if frame.of == Of::Lock => Err(ErrorKind::Locked.into()),
             Some(_) => Err(ErrorKind::Reentrant.into()),
@@ -132,9 +148,8 @@ impl Inside {
     /// # Errors
     /// [`ErrorKind::Nested`], inside a function of a transaction; and, for a transaction, inside any.
     pub fn check_nested(&self, is_transaction: bool) -> Result<()> {
-        let is_obstacle = |frame: &Arc<Frame>| {
-            (frame.of == Of::Transaction || is_transaction) && *frame.state.borrow() != State::Over
-        };
+        let is_obstacle =
+            |frame: &Arc<Frame>| (frame.of == Of::Transaction || is_transaction) && frame.goes_on();
         if self.frames().any(is_obstacle) { Err(ErrorKind::Nested.into()) } else { Ok(()) }
     }
 }
@@ -152,12 +167,15 @@ impl Obstacle {
     /// Resolves with [`ErrorKind::Reentrant`], or [`ErrorKind::Locked`], when it is known that the call waits for itself; otherwise never.
     pub async fn met(&self) -> Error {
         let Some(frame) = &self.0 else { return future::pending().await };
-        let mut state = frame.state.subscribe();
-        // The sender is in the frame.
-        match state.wait_for(|state| *state != State::Called).await.map(|state| *state) {
-            Ok(State::Promised) if frame.of == Of::Lock => ErrorKind::Locked.into(),
-            Ok(State::Promised) => ErrorKind::Reentrant.into(),
-            _ => future::pending().await,
+        // Registered before the state is read, or a change in between would be missed.
+        let changed = frame.changed.notified();
+        if frame.is(State::Called) {
+            changed.await;
+        }
+        match frame.of {
+            _ if !frame.is(State::Promised) => future::pending().await,
+            Of::Lock => ErrorKind::Locked.into(),
+            _ => ErrorKind::Reentrant.into(),
         }
     }
 }
@@ -193,6 +211,17 @@ mod tests {
         assert!(poll(&call.obstacle(&key("b"))));
         assert!(!poll(&call.obstacle(&key("c"))), "another file");
         assert_eq!(call.names(), ["b", "a"]);
+    }
+
+    #[test]
+    fn a_call_that_waits_already_hears_of_it() {
+        let function = Function::new(key("a"), "a".into(), Inside::default());
+        let obstacle = function.inside().obstacle(&key("a"));
+        let mut met = std::pin::pin!(obstacle.met());
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(met.as_mut().poll(&mut context).is_pending());
+        function.promised();
+        assert!(met.as_mut().poll(&mut context).is_ready());
     }
 
     #[test]

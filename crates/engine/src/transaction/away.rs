@@ -174,7 +174,7 @@ mod tests {
     use super::*;
     use crate::cancel::Cancel;
     use crate::dir::{Resolve, Target};
-    use crate::transaction::item::{Change, Expected, Item};
+    use crate::transaction::item::{Change, Expected, Item, Staging};
 
     fn taker() -> Taker {
         Taker("TTTT".to_owned(), 7)
@@ -225,7 +225,7 @@ mod tests {
         let mut goes = item(&from, Change::Remove(true));
         for item in [&mut moves, &mut goes] {
             item.look_first().unwrap();
-            item.stage("TTTTPPPP", false, &Cancel::default()).unwrap();
+            item.stage(&Staging::new("TTTTPPPP".into()), false, &Cancel::default()).unwrap();
         }
         assert!(moves.look(false).unwrap() && goes.look(false).unwrap());
         let moved = moves.moved().into_iter().collect();

@@ -14,7 +14,7 @@ use crate::mutant::{Step, leaves_out};
 use crate::process::{MOST_HELPERS, each, each_at_once, lock};
 use crate::steps;
 use crate::transaction::away::{Moved, Taker};
-use crate::transaction::item::{Change, Item};
+use crate::transaction::item::{Change, Item, Staging};
 use crate::transaction::journal::{Op, Record, State};
 use crate::transaction::known;
 use crate::transaction::root::{Root, RootLock};
@@ -53,8 +53,8 @@ pub fn stage(root: &Root, items: &mut [Item], flush: bool, cancel: &Cancel) -> R
         let is_clean = *clean.entry(dir.id().clone()).or_insert_with(|| known::has_directory(dir));
         item.note_known(is_clean);
     }
-    let tags = tags(root)?;
-    match each(items, STAGERS, |_, item| item.stage(&tags, flush, cancel)) {
+    let staging = Staging::new(tags(root)?);
+    match each(items, STAGERS, |_, item| item.stage(&staging, flush, cancel)) {
         Ok(()) => Ok(Vec::new()),
         Err((at, _)) if !items[at].is_in_place() => Ok(vec![at]),
         Err((at, error)) => Err(error.of_entry(at)),

@@ -18,6 +18,7 @@ mod stage;
 
 pub use kept::NextText;
 use stage::StagedFile;
+pub use stage::Staging;
 
 /// One file of a transaction.
 #[derive(Debug)]
@@ -132,7 +133,7 @@ impl Item {
         let now = self.target.existing()?;
         self.expected.check(now.as_ref())?;
         let version = now.as_ref().map(|now| &now.version);
-        if !leaves_out(Step::LastLook) && !self.is_as_expected()? {
+        if !leaves_out(Step::LastLook) && !self.is_expected(now.as_ref()) {
             return Ok(false);
         }
         match &self.change {
@@ -172,6 +173,7 @@ impl Item {
                     Staged::named(file, TempName { dir: self.target.dir.clone(), name: Default::default() });
                 again.set_access(&self.target, self.old.as_ref(), options.mode)?;
                 self.receipt.durable &= flush && again.sync()?;
+                sys::close(again.into_parts().0).named("close")?;
             }
         }
         Ok(true)
@@ -227,12 +229,17 @@ impl Item {
     /// # Errors
     /// Those of [`Target::existing`].
     pub fn is_as_expected(&self) -> Result<bool> {
-        let Expected::Version(expected) = &self.expected else { return Ok(true) };
-        Ok(match (self.target.existing()?, expected) {
-            (None, None) => true,
-            (Some(now), Some(expected)) => now.version.has_content_of(expected),
-            _ => false,
-        })
+        let is_to_be_looked_at = matches!(self.expected, Expected::Version(_));
+        Ok(!is_to_be_looked_at || self.is_expected(self.target.existing()?.as_ref()))
+    }
+
+    /// Whether what is there `now` is the version that is to be.
+    fn is_expected(&self, now: Option<&Stat>) -> bool {
+        match (&self.expected, now) {
+            (Expected::Version(Some(expected)), Some(now)) => now.version.has_content_of(expected),
+            (Expected::Version(expected), now) => expected.is_none() && now.is_none(),
+            _ => true,
+        }
     }
 
     /// Whether anything is to be done.
@@ -347,7 +354,7 @@ mod tests {
             let change = Change::Write(b"new".to_vec(), Options::default());
             let mut item = Item::new(target, change, Expected::Any, false);
             item.look_first().unwrap();
-            item.stage("TTTTPPPP", true, &Cancel::default()).unwrap();
+            item.stage(&Staging::new("TTTTPPPP".into()), true, &Cancel::default()).unwrap();
             item.publish(None).unwrap();
             if is_written_into {
                 fs::write(&path, "odd").unwrap();

@@ -35,8 +35,11 @@ pub fn inherit(
     let stat = rustix::fs::fstat(file).map_err(failed("fstat"))?;
     let new = Access::of(&stat);
     let mut kept = old.mode;
+    // A change of the owner or of an ACL is one of the mode as well.
+    let mut is_changed = false;
     if new.uid != old.uid || new.gid != old.gid {
         let (uid, gid) = (Uid::from_raw(old.uid), Gid::from_raw(old.gid));
+        is_changed = true;
         if !allowed(rustix::fs::fchown(file, Some(uid), Some(gid))).map_err(failed("fchown"))? {
             kept &= !SET_ID;
             if new.gid != old.gid
@@ -47,22 +50,32 @@ pub fn inherit(
         }
     }
     let is_directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-    if !copy_xattrs(file, is_directory, dir, name)? {
+    let copied = copy_xattrs(file, is_directory, dir, name)?;
+    if !copied.has_acl {
         kept &= !OTHERS;
     }
-    set_mode(file, mode.unwrap_or(kept), bears)
+    let mode = mode.unwrap_or(kept);
+    if is_changed || copied.is_changed {
+        return set_mode(file, mode, bears);
+    }
+    change_mode(file, new.mode, mode, bears)
 }
 
 /// Sets the permission bits, if they are not these already.
 pub fn set_mode(file: &File, mode: u32, bears: Bears<'_>) -> CallResult<()> {
     let now = Access::of(&rustix::fs::fstat(file).map_err(failed("fstat"))?);
-    if now.mode == mode {
+    change_mode(file, now.mode, mode, bears)
+}
+
+/// As [`set_mode`], of a file whose permission bits are `now`.
+fn change_mode(file: &File, now: u32, mode: u32, bears: Bears<'_>) -> CallResult<()> {
+    if now == mode {
         return Ok(());
     }
     #[allow(clippy::useless_conversion, reason = "mode_t is u16 on macOS")]
     let bits = Mode::from_raw_mode(mode.try_into().unwrap_or_default());
     match rustix::fs::fchmod(file, bits) {
-        Err(Errno::PERM | Errno::NOTSUP | Errno::NOSYS) if bears(now.mode, mode) => Ok(()),
+        Err(Errno::PERM | Errno::NOTSUP | Errno::NOSYS) if bears(now, mode) => Ok(()),
         set => set.map_err(failed("fchmod")),
     }
 }
@@ -127,9 +140,16 @@ fn allowed(result: rustix::io::Result<()>) -> io::Result<bool> {
 #[cfg(target_os = "linux")]
 const ACCESS_ACL: &str = "system.posix_acl_access";
 
-/// `false`: there is an access ACL, and it could not be carried over.
+/// What became of extended attributes.
+struct Copied {
+    /// `false`: there is an access ACL, and it could not be carried over.
+    has_acl: bool,
+    /// The new file may have been changed.
+    is_changed: bool,
+}
+
 #[cfg(target_os = "linux")]
-fn copy_xattrs(file: &File, is_directory: bool, dir: &Dir, name: &OsStr) -> CallResult<bool> {
+fn copy_xattrs(file: &File, is_directory: bool, dir: &Dir, name: &OsStr) -> CallResult<Copied> {
     use std::os::fd::{AsFd, AsRawFd};
     use std::path::Path;
 
@@ -145,7 +165,7 @@ fn copy_xattrs(file: &File, is_directory: bool, dir: &Dir, name: &OsStr) -> Call
         }
         Err(error) => return Err(failed("listxattr")(error)),
     };
-    drop_default_acl(file, is_directory, &names)?;
+    let mut is_changed = drop_default_acl(file, is_directory, &names)?;
     let mut has_acl = true;
     for attribute in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
         // Rights and digests that were granted to the old content.
@@ -165,6 +185,7 @@ fn copy_xattrs(file: &File, is_directory: bool, dir: &Dir, name: &OsStr) -> Call
             }
             Err(error) => return Err(failed("getxattr")(error)),
         };
+        is_changed = true;
         // What a file system names it may still not let anybody set: NFSv4 ACLs, labels.
         let is_kept = match value {
             Some(value) => allowed(rustix::fs::fsetxattr(file, attribute, &value, XattrFlags::empty()))
@@ -173,15 +194,17 @@ fn copy_xattrs(file: &File, is_directory: bool, dir: &Dir, name: &OsStr) -> Call
         };
         has_acl &= is_kept || attribute != ACCESS_ACL.as_bytes();
     }
-    Ok(has_acl)
+    Ok(Copied { has_acl, is_changed })
 }
 
 /// A new file has its directory's default ACL, and a new directory hands it down. Where the old one has none,
 /// the new one may have none: together with the mode it would admit users whom the old one kept out.
 ///
 /// It is asked for first: to ext4 a removal is a change of the disk, also where there is nothing to remove. Only directories hand an ACL down.
+/// Whether there was one.
 #[cfg(target_os = "linux")]
-fn drop_default_acl(file: &File, is_directory: bool, names: &[u8]) -> CallResult<()> {
+fn drop_default_acl(file: &File, is_directory: bool, names: &[u8]) -> CallResult<bool> {
+    let mut had_one = false;
     let acls = [Some(ACCESS_ACL), is_directory.then_some("system.posix_acl_default")];
     for acl in acls.into_iter().flatten() {
         if names.split(|byte| *byte == 0).any(|name| name == acl.as_bytes()) {
@@ -190,12 +213,13 @@ fn drop_default_acl(file: &File, is_directory: bool, names: &[u8]) -> CallResult
         if let Err(Errno::NODATA | Errno::NOTSUP) = rustix::fs::fgetxattr(file, acl, &mut [0; 0][..]) {
             continue;
         }
+        had_one = true;
         match rustix::fs::fremovexattr(file, acl) {
             Ok(()) | Err(Errno::NODATA | Errno::NOTSUP) => {}
             Err(error) => return Err(failed("removexattr")(error)),
         }
     }
-    Ok(())
+    Ok(had_one)
 }
 
 /// Attributes can grow between two calls.
@@ -216,14 +240,15 @@ fn grow(read: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> io::Result<Vec
 
 /// macOS keeps its ACLs elsewhere and most of its attributes describe the content that is replaced.
 #[cfg(not(target_os = "linux"))]
-fn copy_xattrs(file: &File, _is_directory: bool, dir: &Dir, name: &OsStr) -> CallResult<bool> {
+fn copy_xattrs(file: &File, _is_directory: bool, dir: &Dir, name: &OsStr) -> CallResult<Copied> {
+    let unchanged = Copied { has_acl: true, is_changed: false };
     let old = match dir.open_file(name) {
         // Not ours to read; its attributes neither.
-        Err(error) if error.raw_os_error() == Some(libc::EACCES) => return Ok(true),
+        Err(error) if error.raw_os_error() == Some(libc::EACCES) => return Ok(unchanged),
         old => old.map_err(failed("open"))?,
     };
     let names = match grow(|buffer| rustix::fs::flistxattr(&old, buffer)) {
-        Err(error) if error.raw_os_error() == Some(libc::ENOTSUP) => return Ok(true),
+        Err(error) if error.raw_os_error() == Some(libc::ENOTSUP) => return Ok(unchanged),
         names => names.map_err(failed("listxattr"))?,
     };
     for attribute in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
@@ -232,5 +257,5 @@ fn copy_xattrs(file: &File, _is_directory: bool, dir: &Dir, name: &OsStr) -> Cal
         allowed(rustix::fs::fsetxattr(file, attribute, &value, XattrFlags::empty()))
             .map_err(failed("setxattr"))?;
     }
-    Ok(true)
+    Ok(Copied { has_acl: true, is_changed: true })
 }

@@ -26,10 +26,12 @@ impl Dir {
         {
             return Some(Obstacle::Immutable);
         }
-        let user = rustix::process::geteuid().as_raw();
         let is_sticky = u32::from(dir.stx_mode) & libc::S_ISVTX != 0;
-        let is_foreign = user != file.stx_uid && user != dir.stx_uid;
-        (is_sticky && is_foreign && !owns_all_files()).then_some(Obstacle::Sticky)
+        let is_foreign = || {
+            let user = rustix::process::geteuid().as_raw();
+            user != file.stx_uid && user != dir.stx_uid
+        };
+        (is_sticky && is_foreign() && !owns_all_files()).then_some(Obstacle::Sticky)
     }
 
     /// What would stop a rename to `name`: not known here, and the rename fails.

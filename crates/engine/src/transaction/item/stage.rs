@@ -39,6 +39,22 @@ pub struct StagedFile {
     pub ids: Vec<FileId>,
 }
 
+/// What is the same for all files that a transaction stages.
+#[derive(Debug)]
+pub struct Staging {
+    /// Those in their names.
+    tags: String,
+    /// How many may be kept open.
+    most_open: usize,
+}
+
+impl Staging {
+    /// With these tags.
+    pub fn new(tags: String) -> Self {
+        Self { tags, most_open: OPEN.most() }
+    }
+}
+
 /// Another name for a file.
 struct Linked {
     temp: TempName,
@@ -48,11 +64,11 @@ struct Linked {
 }
 
 impl Item {
-    /// Makes the staged file, read back and on its way to the device. `tags`: those in its name.
+    /// Makes the staged file, read back and on its way to the device.
     ///
     /// # Errors
     /// Whatever fails first.
-    pub fn stage(&mut self, tags: &str, flush: bool, cancel: &Cancel) -> Result<()> {
+    pub fn stage(&mut self, staging: &Staging, flush: bool, cancel: &Cancel) -> Result<()> {
         if self.staged.is_some() {
             return Ok(());
         }
@@ -69,13 +85,13 @@ impl Item {
             }
             Change::Rename(from) => {
                 let from = from.clone();
-                self.stage_link(tags, &from, flush, cancel)
+                self.stage_link(staging, &from, flush, cancel)
             }
-            Change::Write(..) => self.stage_write(tags, flush, cancel),
+            Change::Write(..) => self.stage_write(staging, flush, cancel),
         }
     }
 
-    fn stage_write(&mut self, tags: &str, flush: bool, cancel: &Cancel) -> Result<()> {
+    fn stage_write(&mut self, staging: &Staging, flush: bool, cancel: &Cancel) -> Result<()> {
         let Change::Write(data, options) = &self.change else { return Ok(()) };
         let target = &self.target;
         if options.exclusive && self.old.is_some() {
@@ -99,7 +115,7 @@ impl Item {
         }
         let mode = if self.old.is_some() || options.mode.is_some() { 0o600 } else { 0o666 };
         let make = |name: &OsStr| target.dir.create_new(name, mode);
-        let (name, file) = names::with_transaction_name(&target.name, tags, make)
+        let (name, file) = names::with_transaction_name(&target.name, &staging.tags, make)
             .map_err(|error| Error::not_made(error, Advice::MakesFile))?;
         let mut staged = Staged::named(file, TempName { dir: target.dir.clone(), name });
         staged.write(data, false, cancel)?;
@@ -107,11 +123,15 @@ impl Item {
         if flush {
             staged.start_write_back();
         }
-        let verified = options.verify.map(|_| staged.verify(content, Level::Cache, cancel)).transpose()?;
-        sys::flush_and_close_copy(staged.file()).named("close")?;
+        let (verified, version) = match options.verify {
+            Some(_) => {
+                let (level, version) = staged.verify_version(content, Level::Cache, cancel)?;
+                (Some(level), version)
+            }
+            None => (None, staged.version()?),
+        };
         let mut running = Running::default();
         running.add(data);
-        let (_, version) = Dir::stat_file(staged.file()).named("fstat")?;
         let hash = Some(running.digest().hash());
         let mark = Mark { inode: version.id.number(), size: version.size, hash };
         self.receipt =
@@ -126,21 +146,21 @@ impl Item {
             ids: Vec::new(),
         });
         self.old_hash = self.hash_of_old(cancel);
-        self.keep_open_or_flush(flush)
+        self.keep_open_or_flush(staging, flush)
     }
 
     /// Another name for the file `from`.
-    fn stage_link(&mut self, tags: &str, from: &Target, flush: bool, cancel: &Cancel) -> Result<()> {
+    fn stage_link(&mut self, staging: &Staging, from: &Target, flush: bool, cancel: &Cancel) -> Result<()> {
         if self.old.is_some() {
             self.target.check_replaceable()?;
         }
-        let Linked { temp, file, version, ids } = self.link(tags, from)?;
+        let Linked { temp, file, version, ids } = self.link(&staging.tags, from)?;
         let mark = Mark { inode: version.id.number(), size: version.size, hash: None };
         self.receipt = Receipt { written: true, bytes: version.size, ..self.receipt };
         self.staged =
             Some(StagedFile { temp, mark, modified: version.modified, open: Some((file, None)), ids });
         self.old_hash = self.hash_of_old(cancel);
-        self.keep_open_or_flush(flush)
+        self.keep_open_or_flush(staging, flush)
     }
 
     /// A name of its own for the file `from`, which others may replace meanwhile.
@@ -179,8 +199,8 @@ impl Item {
         Err(Error::raw("rename", sys::ENOENT).about(from.path()))
     }
 
-    fn keep_open_or_flush(&mut self, flush: bool) -> Result<()> {
-        let slot = OPEN.take();
+    fn keep_open_or_flush(&mut self, staging: &Staging, flush: bool) -> Result<()> {
+        let slot = OPEN.take_up_to(staging.most_open);
         if slot.is_none() {
             return self.flush(flush, &Cancel::default());
         }
@@ -207,6 +227,7 @@ impl Item {
     pub fn flush(&mut self, flush: bool, cancel: &Cancel) -> Result<()> {
         let Some(StagedFile { open, mark, .. }) = &mut self.staged else { return Ok(()) };
         let Some((file, _)) = &open else { return Ok(()) };
+        let is_written = mark.hash.is_some();
         if !flush {
             self.receipt.durable = false;
         } else if !leaves_out(Step::StagedSync) {
@@ -217,9 +238,16 @@ impl Item {
         {
             self.receipt.verified = Some(verify::verify(file, Content::Bytes(data), Level::Device, cancel)?);
         }
-        let file = open.take();
-        if let (Some(next), Some((file, _))) = (&mut self.next, file) {
-            next.keep_open(file);
+        // Some file systems report only at a close that a write was lost.
+        match (&mut self.next, is_written) {
+            (Some(next), _) => {
+                sys::flush_and_close_copy(file).named("close")?;
+                open.take().into_iter().for_each(|(file, _)| next.keep_open(file));
+            }
+            (None, true) => {
+                open.take().map_or(Ok(()), |(file, _)| sys::close(file)).named("close")?;
+            }
+            (None, false) => drop(open.take()),
         }
         Ok(())
     }
