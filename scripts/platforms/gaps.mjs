@@ -20,6 +20,10 @@ const GAPS_OF_WINE = {
     code: '234',
     why: 'opening it is ERROR_MORE_DATA there; on Windows it was not tried',
   },
+  'transaction::away::tests::what_takes_the_place_of_a_file_between_two_looks_is_not_what_was_moved': {
+    code: '5',
+    why: 'it renames over a file that is open, as above',
+  },
 }
 
 /** Why a check may fail as it did; `undefined`: it may not. */

@@ -146,3 +146,21 @@ function underLocks(locked, indexes, counts) {
   }
   return { ...all, stored: new StoredValues(all) }
 }
+
+/** Entries of a plan: what calls have read is to be as they have read it. */
+function looksOf(calls, found) {
+  const look = ({ file, seen }) => {
+    const position = found.at(file)
+    const what = typeof position === 'number' ? [position, 'keep', seen] : [0, 'absent', file.handle]
+    return { file, what }
+  }
+  return calls.flatMap(({ reads }) => reads.map(look))
+}
+
+/** The calls that do something with a file, or have read it. */
+function callsWith(position, calls, found) {
+  const isIt = (file) => file && found.at(file) === position
+  return calls.filter(({ ops, reads }) =>
+    [...ops, ...reads].some(({ file, from }) => isIt(file) || isIt(from)),
+  )
+}

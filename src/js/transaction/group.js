@@ -330,21 +330,12 @@ class Group {
   /** What is to be done: one entry a file. `undefined`: nothing, or an index is no JSON. */
   #plan(found, states) {
     if (this.#calls.length === 0) return undefined
-    let plan
     try {
-      plan = [...states.required(), ...states.wanted()]
+      return [...states.required(), ...states.wanted(), ...looksOf(this.#calls, found)]
     } catch (error) {
       this.#allFailed(error)
       return undefined
     }
-    for (const { reads } of this.#calls) {
-      for (const { file, seen } of reads) {
-        const position = found.at(file)
-        const what = typeof position === 'number' ? [position, 'keep', seen] : [0, 'absent', file.handle]
-        plan.push({ file, what })
-      }
-    }
-    return plan
   }
 
   async #write({ session, stored }, found, states, plan, meanwhile) {
@@ -366,12 +357,7 @@ class Group {
     } catch (error) {
       const entry = plan[error.entry]
       delete error.entry
-      const [position] = entry?.what ?? []
-      const isOf = (call) =>
-        [...call.ops, ...call.reads].some(({ file, from }) =>
-          [file, from].some((one) => one && found.at(one) === position),
-        )
-      const guilty = entry?.call ? [entry.call] : this.#calls.filter(isOf)
+      const guilty = entry?.call ? [entry.call] : callsWith(entry?.what?.[0], this.#calls, found)
       if (guilty.length === 1 && !error.committed) this.#fail(guilty[0], guilty[0].aborted ?? own(error))
       else this.#allFailed(error)
       return this.#calls.length === 0
