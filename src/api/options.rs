@@ -291,6 +291,7 @@ impl WriteResult {
             )
         };
         let maker = makers.with(|makers| makers[at].get(env, script))?;
+        debug_assert!(numbers.len() <= 2, "they are cut off");
         let mut all = [raw::to_js(env, *bytes)?; 3];
         for (place, number) in all[1..].iter_mut().zip(numbers) {
             *place = raw::to_js(env, *number)?;

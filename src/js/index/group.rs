@@ -162,7 +162,7 @@ impl Group {
             is_one
         };
         self.held.borrow().as_ref()?.take_follower(&suits)?;
-        // The one that was asked for last.
+        // The queue gives out the first that suits, so no other was asked for after it.
         let call = found.take()?;
         call.waited.set(call.request.since.elapsed());
         if let Some(own) = &call.request.steps {

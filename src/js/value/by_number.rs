@@ -7,7 +7,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 /// A map by such numbers, or by what is a hash already.
 pub type ByNumber<V> = HashMap<u64, V, BuildHasherDefault<Spread>>;
 
-/// Spreads the bits of one number over all of the hash: the map looks at both ends of it.
+/// Spreads numbers in a row: the map looks at both ends of a hash. (Of those with a power of two between them the lower ends are the same.)
 #[derive(Default)]
 pub struct Spread(u64);
 

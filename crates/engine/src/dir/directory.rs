@@ -186,7 +186,8 @@ impl Directory {
 
     /// Whether both are seen by one mount of one file system, as far as that can be told.
     pub fn is_in_mount_of(&self, other: &Self) -> bool {
-        self.id.is_on_device_of(&other.id) && self.mount == other.mount
+        self.id.is_on_device_of(&other.id)
+            && self.mount.zip(other.mount).is_none_or(|(one, other)| one == other)
     }
 
     /// Each of these directories once.

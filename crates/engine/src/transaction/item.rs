@@ -159,9 +159,6 @@ impl Item {
                 (Some(now), Some(old)) => !now.has_content_of(&old.version),
                 _ => true,
             };
-            self.old = now;
-            self.is_old_flushed &= !is_changed;
-            self.old_hash = self.old_hash.filter(|_| !is_changed);
             if let (Change::Write(_, options), Some(staged), true) =
                 (&self.change, &mut self.staged, is_other)
             {
@@ -171,10 +168,13 @@ impl Item {
                 };
                 let again =
                     Staged::named(file, TempName { dir: self.target.dir.clone(), name: Default::default() });
-                again.set_access(&self.target, self.old.as_ref(), options.mode)?;
+                again.set_access(&self.target, now.as_ref(), options.mode)?;
                 self.receipt.durable &= flush && again.sync()?;
-                sys::close(again.into_parts().0).named("close")?;
             }
+            // Not before: what fails for a moment is tried again, and all of it.
+            self.is_old_flushed &= !is_changed;
+            self.old_hash = self.old_hash.filter(|_| !is_changed);
+            self.old = now;
         }
         Ok(true)
     }

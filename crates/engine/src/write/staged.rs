@@ -14,7 +14,7 @@ use crate::error::{Advice, Error, Named, Result};
 use crate::mutant::{Step, leaves_out};
 use crate::process::flush;
 use crate::process::{Old, Replaced, deferred_close};
-use crate::sys::{self, Dir, FileId, Stat, Version};
+use crate::sys::{self, Dir, FileId, Stat};
 use crate::write::options::Create;
 use crate::write::temp_name::TempName;
 use crate::write::verify::{self, Content, Level};
@@ -179,24 +179,6 @@ impl Staged {
             return Ok(level);
         }
         verify::verify(&self.file, expected, level, cancel)
-    }
-
-    /// As [`Staged::verify`]; also says which version of the file that was.
-    pub fn verify_version(
-        &self,
-        expected: Content<'_>,
-        level: Level,
-        cancel: &Cancel,
-    ) -> Result<(Level, Version)> {
-        if leaves_out(Step::Verify) {
-            return Ok((level, self.version()?));
-        }
-        verify::verify_version(&self.file, expected, level, cancel)
-    }
-
-    /// What the file is now.
-    pub fn version(&self) -> Result<Version> {
-        Ok(Dir::stat_file(&self.file).named("fstat")?.1)
     }
 
     /// Gives the file its final name: over the file that is there, or where there is none. Unless it is published

@@ -6,7 +6,7 @@ use std::fs::File;
 use crate::cancel::Cancel;
 use crate::error::{Error, ErrorKind, Named, Result};
 use crate::steps::{self, Step};
-use crate::sys::{self, Dir, Kind, Version};
+use crate::sys::{self, Dir, Kind};
 use crate::write::digest::{Digest, Running};
 
 /// How far a read-back reached.
@@ -57,19 +57,6 @@ thread_local! {
 /// # Errors
 /// [`ErrorKind::Verify`], with the first difference if the bytes are known; [`ErrorKind::Aborted`]; a failed read.
 pub fn verify(file: &File, expected: Content<'_>, wanted: Level, cancel: &Cancel) -> Result<Level> {
-    verify_version(file, expected, wanted, cancel).map(|(level, _)| level)
-}
-
-/// As [`verify`]; also says which version of the file was read.
-///
-/// # Errors
-/// Those of [`verify`].
-pub fn verify_version(
-    file: &File,
-    expected: Content<'_>,
-    wanted: Level,
-    cancel: &Cancel,
-) -> Result<(Level, Version)> {
     let _during = steps::begin(Step::Verify);
     let size = expected.size();
     let level = match wanted {
@@ -95,7 +82,7 @@ pub fn verify_version(
         Content::Digest(expected) if digest(file, size, cancel)? != expected => return Err(differs(None)),
         Content::Digest(_) => {}
     }
-    Ok((level, version))
+    Ok(level)
 }
 
 fn differs(offset: Option<u64>) -> Error {
@@ -174,7 +161,7 @@ fn read(
         // No more than this file needs: many files are small, and many threads short-lived.
         let most = usize::try_from(size).map_or(CHUNK, |size| size.min(CHUNK));
         if buffer.len() < most {
-            buffer.resize(most, 0);
+            *buffer = vec![0; most];
         }
         let mut offset = 0;
         while offset < size {

@@ -197,11 +197,10 @@ fn copy_xattrs(file: &File, is_directory: bool, dir: &Dir, name: &OsStr) -> Call
     Ok(Copied { has_acl, is_changed })
 }
 
-/// A new file has its directory's default ACL, and a new directory hands it down. Where the old one has none,
+/// Says whether there was one. A new file has its directory's default ACL, and a new directory hands it down. Where the old one has none,
 /// the new one may have none: together with the mode it would admit users whom the old one kept out.
 ///
 /// It is asked for first: to ext4 a removal is a change of the disk, also where there is nothing to remove. Only directories hand an ACL down.
-/// Whether there was one.
 #[cfg(target_os = "linux")]
 fn drop_default_acl(file: &File, is_directory: bool, names: &[u8]) -> CallResult<bool> {
     let mut had_one = false;

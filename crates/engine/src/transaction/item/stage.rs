@@ -123,13 +123,9 @@ impl Item {
         if flush {
             staged.start_write_back();
         }
-        let (verified, version) = match options.verify {
-            Some(_) => {
-                let (level, version) = staged.verify_version(content, Level::Cache, cancel)?;
-                (Some(level), version)
-            }
-            None => (None, staged.version()?),
-        };
+        let verified = options.verify.map(|_| staged.verify(content, Level::Cache, cancel)).transpose()?;
+        sys::flush_and_close_copy(staged.file()).named("close")?;
+        let (_, version) = Dir::stat_file(staged.file()).named("fstat")?;
         let mut running = Running::default();
         running.add(data);
         let hash = Some(running.digest().hash());
@@ -227,7 +223,6 @@ impl Item {
     pub fn flush(&mut self, flush: bool, cancel: &Cancel) -> Result<()> {
         let Some(StagedFile { open, mark, .. }) = &mut self.staged else { return Ok(()) };
         let Some((file, _)) = &open else { return Ok(()) };
-        let is_written = mark.hash.is_some();
         if !flush {
             self.receipt.durable = false;
         } else if !leaves_out(Step::StagedSync) {
@@ -238,16 +233,9 @@ impl Item {
         {
             self.receipt.verified = Some(verify::verify(file, Content::Bytes(data), Level::Device, cancel)?);
         }
-        // Some file systems report only at a close that a write was lost.
-        match (&mut self.next, is_written) {
-            (Some(next), _) => {
-                sys::flush_and_close_copy(file).named("close")?;
-                open.take().into_iter().for_each(|(file, _)| next.keep_open(file));
-            }
-            (None, true) => {
-                open.take().map_or(Ok(()), |(file, _)| sys::close(file)).named("close")?;
-            }
-            (None, false) => drop(open.take()),
+        let file = open.take();
+        if let (Some(next), Some((file, _))) = (&mut self.next, file) {
+            next.keep_open(file);
         }
         Ok(())
     }
