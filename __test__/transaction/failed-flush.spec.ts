@@ -1,13 +1,17 @@
 // A disk that fails in the moment of a commit.
 
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { atomicTransaction, recover } from '@pipeline/atomic'
 import { expect } from 'vitest'
+import { onPoorFs } from '../helpers/fuse'
 import { needs } from '../helpers/needs'
 import type { Remote } from '../helpers/processes'
 import { systemCalls } from '../helpers/system-calls'
 import { raise, seed, staged, versions } from '../helpers/transaction'
 
 const testStrace = needs('strace that may attach')
+const testFuse = needs('root that may mount FUSE')
 
 const failing = async ({ atomicTransaction }: Remote, root: string) => {
   const list = ['one/a.txt', 'one/b.txt', 'two/index.json', 'two/topics.json'].map((write) => {
@@ -45,3 +49,28 @@ testStrace('if the files cannot be flushed, nothing has changed, and nothing is 
   expect([versions(root), staged(root)]).toEqual([[0, 0, 0, 0], []])
   expect((await recover(root)).outcome).toBe('nothing')
 })
+
+// Some file systems (NFS, quotas) report only at a close that a write was lost. What is tried again must not be taken for closed well.
+for (const code of ['EDQUOT', 'EAGAIN'] as const) {
+  for (const flush of [true, false]) {
+    testFuse(
+      `${code} of a close with flush: ${flush} changes nothing, and names the file`,
+      async ({ dir }) => {
+        await onPoorFs(dir, { refuse: { close: code } }, async (root) => {
+          const names = ['a.txt', 'b.txt']
+          for (const name of names) writeFileSync(join(dir, name), 'old')
+          const write = () =>
+            atomicTransaction(
+              root,
+              names.map((write) => ({ write, data: 'new' })),
+              { flush },
+            )
+          const error = await write().catch((error) => error)
+          expect(error).toMatchObject({ code, syscall: 'close' })
+          expect(error.path).toMatch(/[ab]\.txt$/)
+          expect(staged(root)).toEqual([])
+        })
+      },
+    )
+  }
+}
