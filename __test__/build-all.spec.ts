@@ -10,6 +10,8 @@ import { test } from './helpers/test'
 const hasGit = spawnSync('git', ['--version']).status === 0
 
 test.skipIf(!hasGit)('a commit is told, with whether files differ from it (git)', ({ dir }) => {
+  // In a hook of git's they name the clone that it is for.
+  for (const name of Object.keys(process.env)) if (name.startsWith('GIT_')) vi.stubEnv(name, undefined)
   // The folder for temporary files may be in a clone.
   vi.stubEnv('GIT_CEILING_DIRECTORIES', dirname(dir))
   onTestFinished(() => void vi.unstubAllEnvs())

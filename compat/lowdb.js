@@ -60,6 +60,7 @@ function aboutData(error) {
   const { message, stack } = error
   const own = message
     .replace(/^The function must return/, 'The data must be')
+    .replace(/: did you forget to return the index\?$/, '')
     .replace(/^The function returned (.*?) at index/, 'The data has $1 at data')
     .replace(/^The function returned (.*) Return /, 'The data is $1 Write ')
     .replace(/^The (new index|result of the function 'fn')/, 'The data')

@@ -166,30 +166,37 @@ function lockfileOf(canonical, { lockfilePath }) {
 
 /** For how long that package would have tried, in milliseconds. */
 function patience(retries) {
+  if (Array.isArray(retries)) return retries.map(delay).reduce((sum, pause) => sum + pause, 0)
   const given = typeof retries === 'object' && retries !== null ? retries : { retries: retries || 0 }
-  const all = Array.isArray(given) ? sumOf(given) : pausesOf(given)
-  // It does not try again when so much time is over.
-  const { maxRetryTime } = given
-  return maxRetryTime > 0 ? Math.min(all, maxRetryTime) : all
+  return sumOfPauses({ ...RETRY, ...given })
 }
 
-const sumOf = (pauses) => pauses.reduce((sum, pause) => sum + pause, 0)
+/** As a timer takes it. */
+function delay(pause) {
+  const ms = Number(pause)
+  return ms > 0 ? (ms < 2 ** 31 ? ms : 1) : 0
+}
 
 /** As the package retry has them. */
-function pausesOf(given) {
-  const { retries: times = 10, factor = 2, minTimeout = 1000, maxTimeout = Number.POSITIVE_INFINITY } = given
-  if (given.forever || times === Number.POSITIVE_INFINITY) return Number.POSITIVE_INFINITY
+const RETRY = { retries: 10, factor: 2, minTimeout: 1000, maxTimeout: Number.POSITIVE_INFINITY }
+
+function sumOfPauses({ retries, factor, minTimeout, maxTimeout, forever, maxRetryTime }) {
+  const times = forever ? Number.POSITIVE_INFINITY : retries
+  // It looks at the time after each pause, so the one that passes the limit is still waited for.
+  const most = maxRetryTime > 0 ? maxRetryTime : Number.POSITIVE_INFINITY
   let [sum, pause] = [0, minTimeout]
-  for (let i = 0; i < times && sum < Number.MAX_SAFE_INTEGER; i++) {
+  for (let i = 0; i < times && sum < most; i++) {
     // From here on the pauses are the same.
     if (pause >= maxTimeout || factor === 1 || pause === 0) {
-      sum += (times - i) * Math.min(pause, maxTimeout)
+      const same = Math.min(pause, maxTimeout)
+      if (same === 0) sum = times === Number.POSITIVE_INFINITY ? most : sum
+      else sum += Math.min(times - i, Math.ceil((most - sum) / same)) * same
       break
     }
     sum += pause
     pause *= factor
   }
-  return Math.min(sum, Number.MAX_SAFE_INTEGER)
+  return times === Number.POSITIVE_INFINITY ? sum : Math.min(sum, Number.MAX_SAFE_INTEGER)
 }
 
 function failure(code, message, more = {}) {

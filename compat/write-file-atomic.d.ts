@@ -33,7 +33,7 @@ declare namespace writeFile {
 
   interface Options {
     /**
-     * The owner to be. `false`: the user and the group of this process, but with `sync`, as there, that of the replaced file.
+     * The owner to be; -1 is that of the replaced file. `false` counts as not given.
      *
      * @default that of the replaced file
      */

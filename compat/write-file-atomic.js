@@ -23,7 +23,6 @@ function writeFile(filename, data, options, callback) {
 async function start(filename, data, given) {
   const file = path.resolve(filename)
   const options = read(given)
-  if (options.chown === false) options.chown = ownerHere()
   const before = busy.get(file)
   // The common case takes its place among all calls of the package at once.
   if (!before && !options.chown && !options.tmpfileCreated) {
@@ -80,9 +79,6 @@ function checkOwner(chown) {
     throw Object.assign(error, { code: isNumber ? 'ERR_OUT_OF_RANGE' : 'ERR_INVALID_ARG_TYPE' })
   }
 }
-
-/** Of what this process makes; `undefined` on Windows. */
-const ownerHere = () => process.geteuid && { uid: process.geteuid(), gid: process.getegid() }
 
 /** A copy: calls may wait. */
 function bytes(data, { encoding }) {

@@ -6,6 +6,7 @@ import { atomicIndexUpdate, atomicWrite } from '@pipeline/atomic'
 import lockfile, {
   check,
   checkSync,
+  type LockOptions,
   lock,
   lockSync,
   unlock,
@@ -113,20 +114,25 @@ describe('proper-lockfile', () => {
     await Promise.all(endless.map(async (locked) => (await locked)()))
   })
 
-  test('no longer is waited than the package would: pauses one by one, and the longest wait', async ({
-    dir,
-  }) => {
+  test.for([
+    [[1, 2], 3],
+    [['1', undefined, -1, Number.NaN, 2], 3],
+    [[Number.POSITIVE_INFINITY], 1],
+    [{ retries: undefined }, 0],
+    // After the pause that passes the limit it tries once more.
+    [{ forever: true, minTimeout: 4, maxRetryTime: 9 }, 12],
+    [{ retries: 1000, minTimeout: 10, factor: 1, maxRetryTime: 25 }, 30],
+    [{ retries: 2, minTimeout: 10, factor: 1, maxRetryTime: 25 }, 20],
+    [{ forever: true, minTimeout: 0, maxRetryTime: 5 }, 5],
+    [{ retries: 1, minTimeout: 5, maxRetryTime: Number.POSITIVE_INFINITY }, 5],
+  ] as const)('with retries of %j at least %d ms are waited', async ([retries, ms], { dir }) => {
     const file = join(dir, 'file')
     writeFileSync(file, '')
     const release = await lock(file)
-    for (const retries of [
-      [1, 2],
-      { forever: true, maxRetryTime: 5 },
-      { retries: 1000, maxRetryTime: 5 },
-      { retries: 1, minTimeout: 5, maxRetryTime: Number.POSITIVE_INFINITY },
-    ]) {
-      expect(await rejection(lock(file, { retries }))).toMatchObject({ code: 'ELOCKED' })
-    }
+    const error = await rejection(lock(file, { retries } as LockOptions))
+    expect(error).toMatchObject({ code: 'ELOCKED', cause: { code: 'ERR_ATOMIC_LOCK_TIMEOUT' } })
+    const [, waited] = /timed out after (\d+) ms/.exec((error.cause as Error).message) ?? []
+    expect(Number(waited)).toBeGreaterThanOrEqual(ms)
     await release()
   })
 

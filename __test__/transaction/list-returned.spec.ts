@@ -37,6 +37,17 @@ test('a value that is no such list, or of a build that has registered something,
     [{ write: 'a' }],
     [{ remove: true }],
     [...lists[0]!, {}],
+    new Array(3),
+    [{ remove: ['x'] }],
+    [{ mkdir: new Date() }],
+    [{ write: 'always', data: 1, remove: 'never' }],
+    [
+      {
+        get write() {
+          throw new Error('a getter')
+        },
+      },
+    ],
     lists[0]?.[0],
   ]
   for (const value of values) expect((await atomicTransaction(dir, () => value)).value).toBe(value)

@@ -292,22 +292,32 @@ const ONE_OF = 'one of write, update, patch, remove, rename or mkdir'
 /** Whether it is meant as a path, right or wrong. */
 const isPath = (value) => typeof value === 'string' || (typeof value === 'object' && value !== null)
 
-/** Whether a value is such a list, and not an empty one. */
+/** Of each operation, by its name, what else it has to have. */
+const WITH = {
+  write: ({ data }) => data !== undefined,
+  update: ({ fn }) => typeof fn === 'function',
+  patch: ({ change }) => change !== undefined,
+  remove: () => true,
+  rename: ({ to }) => canBePath(to),
+  mkdir: () => true,
+}
+
+const canBePath = (value) => typeof value === 'string' || ArrayBuffer.isView(value) || value instanceof URL
+
+/** Whether a value can only be meant as such a list, and is not an empty one. */
 function isOperations(value) {
-  return Array.isArray(value) && value.length > 0 && value.every(isOperation)
+  try {
+    return Array.isArray(value) && value.length > 0 && Array.from(value).every(isOperation)
+  } catch {
+    // Of a getter of the value's.
+    return false
+  }
 }
 
 function isOperation(value) {
   if (value === null || typeof value !== 'object') return false
-  const { write, data, update, fn, patch, change, remove, rename, to, mkdir } = value
-  return (
-    (isPath(write) && data !== undefined) ||
-    (isPath(update) && typeof fn === 'function') ||
-    (isPath(patch) && change !== undefined) ||
-    isPath(remove) ||
-    (isPath(rename) && isPath(to)) ||
-    isPath(mkdir)
-  )
+  const [kind, ...more] = Object.keys(WITH).filter((name) => canBePath(value[name]))
+  return kind !== undefined && more.length === 0 && WITH[kind](value)
 }
 
 function registerOne(tx, operation) {
