@@ -255,7 +255,7 @@ describe('a view that has lost its bytes is refused, and the old file stands', (
     const own = () => {
       throw new Error('called')
     }
-    for (const View of [Uint8Array, DataView]) {
+    for (const View of [Uint8Array, DataView] as View[]) {
       const view = Object.defineProperties(new View(new ArrayBuffer(8), 8), {
         keys: { value: own },
         byteLength: { get: own },
