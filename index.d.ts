@@ -16,7 +16,7 @@ export type PathLike = string | Buffer | URL
 
 /**
  * The content of a file: a string, or all bytes of an `ArrayBuffer` or of a view of any kind, at any offset. A buffer that was transferred, and a view whose
- * buffer was made shorter than that it fits, show no bytes, and are refused (`ERR_INVALID_ARG_VALUE`).
+ * buffer was made shorter so that it no longer fits, show no bytes, and are refused (`ERR_INVALID_ARG_VALUE`).
  */
 export type Data = string | NodeJS.ArrayBufferView | ArrayBuffer
 
@@ -1385,6 +1385,7 @@ export declare function applyIndexPatch<T extends object = any>(index: T, patch:
  * - `ERR_ATOMIC_NO_TREE`: `build` left no directory of this user at the path that it got, or replaced it after it
  *   had settled;
  * - `ERR_ATOMIC_NOT_REGULAR`: there is a device, a FIFO or a socket in the new tree;
+ * - `EINVAL`: something in it has a name of unfinished files (`.NAME.xxxxxxxxxxxx.atomic-tmp`), which the next write there would remove;
  * - `ERR_ATOMIC_REENTRANT`: the call was made inside `build` of a call for the same directory;
  * - `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ABORT_ERR`.
  *
@@ -1738,7 +1739,7 @@ export interface BuildResult<T = unknown> extends DirectoryResult {
  *
  * Files are copied with their permission bits (without set-id bits), symbolic links as links with the same text, and
  * directories even if they are empty. Owners, times, extended attributes and hard links between files are not
- * copied. Blocks are shared with the original where the file system supports that (btrfs, xfs); holes stay holes.
+ * copied; nor is what this package has not finished there (`.NAME.xxxxxxxxxxxx.atomic-tmp`). Blocks are shared with the original where the file system supports that (btrfs, xfs); holes stay holes.
  *
  * Rejects with an {@link AtomicError} as {@link atomicDirectory} does, and with
  * - `ERR_ATOMIC_NOT_REGULAR`: there is a device, a FIFO or a socket in `from`;
@@ -2259,8 +2260,9 @@ export interface Stats {
 
 /**
  * Removes what killed processes have left in a directory: temp files, lock files, trees that were being built or removed, files that a
- * transaction has staged. It need not be called: the first write of a process in a directory removes the temp files there, and the next
- * update of an index its lock file. It is for directories in which nobody writes any more, and for people who want to see what there is.
+ * transaction has staged. As a rule it need not be called: the first write of a process in a directory removes the temp files there, and the next
+ * update of an index its lock file. It is for directories in which nobody writes any more, for people who want to see what there is, and for
+ * network file systems and folders that are shared with a virtual machine's host, where a write removes no temp files.
  *
  * Whether a living process has something is told by locks of the system (`flock`), which a killed process cannot have: so it holds for
  * other threads, other processes, and processes in other containers that have the directory mounted. Neither process ids nor names of
@@ -2280,8 +2282,9 @@ export interface Stats {
  * Rejects with an {@link AtomicError}: `ENOENT`, `ENOTDIR`, `EACCES` for `directory` itself; `ERR_ATOMIC_UNSUPPORTED` for a place in a store.
  * What fails below is told in `errors` and `kept`, and the sweep goes on.
  *
- * Not promised: files whose lock was given up by the file system (an overlay that copies a file up, a network file system) count as left
- * behind. Use `olderThan` there.
+ * Not promised: files whose lock was given up by the file system (an overlay that copies a file up) count as left behind. Use `olderThan`
+ * there. On a network file system, or in a folder that is shared with a host, locks need not reach other machines: what their living writers
+ * have staged can be removed. Call it there when nobody else writes.
  */
 export declare function sweep(directory: PathLike, options?: SweepOptions | null): Promise<SweepResult>
 

@@ -94,6 +94,21 @@ describe('what looks left behind on a network file system, and may be another ma
   )
 })
 
+describe.each(['grpcfuse', 'osxfs', 'vmhgfs-fuse'])('a folder of the host, fuse.%s', (subtype) => {
+  testFuse('is not swept by a write, and an index may be there', ({ dir }) =>
+    onPoorFs(dir, { subtype }, async (at, folder) => {
+      const staged = tempName('file')
+      writeFileSync(join(folder, staged), 'half')
+      await inProcess(({ atomicWrite }: Remote, at) => atomicWrite(`${at}/a`, 'x').then(() => {}), [at])
+        .returned
+      await count(join(at, 'index.json'))
+      expect(names(folder)).toStrictEqual([staged, 'a', 'index.json'].sort())
+      expect((await sweep(at)).removed).toHaveLength(1)
+      expect(names(folder)).toStrictEqual(['a', 'index.json'])
+    }),
+  )
+})
+
 testFuse('other FUSE mounts are as any disk', ({ dir }) =>
   onPoorFs(dir, { subtype: 'gocryptfs' }, async (at) => {
     await count(join(at, 'index.json'))

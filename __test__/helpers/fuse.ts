@@ -3,14 +3,15 @@
 import { beforeAll } from 'vitest'
 import { builtOnce } from './built-once'
 import { isHere } from './needs'
-import { usePoorFs } from './poor-fs'
+import { POOR_FS_ENV, usePoorFs } from './poor-fs'
 import { NO_TIMEOUT } from './program'
 
 export { type Call, onPoorFs, type Poverty } from './poor-fs'
 
 beforeAll(async () => {
   if (!isHere('root that may mount FUSE')) return
-  const built = builtOnce('poor-fs')
+  const given = process.env[POOR_FS_ENV]
+  const built = given ? Promise.resolve(given) : builtOnce('poor-fs')
   usePoorFs(built)
   // A test that needs it says what is wrong.
   await built.catch(() => undefined)

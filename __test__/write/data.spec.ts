@@ -251,6 +251,21 @@ describe('a view that has lost its bytes is refused, and the old file stands', (
     }
   }
 
+  test('and nothing of a class of its own is called for a view that has none', async ({ dir }) => {
+    const own = () => {
+      throw new Error('called')
+    }
+    for (const View of [Uint8Array, DataView] as View[]) {
+      const view = Object.defineProperties(new View(new ArrayBuffer(8), 8), {
+        keys: { value: own },
+        byteLength: { get: own },
+        length: { get: own },
+        buffer: { get: own },
+      })
+      expect(await bytesOf(dir, view)).toStrictEqual(Buffer.alloc(0))
+    }
+  })
+
   test('and so is such a chunk and such an entry', async ({ dir }) => {
     const buffer = resizable(16, 16)
     const view = new Uint8Array(buffer, 8, 8)

@@ -21,6 +21,7 @@ import { describe, expect } from 'vitest'
 import { names, tempName } from '../helpers/files'
 import { rejection } from '../helpers/promises'
 import { test } from '../helpers/test'
+import { plant, treeOf } from '../helpers/trees'
 
 const advice =
   'what has such a name is removed, as left behind by a process that was killed: use another name'
@@ -95,6 +96,47 @@ test('a directory that is being built may be removed and made anew by a write', 
     await atomicWrite(join(staging, 'page'), 'x')
   })
   expect(readdirSync(site)).toStrictEqual(['page'])
+})
+
+test('a tree in which something has such a name is not published, and the old one stands', async ({
+  dir,
+}) => {
+  const site = join(dir, 'site')
+  plant(site, { old: 'old' })
+  const name = tempName('file')
+  for (const place of ['', 'sub']) {
+    for (const make of [(path: string) => writeFileSync(path, 'x'), (path: string) => mkdirSync(path)]) {
+      const error = await rejection(
+        atomicDirectory(site, (staging) => {
+          mkdirSync(join(staging, place), { recursive: true })
+          make(join(staging, place, name))
+        }),
+      )
+      expect(error).toMatchObject({ code: 'EINVAL', path: expect.stringMatching(`${name}$`) })
+      expect(error.message).toContain(advice)
+      expect(treeOf(dir)).toStrictEqual({ 'site/old': 'old' })
+    }
+  }
+})
+
+test('a copy of a tree is without them, and has what a transaction has staged', async ({ dir }) => {
+  const staged = '.file.abcdefghij09.atomic-txn'
+  plant(join(dir, 'from'), {
+    'sub/file': 'x',
+    [`sub/${staged}`]: 'staged',
+    [`sub/${tempName('file')}`]: 'left',
+    [`${tempName('site')}/page`]: 'left',
+  })
+  expect(await copyDirectoryAtomic(join(dir, 'from'), join(dir, 'to'))).toMatchObject({
+    files: 2,
+    directories: 1,
+  })
+  await atomicWrite(join(dir, 'to/sub/new'), 'x')
+  expect(treeOf(join(dir, 'to'))).toStrictEqual({
+    'sub/file': 'x',
+    [`sub/${staged}`]: 'staged',
+    'sub/new': 'x',
+  })
 })
 
 test('what has such a name can be removed', async ({ dir }) => {

@@ -52,6 +52,7 @@ pub struct BuildResult<'env> {
 /// - `ERR_ATOMIC_NO_TREE`: `build` left no directory of this user at the path that it got, or replaced it after it
 ///   had settled;
 /// - `ERR_ATOMIC_NOT_REGULAR`: there is a device, a FIFO or a socket in the new tree;
+/// - `EINVAL`: something in it has a name of unfinished files (`.NAME.xxxxxxxxxxxx.atomic-tmp`), which the next write there would remove;
 /// - `ERR_ATOMIC_REENTRANT`: the call was made inside `build` of a call for the same directory;
 /// - `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ABORT_ERR`.
 ///

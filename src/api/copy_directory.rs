@@ -30,7 +30,7 @@ pub struct CopyDirectoryOptions<'env> {
 ///
 /// Files are copied with their permission bits (without set-id bits), symbolic links as links with the same text, and
 /// directories even if they are empty. Owners, times, extended attributes and hard links between files are not
-/// copied. Blocks are shared with the original where the file system supports that (btrfs, xfs); holes stay holes.
+/// copied; nor is what this package has not finished there (`.NAME.xxxxxxxxxxxx.atomic-tmp`). Blocks are shared with the original where the file system supports that (btrfs, xfs); holes stay holes.
 ///
 /// Rejects with an {@link AtomicError} as {@link atomicDirectory} does, and with
 /// - `ERR_ATOMIC_NOT_REGULAR`: there is a device, a FIFO or a socket in `from`;

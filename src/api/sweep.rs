@@ -44,8 +44,9 @@ pub struct SweepOptions<'env> {
 }
 
 /// Removes what killed processes have left in a directory: temp files, lock files, trees that were being built or removed, files that a
-/// transaction has staged. It need not be called: the first write of a process in a directory removes the temp files there, and the next
-/// update of an index its lock file. It is for directories in which nobody writes any more, and for people who want to see what there is.
+/// transaction has staged. As a rule it need not be called: the first write of a process in a directory removes the temp files there, and the next
+/// update of an index its lock file. It is for directories in which nobody writes any more, for people who want to see what there is, and for
+/// network file systems and folders that are shared with a virtual machine's host, where a write removes no temp files.
 ///
 /// Whether a living process has something is told by locks of the system (`flock`), which a killed process cannot have: so it holds for
 /// other threads, other processes, and processes in other containers that have the directory mounted. Neither process ids nor names of
@@ -65,8 +66,9 @@ pub struct SweepOptions<'env> {
 /// Rejects with an {@link AtomicError}: `ENOENT`, `ENOTDIR`, `EACCES` for `directory` itself; `ERR_ATOMIC_UNSUPPORTED` for a place in a store.
 /// What fails below is told in `errors` and `kept`, and the sweep goes on.
 ///
-/// Not promised: files whose lock was given up by the file system (an overlay that copies a file up, a network file system) count as left
-/// behind. Use `olderThan` there.
+/// Not promised: files whose lock was given up by the file system (an overlay that copies a file up) count as left behind. Use `olderThan`
+/// there. On a network file system, or in a folder that is shared with a host, locks need not reach other machines: what their living writers
+/// have staged can be removed. Call it there when nobody else writes.
 #[napi(
     ts_args_type = "directory: PathLike, options?: SweepOptions | null",
     ts_return_type = "Promise<SweepResult>"

@@ -1,8 +1,10 @@
 //! What is to be written: bytes, or UTF-16 that is encoded on the worker. There that takes a fraction of V8's time,
 //! and finds lone surrogates on the way.
 
+use std::sync::Arc;
+
 use crate::error::{Error, ErrorKind, Result};
-use crate::process::try_room_for_bytes;
+use crate::process::{try_room, try_room_for_bytes};
 
 /// What is to be written.
 ///
@@ -14,7 +16,7 @@ use crate::process::try_room_for_bytes;
 /// assert_eq!(Data::Text(vec![0x61, 0xd800]).into_bytes().unwrap_err().code(), "ERR_INVALID_ARG_VALUE");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Data {
     /// Ready to write.
     Bytes(Vec<u8>),
@@ -41,6 +43,32 @@ impl Data {
             valid if valid == units.len() => Ok(()),
             index => Err(ErrorKind::LoneSurrogate { index }.into()),
         }
+    }
+
+    /// The same once more. There is no `Clone`: that would end the process where there is no memory for it.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn try_clone(&self) -> Result<Self> {
+        let copy = match self {
+            Self::Bytes(bytes) => try_room_for_bytes(bytes.len()).map(|mut copy| {
+                copy.extend_from_slice(bytes);
+                Self::Bytes(copy)
+            }),
+            Self::Text(units) => try_room(units.len()).map(|mut copy: Vec<u16>| {
+                copy.extend_from_slice(units);
+                Self::Text(copy)
+            }),
+        };
+        copy.ok_or_else(Error::no_memory)
+    }
+
+    /// The data itself if nobody else has it, or else a copy.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn of_shared(shared: Arc<Self>) -> Result<Self> {
+        Arc::try_unwrap(shared).or_else(|shared| shared.try_clone())
     }
 
     /// The bytes to write.

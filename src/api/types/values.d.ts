@@ -14,7 +14,7 @@ export type PathLike = string | Buffer | URL
 
 /**
  * The content of a file: a string, or all bytes of an `ArrayBuffer` or of a view of any kind, at any offset. A buffer that was transferred, and a view whose
- * buffer was made shorter than that it fits, show no bytes, and are refused (`ERR_INVALID_ARG_VALUE`).
+ * buffer was made shorter so that it no longer fits, show no bytes, and are refused (`ERR_INVALID_ARG_VALUE`).
  */
 export type Data = string | NodeJS.ArrayBufferView | ArrayBuffer
 

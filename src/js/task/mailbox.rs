@@ -24,10 +24,10 @@ use tokio::sync::oneshot;
 
 use super::short::{self, ShortQueue};
 use super::work::Outstanding;
-use crate::js::value::promise;
 use crate::js::value::raw::{self, value};
 use crate::js::value::thrown::check;
 use crate::js::value::{ByNumber, Result};
+use crate::js::value::{copy, promise};
 
 /// As diagnostic tools show it.
 const NAME: &CStr = c"atomic mailbox";
@@ -152,6 +152,7 @@ pub fn load(_exports: Object<'_>, env: Env) -> napi::Result<()> {
     // If this fails, the first job that waits tries again.
     drop(Mailbox::of(&env));
     drop(promise::never(&env));
+    drop(copy::looks(&env));
     Ok(())
 }
 

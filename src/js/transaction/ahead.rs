@@ -32,7 +32,7 @@ pub struct Upcoming {
 impl Upcoming {
     fn make(&mut self) -> engine::error::Result<()> {
         if self.text.is_none() {
-            let printed = Data::clone(&self.printed);
+            let printed = self.printed.try_clone()?;
             self.text = Some(Text::of_printed(printed, &self.layout, &self.options)?);
         }
         Ok(())

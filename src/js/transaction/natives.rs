@@ -155,7 +155,7 @@ fn given_data<'env>(env: &'env Env, [given, write, ..]: [Unknown<'env>; 7]) -> R
 /// `(data) → Buffer`
 fn bytes<'env>(env: &'env Env, [given, ..]: [Unknown<'env>; 7]) -> Result<'env, Unknown<'env>> {
     let given = with(env, &given, Arc::<Data>::clone)?;
-    let bytes = Data::clone(&given).into_bytes();
+    let bytes = given.try_clone().and_then(Data::into_bytes);
     let bytes = bytes.map_err(|error| from_engine(env, &error, "", || None))?;
     raw::to_js(env, napi::bindgen_prelude::Buffer::from(bytes))
 }

@@ -7,7 +7,8 @@ use engine::process::{try_room, try_room_for_bytes};
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, JsValue as _, sys};
 
-use crate::js::value::raw::value;
+use crate::js::value::once::{Once, run_script};
+use crate::js::value::raw::{self, value};
 use crate::js::value::thrown::{Result, check, no_memory};
 
 /// A string of these code units.
@@ -185,29 +186,50 @@ pub fn bytes<'env>(env: &'env Env, from: &Unknown<'_>) -> Result<'env, Option<Ve
     }
 }
 
-/// Whether JavaScript has given a buffer's memory away, or that of a view's buffer.
+/// Whether JavaScript has given a buffer's memory away, or that of a view's buffer. No property is asked for: a class of a caller's may
+/// have its own.
 pub fn is_detached<'env>(env: &'env Env, data: &Unknown<'_>) -> Result<'env, bool> {
-    let buffer = crate::js::value::raw::get(env, data, c"buffer")?;
-    let buffer =
-        if crate::js::value::raw::type_of(&buffer) == napi::ValueType::Object { &buffer } else { data };
-    let mut is = false;
-    // SAFETY: a value of the current scope; what is no array buffer is not detached.
-    let known = unsafe { sys::napi_is_detached_arraybuffer(env.raw(), buffer.raw(), &mut is) };
-    Ok(known == sys::Status::napi_ok && is)
+    let (node, view) = (env.raw(), data.raw());
+    let (mut is, mut is_data_view, mut buffer) = (false, false, view);
+    // SAFETY: values of the current scope, each asked for what it was found to be, and valid places for the results; what is no array
+    // buffer is not detached.
+    unsafe {
+        if raw::is_typed_array(env, data) {
+            let (kind, length, data, offset) =
+                (ptr::null_mut(), ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+            check(env, sys::napi_get_typedarray_info(node, view, kind, length, data, &mut buffer, offset))?;
+        } else if sys::napi_is_dataview(node, view, &mut is_data_view) == sys::Status::napi_ok && is_data_view
+        {
+            let (length, data, offset) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+            check(env, sys::napi_get_dataview_info(node, view, length, data, &mut buffer, offset))?;
+        }
+        let known = sys::napi_is_detached_arraybuffer(node, buffer, &mut is);
+        Ok(known == sys::Status::napi_ok && is)
+    }
 }
 
-/// Whether a view without bytes has none because its buffer was made shorter. N-API does not tell, but what looks at such a view throws.
-pub fn is_out_of_bounds<'env>(env: &'env Env, data: &Unknown<'_>) -> Result<'env, bool> {
-    use crate::js::value::raw;
+thread_local! {
+    static LOOKS: Once = const { Once::new() };
+}
 
+/// JavaScript's own functions that throw for a view beyond the end of its buffer, and look at nothing of a caller's. To be called first where
+/// the addon is loaded, before anybody can have put others in their place.
+pub fn looks(env: &Env) -> Result<'_, Unknown<'_>> {
+    const SCRIPT: &str = "[Object.getPrototypeOf(Uint8Array.prototype).keys, \
+                          Object.getOwnPropertyDescriptor(DataView.prototype, 'byteLength').get]";
+    LOOKS.with(|looks| looks.get(env, || run_script(env, SCRIPT)))
+}
+
+/// Whether a view without bytes has none because its buffer was made shorter. N-API does not tell.
+pub fn is_out_of_bounds<'env>(env: &'env Env, data: &Unknown<'_>) -> Result<'env, bool> {
     let mut is_data_view = false;
     // SAFETY: a value of the current scope, and a valid place for the result.
     check(env, unsafe { sys::napi_is_dataview(env.raw(), data.raw(), &mut is_data_view) })?;
-    Ok(if is_data_view {
-        raw::get(env, data, c"byteLength").is_err()
-    } else {
-        raw::is_typed_array(env, data) && raw::invoke(env, data, c"keys", &[]).is_err()
-    })
+    if !is_data_view && !raw::is_typed_array(env, data) {
+        return Ok(false);
+    }
+    let look = raw::item(env, &looks(env)?, u32::from(is_data_view))?;
+    Ok(raw::call(env, data, &look, &[]).is_err())
 }
 
 fn element_size(kind: sys::napi_typedarray_type) -> usize {

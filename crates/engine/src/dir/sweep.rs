@@ -16,10 +16,11 @@ use crate::walk::remove::remove;
 static SWEPT: Mutex<Option<HashSet<FileId>>> = Mutex::new(None);
 
 /// Sweeps a directory, once in the life of this process. Nothing depends on it: an orphan that cannot be
-/// opened, locked or removed stays. On a network file system all stays: locks need not reach other machines there, and their living
-/// writers would lose what they have staged.
+/// opened, locked or removed stays. On a network file system, and in a folder that is shared with a host, all stays: locks need not reach
+/// other machines there, and their living writers would lose what they have staged.
 pub fn once(dir: &Directory) {
-    if dir.file_system().network.is_some() {
+    let file_system = dir.file_system();
+    if file_system.network.is_some() || file_system.is_shared {
         return;
     }
     let first = {

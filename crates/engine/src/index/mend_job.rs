@@ -63,7 +63,7 @@ impl MendJob {
                 }
                 text
             }
-            With::Text(data) => data.clone().into_json()?,
+            With::Text(data) => data.try_clone()?.into_json()?,
         };
         let Some(broken) = &*snapshot else {
             let settled = index.replace(&mut text, snapshot, &options, &self.cancel)?;

@@ -59,6 +59,9 @@ pub struct FileSystem {
     pub has_magic_links: bool,
     /// What it is called, if other machines may change it, and this one does not hear of that at once.
     pub network: Option<String>,
+    /// Others than the processes of this system may change it, and need not see its locks, though it is no network as far as is known:
+    /// a folder of a virtual machine's host. Indexes are not refused there.
+    pub is_shared: bool,
 }
 
 /// Tells one state of a file from another: which file it is, its length, its times.

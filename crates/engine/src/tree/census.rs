@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::cancel::Cancel;
+use crate::dir::names;
 use crate::error::{Error, ErrorKind, Named, Result};
 use crate::mutant::{Step, leaves_out};
 use crate::process::flush;
@@ -31,7 +32,7 @@ pub struct Census {
 /// system could flush all of it.
 ///
 /// # Errors
-/// [`ErrorKind::NotRegular`] for a device, a FIFO or a socket; whatever the system says; [`ErrorKind::Aborted`].
+/// [`ErrorKind::NotRegular`] for a device, a FIFO or a socket; `EINVAL` for a [temp name](names::is_temp); whatever the system says; [`ErrorKind::Aborted`].
 pub fn take(root: &Arc<Dir>, path: &Path, flush: bool, cancel: &Cancel) -> Result<(Census, bool)> {
     let flushed = AtomicBool::new(flush);
     let task = |work: Work| {
@@ -103,6 +104,10 @@ impl Visitor<Dir> for Taker<'_, '_, '_> {
             let stat = level.stat(&name).named("lstat").map_err(|error| error.about(path.join(&name)))?;
             // Gone again: a builder that is still at work removed it, and does not want it in the tree.
             let Some(stat) = stat else { continue };
+            // It would be published, and removed by the next write there.
+            if names::is_temp(&name) {
+                return Err(Error::swept("scandir").about(path.join(name)));
+            }
             match stat.kind {
                 Kind::Directory => directories.push(name),
                 Kind::Symlink => self.census.links += 1,

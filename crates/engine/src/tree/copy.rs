@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::cancel::Cancel;
-use crate::dir::Directory;
+use crate::dir::{Directory, names};
 use crate::error::{Error, ErrorKind, Named, Result};
 use crate::process::retry_transient;
 use crate::sys::{self, Dir, FileId, Kind};
@@ -155,6 +155,10 @@ impl Visitor<Pair> for Copier<'_, '_, '_> {
             retry_transient(|| level.from.entries().named("scandir")).map_err(|error| error.about(&*path))?;
         for (name, _) in entries {
             self.cancel.check()?;
+            // What a killed process has left, or what is not finished: the next write in the copy would remove it there.
+            if names::is_temp(&name) {
+                continue;
+            }
             let about = |error: Error| error.about(path.join(&name));
             // Gone since: as if it had been removed before.
             let Some(stat) = level.from.stat(&name).named("lstat").map_err(about)? else { continue };

@@ -150,6 +150,23 @@ mod linux {
         "webdavfs",
     ];
 
+    /// Folders of a host, and file systems of several machines, on which locks need not be those of all. (The numbers are those that
+    /// coreutils has for stat(1), and the kernel's for OrangeFS.)
+    const SHARED: [u32; 7] = [
+        // Folders of VirtualBox, VMware and Parallels.
+        0x786f_4256,
+        0xbacb_acbc,
+        0x7c7c_6673,
+        // BeeGFS, GPFS, PanFS, OrangeFS.
+        0x1983_0326,
+        0x4750_4653,
+        0xaad7_aaea,
+        0x2003_0528,
+    ];
+
+    /// The same of FUSE, as mountinfo calls them: folders of the host in a virtual machine, or in a container of Docker Desktop.
+    const SHARED_FUSE: [&str; 4] = ["virtiofs", "fuse.grpcfuse", "fuse.osxfs", "fuse.vmhgfs-fuse"];
+
     #[allow(clippy::cast_possible_truncation, reason = "magic numbers have 32 bits, whatever the field has")]
     fn magic(stat: &rustix::fs::StatFs) -> u32 {
         stat.f_type as u32
@@ -193,13 +210,17 @@ mod linux {
                 let mount = Mount::of(fd);
                 let network = mount.as_ref().and_then(Mount::fuse_network);
                 // The kernel takes a missing fsync for a successful one, and object stores are written to later.
-                FileSystem { network: network.clone(), ..local(mount.is_some() && network.is_none()) }
+                FileSystem {
+                    network: network.clone(),
+                    is_shared: mount.as_ref().is_some_and(Mount::is_shared_fuse),
+                    ..local(mount.is_some() && network.is_none())
+                }
             }
             number => match NETWORK.iter().find(|(known, ..)| *known == number) {
                 Some((_, name, is_durable)) => {
                     FileSystem { network: Some((*name).to_owned()), ..local(*is_durable) }
                 }
-                None => local(true),
+                None => FileSystem { is_shared: SHARED.contains(&number), ..local(true) },
             },
         }
     }
@@ -257,6 +278,10 @@ mod linux {
             })
         }
 
+        fn is_shared_fuse(&self) -> bool {
+            SHARED_FUSE.contains(&self.kind.as_str())
+        }
+
         /// What it is called, if it is FUSE for a network: by the daemon's name, or a URL as its source.
         fn fuse_network(&self) -> Option<String> {
             let daemon = self.kind.strip_prefix("fuse.").unwrap_or_default();
@@ -288,6 +313,20 @@ mod linux {
                 [("fuseblk", "/dev/sda1"), ("fuse.gocryptfs", "/srv/secret"), ("fuse", "nfs-tools")]
             {
                 assert_eq!(network(kind, source), None, "{kind} {source}");
+            }
+        }
+
+        #[test]
+        fn a_folder_of_the_host_is_shared_and_no_network() {
+            for (kind, source, shared) in [
+                ("virtiofs", "share", true),
+                ("fuse.grpcfuse", "grpcfuse", true),
+                ("fuse.vmhgfs-fuse", "vmhgfs-fuse", true),
+                ("fuse.gocryptfs", "/srv/secret", false),
+                ("fuseblk", "/dev/sda1", false),
+            ] {
+                let mount = Mount { kind: kind.into(), source: source.into(), options: String::new() };
+                assert_eq!((mount.is_shared_fuse(), mount.fuse_network()), (shared, None), "{kind}");
             }
         }
     }

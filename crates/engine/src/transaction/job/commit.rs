@@ -231,8 +231,8 @@ fn prepare(session: &Session, wanted: Vec<Wanted>, cancel: &Cancel) -> Result<Pr
             |change, expected, is_index| items.push(Item::new(target.clone(), change, expected, is_index));
         match what {
             What::Write(data, options, backup) => {
-                let data =
-                    Arc::unwrap_or_clone(data).into_bytes().map_err(|error| error.of_entry(position))?;
+                let data = Data::of_shared(data).and_then(Data::into_bytes);
+                let data = data.map_err(|error| error.of_entry(position))?;
                 let mut expected = Expected::Any;
                 if let Some(backup) = backup
                     && let Some((old, version, mode)) = retry_transient(|| session.content(at))?
@@ -311,14 +311,21 @@ fn index_text(
     }
     let (text, tables) = next.into_parts();
     json::check_length(text.as_bytes(), options.longest)?;
-    told.map(|told| told.get_or_init(|| text.clone()).len());
+    if let Some(told) = told
+        && told.get().is_none()
+    {
+        let mut copy = String::new();
+        copy.try_reserve_exact(text.len()).map_err(|_| Error::no_memory())?;
+        copy.push_str(&text);
+        told.get_or_init(|| copy);
+    }
     Ok(Some((text.into_bytes(), Some(tables))))
 }
 
 /// What `JSON.stringify`, or a codec, has made.
 fn printed(text: Arc<Data>, options: &UpdateOptions, snapshot: Option<&Snapshot>) -> Result<Vec<u8>> {
     let layout = snapshot.map(|snapshot| snapshot.text.layout.clone()).unwrap_or_default();
-    let text = laid_out(Arc::unwrap_or_clone(text), &layout, options)?;
+    let text = laid_out(Data::of_shared(text)?, &layout, options)?;
     json::check_length(&text, options.longest)?;
     options.format.check_made(&text)?;
     Ok(text)
