@@ -19,14 +19,12 @@ static SWEPT: Mutex<Option<HashSet<FileId>>> = Mutex::new(None);
 /// opened, locked or removed stays. On a network file system all stays: locks need not reach other machines there, and their living
 /// writers would lose what they have staged.
 pub fn once(dir: &Directory) {
-    if dir.file_system().network.is_some() {
-        return;
-    }
     let first = {
         let mut guard = lock(&SWEPT);
         guard.get_or_insert_default().insert(dir.id().clone())
     };
-    if first {
+    // Asked once as well: to find it out takes a system call, and on FUSE a look through all mounts.
+    if first && dir.file_system().network.is_none() {
         sweep(dir);
     }
 }
