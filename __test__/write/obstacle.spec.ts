@@ -7,12 +7,14 @@ import {
   appendLines,
   atomicDirectory,
   atomicIndexUpdate,
+  atomicTransaction,
   atomicWrite,
   atomicWriteAll,
   inspectDirectory,
+  withIndexLock,
 } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
-import { makeDir, names, state } from '../helpers/files'
+import { isDurable, makeDir, names, state } from '../helpers/files'
 import { bound, needs, OTHER_USER, withAttribute } from '../helpers/needs'
 import { inProcess, type Remote } from '../helpers/processes'
 import { rejection } from '../helpers/promises'
@@ -99,14 +101,17 @@ describe('in an append-only directory', () => {
   const left = (dir: string) => names(dir).filter((name) => !name.endsWith('.lock'))
 
   test('a call that needs a temp name leaves none', async ({ dir }) => {
-    const folder = makeDir(dir, 'in')
+    const [folder, site] = [makeDir(dir, 'in'), makeDir(dir, 'site')]
     const path = join(folder, 'new')
+    writeFileSync(join(dir, 'moved'), 'moved')
     await withAttribute('a', folder, async () => {
       for (const write of [
         () => atomicWrite(path, 'new', { publish: 'rename' }),
         () => atomicWriteAll([{ path, data: 'new' }]),
         () => atomicDirectory(path, () => {}),
-        () => inspectDirectory(folder),
+        () => atomicDirectory(site, () => {}, { keepPrevious: path }),
+        () => atomicTransaction(dir, (tx) => tx.write('in/new', 'new')),
+        () => atomicTransaction(dir, (tx) => tx.rename('moved', 'in/new')),
       ]) {
         const error = await rejection(write())
         expect(error).toMatchObject({ code: 'EPERM', syscall: 'rename' })
@@ -114,6 +119,46 @@ describe('in an append-only directory', () => {
         expect(left(folder)).toStrictEqual([])
       }
     })
+  })
+
+  test('two names that could be one count as two, and nothing is made to find that out', async ({ dir }) => {
+    const folder = makeDir(dir, 'in')
+    await withAttribute('a', folder, async () => {
+      const two = ['a', 'A'].map((name) => join(folder, name))
+      expect(await withIndexLock(two, () => 'both')).toBe('both')
+      expect(left(folder)).toStrictEqual([])
+    })
+  })
+
+  test('what its file system keeps is told as far as nothing has to be tried', async ({ dir }) => {
+    const folder = makeDir(dir, 'in')
+    await withAttribute('a', folder, async () => {
+      const { traits } = await inspectDirectory(folder)
+      expect(traits.find(({ name }) => name === 'local')?.value).toBe(true)
+      for (const name of ['exclusiveCreate', 'exchange', 'directoryFlush', 'longestName', 'flushTime']) {
+        const found = traits.find((found) => found.name === name)
+        expect(found, name).toMatchObject({ value: null })
+        expect(found?.means).toMatch(/^It could not be tried: .*\.$/)
+      }
+      // Not where it is known to be false.
+      expect(traits.find(({ name }) => name === 'durable')?.value).toBe(isDurable(dir) ? null : false)
+      expect(left(folder)).toStrictEqual([])
+    })
+  })
+
+  test('the end of the attribute is noticed also by a process that has it open', async ({ dir }) => {
+    const folder = makeDir(dir, 'in')
+    const path = join(folder, 'file')
+    writeFileSync(path, 'old')
+    let open: AtomicFile | undefined
+    await withAttribute('a', folder, async () => {
+      open = await AtomicFile.open(join(dir, 'in', 'held')).catch(() => undefined)
+      expect(await rejection(atomicWrite(path, 'new'))).toMatchObject({ code: 'EPERM' })
+    })
+    await atomicWrite(path, 'new')
+    await open?.abort()
+    expect(readFileSync(path, 'utf8')).toBe('new')
+    expect(names(folder)).toStrictEqual(['file'])
   })
 
   needs(

@@ -89,6 +89,52 @@ describe('a name of an unfinished file is refused', () => {
   })
 })
 
+describe('a transaction', () => {
+  const name = own[0] as string
+
+  test('reads what has such a name', async ({ dir }) => {
+    writeFileSync(join(dir, name), 'left')
+    expect(String((await atomicTransaction(dir, (tx) => tx.read(name))).value)).toBe('left')
+  })
+
+  test('removes it', async ({ dir }) => {
+    writeFileSync(join(dir, name), 'left')
+    await atomicTransaction(dir, (tx) => tx.remove(name))
+    expect(names(dir)).toStrictEqual(['.atomic'])
+  })
+
+  test('gives it another name, and no file such a one', async ({ dir }) => {
+    writeFileSync(join(dir, name), 'left')
+    const error = await rejection(atomicTransaction(dir, (tx) => tx.rename(name, own[1] as string)))
+    expect(error).toMatchObject({ code: 'EINVAL' })
+    expect(error.message).toContain(advice)
+    await atomicTransaction(dir, (tx) => tx.rename(name, 'found'))
+    expect(names(dir)).toStrictEqual(['.atomic', 'found'])
+    expect(readFileSync(join(dir, 'found'), 'utf8')).toBe('left')
+  })
+
+  test('that has read it may not write it', async ({ dir }) => {
+    writeFileSync(join(dir, name), '1')
+    const writes = atomicTransaction(dir, async (tx) => {
+      await tx.read(name)
+      tx.write(name, '2')
+    })
+    // A call of the same group has to do with it as well.
+    const removes = atomicTransaction(dir, (tx) => tx.remove(name))
+    expect(await rejection(writes)).toMatchObject({ code: 'EINVAL', path: name })
+    await removes
+    expect(names(dir)).toStrictEqual(['.atomic'])
+  })
+
+  test('has no backup of such a name', async ({ dir }) => {
+    writeFileSync(join(dir, 'index'), '{}')
+    const update = atomicTransaction(dir, (tx) => tx.update('index', () => ({ n: 1 }), { backup: name }))
+    expect(await rejection(update)).toMatchObject({ code: 'EINVAL' })
+    expect(names(dir)).toStrictEqual(['.atomic', 'index'])
+    expect(readFileSync(join(dir, 'index'), 'utf8')).toBe('{}')
+  })
+})
+
 test('a directory that is being built may be removed and made anew by a write', async ({ dir }) => {
   const site = join(dir, 'site')
   await atomicDirectory(site, async (staging) => {
@@ -149,7 +195,7 @@ test('what has such a name can be removed', async ({ dir }) => {
 
 test('a file of another program with the name of a lock stays as it is', async ({ dir }) => {
   const lock = join(dir, '.log.lock')
-  const content = 'theirs'.repeat(50)
+  const content = 'theirs'.repeat(700)
   writeFileSync(lock, content)
   for (const write of [
     (path: string) => appendLines(path, 'x'),

@@ -30,7 +30,8 @@ pub struct InspectOptions<'env> {
 /// ```
 ///
 /// Rejects with an {@link AtomicError} if the folder cannot be made: `ENOENT`, `ENOTDIR`, `EACCES`, `EROFS`, `ENOSPC`; and with
-/// `ERR_ATOMIC_UNSUPPORTED` for a place in a store. What cannot be tried has the value `null`.
+/// `ERR_ATOMIC_UNSUPPORTED` for a place in a store. What cannot be tried has the value `null`: all but `fileSystem`, `device`, `local`, and a `durable` that is `false` anyway,
+/// in an append-only directory (`chattr +a`), where that folder would stay.
 ///
 /// Not promised: whether the device keeps what it says is flushed; no program can find that out without cutting its power. `locks` is tried
 /// with two open files of this process, which is how the system tells processes apart. A directory below can differ from this one (mounts,

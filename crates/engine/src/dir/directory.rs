@@ -294,7 +294,8 @@ impl Directory {
     /// # Errors
     /// `EPERM` if a name in here stays for ever (`chattr +a`), as that one would.
     pub fn check_lets_go(&self) -> Result<()> {
-        if self.keeps_names {
+        // Others may have it open since before `chattr -a`.
+        if self.keeps_names && self.dir.see().map_or(true, |seen| seen.keeps_names) {
             return Err(Error::raw("rename", sys::EPERM).advise(Advice::Immutable));
         }
         Ok(())

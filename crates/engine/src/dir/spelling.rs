@@ -23,7 +23,8 @@ impl Directory {
     /// Whether two names are one in here.
     ///
     /// # Errors
-    /// Those of stat(2) and mkdir(2): where there are no such files, a directory that is removed at once tells.
+    /// Those of stat(2) and mkdir(2): where there are no such files, a directory that is removed at once tells. Where that could not be
+    /// removed, they count as two.
     pub fn is_one_name(&self, one: &OsStr, other: &OsStr) -> Result<bool> {
         if one == other {
             return Ok(true);
@@ -38,6 +39,9 @@ impl Directory {
             // Perhaps two links to one file.
             (Some(first), Some(second)) if first == second => {}
             _ => return Ok(false),
+        }
+        if self.check_lets_go().is_err() {
+            return Ok(false);
         }
         loop {
             let (name, ()) =

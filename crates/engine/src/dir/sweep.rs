@@ -19,15 +19,16 @@ static SWEPT: Mutex<Option<HashSet<FileId>>> = Mutex::new(None);
 /// opened, locked or removed stays. On a network file system, and in a folder that is shared with a host, all stays: locks need not reach
 /// other machines there, and their living writers would lose what they have staged.
 pub fn once(dir: &Directory) {
-    let file_system = dir.file_system();
-    if file_system.network.is_some() || file_system.is_shared {
-        return;
-    }
     let first = {
         let mut guard = lock(&SWEPT);
         guard.get_or_insert_default().insert(dir.id().clone())
     };
-    if first {
+    // Asked once as well: to find it out takes a system call, and on FUSE a look through all mounts.
+    if !first {
+        return;
+    }
+    let file_system = dir.file_system();
+    if file_system.network.is_none() && !file_system.is_shared {
         sweep(dir);
     }
 }

@@ -70,7 +70,23 @@ impl Target {
     /// # Errors
     /// `EINVAL` if it has a name of those that are [swept](names::is_swept).
     pub fn to_write(self) -> Result<Self> {
-        if names::is_swept(&self.name) { Err(Error::swept("open")) } else { Ok(self) }
+        self.check_written().map(|()| self)
+    }
+
+    /// As [`Target::to_write`], for a caller that has it already.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check_written(&self) -> Result<()> {
+        if names::is_swept(&self.name) { Err(Error::swept("open")) } else { Ok(()) }
+    }
+
+    /// As [`Directory::check_lets_go`], with the file that is not to be replaced.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check_lets_go(&self) -> Result<()> {
+        self.dir.check_lets_go().map_err(|error| error.with_dest(self.path().to_owned()))
     }
 
     fn follow(

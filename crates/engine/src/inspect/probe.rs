@@ -48,26 +48,34 @@ const PROBES: [(Trait, Probe); 16] = [
 /// # Errors
 /// If there can be no folder to try in; [`ErrorKind::Aborted`](crate::error::ErrorKind::Aborted).
 pub fn all(dir: &Arc<Directory>, cancel: &Cancel) -> Result<Vec<Row>> {
-    let folder = retry_transient(|| Folder::make(dir))?;
+    // In an append-only directory there can be none.
+    let folder = match dir.check_lets_go() {
+        Ok(()) => Ok(retry_transient(|| Folder::make(dir))?),
+        Err(error) => Err(error.words()),
+    };
     let file_system = dir.file_system();
     let (kind, device) = dir.mount().unzip();
     let text = |text: Option<String>| text.map_or(Value::Unknown, Value::Text);
     let mut rows = vec![row(Trait::FileSystem, text(kind)), row(Trait::Device, text(device))];
     for (of, probe) in PROBES {
         cancel.check()?;
-        let row = match probe(&folder) {
+        let tried = match &folder {
+            Ok(folder) => probe(folder).map_err(|error| Error::system("probe", error).words()),
+            Err(words) => Err(words.clone()),
+        };
+        let unknown = |means: &str| Row { of, value: Value::Unknown, means: means.to_owned() };
+        let row = match tried {
             Ok(value) => row(of, value),
-            Err(error) => {
-                let words = Error::system("probe", error).words();
-                Row { of, value: Value::Unknown, means: format!("It could not be tried: {words}.") }
-            }
+            Err(words) => unknown(&format!("It could not be tried: {words}.")),
         };
         let is_flushed = row.value == Value::Is(true);
+        let untried = (folder.is_err() && file_system.is_durable).then(|| unknown(&row.means));
         rows.push(row);
         // In the order of the traits.
         match of {
             Trait::DirectoryFlush => {
-                rows.push(self::row(Trait::Durable, Value::Is(is_flushed && file_system.is_durable)));
+                let found = || self::row(Trait::Durable, Value::Is(is_flushed && file_system.is_durable));
+                rows.push(untried.map_or_else(found, |untried| Row { of: Trait::Durable, ..untried }));
             }
             Trait::Locks => rows.push(self::row(Trait::Local, Value::Is(file_system.network.is_none()))),
             _ => {}

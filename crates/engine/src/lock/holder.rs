@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{Seek as _, SeekFrom, Write as _};
+use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,6 +16,9 @@ use crate::sys;
 
 /// No record is longer; what is written beyond means that a waiter was there.
 pub const LONGEST_RECORD: u64 = 255;
+
+/// What is larger is no lock file of ours. Generous, for a lock that is refused stays refused, whatever has made it longer.
+pub const LONGEST_LOCK: u64 = 4096;
 
 /// So many threads read records at a time: each may hang for ever.
 static ASKING: Semaphore = Semaphore::const_new(8);
@@ -59,12 +62,12 @@ impl Holder {
         self.write_padded(file, usize::try_from(length).unwrap_or(0));
     }
 
-    fn write_padded(&self, mut file: &File, length: usize) {
+    fn write_padded(&self, file: &File, length: usize) {
         let mut record = format!("{}\n", self.record()).into_bytes();
         if record.len() as u64 <= LONGEST_RECORD {
             record.resize(record.len().max(length), 0);
             // Without it the lock is as good.
-            drop(file.write_all(&record));
+            drop(write_from(file, 0, &record));
         }
     }
 
@@ -74,12 +77,12 @@ impl Holder {
     }
 
     /// Writes into a lock file, after its holder, that the lock is part of a transaction with its root `up` directories up.
-    pub fn point_to_root(mut file: &File, up: usize) {
+    pub fn point_to_root(file: &File, up: usize) {
         let Some(end) = first_line(file).map(|line| line.len() as u64 + 1) else { return };
         let record = format!("{ROOT}{up}\n");
         if end + record.len() as u64 <= LONGEST_RECORD {
             // Without it the transaction is found by its journal, though not by a process that has looked there before.
-            drop(file.seek(SeekFrom::Start(end)).and_then(|_| file.write_all(record.as_bytes())));
+            drop(write_from(file, end, record.as_bytes()));
         }
     }
 
@@ -150,6 +153,12 @@ const FIRST_TIME: Duration = Duration::from_secs(1_420_070_400);
 
 /// What is before the number of directories up to the root of a transaction.
 const ROOT: &str = "root ";
+
+/// Wherever the last call has ended: on Windows one that reads at an offset moves the position in the file, too.
+fn write_from(mut file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    file.seek(SeekFrom::Start(offset))?;
+    file.write_all(bytes)
+}
 
 fn first_line(file: &File) -> Option<Vec<u8>> {
     let mut record = [0; LONGEST_RECORD as usize];
@@ -294,6 +303,19 @@ mod tests {
         let record = std::fs::read_to_string(file.path()).unwrap();
         assert!(Holder::parse(record.lines().next().unwrap()).unwrap().is_this());
         assert_eq!(record.len() as u64, LONGEST_RECORD + 1, "the waiter's mark stays");
+    }
+
+    #[test]
+    fn what_a_dead_holder_has_left_is_written_over_from_the_start_wherever_a_look_has_ended() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut file = file.as_file();
+        Holder::since(UNIX_EPOCH + FIRST_TIME).write(file);
+        file.set_len(LONGEST_RECORD + 1).unwrap();
+        // As a read at an offset does on Windows.
+        file.seek(SeekFrom::Start(LONGEST_RECORD)).unwrap();
+        Holder::this().write_over(file);
+        assert_eq!(file.metadata().unwrap().len(), LONGEST_RECORD + 1);
+        assert!(Holder::of(file).unwrap().since > UNIX_EPOCH + FIRST_TIME + DAY);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::dir::{Directory, Target, names};
 use crate::error::{Advice, Error, ErrorKind, Named, Result};
-use crate::lock::holder::{Holder, LONGEST_RECORD};
+use crate::lock::holder::{Holder, LONGEST_LOCK, LONGEST_RECORD};
 use crate::mutant::{Step, leaves_out};
 use crate::process::sync::between_calls;
 use crate::process::{DescriptorBudget, Key, Slot, lock};
@@ -233,10 +233,8 @@ fn open(dir: &Directory, name: &OsStr) -> Result<Opened> {
         opened => opened.named("open")?,
     };
     match Dir::stat_file(&file).named("fstat")? {
-        // A waiter makes it one byte longer than any record. What is longer has never been one, and would be written over and removed.
-        (Kind::File, version) if version.size > LONGEST_RECORD + 1 => {
-            Err(Error::taken().advise(Advice::NoLock))
-        }
+        // What has never been one would be written over and removed.
+        (Kind::File, version) if version.size > LONGEST_LOCK => Err(Error::taken().advise(Advice::NoLock)),
         (Kind::File, _) => Ok(Opened::File(file)),
         (Kind::Other(what), _) => Err(ErrorKind::NotRegular { what }.into()),
         _ => Err(ErrorKind::NotRegular { what: "a directory where the lock belongs" }.into()),
@@ -338,6 +336,21 @@ mod tests {
                 });
             }
         });
+    }
+
+    #[test]
+    fn a_lock_that_is_longer_than_it_should_be_is_taken_and_a_long_file_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("index.json");
+        let target = Target::resolve(&path, Resolve { mkdir: false, exclusive: false }).unwrap();
+        let name = dir.path().join(names::lock(&target.name));
+        // As it was once left on Windows, with its record behind where a look had ended.
+        std::fs::write(&name, [0; 2 * LONGEST_RECORD as usize]).unwrap();
+        assert!(matches!(Lock::try_acquire(&target, Taking::Now), Ok(Tried::Ours(_))));
+        std::fs::write(&name, [0; LONGEST_LOCK as usize + 1]).unwrap();
+        let refused = Lock::try_acquire(&target, Taking::Now).unwrap_err();
+        assert_eq!(refused.errno_of("open"), Some(sys::EEXIST));
+        assert!(name.exists());
     }
 
     #[test]

@@ -101,7 +101,6 @@ impl Session {
             Some(target) if !is_folder(&self.root, &target) => target,
             _ => resolve(&self.root, path, mkdir)?,
         };
-        let target = target.to_write()?;
         let _ = pending::look(&target.dir)?;
         if let Some(at) = self.files().position(&target)? {
             return Ok(at);

@@ -55,7 +55,7 @@ impl Staging {
     pub fn new(target: &Target, options: &TreeOptions) -> Result<Self> {
         let _during = steps::begin(Step::Stage);
         sweep::once(&target.dir);
-        target.dir.check_lets_go().map_err(|error| error.with_dest(target.path().to_owned()))?;
+        target.check_lets_go()?;
         let old = target.existing_directory()?;
         let keep = options.keep_previous.as_ref().map(|path| {
             Target::resolve_directory(path, options.mkdir)

@@ -60,6 +60,8 @@ pub fn check_movable(old: &Target, at: &At, staging: &Dir) -> Result<()> {
 /// Those of the renames.
 pub fn rehearse(at: &At, keep: &Target) -> Result<()> {
     let failed = |error: Error| error.about(keep.path());
+    // What is moved into an append-only directory cannot be moved back.
+    keep.check_lets_go().map_err(failed)?;
     let (name, ()) = names::with_temp_name(&keep.name, |temp| at.dir.move_dir(&at.name, &keep.dir, temp))
         .named("rename")
         .map_err(failed)?;

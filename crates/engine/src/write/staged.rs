@@ -94,7 +94,7 @@ impl Staged {
         {
             return Ok(Self { file, name: None });
         }
-        check_lets_go(target)?;
+        target.check_lets_go()?;
         loop {
             let (name, file) = names::with_temp_name(&target.name, |name| target.dir.create_new(name, mode))
                 .map_err(|error| Error::not_made(error, Advice::MakesFile))?;
@@ -248,7 +248,7 @@ impl Staged {
     /// `false`: it cannot get a name here ([`Attempt::Restage`]).
     pub fn name(&mut self, target: &Target) -> Result<bool> {
         if self.name.is_none() {
-            check_lets_go(target)?;
+            target.check_lets_go()?;
             sys::hold(&self.file);
             let linked = names::with_temp_name(&target.name, |name| self.link(target, name)).named("link");
             match linked {
@@ -305,10 +305,6 @@ impl Staged {
         }
         linked
     }
-}
-
-fn check_lets_go(target: &Target) -> Result<()> {
-    target.dir.check_lets_go().map_err(|error| error.with_dest(target.path().to_owned()))
 }
 
 fn is_taken(error: &Error) -> bool {

@@ -44,6 +44,9 @@ pub const REPLACES_OPEN_FILES: bool = true;
 /// One thread after another changes a directory: Linux has a lock for each, and threads that wait for it spin.
 pub const CHANGES_DIRECTORIES_IN_TURN: bool = cfg!(target_os = "linux");
 
+/// [`Version::links`](super::Version::links) says how many names a file has.
+pub const COUNTS_LINKS: bool = true;
+
 /// Marks a file as in use, for as long as it is open: a lock, which dies with its process. `false`
 /// when another process has it.
 ///

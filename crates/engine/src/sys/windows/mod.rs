@@ -41,6 +41,9 @@ pub const REPLACES_OPEN_FILES: bool = false;
 /// Threads make files in one directory at once: on a share each waits for the server by itself.
 pub const CHANGES_DIRECTORIES_IN_TURN: bool = false;
 
+/// What tells a file's size and times does not tell how many names it has.
+pub const COUNTS_LINKS: bool = false;
+
 /// Large pages need a privilege here that programs do not have.
 pub fn prefer_huge_pages<T>(_memory: &mut [std::mem::MaybeUninit<T>]) {}
 

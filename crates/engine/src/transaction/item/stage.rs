@@ -85,9 +85,13 @@ impl Item {
             }
             Change::Rename(from) => {
                 let from = from.clone();
+                self.target.check_written()?;
                 self.stage_link(staging, &from, flush, cancel)
             }
-            Change::Write(..) => self.stage_write(staging, flush, cancel),
+            Change::Write(..) => {
+                self.target.check_written()?;
+                self.stage_write(staging, flush, cancel)
+            }
         }
     }
 
@@ -113,6 +117,7 @@ impl Item {
         if self.old.is_some() {
             target.check_replaceable()?;
         }
+        target.check_lets_go()?;
         let mode = if self.old.is_some() || options.mode.is_some() { 0o600 } else { 0o666 };
         let make = |name: &OsStr| target.dir.create_new(name, mode);
         let (name, file) = names::with_transaction_name(&target.name, &staging.tags, make)
@@ -150,6 +155,7 @@ impl Item {
         if self.old.is_some() {
             self.target.check_replaceable()?;
         }
+        self.target.check_lets_go()?;
         let Linked { temp, file, version, ids } = self.link(&staging.tags, from)?;
         let mark = Mark { inode: version.id.number(), size: version.size, hash: None };
         self.receipt = Receipt { written: true, bytes: version.size, ..self.receipt };
