@@ -3,6 +3,7 @@
  * JSON.parse would change a number without a word.
  */
 
+import { quoted } from './check/finding'
 import type { Numbers } from './options'
 import { UsageError } from './run'
 
@@ -30,12 +31,35 @@ export function parseWith(text: string, how: Numbers): unknown {
 /** Refuses JSON that has a number which would become another one in the file. */
 export function refuseChanged(option: string, text: string, how: Numbers): void {
   if (how === 'lossy' || (how === 'exact' && rawJSON)) return
-  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/g)) {
-    if (token.startsWith('"') || !isChanged(token, how)) continue
+  for (const token of numbersIn(text)) {
+    if (!isChanged(token, how)) continue
     throw new UsageError(
-      `${option}: JavaScript would change the number ${token}. Put it into double quotes to keep it as a string, or choose with --numbers: exact keeps its digits${rawJSON ? '' : ' (needs Node.js 22)'}, lossy accepts the change`,
+      `${option}: JavaScript would change the number ${token}. ${asString(option, text, token)}. Or choose with --numbers: exact keeps its digits${rawJSON ? '' : ' (needs Node.js 22)'}, lossy accepts the change`,
     )
   }
+}
+
+/** The numbers of valid JSON, as they are written. A regular expression that skips strings has no stack for one of 10 MB. */
+function* numbersIn(text: string): Generator<string> {
+  for (let at = 0; at < text.length; at++) {
+    const first = text[at] ?? ''
+    if (first === '"') {
+      while (text[++at] !== '"') if (text[at] === '\\') at++
+    } else if (/[-\d]/.test(first)) {
+      const start = at
+      while (/[\d.eE+-]/.test(text[at + 1] ?? '')) at++
+      yield text.slice(start, at + 1)
+    }
+  }
+}
+
+/** How to keep a number as a string. A shell takes away double quotes that stand in no others. */
+function asString(option: string, text: string, token: string): string {
+  const [, key] = /^--set (.*)$/s.exec(option) ?? []
+  if (key !== undefined && text.trim() === token)
+    return `To keep it as a string: --set ${quoted(`${key}="${token}"`)}`
+  const inShell = option === '--merge -' ? '' : ', and all of the JSON into single ones,'
+  return `Put it into double quotes${inShell} to keep it as a string`
 }
 
 /** By the decimal values, as the package compares them: whole numbers, and those that are too large; exactly, decimals too. */
@@ -51,7 +75,10 @@ function decimalOf(literal: string): { text: string; exponent: number } {
   const [mantissa = '', power = '0'] = literal.toLowerCase().split('e')
   const [whole = '', fraction = ''] = mantissa.replace('-', '').split('.')
   const all = whole + fraction
-  const kept = all.replace(/0+$/, '')
+  // /0+$/ would look at the zeros before each digit again and again.
+  let end = all.length
+  while (all[end - 1] === '0') end--
+  const kept = all.slice(0, end)
   const digits = kept.replace(/^0+/, '')
   const exponent = digits ? Number(power) - fraction.length + all.length - kept.length : 0
   const sign = digits && literal.startsWith('-') ? '-' : ''

@@ -32,11 +32,13 @@ export function parsePositive(parse: (text: string) => number): (text: string) =
   }
 }
 
-/** JSON whose numbers are read when `--numbers` is known. */
-export function parseLater(text: string): string {
-  parseJson(text)
+/** JSON of an index, whose numbers are read when `--numbers` is known. */
+export function parseIndex(text: string): string {
+  if (!isIndex(parseJson(text))) throw new InvalidArgumentError('It is a JSON object, or an array.')
   return text
 }
+
+export const isIndex = (value: unknown): boolean => typeof value === 'object' && value !== null
 
 export function parseJson(text: string): unknown {
   try {

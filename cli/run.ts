@@ -37,6 +37,9 @@ export class Interrupted extends Error {
 interface Options extends OutputOptions {
   flush?: boolean
   parents?: boolean
+  /** Those with code of the user's. */
+  eval?: unknown
+  schema?: string
 }
 
 export interface Frame {
@@ -54,11 +57,11 @@ export async function run(
   const out = new Output(options)
   endOnSignals(controller)
   endWithoutReader(process.stdout, controller)
-  const isOver = endIfStuck(out)
+  const { stuck, isOver } = abortIfStuck(controller, options)
 
   let code: number
   try {
-    code = (await body({ out, signal: controller.signal })) ?? 0
+    code = (await Promise.race([body({ out, signal: controller.signal }), stuck])) ?? 0
   } catch (error) {
     code =
       controller.signal.reason instanceof Interrupted
@@ -76,14 +79,28 @@ export async function run(
   process.exit(code)
 }
 
-/** Node.js ends, and well, when nothing is left that could settle what is waited for. */
-function endIfStuck(out: Output): () => void {
-  const end = () => {
-    out.fail(new Failure('A promise of --eval, or of the schema, never settles, so nothing was done'))
-    process.exit(EXIT_FAILED)
-  }
-  process.once('beforeExit', end)
-  return () => process.off('beforeExit', end)
+/**
+ * Node.js ends, and well, when nothing is left that could settle what is waited for. An abort has the package take its files away first;
+ * what no abort ends, such as a module that is being loaded, is not waited for any more: `stuck` rejects.
+ */
+function abortIfStuck(controller: AbortController, options: Options) {
+  let end = () => {}
+  const stuck = new Promise<never>((_, reject) => {
+    end = () => {
+      if (controller.signal.aborted) reject(controller.signal.reason)
+      else controller.abort(new Failure(whatIsStuck(options)))
+      // Node.js asks again only after something has happened.
+      setImmediate(() => {})
+    }
+  })
+  process.on('beforeExit', end)
+  return { stuck, isOver: () => process.off('beforeExit', end) }
+}
+
+function whatIsStuck(options: Options): string {
+  const given = (['eval', 'schema'] as const).filter((name) => options[name] !== undefined)
+  const whose = given.length > 0 ? ` of ${given.map((name) => `--${name}`).join(' or ')}` : ''
+  return `A promise${whose} never settles: the command was given up`
 }
 
 function endOnSignals(controller: AbortController): void {

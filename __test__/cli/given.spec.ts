@@ -54,6 +54,37 @@ describe('numbers that are given', () => {
     }
   })
 
+  test('are told how to be kept as strings, so that it works in a shell', async ({ dir }) => {
+    const set = async (key: string, value: string) =>
+      (await atomic(['update', 'a.json', '--set', `${key}=${value}`], { cwd: dir })).stderr
+    const [plain, named, nested] = await Promise.all([
+      set('id', BIG),
+      set("/it's", BIG),
+      set('id', `{"n":${BIG}}`),
+    ])
+    expect(plain).toContain(` To keep it as a string: --set 'id="${BIG}"'. Or choose with --numbers: `)
+    expect(named).toContain(` To keep it as a string: --set '/it'\\''s="${BIG}"'. Or `)
+    expect(nested).toContain(' Put it into double quotes, and all of the JSON into single ones, to keep it ')
+  })
+
+  test('are looked for in texts of any size', async ({ dir }) => {
+    const merge = async (file: string, input: string, expected: number) => {
+      const { code, stderr } = await atomic(['update', file, '--merge', '-'], { cwd: dir, input })
+      expect({ file, code, stderr: stderr.slice(0, 100) }).toMatchObject({ file, code: expected })
+      return stderr
+    }
+    // Longer than what a regular expression has a stack for, and so many digits that their square is hours.
+    const long = JSON.stringify({ text: 'x'.repeat(16 << 20), marks: '"\\'.repeat(4 << 20) })
+    const [, refused] = await Promise.all([
+      merge('long.json', long, 0),
+      merge('refused.json', `${long.slice(0, -1)},"n":${BIG}}`, 2),
+      merge('zeros.json', `{"n":1.${'0'.repeat(2_000_000)}1}`, 0),
+    ])
+    expect(refused).toContain(`--merge -: JavaScript would change the number ${BIG}. `)
+    expect(readFileSync(join(dir, 'long.json')).length).toBeGreaterThan(long.length)
+    expect(names(dir)).toEqual(['long.json', 'zeros.json'])
+  })
+
   test('keep their digits with exact', ({ dir }) => {
     const file = join(dir, 'a.json')
     writeFileSync(file, '{"old":98765432109876543210}')
@@ -80,13 +111,45 @@ describe('numbers that are given', () => {
   })
 })
 
-test('a promise of --eval that never settles is a failure, and nothing is done', async ({ dir }) => {
-  writeFileSync(join(dir, 'a.json'), '{}')
-  const args = ['update', 'a.json', '--eval', 'i => new Promise(() => {})', '--json']
-  const { code, stdout, stderr } = await atomic(args, { cwd: dir })
-  expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining('never settles') })
-  expect(JSON.parse(stdout).error.message).toContain('never settles')
-  expect(readFileSync(join(dir, 'a.json'), 'utf8')).toBe('{}')
+describe('a promise that never settles', () => {
+  test('of --eval is a failure that leaves the index alone, and no lock', async ({ dir }) => {
+    writeFileSync(join(dir, 'a.json'), '{}')
+    const args = ['update', 'a.json', '--eval', 'i => new Promise(() => {})', '--json']
+    const { code, stdout, stderr } = await atomic(args, { cwd: dir })
+    const message = 'A promise of --eval never settles: the command was given up'
+    expect({ code, stderr }).toEqual({ code: 1, stderr: `atomic: ${message}\n` })
+    expect(JSON.parse(stdout)).toEqual({ error: { code: null, message } })
+    expect(readFileSync(join(dir, 'a.json'), 'utf8')).toBe('{}')
+    expect(names(dir)).toEqual(['a.json'])
+  })
+
+  test('of a schema, or of its module, is one as well, and --eval is not blamed for it', async ({ dir }) => {
+    writeFileSync(join(dir, 'a.json'), '{}')
+    writeFileSync(join(dir, 'module.mjs'), 'await new Promise(() => {})')
+    writeFileSync(
+      join(dir, 'schema.mjs'),
+      "export default { '~standard': { version: 1, vendor: 'test', validate: () => new Promise(() => {}) } }",
+    )
+    const runs = [
+      ['update', 'a.json', '--set', 'n=1', '--schema', 'schema.mjs'],
+      ['update', 'a.json', '--set', 'n=1', '--schema', 'module.mjs'],
+      ['read', 'a.json', '--schema', 'schema.mjs'],
+      ['check', 'a.json', '--schema', 'schema.mjs'],
+      ['recover', 'a.json', '--schema', 'schema.mjs'],
+      ['watch', 'a.json', '--schema', 'module.mjs'],
+    ].map(async (args) => {
+      const stderr = 'atomic: A promise of --schema never settles: the command was given up\n'
+      expect({ args, ...(await atomic(args, { cwd: dir })) }).toMatchObject({
+        args,
+        code: 1,
+        stdout: '',
+        stderr,
+      })
+    })
+    await Promise.all(runs)
+    expect(readFileSync(join(dir, 'a.json'), 'utf8')).toBe('{}')
+    expect(names(dir)).toEqual(['a.json', 'module.mjs', 'schema.mjs'])
+  })
 })
 
 test('a directory is missing only where it is', async ({ dir }) => {

@@ -16,7 +16,7 @@ import {
   locked,
   type Numbers,
   numbers,
-  parseLater,
+  parseIndex,
   shared,
   told,
 } from '../options'
@@ -52,7 +52,7 @@ export const recover = (program: Command): Command =>
       .command('recover')
       .description('Makes a broken index good again, or completes an interrupted transaction.')
       .argument('<path>', 'the JSON file, or the root of transactions')
-      .option('--initial <json>', 'what to put in its place if no backup is good', parseLater)
+      .option('--initial <json>', 'what to put in its place if no backup is good', parseIndex)
       .option('--give-up', 'for a directory: give up what cannot be recovered'),
     numbers,
     checked,

@@ -11,13 +11,13 @@ import {
   flushed,
   howToLock,
   howToWrite,
+  isIndex,
   type Locked,
   locked,
   type Numbers,
   numbers,
   parseCount,
-  parseJson,
-  parseLater,
+  parseIndex,
   shared,
   told,
 } from '../options'
@@ -73,8 +73,7 @@ export function update(program: Command): Command {
   // Each run of the function has a patch of its own, for what follows may change what was merged.
   const input = (patch: string): Change => {
     if (patch !== '-') {
-      if (!isIndex(parseJson(patch))) throw new InvalidArgumentError('It is a JSON object, or an array.')
-      given.push(['--merge', patch])
+      given.push(['--merge', parseIndex(patch)])
       return (index, how) => merge(index, parseWith(patch, how))
     }
     if (usesInput()) throw new InvalidArgumentError('Standard input can be merged once.')
@@ -112,7 +111,7 @@ export function update(program: Command): Command {
       .option('--eval <function>', 'a JavaScript function from the index to the next one', take(parseEval))
       .addOption(
         new Option('--initial <json>', 'what a missing file begins as')
-          .argParser(parseLater)
+          .argParser(parseIndex)
           .default('{}', '{}'),
       )
       .option('--no-create', 'fail if there is no file')
@@ -173,8 +172,6 @@ function backupOf({ backup, every }: Options): UpdateOptions['backup'] {
     ...(every && { every: every as '1h' }),
   }
 }
-
-const isIndex = (value: unknown): boolean => typeof value === 'object' && value !== null
 
 async function readPatch(): Promise<string> {
   const patch = await text(process.stdin)

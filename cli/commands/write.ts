@@ -54,6 +54,7 @@ export const write = (program: Command): Command =>
             `write takes one file. A command goes after --: atomic write ${file} -- ${command.join(' ')}`,
           )
         }
+        if (command[0] === '--') throw new UsageError('-- comes once, between the file and the command')
         // As of a variable that is empty: the file would be replaced by whatever standard input is.
         if (command.length === 0 && file !== '--' && process.argv.at(-1) === '--')
           throw new UsageError(`There is no command after --. Without -- standard input is written`)
