@@ -68,7 +68,7 @@ impl Target {
     /// The same, for a caller that is about to write it.
     ///
     /// # Errors
-    /// `EINVAL` if it has a name of those that are [swept](names::is_swept).
+    /// `EINVAL` if it has a name of those that are swept.
     pub fn to_write(self) -> Result<Self> {
         self.check_written().map(|()| self)
     }
@@ -81,7 +81,7 @@ impl Target {
         if names::is_swept(&self.name) { Err(Error::swept("open")) } else { Ok(()) }
     }
 
-    /// As [`Directory::check_lets_go`], with the file that is not to be replaced.
+    /// As `Directory::check_lets_go`, with the file that is not to be replaced.
     ///
     /// # Errors
     /// As there.
