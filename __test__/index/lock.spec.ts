@@ -259,7 +259,7 @@ describe('something else where the lock belongs is a clear error that names it, 
     ['a folder', 'EISDIR', (lock) => mkdirSync(lock)],
     ['a link', 'ELOOP', (lock) => symlinkSync('elsewhere', lock)],
     ['a link to a file', 'ELOOP', (lock) => symlinkSync('index.json', lock)],
-    ['a large file', 'EEXIST', (lock) => writeFileSync(lock, 'x'.repeat(257))],
+    ['a large file', 'EEXIST', (lock) => writeFileSync(lock, 'x'.repeat(4097))],
     ['a FIFO', 'ERR_ATOMIC_NOT_REGULAR', (lock) => execFileSync('mkfifo', [lock])],
   ]
   test.for(strangers)('%s', async ([, code, make], { dir, file, lock }) => {
