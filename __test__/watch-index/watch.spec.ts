@@ -239,9 +239,10 @@ describe('what is missing or broken', () => {
   }) => {
     const schema = z.object({ n: z.number() })
     const errors: any[] = []
-    const told = gate()
+    const [first, told] = [gate(), gate()]
     const onError = (error: unknown) => {
       errors.push(error)
+      if (errors.length === 1) first.open()
       if (errors.length === 2) told.open()
     }
     writeFileSync(file, '{"n":')
@@ -258,6 +259,8 @@ describe('what is missing or broken', () => {
     writeFileSync(file, '{"n":')
     expect(await ended).toMatchObject({ code: 'ERR_ATOMIC_CORRUPT_INDEX', path: file })
     expect(await ending.next()).toEqual({ value: undefined, done: true })
+    // Each of the two tells it in its own time.
+    await first.opened
     writeFileSync(file, '{"n":"x"}')
     await told.opened
     expect(errors).toMatchObject([{ code: 'ERR_ATOMIC_CORRUPT_INDEX' }, { code: 'ERR_ATOMIC_SCHEMA' }])
