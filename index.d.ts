@@ -353,7 +353,7 @@ export type LockedUpdateOptions<T = any> = Omit<
 >
 
 /** Options of {@link recoverIndex}. */
-export type RecoverIndexOptions<T = any> = RecoveryOptions<T> & IndexLockOptions
+export type RecoverIndexOptions<T = any> = RecoveryOptions<T> & Omit<IndexLockOptions, 'signal'>
 
 /** What {@link recoverIndex} has found and done. */
 export interface IndexRecovery<T = any> {
@@ -2114,6 +2114,11 @@ export interface RecoveryOptions<T = any> extends Pick<UpdateOptions<T>, 'initia
    * @default `initial` is put in its place
    */
   rebuild?: ((corrupt: AtomicError | undefined) => T | PromiseLike<T>) | undefined
+  /**
+   * Aborts the call until the index is replaced, also while `schema`, `migrate` or `rebuild` takes its time: it rejects with an `AbortError`, the
+   * index is unchanged, and the lock is free. Nothing else ends a function that never settles: `AbortSignal.timeout(60_000)` does.
+   */
+  signal?: AbortSignal | undefined
 }
 
 /**
@@ -2477,7 +2482,7 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
    *   backup is put back, else `initial`, and what is broken is set aside. Then the call is made once more.
    * - a function: the same, with the function as {@link RecoveryOptions.rebuild}.
    *
-   * Many calls that find it broken recover it once. `timeout` is for all of it; such a call comes after those that were made
+   * Many calls that find it broken recover it once. `timeout` is for all the waiting of it, and ends no function; `signal` does. Such a call comes after those that were made
    * meanwhile, so the order of calls may be another one then. Functions that fail by a result that does not pass `schema` run once more. For files only.
    *
    * @default 'reject'

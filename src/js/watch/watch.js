@@ -45,6 +45,8 @@ class Watch {
   /** There may be another version than was looked at. */
   #mayDiffer = true
   #wake = () => {}
+  /** Ends the waiting for code of the caller's. */
+  #giveUp = () => {}
   #timer
   /** The version that was read last, if it can be told from the next. */
   #known
@@ -108,6 +110,7 @@ class Watch {
     this.#route.leave()
     this.#native.unlisten()
     this.#wake()
+    this.#giveUp()
   }
 
   #look() {
@@ -121,6 +124,14 @@ class Watch {
       this.#wake = resolve
     })
     if (--waiting === 0) alive.unref()
+  }
+
+  /** What code of the caller's has returned, which may never settle: until then, or until all is over. */
+  #unlessOver(returned) {
+    const over = new Promise((resolve) => {
+      this.#giveUp = resolve
+    })
+    return Promise.race([returned, over])
   }
 
   /** The next event, if there is one. */
@@ -145,7 +156,8 @@ class Watch {
       if (!isThere && (!this.#hasInitial || (this.#text !== undefined && !this.#isSettled(MISSING)))) return
       const text = this.#printed(read, before.is)
       const isNew = text !== this.#text
-      const value = isNew ? await this.#native.check(read) : undefined
+      const value = isNew ? await this.#unlessOver(this.#native.check(read)) : undefined
+      if (this.#isOver) return
       this.#doubt = undefined
       this.#known = isThere && isAtRest && Date.now() - before.changedMs > AT_REST ? before.is : undefined
       if (!isNew) return
@@ -154,11 +166,11 @@ class Watch {
       this.#text = text
       return { value, previous }
     } catch (error) {
-      if (!this.#isSettled(before.is) || this.#doubt.isTold) return
+      if (this.#isOver || !this.#isSettled(before.is) || this.#doubt.isTold) return
       const onError = this.#onError
       if (onError === undefined) throw error
       this.#doubt.isTold = true
-      await onError(error)
+      await this.#unlessOver(onError(error))
     }
   }
 
