@@ -46,6 +46,8 @@
         if (isThere(found)) return { found, suffix }
         missing++
       } catch (error) {
+        // An older one is no better for it.
+        if (error?.code === 'ENOMEM') throw error
         // The next one may be better, unless it is the name that cannot be read.
         missing = isBroken(error) ? 0 : missing + 1
       }

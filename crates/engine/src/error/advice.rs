@@ -37,6 +37,8 @@ pub enum Advice {
     NoLock,
     /// It has a name that only our own unfinished files have.
     Swept,
+    /// There is no memory for all of it.
+    NoMemory,
 }
 
 impl From<Obstacle> for Advice {
@@ -95,6 +97,9 @@ impl Advice {
             }
             Self::Swept => {
                 "what has such a name is removed, as left behind by a process that was killed: use another name"
+            }
+            Self::NoMemory => {
+                "there is no memory for all of it at once: let the process have more, or spread it over several files"
             }
             Self::Moved => "its directory was replaced or moved meanwhile: repeat the call",
             Self::Restless => {

@@ -100,7 +100,8 @@ fn is_same_token(old: Token<'_>, new: Token<'_>, numbers: Numbers) -> bool {
 /// What a string in JSON stands for, in UTF-16, which can express all that escapes can.
 fn units(text: &[u8]) -> Option<Vec<u16>> {
     let mut rest = std::str::from_utf8(text).ok()?.chars();
-    let mut units = Vec::with_capacity(text.len());
+    // Without memory for it two strings count as different ones.
+    let mut units = crate::process::try_room(text.len())?;
     while let Some(next) = rest.next() {
         let unit = match next {
             '\\' => match rest.next()? {

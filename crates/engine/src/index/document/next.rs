@@ -8,7 +8,7 @@ use crate::index::document::Document;
 use crate::index::document::entry::{Entry, NEW, State};
 use crate::index::document::node::{Change, Kind, Node, Value};
 use crate::index::document::value::Style;
-use crate::process::room_for_bytes;
+use crate::process::try_room_for_bytes;
 
 /// A container with fewer entries, and with none that is larger in it, is taken apart again when it is needed.
 const MANY: usize = 64;
@@ -234,14 +234,20 @@ impl Frame {
 
 impl Document {
     /// With all changes in the text, and the text before.
-    pub fn advance(self) -> (Self, String) {
+    ///
+    /// # Errors
+    /// The document as it is: there is no memory for another text.
+    pub fn advance(self) -> Result<(Self, String), Box<Self>> {
+        let added: usize = self.nodes.iter().map(Node::added).sum();
+        let Some(mut out) = try_room_for_bytes(self.text.len() + added + added / 2) else {
+            return Err(Box::new(self));
+        };
         if self.journal.is_empty() {
-            let text = self.text.clone();
-            return (self, text);
+            out.extend_from_slice(self.text.as_bytes());
+            let text = into_string(out);
+            return Ok((self, text));
         }
         let Self { text, layout, mut nodes, brings_numbers, .. } = self;
-        let added: usize = nodes.iter().map(Node::added).sum();
-        let mut out = room_for_bytes(text.len() + added + added / 2);
         let style = Style {
             indent: layout.indent.as_deref().map(Arc::from),
             line_end: layout.line_end,
@@ -270,12 +276,16 @@ impl Document {
         }
         // The last one is the root, and no other node knows where it is.
         next.swap_remove(0);
-        let made = String::from_utf8(out)
-            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-        if made.len() < NEW as usize {
+        let made = into_string(out);
+        Ok(if made.len() < NEW as usize {
             (Self { text: made, layout, nodes: next, journal: Vec::new(), brings_numbers }, text)
         } else {
             (Self { brings_numbers, ..Self::new(made) }, text)
-        }
+        })
     }
+}
+
+/// Of parts of texts.
+fn into_string(made: Vec<u8>) -> String {
+    String::from_utf8(made).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
