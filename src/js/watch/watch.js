@@ -28,7 +28,7 @@ async function versionAt(path) {
 }
 
 /**
- * `native.read()` reads the file, `native.print(value)` makes a text by which values are compared, `native.check(value)` passes on a value that is as it is to be, `native.listen(react)` listens
+ * `native.shown` is what the caller calls the file, `native.read()` reads it, `native.print(value)` makes a text by which values are compared, `native.check(value)` passes on a value that is as it is to be, `native.listen(react)` listens
  * to the signal until `native.unlisten()`, and `native.aborted()` is the error of that.
  */
 class Watch {
@@ -60,7 +60,7 @@ class Watch {
     this.#native = native
     this.#hasInitial = hasInitial
     this.#onError = onError
-    this.#route = new Route(path, () => this.#look())
+    this.#route = new Route(path, native.shown, () => this.#look())
   }
 
   next() {
