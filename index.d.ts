@@ -1378,7 +1378,7 @@ export declare function applyIndexPatch<T extends object = any>(index: T, patch:
  *
  * Rejects with an {@link AtomicError}: with errors of the operating system as in `node:fs` (`ENOTDIR`: `path` is a
  * file; `EBUSY`: it is a mount point, the root, or ends in `.` or `..`; `ENOENT`: its parent was replaced or moved
- * during the call), and with
+ * during the call; what is in the new tree is named by where it was to be, below `path`), and with
  * - `ERR_ATOMIC_NO_EXCHANGE`: the file system cannot swap two directories (see `fallback`), or the directory to be
  *   replaced is part of a lower layer of an overlay, as a directory of a container's image is. That one cannot be
  *   renamed at all: mount a volume at its parent, or remove it when the container starts. `build` is not called;
@@ -2526,7 +2526,7 @@ export interface UpdateResult extends WriteResult {
  * watch and close all that it has open; an iterator that is only forgotten stays open.
  *
  * Steps reject with an {@link AtomicError}: what {@link readIndex} rejects with; `AbortError`; `ERR_ATOMIC_UNSUPPORTED` for an object in
- * a store and before Node.js 20.16; with what watching fails with (`ENOSPC` and `EMFILE`: the system has no more watches to give; `EACCES`:
+ * a store and before Node.js 20.16; with what watching fails with (`ENOSPC` and `EMFILE`: the system has no more watches to give, and the message names the limit; `EACCES`:
  * the directory may not be listed); with `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`. The iteration is over then.
  *
  * Not promised: one step for each version. Changes of which the system does not tell are not seen: those by other machines in a network

@@ -17,6 +17,8 @@ const given: string[][] = [
   ['update', 'a.json', '--merge', '-'],
   ['update', 'a.json', '--set', 'x=1', '--initial', `{"n":${BIG}}`],
   ['recover', 'a.json', '--initial', `{"n":${BIG}}`],
+  ['read', 'a.json', '--initial', BIG],
+  ['watch', 'a.json', '--initial', `[${BIG}]`],
 ]
 
 describe('numbers that are given', () => {
