@@ -2052,7 +2052,10 @@ export interface ReadLinesOptions {
    * @default false
    */
   json?: boolean | undefined
-  /** Is told of each line that is skipped. What it throws rejects the step. Without it they are skipped silently. */
+  /**
+   * Is told of each line that is skipped. What it throws rejects the step. Without it, what a crash may have left is skipped silently; where other lines
+   * were skipped (`'json'`, `'utf8'`), the process gets one warning (`ATOMIC_LINES_SKIPPED`) when the loop has ended.
+   */
   onTorn?: ((torn: SkippedLine) => void) | undefined
 }
 

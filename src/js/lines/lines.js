@@ -48,8 +48,24 @@
   /** An iterable that fails: a function that returns one has no other way to reject. */
   const failing = (error) => ({ [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(error) }) })
 
+  /** What no crash of an append leaves: the file is another one than the caller thinks, or other programs write to it. */
+  const isForeign = ({ reason }) => reason === 'json' || reason === 'utf8'
+
+  function warn({ line, reason }, count, shown) {
+    const what = reason === 'json' ? 'not JSON' : 'not UTF-8'
+    const others = count > 1 ? `, and ${count - 1} more that are no lines` : ''
+    const told = `readLines has skipped line ${line} of '${shown}', which is ${what}${others}. Give onTorn to hear of each`
+    globalThis.process?.emitWarning?.(told, 'Warning', 'ATOMIC_LINES_SKIPPED')
+  }
+
   /** The lines of a file, which is opened by the first step. */
-  async function* read(file, isJson, onTorn) {
+  async function* read(file, isJson, given, shown) {
+    let first
+    let foreign = 0
+    const count = (line) => {
+      if (isForeign(line) && foreign++ === 0) first = line
+    }
+    const onTorn = given ?? count
     const reader = await native.open(file, isJson)
     try {
       for (let isLast = false; !isLast; ) {
@@ -58,7 +74,7 @@
         for (let at = 0; at < items.length; at++) {
           const item = items[at]
           if (typeof item !== 'string') {
-            onTorn?.(item)
+            onTorn(item)
           } else if (!isJson) {
             yield item
           } else if (/\S/.test(item)) {
@@ -66,7 +82,7 @@
             try {
               value = JSON.parse(item)
             } catch {
-              onTorn?.(native.place(places, at))
+              onTorn(native.place(places, at))
               continue
             }
             yield value
@@ -75,6 +91,7 @@
       }
     } finally {
       native.close(reader)
+      if (first) warn(first, foreign, shown)
     }
   }
 
