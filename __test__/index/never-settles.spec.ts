@@ -42,7 +42,7 @@ const cases: [string, string, Call][] = [
   [
     'an update whose onCorrupt makes an index',
     '{',
-    (file, { fn }, signal) => atomicIndexUpdate(file, (index) => index, { onCorrupt: fn, signal }),
+    (file, { fn }, signal) => atomicIndexUpdate(file, () => ({}), { onCorrupt: fn, signal }),
   ],
   [
     'an update with onCorrupt and a schema',
