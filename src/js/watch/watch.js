@@ -128,6 +128,8 @@ class Watch {
 
   /** What code of the caller's has returned, which may never settle: until then, or until all is over. */
   #unlessOver(returned) {
+    // It may have ended all itself.
+    if (this.#isOver) return Promise.race([returned, undefined])
     const over = new Promise((resolve) => {
       this.#giveUp = resolve
     })
@@ -150,6 +152,7 @@ class Watch {
     try {
       const { value: read, source } = await this.#native.read()
       const isAtRest = (await versionAt(file)).is === before.is
+      if (this.#isOver) return
       // What was read is a version all the same: of a file that is always being replaced there would be none otherwise.
       if (!isAtRest) this.#look()
       const isThere = source === 'file'
