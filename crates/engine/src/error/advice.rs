@@ -93,7 +93,7 @@ impl Advice {
                  a character that names cannot have: use another name"
             }
             Self::NoLock => {
-                "it is another program's, as its size or its text says, and the lock would have its name: move one of the two files"
+                "it is another program's, as its size or its text says, and the lock would have its name: move one of the two files, or, if no program knows this file, remove it"
             }
             Self::Swept => {
                 "what has such a name is removed, as left behind by a process that was killed: use another name"

@@ -6,9 +6,11 @@ use std::fs::File;
 use crate::lock::holder::LONGEST_RECORD;
 use crate::sys;
 
-/// Whether a file is another program's for certain: it is text that is neither a record nor a part of one. Whatever a holder that was killed, a
-/// waiter or a power cut may have made of ours is not: nothing, NUL bytes, a record that ends early or is by a wrong clock, one that was written
-/// over another one in part, and bytes that are no text. A lock of ours that is refused stays refused, which is worse than one that is not ours.
+/// Whether a file counts as another program's: it is text that is neither a record nor a part of one. What a holder that was killed or a waiter
+/// may have made of ours does not: nothing, NUL bytes, a record that ends early or is by a wrong clock, one that was written over another one in
+/// part, and bytes that are no text. Nor does what a power cut leaves, but where that is what was on the disk before (ext4 with `data=writeback`,
+/// vfat, exFAT) and that is text: then a lock of ours is refused until somebody removes it, as the error says. It takes a power cut just after
+/// the lock was made, and nothing is lost by it; a file of another program's would be lost.
 pub fn is_foreign(file: &File) -> bool {
     let mut bytes = [0; LONGEST_RECORD as usize + 1];
     let Ok(got) = sys::read_at(file, &mut bytes, 0) else { return false };
