@@ -23,9 +23,7 @@
     }
 
     async function replacement(corrupt) {
-      const { found, suffix } = (await newestBackup(attempt)) ?? {}
-      // A backup that was not checked to the end counts as one that is not good.
-      goOn()
+      const { found, suffix } = (await newestBackup(attempt, goOn)) ?? {}
       if (found) {
         const { value, migrated } = found
         return { action: 'restored', source: nameOf(suffix), value, suffix: migrated ? undefined : suffix }
