@@ -10,7 +10,7 @@ import {
   watchIndex,
   withIndexLock,
 } from '@pipeline/atomic'
-import { describe, expect } from 'vitest'
+import { describe, expect, vi } from 'vitest'
 import { names } from '../helpers/files'
 import { readJson, writeJson } from '../helpers/index-file'
 import { gate, rejection } from '../helpers/promises'
@@ -131,10 +131,12 @@ test('a backup whose schema never settles is not passed over for an older one, n
   const controller = new AbortController()
   const rebuild = () => expect.fail('called')
   const { schema } = given
+  const validate = vi.spyOn(schema['~standard'], 'validate')
   const recovery = rejection(recoverIndex(file, { schema, rebuild, signal: controller.signal }))
   await given.called
   controller.abort(reason)
   expect(await recovery).toMatchObject({ name: 'AbortError', cause: reason })
+  expect(validate).toHaveBeenCalledTimes(1)
   expect(names(dir)).toEqual(['index.json', 'index.json.backup', 'index.json.backup.1'])
   expect(readFileSync(file, 'utf8')).toBe('{')
 })
@@ -169,4 +171,33 @@ test('a step of a watch that is given up by return ends', async ({ file }) => {
   await called
   await changes.return?.()
   expect(await step).toEqual({ value: undefined, done: true })
+})
+
+describe("a step of a watch that is given up while code of the caller's runs, by it, ends", () => {
+  const ways = ['abort', 'return'] as const
+  const givenUp = ways.flatMap((way) =>
+    (['parse', 'schema', 'onError'] as const).map((by) => [way, by] as const),
+  )
+  test.for(givenUp)('by %s in %s', async ([way, by], { file }) => {
+    writeFileSync(file, by === 'onError' ? '{' : '{}')
+    const controller = new AbortController()
+    const giveUp = () => {
+      if (way === 'abort') controller.abort(reason)
+      else void changes.return?.()
+    }
+    const never = () => {
+      if (by !== 'parse') giveUp()
+      return new Promise<never>(() => {})
+    }
+    const parse = (text: string) => {
+      if (by === 'parse') giveUp()
+      return JSON.parse(text)
+    }
+    const schema: StandardSchema = { '~standard': { version: 1, vendor: 'never', validate: never } }
+    const codec = { parse, stringify: JSON.stringify }
+    const changes = watchIndex(file, { schema, codec, onError: never, signal: controller.signal })
+    const end = await changes.next().catch((error) => error)
+    if (way === 'abort') expect(end).toMatchObject({ name: 'AbortError', cause: reason })
+    else expect(end).toEqual({ value: undefined, done: true })
+  })
 })

@@ -62,6 +62,70 @@ async function failing({ require, ...atomic }: Remote, dir: string, what: string
   return failures
 }
 
+/** What becomes of an index of 64 MiB with an escape in it of which an update changes the last letter, where the process may have so many MiB more than it has. */
+async function changing({ require, ...atomic }: Remote, dir: string, most: number[]) {
+  const { execFileSync } = require('node:child_process') as typeof import('node:child_process')
+  const { closeSync, openSync, readFileSync, readSync, writeFileSync } =
+    require('node:fs') as typeof import('node:fs')
+  await Promise.all(
+    Array.from({ length: 16 }, () => atomic.atomicTransaction(dir, (tx) => tx.write('small', ''))),
+  )
+  const limit = (limit: number | string) =>
+    execFileSync('prlimit', ['--pid', `${process.pid}`, `--as=${limit}:`])
+  const size = () => Number(/VmSize:\s+(\d+) kB/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]) * 1024
+  const path = `${dir}/file`
+  const length = 64 << 20
+  const wrong: unknown[] = []
+  for (const mebibytes of most) {
+    writeFileSync(
+      path,
+      Buffer.concat([Buffer.from('{"a":"\\n'), Buffer.alloc(length, 'x'), Buffer.from('"}')]),
+    )
+    const change = (index: { a: string }) => {
+      index.a = `${index.a.slice(0, -1)}y`
+      limit(size() + (mebibytes << 20))
+      return index
+    }
+    const told = await atomic.atomicIndexUpdate(path, change).then(
+      ({ written }) => written,
+      ({ code }) => code,
+    )
+    limit('unlimited')
+    const fd = openSync(path, 'r')
+    const last = Buffer.alloc(1)
+    readSync(fd, last, 0, 1, length + 7)
+    closeSync(fd)
+    const isRight =
+      String(last) === 'y' ? told === true : told === 'ENOMEM' || told === 'ERR_MEMORY_ALLOCATION_FAILED'
+    if (!isRight) wrong.push([mebibytes, told, String(last)])
+  }
+  return wrong
+}
+
+/** What becomes of patches of an indented index of 64 MiB, where the process may have so many MiB more than it has. */
+async function patching({ require, ...atomic }: Remote, dir: string, most: number[], value: unknown) {
+  const { execFileSync } = require('node:child_process') as typeof import('node:child_process')
+  const { readFileSync, writeFileSync } = require('node:fs') as typeof import('node:fs')
+  const start = () => atomic.atomicTransaction(dir, (tx) => tx.write('small', ''))
+  await Promise.all(Array.from({ length: 16 }, start))
+  const limit = (limit: number | string) =>
+    execFileSync('prlimit', ['--pid', `${process.pid}`, `--as=${limit}:`])
+  const path = `${dir}/file`
+  const outcomes = new Set<unknown>()
+  for (const mebibytes of most) {
+    writeFileSync(path, JSON.stringify({ a: 'x'.repeat(64 << 20) }, null, 8))
+    const size = Number(/VmSize:\s+(\d+) kB/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]) * 1024
+    limit(size + (mebibytes << 20))
+    const told = await atomic.atomicIndexPatch(path, { set: { '/k': value } }).then(
+      () => 'done',
+      ({ code }) => code,
+    )
+    limit('unlimited')
+    outcomes.add(told)
+  }
+  return [...outcomes].sort()
+}
+
 const refused = ['ENOMEM', 'malloc', true]
 
 describe('a file for which there is no memory', () => {
@@ -96,4 +160,23 @@ describe('a file for which there is no memory', () => {
     expect(readFileSync(join(dir, 'marked'), 'utf8')).toBe('\ufeffold')
     expect(names(dir).filter((name) => /corrupt|lock|tmp/.test(name))).toEqual([])
   })
+
+  needs('linux', 'prlimit')(
+    'an update is written or refused: what it has changed is not taken for the same',
+    async ({ dir }) => {
+      const most = Array.from({ length: 5 }, (_, n) => 60 + n * 60)
+      expect(await inProcess(changing, [dir, most]).returned).toEqual([])
+    },
+  )
+
+  const values: [string, unknown][] = [
+    ['a line', 1],
+    ['many lines, each with an indent', Array.from({ length: 2000 }, () => ({}))],
+  ]
+  for (const [what, value] of values) {
+    needs('linux', 'prlimit')(`a patch that adds ${what} is made or refused`, async ({ dir }) => {
+      const most = Array.from({ length: 7 }, (_, n) => 10 + n * 40)
+      expect(await inProcess(patching, [dir, most, value]).returned).toEqual(['ENOMEM', 'done'])
+    })
+  }
 })
