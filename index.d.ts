@@ -2054,7 +2054,7 @@ export interface ReadLinesOptions {
   json?: boolean | undefined
   /**
    * Is told of each line that is skipped. What it throws rejects the step. Without it, what a crash may have left is skipped silently; where other lines
-   * were skipped (`'json'`, `'utf8'`), the process gets one warning (`ATOMIC_LINES_SKIPPED`) when the loop has ended.
+   * were skipped (`'json'`, `'utf8'`), the process gets one warning (`ATOMIC_LINES_SKIPPED`) when the loop has ended, once for a file in each thread.
    */
   onTorn?: ((torn: SkippedLine) => void) | undefined
 }

@@ -58,13 +58,23 @@ describe('readLines', () => {
     test('a file of other lines is, with one warning that says which file', async ({ file }) => {
       writeFileSync(file, '{}\nplain\ntext\n')
       const told = await warnings(() => all(readLines(file, { json: true })))
-      const message = `readLines has skipped line 2 of '${file}', which is not JSON, and 1 more that are no lines. Give onTorn to hear of each`
+      const which = 'are not JSON or not UTF-8; the first is line 2'
+      const message = `readLines has skipped 2 lines of '${file}' that ${which}: give onTorn to hear of each`
       expect(told).toEqual([['ATOMIC_LINES_SKIPPED', message]])
-      writeFileSync(file, Buffer.from('a\n\xe4\n', 'latin1'))
-      expect(await warnings(() => all(readLines(file)))).toEqual([
-        ['ATOMIC_LINES_SKIPPED', expect.stringContaining(`line 2 of '${file}', which is not UTF-8. Give`)],
+      const other = `${file}.1`
+      writeFileSync(other, Buffer.from('a\n\xe4\n', 'latin1'))
+      expect(await warnings(() => all(readLines(other, { onTorn: () => {} })))).toEqual([])
+      const one = `skipped 1 line of '${other}' that is not JSON or not UTF-8; the first is line 2: `
+      expect(await warnings(() => all(readLines(other)))).toEqual([
+        ['ATOMIC_LINES_SKIPPED', expect.stringContaining(one)],
       ])
-      expect(await warnings(() => all(readLines(file, { onTorn: () => {} })))).toEqual([])
+    })
+
+    test('a file that is read again and again is warned of once', async ({ file }) => {
+      writeFileSync(file, 'plain\n')
+      const read = () => all(readLines(file, { json: true }))
+      expect(await warnings(async () => [await read(), await read()])).toHaveLength(1)
+      expect(await warnings(read)).toEqual([])
     })
 
     test('so it is when the loop is left', async ({ file }) => {

@@ -48,13 +48,24 @@
   /** An iterable that fails: a function that returns one has no other way to reject. */
   const failing = (error) => ({ [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(error) }) })
 
-  /** What no crash of an append leaves: the file is another one than the caller thinks, or other programs write to it. */
+  /**
+   * Whole lines that are none: the file is another one than the caller thinks, or other programs write to it. (Of a crash of an append they are where a power cut
+   * leaves old blocks of the disk in a file.)
+   */
   const isForeign = ({ reason }) => reason === 'json' || reason === 'utf8'
 
-  function warn({ line, reason }, count, shown) {
-    const what = reason === 'json' ? 'not JSON' : 'not UTF-8'
-    const others = count > 1 ? `, and ${count - 1} more that are no lines` : ''
-    const told = `readLines has skipped line ${line} of '${shown}', which is ${what}${others}. Give onTorn to hear of each`
+  /** The files that were warned of, as far as they are remembered. */
+  const warned = new Set()
+  const MOST_WARNED = 1000
+
+  /** Once for a file: a program may read it again and again. */
+  function warn({ line }, count, shown) {
+    if (warned.has(shown)) return
+    if (warned.size === MOST_WARNED) warned.clear()
+    warned.add(shown)
+    const lines = count === 1 ? '1 line' : `${count} lines`
+    const which = `${count === 1 ? 'is' : 'are'} not JSON or not UTF-8; the first is line ${line}`
+    const told = `readLines has skipped ${lines} of '${shown}' that ${which}: give onTorn to hear of each`
     globalThis.process?.emitWarning?.(told, 'Warning', 'ATOMIC_LINES_SKIPPED')
   }
 
