@@ -194,7 +194,7 @@ describe("a step of a watch that is given up while code of the caller's runs, by
       return JSON.parse(text)
     }
     const schema: StandardSchema = { '~standard': { version: 1, vendor: 'never', validate: never } }
-    const codec = { parse, stringify: JSON.stringify }
+    const codec = { parse, stringify: (value: unknown) => JSON.stringify(value) }
     const changes = watchIndex(file, { schema, codec, onError: never, signal: controller.signal })
     const end = await changes.next().catch((error) => error)
     if (way === 'abort') expect(end).toMatchObject({ name: 'AbortError', cause: reason })

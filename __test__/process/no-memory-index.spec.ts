@@ -81,10 +81,10 @@ async function changing({ require, ...atomic }: Remote, dir: string, most: numbe
       path,
       Buffer.concat([Buffer.from('{"a":"\\n'), Buffer.alloc(length, 'x'), Buffer.from('"}')]),
     )
-    const change = (index: { a: string }) => {
-      index.a = `${index.a.slice(0, -1)}y`
+    const change = (index?: { a: string }) => {
+      const a = `${index?.a.slice(0, -1)}y`
       limit(size() + (mebibytes << 20))
-      return index
+      return { a }
     }
     const told = await atomic.atomicIndexUpdate(path, change).then(
       ({ written }) => written,
