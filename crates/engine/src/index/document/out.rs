@@ -21,11 +21,17 @@ impl Out {
     }
 
     pub fn extend_from_slice(&mut self, bytes: &[u8]) {
-        if self.is_cut || self.bytes.try_reserve(bytes.len()).is_err() {
+        if self.is_cut || !self.has_room(bytes.len()) {
             self.is_cut = true;
         } else {
             self.bytes.extend_from_slice(bytes);
         }
+    }
+
+    fn has_room(&mut self, length: usize) -> bool {
+        // Vectors grow to twice their size, for which there may be no memory where there is some for the text.
+        self.bytes.capacity() - self.bytes.len() >= length
+            || self.bytes.try_reserve_exact(length.max(self.bytes.len() / 8)).is_ok()
     }
 
     pub fn len(&self) -> usize {
