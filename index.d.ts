@@ -353,7 +353,7 @@ export type LockedUpdateOptions<T = any> = Omit<
 >
 
 /** Options of {@link recoverIndex}. */
-export type RecoverIndexOptions<T = any> = RecoveryOptions<T> & IndexLockOptions
+export type RecoverIndexOptions<T = any> = RecoveryOptions<T> & Omit<IndexLockOptions, 'signal'>
 
 /** What {@link recoverIndex} has found and done. */
 export interface IndexRecovery<T = any> {
@@ -1378,7 +1378,7 @@ export declare function applyIndexPatch<T extends object = any>(index: T, patch:
  *
  * Rejects with an {@link AtomicError}: with errors of the operating system as in `node:fs` (`ENOTDIR`: `path` is a
  * file; `EBUSY`: it is a mount point, the root, or ends in `.` or `..`; `ENOENT`: its parent was replaced or moved
- * during the call), and with
+ * during the call; what is in the new tree is named by where it was to be, below `path`), and with
  * - `ERR_ATOMIC_NO_EXCHANGE`: the file system cannot swap two directories (see `fallback`), or the directory to be
  *   replaced is part of a lower layer of an overlay, as a directory of a container's image is. That one cannot be
  *   renamed at all: mount a volume at its parent, or remove it when the container starts. `build` is not called;
@@ -2052,7 +2052,10 @@ export interface ReadLinesOptions {
    * @default false
    */
   json?: boolean | undefined
-  /** Is told of each line that is skipped. What it throws rejects the step. Without it they are skipped silently. */
+  /**
+   * Is told of each line that is skipped. What it throws rejects the step. Without it, what a crash may have left is skipped silently; where other lines
+   * were skipped (`'json'`, `'utf8'`), the process gets one warning (`ATOMIC_LINES_SKIPPED`) when the loop has ended, once for a file in each thread.
+   */
   onTorn?: ((torn: SkippedLine) => void) | undefined
 }
 
@@ -2114,6 +2117,11 @@ export interface RecoveryOptions<T = any> extends Pick<UpdateOptions<T>, 'initia
    * @default `initial` is put in its place
    */
   rebuild?: ((corrupt: AtomicError | undefined) => T | PromiseLike<T>) | undefined
+  /**
+   * Aborts the call until the index is replaced, also while `schema`, `migrate` or `rebuild` takes its time: it rejects with an `AbortError`, the
+   * index is unchanged, and the lock is free. Nothing else ends a function that never settles: `AbortSignal.timeout(60_000)` does.
+   */
+  signal?: AbortSignal | undefined
 }
 
 /**
@@ -2477,7 +2485,7 @@ export interface UpdateOptions<T = any> extends Pick<WriteOptions, 'mode' | 'flu
    *   backup is put back, else `initial`, and what is broken is set aside. Then the call is made once more.
    * - a function: the same, with the function as {@link RecoveryOptions.rebuild}.
    *
-   * Many calls that find it broken recover it once. `timeout` is for all of it; such a call comes after those that were made
+   * Many calls that find it broken recover it once. `timeout` is for all the waiting of it, and ends no function; `signal` does. Such a call comes after those that were made
    * meanwhile, so the order of calls may be another one then. Functions that fail by a result that does not pass `schema` run once more. For files only.
    *
    * @default 'reject'
@@ -2521,7 +2529,7 @@ export interface UpdateResult extends WriteResult {
  * watch and close all that it has open; an iterator that is only forgotten stays open.
  *
  * Steps reject with an {@link AtomicError}: what {@link readIndex} rejects with; `AbortError`; `ERR_ATOMIC_UNSUPPORTED` for an object in
- * a store and before Node.js 20.16; with what watching fails with (`ENOSPC` and `EMFILE`: the system has no more watches to give; `EACCES`:
+ * a store and before Node.js 20.16; with what watching fails with (`ENOSPC` and `EMFILE`: the system has no more watches to give, and the message names the limit; `EACCES`:
  * the directory may not be listed); with `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`. The iteration is over then.
  *
  * Not promised: one step for each version. Changes of which the system does not tell are not seen: those by other machines in a network

@@ -32,6 +32,12 @@ export function parsePositive(parse: (text: string) => number): (text: string) =
   }
 }
 
+/** JSON of any value, as a file that is only read may have, whose numbers are read when `--numbers` is known. */
+export function parseValue(text: string): string {
+  parseJson(text)
+  return text
+}
+
 /** JSON of an index, whose numbers are read when `--numbers` is known. */
 export function parseIndex(text: string): string {
   if (!isIndex(parseJson(text))) throw new InvalidArgumentError('It is a JSON object, or an array.')
@@ -94,7 +100,10 @@ export const howToWrite = ({ flush, verify, parents = false }: Flushed) => ({
 export const locked = (command: Command): Command =>
   command
     .addOption(
-      new Option('--timeout <time>', 'how long to wait for others that change it')
+      new Option(
+        '--timeout <time>',
+        'how long to wait for others that change it: 500ms, 30s, 5m; a number alone is milliseconds',
+      )
         .argParser(parseDuration)
         .default(30_000, '30s'),
     )

@@ -9,6 +9,8 @@ import { names } from '../helpers/files'
 import { test } from '../helpers/test'
 import { atomic, program, start, until } from './support'
 
+/** From Node.js 22 on. */
+const hasRawJson = 'rawJSON' in JSON
 const parse = (path: string) => JSON.parse(readFileSync(path, 'utf8'))
 
 describe('update', () => {
@@ -140,6 +142,28 @@ describe('read', () => {
       source: 'backup',
       corrupt: { code: 'ERR_ATOMIC_CORRUPT_INDEX' },
     })
+  })
+
+  test('takes for a missing file any JSON that a file may have, as readIndex and watchIndex do', async ({
+    dir,
+    file,
+  }) => {
+    for (const initial of ['12', 'null', '"x"', '[1]']) {
+      const runs = [
+        await atomic(['read', file, '--initial', initial], { cwd: dir }),
+        await atomic(['watch', file, '--initial', initial, '--json', '--count', '1'], { cwd: dir }),
+      ]
+      expect(runs.map(({ code, stderr }) => [code, stderr])).toEqual([
+        [0, ''],
+        [0, ''],
+      ])
+      const [read, watched] = runs.map(({ stdout }) => JSON.parse(stdout))
+      expect([read, watched.value]).toEqual([JSON.parse(initial), JSON.parse(initial)])
+    }
+    const exact = await atomic(['read', file, '--initial', '12345678901234567890', '--numbers', 'exact'], {
+      cwd: dir,
+    })
+    expect(exact.stdout).toBe(hasRawJson ? '12345678901234567890\n' : '')
   })
 
   test('ends quietly when its reader goes away', async ({ dir, file }) => {

@@ -76,6 +76,7 @@ describe('what is flushed', () => {
       plant(join(dir, 'site'), { old: 'old' })
       const { returned } = await traced(dir, {}, ['fsync:error=EIO:when=1'])
       expect(returned).toMatchObject({ code: 'EIO', syscall: 'fsync' })
+      expect((returned as any).path).toMatch(/\/site(\/(top|a|a\/middle|a\/b|a\/b\/leaf))?$/)
       expect((returned as any).committed).toBeUndefined()
       expect(treeOf(dir)).toStrictEqual({ 'site/old': 'old' })
     },

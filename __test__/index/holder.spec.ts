@@ -106,7 +106,7 @@ describe('a timeout', () => {
 
   testFlock('does not guess about a program that says nothing', async ({ file, lock }) => {
     writeJson(file, { n: 1 })
-    writeFileSync(lock, 'not a record\n')
+    writeFileSync(lock, '12 is not a record\n')
     const other = spawn('flock', [lock, '-c', 'echo held; cat'], { stdio: ['pipe', 'pipe', 'ignore'] })
     await once(other.stdout, 'data')
     const error = await rejection(atomicIndexUpdate(file, increment, { timeout: 0 }))

@@ -5,6 +5,7 @@ import {
   chownSync,
   existsSync,
   mkdirSync,
+  readFileSync,
   statSync,
   symlinkSync,
   utimesSync,
@@ -260,12 +261,15 @@ describe('something else where the lock belongs is a clear error that names it, 
     ['a link', 'ELOOP', (lock) => symlinkSync('elsewhere', lock)],
     ['a link to a file', 'ELOOP', (lock) => symlinkSync('index.json', lock)],
     ['a large file', 'EEXIST', (lock) => writeFileSync(lock, 'x'.repeat(4097))],
+    ["another program's text", 'EEXIST', (lock) => writeFileSync(lock, '12345\n')],
     ['a FIFO', 'ERR_ATOMIC_NOT_REGULAR', (lock) => execFileSync('mkfifo', [lock])],
   ]
   test.for(strangers)('%s', async ([, code, make], { dir, file, lock }) => {
     writeJson(file, { n: 1 })
     make(lock)
+    const text = code === 'EEXIST' ? readFileSync(lock, 'utf8') : ''
     expect(await outcomeElsewhere(file)).toMatchObject({ code, message: expect.stringContaining(lock) })
+    if (code === 'EEXIST') expect(readFileSync(lock, 'utf8')).toBe(text)
     expect(readJson(file)).toEqual({ n: 1 })
     expect(names(dir)).toEqual(['.index.json.lock', 'index.json'])
   })

@@ -1,8 +1,17 @@
 // A string has at most 0x1fffffe8 characters, half a gigabyte: an index that needs more is refused in Node's words.
 
 import { constants } from 'node:buffer'
-import { closeSync, ftruncateSync, openSync, readFileSync, statSync, writeFileSync, writeSync } from 'node:fs'
-import { atomicIndexUpdate } from '@pipeline/atomic'
+import {
+  closeSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
+import { atomicIndexUpdate, readIndex, readIndexSync, recoverIndex } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { names } from '../helpers/files'
 import { writeJson } from '../helpers/index-file'
@@ -51,6 +60,22 @@ describe('an index that is longer than a string can be', () => {
     closeSync(fd)
     const error = await rejection(atomicIndexUpdate(file, () => ({})))
     expect(error).toMatchObject({ code: 'ERR_STRING_TOO_LONG', path: file, size: LIMIT * 3 + 3 })
+  })
+
+  test('is a backup for which no older one is taken', async ({ dir, file }) => {
+    writeFileSync(file, '{')
+    writeFileSync(`${file}.backup`, '')
+    truncateSync(`${file}.backup`, LIMIT * 3 + 3)
+    writeJson(`${file}.backup.1`, {})
+    for (const call of [
+      () => readIndex(file, { fallback: 'backup' }),
+      async () => readIndexSync(file, { fallback: 'backup' }),
+      () => recoverIndex(file, { initial: {} }),
+    ]) {
+      expect(await rejection(call())).toMatchObject({ code: 'ERR_STRING_TOO_LONG', path: `${file}.backup` })
+    }
+    expect(readFileSync(file, 'utf8')).toBe('{')
+    expect(names(dir)).toEqual(['index.json', 'index.json.backup', 'index.json.backup.1'])
   })
 })
 

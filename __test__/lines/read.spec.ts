@@ -5,6 +5,7 @@ import { appendLines, readLines, type SkippedLine } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { openBelow, untilClosed } from '../helpers/descriptors'
 import { needs } from '../helpers/needs'
+import { turns } from '../helpers/promises'
 import { test } from '../helpers/test'
 
 async function all<T>(lines: AsyncIterable<T>): Promise<T[]> {
@@ -34,6 +35,55 @@ describe('readLines', () => {
       { line: 4, offset: 11, bytes: 1, reason: 'utf8' },
       { line: 6, offset: 16, bytes: 2, reason: 'unfinished' },
     ])
+  })
+
+  describe('without onTorn', () => {
+    async function warnings(read: () => Promise<unknown>) {
+      const told: unknown[] = []
+      const hear = ({ code, message }: Error & { code?: string }) => told.push([code, message])
+      process.on('warning', hear)
+      await read()
+      // They are told in the next turn.
+      await turns()
+      process.off('warning', hear)
+      return told
+    }
+
+    test('what a crash may have left is skipped silently', async ({ file }) => {
+      writeFileSync(file, '{}\n\0\0}\n[]\n{"half')
+      expect(await warnings(() => all(readLines(file, { json: true })))).toEqual([])
+      expect(await warnings(() => all(readLines(file)))).toEqual([])
+    })
+
+    test('a file of other lines is, with one warning that says which file', async ({ file }) => {
+      writeFileSync(file, '{}\nplain\ntext\n')
+      const told = await warnings(() => all(readLines(file, { json: true })))
+      const which = 'are not JSON or not UTF-8; the first is line 2'
+      const message = `readLines has skipped 2 lines of '${file}' that ${which}: give onTorn to hear of each`
+      expect(told).toEqual([['ATOMIC_LINES_SKIPPED', message]])
+      const other = `${file}.1`
+      writeFileSync(other, Buffer.from('a\n\xe4\n', 'latin1'))
+      expect(await warnings(() => all(readLines(other, { onTorn: () => {} })))).toEqual([])
+      const one = `skipped 1 line of '${other}' that is not JSON or not UTF-8; the first is line 2: `
+      expect(await warnings(() => all(readLines(other)))).toEqual([
+        ['ATOMIC_LINES_SKIPPED', expect.stringContaining(one)],
+      ])
+    })
+
+    test('a file that is read again and again is warned of once', async ({ file }) => {
+      writeFileSync(file, 'plain\n')
+      const read = () => all(readLines(file, { json: true }))
+      expect(await warnings(async () => [await read(), await read()])).toHaveLength(1)
+      expect(await warnings(read)).toEqual([])
+    })
+
+    test('so it is when the loop is left', async ({ file }) => {
+      writeFileSync(file, 'plain\n{}\n{}\n')
+      const read = async () => {
+        for await (const _ of readLines(file, { json: true })) break
+      }
+      expect(await warnings(read)).toHaveLength(1)
+    })
   })
 
   test('gives what was appended, however much', async ({ file }) => {

@@ -4,6 +4,7 @@ import { chmodSync, chownSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import {
   AtomicFile,
+  acquireIndexLock,
   appendLines,
   atomicDirectory,
   atomicIndexUpdate,
@@ -99,6 +100,27 @@ for (const [what, needed, around, code, advice] of kinds) {
 describe('in an append-only directory', () => {
   const test = needs('linux', 'root that may set immutable')
   const left = (dir: string) => names(dir).filter((name) => !name.endsWith('.lock'))
+
+  test('the attribute is noticed by the next call also where a lock has the directory open', async ({
+    dir,
+  }) => {
+    const folder = makeDir(dir, 'in')
+    const path = join(folder, 'file')
+    writeFileSync(path, 'old')
+    const lock = await acquireIndexLock(join(folder, 'index.json'))
+    try {
+      await atomicWrite(path, 'new')
+      await withAttribute('a', folder, async () => {
+        const error = await rejection(atomicWrite(path, 'newer'))
+        expect(error).toMatchObject({ code: 'EPERM', syscall: 'rename' })
+        expect(left(folder)).toStrictEqual(['file'])
+      })
+      await atomicWrite(path, 'newer')
+      expect(left(folder)).toStrictEqual(['file'])
+    } finally {
+      await lock.release()
+    }
+  })
 
   test('a call that needs a temp name leaves none', async ({ dir }) => {
     const [folder, site] = [makeDir(dir, 'in'), makeDir(dir, 'site')]

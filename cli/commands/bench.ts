@@ -98,7 +98,7 @@ export const bench = (program: Command): Command =>
       .argument('<directory>', 'a directory on the disk')
       .option(
         '--time <time>',
-        'how long to measure, all in all (default: 10s)',
+        'how long to measure, all in all: 500ms, 30s; a number alone is milliseconds (default: 10s)',
         parsePositive(parseDuration),
       ),
     told,

@@ -1,7 +1,8 @@
 import { readIndex } from '@pipeline/atomic'
 import type { Command } from 'commander'
 import { get } from '../key'
-import { checked, type Numbers, numbers, parseJson, shared } from '../options'
+import { parseWith, refuseChanged } from '../numbers'
+import { checked, type Numbers, numbers, parseValue, shared } from '../options'
 import { named, toJson, withoutAdvice } from '../output'
 import { Failure, run } from '../run'
 import { loadSchema } from '../schema'
@@ -23,7 +24,7 @@ interface Options {
   fallback?: boolean
   get?: string
   raw?: boolean
-  initial?: unknown
+  initial?: string
   schema?: string
   numbers: Numbers
   json?: boolean
@@ -38,7 +39,7 @@ export const read = (program: Command): Command =>
       .option('--fallback', 'take the newest good backup if the index is broken or missing')
       .option('--get <key>', 'print this part only')
       .option('--raw', 'print a string without quotes and escapes')
-      .option('--initial <json>', 'what a missing file counts as', parseJson)
+      .option('--initial <json>', 'what a missing file counts as', parseValue)
       .option('--json', 'print where the value comes from, too: { "value", "source", … }')
       .helpOption('-h, --help', 'print this text'),
     numbers,
@@ -48,10 +49,11 @@ export const read = (program: Command): Command =>
     .action((file: string, options: Options) =>
       run(options, async ({ out }) => {
         const schema = await loadSchema(options.schema)
+        if (options.initial !== undefined) refuseChanged('--initial', options.initial, options.numbers)
         const { value, ...rest } = await readIndex(file, {
           numbers: options.numbers,
           ...(options.fallback && { fallback: 'backup' }),
-          ...('initial' in options && { initial: options.initial }),
+          ...(options.initial !== undefined && { initial: parseWith(options.initial, options.numbers) }),
           ...(schema && { schema }),
         })
         if (value === undefined) {

@@ -35,7 +35,11 @@ export const sweep = (program: Command): Command =>
       .description('Removes what killed processes have left: temp files, locks, half-built directories.')
       .argument('<directory>', 'where to look')
       .option('-r, --recursive', 'look in the directories below, too')
-      .option('--older-than <time>', 'keep what was changed since: 1h', parseDuration)
+      .option(
+        '--older-than <time>',
+        'keep what was changed since: 30s, 1h, 7d; a number alone is milliseconds',
+        parseDuration,
+      )
       .option('-n, --dry-run', 'remove nothing, and tell what would be removed'),
     told,
   )

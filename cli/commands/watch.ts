@@ -2,7 +2,8 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { watchIndex } from '@pipeline/atomic'
 import type { Command } from 'commander'
-import { checked, type Numbers, numbers, parseCount, parseJson, parsePositive, shared } from '../options'
+import { parseWith, refuseChanged } from '../numbers'
+import { checked, type Numbers, numbers, parseCount, parsePositive, parseValue, shared } from '../options'
 import { named, type Output, plural, toJson } from '../output'
 import { EXIT_FAILED, run } from '../run'
 import { loadSchema } from '../schema'
@@ -23,7 +24,7 @@ Examples:
 interface Options {
   json?: boolean
   count?: number
-  initial?: unknown
+  initial?: string
   schema?: string
   numbers: Numbers
 }
@@ -35,7 +36,7 @@ export const watch = (program: Command): Command =>
       .description('Prints what changes in an index.')
       .argument('<file>', 'the JSON file')
       .option('--count <n>', 'end after that many lines', parsePositive(parseCount))
-      .option('--initial <json>', 'what a missing file counts as', parseJson)
+      .option('--initial <json>', 'what a missing file counts as', parseValue)
       .option('--json', 'print the whole index for each change, as one line: { "time", "value" }')
       .helpOption('-h, --help', 'print this text'),
     numbers,
@@ -45,13 +46,14 @@ export const watch = (program: Command): Command =>
     .action((file: string, options: Options) =>
       run(options, async ({ out, signal }) => {
         const schema = await loadSchema(options.schema)
+        if (options.initial !== undefined) refuseChanged('--initial', options.initial, options.numbers)
         const tellBroken = async (error: Error): Promise<void> => {
           if (options.json) await out.data(`${toJson({ time: new Date(), error })}\n`)
           else out.note(error.message)
         }
         const versions = watchIndex(file, {
           ...{ signal, numbers: options.numbers, onError: tellBroken },
-          ...('initial' in options && { initial: options.initial }),
+          ...(options.initial !== undefined && { initial: parseWith(options.initial, options.numbers) }),
           ...(schema && { schema }),
         })
         const waiting = new AbortController()

@@ -45,7 +45,7 @@ pub struct BuildResult<'env> {
 ///
 /// Rejects with an {@link AtomicError}: with errors of the operating system as in `node:fs` (`ENOTDIR`: `path` is a
 /// file; `EBUSY`: it is a mount point, the root, or ends in `.` or `..`; `ENOENT`: its parent was replaced or moved
-/// during the call), and with
+/// during the call; what is in the new tree is named by where it was to be, below `path`), and with
 /// - `ERR_ATOMIC_NO_EXCHANGE`: the file system cannot swap two directories (see `fallback`), or the directory to be
 ///   replaced is part of a lower layer of an overlay, as a directory of a container's image is. That one cannot be
 ///   renamed at all: mount a volume at its parent, or remove it when the container starts. `build` is not called;

@@ -158,7 +158,7 @@ pub struct UpdateOptions<'env> {
     ///   backup is put back, else `initial`, and what is broken is set aside. Then the call is made once more.
     /// - a function: the same, with the function as {@link RecoveryOptions.rebuild}.
     ///
-    /// Many calls that find it broken recover it once. `timeout` is for all of it; such a call comes after those that were made
+    /// Many calls that find it broken recover it once. `timeout` is for all the waiting of it, and ends no function; `signal` does. Such a call comes after those that were made
     /// meanwhile, so the order of calls may be another one then. Functions that fail by a result that does not pass `schema` run once more. For files only.
     ///
     /// @default 'reject'

@@ -243,7 +243,7 @@ fn read_under<'env>(env: &'env Env, lock: &Lock, options: &Unknown<'env>) -> Res
     let timeout = milliseconds(env, "options.timeout", own.timeout.as_ref(), DEFAULT_TIMEOUT)?;
     let ParsedUpdate { options, initial, format, schema, .. } = index_text::parse_text(env, &own)?;
     let (numbers, shown) = (options.numbers, lock.path.shown.clone());
-    let found = lock.open(env, options, timeout, move |env, opened| {
+    let found = lock.open(env, options, timeout, &Rc::default(), move |env, opened| {
         IndexRead::of(env, &format, opened.snapshot.as_ref(), initial.as_deref(), numbers, &shown)
     })?;
     read::checked(env, found, schema, lock.path.shown.clone())
@@ -256,7 +256,10 @@ fn recover_under<'env>(
 ) -> Result<'env, Unknown<'env>> {
     let own = args::options::<UpdateOptions<'_>>(env, "of type Object", options)?.unwrap_or_default();
     let timeout = milliseconds(env, "options.timeout", own.timeout.as_ref(), DEFAULT_TIMEOUT)?;
-    recover(env, lock.clone(), recover_index::parse(env, lock.path.clone(), options, timeout)?)
+    let recovery = recover_index::parse(env, lock.path.clone(), options, timeout)?;
+    let signal = recovery.signal.clone();
+    let recovered = recover(env, lock.clone(), recovery)?;
+    promise::finally(env, &recovered, move |env| signal.detach(env).map(|()| raw::undefined(env)))
 }
 
 /// What an index is to become.

@@ -2,6 +2,7 @@
 //!
 //! Only a call that has failed pays for that. It comes back as a recovery of its own and then as a new call.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -106,6 +107,7 @@ impl Again {
                 None => None,
             },
             timeout: atomic_index_update::DEFAULT_TIMEOUT,
+            signal: Rc::new(self.attach(env)?),
             traced: self.traced.clone(),
         };
         let args = AcquireArgs { paths: vec![path.clone()], options: hold, signal };

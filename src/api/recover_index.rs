@@ -1,5 +1,6 @@
 //! `recoverIndex`: an index that is broken or missing is made good again, once.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use engine::index::file::UpdateOptions as EngineOptions;
@@ -17,7 +18,7 @@ use crate::js::index::lock;
 use crate::js::index::recover::{Recovery, recover};
 use crate::js::transaction::ParsedUpdate;
 use crate::js::value::thrown::internal;
-use crate::js::value::{FilePath, Kept, Result, args, promise};
+use crate::js::value::{FilePath, Kept, Result, Signal, args, promise, raw};
 
 /// Options of {@link IndexLock.recover}, and of {@link recoverIndex}.
 #[napi(
@@ -35,6 +36,10 @@ pub struct RecoveryOptions<'env> {
     /// @default `initial` is put in its place
     #[napi(ts_type = "(corrupt: AtomicError | undefined) => T | PromiseLike<T>")]
     pub rebuild: Option<Unknown<'env>>,
+    /// Aborts the call until the index is replaced, also while `schema`, `migrate` or `rebuild` takes its time: it rejects with an `AbortError`, the
+    /// index is unchanged, and the lock is free. Nothing else ends a function that never settles: `AbortSignal.timeout(60_000)` does.
+    #[napi(ts_type = "AbortSignal")]
+    pub signal: Option<Unknown<'env>>,
 }
 
 /// Makes an index good again that is broken or missing. It takes the lock of {@link atomicIndexUpdate} and looks at the index under it. If it is
@@ -88,14 +93,16 @@ pub fn under_its_lock<'env>(
     args: lock::AcquireArgs,
     recovery: Recovery,
 ) -> Result<'env, Unknown<'env>> {
-    lock::acquire(env, args, move |env, locks| {
+    let signal = recovery.signal.clone();
+    let recovered = lock::acquire(env, args, move |env, locks| {
         let Some(lock) = locks.into_iter().next() else {
             return Err(internal(env, "no lock was taken"));
         };
         let recovered = recover(env, lock.clone(), recovery);
         let recovered = recovered.or_else(|thrown| promise::of(env, Err(thrown)))?;
         promise::finally(env, &recovered, move |env| lock.release(env))
-    })
+    })?;
+    promise::finally(env, &recovered, move |env| signal.detach(env).map(|()| raw::undefined(env)))
 }
 
 /// How to recover the index `file`.
@@ -122,5 +129,6 @@ pub fn parse<'env>(
     let options = EngineOptions { commit, ..options };
     let read = read_index::from_file(file, options.clone(), format.clone(), None);
     let traced = steps::current();
-    Ok(Recovery { options, format, schema, initial, rebuild, timeout, traced, read })
+    let signal = Rc::new(Signal::attach(env, own.signal.as_ref())?);
+    Ok(Recovery { options, format, schema, initial, rebuild, timeout, signal, traced, read })
 }

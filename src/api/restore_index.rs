@@ -131,7 +131,7 @@ fn restore<'env>(
     let now = raw::construct(env, &raw::global(env, c"Date")?, &[])?;
     let now = copy::text(env, &raw::invoke(env, &now, c"toISOString", &[])?)?;
     let stamp = format!("{}Z", now.split('.').next().unwrap_or_default().replace(['-', ':'], ""));
-    lock.open(env, anyway, DEFAULT_TIMEOUT, move |env, mut opened| {
+    lock.open(env, anyway, DEFAULT_TIMEOUT, &Rc::default(), move |env, mut opened| {
         if let (Format::Codec(_), Some(snapshot)) = (&format, &mut opened.snapshot)
             && snapshot.fault.is_none()
             && let Err(Thrown(error)) =

@@ -62,7 +62,7 @@ pub struct WatchIndexOptions<'env> {
 /// watch and close all that it has open; an iterator that is only forgotten stays open.
 ///
 /// Steps reject with an {@link AtomicError}: what {@link readIndex} rejects with; `AbortError`; `ERR_ATOMIC_UNSUPPORTED` for an object in
-/// a store and before Node.js 20.16; with what watching fails with (`ENOSPC` and `EMFILE`: the system has no more watches to give; `EACCES`:
+/// a store and before Node.js 20.16; with what watching fails with (`ENOSPC` and `EMFILE`: the system has no more watches to give, and the message names the limit; `EACCES`:
 /// the directory may not be listed); with `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`. The iteration is over then.
 ///
 /// Not promised: one step for each version. Changes of which the system does not tell are not seen: those by other machines in a network

@@ -98,6 +98,7 @@ const HOLD: &str =
 const HINT: &str = "only the size of a first buffer (std's read_to_end)";
 const RECORD: &str =
     "which process has the lock, for the error of a call that waits in vain: the lock is as good without it";
+const SAID: &str = "what a lock file says: one that cannot be read is taken for a lock, of a process that is in no transaction";
 
 const GRACE: &str = "the lock of an old tree: without it, a sweeper may remove the tree a moment too early";
 const COPIED: &str = "a copy of this descriptor was closed before, which would have told of lost writes";
@@ -140,6 +141,8 @@ const IGNORED: &[Ignored] = &[
     Ignored { call: "ftruncate", object: Object::Lock, why: COURTESY, ..ANY },
     Ignored { call: "flock", object: Object::Lock, mark: "LOCK_UN", why: RELEASE, ..ANY },
     Ignored { call: "write", object: Object::Lock, why: RECORD, ..ANY },
+    Ignored { call: "lseek", object: Object::Lock, why: RECORD, ..ANY },
+    Ignored { call: "pread64", object: Object::Lock, why: SAID, ..ANY },
     Ignored { call: "close", object: Object::Lock, why: RELEASE, ..ANY },
     Ignored { call: "close", why: READ_ONLY, ..ANY },
     // The version that was read; the new one has the name by then.

@@ -16,7 +16,7 @@ use crate::index::group::Written;
 use crate::index::job::{Come, OpenJob};
 use crate::job::{After, Job, Retry, Step};
 use crate::lock::holder::{Blocker, Timeout};
-use crate::process::{CallId, Ticket, room_for_bytes};
+use crate::process::{CallId, Ticket, try_room_for_bytes};
 use crate::stats;
 use crate::write::job::WriteJob;
 use crate::write::{Options, Receipt};
@@ -41,7 +41,7 @@ const ALONE: CallId = CallId::MAX;
 /// ```
 pub fn write(path: &Path, data: &[u8], options: &Options) -> Result<Receipt> {
     let path = std::path::absolute(path).map_err(|error| Error::system("open", error))?;
-    let mut copy = room_for_bytes(data.len());
+    let mut copy = try_room_for_bytes(data.len()).ok_or_else(Error::no_memory)?;
     copy.extend_from_slice(data);
     run(WriteJob::new(path, Data::Bytes(copy), Ticket::take(), options.clone(), true, Cancel::default()))
 }

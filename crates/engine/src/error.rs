@@ -31,6 +31,10 @@ pub struct Error {
 impl Error {
     /// A failed system call.
     pub fn system(operation: &'static str, source: io::Error) -> Self {
+        // The standard library gives no number to its own failed allocations.
+        if source.kind() == io::ErrorKind::OutOfMemory && source.raw_os_error().is_none() {
+            return Self::no_memory();
+        }
         ErrorKind::System { operation, source, dest: None }.into()
     }
 
@@ -49,9 +53,9 @@ impl Error {
         Self::raw("open", sys::ENOENT)
     }
 
-    /// `ENOMEM`: there is no memory for a copy of what a caller gave.
-    pub(crate) fn no_memory() -> Self {
-        Self::raw("malloc", sys::ENOMEM)
+    /// `ENOMEM`: there is no memory for a copy of what a caller gave, or for what a file says.
+    pub fn no_memory() -> Self {
+        Self::raw("malloc", sys::ENOMEM).advise(Advice::NoMemory)
     }
 
     /// `EINVAL`: what has that name would be removed as left behind by a killed process.

@@ -108,7 +108,7 @@ export type LockedUpdateOptions<T = any> = Omit<
 >
 
 /** Options of {@link recoverIndex}. */
-export type RecoverIndexOptions<T = any> = RecoveryOptions<T> & IndexLockOptions
+export type RecoverIndexOptions<T = any> = RecoveryOptions<T> & Omit<IndexLockOptions, 'signal'>
 
 /** What {@link recoverIndex} has found and done. */
 export interface IndexRecovery<T = any> {

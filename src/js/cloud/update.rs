@@ -296,7 +296,10 @@ impl Held for ObjectIndex {
     fn replace(mut self: Box<Self>, env: &Env, next: Next, how: Replace, done: Done) {
         let next = match next {
             Next::Text(text) => text,
-            Next::Patched(document) => Data::Bytes(document.advance().0.into_parts().0.into_bytes()),
+            Next::Patched(document) => match document.advance() {
+                Ok((next, _)) => Data::Bytes(next.into_parts().0.into_bytes()),
+                Err(_) => return self.settle(env, Written::Failed(failed(Error::no_memory())), &how, done),
+            },
             Next::Edited(..) => {
                 let bug = Error::from(ErrorKind::Panic("the value of an object was kept".into()));
                 return self.settle(env, Written::Failed(failed(bug)), &how, done);

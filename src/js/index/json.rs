@@ -28,6 +28,11 @@ pub fn parse<'env>(
     parse_string(env, text, numbers)
 }
 
+/// `JSON.parse` of a text without a byte order mark.
+pub fn parse_text<'env>(env: &'env Env, text: &str, numbers: Numbers) -> Result<'env, Unknown<'env>> {
+    parse_string(env, copy::string(env, text, text.is_ascii())?, numbers)
+}
+
 fn parse_string<'env>(env: &'env Env, text: Unknown<'_>, numbers: Numbers) -> Result<'env, Unknown<'env>> {
     let arguments: Vec<_> = [Some(text), reviver(env, numbers)?].into_iter().flatten().collect();
     raw::invoke(env, &raw::global(env, c"JSON")?, c"parse", &arguments)

@@ -174,19 +174,20 @@ impl Lock {
         env: &'env Env,
         options: UpdateOptions,
         timeout: Duration,
+        signal: &Rc<Signal>,
         react: R,
     ) -> Result<'env, Unknown<'env>>
     where
         R: for<'scope> FnOnce(&'scope Env, Box<Opened>) -> Result<'scope, Unknown<'scope>> + 'static,
     {
         let (ticket, shown) = (inside::ticket(env), self.path.shown.clone());
-        let (hold, cancel) = (self.hold(env)?, engine::cancel::Cancel::default());
+        let (hold, cancel, signal) = (self.hold(env)?, signal.cancel(), signal.clone());
         // No call takes it along: it is known to none.
         let job = EnterJob::new(hold, call::next_id(), options, ticket, Instant::now(), timeout, cancel);
         task::start(env, job, move |env, come| match come {
             Ok(Come::Open(opened)) => react(env, opened),
             Ok(Come::Follower) => Err(invalid_state(env, "a read was taken for an update")),
-            Err(error) => Err(from_engine(env, &error, &shown, || None)),
+            Err(error) => Err(from_engine(env, &error, &shown, || signal.reason(env))),
         })
     }
 

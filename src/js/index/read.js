@@ -4,6 +4,9 @@
   /** What an index fails with that cannot be used, and one that is on a bad place of its disk. */
   const broken = new Set(['ERR_ATOMIC_CORRUPT_INDEX', 'ERR_ATOMIC_SCHEMA', 'EIO'])
 
+  /** What an older backup is no better for: there is no memory for one, or no string can be as long. */
+  const tooLarge = new Set(['ENOMEM', 'ERR_STRING_TOO_LONG', 'ERR_MEMORY_ALLOCATION_FAILED'])
+
   /** Of backups that are renamed at this moment, one at most is missing in between. */
   const MOST_MISSING = 2
   /** As many as can be kept. */
@@ -36,8 +39,11 @@
     return step.value
   }
 
-  /** The newest backup that `attempt(suffix)` can read, and the end of its name; `undefined` without one. */
-  function* newest(attempt) {
+  /**
+   * The newest backup that `attempt(suffix)` can read, and the end of its name; `undefined` without one. `goOn()` throws if no
+   * other one is to be tried.
+   */
+  function* newest(attempt, goOn) {
     let missing = 0
     for (let generation = 0; missing < MOST_MISSING && generation < MOST_GENERATIONS; generation++) {
       const suffix = generation === 0 ? '.backup' : `.backup.${generation}`
@@ -46,6 +52,8 @@
         if (isThere(found)) return { found, suffix }
         missing++
       } catch (error) {
+        goOn?.()
+        if (tooLarge.has(error?.code)) throw error
         // The next one may be better, unless it is the name that cannot be read.
         missing = isBroken(error) ? 0 : missing + 1
       }
@@ -78,11 +86,11 @@
     return first
   }
 
-  function newestBackup(attempt) {
+  function newestBackup(attempt, goOn) {
     function* step(suffix) {
       return yield attempt(suffix)
     }
-    return later(newest(step))
+    return later(newest(step, goOn))
   }
 
   const readWithBackups = (...how) => later(reading(...how))

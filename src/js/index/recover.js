@@ -8,12 +8,12 @@
    * - `check(value, suffix)` passes on a value that is as it is to be, or what `migrate` makes of it.
    * - `read(suffix)` reads the file whose name ends in that as well; `nameOf(suffix)` is what the caller would call it.
    * - `rebuild(corrupt)`, if there is one, and `initial()` make an index, and check it.
-   * - `missing()` makes the error of an index that is not there.
+   * - `missing()` makes the error of an index that is not there, and `goOn()` throws if the call was aborted.
    * - `mend({ suffix, value }, stamp)` replaces the open index by that file, or by the value, and sets it aside:
    *   `{ setAside }`, or `undefined` if another program has changed it.
    */
   async function recover({ newestBackup, isBroken }, steps) {
-    const { look, check, read, nameOf, rebuild, initial, missing, mend, leave } = steps
+    const { look, check, read, nameOf, rebuild, initial, missing, goOn, mend, leave } = steps
 
     /** The backup, and `migrated`: its value is not what its file says. */
     const attempt = async (suffix) => {
@@ -23,7 +23,7 @@
     }
 
     async function replacement(corrupt) {
-      const { found, suffix } = (await newestBackup(attempt)) ?? {}
+      const { found, suffix } = (await newestBackup(attempt, goOn)) ?? {}
       if (found) {
         const { value, migrated } = found
         return { action: 'restored', source: nameOf(suffix), value, suffix: migrated ? undefined : suffix }

@@ -7,7 +7,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::cancel::Cancel;
 use engine::error::Error;
 use engine::index::file::UpdateOptions;
 use engine::index::job::Opened;
@@ -29,7 +28,7 @@ use crate::js::inside::{self, Context};
 use crate::js::task;
 use crate::js::value::once::{Once, run_script};
 use crate::js::value::thrown::internal;
-use crate::js::value::{Kept, Result, Thrown, copy, data, promise, raw};
+use crate::js::value::{Kept, Result, Signal, Thrown, copy, data, promise, raw};
 
 const SCRIPT: &str = include_str!("recover.js");
 
@@ -47,6 +46,8 @@ pub struct Recovery {
     pub rebuild: Option<Kept>,
     /// How long to wait for earlier calls on the lock.
     pub timeout: Duration,
+    /// The caller's. Whoever starts the recovery stops listening when it is over.
+    pub signal: Rc<Signal>,
     /// How long the steps of its call take, if anyone wants to know.
     pub traced: Option<Arc<steps::Steps>>,
     /// Reads the index, and backups of it.
@@ -79,6 +80,7 @@ pub fn recover<'env>(env: &'env Env, lock: Rc<Lock>, recovery: Recovery) -> Resu
     step(c"nameOf", |steps, env, [suffix, _]| raw::to_js(env, steps.name(env, &suffix)?))?;
     step(c"initial", |steps, env, _| steps.initial(env))?;
     step(c"missing", |steps, env, _| Ok(steps.failed(env, &Error::missing()).0))?;
+    step(c"goOn", |steps, env, _| steps.check_aborted(env).map(|()| raw::undefined(env)))?;
     step(c"mend", |steps, env, [with, stamp]| steps.mend(env, &with, &stamp))?;
     step(c"leave", |steps, env, _| steps.leave(env))?;
     if steps.recovery.rebuild.is_some() {
@@ -104,14 +106,29 @@ impl Steps {
     }
 
     fn failed<'env>(&self, env: &'env Env, error: &Error) -> Thrown<'env> {
-        from_engine(env, error, self.shown(), || None)
+        from_engine(env, error, self.shown(), || self.recovery.signal.reason(env))
+    }
+
+    fn check_aborted<'env>(&self, env: &'env Env) -> Result<'env, ()> {
+        let aborted = self.recovery.signal.cancel().check();
+        aborted.map_err(|error| self.failed(env, &error))
+    }
+
+    /// What code of the caller's has returned; or a promise of it, which an abort rejects: it may never settle.
+    fn heed<'env>(self: &Rc<Self>, env: &'env Env, returned: Unknown<'env>) -> Result<'env, Unknown<'env>> {
+        if !self.recovery.signal.is_given() || !raw::is_thenable(env, &returned)? {
+            return Ok(returned);
+        }
+        let first = self.recovery.signal.race(env, returned)?;
+        let steps = self.clone();
+        promise::then(env, &first, move |env, value| steps.check_aborted(env).map(|()| value))
     }
 
     fn look<'env>(self: &Rc<Self>, env: &'env Env) -> Result<'env, Unknown<'env>> {
         let options = UpdateOptions { anyway: true, ..self.recovery.options.clone() };
         let numbers = options.numbers;
         let steps = self.clone();
-        self.lock.open(env, options, self.recovery.timeout, move |env, opened| {
+        self.lock.open(env, options, self.recovery.timeout, &self.recovery.signal, move |env, opened| {
             let snapshot = opened.snapshot.as_ref();
             let found = raw::object(env)?;
             raw::define(env, &found, c"isThere", &raw::to_js(env, snapshot.is_some())?)?;
@@ -132,18 +149,18 @@ impl Steps {
     }
 
     fn check<'env>(
-        &self,
+        self: &Rc<Self>,
         env: &'env Env,
         value: &Unknown<'env>,
         suffix: &Unknown<'_>,
     ) -> Result<'env, Unknown<'env>> {
         match &self.recovery.schema {
-            Some(schema) => schema.check_read(env, value, &self.name(env, suffix)?),
+            Some(schema) => self.heed(env, schema.check_read(env, value, &self.name(env, suffix)?)?),
             None => Ok(*value),
         }
     }
 
-    fn initial<'env>(&self, env: &'env Env) -> Result<'env, Unknown<'env>> {
+    fn initial<'env>(self: &Rc<Self>, env: &'env Env) -> Result<'env, Unknown<'env>> {
         let Recovery { initial, options, format, .. } = &self.recovery;
         let value = format.parse(env, None, initial.as_deref(), options.numbers, self.shown())?;
         self.check(env, &value, &raw::to_js(env, "")?)
@@ -168,6 +185,7 @@ impl Steps {
                 raw::follow(env, &returned)
             });
         let returned = returned.or_else(|thrown| promise::of(env, Err(thrown)))?;
+        let returned = self.heed(env, returned)?;
         let returned = promise::finally(env, &returned, move |env| {
             drop(function);
             context.leave(env);
@@ -180,6 +198,7 @@ impl Steps {
             let checked =
                 schema.check_made_as(env, &value, steps.shown(), "what the function 'rebuild' returned")?;
             let value = Kept::new(env, &value)?;
+            let checked = steps.heed(env, checked)?;
             promise::then(env, &raw::follow(env, &checked)?, move |env, _| value.get(env))
         })
     }
@@ -212,11 +231,13 @@ impl Steps {
             with,
             copy::text(env, stamp)?,
             options,
-            Cancel::default(),
+            self.recovery.signal.cancel(),
         );
+        let signal = self.recovery.signal.clone();
         let start = || {
             task::start(env, job, move |env, mended| {
-                let mended = mended.map_err(|error| from_engine(env, &error, &lock.path.shown, || None))?;
+                let failed = |error| from_engine(env, &error, &lock.path.shown, || signal.reason(env));
+                let mended = mended.map_err(failed)?;
                 let Some(mended) = mended else { return Ok(raw::undefined(env)) };
                 let told = raw::object(env)?;
                 if let Some(aside) = mended.aside {

@@ -10,6 +10,7 @@ use crate::js::index::format::Format;
 use crate::js::index::json;
 use crate::js::index::schema::Schema;
 use crate::js::value::Result;
+use crate::js::value::thrown::no_memory;
 
 /// Whether patches can be applied to the text: it is JSON, keeps its layout, and nothing has to check what it says.
 pub fn suits(format: &Format, schema: Option<&Schema>, options: &UpdateOptions) -> bool {
@@ -18,12 +19,13 @@ pub fn suits(format: &Format, schema: Option<&Schema>, options: &UpdateOptions) 
 
 /// What a text says after its patches, for a function; and the text without them.
 pub fn parse_next(env: &Env, document: Document, numbers: Numbers) -> (Result<'_, Unknown<'_>>, Document) {
-    let (next, before) = document.advance();
-    (parse(env, next.text(), numbers), Document::new(before))
+    match document.advance() {
+        Ok((next, before)) => (parse(env, next.text(), numbers), Document::new(before)),
+        Err(document) => (Err(no_memory(env)), Document::new(document.into_parts().0)),
+    }
 }
 
 /// What a text says.
 pub fn parse<'env>(env: &'env Env, text: &str, numbers: Numbers) -> Result<'env, Unknown<'env>> {
-    let units: Vec<_> = without_mark(text).encode_utf16().collect();
-    json::parse(env, None, Some(&units), numbers)
+    json::parse_text(env, without_mark(text), numbers)
 }

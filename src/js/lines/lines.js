@@ -48,8 +48,35 @@
   /** An iterable that fails: a function that returns one has no other way to reject. */
   const failing = (error) => ({ [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(error) }) })
 
+  /**
+   * Whole lines that are none: the file is another one than the caller thinks, or other programs write to it. (Of a crash of an append they are where a power cut
+   * leaves old blocks of the disk in a file.)
+   */
+  const isForeign = ({ reason }) => reason === 'json' || reason === 'utf8'
+
+  /** The files that were warned of, as far as they are remembered. */
+  const warned = new Set()
+  const MOST_WARNED = 1000
+
+  /** Once for a file: a program may read it again and again. */
+  function warn({ line }, count, shown) {
+    if (warned.has(shown)) return
+    if (warned.size === MOST_WARNED) warned.clear()
+    warned.add(shown)
+    const lines = count === 1 ? '1 line' : `${count} lines`
+    const which = `${count === 1 ? 'is' : 'are'} not JSON or not UTF-8; the first is line ${line}`
+    const told = `readLines has skipped ${lines} of '${shown}' that ${which}: give onTorn to hear of each`
+    globalThis.process?.emitWarning?.(told, 'Warning', 'ATOMIC_LINES_SKIPPED')
+  }
+
   /** The lines of a file, which is opened by the first step. */
-  async function* read(file, isJson, onTorn) {
+  async function* read(file, isJson, given, shown) {
+    let first
+    let foreign = 0
+    const count = (line) => {
+      if (isForeign(line) && foreign++ === 0) first = line
+    }
+    const onTorn = given ?? count
     const reader = await native.open(file, isJson)
     try {
       for (let isLast = false; !isLast; ) {
@@ -58,7 +85,7 @@
         for (let at = 0; at < items.length; at++) {
           const item = items[at]
           if (typeof item !== 'string') {
-            onTorn?.(item)
+            onTorn(item)
           } else if (!isJson) {
             yield item
           } else if (/\S/.test(item)) {
@@ -66,7 +93,7 @@
             try {
               value = JSON.parse(item)
             } catch {
-              onTorn?.(native.place(places, at))
+              onTorn(native.place(places, at))
               continue
             }
             yield value
@@ -75,6 +102,7 @@
       }
     } finally {
       native.close(reader)
+      if (first) warn(first, foreign, shown)
     }
   }
 

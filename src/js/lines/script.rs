@@ -37,7 +37,8 @@ pub fn read<'env>(
     json: bool,
     on_torn: Unknown<'env>,
 ) -> Result<'env, Unknown<'env>> {
-    let args = [make(env, path)?, raw::to_js(env, json)?, on_torn];
+    let shown = raw::to_js(env, path.shown.as_str())?;
+    let args = [make(env, path)?, raw::to_js(env, json)?, on_torn, shown];
     raw::invoke(env, &exports(env)?, c"read", &args)
 }
 

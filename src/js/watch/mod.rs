@@ -44,6 +44,7 @@ pub fn start<'env>(env: &'env Env, args: WatchArgs<'env>) -> Result<'env, Unknow
     let bytes: String =
         path.absolute.as_os_str().as_encoded_bytes().iter().map(|byte| *byte as char).collect();
     let native = raw::object(env)?;
+    raw::define(env, &native, c"shown", &raw::to_js(env, path.shown.as_str())?)?;
     let read = promise::callback(env, "read", move |env, []| read(env, ""))?;
     raw::define(env, &native, c"read", &read)?;
     let print = promise::callback(env, "print", move |env, [value]| format.print(env, &value))?;

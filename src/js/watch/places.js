@@ -16,6 +16,40 @@ const MOST_LINKS = 40
 const MOST_OTHERS = 1000
 let others = 0
 
+/** Whether this process may open another file. */
+function hasDescriptors() {
+  try {
+    fs.closeSync(fs.openSync('/', 'r'))
+    return true
+  } catch {
+    return false
+  }
+}
+
+/**
+ * An error of the system that has nothing more to watch with, and what to do about that, for a caller who watches `shown`: Node.js tells the directory
+ * on the way there that was tried, and of many open files, whichever limit it is.
+ */
+function explained(error, shown) {
+  const { code, errno, syscall } = error
+  const reasons = {
+    ENOSPC: [
+      'no more inotify watches',
+      'this user has as many as fs.inotify.max_user_watches allows: end programs that watch many files, or raise it with sysctl(8)',
+    ],
+    EMFILE: hasDescriptors()
+      ? [
+          'no more inotify instances',
+          'this user has as many as fs.inotify.max_user_instances allows, one for each thread that watches: end such programs, or raise it with sysctl(8)',
+        ]
+      : ['too many open files', 'this process may open no more: see ulimit -n'],
+  }
+  if (!isLinux || !Object.hasOwn(reasons, code)) return error
+  const [what, todo] = reasons[code]
+  const told = new Error(`${code}: ${what}, ${syscall} '${shown}': ${todo}`)
+  return Object.assign(told, { errno, code, syscall, path: shown })
+}
+
 /** What the system watches, by path: one for all routes through it. */
 const watched = new Map()
 
@@ -93,6 +127,7 @@ const namesIn = (path) => path.split(process.platform === 'win32' ? /[\\/]/ : '/
 /** A path, followed name by name, with watches on what decides where it leads. */
 class Route {
   #path
+  #shown
   #onChange
   /** In the order in which the names are looked up: `{ directory, listener }`. */
   #places = []
@@ -103,8 +138,9 @@ class Route {
   /** Where it leads; `undefined` where a directory is missing. */
   file
 
-  constructor(path, onChange) {
+  constructor(path, shown, onChange) {
     this.#path = path
+    this.#shown = shown
     this.#onChange = onChange
   }
 
@@ -192,7 +228,7 @@ class Route {
         return false
       }
       // Many directories further up may be passed through, but not be listed.
-      if (isLast || (error.code !== 'EACCES' && error.code !== 'EPERM')) throw error
+      if (isLast || (error.code !== 'EACCES' && error.code !== 'EPERM')) throw explained(error, this.#shown)
     }
     return true
   }

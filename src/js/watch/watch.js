@@ -28,7 +28,7 @@ async function versionAt(path) {
 }
 
 /**
- * `native.read()` reads the file, `native.print(value)` makes a text by which values are compared, `native.check(value)` passes on a value that is as it is to be, `native.listen(react)` listens
+ * `native.shown` is what the caller calls the file, `native.read()` reads it, `native.print(value)` makes a text by which values are compared, `native.check(value)` passes on a value that is as it is to be, `native.listen(react)` listens
  * to the signal until `native.unlisten()`, and `native.aborted()` is the error of that.
  */
 class Watch {
@@ -45,6 +45,8 @@ class Watch {
   /** There may be another version than was looked at. */
   #mayDiffer = true
   #wake = () => {}
+  /** Ends the waiting for code of the caller's. */
+  #giveUp = () => {}
   #timer
   /** The version that was read last, if it can be told from the next. */
   #known
@@ -58,7 +60,7 @@ class Watch {
     this.#native = native
     this.#hasInitial = hasInitial
     this.#onError = onError
-    this.#route = new Route(path, () => this.#look())
+    this.#route = new Route(path, native.shown, () => this.#look())
   }
 
   next() {
@@ -108,6 +110,7 @@ class Watch {
     this.#route.leave()
     this.#native.unlisten()
     this.#wake()
+    this.#giveUp()
   }
 
   #look() {
@@ -121,6 +124,16 @@ class Watch {
       this.#wake = resolve
     })
     if (--waiting === 0) alive.unref()
+  }
+
+  /** What code of the caller's has returned, which may never settle: until then, or until all is over. */
+  #unlessOver(returned) {
+    // It may have ended all itself.
+    if (this.#isOver) return Promise.race([returned, undefined])
+    const over = new Promise((resolve) => {
+      this.#giveUp = resolve
+    })
+    return Promise.race([returned, over])
   }
 
   /** The next event, if there is one. */
@@ -139,13 +152,15 @@ class Watch {
     try {
       const { value: read, source } = await this.#native.read()
       const isAtRest = (await versionAt(file)).is === before.is
+      if (this.#isOver) return
       // What was read is a version all the same: of a file that is always being replaced there would be none otherwise.
       if (!isAtRest) this.#look()
       const isThere = source === 'file'
       if (!isThere && (!this.#hasInitial || (this.#text !== undefined && !this.#isSettled(MISSING)))) return
       const text = this.#printed(read, before.is)
       const isNew = text !== this.#text
-      const value = isNew ? await this.#native.check(read) : undefined
+      const value = isNew ? await this.#unlessOver(this.#native.check(read)) : undefined
+      if (this.#isOver) return
       this.#doubt = undefined
       this.#known = isThere && isAtRest && Date.now() - before.changedMs > AT_REST ? before.is : undefined
       if (!isNew) return
@@ -154,11 +169,11 @@ class Watch {
       this.#text = text
       return { value, previous }
     } catch (error) {
-      if (!this.#isSettled(before.is) || this.#doubt.isTold) return
+      if (this.#isOver || !this.#isSettled(before.is) || this.#doubt.isTold) return
       const onError = this.#onError
       if (onError === undefined) throw error
       this.#doubt.isTold = true
-      await onError(error)
+      await this.#unlessOver(onError(error))
     }
   }
 

@@ -29,8 +29,8 @@ pub struct Directory {
     id: FileId,
     /// What it is seen by, where that is known.
     mount: Option<u64>,
-    /// It was append-only when it was opened.
-    keeps_names: bool,
+    /// It was append-only when a call opened it last.
+    keeps_names: AtomicBool,
     file_system: OnceLock<FileSystem>,
     modes: OnceLock<bool>,
     /// Files without a name cannot be linked here, so staged ones need one from the start.
@@ -110,13 +110,14 @@ impl Directory {
         let mut guard = lock(&OPEN);
         let open = guard.get_or_insert_default();
         if let Some(shared) = open.get(&seen).and_then(Weak::upgrade) {
+            shared.keeps_names.store(keeps_names, Ordering::Relaxed);
             return Ok(shared);
         }
         let directory = Arc::new(Self {
             dir,
             id: seen.0.clone(),
             mount: seen.1,
-            keeps_names,
+            keeps_names: AtomicBool::new(keeps_names),
             file_system: OnceLock::new(),
             modes: OnceLock::new(),
             needs_temp_name: AtomicBool::new(false),
@@ -281,6 +282,10 @@ impl Directory {
 
     /// On vfat and on many a FUSE mount all files have the same mode. Nothing says so but a file that is made.
     fn has_modes(&self) -> bool {
+        // That file would stay where names do, and there are modes where there are attributes.
+        if self.check_lets_go().is_err() {
+            return true;
+        }
         *self.modes.get_or_init(|| {
             let made = names::with_temp_name("mode".as_ref(), |name| self.dir.create_new(name, PRIVATE));
             let Ok((name, file)) = made else { return true };
@@ -295,7 +300,7 @@ impl Directory {
     /// `EPERM` if a name in here stays for ever (`chattr +a`), as that one would.
     pub fn check_lets_go(&self) -> Result<()> {
         // Others may have it open since before `chattr -a`.
-        if self.keeps_names && self.dir.see().map_or(true, |seen| seen.keeps_names) {
+        if self.keeps_names.load(Ordering::Relaxed) && self.dir.see().map_or(true, |seen| seen.keeps_names) {
             return Err(Error::raw("rename", sys::EPERM).advise(Advice::Immutable));
         }
         Ok(())
@@ -326,5 +331,31 @@ impl Drop for Directory {
                 open.remove(&seen);
             }
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_left_in_an_append_only_directory_by_a_look_for_modes() {
+        let dir = tempfile::tempdir().unwrap();
+        let opened = Directory::open(None, dir.path(), false).unwrap();
+        let chattr =
+            |how| Command::new("chattr").arg(how).arg(dir.path()).status().is_ok_and(|it| it.success());
+        if !chattr("+a") {
+            eprintln!("skipped: there is no chattr, or it may not be used here");
+            return;
+        }
+        let again = Directory::open(None, dir.path(), false).unwrap();
+        let bears = again.bears(0o666, 0o600);
+        let names = dir.path().read_dir().unwrap().count();
+        assert!(chattr("-a"));
+        assert!(Arc::ptr_eq(&opened, &again) && !bears);
+        assert_eq!(names, 0);
     }
 }

@@ -37,6 +37,8 @@ pub enum Advice {
     NoLock,
     /// It has a name that only our own unfinished files have.
     Swept,
+    /// There is no memory for all of it.
+    NoMemory,
 }
 
 impl From<Obstacle> for Advice {
@@ -91,10 +93,13 @@ impl Advice {
                  a character that names cannot have: use another name"
             }
             Self::NoLock => {
-                "it is larger than any lock file, so another program's, and the lock would have its name: move one of the two files"
+                "it is another program's, as its size or its text says, and the lock would have its name: move one of the two files, or, if no program knows this file, remove it"
             }
             Self::Swept => {
                 "what has such a name is removed, as left behind by a process that was killed: use another name"
+            }
+            Self::NoMemory => {
+                "there is no memory for all of it at once: let the process have more, or spread it over several files"
             }
             Self::Moved => "its directory was replaced or moved meanwhile: repeat the call",
             Self::Restless => {

@@ -11,6 +11,7 @@ use crate::index::document::{Document, Operation, Tables};
 use crate::index::file::{IndexFile, UpdateOptions};
 use crate::index::group::Written;
 use crate::index::job::{Opened, Origin};
+use crate::index::text::laid_out;
 use crate::job::{After, Job, Step};
 use crate::lock::index_lock::FileLock;
 use crate::lock::wait::{self, Waited};
@@ -110,20 +111,19 @@ impl Commit {
     fn replace(self, mut opened: Box<Opened>, text: Text) -> Step<CommitJob> {
         let layout = opened.layout();
         let text = match text {
-            Text::Given(data) => {
-                data.into_json().map(|text| (layout.apply(text, self.options.space.as_ref()), None))
-            }
+            Text::Given(data) => laid_out(data, &layout, &self.options).map(|text| (text, None)),
             Text::Patched(mut document, edits) => {
                 if document.apply(&edits, self.options.numbers).is_err() {
                     let Opened { index, waited, origin, .. } = *opened;
                     return self.done(index, origin, waited, Written::Changed);
                 }
-                let (next, before) = document.advance();
-                if let Some(snapshot) = &mut opened.snapshot {
-                    snapshot.text.whole = before;
-                }
-                let (text, tables) = next.into_parts();
-                Ok((text.into_bytes(), Some(tables)))
+                document.advance().map_err(|_| Error::no_memory()).map(|(next, before)| {
+                    if let Some(snapshot) = &mut opened.snapshot {
+                        snapshot.text.whole = before;
+                    }
+                    let (text, tables) = next.into_parts();
+                    (text.into_bytes(), Some(tables))
+                })
             }
             Text::Encoded(text, tables) => Ok((text, tables)),
         };

@@ -33,7 +33,7 @@ use crate::process::Key;
 use crate::process::Replaced;
 use crate::process::Turn;
 use crate::process::deferred_close;
-use crate::process::room;
+use crate::process::room_to_read;
 use crate::sys::{self, Dir, Kind, Stat};
 use crate::write::Attempt;
 use crate::write::Level;
@@ -345,7 +345,7 @@ fn read_text(
     let Kept { text, tables, checked, edition } = match cache::take(&target.key(), file) {
         Some(kept) => kept,
         None => {
-            let mut bytes = room(usize::try_from(size).unwrap_or(0) + 1);
+            let mut bytes = room_to_read(size)?;
             file.read_to_end(&mut bytes).named("read")?;
             json::check_length(&bytes, options.longest)?;
             Kept { text: options.format.check(bytes)?, tables: None, checked: None, edition: None }

@@ -95,7 +95,7 @@ mod tests {
         for text in ["a:\r\n  b\r\n", "\u{feff}a: [\n\n"] {
             let layout = Format::Other.layout(text);
             let made = without_mark(text).as_bytes().to_vec();
-            assert_eq!(layout.apply(made, None), text.as_bytes());
+            assert_eq!(layout.apply(made, None).unwrap(), text.as_bytes());
         }
     }
 }

@@ -3,7 +3,8 @@
 //! `JSON.stringify` knows indents of one to ten characters, and no line ends but `\n`. The rest is done here, on the
 //! worker. A line end in JSON is always between two tokens, because a string has it as an escape.
 
-use crate::process::{buffer_pool, room_for_bytes};
+use crate::error::{Error, Result};
+use crate::process::{buffer_pool, try_room_for_bytes};
 
 /// What is white space in JSON.
 const WHITE: [char; 4] = [' ', '\t', '\r', '\n'];
@@ -101,19 +102,28 @@ impl Layout {
     }
 
     /// Lays out a text that `JSON.stringify` has made with [`Layout::space`], or with the `given` one.
-    pub fn apply(&self, mut text: Vec<u8>, given: Option<&Space>) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn apply(&self, mut text: Vec<u8>, given: Option<&Space>) -> Result<Vec<u8>> {
         let indent = self.indent.as_deref().filter(|_| given.is_none() && self.is_beyond_stringify());
         if indent.is_none() && self.line_end == "\n" && self.head.is_empty() {
+            text.try_reserve_exact(self.tail.len()).map_err(|_| Error::no_memory())?;
             text.extend_from_slice(self.tail.as_bytes());
-            return text;
+            return Ok(text);
         }
-        let mut laid_out = room_for_bytes(text.len() + text.len() / 8 + self.head.len() + self.tail.len());
+        let (lines, spaces) = text
+            .split(|byte| *byte == b'\n')
+            .fold((0, 0), |(lines, spaces), line| (lines + 1, spaces + indent.map_or(0, |_| level_of(line))));
+        let around = self.head.len() + self.tail.len() + lines * self.line_end.len();
+        let length = text.len() + around + spaces * indent.map_or(0, str::len);
+        let mut laid_out = try_room_for_bytes(length).ok_or_else(Error::no_memory)?;
         laid_out.extend_from_slice(self.head.as_bytes());
         for (at, line) in text.split(|byte| *byte == b'\n').enumerate() {
             if at > 0 {
                 laid_out.extend_from_slice(self.line_end.as_bytes());
             }
-            let level = indent.map_or(0, |_| line.iter().take_while(|byte| **byte == b' ').count());
+            let level = indent.map_or(0, |_| level_of(line));
             for _ in 0..level {
                 laid_out.extend_from_slice(indent.unwrap_or_default().as_bytes());
             }
@@ -121,8 +131,13 @@ impl Layout {
         }
         laid_out.extend_from_slice(self.tail.as_bytes());
         buffer_pool::keep(text);
-        laid_out
+        Ok(laid_out)
     }
+}
+
+/// How deep a line is that `JSON.stringify` has indented by one space a level.
+fn level_of(line: &[u8]) -> usize {
+    line.iter().take_while(|byte| **byte == b' ').count()
 }
 
 /// A text as JSON has it: without a byte order mark.
@@ -173,7 +188,7 @@ mod tests {
             let layout = Layout::of(old);
             let value = without_mark(old).trim_matches(WHITE);
             let bare: String = value.replace("\r\n", "\n").replace(&long, " ");
-            assert_eq!(String::from_utf8(layout.apply(bare.into_bytes(), None)).unwrap(), old);
+            assert_eq!(String::from_utf8(layout.apply(bare.into_bytes(), None).unwrap()).unwrap(), old);
         }
     }
 
@@ -194,6 +209,6 @@ mod tests {
         let layout = Layout::of("[\r\n1\r\n]");
         assert_eq!(layout.space(), " ");
         let space = Space::Number(2.0);
-        assert_eq!(layout.apply(b"[\n  1\n]".to_vec(), Some(&space)), b"[\r\n  1\r\n]");
+        assert_eq!(layout.apply(b"[\n  1\n]".to_vec(), Some(&space)).unwrap(), b"[\r\n  1\r\n]");
     }
 }

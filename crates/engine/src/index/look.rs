@@ -19,7 +19,7 @@ use crate::index::seek::{Sought, seek};
 use crate::index::source::Source;
 use crate::index::text::Text;
 use crate::job::{Job, Step};
-use crate::process::{Key, room};
+use crate::process::{Key, copy_text, room_to_read};
 use crate::sys::{self, Dir, Kind, Version};
 
 /// How much text of records is given at a time.
@@ -68,7 +68,7 @@ impl Unread {
 
     /// Its text from the file, all of which is read.
     fn read(mut self) -> Result<Loan> {
-        let mut bytes = room(usize::try_from(self.version.size).unwrap_or(0) + 1);
+        let mut bytes = room_to_read(self.version.size)?;
         self.file.read_to_end(&mut bytes).named("read")?;
         let kept = Kept { text: Format::Json.check(bytes)?, tables: None, checked: None, edition: None };
         Ok(self.loan(kept, None))
@@ -122,7 +122,7 @@ impl Loan {
         json::check_length(&self.kept.text.as_bytes()[of.clone()], options.longest)?;
         let is_checked = self.kept.checked.is_some_and(|checked| checked.covers(options.numbers));
         let keeps_digits = !is_checked && json::check_numbers_in(&self.kept.text, of, options.numbers)?;
-        let text = made.unwrap_or_else(|| self.kept.text[of.clone()].to_owned());
+        let text = made.map_or_else(|| copy_text(&self.kept.text[of.clone()]), Ok)?;
         Ok(Text::new(text, keeps_digits, Format::Json))
     }
 }
@@ -235,6 +235,8 @@ impl Records {
         let (start, mut made) = (self.at, String::from("["));
         let mut end = start;
         for child in rest.by_ref() {
+            let length = child.key.len() + child.value.len() + 5;
+            made.try_reserve(length).map_err(|_| Error::no_memory())?;
             if made.len() > 1 {
                 made.push(',');
             }

@@ -2,6 +2,8 @@
 //!
 //! An update that changes something is told apart where the change is, so the common beginning is skipped as bytes.
 
+use std::str::Chars;
+
 use crate::index::number;
 use crate::index::options::Numbers;
 use crate::index::tokens::{Token, Tokens};
@@ -82,7 +84,7 @@ fn is_same_token(old: Token<'_>, new: Token<'_>, numbers: Numbers) -> bool {
     }
     match (old, new) {
         (Token::Text(old), Token::Text(new)) => {
-            (old.contains(&b'\\') || new.contains(&b'\\')) && units(old) == units(new)
+            (old.contains(&b'\\') || new.contains(&b'\\')) && is_same_text(old, new)
         }
         (Token::Number(old), Token::Number(new)) => {
             match (std::str::from_utf8(old), std::str::from_utf8(new)) {
@@ -97,33 +99,54 @@ fn is_same_token(old: Token<'_>, new: Token<'_>, numbers: Numbers) -> bool {
     }
 }
 
-/// What a string in JSON stands for, in UTF-16, which can express all that escapes can.
-fn units(text: &[u8]) -> Option<Vec<u16>> {
-    let mut rest = std::str::from_utf8(text).ok()?.chars();
-    let mut units = Vec::with_capacity(text.len());
-    while let Some(next) = rest.next() {
-        let unit = match next {
-            '\\' => match rest.next()? {
-                'u' => {
-                    let digits = rest.as_str().get(..4)?;
-                    rest = rest.as_str().get(4..)?.chars();
-                    u16::from_str_radix(digits, 16).ok()?
-                }
-                'b' => 8,
-                't' => 9,
-                'n' => 10,
-                'f' => 12,
-                'r' => 13,
-                itself => itself as u16,
-            },
-            plain => {
-                units.extend_from_slice(plain.encode_utf16(&mut [0; 2]));
-                continue;
-            }
-        };
-        units.push(unit);
+/// Whether two strings in JSON stand for the same, which is decided without memory for a copy: for want of that no change may get lost.
+fn is_same_text(old: &[u8], new: &[u8]) -> bool {
+    let (Ok(old), Ok(new)) = (std::str::from_utf8(old), std::str::from_utf8(new)) else { return false };
+    let (mut old, mut new) = (units(old), units(new));
+    loop {
+        match (old.next(), new.next()) {
+            (None, None) => return true,
+            (Some(Some(old)), Some(Some(new))) if old == new => {}
+            _ => return false,
+        }
     }
-    Some(units)
+}
+
+/// What a string in JSON stands for, in UTF-16, which can express all that escapes can; `None` for what is no escape.
+fn units(text: &str) -> impl Iterator<Item = Option<u16>> {
+    let mut rest = text.chars();
+    let mut second = None;
+    std::iter::from_fn(move || {
+        if let Some(unit) = second.take() {
+            return Some(Some(unit));
+        }
+        Some(match rest.next()? {
+            '\\' => escaped(&mut rest),
+            plain => {
+                let mut pair = [0; 2];
+                let units = plain.encode_utf16(&mut pair);
+                second = units.get(1).copied();
+                units.first().copied()
+            }
+        })
+    })
+}
+
+/// What is behind a backslash.
+fn escaped(rest: &mut Chars<'_>) -> Option<u16> {
+    Some(match rest.next()? {
+        'u' => {
+            let (digits, behind) = rest.as_str().split_at_checked(4)?;
+            *rest = behind.chars();
+            return u16::from_str_radix(digits, 16).ok();
+        }
+        'b' => 8,
+        't' => 9,
+        'n' => 10,
+        'f' => 12,
+        'r' => 13,
+        itself => itself as u16,
+    })
 }
 
 #[cfg(test)]
@@ -155,6 +178,10 @@ mod tests {
             ("[true]", "[false]"),
             ("[\"a b\"]", "[\"ab\"]"),
             (r#"["\u00e9"]"#, r#"["\\u00e9"]"#),
+            (r#"["\nx"]"#, r#"["\ny"]"#),
+            (r#"["\nx"]"#, r#"["\nxy"]"#),
+            (r#"["\n😀"]"#, r#"["\n😁"]"#),
+            (r#"["\n😀"]"#, r#"["\n\ud83d"]"#),
             ("{\"a\":1,\"b\":2}", "{\"b\":2,\"a\":1}"),
             ("[12]", "[1,2]"),
             ("[1e400]", "[null]"),

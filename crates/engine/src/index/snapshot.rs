@@ -13,7 +13,7 @@ use crate::index::options::{Numbers, UpdateOptions};
 use crate::index::same::{self, Comparison};
 use crate::index::source::Source;
 use crate::index::text::Text;
-use crate::process::{Key, room};
+use crate::process::{Key, room_to_read, try_room};
 use crate::sys::Version;
 use crate::write::verify;
 
@@ -82,7 +82,7 @@ impl Snapshot {
         let mut length = WINDOW;
         loop {
             cancel.check()?;
-            let mut window = room(length);
+            let mut window = try_room(length).ok_or_else(Error::no_memory)?;
             window.resize(length, 0);
             let got = self.file.with(|file| verify::read_fully(file, &mut window, start as u64))?;
             // Less than asked for: the file was cut meanwhile.
@@ -128,7 +128,7 @@ impl Snapshot {
 
     /// All of its bytes.
     pub(crate) fn bytes(&self) -> Result<Vec<u8>> {
-        let mut bytes = room(usize::try_from(self.version.size).unwrap_or(0) + 1);
+        let mut bytes = room_to_read(self.version.size)?;
         self.file.with(|mut file| {
             file.rewind().named("lseek")?;
             file.read_to_end(&mut bytes).named("read")

@@ -112,7 +112,7 @@ fn prepare(old: Option<&Text>, next: Data, options: &UpdateOptions) -> Result<Op
     let invalid = |reason: &str| Error::from(ErrorKind::InvalidJson { reason: reason.to_owned() });
     let next = next.into_json()?;
     let layout = old.map(|old| old.layout.clone()).unwrap_or_default();
-    let next = layout.apply(next, options.space.as_ref());
+    let next = layout.apply(next, options.space.as_ref())?;
     json::check_length(&next, options.longest)?;
     options.format.check_made(&next)?;
     if old.is_some_and(|old| old.says(&next, options)) {

@@ -30,10 +30,10 @@ pub struct Text {
 /// The bytes to write of what `JSON.stringify`, or a codec, has printed.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidJson`], if it is no Unicode.
+/// [`ErrorKind::InvalidJson`], if it is no Unicode; `ENOMEM`.
 pub(crate) fn laid_out(printed: Data, layout: &Layout, options: &UpdateOptions) -> Result<Vec<u8>> {
     let text = printed.into_json()?;
-    Ok(layout.apply(text, options.space.as_ref()))
+    layout.apply(text, options.space.as_ref())
 }
 
 fn lone_surrogate() -> Error {

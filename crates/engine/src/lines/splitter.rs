@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::ops::Range;
 
-use crate::error::{ErrorKind, Named, Result};
+use crate::error::{Error, ErrorKind, Named, Result};
 use crate::lines::tail::{is_complete, without_mark};
 use crate::sys;
 use crate::write::verify::read_fully;
@@ -104,6 +104,7 @@ impl Reader {
         let mut bytes = Vec::new();
         loop {
             let known = bytes.len();
+            bytes.try_reserve(CHUNK).map_err(|_| Error::no_memory())?;
             bytes.resize(known + CHUNK, 0);
             let got = sys::read_at(&self.file, &mut bytes[known..], start + known as u64).named("read")?;
             bytes.truncate(known + got);

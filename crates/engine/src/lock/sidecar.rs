@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::dir::{Directory, Target, names};
 use crate::error::{Advice, Error, ErrorKind, Named, Result};
+use crate::lock::foreign::is_foreign;
 use crate::lock::holder::{Holder, LONGEST_LOCK, LONGEST_RECORD};
 use crate::mutant::{Step, leaves_out};
 use crate::process::sync::between_calls;
@@ -233,8 +234,10 @@ fn open(dir: &Directory, name: &OsStr) -> Result<Opened> {
         opened => opened.named("open")?,
     };
     match Dir::stat_file(&file).named("fstat")? {
-        // What has never been one would be written over and removed.
-        (Kind::File, version) if version.size > LONGEST_LOCK => Err(Error::taken().advise(Advice::NoLock)),
+        // What has never been one would be written over and removed, and cut by a waiter.
+        (Kind::File, version) if version.size > LONGEST_LOCK || is_foreign(&file) => {
+            Err(Error::taken().advise(Advice::NoLock))
+        }
         (Kind::File, _) => Ok(Opened::File(file)),
         (Kind::Other(what), _) => Err(ErrorKind::NotRegular { what }.into()),
         _ => Err(ErrorKind::NotRegular { what: "a directory where the lock belongs" }.into()),

@@ -12,6 +12,7 @@
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
+use crate::error::{Error, Result};
 use crate::process::thread::lock;
 use crate::sys;
 
@@ -33,17 +34,11 @@ struct Kept {
     watched: bool,
 }
 
-/// An empty vector with capacity for `length` elements, which are to be filled in at once.
+/// An empty vector with capacity for `length` elements, which are to be filled in at once. `None`: there is no memory for them, which Rust's own
+/// containers end the process for.
 ///
 /// A large one asks for huge pages: of the time to copy 32 MiB into fresh memory, three fifths are
 /// page faults, one for each 4 KiB.
-pub fn room<T>(length: usize) -> Vec<T> {
-    let mut room = Vec::with_capacity(length);
-    sys::prefer_huge_pages(room.spare_capacity_mut());
-    room
-}
-
-/// As [`room`], for what a caller gives, which may be more than there is memory for: then it is `None`, and not the end of the process.
 pub fn try_room<T>(length: usize) -> Option<Vec<T>> {
     let mut room = Vec::new();
     room.try_reserve_exact(length).ok()?;
@@ -57,10 +52,22 @@ pub fn try_room_for_bytes(length: usize) -> Option<Vec<u8>> {
     kept.or_else(|| try_room(length))
 }
 
-/// As [`room`], in memory that was [kept](keep) if there is some.
-pub fn room_for_bytes(length: usize) -> Vec<u8> {
-    let kept = if length < LARGE { None } else { kept().take(length) };
-    kept.unwrap_or_else(|| room(length))
+/// For all of a file of so many bytes, and one more, so that its end is found without another allocation.
+///
+/// # Errors
+/// `ENOMEM`.
+pub fn room_to_read(size: u64) -> Result<Vec<u8>> {
+    let length = usize::try_from(size).ok().and_then(|size| size.checked_add(1));
+    length.and_then(try_room).ok_or_else(Error::no_memory)
+}
+
+/// # Errors
+/// `ENOMEM`.
+pub fn copy_text(text: &str) -> Result<String> {
+    let mut copy = String::new();
+    copy.try_reserve_exact(text.len()).map_err(|_| Error::no_memory())?;
+    copy.push_str(text);
+    Ok(copy)
 }
 
 /// Takes over the memory of bytes that are not needed any more.
@@ -198,11 +205,11 @@ mod tests {
 
     #[test]
     fn memory_is_used_again_and_is_gone_when_all_is_quiet() {
-        let first = room_for_bytes(7 << 20);
+        let first = try_room_for_bytes(7 << 20).unwrap();
         let place = first.as_ptr();
         keep(first);
         assert!(kept().watched);
-        let again = room_for_bytes(6 << 20);
+        let again = try_room_for_bytes(6 << 20).unwrap();
         assert_eq!((again.as_ptr(), again.capacity() >> 20), (place, 7));
         keep(again);
         let patience = std::time::Instant::now();

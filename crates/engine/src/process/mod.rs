@@ -16,7 +16,8 @@ pub(crate) mod thread;
 pub(crate) mod under_way;
 
 pub(crate) use budget::{DescriptorBudget, Slot};
-pub use buffer_pool::{room, room_for_bytes, try_room, try_room_for_bytes};
+pub(crate) use buffer_pool::{copy_text, room_to_read};
+pub use buffer_pool::{try_room, try_room_for_bytes};
 pub(crate) use deferred_close::{Old, Replaced};
 pub use deferred_drop::drop_later;
 pub(crate) use helpers::{MOST_HELPERS, with_helpers};

@@ -13,7 +13,7 @@ use crate::index::file::{self, Snapshot, UpdateOptions};
 use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::order;
 use crate::lock::sidecar::{Backoff, Lock, Taking};
-use crate::process::{Key, Turn};
+use crate::process::{Key, Turn, room_to_read};
 use crate::sys::{self, Dir, Version};
 use crate::transaction::known;
 use crate::transaction::pending;
@@ -201,7 +201,7 @@ impl Session {
         let Some(stat) = target.existing()? else { return Ok(None) };
         let mut file = target.dir.open_file(&target.name).named("open")?;
         let (_, version) = Dir::stat_file(&file).named("fstat")?;
-        let mut bytes = Vec::new();
+        let mut bytes = room_to_read(version.size)?;
         file.read_to_end(&mut bytes).named("read")?;
         Ok(Some((bytes, version, stat.access.mode)))
     }

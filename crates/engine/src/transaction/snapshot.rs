@@ -10,7 +10,7 @@ use crate::dir::{Directory, Resolve, Target};
 use crate::error::{Error, ErrorKind, Named, Result};
 use crate::job::{After, Job, Step};
 use crate::lock::holder::{Blocker, Timeout};
-use crate::process::room;
+use crate::process::room_to_read;
 use crate::sys::{self, Dir, Kind, Version};
 use crate::transaction::decision::{Todo, decide, is_dropped};
 use crate::transaction::place::{Home, Place};
@@ -232,7 +232,7 @@ impl Read {
     }
 
     fn content(&self) -> Result<Vec<u8>> {
-        let mut bytes = room(usize::try_from(self.version.size).unwrap_or(0) + 1);
+        let mut bytes = room_to_read(self.version.size)?;
         bytes.resize(usize::try_from(self.version.size).unwrap_or(0), 0);
         let got = read_fully(&self.file, &mut bytes, 0)?;
         bytes.truncate(got);

@@ -28,7 +28,7 @@ pub struct Census {
     pub bytes: u64,
 }
 
-/// Counts what is below `root`, and with `flush` flushes it, all but `root` itself. Also says whether the file
+/// Counts what is below `root`, which is `path` in messages, and with `flush` flushes it, all but `root` itself. Also says whether the file
 /// system could flush all of it.
 ///
 /// # Errors

@@ -161,7 +161,8 @@ impl Staging {
         let flush = self.options.flush;
         self.settle()?;
         let during = steps::begin(Step::Fsync);
-        let (census, mut durable) = census::take(&self.dir, &self.path(), flush, cancel)?;
+        // When its caller hears of an error, the tree is gone from where it was filled.
+        let (census, mut durable) = census::take(&self.dir, self.target.path(), flush, cancel)?;
         drop(during);
         let during = steps::begin(Step::Rename);
         let (swapped, failed, held) = loop {

@@ -15,6 +15,7 @@ mod keyed;
 mod next;
 mod node;
 mod operation;
+mod out;
 mod patch;
 mod pointer;
 mod ready;

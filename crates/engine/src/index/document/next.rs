@@ -7,8 +7,9 @@ use std::sync::Arc;
 use crate::index::document::Document;
 use crate::index::document::entry::{Entry, NEW, State};
 use crate::index::document::node::{Change, Kind, Node, Value};
+use crate::index::document::out::Out;
 use crate::index::document::value::Style;
-use crate::process::room_for_bytes;
+use crate::process::copy_text;
 
 /// A container with fewer entries, and with none that is larger in it, is taken apart again when it is needed.
 const MANY: usize = 64;
@@ -68,11 +69,8 @@ impl Gaps {
         let mut old =
             node.entries.iter().zip(0..).filter(|(entry, _)| entry.start != NEW && node.source.is_none());
         let Some((first, at)) = old.next() else {
-            let (mut head, mut between, mut tail) = (Vec::new(), vec![b','], Vec::new());
-            style.end_line(0, &mut head);
-            style.end_line(0, &mut between);
-            place.end_line(0, &mut tail);
-            return Self { head, between, colon: style.colon().into(), tail, style };
+            let (head, tail) = (style.line(), place.line());
+            return Self { between: [b",", &*head].concat(), head, colon: style.colon().into(), tail, style };
         };
         let head = bytes[node.open + 1..first.start as usize].to_vec();
         match head.iter().rposition(|byte| matches!(byte, b'\n' | b'\r')) {
@@ -94,7 +92,7 @@ impl Gaps {
 }
 
 impl Frame {
-    fn new(node: Node, text: &str, place: &Style, out: &mut Vec<u8>) -> Self {
+    fn new(node: Node, text: &str, place: &Style, out: &mut Out) -> Self {
         let gaps = Gaps::of(&node, text, place);
         let kept = if node.has_gone() { vec![None; node.entries.len()] } else { Vec::new() };
         let open = out.len();
@@ -108,7 +106,7 @@ impl Frame {
     }
 
     /// Goes on to the next container that is taken apart, or to the end.
-    fn go_on(&mut self, text: &str, out: &mut Vec<u8>) -> Option<usize> {
+    fn go_on(&mut self, text: &str, out: &mut Out) -> Option<usize> {
         while let Some(entry) = self.node.entries.get(self.at).copied() {
             let is_new = entry.start == NEW;
             match entry.state() {
@@ -143,7 +141,7 @@ impl Frame {
     }
 
     /// An entry stays as it is in the source. Those that follow each other are copied together.
-    fn keep(&mut self, entry: Entry, out: &mut Vec<u8>) {
+    fn keep(&mut self, entry: Entry, out: &mut Out) {
         let start = entry.start as usize;
         let (from, to) = *self.pending.get_or_insert_with(|| {
             let from = match (self.count > 0, self.last) {
@@ -166,14 +164,14 @@ impl Frame {
     }
 
     /// Copies what is to be copied.
-    fn flush(&mut self, text: &str, out: &mut Vec<u8>) {
+    fn flush(&mut self, text: &str, out: &mut Out) {
         if let (Some((from, _)), Some(last)) = (self.pending.take(), self.last) {
             out.extend_from_slice(&self.node.bytes(text)[from..last]);
         }
     }
 
     /// Writes what is before an entry that is not as it was.
-    fn separate(&self, entry: Entry, text: &str, out: &mut Vec<u8>) {
+    fn separate(&self, entry: Entry, text: &str, out: &mut Out) {
         let is_old = entry.start != NEW && self.node.source.is_none();
         out.extend_from_slice(match self.last {
             _ if self.count == 0 => &self.gaps.head,
@@ -182,7 +180,7 @@ impl Frame {
         });
     }
 
-    fn write_key(&mut self, entry: Entry, text: &str, out: &mut Vec<u8>) {
+    fn write_key(&mut self, entry: Entry, text: &str, out: &mut Out) {
         if entry.start != NEW {
             self.last = Some(entry.end as usize);
         }
@@ -210,7 +208,7 @@ impl Frame {
     }
 
     /// The end of the container. Returns it, if it stays taken apart.
-    fn finish(mut self, text: &str, out: &mut Vec<u8>) -> Option<Node> {
+    fn finish(mut self, text: &str, out: &mut Out) -> Option<Node> {
         self.flush(text, out);
         if self.count > 0 {
             out.extend_from_slice(&self.gaps.tail);
@@ -234,14 +232,21 @@ impl Frame {
 
 impl Document {
     /// With all changes in the text, and the text before.
-    pub fn advance(self) -> (Self, String) {
+    ///
+    /// # Errors
+    /// The document, which may be without its changes: there is no memory for another text.
+    pub fn advance(self) -> Result<(Self, String), Box<Self>> {
         if self.journal.is_empty() {
-            let text = self.text.clone();
-            return (self, text);
+            return match copy_text(&self.text) {
+                Ok(text) => Ok((self, text)),
+                Err(_) => Err(Box::new(self)),
+            };
         }
+        let added: usize = self.nodes.iter().map(Node::added).sum();
+        let Some(mut out) = Out::with_room(self.text.len() + added + added / 2) else {
+            return Err(Box::new(self));
+        };
         let Self { text, layout, mut nodes, brings_numbers, .. } = self;
-        let added: usize = nodes.iter().map(Node::added).sum();
-        let mut out = room_for_bytes(text.len() + added + added / 2);
         let style = Style {
             indent: layout.indent.as_deref().map(Arc::from),
             line_end: layout.line_end,
@@ -268,14 +273,21 @@ impl Document {
                 None => next.extend(done),
             }
         }
+        let Some(made) = out.into_bytes() else {
+            return Err(Box::new(Self { brings_numbers, ..Self::new(text) }));
+        };
         // The last one is the root, and no other node knows where it is.
         next.swap_remove(0);
-        let made = String::from_utf8(out)
-            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-        if made.len() < NEW as usize {
+        let made = into_string(made);
+        Ok(if made.len() < NEW as usize {
             (Self { text: made, layout, nodes: next, journal: Vec::new(), brings_numbers }, text)
         } else {
             (Self { brings_numbers, ..Self::new(made) }, text)
-        }
+        })
     }
+}
+
+/// Of parts of texts.
+fn into_string(made: Vec<u8>) -> String {
+    String::from_utf8(made).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }

@@ -15,6 +15,8 @@ use crate::index::options::Numbers;
 const FEW: usize = 16;
 /// One part in so many is left free in entries and tables, so that a patch waits for no copy of them.
 const SLACK: usize = 16;
+/// As much is around an entry as a rule: a line end, an indent, a colon and a comma.
+const WHITE: usize = 48;
 
 /// The kinds of container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -367,10 +369,10 @@ impl Node {
         self.make_room();
     }
 
-    /// How many bytes of text it has that are not in its source.
+    /// About how many bytes of text it has that are not in its source.
     pub fn added(&self) -> usize {
         let size = |change: &Change| match &change.value {
-            Value::Text(text) => text.len() + change.key.as_deref().map_or(0, str::len),
+            Value::Text(text) => text.len() + change.key.as_deref().map_or(0, str::len) + WHITE,
             Value::Node(_) => 0,
         };
         self.changes.iter().map(size).sum::<usize>() + self.source.as_deref().map_or(0, str::len)

@@ -81,7 +81,7 @@ mod tests {
             document
                 .apply(&[set, Operation::Remove { at: Pointer::parse("/list/1").unwrap() }], Numbers::Strict)
                 .unwrap();
-            document = document.advance().0;
+            document = document.advance().unwrap().0;
             let (text, tables) = document.into_parts();
             for pointer in [
                 "",

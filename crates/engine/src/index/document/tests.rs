@@ -171,7 +171,7 @@ fn rounds(random: &mut Rng, indent: Option<&str>, text_of: impl Fn(&Json) -> Str
             model = Json::parse(&stored);
             assert_eq!(Json::parse(&document.value_of(0, 0)), model);
         }
-        let (next, before) = document.advance();
+        let (next, before) = document.advance().unwrap();
         document = next;
         assert_eq!(before, stored);
         assert!(check_index(document.text().as_bytes().to_vec()).is_ok(), "{}", document.text());

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::index::document::Document;
 use crate::index::document::node::Kind;
+use crate::index::document::out::Out;
 use crate::index::tokens::{Token, Tokens};
 
 /// How what is new is laid out at its place.
@@ -25,11 +26,18 @@ impl Style {
     }
 
     /// Ends a line, and begins the next one.
-    pub fn end_line(&self, depth: usize, out: &mut Vec<u8>) {
+    pub fn end_line(&self, depth: usize, out: &mut Out) {
         let Some(indent) = &self.indent else { return };
         out.extend_from_slice(self.line_end.as_bytes());
         out.extend_from_slice(self.prefix.as_bytes());
         (0..depth).for_each(|_| out.extend_from_slice(indent.as_bytes()));
+    }
+
+    /// The end of a line, and the beginning of the next one.
+    pub fn line(&self) -> Vec<u8> {
+        let mut line = Out::default();
+        self.end_line(0, &mut line);
+        line.into_bytes().unwrap_or_default()
     }
 
     pub fn colon(&self) -> &'static [u8] {
@@ -37,7 +45,7 @@ impl Style {
     }
 
     /// Writes a value as `JSON.stringify` does.
-    pub fn lay_out(&self, value: &[u8], out: &mut Vec<u8>) {
+    pub fn lay_out(&self, value: &[u8], out: &mut Out) {
         let (mut depth, mut is_first) = (0, false);
         for token in Tokens::new(value) {
             if is_first && !matches!(token, Token::Mark(b'}' | b']')) {

@@ -163,7 +163,7 @@ impl Grammar {
         if self.next != Next::Nothing || self.strings.is_inside() {
             return Err(Unclear);
         }
-        let mut found = self.way.end();
+        let mut found = self.way.end()?;
         if let Some(found) = &mut found {
             found.truncate(found.trim_ascii_end().len());
         }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::index::document::{Pointer, is_named, position};
+use crate::index::seek::grammar::Unclear;
 
 /// How far the way has been followed, and what is at its end.
 pub(super) struct Way {
@@ -15,6 +16,8 @@ pub(super) struct Way {
     found: Option<Vec<u8>>,
     /// Where in the window the part of the value begins that is not kept yet; `None`: it is not under way.
     from: Option<usize>,
+    /// There was no memory for a value.
+    is_too_large: bool,
 }
 
 /// A step: to a member, or to an item.
@@ -30,7 +33,14 @@ impl Way {
     pub fn of(pointer: &Pointer) -> Option<Self> {
         let step = |name: Cow<'_, str>| Step { position: position(&name), name: name.into(), items: 0 };
         let steps: Vec<_> = pointer.iter().map(step).collect();
-        (!steps.is_empty()).then_some(Self { steps, entered: 0, is_next: false, found: None, from: None })
+        (!steps.is_empty()).then_some(Self {
+            steps,
+            entered: 0,
+            is_next: false,
+            found: None,
+            from: None,
+            is_too_large: false,
+        })
     }
 
     /// Whether the children of a container this deep (the first is 1) may be steps.
@@ -94,13 +104,17 @@ impl Way {
     /// Keeps what is there of the value before `until`, from where on the text goes on at 0.
     pub fn keep(&mut self, text: &[u8], until: usize) {
         if let (Some(from), Some(found)) = (self.from, &mut self.found) {
-            found.extend_from_slice(&text[from..until]);
+            let part = &text[from..until];
+            self.is_too_large |= found.try_reserve(part.len()).is_err();
+            if !self.is_too_large {
+                found.extend_from_slice(part);
+            }
             self.from = Some(0);
         }
     }
 
-    /// The value, with the white space behind it.
-    pub fn end(self) -> Option<Vec<u8>> {
-        self.found
+    /// The value, with the white space behind it. `Err`: there was no memory for one.
+    pub fn end(self) -> Result<Option<Vec<u8>>, Unclear> {
+        if self.is_too_large { Err(Unclear) } else { Ok(self.found) }
     }
 }

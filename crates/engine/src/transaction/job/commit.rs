@@ -16,7 +16,7 @@ use crate::index::text::laid_out;
 use crate::job::{Job, Step};
 use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::sidecar::Backoff;
-use crate::process::retry_transient;
+use crate::process::{copy_text, retry_transient};
 use crate::stats;
 use crate::steps;
 use crate::transaction::commit::{self, Attempt};
@@ -305,7 +305,7 @@ fn index_text(
             Err(_) => return Ok(None),
         },
     };
-    let (next, before) = document.advance();
+    let (next, before) = document.advance().map_err(|_| Error::no_memory())?;
     if let Some(snapshot) = snapshot {
         snapshot.text.whole = before;
     }
@@ -314,9 +314,7 @@ fn index_text(
     if let Some(told) = told
         && told.get().is_none()
     {
-        let mut copy = String::new();
-        copy.try_reserve_exact(text.len()).map_err(|_| Error::no_memory())?;
-        copy.push_str(&text);
+        let copy = copy_text(&text)?;
         told.get_or_init(|| copy);
     }
     Ok(Some((text.into_bytes(), Some(tables))))
