@@ -217,4 +217,5 @@ module.exports = {
   published,
   readIndex,
   remove,
+  until,
 }
