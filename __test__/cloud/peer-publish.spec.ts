@@ -37,12 +37,18 @@ class Call {
   /** As the addon does with what is under way. */
   abort() {
     const text = 'The operation was aborted'
-    for (const { reject } of puts) reject(new Error(JSON.stringify({ code: 'ABORT_ERR', text, status: null })))
+    for (const { reject } of puts)
+      reject(new Error(JSON.stringify({ code: 'ABORT_ERR', text, status: null })))
   }
 }
 
 const addon = require.resolve('../../packages/cloud/addon.js')
-require.cache[addon] = { id: addon, filename: addon, loaded: true, exports: { Call, Place, Staging } } as never
+require.cache[addon] = {
+  id: addon,
+  filename: addon,
+  loaded: true,
+  exports: { Call, Place, Staging },
+} as never
 const { atomicPublish } = require('../../packages/cloud/lib/release.js')
 const { atomicIndexPatch } = require('../../packages/cloud/lib/patch.js')
 
@@ -92,7 +98,9 @@ describe('while the entries of a release do not come', () => {
     const failed = await rejection(atomicPublish('s3://b/site', entries, { timeout: 20 }))
     expect(failed).toMatchObject({
       code: 'ETIMEDOUT',
-      message: expect.stringContaining('nothing was published: the entries did not come to their end within 20 ms'),
+      message: expect.stringContaining(
+        'nothing was published: the entries did not come to their end within 20 ms',
+      ),
     })
   })
 })

@@ -37,6 +37,8 @@ pub enum Advice {
     NoLock,
     /// It has a name that only our own unfinished files have.
     Swept,
+    /// One transaction updates more indexes than this process may lock at once.
+    ManyIndexes,
 }
 
 impl From<Obstacle> for Advice {
@@ -82,6 +84,10 @@ impl Advice {
             }
             Self::Sticky => {
                 "it is another user's, and its directory is sticky: only its owner may replace it"
+            }
+            Self::ManyIndexes => {
+                "the indexes of one transaction may take an eighth of the descriptors that this process may have: raise that limit \
+                 (ulimit -n), or update fewer in one"
             }
             Self::Held => {
                 "another program has the file open, and had it when the last of several tries was made: close it there, and repeat the call"

@@ -75,11 +75,16 @@ pub enum Taking {
     ToRecover,
 }
 
+/// Whether this process may hold so many locks at once.
+pub fn may_hold(count: usize) -> bool {
+    HELD.has_room_for(count)
+}
+
 impl Lock {
     /// The lock, if it is free.
     ///
     /// # Errors
-    /// Those of open(2); [`ErrorKind::NotRegular`] if something else has the lock's name; [`ErrorKind::NoLocks`].
+    /// Those of open(2), and `EMFILE` when this process holds as many as it may; [`ErrorKind::NotRegular`] if something else has the lock's name; [`ErrorKind::NoLocks`].
     pub fn try_acquire(target: &Target, taking: Taking) -> Result<Tried> {
         let name = names::lock(&target.name);
         let key = Key::File(target.dir.id().clone(), name.clone());
@@ -91,7 +96,12 @@ impl Lock {
     }
 
     fn try_name(target: &Target, name: &OsStr, taking: Taking) -> Result<Tried> {
-        let Some(slot) = HELD.take() else { return Ok(Tried::Busy) };
+        let slot = match taking {
+            // A process that may have more has left it. Nothing goes on there before it is recovered.
+            Taking::ToRecover => HELD.take().or_else(|| HELD.take_reserve()),
+            Taking::Fairly | Taking::Now => HELD.take(),
+        };
+        let Some(slot) = slot else { return Err(Error::raw("flock", sys::EMFILE)) };
         for _ in 0..ROUNDS {
             let (file, is_new) = match open(&target.dir, name)? {
                 Opened::File(file) => (file, false),

@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::sys;
 
+/// Each share has so many, however few there are in all.
+const LEAST: u64 = 8;
+
 /// A share of the descriptors that this process may have.
 #[derive(Debug)]
 pub struct DescriptorBudget {
@@ -43,8 +46,13 @@ impl DescriptorBudget {
         usize::try_from(self.share()).unwrap_or(usize::MAX)
     }
 
+    /// Whether so many can ever be held at once. The system is not asked about few.
+    pub fn has_room_for(&self, count: usize) -> bool {
+        count as u64 <= LEAST.min(self.at_most) || count <= self.most()
+    }
+
     fn share(&self) -> u64 {
-        (sys::descriptor_limit() / self.one_in).max(8).min(self.at_most)
+        (sys::descriptor_limit() / self.one_in).max(LEAST).min(self.at_most)
     }
 
     /// So many, or none.

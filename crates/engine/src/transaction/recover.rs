@@ -16,7 +16,7 @@ use crate::mutant::{Step, leaves_out};
 use crate::process::each_at_once;
 use crate::process::flush;
 use crate::stats;
-use crate::sys::FileId;
+use crate::sys::{self, FileId};
 use crate::transaction::away::{self, Gone, Taker};
 use crate::transaction::commit::FLUSHERS;
 use crate::transaction::decision::{Seen, Todo, decide, is_dropped};
@@ -232,9 +232,12 @@ impl<'a> Targets<'a> {
                 place.op.name.clone(),
                 root.path.join(&place.op.dir).join(&place.op.name),
             );
-            match Lock::try_acquire(&target, Taking::ToRecover)? {
-                Tried::Ours(lock) => place.lock = Some(lock),
-                Tried::Busy | Tried::Left(_) => return Ok(None),
+            match Lock::try_acquire(&target, Taking::ToRecover) {
+                Ok(Tried::Ours(lock)) => place.lock = Some(lock),
+                Ok(Tried::Busy | Tried::Left(_)) => return Ok(None),
+                // This process holds as many as it may: as if it were taken, which calls for other files do not wait for.
+                Err(error) if error.errno_of("flock") == Some(sys::EMFILE) => return Ok(None),
+                Err(error) => return Err(error),
             }
         }
         Ok(Some(targets))

@@ -157,7 +157,7 @@ impl Session {
     /// are free; those that were are held.
     ///
     /// # Errors
-    /// Those of [`recover::take_index`], with the position of the file.
+    /// Those of [`recover::take_index`], with the position of the file, but for a lack of descriptors, which is nobody's.
     pub(crate) fn try_lock(&mut self, indexes: &mut Vec<usize>, taking: Taking) -> Result<bool> {
         order::sort(indexes, &|at| self.targets[at].lock_order());
         // From the last to the first, which is the next to be taken.
@@ -171,7 +171,7 @@ impl Session {
                     indexes.pop();
                 }
                 Ok(None) => return Ok(false),
-                Err(error) if error.is_transient() => return Ok(false),
+                Err(error) if error.is_transient() => return Err(error),
                 Err(error) => return Err(error.of_entry(at)),
             }
         }

@@ -4,16 +4,17 @@ use std::time::{Duration, Instant};
 
 use super::find::transient;
 use crate::cancel::Cancel;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::index::document::Operations;
 use crate::index::file::{Snapshot, UpdateOptions};
 use crate::index::text::Text;
 use crate::job::{Job, Step};
 use crate::lock::holder::{Blocker, Timeout};
-use crate::lock::sidecar::Taking;
+use crate::lock::sidecar::{self, Taking};
 use crate::process::{Inside, Ticket, Turn};
 use crate::stats;
 use crate::steps;
+use crate::sys;
 use crate::transaction::recover::{self, Attempt};
 use crate::transaction::session::{Seen, Session, Waiting};
 
@@ -90,6 +91,9 @@ impl Job for LockJob {
         let Self { mut session, how, stage } = self;
         match stage {
             Locking::Turns(ticket) => {
+                if !sidecar::may_hold(how.indexes.len()) {
+                    return Step::Done(Err(Error::raw("flock", sys::EMFILE).advise(Advice::ManyIndexes)));
+                }
                 // What is pending is recovered with nothing held.
                 match recover::attempt_or_tell(&session.root) {
                     Err(error) if error.is_transient() => {
@@ -131,18 +135,31 @@ impl Job for LockJob {
                 let taking = if is_last { Taking::Now } else { Taking::Fairly };
                 let locked = session.try_lock(&mut indexes, taking);
                 drop(during);
-                match locked {
-                    Ok(true) => how.read(session),
-                    Err(error) => Step::Done(Err(error)),
-                    Ok(false) => Step::Wait(Box::pin(async move {
-                        let index =
-                            indexes.last().map(|at| session.targets[*at].real_path()).unwrap_or_default();
-                        let _during = steps::begin(steps::Step::Lock);
-                        let paused = waiting.pause(&index, &how.cancel).await;
-                        let stage = Locking::Locks(indexes, waiting, false);
-                        paused.map(|()| Self { session, how, stage }).into()
-                    })),
-                }
+                let lack = match locked {
+                    Ok(true) => return how.read(session),
+                    Ok(false) => None,
+                    Err(error) if error.is_transient() => {
+                        // Two that each hold a part of what this process may hold would wait for each other.
+                        session.locks.clear();
+                        indexes = how.positions();
+                        Some(error)
+                    }
+                    Err(error) => return Step::Done(Err(error)),
+                };
+                Step::Wait(Box::pin(async move {
+                    let index = indexes.last().map(|at| session.targets[*at].real_path()).unwrap_or_default();
+                    let _during = steps::begin(steps::Step::Lock);
+                    let paused = waiting.pause(&index, &how.cancel).await;
+                    let stage = Locking::Locks(indexes, waiting, false);
+                    match (paused, lack) {
+                        // That was in the way, and no lock.
+                        (Err(late), Some(lack)) if matches!(late.kind(), ErrorKind::LockTimeout(_)) => {
+                            Err(lack)
+                        }
+                        (paused, _) => paused.map(|()| Self { session, how, stage }),
+                    }
+                    .into()
+                }))
             }
         }
     }
@@ -151,9 +168,13 @@ impl Job for LockJob {
 impl Lock {
     fn with_turns(self, mut session: Session, turns: Vec<Turn>) -> LockJob {
         session.turns = turns;
-        let indexes = self.indexes.iter().map(|index| index.at).collect();
+        let indexes = self.positions();
         let waiting = Waiting::new(self.since, self.timeout);
         LockJob { session, stage: Locking::Locks(indexes, waiting, self.timeout.is_zero()), how: self }
+    }
+
+    fn positions(&self) -> Vec<usize> {
+        self.indexes.iter().map(|index| index.at).collect()
     }
 
     fn read(self, session: Session) -> Step<LockJob> {
