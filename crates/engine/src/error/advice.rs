@@ -37,6 +37,8 @@ pub enum Advice {
     NoLock,
     /// It has a name that only our own unfinished files have.
     Swept,
+    /// A file that the transactions of a root lock was removed.
+    NoRootLock,
     /// One transaction updates more indexes than this process may lock at once.
     ManyIndexes,
 }
@@ -84,6 +86,10 @@ impl Advice {
             }
             Self::Sticky => {
                 "it is another user's, and its directory is sticky: only its owner may replace it"
+            }
+            Self::NoRootLock => {
+                "another program has removed it, and nobody can tell whether a transaction is at work: end all that use this root, and \
+                 make it again, empty"
             }
             Self::ManyIndexes => {
                 "the indexes of one transaction may take an eighth of the descriptors that this process may have: raise that limit \
