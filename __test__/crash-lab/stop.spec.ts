@@ -58,37 +58,29 @@ const ways: [string, NodeJS.Signals, (pid: number) => number][] = [
   ['SIGTERM', 'SIGTERM', (pid) => pid],
 ]
 
+const FIGURES =
+  '<!-- figures: begin (made by `crash-lab all --write`, not by hand) -->\nall\n<!-- figures: end -->\n'
+
 for (const [name, signal, whom] of ways) {
   test.skipIf(reason)(
-    `${name} ends a run with what it has checked so far`,
+    `${name} ends a run with what it has checked so far; its figures replace none, and its report says that it was stopped`,
     async () => {
-      const args = ['power', '--scene', 'transactions']
+      const [page, json] = [join(folder, `${signal}.md`), join(folder, `${signal}.json`)]
+      writeFileSync(page, FIGURES)
+      const args = ['power', '--scene', 'transactions', '--write', page, '--json', json]
       const { code, looked, all, output } = await stopped(args, 'recover.mjs', signal, whom)
       expect(looked, output).toBeGreaterThan(0)
       expect(all).toBeGreaterThan(10_000)
       expect(looked).toBeLessThan(all)
       expect(output).toContain(`| power | ${looked} | 0 | 0 |`)
       expect(code, output).toBe(0)
+      expect(readFileSync(page, 'utf8'), output).toBe(FIGURES)
+      expect(output).toContain(`${page} is as it was`)
+      expect(JSON.parse(readFileSync(json, 'utf8')).stopped).toBe(true)
     },
     NO_TIMEOUT,
   )
 }
-
-test.skipIf(reason)(
-  'figures of a run that is stopped replace none, and its report says that it was stopped',
-  async () => {
-    const [page, json] = [join(folder, 'page.md'), join(folder, 'report.json')]
-    const figures =
-      '<!-- figures: begin (made by `crash-lab all --write`, not by hand) -->\nall\n<!-- figures: end -->\n'
-    writeFileSync(page, figures)
-    const args = ['power', '--scene', 'transactions', '--write', page, '--json', json]
-    const { output } = await stopped(args, 'recover.mjs', 'SIGTERM')
-    expect(readFileSync(page, 'utf8'), output).toBe(figures)
-    expect(output).toContain(`${page} is as it was`)
-    expect(JSON.parse(readFileSync(json, 'utf8')).stopped).toBe(true)
-  },
-  NO_TIMEOUT,
-)
 
 test.skipIf(reason)(
   'worker threads that are terminated again and again end after the round that is under way',

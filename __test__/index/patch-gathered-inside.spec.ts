@@ -13,13 +13,15 @@ import {
 } from '@pipeline/atomic'
 import { expect } from 'vitest'
 import { times } from '../helpers/group'
+import { HANG_MS } from '../helpers/hang'
 import { readJson, writeJson } from '../helpers/index-file'
 import { inProcess } from '../helpers/processes'
 import { rejection } from '../helpers/promises'
 import { test } from '../helpers/test'
 
 const increment: IndexPatch = { increment: { '/n': 1 } }
-const options = { timeout: 5000 }
+/** One that is not refused would wait for itself. */
+const options = { timeout: HANG_MS }
 const patches = (file: string) => times(3, () => atomicIndexPatch(file, increment, { ...options }))
 
 // By its source a function is known to return what it has returned before.
@@ -96,14 +98,14 @@ test('one that a function of another copy of the package waits for is refused', 
   const other = join(dir, 'other.json')
   for (const index of [file, other]) writeJson(index, { n: 0 })
   const inner = await inProcess(
-    async ({ require, addon }, file, other) => {
+    async ({ require, addon }, file, other, timeout) => {
       const load = () => {
         for (const name of Object.keys(require.cache)) delete require.cache[name]
         return require(addon) as typeof import('@pipeline/atomic')
       }
       const [one, two] = [load(), load()]
       const patch = ({ atomicIndexPatch }: typeof one, path: string) =>
-        atomicIndexPatch(path, { increment: { '/n': 1 } }, { timeout: 5000 })
+        atomicIndexPatch(path, { increment: { '/n': 1 } }, { timeout })
       let enter = () => {}
       let act = (index: any): unknown => index
       const outer = (index: any) => {
@@ -131,7 +133,7 @@ test('one that a function of another copy of the package waits for is refused', 
       await Promise.all([...updates, outside])
       return inner
     },
-    [file, other],
+    [file, other, HANG_MS],
   ).returned
   expect(inner).toEqual(['ERR_ATOMIC_REENTRANT', 'ERR_ATOMIC_REENTRANT'])
   expect(readJson(file)).toEqual({ n: 203 })

@@ -18,6 +18,7 @@ import {
   leftovers,
   namesIn,
   putPages,
+  THEME,
   URL_OF_SITE,
   useWorkplace,
 } from './support'
@@ -25,7 +26,14 @@ import {
 const place = useWorkplace()
 
 const swap = (more = {}) =>
-  buildAtomically({ source: place.source, out: place.out, url: URL_OF_SITE, title: 'The site', ...more })
+  buildAtomically({
+    source: place.source,
+    out: place.out,
+    url: URL_OF_SITE,
+    title: 'The site',
+    theme: THEME,
+    ...more,
+  })
 
 const buildsIn = (folder: string) =>
   new Set(

@@ -5,7 +5,6 @@ import { join, posix } from 'node:path'
 import { recover } from '@pipeline/atomic'
 import { parseXml, type XmlElement } from '@rgrove/parse-xml'
 import { expect } from 'vitest'
-import { DEFAULT_THEME } from '../../examples/site/lib/theme'
 import {
   build,
   cliBuild,
@@ -14,6 +13,7 @@ import {
   leftovers,
   namesIn,
   putPages,
+  THEME,
   URL_OF_SITE,
   type Workplace,
 } from './support'
@@ -26,7 +26,7 @@ function putVersion(place: Workplace, version: 'one' | 'two'): void {
   place.put('picture.svg', drawing(version === 'one' ? 1 : 2))
   const theme = join(place.root, 'theme')
   mkdirSync(theme, { recursive: true })
-  cpSync(DEFAULT_THEME, theme, { recursive: true })
+  cpSync(THEME, theme, { recursive: true })
   writeFileSync(join(theme, 'style.css'), `body { --version: ${version} }`)
   writeFileSync(join(theme, 'site.js'), `console.log('${version}')`)
   place.put(`only-in-${version}.md`, '# A page of one version\n')

@@ -6,7 +6,7 @@ import { expect } from 'vitest'
 import { leftoversIn, siteFiles } from '../../examples/site/demo/inspect'
 import { visitOnce } from '../../examples/site/demo/reader'
 import { mounted, needs, tmpfs } from '../helpers/needs'
-import { build, cli, digests, namesIn, putPages, URL_OF_SITE, useWorkplace } from './support'
+import { build, cliBuild, digests, namesIn, putPages, useWorkplace } from './support'
 
 const place = useWorkplace()
 
@@ -25,7 +25,7 @@ function served(disk: string): Map<string, string> {
 }
 
 const onDisk = (disk: string, more: readonly string[]) =>
-  cli(['build', place.source, join(disk, 'site'), '--title', 'The site', '--url', URL_OF_SITE, ...more])
+  cliBuild({ ...place, out: join(disk, 'site') }, more)
 
 for (const more of [[], ['--atomic'], ['--no-flush']]) {
   const how = more.join() || 'incremental'

@@ -10,6 +10,7 @@ import {
   leftovers,
   namesIn,
   putPages,
+  THEME,
   URL_OF_SITE,
   useWorkplace,
 } from './support'
@@ -17,7 +18,14 @@ import {
 const place = useWorkplace()
 
 const swap = (more = {}) =>
-  buildAtomically({ source: place.source, out: place.out, url: URL_OF_SITE, title: 'The site', ...more })
+  buildAtomically({
+    source: place.source,
+    out: place.out,
+    url: URL_OF_SITE,
+    title: 'The site',
+    theme: THEME,
+    ...more,
+  })
 
 describe('a builder that is killed', () => {
   const deaths: Death[] = [

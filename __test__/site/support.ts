@@ -16,6 +16,9 @@ export const FIXTURES = join(__dirname, 'fixtures')
 
 export const URL_OF_SITE = 'https://example.org/docs/'
 
+/** A logo that takes a part of the time to draw as an icon: each process draws it anew. */
+export const THEME = join(FIXTURES, 'theme')
+
 export interface Workplace {
   root: string
   source: string
@@ -61,7 +64,7 @@ export function putPages(place: Workplace, version: string, count = 12): void {
 /** A build in this process. */
 export function build(place: Workplace, options: Partial<BuildOptions> = {}): Promise<BuildResult> {
   const { source, out } = place
-  return buildSite({ source, out, url: URL_OF_SITE, title: 'The site', ...options })
+  return buildSite({ source, out, url: URL_OF_SITE, title: 'The site', theme: THEME, ...options })
 }
 
 const running = new Set<ReturnType<typeof spawn>>()
@@ -133,7 +136,21 @@ export const cliBuild = (
   more: readonly string[] = [],
   options: RunOptions = {},
 ): Promise<Run> =>
-  cli(['build', place.source, place.out, '--title', 'The site', '--url', URL_OF_SITE, ...more], options)
+  cli(
+    [
+      'build',
+      place.source,
+      place.out,
+      '--title',
+      'The site',
+      '--url',
+      URL_OF_SITE,
+      '--theme',
+      THEME,
+      ...more,
+    ],
+    options,
+  )
 
 /** Every file below a folder, with its content. */
 export function contents(folder: string): Map<string, string> {

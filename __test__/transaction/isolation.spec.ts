@@ -317,7 +317,9 @@ test('a root whose lock is held by a stopped program: calls end by their timeout
     expect(error).toMatchObject({ code: 'ERR_ATOMIC_LOCK_TIMEOUT', lock: join(root, '.atomic', 'lock') })
     const controller = new AbortController()
     const { signal } = controller
-    const calls = [0, 1].map(() => rejection(atomicTransaction(root, both(), { signal })))
+    // Two calls are one group. An abort that it does not notice, or that they forget when they are tried one by one, would take an hour.
+    const patient = { signal, timeout: 3_600_000 }
+    const calls = [0, 1].map(() => rejection(atomicTransaction(root, both(), patient)))
     await new Promise((resolve) => setTimeout(resolve, 50))
     controller.abort()
     for (const call of calls) expect((await call).name).toBe('AbortError')

@@ -3,8 +3,8 @@
 // node fault.mjs short FOLDER          no file may become larger than the limit of this process
 // node fault.mjs lossy FOLDER          the drive loses pages that start with MARK
 // node fault.mjs patched FOLDER        some of the patches that are made at once fail, and somebody replaces the index before
-// node fault.mjs update PROCESSES NUMBER FOLDER  one of several processes that update an index
-// node fault.mjs count PROCESSES FOLDER          which of their updates are there
+// node fault.mjs update UPDATES PROCESSES NUMBER FOLDER  one of several processes that update an index, so often
+// node fault.mjs count UPDATES PROCESSES FOLDER          which of their updates are there
 
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
@@ -16,7 +16,6 @@ const { appendLines, atomicIndexPatch, atomicIndexUpdate, atomicWrite } = create
   '../..',
 )
 const MARK = 'THE DRIVE LOSES THIS PAGE'
-const UPDATES = 100
 const [fault, ...rest] = process.argv.slice(2)
 const folder = rest.at(-1) ?? '.'
 
@@ -119,14 +118,14 @@ if (fault === 'short') {
 } else if (fault === 'patched') {
   for (let round = 0; round < 20; round++) await judgePatches(round)
 } else if (fault === 'update') {
-  const [processes, number] = rest.map(Number)
+  const [updates, processes, number] = rest.map(Number)
   // A process that ends before the next has started shows nothing.
   writeFileSync(join(folder, `ready-${number}`), '')
   const ready = () => readdirSync(folder).filter((name) => name.startsWith('ready-')).length
-  while (ready() < Number(processes)) {
+  while (ready() < processes) {
     await sleep(2)
   }
-  for (let i = 0; i < UPDATES; i++) {
+  for (let i = 0; i < updates; i++) {
     await atomicIndexUpdate(join(folder, 'index.json'), (index) => ({ ...index, [`${number}-${i}`]: i }), {
       initial: {},
       flush: false,
@@ -135,8 +134,9 @@ if (fault === 'short') {
   }
 } else if (fault === 'count') {
   const index = JSON.parse(readFileSync(join(folder, 'index.json'), 'utf8'))
-  for (let number = 0; number < Number(rest[0]); number++) {
-    for (let i = 0; i < UPDATES; i++) {
+  const [updates, processes] = rest.map(Number)
+  for (let number = 0; number < processes; number++) {
+    for (let i = 0; i < updates; i++) {
       const lost = index[`${number}-${i}`] !== i
       console.log(JSON.stringify(lost ? { problem: `update ${i} of process ${number}`, harm: 'lost' } : {}))
     }

@@ -23,6 +23,13 @@ use crate::report::problem::Problem;
 const LIMIT: u64 = 100_000;
 const PROCESSES: usize = 4;
 
+/// How often each process updates an index, and how often a fault is made that shows each time. A sample needs one that shows, of each kind
+/// (of torn files there are two).
+const UPDATES: usize = 100;
+const UPDATES_IN_A_SAMPLE: usize = 30;
+const TRIES: usize = 4;
+const TRIES_IN_A_SAMPLE: usize = 2;
+
 /// A fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -79,7 +86,15 @@ impl Fault {
     }
 
     /// Makes the calls, with the addon that is published or with a mutant, and adds what came of each to `row`.
-    pub fn run(self, lab: &Lab, kind: &Kind, mutant: Option<&str>, mut row: Row) -> Result<Row> {
+    /// `is_sample`: no more often than shows it.
+    pub fn run(
+        self,
+        lab: &Lab,
+        kind: &Kind,
+        mutant: Option<&str>,
+        is_sample: bool,
+        mut row: Row,
+    ) -> Result<Row> {
         let folder = lab.folder(&format!("{:?}-{}-{}", self, kind.name, mutant.unwrap_or("whole")))?;
         let image = folder.join("image");
         kind.make(&image)?;
@@ -92,7 +107,7 @@ impl Fault {
         };
         let image = lossy.as_ref().map_or(image, |(_, drive)| drive.image());
         let mounted = Mounted::mount(kind.name, &image, &folder.join("mounted"), false)?;
-        for line in self.call(lab, mounted.folder(), mutant)? {
+        for line in self.call(lab, mounted.folder(), mutant, is_sample)? {
             row.count(Problem::reported(&line)?);
         }
         if let Some((lossy, _)) = &lossy {
@@ -106,7 +121,7 @@ impl Fault {
     }
 
     /// Runs the workload. It prints a JSON value for each call.
-    fn call(self, lab: &Lab, folder: &Path, mutant: Option<&str>) -> Result<Vec<Value>> {
+    fn call(self, lab: &Lab, folder: &Path, mutant: Option<&str>, is_sample: bool) -> Result<Vec<Value>> {
         let addon: &Path = if mutant.is_some() { lab.mutant_addon()? } else { &lab.addon };
         let workload = match self {
             Self::ShortWrite | Self::LossyDrive | Self::ManyProcesses | Self::Patched => "fault.mjs",
@@ -124,6 +139,9 @@ impl Fault {
             node.args(arguments).arg(folder).env("ATOMIC_MUTANT", mutant.unwrap_or_default());
             node
         };
+        let [tries, updates] =
+            if is_sample { [TRIES_IN_A_SAMPLE, UPDATES_IN_A_SAMPLE] } else { [TRIES, UPDATES] }
+                .map(|number| number.to_string());
         let text = match self {
             Self::ShortWrite => {
                 let mut node = node(&["short"]);
@@ -131,13 +149,13 @@ impl Fault {
                 run(&mut node)?
             }
             Self::LossyDrive => run(&mut node(&["lossy"]))?,
-            Self::Meanwhile => run(&mut node(&["meanwhile"]))?,
-            Self::Survivor => run(&mut node(&["survivor"]))?,
-            Self::Foreign => run(&mut node(&["foreign"]))?,
-            Self::Torn => run(&mut node(&["torn"]))?,
-            Self::Moved => run(&mut node(&["moved"]))?,
-            Self::Away => run(&mut node(&["away"]))?,
-            Self::Left => run(&mut node(&["left"]))?,
+            Self::Meanwhile => run(&mut node(&["meanwhile", &tries]))?,
+            Self::Survivor => run(&mut node(&["survivor", &tries]))?,
+            Self::Foreign => run(&mut node(&["foreign", &tries]))?,
+            Self::Torn => run(&mut node(&["torn", &tries]))?,
+            Self::Moved => run(&mut node(&["moved", &tries]))?,
+            Self::Away => run(&mut node(&["away", &tries]))?,
+            Self::Left => run(&mut node(&["left", &tries]))?,
             Self::Patched => run(&mut node(&["patched"]))?,
             Self::Turns => std::thread::scope(|scope| {
                 let node = &node;
@@ -148,16 +166,17 @@ impl Fault {
                 ended.collect::<Vec<Result<String>>>().into_iter().collect::<Result<String>>()
             })?,
             Self::ManyProcesses => {
+                let processes = PROCESSES.to_string();
                 let start = |number: usize| {
                     let number = number.to_string();
-                    let node = node(&["update", &PROCESSES.to_string(), &number]);
+                    let node = node(&["update", &updates, &processes, &number]);
                     slowed(&node).stdout(Stdio::null()).spawn().context("strace")
                 };
                 let children = (0..PROCESSES).map(start).collect::<Result<Vec<_>>>()?;
                 for mut child in children {
                     ensure!(child.wait()?.success(), "an updating process failed");
                 }
-                run(&mut node(&["count", &PROCESSES.to_string()]))?
+                run(&mut node(&["count", &updates, &processes]))?
             }
         };
         text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()

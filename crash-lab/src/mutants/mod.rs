@@ -168,7 +168,7 @@ fn everywhere(lab: &Lab, trial: Trial, kinds: &[&Kind]) -> Result<Vec<Row>> {
         Trial::Power(mutant, setting) => (mutant, setting, Work::Files),
         Trial::Together(mutant) => (mutant, Setting::Plain, Work::Together),
         Trial::Fault(mutant, fault) => {
-            return kinds.iter().map(|kind| fault.run(lab, kind, mutant, trial.row(kind))).collect();
+            return kinds.iter().map(|kind| fault.run(lab, kind, mutant, false, trial.row(kind))).collect();
         }
     };
     let of_size = if setting == Setting::Plain { STATES } else { STATES / 2 } as u64;
@@ -202,7 +202,7 @@ fn once(lab: &Lab, trial: Trial, kinds: &[&Kind]) -> Result<Vec<Row>> {
         Trial::Together(mutant) => (mutant, Setting::Plain, Work::Together),
         Trial::Fault(mutant, fault) => {
             let kind = places[0].0;
-            return Ok(vec![fault.run(lab, kind, mutant, trial.row(kind))?]);
+            return Ok(vec![fault.run(lab, kind, mutant, true, trial.row(kind))?]);
         }
     };
     places.retain(|(kind, _)| mutant != ONLY_ON_BTRFS || kind.name == BTRFS);

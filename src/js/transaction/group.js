@@ -97,6 +97,9 @@ class Group {
   }
 
   #postpone(calls) {
+    // One that is aborted does not come again: its next group would wait for its locks until its time is up, as the abort is over.
+    for (const call of calls.filter(({ aborted }) => aborted)) this.#fail(call, call.aborted)
+    calls = calls.filter(({ aborted }) => !aborted)
     for (const call of calls) {
       call.isApplied = false
       native.addSteps(call.steps, this.#steps)
