@@ -105,6 +105,26 @@ describe('while the entries of a release do not come', () => {
   })
 })
 
+test('of a store that is slow an object says so, and not the entries', async () => {
+  nothingIsPublished()
+  const { entries, asked } = stuck('a')
+  const caller = new AbortController()
+  const failed = rejection(atomicPublish('s3://b/site', entries, { timeout: 20, signal: caller.signal }))
+  await asked
+  // After the timer of the entries, which was set first.
+  setTimeout(() => puts[0]!.reject(new Error('the store did not answer')), 20)
+  expect(await failed).toMatchObject({ message: 'the store did not answer' })
+})
+
+test('an iterator that does not end when it is to ends with the timeout', async () => {
+  nothingIsPublished()
+  const next = async () => ({ value: { path: '/abs', data: '' }, done: false })
+  const entries = { [Symbol.asyncIterator]: () => ({ next, return: () => new Promise(() => {}) }) }
+  expect(await rejection(atomicPublish('s3://b/site', entries, { timeout: 20 }))).toMatchObject({
+    code: 'ERR_INVALID_ARG_VALUE',
+  })
+})
+
 test('a timeout that is undefined is none that is given', async () => {
   timeouts.length = 0
   await atomicPublish('s3://b/site', [], { timeout: undefined })

@@ -41,7 +41,14 @@ async function stage(staging, entries, { signal, timeout }) {
     failure ??= { error }
     stop.abort()
   }
-  const timer = setTimeout(() => fail(late(timeout)), Math.min(timeout, LONGEST_TIMER_MS))
+  let isLate = false
+  const timer = setTimeout(
+    () => {
+      isLate = true
+      stop.abort()
+    },
+    Math.min(timeout, LONGEST_TIMER_MS),
+  )
   try {
     const noMore = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
     for await (const { path, data } of until(noMore, entries)) {
@@ -52,11 +59,13 @@ async function stage(staging, entries, { signal, timeout }) {
       while (running.size >= AT_ONCE) await Promise.race(running)
     }
   } catch (error) {
-    fail(error)
+    if (!(isLate && error?.code === 'ABORT_ERR')) fail(error)
   } finally {
     clearTimeout(timer)
     await Promise.all(running)
   }
+  // The store may have been slow, and then an object says so.
+  if (isLate) fail(late(timeout))
   if (failure) throw failure.error
 }
 
