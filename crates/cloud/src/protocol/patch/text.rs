@@ -1,7 +1,7 @@
 //! The top level of a JSON object: the values below it stay as they are, digit by digit.
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -18,7 +18,20 @@ pub struct Change {
     pub set: Members,
     /// The keys to remove, before any is set.
     #[serde(default)]
-    pub delete: Vec<Box<RawValue>>,
+    pub delete: Vec<Key>,
+}
+
+/// A string, as it is written.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(try_from = "Box<RawValue>")]
+pub struct Key(Box<RawValue>);
+
+impl TryFrom<Box<RawValue>> for Key {
+    type Error = &'static str;
+
+    fn try_from(text: Box<RawValue>) -> Result<Self, Self::Error> {
+        if text.get().starts_with('"') { Ok(Self(text)) } else { Err("a key is a string") }
+    }
 }
 
 /// What a key stands for: its UTF-8, and of half of a surrogate pair, which no Rust string can have, what would be its UTF-8.
@@ -37,15 +50,21 @@ fn name_of(key: &RawValue) -> Name {
             Ok(bytes.to_owned())
         }
     }
+    #[cfg(test)]
+    tests::NAMED.with(|named| named.set(named.get() + 1));
     let name = serde_json::Deserializer::from_str(key.get()).deserialize_bytes(Bytes);
-    // What is no string is no key.
+    // Not of a string.
     name.unwrap_or_else(|_| key.get().into())
 }
+
+/// A key and its value.
+type Member = (Box<RawValue>, Box<RawValue>);
 
 /// The members of an object, in their order. A key is there once: of equal ones in a text the last value counts, as for `JSON.parse`.
 #[derive(Clone, Debug, Default)]
 pub struct Members {
-    all: Vec<(Box<RawValue>, Box<RawValue>)>,
+    /// `None`: it is deleted.
+    all: Vec<Option<Member>>,
     /// Where each key is.
     places: HashMap<Name, usize>,
 }
@@ -59,25 +78,26 @@ impl Members {
 
     /// Does what a patch says.
     pub fn apply(&mut self, change: &Change) {
-        let gone: HashSet<Name> = change.delete.iter().map(|key| name_of(key)).collect();
-        if gone.iter().any(|key| self.places.contains_key(key)) {
-            for (key, value) in std::mem::take(self).all {
-                if !gone.contains(&name_of(&key)) {
-                    self.set(key, value);
-                }
+        for Key(key) in &change.delete {
+            if let Some(at) = self.places.remove(&name_of(key)) {
+                self.all[at] = None;
             }
         }
-        for (key, value) in &change.set.all {
+        for (key, value) in change.set.all.iter().flatten() {
             self.set(key.clone(), value.clone());
         }
     }
 
     fn set(&mut self, key: Box<RawValue>, value: Box<RawValue>) {
         match self.places.entry(name_of(&key)) {
-            Entry::Occupied(place) => self.all[*place.get()].1 = value,
+            Entry::Occupied(place) => {
+                if let Some((_, old)) = &mut self.all[*place.get()] {
+                    *old = value;
+                }
+            },
             Entry::Vacant(place) => {
                 place.insert(self.all.len());
-                self.all.push((key, value));
+                self.all.push(Some((key, value)));
             }
         }
     }
@@ -92,13 +112,13 @@ impl Members {
             Some(indent) => (format!("{{\n{indent}"), format!(",\n{indent}"), "\n}"),
             None => ("{".into(), ",".into(), "}"),
         };
-        if self.all.is_empty() {
+        if self.places.is_empty() {
             return "{}".into();
         }
         let colon = if indent.is_some() { ": " } else { ":" };
         let member =
-            |(key, value): &(Box<RawValue>, Box<RawValue>)| format!("{}{colon}{}", key.get(), value.get());
-        format!("{start}{}{end}", self.all.iter().map(member).collect::<Vec<_>>().join(&between))
+            |(key, value): &Member| format!("{}{colon}{}", key.get(), value.get());
+        format!("{start}{}{end}", self.all.iter().flatten().map(member).collect::<Vec<_>>().join(&between))
     }
 }
 
@@ -138,7 +158,14 @@ impl Serialize for Members {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
+
+    thread_local! {
+        /// How many keys were taken apart.
+        pub static NAMED: Cell<usize> = const { Cell::new(0) };
+    }
 
     fn patched(text: &str, change: &str) -> String {
         let mut members = Members::parse(text.as_bytes()).unwrap();
@@ -169,6 +196,31 @@ mod tests {
         let change: Change = serde_json::from_str(change).unwrap();
         let text = serde_json::to_string(&change).unwrap();
         assert_eq!(patched(r#"{"\ud800":1,"\udc00":0}"#, &text), r#"{"\udc00":2,"\u0062":3}"#);
+    }
+
+    #[test]
+    fn a_patch_takes_its_own_keys_apart_and_not_those_of_the_index() {
+        let text = serde_json::json!((0..100).map(|at| (at.to_string(), at)).collect::<HashMap<_, _>>());
+        let mut members = Members::parse(text.to_string().as_bytes()).unwrap();
+        let change: Change = serde_json::from_str(r#"{"set":{"new":1,"2":0},"delete":["0","1"]}"#).unwrap();
+        let before = NAMED.get();
+        members.apply(&change);
+        assert_eq!(NAMED.get() - before, 4);
+        assert_eq!(members.places.len(), 99);
+    }
+
+    #[test]
+    fn all_that_is_deleted_leaves_nothing_and_what_is_set_again_comes_last() {
+        assert_eq!(patched(r#"{"a":1,"b":2}"#, r#"{"set":{},"delete":["b","a","c"]}"#), "{}");
+        assert_eq!(patched(r#"{"a":1,"b":2}"#, r#"{"set":{"a":3},"delete":["a"]}"#), r#"{"b":2,"a":3}"#);
+    }
+
+    #[test]
+    fn a_key_that_is_no_string_is_refused() {
+        for key in ["1", "null", "[\"a\"]"] {
+            let change = format!(r#"{{"set":{{}},"delete":[{key}]}}"#);
+            assert!(serde_json::from_str::<Change>(&change).is_err(), "{key}");
+        }
     }
 
     #[test]
