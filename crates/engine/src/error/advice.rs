@@ -41,6 +41,8 @@ pub enum Advice {
     NoRootLock,
     /// One transaction updates more indexes than this process may lock at once.
     ManyIndexes,
+    /// A transaction is to be recovered that has updated more indexes than this process may open.
+    ManyToRecover,
 }
 
 impl From<Obstacle> for Advice {
@@ -94,6 +96,10 @@ impl Advice {
             Self::ManyIndexes => {
                 "the indexes of one transaction may take an eighth of the descriptors that this process may have: raise that limit \
                  (ulimit -n), or update fewer in one"
+            }
+            Self::ManyToRecover => {
+                "the transaction that is to be recovered has updated more indexes than three quarters of the descriptors that this \
+                 process may have: raise that limit (ulimit -n)"
             }
             Self::Held => {
                 "another program has the file open, and had it when the last of several tries was made: close it there, and repeat the call"

@@ -15,7 +15,7 @@ pub(crate) mod sync;
 pub(crate) mod thread;
 pub(crate) mod under_way;
 
-pub(crate) use budget::{DescriptorBudget, Slot};
+pub(crate) use budget::{DescriptorBudget, Gathering, Slot};
 pub use buffer_pool::{room, room_for_bytes, try_room, try_room_for_bytes};
 pub(crate) use deferred_close::{Old, Replaced};
 pub use deferred_drop::drop_later;

@@ -1,7 +1,7 @@
 //! The top level of a JSON object: the values below it stay as they are, digit by digit.
 
-use std::collections::hash_map::Entry;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -94,7 +94,7 @@ impl Members {
                 if let Some((_, old)) = &mut self.all[*place.get()] {
                     *old = value;
                 }
-            },
+            }
             Entry::Vacant(place) => {
                 place.insert(self.all.len());
                 self.all.push(Some((key, value)));
@@ -116,8 +116,7 @@ impl Members {
             return "{}".into();
         }
         let colon = if indent.is_some() { ": " } else { ":" };
-        let member =
-            |(key, value): &Member| format!("{}{colon}{}", key.get(), value.get());
+        let member = |(key, value): &Member| format!("{}{colon}{}", key.get(), value.get());
         format!("{start}{}{end}", self.all.iter().flatten().map(member).collect::<Vec<_>>().join(&between))
     }
 }

@@ -10,8 +10,9 @@ use crate::index::file::{Snapshot, UpdateOptions};
 use crate::index::text::Text;
 use crate::job::{Job, Step};
 use crate::lock::holder::{Blocker, Timeout};
-use crate::lock::sidecar::{self, Taking};
-use crate::process::{Inside, Ticket, Turn};
+use crate::lock::share;
+use crate::lock::sidecar::Taking;
+use crate::process::{Gathering, Inside, Ticket, Turn};
 use crate::stats;
 use crate::steps;
 use crate::sys;
@@ -50,6 +51,8 @@ pub struct ToUpdate {
 
 enum Locking {
     Turns(Ticket),
+    /// What this process may hold of locks. It holds none meanwhile, so that nobody who has some waits for another such.
+    Slots(Gathering, Waiting),
     Locks(Vec<usize>, Waiting, bool),
 }
 
@@ -91,7 +94,7 @@ impl Job for LockJob {
         let Self { mut session, how, stage } = self;
         match stage {
             Locking::Turns(ticket) => {
-                if !sidecar::may_hold(how.indexes.len()) {
+                if !share::may_hold(how.indexes.len()) {
                     return Step::Done(Err(Error::raw("flock", sys::EMFILE).advise(Advice::ManyIndexes)));
                 }
                 // What is pending is recovered with nothing held.
@@ -108,7 +111,8 @@ impl Job for LockJob {
                             drop(ticket);
                             let left = how.timeout.saturating_sub(how.since.elapsed());
                             let mut waiting = Waiting::new(Instant::now(), left);
-                            let paused = waiting.pause(&session.root.lock_path(), &how.cancel).await;
+                            let paused =
+                                waiting.pause(Blocker::Lock, &session.root.lock_path(), &how.cancel).await;
                             let again = Ticket::take().inside(how.inside.clone());
                             paused.map(|()| Self { session, how, stage: Locking::Turns(again) }).into()
                         }));
@@ -130,36 +134,35 @@ impl Job for LockJob {
                     turns.map(|turns| how.with_turns(session, turns)).into()
                 }))
             }
-            Locking::Locks(mut indexes, mut waiting, is_last) => {
+            Locking::Slots(mut gathering, waiting) => match gathering.try_all() {
+                Some(slots) => {
+                    session.slots = slots;
+                    let indexes = how.indexes.iter().map(|index| index.at).collect();
+                    let is_last = how.timeout.is_zero();
+                    Self { session, stage: Locking::Locks(indexes, waiting, is_last), how }.run()
+                }
+                None => {
+                    let at = how.indexes.first().map(|index| index.at);
+                    how.pause(session, waiting, Blocker::OwnLocks, at, |waiting| {
+                        Locking::Slots(gathering, waiting)
+                    })
+                }
+            },
+            Locking::Locks(mut indexes, waiting, is_last) => {
                 let during = steps::begin(steps::Step::Lock);
                 let taking = if is_last { Taking::Now } else { Taking::Fairly };
                 let locked = session.try_lock(&mut indexes, taking);
                 drop(during);
-                let lack = match locked {
-                    Ok(true) => return how.read(session),
-                    Ok(false) => None,
-                    Err(error) if error.is_transient() => {
-                        // Two that each hold a part of what this process may hold would wait for each other.
-                        session.locks.clear();
-                        indexes = how.positions();
-                        Some(error)
+                match locked {
+                    Ok(true) => how.read(session),
+                    Err(error) => Step::Done(Err(error)),
+                    Ok(false) => {
+                        let at = indexes.last().copied();
+                        how.pause(session, waiting, Blocker::Lock, at, |waiting| {
+                            Locking::Locks(indexes, waiting, false)
+                        })
                     }
-                    Err(error) => return Step::Done(Err(error)),
-                };
-                Step::Wait(Box::pin(async move {
-                    let index = indexes.last().map(|at| session.targets[*at].real_path()).unwrap_or_default();
-                    let _during = steps::begin(steps::Step::Lock);
-                    let paused = waiting.pause(&index, &how.cancel).await;
-                    let stage = Locking::Locks(indexes, waiting, false);
-                    match (paused, lack) {
-                        // That was in the way, and no lock.
-                        (Err(late), Some(lack)) if matches!(late.kind(), ErrorKind::LockTimeout(_)) => {
-                            Err(lack)
-                        }
-                        (paused, _) => paused.map(|()| Self { session, how, stage }),
-                    }
-                    .into()
-                }))
+                }
             }
         }
     }
@@ -168,13 +171,26 @@ impl Job for LockJob {
 impl Lock {
     fn with_turns(self, mut session: Session, turns: Vec<Turn>) -> LockJob {
         session.turns = turns;
-        let indexes = self.positions();
         let waiting = Waiting::new(self.since, self.timeout);
-        LockJob { session, stage: Locking::Locks(indexes, waiting, self.timeout.is_zero()), how: self }
+        let gathering = share::gather(self.indexes.len());
+        LockJob { session, stage: Locking::Slots(gathering, waiting), how: self }
     }
 
-    fn positions(&self) -> Vec<usize> {
-        self.indexes.iter().map(|index| index.at).collect()
+    /// Comes back after a pause.
+    fn pause(
+        self,
+        session: Session,
+        mut waiting: Waiting,
+        blocker: Blocker,
+        at: Option<usize>,
+        stage: impl FnOnce(Waiting) -> Locking + Send + 'static,
+    ) -> Step<LockJob> {
+        Step::Wait(Box::pin(async move {
+            let _during = steps::begin(steps::Step::Lock);
+            let index = at.map(|at| session.targets[at].real_path()).unwrap_or_default();
+            let paused = waiting.pause(blocker, &index, &self.cancel).await;
+            paused.map(|()| LockJob { session, how: self, stage: stage(waiting) }).into()
+        }))
     }
 
     fn read(self, session: Session) -> Step<LockJob> {
