@@ -175,6 +175,7 @@ impl Gathering {
         if budget.held.load(Ordering::Acquire) > most {
             return None;
         }
+        line.waiting.remove(&self.ticket);
         line.is_turn_of_single = true;
         self.is_counted = false;
         Some((0..self.count).map(|_| Slot(budget)).collect())
@@ -193,5 +194,36 @@ impl Drop for Gathering {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.0.held.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_in_line_gets_what_is_given_back_and_one_that_gives_up_keeps_nothing() {
+        static FOUR: DescriptorBudget = DescriptorBudget::one_in(1).at_most(4);
+        let held = [FOUR.take_single().unwrap(), FOUR.take_single().unwrap()];
+        let (mut first, mut second) = (FOUR.gather(3), FOUR.gather(3));
+        assert!(second.try_all().is_none() && first.try_all().is_none() && second.try_all().is_none());
+        assert!(FOUR.take_single().is_none(), "what is left is for the first");
+        let [one, other] = held;
+        drop(one);
+        let gathered = first.try_all().unwrap();
+        assert_eq!(gathered.len(), 3);
+        drop((first, gathered, other));
+
+        // One was refused: it has its turn after those.
+        drop(FOUR.take_single().unwrap());
+        let held = second.try_all().unwrap();
+        drop(FOUR.take_single().unwrap());
+        let mut third = FOUR.gather(2);
+        assert!(third.try_all().is_none() && FOUR.is_used_up());
+        drop(third);
+        assert!(FOUR.take_single().is_some(), "three are held");
+        drop((second, held));
+        assert!(!FOUR.is_used_up() && FOUR.take_all(4).is_some());
     }
 }
