@@ -1566,6 +1566,7 @@ export declare function atomicPublish(prefix: PathLike, entries: Iterable<Releas
  *   `.atomic`;
  * - `ERR_ATOMIC_CONFLICT`: what `tx.read` had read was changed by others each time before the commit;
  * - `ERR_ATOMIC_LOCK_TIMEOUT`: the files or the indexes were not free within `timeout`;
+ * - `EMFILE`: it updates more indexes than an eighth of the descriptors that the process may have (`ulimit -n`);
  * - `ERR_ATOMIC_NESTED`: the call was made inside a function of another transaction or update. An update that is called
  *   inside a function of a transaction rejects with it too;
  * - `ERR_ATOMIC_PENDING` (`committed: true`): it is committed, but a name could not be changed. Remove the cause; the next

@@ -1,6 +1,6 @@
-// How results tell where files are: as the caller has written the path, or as an absolute path behind a link.
+// What is set aside, and how results tell where it is: as the caller has written the path, or as an absolute path behind a link.
 
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { appendLines, recoverIndex, restoreIndex } from '@pipeline/atomic'
 import { expect } from 'vitest'
@@ -49,4 +49,19 @@ test('a name that leaves no room is cut for what is set aside', async ({ dir }) 
   expect(names(dir)).toEqual([name, basename(setAside)].sort())
   expect(basename(setAside)).toMatch(/^ü+\.corrupt-\d{8}T\d{6}Z$/)
   expect(readFileSync(setAside, 'utf8')).toBe('{')
+})
+
+test('what another program has put there while an index was made is neither replaced nor set aside', async ({
+  dir,
+  file,
+}) => {
+  writeFileSync(file, '{')
+  const rebuild = () => {
+    writeJson(`${file}.new`, { made: 'elsewhere' })
+    renameSync(`${file}.new`, file)
+    return { made: 'here' }
+  }
+  expect(await recoverIndex(file, { rebuild })).toEqual({ action: 'none', value: { made: 'elsewhere' } })
+  expect(names(dir)).toEqual([basename(file)])
+  expect(statSync(file).nlink).toBe(1)
 })

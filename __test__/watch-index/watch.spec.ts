@@ -1,6 +1,6 @@
 // What a watcher of an index sees, in one process.
 
-import {
+import fs, {
   readdirSync,
   readFileSync,
   renameSync,
@@ -18,12 +18,12 @@ import {
   type WatchIndexOptions,
   watchIndex,
 } from '@pipeline/atomic'
-import { describe, expect, onTestFinished } from 'vitest'
+import { describe, expect, onTestFinished, vi } from 'vitest'
 import { z } from 'zod'
 import { makeDir } from '../helpers/files'
 import { increment, readJson, writeJson } from '../helpers/index-file'
 import { needs } from '../helpers/needs'
-import { gate, isPending, rejection } from '../helpers/promises'
+import { gate, isPending, rejection, until } from '../helpers/promises'
 import { test } from '../helpers/test'
 
 /** An iterator that the end of the test ends. */
@@ -269,6 +269,46 @@ describe('what is missing or broken', () => {
     expect(await isPending(following, 20)).toBe(true)
     writeFileSync(file, '{"n":2}')
     expect(await following).toEqual({ n: 2 })
+  })
+
+  test('what was good in between is told when it is broken again', async ({ dir }) => {
+    writeJson(join(makeDir(dir, 'good'), 'index.json'), { n: 1 })
+    writeFileSync(join(makeDir(dir, 'broken'), 'index.json'), '{"n":')
+    const lead = (to: string) => {
+      symlinkSync(to, join(dir, 'new'))
+      renameSync(join(dir, 'new'), join(dir, 'current'))
+    }
+    lead('good')
+    // Known by its times, and so not read again, is a file that has rested for a while.
+    const old = BigInt(Date.now() - 60_000) * 1_000_000n
+    const real = fs.promises.lstat as (...args: unknown[]) => Promise<any>
+    let looks = 0
+    const lstat = vi.spyOn(fs.promises, 'lstat').mockImplementation((async (path: unknown, how: unknown) => {
+      const stat = await real(path, how)
+      if (typeof stat.size === 'bigint') stat.ctimeNs = old
+      if (String(path).endsWith('good/index.json')) looks++
+      return stat
+    }) as never)
+    onTestFinished(() => lstat.mockRestore())
+    let told = gate()
+    const errors: any[] = []
+    const onError = (error: unknown) => {
+      errors.push(error)
+      told.open()
+    }
+    const { value } = watching(join(dir, 'current/index.json'), { onError })
+    expect(await value()).toEqual({ n: 1 })
+    const following = value()
+    for (const times of [1, 2]) {
+      lead('broken')
+      await told.opened
+      expect(errors).toHaveLength(times)
+      told = gate()
+      looks = 0
+      lead('good')
+      await until(() => looks > 0)
+    }
+    expect(await isPending(following, 20)).toBe(true)
   })
 
   test('migrate makes the value of an older index', async ({ file }) => {

@@ -238,7 +238,9 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match &self.kind {
             ErrorKind::System { source, .. } => {
-                !self.committed && source.raw_os_error().is_some_and(sys::is_transient)
+                !self.committed
+                    && self.advice != Some(Advice::ManyToRecover)
+                    && source.raw_os_error().is_some_and(sys::is_transient)
             }
             _ => false,
         }

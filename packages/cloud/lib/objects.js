@@ -144,11 +144,14 @@ async function* until(signal, entries) {
       yield entry
     }
   } finally {
-    signal.removeEventListener('abort', abort)
-    // The work on an entry would have to end before an iterator that makes one.
-    const closed = isOver ? undefined : new Promise((resolve) => resolve(iterator.return?.()))
-    if (isAtWork) closed?.catch(() => {})
-    else await closed
+    try {
+      const closed = isOver ? undefined : new Promise((resolve) => resolve(iterator.return?.()))
+      // The work on an entry would have to end before an iterator that makes one.
+      closed?.catch(() => {})
+      if (closed && !isAtWork) await wait(() => closed)
+    } finally {
+      signal.removeEventListener('abort', abort)
+    }
   }
 }
 
@@ -217,4 +220,5 @@ module.exports = {
   published,
   readIndex,
   remove,
+  until,
 }

@@ -44,11 +44,18 @@ async function settle(place, limits, accepted) {
 }
 
 function textOfChange(patch) {
-  const { set = {}, delete: keys = [] } = patch ?? {}
+  if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) {
+    throw invalid(TypeError, 'ERR_INVALID_ARG_TYPE', '"patch" must be an object: { set, delete }')
+  }
+  const { set = {}, delete: keys = [] } = patch
   if (typeof set !== 'object' || set === null || Array.isArray(set)) {
     throw invalid(TypeError, 'ERR_INVALID_ARG_TYPE', '"patch.set" must be an object: keys with their values')
   }
-  return JSON.stringify({ set, delete: Array.from(keys, String) })
+  // Of a string each letter would be a key.
+  if (!Array.isArray(keys) || !keys.every((key) => typeof key === 'string')) {
+    throw invalid(TypeError, 'ERR_INVALID_ARG_TYPE', '"patch.delete" must be an array of strings: keys')
+  }
+  return JSON.stringify({ set, delete: keys })
 }
 
 module.exports = { atomicIndexPatch }

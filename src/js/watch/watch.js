@@ -148,7 +148,11 @@ class Watch {
       this.#route.isStale = true
       return this.#look()
     }
-    if (before.is === this.#known) return
+    if (before.is === this.#known) {
+      // What is missing or broken again after that has not been so all the time.
+      this.#doubt = undefined
+      return
+    }
     try {
       const { value: read, source } = await this.#native.read()
       const isAtRest = (await versionAt(file)).is === before.is

@@ -39,6 +39,8 @@ pub enum Kind {
     Corrupt,
     /// Text was expected.
     NotText,
+    /// Patches are of the keys of an object.
+    NotObject,
     /// A name or an option that cannot be used.
     Invalid,
     /// Anything else that the store says.
@@ -92,7 +94,7 @@ impl Kind {
             Kind::TimedOut => "ETIMEDOUT",
             Kind::Aborted => "ABORT_ERR",
             Kind::Corrupt => "ERR_ATOMIC_VERIFY",
-            Kind::NotText => "ERR_ATOMIC_CORRUPT_INDEX",
+            Kind::NotText | Kind::NotObject => "ERR_ATOMIC_CORRUPT_INDEX",
             Kind::Invalid => "ERR_INVALID_ARG_VALUE",
             Kind::Store => "EIO",
             Kind::NotYet(why) => why.code(),
@@ -171,6 +173,9 @@ impl fmt::Display for Error {
                 "the object was written, but reads back as other bytes. Write it again, and check proxies in between",
             ),
             Kind::NotText => f.write_str("the index is not UTF-8 text: restore a version that is"),
+            Kind::NotObject => {
+                f.write_str("the index is no JSON object, of which patches change the keys: restore a version that is one")
+            }
             Kind::Invalid => return f.write_str(&self.reply.text),
             Kind::Store => f.write_str("the store refused the request"),
         }?;

@@ -39,6 +39,12 @@ pub enum Advice {
     Swept,
     /// There is no memory for all of it.
     NoMemory,
+    /// A file that the transactions of a root lock was removed.
+    NoRootLock,
+    /// One transaction updates more indexes than this process may lock at once.
+    ManyIndexes,
+    /// A transaction is to be recovered that has updated more indexes than this process may open.
+    ManyToRecover,
 }
 
 impl From<Obstacle> for Advice {
@@ -84,6 +90,18 @@ impl Advice {
             }
             Self::Sticky => {
                 "it is another user's, and its directory is sticky: only its owner may replace it"
+            }
+            Self::NoRootLock => {
+                "another program has removed it, and nobody can tell whether a transaction is at work: end all that use this root, and \
+                 make it again, empty"
+            }
+            Self::ManyIndexes => {
+                "the indexes of one transaction may take an eighth of the descriptors that this process may have: raise that limit \
+                 (ulimit -n), or update fewer in one"
+            }
+            Self::ManyToRecover => {
+                "the transaction that is to be recovered has updated more indexes than three quarters of the descriptors that this \
+                 process may have: raise that limit (ulimit -n)"
             }
             Self::Held => {
                 "another program has the file open, and had it when the last of several tries was made: close it there, and repeat the call"

@@ -28,7 +28,7 @@ pub struct Aside {
     is_old: bool,
 }
 
-/// Gives `broken`, the version that `index` has now, a name that no file has. `stamp`: when that is.
+/// Gives `broken`, the version that `index` has now, a name that no file has. `stamp`: when that is. `None`: it is another file by now.
 ///
 /// # Errors
 /// Those of a write, [about](Error::other_path) the new name, and of a flush.
@@ -38,10 +38,10 @@ pub fn set_aside(
     stamp: &str,
     options: &Options,
     cancel: &Cancel,
-) -> Result<Aside> {
+) -> Result<Option<Aside>> {
     let prefix = prefix(index);
     if let Some(target) = earlier(index, broken, &prefix).named("readdir")? {
-        return Ok(Aside { target, is_old: true });
+        return Ok(Some(Aside { target, is_old: true }));
     }
     let mut number = 0_u32;
     let target = loop {
@@ -50,12 +50,13 @@ pub fn set_aside(
         name.push(format!("{stamp}{end}"));
         let target = index.named(name);
         match give_name(index, broken, &target, options, cancel) {
-            Ok(()) => break target,
+            Ok(true) => break target,
+            Ok(false) => return Ok(None),
             Err(error) if error.errno_of("open") == Some(sys::EEXIST) => number += 1,
             Err(error) => return Err(error.about(target.path())),
         }
     };
-    Ok(Aside { target, is_old: false })
+    Ok(Some(Aside { target, is_old: false }))
 }
 
 /// The name that a call has given it which was killed before it could replace the index.
@@ -77,23 +78,35 @@ fn prefix(index: &Target) -> OsString {
     prefix
 }
 
+/// `false`: a program without the lock has put another file in its place, or none.
 fn give_name(
     index: &Target,
     broken: &Snapshot,
     to: &Target,
     options: &Options,
     cancel: &Cancel,
-) -> Result<()> {
+) -> Result<bool> {
     if !options.in_place {
         match index.dir.link(&index.name, &index.dir, &to.name) {
-            Ok(()) => return flush(to, broken, options),
+            // Asked of the index, which changes but does not change back: on an overlay the link may say another inode than the file did.
+            Ok(()) if is_still(index, broken)? => return flush(to, broken, options).map(|()| true),
+            Ok(()) => return to.dir.unlink(&to.name).named("unlink").map(|()| false),
             Err(error) if error.raw_os_error() == Some(sys::EEXIST) => return Err(Error::taken()),
             Err(_) => {}
         }
     }
+    if !is_still(index, broken)? {
+        return Ok(false);
+    }
     let mode = index.existing()?.map(|stat| stat.access.mode);
     let options = Options { mode, exclusive: true, if_changed: false, in_place: false, ..options.clone() };
-    commit::write(to, &broken.bytes()?, &options, cancel).map(drop)
+    commit::write(to, &broken.bytes()?, &options, cancel).map(|_| true)
+}
+
+/// Whether the name of the index is that of this file, whatever else it may be by now.
+fn is_still(index: &Target, broken: &Snapshot) -> Result<bool> {
+    let found = index.dir.stat(&index.name).named("stat")?;
+    Ok(found.is_some_and(|stat| stat.version.id == broken.version.id))
 }
 
 fn flush(to: &Target, broken: &Snapshot, options: &Options) -> Result<()> {
@@ -158,7 +171,7 @@ mod tests {
 
     fn set(Broken(_, index, snapshot): &Broken, in_place: bool) -> Aside {
         let options = Options { in_place, ..Options::default() };
-        set_aside(index, snapshot, "S", &options, &Cancel::default()).unwrap()
+        set_aside(index, snapshot, "S", &options, &Cancel::default()).unwrap().unwrap()
     }
 
     #[test]
@@ -186,7 +199,8 @@ mod tests {
     fn a_kill_before_it_is_replaced_leaves_a_name_that_is_used() {
         let broken = broken("{");
         set(&broken, false);
-        let again = set_aside(&broken.1, &broken.2, "T", &Options::default(), &Cancel::default()).unwrap();
+        let again = set_aside(&broken.1, &broken.2, "T", &Options::default(), &Cancel::default());
+        let again = again.unwrap().unwrap();
         assert_eq!(again.path(broken.1.path()), broken.0.path().join("i.corrupt-S"));
         again.undo(&broken.1, &broken.2);
         assert_eq!(names(broken.0.path()), ["i", "i.corrupt-S"]);
@@ -198,6 +212,27 @@ mod tests {
         let aside = set(&broken, true);
         fs::write(broken.1.path(), "{}").unwrap();
         assert_eq!(fs::read_to_string(aside.path(broken.1.path())).unwrap(), "{");
+    }
+
+    #[test]
+    fn what_another_program_has_put_there_gets_no_second_name() {
+        let replace = |path: &Path, what: u8| {
+            fs::remove_file(path).unwrap();
+            match what {
+                0 => fs::write(path, "{}").unwrap(),
+                1 => fs::create_dir(path).unwrap(),
+                _ => {}
+            }
+        };
+        for (what, left) in [(0, vec!["i"]), (1, vec!["i"]), (2, vec![])] {
+            for in_place in [false, true] {
+                let Broken(dir, index, snapshot) = broken("{");
+                replace(index.path(), what);
+                let options = Options { in_place, ..Options::default() };
+                assert!(set_aside(&index, &snapshot, "S", &options, &Cancel::default()).unwrap().is_none());
+                assert_eq!(names(dir.path()), left);
+            }
+        }
     }
 
     #[test]

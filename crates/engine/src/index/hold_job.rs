@@ -17,6 +17,7 @@ use crate::job::{After, Job, Step};
 use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::index_lock::FileLock;
 use crate::lock::order;
+use crate::lock::share;
 use crate::lock::sidecar::Backoff;
 use crate::lock::wait::{Look, look};
 use crate::process::{DescriptorBudget, Inside, Key, Places, Slot, Ticket, Turn};
@@ -260,7 +261,7 @@ impl HoldJob {
                 (Err(_), Some(error)) => return Step::Done(Err(self.of(at, error))),
                 (Err(waited), None) => {
                     let path = path.clone();
-                    let blocker = if locking.slots.is_some() { Blocker::Lock } else { Blocker::OwnLocks };
+                    let blocker = if locking.slots.is_some() { share::blocker() } else { Blocker::OwnLocks };
                     return Step::Wait(Box::pin(async move {
                         let timeout = Timeout::ask(waited, blocker, &path).await;
                         After::Done(Err(self.of(at, timeout.into())))

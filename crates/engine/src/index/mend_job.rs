@@ -70,6 +70,7 @@ impl MendJob {
             return settled.map(|settled| settled.in_place().map(|_| Mended { aside: None })).transpose();
         };
         let aside = aside::set_aside(target, broken, &self.stamp, &options.commit, &self.cancel)?;
+        let Some(aside) = aside else { return Ok(None) };
         let path = aside.path(&self.given);
         match index.replace(&mut text, snapshot, &options, &self.cancel) {
             Ok(Some(settled)) => settled.in_place().map(|_| Some(Mended { aside: Some(path) })),

@@ -83,6 +83,7 @@ impl RestoreJob {
         if old.fault.is_some() {
             self.has_begun = true;
             let aside = aside::set_aside(target, old, &self.stamp, &self.options.commit, &cancel)?;
+            let aside = aside.ok_or_else(changed)?;
             let settled = index.replace(&mut text, snapshot, &self.options, &cancel)?.ok_or_else(changed)?;
             return Ok(Restored {
                 receipt: settled.in_place()?,

@@ -47,7 +47,7 @@ impl IndexLock {
     /// Those of [`Lock::try_acquire`].
     pub fn try_acquire(target: &Target, own: FileLock, taking: Taking) -> Result<Option<Self>> {
         let _during = steps::begin(Step::Lock);
-        let sidecar = match recover::take_index(target, taking) {
+        let sidecar = match recover::take_index(target, taking, &mut None) {
             Ok(None) => return Ok(None),
             sidecar => sidecar,
         };

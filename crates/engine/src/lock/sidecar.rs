@@ -16,9 +16,10 @@ use crate::dir::{Directory, Target, names};
 use crate::error::{Advice, Error, ErrorKind, Named, Result};
 use crate::lock::foreign::is_foreign;
 use crate::lock::holder::{Holder, LONGEST_LOCK, LONGEST_RECORD};
+use crate::lock::share;
 use crate::mutant::{Step, leaves_out};
 use crate::process::sync::between_calls;
-use crate::process::{DescriptorBudget, Key, Slot, lock};
+use crate::process::{Key, Slot, lock};
 use crate::sys::{self, Dir, Kind, Stat};
 
 /// The first pause of a waiter; each one after it is half as long again.
@@ -40,9 +41,6 @@ fn yield_until() -> MutexGuard<'static, BTreeMap<Key, Instant>> {
     lock(&YIELD_UNTIL)
 }
 
-/// The locks that this process holds.
-static HELD: DescriptorBudget = DescriptorBudget::one_in(8);
-
 /// The lock, held until it is dropped.
 #[derive(Debug)]
 pub struct Lock {
@@ -51,7 +49,7 @@ pub struct Lock {
     file: File,
     /// The file is not removed when the lock is released.
     stays: bool,
-    _slot: Slot,
+    _slot: Option<Slot>,
 }
 
 /// What came of trying to get a lock.
@@ -82,17 +80,30 @@ impl Lock {
     /// # Errors
     /// Those of open(2); [`ErrorKind::NotRegular`] if something else has the lock's name; [`ErrorKind::NoLocks`].
     pub fn try_acquire(target: &Target, taking: Taking) -> Result<Tried> {
+        Self::try_with(target, taking, &mut None)
+    }
+
+    /// As [`Lock::try_acquire`], with a slot that was gathered before. It stays with the caller, unless the lock is ours.
+    ///
+    /// # Errors
+    /// Those of [`Lock::try_acquire`].
+    pub fn try_with(target: &Target, taking: Taking, slot: &mut Option<Slot>) -> Result<Tried> {
         let name = names::lock(&target.name);
         let key = Key::File(target.dir.id().clone(), name.clone());
         if taking == Taking::Fairly && yield_until().get(&key).is_some_and(|until| Instant::now() < *until) {
             return Ok(Tried::Busy);
         }
-        Self::try_name(target, &name, taking)
+        if slot.is_none() {
+            *slot = share::take(taking);
+        }
+        if slot.is_none() {
+            return Ok(Tried::Busy);
+        }
+        Self::try_name(target, &name, taking, slot)
             .map_err(|error| error.about(target.path().with_file_name(&name)))
     }
 
-    fn try_name(target: &Target, name: &OsStr, taking: Taking) -> Result<Tried> {
-        let Some(slot) = HELD.take() else { return Ok(Tried::Busy) };
+    fn try_name(target: &Target, name: &OsStr, taking: Taking, slot: &mut Option<Slot>) -> Result<Tried> {
         for _ in 0..ROUNDS {
             let (file, is_new) = match open(&target.dir, name)? {
                 Opened::File(file) => (file, false),
@@ -115,12 +126,12 @@ impl Lock {
                     return Err(not_locked(error));
                 }
             }
-            let held = |slot, file| Self {
+            let held = |slot: &mut Option<Slot>, file| Self {
                 dir: target.dir.clone(),
                 name: name.to_owned(),
                 file,
                 stays: taking == Taking::ToRecover,
-                _slot: slot,
+                _slot: slot.take(),
             };
             // Another machine may have replaced the index, and this file, since the directory was last opened here.
             if target.dir.file_system().network.is_some()

@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::index::file::IndexFile;
 use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::index_lock::{FileLock, IndexLock};
+use crate::lock::share;
 use crate::lock::sidecar::{Backoff, Taking};
 use crate::process::{Called, FollowerPlace, Place, Turn};
 use crate::steps::{self, Step};
@@ -50,7 +51,7 @@ pub async fn open(
             (Ok(pause), _) => pause,
             // A lack of descriptors was in the way, and not the lock.
             (Err(_), Some(error)) => return Err(error),
-            (Err(waited), None) => return Err(Timeout::ask(waited, Blocker::Lock, path).await.into()),
+            (Err(waited), None) => return Err(Timeout::ask(waited, share::blocker(), path).await.into()),
         };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}

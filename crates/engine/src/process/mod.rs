@@ -15,7 +15,7 @@ pub(crate) mod sync;
 pub(crate) mod thread;
 pub(crate) mod under_way;
 
-pub(crate) use budget::{DescriptorBudget, Slot};
+pub(crate) use budget::{DescriptorBudget, Gathering, Slot};
 pub(crate) use buffer_pool::{copy_text, room_to_read};
 pub use buffer_pool::{try_room, try_room_for_bytes};
 pub(crate) use deferred_close::{Old, Replaced};

@@ -9,14 +9,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::dir::{Directory, Target};
-use crate::error::{ErrorKind, Named, Result};
+use crate::error::{Advice, Error, ErrorKind, Named, Result};
 use crate::lock::order;
+use crate::lock::share;
 use crate::lock::sidecar::{Lock, Taking, Tried};
 use crate::mutant::{Step, leaves_out};
-use crate::process::each_at_once;
-use crate::process::flush;
+use crate::process::{Slot, each_at_once, flush};
 use crate::stats;
-use crate::sys::FileId;
+use crate::sys::{self, FileId};
 use crate::transaction::away::{self, Gone, Taker};
 use crate::transaction::commit::FLUSHERS;
 use crate::transaction::decision::{Seen, Todo, decide, is_dropped};
@@ -69,13 +69,13 @@ pub enum Done {
 /// How often a lock is tried that transactions leave one after the other.
 const ROUNDS: usize = 8;
 
-/// The lock of an index, if it is free. The transaction that its last holder was killed in is recovered first.
+/// The lock of an index, if it is free; with a slot that was gathered for it, if there is such. The transaction that its last holder was killed in is recovered first.
 ///
 /// # Errors
 /// Those of [`Lock::try_acquire`], and of recovery.
-pub fn take_index(target: &Target, taking: Taking) -> Result<Option<Lock>> {
+pub fn take_index(target: &Target, taking: Taking, slot: &mut Option<Slot>) -> Result<Option<Lock>> {
     for _ in 0..ROUNDS {
-        let up = match Lock::try_acquire(target, taking)? {
+        let up = match Lock::try_with(target, taking, slot)? {
             Tried::Ours(lock) => return Ok(Some(lock)),
             Tried::Busy => return Ok(None),
             Tried::Left(up) => up,
@@ -163,7 +163,12 @@ pub fn attempt_or_tell(root: &Root) -> Result<Attempt> {
     let Some(record) = root.read()?.pending().cloned() else { return Ok(nothing()) };
     let Some(mut targets) = Targets::open(root, &record)? else {
         // A live one has the root.
-        return Ok(if root.try_lock()?.is_some() { Attempt::Held } else { Attempt::Live });
+        let Some(_root_lock) = root.try_lock()? else { return Ok(Attempt::Live) };
+        return if share::may_recover(record.ops.iter().filter(|op| op.is_index).count()) {
+            Ok(Attempt::Held)
+        } else {
+            Err(Error::raw("flock", sys::EMFILE).advise(Advice::ManyToRecover))
+        };
     };
     let Some(_root_lock) = root.try_lock()? else { return Ok(Attempt::Live) };
     let journal = root.read()?;

@@ -13,7 +13,7 @@ use crate::index::file::{self, Snapshot, UpdateOptions};
 use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::order;
 use crate::lock::sidecar::{Backoff, Lock, Taking};
-use crate::process::{Key, Turn, room_to_read};
+use crate::process::{Key, Slot, Turn, room_to_read};
 use crate::sys::{self, Dir, Version};
 use crate::transaction::known;
 use crate::transaction::pending;
@@ -25,6 +25,8 @@ use crate::transaction::root::{FOLDER, Root};
 pub struct Session {
     // Dropped in this order: the call that gets a turn next finds the lock free.
     pub(crate) locks: Vec<(Lock, usize)>,
+    /// For the locks that are still to be taken.
+    pub(crate) slots: Vec<Slot>,
     pub(crate) turns: Vec<Turn>,
     pub(crate) root: Root,
     pub(crate) targets: Arc<Vec<Target>>,
@@ -78,6 +80,7 @@ impl Session {
         let root = Root::open_or_make(&dir)?;
         Ok(Self {
             locks: Vec::new(),
+            slots: Vec::new(),
             turns: Vec::new(),
             root,
             targets: Arc::default(),
@@ -164,7 +167,10 @@ impl Session {
         indexes.reverse();
         while let Some(at) = indexes.last().copied() {
             let target = &self.targets[at];
-            match recover::take_index(target, taking) {
+            let mut slot = self.slots.pop();
+            let locked = recover::take_index(target, taking, &mut slot);
+            self.slots.extend(slot);
+            match locked {
                 Ok(Some(lock)) => {
                     let up = self.depth(target);
                     self.locks.push((lock, up));
@@ -235,12 +241,14 @@ impl Session {
     /// Lets all go.
     pub(crate) fn release(&mut self) {
         self.locks.clear();
+        self.slots.clear();
         self.turns.clear();
     }
 
     /// Lets all go, and leaves to the next holder of each lock to recover what is pending.
     pub(crate) fn leave(&mut self) {
         self.locks.drain(..).for_each(|(lock, _)| lock.leave());
+        self.slots.clear();
         self.turns.clear();
     }
 }
@@ -256,13 +264,13 @@ impl Waiting {
     }
 
     /// The next pause; or what was waited for in vain.
-    pub async fn pause(&mut self, index: &Path, cancel: &Cancel) -> Result<()> {
+    pub async fn pause(&mut self, blocker: Blocker, index: &Path, cancel: &Cancel) -> Result<()> {
         match self.backoff.pause() {
             Ok(pause) => tokio::select! {
                 () = tokio::time::sleep(pause) => Ok(()),
                 () = cancel.cancelled() => Err(ErrorKind::Aborted.into()),
             },
-            Err(waited) => Err(Timeout::ask(waited, Blocker::Lock, index).await.into()),
+            Err(waited) => Err(Timeout::ask(waited, blocker, index).await.into()),
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::protocol::Store;
 use crate::protocol::patch::{Change, Folder, Inbox, fold};
 
 pub fn set(key: &str, value: u32) -> Change {
-    serde_json::from_value(serde_json::json!({ "set": { key: value } })).unwrap()
+    serde_json::from_str(&serde_json::json!({ "set": { key: value } }).to_string()).unwrap()
 }
 
 pub fn keys(store: &Memory) -> serde_json::Map<String, serde_json::Value> {

@@ -4,16 +4,18 @@ use std::time::{Duration, Instant};
 
 use super::find::transient;
 use crate::cancel::Cancel;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::index::document::Operations;
 use crate::index::file::{Snapshot, UpdateOptions};
 use crate::index::text::Text;
 use crate::job::{Job, Step};
 use crate::lock::holder::{Blocker, Timeout};
+use crate::lock::share;
 use crate::lock::sidecar::Taking;
-use crate::process::{Inside, Ticket, Turn};
+use crate::process::{Gathering, Inside, Ticket, Turn};
 use crate::stats;
 use crate::steps;
+use crate::sys;
 use crate::transaction::recover::{self, Attempt};
 use crate::transaction::session::{Seen, Session, Waiting};
 
@@ -49,6 +51,8 @@ pub struct ToUpdate {
 
 enum Locking {
     Turns(Ticket),
+    /// What this process may hold of locks. It holds none meanwhile, so that nobody who has some waits for another such.
+    Slots(Gathering, Waiting),
     Locks(Vec<usize>, Waiting, bool),
 }
 
@@ -90,6 +94,9 @@ impl Job for LockJob {
         let Self { mut session, how, stage } = self;
         match stage {
             Locking::Turns(ticket) => {
+                if !share::may_hold(how.indexes.len()) {
+                    return Step::Done(Err(Error::raw("flock", sys::EMFILE).advise(Advice::ManyIndexes)));
+                }
                 // What is pending is recovered with nothing held.
                 match recover::attempt_or_tell(&session.root) {
                     Err(error) if error.is_transient() => {
@@ -104,7 +111,8 @@ impl Job for LockJob {
                             drop(ticket);
                             let left = how.timeout.saturating_sub(how.since.elapsed());
                             let mut waiting = Waiting::new(Instant::now(), left);
-                            let paused = waiting.pause(&session.root.lock_path(), &how.cancel).await;
+                            let paused =
+                                waiting.pause(Blocker::Lock, &session.root.lock_path(), &how.cancel).await;
                             let again = Ticket::take().inside(how.inside.clone());
                             paused.map(|()| Self { session, how, stage: Locking::Turns(again) }).into()
                         }));
@@ -126,7 +134,21 @@ impl Job for LockJob {
                     turns.map(|turns| how.with_turns(session, turns)).into()
                 }))
             }
-            Locking::Locks(mut indexes, mut waiting, is_last) => {
+            Locking::Slots(mut gathering, waiting) => match gathering.try_all() {
+                Some(slots) => {
+                    session.slots = slots;
+                    let indexes = how.indexes.iter().map(|index| index.at).collect();
+                    let is_last = how.timeout.is_zero();
+                    Self { session, stage: Locking::Locks(indexes, waiting, is_last), how }.run()
+                }
+                None => {
+                    let at = how.indexes.first().map(|index| index.at);
+                    how.pause(session, waiting, Blocker::OwnLocks, at, |waiting| {
+                        Locking::Slots(gathering, waiting)
+                    })
+                }
+            },
+            Locking::Locks(mut indexes, waiting, is_last) => {
                 let during = steps::begin(steps::Step::Lock);
                 let taking = if is_last { Taking::Now } else { Taking::Fairly };
                 let locked = session.try_lock(&mut indexes, taking);
@@ -134,14 +156,12 @@ impl Job for LockJob {
                 match locked {
                     Ok(true) => how.read(session),
                     Err(error) => Step::Done(Err(error)),
-                    Ok(false) => Step::Wait(Box::pin(async move {
-                        let index =
-                            indexes.last().map(|at| session.targets[*at].real_path()).unwrap_or_default();
-                        let _during = steps::begin(steps::Step::Lock);
-                        let paused = waiting.pause(&index, &how.cancel).await;
-                        let stage = Locking::Locks(indexes, waiting, false);
-                        paused.map(|()| Self { session, how, stage }).into()
-                    })),
+                    Ok(false) => {
+                        let at = indexes.last().copied();
+                        how.pause(session, waiting, Blocker::Lock, at, |waiting| {
+                            Locking::Locks(indexes, waiting, false)
+                        })
+                    }
                 }
             }
         }
@@ -151,9 +171,26 @@ impl Job for LockJob {
 impl Lock {
     fn with_turns(self, mut session: Session, turns: Vec<Turn>) -> LockJob {
         session.turns = turns;
-        let indexes = self.indexes.iter().map(|index| index.at).collect();
         let waiting = Waiting::new(self.since, self.timeout);
-        LockJob { session, stage: Locking::Locks(indexes, waiting, self.timeout.is_zero()), how: self }
+        let gathering = share::gather(self.indexes.len());
+        LockJob { session, stage: Locking::Slots(gathering, waiting), how: self }
+    }
+
+    /// Comes back after a pause.
+    fn pause(
+        self,
+        session: Session,
+        mut waiting: Waiting,
+        blocker: Blocker,
+        at: Option<usize>,
+        stage: impl FnOnce(Waiting) -> Locking + Send + 'static,
+    ) -> Step<LockJob> {
+        Step::Wait(Box::pin(async move {
+            let _during = steps::begin(steps::Step::Lock);
+            let index = at.map(|at| session.targets[at].real_path()).unwrap_or_default();
+            let paused = waiting.pause(blocker, &index, &self.cancel).await;
+            paused.map(|()| LockJob { session, how: self, stage: stage(waiting) }).into()
+        }))
     }
 
     fn read(self, session: Session) -> Step<LockJob> {

@@ -7,6 +7,7 @@ use crate::cancel::Cancel;
 use crate::dir::Directory;
 use crate::error::Result;
 use crate::job::{Job, Step};
+use crate::lock::holder::Blocker;
 use crate::transaction::recover::{self, Recovered};
 use crate::transaction::root::Root;
 use crate::transaction::session::Waiting;
@@ -48,7 +49,7 @@ impl Job for RecoverJob {
             Err(error) => Step::Done(Err(error)),
             Ok(None) => Step::Wait(Box::pin(async move {
                 let mut waiting = Waiting::new(self.since, self.timeout);
-                let paused = waiting.pause(&self.root.join(".atomic"), &self.cancel).await;
+                let paused = waiting.pause(Blocker::Lock, &self.root.join(".atomic"), &self.cancel).await;
                 paused.map(|()| self).into()
             })),
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::{FOLDER, LOCK, Root, TURN};
 use crate::dir::place::moved;
-use crate::error::{Named, Result};
+use crate::error::{Advice, Named, Result};
 use crate::lock::sidecar::not_locked;
 use crate::mutant::{Step, leaves_out};
 use crate::sys;
@@ -55,9 +55,14 @@ impl Root {
 
     fn locked(&self, file: File) -> Result<RootLock> {
         let lock = RootLock(Some(file));
-        let here = self.dir.stat(FOLDER.as_ref()).named("stat")?;
         // Another lock counts when the folder was made anew.
-        if here.is_some_and(|here| here.version.id == self.folder_id) { Ok(lock) } else { Err(moved()) }
+        if self.is_in_place()? { Ok(lock) } else { Err(moved()) }
+    }
+
+    /// Whether the folder is still the one of the root.
+    fn is_in_place(&self) -> Result<bool> {
+        let here = self.dir.stat(FOLDER.as_ref()).named("stat")?;
+        Ok(here.is_some_and(|here| here.version.id == self.folder_id))
     }
 
     /// For people who look for what is in the way.
@@ -73,7 +78,12 @@ impl Root {
             }
             opened => opened,
         };
-        opened.named("open").map_err(|error| error.about(self.path.join(FOLDER).join(name)))
+        opened.named("open").map_err(|error| {
+            let is_gone = error.errno_of("open") == Some(sys::ENOENT) && self.is_in_place().unwrap_or(false);
+            let error = error.about(self.path.join(FOLDER).join(name));
+            // Who has locked the one that was removed would not see the one that is made.
+            if is_gone { error.advise(Advice::NoRootLock) } else { error }
+        })
     }
 }
 

@@ -51,7 +51,7 @@ impl Machine {
         let doomed: Vec<_> =
             number.checked_sub(WINDOW).map(|old| key(self.number, old)).into_iter().collect();
         let change = serde_json::json!({ "set": { key(self.number, number): 1 }, "delete": doomed });
-        let change: Change = serde_json::from_value(change).unwrap();
+        let change: Change = serde_json::from_str(&change.to_string()).unwrap();
         let limits = Limits::new(TIMEOUT, u32::MAX).0;
         let accepted = self.inbox.send(self.inbox.queue(change), &limits).await;
         let place = match accepted {
