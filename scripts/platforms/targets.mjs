@@ -16,7 +16,7 @@ export const binaries = join(root, 'target/binaries')
  * In bytes: what users of Linux x64 unpack, and 3 % more. What a dependency brings along can cost as much, and so can a function that is
  * compiled anew for each type: nobody sees it.
  */
-const MOST_OF_LINUX_X64 = 3_608_000
+const MOST_OF_LINUX_X64 = 3_820_000
 
 /** The same of the other platforms. */
 const MOST_OF_OTHERS = 4_200_000
