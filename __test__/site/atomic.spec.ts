@@ -6,7 +6,6 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { siteFiles } from '../../examples/site/demo/inspect'
 import { visit } from '../../examples/site/demo/reader'
-import { buildAtomically } from '../../examples/site/lib/atomic-build'
 import { isHere, tmpfs } from '../helpers/needs'
 import { socketAt } from '../helpers/socket'
 import { plant, treeOf } from '../helpers/trees'
@@ -18,22 +17,13 @@ import {
   leftovers,
   namesIn,
   putPages,
-  THEME,
-  URL_OF_SITE,
+  swapIn,
   useWorkplace,
 } from './support'
 
 const place = useWorkplace()
 
-const swap = (more = {}) =>
-  buildAtomically({
-    source: place.source,
-    out: place.out,
-    url: URL_OF_SITE,
-    title: 'The site',
-    theme: THEME,
-    ...more,
-  })
+const swap = (more = {}) => swapIn(place, more)
 
 const buildsIn = (folder: string) =>
   new Set(

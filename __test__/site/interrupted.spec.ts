@@ -7,13 +7,13 @@ import { siteFiles } from '../../examples/site/demo/inspect'
 import { visitOnce } from '../../examples/site/demo/reader'
 import {
   build,
+  buildWords,
   cliBuild,
   digests,
   leftovers,
   namesIn,
   putPages,
   start,
-  URL_OF_SITE,
   useWorkplace,
 } from './support'
 
@@ -95,15 +95,7 @@ test('SIGKILL again and again, at any moment: the site is whole, and the last bu
   const files = await siteFiles(place.out)
   for (let round = 1; round <= 3; round++) {
     putPages(place, `version ${round}`, 60)
-    const { child, ended } = await start([
-      'build',
-      place.source,
-      place.out,
-      '--title',
-      'The site',
-      '--url',
-      URL_OF_SITE,
-    ])
+    const { child, ended } = await start(buildWords(place))
     child.stdout.once('data', () => setTimeout(() => child.kill('SIGKILL'), round * 20))
     expect((await ended).code === 0 || (await ended).signal === 'SIGKILL').toBe(true)
     expect(await visitOnce(place.out, files)).toEqual([])

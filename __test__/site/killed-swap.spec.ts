@@ -2,30 +2,11 @@
 
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { buildAtomically } from '../../examples/site/lib/atomic-build'
-import {
-  cliBuild,
-  type Death,
-  digests,
-  leftovers,
-  namesIn,
-  putPages,
-  THEME,
-  URL_OF_SITE,
-  useWorkplace,
-} from './support'
+import { cliBuild, type Death, digests, leftovers, namesIn, putPages, swapIn, useWorkplace } from './support'
 
 const place = useWorkplace()
 
-const swap = (more = {}) =>
-  buildAtomically({
-    source: place.source,
-    out: place.out,
-    url: URL_OF_SITE,
-    title: 'The site',
-    theme: THEME,
-    ...more,
-  })
+const swap = (more = {}) => swapIn(place, more)
 
 describe('a builder that is killed', () => {
   const deaths: Death[] = [

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve, sep } from 'node:path'
 import { afterEach, beforeEach } from 'vitest'
 import { leftoversIn } from '../../examples/site/demo/inspect'
+import { buildAtomically } from '../../examples/site/lib/atomic-build'
 import { type BuildOptions, type BuildResult, buildSite } from '../../examples/site/lib/build'
 import { bundled } from '../helpers/bundle'
 
@@ -65,6 +66,12 @@ export function putPages(place: Workplace, version: string, count = 12): void {
 export function build(place: Workplace, options: Partial<BuildOptions> = {}): Promise<BuildResult> {
   const { source, out } = place
   return buildSite({ source, out, url: URL_OF_SITE, title: 'The site', theme: THEME, ...options })
+}
+
+/** The same with `--atomic`. */
+export function swapIn(place: Workplace, options: Partial<BuildOptions> = {}): Promise<BuildResult> {
+  const { source, out } = place
+  return buildAtomically({ source, out, url: URL_OF_SITE, title: 'The site', theme: THEME, ...options })
 }
 
 const running = new Set<ReturnType<typeof spawn>>()
@@ -130,27 +137,18 @@ export async function start(args: readonly string[], options: RunOptions = {}) {
 export const cli = async (args: readonly string[], options: RunOptions = {}): Promise<Run> =>
   (await start(args, options)).ended
 
-/** `site build` of the workplace, named as `build` above names it. */
+/** The words of `site build` of the workplace, named as `build` above names it. */
+export const buildWords = (place: Workplace): string[] => {
+  const options = ['--title', 'The site', '--url', URL_OF_SITE, '--theme', THEME]
+  return ['build', place.source, place.out, ...options]
+}
+
+/** `site build` of the workplace. */
 export const cliBuild = (
   place: Workplace,
   more: readonly string[] = [],
   options: RunOptions = {},
-): Promise<Run> =>
-  cli(
-    [
-      'build',
-      place.source,
-      place.out,
-      '--title',
-      'The site',
-      '--url',
-      URL_OF_SITE,
-      '--theme',
-      THEME,
-      ...more,
-    ],
-    options,
-  )
+): Promise<Run> => cli([...buildWords(place), ...more], options)
 
 /** Every file below a folder, with its content. */
 export function contents(folder: string): Map<string, string> {
