@@ -16,11 +16,17 @@ function stepsOf(key: string): string[] {
 const isContainer = (value: unknown): value is Container =>
   typeof value === 'object' && value !== null && !isRaw(value)
 
+/** The length of an array is a property of its own too, and no place. */
+const isPlace = (inner: Container, step: string): boolean =>
+  Object.hasOwn(inner, step) && !(Array.isArray(inner) && step === 'length')
+
+const isPosition = (step: string): boolean => /^(0|[1-9]\d*)$/.test(step)
+
 /** `undefined` if there is nothing. */
 export function get(index: unknown, key: string): unknown {
   let value = index
   for (const step of stepsOf(key)) {
-    if (!isContainer(value) || !Object.hasOwn(value, step)) return undefined
+    if (!isContainer(value) || !isPlace(value, step)) return undefined
     value = value[step as keyof typeof value]
   }
   return value
@@ -32,7 +38,7 @@ export function set(index: object, key: string, value: unknown): void {
   const last = steps.pop() ?? ''
   let inner = index as Container
   for (const step of steps) {
-    const next = Object.hasOwn(inner, step) ? inner[step as keyof typeof inner] : undefined
+    const next = isPlace(inner, step) ? inner[step as keyof typeof inner] : undefined
     if (next !== undefined && !isContainer(next)) {
       throw new Failure(`--set ${key}: "${step}" is ${JSON.stringify(next)}, and has no keys`)
     }
@@ -49,7 +55,7 @@ export function remove(index: object, key: string): void {
   const last = steps.pop() ?? ''
   const inner = steps.length > 0 ? get(index, `/${steps.map(escaped).join('/')}`) : index
   if (Array.isArray(inner)) {
-    if (/^\d+$/.test(last) && Number(last) < inner.length) inner.splice(Number(last), 1)
+    if (isPosition(last) && Number(last) < inner.length) inner.splice(Number(last), 1)
   } else if (isContainer(inner)) {
     delete (inner as Record<string, unknown>)[last]
   }
@@ -60,7 +66,7 @@ const escaped = (step: string): string => step.replaceAll('~', '~0').replaceAll(
 function put(inner: Container, step: string, value: unknown, key: string): void {
   if (Array.isArray(inner)) {
     const at = step === '-' ? inner.length : Number(step)
-    if (!/^(\d+|-)$/.test(step) || at > inner.length) {
+    if (!(step === '-' || isPosition(step)) || at > inner.length) {
       throw new Failure(
         `--set ${key}: "${step}" is no place in an array of ${inner.length}: give an index, or - for a new last element`,
       )

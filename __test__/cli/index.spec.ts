@@ -94,6 +94,35 @@ describe('update', () => {
     expect(names(dir)).toEqual(['SIGHUP.json', 'SIGINT.json', 'SIGTERM.json', 'schema.mjs'])
   })
 
+  test('a signal ends the wait for a patch that does not end', async ({ dir, file }) => {
+    writeFileSync(file, '{"a":1}')
+    const ends = (['SIGINT', 'SIGTERM', 'SIGHUP'] as const).map(async (signal) => {
+      const { child, ended } = start(['update', file, '--merge', '-'], { cwd: dir })
+      // More than a pipe holds: when all is taken, the program is in the middle.
+      await new Promise((resolve) => child.stdin!.write(`{"b":"${'x'.repeat(4 << 20)}`, resolve))
+      child.kill(signal)
+      expect(await ended).toEqual({ code: null, signal, stdout: '', stderr: '' })
+    })
+    await Promise.all(ends)
+    expect(readFileSync(file, 'utf8')).toBe('{"a":1}')
+    expect(names(dir)).toEqual(['index.json'])
+  })
+
+  test('a place in a list is a number as JSON Pointers have it', async ({ dir, file }) => {
+    writeFileSync(file, '{"list":[1,2]}')
+    const places = ['/list/length', '/list/01', '/list/-', '/list/-1', '/list/2']
+    const looks = places.map((place) => atomic(['read', file, '--get', place], { cwd: dir }))
+    for (const { code, stdout } of await Promise.all(looks))
+      expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    for (const change of ['/list/01=3', '/list/length=0', '/list/length/x=1']) {
+      const { code, stderr } = await atomic(['update', file, '--set', change], { cwd: dir })
+      expect(code).toBe(1)
+      expect(stderr).toMatch(/^atomic: --set .*: "(01|length)" is no place in an array of 2/)
+    }
+    await atomic(['update', file, '--delete', '/list/01', '--delete', '/list/length'], { cwd: dir })
+    expect(readFileSync(file, 'utf8')).toBe('{"list":[1,2]}')
+  })
+
   test('a function that runs again gets the patch of --merge as it was given', async ({ dir, file }) => {
     const push =
       'async i => { i.a.push(i.n); process.stderr.write("here"); i.n || await new Promise(r => process.stdin.once("data", r)) }'
