@@ -199,7 +199,11 @@ describe('bytes that are no text', () => {
 
   needs('linux')('are refused in a name, which would be that of another file', ({ dir }) => {
     const run = (script: string) =>
-      spawnSync('sh', ['-c', script, process.execPath, program()], { cwd: dir, encoding: 'utf8', input: 'new' })
+      spawnSync('sh', ['-c', script, process.execPath, program()], {
+        cwd: dir,
+        encoding: 'utf8',
+        input: 'new',
+      })
     for (const given of ['write "$(printf "caf\\351")"', 'update a.json --set "name=$(printf "caf\\351")"']) {
       const { status, stdout, stderr } = run(`"$0" "$1" ${given}`)
       expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
