@@ -163,6 +163,16 @@ describe('keyv', () => {
     expect(Object.keys(readJson(file))).toEqual(['b:__proto__'])
   })
 
+  test('what has expired is not there, and several that are set are told one by one', async ({ file }) => {
+    const keyv = new Keyv({ store: new AtomicStore(file) })
+    const writes = stats().writes
+    const entries = Array.from({ length: 50 }, (_, i) => ({ key: `${i}`, value: i, ttl: i === 7 ? 1 : 0 }))
+    expect(await keyv.setMany(entries)).toEqual(entries.map(() => true))
+    expect(stats().writes - writes).toBeLessThan(25)
+    await expect.poll(() => keyv.has('7')).toBe(false)
+    expect(await keyv.hasMany(['6', '7', 'none'])).toEqual([true, false, false])
+  })
+
   test('a file with an array in it is refused, and stays', async ({ file }) => {
     writeFileSync(file, '[]')
     const keyv = new Keyv({ store: new AtomicStore(file), throwOnErrors: true })

@@ -34,19 +34,11 @@ export class AtomicStore extends EventEmitter {
     )
   }
 
-  async has(key: string): Promise<boolean> {
-    return Object.hasOwn(await this.#read(), key)
-  }
+  // There is no `has`: Keyv looks at the value then, where it has put when that expires. Nor a `setMany`, whose result Keyv would pass on as its
+  // own, a list that the type of stores has no place for: it makes calls of `set` at once, which share a commit.
 
-  /** When it expires is in the value, which Keyv has made. */
-  set(key: string, value: unknown): Promise<void> {
-    return this.setMany([{ key, value }])
-  }
-
-  async setMany(values: { key: string; value: unknown }[]): Promise<void> {
-    await this.#change((entries) => {
-      for (const { key, value } of values) put(entries, key, value)
-    })
+  async set(key: string, value: unknown): Promise<void> {
+    await this.#change((entries) => put(entries, key, value))
   }
 
   delete(key: string): Promise<boolean> {
