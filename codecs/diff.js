@@ -31,6 +31,18 @@ function isSame(one, other) {
   )
 }
 
+/** A text that two values have in common if, and only if, they are the same. */
+function textOf(value) {
+  if (value instanceof Date) return `date ${value.toJSON()}`
+  if (Array.isArray(value)) return `[${value.map(textOf)}]`
+  if (isObject(value)) {
+    const keys = Object.keys(value).sort()
+    return `{${keys.map((key) => `${JSON.stringify(key)}:${textOf(value[key])}`)}}`
+  }
+  if (typeof value === 'string') return JSON.stringify(value)
+  return Object.is(value, -0) ? '-0' : `${typeof value} ${String(value)}`
+}
+
 /**
  * Which items of the list `after` are those of `before`, as pairs of positions in the order of `after`: `undefined` in the first place for
  * an item that is new, in the second for one that is gone. Items that are the same are paired first, by a longest common subsequence;
@@ -61,15 +73,23 @@ function align(before, after) {
 function commonItems(before, after) {
   if (before.length * after.length > MOST_PAIRS) return []
   const lengths = Array.from({ length: before.length + 1 }, () => new Uint32Array(after.length + 1))
-  const same = before.map((one) => after.map((other) => isSame(one, other)))
+  // Each item is looked through once, and not once for each pair.
+  const seen = new Map()
+  const numbered = (item) => {
+    const text = textOf(item)
+    if (!seen.has(text)) seen.set(text, seen.size)
+    return seen.get(text)
+  }
+  const [ones, others] = [before.map(numbered), after.map(numbered)]
   for (let i = before.length - 1; i >= 0; i--) {
     for (let j = after.length - 1; j >= 0; j--) {
-      lengths[i][j] = same[i][j] ? lengths[i + 1][j + 1] + 1 : Math.max(lengths[i + 1][j], lengths[i][j + 1])
+      lengths[i][j] =
+        ones[i] === others[j] ? lengths[i + 1][j + 1] + 1 : Math.max(lengths[i + 1][j], lengths[i][j + 1])
     }
   }
   const pairs = []
   for (let i = 0, j = 0; i < before.length && j < after.length; ) {
-    if (same[i][j]) pairs.push([i++, j++])
+    if (ones[i] === others[j]) pairs.push([i++, j++])
     else if (lengths[i + 1][j] >= lengths[i][j + 1]) i++
     else j++
   }
