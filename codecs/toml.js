@@ -8,7 +8,13 @@ const { codec, lazily } = require('./peer.js')
 const library = lazily('smol-toml', () => require('smol-toml'))
 
 function open(text) {
-  return { value: library().parse(text) }
+  const { parse } = library()
+  try {
+    return { value: parse(text) }
+  } catch {
+    // An integer that no number can be is no fault of the file: it is rounded here, and keeps its digits there.
+    return { value: plain(parse(text, { integersAsBigInt: true })) }
+  }
 }
 
 /** What the library prints as a date or a time. */
@@ -24,7 +30,16 @@ function typed(value, model, path = 'index') {
   if (value === null || value === undefined) {
     throw new TypeError(`there is ${value} at ${path}, for which TOML has nothing: leave it out`)
   }
+  if (typeof value === 'string' && /\p{Surrogate}/u.test(value)) {
+    throw new TypeError(`there is a lone surrogate at ${path}, for which TOML has nothing`)
+  }
+  if (typeof value === 'bigint' && BigInt(Number(value)) !== value) {
+    throw new TypeError(
+      `there is ${value} at ${path}, which would be read as ${Number(value)}: make it a string`,
+    )
+  }
   if (typeof value === 'number') {
+    if (typeof model === 'bigint' && Number(model) === value) return model
     // One that is too large for a whole number of TOML, and -0, are floats.
     const isFloat = typeof model === 'number' || !Number.isSafeInteger(value) || Object.is(value, -0)
     return isFloat ? value : BigInt(value)

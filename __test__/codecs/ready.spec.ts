@@ -92,6 +92,30 @@ test.for<[string, IndexCodec]>([
   expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_VALUE' })
 })
 
+test('toml keeps the digits of whole numbers that JavaScript would round, and does not take the file for broken', async ({
+  file,
+}) => {
+  const text = 'id = 9007199254740993\nlist = [ 1, -9223372036854775808 ]\n'
+  writeFileSync(file, text)
+  const { value } = await readIndex(file, { codec: toml })
+  expect(value).toEqual({ id: 2 ** 53, list: [1, -(2 ** 63)] })
+  const change = (index: any) => ({ ...index, list: [0, ...index.list] })
+  await atomicIndexUpdate(file, change, { codec: toml, onCorrupt: 'recover' })
+  expect(readFileSync(file, 'utf8')).toBe(text.replace('[ 1', '[ 0, 1'))
+  await atomicIndexUpdate(file, () => ({ id: 7 }), { codec: toml })
+  expect(readFileSync(file, 'utf8')).toBe('id = 7\n')
+})
+
+plain('toml refuses what it would say otherwise', () => {
+  expect(() => toml.stringify({ a: ['x', '\ud800'] }, undefined)).toThrow(
+    'there is a lone surrogate at index["a"][1]',
+  )
+  expect(toml.stringify({ a: '\ud83d\ude00' }, undefined)).toBe('a = "\ud83d\ude00"\n')
+  expect(() => toml.stringify({ a: 2n ** 60n + 1n }, undefined)).toThrow(
+    'there is 1152921504606846977 at index["a"], which would be read as 1152921504606847000: make it a string',
+  )
+})
+
 plain('toml keeps floats, and refuses null by its place', () => {
   const text = 'f = 1.0\nn = 1\nl = [ 1.0, 2.0 ]\nd = 1979-05-27\n'
   const index: any = toml.parse(text)
