@@ -185,12 +185,11 @@ describe('bytes that are no text', () => {
 
   test('a patch that cannot be read is told as such', ({ dir }) => {
     const directory = openSync(dir, 'r')
-    const options = { cwd: dir, encoding: 'utf8', stdio: [directory, 'pipe', 'pipe'] } as const
-    const { status, stderr } = spawnSync(
-      process.execPath,
-      [program(), 'update', 'a.json', '--merge', '-'],
-      options,
-    )
+    const { status, stderr } = spawnSync(process.execPath, [program(), 'update', 'a.json', '--merge', '-'], {
+      cwd: dir,
+      encoding: 'utf8',
+      stdio: [directory, 'pipe', 'pipe'],
+    })
     closeSync(directory)
     expect(status).toBe(1)
     expect(stderr).toMatch(/^atomic: Standard input could not be read: EISDIR/)
