@@ -419,7 +419,10 @@ export type IndexLocks<P> = P extends readonly PathLike[]
 export interface IndexLock {
   /** Reads and parses the index, as {@link readIndex} does: `value` is `undefined` if there is no file. */
   read<T = any>(
-    options?: Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'codec' | 'schema' | 'migrate' | 'timeout'> | null,
+    options?: Pick<
+      UpdateOptions<T>,
+      'initial' | 'numbers' | 'codec' | 'schema' | 'migrate' | 'timeout'
+    > | null,
   ): Promise<IndexRead<T>>
   /** Changes the index, as {@link atomicIndexUpdate} does: `fn` gets `undefined` if there is no file. */
   update<T extends object = any>(
