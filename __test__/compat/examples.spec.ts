@@ -254,3 +254,39 @@ test('vite: what Vite keeps is not replaced: sources, a folder that is not to be
   await make({ outDir: '../dist', emptyOutDir: true, lib: { ...lib, formats: ['es'] } })
   expect(names(join(dir, 'dist'))).toHaveLength(1)
 })
+
+test('vite: the build before is not put in the place of sources', async ({ dir }) => {
+  const root = join(dir, 'site')
+  for (const folder of ['parts', 'public/files', 'kept/.git', 'dist'])
+    mkdirSync(join(root, folder), { recursive: true })
+  writeFileSync(join(root, 'dist', 'index.html'), 'old')
+  writeFileSync(join(root, 'public', 'robots.txt'), 'User-agent: *')
+  mkdirSync(join(root, 'texts'))
+  writeFileSync(join(root, 'texts', 'title.txt'), 'x')
+  writeFileSync(join(root, 'index.html'), '<script type="module" src="/parts/main.js"></script>')
+  writeFileSync(join(root, 'parts', 'main.js'), 'import x from "../texts/title.txt?raw"; document.title = x')
+  symlinkSync('parts', join(root, 'link'))
+  const before = treeOf(dir)
+  const make = (keepPrevious: string) => {
+    const plugins = [atomicOutput({ keepPrevious })]
+    return build({ root, configFile: false, logLevel: 'silent', plugins })
+  }
+  const refused = {
+    '.': 'has sources in it',
+    '..': 'has sources in it',
+    parts: 'has sources in it',
+    link: 'has sources in it',
+    texts: 'has sources in it',
+    public: 'has sources in it',
+    'public/files': 'next build',
+    kept: '.git',
+    dist: 'in one another',
+    'dist/previous': 'in one another',
+  }
+  for (const [folder, reason] of Object.entries(refused)) {
+    expect((await rejection(make(folder))).message).toContain(reason)
+    expect(treeOf(dir)).toEqual(before)
+  }
+  await make('previous')
+  expect(readFileSync(join(root, 'previous', 'index.html'), 'utf8')).toBe('old')
+})

@@ -3,7 +3,7 @@
 
 import { existsSync, realpathSync } from 'node:fs'
 import { cp } from 'node:fs/promises'
-import { join, resolve, sep } from 'node:path'
+import { basename, dirname, isAbsolute, join, resolve, sep } from 'node:path'
 import { atomicDirectory, atomicWriteAll, type DirectoryOptions } from '@pipeline/atomic'
 import type { Plugin, ResolvedConfig } from 'vite' with { 'resolution-mode': 'import' }
 
@@ -14,6 +14,7 @@ export interface AtomicOutputOptions extends Pick<DirectoryOptions, 'fallback' |
 
 export function atomicOutput({ keepPrevious, ...others }: AtomicOutputOptions = {}): Plugin {
   let config: ResolvedConfig
+  let previous: string | undefined
   return {
     name: 'atomic-output',
     apply: 'build',
@@ -24,6 +25,9 @@ export function atomicOutput({ keepPrevious, ...others }: AtomicOutputOptions = 
     configResolved(resolved) {
       check(resolved)
       config = resolved
+      // As Vite takes paths, and not from where it was started.
+      previous = keepPrevious === undefined ? undefined : resolve(resolved.root, keepPrevious)
+      if (previous !== undefined) checkPrevious(previous, resolved)
     },
     generateBundle: {
       order: 'post',
@@ -33,9 +37,8 @@ export function atomicOutput({ keepPrevious, ...others }: AtomicOutputOptions = 
           path: file.fileName,
           data: file.type === 'chunk' ? file.code : file.source,
         }))
-        // As Vite takes paths, and not from where it was started.
-        const inRoot = (path: string) => resolve(config.root, path)
-        const output = inRoot(outDir)
+        const output = resolve(config.root, outDir)
+        if (previous !== undefined) checkModules(previous, [...this.getModuleIds()])
         await atomicDirectory(
           output,
           async (folder) => {
@@ -48,7 +51,7 @@ export function atomicOutput({ keepPrevious, ...others }: AtomicOutputOptions = 
               { flush: false, verify: false },
             )
           },
-          keepPrevious === undefined ? others : { ...others, keepPrevious: inRoot(keepPrevious) },
+          previous === undefined ? others : { ...others, keepPrevious: previous },
         )
       },
     },
@@ -79,10 +82,49 @@ function check({ root, build: { outDir, emptyOutDir, lib, rollupOptions } }: Res
   }
 }
 
+/** Ends a build before it begins if its predecessor would replace what is no build. Which modules there are is known only later. */
+function checkPrevious(folder: string, { root, publicDir, build: { outDir } }: ResolvedConfig): void {
+  const path = real(folder)
+  const sources = publicDir ? [root, publicDir] : [root]
+  const source = sources.find((source) => isWithin(real(source), path))
+  if (source !== undefined) throw hasSources(folder, source)
+  if (publicDir && isWithin(path, real(publicDir))) {
+    throw new Error(
+      `${folder} is in ${publicDir}, so the next build would have this one in it. Name a folder of its own`,
+    )
+  }
+  const output = real(resolve(root, outDir))
+  if (isWithin(path, output) || isWithin(output, path)) {
+    throw new Error(`${folder} and the output, ${output}, are in one another. Name a folder of its own`)
+  }
+  if (existsSync(join(path, '.git'))) {
+    throw new Error(
+      `${folder} has a .git in it, which would be removed. Name a folder of its own, or move the repository`,
+    )
+  }
+}
+
+/** Of modules that are files, some with a query. */
+function checkModules(folder: string, modules: string[]): void {
+  const files = modules.map((module) => module.replace(/\?.*$/s, '')).filter(isAbsolute)
+  const source = files.find((file) => existsSync(file) && isWithin(real(file), real(folder)))
+  if (source !== undefined) throw hasSources(folder, source)
+}
+
+const hasSources = (folder: string, source: string) =>
+  new Error(
+    `${folder} has sources in it (${source}): the build before would replace them. Name a folder of its own`,
+  )
+
 const isWithin = (path: string, folder: string) =>
   `${path}${sep}`.startsWith(folder.endsWith(sep) ? folder : `${folder}${sep}`)
 
-const real = (path: string) => (existsSync(path) ? realpathSync(path) : path)
+/** The path without links, also of what is not there yet. */
+function real(path: string): string {
+  const absolute = resolve(path)
+  if (existsSync(absolute)) return realpathSync.native(absolute)
+  return join(real(dirname(absolute)), basename(absolute))
+}
 
 async function copyIfThere(from: string, to: string): Promise<void> {
   if (existsSync(from)) await cp(from, to, { recursive: true })
