@@ -32,11 +32,17 @@ export function get(index: unknown, key: string): unknown {
   return value
 }
 
+/** A file may have any JSON in it. */
+function keyed(index: unknown, option: string): Container {
+  if (isContainer(index)) return index
+  throw new Failure(`${option}: the index is ${JSON.stringify(index)}, and has no keys`)
+}
+
 /** Sets a place, and makes objects on the way to it. `-` is behind the end of an array. */
-export function set(index: object, key: string, value: unknown): void {
+export function set(index: unknown, key: string, value: unknown): void {
   const steps = stepsOf(key)
   const last = steps.pop() ?? ''
-  let inner = index as Container
+  let inner = keyed(index, `--set ${key}`)
   for (const step of steps) {
     const next = isPlace(inner, step) ? inner[step as keyof typeof inner] : undefined
     if (next !== undefined && !isContainer(next)) {
@@ -50,7 +56,8 @@ export function set(index: object, key: string, value: unknown): void {
 }
 
 /** Deletes a place, if there is one. */
-export function remove(index: object, key: string): void {
+export function remove(index: unknown, key: string): void {
+  keyed(index, `--delete ${key}`)
   const steps = stepsOf(key)
   const last = steps.pop() ?? ''
   const inner = steps.length > 0 ? get(index, `/${steps.map(escaped).join('/')}`) : index

@@ -123,6 +123,22 @@ describe('update', () => {
     expect(readFileSync(file, 'utf8')).toBe('{"list":[1,2]}')
   })
 
+  test('what has no keys is told, and may be replaced', async ({ dir, file }) => {
+    const cases = [
+      ['"text"', '--set', 'a=1', '--set a: the index is "text", and has no keys'],
+      ['null', '--set', '/a/b=1', '--set /a/b: the index is null, and has no keys'],
+      ['1.50', '--delete', 'a', '--delete a: the index is 1.5, and has no keys'],
+    ] as const
+    for (const [text, option, value, told] of cases) {
+      writeFileSync(file, text)
+      const { code, stderr } = await atomic(['update', file, option, value], { cwd: dir })
+      expect({ code, stderr }).toEqual({ code: 1, stderr: `atomic: ${told}\n` })
+      expect(readFileSync(file, 'utf8')).toBe(text)
+    }
+    await atomic(['update', file, '--merge', '{"a":1}', '--set', 'b=2'], { cwd: dir })
+    expect(parse(file)).toEqual({ a: 1, b: 2 })
+  })
+
   test('a function that runs again gets the patch of --merge as it was given', async ({ dir, file }) => {
     const push =
       'async i => { i.a.push(i.n); process.stderr.write("here"); i.n || await new Promise(r => process.stdin.once("data", r)) }'
