@@ -183,7 +183,7 @@ describe('bytes that are no text', () => {
     expect(readFileSync(join(dir, 'a.json'), 'utf8')).toBe('{"a":1,"name":"café"}')
   })
 
-  test('a patch that cannot be read is told as such', ({ dir }) => {
+  needs('linux')('a patch that cannot be read is told as such', ({ dir }) => {
     const directory = openSync(dir, 'r')
     const { status, stderr } = spawnSync(process.execPath, [program(), 'update', 'a.json', '--merge', '-'], {
       cwd: dir,
