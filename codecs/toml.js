@@ -7,14 +7,10 @@ const { codec, lazily } = require('./peer.js')
 
 const library = lazily('smol-toml', () => require('smol-toml'))
 
+/** Whole numbers that JavaScript would round are rounded in the value, and keep their digits in the file: see `printable`. */
 function open(text) {
-  const { parse } = library()
-  try {
-    return { value: parse(text) }
-  } catch {
-    // An integer that no number can be is no fault of the file: it is rounded here, and keeps its digits there.
-    return { value: plain(parse(text, { integersAsBigInt: true })) }
-  }
+  const value = library().parse(text, { integersAsBigInt: 'asNeeded' })
+  return { value: largeOf(value).hasWhole ? plain(value) : value }
 }
 
 /** What the library prints as a date or a time. */
@@ -23,40 +19,95 @@ const isTime = (value) => value instanceof Date || /^Temporal\./.test(value[Symb
 const isObject = (value) => typeof value === 'object' && value !== null && !isTime(value)
 
 /**
- * `value` with whole numbers as BigInt, which the library prints without a point, but for those that are floats in the old file: there `model` has
- * numbers, and BigInt for what is whole by its type.
+ * The numbers of a file beyond 2^53, where several have one value in JavaScript: what stands in the file for each value, and `undefined` if there
+ * is more than one; and whether one of them is a whole number by its type.
  */
-function typed(value, model, path = 'index') {
+function largeOf(model, large = { found: new Map(), hasWhole: false }, path = 'index') {
+  if (typeof model === 'bigint') {
+    if (!isInRange(model))
+      throw new RangeError(`${path} is a whole number of more than the 64 bits that TOML has`)
+    add(large, Number(model), model)
+    large.hasWhole ||= !Number.isSafeInteger(Number(model))
+  } else if (typeof model === 'number') {
+    add(large, model, model)
+  } else if (Array.isArray(model)) {
+    for (const [at, item] of model.entries()) largeOf(item, large, `${path}[${at}]`)
+  } else if (isObject(model)) {
+    for (const key of Object.keys(model)) largeOf(model[key], large, `${path}[${JSON.stringify(key)}]`)
+  }
+  return large
+}
+
+function add({ found }, value, written) {
+  if (!Number.isInteger(value) || Number.isSafeInteger(value)) return
+  found.set(value, found.has(value) && found.get(value) !== written ? undefined : written)
+}
+
+const isInRange = (whole) => BigInt.asIntN(64, whole) === whole
+
+/**
+ * `value` with whole numbers as BigInt, which the library prints without a point, but for those that are floats in the old file: there `model` has
+ * numbers, and BigInt for what is whole by its type. A number beyond 2^53 is written as the old file has it, wherever it stands now; where that
+ * cannot be told, it is refused. Of the value of the file itself (`isOld`) each is where it was.
+ */
+function printable(value, model, large, isOld, path = 'index') {
   if (value === null || value === undefined) {
     throw new TypeError(`there is ${value} at ${path}, for which TOML has nothing: leave it out`)
   }
   if (typeof value === 'string' && /\p{Surrogate}/u.test(value)) {
     throw new TypeError(`there is a lone surrogate at ${path}, for which TOML has nothing`)
   }
-  if (typeof value === 'bigint' && BigInt(Number(value)) !== value) {
-    throw new TypeError(
-      `there is ${value} at ${path}, which would be read as ${Number(value)}: make it a string`,
-    )
-  }
-  if (typeof value === 'number') {
-    if (typeof model === 'bigint' && Number(model) === value) return model
-    // One that is too large for a whole number of TOML, and -0, are floats.
-    const isFloat = typeof model === 'number' || !Number.isSafeInteger(value) || Object.is(value, -0)
-    return isFloat ? value : BigInt(value)
-  }
+  if (typeof value === 'bigint') return checkedWhole(value, path)
+  if (typeof value === 'number') return numberOf(value, model, large, isOld, path)
   if (Array.isArray(value)) {
     const old = Array.isArray(model) ? model : []
-    return models(old, value).map((item, at) => typed(value[at], item, `${path}[${at}]`))
+    return models(old, value).map((item, at) => printable(value[at], item, large, isOld, `${path}[${at}]`))
   }
   if (!isObject(value)) return value
-  if (typeof value.toJSON === 'function') return typed(value.toJSON(), model, path)
+  if (typeof value.toJSON === 'function') return printable(value.toJSON(), model, large, isOld, path)
   const table = Object.create(null)
   for (const key of Object.keys(value)) {
     if (value[key] === undefined) continue
     const old = isObject(model) && Object.hasOwn(model, key) ? model[key] : undefined
-    table[key] = typed(value[key], old, `${path}[${JSON.stringify(key)}]`)
+    table[key] = printable(value[key], old, large, isOld, `${path}[${JSON.stringify(key)}]`)
   }
   return table
+}
+
+function checkedWhole(value, path) {
+  if (!isInRange(value)) {
+    throw new RangeError(
+      `there is a whole number of more than the 64 bits that TOML has at ${path}: make it a string`,
+    )
+  }
+  if (BigInt(Number(value)) !== value) {
+    throw new TypeError(
+      `there is ${value} at ${path}, which would be read as ${Number(value)}: make it a string`,
+    )
+  }
+  return value
+}
+
+function numberOf(value, model, { found, hasWhole }, isOld, path) {
+  // -0 is a float.
+  if (Number.isSafeInteger(value) && !Object.is(value, -0)) {
+    return typeof model === 'number' ? value : BigInt(value)
+  }
+  if (found.get(value) !== undefined) return found.get(value)
+  if (found.has(value)) {
+    if (isOld) return model
+    throw new TypeError(
+      `there is ${value} at ${path}, and the file has several numbers that JavaScript rounds to that one: make them strings in the file`,
+    )
+  }
+  // Such as one of the file plus 1.
+  if (hasWhole && Number.isInteger(value) && !Object.is(value, -0) && Math.abs(value) <= 2 ** 63) {
+    throw new TypeError(
+      `there is ${value} at ${path}, and the file has whole numbers that JavaScript rounds, of which it may be made: give a BigInt, or a string`,
+    )
+  }
+  // A new one that is too large to be exact is a float.
+  return value
 }
 
 /** What each item of a list was before; of a new one, the first. */
@@ -76,11 +127,11 @@ function plain(value) {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plain(item)]))
 }
 
-function print(value, previous) {
+function print(value, previous, isOld) {
   const { parse, stringify } = library()
   const model = previous === undefined ? undefined : parse(previous, { integersAsBigInt: true })
   // An empty file is what a power cut leaves.
-  return `${stringify(typed(value, model), { numbersAsFloat: true }).trimEnd()}\n`
+  return `${stringify(printable(value, model, largeOf(model), isOld), { numbersAsFloat: true }).trimEnd()}\n`
 }
 
 exports.toml = codec('.toml', library, { open, print, isPlain: true })

@@ -106,6 +106,96 @@ test('toml keeps the digits of whole numbers that JavaScript would round, and do
   expect(readFileSync(file, 'utf8')).toBe('id = 7\n')
 })
 
+const IDS =
+  '[[s]]\nid = 1234567890123456789\n\n[[s]]\nid = 9007199254740993\n\n[[s]]\nid = 9223372036854775807\n'
+
+plain.for<[string, string, (index: any) => unknown, string]>([
+  [
+    'a list that is turned round',
+    IDS,
+    ({ s }) => ({ s: s.reverse() }),
+    IDS.split('\n\n')
+      .map((text) => text.trim())
+      .reverse()
+      .join('\n\n') + '\n',
+  ],
+  [
+    'items that are changed behind one that goes',
+    IDS,
+    ({ s }) => ({ s: s.slice(1).map((item: object) => ({ ...item, x: 1 })) }),
+    IDS.split('\n\n')
+      .slice(1)
+      .map((text) => `${text.trim()}\nx = 1`)
+      .join('\n\n') + '\n',
+  ],
+  ['another key', 'a = 9007199254740993\n', ({ a }) => ({ b: a }), 'b = 9007199254740993\n'],
+  ['another table', '[a]\nid = 9007199254740993\n', ({ a }) => ({ c: a }), '[c]\nid = 9007199254740993\n'],
+  [
+    'a list of numbers among others',
+    'l = [ 1.0, 9007199254740993 ]\n',
+    ({ l }) => ({ l: l.reverse() }),
+    'l = [ 9007199254740993, 1.0 ]\n',
+  ],
+  [
+    'a float, which moves',
+    'a = 9007199254740992.0\nb = 1152921504606846977\n',
+    ({ a, b }) => ({ b: a, c: b }),
+    'b = 9007199254740992.0\nc = 1152921504606846977\n',
+  ],
+  [
+    'a BigInt in the place of one',
+    'a = 9007199254740993\n',
+    () => ({ a: 2n ** 53n + 2n }),
+    'a = 9007199254740994\n',
+  ],
+])('toml keeps the digits of whole numbers beyond 2^53 where they go: %s', ([, text, change, expected]) => {
+  expect(toml.stringify(change(toml.parse(text)), text)).toBe(expected)
+})
+
+plain.for<[string, string, (index: any) => unknown, string]>([
+  [
+    'two that are one in JavaScript',
+    'l = [ 1234567890123456789, 1234567890123456790 ]\n',
+    ({ l }) => ({ l: l.slice(1) }),
+    'index["l"][0], and the file has several numbers that JavaScript rounds to that one',
+  ],
+  [
+    'a float and a whole number',
+    'a = 9007199254740992.0\nb = 9007199254740993\nx = 1\n',
+    (index) => ({ ...index, x: 2 }),
+    'index["a"], and the file has several numbers',
+  ],
+  [
+    'one that is counted up',
+    'n = 9007199254740993\n',
+    ({ n }) => ({ n: n + 2 }),
+    'there is 9007199254740994 at index["n"], and the file has whole numbers that JavaScript rounds',
+  ],
+  [
+    'more than 64 bits',
+    'x = 1\n',
+    () => ({ x: 2n ** 63n }),
+    'a whole number of more than the 64 bits that TOML has at index["x"]',
+  ],
+])('toml refuses to write a number of which the digits cannot be told: %s', ([, text, change, told]) => {
+  const index: any = toml.parse(text)
+  expect(() => toml.stringify(change(index), text)).toThrow(told)
+})
+
+test('toml lets numbers that are one in JavaScript be, and be removed, and refuses to read more than 64 bits', async ({
+  file,
+}) => {
+  writeFileSync(file, 'l = [ 1234567890123456789, 1234567890123456790 ]\nx = 1\n')
+  await atomicIndexUpdate(file, ({ x }) => ({ x }), { codec: toml })
+  expect(readFileSync(file, 'utf8')).toBe('x = 1\n')
+  writeFileSync(file, 'a = [ 1, 9223372036854775808 ]\n')
+  const error = await rejection(readIndex(file, { codec: toml }))
+  expect(error).toMatchObject({
+    code: 'ERR_ATOMIC_CORRUPT_INDEX',
+    message: expect.stringContaining('index["a"][1] is a whole number of more than the 64 bits'),
+  })
+})
+
 plain('toml refuses what it would say otherwise', () => {
   expect(() => toml.stringify({ a: ['x', '\ud800'] }, undefined)).toThrow(
     'there is a lone surrogate at index["a"][1]',
