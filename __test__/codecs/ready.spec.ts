@@ -114,19 +114,19 @@ plain.for<[string, string, (index: any) => unknown, string]>([
     'a list that is turned round',
     IDS,
     ({ s }) => ({ s: s.reverse() }),
-    IDS.split('\n\n')
+    `${IDS.split('\n\n')
       .map((text) => text.trim())
       .reverse()
-      .join('\n\n') + '\n',
+      .join('\n\n')}\n`,
   ],
   [
     'items that are changed behind one that goes',
     IDS,
     ({ s }) => ({ s: s.slice(1).map((item: object) => ({ ...item, x: 1 })) }),
-    IDS.split('\n\n')
+    `${IDS.split('\n\n')
       .slice(1)
       .map((text) => `${text.trim()}\nx = 1`)
-      .join('\n\n') + '\n',
+      .join('\n\n')}\n`,
   ],
   ['another key', 'a = 9007199254740993\n', ({ a }) => ({ b: a }), 'b = 9007199254740993\n'],
   ['another table', '[a]\nid = 9007199254740993\n', ({ a }) => ({ c: a }), '[c]\nid = 9007199254740993\n'],
