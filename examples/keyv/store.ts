@@ -34,11 +34,19 @@ export class AtomicStore extends EventEmitter {
     )
   }
 
-  // There is no `has`: Keyv looks at the value then, where it has put when that expires. Nor a `setMany`, whose result Keyv would pass on as its
-  // own, a list that the type of stores has no place for: it makes calls of `set` at once, which share a commit.
+  // There is no `has`: Keyv looks at the value then, where it has put when that expires.
 
+  /** When it expires is in the value, which Keyv has made. */
   async set(key: string, value: unknown): Promise<void> {
-    await this.#change((entries) => put(entries, key, value))
+    await this.setMany([{ key, value }])
+  }
+
+  /** What is returned is what Keyv returns; its type of stores has no place for that. */
+  async setMany(values: { key: string; value: unknown }[]): Promise<any> {
+    await this.#change((entries) => {
+      for (const { key, value } of values) put(entries, key, value)
+    })
+    return values.map(() => true)
   }
 
   delete(key: string): Promise<boolean> {
