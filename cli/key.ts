@@ -3,6 +3,9 @@
 import { isRaw } from './numbers'
 import { Failure } from './run'
 
+/** Of a value in a message, in characters. */
+const MOST_SHOWN = 80
+
 type Container = Record<string, unknown> | unknown[]
 
 function stepsOf(key: string): string[] {
@@ -32,10 +35,16 @@ export function get(index: unknown, key: string): unknown {
   return value
 }
 
-/** A file may have any JSON in it. */
+/** A file may have any JSON in it, and a function that ran before may return anything. */
 function keyed(index: unknown, option: string): Container {
   if (isContainer(index)) return index
-  throw new Failure(`${option}: the index is ${JSON.stringify(index)}, and has no keys`)
+  throw new Failure(`${option}: the index is ${shown(index)}, and has no keys`)
+}
+
+/** The start of what has no keys, for a message. */
+function shown(value: unknown): string {
+  const text = typeof value === 'bigint' ? `${value}n` : (JSON.stringify(value) ?? String(value))
+  return text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN)}…` : text
 }
 
 /** Sets a place, and makes objects on the way to it. `-` is behind the end of an array. */
@@ -46,7 +55,7 @@ export function set(index: unknown, key: string, value: unknown): void {
   for (const step of steps) {
     const next = isPlace(inner, step) ? inner[step as keyof typeof inner] : undefined
     if (next !== undefined && !isContainer(next)) {
-      throw new Failure(`--set ${key}: "${step}" is ${JSON.stringify(next)}, and has no keys`)
+      throw new Failure(`--set ${key}: "${step}" is ${shown(next)}, and has no keys`)
     }
     const made = next ?? {}
     if (next === undefined) put(inner, step, made, key)

@@ -137,6 +137,18 @@ describe('update', () => {
     }
     await atomic(['update', file, '--merge', '{"a":1}', '--set', 'b=2'], { cwd: dir })
     expect(parse(file)).toEqual({ a: 1, b: 2 })
+    const evaluated: [string, string][] = [
+      ['i => 1n', '1n'],
+      ['i => () => 1', '() => 1'],
+      ['i => "x".repeat(1000)', `"${'x'.repeat(79)}…`],
+    ]
+    for (const [code, told] of evaluated) {
+      const { stderr } = await atomic(['update', file, '--eval', code, '--set', 'a=1'], { cwd: dir })
+      expect(stderr).toBe(`atomic: --set a: the index is ${told}, and has no keys\n`)
+    }
+    writeFileSync(file, JSON.stringify({ deep: 'x'.repeat(1000) }))
+    const { stderr } = await atomic(['update', file, '--set', '/deep/a=1'], { cwd: dir })
+    expect(stderr).toBe(`atomic: --set /deep/a: "deep" is "${'x'.repeat(79)}…, and has no keys\n`)
   })
 
   test('a function that runs again gets the patch of --merge as it was given', async ({ dir, file }) => {

@@ -191,8 +191,10 @@ async function inputText(signal: AbortSignal): Promise<string> {
   for await (const chunk of standardInput(signal).chunks) chunks.push(chunk)
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks))
-  } catch {
-    throw new Failure('--merge -: standard input is not UTF-8')
+  } catch (error) {
+    // There are others, such as for more than a string can hold.
+    const why = error instanceof TypeError ? 'is not UTF-8' : `cannot be read: ${(error as Error).message}`
+    throw new Failure(`--merge -: standard input ${why}`)
   }
 }
 
